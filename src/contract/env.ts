@@ -1,0 +1,69 @@
+/**
+ * The environment of each function: the only place where a name of an environment variable is spelled. `lib/` must
+ * provide exactly these (the compiler and a test compare), `lambdas/` parse them at cold start.
+ */
+import { z } from 'zod';
+import { settingsSchema } from './settings.ts';
+
+const text = z.string().min(1);
+
+/** A variable that carries JSON. */
+const settingsFromJson = text.transform((value, context) => {
+  try {
+    return settingsSchema.parse(JSON.parse(value));
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: `SETTINGS is not valid: ${(error as Error).message}` });
+    return z.NEVER;
+  }
+});
+
+const common = {
+  /** Unique id of this deployment (the UUID of its CloudFormation stack); marks what is ours at OpenAI. */
+  STACK_ID: text,
+  TABLE_NAME: text,
+  BUCKET_NAME: text,
+  SETTINGS: settingsFromJson,
+  /** Powertools: the `service` of every log line. */
+  POWERTOOLS_SERVICE_NAME: text,
+};
+
+const openai = {
+  /** Secrets Manager secret that holds the OpenAI API key as plain text. */
+  API_KEY_SECRET_ARN: text,
+  /** Another OpenAI-compatible service; read by the `openai` client itself. Default: OpenAI. */
+  OPENAI_BASE_URL: z.url().optional(),
+};
+
+export const ingestEnv = z.object({
+  ...common,
+  INGEST_QUEUE_URL: text,
+  SUBMIT_QUEUE_URL: text,
+  FINALIZE_QUEUE_URL: text,
+});
+export const submitEnv = z.object({ ...common, ...openai, SUBMIT_QUEUE_URL: text });
+export const pollEnv = z.object({
+  ...common,
+  ...openai,
+  INGEST_QUEUE_URL: text,
+  SUBMIT_QUEUE_URL: text,
+  COLLECT_QUEUE_URL: text,
+  FINALIZE_QUEUE_URL: text,
+});
+export const collectEnv = z.object({
+  ...common,
+  ...openai,
+  COLLECT_QUEUE_URL: text,
+  SUBMIT_QUEUE_URL: text,
+  FINALIZE_QUEUE_URL: text,
+});
+export const finalizeEnv = z.object({
+  ...common,
+  ...openai,
+  FINALIZE_QUEUE_URL: text,
+  /** For a round that was decided but whose message was lost. */
+  SUBMIT_QUEUE_URL: text,
+  EVENT_BUS_NAME: text,
+});
+
+/** The variables that `lib/` must set for a schema: the same keys, each a string. */
+export type EnvVars<Schema extends z.ZodObject> = { [Key in keyof z.input<Schema>]: string };

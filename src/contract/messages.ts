@@ -1,0 +1,68 @@
+/**
+ * What travels through the queues and the event bus. Every shape carries a version: batches live for 24 hours, so
+ * messages of the previous deployment arrive at the next one.
+ */
+import { z } from 'zod';
+import { receiptSchema } from './receipt.ts';
+
+/** S3's "Object Created" event as EventBridge delivers it; only what is read. The key is not URL-encoded here. */
+export const objectCreatedEventSchema = z.object({
+  'detail-type': z.literal('Object Created'),
+  source: z.literal('aws.s3'),
+  detail: z.object({
+    bucket: z.object({ name: z.string().min(1) }),
+    object: z.object({ key: z.string().min(1), 'version-id': z.string().min(1).optional() }),
+  }),
+});
+
+/** Where to look for an input. */
+export interface ObjectLocation {
+  bucket: string;
+  key: string;
+  versionId?: string;
+}
+
+/** Submit and collect queues: one batch of one job. */
+export const batchMessageSchema = z.object({
+  v: z.literal(1),
+  jobId: z.string().min(1),
+  batchId: z.string().min(1),
+});
+export type BatchMessage = z.infer<typeof batchMessageSchema>;
+
+/** Finalize queue, and ingest queue where a job is to be taken up again: one job. */
+export const jobMessageSchema = z.object({ v: z.literal(1), jobId: z.string().min(1) });
+export type JobMessage = z.infer<typeof jobMessageSchema>;
+
+/** Ingest queue: an object to look at, as S3 told it, or a job to take up again, as the sweep asks for. */
+export const ingestMessageSchema = z.union([
+  jobMessageSchema,
+  objectCreatedEventSchema.transform(
+    ({ detail: { bucket, object } }): ObjectLocation => ({
+      bucket: bucket.name,
+      key: object.key,
+      ...(object['version-id'] === undefined ? {} : { versionId: object['version-id'] }),
+    }),
+  ),
+]);
+export type IngestMessage = z.infer<typeof ingestMessageSchema>;
+
+/** The `source` of the events that batchdrop puts on the event bus. */
+export const EVENT_SOURCE = 'batchdrop';
+
+/** `detail-type` of the event that tells that a job has ended. */
+export const JOB_COMPLETED = 'JobCompleted';
+
+/** Detail of a `JobCompleted` event. Delivered at least once: `jobId` is the key to dedupe by. */
+export const jobCompletedSchema = z.object({
+  v: z.literal(1),
+  stackId: z.string(),
+  jobId: z.string(),
+  bucket: z.string(),
+  key: z.string(),
+  versionId: z.string().optional(),
+  result: receiptSchema.shape.result,
+  counts: receiptSchema.shape.counts,
+  files: receiptSchema.shape.files,
+});
+export type JobCompleted = z.infer<typeof jobCompletedSchema>;

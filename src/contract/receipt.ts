@@ -1,0 +1,79 @@
+/**
+ * The receipt: the account of a finished job, `receipts/<key>.json`. Written last, so its presence says that everything
+ * else is in place.
+ */
+import { z } from 'zod';
+
+const count = z.int().min(0);
+
+export const tokenUsageSchema = z.object({
+  inputTokens: count,
+  /** Part of the input tokens that OpenAI read from its prompt cache. */
+  cachedTokens: count,
+  outputTokens: count,
+  /** Part of the output tokens that were spent on reasoning. */
+  reasoningTokens: count,
+});
+
+export const receiptSchema = z.object({
+  /** Version of this shape. */
+  v: z.literal(1),
+  jobId: z.string(),
+  stackId: z.string(),
+  route: z.string(),
+  /** `succeeded`: every request did; `partial`: some did not; `failed`: none did; `rejected`: nothing was run. */
+  result: z.enum(['succeeded', 'partial', 'failed', 'rejected']),
+  input: z.object({
+    bucket: z.string(),
+    key: z.string(),
+    versionId: z.string().optional(),
+    etag: z.string(),
+    bytes: count,
+  }),
+  /** Keys in the same bucket; a file that would be empty is not written. */
+  files: z.object({
+    /** Answers, OpenAI's own lines, in input order. */
+    output: z.string().optional(),
+    /** One line for each request that failed or was invalid, in input order. */
+    errors: z.string().optional(),
+    /** The original lines of those, to mend and drop again. */
+    retry: z.string().optional(),
+    /** This receipt. */
+    receipt: z.string(),
+  }),
+  /** Why nothing was run. */
+  rejection: z.object({ code: z.string(), message: z.string() }).optional(),
+  /** `requests` = `succeeded` + `failed` + `invalid`: every line of the input that has something on it. */
+  counts: z.object({ requests: count, succeeded: count, failed: count, invalid: count }),
+  /** Requests that failed or were invalid, by error code. */
+  errorsByCode: z.record(z.string(), count),
+  /** Succeeded, but cut at the token limit. */
+  incomplete: count,
+  /** Result lines of OpenAI that were not used: unknown or repeated custom_ids. */
+  strayLines: count,
+  /** Summed over the answers in the output file. */
+  usage: tokenUsageSchema,
+  batches: z.array(
+    z.object({
+      batchId: z.string(),
+      openaiBatchId: z.string(),
+      round: count,
+      model: z.string(),
+      endpoint: z.string(),
+      status: z.string(),
+      requests: count,
+      succeeded: count,
+      failed: count,
+      retried: count,
+      submittedAt: z.iso.datetime(),
+      endedAt: z.iso.datetime(),
+    }),
+  ),
+  timings: z.object({
+    /** When the object was dropped, as S3 says (whole seconds). */
+    droppedAt: z.iso.datetime(),
+    claimedAt: z.iso.datetime(),
+    completedAt: z.iso.datetime(),
+  }),
+});
+export type Receipt = z.infer<typeof receiptSchema>;

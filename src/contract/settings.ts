@@ -1,0 +1,96 @@
+/**
+ * What a deployment is told at synth time: where files go and how each key prefix is treated.
+ *
+ * The construct validates it, hands it to the functions as one JSON environment variable (`SETTINGS`), and a job
+ * freezes the route it was claimed under, so that a later deployment changes nothing for work in flight.
+ */
+import { z } from 'zod';
+
+/** A key prefix that ends in a slash, such as `input/`. */
+const prefixSchema = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9!_.*'()-][A-Za-z0-9!_.*'()/-]*\/$/,
+    'a prefix is a plain S3 key path that ends with "/"',
+  );
+
+/** Key prefixes of the bucket: one that people write, and five that batchdrop writes. */
+export const layoutSchema = z.strictObject({
+  /** Files dropped here become jobs. Never written by batchdrop. */
+  input: prefixSchema.default('input/'),
+  /** Successful answers, OpenAI's own output lines in input order. */
+  output: prefixSchema.default('output/'),
+  /** One line for each request that failed or was invalid, with the reason. */
+  errors: prefixSchema.default('errors/'),
+  /** The original lines of everything not succeeded, ready to be mended and dropped again. */
+  retry: prefixSchema.default('retry/'),
+  /** One account for each finished job, written last. */
+  receipts: prefixSchema.default('receipts/'),
+  /** Private intermediates; a lifecycle rule expires them. */
+  work: prefixSchema.default('work/'),
+});
+export type Layout = z.infer<typeof layoutSchema>;
+
+/** Settings for the keys below one prefix. The route with the longest matching prefix applies. */
+export const routeSchema = z.strictObject({
+  /** Names the route in receipts and logs. */
+  name: z.string().regex(/^[a-z0-9-]{1,40}$/, 'a route name has 1 to 40 of a-z, 0-9 and "-"'),
+  /** Full key prefix, inside the layout's input prefix. */
+  prefix: prefixSchema,
+  /** Globs, relative to `prefix`; a key must match one. */
+  match: z.array(z.string().min(1)).min(1).default(['**']),
+  /**
+   * Globs, relative to `prefix`; a key that matches one is left alone. The default skips what other tools leave while
+   * they write: marker files, hidden files and Hadoop's and Spark's `_temporary/`.
+   */
+  ignore: z.array(z.string().min(1)).default(['**/_*', '**/.*', '**/_temporary/**']),
+  /** `quarantine` runs the good lines of a file that has bad ones; `reject` runs nothing. */
+  onInvalid: z.enum(['quarantine', 'reject']).default('quarantine'),
+  /** How many times a request may be tried in a batch before its last error is final. */
+  maxRounds: z.int().min(1).max(10).default(3),
+});
+export type Route = z.infer<typeof routeSchema>;
+
+/** `SETTINGS`: the layout and every route. */
+export const settingsSchema = z
+  .strictObject({ layout: layoutSchema, routes: z.array(routeSchema).min(1) })
+  .superRefine(({ layout, routes }, context) => {
+    for (const problem of findSettingsProblems(layout, routes)) {
+      context.addIssue({ code: 'custom', message: problem });
+    }
+  });
+export type Settings = z.infer<typeof settingsSchema>;
+
+/** The settings of a deployment that names none: one route over everything below `input/`. */
+export function defaultSettings(): Settings {
+  return settingsSchema.parse({ layout: {}, routes: [{ name: 'default', prefix: 'input/' }] });
+}
+
+function findSettingsProblems(layout: Layout, routes: readonly Route[]): string[] {
+  const problems: string[] = [];
+  const prefixes = Object.entries(layout);
+  for (const [index, [name, prefix]] of prefixes.entries()) {
+    for (const [otherName, other] of prefixes.slice(index + 1)) {
+      if (prefix.startsWith(other) || other.startsWith(prefix)) {
+        problems.push(
+          `the prefixes ${name} ("${prefix}") and ${otherName} ("${other}") overlap: what batchdrop writes must not ` +
+            'be taken for input; give each a prefix of its own',
+        );
+      }
+    }
+  }
+  const seenNames = new Set<string>();
+  const seenPrefixes = new Set<string>();
+  for (const route of routes) {
+    if (!route.prefix.startsWith(layout.input)) {
+      problems.push(
+        `route "${route.name}" has prefix "${route.prefix}", which is not inside "${layout.input}"`,
+      );
+    }
+    if (seenNames.has(route.name)) problems.push(`two routes are named "${route.name}"`);
+    if (seenPrefixes.has(route.prefix)) problems.push(`two routes have the prefix "${route.prefix}"`);
+    seenNames.add(route.name);
+    seenPrefixes.add(route.prefix);
+  }
+  return problems;
+}

@@ -1,0 +1,261 @@
+/**
+ * From an ended batch to one outcome for each of its requests: an answer, a final error, or a place in the next round.
+ *
+ * Results are trusted line by line; counts and file ids are not: a file id may be missing or empty, a completed batch
+ * may lack lines, an expired or cancelled one holds what was finished and paid for.
+ */
+import type { BatchMessage } from '../../contract/messages.ts';
+import type { Settings } from '../../contract/settings.ts';
+import { openaiErrorLine, statedErrorLine } from '../error-line.ts';
+import { CorruptWorkFileError } from '../errors.ts';
+import { workKeys } from '../keys.ts';
+import { encodeManifest, type Manifest, ManifestEntries, readManifest, renderedBytes } from '../manifest.ts';
+import type { BatchLevelError, BatchOutcome, BatchRecord, Job } from '../model.ts';
+import { readPlan } from '../plan.ts';
+import type { Ambient, BatchApi, JobStore, Log, ObjectStore, Outbox, Scratch } from '../ports.ts';
+import { readRanges } from '../ranges.ts';
+import { advanceJob } from '../rounds.ts';
+import { RunWriter } from '../run-file.ts';
+import { refusalWaitMs } from '../submit/submit.ts';
+import { noUsage } from './classify.ts';
+import { Join } from './join.ts';
+
+export interface CollectDeps {
+  settings: Settings;
+  objects: ObjectStore;
+  jobs: JobStore;
+  batches: Pick<BatchApi, 'readFile' | 'deleteFile'>;
+  outbox: Pick<Outbox, 'submit' | 'finalize'>;
+  scratch: Scratch;
+  ambient: Ambient;
+  log: Log;
+}
+
+/** A worker that has not ended by then is dead: a Lambda lives for 15 minutes at most. */
+const CLAIM_MS = 16 * 60_000;
+
+/** Code of a request that stands in neither result file. */
+const MISSING = {
+  code: 'missing_from_results',
+  message: 'OpenAI ended the batch without a result for this request.',
+};
+
+/** Codes of a batch that OpenAI refused as a whole for lack of room: nothing ran, so the same batch waits and goes again. */
+const NO_ROOM: ReadonlySet<string> = new Set(['token_limit_exceeded']);
+
+export async function collect(deps: CollectDeps, { jobId, batchId }: BatchMessage): Promise<void> {
+  const job = await deps.jobs.getJob(jobId);
+  if (job?.planKey === undefined) {
+    deps.log.warn('no such job', { jobId });
+    return;
+  }
+  const now = deps.ambient.now();
+  const claim = deps.ambient.nonce();
+  const batch = await deps.jobs.claimBatch({ jobId, batchId }, 'ended', claim, now, now + CLAIM_MS);
+  if (batch !== undefined) {
+    try {
+      await collectClaimed(deps, job, batch, claim);
+    } catch (error) {
+      const released = {
+        claim: undefined,
+        claimedUntil: undefined,
+        lastError: `${(error as Error).name} while ended`,
+      };
+      await deps.jobs
+        .updateBatch(batch, { state: 'ended', claim }, released, deps.ambient.now())
+        .catch(() => undefined);
+      throw error;
+    }
+  }
+  const plan = await readPlan(deps.objects, job.planKey);
+  if (plan === undefined) throw new CorruptWorkFileError(`${job.planKey} is missing`);
+  await advanceJob(deps, plan, deps.ambient.now());
+}
+
+async function collectClaimed(deps: CollectDeps, job: Job, batch: BatchRecord, claim: string): Promise<void> {
+  if (batch.status === 'failed' && batch.errors?.some((error) => NO_ROOM.has(error.code))) {
+    await waitForRoom(deps, batch, claim);
+    return;
+  }
+  const manifest = await readManifest(deps.objects, batch.manifestKey);
+  const scratch = await deps.scratch.open();
+  try {
+    const join = new Join(manifest, job.jobId, scratch);
+    for (const fileId of [batch.outputFileId, batch.errorFileId]) {
+      if (fileId === undefined) continue;
+      const { body, bytes } = await deps.batches.readFile(fileId);
+      await join.addFile(`OpenAI file ${fileId}`, body, bytes);
+    }
+    const changes = await writeResults(deps, job, batch, manifest, join);
+    const collected = {
+      ...changes,
+      state: 'collected',
+      claim: undefined,
+      claimedUntil: undefined,
+      lastError: undefined,
+    } as const;
+    const written = await deps.jobs.updateBatch(
+      batch,
+      { state: 'ended', claim },
+      collected,
+      deps.ambient.now(),
+    );
+    if (written === undefined) return;
+    deps.log.info('collected', { jobId: job.jobId, batchId: batch.batchId, ...changes.outcome });
+  } finally {
+    await scratch.dispose();
+  }
+}
+
+/** Nothing ran and nothing was charged: back to planned, to be tried again when there may be room. */
+async function waitForRoom(deps: CollectDeps, batch: BatchRecord, claim: string): Promise<void> {
+  const refusals = (batch.refusals ?? 0) + 1;
+  const now = deps.ambient.now();
+  const planned = {
+    state: 'planned',
+    refusals,
+    notBefore: now + refusalWaitMs(refusals),
+    lastError: 'enqueued token limit reached',
+    claim: undefined,
+    claimedUntil: undefined,
+    nonce: undefined,
+    inputFileId: undefined,
+    intentAt: undefined,
+    openaiBatchId: undefined,
+    submittedAt: undefined,
+    status: undefined,
+    progress: undefined,
+    errors: undefined,
+    endedAt: undefined,
+  } as const;
+  if ((await deps.jobs.updateBatch(batch, { state: 'ended', claim }, planned, now)) === undefined) return;
+  deps.log.warn('no room for the batch at OpenAI yet', {
+    jobId: batch.jobId,
+    batchId: batch.batchId,
+    refusals,
+  });
+  if (batch.inputFileId !== undefined) await deps.batches.deleteFile(batch.inputFileId);
+}
+
+/** What becomes of each request of the batch. */
+type Decision =
+  | { kind: 'succeeded'; incomplete: boolean }
+  | { kind: 'retry' }
+  | { kind: 'failed'; code: string; stated?: { code: string; message: string; param?: string | null } };
+
+async function writeResults(
+  deps: CollectDeps,
+  job: Job,
+  batch: BatchRecord,
+  manifest: Manifest,
+  join: Join,
+): Promise<Pick<BatchRecord, 'outcome' | 'outputRun' | 'errorRun' | 'next'>> {
+  const { entries, source } = manifest;
+  const keys = workKeys(deps.settings.layout, job.jobId).collected(batch.batchId, deps.ambient.nonce());
+  const decisions = decide(job, batch, manifest, join);
+  const customIds = await readCustomIds(deps.objects, manifest, decisions);
+  const outcome: BatchOutcome = {
+    succeeded: 0,
+    failed: 0,
+    retried: 0,
+    failedByCode: {},
+    incomplete: 0,
+    strayLines: join.strayLines,
+    usage: noUsage(),
+  };
+  const output = new RunWriter(deps.objects, keys.output, source);
+  const errors = new RunWriter(deps.objects, keys.errors, source);
+  const next = new ManifestEntries();
+  // Offsets in a spool mean nothing to a person, offsets in the dropped object do.
+  const isInput = source.key === job.source.key;
+  try {
+    for (const [index, decision] of decisions.entries()) {
+      const { line, offset, length, tried, hash0, hash1 } = entries.at(index);
+      const original = { offset, length };
+      if (decision.kind === 'succeeded') {
+        outcome.succeeded++;
+        if (decision.incomplete) outcome.incomplete++;
+        output.add(line, await join.line(index), original);
+      } else if (decision.kind === 'retry') {
+        outcome.retried++;
+        next.push(line, offset, length, tried + 1, hash0, hash1);
+      } else {
+        outcome.failed++;
+        outcome.failedByCode[decision.code] = (outcome.failedByCode[decision.code] ?? 0) + 1;
+        const context = { line, ...(isInput ? { byte: offset } : {}), rounds: tried + 1 };
+        const text =
+          decision.stated === undefined
+            ? openaiErrorLine(JSON.parse(Buffer.from(await join.line(index)).toString('utf8')), context)
+            : statedErrorLine(customIds.get(index) ?? null, decision.stated, context);
+        errors.add(line, text, original);
+      }
+      await output.flush();
+      await errors.flush();
+    }
+    outcome.usage = join.usage();
+    const outputRun = await output.close();
+    const errorRun = await errors.close();
+    if (next.count > 0) await deps.objects.put(keys.nextManifest, encodeManifest({ source, entries: next }));
+    return {
+      outcome,
+      ...(outputRun === undefined ? {} : { outputRun }),
+      ...(errorRun === undefined ? {} : { errorRun }),
+      ...(next.count === 0
+        ? {}
+        : { next: { manifestKey: keys.nextManifest, requests: next.count, bytes: renderedBytes(next) } }),
+    };
+  } catch (error) {
+    await Promise.allSettled([output.abort(), errors.abort()]);
+    throw error;
+  }
+}
+
+function decide(job: Job, batch: BatchRecord, { entries }: Manifest, join: Join): Decision[] {
+  const refusedLines = new Map<number, BatchLevelError>();
+  for (const error of batch.errors ?? [])
+    if (error.line !== undefined) refusedLines.set(error.line - 1, error);
+  const wholeBatch = batch.errors?.find((error) => error.line === undefined);
+  return Array.from({ length: entries.count }, (_, index): Decision => {
+    const isLastRound = entries.tried(index) + 1 >= job.route.maxRounds;
+    const verdict = join.verdict(index);
+    if (verdict?.kind === 'succeeded') return verdict;
+    if (verdict?.kind === 'failed') return { kind: 'failed', code: verdict.code };
+    if (verdict?.kind === 'retry')
+      return isLastRound ? { kind: 'failed', code: verdict.code } : { kind: 'retry' };
+    const refused = refusedLines.get(index);
+    if (refused !== undefined) return stated(refused);
+    if (!isLastRound) return { kind: 'retry' };
+    if (batch.status === 'failed')
+      return stated(wholeBatch ?? { code: 'batch_failed', message: BATCH_FAILED });
+    return stated(MISSING);
+  });
+}
+
+const BATCH_FAILED = 'OpenAI refused the batch because of other lines; this request was not executed.';
+
+function stated({ code, message, param }: { code: string; message: string; param?: string }): Decision {
+  return { kind: 'failed', code, stated: { code, message, ...(param === undefined ? {} : { param }) } };
+}
+
+/** Our own error lines name the request; its id is read from the original line, because manifests hold only hashes. */
+async function readCustomIds(
+  objects: ObjectStore,
+  { source, entries }: Manifest,
+  decisions: readonly Decision[],
+): Promise<Map<number, string>> {
+  const wanted: number[] = [];
+  for (const [index, decision] of decisions.entries()) {
+    if (decision.kind === 'failed' && decision.stated !== undefined) wanted.push(index);
+  }
+  const customIds = new Map<number, string>();
+  const ranges = wanted.map((index) => ({ offset: entries.offset(index), length: entries.length(index) }));
+  let pieces: Uint8Array[] = [];
+  for await (const piece of readRanges(objects, source, ranges)) {
+    pieces.push(piece.bytes.slice());
+    if (!piece.last) continue;
+    const request = JSON.parse(Buffer.concat(pieces).toString('utf8')) as { custom_id: string };
+    customIds.set(wanted[piece.index]!, request.custom_id);
+    pieces = [];
+  }
+  return customIds;
+}

@@ -1,0 +1,46 @@
+/**
+ * Errors, sorted by what the caller does next. A bad request line is not an error but an outcome; a bad input file is a
+ * {@link Rejection}. What is thrown is either one of these, which somebody catches by name, or a fault that the queue
+ * tries again.
+ */
+
+/** Base of every error that batchdrop throws on purpose. */
+export class BatchdropError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = new.target.name;
+  }
+}
+
+/** The input object or its version does not exist any more: the job is rejected, not tried again. */
+export class ObjectGoneError extends BatchdropError {}
+
+/** OpenAI answered that it did not create the batch: safe to try again, later. */
+export class CreateRefusedError extends BatchdropError {
+  /** HTTP status of the answer. */
+  readonly status: number;
+  /** OpenAI's error code, if it gave one. */
+  readonly code: string | undefined;
+
+  constructor(message: string, status: number, code: string | undefined, options?: ErrorOptions) {
+    super(message, options);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+/** What was fetched is not what OpenAI has (cut short, or not whole lines): fetch it again. */
+export class IncompleteDownloadError extends BatchdropError {}
+
+/** A stored file of ours does not read back as it was written. Needs a person: it points to corruption. */
+export class CorruptWorkFileError extends BatchdropError {}
+
+/** Not now: try the same message again after `delayMs`. */
+export class NotYetError extends BatchdropError {
+  readonly delayMs: number;
+
+  constructor(message: string, delayMs: number) {
+    super(message);
+    this.delayMs = delayMs;
+  }
+}

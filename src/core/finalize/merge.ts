@@ -1,0 +1,155 @@
+/**
+ * Merges the runs of a job into one stream in input order. Runs are sorted, so most of the time a run is copied in long
+ * stretches, whole index blocks at a time, and a run is opened only when its first line is due: memory depends on how
+ * many runs overlap, not on how many there are.
+ */
+import { CorruptWorkFileError } from '../errors.ts';
+import type { RunRef, SourceObject } from '../model.ts';
+import type { ObjectStore } from '../ports.ts';
+import { type RunRecord, readRunIndex } from '../run-file.ts';
+
+/** Lines of one run that stand together in the merged order. */
+export interface Stretch {
+  run: RunRef;
+  source: SourceObject;
+  records: readonly RunRecord[];
+}
+
+/** Yields every line of every run, in input order, as stretches of one run each. */
+export async function* mergeIndexes(
+  objects: Pick<ObjectStore, 'read'>,
+  bucket: string,
+  runs: readonly RunRef[],
+): AsyncGenerator<Stretch> {
+  const closed = [...runs].sort((a, b) => a.firstLine - b.firstLine);
+  const open: IndexCursor[] = [];
+  try {
+    for (;;) {
+      while (closed.length > 0 && (open.length === 0 || closed[0]!.firstLine < earliest(open).line)) {
+        const cursor = new IndexCursor(objects, bucket, closed.shift()!);
+        await cursor.fill();
+        open.push(cursor);
+      }
+      if (open.length === 0) return;
+      const cursor = earliest(open);
+      const others = open.filter((other) => other !== cursor).map((other) => other.line);
+      const limit = Math.min(...others, closed[0]?.firstLine ?? Number.POSITIVE_INFINITY);
+      yield { run: cursor.run, source: cursor.source, records: cursor.takeBelow(limit) };
+      if (!(await cursor.fill())) open.splice(open.indexOf(cursor), 1);
+    }
+  } finally {
+    for (const cursor of open) await cursor.close();
+  }
+}
+
+/** Yields the merged text of the runs. */
+export async function* mergeText(
+  objects: Pick<ObjectStore, 'read'>,
+  bucket: string,
+  runs: readonly RunRef[],
+): AsyncGenerator<Uint8Array> {
+  const readers = new Map<RunRef, TextReader>();
+  try {
+    for await (const { run, records } of mergeIndexes(objects, bucket, runs)) {
+      let reader = readers.get(run);
+      if (reader === undefined) {
+        reader = new TextReader(
+          (await objects.read({ bucket, key: run.dataKey }))[Symbol.asyncIterator](),
+          run,
+        );
+        readers.set(run, reader);
+      }
+      let bytes = 0;
+      for (const record of records) bytes += record.length;
+      yield* reader.take(bytes);
+      if (records.at(-1)!.line === run.lastLine) {
+        readers.delete(run);
+        await reader.close();
+      }
+    }
+  } finally {
+    for (const reader of readers.values()) await reader.close();
+  }
+}
+
+function earliest(open: readonly IndexCursor[]): IndexCursor {
+  let first = open[0]!;
+  for (const cursor of open) if (cursor.line < first.line) first = cursor;
+  return first;
+}
+
+class IndexCursor {
+  readonly run: RunRef;
+  source!: SourceObject;
+  readonly #pieces: AsyncGenerator<{ source: SourceObject } | { records: RunRecord[] }>;
+  #records: RunRecord[] = [];
+  #at = 0;
+
+  constructor(objects: Pick<ObjectStore, 'read'>, bucket: string, run: RunRef) {
+    this.run = run;
+    this.#pieces = readRunIndex(objects, bucket, run);
+  }
+
+  /** The next line of this run. */
+  get line(): number {
+    return this.#records[this.#at]!.line;
+  }
+
+  /** Makes sure that there is a next line; `false` at the end of the run. */
+  async fill(): Promise<boolean> {
+    while (this.#at === this.#records.length) {
+      const { value, done } = await this.#pieces.next();
+      if (done) return false;
+      if ('source' in value) this.source = value.source;
+      else [this.#records, this.#at] = [value.records, 0];
+    }
+    return true;
+  }
+
+  /** Takes the lines before `limit` that are at hand. */
+  takeBelow(limit: number): RunRecord[] {
+    const from = this.#at;
+    while (this.#at < this.#records.length && this.#records[this.#at]!.line < limit) this.#at++;
+    if (this.#at === from) {
+      throw new CorruptWorkFileError(
+        `line ${this.line} has two outcomes: in ${this.run.indexKey} and in another run`,
+      );
+    }
+    return this.#records.slice(from, this.#at);
+  }
+
+  async close(): Promise<void> {
+    await this.#pieces.return(undefined);
+  }
+}
+
+class TextReader {
+  readonly #stream: AsyncIterator<Uint8Array>;
+  readonly #run: RunRef;
+  #left: Uint8Array = new Uint8Array(0);
+
+  constructor(stream: AsyncIterator<Uint8Array>, run: RunRef) {
+    this.#stream = stream;
+    this.#run = run;
+  }
+
+  /** The next `bytes` bytes. */
+  async *take(bytes: number): AsyncGenerator<Uint8Array> {
+    let wanted = bytes;
+    while (wanted > 0) {
+      if (this.#left.length === 0) {
+        const { value, done } = await this.#stream.next();
+        if (done) throw new CorruptWorkFileError(`${this.#run.dataKey} is shorter than its index says`);
+        this.#left = value;
+      }
+      const piece = this.#left.subarray(0, wanted);
+      this.#left = this.#left.subarray(piece.length);
+      wanted -= piece.length;
+      yield piece;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#stream.return?.();
+  }
+}

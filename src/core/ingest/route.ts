@@ -1,0 +1,19 @@
+import picomatch from 'picomatch';
+import type { Route, Settings } from '../../contract/settings.ts';
+
+/**
+ * The route that a key belongs to: the longest prefix that the key begins with, if the rest matches one of its globs
+ * and none that it ignores. `undefined` for directory markers and everything else that is not to become a job.
+ */
+export function routeOf(settings: Settings, key: string): Route | undefined {
+  if (key.endsWith('/')) return undefined;
+  let found: Route | undefined;
+  for (const route of settings.routes) {
+    if (key.startsWith(route.prefix) && route.prefix.length > (found?.prefix.length ?? -1)) found = route;
+  }
+  if (found === undefined) return undefined;
+  const below = key.slice(found.prefix.length);
+  const matches = (globs: readonly string[]): boolean =>
+    globs.some((glob) => picomatch.isMatch(below, glob, { dot: true }));
+  return matches(found.match) && !matches(found.ignore) ? found : undefined;
+}

@@ -1,0 +1,57 @@
+/** The only place that spells object keys. */
+import type { Layout } from '../contract/settings.ts';
+
+/** Keys of one job below `work/`. `attempt` separates two runs of ingest over the same object. */
+export function workKeys(layout: Layout, jobId: string) {
+  const base = `${layout.work}${jobId}/`;
+  return {
+    /** Copy of an input from a bucket without versioning. */
+    pinned: `${base}input`,
+    /** Written once; says what the job is made of. */
+    plan: `${base}plan.json`,
+    manifest: (attempt: string, batchId: string): string => `${base}ingest/${attempt}/${batchId}.manifest`,
+    /** Lines written out once, where ranges of the input cannot be sent as they stand. */
+    spool: (attempt: string): string => `${base}ingest/${attempt}/spool`,
+    invalid: (attempt: string) => ({
+      data: `${base}ingest/${attempt}/invalid.jsonl`,
+      index: `${base}ingest/${attempt}/invalid.index`,
+    }),
+    /** What one run of collect makes of a batch; the batch's record says which run counts. */
+    collected: (batchId: string, attempt: string) => {
+      const at = `${base}collected/${batchId}/${attempt}/`;
+      return {
+        output: { data: `${at}output.jsonl`, index: `${at}output.index` },
+        errors: { data: `${at}errors.jsonl`, index: `${at}errors.index` },
+        nextManifest: `${at}next.manifest`,
+      };
+    },
+  };
+}
+
+/** The keys that a person looks for, the same as the input's under other prefixes. */
+export interface PublishedKeys {
+  output: string;
+  errors: string;
+  retry: string;
+  receipt: string;
+}
+
+/**
+ * Where the results of an input key go.
+ * @param distinguish a job id to add to the names, for a job that a newer version of the same key has overtaken.
+ */
+export function publishedKeys(layout: Layout, inputKey: string, distinguish?: string): PublishedKeys {
+  const stem = publicationName(layout, inputKey) + (distinguish === undefined ? '' : `.${distinguish}`);
+  return {
+    output: `${layout.output}${stem}.jsonl`,
+    errors: `${layout.errors}${stem}.jsonl`,
+    retry: `${layout.retry}${stem}.jsonl`,
+    receipt: `${layout.receipts}${stem}.json`,
+  };
+}
+
+/** `input/nightly/a.jsonl` is `nightly/a`: two inputs with the same name share their plain result names. */
+export function publicationName(layout: Layout, inputKey: string): string {
+  const below = inputKey.startsWith(layout.input) ? inputKey.slice(layout.input.length) : inputKey;
+  return below.endsWith('.jsonl') ? below.slice(0, -'.jsonl'.length) : below;
+}

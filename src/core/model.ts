@@ -1,0 +1,196 @@
+/**
+ * The records that batchdrop keeps: jobs and batches, as the domain sees them and as the table stores them.
+ *
+ * Times are epoch milliseconds. Every record carries the version of its shape (`v`), because a batch lives for up to
+ * 24 hours and the next deployment must be able to finish it.
+ */
+import type { Route } from '../contract/settings.ts';
+
+/** One immutable version of one object: what a job reads and what manifests point into. */
+export interface SourceObject {
+  bucket: string;
+  key: string;
+  /** Absent only for objects below `work/`, which batchdrop writes once and never changes. */
+  versionId?: string;
+}
+
+/** What HeadObject says of an input. */
+export interface ObjectHead {
+  bucket: string;
+  key: string;
+  /** Absent in a bucket without versioning. */
+  versionId?: string;
+  etag: string;
+  /** Epoch milliseconds; S3 keeps whole seconds. */
+  lastModified: number;
+  size: number;
+}
+
+/** How far a job is. `completed` and `rejected` are final. */
+export type JobState = 'ingesting' | 'running' | 'completed' | 'rejected';
+
+/** Why nothing of a job was run. `code` is stable; `message` is for a person. */
+export interface Rejection {
+  code:
+    | 'empty_file'
+    | 'not_json_lines'
+    | 'object_gone'
+    | 'no_valid_lines'
+    | 'invalid_lines'
+    | 'gzip_corrupt'
+    | 'gzip_too_large'
+    | 'too_many_models';
+  message: string;
+}
+
+/** One version of one input object. */
+export interface Job {
+  v: 1;
+  jobId: string;
+  /** The dropped object. */
+  input: ObjectHead;
+  /** What is read in its place: the same version, or a pinned copy below `work/`. */
+  source: SourceObject;
+  /** Frozen when the job was claimed. */
+  route: Route;
+  state: JobState;
+  createdAt: number;
+  updatedAt: number;
+  /** Key of the plan that ingest wrote; present from `running` on, and for a rejected file that could be read. */
+  planKey?: string;
+  rejection?: Rejection;
+  /** Key of the receipt; present once `completed` or `rejected` is final. */
+  receiptKey?: string;
+}
+
+/**
+ * Journal of one batch. Each arrow is one conditional write:
+ * `planned -> uploaded -> submitting -> submitted -> ended -> collected`.
+ *
+ * - `planned`: the manifest exists, nothing is at OpenAI that matters.
+ * - `uploaded`: the input file is at OpenAI.
+ * - `submitting`: intent; a batch may exist at OpenAI or not, to be looked up before anything else is done.
+ * - `submitted`: OpenAI gave an id.
+ * - `ended`: OpenAI reported a terminal status.
+ * - `collected`: every request of it has an outcome, or its place in the next round.
+ */
+export type BatchState = 'planned' | 'uploaded' | 'submitting' | 'submitted' | 'ended' | 'collected';
+
+/** OpenAI's batch statuses, verbatim. Source: openai 7.55.0 `resources/batches.ts`. */
+export type OpenAIBatchStatus =
+  | 'validating'
+  | 'failed'
+  | 'in_progress'
+  | 'finalizing'
+  | 'completed'
+  | 'expired'
+  | 'cancelling'
+  | 'cancelled';
+
+/** Tokens as OpenAI reports them, summed. */
+export interface TokenUsage {
+  inputTokens: number;
+  cachedTokens: number;
+  outputTokens: number;
+  reasoningTokens: number;
+}
+
+/** What collecting a batch found, by request. */
+export interface BatchOutcome {
+  succeeded: number;
+  failed: number;
+  /** Moved to the next round. */
+  retried: number;
+  /** Final errors by code. */
+  failedByCode: Record<string, number>;
+  /** Succeeded, but cut at the token limit (`finish_reason: "length"`, `status: "incomplete"`). */
+  incomplete: number;
+  /** Lines of OpenAI's files that were not used: named nobody of this batch, or somebody for the second time. */
+  strayLines: number;
+  usage: TokenUsage;
+}
+
+/** A slice of a job that becomes one OpenAI batch. */
+export interface BatchRecord {
+  v: 1;
+  jobId: string;
+  /** `<round>-<index>`, unique in the job; sorts by round. */
+  batchId: string;
+  round: number;
+  state: BatchState;
+  endpoint: string;
+  model: string;
+  manifestKey: string;
+  requests: number;
+  /** Exact size of the rendered file. */
+  bytes: number;
+  createdAt: number;
+  updatedAt: number;
+  /** Fencing: only the holder may write until `claimedUntil`. */
+  claim?: string;
+  claimedUntil?: number;
+  /** Not to be submitted before this time. */
+  notBefore?: number;
+  /** How many times a create was refused as a whole (for example by the enqueued-token limit). */
+  refusals?: number;
+  /** Marks one attempt to create: in the batch's metadata and in the file's name. */
+  nonce?: string;
+  inputFileId?: string;
+  /** When the intent to create was recorded. */
+  intentAt?: number;
+  openaiBatchId?: string;
+  submittedAt?: number;
+  status?: OpenAIBatchStatus;
+  /** OpenAI's progress counts; never used for accounting. */
+  progress?: { total: number; completed: number; failed: number };
+  outputFileId?: string;
+  errorFileId?: string;
+  /** OpenAI's errors of a batch that failed as a whole. */
+  errors?: BatchLevelError[];
+  endedAt?: number;
+  outcome?: BatchOutcome;
+  /** Answers and final errors of this batch, in input order; absent where there is none. */
+  outputRun?: RunRef;
+  errorRun?: RunRef;
+  /** What the next round of this batch is to be; its record is derived from here. */
+  next?: { manifestKey: string; requests: number; bytes: number };
+  /** The last reason why a step could not be done, for the operator. Never content. */
+  lastError?: string;
+}
+
+/** Where a run is (see run-file.ts), and what finalize must find in it. */
+export interface RunRef {
+  dataKey: string;
+  indexKey: string;
+  lines: number;
+  bytes: number;
+  firstLine: number;
+  lastLine: number;
+}
+
+/** One entry of a failed batch's `errors.data`. */
+export interface BatchLevelError {
+  code: string;
+  message: string;
+  param?: string;
+  /** 1-based line of the uploaded file; absent for the file as a whole. */
+  line?: number;
+}
+
+/** Statuses after which OpenAI changes nothing any more. Source: openai-batch guide, "Batch object status". */
+const TERMINAL_STATUSES: ReadonlySet<OpenAIBatchStatus> = new Set([
+  'failed',
+  'completed',
+  'expired',
+  'cancelled',
+]);
+
+/** Whether OpenAI is done with a batch. */
+export function isTerminal(status: OpenAIBatchStatus): boolean {
+  return TERMINAL_STATUSES.has(status);
+}
+
+/** `3` and `12` give `3-00012`: sorts by round, then by place. */
+export function batchIdOf(round: number, index: number): string {
+  return `${round}-${String(index).padStart(5, '0')}`;
+}

@@ -1,0 +1,64 @@
+/**
+ * What ingest found: written once to `work/<job>/plan.json`, and from then on the only truth about what the job is
+ * made of. Two runs of ingest over the same object may both finish; the first plan stands.
+ */
+import { z } from 'zod';
+import { CorruptWorkFileError } from './errors.ts';
+import type { ObjectStore } from './ports.ts';
+
+const runRefSchema = z.object({
+  dataKey: z.string(),
+  indexKey: z.string(),
+  lines: z.int(),
+  bytes: z.int(),
+  firstLine: z.int(),
+  lastLine: z.int(),
+});
+
+const planSchema = z.object({
+  v: z.literal(1),
+  jobId: z.string(),
+  /** Every line with something on it. */
+  requests: z.int(),
+  /** Of those, not run. */
+  invalid: z.int(),
+  invalidByCode: z.record(z.string(), z.int()),
+  batches: z.array(
+    z.object({
+      batchId: z.string(),
+      endpoint: z.string(),
+      model: z.string(),
+      manifestKey: z.string(),
+      requests: z.int(),
+      bytes: z.int(),
+    }),
+  ),
+  invalidRun: runRefSchema.optional(),
+  /** Nothing is run, for this reason. */
+  rejection: z.object({ code: z.string(), message: z.string() }).optional(),
+});
+export type Plan = z.infer<typeof planSchema>;
+
+/** Records the plan unless one stands already; gives the one that stands. */
+export async function settlePlan(objects: ObjectStore, key: string, plan: Plan): Promise<Plan> {
+  await objects.put(key, Buffer.from(JSON.stringify(plan)), {
+    ifAbsent: true,
+    contentType: 'application/json',
+  });
+  const standing = await readPlan(objects, key);
+  if (standing === undefined) throw new CorruptWorkFileError(`${key} was written and is not there`);
+  return standing;
+}
+
+/** The plan, or `undefined` if none was written yet. */
+export async function readPlan(objects: Pick<ObjectStore, 'get'>, key: string): Promise<Plan | undefined> {
+  const bytes = await objects.get(key);
+  if (bytes === undefined) return undefined;
+  const parsed = planSchema.safeParse(JSON.parse(Buffer.from(bytes).toString('utf8')));
+  if (!parsed.success) {
+    throw new CorruptWorkFileError(
+      `${key} does not read back as a plan of version 1: ${parsed.error.message}`,
+    );
+  }
+  return parsed.data;
+}

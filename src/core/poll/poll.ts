@@ -1,0 +1,121 @@
+/**
+ * Asks OpenAI how the live batches are, and moves on whatever nobody else will: messages get lost, workers die, waits
+ * run out. Every write is conditional, so two pollers at once do no harm; the lease only saves the work.
+ */
+import { type BatchRecord, isTerminal } from '../model.ts';
+import type { Ambient, BatchApi, JobStore, LiveItem, Log, Outbox, RemoteBatch } from '../ports.ts';
+
+export interface PollDeps {
+  jobs: JobStore;
+  batches: Pick<BatchApi, 'getBatch' | 'listBatches'>;
+  outbox: Outbox;
+  ambient: Ambient;
+  log: Log;
+}
+
+/** Longer than the poll function's own timeout, so that a living holder never loses the lease. */
+const LEASE_MS = 6 * 60_000;
+/** How far OpenAI's clock and ours may differ when pages of a list are cut off by time. */
+const CLOCK_SKEW_MS = 10 * 60_000;
+/** Batches asked for one by one in a run, for those that no page showed. */
+const MAX_SINGLE_READS = 100;
+/** When to look again at something that was just given a push: longer than a worker needs. */
+const PUSHED_AGAIN_MS = 20 * 60_000;
+
+/** One run: at most one at a time does anything. */
+export async function poll(deps: PollDeps): Promise<void> {
+  const now = deps.ambient.now();
+  const token = await deps.jobs.acquireLease('poll', now, now + LEASE_MS);
+  if (token === undefined) {
+    deps.log.info('another poll is running');
+    return;
+  }
+  try {
+    await readBatches(deps);
+    await sweep(deps);
+  } finally {
+    await deps.jobs.releaseLease('poll', token);
+  }
+}
+
+/** One pass over the list pages serves every live batch; only what no page shows is asked for alone. */
+async function readBatches(deps: PollDeps): Promise<void> {
+  const live = new Map<string, BatchRecord>();
+  let oldest = Number.POSITIVE_INFINITY;
+  for await (const batch of deps.jobs.listAtOpenAI()) {
+    live.set(batch.openaiBatchId!, batch);
+    oldest = Math.min(oldest, batch.submittedAt!);
+  }
+  let after: string | undefined;
+  let pages = 0;
+  while (live.size > 0) {
+    const page = await deps.batches.listBatches(after);
+    pages++;
+    for (const remote of page.batches) {
+      const batch = live.get(remote.id);
+      if (batch === undefined) continue;
+      live.delete(remote.id);
+      await record(deps, batch, remote);
+    }
+    // Newest first is practice, not promise: stop early only at a page that is too old from end to end.
+    const past = page.batches.every((remote) => remote.createdAt < oldest - CLOCK_SKEW_MS);
+    if (past || page.next === undefined) break;
+    after = page.next;
+  }
+  deps.log.info('polled', { pages, notListed: live.size });
+  for (const batch of [...live.values()].slice(0, MAX_SINGLE_READS)) {
+    const remote = await deps.batches.getBatch(batch.openaiBatchId!);
+    if (remote !== undefined) await record(deps, batch, remote);
+    else
+      deps.log.warn('OpenAI does not know the batch', {
+        jobId: batch.jobId,
+        openaiBatchId: batch.openaiBatchId,
+      });
+  }
+}
+
+async function record(deps: PollDeps, batch: BatchRecord, remote: RemoteBatch): Promise<void> {
+  const { jobId, batchId } = batch;
+  const { status, progress, outputFileId, errorFileId, errors } = remote;
+  if (!isTerminal(status)) {
+    const same = status === batch.status && JSON.stringify(progress) === JSON.stringify(batch.progress);
+    if (!same)
+      await deps.jobs.updateBatch(batch, { state: 'submitted' }, { status, progress }, deps.ambient.now());
+    return;
+  }
+  const now = deps.ambient.now();
+  const ended = {
+    state: 'ended',
+    status,
+    progress,
+    outputFileId,
+    errorFileId,
+    errors,
+    endedAt: now,
+  } as const;
+  if ((await deps.jobs.updateBatch(batch, { state: 'submitted' }, ended, now)) === undefined) return;
+  deps.log.info('ended', { jobId, batchId, openaiBatchId: remote.id, status });
+  await deps.outbox.collect({ v: 1, jobId, batchId });
+}
+
+/** Sends again the message that each overdue job or batch waits for. */
+async function sweep(deps: PollDeps): Promise<void> {
+  const now = deps.ambient.now();
+  for await (const item of deps.jobs.listOverdue(now)) {
+    await push(deps.outbox, item);
+    await deps.jobs.postpone(item, now + PUSHED_AGAIN_MS);
+    const { jobId, state } = item.kind === 'job' ? item : item.batch;
+    deps.log.info('pushed', { jobId, state });
+  }
+}
+
+async function push(outbox: Outbox, item: LiveItem): Promise<void> {
+  if (item.kind === 'job') {
+    const message = { v: 1, jobId: item.jobId } as const;
+    await (item.state === 'ingesting' ? outbox.ingest(message) : outbox.finalize(message));
+    return;
+  }
+  const { jobId, batchId, state } = item.batch;
+  const message = { v: 1, jobId, batchId } as const;
+  await (state === 'ended' ? outbox.collect(message) : outbox.submit(message));
+}

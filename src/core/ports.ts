@@ -1,0 +1,215 @@
+/**
+ * What the domain needs from the world, named by intent. `src/adapters` implements each port on the real service and
+ * in memory; one contract suite runs on both.
+ */
+import type { BatchMessage, JobCompleted, JobMessage } from '../contract/messages.ts';
+import type {
+  BatchLevelError,
+  BatchRecord,
+  Job,
+  ObjectHead,
+  OpenAIBatchStatus,
+  SourceObject,
+} from './model.ts';
+
+/** A stream of bytes in chunks of any size. */
+export type ByteStream = AsyncIterable<Uint8Array>;
+
+/** Inputs and everything that batchdrop writes beside them. */
+export interface ObjectStore {
+  /** What stands at a key now, or at one version of it; `undefined` if there is nothing (any more). */
+  head(bucket: string, key: string, versionId?: string): Promise<ObjectHead | undefined>;
+  /**
+   * Reads bytes `start` to `end` (exclusive; default: the end of the object).
+   * @throws {ObjectGoneError} if the object or version does not exist.
+   */
+  read(source: SourceObject, start?: number, end?: number): Promise<ByteStream>;
+  /** A small object whole, or `undefined`. */
+  get(key: string): Promise<Uint8Array | undefined>;
+  /** Writes a small object. With `ifAbsent`, `false` says that another writer was first and nothing was written. */
+  put(
+    key: string,
+    body: Uint8Array,
+    options?: { ifAbsent?: boolean; contentType?: string },
+  ): Promise<boolean>;
+  /** Opens an object of any size for writing; it becomes visible, whole, when `close` returns. */
+  openWrite(key: string, options?: { contentType?: string }): ObjectWriter;
+  /** Copies an object as it stood at `input.etag` to a key below `work/`. */
+  pin(input: ObjectHead, toKey: string): Promise<void>;
+  /** Removes an object; a missing one is fine. */
+  remove(key: string): Promise<void>;
+}
+
+/** Writes one object front to back; memory does not grow with its size. */
+export interface ObjectWriter {
+  write(bytes: Uint8Array): Promise<void>;
+  /** Makes the object visible and says how many bytes it has. */
+  close(): Promise<number>;
+  /** Leaves nothing behind. Safe to call after a failure of any other method. */
+  abort(): Promise<void>;
+}
+
+/** An update of a batch that holds only if nobody else moved it: see {@link JobStore.updateBatch}. */
+export type BatchChanges = Partial<Omit<BatchRecord, 'v' | 'jobId' | 'batchId'>>;
+
+/** Which live batches and jobs need to be looked at. */
+export type LiveItem =
+  | { kind: 'job'; jobId: string; state: Job['state']; due: number }
+  | { kind: 'batch'; batch: BatchRecord; due: number };
+
+/** Jobs and batches. Every write is conditional on what the caller read. */
+export interface JobStore {
+  /** Records the job unless it exists; gives the one that stands. */
+  claimJob(job: Job): Promise<Job>;
+  getJob(jobId: string): Promise<Job | undefined>;
+  /** Moves a job on. `false`: it was no longer in `from`, nothing was written. */
+  moveJob(
+    jobId: string,
+    from: Job['state'],
+    changes: Partial<Pick<Job, 'state' | 'planKey' | 'rejection' | 'receiptKey'>>,
+    now: number,
+  ): Promise<boolean>;
+  /** Records a new batch. `false`: it exists already, nothing was written. */
+  addBatch(batch: BatchRecord): Promise<boolean>;
+  getBatch(jobId: string, batchId: string): Promise<BatchRecord | undefined>;
+  /** Every batch of a job, consistent, ordered by batch id. */
+  listBatches(jobId: string): Promise<BatchRecord[]>;
+  /**
+   * Writes changes if the batch is still in `expected.state` and, where `expected.claim` is given, still claimed by
+   * it. A change to `undefined` removes the attribute. `undefined`: the expectation did not hold, nothing was written.
+   */
+  updateBatch(
+    batch: Pick<BatchRecord, 'jobId' | 'batchId'>,
+    expected: { state: BatchRecord['state']; claim?: string },
+    changes: { [Key in keyof BatchChanges]: BatchChanges[Key] | undefined },
+    now: number,
+  ): Promise<BatchRecord | undefined>;
+  /** Takes the batch for one worker until `until`; `undefined` if it is in another state or somebody has it. */
+  claimBatch(
+    batch: Pick<BatchRecord, 'jobId' | 'batchId'>,
+    state: BatchRecord['state'],
+    claim: string,
+    now: number,
+    until: number,
+  ): Promise<BatchRecord | undefined>;
+  /** Batches that wait at OpenAI. A hint: the base record decides. */
+  listAtOpenAI(): AsyncIterable<BatchRecord>;
+  /** Jobs and batches that are ours to move and have not moved by `now`. A hint: the base record decides. */
+  listOverdue(now: number): AsyncIterable<LiveItem>;
+  /** Looks at an overdue item again not before `due`. */
+  postpone(item: LiveItem, due: number): Promise<void>;
+  /** Takes a named lease; the token grows with each holder. `undefined`: somebody holds it. */
+  acquireLease(name: string, now: number, until: number): Promise<number | undefined>;
+  /** Gives the lease back if the token still holds it. */
+  releaseLease(name: string, token: number): Promise<void>;
+  /**
+   * Who may write the plain names of an input key. `granted`: this holder, until `until`; `superseded`: a version with a
+   * greater `order` has published; `busy`: another holder is publishing.
+   */
+  acquirePublication(
+    publication: Publication,
+    now: number,
+    until: number,
+  ): Promise<'granted' | 'superseded' | 'busy'>;
+  /** Ends a publication that this holder still has: from now on, versions with a smaller `order` are superseded. */
+  releasePublication(publication: Publication): Promise<void>;
+}
+
+/** One worker's turn at the plain names of an input key. */
+export interface Publication {
+  /** The bucket and the names' common part. */
+  name: string;
+  /** Sorts the versions of an input by age; compared as text. */
+  order: string;
+  /** A fresh id of this worker. */
+  holder: string;
+}
+
+/** An OpenAI batch, as read. */
+export interface RemoteBatch {
+  id: string;
+  status: OpenAIBatchStatus;
+  inputFileId: string;
+  outputFileId?: string;
+  errorFileId?: string;
+  errors?: BatchLevelError[];
+  progress?: { total: number; completed: number; failed: number };
+  metadata: Record<string, string>;
+  /** Epoch milliseconds. */
+  createdAt: number;
+}
+
+/** OpenAI's Files and Batch API, or one compatible with it. */
+export interface BatchApi {
+  /**
+   * Uploads an input file. `bytes` must be the exact length of `body`.
+   * @returns the file's id and the size that OpenAI counted.
+   */
+  uploadFile(file: {
+    filename: string;
+    bytes: number;
+    body: ByteStream;
+  }): Promise<{ id: string; bytes: number }>;
+  /**
+   * Creates a batch, once: never retried by the client.
+   * @throws {CreateRefusedError} if OpenAI said no, so that surely no batch exists; anything else leaves it unknown.
+   */
+  createBatch(batch: {
+    inputFileId: string;
+    endpoint: string;
+    metadata: Record<string, string>;
+  }): Promise<RemoteBatch>;
+  /** `undefined` if OpenAI does not know it. */
+  getBatch(id: string): Promise<RemoteBatch | undefined>;
+  /** One page of the project's batches, newest first in practice. */
+  listBatches(after?: string): Promise<{ batches: RemoteBatch[]; next?: string }>;
+  /**
+   * Reads a result file.
+   * @returns its bytes and, where OpenAI tells, the length to expect.
+   */
+  readFile(id: string): Promise<{ body: ByteStream; bytes?: number }>;
+  /** Deletes a file of ours; a missing one is fine. */
+  deleteFile(id: string): Promise<void>;
+}
+
+/** Hands work to the next function; delivered at least once, in any order. */
+export interface Outbox {
+  /** Takes a job up again whose ingest did not end. */
+  ingest(message: JobMessage): Promise<void>;
+  submit(message: BatchMessage): Promise<void>;
+  collect(message: BatchMessage): Promise<void>;
+  finalize(message: JobMessage): Promise<void>;
+}
+
+/** Tells the outside that a job has ended. */
+export interface JobEvents {
+  completed(detail: JobCompleted): Promise<void>;
+}
+
+/** Local storage for a moment: a batch's result lines, while they are brought into input order. */
+export interface Scratch {
+  /** Opens an empty file. */
+  open(): Promise<ScratchFile>;
+}
+
+/** Bytes that are appended, then read at random. */
+export interface ScratchFile {
+  append(bytes: Uint8Array): Promise<void>;
+  read(offset: number, length: number): Promise<Uint8Array>;
+  /** Removes the file. */
+  dispose(): Promise<void>;
+}
+
+/** The only source of time and chance. */
+export interface Ambient {
+  /** Epoch milliseconds. */
+  now(): number;
+  /** A fresh id that nobody else has: 128 random bits, hex. */
+  nonce(): string;
+}
+
+/** What a step may report; never content. */
+export interface Log {
+  info(message: string, fields?: Record<string, unknown>): void;
+  warn(message: string, fields?: Record<string, unknown>): void;
+}

@@ -1,0 +1,159 @@
+/**
+ * A run: lines of one kind (answers, or errors) in input order, private to `work/`. Its text is one object, its index
+ * another: a {@link ./record-file.ts record file} with magic `BDRN`, whose header names the object that the original
+ * requests stand in. Finalize merges the runs of a job without parsing a line of them. Index records:
+ *
+ * ```
+ * 0   8  line number of the request in the input, float64
+ * 8   4  length of the run's own line with its line feed, uint32
+ * 12  4  reserved, 0
+ * 16  8  offset of the original request in the source, float64
+ * 24  8  length of the original request, float64; -1 if the source cannot give it back
+ * ```
+ */
+import { CorruptWorkFileError } from './errors.ts';
+import type { RunRef, SourceObject } from './model.ts';
+import type { ObjectStore, ObjectWriter } from './ports.ts';
+import { RECORD_BYTES, RecordFileEncoder, readRecordFile } from './record-file.ts';
+
+const MAGIC = 'BDRN';
+const LINE_FEED = Buffer.from('\n');
+
+/** Where the original request of a run's line stands in the source. */
+export interface OriginalRange {
+  offset: number;
+  /** -1: the source cannot give it back. */
+  length: number;
+}
+
+const FLUSH_BYTES = 1024 * 1024;
+
+/** Writes a run as its lines come; they must come in input order. Call {@link flush} between chunks of work. */
+export class RunWriter {
+  readonly #objects: Pick<ObjectStore, 'openWrite'>;
+  readonly #keys: { data: string; index: string };
+  readonly #encoder = new RecordFileEncoder(MAGIC);
+  readonly #source: SourceObject;
+  #open: { data: ObjectWriter; index: ObjectWriter } | undefined;
+  #data: Uint8Array[] = [];
+  #index: Uint8Array[] = [];
+  #pendingBytes = 0;
+  #lines = 0;
+  #bytes = 0;
+  #firstLine = 0;
+  #lastLine = 0;
+
+  constructor(
+    objects: Pick<ObjectStore, 'openWrite'>,
+    keys: { data: string; index: string },
+    source: SourceObject,
+  ) {
+    this.#objects = objects;
+    this.#keys = keys;
+    this.#source = source;
+  }
+
+  get lines(): number {
+    return this.#lines;
+  }
+
+  /** @param text the line without its line feed; not copied, so it must not change until the next flush. */
+  add(line: number, text: Uint8Array, original: OriginalRange): void {
+    const record = Buffer.alloc(RECORD_BYTES);
+    record.writeDoubleLE(line, 0);
+    record.writeUInt32LE(text.length + 1, 8);
+    record.writeDoubleLE(original.offset, 16);
+    record.writeDoubleLE(original.length, 24);
+    if (this.#lines === 0) this.#firstLine = line;
+    this.#lastLine = line;
+    this.#lines++;
+    this.#bytes += text.length + 1;
+    this.#pendingBytes += text.length + 1 + RECORD_BYTES;
+    this.#data.push(text, LINE_FEED);
+    this.#index.push(record);
+  }
+
+  /** Writes out what is pending once it is worth it. */
+  async flush(): Promise<void> {
+    if (this.#pendingBytes >= FLUSH_BYTES) await this.#write();
+  }
+
+  /** Makes the run visible; `undefined` if it has no line, in which case nothing was written. */
+  async close(): Promise<RunRef | undefined> {
+    if (this.#lines === 0) return undefined;
+    await this.#write();
+    const { data, index } = this.#open!;
+    await index.write(this.#encoder.finish());
+    await data.close();
+    await index.close();
+    return {
+      dataKey: this.#keys.data,
+      indexKey: this.#keys.index,
+      lines: this.#lines,
+      bytes: this.#bytes,
+      firstLine: this.#firstLine,
+      lastLine: this.#lastLine,
+    };
+  }
+
+  async abort(): Promise<void> {
+    await Promise.all([this.#open?.data.abort(), this.#open?.index.abort()]);
+  }
+
+  async #write(): Promise<void> {
+    if (this.#open === undefined) {
+      this.#open = {
+        data: this.#objects.openWrite(this.#keys.data),
+        index: this.#objects.openWrite(this.#keys.index),
+      };
+      await this.#open.index.write(this.#encoder.start({ source: this.#source }));
+    }
+    const data = Buffer.concat(this.#data);
+    const records = Buffer.concat(this.#index);
+    this.#data = [];
+    this.#index = [];
+    this.#pendingBytes = 0;
+    await this.#open.data.write(data);
+    await this.#open.index.write(this.#encoder.records(records));
+  }
+}
+
+/** One line of a run, by its index. */
+export interface RunRecord {
+  line: number;
+  /** With the line feed. */
+  length: number;
+  original: OriginalRange;
+}
+
+/** Reads a run's index in input order, a block of records at a time; the source comes first. */
+export async function* readRunIndex(
+  objects: Pick<ObjectStore, 'read'>,
+  bucket: string,
+  run: RunRef,
+): AsyncGenerator<{ source: SourceObject } | { records: RunRecord[] }> {
+  const stream = await objects.read({ bucket, key: run.indexKey });
+  let lines = 0;
+  for await (const piece of readRecordFile(stream, MAGIC, run.indexKey)) {
+    if ('header' in piece) {
+      yield { source: (piece.header as { source: SourceObject }).source };
+      continue;
+    }
+    const records: RunRecord[] = [];
+    for (let at = 0; at < piece.count * RECORD_BYTES; at += RECORD_BYTES) {
+      records.push({
+        line: piece.records.getFloat64(at, true),
+        length: piece.records.getUint32(at + 8, true),
+        original: {
+          offset: piece.records.getFloat64(at + 16, true),
+          length: piece.records.getFloat64(at + 24, true),
+        },
+      });
+    }
+    lines += records.length;
+    yield { records };
+  }
+  if (lines !== run.lines) {
+    throw new CorruptWorkFileError(`${run.indexKey} has ${lines} records; its batch recorded ${run.lines}`);
+  }
+}
