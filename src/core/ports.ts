@@ -111,8 +111,11 @@ export interface JobStore {
     now: number,
     until: number,
   ): Promise<'granted' | 'superseded' | 'busy'>;
-  /** Ends a publication that this holder still has: from now on, versions with a smaller `order` are superseded. */
-  releasePublication(publication: Publication): Promise<void>;
+  /**
+   * Ends a publication that this holder still has: from now on, versions with a smaller `order` are superseded.
+   * `false`: its time had run out and another holder took over, so what was written may be somebody else's by now.
+   */
+  releasePublication(publication: Publication): Promise<boolean>;
 }
 
 /** One worker's turn at the plain names of an input key. */

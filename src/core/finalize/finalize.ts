@@ -38,6 +38,8 @@ export interface FinalizeDeps {
 
 /** A worker that has not ended by then is dead: a Lambda lives for 15 minutes at most. */
 const PUBLICATION_MS = 16 * 60_000;
+/** How long to stay away from names that another worker is writing. */
+const BUSY_MS = 2 * 60_000;
 const JSON_LINES = { contentType: 'application/jsonl' };
 /** Originals that are looked up together. */
 const RETRY_RANGES = 10_000;
@@ -62,11 +64,13 @@ export async function finalize(deps: FinalizeDeps, { jobId }: JobMessage): Promi
   const now = deps.ambient.now();
   const turn = await deps.jobs.acquirePublication(publication, now, now + PUBLICATION_MS);
   if (turn === 'busy')
-    throw new NotYetError(`results for ${job.input.key} are being published by another worker`, 30_000);
+    throw new NotYetError(`results for ${job.input.key} are being published by another worker`, BUSY_MS);
   const receipt = await publish(deps, job, plan, batches, turn === 'superseded');
-  // Each step may be repeated; the job's own record, written last, ends the repeating.
+  // Each step from here on may be repeated; the job's own record, written last, ends the repeating.
+  if (turn === 'granted' && !(await deps.jobs.releasePublication(publication))) {
+    throw new NotYetError(`publishing ${job.input.key} took too long and another worker took over`, 30_000);
+  }
   await deps.events.completed(eventOf(receipt));
-  if (turn === 'granted') await deps.jobs.releasePublication(publication);
   await deleteProviderFiles(deps, batches);
   const end = job.state === 'rejected' ? job.state : 'completed';
   await deps.jobs.moveJob(
@@ -196,6 +200,14 @@ function makeReceipt(deps: FinalizeDeps, job: Job, plan: Plan, batches: BatchRec
       `job ${job.jobId}: ${counts.succeeded} succeeded + ${counts.failed} failed + ${counts.invalid} invalid is not the ${requests} requests that were read`,
     );
   }
+  const answers = linesOf(batches.map(({ outputRun }) => outputRun));
+  const errors = linesOf([...batches.map(({ errorRun }) => errorRun), plan.invalidRun]);
+  const invalidLines = plan.invalidRun?.lines ?? 0;
+  if (answers !== counts.succeeded || errors !== counts.failed + invalidLines) {
+    throw new CorruptWorkFileError(
+      `job ${job.jobId}: ${answers} answers and ${errors} errors are on file for ${counts.succeeded} succeeded, ${counts.failed} failed and ${invalidLines} invalid requests`,
+    );
+  }
   const { bucket, key, versionId, etag, size, lastModified } = job.input;
   return {
     v: 1,
@@ -218,6 +230,10 @@ function makeReceipt(deps: FinalizeDeps, job: Job, plan: Plan, batches: BatchRec
       completedAt: iso(deps.ambient.now()),
     },
   };
+}
+
+function linesOf(runs: readonly (RunRef | undefined)[]): number {
+  return runs.reduce((sum, run) => sum + (run?.lines ?? 0), 0);
 }
 
 function batchLine(batch: BatchRecord): Receipt['batches'][number] {

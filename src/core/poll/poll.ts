@@ -19,8 +19,13 @@ const LEASE_MS = 6 * 60_000;
 const CLOCK_SKEW_MS = 10 * 60_000;
 /** Batches asked for one by one in a run, for those that no page showed. */
 const MAX_SINGLE_READS = 100;
-/** When to look again at something that was just given a push: longer than a worker needs. */
-const PUSHED_AGAIN_MS = 20 * 60_000;
+/** A batch's record must fit a table item of 400 KB; lines beyond these show themselves in the next round. */
+const MAX_ERRORS = 500;
+const MAX_ERROR_MESSAGE_CHARS = 200;
+/** When to look again at something that was just given a push. A claimed batch is safe from a second worker at once; */
+const BATCH_PUSHED_AGAIN_MS = 5 * 60_000;
+/** a job is not claimed, so its next push comes when the first one's worker must have ended. */
+const JOB_PUSHED_AGAIN_MS = 20 * 60_000;
 
 /** One run: at most one at a time does anything. */
 export async function poll(deps: PollDeps): Promise<void> {
@@ -76,7 +81,11 @@ async function readBatches(deps: PollDeps): Promise<void> {
 
 async function record(deps: PollDeps, batch: BatchRecord, remote: RemoteBatch): Promise<void> {
   const { jobId, batchId } = batch;
-  const { status, progress, outputFileId, errorFileId, errors } = remote;
+  const { status, progress, outputFileId, errorFileId } = remote;
+  const errors = remote.errors?.slice(0, MAX_ERRORS).map((error) => ({
+    ...error,
+    message: error.message.slice(0, MAX_ERROR_MESSAGE_CHARS),
+  }));
   if (!isTerminal(status)) {
     const same = status === batch.status && JSON.stringify(progress) === JSON.stringify(batch.progress);
     if (!same)
@@ -103,7 +112,7 @@ async function sweep(deps: PollDeps): Promise<void> {
   const now = deps.ambient.now();
   for await (const item of deps.jobs.listOverdue(now)) {
     await push(deps.outbox, item);
-    await deps.jobs.postpone(item, now + PUSHED_AGAIN_MS);
+    await deps.jobs.postpone(item, now + (item.kind === 'job' ? JOB_PUSHED_AGAIN_MS : BATCH_PUSHED_AGAIN_MS));
     const { jobId, state } = item.kind === 'job' ? item : item.batch;
     deps.log.info('pushed', { jobId, state });
   }

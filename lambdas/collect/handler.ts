@@ -1,0 +1,16 @@
+import { collectEnv } from '../../src/contract/env.ts';
+import { batchMessageSchema } from '../../src/contract/messages.ts';
+import { collect } from '../../src/core/collect/collect.ts';
+import { createCollectDeps } from '../../src/runtime/deps.ts';
+import { parseEnv } from '../../src/runtime/env.ts';
+import { createQueueHandler } from '../../src/runtime/queue-handler.ts';
+
+const config = parseEnv(collectEnv, process.env);
+const deps = createCollectDeps(config);
+
+/** Collect queue: one batch. */
+export const handler = createQueueHandler({
+  schema: batchMessageSchema,
+  queueUrl: config.COLLECT_QUEUE_URL,
+  run: (message, { log }) => collect({ ...deps, log }, message),
+});

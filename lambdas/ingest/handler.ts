@@ -1,0 +1,16 @@
+import { ingestEnv } from '../../src/contract/env.ts';
+import { ingestMessageSchema } from '../../src/contract/messages.ts';
+import { ingest } from '../../src/core/ingest/ingest.ts';
+import { createIngestDeps } from '../../src/runtime/deps.ts';
+import { parseEnv } from '../../src/runtime/env.ts';
+import { createQueueHandler } from '../../src/runtime/queue-handler.ts';
+
+const config = parseEnv(ingestEnv, process.env);
+const deps = createIngestDeps(config);
+
+/** Ingest queue: an S3 event, or a job to take up again. */
+export const handler = createQueueHandler({
+  schema: ingestMessageSchema,
+  queueUrl: config.INGEST_QUEUE_URL,
+  run: (message, { log }) => ingest({ ...deps, log }, message),
+});

@@ -1,0 +1,76 @@
+import { GetSecretValueCommand, type SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
+import { API_KEY_PLACEHOLDER } from '../contract/api-key.ts';
+import { BatchdropError } from '../core/errors.ts';
+
+/** How long a key is kept: a new one is in use after five minutes at the latest. */
+export const API_KEY_CACHE_MS = 5 * 60_000;
+
+/** The secret holds no key that could be used. Needs a person; the message says which command to run. */
+export class ApiKeyMissingError extends BatchdropError {}
+
+/** The OpenAI API key and which version of the secret it is. */
+export interface ApiKeyValue {
+  key: string;
+  versionId: string;
+}
+
+/** Reads the OpenAI API key, kept as plain text in a Secrets Manager secret. */
+export class ApiKey {
+  readonly #client: SecretsManagerClient;
+  readonly #secretArn: string;
+  readonly #now: () => number;
+  #cached: { value: Promise<ApiKeyValue>; readAt: number } | undefined;
+
+  /** @param now epoch milliseconds; ages the cache. */
+  constructor(client: SecretsManagerClient, names: { secretArn: string }, now: () => number) {
+    this.#client = client;
+    this.#secretArn = names.secretArn;
+    this.#now = now;
+  }
+
+  /**
+   * The key, from the secret or from what was read in the last five minutes.
+   * @throws {ApiKeyMissingError} if the secret is empty or still holds a placeholder.
+   */
+  read(): Promise<ApiKeyValue> {
+    const now = this.#now();
+    if (this.#cached === undefined || now - this.#cached.readAt >= API_KEY_CACHE_MS) {
+      const cached = { value: this.#fetch(), readAt: now };
+      this.#cached = cached;
+      // A failure is not kept.
+      cached.value.catch(() => {
+        if (this.#cached === cached) this.#cached = undefined;
+      });
+    }
+    return this.#cached.value;
+  }
+
+  async #fetch(): Promise<ApiKeyValue> {
+    let secret: { SecretString?: string | undefined; VersionId?: string | undefined };
+    try {
+      secret = await this.#client.send(new GetSecretValueCommand({ SecretId: this.#secretArn }));
+    } catch (error) {
+      // A secret that was created without a value has no version yet.
+      if ((error as Error).name === 'ResourceNotFoundException') {
+        throw this.#missing('does not exist or has no value', error);
+      }
+      throw error;
+    }
+    const key = secret.SecretString?.trim() ?? '';
+    if (key === '') throw this.#missing('is empty');
+    if (key === API_KEY_PLACEHOLDER) throw this.#missing('still holds what the deployment put there');
+    // Would otherwise fail as an invalid header, with the value in the message.
+    if (!/^[\x21-\x7e]+$/.test(key) || key.startsWith('{')) {
+      throw this.#missing('does not hold the key alone, as plain text');
+    }
+    return { key, versionId: secret.VersionId ?? '' };
+  }
+
+  #missing(problem: string, cause?: unknown): ApiKeyMissingError {
+    return new ApiKeyMissingError(
+      `the secret ${this.#secretArn} ${problem}; set the OpenAI API key with: ` +
+        `aws secretsmanager put-secret-value --secret-id ${this.#secretArn} --secret-string "$OPENAI_API_KEY"`,
+      cause === undefined ? undefined : { cause },
+    );
+  }
+}

@@ -1,0 +1,70 @@
+/**
+ * When a write to the job store may happen: pure decisions over what stands there, the same for the table and for
+ * memory.
+ */
+import type { BatchRecord } from '../core/model.ts';
+import type { Publication } from '../core/ports.ts';
+
+/** Who may write the plain names of an input key. */
+export interface PublicationState {
+  /** The greatest order that has published. */
+  published?: string;
+  /** Who is publishing, until when. */
+  holder?: { id: string; until: number };
+}
+
+/** A named lease. The token stays when the lease is given back, so that it only grows. */
+export interface LeaseState {
+  token: number;
+  until: number;
+}
+
+/** Whether a batch is in `state` and free for `claim`: never claimed, run out, or held by the same claim. */
+export function isClaimable(
+  batch: Pick<BatchRecord, 'state' | 'claim' | 'claimedUntil'>,
+  state: BatchRecord['state'],
+  claim: string,
+  now: number,
+): boolean {
+  if (batch.state !== state) return false;
+  return batch.claim === undefined || batch.claim === claim || (batch.claimedUntil ?? 0) <= now;
+}
+
+/** Whether a batch is as the writer last saw it. A claim that ran out still counts while nobody else took it. */
+export function isAsExpected(
+  batch: Pick<BatchRecord, 'state' | 'claim'>,
+  expected: { state: BatchRecord['state']; claim?: string },
+): boolean {
+  return batch.state === expected.state && (expected.claim === undefined || batch.claim === expected.claim);
+}
+
+/** The lease after somebody takes it, or `undefined` while somebody else holds it. */
+export function takeLease(lease: LeaseState | undefined, now: number, until: number): LeaseState | undefined {
+  if (lease !== undefined && lease.until > now) return undefined;
+  return { token: (lease?.token ?? 0) + 1, until };
+}
+
+/** What a worker that wants to publish is told. */
+export function decidePublication(
+  state: PublicationState,
+  publication: Pick<Publication, 'order' | 'holder'>,
+  now: number,
+): 'granted' | 'superseded' | 'busy' {
+  if (state.published !== undefined && state.published > publication.order) return 'superseded';
+  if (state.holder !== undefined && state.holder.id !== publication.holder && state.holder.until > now) {
+    return 'busy';
+  }
+  return 'granted';
+}
+
+/** The state after this holder has published, or `undefined` if somebody else has taken its turn. */
+export function afterPublication(
+  state: PublicationState,
+  publication: Pick<Publication, 'order' | 'holder'>,
+): PublicationState | undefined {
+  if (state.holder?.id !== publication.holder) return undefined;
+  const { published } = state;
+  return {
+    published: published !== undefined && published > publication.order ? published : publication.order,
+  };
+}

@@ -1,0 +1,61 @@
+/**
+ * Which jobs and batches stand in the sparse index, and when the sweep looks at them: the one place that derives the
+ * index attributes from the state of a record.
+ */
+import type { BatchRecord, Job } from '../core/model.ts';
+
+/** What the index holds of an item; `undefined` keeps the item out of it. */
+export type LiveEntry = { live: 'openai' | 'moving'; due: number } | undefined;
+
+const MINUTE_MS = 60_000;
+
+/** A step that has not moved for this long is taken for lost; handing it out once more does no harm. */
+export const SWEEP_AFTER_MS = 2 * MINUTE_MS;
+
+/** A claim that ran out is nobody's; the margin is for clocks that differ. */
+export const CLAIM_MARGIN_MS = 30_000;
+
+/** Ingest may take a whole invocation (15 minutes, the most that Lambda gives) before it moves the job. */
+const SWEEP_INGESTING_AFTER_MS = 20 * MINUTE_MS;
+
+/** How often the sweep asks whether all batches of a running job are collected. */
+const SWEEP_RUNNING_AFTER_MS = 5 * MINUTE_MS;
+
+/** A job needs something until its receipt is written, also when it is completed or rejected. */
+export function liveEntryOfJob(job: Pick<Job, 'state' | 'updatedAt' | 'receiptKey'>): LiveEntry {
+  switch (job.state) {
+    case 'ingesting':
+      return { live: 'moving', due: job.updatedAt + SWEEP_INGESTING_AFTER_MS };
+    case 'running':
+      return { live: 'moving', due: job.updatedAt + SWEEP_RUNNING_AFTER_MS };
+    case 'completed':
+    case 'rejected':
+      return job.receiptKey === undefined
+        ? { live: 'moving', due: job.updatedAt + SWEEP_AFTER_MS }
+        : undefined;
+  }
+}
+
+/** Submitted batches wait at OpenAI, oldest first; collected ones need nothing; all others are ours to move. */
+export function liveEntryOfBatch(
+  batch: Pick<
+    BatchRecord,
+    'state' | 'createdAt' | 'updatedAt' | 'submittedAt' | 'notBefore' | 'claimedUntil'
+  >,
+): LiveEntry {
+  switch (batch.state) {
+    case 'submitted':
+      return { live: 'openai', due: batch.submittedAt ?? batch.createdAt };
+    case 'collected':
+      return undefined;
+    default:
+      return {
+        live: 'moving',
+        due: Math.max(
+          batch.updatedAt + SWEEP_AFTER_MS,
+          (batch.notBefore ?? 0) + SWEEP_AFTER_MS,
+          (batch.claimedUntil ?? 0) + CLAIM_MARGIN_MS,
+        ),
+      };
+  }
+}

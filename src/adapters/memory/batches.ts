@@ -1,0 +1,121 @@
+import { BatchdropError, CreateRefusedError } from '../../core/errors.ts';
+import type { Ambient, BatchApi, ByteStream, RemoteBatch } from '../../core/ports.ts';
+
+const BATCHES_PER_PAGE = 100;
+
+/** How a batch of {@link MemoryBatches} ends. */
+export interface BatchEnd {
+  status: RemoteBatch['status'];
+  /** Content of the output file; none without. */
+  output?: string;
+  /** Content of the error file; none without. */
+  errorFile?: string;
+  errors?: RemoteBatch['errors'];
+  progress?: RemoteBatch['progress'];
+}
+
+/**
+ * {@link BatchApi} in memory: keeps files and batches and runs nothing; a test says how a batch ends. For behaviour
+ * like OpenAI's there is `local/openai-emulator`.
+ */
+export class MemoryBatches implements BatchApi {
+  readonly #ambient: Pick<Ambient, 'now'>;
+  readonly #files = new Map<string, { filename: string; content: Uint8Array }>();
+  /** Oldest first. */
+  readonly #batches: RemoteBatch[] = [];
+  #filesMade = 0;
+
+  constructor(ambient: Pick<Ambient, 'now'>) {
+    this.#ambient = ambient;
+  }
+
+  /** Files that are there, by id: for assertions. */
+  files(): ReadonlyMap<string, { filename: string; content: Uint8Array }> {
+    return this.#files;
+  }
+
+  /** Sets how a batch ended, or how far it is. */
+  end(id: string, how: BatchEnd): void {
+    const batch = this.#batches.find((candidate) => candidate.id === id);
+    if (batch === undefined) throw new BatchdropError(`no batch ${id}`);
+    batch.status = how.status;
+    if (how.output !== undefined) {
+      batch.outputFileId = this.#storeFile(`${id}_output.jsonl`, Buffer.from(how.output));
+    }
+    if (how.errorFile !== undefined) {
+      batch.errorFileId = this.#storeFile(`${id}_error.jsonl`, Buffer.from(how.errorFile));
+    }
+    if (how.errors !== undefined) batch.errors = how.errors;
+    if (how.progress !== undefined) batch.progress = how.progress;
+  }
+
+  async uploadFile(file: { filename: string; bytes: number; body: ByteStream }) {
+    const chunks: Uint8Array[] = [];
+    let bytes = 0;
+    for await (const chunk of file.body) {
+      chunks.push(chunk.slice());
+      bytes += chunk.length;
+      if (bytes > file.bytes) break;
+    }
+    if (bytes !== file.bytes) {
+      throw new BatchdropError(
+        `the body of ${file.filename} has ${bytes} bytes where ${file.bytes} were declared`,
+      );
+    }
+    return { id: this.#storeFile(file.filename, Buffer.concat(chunks)), bytes };
+  }
+
+  async createBatch(batch: { inputFileId: string; endpoint: string; metadata: Record<string, string> }) {
+    if (!batch.endpoint.startsWith('/v1/')) {
+      throw new CreateRefusedError(
+        `POST /batches was answered 400 invalid_value: ${batch.endpoint}`,
+        400,
+        'invalid_value',
+      );
+    }
+    const created: RemoteBatch = {
+      id: `batch_${String(this.#batches.length + 1).padStart(8, '0')}`,
+      status: 'validating',
+      inputFileId: batch.inputFileId,
+      metadata: { ...batch.metadata },
+      // OpenAI tells whole seconds.
+      createdAt: Math.floor(this.#ambient.now() / 1000) * 1000,
+    };
+    this.#batches.push(created);
+    return structuredClone(created);
+  }
+
+  async getBatch(id: string): Promise<RemoteBatch | undefined> {
+    return structuredClone(this.#batches.find((batch) => batch.id === id));
+  }
+
+  async listBatches(after?: string): Promise<{ batches: RemoteBatch[]; next?: string }> {
+    const newestFirst = this.#batches.toReversed();
+    const start = after === undefined ? 0 : newestFirst.findIndex(({ id }) => id === after) + 1;
+    const batches = newestFirst.slice(start, start + BATCHES_PER_PAGE);
+    const hasMore = start + batches.length < newestFirst.length;
+    return { batches: structuredClone(batches), ...(hasMore ? { next: batches.at(-1)!.id } : {}) };
+  }
+
+  async readFile(id: string): Promise<{ body: ByteStream; bytes?: number }> {
+    const file = this.#files.get(id);
+    if (file === undefined) throw new BatchdropError(`GET /files/${id}/content was answered 404`);
+    return {
+      body: (async function* () {
+        if (file.content.length > 0) yield file.content.slice();
+      })(),
+      bytes: file.content.length,
+    };
+  }
+
+  async deleteFile(id: string): Promise<void> {
+    this.#files.delete(id);
+  }
+
+  #storeFile(filename: string, content: Uint8Array): string {
+    this.#filesMade += 1;
+    const id = `file-${String(this.#filesMade).padStart(8, '0')}`;
+    this.#files.set(id, { filename, content });
+    return id;
+  }
+}

@@ -1,0 +1,170 @@
+import type { BatchRecord, Job } from '../../core/model.ts';
+import type { JobStore, LiveItem, Publication } from '../../core/ports.ts';
+import {
+  afterPublication,
+  decidePublication,
+  isAsExpected,
+  isClaimable,
+  type LeaseState,
+  type PublicationState,
+  takeLease,
+} from '../job-rules.ts';
+import { type LiveEntry, liveEntryOfBatch, liveEntryOfJob } from '../live-index.ts';
+
+type BatchKey = Pick<BatchRecord, 'jobId' | 'batchId'>;
+
+/** A record with its place in the index. */
+interface Stored<Record> {
+  record: Record;
+  live: LiveEntry;
+}
+
+/** {@link JobStore} in memory. Gives and takes copies, as a table does. */
+export class MemoryJobs implements JobStore {
+  readonly #jobs = new Map<string, Stored<Job>>();
+  /** By job, then by batch. */
+  readonly #batches = new Map<string, Map<string, Stored<BatchRecord>>>();
+  readonly #leases = new Map<string, LeaseState>();
+  readonly #publications = new Map<string, PublicationState>();
+
+  async claimJob(job: Job): Promise<Job> {
+    if (!this.#jobs.has(job.jobId)) this.#storeJob(job);
+    return structuredClone(this.#jobs.get(job.jobId)!.record);
+  }
+
+  async getJob(jobId: string): Promise<Job | undefined> {
+    return structuredClone(this.#jobs.get(jobId)?.record);
+  }
+
+  async moveJob(
+    jobId: string,
+    from: Job['state'],
+    changes: Partial<Pick<Job, 'state' | 'planKey' | 'rejection' | 'receiptKey'>>,
+    now: number,
+  ): Promise<boolean> {
+    const standing = this.#jobs.get(jobId);
+    if (standing?.record.state !== from) return false;
+    this.#storeJob({ ...standing.record, ...changes, updatedAt: now });
+    return true;
+  }
+
+  async addBatch(batch: BatchRecord): Promise<boolean> {
+    if (this.#findBatch(batch) !== undefined) return false;
+    this.#storeBatch(batch);
+    return true;
+  }
+
+  async getBatch(jobId: string, batchId: string): Promise<BatchRecord | undefined> {
+    return structuredClone(this.#findBatch({ jobId, batchId })?.record);
+  }
+
+  async listBatches(jobId: string): Promise<BatchRecord[]> {
+    return [...(this.#batches.get(jobId)?.values() ?? [])]
+      .map(({ record }) => structuredClone(record))
+      .sort((one, other) => (one.batchId < other.batchId ? -1 : 1));
+  }
+
+  async updateBatch(
+    batch: BatchKey,
+    expected: { state: BatchRecord['state']; claim?: string },
+    changes: Parameters<JobStore['updateBatch']>[2],
+    now: number,
+  ): Promise<BatchRecord | undefined> {
+    const standing = this.#findBatch(batch);
+    if (standing === undefined || !isAsExpected(standing.record, expected)) return undefined;
+    return this.#changeBatch(standing.record, { ...changes, updatedAt: now });
+  }
+
+  async claimBatch(
+    batch: BatchKey,
+    state: BatchRecord['state'],
+    claim: string,
+    now: number,
+    until: number,
+  ): Promise<BatchRecord | undefined> {
+    const standing = this.#findBatch(batch);
+    if (standing === undefined || !isClaimable(standing.record, state, claim, now)) return undefined;
+    return this.#changeBatch(standing.record, { claim, claimedUntil: until, updatedAt: now });
+  }
+
+  async *listAtOpenAI(): AsyncGenerator<BatchRecord> {
+    for (const item of this.#live('openai')) if (item.kind === 'batch') yield item.batch;
+  }
+
+  async *listOverdue(now: number): AsyncGenerator<LiveItem> {
+    for (const item of this.#live('moving')) if (item.due <= now) yield item;
+  }
+
+  async postpone(item: LiveItem, due: number): Promise<void> {
+    const standing = item.kind === 'job' ? this.#jobs.get(item.jobId) : this.#findBatch(item.batch);
+    if (standing?.live?.live !== 'moving' || standing.live.due !== item.due || due <= item.due) return;
+    standing.live = { live: 'moving', due };
+  }
+
+  async acquireLease(name: string, now: number, until: number): Promise<number | undefined> {
+    const taken = takeLease(this.#leases.get(name), now, until);
+    if (taken !== undefined) this.#leases.set(name, taken);
+    return taken?.token;
+  }
+
+  async releaseLease(name: string, token: number): Promise<void> {
+    if (this.#leases.get(name)?.token === token) this.#leases.set(name, { token, until: 0 });
+  }
+
+  async acquirePublication(
+    publication: Publication,
+    now: number,
+    until: number,
+  ): Promise<'granted' | 'superseded' | 'busy'> {
+    const state = this.#publications.get(publication.name) ?? {};
+    const decision = decidePublication(state, publication, now);
+    if (decision === 'granted') {
+      this.#publications.set(publication.name, { ...state, holder: { id: publication.holder, until } });
+    }
+    return decision;
+  }
+
+  async releasePublication(publication: Publication): Promise<boolean> {
+    const next = afterPublication(this.#publications.get(publication.name) ?? {}, publication);
+    if (next !== undefined) this.#publications.set(publication.name, next);
+    return next !== undefined;
+  }
+
+  #findBatch({ jobId, batchId }: BatchKey): Stored<BatchRecord> | undefined {
+    return this.#batches.get(jobId)?.get(batchId);
+  }
+
+  #storeJob(job: Job): void {
+    this.#jobs.set(job.jobId, { record: structuredClone(job), live: liveEntryOfJob(job) });
+  }
+
+  #storeBatch(batch: BatchRecord): void {
+    const ofJob = this.#batches.get(batch.jobId) ?? new Map<string, Stored<BatchRecord>>();
+    this.#batches.set(batch.jobId, ofJob);
+    ofJob.set(batch.batchId, { record: structuredClone(batch), live: liveEntryOfBatch(batch) });
+  }
+
+  #changeBatch(standing: BatchRecord, changes: Parameters<JobStore['updateBatch']>[2]): BatchRecord {
+    const changed = Object.fromEntries(
+      Object.entries({ ...standing, ...changes }).filter(([, value]) => value !== undefined),
+    ) as unknown as BatchRecord;
+    this.#storeBatch(changed);
+    return structuredClone(changed);
+  }
+
+  /** A snapshot, those due first: what is stored meanwhile is not seen, as in an index that lags. */
+  #live(live: 'openai' | 'moving'): LiveItem[] {
+    const items: LiveItem[] = [];
+    for (const { record, live: entry } of this.#jobs.values()) {
+      if (entry?.live !== live) continue;
+      items.push({ kind: 'job', jobId: record.jobId, state: record.state, due: entry.due });
+    }
+    for (const ofJob of this.#batches.values()) {
+      for (const { record, live: entry } of ofJob.values()) {
+        if (entry?.live !== live) continue;
+        items.push({ kind: 'batch', batch: structuredClone(record), due: entry.due });
+      }
+    }
+    return items.sort((one, other) => one.due - other.due);
+  }
+}

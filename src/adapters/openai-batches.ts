@@ -1,0 +1,391 @@
+/**
+ * {@link BatchApi} on the official `openai` client.
+ *
+ * Uploads are framed by hand: the client's own multipart body either keeps the file in memory (as `fetch` clones a body
+ * that it might have to send again after a redirect) or goes out without a Content-Length. Time: the client's `timeout`
+ * runs until the answer's headers; after that only Node's own limit holds, five minutes without a single byte, so a
+ * download may take as long as it moves.
+ *
+ * What this throws holds status, code and OpenAI's message, if that cannot quote what was sent; never a key.
+ */
+import { randomUUID } from 'node:crypto';
+import type OpenAI from 'openai';
+import { APIConnectionError, APIConnectionTimeoutError, APIError, OpenAIError } from 'openai';
+import { z } from 'zod';
+import { BatchdropError, CreateRefusedError, IncompleteDownloadError } from '../core/errors.ts';
+import type { BatchLevelError } from '../core/model.ts';
+import type { BatchApi, ByteStream, RemoteBatch } from '../core/ports.ts';
+
+/** An upload of 190 MB may take most of the 15 minutes that a Lambda has; the rest is for what follows. */
+const UPLOAD_TIMEOUT_MS = 14 * 60_000;
+
+/** Most that `GET /v1/batches` gives at once. Source: openai 7.55.0 `resources/batches.ts`. */
+const BATCHES_PER_PAGE = 100;
+
+/** Answers by which OpenAI says that it created nothing. 408 and 409 leave it open, as does everything else. */
+const REFUSING_STATUSES: ReadonlySet<number> = new Set([400, 401, 403, 404, 413, 422, 429]);
+
+const MAX_MESSAGE_CHARS = 300;
+
+/** A call to OpenAI that failed, free of content and keys. Try the step again. */
+export class OpenAIRequestError extends BatchdropError {
+  /** HTTP status; absent if there was no answer. */
+  readonly status: number | undefined;
+  /** OpenAI's error code, or the system's (such as `ECONNRESET`). */
+  readonly code: string | undefined;
+
+  constructor(message: string, status?: number, code?: string) {
+    super(message);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+/** The body of an upload did not have the length that was declared for it. */
+export class UploadLengthError extends BatchdropError {}
+
+/** `""`, `null` and absent all mean: there is none. */
+const optionalId = z
+  .string()
+  .nullish()
+  .transform((id) => id || undefined);
+
+/**
+ * What is read of a batch object. Source: openai 7.55.0 `resources/batches.ts`; compatible services spell statuses in
+ * capitals, and give ids as empty strings.
+ */
+const remoteBatchSchema = z.object({
+  id: z.string().min(1),
+  status: z
+    .string()
+    .transform((status) => status.toLowerCase())
+    .pipe(
+      z
+        .enum([
+          'validating',
+          'failed',
+          'in_progress',
+          'finalizing',
+          'completed',
+          'expired',
+          'cancelling',
+          'cancelled',
+        ])
+        // One that is new to us must not stop the listing of all others; nothing final is decided by this one.
+        .catch('in_progress'),
+    ),
+  input_file_id: z.string().min(1),
+  output_file_id: optionalId,
+  error_file_id: optionalId,
+  errors: z
+    .object({
+      data: z
+        .array(
+          z.object({
+            code: z.string().nullish(),
+            message: z.string().nullish(),
+            param: z.string().nullish(),
+            line: z.number().nullish(),
+          }),
+        )
+        .nullish(),
+    })
+    .nullish(),
+  request_counts: z.object({ total: z.number(), completed: z.number(), failed: z.number() }).nullish(),
+  metadata: z.record(z.string(), z.string()).nullish(),
+  created_at: z.number(),
+});
+
+const batchPageSchema = z.object({
+  data: z.array(remoteBatchSchema),
+  has_more: z.boolean().nullish(),
+});
+
+const fileSchema = z.object({ id: z.string().min(1), bytes: z.number() });
+
+export class OpenAIBatches implements BatchApi {
+  readonly #client: OpenAI;
+
+  constructor(client: OpenAI) {
+    this.#client = client;
+  }
+
+  /** @throws {UploadLengthError} if `body` does not have exactly `bytes` bytes; nothing is uploaded then. */
+  async uploadFile(file: { filename: string; bytes: number; body: ByteStream }) {
+    const form = frameFile(file);
+    try {
+      const answer = await this.#client.post<unknown>('/files', {
+        body: form.stream,
+        headers: { 'content-type': form.contentType, 'content-length': String(form.bytes) },
+        maxRetries: 0,
+        timeout: UPLOAD_TIMEOUT_MS,
+        // Without `error`, fetch keeps every byte that it sent in case it has to follow a redirect.
+        fetchOptions: { redirect: 'error' },
+      });
+      return parseAnswer(fileSchema, answer, 'POST /files');
+    } catch (error) {
+      throw form.failure() ?? toRequestError('POST /files', error);
+    } finally {
+      form.release();
+    }
+  }
+
+  async createBatch(batch: { inputFileId: string; endpoint: string; metadata: Record<string, string> }) {
+    try {
+      const answer = await this.#client.batches.create(
+        {
+          input_file_id: batch.inputFileId,
+          endpoint: batch.endpoint as OpenAI.BatchCreateParams['endpoint'],
+          completion_window: '24h',
+          metadata: batch.metadata,
+        },
+        // The API has no idempotency key: a client that tries again may create a second batch.
+        { maxRetries: 0 },
+      );
+      return toRemoteBatch(parseAnswer(remoteBatchSchema, answer, 'POST /batches'));
+    } catch (error) {
+      const failure = toRequestError('POST /batches', error);
+      if (failure instanceof OpenAIRequestError && REFUSING_STATUSES.has(failure.status ?? 0)) {
+        throw new CreateRefusedError(failure.message, failure.status!, failure.code);
+      }
+      throw failure;
+    }
+  }
+
+  async getBatch(id: string): Promise<RemoteBatch | undefined> {
+    try {
+      const answer = await this.#client.batches.retrieve(id);
+      return toRemoteBatch(parseAnswer(remoteBatchSchema, answer, `GET /batches/${id}`));
+    } catch (error) {
+      if (isNotFound(error)) return undefined;
+      throw toRequestError(`GET /batches/${id}`, error);
+    }
+  }
+
+  async listBatches(after?: string): Promise<{ batches: RemoteBatch[]; next?: string }> {
+    try {
+      // Not `batches.list()`: its page takes a missing `has_more` for the end, and what is not listed seems not to be.
+      const answer = await this.#client.get<unknown>('/batches', {
+        query: { limit: BATCHES_PER_PAGE, ...(after === undefined ? {} : { after }) },
+      });
+      const page = parseAnswer(batchPageSchema, answer, 'GET /batches');
+      const last = page.data.at(-1)?.id;
+      const isLast = page.has_more === false || last === undefined || last === after;
+      return { batches: page.data.map(toRemoteBatch), ...(isLast ? {} : { next: last }) };
+    } catch (error) {
+      throw toRequestError('GET /batches', error);
+    }
+  }
+
+  /** The body throws {@link IncompleteDownloadError} if it breaks off. */
+  async readFile(id: string): Promise<{ body: ByteStream; bytes?: number }> {
+    const action = `GET /files/${id}/content`;
+    let response: Response;
+    try {
+      // Unpacked bytes would make Content-Length tell nothing.
+      response = await this.#client.files.content(id, { headers: { 'accept-encoding': 'identity' } });
+    } catch (error) {
+      throw toRequestError(action, error);
+    }
+    let bytes: number | undefined;
+    try {
+      bytes = contentLengthOf(response) ?? (await this.#sizeOfFile(id));
+    } catch (error) {
+      await response.body?.cancel();
+      throw error;
+    }
+    return {
+      body: readBody(response.body, action, bytes),
+      ...(bytes === undefined ? {} : { bytes }),
+    };
+  }
+
+  async deleteFile(id: string): Promise<void> {
+    try {
+      await this.#client.files.delete(id);
+    } catch (error) {
+      if (!isNotFound(error)) throw toRequestError(`DELETE /files/${id}`, error);
+    }
+  }
+
+  async #sizeOfFile(id: string): Promise<number | undefined> {
+    try {
+      return parseAnswer(fileSchema, await this.#client.files.retrieve(id), `GET /files/${id}`).bytes;
+    } catch (error) {
+      if (isNotFound(error)) return undefined;
+      throw toRequestError(`GET /files/${id}`, error);
+    }
+  }
+}
+
+/**
+ * Frames a file as `multipart/form-data` (RFC 7578), `purpose` first.
+ * `failure()` is what broke the body, if it was the body; `release()` lets go of it, read or not.
+ */
+function frameFile(file: { filename: string; bytes: number; body: ByteStream }) {
+  const boundary = `batchdrop-${randomUUID()}`;
+  const head = Buffer.from(
+    `--${boundary}\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n` +
+      `--${boundary}\r\nContent-Disposition: form-data; name="file"; filename="${escapeFilename(file.filename)}"\r\n` +
+      'Content-Type: application/jsonl\r\n\r\n',
+  );
+  const tail = Buffer.from(`\r\n--${boundary}--\r\n`);
+  const source = file.body[Symbol.asyncIterator]();
+  let isStarted = false;
+  let failure: { error: unknown } | undefined;
+
+  async function* frames(): AsyncGenerator<Uint8Array> {
+    isStarted = true;
+    try {
+      yield head;
+      let sent = 0;
+      for await (const chunk of { [Symbol.asyncIterator]: () => source }) {
+        sent += chunk.length;
+        if (sent > file.bytes) throw lengthError(file.bytes, `at least ${sent}`);
+        yield chunk;
+      }
+      if (sent < file.bytes) throw lengthError(file.bytes, String(sent));
+      yield tail;
+    } catch (error) {
+      failure = { error };
+      throw error;
+    }
+  }
+
+  const stream = frames();
+  return {
+    stream,
+    bytes: head.length + file.bytes + tail.length,
+    contentType: `multipart/form-data; boundary=${boundary}`,
+    failure: () => failure?.error,
+    release: () => {
+      // Not awaited: a body that hangs must not hold up the error that is on its way.
+      const released = isStarted ? stream.return(undefined) : source.return?.();
+      released?.catch(() => {});
+    },
+  };
+}
+
+function lengthError(declared: number, seen: string): UploadLengthError {
+  return new UploadLengthError(
+    `the body of POST /files has ${seen} bytes where ${declared} were declared; nothing was uploaded`,
+  );
+}
+
+/** Source: WHATWG HTML, "multipart/form-data encoding algorithm". */
+function escapeFilename(filename: string): string {
+  return filename.replaceAll('\r', '%0D').replaceAll('\n', '%0A').replaceAll('"', '%22');
+}
+
+function contentLengthOf(response: Response): number | undefined {
+  const encoding = response.headers.get('content-encoding') ?? 'identity';
+  const length = response.headers.get('content-length') ?? '';
+  return encoding === 'identity' && /^\d+$/.test(length) ? Number(length) : undefined;
+}
+
+async function* readBody(
+  body: ReadableStream<Uint8Array> | null,
+  action: string,
+  bytes: number | undefined,
+): AsyncGenerator<Uint8Array> {
+  if (body === null) return;
+  let read = 0;
+  try {
+    for await (const chunk of body) {
+      read += chunk.length;
+      yield chunk;
+    }
+  } catch (error) {
+    throw new IncompleteDownloadError(
+      `${action} broke off after ${read} of ${bytes ?? 'an unknown number of'} bytes (${systemCodeOf(error) ?? 'no code'})`,
+    );
+  }
+}
+
+function toRemoteBatch(batch: z.output<typeof remoteBatchSchema>): RemoteBatch {
+  const errors = batch.errors?.data?.map(
+    ({ code, message, param, line }): BatchLevelError => ({
+      code: code ?? 'unknown',
+      message: message ?? '',
+      ...(param ? { param } : {}),
+      ...(typeof line === 'number' ? { line } : {}),
+    }),
+  );
+  return {
+    id: batch.id,
+    status: batch.status,
+    inputFileId: batch.input_file_id,
+    ...(batch.output_file_id === undefined ? {} : { outputFileId: batch.output_file_id }),
+    ...(batch.error_file_id === undefined ? {} : { errorFileId: batch.error_file_id }),
+    ...(errors === undefined || errors.length === 0 ? {} : { errors }),
+    ...(batch.request_counts ? { progress: batch.request_counts } : {}),
+    metadata: batch.metadata ?? {},
+    createdAt: batch.created_at * 1000,
+  };
+}
+
+/** Zod's messages name the place and what was expected there, not what was found. */
+function parseAnswer<Schema extends z.ZodType>(
+  schema: Schema,
+  answer: unknown,
+  action: string,
+): z.output<Schema> {
+  const result = schema.safeParse(answer);
+  if (result.success) return result.data;
+  const problems = result.error.issues.map(({ path, message }) => `${path.join('.') || 'body'}: ${message}`);
+  throw new OpenAIRequestError(
+    `${action} was answered with something that is not understood: ${problems.join('; ')}`,
+  );
+}
+
+function isNotFound(error: unknown): boolean {
+  return error instanceof APIError && error.status === 404;
+}
+
+function toRequestError(action: string, error: unknown): Error {
+  if (error instanceof BatchdropError) return error;
+  // A function that fetches the API key failed: the client wraps what it threw.
+  if (error instanceof OpenAIError && error.cause instanceof BatchdropError) return error.cause;
+  if (error instanceof APIConnectionTimeoutError) {
+    return new OpenAIRequestError(`${action} timed out: unknown whether OpenAI acted on it`);
+  }
+  if (error instanceof APIConnectionError) {
+    const code = systemCodeOf(error);
+    return new OpenAIRequestError(
+      `${action} got no answer (${code ?? 'no code'}): unknown whether OpenAI acted on it`,
+      undefined,
+      code,
+    );
+  }
+  if (error instanceof APIError) {
+    const code = error.code ?? undefined;
+    return new OpenAIRequestError(
+      [
+        `${action} was answered ${error.status}`,
+        ...(code === undefined ? [] : [` ${code}`]),
+        `: ${publicMessageOf(error)}`,
+        ...(error.requestID ? [` (request ${error.requestID})`] : []),
+      ].join(''),
+      error.status,
+      code,
+    );
+  }
+  return new OpenAIRequestError(`${action} failed: ${error instanceof Error ? error.name : 'unknown error'}`);
+}
+
+/** OpenAI's message if it can stand in a log: it may quote what was sent, and a 401 quotes the key in part. */
+function publicMessageOf(error: APIError): string {
+  const said = (error.error as { message?: unknown } | undefined)?.message;
+  if (typeof said !== 'string') return 'no message';
+  if (/[{}"]/.test(said)) return 'message withheld, it may quote the request';
+  return said.replaceAll(/\bsk-\S+/g, 'sk-…').slice(0, MAX_MESSAGE_CHARS);
+}
+
+/** The code of the error, or of what caused it: `fetch` hides it one or two levels down. */
+function systemCodeOf(error: unknown): string | undefined {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    const { code } = cause as { code?: unknown };
+    if (typeof code === 'string') return code;
+  }
+  return undefined;
+}

@@ -1,0 +1,160 @@
+/**
+ * What stands in the table, checked as it is read. Attributes that a later deployment added are ignored here and kept
+ * in the item; a version that this deployment does not know is an error.
+ */
+import { z } from 'zod';
+import { routeSchema } from '../contract/settings.ts';
+import { BatchdropError } from '../core/errors.ts';
+import type { BatchRecord, Job, RunRef } from '../core/model.ts';
+
+const version = z.literal(1);
+const count = z.int().min(0);
+
+/** A schema for each attribute of a record, none left out: what a schema does not name is lost when it is read. */
+type ShapeOf<Stored> = {
+  [Attribute in keyof Required<Stored>]: z.ZodType<Required<Stored>[Attribute] | undefined>;
+};
+
+const sourceSchema = z.object({
+  bucket: z.string(),
+  key: z.string(),
+  versionId: z.exactOptional(z.string()),
+});
+
+const runSchema = z.object({
+  dataKey: z.string(),
+  indexKey: z.string(),
+  lines: count,
+  bytes: count,
+  firstLine: count,
+  lastLine: count,
+} satisfies ShapeOf<RunRef>);
+
+const jobSchema = z.object({
+  v: version,
+  jobId: z.string(),
+  input: sourceSchema.extend({ etag: z.string(), lastModified: z.number(), size: count }),
+  source: sourceSchema,
+  // Not the strict schema of the settings: a route that was frozen by another deployment may have more or fewer keys.
+  route: z.object(routeSchema.shape),
+  state: z.enum(['ingesting', 'running', 'completed', 'rejected']),
+  createdAt: z.number(),
+  updatedAt: z.number(),
+  planKey: z.exactOptional(z.string()),
+  rejection: z.exactOptional(
+    z.object({
+      code: z.enum([
+        'empty_file',
+        'not_json_lines',
+        'object_gone',
+        'no_valid_lines',
+        'invalid_lines',
+        'gzip_corrupt',
+        'gzip_too_large',
+        'too_many_models',
+      ]),
+      message: z.string(),
+    }),
+  ),
+  receiptKey: z.exactOptional(z.string()),
+} satisfies ShapeOf<Job>);
+
+const batchSchema = z.object({
+  v: version,
+  jobId: z.string(),
+  batchId: z.string(),
+  round: count,
+  state: z.enum(['planned', 'uploaded', 'submitting', 'submitted', 'ended', 'collected']),
+  endpoint: z.string(),
+  model: z.string(),
+  manifestKey: z.string(),
+  requests: count,
+  bytes: count,
+  createdAt: z.number(),
+  updatedAt: z.number(),
+  claim: z.exactOptional(z.string()),
+  claimedUntil: z.exactOptional(z.number()),
+  notBefore: z.exactOptional(z.number()),
+  refusals: z.exactOptional(count),
+  nonce: z.exactOptional(z.string()),
+  inputFileId: z.exactOptional(z.string()),
+  intentAt: z.exactOptional(z.number()),
+  openaiBatchId: z.exactOptional(z.string()),
+  submittedAt: z.exactOptional(z.number()),
+  status: z.exactOptional(
+    z.enum([
+      'validating',
+      'failed',
+      'in_progress',
+      'finalizing',
+      'completed',
+      'expired',
+      'cancelling',
+      'cancelled',
+    ]),
+  ),
+  progress: z.exactOptional(z.object({ total: z.number(), completed: z.number(), failed: z.number() })),
+  outputFileId: z.exactOptional(z.string()),
+  errorFileId: z.exactOptional(z.string()),
+  errors: z.exactOptional(
+    z.array(
+      z.object({
+        code: z.string(),
+        message: z.string(),
+        param: z.exactOptional(z.string()),
+        line: z.exactOptional(z.number()),
+      }),
+    ),
+  ),
+  endedAt: z.exactOptional(z.number()),
+  outcome: z.exactOptional(
+    z.object({
+      succeeded: count,
+      failed: count,
+      retried: count,
+      failedByCode: z.record(z.string(), count),
+      incomplete: count,
+      strayLines: count,
+      usage: z.object({
+        inputTokens: count,
+        cachedTokens: count,
+        outputTokens: count,
+        reasoningTokens: count,
+      }),
+    }),
+  ),
+  outputRun: z.exactOptional(runSchema),
+  errorRun: z.exactOptional(runSchema),
+  next: z.exactOptional(z.object({ manifestKey: z.string(), requests: count, bytes: count })),
+  lastError: z.exactOptional(z.string()),
+} satisfies ShapeOf<BatchRecord>);
+
+/**
+ * Reads a job item.
+ * @param where names the item in the error, such as `table/pk/sk`.
+ * @throws {BatchdropError} if the item is not one that this deployment can read.
+ */
+export function readJob(item: Record<string, unknown>, where: string): Job {
+  return readRecord(jobSchema, item, where);
+}
+
+/** Reads a batch item; as {@link readJob}. */
+export function readBatch(item: Record<string, unknown>, where: string): BatchRecord {
+  return readRecord(batchSchema, item, where);
+}
+
+function readRecord<Record>(
+  schema: z.ZodType<Record>,
+  item: { [attribute: string]: unknown },
+  where: string,
+): Record {
+  if (item.v !== 1) {
+    throw new BatchdropError(
+      `${where} has version ${String(item.v)}, this deployment reads version 1; deploy the release that wrote it`,
+    );
+  }
+  const result = schema.safeParse(item);
+  if (result.success) return result.data;
+  const problems = result.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ');
+  throw new BatchdropError(`${where} is not a record that this deployment can read: ${problems}`);
+}

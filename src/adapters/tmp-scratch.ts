@@ -1,0 +1,39 @@
+import { randomUUID } from 'node:crypto';
+import { open, unlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Scratch, ScratchFile } from '../core/ports.ts';
+
+/**
+ * {@link Scratch} in the temporary folder (`/tmp` of a Lambda). The name is removed as soon as the file is open, so that
+ * a function that is killed leaves nothing for the next one to trip over.
+ */
+export class TmpScratch implements Scratch {
+  async open(): Promise<ScratchFile> {
+    const path = join(tmpdir(), `batchdrop-${randomUUID()}`);
+    const file = await open(path, 'wx+', 0o600);
+    await unlink(path);
+    let end = 0;
+    return {
+      async append(bytes) {
+        let written = 0;
+        while (written < bytes.length) {
+          written += (await file.write(bytes, written, bytes.length - written, end + written)).bytesWritten;
+        }
+        end += bytes.length;
+      },
+      async read(offset, length) {
+        const bytes = Buffer.allocUnsafe(length);
+        let filled = 0;
+        while (filled < length) {
+          const { bytesRead } = await file.read(bytes, filled, length - filled, offset + filled);
+          if (bytesRead === 0)
+            throw new Error(`scratch file ends at ${offset + filled}, ${offset + length} wanted`);
+          filled += bytesRead;
+        }
+        return bytes;
+      },
+      dispose: () => file.close(),
+    };
+  }
+}

@@ -1,0 +1,119 @@
+import { BatchProcessor, EventType, processPartialResponse } from '@aws-lambda-powertools/batch';
+import { ChangeMessageVisibilityCommand, type SQSClient } from '@aws-sdk/client-sqs';
+import type { Context, SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
+import type { z } from 'zod';
+import { BatchdropError, NotYetError } from '../core/errors.ts';
+import type { Log } from '../core/ports.ts';
+import { createSqsClient } from './clients.ts';
+import { createLogger, describeError, type HandlerLog } from './logger.ts';
+
+/** What a step is told about the invocation that it runs in. */
+export interface Invocation {
+  /** Milliseconds until Lambda ends it. */
+  remainingMs(): number;
+  /** Carries the ids of the message and of what it names. */
+  log: Log;
+}
+
+const FIRST_BACKOFF_SECONDS = 30;
+const MAX_BACKOFF_SECONDS = 15 * 60;
+
+/** Source: SQS API reference, ChangeMessageVisibility (12 hours). */
+const MAX_VISIBILITY_SECONDS = 43_200;
+
+/** 30 s after the first failure, twice as long after each further one, at most 15 minutes. */
+export function backoffSeconds(receiveCount: number): number {
+  return Math.min(FIRST_BACKOFF_SECONDS * 2 ** Math.max(0, receiveCount - 1), MAX_BACKOFF_SECONDS);
+}
+
+/** The message is not one of ours; trying it again changes nothing, so it goes to the dead-letter queue. */
+class UnreadableMessageError extends BatchdropError {}
+
+/**
+ * A handler for an SQS event source with `ReportBatchItemFailures`. It runs the messages one after the other; those
+ * that fail come back alone, and soon: after the delay that a {@link NotYetError} asks for, else after a backoff, rather
+ * than after the visibility timeout of the queue, which is as long as the longest run.
+ *
+ * @param options.schema of the message body, which is JSON.
+ * @param options.queueUrl the event source, for the visibility of what failed.
+ * @param options.run one message; whatever it throws makes the message come back.
+ */
+export function createQueueHandler<Schema extends z.ZodType>(options: {
+  schema: Schema;
+  queueUrl: string;
+  run(message: z.output<Schema>, invocation: Invocation): Promise<unknown>;
+  sqs?: SQSClient;
+  log?: HandlerLog;
+}): (event: SQSEvent, context: Context) => Promise<SQSBatchResponse> {
+  const { schema, queueUrl, run, sqs = createSqsClient(), log = createLogger() } = options;
+  const processor = new BatchProcessor(EventType.SQS);
+
+  async function runRecord(record: SQSRecord, context: Context, invocationLog: HandlerLog): Promise<void> {
+    const receiveCount = Number(record.attributes.ApproximateReceiveCount);
+    let recordLog = invocationLog.with({ messageId: record.messageId, receiveCount });
+    try {
+      const message = parseBody(schema, record.body);
+      recordLog = recordLog.with(idsOf(message));
+      await run(message, { remainingMs: () => context.getRemainingTimeInMillis(), log: recordLog });
+    } catch (error) {
+      const delaySeconds = delayOf(error, receiveCount);
+      if (error instanceof NotYetError) recordLog.info('not yet', { reason: error.message, delaySeconds });
+      else recordLog.error('step failed', { error: describeError(error), delaySeconds });
+      try {
+        await sqs.send(
+          new ChangeMessageVisibilityCommand({
+            QueueUrl: queueUrl,
+            ReceiptHandle: record.receiptHandle,
+            VisibilityTimeout: delaySeconds,
+          }),
+        );
+      } catch (visibilityError) {
+        recordLog.warn('the message comes back only after the visibility timeout of the queue', {
+          error: describeError(visibilityError),
+        });
+      }
+      throw error;
+    }
+  }
+
+  return (event, context) => {
+    const invocationLog = log.forInvocation(context);
+    return processPartialResponse(
+      event,
+      (record: SQSRecord) => runRecord(record, context, invocationLog),
+      processor,
+      // In parallel they would share the memory that one is sized for.
+      { context, processInParallel: false, throwOnFullBatchFailure: false },
+    );
+  };
+}
+
+function parseBody<Schema extends z.ZodType>(schema: Schema, body: string): z.output<Schema> {
+  let json: unknown;
+  try {
+    json = JSON.parse(body);
+  } catch {
+    throw new UnreadableMessageError(`the message body (${body.length} characters) is not JSON`);
+  }
+  const result = schema.safeParse(json);
+  if (result.success) return result.data;
+  const problems = result.error.issues.map(({ path, message }) => `${path.join('.') || 'body'}: ${message}`);
+  throw new UnreadableMessageError(
+    `the message is not one that this release understands: ${problems.join('; ')}`,
+  );
+}
+
+function delayOf(error: unknown, receiveCount: number): number {
+  if (error instanceof NotYetError) {
+    return Math.min(Math.max(0, Math.ceil(error.delayMs / 1000)), MAX_VISIBILITY_SECONDS);
+  }
+  return error instanceof UnreadableMessageError ? 0 : backoffSeconds(receiveCount);
+}
+
+function idsOf(message: unknown): { jobId?: string; batchId?: string } {
+  const { jobId, batchId } = (message ?? {}) as { jobId?: unknown; batchId?: unknown };
+  return {
+    ...(typeof jobId === 'string' ? { jobId } : {}),
+    ...(typeof batchId === 'string' ? { batchId } : {}),
+  };
+}

@@ -1,0 +1,20 @@
+import type { Context } from 'aws-lambda';
+import { createLogger, describeError, type HandlerLog } from './logger.ts';
+import type { Invocation } from './queue-handler.ts';
+
+/** A handler for an EventBridge schedule. What `run` throws is logged once and fails the invocation. */
+export function createScheduledHandler(options: {
+  run(invocation: Invocation): Promise<unknown>;
+  log?: HandlerLog;
+}): (event: unknown, context: Context) => Promise<void> {
+  const { run, log = createLogger() } = options;
+  return async (_event, context) => {
+    const invocationLog = log.forInvocation(context);
+    try {
+      await run({ remainingMs: () => context.getRemainingTimeInMillis(), log: invocationLog });
+    } catch (error) {
+      invocationLog.error('step failed', { error: describeError(error) });
+      throw error;
+    }
+  };
+}

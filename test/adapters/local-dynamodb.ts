@@ -1,0 +1,70 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { CreateTableCommand, waitUntilTableExists } from '@aws-sdk/client-dynamodb';
+import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
+import { startDynamoDb } from '../../local/dynamodb/server.ts';
+import {
+  LIVE_INDEX,
+  LIVE_INDEX_PARTITION_KEY,
+  LIVE_INDEX_SORT_KEY,
+  TABLE_PARTITION_KEY,
+  TABLE_SORT_KEY,
+} from '../../src/contract/table.ts';
+import { createDynamoDBClient } from '../../src/runtime/clients.ts';
+
+export const TABLE = 'batchdrop-test';
+
+/** A local DynamoDB with the table of the contract, in a folder of its own. */
+export async function startLocalDynamoDB(): Promise<{
+  client: DynamoDBDocumentClient;
+  /** Another client of the same table, into whose calls a test may reach. */
+  newClient(): DynamoDBDocumentClient;
+  close(): Promise<void>;
+}> {
+  const dir = await mkdtemp(join(tmpdir(), 'batchdrop-dynamodb-'));
+  const server = await startDynamoDb({ dir });
+  const newClient = () =>
+    createDynamoDBClient({
+      endpoint: server.endpoint,
+      region: 'us-east-1',
+      credentials: { accessKeyId: 'AKIDTEST', secretAccessKey: 'secret' },
+    });
+  const client = newClient();
+  await client.send(
+    new CreateTableCommand({
+      TableName: TABLE,
+      BillingMode: 'PAY_PER_REQUEST',
+      AttributeDefinitions: [
+        { AttributeName: TABLE_PARTITION_KEY, AttributeType: 'S' },
+        { AttributeName: TABLE_SORT_KEY, AttributeType: 'S' },
+        { AttributeName: LIVE_INDEX_PARTITION_KEY, AttributeType: 'S' },
+        { AttributeName: LIVE_INDEX_SORT_KEY, AttributeType: 'N' },
+      ],
+      KeySchema: [
+        { AttributeName: TABLE_PARTITION_KEY, KeyType: 'HASH' },
+        { AttributeName: TABLE_SORT_KEY, KeyType: 'RANGE' },
+      ],
+      GlobalSecondaryIndexes: [
+        {
+          IndexName: LIVE_INDEX,
+          KeySchema: [
+            { AttributeName: LIVE_INDEX_PARTITION_KEY, KeyType: 'HASH' },
+            { AttributeName: LIVE_INDEX_SORT_KEY, KeyType: 'RANGE' },
+          ],
+          Projection: { ProjectionType: 'ALL' },
+        },
+      ],
+    }),
+  );
+  await waitUntilTableExists({ client, maxWaitTime: 30, minDelay: 1 }, { TableName: TABLE });
+  return {
+    client,
+    newClient,
+    close: async () => {
+      client.destroy();
+      await server.close();
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}

@@ -1,0 +1,43 @@
+import { expect, test } from 'vitest';
+import { collectEnv, finalizeEnv, ingestEnv, pollEnv, submitEnv } from '../../src/contract/env.ts';
+import { defaultSettings } from '../../src/contract/settings.ts';
+import { systemAmbient } from '../../src/runtime/ambient.ts';
+import {
+  createCollectDeps,
+  createFinalizeDeps,
+  createIngestDeps,
+  createPollDeps,
+  createSubmitDeps,
+} from '../../src/runtime/deps.ts';
+import { parseEnv } from '../../src/runtime/env.ts';
+
+const ENV = {
+  STACK_ID: 's',
+  TABLE_NAME: 't',
+  BUCKET_NAME: 'b',
+  SETTINGS: JSON.stringify(defaultSettings()),
+  POWERTOOLS_SERVICE_NAME: 'x',
+  API_KEY_SECRET_ARN: 'arn',
+  INGEST_QUEUE_URL: 'http://127.0.0.1/ingest',
+  SUBMIT_QUEUE_URL: 'http://127.0.0.1/submit',
+  COLLECT_QUEUE_URL: 'http://127.0.0.1/collect',
+  FINALIZE_QUEUE_URL: 'http://127.0.0.1/finalize',
+  EVENT_BUS_NAME: 'default',
+};
+
+test('builds what each capability works with from its environment, without a call to anything', () => {
+  const common = ['ambient', 'bucket', 'jobs', 'limits', 'objects', 'outbox', 'settings', 'stackId'];
+  const namesOf = (deps: object) => Object.keys(deps).sort();
+  expect(namesOf(createIngestDeps(parseEnv(ingestEnv, ENV)))).toEqual(common);
+  const withBatches = [...common, 'batches'].sort();
+  expect(namesOf(createSubmitDeps(parseEnv(submitEnv, ENV)))).toEqual(withBatches);
+  expect(namesOf(createPollDeps(parseEnv(pollEnv, ENV)))).toEqual(withBatches);
+  expect(namesOf(createCollectDeps(parseEnv(collectEnv, ENV)))).toEqual([...withBatches, 'scratch'].sort());
+  expect(namesOf(createFinalizeDeps(parseEnv(finalizeEnv, ENV)))).toEqual([...withBatches, 'events'].sort());
+});
+
+test('gives each nonce once, as 32 hex digits', () => {
+  const nonces = new Set(Array.from({ length: 1_000 }, systemAmbient.nonce));
+  expect(nonces.size).toBe(1_000);
+  for (const nonce of nonces) expect(nonce).toMatch(/^[0-9a-f]{32}$/);
+});

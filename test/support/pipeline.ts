@@ -1,0 +1,234 @@
+/**
+ * The whole domain on memory adapters and the OpenAI emulator, with one virtual clock: a file goes in, the test plays
+ * the queues and the schedule, result files come out.
+ */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import OpenAI from 'openai';
+import {
+  type Emulator,
+  type EmulatorOptions,
+  startEmulator,
+  virtualClock,
+} from '../../local/openai-emulator/emulator.ts';
+import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
+import { MemoryObjects } from '../../src/adapters/memory/objects.ts';
+import { MemoryEvents, MemoryOutbox, type QueuedMessage } from '../../src/adapters/memory/outbox.ts';
+import { MemoryScratch } from '../../src/adapters/memory/scratch.ts';
+import { OpenAIBatches } from '../../src/adapters/openai-batches.ts';
+import { type Receipt, receiptSchema } from '../../src/contract/receipt.ts';
+import { defaultSettings, type Settings } from '../../src/contract/settings.ts';
+import { collect } from '../../src/core/collect/collect.ts';
+import { NotYetError } from '../../src/core/errors.ts';
+import { finalize } from '../../src/core/finalize/finalize.ts';
+import { ingest } from '../../src/core/ingest/ingest.ts';
+import { publishedKeys } from '../../src/core/keys.ts';
+import { type BatchLimits, OPENAI_LIMITS } from '../../src/core/limits.ts';
+import { poll } from '../../src/core/poll/poll.ts';
+import { submit } from '../../src/core/submit/submit.ts';
+
+export const BUCKET = 'bucket';
+const MINUTE_MS = 60_000;
+
+export interface PipelineOptions {
+  settings?: Settings;
+  limits?: Partial<BatchLimits>;
+  isVersioned?: boolean;
+  emulator?: Partial<Omit<EmulatorOptions, 'dir' | 'clock'>>;
+  /** Deliver every message twice. */
+  twice?: boolean;
+  /** Stands between the domain and every port. */
+  intercept?: Interceptor;
+  /** Called before each run of a handler: a process begins. */
+  onInvocation?: () => void;
+  /** A message that failed comes back once, as from a queue. Default: it is lost, and the sweep has to find out. */
+  redeliver?: boolean;
+  stackId?: string;
+  /** Another stack's project, to share it. */
+  openai?: Emulator;
+}
+
+/** Told of every call of a port; `effect` makes the call. What it throws, the domain sees. */
+export type Interceptor = <Result>(call: string, effect: () => Promise<Result>) => Promise<Result>;
+
+/** A pipeline under test. Call {@link Pipeline.stop} at the end. */
+export type Pipeline = Awaited<ReturnType<typeof startPipeline>>;
+
+export async function startPipeline(options: PipelineOptions = {}) {
+  const dir = await mkdtemp(join(tmpdir(), 'batchdrop-pipeline-'));
+  const emulator =
+    options.openai ?? (await startEmulator({ dir, clock: virtualClock(), seed: 1, ...options.emulator }));
+  const clock = emulator.clock;
+  let nonces = 0;
+  const ambient = {
+    now: () => clock.now(),
+    nonce: () => (nonces++).toString(16).padStart(32, '0'),
+  };
+  const client = new OpenAI({ apiKey: 'sk-test', baseURL: emulator.endpoint, logLevel: 'off' });
+  const batches = new OpenAIBatches(client);
+  const outbox = new MemoryOutbox();
+  const deps = {
+    stackId: options.stackId ?? 'stack-1',
+    settings: options.settings ?? defaultSettings(),
+    limits: { ...OPENAI_LIMITS, ...options.limits },
+    objects: new MemoryObjects({ bucket: BUCKET, isVersioned: options.isVersioned ?? true }, ambient),
+    jobs: new MemoryJobs(),
+    batches,
+    outbox,
+    events: new MemoryEvents(),
+    scratch: new MemoryScratch(),
+    ambient,
+    log: { info: () => {}, warn: () => {} },
+  };
+
+  const { intercept } = options;
+  const seen = intercept === undefined ? deps : interceptPorts(deps, intercept);
+
+  async function deliver(queued: QueuedMessage): Promise<void> {
+    switch (queued.queue) {
+      case 'ingest':
+        return ingest(seen, queued.message);
+      case 'submit':
+        return submit(seen, queued.message);
+      case 'collect':
+        return collect(seen, queued.message);
+      case 'finalize':
+        return finalize(seen, queued.message);
+    }
+  }
+
+  /** Delivers until the queues are empty; what fails comes back by the sweep, as a lost message would. */
+  async function drain(): Promise<Error[]> {
+    const failures: Error[] = [];
+    for (let queued = outbox.messages.shift(); queued !== undefined; queued = outbox.messages.shift()) {
+      for (let times = options.twice ? 2 : 1; times > 0; times--) {
+        options.onInvocation?.();
+        await deliver(queued).catch((error: Error) => {
+          if (error instanceof NotYetError) return;
+          failures.push(error);
+          if (options.redeliver && failures.length < 10) outbox.messages.push(queued);
+        });
+      }
+    }
+    return failures;
+  }
+
+  return {
+    deps,
+    emulator,
+    client,
+    /** Messages that failed, oldest first. */
+    failures: [] as Error[],
+    /** Puts an input and tells of it, as S3 would. */
+    async drop(key: string, body: string | Uint8Array): Promise<void> {
+      await deps.objects.put(key, typeof body === 'string' ? Buffer.from(body) : body);
+      await this.notify(key);
+    },
+    async notify(key: string): Promise<void> {
+      const head = await deps.objects.head(BUCKET, key);
+      const location = {
+        bucket: BUCKET,
+        key,
+        ...(head?.versionId === undefined ? {} : { versionId: head.versionId }),
+      };
+      for (let times = options.twice ? 2 : 1; times > 0; times--) await ingest(seen, location);
+    },
+    drain,
+    /** Plays queues and schedule until no work is left, at most for `hours` of virtual time. */
+    async run(hours = 30): Promise<void> {
+      const end = clock.now() + hours * 60 * MINUTE_MS;
+      for (;;) {
+        this.failures.push(...(await drain()));
+        if (!(await isBusy(deps)) || clock.now() > end) return;
+        clock.advance(5 * MINUTE_MS);
+        options.onInvocation?.();
+        await poll(seen).catch((error: Error) => this.failures.push(error));
+      }
+    },
+    receipt: async (key: string): Promise<Receipt> =>
+      receiptSchema.parse(JSON.parse(await text(deps, publishedKeys(deps.settings.layout, key).receipt))),
+    output: (key: string) => lines(deps, publishedKeys(deps.settings.layout, key).output),
+    errors: (key: string) => lines(deps, publishedKeys(deps.settings.layout, key).errors),
+    retry: async (key: string) => {
+      const bytes = await deps.objects.get(publishedKeys(deps.settings.layout, key).retry);
+      return bytes === undefined ? undefined : Buffer.from(bytes).toString('utf8');
+    },
+    async stop(): Promise<void> {
+      if (options.openai === undefined) await emulator.close();
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+const PORTS = ['objects', 'jobs', 'batches', 'outbox', 'events'] as const;
+
+function interceptPorts<Ports extends Record<(typeof PORTS)[number], object>>(
+  ports: Ports,
+  intercept: Interceptor,
+): Ports {
+  const wrapped = { ...ports };
+  for (const name of PORTS)
+    wrapped[name] = interceptCalls(name, ports[name], intercept) as Ports[typeof name];
+  return wrapped;
+}
+
+function interceptCalls<Port extends object>(name: string, port: Port, intercept: Interceptor): Port {
+  return new Proxy(port, {
+    get(target, property) {
+      const method = Reflect.get(target, property) as unknown;
+      if (typeof method !== 'function') return method;
+      return (...parameters: unknown[]) => {
+        const call = `${name}.${String(property)}`;
+        // These give their result at once: what it does later is intercepted instead.
+        if (property === 'openWrite')
+          return interceptCalls(call, method.apply(target, parameters), intercept);
+        if (property === 'listAtOpenAI' || property === 'listOverdue')
+          return method.apply(target, parameters);
+        return intercept(call, async () => method.apply(target, parameters));
+      };
+    },
+  });
+}
+
+type Deps = { objects: MemoryObjects; jobs: MemoryJobs; outbox: MemoryOutbox };
+
+async function isBusy(deps: Deps): Promise<boolean> {
+  if (deps.outbox.messages.length > 0) return true;
+  for await (const _ of deps.jobs.listAtOpenAI()) return true;
+  for await (const _ of deps.jobs.listOverdue(Number.POSITIVE_INFINITY)) return true;
+  return false;
+}
+
+async function text(deps: Deps, key: string): Promise<string> {
+  const bytes = await deps.objects.get(key);
+  if (bytes === undefined)
+    throw new Error(`${key} is not there; there are ${deps.objects.keys().join(', ')}`);
+  return Buffer.from(bytes).toString('utf8');
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: result lines are compared field by field
+async function lines(deps: Deps, key: string): Promise<any[]> {
+  const bytes = await deps.objects.get(key);
+  if (bytes === undefined) return [];
+  return Buffer.from(bytes)
+    .toString('utf8')
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+}
+
+/** A chat request, as a line without its line feed. */
+export function chatLine(
+  customId: string,
+  options: { model?: string; url?: string; content?: string } = {},
+): string {
+  const { model = 'gpt-5-nano', url = '/v1/chat/completions', content = `question of ${customId}` } = options;
+  const body =
+    url === '/v1/embeddings'
+      ? { model, input: content }
+      : url === '/v1/responses'
+        ? { model, input: content }
+        : { model, messages: [{ role: 'user', content }] };
+  return JSON.stringify({ custom_id: customId, method: 'POST', url, body });
+}

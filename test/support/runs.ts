@@ -1,0 +1,30 @@
+/** Runs as ingest and collect write them. */
+import type { MemoryObjects } from '../../src/adapters/memory/objects.ts';
+import type { RunRef, SourceObject } from '../../src/core/model.ts';
+import { type OriginalRange, RunWriter } from '../../src/core/run-file.ts';
+import { BUCKET } from './memory-store.ts';
+
+export interface RunLine {
+  line: number;
+  text: string;
+  original?: OriginalRange;
+}
+
+/** Where the originals of a test's runs stand, unless it says otherwise. */
+export const RUN_SOURCE: SourceObject = { bucket: BUCKET, key: 'input/a.jsonl', versionId: 'v1' };
+
+/** Writes a run named `name`; `undefined` if it has no line. */
+export async function writeRun(
+  objects: MemoryObjects,
+  name: string,
+  lines: Iterable<RunLine>,
+  source = RUN_SOURCE,
+): Promise<RunRef | undefined> {
+  const keys = { data: `work/${name}.jsonl`, index: `work/${name}.index` };
+  const writer = new RunWriter(objects, keys, source);
+  for (const { line, text, original } of lines) {
+    writer.add(line, Buffer.from(text), original ?? { offset: line * 100, length: 99 });
+    await writer.flush();
+  }
+  return writer.close();
+}
