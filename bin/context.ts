@@ -1,0 +1,87 @@
+import { readFileSync } from 'node:fs';
+import { Duration, RemovalPolicy } from 'aws-cdk-lib';
+import { InvalidConfigurationError, type SettingsInput } from '../lib/configuration.ts';
+import type { PipelineStackProps } from '../lib/pipeline-stack.ts';
+
+/** CloudFormation: a letter, then letters, digits and "-", 128 at the most. */
+const STACK_NAME = /^[A-Za-z][A-Za-z0-9-]{0,127}$/;
+
+/**
+ * What `cdk -c name=value` and `cdk.json` say, as stack props.
+ *
+ * | context | meaning | default |
+ * |---|---|---|
+ * | `stackName` | name of the CloudFormation stack | `batchdrop` |
+ * | `bucketName` | a bucket that exists already | a bucket is made |
+ * | `pollMinutes` | how often live batches are looked at | 5 |
+ * | `removal` | `retain`, or `destroy` for development | `retain` |
+ * | `openaiBaseUrl` | an OpenAI-compatible service | OpenAI |
+ * | `settings` | routes and layout: JSON, or the path of a JSON file | one route over `input/` |
+ *
+ * @param read gives the value of a context key, undefined if there is none.
+ * @throws InvalidConfigurationError naming the key, the value read and what to do.
+ */
+export function contextToStackProps(
+  read: (key: string) => unknown,
+): PipelineStackProps & { stackName: string } {
+  const stackName = readText(read, 'stackName', 'batchdrop-dev') ?? 'batchdrop';
+  if (!STACK_NAME.test(stackName)) {
+    throw refused('stackName', stackName, 'a letter, then letters, digits and "-"', 'batchdrop-dev');
+  }
+  return {
+    stackName,
+    bucketName: readText(read, 'bucketName', 'my-bucket'),
+    pollInterval: readPollInterval(read),
+    removalPolicy: readRemoval(read),
+    openaiBaseUrl: readText(read, 'openaiBaseUrl', 'https://api.openai.com/v1'),
+    settings: readSettings(read('settings')),
+  };
+}
+
+function refused(key: string, value: unknown, expected: string, example: string): InvalidConfigurationError {
+  return new InvalidConfigurationError(
+    `context ${key} is ${JSON.stringify(value)}, expected ${expected}: pass for example -c ${key}=${example}`,
+  );
+}
+
+/** An empty value, as an unset shell variable leaves one, counts as none. */
+function readText(read: (key: string) => unknown, key: string, example: string): string | undefined {
+  const value = read(key);
+  if (value === undefined || value === null || value === '') return undefined;
+  if (typeof value !== 'string') throw refused(key, value, 'text', example);
+  return value;
+}
+
+function readPollInterval(read: (key: string) => unknown): Duration | undefined {
+  const value = read('pollMinutes');
+  if (value === undefined || value === null || value === '') return undefined;
+  const text = String(value);
+  const minutes = Number(text);
+  if (!/^\d+$/.test(text) || minutes < 1 || minutes > 60) {
+    throw refused('pollMinutes', value, 'a whole number from 1 to 60', '5');
+  }
+  return Duration.minutes(minutes);
+}
+
+function readRemoval(read: (key: string) => unknown): RemovalPolicy {
+  const value = readText(read, 'removal', 'destroy') ?? 'retain';
+  if (value === 'retain') return RemovalPolicy.RETAIN;
+  if (value === 'destroy') return RemovalPolicy.DESTROY;
+  throw refused('removal', value, '"retain" or "destroy"', 'destroy');
+}
+
+/** JSON on the command line, an object in `cdk.json`, or the path of a file. What is in it is checked by the construct. */
+function readSettings(value: unknown): SettingsInput | undefined {
+  if (value === undefined || value === null || value === '') return undefined;
+  if (typeof value !== 'string') return value as SettingsInput;
+  const isJson = value.trimStart().startsWith('{');
+  try {
+    return JSON.parse(isJson ? value : readFileSync(value, 'utf8'));
+  } catch (error) {
+    throw new InvalidConfigurationError(
+      `context settings is ${JSON.stringify(value)}, which was taken for ${isJson ? 'JSON' : 'the path of a JSON file'} ` +
+        `and could not be read: ${(error as Error).message}. Pass for example -c settings=settings.json`,
+      { cause: error },
+    );
+  }
+}

@@ -1,0 +1,124 @@
+import { Duration, type RemovalPolicy } from 'aws-cdk-lib';
+import type { RetentionDays } from 'aws-cdk-lib/aws-logs';
+import { Construct } from 'constructs';
+import type { Settings } from '../src/contract/settings.ts';
+import { ApiKey } from './api-key.ts';
+import { Collect } from './collect.ts';
+import { parseSettings, requireHttpsUrl, type SettingsInput } from './configuration.ts';
+import type { Foundation } from './environment.ts';
+import { Finalize } from './finalize.ts';
+import { Ingest } from './ingest.ts';
+import { Poll } from './poll.ts';
+import { State } from './state.ts';
+import { Storage } from './storage.ts';
+import { Submit } from './submit.ts';
+import { WorkQueue } from './work-queue.ts';
+
+/** How many messages of a queue are worked on at a time; each 2 to 1,000. */
+interface MaxConcurrency {
+  /** Files checked and cut. @default 10 */
+  readonly ingest?: number | undefined;
+  /** Batches uploaded. @default 5 */
+  readonly submit?: number | undefined;
+  /** Batches whose results are fetched. @default 5 */
+  readonly collect?: number | undefined;
+  /** Jobs merged. @default 5 */
+  readonly finalize?: number | undefined;
+}
+
+/** What a pipeline may be told. Everything has a default. */
+export interface BatchPipelineProps {
+  /**
+   * Name of a bucket that exists already. It is not changed: synth prints the one command that makes it tell
+   * EventBridge of new objects.
+   *
+   * @default - a bucket is made
+   */
+  readonly bucketName?: string | undefined;
+  /**
+   * Where files go and how each key prefix is treated.
+   *
+   * @default - one route over everything below `input/`
+   */
+  readonly settings?: SettingsInput | undefined;
+  /** How often the live batches are looked at: whole minutes from 1 to 60. @default Duration.minutes(5) */
+  readonly pollInterval?: Duration | undefined;
+  /**
+   * What becomes of the bucket, the table and the secret when the stack is deleted. With DESTROY, S3 still refuses to
+   * delete a bucket that holds objects: empty it first.
+   *
+   * @default RemovalPolicy.RETAIN
+   */
+  readonly removalPolicy?: RemovalPolicy | undefined;
+  /** https URL of an OpenAI-compatible service. @default - OpenAI */
+  readonly openaiBaseUrl?: string | undefined;
+  /** How long intermediates under `work/` are kept, in a bucket made here: 15 to 365 days. @default Duration.days(30) */
+  readonly workExpiration?: Duration | undefined;
+  /** How long log lines are kept. @default RetentionDays.ONE_MONTH */
+  readonly logRetention?: RetentionDays | undefined;
+  /** Caps on work at a time. @default - ingest 10, submit 5, collect 5, finalize 5 */
+  readonly maxConcurrency?: MaxConcurrency | undefined;
+}
+
+/** Longest run of the functions that work off a queue; the longest that Lambda allows. */
+const CONSUMER_TIMEOUT = Duration.minutes(15);
+
+/**
+ * The whole pipeline: drop a JSONL file of OpenAI requests into a bucket, get one outcome for each request back.
+ *
+ * @example
+ * new BatchPipeline(stack, 'Pipeline', { bucketName: 'our-prompts' });
+ */
+export class BatchPipeline extends Construct {
+  /** The bucket. */
+  readonly storage: Storage;
+  /** The table. */
+  readonly state: State;
+  /** The secret with the API key. */
+  readonly apiKey: ApiKey;
+  /** Layout and routes, defaults filled in. */
+  readonly settings: Settings;
+  /** Objects to look at. */
+  readonly ingestQueue: WorkQueue;
+  /** Batches that may be sent to OpenAI. */
+  readonly submitQueue: WorkQueue;
+  /** Batches that OpenAI has ended. */
+  readonly collectQueue: WorkQueue;
+  /** Jobs whose batches are all done. */
+  readonly finalizeQueue: WorkQueue;
+
+  /** @throws InvalidConfigurationError naming what cannot work, the value read and what to do. */
+  constructor(scope: Construct, id: string, props: BatchPipelineProps = {}) {
+    super(scope, id);
+    const { bucketName, removalPolicy, openaiBaseUrl, workExpiration, logRetention, maxConcurrency } = props;
+    if (openaiBaseUrl !== undefined) requireHttpsUrl('openaiBaseUrl', openaiBaseUrl);
+    this.settings = parseSettings(props.settings);
+    const { settings } = this;
+
+    this.storage = new Storage(this, 'Storage', {
+      layout: settings.layout,
+      bucketName,
+      workExpiration,
+      removalPolicy,
+    });
+    this.state = new State(this, 'State', { removalPolicy });
+    this.apiKey = new ApiKey(this, 'ApiKey', { removalPolicy });
+    const { storage, state, apiKey } = this;
+
+    const newQueue = (queueId: string) => new WorkQueue(this, queueId, { consumerTimeout: CONSUMER_TIMEOUT });
+    this.ingestQueue = newQueue('IngestQueue');
+    this.submitQueue = newQueue('SubmitQueue');
+    this.collectQueue = newQueue('CollectQueue');
+    this.finalizeQueue = newQueue('FinalizeQueue');
+    const { ingestQueue, submitQueue, collectQueue, finalizeQueue } = this;
+
+    const foundation: Foundation = { storage, state, apiKey, settings, openaiBaseUrl, logRetention };
+    const queues = { ingestQueue, submitQueue, collectQueue, finalizeQueue };
+    const common = { ...foundation, ...queues };
+    new Ingest(this, 'Ingest', { ...common, maxConcurrency: maxConcurrency?.ingest ?? 10 });
+    new Submit(this, 'Submit', { ...common, maxConcurrency: maxConcurrency?.submit ?? 5 });
+    new Poll(this, 'Poll', { ...common, interval: props.pollInterval ?? Duration.minutes(5) });
+    new Collect(this, 'Collect', { ...common, maxConcurrency: maxConcurrency?.collect ?? 5 });
+    new Finalize(this, 'Finalize', { ...common, maxConcurrency: maxConcurrency?.finalize ?? 5 });
+  }
+}

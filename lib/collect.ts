@@ -1,0 +1,52 @@
+import { Size } from 'aws-cdk-lib';
+import { Construct } from 'constructs';
+import type { collectEnv, EnvVars } from '../src/contract/env.ts';
+import { commonEnvironment, type Foundation, openaiEnvironment } from './environment.ts';
+import { PipelineFunction } from './pipeline-function.ts';
+import type { WorkQueue } from './work-queue.ts';
+
+/** What collect needs beside the foundation. */
+export interface CollectProps extends Foundation {
+  /** Batches that OpenAI has ended. */
+  readonly collectQueue: WorkQueue;
+  /** Batches of the next round. */
+  readonly submitQueue: WorkQueue;
+  /** Jobs whose batches are all done. */
+  readonly finalizeQueue: WorkQueue;
+  /** Batches collected at a time: 2 to 1,000. */
+  readonly maxConcurrency: number;
+}
+
+/** Fetches the results of an ended batch, classifies each line and plans the next round. */
+export class Collect extends Construct {
+  /** The function. */
+  readonly fn: PipelineFunction;
+
+  constructor(scope: Construct, id: string, props: CollectProps) {
+    super(scope, id);
+    const { storage, state, apiKey, collectQueue, submitQueue, finalizeQueue } = props;
+    const fn = new PipelineFunction(this, 'Function', {
+      capability: 'collect',
+      description: 'Fetches the results of an ended batch and plans its next round',
+      memorySize: 1024,
+      ephemeralStorageSize: Size.gibibytes(2),
+      timeout: collectQueue.consumerTimeout,
+      logRetention: props.logRetention,
+      environment: {
+        ...commonEnvironment('collect', props),
+        ...openaiEnvironment(props),
+        COLLECT_QUEUE_URL: collectQueue.queue.queueUrl,
+        SUBMIT_QUEUE_URL: submitQueue.queue.queueUrl,
+        FINALIZE_QUEUE_URL: finalizeQueue.queue.queueUrl,
+      } satisfies EnvVars<typeof collectEnv>,
+    });
+    this.fn = fn;
+    storage.allowRead(fn, ['work']);
+    storage.allowWrite(fn, ['work']);
+    state.allowReadWrite(fn);
+    apiKey.allowRead(fn);
+    submitQueue.allowSend(fn);
+    finalizeQueue.allowSend(fn);
+    collectQueue.deliverTo(fn, 'maxConcurrency.collect', props.maxConcurrency);
+  }
+}

@@ -1,0 +1,123 @@
+/**
+ * Checks of what a deployment is told. Everything that can be refused is refused at synth, with the value that was
+ * read and what to do, and never first seen in an account.
+ */
+import { type Duration, Token } from 'aws-cdk-lib';
+import type { z } from 'zod';
+import { defaultSettings, type Settings, settingsSchema } from '../src/contract/settings.ts';
+
+/** Settings as people write them: what has a default may be left out. */
+export type SettingsInput = z.input<typeof settingsSchema>;
+
+/** The deployment was told something that cannot work. The person who runs synth reads the message and mends it. */
+export class InvalidConfigurationError extends Error {
+  override readonly name = 'InvalidConfigurationError';
+}
+
+/** Lambda allows 4,096 bytes for all variables of a function together; the others take up to about 1,000. */
+const MAX_SETTINGS_BYTES = 3_000;
+
+/**
+ * Checks settings and fills in the defaults.
+ *
+ * @param input settings as written; undefined means `defaultSettings()`.
+ * @throws InvalidConfigurationError naming each problem and the value that was read.
+ */
+export function parseSettings(input: SettingsInput | undefined): Settings {
+  if (input === undefined) return defaultSettings();
+  const parsed = settingsSchema.safeParse(input);
+  if (!parsed.success) {
+    const problems = parsed.error.issues.map(
+      ({ path, message }) => `  - ${path.length === 0 ? '' : `${path.join('.')}: `}${message}`,
+    );
+    throw new InvalidConfigurationError(
+      `settings are not valid:\n${problems.join('\n')}\nRead: ${JSON.stringify(input)}\n` +
+        'Mend the routes or the layout and run synth again.',
+    );
+  }
+  return parsed.data;
+}
+
+/**
+ * Settings as the one environment variable that the functions read.
+ *
+ * @throws InvalidConfigurationError if Lambda would refuse them for their size.
+ */
+export function settingsToJson(settings: Settings): string {
+  const json = JSON.stringify(settings);
+  const bytes = Buffer.byteLength(json);
+  if (bytes > MAX_SETTINGS_BYTES) {
+    throw new InvalidConfigurationError(
+      `settings take ${bytes} bytes as JSON with ${settings.routes.length} routes, and at most ` +
+        `${MAX_SETTINGS_BYTES} fit into a Lambda environment: merge routes or deploy a second pipeline.`,
+    );
+  }
+  return json;
+}
+
+/**
+ * Checks a whole number.
+ *
+ * @param name what the person called it.
+ * @throws InvalidConfigurationError unless `value` is a whole number from `min` to `max`.
+ */
+export function requireWhole(name: string, value: number, min: number, max: number): void {
+  if (Token.isUnresolved(value) || (Number.isInteger(value) && value >= min && value <= max)) return;
+  throw new InvalidConfigurationError(
+    `${name} is ${value}, expected a whole number from ${min} to ${max}: give one in that range.`,
+  );
+}
+
+/**
+ * Checks a duration that AWS takes in whole days or minutes.
+ *
+ * @returns the duration in that unit.
+ * @throws InvalidConfigurationError unless it is a whole number of units from `min` to `max`.
+ */
+export function requireDuration(
+  name: string,
+  value: Duration,
+  unit: 'days' | 'minutes',
+  min: number,
+  max: number,
+): number {
+  const amount = unit === 'days' ? value.toDays({ integral: false }) : value.toMinutes({ integral: false });
+  if (!(Number.isInteger(amount) && amount >= min && amount <= max)) {
+    throw new InvalidConfigurationError(
+      `${name} is ${amount} ${unit}, expected a whole number of ${unit} from ${min} to ${max}: ` +
+        `give Duration.${unit}(n) in that range.`,
+    );
+  }
+  return amount;
+}
+
+/** S3: 3 to 63 of a-z, 0-9, "." and "-", beginning and ending with a letter or digit. */
+const BUCKET_NAME = /^(?=.{3,63}$)[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/;
+
+/**
+ * Checks the name of an existing bucket.
+ *
+ * @throws InvalidConfigurationError if S3 could not have a bucket of that name.
+ */
+export function requireBucketName(name: string): void {
+  if (Token.isUnresolved(name) || BUCKET_NAME.test(name)) return;
+  throw new InvalidConfigurationError(
+    `bucketName is ${JSON.stringify(name)}, which is not the name of an S3 bucket (3 to 63 of a-z, 0-9, "." and ` +
+      '"-"): give the plain name, without "s3://", path or ARN, or leave it out to have a bucket made.',
+  );
+}
+
+/**
+ * Checks the address of an OpenAI-compatible service.
+ *
+ * @throws InvalidConfigurationError unless it is an absolute https URL without credentials, query or fragment.
+ */
+export function requireHttpsUrl(name: string, value: string): void {
+  if (Token.isUnresolved(value)) return;
+  const url = URL.canParse(value) ? new URL(value) : undefined;
+  if (url?.protocol === 'https:' && `${url.username}${url.password}${url.search}${url.hash}` === '') return;
+  throw new InvalidConfigurationError(
+    `${name} is ${JSON.stringify(value)}, expected an https URL without user, query or fragment, such as ` +
+      '"https://api.openai.com/v1": prompts and the API key travel over it.',
+  );
+}

@@ -1,0 +1,69 @@
+import { ArnFormat, Stack } from 'aws-cdk-lib';
+import { Construct } from 'constructs';
+import type { EnvVars, finalizeEnv } from '../src/contract/env.ts';
+import { EVENT_SOURCE } from '../src/contract/messages.ts';
+import { commonEnvironment, type Foundation, openaiEnvironment } from './environment.ts';
+import { PipelineFunction } from './pipeline-function.ts';
+import type { WorkQueue } from './work-queue.ts';
+
+/** What finalize needs beside the foundation. */
+export interface FinalizeProps extends Foundation {
+  /** Jobs whose batches are all done. */
+  readonly finalizeQueue: WorkQueue;
+  /** Batches of a round that was decided but whose message was lost. */
+  readonly submitQueue: WorkQueue;
+  /** Jobs finalized at a time: 2 to 1,000. */
+  readonly maxConcurrency: number;
+}
+
+/** The bus that every account has; rules on it need no set-up. */
+const EVENT_BUS_NAME = 'default';
+
+/** Merges the results of a job, writes the receipt and tells the event bus. */
+export class Finalize extends Construct {
+  /** The function. */
+  readonly fn: PipelineFunction;
+
+  constructor(scope: Construct, id: string, props: FinalizeProps) {
+    super(scope, id);
+    const { storage, state, apiKey, submitQueue, finalizeQueue } = props;
+    const fn = new PipelineFunction(this, 'Function', {
+      capability: 'finalize',
+      description: 'Merges the results of a job in input order and writes its receipt',
+      memorySize: 1024,
+      timeout: finalizeQueue.consumerTimeout,
+      logRetention: props.logRetention,
+      environment: {
+        ...commonEnvironment('finalize', props),
+        ...openaiEnvironment(props),
+        FINALIZE_QUEUE_URL: finalizeQueue.queue.queueUrl,
+        SUBMIT_QUEUE_URL: submitQueue.queue.queueUrl,
+        EVENT_BUS_NAME,
+      } satisfies EnvVars<typeof finalizeEnv>,
+    });
+    this.fn = fn;
+    // What was written is read back and compared before anything at OpenAI is deleted.
+    storage.allowRead(fn, ['input', 'work', 'output', 'errors', 'retry', 'receipts']);
+    storage.allowWrite(fn, ['work', 'output', 'errors', 'retry', 'receipts']);
+    // A file dropped again whose new result lacks one of these must not leave the old one beside it.
+    storage.allowDelete(fn, ['output', 'errors', 'retry']);
+    state.allowReadWrite(fn);
+    apiKey.allowRead(fn);
+    // A job that turns out unfinished is moved on, as collect would have done.
+    submitQueue.allowSend(fn);
+    finalizeQueue.allowSend(fn);
+    finalizeQueue.deliverTo(fn, 'maxConcurrency.finalize', props.maxConcurrency);
+    fn.allow({
+      actions: ['events:PutEvents'],
+      resources: [
+        Stack.of(this).formatArn({
+          service: 'events',
+          resource: 'event-bus',
+          resourceName: EVENT_BUS_NAME,
+          arnFormat: ArnFormat.SLASH_RESOURCE_NAME,
+        }),
+      ],
+      conditions: { StringEquals: { 'events:source': EVENT_SOURCE } },
+    });
+  }
+}

@@ -1,0 +1,64 @@
+import * as events from 'aws-cdk-lib/aws-events';
+import * as targets from 'aws-cdk-lib/aws-events-targets';
+import { Construct } from 'constructs';
+import type { EnvVars, ingestEnv } from '../src/contract/env.ts';
+import { commonEnvironment, type Foundation } from './environment.ts';
+import { PipelineFunction } from './pipeline-function.ts';
+import type { WorkQueue } from './work-queue.ts';
+
+/** What ingest needs beside the foundation. */
+export interface IngestProps extends Foundation {
+  /** Objects to look at. */
+  readonly ingestQueue: WorkQueue;
+  /** Batches that may be sent to OpenAI. */
+  readonly submitQueue: WorkQueue;
+  /** Jobs that have nothing to wait for. */
+  readonly finalizeQueue: WorkQueue;
+  /** Files ingested at a time: 2 to 1,000. */
+  readonly maxConcurrency: number;
+}
+
+/** Takes in dropped files: checks every line, cuts batches, writes their manifests. */
+export class Ingest extends Construct {
+  /** The function. */
+  readonly fn: PipelineFunction;
+
+  constructor(scope: Construct, id: string, props: IngestProps) {
+    super(scope, id);
+    const { storage, state, ingestQueue, submitQueue, finalizeQueue } = props;
+    const fn = new PipelineFunction(this, 'Function', {
+      capability: 'ingest',
+      description: 'Checks a dropped file line by line and cuts it into batches',
+      memorySize: 512,
+      timeout: ingestQueue.consumerTimeout,
+      logRetention: props.logRetention,
+      environment: {
+        ...commonEnvironment('ingest', props),
+        INGEST_QUEUE_URL: ingestQueue.queue.queueUrl,
+        SUBMIT_QUEUE_URL: submitQueue.queue.queueUrl,
+        FINALIZE_QUEUE_URL: finalizeQueue.queue.queueUrl,
+      } satisfies EnvVars<typeof ingestEnv>,
+    });
+    this.fn = fn;
+    storage.allowRead(fn, ['input', 'work']);
+    storage.allowWrite(fn, ['work']);
+    state.allowReadWrite(fn);
+    submitQueue.allowSend(fn);
+    finalizeQueue.allowSend(fn);
+    ingestQueue.deliverTo(fn, 'maxConcurrency.ingest', props.maxConcurrency);
+
+    const rule = new events.Rule(this, 'ObjectCreated', {
+      description: 'Files dropped for batchdrop',
+      eventPattern: {
+        source: ['aws.s3'],
+        detailType: ['Object Created'],
+        detail: {
+          bucket: { name: [storage.bucket.bucketName] },
+          object: { key: [{ prefix: props.settings.layout.input }] },
+        },
+      },
+    });
+    // An event that cannot be delivered waits with the messages that could not be worked off.
+    rule.addTarget(new targets.SqsQueue(ingestQueue.queue, { deadLetterQueue: ingestQueue.deadLetterQueue }));
+  }
+}

@@ -1,0 +1,57 @@
+import { Aws, CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
+import type { Construct } from 'constructs';
+import { BatchPipeline, type BatchPipelineProps } from './batch-pipeline.ts';
+import { enableEventBridgeCommand, enableEventBridgeKeepingOthersCommand } from './storage.ts';
+
+/** What the stack may be told: a stack's own props and the pipeline's. */
+export interface PipelineStackProps extends StackProps, BatchPipelineProps {}
+
+/** One pipeline and, as outputs, where things are and the commands to begin with. */
+export class PipelineStack extends Stack {
+  /** The pipeline. */
+  readonly pipeline: BatchPipeline;
+
+  constructor(scope: Construct, id: string, props: PipelineStackProps = {}) {
+    super(scope, id, { description: 'batchdrop: OpenAI batches from dropped files', ...props });
+    const pipeline = new BatchPipeline(this, 'Pipeline', props);
+    this.pipeline = pipeline;
+    const { storage, state, apiKey } = pipeline;
+    const drop = storage.urlOf('input');
+
+    this.#output('BucketName', storage.bucket.bucketName, 'The bucket');
+    this.#output('DropLocation', drop, 'Drop .jsonl files below this');
+    this.#output('TableName', state.table.tableName, 'State of jobs');
+    this.#output('ApiKeySecretArn', apiKey.secret.secretArn, 'Secret with the OpenAI API key');
+    this.#output('IngestQueueUrl', pipeline.ingestQueue.queue.queueUrl, 'Objects to look at');
+    this.#output('SubmitQueueUrl', pipeline.submitQueue.queue.queueUrl, 'Batches to send to OpenAI');
+    this.#output('CollectQueueUrl', pipeline.collectQueue.queue.queueUrl, 'Batches that OpenAI has ended');
+    this.#output('FinalizeQueueUrl', pipeline.finalizeQueue.queue.queueUrl, 'Jobs to merge');
+    this.#output(
+      'SetApiKeyCommand',
+      `aws secretsmanager put-secret-value --region ${Aws.REGION} --secret-id ${apiKey.secret.secretArn} ` +
+        '--secret-string "$OPENAI_API_KEY"',
+      'Sets the API key; run it once and whenever the key changes',
+    );
+    this.#output(
+      'DropFileCommand',
+      `aws s3 cp requests.jsonl ${drop}requests.jsonl --region ${Aws.REGION}`,
+      'Drops a file',
+    );
+    if (props.bucketName !== undefined) {
+      this.#output(
+        'EnableEventBridgeCommand',
+        enableEventBridgeCommand(props.bucketName),
+        'Run once: REPLACES a notification configuration that the bucket may have',
+      );
+      this.#output(
+        'EnableEventBridgeKeepingOthersCommand',
+        enableEventBridgeKeepingOthersCommand(props.bucketName),
+        'Run in its place to keep the notifications that the bucket has (needs jq)',
+      );
+    }
+  }
+
+  #output(name: string, value: string, description: string): void {
+    new CfnOutput(this, name, { value, description });
+  }
+}

@@ -1,0 +1,73 @@
+import { Duration, Validations } from 'aws-cdk-lib';
+import * as events from 'aws-cdk-lib/aws-events';
+import * as targets from 'aws-cdk-lib/aws-events-targets';
+import { Construct } from 'constructs';
+import type { EnvVars, pollEnv } from '../src/contract/env.ts';
+import { requireDuration } from './configuration.ts';
+import { commonEnvironment, type Foundation, openaiEnvironment } from './environment.ts';
+import { PipelineFunction } from './pipeline-function.ts';
+import type { WorkQueue } from './work-queue.ts';
+
+/** What poll needs beside the foundation. */
+export interface PollProps extends Foundation {
+  /** Objects to look at. */
+  readonly ingestQueue: WorkQueue;
+  /** Batches that may be sent to OpenAI. */
+  readonly submitQueue: WorkQueue;
+  /** Batches that OpenAI has ended. */
+  readonly collectQueue: WorkQueue;
+  /** Jobs whose batches are all done. */
+  readonly finalizeQueue: WorkQueue;
+  /** How often to look: whole minutes from 1 to 60. */
+  readonly interval: Duration;
+}
+
+/** Looks at all live batches on a schedule and sweeps up what is stuck or lost. */
+export class Poll extends Construct {
+  /** The function. */
+  readonly fn: PipelineFunction;
+
+  constructor(scope: Construct, id: string, props: PollProps) {
+    super(scope, id);
+    const { state, apiKey, ingestQueue, submitQueue, collectQueue, finalizeQueue } = props;
+    const minutes = requireDuration('pollInterval', props.interval, 'minutes', 1, 60);
+    const fn = new PipelineFunction(this, 'Function', {
+      capability: 'poll',
+      description: 'Looks at the live batches at OpenAI and sweeps up what is stuck',
+      memorySize: 512,
+      timeout: Duration.minutes(5),
+      logRetention: props.logRetention,
+      environment: {
+        ...commonEnvironment('poll', props),
+        ...openaiEnvironment(props),
+        INGEST_QUEUE_URL: ingestQueue.queue.queueUrl,
+        SUBMIT_QUEUE_URL: submitQueue.queue.queueUrl,
+        COLLECT_QUEUE_URL: collectQueue.queue.queueUrl,
+        FINALIZE_QUEUE_URL: finalizeQueue.queue.queueUrl,
+      } satisfies EnvVars<typeof pollEnv>,
+    });
+    this.fn = fn;
+    state.allowReadWrite(fn);
+    state.allowQueryLive(fn);
+    apiKey.allowRead(fn);
+    for (const queue of [ingestQueue, submitQueue, collectQueue, finalizeQueue]) queue.allowSend(fn);
+
+    // A run that failed or came late is worth nothing: the next one does all of its work.
+    const once = { retryAttempts: 0, maxEventAge: Duration.minutes(minutes) };
+    fn.configureAsyncInvoke(once);
+    new events.Rule(this, 'Schedule', {
+      description: 'Time for batchdrop to look at its batches',
+      schedule: events.Schedule.rate(Duration.minutes(minutes)),
+    }).addTarget(new targets.LambdaFunction(fn, once));
+    Validations.of(this).acknowledge(
+      {
+        id: 'Serverless-LambdaAsyncFailureDestination',
+        reason: 'The event says only that time has passed: the next run makes up for a failed one.',
+      },
+      {
+        id: 'Serverless-EventBusDLQ',
+        reason: 'The event says only that time has passed: one that was not delivered is not worth keeping.',
+      },
+    );
+  }
+}

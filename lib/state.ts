@@ -1,0 +1,68 @@
+import { RemovalPolicy } from 'aws-cdk-lib';
+import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
+import { Construct } from 'constructs';
+import {
+  LIVE_INDEX,
+  LIVE_INDEX_PARTITION_KEY,
+  LIVE_INDEX_SORT_KEY,
+  TABLE_PARTITION_KEY,
+  TABLE_SORT_KEY,
+} from '../src/contract/table.ts';
+import type { PipelineFunction } from './pipeline-function.ts';
+
+/** Where the state of jobs is kept. */
+export interface StateProps {
+  /**
+   * What becomes of the table when the stack is deleted. A retained table is also protected against deletion.
+   *
+   * @default RemovalPolicy.RETAIN
+   */
+  readonly removalPolicy?: RemovalPolicy | undefined;
+}
+
+/**
+ * The one table, on demand, with point-in-time recovery.
+ *
+ * `AWS::DynamoDB::Table` rather than `GlobalTable`: one region is enough, and its properties are the arguments of
+ * `CreateTable`, so the local stack makes it from the template as it stands.
+ */
+export class State extends Construct {
+  /** The table itself. */
+  readonly table: dynamodb.Table;
+
+  constructor(scope: Construct, id: string, props: StateProps = {}) {
+    super(scope, id);
+    const removalPolicy = props.removalPolicy ?? RemovalPolicy.RETAIN;
+    this.table = new dynamodb.Table(this, 'Table', {
+      partitionKey: { name: TABLE_PARTITION_KEY, type: dynamodb.AttributeType.STRING },
+      sortKey: { name: TABLE_SORT_KEY, type: dynamodb.AttributeType.STRING },
+      billingMode: dynamodb.BillingMode.PAY_PER_REQUEST,
+      encryption: dynamodb.TableEncryption.AWS_MANAGED,
+      pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true },
+      deletionProtection: removalPolicy !== RemovalPolicy.DESTROY,
+      removalPolicy,
+    });
+    this.table.addGlobalSecondaryIndex({
+      indexName: LIVE_INDEX,
+      partitionKey: { name: LIVE_INDEX_PARTITION_KEY, type: dynamodb.AttributeType.STRING },
+      sortKey: { name: LIVE_INDEX_SORT_KEY, type: dynamodb.AttributeType.NUMBER },
+      projectionType: dynamodb.ProjectionType.ALL,
+    });
+  }
+
+  /**
+   * Lets a function read and write items. Deleting is not part of it: an item is proof of what was done, and only its
+   * expiry removes it.
+   */
+  allowReadWrite(fn: PipelineFunction): void {
+    fn.allow({
+      actions: ['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem', 'dynamodb:Query'],
+      resources: [this.table.tableArn],
+    });
+  }
+
+  /** Lets a function look for what is live or waiting. */
+  allowQueryLive(fn: PipelineFunction): void {
+    fn.allow({ actions: ['dynamodb:Query'], resources: [`${this.table.tableArn}/index/${LIVE_INDEX}`] });
+  }
+}

@@ -1,0 +1,150 @@
+import { Annotations, Duration, RemovalPolicy, Validations } from 'aws-cdk-lib';
+import * as s3 from 'aws-cdk-lib/aws-s3';
+import { Construct } from 'constructs';
+import type { Layout } from '../src/contract/settings.ts';
+import { requireBucketName, requireDuration } from './configuration.ts';
+import type { PipelineFunction } from './pipeline-function.ts';
+
+/** A prefix of the layout, by its name. */
+export type Area = keyof Layout;
+
+/** Where files are dropped and results appear. */
+export interface StorageProps {
+  /** Key prefixes. */
+  readonly layout: Layout;
+  /** Name of a bucket that exists already. @default - a bucket is made */
+  readonly bucketName?: string | undefined;
+  /** How long intermediates under `work/` are kept: 15 to 365 days. @default Duration.days(30) */
+  readonly workExpiration?: Duration | undefined;
+  /** What becomes of a bucket that was made when the stack is deleted. @default RemovalPolicy.RETAIN */
+  readonly removalPolicy?: RemovalPolicy | undefined;
+}
+
+/** Longer than the 14 days that a message may wait in a dead-letter queue: redriven, it needs its work files. */
+const MIN_WORK_EXPIRATION_DAYS = 15;
+
+/** The bucket, made or existing, and what functions may do in it. */
+export class Storage extends Construct {
+  /** The bucket: made here, or looked at by name. */
+  readonly bucket: s3.IBucket;
+  readonly #layout: Layout;
+
+  constructor(scope: Construct, id: string, props: StorageProps) {
+    super(scope, id);
+    this.#layout = props.layout;
+    const workExpiration = props.workExpiration ?? Duration.days(30);
+    requireDuration('workExpiration', workExpiration, 'days', MIN_WORK_EXPIRATION_DAYS, 365);
+    this.bucket =
+      props.bucketName === undefined
+        ? this.#makeBucket(workExpiration, props.removalPolicy ?? RemovalPolicy.RETAIN)
+        : this.#useBucket(props.bucketName);
+  }
+
+  #makeBucket(workExpiration: Duration, removalPolicy: RemovalPolicy): s3.IBucket {
+    const bucket = new s3.Bucket(this, 'Bucket', {
+      // A job is one version of one object: what was dropped stays readable when the key is dropped again.
+      versioned: true,
+      encryption: s3.BucketEncryption.S3_MANAGED,
+      blockPublicAccess: s3.BlockPublicAccess.BLOCK_ALL,
+      objectOwnership: s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+      enforceSSL: true,
+      removalPolicy,
+      lifecycleRules: [
+        {
+          id: 'expire-work',
+          prefix: this.#layout.work,
+          expiration: workExpiration,
+          // Expiring only hides a versioned object; a day later the bytes go too.
+          noncurrentVersionExpiration: Duration.days(1),
+        },
+        { id: 'abort-uploads', abortIncompleteMultipartUploadAfter: Duration.days(7) },
+      ],
+    });
+    // A bucket that stays goes on refusing requests without TLS.
+    bucket.policy?.applyRemovalPolicy(removalPolicy);
+    // The L2 property `eventBridgeEnabled` would add a custom resource with wide rights to do the same.
+    (bucket.node.defaultChild as s3.CfnBucket).notificationConfiguration = {
+      eventBridgeConfiguration: { eventBridgeEnabled: true },
+    };
+    Validations.of(bucket).acknowledge({
+      id: 'AwsSolutions-S1',
+      reason:
+        'Server access logs need a second bucket and name keys only; who reads or writes objects is for CloudTrail ' +
+        'data events, which the account owner turns on for the trail that the account has.',
+    });
+    // `IBucket.policy` is declared without undefined, which exactOptionalPropertyTypes tells apart.
+    return bucket as s3.IBucket;
+  }
+
+  #useBucket(bucketName: string): s3.IBucket {
+    requireBucketName(bucketName);
+    Annotations.of(this).addInfoV2(
+      'batchdrop:existing-bucket',
+      [
+        `Bucket ${bucketName} exists already and is not changed by this stack. Once, so that S3 tells EventBridge of new objects, run:`,
+        `  ${enableEventBridgeCommand(bucketName)}`,
+        'That replaces a notification configuration which the bucket may have. To keep one, add to it (needs jq):',
+        `  ${enableEventBridgeKeepingOthersCommand(bucketName)}`,
+        `Intermediates under ${this.#layout.work} are yours to expire: add a lifecycle rule for that prefix ` +
+          `(not below ${MIN_WORK_EXPIRATION_DAYS} days).`,
+      ].join('\n'),
+    );
+    return s3.Bucket.fromBucketName(this, 'Bucket', bucketName);
+  }
+
+  /** URL of an area, such as `s3://bucket/input/`. */
+  urlOf(area: Area): string {
+    return `s3://${this.bucket.bucketName}/${this.#layout[area]}`;
+  }
+
+  /**
+   * Lets a function read objects of these areas, any version. Listing them is part of it: without, S3 answers 403 in
+   * place of 404 for a missing object, and "gone" could not be told from "forbidden".
+   */
+  allowRead(fn: PipelineFunction, areas: readonly Area[]): void {
+    this.#allowOnObjects(fn, areas, ['s3:GetObject', 's3:GetObjectVersion']);
+    fn.allow({
+      actions: ['s3:ListBucket'],
+      resources: [this.bucket.bucketArn],
+      conditions: { StringLike: { 's3:prefix': areas.map((area) => `${this.#layout[area]}*`) } },
+    });
+  }
+
+  /** Lets a function write objects of these areas, in parts too. */
+  allowWrite(fn: PipelineFunction, areas: readonly Area[]): void {
+    this.#allowOnObjects(fn, areas, ['s3:PutObject', 's3:AbortMultipartUpload']);
+  }
+
+  /** Lets a function delete the current version in these areas; older versions stay. */
+  allowDelete(fn: PipelineFunction, areas: readonly Area[]): void {
+    this.#allowOnObjects(fn, areas, ['s3:DeleteObject']);
+  }
+
+  #allowOnObjects(fn: PipelineFunction, areas: readonly Area[], actions: readonly string[]): void {
+    fn.allow({
+      actions,
+      resources: areas.map((area) => this.bucket.arnForObjects(`${this.#layout[area]}*`)),
+      wildcardReason:
+        'Whoever drops a file chooses its key; the wildcard is confined to one prefix of one bucket.',
+    });
+  }
+}
+
+/** The command that makes an existing bucket tell EventBridge of its objects. It replaces other notifications. */
+export function enableEventBridgeCommand(bucketName: string): string {
+  return (
+    `aws s3api put-bucket-notification-configuration --bucket ${bucketName} ` +
+    `--notification-configuration '{"EventBridgeConfiguration":{}}'`
+  );
+}
+
+/** The same for a bucket that has a notification configuration which must stay. */
+export function enableEventBridgeKeepingOthersCommand(bucketName: string): string {
+  // The CLI prints nothing at all for a bucket without notifications: -s turns that into an empty list.
+  return (
+    `aws s3api get-bucket-notification-configuration --bucket ${bucketName} --output json | ` +
+    `jq -s '(.[0] // {}) + {EventBridgeConfiguration: {}}' > notifications.json && ` +
+    `aws s3api put-bucket-notification-configuration --bucket ${bucketName} ` +
+    '--notification-configuration file://notifications.json'
+  );
+}

@@ -1,0 +1,94 @@
+import { Duration, Validations } from 'aws-cdk-lib';
+import * as lambda from 'aws-cdk-lib/aws-lambda';
+import * as sqs from 'aws-cdk-lib/aws-sqs';
+import { Construct } from 'constructs';
+import { requireWhole } from './configuration.ts';
+import type { PipelineFunction } from './pipeline-function.ts';
+
+/** What a queue must know of the function that works it off. */
+export interface WorkQueueProps {
+  /** Longest run of the function that receives the messages. */
+  readonly consumerTimeout: Duration;
+}
+
+/**
+ * How many times a message is received before it moves to the dead-letter queue: with the handlers' backoff of 30 seconds
+ * to 15 minutes, after more than an hour of failing. A step that only has to wait uses up receives as well.
+ */
+const MAX_RECEIVE_COUNT = 10;
+
+/**
+ * A queue of work with its dead-letter queue, both encrypted and TLS only.
+ *
+ * The visibility timeout is the function's timeout plus a minute, not the six times that AWS advises: six times of 15
+ * minutes would hide the message of a crashed run for 90 minutes. The advice is there for throttled pollers, which burn
+ * receives; here a handler makes its message visible again when it fails, every step is re-entrant, each message is a
+ * batch of its own with a cap on concurrency, and what still ends in the dead-letter queue is found by the sweep.
+ */
+export class WorkQueue extends Construct {
+  /** The queue itself. */
+  readonly queue: sqs.Queue;
+  /** Where a message goes that failed ten times; kept 14 days, the longest SQS allows. */
+  readonly deadLetterQueue: sqs.Queue;
+  /** Longest run of the function that receives the messages. */
+  readonly consumerTimeout: Duration;
+
+  constructor(scope: Construct, id: string, props: WorkQueueProps) {
+    super(scope, id);
+    this.consumerTimeout = props.consumerTimeout;
+    this.deadLetterQueue = new sqs.Queue(this, 'DeadLetters', {
+      encryption: sqs.QueueEncryption.SQS_MANAGED,
+      enforceSSL: true,
+      retentionPeriod: Duration.days(14),
+    });
+    Validations.of(this.deadLetterQueue).acknowledge({
+      id: 'Serverless-SQSRedrivePolicy',
+      reason: 'This is the dead-letter queue.',
+    });
+    this.queue = new sqs.Queue(this, 'Queue', {
+      encryption: sqs.QueueEncryption.SQS_MANAGED,
+      enforceSSL: true,
+      // A message keeps its age when it moves to the dead-letter queue: half of the 14 days remain there at the least.
+      retentionPeriod: Duration.days(7),
+      visibilityTimeout: props.consumerTimeout.plus(Duration.seconds(60)),
+      deadLetterQueue: { queue: this.deadLetterQueue, maxReceiveCount: MAX_RECEIVE_COUNT },
+    });
+  }
+
+  /**
+   * Makes a function work off the queue, one message at a time.
+   *
+   * @param name what the prop with the cap is called, for messages.
+   * @param maxConcurrency how many messages are worked on at a time; Lambda takes 2 to 1,000.
+   * @throws InvalidConfigurationError if `maxConcurrency` is out of range.
+   */
+  deliverTo(fn: PipelineFunction, name: string, maxConcurrency: number): void {
+    requireWhole(name, maxConcurrency, 2, 1_000);
+    fn.allow({
+      actions: [
+        'sqs:ReceiveMessage',
+        'sqs:DeleteMessage',
+        'sqs:ChangeMessageVisibility',
+        'sqs:GetQueueAttributes',
+      ],
+      resources: [this.queue.queueArn],
+    });
+    // The L2 `SqsEventSource` would grant by itself, more than is needed.
+    const mapping = new lambda.EventSourceMapping(fn, 'Messages', {
+      target: fn,
+      eventSourceArn: this.queue.queueArn,
+      batchSize: 1,
+      reportBatchItemFailures: true,
+      maxConcurrency,
+    });
+    Validations.of(mapping).acknowledge({
+      id: 'Serverless-LambdaEventSourceMappingDestination',
+      reason: 'Lambda has no failure destination for SQS; the dead-letter queue of the queue does this.',
+    });
+  }
+
+  /** Lets a function put messages on the queue. */
+  allowSend(fn: PipelineFunction): void {
+    fn.allow({ actions: ['sqs:SendMessage'], resources: [this.queue.queueArn] });
+  }
+}

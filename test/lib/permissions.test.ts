@@ -1,0 +1,126 @@
+import { expect, test } from 'vitest';
+import { permissionsOf, resourcesOf, synthesize } from './synthesize.ts';
+
+const template = synthesize();
+
+const B = 'StorageBucket';
+const objects = (...areas: string[]) => areas.map((area) => `${B}/${area}/*`).sort();
+const listing = (...areas: string[]) => [
+  `${B} ${JSON.stringify({ StringLike: { 's3:prefix': areas.map((area) => `${area}/*`) } })}`,
+];
+const table = ['StateTable'];
+const consumes = (queue: string) => ({
+  'sqs:ReceiveMessage': [queue],
+  'sqs:DeleteMessage': [queue],
+  'sqs:ChangeMessageVisibility': [queue],
+  'sqs:GetQueueAttributes': [queue],
+});
+const logs = (name: string) => ({
+  'logs:CreateLogStream': [`${name}FunctionLogs`],
+  'logs:PutLogEvents': [`${name}FunctionLogs`],
+});
+const key = { 'secretsmanager:GetSecretValue': ['ApiKeySecret'] };
+const items = {
+  'dynamodb:GetItem': table,
+  'dynamodb:PutItem': table,
+  'dynamodb:UpdateItem': table,
+  'dynamodb:Query': table,
+};
+
+test('ingest may read input and work, write work, keep state, and hand on to submit and finalize', () => {
+  expect(permissionsOf(template, 'ingest')).toEqual({
+    ...logs('Ingest'),
+    's3:GetObject': objects('input', 'work'),
+    's3:GetObjectVersion': objects('input', 'work'),
+    's3:ListBucket': listing('input', 'work'),
+    's3:PutObject': objects('work'),
+    's3:AbortMultipartUpload': objects('work'),
+    ...items,
+    'sqs:SendMessage': ['FinalizeQueue', 'SubmitQueue'],
+    ...consumes('IngestQueue'),
+  });
+});
+
+test('submit may read input and work, keep state and read the key', () => {
+  expect(permissionsOf(template, 'submit')).toEqual({
+    ...logs('Submit'),
+    's3:GetObject': objects('input', 'work'),
+    's3:GetObjectVersion': objects('input', 'work'),
+    's3:ListBucket': listing('input', 'work'),
+    ...items,
+    ...key,
+    ...consumes('SubmitQueue'),
+  });
+});
+
+test('poll may keep state, look for what is live, read the key and send to every queue; it sees no object', () => {
+  expect(permissionsOf(template, 'poll')).toEqual({
+    ...logs('Poll'),
+    ...items,
+    'dynamodb:Query': ['StateTable', 'StateTable/index/live'],
+    ...key,
+    'sqs:SendMessage': ['CollectQueue', 'FinalizeQueue', 'IngestQueue', 'SubmitQueue'],
+  });
+});
+
+test('collect may read and write work, keep state, read the key, and hand on to submit and finalize', () => {
+  expect(permissionsOf(template, 'collect')).toEqual({
+    ...logs('Collect'),
+    's3:GetObject': objects('work'),
+    's3:GetObjectVersion': objects('work'),
+    's3:ListBucket': listing('work'),
+    's3:PutObject': objects('work'),
+    's3:AbortMultipartUpload': objects('work'),
+    ...items,
+    ...key,
+    'sqs:SendMessage': ['FinalizeQueue', 'SubmitQueue'],
+    ...consumes('CollectQueue'),
+  });
+});
+
+test('finalize may write results but never the input, move jobs on, and put events of its own source only', () => {
+  const written = ['work', 'output', 'errors', 'retry', 'receipts'];
+  expect(permissionsOf(template, 'finalize')).toEqual({
+    ...logs('Finalize'),
+    's3:GetObject': objects('input', ...written),
+    's3:GetObjectVersion': objects('input', ...written),
+    's3:ListBucket': listing('input', ...written),
+    's3:PutObject': objects(...written),
+    's3:AbortMultipartUpload': objects(...written),
+    's3:DeleteObject': objects('output', 'errors', 'retry'),
+    ...items,
+    ...key,
+    'events:PutEvents': [
+      'arn:<AWS::Partition>:events:<AWS::Region>:<AWS::AccountId>:event-bus/default ' +
+        JSON.stringify({ StringEquals: { 'events:source': 'batchdrop' } }),
+    ],
+    'sqs:SendMessage': ['FinalizeQueue', 'SubmitQueue'],
+    ...consumes('FinalizeQueue'),
+  });
+});
+
+test('permissions follow the prefixes of the layout', () => {
+  const moved = synthesize({
+    settings: {
+      layout: { input: 'drop/', work: 'private/work/' },
+      routes: [{ name: 'all', prefix: 'drop/' }],
+    },
+  });
+  expect(permissionsOf(moved, 'submit')['s3:GetObject']).toEqual([`${B}/drop/*`, `${B}/private/work/*`]);
+});
+
+test('no function may delete an item of the table or an object of the input', () => {
+  for (const capability of ['ingest', 'submit', 'poll', 'collect', 'finalize'] as const) {
+    const permissions = permissionsOf(template, capability);
+    expect(Object.keys(permissions).filter((action) => /^dynamodb:.*Delete/.test(action))).toEqual([]);
+    expect(permissions['s3:DeleteObject'] ?? []).not.toContain(`${B}/input/*`);
+  }
+});
+
+test('no action holds a wildcard', () => {
+  for (const { Properties } of Object.values(resourcesOf(template, 'AWS::IAM::Policy'))) {
+    for (const { Action } of Properties.PolicyDocument.Statement) {
+      expect([Action].flat().filter((action: string) => action.includes('*'))).toEqual([]);
+    }
+  }
+});

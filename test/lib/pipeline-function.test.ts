@@ -1,0 +1,95 @@
+import { RetentionDays } from 'aws-cdk-lib/aws-logs';
+import { describe, expect, test } from 'vitest';
+import type { z } from 'zod';
+import { collectEnv, finalizeEnv, ingestEnv, pollEnv, submitEnv } from '../../src/contract/env.ts';
+import { functionOf, resourcesOf, synthesize } from './synthesize.ts';
+
+const template = synthesize({ openaiBaseUrl: 'https://llm.example.com/v1' });
+
+const FUNCTIONS = [
+  { capability: 'ingest', schema: ingestEnv, memory: 512, timeout: 900, storage: undefined },
+  { capability: 'submit', schema: submitEnv, memory: 512, timeout: 900, storage: undefined },
+  { capability: 'poll', schema: pollEnv, memory: 512, timeout: 300, storage: undefined },
+  { capability: 'collect', schema: collectEnv, memory: 1024, timeout: 900, storage: { Size: 2048 } },
+  { capability: 'finalize', schema: finalizeEnv, memory: 1024, timeout: 900, storage: undefined },
+] as const;
+
+test('there are five functions and no other', () => {
+  template.resourceCountIs('AWS::Lambda::Function', FUNCTIONS.length);
+});
+
+describe.each(FUNCTIONS)('$capability', ({ capability, schema, memory, timeout, storage }) => {
+  const { Properties } = functionOf(template, capability)[1];
+
+  test('runs on Node 24 and arm64 with the memory, time and storage that it needs', () => {
+    expect(Properties).toMatchObject({
+      Runtime: 'nodejs24.x',
+      Architectures: ['arm64'],
+      Handler: 'index.handler',
+      MemorySize: memory,
+      Timeout: timeout,
+    });
+    expect(Properties.EphemeralStorage).toEqual(storage);
+  });
+
+  test('has exactly the environment that its handler parses', () => {
+    expect(Object.keys(Properties.Environment.Variables).sort()).toEqual(Object.keys(schema.shape).sort());
+  });
+
+  test('gets the settings in the shape that its handler parses', () => {
+    const settings = (schema.shape.SETTINGS as z.ZodType).parse(Properties.Environment.Variables.SETTINGS);
+    expect(settings).toMatchObject({
+      layout: { input: 'input/' },
+      routes: [{ name: 'default', prefix: 'input/' }],
+    });
+  });
+
+  test('takes the UUID of its stack for the stack id', () => {
+    expect(Properties.Environment.Variables.STACK_ID).toEqual({
+      'Fn::Select': [2, { 'Fn::Split': ['/', { Ref: 'AWS::StackId' }] }],
+    });
+  });
+
+  test('logs JSON into a group of its own', () => {
+    expect(Properties.LoggingConfig.LogFormat).toBe('JSON');
+    const logGroups = resourcesOf(template, 'AWS::Logs::LogGroup');
+    expect(logGroups[Properties.LoggingConfig.LogGroup.Ref]?.Properties.RetentionInDays).toBe(30);
+  });
+
+  test('has a role of its own without managed policies', () => {
+    const role = resourcesOf(template, 'AWS::IAM::Role')[Properties.Role['Fn::GetAtt'][0]];
+    expect(role?.Properties.ManagedPolicyArns).toBeUndefined();
+    expect(role?.Properties.Policies).toBeUndefined();
+    expect(role?.Properties.AssumeRolePolicyDocument.Statement).toEqual([
+      { Action: 'sts:AssumeRole', Effect: 'Allow', Principal: { Service: 'lambda.amazonaws.com' } },
+    ]);
+  });
+
+  test('takes no concurrency away from other functions and leaves loop detection on', () => {
+    expect(Properties.ReservedConcurrentExecutions).toBeUndefined();
+    expect(Properties.RecursiveLoop).toBeUndefined();
+  });
+});
+
+test('no two functions share a role or a log group', () => {
+  template.resourceCountIs('AWS::IAM::Role', FUNCTIONS.length);
+  template.resourceCountIs('AWS::Logs::LogGroup', FUNCTIONS.length);
+});
+
+test('the functions that call OpenAI get the base URL, and without one none is set', () => {
+  const calling = ['submit', 'poll', 'collect', 'finalize'] as const;
+  const plain = synthesize();
+  for (const capability of calling) {
+    const variables = functionOf(template, capability)[1].Properties.Environment.Variables;
+    expect(variables.OPENAI_BASE_URL).toBe('https://llm.example.com/v1');
+    const plainVariables = functionOf(plain, capability)[1].Properties.Environment.Variables;
+    expect(plainVariables).not.toHaveProperty('OPENAI_BASE_URL');
+  }
+});
+
+test('log lines are kept as long as it is told', () => {
+  const kept = synthesize({ logRetention: RetentionDays.ONE_YEAR });
+  for (const { Properties } of Object.values(resourcesOf(kept, 'AWS::Logs::LogGroup'))) {
+    expect(Properties.RetentionInDays).toBe(365);
+  }
+});

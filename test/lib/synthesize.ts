@@ -1,0 +1,89 @@
+/** Synthesizes a pipeline in memory and reads the template the way a reviewer does. */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { App, Stack } from 'aws-cdk-lib';
+import { Template } from 'aws-cdk-lib/assertions';
+import { afterAll } from 'vitest';
+import { BatchPipeline, type BatchPipelineProps } from '../../lib/batch-pipeline.ts';
+import type { Capability } from '../../lib/pipeline-function.ts';
+
+/** A resource of a template. */
+export interface Resource {
+  readonly Type: string;
+  readonly DeletionPolicy?: string;
+  // biome-ignore lint/suspicious/noExplicitAny: a template is what CDK wrote, read by path
+  readonly Properties: any;
+}
+
+/** What `cdk.json` sets for a real synth, and no bundling: bundles have a test of their own. */
+export const TEST_CONTEXT: Readonly<Record<string, unknown>> = {
+  ...JSON.parse(readFileSync(new URL('../../cdk.json', import.meta.url), 'utf8')).context,
+  'aws:cdk:bundling-stacks': [],
+};
+
+const folder = mkdtempSync(join(tmpdir(), 'batchdrop-synth-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** An app whose output goes when the test file ends. */
+export function newApp(): App {
+  return new App({ context: { ...TEST_CONTEXT }, outdir: mkdtempSync(join(folder, 'app-')) });
+}
+
+/** A pipeline in a stack of its own. */
+export function synthesize(props: BatchPipelineProps = {}): Template {
+  const stack = new Stack(newApp(), 'Test');
+  new BatchPipeline(stack, 'Pipeline', props);
+  return Template.fromStack(stack);
+}
+
+/** All resources of a type, by logical id. */
+export function resourcesOf(template: Template, type: string): Record<string, Resource> {
+  return template.findResources(type) as Record<string, Resource>;
+}
+
+/** The only resource of a type. */
+export function onlyResource(template: Template, type: string): Resource {
+  const found = Object.values(resourcesOf(template, type));
+  if (found.length !== 1)
+    throw new Error(`the template has ${found.length} resources of type ${type}, not one`);
+  return found[0]!;
+}
+
+/** The function of a capability, with its logical id. */
+export function functionOf(template: Template, capability: Capability): [logicalId: string, fn: Resource] {
+  const found = Object.entries(resourcesOf(template, 'AWS::Lambda::Function')).filter(
+    ([, { Properties }]) => Properties.Environment.Variables.POWERTOOLS_SERVICE_NAME === capability,
+  );
+  if (found.length !== 1) throw new Error(`${found.length} functions are named ${capability}`);
+  return found[0]!;
+}
+
+/** What a role allows: for each action its resources and, in braces, its conditions; sorted. */
+export function permissionsOf(template: Template, capability: Capability): Record<string, string[]> {
+  const roleId = functionOf(template, capability)[1].Properties.Role['Fn::GetAtt'][0];
+  const permissions: Record<string, string[]> = {};
+  for (const { Properties } of Object.values(resourcesOf(template, 'AWS::IAM::Policy'))) {
+    if (!Properties.Roles.some((role: { Ref: string }) => role.Ref === roleId)) continue;
+    for (const { Action, Resource, Condition } of Properties.PolicyDocument.Statement) {
+      for (const action of [Action].flat()) {
+        for (const resource of [Resource].flat()) {
+          const condition = Condition === undefined ? '' : ` ${JSON.stringify(Condition)}`;
+          permissions[action] ??= [];
+          permissions[action].push(`${nameOf(resource)}${condition}`);
+        }
+      }
+    }
+  }
+  for (const resources of Object.values(permissions)) resources.sort();
+  return permissions;
+}
+
+/** Keeps of a logical id what a person reads: `PipelineIngestQueueA654F4E2` becomes `IngestQueue`. */
+export function nameOf(value: unknown): string {
+  if (typeof value === 'string') return value;
+  const node = value as { Ref?: string; 'Fn::GetAtt'?: [string, string]; 'Fn::Join'?: [string, unknown[]] };
+  if (node['Fn::Join'] !== undefined) return node['Fn::Join'][1].map(nameOf).join(node['Fn::Join'][0]);
+  const id = node['Fn::GetAtt']?.[0] ?? node.Ref ?? '';
+  return id.startsWith('AWS::') ? `<${id}>` : id.replace(/^Pipeline/, '').replace(/[0-9A-F]{8}$/, '');
+}
