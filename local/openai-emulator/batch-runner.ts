@@ -1,0 +1,206 @@
+import { type BatchRecord, durationMs, NO_TOKENS, type Timings } from './batch-lifecycle.ts';
+import type { ExecutionResult, Workspace } from './batch-workspace.ts';
+import { type Executed, type ExecutionDeps, execute } from './execution.ts';
+import { hexOf } from './ids.ts';
+import { type Line, readLines } from './json-lines.ts';
+import { DEFAULT_CONCURRENCY } from './upstream.ts';
+
+/** Results are written when they have grown to this, or when there are no more. */
+const APPEND_BYTES = 1 << 20;
+
+type BatchLine = { custom_id: string; body: Record<string, unknown> };
+
+/** Executes the lines of one batch, each once. */
+export type BatchRunner = {
+  /** Executes, in input order, until `count` lines have been executed. */
+  through(record: BatchRecord, count: number): Promise<void>;
+  /** Executes everything not yet executed, several at a time, until done or aborted. */
+  rest(record: BatchRecord, signal: AbortSignal): Promise<void>;
+  /** Gives every line that was not executed an error line with this code. */
+  giveUp(record: BatchRecord, code: 'batch_expired' | 'batch_cancelled', atMs: number): Promise<void>;
+};
+
+/** The real messages (openai-batch.md section 3). */
+const UNEXECUTED = {
+  batch_expired: 'This request could not be executed before the completion window expired.',
+  batch_cancelled: 'This request was not executed because the batch was cancelled.',
+} as const;
+
+/** @param seed decides key order and id forms */
+export function createBatchRunner(
+  workspace: Workspace,
+  deps: ExecutionDeps,
+  seed: string,
+  timings: Timings,
+  now: () => number,
+): BatchRunner {
+  let place = { number: 1, offset: 0 };
+
+  const run = async (record: BatchRecord, line: Line, signal: AbortSignal): Promise<ExecutionResult> => {
+    const { custom_id, body } = parseBatchLine(line);
+    const executionKey = hexOf(32, seed, record.id, line.number);
+    const nowMs = deps.upstream === undefined ? executedAtMs(record, line.number, timings) : now();
+    const subject = {
+      custom_id,
+      model: record.model,
+      batch: record.ordinal,
+      endpoint: record.endpoint,
+      metadata: record.metadata,
+      via: 'batch' as const,
+    };
+    const request = { endpoint: record.endpoint, body, subject, executionKey, nowMs, signal };
+    return resultOf(custom_id, line.number, executionKey, nowMs, await execute(deps, request));
+  };
+
+  /** Appends results in the order they come, many at a time. */
+  const collector = () => {
+    let pending: ExecutionResult[] = [];
+    let bytes = 0;
+    let writing = Promise.resolve();
+    const flush = () => {
+      const results = pending;
+      pending = [];
+      bytes = 0;
+      writing = writing.then(() => workspace.append(results));
+      return writing;
+    };
+    return {
+      add: async (result: ExecutionResult) => {
+        pending.push(result);
+        bytes += result.text.length;
+        // What an upstream answered is written at once: it was paid for.
+        if (bytes >= APPEND_BYTES || deps.upstream !== undefined) await flush();
+      },
+      flush,
+    };
+  };
+
+  return {
+    through: async (record, count) => {
+      if (workspace.tally.rows >= count) return;
+      const { signal } = new AbortController();
+      const results = collector();
+      let executed = workspace.tally.rows;
+      for await (const lines of readLines(workspace.inputPath, place)) {
+        for (const line of lines) {
+          if (executed >= count) break;
+          place = { number: line.number + 1, offset: line.endOffset };
+          if (workspace.isDone(line.number)) continue;
+          await results.add(await run(record, line, signal));
+          executed += 1;
+        }
+        if (executed >= count) break;
+      }
+      await results.flush();
+    },
+    rest: async (record, signal) => {
+      const results = collector();
+      const running = new Set<Promise<void>>();
+      const limit = deps.upstream?.concurrency ?? DEFAULT_CONCURRENCY;
+      for await (const lines of readLines(workspace.inputPath)) {
+        for (const line of lines) {
+          if (signal.aborted) break;
+          if (workspace.isDone(line.number)) continue;
+          const one: Promise<void> = run(record, line, signal)
+            .then(results.add)
+            .catch((error) => {
+              if (!signal.aborted) throw error;
+            })
+            .finally(() => running.delete(one));
+          running.add(one);
+          if (running.size >= limit) await Promise.race(running);
+        }
+        if (signal.aborted) break;
+      }
+      await Promise.all(running);
+      await results.flush();
+    },
+    giveUp: async (record, code, atMs) => {
+      const results = collector();
+      for await (const lines of readLines(workspace.inputPath)) {
+        for (const line of lines) {
+          if (workspace.isDone(line.number)) continue;
+          const { custom_id } = parseBatchLine(line);
+          const key = hexOf(32, seed, record.id, line.number);
+          const error = { code, message: UNEXECUTED[code] };
+          await results.add({
+            row: {
+              line: line.number,
+              custom_id,
+              request_hash: '',
+              at_ms: atMs,
+              executed: false,
+              status: 0,
+              usage: NO_TOKENS,
+              counts_as: 'none',
+              to: 'error',
+              copies: 1,
+            },
+            text: outputLine(key, custom_id, null, error),
+          });
+        }
+      }
+      await results.flush();
+    },
+  };
+}
+
+function parseBatchLine(line: Line): BatchLine {
+  return JSON.parse(line.bytes.toString('utf8')) as BatchLine;
+}
+
+/** The moment within in_progress at which a line is executed: evenly spread. */
+function executedAtMs(record: BatchRecord, line: number, timings: Timings): number {
+  return Math.floor(record.inProgressAtMs! + (durationMs(record, timings) * line) / record.total);
+}
+
+function resultOf(
+  customId: string,
+  line: number,
+  executionKey: string,
+  nowMs: number,
+  executed: Executed,
+): ExecutionResult {
+  const { answer, effects, requestId, requestHash, usage } = executed;
+  const shown = effects.find((effect) => effect.kind === 'line.foreign_id')?.custom_id ?? customId;
+  const error = effects.find((effect) => effect.kind === 'line.error');
+  const copies = effects.some((effect) => effect.kind === 'line.missing')
+    ? 0
+    : effects.some((effect) => effect.kind === 'line.duplicate')
+      ? 2
+      : 1;
+  const isGood = answer.status === 200;
+  // A line with status 0 sits in the error file and is counted as completed (openai-batch.md section 3, zombie lines).
+  const isZombie = answer.status === 0 && error === undefined;
+  return {
+    row: {
+      line,
+      custom_id: customId,
+      request_hash: requestHash,
+      at_ms: nowMs,
+      executed: error === undefined,
+      status: answer.status,
+      usage,
+      counts_as: isGood || isZombie ? 'completed' : 'failed',
+      to: isGood ? 'output' : 'error',
+      copies,
+    },
+    text:
+      error === undefined
+        ? outputLine(
+            executionKey,
+            shown,
+            { status_code: answer.status, request_id: isZombie ? '' : requestId, body: answer.body },
+            null,
+          )
+        : outputLine(executionKey, shown, null, { code: error.code, message: error.message }),
+  };
+}
+
+/** One line of an output or error file. The order of its keys varies, as in the real files. */
+function outputLine(key: string, customId: string, response: unknown, error: unknown): string {
+  const id = `batch_req_${hexOf(32, key, 'line')}`;
+  return JSON.stringify(
+    key < '8' ? { id, custom_id: customId, response, error } : { id, custom_id: customId, error, response },
+  );
+}

@@ -1,0 +1,441 @@
+import { type FileHandle, open, rename, truncate } from 'node:fs/promises';
+import { join } from 'node:path';
+import { refusal } from './api-error.ts';
+import {
+  type BatchError,
+  type BatchRecord,
+  batchObject,
+  COMPLETION_WINDOW_MS,
+  executedBy,
+  faultOf,
+  holdsTokens,
+  isTerminal,
+  NO_TOKENS,
+  nextTransition,
+  type Shapes,
+  type Timings,
+  type Transition,
+} from './batch-lifecycle.ts';
+import { type BatchRunner, createBatchRunner } from './batch-runner.ts';
+import { checkCreateParams, checkInteger, type InputLimits, validateInput } from './batch-validation.ts';
+import { openWorkspace, type Workspace } from './batch-workspace.ts';
+import type { Clock } from './clock.ts';
+import type { ExecutionDeps } from './execution.ts';
+import { DEFAULT_EXPIRY_SECONDS, pageOf } from './files.ts';
+import { randomOf } from './ids.ts';
+import { isObject, parseLine } from './json-lines.ts';
+import { isKnownModel, resolveModel } from './models.ts';
+import type { FileRecord, Store } from './store.ts';
+
+/** Bounds on batches. */
+export type BatchLimits = InputLimits & {
+  /** Enqueued input tokens per model: one number for all, or by model name with `default` for the rest. */
+  enqueuedTokens: number | Readonly<Record<string, number>>;
+};
+
+/** The organization that error messages name. */
+export const ORGANIZATION = 'org-emulated0000000000000000';
+
+/** The Batches API. Every method first brings all batches up to the clock; errors are ApiErrors. */
+export type Batches = {
+  create(body: Record<string, unknown>): Promise<Record<string, unknown>>;
+  retrieve(id: string): Promise<Record<string, unknown>>;
+  list(query: URLSearchParams): Promise<Record<string, unknown>>;
+  cancel(id: string): Promise<Record<string, unknown>>;
+  /** Does everything that is due at the clock's present. */
+  settle(): Promise<void>;
+  /** The tokens that count against each model's queue. */
+  enqueuedTokens(): Record<string, number>;
+  /** Stops what runs upstream. */
+  close(): Promise<void>;
+};
+
+type Deps = ExecutionDeps & {
+  store: Store;
+  clock: Clock;
+  seed: string;
+  limits: BatchLimits;
+  timings: Timings;
+  shapes: Shapes;
+};
+
+type Running = { workspace: Workspace; runner: BatchRunner };
+
+/** The Batches API over the store. Nothing runs by itself: state is brought up to the clock at each call. */
+export function createBatches(deps: Deps): Batches {
+  const { store, clock, seed, timings, shapes } = deps;
+  const hasUpstream = deps.upstream !== undefined;
+  const live = new Set(
+    [...store.batches.values()].filter((batch) => !isTerminal(batch.status)).map(({ id }) => id),
+  );
+  const running = new Map<string, Running>();
+  const upstreamRuns = new Map<string, { abort: AbortController; ended: Promise<void> }>();
+  let turn: Promise<unknown> = Promise.resolve();
+
+  /** One change at a time: each waits for the one before. */
+  const exclusive = <T>(work: () => Promise<T>): Promise<T> => {
+    const done = turn.then(work);
+    turn = done.catch(() => {});
+    return done;
+  };
+
+  const get = (id: string): BatchRecord => store.batches.get(id)!;
+
+  /** Changes a batch; `files` come into being in the same journal line. */
+  const update = (
+    id: string,
+    atMs: number,
+    changes: Partial<BatchRecord>,
+    files: FileRecord[] = [],
+  ): BatchRecord => {
+    const record = { ...get(id), ...changes };
+    store.save(
+      Math.max(atMs, store.lastSeenMs),
+      ...files.map((file) => ({ type: 'file' as const, record: file })),
+      { type: 'batch', record },
+    );
+    if (isTerminal(record.status)) {
+      live.delete(id);
+      running.delete(id);
+    }
+    return record;
+  };
+
+  const openRunning = async (record: BatchRecord): Promise<Running> => {
+    const known = running.get(record.id);
+    if (known !== undefined) return known;
+    const workspace = await openWorkspace(store.dir, record.id, store.filePath(record.inputFileId));
+    const opened = { workspace, runner: createBatchRunner(workspace, deps, seed, timings, clock.now) };
+    running.set(record.id, opened);
+    return opened;
+  };
+
+  const countsOf = (record: BatchRecord): BatchRecord['counts'] => {
+    const tally = running.get(record.id)?.workspace.tally;
+    if (tally === undefined || record.inProgressAtMs === null) return record.counts;
+    return { total: record.total, completed: tally.completed, failed: tally.failed };
+  };
+
+  const enqueuedTokens = (): Record<string, number> => {
+    const sums: Record<string, number> = {};
+    for (const batch of store.batches.values()) {
+      if (!holdsTokens(batch) || batch.resolvedModel === null) continue;
+      sums[batch.resolvedModel] = (sums[batch.resolvedModel] ?? 0) + batch.enqueuedTokens;
+    }
+    return sums;
+  };
+
+  const tokenLimit = (model: string): number => {
+    const { enqueuedTokens: limits } = deps.limits;
+    if (typeof limits === 'number') return limits;
+    return limits[model] ?? limits[resolveModel(model)] ?? limits.default ?? Number.POSITIVE_INFINITY;
+  };
+
+  const fail = (id: string, atMs: number, errors: BatchError[]) =>
+    update(id, atMs, { status: 'failed', failedAtMs: atMs, errors });
+
+  const validate = async (record: BatchRecord, atMs: number): Promise<void> => {
+    const planned = faultOf(record, 'batch.fail');
+    if (planned !== undefined) return void fail(record.id, atMs, planned.errors);
+    const file = store.files.get(record.inputFileId);
+    if (file === undefined || file.purpose !== 'batch' || (file.expiresAtMs ?? atMs + 1) <= atMs) {
+      return void fail(record.id, atMs, [cannotFind(record.inputFileId)]);
+    }
+    const path = store.filePath(file.id);
+    const isUsable = hasUpstream ? () => true : isKnownModel;
+    const validation = await validateInput(path, record.endpoint, deps.limits, isUsable);
+    if (!validation.ok) return void fail(record.id, atMs, validation.errors);
+    const { total, inputTokens } = validation.summary;
+    const model = validation.summary.model ?? '';
+    const resolvedModel = resolveModel(model);
+    const limit = tokenLimit(model);
+    if ((enqueuedTokens()[resolvedModel] ?? 0) + inputTokens > limit) {
+      return void fail(record.id, atMs, [tokenLimitExceeded(model, limit)]);
+    }
+    await openRunning(record);
+    const accepted = update(record.id, atMs, {
+      status: 'in_progress',
+      inProgressAtMs: atMs,
+      model,
+      resolvedModel,
+      total,
+      enqueuedTokens: inputTokens,
+      counts: { total, completed: 0, failed: 0 },
+    });
+    if (hasUpstream) await startUpstream(accepted);
+  };
+
+  const startUpstream = async (record: BatchRecord): Promise<void> => {
+    if (upstreamRuns.has(record.id)) return;
+    const { runner } = await openRunning(record);
+    const abort = new AbortController();
+    const ended = runner.rest(record, abort.signal).then(() => {
+      upstreamRuns.delete(record.id);
+      if (!abort.signal.aborted) update(record.id, clock.now(), { answeredAtMs: clock.now() });
+    });
+    upstreamRuns.set(record.id, { abort, ended });
+  };
+
+  const stopUpstream = async (id: string): Promise<void> => {
+    const run = upstreamRuns.get(id);
+    run?.abort.abort();
+    await run?.ended;
+    upstreamRuns.delete(id);
+  };
+
+  /** Executes what has been executed by `atMs`. With an upstream that happens by itself. */
+  const executeUntil = async (record: BatchRecord, atMs: number): Promise<void> => {
+    const { runner } = await openRunning(record);
+    if (hasUpstream) {
+      if (record.status === 'in_progress' && record.answeredAtMs === null) await startUpstream(record);
+      return;
+    }
+    await runner.through(record, executedBy(record, atMs, timings));
+  };
+
+  const apply = async (record: BatchRecord, { to, atMs }: Transition): Promise<void> => {
+    switch (to) {
+      case 'validated':
+        return validate(record, atMs);
+      case 'finalizing': {
+        await executeUntil(record, atMs);
+        return void update(record.id, atMs, {
+          status: 'finalizing',
+          finalizingAtMs: atMs,
+          counts: countsOf(record),
+        });
+      }
+      case 'completed':
+        return finish(record, { status: 'completed', completedAtMs: atMs }, atMs);
+      case 'expired': {
+        if (record.inProgressAtMs === null)
+          return void update(record.id, atMs, { status: 'expired', expiredAtMs: atMs });
+        await executeUntil(record, atMs);
+        await stopUpstream(record.id);
+        await (await openRunning(record)).runner.giveUp(record, 'batch_expired', atMs);
+        return finish(record, { status: 'expired', expiredAtMs: atMs }, atMs);
+      }
+      case 'cancelled': {
+        if (record.inProgressAtMs === null) {
+          return void update(record.id, atMs, { status: 'cancelled', cancelledAtMs: atMs });
+        }
+        await stopUpstream(record.id);
+        await (await openRunning(record)).runner.giveUp(record, 'batch_cancelled', atMs);
+        return finish(record, { status: 'cancelled', cancelledAtMs: atMs }, atMs);
+      }
+    }
+  };
+
+  /** Writes the output and error files and ends the batch: what a client sees changes in one journal line. */
+  const finish = async (record: BatchRecord, end: Partial<BatchRecord>, atMs: number): Promise<void> => {
+    const { workspace } = await openRunning(record);
+    const losesFinished = end.status === 'cancelled' && faultOf(record, 'batch.lose_finished') !== undefined;
+    const files: FileRecord[] = [];
+    const ids: Record<'output' | 'error', string | null> = { output: null, error: null };
+    const counts = countsOf(record);
+    for (const kind of ['output', 'error'] as const) {
+      if (kind === 'output' && losesFinished) continue;
+      const incoming = join(store.dir, 'incoming', `${record.id}_${kind}`);
+      const written = await workspace.write(kind, incoming, randomOf(seed, record.id, kind));
+      const shape = kind === 'output' ? shapes.noOutputFile : shapes.noErrorFile;
+      if (written.lines === 0 && !(end.status === 'completed' && shape === 'zero_byte_file')) continue;
+      const subject = {
+        batch: record.ordinal,
+        endpoint: record.endpoint,
+        metadata: record.metadata,
+        model: record.model,
+      };
+      const [cut] = deps.faults.fire('file', { ...subject, file: kind }, 1);
+      const bytes = cut === undefined ? written.bytes : await cutTail(incoming, written.bytes, cut.at);
+      const id = store.ids.file();
+      await rename(incoming, store.filePath(id));
+      const expirySeconds = record.outputExpiresAfterSeconds ?? DEFAULT_EXPIRY_SECONDS;
+      files.push({
+        id,
+        bytes,
+        createdAtMs: atMs,
+        expiresAtMs: atMs + expirySeconds * 1000,
+        filename: `${record.id}_${kind}.jsonl`,
+        purpose: 'batch_output',
+      });
+      ids[kind] = id;
+    }
+    update(
+      record.id,
+      atMs,
+      {
+        ...end,
+        outputFileId: ids.output,
+        errorFileId: ids.error,
+        counts: losesFinished ? { ...counts, completed: 0 } : counts,
+        usage: workspace.tally.usage,
+      },
+      files,
+    );
+    await workspace.release();
+  };
+
+  const settleNow = async (): Promise<void> => {
+    const now = clock.now();
+    for (;;) {
+      const next = [...live]
+        .map((id) => ({ record: get(id), transition: nextTransition(get(id), timings, hasUpstream) }))
+        .filter(({ transition }) => transition !== undefined && transition.atMs <= now)
+        .sort((a, b) => a.transition!.atMs - b.transition!.atMs || a.record.ordinal - b.record.ordinal)[0];
+      if (next === undefined) break;
+      await apply(next.record, next.transition!);
+    }
+    for (const id of live) if (get(id).status === 'in_progress') await executeUntil(get(id), now);
+  };
+
+  const find = (id: string): BatchRecord => {
+    const record = store.batches.get(id);
+    if (record === undefined || hasVanished(record)) throw refusal(404, `No batch found with id '${id}'`);
+    return record;
+  };
+
+  const shown = (record: BatchRecord) => batchObject({ ...record, counts: countsOf(record) }, shapes);
+
+  return {
+    create: (body) =>
+      exclusive(async () => {
+        await settleNow();
+        const params = checkCreateParams(body);
+        const now = clock.now();
+        const ordinal = store.batches.size + 1;
+        const model = await firstModel(store, params.input_file_id);
+        const { endpoint, metadata } = params;
+        const record: BatchRecord = {
+          id: store.ids.batch(),
+          ordinal,
+          endpoint,
+          inputFileId: params.input_file_id,
+          completionWindow: params.completion_window,
+          metadata,
+          outputExpiresAfterSeconds: params.output_expires_after?.seconds ?? null,
+          status: 'validating',
+          errors: null,
+          model: null,
+          resolvedModel: null,
+          total: 0,
+          enqueuedTokens: 0,
+          createdAtMs: now,
+          expiresAtMs: now + COMPLETION_WINDOW_MS,
+          inProgressAtMs: null,
+          finalizingAtMs: null,
+          completedAtMs: null,
+          failedAtMs: null,
+          expiredAtMs: null,
+          cancellingAtMs: null,
+          cancelledAtMs: null,
+          answeredAtMs: null,
+          counts: { total: 0, completed: 0, failed: 0 },
+          usage: NO_TOKENS,
+          outputFileId: null,
+          errorFileId: null,
+          faults: deps.faults.fire('batch', { batch: ordinal, endpoint, metadata, model }),
+          reads: 0,
+        };
+        store.save(now, { type: 'batch', record });
+        live.add(record.id);
+        return shown(record);
+      }),
+    retrieve: (id) =>
+      exclusive(async () => {
+        await settleNow();
+        const record = find(id);
+        if (faultOf(record, 'batch.vanish') !== undefined)
+          update(id, clock.now(), { reads: record.reads + 1 });
+        return shown(get(id));
+      }),
+    list: (query) =>
+      exclusive(async () => {
+        await settleNow();
+        const limit = checkInteger('limit', Number(query.get('limit') ?? 20), 1, 100);
+        const now = clock.now();
+        const visible = [...store.batches.values()].reverse().filter((record) => {
+          const hiddenMs = (faultOf(record, 'batch.unlisted')?.seconds ?? 0) * 1000;
+          return !hasVanished(record) && now >= record.createdAtMs + hiddenMs;
+        });
+        return pageOf(visible, query.get('after'), limit, shown);
+      }),
+    cancel: (id) =>
+      exclusive(async () => {
+        await settleNow();
+        const record = find(id);
+        if (record.status === 'cancelled' || record.status === 'cancelling') return shown(record);
+        if (isTerminal(record.status))
+          throw refusal(409, `Cannot cancel a batch with status '${record.status}'.`);
+        await stopUpstream(id);
+        const now = clock.now();
+        return shown(
+          update(id, now, { status: 'cancelling', cancellingAtMs: now, counts: countsOf(record) }),
+        );
+      }),
+    settle: () => exclusive(settleNow),
+    enqueuedTokens,
+    close: async () => {
+      await turn;
+      await Promise.all([...upstreamRuns.keys()].map(stopUpstream));
+    },
+  };
+}
+
+const hasVanished = (record: BatchRecord): boolean => {
+  const vanish = faultOf(record, 'batch.vanish');
+  return vanish !== undefined && record.reads >= vanish.after_reads;
+};
+
+const cannotFind = (fileId: string): BatchError => ({
+  code: 'invalid_request',
+  message: `Cannot find file ${fileId}, or organization ${ORGANIZATION} does not have access to it.`,
+  param: 'file_id',
+  line: null,
+});
+
+const tokenLimitExceeded = (model: string, limit: number): BatchError => ({
+  code: 'token_limit_exceeded',
+  message: `Enqueued token limit reached for ${model} in organization ${ORGANIZATION}. Limit: ${limit.toLocaleString('en-US')} enqueued tokens. Please try again once some in_progress batches have been completed.`,
+  param: null,
+  line: null,
+});
+
+const PEEK_BYTES = 1_048_576;
+
+/** The model of the first line, which fault rules can match before the batch is validated. */
+async function firstModel(store: Store, fileId: string): Promise<string | null> {
+  if (!store.files.has(fileId)) return null;
+  const handle = await open(store.filePath(fileId), 'r');
+  try {
+    const head = Buffer.alloc(PEEK_BYTES);
+    const { bytesRead } = await handle.read(head, 0, PEEK_BYTES, 0);
+    const end = head.subarray(0, bytesRead).indexOf(0x0a);
+    const value = parseLine(head.subarray(0, end === -1 ? bytesRead : end))?.value;
+    const model = isObject(value) && isObject(value.body) ? value.body.model : undefined;
+    return typeof model === 'string' ? model : null;
+  } finally {
+    await handle.close();
+  }
+}
+
+const TAIL_BYTES = 4_194_304;
+
+/** Cuts the end off a file: its last line feed, half of its last line, or inside its last long character. */
+async function cutTail(path: string, bytes: number, at: 'newline' | 'line' | 'character'): Promise<number> {
+  let end = bytes - 1;
+  if (at !== 'newline') {
+    const handle: FileHandle = await open(path, 'r');
+    try {
+      const tail = Buffer.alloc(Math.min(bytes, TAIL_BYTES));
+      await handle.read(tail, 0, tail.length, bytes - tail.length);
+      const lineStart = tail.lastIndexOf(0x0a, tail.length - 2) + 1;
+      const lead = at === 'character' ? tail.findLastIndex((byte) => byte >= 0xc0) : -1;
+      const cut = lead > lineStart ? lead + 1 : lineStart + Math.floor((tail.length - lineStart) / 2);
+      end = bytes - tail.length + cut;
+    } finally {
+      await handle.close();
+    }
+  }
+  await truncate(path, Math.max(0, end));
+  return Math.max(0, end);
+}

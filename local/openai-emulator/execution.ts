@@ -1,0 +1,107 @@
+import { type Answer, answer, hashRequest, statusError, usageOf } from './answers.ts';
+import { NO_TOKENS, type TokenUsage } from './batch-lifecycle.ts';
+import type { EffectOf, Faults, Subject } from './faults.ts';
+import { hexOf } from './ids.ts';
+import { isObject } from './json-lines.ts';
+import { askUpstream, type UpstreamOptions } from './upstream.ts';
+
+/** One request to execute, from a batch line or a synchronous call. */
+export type ExecutionRequest = {
+  endpoint: string;
+  body: Record<string, unknown>;
+  /** What fault rules can match. */
+  subject: Subject;
+  /** Names this one execution: ids are derived from it. */
+  executionKey: string;
+  nowMs: number;
+  signal: AbortSignal;
+};
+
+/** The outcome of an execution. */
+export type Executed = {
+  answer: Answer;
+  requestHash: string;
+  /** `req_` or bare: both forms are seen. */
+  requestId: string;
+  /** What was bought: the usage of a 200 answer. */
+  usage: TokenUsage;
+  /** The line faults that fired; those about files are applied by the batch. */
+  effects: EffectOf<'line'>[];
+};
+
+/** What executions need. */
+export type ExecutionDeps = { faults: Faults; upstream: UpstreamOptions | undefined };
+
+/** Executes one request: emulated, or by the upstream, or as a fault rule says. */
+export async function execute(deps: ExecutionDeps, request: ExecutionRequest): Promise<Executed> {
+  const { endpoint, body } = request;
+  const requestHash = hashRequest(endpoint, body);
+  const digest = hexOf(32, request.executionKey, 'request');
+  const requestId = digest < '8' ? digest : `req_${digest}`;
+  const effects = deps.faults.fire('line', request.subject);
+  const refused = effects.find((effect) => effect.kind === 'line.status');
+  if (refused !== undefined) {
+    const error = refused.error ?? statusError(refused.status, String(body.model), requestId);
+    const refusal = { status: refused.status, body: refused.status === 0 ? {} : { error } };
+    return { answer: refusal, requestHash, requestId, usage: NO_TOKENS, effects };
+  }
+  // Not run at all: nothing is asked of the upstream.
+  if (effects.some((effect) => effect.kind === 'line.error')) {
+    return { answer: { status: 0, body: {} }, requestHash, requestId, usage: NO_TOKENS, effects };
+  }
+  const given =
+    deps.upstream === undefined
+      ? answer(endpoint, body, { requestHash, executionKey: request.executionKey, nowMs: request.nowMs })
+      : await askUpstream(deps.upstream, endpoint, body, request.signal);
+  if (given.status === 200) for (const effect of effects) alterBody(given.body, effect);
+  return {
+    answer: given,
+    requestHash,
+    requestId,
+    usage: given.status === 200 ? usageOf(given.body) : NO_TOKENS,
+    effects,
+  };
+}
+
+function alterBody(body: Record<string, unknown>, effect: EffectOf<'line'>): void {
+  if (effect.kind === 'line.length') cutShort(body, 'max_output_tokens');
+  if (effect.kind === 'line.incomplete') cutShort(body, effect.reason);
+  if (effect.kind === 'line.text') setText(body, effect.text);
+  if (effect.kind === 'line.cached') setCached(body, effect.tokens);
+}
+
+/** The 200 answer that says nothing: `finish_reason:"length"` with empty content, or `status:"incomplete"`. */
+function cutShort(body: Record<string, unknown>, reason: string): void {
+  setText(body, '');
+  if (body.object === 'response') {
+    body.status = 'incomplete';
+    body.incomplete_details = { reason };
+    for (const item of objectsIn(body.output)) item.status = 'incomplete';
+  }
+  for (const choice of objectsIn(body.choices)) choice.finish_reason = 'length';
+}
+
+/** Replaces the text of every choice, or of every part of a response. */
+function setText(body: Record<string, unknown>, text: string): void {
+  for (const choice of objectsIn(body.choices)) {
+    if (isObject(choice.message)) choice.message.content = text;
+    else choice.text = text;
+  }
+  for (const item of objectsIn(body.output)) {
+    for (const part of objectsIn(item.content)) part.text = text;
+  }
+}
+
+function setCached(body: Record<string, unknown>, tokens: number): void {
+  const usage = body.usage;
+  if (!isObject(usage)) return;
+  for (const [total, details] of [
+    ['prompt_tokens', 'prompt_tokens_details'],
+    ['input_tokens', 'input_tokens_details'],
+  ] as const) {
+    const holder = usage[details];
+    if (isObject(holder)) holder.cached_tokens = Math.min(tokens, Number(usage[total]));
+  }
+}
+
+const objectsIn = (value: unknown) => (Array.isArray(value) ? value.filter(isObject) : []);

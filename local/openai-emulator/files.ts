@@ -1,0 +1,242 @@
+import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import type { IncomingMessage } from 'node:http';
+import { join } from 'node:path';
+import { ApiError, errorObject, invalidValue, missingParameter, refusal } from './api-error.ts';
+import { checkExpiresAfter, checkInteger } from './batch-validation.ts';
+import { type Clock, unixSeconds } from './clock.ts';
+import { parseLine } from './json-lines.ts';
+import { multipartBoundary, readMultipart } from './multipart.ts';
+import type { FileRecord, Store } from './store.ts';
+
+/** Bounds on files. */
+export type FileLimits = {
+  /** Of any file: default 512 MB (openai 7.55.0, files.ts). */
+  fileBytes: number;
+  /** Of a file with purpose "batch": default 200,000,000 (openai-batch.md section 1.1). */
+  batchFileBytes: number;
+};
+
+/** Input files of batches, and their outputs, live thirty days unless told otherwise. */
+export const DEFAULT_EXPIRY_SECONDS = 2_592_000;
+
+/** Purposes that a client may give (openai 7.55.0, files.ts: FilePurpose). */
+const PURPOSES = ['assistants', 'batch', 'fine-tune', 'vision', 'user_data', 'evals'];
+
+const MAX_FIELD_BYTES = 65_536;
+/** A first line longer than this is only looked at where it begins. */
+const FIRST_LINE_BYTES = 4_194_304;
+
+/** A form as received: its fields, and its file written to disk. */
+export type ReceivedForm = {
+  fields: Map<string, string>;
+  file: { path: string; bytes: number; filename: string; isOversize: boolean } | null;
+};
+
+/**
+ * Reads a multipart form; the part called `fileField` goes to `dir/incoming`, whatever its size. Bytes past `maxBytes`
+ * are read and dropped, so that the client gets its answer rather than a broken connection.
+ * @throws ApiError 400 for a malformed form; what the connection throws when it breaks (nothing is left on disk)
+ */
+export async function receiveForm(
+  request: IncomingMessage,
+  dir: string,
+  name: string,
+  fileField: string,
+  maxBytes: number,
+): Promise<ReceivedForm> {
+  const boundary = multipartBoundary(request.headers['content-type']);
+  const path = join(dir, 'incoming', name);
+  const form: ReceivedForm = { fields: new Map(), file: null };
+  let handle: FileHandle | undefined;
+  try {
+    // Without destroyOnReturn a refusal halfway would break the connection instead of being answered.
+    await readMultipart(request.iterator({ destroyOnReturn: false }), boundary, async (head) => {
+      if (head.name !== fileField) return fieldSink((value) => form.fields.set(head.name, value));
+      if (handle !== undefined) throw refusal(400, `Duplicate form field: '${fileField}'.`);
+      const target = await open(path, 'w');
+      handle = target;
+      const file = { path, bytes: 0, filename: head.filename ?? 'upload', isOversize: false };
+      form.file = file;
+      return {
+        write: async (bytes) => {
+          file.bytes += bytes.length;
+          if (file.bytes > maxBytes) file.isOversize = true;
+          else await target.write(bytes);
+        },
+        end: () => target.close(),
+      };
+    });
+    return form;
+  } catch (error) {
+    await handle?.close().catch(() => {});
+    await rm(path, { force: true });
+    throw error;
+  }
+}
+
+function fieldSink(done: (value: string) => void) {
+  const pieces: Buffer[] = [];
+  let size = 0;
+  return {
+    write: (bytes: Buffer) => {
+      size += bytes.length;
+      if (size > MAX_FIELD_BYTES) throw refusal(400, 'Form field is too large.');
+      pieces.push(Buffer.from(bytes));
+    },
+    end: () => done(Buffer.concat(pieces).toString('utf8')),
+  };
+}
+
+/** The Files API over the store. Every method throws ApiError as the API refuses. */
+export type Files = {
+  /** `POST /v1/files` */
+  create(request: IncomingMessage): Promise<Record<string, unknown>>;
+  /** Makes a stored file of one that is whole on disk: checks, moves and remembers it. */
+  adopt(source: {
+    path: string;
+    bytes: number;
+    filename: string;
+    purpose: string;
+    expiresAfterSeconds: number | null;
+  }): Promise<FileRecord>;
+  list(query: URLSearchParams): Record<string, unknown>;
+  /** The live file of this id. @throws ApiError 404 */
+  find(id: string): FileRecord;
+  remove(id: string): Promise<Record<string, unknown>>;
+};
+
+/** @param limits bounds on size */
+export function createFiles(store: Store, clock: Clock, limits: FileLimits): Files {
+  const isLive = (file: FileRecord) => file.expiresAtMs === null || file.expiresAtMs > clock.now();
+  const files: Files = {
+    create: async (request) => {
+      const name = store.ids.part();
+      const form = await receiveForm(request, store.dir, name, 'file', limits.fileBytes);
+      try {
+        const purpose = form.fields.get('purpose');
+        if (purpose === undefined) throw missingParameter('purpose');
+        if (!PURPOSES.includes(purpose)) throw invalidValue('purpose', purpose, PURPOSES);
+        if (form.file === null) throw missingParameter('file');
+        if (form.file.isOversize) throw tooLarge();
+        const expires = checkExpiresAfter('expires_after', expiryFields(form.fields));
+        return fileObject(
+          await files.adopt({ ...form.file, purpose, expiresAfterSeconds: expires?.seconds ?? null }),
+        );
+      } catch (error) {
+        await rm(join(store.dir, 'incoming', name), { force: true });
+        throw error;
+      }
+    },
+    adopt: async ({ path, bytes, filename, purpose, expiresAfterSeconds }) => {
+      if (bytes > (purpose === 'batch' ? limits.batchFileBytes : limits.fileBytes)) throw tooLarge();
+      if (purpose === 'batch' && !(await beginsAsJsonl(path, filename, bytes))) throw notJsonl();
+      const now = clock.now();
+      const seconds = expiresAfterSeconds ?? (purpose === 'batch' ? DEFAULT_EXPIRY_SECONDS : null);
+      const record: FileRecord = {
+        id: store.ids.file(),
+        bytes,
+        createdAtMs: now,
+        expiresAtMs: seconds === null ? null : now + seconds * 1000,
+        filename,
+        purpose,
+      };
+      await rename(path, store.filePath(record.id));
+      store.save(now, { type: 'file', record });
+      return record;
+    },
+    list: (query) => {
+      const limit = checkInteger('limit', Number(query.get('limit') ?? 10_000), 1, 10_000);
+      const order = query.get('order') ?? 'desc';
+      if (order !== 'asc' && order !== 'desc') throw invalidValue('order', order, ['asc', 'desc']);
+      const purpose = query.get('purpose');
+      const all = [...store.files.values()].filter(
+        (file) => isLive(file) && (purpose === null || file.purpose === purpose),
+      );
+      return pageOf(order === 'desc' ? all.reverse() : all, query.get('after'), limit, fileObject);
+    },
+    find: (id) => {
+      const file = store.files.get(id);
+      if (file === undefined || !isLive(file)) {
+        throw refusal(404, `No such File object: ${id}`, { param: 'id' });
+      }
+      return file;
+    },
+    remove: async (id) => {
+      files.find(id);
+      store.save(clock.now(), { type: 'file_deleted', id });
+      await rm(store.filePath(id), { force: true });
+      return { id, object: 'file', deleted: true };
+    },
+  };
+  return files;
+}
+
+/** One page of a list, in the form of every list of the API. @throws ApiError 400 when `after` is not in the list */
+export function pageOf<Item extends { id: string }>(
+  items: readonly Item[],
+  after: string | null,
+  limit: number,
+  toObject: (item: Item) => Record<string, unknown>,
+): Record<string, unknown> {
+  const start = after === null ? 0 : items.findIndex((item) => item.id === after) + 1;
+  if (after !== null && start === 0) {
+    throw refusal(400, `Invalid value for 'after': no object found with id '${after}'.`, {
+      param: 'after',
+      code: 'invalid_value',
+    });
+  }
+  const page = items.slice(start, start + limit);
+  return {
+    object: 'list',
+    data: page.map(toObject),
+    first_id: page[0]?.id ?? null,
+    last_id: page.at(-1)?.id ?? null,
+    has_more: start + limit < items.length,
+  };
+}
+
+/** The File object as the API shows it. */
+export function fileObject(file: FileRecord): Record<string, unknown> {
+  return {
+    id: file.id,
+    bytes: file.bytes,
+    created_at: unixSeconds(file.createdAtMs),
+    filename: file.filename,
+    object: 'file',
+    purpose: file.purpose,
+    status: 'processed',
+    expires_at: file.expiresAtMs === null ? null : unixSeconds(file.expiresAtMs),
+    status_details: null,
+  };
+}
+
+function expiryFields(fields: Map<string, string>): Record<string, unknown> | undefined {
+  const anchor = fields.get('expires_after[anchor]');
+  const seconds = fields.get('expires_after[seconds]');
+  if (anchor === undefined && seconds === undefined) return undefined;
+  return { anchor, seconds: seconds === undefined ? undefined : Number(seconds) };
+}
+
+/** Whether a file's name and first line are those of a batch input; later lines are judged by the batch. */
+async function beginsAsJsonl(path: string, filename: string, bytes: number): Promise<boolean> {
+  if (!filename.endsWith('.jsonl') || bytes === 0) return false;
+  const handle = await open(path, 'r');
+  try {
+    const head = Buffer.alloc(Math.min(bytes, FIRST_LINE_BYTES));
+    const { bytesRead } = await handle.read(head, 0, head.length, 0);
+    let start = head.subarray(0, bytesRead);
+    // A byte order mark passes here and fails as line 1 of the batch (openai-batch.md section 1.1).
+    if (start.indexOf('\ufeff') === 0) start = start.subarray(3);
+    const end = start.indexOf(0x0a);
+    if (end === -1 && bytes > FIRST_LINE_BYTES) return start[0] === 0x7b;
+    return parseLine(end === -1 ? start : start.subarray(0, end)) !== undefined;
+  } finally {
+    await handle.close();
+  }
+}
+
+const tooLarge = () => refusal(400, 'File is too large.');
+
+const NOT_JSONL = 'Invalid file format for Batch API. Must be .jsonl';
+const notJsonl = () =>
+  new ApiError(400, { error: errorObject(NOT_JSONL), detail: { message: NOT_JSONL, code: null } });

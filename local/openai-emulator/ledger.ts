@@ -1,0 +1,91 @@
+import { appendFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { TokenUsage } from './batch-lifecycle.ts';
+import { readExecutions } from './batch-workspace.ts';
+import { readLines } from './json-lines.ts';
+import type { Store } from './store.ts';
+
+/** One time that one request was executed. */
+type Execution = {
+  /** Of a batch line; of a synchronous call its `X-Client-Request-Id` header, or null. */
+  custom_id: string | null;
+  /** Null for a synchronous call. */
+  batch_id: string | null;
+  endpoint: string;
+  model: string | null;
+  /** The tier of a synchronous call; `batch` otherwise. */
+  tier: string;
+  /** Equal for equal requests, whatever their tier. */
+  request_hash: string;
+  at_ms: number;
+  status: number;
+  usage: TokenUsage;
+  /** Input and output tokens of a 200; 0 for everything else. */
+  billed_tokens: number;
+};
+
+/** What has been executed, ever: so that tests can show that nothing was bought twice. Reads from disk. */
+export type Ledger = {
+  /** Every execution up to the clock's present: batches in order of creation, then synchronous calls. */
+  executions(): AsyncGenerator<Execution>;
+  /** The same as an array. */
+  all(): Promise<Execution[]>;
+  /** The executions with status 200 of every (custom_id, request) that has more than one. */
+  boughtTwice(): Promise<Execution[][]>;
+};
+
+/** A ledger that can be written to. */
+export type LedgerBook = Ledger & {
+  /** Adds a synchronous call. */
+  addSync(execution: Execution): void;
+};
+
+/** @param settle brings the batches up to the clock before they are read */
+export function createLedger(store: Store, settle: () => Promise<void>): LedgerBook {
+  const syncPath = join(store.dir, 'sync-executions.jsonl');
+  async function* executions(): AsyncGenerator<Execution> {
+    await settle();
+    for (const batch of store.batches.values()) {
+      for await (const row of readExecutions(store.dir, batch.id)) {
+        if (!row.executed) continue;
+        yield {
+          custom_id: row.custom_id,
+          batch_id: batch.id,
+          endpoint: batch.endpoint,
+          model: batch.resolvedModel,
+          tier: 'batch',
+          request_hash: row.request_hash,
+          at_ms: row.at_ms,
+          status: row.status,
+          usage: row.usage,
+          billed_tokens: row.usage.input + row.usage.output,
+        };
+      }
+    }
+    try {
+      for await (const lines of readLines(syncPath)) {
+        for (const line of lines) yield JSON.parse(line.bytes.toString('utf8')) as Execution;
+      }
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+  }
+  return {
+    executions,
+    all: async () => {
+      const all: Execution[] = [];
+      for await (const execution of executions()) all.push(execution);
+      return all;
+    },
+    boughtTwice: async () => {
+      const bought = new Map<string, Execution[]>();
+      for await (const execution of executions()) {
+        if (execution.status !== 200) continue;
+        const key = JSON.stringify([execution.custom_id, execution.request_hash]);
+        bought.set(key, [...(bought.get(key) ?? []), execution]);
+      }
+      return [...bought.values()].filter((times) => times.length > 1);
+    },
+    addSync: (execution) => appendFileSync(syncPath, `${JSON.stringify(execution)}\n`),
+  };
+}

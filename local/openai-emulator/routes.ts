@@ -1,0 +1,212 @@
+import type { IncomingMessage } from 'node:http';
+import { type Answer, SYNC_ENDPOINTS } from './answers.ts';
+import { ApiError, invalidType, refusal } from './api-error.ts';
+import type { Batches } from './batches.ts';
+import type { Clock } from './clock.ts';
+import { type ExecutionDeps, execute } from './execution.ts';
+import type { FaultRule, Faults } from './faults.ts';
+import { type Files, fileObject } from './files.ts';
+import { isObject, parseLine } from './json-lines.ts';
+import type { LedgerBook } from './ledger.ts';
+import type { Store } from './store.ts';
+import type { Uploads } from './uploads.ts';
+
+/** What a handler gives back; the server writes it. */
+export type Reply =
+  | { kind: 'json'; status: number; body: unknown; headers?: Record<string, string> }
+  | { kind: 'file'; path: string; bytes: number; filename: string }
+  | { kind: 'lines'; lines: AsyncIterable<string> };
+
+/** What handlers work with. */
+export type RouteDeps = ExecutionDeps & {
+  store: Store;
+  clock: Clock;
+  faults: Faults;
+  files: Files;
+  uploads: Uploads;
+  batches: Batches;
+  ledger: LedgerBook;
+  seed: string;
+  refuseChunkedUploads: boolean;
+};
+
+/** One request as a handler sees it. */
+type RouteCall = {
+  request: IncomingMessage;
+  requestId: string;
+  /** Aborted when the client goes away. */
+  signal: AbortSignal;
+  query: URLSearchParams;
+  /** What the stars of the pattern stood for. */
+  ids: string[];
+};
+
+type Handler = (call: RouteCall, deps: RouteDeps) => Promise<Reply>;
+
+const json = (body: unknown, status = 200): Reply => ({ kind: 'json', status, body });
+
+/** Bodies of JSON requests may be this big. */
+const MAX_JSON_BYTES = 134_217_728;
+
+/** Method and path, where a star stands for one segment. */
+const ROUTES: Readonly<Record<string, Handler>> = {
+  'POST /v1/files': async ({ request }, { files, refuseChunkedUploads }) => {
+    if (refuseChunkedUploads && request.headers['content-length'] === undefined) {
+      throw refusal(400, 'Missing Content-Length header.');
+    }
+    return json(await files.create(request));
+  },
+  'GET /v1/files': async ({ query }, { files }) => json(files.list(query)),
+  'GET /v1/files/*': async ({ ids }, { files }) => json(fileObject(files.find(ids[0]!))),
+  'DELETE /v1/files/*': async ({ ids }, { files }) => json(await files.remove(ids[0]!)),
+  'GET /v1/files/*/content': async ({ ids }, { files, store }) => {
+    const file = files.find(ids[0]!);
+    return { kind: 'file', path: store.filePath(file.id), bytes: file.bytes, filename: file.filename };
+  },
+  'POST /v1/uploads': async ({ request }, { uploads }) => json(uploads.create(await jsonBody(request))),
+  'POST /v1/uploads/*/parts': async ({ request, ids }, { uploads }) =>
+    json(await uploads.addPart(ids[0]!, request)),
+  'POST /v1/uploads/*/complete': async ({ request, ids }, { uploads }) =>
+    json(await uploads.complete(ids[0]!, await jsonBody(request))),
+  'POST /v1/uploads/*/cancel': async ({ ids }, { uploads }) => json(await uploads.cancel(ids[0]!)),
+  'POST /v1/batches': async ({ request }, { batches }) => json(await batches.create(await jsonBody(request))),
+  'GET /v1/batches': async ({ query }, { batches }) => json(await batches.list(query)),
+  'GET /v1/batches/*': async ({ ids }, { batches }) => json(await batches.retrieve(ids[0]!)),
+  'POST /v1/batches/*/cancel': async ({ ids }, { batches }) => json(await batches.cancel(ids[0]!)),
+  ...Object.fromEntries(
+    SYNC_ENDPOINTS.map((endpoint): [string, Handler] => [
+      `POST ${endpoint}`,
+      (call, deps) => answerSync(endpoint, call, deps),
+    ]),
+  ),
+  'GET /emulator/state': async (_, { store, clock, batches }) => {
+    await batches.settle();
+    return json({
+      now_ms: clock.now(),
+      enqueued_tokens: batches.enqueuedTokens(),
+      files: [...store.files.values()],
+      uploads: [...store.uploads.values()],
+      batches: [...store.batches.values()],
+    });
+  },
+  'GET /emulator/ledger': async (_, { ledger }) => ({ kind: 'lines', lines: jsonLines(ledger.executions()) }),
+  'POST /emulator/advance': async ({ request }, { clock, batches }) => {
+    const { ms } = await jsonBody(request);
+    if (typeof ms !== 'number' || ms < 0) throw invalidType('ms', 'a number of 0 or more', ms);
+    clock.advance(ms);
+    await batches.settle();
+    return json({ now_ms: clock.now() });
+  },
+  'POST /emulator/faults': async ({ request }, { faults }) => {
+    const { rules } = await jsonBody(request);
+    try {
+      faults.replace(rules as FaultRule[]);
+    } catch (error) {
+      throw refusal(400, `Invalid fault rules: ${(error as Error).message}`, { param: 'rules' });
+    }
+    return json({ rules });
+  },
+};
+
+async function* jsonLines(items: AsyncIterable<unknown>): AsyncGenerator<string> {
+  for await (const item of items) yield `${JSON.stringify(item)}\n`;
+}
+
+async function answerSync(endpoint: string, call: RouteCall, deps: RouteDeps): Promise<Reply> {
+  const body = await jsonBody(call.request);
+  if (body.stream === true) {
+    throw refusal(400, 'This emulator does not stream: send the request without stream.', {
+      param: 'stream',
+    });
+  }
+  const model = typeof body.model === 'string' ? body.model : null;
+  const customId = headerOf(call.request, 'x-client-request-id');
+  const executed = await execute(deps, {
+    endpoint,
+    body,
+    subject: { custom_id: customId, model, endpoint, via: 'sync', route: `POST ${endpoint}` },
+    executionKey: call.requestId,
+    nowMs: deps.clock.now(),
+    signal: call.signal,
+  });
+  const { status, body: answered } = executed.answer;
+  deps.ledger.addSync({
+    custom_id: customId,
+    batch_id: null,
+    endpoint,
+    model: typeof answered.model === 'string' ? answered.model : model,
+    tier: typeof answered.service_tier === 'string' ? answered.service_tier : 'default',
+    request_hash: executed.requestHash,
+    at_ms: deps.clock.now(),
+    status,
+    usage: executed.usage,
+    billed_tokens: executed.usage.input + executed.usage.output,
+  });
+  return json(answered, statusOnTheWire(executed.answer));
+}
+
+/** A synchronous call has no status 0; what a batch would show so is a 500. */
+const statusOnTheWire = ({ status }: Answer) => (status === 0 ? 500 : status);
+
+/** The body as a JSON object. @throws ApiError 400 */
+async function jsonBody(request: IncomingMessage): Promise<Record<string, unknown>> {
+  const pieces: Buffer[] = [];
+  let size = 0;
+  for await (const piece of request.iterator({ destroyOnReturn: false })) {
+    size += (piece as Buffer).length;
+    if (size > MAX_JSON_BYTES) throw refusal(413, 'Request body is too large.');
+    pieces.push(piece as Buffer);
+  }
+  const value = parseLine(Buffer.concat(pieces))?.value;
+  if (!isObject(value)) {
+    throw refusal(
+      400,
+      "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your HTTP library correctly. The OpenAI API expects a JSON payload, but what was sent was not valid JSON.)",
+    );
+  }
+  return value;
+}
+
+/** A header that was sent once. */
+export function headerOf(request: IncomingMessage, name: string): string | null {
+  const value = request.headers[name];
+  return typeof value === 'string' ? value : null;
+}
+
+/** Finds the handler of a method and path. @throws ApiError 404 */
+export function findRoute(method: string, path: string): { handler: Handler; ids: string[] } {
+  const segments = path.split('/');
+  for (const [route, handler] of Object.entries(ROUTES)) {
+    const [routeMethod, routePath] = route.split(' ') as [string, string];
+    const pattern = routePath.split('/');
+    if (routeMethod !== method || pattern.length !== segments.length) continue;
+    if (!pattern.every((part, i) => part === '*' || part === segments[i])) continue;
+    const ids = segments.filter((_, i) => pattern[i] === '*').map(decodeURIComponent);
+    return { handler, ids };
+  }
+  throw refusal(404, `Invalid URL (${method} ${path})`);
+}
+
+/** Whether the request carries a key that is accepted; anything but an empty one when `accepted` is undefined. */
+export function checkKey(authorization: string | null, accepted: readonly string[] | undefined): void {
+  const key = /^Bearer\s+(\S+)$/.exec(authorization ?? '')?.[1];
+  if (key === undefined) {
+    throw new ApiError(401, {
+      error: {
+        message:
+          "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth (i.e. Authorization: Bearer YOUR_KEY).",
+        type: 'invalid_request_error',
+        param: null,
+        code: null,
+      },
+    });
+  }
+  if (accepted !== undefined && !accepted.includes(key)) {
+    const masked = key.length <= 8 ? '********' : `${key.slice(0, 3)}${'*'.repeat(8)}${key.slice(-4)}`;
+    throw refusal(
+      401,
+      `Incorrect API key provided: ${masked}. You can find your API key at https://platform.openai.com/account/api-keys.`,
+      { code: 'invalid_api_key' },
+    );
+  }
+}

@@ -1,0 +1,120 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { BatchRecord } from './batch-lifecycle.ts';
+import { createIds, type Ids } from './ids.ts';
+import { openJournal } from './journal.ts';
+
+/** A stored file. Its content is `files/<id>` in the emulator's folder. Times are milliseconds. */
+export type FileRecord = {
+  id: string;
+  bytes: number;
+  createdAtMs: number;
+  expiresAtMs: number | null;
+  filename: string;
+  purpose: string;
+};
+
+/** An upload of the Uploads API. Its parts are `uploads/<part id>`. */
+export type UploadRecord = {
+  id: string;
+  bytes: number;
+  createdAtMs: number;
+  filename: string;
+  purpose: string;
+  mimeType: string;
+  expiresAfterSeconds: number | null;
+  status: 'pending' | 'completed' | 'cancelled';
+  parts: { id: string; bytes: number }[];
+  file: FileRecord | null;
+};
+
+type Entry =
+  | { type: 'file'; record: FileRecord }
+  | { type: 'file_deleted'; id: string }
+  | { type: 'batch'; record: BatchRecord }
+  | { type: 'upload'; record: UploadRecord }
+  | { type: 'fault'; counter: string; count: number }
+  | { type: 'mark'; ids: number; nowMs: number };
+
+/**
+ * Everything the emulator remembers, in memory and in `dir/journal.jsonl`. Layout of the folder:
+ *   journal.jsonl            files, batches, uploads, fault counts (journal.ts)
+ *   files/<file id>          content of live files
+ *   uploads/<part id>        parts of pending uploads
+ *   batches/<batch id>/      input, answers and executions of one batch (batch-workspace.ts)
+ *   sync-executions.jsonl    executions of synchronous calls (ledger.ts)
+ *   incoming/                uploads that are not whole yet
+ */
+export type Store = {
+  dir: string;
+  ids: Ids;
+  files: ReadonlyMap<string, FileRecord>;
+  batches: ReadonlyMap<string, BatchRecord>;
+  uploads: ReadonlyMap<string, UploadRecord>;
+  faultCounts: Map<string, number>;
+  /** The latest virtual time that was journaled before this start; 0 at the first. */
+  lastSeenMs: number;
+  /** Remembers entries as one unit. */
+  save(nowMs: number, ...entries: Exclude<Entry, { type: 'mark' }>[]): void;
+  /** Where a file's content is. */
+  filePath(id: string): string;
+  close(): void;
+};
+
+/** Opens the folder, with what an earlier emulator left there. @throws when the journal is damaged */
+export function openStore(dir: string, seed: string): Store {
+  for (const folder of ['files', 'uploads', 'batches', 'incoming']) {
+    mkdirSync(join(dir, folder), { recursive: true });
+  }
+  const files = new Map<string, FileRecord>();
+  const batches = new Map<string, BatchRecord>();
+  const uploads = new Map<string, UploadRecord>();
+  const faultCounts = new Map<string, number>();
+  let made = 0;
+  let lastSeenMs = 0;
+  const apply = (entry: Entry): void => {
+    switch (entry.type) {
+      case 'file':
+        files.set(entry.record.id, entry.record);
+        break;
+      case 'file_deleted':
+        files.delete(entry.id);
+        break;
+      case 'batch':
+        batches.set(entry.record.id, entry.record);
+        break;
+      case 'upload':
+        uploads.set(entry.record.id, entry.record);
+        break;
+      case 'fault':
+        faultCounts.set(entry.counter, entry.count);
+        break;
+      case 'mark':
+        made = entry.ids;
+        lastSeenMs = Math.max(lastSeenMs, entry.nowMs);
+    }
+  };
+  const journal = openJournal<Entry>(join(dir, 'journal.jsonl'), apply, () => [
+    ...[...files.values()].map((record) => ({ type: 'file' as const, record })),
+    ...[...batches.values()].map((record) => ({ type: 'batch' as const, record })),
+    ...[...uploads.values()].map((record) => ({ type: 'upload' as const, record })),
+    ...[...faultCounts].map(([counter, count]) => ({ type: 'fault' as const, counter, count })),
+    { type: 'mark' as const, ids: made, nowMs: lastSeenMs },
+  ]);
+  const ids = createIds(seed, made);
+  return {
+    dir,
+    ids,
+    files,
+    batches,
+    uploads,
+    faultCounts,
+    lastSeenMs,
+    save: (nowMs, ...entries) => {
+      journal.append(...entries, { type: 'mark', ids: ids.made(), nowMs });
+      for (const entry of entries) apply(entry);
+    },
+    filePath: (id) => join(dir, 'files', id),
+    close: journal.close,
+  };
+}
