@@ -1,0 +1,43 @@
+/** `batchdrop local up`: keeps the local stack running until it is interrupted. */
+import { once } from 'node:events';
+import { startLocalPipeline } from '../local/local-pipeline.ts';
+import { EXIT_SUCCEEDED } from './exit.ts';
+import { chooseOpenAI } from './openai.ts';
+
+export interface LocalUpOptions {
+  state: string;
+  port?: number;
+  live?: boolean;
+}
+
+/** @returns the exit status, once the user has interrupted it. */
+export async function localUp(options: LocalUpOptions): Promise<number> {
+  const pipeline = await startLocalPipeline({
+    stateDir: options.state,
+    openai: chooseOpenAI(process.env, options.live ?? false),
+    ...(options.port === undefined ? {} : { ports: { s3: options.port } }),
+    onProgress: (text) => console.error(text),
+    onLog: (line, source) => {
+      if (source === 'stack') console.error(line);
+    },
+  });
+  const { endpoints, credentials, region, resources } = pipeline.stack;
+  const { bucket } = resources;
+  console.log(`The stack is up; its state is in ${options.state}.
+
+  S3        ${endpoints.s3}   bucket ${bucket}
+  DynamoDB  ${endpoints.dynamodb}   table ${resources.table}
+  OpenAI    ${pipeline.openai.baseUrl}${pipeline.openai.isEmulated ? '   (emulated)' : ''}
+
+In another terminal:
+
+  export AWS_ACCESS_KEY_ID=${credentials.accessKeyId} AWS_SECRET_ACCESS_KEY=${credentials.secretAccessKey} AWS_DEFAULT_REGION=${region}
+  aws --endpoint-url ${endpoints.s3} s3 cp FILE.jsonl s3://${bucket}/input/
+  aws --endpoint-url ${endpoints.s3} s3 ls --recursive s3://${bucket}/receipts/
+  aws --endpoint-url ${endpoints.s3} s3 cp s3://${bucket}/output/FILE.jsonl .
+
+Ctrl-C stops it; what is under way goes on at the next start.`);
+  await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
+  await pipeline.stop();
+  return EXIT_SUCCEEDED;
+}

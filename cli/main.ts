@@ -1,0 +1,70 @@
+#!/usr/bin/env node
+/** The command line: parses, calls one function, prints, sets the exit status. */
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { DEFAULT_STATE_DIR } from '../local/local-pipeline.ts';
+import packageJson from '../package.json' with { type: 'json' };
+import { EXIT_CANNOT_RUN, EXIT_USAGE, UsageError } from './exit.ts';
+import { localProcess } from './local-process.ts';
+import { localUp } from './local-up.ts';
+
+const program = new Command('batchdrop')
+  .description('OpenAI Batch API requests, dropped as files.')
+  .version(packageJson.version)
+  .exitOverride()
+  .showHelpAfterError();
+
+const local = program
+  .command('local')
+  .description('the whole stack on this machine, with an OpenAI emulator');
+
+const stateOption = [
+  '--state <dir>',
+  'folder that keeps everything between runs',
+  DEFAULT_STATE_DIR,
+] as const;
+const liveOption = ['--live', 'talk to the real OpenAI with OPENAI_API_KEY: this costs money'] as const;
+
+local
+  .command('process')
+  .description('run files to the end and fetch their results')
+  .argument('<file...>', 'JSONL files of requests (or .gz of them)')
+  .option('--out <dir>', 'folder for output/, errors/, retry/ and receipts/', 'batchdrop-results')
+  .option('--json', 'print one JSON array of receipts as the last line of standard output')
+  .option('--deliver-twice', 'deliver every event and every message twice, to see that nothing changes')
+  .option(...liveOption)
+  .option(...stateOption)
+  .action(async (files: string[], options) => {
+    process.exitCode = await localProcess(files, options);
+  });
+
+local
+  .command('up')
+  .description('keep the stack running, to drop files with any S3 client')
+  .option('--port <port>', 'port of S3', portNumber)
+  .option(...liveOption)
+  .option(...stateOption)
+  .action(async (options) => {
+    process.exitCode = await localUp(options);
+  });
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) {
+    // It has printed what is wrong, or the help that was asked for.
+    process.exitCode = error.exitCode === 0 ? 0 : EXIT_USAGE;
+  } else if (error instanceof UsageError) {
+    console.error(`batchdrop: ${error.message}`);
+    process.exitCode = EXIT_USAGE;
+  } else {
+    console.error(`batchdrop: ${(error as Error).message}`);
+    process.exitCode = EXIT_CANNOT_RUN;
+  }
+}
+
+function portNumber(text: string): number {
+  const port = Number(text);
+  if (!Number.isInteger(port) || port < 1 || port > 65_535)
+    throw new InvalidArgumentError('a port is 1 to 65535');
+  return port;
+}
