@@ -125,7 +125,10 @@ const batchSchema = z.object({
   ),
   outputRun: z.exactOptional(runSchema),
   errorRun: z.exactOptional(runSchema),
-  next: z.exactOptional(z.object({ manifestKey: z.string(), requests: count, bytes: count })),
+  next: z.exactOptional(
+    z.object({ manifestKey: z.string(), requests: count, bytes: count, repairs: z.exactOptional(count) }),
+  ),
+  repairs: z.exactOptional(count),
   lastError: z.exactOptional(z.string()),
 } satisfies ShapeOf<BatchRecord>);
 

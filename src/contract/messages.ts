@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { receiptSchema } from './receipt.ts';
 
 /** S3's "Object Created" event as EventBridge delivers it; only what is read. The key is not URL-encoded here. */
-export const objectCreatedEventSchema = z.object({
+const objectCreatedEventSchema = z.object({
   'detail-type': z.literal('Object Created'),
   source: z.literal('aws.s3'),
   detail: z.object({

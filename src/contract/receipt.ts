@@ -6,7 +6,7 @@ import { z } from 'zod';
 
 const count = z.int().min(0);
 
-export const tokenUsageSchema = z.object({
+const tokenUsageSchema = z.object({
   inputTokens: count,
   /** Part of the input tokens that OpenAI read from its prompt cache. */
   cachedTokens: count,

@@ -41,9 +41,9 @@ export const routeSchema = z.strictObject({
   match: z.array(z.string().min(1)).min(1).default(['**']),
   /**
    * Globs, relative to `prefix`; a key that matches one is left alone. The default skips what other tools leave while
-   * they write: marker files, hidden files and Hadoop's and Spark's `_temporary/`.
+   * they write: marker files, hidden files, and folders of such names (`_temporary/`, `_delta_log/`).
    */
-  ignore: z.array(z.string().min(1)).default(['**/_*', '**/.*', '**/_temporary/**']),
+  ignore: z.array(z.string().min(1)).default(['**/_*', '**/_*/**', '**/.*', '**/.*/**']),
   /** `quarantine` runs the good lines of a file that has bad ones; `reject` runs nothing. */
   onInvalid: z.enum(['quarantine', 'reject']).default('quarantine'),
   /** How many times a request may be tried in a batch before its last error is final. */

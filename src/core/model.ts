@@ -153,7 +153,9 @@ export interface BatchRecord {
   outputRun?: RunRef;
   errorRun?: RunRef;
   /** What the next round of this batch is to be; its record is derived from here. */
-  next?: { manifestKey: string; requests: number; bytes: number };
+  next?: { manifestKey: string; requests: number; bytes: number; repairs?: number };
+  /** How often lines that OpenAI refused have been taken out of what this batch is made of. */
+  repairs?: number;
   /** The last reason why a step could not be done, for the operator. Never content. */
   lastError?: string;
 }

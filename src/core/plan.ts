@@ -54,7 +54,13 @@ export async function settlePlan(objects: ObjectStore, key: string, plan: Plan):
 export async function readPlan(objects: Pick<ObjectStore, 'get'>, key: string): Promise<Plan | undefined> {
   const bytes = await objects.get(key);
   if (bytes === undefined) return undefined;
-  const parsed = planSchema.safeParse(JSON.parse(Buffer.from(bytes).toString('utf8')));
+  let json: unknown;
+  try {
+    json = JSON.parse(Buffer.from(bytes).toString('utf8'));
+  } catch {
+    throw new CorruptWorkFileError(`${key} (${bytes.length} bytes) does not read back as JSON`);
+  }
+  const parsed = planSchema.safeParse(json);
   if (!parsed.success) {
     throw new CorruptWorkFileError(
       `${key} does not read back as a plan of version 1: ${parsed.error.message}`,

@@ -103,7 +103,9 @@ export async function* readRecordFile(
       const end = PREAMBLE_BYTES + buffer.readUInt32LE(8);
       if (buffer.length < end) continue;
       checksum = crc32(buffer.subarray(0, end));
-      yield { header: JSON.parse(buffer.toString('utf8', PREAMBLE_BYTES, end)) };
+      const header = parseJson(buffer.toString('utf8', PREAMBLE_BYTES, end));
+      if (header === undefined) throw corrupt('its header is not JSON');
+      yield { header };
       headerRead = true;
       buffer = buffer.subarray(end);
     }
@@ -123,4 +125,13 @@ export async function* readRecordFile(
   }
   if (buffer.readUInt32LE(8) !== crc32(buffer.subarray(0, 8), checksum))
     throw corrupt('its checksum does not match');
+}
+
+/** `undefined` if it is none: the parser's own message would quote what it read. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }

@@ -28,6 +28,15 @@ export async function* streamOf(chunks: Iterable<Uint8Array>): ByteStream & Asyn
   }
 }
 
+/** A stream of these chunks as Buffers that share one memory: each is overwritten by the next. */
+export async function* pooled(chunks: readonly Uint8Array[]): ByteStream & AsyncGenerator<Uint8Array> {
+  const pool = Buffer.alloc(Math.max(0, ...chunks.map(({ length }) => length)));
+  for (const chunk of chunks) {
+    pool.set(chunk);
+    yield pool.subarray(0, chunk.length);
+  }
+}
+
 /** Everything that a stream gives. */
 export async function collectBytes(stream: ByteStream): Promise<Buffer> {
   const chunks: Uint8Array[] = [];

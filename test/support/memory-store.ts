@@ -41,7 +41,10 @@ export function watchReads(objects: ObjectStore) {
 }
 
 /** The same store, whose reads come in chunks of the sizes that `cutInto` gives. */
-export function chopReads(objects: ObjectStore, cutInto: (stream: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>): ObjectStore {
+export function chopReads(
+  objects: ObjectStore,
+  cutInto: (stream: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>,
+): ObjectStore {
   return {
     head: (...args) => objects.head(...args),
     get: (...args) => objects.get(...args),

@@ -28,7 +28,7 @@ import { type BatchLimits, OPENAI_LIMITS } from '../../src/core/limits.ts';
 import { poll } from '../../src/core/poll/poll.ts';
 import { submit } from '../../src/core/submit/submit.ts';
 
-export const BUCKET = 'bucket';
+const BUCKET = 'bucket';
 const MINUTE_MS = 60_000;
 
 export interface PipelineOptions {

@@ -25,13 +25,22 @@ export function classify(line: Record<string, unknown>): Verdict {
   }
   const response = asObject(line.response);
   if (response === undefined) return { kind: 'retry', code: 'no_response' };
-  const status = typeof response.status_code === 'number' ? response.status_code : 0;
+  // A status that is not a number counts as lost, unless it only is written as text.
+  const status = Number(response.status_code) || 0;
   const body = asObject(response.body) ?? {};
-  if (status >= 200 && status < 300)
+  if (status >= 200 && status < 300) {
+    // The Responses API answers 200 for a response that failed while it was made; it may have been charged, so it is
+    // final rather than tried again.
+    if (body.status === 'failed') return { kind: 'failed', code: codeOf(body) ?? 'response_failed' };
     return { kind: 'succeeded', incomplete: isIncomplete(body), usage: usageOf(body) };
-  const bodyError = asObject(body.error);
-  const code = typeof bodyError?.code === 'string' ? bodyError.code : `http_${status}`;
+  }
+  const code = codeOf(body) ?? `http_${status}`;
   return TRANSIENT.has(status) || status >= 500 ? { kind: 'retry', code } : { kind: 'failed', code };
+}
+
+function codeOf(body: Record<string, unknown>): string | undefined {
+  const code = asObject(body.error)?.code;
+  return typeof code === 'string' ? code : undefined;
 }
 
 /** Whether the answer was cut at the token limit: still an answer that was paid for. */

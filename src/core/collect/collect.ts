@@ -166,11 +166,13 @@ async function writeResults(
   const output = new RunWriter(deps.objects, keys.output, source);
   const errors = new RunWriter(deps.objects, keys.errors, source);
   const next = new ManifestEntries();
+  const wasExecuted = batch.status !== 'failed';
   // Offsets in a spool mean nothing to a person, offsets in the dropped object do.
   const isInput = source.key === job.source.key;
   try {
     for (const [index, decision] of decisions.entries()) {
       const { line, offset, length, tried, hash0, hash1 } = entries.at(index);
+      const rounds = tried + (wasExecuted ? 1 : 0);
       const original = { offset, length };
       if (decision.kind === 'succeeded') {
         outcome.succeeded++;
@@ -178,11 +180,11 @@ async function writeResults(
         output.add(line, await join.line(index), original);
       } else if (decision.kind === 'retry') {
         outcome.retried++;
-        next.push(line, offset, length, tried + 1, hash0, hash1);
+        next.push(line, offset, length, rounds, hash0, hash1);
       } else {
         outcome.failed++;
         outcome.failedByCode[decision.code] = (outcome.failedByCode[decision.code] ?? 0) + 1;
-        const context = { line, ...(isInput ? { byte: offset } : {}), rounds: tried + 1 };
+        const context = { line, ...(isInput ? { byte: offset } : {}), rounds };
         const text =
           decision.stated === undefined
             ? openaiErrorLine(JSON.parse(Buffer.from(await join.line(index)).toString('utf8')), context)
@@ -200,9 +202,7 @@ async function writeResults(
       outcome,
       ...(outputRun === undefined ? {} : { outputRun }),
       ...(errorRun === undefined ? {} : { errorRun }),
-      ...(next.count === 0
-        ? {}
-        : { next: { manifestKey: keys.nextManifest, requests: next.count, bytes: renderedBytes(next) } }),
+      ...(next.count === 0 ? {} : { next: nextOf(batch, keys.nextManifest, next, wasExecuted) }),
     };
   } catch (error) {
     await Promise.allSettled([output.abort(), errors.abort()]);
@@ -210,28 +210,53 @@ async function writeResults(
   }
 }
 
+function nextOf(
+  batch: BatchRecord,
+  manifestKey: string,
+  entries: ManifestEntries,
+  wasExecuted: boolean,
+): NonNullable<BatchRecord['next']> {
+  const next = { manifestKey, requests: entries.count, bytes: renderedBytes(entries) };
+  return wasExecuted ? next : { ...next, repairs: (batch.repairs ?? 0) + 1 };
+}
+
 function decide(job: Job, batch: BatchRecord, { entries }: Manifest, join: Join): Decision[] {
-  const refusedLines = new Map<number, BatchLevelError>();
-  for (const error of batch.errors ?? [])
-    if (error.line !== undefined) refusedLines.set(error.line - 1, error);
-  const wholeBatch = batch.errors?.find((error) => error.line === undefined);
+  const decideOne = batch.status === 'failed' ? decideUnexecuted(batch) : undefined;
   return Array.from({ length: entries.count }, (_, index): Decision => {
-    const isLastRound = entries.tried(index) + 1 >= job.route.maxRounds;
+    if (decideOne !== undefined) return decideOne(index);
     const verdict = join.verdict(index);
     if (verdict?.kind === 'succeeded') return verdict;
     if (verdict?.kind === 'failed') return { kind: 'failed', code: verdict.code };
-    if (verdict?.kind === 'retry')
-      return isLastRound ? { kind: 'failed', code: verdict.code } : { kind: 'retry' };
-    const refused = refusedLines.get(index);
-    if (refused !== undefined) return stated(refused);
-    if (!isLastRound) return { kind: 'retry' };
-    if (batch.status === 'failed')
-      return stated(wholeBatch ?? { code: 'batch_failed', message: BATCH_FAILED });
-    return stated(MISSING);
+    if (entries.tried(index) + 1 < job.route.maxRounds) return { kind: 'retry' };
+    return verdict === undefined ? stated(MISSING) : { kind: 'failed', code: verdict.code };
   });
 }
 
-const BATCH_FAILED = 'OpenAI refused the batch because of other lines; this request was not executed.';
+/**
+ * For a batch that OpenAI refused as a whole: the lines that it names are at fault, the others go again without them.
+ * None of them was executed, so this costs none of their rounds.
+ */
+function decideUnexecuted(batch: BatchRecord): (index: number) => Decision {
+  const named = new Map<number, BatchLevelError>();
+  for (const error of batch.errors ?? []) if (error.line !== undefined) named.set(error.line - 1, error);
+  const repairs = batch.repairs ?? 0;
+  const goesAgain = repairs < (named.size > 0 ? MAX_REPAIRS : MAX_BLIND_REPAIRS);
+  const reason = batch.errors?.find((error) => error.line === undefined) ?? BATCH_FAILED;
+  return (index) => {
+    const error = named.get(index);
+    if (error !== undefined) return stated(error);
+    return goesAgain ? { kind: 'retry' } : stated(reason);
+  };
+}
+
+const BATCH_FAILED = {
+  code: 'batch_failed',
+  message: 'OpenAI refused the batch; this request was not executed.',
+};
+/** OpenAI may name one bad line at a time; after this many, something else is wrong. */
+const MAX_REPAIRS = 20;
+/** A batch that is refused without a line to blame gets two more chances. */
+const MAX_BLIND_REPAIRS = 2;
 
 function stated({ code, message, param }: { code: string; message: string; param?: string }): Decision {
   return { kind: 'failed', code, stated: { code, message, ...(param === undefined ? {} : { param }) } };
@@ -251,7 +276,7 @@ async function readCustomIds(
   const ranges = wanted.map((index) => ({ offset: entries.offset(index), length: entries.length(index) }));
   let pieces: Uint8Array[] = [];
   for await (const piece of readRanges(objects, source, ranges)) {
-    pieces.push(piece.bytes.slice());
+    pieces.push(new Uint8Array(piece.bytes));
     if (!piece.last) continue;
     const request = JSON.parse(Buffer.concat(pieces).toString('utf8')) as { custom_id: string };
     customIds.set(wanted[piece.index]!, request.custom_id);

@@ -90,7 +90,8 @@ export class Join {
     if (known !== undefined) this.strayLines++;
     this.#entries[index] = { verdict, offset: this.#written, length: bytes.length };
     this.#written += bytes.length;
-    return bytes.slice();
+    // Not `slice`, which copies nothing if the bytes are a Buffer.
+    return new Uint8Array(bytes);
   }
 
   /** What is known of a request; `undefined`: it is in neither file. */

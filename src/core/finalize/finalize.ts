@@ -41,8 +41,9 @@ const PUBLICATION_MS = 16 * 60_000;
 /** How long to stay away from names that another worker is writing. */
 const BUSY_MS = 2 * 60_000;
 const JSON_LINES = { contentType: 'application/jsonl' };
-/** Originals that are looked up together. */
-const RETRY_RANGES = 10_000;
+/** Original lines that are looked up together, and held in memory meanwhile. */
+const WINDOW_LINES = 10_000;
+const WINDOW_BYTES = 32_000_000;
 
 /** Ends the job if every request has its outcome; otherwise sees to it that it goes on. Safe to repeat at any point. */
 export async function finalize(deps: FinalizeDeps, { jobId }: JobMessage): Promise<void> {
@@ -65,13 +66,18 @@ export async function finalize(deps: FinalizeDeps, { jobId }: JobMessage): Promi
   const turn = await deps.jobs.acquirePublication(publication, now, now + PUBLICATION_MS);
   if (turn === 'busy')
     throw new NotYetError(`results for ${job.input.key} are being published by another worker`, BUSY_MS);
-  const receipt = await publish(deps, job, plan, batches, turn === 'superseded');
-  // Each step from here on may be repeated; the job's own record, written last, ends the repeating.
-  if (turn === 'granted' && !(await deps.jobs.releasePublication(publication))) {
-    throw new NotYetError(`publishing ${job.input.key} took too long and another worker took over`, 30_000);
+  // Whoever had the turn before may have ended the job.
+  if ((await deps.jobs.getJob(jobId))?.receiptKey !== undefined) {
+    if (turn === 'granted') await deps.jobs.releasePublication(publication);
+    return;
   }
-  await deps.events.completed(eventOf(receipt));
+  const receipt = await publish(deps, job, plan, batches, turn === 'superseded');
   await deleteProviderFiles(deps, batches);
+  if (turn === 'granted' && !(await deps.jobs.releasePublication(publication))) {
+    throw new NotYetError(`publishing ${job.input.key} took too long and another worker took over`, BUSY_MS);
+  }
+  // Told at least once: only the job's own record, written last, ends the repeating.
+  await deps.events.completed(eventOf(receipt));
   const end = job.state === 'rejected' ? job.state : 'completed';
   await deps.jobs.moveJob(
     jobId,
@@ -156,26 +162,53 @@ async function* originals(
   bucket: string,
   runs: readonly RunRef[],
 ): AsyncGenerator<Uint8Array> {
-  const lineFeed = Buffer.from('\n');
   let source: SourceObject | undefined;
-  let ranges: Range[] = [];
-  async function* fetch(): AsyncGenerator<Uint8Array> {
-    if (source === undefined) return;
-    for await (const piece of readRanges(objects, source, ranges)) {
-      yield piece.bytes;
-      if (piece.last) yield lineFeed;
-    }
-    ranges = [];
-  }
+  let window: Range[] = [];
+  let windowBytes = 0;
   for await (const stretch of mergeIndexes(objects, bucket, runs)) {
-    if (stretch.source.key !== source?.key || ranges.length >= RETRY_RANGES) {
-      yield* fetch();
+    for (const { original } of stretch.records) {
+      // A line that was too long to be read from a compressed file cannot be given back.
+      if (original.length < 0) continue;
+      const isFull = window.length >= WINDOW_LINES || windowBytes + original.length > WINDOW_BYTES;
+      if (source !== undefined && (isFull || stretch.source.key !== source.key)) {
+        yield* readWindow(objects, source, window);
+        [window, windowBytes] = [[], 0];
+      }
       source = stretch.source;
+      window.push(original);
+      windowBytes += original.length;
     }
-    // A line that was too long to be read from a compressed file cannot be given back.
-    for (const { original } of stretch.records) if (original.length >= 0) ranges.push(original);
   }
-  yield* fetch();
+  if (source !== undefined) yield* readWindow(objects, source, window);
+}
+
+/**
+ * Lines in the order asked for, read in the order in which they stand: in a spool, lines that follow each other in the
+ * input are far apart, and one GET for each would take hours.
+ */
+async function* readWindow(
+  objects: ObjectStore,
+  source: SourceObject,
+  window: readonly Range[],
+): AsyncGenerator<Uint8Array> {
+  const lineFeed = Buffer.from('\n');
+  const [only] = window;
+  if (only !== undefined && window.length === 1) {
+    // It may be longer than what is held in memory.
+    yield* await objects.read(source, only.offset, only.offset + only.length);
+    yield lineFeed;
+    return;
+  }
+  const order = [...window.keys()].sort((a, b) => window[a]!.offset - window[b]!.offset);
+  const lines = window.map((): Uint8Array[] => []);
+  const ranges = order.map((place) => window[place]!);
+  for await (const { index, bytes } of readRanges(objects, source, ranges)) {
+    lines[order[index]!]!.push(new Uint8Array(bytes));
+  }
+  for (const pieces of lines) {
+    yield* pieces;
+    yield lineFeed;
+  }
 }
 
 function makeReceipt(deps: FinalizeDeps, job: Job, plan: Plan, batches: BatchRecord[]): Receipt {

@@ -64,7 +64,7 @@ export async function* mergeText(
       yield* reader.take(bytes);
       if (records.at(-1)!.line === run.lastLine) {
         readers.delete(run);
-        await reader.close();
+        await reader.finish();
       }
     }
   } finally {
@@ -146,6 +146,15 @@ class TextReader {
       this.#left = this.#left.subarray(piece.length);
       wanted -= piece.length;
       yield piece;
+    }
+  }
+
+  /** @throws {CorruptWorkFileError} if there is more than the index says. */
+  async finish(): Promise<void> {
+    const rest = this.#left.length > 0 ? this.#left : (await this.#stream.next()).value;
+    await this.close();
+    if (rest !== undefined && rest.length > 0) {
+      throw new CorruptWorkFileError(`${this.#run.dataKey} is longer than its index says`);
     }
   }
 

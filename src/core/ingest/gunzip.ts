@@ -7,7 +7,7 @@ import type { ByteStream } from '../ports.ts';
 const GZIP_MAGIC = [0x1f, 0x8b] as const;
 
 /** A compressed input may not unpack to more than this, nor to more than {@link MAX_GZIP_RATIO} times its size. */
-export const MAX_GUNZIPPED_BYTES = 100_000_000_000;
+const MAX_GUNZIPPED_BYTES = 100_000_000_000;
 /** JSON lines of prompts shrink 3 to 20 times; deflate cannot shrink anything more than 1,032 times. */
 export const MAX_GZIP_RATIO = 200;
 /** Below this size the ratio does not matter: a small file of repeated lines is no bomb. */
@@ -33,10 +33,14 @@ export function isGzip(start: Uint8Array): boolean {
  */
 export async function* gunzip(packed: ByteStream): AsyncGenerator<Uint8Array> {
   let packedBytes = 0;
+  /** Position after the last byte that is not 0: tapes and some tools pad with zeros. */
+  let meaningfulBytes = 0;
   let sourceError: unknown;
   async function* counted(): AsyncGenerator<Uint8Array> {
     try {
       for await (const chunk of packed) {
+        const padding = trailingZeros(chunk);
+        if (padding < chunk.length) meaningfulBytes = packedBytes + chunk.length - padding;
         packedBytes += chunk.length;
         yield chunk;
       }
@@ -67,6 +71,13 @@ export async function* gunzip(packed: ByteStream): AsyncGenerator<Uint8Array> {
       }
       yield chunk;
     }
+    // zlib takes the first byte that begins no member for the end, whatever comes after it.
+    if (unpacked.bytesWritten < meaningfulBytes) {
+      throw new GzipError(
+        'gzip_corrupt',
+        `The gzip data ends after ${unpacked.bytesWritten} of ${packedBytes} bytes, but something else follows. Was another file appended?`,
+      );
+    }
   } catch (error) {
     if (sourceError !== undefined) throw sourceError;
     if (error instanceof GzipError) throw error;
@@ -80,4 +91,10 @@ export async function* gunzip(packed: ByteStream): AsyncGenerator<Uint8Array> {
     source.destroy();
     unpacked.destroy();
   }
+}
+
+function trailingZeros(chunk: Uint8Array): number {
+  let zeros = 0;
+  while (zeros < chunk.length && chunk[chunk.length - 1 - zeros] === 0) zeros++;
+  return zeros;
 }

@@ -5,8 +5,8 @@
 import type { IngestMessage, ObjectLocation } from '../../contract/messages.ts';
 import type { Settings } from '../../contract/settings.ts';
 import { ObjectGoneError } from '../errors.ts';
-import { jobIdOf } from '../job-id.ts';
-import { workKeys } from '../keys.ts';
+import { JOB_ID_CHARS, jobIdOf } from '../job-id.ts';
+import { publishedKeys, workKeys } from '../keys.ts';
 import type { BatchLimits } from '../limits.ts';
 import type { Job, ObjectHead, Rejection } from '../model.ts';
 import { type Plan, readPlan, settlePlan } from '../plan.ts';
@@ -23,6 +23,9 @@ export interface IngestDeps {
   log: Log;
   limits: BatchLimits;
 }
+
+/** Source: S3 user guide, "Naming Amazon S3 objects". */
+const MAX_KEY_BYTES = 1_024;
 
 /** Looks at an object, or takes up a job, and takes it to planned batches or to a recorded rejection. */
 export async function ingest(deps: IngestDeps, message: IngestMessage): Promise<void> {
@@ -44,6 +47,13 @@ async function claim(deps: IngestDeps, location: ObjectLocation): Promise<Job | 
   const route = routeOf(deps.settings, location.key);
   if (route === undefined) {
     deps.log.info('not an input', { key: location.key });
+    return undefined;
+  }
+  const longest = publishedKeys(deps.settings.layout, location.key, '0'.repeat(JOB_ID_CHARS)).receipt;
+  if (Buffer.byteLength(longest) > MAX_KEY_BYTES) {
+    deps.log.warn('key too long: the names of its results would be longer than S3 allows', {
+      key: location.key,
+    });
     return undefined;
   }
   const head = await deps.objects.head(location.bucket, location.key, location.versionId);

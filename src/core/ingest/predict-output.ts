@@ -16,11 +16,11 @@ const DEFAULT_OUTPUT_TOKENS = 450;
 /** One dimension of an embedding as JSON text, such as `-0.012345678,`; four bytes in base64 are five and a third. */
 const BYTES_PER_DIMENSION = { float: 14, base64: 5.4 };
 /** Dimensions by model. Source: OpenAI's embeddings guide; others are taken to be as large as the largest. */
-const DIMENSIONS: Readonly<Record<string, number>> = {
-  'text-embedding-3-small': 1_536,
-  'text-embedding-ada-002': 1_536,
-  'text-embedding-3-large': 3_072,
-};
+const DIMENSIONS: ReadonlyMap<unknown, number> = new Map([
+  ['text-embedding-3-small', 1_536],
+  ['text-embedding-ada-002', 1_536],
+  ['text-embedding-3-large', 3_072],
+]);
 const DEFAULT_DIMENSIONS = 3_072;
 /** A generated image, base64 in the line: a 1536x1024 PNG. */
 const IMAGE_BYTES = 4_000_000;
@@ -36,7 +36,7 @@ export function predictOutputBytes(
 ): number {
   switch (url) {
     case '/v1/embeddings': {
-      const dimensions = positive(body.dimensions) ?? DIMENSIONS[String(body.model)] ?? DEFAULT_DIMENSIONS;
+      const dimensions = positive(body.dimensions) ?? DIMENSIONS.get(body.model) ?? DEFAULT_DIMENSIONS;
       const each = body.encoding_format === 'base64' ? BYTES_PER_DIMENSION.base64 : BYTES_PER_DIMENSION.float;
       return ENVELOPE_BYTES + Math.ceil(embeddingInputs * (dimensions * each + 64));
     }
@@ -64,7 +64,7 @@ export function predictOutputBytes(
 function textBytes(body: Record<string, unknown>, maxTokens: unknown): number {
   const choices = Math.max(positive(body.n) ?? 1, positive(body.best_of) ?? 1);
   const tokens = positive(maxTokens) ?? DEFAULT_OUTPUT_TOKENS;
-  const alternatives = positive(body.top_logprobs) ?? (typeof body.logprobs === 'number' ? body.logprobs : 0);
+  const alternatives = positive(body.top_logprobs) ?? positive(body.logprobs) ?? 0;
   const wantsLogprobs = body.logprobs !== undefined && body.logprobs !== null && body.logprobs !== false;
   const perToken =
     BYTES_PER_TOKEN + (wantsLogprobs || alternatives > 0 ? LOGPROB_BYTES * (1 + alternatives) : 0);

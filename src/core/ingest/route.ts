@@ -14,6 +14,7 @@ export function routeOf(settings: Settings, key: string): Route | undefined {
   if (found === undefined) return undefined;
   const below = key.slice(found.prefix.length);
   const matches = (globs: readonly string[]): boolean =>
-    globs.some((glob) => picomatch.isMatch(below, glob, { dot: true }));
+    // Every key is meant by `**`; picomatch would leave out those with line ends or dot segments, which S3 allows.
+    globs.some((glob) => glob === '**' || picomatch.isMatch(below, glob, { dot: true }));
   return matches(found.match) && !matches(found.ignore) ? found : undefined;
 }

@@ -77,7 +77,7 @@ async function scanOnce(
           : { ...original, offset: spool.append(line.bytes) };
     }
     const { code, message, param } = verdict;
-    const context = { line: line.line, byte: line.offset, rounds: 0 };
+    const context = { line: line.line, ...(mode.compressed ? {} : { byte: line.offset }), rounds: 0 };
     invalidRun.add(
       line.line,
       statedErrorLine(verdict.customId ?? null, { code, message, param }, context),

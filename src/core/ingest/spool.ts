@@ -27,7 +27,7 @@ export class Spool {
   /** Takes a line of a batch; its place is set in the batch's manifest once it is known. Copies the bytes. */
   hold(batch: OpenBatch, bytes: Uint8Array): void {
     const lines = this.#held.get(batch);
-    const held = { entry: batch.entries.count - 1, bytes: bytes.slice() };
+    const held = { entry: batch.entries.count - 1, bytes: new Uint8Array(bytes) };
     if (lines === undefined) this.#held.set(batch, [held]);
     else lines.push(held);
     this.#heldBytesOf.set(batch, (this.#heldBytesOf.get(batch) ?? 0) + bytes.length);
@@ -46,7 +46,7 @@ export class Spool {
 
   /** Writes a line at once and gives its place. Copies the bytes. */
   append(bytes: Uint8Array): number {
-    return this.#append(bytes.slice());
+    return this.#append(new Uint8Array(bytes));
   }
 
   /** Writes what has a place. Call it between chunks of work. */

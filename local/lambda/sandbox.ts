@@ -1,0 +1,310 @@
+/**
+ * One execution environment of a function: a process that runs the synthesized bundle, and the Lambda Runtime API that
+ * it talks to. It serves one invocation at a time and stays warm between them.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** What is run. */
+export interface FunctionSettings {
+  name: string;
+  arn: string;
+  /** `FILE.EXPORT`, such as `index.handler`. */
+  handler: string;
+  /** Folder of the bundle. */
+  taskRoot: string;
+  timeoutMs: number;
+  memoryMb: number;
+  /** Synthesized variables, endpoints and credentials; the runtime's own variables are added. */
+  environment: Record<string, string>;
+  /** Folder below which each process gets a `/tmp` of its own, removed when the process ends. */
+  tempRoot: string;
+}
+
+/** The error that a caller of Lambda sees. */
+export interface FunctionError {
+  /** Such as `TypeError`, `Sandbox.Timedout`, `Runtime.ExitError`, `Runtime.ImportModuleError`. */
+  errorType: string;
+  errorMessage: string;
+  trace?: string[];
+}
+
+/** How an invocation ended. */
+export type Invocation = {
+  requestId: string;
+  /** Milliseconds from the moment the event was handed over, start-up included. */
+  durationMs: number;
+} & ({ ok: true; payload: unknown } | { ok: false; error: FunctionError });
+
+export interface Sandbox {
+  readonly pid: number | undefined;
+  readonly isAlive: boolean;
+  /** Highest resident memory seen, in bytes; 0 where there is no /proc. */
+  readonly peakRssBytes: number;
+  /** Hands over an event. Never rejects: what goes wrong is the invocation's error. One at a time. */
+  invoke(event: unknown, options: { requestId: string; traceId: string }): Promise<Invocation>;
+  /** Ends the process at once (SIGKILL); resolves when it is gone. */
+  kill(): Promise<void>;
+}
+
+/** AWS: the init phase may take 10 seconds. */
+const INIT_TIMEOUT_MS = 10_000;
+
+/** How often the memory of a running process is looked at. */
+const MEMORY_SAMPLE_MS = 200;
+
+/** Share of the memory that AWS's Node runtime gives to the old generation. */
+const OLD_SPACE_SHARE = 0.9;
+/** Share of the memory that AWS's Node runtime gives to both semi-spaces. */
+const SEMI_SPACE_SHARE = 0.05;
+
+const BOOTSTRAP = fileURLToPath(new URL('./bootstrap.mjs', import.meta.url));
+
+interface Running {
+  requestId: string;
+  traceId: string;
+  event: unknown;
+  startedAtMs: number;
+  timer: NodeJS.Timeout;
+  finish(result: { ok: true; payload: unknown } | { ok: false; error: FunctionError }): void;
+}
+
+/**
+ * Starts the process; it loads the bundle at once.
+ *
+ * @param onOutput gets what the process writes, as it comes
+ */
+export async function startSandbox(
+  settings: FunctionSettings,
+  onOutput: (chunk: Buffer) => void,
+): Promise<Sandbox> {
+  let child: ChildProcess | undefined;
+  let isAlive = true;
+  let peakRssBytes = 0;
+  /** The runtime's open request for the next event. */
+  let waiting: ServerResponse | undefined;
+  let running: Running | undefined;
+  let initError: FunctionError | undefined;
+  /** Why we killed the process, if we did. */
+  let killReason: FunctionError | undefined;
+
+  const server = createServer((request, response) => {
+    answer(request, response).catch(() => response.destroy());
+  });
+
+  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const path = (request.url ?? '').replace('/2018-06-01/runtime', '');
+    if (path === '/invocation/next') {
+      waiting = response;
+      handOver();
+      return;
+    }
+    const body = await readText(request);
+    const [, requestId, kind] = /^\/invocation\/([^/]+)\/(response|error)$/.exec(path) ?? [];
+    if (path === '/init/error') initError = JSON.parse(body);
+    else if (requestId === undefined) {
+      response.writeHead(404).end();
+      return;
+    } else if (running?.requestId === requestId) {
+      sampleMemory();
+      if (kind === 'response') running.finish({ ok: true, payload: JSON.parse(body || 'null') });
+      else running.finish({ ok: false, error: JSON.parse(body) });
+    }
+    response.writeHead(202, { 'content-type': 'application/json' }).end('{"status":"OK"}');
+  }
+
+  function handOver(): void {
+    if (running === undefined || waiting === undefined) return;
+    const { requestId, traceId, event } = running;
+    clearTimeout(running.timer);
+    running.timer = setTimeout(onTimeout, settings.timeoutMs, settings.timeoutMs);
+    const response = waiting;
+    waiting = undefined;
+    response.writeHead(200, {
+      'content-type': 'application/json',
+      'lambda-runtime-aws-request-id': requestId,
+      'lambda-runtime-deadline-ms': String(Date.now() + settings.timeoutMs),
+      'lambda-runtime-invoked-function-arn': settings.arn,
+      'lambda-runtime-trace-id': traceId,
+    });
+    response.end(JSON.stringify(event));
+  }
+
+  function onTimeout(limitMs: number): void {
+    end({
+      errorType: 'Sandbox.Timedout',
+      errorMessage: `RequestId: ${running?.requestId} Error: Task timed out after ${(limitMs / 1000).toFixed(2)} seconds`,
+    });
+  }
+
+  function end(reason?: FunctionError): void {
+    sampleMemory();
+    isAlive = false;
+    killReason ??= reason;
+    child?.kill('SIGKILL');
+  }
+
+  function sampleMemory(): void {
+    const memory = child?.pid === undefined ? undefined : readMemory(child.pid);
+    if (memory === undefined) return;
+    peakRssBytes = Math.max(peakRssBytes, memory.peakBytes);
+    if (isAlive && memory.currentBytes > settings.memoryMb * 2 ** 20) {
+      end({
+        errorType: 'Runtime.OutOfMemory',
+        errorMessage: `RequestId: ${running?.requestId} Error: Runtime exited with error: signal: killed (over ${settings.memoryMb} MB)`,
+      });
+    }
+  }
+
+  await listen(server);
+  const { port } = server.address() as AddressInfo;
+  const tempFolder = mkdtempSync(join(settings.tempRoot, 'sandbox-'));
+  const started = spawn(
+    process.execPath,
+    [
+      `--max-old-space-size=${Math.floor(settings.memoryMb * OLD_SPACE_SHARE)}`,
+      `--max-semi-space-size=${Math.max(1, Math.floor((settings.memoryMb * SEMI_SPACE_SHARE) / 2))}`,
+      BOOTSTRAP,
+      settings.handler,
+    ],
+    {
+      cwd: settings.taskRoot,
+      env: runtimeEnvironment(settings, `127.0.0.1:${port}`, tempFolder),
+      // A group of its own: Ctrl+C is for the stack, which then ends its functions.
+      detached: process.platform !== 'win32',
+      // The bootstrap ends with its standard input, see there.
+      stdio: ['pipe', 'pipe', 'pipe'],
+    },
+  );
+  child = started;
+  // It may be gone already when the pipe is closed.
+  started.stdin.on('error', () => {});
+  started.stdout.on('data', onOutput);
+  started.stderr.on('data', onOutput);
+  const sampling = setInterval(sampleMemory, MEMORY_SAMPLE_MS);
+  sampling.unref();
+
+  const gone = new Promise<void>((resolve) => {
+    const onGone = (how: string) => {
+      isAlive = false;
+      clearInterval(sampling);
+      running?.finish({
+        ok: false,
+        error: killReason ??
+          initError ?? {
+            errorType: 'Runtime.ExitError',
+            errorMessage: `RequestId: ${running.requestId} Error: Runtime exited with error: ${how}`,
+          },
+      });
+      server.close();
+      server.closeAllConnections();
+      rmSync(tempFolder, { recursive: true, force: true });
+      resolve();
+    };
+    // "close" and not "exit": by then everything that it wrote has been read.
+    started.once('close', (code, signal) =>
+      onGone(signal === null ? `exit status ${code}` : `signal: ${signalText(signal)}`),
+    );
+    started.once('error', (error) => onGone(error.message));
+  });
+
+  return {
+    get pid() {
+      return started.pid;
+    },
+    get isAlive() {
+      return isAlive;
+    },
+    get peakRssBytes() {
+      return peakRssBytes;
+    },
+    invoke(event, { requestId, traceId }) {
+      return new Promise((resolve) => {
+        const startedAtMs = performance.now();
+        running = {
+          requestId,
+          traceId,
+          event,
+          startedAtMs,
+          timer: setTimeout(onTimeout, INIT_TIMEOUT_MS, INIT_TIMEOUT_MS),
+          finish(result) {
+            clearTimeout(running?.timer);
+            running = undefined;
+            resolve({ requestId, durationMs: performance.now() - startedAtMs, ...result });
+          },
+        };
+        if (!isAlive || started.exitCode !== null || started.signalCode !== null) {
+          const error = initError ?? {
+            errorType: 'Runtime.ExitError',
+            errorMessage: `RequestId: ${requestId} Error: Runtime exited before the invocation`,
+          };
+          running.finish({ ok: false, error });
+        } else handOver();
+      });
+    },
+    kill() {
+      end();
+      return gone;
+    },
+  };
+}
+
+function runtimeEnvironment(settings: FunctionSettings, runtimeApi: string, tempFolder: string) {
+  const { SystemRoot } = process.env;
+  return {
+    // Node does not start on Windows without it.
+    ...(SystemRoot === undefined ? {} : { SystemRoot }),
+    PATH: '/usr/local/bin:/usr/bin/:/bin',
+    LANG: 'en_US.UTF-8',
+    TZ: ':UTC',
+    // No file of the user's (~/.aws) may reach a function.
+    HOME: tempFolder,
+    TMPDIR: tempFolder,
+    AWS_LAMBDA_RUNTIME_API: runtimeApi,
+    AWS_EXECUTION_ENV: 'AWS_Lambda_nodejs24.x',
+    AWS_LAMBDA_INITIALIZATION_TYPE: 'on-demand',
+    AWS_LAMBDA_FUNCTION_NAME: settings.name,
+    AWS_LAMBDA_FUNCTION_VERSION: '$LATEST',
+    AWS_LAMBDA_FUNCTION_MEMORY_SIZE: String(settings.memoryMb),
+    AWS_LAMBDA_LOG_GROUP_NAME: `/aws/lambda/${settings.name}`,
+    AWS_LAMBDA_LOG_STREAM_NAME: 'local',
+    LAMBDA_TASK_ROOT: settings.taskRoot,
+    _HANDLER: settings.handler,
+    ...settings.environment,
+  };
+}
+
+async function listen(server: Server): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', resolve);
+  });
+}
+
+async function readText(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString();
+}
+
+/** Linux only; elsewhere memory is limited by the heap size alone. */
+function readMemory(pid: number): { currentBytes: number; peakBytes: number } | undefined {
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+    const bytes = (name: string) =>
+      Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0) * 1024;
+    return { currentBytes: bytes('VmRSS'), peakBytes: bytes('VmHWM') };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Lambda's words for the two signals that are met. */
+function signalText(signal: NodeJS.Signals): string {
+  if (signal === 'SIGKILL') return 'killed';
+  return signal === 'SIGABRT' ? 'aborted' : signal;
+}

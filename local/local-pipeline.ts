@@ -1,0 +1,128 @@
+/**
+ * The local stack together with something to talk to: the OpenAI emulator, or a service that the user names. What
+ * `batchdrop local` and the demo run on.
+ */
+import { createReadStream, statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { PutObjectCommand } from '@aws-sdk/client-s3';
+import { DynamoDBJobs } from '../src/adapters/dynamodb-jobs.ts';
+import { S3Objects } from '../src/adapters/s3-objects.ts';
+import { jobIdOf } from '../src/core/job-id.ts';
+import type { BatchRecord, Job } from '../src/core/model.ts';
+import { createDynamoDBClient, createS3Client } from '../src/runtime/clients.ts';
+import { startEmulator } from './openai-emulator/emulator.ts';
+import { type LocalStack, startLocalStack } from './stack.ts';
+import { ensureSynth } from './synth.ts';
+
+/** The repository. */
+const ROOT = resolve(import.meta.dirname, '..');
+
+/** Where state is kept unless the user says otherwise; survives a restart, and `rm -r` is the way to start afresh. */
+export const DEFAULT_STATE_DIR = '.batchdrop/local';
+
+/** How many times faster than real the emulator's clock runs: a small batch then takes a second, not two minutes. */
+const EMULATOR_SPEED = 300;
+/** How often the local schedule polls: often enough that nobody waits for it. */
+const EMULATED_POLL_MS = 500;
+/** The same against a real service, which has better things to do. */
+const REAL_POLL_MS = 15_000;
+
+export interface LocalPipelineOptions {
+  stateDir: string;
+  /** A service in place of the emulator. */
+  openai?: { baseUrl: string; apiKey: string } | undefined;
+  ports?: { s3?: number; emulator?: number } | undefined;
+  /** Delivers every queue message and every event twice. */
+  deliverTwice?: boolean | undefined;
+  onProgress?: ((text: string) => void) | undefined;
+  onLog?: ((line: string, source: string) => void) | undefined;
+}
+
+/** How a dropped file stands. */
+export interface JobView {
+  job: Job | undefined;
+  batches: BatchRecord[];
+}
+
+export interface LocalPipeline {
+  stack: LocalStack;
+  /** Base URL of what answers, and whether that is the emulator. */
+  openai: { baseUrl: string; isEmulated: boolean };
+  /** Drops a file at a key; gives the id of the job that it becomes. */
+  drop(file: string, key: string): Promise<string>;
+  look(jobId: string): Promise<JobView>;
+  /** Reads an object of the bucket. */
+  read(key: string): Promise<AsyncIterable<Uint8Array>>;
+  /** Names of dead-letter queues that hold messages: work that has failed too often. */
+  deadLetters(): string[];
+  stop(): Promise<void>;
+}
+
+/**
+ * Synthesizes if needed and starts everything.
+ * @throws when another process uses the state folder, or the template cannot be built here.
+ */
+export async function startLocalPipeline(options: LocalPipelineOptions): Promise<LocalPipeline> {
+  const cdkOut = await ensureSynth({ root: ROOT, onProgress: options.onProgress });
+  const stateDir = resolve(options.stateDir);
+  const emulator =
+    options.openai === undefined
+      ? await startEmulator({
+          dir: resolve(stateDir, 'openai'),
+          clock: { scale: EMULATOR_SPEED },
+          refuseChunkedUploads: true,
+          ...(options.ports?.emulator === undefined ? {} : { port: options.ports.emulator }),
+        })
+      : undefined;
+  let stack: LocalStack;
+  try {
+    stack = await startLocalStack({
+      dir: resolve(stateDir, 'aws'),
+      cdkOut,
+      openai: options.openai ?? { baseUrl: emulator!.endpoint, apiKey: 'sk-emulated' },
+      scheduleEveryMs: emulator === undefined ? REAL_POLL_MS : EMULATED_POLL_MS,
+      ...(options.ports?.s3 === undefined ? {} : { ports: { s3: options.ports.s3 } }),
+      ...(options.deliverTwice ? { deliver: { twice: true } } : {}),
+      onLog: options.onLog,
+    });
+  } catch (error) {
+    await emulator?.close();
+    throw error;
+  }
+
+  const { region, endpoints, credentials, resources } = stack;
+  const { bucket, table } = resources;
+  const s3 = createS3Client({ region, credentials, endpoint: endpoints.s3 });
+  const dynamodb = createDynamoDBClient({ region, credentials, endpoint: endpoints.dynamodb });
+  const objects = new S3Objects(s3, { bucket });
+  const jobs = new DynamoDBJobs(dynamodb, { table });
+  return {
+    stack,
+    openai: { baseUrl: options.openai?.baseUrl ?? emulator!.endpoint, isEmulated: emulator !== undefined },
+    async drop(file, key) {
+      const body = createReadStream(file);
+      const put = { Bucket: bucket, Key: key, Body: body, ContentLength: statSync(file).size };
+      const { VersionId } = await s3.send(new PutObjectCommand(put));
+      const head = await objects.head(bucket, key, VersionId);
+      if (head === undefined) throw new Error(`${key} was written and is not there`);
+      return jobIdOf(head);
+    },
+    async look(jobId) {
+      const job = await jobs.getJob(jobId);
+      return { job, batches: job === undefined ? [] : await jobs.listBatches(jobId) };
+    },
+    read: (key) => objects.read({ bucket, key }),
+    deadLetters: () =>
+      Object.keys(resources.queues).filter((role) => {
+        const { ready, inFlight } = stack.queueDepth(role);
+        return role.endsWith('dead-letters') && ready + inFlight > 0;
+      }),
+    async stop() {
+      // First: a server that closes waits for its connections to end.
+      s3.destroy();
+      dynamodb.destroy();
+      await stack.stop();
+      await emulator?.close();
+    },
+  };
+}

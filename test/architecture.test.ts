@@ -1,0 +1,152 @@
+import { globSync, readFileSync } from 'node:fs';
+import { join, sep } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { findViolations, importsOf } from './support/architecture.ts';
+
+const ROOT = join(import.meta.dirname, '..');
+const TREE = new Map(
+  globSync('{src,lambdas,lib,bin,cli,local}/**/*.ts', { cwd: ROOT }).map((path) => [
+    path.split(sep).join('/'),
+    readFileSync(join(ROOT, path), 'utf8'),
+  ]),
+);
+
+/** A small tree in which everything is in order. */
+const CLEAN: Record<string, string> = {
+  'src/contract/env.ts': "import { z } from 'zod';\n",
+  'src/core/model.ts':
+    "import type { Env } from '../contract/env.ts';\nconst iso = (at: number) => new Date(at);\n",
+  'src/core/ingest/scan.ts':
+    "import { createHash } from 'node:crypto';\nimport type { Job } from '../model.ts';\n",
+  'src/adapters/s3.ts':
+    "import { S3Client } from '@aws-sdk/client-s3';\nimport type { Job } from '../core/model.ts';\n",
+  'src/runtime/deps.ts': "import { s3 } from '../adapters/s3.ts';\nconst now = () => Date.now();\n",
+  'lambdas/ingest/handler.ts': "import { deps } from '../../src/runtime/deps.ts';\n",
+  'local/stack.ts': "import { env } from '../src/contract/env.ts';\n",
+  'cli/main.ts': "import manifest from '../package.json';\nimport { stack } from '../local/stack.ts';\n",
+  'lib/ingest.ts':
+    "import { Queue } from 'aws-cdk-lib/aws-sqs';\nimport { env } from '../src/contract/env.ts';\n",
+  'bin/app.ts': "import { Ingest } from '../lib/ingest.ts';\n",
+};
+const violationsWith = (changes: Record<string, string>): string[] =>
+  findViolations(new Map(Object.entries({ ...CLEAN, ...changes })));
+
+describe('architecture', () => {
+  it('finds the files of every room', () => {
+    for (const room of [
+      'src/contract/',
+      'src/core/',
+      'src/adapters/',
+      'src/runtime/',
+      'lambdas/',
+      'lib/',
+      'bin/',
+      'local/',
+    ])
+      expect(
+        [...TREE.keys()].some((path) => path.startsWith(room)),
+        room,
+      ).toBe(true);
+    expect(TREE.size).toBeGreaterThan(60);
+  });
+
+  it('keeps the rooms apart, the core pure, imports free of cycles, and names telling', () => {
+    expect(findViolations(TREE)).toEqual([]);
+  });
+});
+
+describe('the check itself', () => {
+  it('finds nothing in a tree that is in order', () => {
+    expect(violationsWith({})).toEqual([]);
+  });
+
+  it.each<[string, string, string]>([
+    ['contract that imports core', 'src/contract/a.ts', "import type { Job } from '../core/model.ts';"],
+    ['contract that imports a package', 'src/contract/a.ts', "import { createHash } from 'node:crypto';"],
+    ['core that imports adapters', 'src/core/a.ts', "import { s3 } from '../adapters/s3.ts';"],
+    ['core that imports adapters as types', 'src/core/a.ts', "import type { s3 } from '../adapters/s3.ts';"],
+    ['core that imports runtime', 'src/core/ingest/a.ts', "import { deps } from '../../runtime/deps.ts';"],
+    ['core that imports an SDK', 'src/core/a.ts', "import { S3Client } from '@aws-sdk/client-s3';"],
+    ['core that imports openai', 'src/core/a.ts', "import type OpenAI from 'openai';"],
+    ['core that reads package.json', 'src/core/a.ts', "import manifest from '../../package.json';"],
+    ['core that calls the network', 'src/core/a.ts', "await fetch('https://example.com');"],
+    ['core that reads files', 'src/core/a.ts', "import { readFile } from 'node:fs/promises';"],
+    ['core that imports late', 'src/core/a.ts', "const fs = await import('node:fs');"],
+    ['core that requires', 'src/core/a.ts', "const fs = require('node:fs');"],
+    ['core that imports for effect', 'src/core/a.ts', "import 'node:fs';"],
+    ['core that exports adapters', 'src/core/a.ts', "export * from '../adapters/s3.ts';"],
+    [
+      'core that imports over several lines',
+      'src/core/a.ts',
+      "import {\n  one,\n  two,\n} from '../adapters/s3.ts';",
+    ],
+    [
+      'core that imports after other code',
+      'src/core/a.ts',
+      "export const one = 'x';\nimport { s3 } from '../adapters/s3.ts';",
+    ],
+    ['adapters that import runtime', 'src/adapters/a.ts', "import { deps } from '../runtime/deps.ts';"],
+    [
+      'runtime that imports lambdas',
+      'src/runtime/a.ts',
+      "import { handler } from '../../lambdas/ingest/handler.ts';",
+    ],
+    ['lambdas that import lib', 'lambdas/a/handler.ts', "import { Ingest } from '../../lib/ingest.ts';"],
+    ['lambdas that import the CDK', 'lambdas/a/handler.ts', "import { Stack } from 'aws-cdk-lib';"],
+    ['lambdas that import local', 'lambdas/a/handler.ts', "import { stack } from '../../local/stack.ts';"],
+    ['lib that imports lambdas', 'lib/a.ts', "import { handler } from '../lambdas/ingest/handler.ts';"],
+    ['lib that imports core', 'lib/a.ts', "import type { Job } from '../src/core/model.ts';"],
+    ['bin that imports runtime', 'bin/a.ts', "import { deps } from '../src/runtime/deps.ts';"],
+    ['local that imports lib', 'local/a.ts', "import { Ingest } from '../lib/ingest.ts';"],
+    ['local that imports the command line', 'local/a.ts', "import { main } from '../cli/main.ts';"],
+    ['anything that imports tests', 'local/a.ts', "import { x } from '../test/support/x.ts';"],
+    ['an import without .ts', 'src/core/a.ts', "import type { Job } from './model';"],
+    ['an import of nothing', 'src/core/a.ts', "import type { Job } from './gone.ts';"],
+    ['core that reads the environment', 'src/core/a.ts', 'const key = process.env.KEY;'],
+    ['core that asks for the time', 'src/core/a.ts', 'const now = Date.now();'],
+    ['core that makes a date of now', 'src/core/a.ts', 'const now = new Date();'],
+    ['core that makes a date of now in brief', 'src/core/a.ts', 'const now = +new Date;'],
+    ['core that rolls dice', 'src/core/a.ts', 'const random = Math.random();'],
+    ['core that makes ids', 'src/core/a.ts', "import { randomUUID } from 'node:crypto';"],
+    ['core that waits', 'src/core/a.ts', 'setTimeout(() => {}, 1);'],
+    ['core that prints', 'src/core/a.ts', "console.log('x');"],
+    ['contract that prints', 'src/contract/a.ts', "console.log('x');"],
+    ['a file of utils', 'src/core/utils.ts', ''],
+    ['a file of helpers', 'lib/test-helpers.ts', ''],
+    ['a manager', 'src/runtime/queue-manager.ts', ''],
+    ['a folder of helpers', 'src/core/helpers/a.ts', ''],
+    ['a name in camel case', 'src/core/runFile.ts', ''],
+    ['a file in no room', 'src/index.ts', ''],
+  ])('finds %s', (_what, path, text) => {
+    const violations = violationsWith({ [path]: text });
+    expect(violations).toHaveLength(1);
+    expect(violations[0]).toContain(path);
+  });
+
+  it('finds cycles: of two, of three, and of a file with itself', () => {
+    expect(
+      violationsWith({ 'lib/a.ts': "import './b.ts';", 'lib/b.ts': "import type { A } from './a.ts';" }),
+    ).toEqual(['import cycle: lib/a.ts -> lib/b.ts -> lib/a.ts']);
+    const ring = {
+      'lib/a.ts': "import './b.ts';",
+      'lib/b.ts': "import './c.ts';",
+      'lib/c.ts': "import './a.ts';",
+    };
+    expect(violationsWith(ring)).toEqual(['import cycle: lib/a.ts -> lib/b.ts -> lib/c.ts -> lib/a.ts']);
+    expect(violationsWith({ 'lib/a.ts': "import './a.ts';" })).toEqual([
+      'import cycle: lib/a.ts -> lib/a.ts',
+    ]);
+  });
+
+  it('is not misled by comments, strings and dates with a time', () => {
+    const text = [
+      "/** Not `import { x } from '../adapters/s3.ts'`, not process.env, not Date.now(). */",
+      '// console.log(new Date())',
+      "export const url = 'https://example.com/v1'; // Math.random()",
+      'export const iso = (at: number): string => new Date(at).toISOString();',
+      'export const parse = (text: string): number => Date.parse(text);',
+    ].join('\n');
+    expect(violationsWith({ 'src/core/a.ts': text })).toEqual([]);
+    expect(importsOf(text)).toEqual([]);
+  });
+});

@@ -1,0 +1,72 @@
+import { describe, expect, it } from 'vitest';
+import type { z } from 'zod';
+import { collectEnv, finalizeEnv, ingestEnv, pollEnv, submitEnv } from '../../src/contract/env.ts';
+import { defaultSettings } from '../../src/contract/settings.ts';
+
+const SCHEMAS: Record<string, z.ZodObject> = {
+  ingest: ingestEnv,
+  submit: submitEnv,
+  poll: pollEnv,
+  collect: collectEnv,
+  finalize: finalizeEnv,
+};
+
+/** Variables of a function, each with a value that is valid. */
+function validEnv(schema: z.ZodObject): Record<string, string> {
+  const env = Object.fromEntries(Object.keys(schema.shape).map((name) => [name, `value of ${name}`]));
+  env.SETTINGS = JSON.stringify(defaultSettings());
+  if ('OPENAI_BASE_URL' in schema.shape) env.OPENAI_BASE_URL = 'http://127.0.0.1:8080/v1';
+  return env;
+}
+
+describe.each(Object.entries(SCHEMAS))('environment of %s', (_name, schema) => {
+  it('is read, with the settings parsed', () => {
+    const env = schema.parse(validEnv(schema));
+    expect(env.SETTINGS).toEqual(defaultSettings());
+    expect(env.TABLE_NAME).toBe('value of TABLE_NAME');
+  });
+
+  it('fails for each variable that is missing or empty, and names it', () => {
+    for (const name of Object.keys(schema.shape)) {
+      if (name === 'OPENAI_BASE_URL') continue;
+      for (const change of [{ [name]: undefined }, { [name]: '' }]) {
+        const result = schema.safeParse({ ...validEnv(schema), ...change });
+        expect(result.success).toBe(false);
+        expect(result.error!.issues.map(({ path }) => path[0])).toEqual([name]);
+      }
+    }
+  });
+
+  it('leaves out what Lambda sets besides', () => {
+    const env = schema.parse({ ...validEnv(schema), AWS_REGION: 'eu-west-1', AWS_SESSION_TOKEN: 'secret' });
+    expect(Object.keys(env).sort()).toEqual(Object.keys(schema.shape).sort());
+  });
+
+  it.each([
+    ['no JSON', 'hello'],
+    ['another shape', '{"layout":{}}'],
+    ['prefixes that overlap', '{"layout":{"output":"input/x/"},"routes":[{"name":"r","prefix":"input/"}]}'],
+  ])('fails for SETTINGS that are %s, and says so', (_what, settings) => {
+    const result = schema.safeParse({ ...validEnv(schema), SETTINGS: settings });
+    expect(result.success).toBe(false);
+    expect(result.error!.issues.map(({ path, message }) => `${path}: ${message}`).join()).toMatch(
+      /^SETTINGS: SETTINGS is not valid/,
+    );
+  });
+});
+
+describe('environment', () => {
+  it('gives the API key only to functions that talk to OpenAI', () => {
+    const names = Object.entries(SCHEMAS)
+      .filter(([, schema]) => 'API_KEY_SECRET_ARN' in schema.shape)
+      .map(([name]) => name);
+    expect(names).toEqual(['submit', 'poll', 'collect', 'finalize']);
+    expect('OPENAI_BASE_URL' in ingestEnv.shape).toBe(false);
+  });
+
+  it('takes another service in place of OpenAI only by a URL', () => {
+    const env = validEnv(submitEnv);
+    expect(submitEnv.safeParse({ ...env, OPENAI_BASE_URL: undefined }).success).toBe(true);
+    expect(submitEnv.safeParse({ ...env, OPENAI_BASE_URL: 'openai.internal/v1' }).success).toBe(false);
+  });
+});

@@ -1,0 +1,166 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { MemoryScratch } from '../../src/adapters/memory/scratch.ts';
+import { Join } from '../../src/core/collect/join.ts';
+import { CustomIdHasher } from '../../src/core/custom-id-hash.ts';
+import { IncompleteDownloadError } from '../../src/core/errors.ts';
+import { ManifestEntries } from '../../src/core/manifest.ts';
+import { chunkSizesArbitrary, cut, pooled, streamOf } from '../support/bytes.ts';
+import { RUN_SOURCE } from '../support/runs.ts';
+
+const JOB_ID = 'c0ffee00c0ffee00c0ffee00c0ffee00';
+
+/** A batch of requests with these ids, in this order. */
+async function joinOf(ids: readonly string[]): Promise<Join> {
+  const entries = new ManifestEntries();
+  const hasher = new CustomIdHasher(JOB_ID);
+  for (const [index, id] of ids.entries()) {
+    hasher.hashText(id);
+    entries.push(index + 1, index * 100, 99, 0, hasher.hash0, hasher.hash1);
+  }
+  return new Join({ source: RUN_SOURCE, entries }, JOB_ID, await new MemoryScratch().open());
+}
+
+const answer = (id: string, tokens = 1): string =>
+  JSON.stringify({
+    id: 'batch_req_1',
+    custom_id: id,
+    response: { status_code: 200, request_id: 'r', body: { usage: { input_tokens: tokens } } },
+    error: null,
+  });
+const failure = (id: string, status: number): string =>
+  JSON.stringify({ custom_id: id, response: { status_code: status, body: {} }, error: null });
+
+async function add(
+  join: Join,
+  text: string,
+  expected?: number,
+  sizes: readonly number[] = [64],
+): Promise<void> {
+  await join.addFile('OpenAI file file-1', streamOf(cut(Buffer.from(text), sizes)), expected);
+}
+
+const lineOf = async (join: Join, index: number): Promise<string> =>
+  Buffer.from(await join.line(index)).toString();
+
+describe('Join', () => {
+  it('gives each request its own line, whatever the order, the files and the chunks', async () => {
+    const idArbitrary = fc.string({ unit: 'binary', minLength: 1, maxLength: 6 });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.uniqueArray(idArbitrary, { maxLength: 25 }).chain((ids) =>
+          fc.record({
+            ids: fc.constant(ids),
+            order: fc.shuffledSubarray(ids),
+            statuses: fc.array(fc.constantFrom(200, 400, 500, 0), {
+              minLength: ids.length,
+              maxLength: ids.length,
+            }),
+          }),
+        ),
+        chunkSizesArbitrary(120),
+        fc.boolean(),
+        async ({ ids, order, statuses }, sizes, endsWithLineFeed) => {
+          const textOf = (id: string): string => {
+            const status = statuses[ids.indexOf(id)]!;
+            return status === 200 ? answer(id) : failure(id, status);
+          };
+          const join = await joinOf(ids);
+          const isAnswer = (id: string): boolean => statuses[ids.indexOf(id)] === 200;
+          for (const part of [order.filter(isAnswer), order.filter((id) => !isAnswer(id))]) {
+            const text = part.map(textOf).join('\n') + (endsWithLineFeed && part.length > 0 ? '\n' : '');
+            await add(join, text, Buffer.byteLength(text), sizes);
+          }
+          for (const [index, id] of ids.entries()) {
+            if (!order.includes(id)) {
+              expect(join.verdict(index)).toBeUndefined();
+              continue;
+            }
+            const kind = { 200: 'succeeded', 400: 'failed', 500: 'retry', 0: 'retry' }[statuses[index]!];
+            expect(join.verdict(index)?.kind).toBe(kind);
+            expect(await lineOf(join, index)).toBe(textOf(id));
+          }
+          expect(join.strayLines).toBe(0);
+        },
+      ),
+      { numRuns: 150 },
+    );
+  });
+
+  it('keeps the first answer, prefers an answer to an error, and counts what it does not use', async () => {
+    const join = await joinOf(['a', 'b', 'c']);
+    await add(
+      join,
+      [
+        answer('a', 1),
+        answer('a', 2),
+        failure('b', 500),
+        answer('b', 3),
+        failure('c', 400),
+        failure('c', 500),
+      ].join('\n'),
+    );
+    expect(await lineOf(join, 0)).toBe(answer('a', 1));
+    expect(await lineOf(join, 1)).toBe(answer('b', 3));
+    expect(join.verdict(2)).toMatchObject({ kind: 'failed', code: 'http_400' });
+    expect(join.strayLines).toBe(3);
+    expect(join.usage().inputTokens).toBe(4);
+  });
+
+  it('does not let an error that comes later take the place of an answer', async () => {
+    const join = await joinOf(['a']);
+    await add(join, answer('a'));
+    await add(join, failure('a', 400));
+    expect(join.verdict(0)).toMatchObject({ kind: 'succeeded' });
+    expect(join.strayLines).toBe(1);
+  });
+
+  it('uses no line that names nobody of the batch', async () => {
+    const join = await joinOf(['a']);
+    await add(
+      join,
+      [answer('A'), answer(' a'), answer(''), '{"custom_id":null}', '{"custom_id":7}', '{}'].join('\n'),
+    );
+    expect(join.verdict(0)).toBeUndefined();
+    expect(join.strayLines).toBe(6);
+  });
+
+  it('splits at line feeds alone: U+2028 may stand raw in an answer', async () => {
+    const join = await joinOf(['a\u2028b']);
+    await add(join, answer('a\u2028b'));
+    expect(await lineOf(join, 0)).toBe(answer('a\u2028b'));
+  });
+
+  it('keeps nothing of a chunk that is a Buffer of a pool, which is filled anew for the next', async () => {
+    const join = await joinOf(['a', 'b', 'c']);
+    const text = Buffer.from(['a', 'b', 'c'].map((id) => answer(id)).join('\n'));
+    await join.addFile('file', pooled(cut(text, [100])), text.length);
+    for (const [index, id] of ['a', 'b', 'c'].entries()) expect(await lineOf(join, index)).toBe(answer(id));
+  });
+
+  it('reads an empty file, and one of blank lines', async () => {
+    const join = await joinOf(['a']);
+    await add(join, '', 0);
+    await add(join, '\n\r\n');
+    expect(join.verdict(0)).toBeUndefined();
+  });
+
+  it.each<[string, string, number | undefined]>([
+    ['shorter than OpenAI says', `${answer('a')}\n`, 10_000],
+    ['longer than OpenAI says', `${answer('a')}\n`, 10],
+    ['empty where OpenAI has bytes', '', 10],
+    ['cut within its last line', answer('a').slice(0, -5), undefined],
+    ['a page of HTML', '<html>SECRET</html>', undefined],
+    ['not objects', '"SECRET"\n', undefined],
+    ['an array', '[{"custom_id":"SECRET"}]', undefined],
+    ['an answer and half of another', `${answer('a')}\n${answer('SECRET').slice(0, -1)}`, undefined],
+  ])('fails for a file that is %s, and repeats nothing of it', async (_what, text, expected) => {
+    const error = await add(await joinOf(['a']), text, expected).then(
+      () => undefined,
+      (reason: unknown) => reason,
+    );
+    expect(error).toBeInstanceOf(IncompleteDownloadError);
+    expect((error as Error).message).toContain('file-1');
+    expect((error as Error).message).not.toContain('SECRET');
+  });
+});

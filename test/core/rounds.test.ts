@@ -1,0 +1,212 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
+import { MemoryOutbox } from '../../src/adapters/memory/outbox.ts';
+import { type BatchRecord, batchIdOf } from '../../src/core/model.ts';
+import type { Plan } from '../../src/core/plan.ts';
+import { advanceJob, isFinished, nextRound } from '../../src/core/rounds.ts';
+
+const JOB_ID = 'job';
+const NEXT = { manifestKey: 'work/next', requests: 3, bytes: 300 };
+
+function batchOf(batchId: string, changes: Partial<BatchRecord> = {}): BatchRecord {
+  return {
+    v: 1,
+    jobId: JOB_ID,
+    batchId,
+    round: Number(batchId.split('-')[0]),
+    state: 'planned',
+    endpoint: '/v1/responses',
+    model: 'm',
+    manifestKey: `work/${batchId}`,
+    requests: 10,
+    bytes: 1_000,
+    createdAt: 1,
+    updatedAt: 1,
+    ...changes,
+  };
+}
+
+function planOf(...batchIds: string[]): Plan {
+  const batches = batchIds.map((batchId) => {
+    const { endpoint, model, manifestKey, requests, bytes } = batchOf(batchId);
+    return { batchId, endpoint, model, manifestKey, requests, bytes };
+  });
+  return { v: 1, jobId: JOB_ID, requests: 10 * batches.length, invalid: 0, invalidByCode: {}, batches };
+}
+
+async function advance(plan: Plan, batches: readonly BatchRecord[]) {
+  const jobs = new MemoryJobs();
+  const outbox = new MemoryOutbox();
+  for (const batch of batches) await jobs.addBatch(batch);
+  await advanceJob({ jobs, outbox }, plan, 5_000);
+  return { jobs, outbox };
+}
+
+describe('batchIdOf', () => {
+  it('sorts by round, then by place', () => {
+    const ids = [0, 1, 9].flatMap((round) => [0, 1, 9, 10, 99_999].map((index) => batchIdOf(round, index)));
+    expect([...ids].sort()).toEqual(ids);
+    expect(new Set(ids).size).toBe(ids.length);
+    expect(batchIdOf(3, 12)).toBe('3-00012');
+  });
+});
+
+describe('nextRound', () => {
+  it('is none for a batch that finished everything', () => {
+    expect(nextRound(batchOf('0-00004', { state: 'collected' }), 5_000)).toBeUndefined();
+  });
+
+  it('is a planned batch of the same kind with what is left, and nothing of the journal of the first', () => {
+    const batch = batchOf('1-00004', {
+      state: 'collected',
+      next: NEXT,
+      nonce: 'n',
+      claim: 'c',
+      refusals: 2,
+      openaiBatchId: 'batch_1',
+      inputFileId: 'file-1',
+      errors: [{ code: 'x', message: 'y' }],
+    });
+    expect(nextRound(batch, 5_000)).toEqual(
+      batchOf('2-00004', { ...NEXT, createdAt: 5_000, updatedAt: 5_000 }),
+    );
+  });
+
+  it('has the same id each time, and another id for each batch', () => {
+    fc.assert(
+      fc.property(fc.nat({ max: 8 }), fc.uniqueArray(fc.nat({ max: 200_000 })), (round, places) => {
+        const ids = places.map(
+          (place) => nextRound(batchOf(batchIdOf(round, place), { next: NEXT }), 0)!.batchId,
+        );
+        expect(ids).toEqual(places.map((place) => batchIdOf(round + 1, place)));
+        expect(new Set(ids).size).toBe(places.length);
+      }),
+    );
+  });
+});
+
+describe('isFinished', () => {
+  const done = { state: 'collected' } as const;
+  it.each<[string, Plan, BatchRecord[], boolean]>([
+    ['no batches', planOf(), [], true],
+    ['a batch without a record', planOf('0-00000'), [], false],
+    ['a batch at OpenAI', planOf('0-00000'), [batchOf('0-00000', { state: 'submitted' })], false],
+    ['a batch that ended', planOf('0-00000'), [batchOf('0-00000', { state: 'ended' })], false],
+    [
+      'every batch collected',
+      planOf('0-00000', '0-00001'),
+      [batchOf('0-00000', done), batchOf('0-00001', done)],
+      true,
+    ],
+    [
+      'one of two collected',
+      planOf('0-00000', '0-00001'),
+      [batchOf('0-00000', done), batchOf('0-00001')],
+      false,
+    ],
+    ['one of two without a record', planOf('0-00000', '0-00001'), [batchOf('0-00000', done)], false],
+    [
+      'a next round without a record',
+      planOf('0-00000'),
+      [batchOf('0-00000', { ...done, next: NEXT })],
+      false,
+    ],
+    [
+      'a next round on its way',
+      planOf('0-00000'),
+      [batchOf('0-00000', { ...done, next: NEXT }), batchOf('1-00000', { state: 'submitted' })],
+      false,
+    ],
+    [
+      'a next round collected',
+      planOf('0-00000'),
+      [batchOf('0-00000', { ...done, next: NEXT }), batchOf('1-00000', done)],
+      true,
+    ],
+    [
+      'a round after that missing',
+      planOf('0-00000'),
+      [batchOf('0-00000', { ...done, next: NEXT }), batchOf('1-00000', { ...done, next: NEXT })],
+      false,
+    ],
+  ])('%s', (_what, plan, batches, expected) => {
+    expect(isFinished(plan, batches)).toBe(expected);
+    expect(isFinished(plan, batches.toReversed())).toBe(expected);
+  });
+});
+
+describe('advanceJob', () => {
+  it('records and sends off the next round of each batch that has one', async () => {
+    const { jobs, outbox } = await advance(planOf('0-00000', '0-00001'), [
+      batchOf('0-00000', { state: 'collected', next: NEXT }),
+      batchOf('0-00001', { state: 'collected' }),
+    ]);
+    expect(await jobs.getBatch(JOB_ID, '1-00000')).toMatchObject({
+      state: 'planned',
+      ...NEXT,
+      createdAt: 5_000,
+    });
+    expect(await jobs.getBatch(JOB_ID, '1-00001')).toBeUndefined();
+    expect(outbox.messages).toEqual([
+      { queue: 'submit', message: { v: 1, jobId: JOB_ID, batchId: '1-00000' } },
+    ]);
+  });
+
+  it('asks for the job to be finalized once everything is collected, and not before', async () => {
+    const done = batchOf('0-00000', { state: 'collected' });
+    const finalize = [{ queue: 'finalize', message: { v: 1, jobId: JOB_ID } }];
+    expect((await advance(planOf('0-00000'), [done])).outbox.messages).toEqual(finalize);
+    expect((await advance(planOf('0-00000', '0-00001'), [done])).outbox.messages).toEqual([]);
+    expect((await advance(planOf('0-00000'), [{ ...done, state: 'ended' }])).outbox.messages).toEqual([]);
+  });
+
+  it('may be repeated: nothing is recorded twice, and what is on its way is left alone', async () => {
+    const plan = planOf('0-00000');
+    const { jobs, outbox } = await advance(plan, [batchOf('0-00000', { state: 'collected', next: NEXT })]);
+    await jobs.updateBatch(
+      { jobId: JOB_ID, batchId: '1-00000' },
+      { state: 'planned' },
+      { state: 'uploaded' },
+      6_000,
+    );
+    await advanceJob({ jobs, outbox }, plan, 7_000);
+    expect(outbox.messages).toHaveLength(1);
+    expect(await jobs.listBatches(JOB_ID)).toHaveLength(2);
+    expect(await jobs.getBatch(JOB_ID, '1-00000')).toMatchObject({ state: 'uploaded', createdAt: 5_000 });
+  });
+
+  it('ends every job after as many rounds as it takes, in any order of collecting', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.nat({ max: 3 }), { minLength: 1, maxLength: 4 }),
+        fc.infiniteStream(fc.nat()),
+        async (rounds, picks) => {
+          const plan = planOf(...rounds.map((_, index) => batchIdOf(0, index)));
+          const { jobs, outbox } = await advance(
+            plan,
+            plan.batches.map(({ batchId }) => batchOf(batchId)),
+          );
+          for (;;) {
+            const open = (await jobs.listBatches(JOB_ID)).filter(({ state }) => state === 'planned');
+            if (open.length === 0) break;
+            expect(outbox.messages.some(({ queue }) => queue === 'finalize')).toBe(false);
+            const batch = open[picks.next().value! % open.length]!;
+            const more = batch.round < rounds[Number(batch.batchId.split('-')[1])]!;
+            await jobs.updateBatch(
+              batch,
+              { state: 'planned' },
+              { state: 'collected', ...(more ? { next: NEXT } : {}) },
+              1,
+            );
+            await advanceJob({ jobs, outbox }, plan, 1);
+          }
+          expect(outbox.messages.filter(({ queue }) => queue === 'finalize')).toHaveLength(1);
+          const batches = await jobs.listBatches(JOB_ID);
+          expect(batches).toHaveLength(rounds.reduce((sum, count) => sum + count + 1, 0));
+        },
+      ),
+      { numRuns: 50 },
+    );
+  });
+});

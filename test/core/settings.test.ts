@@ -1,0 +1,113 @@
+import { describe, expect, it } from 'vitest';
+import { defaultSettings, layoutSchema, routeSchema, settingsSchema } from '../../src/contract/settings.ts';
+
+const route = (changes: Record<string, unknown> = {}) => ({ name: 'r', prefix: 'input/', ...changes });
+const problemsOf = (settings: unknown): string[] => {
+  const result = settingsSchema.safeParse(settings);
+  return result.success
+    ? []
+    : result.error.issues.map(({ message, path }) => `${path.join('.')}: ${message}`);
+};
+
+describe('settings', () => {
+  it('are one route over input/ by default', () => {
+    const { layout, routes } = defaultSettings();
+    expect(layout).toEqual({
+      input: 'input/',
+      output: 'output/',
+      errors: 'errors/',
+      retry: 'retry/',
+      receipts: 'receipts/',
+      work: 'work/',
+    });
+    expect(routes).toHaveLength(1);
+    expect(routes[0]).toMatchObject({
+      name: 'default',
+      prefix: 'input/',
+      match: ['**'],
+      onInvalid: 'quarantine',
+      maxRounds: 3,
+    });
+  });
+
+  it('survive the way through an environment variable', () => {
+    const settings = settingsSchema.parse({
+      layout: { input: 'in/' },
+      routes: [route({ prefix: 'in/' }), route({ name: 's', prefix: 'in/x/', onInvalid: 'reject' })],
+    });
+    expect(settingsSchema.parse(JSON.parse(JSON.stringify(settings)))).toEqual(settings);
+  });
+
+  it('are not shared: changing the defaults of one deployment leaves the next alone', () => {
+    defaultSettings().routes[0]!.match.push('x');
+    expect(defaultSettings().routes[0]!.match).toEqual(['**']);
+  });
+
+  it.each<[string, Record<string, string>]>([
+    ['two the same', { output: 'out/', errors: 'out/' }],
+    ['output inside input', { output: 'input/out/' }],
+    ['input inside output', { input: 'output/in/' }],
+    ['work inside input', { work: 'input/work/' }],
+    ['receipts the same as input', { receipts: 'input/' }],
+    ['retry inside errors', { retry: 'errors/retry/' }],
+  ])('fail when prefixes overlap: %s', (_what, layout) => {
+    const input = layout.input ?? 'input/';
+    expect(problemsOf({ layout, routes: [route({ prefix: input })] }).join()).toMatch(/overlap/);
+  });
+
+  it('name every pair that overlaps', () => {
+    const problems = problemsOf({
+      layout: { output: 'x/', errors: 'x/y/', retry: 'x/z/' },
+      routes: [route()],
+    });
+    expect(problems.filter((problem) => problem.includes('overlap'))).toHaveLength(2);
+  });
+
+  it('accept prefixes that only begin alike', () => {
+    expect(
+      problemsOf({ layout: { output: 'input-results/', errors: 'input2/' }, routes: [route()] }),
+    ).toEqual([]);
+    expect(
+      problemsOf({
+        layout: { input: 'b/in/', output: 'b/out/', work: 'b/w/' },
+        routes: [route({ prefix: 'b/in/' })],
+      }),
+    ).toEqual([]);
+  });
+
+  it.each(['', '/', 'input', '/input/', 'in put/', 'ü/', 'a\n/', 'in"put/', 'a?/', 'a#b/', 'a%20/', '*\\/'])(
+    'fail for the prefix %j',
+    (prefix) => {
+      expect(layoutSchema.safeParse({ input: prefix }).success).toBe(false);
+    },
+  );
+
+  it.each<[string, unknown, RegExp]>([
+    ['no routes', [], /routes/],
+    ['a route outside the input prefix', [route({ prefix: 'output/x/' })], /not inside/],
+    ['a route beside the input prefix', [route({ prefix: 'input2/' })], /not inside/],
+    ['two routes of one name', [route(), route({ prefix: 'input/x/' })], /two routes are named "r"/],
+    ['two routes of one prefix', [route(), route({ name: 's' })], /two routes have the prefix "input\/"/],
+    ['a name in capitals', [route({ name: 'R' })], /route name/],
+    ['an empty name', [route({ name: '' })], /route name/],
+    ['a name of 41 characters', [route({ name: 'x'.repeat(41) })], /route name/],
+    ['no globs', [route({ match: [] })], /match/],
+    ['an empty glob', [route({ match: [''] })], /match/],
+    ['an unknown policy', [route({ onInvalid: 'ignore' })], /onInvalid/],
+    ['no rounds', [route({ maxRounds: 0 })], /maxRounds/],
+    ['eleven rounds', [route({ maxRounds: 11 })], /maxRounds/],
+    ['half a round', [route({ maxRounds: 1.5 })], /maxRounds/],
+    ['a field that is misspelt', [route({ onInvald: 'reject' })], /onInvald/],
+  ])('fail for %s', (_what, routes, message) => {
+    expect(problemsOf({ layout: {}, routes }).join('\n')).toMatch(message);
+  });
+
+  it('fail for fields that are not known, at every level', () => {
+    expect(problemsOf({ layout: {}, routes: [route()], budget: 5 })).not.toEqual([]);
+    expect(problemsOf({ layout: { outputs: 'x/' }, routes: [route()] })).not.toEqual([]);
+  });
+
+  it('keep batch ids sortable: at most ten rounds, numbered 0 to 9', () => {
+    expect(routeSchema.parse(route({ maxRounds: 10 })).maxRounds).toBe(10);
+  });
+});

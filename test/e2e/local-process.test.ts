@@ -1,0 +1,217 @@
+/**
+ * The main job as a person runs it: the command line, the synthesized stack in processes of its own, the emulator.
+ */
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterEach, expect, test } from 'vitest';
+import { startLocalPipeline } from '../../local/local-pipeline.ts';
+import { ensureSynth } from '../../local/synth.ts';
+import { type Receipt, receiptSchema } from '../../src/contract/receipt.ts';
+import { chatLine } from '../support/pipeline.ts';
+
+const ROOT = resolve(import.meta.dirname, '../..');
+const LONG = { timeout: 180_000 };
+
+const folders: string[] = [];
+async function makeFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'batchdrop-e2e-'));
+  folders.push(folder);
+  return folder;
+}
+afterEach(async () => {
+  for (const folder of folders.splice(0)) await rm(folder, { recursive: true, force: true });
+});
+
+interface Finished {
+  status: number;
+  stdout: string;
+  stderr: string;
+}
+
+function run(
+  script: string,
+  parameters: readonly string[],
+  env: Record<string, string> = {},
+): Promise<Finished> {
+  const { OPENAI_API_KEY: _, OPENAI_BASE_URL: __, ...inherited } = process.env;
+  return new Promise((done) => {
+    const options = { cwd: ROOT, env: { ...inherited, ...env }, maxBuffer: 64_000_000 };
+    execFile(process.execPath, [join(ROOT, script), ...parameters], options, (error, stdout, stderr) =>
+      done({ status: typeof error?.code === 'number' ? error.code : error ? -1 : 0, stdout, stderr }),
+    );
+  });
+}
+
+/** Runs files through `batchdrop local process` in a fresh state folder. */
+async function processFiles(files: readonly string[], parameters: readonly string[] = []) {
+  const folder = await makeFolder();
+  const out = join(folder, 'results');
+  const state = join(folder, 'state');
+  const finished = await run('cli/main.ts', [
+    'local',
+    'process',
+    ...files,
+    '--out',
+    out,
+    '--state',
+    state,
+    '--json',
+    ...parameters,
+  ]);
+  const last = finished.stdout.trimEnd().split('\n').at(-1)!;
+  return {
+    ...finished,
+    state,
+    receipts: finished.stdout === '' ? [] : receiptSchema.array().parse(JSON.parse(last)),
+    // biome-ignore lint/suspicious/noExplicitAny: result lines are compared field by field
+    lines: async (path: string): Promise<any[]> =>
+      (await readFile(join(out, path), 'utf8'))
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line)),
+    text: (path: string) => readFile(join(out, path), 'utf8'),
+  };
+}
+
+async function writeInput(name: string, text: string | Uint8Array): Promise<string> {
+  const path = join(await makeFolder(), name);
+  await writeFile(path, text);
+  return path;
+}
+
+async function moviesFile(count: number): Promise<string> {
+  const path = join(await makeFolder(), 'movies.jsonl');
+  expect((await run('examples/movies.ts', [path, String(count)])).status).toBe(0);
+  return path;
+}
+
+/** What must not depend on how often things are delivered. */
+function settled({ timings: _, batches, jobId: __, stackId: ___, input, ...receipt }: Receipt) {
+  return {
+    ...receipt,
+    bytes: input.bytes,
+    batches: batches.map(({ openaiBatchId: _id, submittedAt: _from, endedAt: _to, ...batch }) => batch),
+  };
+}
+
+test(
+  '3,201 films become 3,201 answers in input order, and the receipt agrees with the files',
+  LONG,
+  async () => {
+    const input = await moviesFile(3_201);
+    const { status, receipts, lines } = await processFiles([input]);
+    expect(status).toBe(0);
+    expect(receipts.map((receipt) => [receipt.result, receipt.counts])).toEqual([
+      ['succeeded', { requests: 3_201, succeeded: 3_201, failed: 0, invalid: 0 }],
+    ]);
+    const asked = (await readFile(input, 'utf8'))
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line).custom_id);
+    const output = await lines('output/movies.jsonl');
+    expect(output.map((line) => line.custom_id)).toEqual(asked);
+    const sum = (field: string) => output.reduce((total, line) => total + line.response.body.usage[field], 0);
+    expect(receipts[0]!.usage).toMatchObject({
+      inputTokens: sum('prompt_tokens'),
+      outputTokens: sum('completion_tokens'),
+    });
+  },
+);
+
+test(
+  'every event and every message delivered twice leaves the same files and the same receipt',
+  LONG,
+  async () => {
+    const input = await moviesFile(400);
+    const [once, twice] = [await processFiles([input]), await processFiles([input], ['--deliver-twice'])];
+    expect(twice.receipts.map(settled)).toEqual(once.receipts.map(settled));
+    const ids = async ({ lines }: typeof once) =>
+      (await lines('output/movies.jsonl')).map((line) => line.custom_id);
+    expect(await ids(twice)).toEqual(await ids(once));
+  },
+);
+
+test('120,001 requests over two models become four batches and one output in input order', LONG, async () => {
+  const ids = Array.from({ length: 120_001 }, (_, index) => `request-${index + 1}`);
+  const text = ids.map((id, index) =>
+    chatLine(id, { model: index % 2 ? 'gpt-5-mini' : 'gpt-5-nano', content: 'hi' }),
+  );
+  const { status, receipts, lines } = await processFiles([await writeInput('large.jsonl', text.join('\n'))]);
+  expect(status).toBe(0);
+  expect(receipts[0]!.counts).toEqual({ requests: 120_001, succeeded: 120_001, failed: 0, invalid: 0 });
+  expect(receipts[0]!.batches.map(({ model, requests }) => `${model} ${requests}`).sort()).toEqual([
+    'gpt-5-mini 10000',
+    'gpt-5-mini 50000',
+    'gpt-5-nano 10001',
+    'gpt-5-nano 50000',
+  ]);
+  // One comparison: a diff of 120,001 lines helps nobody.
+  expect((await lines('output/large.jsonl')).map((line) => line.custom_id).join() === ids.join()).toBe(true);
+});
+
+test(
+  'a file with good and bad lines exits with 3, says what is wrong with each, and answers the good ones',
+  LONG,
+  async () => {
+    const bad = [
+      '{"custom_id":"cut',
+      '"text"',
+      '{"custom_id":7}',
+      chatLine('good-1'),
+      chatLine('x', { url: '/v1/nope' }),
+    ];
+    const text = [chatLine('good-1'), ...bad, chatLine('good-2')].join('\r\n');
+    const { status, lines, text: textOf } = await processFiles([await writeInput('mixed.jsonl', text)]);
+    expect(status).toBe(3);
+    expect((await lines('output/mixed.jsonl')).map((line) => line.custom_id)).toEqual(['good-1', 'good-2']);
+    expect((await lines('errors/mixed.jsonl')).map((line) => `${line.line} ${line.error.code}`)).toEqual([
+      '2 invalid_json_line',
+      '3 invalid_json_line',
+      '4 invalid_type',
+      '5 duplicate_custom_id',
+      '6 invalid_url',
+    ]);
+    expect(await textOf('retry/mixed.jsonl')).toBe(`${bad.join('\n')}\n`);
+  },
+);
+
+test('the functions that run locally are the very folders that cdk deploy uploads', LONG, async () => {
+  const cdkOut = await ensureSynth({ root: ROOT });
+  const pipeline = await startLocalPipeline({ stateDir: await makeFolder() });
+  const ran = pipeline.stack.resources.functions;
+  await pipeline.stop();
+  const assets = JSON.parse(await readFile(join(cdkOut, 'batchdrop.assets.json'), 'utf8')) as {
+    files: Record<string, { source: { path: string } }>;
+  };
+  const uploaded = Object.values(assets.files).map(({ source }) => join(cdkOut, source.path));
+  expect(Object.keys(ran).sort()).toEqual(['collect', 'finalize', 'ingest', 'poll', 'submit']);
+  for (const { taskRoot } of Object.values(ran)) expect(uploaded).toContain(taskRoot);
+});
+
+test.each([
+  { parameters: ['local', 'process', 'no-such-file.jsonl'], status: 2, message: 'there is no such file' },
+  { parameters: ['local', 'process', '.'], status: 2, message: 'a file is expected, not a folder' },
+  {
+    parameters: ['local', 'process', 'package.json', 'node_modules/zod/package.json'],
+    status: 2,
+    message: 'the same name',
+  },
+  { parameters: ['local', 'process'], status: 2, message: "missing required argument 'file'" },
+  { parameters: ['local', 'proces', 'a'], status: 2, message: 'unknown command' },
+  { parameters: ['local', 'process', 'package.json', '--live'], status: 2, message: 'OPENAI_API_KEY' },
+])('$parameters exits with $status and says: $message', async ({ parameters, status, message }) => {
+  const finished = await run('cli/main.ts', parameters);
+  expect(finished.status).toBe(status);
+  expect(finished.stderr).toContain(message);
+  expect(finished.stdout).toBe('');
+});
+
+test('the real OpenAI is refused as a base URL without --live', async () => {
+  const finished = await run('cli/main.ts', ['local', 'process', 'package.json'], {
+    OPENAI_BASE_URL: 'https://api.openai.com/v1',
+  });
+  expect(finished.status).toBe(2);
+  expect(finished.stderr).toContain('--live');
+});

@@ -1,0 +1,158 @@
+/** The rules that CONTRIBUTING.md ("Rooms") sets, checked on the text of the files: see architecture.test.ts. */
+import { posix } from 'node:path';
+
+/** Source files by path from the root of the repository, with `/` between its parts. */
+export type SourceTree = ReadonlyMap<string, string>;
+
+interface Room {
+  /** Begins the path of every file in it. */
+  prefix: string;
+  /** Rooms that it may import from, its own aside. */
+  from: readonly string[];
+  /** Packages and `node:` modules that it may import; any, if absent. */
+  packages?: readonly string[];
+}
+
+const BELOW_RUNTIME = ['src/contract/', 'src/core/', 'src/adapters/', 'src/runtime/'];
+
+/**
+ * `contract <- core <- adapters <- runtime <- {lambdas, cli, local}` and `contract <- lib <- bin`. The command line
+ * also drives the local stack.
+ */
+const ROOMS: readonly Room[] = [
+  { prefix: 'src/contract/', from: [], packages: ['zod'] },
+  {
+    prefix: 'src/core/',
+    from: ['src/contract/'],
+    packages: ['zod', 'picomatch', 'node:buffer', 'node:crypto', 'node:stream', 'node:zlib'],
+  },
+  { prefix: 'src/adapters/', from: ['src/contract/', 'src/core/'] },
+  { prefix: 'src/runtime/', from: ['src/contract/', 'src/core/', 'src/adapters/'] },
+  { prefix: 'lambdas/', from: BELOW_RUNTIME },
+  { prefix: 'local/', from: BELOW_RUNTIME },
+  { prefix: 'cli/', from: [...BELOW_RUNTIME, 'local/'] },
+  { prefix: 'lib/', from: ['src/contract/'] },
+  { prefix: 'bin/', from: ['src/contract/', 'lib/'] },
+];
+
+/** Packages that describe infrastructure: they belong where the CDK app is, and in no bundle. */
+const INFRASTRUCTURE = /^(aws-cdk-lib|constructs|cdk-nag)(\/|$)/;
+const INFRASTRUCTURE_ROOMS = ['lib/', 'bin/'];
+
+/** What the pure rooms may not reach for: time, chance, the process and the console come in as arguments. */
+const PURE_ROOMS = ['src/contract/', 'src/core/'];
+const IMPURE: readonly [name: string, pattern: RegExp][] = [
+  ['process', /\bprocess\b\s*(\.|\[|\?\.)/],
+  ['globalThis', /\bglobalThis\b/],
+  ['Date.now', /\bDate\s*\.\s*now\b/],
+  ['new Date() of now', /\bnew\s+Date\b\s*(\(\s*\)|(?!\s*\())/],
+  ['Date() of now', /(?<!new\s+|\.|\w)Date\s*\(/],
+  ['performance.now', /\bperformance\s*\./],
+  ['Math.random', /\bMath\s*\.\s*random\b/],
+  ['random bytes', /\b(randomUUID|randomBytes|randomInt|getRandomValues|webcrypto)\b/],
+  ['a timer', /\b(setTimeout|setInterval|setImmediate)\b/],
+  ['console', /\bconsole\s*\./],
+  ['fetch', /\bfetch\s*\(\s*['"`]/],
+];
+
+const EMPTY_NAMES = /(^|[-.])(utils?|helpers?|managers?)\.ts$/;
+const KEBAB_CASE = /^[a-z0-9]+(-[a-z0-9]+)*(\.d)?\.ts$/;
+
+/** Everything in the tree that breaks a rule, one sentence each; empty if nothing does. */
+export function findViolations(tree: SourceTree): string[] {
+  return [...findImportViolations(tree), ...findCycles(tree), ...findImpurities(tree), ...findBadNames(tree)];
+}
+
+/** What a file imports or re-exports, types included. */
+export function importsOf(text: string): string[] {
+  const code = withoutComments(text);
+  return [
+    ...code.matchAll(/^\s*(?:import|export)\s(?:[^'"`;]*?\sfrom\s*)?['"]([^'"]+)['"]/gm),
+    ...code.matchAll(/\b(?:import|require)\s*\(\s*['"`]([^'"`]+)['"`]/g),
+  ].map((match) => match[1]!);
+}
+
+function findImportViolations(tree: SourceTree): string[] {
+  const violations: string[] = [];
+  for (const [path, text] of tree) {
+    const room = roomOf(path);
+    if (room === undefined) {
+      violations.push(`${path} is in no room`);
+      continue;
+    }
+    for (const imported of importsOf(text)) {
+      if (imported.startsWith('.')) violations.push(...findFileViolations(tree, path, room, imported));
+      else if (room.packages !== undefined && !room.packages.includes(imported))
+        violations.push(`${path} imports ${imported}; ${room.prefix} may import ${room.packages.join(', ')}`);
+      else if (INFRASTRUCTURE.test(imported) && !INFRASTRUCTURE_ROOMS.includes(room.prefix))
+        violations.push(
+          `${path} imports ${imported}, which belongs in ${INFRASTRUCTURE_ROOMS.join(' and ')}`,
+        );
+    }
+  }
+  return violations;
+}
+
+function findFileViolations(tree: SourceTree, path: string, room: Room, imported: string): string[] {
+  const target = resolve(path, imported);
+  // The version and such, for rooms that may import anything.
+  if (target === 'package.json' && room.packages === undefined) return [];
+  const targetRoom = roomOf(target);
+  if (targetRoom === undefined) return [`${path} imports ${imported}, which is in no room`];
+  if (targetRoom !== room && !room.from.includes(targetRoom.prefix))
+    return [`${path} imports ${target}; ${room.prefix} may import ${room.from.join(', ') || 'only itself'}`];
+  if (!imported.endsWith('.ts')) return [`${path} imports ${imported}, which does not end in .ts`];
+  return tree.has(target) ? [] : [`${path} imports ${imported}, which is not there`];
+}
+
+/** Each group of files that import each other in a ring, named by one ring. */
+function findCycles(tree: SourceTree): string[] {
+  const violations: string[] = [];
+  const state = new Map<string, 'open' | 'done'>();
+  const trail: string[] = [];
+  const visit = (path: string): void => {
+    state.set(path, 'open');
+    trail.push(path);
+    for (const imported of importsOf(tree.get(path)!)) {
+      if (!imported.startsWith('.')) continue;
+      const target = resolve(path, imported);
+      if (!tree.has(target)) continue;
+      if (state.get(target) === 'open')
+        violations.push(`import cycle: ${[...trail.slice(trail.indexOf(target)), target].join(' -> ')}`);
+      else if (state.get(target) === undefined) visit(target);
+    }
+    trail.pop();
+    state.set(path, 'done');
+  };
+  for (const path of tree.keys()) if (state.get(path) === undefined) visit(path);
+  return violations;
+}
+
+function findImpurities(tree: SourceTree): string[] {
+  const violations: string[] = [];
+  for (const [path, text] of tree) {
+    if (!PURE_ROOMS.some((prefix) => path.startsWith(prefix))) continue;
+    const code = withoutComments(text);
+    for (const [name, pattern] of IMPURE) if (pattern.test(code)) violations.push(`${path} uses ${name}`);
+  }
+  return violations;
+}
+
+function findBadNames(tree: SourceTree): string[] {
+  const violations: string[] = [];
+  for (const path of tree.keys()) {
+    const name = posix.basename(path);
+    if (EMPTY_NAMES.test(name) || /(^|\/)(utils?|helpers?|managers?)\//.test(path))
+      violations.push(`${path} has a name that says nothing`);
+    if (!KEBAB_CASE.test(name)) violations.push(`${path} is not named in kebab-case`);
+  }
+  return violations;
+}
+
+const roomOf = (path: string): Room | undefined => ROOMS.find(({ prefix }) => path.startsWith(prefix));
+const resolve = (path: string, imported: string): string => posix.join(posix.dirname(path), imported);
+
+/** Comments go; `//` inside a URL is none. */
+function withoutComments(text: string): string {
+  return text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/(^|[\s;{}(),])\/\/.*$/gm, '$1');
+}
