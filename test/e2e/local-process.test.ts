@@ -9,6 +9,7 @@ import { afterEach, expect, test } from 'vitest';
 import { startLocalPipeline } from '../../local/local-pipeline.ts';
 import { ensureSynth } from '../../local/synth.ts';
 import { type Receipt, receiptSchema } from '../../src/contract/receipt.ts';
+import { BAD_LINES } from '../support/bad-lines.ts';
 import { chatLine } from '../support/pipeline.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
@@ -71,7 +72,7 @@ async function processFiles(files: readonly string[], parameters: readonly strin
         .trimEnd()
         .split('\n')
         .map((line) => JSON.parse(line)),
-    text: (path: string) => readFile(join(out, path), 'utf8'),
+    bytes: (path: string) => readFile(join(out, path)),
   };
 }
 
@@ -152,28 +153,39 @@ test('120,001 requests over two models become four batches and one output in inp
 });
 
 test(
-  'a file with good and bad lines exits with 3, says what is wrong with each, and answers the good ones',
+  'a file with every kind of bad line gets each reported with number, byte and code, and the good ones answered',
   LONG,
   async () => {
-    const bad = [
-      '{"custom_id":"cut',
-      '"text"',
-      '{"custom_id":7}',
-      chatLine('good-1'),
-      chatLine('x', { url: '/v1/nope' }),
+    const good = BAD_LINES.map((_, index) => `good-${index}`);
+    const rows: { text: Uint8Array; code?: string }[] = [
+      { text: Buffer.from('') },
+      ...BAD_LINES.flatMap(([, text, code], index) => [
+        { text: Buffer.from(chatLine(good[index]!)) },
+        { text: Buffer.from(text as string), code },
+      ]),
+      { text: Buffer.from(chatLine(good[0]!)), code: 'duplicate_custom_id' },
+      { text: Buffer.alloc(32 * 1024 * 1024 + 1, 'x'), code: 'line_too_long' },
     ];
-    const text = [chatLine('good-1'), ...bad, chatLine('good-2')].join('\r\n');
-    const { status, lines, text: textOf } = await processFiles([await writeInput('mixed.jsonl', text)]);
+    const expected: string[] = [];
+    let offset = 0;
+    for (const [index, { text, code }] of rows.entries()) {
+      if (code !== undefined) expected.push(`line ${index + 1} at byte ${offset}: ${code}`);
+      offset += text.length + 2;
+    }
+    const file = Buffer.concat(rows.flatMap(({ text }) => [text, Buffer.from('\r\n')]));
+    const { status, receipts, lines, bytes } = await processFiles([await writeInput('mixed.jsonl', file)]);
     expect(status).toBe(3);
-    expect((await lines('output/mixed.jsonl')).map((line) => line.custom_id)).toEqual(['good-1', 'good-2']);
-    expect((await lines('errors/mixed.jsonl')).map((line) => `${line.line} ${line.error.code}`)).toEqual([
-      '2 invalid_json_line',
-      '3 invalid_json_line',
-      '4 invalid_type',
-      '5 duplicate_custom_id',
-      '6 invalid_url',
-    ]);
-    expect(await textOf('retry/mixed.jsonl')).toBe(`${bad.join('\n')}\n`);
+    expect((await lines('output/mixed.jsonl')).map((line) => line.custom_id)).toEqual(good);
+    const errors = await lines('errors/mixed.jsonl');
+    expect(errors.map((line) => `line ${line.line} at byte ${line.byte}: ${line.error.code}`)).toEqual(
+      expected,
+    );
+    const bad = rows
+      .filter(({ code }) => code !== undefined)
+      .flatMap(({ text }) => [text, Buffer.from('\n')]);
+    expect((await bytes('retry/mixed.jsonl')).equals(Buffer.concat(bad))).toBe(true);
+    const counts = { requests: rows.length - 1, succeeded: good.length, failed: 0, invalid: expected.length };
+    expect(receipts[0]!.counts).toEqual(counts);
   },
 );
 
