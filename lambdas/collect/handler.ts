@@ -1,7 +1,7 @@
 import { collectEnv } from '../../src/contract/env.ts';
 import { batchMessageSchema } from '../../src/contract/messages.ts';
 import { collect } from '../../src/core/collect/collect.ts';
-import { createCollectDeps } from '../../src/runtime/deps.ts';
+import { createCollectDeps } from '../../src/runtime/deps/collect.ts';
 import { parseEnv } from '../../src/runtime/env.ts';
 import { createQueueHandler } from '../../src/runtime/queue-handler.ts';
 

@@ -1,7 +1,7 @@
 import { finalizeEnv } from '../../src/contract/env.ts';
 import { jobMessageSchema } from '../../src/contract/messages.ts';
 import { finalize } from '../../src/core/finalize/finalize.ts';
-import { createFinalizeDeps } from '../../src/runtime/deps.ts';
+import { createFinalizeDeps } from '../../src/runtime/deps/finalize.ts';
 import { parseEnv } from '../../src/runtime/env.ts';
 import { createQueueHandler } from '../../src/runtime/queue-handler.ts';
 

@@ -1,7 +1,7 @@
 import { ingestEnv } from '../../src/contract/env.ts';
 import { ingestMessageSchema } from '../../src/contract/messages.ts';
 import { ingest } from '../../src/core/ingest/ingest.ts';
-import { createIngestDeps } from '../../src/runtime/deps.ts';
+import { createIngestDeps } from '../../src/runtime/deps/ingest.ts';
 import { parseEnv } from '../../src/runtime/env.ts';
 import { createQueueHandler } from '../../src/runtime/queue-handler.ts';
 

@@ -1,7 +1,7 @@
 import { submitEnv } from '../../src/contract/env.ts';
 import { batchMessageSchema } from '../../src/contract/messages.ts';
 import { submit } from '../../src/core/submit/submit.ts';
-import { createSubmitDeps } from '../../src/runtime/deps.ts';
+import { createSubmitDeps } from '../../src/runtime/deps/submit.ts';
 import { parseEnv } from '../../src/runtime/env.ts';
 import { createQueueHandler } from '../../src/runtime/queue-handler.ts';
 

@@ -11,7 +11,7 @@
 import { randomUUID } from 'node:crypto';
 import type OpenAI from 'openai';
 import { APIConnectionError, APIConnectionTimeoutError, APIError, OpenAIError } from 'openai';
-import { z } from 'zod';
+import * as z from 'zod';
 import { BatchdropError, CreateRefusedError, IncompleteDownloadError } from '../core/errors.ts';
 import type { BatchLevelError } from '../core/model.ts';
 import type { BatchApi, ByteStream, RemoteBatch } from '../core/ports.ts';

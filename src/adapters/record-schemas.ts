@@ -2,7 +2,7 @@
  * What stands in the table, checked as it is read. Attributes that a later deployment added are ignored here and kept
  * in the item; a version that this deployment does not know is an error.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { routeSchema } from '../contract/settings.ts';
 import { BatchdropError } from '../core/errors.ts';
 import type { BatchRecord, Job, RunRef } from '../core/model.ts';

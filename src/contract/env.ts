@@ -2,7 +2,7 @@
  * The environment of each function: the only place where a name of an environment variable is spelled. `lib/` must
  * provide exactly these (the compiler and a test compare), `lambdas/` parse them at cold start.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { settingsSchema } from './settings.ts';
 
 const text = z.string().min(1);

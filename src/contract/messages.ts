@@ -2,7 +2,7 @@
  * What travels through the queues and the event bus. Every shape carries a version: batches live for 24 hours, so
  * messages of the previous deployment arrive at the next one.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { receiptSchema } from './receipt.ts';
 
 /** S3's "Object Created" event as EventBridge delivers it; only what is read. The key is not URL-encoded here. */

@@ -2,7 +2,7 @@
  * The receipt: the account of a finished job, `receipts/<key>.json`. Written last, so its presence says that everything
  * else is in place.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 
 const count = z.int().min(0);
 

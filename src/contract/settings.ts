@@ -4,7 +4,7 @@
  * The construct validates it, hands it to the functions as one JSON environment variable (`SETTINGS`), and a job
  * freezes the route it was claimed under, so that a later deployment changes nothing for work in flight.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** A key prefix that ends in a slash, such as `input/`. */
 const prefixSchema = z

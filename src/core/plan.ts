@@ -2,7 +2,7 @@
  * What ingest found: written once to `work/<job>/plan.json`, and from then on the only truth about what the job is
  * made of. Two runs of ingest over the same object may both finish; the first plan stands.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { CorruptWorkFileError } from './errors.ts';
 import type { ObjectStore } from './ports.ts';
 

@@ -8,7 +8,6 @@ import { S3Client } from '@aws-sdk/client-s3';
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { SQSClient } from '@aws-sdk/client-sqs';
 import { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
-import OpenAI from 'openai';
 
 /** Where a client connects to, if not to where the environment says. */
 export interface Connection {
@@ -77,22 +76,4 @@ export function createEventBridgeClient(connection: Connection = {}): EventBridg
 
 export function createSecretsManagerClient(connection: Connection = {}): SecretsManagerClient {
   return new SecretsManagerClient({ ...quickCalls, ...connection });
-}
-
-/** Until the headers of an answer; uploads bring their own. Creating a batch has been seen to take tens of seconds. */
-const OPENAI_TIMEOUT_MS = 120_000;
-
-/**
- * @param readKey called before each request, so that a new key is taken up.
- * @param baseUrl default: `OPENAI_BASE_URL`, else OpenAI.
- */
-export function createOpenAIClient(readKey: () => Promise<string>, baseUrl?: string): OpenAI {
-  return new OpenAI({
-    apiKey: readKey,
-    timeout: OPENAI_TIMEOUT_MS,
-    maxRetries: 2,
-    // Would log bodies at `debug`; whatever OPENAI_LOG says.
-    logLevel: 'off',
-    ...(baseUrl === undefined ? {} : { baseURL: baseUrl }),
-  });
 }

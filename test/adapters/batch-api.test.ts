@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { startEmulator, virtualClock } from '../../local/openai-emulator/emulator.ts';
 import { MemoryBatches } from '../../src/adapters/memory/batches.ts';
 import { OpenAIBatches } from '../../src/adapters/openai-batches.ts';
-import { createOpenAIClient } from '../../src/runtime/clients.ts';
+import { createOpenAIClient } from '../../src/runtime/deps/openai.ts';
 import { describeBatchApi } from './batch-api.suite.ts';
 
 describeBatchApi('memory', async () => {

@@ -4,7 +4,7 @@ import { gzipSync } from 'node:zlib';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { OpenAIBatches, OpenAIRequestError, UploadLengthError } from '../../src/adapters/openai-batches.ts';
 import { BatchdropError, CreateRefusedError, IncompleteDownloadError } from '../../src/core/errors.ts';
-import { createOpenAIClient } from '../../src/runtime/clients.ts';
+import { createOpenAIClient } from '../../src/runtime/deps/openai.ts';
 import { streamOf } from './batch-api.suite.ts';
 import { bytesOf, collect, textOf } from './object-store.suite.ts';
 

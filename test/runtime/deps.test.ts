@@ -2,13 +2,11 @@ import { expect, test } from 'vitest';
 import { collectEnv, finalizeEnv, ingestEnv, pollEnv, submitEnv } from '../../src/contract/env.ts';
 import { defaultSettings } from '../../src/contract/settings.ts';
 import { systemAmbient } from '../../src/runtime/ambient.ts';
-import {
-  createCollectDeps,
-  createFinalizeDeps,
-  createIngestDeps,
-  createPollDeps,
-  createSubmitDeps,
-} from '../../src/runtime/deps.ts';
+import { createCollectDeps } from '../../src/runtime/deps/collect.ts';
+import { createFinalizeDeps } from '../../src/runtime/deps/finalize.ts';
+import { createIngestDeps } from '../../src/runtime/deps/ingest.ts';
+import { createPollDeps } from '../../src/runtime/deps/poll.ts';
+import { createSubmitDeps } from '../../src/runtime/deps/submit.ts';
 import { parseEnv } from '../../src/runtime/env.ts';
 
 const ENV = {

@@ -1,0 +1,17 @@
+import type * as z from 'zod';
+import { TmpScratch } from '../../adapters/tmp-scratch.ts';
+import type { collectEnv } from '../../contract/env.ts';
+import { commonDeps } from './common.ts';
+import { createBatchApi } from './openai.ts';
+
+export function createCollectDeps(config: z.output<typeof collectEnv>) {
+  return {
+    ...commonDeps(config, {
+      collect: config.COLLECT_QUEUE_URL,
+      submit: config.SUBMIT_QUEUE_URL,
+      finalize: config.FINALIZE_QUEUE_URL,
+    }),
+    batches: createBatchApi(config),
+    scratch: new TmpScratch(),
+  };
+}

@@ -1,0 +1,27 @@
+/**
+ * What every capability works with. Each capability has a file here, the only place where its adapters are built; one
+ * file each, so that a function's bundle holds only what it uses. Nothing connects before it is used.
+ */
+import type * as z from 'zod';
+import { DynamoDBJobs } from '../../adapters/dynamodb-jobs.ts';
+import { S3Objects } from '../../adapters/s3-objects.ts';
+import { type QueueUrls, SqsOutbox } from '../../adapters/sqs-outbox.ts';
+import type { ingestEnv } from '../../contract/env.ts';
+import { OPENAI_LIMITS } from '../../core/limits.ts';
+import { systemAmbient } from '../ambient.ts';
+import { createDynamoDBClient, createS3Client, createSqsClient } from '../clients.ts';
+
+type CommonConfig = Pick<z.output<typeof ingestEnv>, 'STACK_ID' | 'TABLE_NAME' | 'BUCKET_NAME' | 'SETTINGS'>;
+
+export function commonDeps(config: CommonConfig, queueUrls: QueueUrls) {
+  return {
+    stackId: config.STACK_ID,
+    bucket: config.BUCKET_NAME,
+    settings: config.SETTINGS,
+    limits: OPENAI_LIMITS,
+    objects: new S3Objects(createS3Client(), { bucket: config.BUCKET_NAME }),
+    jobs: new DynamoDBJobs(createDynamoDBClient(), { table: config.TABLE_NAME }),
+    outbox: new SqsOutbox(createSqsClient(), queueUrls),
+    ambient: systemAmbient,
+  };
+}

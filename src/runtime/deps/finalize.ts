@@ -1,0 +1,14 @@
+import type * as z from 'zod';
+import { EventBridgeEvents } from '../../adapters/eventbridge-events.ts';
+import type { finalizeEnv } from '../../contract/env.ts';
+import { createEventBridgeClient } from '../clients.ts';
+import { commonDeps } from './common.ts';
+import { createBatchApi } from './openai.ts';
+
+export function createFinalizeDeps(config: z.output<typeof finalizeEnv>) {
+  return {
+    ...commonDeps(config, { submit: config.SUBMIT_QUEUE_URL, finalize: config.FINALIZE_QUEUE_URL }),
+    batches: createBatchApi(config),
+    events: new EventBridgeEvents(createEventBridgeClient(), { eventBus: config.EVENT_BUS_NAME }),
+  };
+}

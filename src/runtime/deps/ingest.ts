@@ -1,0 +1,11 @@
+import type * as z from 'zod';
+import type { ingestEnv } from '../../contract/env.ts';
+import { commonDeps } from './common.ts';
+
+export function createIngestDeps(config: z.output<typeof ingestEnv>) {
+  return commonDeps(config, {
+    ingest: config.INGEST_QUEUE_URL,
+    submit: config.SUBMIT_QUEUE_URL,
+    finalize: config.FINALIZE_QUEUE_URL,
+  });
+}
