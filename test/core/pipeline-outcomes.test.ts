@@ -1,0 +1,245 @@
+/**
+ * Every way in which OpenAI ends a batch, and everything that its files have been seen to lack or to hold too much of
+ * (openai-batch.md, sections 2.2, 3 and 5): each request ends with exactly one outcome.
+ */
+import { afterEach, expect, test } from 'vitest';
+import type { FaultRule } from '../../local/openai-emulator/emulator.ts';
+import { settingsSchema } from '../../src/contract/settings.ts';
+import { chatLine, type Pipeline, type PipelineOptions, startPipeline } from '../support/pipeline.ts';
+
+const KEY = 'input/a.jsonl';
+const IDS = ['a', 'b', 'c', 'd', 'e', 'f'];
+
+const running: Pipeline[] = [];
+afterEach(async () => {
+  for (const started of running.splice(0)) await started.stop();
+});
+
+/** Runs six requests to the end. */
+async function run(faults: FaultRule[], options: PipelineOptions = {}) {
+  const { emulator, ...rest } = options;
+  const p = await startPipeline({ ...rest, emulator: { faults, ...emulator } });
+  running.push(p);
+  await p.drop(KEY, IDS.map((id) => chatLine(id)).join('\n'));
+  await p.run(80);
+  const receipt = await p.receipt(KEY);
+  const { requests, succeeded, failed, invalid } = receipt.counts;
+  expect(succeeded + failed + invalid).toBe(requests);
+  const output = (await p.output(KEY)).map((line) => line.custom_id);
+  const errors = await p.errors(KEY);
+  expect([...output, ...errors.map((line) => line.custom_id)].sort()).toEqual(IDS);
+  const executions: Record<string, number> = {};
+  for (const { custom_id } of await p.emulator.ledger.all())
+    executions[custom_id!] = (executions[custom_id!] ?? 0) + 1;
+  return { p, receipt, output, errors, executions, bought: await p.emulator.ledger.boughtTwice() };
+}
+
+const codes = (errors: { custom_id: string; error: { code: string } | null; response: unknown }[]) =>
+  errors.map((line) => [line.custom_id, line.error?.code]);
+
+test.each(['null', 'empty_string', 'absent', 'zero_byte_file'] as const)(
+  'a completed batch is read whether its missing error file is %s',
+  async (noErrorFile) => {
+    const { output, receipt } = await run([], { emulator: { shapes: { noErrorFile } } });
+    expect(output).toEqual(IDS);
+    expect(receipt.result).toBe('succeeded');
+  },
+);
+
+test.each(['null', 'empty_string', 'absent', 'zero_byte_file'] as const)(
+  'a batch of which every request failed is read though its output file is %s',
+  async (noOutputFile) => {
+    const faults: FaultRule[] = [{ effect: { kind: 'line.status', status: 400 } }];
+    const { errors, receipt } = await run(faults, { emulator: { shapes: { noOutputFile } } });
+    expect(receipt.result).toBe('failed');
+    expect(receipt.files.output).toBeUndefined();
+    expect(errors.map((line) => [line.custom_id, line.line, line.rounds, line.response.status_code])).toEqual(
+      IDS.map((id, index) => [id, index + 1, 1, 400]),
+    );
+  },
+);
+
+test('an expired batch keeps what was finished, and the rest runs in the next round', async () => {
+  const { output, receipt, bought } = await run([{ times: 1, effect: { kind: 'batch.expire', done: 2 } }]);
+  expect(output).toEqual(IDS);
+  expect(
+    receipt.batches.map(({ round, status, succeeded, retried }) => ({ round, status, succeeded, retried })),
+  ).toEqual([
+    { round: 0, status: 'expired', succeeded: 2, retried: 4 },
+    { round: 1, status: 'completed', succeeded: 4, retried: 0 },
+  ]);
+  expect(bought).toEqual([]);
+});
+
+test('requests that expire in every round end as failed with the code of the last one', async () => {
+  const { errors, receipt } = await run([{ effect: { kind: 'batch.expire', done: 0 } }]);
+  expect(receipt.counts).toMatchObject({ succeeded: 0, failed: 6 });
+  expect(codes(errors)).toEqual(IDS.map((id) => [id, 'batch_expired']));
+  expect(errors.every((line) => line.rounds === 3)).toBe(true);
+});
+
+test('a batch that somebody cancels keeps what was finished, and the rest runs in the next round', async () => {
+  const p = await startPipeline({});
+  running.push(p);
+  await p.drop(KEY, IDS.map((id) => chatLine(id)).join('\n'));
+  await p.drain();
+  p.emulator.clock.advance(65_000);
+  const [batch] = (await p.client.batches.list()).data;
+  await p.client.batches.cancel(batch!.id);
+  await p.run(80);
+  expect((await p.output(KEY)).map((line) => line.custom_id)).toEqual(IDS);
+  expect((await p.receipt(KEY)).batches.map(({ status }) => status)).toEqual(['cancelled', 'completed']);
+  expect(await p.emulator.ledger.boughtTwice()).toEqual([]);
+});
+
+test.each([0, 408, 429, 500, 503, 504])(
+  'a request that ends with status %i once is tried again',
+  async (status) => {
+    const { output, receipt, executions } = await run([
+      { match: { custom_id: '^c$' }, times: 1, effect: { kind: 'line.status', status } },
+    ]);
+    expect(output).toEqual(IDS);
+    expect(receipt.batches.map(({ round, requests }) => [round, requests])).toEqual([
+      [0, 6],
+      [1, 1],
+    ]);
+    expect(executions).toEqual({ a: 1, b: 1, c: 2, d: 1, e: 1, f: 1 });
+  },
+);
+
+test('a request that no file has a line for is tried again, and is failed when none ever has', async () => {
+  const { errors, output } = await run([{ match: { custom_id: '^b$' }, effect: { kind: 'line.missing' } }]);
+  expect(output).toEqual(['a', 'c', 'd', 'e', 'f']);
+  expect(codes(errors)).toEqual([['b', 'missing_from_results']]);
+  expect(errors[0]).toMatchObject({ line: 2, byte: chatLine('a').length + 1, rounds: 3 });
+});
+
+test('lines that come twice or name nobody are not used, and are counted', async () => {
+  const { output, receipt } = await run([
+    { match: { custom_id: '^a$' }, effect: { kind: 'line.duplicate' } },
+    {
+      match: { custom_id: '^b$' },
+      times: 1,
+      effect: { kind: 'line.foreign_id', custom_id: 'somebody-else' },
+    },
+  ]);
+  expect(output).toEqual(IDS);
+  expect(receipt.strayLines).toBe(2);
+});
+
+test('an answer that was cut at the token limit is an answer, and is counted', async () => {
+  const { output, receipt } = await run([{ match: { custom_id: '^a$' }, effect: { kind: 'line.length' } }]);
+  expect(output).toEqual(IDS);
+  expect(receipt.incomplete).toBe(1);
+});
+
+test('U+2028 and its kin in an answer do not cut its line', async () => {
+  const { p, output } = await run([{ effect: { kind: 'line.text' } }]);
+  expect(output).toEqual(IDS);
+  expect((await p.output(KEY))[0].response.body.choices[0].message.content).toContain('\u2028');
+});
+
+test('a download that is cut short is fetched again', async () => {
+  const { p, output, bought } = await run([
+    {
+      match: { route: 'GET /v1/files/*/content' },
+      times: 2,
+      effect: { kind: 'http.truncate', keep_bytes: 100 },
+    },
+  ]);
+  expect(p.failures.map(({ name }) => name)).toEqual(['IncompleteDownloadError', 'IncompleteDownloadError']);
+  expect(output).toEqual(IDS);
+  expect(bought).toEqual([]);
+});
+
+test('a batch that OpenAI has no room for waits and is sent again', async () => {
+  const refusal = { code: 'token_limit_exceeded', message: 'Enqueued token limit reached for gpt-5-nano.' };
+  const { output, receipt, executions } = await run([
+    { times: 3, effect: { kind: 'batch.fail', errors: [refusal] } },
+  ]);
+  expect(output).toEqual(IDS);
+  expect(receipt.batches.map(({ round, status }) => [round, status])).toEqual([[0, 'completed']]);
+  expect(Object.values(executions)).toEqual([1, 1, 1, 1, 1, 1]);
+});
+
+test('a line that OpenAI refuses fails alone, and costs the others no round', async () => {
+  const errors = [{ code: 'model_not_found', message: 'No.', param: 'body.model', line: 2 }];
+  const settings = settingsSchema.parse({
+    layout: {},
+    routes: [{ name: 'once', prefix: 'input/', maxRounds: 1 }],
+  });
+  const result = await run([{ times: 1, effect: { kind: 'batch.fail', errors } }], { settings });
+  expect(result.output).toEqual(['a', 'c', 'd', 'e', 'f']);
+  expect(codes(result.errors)).toEqual([['b', 'model_not_found']]);
+  expect(result.errors[0]!.rounds).toBe(0);
+});
+
+test('a batch that is refused without a line to blame is sent three times, then its requests fail with the reason', async () => {
+  const errors = [{ code: 'invalid_request', message: 'Cannot find file.', param: 'file_id' }];
+  const result = await run([{ effect: { kind: 'batch.fail', errors } }]);
+  expect(codes(result.errors)).toEqual(IDS.map((id) => [id, 'invalid_request']));
+  expect(result.receipt.batches.length).toBe(3);
+});
+
+test('a create that is answered with an error waits and is tried again, with nothing bought twice', async () => {
+  const { output, executions, receipt } = await run([
+    { match: { route: 'POST /v1/batches' }, times: 2, effect: { kind: 'http.status', status: 429 } },
+  ]);
+  expect(output).toEqual(IDS);
+  expect(Object.values(executions)).toEqual([1, 1, 1, 1, 1, 1]);
+  const waited = Date.parse(receipt.batches[0]!.submittedAt) - Date.parse(receipt.timings.claimedAt);
+  expect(waited).toBeGreaterThanOrEqual((5 + 10) * 60_000);
+});
+
+test.each(['before', 'after'] as const)(
+  'a create whose connection breaks %s it took effect makes one batch',
+  async (when) => {
+    const { output, executions, p } = await run([
+      { match: { route: 'POST /v1/batches' }, times: 1, effect: { kind: 'http.reset', when } },
+    ]);
+    expect(output).toEqual(IDS);
+    expect(Object.values(executions)).toEqual([1, 1, 1, 1, 1, 1]);
+    expect((await Array.fromAsync(p.client.batches.list())).length).toBe(1);
+    expect(p.failures.map(({ name }) => name)).toEqual(['OpenAIRequestError']);
+  },
+);
+
+test('a create that took effect but is not listed for a minute makes one batch', async () => {
+  const { output, executions } = await run([
+    { match: { route: 'POST /v1/batches' }, times: 1, effect: { kind: 'http.reset', when: 'after' } },
+    { effect: { kind: 'batch.unlisted', seconds: 60 } },
+  ]);
+  expect(output).toEqual(IDS);
+  expect(Object.values(executions)).toEqual([1, 1, 1, 1, 1, 1]);
+});
+
+test('batches of another application and of a second stack in the same project survive untouched', async () => {
+  const first = await startPipeline({ stackId: 'stack-1' });
+  running.push(first);
+  const second = await startPipeline({ stackId: 'stack-2', openai: first.emulator });
+  running.unshift(second);
+  const file = await first.client.files.create({
+    file: new File([chatLine('foreign')], 'foreign.jsonl'),
+    purpose: 'batch',
+  });
+  const foreign = await first.client.batches.create({
+    input_file_id: file.id,
+    endpoint: '/v1/chat/completions',
+    completion_window: '24h',
+  });
+  for (const p of [first, second]) await p.drop(KEY, IDS.map((id) => chatLine(id)).join('\n'));
+  await first.run();
+  await second.run();
+  for (const p of [first, second]) expect((await p.output(KEY)).map((line) => line.custom_id)).toEqual(IDS);
+  const after = await first.client.batches.retrieve(foreign.id);
+  expect(after.status).toBe('completed');
+  expect((await first.client.files.retrieve(file.id)).id).toBe(file.id);
+  expect((await (await first.client.files.content(after.output_file_id!)).text()).length).toBeGreaterThan(0);
+});
+
+test('nothing of ours is left at OpenAI once a job has its receipt', async () => {
+  const { p } = await run([
+    { match: { custom_id: '^c$' }, times: 1, effect: { kind: 'line.status', status: 500 } },
+  ]);
+  expect((await Array.fromAsync(p.client.files.list())).map((file) => file.filename)).toEqual([]);
+});
