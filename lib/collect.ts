@@ -41,7 +41,7 @@ export class Collect extends Construct {
       } satisfies EnvVars<typeof collectEnv>,
     });
     this.fn = fn;
-    storage.allowRead(fn, ['work']);
+    storage.allowRead(fn, ['input', 'work']);
     storage.allowWrite(fn, ['work']);
     state.allowReadWrite(fn);
     apiKey.allowRead(fn);

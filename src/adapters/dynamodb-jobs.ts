@@ -25,7 +25,7 @@ import {
 } from '../contract/table.ts';
 import { BatchdropError } from '../core/errors.ts';
 import type { BatchRecord, Job } from '../core/model.ts';
-import type { JobStore, LiveItem, Publication } from '../core/ports.ts';
+import type { JobChanges, JobStore, LiveItem, Publication } from '../core/ports.ts';
 import {
   afterPublication,
   decidePublication,
@@ -85,12 +85,7 @@ export class DynamoDBJobs implements JobStore {
     return item === undefined ? undefined : this.#readJob(item);
   }
 
-  async moveJob(
-    jobId: string,
-    from: Job['state'],
-    changes: Partial<Pick<Job, 'state' | 'planKey' | 'rejection' | 'receiptKey'>>,
-    now: number,
-  ): Promise<boolean> {
+  async moveJob(jobId: string, from: Job['state'], changes: JobChanges, now: number): Promise<boolean> {
     const item = await this.#change(jobKey(jobId), (standing) => {
       if (standing === undefined) return undefined;
       const job = this.#readJob(standing);
@@ -124,7 +119,7 @@ export class DynamoDBJobs implements JobStore {
 
   updateBatch(
     batch: BatchKey,
-    expected: { state: BatchRecord['state']; claim?: string },
+    expected: { state: BatchRecord['state']; claim?: string; openaiBatchId?: string },
     changes: Parameters<JobStore['updateBatch']>[2],
     now: number,
   ): Promise<BatchRecord | undefined> {

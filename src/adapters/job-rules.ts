@@ -7,8 +7,8 @@ import type { Publication } from '../core/ports.ts';
 
 /** Who may write the plain names of an input key. */
 export interface PublicationState {
-  /** The greatest order that has published. */
-  published?: string;
+  /** Whose names these are, and the greatest order that has published. */
+  published?: { owner: string; order: string };
   /** Who is publishing, until when. */
   holder?: { id: string; until: number };
 }
@@ -32,10 +32,14 @@ export function isClaimable(
 
 /** Whether a batch is as the writer last saw it. A claim that ran out still counts while nobody else took it. */
 export function isAsExpected(
-  batch: Pick<BatchRecord, 'state' | 'claim'>,
-  expected: { state: BatchRecord['state']; claim?: string },
+  batch: Pick<BatchRecord, 'state' | 'claim' | 'openaiBatchId'>,
+  expected: { state: BatchRecord['state']; claim?: string; openaiBatchId?: string },
 ): boolean {
-  return batch.state === expected.state && (expected.claim === undefined || batch.claim === expected.claim);
+  return (
+    batch.state === expected.state &&
+    (expected.claim === undefined || batch.claim === expected.claim) &&
+    (expected.openaiBatchId === undefined || batch.openaiBatchId === expected.openaiBatchId)
+  );
 }
 
 /** The lease after somebody takes it, or `undefined` while somebody else holds it. */
@@ -47,10 +51,13 @@ export function takeLease(lease: LeaseState | undefined, now: number, until: num
 /** What a worker that wants to publish is told. */
 export function decidePublication(
   state: PublicationState,
-  publication: Pick<Publication, 'order' | 'holder'>,
+  publication: Pick<Publication, 'owner' | 'order' | 'holder'>,
   now: number,
 ): 'granted' | 'superseded' | 'busy' {
-  if (state.published !== undefined && state.published > publication.order) return 'superseded';
+  const { published } = state;
+  if (published !== undefined) {
+    if (published.owner !== publication.owner || published.order > publication.order) return 'superseded';
+  }
   if (state.holder !== undefined && state.holder.id !== publication.holder && state.holder.until > now) {
     return 'busy';
   }
@@ -60,11 +67,14 @@ export function decidePublication(
 /** The state after this holder has published, or `undefined` if somebody else has taken its turn. */
 export function afterPublication(
   state: PublicationState,
-  publication: Pick<Publication, 'order' | 'holder'>,
+  publication: Pick<Publication, 'owner' | 'order' | 'holder'>,
 ): PublicationState | undefined {
   if (state.holder?.id !== publication.holder) return undefined;
   const { published } = state;
   return {
-    published: published !== undefined && published > publication.order ? published : publication.order,
+    published:
+      published !== undefined && published.order > publication.order
+        ? published
+        : { owner: publication.owner, order: publication.order },
   };
 }

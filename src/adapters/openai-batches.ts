@@ -74,7 +74,11 @@ const remoteBatchSchema = z.object({
         // One that is new to us must not stop the listing of all others; nothing final is decided by this one.
         .catch('in_progress'),
     ),
-  input_file_id: z.string().min(1),
+  // Batches of other applications may have been made without a file.
+  input_file_id: z
+    .string()
+    .nullish()
+    .transform((id) => id ?? ''),
   output_file_id: optionalId,
   error_file_id: optionalId,
   errors: z
@@ -91,8 +95,12 @@ const remoteBatchSchema = z.object({
         .nullish(),
     })
     .nullish(),
-  request_counts: z.object({ total: z.number(), completed: z.number(), failed: z.number() }).nullish(),
-  metadata: z.record(z.string(), z.string()).nullish(),
+  request_counts: z
+    .object({ total: z.number(), completed: z.number(), failed: z.number() })
+    .nullish()
+    .catch(undefined),
+  // Ours is text throughout; what is not, is not ours.
+  metadata: z.record(z.string(), z.string()).nullish().catch(undefined),
   created_at: z.number(),
 });
 

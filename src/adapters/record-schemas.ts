@@ -40,6 +40,7 @@ const jobSchema = z.object({
   state: z.enum(['ingesting', 'running', 'completed', 'rejected']),
   createdAt: z.number(),
   updatedAt: z.number(),
+  ingest: z.exactOptional(z.object({ starts: count, startedAt: z.exactOptional(z.number()) })),
   planKey: z.exactOptional(z.string()),
   rejection: z.exactOptional(
     z.object({
@@ -52,6 +53,7 @@ const jobSchema = z.object({
         'gzip_corrupt',
         'gzip_too_large',
         'too_many_models',
+        'ingest_failed',
       ]),
       message: z.string(),
     }),
@@ -79,6 +81,7 @@ const batchSchema = z.object({
   nonce: z.exactOptional(z.string()),
   inputFileId: z.exactOptional(z.string()),
   intentAt: z.exactOptional(z.number()),
+  fencedAt: z.exactOptional(z.number()),
   openaiBatchId: z.exactOptional(z.string()),
   submittedAt: z.exactOptional(z.number()),
   status: z.exactOptional(
@@ -129,6 +132,7 @@ const batchSchema = z.object({
     z.object({ manifestKey: z.string(), requests: count, bytes: count, repairs: z.exactOptional(count) }),
   ),
   repairs: z.exactOptional(count),
+  failures: z.exactOptional(count),
   lastError: z.exactOptional(z.string()),
 } satisfies ShapeOf<BatchRecord>);
 

@@ -56,7 +56,8 @@ export const receiptSchema = z.object({
   batches: z.array(
     z.object({
       batchId: z.string(),
-      openaiBatchId: z.string(),
+      /** Absent if OpenAI never got the batch. */
+      openaiBatchId: z.string().optional(),
       round: count,
       model: z.string(),
       endpoint: z.string(),
@@ -65,7 +66,7 @@ export const receiptSchema = z.object({
       succeeded: count,
       failed: count,
       retried: count,
-      submittedAt: z.iso.datetime(),
+      submittedAt: z.iso.datetime().optional(),
       endedAt: z.iso.datetime(),
     }),
   ),

@@ -39,7 +39,8 @@ export interface Rejection {
     | 'invalid_lines'
     | 'gzip_corrupt'
     | 'gzip_too_large'
-    | 'too_many_models';
+    | 'too_many_models'
+    | 'ingest_failed';
   message: string;
 }
 
@@ -56,6 +57,8 @@ export interface Job {
   state: JobState;
   createdAt: number;
   updatedAt: number;
+  /** How often ingest has begun, and when it last did; `startedAt` is absent once that run has ended. */
+  ingest?: { starts: number; startedAt?: number };
   /** Key of the plan that ingest wrote; present from `running` on, and for a rejected file that could be read. */
   planKey?: string;
   rejection?: Rejection;
@@ -138,6 +141,8 @@ export interface BatchRecord {
   inputFileId?: string;
   /** When the intent to create was recorded. */
   intentAt?: number;
+  /** When the input file of an unanswered create was deleted. */
+  fencedAt?: number;
   openaiBatchId?: string;
   submittedAt?: number;
   status?: OpenAIBatchStatus;
@@ -156,6 +161,8 @@ export interface BatchRecord {
   next?: { manifestKey: string; requests: number; bytes: number; repairs?: number };
   /** How often lines that OpenAI refused have been taken out of what this batch is made of. */
   repairs?: number;
+  /** How often in a row a step of this batch has failed. */
+  failures?: number;
   /** The last reason why a step could not be done, for the operator. Never content. */
   lastError?: string;
 }

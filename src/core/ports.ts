@@ -52,6 +52,9 @@ export interface ObjectWriter {
 /** An update of a batch that holds only if nobody else moved it: see {@link JobStore.updateBatch}. */
 export type BatchChanges = Partial<Omit<BatchRecord, 'v' | 'jobId' | 'batchId'>>;
 
+/** What of a job changes. */
+export type JobChanges = Partial<Pick<Job, 'state' | 'ingest' | 'planKey' | 'rejection' | 'receiptKey'>>;
+
 /** Which live batches and jobs need to be looked at. */
 export type LiveItem =
   | { kind: 'job'; jobId: string; state: Job['state']; due: number }
@@ -63,12 +66,7 @@ export interface JobStore {
   claimJob(job: Job): Promise<Job>;
   getJob(jobId: string): Promise<Job | undefined>;
   /** Moves a job on. `false`: it was no longer in `from`, nothing was written. */
-  moveJob(
-    jobId: string,
-    from: Job['state'],
-    changes: Partial<Pick<Job, 'state' | 'planKey' | 'rejection' | 'receiptKey'>>,
-    now: number,
-  ): Promise<boolean>;
+  moveJob(jobId: string, from: Job['state'], changes: JobChanges, now: number): Promise<boolean>;
   /** Records a new batch. `false`: it exists already, nothing was written. */
   addBatch(batch: BatchRecord): Promise<boolean>;
   getBatch(jobId: string, batchId: string): Promise<BatchRecord | undefined>;
@@ -80,7 +78,7 @@ export interface JobStore {
    */
   updateBatch(
     batch: Pick<BatchRecord, 'jobId' | 'batchId'>,
-    expected: { state: BatchRecord['state']; claim?: string },
+    expected: { state: BatchRecord['state']; claim?: string; openaiBatchId?: string },
     changes: { [Key in keyof BatchChanges]: BatchChanges[Key] | undefined },
     now: number,
   ): Promise<BatchRecord | undefined>;
@@ -104,7 +102,7 @@ export interface JobStore {
   releaseLease(name: string, token: number): Promise<void>;
   /**
    * Who may write the plain names of an input key. `granted`: this holder, until `until`; `superseded`: a version with a
-   * greater `order` has published; `busy`: another holder is publishing.
+   * greater `order`, or another owner, has published; `busy`: another holder is publishing.
    */
   acquirePublication(
     publication: Publication,
@@ -122,6 +120,8 @@ export interface JobStore {
 export interface Publication {
   /** The bucket and the names' common part. */
   name: string;
+  /** Whose names they are: another input whose names come out the same never gets them. */
+  owner: string;
   /** Sorts the versions of an input by age; compared as text. */
   order: string;
   /** A fresh id of this worker. */

@@ -155,7 +155,7 @@ describe('an answer that is lost', () => {
 
   test('is not taken for somebody else: a publication is granted', async () => {
     const { lossy, writes } = storeWithLostAnswer('UpdateItemCommand');
-    const publication = { name: 'lost4', order: '1', holder: 'h' };
+    const publication = { name: 'lost4', owner: 'input/a', order: '1', holder: 'h' };
     expect(await lossy.acquirePublication(publication, NOW, NOW + 100)).toBe('granted');
     expect(writes()).toBe(2);
   });

@@ -452,10 +452,21 @@ export function describeJobStore(
     });
 
     describe('publications', () => {
-      const publicationOf = (name: string, order: string, holder = `worker-${order}`) => ({
+      const publicationOf = (name: string, order: string, holder = `worker-${order}`, owner = 'input/a') => ({
         name,
+        owner,
         order,
         holder,
+      });
+
+      test('gives names that two inputs share to the one that publishes first', async () => {
+        const name = freshId();
+        const first = publicationOf(name, '1');
+        const other = publicationOf(name, '2', 'w', 'input/a.jsonl');
+        expect(await jobs.acquirePublication(first, NOW, NOW + 100)).toBe('granted');
+        expect(await jobs.acquirePublication(other, NOW, NOW + 100)).toBe('busy');
+        expect(await jobs.releasePublication(first)).toBe(true);
+        expect(await jobs.acquirePublication(other, NOW, NOW + 100)).toBe('superseded');
       });
 
       test('lets one publish at a time', async () => {

@@ -28,9 +28,7 @@ async function run(faults: FaultRule[], options: PipelineOptions = {}) {
   const output = (await p.output(KEY)).map((line) => line.custom_id);
   const errors = await p.errors(KEY);
   expect([...output, ...errors.map((line) => line.custom_id)].sort()).toEqual(IDS);
-  const executions: Record<string, number> = {};
-  for (const { custom_id } of await p.emulator.ledger.all())
-    executions[custom_id!] = (executions[custom_id!] ?? 0) + 1;
+  const executions = await executionsOf(p);
   return { p, receipt, output, errors, executions, bought: await p.emulator.ledger.boughtTwice() };
 }
 
@@ -187,7 +185,7 @@ test('a create that is answered with an error waits and is tried again, with not
   ]);
   expect(output).toEqual(IDS);
   expect(Object.values(executions)).toEqual([1, 1, 1, 1, 1, 1]);
-  const waited = Date.parse(receipt.batches[0]!.submittedAt) - Date.parse(receipt.timings.claimedAt);
+  const waited = Date.parse(receipt.batches[0]!.submittedAt!) - Date.parse(receipt.timings.claimedAt);
   expect(waited).toBeGreaterThanOrEqual((5 + 10) * 60_000);
 });
 
@@ -243,3 +241,145 @@ test('nothing of ours is left at OpenAI once a job has its receipt', async () =>
   ]);
   expect((await Array.fromAsync(p.client.files.list())).map((file) => file.filename)).toEqual([]);
 });
+
+test.each(['line', 'character'] as const)(
+  'a result file that stays cut in the middle of a %s is given up after half a day: what it holds counts, the rest is not run again',
+  async (at) => {
+    const { output, errors, executions } = await run([{ effect: { kind: 'file.cut', at } }]);
+    expect(output.length).toBe(5);
+    expect(codes(errors).map(([, code]) => code)).toEqual(['result_unreadable']);
+    expect(Object.values(executions)).toEqual([1, 1, 1, 1, 1, 1]);
+  },
+);
+
+test('result files that OpenAI never gives out end the job with that reason, and nothing runs again', async () => {
+  const { errors, executions } = await run([
+    { match: { route: 'GET /v1/files/*/content' }, effect: { kind: 'http.status', status: 404 } },
+  ]);
+  expect(codes(errors)).toEqual(IDS.map((id) => [id, 'result_unreadable']));
+  expect(Object.values(executions)).toEqual([1, 1, 1, 1, 1, 1]);
+});
+
+test('a completed batch whose files are named late is waited for, not bought again', async () => {
+  const p = await startPipeline({});
+  running.push(p);
+  let hidden = 3;
+  const { getBatch, listBatches } = p.deps.batches;
+  const hide = <Batch extends { outputFileId?: string }>(batch: Batch): Batch => {
+    if (batch.outputFileId === undefined || hidden-- <= 0) return batch;
+    const { outputFileId: _, ...rest } = batch;
+    return rest as Batch;
+  };
+  p.deps.batches.getBatch = async (id) => {
+    const batch = await getBatch.call(p.deps.batches, id);
+    return batch === undefined ? undefined : hide(batch);
+  };
+  p.deps.batches.listBatches = async (after) => {
+    const page = await listBatches.call(p.deps.batches, after);
+    return { ...page, batches: page.batches.map(hide) };
+  };
+  await p.drop(KEY, IDS.map((id) => chatLine(id)).join('\n'));
+  await p.run();
+  expect((await p.output(KEY)).map((line) => line.custom_id)).toEqual(IDS);
+  expect(await p.emulator.ledger.boughtTwice()).toEqual([]);
+});
+
+test('an input that is deleted before it was sent ends with every request failed', async () => {
+  const p = await startPipeline({});
+  running.push(p);
+  await p.drop(KEY, IDS.map((id) => chatLine(id)).join('\n'));
+  p.deps.objects.destroy(KEY);
+  await p.run();
+  expect((await p.receipt(KEY)).counts).toEqual({ requests: 6, succeeded: 0, failed: 6, invalid: 0 });
+  expect((await p.errors(KEY)).map((line) => [line.line, line.custom_id, line.error.code])).toEqual(
+    IDS.map((_, index) => [index + 1, null, 'object_gone']),
+  );
+  expect(await p.emulator.ledger.all()).toEqual([]);
+});
+
+test('an input that is deleted after it was sent still gets its answers', async () => {
+  const p = await startPipeline({
+    emulator: { faults: [{ match: { custom_id: '^b$' }, effect: { kind: 'line.status', status: 400 } }] },
+  });
+  running.push(p);
+  await p.drop(KEY, IDS.map((id) => chatLine(id)).join('\n'));
+  await p.drain();
+  p.deps.objects.destroy(KEY);
+  await p.run();
+  expect((await p.output(KEY)).map((line) => line.custom_id)).toEqual(['a', 'c', 'd', 'e', 'f']);
+  expect((await p.errors(KEY)).map((line) => line.custom_id)).toEqual(['b']);
+  expect((await p.receipt(KEY)).files.retry).toBeUndefined();
+});
+
+test('two inputs whose results would have the same names both keep them', async () => {
+  const p = await startPipeline({});
+  running.push(p);
+  await p.drop('input/a', chatLine('from-a'));
+  await p.run();
+  await p.drop('input/a.jsonl', chatLine('from-a.jsonl'));
+  await p.run();
+  const outputs = p.deps.events.sent.map(({ files }) => files.output!);
+  expect(outputs).toEqual(['output/a.jsonl', `output/a.${p.deps.events.sent[1]!.jobId}.jsonl`]);
+  const texts = await Promise.all(
+    outputs.map(async (key) => Buffer.from((await p.deps.objects.get(key))!).toString()),
+  );
+  expect(texts.map((text) => JSON.parse(text).custom_id)).toEqual(['from-a', 'from-a.jsonl']);
+});
+
+test('an error code may be called anything', async () => {
+  const error = { message: 'No.', code: 'constructor' };
+  const { receipt } = await run([
+    { match: { custom_id: '^a$' }, effect: { kind: 'line.status', status: 400, error } },
+  ]);
+  expect(receipt.errorsByCode).toEqual({ constructor: 1 });
+});
+
+test('one batch that cannot be asked for keeps neither the others nor lost messages from being moved', async () => {
+  const p = await startPipeline({
+    limits: { requests: 3 },
+    emulator: {
+      faults: [
+        { match: { batch: 1 }, effect: { kind: 'batch.unlisted', seconds: 1e9 } },
+        { match: { route: 'GET /v1/batches/*' }, times: 40, effect: { kind: 'http.status', status: 500 } },
+      ],
+    },
+  });
+  running.push(p);
+  await p.drop(KEY, IDS.map((id) => chatLine(id)).join('\n'));
+  await p.drain();
+  await p.drop('input/lost.jsonl', chatLine('lost'));
+  p.deps.outbox.messages.splice(0);
+  await p.run(3);
+  expect((await p.receipt('input/lost.jsonl')).result).toBe('succeeded');
+  await p.run();
+  expect((await p.output(KEY)).map((line) => line.custom_id)).toEqual(IDS);
+});
+
+test('a poller that wakes with old news of a batch does not end the attempt that followed', async () => {
+  const refusal = { code: 'token_limit_exceeded', message: 'Enqueued token limit reached.' };
+  const p = await startPipeline({
+    emulator: { faults: [{ times: 1, effect: { kind: 'batch.fail', errors: [refusal] } }] },
+  });
+  running.push(p);
+  await p.drop(KEY, IDS.map((id) => chatLine(id)).join('\n'));
+  await p.drain();
+  const old = await first(p.deps.jobs.listAtOpenAI());
+  await p.run(2);
+  const stale = { state: 'submitted', openaiBatchId: old!.openaiBatchId! } as const;
+  expect(
+    await p.deps.jobs.updateBatch(old!, stale, { state: 'ended' }, p.deps.ambient.now()),
+  ).toBeUndefined();
+  expect(Object.values(await executionsOf(p))).toEqual([1, 1, 1, 1, 1, 1]);
+});
+
+async function first<Item>(items: AsyncIterable<Item>): Promise<Item | undefined> {
+  for await (const item of items) return item;
+  return undefined;
+}
+
+async function executionsOf(p: Pipeline): Promise<Record<string, number>> {
+  const counts: Record<string, number> = {};
+  for (const { custom_id } of await p.emulator.ledger.all())
+    counts[custom_id!] = (counts[custom_id!] ?? 0) + 1;
+  return counts;
+}

@@ -189,6 +189,18 @@ test(
   },
 );
 
+test('a model that OpenAI does not know fails its own requests and nobody else', LONG, async () => {
+  const text = [chatLine('a'), chatLine('b', { model: 'no-such-model' }), chatLine('c')].join('\n');
+  const { status, receipts, lines } = await processFiles([await writeInput('models.jsonl', text)]);
+  expect(status).toBe(3);
+  expect((await lines('output/models.jsonl')).map((line) => line.custom_id)).toEqual(['a', 'c']);
+  const errors = await lines('errors/models.jsonl');
+  expect(errors.map((line) => [line.custom_id, line.line, line.error.code])).toEqual([
+    ['b', 2, 'model_not_found'],
+  ]);
+  expect(receipts[0]!.counts).toEqual({ requests: 3, succeeded: 2, failed: 1, invalid: 0 });
+});
+
 test('the functions that run locally are the very folders that cdk deploy uploads', LONG, async () => {
   const cdkOut = await ensureSynth({ root: ROOT });
   const pipeline = await startLocalPipeline({ stateDir: await makeFolder() });

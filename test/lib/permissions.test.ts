@@ -63,12 +63,12 @@ test('poll may keep state, look for what is live, read the key and send to every
   });
 });
 
-test('collect may read and write work, keep state, read the key, and hand on to submit and finalize', () => {
+test('collect may read input and work, write work, keep state, read the key, and hand on to submit and finalize', () => {
   expect(permissionsOf(template, 'collect')).toEqual({
     ...logs('Collect'),
-    's3:GetObject': objects('work'),
-    's3:GetObjectVersion': objects('work'),
-    's3:ListBucket': listing('work'),
+    's3:GetObject': objects('input', 'work'),
+    's3:GetObjectVersion': objects('input', 'work'),
+    's3:ListBucket': listing('input', 'work'),
     's3:PutObject': objects('work'),
     's3:AbortMultipartUpload': objects('work'),
     ...items,

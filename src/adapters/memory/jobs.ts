@@ -1,5 +1,5 @@
 import type { BatchRecord, Job } from '../../core/model.ts';
-import type { JobStore, LiveItem, Publication } from '../../core/ports.ts';
+import type { JobChanges, JobStore, LiveItem, Publication } from '../../core/ports.ts';
 import {
   afterPublication,
   decidePublication,
@@ -36,12 +36,7 @@ export class MemoryJobs implements JobStore {
     return structuredClone(this.#jobs.get(jobId)?.record);
   }
 
-  async moveJob(
-    jobId: string,
-    from: Job['state'],
-    changes: Partial<Pick<Job, 'state' | 'planKey' | 'rejection' | 'receiptKey'>>,
-    now: number,
-  ): Promise<boolean> {
+  async moveJob(jobId: string, from: Job['state'], changes: JobChanges, now: number): Promise<boolean> {
     const standing = this.#jobs.get(jobId);
     if (standing?.record.state !== from) return false;
     this.#storeJob({ ...standing.record, ...changes, updatedAt: now });
@@ -66,7 +61,7 @@ export class MemoryJobs implements JobStore {
 
   async updateBatch(
     batch: BatchKey,
-    expected: { state: BatchRecord['state']; claim?: string },
+    expected: { state: BatchRecord['state']; claim?: string; openaiBatchId?: string },
     changes: Parameters<JobStore['updateBatch']>[2],
     now: number,
   ): Promise<BatchRecord | undefined> {

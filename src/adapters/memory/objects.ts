@@ -115,6 +115,11 @@ export class MemoryObjects implements ObjectStore {
     else this.#versions.delete(`${this.#bucket}/${key}`);
   }
 
+  /** Removes every version, as somebody with the rights may do behind our back: for tests. */
+  destroy(key: string): void {
+    this.#versions.delete(`${this.#bucket}/${key}`);
+  }
+
   #find({ bucket, key, versionId }: SourceObject): StoredVersion | undefined {
     const versions = this.#versions.get(`${bucket}/${key}`) ?? [];
     return versionId === undefined

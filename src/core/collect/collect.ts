@@ -7,7 +7,7 @@
 import type { BatchMessage } from '../../contract/messages.ts';
 import type { Settings } from '../../contract/settings.ts';
 import { openaiErrorLine, statedErrorLine } from '../error-line.ts';
-import { CorruptWorkFileError } from '../errors.ts';
+import { CorruptWorkFileError, NotYetError, ObjectGoneError } from '../errors.ts';
 import { workKeys } from '../keys.ts';
 import { encodeManifest, type Manifest, ManifestEntries, readManifest, renderedBytes } from '../manifest.ts';
 import type { BatchLevelError, BatchOutcome, BatchRecord, Job } from '../model.ts';
@@ -16,6 +16,7 @@ import type { Ambient, BatchApi, JobStore, Log, ObjectStore, Outbox, Scratch } f
 import { readRanges } from '../ranges.ts';
 import { advanceJob } from '../rounds.ts';
 import { RunWriter } from '../run-file.ts';
+import { recordFailure, SUCCEEDED } from '../step-failure.ts';
 import { refusalWaitMs } from '../submit/submit.ts';
 import { noUsage } from './classify.ts';
 import { Join } from './join.ts';
@@ -24,7 +25,7 @@ export interface CollectDeps {
   settings: Settings;
   objects: ObjectStore;
   jobs: JobStore;
-  batches: Pick<BatchApi, 'readFile' | 'deleteFile'>;
+  batches: Pick<BatchApi, 'getBatch' | 'readFile' | 'deleteFile'>;
   outbox: Pick<Outbox, 'submit' | 'finalize'>;
   scratch: Scratch;
   ambient: Ambient;
@@ -33,6 +34,18 @@ export interface CollectDeps {
 
 /** A worker that has not ended by then is dead: a Lambda lives for 15 minutes at most. */
 const CLAIM_MS = 16 * 60_000;
+
+/** How long files may lag behind the counts of a completed batch. Ours; none is documented. */
+const LATE_RESULTS_MS = 60 * 60_000;
+/** After this many failures in a row (half a day), what can be read of the result files is taken as all there is. */
+const MAX_FAILURES = 18;
+
+/** A request whose result may be in a file that cannot be read: never run again by itself, because it may be paid for. */
+const UNREADABLE = {
+  code: 'result_unreadable',
+  message:
+    "OpenAI's result files of this batch could not be read to the end; this request may have been answered.",
+};
 
 /** Code of a request that stands in neither result file. */
 const MISSING = {
@@ -50,21 +63,18 @@ export async function collect(deps: CollectDeps, { jobId, batchId }: BatchMessag
     return;
   }
   const now = deps.ambient.now();
+  const found = await deps.jobs.getBatch(jobId, batchId);
+  if (found?.notBefore !== undefined && found.notBefore > now) return;
   const claim = deps.ambient.nonce();
   const batch = await deps.jobs.claimBatch({ jobId, batchId }, 'ended', claim, now, now + CLAIM_MS);
   if (batch !== undefined) {
     try {
       await collectClaimed(deps, job, batch, claim);
     } catch (error) {
-      const released = {
-        claim: undefined,
-        claimedUntil: undefined,
-        lastError: `${(error as Error).name} while ended`,
-      };
-      await deps.jobs
-        .updateBatch(batch, { state: 'ended', claim }, released, deps.ambient.now())
-        .catch(() => undefined);
-      throw error;
+      const isDone = await recordFailure(deps.jobs, batch, claim, error, deps.ambient.now());
+      if (!isDone) throw error;
+      deps.log.warn('collect failed, and rests', { jobId, batchId, error: (error as Error).name });
+      return;
     }
   }
   const plan = await readPlan(deps.objects, job.planKey);
@@ -80,19 +90,26 @@ async function collectClaimed(deps: CollectDeps, job: Job, batch: BatchRecord, c
   const manifest = await readManifest(deps.objects, batch.manifestKey);
   const scratch = await deps.scratch.open();
   try {
-    const join = new Join(manifest, job.jobId, scratch);
+    const isLastResort = (batch.failures ?? 0) >= MAX_FAILURES;
+    const join = new Join(manifest, job.jobId, scratch, { takesWhatIsReadable: isLastResort });
     for (const fileId of [batch.outputFileId, batch.errorFileId]) {
       if (fileId === undefined) continue;
-      const { body, bytes } = await deps.batches.readFile(fileId);
-      await join.addFile(`OpenAI file ${fileId}`, body, bytes);
+      try {
+        const { body, bytes } = await deps.batches.readFile(fileId);
+        await join.addFile(`OpenAI file ${fileId}`, body, bytes);
+      } catch (error) {
+        if (!isLastResort) throw error;
+        join.isUnreadable = true;
+      }
     }
+    await waitForLateResults(deps, batch, claim, join);
     const changes = await writeResults(deps, job, batch, manifest, join);
     const collected = {
+      ...SUCCEEDED,
       ...changes,
       state: 'collected',
       claim: undefined,
       claimedUntil: undefined,
-      lastError: undefined,
     } as const;
     const written = await deps.jobs.updateBatch(
       batch,
@@ -105,6 +122,33 @@ async function collectClaimed(deps: CollectDeps, job: Job, batch: BatchRecord, c
   } finally {
     await scratch.dispose();
   }
+}
+
+/**
+ * A completed batch whose counts promise more answers than its files hold may only be early: its files may be named or
+ * filled a moment later, and to run a request again that was answered is to pay twice. So OpenAI is asked again for a
+ * while; then the files are believed.
+ * @throws {NotYetError} while it is worth waiting.
+ */
+async function waitForLateResults(
+  deps: CollectDeps,
+  batch: BatchRecord,
+  claim: string,
+  join: Join,
+): Promise<void> {
+  if (batch.status !== 'completed' || batch.progress === undefined) return;
+  const promised = Math.min(batch.progress.completed + batch.progress.failed, batch.requests);
+  if (join.known >= promised || deps.ambient.now() >= batch.endedAt! + LATE_RESULTS_MS) return;
+  const remote = await deps.batches.getBatch(batch.openaiBatchId!);
+  if (remote !== undefined) {
+    const { outputFileId, errorFileId } = remote;
+    const now = deps.ambient.now();
+    await deps.jobs.updateBatch(batch, { state: 'ended', claim }, { outputFileId, errorFileId }, now);
+  }
+  throw new NotYetError(
+    `batch ${batch.openaiBatchId} completed with ${promised} results, and its files hold ${join.known}`,
+    LATE_RESULTS_MS / 10,
+  );
 }
 
 /** Nothing ran and nothing was charged: back to planned, to be tried again when there may be room. */
@@ -165,6 +209,8 @@ async function writeResults(
   };
   const output = new RunWriter(deps.objects, keys.output, source);
   const errors = new RunWriter(deps.objects, keys.errors, source);
+  // Not a plain object: a code may be called "constructor".
+  const failedByCode = new Map<string, number>();
   const next = new ManifestEntries();
   const wasExecuted = batch.status !== 'failed';
   // Offsets in a spool mean nothing to a person, offsets in the dropped object do.
@@ -183,7 +229,7 @@ async function writeResults(
         next.push(line, offset, length, rounds, hash0, hash1);
       } else {
         outcome.failed++;
-        outcome.failedByCode[decision.code] = (outcome.failedByCode[decision.code] ?? 0) + 1;
+        failedByCode.set(decision.code, (failedByCode.get(decision.code) ?? 0) + 1);
         const context = { line, ...(isInput ? { byte: offset } : {}), rounds };
         const text =
           decision.stated === undefined
@@ -194,6 +240,7 @@ async function writeResults(
       await output.flush();
       await errors.flush();
     }
+    outcome.failedByCode = Object.fromEntries(failedByCode);
     outcome.usage = join.usage();
     const outputRun = await output.close();
     const errorRun = await errors.close();
@@ -223,10 +270,11 @@ function nextOf(
 function decide(job: Job, batch: BatchRecord, { entries }: Manifest, join: Join): Decision[] {
   const decideOne = batch.status === 'failed' ? decideUnexecuted(batch) : undefined;
   return Array.from({ length: entries.count }, (_, index): Decision => {
-    if (decideOne !== undefined) return decideOne(index);
     const verdict = join.verdict(index);
     if (verdict?.kind === 'succeeded') return verdict;
     if (verdict?.kind === 'failed') return { kind: 'failed', code: verdict.code };
+    if (verdict === undefined && join.isUnreadable) return stated(UNREADABLE);
+    if (verdict === undefined && decideOne !== undefined) return decideOne(index);
     if (entries.tried(index) + 1 < job.route.maxRounds) return { kind: 'retry' };
     return verdict === undefined ? stated(MISSING) : { kind: 'failed', code: verdict.code };
   });
@@ -275,12 +323,17 @@ async function readCustomIds(
   const customIds = new Map<number, string>();
   const ranges = wanted.map((index) => ({ offset: entries.offset(index), length: entries.length(index) }));
   let pieces: Uint8Array[] = [];
-  for await (const piece of readRanges(objects, source, ranges)) {
-    pieces.push(new Uint8Array(piece.bytes));
-    if (!piece.last) continue;
-    const request = JSON.parse(Buffer.concat(pieces).toString('utf8')) as { custom_id: string };
-    customIds.set(wanted[piece.index]!, request.custom_id);
-    pieces = [];
+  try {
+    for await (const piece of readRanges(objects, source, ranges)) {
+      pieces.push(new Uint8Array(piece.bytes));
+      if (!piece.last) continue;
+      const request = JSON.parse(Buffer.concat(pieces).toString('utf8')) as { custom_id: string };
+      customIds.set(wanted[piece.index]!, request.custom_id);
+      pieces = [];
+    }
+  } catch (error) {
+    // The input was deleted meanwhile: the line numbers still say which requests these were.
+    if (!(error instanceof ObjectGoneError)) throw error;
   }
   return customIds;
 }

@@ -21,11 +21,23 @@ export class Join {
   readonly #hasher: CustomIdHasher;
   readonly #indexOf = new Map<bigint, number>();
   readonly #entries: Entry[];
+  readonly #takesWhatIsReadable: boolean;
   #written = 0;
+  /** Requests that have a line. */
+  known = 0;
+  /** Set where a file could not be read to its end, so that a missing line says nothing. */
+  isUnreadable = false;
   /** Lines that name nobody of this batch, or somebody who has a better answer already. */
   strayLines = 0;
 
-  constructor(manifest: Manifest, jobId: string, scratch: ScratchFile) {
+  /** @param options.takesWhatIsReadable counts lines that are not whole as stray instead of failing. Default: false. */
+  constructor(
+    manifest: Manifest,
+    jobId: string,
+    scratch: ScratchFile,
+    options: { takesWhatIsReadable?: boolean } = {},
+  ) {
+    this.#takesWhatIsReadable = options.takesWhatIsReadable ?? false;
     this.#scratch = scratch;
     this.#hasher = new CustomIdHasher(jobId);
     this.#entries = new Array<Entry>(manifest.entries.count).fill(undefined);
@@ -70,7 +82,15 @@ export class Join {
 
   /** The first good answer stands; an error stands until an answer comes. */
   #add(name: string, number: number, bytes: Uint8Array): Uint8Array | undefined {
-    const line = parse(name, number, bytes);
+    let line: Record<string, unknown>;
+    try {
+      line = parse(name, number, bytes);
+    } catch (error) {
+      if (!this.#takesWhatIsReadable) throw error;
+      this.isUnreadable = true;
+      this.strayLines++;
+      return undefined;
+    }
     if (typeof line.custom_id !== 'string') {
       this.strayLines++;
       return undefined;
@@ -88,6 +108,7 @@ export class Join {
       return undefined;
     }
     if (known !== undefined) this.strayLines++;
+    else this.known++;
     this.#entries[index] = { verdict, offset: this.#written, length: bytes.length };
     this.#written += bytes.length;
     // Not `slice`, which copies nothing if the bytes are a Buffer.

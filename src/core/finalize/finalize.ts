@@ -6,7 +6,7 @@ import type { JobCompleted, JobMessage } from '../../contract/messages.ts';
 import { type Receipt, receiptSchema } from '../../contract/receipt.ts';
 import type { Settings } from '../../contract/settings.ts';
 import { addUsage, noUsage } from '../collect/classify.ts';
-import { CorruptWorkFileError, NotYetError } from '../errors.ts';
+import { CorruptWorkFileError, NotYetError, ObjectGoneError } from '../errors.ts';
 import { publicationName, publishedKeys } from '../keys.ts';
 import type { BatchRecord, Job, RunRef, SourceObject } from '../model.ts';
 import { type Plan, readPlan } from '../plan.ts';
@@ -18,6 +18,7 @@ import type {
   JobStore,
   Log,
   ObjectStore,
+  ObjectWriter,
   Outbox,
 } from '../ports.ts';
 import { type Range, readRanges } from '../ranges.ts';
@@ -60,6 +61,7 @@ export async function finalize(deps: FinalizeDeps, { jobId }: JobMessage): Promi
   const publication = {
     name: `${job.input.bucket}/${publicationName(deps.settings.layout, job.input.key)}`,
     order: `${String(job.input.lastModified).padStart(15, '0')}#${job.input.versionId ?? job.input.etag}`,
+    owner: job.input.key,
     holder: deps.ambient.nonce(),
   };
   const now = deps.ambient.now();
@@ -133,25 +135,23 @@ async function writeMerged(
   text: ByteStream,
   size?: 'any size',
 ): Promise<boolean> {
-  if (runs.length === 0) {
-    await deps.objects.remove(key);
-    return false;
-  }
-  const writer = deps.objects.openWrite(key, JSON_LINES);
-  let written = 0;
   const expected = runs.reduce((sum, run) => sum + run.bytes, 0);
+  let writer: ObjectWriter | undefined;
+  let written = 0;
   try {
     for await (const chunk of text) {
+      writer ??= deps.objects.openWrite(key, JSON_LINES);
       written += chunk.length;
       await writer.write(chunk);
     }
     if (size === undefined && written !== expected) {
       throw new CorruptWorkFileError(`${key} would have ${written} bytes; its runs have ${expected}`);
     }
-    await writer.close();
-    return true;
+    if (writer === undefined) await deps.objects.remove(key);
+    else await writer.close();
+    return writer !== undefined;
   } catch (error) {
-    await writer.abort();
+    await writer?.abort();
     throw error;
   }
 }
@@ -171,7 +171,7 @@ async function* originals(
       if (original.length < 0) continue;
       const isFull = window.length >= WINDOW_LINES || windowBytes + original.length > WINDOW_BYTES;
       if (source !== undefined && (isFull || stretch.source.key !== source.key)) {
-        yield* readWindow(objects, source, window);
+        yield* readWindowIfThere(objects, source, window);
         [window, windowBytes] = [[], 0];
       }
       source = stretch.source;
@@ -179,7 +179,20 @@ async function* originals(
       windowBytes += original.length;
     }
   }
-  if (source !== undefined) yield* readWindow(objects, source, window);
+  if (source !== undefined) yield* readWindowIfThere(objects, source, window);
+}
+
+/** Nothing if the input was deleted meanwhile: its results must not wait for lines that nobody can give back. */
+async function* readWindowIfThere(
+  objects: ObjectStore,
+  source: SourceObject,
+  window: readonly Range[],
+): AsyncGenerator<Uint8Array> {
+  try {
+    yield* readWindow(objects, source, window);
+  } catch (error) {
+    if (!(error instanceof ObjectGoneError)) throw error;
+  }
 }
 
 /**
@@ -214,7 +227,7 @@ async function* readWindow(
 function makeReceipt(deps: FinalizeDeps, job: Job, plan: Plan, batches: BatchRecord[]): Receipt {
   const { requests, invalid } = plan;
   const counts = { requests, succeeded: 0, failed: 0, invalid };
-  const errorsByCode: Record<string, number> = { ...plan.invalidByCode };
+  const errorsByCode = new Map(Object.entries(plan.invalidByCode));
   const usage = noUsage();
   let incomplete = 0;
   let strayLines = 0;
@@ -225,8 +238,9 @@ function makeReceipt(deps: FinalizeDeps, job: Job, plan: Plan, batches: BatchRec
     incomplete += outcome.incomplete;
     strayLines += outcome.strayLines;
     addUsage(usage, outcome.usage);
-    for (const [code, count] of Object.entries(outcome.failedByCode))
-      errorsByCode[code] = (errorsByCode[code] ?? 0) + count;
+    for (const [code, count] of Object.entries(outcome.failedByCode)) {
+      errorsByCode.set(code, (errorsByCode.get(code) ?? 0) + count);
+    }
   }
   if (counts.succeeded + counts.failed + counts.invalid !== requests) {
     throw new CorruptWorkFileError(
@@ -252,7 +266,7 @@ function makeReceipt(deps: FinalizeDeps, job: Job, plan: Plan, batches: BatchRec
     files: { receipt: '' },
     ...(plan.rejection === undefined ? {} : { rejection: plan.rejection }),
     counts,
-    errorsByCode,
+    errorsByCode: Object.fromEntries(errorsByCode),
     incomplete,
     strayLines,
     usage,
@@ -273,7 +287,7 @@ function batchLine(batch: BatchRecord): Receipt['batches'][number] {
   const { batchId, round, model, endpoint, requests, outcome } = batch;
   return {
     batchId,
-    openaiBatchId: batch.openaiBatchId!,
+    ...(batch.openaiBatchId === undefined ? {} : { openaiBatchId: batch.openaiBatchId }),
     round,
     model,
     endpoint,
@@ -282,7 +296,7 @@ function batchLine(batch: BatchRecord): Receipt['batches'][number] {
     succeeded: outcome!.succeeded,
     failed: outcome!.failed,
     retried: outcome!.retried,
-    submittedAt: iso(batch.submittedAt!),
+    ...(batch.submittedAt === undefined ? {} : { submittedAt: iso(batch.submittedAt) }),
     endedAt: iso(batch.endedAt!),
   };
 }

@@ -15,18 +15,61 @@ export interface Stretch {
   records: readonly RunRecord[];
 }
 
+/** Runs that may stand open as streams: two connections each, out of the 64 that the S3 client has. */
+const MAX_STREAMED_RUNS = 24;
+/** Memory for the pages of runs that are not streamed. */
+const PAGES_BYTES = 128 * 1024 * 1024;
+
+/** Most runs that are open at one time. */
+function mostOverlapping(runs: readonly RunRef[]): number {
+  const steps = runs.flatMap((run) => [
+    { line: run.firstLine, change: 1 },
+    { line: run.lastLine + 1, change: -1 },
+  ]);
+  steps.sort((a, b) => a.line - b.line || a.change - b.change);
+  let open = 0;
+  let most = 0;
+  for (const { change } of steps) {
+    open += change;
+    most = Math.max(most, open);
+  }
+  return most;
+}
+
+/** The same store; where many runs overlap, it reads page by page and holds no connection in between. */
+function readerFor(objects: Pick<ObjectStore, 'read'>, runs: readonly RunRef[]): Pick<ObjectStore, 'read'> {
+  const overlapping = mostOverlapping(runs);
+  if (overlapping <= MAX_STREAMED_RUNS) return objects;
+  const pageBytes = Math.max(64 * 1024, Math.floor(PAGES_BYTES / (2 * overlapping)));
+  return {
+    read: async (source) =>
+      (async function* () {
+        for (let position = 0; ; ) {
+          const chunks: Uint8Array[] = [];
+          for await (const chunk of await objects.read(source, position, position + pageBytes))
+            chunks.push(new Uint8Array(chunk));
+          const page = Buffer.concat(chunks);
+          if (page.length > 0) yield page;
+          if (page.length < pageBytes) return;
+          position += page.length;
+        }
+      })(),
+  };
+}
+
 /** Yields every line of every run, in input order, as stretches of one run each. */
 export async function* mergeIndexes(
   objects: Pick<ObjectStore, 'read'>,
   bucket: string,
   runs: readonly RunRef[],
 ): AsyncGenerator<Stretch> {
+  const reader = readerFor(objects, runs);
   const closed = [...runs].sort((a, b) => a.firstLine - b.firstLine);
   const open: IndexCursor[] = [];
   try {
     for (;;) {
       while (closed.length > 0 && (open.length === 0 || closed[0]!.firstLine < earliest(open).line)) {
-        const cursor = new IndexCursor(objects, bucket, closed.shift()!);
+        const cursor = new IndexCursor(reader, bucket, closed.shift()!);
         await cursor.fill();
         open.push(cursor);
       }
@@ -48,13 +91,14 @@ export async function* mergeText(
   bucket: string,
   runs: readonly RunRef[],
 ): AsyncGenerator<Uint8Array> {
+  const store = readerFor(objects, runs);
   const readers = new Map<RunRef, TextReader>();
   try {
     for await (const { run, records } of mergeIndexes(objects, bucket, runs)) {
       let reader = readers.get(run);
       if (reader === undefined) {
         reader = new TextReader(
-          (await objects.read({ bucket, key: run.dataKey }))[Symbol.asyncIterator](),
+          (await store.read({ bucket, key: run.dataKey }))[Symbol.asyncIterator](),
           run,
         );
         readers.set(run, reader);

@@ -24,6 +24,10 @@ export interface IngestDeps {
   limits: BatchLimits;
 }
 
+/** A worker that has not ended by then is dead: a Lambda lives for 15 minutes at most. */
+const RUN_MS = 16 * 60_000;
+/** How many runs over a file may die before it is rejected: it takes longer than a run, or kills each one. */
+const MAX_STARTS = 4;
 /** Source: S3 user guide, "Naming Amazon S3 objects". */
 const MAX_KEY_BYTES = 1_024;
 
@@ -36,10 +40,30 @@ export async function ingest(deps: IngestDeps, message: IngestMessage): Promise<
     return;
   }
   const planKey = workKeys(deps.settings.layout, job.jobId).plan;
-  const plan =
-    (await readPlan(deps.objects, planKey)) ??
-    (await settlePlan(deps.objects, planKey, await makePlan(deps, job)));
-  await carryOut(deps, job, plan, planKey);
+  const plan = (await readPlan(deps.objects, planKey)) ?? (await makePlanOnce(deps, job, planKey));
+  if (plan !== undefined) await carryOut(deps, job, plan, planKey);
+}
+
+/** Reads the object, unless somebody else is doing that: then `undefined`, and the sweep looks again. */
+async function makePlanOnce(deps: IngestDeps, job: Job, planKey: string): Promise<Plan | undefined> {
+  const now = deps.ambient.now();
+  const { starts, startedAt } = job.ingest ?? { starts: 0 };
+  if (startedAt !== undefined && now < startedAt + RUN_MS) {
+    deps.log.info('being read by another worker', { jobId: job.jobId });
+    return undefined;
+  }
+  if (starts >= MAX_STARTS) {
+    const message = `The file could not be read to its end in ${starts} runs of 15 minutes. Split it.`;
+    return settlePlan(deps.objects, planKey, rejectedPlan(job.jobId, { code: 'ingest_failed', message }));
+  }
+  await deps.jobs.moveJob(job.jobId, 'ingesting', { ingest: { starts: starts + 1, startedAt: now } }, now);
+  try {
+    return await settlePlan(deps.objects, planKey, await makePlan(deps, job));
+  } catch (error) {
+    // Only runs that never came back count; what failed with an error is tried again as any other message.
+    await deps.jobs.moveJob(job.jobId, 'ingesting', { ingest: { starts } }, deps.ambient.now());
+    throw error;
+  }
 }
 
 /** Records the job that an object stands for; `undefined` if it stands for none. */
@@ -49,8 +73,8 @@ async function claim(deps: IngestDeps, location: ObjectLocation): Promise<Job | 
     deps.log.info('not an input', { key: location.key });
     return undefined;
   }
-  const longest = publishedKeys(deps.settings.layout, location.key, '0'.repeat(JOB_ID_CHARS)).receipt;
-  if (Buffer.byteLength(longest) > MAX_KEY_BYTES) {
+  const names = Object.values(publishedKeys(deps.settings.layout, location.key, '0'.repeat(JOB_ID_CHARS)));
+  if (names.some((name) => Buffer.byteLength(name) > MAX_KEY_BYTES)) {
     deps.log.warn('key too long: the names of its results would be longer than S3 allows', {
       key: location.key,
     });

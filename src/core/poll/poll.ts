@@ -4,6 +4,7 @@
  */
 import { type BatchRecord, isTerminal } from '../model.ts';
 import type { Ambient, BatchApi, JobStore, LiveItem, Log, Outbox, RemoteBatch } from '../ports.ts';
+import { SUCCEEDED } from '../step-failure.ts';
 
 export interface PollDeps {
   jobs: JobStore;
@@ -21,7 +22,7 @@ const CLOCK_SKEW_MS = 10 * 60_000;
 const MAX_SINGLE_READS = 100;
 /** A batch's record must fit a table item of 400 KB; lines beyond these show themselves in the next round. */
 const MAX_ERRORS = 500;
-const MAX_ERROR_MESSAGE_CHARS = 200;
+const MAX_ERROR_CHARS = 200;
 /** When to look again at something that was just given a push. A claimed batch is safe from a second worker at once; */
 const BATCH_PUSHED_AGAIN_MS = 5 * 60_000;
 /** a job is not claimed, so its next push comes when the first one's worker must have ended. */
@@ -36,60 +37,83 @@ export async function poll(deps: PollDeps): Promise<void> {
     return;
   }
   try {
-    await readBatches(deps);
-    await sweep(deps);
+    const failures: unknown[] = [];
+    await readBatches(deps, failures);
+    await sweep(deps, failures);
+    // Told only now: what one batch or service refuses must not keep all others from being moved.
+    if (failures.length > 0) throw failures[0];
   } finally {
     await deps.jobs.releaseLease('poll', token);
   }
 }
 
 /** One pass over the list pages serves every live batch; only what no page shows is asked for alone. */
-async function readBatches(deps: PollDeps): Promise<void> {
+async function readBatches(deps: PollDeps, failures: unknown[]): Promise<void> {
+  const attempt = async (step: () => Promise<void>): Promise<void> => {
+    try {
+      await step();
+    } catch (error) {
+      failures.push(error);
+    }
+  };
   const live = new Map<string, BatchRecord>();
   let oldest = Number.POSITIVE_INFINITY;
-  for await (const batch of deps.jobs.listAtOpenAI()) {
-    live.set(batch.openaiBatchId!, batch);
-    oldest = Math.min(oldest, batch.submittedAt!);
-  }
-  let after: string | undefined;
-  let pages = 0;
-  while (live.size > 0) {
-    const page = await deps.batches.listBatches(after);
-    pages++;
-    for (const remote of page.batches) {
-      const batch = live.get(remote.id);
-      if (batch === undefined) continue;
-      live.delete(remote.id);
-      await record(deps, batch, remote);
+  await attempt(async () => {
+    for await (const batch of deps.jobs.listAtOpenAI()) {
+      live.set(batch.openaiBatchId!, batch);
+      oldest = Math.min(oldest, batch.submittedAt!);
     }
-    // Newest first is practice, not promise: stop early only at a page that is too old from end to end.
-    const past = page.batches.every((remote) => remote.createdAt < oldest - CLOCK_SKEW_MS);
-    if (past || page.next === undefined) break;
-    after = page.next;
-  }
+  });
+  let pages = 0;
+  await attempt(async () => {
+    let after: string | undefined;
+    while (live.size > 0) {
+      const page = await deps.batches.listBatches(after);
+      pages++;
+      for (const remote of page.batches) {
+        const batch = live.get(remote.id);
+        if (batch === undefined) continue;
+        live.delete(remote.id);
+        await attempt(() => record(deps, batch, remote));
+      }
+      // Newest first is practice, not promise: stop early only at a page that is too old from end to end.
+      const past = page.batches.every((remote) => remote.createdAt < oldest - CLOCK_SKEW_MS);
+      if (past || page.next === undefined) break;
+      after = page.next;
+    }
+  });
   deps.log.info('polled', { pages, notListed: live.size });
   for (const batch of [...live.values()].slice(0, MAX_SINGLE_READS)) {
-    const remote = await deps.batches.getBatch(batch.openaiBatchId!);
-    if (remote !== undefined) await record(deps, batch, remote);
-    else
-      deps.log.warn('OpenAI does not know the batch', {
-        jobId: batch.jobId,
-        openaiBatchId: batch.openaiBatchId,
-      });
+    await attempt(async () => {
+      const remote = await deps.batches.getBatch(batch.openaiBatchId!);
+      if (remote !== undefined) await record(deps, batch, remote);
+      else
+        deps.log.warn('OpenAI does not know the batch', {
+          jobId: batch.jobId,
+          openaiBatchId: batch.openaiBatchId,
+        });
+    });
   }
 }
 
 async function record(deps: PollDeps, batch: BatchRecord, remote: RemoteBatch): Promise<void> {
   const { jobId, batchId } = batch;
   const { status, progress, outputFileId, errorFileId } = remote;
-  const errors = remote.errors?.slice(0, MAX_ERRORS).map((error) => ({
-    ...error,
-    message: error.message.slice(0, MAX_ERROR_MESSAGE_CHARS),
+  const errors = remote.errors?.slice(0, MAX_ERRORS).map(({ code, message, param, line }) => ({
+    code: code.slice(0, MAX_ERROR_CHARS),
+    message: message.slice(0, MAX_ERROR_CHARS),
+    ...(param === undefined ? {} : { param: param.slice(0, MAX_ERROR_CHARS) }),
+    ...(line === undefined ? {} : { line }),
   }));
   if (!isTerminal(status)) {
     const same = status === batch.status && JSON.stringify(progress) === JSON.stringify(batch.progress);
     if (!same)
-      await deps.jobs.updateBatch(batch, { state: 'submitted' }, { status, progress }, deps.ambient.now());
+      await deps.jobs.updateBatch(
+        batch,
+        { state: 'submitted', openaiBatchId: remote.id },
+        { status, progress },
+        deps.ambient.now(),
+      );
     return;
   }
   const now = deps.ambient.now();
@@ -101,20 +125,32 @@ async function record(deps: PollDeps, batch: BatchRecord, remote: RemoteBatch): 
     errorFileId,
     errors,
     endedAt: now,
+    ...SUCCEEDED,
   } as const;
-  if ((await deps.jobs.updateBatch(batch, { state: 'submitted' }, ended, now)) === undefined) return;
+  if (
+    (await deps.jobs.updateBatch(batch, { state: 'submitted', openaiBatchId: remote.id }, ended, now)) ===
+    undefined
+  )
+    return;
   deps.log.info('ended', { jobId, batchId, openaiBatchId: remote.id, status });
   await deps.outbox.collect({ v: 1, jobId, batchId });
 }
 
 /** Sends again the message that each overdue job or batch waits for. */
-async function sweep(deps: PollDeps): Promise<void> {
+async function sweep(deps: PollDeps, failures: unknown[]): Promise<void> {
   const now = deps.ambient.now();
-  for await (const item of deps.jobs.listOverdue(now)) {
-    await push(deps.outbox, item);
-    await deps.jobs.postpone(item, now + (item.kind === 'job' ? JOB_PUSHED_AGAIN_MS : BATCH_PUSHED_AGAIN_MS));
-    const { jobId, state } = item.kind === 'job' ? item : item.batch;
-    deps.log.info('pushed', { jobId, state });
+  try {
+    for await (const item of deps.jobs.listOverdue(now)) {
+      await push(deps.outbox, item);
+      await deps.jobs.postpone(
+        item,
+        now + (item.kind === 'job' ? JOB_PUSHED_AGAIN_MS : BATCH_PUSHED_AGAIN_MS),
+      );
+      const { jobId, state } = item.kind === 'job' ? item : item.batch;
+      deps.log.info('pushed', { jobId, state });
+    }
+  } catch (error) {
+    failures.push(error);
   }
 }
 

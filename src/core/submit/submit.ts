@@ -9,10 +9,11 @@
  */
 import type { BatchMessage } from '../../contract/messages.ts';
 import { CreateRefusedError, NotYetError } from '../errors.ts';
-import { readManifest, renderedBytes } from '../manifest.ts';
+import { type Manifest, readManifest, renderedBytes } from '../manifest.ts';
 import type { BatchRecord } from '../model.ts';
 import { isOurs, metadataOf, NONCE_KEY } from '../ownership.ts';
 import type { Ambient, BatchApi, JobStore, Log, ObjectStore, RemoteBatch } from '../ports.ts';
+import { recordFailure, SUCCEEDED } from '../step-failure.ts';
 import { renderBatch } from './render.ts';
 
 export interface SubmitDeps {
@@ -27,7 +28,9 @@ export interface SubmitDeps {
 /** A worker that has not ended by then is dead: a Lambda lives for 15 minutes at most. */
 const CLAIM_MS = 16 * 60_000;
 /** How long a list may lag behind a create before an absent batch is believed to be absent. Ours; none is documented. */
-const LOOK_UP_SETTLE_MS = 2 * 60_000;
+const LOOK_UP_SETTLE_MS = 15 * 60_000;
+/** The client gives up on a create after 2 minutes. */
+const CREATE_MAY_TAKE_MS = 3 * 60_000;
 /** How far the clocks of OpenAI and ours may differ when pages of a list are cut off by time. */
 const CLOCK_SKEW_MS = 10 * 60_000;
 /** A refused batch is tried again after 5 minutes, then 10, 20, 40, and every hour from there on. */
@@ -52,8 +55,9 @@ export async function submit(deps: SubmitDeps, { jobId, batchId }: BatchMessage)
     if (batch.state === 'planned') batch = await upload(deps, batch, claim);
     if (batch.state === 'uploaded') await create(deps, batch, claim);
   } catch (error) {
-    await release(deps, jobId, batchId, claim, error);
-    throw error;
+    const isDone = await recordFailure(deps.jobs, found, claim, error, deps.ambient.now());
+    if (!isDone) throw error;
+    deps.log.warn('submit failed, and rests', { jobId, batchId, error: (error as Error).name });
   }
 }
 
@@ -63,7 +67,13 @@ async function upload(deps: SubmitDeps, batch: BatchRecord, claim: string): Prom
   const bytes = renderedBytes(manifest.entries);
   const nonce = deps.ambient.nonce();
   const filename = `batchdrop-${deps.stackId}-${batch.jobId}-${batch.batchId}-${nonce}.jsonl`;
-  const file = await deps.batches.uploadFile({ filename, bytes, body: renderBatch(deps.objects, manifest) });
+  let file: { id: string; bytes: number };
+  try {
+    file = await deps.batches.uploadFile({ filename, bytes, body: renderBatch(deps.objects, manifest) });
+  } catch (error) {
+    if (await isSourceGone(deps, manifest)) return giveUp(deps, batch, claim);
+    throw error;
+  }
   if (file.bytes !== bytes) {
     await deps.batches.deleteFile(file.id);
     throw new NotYetError(
@@ -71,12 +81,35 @@ async function upload(deps: SubmitDeps, batch: BatchRecord, claim: string): Prom
       60_000,
     );
   }
-  return write(deps, batch, claim, { state: 'uploaded', nonce, inputFileId: file.id });
+  return write(deps, batch, claim, { ...SUCCEEDED, state: 'uploaded', nonce, inputFileId: file.id });
+}
+
+/** The client wraps what its body throws, so the object itself is asked. */
+async function isSourceGone(deps: SubmitDeps, { source }: Manifest): Promise<boolean> {
+  return (await deps.objects.head(source.bucket, source.key, source.versionId)) === undefined;
+}
+
+/** Ends a batch that nobody can send any more, as if OpenAI had refused it; collect states the reason. */
+async function giveUp(deps: SubmitDeps, batch: BatchRecord, claim: string): Promise<BatchRecord> {
+  const message = 'The input was deleted before this request could be sent.';
+  return write(deps, batch, claim, {
+    ...SUCCEEDED,
+    state: 'ended',
+    status: 'failed',
+    errors: [{ code: 'object_gone', message }],
+    endedAt: deps.ambient.now(),
+    claim: undefined,
+    claimedUntil: undefined,
+  });
 }
 
 /** `uploaded -> submitting -> submitted`. */
 async function create(deps: SubmitDeps, uploaded: BatchRecord, claim: string): Promise<void> {
-  const batch = await write(deps, uploaded, claim, { state: 'submitting', intentAt: deps.ambient.now() });
+  const batch = await write(deps, uploaded, claim, {
+    state: 'submitting',
+    intentAt: deps.ambient.now(),
+    fencedAt: undefined,
+  });
   let remote: RemoteBatch;
   try {
     remote = await deps.batches.createBatch({
@@ -108,8 +141,7 @@ async function submitted(
     submittedAt: deps.ambient.now(),
     claim: undefined,
     claimedUntil: undefined,
-    notBefore: undefined,
-    lastError: undefined,
+    ...SUCCEEDED,
   });
   deps.log.info('submitted', { jobId, batchId, openaiBatchId: remote.id, requests: batch.requests });
   return written;
@@ -130,6 +162,7 @@ async function refused(
   await write(deps, batch, claim, {
     state: 'planned',
     refusals,
+    failures: undefined,
     notBefore: deps.ambient.now() + wait,
     lastError: `create refused: HTTP ${error.status} ${error.code ?? ''}`.trim(),
     nonce: undefined,
@@ -157,22 +190,26 @@ export function refusalWaitMs(refusals: number): number {
 async function resolveIntent(deps: SubmitDeps, batch: BatchRecord, claim: string): Promise<BatchRecord> {
   const existing = await lookUp(deps, batch);
   if (existing !== undefined) return submitted(deps, batch, claim, existing);
-  const settledAt = batch.intentAt! + LOOK_UP_SETTLE_MS;
-  const wait = settledAt - deps.ambient.now();
-  if (wait > 0) {
+  const now = deps.ambient.now();
+  if (batch.fencedAt === undefined) {
+    const wait = batch.intentAt! + CREATE_MAY_TAKE_MS - now;
+    if (wait > 0) throw new NotYetError(`whether batch ${batch.batchId} was created is not known yet`, wait);
+    // The fence: from here on, a create that is still on its way finds no input file.
+    await deps.batches.deleteFile(batch.inputFileId!);
+    await write(deps, batch, claim, { fencedAt: deps.ambient.now() });
     throw new NotYetError(
-      `whether batch ${batch.batchId} was created is not known yet`,
-      Math.max(wait, 1_000),
+      `batch ${batch.batchId} is fenced off; it is looked up once more`,
+      LOOK_UP_SETTLE_MS,
     );
   }
-  // The fence: from here on, a create that is still on its way finds no input file.
-  await deps.batches.deleteFile(batch.inputFileId!);
-  const late = await lookUp(deps, batch);
-  if (late !== undefined) return submitted(deps, batch, claim, late);
+  // What got in before the fence must have had time to show in the list.
+  const wait = batch.fencedAt + LOOK_UP_SETTLE_MS - now;
+  if (wait > 0) throw new NotYetError(`batch ${batch.batchId} is fenced off; the list may lag`, wait);
   return write(deps, batch, claim, {
     state: 'planned',
     nonce: undefined,
     intentAt: undefined,
+    fencedAt: undefined,
     inputFileId: undefined,
   });
 }
@@ -181,14 +218,18 @@ async function resolveIntent(deps: SubmitDeps, batch: BatchRecord, claim: string
 async function lookUp(deps: SubmitDeps, batch: BatchRecord): Promise<RemoteBatch | undefined> {
   const until = batch.intentAt! - CLOCK_SKEW_MS;
   let after: string | undefined;
+  let previous = Number.POSITIVE_INFINITY;
+  let isNewestFirst = true;
   do {
     const page = await deps.batches.listBatches(after);
     for (const remote of page.batches) {
       const matches = isOurs(deps.stackId, remote) && remote.metadata[NONCE_KEY] === batch.nonce;
       if (matches || remote.inputFileId === batch.inputFileId) return remote;
+      if (remote.createdAt > previous) isNewestFirst = false;
+      previous = remote.createdAt;
     }
     // Newest first is practice, not promise: only a page that is old from end to end says that we are past it.
-    if (page.batches.every((remote) => remote.createdAt < until)) return undefined;
+    if (isNewestFirst && page.batches.every((remote) => remote.createdAt < until)) return undefined;
     after = page.next;
   } while (after !== undefined);
   return undefined;
@@ -213,22 +254,4 @@ async function write(
     );
   }
   return written;
-}
-
-/** Gives the claim back, so that the next try need not wait for it to run out. */
-async function release(
-  deps: SubmitDeps,
-  jobId: string,
-  batchId: string,
-  claim: string,
-  error: unknown,
-): Promise<void> {
-  const batch = await deps.jobs.getBatch(jobId, batchId).catch(() => undefined);
-  if (batch === undefined || batch.claim !== claim) return;
-  const lastError =
-    error instanceof NotYetError ? batch.lastError : `${(error as Error).name} while ${batch.state}`;
-  const changes = { claim: undefined, claimedUntil: undefined, lastError };
-  await deps.jobs
-    .updateBatch(batch, { state: batch.state, claim }, changes, deps.ambient.now())
-    .catch(() => undefined);
 }

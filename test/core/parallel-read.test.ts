@@ -1,0 +1,82 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { MemoryObjects } from '../../src/adapters/memory/objects.ts';
+import { readInParallel } from '../../src/core/parallel-read.ts';
+import type { ByteStream, ObjectStore } from '../../src/core/ports.ts';
+
+const SOURCE = { bucket: 'b', key: 'k' };
+
+async function storeOf(bytes: Uint8Array): Promise<MemoryObjects> {
+  const objects = new MemoryObjects({ bucket: 'b' }, { now: () => 0 });
+  await objects.put('k', bytes);
+  return objects;
+}
+
+async function join(stream: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  return Buffer.concat(await Array.fromAsync(stream));
+}
+
+/** A store whose reads can be watched, and give a byte at a time. */
+function watched(bytes: Uint8Array, onRead: (start: number) => void = () => {}) {
+  const state = { open: 0, most: 0, closed: 0 };
+  const read: ObjectStore['read'] = async (_source, start = 0, end = bytes.length) => {
+    onRead(start);
+    state.most = Math.max(state.most, ++state.open);
+    return (async function* (): ByteStream {
+      try {
+        for (let at = start; at < end; at++) yield bytes.subarray(at, at + 1);
+      } finally {
+        state.open--;
+        state.closed++;
+      }
+    })();
+  };
+  return { objects: { read }, state };
+}
+
+test('the bytes come in order, for any size, range and number of reads', async () => {
+  const sizes = { rangeBytes: fc.integer({ min: 1, max: 300 }), inFlight: fc.integer({ min: 1, max: 6 }) };
+  await fc.assert(
+    fc.asyncProperty(fc.uint8Array({ maxLength: 2_000 }), fc.record(sizes), async (bytes, options) => {
+      const objects = await storeOf(bytes);
+      expect((await join(readInParallel(objects, SOURCE, bytes.length, options))).equals(bytes)).toBe(true);
+    }),
+  );
+});
+
+test('never more ranges are read at a time than allowed, and none twice', async () => {
+  const starts: number[] = [];
+  const { objects, state } = watched(Buffer.alloc(1_000, 'x'), (start) => starts.push(start));
+  await join(readInParallel(objects, SOURCE, 1_000, { rangeBytes: 100, inFlight: 3 }));
+  expect(state).toEqual({ open: 0, most: 3, closed: 10 });
+  expect(starts).toEqual([0, 100, 200, 300, 400, 500, 600, 700, 800, 900]);
+});
+
+test('a reader that stops early ends every read that was begun', async () => {
+  const { objects, state } = watched(Buffer.alloc(1_000, 'x'));
+  for await (const _ of readInParallel(objects, SOURCE, 1_000, { rangeBytes: 100, inFlight: 4 })) break;
+  expect(state.open).toBe(0);
+});
+
+test('fails with the error of a range, after everything before it has come', async () => {
+  const failing: Pick<ObjectStore, 'read'> = {
+    read: async (_source, start = 0) => {
+      if (start === 20) throw new Error('range 2 is broken');
+      return (async function* () {
+        yield Buffer.alloc(10, 'x');
+      })();
+    },
+  };
+  const got: Uint8Array[] = [];
+  const reading = (async () => {
+    for await (const chunk of readInParallel(failing, SOURCE, 50, { rangeBytes: 10 })) got.push(chunk);
+  })();
+  await expect(reading).rejects.toThrow('range 2 is broken');
+  expect(Buffer.concat(got).length).toBe(20);
+});
+
+test('an empty object gives nothing and is not read', async () => {
+  const { objects, state } = watched(Buffer.alloc(0));
+  expect((await join(readInParallel(objects, SOURCE, 0))).length).toBe(0);
+  expect(state.closed).toBe(0);
+});
