@@ -45,6 +45,18 @@ const partitionArbitrary = fc
   });
 
 describe('merge', () => {
+  it('holds no stream open where more runs overlap than a client has connections for, and merges them all the same', async () => {
+    const objects = memoryStore();
+    const partition = Array.from({ length: 200 }, (_, run) =>
+      Array.from({ length: 30 }, (_, at) => at * 200 + run + 1),
+    );
+    const runs = await writeRuns(objects, partition);
+    const watched = watchReads(objects);
+    const lines = Array.from({ length: 6_000 }, (_, index) => `${textOf(index + 1)}\n`);
+    expect(await merged(watched.objects, runs)).toBe(lines.join(''));
+    expect(watched.state.mostOpen).toBeLessThanOrEqual(2);
+  });
+
   it('brings any partition of lines into runs back into input order, byte for byte', async () => {
     await fc.assert(
       fc.asyncProperty(partitionArbitrary, async ({ lines, runs: partition }) => {
