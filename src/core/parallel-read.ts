@@ -6,8 +6,8 @@ import type { SourceObject } from './model.ts';
 import type { ByteStream, ObjectStore } from './ports.ts';
 
 /** AWS advises ranges of 8 to 16 MB. Source: S3 User Guide, "Performance design patterns". */
-export const RANGE_BYTES = 16 * 1024 * 1024;
-export const RANGES_IN_FLIGHT = 3;
+const RANGE_BYTES = 16 * 1024 * 1024;
+const RANGES_IN_FLIGHT = 3;
 
 /**
  * Yields the bytes of `source` in order. Stopping early stops every GET.
@@ -72,7 +72,8 @@ class Slot {
     try {
       for await (const chunk of await opening) {
         if (this.#isStopped) break;
-        this.#chunks.push(chunk);
+        // A copy: it may wait here while the stream uses its buffer again.
+        this.#chunks.push(new Uint8Array(chunk));
         this.#wake();
       }
       this.#state = 'done';

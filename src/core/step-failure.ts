@@ -16,7 +16,7 @@ const MAX_REASON_CHARS = 300;
 export const SUCCEEDED = { failures: undefined, notBefore: undefined, lastError: undefined } as const;
 
 /** How long a batch rests after so many failures in a row; `undefined`: the queue tries again. */
-export function restAfter(failures: number): number | undefined {
+function restAfter(failures: number): number | undefined {
   if (failures <= QUICK_FAILURES) return undefined;
   return Math.min(FIRST_WAIT_MS * 2 ** (failures - QUICK_FAILURES - 1), MOST_WAIT_MS);
 }

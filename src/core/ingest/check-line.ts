@@ -40,6 +40,9 @@ export interface ValidLine {
   predictedOutputBytes: number;
 }
 
+/** Longer than any model's name, fine-tuned ones included; a batch's record must fit a table item. */
+const MAX_MODEL_CHARS = 256;
+
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** What to say of a line that is not read at all. */
@@ -124,6 +127,10 @@ export function checkLine(bytes: Uint8Array): ValidLine | InvalidLine {
     return invalid('invalid_request', 'Model parameter is required.', 'body.model', customId);
   }
   if (typeof model !== 'string') return wrongType('body.model', 'a string', model, customId);
+  if (model.length > MAX_MODEL_CHARS) {
+    const problem = `Invalid value: 'model' has ${model.length} characters; at most ${MAX_MODEL_CHARS} are expected.`;
+    return invalid('invalid_value', problem, 'body.model', customId);
+  }
   if (stream === true) {
     return invalid(
       'streaming_unsupported',

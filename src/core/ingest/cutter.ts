@@ -36,6 +36,7 @@ export const COALESCE_GAP_BYTES = 256 * 1024;
 /** Cuts requests into batches that hold one model, one endpoint, and stay within every limit. */
 export class Cutter {
   readonly #open = new Map<string, OpenBatch>();
+  #last: OpenBatch | undefined;
   readonly #limits: BatchLimits;
   readonly #onFull: (batch: OpenBatch) => void;
 
@@ -52,16 +53,16 @@ export class Cutter {
 
   /** Takes a request; gives the batch it went into, of which it is the last entry. */
   add(request: Cuttable): OpenBatch {
-    const group = `${request.endpoint}\0${request.model}`;
-    let batch = this.#open.get(group);
+    let batch = this.#openFor(request);
     if (batch !== undefined && batch.entries.count > 0 && !this.#fits(batch, request)) {
       this.#onFull(batch);
       batch = undefined;
     }
     if (batch === undefined) {
       batch = emptyBatch(request);
-      this.#open.set(group, batch);
+      this.#open.set(groupOf(request), batch);
     }
+    this.#last = batch;
     const gap = request.offset - batch.end;
     if (batch.ranges === 0 || gap > COALESCE_GAP_BYTES) {
       batch.ranges++;
@@ -81,6 +82,14 @@ export class Cutter {
   finish(): void {
     for (const batch of this.#open.values()) if (batch.entries.count > 0) this.#onFull(batch);
     this.#open.clear();
+    this.#last = undefined;
+  }
+
+  /** Most lines are of the same model and endpoint as the one before, and making the key of a map costs more than a look. */
+  #openFor(request: Cuttable): OpenBatch | undefined {
+    const last = this.#last;
+    if (last?.model === request.model && last.endpoint === request.endpoint) return last;
+    return this.#open.get(groupOf(request));
   }
 
   #fits(batch: OpenBatch, request: Cuttable): boolean {
@@ -108,6 +117,10 @@ export function isShattered(batch: OpenBatch): boolean {
     batch.ranges > SHATTERED_RANGES ||
     (batch.readBytes > SHATTERED_FROM_BYTES && batch.readBytes > SHATTERED_RATIO * batch.bytes)
   );
+}
+
+function groupOf({ endpoint, model }: Cuttable): string {
+  return `${endpoint}\0${model}`;
 }
 
 function emptyBatch({ endpoint, model }: Cuttable): OpenBatch {

@@ -15,6 +15,14 @@ export interface Line {
   bytes: Uint8Array | undefined;
 }
 
+/** Where a line begins in the source. */
+export interface LineStart {
+  /** Offset of its first byte. */
+  offset: number;
+  /** Its number, 1-based. */
+  line: number;
+}
+
 /** A line that began in an earlier chunk. */
 interface UnfinishedLine {
   /** Offset of its first byte that is not blank. */
@@ -48,12 +56,20 @@ export class LineSplitter {
   /** Lines that held nothing but blanks. */
   blank = 0;
 
-  constructor(onLine: (line: Line) => void, maxBytes = MAX_LINE_BYTES) {
+  /** @param start where the stream begins in the source, which must be the start of a line. */
+  constructor(
+    onLine: (line: Line) => void,
+    maxBytes = MAX_LINE_BYTES,
+    start: LineStart = { offset: 0, line: 1 },
+  ) {
     this.#onLine = onLine;
     this.#maxBytes = maxBytes;
+    this.#position = start.offset;
+    this.#line = start.line;
+    if (start.offset > 0) this.#head = undefined;
   }
 
-  /** Bytes taken in so far. */
+  /** Offset in the source after the bytes taken in so far. */
   get position(): number {
     return this.#position + (this.#head?.length ?? 0);
   }

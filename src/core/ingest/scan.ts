@@ -10,13 +10,15 @@ import { workKeys } from '../keys.ts';
 import { type BatchLimits, MAX_GROUPS } from '../limits.ts';
 import { encodeManifest } from '../manifest.ts';
 import { batchIdOf, type Job, type Rejection, type SourceObject } from '../model.ts';
+import { readInParallel } from '../parallel-read.ts';
 import type { Plan } from '../plan.ts';
 import type { ByteStream, ObjectStore } from '../ports.ts';
 import { RunWriter } from '../run-file.ts';
 import { checkLine, duplicateCustomId, type InvalidLine, lineTooLong } from './check-line.ts';
 import { Cutter, isShattered, type OpenBatch } from './cutter.ts';
 import { GzipError, gunzip, isGzip } from './gunzip.ts';
-import { type Line, LineSplitter } from './lines.ts';
+import { LineScanner, type ScannedRequest } from './line-scanner.ts';
+import type { Line } from './lines.ts';
 import { Spool } from './spool.ts';
 
 export interface ScanDeps {
@@ -85,20 +87,38 @@ async function scanOnce(
     );
   };
 
-  const splitter = new LineSplitter((line) => {
-    plan.requests++;
-    const verdict = line.bytes === undefined ? lineTooLong(line.length) : checkLine(line.bytes);
-    if (!verdict.valid) return reject(line, verdict);
-    hasher.hashText(verdict.customId);
-    const { hash0, hash1 } = hasher;
-    const firstLine = seen.add(hash0, hash1, line.line);
-    if (firstLine !== 0) return reject(line, duplicateCustomId(verdict.customId, firstLine));
-    const { url: endpoint, model, embeddingInputs, predictedOutputBytes } = verdict;
-    const request = { line: line.line, offset: line.offset, length: line.length, hash0, hash1 };
-    const batch = cutter.add({ ...request, endpoint, model, embeddingInputs, predictedOutputBytes });
-    if (spool !== undefined) spool.hold(batch, line.bytes!);
+  const accept = (request: Omit<ScannedRequest, 'textBytes' | 'dataUrlBytes'>): void => {
+    const { line, offset, length } = request;
+    const firstLine = seen.add(request.hash0, request.hash1, line);
+    if (firstLine !== 0) {
+      const verdict = duplicateCustomId(request.customId(), firstLine);
+      reject({ line, offset, length, bytes: request.bytes() }, verdict);
+      return;
+    }
+    const batch = cutter.add(request);
+    if (spool !== undefined) spool.hold(batch, request.bytes());
     else shattered ||= isShattered(batch);
     groupsExceeded ||= cutter.groups > MAX_GROUPS;
+  };
+
+  const scanner = new LineScanner(job.jobId, {
+    onRequest: (request) => {
+      plan.requests++;
+      accept(request);
+    },
+    onLine: (line) => {
+      plan.requests++;
+      const verdict = line.bytes === undefined ? lineTooLong(line.length) : checkLine(line.bytes);
+      if (!verdict.valid) {
+        reject(line, verdict);
+        return;
+      }
+      const { customId, url: endpoint, ...values } = verdict;
+      hasher.hashText(customId);
+      const { hash0, hash1 } = hasher;
+      const bytes = (): Uint8Array => line.bytes!;
+      accept({ ...line, ...values, endpoint, hash0, hash1, bytes, customId: () => customId });
+    },
   });
 
   const writeFull = async (): Promise<void> => {
@@ -115,13 +135,14 @@ async function scanOnce(
   };
 
   try {
-    const stored = await deps.objects.read(job.source);
+    const stored = readInParallel(deps.objects, job.source, job.input.size);
     const stream: ByteStream = mode.compressed ? gunzip(stored) : stored;
     for await (const chunk of stream) {
-      splitter.push(chunk);
+      scanner.push(chunk);
       await writeFull();
       if (shattered || groupsExceeded) break;
     }
+    if (!shattered && !groupsExceeded) scanner.end();
     if (groupsExceeded) {
       await Promise.all([invalidRun.abort(), spool?.abort()]);
       return rejectedPlan(job.jobId, {
@@ -133,7 +154,6 @@ async function scanOnce(
       await invalidRun.abort();
       return undefined;
     }
-    splitter.end();
     cutter.finish();
     await writeFull();
     await spool?.close();

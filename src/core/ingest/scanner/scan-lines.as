@@ -1,0 +1,865 @@
+/**
+ * The line scanner's inner loop, in AssemblyScript (https://www.assemblyscript.org), built into module.ts beside it by
+ * `npm run build:scanner`. It goes over a block of lines once, checks the JSON grammar (RFC 8259) byte by byte or
+ * sixteen bytes at a time, and writes one record a line. A record says either "certainly valid, with these values" or
+ * "ask checkLine". It must never say the first of a line that checkLine (../check-line.ts) rejects or reads otherwise;
+ * everything unusual is therefore left to checkLine, and nothing is ever rejected here.
+ *
+ * What it relies on: the block ends with a line feed, so that a raw control byte ends every loop over the bytes of a line;
+ * readable memory follows the block, so that loads of 16 bytes may run past its end. UTF-8 is checked by the caller.
+ */
+
+// Memory, in bytes from 0. Nothing else lives in it: there is no heap and there are no static segments.
+const P_LAST: usize = 1024; // numbers and inputs of the last line that was certain
+const P_ESCAPE: usize = 1280; // by byte: 1 if it may follow a backslash, u aside
+const P_OPEN: usize = 2048; // by depth: whether the container around is an object
+const P_HEAD: usize = 3072; // the head of an earlier line, see Head below
+const HEAD_BYTES: usize = 960;
+const P_TABLE: usize = 4096; // hash table of groups: u16 slots, group + 1
+const TABLE_SLOTS: u32 = 2048;
+const P_GROUPS: usize = 8192; // by group: lengths of url and model, u32 each, then url and model
+const GROUP_BYTES: usize = 256;
+const NAME_BYTES: u32 = 120; // longest url and longest model that are kept
+const MAX_GROUPS: u32 = 512;
+const P_RECORDS: usize = P_GROUPS + <usize>MAX_GROUPS * GROUP_BYTES;
+const RECORD_BYTES: usize = 80;
+const MAX_RECORDS: u32 = 4096;
+const P_HEX: usize = P_RECORDS + <usize>MAX_RECORDS * RECORD_BYTES; // by two bytes: value of two hex digits, u16
+const HEX_BYTES: usize = 0x20000;
+const NOT_HEX: u32 = 0x8000;
+const P_BLOCK: usize = P_HEX + HEX_BYTES;
+/** Readable bytes after a block: at least a vector and the longest head, with which a line may be compared. */
+const SLACK: usize = 1024;
+
+/** Deeper lines go to checkLine. */
+const MAX_DEPTH: u32 = 512;
+
+// Words of a record. Keep them, and the layout of groups, in step with ../line-scanner.ts.
+const R_OFFSET: usize = 0;
+const R_LENGTH: usize = 4;
+const R_LINE: usize = 8;
+const R_FLAGS: usize = 12;
+const R_GROUP: usize = 16;
+const R_HASH0: usize = 20;
+const R_HASH1: usize = 24;
+const R_ID_OFFSET: usize = 28;
+const R_ID_LENGTH: usize = 32;
+const R_TEXT_BYTES: usize = 36;
+const R_DATA_URL_BYTES: usize = 40;
+const R_INPUTS: usize = 44;
+const R_NUMBERS: usize = 48; // eight words, by key below
+
+const F_CERTAIN: u32 = 1;
+const F_NUMBERS: u32 = 2;
+const F_BASE64: u32 = 4;
+const F_URL_RESPONSE: u32 = 8;
+const F_ECHO: u32 = 16;
+const F_TOKEN_INPUT: u32 = 32;
+/** As the last line that was certain: the same group, the same flags, inputs and numbers. */
+const F_AS_LAST: u32 = 64;
+
+// Keys of the line.
+const K_ID: u32 = 1;
+const K_METHOD: u32 = 2;
+const K_URL: u32 = 3;
+const K_BODY: u32 = 4;
+
+// Keys of the body. From B_N on, their numbers stand in word `key` of the record: 0 absent or null, else number + 1.
+const B_MODEL: u32 = 1;
+const B_INPUT: u32 = 2;
+const B_STREAM: u32 = 3;
+const B_ECHO: u32 = 4;
+const B_ENCODING_FORMAT: u32 = 5;
+const B_RESPONSE_FORMAT: u32 = 6;
+const B_N: u32 = 12;
+const B_BEST_OF: u32 = 13;
+const B_MAX_OUTPUT_TOKENS: u32 = 14;
+const B_MAX_COMPLETION_TOKENS: u32 = 15;
+const B_MAX_TOKENS: u32 = 16;
+const B_LOGPROBS: u32 = 17;
+const B_TOP_LOGPROBS: u32 = 18;
+const B_DIMENSIONS: u32 = 19;
+/** `"logprobs": true`. */
+const LOGPROBS_TRUE: u32 = 0xffffffff;
+/** Longest number that is read; longer ones go to checkLine. */
+const MAX_DIGITS: u32 = 9;
+
+// Bits of `seen`: 1 << key of the body, 1 << (24 + key of the line), and this.
+const SEEN_BODY_OBJECT: u32 = 1 << 23;
+
+let seed: u32;
+let groups: u32;
+let lastGroup: u32;
+let lastFlags: u32; // of the last line that was certain
+let lastLineGroup: u32;
+// What the last call of scan did.
+let scannedTo: usize;
+let lineCount: u32;
+let blankCount: u32;
+// What str() and the field functions tell line().
+let escapeBytes: u32;
+let unsure: u32;
+let flags: u32;
+let textBytes: u32;
+// The line's strings that matter: places of their first bytes, 0 if there are none.
+let id: usize;
+let idLength: u32;
+let method: usize;
+let methodLength: u32;
+let url: usize;
+let urlLength: u32;
+let model: usize;
+let modelLength: u32;
+let dataUrlBytes: u32;
+
+// Head: most lines of a file begin alike, but for the id, up to the first array or object in the body (`messages`, as
+// a rule). These bytes of an earlier line are kept with what had been found in them: a line that has the same bytes is
+// known up to there. Places are relative to the quote that ends the id; 0 is none.
+let headBefore: u32; // bytes before the id; 0 if no head is kept
+let headAfter: u32; // bytes from the quote on
+let headUrl: u32;
+let headUrlLength: u32;
+let headMethod: u32;
+let headMethodLength: u32;
+let headModel: u32;
+let headModelLength: u32;
+let headSeen: u32;
+let headTextBytes: u32;
+let headDataUrlBytes: u32;
+/** Lines in a row that had another head. */
+let headMisses: u32;
+/** After so many, heads are not kept any more in this block. */
+const MAX_HEAD_MISSES: u32 = 32;
+
+/** Begins a new file. `hashSeed`: see CustomIdHasher. Gives the offset of the block, which may hold `blockBytes`. */
+export function begin(hashSeed: u32, blockBytes: u32): usize {
+  seed = hashSeed;
+  groups = 0;
+  lastGroup = 0;
+  lastFlags = 0;
+  headBefore = 0;
+  const needed = P_BLOCK + <usize>blockBytes + SLACK;
+  const have = <usize>memory.size() << 16;
+  if (needed > have && memory.grow(<i32>((needed - have + 0xffff) >> 16)) < 0) unreachable();
+  memory.fill(P_TABLE, 0, <usize>TABLE_SLOTS << 1);
+  for (let at: usize = 0; at < HEX_BYTES; at += 2) store<u16>(P_HEX + at, NOT_HEX);
+  for (let high: u32 = 0; high < 256; high++) {
+    const digit = hexDigit(high);
+    if (digit < 16) {
+      for (let low: u32 = 0; low < 256; low++) {
+        const next = hexDigit(low);
+        if (next < 16) store<u16>(P_HEX + (<usize>((low << 8) | high) << 1), (digit << 4) | next);
+      }
+    }
+  }
+  memory.fill(P_ESCAPE, 0, 256);
+  store<u8>(P_ESCAPE + 0x22, 1);
+  store<u8>(P_ESCAPE + 0x5c, 1);
+  store<u8>(P_ESCAPE + 0x2f, 1);
+  store<u8>(P_ESCAPE + 0x62, 1);
+  store<u8>(P_ESCAPE + 0x66, 1);
+  store<u8>(P_ESCAPE + 0x6e, 1);
+  store<u8>(P_ESCAPE + 0x72, 1);
+  store<u8>(P_ESCAPE + 0x74, 1);
+  return P_BLOCK;
+}
+
+export function recordsOffset(): usize {
+  return P_RECORDS;
+}
+export function groupsOffset(): usize {
+  return P_GROUPS;
+}
+/** Offset in the block after the last line that the last scan took. */
+export function scanned(): u32 {
+  return <u32>(scannedTo - P_BLOCK);
+}
+/** Lines that the last scan took, blank ones counted. */
+export function lines(): u32 {
+  return lineCount;
+}
+/** Lines among them that held nothing but blanks; they have no record. */
+export function blanks(): u32 {
+  return blankCount;
+}
+
+/**
+ * Scans the lines in bytes `from` to `to` of the block, the last of which must be a line feed. Gives the number of
+ * records; if there is no more room for them, it stops early, so go on from scanned().
+ */
+export function scan(from: u32, to: u32): u32 {
+  let at = P_BLOCK + from;
+  const end = P_BLOCK + to;
+  let record = P_RECORDS;
+  const lastRecord = P_RECORDS + <usize>(MAX_RECORDS - 1) * RECORD_BYTES;
+  lineCount = 0;
+  blankCount = 0;
+  headMisses = 0;
+  while (at < end && record <= lastRecord) {
+    const start = skipBlanks(at);
+    if (load<u8>(start) == 0x0a) {
+      blankCount++;
+      lineCount++;
+      at = start + 1;
+      continue;
+    }
+    flags = 0;
+    const zero = i32x4.splat(0);
+    v128.store(record, zero, R_NUMBERS);
+    v128.store(record, zero, R_NUMBERS + 16);
+    store<u32>(record, 0, R_INPUTS);
+    let stop = line(start, record);
+    if (!stop) {
+      flags = 0;
+      const lineFeed = nextLineFeed(start);
+      let last = lineFeed;
+      while (isBlank(load<u8>(last - 1))) last--;
+      store<u32>(record, <u32>(last - start), R_LENGTH);
+      stop = lineFeed;
+    }
+    store<u32>(record, <u32>(start - P_BLOCK), R_OFFSET);
+    store<u32>(record, lineCount, R_LINE);
+    store<u32>(record, flags, R_FLAGS);
+    record += RECORD_BYTES;
+    lineCount++;
+    at = stop + 1;
+  }
+  scannedTo = at;
+  return <u32>((record - P_RECORDS) / RECORD_BYTES);
+}
+
+/** The digit's value; 16 for other bytes. */
+function hexDigit(byte: u32): u32 {
+  if (isDigit(byte)) return byte - 0x30;
+  const letter = (byte | 0x20) - 0x61;
+  return letter < 6 ? letter + 10 : 16;
+}
+
+/** The value of two hex digits; NOT_HEX if they are none. */
+// @ts-ignore: decorator
+@inline
+function hexPair(at: usize): u32 {
+  return load<u16>(P_HEX + (<usize>load<u16>(at) << 1));
+}
+
+// @ts-ignore: decorator
+@inline
+function isBlank(byte: u32): bool {
+  return byte == 0x20 || byte == 0x09 || byte == 0x0d;
+}
+
+// @ts-ignore: decorator
+@inline
+function isDigit(byte: u32): bool {
+  return byte - 0x30 < 10;
+}
+
+// @ts-ignore: decorator
+@inline
+function skipBlanks(at: usize): usize {
+  let byte: u32 = load<u8>(at);
+  // Mostly there are none: one comparison.
+  if (byte > 0x20) return at;
+  while (byte == 0x20 || byte == 0x09 || byte == 0x0d) byte = load<u8>(++at);
+  return at;
+}
+
+function nextLineFeed(at: usize): usize {
+  const lineFeeds = i8x16.splat(0x0a);
+  while (true) {
+    const found = <u32>i8x16.bitmask(i8x16.eq(v128.load(at), lineFeeds));
+    if (found) return at + ctz(found);
+    at += 16;
+  }
+}
+
+/** By byte: 0x22, 0x5c and control bytes end a run of plain bytes. */
+// @ts-ignore: decorator
+@inline
+function specials(at: usize): u32 {
+  const bytes = v128.load(at);
+  const quotes = i8x16.eq(bytes, i8x16.splat(0x22));
+  const backslashes = i8x16.eq(bytes, i8x16.splat(0x5c));
+  const controls = i8x16.le_u(bytes, i8x16.splat(0x1f));
+  return <u32>i8x16.bitmask(v128.or(v128.or(quotes, backslashes), controls));
+}
+
+/** Goes over a string from its first byte; gives its closing quote or 0. Sets `escapeBytes`: by how much its escapes
+ * are longer than the UTF-8 that they stand for (half a surrogate pair: three bytes); 0 only if there are none. */
+function str(at: usize): usize {
+  let found = specials(at);
+  while (!found) {
+    at += 16;
+    found = specials(at);
+  }
+  at += ctz(found);
+  escapeBytes = 0;
+  const byte: u32 = load<u8>(at);
+  if (byte == 0x22) return at;
+  return byte == 0x5c ? escapedStr(at) : 0;
+}
+
+/** The rest of a string from its first backslash on. Exported only to keep it out of str(), which is faster so. */
+export function escapedStr(at: usize): usize {
+  let surplus: u32 = 0;
+  let highEnd: usize = 0;
+  while (true) {
+    do {
+      if (load<u8>(at, 1) != 0x75) {
+        if (!load<u8>(P_ESCAPE + load<u8>(at, 1))) return 0;
+        surplus++;
+        at += 2;
+      } else {
+        const high = hexPair(at + 2);
+        const low = hexPair(at + 4);
+        if ((high | low) & NOT_HEX) return 0;
+        at += 6;
+        surplus += 3 + <u32>(high < 0x08) + (<u32>(high == 0) & <u32>(low < 0x80));
+        if ((high & 0xf8) == 0xd8) {
+          // The second half of a pair adds one byte to the three of the first.
+          if (high < 0xdc) highEnd = at;
+          else if (at - 6 == highEnd) surplus += 2;
+        }
+      }
+    } while (load<u8>(at) == 0x5c);
+    let found = specials(at);
+    while (!found) {
+      at += 16;
+      found = specials(at);
+    }
+    at += ctz(found);
+    const byte: u32 = load<u8>(at);
+    if (byte == 0x22) {
+      escapeBytes = surplus;
+      return at;
+    }
+    if (byte != 0x5c) return 0;
+  }
+}
+
+/** Goes over a number; gives the byte after it or 0. */
+function num(at: usize): usize {
+  if (load<u8>(at) == 0x2d) at++;
+  if (load<u8>(at) == 0x30) at++;
+  else {
+    if (!isDigit(load<u8>(at))) return 0;
+    do at++;
+    while (isDigit(load<u8>(at)));
+  }
+  if (load<u8>(at) == 0x2e) {
+    at++;
+    if (!isDigit(load<u8>(at))) return 0;
+    do at++;
+    while (isDigit(load<u8>(at)));
+  }
+  if ((load<u8>(at) | 0x20) == 0x65) {
+    at++;
+    if (load<u8>(at) == 0x2b || load<u8>(at) == 0x2d) at++;
+    if (!isDigit(load<u8>(at))) return 0;
+    do at++;
+    while (isDigit(load<u8>(at)));
+  }
+  return at;
+}
+
+/** Which key of the line this is, or 0. */
+function lineKey(at: usize, length: u32): u32 {
+  switch (length) {
+    case 3: // url
+      return load<u16>(at) == 0x7275 && load<u8>(at, 2) == 0x6c ? K_URL : 0;
+    case 4: // body
+      return load<u32>(at) == 0x79646f62 ? K_BODY : 0;
+    case 6: // meth od
+      return load<u32>(at) == 0x6874656d && load<u16>(at, 4) == 0x646f ? K_METHOD : 0;
+    case 9: // custom_i d
+      return load<u64>(at) == 0x695f6d6f74737563 && load<u8>(at, 8) == 0x64 ? K_ID : 0;
+  }
+  return 0;
+}
+
+/** Which key of the body this is, or 0. */
+function bodyKey(at: usize, length: u32): u32 {
+  switch (length) {
+    case 1:
+      return load<u8>(at) == 0x6e ? B_N : 0;
+    case 4: // echo
+      return load<u32>(at) == 0x6f686365 ? B_ECHO : 0;
+    case 5: // mode l, inpu t
+      if (load<u32>(at) == 0x65646f6d) return load<u8>(at, 4) == 0x6c ? B_MODEL : 0;
+      return load<u32>(at) == 0x75706e69 && load<u8>(at, 4) == 0x74 ? B_INPUT : 0;
+    case 6: // stre am
+      return load<u32>(at) == 0x65727473 && load<u16>(at, 4) == 0x6d61 ? B_STREAM : 0;
+    case 7: // best_of
+      return (load<u64>(at) & 0x00ffffffffffffff) == 0x00666f5f74736562 ? B_BEST_OF : 0;
+    case 8: // logprobs
+      return load<u64>(at) == 0x73626f7270676f6c ? B_LOGPROBS : 0;
+    case 10: // max_toke ns, dimensio ns
+      if (load<u16>(at, 8) != 0x736e) return 0;
+      if (load<u64>(at) == 0x656b6f745f78616d) return B_MAX_TOKENS;
+      return load<u64>(at) == 0x6f69736e656d6964 ? B_DIMENSIONS : 0;
+    case 12: // top_logp robs
+      return load<u64>(at) == 0x70676f6c5f706f74 && load<u32>(at, 8) == 0x73626f72 ? B_TOP_LOGPROBS : 0;
+    case 15: // encoding _format, response _format
+      if ((load<u64>(at, 8) & 0x00ffffffffffffff) != 0x0074616d726f665f) return 0;
+      if (load<u64>(at) == 0x676e69646f636e65) return B_ENCODING_FORMAT;
+      return load<u64>(at) == 0x65736e6f70736572 ? B_RESPONSE_FORMAT : 0;
+    case 17: // max_outp ut_token s
+      return load<u64>(at) == 0x7074756f5f78616d &&
+        load<u64>(at, 8) == 0x6e656b6f745f7475 &&
+        load<u8>(at, 16) == 0x73
+        ? B_MAX_OUTPUT_TOKENS
+        : 0;
+    case 21: // max_comp letion_t okens
+      return load<u64>(at) == 0x706d6f635f78616d &&
+        load<u64>(at, 8) == 0x745f6e6f6974656c &&
+        load<u32>(at, 16) == 0x6e656b6f &&
+        load<u8>(at, 20) == 0x73
+        ? B_MAX_COMPLETION_TOKENS
+        : 0;
+  }
+  return 0;
+}
+
+/** A string as the value of a key of the body other than model and input; `at` is its first byte. */
+function stringField(key: u32, at: usize, length: u32): void {
+  if (escapeBytes) unsure = 1;
+  else if (key == B_ENCODING_FORMAT) {
+    if (length == 6 && load<u32>(at) == 0x65736162 && load<u16>(at, 4) == 0x3436) flags |= F_BASE64;
+  } else if (key == B_RESPONSE_FORMAT) {
+    if (length == 3 && load<u16>(at) == 0x7275 && load<u8>(at, 2) == 0x6c) flags |= F_URL_RESPONSE;
+  } else unsure = 1;
+}
+
+/** A number as the value of a key of the body. */
+function numberField(key: u32, at: usize, length: u32, record: usize): void {
+  if (key == B_INPUT || key == B_RESPONSE_FORMAT) return;
+  if (key < B_N || length > MAX_DIGITS) {
+    unsure = 1;
+    return;
+  }
+  let value: u32 = 0;
+  for (const end = at + length; at < end; at++) {
+    const byte: u32 = load<u8>(at);
+    if (!isDigit(byte)) {
+      unsure = 1;
+      return;
+    }
+    value = value * 10 + (byte - 0x30);
+  }
+  flags |= F_NUMBERS;
+  store<u32>(record + (<usize>key << 2), value + 1);
+}
+
+/** true, false or null (by first letter) as the value of a key of the body. */
+function literalField(key: u32, letter: u32, record: usize): void {
+  if (key == B_INPUT || key == B_RESPONSE_FORMAT) return;
+  if (letter == 0x6e) {
+    // Null is as good as absent, save for the model.
+    if (key == B_MODEL) unsure = 1;
+  } else if (key == B_LOGPROBS) {
+    if (letter == 0x74) {
+      flags |= F_NUMBERS;
+      store<u32>(record, LOGPROBS_TRUE, <usize>B_LOGPROBS << 2);
+    }
+  } else if (key == B_ECHO) {
+    if (letter == 0x74) flags |= F_ECHO;
+  } else if (key != B_STREAM || letter == 0x74) unsure = 1;
+}
+
+/** An array or object as the value of a key of the body. */
+function containerField(key: u32): void {
+  if (key != B_INPUT && key != B_RESPONSE_FORMAT) unsure = 1;
+}
+
+/** Whether the string from here on reads `data:…`, escapes decoded. */
+function isDataUrl(at: usize): bool {
+  let prefix: u64 = 0x3a61746164;
+  for (; prefix; prefix >>= 8) {
+    const wanted = <u32>(prefix & 0xff);
+    if (load<u8>(at) == wanted) {
+      at++;
+      continue;
+    }
+    if (load<u32>(at) != 0x3030755c) return false; // \u00
+    if (hexPair(at + 4) != wanted) return false;
+    at += 6;
+  }
+  return true;
+}
+
+/** Counts a string of the body; `at` is its first byte. */
+// @ts-ignore: decorator
+@inline
+function text(at: usize, length: u32): void {
+  const letter: u32 = load<u8>(at);
+  if ((letter == 0x64 || letter == 0x5c) && isDataUrl(at)) dataUrlBytes += length - escapeBytes;
+  else textBytes += length - escapeBytes;
+}
+
+/** The quote that ends the string from here on, if it is a string without escapes; else 0. */
+function plainEnd(at: usize): usize {
+  let found = specials(at);
+  while (!found) {
+    at += 16;
+    found = specials(at);
+  }
+  at += ctz(found);
+  return load<u8>(at) == 0x22 ? at : 0;
+}
+
+/** Keeps the head of the line that begins at `start` and reaches its first array or object in the body at `end`. */
+function keepHead(start: usize, end: usize, seen: u32): void {
+  if (unsure || flags || !idLength || !(seen & SEEN_BODY_OBJECT)) return;
+  const quote = id + idLength;
+  headBefore = 0;
+  if ((url && url < quote) || (method && method < quote) || (model && model < quote)) return;
+  if (<usize>(id - start) + (end - quote) > HEAD_BYTES) return;
+  headBefore = <u32>(id - start);
+  headAfter = <u32>(end - quote);
+  memory.copy(P_HEAD, start, headBefore);
+  memory.copy(P_HEAD + headBefore, quote, headAfter);
+  headUrl = url ? <u32>(url - quote) : 0;
+  headUrlLength = urlLength;
+  headMethod = method ? <u32>(method - quote) : 0;
+  headMethodLength = methodLength;
+  headModel = model ? <u32>(model - quote) : 0;
+  headModelLength = modelLength;
+  headSeen = seen;
+  headTextBytes = textBytes;
+  headDataUrlBytes = dataUrlBytes;
+}
+
+/**
+ * Goes over one line from its first byte that is not blank. Gives its line feed and fills the record, or gives 0 if
+ * the line is one for checkLine.
+ */
+function line(start: usize, record: usize): usize {
+  let at = start;
+  let depth: u32 = 0;
+  let inObject: u32 = 0;
+  let key: u32 = 0; // of the line
+  let field: u32 = 0; // of the body
+  let seen: u32 = 0;
+  let inputs: u32 = 0;
+  id = 0;
+  idLength = 0;
+  method = 0;
+  methodLength = 0;
+  url = 0;
+  urlLength = 0;
+  model = 0;
+  modelLength = 0;
+  unsure = 0;
+  textBytes = 0;
+  dataUrlBytes = 0;
+  if (load<u8>(at) != 0x7b) return 0;
+  let keepsHead = false;
+  if (headBefore && isEqual(start, P_HEAD, headBefore)) {
+    id = start + headBefore;
+    const quote = plainEnd(id);
+    if (quote && isEqual(quote, P_HEAD + headBefore, headAfter)) {
+      idLength = <u32>(quote - id);
+      if (headUrl) url = quote + headUrl;
+      urlLength = headUrlLength;
+      if (headMethod) method = quote + headMethod;
+      methodLength = headMethodLength;
+      if (headModel) model = quote + headModel;
+      modelLength = headModelLength;
+      seen = headSeen;
+      textBytes = headTextBytes;
+      dataUrlBytes = headDataUrlBytes;
+      key = K_BODY;
+      store<u8>(P_OPEN, 0);
+      store<u8>(P_OPEN, 1, 1);
+      depth = 2;
+      inObject = 1;
+      at = quote + headAfter;
+      headMisses = 0;
+    } else id = 0;
+  }
+  if (!depth && headMisses < MAX_HEAD_MISSES) {
+    headMisses++;
+    keepsHead = true;
+  }
+  while (true) {
+    // A value begins here.
+    const byte: u32 = load<u8>(at);
+    let wantsKey = false;
+    if (byte == 0x22) {
+      const first = at + 1;
+      at = str(first);
+      if (!at) return 0;
+      const length = <u32>(at - first);
+      at++;
+      if (depth > 2 || !(depth == 1 ? key : field)) {
+        if (key == K_BODY) text(first, length);
+      } else if (depth == 2) {
+        if (field == B_MODEL) {
+          unsure |= escapeBytes;
+          model = first;
+          modelLength = length;
+        } else if (field == B_INPUT) text(first, length);
+        else stringField(field, first, length);
+      } else {
+        unsure |= escapeBytes;
+        if (key == K_ID) {
+          id = first;
+          idLength = length;
+        } else if (key == K_URL) {
+          url = first;
+          urlLength = length;
+        } else if (key == K_METHOD) {
+          method = first;
+          methodLength = length;
+        }
+      }
+    } else if (byte == 0x7b) {
+      if (depth >= MAX_DEPTH) return 0;
+      if (depth == 1) {
+        if (key == K_BODY) seen |= SEEN_BODY_OBJECT;
+      } else if (depth == 2) {
+        if (field) containerField(field);
+        else if (keepsHead && key == K_BODY) {
+          keepsHead = false;
+          if (!inputs) keepHead(start, at, seen);
+        }
+      }
+      store<u8>(P_OPEN + depth, <u8>inObject);
+      depth++;
+      inObject = 1;
+      at = skipBlanks(at + 1);
+      if (load<u8>(at) == 0x7d) {
+        at++;
+        depth--;
+        inObject = load<u8>(P_OPEN + depth);
+      } else wantsKey = true;
+    } else if (byte == 0x5b) {
+      if (depth >= MAX_DEPTH) return 0;
+      const isInput = depth == 2 && field == B_INPUT;
+      if (depth == 2) {
+        if (field) containerField(field);
+        else if (keepsHead && key == K_BODY) {
+          keepsHead = false;
+          if (!inputs) keepHead(start, at, seen);
+        }
+      }
+      store<u8>(P_OPEN + depth, <u8>inObject);
+      depth++;
+      inObject = 0;
+      at = skipBlanks(at + 1);
+      const next: u32 = load<u8>(at);
+      if (isInput) {
+        inputs = 1;
+        if (next != 0x5d) {
+          inputs = 2;
+          if (next == 0x2d || isDigit(next)) flags |= F_TOKEN_INPUT;
+        }
+      }
+      if (next != 0x5d) continue;
+      at++;
+      depth--;
+      inObject = load<u8>(P_OPEN + depth);
+    } else if (byte == 0x2d || isDigit(byte)) {
+      const first = at;
+      at = num(first);
+      if (!at) return 0;
+      if (depth == 2 && field) numberField(field, first, <u32>(at - first), record);
+    } else {
+      if (byte == 0x74) {
+        if (load<u32>(at) != 0x65757274) return 0;
+        at += 4;
+      } else if (byte == 0x6e) {
+        if (load<u32>(at) != 0x6c6c756e) return 0;
+        at += 4;
+      } else if (byte == 0x66) {
+        if (load<u32>(at, 1) != 0x65736c61) return 0;
+        at += 5;
+      } else return 0;
+      if (depth == 2 && field) literalField(field, byte, record);
+    }
+
+    // A value has ended.
+    while (!wantsKey) {
+      if (!depth) {
+        const end = skipBlanks(at);
+        if (load<u8>(end) != 0x0a || unsure) return 0;
+        if (!idLength || !modelLength || !urlLength || !(seen & SEEN_BODY_OBJECT)) return 0;
+        if (methodLength != 4 || load<u32>(method) != 0x54534f50) return 0; // POST
+        const group = groupOf();
+        if (group == MAX_GROUPS) return 0;
+        flags |= F_CERTAIN;
+        store<u32>(record, <u32>(at - start), R_LENGTH);
+        store<u32>(record, group, R_GROUP);
+        hashId(record);
+        store<u32>(record, <u32>(id - P_BLOCK), R_ID_OFFSET);
+        store<u32>(record, idLength, R_ID_LENGTH);
+        store<u32>(record, textBytes, R_TEXT_BYTES);
+        store<u32>(record, dataUrlBytes, R_DATA_URL_BYTES);
+        store<u32>(record, inputs, R_INPUTS);
+        compareWithLast(group, record);
+        return end;
+      }
+      let next: u32 = load<u8>(at);
+      if (next <= 0x20) {
+        at = skipBlanks(at);
+        next = load<u8>(at);
+      }
+      if (next == 0x2c) {
+        at = skipBlanks(at + 1);
+        if (inObject) wantsKey = true;
+        else if (depth == 3 && field == B_INPUT) inputs++;
+        break;
+      }
+      if (next != (inObject ? 0x7d : 0x5d)) return 0;
+      at++;
+      depth--;
+      inObject = load<u8>(P_OPEN + depth);
+    }
+
+    if (wantsKey) {
+      if (load<u8>(at) != 0x22) return 0;
+      const first = at + 1;
+      at = str(first);
+      if (!at) return 0;
+      if (depth == 1) {
+        if (escapeBytes) return 0;
+        key = lineKey(first, <u32>(at - first));
+        field = 0;
+        if (key) {
+          const bit: u32 = 1 << (24 + key);
+          if (seen & bit) return 0;
+          seen |= bit;
+        }
+      } else if (depth == 2 && key == K_BODY) {
+        if (escapeBytes) return 0;
+        field = bodyKey(first, <u32>(at - first));
+        if (field) {
+          const bit: u32 = 1 << field;
+          if (seen & bit) return 0;
+          seen |= bit;
+        }
+      }
+      at++;
+      if (load<u8>(at) != 0x3a) {
+        at = skipBlanks(at);
+        if (load<u8>(at) != 0x3a) return 0;
+      }
+      at = skipBlanks(at + 1);
+    }
+  }
+  return 0;
+}
+
+/** Sets F_AS_LAST, or remembers what the next line is compared with. */
+function compareWithLast(group: u32, record: usize): void {
+  const numbers0 = v128.load(record, R_NUMBERS);
+  const numbers1 = v128.load(record, R_NUMBERS + 16);
+  const inputs = load<u32>(record, R_INPUTS);
+  const differing = v128.or(
+    v128.xor(numbers0, v128.load(P_LAST)),
+    v128.xor(numbers1, v128.load(P_LAST + 16)),
+  );
+  if (
+    flags == lastFlags &&
+    group == lastLineGroup &&
+    inputs == load<u32>(P_LAST + 32) &&
+    !v128.any_true(differing)
+  ) {
+    flags |= F_AS_LAST;
+    return;
+  }
+  lastFlags = flags;
+  lastLineGroup = group;
+  v128.store(P_LAST, numbers0);
+  v128.store(P_LAST + 16, numbers1);
+  store<u32>(P_LAST + 32, inputs);
+}
+
+/** CustomIdHasher.hash (../../custom-id-hash.ts), bit for bit. */
+function hashId(record: usize): void {
+  let at = id;
+  let a: u32 = seed ^ idLength;
+  let b: u32 = (seed * 0x85ebca6b) ^ 0x1b873593;
+  let left = idLength;
+  while (left >= 4) {
+    const word = load<u32>(at);
+    a = (a ^ word) * 0x9e3779b1;
+    a ^= a >> 15;
+    b = rotl<u32>((b + word) * 0x85ebca77, 13);
+    at += 4;
+    left -= 4;
+  }
+  while (left) {
+    const byte: u32 = load<u8>(at);
+    a = (a ^ byte) * 0x01000193;
+    b = (b ^ byte) * 0xc2b2ae3d;
+    b ^= b >> 13;
+    at++;
+    left--;
+  }
+  a ^= b;
+  a ^= a >> 16;
+  a *= 0x85ebca6b;
+  a ^= a >> 13;
+  a *= 0xc2b2ae35;
+  a ^= a >> 16;
+  b = (b ^ (b >> 15) ^ a) * 0x2c1b3c6d;
+  b ^= b >> 12;
+  store<u32>(record, a, R_HASH0);
+  store<u32>(record, b | 1, R_HASH1);
+}
+
+function isEqual(one: usize, other: usize, length: u32): bool {
+  while (length >= 16) {
+    if (v128.any_true(v128.xor(v128.load(one), v128.load(other)))) return false;
+    one += 16;
+    other += 16;
+    length -= 16;
+  }
+  if (length >= 8) {
+    if (load<u64>(one) != load<u64>(other)) return false;
+    one += 8;
+    other += 8;
+    length -= 8;
+  }
+  if (!length) return true;
+  return !((load<u64>(one) ^ load<u64>(other)) & (~(<u64>0) >> (64 - 8 * <u64>length)));
+}
+
+/** Whether the line is of this group. */
+function isGroup(group: u32): bool {
+  const entry = P_GROUPS + <usize>group * GROUP_BYTES;
+  return (
+    load<u32>(entry) == urlLength &&
+    load<u32>(entry, 4) == modelLength &&
+    isEqual(entry + 8, url, urlLength) &&
+    isEqual(entry + 8 + NAME_BYTES, model, modelLength)
+  );
+}
+
+/** The number of the line's pair of url and model, from 0 in the order of their first lines; MAX_GROUPS if it has none. */
+function groupOf(): u32 {
+  if (groups && isGroup(lastGroup)) return lastGroup;
+  let hash: u32 = urlLength;
+  for (let at: u32 = 0; at < urlLength; at++) hash = (hash ^ load<u8>(url + at)) * 0x01000193;
+  for (let at: u32 = 0; at < modelLength; at++) hash = (hash ^ load<u8>(model + at)) * 0x01000193;
+  let slot = (hash ^ (hash >> 15)) & (TABLE_SLOTS - 1);
+  while (true) {
+    const held: u32 = load<u16>(P_TABLE + (<usize>slot << 1));
+    if (!held) break;
+    if (isGroup(held - 1)) {
+      lastGroup = held - 1;
+      return lastGroup;
+    }
+    slot = (slot + 1) & (TABLE_SLOTS - 1);
+  }
+  if (groups == MAX_GROUPS || urlLength > NAME_BYTES || modelLength > NAME_BYTES) return MAX_GROUPS;
+  const entry = P_GROUPS + <usize>groups * GROUP_BYTES;
+  store<u32>(entry, urlLength);
+  store<u32>(entry, modelLength, 4);
+  memory.copy(entry + 8, url, urlLength);
+  memory.copy(entry + 8 + NAME_BYTES, model, modelLength);
+  lastGroup = groups++;
+  store<u16>(P_TABLE + (<usize>slot << 1), <u16>groups);
+  return lastGroup;
+}

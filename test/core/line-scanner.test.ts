@@ -1,0 +1,379 @@
+import { randomInt } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { CustomIdHasher } from '../../src/core/custom-id-hash.ts';
+import { checkLine, lineTooLong } from '../../src/core/ingest/check-line.ts';
+import { LineScanner } from '../../src/core/ingest/line-scanner.ts';
+import { type Line, LineSplitter, type LineStart } from '../../src/core/ingest/lines.ts';
+import { chunkSizesArbitrary, cut } from '../support/bytes.ts';
+import { requestLine } from '../support/request-lines.ts';
+import { TRICKY_LINES, USUAL_LINES } from './fixtures/tricky-lines.ts';
+import { mutatedLines, seededRandom } from './fixtures/tricky-lines-mutated.ts';
+
+const JOB_ID = 'c0ffee00c0ffee00c0ffee00c0ffee00';
+const MARK = Buffer.from([0xef, 0xbb, 0xbf]);
+
+interface Options {
+  maxBytes?: number;
+  blockBytes?: number;
+  start?: LineStart;
+}
+
+/** What is known of a line after it was scanned and, if need be, checked. */
+type Outcome = Record<string, unknown>;
+
+interface Outcomes {
+  lines: Outcome[];
+  blank: number;
+}
+
+const hasher = new CustomIdHasher(JOB_ID);
+
+function outcomeOf({ line, offset, length, bytes }: Line): Outcome {
+  const verdict = bytes === undefined ? lineTooLong(length) : checkLine(bytes);
+  if (!verdict.valid) return { line, offset, length, ...verdict };
+  const { url: endpoint, ...values } = verdict;
+  hasher.hashText(verdict.customId);
+  const { hash0, hash1 } = hasher;
+  return { line, offset, length, ...values, endpoint, hash0, hash1 };
+}
+
+/** The plain way: one line after the other, each parsed. */
+function check(bytes: Uint8Array, { maxBytes, start }: Options = {}): Outcomes {
+  const lines: Outcome[] = [];
+  const splitter = new LineSplitter((line) => lines.push(outcomeOf(line)), maxBytes, start);
+  splitter.push(bytes);
+  splitter.end();
+  return { lines, blank: splitter.blank };
+}
+
+/** The fast way; also tells how many lines it was certain of, and what text it counted in them. */
+function scan(chunks: readonly Uint8Array[], options: Options = {}) {
+  const lines: Outcome[] = [];
+  const texts: { bytes: string; textBytes: number; dataUrlBytes: number }[] = [];
+  const scanner = new LineScanner(
+    JOB_ID,
+    {
+      onRequest: (request) => {
+        const { textBytes, dataUrlBytes, bytes, customId, ...values } = request;
+        texts.push({ bytes: Buffer.from(bytes()).toString(), textBytes, dataUrlBytes });
+        lines.push({ ...values, valid: true, customId: customId() });
+      },
+      onLine: (line) => lines.push(outcomeOf(line)),
+    },
+    options,
+  );
+  for (const chunk of chunks) {
+    scanner.push(chunk);
+    // A stream may use its buffer again: nothing of a chunk may be needed later.
+    chunk.fill(0x21);
+  }
+  scanner.end();
+  return { outcomes: { lines, blank: scanner.blank }, texts, next: scanner.next };
+}
+
+const whole = (bytes: Uint8Array): Uint8Array[] => [new Uint8Array(bytes)];
+
+const joined = (lines: readonly Uint8Array[]): Buffer =>
+  Buffer.concat(lines.flatMap((line) => [line, Buffer.from('\n')]));
+
+/** What the scanner should count, told from the line's tokens: JSON.parse would keep one of two equal keys only. */
+function countText(line: string): { textBytes: number; dataUrlBytes: number } {
+  const counted = { textBytes: 0, dataUrlBytes: 0 };
+  const keys: string[] = [];
+  let depth = 0;
+  for (const [token, , colon] of line.matchAll(/("(?:[^"\\]|\\.)*")([ \t\r]*:)?|[{}[\]]/gs)) {
+    if (token === '{' || token === '[') keys[++depth] = '';
+    else if (token === '}' || token === ']') depth--;
+    else if (colon !== undefined) keys[depth] = JSON.parse(token.slice(0, -colon.length));
+    else if (keys[1] === 'body' && depth > 1) {
+      const text: string = JSON.parse(token);
+      if (depth === 2 && ['model', 'encoding_format', 'response_format'].includes(keys[2]!)) continue;
+      counted[text.startsWith('data:') ? 'dataUrlBytes' : 'textBytes'] += Buffer.byteLength(text);
+    }
+  }
+  return counted;
+}
+
+function expectTextsCounted(texts: ReturnType<typeof scan>['texts'], what = ''): void {
+  for (const { bytes, ...counted } of texts) {
+    const wanted = countText(bytes);
+    if (wanted.textBytes !== counted.textBytes || wanted.dataUrlBytes !== counted.dataUrlBytes)
+      expect(counted, `${what} ${bytes}`).toEqual(wanted);
+  }
+}
+
+describe('LineScanner', () => {
+  it('is certain of every request of the usual kinds', () => {
+    const file = joined(USUAL_LINES.map((line) => Buffer.from(line)));
+    const { outcomes, texts } = scan(whole(file));
+    expect(outcomes).toEqual(check(file));
+    expect(outcomes.lines.map(({ valid }) => valid)).toEqual(USUAL_LINES.map(() => true));
+    expect(texts).toHaveLength(USUAL_LINES.length);
+    expectTextsCounted(texts);
+  });
+
+  it('agrees with checkLine on every tricky line', () => {
+    expect(TRICKY_LINES.length).toBeGreaterThan(200);
+    let certain = 0;
+    for (const { what, bytes } of TRICKY_LINES) {
+      const { outcomes, texts } = scan(whole(bytes));
+      expect(outcomes, what).toEqual(check(bytes));
+      expectTextsCounted(texts);
+      certain += texts.length;
+    }
+    expect(certain).toBeGreaterThan(100);
+  });
+
+  it('agrees with checkLine on all tricky lines in one file, whatever the chunks and blocks', () => {
+    const file = joined(TRICKY_LINES.map(({ bytes }) => bytes));
+    const wanted = check(file);
+    for (const [sizes, blockBytes] of [
+      [[file.length], undefined],
+      [[65_536], undefined],
+      [[1_000, 1], 300],
+      [[file.length], 1_000],
+      [[7, 4_096], 5_000],
+    ] as [number[], number | undefined][]) {
+      const { outcomes, texts } = scan(cut(file, sizes), blockBytes === undefined ? {} : { blockBytes });
+      expect(outcomes).toEqual(wanted);
+      expectTextsCounted(texts);
+    }
+  });
+
+  it('cuts any bytes in any chunks into the same lines as LineSplitter, whatever the size of its block', () => {
+    const bytesArbitrary = fc
+      .array(
+        fc.oneof(
+          { weight: 4, arbitrary: fc.constantFrom('\n', '\r', ' ', '\t', '\n\n', '   ') },
+          { weight: 1, arbitrary: fc.constantFrom('\ufeff', '{}', 'x', '"', '\u2028') },
+          { weight: 2, arbitrary: fc.constantFrom(...USUAL_LINES.slice(0, 3)) },
+        ),
+        { maxLength: 40 },
+      )
+      .chain((parts) =>
+        fc
+          .boolean()
+          .map((mark) => Buffer.concat([mark ? MARK : MARK.subarray(3), Buffer.from(parts.join(''))])),
+      );
+    fc.assert(
+      fc.property(
+        bytesArbitrary,
+        chunkSizesArbitrary(60),
+        fc.integer({ min: 8, max: 600 }),
+        fc.integer({ min: 0, max: 300 }),
+        (file, sizes, blockBytes, maxBytes) => {
+          const { outcomes, next } = scan(cut(file, sizes), { blockBytes, maxBytes });
+          expect(outcomes).toEqual(check(file, { maxBytes }));
+          const lines = outcomes.lines.length + outcomes.blank;
+          expect(next).toEqual({ offset: file.length, line: lines + 1 });
+        },
+      ),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it('goes on from where another scanner stopped', () => {
+    const file = joined([...USUAL_LINES, ...USUAL_LINES].map((line) => Buffer.from(line)));
+    const wanted = check(file);
+    for (const blockBytes of [100, 1_500, 4_000]) {
+      const lines: Outcome[] = [];
+      let start: LineStart = { offset: 0, line: 1 };
+      // Each scanner gets 5,000 bytes and dies before it has handed out all.
+      for (;;) {
+        const scanner = new LineScanner(
+          JOB_ID,
+          {
+            onRequest: (request) => lines.push(outcomeOf({ ...request, bytes: request.bytes() })),
+            onLine: (line) => lines.push(outcomeOf(line)),
+          },
+          { blockBytes, start },
+        );
+        const chunk = file.subarray(start.offset, start.offset + 5_000);
+        scanner.push(chunk);
+        if (start.offset + chunk.length === file.length) {
+          scanner.end();
+          break;
+        }
+        if (scanner.next.offset === start.offset) throw new Error('no line fits into what a scanner gets');
+        start = scanner.next;
+      }
+      expect(lines).toEqual(wanted.lines);
+    }
+  });
+
+  it('does not take a byte order mark for one where a stream goes on', () => {
+    const file = Buffer.concat([MARK, Buffer.from(USUAL_LINES[0]!)]);
+    const start = { offset: 1_000, line: 5 };
+    for (const blockBytes of [16, 1_000]) {
+      const { outcomes } = scan(whole(file), { start, blockBytes });
+      expect(outcomes).toEqual(check(file, { start }));
+      expect(outcomes.lines).toMatchObject([{ line: 5, offset: 1_000, code: 'invalid_json_line' }]);
+    }
+  });
+
+  it('takes any number of lines in a block, and of pairs of model and endpoint', () => {
+    const lines = Array.from({ length: 12_000 }, (_, index) =>
+      index % 3 === 0 ? 'x' : requestLine(`id-${index}`, { body: { model: `model-${index % 1_777}` } }),
+    );
+    const file = Buffer.from(lines.join('\n'));
+    const { outcomes, texts } = scan(whole(file), { blockBytes: 2_000_000 });
+    expect(outcomes).toEqual(check(file));
+    // Beyond 512 pairs, checkLine has the word.
+    expect(texts.length).toBeGreaterThan(2_000);
+    expect(texts.length).toBeLessThan(8_000);
+  });
+
+  it('finds the one line that is not UTF-8 among many that are', () => {
+    const bad = Buffer.from(requestLine('caf\u00e9'), 'latin1');
+    const file = joined([...USUAL_LINES.map((line) => Buffer.from(line)), bad, Buffer.from(USUAL_LINES[0]!)]);
+    const { outcomes, texts } = scan(whole(file));
+    expect(outcomes).toEqual(check(file));
+    expect(outcomes.lines.filter(({ valid }) => valid === false)).toHaveLength(1);
+    expect(texts).toHaveLength(USUAL_LINES.length + 1);
+  });
+
+  it('does not carry over fields from one line to the next', () => {
+    const fields = ['"n":3', '"max_tokens":7', '"max_tokens":0', '"logprobs":true', '"logprobs":false', ''];
+    const endpoints = ['/v1/chat/completions', '/v1/completions', '/v1/moderations', '/v1/embeddings'];
+    const inputs = ['', '"input":[]', '"input":["a","b"]', `"input":[${'1,'.repeat(1_500)}1]`, '"input":"a"'];
+    const pick = <Item>(items: readonly Item[]): fc.Arbitrary<Item> => fc.constantFrom(...items);
+    const lineArbitrary = fc
+      .tuple(pick(['m', 'text-embedding-3-small']), pick(fields), pick(inputs), pick(endpoints))
+      .map(([model, field, input, url]) => {
+        const body = [`"model":"${model}"`, field, input].filter((text) => text !== '').join(',');
+        return Buffer.from(`{"custom_id":"a","method":"POST","url":"${url}","body":{${body}}}`);
+      });
+    fc.assert(
+      fc.property(fc.array(lineArbitrary, { minLength: 2, maxLength: 12 }), (lines) => {
+        const file = joined(lines);
+        expect(scan(whole(file)).outcomes).toEqual(check(file));
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('takes nothing for granted of a line that begins like the one before', () => {
+    const start = (id: string): string => `{"custom_id":"${id}","method":"POST","url":"/v1/responses",`;
+    const heads = [
+      (id: string): string =>
+        `${start(id)}"body":{"model":"m","instructions":"data:x","max_tool_calls":1,"x":[`,
+      (id: string): string => `${start(id)}"body":{"model":"m","instructions":"be brief","x":[`,
+      (id: string): string => `${start(id)}"body":{"model":"m","stream":false,"x":{"y":[`,
+      (id: string): string => `${start(id)}"body":[{"model":"m","x":[`,
+      (id: string): string => `${start(id)}"body":{"x":[`,
+      (id: string): string =>
+        `{"method":"POST","custom_id":"${id}","url":"/v1/responses","body":{"model":"m","x":[`,
+      (id: string): string => `{"body":{"model":"m","x":[],"custom_id":"${id}","y":[`,
+    ];
+    const tails = [
+      ...[
+        ']}}',
+        ']}]}',
+        '1]}}',
+        '1}]}}',
+        ']}}}',
+        ']}',
+        '"a"],"model":"n"}}',
+        '],"n":2},"url":"/v1/responses"}',
+      ],
+      ...[
+        '],"stream":true}}',
+        '{}]},"custom_id":"b"}',
+        '],"model":"m"},"method":"POST","url":"/v1/responses"}',
+      ],
+    ];
+    const ids = ['a', 'b'.repeat(40), '', 'a\\n', 'a\tb', 'é', 'a","method":"GET'];
+    const lineArbitrary = fc
+      .tuple(fc.constantFrom(...heads), fc.constantFrom(...ids), fc.constantFrom(...tails))
+      .map(([head, id, tail]) => Buffer.from(head(id) + tail));
+    const filesArbitrary = fc.array(lineArbitrary, { minLength: 2, maxLength: 50 });
+    fc.assert(
+      fc.property(filesArbitrary, (lines) => {
+        const file = joined(lines);
+        const { outcomes, texts } = scan(whole(file));
+        expect(outcomes).toEqual(check(file));
+        expectTextsCounted(texts);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('hashes every id as CustomIdHasher does, escaped or not', () => {
+    const idArbitrary = fc.oneof(
+      fc.string({ unit: 'binary', minLength: 1, maxLength: 60 }),
+      fc.string({ unit: 'grapheme', minLength: 1, maxLength: 60 }),
+      fc.string({ minLength: 1, maxLength: 300 }),
+      fc.uuid(),
+    );
+    const escaped = (text: string): string =>
+      JSON.stringify(text).replaceAll(
+        /[\u0080-\uffff]/g,
+        (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
+      );
+    const jobArbitrary = fc.stringMatching(/^[0-9a-f]{32}$/);
+    fc.assert(
+      fc.property(fc.array(idArbitrary, { minLength: 1, maxLength: 20 }), jobArbitrary, (ids, jobId) => {
+        const lines = ids.flatMap((id) => [
+          requestLine(id),
+          requestLine('ID').replace('"ID"', () => escaped(id)),
+        ]);
+        const ours = new CustomIdHasher(jobId);
+        const seen: [string, number, number][] = [];
+        const scanner = new LineScanner(jobId, {
+          onRequest: ({ customId, hash0, hash1 }) => seen.push([customId(), hash0, hash1]),
+          onLine: ({ bytes }) => {
+            const verdict = checkLine(bytes!);
+            if (!verdict.valid) throw new Error(verdict.message);
+            ours.hashText(verdict.customId);
+            seen.push([verdict.customId, ours.hash0, ours.hash1]);
+          },
+        });
+        scanner.push(Buffer.from(lines.join('\n')));
+        scanner.end();
+        const wanted = ids.flatMap((id) => {
+          ours.hash(Buffer.from(id));
+          const entry = [id, ours.hash0, ours.hash1];
+          return [entry, entry];
+        });
+        expect(seen).toEqual(wanted);
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
+
+describe('LineScanner, fuzzed', () => {
+  const LINES = 150_000;
+  /** A scanner keeps at most 512 pairs of endpoint and model, and mutation makes many: so many lines each gets. */
+  const LINES_A_FILE = 1_500;
+  /** Another one in every run; set it to repeat a failure. */
+  const SEED = Number(process.env.FUZZ_SEED ?? randomInt(2 ** 32));
+
+  it(`agrees with checkLine on ${LINES} mutated lines`, () => {
+    const random = seededRandom(SEED);
+    const count = { lines: 0, valid: 0, certain: 0 };
+    while (count.lines < LINES) {
+      const file = joined(mutatedLines(random, LINES_A_FILE));
+      const wanted = check(file);
+      const sizes = Array.from({ length: 5 }, () => 1 + random(100_000));
+      const { outcomes, texts } = scan(cut(file, sizes), { blockBytes: 4_096 + random(300_000) });
+      if (!isDeepStrictEqual(outcomes, wanted)) {
+        const at = wanted.lines.findIndex((line, index) => !isDeepStrictEqual(line, outcomes.lines[index]));
+        const { offset, length } = wanted.lines[at] as { offset: number; length: number };
+        const text = file.subarray(offset, offset + length).toString('latin1');
+        expect(outcomes.lines[at], `FUZZ_SEED=${SEED}, in Latin-1: ${text}`).toEqual(wanted.lines[at]);
+        expect(outcomes.blank, `FUZZ_SEED=${SEED}`).toBe(wanted.blank);
+      }
+      expectTextsCounted(texts, `FUZZ_SEED=${SEED}`);
+      count.lines += wanted.lines.length;
+      count.valid += wanted.lines.filter(({ valid }) => valid).length;
+      count.certain += texts.length;
+    }
+    // Mutation must leave enough of both kinds, and the scanner must not take the easy way out.
+    expect(count.valid / count.lines, `FUZZ_SEED=${SEED}`).toBeGreaterThan(0.2);
+    expect(count.valid / count.lines, `FUZZ_SEED=${SEED}`).toBeLessThan(0.75);
+    expect(count.certain / count.valid, `FUZZ_SEED=${SEED}`).toBeGreaterThan(0.75);
+  }, 120_000);
+});
