@@ -6,6 +6,7 @@
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 import {
   AwsError,
   type AwsJsonRequest,
@@ -25,6 +26,9 @@ export interface DynamoDb {
   sweepExpired(): Promise<number>;
   close(): Promise<void>;
 }
+
+/** How often a table that is being made is looked at. */
+const TABLE_CHECK_MS = 2;
 
 /** How often expired items are looked for. */
 const SWEEP_INTERVAL_MS = 60_000;
@@ -115,6 +119,19 @@ export async function startDynamoDb(options: {
     },
   };
 
+  /** Answers once the table can be used: callers on a laptop need not wait for what takes a millisecond. */
+  async function createTable(name: string, body: Buffer): Promise<AwsJsonResponse> {
+    const outcome = await engine.forward('CreateTable', body);
+    if (outcome.status !== 200) return outcome;
+    for (;;) {
+      const { Table } = await engine.call<{ Table: { TableStatus: string } }>('DescribeTable', {
+        TableName: name,
+      });
+      if (Table.TableStatus === 'ACTIVE') return outcome;
+      await wait(TABLE_CHECK_MS);
+    }
+  }
+
   async function handle(request: AwsJsonRequest): Promise<AwsJsonResponse> {
     const { operation, body } = request;
     const input = parseInput(body);
@@ -125,6 +142,7 @@ export async function startDynamoDb(options: {
     const answer = own[operation];
     if (answer !== undefined) return { status: 200, body: await answer(input as never) };
     if (operation === 'DeleteTable') keyNames.delete(String(input.TableName));
+    if (operation === 'CreateTable') return createTable(String(input.TableName), body);
     const wantsItem = input.ReturnValuesOnConditionCheckFailure === 'ALL_OLD';
     if (!wantsItem) return lock.shared(() => engine.forward(operation, body));
     // Exclusive, so that the item given with the failure is the one that the condition failed on.
