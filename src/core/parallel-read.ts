@@ -6,7 +6,7 @@ import type { SourceObject } from './model.ts';
 import type { ByteStream, ObjectStore } from './ports.ts';
 
 /** AWS advises ranges of 8 to 16 MB. Source: S3 User Guide, "Performance design patterns". */
-const RANGE_BYTES = 16 * 1024 * 1024;
+const RANGE_BYTES = 8 * 1024 * 1024;
 const RANGES_IN_FLIGHT = 3;
 
 /**

@@ -1,0 +1,97 @@
+/**
+ * The check alone, on data in RAM and in one process: `JSON.parse` per line against what ingest uses. Prints one JSON
+ * object: wall and CPU milliseconds of each round by core.
+ */
+import { isUtf8 } from 'node:buffer';
+import { closeSync, openSync, readSync } from 'node:fs';
+import { CustomIdHasher, CustomIdSet } from '../../src/core/custom-id-hash.ts';
+import { checkLine } from '../../src/core/ingest/check-line.ts';
+import { LineScanner } from '../../src/core/ingest/line-scanner.ts';
+
+const [path, megabytes, count] = process.argv.slice(2) as [string, string, string];
+const LINE_FEED = 0x0a;
+/** In which the stream comes that ingest reads. */
+const CHUNK_BYTES = 256 * 1024;
+const JOB_ID = 'c0ffee00c0ffee00c0ffee00c0ffee00';
+
+/** A core takes whole lines and says how many there were, all of them valid and distinct. */
+type Core = (bytes: Buffer) => number;
+
+const CORES: Record<string, Core> = {
+  'core-json-parse': (bytes) => {
+    if (!isUtf8(bytes)) throw new Error('not UTF-8');
+    const ids = new Set<string>();
+    let lines = 0;
+    for (let from = 0; from < bytes.length; ) {
+      const end = bytes.indexOf(LINE_FEED, from);
+      const { custom_id: id, method, url, body } = JSON.parse(bytes.toString('utf8', from, end));
+      const isRequest = typeof id === 'string' && method === 'POST' && typeof url === 'string';
+      if (!isRequest || typeof body?.model !== 'string') throw new Error('not a request');
+      ids.add(id);
+      lines++;
+      from = end + 1;
+    }
+    if (ids.size !== lines) throw new Error('duplicate ids');
+    return lines;
+  },
+  'core-ours': (bytes) => {
+    const ids = new CustomIdSet();
+    let lines = 0;
+    const scanner = new LineScanner(JOB_ID, {
+      onRequest: ({ hash0, hash1, line }) => {
+        if (ids.add(hash0, hash1, line) !== 0) throw new Error('duplicate ids');
+        lines++;
+      },
+      onLine: () => {
+        throw new Error('a line was left to checkLine');
+      },
+    });
+    for (let from = 0; from < bytes.length; from += CHUNK_BYTES) {
+      scanner.push(bytes.subarray(from, from + CHUNK_BYTES));
+    }
+    scanner.end();
+    return lines;
+  },
+  'core-check-line': (bytes) => {
+    const hasher = new CustomIdHasher(JOB_ID);
+    const ids = new CustomIdSet();
+    let lines = 0;
+    for (let from = 0; from < bytes.length; ) {
+      const end = bytes.indexOf(LINE_FEED, from);
+      const verdict = checkLine(bytes.subarray(from, end));
+      if (!verdict.valid) throw new Error(verdict.code);
+      hasher.hashText(verdict.customId);
+      if (ids.add(hasher.hash0, hasher.hash1, ++lines) !== 0) throw new Error('duplicate ids');
+      from = end + 1;
+    }
+    return lines;
+  },
+};
+
+/** Whole lines from the start of the file. */
+function wholeLines(bytes: number): Buffer {
+  const buffer = Buffer.allocUnsafeSlow(bytes);
+  const file = openSync(path, 'r');
+  const length = readSync(file, buffer);
+  closeSync(file);
+  return buffer.subarray(0, buffer.subarray(0, length).lastIndexOf(LINE_FEED) + 1);
+}
+
+const bytes = wholeLines(Number(megabytes) * 1e6);
+const rounds: Record<string, { wallMs: number; cpuMs: number }[]> = Object.fromEntries(
+  Object.keys(CORES).map((id) => [id, []]),
+);
+const counted = new Set<number>();
+// The first round warms the code up and is not counted.
+for (let round = 0; round <= Number(count); round++) {
+  for (const [id, core] of Object.entries(CORES)) {
+    const started = performance.now();
+    const cpuBefore = process.cpuUsage();
+    counted.add(core(bytes));
+    const wallMs = performance.now() - started;
+    const { user, system } = process.cpuUsage(cpuBefore);
+    if (round > 0) rounds[id]!.push({ wallMs, cpuMs: (user + system) / 1000 });
+  }
+}
+if (counted.size !== 1) throw new Error(`the cores counted ${[...counted].join(', ')} lines`);
+console.log(JSON.stringify({ bytes: bytes.length, lines: [...counted][0], rounds }));

@@ -1,0 +1,119 @@
+import { createHash } from 'node:crypto';
+import { createReadStream, createWriteStream } from 'node:fs';
+import { copyFile, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { Readable } from 'node:stream';
+import { finished } from 'node:stream/promises';
+import { ObjectGoneError } from '../../src/core/errors.ts';
+import type { ObjectHead, SourceObject } from '../../src/core/model.ts';
+import type { ByteStream, ObjectStore, ObjectWriter } from '../../src/core/ports.ts';
+
+/** As in the floors, so that reading costs the same. */
+const CHUNK_BYTES = 1024 * 1024;
+
+/**
+ * {@link ObjectStore} on plain files, so that what is measured is the core and not a client of S3. One object is the
+ * input; everything else stands below a folder, under its key.
+ */
+export class FileObjects implements ObjectStore {
+  readonly #inputKey: string;
+  readonly #inputPath: string;
+  readonly #folder: string;
+
+  /** @param input the key that stands for the file at `path`. */
+  constructor(input: { key: string; path: string }, folder: string) {
+    this.#inputKey = input.key;
+    this.#inputPath = input.path;
+    this.#folder = folder;
+  }
+
+  async head(bucket: string, key: string, versionId?: string): Promise<ObjectHead | undefined> {
+    const found = await orMissing(stat(this.#pathOf(key)));
+    if (found === undefined) return undefined;
+    return {
+      bucket,
+      key,
+      ...(versionId === undefined ? {} : { versionId }),
+      etag: createHash('md5').update(key).digest('hex'),
+      lastModified: Math.floor(found.mtimeMs),
+      size: found.size,
+    };
+  }
+
+  async read(source: SourceObject, start = 0, end?: number): Promise<ByteStream> {
+    const path = this.#pathOf(source.key);
+    const size = (await orMissing(stat(path)))?.size;
+    if (size === undefined) throw new ObjectGoneError(`${path} is gone`);
+    const last = Math.min(end ?? size, size) - 1;
+    return last < start
+      ? Readable.from([])
+      : createReadStream(path, { start, end: last, highWaterMark: CHUNK_BYTES });
+  }
+
+  async get(key: string): Promise<Uint8Array | undefined> {
+    return orMissing(readFile(this.#pathOf(key)));
+  }
+
+  async put(key: string, body: Uint8Array, options: { ifAbsent?: boolean } = {}): Promise<boolean> {
+    const path = await this.#pathFor(key);
+    try {
+      await writeFile(path, body, { flag: options.ifAbsent ? 'wx' : 'w' });
+      return true;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+      return false;
+    }
+  }
+
+  openWrite(key: string): ObjectWriter {
+    const partial = `${this.#pathOf(key)}.partial`;
+    const opened = this.#pathFor(key).then(() => createWriteStream(partial));
+    return {
+      write: async (bytes) => {
+        const stream = await opened;
+        await new Promise<void>((resolve, reject) => {
+          stream.write(bytes, (error) => (error ? reject(error) : resolve()));
+        });
+      },
+      close: async () => {
+        const stream = await opened;
+        stream.end();
+        await finished(stream);
+        await rename(partial, this.#pathOf(key));
+        return stream.bytesWritten;
+      },
+      abort: async () => {
+        (await opened).destroy();
+        await rm(partial, { force: true });
+      },
+    };
+  }
+
+  async pin(input: ObjectHead, toKey: string): Promise<void> {
+    await copyFile(this.#pathOf(input.key), await this.#pathFor(toKey));
+  }
+
+  async remove(key: string): Promise<void> {
+    await rm(this.#pathOf(key), { force: true });
+  }
+
+  #pathOf(key: string): string {
+    return key === this.#inputKey ? this.#inputPath : join(this.#folder, key);
+  }
+
+  /** The path of something to be written; makes its folder. */
+  async #pathFor(key: string): Promise<string> {
+    const path = this.#pathOf(key);
+    await mkdir(dirname(path), { recursive: true });
+    return path;
+  }
+}
+
+async function orMissing<Result>(found: Promise<Result>): Promise<Result | undefined> {
+  try {
+    return await found;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,45 @@
+/**
+ * Ours: the project's own ingest over a file. Reads, checks, cuts, and writes manifests; shards are byte ranges of the
+ * input, so no line is written again. Bundled before it is measured, as the function is before it is deployed.
+ */
+import { statSync } from 'node:fs';
+import type { Layout } from '../../src/contract/settings.ts';
+import { scan } from '../../src/core/ingest/scan.ts';
+import { OPENAI_LIMITS } from '../../src/core/limits.ts';
+import type { Job } from '../../src/core/model.ts';
+import { FileObjects } from './file-objects.ts';
+
+const [path, folder] = process.argv.slice(2) as [string, string];
+
+const layout: Layout = {
+  input: 'input/',
+  output: 'output/',
+  errors: 'errors/',
+  retry: 'retry/',
+  receipts: 'receipts/',
+  work: 'work/',
+};
+const key = 'input/bench.jsonl';
+const source = { bucket: 'bench', key, versionId: '1' };
+const job: Job = {
+  v: 1,
+  jobId: 'c0ffee00c0ffee00c0ffee00c0ffee00',
+  input: { ...source, etag: '"e"', lastModified: 0, size: statSync(path).size },
+  source,
+  route: {
+    name: 'default',
+    prefix: 'input/',
+    match: ['**'],
+    ignore: [],
+    onInvalid: 'quarantine',
+    maxRounds: 3,
+  },
+  state: 'ingesting',
+  createdAt: 0,
+  updatedAt: 0,
+};
+
+const objects = new FileObjects({ key, path }, folder);
+const plan = await scan({ objects, layout, limits: OPENAI_LIMITS }, job, 'bench');
+if (plan.invalid > 0) throw new Error(`${plan.invalid} of ${plan.requests} lines were found invalid`);
+console.log(JSON.stringify({ lines: plan.requests, batches: plan.batches.length }));
