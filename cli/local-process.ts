@@ -1,14 +1,16 @@
 /** `batchdrop local process FILE...`: runs files to the end on the local stack and fetches what came out. */
 import { createWriteStream } from 'node:fs';
-import { mkdir, readFile, stat } from 'node:fs/promises';
+import { mkdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as wait } from 'node:timers/promises';
 import { type LocalPipeline, startLocalPipeline } from '../local/local-pipeline.ts';
 import { type Receipt, receiptSchema } from '../src/contract/receipt.ts';
+import { defaultSettings } from '../src/contract/settings.ts';
+import { routeOf } from '../src/core/ingest/route.ts';
 import { EXIT_CANNOT_RUN, EXIT_PARTIAL, EXIT_SUCCEEDED, UsageError } from './exit.ts';
-import { chooseOpenAI } from './openai.ts';
+import { chooseOpenAI, requireAnswer } from './openai.ts';
 import { describeJob, format, ProgressDisplay } from './progress.ts';
 
 export interface LocalProcessOptions {
@@ -27,7 +29,11 @@ const INPUT_PREFIX = 'input/';
 /** @returns the exit status. */
 export async function localProcess(files: readonly string[], options: LocalProcessOptions): Promise<number> {
   const keys = await keysOf(files);
+  await mkdir(options.out, { recursive: true }).catch((error: NodeJS.ErrnoException) => {
+    throw new UsageError(`--out ${options.out}: a folder that can be written is expected (${error.code})`);
+  });
   const openai = chooseOpenAI(process.env, options.live ?? false);
+  if (openai !== undefined) await requireAnswer(openai);
   const display = new ProgressDisplay(process.stderr, Date.now);
   let lastProblem = '';
   const pipeline = await startLocalPipeline({
@@ -39,6 +45,13 @@ export async function localProcess(files: readonly string[], options: LocalProce
       lastProblem = problemOf(line) ?? lastProblem;
     },
   });
+  const onInterrupt = (): void => {
+    process.stderr.write(
+      `\nInterrupted. The same command goes on where this one stopped; its state is in ${options.state}.\n`,
+    );
+    process.exit(EXIT_INTERRUPTED);
+  };
+  process.once('SIGINT', onInterrupt);
   try {
     display.note(
       pipeline.openai.isEmulated
@@ -46,7 +59,11 @@ export async function localProcess(files: readonly string[], options: LocalProce
         : `Answers come from ${pipeline.openai.baseUrl}.`,
     );
     const jobIds = new Map<string, string>();
-    for (const [key, file] of keys) jobIds.set(key, await pipeline.drop(file, key));
+    for (const [key, file] of keys) {
+      const { jobId, isResumed } = await pipeline.drop(file, key);
+      if (isResumed) display.note(`${file} is under way already: going on with it.`);
+      jobIds.set(key, jobId);
+    }
     const receiptKeys = await follow(pipeline, jobIds, display, () => lastProblem, options.state);
     const receipts: Receipt[] = [];
     for (const receiptKey of receiptKeys)
@@ -59,9 +76,13 @@ export async function localProcess(files: readonly string[], options: LocalProce
     console.error(`batchdrop: ${error.message}`);
     return EXIT_CANNOT_RUN;
   } finally {
+    process.off('SIGINT', onInterrupt);
     await pipeline.stop();
   }
 }
+
+/** What a shell gives a program that SIGINT ended. */
+const EXIT_INTERRUPTED = 130;
 
 /** Work that the stack has given up on; it stands in a dead-letter queue. */
 class StuckError extends Error {}
@@ -74,6 +95,11 @@ async function keysOf(files: readonly string[]): Promise<Map<string, string>> {
     if (found === undefined) throw new UsageError(`${file}: there is no such file`);
     if (!found.isFile()) throw new UsageError(`${file}: a file is expected, not a folder`);
     const key = `${INPUT_PREFIX}${basename(file)}`;
+    if (routeOf(defaultSettings(), key) === undefined) {
+      throw new UsageError(
+        `${file}: names that begin with "." or "_" are left alone, as other tools mean them to be; rename it`,
+      );
+    }
     const other = keys.get(key);
     if (other !== undefined) {
       throw new UsageError(`${other} and ${file} have the same name, so their results would too; rename one`);
@@ -107,21 +133,29 @@ async function follow(
   }
 }
 
-/** Copies what the receipt names, and the receipt itself, to the same paths below `out`. */
-async function fetchResults(pipeline: LocalPipeline, receiptKey: string, out: string): Promise<Receipt> {
-  const receiptPath = await fetchObject(pipeline, receiptKey, out);
-  const receipt = receiptSchema.parse(JSON.parse(await readFile(receiptPath, 'utf8')));
+/** Copies what the receipt names to the same paths below `out`, and the receipt itself last, as in the bucket. */
+async function fetchResults(stack: LocalPipeline, receiptKey: string, out: string): Promise<Receipt> {
+  const chunks = await Array.fromAsync(await stack.read(receiptKey));
+  const receipt = receiptSchema.parse(JSON.parse(Buffer.concat(chunks).toString('utf8')));
   for (const key of [receipt.files.output, receipt.files.errors, receipt.files.retry]) {
-    if (key !== undefined) await fetchObject(pipeline, key, out);
+    if (key !== undefined) await fetchObject(stack, key, out);
   }
+  await fetchObject(stack, receiptKey, out);
   return receipt;
 }
 
-async function fetchObject(stack: LocalPipeline, key: string, out: string): Promise<string> {
+/** A file under its own name is whole. */
+async function fetchObject(stack: LocalPipeline, key: string, out: string): Promise<void> {
   const path = join(out, key);
+  const partial = `${path}.tmp`;
   await mkdir(dirname(path), { recursive: true });
-  await pipeline(Readable.from(await stack.read(key)), createWriteStream(path));
-  return path;
+  try {
+    await pipeline(Readable.from(await stack.read(key)), createWriteStream(partial));
+    await rename(partial, path);
+  } catch (error) {
+    await rm(partial, { force: true });
+    throw error;
+  }
 }
 
 function summaryOf(receipt: Receipt, out: string): string {

@@ -3,7 +3,7 @@
  *
  * `node examples/code-review.ts FOLDER [FILE]`
  */
-import { globSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, globSync, readFileSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { writeLines } from './write-lines.ts';
 
@@ -38,6 +38,10 @@ function* reviewRequests(folder: string): Generator<unknown> {
 const [folder, path = 'code-review.jsonl'] = process.argv.slice(2);
 if (folder === undefined) {
   console.error('usage: node examples/code-review.ts FOLDER [FILE]');
+  process.exit(2);
+}
+if (!existsSync(folder)) {
+  console.error(`${folder}: there is no such folder`);
   process.exit(2);
 }
 console.log(`${path}: ${await writeLines(path, reviewRequests(folder))} requests`);

@@ -67,4 +67,8 @@ function* movieRequests(count: number): Generator<unknown> {
 }
 
 const [path = 'movies.jsonl', count = '3201'] = process.argv.slice(2);
+if (!/^[1-9]\d*$/.test(count)) {
+  console.error(`COUNT is "${count}"; a number from 1 to 3201 is expected`);
+  process.exit(2);
+}
 console.log(`${path}: ${await writeLines(path, movieRequests(Number(count)))} requests`);

@@ -2,6 +2,7 @@
  * The local stack together with something to talk to: the OpenAI emulator, or a service that the user names. What
  * `batchdrop local` and the demo run on.
  */
+import { createHash } from 'node:crypto';
 import { createReadStream, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
@@ -48,8 +49,11 @@ export interface LocalPipeline {
   stack: LocalStack;
   /** Base URL of what answers, and whether that is the emulator. */
   openai: { baseUrl: string; isEmulated: boolean };
-  /** Drops a file at a key; gives the id of the job that it becomes. */
-  drop(file: string, key: string): Promise<string>;
+  /**
+   * Drops a file at a key; gives the id of the job that it becomes. The same bytes at the same key, while their job is
+   * under way, are that job: what was interrupted goes on, and nothing is run again.
+   */
+  drop(file: string, key: string): Promise<{ jobId: string; isResumed: boolean }>;
   look(jobId: string): Promise<JobView>;
   /** Reads an object of the bucket. */
   read(key: string): Promise<AsyncIterable<Uint8Array>>;
@@ -100,12 +104,18 @@ export async function startLocalPipeline(options: LocalPipelineOptions): Promise
     stack,
     openai: { baseUrl: options.openai?.baseUrl ?? emulator!.endpoint, isEmulated: emulator !== undefined },
     async drop(file, key) {
+      const standing = await objects.head(bucket, key);
+      if (standing !== undefined && standing.etag === (await etagOf(file))) {
+        const jobId = jobIdOf(standing);
+        // A job that is not there yet will be: S3's event is kept until it has been handled.
+        if ((await jobs.getJob(jobId))?.receiptKey === undefined) return { jobId, isResumed: true };
+      }
       const body = createReadStream(file);
       const put = { Bucket: bucket, Key: key, Body: body, ContentLength: statSync(file).size };
       const { VersionId } = await s3.send(new PutObjectCommand(put));
       const head = await objects.head(bucket, key, VersionId);
       if (head === undefined) throw new Error(`${key} was written and is not there`);
-      return jobIdOf(head);
+      return { jobId: jobIdOf(head), isResumed: false };
     },
     async look(jobId) {
       const job = await jobs.getJob(jobId);
@@ -125,4 +135,11 @@ export async function startLocalPipeline(options: LocalPipelineOptions): Promise
       await emulator?.close();
     },
   };
+}
+
+/** What S3 calls an object that was put in one piece: the MD5 of its bytes, in quotes. */
+async function etagOf(file: string): Promise<string> {
+  const hash = createHash('md5');
+  for await (const chunk of createReadStream(file)) hash.update(chunk);
+  return `"${hash.digest('hex')}"`;
 }

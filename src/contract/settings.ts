@@ -53,7 +53,7 @@ export type Route = z.infer<typeof routeSchema>;
 
 /** `SETTINGS`: the layout and every route. */
 export const settingsSchema = z
-  .strictObject({ layout: layoutSchema, routes: z.array(routeSchema).min(1) })
+  .strictObject({ layout: layoutSchema.prefault({}), routes: z.array(routeSchema).min(1) })
   .superRefine(({ layout, routes }, context) => {
     for (const problem of findSettingsProblems(layout, routes)) {
       context.addIssue({ code: 'custom', message: problem });

@@ -224,6 +224,12 @@ test.each([
   },
   { parameters: ['local', 'process'], status: 2, message: "missing required argument 'file'" },
   { parameters: ['local', 'proces', 'a'], status: 2, message: 'unknown command' },
+  { parameters: ['local', 'process', '.gitignore'], status: 2, message: 'rename it' },
+  {
+    parameters: ['local', 'process', 'README.md', '--out', 'package.json'],
+    status: 2,
+    message: 'a folder that can be written',
+  },
   { parameters: ['local', 'process', 'package.json', '--live'], status: 2, message: 'OPENAI_API_KEY' },
 ])('$parameters exits with $status and says: $message', async ({ parameters, status, message }) => {
   const finished = await run('cli/main.ts', parameters);
@@ -231,6 +237,49 @@ test.each([
   expect(finished.stderr).toContain(message);
   expect(finished.stdout).toBe('');
 });
+
+test.each([
+  { url: 'http://127.0.0.1:9/v1', status: 1, message: 'cannot reach http://127.0.0.1:9/v1' },
+  { url: 'ftp://127.0.0.1/v1', status: 2, message: 'which is not an http URL' },
+])(
+  'a service at $url that cannot answer exits with $status before anything is dropped',
+  async ({ url, status, message }) => {
+    const finished = await run(
+      'cli/main.ts',
+      ['local', 'process', 'package.json', '--out', await makeFolder()],
+      { OPENAI_BASE_URL: url },
+    );
+    expect(finished.status).toBe(status);
+    expect(finished.stderr).toContain(message);
+  },
+);
+
+test(
+  'the same command after an interruption goes on with what was under way and buys nothing twice',
+  LONG,
+  async () => {
+    const stateDir = await makeFolder();
+    const ids = Array.from({ length: 2_000 }, (_, index) => `request-${index + 1}`);
+    const input = await writeInput('again.jsonl', ids.map((id) => chatLine(id)).join('\n'));
+    const first = await startLocalPipeline({ stateDir });
+    const dropped = await first.drop(input, 'input/again.jsonl');
+    await first.stop();
+    const second = await startLocalPipeline({ stateDir });
+    try {
+      expect(await second.drop(input, 'input/again.jsonl')).toEqual({
+        jobId: dropped.jobId,
+        isResumed: true,
+      });
+      await expect
+        .poll(async () => (await second.look(dropped.jobId)).job?.receiptKey, { timeout: 90_000 })
+        .toBe('receipts/again.json');
+      // Once it has ended, the same file is asked for anew.
+      expect((await second.drop(input, 'input/again.jsonl')).isResumed).toBe(false);
+    } finally {
+      await second.stop();
+    }
+  },
+);
 
 test('the real OpenAI is refused as a base URL without --live', async () => {
   const finished = await run('cli/main.ts', ['local', 'process', 'package.json'], {
