@@ -39,8 +39,8 @@ export interface FinalizeDeps {
 
 /** A worker that has not ended by then is dead: a Lambda lives for 15 minutes at most. */
 const PUBLICATION_MS = 16 * 60_000;
-/** How long to stay away from names that another worker is writing. */
-const BUSY_MS = 30_000;
+/** How long to stay away from names that another worker is writing; ten times this must outlast the longest publishing. */
+const BUSY_MS = 2 * 60_000;
 const JSON_LINES = { contentType: 'application/jsonl' };
 /** Original lines that are looked up together, and held in memory meanwhile. */
 const WINDOW_LINES = 10_000;
