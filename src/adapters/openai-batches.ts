@@ -13,7 +13,7 @@ import type OpenAI from 'openai';
 import { APIConnectionError, APIConnectionTimeoutError, APIError, OpenAIError } from 'openai';
 import * as z from 'zod';
 import { BatchdropError, CreateRefusedError, IncompleteDownloadError } from '../core/errors.ts';
-import type { BatchLevelError } from '../core/model.ts';
+import { type BatchLevelError, OPENAI_BATCH_STATUSES } from '../core/model.ts';
 import type { BatchApi, ByteStream, RemoteBatch } from '../core/ports.ts';
 
 /** An upload of 190 MB may take most of the 15 minutes that a Lambda has; the rest is for what follows. */
@@ -61,16 +61,7 @@ const remoteBatchSchema = z.object({
     .transform((status) => status.toLowerCase())
     .pipe(
       z
-        .enum([
-          'validating',
-          'failed',
-          'in_progress',
-          'finalizing',
-          'completed',
-          'expired',
-          'cancelling',
-          'cancelled',
-        ])
+        .enum(OPENAI_BATCH_STATUSES)
         // One that is new to us must not stop the listing of all others; nothing final is decided by this one.
         .catch('in_progress'),
     ),

@@ -5,7 +5,7 @@
 import * as z from 'zod';
 import { routeSchema } from '../contract/settings.ts';
 import { BatchdropError } from '../core/errors.ts';
-import type { BatchRecord, Job, RunRef } from '../core/model.ts';
+import { type BatchRecord, type Job, OPENAI_BATCH_STATUSES, type RunRef } from '../core/model.ts';
 
 const version = z.literal(1);
 const count = z.int().min(0);
@@ -84,18 +84,7 @@ const batchSchema = z.object({
   fencedAt: z.exactOptional(z.number()),
   openaiBatchId: z.exactOptional(z.string()),
   submittedAt: z.exactOptional(z.number()),
-  status: z.exactOptional(
-    z.enum([
-      'validating',
-      'failed',
-      'in_progress',
-      'finalizing',
-      'completed',
-      'expired',
-      'cancelling',
-      'cancelled',
-    ]),
-  ),
+  status: z.exactOptional(z.enum(OPENAI_BATCH_STATUSES)),
   progress: z.exactOptional(z.object({ total: z.number(), completed: z.number(), failed: z.number() })),
   outputFileId: z.exactOptional(z.string()),
   errorFileId: z.exactOptional(z.string()),

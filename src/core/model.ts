@@ -80,15 +80,17 @@ export interface Job {
 export type BatchState = 'planned' | 'uploaded' | 'submitting' | 'submitted' | 'ended' | 'collected';
 
 /** OpenAI's batch statuses, verbatim. Source: openai 7.55.0 `resources/batches.ts`. */
-export type OpenAIBatchStatus =
-  | 'validating'
-  | 'failed'
-  | 'in_progress'
-  | 'finalizing'
-  | 'completed'
-  | 'expired'
-  | 'cancelling'
-  | 'cancelled';
+export const OPENAI_BATCH_STATUSES = [
+  'validating',
+  'failed',
+  'in_progress',
+  'finalizing',
+  'completed',
+  'expired',
+  'cancelling',
+  'cancelled',
+] as const;
+export type OpenAIBatchStatus = (typeof OPENAI_BATCH_STATUSES)[number];
 
 /** Tokens as OpenAI reports them, summed. */
 export interface TokenUsage {

@@ -4,6 +4,7 @@
  * Results are trusted line by line; counts and file ids are not: a file id may be missing or empty, a completed batch
  * may lack lines, an expired or cancelled one holds what was finished and paid for.
  */
+
 import type { BatchMessage } from '../../contract/messages.ts';
 import type { Settings } from '../../contract/settings.ts';
 import { openaiErrorLine, statedErrorLine } from '../error-line.ts';
@@ -18,6 +19,7 @@ import { advanceJob } from '../rounds.ts';
 import { RunWriter } from '../run-file.ts';
 import { recordFailure, SUCCEEDED } from '../step-failure.ts';
 import { refusalWaitMs } from '../submit/submit.ts';
+import { WORKER_LIFETIME_MS } from '../time-limits.ts';
 import { noUsage } from './classify.ts';
 import { Join } from './join.ts';
 
@@ -31,9 +33,6 @@ export interface CollectDeps {
   ambient: Ambient;
   log: Log;
 }
-
-/** A worker that has not ended by then is dead: a Lambda lives for 15 minutes at most. */
-const CLAIM_MS = 16 * 60_000;
 
 /** How long files may lag behind the counts of a completed batch. Ours; none is documented. */
 const LATE_RESULTS_MS = 60 * 60_000;
@@ -66,7 +65,7 @@ export async function collect(deps: CollectDeps, { jobId, batchId }: BatchMessag
   const found = await deps.jobs.getBatch(jobId, batchId);
   if (found?.notBefore !== undefined && found.notBefore > now) return;
   const claim = deps.ambient.nonce();
-  const batch = await deps.jobs.claimBatch({ jobId, batchId }, 'ended', claim, now, now + CLAIM_MS);
+  const batch = await deps.jobs.claimBatch({ jobId, batchId }, 'ended', claim, now, now + WORKER_LIFETIME_MS);
   if (batch !== undefined) {
     try {
       await collectClaimed(deps, job, batch, claim);

@@ -2,6 +2,7 @@
  * From collected batches to the files that a person sees: one output and one error file in input order, the original
  * lines of what did not succeed, and last of all the receipt.
  */
+
 import type { JobCompleted, JobMessage } from '../../contract/messages.ts';
 import { type Receipt, receiptSchema } from '../../contract/receipt.ts';
 import type { Settings } from '../../contract/settings.ts';
@@ -23,6 +24,7 @@ import type {
 } from '../ports.ts';
 import { type Range, readRanges } from '../ranges.ts';
 import { advanceJob, isFinished } from '../rounds.ts';
+import { WORKER_LIFETIME_MS } from '../time-limits.ts';
 import { mergeIndexes, mergeText } from './merge.ts';
 
 export interface FinalizeDeps {
@@ -37,8 +39,6 @@ export interface FinalizeDeps {
   log: Log;
 }
 
-/** A worker that has not ended by then is dead: a Lambda lives for 15 minutes at most. */
-const PUBLICATION_MS = 16 * 60_000;
 /** How long to stay away from names that another worker is writing; ten times this must outlast the longest publishing. */
 const BUSY_MS = 2 * 60_000;
 const JSON_LINES = { contentType: 'application/jsonl' };
@@ -65,7 +65,7 @@ export async function finalize(deps: FinalizeDeps, { jobId }: JobMessage): Promi
     holder: deps.ambient.nonce(),
   };
   const now = deps.ambient.now();
-  const turn = await deps.jobs.acquirePublication(publication, now, now + PUBLICATION_MS);
+  const turn = await deps.jobs.acquirePublication(publication, now, now + WORKER_LIFETIME_MS);
   if (turn === 'busy')
     throw new NotYetError(`results for ${job.input.key} are being published by another worker`, BUSY_MS);
   // Whoever had the turn before may have ended the job.

@@ -2,6 +2,7 @@
  * From a dropped object to planned batches. Every step may be repeated: the job's id comes from the object, the plan is
  * written once, and what follows from a plan is the same each time.
  */
+
 import type { IngestMessage, ObjectLocation } from '../../contract/messages.ts';
 import type { Settings } from '../../contract/settings.ts';
 import { ObjectGoneError } from '../errors.ts';
@@ -11,6 +12,7 @@ import type { BatchLimits } from '../limits.ts';
 import type { Job, ObjectHead, Rejection } from '../model.ts';
 import { type Plan, readPlan, settlePlan } from '../plan.ts';
 import type { Ambient, JobStore, Log, ObjectStore, Outbox } from '../ports.ts';
+import { WORKER_LIFETIME_MS } from '../time-limits.ts';
 import { routeOf } from './route.ts';
 import { rejectedPlan, scan } from './scan.ts';
 
@@ -24,8 +26,6 @@ export interface IngestDeps {
   limits: BatchLimits;
 }
 
-/** A worker that has not ended by then is dead: a Lambda lives for 15 minutes at most. */
-const RUN_MS = 16 * 60_000;
 /** How many runs over a file may die before it is rejected: it takes longer than a run, or kills each one. */
 const MAX_STARTS = 4;
 /** Source: S3 user guide, "Naming Amazon S3 objects". */
@@ -48,7 +48,7 @@ export async function ingest(deps: IngestDeps, message: IngestMessage): Promise<
 async function makePlanOnce(deps: IngestDeps, job: Job, planKey: string): Promise<Plan | undefined> {
   const now = deps.ambient.now();
   const { starts, startedAt } = job.ingest ?? { starts: 0 };
-  if (startedAt !== undefined && now < startedAt + RUN_MS) {
+  if (startedAt !== undefined && now < startedAt + WORKER_LIFETIME_MS) {
     deps.log.info('being read by another worker', { jobId: job.jobId });
     return undefined;
   }

@@ -2,9 +2,11 @@
  * Asks OpenAI how the live batches are, and moves on whatever nobody else will: messages get lost, workers die, waits
  * run out. Every write is conditional, so two pollers at once do no harm; the lease only saves the work.
  */
+
 import { type BatchRecord, isTerminal } from '../model.ts';
 import type { Ambient, BatchApi, JobStore, LiveItem, Log, Outbox, RemoteBatch } from '../ports.ts';
 import { SUCCEEDED } from '../step-failure.ts';
+import { CLOCK_SKEW_MS } from '../time-limits.ts';
 
 export interface PollDeps {
   jobs: JobStore;
@@ -16,8 +18,6 @@ export interface PollDeps {
 
 /** Longer than the poll function's own timeout, so that a living holder never loses the lease. */
 const LEASE_MS = 6 * 60_000;
-/** How far OpenAI's clock and ours may differ when pages of a list are cut off by time. */
-const CLOCK_SKEW_MS = 10 * 60_000;
 /** Batches asked for one by one in a run, for those that no page showed. */
 const MAX_SINGLE_READS = 100;
 /** A batch's record must fit a table item of 400 KB; lines beyond these show themselves in the next round. */

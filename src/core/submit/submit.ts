@@ -7,6 +7,7 @@
  * file has been deleted, so that a create still on its way would fail) does a new attempt begin, with a new file and a
  * new nonce.
  */
+
 import type { BatchMessage } from '../../contract/messages.ts';
 import { CreateRefusedError, NotYetError } from '../errors.ts';
 import { type Manifest, readManifest, renderedBytes } from '../manifest.ts';
@@ -14,6 +15,7 @@ import type { BatchRecord } from '../model.ts';
 import { isOurs, metadataOf, NONCE_KEY } from '../ownership.ts';
 import type { Ambient, BatchApi, JobStore, Log, ObjectStore, RemoteBatch } from '../ports.ts';
 import { recordFailure, SUCCEEDED } from '../step-failure.ts';
+import { CLOCK_SKEW_MS, WORKER_LIFETIME_MS } from '../time-limits.ts';
 import { renderBatch } from './render.ts';
 
 export interface SubmitDeps {
@@ -25,14 +27,10 @@ export interface SubmitDeps {
   log: Log;
 }
 
-/** A worker that has not ended by then is dead: a Lambda lives for 15 minutes at most. */
-const CLAIM_MS = 16 * 60_000;
 /** How long a list may lag behind a create before an absent batch is believed to be absent. Ours; none is documented. */
 const LOOK_UP_SETTLE_MS = 15 * 60_000;
 /** The client gives up on a create after 2 minutes. */
 const CREATE_MAY_TAKE_MS = 3 * 60_000;
-/** How far the clocks of OpenAI and ours may differ when pages of a list are cut off by time. */
-const CLOCK_SKEW_MS = 10 * 60_000;
 /** A refused batch is tried again after 5 minutes, then 10, 20, 40, and every hour from there on. */
 const REFUSED_FIRST_MS = 5 * 60_000;
 const REFUSED_MOST_MS = 60 * 60_000;
@@ -48,7 +46,7 @@ export async function submit(deps: SubmitDeps, { jobId, batchId }: BatchMessage)
   const now = deps.ambient.now();
   if (found.notBefore !== undefined && found.notBefore > now) return;
   const claim = deps.ambient.nonce();
-  let batch = await deps.jobs.claimBatch(found, found.state, claim, now, now + CLAIM_MS);
+  let batch = await deps.jobs.claimBatch(found, found.state, claim, now, now + WORKER_LIFETIME_MS);
   if (batch === undefined) return;
   try {
     if (batch.state === 'submitting') batch = await resolveIntent(deps, batch, claim);
