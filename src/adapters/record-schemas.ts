@@ -5,7 +5,13 @@
 import * as z from 'zod';
 import { routeSchema } from '../contract/settings.ts';
 import { BatchdropError } from '../core/errors.ts';
-import { type BatchRecord, type Job, OPENAI_BATCH_STATUSES, type RunRef } from '../core/model.ts';
+import {
+  type BatchRecord,
+  type Job,
+  type NextBatch,
+  OPENAI_BATCH_STATUSES,
+  type RunRef,
+} from '../core/model.ts';
 
 const version = z.literal(1);
 const count = z.int().min(0);
@@ -29,6 +35,13 @@ const runSchema = z.object({
   firstLine: count,
   lastLine: count,
 } satisfies ShapeOf<RunRef>);
+
+const nextSchema = z.object({
+  manifestKey: z.string(),
+  requests: count,
+  bytes: count,
+  repairs: z.exactOptional(count),
+} satisfies ShapeOf<NextBatch>);
 
 const jobSchema = z.object({
   v: version,
@@ -117,9 +130,7 @@ const batchSchema = z.object({
   ),
   outputRun: z.exactOptional(runSchema),
   errorRun: z.exactOptional(runSchema),
-  next: z.exactOptional(
-    z.object({ manifestKey: z.string(), requests: count, bytes: count, repairs: z.exactOptional(count) }),
-  ),
+  next: z.exactOptional(z.array(nextSchema)),
   repairs: z.exactOptional(count),
   failures: z.exactOptional(count),
   lastError: z.exactOptional(z.string()),

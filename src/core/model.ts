@@ -119,7 +119,7 @@ export interface BatchOutcome {
 export interface BatchRecord {
   v: 1;
   jobId: string;
-  /** `<round>-<index>`, unique in the job; sorts by round. */
+  /** `<round>-<place>`, unique in the job; sorts by round. See {@link batchIdOf} and {@link childBatchId}. */
   batchId: string;
   round: number;
   state: BatchState;
@@ -159,14 +159,24 @@ export interface BatchRecord {
   /** Answers and final errors of this batch, in input order; absent where there is none. */
   outputRun?: RunRef;
   errorRun?: RunRef;
-  /** What the next round of this batch is to be; its record is derived from here. */
-  next?: { manifestKey: string; requests: number; bytes: number; repairs?: number };
+  /** The batches that take up what this one leaves; never empty. Their records are derived from here. */
+  next?: NextBatch[];
   /** How often lines that OpenAI refused have been taken out of what this batch is made of. */
   repairs?: number;
   /** How often in a row a step of this batch has failed. */
   failures?: number;
   /** The last reason why a step could not be done, for the operator. Never content. */
   lastError?: string;
+}
+
+/** What a batch of the next round is made of. */
+export interface NextBatch {
+  manifestKey: string;
+  requests: number;
+  /** Exact size of the rendered file. */
+  bytes: number;
+  /** See {@link BatchRecord.repairs}. */
+  repairs?: number;
 }
 
 /** Where a run is (see run-file.ts), and what finalize must find in it. */
@@ -204,4 +214,18 @@ export function isTerminal(status: OpenAIBatchStatus): boolean {
 /** `3` and `12` give `3-00012`: sorts by round, then by place. */
 export function batchIdOf(round: number, index: number): string {
   return `${round}-${String(index).padStart(5, '0')}`;
+}
+
+/**
+ * The id of child `index` of the `count` batches that take up what a batch leaves. An only child keeps its parent's
+ * place (`0-00003`: `1-00003`), one of several has a place below it (`1-00003.0`, `1-00003.1`); so no two batches of a
+ * round ever have the same place.
+ */
+export function childBatchId(
+  parent: Pick<BatchRecord, 'batchId' | 'round'>,
+  index: number,
+  count: number,
+): string {
+  const place = parent.batchId.slice(parent.batchId.indexOf('-') + 1);
+  return `${parent.round + 1}-${place}${count === 1 ? '' : `.${index}`}`;
 }

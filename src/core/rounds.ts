@@ -1,36 +1,32 @@
 /** How batches of a job follow each other, and when the job has none left to wait for. */
-import { type BatchRecord, batchIdOf } from './model.ts';
+import { type BatchRecord, childBatchId } from './model.ts';
 import type { Plan } from './plan.ts';
 import type { JobStore, Outbox } from './ports.ts';
 
-/** The batch that takes up what `batch` could not finish; `undefined` if it finished everything. */
-export function nextRound(batch: BatchRecord, now: number): BatchRecord | undefined {
-  if (batch.next === undefined) return undefined;
-  const round = batch.round + 1;
-  return {
+/** The batches that take up what `batch` leaves; none if it finished everything. The same ids each time. */
+export function nextRound(batch: BatchRecord, now: number): BatchRecord[] {
+  const children = batch.next ?? [];
+  return children.map((child, index) => ({
     v: 1,
     jobId: batch.jobId,
-    batchId: batchIdOf(round, Number(batch.batchId.split('-')[1])),
-    round,
+    batchId: childBatchId(batch, index, children.length),
+    round: batch.round + 1,
     state: 'planned',
     endpoint: batch.endpoint,
     model: batch.model,
-    ...batch.next,
+    ...child,
     createdAt: now,
     updatedAt: now,
-  };
+  }));
 }
 
-/** Whether every request of the job has its outcome: each planned batch, and each round that followed, is collected. */
+/** Whether every request of the job has its outcome: each planned batch, and each that followed, is collected. */
 export function isFinished(plan: Plan, batches: readonly BatchRecord[]): boolean {
   const byId = new Map(batches.map((batch) => [batch.batchId, batch]));
   const collected = (batchId: string): boolean => byId.get(batchId)?.state === 'collected';
   return (
     plan.batches.every(({ batchId }) => collected(batchId)) &&
-    batches.every((batch) => {
-      const next = nextRound(batch, 0);
-      return next === undefined || collected(next.batchId);
-    })
+    batches.every((batch) => nextRound(batch, 0).every(({ batchId }) => collected(batchId)))
   );
 }
 
@@ -46,9 +42,8 @@ export async function advanceJob(
   const batches = await deps.jobs.listBatches(plan.jobId);
   const known = new Set(batches.map((batch) => batch.batchId));
   let waiting = !isFinished(plan, batches);
-  for (const batch of batches) {
-    const next = nextRound(batch, now);
-    if (next === undefined || known.has(next.batchId)) continue;
+  for (const next of batches.flatMap((batch) => nextRound(batch, now))) {
+    if (known.has(next.batchId)) continue;
     waiting = true;
     await deps.jobs.addBatch(next);
     await deps.outbox.submit({ v: 1, jobId: next.jobId, batchId: next.batchId });

@@ -2,12 +2,17 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
 import { MemoryOutbox } from '../../src/adapters/memory/outbox.ts';
-import { type BatchRecord, batchIdOf } from '../../src/core/model.ts';
+import { type BatchRecord, batchIdOf, childBatchId } from '../../src/core/model.ts';
 import type { Plan } from '../../src/core/plan.ts';
 import { advanceJob, isFinished, nextRound } from '../../src/core/rounds.ts';
 
 const JOB_ID = 'job';
-const NEXT = { manifestKey: 'work/next', requests: 3, bytes: 300 };
+const CHILD = { manifestKey: 'work/next', requests: 3, bytes: 300 };
+const NEXT = [CHILD];
+const HALVES = [
+  { manifestKey: 'work/next-0', requests: 2, bytes: 200, repairs: 1 },
+  { manifestKey: 'work/next-1', requests: 1, bytes: 100, repairs: 1 },
+];
 
 function batchOf(batchId: string, changes: Partial<BatchRecord> = {}): BatchRecord {
   return {
@@ -54,7 +59,7 @@ describe('batchIdOf', () => {
 
 describe('nextRound', () => {
   it('is none for a batch that finished everything', () => {
-    expect(nextRound(batchOf('0-00004', { state: 'collected' }), 5_000)).toBeUndefined();
+    expect(nextRound(batchOf('0-00004', { state: 'collected' }), 5_000)).toEqual([]);
   });
 
   it('is a planned batch of the same kind with what is left, and nothing of the journal of the first', () => {
@@ -68,19 +73,57 @@ describe('nextRound', () => {
       inputFileId: 'file-1',
       errors: [{ code: 'x', message: 'y' }],
     });
-    expect(nextRound(batch, 5_000)).toEqual(
-      batchOf('2-00004', { ...NEXT, createdAt: 5_000, updatedAt: 5_000 }),
-    );
+    expect(nextRound(batch, 5_000)).toEqual([
+      batchOf('2-00004', { ...CHILD, createdAt: 5_000, updatedAt: 5_000 }),
+    ]);
+  });
+
+  it('is one batch for each part, with a place below the parent', () => {
+    const halved = nextRound(batchOf('0-00004', { state: 'collected', next: HALVES }), 5_000);
+    expect(halved.map(({ batchId, round }) => [batchId, round])).toEqual([
+      ['1-00004.0', 1],
+      ['1-00004.1', 1],
+    ]);
+    expect(halved.map(({ manifestKey, repairs }) => [manifestKey, repairs])).toEqual([
+      ['work/next-0', 1],
+      ['work/next-1', 1],
+    ]);
+    const [only] = nextRound({ ...halved[1]!, state: 'collected', next: NEXT }, 5_000);
+    expect(only!.batchId).toBe('2-00004.1');
+    const again = nextRound({ ...only!, state: 'collected', next: HALVES }, 5_000);
+    expect(again.map(({ batchId }) => batchId)).toEqual(['3-00004.1.0', '3-00004.1.1']);
   });
 
   it('has the same id each time, and another id for each batch', () => {
     fc.assert(
       fc.property(fc.nat({ max: 8 }), fc.uniqueArray(fc.nat({ max: 200_000 })), (round, places) => {
         const ids = places.map(
-          (place) => nextRound(batchOf(batchIdOf(round, place), { next: NEXT }), 0)!.batchId,
+          (place) => nextRound(batchOf(batchIdOf(round, place), { next: NEXT }), 0)[0]!.batchId,
         );
         expect(ids).toEqual(places.map((place) => batchIdOf(round + 1, place)));
         expect(new Set(ids).size).toBe(places.length);
+      }),
+    );
+  });
+});
+
+describe('childBatchId', () => {
+  it('names no two batches of a job the same, however batches are split', () => {
+    const tree = fc.letrec((tie) => ({
+      node: fc.oneof({ maxDepth: 5 }, fc.constant([]), fc.array(tie('node'), { maxLength: 3 })),
+    })).node as fc.Arbitrary<unknown[]>;
+    fc.assert(
+      fc.property(fc.array(tree, { minLength: 1, maxLength: 4 }), (roots) => {
+        const seen: string[] = [];
+        const visit = (batch: { batchId: string; round: number }, children: unknown[]): void => {
+          seen.push(batch.batchId);
+          for (const [index, child] of children.entries()) {
+            const batchId = childBatchId(batch, index, children.length);
+            visit({ batchId, round: batch.round + 1 }, child as unknown[]);
+          }
+        };
+        for (const [index, root] of roots.entries()) visit({ batchId: batchIdOf(0, index), round: 0 }, root);
+        expect(new Set(seen).size).toBe(seen.length);
       }),
     );
   });
@@ -130,6 +173,18 @@ describe('isFinished', () => {
       [batchOf('0-00000', { ...done, next: NEXT }), batchOf('1-00000', { ...done, next: NEXT })],
       false,
     ],
+    [
+      'one of two parts of the next round collected',
+      planOf('0-00000'),
+      [batchOf('0-00000', { ...done, next: HALVES }), batchOf('1-00000.1', done)],
+      false,
+    ],
+    [
+      'both parts of the next round collected',
+      planOf('0-00000'),
+      [batchOf('0-00000', { ...done, next: HALVES }), batchOf('1-00000.0', done), batchOf('1-00000.1', done)],
+      true,
+    ],
   ])('%s', (_what, plan, batches, expected) => {
     expect(isFinished(plan, batches)).toBe(expected);
     expect(isFinished(plan, batches.toReversed())).toBe(expected);
@@ -144,12 +199,27 @@ describe('advanceJob', () => {
     ]);
     expect(await jobs.getBatch(JOB_ID, '1-00000')).toMatchObject({
       state: 'planned',
-      ...NEXT,
+      ...CHILD,
       createdAt: 5_000,
     });
     expect(await jobs.getBatch(JOB_ID, '1-00001')).toBeUndefined();
     expect(outbox.messages).toEqual([
       { queue: 'submit', message: { v: 1, jobId: JOB_ID, batchId: '1-00000' } },
+    ]);
+  });
+
+  it('records and sends off each part that has no record yet', async () => {
+    const { jobs, outbox } = await advance(planOf('0-00000'), [
+      batchOf('0-00000', { state: 'collected', next: HALVES }),
+      batchOf('1-00000.0', { state: 'submitted' }),
+    ]);
+    expect((await jobs.listBatches(JOB_ID)).map(({ batchId, state }) => [batchId, state])).toEqual([
+      ['0-00000', 'collected'],
+      ['1-00000.0', 'submitted'],
+      ['1-00000.1', 'planned'],
+    ]);
+    expect(outbox.messages).toEqual([
+      { queue: 'submit', message: { v: 1, jobId: JOB_ID, batchId: '1-00000.1' } },
     ]);
   });
 

@@ -11,7 +11,7 @@ import { openaiErrorLine, statedErrorLine } from '../error-line.ts';
 import { CorruptWorkFileError, NotYetError, ObjectGoneError } from '../errors.ts';
 import { workKeys } from '../keys.ts';
 import { encodeManifest, type Manifest, ManifestEntries, readManifest, renderedBytes } from '../manifest.ts';
-import type { BatchLevelError, BatchOutcome, BatchRecord, Job } from '../model.ts';
+import type { BatchLevelError, BatchOutcome, BatchRecord, Job, NextBatch } from '../model.ts';
 import { readPlan } from '../plan.ts';
 import type { Ambient, BatchApi, JobStore, Log, ObjectStore, Outbox, Scratch } from '../ports.ts';
 import { readRanges } from '../ranges.ts';
@@ -248,7 +248,7 @@ async function writeResults(
       outcome,
       ...(outputRun === undefined ? {} : { outputRun }),
       ...(errorRun === undefined ? {} : { errorRun }),
-      ...(next.count === 0 ? {} : { next: nextOf(batch, keys.nextManifest, next, wasExecuted) }),
+      ...(next.count === 0 ? {} : { next: [nextOf(batch, keys.nextManifest, next, wasExecuted)] }),
     };
   } catch (error) {
     await Promise.allSettled([output.abort(), errors.abort()]);
@@ -261,7 +261,7 @@ function nextOf(
   manifestKey: string,
   entries: ManifestEntries,
   wasExecuted: boolean,
-): NonNullable<BatchRecord['next']> {
+): NextBatch {
   const next = { manifestKey, requests: entries.count, bytes: renderedBytes(entries) };
   return wasExecuted ? next : { ...next, repairs: (batch.repairs ?? 0) + 1 };
 }
