@@ -12,5 +12,5 @@ const deps = createCollectDeps(config);
 export const handler = createQueueHandler({
   schema: batchMessageSchema,
   queueUrl: config.COLLECT_QUEUE_URL,
-  run: (message, { log }) => collect({ ...deps, log }, message),
+  run: (message, invocation) => collect({ ...deps, ...invocation }, message),
 });

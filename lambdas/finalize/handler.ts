@@ -12,5 +12,5 @@ const deps = createFinalizeDeps(config);
 export const handler = createQueueHandler({
   schema: jobMessageSchema,
   queueUrl: config.FINALIZE_QUEUE_URL,
-  run: (message, { log }) => finalize({ ...deps, log }, message),
+  run: (message, invocation) => finalize({ ...deps, ...invocation }, message),
 });

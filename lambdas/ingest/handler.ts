@@ -12,5 +12,5 @@ const deps = createIngestDeps(config);
 export const handler = createQueueHandler({
   schema: ingestMessageSchema,
   queueUrl: config.INGEST_QUEUE_URL,
-  run: (message, { log }) => ingest({ ...deps, log }, message),
+  run: (message, invocation) => ingest({ ...deps, ...invocation }, message),
 });

@@ -7,4 +7,4 @@ import { createScheduledHandler } from '../../src/runtime/scheduled-handler.ts';
 const deps = createPollDeps(parseEnv(pollEnv, process.env));
 
 /** EventBridge schedule. */
-export const handler = createScheduledHandler({ run: ({ log }) => poll({ ...deps, log }) });
+export const handler = createScheduledHandler({ run: (invocation) => poll({ ...deps, ...invocation }) });

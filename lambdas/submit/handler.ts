@@ -12,5 +12,5 @@ const deps = createSubmitDeps(config);
 export const handler = createQueueHandler({
   schema: batchMessageSchema,
   queueUrl: config.SUBMIT_QUEUE_URL,
-  run: (message, { log }) => submit({ ...deps, log }, message),
+  run: (message, invocation) => submit({ ...deps, ...invocation }, message),
 });

@@ -25,7 +25,7 @@ import {
 } from '../contract/table.ts';
 import { BatchdropError } from '../core/errors.ts';
 import type { BatchRecord, Job } from '../core/model.ts';
-import type { JobChanges, JobStore, LiveItem, Publication } from '../core/ports.ts';
+import type { JobStore, LiveItem, Publication } from '../core/ports.ts';
 import {
   afterPublication,
   decidePublication,
@@ -85,15 +85,28 @@ export class DynamoDBJobs implements JobStore {
     return item === undefined ? undefined : this.#readJob(item);
   }
 
-  async moveJob(jobId: string, from: Job['state'], changes: JobChanges, now: number): Promise<boolean> {
-    const item = await this.#change(jobKey(jobId), (standing) => {
-      if (standing === undefined) return undefined;
-      const job = this.#readJob(standing);
-      if (job.state !== from) return undefined;
-      const moved = { ...changes, updatedAt: now };
-      return { ...moved, ...indexAttributes(liveEntryOfJob({ ...job, ...moved })) };
-    });
-    return item !== undefined;
+  takeJob(
+    jobId: string,
+    state: Job['state'],
+    claim: string,
+    now: number,
+    until: number,
+  ): Promise<Job | undefined> {
+    return this.#changeJob(jobId, (standing) =>
+      isClaimable(standing, state, claim, now) ? { claim, claimedUntil: until, updatedAt: now } : undefined,
+    );
+  }
+
+  async moveJob(
+    jobId: string,
+    expected: Parameters<JobStore['moveJob']>[1],
+    changes: Parameters<JobStore['moveJob']>[2],
+    now: number,
+  ): Promise<boolean> {
+    const moved = await this.#changeJob(jobId, (standing) =>
+      isAsExpected(standing, expected) ? { ...changes, updatedAt: now } : undefined,
+    );
+    return moved !== undefined;
   }
 
   async addBatch(batch: BatchRecord): Promise<boolean> {
@@ -198,6 +211,17 @@ export class DynamoDBJobs implements JobStore {
       return next === undefined ? undefined : { published: next.published, holder: next.holder };
     });
     return item !== undefined;
+  }
+
+  async #changeJob(jobId: string, decide: (standing: Job) => Item | undefined): Promise<Job | undefined> {
+    const item = await this.#change(jobKey(jobId), (standing) => {
+      if (standing === undefined) return undefined;
+      const job = this.#readJob(standing);
+      const changes = decide(job);
+      if (changes === undefined) return undefined;
+      return { ...changes, ...indexAttributes(liveEntryOfJob({ ...job, ...changes })) };
+    });
+    return item === undefined ? undefined : this.#readJob(item);
   }
 
   async #changeBatch(

@@ -2,7 +2,6 @@
  * When a write to the job store may happen: pure decisions over what stands there, the same for the table and for
  * memory.
  */
-import type { BatchRecord } from '../core/model.ts';
 import type { Publication } from '../core/ports.ts';
 
 /** Who may write the plain names of an input key. */
@@ -19,26 +18,29 @@ export interface LeaseState {
   until: number;
 }
 
-/** Whether a batch is in `state` and free for `claim`: never claimed, run out, or held by the same claim. */
-export function isClaimable(
-  batch: Pick<BatchRecord, 'state' | 'claim' | 'claimedUntil'>,
-  state: BatchRecord['state'],
-  claim: string,
-  now: number,
-): boolean {
-  if (batch.state !== state) return false;
-  return batch.claim === undefined || batch.claim === claim || (batch.claimedUntil ?? 0) <= now;
+/** What of a job or a batch decides who may write it. */
+interface Claimed {
+  state: string;
+  claim?: string;
+  claimedUntil?: number;
+  openaiBatchId?: string;
 }
 
-/** Whether a batch is as the writer last saw it. A claim that ran out still counts while nobody else took it. */
+/** Whether a job or batch is in `state` and free for `claim`: never claimed, run out, or held by the same claim. */
+export function isClaimable(record: Claimed, state: string, claim: string, now: number): boolean {
+  if (record.state !== state) return false;
+  return record.claim === undefined || record.claim === claim || (record.claimedUntil ?? 0) <= now;
+}
+
+/** Whether a job or batch is as the writer last saw it. A claim that ran out still counts while nobody else took it. */
 export function isAsExpected(
-  batch: Pick<BatchRecord, 'state' | 'claim' | 'openaiBatchId'>,
-  expected: { state: BatchRecord['state']; claim?: string; openaiBatchId?: string },
+  record: Claimed,
+  expected: { state: string; claim?: string; openaiBatchId?: string },
 ): boolean {
   return (
-    batch.state === expected.state &&
-    (expected.claim === undefined || batch.claim === expected.claim) &&
-    (expected.openaiBatchId === undefined || batch.openaiBatchId === expected.openaiBatchId)
+    record.state === expected.state &&
+    (expected.claim === undefined || record.claim === expected.claim) &&
+    (expected.openaiBatchId === undefined || record.openaiBatchId === expected.openaiBatchId)
   );
 }
 

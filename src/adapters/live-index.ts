@@ -15,25 +15,19 @@ export const SWEEP_AFTER_MS = 2 * MINUTE_MS;
 /** A claim that ran out is nobody's; the margin is for clocks that differ. */
 export const CLAIM_MARGIN_MS = 30_000;
 
-/** Ingest may take a whole invocation (15 minutes, the most that Lambda gives) before it moves the job. */
-const SWEEP_INGESTING_AFTER_MS = 20 * MINUTE_MS;
-
 /** How often the sweep asks whether all batches of a running job are collected. */
 const SWEEP_RUNNING_AFTER_MS = 5 * MINUTE_MS;
 
 /** A job needs something until its receipt is written, also when it is completed or rejected. */
-export function liveEntryOfJob(job: Pick<Job, 'state' | 'updatedAt' | 'receiptKey'>): LiveEntry {
-  switch (job.state) {
-    case 'ingesting':
-      return { live: 'moving', due: job.updatedAt + SWEEP_INGESTING_AFTER_MS };
-    case 'running':
-      return { live: 'moving', due: job.updatedAt + SWEEP_RUNNING_AFTER_MS };
-    case 'completed':
-    case 'rejected':
-      return job.receiptKey === undefined
-        ? { live: 'moving', due: job.updatedAt + SWEEP_AFTER_MS }
-        : undefined;
-  }
+export function liveEntryOfJob(
+  job: Pick<Job, 'state' | 'updatedAt' | 'claimedUntil' | 'receiptKey'>,
+): LiveEntry {
+  if (job.receiptKey !== undefined && job.state !== 'ingesting' && job.state !== 'running') return undefined;
+  const after = job.state === 'running' ? SWEEP_RUNNING_AFTER_MS : SWEEP_AFTER_MS;
+  return {
+    live: 'moving',
+    due: Math.max(job.updatedAt + after, (job.claimedUntil ?? 0) + CLAIM_MARGIN_MS),
+  };
 }
 
 /** Submitted batches wait at OpenAI, oldest first; collected ones need nothing; all others are ours to move. */

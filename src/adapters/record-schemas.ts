@@ -53,7 +53,9 @@ const jobSchema = z.object({
   state: z.enum(['ingesting', 'running', 'completed', 'rejected']),
   createdAt: z.number(),
   updatedAt: z.number(),
-  ingest: z.exactOptional(z.object({ starts: count, startedAt: z.exactOptional(z.number()) })),
+  claim: z.exactOptional(z.string()),
+  claimedUntil: z.exactOptional(z.number()),
+  ingest: z.exactOptional(z.object({ starts: count })),
   planKey: z.exactOptional(z.string()),
   rejection: z.exactOptional(
     z.object({

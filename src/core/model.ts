@@ -57,8 +57,11 @@ export interface Job {
   state: JobState;
   createdAt: number;
   updatedAt: number;
-  /** How often ingest has begun, and when it last did; `startedAt` is absent once that run has ended. */
-  ingest?: { starts: number; startedAt?: number };
+  /** Fencing: only the holder may write until `claimedUntil`. Absent while no worker has the job. */
+  claim?: string;
+  claimedUntil?: number;
+  /** How many runs of ingest have begun and not come back. */
+  ingest?: { starts: number };
   /** Key of the plan that ingest wrote; present from `running` on, and for a rejected file that could be read. */
   planKey?: string;
   rejection?: Rejection;

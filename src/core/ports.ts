@@ -53,7 +53,9 @@ export interface ObjectWriter {
 export type BatchChanges = Partial<Omit<BatchRecord, 'v' | 'jobId' | 'batchId'>>;
 
 /** What of a job changes. */
-export type JobChanges = Partial<Pick<Job, 'state' | 'ingest' | 'planKey' | 'rejection' | 'receiptKey'>>;
+export type JobChanges = Partial<
+  Pick<Job, 'state' | 'claim' | 'claimedUntil' | 'ingest' | 'planKey' | 'rejection' | 'receiptKey'>
+>;
 
 /** Which live batches and jobs need to be looked at. */
 export type LiveItem =
@@ -65,8 +67,27 @@ export interface JobStore {
   /** Records the job unless it exists; gives the one that stands. */
   claimJob(job: Job): Promise<Job>;
   getJob(jobId: string): Promise<Job | undefined>;
-  /** Moves a job on. `false`: it was no longer in `from`, nothing was written. */
-  moveJob(jobId: string, from: Job['state'], changes: JobChanges, now: number): Promise<boolean>;
+  /**
+   * Takes the job for one worker until `until`, as {@link claimBatch} takes a batch; `undefined` if it is in another
+   * state or somebody has it.
+   */
+  takeJob(
+    jobId: string,
+    state: Job['state'],
+    claim: string,
+    now: number,
+    until: number,
+  ): Promise<Job | undefined>;
+  /**
+   * Writes changes if the job is still in `expected.state` and, where `expected.claim` is given, still taken by it. A
+   * change to `undefined` removes the attribute. `false`: the expectation did not hold, nothing was written.
+   */
+  moveJob(
+    jobId: string,
+    expected: { state: Job['state']; claim?: string },
+    changes: { [Key in keyof JobChanges]: JobChanges[Key] | undefined },
+    now: number,
+  ): Promise<boolean>;
   /** Records a new batch. `false`: it exists already, nothing was written. */
   addBatch(batch: BatchRecord): Promise<boolean>;
   getBatch(jobId: string, batchId: string): Promise<BatchRecord | undefined>;
@@ -209,6 +230,12 @@ export interface Ambient {
   now(): number;
   /** A fresh id that nobody else has: 128 random bits, hex. */
   nonce(): string;
+}
+
+/** How long the worker that a step runs in still lives. */
+export interface Deadline {
+  /** Milliseconds until it is ended, whatever it does. */
+  remainingMs(): number;
 }
 
 /** What a step may report; never content. */

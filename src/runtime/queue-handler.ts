@@ -3,14 +3,14 @@ import { ChangeMessageVisibilityCommand, type SQSClient } from '@aws-sdk/client-
 import type { Context, SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
 import type { z } from 'zod';
 import { BatchdropError, NotYetError } from '../core/errors.ts';
-import type { Log } from '../core/ports.ts';
+import type { Deadline, Log } from '../core/ports.ts';
 import { createSqsClient } from './clients.ts';
 import { createLogger, describeError, type HandlerLog } from './logger.ts';
 
-/** What a step is told about the invocation that it runs in. */
+/** What a step is told about the invocation that it runs in: part of its dependencies. */
 export interface Invocation {
-  /** Milliseconds until Lambda ends it. */
-  remainingMs(): number;
+  /** When Lambda ends it. */
+  deadline: Deadline;
   /** Carries the ids of the message and of what it names. */
   log: Log;
 }
@@ -54,7 +54,7 @@ export function createQueueHandler<Schema extends z.ZodType>(options: {
     try {
       const message = parseBody(schema, record.body);
       recordLog = recordLog.with(idsOf(message));
-      await run(message, { remainingMs: () => context.getRemainingTimeInMillis(), log: recordLog });
+      await run(message, { deadline: deadlineOf(context), log: recordLog });
     } catch (error) {
       const delaySeconds = delayOf(error, receiveCount);
       if (error instanceof NotYetError) recordLog.info('not yet', { reason: error.message, delaySeconds });
@@ -86,6 +86,11 @@ export function createQueueHandler<Schema extends z.ZodType>(options: {
       { context, processInParallel: false, throwOnFullBatchFailure: false },
     );
   };
+}
+
+/** When Lambda ends an invocation. */
+export function deadlineOf(context: Context): Deadline {
+  return { remainingMs: () => context.getRemainingTimeInMillis() };
 }
 
 function parseBody<Schema extends z.ZodType>(schema: Schema, body: string): z.output<Schema> {

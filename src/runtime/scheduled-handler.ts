@@ -1,6 +1,6 @@
 import type { Context } from 'aws-lambda';
 import { createLogger, describeError, type HandlerLog } from './logger.ts';
-import type { Invocation } from './queue-handler.ts';
+import { deadlineOf, type Invocation } from './queue-handler.ts';
 
 /** A handler for an EventBridge schedule. What `run` throws is logged once and fails the invocation. */
 export function createScheduledHandler(options: {
@@ -11,7 +11,7 @@ export function createScheduledHandler(options: {
   return async (_event, context) => {
     const invocationLog = log.forInvocation(context);
     try {
-      await run({ remainingMs: () => context.getRemainingTimeInMillis(), log: invocationLog });
+      await run({ deadline: deadlineOf(context), log: invocationLog });
     } catch (error) {
       invocationLog.error('step failed', { error: describeError(error) });
       throw error;

@@ -38,7 +38,7 @@ describe('items of other deployments', () => {
     await setAttribute('later', 'JOB', 'budget', { usd: 5 });
     expect(await jobs.getBatch('later', batch.batchId)).toEqual(batch);
     await jobs.updateBatch(batch, { state: 'planned' }, { state: 'uploaded' }, NOW);
-    await jobs.moveJob('later', 'ingesting', { state: 'running' }, NOW);
+    await jobs.moveJob('later', { state: 'ingesting' }, { state: 'running' }, NOW);
     const batchItem = await dynamodb.client.send(new GetCommand(keyOf('later', `BATCH#${batch.batchId}`)));
     expect(batchItem.Item).toMatchObject({ state: 'uploaded', tier: 'flex' });
     const jobItem = await dynamodb.client.send(new GetCommand(keyOf('later')));
@@ -59,7 +59,9 @@ describe('items of other deployments', () => {
     await expect(jobs.getJob('newer')).rejects.toThrow(
       'item JOB#newer JOB of table batchdrop-test has version 2, this deployment reads version 1',
     );
-    await expect(jobs.moveJob('newer', 'ingesting', { state: 'running' }, NOW)).rejects.toThrow('version 2');
+    await expect(jobs.moveJob('newer', { state: 'ingesting' }, { state: 'running' }, NOW)).rejects.toThrow(
+      'version 2',
+    );
     await setAttribute('newer', 'JOB', 'v', 1);
   });
 

@@ -98,7 +98,12 @@ export function describeJobStore(
         const job = jobOf(freshId());
         await jobs.claimJob(job);
         expect(
-          await jobs.moveJob(job.jobId, 'ingesting', { state: 'running', planKey: 'work/plan' }, NOW + 7),
+          await jobs.moveJob(
+            job.jobId,
+            { state: 'ingesting' },
+            { state: 'running', planKey: 'work/plan' },
+            NOW + 7,
+          ),
         ).toBe(true);
         expect(await jobs.getJob(job.jobId)).toEqual({
           ...job,
@@ -112,15 +117,17 @@ export function describeJobStore(
         const job = jobOf(freshId());
         await jobs.claimJob(job);
         const rejection = { code: 'empty_file', message: 'nothing in it' } as const;
-        await jobs.moveJob(job.jobId, 'ingesting', { state: 'rejected', rejection }, NOW);
+        await jobs.moveJob(job.jobId, { state: 'ingesting' }, { state: 'rejected', rejection }, NOW);
         expect((await jobs.getJob(job.jobId))!.rejection).toEqual(rejection);
       });
 
       test('refuses to move a job that is in another state or unknown', async () => {
         const job = jobOf(freshId());
         await jobs.claimJob(job);
-        expect(await jobs.moveJob(job.jobId, 'running', { state: 'completed' }, NOW + 7)).toBe(false);
-        expect(await jobs.moveJob('nobody', 'ingesting', { state: 'running' }, NOW)).toBe(false);
+        expect(await jobs.moveJob(job.jobId, { state: 'running' }, { state: 'completed' }, NOW + 7)).toBe(
+          false,
+        );
+        expect(await jobs.moveJob('nobody', { state: 'ingesting' }, { state: 'running' }, NOW)).toBe(false);
         expect(await jobs.getJob(job.jobId)).toEqual(job);
       });
 
@@ -128,11 +135,82 @@ export function describeJobStore(
         const job = jobOf(freshId());
         await jobs.claimJob(job);
         const moves = Array.from({ length: 20 }, (_, index) =>
-          jobs.moveJob(job.jobId, 'ingesting', { state: 'running', planKey: `work/${index}` }, NOW + index),
+          jobs.moveJob(
+            job.jobId,
+            { state: 'ingesting' },
+            { state: 'running', planKey: `work/${index}` },
+            NOW + index,
+          ),
         );
         const moved = await Promise.all(moves);
         expect(moved.filter(Boolean)).toHaveLength(1);
         expect((await jobs.getJob(job.jobId))!.planKey).toBe(`work/${moved.indexOf(true)}`);
+      });
+    });
+
+    describe('taking a job', () => {
+      const taken = async (changes: Partial<Job> = {}) => {
+        const { jobId } = await jobs.claimJob(jobOf(freshId(), changes));
+        await jobs.takeJob(jobId, 'ingesting', 'me', NOW, NOW + MINUTE_MS);
+        return jobId;
+      };
+
+      test('gives a free job to whoever takes it', async () => {
+        const job = await jobs.claimJob(jobOf(freshId()));
+        const expected = { ...job, claim: 'me', claimedUntil: NOW + MINUTE_MS, updatedAt: NOW + 1 };
+        expect(await jobs.takeJob(job.jobId, 'ingesting', 'me', NOW + 1, NOW + MINUTE_MS)).toEqual(expected);
+        expect(await jobs.getJob(job.jobId)).toEqual(expected);
+      });
+
+      test('refuses a job that somebody has, until that time is over', async () => {
+        const jobId = await taken();
+        const until = NOW + 2 * MINUTE_MS;
+        expect(await jobs.takeJob(jobId, 'ingesting', 'other', NOW + MINUTE_MS - 1, until)).toBeUndefined();
+        expect(await jobs.takeJob(jobId, 'ingesting', 'other', NOW + MINUTE_MS, until)).toMatchObject({
+          claim: 'other',
+          claimedUntil: until,
+        });
+      });
+
+      test('refuses a job that is in another state or unknown', async () => {
+        const { jobId } = await jobs.claimJob(jobOf(freshId()));
+        expect(await jobs.takeJob(jobId, 'running', 'me', NOW, NOW + 1)).toBeUndefined();
+        expect(await jobs.takeJob('nobody', 'ingesting', 'me', NOW, NOW + 1)).toBeUndefined();
+      });
+
+      test('gives a job to exactly one of twenty that take it at once', async () => {
+        const { jobId } = await jobs.claimJob(jobOf(freshId()));
+        const given = await Promise.all(
+          Array.from({ length: 20 }, (_, index) =>
+            jobs.takeJob(jobId, 'ingesting', `worker ${index}`, NOW, NOW + MINUTE_MS),
+          ),
+        );
+        expect(given.filter((job) => job !== undefined)).toHaveLength(1);
+        expect((await jobs.getJob(jobId))!.claim).toBe(given.find((job) => job !== undefined)!.claim);
+      });
+
+      test('lets only the holder move the job, also after its time while nobody else took it', async () => {
+        const jobId = await taken();
+        const move = (claim: string) =>
+          jobs.moveJob(jobId, { state: 'ingesting', claim }, { ingest: { starts: 1 } }, NOW + 2 * MINUTE_MS);
+        expect(await move('other')).toBe(false);
+        expect(await move('me')).toBe(true);
+        expect((await jobs.getJob(jobId))!.ingest).toEqual({ starts: 1 });
+      });
+
+      test('frees a job whose claim is removed', async () => {
+        const jobId = await taken();
+        const free = { claim: undefined, claimedUntil: undefined };
+        await jobs.moveJob(jobId, { state: 'ingesting', claim: 'me' }, free, NOW + 1);
+        expect(await jobs.getJob(jobId)).toEqual({ ...jobOf(jobId), updatedAt: NOW + 1 });
+        expect(await jobs.takeJob(jobId, 'ingesting', 'other', NOW + 1, NOW + 2)).toBeDefined();
+      });
+
+      test('looks at a taken job again only when its claim has run out', async () => {
+        const { jobId } = await jobs.claimJob(jobOf(freshId()));
+        const until = NOW + 15 * MINUTE_MS;
+        await jobs.takeJob(jobId, 'ingesting', 'me', NOW, until);
+        expect(await overdue(jobId, FAR)).toMatchObject([{ due: until + CLAIM_MARGIN_MS }]);
       });
     });
 
@@ -365,14 +443,14 @@ export function describeJobStore(
         expect(await overdue(batch.jobId, FAR)).toEqual([]);
       });
 
-      test('lists an ingesting job after twenty minutes and a running one after five', async () => {
+      test('lists an ingesting job after two minutes and a running one after five', async () => {
         const { jobId } = await jobs.claimJob(jobOf(freshId()));
         const entry = { kind: 'job', jobId };
-        expect(await overdue(jobId, NOW + 20 * MINUTE_MS - 1)).toEqual([]);
-        expect(await overdue(jobId, NOW + 20 * MINUTE_MS)).toEqual([
-          { ...entry, state: 'ingesting', due: NOW + 20 * MINUTE_MS },
+        expect(await overdue(jobId, NOW + SWEEP_AFTER_MS - 1)).toEqual([]);
+        expect(await overdue(jobId, NOW + SWEEP_AFTER_MS)).toEqual([
+          { ...entry, state: 'ingesting', due: NOW + SWEEP_AFTER_MS },
         ]);
-        await jobs.moveJob(jobId, 'ingesting', { state: 'running' }, NOW);
+        await jobs.moveJob(jobId, { state: 'ingesting' }, { state: 'running' }, NOW);
         expect(await overdue(jobId, NOW + 5 * MINUTE_MS)).toEqual([
           { ...entry, state: 'running', due: NOW + 5 * MINUTE_MS },
         ]);
@@ -382,9 +460,9 @@ export function describeJobStore(
         'lists a %s job until its receipt is written',
         async (state) => {
           const { jobId } = await jobs.claimJob(jobOf(freshId()));
-          await jobs.moveJob(jobId, 'ingesting', { state }, NOW);
+          await jobs.moveJob(jobId, { state: 'ingesting' }, { state }, NOW);
           expect(await overdue(jobId, NOW + SWEEP_AFTER_MS)).toMatchObject([{ state }]);
-          await jobs.moveJob(jobId, state, { receiptKey: 'receipts/x.json' }, NOW);
+          await jobs.moveJob(jobId, { state }, { receiptKey: 'receipts/x.json' }, NOW);
           expect(await overdue(jobId, FAR)).toEqual([]);
         },
       );

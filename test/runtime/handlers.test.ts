@@ -109,11 +109,11 @@ describe('the queue handler', () => {
   test('runs every message, one after the other, and reports none', async () => {
     const seen: string[] = [];
     let running = 0;
-    const { handler, lines } = handlerOf(async (message, { remainingMs }) => {
+    const { handler, lines } = handlerOf(async (message, { deadline }) => {
       running += 1;
       expect(running).toBe(1);
       await Promise.resolve();
-      expect(remainingMs()).toBe(60_000);
+      expect(deadline.remainingMs()).toBe(60_000);
       seen.push(message.batchId);
       running -= 1;
     });
@@ -205,7 +205,7 @@ describe('the scheduled handler', () => {
     const { log } = recordingLog();
     const times: number[] = [];
     const handler = createScheduledHandler({
-      run: async ({ remainingMs }) => times.push(remainingMs()),
+      run: async ({ deadline }) => times.push(deadline.remainingMs()),
       log,
     });
     await handler({}, context);

@@ -79,6 +79,8 @@ export async function startPipeline(options: PipelineOptions = {}) {
     events: new MemoryEvents(),
     scratch: new MemoryScratch(),
     ambient,
+    // As long as a Lambda may live; the virtual clock stands still while a handler runs.
+    deadline: { remainingMs: () => 15 * MINUTE_MS },
     log: { info: () => {}, warn: () => {} },
   };
 

@@ -1,5 +1,5 @@
 import type { BatchRecord, Job } from '../../core/model.ts';
-import type { JobChanges, JobStore, LiveItem, Publication } from '../../core/ports.ts';
+import type { JobStore, LiveItem, Publication } from '../../core/ports.ts';
 import {
   afterPublication,
   decidePublication,
@@ -36,10 +36,27 @@ export class MemoryJobs implements JobStore {
     return structuredClone(this.#jobs.get(jobId)?.record);
   }
 
-  async moveJob(jobId: string, from: Job['state'], changes: JobChanges, now: number): Promise<boolean> {
+  async takeJob(
+    jobId: string,
+    state: Job['state'],
+    claim: string,
+    now: number,
+    until: number,
+  ): Promise<Job | undefined> {
     const standing = this.#jobs.get(jobId);
-    if (standing?.record.state !== from) return false;
-    this.#storeJob({ ...standing.record, ...changes, updatedAt: now });
+    if (standing === undefined || !isClaimable(standing.record, state, claim, now)) return undefined;
+    return this.#changeJob(standing.record, { claim, claimedUntil: until, updatedAt: now });
+  }
+
+  async moveJob(
+    jobId: string,
+    expected: Parameters<JobStore['moveJob']>[1],
+    changes: Parameters<JobStore['moveJob']>[2],
+    now: number,
+  ): Promise<boolean> {
+    const standing = this.#jobs.get(jobId);
+    if (standing === undefined || !isAsExpected(standing.record, expected)) return false;
+    this.#changeJob(standing.record, { ...changes, updatedAt: now });
     return true;
   }
 
@@ -139,10 +156,14 @@ export class MemoryJobs implements JobStore {
     ofJob.set(batch.batchId, { record: structuredClone(batch), live: liveEntryOfBatch(batch) });
   }
 
-  #changeBatch(standing: BatchRecord, changes: Parameters<JobStore['updateBatch']>[2]): BatchRecord {
-    const changed = Object.fromEntries(
-      Object.entries({ ...standing, ...changes }).filter(([, value]) => value !== undefined),
-    ) as unknown as BatchRecord;
+  #changeJob(standing: Job, changes: object): Job {
+    const changed = withChanges(standing, changes);
+    this.#storeJob(changed);
+    return structuredClone(changed);
+  }
+
+  #changeBatch(standing: BatchRecord, changes: object): BatchRecord {
+    const changed = withChanges(standing, changes);
     this.#storeBatch(changed);
     return structuredClone(changed);
   }
@@ -162,4 +183,11 @@ export class MemoryJobs implements JobStore {
     }
     return items.sort((one, other) => one.due - other.due);
   }
+}
+
+/** A change to `undefined` removes the attribute. */
+function withChanges<Changed extends object>(standing: Changed, changes: object): Changed {
+  return Object.fromEntries(
+    Object.entries({ ...standing, ...changes }).filter(([, value]) => value !== undefined),
+  ) as Changed;
 }

@@ -83,7 +83,7 @@ export async function finalize(deps: FinalizeDeps, { jobId }: JobMessage): Promi
   const end = job.state === 'rejected' ? job.state : 'completed';
   await deps.jobs.moveJob(
     jobId,
-    job.state,
+    { state: job.state },
     { state: end, receiptKey: receipt.files.receipt },
     deps.ambient.now(),
   );

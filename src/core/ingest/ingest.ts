@@ -11,8 +11,8 @@ import { publishedKeys, workKeys } from '../keys.ts';
 import type { BatchLimits } from '../limits.ts';
 import type { Job, ObjectHead, Rejection } from '../model.ts';
 import { type Plan, readPlan, settlePlan } from '../plan.ts';
-import type { Ambient, JobStore, Log, ObjectStore, Outbox } from '../ports.ts';
-import { WORKER_LIFETIME_MS } from '../time-limits.ts';
+import type { Ambient, Deadline, JobStore, Log, ObjectStore, Outbox } from '../ports.ts';
+import { claimedUntil } from '../time-limits.ts';
 import { routeOf } from './route.ts';
 import { rejectedPlan, scan } from './scan.ts';
 
@@ -22,6 +22,7 @@ export interface IngestDeps {
   jobs: JobStore;
   outbox: Outbox;
   ambient: Ambient;
+  deadline: Deadline;
   log: Log;
   limits: BatchLimits;
 }
@@ -33,41 +34,60 @@ const MAX_KEY_BYTES = 1_024;
 
 /** Looks at an object, or takes up a job, and takes it to planned batches or to a recorded rejection. */
 export async function ingest(deps: IngestDeps, message: IngestMessage): Promise<void> {
-  const job = 'jobId' in message ? await deps.jobs.getJob(message.jobId) : await claim(deps, message);
+  const job = 'jobId' in message ? await deps.jobs.getJob(message.jobId) : await recordJob(deps, message);
   if (job === undefined) return;
+  const { jobId } = job;
   if (job.state !== 'ingesting') {
-    deps.log.info('ingested already', { jobId: job.jobId, state: job.state });
+    deps.log.info('ingested already', { jobId, state: job.state });
     return;
   }
-  const planKey = workKeys(deps.settings.layout, job.jobId).plan;
-  const plan = (await readPlan(deps.objects, planKey)) ?? (await makePlanOnce(deps, job, planKey));
-  if (plan !== undefined) await carryOut(deps, job, plan, planKey);
-}
-
-/** Reads the object, unless somebody else is doing that: then `undefined`, and the sweep looks again. */
-async function makePlanOnce(deps: IngestDeps, job: Job, planKey: string): Promise<Plan | undefined> {
   const now = deps.ambient.now();
-  const { starts, startedAt } = job.ingest ?? { starts: 0 };
-  if (startedAt !== undefined && now < startedAt + WORKER_LIFETIME_MS) {
-    deps.log.info('being read by another worker', { jobId: job.jobId });
-    return undefined;
+  const claim = deps.ambient.nonce();
+  const taken = await deps.jobs.takeJob(jobId, 'ingesting', claim, now, claimedUntil(now, deps.deadline));
+  if (taken === undefined) {
+    deps.log.info('being read by another worker', { jobId });
+    return;
   }
-  if (starts >= MAX_STARTS) {
-    const message = `The file could not be read to its end in ${starts} runs of 15 minutes. Split it.`;
-    return settlePlan(deps.objects, planKey, rejectedPlan(job.jobId, { code: 'ingest_failed', message }));
-  }
-  await deps.jobs.moveJob(job.jobId, 'ingesting', { ingest: { starts: starts + 1, startedAt: now } }, now);
   try {
-    return await settlePlan(deps.objects, planKey, await makePlan(deps, job));
+    await ingestTaken(deps, taken, claim);
   } catch (error) {
     // Only runs that never came back count; what failed with an error is tried again as any other message.
-    await deps.jobs.moveJob(job.jobId, 'ingesting', { ingest: { starts } }, deps.ambient.now());
+    const released = { ...UNCLAIMED, ingest: taken.ingest };
+    await deps.jobs.moveJob(jobId, { state: 'ingesting', claim }, released, deps.ambient.now());
     throw error;
   }
 }
 
+/** What a worker sets when it lets go of a job. */
+const UNCLAIMED = { claim: undefined, claimedUntil: undefined };
+
+async function ingestTaken(deps: IngestDeps, job: Job, claim: string): Promise<void> {
+  const planKey = workKeys(deps.settings.layout, job.jobId).plan;
+  const plan = (await readPlan(deps.objects, planKey)) ?? (await makePlanOnce(deps, job, claim, planKey));
+  if (plan !== undefined) await carryOut(deps, job, claim, plan, planKey);
+}
+
+/** Reads the object and settles what it is made of; `undefined` if another worker has taken the job over. */
+async function makePlanOnce(
+  deps: IngestDeps,
+  job: Job,
+  claim: string,
+  planKey: string,
+): Promise<Plan | undefined> {
+  const { jobId } = job;
+  const starts = job.ingest?.starts ?? 0;
+  if (starts >= MAX_STARTS) {
+    const message = `The file could not be read to its end in ${starts} runs of 15 minutes. Split it.`;
+    return settlePlan(deps.objects, planKey, rejectedPlan(jobId, { code: 'ingest_failed', message }));
+  }
+  const expected = { state: 'ingesting', claim } as const;
+  const counted = { ingest: { starts: starts + 1 } };
+  if (!(await deps.jobs.moveJob(jobId, expected, counted, deps.ambient.now()))) return undefined;
+  return settlePlan(deps.objects, planKey, await makePlan(deps, job));
+}
+
 /** Records the job that an object stands for; `undefined` if it stands for none. */
-async function claim(deps: IngestDeps, location: ObjectLocation): Promise<Job | undefined> {
+async function recordJob(deps: IngestDeps, location: ObjectLocation): Promise<Job | undefined> {
   const route = routeOf(deps.settings, location.key);
   if (route === undefined) {
     deps.log.info('not an input', { key: location.key });
@@ -122,12 +142,20 @@ async function pinIfNeeded(objects: ObjectStore, job: Job): Promise<void> {
 }
 
 /** Batches first, then the job, then the messages: the sweep finds whatever a crash leaves undone. */
-async function carryOut(deps: IngestDeps, job: Job, plan: Plan, planKey: string): Promise<void> {
+async function carryOut(
+  deps: IngestDeps,
+  job: Job,
+  claim: string,
+  plan: Plan,
+  planKey: string,
+): Promise<void> {
   const { jobId } = job;
   const now = deps.ambient.now();
+  const expected = { state: 'ingesting', claim } as const;
   if (plan.rejection !== undefined) {
     const rejection = plan.rejection as Rejection;
-    await deps.jobs.moveJob(jobId, 'ingesting', { state: 'rejected', planKey, rejection }, now);
+    const rejected = { ...UNCLAIMED, state: 'rejected', planKey, rejection } as const;
+    if (!(await deps.jobs.moveJob(jobId, expected, rejected, now))) return;
     deps.log.warn('rejected', { jobId, code: rejection.code });
     await deps.outbox.finalize({ v: 1, jobId });
     return;
@@ -143,7 +171,8 @@ async function carryOut(deps: IngestDeps, job: Job, plan: Plan, planKey: string)
       updatedAt: now,
     });
   }
-  await deps.jobs.moveJob(jobId, 'ingesting', { state: 'running', planKey }, now);
+  const running = { ...UNCLAIMED, state: 'running', planKey } as const;
+  if (!(await deps.jobs.moveJob(jobId, expected, running, now))) return;
   for (const { batchId } of plan.batches) await deps.outbox.submit({ v: 1, jobId, batchId });
   deps.log.info('planned', {
     jobId,
