@@ -82,6 +82,9 @@ export class FileObjects implements ObjectStore {
         await rename(partial, this.#pathOf(key));
         return stream.bytesWritten;
       },
+      // Ingest in one pass does neither.
+      copy: () => Promise.reject(new Error('files are not copied here')),
+      suspend: () => Promise.reject(new Error('writing files is not suspended here')),
       abort: async () => {
         (await opened).destroy();
         await rm(partial, { force: true });

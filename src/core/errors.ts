@@ -15,6 +15,12 @@ export class BatchdropError extends Error {
 /** The input object or its version does not exist any more: the job is rejected, not tried again. */
 export class ObjectGoneError extends BatchdropError {}
 
+/**
+ * A suspended write cannot be taken up again: its upload was given up, or ended already, or another worker wrote to it.
+ * The object has to be written from its beginning.
+ */
+export class UploadGoneError extends BatchdropError {}
+
 /** OpenAI answered that it did not create the batch: safe to try again, later. */
 export class CreateRefusedError extends BatchdropError {
   /** HTTP status of the answer. */

@@ -32,21 +32,61 @@ export interface ObjectStore {
     body: Uint8Array,
     options?: { ifAbsent?: boolean; contentType?: string },
   ): Promise<boolean>;
-  /** Opens an object of any size for writing; it becomes visible, whole, when `close` returns. */
-  openWrite(key: string, options?: { contentType?: string }): ObjectWriter;
+  /**
+   * Opens an object of any size for writing; it becomes visible, whole, when `close` returns.
+   * @param options.resume what {@link ObjectWriter.suspend} gave for the same key: the writer goes on from there. One
+   * state may be gone on from more than once: what was written after it by a worker that died is forgotten.
+   */
+  openWrite(key: string, options?: { contentType?: string; resume?: WriterState }): ObjectWriter;
   /** Copies an object as it stood at `input.etag` to a key below `work/`. */
   pin(input: ObjectHead, toKey: string): Promise<void>;
   /** Removes an object; a missing one is fine. */
   remove(key: string): Promise<void>;
 }
 
-/** Writes one object front to back; memory does not grow with its size. */
+/**
+ * Writes one object front to back; memory does not grow with its size. After a failure a writer takes nothing more; one
+ * that was resumed leaves what its state names as it was, so that the state can be gone on from once more.
+ *
+ * Every method but `abort` may throw {@link UploadGoneError} if the writer was resumed.
+ */
 export interface ObjectWriter {
   write(bytes: Uint8Array): Promise<void>;
+  /**
+   * Writes bytes `start` to `end` (exclusive) of an object that does not change. Long stretches do not pass through this
+   * process.
+   * @throws {ObjectGoneError} now or from a later call, if the object or version does not exist.
+   */
+  copy(source: SourceObject, start: number, end: number): Promise<void>;
+  /**
+   * Ends the work of this process on the object: everything that was written is safe, and `openWrite` goes on from what
+   * this gives. The state keeps fewer than 5 MiB of the object's bytes. It can be gone on from for less than seven days,
+   * after which the bucket gives up what was not ended.
+   */
+  suspend(): Promise<WriterState>;
   /** Makes the object visible and says how many bytes it has. */
   close(): Promise<number>;
-  /** Leaves nothing behind. Safe to call after a failure of any other method. */
+  /**
+   * Leaves nothing behind. Safe to call after a failure of any other method, and without effect after `suspend` and
+   * `close`: to give up a suspended write, open it again and abort.
+   */
   abort(): Promise<void>;
+}
+
+/** A write that waits to be taken up again: plain data, to be kept as it is. */
+export interface WriterState {
+  /** Bytes that the object has so far. */
+  bytes: number;
+  /** The last of them, which no part holds yet: fewer than 5 MiB. */
+  tail: Uint8Array;
+  /** Where the others are; absent while there are none. */
+  upload?: { id: string; parts: WriterPart[] };
+}
+
+/** A part of an upload, by what must be said of it to complete. */
+export interface WriterPart {
+  etag: string;
+  crc32?: string;
 }
 
 /** An update of a batch that holds only if nobody else moved it: see {@link JobStore.updateBatch}. */

@@ -25,14 +25,27 @@ const VERSION = 1;
 const PREAMBLE_BYTES = 12;
 const TRAILER_BYTES = 12;
 
+/** How far the bytes of a record file have been produced. */
+export interface RecordFileState {
+  checksum: number;
+  records: number;
+}
+
 /** Produces the bytes of a record file, piece by piece. */
 export class RecordFileEncoder {
-  #checksum = 0;
-  #records = 0;
+  #checksum: number;
+  #records: number;
   readonly #magic: string;
 
-  constructor(magic: string) {
+  /** @param resume the {@link state} of another one, to go on after its last piece. */
+  constructor(magic: string, resume: RecordFileState = { checksum: 0, records: 0 }) {
     this.#magic = magic;
+    this.#checksum = resume.checksum;
+    this.#records = resume.records;
+  }
+
+  state(): RecordFileState {
+    return { checksum: this.#checksum, records: this.#records };
   }
 
   /** The first bytes of the file. */

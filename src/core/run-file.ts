@@ -13,8 +13,8 @@
  */
 import { CorruptWorkFileError } from './errors.ts';
 import type { RunRef, SourceObject } from './model.ts';
-import type { ObjectStore, ObjectWriter } from './ports.ts';
-import { RECORD_BYTES, RecordFileEncoder, readRecordFile } from './record-file.ts';
+import type { ObjectStore, ObjectWriter, WriterState } from './ports.ts';
+import { RECORD_BYTES, RecordFileEncoder, type RecordFileState, readRecordFile } from './record-file.ts';
 
 const MAGIC = 'BDRN';
 const LINE_FEED = Buffer.from('\n');
@@ -28,11 +28,22 @@ export interface OriginalRange {
 
 const FLUSH_BYTES = 1024 * 1024;
 
+/** A run that waits to be gone on with: plain data, to be kept as it is. */
+export interface RunWriterState {
+  lines: number;
+  bytes: number;
+  firstLine: number;
+  lastLine: number;
+  encoder: RecordFileState;
+  /** Absent while there is no line. */
+  files?: { data: WriterState; index: WriterState };
+}
+
 /** Writes a run as its lines come; they must come in input order. Call {@link flush} between chunks of work. */
 export class RunWriter {
   readonly #objects: Pick<ObjectStore, 'openWrite'>;
   readonly #keys: { data: string; index: string };
-  readonly #encoder = new RecordFileEncoder(MAGIC);
+  readonly #encoder: RecordFileEncoder;
   readonly #source: SourceObject;
   #open: { data: ObjectWriter; index: ObjectWriter } | undefined;
   #data: Uint8Array[] = [];
@@ -43,14 +54,29 @@ export class RunWriter {
   #firstLine = 0;
   #lastLine = 0;
 
+  /** @param resume what {@link suspend} gave for the same keys and source. */
   constructor(
     objects: Pick<ObjectStore, 'openWrite'>,
     keys: { data: string; index: string },
     source: SourceObject,
+    resume?: RunWriterState,
   ) {
     this.#objects = objects;
     this.#keys = keys;
     this.#source = source;
+    this.#encoder = new RecordFileEncoder(MAGIC, resume?.encoder);
+    if (resume === undefined) return;
+    this.#lines = resume.lines;
+    this.#bytes = resume.bytes;
+    this.#firstLine = resume.firstLine;
+    this.#lastLine = resume.lastLine;
+    if (resume.files !== undefined) {
+      const { data, index } = resume.files;
+      this.#open = {
+        data: objects.openWrite(keys.data, { resume: data }),
+        index: objects.openWrite(keys.index, { resume: index }),
+      };
+    }
   }
 
   get lines(): number {
@@ -93,6 +119,23 @@ export class RunWriter {
       bytes: this.#bytes,
       firstLine: this.#firstLine,
       lastLine: this.#lastLine,
+    };
+  }
+
+  /** Ends the work of this process on the run: see {@link ObjectWriter.suspend}. */
+  async suspend(): Promise<RunWriterState> {
+    if (this.#lines > 0) await this.#write();
+    const files = this.#open && {
+      data: await this.#open.data.suspend(),
+      index: await this.#open.index.suspend(),
+    };
+    return {
+      lines: this.#lines,
+      bytes: this.#bytes,
+      firstLine: this.#firstLine,
+      lastLine: this.#lastLine,
+      encoder: this.#encoder.state(),
+      ...(files === undefined ? {} : { files }),
     };
   }
 

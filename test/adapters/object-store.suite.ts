@@ -1,11 +1,18 @@
 import { createHash } from 'node:crypto';
+import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ObjectGoneError } from '../../src/core/errors.ts';
-import type { ByteStream, ObjectStore } from '../../src/core/ports.ts';
+import { ObjectGoneError, UploadGoneError } from '../../src/core/errors.ts';
+import type { ByteStream, ObjectStore, ObjectWriter, WriterState } from '../../src/core/ports.ts';
+
+/** The smallest part of {@link ObjectStoreFixture.inSmallParts}. */
+export const SMALL_PART_BYTES = 60;
+const MIN_PART_BYTES = 5 * 1024 * 1024;
 
 /** A store to test, with what the port does not offer. */
 export interface ObjectStoreFixture {
   objects: ObjectStore;
+  /** The same kind of store, whose service takes parts from {@link SMALL_PART_BYTES} on. */
+  inSmallParts: ObjectStore;
   bucket: string;
   isVersioned: boolean;
   /** How many multipart uploads were begun and neither ended nor given up. */
@@ -223,6 +230,154 @@ export function describeObjectStore(name: string, start: () => Promise<ObjectSto
       await expect(writer.write(bytesOf('x'))).rejects.toThrow('closed');
     });
 
+    test('goes on with a suspended object where it was, and shows it only when it is closed', async () => {
+      const key = freshKey();
+      const first = objects.openWrite(key);
+      await first.write(bytesOf('one '));
+      const state = await first.suspend();
+      await expect(first.write(bytesOf('x'))).rejects.toThrow('suspended');
+      await expect(first.close()).rejects.toThrow('suspended');
+      await first.abort();
+      expect(await objects.get(key)).toBeUndefined();
+      const second = objects.openWrite(key, { resume: structuredClone(state) });
+      await second.write(bytesOf('two'));
+      expect(await second.close()).toBe(7);
+      expect(textOf(await objects.get(key))).toBe('one two');
+    });
+
+    test('writes any mixture of writes, copies, suspensions and deaths as the same bytes', async () => {
+      const { inSmallParts } = fixture;
+      const source = patternOf(2_000);
+      await inSmallParts.put('work/source', source);
+      const from = (await inSmallParts.head(bucket, 'work/source'))!;
+      const step = fc.oneof(
+        fc.record({ kind: fc.constant('write' as const), size: fc.nat({ max: 400 }) }),
+        fc
+          .tuple(fc.nat({ max: 2_000 }), fc.nat({ max: 2_000 }))
+          .map(([a, b]) => ({ kind: 'copy' as const, start: Math.min(a, b), end: Math.max(a, b) })),
+        fc.record({ kind: fc.constantFrom('suspend' as const, 'die' as const) }),
+      );
+      await fc.assert(
+        fc.asyncProperty(fc.array(step, { maxLength: 20 }), async (steps) => {
+          const key = freshKey();
+          let writer: ObjectWriter = inSmallParts.openWrite(key);
+          let state: WriterState | undefined;
+          let expected: Uint8Array = new Uint8Array();
+          for (const step of steps) {
+            if (step.kind === 'write') {
+              const bytes = source.slice(0, step.size);
+              await writer.write(bytes);
+              expected = Buffer.concat([expected, bytes]);
+              bytes.fill(0);
+            } else if (step.kind === 'copy') {
+              await writer.copy(from, step.start, step.end);
+              expected = Buffer.concat([expected, source.subarray(step.start, step.end)]);
+            } else {
+              // Of a worker that died only what was suspended before is known.
+              if (step.kind === 'suspend') state = structuredClone(await writer.suspend());
+              expected = expected.subarray(0, state?.bytes ?? 0);
+              expect(state?.bytes ?? 0).toBe(expected.length);
+              expect(state?.tail.length ?? 0).toBeLessThan(SMALL_PART_BYTES);
+              writer = inSmallParts.openWrite(key, state === undefined ? {} : { resume: state });
+            }
+          }
+          expect(await writer.close()).toBe(expected.length);
+          expect(Buffer.compare((await inSmallParts.get(key))!, expected)).toBe(0);
+        }),
+        { numRuns: 60 },
+      );
+    });
+
+    test('writes 30 MB with copies and suspensions in parts that the service takes', async () => {
+      const source = patternOf(13_000_000);
+      const sourceKey = freshKey();
+      await objects.put(sourceKey, source);
+      const from = (await objects.head(bucket, sourceKey))!;
+      const key = freshKey();
+      let writer = objects.openWrite(key);
+      const suspend = async (): Promise<void> => {
+        const state = await writer.suspend();
+        expect(state.tail.length).toBeLessThan(MIN_PART_BYTES);
+        writer = objects.openWrite(key, { resume: state });
+      };
+      await writer.write(source.subarray(0, 10));
+      await suspend();
+      await writer.copy(from, 10, 12_999_000);
+      await writer.write(source.subarray(12_999_000));
+      await suspend();
+      await writer.write(source.subarray(0, 6_000_000));
+      await suspend();
+      await suspend();
+      await writer.copy(from, 6_000_000, 6_000_001);
+      await writer.copy(from, 6_000_001, 13_000_000);
+      await writer.copy(from, 0, 4_000_000);
+      expect(await writer.close()).toBe(30_000_000);
+      const expected = Buffer.concat([source, source, source.subarray(0, 4_000_000)]);
+      expect(Buffer.compare((await objects.get(key))!, expected)).toBe(0);
+      expect(await fixture.countOpenUploads()).toBe(0);
+    });
+
+    test.each([
+      ['is gone', 'work/never'],
+      ['is shorter', 'work/ten bytes'],
+    ])('fails to copy from an object that %s, however long the stretch', async (_what, sourceKey) => {
+      await objects.put('work/ten bytes', bytesOf('0123456789'));
+      for (const length of [20, 40_000_000]) {
+        const writer = objects.openWrite(freshKey());
+        const copying = async () => {
+          await writer.copy({ bucket, key: sourceKey }, 0, length);
+          await writer.close();
+        };
+        await expect(copying()).rejects.toThrow(sourceKey === 'work/never' ? ObjectGoneError : Error);
+        await writer.abort();
+        expect(await fixture.countOpenUploads()).toBe(0);
+      }
+    });
+
+    test('gives up a suspended object when it is opened again and aborted', async () => {
+      const key = freshKey();
+      const writer = objects.openWrite(key);
+      await writer.write(new Uint8Array(20_000_000));
+      const state = await writer.suspend();
+      expect(await fixture.countOpenUploads()).toBe(1);
+      await objects.openWrite(key, { resume: state }).abort();
+      expect(await fixture.countOpenUploads()).toBe(0);
+    });
+
+    test('fails with UploadGoneError when a suspended object was given up or ended meanwhile', async () => {
+      for (const ending of ['abort', 'close'] as const) {
+        const key = freshKey();
+        const writer = objects.openWrite(key);
+        await writer.write(new Uint8Array(20_000_000));
+        const state = await writer.suspend();
+        await objects.openWrite(key, { resume: state })[ending]();
+        const late = objects.openWrite(key, { resume: state });
+        await expect(late.close()).rejects.toThrow(UploadGoneError);
+        const writing = async () => {
+          const later = objects.openWrite(key, { resume: state });
+          await later.write(new Uint8Array(30_000_000));
+          await later.suspend();
+        };
+        await expect(writing()).rejects.toThrow(UploadGoneError);
+      }
+    });
+
+    test('never shows a mixture of what two workers wrote who went on from one state', async () => {
+      const key = freshKey();
+      const writer = objects.openWrite(key);
+      await writer.write(new Uint8Array(6_000_000).fill(1));
+      const state = await writer.suspend();
+      const zombie = objects.openWrite(key, { resume: state });
+      const owner = objects.openWrite(key, { resume: state });
+      await owner.write(new Uint8Array(6_000_000).fill(2));
+      const owned = await owner.suspend();
+      await zombie.write(new Uint8Array(6_000_000).fill(3));
+      await zombie.suspend();
+      await expect(objects.openWrite(key, { resume: owned }).close()).rejects.toThrow(UploadGoneError);
+      expect(await objects.get(key)).toBeUndefined();
+      await objects.openWrite(key, { resume: owned }).abort();
+    });
+
     test('pins an object as it stood', async () => {
       const key = freshKey();
       await objects.put(key, bytesOf('as it stood'));
@@ -252,6 +407,11 @@ export function describeObjectStore(name: string, start: () => Promise<ObjectSto
       await objects.remove('work/never-written');
     });
   });
+}
+
+/** Bytes whose every stretch of a few differs from those around it. */
+function patternOf(size: number): Uint8Array {
+  return Uint8Array.from({ length: size }, (_, index) => (index * 7 + (index >> 8)) % 251);
 }
 
 /** All bytes of a stream. */

@@ -1,27 +1,48 @@
 import { MemoryObjects } from '../../src/adapters/memory/objects.ts';
 import { S3Objects } from '../../src/adapters/s3-objects.ts';
+import { S3_SIZES } from '../../src/adapters/s3-sizes.ts';
 import { BUCKET, startLocalS3 } from './local-s3.ts';
-import { describeObjectStore } from './object-store.suite.ts';
+import { describeObjectStore, SMALL_PART_BYTES } from './object-store.suite.ts';
+
+const ambient = { now: () => 1_790_000_000_123 };
 
 for (const isVersioned of [true, false]) {
   const which = isVersioned ? 'with versions' : 'without versions';
 
-  describeObjectStore(`memory ${which}`, async () => ({
-    objects: new MemoryObjects({ bucket: BUCKET, isVersioned }, { now: () => 1_790_000_000_123 }),
-    bucket: BUCKET,
-    isVersioned,
-    countOpenUploads: async () => 0,
-    close: async () => {},
-  }));
+  describeObjectStore(`memory ${which}`, async () => {
+    const objects = new MemoryObjects({ bucket: BUCKET, isVersioned }, ambient);
+    return {
+      objects,
+      inSmallParts: new MemoryObjects(
+        { bucket: BUCKET, isVersioned, minPartBytes: SMALL_PART_BYTES },
+        ambient,
+      ),
+      bucket: BUCKET,
+      isVersioned,
+      countOpenUploads: async () => objects.countOpenUploads(),
+      close: async () => {},
+    };
+  });
 
   describeObjectStore(`S3 ${which}`, async () => {
-    const s3 = await startLocalS3(isVersioned ? { versioning: 'Enabled' } : {});
+    const versioning = isVersioned ? ({ versioning: 'Enabled' } as const) : {};
+    const s3 = await startLocalS3(versioning);
+    const small = await startLocalS3({ ...versioning, minPartBytes: SMALL_PART_BYTES });
+    const sizes = {
+      ...S3_SIZES,
+      minPartBytes: SMALL_PART_BYTES,
+      firstPartBytes: 1.5 * SMALL_PART_BYTES,
+      copyPartBytes: 3 * SMALL_PART_BYTES,
+    };
     return {
       objects: new S3Objects(s3.client, { bucket: BUCKET }),
+      inSmallParts: new S3Objects(small.client, { bucket: BUCKET }, sizes),
       bucket: BUCKET,
       isVersioned,
       countOpenUploads: s3.countOpenUploads,
-      close: s3.close,
+      close: async () => {
+        await Promise.all([s3.close(), small.close()]);
+      },
     };
   });
 }

@@ -3,7 +3,8 @@ import type { AddressInfo } from 'node:net';
 import { ListObjectVersionsCommand, type S3Client } from '@aws-sdk/client-s3';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { copyRangesOf, partBytesOf, S3_SIZES, S3Objects } from '../../src/adapters/s3-objects.ts';
+import { S3Objects } from '../../src/adapters/s3-objects.ts';
+import { copyRangesOf, partBytesOf, S3_SIZES } from '../../src/adapters/s3-sizes.ts';
 import { ObjectGoneError } from '../../src/core/errors.ts';
 import { createS3Client } from '../../src/runtime/clients.ts';
 import { startCuttingProxy } from './cutting-proxy.ts';
@@ -213,6 +214,60 @@ describe('writing in parts', () => {
       expect(await s3.countOpenUploads()).toBe(0);
     },
   );
+
+  test('leaves a resumed object as it was when a part fails, so that it can be gone on with', async () => {
+    const client = ownClient();
+    const objects = new S3Objects(client, names, { ...sizes, minPartBytes: 50_000 });
+    const writer = objects.openWrite('work/unlucky twice');
+    await writer.write(new Uint8Array(250_000).fill(1));
+    const state = await writer.suspend();
+    let isUnlucky = true;
+    client.middlewareStack.add(
+      (next, context) => async (args) => {
+        if (isUnlucky && context.commandName === 'UploadPartCommand') throw new Error('no such luck');
+        return next(args);
+      },
+      { step: 'initialize' },
+    );
+    const failing = objects.openWrite('work/unlucky twice', { resume: state });
+    await expect(
+      (async () => {
+        await failing.write(new Uint8Array(250_000));
+        await failing.close();
+      })(),
+    ).rejects.toThrow('no such luck');
+    await expect(failing.write(new Uint8Array(1))).rejects.toThrow('no such luck');
+    isUnlucky = false;
+    const again = objects.openWrite('work/unlucky twice', { resume: state });
+    await again.write(new Uint8Array(250_000).fill(2));
+    expect(await again.close()).toBe(500_000);
+    const expected = Buffer.concat([new Uint8Array(250_000).fill(1), new Uint8Array(250_000).fill(2)]);
+    expect(Buffer.compare((await direct.get('work/unlucky twice'))!, expected)).toBe(0);
+  });
+
+  test('copies long stretches within S3: no byte of them is read or sent', async () => {
+    await direct.put('work/long source', patternOf(2 * MB));
+    const client = ownClient();
+    const calls: string[] = [];
+    client.middlewareStack.add(
+      (next, context) => async (args) => {
+        calls.push(context.commandName!);
+        return next(args);
+      },
+      { step: 'initialize' },
+    );
+    const objects = new S3Objects(client, names, { ...sizes, minPartBytes: 50_000, copyPartBytes: MB });
+    const writer = objects.openWrite('work/copied');
+    await writer.copy({ bucket: BUCKET, key: 'work/long source' }, 1, 2 * MB);
+    expect(await writer.close()).toBe(2 * MB - 1);
+    expect(calls.sort()).toEqual([
+      'CompleteMultipartUploadCommand',
+      'CreateMultipartUploadCommand',
+      'UploadPartCopyCommand',
+      'UploadPartCopyCommand',
+    ]);
+    expect(Buffer.compare((await direct.get('work/copied'))!, patternOf(2 * MB).subarray(1))).toBe(0);
+  });
 
   test('reaches 5 TB with 10,000 parts, none larger than 5 GiB', () => {
     let total = 0;

@@ -78,6 +78,36 @@ describe('run file', () => {
     expect(records.at(-1)).toMatchObject({ line: 40_000, length: 61 });
   });
 
+  it('is the same run however often its writing is suspended, and wherever', async () => {
+    const keys = { data: 'work/run.jsonl', index: 'work/run.index' };
+    await fc.assert(
+      fc.asyncProperty(linesArbitrary, fc.func(fc.boolean()), async (lines, isSuspended) => {
+        const whole = memoryStore();
+        const expected = await writeRun(whole, 'run', lines);
+        const objects = memoryStore();
+        let writer = new RunWriter(objects, keys, RUN_SOURCE);
+        for (const [index, { line, text, original }] of lines.entries()) {
+          if (isSuspended(index)) {
+            const state = structuredClone(await writer.suspend());
+            writer = new RunWriter(objects, keys, RUN_SOURCE, state);
+          }
+          writer.add(line, Buffer.from(text), original!);
+        }
+        expect(await writer.close()).toEqual(expected);
+        for (const key of [keys.data, keys.index])
+          expect(await objects.get(key)).toEqual(await whole.get(key));
+      }),
+    );
+  });
+
+  it('writes nothing at all for a run without lines, suspended or not', async () => {
+    const objects = memoryStore();
+    const keys = { data: 'work/run.jsonl', index: 'work/run.index' };
+    const state = await new RunWriter(objects, keys, RUN_SOURCE).suspend();
+    expect(await new RunWriter(objects, keys, RUN_SOURCE, state).close()).toBeUndefined();
+    expect(objects.keys()).toEqual([]);
+  });
+
   it('writes nothing at all for a run without lines', async () => {
     const objects = memoryStore();
     expect(await writeRun(objects, 'run', [])).toBeUndefined();

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { BatchdropError, ObjectGoneError } from '../../core/errors.ts';
+import { BatchdropError, CorruptWorkFileError, ObjectGoneError, UploadGoneError } from '../../core/errors.ts';
 import type { ObjectHead, SourceObject } from '../../core/model.ts';
-import type { Ambient, ByteStream, ObjectStore, ObjectWriter } from '../../core/ports.ts';
+import type { Ambient, ByteStream, ObjectStore, ObjectWriter, WriterState } from '../../core/ports.ts';
 
 /** Chunks that a read gives; small, so that whoever reads has to cope with cuts anywhere. */
 const CHUNK_BYTES = 64 * 1024;
@@ -14,20 +14,32 @@ interface StoredVersion {
   lastModified: number;
 }
 
-/** {@link ObjectStore} in memory, with versions as S3 keeps them. */
+/** S3's own. Source: S3 User Guide, "Amazon S3 multipart upload limits". */
+const MIN_PART_BYTES = 5 * 1024 * 1024;
+
+/** {@link ObjectStore} in memory, with versions and uploads as S3 keeps them. */
 export class MemoryObjects implements ObjectStore {
   readonly #bucket: string;
   readonly #isVersioned: boolean;
   readonly #ambient: Pick<Ambient, 'now'>;
   /** By `<bucket>/<key>`, oldest first. */
   readonly #versions = new Map<string, StoredVersion[]>();
+  /** Parts of the uploads that have neither ended nor been given up, by upload id and number. */
+  readonly #uploads = new Map<string, Uint8Array[]>();
+  readonly #minPartBytes: number;
+  #uploadsMade = 0;
   #written = 0;
 
   /**
    * @param options.bucket where everything is that is addressed by key alone.
    * @param options.isVersioned whether buckets keep old versions. Default: true.
+   * @param options.minPartBytes what a suspended writer keeps in its state is less. Default: 5 MiB, as in S3.
    */
-  constructor(options: { bucket: string; isVersioned?: boolean }, ambient: Pick<Ambient, 'now'>) {
+  constructor(
+    options: { bucket: string; isVersioned?: boolean; minPartBytes?: number },
+    ambient: Pick<Ambient, 'now'>,
+  ) {
+    this.#minPartBytes = options.minPartBytes ?? MIN_PART_BYTES;
     this.#bucket = options.bucket;
     this.#isVersioned = options.isVersioned ?? true;
     this.#ambient = ambient;
@@ -40,6 +52,11 @@ export class MemoryObjects implements ObjectStore {
       .filter(([path, versions]) => path.startsWith(prefix) && versions.at(-1)?.body !== undefined)
       .map(([path]) => path.slice(prefix.length))
       .sort();
+  }
+
+  /** How many uploads were begun and neither ended nor given up: for assertions. */
+  countOpenUploads(): number {
+    return this.#uploads.size;
   }
 
   async head(bucket: string, key: string, versionId?: string): Promise<ObjectHead | undefined> {
@@ -78,28 +95,16 @@ export class MemoryObjects implements ObjectStore {
     return true;
   }
 
-  openWrite(key: string): ObjectWriter {
-    const chunks: Uint8Array[] = [];
-    let state: 'open' | 'closed' | 'aborted' = 'open';
-    const assertOpen = () => {
-      if (state !== 'open') throw new BatchdropError(`${key}: the writer is ${state} already`);
-    };
-    return {
-      write: async (bytes) => {
-        assertOpen();
-        chunks.push(bytes.slice());
-      },
-      close: async () => {
-        assertOpen();
-        state = 'closed';
-        const body = new Uint8Array(Buffer.concat(chunks));
-        this.#store(key, body);
-        return body.length;
-      },
-      abort: async () => {
-        if (state === 'open') state = 'aborted';
-      },
-    };
+  openWrite(key: string, options: { contentType?: string; resume?: WriterState } = {}): ObjectWriter {
+    return new MemoryWriter({
+      key,
+      resume: options.resume,
+      minPartBytes: this.#minPartBytes,
+      uploads: this.#uploads,
+      uploadId: () => `upload-${this.#uploadsMade++}`,
+      read: (source) => this.#find(source)?.body,
+      store: (body) => this.#store(key, body),
+    });
   }
 
   async pin(input: ObjectHead, toKey: string): Promise<void> {
@@ -133,14 +138,129 @@ export class MemoryObjects implements ObjectStore {
     const version: StoredVersion = {
       versionId: `v${String(this.#written).padStart(8, '0')}`,
       body,
-      etag: `"${createHash('md5')
-        .update(body ?? '')
-        .digest('hex')}"`,
+      etag: etagOf(body ?? new Uint8Array()),
       // S3 keeps whole seconds.
       lastModified: Math.floor(this.#ambient.now() / 1000) * 1000,
     };
     this.#versions.set(path, this.#isVersioned ? [...(this.#versions.get(path) ?? []), version] : [version]);
   }
+}
+
+interface MemoryWriterOptions {
+  key: string;
+  resume: WriterState | undefined;
+  minPartBytes: number;
+  uploads: Map<string, Uint8Array[]>;
+  /** A fresh id. */
+  uploadId(): string;
+  read(source: SourceObject): Uint8Array | undefined;
+  store(body: Uint8Array): void;
+}
+
+/** A writer that keeps its bytes as S3 would: in parts of an upload once there are enough of them. */
+class MemoryWriter implements ObjectWriter {
+  readonly #options: MemoryWriterOptions;
+  readonly #etags: string[];
+  #uploadId: string | undefined;
+  #chunks: Uint8Array[];
+  #pending: number;
+  #bytes: number;
+  #state: 'open' | 'suspended' | 'closed' | 'aborted' = 'open';
+
+  constructor(options: MemoryWriterOptions) {
+    const { resume } = options;
+    this.#options = options;
+    this.#etags = (resume?.upload?.parts ?? []).map(({ etag }) => etag);
+    this.#uploadId = resume?.upload?.id;
+    this.#chunks = resume === undefined ? [] : [resume.tail.slice()];
+    this.#pending = resume?.tail.length ?? 0;
+    this.#bytes = resume?.bytes ?? 0;
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    this.#assertOpen();
+    this.#chunks.push(bytes.slice());
+    this.#pending += bytes.length;
+    this.#bytes += bytes.length;
+    if (this.#pending >= 2 * this.#options.minPartBytes) this.#sendPart();
+  }
+
+  async copy(source: SourceObject, start: number, end: number): Promise<void> {
+    this.#assertOpen();
+    const body = this.#options.read(source);
+    if (body === undefined) throw new ObjectGoneError(`s3://${source.bucket}/${source.key} is gone`);
+    if (end > body.length) {
+      throw new CorruptWorkFileError(`${source.key} ends at byte ${body.length}; ${end} were to be copied`);
+    }
+    await this.write(body.subarray(start, end));
+  }
+
+  async suspend(): Promise<WriterState> {
+    this.#assertOpen();
+    if (this.#pending >= this.#options.minPartBytes) this.#sendPart();
+    this.#state = 'suspended';
+    return {
+      bytes: this.#bytes,
+      tail: new Uint8Array(Buffer.concat(this.#chunks)),
+      ...(this.#uploadId === undefined
+        ? {}
+        : { upload: { id: this.#uploadId, parts: this.#etags.map((etag) => ({ etag })) } }),
+    };
+  }
+
+  async close(): Promise<number> {
+    this.#assertOpen();
+    const { uploads, store } = this.#options;
+    if (this.#uploadId === undefined) store(new Uint8Array(Buffer.concat(this.#chunks)));
+    else {
+      if (this.#pending > 0) this.#sendPart();
+      const parts = this.#upload().slice(0, this.#etags.length);
+      if (parts.some((part, index) => etagOf(part) !== this.#etags[index])) throw this.#gone();
+      store(new Uint8Array(Buffer.concat(parts)));
+      uploads.delete(this.#uploadId);
+    }
+    this.#state = 'closed';
+    return this.#bytes;
+  }
+
+  async abort(): Promise<void> {
+    if (this.#state !== 'open') return;
+    this.#state = 'aborted';
+    if (this.#uploadId !== undefined) this.#options.uploads.delete(this.#uploadId);
+  }
+
+  #sendPart(): void {
+    if (this.#uploadId === undefined) {
+      this.#uploadId = this.#options.uploadId();
+      this.#options.uploads.set(this.#uploadId, []);
+    }
+    const part = new Uint8Array(Buffer.concat(this.#chunks));
+    this.#upload()[this.#etags.length] = part;
+    this.#etags.push(etagOf(part));
+    this.#chunks = [];
+    this.#pending = 0;
+  }
+
+  #upload(): Uint8Array[] {
+    const upload = this.#options.uploads.get(this.#uploadId!);
+    if (upload === undefined) throw this.#gone();
+    return upload;
+  }
+
+  #gone(): UploadGoneError {
+    return new UploadGoneError(`the upload of ${this.#options.key} was ended, or another worker wrote to it`);
+  }
+
+  #assertOpen(): void {
+    if (this.#state !== 'open') {
+      throw new BatchdropError(`${this.#options.key}: the writer is ${this.#state} already`);
+    }
+  }
+}
+
+/** S3's ETag of an object that was put, or of a part: its MD5. */
+function etagOf(body: Uint8Array): string {
+  return `"${createHash('md5').update(body).digest('hex')}"`;
 }
 
 async function* chunksOf(body: Uint8Array): AsyncGenerator<Uint8Array> {
