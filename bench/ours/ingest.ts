@@ -33,6 +33,7 @@ const job: Job = {
     ignore: [],
     onInvalid: 'quarantine',
     maxRounds: 3,
+    maxRoundsByCause: { lost: 2 },
   },
   state: 'ingesting',
   createdAt: 0,

@@ -41,6 +41,7 @@ const nextSchema = z.object({
   requests: count,
   bytes: count,
   repairs: z.exactOptional(count),
+  notBefore: z.exactOptional(z.number()),
 } satisfies ShapeOf<NextBatch>);
 
 const jobSchema = z.object({
@@ -73,6 +74,7 @@ const jobSchema = z.object({
       message: z.string(),
     }),
   ),
+  cancelledAt: z.exactOptional(z.number()),
   receiptKey: z.exactOptional(z.string()),
 } satisfies ShapeOf<Job>);
 
@@ -120,6 +122,7 @@ const batchSchema = z.object({
       failed: count,
       retried: count,
       failedByCode: z.record(z.string(), count),
+      possiblyBilledTwice: z.record(z.string(), count),
       incomplete: count,
       strayLines: count,
       usage: z.object({
@@ -136,6 +139,8 @@ const batchSchema = z.object({
   repairs: z.exactOptional(count),
   failures: z.exactOptional(count),
   lastError: z.exactOptional(z.string()),
+  heldReason: z.exactOptional(z.string()),
+  lostAt: z.exactOptional(z.number()),
 } satisfies ShapeOf<BatchRecord>);
 
 /**

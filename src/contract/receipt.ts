@@ -47,6 +47,11 @@ export const receiptSchema = z.object({
   counts: z.object({ requests: count, succeeded: count, failed: count, invalid: count }),
   /** Requests that failed or were invalid, by error code. */
   errorsByCode: z.record(z.string(), count),
+  /**
+   * Requests that were run again though OpenAI may have charged the run that it lost, by cause: `status_0`,
+   * `missing_from_results`, `no_response`, `request_timeout`, `lost_batch`. All other requests were paid for once.
+   */
+  possiblyBilledTwice: z.record(z.string(), count),
   /** Succeeded, but cut at the token limit. */
   incomplete: count,
   /** Result lines of OpenAI that were not used: unknown or repeated custom_ids. */

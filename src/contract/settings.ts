@@ -48,6 +48,17 @@ export const routeSchema = z.strictObject({
   onInvalid: z.enum(['quarantine', 'reject']).default('quarantine'),
   /** How many times a request may be tried in a batch before its last error is final. */
   maxRounds: z.int().min(1).max(10).default(3),
+  /**
+   * The same for one cause alone. `unexecuted`: OpenAI did not run it in time; `transient`: it failed while it ran;
+   * `lost`: no result came, though OpenAI may have charged it: by default such a request is run once more.
+   */
+  maxRoundsByCause: z
+    .strictObject({
+      unexecuted: z.int().min(1).max(10).optional(),
+      transient: z.int().min(1).max(10).optional(),
+      lost: z.int().min(1).max(10).default(2),
+    })
+    .prefault({}),
 });
 export type Route = z.infer<typeof routeSchema>;
 

@@ -22,7 +22,8 @@ export function workKeys(layout: Layout, jobId: string) {
       return {
         output: { data: `${at}output.jsonl`, index: `${at}output.index` },
         errors: { data: `${at}errors.jsonl`, index: `${at}errors.index` },
-        nextManifest: `${at}next.manifest`,
+        /** Of each batch that takes up what is left, from 0 on. */
+        nextManifest: (index: number): string => `${at}next.${index}.manifest`,
       };
     },
   };

@@ -65,6 +65,8 @@ export interface Job {
   /** Key of the plan that ingest wrote; present from `running` on, and for a rejected file that could be read. */
   planKey?: string;
   rejection?: Rejection;
+  /** When somebody cancelled it: what is not finished ends as it stands, and nothing is sent any more. */
+  cancelledAt?: number;
   /** Key of the receipt; present once `completed` or `rejected` is final. */
   receiptKey?: string;
 }
@@ -109,6 +111,8 @@ export interface BatchOutcome {
   failed: number;
   /** Moved to the next round. */
   retried: number;
+  /** Of those, run again though OpenAI may have charged the try that it lost, by what became of that try. */
+  possiblyBilledTwice: Record<string, number>;
   /** Final errors by code. */
   failedByCode: Record<string, number>;
   /** Succeeded, but cut at the token limit (`finish_reason: "length"`, `status: "incomplete"`). */
@@ -164,12 +168,16 @@ export interface BatchRecord {
   errorRun?: RunRef;
   /** The batches that take up what this one leaves; never empty. Their records are derived from here. */
   next?: NextBatch[];
-  /** How often lines that OpenAI refused have been taken out of what this batch is made of. */
+  /** How often what this batch is made of was mended, by taking out lines that OpenAI refused or by halving. */
   repairs?: number;
   /** How often in a row a step of this batch has failed. */
   failures?: number;
   /** The last reason why a step could not be done, for the operator. Never content. */
   lastError?: string;
+  /** A code: why this batch waits for a person. It is tried again now and then all the same. */
+  heldReason?: string;
+  /** When the batch was given up because OpenAI no longer knew it: it has no results. */
+  lostAt?: number;
 }
 
 /** What a batch of the next round is made of. */
@@ -180,6 +188,8 @@ export interface NextBatch {
   bytes: number;
   /** See {@link BatchRecord.repairs}. */
   repairs?: number;
+  /** See {@link BatchRecord.notBefore}. */
+  notBefore?: number;
 }
 
 /** Where a run is (see run-file.ts), and what finalize must find in it. */

@@ -94,7 +94,10 @@ export type BatchChanges = Partial<Omit<BatchRecord, 'v' | 'jobId' | 'batchId'>>
 
 /** What of a job changes. */
 export type JobChanges = Partial<
-  Pick<Job, 'state' | 'claim' | 'claimedUntil' | 'ingest' | 'planKey' | 'rejection' | 'receiptKey'>
+  Pick<
+    Job,
+    'state' | 'claim' | 'claimedUntil' | 'ingest' | 'planKey' | 'rejection' | 'cancelledAt' | 'receiptKey'
+  >
 >;
 
 /** Which live batches and jobs need to be looked at. */

@@ -240,11 +240,18 @@ export function describeJobStore(
             failed: 1,
             retried: 1,
             failedByCode: { 'some.odd code': 1 },
+            possiblyBilledTwice: { status_0: 1 },
             incomplete: 0,
             strayLines: 0,
             usage: { inputTokens: 1, cachedTokens: 2, outputTokens: 3, reasoningTokens: 4 },
           },
+          next: [
+            { manifestKey: 'a', requests: 1, bytes: 2, repairs: 1, notBefore: NOW },
+            { manifestKey: 'b', requests: 1, bytes: 2 },
+          ],
           lastError: 'e',
+          heldReason: 'h',
+          lostAt: NOW,
         });
         expect(await jobs.addBatch(batch)).toBe(true);
         expect(await jobs.getBatch(batch.jobId, batch.batchId)).toEqual(batch);

@@ -1,6 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { addUsage, classify, noUsage, usageOf } from '../../src/core/collect/classify.ts';
+import type { Cause } from '../../src/core/attempts.ts';
+import {
+  addUsage,
+  classify,
+  noUsage,
+  type OperatorScope,
+  usageOf,
+  type Verdict,
+} from '../../src/core/collect/classify.ts';
 
 type Line = Record<string, unknown>;
 
@@ -19,7 +27,13 @@ const unexecuted = (code: unknown): Line => ({
 });
 
 /** Lines as openai-batch.md, section 3, lists them, and what is to be done about each. */
-const TABLE: [what: string, line: Line, kind: 'succeeded' | 'retry' | 'failed', code?: string][] = [
+const TABLE: [
+  what: string,
+  line: Line,
+  kind: Verdict['kind'],
+  code?: string,
+  what?: Cause | OperatorScope,
+][] = [
   ['an answer', answered(200, { choices: [{ finish_reason: 'stop' }] }), 'succeeded'],
   ['an answer without an error field', { ...answered(200), error: undefined }, 'succeeded'],
   ['a created answer', answered(201), 'succeeded'],
@@ -30,9 +44,9 @@ const TABLE: [what: string, line: Line, kind: 'succeeded' | 'retry' | 'failed', 
     answered(200, { status: 'completed', error: null }),
     'succeeded',
   ],
-  ['batch_expired', unexecuted('batch_expired'), 'retry', 'batch_expired'],
-  ['batch_cancelled', unexecuted('batch_cancelled'), 'retry', 'batch_cancelled'],
-  ['request_timeout', unexecuted('request_timeout'), 'retry', 'request_timeout'],
+  ['batch_expired', unexecuted('batch_expired'), 'retry', 'batch_expired', 'unexecuted'],
+  ['batch_cancelled', unexecuted('batch_cancelled'), 'retry', 'batch_cancelled', 'unexecuted'],
+  ['request_timeout', unexecuted('request_timeout'), 'retry', 'request_timeout', 'lost'],
   ['an error code that is not known', unexecuted('policy_violation'), 'failed', 'policy_violation'],
   ['an error without a code', unexecuted(undefined), 'failed', 'unknown_error'],
   ['an error whose code is a number', unexecuted(7), 'failed', 'unknown_error'],
@@ -40,16 +54,18 @@ const TABLE: [what: string, line: Line, kind: 'succeeded' | 'retry' | 'failed', 
     'a zombie line of status 0',
     { ...answered(0, {}), response: { status_code: 0, request_id: '', body: {} } },
     'retry',
-    'http_0',
+    'status_0',
+    'lost',
   ],
   [
     'a line without response and error',
     { custom_id: 'a', response: null, error: null },
     'retry',
     'no_response',
+    'lost',
   ],
-  ['a line of nothing but its id', { custom_id: 'a' }, 'retry', 'no_response'],
-  ['a response without a status', answered(undefined), 'retry', 'http_0'],
+  ['a line of nothing but its id', { custom_id: 'a' }, 'retry', 'no_response', 'lost'],
+  ['a response without a status', answered(undefined), 'retry', 'status_0', 'lost'],
   [
     'status 400',
     refused(400, { code: 'context_length_exceeded', message: 'm' }),
@@ -63,37 +79,122 @@ const TABLE: [what: string, line: Line, kind: 'succeeded' | 'retry' | 'failed', 
     'http_400',
   ],
   ['status 400 without an error object', refused(400, undefined), 'failed', 'http_400'],
-  ['status 401', refused(401, { code: 'invalid_api_key' }), 'failed', 'invalid_api_key'],
+  ['status 401', refused(401, { code: 'invalid_api_key' }), 'operator', 'invalid_api_key', 'key'],
+  ['status 401 of another code', refused(401, { code: 'odd' }), 'operator', 'odd', 'key'],
+  ['status 401 without a code', refused(401, undefined), 'operator', 'http_401', 'key'],
+  [
+    'status 400 at the hard limit',
+    refused(400, { code: 'billing_hard_limit_reached' }),
+    'operator',
+    'billing_hard_limit_reached',
+    'key',
+  ],
+  [
+    'an account that is not active',
+    refused(429, { code: 'billing_not_active' }),
+    'operator',
+    'billing_not_active',
+    'key',
+  ],
+  [
+    'an unexecuted line out of quota',
+    unexecuted('insufficient_quota'),
+    'operator',
+    'insufficient_quota',
+    'key',
+  ],
   ['status 403', refused(403, { code: null }), 'failed', 'http_403'],
-  ['status 404 of a model', refused(404, { code: 'model_not_found' }), 'failed', 'model_not_found'],
-  ['status 408', refused(408, undefined), 'retry', 'http_408'],
-  ['status 409', refused(409, undefined), 'retry', 'http_409'],
+  [
+    'status 404 of a model',
+    refused(404, { code: 'model_not_found' }),
+    'operator',
+    'model_not_found',
+    'model',
+  ],
+  [
+    'status 400 of a model',
+    refused(400, { code: 'model_not_found' }),
+    'operator',
+    'model_not_found',
+    'model',
+  ],
+  [
+    'status 404 of a model without a code',
+    refused(404, { code: null, message: 'The model `gpt-9` does not exist', param: null }),
+    'operator',
+    'http_404',
+    'model',
+  ],
+  [
+    'status 404 with param model',
+    refused(404, { code: null, param: 'model' }),
+    'operator',
+    'http_404',
+    'model',
+  ],
+  [
+    'status 404 of a file',
+    refused(404, { code: null, message: 'No such File object: file-1' }),
+    'failed',
+    'http_404',
+  ],
+  [
+    'status 404 of a response',
+    refused(404, { code: 'previous_response_not_found', message: 'no such model response' }),
+    'failed',
+    'previous_response_not_found',
+  ],
+  ['status 404 without a body', refused(404, undefined), 'failed', 'http_404'],
+  ['status 408', refused(408, undefined), 'retry', 'http_408', 'transient'],
+  ['status 409', refused(409, undefined), 'retry', 'http_409', 'transient'],
   ['status 413', refused(413, undefined), 'failed', 'http_413'],
   ['status 422', refused(422, undefined), 'failed', 'http_422'],
-  ['status 429 of a quota', refused(429, { code: 'insufficient_quota' }), 'retry', 'insufficient_quota'],
-  ['status 429 of a rate', refused(429, { code: 'rate_limit_exceeded' }), 'retry', 'rate_limit_exceeded'],
+  [
+    'status 429 of a quota',
+    refused(429, { code: 'insufficient_quota' }),
+    'operator',
+    'insufficient_quota',
+    'key',
+  ],
+  [
+    'status 429 of a rate',
+    refused(429, { code: 'rate_limit_exceeded' }),
+    'retry',
+    'rate_limit_exceeded',
+    'transient',
+  ],
   [
     'status 500',
     refused(500, { code: null, message: 'An error occurred while processing your request' }),
     'retry',
     'http_500',
+    'transient',
   ],
-  ['status 502', refused(502, undefined), 'retry', 'http_502'],
-  ['status 503', refused(503, undefined), 'retry', 'http_503'],
-  ['status 504', refused(504, { message: 'Timed out generating response' }), 'retry', 'http_504'],
+  ['status 502', refused(502, undefined), 'retry', 'http_502', 'transient'],
+  ['status 503', refused(503, undefined), 'retry', 'http_503', 'transient'],
+  [
+    'status 504',
+    refused(504, { message: 'Timed out generating response' }),
+    'retry',
+    'http_504',
+    'transient',
+  ],
   [
     'an error beside an answer',
     { ...answered(200), error: { code: 'batch_expired' } },
     'retry',
     'batch_expired',
+    'unexecuted',
   ],
 ];
 
 describe('classify', () => {
-  it.each(TABLE)('%s', (_what, line, kind, code) => {
+  it.each(TABLE)('%s', (_what, line, kind, code, what) => {
     const verdict = classify(line);
     expect(verdict.kind).toBe(kind);
     if (verdict.kind !== 'succeeded') expect(verdict.code).toBe(code);
+    if (verdict.kind === 'retry') expect(verdict.cause).toBe(what);
+    if (verdict.kind === 'operator') expect(verdict.scope).toBe(what);
   });
 
   it.each<[string, unknown, boolean]>([

@@ -75,7 +75,8 @@ describe('workKeys', () => {
       ...Object.values(keys.invalid(attempt)),
       ...Object.values(output),
       ...Object.values(errors),
-      nextManifest,
+      nextManifest(0),
+      nextManifest(1),
     ];
   };
 

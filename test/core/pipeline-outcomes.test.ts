@@ -5,6 +5,7 @@
 import { afterEach, expect, test } from 'vitest';
 import type { FaultRule } from '../../local/openai-emulator/emulator.ts';
 import { settingsSchema } from '../../src/contract/settings.ts';
+import type { BatchLevelError, BatchRecord } from '../../src/core/model.ts';
 import { chatLine, type Pipeline, type PipelineOptions, startPipeline } from '../support/pipeline.ts';
 
 const KEY = 'input/a.jsonl';
@@ -109,7 +110,7 @@ test('a request that no file has a line for is tried again, and is failed when n
   const { errors, output } = await run([{ match: { custom_id: '^b$' }, effect: { kind: 'line.missing' } }]);
   expect(output).toEqual(['a', 'c', 'd', 'e', 'f']);
   expect(codes(errors)).toEqual([['b', 'missing_from_results']]);
-  expect(errors[0]).toMatchObject({ line: 2, byte: chatLine('a').length + 1, rounds: 3 });
+  expect(errors[0]).toMatchObject({ line: 2, byte: chatLine('a').length + 1, rounds: 2 });
 });
 
 test('lines that come twice or name nobody are not used, and are counted', async () => {
@@ -172,11 +173,130 @@ test('a line that OpenAI refuses fails alone, and costs the others no round', as
   expect(result.errors[0]!.rounds).toBe(0);
 });
 
-test('a batch that is refused without a line to blame is sent three times, then its requests fail with the reason', async () => {
-  const errors = [{ code: 'invalid_request', message: 'Cannot find file.', param: 'file_id' }];
-  const result = await run([{ effect: { kind: 'batch.fail', errors } }]);
-  expect(codes(result.errors)).toEqual(IDS.map((id) => [id, 'invalid_request']));
-  expect(result.receipt.batches.length).toBe(3);
+test.each(['invalid_request', 'a_code_that_nobody_knows'])(
+  'a batch that is refused as a file (%s) fails no request: it waits, shows why, and goes again',
+  async (code) => {
+    const errors = [{ code, message: 'Cannot find file.', param: 'file_id' }];
+    const p = await startPipeline({ emulator: { faults: [{ effect: { kind: 'batch.fail', errors } }] } });
+    running.push(p);
+    await p.drop(KEY, IDS.map((id) => chatLine(id)).join('\n'));
+    await p.run(12);
+    const [batch] = await p.deps.jobs.listBatches((await first(liveBatches(p)))!.jobId);
+    expect(batch).toMatchObject({ state: 'planned', heldReason: code });
+    expect(batch!.refusals).toBeGreaterThan(8);
+    p.emulator.setFaults([]);
+    await p.run(4);
+    const receipt = await p.receipt(KEY);
+    expect(receipt.result).toBe('succeeded');
+    expect(receipt.batches.map(({ round }) => round)).toEqual([0]);
+    expect(Object.values(await executionsOf(p))).toEqual([1, 1, 1, 1, 1, 1]);
+  },
+);
+
+/** Refuses every batch whose file has one of these requests in it, with errors that are made from the file's ids. */
+function refuseFilesWith(
+  p: Pipeline,
+  poison: string[],
+  errorsOf: (ids: string[]) => BatchLevelError[],
+): void {
+  const { createBatch } = p.deps.batches;
+  p.deps.batches.createBatch = async (batch) => {
+    const text = await (await p.client.files.content(batch.inputFileId)).text();
+    const ids = text
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line).custom_id as string);
+    const isPoisoned = ids.some((id) => poison.includes(id));
+    p.emulator.setFaults(isPoisoned ? [{ effect: { kind: 'batch.fail', errors: errorsOf(ids) } }] : []);
+    return createBatch.call(p.deps.batches, batch);
+  };
+}
+
+test('a line that sinks its batch without being named is found by halving, and fails alone', async () => {
+  const p = await startPipeline({});
+  running.push(p);
+  refuseFilesWith(p, ['d'], () => [{ code: 'invalid_json_line', message: 'Not JSON.' }]);
+  await p.drop(KEY, IDS.map((id) => chatLine(id)).join('\n'));
+  await p.run(80);
+  expect((await p.output(KEY)).map((line) => line.custom_id)).toEqual(['a', 'b', 'c', 'e', 'f']);
+  expect(codes(await p.errors(KEY))).toEqual([['d', 'invalid_json_line']]);
+  expect((await p.errors(KEY))[0].rounds).toBe(0);
+  expect(await executionsOf(p)).toEqual({ a: 1, b: 1, c: 1, e: 1, f: 1 });
+  expect((await p.receipt(KEY)).batches.map(({ batchId, requests }) => [batchId, requests])).toEqual([
+    ['0-00000', 6],
+    ['1-00000.0', 3],
+    ['1-00000.1', 3],
+    ['2-00000.1.0', 2],
+    ['2-00000.1.1', 1],
+    ['3-00000.1.0.0', 1],
+    ['3-00000.1.0.1', 1],
+  ]);
+});
+
+test('lines that OpenAI names one at a time are taken out three times, then the rest is halved as well', async () => {
+  const p = await startPipeline({});
+  running.push(p);
+  const bad = ['a', 'b', 'c', 'd', 'e'];
+  refuseFilesWith(p, bad, (ids) => [
+    { code: 'invalid_url', message: 'No.', param: 'url', line: ids.findIndex((id) => bad.includes(id)) + 1 },
+  ]);
+  await p.drop(KEY, IDS.map((id) => chatLine(id)).join('\n'));
+  await p.run(80);
+  expect((await p.output(KEY)).map((line) => line.custom_id)).toEqual(['f']);
+  expect(codes(await p.errors(KEY))).toEqual(bad.map((id) => [id, 'invalid_url']));
+  expect((await p.receipt(KEY)).batches.map(({ batchId, requests }) => [batchId, requests])).toEqual([
+    ['0-00000', 6],
+    ['1-00000', 5],
+    ['2-00000', 4],
+    ['3-00000', 3],
+    ['4-00000.0', 1],
+    ['4-00000.1', 1],
+  ]);
+});
+
+test('requests that meet an exhausted quota use up no attempt, wait, and run once there is quota', async () => {
+  const error = { message: 'You exceeded your current quota.', code: 'insufficient_quota' };
+  const { output, receipt, executions } = await run([
+    { match: { custom_id: '^[b-f]$' }, times: 25, effect: { kind: 'line.status', status: 429, error } },
+  ]);
+  expect(output).toEqual(IDS);
+  expect(executions).toEqual({ a: 1, b: 6, c: 6, d: 6, e: 6, f: 6 });
+  expect(receipt.batches.map(({ round, requests }) => [round, requests])).toEqual([
+    [0, 6],
+    [1, 5],
+    [2, 5],
+    [3, 5],
+    [4, 5],
+    [5, 5],
+  ]);
+  const waits = receipt.batches.slice(1).map((batch, index) => {
+    const ended = Date.parse(receipt.batches[index]!.endedAt);
+    return Date.parse(batch.submittedAt!) - ended;
+  });
+  expect(Math.min(...waits)).toBeGreaterThanOrEqual(30 * 60_000);
+  expect(receipt.possiblyBilledTwice).toEqual({});
+});
+
+test('every try that OpenAI may have charged and that was run again is in the receipt, by its cause', async () => {
+  const { output, receipt, executions } = await run([
+    { match: { custom_id: '^a$' }, times: 1, effect: { kind: 'line.status', status: 0 } },
+    { match: { custom_id: '^b$' }, times: 1, effect: { kind: 'line.missing' } },
+    { match: { custom_id: '^c$' }, times: 1, effect: { kind: 'line.error', code: 'request_timeout' } },
+    { match: { custom_id: '^d$' }, times: 1, effect: { kind: 'line.status', status: 500 } },
+  ]);
+  expect(output).toEqual(IDS);
+  expect(receipt.possiblyBilledTwice).toEqual({ status_0: 1, missing_from_results: 1, request_timeout: 1 });
+  // The emulator does not execute a request that it lets time out.
+  expect(executions).toEqual({ a: 2, b: 2, c: 1, d: 2, e: 1, f: 1 });
+});
+
+test('a request that is lost for the second time is not run again, and is not counted as run again', async () => {
+  const { errors, receipt } = await run([
+    { match: { custom_id: '^a$' }, effect: { kind: 'line.status', status: 0 } },
+  ]);
+  expect(errors.map((line) => [line.custom_id, line.rounds])).toEqual([['a', 2]]);
+  expect(receipt.errorsByCode).toEqual({ status_0: 1 });
+  expect(receipt.possiblyBilledTwice).toEqual({ status_0: 1 });
 });
 
 test('a create that is answered with an error waits and is tried again, with nothing bought twice', async () => {
@@ -371,6 +491,11 @@ test('a poller that wakes with old news of a batch does not end the attempt that
   ).toBeUndefined();
   expect(Object.values(await executionsOf(p))).toEqual([1, 1, 1, 1, 1, 1]);
 });
+
+async function* liveBatches(p: Pipeline): AsyncGenerator<BatchRecord> {
+  for await (const item of p.deps.jobs.listOverdue(Number.POSITIVE_INFINITY))
+    if (item.kind === 'batch') yield item.batch;
+}
 
 async function first<Item>(items: AsyncIterable<Item>): Promise<Item | undefined> {
   for await (const item of items) return item;

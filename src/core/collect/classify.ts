@@ -1,30 +1,59 @@
 /**
  * What a line of OpenAI's result files says of its request. Rule and sources: openai-batch guide and API reference
- * ("request output object"); status 0 lines: tidyverse/ellmer#830.
+ * ("request output object", "error codes"); status 0 lines: tidyverse/ellmer#830.
  */
+import type { Cause } from '../attempts.ts';
 import type { TokenUsage } from '../model.ts';
 
 export type Verdict =
   | { kind: 'succeeded'; incomplete: boolean; usage: TokenUsage }
-  /** Worth another try: OpenAI did not execute it, or failed while it did. */
-  | { kind: 'retry'; code: string }
+  /** Worth another try: OpenAI did not execute it, failed while it did, or lost what came of it. */
+  | { kind: 'retry'; code: string; cause: Cause }
+  /** Nothing is wrong with the request: a person must set the account or the choice of model right. */
+  | { kind: 'operator'; code: string; scope: OperatorScope }
   /** The same again would fail the same way. */
   | { kind: 'failed'; code: string };
 
-/** `error.code`s of requests that OpenAI did not execute to the end. */
-const UNEXECUTED: ReadonlySet<string> = new Set(['batch_expired', 'batch_cancelled', 'request_timeout']);
-/** Per-request statuses that a later try may not meet; 0 is a line that OpenAI lost. */
-const TRANSIENT: ReadonlySet<number> = new Set([0, 408, 409, 429]);
+/** What an operator's error stops: everything sent with the key, or the one model. */
+export type OperatorScope = 'key' | 'model';
 
-/** @param line a parsed line of an output or error file. */
+/** Codes that say that the key or its account cannot be used as it is. Source: OpenAI guide "Error codes". */
+const KEY_ERRORS: ReadonlySet<string> = new Set([
+  'insufficient_quota',
+  'billing_hard_limit_reached',
+  'billing_not_active',
+  'account_deactivated',
+  'invalid_api_key',
+]);
+const MODEL_NOT_FOUND = 'model_not_found';
+
+/** What an error of this code stops, if it is not the request that is at fault. By code alone: see {@link classify}. */
+export function operatorScopeOf(code: string): OperatorScope | undefined {
+  if (KEY_ERRORS.has(code)) return 'key';
+  return code === MODEL_NOT_FOUND ? 'model' : undefined;
+}
+
+/** `error.code`s of requests that OpenAI did not execute to the end; one that timed out may have been charged. */
+const UNEXECUTED: ReadonlyMap<string, Cause> = new Map([
+  ['batch_expired', 'unexecuted'],
+  ['batch_cancelled', 'unexecuted'],
+  ['request_timeout', 'lost'],
+]);
+/** Per-request statuses that a later try may not meet. */
+const TRANSIENT: ReadonlySet<number> = new Set([408, 409, 429]);
+
+/** By error code first, by status second. @param line a parsed line of an output or error file. */
 export function classify(line: Record<string, unknown>): Verdict {
   const error = asObject(line.error);
   if (error !== undefined) {
     const code = typeof error.code === 'string' ? error.code : 'unknown_error';
-    return UNEXECUTED.has(code) ? { kind: 'retry', code } : { kind: 'failed', code };
+    const cause = UNEXECUTED.get(code);
+    if (cause !== undefined) return { kind: 'retry', code, cause };
+    const scope = operatorScopeOf(code);
+    return scope === undefined ? { kind: 'failed', code } : { kind: 'operator', code, scope };
   }
   const response = asObject(line.response);
-  if (response === undefined) return { kind: 'retry', code: 'no_response' };
+  if (response === undefined) return { kind: 'retry', code: 'no_response', cause: 'lost' };
   // A status that is not a number counts as lost, unless it only is written as text.
   const status = Number(response.status_code) || 0;
   const body = asObject(response.body) ?? {};
@@ -34,8 +63,26 @@ export function classify(line: Record<string, unknown>): Verdict {
     if (body.status === 'failed') return { kind: 'failed', code: codeOf(body) ?? 'response_failed' };
     return { kind: 'succeeded', incomplete: isIncomplete(body), usage: usageOf(body) };
   }
-  const code = codeOf(body) ?? `http_${status}`;
-  return TRANSIENT.has(status) || status >= 500 ? { kind: 'retry', code } : { kind: 'failed', code };
+  const stated = codeOf(body);
+  const code = stated ?? (status === 0 ? 'status_0' : `http_${status}`);
+  const scope = (stated === undefined ? undefined : operatorScopeOf(stated)) ?? scopeOfStatus(status, body);
+  if (scope !== undefined) return { kind: 'operator', code, scope };
+  // OpenAI has counted such lines as completed: what was executed is lost.
+  if (status === 0) return { kind: 'retry', code, cause: 'lost' };
+  return TRANSIENT.has(status) || status >= 500
+    ? { kind: 'retry', code, cause: 'transient' }
+    : { kind: 'failed', code };
+}
+
+/** A key that is refused without a known code, a model that is not found without one. */
+function scopeOfStatus(status: number, body: Record<string, unknown>): OperatorScope | undefined {
+  if (status === 401) return 'key';
+  if (status !== 404) return undefined;
+  const { code, param, message } = asObject(body.error) ?? {};
+  if (typeof code === 'string') return undefined;
+  return param === 'model' || (typeof message === 'string' && /\bmodel\b/i.test(message))
+    ? 'model'
+    : undefined;
 }
 
 function codeOf(body: Record<string, unknown>): string | undefined {

@@ -7,11 +7,12 @@
 
 import type { BatchMessage } from '../../contract/messages.ts';
 import type { Settings } from '../../contract/settings.ts';
+import { attemptsOf } from '../attempts.ts';
 import { openaiErrorLine, statedErrorLine } from '../error-line.ts';
 import { CorruptWorkFileError, NotYetError, ObjectGoneError } from '../errors.ts';
 import { workKeys } from '../keys.ts';
 import { encodeManifest, type Manifest, ManifestEntries, readManifest, renderedBytes } from '../manifest.ts';
-import type { BatchLevelError, BatchOutcome, BatchRecord, Job, NextBatch } from '../model.ts';
+import type { BatchOutcome, BatchRecord, Job, NextBatch } from '../model.ts';
 import { readPlan } from '../plan.ts';
 import type { Ambient, BatchApi, JobStore, Log, ObjectStore, Outbox, Scratch } from '../ports.ts';
 import { readRanges } from '../ranges.ts';
@@ -21,7 +22,9 @@ import { recordFailure, SUCCEEDED } from '../step-failure.ts';
 import { refusalWaitMs } from '../submit/submit.ts';
 import { WORKER_LIFETIME_MS } from '../time-limits.ts';
 import { noUsage } from './classify.ts';
+import { type Decision, decide, decideRefusal, type Refusal } from './decide.ts';
 import { Join } from './join.ts';
+import { type SendAgain, sendAgain } from './send-again.ts';
 
 export interface CollectDeps {
   settings: Settings;
@@ -39,21 +42,12 @@ const LATE_RESULTS_MS = 60 * 60_000;
 /** After this many failures in a row (half a day), what can be read of the result files is taken as all there is. */
 const MAX_FAILURES = 18;
 
-/** A request whose result may be in a file that cannot be read: never run again by itself, because it may be paid for. */
-const UNREADABLE = {
-  code: 'result_unreadable',
-  message:
-    "OpenAI's result files of this batch could not be read to the end; this request may have been answered.",
-};
-
-/** Code of a request that stands in neither result file. */
-const MISSING = {
-  code: 'missing_from_results',
-  message: 'OpenAI ended the batch without a result for this request.',
-};
-
-/** Codes of a batch that OpenAI refused as a whole for lack of room: nothing ran, so the same batch waits and goes again. */
-const NO_ROOM: ReadonlySet<string> = new Set(['token_limit_exceeded']);
+/** How long a batch of the next round rests whose requests met an operator's error. */
+const OPERATOR_REST_MS = 30 * 60_000;
+/** How long a batch rests that nobody knows what to make of: it is there for a person to see, and costs next to nothing. */
+const HELD_REST_MS = 60 * 60_000;
+/** A batch that is to be uploaded anew is held after so many times in a row. */
+const MAX_UPLOADS_ANEW = 3;
 
 export async function collect(deps: CollectDeps, { jobId, batchId }: BatchMessage): Promise<void> {
   const job = await deps.jobs.getJob(jobId);
@@ -82,8 +76,9 @@ export async function collect(deps: CollectDeps, { jobId, batchId }: BatchMessag
 }
 
 async function collectClaimed(deps: CollectDeps, job: Job, batch: BatchRecord, claim: string): Promise<void> {
-  if (batch.status === 'failed' && batch.errors?.some((error) => NO_ROOM.has(error.code))) {
-    await waitForRoom(deps, batch, claim);
+  const refusal = batch.status === 'failed' ? decideRefusal(job, batch) : undefined;
+  if (refusal !== undefined && refusal.kind !== 'mend') {
+    await sendAgain(deps, batch, claim, restAfterRefusal(batch, refusal));
     return;
   }
   const manifest = await readManifest(deps.objects, batch.manifestKey);
@@ -102,11 +97,12 @@ async function collectClaimed(deps: CollectDeps, job: Job, batch: BatchRecord, c
       }
     }
     await waitForLateResults(deps, batch, claim, join);
-    const changes = await writeResults(deps, job, batch, manifest, join);
+    const changes = await writeResults(deps, job, batch, manifest, join, refusal);
     const collected = {
       ...SUCCEEDED,
       ...changes,
       state: 'collected',
+      heldReason: undefined,
       claim: undefined,
       claimedUntil: undefined,
     } as const;
@@ -150,41 +146,27 @@ async function waitForLateResults(
   );
 }
 
-/** Nothing ran and nothing was charged: back to planned, to be tried again when there may be room. */
-async function waitForRoom(deps: CollectDeps, batch: BatchRecord, claim: string): Promise<void> {
+/** How a batch that goes again as it is waits, and what is to be seen of it meanwhile. */
+function restAfterRefusal(batch: BatchRecord, refusal: Exclude<Refusal, { kind: 'mend' }>): SendAgain {
+  // Not OpenAI's message, which may quote a request.
+  const { code } = refusal.error;
+  const reason = `OpenAI refused the batch: ${code}`;
   const refusals = (batch.refusals ?? 0) + 1;
-  const now = deps.ambient.now();
-  const planned = {
-    state: 'planned',
-    refusals,
-    notBefore: now + refusalWaitMs(refusals),
-    lastError: 'enqueued token limit reached',
-    claim: undefined,
-    claimedUntil: undefined,
-    nonce: undefined,
-    inputFileId: undefined,
-    intentAt: undefined,
-    openaiBatchId: undefined,
-    submittedAt: undefined,
-    status: undefined,
-    progress: undefined,
-    errors: undefined,
-    endedAt: undefined,
-  } as const;
-  if ((await deps.jobs.updateBatch(batch, { state: 'ended', claim }, planned, now)) === undefined) return;
-  deps.log.warn('no room for the batch at OpenAI yet', {
-    jobId: batch.jobId,
-    batchId: batch.batchId,
-    refusals,
-  });
-  if (batch.inputFileId !== undefined) await deps.batches.deleteFile(batch.inputFileId);
+  switch (refusal.kind) {
+    case 'no_room':
+      return { waitMs: refusalWaitMs(refusals), reason };
+    case 'again':
+      return {
+        waitMs: refusalWaitMs(refusals),
+        reason,
+        ...(refusals < MAX_UPLOADS_ANEW ? {} : { heldReason: code }),
+      };
+    case 'operator':
+      return { waitMs: OPERATOR_REST_MS, reason, heldReason: code };
+    case 'hold':
+      return { waitMs: HELD_REST_MS, reason, heldReason: code };
+  }
 }
-
-/** What becomes of each request of the batch. */
-type Decision =
-  | { kind: 'succeeded'; incomplete: boolean }
-  | { kind: 'retry' }
-  | { kind: 'failed'; code: string; stated?: { code: string; message: string; param?: string | null } };
 
 async function writeResults(
   deps: CollectDeps,
@@ -192,16 +174,19 @@ async function writeResults(
   batch: BatchRecord,
   manifest: Manifest,
   join: Join,
+  refusal: Extract<Refusal, { kind: 'mend' }> | undefined,
 ): Promise<Pick<BatchRecord, 'outcome' | 'outputRun' | 'errorRun' | 'next'>> {
   const { entries, source } = manifest;
   const keys = workKeys(deps.settings.layout, job.jobId).collected(batch.batchId, deps.ambient.nonce());
-  const decisions = decide(job, batch, manifest, join);
+  const { of: decisions, park } =
+    refusal === undefined ? decide(job, batch, entries, join) : decideMended(entries, refusal);
   const customIds = await readCustomIds(deps.objects, manifest, decisions);
   const outcome: BatchOutcome = {
     succeeded: 0,
     failed: 0,
     retried: 0,
     failedByCode: {},
+    possiblyBilledTwice: {},
     incomplete: 0,
     strayLines: join.strayLines,
     usage: noUsage(),
@@ -210,14 +195,13 @@ async function writeResults(
   const errors = new RunWriter(deps.objects, keys.errors, source);
   // Not a plain object: a code may be called "constructor".
   const failedByCode = new Map<string, number>();
+  const billedTwice = new Map<string, number>();
   const next = new ManifestEntries();
-  const wasExecuted = batch.status !== 'failed';
   // Offsets in a spool mean nothing to a person, offsets in the dropped object do.
   const isInput = source.key === job.source.key;
   try {
     for (const [index, decision] of decisions.entries()) {
-      const { line, offset, length, tried, hash0, hash1 } = entries.at(index);
-      const rounds = tried + (wasExecuted ? 1 : 0);
+      const { line, offset, length, hash0, hash1 } = entries.at(index);
       const original = { offset, length };
       if (decision.kind === 'succeeded') {
         outcome.succeeded++;
@@ -225,10 +209,12 @@ async function writeResults(
         output.add(line, await join.line(index), original);
       } else if (decision.kind === 'retry') {
         outcome.retried++;
-        next.push(line, offset, length, rounds, hash0, hash1);
+        if (decision.lost !== undefined) countIn(billedTwice, decision.lost);
+        next.push(line, offset, length, decision.tried, hash0, hash1);
       } else {
         outcome.failed++;
-        failedByCode.set(decision.code, (failedByCode.get(decision.code) ?? 0) + 1);
+        countIn(failedByCode, decision.code);
+        const rounds = attemptsOf(decision.tried);
         const context = { line, ...(isInput ? { byte: offset } : {}), rounds };
         const text =
           decision.stated === undefined
@@ -240,15 +226,35 @@ async function writeResults(
       await errors.flush();
     }
     outcome.failedByCode = Object.fromEntries(failedByCode);
+    outcome.possiblyBilledTwice = Object.fromEntries(billedTwice);
     outcome.usage = join.usage();
     const outputRun = await output.close();
     const errorRun = await errors.close();
-    if (next.count > 0) await deps.objects.put(keys.nextManifest, encodeManifest({ source, entries: next }));
+    const parts = refusal?.inHalves ? halvesOf(next) : [next].filter(({ count }) => count > 0);
+    const children: NextBatch[] = [];
+    for (const [index, part] of parts.entries()) {
+      const manifestKey = keys.nextManifest(index);
+      await deps.objects.put(manifestKey, encodeManifest({ source, entries: part }));
+      children.push({
+        manifestKey,
+        requests: part.count,
+        bytes: renderedBytes(part),
+        ...(refusal === undefined ? {} : { repairs: (batch.repairs ?? 0) + 1 }),
+        ...(park === undefined ? {} : { notBefore: deps.ambient.now() + OPERATOR_REST_MS }),
+      });
+    }
+    if (park !== undefined)
+      deps.log.warn('requests met an error that only a person can mend, and wait', {
+        jobId: job.jobId,
+        batchId: batch.batchId,
+        model: batch.model,
+        ...park,
+      });
     return {
       outcome,
       ...(outputRun === undefined ? {} : { outputRun }),
       ...(errorRun === undefined ? {} : { errorRun }),
-      ...(next.count === 0 ? {} : { next: [nextOf(batch, keys.nextManifest, next, wasExecuted)] }),
+      ...(children.length === 0 ? {} : { next: children }),
     };
   } catch (error) {
     await Promise.allSettled([output.abort(), errors.abort()]);
@@ -256,57 +262,34 @@ async function writeResults(
   }
 }
 
-function nextOf(
-  batch: BatchRecord,
-  manifestKey: string,
+/** None of them was executed, so this costs none of their rounds. */
+function decideMended(
   entries: ManifestEntries,
-  wasExecuted: boolean,
-): NextBatch {
-  const next = { manifestKey, requests: entries.count, bytes: renderedBytes(entries) };
-  return wasExecuted ? next : { ...next, repairs: (batch.repairs ?? 0) + 1 };
-}
-
-function decide(job: Job, batch: BatchRecord, { entries }: Manifest, join: Join): Decision[] {
-  const decideOne = batch.status === 'failed' ? decideUnexecuted(batch) : undefined;
-  return Array.from({ length: entries.count }, (_, index): Decision => {
-    const verdict = join.verdict(index);
-    if (verdict?.kind === 'succeeded') return verdict;
-    if (verdict?.kind === 'failed') return { kind: 'failed', code: verdict.code };
-    if (verdict === undefined && join.isUnreadable) return stated(UNREADABLE);
-    if (verdict === undefined && decideOne !== undefined) return decideOne(index);
-    if (entries.tried(index) + 1 < job.route.maxRounds) return { kind: 'retry' };
-    return verdict === undefined ? stated(MISSING) : { kind: 'failed', code: verdict.code };
+  refusal: Extract<Refusal, { kind: 'mend' }>,
+): { of: Decision[]; park?: undefined } {
+  const of = Array.from({ length: entries.count }, (_, index): Decision => {
+    const tried = entries.tried(index);
+    const error = refusal.errorOf(index);
+    return error === undefined
+      ? { kind: 'retry', tried }
+      : { kind: 'failed', tried, code: error.code, stated: error };
   });
+  return { of };
 }
 
-/**
- * For a batch that OpenAI refused as a whole: the lines that it names are at fault, the others go again without them.
- * None of them was executed, so this costs none of their rounds.
- */
-function decideUnexecuted(batch: BatchRecord): (index: number) => Decision {
-  const named = new Map<number, BatchLevelError>();
-  for (const error of batch.errors ?? []) if (error.line !== undefined) named.set(error.line - 1, error);
-  const repairs = batch.repairs ?? 0;
-  const goesAgain = repairs < (named.size > 0 ? MAX_REPAIRS : MAX_BLIND_REPAIRS);
-  const reason = batch.errors?.find((error) => error.line === undefined) ?? BATCH_FAILED;
-  return (index) => {
-    const error = named.get(index);
-    if (error !== undefined) return stated(error);
-    return goesAgain ? { kind: 'retry' } : stated(reason);
-  };
+/** The entries in two manifests, so that a request which sinks every batch that it is in is left alone in the end. */
+function halvesOf(entries: ManifestEntries): ManifestEntries[] {
+  const middle = Math.ceil(entries.count / 2);
+  const halves = [new ManifestEntries(), new ManifestEntries()] as const;
+  for (let index = 0; index < entries.count; index++) {
+    const { line, offset, length, tried, hash0, hash1 } = entries.at(index);
+    halves[index < middle ? 0 : 1].push(line, offset, length, tried, hash0, hash1);
+  }
+  return halves.filter(({ count }) => count > 0);
 }
 
-const BATCH_FAILED = {
-  code: 'batch_failed',
-  message: 'OpenAI refused the batch; this request was not executed.',
-};
-/** OpenAI may name one bad line at a time; after this many, something else is wrong. */
-const MAX_REPAIRS = 20;
-/** A batch that is refused without a line to blame gets two more chances. */
-const MAX_BLIND_REPAIRS = 2;
-
-function stated({ code, message, param }: { code: string; message: string; param?: string }): Decision {
-  return { kind: 'failed', code, stated: { code, message, ...(param === undefined ? {} : { param }) } };
+function countIn(counts: Map<string, number>, code: string): void {
+  counts.set(code, (counts.get(code) ?? 0) + 1);
 }
 
 /** Our own error lines name the request; its id is read from the original line, because manifests hold only hashes. */

@@ -228,6 +228,7 @@ function makeReceipt(deps: FinalizeDeps, job: Job, plan: Plan, batches: BatchRec
   const { requests, invalid } = plan;
   const counts = { requests, succeeded: 0, failed: 0, invalid };
   const errorsByCode = new Map(Object.entries(plan.invalidByCode));
+  const billedTwice = new Map<string, number>();
   const usage = noUsage();
   let incomplete = 0;
   let strayLines = 0;
@@ -240,6 +241,9 @@ function makeReceipt(deps: FinalizeDeps, job: Job, plan: Plan, batches: BatchRec
     addUsage(usage, outcome.usage);
     for (const [code, count] of Object.entries(outcome.failedByCode)) {
       errorsByCode.set(code, (errorsByCode.get(code) ?? 0) + count);
+    }
+    for (const [cause, count] of Object.entries(outcome.possiblyBilledTwice)) {
+      billedTwice.set(cause, (billedTwice.get(cause) ?? 0) + count);
     }
   }
   if (counts.succeeded + counts.failed + counts.invalid !== requests) {
@@ -267,6 +271,7 @@ function makeReceipt(deps: FinalizeDeps, job: Job, plan: Plan, batches: BatchRec
     ...(plan.rejection === undefined ? {} : { rejection: plan.rejection }),
     counts,
     errorsByCode: Object.fromEntries(errorsByCode),
+    possiblyBilledTwice: Object.fromEntries(billedTwice),
     incomplete,
     strayLines,
     usage,

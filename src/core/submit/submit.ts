@@ -9,6 +9,7 @@
  */
 
 import type { BatchMessage } from '../../contract/messages.ts';
+import { OBJECT_GONE } from '../collect/decide.ts';
 import { CreateRefusedError, NotYetError } from '../errors.ts';
 import { type Manifest, readManifest, renderedBytes } from '../manifest.ts';
 import type { BatchRecord } from '../model.ts';
@@ -89,12 +90,11 @@ async function isSourceGone(deps: SubmitDeps, { source }: Manifest): Promise<boo
 
 /** Ends a batch that nobody can send any more, as if OpenAI had refused it; collect states the reason. */
 async function giveUp(deps: SubmitDeps, batch: BatchRecord, claim: string): Promise<BatchRecord> {
-  const message = 'The input was deleted before this request could be sent.';
   return write(deps, batch, claim, {
     ...SUCCEEDED,
     state: 'ended',
     status: 'failed',
-    errors: [{ code: 'object_gone', message }],
+    errors: [OBJECT_GONE],
     endedAt: deps.ambient.now(),
     claim: undefined,
     claimedUntil: undefined,

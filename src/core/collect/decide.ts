@@ -1,0 +1,220 @@
+/**
+ * What becomes of each request of an ended batch, and of a batch that OpenAI refused as a whole. Pure: the same files
+ * and the same record give the same decisions.
+ */
+import { isExhausted, withAttempt } from '../attempts.ts';
+import type { ManifestEntries } from '../manifest.ts';
+import type { BatchLevelError, BatchRecord, Job } from '../model.ts';
+import { type OperatorScope, operatorScopeOf, type Verdict } from './classify.ts';
+
+/** What becomes of one request. */
+export type Decision =
+  | { kind: 'succeeded'; incomplete: boolean }
+  /**
+   * Goes into the next round. `tried` is what its manifest entry says from now on; `lost` is the cause if OpenAI may
+   * have charged the try that it lost.
+   */
+  | { kind: 'retry'; tried: number; lost?: string }
+  /** Final. `stated` is what we say ourselves where OpenAI has no line for it. */
+  | { kind: 'failed'; tried: number; code: string; stated?: StatedError };
+
+/** An error of a request that OpenAI has no line for. */
+export interface StatedError {
+  code: string;
+  message: string;
+  param?: string;
+}
+
+/** What the results of a batch say; see {@link ./join.ts}. */
+export interface Results {
+  verdict(index: number): Verdict | undefined;
+  /** A file could not be read to its end, so that a missing line says nothing. */
+  readonly isUnreadable: boolean;
+}
+
+/** Every request's decision, in the order of the manifest. */
+export interface Decisions {
+  of: Decision[];
+  /** An operator's error among the lines: what must wait until a person has acted. */
+  park?: { scope: OperatorScope; code: string };
+}
+
+/** A request whose result may be in a file that cannot be read: never run again by itself, because it may be paid for. */
+const UNREADABLE: StatedError = {
+  code: 'result_unreadable',
+  message:
+    "OpenAI's result files of this batch could not be read to the end; this request may have been answered.",
+};
+const MISSING: StatedError = {
+  code: 'missing_from_results',
+  message: 'OpenAI ended the batch without a result for this request.',
+};
+const LOST: StatedError = {
+  code: 'lost_batch',
+  message: 'OpenAI no longer knows the batch that this request was in; it may have been answered.',
+};
+/** The batch came to its end before any request of it began. */
+const NOT_BEGUN: Record<'expired' | 'cancelled', StatedError> = {
+  expired: { code: 'batch_expired', message: 'The batch expired before this request was executed.' },
+  cancelled: {
+    code: 'batch_cancelled',
+    message: 'The batch was cancelled before this request was executed.',
+  },
+};
+/** Code of what ends without having been sent, because its job was cancelled. */
+const CANCELLED: StatedError = {
+  code: 'cancelled',
+  message: 'The job was cancelled before this request could be sent.',
+};
+/** Code of what cannot be sent any more. */
+export const OBJECT_GONE: StatedError = {
+  code: 'object_gone',
+  message: 'The input was deleted before this request could be sent.',
+};
+
+/** For a batch that was executed, or may have been. */
+export function decide(
+  job: Pick<Job, 'route' | 'cancelledAt'>,
+  batch: Pick<BatchRecord, 'status' | 'progress' | 'outputFileId' | 'errorFileId' | 'lostAt'>,
+  entries: Pick<ManifestEntries, 'count' | 'tried'>,
+  results: Results,
+): Decisions {
+  const mayRetry = job.cancelledAt === undefined;
+  let hasAnswers = false;
+  for (let index = 0; index < entries.count && !hasAnswers; index++)
+    hasAnswers = results.verdict(index)?.kind === 'succeeded';
+  const absent = absentVerdict(batch);
+  let park: Decisions['park'];
+  const of = Array.from({ length: entries.count }, (_, index): Decision => {
+    const tried = entries.tried(index);
+    const verdict = results.verdict(index);
+    if (verdict?.kind === 'succeeded') return verdict;
+    if (verdict === undefined && results.isUnreadable) return failed(tried, UNREADABLE);
+    if (verdict?.kind === 'failed')
+      return { kind: 'failed', tried: withAttempt(tried, 'transient'), code: verdict.code };
+    if (verdict?.kind === 'operator' && !(verdict.scope === 'model' && hasAnswers)) {
+      if (!mayRetry) return { kind: 'failed', tried, code: verdict.code };
+      if (park?.scope !== 'key') park = { scope: verdict.scope, code: verdict.code };
+      return { kind: 'retry', tried };
+    }
+    // A model that answers others of the batch is there: what it says of this one is a fault that may pass.
+    const { code, cause } =
+      verdict === undefined
+        ? absent
+        : { code: verdict.code, cause: verdict.kind === 'retry' ? verdict.cause : ('transient' as const) };
+    const now = withAttempt(tried, cause);
+    if (mayRetry && !isExhausted(now, job.route))
+      return { kind: 'retry', tried: now, ...(cause === 'lost' ? { lost: code } : {}) };
+    return verdict === undefined
+      ? { kind: 'failed', tried: now, code, stated: absent.stated }
+      : { kind: 'failed', tried: now, code };
+  });
+  return { of, ...(park === undefined ? {} : { park }) };
+}
+
+/** What it means that a request has no line in either file. */
+function absentVerdict({
+  status,
+  progress,
+  outputFileId,
+  errorFileId,
+  lostAt,
+}: Pick<BatchRecord, 'status' | 'progress' | 'outputFileId' | 'errorFileId' | 'lostAt'>) {
+  if (lostAt !== undefined) return { code: LOST.code, cause: 'lost', stated: LOST } as const;
+  const hasNoFile = outputFileId === undefined && errorFileId === undefined;
+  if ((status === 'expired' || status === 'cancelled') && hasNoFile && (progress?.total ?? 0) === 0) {
+    const stated = NOT_BEGUN[status];
+    return { code: stated.code, cause: 'unexecuted', stated } as const;
+  }
+  return { code: MISSING.code, cause: 'lost', stated: MISSING } as const;
+}
+
+function failed(tried: number, stated: StatedError): Decision {
+  return { kind: 'failed', tried, code: stated.code, stated };
+}
+
+/** What to do about a batch that OpenAI refused as a whole. Nothing of it ran, nothing was charged. */
+export type Refusal =
+  /** The enqueued-token limit: the same batch goes again when there may be room. */
+  | { kind: 'no_room'; error: BatchLevelError }
+  /** A person must act, on the account or on the choice of model; then the same batch goes again. */
+  | { kind: 'operator'; scope: OperatorScope; error: BatchLevelError }
+  /** The file was not found or not readable for OpenAI: it is uploaded anew. */
+  | { kind: 'again'; error: BatchLevelError }
+  /** Nobody knows what this means: the batch is kept for a person to see, and tried again now and then. */
+  | { kind: 'hold'; error: BatchLevelError }
+  /** Some requests end with an error of their own; the rest goes again, in two halves if `inHalves`. */
+  | { kind: 'mend'; errorOf(index: number): StatedError | undefined; inHalves: boolean };
+
+/** How often the lines that OpenAI names are taken out before the rest is halved: it may name one at a time. */
+const MAX_REPAIRS = 3;
+
+/** What a batch-level error without a line means. Sources: openai-batch guide; names of Azure OpenAI beside them. */
+const FILE_ERRORS: ReadonlyMap<string, 'no_room' | 'again' | 'halve'> = new Map([
+  ['token_limit_exceeded', 'no_room'],
+  ['input_modified', 'again'],
+  ['input_no_permissions', 'again'],
+  ['empty_file', 'again'],
+  ['server_error', 'again'],
+  ['too_many_tasks', 'halve'],
+]);
+
+/** Codes that are about one line: without its number, the batch is halved until the line stands alone. */
+const LINE_ERRORS: ReadonlySet<string> = new Set([
+  'invalid_json_line',
+  'duplicate_custom_id',
+  'missing_required_parameter',
+  'mismatched_model',
+  'model_mismatch',
+  'invalid_url',
+  'url_mismatch',
+  'invalid_request',
+  'invalid_value',
+  'invalid_type',
+  'streaming_unsupported',
+]);
+
+const BATCH_FAILED: BatchLevelError = {
+  code: 'batch_failed',
+  message: 'OpenAI refused the batch without a reason; no request of it was executed.',
+};
+
+/** For a batch with status `failed`. */
+export function decideRefusal(
+  job: Pick<Job, 'cancelledAt'>,
+  batch: Pick<BatchRecord, 'errors' | 'requests' | 'repairs'>,
+): Refusal {
+  const errors = batch.errors ?? [];
+  const ours = errors.find(({ code }) => code === CANCELLED.code || code === OBJECT_GONE.code);
+  if (ours !== undefined) return { kind: 'mend', errorOf: () => ours, inHalves: false };
+  const named = new Map<number, BatchLevelError>();
+  for (const error of errors) {
+    const index = (error.line ?? 0) - 1;
+    if (index >= 0 && index < batch.requests && !named.has(index)) named.set(index, error);
+  }
+  const unnamed = errors.filter(({ line }) => line === undefined || line < 1 || line > batch.requests);
+  if (job.cancelledAt !== undefined)
+    return { kind: 'mend', errorOf: (index) => named.get(index) ?? CANCELLED, inHalves: false };
+  for (const error of unnamed) {
+    if (FILE_ERRORS.get(error.code) === 'no_room') return { kind: 'no_room', error };
+  }
+  for (const error of unnamed) {
+    const scope = operatorScopeOf(error.code);
+    if (scope !== undefined) return { kind: 'operator', scope, error };
+  }
+  if (named.size > 0) {
+    const inHalves = (batch.repairs ?? 0) >= MAX_REPAIRS;
+    return { kind: 'mend', errorOf: (index) => named.get(index), inHalves };
+  }
+  const [error = BATCH_FAILED] = unnamed;
+  if (FILE_ERRORS.get(error.code) === 'again' || isAboutTheFile(error)) return { kind: 'again', error };
+  const isHalved = LINE_ERRORS.has(error.code) || FILE_ERRORS.get(error.code) === 'halve';
+  if (isHalved && batch.requests > 1) return { kind: 'mend', errorOf: () => undefined, inHalves: true };
+  if (LINE_ERRORS.has(error.code)) return { kind: 'mend', errorOf: () => error, inHalves: false };
+  return { kind: 'hold', error };
+}
+
+/** "Cannot find file …": the input file vanished, or was deleted as a fence. */
+function isAboutTheFile({ code, param }: BatchLevelError): boolean {
+  return code === 'invalid_request' && (param === 'file_id' || param === 'input_file_id');
+}
