@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { type Intercept, SESSION_TOKEN_HEADER, type ServiceCall } from './interception.ts';
 
 /** An error that a client gets as the service's own exception. */
 export class AwsError extends Error {
@@ -38,6 +39,14 @@ export interface AwsJsonResponse {
   body: Buffer | object;
 }
 
+/** How the calls of a service are shown to somebody who may cut them. */
+export interface AwsJsonInterception {
+  service: ServiceCall['service'];
+  /** What a call is about, found in its input. */
+  resourceOf(input: Record<string, unknown>): unknown;
+  intercept: Intercept;
+}
+
 export interface AwsJsonServer {
   /** `http://127.0.0.1:PORT` */
   endpoint: string;
@@ -51,14 +60,19 @@ export interface AwsJsonServer {
  * @param options.port default 0: the system chooses
  * @param options.contentType of the answers, such as `application/x-amz-json-1.1`
  * @param options.handle answers a call; an {@link AwsError} becomes the service's exception, anything else a 500
+ * @param options.interception sees each call before and after `handle`
  */
 export async function startAwsJsonServer(options: {
   port?: number | undefined;
   contentType: string;
   handle: (request: AwsJsonRequest) => Promise<AwsJsonResponse>;
+  interception?: AwsJsonInterception | undefined;
 }): Promise<AwsJsonServer> {
   const server = createServer(async (request, response) => {
-    const answer = await answerSafely(request, options.handle);
+    const call = await readCall(request);
+    if (call === undefined || isCut(call, request, options.interception, 'before')) return;
+    const answer = await answerSafely(call, options.handle);
+    if (isCut(call, request, options.interception, 'after')) return;
     const body = Buffer.isBuffer(answer.body) ? answer.body : Buffer.from(JSON.stringify(answer.body));
     response.writeHead(answer.status, {
       'content-type': options.contentType,
@@ -88,18 +102,59 @@ export function accessKeyIdOf(headers: IncomingHttpHeaders): string {
   return /Credential=([^/]+)\//.exec(headers.authorization ?? '')?.[1] ?? '';
 }
 
-async function answerSafely(
+/** Nothing when the client has gone before it had sent everything. */
+async function readCall(request: IncomingMessage): Promise<AwsJsonRequest | undefined> {
+  const chunks: Buffer[] = [];
+  try {
+    for await (const chunk of request) chunks.push(chunk as Buffer);
+  } catch {
+    return undefined;
+  }
+  return {
+    operation: String(request.headers['x-amz-target'] ?? '').split('.')[1] ?? '',
+    body: Buffer.concat(chunks),
+    accessKeyId: accessKeyIdOf(request.headers),
+  };
+}
+
+function isCut(
+  { operation, body }: AwsJsonRequest,
   request: IncomingMessage,
+  interception: AwsJsonInterception | undefined,
+  moment: ServiceCall['moment'],
+): boolean {
+  const sessionToken = request.headers[SESSION_TOKEN_HEADER];
+  if (interception === undefined || sessionToken === undefined) return false;
+  const { service, resourceOf, intercept } = interception;
+  const input = parseObject(body);
+  const resource = String(resourceOf(input) ?? '');
+  const verdict = intercept({
+    service,
+    operation,
+    resource,
+    input,
+    moment,
+    sessionToken: String(sessionToken),
+  });
+  if (verdict === 'cut') request.socket.destroy();
+  return verdict === 'cut';
+}
+
+/** What is not JSON is the handler's to refuse. */
+function parseObject(body: Buffer): Record<string, unknown> {
+  try {
+    return JSON.parse(body.toString());
+  } catch {
+    return {};
+  }
+}
+
+async function answerSafely(
+  request: AwsJsonRequest,
   handle: (request: AwsJsonRequest) => Promise<AwsJsonResponse>,
 ): Promise<AwsJsonResponse> {
   try {
-    const chunks: Buffer[] = [];
-    for await (const chunk of request) chunks.push(chunk as Buffer);
-    return await handle({
-      operation: String(request.headers['x-amz-target'] ?? '').split('.')[1] ?? '',
-      body: Buffer.concat(chunks),
-      accessKeyId: accessKeyIdOf(request.headers),
-    });
+    return await handle(request);
   } catch (error) {
     if (error instanceof AwsError) {
       return {

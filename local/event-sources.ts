@@ -7,7 +7,13 @@ import {
   SendMessageCommand,
   type SQSClient,
 } from '@aws-sdk/client-sqs';
-import { type Lineage, type LocalFunction, mergeLineages, runsInLineage } from './lambda/runtime-api.ts';
+import {
+  type Lineage,
+  type LocalFunction,
+  lineageOf,
+  mergeLineages,
+  runsInLineage,
+} from './lambda/runtime-api.ts';
 
 export interface EventSource {
   /** Batches that are being worked on. */
@@ -44,14 +50,12 @@ const LONG_POLL_SECONDS = 20;
 /**
  * Starts polling.
  *
- * @param options.lineageOf what is known of the chain of calls that sent a message
  * @param options.onProblem gets one sentence for each batch that failed
  */
 export function startEventSource(options: {
   sqs: SQSClient;
   target: LocalFunction;
   settings: EventSourceSettings;
-  lineageOf: (messageId: string) => Lineage;
   onProblem: (text: string) => void;
 }): EventSource {
   const { sqs, target, settings } = options;
@@ -95,7 +99,7 @@ export function startEventSource(options: {
   }
 
   async function handle(messages: Message[]): Promise<void> {
-    const lineage = mergeLineages(messages.map(({ MessageId }) => options.lineageOf(MessageId!)));
+    const lineage = mergeLineages(messages.map(({ Attributes }) => lineageOf(Attributes?.AWSTraceHeader)));
     if (!settings.allowsRecursion && runsInLineage(lineage, target.name) >= MAX_RUNS_IN_CHAIN) {
       await stopLoop(messages);
       return;

@@ -10,6 +10,7 @@ import { randomUUID } from 'node:crypto';
 import { AwsError, startAwsJsonServer } from './aws-json-server.ts';
 import { type EventPattern, matchesPattern, requireKnownOperators } from './event-pattern.ts';
 import type { Authorize } from './iam.ts';
+import type { Intercept } from './interception.ts';
 import type { Invocation } from './lambda/sandbox.ts';
 
 /** An event as targets get it. */
@@ -75,6 +76,7 @@ const UNIT_MS: Record<string, number> = { minute: 60_000, hour: 3_600_000, day: 
  *   default: what each schedule says. A tick is left out while the run before it is still going.
  * @param options.deliverTwice each event goes to each target twice
  * @param options.onEvent sees every event that comes in
+ * @param options.intercept sees the calls of functions
  * @throws when a rule is not understood
  */
 export async function startEvents(options: {
@@ -86,6 +88,7 @@ export async function startEvents(options: {
   deliverTwice?: boolean | undefined;
   authorize?: Authorize | undefined;
   onEvent?: ((event: BusEvent) => void) | undefined;
+  intercept?: Intercept | undefined;
 }): Promise<EventBus> {
   for (const { name, pattern } of options.rules) {
     if (pattern !== undefined) requireKnownOperators(pattern, name);
@@ -182,6 +185,11 @@ export async function startEvents(options: {
   const server = await startAwsJsonServer({
     port: options.port,
     contentType: 'application/x-amz-json-1.1',
+    interception: options.intercept && {
+      service: 'eventbridge',
+      resourceOf: () => '',
+      intercept: options.intercept,
+    },
     async handle({ operation, body, accessKeyId }) {
       if (operation !== 'PutEvents') {
         throw new AwsError('UnknownOperationException', `The local EventBridge has no ${operation}`);

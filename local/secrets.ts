@@ -4,6 +4,7 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSy
 import { dirname } from 'node:path';
 import { AwsError, startAwsJsonServer } from './aws-json-server.ts';
 import type { Authorize } from './iam.ts';
+import type { Intercept } from './interception.ts';
 
 export interface Secrets {
   /** `http://127.0.0.1:PORT` */
@@ -50,6 +51,8 @@ export async function startSecrets(options: {
   file: string;
   port?: number | undefined;
   authorize?: Authorize | undefined;
+  /** Sees the calls of functions. */
+  intercept?: Intercept | undefined;
 }): Promise<Secrets> {
   const stored: Stored = existsSync(options.file) ? JSON.parse(readFileSync(options.file, 'utf8')) : {};
   const secrets: Secret[] = [];
@@ -116,6 +119,11 @@ export async function startSecrets(options: {
   const server = await startAwsJsonServer({
     port: options.port,
     contentType: 'application/x-amz-json-1.1',
+    interception: options.intercept && {
+      service: 'secretsmanager',
+      resourceOf: ({ SecretId }) => SecretId,
+      intercept: options.intercept,
+    },
     async handle({ operation, body, accessKeyId }) {
       const run = operations[operation];
       if (run === undefined) {

@@ -5,9 +5,12 @@
  * the persistent store only from modules that the package does not export. They are imported by file, from the exact
  * version in package.json; `test/local/sqs.test.ts` covers what is relied on.
  */
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { IncomingHttpHeaders } from 'node:http';
 import { buildApp } from 'fauxqs';
 import { accessKeyIdOf } from './aws-json-server.ts';
 import type { Authorize } from './iam.ts';
+import { type Intercept, SESSION_TOKEN_HEADER, type ServiceCall } from './interception.ts';
 
 /** What is used of fauxqs's queue. */
 interface FauxqsQueue {
@@ -27,6 +30,8 @@ interface FauxqsQueue {
 interface FauxqsMessage {
   messageId: string;
   body: string;
+  /** Ours: what SQS gives as the system attribute `AWSTraceHeader`. */
+  traceHeader?: string | undefined;
 }
 
 interface FauxqsStore {
@@ -40,7 +45,12 @@ interface FauxqsStore {
 }
 
 interface FauxqsPersistence {
-  db: { exec(sql: string): void; prepare(sql: string): { run(...values: string[]): unknown } };
+  db: {
+    exec(sql: string): void;
+    prepare(sql: string): { run(...values: string[]): unknown; all(): unknown[] };
+  };
+  insertMessage(queueName: string, message: FauxqsMessage): void;
+  deleteMessage(messageId: string): void;
   updateMessageReady(messageId: string): void;
   loadSqsAndSns(sqs: FauxqsStore, sns: object): void;
   close(): void;
@@ -86,13 +96,13 @@ const ACTIONS: Record<string, string> = {
  * @param options.dir folder of its own, made if missing
  * @param options.port default 0: the system chooses
  * @param options.authorize refuses calls; default: every call is allowed
- * @param options.onSent gets the `X-Amzn-Trace-Id` header that a message was sent with, which fauxqs does not keep
+ * @param options.intercept sees the calls of functions
  */
 export async function startSqs(options: {
   dir: string;
   port?: number | undefined;
   authorize?: Authorize | undefined;
-  onSent?: ((messageId: string, traceId: string) => void) | undefined;
+  intercept?: Intercept | undefined;
 }): Promise<Sqs> {
   const { SqsStore, SnsStore, PersistenceManager } = await importFauxqsInternals();
   const persistence: FauxqsPersistence = new PersistenceManager(options.dir);
@@ -106,6 +116,8 @@ export async function startSqs(options: {
     makeReady.run(messageId);
   };
 
+  const traceHeaders = keepTraceHeaders(persistence);
+
   const store: FauxqsStore = new SqsStore();
   const sns = new SnsStore();
   persistence.loadSqsAndSns(store, sns);
@@ -115,6 +127,10 @@ export async function startSqs(options: {
   store.region = REGION;
   for (const queue of store.allQueues()) {
     queue.persistence = persistence;
+    const inFlight = [...queue.inflightMessages.values()].map(({ message }) => message);
+    for (const message of [...queue.messages, ...queue.delayedMessages, ...inFlight]) {
+      message.traceHeader = traceHeaders.of(message.messageId);
+    }
     for (const receiptHandle of [...queue.inflightMessages.keys()]) queue.changeVisibility(receiptHandle, 0);
   }
 
@@ -127,28 +143,38 @@ export async function startSqs(options: {
     >,
   });
   app.addHook('preHandler', async (request, reply) => {
-    const operation = String(request.headers['x-amz-target'] ?? '').split('.')[1];
-    if (operation === undefined) return;
-    const { QueueUrl, QueueName } = (request.body ?? {}) as { QueueUrl?: string; QueueName?: string };
-    const name = QueueUrl?.split('/').at(-1) ?? QueueName;
+    const call = readCall(request);
+    if (call === undefined) return;
     const reason = options.authorize?.(accessKeyIdOf(request.headers), {
-      action: `sqs:${ACTIONS[operation] ?? operation}`,
-      resource: name === undefined ? '*' : queueArn(name),
+      action: `sqs:${ACTIONS[call.operation] ?? call.operation}`,
+      resource: call.resource === '' ? '*' : queueArn(call.resource),
     });
-    if (reason === undefined) return;
+    if (reason === undefined) {
+      if (options.intercept?.({ ...call, moment: 'before' }) !== 'cut') return;
+      request.raw.socket.destroy();
+      return reply.hijack();
+    }
     reply.status(403).header('content-type', 'application/x-amz-json-1.0');
     return reply.send({ __type: 'com.amazonaws.sqs#AccessDeniedException', message: reason });
   });
-  app.addHook('onSend', async (request, _reply, payload) => {
-    const traceId = request.headers['x-amzn-trace-id'];
-    if (options.onSent === undefined || typeof traceId !== 'string' || typeof payload !== 'string')
+  // The last before fauxqs's own handler, which runs inside it.
+  app.addHook('preHandler', (request, _reply, next) =>
+    traceHeaders.whileSending(traceHeaderOf(request.headers), next),
+  );
+  app.addHook('onSend', async (request, reply, payload) => {
+    const call = readCall(request);
+    if (call === undefined) return payload;
+    if (options.intercept?.({ ...call, moment: 'after' }) === 'cut') {
+      request.raw.socket.destroy();
       return payload;
-    if (!String(request.headers['x-amz-target']).startsWith('AmazonSQS.SendMessage')) return payload;
-    const { MessageId, Successful = [] } = JSON.parse(payload);
-    for (const id of [MessageId, ...Successful.map((entry: { MessageId: string }) => entry.MessageId)]) {
-      if (id !== undefined) options.onSent(id, traceId);
     }
-    return payload;
+    if (call.operation !== 'ReceiveMessage' || typeof payload !== 'string' || reply.statusCode !== 200) {
+      return payload;
+    }
+    const { Messages, ...rest } = JSON.parse(payload) as { Messages?: ReceivedMessage[] };
+    return Messages === undefined
+      ? payload
+      : JSON.stringify({ ...rest, Messages: Messages.map(traceHeaders.addTo) });
   });
   await app.listen({ host: '127.0.0.1', port: options.port ?? 0 });
   const { port } = app.server.address() as { port: number };
@@ -198,6 +224,79 @@ export async function startSqs(options: {
 /** ARN of a local queue. */
 export function queueArn(name: string): string {
   return `arn:aws:sqs:${REGION}:${ACCOUNT}:${name}`;
+}
+
+interface ReceivedMessage {
+  MessageId: string;
+  Attributes?: Record<string, string>;
+}
+
+/** A request as a call, or nothing for what is none. */
+function readCall(request: {
+  headers: IncomingHttpHeaders;
+  body: unknown;
+}): Omit<ServiceCall, 'moment'> | undefined {
+  const operation = String(request.headers['x-amz-target'] ?? '').split('.')[1];
+  if (operation === undefined) return undefined;
+  const input = (request.body ?? {}) as { QueueUrl?: string; QueueName?: string };
+  return {
+    service: 'sqs',
+    operation,
+    resource: input.QueueUrl?.split('/').at(-1) ?? input.QueueName ?? '',
+    input,
+    sessionToken: String(request.headers[SESSION_TOKEN_HEADER] ?? ''),
+  };
+}
+
+function traceHeaderOf(headers: IncomingHttpHeaders): string | undefined {
+  return headers['x-amzn-trace-id']?.toString();
+}
+
+/**
+ * fauxqs does not keep the `X-Amzn-Trace-Id` header that a message was sent with, which SQS gives back as the system
+ * attribute `AWSTraceHeader` and Lambda counts loops by. It is kept here, beside fauxqs's rows, from before the message
+ * can be received until it is deleted.
+ */
+function keepTraceHeaders(persistence: FauxqsPersistence) {
+  const { db } = persistence;
+  db.exec('CREATE TABLE IF NOT EXISTS trace_headers (message_id TEXT PRIMARY KEY, header TEXT NOT NULL)');
+  const put = db.prepare('INSERT OR REPLACE INTO trace_headers VALUES (?, ?)');
+  const drop = db.prepare('DELETE FROM trace_headers WHERE message_id = ?');
+  // What was purged.
+  db.exec('DELETE FROM trace_headers WHERE message_id NOT IN (SELECT message_id FROM sqs_messages)');
+  const kept = new Map(
+    (db.prepare('SELECT message_id, header FROM trace_headers').all() as Record<string, string>[]).map(
+      (row) => [row.message_id!, row.header!],
+    ),
+  );
+  const sending = new AsyncLocalStorage<string | undefined>();
+
+  const insertMessage = persistence.insertMessage.bind(persistence);
+  persistence.insertMessage = (queueName, message) => {
+    // A message that becomes a dead letter has one already.
+    message.traceHeader ??= sending.getStore();
+    insertMessage(queueName, message);
+    if (message.traceHeader === undefined) return;
+    put.run(message.messageId, message.traceHeader);
+    kept.set(message.messageId, message.traceHeader);
+  };
+  const deleteMessage = persistence.deleteMessage.bind(persistence);
+  persistence.deleteMessage = (messageId) => {
+    deleteMessage(messageId);
+    drop.run(messageId);
+    kept.delete(messageId);
+  };
+  return {
+    of: (messageId: string) => kept.get(messageId),
+    /** Messages that `send` enqueues, at once or later, have been sent with the header. */
+    whileSending: (header: string | undefined, send: () => void): void => sending.run(header, send),
+    addTo(message: ReceivedMessage): ReceivedMessage {
+      const header = kept.get(message.MessageId);
+      return header === undefined
+        ? message
+        : { ...message, Attributes: { ...message.Attributes, AWSTraceHeader: header } };
+    },
+  };
 }
 
 async function importFauxqsInternals(): Promise<{

@@ -26,14 +26,10 @@ import { startDynamoDb } from './dynamodb/server.ts';
 import { startEventSource } from './event-sources.ts';
 import { type BusEvent, startEvents } from './events.ts';
 import type { Authorize } from './iam.ts';
-import {
-  createLocalFunction,
-  type FunctionStats,
-  type Lineage,
-  type LocalFunction,
-  lineageOf,
-} from './lambda/runtime-api.ts';
+import type { ServiceCall } from './interception.ts';
+import { createLocalFunction, type FunctionStats, type LocalFunction } from './lambda/runtime-api.ts';
 import type { Invocation } from './lambda/sandbox.ts';
+import { startOpenAiRelay } from './openai-relay.ts';
 import { nameResources } from './physical-names.ts';
 import { ensureBuckets, ensureTables } from './provision.ts';
 import { S3Error } from './s3/errors.ts';
@@ -43,6 +39,19 @@ import { type QueueDepth, startSqs } from './sqs.ts';
 import { openStateFolder } from './state-folder.ts';
 import { loadStack } from './template.ts';
 import { planStack, type StackPlan } from './wiring.ts';
+
+/** A call of one of the functions, which {@link LocalStackOptions.onCall} sees. */
+export interface ObservedCall extends Omit<ServiceCall, 'sessionToken'> {
+  /** Role of the function: `ingest`, `submit`, … */
+  functionName: string;
+}
+
+/** What a test may set otherwise than the template says. */
+export interface FunctionOverrides {
+  timeoutMs?: number | undefined;
+  memoryMb?: number | undefined;
+  environment?: Record<string, string> | undefined;
+}
 
 /** What {@link startLocalStack} needs. */
 export interface LocalStackOptions {
@@ -62,6 +71,14 @@ export interface LocalStackOptions {
   onLog?: ((line: string, source: string) => void) | undefined;
   /** Sees every event that reaches EventBridge. */
   onEvent?: ((event: BusEvent) => void) | undefined;
+  /** By role: what differs from the template. */
+  functions?: Record<string, FunctionOverrides> | undefined;
+  /**
+   * Sees every call that a function makes to the services and to OpenAI, before and after its effect. `kill` ends the
+   * process that makes the call at that moment (SIGKILL): `before`, the call never happens; `after`, it has happened and
+   * nobody was told.
+   */
+  onCall?: ((call: ObservedCall) => 'kill' | undefined) | undefined;
   /** How messages and events are delivered. */
   deliver?:
     | {
@@ -152,9 +169,6 @@ const DEFAULT_CONCURRENCY = 5;
 /** How often {@link LocalStack.idle} looks. */
 const IDLE_CHECK_MS = 15;
 
-/** How many messages the detection of loops remembers. */
-const MAX_REMEMBERED_MESSAGES = 100_000;
-
 /**
  * Starts the stack.
  *
@@ -182,13 +196,29 @@ export async function startLocalStack(options: LocalStackOptions): Promise<Local
     const say = (text: string) => options.onLog?.(text, 'stack');
     const access = (endpoint: string) => ({ endpoint, region: REGION, credentials: OPERATOR });
 
+    const functions = Promise.withResolvers<ReadonlyMap<string, LocalFunction>>();
+    /** The function whose process has the security token, by its role. */
+    let callerOf = (_sessionToken: string): { role: string; local: LocalFunction } | undefined => undefined;
+    const { onCall } = options;
+    const intercept =
+      onCall &&
+      (({ sessionToken, ...call }: ServiceCall): 'cut' | undefined => {
+        const caller = callerOf(sessionToken);
+        if (caller === undefined || onCall({ ...call, functionName: caller.role }) !== 'kill')
+          return undefined;
+        caller.local.killProcess(sessionToken);
+        return 'cut';
+      });
+    const { baseUrl } = options.openai;
+    const relay = intercept && (await startOpenAiRelay({ baseUrl, intercept }));
+    started.push(() => relay?.close());
+
     // SQS first: the template's queue URLs hold its port. The callers follow from the template.
-    const lineages = createLineageMemory();
     const sqs = await startSqs({
       dir: folder.path('sqs'),
       port: options.ports?.sqs,
       authorize: (...call) => authorize(...call),
-      onSent: lineages.remember,
+      intercept,
     });
     started.push(sqs.close);
     const account = { accountId: ACCOUNT_ID, region: REGION, stackName, stackId };
@@ -202,6 +232,7 @@ export async function startLocalStack(options: LocalStackOptions): Promise<Local
       dir: folder.path('dynamodb'),
       port: options.ports?.dynamodb,
       authorize,
+      intercept,
     });
     started.push(dynamodb.close);
     await ensureTables(plan.tables, access(dynamodb.endpoint), options.dir);
@@ -210,13 +241,13 @@ export async function startLocalStack(options: LocalStackOptions): Promise<Local
       file: folder.path('secrets.json'),
       port: options.ports?.secretsManager,
       authorize,
+      intercept,
     });
     started.push(secrets.close);
     for (const secret of plan.secrets) {
       secrets.ensureSecret({ ...secret, memoryValue: options.openai.apiKey });
     }
 
-    const functions = Promise.withResolvers<ReadonlyMap<string, LocalFunction>>();
     const twice = options.deliver?.twice ?? false;
     const events = await startEvents({
       port: options.ports?.events,
@@ -228,6 +259,7 @@ export async function startLocalStack(options: LocalStackOptions): Promise<Local
       deliverTwice: twice !== false,
       authorize,
       onEvent: options.onEvent,
+      intercept,
     });
     started.push(events.close);
 
@@ -237,6 +269,7 @@ export async function startLocalStack(options: LocalStackOptions): Promise<Local
       credentials: callers.secrets,
       region: REGION,
       onEvent: events.publish,
+      intercept,
       onCall({ accessKeyId, ...call }) {
         const reason = authorize(accessKeyId, call);
         if (reason !== undefined) throw new S3Error('AccessDenied', reason);
@@ -253,21 +286,28 @@ export async function startLocalStack(options: LocalStackOptions): Promise<Local
       secretsManager: secrets.endpoint,
     };
     const roles = nameRoles(plan);
+    const overrides = options.functions ?? {};
+    const unknown = Object.keys(overrides).find((role) => roles.functions[role] === undefined);
+    if (unknown !== undefined) throw new Error(noFunction(unknown, roles));
     const all = new Map(
       plan.functions.map((each) => {
         const role = roles.of(each.path);
+        const { timeoutMs = each.timeoutMs, memoryMb = each.memoryMb, environment } = overrides[role] ?? {};
         const key = callers.keyOf(each.name);
         const settings = {
           ...each,
+          timeoutMs,
+          memoryMb,
           tempRoot: folder.path('tmp'),
           environment: {
             ...each.environment,
+            ...environment,
             ...endpointVariables(endpoints),
             AWS_REGION: REGION,
             AWS_DEFAULT_REGION: REGION,
             AWS_ACCESS_KEY_ID: key.accessKeyId,
             AWS_SECRET_ACCESS_KEY: key.secretAccessKey,
-            OPENAI_BASE_URL: options.openai.baseUrl,
+            OPENAI_BASE_URL: baseUrl,
           },
         };
         const { onLog } = options;
@@ -275,10 +315,16 @@ export async function startLocalStack(options: LocalStackOptions): Promise<Local
           maxConcurrency: concurrencyOf(each.name, plan, twice === 'at-once'),
           logFile: folder.path('logs', `${role}.log`),
           onLog: onLog === undefined ? undefined : (line) => onLog(line, role),
+          environmentOf: relay && ((sessionToken) => ({ OPENAI_BASE_URL: relay.baseUrlFor(sessionToken) })),
         });
         return [each.name, local] as const;
       }),
     );
+    callerOf = (sessionToken) => {
+      // A token is the name of its function, a dot, and what tells the processes apart.
+      const caller = plan.functions.find(({ name }) => sessionToken.startsWith(`${name}.`));
+      return caller && { role: roles.of(caller.path), local: all.get(caller.name)! };
+    };
     functions.resolve(all);
 
     const sqsClient = new SQSClient(access(sqs.endpoint));
@@ -300,7 +346,6 @@ export async function startLocalStack(options: LocalStackOptions): Promise<Local
           delivery: twice === 'at-once' ? 'at-once' : twice ? 'twice' : 'once',
           retryAfterSeconds: options.deliver?.retryAfterSeconds,
         },
-        lineageOf: lineages.recall,
         onProblem: say,
       });
     });
@@ -315,9 +360,7 @@ export async function startLocalStack(options: LocalStackOptions): Promise<Local
     const functionNamed = (name: string): LocalFunction => {
       const found = all.get(roles.functions[name]?.name ?? name);
       if (found !== undefined) return found;
-      throw new Error(
-        `There is no function "${name}" in the stack (there are: ${Object.keys(roles.functions).join(', ')}).`,
-      );
+      throw new Error(noFunction(name, roles));
     };
     const consumed = new Set(plan.eventSources.map(({ queueName }) => queueName));
     /** What is going on, one phrase each; empty when idle. */
@@ -419,22 +462,13 @@ function nameRoles(plan: StackPlan) {
   };
 }
 
+function noFunction(name: string, { functions }: ReturnType<typeof nameRoles>): string {
+  return `There is no function "${name}" in the stack (there are: ${Object.keys(functions).join(', ')}).`;
+}
+
 function mapValues<From, To>(
   record: Readonly<Record<string, From>>,
   map: (value: From) => To,
 ): Record<string, To> {
   return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value)]));
-}
-
-/** Remembers which chain of calls sent a message; fauxqs does not keep the header. */
-function createLineageMemory() {
-  const lineages = new Map<string, Lineage>();
-  return {
-    remember(messageId: string, traceId: string): void {
-      lineages.set(messageId, lineageOf(traceId));
-      const oldest = lineages.keys().next().value;
-      if (lineages.size > MAX_REMEMBERED_MESSAGES && oldest !== undefined) lineages.delete(oldest);
-    },
-    recall: (messageId: string): Lineage => lineages.get(messageId) ?? {},
-  };
 }

@@ -14,6 +14,7 @@ import {
   startAwsJsonServer,
 } from '../aws-json-server.ts';
 import type { Authorize } from '../iam.ts';
+import type { Intercept } from '../interception.ts';
 import { type Item, openEngine } from './engine.ts';
 import { ReadWriteLock } from './read-write-lock.ts';
 import { type TransactGetInput, TransactionLog, type TransactWriteInput } from './transactions.ts';
@@ -46,12 +47,14 @@ interface TableSettings {
  * @param options.port default 0: the system chooses
  * @param options.now epoch milliseconds, for time to live; default the machine's clock
  * @param options.authorize refuses calls; default: every call is allowed
+ * @param options.intercept sees the calls of functions
  */
 export async function startDynamoDb(options: {
   dir: string;
   port?: number | undefined;
   now?: () => number;
   authorize?: Authorize | undefined;
+  intercept?: Intercept | undefined;
 }): Promise<DynamoDb> {
   const now = options.now ?? Date.now;
   mkdirSync(options.dir, { recursive: true });
@@ -212,6 +215,11 @@ export async function startDynamoDb(options: {
     port: options.port,
     contentType: 'application/x-amz-json-1.0',
     handle,
+    interception: options.intercept && {
+      service: 'dynamodb',
+      resourceOf: ({ TableName }) => TableName,
+      intercept: options.intercept,
+    },
   });
   return {
     endpoint: server.endpoint,

@@ -28,6 +28,8 @@ export interface LocalFunction {
   invoke(event: unknown, lineage?: Lineage): Promise<Invocation>;
   /** Kills every process of the function at once; the next invocation gets a fresh one. */
   kill(): Promise<void>;
+  /** Kills the process that has the security token, if there is one: the signal has been sent when this returns. */
+  killProcess(sessionToken: string): void;
   /** Kills every process and refuses what comes after. */
   stop(): Promise<void>;
 }
@@ -69,16 +71,24 @@ export function mergeLineages(lineages: readonly Lineage[]): Lineage {
  * @param options.maxConcurrency how many processes at most; further invocations wait
  * @param options.logFile everything that the processes write is appended to it
  * @param options.onLog gets each line as well
+ * @param options.environmentOf variables that differ between processes, found by `AWS_SESSION_TOKEN`, which each has for
+ *   itself
  */
 export function createLocalFunction(
   settings: FunctionSettings,
-  options: { maxConcurrency: number; logFile: string; onLog?: ((line: string) => void) | undefined },
+  options: {
+    maxConcurrency: number;
+    logFile: string;
+    onLog?: ((line: string) => void) | undefined;
+    environmentOf?: ((sessionToken: string) => Record<string, string>) | undefined;
+  },
 ): LocalFunction {
   mkdirSync(dirname(options.logFile), { recursive: true });
   mkdirSync(settings.tempRoot, { recursive: true });
   const log = createWriteStream(options.logFile, { flags: 'a' });
   const stats: FunctionStats = { invocations: 0, errors: 0, coldStarts: 0, peakRssBytes: 0, longestMs: 0 };
-  const sandboxes = new Set<Sandbox>();
+  /** By security token. */
+  const sandboxes = new Map<string, Sandbox>();
   const idle = new Map<Sandbox, NodeJS.Timeout>();
   const waiting: (() => void)[] = [];
   let occupied = 0;
@@ -92,11 +102,17 @@ export function createLocalFunction(
       clearTimeout(timer);
       idle.delete(sandbox);
       if (sandbox.isAlive) return sandbox;
-      sandboxes.delete(sandbox);
+      forget(sandbox);
     }
     stats.coldStarts += 1;
-    const sandbox = await startSandbox(settings, createLineWriter());
-    sandboxes.add(sandbox);
+    const sessionToken = `${settings.name}.${randomUUID()}`;
+    const environment = {
+      ...settings.environment,
+      ...options.environmentOf?.(sessionToken),
+      AWS_SESSION_TOKEN: sessionToken,
+    };
+    const sandbox = await startSandbox({ ...settings, environment }, createLineWriter());
+    sandboxes.set(sessionToken, sandbox);
     return sandbox;
   }
 
@@ -105,16 +121,20 @@ export function createLocalFunction(
     if (sandbox.isAlive) {
       const timer = setTimeout(() => {
         idle.delete(sandbox);
-        sandboxes.delete(sandbox);
+        forget(sandbox);
         void sandbox.kill();
       }, IDLE_LIFETIME_MS);
       timer.unref();
       idle.set(sandbox, timer);
-    } else sandboxes.delete(sandbox);
+    } else forget(sandbox);
     // The place goes to the next in line, or is given back.
     const next = waiting.shift();
     if (next === undefined) occupied -= 1;
     else next();
+  }
+
+  function forget(sandbox: Sandbox): void {
+    for (const [sessionToken, each] of sandboxes) if (each === sandbox) sandboxes.delete(sessionToken);
   }
 
   function createLineWriter(): (chunk: Buffer) => void {
@@ -131,7 +151,7 @@ export function createLocalFunction(
   async function killAll(): Promise<void> {
     for (const timer of idle.values()) clearTimeout(timer);
     idle.clear();
-    const all = [...sandboxes];
+    const all = [...sandboxes.values()];
     sandboxes.clear();
     await Promise.all(all.map((sandbox) => sandbox.kill()));
   }
@@ -170,6 +190,9 @@ export function createLocalFunction(
       }
     },
     kill: killAll,
+    killProcess(sessionToken) {
+      void sandboxes.get(sessionToken)?.kill();
+    },
     async stop() {
       isStopped = true;
       await killAll();

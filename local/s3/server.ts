@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { type Intercept, SESSION_TOKEN_HEADER } from '../interception.ts';
 import { holdContinue, isAwaitingContinue } from './body.ts';
 import * as buckets from './buckets.ts';
 import type { Call } from './call.ts';
@@ -50,6 +51,8 @@ export interface S3Options {
    * also reports `s3:ListBucket`: without it AWS answers 403 and not 404.
    */
   readonly onCall?: (call: S3Call) => void;
+  /** Sees the calls of functions, see there. The answer of a read is cut before its first byte. */
+  readonly intercept?: Intercept | undefined;
 }
 
 /** A running server. */
@@ -176,10 +179,34 @@ async function handleRequest(
   try {
     const call = authenticatedCall(context, request, response, requestId);
     for (const { action, resource } of iamActionsOf(call)) call.report(action, resource);
+    if (isCutBefore(call, context.options.intercept)) return;
     await carryOut(call);
   } catch (error) {
     sendError(request, response, error, requestId);
   }
+}
+
+/**
+ * Shows the call before its effect, and sees to it that it is shown again when its answer begins: by then what it does
+ * is committed.
+ */
+function isCutBefore(call: Call, intercept: Intercept | undefined): boolean {
+  const { request, response, operation, key } = call;
+  const sessionToken = request.headers[SESSION_TOKEN_HEADER]?.toString();
+  if (intercept === undefined || sessionToken === undefined) return false;
+  const isCut = (moment: 'before' | 'after'): boolean => {
+    if (intercept({ service: 's3', operation, resource: key, moment, sessionToken }) !== 'cut') return false;
+    request.socket.destroy();
+    return true;
+  };
+  if (isCut('before')) return true;
+  const writeHead = response.writeHead.bind(response) as (...given: unknown[]) => ServerResponse;
+  response.writeHead = (...given: unknown[]) => {
+    // Node asks again for the head of an answer that was cut.
+    response.writeHead = writeHead;
+    return isCut('after') ? response : writeHead(...given);
+  };
+  return false;
 }
 
 async function carryOut(call: Call): Promise<void> {

@@ -52,7 +52,7 @@ const allow = (Action: string | string[], Resource: unknown) => ({ Effect: 'Allo
  *
  * `worker` reads the object, counts it in the table (`ADD`), writes `output/<name>`, puts a `Done` event. A body of
  * `fail` throws, `hang` never ends, `forbidden` does what its role does not allow, `again` sends the message to its own
- * queue.
+ * queue for ever, `again 40` until it has come 40 times.
  */
 export function pipelineTemplate(): Template {
   return {

@@ -157,6 +157,45 @@ test('messages, their counts, their delays and their dead letters survive a rest
   expect(counts).toEqual({ 'in flight': '2', ready: '1' });
 });
 
+test('a message has the trace header that it was sent with, over a restart and as a dead letter', async () => {
+  const dir = temporaryFolder();
+  const first = await start({ dir });
+  const url = createQueues(first.sqs);
+  const traced = 'Root=1-5759e988-bd862e3fe1be46a994272793;Lineage=a87bd80c:3';
+  first.client.middlewareStack.add(
+    (next) => (args) => {
+      const request = args.request as { headers: Record<string, string> };
+      if ('MessageBody' in args.input || 'Entries' in args.input) request.headers['x-amzn-trace-id'] = traced;
+      return next(args);
+    },
+    { step: 'build' },
+  );
+  const waiting = receive(first.client, url, 20);
+  await first.client.send(new SendMessageCommand({ QueueUrl: url, MessageBody: 'a' }));
+  expect((await waiting)[0]?.Attributes?.AWSTraceHeader).toBe(traced);
+  await first.client.send(
+    new SendMessageBatchCommand({ QueueUrl: url, Entries: [{ Id: '1', MessageBody: 'b' }] }),
+  );
+  first.sqs.send('work', 'untraced');
+  await first.close();
+
+  const second = await start({ dir });
+  const QueueUrl = createQueues(second.sqs);
+  const headersOf = async (from: string) => {
+    const messages = await receive(second.client, from);
+    for (const { ReceiptHandle } of messages) await makeVisible(second.client, from, ReceiptHandle);
+    return Object.fromEntries(messages.map(({ Body, Attributes }) => [Body, Attributes?.AWSTraceHeader]));
+  };
+  expect(await headersOf(QueueUrl)).toEqual({ a: traced, b: traced, untraced: undefined });
+  await headersOf(QueueUrl);
+  expect(await receive(second.client, QueueUrl)).toEqual([]);
+  expect(await headersOf(second.sqs.queueUrl(DEAD_LETTERS))).toEqual({
+    a: traced,
+    b: traced,
+    untraced: undefined,
+  });
+});
+
 test('a deleted message stays deleted over a restart', async () => {
   const dir = temporaryFolder();
   const first = await start({ dir });

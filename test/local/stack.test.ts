@@ -7,7 +7,12 @@ import { GetObjectCommand, ListObjectVersionsCommand, PutObjectCommand, S3Client
 import { build } from 'esbuild';
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import type { BusEvent } from '../../local/events.ts';
-import { type LocalStack, type LocalStackOptions, startLocalStack } from '../../local/stack.ts';
+import {
+  type LocalStack,
+  type LocalStackOptions,
+  type ObservedCall,
+  startLocalStack,
+} from '../../local/stack.ts';
 import { pipelineTemplate, writeAssembly } from './assembly.ts';
 import { makeFolder, removeFolder, temporaryFolder } from './temporary-folder.ts';
 
@@ -16,6 +21,7 @@ const TICKER = fileURLToPath(new URL('./fixtures/ticker.ts', import.meta.url));
 const DYING_STACK = fileURLToPath(new URL('./fixtures/dying-stack.ts', import.meta.url));
 
 let cdkOut: string;
+let assets: { worker: string; ticker: string };
 
 beforeAll(async () => {
   cdkOut = makeFolder();
@@ -36,7 +42,8 @@ beforeAll(async () => {
     return outputFiles[0]!.text;
   };
   const [worker, ticker] = await Promise.all([bundle(WORKER), bundle(TICKER)]);
-  writeAssembly(cdkOut, pipelineTemplate(), { worker: worker!, ticker: ticker! });
+  assets = { worker: worker!, ticker: ticker! };
+  writeAssembly(cdkOut, pipelineTemplate(), assets);
 });
 
 afterAll(() => removeFolder(cdkOut));
@@ -287,6 +294,92 @@ test('a function that sends to its own queue for ever is stopped after 16 runs, 
   expect(await deliveries('a.txt')).toBe(16);
   expect(stack.queueDepth('work-dead-letters').ready).toBe(1);
   expect(problems().join('\n')).toContain('Lambda stops such a loop');
+});
+
+test('a function whose RecursiveLoop is Allow may go on for 40 runs', async () => {
+  const template = pipelineTemplate();
+  Object.assign(template.Resources.Worker!.Properties!, { RecursiveLoop: 'Allow' });
+  const allowing = temporaryFolder();
+  writeAssembly(allowing, template, assets);
+  const { stack, drop, output, deliveries, problems } = await start({ cdkOut: allowing });
+  await drop('a.txt', 'again 40');
+  await stack.idle();
+  expect(await deliveries('a.txt')).toBe(40);
+  expect(await output('a.txt')).toBe('AGAIN 40');
+  expect(stack.queueDepth('work-dead-letters').ready).toBe(0);
+  expect(problems()).toEqual([]);
+});
+
+test.each([
+  ['hello', 'before', 'GetObject', 's3', { runs: 1, outputs: 1, events: 1 }],
+  ['hello', 'after', 'GetObject', 's3', { runs: 1, outputs: 1, events: 1 }],
+  ['hello', 'before', 'UpdateItem', 'dynamodb', { runs: 1, outputs: 1, events: 1 }],
+  ['hello', 'after', 'UpdateItem', 'dynamodb', { runs: 2, outputs: 1, events: 1 }],
+  ['hello', 'before', 'PutObject', 's3', { runs: 2, outputs: 1, events: 1 }],
+  ['hello', 'after', 'PutObject', 's3', { runs: 2, outputs: 2, events: 1 }],
+  ['hello', 'before', 'PutEvents', 'eventbridge', { runs: 2, outputs: 2, events: 1 }],
+  ['hello', 'after', 'PutEvents', 'eventbridge', { runs: 2, outputs: 2, events: 2 }],
+  ['again 2', 'before', 'SendMessage', 'sqs', { runs: 2, outputs: 1, events: 1 }],
+  // Its own message and the one that it has sent.
+  ['again 2', 'after', 'SendMessage', 'sqs', { runs: 3, outputs: 2, events: 2 }],
+] as const)(
+  'a process that works on "%s" can be killed %s the effect of %s, and the message is worked on again',
+  async (text, moment, operation, service, expected) => {
+    const killed: ObservedCall[] = [];
+    const { stack, drop, output, deliveries, versionsOf, events, problems } = await start({
+      deliver: { retryAfterSeconds: 0 },
+      onCall(call) {
+        if (killed.length > 0 || call.operation !== operation || call.moment !== moment) return undefined;
+        killed.push(call);
+        return 'kill';
+      },
+    });
+    await drop('a.txt', text);
+    await stack.idle();
+    expect(killed).toMatchObject([{ functionName: 'worker', service, operation, moment }]);
+    expect(await output('a.txt')).toBe(text.toUpperCase());
+    // A run counts itself with its UpdateItem.
+    expect(await deliveries('a.txt')).toBe(expected.runs);
+    expect(await versionsOf('output/a.txt')).toBe(expected.outputs);
+    expect(doneKeys(events)).toHaveLength(expected.events);
+    expect(stack.stats.worker?.errors).toBe(1);
+    expect(problems()[0]).toContain('signal: killed');
+  },
+);
+
+test('calls of the person at the machine are not those of a function', async () => {
+  const seen: string[] = [];
+  const { stack, drop } = await start({
+    onCall({ functionName, operation, resource, moment }) {
+      if (moment === 'before') seen.push(`${functionName} ${operation} ${resource}`);
+      return undefined;
+    },
+  });
+  await drop('a.txt', 'hello');
+  await stack.idle();
+  expect(seen).toEqual([
+    'worker GetObject input/a.txt',
+    'worker UpdateItem fixture-Table',
+    'worker PutObject output/a.txt',
+    'worker PutEvents ',
+  ]);
+});
+
+test('a test can cut the time and the memory of a function and give it variables', async () => {
+  const { stack, drop, problems } = await start({
+    deliver: { retryAfterSeconds: 0 },
+    functions: { worker: { timeoutMs: 300 }, ticker: { memoryMb: 300, environment: { STACK_ID: 'mine' } } },
+  });
+  await drop('a.txt', 'hang once');
+  await stack.idle();
+  expect(problems()[0]).toContain('Task timed out after 0.30 seconds');
+  expect(await stack.runSchedule()).toMatchObject([{ payload: { stackId: 'mine' } }]);
+});
+
+test('fails when a test changes a function that is not there', async () => {
+  await expect(start({ functions: { nobody: { timeoutMs: 300 } } })).rejects.toThrow(
+    'no function "nobody" in the stack (there are: worker, ticker)',
+  );
 });
 
 test('what a function writes is in a log file of its own', async () => {
