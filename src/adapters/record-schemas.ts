@@ -128,6 +128,7 @@ const batchSchema = z.object({
       usage: z.object({
         inputTokens: count,
         cachedTokens: count,
+        cacheWriteTokens: count,
         outputTokens: count,
         reasoningTokens: count,
       }),

@@ -10,6 +10,8 @@ const tokenUsageSchema = z.object({
   inputTokens: count,
   /** Part of the input tokens that OpenAI read from its prompt cache. */
   cachedTokens: count,
+  /** Part of the input tokens that OpenAI wrote to its prompt cache. */
+  cacheWriteTokens: count,
   outputTokens: count,
   /** Part of the output tokens that were spent on reasoning. */
   reasoningTokens: count,

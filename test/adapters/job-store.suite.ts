@@ -243,7 +243,13 @@ export function describeJobStore(
             possiblyBilledTwice: { status_0: 1 },
             incomplete: 0,
             strayLines: 0,
-            usage: { inputTokens: 1, cachedTokens: 2, outputTokens: 3, reasoningTokens: 4 },
+            usage: {
+              inputTokens: 1,
+              cachedTokens: 2,
+              cacheWriteTokens: 1,
+              outputTokens: 3,
+              reasoningTokens: 4,
+            },
           },
           next: [
             { manifestKey: 'a', requests: 1, bytes: 2, repairs: 1, notBefore: NOW },

@@ -256,15 +256,39 @@ describe('classify', () => {
     ],
     ['numbers that no sum could hold', { input_tokens: 1e300, output_tokens: 2 }, [0, 0, 2, 0]],
   ])('reads the usage of %s', (_what, usage, [inputTokens, cachedTokens, outputTokens, reasoningTokens]) => {
-    expect(usageOf({ usage })).toEqual({ inputTokens, cachedTokens, outputTokens, reasoningTokens });
+    expect(usageOf({ usage })).toMatchObject({ inputTokens, cachedTokens, outputTokens, reasoningTokens });
   });
 
   it('adds usage up, field by field', () => {
     const sum = noUsage();
-    addUsage(sum, { inputTokens: 1, cachedTokens: 2, outputTokens: 3, reasoningTokens: 4 });
-    addUsage(sum, { inputTokens: 10, cachedTokens: 20, outputTokens: 30, reasoningTokens: 40 });
-    expect(sum).toEqual({ inputTokens: 11, cachedTokens: 22, outputTokens: 33, reasoningTokens: 44 });
-    expect(noUsage()).toEqual({ inputTokens: 0, cachedTokens: 0, outputTokens: 0, reasoningTokens: 0 });
+    addUsage(sum, {
+      inputTokens: 1,
+      cachedTokens: 2,
+      cacheWriteTokens: 1,
+      outputTokens: 3,
+      reasoningTokens: 4,
+    });
+    addUsage(sum, {
+      inputTokens: 10,
+      cachedTokens: 20,
+      cacheWriteTokens: 10,
+      outputTokens: 30,
+      reasoningTokens: 40,
+    });
+    expect(sum).toEqual({
+      inputTokens: 11,
+      cachedTokens: 22,
+      cacheWriteTokens: 11,
+      outputTokens: 33,
+      reasoningTokens: 44,
+    });
+    expect(noUsage()).toEqual({
+      inputTokens: 0,
+      cachedTokens: 0,
+      cacheWriteTokens: 0,
+      outputTokens: 0,
+      reasoningTokens: 0,
+    });
   });
 
   it('has a verdict for any object, and counts only whole tokens', () => {

@@ -107,18 +107,20 @@ export function usageOf(body: Record<string, unknown>): TokenUsage {
   return {
     inputTokens: count(usage.input_tokens ?? usage.prompt_tokens),
     cachedTokens: count(inputDetails.cached_tokens),
+    cacheWriteTokens: count(inputDetails.cache_write_tokens),
     outputTokens: count(usage.output_tokens ?? usage.completion_tokens),
     reasoningTokens: count(outputDetails.reasoning_tokens),
   };
 }
 
 export function noUsage(): TokenUsage {
-  return { inputTokens: 0, cachedTokens: 0, outputTokens: 0, reasoningTokens: 0 };
+  return { inputTokens: 0, cachedTokens: 0, cacheWriteTokens: 0, outputTokens: 0, reasoningTokens: 0 };
 }
 
 export function addUsage(sum: TokenUsage, more: TokenUsage): void {
   sum.inputTokens += more.inputTokens;
   sum.cachedTokens += more.cachedTokens;
+  sum.cacheWriteTokens += more.cacheWriteTokens;
   sum.outputTokens += more.outputTokens;
   sum.reasoningTokens += more.reasoningTokens;
 }
