@@ -71,6 +71,12 @@ export interface LocalStackOptions {
   onLog?: ((line: string, source: string) => void) | undefined;
   /** Sees every event that reaches EventBridge. */
   onEvent?: ((event: BusEvent) => void) | undefined;
+  /**
+   * Clock of the functions, of S3 and of the table's time to live, in milliseconds; must run as fast as the machine's, and
+   * may leap ahead while no function runs. Queues keep the machine's time. Clients of S3 find out by themselves (the SDK
+   * corrects its clock). @default Date.now
+   */
+  now?: (() => number) | undefined;
   /** By role: what differs from the template. */
   functions?: Record<string, FunctionOverrides> | undefined;
   /**
@@ -231,6 +237,7 @@ export async function startLocalStack(options: LocalStackOptions): Promise<Local
     const dynamodb = await startDynamoDb({
       dir: folder.path('dynamodb'),
       port: options.ports?.dynamodb,
+      ...(options.now === undefined ? {} : { now: options.now }),
       authorize,
       intercept,
     });
@@ -268,6 +275,7 @@ export async function startLocalStack(options: LocalStackOptions): Promise<Local
       ...(options.ports?.s3 === undefined ? {} : { port: options.ports.s3 }),
       credentials: callers.secrets,
       region: REGION,
+      ...(options.now === undefined ? {} : { now: options.now, signatureNow: options.now }),
       onEvent: events.publish,
       intercept,
       onCall({ accessKeyId, ...call }) {
@@ -298,6 +306,7 @@ export async function startLocalStack(options: LocalStackOptions): Promise<Local
           ...each,
           timeoutMs,
           memoryMb,
+          now: options.now,
           tempRoot: folder.path('tmp'),
           environment: {
             ...each.environment,

@@ -89,10 +89,16 @@ const {
   AWS_LAMBDA_LOG_STREAM_NAME: logStreamName,
 } = process.env;
 
+// The stack may have a clock of its own: how far it is from the machine's comes with each event.
+const machineNow = Date.now;
+let clockOffsetMs = 0;
+Date.now = () => machineNow() + clockOffsetMs;
+
 for (;;) {
   const next = await call('GET', '/invocation/next');
   const awsRequestId = next.headers['lambda-runtime-aws-request-id'];
   const deadlineMs = Number(next.headers['lambda-runtime-deadline-ms']);
+  clockOffsetMs = Number(next.headers['local-clock-offset-ms'] ?? 0);
   process.env._X_AMZN_TRACE_ID = next.headers['lambda-runtime-trace-id'];
   try {
     const result = await handler(JSON.parse(next.body), {

@@ -23,6 +23,8 @@ export interface FunctionSettings {
   environment: Record<string, string>;
   /** Folder below which each process gets a `/tmp` of its own, removed when the process ends. */
   tempRoot: string;
+  /** Milliseconds since 1970, as the function sees them; read when an event is handed over. @default Date.now */
+  now?: (() => number) | undefined;
 }
 
 /** The error that a caller of Lambda sees. */
@@ -124,10 +126,13 @@ export async function startSandbox(
     running.timer = setTimeout(onTimeout, settings.timeoutMs, settings.timeoutMs);
     const response = waiting;
     waiting = undefined;
+    const machineMs = Date.now();
+    const nowMs = settings.now?.() ?? machineMs;
     response.writeHead(200, {
       'content-type': 'application/json',
+      'local-clock-offset-ms': String(nowMs - machineMs),
       'lambda-runtime-aws-request-id': requestId,
-      'lambda-runtime-deadline-ms': String(Date.now() + settings.timeoutMs),
+      'lambda-runtime-deadline-ms': String(nowMs + settings.timeoutMs),
       'lambda-runtime-invoked-function-arn': settings.arn,
       'lambda-runtime-trace-id': traceId,
     });

@@ -40,6 +40,8 @@ export interface S3Options {
   readonly minPartBytes?: number;
   /** Clock of LastModified, version order and events, in milliseconds; not of signatures. @default Date.now */
   readonly now?: () => number;
+  /** Clock that signatures are held against, in milliseconds; clients learn it from `Date`. @default Date.now */
+  readonly signatureNow?: () => number;
   /**
    * Takes the events of buckets whose notification configuration has EventBridgeConfiguration, in the order of the
    * writes, after the commit. When it throws or rejects, or the process dies before it has returned or resolved, the
@@ -108,7 +110,8 @@ export async function startS3(options: S3Options): Promise<S3Server> {
     now: options.now ?? Date.now,
     onEvent: options.onEvent,
   });
-  const context = { store, region, options, secretOf: secretLookup(options.credentials) };
+  const signatureNow = options.signatureNow ?? Date.now;
+  const context = { store, region, options, signatureNow, secretOf: secretLookup(options.credentials) };
   const running = new Set<Promise<void>>();
   const answer = (request: IncomingMessage, response: ServerResponse) => {
     const answered = handleRequest(context, request, response).finally(() => running.delete(answered));
@@ -147,6 +150,7 @@ interface ServerContext {
   readonly store: ObjectStore;
   readonly region: string;
   readonly options: S3Options;
+  readonly signatureNow: () => number;
   readonly secretOf: SecretLookup;
 }
 
@@ -176,6 +180,8 @@ async function handleRequest(
   response.setHeader('x-amz-request-id', requestId);
   response.setHeader('x-amz-id-2', requestId);
   response.setHeader('server', 'AmazonS3');
+  // A client whose clock differs corrects it by this.
+  response.setHeader('date', new Date(context.signatureNow()).toUTCString());
   try {
     const call = authenticatedCall(context, request, response, requestId);
     for (const { action, resource } of iamActionsOf(call)) call.report(action, resource);
@@ -219,7 +225,7 @@ async function carryOut(call: Call): Promise<void> {
 }
 
 function authenticatedCall(
-  { store, region, options, secretOf }: ServerContext,
+  { store, region, options, signatureNow, secretOf }: ServerContext,
   request: IncomingMessage,
   response: ServerResponse,
   requestId: string,
@@ -230,7 +236,7 @@ function authenticatedCall(
   const { accessKeyId, payloadHash } = verifySignature(
     { method, path, query, headers: request.headers },
     secretOf,
-    Date.now(),
+    signatureNow(),
   );
   const [bucket, key = ''] = splitOnce(path.slice(1), '/').map(decodePercent);
   const target = { method, bucket: bucket ?? '', key, query: new URLSearchParams(query) };

@@ -376,6 +376,27 @@ test('a test can cut the time and the memory of a function and give it variables
   expect(await stack.runSchedule()).toMatchObject([{ payload: { stackId: 'mine' } }]);
 });
 
+test('functions, objects and their events take the time from the clock of the stack, which may leap ahead', async () => {
+  let ahead = 0;
+  const now = () => Date.now() + ahead;
+  const { stack, drop, output, events } = await start({ now });
+  await drop('a.txt', 'hello');
+  await stack.idle();
+  ahead = 48 * 3_600_000;
+  const leaptAt = now();
+  const [tick] = await stack.runSchedule();
+  const { nowMs, remainingMs } = (tick as unknown as { payload: { nowMs: number; remainingMs: number } })
+    .payload;
+  expect(nowMs).toBeGreaterThanOrEqual(leaptAt);
+  expect(nowMs).toBeLessThan(leaptAt + 3_600_000);
+  expect(remainingMs).toBeLessThanOrEqual(10_000);
+  await drop('b.txt', 'later');
+  await stack.idle();
+  expect(await output('b.txt')).toBe('LATER');
+  const created = events.filter(({ source }) => source === 'aws.s3').map(({ time }) => Date.parse(time));
+  expect(created[2]! - created[0]!).toBeGreaterThanOrEqual(47 * 3_600_000);
+});
+
 test('fails when a test changes a function that is not there', async () => {
   await expect(start({ functions: { nobody: { timeoutMs: 300 } } })).rejects.toThrow(
     'no function "nobody" in the stack (there are: worker, ticker)',
