@@ -380,28 +380,57 @@ test('result files that OpenAI never gives out end the job with that reason, and
   expect(Object.values(executions)).toEqual([1, 1, 1, 1, 1, 1]);
 });
 
-test('a completed batch whose files are named late is waited for, not bought again', async () => {
-  const p = await startPipeline({});
+test.each<[string, FaultRule[]]>([
+  ['completed', []],
+  ['expired', [{ times: 1, effect: { kind: 'batch.expire', done: 2 } }]],
+])(
+  'a batch that ended as %s and whose files are named late is waited for, not bought again',
+  async (_status, faults) => {
+    const p = await startPipeline({ emulator: { faults } });
+    running.push(p);
+    let hidden = 3;
+    const { getBatch, listBatches } = p.deps.batches;
+    const hide = <Batch extends { outputFileId?: string; errorFileId?: string }>(batch: Batch): Batch => {
+      if (batch.outputFileId === undefined || hidden-- <= 0) return batch;
+      const { outputFileId: _output, errorFileId: _error, ...rest } = batch;
+      return rest as Batch;
+    };
+    p.deps.batches.getBatch = async (id) => {
+      const batch = await getBatch.call(p.deps.batches, id);
+      return batch === undefined ? undefined : hide(batch);
+    };
+    p.deps.batches.listBatches = async (after) => {
+      const page = await listBatches.call(p.deps.batches, after);
+      return { ...page, batches: page.batches.map(hide) };
+    };
+    await p.drop(KEY, IDS.map((id) => chatLine(id)).join('\n'));
+    await p.run(80);
+    expect((await p.output(KEY)).map((line) => line.custom_id)).toEqual(IDS);
+    expect(await p.emulator.ledger.boughtTwice()).toEqual([]);
+  },
+);
+
+test('a finished line that a cancelled batch loses is waited for, then run again and counted', async () => {
+  const p = await startPipeline({
+    emulator: { faults: [{ times: 1, effect: { kind: 'batch.lose_finished' } }] },
+  });
   running.push(p);
-  let hidden = 3;
-  const { getBatch, listBatches } = p.deps.batches;
-  const hide = <Batch extends { outputFileId?: string }>(batch: Batch): Batch => {
-    if (batch.outputFileId === undefined || hidden-- <= 0) return batch;
-    const { outputFileId: _, ...rest } = batch;
-    return rest as Batch;
-  };
-  p.deps.batches.getBatch = async (id) => {
-    const batch = await getBatch.call(p.deps.batches, id);
-    return batch === undefined ? undefined : hide(batch);
-  };
-  p.deps.batches.listBatches = async (after) => {
-    const page = await listBatches.call(p.deps.batches, after);
-    return { ...page, batches: page.batches.map(hide) };
-  };
   await p.drop(KEY, IDS.map((id) => chatLine(id)).join('\n'));
-  await p.run();
+  await p.drain();
+  p.emulator.clock.advance(85_000);
+  const [batch] = (await p.client.batches.list()).data;
+  await p.client.batches.cancel(batch!.id);
+  await p.run(80);
   expect((await p.output(KEY)).map((line) => line.custom_id)).toEqual(IDS);
-  expect(await p.emulator.ledger.boughtTwice()).toEqual([]);
+  const { batches, possiblyBilledTwice } = await p.receipt(KEY);
+  const bought = await p.emulator.ledger.boughtTwice();
+  const runs = Object.values(await executionsOf(p));
+  const again = runs.filter((times) => times === 2).length;
+  expect(again).toBeGreaterThan(0);
+  expect(possiblyBilledTwice).toEqual({ missing_from_results: again });
+  expect(bought.length).toBe(again);
+  const waited = Date.parse(batches[1]!.submittedAt!) - Date.parse(batches[0]!.endedAt);
+  expect(waited).toBeGreaterThanOrEqual(60 * 60_000);
 });
 
 test('an input that is deleted before it was sent ends with every request failed', async () => {

@@ -120,9 +120,9 @@ async function collectClaimed(deps: CollectDeps, job: Job, batch: BatchRecord, c
 }
 
 /**
- * A completed batch whose counts promise more answers than its files hold may only be early: its files may be named or
- * filled a moment later, and to run a request again that was answered is to pay twice. So OpenAI is asked again for a
- * while; then the files are believed.
+ * A batch whose files hold fewer results than they should may only be early: its files may be named or filled a moment
+ * later, and to run a request again that was answered is to pay twice. So OpenAI is asked again for a while; then the
+ * files are believed.
  * @throws {NotYetError} while it is worth waiting.
  */
 async function waitForLateResults(
@@ -131,8 +131,7 @@ async function waitForLateResults(
   claim: string,
   join: Join,
 ): Promise<void> {
-  if (batch.status !== 'completed' || batch.progress === undefined) return;
-  const promised = Math.min(batch.progress.completed + batch.progress.failed, batch.requests);
+  const promised = promisedResults(batch);
   if (join.known >= promised || deps.ambient.now() >= batch.endedAt! + LATE_RESULTS_MS) return;
   const remote = await deps.batches.getBatch(batch.openaiBatchId!);
   if (remote !== undefined) {
@@ -141,9 +140,19 @@ async function waitForLateResults(
     await deps.jobs.updateBatch(batch, { state: 'ended', claim }, { outputFileId, errorFileId }, now);
   }
   throw new NotYetError(
-    `batch ${batch.openaiBatchId} completed with ${promised} results, and its files hold ${join.known}`,
+    `batch ${batch.openaiBatchId} ended as ${batch.status} with ${promised} results, and its files hold ${join.known}`,
     LATE_RESULTS_MS / 10,
   );
+}
+
+/**
+ * How many results a batch should have: as many as a completed one says, and one for each request of a batch that was
+ * cut off while it ran, whose unexecuted requests have lines, too. There the counts say nothing.
+ */
+function promisedResults({ status, progress, requests, lostAt }: BatchRecord): number {
+  if (lostAt !== undefined) return 0;
+  if (status === 'completed') return Math.min((progress?.completed ?? 0) + (progress?.failed ?? 0), requests);
+  return (status === 'expired' || status === 'cancelled') && progress?.total !== 0 ? requests : 0;
 }
 
 /** How a batch that goes again as it is waits, and what is to be seen of it meanwhile. */
