@@ -151,6 +151,16 @@ export class OpenAIBatches implements BatchApi {
     }
   }
 
+  async cancelBatch(id: string): Promise<void> {
+    try {
+      // The client would try a 409 again, which only says that the batch has ended.
+      await this.#client.batches.cancel(id, { maxRetries: 0 });
+    } catch (error) {
+      if (error instanceof APIError && error.status === 409) return;
+      if (!isNotFound(error)) throw toRequestError(`POST /batches/${id}/cancel`, error);
+    }
+  }
+
   async getBatch(id: string): Promise<RemoteBatch | undefined> {
     try {
       const answer = await this.#client.batches.retrieve(id);

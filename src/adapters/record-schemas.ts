@@ -116,6 +116,7 @@ const batchSchema = z.object({
     ),
   ),
   endedAt: z.exactOptional(z.number()),
+  cancelRequestedAt: z.exactOptional(z.number()),
   outcome: z.exactOptional(
     z.object({
       succeeded: count,

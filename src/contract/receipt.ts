@@ -81,6 +81,8 @@ export const receiptSchema = z.object({
     /** When the object was dropped, as S3 says (whole seconds). */
     droppedAt: z.iso.datetime(),
     claimedAt: z.iso.datetime(),
+    /** When somebody cancelled the job. */
+    cancelledAt: z.iso.datetime().optional(),
     completedAt: z.iso.datetime(),
   }),
 });

@@ -165,6 +165,8 @@ export interface BatchRecord {
   /** OpenAI's errors of a batch that failed as a whole. */
   errors?: BatchLevelError[];
   endedAt?: number;
+  /** When it was decided to cancel the batch at OpenAI; the poll repeats that until it ends. */
+  cancelRequestedAt?: number;
   outcome?: BatchOutcome;
   /** Answers and final errors of this batch, in input order; absent where there is none. */
   outputRun?: RunRef;

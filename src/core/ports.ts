@@ -226,6 +226,8 @@ export interface BatchApi {
     endpoint: string;
     metadata: Record<string, string>;
   }): Promise<RemoteBatch>;
+  /** Asks OpenAI to cancel a batch; one that has ended or is not known is fine. What was finished is kept. */
+  cancelBatch(id: string): Promise<void>;
   /** `undefined` if OpenAI does not know it. */
   getBatch(id: string): Promise<RemoteBatch | undefined>;
   /** One page of the project's batches, newest first in practice. */

@@ -72,6 +72,18 @@ export function describeBatchApi(name: string, start: () => Promise<BatchApiFixt
       await expect(uploading).rejects.toBe(cause);
     });
 
+    test('cancels a batch, once or twice, and takes no offence at one that has ended or never was', async () => {
+      const { id } = await create();
+      await api.cancelBatch(id);
+      await api.cancelBatch(id);
+      expect((await api.getBatch(id))?.status).toBe('cancelling');
+      const done = await create();
+      await fixture.finish(done.id);
+      await api.cancelBatch(done.id);
+      expect((await api.getBatch(done.id))?.status).toBe('completed');
+      await api.cancelBatch('batch_00000000000000000000000000000000');
+    });
+
     test('creates a batch that begins as validating and keeps its metadata', async () => {
       const metadata = { batchdrop_stack: 's', nonce: 'n' };
       const batch = await create(metadata);

@@ -1,4 +1,5 @@
 import { BatchdropError, CreateRefusedError } from '../../core/errors.ts';
+import { isTerminal } from '../../core/model.ts';
 import type { Ambient, BatchApi, ByteStream, RemoteBatch } from '../../core/ports.ts';
 
 const BATCHES_PER_PAGE = 100;
@@ -83,6 +84,11 @@ export class MemoryBatches implements BatchApi {
     };
     this.#batches.push(created);
     return structuredClone(created);
+  }
+
+  async cancelBatch(id: string): Promise<void> {
+    const batch = this.#batches.find((candidate) => candidate.id === id);
+    if (batch !== undefined && !isTerminal(batch.status)) batch.status = 'cancelling';
   }
 
   async getBatch(id: string): Promise<RemoteBatch | undefined> {

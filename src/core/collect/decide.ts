@@ -62,7 +62,7 @@ const NOT_BEGUN: Record<'expired' | 'cancelled', StatedError> = {
   },
 };
 /** Code of what ends without having been sent, because its job was cancelled. */
-const CANCELLED: StatedError = {
+export const CANCELLED: StatedError = {
   code: 'cancelled',
   message: 'The job was cancelled before this request could be sent.',
 };

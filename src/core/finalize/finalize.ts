@@ -6,6 +6,7 @@
 import type { JobCompleted, JobMessage } from '../../contract/messages.ts';
 import { type Receipt, receiptSchema } from '../../contract/receipt.ts';
 import type { Settings } from '../../contract/settings.ts';
+import { endWaiting } from '../cancel.ts';
 import { addUsage, noUsage } from '../collect/classify.ts';
 import { CorruptWorkFileError, NotYetError, ObjectGoneError } from '../errors.ts';
 import { publicationName, publishedKeys } from '../keys.ts';
@@ -55,6 +56,7 @@ export async function finalize(deps: FinalizeDeps, { jobId }: JobMessage): Promi
     throw new CorruptWorkFileError(`${job.planKey} is missing; was work/ emptied too early?`);
   const batches = await deps.jobs.listBatches(jobId);
   if (!isFinished(plan, batches)) {
+    await endWaiting(deps, job, batches);
     await advanceJob(deps, plan, deps.ambient.now());
     return;
   }
@@ -279,6 +281,7 @@ function makeReceipt(deps: FinalizeDeps, job: Job, plan: Plan, batches: BatchRec
     timings: {
       droppedAt: iso(lastModified),
       claimedAt: iso(job.createdAt),
+      ...(job.cancelledAt === undefined ? {} : { cancelledAt: iso(job.cancelledAt) }),
       completedAt: iso(deps.ambient.now()),
     },
   };

@@ -3,6 +3,7 @@
  * run out. Every write is conditional, so two pollers at once do no harm; the lease only saves the work.
  */
 
+import { cancelAtOpenAI } from '../cancel.ts';
 import { type BatchRecord, isTerminal } from '../model.ts';
 import type { Ambient, BatchApi, JobStore, LiveItem, Log, Outbox, RemoteBatch } from '../ports.ts';
 import { SUCCEEDED } from '../step-failure.ts';
@@ -10,7 +11,7 @@ import { CLOCK_SKEW_MS } from '../time-limits.ts';
 
 export interface PollDeps {
   jobs: JobStore;
-  batches: Pick<BatchApi, 'getBatch' | 'listBatches'>;
+  batches: Pick<BatchApi, 'getBatch' | 'listBatches' | 'cancelBatch'>;
   outbox: Outbox;
   ambient: Ambient;
   log: Log;
@@ -114,6 +115,7 @@ async function record(deps: PollDeps, batch: BatchRecord, remote: RemoteBatch): 
         { status, progress },
         deps.ambient.now(),
       );
+    if (batch.cancelRequestedAt !== undefined) await cancelAtOpenAI(deps, batch, remote);
     return;
   }
   const now = deps.ambient.now();

@@ -9,6 +9,7 @@
  */
 
 import type { BatchMessage } from '../../contract/messages.ts';
+import { cancelledUnsent } from '../cancel.ts';
 import { OBJECT_GONE } from '../collect/decide.ts';
 import { CreateRefusedError, NotYetError } from '../errors.ts';
 import { type Manifest, readManifest, renderedBytes } from '../manifest.ts';
@@ -50,6 +51,12 @@ export async function submit(deps: SubmitDeps, { jobId, batchId }: BatchMessage)
   let batch = await deps.jobs.claimBatch(found, found.state, claim, now, now + WORKER_LIFETIME_MS);
   if (batch === undefined) return;
   try {
+    // Read after the claim: a job that is cancelled later finds the batch at OpenAI, or ended.
+    const job = await deps.jobs.getJob(jobId);
+    if (job?.cancelledAt !== undefined && batch.state !== 'submitting') {
+      await write(deps, batch, claim, cancelledUnsent(deps.ambient.now()));
+      return;
+    }
     if (batch.state === 'submitting') batch = await resolveIntent(deps, batch, claim);
     if (batch.state === 'planned') batch = await upload(deps, batch, claim);
     if (batch.state === 'uploaded') await create(deps, batch, claim);

@@ -1,0 +1,96 @@
+/**
+ * Cancelling a job: nothing of it is sent any more, what is at OpenAI is cancelled there, and what was finished and paid
+ * for is kept. Each request ends with an outcome, and the job with a receipt, as always. Deleting an input cancels
+ * nothing.
+ */
+import { CANCELLED } from './collect/decide.ts';
+import type { BatchRecord, Job } from './model.ts';
+import type { Ambient, BatchApi, JobStore, Log, RemoteBatch } from './ports.ts';
+import { SUCCEEDED } from './step-failure.ts';
+
+export interface CancelDeps {
+  jobs: JobStore;
+  batches: Pick<BatchApi, 'getBatch' | 'cancelBatch'>;
+  ambient: Pick<Ambient, 'now'>;
+  log: Log;
+}
+
+/**
+ * Marks the job, then does what can be done at once; the sweep does the rest. Safe to repeat.
+ * @returns `ended` if there is nothing left to cancel, `undefined` if there is no such job.
+ */
+export async function cancelJob(
+  deps: CancelDeps,
+  jobId: string,
+): Promise<'cancelling' | 'ended' | undefined> {
+  for (;;) {
+    const job = await deps.jobs.getJob(jobId);
+    if (job === undefined) return undefined;
+    if (job.state !== 'ingesting' && job.state !== 'running') return 'ended';
+    const now = deps.ambient.now();
+    const cancelledAt = job.cancelledAt ?? now;
+    // A job that moved in between is looked at again: it moves forward only, so this ends.
+    if (!(await deps.jobs.moveJob(jobId, { state: job.state }, { cancelledAt }, now))) continue;
+    deps.log.info('cancelled', { jobId });
+    const batches = await deps.jobs.listBatches(jobId);
+    await endWaiting(deps, { ...job, cancelledAt }, batches);
+    for (const batch of batches) {
+      if (batch.state !== 'submitted') continue;
+      const remote = await deps.batches.getBatch(batch.openaiBatchId!);
+      if (remote !== undefined) await cancelAtOpenAI(deps, batch, remote);
+    }
+    return 'cancelling';
+  }
+}
+
+/**
+ * Of a cancelled job: ends the batches that wait to be sent, as if OpenAI had refused them, and marks those that are, or
+ * may be, at OpenAI, so that the poll cancels them there. What is being sent by a worker stays with it: the worker
+ * looks at the job before it creates anything. The sweep collects what has ended.
+ */
+export async function endWaiting(
+  deps: { jobs: Pick<JobStore, 'updateBatch'>; ambient: Pick<Ambient, 'now'> },
+  job: Pick<Job, 'cancelledAt'>,
+  batches: readonly BatchRecord[],
+): Promise<void> {
+  if (job.cancelledAt === undefined) return;
+  for (const batch of batches) {
+    const { state } = batch;
+    if (state === 'ended' || state === 'collected') continue;
+    const now = deps.ambient.now();
+    if (state === 'submitting' || state === 'submitted') {
+      if (batch.cancelRequestedAt === undefined)
+        await deps.jobs.updateBatch(batch, { state }, { cancelRequestedAt: now }, now);
+      continue;
+    }
+    await deps.jobs.updateBatch(batch, { state }, cancelledUnsent(now), now);
+  }
+}
+
+/** What a batch becomes that was not sent and never will be; collect gives its requests their outcome. */
+export function cancelledUnsent(now: number): Parameters<JobStore['updateBatch']>[2] {
+  return {
+    ...SUCCEEDED,
+    state: 'ended',
+    status: 'failed',
+    errors: [CANCELLED],
+    endedAt: now,
+    claim: undefined,
+    claimedUntil: undefined,
+  };
+}
+
+/**
+ * Cancels a batch where that loses nothing: one that is finalizing has been executed and paid for, and ends by itself.
+ * @param remote the batch as OpenAI has it now.
+ */
+export async function cancelAtOpenAI(
+  deps: Pick<CancelDeps, 'log'> & { batches: Pick<BatchApi, 'cancelBatch'> },
+  batch: BatchRecord,
+  remote: RemoteBatch,
+): Promise<void> {
+  if (remote.status !== 'validating' && remote.status !== 'in_progress') return;
+  await deps.batches.cancelBatch(remote.id);
+  const { jobId, batchId } = batch;
+  deps.log.info('cancelled at OpenAI', { jobId, batchId, openaiBatchId: remote.id });
+}
