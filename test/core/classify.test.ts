@@ -291,6 +291,11 @@ describe('classify', () => {
     });
   });
 
+  it('takes a status that is an object for a lost one', () => {
+    const line = { response: { status_code: { toString: '' } } };
+    expect(classify(line)).toMatchObject({ kind: 'retry' });
+  });
+
   it('has a verdict for any object, and counts only whole tokens', () => {
     const value = fc.jsonValue({ maxDepth: 3 });
     const anyLine = fc.record(

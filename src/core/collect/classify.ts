@@ -55,7 +55,7 @@ export function classify(line: Record<string, unknown>): Verdict {
   const response = asObject(line.response);
   if (response === undefined) return { kind: 'retry', code: 'no_response', cause: 'lost' };
   // A status that is not a number counts as lost, unless it only is written as text.
-  const status = Number(response.status_code) || 0;
+  const status = statusOf(response.status_code);
   const body = asObject(response.body) ?? {};
   if (status >= 200 && status < 300) {
     // The Responses API answers 200 for a response that failed while it was made; it may have been charged, so it is
@@ -83,6 +83,11 @@ function scopeOfStatus(status: number, body: Record<string, unknown>): OperatorS
   return param === 'model' || (typeof message === 'string' && /\bmodel\b/i.test(message))
     ? 'model'
     : undefined;
+}
+
+/** Written as text by some services; anything else, an object with a `toString` of its own included, is no status. */
+function statusOf(value: unknown): number {
+  return typeof value === 'number' || typeof value === 'string' ? Number(value) || 0 : 0;
 }
 
 function codeOf(body: Record<string, unknown>): string | undefined {
