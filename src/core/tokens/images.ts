@@ -1,0 +1,155 @@
+/**
+ * What an image costs in input tokens, by the rules of OpenAI's guide "Images and vision", section "Calculating costs":
+ * models of the tile kind bill squares of 512 pixels, those of the patch kind patches of 32 pixels, up to a most of them.
+ * For models that the guide's rules do not name there is no figure, only a bound.
+ */
+import { baseModelOf } from './models.ts';
+
+/** What a request says of an image. */
+export interface ImagePart {
+  /** `low`, `high`, `auto`, `original`; absent: `auto`. */
+  detail?: string;
+  /** Pixels; absent for images behind URLs and file ids, and for formats that are not read here. */
+  size?: { width: number; height: number };
+}
+
+export interface ImageTokens {
+  /** Best guess: exact if {@link isExact}. */
+  tokens: number;
+  /** No image of the kind costs more. */
+  atMost: number;
+  /** The rule is documented and the image's size is known. */
+  isExact: boolean;
+}
+
+interface TileRule {
+  kind: 'tiles';
+  base: number;
+  tile: number;
+}
+interface PatchRule {
+  kind: 'patches';
+  multiplier: number;
+}
+
+/** Source: guide "Images and vision", tables of base and tile tokens and of multipliers. */
+const RULES: readonly [model: RegExp, rule: TileRule | PatchRule][] = [
+  [/^gpt-4o-mini$/, { kind: 'tiles', base: 2_833, tile: 5_667 }],
+  [/^(gpt-4o|gpt-4\.1|gpt-4\.5|gpt-4\.5-preview|gpt-4-turbo)$/, { kind: 'tiles', base: 85, tile: 170 }],
+  [/^(o1|o1-pro|o3|o3-pro)$/, { kind: 'tiles', base: 75, tile: 150 }],
+  [/^(gpt-5|gpt-5-chat-latest)$/, { kind: 'tiles', base: 70, tile: 140 }],
+  [/^(gpt-4\.1-mini|gpt-5-mini)$/, { kind: 'patches', multiplier: 1.62 }],
+  [/^(gpt-4\.1-nano|gpt-5-nano)$/, { kind: 'patches', multiplier: 2.46 }],
+  [/^o4-mini$/, { kind: 'patches', multiplier: 1.72 }],
+];
+
+const TILE_PIXELS = 512;
+const LONG_SIDE_PIXELS = 2_048;
+const SHORT_SIDE_PIXELS = 768;
+/** The largest image of the tile kind: 2,048 by 768 pixels. */
+const MOST_TILES = 8;
+const PATCH_PIXELS = 32;
+const MOST_PATCHES = 1_536;
+/**
+ * Of models without a rule. The bound is what the newest models take at `detail: "original"`, 10,000 patches, by the
+ * largest multiplier of any model; the guess is an image of as many patches as most models take.
+ */
+const UNRULED = { tokens: 1_536, atMost: 24_600, isExact: false };
+
+export function imageTokens(model: string, { detail, size }: ImagePart): ImageTokens {
+  const name = baseModelOf(model);
+  const rule = RULES.find(([models]) => models.test(name))?.[1];
+  if (rule === undefined) return UNRULED;
+  const tokens = rule.kind === 'tiles' ? tileTokens(rule, detail, size) : patchTokens(rule.multiplier, size);
+  // Where nothing says how large the image is, it may be as large as any.
+  return {
+    tokens,
+    atMost: tokens,
+    isExact: size !== undefined || (rule.kind === 'tiles' && detail === 'low'),
+  };
+}
+
+function tileTokens({ base, tile }: TileRule, detail: string | undefined, size: ImagePart['size']): number {
+  if (detail === 'low') return base;
+  if (size === undefined) return base + MOST_TILES * tile;
+  let { width, height } = size;
+  const fit = Math.min(1, LONG_SIDE_PIXELS / Math.max(width, height));
+  [width, height] = [width * fit, height * fit];
+  const shrink = Math.min(1, SHORT_SIDE_PIXELS / Math.min(width, height));
+  const tiles = (side: number): number => Math.max(1, Math.ceil(round(side * shrink) / TILE_PIXELS));
+  return base + tile * tiles(width) * tiles(height);
+}
+
+function patchTokens(multiplier: number, size: ImagePart['size']): number {
+  return Math.ceil(round(patchesOf(size) * multiplier));
+}
+
+/** Larger images are shrunk until they have at most 1,536 patches, and one side is a whole number of them. */
+function patchesOf(size: ImagePart['size']): number {
+  if (size === undefined) return MOST_PATCHES;
+  const { width, height } = size;
+  const patches = Math.ceil(width / PATCH_PIXELS) * Math.ceil(height / PATCH_PIXELS);
+  if (patches <= MOST_PATCHES) return patches;
+  const shrink = Math.sqrt((MOST_PATCHES * PATCH_PIXELS ** 2) / (width * height));
+  const [across, down] = [(width * shrink) / PATCH_PIXELS, (height * shrink) / PATCH_PIXELS];
+  const whole = Math.min(Math.floor(across) / across, Math.floor(down) / down) || 1;
+  return Math.min(MOST_PATCHES, Math.ceil(round(across * whole)) * Math.ceil(round(down * whole)));
+}
+
+/** Takes off what floating point adds, so that 768.0000000001 pixels are 768. */
+function round(value: number): number {
+  return Math.round(value * 1e6) / 1e6;
+}
+
+/** Bytes of base64 that hold the size in any image but a JPEG with long notes before its first frame. */
+const HEADER_CHARS = 256 * 1024;
+
+/** Width and height that the header of a PNG, JPEG, GIF or WebP tells; `undefined` for anything else. */
+export function imageSizeOf(dataUrl: string): { width: number; height: number } | undefined {
+  const comma = dataUrl.indexOf(',');
+  if (comma < 0 || !dataUrl.slice(0, comma).endsWith(';base64')) return undefined;
+  const bytes = Buffer.from(dataUrl.slice(comma + 1, comma + 1 + HEADER_CHARS), 'base64');
+  const size = pngSize(bytes) ?? gifSize(bytes) ?? webpSize(bytes) ?? jpegSize(bytes);
+  return size !== undefined && size.width > 0 && size.height > 0 ? size : undefined;
+}
+
+function pngSize(bytes: Buffer): ImagePart['size'] {
+  if (bytes.length < 24 || bytes.readUInt32BE(0) !== 0x89504e47) return undefined;
+  return { width: bytes.readUInt32BE(16), height: bytes.readUInt32BE(20) };
+}
+
+function gifSize(bytes: Buffer): ImagePart['size'] {
+  if (bytes.length < 10 || bytes.toString('latin1', 0, 4) !== 'GIF8') return undefined;
+  return { width: bytes.readUInt16LE(6), height: bytes.readUInt16LE(8) };
+}
+
+/** Source: RFC 9649, sections 2.5 to 2.7. */
+function webpSize(bytes: Buffer): ImagePart['size'] {
+  if (bytes.length < 30 || bytes.toString('latin1', 8, 12) !== 'WEBP') return undefined;
+  switch (bytes.toString('latin1', 12, 16)) {
+    case 'VP8X':
+      return { width: bytes.readUIntLE(24, 3) + 1, height: bytes.readUIntLE(27, 3) + 1 };
+    case 'VP8 ':
+      return { width: bytes.readUInt16LE(26) & 0x3fff, height: bytes.readUInt16LE(28) & 0x3fff };
+    case 'VP8L': {
+      const bits = bytes.readUInt32LE(21);
+      return { width: (bits & 0x3fff) + 1, height: ((bits >>> 14) & 0x3fff) + 1 };
+    }
+    default:
+      return undefined;
+  }
+}
+
+/** Goes from marker to marker up to the frame's header. Source: ITU-T T.81, annex B. */
+function jpegSize(bytes: Buffer): ImagePart['size'] {
+  if (bytes.length < 4 || bytes.readUInt16BE(0) !== 0xffd8) return undefined;
+  for (let at = 2; at + 9 <= bytes.length; ) {
+    if (bytes[at] !== 0xff) return undefined;
+    const marker = bytes[at + 1]!;
+    if (marker === 0xff) at++;
+    else if (marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc)
+      return { width: bytes.readUInt16BE(at + 7), height: bytes.readUInt16BE(at + 5) };
+    else at += 2 + bytes.readUInt16BE(at + 2);
+  }
+  return undefined;
+}
