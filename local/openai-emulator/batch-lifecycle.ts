@@ -100,10 +100,28 @@ export type Shapes = {
   noErrorFile: 'null' | 'empty_string' | 'absent' | 'zero_byte_file';
   /** `output_file_id` of a completed batch in which all lines failed. Default `null`. */
   noOutputFile: 'null' | 'empty_string' | 'absent' | 'zero_byte_file';
+  /** How every other field without a value is shown. Default `null`. */
+  noValue: 'null' | 'absent';
+  /** Letters of `status`: `completed`, `COMPLETED` (Together) or `Completed` (older Azure). Default `lower`. */
+  statuses: 'lower' | 'upper' | 'capital';
+  /** Of `GET /v1/batches`: newest first is what is seen, not what is documented. Default `newest_first`. */
+  listOrder: 'newest_first' | 'oldest_first' | 'by_id';
+  /** Whether lists have `has_more`; a client that needs it sees only the first page. Default `shown`. */
+  hasMore: 'shown' | 'absent';
+  /** Of the lines in output and error files. Default `shuffled`. */
+  outputOrder: 'shuffled' | 'input';
 };
 
 /** See `Shapes`. */
-export const DEFAULT_SHAPES: Shapes = { noErrorFile: 'null', noOutputFile: 'null' };
+export const DEFAULT_SHAPES: Shapes = {
+  noErrorFile: 'null',
+  noOutputFile: 'null',
+  noValue: 'null',
+  statuses: 'lower',
+  listOrder: 'newest_first',
+  hasMore: 'shown',
+  outputOrder: 'shuffled',
+};
 
 /** The next change of state that time alone will bring. */
 export type Transition = {
@@ -144,27 +162,35 @@ export function nextTransition(
   hasUpstream: boolean,
 ): Transition | undefined {
   if (isTerminal(record.status)) return undefined;
-  const stuck = faultOf(record, 'batch.stuck')?.state === record.status;
+  const held = heldMs(record, record.status);
   if (record.status === 'cancelling') {
-    return stuck ? undefined : { to: 'cancelled', atMs: record.cancellingAtMs! + timings.cancellingMs };
+    const seconds = faultOf(record, 'batch.cancelling')?.seconds;
+    const cancellingMs = seconds === undefined ? timings.cancellingMs : seconds * 1000;
+    return { to: 'cancelled', atMs: record.cancellingAtMs! + cancellingMs + held };
   }
   const expired: Transition = { to: 'expired', atMs: expiryMs(record) };
-  if (stuck) return expired;
-  const due = dueTransition(record, timings, hasUpstream);
+  const due = dueTransition(record, timings, hasUpstream, held);
   return due !== undefined && due.atMs <= expired.atMs ? due : expired;
 }
 
-function dueTransition(record: BatchRecord, timings: Timings, hasUpstream: boolean): Transition | undefined {
+function dueTransition(
+  record: BatchRecord,
+  timings: Timings,
+  hasUpstream: boolean,
+  held: number,
+): Transition | undefined {
   switch (record.status) {
     case 'validating':
-      return { to: 'validated', atMs: record.createdAtMs + timings.validatingMs };
+      return { to: 'validated', atMs: record.createdAtMs + timings.validatingMs + held };
     case 'finalizing':
-      return { to: 'completed', atMs: record.finalizingAtMs! + timings.finalizingMs };
+      return { to: 'completed', atMs: record.finalizingAtMs! + timings.finalizingMs + held };
     default: {
       if (faultOf(record, 'batch.expire') !== undefined) return undefined;
       if (!hasUpstream)
-        return { to: 'finalizing', atMs: record.inProgressAtMs! + durationMs(record, timings) };
-      return record.answeredAtMs === null ? undefined : { to: 'finalizing', atMs: record.answeredAtMs };
+        return { to: 'finalizing', atMs: record.inProgressAtMs! + held + durationMs(record, timings) };
+      return record.answeredAtMs === null
+        ? undefined
+        : { to: 'finalizing', atMs: record.answeredAtMs + held };
     }
   }
 }
@@ -173,23 +199,55 @@ function dueTransition(record: BatchRecord, timings: Timings, hasUpstream: boole
 export function executedBy(record: BatchRecord, nowMs: number, timings: Timings): number {
   if (record.inProgressAtMs === null) return 0;
   const until = record.cancellingAtMs ?? record.finalizingAtMs ?? Math.min(nowMs, expiryMs(record));
-  const elapsed = until - record.inProgressAtMs;
+  const elapsed = until - record.inProgressAtMs - heldMs(record, 'in_progress');
   const duration = durationMs(record, timings);
-  const held = faultOf(record, 'batch.stuck')?.state === 'in_progress';
   const expire = faultOf(record, 'batch.expire');
   if (expire !== undefined) return Math.min(expire.done, record.total);
-  if (held) return 0;
+  if (elapsed < 0) return 0;
   if (elapsed >= duration) return record.total;
   return Math.floor((Math.floor((elapsed / duration) * JUMPS) / JUMPS) * record.total);
 }
 
 /** How long this batch is in_progress, in ms. */
 export function durationMs(record: BatchRecord, timings: Timings): number {
+  const overrun = faultOf(record, 'batch.overrun');
+  if (overrun !== undefined && record.inProgressAtMs !== null) {
+    const completedAtMs = record.expiresAtMs + overrun.seconds * 1000;
+    return Math.max(0, completedAtMs - timings.finalizingMs - record.inProgressAtMs);
+  }
   const seconds = faultOf(record, 'batch.duration')?.seconds;
   return seconds === undefined ? executionMs(record.total, timings) : seconds * 1000;
 }
 
+/** How long a batch is held in a state, in ms: 0 unless a fault says so, Infinity for ever. */
+export function heldMs(record: BatchRecord, state: BatchStatus): number {
+  const stuck = faultOf(record, 'batch.stuck');
+  return stuck?.state === state ? (stuck.seconds ?? Number.POSITIVE_INFINITY) * 1000 : 0;
+}
+
+/** When a batch came to its end, or undefined before. */
+export function endedAtMs(record: BatchRecord): number | undefined {
+  if (!isTerminal(record.status)) return undefined;
+  return record.completedAtMs ?? record.failedAtMs ?? record.expiredAtMs ?? record.cancelledAtMs ?? undefined;
+}
+
+/** A batch as it was just before its end; as it is when it has not ended. */
+export function beforeItsEnd(record: BatchRecord): BatchRecord {
+  if (!isTerminal(record.status)) return record;
+  const status =
+    record.cancellingAtMs !== null
+      ? 'cancelling'
+      : record.finalizingAtMs !== null
+        ? 'finalizing'
+        : record.inProgressAtMs !== null
+          ? 'in_progress'
+          : 'validating';
+  const noEnd = { completedAtMs: null, failedAtMs: null, expiredAtMs: null, cancelledAtMs: null };
+  return { ...record, ...noEnd, status, errors: null, outputFileId: null, errorFileId: null };
+}
+
 function expiryMs(record: BatchRecord): number {
+  if (faultOf(record, 'batch.no_expiry') ?? faultOf(record, 'batch.overrun')) return Number.POSITIVE_INFINITY;
   const early = faultOf(record, 'batch.expire');
   return early === undefined
     ? record.expiresAtMs
@@ -197,15 +255,18 @@ function expiryMs(record: BatchRecord): number {
 }
 
 /** Whether the batch's tokens count against its model's queue: from validation until it is terminal, or leaked. */
-export function holdsTokens(record: BatchRecord): boolean {
+export function holdsTokens(record: BatchRecord, nowMs: number): boolean {
   if (record.total === 0 || record.status === 'failed') return false;
-  return !isTerminal(record.status) || faultOf(record, 'batch.leak_tokens') !== undefined;
+  const ended = endedAtMs(record);
+  if (ended === undefined) return true;
+  const leak = faultOf(record, 'batch.leak_tokens');
+  return leak !== undefined && nowMs < ended + (leak.seconds ?? Number.POSITIVE_INFINITY) * 1000;
 }
 
 /** The Batch object as the API shows it. */
 export function batchObject(record: BatchRecord, shapes: Shapes): Record<string, unknown> {
   const seconds = (ms: number | null) => (ms === null ? null : unixSeconds(ms));
-  const counts = faultOf(record, 'batch.counts');
+  const counts = faultOf(record, 'batch.counts') ?? backwards(record);
   const object: Record<string, unknown> = {
     id: record.id,
     object: 'batch',
@@ -214,7 +275,7 @@ export function batchObject(record: BatchRecord, shapes: Shapes): Record<string,
     errors: record.errors === null ? null : { object: 'list', data: record.errors },
     input_file_id: record.inputFileId,
     completion_window: record.completionWindow,
-    status: record.status,
+    status: lettersOf(record.status, shapes.statuses),
     output_file_id: record.outputFileId,
     error_file_id: record.errorFileId,
     created_at: seconds(record.createdAtMs),
@@ -238,7 +299,23 @@ export function batchObject(record: BatchRecord, shapes: Shapes): Record<string,
     absentIn(object, 'error_file_id', shapes.noErrorFile);
     absentIn(object, 'output_file_id', shapes.noOutputFile);
   }
+  if (shapes.noValue === 'absent') {
+    const isFileId = (key: string) => record.status === 'completed' && /^(output|error)_file_id$/.test(key);
+    for (const key of Object.keys(object)) if (object[key] === null && !isFileId(key)) delete object[key];
+  }
   return object;
+}
+
+/** Counts that fall while a batch is in progress, as `batch.counts_backwards` asks. */
+function backwards(record: BatchRecord): Partial<BatchRecord['counts']> | undefined {
+  if (record.status !== 'in_progress' || !faultOf(record, 'batch.counts_backwards')) return undefined;
+  const { total, completed, failed } = record.counts;
+  return { completed: total - completed - failed, failed: 0 };
+}
+
+function lettersOf(status: BatchStatus, letters: Shapes['statuses']): string {
+  if (letters === 'upper') return status.toUpperCase();
+  return letters === 'capital' ? status[0]!.toUpperCase() + status.slice(1) : status;
 }
 
 /** No tokens at all. */

@@ -1,6 +1,7 @@
-import { type BatchRecord, durationMs, NO_TOKENS, type Timings } from './batch-lifecycle.ts';
+import { statusError } from './answers.ts';
+import { type BatchRecord, durationMs, heldMs, NO_TOKENS, type Timings } from './batch-lifecycle.ts';
 import type { ExecutionResult, Workspace } from './batch-workspace.ts';
-import { type Executed, type ExecutionDeps, execute } from './execution.ts';
+import { type Executed, type ExecutionDeps, execute, withText } from './execution.ts';
 import { hexOf } from './ids.ts';
 import { type Line, readLines } from './json-lines.ts';
 import { DEFAULT_CONCURRENCY } from './upstream.ts';
@@ -47,6 +48,8 @@ export function createBatchRunner(
       endpoint: record.endpoint,
       metadata: record.metadata,
       via: 'batch' as const,
+      tier: typeof body.service_tier === 'string' ? body.service_tier : null,
+      atMs: nowMs,
     };
     const request = { endpoint: record.endpoint, body, subject, executionKey, nowMs, signal };
     return resultOf(custom_id, line.number, executionKey, nowMs, await execute(deps, request));
@@ -151,7 +154,10 @@ function parseBatchLine(line: Line): BatchLine {
 
 /** The moment within in_progress at which a line is executed: evenly spread. */
 function executedAtMs(record: BatchRecord, line: number, timings: Timings): number {
-  return Math.floor(record.inProgressAtMs! + (durationMs(record, timings) * line) / record.total);
+  const held = heldMs(record, 'in_progress');
+  // Of a batch that is held for ever, only `batch.expire` can ask for lines.
+  const startMs = record.inProgressAtMs! + (Number.isFinite(held) ? held : 0);
+  return Math.floor(startMs + (durationMs(record, timings) * line) / record.total);
 }
 
 function resultOf(
@@ -164,15 +170,34 @@ function resultOf(
   const { answer, effects, requestId, requestHash, usage } = executed;
   const shown = effects.find((effect) => effect.kind === 'line.foreign_id')?.custom_id ?? customId;
   const error = effects.find((effect) => effect.kind === 'line.error');
-  const copies = effects.some((effect) => effect.kind === 'line.missing')
-    ? 0
-    : effects.some((effect) => effect.kind === 'line.duplicate')
-      ? 2
-      : 1;
+  const duplicate = effects.find((effect) => effect.kind === 'line.duplicate')?.as;
+  const isMissing = effects.some((effect) => effect.kind === 'line.missing');
+  const copies = isMissing ? 0 : duplicate === 'same' ? 2 : 1;
   const isGood = answer.status === 200;
   // A line with status 0 sits in the error file and is counted as completed (openai-batch.md section 3, zombie lines).
   const isZombie = answer.status === 0 && error === undefined;
+  const respond = (key: string, status: number, body: object) =>
+    outputLine(key, shown, { status_code: status, request_id: isZombie ? '' : requestId, body }, null);
   return {
+    ...(isMissing || duplicate === undefined || duplicate === 'same'
+      ? {}
+      : duplicate === 'error'
+        ? {
+            echo: {
+              to: 'error',
+              text: respond(`${executionKey}2`, 500, { error: statusError(500, '', requestId) }),
+            },
+          }
+        : {
+            echo: {
+              to: isGood ? 'output' : 'error',
+              text: respond(
+                `${executionKey}2`,
+                answer.status,
+                withText(answer.body, '[emulated] another answer'),
+              ),
+            },
+          }),
     row: {
       line,
       custom_id: customId,
@@ -187,12 +212,7 @@ function resultOf(
     },
     text:
       error === undefined
-        ? outputLine(
-            executionKey,
-            shown,
-            { status_code: answer.status, request_id: isZombie ? '' : requestId, body: answer.body },
-            null,
-          )
+        ? respond(executionKey, answer.status, answer.body)
         : outputLine(executionKey, shown, null, { code: error.code, message: error.message }),
   };
 }

@@ -24,10 +24,18 @@ export type ExecutionRow = {
   /** Where its output line is in `answers.jsonl`. */
   offset: number;
   bytes: number;
+  /** A second line about the same request, which stands behind the first. */
+  echo?: { to: 'output' | 'error'; bytes: number };
 };
 
-/** A row and its output line, before it is known where the line will stand. */
-export type ExecutionResult = { row: Omit<ExecutionRow, 'offset' | 'bytes'>; text: string };
+type UnplacedRow = Omit<ExecutionRow, 'offset' | 'bytes' | 'echo'>;
+
+/** A row and its output lines, before it is known where the lines will stand. */
+export type ExecutionResult = {
+  row: UnplacedRow;
+  text: string;
+  echo?: { to: 'output' | 'error'; text: string };
+};
 
 /**
  * The files of one batch: `input.jsonl` (as it was at validation), `answers.jsonl` (output lines in order of execution)
@@ -41,13 +49,14 @@ export type Workspace = {
   /** Adds results: the answers first, then the rows that point to them. */
   append(results: readonly ExecutionResult[]): Promise<void>;
   /**
-   * Writes the lines that belong in one file, shuffled. Memory holds offsets only.
+   * Writes the lines that belong in one file, shuffled, or in order of execution. Memory holds offsets only.
+   * @param random shuffles; undefined leaves the order
    * @returns the number of bytes and lines
    */
   write(
     file: 'output' | 'error',
     target: string,
-    random: () => number,
+    random: (() => number) | undefined,
   ): Promise<{ bytes: number; lines: number }>;
   /** Removes the input and the answers; the executions stay for the ledger. */
   release(): Promise<void>;
@@ -87,7 +96,7 @@ export async function openWorkspace(dir: string, batchId: string, source: string
 
   const done = new Set<number>();
   const tally: Workspace['tally'] = { rows: 0, completed: 0, failed: 0, usage: NO_TOKENS };
-  const count = (row: Omit<ExecutionRow, 'offset' | 'bytes'>) => {
+  const count = (row: UnplacedRow) => {
     done.add(row.line);
     tally.rows += 1;
     if (row.counts_as === 'completed') tally.completed += 1;
@@ -105,11 +114,14 @@ export async function openWorkspace(dir: string, batchId: string, source: string
       const answers: Buffer[] = [];
       const rows: string[] = [];
       let end = answersEnd;
-      for (const { row, text } of results) {
+      for (const { row, text, echo } of results) {
         const bytes = Buffer.from(`${text}\n`);
-        answers.push(bytes);
-        rows.push(`${JSON.stringify({ ...row, offset: end, bytes: bytes.length })}\n`);
-        end += bytes.length;
+        const second = Buffer.from(echo === undefined ? '' : `${echo.text}\n`);
+        answers.push(bytes, second);
+        const placed: ExecutionRow = { ...row, offset: end, bytes: bytes.length };
+        if (echo !== undefined) placed.echo = { to: echo.to, bytes: second.length };
+        rows.push(`${JSON.stringify(placed)}\n`);
+        end += bytes.length + second.length;
       }
       await appendTo(answersPath, Buffer.concat(answers));
       await appendTo(executionsPath, Buffer.from(rows.join('')));
@@ -120,6 +132,7 @@ export async function openWorkspace(dir: string, batchId: string, source: string
       const spans: number[] = [];
       for await (const row of readExecutions(dir, batchId)) {
         if (row.to === file) for (let copy = 0; copy < row.copies; copy++) spans.push(row.offset, row.bytes);
+        if (row.echo?.to === file) spans.push(row.offset + row.bytes, row.echo.bytes);
       }
       return { bytes: await copySpans(answersPath, target, spans, random), lines: spans.length / 2 };
     },
@@ -154,7 +167,7 @@ async function repair(
         if (line.endOffset - rowsEnd === line.bytes.length) continue;
         const row = JSON.parse(line.bytes.toString('utf8')) as ExecutionRow;
         count(row);
-        answersEnd = row.offset + row.bytes;
+        answersEnd = row.offset + row.bytes + (row.echo?.bytes ?? 0);
         rowsEnd = line.endOffset;
       }
     }
@@ -170,7 +183,7 @@ async function copySpans(
   source: string,
   target: string,
   spans: readonly number[],
-  random: () => number,
+  random: (() => number) | undefined,
 ): Promise<number> {
   const output = await open(target, 'w');
   let input: FileHandle | undefined;

@@ -1,11 +1,13 @@
-import { type FileHandle, open, rename, truncate } from 'node:fs/promises';
+import { open, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { refusal } from './api-error.ts';
 import {
   type BatchError,
   type BatchRecord,
   batchObject,
+  beforeItsEnd,
   COMPLETION_WINDOW_MS,
+  endedAtMs,
   executedBy,
   faultOf,
   holdsTokens,
@@ -25,6 +27,7 @@ import { DEFAULT_EXPIRY_SECONDS, pageOf } from './files.ts';
 import { randomOf } from './ids.ts';
 import { isObject, parseLine } from './json-lines.ts';
 import { isKnownModel, resolveModel } from './models.ts';
+import { spoilFile } from './spoil-file.ts';
 import type { FileRecord, Store } from './store.ts';
 
 /** Bounds on batches. */
@@ -116,10 +119,10 @@ export function createBatches(deps: Deps): Batches {
     return { total: record.total, completed: tally.completed, failed: tally.failed };
   };
 
-  const enqueuedTokens = (): Record<string, number> => {
+  const enqueuedTokens = (atMs = clock.now()): Record<string, number> => {
     const sums: Record<string, number> = {};
     for (const batch of store.batches.values()) {
-      if (!holdsTokens(batch) || batch.resolvedModel === null) continue;
+      if (!holdsTokens(batch, atMs) || batch.resolvedModel === null) continue;
       sums[batch.resolvedModel] = (sums[batch.resolvedModel] ?? 0) + batch.enqueuedTokens;
     }
     return sums;
@@ -137,6 +140,11 @@ export function createBatches(deps: Deps): Batches {
   const validate = async (record: BatchRecord, atMs: number): Promise<void> => {
     const planned = faultOf(record, 'batch.fail');
     if (planned !== undefined) return void fail(record.id, atMs, planned.errors);
+    const refused = faultOf(record, 'batch.token_limit_exceeded');
+    if (refused !== undefined) {
+      const model = (await firstModel(store, record.inputFileId)) ?? '';
+      return void fail(record.id, atMs, [tokenLimitExceeded(model, refused.limit)]);
+    }
     const file = store.files.get(record.inputFileId);
     if (file === undefined || file.purpose !== 'batch' || (file.expiresAtMs ?? atMs + 1) <= atMs) {
       return void fail(record.id, atMs, [cannotFind(record.inputFileId)]);
@@ -149,7 +157,7 @@ export function createBatches(deps: Deps): Batches {
     const model = validation.summary.model ?? '';
     const resolvedModel = resolveModel(model);
     const limit = tokenLimit(model);
-    if ((enqueuedTokens()[resolvedModel] ?? 0) + inputTokens > limit) {
+    if ((enqueuedTokens(atMs)[resolvedModel] ?? 0) + inputTokens > limit) {
       return void fail(record.id, atMs, [tokenLimitExceeded(model, limit)]);
     }
     await openRunning(record);
@@ -236,7 +244,8 @@ export function createBatches(deps: Deps): Batches {
     for (const kind of ['output', 'error'] as const) {
       if (kind === 'output' && losesFinished) continue;
       const incoming = join(store.dir, 'incoming', `${record.id}_${kind}`);
-      const written = await workspace.write(kind, incoming, randomOf(seed, record.id, kind));
+      const random = shapes.outputOrder === 'shuffled' ? randomOf(seed, record.id, kind) : undefined;
+      const written = await workspace.write(kind, incoming, random);
       const shape = kind === 'output' ? shapes.noOutputFile : shapes.noErrorFile;
       if (written.lines === 0 && !(end.status === 'completed' && shape === 'zero_byte_file')) continue;
       const subject = {
@@ -245,8 +254,10 @@ export function createBatches(deps: Deps): Batches {
         metadata: record.metadata,
         model: record.model,
       };
-      const [cut] = deps.faults.fire('file', { ...subject, file: kind }, 1);
-      const bytes = cut === undefined ? written.bytes : await cutTail(incoming, written.bytes, cut.at);
+      const faults = deps.faults.fire('file', { ...subject, file: kind, atMs });
+      const bytes = await spoilFile(incoming, written.bytes, faults);
+      const late = faults.find((fault) => fault.kind === 'file.late');
+      const vanish = faults.find((fault) => fault.kind === 'file.vanish');
       const id = store.ids.file();
       await rename(incoming, store.filePath(id));
       const expirySeconds = record.outputExpiresAfterSeconds ?? DEFAULT_EXPIRY_SECONDS;
@@ -257,6 +268,12 @@ export function createBatches(deps: Deps): Batches {
         expiresAtMs: atMs + expirySeconds * 1000,
         filename: `${record.id}_${kind}.jsonl`,
         purpose: 'batch_output',
+        output: {
+          batchId: record.id,
+          file: kind,
+          late: late === undefined ? null : { untilMs: atMs + late.seconds * 1000, as: late.as },
+          vanishesAtMs: vanish === undefined ? null : atMs + vanish.after_seconds * 1000,
+        },
       });
       ids[kind] = id;
     }
@@ -290,7 +307,8 @@ export function createBatches(deps: Deps): Batches {
 
   const find = (id: string): BatchRecord => {
     const record = store.batches.get(id);
-    if (record === undefined || hasVanished(record)) throw refusal(404, `No batch found with id '${id}'`);
+    if (record === undefined || hasVanished(record, clock.now()))
+      throw refusal(404, `No batch found with id '${id}'`);
     return record;
   };
 
@@ -353,11 +371,16 @@ export function createBatches(deps: Deps): Batches {
         await settleNow();
         const limit = checkInteger('limit', Number(query.get('limit') ?? 20), 1, 100);
         const now = clock.now();
-        const visible = [...store.batches.values()].reverse().filter((record) => {
+        const visible = inListOrder([...store.batches.values()], shapes.listOrder).filter((record) => {
           const hiddenMs = (faultOf(record, 'batch.unlisted')?.seconds ?? 0) * 1000;
-          return !hasVanished(record) && now >= record.createdAtMs + hiddenMs;
+          return !hasVanished(record, now) && now >= record.createdAtMs + hiddenMs;
         });
-        return pageOf(visible, query.get('after'), limit, shown);
+        const page = pageOf(visible, query.get('after'), limit, (record) => {
+          const staleMs = (faultOf(record, 'batch.stale_in_list')?.seconds ?? 0) * 1000;
+          return shown(now < (endedAtMs(record) ?? now) + staleMs ? beforeItsEnd(record) : record);
+        });
+        if (shapes.hasMore === 'absent') delete page.has_more;
+        return page;
       }),
     cancel: (id) =>
       exclusive(async () => {
@@ -373,7 +396,7 @@ export function createBatches(deps: Deps): Batches {
         );
       }),
     settle: () => exclusive(settleNow),
-    enqueuedTokens,
+    enqueuedTokens: () => enqueuedTokens(),
     close: async () => {
       await turn;
       await Promise.all([...upstreamRuns.keys()].map(stopUpstream));
@@ -381,10 +404,17 @@ export function createBatches(deps: Deps): Batches {
   };
 }
 
-const hasVanished = (record: BatchRecord): boolean => {
+const hasVanished = (record: BatchRecord, nowMs: number): boolean => {
   const vanish = faultOf(record, 'batch.vanish');
-  return vanish !== undefined && record.reads >= vanish.after_reads;
+  if (vanish === undefined) return false;
+  return record.reads >= vanish.after_reads && nowMs >= record.createdAtMs + vanish.after_seconds * 1000;
 };
+
+/** @param batches oldest first */
+function inListOrder(batches: BatchRecord[], order: Shapes['listOrder']): BatchRecord[] {
+  if (order === 'oldest_first') return batches;
+  return order === 'newest_first' ? batches.reverse() : batches.sort((a, b) => (a.id < b.id ? -1 : 1));
+}
 
 const cannotFind = (fileId: string): BatchError => ({
   code: 'invalid_request',
@@ -416,26 +446,4 @@ async function firstModel(store: Store, fileId: string): Promise<string | null> 
   } finally {
     await handle.close();
   }
-}
-
-const TAIL_BYTES = 4_194_304;
-
-/** Cuts the end off a file: its last line feed, half of its last line, or inside its last long character. */
-async function cutTail(path: string, bytes: number, at: 'newline' | 'line' | 'character'): Promise<number> {
-  let end = bytes - 1;
-  if (at !== 'newline') {
-    const handle: FileHandle = await open(path, 'r');
-    try {
-      const tail = Buffer.alloc(Math.min(bytes, TAIL_BYTES));
-      await handle.read(tail, 0, tail.length, bytes - tail.length);
-      const lineStart = tail.lastIndexOf(0x0a, tail.length - 2) + 1;
-      const lead = at === 'character' ? tail.findLastIndex((byte) => byte >= 0xc0) : -1;
-      const cut = lead > lineStart ? lead + 1 : lineStart + Math.floor((tail.length - lineStart) / 2);
-      end = bytes - tail.length + cut;
-    } finally {
-      await handle.close();
-    }
-  }
-  await truncate(path, Math.max(0, end));
-  return Math.max(0, end);
 }

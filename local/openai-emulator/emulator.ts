@@ -1,21 +1,27 @@
 import { createReadStream } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
 import { finished, pipeline } from 'node:stream/promises';
+import { setTimeout } from 'node:timers/promises';
+import { gzipSync } from 'node:zlib';
 import { ApiError, errorObject } from './api-error.ts';
 import { DEFAULT_SHAPES, DEFAULT_TIMINGS, type Shapes, type Timings } from './batch-lifecycle.ts';
 import { type BatchLimits, createBatches, ORGANIZATION } from './batches.ts';
 import { type Clock, scaledClock } from './clock.ts';
-import { createFaults, type EffectOf, type FaultRule, readFaultsFile } from './faults.ts';
+import { createFaults, type EffectOf, type FaultRule } from './faults.ts';
 import { createFiles, type FileLimits } from './files.ts';
 import { createLedger, type Ledger } from './ledger.ts';
 import { checkKey, findRoute, headerOf, type Reply, type RouteDeps } from './routes.ts';
+import { checkScript, readScript, type Script } from './script.ts';
 import { openStore } from './store.ts';
 import { createUploads } from './uploads.ts';
 import type { UpstreamOptions } from './upstream.ts';
 
 export { virtualClock } from './clock.ts';
 export type { FaultRule } from './faults.ts';
+export type { Script } from './script.ts';
 
 /** Bounds that the emulator applies; each has the real value or a generous one as default. */
 type Limits = FileLimits & BatchLimits;
@@ -41,8 +47,8 @@ export type EmulatorOptions = {
   clock?: Clock | { scale: number };
   /** What ids, shuffles and shares are derived from. Default "batchdrop". */
   seed?: string | number;
-  /** Fault rules, or the path of a faults file. Default none. */
-  faults?: readonly FaultRule[] | string;
+  /** Fault rules, a whole script, or the path of a faults file. Options beside it win. Default none. */
+  faults?: readonly FaultRule[] | Script | string;
   limits?: Partial<Limits>;
   timings?: Partial<Timings>;
   /** Which of several observed shapes a terminal batch has. */
@@ -62,8 +68,8 @@ export type Emulator = {
   port: number;
   clock: Clock;
   ledger: Ledger;
-  /** Replaces the fault rules. @throws ZodError naming what is wrong */
-  setFaults(rules: readonly FaultRule[]): void;
+  /** Replaces the fault rules, or each part that the script has. @throws an error saying what is wrong where */
+  setFaults(faults: readonly FaultRule[] | Script): void;
   /** Stops the server; state stays in `dir`. */
   close(): Promise<void>;
 };
@@ -79,12 +85,28 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   const seed = String(options.seed ?? 'batchdrop');
   const store = openStore(options.dir, seed);
   const clock = clockOf(options.clock, store.lastSeenMs);
-  const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const upstream = typeof options.upstream === 'string' ? { baseURL: options.upstream } : options.upstream;
-  const rules = typeof options.faults === 'string' ? readFaultsFile(options.faults) : (options.faults ?? []);
-  const faults = createFaults(rules, seed, store.faultCounts, (counter, count) =>
-    store.save(clock.now(), { type: 'fault', counter, count }),
+  const script =
+    typeof options.faults === 'string' ? readScript(options.faults) : scriptOf(options.faults ?? []);
+  if (store.startedAtMs() === undefined) store.save(clock.now(), { type: 'start', atMs: clock.now() });
+  const faults = createFaults(
+    script.rules ?? [],
+    seed,
+    store.faultCounts,
+    (counter, count) => store.save(clock.now(), { type: 'fault', counter, count }),
+    (atMs = clock.now()) => (atMs - store.startedAtMs()!) / 1000,
   );
+  // Replaced part by part, in place: those who read them see what holds now.
+  const limits = { ...DEFAULT_LIMITS };
+  const timings = { ...DEFAULT_TIMINGS };
+  const shapes = { ...DEFAULT_SHAPES };
+  const follow = (next: Script) => {
+    if (next.limits !== undefined) Object.assign(limits, DEFAULT_LIMITS, next.limits, options.limits);
+    if (next.timings !== undefined) Object.assign(timings, DEFAULT_TIMINGS, next.timings, options.timings);
+    if (next.shapes !== undefined) Object.assign(shapes, DEFAULT_SHAPES, next.shapes, options.shapes);
+    if (next.rules !== undefined) faults.replace(next.rules);
+  };
+  follow({ limits: {}, timings: {}, shapes: {}, ...script });
   const files = createFiles(store, clock, limits);
   const batches = createBatches({
     store,
@@ -93,8 +115,8 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
     limits,
     faults,
     upstream,
-    timings: { ...DEFAULT_TIMINGS, ...options.timings },
-    shapes: { ...DEFAULT_SHAPES, ...options.shapes },
+    timings,
+    shapes,
   });
   const ledger = createLedger(store, batches.settle);
   const deps: RouteDeps = {
@@ -107,6 +129,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
     batches,
     ledger,
     uploads: createUploads(store, clock, files),
+    setFaults: (next) => follow(scriptOf(next)),
     refuseChunkedUploads: options.refuseChunkedUploads ?? false,
   };
 
@@ -131,7 +154,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
     port,
     clock,
     ledger,
-    setFaults: faults.replace,
+    setFaults: deps.setFaults,
     close: async () => {
       clearInterval(ticker);
       const closed = new Promise((resolve) => server.close(resolve));
@@ -143,6 +166,11 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
       store.close();
     },
   };
+}
+
+/** @throws an error saying what is wrong where */
+function scriptOf(faults: readonly FaultRule[] | Script): Script {
+  return checkScript(Array.isArray(faults) ? { rules: faults } : faults);
 }
 
 function clockOf(asked: EmulatorOptions['clock'], lastSeenMs: number): Clock {
@@ -170,7 +198,7 @@ async function serve(
 
   const [fault] = path.startsWith('/v1/') ? deps.faults.fire('http', subjectOf(method, path, deps), 1) : [];
   if (fault?.kind === 'http.reset' && fault.when === 'before') return resetConnection(request);
-  if (fault?.kind === 'http.hang') return void request.resume();
+  if (fault?.kind === 'http.hang' && fault.when === 'before') return void request.resume();
   let reply: Reply;
   if (fault?.kind === 'http.status') {
     for (const [name, value] of Object.entries(fault.headers)) response.setHeader(name, value);
@@ -193,15 +221,18 @@ async function serve(
     }
   }
   if (fault?.kind === 'http.reset') return resetConnection(request);
+  if (fault?.kind === 'http.hang') return;
   await write(response, reply, fault);
 }
 
-/** What HTTP fault rules can match: the route, and the batch it names. */
+/** What HTTP fault rules can match: the route, and the batch that it names or whose file it names. */
 function subjectOf(method: string, path: string, deps: RouteDeps) {
-  const batchId = /^\/v1\/batches\/([^/]+)/.exec(path)?.[1];
-  const batch = batchId === undefined ? undefined : deps.store.batches.get(batchId);
+  const [, list, id] = /^\/v1\/(batches|files)\/([^/]+)/.exec(path) ?? [];
+  const origin = list === 'files' ? deps.store.files.get(id!)?.output : undefined;
+  const batch = deps.store.batches.get(origin?.batchId ?? id ?? '');
   return {
     route: `${method} ${path}`,
+    ...(origin === undefined ? {} : { file: origin.file }),
     ...(batch === undefined
       ? {}
       : { batch: batch.ordinal, endpoint: batch.endpoint, metadata: batch.metadata, model: batch.model }),
@@ -212,6 +243,7 @@ function resetConnection(request: IncomingMessage): void {
   request.socket.resetAndDestroy();
 }
 
+/** Writes the reply, spoilt as the fault asks. What has no fault of its body is written as it is. */
 async function write(
   response: ServerResponse,
   reply: Reply,
@@ -221,24 +253,69 @@ async function write(
     response.writeHead(200, { 'content-type': 'application/jsonl' });
     return pipeline(reply.lines, response);
   }
-  const keep = fault?.kind === 'http.truncate' ? fault.keep_bytes : undefined;
-  if (reply.kind === 'json') {
-    const body = Buffer.from(typeof reply.body === 'string' ? reply.body : JSON.stringify(reply.body));
-    if (!response.hasHeader('content-type')) response.setHeader('content-type', 'application/json');
-    response.writeHead(reply.status, { 'content-length': body.length });
-    return keep === undefined || keep >= body.length
-      ? void response.end(body)
-      : void response.write(body.subarray(0, keep), () => response.destroy());
+  const json =
+    reply.kind === 'json'
+      ? Buffer.from(typeof reply.body === 'string' ? reply.body : JSON.stringify(reply.body))
+      : undefined;
+  if (!response.hasHeader('content-type')) {
+    response.setHeader('content-type', json === undefined ? 'application/octet-stream' : 'application/json');
   }
-  response.writeHead(200, {
-    'content-type': 'application/octet-stream',
-    'content-disposition': `attachment; filename="${encodeURIComponent(reply.filename)}"`,
-    'content-length': reply.bytes,
-  });
-  if (keep === undefined || keep >= reply.bytes) {
-    return reply.bytes === 0 ? void response.end() : pipeline(createReadStream(reply.path), response);
+  if (reply.kind === 'file') {
+    const filename = encodeURIComponent(reply.filename);
+    response.setHeader('content-disposition', `attachment; filename="${filename}"`);
+  } else for (const [name, value] of Object.entries(reply.headers ?? {})) response.setHeader(name, value);
+  const status = reply.kind === 'json' ? reply.status : 200;
+  const bytes = reply.kind === 'file' ? reply.bytes : json!.length;
+  // An empty file is not opened: its content may be there already and not be meant to be seen.
+  const content = (): Readable =>
+    reply.kind === 'json' || bytes === 0
+      ? Readable.from(bytes === 0 ? [] : [json!])
+      : createReadStream(reply.path);
+
+  switch (fault?.kind) {
+    case 'http.truncate':
+      response.writeHead(status, { 'content-length': bytes });
+      return fault.keep_bytes >= bytes
+        ? pipeline(content(), response)
+        : breakOff(response, content(), fault.keep_bytes);
+    case 'http.slow':
+      response.writeHead(status, { 'content-length': bytes });
+      return pipeline(content(), inChunks(fault.chunk_bytes, fault.pause_ms), response);
+    case 'http.gzip': {
+      const packed = gzipSync(await buffer(content()));
+      response.setHeader('content-encoding', 'gzip');
+      response.writeHead(status, fault.content_length ? { 'content-length': packed.length } : {});
+      return fault.keep_bytes === undefined || fault.keep_bytes >= packed.length
+        ? void response.end(packed)
+        : breakOff(response, Readable.from([packed]), fault.keep_bytes);
+    }
+    default:
+      response.writeHead(status, { 'content-length': bytes });
+      return json === undefined ? pipeline(content(), response) : void response.end(json);
   }
-  if (keep > 0) await pipeline(createReadStream(reply.path, { end: keep - 1 }), response, { end: false });
-  await new Promise<void>((resolve) => response.write('', () => resolve()));
+}
+
+/** Sends the first bytes of a body and cuts the connection. */
+async function breakOff(response: ServerResponse, content: Readable, keepBytes: number): Promise<void> {
+  let left = keepBytes;
+  for await (const block of content as AsyncIterable<Buffer>) {
+    await new Promise<void>((resolve) => response.write(block.subarray(0, left), () => resolve()));
+    left -= block.length;
+    if (left <= 0) break;
+  }
+  // Headers go out even when no byte of the body does.
+  response.flushHeaders();
   response.destroy();
+}
+
+/** Lets a body through in small pieces, each after a pause. */
+function inChunks(bytes: number, pauseMs: number) {
+  return async function* (blocks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    for await (const block of blocks) {
+      for (let start = 0; start < block.length; start += bytes) {
+        await setTimeout(pauseMs);
+        yield block.subarray(start, start + bytes);
+      }
+    }
+  };
 }

@@ -1,4 +1,5 @@
 import { type Answer, answer, hashRequest, statusError, usageOf } from './answers.ts';
+import { errorObject } from './api-error.ts';
 import { NO_TOKENS, type TokenUsage } from './batch-lifecycle.ts';
 import type { EffectOf, Faults, Subject } from './faults.ts';
 import { hexOf } from './ids.ts';
@@ -39,6 +40,11 @@ export async function execute(deps: ExecutionDeps, request: ExecutionRequest): P
   const digest = hexOf(32, request.executionKey, 'request');
   const requestId = digest < '8' ? digest : `req_${digest}`;
   const effects = deps.faults.fire('line', request.subject);
+  // Not charged (openai-batch.md section 7.1).
+  if (effects.some((effect) => effect.kind === 'line.resource_unavailable')) {
+    const answer = { status: 429, body: { error: RESOURCE_UNAVAILABLE } };
+    return { answer, requestHash, requestId, usage: NO_TOKENS, effects };
+  }
   const refused = effects.find((effect) => effect.kind === 'line.status');
   if (refused !== undefined) {
     const error = refused.error ?? statusError(refused.status, String(body.model), requestId);
@@ -63,10 +69,25 @@ export async function execute(deps: ExecutionDeps, request: ExecutionRequest): P
   };
 }
 
+/** A copy of an answer that says something else. */
+export function withText(body: Record<string, unknown>, text: string): Record<string, unknown> {
+  const copy = structuredClone(body);
+  setText(copy, text);
+  return copy;
+}
+
+/** Flex without capacity: the message is documented, the rest inferred (openai-batch.md section 7.1). */
+const RESOURCE_UNAVAILABLE = errorObject('Resource Unavailable', {
+  type: 'resource_unavailable',
+  code: 'resource_unavailable',
+});
+
 function alterBody(body: Record<string, unknown>, effect: EffectOf<'line'>): void {
   if (effect.kind === 'line.length') cutShort(body, 'max_output_tokens');
   if (effect.kind === 'line.incomplete') cutShort(body, effect.reason);
   if (effect.kind === 'line.text') setText(body, effect.text);
+  if (effect.kind === 'line.mojibake') setText(body, Buffer.from(effect.text).toString('latin1'));
+  if (effect.kind === 'line.tier') body.service_tier = effect.tier;
   if (effect.kind === 'line.cached') setCached(body, effect.tokens);
 }
 

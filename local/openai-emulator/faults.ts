@@ -1,6 +1,11 @@
-import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { hexOf, randomOf } from './ids.ts';
+
+/** How a whole file can be spoilt: line ends, what stands before or between lines, and its encoding. */
+const REWRITES = ['crlf', 'cr', 'blank_lines', 'bom', 'latin1', 'mojibake'] as const;
+
+/** See `REWRITES`. */
+export type Rewrite = (typeof REWRITES)[number];
 
 /** The states in which a batch can be held. */
 const heldState = z.enum(['validating', 'in_progress', 'finalizing', 'cancelling']);
@@ -32,7 +37,11 @@ const effectSchema = z.discriminatedUnion('kind', [
   }),
   z.strictObject({ kind: z.literal('line.error'), code: z.string(), message: z.string().default('') }),
   z.strictObject({ kind: z.literal('line.missing') }),
-  z.strictObject({ kind: z.literal('line.duplicate') }),
+  z.strictObject({
+    kind: z.literal('line.duplicate'),
+    /** The second line: the same, one with another text, or an error line with status 500. */
+    as: z.enum(['same', 'other_answer', 'error']).default('same'),
+  }),
   z.strictObject({ kind: z.literal('line.foreign_id'), custom_id: z.string() }),
   z.strictObject({ kind: z.literal('line.incomplete'), reason: z.string().default('max_output_tokens') }),
   z.strictObject({ kind: z.literal('line.length') }),
@@ -40,12 +49,35 @@ const effectSchema = z.discriminatedUnion('kind', [
     kind: z.literal('line.text'),
     text: z.string().default('[emulated] a\u2028b\u2029c\u0085d'),
   }),
+  z.strictObject({
+    kind: z.literal('line.mojibake'),
+    /** Stands in the answer as its UTF-8 bytes read as Latin-1. */
+    text: z.string().default('[emulated] Zo\u00eb\u2019s caf\u00e9 \u2014 \u65e5\u672c'),
+  }),
   z.strictObject({ kind: z.literal('line.cached'), tokens: z.number().int().min(0) }),
+  z.strictObject({ kind: z.literal('line.tier'), tier: z.string() }),
+  z.strictObject({ kind: z.literal('line.resource_unavailable') }),
   // file: when an output or error file is written
   z.strictObject({
     kind: z.literal('file.cut'),
     file: z.enum(['output', 'error']).default('output'),
     at: z.enum(['newline', 'line', 'character']).default('line'),
+  }),
+  z.strictObject({
+    kind: z.literal('file.rewrite'),
+    file: z.enum(['output', 'error']).default('output'),
+    as: z.enum(REWRITES),
+  }),
+  z.strictObject({
+    kind: z.literal('file.late'),
+    file: z.enum(['output', 'error']).default('output'),
+    seconds: z.number().min(0),
+    as: z.enum(['not_found', 'empty', 'empty_and_sized']).default('not_found'),
+  }),
+  z.strictObject({
+    kind: z.literal('file.vanish'),
+    file: z.enum(['output', 'error']).default('output'),
+    after_seconds: z.number().min(0).default(0),
   }),
   // http: when a request arrives
   z.strictObject({
@@ -58,16 +90,36 @@ const effectSchema = z.discriminatedUnion('kind', [
   }),
   z.strictObject({ kind: z.literal('http.reset'), when: z.enum(['before', 'after']).default('before') }),
   z.strictObject({ kind: z.literal('http.truncate'), keep_bytes: z.number().int().min(0) }),
-  z.strictObject({ kind: z.literal('http.hang') }),
+  z.strictObject({ kind: z.literal('http.hang'), when: z.enum(['before', 'after']).default('before') }),
+  z.strictObject({
+    kind: z.literal('http.slow'),
+    chunk_bytes: z.number().int().min(1).default(1024),
+    /** In real time, before each chunk. */
+    pause_ms: z.number().min(0),
+  }),
+  z.strictObject({
+    kind: z.literal('http.gzip'),
+    /** Announce the packed length; default none is announced, as a proxy that packs on the way cannot know it. */
+    content_length: z.boolean().default(false),
+    /** Break off after so many packed bytes. */
+    keep_bytes: z.number().int().min(0).optional(),
+  }),
   // batch: decided once, when the batch is created
-  z.strictObject({ kind: z.literal('batch.stuck'), state: heldState }),
+  z.strictObject({ kind: z.literal('batch.stuck'), state: heldState, seconds: z.number().min(0).optional() }),
   z.strictObject({ kind: z.literal('batch.fail'), errors: z.array(batchErrorSchema) }),
   z.strictObject({
     kind: z.literal('batch.expire'),
     done: z.number().int().min(0),
     after_seconds: z.number().min(0).default(86_400),
   }),
-  z.strictObject({ kind: z.literal('batch.vanish'), after_reads: z.number().int().min(0).default(0) }),
+  z.strictObject({ kind: z.literal('batch.overrun'), seconds: z.number().min(0) }),
+  z.strictObject({ kind: z.literal('batch.no_expiry') }),
+  z.strictObject({ kind: z.literal('batch.token_limit_exceeded'), limit: z.number().int().min(0) }),
+  z.strictObject({
+    kind: z.literal('batch.vanish'),
+    after_reads: z.number().int().min(0).default(0),
+    after_seconds: z.number().min(0).default(0),
+  }),
   z.strictObject({ kind: z.literal('batch.duration'), seconds: z.number().min(0) }),
   z.strictObject({
     kind: z.literal('batch.counts'),
@@ -75,34 +127,69 @@ const effectSchema = z.discriminatedUnion('kind', [
     completed: z.number().int().optional(),
     failed: z.number().int().optional(),
   }),
-  z.strictObject({ kind: z.literal('batch.leak_tokens') }),
+  z.strictObject({ kind: z.literal('batch.counts_backwards') }),
+  z.strictObject({ kind: z.literal('batch.cancelling'), seconds: z.number().min(0) }),
+  z.strictObject({ kind: z.literal('batch.leak_tokens'), seconds: z.number().min(0).optional() }),
   z.strictObject({ kind: z.literal('batch.lose_finished') }),
   z.strictObject({ kind: z.literal('batch.unlisted'), seconds: z.number().min(0) }),
+  z.strictObject({ kind: z.literal('batch.stale_in_list'), seconds: z.number().min(0) }),
 ]);
 
 const pattern = z.string().refine(isPattern, 'expected a regular expression');
 
-const ruleSchema = z.strictObject({
-  /** All that are given must hold. */
-  match: z
-    .strictObject({
-      route: z.string().optional(),
-      custom_id: pattern.optional(),
-      model: pattern.optional(),
-      batch: z.union([z.number().int(), z.array(z.number().int())]).optional(),
-      endpoint: z.string().optional(),
-      metadata: z.record(z.string(), pattern).optional(),
-      via: z.enum(['batch', 'sync']).optional(),
-    })
-    .default({}),
-  times: z.number().int().min(0).optional(),
-  skip: z.number().int().min(0).default(0),
-  per: z.enum(['custom_id', 'batch']).optional(),
-  share: z.number().min(0).max(1).default(1),
-  effect: effectSchema,
-});
+const route = z
+  .string()
+  .regex(/^(GET|POST|DELETE) \/v1\//, 'expected a method and a path, such as "POST /v1/batches"');
 
-const rulesSchema = z.array(ruleSchema);
+/** The facts that are known when effects of a scope are asked for; a rule that matches another could never fire. */
+const FACTS: Readonly<Record<Scope, readonly string[]>> = {
+  line: ['custom_id', 'model', 'batch', 'endpoint', 'metadata', 'via', 'tier', 'route'],
+  file: ['model', 'batch', 'endpoint', 'metadata'],
+  http: ['route', 'model', 'batch', 'endpoint', 'metadata', 'file'],
+  batch: ['model', 'batch', 'endpoint', 'metadata'],
+};
+
+const ruleSchema = z
+  .strictObject({
+    /** Why the rule is there; for readers. */
+    about: z.string().optional(),
+    /** All that are given must hold. */
+    match: z
+      .strictObject({
+        route: route.optional(),
+        custom_id: pattern.optional(),
+        model: pattern.optional(),
+        batch: z.union([z.number().int(), z.array(z.number().int())]).optional(),
+        endpoint: z.string().optional(),
+        metadata: z.record(z.string(), pattern).optional(),
+        via: z.enum(['batch', 'sync']).optional(),
+        tier: pattern.optional(),
+        file: z.enum(['output', 'error']).optional(),
+      })
+      .default({}),
+    /** Virtual time since the emulator first started on its folder. */
+    from_seconds: z.number().min(0).default(0),
+    until_seconds: z.number().min(0).optional(),
+    times: z.number().int().min(0).optional(),
+    skip: z.number().int().min(0).default(0),
+    per: z.enum(['custom_id', 'batch']).optional(),
+    share: z.number().min(0).max(1).default(1),
+    effect: effectSchema,
+  })
+  .superRefine(({ match, effect }, context) => {
+    const scope = scopeOf(effect);
+    for (const [fact, asked] of Object.entries(match)) {
+      if (asked === undefined || FACTS[scope].includes(fact)) continue;
+      context.addIssue({
+        code: 'custom',
+        path: ['match', fact],
+        message: `not known when a ${scope} effect is decided: ${effect.kind} can match ${FACTS[scope].join(', ')}`,
+      });
+    }
+  });
+
+/** A list of rules, with their defaults filled in. */
+export const rulesSchema = z.array(ruleSchema);
 
 /** One rule as written by a test or in a faults file (see README.md). */
 export type FaultRule = z.input<typeof ruleSchema>;
@@ -127,7 +214,11 @@ export type Subject = {
   endpoint?: string;
   metadata?: Readonly<Record<string, string>> | null;
   via?: 'batch' | 'sync';
-  /** Which file is being written, for effects on one of the two. */
+  /** The service tier as sent. */
+  tier?: string | null;
+  /** When it happens, in ms; default the present. */
+  atMs?: number;
+  /** Which file is being written or fetched, for effects on one of the two. */
   file?: 'output' | 'error';
 };
 
@@ -148,6 +239,7 @@ export type Faults = {
  * @param seed decides which subjects are in a rule's `share`
  * @param seen how often each counter has matched before (from the journal)
  * @param onSeen told of each new count, to be kept across restarts
+ * @param secondsInto how many seconds after the emulator's first start a moment is; the present when none is given
  * @throws ZodError naming what is wrong in the rules
  */
 export function createFaults(
@@ -155,6 +247,7 @@ export function createFaults(
   seed: string,
   seen: Map<string, number>,
   onSeen: (counter: string, count: number) => void,
+  secondsInto: (atMs?: number) => number,
 ): Faults {
   let compiled = compile(rules);
   let draws = 0;
@@ -163,6 +256,9 @@ export function createFaults(
       const effects: Effect[] = [];
       for (const { rule, id, scope: ruleScope, holds } of compiled) {
         if (ruleScope !== scope || effects.length >= limit || !holds(subject)) continue;
+        const seconds = secondsInto(subject.atMs);
+        if (seconds < rule.from_seconds || seconds >= (rule.until_seconds ?? Number.POSITIVE_INFINITY))
+          continue;
         if (rule.share < 1) {
           // A batch line's fate is fixed by its name; calls that look alike are drawn one by one.
           const isNamed = subject.batch !== undefined && typeof subject.custom_id === 'string';
@@ -187,22 +283,14 @@ export function createFaults(
   };
 }
 
-/** The rules of a faults file: `{"rules":[...]}`. @throws an error naming the file and what is wrong in it */
-export function readFaultsFile(path: string): FaultRule[] {
-  try {
-    return z.strictObject({ rules: rulesSchema }).parse(JSON.parse(readFileSync(path, 'utf8'))).rules;
-  } catch (cause) {
-    const why = cause instanceof z.ZodError ? z.prettifyError(cause) : String(cause);
-    throw new Error(`faults file ${path}: expected {"rules":[...]} as in README.md: ${why}`, { cause });
-  }
-}
+const scopeOf = (effect: Effect): Scope => effect.kind.slice(0, effect.kind.indexOf('.')) as Scope;
 
 function compile(rules: readonly FaultRule[]) {
   return rulesSchema.parse(rules).map((rule, index) => ({
     rule,
     // The same rule in the same place keeps its counts over a restart; an edited rule begins anew.
     id: hexOf(12, index, JSON.stringify(rule)),
-    scope: rule.effect.kind.slice(0, rule.effect.kind.indexOf('.')),
+    scope: scopeOf(rule.effect),
     holds: matcher(rule),
   }));
 }
@@ -210,6 +298,7 @@ function compile(rules: readonly FaultRule[]) {
 function matcher({ match, effect }: Rule): (subject: Subject) => boolean {
   const customId = match.custom_id === undefined ? undefined : new RegExp(match.custom_id, 'u');
   const model = match.model === undefined ? undefined : new RegExp(match.model, 'u');
+  const tier = match.tier === undefined ? undefined : new RegExp(match.tier, 'u');
   const route = match.route === undefined ? undefined : routePattern(match.route);
   const batches = match.batch === undefined ? undefined : [match.batch].flat();
   const metadata = Object.entries(match.metadata ?? {}).map(
@@ -222,7 +311,9 @@ function matcher({ match, effect }: Rule): (subject: Subject) => boolean {
     (batches === undefined || (subject.batch !== undefined && batches.includes(subject.batch))) &&
     (match.endpoint === undefined || match.endpoint === subject.endpoint) &&
     (match.via === undefined || match.via === subject.via) &&
-    (effect.kind !== 'file.cut' || effect.file === subject.file) &&
+    (tier === undefined || (typeof subject.tier === 'string' && tier.test(subject.tier))) &&
+    (match.file === undefined || match.file === subject.file) &&
+    (scopeOf(effect) !== 'file' || ('file' in effect && effect.file === subject.file)) &&
     metadata.every(([key, expected]) => expected.test(subject.metadata?.[key] ?? ''));
 }
 

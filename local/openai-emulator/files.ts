@@ -107,7 +107,12 @@ export type Files = {
 
 /** @param limits bounds on size */
 export function createFiles(store: Store, clock: Clock, limits: FileLimits): Files {
-  const isLive = (file: FileRecord) => file.expiresAtMs === null || file.expiresAtMs > clock.now();
+  const isLive = ({ expiresAtMs, output }: FileRecord) => {
+    const now = clock.now();
+    if ((expiresAtMs ?? now + 1) <= now || (output?.vanishesAtMs ?? now + 1) <= now) return false;
+    return !(output?.late?.as === 'not_found' && now < output.late.untilMs);
+  };
+  const shown = (file: FileRecord) => fileObject(file, clock.now());
   const files: Files = {
     create: async (request) => {
       const name = store.ids.part();
@@ -119,7 +124,7 @@ export function createFiles(store: Store, clock: Clock, limits: FileLimits): Fil
         if (form.file === null) throw missingParameter('file');
         if (form.file.isOversize) throw tooLarge();
         const expires = checkExpiresAfter('expires_after', expiryFields(form.fields));
-        return fileObject(
+        return shown(
           await files.adopt({ ...form.file, purpose, expiresAfterSeconds: expires?.seconds ?? null }),
         );
       } catch (error) {
@@ -152,7 +157,7 @@ export function createFiles(store: Store, clock: Clock, limits: FileLimits): Fil
       const all = [...store.files.values()].filter(
         (file) => isLive(file) && (purpose === null || file.purpose === purpose),
       );
-      return pageOf(order === 'desc' ? all.reverse() : all, query.get('after'), limit, fileObject);
+      return pageOf(order === 'desc' ? all.reverse() : all, query.get('after'), limit, shown);
     },
     find: (id) => {
       const file = store.files.get(id);
@@ -195,11 +200,16 @@ export function pageOf<Item extends { id: string }>(
   };
 }
 
+/** How much of a file can be fetched: nothing of one whose content is late. */
+export function readableBytes({ bytes, output }: FileRecord, nowMs: number): number {
+  return output?.late && nowMs < output.late.untilMs ? 0 : bytes;
+}
+
 /** The File object as the API shows it. */
-export function fileObject(file: FileRecord): Record<string, unknown> {
+export function fileObject(file: FileRecord, nowMs: number): Record<string, unknown> {
   return {
     id: file.id,
-    bytes: file.bytes,
+    bytes: file.output?.late?.as === 'empty_and_sized' ? file.bytes : readableBytes(file, nowMs),
     created_at: unixSeconds(file.createdAtMs),
     filename: file.filename,
     object: 'file',

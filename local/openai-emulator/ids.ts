@@ -26,10 +26,11 @@ export function randomOf(...parts: readonly (string | number)[]): () => number {
   };
 }
 
-/** The order 0..count-1 shuffled by Fisher-Yates with `random`. */
-export function shuffledOrder(count: number, random: () => number): Uint32Array {
+/** The order 0..count-1, shuffled by Fisher-Yates when there is a `random`. */
+export function shuffledOrder(count: number, random: (() => number) | undefined): Uint32Array {
   const order = new Uint32Array(count);
   for (let i = 0; i < count; i++) order[i] = i;
+  if (random === undefined) return order;
   for (let i = count - 1; i > 0; i--) {
     const j = Math.floor(random() * (i + 1));
     const kept = order[i]!;

@@ -5,9 +5,10 @@ import type { Batches } from './batches.ts';
 import type { Clock } from './clock.ts';
 import { type ExecutionDeps, execute } from './execution.ts';
 import type { FaultRule, Faults } from './faults.ts';
-import { type Files, fileObject } from './files.ts';
+import { type Files, fileObject, readableBytes } from './files.ts';
 import { isObject, parseLine } from './json-lines.ts';
 import type { LedgerBook } from './ledger.ts';
+import type { Script } from './script.ts';
 import type { Store } from './store.ts';
 import type { Uploads } from './uploads.ts';
 
@@ -28,6 +29,8 @@ export type RouteDeps = ExecutionDeps & {
   ledger: LedgerBook;
   seed: string;
   refuseChunkedUploads: boolean;
+  /** Replaces the rules, or each part that the script has. @throws an error saying what is wrong where */
+  setFaults(faults: readonly FaultRule[] | Script): void;
 };
 
 /** One request as a handler sees it. */
@@ -57,11 +60,12 @@ const ROUTES: Readonly<Record<string, Handler>> = {
     return json(await files.create(request));
   },
   'GET /v1/files': async ({ query }, { files }) => json(files.list(query)),
-  'GET /v1/files/*': async ({ ids }, { files }) => json(fileObject(files.find(ids[0]!))),
+  'GET /v1/files/*': async ({ ids }, { files, clock }) => json(fileObject(files.find(ids[0]!), clock.now())),
   'DELETE /v1/files/*': async ({ ids }, { files }) => json(await files.remove(ids[0]!)),
-  'GET /v1/files/*/content': async ({ ids }, { files, store }) => {
+  'GET /v1/files/*/content': async ({ ids }, { files, store, clock }) => {
     const file = files.find(ids[0]!);
-    return { kind: 'file', path: store.filePath(file.id), bytes: file.bytes, filename: file.filename };
+    const bytes = readableBytes(file, clock.now());
+    return { kind: 'file', path: store.filePath(file.id), bytes, filename: file.filename };
   },
   'POST /v1/uploads': async ({ request }, { uploads }) => json(uploads.create(await jsonBody(request))),
   'POST /v1/uploads/*/parts': async ({ request, ids }, { uploads }) =>
@@ -97,14 +101,14 @@ const ROUTES: Readonly<Record<string, Handler>> = {
     await batches.settle();
     return json({ now_ms: clock.now() });
   },
-  'POST /emulator/faults': async ({ request }, { faults }) => {
-    const { rules } = await jsonBody(request);
+  'POST /emulator/faults': async ({ request }, { setFaults }) => {
+    const script = await jsonBody(request);
     try {
-      faults.replace(rules as FaultRule[]);
+      setFaults(script as Script);
     } catch (error) {
-      throw refusal(400, `Invalid fault rules: ${(error as Error).message}`, { param: 'rules' });
+      throw refusal(400, `Invalid faults: ${(error as Error).message}`);
     }
-    return json({ rules });
+    return json(script);
   },
 };
 
@@ -124,7 +128,14 @@ async function answerSync(endpoint: string, call: RouteCall, deps: RouteDeps): P
   const executed = await execute(deps, {
     endpoint,
     body,
-    subject: { custom_id: customId, model, endpoint, via: 'sync', route: `POST ${endpoint}` },
+    subject: {
+      custom_id: customId,
+      model,
+      endpoint,
+      via: 'sync',
+      tier: typeof body.service_tier === 'string' ? body.service_tier : null,
+      route: `POST ${endpoint}`,
+    },
     executionKey: call.requestId,
     nowMs: deps.clock.now(),
     signal: call.signal,

@@ -12,6 +12,18 @@ export type FileRecord = {
   expiresAtMs: number | null;
   filename: string;
   purpose: string;
+  /** Of a file that a batch wrote. */
+  output?: OutputOrigin;
+};
+
+/** Where an output or error file comes from, and what goes wrong with it. */
+export type OutputOrigin = {
+  batchId: string;
+  file: 'output' | 'error';
+  /** Until then its content cannot be had: the file is unknown, or empty, as its size then says or does not. */
+  late: { untilMs: number; as: 'not_found' | 'empty' | 'empty_and_sized' } | null;
+  /** From then on it is gone. */
+  vanishesAtMs: number | null;
 };
 
 /** An upload of the Uploads API. Its parts are `uploads/<part id>`. */
@@ -34,6 +46,7 @@ type Entry =
   | { type: 'batch'; record: BatchRecord }
   | { type: 'upload'; record: UploadRecord }
   | { type: 'fault'; counter: string; count: number }
+  | { type: 'start'; atMs: number }
   | { type: 'mark'; ids: number; nowMs: number };
 
 /**
@@ -54,6 +67,8 @@ export type Store = {
   faultCounts: Map<string, number>;
   /** The latest virtual time that was journaled before this start; 0 at the first. */
   lastSeenMs: number;
+  /** The virtual time of the first start on this folder; undefined before it. */
+  startedAtMs(): number | undefined;
   /** Remembers entries as one unit. */
   save(nowMs: number, ...entries: Exclude<Entry, { type: 'mark' }>[]): void;
   /** Where a file's content is. */
@@ -72,6 +87,7 @@ export function openStore(dir: string, seed: string): Store {
   const faultCounts = new Map<string, number>();
   let made = 0;
   let lastSeenMs = 0;
+  let startedAtMs: number | undefined;
   const apply = (entry: Entry): void => {
     switch (entry.type) {
       case 'file':
@@ -89,6 +105,9 @@ export function openStore(dir: string, seed: string): Store {
       case 'fault':
         faultCounts.set(entry.counter, entry.count);
         break;
+      case 'start':
+        startedAtMs ??= entry.atMs;
+        break;
       case 'mark':
         made = entry.ids;
         lastSeenMs = Math.max(lastSeenMs, entry.nowMs);
@@ -99,6 +118,7 @@ export function openStore(dir: string, seed: string): Store {
     ...[...batches.values()].map((record) => ({ type: 'batch' as const, record })),
     ...[...uploads.values()].map((record) => ({ type: 'upload' as const, record })),
     ...[...faultCounts].map(([counter, count]) => ({ type: 'fault' as const, counter, count })),
+    ...(startedAtMs === undefined ? [] : [{ type: 'start' as const, atMs: startedAtMs }]),
     { type: 'mark' as const, ids: made, nowMs: lastSeenMs },
   ]);
   const ids = createIds(seed, made);
@@ -110,6 +130,7 @@ export function openStore(dir: string, seed: string): Store {
     uploads,
     faultCounts,
     lastSeenMs,
+    startedAtMs: () => startedAtMs,
     save: (nowMs, ...entries) => {
       journal.append(...entries, { type: 'mark', ids: ids.made(), nowMs });
       for (const entry of entries) apply(entry);

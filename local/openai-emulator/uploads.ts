@@ -149,7 +149,7 @@ function uploadObject(upload: UploadRecord, nowMs: number): Record<string, unkno
     purpose: upload.purpose,
     status: statusOf(upload, nowMs),
     expires_at: unixSeconds(upload.createdAtMs + UPLOAD_LIFE_MS),
-    file: upload.file === null ? null : fileObject(upload.file),
+    file: upload.file === null ? null : fileObject(upload.file, nowMs),
   };
 }
 

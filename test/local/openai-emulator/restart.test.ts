@@ -80,7 +80,7 @@ describe('after a restart on the same folder', () => {
     const dir = temporaryFolder();
     await (await startEmulator({ dir })).close();
     appendFileSync(join(dir, 'journal.jsonl'), 'damaged\n');
-    await expect(startEmulator({ dir })).rejects.toThrow(/journal\.jsonl:3/);
+    await expect(startEmulator({ dir })).rejects.toThrow(/journal\.jsonl:4/);
   });
 });
 

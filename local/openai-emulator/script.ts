@@ -1,0 +1,102 @@
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+import type { Shapes, Timings } from './batch-lifecycle.ts';
+import { type FaultRule, rulesSchema } from './faults.ts';
+
+const count = z.number().int().min(0);
+const ms = z.number().min(0);
+const missingId = z.enum(['null', 'empty_string', 'absent', 'zero_byte_file']);
+
+const limitsSchema = z.strictObject({
+  fileBytes: count.optional(),
+  batchFileBytes: count.optional(),
+  requestsPerBatch: count.optional(),
+  embeddingInputs: count.optional(),
+  errorsReported: count.optional(),
+  enqueuedTokens: z.union([count, z.record(z.string(), count)]).optional(),
+});
+
+const timingsSchema = z.strictObject({
+  validatingMs: ms.optional(),
+  startMs: ms.optional(),
+  perRequestMs: ms.optional(),
+  perFurtherRequestMs: ms.optional(),
+  finalizingMs: ms.optional(),
+  cancellingMs: ms.optional(),
+} satisfies Record<keyof Timings, z.ZodType>);
+
+const shapesSchema = z.strictObject({
+  noErrorFile: missingId.optional(),
+  noOutputFile: missingId.optional(),
+  noValue: z.enum(['null', 'absent']).optional(),
+  statuses: z.enum(['lower', 'upper', 'capital']).optional(),
+  listOrder: z.enum(['newest_first', 'oldest_first', 'by_id']).optional(),
+  hasMore: z.enum(['shown', 'absent']).optional(),
+  outputOrder: z.enum(['shuffled', 'input']).optional(),
+} satisfies Record<keyof Shapes, z.ZodType>);
+
+const scriptSchema = z.strictObject({
+  about: z.string().optional(),
+  rules: rulesSchema.optional(),
+  limits: limitsSchema.optional(),
+  timings: timingsSchema.optional(),
+  shapes: shapesSchema.optional(),
+});
+
+/**
+ * Everything that a run is scripted by: what a faults file holds. `about` is for readers; the rest are the options of
+ * `startEmulator` of the same names.
+ */
+export type Script = Omit<z.input<typeof scriptSchema>, 'rules'> & { rules?: readonly FaultRule[] };
+
+/** @throws an error that says where in the script something is wrong, and what would be right */
+export function checkScript(script: unknown): Script {
+  const parsed = scriptSchema.safeParse(script);
+  if (!parsed.success) throw new Error(z.prettifyError(parsed.error), { cause: parsed.error });
+  // What was given, not what was parsed: a rule is known by its text, which must not change with new defaults.
+  return script as Script;
+}
+
+/** The script in a faults file. @throws an error naming the file, the place in it and what is wrong there */
+export function readScript(path: string): Script {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw new Error(`faults file ${path}: cannot be read: ${(cause as Error).message}`, { cause });
+  }
+  try {
+    return checkScript(JSON.parse(text));
+  } catch (cause) {
+    const place = cause instanceof SyntaxError ? placeOf(text) : '';
+    throw new Error(
+      `faults file ${path}${place}: ${(cause as Error).message}\nexpected {"rules": [...]} as in local/openai-emulator/README.md`,
+      { cause },
+    );
+  }
+}
+
+/** `:LINE:COLUMN` where JSON.parse gave up: V8 does not always tell, so the longest beginning that may go on is sought. */
+function placeOf(text: string): string {
+  let good = 0;
+  let bad = text.length + 1;
+  while (bad - good > 1) {
+    const middle = (good + bad) >> 1;
+    if (mayGoOn(text.slice(0, middle))) good = middle;
+    else bad = middle;
+  }
+  const before = text.slice(0, good).split('\n');
+  return `:${before.length}:${before.at(-1)!.length + 1}`;
+}
+
+/** Whether a text is the beginning of JSON. */
+function mayGoOn(beginning: string): boolean {
+  try {
+    JSON.parse(beginning);
+    return true;
+  } catch (error) {
+    const { message } = error as Error;
+    const position = /at position (\d+)/.exec(message)?.[1];
+    return /end of JSON|Unterminated/.test(message) || Number(position ?? -1) >= beginning.length;
+  }
+}
