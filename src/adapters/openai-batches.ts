@@ -187,24 +187,20 @@ export class OpenAIBatches implements BatchApi {
   }
 
   /** The body throws {@link IncompleteDownloadError} if it breaks off. */
-  async readFile(id: string): Promise<{ body: ByteStream; bytes?: number }> {
+  async readFile(id: string, { from = 0 } = {}): Promise<{ body: ByteStream; bytes?: number }> {
     const action = `GET /files/${id}/content`;
-    let response: Response;
-    try {
-      // Unpacked bytes would make Content-Length tell nothing.
-      response = await this.#client.files.content(id, { headers: { 'accept-encoding': 'identity' } });
-    } catch (error) {
-      throw toRequestError(action, error);
-    }
+    const response =
+      (from > 0 && (await this.#openRange(id, from, action))) || (await this.#openFile(id, action));
+    const range = contentRangeOf(response);
     let bytes: number | undefined;
     try {
-      bytes = contentLengthOf(response) ?? (await this.#sizeOfFile(id));
+      bytes = range?.total ?? contentLengthOf(response) ?? (await this.#sizeOfFile(id));
     } catch (error) {
       await response.body?.cancel();
       throw error;
     }
     return {
-      body: readBody(response.body, action, bytes),
+      body: readBody(response.body, action, { bytes, start: range?.start ?? 0, from }),
       ...(bytes === undefined ? {} : { bytes }),
     };
   }
@@ -215,6 +211,32 @@ export class OpenAIBatches implements BatchApi {
     } catch (error) {
       if (!isNotFound(error)) throw toRequestError(`DELETE /files/${id}`, error);
     }
+  }
+
+  async #openFile(id: string, action: string, range?: string): Promise<Response> {
+    // Unpacked bytes would make Content-Length tell nothing.
+    const headers = { 'accept-encoding': 'identity', ...(range === undefined ? {} : { range }) };
+    try {
+      return await this.#client.files.content(id, { headers });
+    } catch (error) {
+      throw toRequestError(action, error);
+    }
+  }
+
+  /** The file from a byte on, or the whole file; `undefined` if the service makes something else of a range. */
+  async #openRange(id: string, from: number, action: string): Promise<Response | undefined> {
+    let response: Response;
+    try {
+      response = await this.#openFile(id, action, `bytes=${from}-`);
+    } catch (error) {
+      if (error instanceof OpenAIRequestError && error.status === 416) return undefined;
+      throw error;
+    }
+    if (response.status !== 206) return response;
+    const range = contentRangeOf(response);
+    if (range?.start === from && range.end === range.total - 1) return response;
+    await response.body?.cancel();
+    return undefined;
   }
 
   async #sizeOfFile(id: string): Promise<number | undefined> {
@@ -292,17 +314,28 @@ function contentLengthOf(response: Response): number | undefined {
   return encoding === 'identity' && /^\d+$/.test(length) ? Number(length) : undefined;
 }
 
+/** What part of a file a 206 brings. Source: RFC 9110, section 14.4. */
+function contentRangeOf(response: Response): { start: number; end: number; total: number } | undefined {
+  if (response.status !== 206) return undefined;
+  const match = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(response.headers.get('content-range') ?? '');
+  return match === null
+    ? undefined
+    : { start: Number(match[1]), end: Number(match[2]), total: Number(match[3]) };
+}
+
+/** The bytes from `from` on of a file whose body begins at `start`, which is not later. */
 async function* readBody(
   body: ReadableStream<Uint8Array> | null,
   action: string,
-  bytes: number | undefined,
+  { bytes, start, from }: { bytes: number | undefined; start: number; from: number },
 ): AsyncGenerator<Uint8Array> {
   if (body === null) return;
-  let read = 0;
+  let read = start;
   try {
     for await (const chunk of body) {
+      const skipped = Math.min(Math.max(0, from - read), chunk.length);
       read += chunk.length;
-      yield chunk;
+      if (skipped < chunk.length) yield chunk.subarray(skipped);
     }
   } catch (error) {
     throw new IncompleteDownloadError(

@@ -1,8 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { open, unlink } from 'node:fs/promises';
+import { open, statfs, unlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Scratch, ScratchFile } from '../core/ports.ts';
+
+/** Of the free room in the folder: the rest is for whoever else writes there. */
+const SHARE_OF_ROOM = 0.9;
 
 /**
  * {@link Scratch} in the temporary folder (`/tmp` of a Lambda). The name is removed as soon as the file is open, so that
@@ -13,8 +16,10 @@ export class TmpScratch implements Scratch {
     const path = join(tmpdir(), `batchdrop-${randomUUID()}`);
     const file = await open(path, 'wx+', 0o600);
     await unlink(path);
+    const { bavail, bsize } = await statfs(tmpdir());
     let end = 0;
     return {
+      roomBytes: Math.floor(bavail * bsize * SHARE_OF_ROOM),
       async append(bytes) {
         let written = 0;
         while (written < bytes.length) {

@@ -234,9 +234,11 @@ export interface BatchApi {
   listBatches(after?: string): Promise<{ batches: RemoteBatch[]; next?: string }>;
   /**
    * Reads a result file.
-   * @returns its bytes and, where OpenAI tells, the length to expect.
+   * @param options.from leaves out so many bytes at the start. Default: 0. They still come over the network if the
+   * service gives whole files only.
+   * @returns its bytes and, where OpenAI tells, the length to expect of the whole file.
    */
-  readFile(id: string): Promise<{ body: ByteStream; bytes?: number }>;
+  readFile(id: string, options?: { from?: number }): Promise<{ body: ByteStream; bytes?: number }>;
   /** Deletes a file of ours; a missing one is fine. */
   deleteFile(id: string): Promise<void>;
 }
@@ -263,6 +265,8 @@ export interface Scratch {
 
 /** Bytes that are appended, then read at random. */
 export interface ScratchFile {
+  /** How many bytes may be appended in all. */
+  readonly roomBytes: number;
   append(bytes: Uint8Array): Promise<void>;
   read(offset: number, length: number): Promise<Uint8Array>;
   /** Removes the file. */

@@ -39,6 +39,15 @@ export function describeBatchApi(name: string, start: () => Promise<BatchApiFixt
       expect(textOf(await collect(file.body))).toBe(textOf(REQUEST));
     });
 
+    test('reads a file from any byte on', async () => {
+      const { id } = await upload();
+      for (const from of [0, 1, REQUEST.length - 1, REQUEST.length]) {
+        const file = await api.readFile(id, { from });
+        expect(file.bytes).toBe(REQUEST.length);
+        expect(textOf(await collect(file.body))).toBe(textOf(REQUEST.subarray(from)));
+      }
+    });
+
     test('uploads a body that comes in many chunks', async () => {
       const line = new Uint8Array(REQUEST);
       const lines = Array.from({ length: 2_000 }, () => line);

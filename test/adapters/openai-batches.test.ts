@@ -390,6 +390,50 @@ describe('downloading', () => {
     expect(error.message).toMatch(/GET \/files\/file-1\/content broke off after \d+ of 18000 bytes/);
   });
 
+  describe('from a byte on', () => {
+    /** A service that makes of a range what `answer` says. */
+    const apiWith = (answer: (start: number) => [status: number, range: string, body: string]) =>
+      apiAnsweredBy((request, response) => {
+        const range = /^bytes=(\d+)-$/.exec(request.headers.range ?? '');
+        const [status, contentRange, body] = range === null ? [200, '', CONTENT] : answer(Number(range[1]));
+        response.writeHead(status, {
+          'content-length': String(body.length),
+          ...(contentRange === '' ? {} : { 'content-range': contentRange }),
+        });
+        response.end(body);
+      });
+
+    test.each<[string, Parameters<typeof apiWith>[0]]>([
+      ['gives the range', (start) => [206, `bytes ${start}-17999/18000`, CONTENT.slice(start)]],
+      ['knows no ranges', () => [200, '', CONTENT]],
+      ['gives another range', () => [206, 'bytes 0-9/18000', CONTENT.slice(0, 10)]],
+      [
+        'gives a range that ends early',
+        (start) => [206, `bytes ${start}-${start}/18000`, CONTENT.charAt(start)],
+      ],
+      ['gives a range without saying which', () => [206, '', CONTENT.slice(3)]],
+      ['refuses ranges', () => [416, 'bytes */18000', '']],
+    ])('reads the same bytes where the service %s', async (_what, answer) => {
+      const { api } = await apiWith(answer);
+      for (const from of [1, 5_000, 17_999, 18_000]) {
+        const file = await api.readFile('file-1', { from });
+        expect(file.bytes).toBe(CONTENT.length);
+        expect(textOf(await collect(file.body))).toBe(CONTENT.slice(from));
+      }
+    });
+
+    test('asks for the missing bytes only', async () => {
+      const ranges: (string | undefined)[] = [];
+      const { api } = await apiAnsweredBy((request, response) => {
+        ranges.push(request.headers.range);
+        response.writeHead(206, { 'content-range': 'bytes 17999-17999/18000' });
+        response.end('\n');
+      });
+      expect(textOf(await collect((await api.readFile('file-1', { from: 17_999 })).body))).toBe('\n');
+      expect(ranges).toEqual(['bytes=17999-']);
+    });
+  });
+
   test('lets a reader stop early', async () => {
     const closed = Promise.withResolvers<void>();
     const { api } = await apiAnsweredBy((_request, response) => {

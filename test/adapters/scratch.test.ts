@@ -23,6 +23,10 @@ describe.each<[string, () => Scratch]>([
     expect(textOf(await file.read(0, 12))).toBe('hello world!');
   });
 
+  test('tells how much it holds', () => {
+    expect(file.roomBytes).toBeGreaterThan(1_000_000);
+  });
+
   test('does not keep the buffer that it was given', async () => {
     const other = await create().open();
     const buffer = bytesOf('abc');

@@ -103,12 +103,12 @@ export class MemoryBatches implements BatchApi {
     return { batches: structuredClone(batches), ...(hasMore ? { next: batches.at(-1)!.id } : {}) };
   }
 
-  async readFile(id: string): Promise<{ body: ByteStream; bytes?: number }> {
+  async readFile(id: string, { from = 0 } = {}): Promise<{ body: ByteStream; bytes?: number }> {
     const file = this.#files.get(id);
     if (file === undefined) throw new BatchdropError(`GET /files/${id}/content was answered 404`);
     return {
       body: (async function* () {
-        if (file.content.length > 0) yield file.content.slice();
+        if (file.content.length > from) yield file.content.slice(from);
       })(),
       bytes: file.content.length,
     };

@@ -2,9 +2,17 @@ import type { Scratch, ScratchFile } from '../../core/ports.ts';
 
 /** {@link Scratch} in memory. */
 export class MemoryScratch implements Scratch {
+  readonly #roomBytes: number;
+
+  /** @param roomBytes how much a file may hold. Default: any amount. */
+  constructor(roomBytes = Number.POSITIVE_INFINITY) {
+    this.#roomBytes = roomBytes;
+  }
+
   async open(): Promise<ScratchFile> {
     let bytes = Buffer.alloc(0);
     return {
+      roomBytes: this.#roomBytes,
       async append(more) {
         bytes = Buffer.concat([bytes, more]);
       },
