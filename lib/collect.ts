@@ -29,8 +29,10 @@ export class Collect extends Construct {
       capability: 'collect',
       description: 'Fetches the results of an ended batch and plans its next round',
       memorySize: 1024,
-      ephemeralStorageSize: Size.gibibytes(2),
+      // Results are sorted here; a few cents a million batches. Those beyond it are read from S3 again, line by line.
+      ephemeralStorageSize: Size.gibibytes(10),
       timeout: collectQueue.consumerTimeout,
+      continuesItself: true,
       logRetention: props.logRetention,
       environment: {
         ...commonEnvironment('collect', props),
@@ -47,6 +49,7 @@ export class Collect extends Construct {
     apiKey.allowRead(fn);
     submitQueue.allowSend(fn);
     finalizeQueue.allowSend(fn);
+    collectQueue.allowSend(fn);
     collectQueue.deliverTo(fn, 'maxConcurrency.collect', props.maxConcurrency);
   }
 }

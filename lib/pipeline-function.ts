@@ -19,6 +19,12 @@ export interface PipelineFunctionProps {
   readonly memorySize: number;
   /** Longest run; Lambda allows 15 minutes. */
   readonly timeout: Duration;
+  /**
+   * Whether the function sends messages to the queue that it works off, to go on with what takes longer than one run.
+   * Lambda stops what looks like a loop after 16 runs, unless told. Each such message follows a conditional write that
+   * proves progress. @default false
+   */
+  readonly continuesItself?: boolean;
   /** Room in `/tmp`. @default - 512 MB, as Lambda gives it */
   readonly ephemeralStorageSize?: Size | undefined;
   /** Exactly the keys of the capability's schema in `src/contract/env.ts`. */
@@ -74,6 +80,7 @@ export class PipelineFunction extends NodejsFunction {
       depsLockFilePath: projectFile('package-lock.json'),
       memorySize: props.memorySize,
       timeout: props.timeout,
+      ...(props.continuesItself === true ? { recursiveLoop: lambda.RecursiveLoop.ALLOW } : {}),
       ...(props.ephemeralStorageSize === undefined
         ? {}
         : { ephemeralStorageSize: props.ephemeralStorageSize }),

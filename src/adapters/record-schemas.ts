@@ -7,6 +7,8 @@ import { routeSchema } from '../contract/settings.ts';
 import { BatchdropError } from '../core/errors.ts';
 import {
   type BatchRecord,
+  type FetchedFile,
+  type Fetching,
   type Job,
   type NextBatch,
   OPENAI_BATCH_STATUSES,
@@ -43,6 +45,20 @@ const nextSchema = z.object({
   repairs: z.exactOptional(count),
   notBefore: z.exactOptional(z.number()),
 } satisfies ShapeOf<NextBatch>);
+
+const fetchedSchema = z.object({
+  fileId: z.string(),
+  key: z.string(),
+  bytes: count,
+  crc32: count,
+  isPartial: z.exactOptional(z.boolean()),
+} satisfies ShapeOf<FetchedFile>);
+
+const fetchingSchema = z.object({
+  fileId: z.string(),
+  bytes: count,
+  checkpointKey: z.string(),
+} satisfies ShapeOf<Fetching>);
 
 const jobSchema = z.object({
   v: version,
@@ -117,6 +133,8 @@ const batchSchema = z.object({
   ),
   endedAt: z.exactOptional(z.number()),
   cancelRequestedAt: z.exactOptional(z.number()),
+  fetched: z.exactOptional(z.array(fetchedSchema)),
+  fetching: z.exactOptional(fetchingSchema),
   outcome: z.exactOptional(
     z.object({
       succeeded: count,

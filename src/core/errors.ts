@@ -50,3 +50,6 @@ export class NotYetError extends BatchdropError {
     this.delayMs = delayMs;
   }
 }
+
+/** The work does not fit into one invocation, and cannot be divided. */
+export class OutOfTimeError extends BatchdropError {}

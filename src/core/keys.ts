@@ -16,6 +16,13 @@ export function workKeys(layout: Layout, jobId: string) {
       data: `${base}ingest/${attempt}/invalid.jsonl`,
       index: `${base}ingest/${attempt}/invalid.index`,
     }),
+    /** A result file of OpenAI as it is. `attempt` separates two copies of it. */
+    fetched: (batchId: string, attempt: string) => ({
+      file: `${base}collected/${batchId}/fetched/${attempt}.jsonl`,
+      /** How far the copy was after so many bytes. */
+      checkpoint: (bytes: number): string =>
+        `${base}collected/${batchId}/fetched/${attempt}.${bytes}.checkpoint`,
+    }),
     /** What one run of collect makes of a batch; the batch's record says which run counts. */
     collected: (batchId: string, attempt: string) => {
       const at = `${base}collected/${batchId}/${attempt}/`;

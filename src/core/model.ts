@@ -167,6 +167,10 @@ export interface BatchRecord {
   endedAt?: number;
   /** When it was decided to cancel the batch at OpenAI; the poll repeats that until it ends. */
   cancelRequestedAt?: number;
+  /** OpenAI's result files as they were copied to below `work/`, each once. */
+  fetched?: FetchedFile[];
+  /** A copy that goes on in another invocation. */
+  fetching?: Fetching;
   outcome?: BatchOutcome;
   /** Answers and final errors of this batch, in input order; absent where there is none. */
   outputRun?: RunRef;
@@ -183,6 +187,24 @@ export interface BatchRecord {
   heldReason?: string;
   /** When the batch was given up because OpenAI no longer knew it: it has no results. */
   lostAt?: number;
+}
+
+/** A result file of OpenAI, copied byte for byte. */
+export interface FetchedFile {
+  fileId: string;
+  key: string;
+  bytes: number;
+  crc32: number;
+  /** OpenAI gave no more of it, however often it was asked. */
+  isPartial?: boolean;
+}
+
+/** How far the copy of a result file is. */
+export interface Fetching {
+  fileId: string;
+  bytes: number;
+  /** See checkpoint.ts. */
+  checkpointKey: string;
 }
 
 /** What a batch of the next round is made of. */

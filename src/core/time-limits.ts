@@ -14,3 +14,9 @@ const CLAIM_BEYOND_WORKER_MS = 5_000;
 export function claimedUntil(now: number, deadline: Deadline): number {
   return now + deadline.remainingMs() + CLAIM_BEYOND_WORKER_MS;
 }
+
+/**
+ * How long before its end a worker stops, so as to record how far it is: time to send what is under way, and to retry
+ * each call.
+ */
+export const STOP_BEFORE_END_MS = 60_000;

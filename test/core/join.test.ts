@@ -1,24 +1,32 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { MemoryScratch } from '../../src/adapters/memory/scratch.ts';
 import { Join } from '../../src/core/collect/join.ts';
 import { CustomIdHasher } from '../../src/core/custom-id-hash.ts';
 import { IncompleteDownloadError } from '../../src/core/errors.ts';
 import { ManifestEntries } from '../../src/core/manifest.ts';
 import { chunkSizesArbitrary, cut, pooled, streamOf } from '../support/bytes.ts';
+import { memoryStore, putSource } from '../support/memory-store.ts';
 import { RUN_SOURCE } from '../support/runs.ts';
 
 const JOB_ID = 'c0ffee00c0ffee00c0ffee00c0ffee00';
 
+let objects = memoryStore();
+let files = 0;
+beforeEach(() => {
+  objects = memoryStore();
+});
+
 /** A batch of requests with these ids, in this order. */
-async function joinOf(ids: readonly string[]): Promise<Join> {
+async function joinOf(ids: readonly string[], roomBytes?: number): Promise<Join> {
   const entries = new ManifestEntries();
   const hasher = new CustomIdHasher(JOB_ID);
   for (const [index, id] of ids.entries()) {
     hasher.hashText(id);
     entries.push(index + 1, index * 100, 99, 0, hasher.hash0, hasher.hash1);
   }
-  return new Join({ source: RUN_SOURCE, entries }, JOB_ID, await new MemoryScratch().open());
+  const scratch = await new MemoryScratch(roomBytes).open();
+  return new Join({ source: RUN_SOURCE, entries }, JOB_ID, { scratch, objects });
 }
 
 const answer = (id: string, tokens = 1): string =>
@@ -34,17 +42,19 @@ const failure = (id: string, status: number): string =>
 async function add(
   join: Join,
   text: string,
-  expected?: number,
+  expected = Buffer.byteLength(text),
   sizes: readonly number[] = [64],
 ): Promise<void> {
-  await join.addFile('OpenAI file file-1', streamOf(cut(Buffer.from(text), sizes)), expected);
+  const bytes = Buffer.from(text);
+  const source = await putSource(objects, `work/file-${files++}`, bytes);
+  await join.addFile('OpenAI file file-1', streamOf(cut(bytes, sizes)), expected, source);
 }
 
 const lineOf = async (join: Join, index: number): Promise<string> =>
   Buffer.from(await join.line(index)).toString();
 
 describe('Join', () => {
-  it('gives each request its own line, whatever the order, the files and the chunks', async () => {
+  it('gives each request its own line, whatever the order, the files, the chunks and the room on disk', async () => {
     const idArbitrary = fc.string({ unit: 'binary', minLength: 1, maxLength: 6 });
     await fc.assert(
       fc.asyncProperty(
@@ -60,12 +70,13 @@ describe('Join', () => {
         ),
         chunkSizesArbitrary(120),
         fc.boolean(),
-        async ({ ids, order, statuses }, sizes, endsWithLineFeed) => {
+        fc.nat({ max: 2_000 }),
+        async ({ ids, order, statuses }, sizes, endsWithLineFeed, roomBytes) => {
           const textOf = (id: string): string => {
             const status = statuses[ids.indexOf(id)]!;
             return status === 200 ? answer(id) : failure(id, status);
           };
-          const join = await joinOf(ids);
+          const join = await joinOf(ids, roomBytes);
           const isAnswer = (id: string): boolean => statuses[ids.indexOf(id)] === 200;
           for (const part of [order.filter(isAnswer), order.filter((id) => !isAnswer(id))]) {
             const text = part.map(textOf).join('\n') + (endsWithLineFeed && part.length > 0 ? '\n' : '');
@@ -134,7 +145,7 @@ describe('Join', () => {
   it('keeps nothing of a chunk that is a Buffer of a pool, which is filled anew for the next', async () => {
     const join = await joinOf(['a', 'b', 'c']);
     const text = Buffer.from(['a', 'b', 'c'].map((id) => answer(id)).join('\n'));
-    await join.addFile('file', pooled(cut(text, [100])), text.length);
+    await join.addFile('file', pooled(cut(text, [100])), text.length, RUN_SOURCE);
     for (const [index, id] of ['a', 'b', 'c'].entries()) expect(await lineOf(join, index)).toBe(answer(id));
   });
 

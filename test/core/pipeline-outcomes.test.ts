@@ -138,7 +138,7 @@ test('U+2028 and its kin in an answer do not cut its line', async () => {
   expect((await p.output(KEY))[0].response.body.choices[0].message.content).toContain('\u2028');
 });
 
-test('a download that is cut short is fetched again', async () => {
+test('a download that is cut short is gone on with at once', async () => {
   const { p, output, bought } = await run([
     {
       match: { route: 'GET /v1/files/*/content' },
@@ -146,9 +146,29 @@ test('a download that is cut short is fetched again', async () => {
       effect: { kind: 'http.truncate', keep_bytes: 100 },
     },
   ]);
-  expect(p.failures.map(({ name }) => name)).toEqual(['IncompleteDownloadError', 'IncompleteDownloadError']);
+  expect(p.failures).toEqual([]);
   expect(output).toEqual(IDS);
   expect(bought).toEqual([]);
+});
+
+test('results that were fetched late in an invocation are sorted in the next one', async () => {
+  const { p, output, bought } = await run([], { deadline: { remainingMs: () => 100_000 } });
+  expect(p.failures).toEqual([]);
+  expect(output).toEqual(IDS);
+  expect(bought).toEqual([]);
+});
+
+test('results that no invocation has the time to sort end with a recorded error after half a day, and are not bought again', async () => {
+  const p = await startPipeline({ deadline: { remainingMs: () => 20_000 } });
+  running.push(p);
+  await p.drop(KEY, IDS.map((id) => chatLine(id)).join('\n'));
+  await p.run(80);
+  expect(new Set(p.failures.map(({ name }) => name))).toEqual(new Set(['OutOfTimeError']));
+  const receipt = await p.receipt(KEY);
+  expect(receipt.counts).toMatchObject({ requests: 6, succeeded: 0, failed: 6 });
+  expect(receipt.errorsByCode).toEqual({ result_unreadable: 6 });
+  expect((await p.errors(KEY)).map(({ line }) => line)).toEqual([1, 2, 3, 4, 5, 6]);
+  expect(await executionsOf(p)).toEqual(Object.fromEntries(IDS.map((id) => [id, 1])));
 });
 
 test('a batch that OpenAI has no room for waits and is sent again', async () => {

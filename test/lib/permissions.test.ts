@@ -63,7 +63,7 @@ test('poll may keep state, look for what is live, read the key and send to every
   });
 });
 
-test('collect may read input and work, write work, keep state, read the key, and hand on to submit and finalize', () => {
+test('collect may read input and work, write work, keep state, read the key, and hand on to submit, finalize and itself', () => {
   expect(permissionsOf(template, 'collect')).toEqual({
     ...logs('Collect'),
     's3:GetObject': objects('input', 'work'),
@@ -73,7 +73,7 @@ test('collect may read input and work, write work, keep state, read the key, and
     's3:AbortMultipartUpload': objects('work'),
     ...items,
     ...key,
-    'sqs:SendMessage': ['FinalizeQueue', 'SubmitQueue'],
+    'sqs:SendMessage': ['CollectQueue', 'FinalizeQueue', 'SubmitQueue'],
     ...consumes('CollectQueue'),
   });
 });

@@ -7,18 +7,32 @@ import { functionOf, resourcesOf, synthesize } from './synthesize.ts';
 const template = synthesize({ openaiBaseUrl: 'https://llm.example.com/v1' });
 
 const FUNCTIONS = [
-  { capability: 'ingest', schema: ingestEnv, memory: 512, timeout: 900, storage: undefined },
-  { capability: 'submit', schema: submitEnv, memory: 512, timeout: 900, storage: undefined },
-  { capability: 'poll', schema: pollEnv, memory: 512, timeout: 300, storage: undefined },
-  { capability: 'collect', schema: collectEnv, memory: 1024, timeout: 900, storage: { Size: 2048 } },
-  { capability: 'finalize', schema: finalizeEnv, memory: 1024, timeout: 900, storage: undefined },
+  { capability: 'ingest', schema: ingestEnv, memory: 512, timeout: 900, storage: undefined, loop: undefined },
+  { capability: 'submit', schema: submitEnv, memory: 512, timeout: 900, storage: undefined, loop: undefined },
+  { capability: 'poll', schema: pollEnv, memory: 512, timeout: 300, storage: undefined, loop: undefined },
+  {
+    capability: 'collect',
+    schema: collectEnv,
+    memory: 1024,
+    timeout: 900,
+    storage: { Size: 10_240 },
+    loop: 'Allow',
+  },
+  {
+    capability: 'finalize',
+    schema: finalizeEnv,
+    memory: 1024,
+    timeout: 900,
+    storage: undefined,
+    loop: undefined,
+  },
 ] as const;
 
 test('there are five functions and no other', () => {
   template.resourceCountIs('AWS::Lambda::Function', FUNCTIONS.length);
 });
 
-describe.each(FUNCTIONS)('$capability', ({ capability, schema, memory, timeout, storage }) => {
+describe.each(FUNCTIONS)('$capability', ({ capability, schema, memory, timeout, storage, loop }) => {
   const { Properties } = functionOf(template, capability)[1];
 
   test('runs on Node 24 and arm64 with the memory, time and storage that it needs', () => {
@@ -65,9 +79,9 @@ describe.each(FUNCTIONS)('$capability', ({ capability, schema, memory, timeout, 
     ]);
   });
 
-  test('takes no concurrency away from other functions and leaves loop detection on', () => {
+  test('takes no concurrency away from other functions, and has loop detection on unless it continues itself', () => {
     expect(Properties.ReservedConcurrentExecutions).toBeUndefined();
-    expect(Properties.RecursiveLoop).toBeUndefined();
+    expect(Properties.RecursiveLoop).toBe(loop);
   });
 });
 

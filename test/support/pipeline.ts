@@ -26,6 +26,7 @@ import { ingest } from '../../src/core/ingest/ingest.ts';
 import { publishedKeys } from '../../src/core/keys.ts';
 import { type BatchLimits, OPENAI_LIMITS } from '../../src/core/limits.ts';
 import { poll } from '../../src/core/poll/poll.ts';
+import type { Deadline } from '../../src/core/ports.ts';
 import { submit } from '../../src/core/submit/submit.ts';
 
 const BUCKET = 'bucket';
@@ -42,6 +43,8 @@ export interface PipelineOptions {
   intercept?: Interceptor;
   /** Called before each run of a handler: a process begins. */
   onInvocation?: () => void;
+  /** How long each worker still lives. Default: 15 minutes, always. */
+  deadline?: Deadline;
   /** A message that failed comes back once, as from a queue. Default: it is lost, and the sweep has to find out. */
   redeliver?: boolean;
   stackId?: string;
@@ -72,7 +75,11 @@ export async function startPipeline(options: PipelineOptions = {}) {
     stackId: options.stackId ?? 'stack-1',
     settings: options.settings ?? defaultSettings(),
     limits: { ...OPENAI_LIMITS, ...options.limits },
-    objects: new MemoryObjects({ bucket: BUCKET, isVersioned: options.isVersioned ?? true }, ambient),
+    objects: new MemoryObjects(
+      // Small parts, so that small files have several.
+      { bucket: BUCKET, isVersioned: options.isVersioned ?? true, minPartBytes: 300 },
+      ambient,
+    ),
     jobs: new MemoryJobs(),
     batches,
     outbox,
@@ -80,7 +87,7 @@ export async function startPipeline(options: PipelineOptions = {}) {
     scratch: new MemoryScratch(),
     ambient,
     // As long as a Lambda may live; the virtual clock stands still while a handler runs.
-    deadline: { remainingMs: () => 15 * MINUTE_MS },
+    deadline: options.deadline ?? { remainingMs: () => 15 * MINUTE_MS },
     log: { info: () => {}, warn: () => {} },
   };
 

@@ -59,6 +59,11 @@ export class MemoryObjects implements ObjectStore {
     return this.#uploads.size;
   }
 
+  /** Gives up every upload, as the bucket's lifecycle rule does after a week: for tests. */
+  dropUploads(): void {
+    this.#uploads.clear();
+  }
+
   async head(bucket: string, key: string, versionId?: string): Promise<ObjectHead | undefined> {
     const found = this.#find({ bucket, key, ...(versionId === undefined ? {} : { versionId }) });
     if (found?.body === undefined) return undefined;

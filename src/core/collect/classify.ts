@@ -14,6 +14,9 @@ export type Verdict =
   /** The same again would fail the same way. */
   | { kind: 'failed'; code: string };
 
+/** A verdict without what the answer cost. */
+export type Standing = Exclude<Verdict, { kind: 'succeeded' }> | { kind: 'succeeded'; incomplete: boolean };
+
 /** What an operator's error stops: everything sent with the key, or the one model. */
 export type OperatorScope = 'key' | 'model';
 

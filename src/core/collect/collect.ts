@@ -9,20 +9,27 @@ import type { BatchMessage } from '../../contract/messages.ts';
 import type { Settings } from '../../contract/settings.ts';
 import { attemptsOf } from '../attempts.ts';
 import { openaiErrorLine, statedErrorLine } from '../error-line.ts';
-import { CorruptWorkFileError, NotYetError, ObjectGoneError } from '../errors.ts';
+import {
+  CorruptWorkFileError,
+  IncompleteDownloadError,
+  NotYetError,
+  ObjectGoneError,
+  OutOfTimeError,
+} from '../errors.ts';
 import { workKeys } from '../keys.ts';
 import { encodeManifest, type Manifest, ManifestEntries, readManifest, renderedBytes } from '../manifest.ts';
-import type { BatchOutcome, BatchRecord, Job, NextBatch } from '../model.ts';
+import type { BatchOutcome, BatchRecord, FetchedFile, Job, NextBatch } from '../model.ts';
 import { readPlan } from '../plan.ts';
-import type { Ambient, BatchApi, JobStore, Log, ObjectStore, Outbox, Scratch } from '../ports.ts';
+import type { Ambient, BatchApi, Deadline, JobStore, Log, ObjectStore, Outbox, Scratch } from '../ports.ts';
 import { readRanges } from '../ranges.ts';
 import { advanceJob } from '../rounds.ts';
 import { RunWriter } from '../run-file.ts';
 import { recordFailure, SUCCEEDED } from '../step-failure.ts';
 import { refusalWaitMs } from '../submit/submit.ts';
-import { WORKER_LIFETIME_MS } from '../time-limits.ts';
+import { STOP_BEFORE_END_MS, WORKER_LIFETIME_MS } from '../time-limits.ts';
 import { noUsage } from './classify.ts';
-import { type Decision, decide, decideRefusal, type Refusal } from './decide.ts';
+import { type Decision, decide, decideRefusal, type Refusal, unreadable } from './decide.ts';
+import { fetchResults, readFetched } from './fetch.ts';
 import { Join } from './join.ts';
 import { type SendAgain, sendAgain } from './send-again.ts';
 
@@ -31,9 +38,10 @@ export interface CollectDeps {
   objects: ObjectStore;
   jobs: JobStore;
   batches: Pick<BatchApi, 'getBatch' | 'readFile' | 'deleteFile'>;
-  outbox: Pick<Outbox, 'submit' | 'finalize'>;
+  outbox: Pick<Outbox, 'submit' | 'collect' | 'finalize'>;
   scratch: Scratch;
   ambient: Ambient;
+  deadline: Deadline;
   log: Log;
 }
 
@@ -82,22 +90,20 @@ async function collectClaimed(deps: CollectDeps, job: Job, batch: BatchRecord, c
     return;
   }
   const manifest = await readManifest(deps.objects, batch.manifestKey);
+  const isLastResort = (batch.failures ?? 0) >= MAX_FAILURES;
+  const fetched = await fetchResults(deps, batch, claim, isLastResort);
+  if (fetched === 'taken over') return;
+  if (fetched === 'to be continued' || (fetched.isFresh && !hasTimeFor(deps, fetched.files))) {
+    await continueLater(deps, batch, claim);
+    return;
+  }
   const scratch = await deps.scratch.open();
   try {
-    const isLastResort = (batch.failures ?? 0) >= MAX_FAILURES;
-    const join = new Join(manifest, job.jobId, scratch, { takesWhatIsReadable: isLastResort });
-    for (const fileId of [batch.outputFileId, batch.errorFileId]) {
-      if (fileId === undefined) continue;
-      try {
-        const { body, bytes } = await deps.batches.readFile(fileId);
-        await join.addFile(`OpenAI file ${fileId}`, body, bytes);
-      } catch (error) {
-        if (!isLastResort) throw error;
-        join.isUnreadable = true;
-      }
-    }
+    const stores = { scratch, objects: deps.objects };
+    const join = new Join(manifest, job.jobId, stores, { takesWhatIsReadable: isLastResort });
+    for (const file of fetched.files) await addResults(deps, job, batch, claim, join, file, isLastResort);
     await waitForLateResults(deps, batch, claim, join);
-    const changes = await writeResults(deps, job, batch, manifest, join, refusal);
+    const changes = await writeResults(deps, job, batch, manifest, join, refusal, isLastResort);
     const collected = {
       ...SUCCEEDED,
       ...changes,
@@ -119,6 +125,53 @@ async function collectClaimed(deps: CollectDeps, job: Job, batch: BatchRecord, c
   }
 }
 
+/** What sorting the lines of a fetched file takes at the worst, to begin it in the rest of an invocation. */
+const SORTED_BYTES_PER_SECOND = 10_000_000;
+
+function hasTimeFor({ deadline }: CollectDeps, files: readonly FetchedFile[]): boolean {
+  const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
+  return deadline.remainingMs() > 2 * STOP_BEFORE_END_MS + (bytes / SORTED_BYTES_PER_SECOND) * 1000;
+}
+
+/** Lets go of the batch and hands it to the next invocation; should the message be lost, the sweep sends it again. */
+async function continueLater(deps: CollectDeps, batch: BatchRecord, claim: string): Promise<void> {
+  const { jobId, batchId } = batch;
+  const released = { claim: undefined, claimedUntil: undefined };
+  await deps.jobs.updateBatch(batch, { state: 'ended', claim }, released, deps.ambient.now());
+  await deps.outbox.collect({ v: 1, jobId, batchId });
+  deps.log.info('goes on in another invocation', { jobId, batchId });
+}
+
+/** Joins a fetched file. One that does not read as it should is fetched again the next time. */
+async function addResults(
+  deps: CollectDeps,
+  job: Job,
+  batch: BatchRecord,
+  claim: string,
+  join: Join,
+  file: FetchedFile,
+  isLastResort: boolean,
+): Promise<void> {
+  const { bucket } = job.input;
+  if (file.isPartial) join.isUnreadable = true;
+  // In the end, what can be read in half of the time is all there is: the other half is for writing it.
+  const stopBeforeEndMs = isLastResort ? deps.deadline.remainingMs() / 2 : STOP_BEFORE_END_MS;
+  try {
+    const body = readFetched(deps, bucket, file, stopBeforeEndMs);
+    await join.addFile(`OpenAI file ${file.fileId}`, body, file.bytes, { bucket, key: file.key });
+  } catch (error) {
+    if (isLastResort) {
+      join.isUnreadable = true;
+      return;
+    }
+    if (error instanceof IncompleteDownloadError || error instanceof ObjectGoneError) {
+      const expected = { state: 'ended', claim } as const;
+      await deps.jobs.updateBatch(batch, expected, { fetched: undefined }, deps.ambient.now());
+    }
+    throw error;
+  }
+}
+
 /**
  * A batch whose files hold fewer results than they should may only be early: its files may be named or filled a moment
  * later, and to run a request again that was answered is to pay twice. So OpenAI is asked again for a while; then the
@@ -137,7 +190,9 @@ async function waitForLateResults(
   if (remote !== undefined) {
     const { outputFileId, errorFileId } = remote;
     const now = deps.ambient.now();
-    await deps.jobs.updateBatch(batch, { state: 'ended', claim }, { outputFileId, errorFileId }, now);
+    // What was fetched may have been early, too.
+    const changes = { outputFileId, errorFileId, fetched: undefined };
+    await deps.jobs.updateBatch(batch, { state: 'ended', claim }, changes, now);
   }
   throw new NotYetError(
     `batch ${batch.openaiBatchId} ended as ${batch.status} with ${promised} results, and its files hold ${join.known}`,
@@ -184,6 +239,7 @@ async function writeResults(
   manifest: Manifest,
   join: Join,
   refusal: Extract<Refusal, { kind: 'mend' }> | undefined,
+  isLastResort: boolean,
 ): Promise<Pick<BatchRecord, 'outcome' | 'outputRun' | 'errorRun' | 'next'>> {
   const { entries, source } = manifest;
   const keys = workKeys(deps.settings.layout, job.jobId).collected(batch.batchId, deps.ambient.nonce());
@@ -206,11 +262,17 @@ async function writeResults(
   const failedByCode = new Map<string, number>();
   const billedTwice = new Map<string, number>();
   const next = new ManifestEntries();
+  const hasTime = (): boolean => {
+    if (deps.deadline.remainingMs() >= STOP_BEFORE_END_MS / 2) return true;
+    if (isLastResort) return false;
+    throw new OutOfTimeError(`batch ${batch.batchId}: its results cannot be sorted in one invocation`);
+  };
   // Offsets in a spool mean nothing to a person, offsets in the dropped object do.
   const isInput = source.key === job.source.key;
   try {
-    for (const [index, decision] of decisions.entries()) {
-      const { line, offset, length, hash0, hash1 } = entries.at(index);
+    for (const [index, decided] of decisions.entries()) {
+      const { line, offset, length, tried, hash0, hash1 } = entries.at(index);
+      const decision = hasTime() ? decided : unreadable(tried);
       const original = { offset, length };
       if (decision.kind === 'succeeded') {
         outcome.succeeded++;

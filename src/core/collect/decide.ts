@@ -5,7 +5,7 @@
 import { isExhausted, withAttempt } from '../attempts.ts';
 import type { ManifestEntries } from '../manifest.ts';
 import type { BatchLevelError, BatchRecord, Job } from '../model.ts';
-import { type OperatorScope, operatorScopeOf, type Verdict } from './classify.ts';
+import { type OperatorScope, operatorScopeOf, type Standing } from './classify.ts';
 
 /** What becomes of one request. */
 export type Decision =
@@ -27,7 +27,7 @@ export interface StatedError {
 
 /** What the results of a batch say; see {@link ./join.ts}. */
 export interface Results {
-  verdict(index: number): Verdict | undefined;
+  verdict(index: number): Standing | undefined;
   /** A file could not be read to its end, so that a missing line says nothing. */
   readonly isUnreadable: boolean;
 }
@@ -89,7 +89,7 @@ export function decide(
     const tried = entries.tried(index);
     const verdict = results.verdict(index);
     if (verdict?.kind === 'succeeded') return verdict;
-    if (verdict === undefined && results.isUnreadable) return failed(tried, UNREADABLE);
+    if (verdict === undefined && results.isUnreadable) return unreadable(tried);
     if (verdict?.kind === 'failed')
       return { kind: 'failed', tried: withAttempt(tried, 'transient'), code: verdict.code };
     if (verdict?.kind === 'operator' && !(verdict.scope === 'model' && hasAnswers)) {
@@ -127,6 +127,11 @@ function absentVerdict({
     return { code: stated.code, cause: 'unexecuted', stated } as const;
   }
   return { code: MISSING.code, cause: 'lost', stated: MISSING } as const;
+}
+
+/** For a request whose result cannot be had. */
+export function unreadable(tried: number): Decision {
+  return failed(tried, UNREADABLE);
 }
 
 function failed(tried: number, stated: StatedError): Decision {

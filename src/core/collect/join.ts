@@ -4,24 +4,47 @@
 import { CustomIdHasher } from '../custom-id-hash.ts';
 import { IncompleteDownloadError } from '../errors.ts';
 import { LineSplitter } from '../ingest/lines.ts';
-import type { Manifest } from '../manifest.ts';
-import type { TokenUsage } from '../model.ts';
-import type { ByteStream, ScratchFile } from '../ports.ts';
-import { addUsage, classify, noUsage, type Verdict } from './classify.ts';
+import type { Manifest, ManifestEntries } from '../manifest.ts';
+import type { SourceObject, TokenUsage } from '../model.ts';
+import type { ByteStream, ObjectStore, ScratchFile } from '../ports.ts';
+import { readRanges } from '../ranges.ts';
+import { addUsage, classify, noUsage, type Standing, type Verdict } from './classify.ts';
 
 /** Longest result line that is read: ten images of 4 MB, and room. */
 const MAX_RESULT_LINE_BYTES = 128 * 1024 * 1024;
 
-/** What is known of one request of the batch. */
-type Entry = { verdict: Verdict; offset: number; length: number } | undefined;
+/** Lines that are read together from a result file, for those that the scratch file had no room for. */
+const WINDOW_BYTES = 32 * 1024 * 1024;
 
-/** The results of one batch: verdicts in memory, lines in a scratch file. */
+/** Where the line of a request is; from {@link FIRST_FILE} on, in which of the result files; 0: it has none. */
+const IN_SCRATCH = 1;
+const FIRST_FILE = 2;
+
+/** Where lines are kept until they are asked for. */
+export interface LineStores {
+  /** Takes what it has room for. */
+  scratch: ScratchFile;
+  /** Gives the others, from the result files themselves. */
+  objects: Pick<ObjectStore, 'read'>;
+}
+
+/** The results of one batch: some 40 bytes of memory for each request; lines on disk, or where they came from. */
 export class Join {
-  readonly #scratch: ScratchFile;
+  readonly #stores: LineStores;
   readonly #hasher: CustomIdHasher;
-  readonly #indexOf = new Map<bigint, number>();
-  readonly #entries: Entry[];
+  readonly #requests: RequestIndex;
   readonly #takesWhatIsReadable: boolean;
+  readonly #usage = noUsage();
+  /** Every verdict that occurs, once: a request has its place here. The first one stands for none. */
+  readonly #verdicts: (Standing | undefined)[] = [undefined];
+  readonly #placeOfVerdict = new Map<string, number>();
+  readonly #verdictOf: Uint32Array;
+  readonly #whereIs: Uint8Array;
+  readonly #offsets: Float64Array;
+  readonly #lengths: Uint32Array;
+  readonly #files: SourceObject[] = [];
+  /** Lines that were read from result files ahead of being asked for. */
+  #window = new Map<number, Uint8Array>();
   #written = 0;
   /** Requests that have a line. */
   known = 0;
@@ -32,27 +55,29 @@ export class Join {
 
   /** @param options.takesWhatIsReadable counts lines that are not whole as stray instead of failing. Default: false. */
   constructor(
-    manifest: Manifest,
+    { entries }: Manifest,
     jobId: string,
-    scratch: ScratchFile,
+    stores: LineStores,
     options: { takesWhatIsReadable?: boolean } = {},
   ) {
     this.#takesWhatIsReadable = options.takesWhatIsReadable ?? false;
-    this.#scratch = scratch;
+    this.#stores = stores;
     this.#hasher = new CustomIdHasher(jobId);
-    this.#entries = new Array<Entry>(manifest.entries.count).fill(undefined);
-    for (let index = 0; index < manifest.entries.count; index++) {
-      const { hash0, hash1 } = manifest.entries.at(index);
-      this.#indexOf.set(key(hash0, hash1), index);
-    }
+    this.#requests = new RequestIndex(entries);
+    this.#verdictOf = new Uint32Array(entries.count);
+    this.#whereIs = new Uint8Array(entries.count);
+    this.#offsets = new Float64Array(entries.count);
+    this.#lengths = new Uint32Array(entries.count);
   }
 
   /**
    * Takes in one result file.
-   * @param expectedBytes its size as OpenAI tells it, if it does.
+   * @param expectedBytes its size as it should be.
+   * @param source where it can be read again.
    * @throws {IncompleteDownloadError} if it is shorter or longer than that, or a line of it is not whole.
    */
-  async addFile(name: string, body: ByteStream, expectedBytes: number | undefined): Promise<void> {
+  async addFile(name: string, body: ByteStream, expectedBytes: number, source: SourceObject): Promise<void> {
+    const place = FIRST_FILE + this.#files.push(source) - 1;
     let pending: Uint8Array[] = [];
     const splitter = new LineSplitter((line) => {
       if (line.bytes === undefined) {
@@ -60,28 +85,42 @@ export class Join {
           `${name}, line ${line.line}: ${line.length} bytes; a result line of at most ${MAX_RESULT_LINE_BYTES} was expected`,
         );
       }
-      const kept = this.#add(name, line.line, line.bytes);
-      if (kept !== undefined) pending.push(kept);
+      const index = this.#judge(name, line.line, line.bytes);
+      if (index === undefined) return;
+      this.#lengths[index] = line.length;
+      if (this.#written + line.length <= this.#stores.scratch.roomBytes) {
+        this.#whereIs[index] = IN_SCRATCH;
+        this.#offsets[index] = this.#written;
+        this.#written += line.length;
+        // Not `slice`, which copies nothing if the bytes are a Buffer.
+        pending.push(new Uint8Array(line.bytes));
+      } else {
+        this.#whereIs[index] = place;
+        this.#offsets[index] = line.offset;
+      }
     }, MAX_RESULT_LINE_BYTES);
     const flush = async (): Promise<void> => {
-      if (pending.length > 0) await this.#scratch.append(Buffer.concat(pending));
+      if (pending.length > 0) await this.#stores.scratch.append(Buffer.concat(pending));
       pending = [];
     };
     for await (const chunk of body) {
       splitter.push(chunk);
       await flush();
     }
-    if (expectedBytes !== undefined && splitter.position !== expectedBytes) {
+    if (splitter.position !== expectedBytes) {
       throw new IncompleteDownloadError(
-        `${name}: read ${splitter.position} bytes, OpenAI has ${expectedBytes}; fetch it again`,
+        `${name}: read ${splitter.position} bytes of ${expectedBytes}; fetch it again`,
       );
     }
     splitter.end();
     await flush();
   }
 
-  /** The first good answer stands; an error stands until an answer comes. */
-  #add(name: string, number: number, bytes: Uint8Array): Uint8Array | undefined {
+  /**
+   * The first good answer stands; an error stands until an answer comes.
+   * @returns whose line this is from now on, if anybody's.
+   */
+  #judge(name: string, number: number, bytes: Uint8Array): number | undefined {
     let line: Record<string, unknown>;
     try {
       line = parse(name, number, bytes);
@@ -96,42 +135,111 @@ export class Join {
       return undefined;
     }
     this.#hasher.hashText(line.custom_id);
-    const index = this.#indexOf.get(key(this.#hasher.hash0, this.#hasher.hash1));
+    const index = this.#requests.find(this.#hasher.hash0, this.#hasher.hash1);
     const verdict = classify(line);
-    const known = index === undefined ? undefined : this.#entries[index];
-    if (
-      index === undefined ||
-      known?.verdict.kind === 'succeeded' ||
-      (known && verdict.kind !== 'succeeded')
-    ) {
+    const known = index === undefined ? undefined : this.verdict(index);
+    if (index === undefined || known?.kind === 'succeeded' || (known && verdict.kind !== 'succeeded')) {
       this.strayLines++;
       return undefined;
     }
     if (known !== undefined) this.strayLines++;
     else this.known++;
-    this.#entries[index] = { verdict, offset: this.#written, length: bytes.length };
-    this.#written += bytes.length;
-    // Not `slice`, which copies nothing if the bytes are a Buffer.
-    return new Uint8Array(bytes);
+    if (verdict.kind === 'succeeded') addUsage(this.#usage, verdict.usage);
+    this.#verdictOf[index] = this.#place(verdict);
+    return index;
+  }
+
+  #place(verdict: Verdict): number {
+    const standing: Standing =
+      verdict.kind === 'succeeded' ? { kind: 'succeeded', incomplete: verdict.incomplete } : verdict;
+    const text = Object.values(standing).join(' ');
+    let place = this.#placeOfVerdict.get(text);
+    if (place === undefined) {
+      place = this.#verdicts.push(standing) - 1;
+      this.#placeOfVerdict.set(text, place);
+    }
+    return place;
   }
 
   /** What is known of a request; `undefined`: it is in neither file. */
-  verdict(index: number): Verdict | undefined {
-    return this.#entries[index]?.verdict;
+  verdict(index: number): Standing | undefined {
+    return this.#verdicts[this.#verdictOf[index]!];
   }
 
-  /** The request's result line, as OpenAI wrote it. */
+  /** The request's result line, as OpenAI wrote it. Ask in ascending order: lines are read ahead. */
   async line(index: number): Promise<Uint8Array> {
-    const entry = this.#entries[index]!;
-    return this.#scratch.read(entry.offset, entry.length);
+    if (this.#whereIs[index] === IN_SCRATCH) {
+      return this.#stores.scratch.read(this.#offsets[index]!, this.#lengths[index]!);
+    }
+    if (!this.#window.has(index)) await this.#readWindow(index);
+    const bytes = this.#window.get(index)!;
+    this.#window.delete(index);
+    return bytes;
+  }
+
+  /** Reads the line of a request and of those that follow it, in the order in which they stand in their files. */
+  async #readWindow(first: number): Promise<void> {
+    const window: number[] = [];
+    let bytes = 0;
+    for (let index = first; index < this.#whereIs.length && bytes < WINDOW_BYTES; index++) {
+      if (this.#whereIs[index]! < FIRST_FILE) continue;
+      window.push(index);
+      bytes += this.#lengths[index]!;
+    }
+    const pieces = new Map<number, Uint8Array[]>(window.map((index) => [index, []]));
+    window.sort((a, b) => this.#offsets[a]! - this.#offsets[b]!);
+    for (const [file, source] of this.#files.entries()) {
+      const wanted = window.filter((index) => this.#whereIs[index] === FIRST_FILE + file);
+      const ranges = wanted.map((index) => ({
+        offset: this.#offsets[index]!,
+        length: this.#lengths[index]!,
+      }));
+      for await (const piece of readRanges(this.#stores.objects, source, ranges)) {
+        pieces.get(wanted[piece.index]!)!.push(new Uint8Array(piece.bytes));
+      }
+    }
+    this.#window = new Map(
+      [...pieces].map(([index, parts]) => [index, new Uint8Array(Buffer.concat(parts))]),
+    );
   }
 
   /** Tokens of every answer that is kept. */
   usage(): TokenUsage {
-    const sum = noUsage();
-    for (const entry of this.#entries)
-      if (entry?.verdict.kind === 'succeeded') addUsage(sum, entry.verdict.usage);
-    return sum;
+    return { ...this.#usage };
+  }
+}
+
+/** Finds a request by its id's hash: open addressing, at most half full. */
+class RequestIndex {
+  readonly #mask: number;
+  /** Index of a request plus 1; 0 marks an empty slot. */
+  readonly #slots: Uint32Array;
+  readonly #hashes: Uint32Array;
+
+  constructor(entries: ManifestEntries) {
+    const slots = 2 ** Math.ceil(Math.log2(Math.max(1, entries.count) * 2));
+    this.#mask = slots - 1;
+    this.#slots = new Uint32Array(slots);
+    this.#hashes = new Uint32Array(2 * entries.count);
+    for (let index = 0; index < entries.count; index++) {
+      const { hash0, hash1 } = entries.at(index);
+      this.#hashes[2 * index] = hash0;
+      this.#hashes[2 * index + 1] = hash1;
+      this.#slots[this.#slotOf(hash0, hash1)] = index + 1;
+    }
+  }
+
+  find(hash0: number, hash1: number): number | undefined {
+    const found = this.#slots[this.#slotOf(hash0, hash1)]!;
+    return found === 0 ? undefined : found - 1;
+  }
+
+  /** The slot of a hash, or the empty one where it would be. */
+  #slotOf(hash0: number, hash1: number): number {
+    for (let slot = hash0 & this.#mask; ; slot = (slot + 1) & this.#mask) {
+      const at = 2 * (this.#slots[slot]! - 1);
+      if (at < 0 || (this.#hashes[at] === hash0 && this.#hashes[at + 1] === hash1)) return slot;
+    }
   }
 }
 
@@ -149,8 +257,4 @@ function parse(name: string, number: number, bytes: Uint8Array): Record<string, 
     throw new IncompleteDownloadError(`${name}, line ${number}: not a JSON object; fetch it again`);
   }
   return line as Record<string, unknown>;
-}
-
-function key(hash0: number, hash1: number): bigint {
-  return (BigInt(hash0) << 32n) | BigInt(hash1);
 }
