@@ -31,6 +31,7 @@ export class Ingest extends Construct {
       description: 'Checks a dropped file line by line and cuts it into batches',
       memorySize: 512,
       timeout: ingestQueue.consumerTimeout,
+      continuesItself: true,
       logRetention: props.logRetention,
       environment: {
         ...commonEnvironment('ingest', props),
@@ -43,6 +44,7 @@ export class Ingest extends Construct {
     storage.allowRead(fn, ['input', 'work']);
     storage.allowWrite(fn, ['work']);
     state.allowReadWrite(fn);
+    ingestQueue.allowSend(fn);
     submitQueue.allowSend(fn);
     finalizeQueue.allowSend(fn);
     ingestQueue.deliverTo(fn, 'maxConcurrency.ingest', props.maxConcurrency);

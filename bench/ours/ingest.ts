@@ -41,6 +41,15 @@ const job: Job = {
 };
 
 const objects = new FileObjects({ key, path }, folder);
-const plan = await scan({ objects, layout, limits: OPENAI_LIMITS }, job, 'bench');
+const deps = {
+  objects,
+  layout,
+  limits: OPENAI_LIMITS,
+  deadline: { remainingMs: () => Number.POSITIVE_INFINITY },
+  worker: 'bench',
+  save: () => Promise.reject(new Error('there is time enough')),
+};
+const plan = await scan(deps, job, 'bench');
+if (plan === undefined) throw new Error('the scan was broken off');
 if (plan.invalid > 0) throw new Error(`${plan.invalid} of ${plan.requests} lines were found invalid`);
 console.log(JSON.stringify({ lines: plan.requests, batches: plan.batches.length }));

@@ -9,6 +9,7 @@ import {
   type BatchRecord,
   type FetchedFile,
   type Fetching,
+  type IngestProgress,
   type Job,
   type NextBatch,
   OPENAI_BATCH_STATUSES,
@@ -72,7 +73,13 @@ const jobSchema = z.object({
   updatedAt: z.number(),
   claim: z.exactOptional(z.string()),
   claimedUntil: z.exactOptional(z.number()),
-  ingest: z.exactOptional(z.object({ starts: count })),
+  ingest: z.exactOptional(
+    z.object({
+      starts: count,
+      restarts: z.exactOptional(count),
+      checkpoint: z.exactOptional(z.object({ generation: count, key: z.string(), offset: count })),
+    } satisfies ShapeOf<IngestProgress>),
+  ),
   planKey: z.exactOptional(z.string()),
   rejection: z.exactOptional(
     z.object({

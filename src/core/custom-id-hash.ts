@@ -2,14 +2,14 @@
  * A 64-bit hash of a custom_id, seeded by the job: what manifests and the duplicate check keep in place of the id, so
  * that memory and files do not grow with the length of ids and no id of a user stands in our own files.
  *
- * Two distinct ids of one job share a hash with odds of n²/2^64 (10 million ids: 3 in a million); such a pair is taken
- * for a duplicate, so the second one is reported as invalid and never answered in the first one's name.
+ * Two distinct ids of one job share a hash with odds of n²/2^64 (10 million ids: 3 in a million). Ingest reads both lines
+ * of such a pair again, and keeps the two in different batches: see {@link ./ingest/duplicates.ts}.
  */
 export class CustomIdHasher {
   readonly #seed: number;
   /** First half of the last hash, an unsigned 32-bit number. */
   hash0 = 0;
-  /** Second half; never 0, so that 0 can mark an empty slot. */
+  /** Second half; never 0, so that 0 can mark what is no hash. */
   hash1 = 0;
 
   /** @param jobId hex digits; the first eight seed the hash. */
@@ -48,43 +48,5 @@ export class CustomIdHasher {
 
   hashText(id: string): void {
     this.hash(Buffer.from(id));
-  }
-}
-
-/** Which ids a job has seen, and on which line first. 12 bytes a slot, at most three quarters full. */
-export class CustomIdSet {
-  #slots = 1 << 12;
-  #hashes = new Uint32Array(this.#slots * 2);
-  #lines = new Uint32Array(this.#slots);
-  #count = 0;
-
-  /** Remembers the id; gives the line where it was seen first, or 0 if this is the first. */
-  add(hash0: number, hash1: number, line: number): number {
-    if (this.#count * 4 >= this.#slots * 3) this.#grow();
-    const mask = this.#slots - 1;
-    for (let slot = hash0 & mask; ; slot = (slot + 1) & mask) {
-      const found = this.#hashes[2 * slot + 1]!;
-      if (found === 0) {
-        this.#hashes[2 * slot] = hash0;
-        this.#hashes[2 * slot + 1] = hash1;
-        this.#lines[slot] = line;
-        this.#count++;
-        return 0;
-      }
-      if (found === hash1 && this.#hashes[2 * slot] === hash0) return this.#lines[slot]!;
-    }
-  }
-
-  #grow(): void {
-    const hashes = this.#hashes;
-    const lines = this.#lines;
-    this.#slots *= 2;
-    this.#hashes = new Uint32Array(this.#slots * 2);
-    this.#lines = new Uint32Array(this.#slots);
-    this.#count = 0;
-    for (let slot = 0; slot < lines.length; slot++) {
-      const hash1 = hashes[2 * slot + 1]!;
-      if (hash1 !== 0) this.add(hashes[2 * slot]!, hash1, lines[slot]!);
-    }
   }
 }

@@ -23,6 +23,17 @@ export function workKeys(layout: Layout, jobId: string) {
       checkpoint: (bytes: number): string =>
         `${base}collected/${batchId}/fetched/${attempt}.${bytes}.checkpoint`,
     }),
+    /** Hashes of ids, sorted; written by one worker alone. */
+    ids: (attempt: string, worker: string, index: number): string =>
+      `${base}ingest/${attempt}/ids/${worker}-${index}`,
+    /** What is made of a batch when duplicates are taken out of it; `name` tells one time from another. */
+    unique: (attempt: string, batchId: string, name: string) => {
+      const at = `${base}ingest/${attempt}/${batchId}.unique-${name}`;
+      return { manifest: `${at}.manifest`, run: { data: `${at}.jsonl`, index: `${at}.index` } };
+    },
+    /** How far a worker got with ingest. */
+    checkpoint: (worker: string, generation: number): string =>
+      `${base}ingest/checkpoints/${String(generation).padStart(5, '0')}-${worker}`,
     /** What one run of collect makes of a batch; the batch's record says which run counts. */
     collected: (batchId: string, attempt: string) => {
       const at = `${base}collected/${batchId}/${attempt}/`;

@@ -28,13 +28,21 @@ export interface ManifestEntry {
   hash1: number;
 }
 
-/** A growing list of entries in 32 bytes each. */
+const DOUBLES = RECORD_BYTES / 8;
+const WORDS = RECORD_BYTES / 4;
+
+/** A growing list of entries in 32 bytes each, laid out as in a file: little-endian, as every machine that runs this. */
 export class ManifestEntries {
-  #bytes: Buffer;
+  #capacity: number;
+  /** Two views of the same bytes. */
+  #doubles: Float64Array;
+  #words: Uint32Array;
   #count = 0;
 
   constructor(capacity = 256) {
-    this.#bytes = Buffer.alloc(capacity * RECORD_BYTES);
+    this.#capacity = Math.max(1, capacity);
+    this.#doubles = new Float64Array(this.#capacity * DOUBLES);
+    this.#words = new Uint32Array(this.#doubles.buffer);
   }
 
   get count(): number {
@@ -43,73 +51,82 @@ export class ManifestEntries {
 
   /** Appends and gives the entry's index. */
   push(line: number, offset: number, length: number, tried: number, hash0: number, hash1: number): number {
-    const at = this.#count * RECORD_BYTES;
-    if (at === this.#bytes.length) {
-      const grown = Buffer.alloc(this.#bytes.length * 2);
-      this.#bytes.copy(grown);
-      this.#bytes = grown;
-    }
-    const bytes = this.#bytes;
-    bytes.writeDoubleLE(line, at);
-    bytes.writeDoubleLE(offset, at + 8);
-    bytes.writeUInt32LE(length, at + 16);
-    bytes.writeUInt32LE(tried, at + 20);
-    bytes.writeUInt32LE(hash0, at + 24);
-    bytes.writeUInt32LE(hash1, at + 28);
+    if (this.#count === this.#capacity) this.#grow(this.#capacity * 2);
+    const double = this.#count * DOUBLES;
+    const word = this.#count * WORDS;
+    this.#doubles[double] = line;
+    this.#doubles[double + 1] = offset;
+    this.#words[word + 4] = length;
+    this.#words[word + 5] = tried;
+    this.#words[word + 6] = hash0;
+    this.#words[word + 7] = hash1;
     return this.#count++;
   }
 
   /** Appends whole records as they stand in a file. */
-  pushRecords(view: DataView, count: number): void {
-    const needed = (this.#count + count) * RECORD_BYTES;
-    if (needed > this.#bytes.length) {
-      const grown = Buffer.alloc(Math.max(needed, this.#bytes.length * 2));
-      this.#bytes.copy(grown);
-      this.#bytes = grown;
-    }
-    this.#bytes.set(
-      new Uint8Array(view.buffer, view.byteOffset, count * RECORD_BYTES),
-      this.#count * RECORD_BYTES,
-    );
+  pushRecords(bytes: Uint8Array): void {
+    const count = bytes.length / RECORD_BYTES;
+    if (this.#count + count > this.#capacity) this.#grow(Math.max(this.#count + count, this.#capacity * 2));
+    new Uint8Array(this.#doubles.buffer).set(bytes, this.#count * RECORD_BYTES);
     this.#count += count;
+  }
+
+  /** Appends entries `start` to `end` (exclusive) of another list. */
+  pushRange(from: ManifestEntries, start: number, end: number): void {
+    this.pushRecords(from.bytes().subarray(start * RECORD_BYTES, end * RECORD_BYTES));
   }
 
   /** Moves an entry, for requests whose place is known only once they are written out. */
   setOffset(index: number, offset: number): void {
-    this.#bytes.writeDoubleLE(offset, index * RECORD_BYTES + 8);
+    this.#doubles[index * DOUBLES + 1] = offset;
   }
 
   line(index: number): number {
-    return this.#bytes.readDoubleLE(index * RECORD_BYTES);
+    return this.#doubles[index * DOUBLES]!;
   }
 
   offset(index: number): number {
-    return this.#bytes.readDoubleLE(index * RECORD_BYTES + 8);
+    return this.#doubles[index * DOUBLES + 1]!;
   }
 
   length(index: number): number {
-    return this.#bytes.readUInt32LE(index * RECORD_BYTES + 16);
+    return this.#words[index * WORDS + 4]!;
   }
 
   tried(index: number): number {
-    return this.#bytes.readUInt32LE(index * RECORD_BYTES + 20);
+    return this.#words[index * WORDS + 5]!;
+  }
+
+  hash0(index: number): number {
+    return this.#words[index * WORDS + 6]!;
+  }
+
+  hash1(index: number): number {
+    return this.#words[index * WORDS + 7]!;
   }
 
   at(index: number): ManifestEntry {
-    const at = index * RECORD_BYTES;
     return {
-      line: this.#bytes.readDoubleLE(at),
-      offset: this.#bytes.readDoubleLE(at + 8),
-      length: this.#bytes.readUInt32LE(at + 16),
-      tried: this.#bytes.readUInt32LE(at + 20),
-      hash0: this.#bytes.readUInt32LE(at + 24),
-      hash1: this.#bytes.readUInt32LE(at + 28),
+      line: this.line(index),
+      offset: this.offset(index),
+      length: this.length(index),
+      tried: this.tried(index),
+      hash0: this.hash0(index),
+      hash1: this.hash1(index),
     };
   }
 
-  /** The records, laid out as in a file. */
+  /** The records, laid out as in a file; good until the next one is pushed. */
   bytes(): Uint8Array {
-    return this.#bytes.subarray(0, this.#count * RECORD_BYTES);
+    return new Uint8Array(this.#doubles.buffer, 0, this.#count * RECORD_BYTES);
+  }
+
+  #grow(capacity: number): void {
+    const doubles = new Float64Array(capacity * DOUBLES);
+    doubles.set(this.#doubles);
+    this.#doubles = doubles;
+    this.#words = new Uint32Array(doubles.buffer);
+    this.#capacity = capacity;
   }
 }
 
@@ -144,7 +161,10 @@ export async function readManifest(objects: Pick<ObjectStore, 'get'>, key: strin
   const entries = new ManifestEntries(Math.max(1, Math.floor(bytes.length / RECORD_BYTES)));
   for await (const piece of readRecordFile(once(bytes), MAGIC, key)) {
     if ('header' in piece) source = (piece.header as { source: SourceObject }).source;
-    else entries.pushRecords(piece.records, piece.count);
+    else {
+      const { buffer, byteOffset, byteLength } = piece.records;
+      entries.pushRecords(new Uint8Array(buffer, byteOffset, byteLength));
+    }
   }
   return { source: source!, entries };
 }

@@ -44,6 +44,22 @@ export interface Rejection {
   message: string;
 }
 
+/** How ingest of a file is going. */
+export interface IngestProgress {
+  /** Runs that have begun since the last checkpoint and not come back. */
+  starts: number;
+  /** How often everything had to be read anew, because a checkpoint could not be gone on from. */
+  restarts?: number;
+  /** Where the next run goes on; absent while there was one run at most. */
+  checkpoint?: {
+    /** Counts the checkpoints of the job, from 1. */
+    generation: number;
+    key: string;
+    /** How far the source, unpacked, was read. */
+    offset: number;
+  };
+}
+
 /** One version of one input object. */
 export interface Job {
   v: 1;
@@ -60,8 +76,7 @@ export interface Job {
   /** Fencing: only the holder may write until `claimedUntil`. Absent while no worker has the job. */
   claim?: string;
   claimedUntil?: number;
-  /** How many runs of ingest have begun and not come back. */
-  ingest?: { starts: number };
+  ingest?: IngestProgress;
   /** Key of the plan that ingest wrote; present from `running` on, and for a rejected file that could be read. */
   planKey?: string;
   rejection?: Rejection;

@@ -12,15 +12,19 @@ const RANGES_IN_FLIGHT = 3;
 /**
  * Yields the bytes of `source` in order. Stopping early stops every GET.
  * @param size of the object, which must not change: a version, or a copy that nobody else writes.
+ * @param options.start the first byte to give. Default: 0.
+ * @param options.rangeBytes default: 8 MiB.
+ * @param options.inFlight ranges that are read at a time. Default: 3.
  */
 export async function* readInParallel(
   objects: Pick<ObjectStore, 'read'>,
   source: SourceObject,
   size: number,
-  { rangeBytes = RANGE_BYTES, inFlight = RANGES_IN_FLIGHT }: { rangeBytes?: number; inFlight?: number } = {},
+  options: { start?: number; rangeBytes?: number; inFlight?: number } = {},
 ): AsyncGenerator<Uint8Array> {
+  const { start = 0, rangeBytes = RANGE_BYTES, inFlight = RANGES_IN_FLIGHT } = options;
   const slots: Slot[] = [];
-  let next = 0;
+  let next = start;
   const fill = (): void => {
     while (slots.length < inFlight && next < size) {
       const end = Math.min(next + rangeBytes, size);

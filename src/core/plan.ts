@@ -31,13 +31,19 @@ const planSchema = z.object({
       manifestKey: z.string(),
       requests: z.int(),
       bytes: z.int(),
+      /** UTF-8 bytes of all strings in the bodies, escapes decoded, keys and data: URLs left out. */
+      textBytes: z.int(),
+      /** The same for data: URLs. */
+      dataUrlBytes: z.int(),
     }),
   ),
-  invalidRun: runRefSchema.optional(),
+  /** Lines that are not run; each run is in input order. */
+  invalidRuns: z.array(runRefSchema),
   /** Nothing is run, for this reason. */
   rejection: z.object({ code: z.string(), message: z.string() }).optional(),
 });
 export type Plan = z.infer<typeof planSchema>;
+export type PlannedBatch = Plan['batches'][number];
 
 /** Records the plan unless one stands already; gives the one that stands. */
 export async function settlePlan(objects: ObjectStore, key: string, plan: Plan): Promise<Plan> {

@@ -6,12 +6,12 @@ import { generateLines } from '../../bench/inputs/generate.ts';
 import { FileObjects } from '../../bench/ours/file-objects.ts';
 import { defaultSettings } from '../../src/contract/settings.ts';
 import { ObjectGoneError } from '../../src/core/errors.ts';
-import { scan } from '../../src/core/ingest/scan.ts';
 import { OPENAI_LIMITS } from '../../src/core/limits.ts';
 import type { Job, SourceObject } from '../../src/core/model.ts';
 import type { ObjectStore } from '../../src/core/ports.ts';
 import { collectBytes } from '../support/bytes.ts';
 import { BUCKET, memoryStore, putSource } from '../support/memory-store.ts';
+import { scanWhole } from '../support/scans.ts';
 
 const KEY = 'input/a.jsonl';
 
@@ -34,7 +34,7 @@ describe('objects on files', () => {
     const ingest = (store: ObjectStore) => {
       const { layout, routes } = defaultSettings();
       const limits = { ...OPENAI_LIMITS, requests: 100 };
-      return scan({ objects: store, layout, limits }, jobOver(source, file.length, routes[0]!), 'try');
+      return scanWhole({ objects: store, layout, limits }, jobOver(source, file.length, routes[0]!), 'try');
     };
     const plan = await ingest(objects);
     expect(plan.requests).toBe(401);

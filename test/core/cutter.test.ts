@@ -32,7 +32,15 @@ const limitsArbitrary: fc.Arbitrary<BatchLimits> = fc.record({
 function layOut(shapes: readonly Shape[], gap = 1): Cuttable[] {
   let offset = 0;
   return shapes.map((shape, index) => {
-    const request = { ...shape, line: index + 1, offset, hash0: index, hash1: 1 };
+    const request = {
+      ...shape,
+      line: index + 1,
+      offset,
+      hash0: index,
+      hash1: 1,
+      textBytes: index,
+      dataUrlBytes: 2 * index,
+    };
     offset += shape.length + gap;
     return request;
   });

@@ -33,7 +33,8 @@ const hasher = new CustomIdHasher(JOB_ID);
 function outcomeOf({ line, offset, length, bytes }: Line): Outcome {
   const verdict = bytes === undefined ? lineTooLong(length) : checkLine(bytes);
   if (!verdict.valid) return { line, offset, length, ...verdict };
-  const { url: endpoint, ...values } = verdict;
+  // The text counted is held against `countText`.
+  const { url: endpoint, textBytes: _, dataUrlBytes: __, ...values } = verdict;
   hasher.hashText(verdict.customId);
   const { hash0, hash1 } = hasher;
   return { line, offset, length, ...values, endpoint, hash0, hash1 };

@@ -18,9 +18,11 @@ const plan = (attempt: string): Plan => ({
       manifestKey: `work/j/${attempt}`,
       requests: 2,
       bytes: 99,
+      textBytes: 40,
+      dataUrlBytes: 0,
     },
   ],
-  invalidRun: { dataKey: 'd', indexKey: 'i', lines: 1, bytes: 9, firstLine: 2, lastLine: 2 },
+  invalidRuns: [{ dataKey: 'd', indexKey: 'i', lines: 1, bytes: 9, firstLine: 2, lastLine: 2 }],
 });
 
 describe('plan', () => {

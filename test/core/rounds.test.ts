@@ -35,9 +35,17 @@ function batchOf(batchId: string, changes: Partial<BatchRecord> = {}): BatchReco
 function planOf(...batchIds: string[]): Plan {
   const batches = batchIds.map((batchId) => {
     const { endpoint, model, manifestKey, requests, bytes } = batchOf(batchId);
-    return { batchId, endpoint, model, manifestKey, requests, bytes };
+    return { batchId, endpoint, model, manifestKey, requests, bytes, textBytes: 0, dataUrlBytes: 0 };
   });
-  return { v: 1, jobId: JOB_ID, requests: 10 * batches.length, invalid: 0, invalidByCode: {}, batches };
+  return {
+    v: 1,
+    jobId: JOB_ID,
+    requests: 10 * batches.length,
+    invalid: 0,
+    invalidByCode: {},
+    batches,
+    invalidRuns: [],
+  };
 }
 
 async function advance(plan: Plan, batches: readonly BatchRecord[]) {

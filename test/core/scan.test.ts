@@ -5,7 +5,8 @@ import type { MemoryObjects } from '../../src/adapters/memory/objects.ts';
 import { defaultSettings, type Route } from '../../src/contract/settings.ts';
 import { CustomIdHasher } from '../../src/core/custom-id-hash.ts';
 import { ObjectGoneError } from '../../src/core/errors.ts';
-import { scan } from '../../src/core/ingest/scan.ts';
+import { checkLine, type ValidLine } from '../../src/core/ingest/check-line.ts';
+import type { ScanDeps } from '../../src/core/ingest/scan.ts';
 import { workKeys } from '../../src/core/keys.ts';
 import { type BatchLimits, MAX_GROUPS, MAX_LINE_BYTES, OPENAI_LIMITS } from '../../src/core/limits.ts';
 import { readManifest, renderedBytes } from '../../src/core/manifest.ts';
@@ -16,7 +17,17 @@ import { readRunIndex } from '../../src/core/run-file.ts';
 import { renderBatch } from '../../src/core/submit/render.ts';
 import { chunkSizesArbitrary, collectBytes, cut, pooled } from '../support/bytes.ts';
 import { BUCKET, chopReads, memoryStore, putSource } from '../support/memory-store.ts';
+import {
+  bad,
+  ENDPOINTS,
+  fileArbitrary,
+  layOut,
+  limitsArbitrary,
+  manyModels,
+  type Spec,
+} from '../support/request-files.ts';
 import { requestLine } from '../support/request-lines.ts';
+import { scanWhole } from '../support/scans.ts';
 
 const SETTINGS = defaultSettings();
 const KEY = 'input/a.jsonl';
@@ -28,6 +39,8 @@ interface ScanOptions {
   /** Sizes of the chunks in which the input comes. */
   sizes?: readonly number[];
   attempt?: string;
+  /** Sizes of what the scan keeps. */
+  scanSizes?: ScanDeps['sizes'];
 }
 
 /** Drops these bytes and scans them. */
@@ -43,8 +56,13 @@ async function scanFile(file: Uint8Array, options: ScanOptions = {}) {
           yield* cut(await collectBytes(stream), sizes);
         });
   const limits = { ...OPENAI_LIMITS, ...options.limits };
-  const plan = await scan(
-    { objects: store, layout: SETTINGS.layout, limits },
+  const plan = await scanWhole(
+    {
+      objects: store,
+      layout: SETTINGS.layout,
+      limits,
+      ...(options.scanSizes === undefined ? {} : { sizes: options.scanSizes }),
+    },
     job,
     options.attempt ?? 'try-1',
   );
@@ -65,7 +83,7 @@ function jobOver(versionId: string, size: number, route: Partial<Route> = {}): J
 }
 
 /** What the batches of a plan hold, as OpenAI would get it. */
-async function readBatches(objects: MemoryObjects, plan: Plan) {
+async function readBatches(objects: MemoryObjects, plan: Plan, hashMask = 0xffffffff) {
   const hasher = new CustomIdHasher(JOB_ID);
   const batches = [];
   for (const batch of plan.batches) {
@@ -80,9 +98,19 @@ async function readBatches(objects: MemoryObjects, plan: Plan) {
     const lines = texts.map((text, index) => {
       const { line, tried, hash0, hash1 } = manifest.entries.at(index);
       hasher.hashText(JSON.parse(text).custom_id);
-      expect([hash0, hash1, tried]).toEqual([hasher.hash0, hasher.hash1, 0]);
+      const masked = [(hasher.hash0 & hashMask) >>> 0, ((hasher.hash1 & hashMask) | 1) >>> 0];
+      expect([hash0, hash1, tried]).toEqual([...masked, 0]);
       return { line, text };
     });
+    // Results are joined by hash.
+    const hashes = lines.map((_, index) => {
+      const { hash0, hash1 } = manifest.entries.at(index);
+      return `${hash0} ${hash1}`;
+    });
+    expect(new Set(hashes).size).toBe(hashes.length);
+    const checked = texts.map((text) => checkLine(Buffer.from(text)) as ValidLine);
+    for (const count of ['textBytes', 'dataUrlBytes'] as const)
+      expect(batch[count]).toBe(checked.reduce((sum, request) => sum + request[count], 0));
     const { batchId, endpoint, model } = batch;
     batches.push({ batchId, endpoint, model, lines, source: manifest.source });
   }
@@ -107,151 +135,43 @@ async function readInvalid({
   objects: MemoryObjects;
   plan: Plan;
 }): Promise<InvalidLine[]> {
-  if (plan.invalidRun === undefined) return [];
-  const text = Buffer.from((await objects.get(plan.invalidRun.dataKey))!).toString();
-  const parsed = text
-    .trimEnd()
-    .split('\n')
-    .map((line) => JSON.parse(line));
   const invalid: InvalidLine[] = [];
-  let source: { bucket: string; key: string } | undefined;
-  for await (const piece of readRunIndex(objects, BUCKET, plan.invalidRun)) {
-    if ('source' in piece) source = piece.source;
-    else
-      for (const { line, original } of piece.records) {
-        const stated = parsed[invalid.length];
-        expect(stated.line).toBe(line);
-        const { offset, length } = original;
-        const bytes =
-          length < 0 ? undefined : await collectBytes(await objects.read(source!, offset, offset + length));
-        invalid.push({ ...stated, original: bytes?.toString('latin1') });
-      }
-  }
-  expect(parsed).toHaveLength(invalid.length);
-  return invalid;
-}
-
-/** One line of a file under test, and what must become of it. */
-interface Spec {
-  /** Without its line end. */
-  text: string | Buffer;
-  kind: 'good' | 'blank' | 'bad';
-  id?: string;
-  model?: string;
-  endpoint?: string;
-  code?: string;
-}
-
-const ENDPOINTS = ['/v1/chat/completions', '/v1/embeddings'] as const;
-
-const goodArbitrary: fc.Arbitrary<Spec> = fc
-  .record({
-    id: fc.oneof(
-      fc.nat({ max: 40 }).map((number) => `id-${number}`),
-      fc.string({ unit: 'binary', minLength: 1, maxLength: 8 }),
-    ),
-    model: fc.constantFrom('m1', 'm2', 'm3', 'm4'),
-    endpoint: fc.constantFrom(...ENDPOINTS),
-    input: fc.oneof(fc.string({ unit: 'binary' }), fc.array(fc.string(), { minLength: 1, maxLength: 5 })),
-    around: fc.constantFrom(['', ''], [' ', ''], ['', ' '], ['\t ', ' \t'], ['', '\r']),
-  })
-  .map(({ id, model, endpoint, input, around }) => ({
-    text: around[0] + requestLine(id, { url: endpoint, body: { model, input } }) + around[1],
-    kind: 'good',
-    id,
-    model,
-    endpoint,
-  }));
-
-const bad = (text: string | Buffer, code: string): Spec => ({ text, kind: 'bad', code });
-const badArbitrary: fc.Arbitrary<Spec> = fc.constantFrom(
-  bad('hello', 'invalid_json_line'),
-  bad('  {"custom_id": ', 'invalid_json_line'),
-  bad('[]', 'invalid_json_line'),
-  bad(Buffer.from([0x22, 0xff, 0x22]), 'invalid_json_line'),
-  bad('\ufeff{}', 'invalid_json_line'),
-  bad('{}', 'missing_required_parameter'),
-  bad(requestLine('id-1', { url: '/v1/none' }), 'invalid_url'),
-  bad(requestLine('id-2', { method: 'GET' }), 'invalid_value'),
-  bad(requestLine('id-3', { body: { model: 'm1', stream: true } }), 'streaming_unsupported'),
-  bad(requestLine('id-4', { body: [] }), 'invalid_type'),
-  bad(requestLine('id-5', { body: {} }), 'invalid_request'),
-);
-const blankArbitrary: fc.Arbitrary<Spec> = fc
-  .constantFrom('', ' ', '\t', '\r', ' \r', '\r\r')
-  .map((text) => ({ text, kind: 'blank' }));
-
-const fileArbitrary = fc
-  .record({
-    specs: fc.array(
-      fc.oneof(
-        { weight: 6, arbitrary: goodArbitrary },
-        { weight: 2, arbitrary: badArbitrary },
-        { weight: 1, arbitrary: blankArbitrary },
-      ),
-      { maxLength: 60 },
-    ),
-    ends: fc.array(fc.constantFrom('\n', '\r\n'), { minLength: 1, maxLength: 5 }),
-    hasMark: fc.boolean(),
-    hasLastEnd: fc.boolean(),
-  })
-  // After a mark that is dropped, a line that begins with another one is not the same line.
-  .filter(({ specs, hasMark }) => hasMark || !String(specs[0]?.text).startsWith('\ufeff'))
-  .map(({ specs, ends, hasMark, hasLastEnd }) => layOut(specs, ends, hasMark, hasLastEnd));
-
-interface Expected {
-  line: number;
-  offset: number;
-  text: string;
-  model: string;
-  endpoint: string;
-}
-
-/** The file of these lines, and what must come of it, found the plain way. */
-function layOut(specs: readonly Spec[], ends: readonly string[], hasMark = false, hasLastEnd = true) {
-  const pieces: Buffer[] = hasMark ? [Buffer.from('\ufeff')] : [];
-  let position = pieces.length * 3;
-  const good: Expected[] = [];
-  const invalid: { line: number; byte: number; code: string; original: string }[] = [];
-  const seen = new Set<string>();
-  for (const [index, { text, kind, id, model, endpoint, code }] of specs.entries()) {
-    const end = index === specs.length - 1 && !hasLastEnd ? '' : ends[index % ends.length]!;
-    const raw = Buffer.isBuffer(text) ? text : Buffer.from(text);
-    const trimmed = raw.toString('latin1').replace(/^[ \t\r]+|[ \t\r]+$/g, '');
-    const offset = position + raw.toString('latin1').indexOf(trimmed);
-    if (kind === 'bad') invalid.push({ line: index + 1, byte: offset, code: code!, original: trimmed });
-    else if (kind === 'good' && seen.has(id!))
-      invalid.push({ line: index + 1, byte: offset, code: 'duplicate_custom_id', original: trimmed });
-    else if (kind === 'good') {
-      seen.add(id!);
-      good.push({
-        line: index + 1,
-        offset,
-        text: Buffer.from(trimmed, 'latin1').toString(),
-        model: model!,
-        endpoint: endpoint!,
-      });
+  for (const run of plan.invalidRuns) {
+    const text = Buffer.from((await objects.get(run.dataKey))!).toString();
+    const parsed = text
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    let source: { bucket: string; key: string } | undefined;
+    let last = 0;
+    for await (const piece of readRunIndex(objects, BUCKET, run)) {
+      if ('source' in piece) source = piece.source;
+      else
+        for (const { line, original } of piece.records) {
+          const stated = parsed.shift();
+          expect(stated.line).toBe(line);
+          expect(line).toBeGreaterThan(last);
+          last = line;
+          const { offset, length } = original;
+          const bytes =
+            length < 0 ? undefined : await collectBytes(await objects.read(source!, offset, offset + length));
+          invalid.push({ ...stated, original: bytes?.toString('latin1') });
+        }
     }
-    pieces.push(raw, Buffer.from(end));
-    position += raw.length + end.length;
+    expect(parsed).toEqual([]);
   }
-  return { file: Buffer.concat(pieces), good, invalid };
+  return invalid.sort((one, other) => one.line - other.line);
 }
 
-const limitsArbitrary: fc.Arbitrary<Partial<BatchLimits>> = fc.record(
-  {
-    requests: fc.integer({ min: 1, max: 12 }),
-    bytes: fc.integer({ min: 1, max: 2_000 }),
-    embeddingInputs: fc.integer({ min: 1, max: 10 }),
-    outputBytes: fc.integer({ min: 1, max: 200_000 }),
-  },
-  { requiredKeys: [] },
-);
+/** The run of the lines that were invalid by themselves. */
+const runText = async (objects: MemoryObjects, plan: Plan): Promise<string> =>
+  Buffer.from((await objects.get(plan.invalidRuns[0]!.dataKey))!).toString();
 
 /** Checks that a plan says of a file what `layOut` says. */
 async function expectPlan(
   { objects, plan }: { objects: MemoryObjects; plan: Plan },
   { good, invalid }: Pick<ReturnType<typeof layOut>, 'good' | 'invalid'>,
+  hashMask?: number,
 ): Promise<void> {
   expect(plan.requests).toBe(good.length + invalid.length);
   const codes: Record<string, number> = {};
@@ -269,7 +189,7 @@ async function expectPlan(
   expect(plan.invalid).toBe(invalid.length);
   expect(plan.invalidByCode).toEqual(codes);
   expect(plan.batches.reduce((sum, { requests }) => sum + requests, plan.invalid)).toBe(plan.requests);
-  const batches = await readBatches(objects, plan);
+  const batches = await readBatches(objects, plan, hashMask);
   expect(batches.map(({ batchId }) => batchId)).toEqual(
     batches.map((_, index) => `0-${String(index).padStart(5, '0')}`),
   );
@@ -313,10 +233,10 @@ describe('scan', () => {
           const plain = await scanFile(expected.file, { limits });
           const packed = await scanFile(gzipSync(expected.file), { limits, sizes });
           await expectPlan(packed, expected);
-          const strip = ({ batches, invalidRun, ...rest }: Plan) => ({
+          const strip = ({ batches, invalidRuns, ...rest }: Plan) => ({
             ...rest,
             batches: batches.map(({ manifestKey, ...batch }) => batch),
-            invalidLines: invalidRun?.lines,
+            invalidLines: invalidRuns.map(({ lines }) => lines),
           });
           expect(strip(packed.plan)).toEqual(strip(plain.plan));
         },
@@ -352,6 +272,56 @@ describe('scan', () => {
         ofAttempt(first, 'aaa').map((key) => key.replace('aaa', 'bbb')),
       );
     }
+  });
+
+  it('tells ids that only share their hash from duplicates, and keeps them in different batches', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fileArbitrary,
+        limitsArbitrary,
+        fc.constantFrom(0, 1, 3, 15),
+        fc.integer({ min: 1, max: 4 }),
+        fc.integer({ min: 1, max: 20 }),
+        fc.boolean(),
+        async (expected, limits, hashMask, hashesOfARound, maxIdsInMemory, packed) => {
+          const file = packed ? gzipSync(expected.file) : expected.file;
+          const scanSizes = { hashMask, hashesOfARound, maxIdsInMemory };
+          await expectPlan(await scanFile(file, { limits, scanSizes }), expected, hashMask);
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+
+  it('closes the largest batch early where many groups fill up together', async () => {
+    await fc.assert(
+      fc.asyncProperty(fileArbitrary, fc.integer({ min: 1, max: 20 }), async (expected, maxOpenRequests) => {
+        await expectPlan(await scanFile(expected.file, { scanSizes: { maxOpenRequests } }), expected);
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  it('takes out the later ones of two thousand equal ids, over many batches', async () => {
+    const specs = Array.from({ length: 2_000 }, (_, index): Spec => {
+      const id = index % 3 === 0 ? 'same' : `id-${index}`;
+      return { text: requestLine(id), kind: 'good', id, model: 'gpt-6-luna', endpoint: ENDPOINTS[0] };
+    });
+    const expected = layOut(specs, ['\n']);
+    const result = await scanFile(expected.file, { limits: { requests: 100 } });
+    await expectPlan(result, expected);
+    expect(result.plan).toMatchObject({ invalidByCode: { duplicate_custom_id: 666 } });
+    expect(result.plan.batches).toHaveLength(20);
+  });
+
+  it('leaves out batches that lose all their requests', async () => {
+    const specs = ['a', 'b', 'a', 'b', 'c'].map((id): Spec => {
+      return { text: requestLine(id), kind: 'good', id, model: 'gpt-6-luna', endpoint: ENDPOINTS[0] };
+    });
+    const expected = layOut(specs, ['\n']);
+    const result = await scanFile(expected.file, { limits: { requests: 2 } });
+    await expectPlan(result, expected);
+    expect(result.plan.batches.map(({ requests }) => requests)).toEqual([2, 1]);
   });
 
   describe('accepts', () => {
@@ -417,7 +387,7 @@ describe('scan', () => {
       const packed = gzipSync(layOut(manyModels(1, 500), ['\n']).file);
       const { plan, objects } = await scanFile(packed.subarray(0, -12));
       expect(plan).toMatchObject({ rejection: { code: 'gzip_corrupt' }, batches: [] });
-      expect(plan.invalidRun).toBeUndefined();
+      expect(plan.invalidRuns).toEqual([]);
       expect(objects.keys().filter((key) => key.endsWith('spool') || key.includes('invalid'))).toEqual([]);
     });
 
@@ -455,7 +425,7 @@ describe('scan', () => {
       ];
       const { objects, plan } = await scanFile(Buffer.from(lines.join('\n')));
       expect(plan).toMatchObject({ requests: 9, invalid: 8 });
-      const text = Buffer.from((await objects.get(plan.invalidRun!.dataKey))!).toString();
+      const text = await runText(objects, plan);
       expect(text).not.toContain('SECRET');
       expect(JSON.stringify(plan)).not.toContain('SECRET');
     });
@@ -503,7 +473,7 @@ describe('scan', () => {
       for (const input of [file, gzipSync(file, { level: 1 })]) {
         const { objects, plan } = await scanFile(input);
         expect(plan).toMatchObject({ requests: 3, invalid: 1, invalidByCode: { line_too_long: 1 } });
-        const text = Buffer.from((await objects.get(plan.invalidRun!.dataKey))!).toString();
+        const text = await runText(objects, plan);
         expect(JSON.parse(text)).toMatchObject({ line: 2, error: { code: 'line_too_long' } });
         if (input === file) expect(JSON.parse(text)).toMatchObject({ byte: before.length + 1 });
         const [batch] = await readBatches(objects, plan);
@@ -580,7 +550,7 @@ describe('scan', () => {
       yield* pooled(cut(await collectBytes(stream), [100_000]));
     });
     const deps = { objects: store, layout: SETTINGS.layout, limits: OPENAI_LIMITS };
-    const plan = await scan(deps, jobOver(versionId!, expected.file.length), 'a');
+    const plan = await scanWhole(deps, jobOver(versionId!, expected.file.length), 'a');
     await expectPlan({ objects, plan }, expected);
   });
 
@@ -588,7 +558,7 @@ describe('scan', () => {
     const objects = memoryStore();
     const job = jobOver('v-none', 10);
     const deps = { objects, layout: SETTINGS.layout, limits: OPENAI_LIMITS };
-    await expect(scan(deps, job, 'a')).rejects.toBeInstanceOf(ObjectGoneError);
+    await expect(scanWhole(deps, job, 'a')).rejects.toBeInstanceOf(ObjectGoneError);
     const file = layOut(manyModels(2, 50), ['\n']).file;
     for (const body of [file, gzipSync(file)]) {
       const { versionId } = await putSource(objects, KEY, body);
@@ -600,20 +570,9 @@ describe('scan', () => {
           throw new ObjectGoneError('gone while it was read');
         }
       });
-      const scanning = scan({ ...deps, objects: vanishing }, jobOver(versionId!, body.length), 'a');
+      const scanning = scanWhole({ ...deps, objects: vanishing }, jobOver(versionId!, body.length), 'a');
       await expect(scanning).rejects.toThrow('gone while it was read');
       expect(objects.keys().filter((key) => key.endsWith('/spool') || key.includes('invalid'))).toEqual([]);
     }
   });
 });
-
-/** Good requests over so many models in turn, each line about `size` bytes long. */
-function manyModels(models: number, count: number, size = 0): Spec[] {
-  return Array.from({ length: count }, (_, index) => {
-    const model = `model-${index % models}`;
-    const filler = String(Math.imul(index + 1, 0x9e3779b1) >>> 0);
-    const input = filler.repeat(Math.ceil(size / filler.length));
-    const text = requestLine(`id-${index}`, { url: '/v1/responses', body: { model, input } });
-    return { text, kind: 'good', id: `id-${index}`, model, endpoint: '/v1/responses' };
-  });
-}

@@ -27,7 +27,7 @@ const items = {
   'dynamodb:Query': table,
 };
 
-test('ingest may read input and work, write work, keep state, and hand on to submit and finalize', () => {
+test('ingest may read input and work, write work, keep state, hand on to itself, submit and finalize', () => {
   expect(permissionsOf(template, 'ingest')).toEqual({
     ...logs('Ingest'),
     's3:GetObject': objects('input', 'work'),
@@ -36,7 +36,7 @@ test('ingest may read input and work, write work, keep state, and hand on to sub
     's3:PutObject': objects('work'),
     's3:AbortMultipartUpload': objects('work'),
     ...items,
-    'sqs:SendMessage': ['FinalizeQueue', 'SubmitQueue'],
+    'sqs:SendMessage': ['FinalizeQueue', 'IngestQueue', 'SubmitQueue'],
     ...consumes('IngestQueue'),
   });
 });

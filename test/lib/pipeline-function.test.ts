@@ -7,7 +7,7 @@ import { functionOf, resourcesOf, synthesize } from './synthesize.ts';
 const template = synthesize({ openaiBaseUrl: 'https://llm.example.com/v1' });
 
 const FUNCTIONS = [
-  { capability: 'ingest', schema: ingestEnv, memory: 512, timeout: 900, storage: undefined, loop: undefined },
+  { capability: 'ingest', schema: ingestEnv, memory: 512, timeout: 900, storage: undefined, loop: 'Allow' },
   { capability: 'submit', schema: submitEnv, memory: 512, timeout: 900, storage: undefined, loop: undefined },
   { capability: 'poll', schema: pollEnv, memory: 512, timeout: 300, storage: undefined, loop: undefined },
   {

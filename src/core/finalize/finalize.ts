@@ -106,10 +106,7 @@ async function publish(
   const keys = publishedKeys(deps.settings.layout, job.input.key, superseded ? job.jobId : undefined);
   const bucket = job.input.bucket;
   const outputRuns = batches.flatMap((batch) => batch.outputRun ?? []);
-  const errorRuns = [
-    ...batches.flatMap((batch) => batch.errorRun ?? []),
-    ...(plan.invalidRun === undefined ? [] : [plan.invalidRun]),
-  ];
+  const errorRuns = [...batches.flatMap((batch) => batch.errorRun ?? []), ...plan.invalidRuns];
   const receipt = makeReceipt(deps, job, plan, batches);
   const { files } = receipt;
   files.receipt = keys.receipt;
@@ -254,8 +251,8 @@ function makeReceipt(deps: FinalizeDeps, job: Job, plan: Plan, batches: BatchRec
     );
   }
   const answers = linesOf(batches.map(({ outputRun }) => outputRun));
-  const errors = linesOf([...batches.map(({ errorRun }) => errorRun), plan.invalidRun]);
-  const invalidLines = plan.invalidRun?.lines ?? 0;
+  const errors = linesOf([...batches.map(({ errorRun }) => errorRun), ...plan.invalidRuns]);
+  const invalidLines = linesOf(plan.invalidRuns);
   if (answers !== counts.succeeded || errors !== counts.failed + invalidLines) {
     throw new CorruptWorkFileError(
       `job ${job.jobId}: ${answers} answers and ${errors} errors are on file for ${counts.succeeded} succeeded, ${counts.failed} failed and ${invalidLines} invalid requests`,

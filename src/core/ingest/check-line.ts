@@ -38,6 +38,13 @@ export interface ValidLine {
   embeddingInputs: number;
   /** Bytes that the answer's output line may take. */
   predictedOutputBytes: number;
+  /**
+   * UTF-8 bytes of all strings in the body, escapes decoded: for the token estimate. Left out are keys, data: URLs, the
+   * model, and encoding_format and response_format where they are strings.
+   */
+  textBytes: number;
+  /** The same for its data: URLs, which are not text. */
+  dataUrlBytes: number;
 }
 
 /** Longer than any model's name, fine-tuned ones included; a batch's record must fit a table item. */
@@ -155,7 +162,27 @@ export function checkLine(bytes: Uint8Array): ValidLine | InvalidLine {
     model,
     embeddingInputs,
     predictedOutputBytes: predictOutputBytes(url, body, embeddingInputs, bytes.length),
+    ...countText(body),
   };
+}
+
+/** Fields of the body whose strings are no text of the request's. */
+const NOT_TEXT = new Set(['model', 'encoding_format', 'response_format']);
+
+function countText(body: Record<string, unknown>): Pick<ValidLine, 'textBytes' | 'dataUrlBytes'> {
+  const counted = { textBytes: 0, dataUrlBytes: 0 };
+  // A stack of our own: JSON.parse takes values that are nested deeper than calls can be.
+  const values: unknown[] = Object.entries(body)
+    .filter(([key, value]) => typeof value !== 'string' || !NOT_TEXT.has(key))
+    .map(([, value]) => value);
+  for (let value = values.pop(); value !== undefined; value = values.pop()) {
+    if (typeof value === 'string')
+      counted[value.startsWith('data:') ? 'dataUrlBytes' : 'textBytes'] += Buffer.byteLength(value);
+    else if (typeof value === 'object' && value !== null) {
+      for (const inner of Object.values(value)) values.push(inner);
+    }
+  }
+  return counted;
 }
 
 /** Each text of an array counts, and each array of tokens; a text alone or one array of tokens is one input. */

@@ -10,6 +10,8 @@ export interface OpenBatch {
   bytes: number;
   embeddingInputs: number;
   outputBytes: number;
+  textBytes: number;
+  dataUrlBytes: number;
   /** Ranges that a reader would fetch, and bytes in them, wanted or not: see {@link isShattered}. */
   ranges: number;
   readBytes: number;
@@ -28,10 +30,18 @@ export interface Cuttable {
   hash1: number;
   embeddingInputs: number;
   predictedOutputBytes: number;
+  textBytes: number;
+  dataUrlBytes: number;
 }
 
 /** Unwanted bytes between two requests that are cheaper to read over than to start another GET for. */
 export const COALESCE_GAP_BYTES = 256 * 1024;
+
+/**
+ * Requests that open batches may hold together: 32 MB of entries. Where many groups fill up at the same time, the
+ * largest batch is closed early, so that memory does not grow with the number of groups.
+ */
+const MAX_OPEN_REQUESTS = 1_000_000;
 
 /** Cuts requests into batches that hold one model, one endpoint, and stay within every limit. */
 export class Cutter {
@@ -39,11 +49,31 @@ export class Cutter {
   #last: OpenBatch | undefined;
   readonly #limits: BatchLimits;
   readonly #onFull: (batch: OpenBatch) => void;
+  readonly #maxOpenRequests: number;
+  #openRequests = 0;
 
-  /** @param onFull is given each batch once it can take no more; it must not keep the request that did not fit. */
-  constructor(limits: BatchLimits, onFull: (batch: OpenBatch) => void) {
+  /**
+   * @param onFull is given each batch once it can take no more; it must not keep the request that did not fit.
+   * @param options.resume the batches that another cutter had {@link open}, in that order.
+   * @param options.maxOpenRequests default: 1,000,000.
+   */
+  constructor(
+    limits: BatchLimits,
+    onFull: (batch: OpenBatch) => void,
+    options: { resume?: readonly OpenBatch[]; maxOpenRequests?: number } = {},
+  ) {
     this.#limits = limits;
     this.#onFull = onFull;
+    this.#maxOpenRequests = options.maxOpenRequests ?? MAX_OPEN_REQUESTS;
+    for (const batch of options.resume ?? []) {
+      this.#open.set(groupOf(batch), batch);
+      this.#openRequests += batch.entries.count;
+    }
+  }
+
+  /** The batches being filled, one for each group that was seen, in the order in which the groups came; some empty. */
+  get open(): OpenBatch[] {
+    return [...this.#open.values()];
   }
 
   /** Pairs of model and endpoint seen so far. */
@@ -53,16 +83,14 @@ export class Cutter {
 
   /** Takes a request; gives the batch it went into, of which it is the last entry. */
   add(request: Cuttable): OpenBatch {
+    if (this.#openRequests >= this.#maxOpenRequests) this.#close(this.#largest());
     let batch = this.#openFor(request);
-    if (batch !== undefined && batch.entries.count > 0 && !this.#fits(batch, request)) {
-      this.#onFull(batch);
-      batch = undefined;
-    }
     if (batch === undefined) {
       batch = emptyBatch(request);
       this.#open.set(groupOf(request), batch);
-    }
+    } else if (batch.entries.count > 0 && !this.#fits(batch, request)) batch = this.#close(batch);
     this.#last = batch;
+    this.#openRequests++;
     const gap = request.offset - batch.end;
     if (batch.ranges === 0 || gap > COALESCE_GAP_BYTES) {
       batch.ranges++;
@@ -74,6 +102,8 @@ export class Cutter {
     batch.bytes += request.length + 1;
     batch.embeddingInputs += request.embeddingInputs;
     batch.outputBytes += request.predictedOutputBytes;
+    batch.textBytes += request.textBytes;
+    batch.dataUrlBytes += request.dataUrlBytes;
     batch.entries.push(request.line, request.offset, request.length, 0, request.hash0, request.hash1);
     return batch;
   }
@@ -82,7 +112,25 @@ export class Cutter {
   finish(): void {
     for (const batch of this.#open.values()) if (batch.entries.count > 0) this.#onFull(batch);
     this.#open.clear();
+    this.#openRequests = 0;
     this.#last = undefined;
+  }
+
+  /** Hands a batch over and gives the one that takes its place. */
+  #close(batch: OpenBatch): OpenBatch {
+    const next = emptyBatch(batch);
+    this.#open.set(groupOf(batch), next);
+    this.#openRequests -= batch.entries.count;
+    this.#last = undefined;
+    this.#onFull(batch);
+    return next;
+  }
+
+  #largest(): OpenBatch {
+    let largest: OpenBatch | undefined;
+    for (const batch of this.#open.values())
+      if (batch.entries.count > (largest?.entries.count ?? -1)) largest = batch;
+    return largest!;
   }
 
   /** Most lines are of the same model and endpoint as the one before, and making the key of a map costs more than a look. */
@@ -119,11 +167,11 @@ export function isShattered(batch: OpenBatch): boolean {
   );
 }
 
-function groupOf({ endpoint, model }: Cuttable): string {
+function groupOf({ endpoint, model }: Pick<Cuttable, 'endpoint' | 'model'>): string {
   return `${endpoint}\0${model}`;
 }
 
-function emptyBatch({ endpoint, model }: Cuttable): OpenBatch {
+function emptyBatch({ endpoint, model }: Pick<Cuttable, 'endpoint' | 'model'>): OpenBatch {
   return {
     endpoint,
     model,
@@ -131,6 +179,8 @@ function emptyBatch({ endpoint, model }: Cuttable): OpenBatch {
     bytes: 0,
     embeddingInputs: 0,
     outputBytes: 0,
+    textBytes: 0,
+    dataUrlBytes: 0,
     ranges: 0,
     readBytes: 0,
     end: 0,

@@ -5,16 +5,17 @@
 
 import type { IngestMessage, ObjectLocation } from '../../contract/messages.ts';
 import type { Settings } from '../../contract/settings.ts';
-import { ObjectGoneError } from '../errors.ts';
+import { readCheckpoint, writeCheckpoint } from '../checkpoint.ts';
+import { BatchdropError, CorruptWorkFileError, ObjectGoneError, UploadGoneError } from '../errors.ts';
 import { JOB_ID_CHARS, jobIdOf } from '../job-id.ts';
 import { publishedKeys, workKeys } from '../keys.ts';
 import type { BatchLimits } from '../limits.ts';
-import type { Job, ObjectHead, Rejection } from '../model.ts';
+import type { IngestProgress, Job, ObjectHead, Rejection } from '../model.ts';
 import { type Plan, readPlan, settlePlan } from '../plan.ts';
 import type { Ambient, Deadline, JobStore, Log, ObjectStore, Outbox } from '../ports.ts';
 import { claimedUntil } from '../time-limits.ts';
 import { routeOf } from './route.ts';
-import { rejectedPlan, scan } from './scan.ts';
+import { rejectedPlan, type ScanDeps, type ScanState, scan } from './scan.ts';
 
 export interface IngestDeps {
   settings: Settings;
@@ -27,7 +28,7 @@ export interface IngestDeps {
   limits: BatchLimits;
 }
 
-/** How many runs over a file may die before it is rejected: it takes longer than a run, or kills each one. */
+/** How many runs may die without getting any further, or how often all may be lost, before a file is rejected. */
 const MAX_STARTS = 4;
 /** Source: S3 user guide, "Naming Amazon S3 objects". */
 const MAX_KEY_BYTES = 1_024;
@@ -48,42 +49,135 @@ export async function ingest(deps: IngestDeps, message: IngestMessage): Promise<
     deps.log.info('being read by another worker', { jobId });
     return;
   }
+  const run = { deps, job: taken, claim, progress: taken.ingest ?? { starts: 0 } };
   try {
-    await ingestTaken(deps, taken, claim);
+    await ingestTaken(run);
   } catch (error) {
-    // Only runs that never came back count; what failed with an error is tried again as any other message.
-    const released = { ...UNCLAIMED, ingest: taken.ingest };
-    await deps.jobs.moveJob(jobId, { state: 'ingesting', claim }, released, deps.ambient.now());
+    if (error instanceof OvertakenError) {
+      deps.log.warn('taken over by another worker', { jobId });
+      return;
+    }
+    await letGo(run);
     throw error;
   }
+}
+
+/** Another worker has taken the job over, so this one must change nothing any more. */
+class OvertakenError extends BatchdropError {}
+
+/** One worker's turn at a job. */
+interface Run {
+  deps: IngestDeps;
+  job: Job;
+  claim: string;
+  /** What stands in the job's record, save for this run's own start. */
+  progress: IngestProgress;
 }
 
 /** What a worker sets when it lets go of a job. */
 const UNCLAIMED = { claim: undefined, claimedUntil: undefined };
 
-async function ingestTaken(deps: IngestDeps, job: Job, claim: string): Promise<void> {
-  const planKey = workKeys(deps.settings.layout, job.jobId).plan;
-  const plan = (await readPlan(deps.objects, planKey)) ?? (await makePlanOnce(deps, job, claim, planKey));
-  if (plan !== undefined) await carryOut(deps, job, claim, plan, planKey);
+/** Only runs that never come back count; one that ends, well or not, is taken off again. */
+async function letGo({ deps, job, claim, progress }: Run): Promise<void> {
+  const changes = { ...UNCLAIMED, ingest: progress };
+  await deps.jobs.moveJob(job.jobId, { state: 'ingesting', claim }, changes, deps.ambient.now());
 }
 
-/** Reads the object and settles what it is made of; `undefined` if another worker has taken the job over. */
-async function makePlanOnce(
-  deps: IngestDeps,
-  job: Job,
-  claim: string,
-  planKey: string,
-): Promise<Plan | undefined> {
+async function ingestTaken(run: Run): Promise<void> {
+  const { deps, job } = run;
   const { jobId } = job;
-  const starts = job.ingest?.starts ?? 0;
-  if (starts >= MAX_STARTS) {
-    const message = `The file could not be read to its end in ${starts} runs of 15 minutes. Split it.`;
-    return settlePlan(deps.objects, planKey, rejectedPlan(jobId, { code: 'ingest_failed', message }));
+  const planKey = workKeys(deps.settings.layout, jobId).plan;
+  let plan = await readPlan(deps.objects, planKey);
+  if (plan === undefined) {
+    const made = await makePlan(run);
+    if (made === undefined) {
+      // Whoever takes the message must find the job free; if it is lost, the sweep sends another.
+      await letGo(run);
+      await deps.outbox.ingest({ v: 1, jobId });
+      return;
+    }
+    plan = await settlePlan(deps.objects, planKey, made);
   }
+  await carryOut(run, plan, planKey);
+}
+
+/** Reads the object and finds out what it is made of; `undefined` if time was over: another worker is to go on. */
+async function makePlan(run: Run): Promise<Plan | undefined> {
+  const { deps, job } = run;
+  const { starts, restarts = 0 } = run.progress;
+  if (starts >= MAX_STARTS || restarts >= MAX_STARTS) {
+    const message =
+      starts >= MAX_STARTS
+        ? `The file could not be read further in ${starts} runs of 15 minutes. Split it; if it is compressed, unpack it.`
+        : `What was read so far was lost ${restarts} times. Drop the file again.`;
+    return rejectedPlan(job.jobId, { code: 'ingest_failed', message });
+  }
+  await keep(run, { ...run.progress, starts: starts + 1 });
+  const { checkpoint } = run.progress;
+  try {
+    await pinIfNeeded(deps.objects, job);
+    const from =
+      checkpoint === undefined ? deps.ambient.nonce() : await readState(deps.objects, checkpoint.key);
+    return await scan(scanDepsOf(run), job, from);
+  } catch (error) {
+    if (error instanceof ObjectGoneError) {
+      return rejectedPlan(job.jobId, {
+        code: 'object_gone',
+        message:
+          'The object was deleted or replaced before it could be read. A replacement is a job of its own.',
+      });
+    }
+    if (
+      checkpoint !== undefined &&
+      (error instanceof UploadGoneError || error instanceof CorruptWorkFileError)
+    ) {
+      deps.log.warn('the checkpoint cannot be gone on from', { jobId: job.jobId, reason: error.message });
+      run.progress = { starts, restarts: restarts + 1 };
+    }
+    throw error;
+  }
+}
+
+function scanDepsOf(run: Run): ScanDeps {
+  const { deps, job, claim } = run;
+  const { objects, limits, deadline } = deps;
+  const { layout } = deps.settings;
+  return {
+    objects,
+    layout,
+    limits,
+    deadline,
+    worker: claim,
+    async save(state) {
+      const { restarts, checkpoint } = run.progress;
+      const generation = (checkpoint?.generation ?? 0) + 1;
+      const key = workKeys(layout, job.jobId).checkpoint(claim, generation);
+      await writeCheckpoint(objects, key, CHECKPOINT_KIND, state);
+      const offset = state.phase === 'lines' ? state.next.offset : (checkpoint?.offset ?? 0);
+      run.progress = {
+        starts: 0,
+        ...(restarts === undefined ? {} : { restarts }),
+        checkpoint: { generation, key, offset },
+      };
+      await keep(run, { ...run.progress, starts: 1 });
+      deps.log.info('checkpoint', { jobId: job.jobId, generation, phase: state.phase, offset });
+    },
+  };
+}
+
+const CHECKPOINT_KIND = 'ingest';
+
+async function readState(objects: ObjectStore, key: string): Promise<ScanState> {
+  const state = (await readCheckpoint(objects, key, CHECKPOINT_KIND)) as ScanState;
+  if (state.v === 1) return state;
+  throw new CorruptWorkFileError(`${key} has version ${String(state.v)}; this deployment reads version 1`);
+}
+
+/** Records how ingest is going. */
+async function keep({ deps, job, claim }: Run, progress: IngestProgress): Promise<void> {
   const expected = { state: 'ingesting', claim } as const;
-  const counted = { ingest: { starts: starts + 1 } };
-  if (!(await deps.jobs.moveJob(jobId, expected, counted, deps.ambient.now()))) return undefined;
-  return settlePlan(deps.objects, planKey, await makePlan(deps, job));
+  if (await deps.jobs.moveJob(job.jobId, expected, { ingest: progress }, deps.ambient.now())) return;
+  throw new OvertakenError(`job ${job.jobId} was taken over by another worker`);
 }
 
 /** Records the job that an object stands for; `undefined` if it stands for none. */
@@ -119,21 +213,6 @@ async function recordJob(deps: IngestDeps, location: ObjectLocation): Promise<Jo
   });
 }
 
-async function makePlan(deps: IngestDeps, job: Job): Promise<Plan> {
-  const { objects, limits } = deps;
-  try {
-    await pinIfNeeded(objects, job);
-    return await scan({ objects, layout: deps.settings.layout, limits }, job, deps.ambient.nonce());
-  } catch (error) {
-    if (!(error instanceof ObjectGoneError)) throw error;
-    return rejectedPlan(job.jobId, {
-      code: 'object_gone',
-      message:
-        'The object was deleted or replaced before it could be read. A replacement is a job of its own.',
-    });
-  }
-}
-
 /** Without versioning, what is read is a copy; one that stands from an earlier try is as good. */
 async function pinIfNeeded(objects: ObjectStore, job: Job): Promise<void> {
   if (job.input.versionId !== undefined) return;
@@ -142,13 +221,7 @@ async function pinIfNeeded(objects: ObjectStore, job: Job): Promise<void> {
 }
 
 /** Batches first, then the job, then the messages: the sweep finds whatever a crash leaves undone. */
-async function carryOut(
-  deps: IngestDeps,
-  job: Job,
-  claim: string,
-  plan: Plan,
-  planKey: string,
-): Promise<void> {
+async function carryOut({ deps, job, claim }: Run, plan: Plan, planKey: string): Promise<void> {
   const { jobId } = job;
   const now = deps.ambient.now();
   const expected = { state: 'ingesting', claim } as const;
@@ -160,7 +233,7 @@ async function carryOut(
     await deps.outbox.finalize({ v: 1, jobId });
     return;
   }
-  for (const batch of plan.batches) {
+  for (const { textBytes: _, dataUrlBytes: __, ...batch } of plan.batches) {
     await deps.jobs.addBatch({
       v: 1,
       jobId,

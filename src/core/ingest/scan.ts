@@ -1,41 +1,128 @@
 /**
  * One streaming pass over an input: checks every line, cuts the good ones into batches, and writes manifests and the
- * run of invalid lines. A pure function of the object, the frozen route and the attempt's name: run twice, it writes
- * the same bytes to keys of its own.
+ * run of invalid lines; then takes out what bears the custom_id of an earlier line. A pure function of the object, the
+ * frozen route and the attempt's name: run twice, it writes the same bytes to keys of its own, and so it does when it is
+ * broken off anywhere and gone on with by another worker.
  */
 import type { Layout } from '../../contract/settings.ts';
-import { CustomIdHasher, CustomIdSet } from '../custom-id-hash.ts';
+import { CustomIdHasher } from '../custom-id-hash.ts';
 import { statedErrorLine } from '../error-line.ts';
 import { workKeys } from '../keys.ts';
 import { type BatchLimits, MAX_GROUPS } from '../limits.ts';
-import { encodeManifest } from '../manifest.ts';
-import { batchIdOf, type Job, type Rejection, type SourceObject } from '../model.ts';
+import { encodeManifest, ManifestEntries } from '../manifest.ts';
+import { batchIdOf, type Job, type Rejection, type RunRef, type SourceObject } from '../model.ts';
 import { readInParallel } from '../parallel-read.ts';
-import type { Plan } from '../plan.ts';
-import type { ByteStream, ObjectStore } from '../ports.ts';
-import { RunWriter } from '../run-file.ts';
-import { checkLine, duplicateCustomId, type InvalidLine, lineTooLong } from './check-line.ts';
+import type { Plan, PlannedBatch } from '../plan.ts';
+import type { ByteStream, Deadline, ObjectStore } from '../ports.ts';
+import { RunWriter, type RunWriterState } from '../run-file.ts';
+import { checkLine, type InvalidLine, lineTooLong } from './check-line.ts';
 import { Cutter, isShattered, type OpenBatch } from './cutter.ts';
+import { type DuplicatesState, removeDuplicates, startDuplicates } from './duplicates.ts';
 import { GzipError, gunzip, isGzip } from './gunzip.ts';
+import { type IdRun, IdRuns } from './id-runs.ts';
 import { LineScanner, type ScannedRequest } from './line-scanner.ts';
-import type { Line } from './lines.ts';
-import { Spool } from './spool.ts';
+import type { Line, LineStart } from './lines.ts';
+import { Spool, type SpoolState } from './spool.ts';
 
 export interface ScanDeps {
   objects: ObjectStore;
   layout: Layout;
   limits: BatchLimits;
+  deadline: Deadline;
+  /** A fresh id of this worker: names what no other worker may write to. */
+  worker: string;
+  /**
+   * Records how far the work is, so that another worker can go on from there. Must be strict: what throws here ends the
+   * work, because somebody else has it.
+   */
+  save(state: ScanState): Promise<void>;
+  /** Sizes that a test or a benchmark may set. */
+  sizes?: Partial<ScanSizes>;
 }
+
+/** Sizes that change what a scan costs, and nothing of what it finds. */
+interface ScanSizes {
+  /** See {@link readInParallel}. */
+  rangeBytes: number;
+  rangesInFlight: number;
+  /** See {@link LineScanner}. */
+  blockBytes: number;
+  /** See {@link IdRuns}. */
+  maxIdsInMemory: number;
+  /** See {@link Cutter}. */
+  maxOpenRequests: number;
+  /** See {@link removeDuplicates}. */
+  hashesOfARound: number;
+  /** Bits of each half of an id's hash that count, all by default: fewer make ids that only share their hash. */
+  hashMask: number;
+}
+
+/** How far a scan is: plain data, and bytes. */
+export type ScanState = LinesState | EndState;
+
+/** What the pass over the lines has found. */
+interface Found {
+  /** Names the keys below `work/<job>/ingest/`. */
+  attempt: string;
+  compressed: boolean;
+  /** Lines are written out once, because they cannot be sent from where they stand. */
+  spooled: boolean;
+  requests: number;
+  invalid: number;
+  invalidByCode: Record<string, number>;
+}
+
+/** In the middle of the pass. */
+interface LinesState extends Found {
+  v: 1;
+  phase: 'lines';
+  /** The first line that was not looked at. */
+  next: LineStart;
+  batches: PlannedBatch[];
+  open: (Omit<OpenBatch, 'entries'> & { entries: Uint8Array })[];
+  ids: IdRun[];
+  invalidRun?: RunWriterState;
+  spool?: SpoolState;
+}
+
+/** Every line was looked at; what occurs twice is being taken out. */
+interface EndState extends Found {
+  v: 1;
+  phase: 'duplicates';
+  ids: IdRun[];
+  invalidRun?: RunRef;
+  work: DuplicatesState;
+}
+
+/** What is left of a worker's life when it stops to save: a quarter of it, at most this. A checkpoint has 70 MB at most. */
+const MAX_MARGIN_MS = 30_000;
+/** Time to merge an id's hash, well on the safe side: measured are 0.1 microseconds on a whole core. */
+const MERGE_MS_PER_ID = 0.001;
 
 /**
  * Reads the job's source once, or twice if it turns out to be shattered.
- * @param attempt names the keys below `work/<job>/ingest/`.
+ * @param from a name for a new attempt, or what `save` was given last.
+ * @returns the plan, or `undefined` if time was over: what there is to go on from was saved.
  */
-export async function scan(deps: ScanDeps, job: Job, attempt: string): Promise<Plan> {
-  const compressed = isGzip(await firstBytes(deps.objects, job.source));
+export async function scan(deps: ScanDeps, job: Job, from: string | ScanState): Promise<Plan | undefined> {
+  const margin = Math.min(MAX_MARGIN_MS, deps.deadline.remainingMs() / 4);
+  const isOver = (): boolean => deps.deadline.remainingMs() < margin;
+  const state = typeof from === 'string' ? await begin(deps, job, from) : from;
+  if (state.phase === 'duplicates') return end(deps, job, state, undefined, isOver);
   try {
-    const plan = compressed ? undefined : await scanOnce(deps, job, attempt, { compressed, spool: false });
-    return plan ?? (await scanOnce(deps, job, `${attempt}-spool`, { compressed, spool: true }))!;
+    let read = await readLines(deps, job, state, isOver);
+    if (read === 'shattered') {
+      const again = freshState(`${state.attempt}-spool`, { compressed: false, spooled: true });
+      read = await readLines(deps, job, again, isOver);
+    }
+    if (read === 'saved' || read === 'shattered') return undefined;
+    if ('plan' in read) return read.plan;
+    const { state: found, ids } = read;
+    const isShort = deps.deadline.remainingMs() < ids.count * MERGE_MS_PER_ID + margin;
+    const isLong = typeof from !== 'string';
+    // A file that took several workers so far is not begun anew because the last of them died.
+    if (isShort || isLong) await deps.save({ ...found, ids: await ids.suspend() });
+    return isShort ? undefined : await end(deps, job, found, ids, isOver);
   } catch (error) {
     if (!(error instanceof GzipError)) throw error;
     return rejectedPlan(job.jobId, { code: error.code, message: error.message });
@@ -44,33 +131,100 @@ export async function scan(deps: ScanDeps, job: Job, attempt: string): Promise<P
 
 /** A plan of nothing: the file could not be read as lines at all. */
 export function rejectedPlan(jobId: string, rejection: Rejection): Plan {
-  return { v: 1, jobId, requests: 0, invalid: 0, invalidByCode: {}, batches: [], rejection };
+  return {
+    v: 1,
+    jobId,
+    requests: 0,
+    invalid: 0,
+    invalidByCode: {},
+    batches: [],
+    invalidRuns: [],
+    rejection,
+  };
 }
 
-/** `undefined`: the requests are too scattered to be sent from where they stand. */
-async function scanOnce(
+async function begin(deps: ScanDeps, job: Job, attempt: string): Promise<LinesState> {
+  const compressed = isGzip(await firstBytes(deps.objects, job.source));
+  return freshState(attempt, { compressed, spooled: compressed });
+}
+
+function freshState(attempt: string, mode: Pick<LinesState, 'compressed' | 'spooled'>): LinesState {
+  return {
+    v: 1,
+    phase: 'lines',
+    attempt,
+    ...mode,
+    requests: 0,
+    invalid: 0,
+    invalidByCode: {},
+    next: { offset: 0, line: 1 },
+    batches: [],
+    open: [],
+    ids: [],
+  };
+}
+
+/**
+ * The pass over the lines. `shattered`: the requests are too scattered to be sent from where they stand. `saved`: time
+ * was over. `plan`: the file is rejected.
+ */
+async function readLines(
   deps: ScanDeps,
   job: Job,
-  attempt: string,
-  mode: { compressed: boolean; spool: boolean },
-): Promise<Plan | undefined> {
+  state: LinesState,
+  isOver: () => boolean,
+): Promise<{ state: EndState; ids: IdRuns } | { plan: Plan } | 'shattered' | 'saved'> {
+  const { attempt, compressed, spooled } = state;
+  const { sizes = {} } = deps;
   const keys = workKeys(deps.layout, job.jobId);
-  const spool = mode.spool ? new Spool(deps.objects, keys.spool(attempt)) : undefined;
-  const source: SourceObject = mode.spool
-    ? { bucket: job.source.bucket, key: keys.spool(attempt) }
-    : job.source;
-  const invalidRun = new RunWriter(deps.objects, keys.invalid(attempt), source);
-  const hasher = new CustomIdHasher(job.jobId);
-  const seen = new CustomIdSet();
+  const hashMask = sizes.hashMask ?? 0xffffffff;
+  const found: Found = {
+    attempt,
+    compressed,
+    spooled,
+    requests: state.requests,
+    invalid: state.invalid,
+    invalidByCode: { ...state.invalidByCode },
+  };
+  const batches = [...state.batches];
+  const open = state.open.map(({ entries: bytes, ...batch }): OpenBatch => {
+    const entries = new ManifestEntries();
+    entries.pushRecords(bytes);
+    return { ...batch, entries };
+  });
+  const source = sourceOf(deps, job, state);
+  const spool = spooled
+    ? new Spool(
+        deps.objects,
+        keys.spool(attempt),
+        state.spool === undefined ? undefined : { state: state.spool, batches: open },
+      )
+    : undefined;
+  const invalidRun = new RunWriter(deps.objects, keys.invalid(attempt), source, state.invalidRun);
+  const ids = new IdRuns(deps.objects, (index) => keys.ids(attempt, deps.worker, index), {
+    resume: state.ids,
+    ...(sizes.maxIdsInMemory === undefined ? {} : { maxInMemory: sizes.maxIdsInMemory }),
+  });
   const full: OpenBatch[] = [];
-  const cutter = new Cutter(deps.limits, (batch) => full.push(batch));
-  const plan: Plan = { v: 1, jobId: job.jobId, requests: 0, invalid: 0, invalidByCode: {}, batches: [] };
+  const cutter = new Cutter(
+    deps.limits,
+    (batch) => {
+      // At once, so that the order of lines in the spool does not depend on how the stream is cut into chunks.
+      spool?.settle(batch);
+      full.push(batch);
+    },
+    {
+      resume: open,
+      ...(sizes.maxOpenRequests === undefined ? {} : { maxOpenRequests: sizes.maxOpenRequests }),
+    },
+  );
+  const hasher = new CustomIdHasher(job.jobId);
   let groupsExceeded = false;
   let shattered = false;
 
   const reject = (line: Line, verdict: InvalidLine): void => {
-    plan.invalid++;
-    plan.invalidByCode[verdict.code] = (plan.invalidByCode[verdict.code] ?? 0) + 1;
+    found.invalid++;
+    found.invalidByCode[verdict.code] = (found.invalidByCode[verdict.code] ?? 0) + 1;
     let original = { offset: line.offset, length: line.length };
     if (spool !== undefined) {
       original =
@@ -79,7 +233,7 @@ async function scanOnce(
           : { ...original, offset: spool.append(line.bytes) };
     }
     const { code, message, param } = verdict;
-    const context = { line: line.line, ...(mode.compressed ? {} : { byte: line.offset }), rounds: 0 };
+    const context = { line: line.line, ...(compressed ? {} : { byte: line.offset }), rounds: 0 };
     invalidRun.add(
       line.line,
       statedErrorLine(verdict.customId ?? null, { code, message, param }, context),
@@ -87,82 +241,181 @@ async function scanOnce(
     );
   };
 
-  const accept = (request: Omit<ScannedRequest, 'textBytes' | 'dataUrlBytes'>): void => {
-    const { line, offset, length } = request;
-    const firstLine = seen.add(request.hash0, request.hash1, line);
-    if (firstLine !== 0) {
-      const verdict = duplicateCustomId(request.customId(), firstLine);
-      reject({ line, offset, length, bytes: request.bytes() }, verdict);
-      return;
+  const accept = (request: Omit<ScannedRequest, 'customId'>): void => {
+    if (hashMask !== 0xffffffff) {
+      request.hash0 = (request.hash0 & hashMask) >>> 0;
+      request.hash1 = ((request.hash1 & hashMask) | 1) >>> 0;
     }
+    ids.append(request.hash0, request.hash1);
     const batch = cutter.add(request);
     if (spool !== undefined) spool.hold(batch, request.bytes());
     else shattered ||= isShattered(batch);
-    groupsExceeded ||= cutter.groups > MAX_GROUPS;
   };
 
-  const scanner = new LineScanner(job.jobId, {
-    onRequest: (request) => {
-      plan.requests++;
-      accept(request);
+  const scanner = new LineScanner(
+    job.jobId,
+    {
+      onRequest: (request) => {
+        found.requests++;
+        accept(request);
+      },
+      onLine: (line) => {
+        found.requests++;
+        const verdict = line.bytes === undefined ? lineTooLong(line.length) : checkLine(line.bytes);
+        if (!verdict.valid) {
+          reject(line, verdict);
+          return;
+        }
+        const { customId, url: endpoint, ...values } = verdict;
+        hasher.hashText(customId);
+        const { hash0, hash1 } = hasher;
+        accept({ ...line, ...values, endpoint, hash0, hash1, bytes: () => line.bytes! });
+      },
     },
-    onLine: (line) => {
-      plan.requests++;
-      const verdict = line.bytes === undefined ? lineTooLong(line.length) : checkLine(line.bytes);
-      if (!verdict.valid) {
-        reject(line, verdict);
-        return;
-      }
-      const { customId, url: endpoint, ...values } = verdict;
-      hasher.hashText(customId);
-      const { hash0, hash1 } = hasher;
-      const bytes = (): Uint8Array => line.bytes!;
-      accept({ ...line, ...values, endpoint, hash0, hash1, bytes, customId: () => customId });
+    {
+      start: state.next,
+      ...(sizes.blockBytes === undefined ? {} : { blockBytes: sizes.blockBytes }),
     },
-  });
+  );
 
   const writeFull = async (): Promise<void> => {
-    for (const batch of full.splice(0)) {
-      spool?.settle(batch);
-      const batchId = batchIdOf(0, plan.batches.length);
+    groupsExceeded ||= cutter.groups > MAX_GROUPS;
+    for (const { endpoint, model, bytes, textBytes, dataUrlBytes, entries } of full.splice(0)) {
+      const batchId = batchIdOf(0, batches.length);
       const manifestKey = keys.manifest(attempt, batchId);
-      await deps.objects.put(manifestKey, encodeManifest({ source, entries: batch.entries }));
-      const { endpoint, model, bytes, entries } = batch;
-      plan.batches.push({ batchId, endpoint, model, manifestKey, requests: entries.count, bytes });
+      await deps.objects.put(manifestKey, encodeManifest({ source, entries }));
+      const requests = entries.count;
+      batches.push({ batchId, endpoint, model, manifestKey, requests, bytes, textBytes, dataUrlBytes });
     }
     await spool?.drain();
     await invalidRun.flush();
+    await ids.flush();
   };
 
   try {
-    const stored = readInParallel(deps.objects, job.source, job.input.size);
-    const stream: ByteStream = mode.compressed ? gunzip(stored) : stored;
-    for await (const chunk of stream) {
+    for await (const chunk of readSource(deps, job, state)) {
       scanner.push(chunk);
       await writeFull();
       if (shattered || groupsExceeded) break;
+      const { next } = scanner;
+      if (!isOver() || next.offset === state.next.offset) continue;
+      const now = cutter.open;
+      await deps.save({
+        v: 1,
+        phase: 'lines',
+        ...found,
+        next,
+        batches,
+        open: now.map(({ entries, ...batch }) => ({ ...batch, entries: entries.bytes() })),
+        ids: await ids.suspend(),
+        invalidRun: await invalidRun.suspend(),
+        ...(spool === undefined ? {} : { spool: await spool.suspend(now) }),
+      });
+      return 'saved';
     }
-    if (!shattered && !groupsExceeded) scanner.end();
+    if (!shattered && !groupsExceeded) {
+      scanner.end();
+      groupsExceeded = cutter.groups > MAX_GROUPS;
+    }
     if (groupsExceeded) {
       await Promise.all([invalidRun.abort(), spool?.abort()]);
-      return rejectedPlan(job.jobId, {
-        code: 'too_many_models',
-        message: `The file mixes more than ${MAX_GROUPS} pairs of model and endpoint; split it by model.`,
-      });
+      const message = `The file mixes more than ${MAX_GROUPS} pairs of model and endpoint; split it by model.`;
+      return { plan: rejectedPlan(job.jobId, { code: 'too_many_models', message }) };
     }
     if (shattered) {
       await invalidRun.abort();
-      return undefined;
+      return 'shattered';
     }
     cutter.finish();
     await writeFull();
     await spool?.close();
     const run = await invalidRun.close();
-    if (run !== undefined) plan.invalidRun = run;
+    const work = startDuplicates(batches);
+    return {
+      ids,
+      state: {
+        v: 1,
+        phase: 'duplicates',
+        ...found,
+        ids: [],
+        ...(run === undefined ? {} : { invalidRun: run }),
+        work,
+      },
+    };
   } catch (error) {
     await Promise.allSettled([invalidRun.abort(), spool?.abort()]);
     throw error;
   }
+}
+
+/** The bytes of the source from the state's next line on, unpacked. */
+function readSource(deps: ScanDeps, job: Job, { compressed, next }: LinesState): ByteStream {
+  const { rangeBytes, rangesInFlight } = deps.sizes ?? {};
+  const options = {
+    ...(rangeBytes === undefined ? {} : { rangeBytes }),
+    ...(rangesInFlight === undefined ? {} : { inFlight: rangesInFlight }),
+  };
+  const { source } = job;
+  const { size } = job.input;
+  if (!compressed) return readInParallel(deps.objects, source, size, { ...options, start: next.offset });
+  // Nobody can begin in the middle of deflate: what was looked at is unpacked once more.
+  return skip(gunzip(readInParallel(deps.objects, source, size, options)), next.offset);
+}
+
+async function* skip(stream: ByteStream, bytes: number): AsyncGenerator<Uint8Array> {
+  let left = bytes;
+  for await (const chunk of stream) {
+    if (left < chunk.length) yield chunk.subarray(left);
+    left = Math.max(0, left - chunk.length);
+  }
+}
+
+/** What manifests and runs of this attempt point into. */
+function sourceOf(deps: ScanDeps, job: Job, { attempt, spooled }: Found): SourceObject {
+  if (!spooled) return job.source;
+  return { bucket: job.source.bucket, key: workKeys(deps.layout, job.jobId).spool(attempt) };
+}
+
+/** @param ids of the pass, if this worker made it; else the state has all of them. */
+async function end(
+  deps: ScanDeps,
+  job: Job,
+  state: EndState,
+  ids: IdRuns | undefined,
+  isOver: () => boolean,
+): Promise<Plan | undefined> {
+  const { attempt, compressed, invalidRun, work } = state;
+  const keys = workKeys(deps.layout, job.jobId);
+  const hashesOfARound = deps.sizes?.hashesOfARound;
+  const isDone = await removeDuplicates(
+    {
+      objects: deps.objects,
+      bucket: job.source.bucket,
+      ids: ids?.sorted() ?? { runs: state.ids, memory: new Uint32Array(0) },
+      keysOf: (batchId, name) => keys.unique(attempt, batchId, name),
+      statesBytes: !compressed,
+      isOver,
+      ...(hashesOfARound === undefined ? {} : { hashesOfARound }),
+    },
+    work,
+  );
+  if (!isDone) {
+    await deps.save({ ...state, ids: (await ids?.suspend()) ?? state.ids });
+    return undefined;
+  }
+  const invalidByCode = { ...state.invalidByCode };
+  if (work.removed > 0) invalidByCode.duplicate_custom_id = work.removed;
+  const plan: Plan = {
+    v: 1,
+    jobId: job.jobId,
+    requests: state.requests,
+    invalid: state.invalid + work.removed,
+    invalidByCode,
+    batches: work.batches
+      .filter(({ requests }) => requests > 0)
+      .map((batch, index) => ({ ...batch, batchId: batchIdOf(0, index) })),
+    invalidRuns: [...(invalidRun === undefined ? [] : [invalidRun]), ...work.runs],
+  };
   return applyPolicy(plan, job);
 }
 

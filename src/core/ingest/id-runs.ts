@@ -1,0 +1,281 @@
+/**
+ * Which custom_ids occur more than once, in memory that does not grow with their number. While a file is read, the hash
+ * of each id is only appended; full memory is sorted and written below `work/` as one *id run*. At the end one merge
+ * over all runs gives the hashes that stand there more than once, ascending.
+ *
+ * An id run is the sorted hashes and nothing else: 8 bytes each, `hash0` then `hash1` as uint32 little-endian, ordered by
+ * `hash1`, then `hash0`. How many there are and their CRC-32 stand with the run's key.
+ */
+import { crc32 } from 'node:zlib';
+import { CorruptWorkFileError, ObjectGoneError } from '../errors.ts';
+import type { ByteStream, ObjectStore } from '../ports.ts';
+
+const HASH_BYTES = 8;
+/** Ids kept in memory before they are written out: 32 MB. */
+const MAX_IDS_IN_MEMORY = 4_000_000;
+/** Ids that there is room for at first. */
+const FIRST_IDS = 65_536;
+/** Memory for the pages of all runs during the merge, two for each, and the least that is worth a GET. */
+const PAGES_BYTES = 32 * 1024 * 1024;
+const MIN_PAGE_BYTES = 64 * 1024;
+
+/** An id run below `work/`. */
+export interface IdRun {
+  key: string;
+  /** Hashes in it. */
+  count: number;
+  /** CRC-32 of its bytes. */
+  crc: number;
+}
+
+/** Collects the hashes of a file's ids, duplicates included. */
+export class IdRuns {
+  readonly #objects: Pick<ObjectStore, 'put'>;
+  readonly #keyOf: (index: number) => string;
+  readonly #maxInMemory: number;
+  readonly #runs: IdRun[];
+  #words = new Uint32Array(2 * FIRST_IDS);
+  #count = 0;
+
+  /**
+   * @param keyOf names run `index` (0, 1, …) so that no other worker writes to the same key.
+   * @param options.resume what {@link IdRuns.suspend} gave.
+   * @param options.maxInMemory ids kept in memory. Default: 4,000,000.
+   */
+  constructor(
+    objects: Pick<ObjectStore, 'put'>,
+    keyOf: (index: number) => string,
+    options: { resume?: readonly IdRun[]; maxInMemory?: number } = {},
+  ) {
+    this.#objects = objects;
+    this.#keyOf = keyOf;
+    this.#maxInMemory = options.maxInMemory ?? MAX_IDS_IN_MEMORY;
+    this.#runs = [...(options.resume ?? [])];
+  }
+
+  /** Ids taken in so far. */
+  get count(): number {
+    return this.#runs.reduce((sum, { count }) => sum + count, this.#count);
+  }
+
+  append(hash0: number, hash1: number): void {
+    const at = 2 * this.#count;
+    if (at === this.#words.length) {
+      const grown = new Uint32Array(2 * this.#words.length);
+      grown.set(this.#words);
+      this.#words = grown;
+    }
+    this.#words[at] = hash0;
+    this.#words[at + 1] = hash1;
+    this.#count++;
+  }
+
+  /** Writes a run if memory is full. Call it between chunks of work. */
+  async flush(): Promise<void> {
+    if (this.#count >= this.#maxInMemory) await this.#spill();
+  }
+
+  /** Writes out everything and gives all runs: plain data, to be kept as it is. */
+  async suspend(): Promise<IdRun[]> {
+    if (this.#count > 0) await this.#spill();
+    return [...this.#runs];
+  }
+
+  /** Everything: all runs, and the sorted hashes that no run holds, good until the next id is appended. */
+  sorted(): SortedIds {
+    return { runs: [...this.#runs], memory: this.#sorted() };
+  }
+
+  async #spill(): Promise<void> {
+    const words = this.#sorted();
+    const bytes = new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
+    const key = this.#keyOf(this.#runs.length);
+    await this.#objects.put(key, bytes);
+    this.#runs.push({ key, count: this.#count, crc: crc32(bytes) });
+    this.#count = 0;
+  }
+
+  #sorted(): Uint32Array<ArrayBuffer> {
+    // As 64-bit integers of this little-endian machine, `hash1` is the upper half.
+    new BigUint64Array(this.#words.buffer, 0, this.#count).sort();
+    return this.#words.subarray(0, 2 * this.#count);
+  }
+}
+
+/** Everything that was collected, sorted piece by piece. */
+export interface SortedIds {
+  runs: readonly IdRun[];
+  /** Pairs of `hash0` and `hash1`. */
+  memory: Uint32Array;
+}
+
+/** Hashes that occur more than once, ascending. */
+export interface DuplicatedHashes {
+  /** Pairs of `hash0` and `hash1`. */
+  words: Uint32Array;
+  /** Whether greater ones may follow. */
+  hasMore: boolean;
+}
+
+/**
+ * Merges all runs and gives the next hashes that stand in them more than once.
+ * @param options.after only hashes greater than this one.
+ * @param options.most how many at most.
+ * @param options.pageBytes bytes of a run that are read at a time, whole hashes. Default: what 32 MB allow.
+ * @throws {CorruptWorkFileError} if a run does not read back as it was written.
+ */
+export async function findDuplicatedHashes(
+  objects: Pick<ObjectStore, 'read'>,
+  bucket: string,
+  ids: SortedIds,
+  options: { after?: readonly [hash0: number, hash1: number] | undefined; most: number; pageBytes?: number },
+): Promise<DuplicatedHashes> {
+  const { after, most } = options;
+  const found: number[] = [];
+  const heap = await openCursors(objects, bucket, ids, options.pageBytes ?? pageBytesFor(ids.runs.length));
+  // A hash is reported when it is met for the second time; 0 is the hash of no id.
+  let last0 = 0;
+  let last1 = 0;
+  let isReported = after !== undefined;
+  if (after !== undefined) [last0, last1] = after;
+  while (heap.length > 0) {
+    const cursor = heap[0]!;
+    const { hash0, hash1 } = cursor;
+    if (hash0 === last0 && hash1 === last1) {
+      if (!isReported) {
+        if (found.length === 2 * most) return { words: Uint32Array.from(found), hasMore: true };
+        found.push(hash0, hash1);
+        isReported = true;
+      }
+    } else if (after === undefined || isGreater(hash0, hash1, after[0], after[1])) {
+      last0 = hash0;
+      last1 = hash1;
+      isReported = false;
+    }
+    const more = cursor.advance() || (await cursor.turnPage());
+    if (!more) {
+      const tail = heap.pop()!;
+      if (heap.length === 0) break;
+      heap[0] = tail;
+    }
+    siftDown(heap);
+  }
+  return { words: Uint32Array.from(found), hasMore: false };
+}
+
+function pageBytesFor(runs: number): number {
+  const each = PAGES_BYTES / (2 * Math.max(1, runs));
+  return Math.max(MIN_PAGE_BYTES, Math.floor(each / HASH_BYTES) * HASH_BYTES);
+}
+
+/** A heap by the hash at which each cursor stands. */
+async function openCursors(
+  objects: Pick<ObjectStore, 'read'>,
+  bucket: string,
+  { runs, memory }: SortedIds,
+  pageBytes: number,
+): Promise<Cursor[]> {
+  const cursors = runs.map((run) => new Cursor(new Uint32Array(0), pagesOf(objects, bucket, run, pageBytes)));
+  cursors.push(new Cursor(memory));
+  const open: Cursor[] = [];
+  for (const cursor of cursors) if (await cursor.turnPage()) open.push(cursor);
+  // Sorted is a heap.
+  return open.sort((a, b) => (isGreater(a.hash0, a.hash1, b.hash0, b.hash1) ? 1 : -1));
+}
+
+/** A place in sorted hashes that come page by page. */
+class Cursor {
+  #words: Uint32Array;
+  #at = -2;
+  readonly #pages: AsyncGenerator<Uint32Array> | undefined;
+  hash0 = 0;
+  hash1 = 0;
+
+  constructor(first: Uint32Array, pages?: AsyncGenerator<Uint32Array>) {
+    this.#words = first;
+    this.#pages = pages;
+  }
+
+  /** Goes to the next hash of the page; false at its end. */
+  advance(): boolean {
+    this.#at += 2;
+    if (this.#at >= this.#words.length) return false;
+    this.hash0 = this.#words[this.#at]!;
+    this.hash1 = this.#words[this.#at + 1]!;
+    return true;
+  }
+
+  /** Goes to the first hash of the next page; false at the end of the run. */
+  async turnPage(): Promise<boolean> {
+    // In memory there is one page, which is there from the start.
+    if (this.#pages === undefined) return this.#at < 0 && this.advance();
+    const next = await this.#pages.next();
+    if (next.done) return false;
+    this.#words = next.value;
+    this.#at = -2;
+    return this.advance();
+  }
+}
+
+/** The hashes of a run, one page read ahead of the one that is used. */
+async function* pagesOf(
+  objects: Pick<ObjectStore, 'read'>,
+  bucket: string,
+  run: IdRun,
+  pageBytes: number,
+): AsyncGenerator<Uint32Array> {
+  const size = run.count * HASH_BYTES;
+  const open = async (start: number, end: number): Promise<ByteStream> => {
+    try {
+      return await objects.read({ bucket, key: run.key }, start, end);
+    } catch (error) {
+      // Not the input: nobody else has this object.
+      if (!(error instanceof ObjectGoneError)) throw error;
+      throw new CorruptWorkFileError(`${run.key} is missing; was work/ emptied too early?`, { cause: error });
+    }
+  };
+  const read = async (start: number): Promise<Uint8Array> => {
+    const page = new Uint8Array(Math.min(pageBytes, size - start));
+    let filled = 0;
+    for await (const chunk of await open(start, start + page.length)) {
+      page.set(chunk, filled);
+      filled += chunk.length;
+    }
+    if (filled !== page.length)
+      throw new CorruptWorkFileError(`${run.key} ends at byte ${start + filled} of ${size}`);
+    return page;
+  };
+  let crc = 0;
+  let next: Promise<Uint8Array> | undefined = read(0);
+  for (let end = Math.min(pageBytes, size); next !== undefined; end = Math.min(end + pageBytes, size)) {
+    const page: Uint8Array = await next;
+    next = end < size ? read(end) : undefined;
+    // Whoever stops early never asks for it; its failure must not go unheard by nobody.
+    next?.catch(() => {});
+    crc = crc32(page, crc);
+    if (next === undefined && crc !== run.crc)
+      throw new CorruptWorkFileError(`${run.key} does not read back as it was written: its checksum differs`);
+    yield new Uint32Array(page.buffer);
+  }
+}
+
+function siftDown(heap: Cursor[]): void {
+  const cursor = heap[0]!;
+  let at = 0;
+  for (;;) {
+    let child = 2 * at + 1;
+    if (child >= heap.length) break;
+    const right = heap[child + 1];
+    if (right !== undefined && isGreater(heap[child]!.hash0, heap[child]!.hash1, right.hash0, right.hash1))
+      child++;
+    const least = heap[child]!;
+    if (!isGreater(cursor.hash0, cursor.hash1, least.hash0, least.hash1)) break;
+    heap[at] = least;
+    at = child;
+  }
+  heap[at] = cursor;
+}
+
+function isGreater(a0: number, a1: number, b0: number, b1: number): boolean {
+  return a1 > b1 || (a1 === b1 && a0 > b0);
+}

@@ -1,0 +1,122 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { CorruptWorkFileError } from '../../src/core/errors.ts';
+import { findDuplicatedHashes, IdRuns } from '../../src/core/ingest/id-runs.ts';
+import { BUCKET, memoryStore } from '../support/memory-store.ts';
+
+type Hash = [hash0: number, hash1: number];
+
+/** Few values, so that many are equal, and the largest, so that no sign gets in the way. */
+const hashArbitrary: fc.Arbitrary<Hash> = fc.tuple(
+  fc.oneof(fc.nat({ max: 3 }), fc.constant(0xffffffff), fc.nat({ max: 0xffffffff })),
+  fc.oneof(fc.integer({ min: 1, max: 3 }), fc.constant(0xffffffff), fc.constant(0x80000000)),
+);
+
+const numberOf = ([hash0, hash1]: Hash): bigint => (BigInt(hash1) << 32n) | BigInt(hash0);
+
+/** The plain way. */
+function duplicatesOf(hashes: readonly Hash[]): Hash[] {
+  const seen = new Map<bigint, { hash: Hash; times: number }>();
+  for (const hash of hashes) {
+    const entry = seen.get(numberOf(hash)) ?? { hash, times: 0 };
+    seen.set(numberOf(hash), { hash, times: entry.times + 1 });
+  }
+  return [...seen]
+    .filter(([, { times }]) => times > 1)
+    .sort(([one], [other]) => (one < other ? -1 : 1))
+    .map(([, { hash }]) => hash);
+}
+
+/** Collects hashes as scans do that are broken off at some of them. */
+async function collect(
+  hashes: readonly Hash[],
+  maxInMemory: number,
+  breaks: ReadonlySet<number> = new Set(),
+) {
+  const objects = memoryStore();
+  let worker = 0;
+  const open = (resume: Awaited<ReturnType<IdRuns['suspend']>> = []) =>
+    new IdRuns(objects, (index) => `work/ids/${worker}-${index}`, { maxInMemory, resume });
+  let ids = open();
+  for (const [index, [hash0, hash1]] of hashes.entries()) {
+    ids.append(hash0, hash1);
+    if (index % 3 === 0) await ids.flush();
+    if (!breaks.has(index)) continue;
+    const runs = structuredClone(await ids.suspend());
+    worker++;
+    ids = open(runs);
+  }
+  return { objects, ids };
+}
+
+/** All duplicates, found `most` at a time. */
+async function findAll(
+  { objects, ids }: Awaited<ReturnType<typeof collect>>,
+  most: number,
+  pageBytes = 64,
+): Promise<Hash[]> {
+  const found: Hash[] = [];
+  for (;;) {
+    const after = found.at(-1);
+    const { words, hasMore } = await findDuplicatedHashes(objects, BUCKET, ids.sorted(), {
+      after,
+      most,
+      pageBytes,
+    });
+    expect(words.length).toBeLessThanOrEqual(2 * most);
+    for (let at = 0; at < words.length; at += 2) found.push([words[at]!, words[at + 1]!]);
+    if (!hasMore) return found;
+  }
+}
+
+describe('IdRuns', () => {
+  it('finds what occurs more than once, ascending, wherever memory was full or the scan was broken off', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(hashArbitrary, { maxLength: 80 }),
+        fc.integer({ min: 1, max: 30 }),
+        fc.array(fc.nat({ max: 80 }), { maxLength: 4 }),
+        fc.integer({ min: 1, max: 5 }),
+        async (hashes, maxInMemory, breaks, most) => {
+          const collected = await collect(hashes, maxInMemory, new Set(breaks));
+          expect(collected.ids.count).toBe(hashes.length);
+          expect(await findAll(collected, most)).toEqual(duplicatesOf(hashes));
+        },
+      ),
+      { numRuns: 400 },
+    );
+  });
+
+  it('merges runs of many pages: 200,000 hashes in 3 runs and in memory, one of them twice', async () => {
+    const hashes = Array.from({ length: 200_000 }, (_, index): Hash => {
+      const mixed = Math.imul(index + 1, 0x9e3779b1) >>> 0;
+      return [index, (mixed | 1) >>> 0];
+    });
+    hashes.push(hashes[7]!);
+    const collected = await collect(hashes, 60_000);
+    expect(collected.ids.sorted().runs).toHaveLength(3);
+    expect(await findAll(collected, 100, 65_536)).toEqual([hashes[7]]);
+  });
+
+  it('takes in more between two looks than memory is made for', async () => {
+    const { ids } = await collect([], 10);
+    for (let index = 0; index < 100_000; index++) ids.append(index, 1);
+    expect(ids.sorted().memory).toHaveLength(200_000);
+  });
+
+  it('fails on a run that is missing, cut short or changed', async () => {
+    const hashes = Array.from({ length: 100 }, (_, index): Hash => [index, 1]);
+    const key = 'work/ids/0-0';
+    for (const damage of [
+      (bytes: Uint8Array) => bytes.subarray(0, -1),
+      (bytes: Uint8Array) => Buffer.concat([bytes.subarray(0, -1), Buffer.from([1])]),
+      () => undefined,
+    ]) {
+      const collected = await collect(hashes, 10);
+      const damaged = damage((await collected.objects.get(key))!);
+      if (damaged === undefined) collected.objects.destroy(key);
+      else await collected.objects.put(key, damaged);
+      await expect(findAll(collected, 5)).rejects.toBeInstanceOf(CorruptWorkFileError);
+    }
+  });
+});

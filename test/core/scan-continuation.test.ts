@@ -1,0 +1,287 @@
+/**
+ * A scan that is broken off anywhere and gone on with by another worker, and workers that are killed before or after any
+ * call: the same plan, the same manifests, runs and spool as of one pass, byte for byte.
+ */
+import { gzipSync } from 'node:zlib';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { MemoryObjects } from '../../src/adapters/memory/objects.ts';
+import { defaultSettings } from '../../src/contract/settings.ts';
+import { readCheckpoint, writeCheckpoint } from '../../src/core/checkpoint.ts';
+import { UploadGoneError } from '../../src/core/errors.ts';
+import { type ScanDeps, type ScanState, scan } from '../../src/core/ingest/scan.ts';
+import { type BatchLimits, OPENAI_LIMITS } from '../../src/core/limits.ts';
+import { readManifest } from '../../src/core/manifest.ts';
+import type { Job } from '../../src/core/model.ts';
+import type { Plan } from '../../src/core/plan.ts';
+import type { ObjectStore } from '../../src/core/ports.ts';
+import { chunkSizesArbitrary, collectBytes, cut } from '../support/bytes.ts';
+import { BUCKET, chopReads } from '../support/memory-store.ts';
+import { fileArbitrary, layOut, limitsArbitrary, manyModels } from '../support/request-files.ts';
+import { scanWhole } from '../support/scans.ts';
+
+const { layout, routes } = defaultSettings();
+const KEY = 'input/a.jsonl';
+const PLENTY_MS = 1_000_000;
+
+class KilledError extends Error {}
+
+interface Setup {
+  file: Uint8Array;
+  limits: Partial<BatchLimits>;
+  /** Sizes of the chunks in which the file comes. */
+  chunks: readonly number[];
+  sizes: NonNullable<ScanDeps['sizes']>;
+  /** For each look at the clock, over and over, whether time is over. */
+  looks: readonly boolean[];
+  /** Calls of a port, counted over all workers, at which one is killed. */
+  kills: readonly { at: number; when: 'before' | 'after' }[];
+}
+
+/** Drops the file into a store of its own, whose uploads have parts of a few bytes. */
+async function drop(file: Uint8Array): Promise<{ objects: MemoryObjects; job: Job }> {
+  const objects = new MemoryObjects({ bucket: BUCKET, minPartBytes: 50 }, { now: () => 0 });
+  await objects.put(KEY, file);
+  const head = await objects.head(BUCKET, KEY);
+  const source = { bucket: BUCKET, key: KEY, versionId: head!.versionId! };
+  const job: Job = {
+    v: 1,
+    jobId: 'c0ffee00c0ffee00c0ffee00c0ffee00',
+    input: { ...source, etag: '"e"', lastModified: 0, size: file.length },
+    source,
+    route: routes[0]!,
+    state: 'ingesting',
+    createdAt: 0,
+    updatedAt: 0,
+  };
+  return { objects, job };
+}
+
+/** Every call that has an effect may be the last that a worker makes. */
+function mortal(
+  objects: ObjectStore,
+  call: <Result>(effect: () => Promise<Result>) => Promise<Result>,
+): ObjectStore {
+  return {
+    head: (...args) => objects.head(...args),
+    read: (...args) => objects.read(...args),
+    get: (...args) => objects.get(...args),
+    put: (...args) => call(() => objects.put(...args)),
+    pin: (...args) => call(() => objects.pin(...args)),
+    remove: (...args) => call(() => objects.remove(...args)),
+    openWrite: (...args) => {
+      const writer = objects.openWrite(...args);
+      return {
+        write: (bytes) => call(() => writer.write(bytes)),
+        copy: (...stretch) => call(() => writer.copy(...stretch)),
+        suspend: () => call(() => writer.suspend()),
+        close: () => call(() => writer.close()),
+        abort: () => call(() => writer.abort()),
+      };
+    },
+  };
+}
+
+/** Worker after worker until there is a plan. */
+async function scanInPieces({ file, limits, chunks, sizes, looks, kills }: Setup) {
+  const { objects, job } = await drop(file);
+  const chopped = chopReads(objects, async function* (stream) {
+    yield* cut(await collectBytes(stream), chunks);
+  });
+  let calls = 0;
+  let look = 0;
+  let saves = 0;
+  let workers = 0;
+  let attempt = 'try-0';
+  let saved: string | undefined;
+  for (;;) {
+    workers++;
+    let isDead = false;
+    const call = async <Result>(effect: () => Promise<Result>): Promise<Result> => {
+      if (isDead) throw new KilledError();
+      const kill = kills.find(({ at }) => at === calls);
+      calls++;
+      if (kill?.when !== 'before') {
+        const result = await effect();
+        if (kill === undefined) return result;
+      }
+      isDead = true;
+      throw new KilledError();
+    };
+    const store = mortal(chopped, call);
+    const isFresh = { value: true };
+    const deps: ScanDeps = {
+      objects: store,
+      layout,
+      limits: { ...OPENAI_LIMITS, ...limits },
+      // The first look only says how long the worker has.
+      deadline: {
+        remainingMs: () => {
+          if (isFresh.value) {
+            isFresh.value = false;
+            return PLENTY_MS;
+          }
+          return looks[look++ % looks.length] ? 0 : PLENTY_MS;
+        },
+      },
+      worker: `worker-${workers}`,
+      async save(state) {
+        const key = `work/checkpoint-${workers}-${saves}`;
+        await writeCheckpoint(store, key, 'test', state);
+        await call(async () => {
+          saved = key;
+          saves++;
+        });
+      },
+      sizes,
+    };
+    const from =
+      saved === undefined ? attempt : ((await readCheckpoint(objects, saved, 'test')) as ScanState);
+    try {
+      const plan = await scan(deps, job, from);
+      if (plan !== undefined) return { objects, plan, saves, workers };
+    } catch (error) {
+      if (error instanceof UploadGoneError) {
+        // Killed between the end of an upload and the next checkpoint: everything anew, under another name.
+        saved = undefined;
+        attempt = `try-${workers}`;
+      } else if (!(error instanceof KilledError)) throw error;
+    }
+    if (workers > 5_000) throw new Error('no end');
+  }
+}
+
+/** The plan and the bytes of everything that it names, whatever the attempt is called. */
+async function everythingOf(objects: MemoryObjects, plan: Plan): Promise<Record<string, unknown>> {
+  const nameless = (text: string): string => text.replace(/try-\d+/g, 'try');
+  const everything: Record<string, unknown> = { plan: JSON.parse(nameless(JSON.stringify(plan))) };
+  const keep = async (key: string): Promise<void> => {
+    everything[nameless(key)] = nameless(Buffer.from((await objects.get(key))!).toString('latin1'));
+  };
+  for (const { manifestKey } of plan.batches) {
+    const { source, entries } = await readManifest(objects, manifestKey);
+    everything[nameless(manifestKey)] = Array.from({ length: entries.count }, (_, index) =>
+      entries.at(index),
+    );
+    if (source.key !== KEY) await keep(source.key);
+  }
+  for (const { dataKey } of plan.invalidRuns) await keep(dataKey);
+  return everything;
+}
+
+async function expectSame(setup: Setup) {
+  const { file, limits, sizes } = setup;
+  const reference = await drop(file);
+  const plan = await scanWhole(
+    { objects: reference.objects, layout, limits: { ...OPENAI_LIMITS, ...limits }, sizes },
+    reference.job,
+    'try-0',
+  );
+  const result = await scanInPieces(setup);
+  expect(await everythingOf(result.objects, result.plan)).toEqual(
+    await everythingOf(reference.objects, plan),
+  );
+  return result;
+}
+
+const setupArbitrary = fc
+  .record({
+    expected: fileArbitrary,
+    packed: fc.boolean(),
+    limits: limitsArbitrary,
+    chunks: chunkSizesArbitrary(300),
+    hashMask: fc.constantFrom(0xffffffff, 0xffffffff, 3),
+    blockBytes: fc.integer({ min: 64, max: 600 }),
+    maxIdsInMemory: fc.integer({ min: 1, max: 40 }),
+    maxOpenRequests: fc.integer({ min: 5, max: 60 }),
+    hashesOfARound: fc.integer({ min: 1, max: 4 }),
+    looks: fc
+      .array(fc.boolean(), { minLength: 1, maxLength: 8 })
+      .map((looks) => (looks.every((look) => look) ? [...looks, false] : looks)),
+    kills: fc.array(fc.record({ at: fc.nat({ max: 150 }), when: fc.constantFrom('before', 'after') }), {
+      maxLength: 6,
+    }),
+  })
+  .map(({ expected, packed, limits, chunks, looks, kills, ...sizes }): Setup => {
+    const file = packed ? gzipSync(expected.file) : expected.file;
+    return { file, limits, chunks, looks, kills, sizes };
+  });
+
+describe('a scan that is broken off', () => {
+  it('gives the same plan, manifests, runs and spool as one pass, wherever workers end or are killed', async () => {
+    let saves = 0;
+    let workers = 0;
+    await fc.assert(
+      fc.asyncProperty(setupArbitrary, async (setup) => {
+        const result = await expectSame(setup);
+        saves += result.saves;
+        workers += result.workers;
+      }),
+      { numRuns: 400 },
+    );
+    // The property says something only if that happens.
+    expect(saves).toBeGreaterThan(400);
+    expect(workers).toBeGreaterThan(800);
+  });
+
+  it('goes on at every chunk, in each kind of file, with ids that occur twice many workers apart', async () => {
+    const good = manyModels(3, 400, 100);
+    const { file } = layOut([...good, good[0]!, good[399]!, good[200]!], ['\n']);
+    // Gzip is unpacked in larger chunks than it is read.
+    for (const [input, least] of [
+      [file, 40],
+      [gzipSync(file), 10],
+    ] as const) {
+      const { workers, plan } = await expectSame({
+        file: input,
+        limits: { requests: 50 },
+        chunks: [1_000],
+        sizes: { blockBytes: 1_024, maxIdsInMemory: 100 },
+        looks: [true],
+        kills: [],
+      });
+      expect(workers).toBeGreaterThan(least);
+      expect(plan.invalidByCode).toEqual({ duplicate_custom_id: 3 });
+    }
+  });
+
+  it('goes on in the second pass over a file in which models take turns', async () => {
+    const { file } = layOut(manyModels(5, 3_000, 6_500), ['\n']);
+    const { saves } = await expectSame({
+      file,
+      limits: {},
+      chunks: [1_000_000],
+      sizes: {},
+      looks: [false, false, false, true],
+      kills: [],
+    });
+    expect(saves).toBeGreaterThan(5);
+  });
+
+  it('gets further in every worker, however little time it has', async () => {
+    const { file } = layOut(manyModels(2, 100, 50), ['\n']);
+    const { objects, job } = await drop(file);
+    const positions: number[] = [];
+    let from: string | ScanState = 'try-0';
+    for (let plan: Plan | undefined; plan === undefined; ) {
+      plan = await scan(
+        {
+          objects,
+          layout,
+          limits: OPENAI_LIMITS,
+          deadline: { remainingMs: () => -1 },
+          worker: String(positions.length),
+          async save(state) {
+            from = structuredClone(state);
+            if (state.phase === 'lines') positions.push(state.next.offset);
+          },
+          sizes: { blockBytes: 300 },
+        },
+        job,
+        from,
+      );
+    }
+    expect(positions.length).toBeGreaterThan(0);
+    expect(positions).toEqual([...new Set(positions)].sort((a, b) => a - b));
+  });
+});

@@ -1,0 +1,24 @@
+/** Scans that are not broken off. */
+import { type ScanDeps, scan } from '../../src/core/ingest/scan.ts';
+import type { Job } from '../../src/core/model.ts';
+import type { Plan } from '../../src/core/plan.ts';
+
+/** A scan by one worker that has all the time that it needs. */
+export async function scanWhole(
+  deps: Omit<ScanDeps, 'deadline' | 'worker' | 'save'>,
+  job: Job,
+  attempt: string,
+): Promise<Plan> {
+  const plan = await scan(
+    {
+      ...deps,
+      deadline: { remainingMs: () => 1_000_000 },
+      worker: 'worker',
+      save: () => Promise.reject(new Error('there is time enough')),
+    },
+    job,
+    attempt,
+  );
+  if (plan === undefined) throw new Error('the scan was broken off');
+  return plan;
+}
