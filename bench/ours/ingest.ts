@@ -34,6 +34,7 @@ const job: Job = {
     onInvalid: 'quarantine',
     maxRounds: 3,
     maxRoundsByCause: { lost: 2 },
+    onLost: 'hold',
   },
   state: 'ingesting',
   createdAt: 0,

@@ -93,6 +93,7 @@ const remoteBatchSchema = z.object({
   // Ours is text throughout; what is not, is not ours.
   metadata: z.record(z.string(), z.string()).nullish().catch(undefined),
   created_at: z.number(),
+  expires_at: z.number().nullish(),
 });
 
 const batchPageSchema = z.object({
@@ -363,6 +364,7 @@ function toRemoteBatch(batch: z.output<typeof remoteBatchSchema>): RemoteBatch {
     ...(batch.request_counts ? { progress: batch.request_counts } : {}),
     metadata: batch.metadata ?? {},
     createdAt: batch.created_at * 1000,
+    ...(batch.expires_at ? { expiresAt: batch.expires_at * 1000 } : {}),
   };
 }
 

@@ -59,12 +59,33 @@ export const routeSchema = z.strictObject({
       lost: z.int().min(1).max(10).default(2),
     })
     .prefault({}),
+  /**
+   * What becomes of a batch that OpenAI no longer knows, or does not end, long after it must have ended. `hold`: it waits
+   * for a person to see, and for OpenAI to find it again; `resubmit`: its requests run again, and the receipt says that
+   * they may have been charged twice.
+   */
+  onLost: z.enum(['hold', 'resubmit']).default('hold'),
 });
 export type Route = z.infer<typeof routeSchema>;
 
-/** `SETTINGS`: the layout and every route. */
+/** How long OpenAI may keep a batch in a state. */
+const stuckSchema = z.strictObject({
+  /** In `validating`, which takes seconds to minutes; then it is cancelled and its requests run in the next round. */
+  validatingHours: z.number().positive().default(12),
+  /** Beyond its `expires_at`, not ended; then it is cancelled, and what it finished is kept. */
+  pastExpiryHours: z.number().positive().default(2),
+  /** In `finalizing` or `cancelling` beyond its `expires_at`; then it is lost, see `onLost`. */
+  finalizingHours: z.number().positive().default(24),
+});
+export type StuckLimits = z.infer<typeof stuckSchema>;
+
+/** `SETTINGS`: the layout, every route, and limits for the whole stack. */
 export const settingsSchema = z
-  .strictObject({ layout: layoutSchema.prefault({}), routes: z.array(routeSchema).min(1) })
+  .strictObject({
+    layout: layoutSchema.prefault({}),
+    routes: z.array(routeSchema).min(1),
+    stuck: stuckSchema.prefault({}),
+  })
   .superRefine(({ layout, routes }, context) => {
     for (const problem of findSettingsProblems(layout, routes)) {
       context.addIssue({ code: 'custom', message: problem });

@@ -173,6 +173,12 @@ export interface BatchRecord {
   openaiBatchId?: string;
   submittedAt?: number;
   status?: OpenAIBatchStatus;
+  /** When the status was first seen. */
+  statusAt?: number;
+  /** When OpenAI stops executing the batch, as it says. */
+  expiresAt?: number;
+  /** Since when OpenAI has answered that it does not know the batch. */
+  unreachableSince?: number;
   /** OpenAI's progress counts; never used for accounting. */
   progress?: { total: number; completed: number; failed: number };
   outputFileId?: string;

@@ -204,6 +204,8 @@ export interface RemoteBatch {
   metadata: Record<string, string>;
   /** Epoch milliseconds. */
   createdAt: number;
+  /** Epoch milliseconds; absent where the service does not say. */
+  expiresAt?: number;
 }
 
 /** OpenAI's Files and Batch API, or one compatible with it. */

@@ -3,13 +3,16 @@
  * run out. Every write is conditional, so two pollers at once do no harm; the lease only saves the work.
  */
 
+import type { Settings } from '../../contract/settings.ts';
 import { cancelAtOpenAI } from '../cancel.ts';
 import { type BatchRecord, isTerminal } from '../model.ts';
 import type { Ambient, BatchApi, JobStore, LiveItem, Log, Outbox, RemoteBatch } from '../ports.ts';
 import { SUCCEEDED } from '../step-failure.ts';
 import { CLOCK_SKEW_MS } from '../time-limits.ts';
+import { lost, remedyFor, turnOf, unreachable } from './lost.ts';
 
 export interface PollDeps {
+  settings: Pick<Settings, 'stuck'>;
   jobs: JobStore;
   batches: Pick<BatchApi, 'getBatch' | 'listBatches' | 'cancelBatch'>;
   outbox: Outbox;
@@ -39,7 +42,7 @@ export async function poll(deps: PollDeps): Promise<void> {
   }
   try {
     const failures: unknown[] = [];
-    await readBatches(deps, failures);
+    await readBatches(deps, token, failures);
     await sweep(deps, failures);
     // Told only now: what one batch or service refuses must not keep all others from being moved.
     if (failures.length > 0) throw failures[0];
@@ -49,7 +52,7 @@ export async function poll(deps: PollDeps): Promise<void> {
 }
 
 /** One pass over the list pages serves every live batch; only what no page shows is asked for alone. */
-async function readBatches(deps: PollDeps, failures: unknown[]): Promise<void> {
+async function readBatches(deps: PollDeps, token: number, failures: unknown[]): Promise<void> {
   const attempt = async (step: () => Promise<void>): Promise<void> => {
     try {
       await step();
@@ -84,15 +87,11 @@ async function readBatches(deps: PollDeps, failures: unknown[]): Promise<void> {
     }
   });
   deps.log.info('polled', { pages, notListed: live.size });
-  for (const batch of [...live.values()].slice(0, MAX_SINGLE_READS)) {
+  for (const batch of turnOf([...live.values()], MAX_SINGLE_READS, token)) {
     await attempt(async () => {
       const remote = await deps.batches.getBatch(batch.openaiBatchId!);
-      if (remote !== undefined) await record(deps, batch, remote);
-      else
-        deps.log.warn('OpenAI does not know the batch', {
-          jobId: batch.jobId,
-          openaiBatchId: batch.openaiBatchId,
-        });
+      if (remote === undefined) await unreachable(deps, batch, deps.settings.stuck);
+      else await record(deps, batch, remote);
     });
   }
 }
@@ -107,15 +106,7 @@ async function record(deps: PollDeps, batch: BatchRecord, remote: RemoteBatch): 
     ...(line === undefined ? {} : { line }),
   }));
   if (!isTerminal(status)) {
-    const same = status === batch.status && JSON.stringify(progress) === JSON.stringify(batch.progress);
-    if (!same)
-      await deps.jobs.updateBatch(
-        batch,
-        { state: 'submitted', openaiBatchId: remote.id },
-        { status, progress },
-        deps.ambient.now(),
-      );
-    if (batch.cancelRequestedAt !== undefined) await cancelAtOpenAI(deps, batch, remote);
+    await recordLive(deps, batch, remote);
     return;
   }
   const now = deps.ambient.now();
@@ -127,6 +118,8 @@ async function record(deps: PollDeps, batch: BatchRecord, remote: RemoteBatch): 
     errorFileId,
     errors,
     endedAt: now,
+    unreachableSince: undefined,
+    heldReason: undefined,
     ...SUCCEEDED,
   } as const;
   if (
@@ -136,6 +129,43 @@ async function record(deps: PollDeps, batch: BatchRecord, remote: RemoteBatch): 
     return;
   deps.log.info('ended', { jobId, batchId, openaiBatchId: remote.id, status });
   await deps.outbox.collect({ v: 1, jobId, batchId });
+}
+
+/** Notes how far a batch is, and does what it takes to bring it to an end. */
+async function recordLive(deps: PollDeps, batch: BatchRecord, remote: RemoteBatch): Promise<void> {
+  const now = deps.ambient.now();
+  const { status, progress, expiresAt } = remote;
+  const remedy = remedyFor(batch, remote, deps.settings.stuck, now);
+  if (remedy === 'lost') return lost(deps, batch);
+  const same =
+    status === batch.status &&
+    JSON.stringify(progress) === JSON.stringify(batch.progress) &&
+    batch.unreachableSince === undefined &&
+    batch.heldReason === undefined;
+  const isStuck = remedy === 'cancel' && batch.cancelRequestedAt === undefined;
+  if (!same || isStuck) {
+    const changes = {
+      status,
+      progress,
+      expiresAt,
+      ...(status === batch.status && batch.statusAt !== undefined ? {} : { statusAt: now }),
+      // It is there again, or moves again.
+      unreachableSince: undefined,
+      heldReason: undefined,
+      lastError: undefined,
+      ...(isStuck ? { cancelRequestedAt: now } : {}),
+    };
+    const expected = { state: 'submitted', openaiBatchId: remote.id } as const;
+    await deps.jobs.updateBatch(batch, expected, changes, now);
+  }
+  if (isStuck)
+    deps.log.warn('a batch does not end and is cancelled', {
+      jobId: batch.jobId,
+      batchId: batch.batchId,
+      openaiBatchId: remote.id,
+      status,
+    });
+  if (isStuck || batch.cancelRequestedAt !== undefined) await cancelAtOpenAI(deps, batch, remote);
 }
 
 /** Sends again the message that each overdue job or batch waits for. */

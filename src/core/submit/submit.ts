@@ -144,6 +144,8 @@ async function submitted(
     openaiBatchId: remote.id,
     status: remote.status,
     submittedAt: deps.ambient.now(),
+    statusAt: deps.ambient.now(),
+    expiresAt: remote.expiresAt,
     claim: undefined,
     claimedUntil: undefined,
     ...SUCCEEDED,
