@@ -36,6 +36,10 @@ export function refusal(status: number, message: string, rest: Rest = {}): ApiEr
   return new ApiError(status, { error: errorObject(message, rest) });
 }
 
+/** 429 `rate_limit_exceeded`; `type` names what there was too much of. */
+export const rateLimited = (message: string, type = 'requests'): ApiError =>
+  refusal(429, message, { type, code: 'rate_limit_exceeded' });
+
 /** `Missing required parameter: 'x'.` */
 export const missingParameter = (param: string): ApiError =>
   refusal(400, `Missing required parameter: '${param}'.`, { param, code: 'missing_required_parameter' });

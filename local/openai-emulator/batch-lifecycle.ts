@@ -23,6 +23,8 @@ export type BatchRecord = {
   id: string;
   /** 1 for the first batch ever created. */
   ordinal: number;
+  /** The project of the key that created it. */
+  project: string;
   endpoint: string;
   inputFileId: string;
   completionWindow: string;

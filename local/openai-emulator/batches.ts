@@ -1,6 +1,6 @@
 import { open, rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import { refusal } from './api-error.ts';
+import { rateLimited, refusal } from './api-error.ts';
 import {
   type BatchError,
   type BatchRecord,
@@ -34,6 +34,8 @@ import type { FileRecord, Store } from './store.ts';
 export type BatchLimits = InputLimits & {
   /** Enqueued input tokens per model: one number for all, or by model name with `default` for the rest. */
   enqueuedTokens: number | Readonly<Record<string, number>>;
+  /** Batches created in any hour, by the whole organization: default 2,000 (openai-batch.md section 4). */
+  batchesPerHour: number;
 };
 
 /** The organization that error messages name. */
@@ -41,10 +43,10 @@ export const ORGANIZATION = 'org-emulated0000000000000000';
 
 /** The Batches API. Every method first brings all batches up to the clock; errors are ApiErrors. */
 export type Batches = {
-  create(body: Record<string, unknown>): Promise<Record<string, unknown>>;
-  retrieve(id: string): Promise<Record<string, unknown>>;
-  list(query: URLSearchParams): Promise<Record<string, unknown>>;
-  cancel(id: string): Promise<Record<string, unknown>>;
+  create(body: Record<string, unknown>, project: string): Promise<Record<string, unknown>>;
+  retrieve(id: string, project: string): Promise<Record<string, unknown>>;
+  list(query: URLSearchParams, project: string): Promise<Record<string, unknown>>;
+  cancel(id: string, project: string): Promise<Record<string, unknown>>;
   /** Does everything that is due at the clock's present. */
   settle(): Promise<void>;
   /** The tokens that count against each model's queue. */
@@ -146,7 +148,9 @@ export function createBatches(deps: Deps): Batches {
       return void fail(record.id, atMs, [tokenLimitExceeded(model, refused.limit)]);
     }
     const file = store.files.get(record.inputFileId);
-    if (file === undefined || file.purpose !== 'batch' || (file.expiresAtMs ?? atMs + 1) <= atMs) {
+    // A file of another project is as good as none.
+    const isOurs = file?.project === record.project && file.purpose === 'batch';
+    if (!isOurs || (file.expiresAtMs ?? atMs + 1) <= atMs) {
       return void fail(record.id, atMs, [cannotFind(record.inputFileId)]);
     }
     const path = store.filePath(file.id);
@@ -268,6 +272,7 @@ export function createBatches(deps: Deps): Batches {
         expiresAtMs: atMs + expirySeconds * 1000,
         filename: `${record.id}_${kind}.jsonl`,
         purpose: 'batch_output',
+        project: record.project,
         output: {
           batchId: record.id,
           file: kind,
@@ -305,27 +310,37 @@ export function createBatches(deps: Deps): Batches {
     for (const id of live) if (get(id).status === 'in_progress') await executeUntil(get(id), now);
   };
 
-  const find = (id: string): BatchRecord => {
+  const find = (id: string, project: string): BatchRecord => {
     const record = store.batches.get(id);
-    if (record === undefined || hasVanished(record, clock.now()))
+    if (record?.project !== project || hasVanished(record, clock.now()))
       throw refusal(404, `No batch found with id '${id}'`);
     return record;
+  };
+
+  /** @throws ApiError 429; its wording is not known */
+  const checkCreateRate = (now: number) => {
+    const { batchesPerHour } = deps.limits;
+    const created = [...store.batches.values()].slice(-batchesPerHour);
+    if (created.length < batchesPerHour || (created[0]?.createdAtMs ?? now) <= now - 3_600_000) return;
+    throw rateLimited(`Rate limit reached for batches: Limit ${batchesPerHour} / hour.`);
   };
 
   const shown = (record: BatchRecord) => batchObject({ ...record, counts: countsOf(record) }, shapes);
 
   return {
-    create: (body) =>
+    create: (body, project) =>
       exclusive(async () => {
         await settleNow();
         const params = checkCreateParams(body);
         const now = clock.now();
+        checkCreateRate(now);
         const ordinal = store.batches.size + 1;
         const model = await firstModel(store, params.input_file_id);
         const { endpoint, metadata } = params;
         const record: BatchRecord = {
           id: store.ids.batch(),
           ordinal,
+          project,
           endpoint,
           inputFileId: params.input_file_id,
           completionWindow: params.completion_window,
@@ -358,22 +373,24 @@ export function createBatches(deps: Deps): Batches {
         live.add(record.id);
         return shown(record);
       }),
-    retrieve: (id) =>
+    retrieve: (id, project) =>
       exclusive(async () => {
         await settleNow();
-        const record = find(id);
+        const record = find(id, project);
         if (faultOf(record, 'batch.vanish') !== undefined)
           update(id, clock.now(), { reads: record.reads + 1 });
         return shown(get(id));
       }),
-    list: (query) =>
+    list: (query, project) =>
       exclusive(async () => {
         await settleNow();
         const limit = checkInteger('limit', Number(query.get('limit') ?? 20), 1, 100);
         const now = clock.now();
         const visible = inListOrder([...store.batches.values()], shapes.listOrder).filter((record) => {
           const hiddenMs = (faultOf(record, 'batch.unlisted')?.seconds ?? 0) * 1000;
-          return !hasVanished(record, now) && now >= record.createdAtMs + hiddenMs;
+          return (
+            record.project === project && !hasVanished(record, now) && now >= record.createdAtMs + hiddenMs
+          );
         });
         const page = pageOf(visible, query.get('after'), limit, (record) => {
           const staleMs = (faultOf(record, 'batch.stale_in_list')?.seconds ?? 0) * 1000;
@@ -382,10 +399,10 @@ export function createBatches(deps: Deps): Batches {
         if (shapes.hasMore === 'absent') delete page.has_more;
         return page;
       }),
-    cancel: (id) =>
+    cancel: (id, project) =>
       exclusive(async () => {
         await settleNow();
-        const record = find(id);
+        const record = find(id, project);
         if (record.status === 'cancelled' || record.status === 'cancelling') return shown(record);
         if (isTerminal(record.status))
           throw refusal(409, `Cannot cancel a batch with status '${record.status}'.`);

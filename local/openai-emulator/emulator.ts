@@ -13,7 +13,16 @@ import { type Clock, scaledClock } from './clock.ts';
 import { createFaults, type EffectOf, type FaultRule } from './faults.ts';
 import { createFiles, type FileLimits } from './files.ts';
 import { createLedger, type Ledger } from './ledger.ts';
-import { checkKey, findRoute, headerOf, type Reply, type RouteDeps } from './routes.ts';
+import {
+  type ApiKeys,
+  DEFAULT_PROJECT,
+  findRoute,
+  headerOf,
+  keyOf,
+  projectOf,
+  type Reply,
+  type RouteDeps,
+} from './routes.ts';
 import { checkScript, readScript, type Script } from './script.ts';
 import { openStore } from './store.ts';
 import { createUploads } from './uploads.ts';
@@ -35,6 +44,8 @@ const DEFAULT_LIMITS: Limits = {
   errorsReported: 100,
   // The highest published queue limit (openai-batch.md section 4, tier 5).
   enqueuedTokens: 15_000_000_000,
+  batchesPerHour: 2_000,
+  fileUploadsPerMinute: 1_000,
 };
 
 /** How to start an emulator. */
@@ -55,8 +66,8 @@ export type EmulatorOptions = {
   shapes?: Partial<Shapes>;
   /** Where answers come from instead of being emulated: a base URL, or more. */
   upstream?: string | UpstreamOptions;
-  /** The keys that are accepted; default any that is not empty. */
-  apiKeys?: readonly string[];
+  /** The keys that are accepted, or the project of each; default any that is not empty, in one project. */
+  apiKeys?: ApiKeys;
   /** Answer 400 to an upload without Content-Length. Default false. */
   refuseChunkedUploads?: boolean;
 };
@@ -100,10 +111,12 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   const limits = { ...DEFAULT_LIMITS };
   const timings = { ...DEFAULT_TIMINGS };
   const shapes = { ...DEFAULT_SHAPES };
+  const keys: { accepted: ApiKeys } = { accepted: options.apiKeys };
   const follow = (next: Script) => {
     if (next.limits !== undefined) Object.assign(limits, DEFAULT_LIMITS, next.limits, options.limits);
     if (next.timings !== undefined) Object.assign(timings, DEFAULT_TIMINGS, next.timings, options.timings);
     if (next.shapes !== undefined) Object.assign(shapes, DEFAULT_SHAPES, next.shapes, options.shapes);
+    if (next.apiKeys !== undefined) keys.accepted = next.apiKeys;
     if (next.rules !== undefined) faults.replace(next.rules);
   };
   follow({ limits: {}, timings: {}, shapes: {}, ...script });
@@ -134,7 +147,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   };
 
   const server = createServer({ requestTimeout: 0 }, (request, response) => {
-    serve(request, response, deps, options.apiKeys).catch((error) => {
+    serve(request, response, deps, keys.accepted).catch((error) => {
       // A client that went away is not news; anything else must not pass for an answer.
       if (!request.destroyed && !response.destroyed) console.error(error);
       response.destroy();
@@ -183,7 +196,7 @@ async function serve(
   request: IncomingMessage,
   response: ServerResponse,
   deps: RouteDeps,
-  apiKeys: readonly string[] | undefined,
+  apiKeys: ApiKeys,
 ): Promise<void> {
   const method = request.method ?? 'GET';
   const url = new URL(request.url ?? '/', 'http://emulator');
@@ -196,7 +209,9 @@ async function serve(
   response.setHeader('openai-version', '2020-10-01');
   response.setHeader('openai-processing-ms', '1');
 
-  const [fault] = path.startsWith('/v1/') ? deps.faults.fire('http', subjectOf(method, path, deps), 1) : [];
+  const [fault] = path.startsWith('/v1/')
+    ? deps.faults.fire('http', subjectOf(request, method, path, deps), 1)
+    : [];
   if (fault?.kind === 'http.reset' && fault.when === 'before') return resetConnection(request);
   if (fault?.kind === 'http.hang' && fault.when === 'before') return void request.resume();
   let reply: Reply;
@@ -210,9 +225,14 @@ async function serve(
     reply = { kind: 'json', status: fault.status, body };
   } else {
     try {
-      if (path.startsWith('/v1')) checkKey(headerOf(request, 'authorization'), apiKeys);
+      const project = path.startsWith('/v1')
+        ? projectOf(headerOf(request, 'authorization'), apiKeys)
+        : DEFAULT_PROJECT;
       const { handler, ids } = findRoute(method, path);
-      reply = await handler({ request, requestId, signal: gone.signal, query: url.searchParams, ids }, deps);
+      reply = await handler(
+        { request, requestId, signal: gone.signal, query: url.searchParams, project, ids },
+        deps,
+      );
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       // What the client is still sending is read and dropped, so that it sees the refusal and not a reset.
@@ -226,12 +246,13 @@ async function serve(
 }
 
 /** What HTTP fault rules can match: the route, and the batch that it names or whose file it names. */
-function subjectOf(method: string, path: string, deps: RouteDeps) {
+function subjectOf(request: IncomingMessage, method: string, path: string, deps: RouteDeps) {
   const [, list, id] = /^\/v1\/(batches|files)\/([^/]+)/.exec(path) ?? [];
   const origin = list === 'files' ? deps.store.files.get(id!)?.output : undefined;
   const batch = deps.store.batches.get(origin?.batchId ?? id ?? '');
   return {
     route: `${method} ${path}`,
+    key: keyOf(headerOf(request, 'authorization')) ?? null,
     ...(origin === undefined ? {} : { file: origin.file }),
     ...(batch === undefined
       ? {}

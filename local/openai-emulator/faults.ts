@@ -145,7 +145,7 @@ const route = z
 const FACTS: Readonly<Record<Scope, readonly string[]>> = {
   line: ['custom_id', 'model', 'batch', 'endpoint', 'metadata', 'via', 'tier', 'route'],
   file: ['model', 'batch', 'endpoint', 'metadata'],
-  http: ['route', 'model', 'batch', 'endpoint', 'metadata', 'file'],
+  http: ['route', 'model', 'batch', 'endpoint', 'metadata', 'file', 'key'],
   batch: ['model', 'batch', 'endpoint', 'metadata'],
 };
 
@@ -164,6 +164,7 @@ const ruleSchema = z
         metadata: z.record(z.string(), pattern).optional(),
         via: z.enum(['batch', 'sync']).optional(),
         tier: pattern.optional(),
+        key: pattern.optional(),
         file: z.enum(['output', 'error']).optional(),
       })
       .default({}),
@@ -216,6 +217,8 @@ export type Subject = {
   via?: 'batch' | 'sync';
   /** The service tier as sent. */
   tier?: string | null;
+  /** The API key of the caller. */
+  key?: string | null;
   /** When it happens, in ms; default the present. */
   atMs?: number;
   /** Which file is being written or fetched, for effects on one of the two. */
@@ -298,6 +301,7 @@ function compile(rules: readonly FaultRule[]) {
 function matcher({ match, effect }: Rule): (subject: Subject) => boolean {
   const customId = match.custom_id === undefined ? undefined : new RegExp(match.custom_id, 'u');
   const model = match.model === undefined ? undefined : new RegExp(match.model, 'u');
+  const key = match.key === undefined ? undefined : new RegExp(match.key, 'u');
   const tier = match.tier === undefined ? undefined : new RegExp(match.tier, 'u');
   const route = match.route === undefined ? undefined : routePattern(match.route);
   const batches = match.batch === undefined ? undefined : [match.batch].flat();
@@ -312,6 +316,7 @@ function matcher({ match, effect }: Rule): (subject: Subject) => boolean {
     (match.endpoint === undefined || match.endpoint === subject.endpoint) &&
     (match.via === undefined || match.via === subject.via) &&
     (tier === undefined || (typeof subject.tier === 'string' && tier.test(subject.tier))) &&
+    (key === undefined || (typeof subject.key === 'string' && key.test(subject.key))) &&
     (match.file === undefined || match.file === subject.file) &&
     (scopeOf(effect) !== 'file' || ('file' in effect && effect.file === subject.file)) &&
     metadata.every(([key, expected]) => expected.test(subject.metadata?.[key] ?? ''));

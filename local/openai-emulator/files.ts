@@ -1,7 +1,7 @@
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
-import { ApiError, errorObject, invalidValue, missingParameter, refusal } from './api-error.ts';
+import { ApiError, errorObject, invalidValue, missingParameter, rateLimited, refusal } from './api-error.ts';
 import { checkExpiresAfter, checkInteger } from './batch-validation.ts';
 import { type Clock, unixSeconds } from './clock.ts';
 import { parseLine } from './json-lines.ts';
@@ -14,6 +14,8 @@ export type FileLimits = {
   fileBytes: number;
   /** Of a file with purpose "batch": default 200,000,000 (openai-batch.md section 1.1). */
   batchFileBytes: number;
+  /** `POST /v1/files` in any minute: default 1,000 (openai 7.55.0, files.ts). */
+  fileUploadsPerMinute: number;
 };
 
 /** Input files of batches, and their outputs, live thirty days unless told otherwise. */
@@ -90,19 +92,20 @@ function fieldSink(done: (value: string) => void) {
 /** The Files API over the store. Every method throws ApiError as the API refuses. */
 export type Files = {
   /** `POST /v1/files` */
-  create(request: IncomingMessage): Promise<Record<string, unknown>>;
+  create(request: IncomingMessage, project: string): Promise<Record<string, unknown>>;
   /** Makes a stored file of one that is whole on disk: checks, moves and remembers it. */
   adopt(source: {
     path: string;
     bytes: number;
     filename: string;
     purpose: string;
+    project: string;
     expiresAfterSeconds: number | null;
   }): Promise<FileRecord>;
-  list(query: URLSearchParams): Record<string, unknown>;
-  /** The live file of this id. @throws ApiError 404 */
-  find(id: string): FileRecord;
-  remove(id: string): Promise<Record<string, unknown>>;
+  list(query: URLSearchParams, project: string): Record<string, unknown>;
+  /** The live file of this id, if it is the project's. @throws ApiError 404 */
+  find(id: string, project: string): FileRecord;
+  remove(id: string, project: string): Promise<Record<string, unknown>>;
 };
 
 /** @param limits bounds on size */
@@ -112,9 +115,20 @@ export function createFiles(store: Store, clock: Clock, limits: FileLimits): Fil
     if ((expiresAtMs ?? now + 1) <= now || (output?.vanishesAtMs ?? now + 1) <= now) return false;
     return !(output?.late?.as === 'not_found' && now < output.late.untilMs);
   };
+  let uploadedAtMs: number[] = [];
+  /** @throws ApiError 429; its wording is not known */
+  const checkUploadRate = () => {
+    const now = clock.now();
+    uploadedAtMs = uploadedAtMs.filter((atMs) => atMs > now - 60_000);
+    if (uploadedAtMs.length >= limits.fileUploadsPerMinute) {
+      throw rateLimited(`Rate limit reached for file uploads: Limit ${limits.fileUploadsPerMinute} / min.`);
+    }
+    uploadedAtMs.push(now);
+  };
   const shown = (file: FileRecord) => fileObject(file, clock.now());
   const files: Files = {
-    create: async (request) => {
+    create: async (request, project) => {
+      checkUploadRate();
       const name = store.ids.part();
       const form = await receiveForm(request, store.dir, name, 'file', limits.fileBytes);
       try {
@@ -125,14 +139,19 @@ export function createFiles(store: Store, clock: Clock, limits: FileLimits): Fil
         if (form.file.isOversize) throw tooLarge();
         const expires = checkExpiresAfter('expires_after', expiryFields(form.fields));
         return shown(
-          await files.adopt({ ...form.file, purpose, expiresAfterSeconds: expires?.seconds ?? null }),
+          await files.adopt({
+            ...form.file,
+            purpose,
+            project,
+            expiresAfterSeconds: expires?.seconds ?? null,
+          }),
         );
       } catch (error) {
         await rm(join(store.dir, 'incoming', name), { force: true });
         throw error;
       }
     },
-    adopt: async ({ path, bytes, filename, purpose, expiresAfterSeconds }) => {
+    adopt: async ({ path, bytes, filename, purpose, project, expiresAfterSeconds }) => {
       if (bytes > (purpose === 'batch' ? limits.batchFileBytes : limits.fileBytes)) throw tooLarge();
       if (purpose === 'batch' && !(await beginsAsJsonl(path, filename, bytes))) throw notJsonl();
       const now = clock.now();
@@ -144,30 +163,31 @@ export function createFiles(store: Store, clock: Clock, limits: FileLimits): Fil
         expiresAtMs: seconds === null ? null : now + seconds * 1000,
         filename,
         purpose,
+        project,
       };
       await rename(path, store.filePath(record.id));
       store.save(now, { type: 'file', record });
       return record;
     },
-    list: (query) => {
+    list: (query, project) => {
       const limit = checkInteger('limit', Number(query.get('limit') ?? 10_000), 1, 10_000);
       const order = query.get('order') ?? 'desc';
       if (order !== 'asc' && order !== 'desc') throw invalidValue('order', order, ['asc', 'desc']);
       const purpose = query.get('purpose');
       const all = [...store.files.values()].filter(
-        (file) => isLive(file) && (purpose === null || file.purpose === purpose),
+        (file) => isLive(file) && file.project === project && (purpose === null || file.purpose === purpose),
       );
       return pageOf(order === 'desc' ? all.reverse() : all, query.get('after'), limit, shown);
     },
-    find: (id) => {
+    find: (id, project) => {
       const file = store.files.get(id);
-      if (file === undefined || !isLive(file)) {
+      if (file === undefined || file.project !== project || !isLive(file)) {
         throw refusal(404, `No such File object: ${id}`, { param: 'id' });
       }
       return file;
     },
-    remove: async (id) => {
-      files.find(id);
+    remove: async (id, project) => {
+      files.find(id, project);
       store.save(clock.now(), { type: 'file_deleted', id });
       await rm(store.filePath(id), { force: true });
       return { id, object: 'file', deleted: true };

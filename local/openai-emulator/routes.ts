@@ -40,6 +40,8 @@ type RouteCall = {
   /** Aborted when the client goes away. */
   signal: AbortSignal;
   query: URLSearchParams;
+  /** The project of the caller's key. */
+  project: string;
   /** What the stars of the pattern stood for. */
   ids: string[];
 };
@@ -53,30 +55,36 @@ const MAX_JSON_BYTES = 134_217_728;
 
 /** Method and path, where a star stands for one segment. */
 const ROUTES: Readonly<Record<string, Handler>> = {
-  'POST /v1/files': async ({ request }, { files, refuseChunkedUploads }) => {
+  'POST /v1/files': async ({ request, project }, { files, refuseChunkedUploads }) => {
     if (refuseChunkedUploads && request.headers['content-length'] === undefined) {
       throw refusal(400, 'Missing Content-Length header.');
     }
-    return json(await files.create(request));
+    return json(await files.create(request, project));
   },
-  'GET /v1/files': async ({ query }, { files }) => json(files.list(query)),
-  'GET /v1/files/*': async ({ ids }, { files, clock }) => json(fileObject(files.find(ids[0]!), clock.now())),
-  'DELETE /v1/files/*': async ({ ids }, { files }) => json(await files.remove(ids[0]!)),
-  'GET /v1/files/*/content': async ({ ids }, { files, store, clock }) => {
-    const file = files.find(ids[0]!);
+  'GET /v1/files': async ({ query, project }, { files }) => json(files.list(query, project)),
+  'GET /v1/files/*': async ({ ids, project }, { files, clock }) =>
+    json(fileObject(files.find(ids[0]!, project), clock.now())),
+  'DELETE /v1/files/*': async ({ ids, project }, { files }) => json(await files.remove(ids[0]!, project)),
+  'GET /v1/files/*/content': async ({ ids, project }, { files, store, clock }) => {
+    const file = files.find(ids[0]!, project);
     const bytes = readableBytes(file, clock.now());
     return { kind: 'file', path: store.filePath(file.id), bytes, filename: file.filename };
   },
-  'POST /v1/uploads': async ({ request }, { uploads }) => json(uploads.create(await jsonBody(request))),
-  'POST /v1/uploads/*/parts': async ({ request, ids }, { uploads }) =>
-    json(await uploads.addPart(ids[0]!, request)),
-  'POST /v1/uploads/*/complete': async ({ request, ids }, { uploads }) =>
-    json(await uploads.complete(ids[0]!, await jsonBody(request))),
-  'POST /v1/uploads/*/cancel': async ({ ids }, { uploads }) => json(await uploads.cancel(ids[0]!)),
-  'POST /v1/batches': async ({ request }, { batches }) => json(await batches.create(await jsonBody(request))),
-  'GET /v1/batches': async ({ query }, { batches }) => json(await batches.list(query)),
-  'GET /v1/batches/*': async ({ ids }, { batches }) => json(await batches.retrieve(ids[0]!)),
-  'POST /v1/batches/*/cancel': async ({ ids }, { batches }) => json(await batches.cancel(ids[0]!)),
+  'POST /v1/uploads': async ({ request, project }, { uploads }) =>
+    json(uploads.create(await jsonBody(request), project)),
+  'POST /v1/uploads/*/parts': async ({ request, ids, project }, { uploads }) =>
+    json(await uploads.addPart(ids[0]!, project, request)),
+  'POST /v1/uploads/*/complete': async ({ request, ids, project }, { uploads }) =>
+    json(await uploads.complete(ids[0]!, project, await jsonBody(request))),
+  'POST /v1/uploads/*/cancel': async ({ ids, project }, { uploads }) =>
+    json(await uploads.cancel(ids[0]!, project)),
+  'POST /v1/batches': async ({ request, project }, { batches }) =>
+    json(await batches.create(await jsonBody(request), project)),
+  'GET /v1/batches': async ({ query, project }, { batches }) => json(await batches.list(query, project)),
+  'GET /v1/batches/*': async ({ ids, project }, { batches }) =>
+    json(await batches.retrieve(ids[0]!, project)),
+  'POST /v1/batches/*/cancel': async ({ ids, project }, { batches }) =>
+    json(await batches.cancel(ids[0]!, project)),
   ...Object.fromEntries(
     SYNC_ENDPOINTS.map((endpoint): [string, Handler] => [
       `POST ${endpoint}`,
@@ -198,9 +206,19 @@ export function findRoute(method: string, path: string): { handler: Handler; ids
   throw refusal(404, `Invalid URL (${method} ${path})`);
 }
 
-/** Whether the request carries a key that is accepted; anything but an empty one when `accepted` is undefined. */
-export function checkKey(authorization: string | null, accepted: readonly string[] | undefined): void {
-  const key = /^Bearer\s+(\S+)$/.exec(authorization ?? '')?.[1];
+/** The keys that are accepted: all in one project, or by project; any that is not empty when undefined. */
+export type ApiKeys = readonly string[] | Readonly<Record<string, string>> | undefined;
+
+/** The project of keys for which none is given. */
+export const DEFAULT_PROJECT = 'proj_emulated';
+
+/** The key that a request carries, or undefined. */
+export const keyOf = (authorization: string | null): string | undefined =>
+  /^Bearer\s+(\S+)$/.exec(authorization ?? '')?.[1];
+
+/** The project of the key that a request carries. @throws ApiError 401 when it is not accepted */
+export function projectOf(authorization: string | null, accepted: ApiKeys): string {
+  const key = keyOf(authorization);
   if (key === undefined) {
     throw new ApiError(401, {
       error: {
@@ -212,7 +230,14 @@ export function checkKey(authorization: string | null, accepted: readonly string
       },
     });
   }
-  if (accepted !== undefined && !accepted.includes(key)) {
+  const isList = Array.isArray(accepted);
+  const project =
+    accepted === undefined || (isList && accepted.includes(key))
+      ? DEFAULT_PROJECT
+      : isList || !Object.hasOwn(accepted, key)
+        ? undefined
+        : (accepted as Readonly<Record<string, string>>)[key];
+  if (project === undefined) {
     const masked = key.length <= 8 ? '********' : `${key.slice(0, 3)}${'*'.repeat(8)}${key.slice(-4)}`;
     throw refusal(
       401,
@@ -220,4 +245,5 @@ export function checkKey(authorization: string | null, accepted: readonly string
       { code: 'invalid_api_key' },
     );
   }
+  return project;
 }

@@ -13,6 +13,8 @@ const limitsSchema = z.strictObject({
   requestsPerBatch: count.optional(),
   embeddingInputs: count.optional(),
   errorsReported: count.optional(),
+  batchesPerHour: count.optional(),
+  fileUploadsPerMinute: count.optional(),
   enqueuedTokens: z.union([count, z.record(z.string(), count)]).optional(),
 });
 
@@ -41,6 +43,7 @@ const scriptSchema = z.strictObject({
   limits: limitsSchema.optional(),
   timings: timingsSchema.optional(),
   shapes: shapesSchema.optional(),
+  apiKeys: z.union([z.array(z.string()), z.record(z.string(), z.string())]).optional(),
 });
 
 /**

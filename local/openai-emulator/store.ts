@@ -12,6 +12,8 @@ export type FileRecord = {
   expiresAtMs: number | null;
   filename: string;
   purpose: string;
+  /** The project of the key that made it. */
+  project: string;
   /** Of a file that a batch wrote. */
   output?: OutputOrigin;
 };
@@ -34,6 +36,7 @@ export type UploadRecord = {
   filename: string;
   purpose: string;
   mimeType: string;
+  project: string;
   expiresAfterSeconds: number | null;
   status: 'pending' | 'completed' | 'cancelled';
   parts: { id: string; bytes: number }[];

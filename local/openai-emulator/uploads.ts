@@ -17,22 +17,22 @@ const MAX_PART_BYTES = 67_108_864;
 
 /** The Uploads API over the store. Every method throws ApiError as the API refuses. */
 export type Uploads = {
-  create(body: Record<string, unknown>): Record<string, unknown>;
-  addPart(id: string, request: IncomingMessage): Promise<Record<string, unknown>>;
-  complete(id: string, body: Record<string, unknown>): Promise<Record<string, unknown>>;
-  cancel(id: string): Promise<Record<string, unknown>>;
+  create(body: Record<string, unknown>, project: string): Record<string, unknown>;
+  addPart(id: string, project: string, request: IncomingMessage): Promise<Record<string, unknown>>;
+  complete(id: string, project: string, body: Record<string, unknown>): Promise<Record<string, unknown>>;
+  cancel(id: string, project: string): Promise<Record<string, unknown>>;
 };
 
 /** @param files makes the file of a completed upload */
 export function createUploads(store: Store, clock: Clock, files: Files): Uploads {
   const partPath = (id: string) => join(store.dir, 'uploads', id);
-  const find = (id: string): UploadRecord => {
+  const find = (id: string, project: string): UploadRecord => {
     const upload = store.uploads.get(id);
-    if (upload === undefined) throw refusal(404, `No such Upload object: ${id}`, { param: 'id' });
+    if (upload?.project !== project) throw refusal(404, `No such Upload object: ${id}`, { param: 'id' });
     return upload;
   };
-  const findPending = (id: string): UploadRecord => {
-    const upload = find(id);
+  const findPending = (id: string, project: string): UploadRecord => {
+    const upload = find(id, project);
     const status = statusOf(upload, clock.now());
     if (status !== 'pending') throw refusal(400, `Upload ${id} is already ${status}.`);
     return upload;
@@ -40,7 +40,7 @@ export function createUploads(store: Store, clock: Clock, files: Files): Uploads
   const forget = (upload: UploadRecord) =>
     Promise.all(upload.parts.map((part) => rm(partPath(part.id), { force: true })));
   return {
-    create: (body) => {
+    create: (body, project) => {
       const text = (name: string): string => {
         const value = body[name];
         if (value === undefined || value === null) throw missingParameter(name);
@@ -57,6 +57,7 @@ export function createUploads(store: Store, clock: Clock, files: Files): Uploads
         filename: text('filename'),
         purpose: text('purpose'),
         mimeType: text('mime_type'),
+        project,
         expiresAfterSeconds: checkExpiresAfter('expires_after', body.expires_after)?.seconds ?? null,
         status: 'pending',
         parts: [],
@@ -65,8 +66,8 @@ export function createUploads(store: Store, clock: Clock, files: Files): Uploads
       store.save(clock.now(), { type: 'upload', record });
       return uploadObject(record, clock.now());
     },
-    addPart: async (id, request) => {
-      findPending(id);
+    addPart: async (id, project, request) => {
+      findPending(id, project);
       const partId = store.ids.part();
       const form = await receiveForm(request, store.dir, partId, 'data', MAX_PART_BYTES);
       if (form.file === null) throw missingParameter('data');
@@ -75,14 +76,14 @@ export function createUploads(store: Store, clock: Clock, files: Files): Uploads
         throw refusal(400, 'File is too large.');
       }
       // Parts arrive in parallel: the record is read again after the bytes are on disk.
-      const upload = findPending(id);
+      const upload = findPending(id, project);
       await rename(form.file.path, partPath(partId));
       const parts = [...upload.parts, { id: partId, bytes: form.file.bytes }];
       store.save(clock.now(), { type: 'upload', record: { ...upload, parts } });
       return { id: partId, object: 'upload.part', created_at: unixSeconds(clock.now()), upload_id: id };
     },
-    complete: async (id, body) => {
-      const upload = findPending(id);
+    complete: async (id, project, body) => {
+      const upload = findPending(id, project);
       const partIds = body.part_ids;
       if (partIds === undefined) throw missingParameter('part_ids');
       if (!Array.isArray(partIds)) throw invalidType('part_ids', 'an array of strings', partIds);
@@ -112,6 +113,7 @@ export function createUploads(store: Store, clock: Clock, files: Files): Uploads
           bytes,
           filename: upload.filename,
           purpose: upload.purpose,
+          project,
           expiresAfterSeconds: upload.expiresAfterSeconds,
         });
         const record: UploadRecord = { ...upload, status: 'completed', file };
@@ -123,8 +125,8 @@ export function createUploads(store: Store, clock: Clock, files: Files): Uploads
         throw error;
       }
     },
-    cancel: async (id) => {
-      const upload = findPending(id);
+    cancel: async (id, project) => {
+      const upload = findPending(id, project);
       const record: UploadRecord = { ...upload, status: 'cancelled' };
       store.save(clock.now(), { type: 'upload', record });
       await forget(upload);

@@ -12,6 +12,7 @@ import {
 const record = (changes: Partial<BatchRecord>): BatchRecord => ({
   id: 'batch_1',
   ordinal: 1,
+  project: 'proj_1',
   endpoint: '/v1/responses',
   inputFileId: 'file-1',
   completionWindow: '24h',
