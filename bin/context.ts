@@ -6,6 +6,26 @@ import type { PipelineStackProps } from '../lib/pipeline-stack.ts';
 /** CloudFormation: a letter, then letters, digits and "-", 128 at the most. */
 const STACK_NAME = /^[A-Za-z][A-Za-z0-9-]{0,127}$/;
 
+const KNOWN = ['stackName', 'bucketName', 'pollMinutes', 'removal', 'openaiBaseUrl', 'settings'];
+
+/** Names of other tools have punctuation in them: `aws:cdk:…`, `@aws-cdk/…`, `cli-telemetry`. */
+const PLAIN_WORD = /^[A-Za-z0-9]+$/;
+
+/**
+ * Refuses names that nobody reads: a mistyped one would be left aside without a word.
+ *
+ * @param names all names that context has.
+ * @throws InvalidConfigurationError naming those that are not known and those that are.
+ */
+export function refuseUnknownContext(names: readonly string[]): void {
+  const unknown = names.filter((name) => PLAIN_WORD.test(name) && !KNOWN.includes(name));
+  if (unknown.length === 0) return;
+  throw new InvalidConfigurationError(
+    `context ${unknown.join(', ')} is not known here; the names are ${KNOWN.join(', ')}. ` +
+      'Mend -c, or the context in cdk.json or ~/.cdk.json',
+  );
+}
+
 /**
  * What `cdk -c name=value` and `cdk.json` say, as stack props.
  *

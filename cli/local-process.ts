@@ -1,6 +1,6 @@
 /** `batchdrop local process FILE...`: runs files to the end on the local stack and fetches what came out. */
 import { createWriteStream } from 'node:fs';
-import { mkdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, rename, rm, stat, statfs } from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -60,7 +60,16 @@ export async function localProcess(files: readonly string[], options: LocalProce
     );
     const jobIds = new Map<string, string>();
     for (const [key, file] of keys) {
-      const { jobId, isResumed } = await pipeline.drop(file, key);
+      const name = key.slice(INPUT_PREFIX.length);
+      const { size } = await stat(file);
+      await requireRoom(file, size, options.state);
+      let shownAtMs = Number.NEGATIVE_INFINITY;
+      const { jobId, isResumed } = await pipeline.drop(file, key, (bytes) => {
+        const nowMs = performance.now();
+        if (nowMs - shownAtMs < LOOK_MS) return;
+        shownAtMs = nowMs;
+        display.show([{ name, text: `copying in: ${Math.floor((100 * bytes) / size)} %` }]);
+      });
       if (isResumed) display.note(`${file} is under way already: going on with it.`);
       jobIds.set(key, jobId);
     }
@@ -86,6 +95,29 @@ const EXIT_INTERRUPTED = 130;
 
 /** Work that the stack has given up on; it stands in a dead-letter queue. */
 class StuckError extends Error {}
+
+/** @throws if the disk cannot hold what becomes of the file; the stack would fail half-way. */
+async function requireRoom(file: string, bytes: number, stateDir: string): Promise<void> {
+  const { bavail, bsize } = await statfs(stateDir);
+  const problem = describeLackOfRoom(bytes, bavail * bsize);
+  if (problem !== undefined)
+    throw new Error(`${file}: ${problem} on the disk of ${stateDir}; make room, or use --state`);
+}
+
+/** A file stands there as input and as what was uploaded to the emulator, and its answers beside it. */
+const COPIES = 3;
+
+/**
+ * @param bytes of the file.
+ * @param freeBytes of the disk that is to hold it.
+ * @returns what is missing, if anything is.
+ */
+export function describeLackOfRoom(bytes: number, freeBytes: number): string | undefined {
+  const neededBytes = COPIES * bytes;
+  if (freeBytes >= neededBytes) return undefined;
+  const megabytes = (count: number) => `${format(Math.ceil(count / 1e6))} MB`;
+  return `${megabytes(neededBytes)} are needed and ${megabytes(freeBytes)} are free`;
+}
 
 /** @throws {UsageError} if a file cannot be read or two would have the same key. */
 async function keysOf(files: readonly string[]): Promise<Map<string, string>> {

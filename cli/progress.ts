@@ -63,11 +63,11 @@ export class ProgressDisplay {
 
   #redraw(lines: readonly ProgressLine[]): void {
     this.#clear();
-    const width = this.#stream.columns ?? 80;
+    const columns = this.#stream.columns ?? 80;
     const seconds = Math.floor((this.#now() - this.#startedAtMs) / 1000);
     const time = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
     for (const { name, text } of lines)
-      this.#stream.write(`${`${time}  ${name}  ${text}`.slice(0, width - 1)}\n`);
+      this.#stream.write(`${fitColumns(`${time}  ${name}  ${text}`, columns - 1)}\n`);
     this.#drawn = lines.length;
   }
 
@@ -83,6 +83,29 @@ export class ProgressDisplay {
     if (this.#drawn > 0) this.#stream.write(`\x1b[${this.#drawn}A\x1b[J`);
     this.#drawn = 0;
   }
+}
+
+/** Takes no column of its own: combining marks, joiners, variation selectors. */
+const ZERO_WIDTH = /^[\p{Mark}\p{Format}]*$/u;
+/** Takes two columns: emoji, and East Asian letters (Unicode Standard Annex 11, classes W and F, by block). */
+const TWO_COLUMNS =
+  /\p{Emoji_Presentation}|[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{20000}-\u{3fffd}]/u;
+const graphemes = new Intl.Segmenter();
+
+/**
+ * As much of a text as fits into so many columns of a terminal, whole characters only. A line that is longer than it
+ * looks would wrap, and what is redrawn would creep down the screen; so would one with a line break in it.
+ */
+export function fitColumns(text: string, columns: number): string {
+  let fitting = '';
+  let used = 0;
+  for (const { segment } of graphemes.segment(text)) {
+    const shown = /\p{Control}/u.test(segment) ? '?' : segment;
+    used += ZERO_WIDTH.test(shown) ? 0 : TWO_COLUMNS.test(shown) ? 2 : 1;
+    if (used > columns) break;
+    fitting += shown;
+  }
+  return fitting;
 }
 
 export function format(count: number): string {

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream, statSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { type Readable, Transform } from 'node:stream';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { DynamoDBJobs } from '../src/adapters/dynamodb-jobs.ts';
 import { S3Objects } from '../src/adapters/s3-objects.ts';
@@ -52,8 +53,14 @@ export interface LocalPipeline {
   /**
    * Drops a file at a key; gives the id of the job that it becomes. The same bytes at the same key, while their job is
    * under way, are that job: what was interrupted goes on, and nothing is run again.
+   *
+   * @param onBytes gets how many bytes have been read so far
    */
-  drop(file: string, key: string): Promise<{ jobId: string; isResumed: boolean }>;
+  drop(
+    file: string,
+    key: string,
+    onBytes?: (bytes: number) => void,
+  ): Promise<{ jobId: string; isResumed: boolean }>;
   look(jobId: string): Promise<JobView>;
   /** Reads an object of the bucket. */
   read(key: string): Promise<AsyncIterable<Uint8Array>>;
@@ -103,14 +110,14 @@ export async function startLocalPipeline(options: LocalPipelineOptions): Promise
   return {
     stack,
     openai: { baseUrl: options.openai?.baseUrl ?? emulator!.endpoint, isEmulated: emulator !== undefined },
-    async drop(file, key) {
+    async drop(file, key, onBytes) {
       const standing = await objects.head(bucket, key);
       if (standing !== undefined && standing.etag === (await etagOf(file))) {
         const jobId = jobIdOf(standing);
         // A job that is not there yet will be: S3's event is kept until it has been handled.
         if ((await jobs.getJob(jobId))?.receiptKey === undefined) return { jobId, isResumed: true };
       }
-      const body = createReadStream(file);
+      const body = countBytes(createReadStream(file), onBytes);
       const put = { Bucket: bucket, Key: key, Body: body, ContentLength: statSync(file).size };
       const { VersionId } = await s3.send(new PutObjectCommand(put));
       const head = await objects.head(bucket, key, VersionId);
@@ -135,6 +142,21 @@ export async function startLocalPipeline(options: LocalPipelineOptions): Promise
       await emulator?.close();
     },
   };
+}
+
+/** The same stream, whose bytes are counted as they pass. */
+function countBytes(stream: Readable, onBytes: ((bytes: number) => void) | undefined): Readable {
+  if (onBytes === undefined) return stream;
+  let bytes = 0;
+  const counting = new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      bytes += chunk.length;
+      onBytes(bytes);
+      done(null, chunk);
+    },
+  });
+  stream.on('error', (error) => counting.destroy(error));
+  return stream.pipe(counting);
 }
 
 /** What S3 calls an object that was put in one piece: the MD5 of its bytes, in quotes. */

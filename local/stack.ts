@@ -118,7 +118,7 @@ export interface LocalResources {
   /** Name of the table; the first if there are several. */
   table: string;
   queues: Record<string, { name: string; url: string; arn: string }>;
-  functions: Record<string, { name: string; arn: string; taskRoot: string }>;
+  functions: Record<string, { name: string; arn: string; taskRoot: string; memoryMb: number }>;
   secrets: Record<string, { name: string; arn: string }>;
 }
 
@@ -393,7 +393,12 @@ export async function startLocalStack(options: LocalStackOptions): Promise<Local
         bucket: plan.buckets[0]?.name ?? '',
         table: plan.tables[0]?.name ?? '',
         queues: mapValues(roles.queues, ({ name, arn }) => ({ name, arn, url: sqs.queueUrl(name) })),
-        functions: mapValues(roles.functions, ({ name, arn, taskRoot }) => ({ name, arn, taskRoot })),
+        functions: mapValues(roles.functions, ({ name, arn, taskRoot, memoryMb }) => ({
+          name,
+          arn,
+          taskRoot,
+          memoryMb,
+        })),
         secrets: mapValues(roles.secrets, ({ name, arn }) => ({ name, arn })),
       },
       outputs: mapValues(synthesized.template.Outputs ?? {}, ({ Value }) => String(named.resolve(Value))),

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { RemovalPolicy } from 'aws-cdk-lib';
 import { expect, onTestFinished, test } from 'vitest';
-import { contextToStackProps } from '../../bin/context.ts';
+import { contextToStackProps, refuseUnknownContext } from '../../bin/context.ts';
 import { InvalidConfigurationError } from '../../lib/configuration.ts';
 
 const propsOf = (context: Record<string, unknown>) => contextToStackProps((key) => context[key]);
@@ -29,6 +29,16 @@ test('what is given on the command line arrives', () => {
     openaiBaseUrl: 'https://llm.example.com/v1',
     settings: { layout: {}, routes: [{ name: 'a', prefix: 'input/' }] },
   });
+});
+
+test('fails for a name that nobody reads, and says which there are; names of other tools are left alone', () => {
+  expect(() =>
+    refuseUnknownContext(['aws:cdk:version', '@aws-cdk/core:x', 'cli-telemetry', 'removal']),
+  ).not.toThrow();
+  expect(() => refuseUnknownContext(['removal', 'pollMinute'])).toThrow(
+    /^context pollMinute is not known here; the names are stackName, .*pollMinutes/,
+  );
+  expect(() => refuseUnknownContext(['pollMinute'])).toThrow(InvalidConfigurationError);
 });
 
 test('settings may be the path of a file or an object in cdk.json', () => {
