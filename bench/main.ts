@@ -7,6 +7,7 @@ import { cpus, loadavg, release, tmpdir, totalmem, type } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { allCommands, type Command, installPeers } from './commands.ts';
+import { runContinuation } from './continuation.ts';
 import { CORES } from './cores.ts';
 import { type InputFile, inputFile } from './inputs/input-file.ts';
 import { type Measurement, measure, RunFailedError } from './measure.ts';
@@ -31,13 +32,21 @@ const USAGE = `npm run bench -- [options]
   --input a,b      only these inputs: ${INPUT_NAMES.join(', ')}
   --only a,b       only these commands; "ours" always runs, as the others are compared with it
   --list           prints the commands that --only takes
+
+npm run bench -- continuation [--size MB] [--timeout SECONDS] [--calm]
+
+  One large file through the local stack, with so little time for each invocation (default: 4 seconds) that ingest has to
+  go on many times, killed at each checkpoint (not with --calm), and held against one uninterrupted pass.
 `;
 
 /** What a quick run may take: below 3 minutes, with room for generating inputs and a last slow round. */
 const QUICK_BUDGET_MS = 140_000;
 
-const { values: flags } = parseArgs({
+const { values: flags, positionals } = parseArgs({
+  allowPositionals: true,
   options: {
+    timeout: { type: 'string', default: '4' },
+    calm: { type: 'boolean', default: false },
     quick: { type: 'boolean', default: false },
     full: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
@@ -56,6 +65,14 @@ const say = (message: string): void => {
 
 if (flags.help) {
   process.stdout.write(USAGE);
+} else if (positionals[0] === 'continuation') {
+  const report = await runContinuation({
+    bytes: Number(flags.size ?? '5000') * 1e6,
+    timeoutMs: Number(flags.timeout) * 1000,
+    kills: !flags.calm,
+    say,
+  });
+  process.stdout.write(`${JSON.stringify(report)}\n`);
 } else {
   installPeers(say);
   const commands = await allCommands();

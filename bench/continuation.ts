@@ -1,0 +1,206 @@
+/**
+ * A file that takes the ingest function many invocations, on the local stack: time is cut so that it must go on again and
+ * again, its process is killed at every checkpoint that it writes, and two ids stand twice, many invocations apart. What
+ * comes out must be, byte for byte, what one pass over the file gives.
+ */
+import { appendFileSync, copyFileSync, createReadStream, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as wait } from 'node:timers/promises';
+import { PutObjectCommand } from '@aws-sdk/client-s3';
+import { type ObservedCall, startLocalStack } from '../local/stack.ts';
+import { ensureSynth } from '../local/synth.ts';
+import { DynamoDBJobs } from '../src/adapters/dynamodb-jobs.ts';
+import { S3Objects } from '../src/adapters/s3-objects.ts';
+import { defaultSettings } from '../src/contract/settings.ts';
+import { scan } from '../src/core/ingest/scan.ts';
+import { jobIdOf } from '../src/core/job-id.ts';
+import { OPENAI_LIMITS } from '../src/core/limits.ts';
+import type { Job } from '../src/core/model.ts';
+import { type Plan, readPlan } from '../src/core/plan.ts';
+import { createDynamoDBClient, createS3Client } from '../src/runtime/clients.ts';
+import { inputFile } from './inputs/input-file.ts';
+import { FileObjects } from './ours/file-objects.ts';
+
+const ROOT = resolve(import.meta.dirname, '..');
+const KEY = 'input/long.jsonl';
+/** A claim outlasts its worker by 5 s; a message that comes earlier finds the job taken and is done with. */
+const BEYOND_CLAIM_SECONDS = 7;
+
+export interface ContinuationOptions {
+  bytes: number;
+  /** What the ingest function is given in place of 15 minutes. */
+  timeoutMs: number;
+  /** Kill the function's process at each checkpoint, before and after the write in turn. Default: true. */
+  kills?: boolean;
+  say(message: string): void;
+}
+
+export interface ContinuationReport {
+  bytes: number;
+  lines: number;
+  timeoutMs: number;
+  /** Checkpoints that counted. */
+  continuations: number;
+  kills: number;
+  invocations: number;
+  batches: number;
+  duplicates: number;
+  seconds: number;
+  /** Of the function's processes, by VmHWM. */
+  peakRssMb: number;
+  memoryMb: number;
+}
+
+/**
+ * Runs it.
+ * @throws if anything differs from one pass.
+ */
+export async function runContinuation(options: ContinuationOptions): Promise<ContinuationReport> {
+  const { say } = options;
+  const folder = mkdtempSync(join(tmpdir(), 'batchdrop-continuation-'));
+  try {
+    const spec = { name: 'long', content: 'b400', size: { bytes: options.bytes } } as const;
+    const generated = inputFile(spec, { onGenerate: () => say('generating the input') });
+    const path = join(folder, 'input.jsonl');
+    copyFileSync(generated.path, path);
+    const repeated = await firstLines(path, 2);
+    appendFileSync(path, repeated.map((line) => `${line}\n`).join(''));
+    const lines = generated.lines + repeated.length;
+
+    const found = await ingestOnStack(options, path, join(folder, 'stack'));
+    say(`ingested in ${found.report.seconds.toFixed(0)} s; now one pass over the same file`);
+    const { job, plan } = found;
+    if (plan.requests !== lines) throw new Error(`${plan.requests} of ${lines} lines were counted`);
+    const duplicates = plan.invalidByCode.duplicate_custom_id ?? 0;
+    if (duplicates !== repeated.length || plan.invalid !== duplicates)
+      throw new Error(`${repeated.length} duplicates: ${JSON.stringify(plan.invalidByCode)}`);
+
+    const reference = new FileObjects({ key: KEY, path }, join(folder, 'reference'));
+    const attempt = /\/ingest\/([^/]+)\//.exec(plan.batches[0]!.manifestKey)![1]!;
+    const whole = await scan(
+      {
+        objects: reference,
+        layout: defaultSettings().layout,
+        limits: OPENAI_LIMITS,
+        deadline: { remainingMs: () => Number.POSITIVE_INFINITY },
+        worker: 'reference',
+        save: () => Promise.reject(new Error('there is time enough')),
+      },
+      job,
+      attempt,
+    );
+    if (JSON.stringify(whole) !== JSON.stringify(plan))
+      throw new Error('the plan is not that of one uninterrupted pass');
+    for (const key of namedBy(plan)) {
+      const expected = await reference.get(key);
+      const actual = found.objects.get(key);
+      if (expected === undefined || actual === undefined || Buffer.compare(expected, actual) !== 0)
+        throw new Error(`${key} is not what one uninterrupted pass writes`);
+    }
+    return { ...found.report, lines, batches: plan.batches.length, duplicates };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Drops the file and waits until its plan stands; gives it with every object that it names. */
+async function ingestOnStack(options: ContinuationOptions, path: string, dir: string) {
+  const { say, timeoutMs, kills = true } = options;
+  const killed = new Set<string>();
+  const onCall = (call: ObservedCall): 'kill' | undefined => {
+    if (!kills || call.functionName !== 'ingest') return undefined;
+    const generation = /\/ingest\/checkpoints\/(\d+)-/.exec(call.resource)?.[1];
+    if (generation === undefined || killed.has(generation)) return undefined;
+    if (call.operation !== 'PutObject' && call.operation !== 'CompleteMultipartUpload') return undefined;
+    if (call.moment !== (Number(generation) % 2 === 0 ? 'before' : 'after')) return undefined;
+    killed.add(generation);
+    return 'kill';
+  };
+  const stack = await startLocalStack({
+    dir,
+    cdkOut: await ensureSynth({ root: ROOT, onProgress: say }),
+    // Nobody is there: this ends with ingest.
+    openai: { baseUrl: 'http://127.0.0.1:9/v1', apiKey: 'sk-none' },
+    scheduleEveryMs: 'manual',
+    functions: { ingest: { timeoutMs } },
+    deliver: { retryAfterSeconds: Math.ceil(timeoutMs / 4_000) + BEYOND_CLAIM_SECONDS },
+    onCall,
+    onLog: (line, source) => {
+      if (source === 'stack' && !line.includes('submit')) say(`  ${line}`);
+    },
+  });
+  const { region, endpoints, credentials, resources } = stack;
+  const s3 = createS3Client({ region, credentials, endpoint: endpoints.s3 });
+  const dynamodb = createDynamoDBClient({ region, credentials, endpoint: endpoints.dynamodb });
+  try {
+    const objects = new S3Objects(s3, { bucket: resources.bucket });
+    const jobs = new DynamoDBJobs(dynamodb, { table: resources.table });
+    const { size } = statSync(path);
+    await s3.send(
+      new PutObjectCommand({
+        Bucket: resources.bucket,
+        Key: KEY,
+        Body: createReadStream(path),
+        ContentLength: size,
+      }),
+    );
+    const started = performance.now();
+    const jobId = jobIdOf((await objects.head(resources.bucket, KEY))!);
+    let job = await jobs.getJob(jobId);
+    for (let idleFor = 0; job === undefined || job.state === 'ingesting'; ) {
+      await wait(200);
+      // A message that came while the job was taken is done with; the sweep is what brings it back.
+      const { ready, inFlight, delayed } = stack.queueDepth('ingest');
+      idleFor = ready + inFlight + delayed === 0 ? idleFor + 1 : 0;
+      if (idleFor > 50) {
+        await stack.runSchedule();
+        idleFor = 0;
+      }
+      const seen = job?.ingest?.checkpoint?.generation;
+      job = await jobs.getJob(jobId);
+      const checkpoint = job?.ingest?.checkpoint;
+      if (checkpoint !== undefined && checkpoint.generation !== seen)
+        say(`  checkpoint ${checkpoint.generation} at byte ${checkpoint.offset}`);
+    }
+    const seconds = (performance.now() - started) / 1000;
+    if (job.planKey === undefined) throw new Error('the job has no plan');
+    const plan = (await readPlan(objects, job.planKey))!;
+    if (plan.rejection !== undefined) throw new Error(`rejected: ${plan.rejection.message}`);
+    const kept = new Map<string, Uint8Array>();
+    for (const key of namedBy(plan)) kept.set(key, (await objects.get(key))!);
+    const stats = stack.stats.ingest!;
+    const report = {
+      bytes: size,
+      timeoutMs,
+      continuations: job.ingest?.checkpoint?.generation ?? 0,
+      kills: killed.size,
+      invocations: stats.invocations,
+      seconds,
+      peakRssMb: Math.round(stats.peakRssBytes / 2 ** 20),
+      memoryMb: 512,
+    };
+    return { job: job as Job, plan, objects: kept, report };
+  } finally {
+    s3.destroy();
+    dynamodb.destroy();
+    await stack.stop();
+  }
+}
+
+/** Keys of everything that a plan is made of, the input aside. */
+function namedBy(plan: Plan): string[] {
+  return [
+    ...plan.batches.map(({ manifestKey }) => manifestKey),
+    ...plan.invalidRuns.flatMap(({ dataKey, indexKey }) => [dataKey, indexKey]),
+  ];
+}
+
+async function firstLines(path: string, count: number): Promise<string[]> {
+  const lines: string[] = [];
+  const input = createReadStream(path);
+  for await (const line of createInterface({ input })) if (lines.push(line) === count) break;
+  input.destroy();
+  return lines;
+}
