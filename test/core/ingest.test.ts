@@ -14,7 +14,7 @@ const LIFETIME_MS = 60_000;
 const KEY = 'input/a.jsonl';
 
 /** Ingest on memory, one file dropped. */
-async function start() {
+async function start(text = requestLine('a')) {
   let nonces = 0;
   const clock = { now: NOW };
   const ambient = { now: () => clock.now, nonce: () => String(nonces++) };
@@ -28,7 +28,7 @@ async function start() {
     log: { info: () => {}, warn: () => {} },
     limits: OPENAI_LIMITS,
   } satisfies IngestDeps;
-  await deps.objects.put(KEY, Buffer.from(requestLine('a')));
+  await deps.objects.put(KEY, Buffer.from(text));
   const head = await deps.objects.head(BUCKET, KEY);
   const location = { bucket: BUCKET, key: KEY, versionId: head!.versionId! };
   return {
@@ -111,6 +111,73 @@ test('a worker that fails lets go of the job at once, and its run does not count
     await expect(run({ objects })).rejects.toThrow('S3 is away');
   await run();
   expect(await jobsOf(deps)).toMatchObject([{ state: 'running', ingest: { starts: 1 } }]);
+});
+
+/** A file of a few megabytes: several blocks of the scanner. */
+const LONG = Array.from({ length: 3_000 }, (_, index) =>
+  requestLine(`id-${index % 2_999}`, { body: { model: 'm', input: 'x'.repeat(1_000) } }),
+).join('\n');
+
+/** A worker that has next to no time: it saves whatever it has read. */
+const HASTY = { deadline: { remainingMs: () => -1 } };
+
+/** Takes the next message off the queue. */
+async function next(deps: { outbox: MemoryOutbox }): Promise<{ v: 1; jobId: string }> {
+  const queued = deps.outbox.messages.shift();
+  if (queued?.queue !== 'ingest') throw new Error(`an ingest message was expected, not ${queued?.queue}`);
+  return queued.message;
+}
+
+test('a worker whose time is over saves how far it got, lets go of the job and sends its own message', async () => {
+  const { deps, run } = await start(LONG);
+  await run(HASTY);
+  const [job] = await jobsOf(deps);
+  expect(job).toMatchObject({ state: 'ingesting', ingest: { starts: 0, checkpoint: { generation: 1 } } });
+  expect(job!.claim).toBeUndefined();
+  expect(deps.outbox.messages).toEqual([{ queue: 'ingest', message: { v: 1, jobId: job!.jobId } }]);
+});
+
+test('a file goes through as many workers as it takes, each further than the one before', async () => {
+  const { deps, run } = await start(LONG);
+  await run(HASTY);
+  const positions: number[] = [];
+  for (let job = (await jobsOf(deps))[0]; job?.state === 'ingesting'; job = (await jobsOf(deps))[0]) {
+    const { generation, offset } = job.ingest!.checkpoint!;
+    expect(generation).toBe(positions.push(offset));
+    await ingest({ ...deps, ...HASTY }, await next(deps));
+  }
+  expect(positions.length).toBeGreaterThan(3);
+  expect(positions).toEqual([...positions].sort((one, other) => one - other));
+  expect(deps.outbox.messages).toHaveLength(1);
+});
+
+test('deaths count only since the last checkpoint: a long file may cost as many workers as it likes', async () => {
+  const { deps, clock, run } = await start(LONG);
+  await run(HASTY);
+  for (let hops = 0; hops < 3; hops++) {
+    const message = await next(deps);
+    for (let deaths = 0; deaths < 3; deaths++) {
+      void ingest({ ...deps, ...dying(deps) }, message);
+      await settle();
+      clock.now += LIFETIME_MS + 5_000;
+    }
+    await ingest({ ...deps, ...HASTY }, message);
+  }
+  expect(await jobsOf(deps)).toMatchObject([{ state: 'ingesting', ingest: { starts: 0 } }]);
+});
+
+test('a checkpoint that cannot be gone on from costs a new start, and after four the file is rejected', async () => {
+  const { deps, run } = await start(LONG);
+  for (let losses = 0; losses < 4; losses++) {
+    await run(HASTY);
+    deps.outbox.messages.length = 0;
+    const [job] = await jobsOf(deps);
+    deps.objects.destroy(job!.ingest!.checkpoint!.key);
+    await expect(run(HASTY)).rejects.toThrow('is missing');
+    expect((await jobsOf(deps))[0]!.ingest).toEqual({ starts: 0, restarts: losses + 1 });
+  }
+  await run(HASTY);
+  expect(await jobsOf(deps)).toMatchObject([{ state: 'rejected', rejection: { code: 'ingest_failed' } }]);
 });
 
 async function jobsOf({ jobs }: { jobs: MemoryJobs }) {
