@@ -32,6 +32,7 @@ export class Finalize extends Construct {
       description: 'Merges the results of a job in input order and writes its receipt',
       memorySize: 1024,
       timeout: finalizeQueue.consumerTimeout,
+      continuesItself: true,
       logRetention: props.logRetention,
       environment: {
         ...commonEnvironment('finalize', props),
@@ -45,8 +46,9 @@ export class Finalize extends Construct {
     // What was written is read back and compared before anything at OpenAI is deleted.
     storage.allowRead(fn, ['input', 'work', 'output', 'errors', 'retry', 'receipts']);
     storage.allowWrite(fn, ['work', 'output', 'errors', 'retry', 'receipts']);
-    // A file dropped again whose new result lacks one of these must not leave the old one beside it.
-    storage.allowDelete(fn, ['output', 'errors', 'retry']);
+    // A file dropped again whose new result lacks one of these must not leave the old one beside it; what was merged below
+    // work/ is of no use once it is published.
+    storage.allowDelete(fn, ['output', 'errors', 'retry', 'work']);
     state.allowReadWrite(fn);
     apiKey.allowRead(fn);
     // A job that turns out unfinished is moved on, as collect would have done.

@@ -11,6 +11,7 @@ import {
   type Fetching,
   type IngestProgress,
   type Job,
+  type MergeProgress,
   type NextBatch,
   OPENAI_BATCH_STATUSES,
   type RunRef,
@@ -98,6 +99,9 @@ const jobSchema = z.object({
     }),
   ),
   cancelledAt: z.exactOptional(z.number()),
+  merge: z.exactOptional(
+    z.object({ generation: count, checkpointKey: z.string() } satisfies ShapeOf<MergeProgress>),
+  ),
   receiptKey: z.exactOptional(z.string()),
 } satisfies ShapeOf<Job>);
 

@@ -16,6 +16,16 @@ export function workKeys(layout: Layout, jobId: string) {
       data: `${base}ingest/${attempt}/invalid.jsonl`,
       index: `${base}ingest/${attempt}/invalid.index`,
     }),
+    /** What finalize publishes, before it is published. `attempt` separates two merges. */
+    merged: (attempt: string) => {
+      const at = `${base}merged/${attempt}/`;
+      return {
+        output: `${at}output.jsonl`,
+        errors: `${at}errors.jsonl`,
+        retry: `${at}retry.jsonl`,
+        checkpoint: (generation: number): string => `${at}${generation}.checkpoint`,
+      };
+    },
     /** A result file of OpenAI as it is. `attempt` separates two copies of it. */
     fetched: (batchId: string, attempt: string) => ({
       file: `${base}collected/${batchId}/fetched/${attempt}.jsonl`,

@@ -82,8 +82,18 @@ export interface Job {
   rejection?: Rejection;
   /** When somebody cancelled it: what is not finished ends as it stands, and nothing is sent any more. */
   cancelledAt?: number;
+  /** How far the merging of results is, where it takes more than one invocation. */
+  merge?: MergeProgress;
   /** Key of the receipt; present once `completed` or `rejected` is final. */
   receiptKey?: string;
+}
+
+/** A merge that goes on in another invocation. */
+export interface MergeProgress {
+  /** Counts the checkpoints of the job's merge, from 1. */
+  generation: number;
+  /** See checkpoint.ts. */
+  checkpointKey: string;
 }
 
 /**

@@ -96,7 +96,15 @@ export type BatchChanges = Partial<Omit<BatchRecord, 'v' | 'jobId' | 'batchId'>>
 export type JobChanges = Partial<
   Pick<
     Job,
-    'state' | 'claim' | 'claimedUntil' | 'ingest' | 'planKey' | 'rejection' | 'cancelledAt' | 'receiptKey'
+    | 'state'
+    | 'claim'
+    | 'claimedUntil'
+    | 'ingest'
+    | 'planKey'
+    | 'rejection'
+    | 'cancelledAt'
+    | 'merge'
+    | 'receiptKey'
   >
 >;
 

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { MemoryObjects } from '../../src/adapters/memory/objects.ts';
 import { CorruptWorkFileError } from '../../src/core/errors.ts';
-import { mergeIndexes, mergeText } from '../../src/core/finalize/merge.ts';
+import { mergeIndexes, writeMergedText } from '../../src/core/finalize/merge.ts';
 import type { RunRef } from '../../src/core/model.ts';
 import { collectBytes, collectItems } from '../support/bytes.ts';
 import { BUCKET, memoryStore, watchReads } from '../support/memory-store.ts';
@@ -29,8 +29,30 @@ async function writeRuns(
   return runs;
 }
 
-const merged = async (objects: Parameters<typeof mergeText>[0], runs: readonly RunRef[]): Promise<string> =>
-  (await collectBytes(mergeText(objects, BUCKET, runs))).toString();
+type Reader = Parameters<typeof writeMergedText>[0];
+
+/** Merged text, and how much of it was copied. */
+async function merge(
+  objects: Reader,
+  runs: readonly RunRef[],
+  options: Parameters<typeof writeMergedText>[4] = {},
+) {
+  const chunks: Uint8Array[] = [];
+  let copied = 0;
+  const write = async (bytes: Uint8Array): Promise<void> => {
+    chunks.push(new Uint8Array(bytes));
+  };
+  const copy = async (...range: Parameters<Reader['read']>): Promise<void> => {
+    const bytes = await collectBytes(await objects.read(...range));
+    copied += bytes.length;
+    chunks.push(bytes);
+  };
+  const nextLine = await writeMergedText(objects, BUCKET, runs, { write, copy }, options);
+  return { text: Buffer.concat(chunks).toString(), copied, nextLine };
+}
+
+const merged = async (objects: Reader, runs: readonly RunRef[]): Promise<string> =>
+  (await merge(objects, runs)).text;
 
 /** Some line numbers, dealt out to some runs. */
 const partitionArbitrary = fc
@@ -73,6 +95,43 @@ describe('merge', () => {
         }
       }),
     );
+  });
+
+  it('gives the same text wherever it stops and goes on, and whatever is copied', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        partitionArbitrary,
+        fc.integer({ min: 1, max: 200 }),
+        fc.func(fc.boolean()),
+        async ({ runs: partition }, copiedBytes, isOutOfTime) => {
+          const objects = memoryStore();
+          const runs = await writeRuns(objects, partition);
+          let text = '';
+          let asked = 0;
+          let fromLine: number | undefined = 0;
+          while (fromLine !== undefined) {
+            const step = await merge(objects, runs, {
+              fromLine,
+              copiedBytes,
+              isOutOfTime: () => isOutOfTime(asked++),
+            });
+            if (step.nextLine !== undefined) expect(step.nextLine).toBeGreaterThan(fromLine);
+            text += step.text;
+            fromLine = step.nextLine;
+          }
+          expect(text).toBe(await merged(objects, runs));
+        },
+      ),
+    );
+  });
+
+  it('copies what stands together, and reads only what does not', async () => {
+    const objects = memoryStore();
+    const lines = Array.from({ length: 1_000 }, (_, index) => index + 1);
+    const runs = await writeRuns(objects, [lines.filter((line) => line !== 500), [500]]);
+    const { text, copied } = await merge(objects, runs, { copiedBytes: 100 });
+    expect(text).toBe(lines.map((line) => `${textOf(line)}\n`).join(''));
+    expect(copied).toBe(text.length - textOf(500).length - 1);
   });
 
   it('does not depend on the order in which the runs are given', async () => {
@@ -125,17 +184,14 @@ describe('merge', () => {
     expect(reads.filter(({ key }) => key.endsWith('.index'))).toHaveLength(2);
   });
 
-  it('closes every stream when its reader stops early', async () => {
+  it('closes every stream when it stops early', async () => {
     const objects = memoryStore();
     const runs = await writeRuns(objects, [
       [1, 3, 5, 7],
       [2, 4, 6, 8],
     ]);
     const { objects: watched, state } = watchReads(objects);
-    for await (const chunk of mergeText(watched, BUCKET, runs)) {
-      expect(chunk.length).toBeGreaterThan(0);
-      break;
-    }
+    expect(await merge(watched, runs, { isOutOfTime: () => true })).toMatchObject({ nextLine: 2 });
     expect(state.open).toBe(0);
   });
 

@@ -87,7 +87,7 @@ test('finalize may write results but never the input, move jobs on, and put even
     's3:ListBucket': listing('input', ...written),
     's3:PutObject': objects(...written),
     's3:AbortMultipartUpload': objects(...written),
-    's3:DeleteObject': objects('output', 'errors', 'retry'),
+    's3:DeleteObject': objects('output', 'errors', 'retry', 'work'),
     ...items,
     ...key,
     'events:PutEvents': [

@@ -24,7 +24,7 @@ const FUNCTIONS = [
     memory: 1024,
     timeout: 900,
     storage: undefined,
-    loop: undefined,
+    loop: 'Allow',
   },
 ] as const;
 

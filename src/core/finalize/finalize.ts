@@ -8,25 +8,14 @@ import { type Receipt, receiptSchema } from '../../contract/receipt.ts';
 import type { Settings } from '../../contract/settings.ts';
 import { endWaiting } from '../cancel.ts';
 import { addUsage, noUsage } from '../collect/classify.ts';
-import { CorruptWorkFileError, NotYetError, ObjectGoneError } from '../errors.ts';
+import { CorruptWorkFileError, NotYetError } from '../errors.ts';
 import { publicationName, publishedKeys } from '../keys.ts';
 import type { BatchRecord, Job, RunRef, SourceObject } from '../model.ts';
 import { type Plan, readPlan } from '../plan.ts';
-import type {
-  Ambient,
-  BatchApi,
-  ByteStream,
-  JobEvents,
-  JobStore,
-  Log,
-  ObjectStore,
-  ObjectWriter,
-  Outbox,
-} from '../ports.ts';
-import { type Range, readRanges } from '../ranges.ts';
+import type { Ambient, BatchApi, Deadline, JobEvents, JobStore, Log, ObjectStore, Outbox } from '../ports.ts';
 import { advanceJob, isFinished } from '../rounds.ts';
-import { WORKER_LIFETIME_MS } from '../time-limits.ts';
-import { mergeIndexes, mergeText } from './merge.ts';
+import { claimedUntil, WORKER_LIFETIME_MS } from '../time-limits.ts';
+import { type MergedFiles, mergeResults } from './merge-results.ts';
 
 export interface FinalizeDeps {
   stackId: string;
@@ -37,15 +26,13 @@ export interface FinalizeDeps {
   outbox: Pick<Outbox, 'submit' | 'finalize'>;
   events: JobEvents;
   ambient: Ambient;
+  deadline: Deadline;
   log: Log;
 }
 
 /** How long to stay away from names that another worker is writing; ten times this must outlast the longest publishing. */
 const BUSY_MS = 2 * 60_000;
 const JSON_LINES = { contentType: 'application/jsonl' };
-/** Original lines that are looked up together, and held in memory meanwhile. */
-const WINDOW_LINES = 10_000;
-const WINDOW_BYTES = 32_000_000;
 
 /** Ends the job if every request has its outcome; otherwise sees to it that it goes on. Safe to repeat at any point. */
 export async function finalize(deps: FinalizeDeps, { jobId }: JobMessage): Promise<void> {
@@ -60,6 +47,51 @@ export async function finalize(deps: FinalizeDeps, { jobId }: JobMessage): Promi
     await advanceJob(deps, plan, deps.ambient.now());
     return;
   }
+  const claim = deps.ambient.nonce();
+  const now = deps.ambient.now();
+  const taken = await deps.jobs.takeJob(jobId, job.state, claim, now, claimedUntil(now, deps.deadline));
+  if (taken === undefined || taken.receiptKey !== undefined) {
+    if (taken !== undefined) await release(deps, taken, claim);
+    deps.log.info('finalized, or being finalized, by another worker', { jobId });
+    return;
+  }
+  try {
+    await finalizeTaken(deps, taken, claim, plan, batches);
+  } catch (error) {
+    await release(deps, taken, claim);
+    throw error;
+  }
+}
+
+/** Lets go of a job, as it stands. */
+async function release({ jobs, ambient }: FinalizeDeps, { jobId, state }: Job, claim: string): Promise<void> {
+  await jobs.moveJob(jobId, { state, claim }, { claim: undefined, claimedUntil: undefined }, ambient.now());
+}
+
+/** Merges, then publishes, then ends the job. */
+async function finalizeTaken(
+  deps: FinalizeDeps,
+  job: Job,
+  claim: string,
+  plan: Plan,
+  batches: BatchRecord[],
+): Promise<void> {
+  const { jobId } = job;
+  // Before anything is written: what does not add up is not published.
+  const receipt = makeReceipt(deps, job, plan, batches);
+  const errors = [...batches.flatMap((batch) => batch.errorRun ?? []), ...plan.invalidRuns];
+  const merged = await mergeResults(deps, job, claim, {
+    output: batches.flatMap((batch) => batch.outputRun ?? []),
+    errors,
+    // A file that was rejected whole is its own retry file.
+    retry: job.state === 'rejected' ? [] : errors,
+  });
+  if (merged === 'taken over') return;
+  if (merged === 'to be continued') {
+    await deps.outbox.finalize({ v: 1, jobId });
+    deps.log.info('goes on in another invocation', { jobId });
+    return;
+  }
   const publication = {
     name: `${job.input.bucket}/${publicationName(deps.settings.layout, job.input.key)}`,
     order: `${String(job.input.lastModified).padStart(15, '0')}#${job.input.versionId ?? job.input.etag}`,
@@ -70,156 +102,71 @@ export async function finalize(deps: FinalizeDeps, { jobId }: JobMessage): Promi
   const turn = await deps.jobs.acquirePublication(publication, now, now + WORKER_LIFETIME_MS);
   if (turn === 'busy')
     throw new NotYetError(`results for ${job.input.key} are being published by another worker`, BUSY_MS);
-  // Whoever had the turn before may have ended the job.
-  if ((await deps.jobs.getJob(jobId))?.receiptKey !== undefined) {
-    if (turn === 'granted') await deps.jobs.releasePublication(publication);
-    return;
-  }
-  const receipt = await publish(deps, job, plan, batches, turn === 'superseded');
+  await publish(deps, job, receipt, merged, turn === 'superseded');
   await deleteProviderFiles(deps, batches);
   if (turn === 'granted' && !(await deps.jobs.releasePublication(publication))) {
     throw new NotYetError(`publishing ${job.input.key} took too long and another worker took over`, BUSY_MS);
   }
   // Told at least once: only the job's own record, written last, ends the repeating.
   await deps.events.completed(eventOf(receipt));
-  const end = job.state === 'rejected' ? job.state : 'completed';
-  await deps.jobs.moveJob(
-    jobId,
-    { state: job.state },
-    { state: end, receiptKey: receipt.files.receipt },
-    deps.ambient.now(),
-  );
+  const end = {
+    state: job.state === 'rejected' ? job.state : 'completed',
+    receiptKey: receipt.files.receipt,
+    merge: undefined,
+    claim: undefined,
+    claimedUntil: undefined,
+  } as const;
+  if (!(await deps.jobs.moveJob(jobId, { state: job.state, claim }, end, deps.ambient.now()))) return;
   deps.log.info('completed', { jobId, result: receipt.result, ...receipt.counts });
+  // Should this not come about, they expire with the rest below work/.
+  for (const { key } of Object.values(merged)) await deps.objects.remove(key);
 }
 
 /**
- * Writes the result files, then the receipt.
+ * Copies the merged files to the names that a person looks for, then writes the receipt, which tells of them.
  * @param superseded a newer version of the input has the plain names, so this job's names carry its id.
  */
 async function publish(
   deps: FinalizeDeps,
   job: Job,
-  plan: Plan,
-  batches: BatchRecord[],
+  receipt: Receipt,
+  merged: MergedFiles,
   superseded: boolean,
-): Promise<Receipt> {
+): Promise<void> {
   const keys = publishedKeys(deps.settings.layout, job.input.key, superseded ? job.jobId : undefined);
-  const bucket = job.input.bucket;
-  const outputRuns = batches.flatMap((batch) => batch.outputRun ?? []);
-  const errorRuns = [...batches.flatMap((batch) => batch.errorRun ?? []), ...plan.invalidRuns];
-  const receipt = makeReceipt(deps, job, plan, batches);
   const { files } = receipt;
+  for (const name of ['output', 'errors', 'retry'] as const) {
+    const file = merged[name];
+    // What an earlier version of the input left there is not of this one.
+    if (file === undefined) await deps.objects.remove(keys[name]);
+    else {
+      await publishFile(deps.objects, { bucket: job.input.bucket, key: file.key }, file.bytes, keys[name]);
+      files[name] = keys[name];
+    }
+  }
   files.receipt = keys.receipt;
-  if (await writeMerged(deps, keys.output, outputRuns, mergeText(deps.objects, bucket, outputRuns)))
-    files.output = keys.output;
-  if (await writeMerged(deps, keys.errors, errorRuns, mergeText(deps.objects, bucket, errorRuns)))
-    files.errors = keys.errors;
-  // A file that was rejected whole is its own retry file.
-  const retryRuns = job.state === 'rejected' ? [] : errorRuns;
-  if (await writeMerged(deps, keys.retry, retryRuns, originals(deps.objects, bucket, retryRuns), 'any size'))
-    files.retry = keys.retry;
   const body = Buffer.from(`${JSON.stringify(receiptSchema.parse(receipt), null, 2)}\n`);
   await deps.objects.put(keys.receipt, body, { contentType: 'application/json' });
-  return receipt;
 }
 
-/**
- * Writes a stream to a key, or removes what an earlier version left there if there is nothing to write.
- * @returns whether there is a file.
- */
-async function writeMerged(
-  deps: FinalizeDeps,
+/** @throws {CorruptWorkFileError} if what stands there then is not as long as what was merged. */
+async function publishFile(
+  objects: ObjectStore,
+  source: SourceObject,
+  bytes: number,
   key: string,
-  runs: readonly RunRef[],
-  text: ByteStream,
-  size?: 'any size',
-): Promise<boolean> {
-  const expected = runs.reduce((sum, run) => sum + run.bytes, 0);
-  let writer: ObjectWriter | undefined;
-  let written = 0;
+): Promise<void> {
+  const writer = objects.openWrite(key, JSON_LINES);
   try {
-    for await (const chunk of text) {
-      writer ??= deps.objects.openWrite(key, JSON_LINES);
-      written += chunk.length;
-      await writer.write(chunk);
-    }
-    if (size === undefined && written !== expected) {
-      throw new CorruptWorkFileError(`${key} would have ${written} bytes; its runs have ${expected}`);
-    }
-    if (writer === undefined) await deps.objects.remove(key);
-    else await writer.close();
-    return writer !== undefined;
+    await writer.copy(source, 0, bytes);
+    await writer.close();
   } catch (error) {
-    await writer?.abort();
+    await writer.abort();
     throw error;
   }
-}
-
-/** The original lines that the records of the runs stand for, as they were dropped. */
-async function* originals(
-  objects: ObjectStore,
-  bucket: string,
-  runs: readonly RunRef[],
-): AsyncGenerator<Uint8Array> {
-  let source: SourceObject | undefined;
-  let window: Range[] = [];
-  let windowBytes = 0;
-  for await (const stretch of mergeIndexes(objects, bucket, runs)) {
-    for (const { original } of stretch.records) {
-      // A line that was too long to be read from a compressed file cannot be given back.
-      if (original.length < 0) continue;
-      const isFull = window.length >= WINDOW_LINES || windowBytes + original.length > WINDOW_BYTES;
-      if (source !== undefined && (isFull || stretch.source.key !== source.key)) {
-        yield* readWindowIfThere(objects, source, window);
-        [window, windowBytes] = [[], 0];
-      }
-      source = stretch.source;
-      window.push(original);
-      windowBytes += original.length;
-    }
-  }
-  if (source !== undefined) yield* readWindowIfThere(objects, source, window);
-}
-
-/** Nothing if the input was deleted meanwhile: its results must not wait for lines that nobody can give back. */
-async function* readWindowIfThere(
-  objects: ObjectStore,
-  source: SourceObject,
-  window: readonly Range[],
-): AsyncGenerator<Uint8Array> {
-  try {
-    yield* readWindow(objects, source, window);
-  } catch (error) {
-    if (!(error instanceof ObjectGoneError)) throw error;
-  }
-}
-
-/**
- * Lines in the order asked for, read in the order in which they stand: in a spool, lines that follow each other in the
- * input are far apart, and one GET for each would take hours.
- */
-async function* readWindow(
-  objects: ObjectStore,
-  source: SourceObject,
-  window: readonly Range[],
-): AsyncGenerator<Uint8Array> {
-  const lineFeed = Buffer.from('\n');
-  const [only] = window;
-  if (only !== undefined && window.length === 1) {
-    // It may be longer than what is held in memory.
-    yield* await objects.read(source, only.offset, only.offset + only.length);
-    yield lineFeed;
-    return;
-  }
-  const order = [...window.keys()].sort((a, b) => window[a]!.offset - window[b]!.offset);
-  const lines = window.map((): Uint8Array[] => []);
-  const ranges = order.map((place) => window[place]!);
-  for await (const { index, bytes } of readRanges(objects, source, ranges)) {
-    lines[order[index]!]!.push(new Uint8Array(bytes));
-  }
-  for (const pieces of lines) {
-    yield* pieces;
-    yield lineFeed;
+  const published = await objects.head(source.bucket, key);
+  if (published?.size !== bytes) {
+    throw new CorruptWorkFileError(`${key} has ${published?.size ?? 'no'} bytes; ${bytes} were merged`);
   }
 }
 

@@ -5,7 +5,7 @@
  */
 import { CorruptWorkFileError } from '../errors.ts';
 import type { RunRef, SourceObject } from '../model.ts';
-import type { ObjectStore } from '../ports.ts';
+import type { ObjectStore, ObjectWriter } from '../ports.ts';
 import { type RunRecord, readRunIndex } from '../run-file.ts';
 
 /** Lines of one run that stand together in the merged order. */
@@ -13,7 +13,15 @@ export interface Stretch {
   run: RunRef;
   source: SourceObject;
   records: readonly RunRecord[];
+  /** Where their text stands in the run's; `end` exclusive. */
+  start: number;
+  end: number;
 }
+
+/** From here on, a stretch of text is copied within S3: its smallest part. */
+const COPIED_BYTES = 5 * 1024 * 1024;
+/** Text that is copied at a time, so that time is looked at now and then. */
+const MOST_COPIED_BYTES = 256 * 1024 * 1024;
 
 /** Runs that may stand open as streams: two connections each, out of the 64 that the S3 client has. */
 const MAX_STREAMED_RUNS = 24;
@@ -42,9 +50,9 @@ function readerFor(objects: Pick<ObjectStore, 'read'>, runs: readonly RunRef[]):
   if (overlapping <= MAX_STREAMED_RUNS) return objects;
   const pageBytes = Math.max(64 * 1024, Math.floor(PAGES_BYTES / (2 * overlapping)));
   return {
-    read: async (source) =>
+    read: async (source, start = 0) =>
       (async function* () {
-        for (let position = 0; ; ) {
+        for (let position = start; ; ) {
           const chunks: Uint8Array[] = [];
           for await (const chunk of await objects.read(source, position, position + pageBytes))
             chunks.push(new Uint8Array(chunk));
@@ -57,27 +65,29 @@ function readerFor(objects: Pick<ObjectStore, 'read'>, runs: readonly RunRef[]):
   };
 }
 
-/** Yields every line of every run, in input order, as stretches of one run each. */
+/** Yields the lines of every run from `fromLine` on, in input order, as stretches of one run each. */
 export async function* mergeIndexes(
   objects: Pick<ObjectStore, 'read'>,
   bucket: string,
   runs: readonly RunRef[],
+  fromLine = 0,
 ): AsyncGenerator<Stretch> {
   const reader = readerFor(objects, runs);
-  const closed = [...runs].sort((a, b) => a.firstLine - b.firstLine);
+  const closed = runs
+    .filter(({ lastLine }) => lastLine >= fromLine)
+    .sort((a, b) => a.firstLine - b.firstLine);
   const open: IndexCursor[] = [];
   try {
     for (;;) {
       while (closed.length > 0 && (open.length === 0 || closed[0]!.firstLine < earliest(open).line)) {
-        const cursor = new IndexCursor(reader, bucket, closed.shift()!);
-        await cursor.fill();
-        open.push(cursor);
+        const cursor = new IndexCursor(reader, bucket, closed.shift()!, fromLine);
+        if (await cursor.fill()) open.push(cursor);
       }
       if (open.length === 0) return;
       const cursor = earliest(open);
       const others = open.filter((other) => other !== cursor).map((other) => other.line);
       const limit = Math.min(...others, closed[0]?.firstLine ?? Number.POSITIVE_INFINITY);
-      yield { run: cursor.run, source: cursor.source, records: cursor.takeBelow(limit) };
+      yield cursor.takeBelow(limit);
       if (!(await cursor.fill())) open.splice(open.indexOf(cursor), 1);
     }
   } finally {
@@ -85,35 +95,74 @@ export async function* mergeIndexes(
   }
 }
 
-/** Yields the merged text of the runs. */
-export async function* mergeText(
+/**
+ * Writes the merged text of the runs. Long stretches are copied within S3, short ones come through.
+ * @param options.fromLine leaves out what stands before this line of the input. Default: nothing.
+ * @param options.isOutOfTime asked now and then: whether to stop.
+ * @param options.copiedBytes stretches from this length on are copied. Default: 5 MiB.
+ * @returns the line to go on from, or `undefined` when everything was written.
+ */
+export async function writeMergedText(
   objects: Pick<ObjectStore, 'read'>,
   bucket: string,
   runs: readonly RunRef[],
-): AsyncGenerator<Uint8Array> {
+  writer: Pick<ObjectWriter, 'write' | 'copy'>,
+  options: { fromLine?: number; isOutOfTime?: () => boolean; copiedBytes?: number } = {},
+): Promise<number | undefined> {
+  const { fromLine, isOutOfTime = () => false, copiedBytes = COPIED_BYTES } = options;
   const store = readerFor(objects, runs);
   const readers = new Map<RunRef, TextReader>();
   try {
-    for await (const { run, records } of mergeIndexes(objects, bucket, runs)) {
-      let reader = readers.get(run);
-      if (reader === undefined) {
-        reader = new TextReader(
-          (await store.read({ bucket, key: run.dataKey }))[Symbol.asyncIterator](),
-          run,
-        );
-        readers.set(run, reader);
+    for await (const { run, start, end, lastLine } of joinStretches(objects, bucket, runs, fromLine)) {
+      if (end - start >= copiedBytes) await writer.copy({ bucket, key: run.dataKey }, start, end);
+      else {
+        let reader = readers.get(run);
+        if (reader?.position !== start) {
+          await reader?.close();
+          const stream = await store.read({ bucket, key: run.dataKey }, start);
+          reader = new TextReader(stream[Symbol.asyncIterator](), run, start);
+          readers.set(run, reader);
+        }
+        for await (const chunk of reader.take(end - start)) await writer.write(chunk);
       }
-      let bytes = 0;
-      for (const record of records) bytes += record.length;
-      yield* reader.take(bytes);
-      if (records.at(-1)!.line === run.lastLine) {
+      if (lastLine === run.lastLine) {
+        if (end !== run.bytes) {
+          throw new CorruptWorkFileError(
+            `${run.dataKey} has ${end} bytes by its index; its batch recorded ${run.bytes}`,
+          );
+        }
+        const reader = readers.get(run);
         readers.delete(run);
-        await reader.finish();
+        if (reader?.position === end) await reader.finish();
+        else await reader?.close();
       }
+      if (isOutOfTime()) return lastLine + 1;
     }
+    return undefined;
   } finally {
     for (const reader of readers.values()) await reader.close();
   }
+}
+
+/** Stretches of one run that touch, as one. */
+async function* joinStretches(
+  objects: Pick<ObjectStore, 'read'>,
+  bucket: string,
+  runs: readonly RunRef[],
+  fromLine: number | undefined,
+): AsyncGenerator<{ run: RunRef; start: number; end: number; lastLine: number }> {
+  let joined: { run: RunRef; start: number; end: number; lastLine: number } | undefined;
+  for await (const { run, records, start, end } of mergeIndexes(objects, bucket, runs, fromLine)) {
+    const lastLine = records.at(-1)!.line;
+    if (joined?.run === run && end - joined.start <= MOST_COPIED_BYTES) {
+      joined.end = end;
+      joined.lastLine = lastLine;
+      continue;
+    }
+    if (joined !== undefined) yield joined;
+    joined = { run, start, end, lastLine };
+  }
+  if (joined !== undefined) yield joined;
 }
 
 function earliest(open: readonly IndexCursor[]): IndexCursor {
@@ -126,11 +175,15 @@ class IndexCursor {
   readonly run: RunRef;
   source!: SourceObject;
   readonly #pieces: AsyncGenerator<{ source: SourceObject } | { records: RunRecord[] }>;
+  readonly #fromLine: number;
   #records: RunRecord[] = [];
   #at = 0;
+  /** Where the text of the next line begins. */
+  #position = 0;
 
-  constructor(objects: Pick<ObjectStore, 'read'>, bucket: string, run: RunRef) {
+  constructor(objects: Pick<ObjectStore, 'read'>, bucket: string, run: RunRef, fromLine: number) {
     this.run = run;
+    this.#fromLine = fromLine;
     this.#pieces = readRunIndex(objects, bucket, run);
   }
 
@@ -146,20 +199,28 @@ class IndexCursor {
       if (done) return false;
       if ('source' in value) this.source = value.source;
       else [this.#records, this.#at] = [value.records, 0];
+      while (this.#at < this.#records.length && this.line < this.#fromLine) this.#step();
     }
     return true;
   }
 
   /** Takes the lines before `limit` that are at hand. */
-  takeBelow(limit: number): RunRecord[] {
+  takeBelow(limit: number): Stretch {
     const from = this.#at;
-    while (this.#at < this.#records.length && this.#records[this.#at]!.line < limit) this.#at++;
+    const start = this.#position;
+    while (this.#at < this.#records.length && this.line < limit) this.#step();
     if (this.#at === from) {
       throw new CorruptWorkFileError(
         `line ${this.line} has two outcomes: in ${this.run.indexKey} and in another run`,
       );
     }
-    return this.#records.slice(from, this.#at);
+    const records = this.#records.slice(from, this.#at);
+    return { run: this.run, source: this.source, records, start, end: this.#position };
+  }
+
+  #step(): void {
+    this.#position += this.#records[this.#at]!.length;
+    this.#at++;
   }
 
   async close(): Promise<void> {
@@ -171,10 +232,13 @@ class TextReader {
   readonly #stream: AsyncIterator<Uint8Array>;
   readonly #run: RunRef;
   #left: Uint8Array = new Uint8Array(0);
+  /** Of the next byte, in the run's text. */
+  position: number;
 
-  constructor(stream: AsyncIterator<Uint8Array>, run: RunRef) {
+  constructor(stream: AsyncIterator<Uint8Array>, run: RunRef, start: number) {
     this.#stream = stream;
     this.#run = run;
+    this.position = start;
   }
 
   /** The next `bytes` bytes. */
@@ -189,6 +253,7 @@ class TextReader {
       const piece = this.#left.subarray(0, wanted);
       this.#left = this.#left.subarray(piece.length);
       wanted -= piece.length;
+      this.position += piece.length;
       yield piece;
     }
   }
