@@ -125,8 +125,10 @@ export async function startLocalPipeline(options: LocalPipelineOptions): Promise
       return { jobId: jobIdOf(head), isResumed: false };
     },
     async look(jobId) {
-      const job = await jobs.getJob(jobId);
-      return { job, batches: job === undefined ? [] : await jobs.listBatches(jobId) };
+      const dropped = await jobs.getJob(jobId);
+      // The same content again: its results are those of the job that stands for it.
+      const job = dropped?.duplicateOf === undefined ? dropped : await jobs.getJob(dropped.duplicateOf);
+      return { job, batches: job === undefined ? [] : await jobs.listBatches(job.jobId) };
     },
     read: (key) => objects.read({ bucket, key }),
     deadLetters: () =>

@@ -35,6 +35,7 @@ const job: Job = {
     maxRounds: 3,
     maxRoundsByCause: { lost: 2 },
     onLost: 'hold',
+    sameContent: 'skip',
   },
   state: 'ingesting',
   createdAt: 0,

@@ -63,6 +63,7 @@ const batchKey = (batch: BatchKey): Key => ({
   sk: `${BATCH_SORT_KEY_PREFIX}${batch.batchId}`,
 });
 const leaseKey = (name: string): Key => ({ pk: `LEASE#${name}`, sk: 'LEASE' });
+const contentKey = (content: string): Key => ({ pk: `CONTENT#${content}`, sk: 'CONTENT' });
 const publicationKey = (name: string): Key => ({ pk: `PUBLICATION#${name}`, sk: 'PUBLICATION' });
 
 export class DynamoDBJobs implements JobStore {
@@ -107,6 +108,17 @@ export class DynamoDBJobs implements JobStore {
       isAsExpected(standing, expected) ? { ...changes, updatedAt: now } : undefined,
     );
     return moved !== undefined;
+  }
+
+  async claimContent(content: string, jobId: string, replaces?: string): Promise<string> {
+    let stands = jobId;
+    await this.#change(contentKey(content), (standing) => {
+      const current = standing?.jobId as string | undefined;
+      const isFree = current === undefined || current === replaces;
+      stands = isFree ? jobId : current;
+      return isFree && current !== jobId ? { v: 1, jobId } : undefined;
+    });
+    return stands;
   }
 
   async addBatch(batch: BatchRecord): Promise<boolean> {

@@ -22,6 +22,7 @@ const SWEEP_RUNNING_AFTER_MS = 5 * MINUTE_MS;
 export function liveEntryOfJob(
   job: Pick<Job, 'state' | 'updatedAt' | 'claimedUntil' | 'receiptKey'>,
 ): LiveEntry {
+  if (job.state === 'duplicate') return undefined;
   if (job.receiptKey !== undefined && job.state !== 'ingesting' && job.state !== 'running') return undefined;
   const after = job.state === 'running' ? SWEEP_RUNNING_AFTER_MS : SWEEP_AFTER_MS;
   return {

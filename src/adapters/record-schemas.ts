@@ -3,6 +3,7 @@
  * in the item; a version that this deployment does not know is an error.
  */
 import * as z from 'zod';
+import { receiptSchema } from '../contract/receipt.ts';
 import { routeSchema } from '../contract/settings.ts';
 import { BatchdropError } from '../core/errors.ts';
 import {
@@ -69,7 +70,7 @@ const jobSchema = z.object({
   source: sourceSchema,
   // Not the strict schema of the settings: a route that was frozen by another deployment may have more or fewer keys.
   route: z.object(routeSchema.shape),
-  state: z.enum(['ingesting', 'running', 'completed', 'rejected']),
+  state: z.enum(['ingesting', 'running', 'completed', 'rejected', 'duplicate']),
   createdAt: z.number(),
   updatedAt: z.number(),
   claim: z.exactOptional(z.string()),
@@ -98,6 +99,8 @@ const jobSchema = z.object({
       message: z.string(),
     }),
   ),
+  duplicateOf: z.exactOptional(z.string()),
+  result: z.exactOptional(receiptSchema.shape.result),
   cancelledAt: z.exactOptional(z.number()),
   merge: z.exactOptional(
     z.object({ generation: count, checkpointKey: z.string() } satisfies ShapeOf<MergeProgress>),

@@ -60,6 +60,11 @@ export const routeSchema = z.strictObject({
     })
     .prefault({}),
   /**
+   * What becomes of a file whose key, content (by S3's ETag) and route are those of a job of the last 24 hours that is
+   * live or has succeeded: `skip` records it as that job's duplicate, `run` runs it.
+   */
+  sameContent: z.enum(['skip', 'run']).default('skip'),
+  /**
    * What becomes of a batch that OpenAI no longer knows, or does not end, long after it must have ended. `hold`: it waits
    * for a person to see, and for OpenAI to find it again; `resubmit`: its requests run again, and the receipt says that
    * they may have been charged twice.

@@ -6,6 +6,7 @@
  * | `JOB#<jobId>` | `JOB` | a job |
  * | `JOB#<jobId>` | `BATCH#<batchId>` | one batch of the job |
  * | `LEASE#<name>` | `LEASE` | who may do a thing that one at a time may do, with a fencing token |
+ * | `CONTENT#<hash>` | `CONTENT` | which job stands for a key, its content and its options |
  * | `PUBLICATION#<bucket>/<key>` | `PUBLICATION` | which job owns the plain names of an input key |
  *
  * The index `live` is sparse: only items that still need something carry `live` (`openai`: waiting at OpenAI; `moving`:

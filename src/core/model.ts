@@ -4,6 +4,7 @@
  * Times are epoch milliseconds. Every record carries the version of its shape (`v`), because a batch lives for up to
  * 24 hours and the next deployment must be able to finish it.
  */
+import type { Receipt } from '../contract/receipt.ts';
 import type { Route } from '../contract/settings.ts';
 
 /** One immutable version of one object: what a job reads and what manifests point into. */
@@ -26,8 +27,8 @@ export interface ObjectHead {
   size: number;
 }
 
-/** How far a job is. `completed` and `rejected` are final. */
-export type JobState = 'ingesting' | 'running' | 'completed' | 'rejected';
+/** How far a job is. `completed`, `rejected` and `duplicate` are final. */
+export type JobState = 'ingesting' | 'running' | 'completed' | 'rejected' | 'duplicate';
 
 /** Why nothing of a job was run. `code` is stable; `message` is for a person. */
 export interface Rejection {
@@ -80,6 +81,10 @@ export interface Job {
   /** Key of the plan that ingest wrote; present from `running` on, and for a rejected file that could be read. */
   planKey?: string;
   rejection?: Rejection;
+  /** Of a duplicate: the job that stands for the same content. It has no results and no receipt of its own. */
+  duplicateOf?: string;
+  /** What the receipt says; present once it is written. */
+  result?: Receipt['result'];
   /** When somebody cancelled it: what is not finished ends as it stands, and nothing is sent any more. */
   cancelledAt?: number;
   /** How far the merging of results is, where it takes more than one invocation. */

@@ -104,6 +104,8 @@ export type JobChanges = Partial<
     | 'rejection'
     | 'cancelledAt'
     | 'merge'
+    | 'duplicateOf'
+    | 'result'
     | 'receiptKey'
   >
 >;
@@ -139,6 +141,11 @@ export interface JobStore {
     changes: { [Key in keyof JobChanges]: JobChanges[Key] | undefined },
     now: number,
   ): Promise<boolean>;
+  /**
+   * Names the job that stands for a content: `jobId`, if none does yet or the one that does is `replaces`.
+   * @returns the job that stands for it now.
+   */
+  claimContent(content: string, jobId: string, replaces?: string): Promise<string>;
   /** Records a new batch. `false`: it exists already, nothing was written. */
   addBatch(batch: BatchRecord): Promise<boolean>;
   getBatch(jobId: string, batchId: string): Promise<BatchRecord | undefined>;

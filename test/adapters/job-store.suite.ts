@@ -542,6 +542,25 @@ export function describeJobStore(
       });
     });
 
+    describe('contents', () => {
+      test('are stood for by the first job that claims them, until that very job is replaced', async () => {
+        const content = freshId();
+        expect(await jobs.claimContent(content, 'one')).toBe('one');
+        expect(await jobs.claimContent(content, 'one')).toBe('one');
+        expect(await jobs.claimContent(content, 'two')).toBe('one');
+        expect(await jobs.claimContent(content, 'two', 'nobody')).toBe('one');
+        expect(await jobs.claimContent(content, 'two', 'one')).toBe('two');
+        expect(await jobs.claimContent(content, 'three', 'one')).toBe('two');
+        expect(await jobs.claimContent(freshId(), 'three')).toBe('three');
+      });
+
+      test('are stood for by one job however many claim them at once', async () => {
+        const content = freshId();
+        const claims = ['one', 'two', 'three', 'four'].map((jobId) => jobs.claimContent(content, jobId));
+        expect(new Set(await Promise.all(claims)).size).toBe(1);
+      });
+    });
+
     describe('publications', () => {
       const publicationOf = (name: string, order: string, holder = `worker-${order}`, owner = 'input/a') => ({
         name,

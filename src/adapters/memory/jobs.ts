@@ -25,6 +25,8 @@ export class MemoryJobs implements JobStore {
   /** By job, then by batch. */
   readonly #batches = new Map<string, Map<string, Stored<BatchRecord>>>();
   readonly #leases = new Map<string, LeaseState>();
+  /** The job that stands for each content. */
+  readonly #contents = new Map<string, string>();
   readonly #publications = new Map<string, PublicationState>();
 
   async claimJob(job: Job): Promise<Job> {
@@ -58,6 +60,13 @@ export class MemoryJobs implements JobStore {
     if (standing === undefined || !isAsExpected(standing.record, expected)) return false;
     this.#changeJob(standing.record, { ...changes, updatedAt: now });
     return true;
+  }
+
+  async claimContent(content: string, jobId: string, replaces?: string): Promise<string> {
+    const current = this.#contents.get(content);
+    if (current !== undefined && current !== replaces) return current;
+    this.#contents.set(content, jobId);
+    return jobId;
   }
 
   async addBatch(batch: BatchRecord): Promise<boolean> {

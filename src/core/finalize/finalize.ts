@@ -112,6 +112,7 @@ async function finalizeTaken(
   const end = {
     state: job.state === 'rejected' ? job.state : 'completed',
     receiptKey: receipt.files.receipt,
+    result: receipt.result,
     merge: undefined,
     claim: undefined,
     claimedUntil: undefined,

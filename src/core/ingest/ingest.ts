@@ -15,6 +15,7 @@ import { type Plan, readPlan, settlePlan } from '../plan.ts';
 import type { Ambient, Deadline, JobStore, Log, ObjectStore, Outbox } from '../ports.ts';
 import { claimedUntil } from '../time-limits.ts';
 import { routeOf } from './route.ts';
+import { originalOf } from './same-content.ts';
 import { rejectedPlan, type ScanDeps, type ScanState, scan } from './scan.ts';
 
 export interface IngestDeps {
@@ -89,6 +90,13 @@ async function ingestTaken(run: Run): Promise<void> {
   const planKey = workKeys(deps.settings.layout, jobId).plan;
   let plan = await readPlan(deps.objects, planKey);
   if (plan === undefined) {
+    const duplicateOf = await originalOf(deps.jobs, job);
+    if (duplicateOf !== undefined) {
+      const duplicate = { ...UNCLAIMED, state: 'duplicate', duplicateOf } as const;
+      await deps.jobs.moveJob(jobId, { state: 'ingesting', claim: run.claim }, duplicate, deps.ambient.now());
+      deps.log.info('the same content again: not run', { jobId, duplicateOf });
+      return;
+    }
     const made = await makePlan(run);
     if (made === undefined) {
       // Whoever takes the message must find the job free; if it is lost, the sweep sends another.
