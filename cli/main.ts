@@ -3,15 +3,31 @@
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { DEFAULT_STATE_DIR } from '../local/local-pipeline.ts';
 import packageJson from '../package.json' with { type: 'json' };
+import { durationMs, positiveCount } from './duration.ts';
 import { EXIT_CANNOT_RUN, EXIT_USAGE, UsageError } from './exit.ts';
 import { localProcess } from './local-process.ts';
 import { localUp } from './local-up.ts';
+import { plan } from './plan.ts';
 
 const program = new Command('batchdrop')
   .description('OpenAI Batch API requests, dropped as files.')
   .version(packageJson.version)
   .exitOverride()
   .showHelpAfterError();
+
+program
+  .command('plan')
+  .description('what files would become and cost: reads them, sends nothing, costs nothing')
+  .argument('<file...>', 'JSONL files of requests (or .gz of them)')
+  .option('--deadline <duration>', 'when results must be there, from the drop on: 90m, 2h, 1d', durationMs)
+  .option('--enqueued-tokens <count>', 'batch queue limit of your models, in tokens', positiveCount)
+  .option('--tokens-per-minute <count>', 'rate limit of flex and standard, in input tokens', positiveCount)
+  .option('--prices <file>', 'price file that takes precedence over the built-in table')
+  .option('--residency', 'requests go to a data-residency endpoint, which costs more')
+  .option('--json', 'print one JSON object')
+  .action(async (files: string[], options) => {
+    process.exitCode = await plan(files, options);
+  });
 
 const local = program
   .command('local')

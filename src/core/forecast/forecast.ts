@@ -1,0 +1,384 @@
+/**
+ * What a file would become and cost, told from the file alone: the same check, cut and limits that ingest applies, tokens
+ * estimated, prices looked up. Nothing is sent anywhere.
+ */
+import { CustomIdHasher } from '../custom-id-hash.ts';
+import type { Endpoint } from '../endpoints.ts';
+import { checkLine, duplicateCustomId, type InvalidLine, lineTooLong } from '../ingest/check-line.ts';
+import { Cutter, type OpenBatch } from '../ingest/cutter.ts';
+import { GzipError, gunzip, isGzip } from '../ingest/gunzip.ts';
+import { LineScanner, type ScannedRequest } from '../ingest/line-scanner.ts';
+import { type BatchLimits, MAX_GROUPS } from '../limits.ts';
+import type { ByteStream } from '../ports.ts';
+import { SHORT_CONTEXT_TOKENS } from '../prices/table.ts';
+import { estimateTokens, type TokenEstimate, type Tokenizer } from '../tokens/estimate.ts';
+import { readPrompt, UNESTIMATED_KINDS, type UnestimatedKind } from '../tokens/prompt.ts';
+import { PromptSample, SampleBudget } from '../tokens/sample.ts';
+import { type PrefixReport, SharedPrefixes } from './prefixes.ts';
+import { SeenIds } from './seen-ids.ts';
+
+/** What a batch was full of; `groups`: many fill up side by side, and it was the largest; `end`: the file ended. */
+export type Bound = 'requests' | 'bytes' | 'embedding_inputs' | 'output' | 'tokens' | 'groups' | 'end';
+
+export interface BatchForecast {
+  endpoint: Endpoint;
+  model: string;
+  requests: number;
+  bytes: number;
+  inputTokens: number;
+  bound: Bound;
+}
+
+/** What a line is refused for. Never its content. */
+export interface Finding {
+  line: number;
+  byte: number;
+  code: string;
+  message: string;
+}
+
+/** Requests of one model and endpoint. */
+export interface GroupForecast {
+  endpoint: Endpoint;
+  model: string;
+  requests: number;
+  batches: number;
+  inputTokens: number;
+  inputTokensAtMost: number;
+  /** Standard error of the estimate over `inputTokens`. */
+  relativeError: number;
+  unestimated: Partial<Record<UnestimatedKind, number>>;
+  /** The most that the requests allow, or {@link ASSUMED_OUTPUT_TOKENS} for each that sets no limit. */
+  outputTokens: number;
+  /** Requests that set no limit to their answer. */
+  unlimited: number;
+  /** Requests of more than 272,000 input tokens, which cost more. */
+  long: { requests: number; inputTokens: number; outputTokens: number; firstLines: number[] };
+}
+
+export interface Forecast {
+  /** Lines with something on them. */
+  lines: number;
+  blank: number;
+  invalid: number;
+  invalidByCode: Record<string, number>;
+  /** The first invalid lines; at most {@link MOST_FINDINGS}. */
+  findings: Finding[];
+  batches: BatchForecast[];
+  groups: GroupForecast[];
+  prefixes: PrefixReport;
+  /** The file as a whole would not be run. */
+  rejection?: { code: string; message: string };
+}
+
+export interface ForecastOptions {
+  limits: BatchLimits;
+  tokenizerOf: (model: string) => Tokenizer;
+  /** OpenAI's limit of enqueued tokens of a model, if it is known: larger batches are cut again. */
+  enqueuedTokens?: number;
+}
+
+export const MOST_FINDINGS = 20;
+/** Answers of requests that set no limit: a few paragraphs, as `predictOutputBytes` has it. */
+export const ASSUMED_OUTPUT_TOKENS = 450;
+/** Batches stay below this share of the limit of enqueued tokens, so that others find room beside them. */
+const ENQUEUED_SHARE = 0.8;
+/** Long requests that are counted token by token; of more, tokens are told by their bytes. */
+const MOST_COUNTED_LONG = 100;
+const MOST_LONG_LINES = 10;
+/** Seeds the hash of ids. */
+const JOB_ID = 'f0'.repeat(16);
+
+/** Reads a file to its end, packed or not. */
+export async function forecast(stream: ByteStream, options: ForecastOptions): Promise<Forecast> {
+  const reading = new Reading(options);
+  try {
+    for await (const chunk of await unpacked(stream)) {
+      reading.push(chunk);
+      if (reading.hasTooManyGroups) break;
+    }
+  } catch (error) {
+    if (!(error instanceof GzipError)) throw error;
+    return { ...reading.finish(), batches: [], rejection: { code: error.code, message: error.message } };
+  }
+  return reading.finish();
+}
+
+async function unpacked(stream: ByteStream): Promise<ByteStream> {
+  const chunks = stream[Symbol.asyncIterator]();
+  const head: Uint8Array[] = [];
+  for (let bytes = 0; bytes < 2; ) {
+    const { done, value } = await chunks.next();
+    if (done) break;
+    head.push(value);
+    bytes += value.length;
+  }
+  async function* whole(): AsyncGenerator<Uint8Array> {
+    yield* head;
+    for (let next = await chunks.next(); !next.done; next = await chunks.next()) yield next.value;
+  }
+  return isGzip(Buffer.concat(head).subarray(0, 2)) ? gunzip(whole()) : whole();
+}
+
+type Request = Omit<ScannedRequest, 'customId'> & { customId: () => string };
+
+interface OpenGroup extends GroupForecast {
+  error: number;
+}
+
+class Reading {
+  readonly #options: ForecastOptions;
+  readonly #scanner: LineScanner;
+  readonly #cutter: Cutter;
+  readonly #seen = new SeenIds();
+  readonly #hasher = new CustomIdHasher(JOB_ID);
+  readonly #budget = new SampleBudget();
+  readonly #samples = new Map<OpenBatch, PromptSample>();
+  readonly #duplicates = new Map<OpenBatch, { requests: number; bytes: number }>();
+  readonly #groups = new Map<string, OpenGroup>();
+  readonly #prefixes: SharedPrefixes;
+  readonly #batches: BatchForecast[] = [];
+  readonly #findings: Finding[] = [];
+  readonly #invalidByCode: Record<string, number> = {};
+  #lines = 0;
+  #invalid = 0;
+  #countedLong = { requests: 0, textBytes: 0, tokens: 0 };
+  /** The request that did not fit into the batch that is handed over. */
+  #pending: Request | undefined;
+
+  constructor(options: ForecastOptions) {
+    this.#options = options;
+    this.#prefixes = new SharedPrefixes(options.tokenizerOf);
+    this.#cutter = new Cutter(options.limits, (batch) => this.#close(batch));
+    this.#scanner = new LineScanner(JOB_ID, {
+      onRequest: (request) => {
+        this.#lines++;
+        this.#accept(request);
+      },
+      onLine: (line) => {
+        this.#lines++;
+        const verdict = line.bytes === undefined ? lineTooLong(line.length) : checkLine(line.bytes);
+        if (!verdict.valid) {
+          this.#reject(line.line, line.offset, verdict);
+          return;
+        }
+        const { customId, url: endpoint, ...values } = verdict;
+        this.#hasher.hashText(customId);
+        const { hash0, hash1 } = this.#hasher;
+        const bytes = (): Uint8Array => line.bytes!;
+        this.#accept({ ...line, ...values, endpoint, hash0, hash1, bytes, customId: () => customId });
+      },
+    });
+  }
+
+  get hasTooManyGroups(): boolean {
+    return this.#cutter.groups > MAX_GROUPS;
+  }
+
+  push(chunk: Uint8Array): void {
+    this.#scanner.push(chunk);
+  }
+
+  finish(): Forecast {
+    if (!this.hasTooManyGroups) this.#scanner.end();
+    this.#pending = undefined;
+    this.#cutter.finish();
+    const groups = [...this.#groups.values()].map(({ error, ...group }) => ({
+      ...group,
+      relativeError: group.inputTokens === 0 ? 0 : Math.sqrt(error) / group.inputTokens,
+    }));
+    const rejection = this.#rejection();
+    return {
+      lines: this.#lines,
+      blank: this.#scanner.blank,
+      invalid: this.#invalid,
+      invalidByCode: this.#invalidByCode,
+      findings: this.#findings,
+      batches: this.#batches,
+      groups,
+      prefixes: this.#prefixes.report(),
+      ...(rejection === undefined ? {} : { rejection }),
+    };
+  }
+
+  #rejection(): Forecast['rejection'] {
+    if (this.hasTooManyGroups) {
+      const message = `The file mixes more than ${MAX_GROUPS} pairs of model and endpoint; split it by model.`;
+      return { code: 'too_many_models', message };
+    }
+    if (this.#lines === 0)
+      return { code: 'empty_file', message: 'The file has no line with anything on it.' };
+    if (this.#invalid < this.#lines) return undefined;
+    const message = `None of the ${this.#lines} lines is a request that can be run.`;
+    return { code: 'no_valid_lines', message };
+  }
+
+  #reject(line: number, byte: number, { code, message }: InvalidLine): void {
+    this.#invalid++;
+    this.#invalidByCode[code] = (this.#invalidByCode[code] ?? 0) + 1;
+    if (this.#findings.length < MOST_FINDINGS) this.#findings.push({ line, byte, code, message });
+  }
+
+  #accept(request: Request): void {
+    const { endpoint, model, line, offset } = request;
+    this.#pending = request;
+    // As in ingest, a duplicate takes part in cutting, and is taken out afterwards.
+    const batch = this.#cutter.add(request);
+    const firstLine = this.#seen.add(request.hash0, request.hash1, line);
+    if (firstLine !== 0) {
+      this.#reject(line, offset, duplicateCustomId(request.customId(), firstLine));
+      const taken = this.#duplicates.get(batch) ?? { requests: 0, bytes: 0 };
+      taken.requests++;
+      taken.bytes += request.length + 1;
+      this.#duplicates.set(batch, taken);
+      return;
+    }
+    let sample = this.#samples.get(batch);
+    if (sample === undefined) {
+      sample = new PromptSample(endpoint, model, this.#budget);
+      this.#samples.set(batch, sample);
+    }
+    sample.add(request);
+    this.#look(request);
+  }
+
+  /** Looks at what the scanner does not measure. */
+  #look(request: Request): void {
+    const { endpoint, model, line } = request;
+    const group = this.#groupOf(endpoint, model);
+    group.requests++;
+    const body = bodyOf(request.bytes());
+    const output = outputTokensOf(endpoint, body);
+    if (output === undefined) group.unlimited++;
+    const outputTokens = output ?? ASSUMED_OUTPUT_TOKENS;
+    group.outputTokens += outputTokens;
+    const { texts } = readPrompt(endpoint, body);
+    this.#prefixes.add(endpoint, model, texts, line);
+    const inputTokens = this.#tokensIfLong(model, request.textBytes, texts);
+    if (inputTokens <= SHORT_CONTEXT_TOKENS) return;
+    const { long } = group;
+    long.requests++;
+    long.inputTokens += inputTokens;
+    long.outputTokens += outputTokens;
+    if (long.firstLines.length < MOST_LONG_LINES) long.firstLines.push(line);
+  }
+
+  /** 0 for texts that have fewer bytes than a long request has tokens. */
+  #tokensIfLong(model: string, textBytes: number, texts: readonly string[]): number {
+    if (textBytes <= SHORT_CONTEXT_TOKENS) return 0;
+    const known = this.#countedLong;
+    if (known.requests >= MOST_COUNTED_LONG) return Math.round((textBytes * known.tokens) / known.textBytes);
+    const tokenizer = this.#options.tokenizerOf(model);
+    const tokens = texts.reduce((sum, text) => sum + tokenizer(text), 0);
+    known.requests++;
+    known.textBytes += textBytes;
+    known.tokens += tokens;
+    return tokens;
+  }
+
+  #groupOf(endpoint: Endpoint, model: string): OpenGroup {
+    const key = `${endpoint}\0${model}`;
+    let group = this.#groups.get(key);
+    if (group === undefined) {
+      group = {
+        endpoint,
+        model,
+        requests: 0,
+        batches: 0,
+        inputTokens: 0,
+        inputTokensAtMost: 0,
+        relativeError: 0,
+        unestimated: {},
+        outputTokens: 0,
+        unlimited: 0,
+        long: { requests: 0, inputTokens: 0, outputTokens: 0, firstLines: [] },
+        error: 0,
+      };
+      this.#groups.set(key, group);
+    }
+    return group;
+  }
+
+  #close(batch: OpenBatch): void {
+    const { endpoint, model } = batch;
+    const taken = this.#duplicates.get(batch) ?? { requests: 0, bytes: 0 };
+    this.#duplicates.delete(batch);
+    const sample = this.#samples.get(batch);
+    if (sample === undefined) return;
+    const estimate = estimateTokens(sample, this.#options.tokenizerOf(model));
+    sample.release();
+    this.#samples.delete(batch);
+    this.#addEstimate(this.#groupOf(endpoint, model), estimate);
+    const requests = batch.entries.count - taken.requests;
+    const bytes = batch.bytes - taken.bytes;
+    const whole = { endpoint, model, requests, bytes, inputTokens: estimate.inputTokens };
+    this.#batches.push(...this.#cutByTokens({ ...whole, bound: this.#boundOf(batch) }));
+  }
+
+  #addEstimate(group: OpenGroup, estimate: TokenEstimate): void {
+    group.batches++;
+    group.inputTokens += estimate.inputTokens;
+    group.inputTokensAtMost += estimate.inputTokensAtMost;
+    group.error += ((estimate.relativeError ?? 0) * estimate.inputTokens) ** 2;
+    for (const kind of UNESTIMATED_KINDS) {
+      const requests = estimate.unestimated[kind];
+      if (requests !== undefined) group.unestimated[kind] = (group.unestimated[kind] ?? 0) + requests;
+    }
+  }
+
+  /** Which limit the next request would have gone beyond. */
+  #boundOf(batch: OpenBatch): Bound {
+    const [next, limits] = [this.#pending, this.#options.limits];
+    if (next === undefined) return 'end';
+    if (batch.entries.count + 1 > limits.requests) return 'requests';
+    if (batch.bytes + next.length + 1 > limits.bytes) return 'bytes';
+    if (batch.embeddingInputs + next.embeddingInputs > limits.embeddingInputs) return 'embedding_inputs';
+    return batch.outputBytes + next.predictedOutputBytes > limits.outputBytes ? 'output' : 'groups';
+  }
+
+  /** A batch that is too large for the queue is cut into equal parts. */
+  #cutByTokens(batch: BatchForecast): BatchForecast[] {
+    const { enqueuedTokens } = this.#options;
+    if (enqueuedTokens === undefined || batch.inputTokens <= ENQUEUED_SHARE * enqueuedTokens) return [batch];
+    const parts = Math.min(batch.requests, Math.ceil(batch.inputTokens / (ENQUEUED_SHARE * enqueuedTokens)));
+    const group = this.#groupOf(batch.endpoint, batch.model);
+    group.batches += parts - 1;
+    const share = (total: number, part: number): number =>
+      Math.floor((total * (part + 1)) / parts) - Math.floor((total * part) / parts);
+    return Array.from({ length: parts }, (_, part) => ({
+      ...batch,
+      requests: share(batch.requests, part),
+      bytes: share(batch.bytes, part),
+      inputTokens: share(batch.inputTokens, part),
+      bound: part === parts - 1 ? batch.bound : 'tokens',
+    }));
+  }
+}
+
+function bodyOf(line: Uint8Array): Record<string, unknown> {
+  return JSON.parse(Buffer.from(line.buffer, line.byteOffset, line.byteLength).toString('utf8')).body;
+}
+
+/** The most tokens that the answers may take; `undefined` if the request does not say. */
+function outputTokensOf(endpoint: Endpoint, body: Record<string, unknown>): number | undefined {
+  const choices = Math.max(positive(body.n) ?? 1, positive(body.best_of) ?? 1);
+  const most = (...fields: unknown[]): number | undefined => {
+    const tokens = fields.map(positive).find((value) => value !== undefined);
+    return tokens === undefined ? undefined : Math.ceil(tokens * choices);
+  };
+  switch (endpoint) {
+    case '/v1/responses':
+      return most(body.max_output_tokens);
+    case '/v1/chat/completions':
+      return most(body.max_completion_tokens, body.max_tokens);
+    case '/v1/completions':
+      // Source: API reference, legacy completions: max_tokens defaults to 16.
+      return most(body.max_tokens, 16);
+    default:
+      return 0;
+  }
+}
+
+function positive(value: unknown): number | undefined {
+  return typeof value === 'number' && Number.isFinite(value) && value > 0 ? value : undefined;
+}
