@@ -3,10 +3,19 @@
  * again, its process is killed at every checkpoint that it writes, and two ids stand twice, many invocations apart. What
  * comes out must be, byte for byte, what one pass over the file gives.
  */
-import { appendFileSync, copyFileSync, createReadStream, mkdtempSync, rmSync, statSync } from 'node:fs';
+import {
+  appendFileSync,
+  copyFileSync,
+  createReadStream,
+  createWriteStream,
+  mkdtempSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
+import { pipeline } from 'node:stream/promises';
 import { setTimeout as wait } from 'node:timers/promises';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { type ObservedCall, startLocalStack } from '../local/stack.ts';
@@ -25,6 +34,8 @@ import { FileObjects } from './ours/file-objects.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
 const KEY = 'input/long.jsonl';
+/** Of the file's bytes: short lines, long lines. */
+const SHARES = [0.16, 0.84];
 /** A claim outlasts its worker by 5 s; a message that comes earlier finds the job taken and is done with. */
 const BEYOND_CLAIM_SECONDS = 7;
 
@@ -61,13 +72,19 @@ export async function runContinuation(options: ContinuationOptions): Promise<Con
   const { say } = options;
   const folder = mkdtempSync(join(tmpdir(), 'batchdrop-continuation-'));
   try {
-    const spec = { name: 'long', content: 'b400', size: { bytes: options.bytes } } as const;
-    const generated = inputFile(spec, { onGenerate: () => say('generating the input') });
+    // Short lines first, then long ones: 3.3 million of them in 5 GB.
+    const parts = (['b400', 'multi'] as const).map((content, index) =>
+      inputFile(
+        { name: content, content, size: { bytes: Math.round(options.bytes * SHARES[index]!) } },
+        { onGenerate: () => say('generating input') },
+      ),
+    );
     const path = join(folder, 'input.jsonl');
-    copyFileSync(generated.path, path);
+    copyFileSync(parts[0]!.path, path);
+    await pipeline(createReadStream(parts[1]!.path), createWriteStream(path, { flags: 'a' }));
     const repeated = await firstLines(path, 2);
     appendFileSync(path, repeated.map((line) => `${line}\n`).join(''));
-    const lines = generated.lines + repeated.length;
+    const lines = parts.reduce((sum, part) => sum + part.lines, repeated.length);
 
     const found = await ingestOnStack(options, path, join(folder, 'stack'));
     say(`ingested in ${found.report.seconds.toFixed(0)} s; now one pass over the same file`);
