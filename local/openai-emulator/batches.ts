@@ -29,6 +29,7 @@ import { isObject, parseLine } from './json-lines.ts';
 import { isKnownModel, resolveModel } from './models.ts';
 import { spoilFile } from './spoil-file.ts';
 import type { FileRecord, Store } from './store.ts';
+import type { Webhooks } from './webhooks.ts';
 
 /** Bounds on batches. */
 export type BatchLimits = InputLimits & {
@@ -62,6 +63,7 @@ type Deps = ExecutionDeps & {
   limits: BatchLimits;
   timings: Timings;
   shapes: Shapes;
+  webhooks: Pick<Webhooks, 'plan'>;
 };
 
 type Running = { workspace: Workspace; runner: BatchRunner };
@@ -98,6 +100,10 @@ export function createBatches(deps: Deps): Batches {
       Math.max(atMs, store.lastSeenMs),
       ...files.map((file) => ({ type: 'file' as const, record: file })),
       { type: 'batch', record },
+      ...(isTerminal(record.status) ? deps.webhooks.plan(record, atMs) : []).map((delivery) => ({
+        type: 'delivery' as const,
+        record: delivery,
+      })),
     );
     if (isTerminal(record.status)) {
       live.delete(id);

@@ -13,6 +13,7 @@ import { type Clock, scaledClock } from './clock.ts';
 import { createFaults, type EffectOf, type FaultRule } from './faults.ts';
 import { createFiles, type FileLimits } from './files.ts';
 import { createLedger, type Ledger } from './ledger.ts';
+import { createRateLimits, type RateLimits } from './rate-limits.ts';
 import {
   type ApiKeys,
   DEFAULT_PROJECT,
@@ -27,13 +28,14 @@ import { checkScript, readScript, type Script } from './script.ts';
 import { openStore } from './store.ts';
 import { createUploads } from './uploads.ts';
 import type { UpstreamOptions } from './upstream.ts';
+import { createWebhooks, type WebhookEndpoint } from './webhooks.ts';
 
 export { virtualClock } from './clock.ts';
 export type { FaultRule } from './faults.ts';
 export type { Script } from './script.ts';
 
 /** Bounds that the emulator applies; each has the real value or a generous one as default. */
-type Limits = FileLimits & BatchLimits;
+type Limits = FileLimits & BatchLimits & RateLimits;
 
 /** See `Limits`. */
 const DEFAULT_LIMITS: Limits = {
@@ -46,6 +48,8 @@ const DEFAULT_LIMITS: Limits = {
   enqueuedTokens: 15_000_000_000,
   batchesPerHour: 2_000,
   fileUploadsPerMinute: 1_000,
+  requestsPerMinute: 30_000,
+  tokensPerMinute: 150_000_000,
 };
 
 /** How to start an emulator. */
@@ -68,6 +72,8 @@ export type EmulatorOptions = {
   upstream?: string | UpstreamOptions;
   /** The keys that are accepted, or the project of each; default any that is not empty, in one project. */
   apiKeys?: ApiKeys;
+  /** Where the events of batches go; default nowhere. */
+  webhooks?: readonly WebhookEndpoint[];
   /** Answer 400 to an upload without Content-Length. Default false. */
   refuseChunkedUploads?: boolean;
 };
@@ -81,12 +87,14 @@ export type Emulator = {
   ledger: Ledger;
   /** Replaces the fault rules, or each part that the script has. @throws an error saying what is wrong where */
   setFaults(faults: readonly FaultRule[] | Script): void;
+  /** Brings batches up to the clock, and sends the webhooks that are due. It happens by itself every 250 ms. */
+  deliverWebhooks(): Promise<void>;
   /** Stops the server; state stays in `dir`. */
   close(): Promise<void>;
 };
 
-/** How often an emulator with an upstream looks at its clock by itself, in real ms. */
-const UPSTREAM_TICK_MS = 250;
+/** How often an emulator with an upstream or webhooks looks at its clock by itself, in real ms. */
+const TICK_MS = 250;
 
 /**
  * Starts an HTTP server on 127.0.0.1 that the `openai` client takes for OpenAI's Files, Uploads and Batch APIs.
@@ -112,14 +120,17 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   const timings = { ...DEFAULT_TIMINGS };
   const shapes = { ...DEFAULT_SHAPES };
   const keys: { accepted: ApiKeys } = { accepted: options.apiKeys };
+  let endpoints = options.webhooks ?? [];
   const follow = (next: Script) => {
     if (next.limits !== undefined) Object.assign(limits, DEFAULT_LIMITS, next.limits, options.limits);
     if (next.timings !== undefined) Object.assign(timings, DEFAULT_TIMINGS, next.timings, options.timings);
     if (next.shapes !== undefined) Object.assign(shapes, DEFAULT_SHAPES, next.shapes, options.shapes);
     if (next.apiKeys !== undefined) keys.accepted = next.apiKeys;
+    if (next.webhooks !== undefined) endpoints = next.webhooks;
     if (next.rules !== undefined) faults.replace(next.rules);
   };
   follow({ limits: {}, timings: {}, shapes: {}, ...script });
+  const webhooks = createWebhooks(store, clock, faults, () => endpoints);
   const files = createFiles(store, clock, limits);
   const batches = createBatches({
     store,
@@ -130,6 +141,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
     upstream,
     timings,
     shapes,
+    webhooks,
   });
   const ledger = createLedger(store, batches.settle);
   const deps: RouteDeps = {
@@ -141,6 +153,8 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
     files,
     batches,
     ledger,
+    webhooks,
+    takeTurn: createRateLimits(limits, clock),
     uploads: createUploads(store, clock, files),
     setFaults: (next) => follow(scriptOf(next)),
     refuseChunkedUploads: options.refuseChunkedUploads ?? false,
@@ -158,16 +172,22 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
     server.listen(options.port ?? 0, '127.0.0.1', resolve);
   });
   const { port } = server.address() as AddressInfo;
-  // Answers from an upstream take real time, so batches must start without waiting for a client to look.
-  const ticker =
-    upstream === undefined ? undefined : setInterval(() => void batches.settle(), UPSTREAM_TICK_MS);
-  ticker?.unref();
+  const deliverWebhooks = async () => {
+    await batches.settle();
+    await webhooks.deliverDue();
+  };
+  // Answers from an upstream take real time, and webhooks come unasked: neither waits for a client to look.
+  const ticker = setInterval(() => {
+    if (upstream !== undefined || endpoints.length > 0) void deliverWebhooks();
+  }, TICK_MS);
+  ticker.unref();
   return {
     endpoint: `http://127.0.0.1:${port}/v1`,
     port,
     clock,
     ledger,
     setFaults: deps.setFaults,
+    deliverWebhooks,
     close: async () => {
       clearInterval(ticker);
       const closed = new Promise((resolve) => server.close(resolve));

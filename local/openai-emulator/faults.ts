@@ -133,6 +133,12 @@ const effectSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('batch.lose_finished') }),
   z.strictObject({ kind: z.literal('batch.unlisted'), seconds: z.number().min(0) }),
   z.strictObject({ kind: z.literal('batch.stale_in_list'), seconds: z.number().min(0) }),
+  // webhook: when a batch has ended and an event is due
+  z.strictObject({ kind: z.literal('webhook.lose') }),
+  z.strictObject({ kind: z.literal('webhook.duplicate'), after_seconds: z.number().min(0).default(0) }),
+  z.strictObject({ kind: z.literal('webhook.delay'), seconds: z.number().min(0) }),
+  z.strictObject({ kind: z.literal('webhook.bad_signature') }),
+  z.strictObject({ kind: z.literal('webhook.old_timestamp'), seconds: z.number().int().default(3600) }),
 ]);
 
 const pattern = z.string().refine(isPattern, 'expected a regular expression');
@@ -147,6 +153,7 @@ const FACTS: Readonly<Record<Scope, readonly string[]>> = {
   file: ['model', 'batch', 'endpoint', 'metadata'],
   http: ['route', 'model', 'batch', 'endpoint', 'metadata', 'file', 'key'],
   batch: ['model', 'batch', 'endpoint', 'metadata'],
+  webhook: ['model', 'batch', 'endpoint', 'metadata', 'event'],
 };
 
 const ruleSchema = z
@@ -165,6 +172,7 @@ const ruleSchema = z
         via: z.enum(['batch', 'sync']).optional(),
         tier: pattern.optional(),
         key: pattern.optional(),
+        event: pattern.optional(),
         file: z.enum(['output', 'error']).optional(),
       })
       .default({}),
@@ -198,7 +206,7 @@ type Rule = z.output<typeof ruleSchema>;
 
 /** What a rule does, with defaults filled in. */
 type Effect = z.output<typeof effectSchema>;
-/** `line`, `file`, `http` or `batch`: when an effect is asked for. */
+/** `line`, `file`, `http`, `batch` or `webhook`: when an effect is asked for. */
 type Scope = Effect['kind'] extends infer Kind ? (Kind extends `${infer S}.${string}` ? S : never) : never;
 /** The effects of one scope. */
 export type EffectOf<S extends Scope> = Extract<Effect, { kind: `${S}.${string}` }>;
@@ -219,6 +227,8 @@ export type Subject = {
   tier?: string | null;
   /** The API key of the caller. */
   key?: string | null;
+  /** The type of a webhook event. */
+  event?: string;
   /** When it happens, in ms; default the present. */
   atMs?: number;
   /** Which file is being written or fetched, for effects on one of the two. */
@@ -301,6 +311,7 @@ function compile(rules: readonly FaultRule[]) {
 function matcher({ match, effect }: Rule): (subject: Subject) => boolean {
   const customId = match.custom_id === undefined ? undefined : new RegExp(match.custom_id, 'u');
   const model = match.model === undefined ? undefined : new RegExp(match.model, 'u');
+  const event = match.event === undefined ? undefined : new RegExp(match.event, 'u');
   const key = match.key === undefined ? undefined : new RegExp(match.key, 'u');
   const tier = match.tier === undefined ? undefined : new RegExp(match.tier, 'u');
   const route = match.route === undefined ? undefined : routePattern(match.route);
@@ -317,6 +328,7 @@ function matcher({ match, effect }: Rule): (subject: Subject) => boolean {
     (match.via === undefined || match.via === subject.via) &&
     (tier === undefined || (typeof subject.tier === 'string' && tier.test(subject.tier))) &&
     (key === undefined || (typeof subject.key === 'string' && key.test(subject.key))) &&
+    (event === undefined || event.test(subject.event ?? '')) &&
     (match.file === undefined || match.file === subject.file) &&
     (scopeOf(effect) !== 'file' || ('file' in effect && effect.file === subject.file)) &&
     metadata.every(([key, expected]) => expected.test(subject.metadata?.[key] ?? ''));

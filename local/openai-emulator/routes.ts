@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { type Answer, SYNC_ENDPOINTS } from './answers.ts';
+import { type Answer, inputTokens, SYNC_ENDPOINTS } from './answers.ts';
 import { ApiError, invalidType, refusal } from './api-error.ts';
 import type { Batches } from './batches.ts';
 import type { Clock } from './clock.ts';
@@ -8,9 +8,11 @@ import type { FaultRule, Faults } from './faults.ts';
 import { type Files, fileObject, readableBytes } from './files.ts';
 import { isObject, parseLine } from './json-lines.ts';
 import type { LedgerBook } from './ledger.ts';
+import type { Turn } from './rate-limits.ts';
 import type { Script } from './script.ts';
 import type { Store } from './store.ts';
 import type { Uploads } from './uploads.ts';
+import type { Webhooks } from './webhooks.ts';
 
 /** What a handler gives back; the server writes it. */
 export type Reply =
@@ -27,6 +29,9 @@ export type RouteDeps = ExecutionDeps & {
   uploads: Uploads;
   batches: Batches;
   ledger: LedgerBook;
+  webhooks: Webhooks;
+  /** Takes one synchronous call of so many tokens. */
+  takeTurn(model: string, tokens: number): Turn;
   seed: string;
   refuseChunkedUploads: boolean;
   /** Replaces the rules, or each part that the script has. @throws an error saying what is wrong where */
@@ -102,11 +107,12 @@ const ROUTES: Readonly<Record<string, Handler>> = {
     });
   },
   'GET /emulator/ledger': async (_, { ledger }) => ({ kind: 'lines', lines: jsonLines(ledger.executions()) }),
-  'POST /emulator/advance': async ({ request }, { clock, batches }) => {
+  'POST /emulator/advance': async ({ request }, { clock, batches, webhooks }) => {
     const { ms } = await jsonBody(request);
     if (typeof ms !== 'number' || ms < 0) throw invalidType('ms', 'a number of 0 or more', ms);
     clock.advance(ms);
     await batches.settle();
+    await webhooks.deliverDue();
     return json({ now_ms: clock.now() });
   },
   'POST /emulator/faults': async ({ request }, { setFaults }) => {
@@ -133,6 +139,10 @@ async function answerSync(endpoint: string, call: RouteCall, deps: RouteDeps): P
   }
   const model = typeof body.model === 'string' ? body.model : null;
   const customId = headerOf(call.request, 'x-client-request-id');
+  const turn = deps.takeTurn(model ?? '', inputTokens(body));
+  if (turn.refused !== undefined) {
+    return { kind: 'json', status: 429, body: { error: turn.refused }, headers: turn.headers };
+  }
   const executed = await execute(deps, {
     endpoint,
     body,
@@ -161,7 +171,12 @@ async function answerSync(endpoint: string, call: RouteCall, deps: RouteDeps): P
     usage: executed.usage,
     billed_tokens: executed.usage.input + executed.usage.output,
   });
-  return json(answered, statusOnTheWire(executed.answer));
+  return {
+    kind: 'json',
+    status: statusOnTheWire(executed.answer),
+    body: answered,
+    headers: turn.headers,
+  };
 }
 
 /** A synchronous call has no status 0; what a batch would show so is a 500. */

@@ -15,6 +15,8 @@ const limitsSchema = z.strictObject({
   errorsReported: count.optional(),
   batchesPerHour: count.optional(),
   fileUploadsPerMinute: count.optional(),
+  requestsPerMinute: z.number().min(1).optional(),
+  tokensPerMinute: z.number().min(1).optional(),
   enqueuedTokens: z.union([count, z.record(z.string(), count)]).optional(),
 });
 
@@ -43,6 +45,17 @@ const scriptSchema = z.strictObject({
   limits: limitsSchema.optional(),
   timings: timingsSchema.optional(),
   shapes: shapesSchema.optional(),
+  webhooks: z
+    .array(
+      z.strictObject({
+        url: z.url({ protocol: /^https?$/ }),
+        secret: z.string().min(1),
+        project: z.string().optional(),
+        events: z.array(z.string()).optional(),
+        timestamps: z.enum(['machine', 'clock']).optional(),
+      }),
+    )
+    .optional(),
   apiKeys: z.union([z.array(z.string()), z.record(z.string(), z.string())]).optional(),
 });
 

@@ -28,6 +28,21 @@ export type OutputOrigin = {
   vanishesAtMs: number | null;
 };
 
+/** One delivery of a webhook event that is not over. Times are milliseconds. */
+export type DeliveryRecord = {
+  id: string;
+  /** Equal for duplicates: what receivers tell them by. */
+  webhookId: string;
+  url: string;
+  body: string;
+  createdAtMs: number;
+  dueAtMs: number;
+  attempts: number;
+  /** How much older than it is the timestamp says. */
+  agedSeconds: number;
+  isForged: boolean;
+};
+
 /** An upload of the Uploads API. Its parts are `uploads/<part id>`. */
 export type UploadRecord = {
   id: string;
@@ -50,6 +65,8 @@ type Entry =
   | { type: 'upload'; record: UploadRecord }
   | { type: 'fault'; counter: string; count: number }
   | { type: 'start'; atMs: number }
+  | { type: 'delivery'; record: DeliveryRecord }
+  | { type: 'delivery_over'; id: string }
   | { type: 'mark'; ids: number; nowMs: number };
 
 /**
@@ -67,6 +84,7 @@ export type Store = {
   files: ReadonlyMap<string, FileRecord>;
   batches: ReadonlyMap<string, BatchRecord>;
   uploads: ReadonlyMap<string, UploadRecord>;
+  deliveries: ReadonlyMap<string, DeliveryRecord>;
   faultCounts: Map<string, number>;
   /** The latest virtual time that was journaled before this start; 0 at the first. */
   lastSeenMs: number;
@@ -87,6 +105,7 @@ export function openStore(dir: string, seed: string): Store {
   const files = new Map<string, FileRecord>();
   const batches = new Map<string, BatchRecord>();
   const uploads = new Map<string, UploadRecord>();
+  const deliveries = new Map<string, DeliveryRecord>();
   const faultCounts = new Map<string, number>();
   let made = 0;
   let lastSeenMs = 0;
@@ -108,6 +127,12 @@ export function openStore(dir: string, seed: string): Store {
       case 'fault':
         faultCounts.set(entry.counter, entry.count);
         break;
+      case 'delivery':
+        deliveries.set(entry.record.id, entry.record);
+        break;
+      case 'delivery_over':
+        deliveries.delete(entry.id);
+        break;
       case 'start':
         startedAtMs ??= entry.atMs;
         break;
@@ -120,6 +145,7 @@ export function openStore(dir: string, seed: string): Store {
     ...[...files.values()].map((record) => ({ type: 'file' as const, record })),
     ...[...batches.values()].map((record) => ({ type: 'batch' as const, record })),
     ...[...uploads.values()].map((record) => ({ type: 'upload' as const, record })),
+    ...[...deliveries.values()].map((record) => ({ type: 'delivery' as const, record })),
     ...[...faultCounts].map(([counter, count]) => ({ type: 'fault' as const, counter, count })),
     ...(startedAtMs === undefined ? [] : [{ type: 'start' as const, atMs: startedAtMs }]),
     { type: 'mark' as const, ids: made, nowMs: lastSeenMs },
@@ -131,6 +157,7 @@ export function openStore(dir: string, seed: string): Store {
     files,
     batches,
     uploads,
+    deliveries,
     faultCounts,
     lastSeenMs,
     startedAtMs: () => startedAtMs,

@@ -63,3 +63,27 @@ test('more batches an hour, or uploads a minute, than are allowed are refused un
   emulator.clock.advance(3_600_000);
   expect((await createBatch(client, chatLines(1))).status).toBe('validating');
 });
+
+test('synchronous calls carry the rate limits of their model, and are refused above them until time has passed', async () => {
+  const { emulator, client } = await startForTest({
+    limits: { requestsPerMinute: 2, tokensPerMinute: 1000 },
+  });
+  const ask = (content = 'x') =>
+    client.chat.completions
+      .create({ model: 'gpt-4o-mini', messages: [{ role: 'user', content }] })
+      .asResponse();
+  const headers = (await ask()).headers;
+  expect(headers.get('x-ratelimit-limit-requests')).toBe('2');
+  expect(headers.get('x-ratelimit-remaining-requests')).toBe('1');
+  expect(headers.get('x-ratelimit-reset-requests')).toBe('30s');
+  expect(headers.get('x-ratelimit-remaining-tokens')).toBe('999');
+  await ask();
+  const refusal = await refusalOf(ask());
+  expect(refusal).toMatchObject({ status: 429, code: 'rate_limit_exceeded', type: 'requests' });
+  expect(refusal.headers?.get('retry-after-ms')).toBe('30000');
+  emulator.clock.advance(30_000);
+  expect((await ask()).status).toBe(200);
+  emulator.clock.advance(60_000);
+  expect(await refusalOf(ask('x'.repeat(8000)))).toMatchObject({ type: 'tokens' });
+  expect((await emulator.ledger.all()).length).toBe(3);
+});

@@ -1,0 +1,152 @@
+import { createHmac } from 'node:crypto';
+import type { BatchRecord, BatchStatus } from './batch-lifecycle.ts';
+import { type Clock, unixSeconds } from './clock.ts';
+import type { Faults } from './faults.ts';
+import { hexOf } from './ids.ts';
+import type { DeliveryRecord, Store } from './store.ts';
+
+/** Where the events of batches are sent. */
+export type WebhookEndpoint = {
+  url: string;
+  /** `whsec_` and base64, or any text: the key of the signature. */
+  secret: string;
+  /** Only batches of this project; default all. */
+  project?: string | undefined;
+  /** Only these; default the four of batches. */
+  events?: readonly string[] | undefined;
+  /** Whose time is in `webhook-timestamp`: a receiver checks it against its own clock. Default `machine`. */
+  timestamps?: 'machine' | 'clock' | undefined;
+};
+
+/** Events that OpenAI would send, signed as OpenAI signs (openai-batch.md section 6). */
+export type Webhooks = {
+  /** The deliveries that the end of a batch asks for, faults included; to be saved with it. */
+  plan(batch: BatchRecord, atMs: number): DeliveryRecord[];
+  /** Sends what is due at the clock's present, in order; what is not answered by 2xx is tried again later. */
+  deliverDue(): Promise<void>;
+};
+
+/** No events for anything else (openai-batch.md section 6). */
+const EVENT_STATUSES: readonly BatchStatus[] = ['completed', 'failed', 'expired', 'cancelled'];
+
+/** "Within seconds" is all that is documented; inferred. */
+const ANSWER_WITHIN_MS = 10_000;
+/** Exponential up to 72 hours is documented; its first step and its longest are inferred. */
+const FIRST_RETRY_MS = 5_000;
+const LONGEST_RETRY_MS = 3_600_000;
+const RETRIED_FOR_MS = 72 * 3_600_000;
+
+/** @param endpoints read at each use, so that a script can replace them */
+export function createWebhooks(
+  store: Store,
+  clock: Clock,
+  faults: Faults,
+  endpoints: () => readonly WebhookEndpoint[],
+): Webhooks {
+  let turn: Promise<void> = Promise.resolve();
+
+  const send = async (delivery: DeliveryRecord, endpoint: WebhookEndpoint): Promise<boolean> => {
+    const nowMs = endpoint.timestamps === 'clock' ? clock.now() : Date.now();
+    const timestamp = String(unixSeconds(nowMs) - delivery.agedSeconds);
+    const signature = signatureOf(endpoint.secret, `${delivery.webhookId}.${timestamp}.${delivery.body}`);
+    try {
+      const response = await fetch(endpoint.url, {
+        method: 'POST',
+        headers: {
+          'content-type': 'application/json',
+          'user-agent': 'OpenAI/1.0 (+https://platform.openai.com/docs/webhooks)',
+          'webhook-id': delivery.webhookId,
+          'webhook-timestamp': timestamp,
+          'webhook-signature': delivery.isForged ? signatureOf('another secret', signature) : signature,
+        },
+        body: delivery.body,
+        redirect: 'manual',
+        signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
+      });
+      await response.body?.cancel();
+      return response.ok;
+    } catch {
+      return false;
+    }
+  };
+
+  const deliverAll = async (): Promise<void> => {
+    for (;;) {
+      const now = clock.now();
+      const next = [...store.deliveries.values()]
+        .filter(({ dueAtMs }) => dueAtMs <= now)
+        .sort((a, b) => a.dueAtMs - b.dueAtMs)[0];
+      if (next === undefined) return;
+      const endpoint = endpoints().find(({ url }) => url === next.url);
+      const isOver = endpoint === undefined || (await send(next, endpoint));
+      const waitMs = Math.min(FIRST_RETRY_MS * 2 ** next.attempts, LONGEST_RETRY_MS);
+      const dueAtMs = clock.now() + waitMs;
+      store.save(
+        clock.now(),
+        isOver || dueAtMs > next.createdAtMs + RETRIED_FOR_MS
+          ? { type: 'delivery_over', id: next.id }
+          : { type: 'delivery', record: { ...next, attempts: next.attempts + 1, dueAtMs } },
+      );
+    }
+  };
+
+  return {
+    plan: (batch, atMs) => {
+      if (!EVENT_STATUSES.includes(batch.status)) return [];
+      const event = `batch.${batch.status}`;
+      const { endpoint, metadata, model, ordinal } = batch;
+      return endpoints()
+        .filter(
+          ({ project = batch.project, events = [event] }) =>
+            project === batch.project && events.includes(event),
+        )
+        .flatMap(({ url }) => {
+          const subject = { batch: ordinal, endpoint, metadata, model, event, atMs };
+          const effects = faults.fire('webhook', subject);
+          if (effects.some(({ kind }) => kind === 'webhook.lose')) return [];
+          const name = hexOf(32, batch.id, url);
+          const sum = (kind: 'webhook.delay' | 'webhook.old_timestamp') =>
+            effects.reduce(
+              (seconds, effect) => (effect.kind === kind ? seconds + effect.seconds : seconds),
+              0,
+            );
+          const first: DeliveryRecord = {
+            id: `${name}-0`,
+            webhookId: `wh_${name}`,
+            url,
+            body: JSON.stringify({
+              object: 'event',
+              id: `evt_${name}`,
+              type: event,
+              created_at: unixSeconds(atMs),
+              data: { id: batch.id },
+            }),
+            createdAtMs: atMs,
+            dueAtMs: atMs + sum('webhook.delay') * 1000,
+            attempts: 0,
+            agedSeconds: sum('webhook.old_timestamp'),
+            isForged: effects.some(({ kind }) => kind === 'webhook.bad_signature'),
+          };
+          const again = effects.filter((effect) => effect.kind === 'webhook.duplicate');
+          const copies = again.map((effect, index) => ({
+            ...first,
+            id: `${name}-${index + 1}`,
+            dueAtMs: first.dueAtMs + effect.after_seconds * 1000,
+          }));
+          return [first, ...copies];
+        });
+    },
+    deliverDue: () => {
+      turn = turn.then(deliverAll);
+      return turn;
+    },
+  };
+}
+
+/** As openai 7.55.0 checks it (lib/webhook-signature.ts). */
+function signatureOf(secret: string, signed: string): string {
+  const key = secret.startsWith('whsec_')
+    ? Buffer.from(secret.slice('whsec_'.length), 'base64')
+    : Buffer.from(secret);
+  return `v1,${createHmac('sha256', key).update(signed).digest('base64')}`;
+}
