@@ -3,6 +3,7 @@
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { DEFAULT_STATE_DIR } from '../local/local-pipeline.ts';
 import packageJson from '../package.json' with { type: 'json' };
+import { audit } from './audit.ts';
 import { durationMs, positiveCount } from './duration.ts';
 import { EXIT_CANNOT_RUN, EXIT_USAGE, UsageError } from './exit.ts';
 import { localProcess } from './local-process.ts';
@@ -27,6 +28,18 @@ program
   .option('--json', 'print one JSON object')
   .action(async (files: string[], options) => {
     process.exitCode = await plan(files, options);
+  });
+
+program
+  .command('audit')
+  .description('what past calls cost, and would have cost in batch and flex; sends nothing')
+  .argument('<file...>', 'JSONL files of past calls or of usage buckets (or .gz of them); see docs/cost.md')
+  .option('--rules <file>', 'which calls somebody waits for (default: nobody waits for any)')
+  .option('--prices <file>', 'price file that takes precedence over the built-in table')
+  .option('--residency', 'requests go to a data-residency endpoint, which costs more')
+  .option('--json', 'print one JSON object')
+  .action(async (files: string[], options) => {
+    process.exitCode = await audit(files, options);
   });
 
 const local = program

@@ -28,6 +28,7 @@ import { EXIT_PARTIAL, EXIT_SUCCEEDED } from './exit.ts';
 import { type PriceOptions, pricesOf } from './price-options.ts';
 import { format } from './progress.ts';
 import { readWithProgress, sizesOf } from './read-files.ts';
+import { count, wrapped } from './text.ts';
 
 export interface PlanOptions extends PriceOptions {
   json?: boolean;
@@ -256,22 +257,4 @@ function codesOf({ invalidByCode }: Forecast): string {
   return Object.entries(invalidByCode)
     .map(([code, found]) => `${code} ${format(found)}`)
     .join(', ');
-}
-
-function count(found: number, one: string, many = `${one}s`): string {
-  return `${format(found)} ${found === 1 ? one : many}`;
-}
-
-/** Breaks a line between words; what follows is indented as far as its text. */
-function wrapped(line: string, width: number): string[] {
-  const indent = ' '.repeat(/^(\s*\S.{0,9}\s{2,}|\s*)/.exec(line)![0].length);
-  const lines: string[] = [];
-  let rest = line;
-  while (rest.length > width) {
-    const at = rest.lastIndexOf(' ', width);
-    if (at <= indent.length) break;
-    lines.push(rest.slice(0, at));
-    rest = indent + rest.slice(at + 1);
-  }
-  return [...lines, rest];
 }

@@ -6,7 +6,7 @@ import { CustomIdHasher } from '../custom-id-hash.ts';
 import type { Endpoint } from '../endpoints.ts';
 import { checkLine, duplicateCustomId, type InvalidLine, lineTooLong } from '../ingest/check-line.ts';
 import { Cutter, type OpenBatch } from '../ingest/cutter.ts';
-import { GzipError, gunzip, isGzip } from '../ingest/gunzip.ts';
+import { GzipError } from '../ingest/gunzip.ts';
 import { LineScanner, type ScannedRequest } from '../ingest/line-scanner.ts';
 import { type BatchLimits, MAX_GROUPS } from '../limits.ts';
 import type { ByteStream } from '../ports.ts';
@@ -14,6 +14,7 @@ import { SHORT_CONTEXT_TOKENS } from '../prices/table.ts';
 import { estimateTokens, type TokenEstimate, type Tokenizer } from '../tokens/estimate.ts';
 import { readPrompt, UNESTIMATED_KINDS, type UnestimatedKind } from '../tokens/prompt.ts';
 import { PromptSample, SampleBudget } from '../tokens/sample.ts';
+import { unpacked } from '../unpacked.ts';
 import { type PrefixReport, SharedPrefixes } from './prefixes.ts';
 import { SeenIds } from './seen-ids.ts';
 
@@ -102,22 +103,6 @@ export async function forecast(stream: ByteStream, options: ForecastOptions): Pr
     return { ...reading.finish(), batches: [], rejection: { code: error.code, message: error.message } };
   }
   return reading.finish();
-}
-
-async function unpacked(stream: ByteStream): Promise<ByteStream> {
-  const chunks = stream[Symbol.asyncIterator]();
-  const head: Uint8Array[] = [];
-  for (let bytes = 0; bytes < 2; ) {
-    const { done, value } = await chunks.next();
-    if (done) break;
-    head.push(value);
-    bytes += value.length;
-  }
-  async function* whole(): AsyncGenerator<Uint8Array> {
-    yield* head;
-    for (let next = await chunks.next(); !next.done; next = await chunks.next()) yield next.value;
-  }
-  return isGzip(Buffer.concat(head).subarray(0, 2)) ? gunzip(whole()) : whole();
 }
 
 type Request = Omit<ScannedRequest, 'customId'> & { customId: () => string };

@@ -18,7 +18,7 @@ export interface TierCost {
 }
 
 /** Endpoints with a flex tier. Source: guide "Flex processing". */
-const WITH_FLEX: ReadonlySet<string> = new Set(['/v1/chat/completions', '/v1/responses']);
+export const WITH_FLEX: ReadonlySet<string> = new Set(['/v1/chat/completions', '/v1/responses']);
 
 /** `undefined`: the tier is not offered, or has no price that is known. */
 export function costOfGroup(

@@ -1,0 +1,165 @@
+/** What past calls cost, month by month, and what they would have cost in the cheapest tier that their urgency allows. */
+import { addUsage, noUsage } from '../collect/classify.ts';
+import { WITH_FLEX } from '../forecast/tiers.ts';
+import type { TokenUsage } from '../model.ts';
+import type { PricedTier } from '../prices/blocks.ts';
+import type { Picodollars } from '../prices/money.ts';
+import { costAt, type Prices } from '../prices/prices.ts';
+import { SHORT_CONTEXT_TOKENS } from '../prices/table.ts';
+import { type Calls, hasBatch, readCalls } from './calls.ts';
+import type { Rules } from './rules.ts';
+
+/** Calls of one month that could go in one tier. */
+export interface EligibleCalls {
+  calls: number;
+  billed: Picodollars;
+  /** In that tier, or as billed where that is no dearer. */
+  would: Picodollars;
+}
+
+export interface MonthAudit {
+  /** `YYYY-MM`, UTC. */
+  month: string;
+  /** All of which the cost is known. */
+  calls: number;
+  usage: TokenUsage;
+  billed: Picodollars;
+  /** Had all of it been sent in the standard tier; `undefined` if some of it has no price there. */
+  standard: Picodollars | undefined;
+  would: Picodollars;
+  eligible: Record<'batch' | 'flex' | 'standard', EligibleCalls>;
+}
+
+export interface AuditProblem {
+  file: string;
+  line: number;
+  /** What is wrong with the line; never its content. */
+  problem: string;
+}
+
+export interface Audit {
+  lines: number;
+  /** Calls that failed: they cost nothing. */
+  failed: number;
+  /** Lines that were not understood, and the first of them. */
+  unread: number;
+  problems: AuditProblem[];
+  /** In order. */
+  months: MonthAudit[];
+  /** Calls without a price, by model and tier: in no sum. */
+  unpriced: Record<string, number>;
+}
+
+const MOST_PROBLEMS = 20;
+
+/** Takes lines; order does not matter. */
+export class Auditor {
+  readonly #prices: Prices;
+  readonly #rules: Rules;
+  readonly #months = new Map<string, MonthAudit>();
+  readonly #unpriced = new Map<string, number>();
+  readonly #problems: AuditProblem[] = [];
+  #lines = 0;
+  #failed = 0;
+  #unread = 0;
+
+  constructor(prices: Prices, rules: Rules) {
+    this.#prices = prices;
+    this.#rules = rules;
+  }
+
+  /** @param text a line without its line feed. @param line its number, 1-based. */
+  addLine(text: string, file: string, line: number): void {
+    this.#lines++;
+    const read = readCalls(text);
+    if ('calls' in read) for (const calls of read.calls) this.#add(calls);
+    else if ('failed' in read) this.#failed += read.failed;
+    else this.#unreadLine(file, line, read.problem);
+  }
+
+  /** A line that could not even be read. */
+  addProblem(file: string, line: number, problem: string): void {
+    this.#lines++;
+    this.#unreadLine(file, line, problem);
+  }
+
+  finish(): Audit {
+    return {
+      lines: this.#lines,
+      failed: this.#failed,
+      unread: this.#unread,
+      problems: this.#problems,
+      months: [...this.#months.values()].sort((a, b) => (a.month < b.month ? -1 : 1)),
+      unpriced: Object.fromEntries(this.#unpriced),
+    };
+  }
+
+  #unreadLine(file: string, line: number, problem: string): void {
+    this.#unread++;
+    if (this.#problems.length < MOST_PROBLEMS) this.#problems.push({ file, line, problem });
+  }
+
+  #add(calls: Calls): void {
+    const billed = calls.tier === undefined ? undefined : this.#costOf(calls, calls.tier);
+    if (billed === undefined) {
+      const name = `${calls.model} ${calls.tier ?? 'in an unknown tier'}`;
+      this.#unpriced.set(name, (this.#unpriced.get(name) ?? 0) + calls.count);
+      return;
+    }
+    const month = this.#monthOf(calls.at);
+    month.calls += calls.count;
+    addUsage(month.usage, calls.usage);
+    month.billed += billed;
+    const standard = this.#costOf(calls, 'standard');
+    month.standard =
+      standard === undefined || month.standard === undefined ? undefined : month.standard + standard;
+    const { tier, cost } = this.#eligible(calls);
+    const would = cost !== undefined && cost < billed ? cost : billed;
+    month.would += would;
+    const eligible = month.eligible[tier];
+    eligible.calls += calls.count;
+    eligible.billed += billed;
+    eligible.would += would;
+  }
+
+  /** The cheapest tier that the calls' urgency allows and that exists for them. */
+  #eligible(calls: Calls): { tier: 'batch' | 'flex' | 'standard'; cost: Picodollars | undefined } {
+    const urgency = this.#rules(calls);
+    const allowed: ('batch' | 'flex')[] = [];
+    if (urgency === 'later' && hasBatch(calls.endpoint)) allowed.push('batch');
+    if (urgency !== 'now' && WITH_FLEX.has(calls.endpoint)) allowed.push('flex');
+    let found: { tier: 'batch' | 'flex' | 'standard'; cost: Picodollars | undefined } | undefined;
+    for (const tier of allowed) {
+      const cost = this.#costOf(calls, tier);
+      // Of two that cost the same, the first.
+      if (cost !== undefined && (found?.cost === undefined || cost < found.cost)) found = { tier, cost };
+    }
+    return found ?? { tier: 'standard', cost: this.#costOf(calls, 'standard') };
+  }
+
+  /** Many calls in one are taken to be of the same length. */
+  #costOf({ model, at, count, usage }: Calls, tier: PricedTier): Picodollars | undefined {
+    const isLong = usage.inputTokens > SHORT_CONTEXT_TOKENS * Math.max(1, count);
+    const rates = this.#prices.ratesOf({ model, tier, at, isLong });
+    return rates === undefined ? undefined : costAt(rates, usage);
+  }
+
+  #monthOf(at: number): MonthAudit {
+    const name = new Date(at).toISOString().slice(0, 7);
+    let month = this.#months.get(name);
+    if (month === undefined) {
+      const none = (): EligibleCalls => ({ calls: 0, billed: 0n, would: 0n });
+      month = {
+        month: name,
+        calls: 0,
+        usage: noUsage(),
+        billed: 0n,
+        standard: 0n,
+        would: 0n,
+        eligible: { batch: none(), flex: none(), standard: none() },
+      };
+      this.#months.set(name, month);
+    }
+    return month;
+  }
+}
