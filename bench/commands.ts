@@ -1,9 +1,8 @@
 /** Everything that is measured as a process of its own. */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { build } from 'esbuild';
-import { CACHE_FOLDER } from './inputs/input-file.ts';
+import { bundleOurs } from './bundle.ts';
 import type { Run } from './measure.ts';
 
 /** One way to go through a file. */
@@ -30,26 +29,9 @@ const NODE = process.versions.node;
 /** Packages that `bench/package.json` names. */
 const PACKAGES = ['@duckdb/node-api', 'split2', 'stream-chain', 'stream-json'];
 
-/** Our own ingest, bundled as the function is for Lambda (lib/pipeline-function.ts); gives the bundle's path. */
-async function bundleIngest(): Promise<string> {
-  const outfile = join(CACHE_FOLDER, 'ingest.mjs');
-  mkdirSync(CACHE_FOLDER, { recursive: true });
-  await build({
-    entryPoints: [join(HERE, 'ours/ingest.ts')],
-    outfile,
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node24',
-    minify: true,
-    logLevel: 'error',
-  });
-  return outfile;
-}
-
 /** Every command, in the order in which they take turns. */
 export async function allCommands(): Promise<Command[]> {
-  const ingest = await bundleIngest();
+  const ingest = await bundleOurs('ingest');
   const python = findPython();
   const jq = printedBy('jq', ['--version']);
   const node = (script: string, ...args: string[]): Run => ({

@@ -1,0 +1,26 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { build } from 'esbuild';
+import { CACHE_FOLDER } from './inputs/input-file.ts';
+
+/** Bundled CommonJS packages call `require`, which an ES module has not got. */
+const REQUIRE_BANNER = "import{createRequire as __cr}from'module';const require=__cr(import.meta.url);";
+
+/** Bundles `ours/<name>.ts` as a function is for Lambda (lib/pipeline-function.ts); gives the bundle's path. */
+export async function bundleOurs(name: 'ingest' | 'results'): Promise<string> {
+  const outfile = join(CACHE_FOLDER, `${name}.mjs`);
+  mkdirSync(CACHE_FOLDER, { recursive: true });
+  await build({
+    entryPoints: [join(import.meta.dirname, 'ours', `${name}.ts`)],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node24',
+    minify: true,
+    mainFields: ['module', 'main'],
+    banner: { js: REQUIRE_BANNER },
+    logLevel: 'error',
+  });
+  return outfile;
+}

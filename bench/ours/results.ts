@@ -1,0 +1,68 @@
+/**
+ * Ours: one step of the results path, as its function runs it, against the S3 and the provider that it is told of. The
+ * records of jobs and batches are in memory. Prints what came of it.
+ */
+import OpenAI from 'openai';
+import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
+import { MemoryEvents, MemoryOutbox } from '../../src/adapters/memory/outbox.ts';
+import { OpenAIBatches } from '../../src/adapters/openai-batches.ts';
+import { S3Objects } from '../../src/adapters/s3-objects.ts';
+import { TmpScratch } from '../../src/adapters/tmp-scratch.ts';
+import { defaultSettings } from '../../src/contract/settings.ts';
+import { collect } from '../../src/core/collect/collect.ts';
+import { finalize } from '../../src/core/finalize/finalize.ts';
+import type { BatchRecord, Job } from '../../src/core/model.ts';
+import { createS3Client } from '../../src/runtime/clients.ts';
+
+/** What the step needs to find. */
+export interface ResultsTask {
+  step: 'collect' | 'finalize' | 'pass through';
+  s3: { endpoint: string; region: string; credentials: { accessKeyId: string; secretAccessKey: string } };
+  bucket: string;
+  openaiBaseUrl: string;
+  job: Job;
+  batches: BatchRecord[];
+  /** Key of an object to be read and written again, for `pass through`. */
+  key?: string;
+}
+
+const task = JSON.parse(process.argv[2]!) as ResultsTask;
+const { job, bucket } = task;
+const objects = new S3Objects(createS3Client(task.s3), { bucket });
+const jobs = new MemoryJobs();
+await jobs.claimJob(job);
+for (const batch of task.batches) await jobs.addBatch(batch);
+let nonces = 0;
+const deps = {
+  stackId: 'bench',
+  settings: defaultSettings(),
+  objects,
+  jobs,
+  batches: new OpenAIBatches(new OpenAI({ apiKey: 'sk-none', baseURL: task.openaiBaseUrl, maxRetries: 0 })),
+  outbox: new MemoryOutbox(),
+  events: new MemoryEvents(),
+  scratch: new TmpScratch(),
+  ambient: { now: () => Date.now(), nonce: () => `bench-${process.pid}-${nonces++}` },
+  deadline: { remainingMs: () => 15 * 60_000 },
+  log: { info: () => {}, warn: (message: string, fields = {}) => console.error(message, fields) },
+};
+
+const { jobId } = job;
+if (task.step === 'pass through') {
+  const writer = objects.openWrite('work/passed-through');
+  for await (const chunk of await objects.read({ bucket, key: task.key! })) await writer.write(chunk);
+  await report({ bytes: await writer.close() });
+} else if (task.step === 'collect') {
+  const { batchId } = task.batches[0]!;
+  await collect(deps, { v: 1, jobId, batchId });
+  const { outcome, outputRun } = (await jobs.getBatch(jobId, batchId))!;
+  await report({ succeeded: outcome?.succeeded ?? 0, bytes: outputRun?.bytes ?? 0, key: outputRun?.dataKey });
+} else {
+  await finalize(deps, { v: 1, jobId });
+  const output = await objects.head(bucket, 'output/bench.jsonl');
+  await report({ state: (await jobs.getJob(jobId))!.state, bytes: output?.size ?? 0 });
+}
+
+async function report(found: Record<string, unknown>): Promise<void> {
+  process.stdout.write(`${JSON.stringify(found)}\n`, () => process.exit());
+}
