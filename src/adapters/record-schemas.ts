@@ -54,6 +54,7 @@ const fetchedSchema = z.object({
   key: z.string(),
   bytes: count,
   crc32: count,
+  fetchedAt: z.number(),
   isPartial: z.exactOptional(z.boolean()),
 } satisfies ShapeOf<FetchedFile>);
 

@@ -231,6 +231,8 @@ export interface FetchedFile {
   key: string;
   bytes: number;
   crc32: number;
+  /** When it was begun: what OpenAI added to the file later may be missing. */
+  fetchedAt: number;
   /** OpenAI gave no more of it, however often it was asked. */
   isPartial?: boolean;
 }

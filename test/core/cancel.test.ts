@@ -108,6 +108,18 @@ test('a batch whose create was not answered is found first, then cancelled', asy
   expect(receipt.batches.map(({ status }) => status)).toEqual(['cancelled']);
 });
 
+test('a batch whose create came to nothing is not created anew once its job is cancelled', async () => {
+  const faults: FaultRule[] = [
+    { match: { route: 'POST /v1/batches' }, times: 1, effect: { kind: 'http.reset', when: 'before' } },
+  ];
+  const { p, jobId } = await dropped({ emulator: { faults } });
+  await p.drain();
+  await cancelJob(p.deps, jobId);
+  await p.run();
+  expect((await outcomes(p)).errors).toEqual(all('cancelled'));
+  expect((await p.client.batches.list()).data).toEqual([]);
+});
+
 test('a job that has ended cannot be cancelled, one that never was is not known', async () => {
   const { p, jobId } = await dropped();
   await p.run();

@@ -453,6 +453,53 @@ test('a finished line that a cancelled batch loses is waited for, then run again
   expect(waited).toBeGreaterThanOrEqual(60 * 60_000);
 });
 
+test.each(['expired', 'cancelled'] as const)(
+  'the results of a batch that is %s are waited for when they are late, even if nobody could look for an hour',
+  async (status) => {
+    const p = await startPipeline({ emulator: { faults: [] } });
+    running.push(p);
+    await p.drop(KEY, IDS.map((id) => chatLine(id)).join('\n'));
+    let lookedAt = 0;
+    const { getBatch, listBatches } = p.deps.batches;
+    // What ended looks like it ended otherwise, and its files are named only when they are asked for much later.
+    const disguise = <Batch extends { status: string; outputFileId?: string }>(batch: Batch): Batch => {
+      if (batch.status !== 'completed') return batch;
+      lookedAt ||= p.emulator.clock.now();
+      const { outputFileId, ...rest } = batch;
+      const isNamed = p.emulator.clock.now() > lookedAt + 30 * 60_000;
+      return { ...rest, ...(isNamed ? { outputFileId } : {}), status } as Batch;
+    };
+    p.deps.batches.getBatch = async (id) => {
+      if (lookedAt > 0 && p.emulator.clock.now() < lookedAt + 2 * 60 * 60_000) throw new Error('no answer');
+      const batch = await getBatch.call(p.deps.batches, id);
+      return batch === undefined ? undefined : disguise(batch);
+    };
+    p.deps.batches.listBatches = async (after) => {
+      const page = await listBatches.call(p.deps.batches, after);
+      return { ...page, batches: page.batches.map(disguise) };
+    };
+    await p.run();
+    expect((await p.output(KEY)).map((line) => line.custom_id)).toEqual(IDS);
+    expect(await p.emulator.ledger.boughtTwice()).toEqual([]);
+  },
+);
+
+test('a result file that is empty at first is fetched again until it holds what was promised', async () => {
+  const p = await startPipeline({});
+  running.push(p);
+  const { readFile } = p.deps.batches;
+  let firstReadAt: number | undefined;
+  p.deps.batches.readFile = async (id, options) => {
+    firstReadAt ??= p.emulator.clock.now();
+    if (p.emulator.clock.now() > firstReadAt + 20 * 60_000) return readFile.call(p.deps.batches, id, options);
+    return { body: (async function* () {})(), bytes: 0 };
+  };
+  await p.drop(KEY, IDS.map((id) => chatLine(id)).join('\n'));
+  await p.run();
+  expect((await p.output(KEY)).map((line) => line.custom_id)).toEqual(IDS);
+  expect(await p.emulator.ledger.boughtTwice()).toEqual([]);
+});
+
 test('an input that is deleted before it was sent ends with every request failed', async () => {
   const p = await startPipeline({});
   running.push(p);

@@ -47,6 +47,8 @@ export interface CollectDeps {
 
 /** How long files may lag behind the counts of a completed batch. Ours; none is documented. */
 const LATE_RESULTS_MS = 60 * 60_000;
+/** The same for a batch that OpenAI, asked for it, does not know: it may be back. Ours. */
+const UNKNOWN_BATCH_MS = 24 * 60 * 60_000;
 /** After this many failures in a row (half a day), what can be read of the result files is taken as all there is. */
 const MAX_FAILURES = 18;
 
@@ -102,7 +104,7 @@ async function collectClaimed(deps: CollectDeps, job: Job, batch: BatchRecord, c
     const stores = { scratch, objects: deps.objects };
     const join = new Join(manifest, job.jobId, stores, { takesWhatIsReadable: isLastResort });
     for (const file of fetched.files) await addResults(deps, job, batch, claim, join, file, isLastResort);
-    await waitForLateResults(deps, batch, claim, join);
+    await waitForLateResults(deps, batch, claim, join, fetched.files);
     const changes = await writeResults(deps, job, batch, manifest, join, refusal, isLastResort);
     const collected = {
       ...SUCCEEDED,
@@ -174,8 +176,9 @@ async function addResults(
 
 /**
  * A batch whose files hold fewer results than they should may only be early: its files may be named or filled a moment
- * later, and to run a request again that was answered is to pay twice. So OpenAI is asked again for a while; then the
- * files are believed.
+ * later, and to run a request again that was answered is to pay twice. So they are asked for and fetched again for a
+ * while; then they are believed, but only as OpenAI has them at the end of that time, however old our record and our
+ * copies of them are.
  * @throws {NotYetError} while it is worth waiting.
  */
 async function waitForLateResults(
@@ -183,17 +186,19 @@ async function waitForLateResults(
   batch: BatchRecord,
   claim: string,
   join: Join,
+  files: readonly FetchedFile[],
 ): Promise<void> {
   const promised = promisedResults(batch);
-  if (join.known >= promised || deps.ambient.now() >= batch.endedAt! + LATE_RESULTS_MS) return;
+  if (join.known >= promised) return;
   const remote = await deps.batches.getBatch(batch.openaiBatchId!);
-  if (remote !== undefined) {
-    const { outputFileId, errorFileId } = remote;
-    const now = deps.ambient.now();
-    // What was fetched may have been early, too.
-    const changes = { outputFileId, errorFileId, fetched: undefined };
-    await deps.jobs.updateBatch(batch, { state: 'ended', claim }, changes, now);
-  }
+  const waited = deps.ambient.now() - batch.endedAt!;
+  const isKnown = remote?.outputFileId === batch.outputFileId && remote?.errorFileId === batch.errorFileId;
+  const isSettled = files.every(({ fetchedAt }) => fetchedAt >= batch.endedAt! + LATE_RESULTS_MS);
+  const mayBelieve = isKnown && isSettled && waited >= LATE_RESULTS_MS;
+  if (remote === undefined ? waited >= UNKNOWN_BATCH_MS : mayBelieve) return;
+  const { outputFileId, errorFileId } = remote ?? batch;
+  const changes = { outputFileId, errorFileId, fetched: undefined };
+  await deps.jobs.updateBatch(batch, { state: 'ended', claim }, changes, deps.ambient.now());
   throw new NotYetError(
     `batch ${batch.openaiBatchId} ended as ${batch.status} with ${promised} results, and its files hold ${join.known}`,
     LATE_RESULTS_MS / 10,
@@ -204,10 +209,14 @@ async function waitForLateResults(
  * How many results a batch should have: as many as a completed one says, and one for each request of a batch that was
  * cut off while it ran, whose unexecuted requests have lines, too. There the counts say nothing.
  */
-function promisedResults({ status, progress, requests, lostAt }: BatchRecord): number {
+function promisedResults(batch: BatchRecord): number {
+  const { status, progress, requests, lostAt } = batch;
   if (lostAt !== undefined) return 0;
   if (status === 'completed') return Math.min((progress?.completed ?? 0) + (progress?.failed ?? 0), requests);
-  return (status === 'expired' || status === 'cancelled') && progress?.total !== 0 ? requests : 0;
+  // One that never began may have no files; where one is named, it speaks of every request.
+  const hasBegun =
+    progress?.total !== 0 || batch.outputFileId !== undefined || batch.errorFileId !== undefined;
+  return (status === 'expired' || status === 'cancelled') && hasBegun ? requests : 0;
 }
 
 /** How a batch that goes again as it is waits, and what is to be seen of it meanwhile. */

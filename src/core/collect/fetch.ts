@@ -42,6 +42,7 @@ const CHECKPOINT_KIND = 'fetch';
 /** What the next invocation must know of a copy that is under way. */
 interface CopyState {
   attempt: string;
+  startedAt: number;
   checksum: number;
   /** Bytes of the file as OpenAI told them, if it did. */
   total: number | null;
@@ -117,6 +118,7 @@ class Copy {
   readonly #batch: BatchRecord;
   readonly #fileId: string;
   readonly #attempt: string;
+  readonly #startedAt: number;
   readonly #writer: ObjectWriter;
   readonly #bytesBefore: number;
   #bytes: number;
@@ -128,6 +130,7 @@ class Copy {
     this.#batch = batch;
     this.#fileId = fileId;
     this.#attempt = resume?.attempt ?? deps.ambient.nonce();
+    this.#startedAt = resume?.startedAt ?? deps.ambient.now();
     this.#checksum = resume?.checksum ?? 0;
     this.#total = resume?.total ?? undefined;
     this.#bytesBefore = resume?.writer.bytes ?? 0;
@@ -180,6 +183,7 @@ class Copy {
       key: this.#keys().file,
       bytes,
       crc32: this.#checksum,
+      fetchedAt: this.#startedAt,
       ...(isPartial ? { isPartial } : {}),
     };
   }
@@ -197,6 +201,7 @@ class Copy {
     const writer = await this.#writer.suspend();
     const state: CopyState = {
       attempt: this.#attempt,
+      startedAt: this.#startedAt,
       checksum: this.#checksum,
       total: this.#total ?? null,
       writer,

@@ -53,11 +53,11 @@ export async function submit(deps: SubmitDeps, { jobId, batchId }: BatchMessage)
   try {
     // Read after the claim: a job that is cancelled later finds the batch at OpenAI, or ended.
     const job = await deps.jobs.getJob(jobId);
-    if (job?.cancelledAt !== undefined && batch.state !== 'submitting') {
+    if (batch.state === 'submitting') batch = await resolveIntent(deps, batch, claim);
+    if (job?.cancelledAt !== undefined && (batch.state === 'planned' || batch.state === 'uploaded')) {
       await write(deps, batch, claim, cancelledUnsent(deps.ambient.now()));
       return;
     }
-    if (batch.state === 'submitting') batch = await resolveIntent(deps, batch, claim);
     if (batch.state === 'planned') batch = await upload(deps, batch, claim);
     if (batch.state === 'uploaded') await create(deps, batch, claim);
   } catch (error) {
