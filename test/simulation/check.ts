@@ -1,0 +1,393 @@
+/**
+ * What must hold once everything is quiet. It shares no code with the accounting that it checks: from the lines that were
+ * dropped and the ledger of what OpenAI executed it follows what each file must hold, byte for byte.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import { type Receipt, receiptSchema } from '../../src/contract/receipt.ts';
+import { jobIdOf } from '../../src/core/job-id.ts';
+import { publicationName, publishedKeys } from '../../src/core/keys.ts';
+import type { BatchRecord, Job, ObjectHead } from '../../src/core/model.ts';
+import type { Execution, SimulatedOpenAI } from './openai-service.ts';
+import type { Drop, InputLine } from './scenario.ts';
+import { type Published, STACK_ID, type Stack } from './stack.ts';
+
+/** So many runs that never came back make ingest give up on a file (`MAX_STARTS`). */
+const MAX_INGEST_STARTS = 4;
+
+/** A worker that has looked at a job before it was cancelled has ended by then. */
+const WORKER_MS = 15 * 60_000;
+
+/** What was dropped, and what may become of it. */
+export interface ExpectedJob {
+  drop: Drop;
+  head: ObjectHead;
+  /** The object was destroyed or replaced, so that what was not sent yet may end as `object_gone`. */
+  calledOff: boolean;
+  /** Somebody has tried to cancel its job. */
+  cancelled: boolean;
+}
+
+export interface Expectations {
+  jobs: ExpectedJob[];
+  /** How many runs of ingest never came back. */
+  ingestKills: number;
+  /** How many ended with an error; what they report of it may get lost as well. */
+  ingestErrors: number;
+}
+
+/** What a seed was made of. */
+export interface SeedStats {
+  jobs: number;
+  batches: number;
+  rounds: number;
+}
+
+type Report = (text: string) => void;
+
+/** Reports everything that does not hold. */
+export async function check(
+  { jobs, ingestKills, ingestErrors }: Expectations,
+  stack: Stack,
+  openai: SimulatedOpenAI,
+  report: Report,
+): Promise<SeedStats> {
+  const stats: SeedStats = { jobs: 0, batches: 0, rounds: 0 };
+  const executions = Map.groupBy(openai.executions(), ({ marker }) => marker);
+  const known = new Set<string>();
+  const finished: { expected: ExpectedJob; receipt: Receipt; published: Published }[] = [];
+  for (const expected of jobs) {
+    const jobId = jobIdOf(expected.head);
+    const name = `drop ${expected.drop.index} (${expected.drop.key})`;
+    const say = (text: string): void => report(`${name}: ${text}`);
+    const job = await stack.jobs.getJob(jobId);
+    if (job === undefined) {
+      if (!expected.calledOff) say('there is no job for it');
+      continue;
+    }
+    const batches = await stack.jobs.listBatches(jobId);
+    stats.jobs++;
+    stats.batches += batches.length;
+    stats.rounds = Math.max(stats.rounds, ...batches.map(({ round }) => round + 1));
+    for (const { openaiBatchId } of batches) if (openaiBatchId !== undefined) known.add(openaiBatchId);
+    const published = checkPublished(job, stack, expected.calledOff, say);
+    if (published === undefined) continue;
+    const receipt = receiptSchema.parse(JSON.parse(Buffer.from(published.receipt).toString('utf8')));
+    finished.push({ expected, receipt, published });
+    const mayHaveFailed = ingestKills + ingestErrors >= MAX_INGEST_STARTS;
+    checkJob({ mayHaveFailed, expected, job, batches, receipt, published, executions, say });
+    const sentLate = openai.batches.find(
+      (batch) =>
+        batch.jobId === jobId &&
+        !batch.isLate &&
+        batch.createdAt > (job.cancelledAt ?? Number.POSITIVE_INFINITY) + WORKER_MS,
+    );
+    if (sentLate !== undefined) say(`${sentLate.id} was made after its job had been cancelled`);
+    if (!stack.events.sent.some((event) => event.jobId === jobId)) say('nobody was told that it has ended');
+  }
+  for (const batch of openai.batches) {
+    if (batch.owner === STACK_ID && batch.executions.length > 0 && !known.has(batch.id)) {
+      report(
+        `${batch.id} ran for batch ${batch.batchId} of job ${batch.jobId}, whose record does not know it`,
+      );
+    }
+  }
+  await checkNames(finished, stack, report);
+  return stats;
+}
+
+function checkPublished(job: Job, stack: Stack, calledOff: boolean, say: Report): Published | undefined {
+  const all = stack.objects.published.get(job.jobId) ?? [];
+  if (job.receiptKey === undefined || all.length === 0) {
+    say(`it has no receipt; its state is ${job.state}`);
+    return undefined;
+  }
+  const [first, ...others] = all;
+  for (const other of others) {
+    // The lines of an input that is gone meanwhile cannot be given back a second time.
+    if (!calledOff && !isDeepStrictEqual(first!.files, other.files))
+      say('published twice, with other files the second time');
+  }
+  return all.at(-1);
+}
+
+interface JobFindings {
+  /** Whether ingest may have given up on a file that can be read. */
+  mayHaveFailed: boolean;
+  expected: ExpectedJob;
+  job: Job;
+  batches: BatchRecord[];
+  receipt: Receipt;
+  published: Published;
+  executions: Map<string, Execution[]>;
+  say: Report;
+}
+
+/** What a line must have become. */
+type Outcome = { output: string } | { errors: { codes: readonly string[]; rounds?: number } };
+
+function checkJob(findings: JobFindings): void {
+  const { mayHaveFailed, expected, receipt, published, executions, job, say } = findings;
+  const { lines } = expected.drop;
+  const { counts } = receipt;
+  const text = (name: string): string => Buffer.from(published.files.get(name) ?? '').toString('utf8');
+  if (counts.succeeded + counts.failed + counts.invalid !== counts.requests) say('its counts do not add up');
+  const isGone = receipt.rejection?.code === 'object_gone';
+  if (isGone && !expected.calledOff) say('rejected as gone, and it was not');
+  const isGivenUp = receipt.rejection?.code === 'ingest_failed';
+  if (isGivenUp && !mayHaveFailed) say('given up, although ingest has not failed that often');
+  const invalid = lines.filter(isInvalid);
+  const isRejected =
+    isGone ||
+    isGivenUp ||
+    invalid.length === lines.length ||
+    (invalid.length > 0 && job.route.onInvalid === 'reject');
+  if (isRejected !== (receipt.result === 'rejected')) say(`its result is ${receipt.result}`);
+  if (isRejected) {
+    if (lines.some(({ marker }) => executions.has(marker))) say('rejected, and yet some of it was executed');
+    if (isGone || isGivenUp) return;
+    if (counts.requests !== lines.length || counts.invalid !== lines.length)
+      say('rejected, with wrong counts');
+    checkErrors(
+      invalid.map((line): [InputLine, Outcome] => [line, outcomeOf(line, findings)]),
+      text('errors'),
+      expected.calledOff,
+      say,
+    );
+    return;
+  }
+  const outcomes = lines.map((line): [InputLine, Outcome] => [line, outcomeOf(line, findings)]);
+  const answers = outcomes.flatMap(([, outcome]) => ('output' in outcome ? [outcome.output] : []));
+  const failures = outcomes.filter(([, outcome]) => 'errors' in outcome);
+  const output = answers.map((line) => `${line}\n`).join('');
+  if (text('output') !== output)
+    say(`its output is not what OpenAI gave: ${difference(text('output'), output)}`);
+  checkErrors(failures, text('errors'), expected.calledOff, say);
+  const retry = failures.map(([line]) => `${line.text}\n`).join('');
+  if (text('retry') !== retry && !(expected.calledOff && retry.includes(text('retry')))) {
+    say(`its retry file is not the lines that failed: ${difference(text('retry'), retry)}`);
+  }
+  checkBilledTwice(findings);
+  checkReceipt(receipt, text('output'), text('errors'), lines.length, invalid.length, say);
+}
+
+function isInvalid({ kind }: InputLine): boolean {
+  return !['good', 'refused', 'poison'].includes(kind);
+}
+
+const INVALID_CODES: Readonly<Record<string, string>> = {
+  broken: 'invalid_json_line',
+  duplicate: 'duplicate_custom_id',
+  wrong_method: 'invalid_value',
+  wrong_url: 'invalid_url',
+};
+
+function outcomeOf(line: InputLine, { expected, job, executions, say }: JobFindings): Outcome {
+  const runs = executions.get(line.marker) ?? [];
+  if (isInvalid(line)) {
+    if (runs.length > 0) say(`line ${line.number} is invalid and was executed`);
+    return { errors: { codes: [INVALID_CODES[line.kind]!], rounds: 0 } };
+  }
+  const answered = runs.find(({ result }) => result === 'answered');
+  if (answered !== undefined) return { output: answered.line! };
+  const counted = runs.filter(usesUpATry);
+  const rounds = counted.length;
+  const last = runs.at(-1);
+  if (last?.result === 'final') return { errors: { codes: [last.code!], rounds } };
+  const { maxRounds, maxRoundsByCause } = job.route;
+  const isAtMost = (cause: Execution['result'], most: number | undefined): boolean =>
+    most !== undefined && counted.filter((run) => causeOf(run) === cause).length >= most;
+  const isExhausted =
+    rounds >= maxRounds ||
+    isAtMost('unexecuted', maxRoundsByCause.unexecuted) ||
+    isAtMost('transient', maxRoundsByCause.transient) ||
+    isAtMost('lost', maxRoundsByCause.lost);
+  if (isExhausted) return { errors: { codes: [last?.code ?? 'missing_from_results'], rounds } };
+  // It could have been tried again: there must be a reason why it was not.
+  const codes: string[] = [];
+  if (job.cancelledAt !== undefined) {
+    codes.push('cancelled');
+    if (last !== undefined) codes.push(last.code ?? 'missing_from_results');
+  }
+  if (line.kind === 'poison') codes.push('invalid_request');
+  if (expected.calledOff) codes.push('object_gone');
+  if (codes.length === 0) {
+    const history = runs.map(({ batch, result, code }) => `${batch.id} ${result} ${code ?? ''}`).join(', ');
+    say(
+      `line ${line.number} could have been answered, was executed ${rounds} times (${history}), and was given up`,
+    );
+  }
+  return { errors: { codes, rounds } };
+}
+
+function causeOf({ result }: Execution): Execution['result'] {
+  return result === 'operator' ? 'transient' : result;
+}
+
+/** What only an operator can set right is not the request's fault; nor is a model unknown that answers others. */
+function usesUpATry({ result, code, batch }: Execution): boolean {
+  if (result !== 'operator') return true;
+  return code === 'model_not_found' && batch.executions.some((other) => other.result === 'answered');
+}
+
+function checkErrors(expected: [InputLine, Outcome][], text: string, calledOff: boolean, say: Report): void {
+  const lines = text === '' ? [] : text.trimEnd().split('\n');
+  if (lines.length !== expected.length) {
+    say(`its errors file has ${lines.length} lines, ${expected.length} were expected`);
+    return;
+  }
+  for (const [index, [line, outcome]] of expected.entries()) {
+    const found = JSON.parse(lines[index]!) as {
+      line: number;
+      custom_id: string | null;
+      rounds: number;
+      error: { code: string } | null;
+      response: { status_code: number; body?: { error?: { code?: string | null } } } | null;
+    };
+    if (found.line !== line.number) {
+      say(`its errors file has line ${found.line} where ${line.number} was expected`);
+      return;
+    }
+    if (!('errors' in outcome)) continue;
+    const { codes, rounds } = outcome.errors;
+    const code = codeOf(found);
+    if (!codes.includes(code))
+      say(`line ${line.number} failed with ${code}; ${codes.join(' or ')} was expected`);
+    if (rounds !== undefined && found.rounds !== rounds) {
+      say(`line ${line.number} says ${found.rounds} rounds, and was executed ${rounds} times`);
+    }
+    const isNamed = found.custom_id === line.customId;
+    // Names are read from the input: there is none to read from once it is gone.
+    if (!isNamed && !isInvalid(line) && !(calledOff && found.custom_id === null))
+      say(`line ${line.number} names ${found.custom_id}`);
+  }
+}
+
+function codeOf(line: {
+  error: { code: string } | null;
+  response: { status_code: number; body?: { error?: { code?: string | null } } } | null;
+}): string {
+  if (line.error !== null) return line.error.code;
+  if (line.response === null) return 'no_response';
+  const { status_code: status, body } = line.response;
+  return body?.error?.code ?? (status === 0 ? 'status_0' : `http_${status}`);
+}
+
+/** What was run again although OpenAI may have charged the try that it lost: each one, and nothing else. */
+function checkBilledTwice({ expected, receipt, executions, say }: JobFindings): void {
+  const mayStop = expected.calledOff || expected.cancelled;
+  const again: Record<string, number> = {};
+  for (const { marker } of expected.drop.lines) {
+    const runs = executions.get(marker) ?? [];
+    const lost = runs.filter(
+      ({ result }, index) => result === 'lost' && (mayStop || index < runs.length - 1),
+    );
+    for (const { code = 'missing_from_results' } of lost) again[code] = (again[code] ?? 0) + 1;
+  }
+  const told = { ...receipt.possiblyBilledTwice };
+  // What was to run again, and was called off before it did, may be among them.
+  const isRight = mayStop
+    ? Object.entries(told).every(([code, count]) => count <= (again[code] ?? 0))
+    : isDeepStrictEqual(told, again);
+  if (!isRight) {
+    say(
+      `its receipt has possiblyBilledTwice ${JSON.stringify(told)}; the ledger has ${JSON.stringify(again)}`,
+    );
+  }
+}
+
+/** The receipt against a recount of the files that it stands for. */
+function checkReceipt(
+  receipt: Receipt,
+  output: string,
+  errors: string,
+  requests: number,
+  invalid: number,
+  say: Report,
+): void {
+  const answers = linesOf(output) as {
+    response: {
+      body: {
+        usage: { prompt_tokens: number; completion_tokens: number };
+        choices: { finish_reason: string }[];
+      };
+    };
+  }[];
+  const failures = linesOf(errors) as Parameters<typeof codeOf>[0][];
+  const counts = { requests, succeeded: answers.length, failed: failures.length - invalid, invalid };
+  if (!isDeepStrictEqual({ ...receipt.counts }, counts)) {
+    say(`its receipt counts ${JSON.stringify(receipt.counts)}, its files ${JSON.stringify(counts)}`);
+  }
+  const byCode: Record<string, number> = {};
+  for (const code of failures.map(codeOf)) byCode[code] = (byCode[code] ?? 0) + 1;
+  if (!isDeepStrictEqual({ ...receipt.errorsByCode }, byCode)) {
+    say(`its receipt has errors ${JSON.stringify(receipt.errorsByCode)}, its file ${JSON.stringify(byCode)}`);
+  }
+  const inputTokens = answers.reduce((sum, { response }) => sum + response.body.usage.prompt_tokens, 0);
+  const outputTokens = answers.reduce((sum, { response }) => sum + response.body.usage.completion_tokens, 0);
+  const { usage } = receipt;
+  if (usage.inputTokens !== inputTokens || usage.outputTokens !== outputTokens) {
+    say(
+      `its receipt has ${usage.inputTokens} and ${usage.outputTokens} tokens, its output ${inputTokens} and ${outputTokens}`,
+    );
+  }
+  const incomplete = answers.filter(
+    ({ response }) => response.body.choices[0]!.finish_reason === 'length',
+  ).length;
+  if (receipt.incomplete !== incomplete)
+    say(`its receipt has ${receipt.incomplete} cut answers, its output ${incomplete}`);
+  const succeeded = receipt.batches.reduce((sum, batch) => sum + batch.succeeded, 0);
+  const failed = receipt.batches.reduce((sum, batch) => sum + batch.failed, 0);
+  if (succeeded !== counts.succeeded || failed !== counts.failed)
+    say('the batches of its receipt do not add up to it');
+}
+
+function linesOf(text: string): unknown[] {
+  return text === ''
+    ? []
+    : text
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line) as unknown);
+}
+
+/** The plain names belong to the newest version, whole: its files stand there, and none of an older one. */
+async function checkNames(
+  finished: { expected: ExpectedJob; receipt: Receipt; published: Published }[],
+  stack: Stack,
+  report: Report,
+): Promise<void> {
+  const layout = stack.layout;
+  const byName = Map.groupBy(finished, ({ expected }) => publicationName(layout, expected.drop.key));
+  for (const [name, versions] of byName) {
+    const newest = versions.reduce((one, other) =>
+      orderOf(other.expected) > orderOf(one.expected) ? other : one,
+    );
+    const keys = publishedKeys(layout, newest.expected.drop.key);
+    const receipt = await stack.objects.get(keys.receipt);
+    const jobId =
+      receipt === undefined
+        ? undefined
+        : (JSON.parse(Buffer.from(receipt).toString('utf8')) as Receipt).jobId;
+    if (jobId !== newest.receipt.jobId) {
+      report(`${keys.receipt} is of job ${jobId}; ${newest.receipt.jobId} is the newest version of ${name}`);
+      continue;
+    }
+    for (const file of ['output', 'errors', 'retry'] as const) {
+      const standing = await stack.objects.get(keys[file]);
+      const published = newest.published.files.get(file);
+      if (!Buffer.from(standing ?? '').equals(Buffer.from(published ?? ''))) {
+        report(`${keys[file]} is not what the receipt beside it was written for`);
+      }
+    }
+  }
+}
+
+function orderOf({ head }: ExpectedJob): string {
+  return `${String(head.lastModified).padStart(15, '0')}#${head.versionId ?? head.etag}`;
+}
+
+function difference(found: string, wanted: string): string {
+  const [have, want] = [found.split('\n'), wanted.split('\n')];
+  const at = have.findIndex((line, index) => line !== want[index]);
+  return `line ${at + 1} is ${have[at]?.slice(0, 160) ?? 'missing'}; expected ${want[at]?.slice(0, 160) ?? 'nothing'}`;
+}

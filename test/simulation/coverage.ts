@@ -1,0 +1,112 @@
+/** What a run of the simulation has tried, and what it must have tried to prove anything. */
+import { CALL_NAMES, PORT_CALLS, type PortName, UNCALLED } from './port-calls.ts';
+
+/** How often each thing happened, over one seed or many. */
+export class Coverage {
+  readonly counts = new Map<string, number>();
+
+  add(what: string, times = 1): void {
+    this.counts.set(what, (this.counts.get(what) ?? 0) + times);
+  }
+
+  addAll(counts: Iterable<readonly [string, number]>): void {
+    for (const [what, times] of counts) this.add(what, times);
+  }
+
+  count(what: string): number {
+    return this.counts.get(what) ?? 0;
+  }
+
+  /** What was seen less than `times` times of what is required, each with its count. */
+  missing(times: number): string[] {
+    return REQUIRED.filter((what) => this.count(what) < times).map((what) => `${what}: ${this.count(what)}`);
+  }
+}
+
+/** Every arrow of the journals: what `from -> to` a record may go. */
+export const STATE_EDGES: readonly string[] = [
+  'job:ingesting -> running',
+  'job:ingesting -> rejected',
+  'job:running -> completed',
+  'job:rejected -> rejected',
+  'batch:planned -> uploaded',
+  'batch:planned -> ended',
+  'batch:uploaded -> ended',
+  'batch:uploaded -> submitting',
+  'batch:submitting -> submitted',
+  'batch:submitting -> planned',
+  'batch:submitted -> ended',
+  'batch:ended -> planned',
+  'batch:ended -> collected',
+];
+
+/** The quirks of OpenAI's that clients have reported. */
+const QUIRKS = Array.from({ length: 20 }, (_, index) => `Q${index + 1}`);
+
+const FAULTS = [
+  'fault:token_limit_exceeded',
+  'fault:poison line',
+  'fault:a batch missing from the list',
+  'fault:foreign custom_id',
+  'fault:short upload',
+  'fault:message dropped',
+  'fault:message twice',
+  'fault:message delayed',
+  'fault:message back after 16 minutes',
+  'fault:job cancelled',
+  'fault:cancelled while validating',
+  'fault:cancelled while in_progress',
+  'fault:dead letter',
+  'fault:event twice',
+  'fault:poll twice',
+  'fault:slow call',
+  'fault:little time',
+  'fault:timeout of a function',
+  'fault:index lags',
+  'fault:stream broke off',
+];
+
+/** Errors that a line can state, and what our own code throws. */
+const ERRORS = [
+  ...[0, 400, 408, 409, 422, 429, 500, 502, 503, 504].map((status) => `error:line ${status}`),
+  'error:line batch_expired',
+  'error:line batch_cancelled',
+  'error:line request_timeout',
+  ...['insufficient_quota', 'billing_hard_limit_reached', 'invalid_api_key', 'model_not_found'].map(
+    (code) => `error:line ${code}`,
+  ),
+  ...[
+    'server_error',
+    'billing_hard_limit_reached',
+    'model_not_found',
+    'input_modified',
+    'never_heard_of',
+  ].map((code) => `error:batch ${code}`),
+  'error:line missing',
+  'error:line no_response',
+  ...[400, 403, 429].map((status) => `error:create ${status}`),
+  'thrown:NotYetError',
+  'error:download broke off',
+  'thrown:OpenAIRequestError',
+  'thrown:InjectedError',
+  'thrown:CreateRefusedError',
+];
+
+const kindOf = (name: string): string => {
+  const [port, call] = name.split('.') as [PortName, string];
+  return (PORT_CALLS[port] as Record<string, string>)[call]!;
+};
+
+const CALLED = CALL_NAMES.filter((name) => !UNCALLED.includes(name));
+
+const REQUIRED: readonly string[] = [
+  ...CALLED.flatMap((name) => [`kill before ${name}`, `kill after ${name}`, `error before ${name}`]),
+  ...CALLED.filter((name) => kindOf(name) === 'call').flatMap((name) => [
+    `error after ${name}`,
+    `retried ${name}`,
+  ]),
+  ...STATE_EDGES,
+  ...QUIRKS,
+  ...FAULTS,
+  ...ERRORS,
+];

@@ -1,0 +1,109 @@
+/** What goes wrong with calls of ports: here and there by chance, and at a few chosen places in every seed. */
+import { CALL_NAMES, type CallKind, PORT_CALLS, type PortName, UNCALLED } from './port-calls.ts';
+import type { Random } from './random.ts';
+import type { Weather } from './scenario.ts';
+
+/**
+ * What becomes of a call. `kill`: the process dies, right before the call or right after its effect. `error`: the caller
+ * gets an error, without or in spite of the effect. `retried`: the answer was lost and the client sent the call again,
+ * so that the caller hears of the second one only.
+ */
+export type CallFate = 'kill before' | 'kill after' | 'error before' | 'error after' | 'retried' | 'none';
+
+/** What a service other than OpenAI answers when it fails: S3, DynamoDB, SQS, EventBridge. */
+export class InjectedError extends Error {
+  constructor(call: string) {
+    super(`${call}: 503 injected`);
+    this.name = 'InjectedError';
+  }
+}
+
+const FATES: Readonly<Record<CallKind, readonly CallFate[]>> = {
+  call: ['kill before', 'kill after', 'error before', 'error after', 'retried'],
+  read: ['kill before', 'kill after', 'error before'],
+  single: ['kill before', 'kill after', 'error before'],
+  stream: ['kill before', 'kill after', 'error before'],
+  list: ['kill before', 'kill after', 'error before'],
+  writer: [],
+};
+
+/** Chosen places: so that calls which are rare are not left to luck. */
+const TARGETS = 38;
+/** Calls that a seed makes once or twice, if at all, are chosen more often than others. */
+const RARE: Readonly<Record<string, number>> = {
+  'objects.head': 2,
+  'objects.pin': 8,
+  'objects.remove': 2,
+  'writer.abort': 3,
+  'writer.suspend': 14,
+  'writer.copy': 5,
+  'jobs.claimJob': 4,
+  'jobs.takeJob': 4,
+  'jobs.claimContent': 6,
+  'jobs.addBatch': 3,
+  'jobs.releasePublication': 2,
+  'batches.uploadFile': 2,
+  'batches.cancelBatch': 20,
+  'batches.getBatch': 3,
+  'outbox.ingest': 5,
+  'outbox.submit': 2,
+  'outbox.collect': 2,
+  'outbox.finalize': 2,
+  'events.completed': 2,
+};
+const TARGET_CALLS = CALL_NAMES.filter((name) => !UNCALLED.includes(name)).flatMap((name) =>
+  Array<string>(RARE[name] ?? 1).fill(name),
+);
+
+/** Of these, calls that come only after a failure: they are failed first. */
+const AFTER_FAILURE = 'writer.abort';
+
+interface Target {
+  name: string;
+  fate: CallFate;
+  /** At which call of that name. */
+  occurrence: number;
+}
+
+export class Faults {
+  readonly #random: Random;
+  readonly #weather: Weather;
+  readonly #targets: Target[];
+  readonly #seen = new Map<string, number>();
+
+  constructor(random: Random, weather: Weather) {
+    this.#random = random;
+    this.#weather = weather;
+    this.#targets = Array.from({ length: TARGETS }, () => this.#drawTarget());
+    if (this.#targets.some(({ name }) => name === AFTER_FAILURE)) {
+      const name = random.pick(['writer.write', 'writer.close', 'objects.read']);
+      this.#targets.push({ name, fate: 'error before', occurrence: random.whole(1, 6) });
+    }
+  }
+
+  /** Draws what becomes of a call. */
+  of(name: string, kind: CallKind): CallFate {
+    const occurrence = (this.#seen.get(name) ?? 0) + 1;
+    this.#seen.set(name, occurrence);
+    const target = this.#targets.find((one) => one.name === name && one.occurrence === occurrence);
+    if (target !== undefined) return target.fate;
+    const { kill, error, retried } = this.#weather;
+    const drawn = this.#random.fraction();
+    if (drawn < kill) return this.#random.chance(0.5) ? 'kill before' : 'kill after';
+    if (drawn < kill + error) {
+      return FATES[kind].includes('error after') && this.#random.chance(0.5) ? 'error after' : 'error before';
+    }
+    return drawn < kill + error + retried && FATES[kind].includes('retried') ? 'retried' : 'none';
+  }
+
+  #drawTarget(): Target {
+    const name = this.#random.pick(TARGET_CALLS);
+    const [port, call] = name.split('.') as [PortName, string];
+    const kind = (PORT_CALLS[port] as Record<string, CallKind>)[call]!;
+    return {
+      name,
+      fate: this.#random.pick(FATES[kind]),
+      occurrence: this.#random.spread(1, name in RARE ? 3 : 8),
+    };
+  }
+}

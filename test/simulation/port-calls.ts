@@ -1,0 +1,217 @@
+/**
+ * Every call that the core may make of the world, and what can become of it. A port or a method that is new is added
+ * here, and is then delayed, interleaved, killed and failed like all others; the compiler says what is missing.
+ */
+import type {
+  BatchApi,
+  JobEvents,
+  JobStore,
+  ObjectStore,
+  ObjectWriter,
+  Outbox,
+} from '../../src/core/ports.ts';
+
+/**
+ * - `call`: one request, which may fail before or after its effect, or be sent twice by a client that saw no answer.
+ * - `read`: the same without an effect.
+ * - `single`: a call that the client never repeats.
+ * - `stream`: a read whose bytes may break off.
+ * - `list`: items that come one by one, from an index that may lag.
+ * - `writer`: opens at once; what it gives is a port of its own.
+ */
+export type CallKind = 'call' | 'read' | 'single' | 'stream' | 'list' | 'writer';
+
+const OBJECTS = {
+  head: 'read',
+  read: 'stream',
+  get: 'read',
+  put: 'call',
+  openWrite: 'writer',
+  pin: 'call',
+  remove: 'call',
+} as const satisfies Record<keyof ObjectStore, CallKind>;
+
+const WRITER = {
+  write: 'single',
+  copy: 'single',
+  suspend: 'single',
+  close: 'single',
+  abort: 'single',
+} as const satisfies Record<keyof ObjectWriter, CallKind>;
+
+const JOBS = {
+  claimJob: 'call',
+  getJob: 'read',
+  takeJob: 'call',
+  moveJob: 'call',
+  claimContent: 'call',
+  addBatch: 'call',
+  getBatch: 'read',
+  listBatches: 'read',
+  updateBatch: 'call',
+  claimBatch: 'call',
+  listAtOpenAI: 'list',
+  listOverdue: 'list',
+  postpone: 'call',
+  acquireLease: 'call',
+  releaseLease: 'call',
+  acquirePublication: 'call',
+  releasePublication: 'call',
+} as const satisfies Record<keyof JobStore, CallKind>;
+
+const BATCHES = {
+  uploadFile: 'single',
+  createBatch: 'single',
+  cancelBatch: 'call',
+  getBatch: 'read',
+  listBatches: 'read',
+  readFile: 'read',
+  deleteFile: 'call',
+} as const satisfies Record<keyof BatchApi, CallKind>;
+
+const OUTBOX = {
+  ingest: 'call',
+  submit: 'call',
+  collect: 'call',
+  finalize: 'call',
+} as const satisfies Record<keyof Outbox, CallKind>;
+
+const EVENTS = { completed: 'call' } as const satisfies Record<keyof JobEvents, CallKind>;
+
+/**
+ * By port. `scratch` is left out: it is local to a process and dies with it, so a kill at one of its calls is a kill at
+ * the call before.
+ */
+export const PORT_CALLS = {
+  objects: OBJECTS,
+  writer: WRITER,
+  jobs: JOBS,
+  batches: BATCHES,
+  outbox: OUTBOX,
+  events: EVENTS,
+} as const satisfies Record<string, Record<string, CallKind>>;
+
+export type PortName = keyof typeof PORT_CALLS;
+
+/** `objects.put`, and so on: everything that can be killed and failed. */
+export const CALL_NAMES: readonly string[] = Object.entries(PORT_CALLS).flatMap(([port, calls]) =>
+  Object.entries(calls)
+    .filter(([, kind]) => kind !== 'writer')
+    .map(([call]) => `${port}.${call}`),
+);
+
+/** Of these, what no handler calls yet; the simulation fails when one does, so that the list stays true. */
+export const UNCALLED: readonly string[] = [];
+
+/** Where calls go: the scheduler decides when `effect` happens, whether it does, and what the caller is told. */
+export interface Gate {
+  call<Result>(name: string, kind: CallKind, subject: string, effect: () => Promise<Result>): Promise<Result>;
+  /** How many bytes of a stream come before it breaks off; `undefined`: all. */
+  breakAfter(name: string): number | undefined;
+  /** What is told of an index that lags. */
+  lag<Item>(name: string, items: Item[]): Item[];
+  /** What a call that broke off throws. */
+  failure(name: string): Error;
+}
+
+/** The same port, with every call of it going through the gate. */
+export function throughGate<Port extends object>(name: PortName, port: Port, gate: Gate): Port {
+  return new (wrapperOf(name))(port, gate) as Port;
+}
+
+type Wrapper = new (port: object, gate: Gate) => object;
+const wrappers = new Map<PortName, Wrapper>();
+
+/** One class a port: a simulation wraps its ports anew for each invocation. */
+function wrapperOf(name: PortName): Wrapper {
+  const known = wrappers.get(name);
+  if (known !== undefined) return known;
+  class Gated {
+    readonly port: object;
+    readonly gate: Gate;
+    constructor(port: object, gate: Gate) {
+      this.port = port;
+      this.gate = gate;
+    }
+  }
+  for (const [method, kind] of Object.entries(PORT_CALLS[name])) {
+    Object.defineProperty(Gated.prototype, method, { value: gatedMethod(`${name}.${method}`, method, kind) });
+  }
+  wrappers.set(name, Gated);
+  return Gated;
+}
+
+type Method = (this: { port: object; gate: Gate }, ...parameters: unknown[]) => unknown;
+
+function gatedMethod(name: string, method: string, kind: CallKind): Method {
+  const invoke = (port: object, parameters: unknown[]): unknown =>
+    (port as Record<string, (...parameters: unknown[]) => unknown>)[method]!(...parameters);
+  switch (kind) {
+    case 'writer':
+      return function (...parameters) {
+        return throughGate('writer', invoke(this.port, parameters) as object, this.gate);
+      };
+    case 'list':
+      return function (...parameters) {
+        return listed(this.gate, name, () => invoke(this.port, parameters) as AsyncIterable<unknown>);
+      };
+    case 'stream':
+      return async function (...parameters) {
+        const stream = await this.gate.call(name, kind, subjectOf(parameters), async () =>
+          invoke(this.port, parameters),
+        );
+        const most = this.gate.breakAfter(name);
+        return most === undefined
+          ? stream
+          : broken(stream as AsyncIterable<Uint8Array>, most, this.gate, name);
+      };
+    default:
+      return function (...parameters) {
+        return this.gate.call(name, kind, subjectOf(parameters), async () => invoke(this.port, parameters));
+      };
+  }
+}
+
+async function* listed(
+  gate: Gate,
+  name: string,
+  list: () => AsyncIterable<unknown>,
+): AsyncGenerator<unknown> {
+  const items = await gate.call(name, 'list', '', () => Array.fromAsync(list()));
+  yield* gate.lag(name, items);
+}
+
+async function* broken(
+  stream: AsyncIterable<Uint8Array>,
+  most: number,
+  gate: Gate,
+  name: string,
+): AsyncGenerator<Uint8Array> {
+  let left = most;
+  for await (const chunk of stream) {
+    if (chunk.length >= left) {
+      if (left > 0) yield chunk.subarray(0, left);
+      throw gate.failure(name);
+    }
+    left -= chunk.length;
+    yield chunk;
+  }
+}
+
+/** What a call is about, for the trace: keys, ids and states, no content. */
+function subjectOf(parameters: readonly unknown[]): string {
+  return parameters
+    .map((parameter) => {
+      if (typeof parameter === 'string') return parameter;
+      if (typeof parameter !== 'object' || parameter === null || ArrayBuffer.isView(parameter)) return '';
+      const { key, batchId, jobId, state, status, inputFileId, filename, claim } = parameter as Record<
+        string,
+        unknown
+      >;
+      return [key, batchId ?? jobId, state, status, inputFileId, filename, claim]
+        .filter((part) => typeof part === 'string')
+        .join(' ');
+    })
+    .filter((part) => part !== '')
+    .join(', ');
+}

@@ -1,0 +1,121 @@
+/**
+ * Each safety of the core, taken away: by what stands between the core and its ports, so that nothing in the product can
+ * be switched off. A simulation that does not notice proves nothing.
+ */
+import type { BatchRecord } from '../../src/core/model.ts';
+import type { JobStore } from '../../src/core/ports.ts';
+import type { PortsOfStack, Tamper } from './stack.ts';
+
+type UpdateParameters = Parameters<JobStore['updateBatch']>;
+
+/** The same port with some methods changed. */
+function withMethods<Port extends object>(port: Port, methods: Partial<Port>): Port {
+  return new Proxy(port, {
+    get(target, property) {
+      const method = (methods as Record<PropertyKey, unknown>)[property] ?? Reflect.get(target, property);
+      return typeof method === 'function' ? method.bind(target) : method;
+    },
+  });
+}
+
+const onJobs =
+  (change: (jobs: JobStore) => Partial<JobStore>): Tamper =>
+  (ports) => ({ ...ports, jobs: withMethods(ports.jobs, change(ports.jobs)) });
+
+const only =
+  (handler: string, tamper: (ports: PortsOfStack) => PortsOfStack): Tamper =>
+  (ports, name) =>
+    name === handler ? tamper(ports) : ports;
+
+const withClock = (ports: PortsOfStack, aheadMs: number): PortsOfStack => ({
+  ...ports,
+  ambient: { ...ports.ambient, now: () => ports.ambient.now() + aheadMs },
+});
+
+const HOUR_MS = 60 * 60_000;
+
+/** By what is missing. */
+export const SAFETIES: Readonly<Record<string, Tamper>> = {
+  'the intent is not recorded before a create': onJobs((jobs) => ({
+    updateBatch: async (...[batch, expected, changes, now]: UpdateParameters) => {
+      if (changes.state === 'submitting') {
+        const standing = (await jobs.getBatch(batch.jobId, batch.batchId))!;
+        return { ...standing, ...changes } as BatchRecord;
+      }
+      const state = expected.state === 'submitting' ? 'uploaded' : expected.state;
+      return jobs.updateBatch(batch, { ...expected, state }, changes, now);
+    },
+  })),
+  'an unanswered create is not looked up': only('submit', (ports) => ({
+    ...ports,
+    batches: withMethods(ports.batches, { listBatches: async () => ({ batches: [] }) }),
+  })),
+  'the input file of an unanswered create is not deleted': only('submit', (ports) => ({
+    ...ports,
+    batches: withMethods(ports.batches, { deleteFile: async () => {} }),
+  })),
+  'nobody waits for the list to catch up': only('submit', (ports) => {
+    // Each reading of the clock is an hour later than the one before.
+    let ahead = 0;
+    const now = (): number => {
+      ahead += HOUR_MS;
+      return ports.ambient.now() + ahead;
+    };
+    return { ...ports, ambient: { ...ports.ambient, now } };
+  }),
+  // A claim is such a write as well; what the state does not stop, it would.
+  'writes to batches are not conditional': onJobs((jobs) => {
+    const write = async (...[batch, , changes, now]: UpdateParameters): Promise<BatchRecord | undefined> => {
+      const standing = await jobs.getBatch(batch.jobId, batch.batchId);
+      return standing && jobs.updateBatch(batch, { state: standing.state }, changes, now);
+    };
+    return {
+      updateBatch: write,
+      claimBatch: async (batch, state, claim, now, claimedUntil) =>
+        write(batch, { state }, { claim, claimedUntil }, now),
+    };
+  }),
+  'an event that comes twice makes two jobs': (ports) => {
+    let made = 0;
+    return onJobs((jobs) => ({
+      claimJob: async (job) => {
+        const again = await jobs.getJob(job.jobId);
+        if (again === undefined) return jobs.claimJob(job);
+        return jobs.claimJob({ ...job, jobId: `${(++made).toString(16)}${job.jobId.slice(2)}` });
+      },
+    }))(ports, 'ingest');
+  },
+  'a batch that is recorded is recorded anew': onJobs((jobs) => ({
+    addBatch: async (batch) => {
+      if (await jobs.addBatch(batch)) return true;
+      const standing = (await jobs.getBatch(batch.jobId, batch.batchId))!;
+      await jobs.updateBatch(
+        batch,
+        { state: standing.state },
+        { ...batch, claim: undefined },
+        batch.updatedAt,
+      );
+      return true;
+    },
+  })),
+  'nobody knows how long a download is': (ports) => ({
+    ...ports,
+    batches: withMethods(ports.batches, {
+      readFile: async (id, options) => ({ body: (await ports.batches.readFile(id, options)).body }),
+    }),
+  }),
+  'nobody looks at the size that OpenAI counted': (ports) => ({
+    ...ports,
+    batches: withMethods(ports.batches, {
+      uploadFile: async (file) => ({ id: (await ports.batches.uploadFile(file)).id, bytes: file.bytes }),
+    }),
+  }),
+  'files that are late are not waited for': only('collect', (ports) => withClock(ports, 3 * HOUR_MS)),
+  'an older version may write over a newer one': onJobs(() => ({
+    acquirePublication: async () => 'granted',
+    releasePublication: async () => true,
+  })),
+  'what nobody moves is not swept up': onJobs(() => ({ listOverdue: () => nothing() })),
+};
+
+async function* nothing(): AsyncGenerator<never> {}

@@ -1,0 +1,307 @@
+/** What one seed is about: inputs, settings and how bad the weather is. Pure data, drawn before anything runs. */
+import { gzipSync } from 'node:zlib';
+import { type Settings, settingsSchema } from '../../src/contract/settings.ts';
+import type { BatchState } from '../../src/core/model.ts';
+import type { Random } from './random.ts';
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+
+/** When every simulation begins: a whole second, as S3 and OpenAI tell time. */
+export const START_MS = 1_790_000_000_000;
+
+/**
+ * What a line is, whatever the weather: `good` is answered, `refused` gets a 400 of its own, `poison` passes our checks and
+ * makes OpenAI refuse the whole batch, all others are refused by us.
+ */
+export type LineKind = 'good' | 'refused' | 'poison' | 'broken' | 'duplicate' | 'wrong_method' | 'wrong_url';
+
+/** One line with something on it. */
+export interface InputLine {
+  /** 1-based, blank lines counted. */
+  number: number;
+  kind: LineKind;
+  customId: string;
+  /** Stands in the prompt, and nowhere else: names this line of this drop. */
+  marker: string;
+  model: string;
+  endpoint: string;
+  /** Without its line end. */
+  text: string;
+}
+
+/** An object that somebody puts. */
+export interface Drop {
+  index: number;
+  key: string;
+  /** Milliseconds after the start. */
+  at: number;
+  lines: InputLine[];
+  body: Uint8Array;
+  isGzip: boolean;
+  /** Removed with every version, this long after the start. */
+  destroyedAt?: number;
+  /** Its job is cancelled this long after a batch of it has come to a state. */
+  cancelled?: { state: BatchState; delayMs: number };
+}
+
+/** How likely each kind of trouble is, per port call unless it says otherwise. */
+export interface Weather {
+  kill: number;
+  error: number;
+  retried: number;
+  slow: number;
+  /** Per invocation. */
+  hurry: number;
+  /** Per message. */
+  dropMessage: number;
+  duplicateMessage: number;
+  delayMessage: number;
+  /** Per item of an index that lags. */
+  lagIndex: number;
+  /** Per call of OpenAI's. */
+  openaiError: number;
+  /** Per batch. */
+  batchFate: number;
+  /** Per result line. */
+  lineFault: number;
+  /** Per result file, and per read of one. */
+  fileFault: number;
+}
+
+export interface Scenario {
+  drops: Drop[];
+  settings: Settings;
+  isVersioned: boolean;
+  /** Requests that fit a batch. */
+  batchRequests: number;
+  pollEveryMs: number;
+  /** Messages of one queue that are worked on at a time. */
+  concurrency: number;
+  weather: Weather;
+  /** From then on, nothing fails any more. */
+  calmAt: number;
+  openai: OpenAIScenario;
+}
+
+export interface OpenAIScenario {
+  /** How far OpenAI's clock is ahead of ours. */
+  clockSkewMs: number;
+  order: 'newest first' | 'oldest first' | 'any';
+  pageSize: number;
+  /** How long a new batch may be missing from the list. */
+  listLagMs: number;
+  /** Enqueued input tokens that one model takes, in batches of the largest size. */
+  tokenLimit: number;
+  /** Which lines of a refused file are named. */
+  tellsOfBadLines: 'all' | 'the first' | 'none';
+  /** Batches of somebody else in the same project. */
+  foreignBatches: number;
+  /** A model and the time in which each of its lines fails, if there is such a time. */
+  outage?: { model: string; from: number; until: number };
+}
+
+const MODELS = ['gpt-5-nano', 'gpt-5-mini', 'gpt-6-luna'] as const;
+const KEYS = [
+  'input/a.jsonl',
+  'input/nightly/b.jsonl',
+  'input/c',
+  'input/strict/d.jsonl',
+  'input/once/e.jsonl',
+];
+
+/** Everything about a seed. */
+export function drawScenario(random: Random): Scenario {
+  const isVersioned = random.chance(0.6);
+  const batchRequests = random.whole(2, 6);
+  const calmAt = random.spread(2 * HOUR_MS, 60 * HOUR_MS);
+  return {
+    drops: drawDrops(random.fork('drops'), batchRequests),
+    settings: drawSettings(random),
+    isVersioned,
+    batchRequests,
+    pollEveryMs: random.pick([5, 10, 15, 30]) * MINUTE_MS,
+    concurrency: random.whole(1, 4),
+    weather: drawWeather(random.fork('weather')),
+    calmAt,
+    openai: drawOpenAI(random.fork('openai'), batchRequests, calmAt),
+  };
+}
+
+function drawSettings(random: Random): Settings {
+  const sameContent = random.pick(['run', 'skip']);
+  return settingsSchema.parse({
+    layout: {},
+    routes: [
+      {
+        name: 'default',
+        sameContent,
+        prefix: 'input/',
+        maxRounds: random.whole(2, 4),
+        maxRoundsByCause: drawMaxRounds(random),
+      },
+      { name: 'strict', prefix: 'input/strict/', onInvalid: 'reject', sameContent },
+      { name: 'once', prefix: 'input/once/', maxRounds: 1, sameContent },
+    ],
+  });
+}
+
+function drawMaxRounds(random: Random): Record<string, number> {
+  const causes = ['unexecuted', 'transient', 'lost'].filter(() => random.chance(0.3));
+  return Object.fromEntries(causes.map((cause) => [cause, random.whole(1, 3)]));
+}
+
+function drawWeather(random: Random): Weather {
+  /** Each trouble is absent from some seeds, so that others are seen in their pure form. */
+  const rate = (most: number, present = 0.6): number =>
+    random.chance(present) ? random.spread(most * 100, most * 1_000) / 1_000 : 0;
+  return {
+    kill: rate(0.02),
+    error: rate(0.05),
+    retried: rate(0.04),
+    slow: rate(0.03),
+    hurry: rate(0.15),
+    dropMessage: rate(0.2),
+    duplicateMessage: rate(0.3),
+    delayMessage: rate(0.3),
+    lagIndex: rate(0.2),
+    openaiError: rate(0.3),
+    batchFate: rate(0.7, 0.8),
+    lineFault: rate(0.6, 0.8),
+    fileFault: rate(0.4, 0.75),
+  };
+}
+
+function drawOpenAI(random: Random, batchRequests: number, calmAt: number): OpenAIScenario {
+  const scenario: OpenAIScenario = {
+    clockSkewMs: random.whole(-8, 8) * MINUTE_MS,
+    ...random.pick<Pick<OpenAIScenario, 'order' | 'pageSize'>>([
+      { order: 'newest first', pageSize: random.whole(2, 12) },
+      { order: 'oldest first', pageSize: 100 },
+      { order: 'any', pageSize: 100 },
+    ]),
+    listLagMs: random.chance(0.4) ? random.spread(1_000, 10 * MINUTE_MS) : 0,
+    // A line has about 60 tokens: one batch of the largest size always fits.
+    tokenLimit: random.chance(0.45) ? batchRequests * 75 * random.whole(1, 3) : Number.POSITIVE_INFINITY,
+    tellsOfBadLines: random.pick(['all', 'the first', 'none']),
+    foreignBatches: random.whole(0, 12),
+  };
+  if (random.chance(0.15)) {
+    const from = random.whole(0, calmAt / 2);
+    scenario.outage = { model: random.pick(MODELS), from, until: from + 24 * HOUR_MS };
+  }
+  return scenario;
+}
+
+function drawDrops(random: Random, batchRequests: number): Drop[] {
+  const count = Number(random.weighted({ 1: 2, 2: 4, 3: 3, 4: 1 }));
+  const keys = random.shuffle(KEYS);
+  const drops: Drop[] = [];
+  for (let index = 0; index < count; index++) {
+    // Sometimes a key that was dropped already: another version of it.
+    const key = index > 0 && random.chance(0.25) ? random.pick(drops).key : keys[index]!;
+    const lines = drawLines(random, index, batchRequests);
+    const isGzip = random.chance(0.06);
+    // Two files without a line would be the same one twice.
+    const text = lines.length === 0 ? Buffer.from('\n'.repeat(index)) : render(random, lines);
+    // S3 tells whole seconds and versions of one second are ordered by their ids: no two drops share one.
+    const at = index * 1_000 + (index === 0 ? 0 : random.whole(0, 3 * 60) * MINUTE_MS);
+    const isDestroyed = random.chance(0.15);
+    const isCancelled = random.chance(0.3);
+    drops.push({
+      index,
+      key,
+      at,
+      lines,
+      body: isGzip ? gzipSync(text) : text,
+      isGzip,
+      ...(isDestroyed ? { destroyedAt: at + random.spread(1_000, 6 * HOUR_MS) } : {}),
+      ...(isCancelled
+        ? {
+            cancelled: {
+              state: random.pick<BatchState>([
+                'uploaded',
+                'submitting',
+                'submitted',
+                'submitted',
+                'submitted',
+                'ended',
+                'collected',
+              ]),
+              delayMs: random.spread(1, 30 * MINUTE_MS),
+            },
+          }
+        : {}),
+    });
+  }
+  return drops;
+}
+
+function drawLines(random: Random, drop: number, batchRequests: number): InputLine[] {
+  if (random.chance(0.02)) return [];
+  const count = random.whole(1, batchRequests * random.whole(1, 5));
+  const models = random.shuffle(MODELS).slice(0, random.whole(1, 2));
+  const isMixed = random.chance(0.7);
+  const onlyBroken = random.chance(0.02);
+  const lines: InputLine[] = [];
+  for (let index = 0; index < count; index++) {
+    const drawn: LineKind = isMixed
+      ? random.weighted({
+          good: 80,
+          refused: 8,
+          poison: 2,
+          broken: 3,
+          duplicate: 4,
+          wrong_method: 2,
+          wrong_url: 1,
+        })
+      : 'good';
+    const earlier = lines.filter(({ kind }) => ['good', 'refused', 'poison'].includes(kind));
+    const kind = onlyBroken ? 'broken' : drawn === 'duplicate' && earlier.length === 0 ? 'good' : drawn;
+    const marker = `${drop}.${index}`;
+    const customId =
+      kind === 'duplicate'
+        ? random.pick(earlier).customId
+        : `r-${index}${random.pick(['', '', ' ü', '/x', '\u2028'])}`;
+    const model = random.pick(models);
+    const endpoint = random.chance(0.9) ? '/v1/chat/completions' : '/v1/responses';
+    const prompt = `prompt-${marker}-${kind}.`;
+    const body =
+      endpoint === '/v1/responses'
+        ? { model, input: prompt }
+        : { model, messages: [{ role: 'user', content: prompt }] };
+    const request = {
+      custom_id: customId,
+      method: kind === 'wrong_method' ? 'GET' : 'POST',
+      url: kind === 'wrong_url' ? '/v1/unknown' : endpoint,
+      body,
+    };
+    const json = JSON.stringify(request);
+    lines.push({
+      number: 0,
+      kind,
+      customId,
+      marker,
+      model,
+      endpoint,
+      text: kind === 'broken' ? json.slice(0, -random.whole(1, 9)) : json,
+    });
+  }
+  return lines;
+}
+
+/** Lines as people write them: blank ones, CRLF, a byte order mark, no last line feed. Numbers the lines. */
+function render(random: Random, lines: InputLine[]): Uint8Array {
+  const end = random.pick(['\n', '\n', '\r\n']);
+  let text = random.chance(0.1) ? '\uFEFF' : '';
+  let number = 0;
+  for (const line of lines) {
+    while (random.chance(0.05)) {
+      text += end;
+      number++;
+    }
+    text += `${line.text}${end}`;
+    line.number = ++number;
+  }
+  return Buffer.from(random.chance(0.3) && lines.length > 0 ? text.slice(0, -end.length) : text);
+}

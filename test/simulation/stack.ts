@@ -1,0 +1,208 @@
+/** One deployment: its stores, and the handlers that work on them. A new handler is added to {@link HANDLERS}. */
+import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
+import { MemoryObjects } from '../../src/adapters/memory/objects.ts';
+import { MemoryEvents } from '../../src/adapters/memory/outbox.ts';
+import { MemoryScratch } from '../../src/adapters/memory/scratch.ts';
+import type { BatchMessage, IngestMessage, JobMessage } from '../../src/contract/messages.ts';
+import type { Layout } from '../../src/contract/settings.ts';
+import { type CancelDeps, cancelJob } from '../../src/core/cancel.ts';
+import { type CollectDeps, collect } from '../../src/core/collect/collect.ts';
+import { type FinalizeDeps, finalize } from '../../src/core/finalize/finalize.ts';
+import { type IngestDeps, ingest } from '../../src/core/ingest/ingest.ts';
+import { OPENAI_LIMITS } from '../../src/core/limits.ts';
+import type { BatchRecord } from '../../src/core/model.ts';
+import { type PollDeps, poll } from '../../src/core/poll/poll.ts';
+import type { Deadline, JobStore, Outbox } from '../../src/core/ports.ts';
+import { type SubmitDeps, submit } from '../../src/core/submit/submit.ts';
+import type { SimulatedOpenAI } from './openai-service.ts';
+import { type Gate, throughGate } from './port-calls.ts';
+import type { Scenario } from './scenario.ts';
+
+export const BUCKET = 'bucket';
+export const STACK_ID = 'stack-1';
+
+/** What is the same for every invocation. */
+export type PortsOfStack = Omit<Deps, 'deadline'>;
+
+export type Deps = IngestDeps & SubmitDeps & PollDeps & CollectDeps & FinalizeDeps & CancelDeps;
+
+/** What runs, and how long Lambda lets it (`lib/`). Queue handlers are named as their queue. */
+export const HANDLERS = {
+  ingest: { minutes: 15, run: (deps: Deps, message: unknown) => ingest(deps, message as IngestMessage) },
+  submit: { minutes: 15, run: (deps: Deps, message: unknown) => submit(deps, message as BatchMessage) },
+  collect: { minutes: 15, run: (deps: Deps, message: unknown) => collect(deps, message as BatchMessage) },
+  finalize: { minutes: 15, run: (deps: Deps, message: unknown) => finalize(deps, message as JobMessage) },
+  /** Not a function: what an operator's command calls. */
+  cancel: {
+    minutes: 15,
+    run: (deps: Deps, message: unknown) => cancelJob(deps, (message as JobMessage).jobId),
+  },
+  poll: { minutes: 5, run: (deps: Deps) => poll(deps) },
+} as const;
+
+export type HandlerName = keyof typeof HANDLERS;
+export type QueueName = keyof Outbox;
+
+/** Changes what a handler works with, to see that it is missed: see safeties.test.ts. */
+export type Tamper = (deps: PortsOfStack, handler: HandlerName) => PortsOfStack;
+
+/** What a stack needs of the simulation. */
+export interface StackWorld {
+  now(): number;
+  note(what: string): void;
+  violation(text: string): void;
+  trace(text: string): void;
+  /** A batch has come to another state. */
+  moved(batch: BatchRecord): void;
+  /** Puts a message on a queue. */
+  send(queue: QueueName, message: unknown): void;
+}
+
+/** What stood under the names of a receipt when it was written. */
+export interface Published {
+  receipt: Uint8Array;
+  files: Map<string, Uint8Array>;
+}
+
+export class Stack {
+  readonly jobs: WatchedJobs;
+  readonly objects: WatchedObjects;
+  readonly events = new MemoryEvents();
+  readonly layout: Layout;
+  readonly #deps: PortsOfStack;
+  readonly #tamper: Tamper | undefined;
+  #nonces = 0;
+
+  constructor(world: StackWorld, scenario: Scenario, openai: SimulatedOpenAI, tamper?: Tamper) {
+    const ambient = {
+      now: () => world.now(),
+      nonce: () => (++this.#nonces).toString(16).padStart(32, '0'),
+    };
+    const send =
+      (queue: QueueName) =>
+      async (message: unknown): Promise<void> => {
+        noContent(world, 'a message', message);
+        world.send(queue, message);
+      };
+    const log = (message: string, fields: Record<string, unknown> = {}): void => {
+      noContent(world, 'a log line', fields);
+      world.trace(`      "${message}" ${JSON.stringify(fields)}`);
+    };
+    this.jobs = new WatchedJobs(world, openai.recorded);
+    this.objects = new WatchedObjects({ bucket: BUCKET, isVersioned: scenario.isVersioned }, ambient);
+    this.layout = scenario.settings.layout;
+    this.#tamper = tamper;
+    this.#deps = {
+      stackId: STACK_ID,
+      settings: scenario.settings,
+      limits: { ...OPENAI_LIMITS, requests: scenario.batchRequests },
+      objects: this.objects,
+      jobs: this.jobs,
+      batches: openai.apiFor(STACK_ID),
+      outbox: {
+        ingest: send('ingest'),
+        submit: send('submit'),
+        collect: send('collect'),
+        finalize: send('finalize'),
+      },
+      events: this.events,
+      scratch: new MemoryScratch(),
+      ambient,
+      log: { info: log, warn: log },
+    };
+  }
+
+  /** What one invocation of a handler works with. */
+  depsFor(handler: HandlerName, gate: Gate, deadline: Deadline): Deps {
+    const deps = this.#tamper?.(this.#deps, handler) ?? this.#deps;
+    return {
+      ...deps,
+      deadline,
+      objects: throughGate('objects', deps.objects, gate),
+      jobs: throughGate('jobs', deps.jobs, gate),
+      batches: throughGate('batches', deps.batches, gate),
+      outbox: throughGate('outbox', deps.outbox, gate),
+      events: throughGate('events', deps.events, gate),
+    };
+  }
+
+  /** Whether a job or a batch still has to be moved, or waits at OpenAI. */
+  async live(): Promise<string[]> {
+    const live: string[] = [];
+    for await (const { batchId, jobId, status } of this.jobs.listAtOpenAI()) {
+      live.push(`batch ${jobId} ${batchId} at OpenAI, ${status}`);
+    }
+    for await (const item of this.jobs.listOverdue(Number.POSITIVE_INFINITY)) {
+      live.push(
+        item.kind === 'job'
+          ? `job ${item.jobId} ${item.state}`
+          : `batch ${item.batch.jobId} ${item.batch.batchId} ${item.batch.state} (${item.batch.lastError})`,
+      );
+    }
+    return live;
+  }
+}
+
+/** Prompts and answers stand in objects, nowhere else. */
+function noContent(world: StackWorld, where: string, value: unknown): void {
+  if (/prompt-|answer to /.test(JSON.stringify(value))) world.violation(`${where} holds content`);
+}
+
+/** Notes every arrow that a record goes. */
+class WatchedJobs extends MemoryJobs {
+  readonly #world: StackWorld;
+  /** Ids of OpenAI's batches. */
+  readonly #recorded: Set<string>;
+
+  constructor(world: StackWorld, recorded: Set<string>) {
+    super();
+    this.#world = world;
+    this.#recorded = recorded;
+  }
+
+  override async moveJob(...parameters: Parameters<JobStore['moveJob']>): Promise<boolean> {
+    const [jobId, , changes] = parameters;
+    const before = await super.getJob(jobId);
+    const isMoved = await super.moveJob(...parameters);
+    if (isMoved && changes.state !== undefined) this.#world.note(`job:${before!.state} -> ${changes.state}`);
+    return isMoved;
+  }
+
+  override async updateBatch(
+    ...parameters: Parameters<JobStore['updateBatch']>
+  ): Promise<BatchRecord | undefined> {
+    const before = await super.getBatch(parameters[0].jobId, parameters[0].batchId);
+    const after = await super.updateBatch(...parameters);
+    if (after === undefined) return after;
+    noContent(this.#world, 'a record', after);
+    if (after.openaiBatchId !== undefined) this.#recorded.add(after.openaiBatchId);
+    if (after.state !== before!.state) {
+      this.#world.note(`batch:${before!.state} -> ${after.state}`);
+      this.#world.moved(after);
+    }
+    return after;
+  }
+}
+
+/** Remembers what was published with each receipt: a newer version of the same input may write over it. */
+class WatchedObjects extends MemoryObjects {
+  /** By job. */
+  readonly published = new Map<string, Published[]>();
+
+  override async put(...parameters: Parameters<MemoryObjects['put']>): Promise<boolean> {
+    const [key, body] = parameters;
+    const isWritten = await super.put(...parameters);
+    if (!key.startsWith('receipts/')) return isWritten;
+    const { jobId, files } = JSON.parse(Buffer.from(body).toString('utf8')) as {
+      jobId: string;
+      files: Record<string, string>;
+    };
+    const published: Published = { receipt: body.slice(), files: new Map() };
+    for (const [name, file] of Object.entries(files)) {
+      const bytes = await super.get(file);
+      if (name !== 'receipt' && bytes !== undefined) published.files.set(name, bytes);
+    }
+    this.published.set(jobId, [...(this.published.get(jobId) ?? []), published]);
+    return isWritten;
+  }
+}
