@@ -42,7 +42,7 @@ export type MergedFiles = { [Name in Part]?: MergedFile };
 interface MergeState {
   attempt: string;
   done: MergedFiles;
-  /** Index of the part under way. */
+  /** Index of the part under way; behind the last one, all is merged. */
   part: number;
   /** The line of the input that it goes on from. */
   nextLine: number;
@@ -81,10 +81,10 @@ export async function mergeResults(
         if (end === 'out of time') return await record(deps, job, claim, state, before);
       }
       state.nextLine = 0;
-      if (isOutOfTime() && state.part + 1 < PARTS.length) {
-        state.part++;
-        return await record(deps, job, claim, state, before);
-      }
+    }
+    // Publishing must not be what an invocation dies in that has merged: it would merge anew for ever.
+    if (before.part < PARTS.length && !hasTimeToPublish(deps, state.done)) {
+      return await record(deps, job, claim, state, before);
     }
     return state.done;
   } catch (error) {
@@ -93,6 +93,14 @@ export async function mergeResults(
     await deps.jobs.moveJob(job.jobId, { state: job.state, claim }, { merge: undefined }, deps.ambient.now());
     throw error;
   }
+}
+
+/** Slower than S3 copies within a bucket. */
+const PUBLISHED_BYTES_PER_SECOND = 100_000_000;
+
+function hasTimeToPublish({ deadline }: MergeDeps, files: MergedFiles): boolean {
+  const bytes = Object.values(files).reduce((sum, file) => sum + file.bytes, 0);
+  return deadline.remainingMs() > STOP_BEFORE_END_MS + (bytes / PUBLISHED_BYTES_PER_SECOND) * 1000;
 }
 
 async function readState({ objects, ambient, log }: MergeDeps, job: Job): Promise<MergeState> {
