@@ -15,8 +15,11 @@ export function claimedUntil(now: number, deadline: Deadline): number {
   return now + deadline.remainingMs() + CLAIM_BEYOND_WORKER_MS;
 }
 
-/**
- * How long before its end a worker stops, so as to record how far it is: time to send what is under way, and to retry
- * each call.
- */
-export const STOP_BEFORE_END_MS = 60_000;
+/** What is kept of a worker's life for recording how far it is: to send what is under way, and to retry each call. */
+const MAX_RESERVE_MS = 60_000;
+
+/** The time that a worker has for its work: all but a quarter of what is left now, or but a minute of it. */
+export function workingTime(deadline: Deadline): Deadline {
+  const reserveMs = Math.min(MAX_RESERVE_MS, deadline.remainingMs() / 4);
+  return { remainingMs: () => deadline.remainingMs() - reserveMs };
+}

@@ -108,7 +108,7 @@ async function world(
 }
 
 const contentsOf = async ({ deps, objects }: World, files: FetchedFile[]): Promise<Buffer[]> =>
-  Promise.all(files.map((file) => collectBytes(readFetched({ ...deps, objects }, BUCKET, file, 0))));
+  Promise.all(files.map((file) => collectBytes(readFetched({ ...deps, objects }, BUCKET, file, -1))));
 
 const pattern = (size: number): Uint8Array => Uint8Array.from({ length: size }, (_, at) => (at * 7) % 251);
 

@@ -39,7 +39,7 @@ async function run(at: number, when: 'before' | 'after', isHurried: boolean) {
       isDead = false;
       hasTaken = false;
     },
-    deadline: { remainingMs: () => (isHurried && hasTaken ? 50_000 : 900_000) },
+    deadline: { remainingMs: () => (isHurried && hasTaken ? 0 : 900_000) },
     redeliver: true,
   });
   try {

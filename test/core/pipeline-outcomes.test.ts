@@ -159,7 +159,18 @@ test('results that were fetched late in an invocation are sorted in the next one
 });
 
 test('results that no invocation has the time to sort end with a recorded error after half a day, and are not bought again', async () => {
-  const p = await startPipeline({ deadline: { remainingMs: () => 20_000 } });
+  let hasBatch = false;
+  const p = await startPipeline({
+    deadline: { remainingMs: () => (hasBatch ? 0 : 900_000) },
+    intercept: async (call, effect) => {
+      if (call === 'jobs.claimBatch') hasBatch = true;
+      if (call === 'jobs.listBatches') hasBatch = false;
+      return effect();
+    },
+    onInvocation: () => {
+      hasBatch = false;
+    },
+  });
   running.push(p);
   await p.drop(KEY, IDS.map((id) => chatLine(id)).join('\n'));
   await p.run(80);

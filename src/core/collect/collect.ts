@@ -26,7 +26,7 @@ import { advanceJob } from '../rounds.ts';
 import { RunWriter } from '../run-file.ts';
 import { recordFailure, SUCCEEDED } from '../step-failure.ts';
 import { refusalWaitMs } from '../submit/submit.ts';
-import { STOP_BEFORE_END_MS, WORKER_LIFETIME_MS } from '../time-limits.ts';
+import { WORKER_LIFETIME_MS, workingTime } from '../time-limits.ts';
 import { noUsage } from './classify.ts';
 import { type Decision, decide, decideRefusal, type Refusal, unreadable } from './decide.ts';
 import { fetchResults, readFetched } from './fetch.ts';
@@ -72,7 +72,7 @@ export async function collect(deps: CollectDeps, { jobId, batchId }: BatchMessag
   const batch = await deps.jobs.claimBatch({ jobId, batchId }, 'ended', claim, now, now + WORKER_LIFETIME_MS);
   if (batch !== undefined) {
     try {
-      await collectClaimed(deps, job, batch, claim);
+      await collectClaimed({ ...deps, deadline: workingTime(deps.deadline) }, job, batch, claim);
     } catch (error) {
       const isDone = await recordFailure(deps.jobs, batch, claim, error, deps.ambient.now());
       if (!isDone) throw error;
@@ -129,10 +129,11 @@ async function collectClaimed(deps: CollectDeps, job: Job, batch: BatchRecord, c
 
 /** What sorting the lines of a fetched file takes at the worst, to begin it in the rest of an invocation. */
 const SORTED_BYTES_PER_SECOND = 10_000_000;
+const MIN_SORTING_MS = 90_000;
 
 function hasTimeFor({ deadline }: CollectDeps, files: readonly FetchedFile[]): boolean {
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
-  return deadline.remainingMs() > 2 * STOP_BEFORE_END_MS + (bytes / SORTED_BYTES_PER_SECOND) * 1000;
+  return deadline.remainingMs() > MIN_SORTING_MS + (bytes / SORTED_BYTES_PER_SECOND) * 1000;
 }
 
 /** Lets go of the batch and hands it to the next invocation; should the message be lost, the sweep sends it again. */
@@ -157,9 +158,9 @@ async function addResults(
   const { bucket } = job.input;
   if (file.isPartial) join.isUnreadable = true;
   // In the end, what can be read in half of the time is all there is: the other half is for writing it.
-  const stopBeforeEndMs = isLastResort ? deps.deadline.remainingMs() / 2 : STOP_BEFORE_END_MS;
+  const reserveMs = isLastResort ? deps.deadline.remainingMs() / 2 : 0;
   try {
-    const body = readFetched(deps, bucket, file, stopBeforeEndMs);
+    const body = readFetched(deps, bucket, file, reserveMs);
     await join.addFile(`OpenAI file ${file.fileId}`, body, file.bytes, { bucket, key: file.key });
   } catch (error) {
     if (isLastResort) {
@@ -272,7 +273,7 @@ async function writeResults(
   const billedTwice = new Map<string, number>();
   const next = new ManifestEntries();
   const hasTime = (): boolean => {
-    if (deps.deadline.remainingMs() >= STOP_BEFORE_END_MS / 2) return true;
+    if (deps.deadline.remainingMs() > 0) return true;
     if (isLastResort) return false;
     throw new OutOfTimeError(`batch ${batch.batchId}: its results cannot be sorted in one invocation`);
   };

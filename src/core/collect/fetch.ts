@@ -19,7 +19,6 @@ import type {
   ObjectWriter,
   WriterState,
 } from '../ports.ts';
-import { STOP_BEFORE_END_MS } from '../time-limits.ts';
 
 export interface FetchDeps {
   settings: Settings;
@@ -27,6 +26,7 @@ export interface FetchDeps {
   jobs: Pick<JobStore, 'updateBatch'>;
   batches: Pick<BatchApi, 'readFile'>;
   ambient: Ambient;
+  /** Until when there is time to fetch. */
   deadline: Deadline;
   log: Log;
 }
@@ -89,17 +89,18 @@ export async function fetchResults(
 
 /**
  * Reads a fetched file.
- * @throws {IncompleteDownloadError} if it is not what was fetched; {@link OutOfTimeError} when `stopBeforeEndMs` are left.
+ * @throws {IncompleteDownloadError} if it is not what was fetched; {@link OutOfTimeError} when no more than
+ * `reserveMs` are left.
  */
 export async function* readFetched(
   deps: Pick<FetchDeps, 'objects' | 'deadline'>,
   bucket: string,
   file: FetchedFile,
-  stopBeforeEndMs: number,
+  reserveMs: number,
 ): AsyncGenerator<Uint8Array> {
   let checksum = 0;
   for await (const chunk of readInParallel(deps.objects, { bucket, key: file.key }, file.bytes)) {
-    if (deps.deadline.remainingMs() < stopBeforeEndMs) {
+    if (deps.deadline.remainingMs() <= reserveMs) {
       throw new OutOfTimeError(
         `OpenAI file ${file.fileId}: its ${file.bytes} bytes cannot be sorted in one invocation`,
       );
@@ -246,7 +247,7 @@ class Copy {
       await this.#writer.write(chunk);
       this.#checksum = crc32(chunk, this.#checksum);
       this.#bytes += chunk.length;
-      if (deadline.remainingMs() < STOP_BEFORE_END_MS) return 'out of time';
+      if (deadline.remainingMs() <= 0) return 'out of time';
     }
     if (this.#total !== undefined && this.#bytes !== this.#total) {
       const message = `OpenAI file ${this.#fileId}: read ${this.#bytes} bytes, OpenAI has ${this.#total}; fetch it again`;

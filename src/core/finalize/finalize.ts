@@ -14,7 +14,7 @@ import type { BatchRecord, Job, RunRef, SourceObject } from '../model.ts';
 import { type Plan, readPlan } from '../plan.ts';
 import type { Ambient, BatchApi, Deadline, JobEvents, JobStore, Log, ObjectStore, Outbox } from '../ports.ts';
 import { advanceJob, isFinished } from '../rounds.ts';
-import { claimedUntil, WORKER_LIFETIME_MS } from '../time-limits.ts';
+import { claimedUntil, WORKER_LIFETIME_MS, workingTime } from '../time-limits.ts';
 import { type MergedFiles, mergeResults } from './merge-results.ts';
 
 export interface FinalizeDeps {
@@ -56,7 +56,7 @@ export async function finalize(deps: FinalizeDeps, { jobId }: JobMessage): Promi
     return;
   }
   try {
-    await finalizeTaken(deps, taken, claim, plan, batches);
+    await finalizeTaken({ ...deps, deadline: workingTime(deps.deadline) }, taken, claim, plan, batches);
   } catch (error) {
     await release(deps, taken, claim);
     throw error;

@@ -10,7 +10,6 @@ import { workKeys } from '../keys.ts';
 import type { Job, RunRef, SourceObject } from '../model.ts';
 import type { Ambient, Deadline, JobStore, Log, ObjectStore, ObjectWriter, WriterState } from '../ports.ts';
 import { type Range, readRanges } from '../ranges.ts';
-import { STOP_BEFORE_END_MS } from '../time-limits.ts';
 import { mergeIndexes, writeMergedText } from './merge.ts';
 
 export interface MergeDeps {
@@ -18,6 +17,7 @@ export interface MergeDeps {
   objects: ObjectStore;
   jobs: Pick<JobStore, 'moveJob'>;
   ambient: Ambient;
+  /** Until when there is time to merge. */
   deadline: Deadline;
   log: Log;
 }
@@ -72,7 +72,7 @@ export async function mergeResults(
   const state = await readState(deps, job);
   const before = { part: state.part, nextLine: state.nextLine };
   const { bucket } = job.input;
-  const isOutOfTime = (): boolean => deps.deadline.remainingMs() < STOP_BEFORE_END_MS;
+  const isOutOfTime = (): boolean => deps.deadline.remainingMs() <= 0;
   try {
     for (; state.part < PARTS.length; state.part++) {
       const name = PARTS[state.part]!;
@@ -100,7 +100,7 @@ const PUBLISHED_BYTES_PER_SECOND = 100_000_000;
 
 function hasTimeToPublish({ deadline }: MergeDeps, files: MergedFiles): boolean {
   const bytes = Object.values(files).reduce((sum, file) => sum + file.bytes, 0);
-  return deadline.remainingMs() > STOP_BEFORE_END_MS + (bytes / PUBLISHED_BYTES_PER_SECOND) * 1000;
+  return deadline.remainingMs() > (bytes / PUBLISHED_BYTES_PER_SECOND) * 1000;
 }
 
 async function readState({ objects, ambient, log }: MergeDeps, job: Job): Promise<MergeState> {
