@@ -46,6 +46,7 @@ export class Collect extends Construct {
     storage.allowRead(fn, ['input', 'work']);
     storage.allowWrite(fn, ['work']);
     state.allowReadWrite(fn);
+    state.allowQueryLive(fn);
     apiKey.allowRead(fn);
     submitQueue.allowSend(fn);
     finalizeQueue.allowSend(fn);

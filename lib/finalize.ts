@@ -10,8 +10,6 @@ import type { WorkQueue } from './work-queue.ts';
 export interface FinalizeProps extends Foundation {
   /** Jobs whose batches are all done. */
   readonly finalizeQueue: WorkQueue;
-  /** Batches of a round that was decided but whose message was lost. */
-  readonly submitQueue: WorkQueue;
   /** Jobs finalized at a time: 2 to 1,000. */
   readonly maxConcurrency: number;
 }
@@ -26,7 +24,7 @@ export class Finalize extends Construct {
 
   constructor(scope: Construct, id: string, props: FinalizeProps) {
     super(scope, id);
-    const { storage, state, apiKey, submitQueue, finalizeQueue } = props;
+    const { storage, state, apiKey, finalizeQueue } = props;
     const fn = new PipelineFunction(this, 'Function', {
       capability: 'finalize',
       description: 'Merges the results of a job in input order and writes its receipt',
@@ -38,7 +36,6 @@ export class Finalize extends Construct {
         ...commonEnvironment('finalize', props),
         ...openaiEnvironment(props),
         FINALIZE_QUEUE_URL: finalizeQueue.queue.queueUrl,
-        SUBMIT_QUEUE_URL: submitQueue.queue.queueUrl,
         EVENT_BUS_NAME,
       } satisfies EnvVars<typeof finalizeEnv>,
     });
@@ -51,8 +48,6 @@ export class Finalize extends Construct {
     storage.allowDelete(fn, ['output', 'errors', 'retry', 'work']);
     state.allowReadWrite(fn);
     apiKey.allowRead(fn);
-    // A job that turns out unfinished is moved on, as collect would have done.
-    submitQueue.allowSend(fn);
     finalizeQueue.allowSend(fn);
     finalizeQueue.deliverTo(fn, 'maxConcurrency.finalize', props.maxConcurrency);
     fn.allow({

@@ -45,6 +45,7 @@ export class Ingest extends Construct {
     storage.allowWrite(fn, ['work']);
     state.allowReadWrite(fn);
     ingestQueue.allowSend(fn);
+    state.allowQueryLive(fn);
     submitQueue.allowSend(fn);
     finalizeQueue.allowSend(fn);
     ingestQueue.deliverTo(fn, 'maxConcurrency.ingest', props.maxConcurrency);

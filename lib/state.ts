@@ -7,6 +7,7 @@ import {
   LIVE_INDEX_SORT_KEY,
   TABLE_PARTITION_KEY,
   TABLE_SORT_KEY,
+  TTL_ATTRIBUTE,
 } from '../src/contract/table.ts';
 import type { PipelineFunction } from './pipeline-function.ts';
 
@@ -38,6 +39,7 @@ export class State extends Construct {
       sortKey: { name: TABLE_SORT_KEY, type: dynamodb.AttributeType.STRING },
       billingMode: dynamodb.BillingMode.PAY_PER_REQUEST,
       encryption: dynamodb.TableEncryption.AWS_MANAGED,
+      timeToLiveAttribute: TTL_ATTRIBUTE,
       pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true },
       deletionProtection: removalPolicy !== RemovalPolicy.DESTROY,
       removalPolicy,

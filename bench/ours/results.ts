@@ -5,6 +5,8 @@
 import OpenAI from 'openai';
 import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
 import { MemoryEvents, MemoryOutbox } from '../../src/adapters/memory/outbox.ts';
+import { MemoryParks } from '../../src/adapters/memory/parks.ts';
+import { MemoryQuota } from '../../src/adapters/memory/quota.ts';
 import { OpenAIBatches } from '../../src/adapters/openai-batches.ts';
 import { S3Objects } from '../../src/adapters/s3-objects.ts';
 import { TmpScratch } from '../../src/adapters/tmp-scratch.ts';
@@ -38,6 +40,8 @@ const deps = {
   settings: defaultSettings(),
   objects,
   jobs,
+  quota: new MemoryQuota(jobs),
+  parks: new MemoryParks(),
   batches: new OpenAIBatches(new OpenAI({ apiKey: 'sk-none', baseURL: task.openaiBaseUrl, maxRetries: 0 })),
   outbox: new MemoryOutbox(),
   events: new MemoryEvents(),

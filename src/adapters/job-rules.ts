@@ -32,6 +32,11 @@ export function isClaimable(record: Claimed, state: string, claim: string, now: 
   return record.claim === undefined || record.claim === claim || (record.claimedUntil ?? 0) <= now;
 }
 
+/** What changes of a waiting batch when there is room for it. */
+export function admittedWith(reservation: string, now: number) {
+  return { state: 'admitted', reservation, updatedAt: now } as const;
+}
+
 /** Whether a job or batch is as the writer last saw it. A claim that ran out still counts while nobody else took it. */
 export function isAsExpected(
   record: Claimed,

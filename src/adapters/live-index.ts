@@ -5,7 +5,7 @@
 import type { BatchRecord, Job } from '../core/model.ts';
 
 /** What the index holds of an item; `undefined` keeps the item out of it. */
-export type LiveEntry = { live: 'openai' | 'moving'; due: number } | undefined;
+export type LiveEntry = { live: 'waiting' | 'openai' | 'moving' | 'reserved'; due: number } | undefined;
 
 const MINUTE_MS = 60_000;
 
@@ -31,14 +31,19 @@ export function liveEntryOfJob(
   };
 }
 
-/** Submitted batches wait at OpenAI, oldest first; collected ones need nothing; all others are ours to move. */
+/**
+ * Planned batches wait for their turn, those of the oldest job first; submitted ones wait at OpenAI, oldest first;
+ * collected ones need nothing; all others are ours to move.
+ */
 export function liveEntryOfBatch(
   batch: Pick<
     BatchRecord,
-    'state' | 'createdAt' | 'updatedAt' | 'submittedAt' | 'notBefore' | 'claimedUntil'
+    'state' | 'jobCreatedAt' | 'createdAt' | 'updatedAt' | 'submittedAt' | 'notBefore' | 'claimedUntil'
   >,
 ): LiveEntry {
   switch (batch.state) {
+    case 'planned':
+      return { live: 'waiting', due: batch.jobCreatedAt ?? batch.createdAt };
     case 'submitted':
       return { live: 'openai', due: batch.submittedAt ?? batch.createdAt };
     case 'collected':

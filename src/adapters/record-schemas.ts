@@ -12,9 +12,12 @@ import {
   type Fetching,
   type IngestProgress,
   type Job,
+  type Ledger,
   type MergeProgress,
   type NextBatch,
   OPENAI_BATCH_STATUSES,
+  type Park,
+  type Reservation,
   type RunRef,
 } from '../core/model.ts';
 
@@ -45,6 +48,7 @@ const nextSchema = z.object({
   manifestKey: z.string(),
   requests: count,
   bytes: count,
+  tokens: z.exactOptional(count),
   repairs: z.exactOptional(count),
   notBefore: z.exactOptional(z.number()),
 } satisfies ShapeOf<NextBatch>);
@@ -114,18 +118,23 @@ const batchSchema = z.object({
   jobId: z.string(),
   batchId: z.string(),
   round: count,
-  state: z.enum(['planned', 'uploaded', 'submitting', 'submitted', 'ended', 'collected']),
+  state: z.enum(['planned', 'admitted', 'uploaded', 'submitting', 'submitted', 'ended', 'collected']),
   endpoint: z.string(),
   model: z.string(),
   manifestKey: z.string(),
   requests: count,
   bytes: count,
+  tokens: z.exactOptional(count),
+  jobCreatedAt: z.exactOptional(z.number()),
   createdAt: z.number(),
   updatedAt: z.number(),
+  reservation: z.exactOptional(z.string()),
+  recutTokens: z.exactOptional(count),
   claim: z.exactOptional(z.string()),
   claimedUntil: z.exactOptional(z.number()),
   notBefore: z.exactOptional(z.number()),
   refusals: z.exactOptional(count),
+  tokenRefusals: z.exactOptional(count),
   nonce: z.exactOptional(z.string()),
   inputFileId: z.exactOptional(z.string()),
   intentAt: z.exactOptional(z.number()),
@@ -181,6 +190,43 @@ const batchSchema = z.object({
   lostAt: z.exactOptional(z.number()),
 } satisfies ShapeOf<BatchRecord>);
 
+const ledgerSchema = z.object({
+  v: version,
+  name: z.string(),
+  reserved: count,
+  used: count,
+  limit: z.exactOptional(count),
+  limitLearnedAt: z.exactOptional(z.number()),
+  ceiling: z.exactOptional(count),
+  refusals: z.exactOptional(count),
+  lastRefusal: z.exactOptional(z.string()),
+  pausedUntil: z.exactOptional(z.number()),
+  updatedAt: z.number(),
+} satisfies ShapeOf<Ledger>);
+
+const reservationSchema = z.object({
+  v: version,
+  reservationId: z.string(),
+  jobId: z.string(),
+  batchId: z.string(),
+  state: z.enum(['held', 'settled']),
+  amounts: z.array(z.object({ ledger: z.string(), amount: count })),
+  createdAt: z.number(),
+  updatedAt: z.number(),
+} satisfies ShapeOf<Reservation>);
+
+const parkSchema = z.object({
+  v: version,
+  scope: z.string(),
+  isParked: z.boolean(),
+  reason: z.string(),
+  provenBy: z.enum(['created', 'collected']),
+  parkedAt: z.number(),
+  probes: count,
+  probeAt: z.number(),
+  updatedAt: z.number(),
+} satisfies ShapeOf<Park>);
+
 /**
  * Reads a job item.
  * @param where names the item in the error, such as `table/pk/sk`.
@@ -193,6 +239,21 @@ export function readJob(item: Record<string, unknown>, where: string): Job {
 /** Reads a batch item; as {@link readJob}. */
 export function readBatch(item: Record<string, unknown>, where: string): BatchRecord {
   return readRecord(batchSchema, item, where);
+}
+
+/** Reads a ledger item; as {@link readJob}. */
+export function readLedger(item: Record<string, unknown>, where: string): Ledger {
+  return readRecord(ledgerSchema, item, where);
+}
+
+/** Reads a reservation item; as {@link readJob}. */
+export function readReservation(item: Record<string, unknown>, where: string): Reservation {
+  return readRecord(reservationSchema, item, where);
+}
+
+/** Reads a park item; as {@link readJob}. */
+export function readPark(item: Record<string, unknown>, where: string): Park {
+  return readRecord(parkSchema, item, where);
 }
 
 function readRecord<Record>(

@@ -60,8 +60,6 @@ export const finalizeEnv = z.object({
   ...common,
   ...openai,
   FINALIZE_QUEUE_URL: text,
-  /** For a round that was decided but whose message was lost. */
-  SUBMIT_QUEUE_URL: text,
   EVENT_BUS_NAME: text,
 });
 

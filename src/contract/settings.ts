@@ -73,6 +73,18 @@ export const routeSchema = z.strictObject({
 });
 export type Route = z.infer<typeof routeSchema>;
 
+/** What of OpenAI's limits may be used; other applications may share them. */
+export const quotaSchema = z.strictObject({
+  /**
+   * Most tokens of a model that may be enqueued at a time, by model as requests name it. Default: what OpenAI's own
+   * refusals tell, beginning low (`core/admission/token-limit.ts`). OpenAI's limit holds where it is lower.
+   */
+  enqueuedTokens: z.record(z.string().min(1), z.int().min(1)).default({}),
+  /** Most batches that are created in any 60 minutes. OpenAI takes 2,000 (guide "Batch API", 2026-09-26). */
+  createsPerHour: z.int().min(1).max(2_000).default(2_000),
+});
+export type QuotaSettings = z.infer<typeof quotaSchema>;
+
 /** How long OpenAI may keep a batch in a state. */
 const stuckSchema = z.strictObject({
   /** In `validating`, which takes seconds to minutes; then it is cancelled and its requests run in the next round. */
@@ -90,6 +102,7 @@ export const settingsSchema = z
     layout: layoutSchema.prefault({}),
     routes: z.array(routeSchema).min(1),
     stuck: stuckSchema.prefault({}),
+    quota: quotaSchema.prefault({}),
   })
   .superRefine(({ layout, routes }, context) => {
     for (const problem of findSettingsProblems(layout, routes)) {

@@ -8,9 +8,16 @@
  * | `LEASE#<name>` | `LEASE` | who may do a thing that one at a time may do, with a fencing token |
  * | `CONTENT#<hash>` | `CONTENT` | which job stands for a key, its content and its options |
  * | `PUBLICATION#<bucket>/<key>` | `PUBLICATION` | which job owns the plain names of an input key |
+ * | `LEDGER#<name>` | `LEDGER` | what is reserved and used of something limited, and what its limit is known to be |
+ * | `RESERVATION#<id>` | `RESERVATION` | what one batch holds on which ledgers |
+ * | `TURNS#<name>` | `TURNS` | how often something was done in each of the last minutes |
+ * | `PARK#<scope>` | `PARK` | why batches of a key or model wait for a person |
  *
- * The index `live` is sparse: only items that still need something carry `live` (`openai`: waiting at OpenAI; `moving`:
- * ours to move) and `due` (epoch milliseconds at which the sweep looks at it). It is a hint: the base item decides.
+ * The index `live` is sparse: only items that still need something carry `live` (`waiting`: planned batches; `openai`:
+ * waiting at OpenAI; `moving`: ours to move; `reserved`: reservations not settled) and `due` (epoch milliseconds: when
+ * the sweep looks at it; of a waiting batch the age of its job). It is a hint: the base item decides.
+ *
+ * `expiresAt` (epoch seconds) is set on items that nobody needs any more; DynamoDB deletes them after that.
  */
 export const TABLE_PARTITION_KEY = 'pk';
 export const TABLE_SORT_KEY = 'sk';
@@ -18,3 +25,5 @@ export const TABLE_SORT_KEY = 'sk';
 export const LIVE_INDEX = 'live';
 export const LIVE_INDEX_PARTITION_KEY = 'live';
 export const LIVE_INDEX_SORT_KEY = 'due';
+/** Time to live; source: DynamoDB developer guide, "Using time to live (TTL)". */
+export const TTL_ATTRIBUTE = 'expiresAt';

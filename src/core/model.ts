@@ -103,16 +103,24 @@ export interface MergeProgress {
 
 /**
  * Journal of one batch. Each arrow is one conditional write:
- * `planned -> uploaded -> submitting -> submitted -> ended -> collected`.
+ * `planned -> admitted -> uploaded -> submitting -> submitted -> ended -> collected`.
  *
- * - `planned`: the manifest exists, nothing is at OpenAI that matters.
+ * - `planned`: the manifest exists; it waits for its turn, nothing is at OpenAI that matters.
+ * - `admitted`: there is room for it: its enqueued tokens are reserved until OpenAI has ended it.
  * - `uploaded`: the input file is at OpenAI.
  * - `submitting`: intent; a batch may exist at OpenAI or not, to be looked up before anything else is done.
  * - `submitted`: OpenAI gave an id.
  * - `ended`: OpenAI reported a terminal status.
  * - `collected`: every request of it has an outcome, or its place in the next round.
  */
-export type BatchState = 'planned' | 'uploaded' | 'submitting' | 'submitted' | 'ended' | 'collected';
+export type BatchState =
+  | 'planned'
+  | 'admitted'
+  | 'uploaded'
+  | 'submitting'
+  | 'submitted'
+  | 'ended'
+  | 'collected';
 
 /** OpenAI's batch statuses, verbatim. Source: openai 7.55.0 `resources/batches.ts`. */
 export const OPENAI_BATCH_STATUSES = [
@@ -169,15 +177,25 @@ export interface BatchRecord {
   requests: number;
   /** Exact size of the rendered file. */
   bytes: number;
+  /** Estimated input tokens, as OpenAI counts them while the batch is enqueued. */
+  tokens?: number;
+  /** When its job was claimed: batches are admitted oldest job first. Absent: `createdAt` counts. */
+  jobCreatedAt?: number;
   createdAt: number;
   updatedAt: number;
+  /** Id of the reservation that it was admitted with. */
+  reservation?: string;
+  /** Too large for the enqueued-token limit: ended without having been sent, to be cut into batches of so many tokens. */
+  recutTokens?: number;
   /** Fencing: only the holder may write until `claimedUntil`. */
   claim?: string;
   claimedUntil?: number;
   /** Not to be submitted before this time. */
   notBefore?: number;
-  /** How many times a create was refused as a whole (for example by the enqueued-token limit). */
+  /** How many times in a row its create was refused. */
   refusals?: number;
+  /** How many times OpenAI has ended it for lack of enqueued tokens. */
+  tokenRefusals?: number;
   /** Marks one attempt to create: in the batch's metadata and in the file's name. */
   nonce?: string;
   inputFileId?: string;
@@ -251,6 +269,8 @@ export interface NextBatch {
   requests: number;
   /** Exact size of the rendered file. */
   bytes: number;
+  /** See {@link BatchRecord.tokens}. */
+  tokens?: number;
   /** See {@link BatchRecord.repairs}. */
   repairs?: number;
   /** See {@link BatchRecord.notBefore}. */
@@ -306,4 +326,59 @@ export function childBatchId(
 ): string {
   const place = parent.batchId.slice(parent.batchId.indexOf('-') + 1);
   return `${parent.round + 1}-${place}${count === 1 ? '' : `.${index}`}`;
+}
+
+/**
+ * What has been taken of something that is limited: enqueued tokens of a model, later money. Names say of what:
+ * `tokens/<key scope>/<model>`. Amounts are whole numbers.
+ */
+export interface Ledger {
+  v: 1;
+  name: string;
+  /** Held by reservations that are not settled. */
+  reserved: number;
+  /** Spent for good; stays 0 for what is only occupied for a time. */
+  used: number;
+  /** The limit, as OpenAI's own message told it last, and when. */
+  limit?: number;
+  limitLearnedAt?: number;
+  /** How much we dare to reserve at present; follows refusals and acceptances. Absent: where the limit starts. */
+  ceiling?: number;
+  /** Refusals in a row, and the last one's batch at OpenAI (a refusal that is told twice counts once). */
+  refusals?: number;
+  lastRefusal?: string;
+  /** Nothing is admitted before this time. */
+  pausedUntil?: number;
+  updatedAt: number;
+}
+
+/** What one batch occupies from its admission until OpenAI has ended it; settled exactly once. */
+export interface Reservation {
+  v: 1;
+  reservationId: string;
+  jobId: string;
+  batchId: string;
+  state: 'held' | 'settled';
+  amounts: { ledger: string; amount: number }[];
+  createdAt: number;
+  updatedAt: number;
+}
+
+/** How it shows that what was wrong is over: OpenAI took a batch, or answered requests of one. */
+export type ParkProof = 'created' | 'collected';
+
+/** Something that only a person can mend (key, billing, access to a model): batches of the scope wait, unharmed. */
+export interface Park {
+  v: 1;
+  /** A key scope, or a key scope and a model: see `admission/scopes.ts`. */
+  scope: string;
+  isParked: boolean;
+  /** OpenAI's code, or ours. */
+  reason: string;
+  provenBy: ParkProof;
+  parkedAt: number;
+  /** Batches sent to see whether it is over, and when the next one may go. */
+  probes: number;
+  probeAt: number;
+  updatedAt: number;
 }

@@ -7,8 +7,12 @@ import type {
   BatchLevelError,
   BatchRecord,
   Job,
+  Ledger,
   ObjectHead,
   OpenAIBatchStatus,
+  Park,
+  ParkProof,
+  Reservation,
   SourceObject,
 } from './model.ts';
 
@@ -169,6 +173,8 @@ export interface JobStore {
     now: number,
     until: number,
   ): Promise<BatchRecord | undefined>;
+  /** Planned batches, those of the oldest job first. A hint: the base record decides. */
+  listWaiting(): AsyncIterable<BatchRecord>;
   /** Batches that wait at OpenAI. A hint: the base record decides. */
   listAtOpenAI(): AsyncIterable<BatchRecord>;
   /** Jobs and batches that are ours to move and have not moved by `now`. A hint: the base record decides. */
@@ -193,6 +199,74 @@ export interface JobStore {
    * `false`: its time had run out and another holder took over, so what was written may be somebody else's by now.
    */
   releasePublication(publication: Publication): Promise<boolean>;
+}
+
+/** How much of a ledger is wanted. */
+export interface Demand {
+  ledger: string;
+  amount: number;
+  /** Granted if everything reserved and used, with `amount`, is not above this. */
+  limit: number;
+  /** Granted beyond the limit, too, if nothing else is reserved. */
+  mayGoAlone?: boolean;
+}
+
+/**
+ * Who may have how much of what is limited. Reservations and ledgers change together or not at all, so that their sums
+ * always agree.
+ */
+export interface QuotaStore {
+  /** `undefined` if nothing was ever written on it. */
+  getLedger(name: string): Promise<Ledger | undefined>;
+  /**
+   * `planned -> admitted`: in one step, the batch moves on and all that it demands is reserved.
+   * `full`: a ledger has no room; `moved`: the batch is not waiting any more. Nothing was written then.
+   */
+  admit(
+    batch: Pick<BatchRecord, 'jobId' | 'batchId'>,
+    reservationId: string,
+    demands: readonly Demand[],
+    now: number,
+  ): Promise<'admitted' | 'full' | 'moved'>;
+  /**
+   * Gives back what a reservation holds and books what was really used (`used` by ledger; nothing by default).
+   * `false`: it was settled before, or never made; nothing was written.
+   */
+  settle(reservationId: string, now: number, used?: Readonly<Record<string, number>>): Promise<boolean>;
+  /** Changes what is known of a ledger's limit, by a rule that may be asked again; `undefined` leaves it. */
+  changeLedger(
+    name: string,
+    rule: (standing: Ledger | undefined) => LedgerLessons | undefined,
+    now: number,
+  ): Promise<void>;
+  /** Reservations that are not settled, oldest first. A hint: the base record decides. */
+  listReservations(): AsyncIterable<Reservation>;
+  /**
+   * One of `perHour` turns that any 60 minutes have.
+   * @returns 0 if it was granted and is counted, else the milliseconds until one may be free.
+   */
+  takeTurn(name: string, perHour: number, now: number): Promise<number>;
+  /** How many turns are free at `now`. */
+  turnsLeft(name: string, perHour: number, now: number): Promise<number>;
+}
+
+/** What a ledger learns from OpenAI's answers. */
+export type LedgerLessons = {
+  [Lesson in 'limit' | 'limitLearnedAt' | 'ceiling' | 'refusals' | 'lastRefusal' | 'pausedUntil']?:
+    | Ledger[Lesson]
+    | undefined;
+};
+
+/** Scopes whose batches wait for a person. */
+export interface ParkStore {
+  /** The park of a scope; `undefined` if it is not parked. */
+  getPark(scope: string): Promise<Park | undefined>;
+  /** Parks a scope; one that is parked stays as it is, except for the reason. */
+  park(scope: string, reason: string, provenBy: ParkProof, now: number): Promise<void>;
+  /** Takes the right to send one batch of a parked scope. `false`: it is not time yet, or somebody else has taken it. */
+  takeProbe(scope: string, now: number): Promise<boolean>;
+  /** Lifts a park that `proof` refutes. `false`: there was none, or it takes more to refute it. */
+  unpark(scope: string, proof: ParkProof, now: number): Promise<boolean>;
 }
 
 /** One worker's turn at the plain names of an input key. */

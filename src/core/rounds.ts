@@ -15,6 +15,7 @@ export function nextRound(batch: BatchRecord, now: number): BatchRecord[] {
     endpoint: batch.endpoint,
     model: batch.model,
     ...child,
+    jobCreatedAt: batch.jobCreatedAt ?? batch.createdAt,
     createdAt: now,
     updatedAt: now,
   }));
@@ -33,20 +34,21 @@ export function isFinished(plan: Plan, batches: readonly BatchRecord[]): boolean
 /**
  * Does what follows from the batches of a job as they stand: records rounds that were decided but not yet recorded, and
  * asks for the job to be finalized once nothing is left. Safe to repeat.
+ * @returns the batches that it recorded: they wait for their turn.
  */
 export async function advanceJob(
-  deps: { jobs: JobStore; outbox: Pick<Outbox, 'submit' | 'finalize'> },
+  deps: { jobs: JobStore; outbox: Pick<Outbox, 'finalize'> },
   plan: Plan,
   now: number,
-): Promise<void> {
+): Promise<BatchRecord[]> {
   const batches = await deps.jobs.listBatches(plan.jobId);
   const known = new Set(batches.map((batch) => batch.batchId));
-  let waiting = !isFinished(plan, batches);
+  const added: BatchRecord[] = [];
   for (const next of batches.flatMap((batch) => nextRound(batch, now))) {
     if (known.has(next.batchId)) continue;
-    waiting = true;
     await deps.jobs.addBatch(next);
-    await deps.outbox.submit({ v: 1, jobId: next.jobId, batchId: next.batchId });
+    added.push(next);
   }
-  if (!waiting) await deps.outbox.finalize({ v: 1, jobId: plan.jobId });
+  if (isFinished(plan, batches)) await deps.outbox.finalize({ v: 1, jobId: plan.jobId });
+  return added;
 }

@@ -102,7 +102,7 @@ describe('the index', () => {
   test('pages through more items than one answer holds', async () => {
     const lastError = 'x'.repeat(20_000);
     for (let index = 0; index < 60; index += 1) {
-      await jobs.addBatch(batchOf('paged', index, { lastError }));
+      await jobs.addBatch(batchOf('paged', index, { state: 'admitted', lastError }));
     }
     const due = (await all(jobs.listOverdue(FAR))).filter(
       (item) => item.kind === 'batch' && item.batch.jobId === 'paged',

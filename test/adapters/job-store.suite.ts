@@ -414,7 +414,7 @@ export function describeJobStore(
         expect(await overdue(jobId, FAR)).toEqual([]);
       });
 
-      test.each(['planned', 'uploaded', 'submitting', 'ended'] as const)(
+      test.each(['admitted', 'uploaded', 'submitting', 'ended'] as const)(
         'lists a batch that stays %s as overdue after two minutes',
         async (state) => {
           const batch = batchOf(freshId(), 0, { state });
@@ -428,9 +428,9 @@ export function describeJobStore(
       );
 
       test('does not list a batch before its claim has run out or while it has to wait', async () => {
-        const claimed = batchOf(freshId(), 0);
+        const claimed = batchOf(freshId(), 0, { state: 'admitted' });
         await jobs.addBatch(claimed);
-        await jobs.claimBatch(claimed, 'planned', 'a', NOW, NOW + 15 * MINUTE_MS);
+        await jobs.claimBatch(claimed, 'admitted', 'a', NOW, NOW + 15 * MINUTE_MS);
         expect(await overdue(claimed.jobId, NOW + 15 * MINUTE_MS + CLAIM_MARGIN_MS - 1)).toEqual([]);
         expect(await overdue(claimed.jobId, NOW + 15 * MINUTE_MS + CLAIM_MARGIN_MS)).toHaveLength(1);
 
@@ -443,6 +443,7 @@ export function describeJobStore(
       test('follows a batch from state to state and forgets it when it is collected', async () => {
         const batch = batchOf(freshId());
         await jobs.addBatch(batch);
+        expect(await overdue(batch.jobId, FAR)).toEqual([]);
         const move = (from: BatchRecord['state'], to: BatchRecord['state'], now: number) =>
           jobs.updateBatch(batch, { state: from }, { state: to }, now);
         await move('planned', 'submitted', NOW + 1);
@@ -454,6 +455,20 @@ export function describeJobStore(
         await move('ended', 'collected', NOW + 3);
         expect(await atOpenAI(batch.jobId)).toEqual([]);
         expect(await overdue(batch.jobId, FAR)).toEqual([]);
+      });
+
+      test('lists planned batches as waiting, those of the oldest job first, until they are moved', async () => {
+        const [older, newer] = [freshId(), freshId()];
+        await jobs.addBatch(batchOf(newer, 0, { jobCreatedAt: NOW + 1, createdAt: NOW }));
+        await jobs.addBatch(batchOf(older, 0, { jobCreatedAt: NOW - 9, createdAt: NOW + 5 }));
+        await jobs.addBatch(batchOf(older, 1, { createdAt: NOW - 8 }));
+        const waiting = async () =>
+          (await all(jobs.listWaiting()))
+            .filter(({ jobId }) => jobId === older || jobId === newer)
+            .map(({ jobId, batchId }) => `${jobId} ${batchId}`);
+        expect(await waiting()).toEqual([`${older} 0-00000`, `${older} 0-00001`, `${newer} 0-00000`]);
+        await jobs.updateBatch(batchOf(older), { state: 'planned' }, { state: 'admitted' }, NOW);
+        expect(await waiting()).toEqual([`${older} 0-00001`, `${newer} 0-00000`]);
       });
 
       test('lists an ingesting job after two minutes and a running one after five', async () => {
@@ -483,7 +498,7 @@ export function describeJobStore(
       test('gives overdue items in the order in which they are due', async () => {
         const jobId = freshId();
         for (const [index, updatedAt] of [NOW + 9, NOW + 1, NOW + 5].entries()) {
-          await jobs.addBatch(batchOf(jobId, index, { updatedAt }));
+          await jobs.addBatch(batchOf(jobId, index, { state: 'admitted', updatedAt }));
         }
         const dues = (await overdue(jobId, FAR)).map(({ due }) => due - NOW - SWEEP_AFTER_MS);
         expect(dues).toEqual([1, 5, 9]);
@@ -491,7 +506,7 @@ export function describeJobStore(
 
       test('postpones a job and a batch', async () => {
         const { jobId } = await jobs.claimJob(jobOf(freshId()));
-        await jobs.addBatch(batchOf(jobId));
+        await jobs.addBatch(batchOf(jobId, 0, { state: 'admitted' }));
         for (const item of await overdue(jobId, FAR)) await jobs.postpone(item, FAR);
         expect(await overdue(jobId, FAR - 1)).toEqual([]);
         expect(await overdue(jobId, FAR)).toHaveLength(2);
@@ -500,10 +515,10 @@ export function describeJobStore(
       });
 
       test('does not postpone what has moved meanwhile, and never brings a look forward', async () => {
-        const batch = batchOf(freshId());
+        const batch = batchOf(freshId(), 0, { state: 'admitted' });
         await jobs.addBatch(batch);
         const [seen] = await overdue(batch.jobId, FAR);
-        await jobs.updateBatch(batch, { state: 'planned' }, { state: 'uploaded' }, NOW + 1);
+        await jobs.updateBatch(batch, { state: 'admitted' }, { state: 'uploaded' }, NOW + 1);
         await jobs.postpone(seen!, FAR);
         const [moved] = await overdue(batch.jobId, FAR - 1);
         expect(moved).toMatchObject({ due: NOW + 1 + SWEEP_AFTER_MS });

@@ -3,6 +3,8 @@ import { expect, test } from 'vitest';
 import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
 import { MemoryObjects } from '../../src/adapters/memory/objects.ts';
 import { MemoryOutbox } from '../../src/adapters/memory/outbox.ts';
+import { MemoryParks } from '../../src/adapters/memory/parks.ts';
+import { MemoryQuota } from '../../src/adapters/memory/quota.ts';
 import { defaultSettings } from '../../src/contract/settings.ts';
 import { type IngestDeps, ingest } from '../../src/core/ingest/ingest.ts';
 import { OPENAI_LIMITS } from '../../src/core/limits.ts';
@@ -18,10 +20,13 @@ async function start(text = requestLine('a')) {
   let nonces = 0;
   const clock = { now: NOW };
   const ambient = { now: () => clock.now, nonce: () => String(nonces++) };
+  const jobs = new MemoryJobs();
   const deps = {
     settings: defaultSettings(),
     objects: new MemoryObjects({ bucket: BUCKET }, ambient),
-    jobs: new MemoryJobs(),
+    jobs,
+    quota: new MemoryQuota(jobs),
+    parks: new MemoryParks(),
     outbox: new MemoryOutbox(),
     ambient,
     deadline: { remainingMs: () => LIFETIME_MS },

@@ -600,6 +600,7 @@ test('a poller that wakes with old news of a batch does not end the attempt that
 });
 
 async function* liveBatches(p: Pipeline): AsyncGenerator<BatchRecord> {
+  yield* p.deps.jobs.listWaiting();
   for await (const item of p.deps.jobs.listOverdue(Number.POSITIVE_INFINITY))
     if (item.kind === 'batch') yield item.batch;
 }

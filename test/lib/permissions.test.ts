@@ -26,6 +26,8 @@ const items = {
   'dynamodb:UpdateItem': table,
   'dynamodb:Query': table,
 };
+/** Batches that wait are looked for in the index. */
+const live = { 'dynamodb:Query': ['StateTable', 'StateTable/index/live'] };
 
 test('ingest may read input and work, write work, keep state, hand on to itself, submit and finalize', () => {
   expect(permissionsOf(template, 'ingest')).toEqual({
@@ -36,6 +38,7 @@ test('ingest may read input and work, write work, keep state, hand on to itself,
     's3:PutObject': objects('work'),
     's3:AbortMultipartUpload': objects('work'),
     ...items,
+    ...live,
     'sqs:SendMessage': ['FinalizeQueue', 'IngestQueue', 'SubmitQueue'],
     ...consumes('IngestQueue'),
   });
@@ -57,7 +60,7 @@ test('poll may keep state, look for what is live, read the key and send to every
   expect(permissionsOf(template, 'poll')).toEqual({
     ...logs('Poll'),
     ...items,
-    'dynamodb:Query': ['StateTable', 'StateTable/index/live'],
+    ...live,
     ...key,
     'sqs:SendMessage': ['CollectQueue', 'FinalizeQueue', 'IngestQueue', 'SubmitQueue'],
   });
@@ -72,13 +75,14 @@ test('collect may read input and work, write work, keep state, read the key, and
     's3:PutObject': objects('work'),
     's3:AbortMultipartUpload': objects('work'),
     ...items,
+    ...live,
     ...key,
     'sqs:SendMessage': ['CollectQueue', 'FinalizeQueue', 'SubmitQueue'],
     ...consumes('CollectQueue'),
   });
 });
 
-test('finalize may write results but never the input, move jobs on, and put events of its own source only', () => {
+test('finalize may write results but never the input, and put events of its own source only', () => {
   const written = ['work', 'output', 'errors', 'retry', 'receipts'];
   expect(permissionsOf(template, 'finalize')).toEqual({
     ...logs('Finalize'),
@@ -94,7 +98,7 @@ test('finalize may write results but never the input, move jobs on, and put even
       'arn:<AWS::Partition>:events:<AWS::Region>:<AWS::AccountId>:event-bus/default ' +
         JSON.stringify({ StringEquals: { 'events:source': 'batchdrop' } }),
     ],
-    'sqs:SendMessage': ['FinalizeQueue', 'SubmitQueue'],
+    'sqs:SendMessage': ['FinalizeQueue'],
     ...consumes('FinalizeQueue'),
   });
 });

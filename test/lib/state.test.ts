@@ -37,6 +37,10 @@ test('the table is on demand, encrypted and restorable to any second', () => {
   });
 });
 
+test('the table forgets items that nobody needs any more', () => {
+  expect(table.Properties.TimeToLiveSpecification).toEqual({ AttributeName: 'expiresAt', Enabled: true });
+});
+
 test('a retained table is protected against deletion', () => {
   expect(table.DeletionPolicy).toBe('Retain');
   expect(table.Properties.DeletionProtectionEnabled).toBe(true);

@@ -24,7 +24,18 @@ const ENV = {
 };
 
 test('builds what each capability works with from its environment, without a call to anything', () => {
-  const common = ['ambient', 'bucket', 'jobs', 'limits', 'objects', 'outbox', 'settings', 'stackId'];
+  const common = [
+    'ambient',
+    'bucket',
+    'jobs',
+    'limits',
+    'objects',
+    'outbox',
+    'parks',
+    'quota',
+    'settings',
+    'stackId',
+  ];
   const namesOf = (deps: object) => Object.keys(deps).sort();
   expect(namesOf(createIngestDeps(parseEnv(ingestEnv, ENV)))).toEqual(common);
   const withBatches = [...common, 'batches'].sort();

@@ -28,21 +28,28 @@ const FATES: Readonly<Record<CallKind, readonly CallFate[]>> = {
 };
 
 /** Chosen places: so that calls which are rare are not left to luck. */
-const TARGETS = 38;
+const TARGETS = 50;
 /** Calls that a seed makes once or twice, if at all, are chosen more often than others. */
 const RARE: Readonly<Record<string, number>> = {
   'objects.head': 2,
   'objects.pin': 8,
   'objects.remove': 2,
   'writer.abort': 3,
-  'writer.suspend': 14,
+  'writer.suspend': 18,
   'writer.copy': 5,
   'jobs.claimJob': 4,
   'jobs.takeJob': 4,
   'jobs.claimContent': 6,
   'jobs.addBatch': 3,
+  'jobs.acquirePublication': 2,
   'jobs.releasePublication': 2,
+  'quota.admit': 2,
+  'quota.changeLedger': 3,
+  'parks.park': 18,
+  'parks.unpark': 2,
+  'parks.takeProbe': 42,
   'batches.uploadFile': 2,
+  'batches.deleteFile': 2,
   'batches.cancelBatch': 20,
   'batches.getBatch': 3,
   'outbox.ingest': 5,

@@ -224,7 +224,7 @@ export class SimulatedOpenAI {
     const kind = this.#world.isStormy()
       ? this.#random.weighted({
           made: 1,
-          refused: this.#weather.openaiError,
+          refused: 1.3 * this.#weather.openaiError,
           unanswered: this.#weather.openaiError,
           failed: this.#weather.openaiError,
           late: this.#weather.openaiError,
@@ -244,7 +244,7 @@ export class SimulatedOpenAI {
         [429, 'rate_limit_exceeded'],
         [429, undefined],
         [400, 'invalid_value'],
-        [400, 'invalid_value'],
+        [403, undefined],
         [403, undefined],
       ]);
       this.#world.note(`error:create ${status}`);

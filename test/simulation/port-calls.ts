@@ -9,6 +9,8 @@ import type {
   ObjectStore,
   ObjectWriter,
   Outbox,
+  ParkStore,
+  QuotaStore,
 } from '../../src/core/ports.ts';
 
 /**
@@ -50,6 +52,7 @@ const JOBS = {
   listBatches: 'read',
   updateBatch: 'call',
   claimBatch: 'call',
+  listWaiting: 'list',
   listAtOpenAI: 'list',
   listOverdue: 'list',
   postpone: 'call',
@@ -58,6 +61,23 @@ const JOBS = {
   acquirePublication: 'call',
   releasePublication: 'call',
 } as const satisfies Record<keyof JobStore, CallKind>;
+
+const QUOTA = {
+  getLedger: 'read',
+  admit: 'call',
+  settle: 'call',
+  changeLedger: 'call',
+  listReservations: 'list',
+  takeTurn: 'call',
+  turnsLeft: 'read',
+} as const satisfies Record<keyof QuotaStore, CallKind>;
+
+const PARKS = {
+  getPark: 'read',
+  park: 'call',
+  takeProbe: 'call',
+  unpark: 'call',
+} as const satisfies Record<keyof ParkStore, CallKind>;
 
 const BATCHES = {
   uploadFile: 'single',
@@ -86,6 +106,8 @@ export const PORT_CALLS = {
   objects: OBJECTS,
   writer: WRITER,
   jobs: JOBS,
+  quota: QUOTA,
+  parks: PARKS,
   batches: BATCHES,
   outbox: OUTBOX,
   events: EVENTS,

@@ -182,7 +182,7 @@ function drawOpenAI(random: Random, batchRequests: number, calmAt: number): Open
     ]),
     listLagMs: random.chance(0.4) ? random.spread(1_000, 10 * MINUTE_MS) : 0,
     // A line has about 60 tokens: one batch of the largest size always fits.
-    tokenLimit: random.chance(0.45) ? batchRequests * 75 * random.whole(1, 3) : Number.POSITIVE_INFINITY,
+    tokenLimit: random.chance(0.7) ? batchRequests * 75 * random.whole(1, 3) : Number.POSITIVE_INFINITY,
     tellsOfBadLines: random.pick(['all', 'the first', 'none']),
     foreignBatches: random.whole(0, 12),
   };

@@ -2,6 +2,8 @@
 import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
 import { MemoryObjects } from '../../src/adapters/memory/objects.ts';
 import { MemoryEvents } from '../../src/adapters/memory/outbox.ts';
+import { MemoryParks } from '../../src/adapters/memory/parks.ts';
+import { MemoryQuota } from '../../src/adapters/memory/quota.ts';
 import { MemoryScratch } from '../../src/adapters/memory/scratch.ts';
 import type { BatchMessage, IngestMessage, JobMessage } from '../../src/contract/messages.ts';
 import type { Layout } from '../../src/contract/settings.ts';
@@ -98,6 +100,8 @@ export class Stack {
       limits: { ...OPENAI_LIMITS, requests: scenario.batchRequests },
       objects: this.objects,
       jobs: this.jobs,
+      quota: new MemoryQuota(this.jobs),
+      parks: new MemoryParks(),
       batches: openai.apiFor(STACK_ID),
       outbox: {
         ingest: send('ingest'),
@@ -120,6 +124,8 @@ export class Stack {
       deadline,
       objects: throughGate('objects', deps.objects, gate),
       jobs: throughGate('jobs', deps.jobs, gate),
+      quota: throughGate('quota', deps.quota, gate),
+      parks: throughGate('parks', deps.parks, gate),
       batches: throughGate('batches', deps.batches, gate),
       outbox: throughGate('outbox', deps.outbox, gate),
       events: throughGate('events', deps.events, gate),
@@ -129,6 +135,9 @@ export class Stack {
   /** Whether a job or a batch still has to be moved, or waits at OpenAI. */
   async live(): Promise<string[]> {
     const live: string[] = [];
+    for await (const { batchId, jobId, lastError } of this.jobs.listWaiting()) {
+      live.push(`batch ${jobId} ${batchId} waiting (${lastError})`);
+    }
     for await (const { batchId, jobId, status } of this.jobs.listAtOpenAI()) {
       live.push(`batch ${jobId} ${batchId} at OpenAI, ${status}`);
     }
@@ -166,6 +175,12 @@ class WatchedJobs extends MemoryJobs {
     const isMoved = await super.moveJob(...parameters);
     if (isMoved && changes.state !== undefined) this.#world.note(`job:${before!.state} -> ${changes.state}`);
     return isMoved;
+  }
+
+  override admitBatch(...parameters: Parameters<MemoryJobs['admitBatch']>): boolean {
+    const isAdmitted = super.admitBatch(...parameters);
+    if (isAdmitted) this.#world.note('batch:planned -> admitted');
+    return isAdmitted;
   }
 
   override async updateBatch(

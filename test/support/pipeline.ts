@@ -15,6 +15,8 @@ import {
 import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
 import { MemoryObjects } from '../../src/adapters/memory/objects.ts';
 import { MemoryEvents, MemoryOutbox, type QueuedMessage } from '../../src/adapters/memory/outbox.ts';
+import { MemoryParks } from '../../src/adapters/memory/parks.ts';
+import { MemoryQuota } from '../../src/adapters/memory/quota.ts';
 import { MemoryScratch } from '../../src/adapters/memory/scratch.ts';
 import { OpenAIBatches } from '../../src/adapters/openai-batches.ts';
 import { type Receipt, receiptSchema } from '../../src/contract/receipt.ts';
@@ -71,6 +73,7 @@ export async function startPipeline(options: PipelineOptions = {}) {
   const client = new OpenAI({ apiKey: 'sk-test', baseURL: emulator.endpoint, logLevel: 'off' });
   const batches = new OpenAIBatches(client);
   const outbox = new MemoryOutbox();
+  const jobs = new MemoryJobs();
   const deps = {
     stackId: options.stackId ?? 'stack-1',
     settings: options.settings ?? defaultSettings(),
@@ -80,7 +83,9 @@ export async function startPipeline(options: PipelineOptions = {}) {
       { bucket: BUCKET, isVersioned: options.isVersioned ?? true, minPartBytes: 300 },
       ambient,
     ),
-    jobs: new MemoryJobs(),
+    jobs,
+    quota: new MemoryQuota(jobs),
+    parks: new MemoryParks(),
     batches,
     outbox,
     events: new MemoryEvents(),
@@ -170,7 +175,7 @@ export async function startPipeline(options: PipelineOptions = {}) {
   };
 }
 
-const PORTS = ['objects', 'jobs', 'batches', 'outbox', 'events'] as const;
+const PORTS = ['objects', 'jobs', 'quota', 'parks', 'batches', 'outbox', 'events'] as const;
 
 function interceptPorts<Ports extends Record<(typeof PORTS)[number], object>>(
   ports: Ports,
@@ -192,18 +197,26 @@ function interceptCalls<Port extends object>(name: string, port: Port, intercept
         // These give their result at once: what it does later is intercepted instead.
         if (property === 'openWrite')
           return interceptCalls(call, method.apply(target, parameters), intercept);
-        if (property === 'listAtOpenAI' || property === 'listOverdue')
-          return method.apply(target, parameters);
+        if (LISTS.has(property)) return method.apply(target, parameters);
         return intercept(call, async () => method.apply(target, parameters));
       };
     },
   });
 }
 
+/** Asynchronous iterables: they are given at once, and their reads are not intercepted. */
+const LISTS: ReadonlySet<string | symbol> = new Set([
+  'listAtOpenAI',
+  'listOverdue',
+  'listWaiting',
+  'listReservations',
+]);
+
 type Deps = { objects: MemoryObjects; jobs: MemoryJobs; outbox: MemoryOutbox };
 
 async function isBusy(deps: Deps): Promise<boolean> {
   if (deps.outbox.messages.length > 0) return true;
+  for await (const _ of deps.jobs.listWaiting()) return true;
   for await (const _ of deps.jobs.listAtOpenAI()) return true;
   for await (const _ of deps.jobs.listOverdue(Number.POSITIVE_INFINITY)) return true;
   return false;

@@ -1,6 +1,7 @@
 import type { BatchRecord, Job } from '../../core/model.ts';
 import type { JobStore, LiveItem, Publication } from '../../core/ports.ts';
 import {
+  admittedWith,
   afterPublication,
   decidePublication,
   isAsExpected,
@@ -96,6 +97,14 @@ export class MemoryJobs implements JobStore {
     return this.#changeBatch(standing.record, { ...changes, updatedAt: now });
   }
 
+  /** `planned -> admitted`, for {@link MemoryQuota}; nothing can come in between. */
+  admitBatch(batch: BatchKey, reservation: string, now: number): boolean {
+    const standing = this.#findBatch(batch);
+    if (standing?.record.state !== 'planned') return false;
+    this.#changeBatch(standing.record, admittedWith(reservation, now));
+    return true;
+  }
+
   async claimBatch(
     batch: BatchKey,
     state: BatchRecord['state'],
@@ -106,6 +115,10 @@ export class MemoryJobs implements JobStore {
     const standing = this.#findBatch(batch);
     if (standing === undefined || !isClaimable(standing.record, state, claim, now)) return undefined;
     return this.#changeBatch(standing.record, { claim, claimedUntil: until, updatedAt: now });
+  }
+
+  async *listWaiting(): AsyncGenerator<BatchRecord> {
+    for (const item of this.#live('waiting')) if (item.kind === 'batch') yield item.batch;
   }
 
   async *listAtOpenAI(): AsyncGenerator<BatchRecord> {
@@ -178,7 +191,7 @@ export class MemoryJobs implements JobStore {
   }
 
   /** A snapshot, those due first: what is stored meanwhile is not seen, as in an index that lags. */
-  #live(live: 'openai' | 'moving'): LiveItem[] {
+  #live(live: NonNullable<LiveEntry>['live']): LiveItem[] {
     const items: LiveItem[] = [];
     for (const { record, live: entry } of this.#jobs.values()) {
       if (entry?.live !== live) continue;

@@ -7,6 +7,11 @@
 
 import type { BatchMessage } from '../../contract/messages.ts';
 import type { Settings } from '../../contract/settings.ts';
+import { configuredFor } from '../admission/admit.ts';
+import { dispatch } from '../admission/dispatch.ts';
+import { cutByTokens } from '../admission/recut.ts';
+import { parkScope, parkScopesOf, tokensLedgerOf } from '../admission/scopes.ts';
+import { lessonOfRefusal, tokensOf } from '../admission/token-limit.ts';
 import { attemptsOf } from '../attempts.ts';
 import { openaiErrorLine, statedErrorLine } from '../error-line.ts';
 import {
@@ -20,7 +25,18 @@ import { workKeys } from '../keys.ts';
 import { encodeManifest, type Manifest, ManifestEntries, readManifest, renderedBytes } from '../manifest.ts';
 import type { BatchOutcome, BatchRecord, FetchedFile, Job, NextBatch } from '../model.ts';
 import { readPlan } from '../plan.ts';
-import type { Ambient, BatchApi, Deadline, JobStore, Log, ObjectStore, Outbox, Scratch } from '../ports.ts';
+import type {
+  Ambient,
+  BatchApi,
+  Deadline,
+  JobStore,
+  Log,
+  ObjectStore,
+  Outbox,
+  ParkStore,
+  QuotaStore,
+  Scratch,
+} from '../ports.ts';
 import { readRanges } from '../ranges.ts';
 import { advanceJob } from '../rounds.ts';
 import { RunWriter } from '../run-file.ts';
@@ -38,6 +54,8 @@ export interface CollectDeps {
   objects: ObjectStore;
   jobs: JobStore;
   batches: Pick<BatchApi, 'getBatch' | 'readFile' | 'deleteFile'>;
+  quota: QuotaStore;
+  parks: ParkStore;
   outbox: Pick<Outbox, 'submit' | 'collect' | 'finalize'>;
   scratch: Scratch;
   ambient: Ambient;
@@ -52,8 +70,6 @@ const UNKNOWN_BATCH_MS = 24 * 60 * 60_000;
 /** After this many failures in a row (half a day), what can be read of the result files is taken as all there is. */
 const MAX_FAILURES = 18;
 
-/** How long a batch of the next round rests whose requests met an operator's error. */
-const OPERATOR_REST_MS = 30 * 60_000;
 /** How long a batch rests that nobody knows what to make of: it is there for a person to see, and costs next to nothing. */
 const HELD_REST_MS = 60 * 60_000;
 /** A batch that is to be uploaded anew is held after so many times in a row. */
@@ -82,16 +98,24 @@ export async function collect(deps: CollectDeps, { jobId, batchId }: BatchMessag
   }
   const plan = await readPlan(deps.objects, job.planKey);
   if (plan === undefined) throw new CorruptWorkFileError(`${job.planKey} is missing`);
-  await advanceJob(deps, plan, deps.ambient.now());
+  await dispatch(deps, await advanceJob(deps, plan, deps.ambient.now()));
 }
 
 async function collectClaimed(deps: CollectDeps, job: Job, batch: BatchRecord, claim: string): Promise<void> {
+  // Whoever ended the batch may not have come so far.
+  if (batch.reservation !== undefined) await deps.quota.settle(batch.reservation, deps.ambient.now());
   const refusal = batch.status === 'failed' ? decideRefusal(job, batch) : undefined;
   if (refusal !== undefined && refusal.kind !== 'mend') {
+    if (refusal.kind === 'no_room') await learnRefusal(deps, batch, refusal.error.message);
+    if (refusal.kind === 'operator') await park(deps, batch, refusal.scope, refusal.error.code);
     await sendAgain(deps, batch, claim, restAfterRefusal(batch, refusal));
     return;
   }
   const manifest = await readManifest(deps.objects, batch.manifestKey);
+  if (batch.recutTokens !== undefined && batch.requests > 1 && job.cancelledAt === undefined) {
+    await recut(deps, batch, claim, manifest);
+    return;
+  }
   const isLastResort = (batch.failures ?? 0) >= MAX_FAILURES;
   const fetched = await fetchResults(deps, batch, claim, isLastResort);
   if (fetched === 'taken over') return;
@@ -228,7 +252,8 @@ function restAfterRefusal(batch: BatchRecord, refusal: Exclude<Refusal, { kind: 
   const refusals = (batch.refusals ?? 0) + 1;
   switch (refusal.kind) {
     case 'no_room':
-      return { waitMs: refusalWaitMs(refusals), reason };
+      // The ledger knows when there may be room.
+      return { waitMs: 0, reason, counted: 'tokenRefusals' };
     case 'again':
       return {
         waitMs: refusalWaitMs(refusals),
@@ -236,10 +261,74 @@ function restAfterRefusal(batch: BatchRecord, refusal: Exclude<Refusal, { kind: 
         ...(refusals < MAX_UPLOADS_ANEW ? {} : { heldReason: code }),
       };
     case 'operator':
-      return { waitMs: OPERATOR_REST_MS, reason, heldReason: code };
+      // Its scope is parked.
+      return { waitMs: 0, reason, heldReason: code };
     case 'hold':
       return { waitMs: HELD_REST_MS, reason, heldReason: code };
   }
+}
+
+/** OpenAI had no room for the batch: what that says of the limit. */
+async function learnRefusal(deps: CollectDeps, batch: BatchRecord, message: string): Promise<void> {
+  const { model } = batch;
+  const refusal = { openaiBatchId: batch.openaiBatchId!, tokens: tokensOf(batch), message };
+  const configured = configuredFor(deps.settings.quota, model);
+  const now = deps.ambient.now();
+  await deps.quota.changeLedger(
+    tokensLedgerOf(batch),
+    (ledger) => lessonOfRefusal(ledger, refusal, model, configured, now),
+    now,
+  );
+}
+
+/** What only a person can mend: nothing more is sent into it, except for probes, until requests are answered again. */
+async function park(
+  deps: CollectDeps,
+  { jobId, batchId, model }: BatchRecord,
+  scope: 'key' | 'model',
+  code: string,
+): Promise<void> {
+  const name = scope === 'key' ? parkScope() : parkScope(model);
+  await deps.parks.park(name, code, 'collected', deps.ambient.now());
+  deps.log.warn('an error that only a person can mend: batches wait', { jobId, batchId, scope: name, code });
+}
+
+/** A record holds the places of all parts; what is still too large is cut once more. */
+const MAX_PARTS = 100;
+
+/** A batch that was never sent, because it has more tokens than the limit leaves for one: smaller ones follow it. */
+async function recut(
+  deps: CollectDeps,
+  batch: BatchRecord,
+  claim: string,
+  { source, entries }: Manifest,
+): Promise<void> {
+  const tokens = tokensOf(batch);
+  const most = Math.max(batch.recutTokens!, Math.ceil(tokens / MAX_PARTS));
+  const keys = workKeys(deps.settings.layout, batch.jobId).collected(batch.batchId, deps.ambient.nonce());
+  const next: NextBatch[] = [];
+  for (const part of cutByTokens(entries, tokens, most)) {
+    const manifestKey = keys.nextManifest(next.length);
+    await deps.objects.put(manifestKey, encodeManifest({ source, entries: part.entries }));
+    next.push({
+      manifestKey,
+      requests: part.entries.count,
+      bytes: renderedBytes(part.entries),
+      tokens: part.tokens,
+      ...(batch.repairs === undefined ? {} : { repairs: batch.repairs }),
+    });
+  }
+  const outcome = { ...noOutcome(), retried: entries.count };
+  const collected = {
+    ...SUCCEEDED,
+    state: 'collected',
+    outcome,
+    next,
+    claim: undefined,
+    claimedUntil: undefined,
+  } as const;
+  await deps.jobs.updateBatch(batch, { state: 'ended', claim }, collected, deps.ambient.now());
+  deps.log.info('cut again', { jobId: batch.jobId, batchId: batch.batchId, parts: next.length, tokens });
 }
 
 async function writeResults(
@@ -253,19 +342,10 @@ async function writeResults(
 ): Promise<Pick<BatchRecord, 'outcome' | 'outputRun' | 'errorRun' | 'next'>> {
   const { entries, source } = manifest;
   const keys = workKeys(deps.settings.layout, job.jobId).collected(batch.batchId, deps.ambient.nonce());
-  const { of: decisions, park } =
+  const { of: decisions, park: trouble } =
     refusal === undefined ? decide(job, batch, entries, join) : decideMended(entries, refusal);
   const customIds = await readCustomIds(deps.objects, manifest, decisions);
-  const outcome: BatchOutcome = {
-    succeeded: 0,
-    failed: 0,
-    retried: 0,
-    failedByCode: {},
-    possiblyBilledTwice: {},
-    incomplete: 0,
-    strayLines: join.strayLines,
-    usage: noUsage(),
-  };
+  const outcome: BatchOutcome = { ...noOutcome(), strayLines: join.strayLines };
   const output = new RunWriter(deps.objects, keys.output, source);
   const errors = new RunWriter(deps.objects, keys.errors, source);
   // Not a plain object: a code may be called "constructor".
@@ -321,16 +401,14 @@ async function writeResults(
         requests: part.count,
         bytes: renderedBytes(part),
         ...(refusal === undefined ? {} : { repairs: (batch.repairs ?? 0) + 1 }),
-        ...(park === undefined ? {} : { notBefore: deps.ambient.now() + OPERATOR_REST_MS }),
       });
     }
-    if (park !== undefined)
-      deps.log.warn('requests met an error that only a person can mend, and wait', {
-        jobId: job.jobId,
-        batchId: batch.batchId,
-        model: batch.model,
-        ...park,
-      });
+    // Before the batch is collected: the next round must not be admitted into it.
+    if (trouble !== undefined) await park(deps, batch, trouble.scope, trouble.code);
+    else if (outcome.succeeded > 0) {
+      for (const scope of parkScopesOf(batch))
+        await deps.parks.unpark(scope, 'collected', deps.ambient.now());
+    }
     return {
       outcome,
       ...(outputRun === undefined ? {} : { outputRun }),
@@ -341,6 +419,19 @@ async function writeResults(
     await Promise.allSettled([output.abort(), errors.abort()]);
     throw error;
   }
+}
+
+function noOutcome(): BatchOutcome {
+  return {
+    succeeded: 0,
+    failed: 0,
+    retried: 0,
+    failedByCode: {},
+    possiblyBilledTwice: {},
+    incomplete: 0,
+    strayLines: 0,
+    usage: noUsage(),
+  };
 }
 
 /** None of them was executed, so this costs none of their rounds. */

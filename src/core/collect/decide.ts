@@ -2,6 +2,7 @@
  * What becomes of each request of an ended batch, and of a batch that OpenAI refused as a whole. Pure: the same files
  * and the same record give the same decisions.
  */
+import { EXCEEDS_LIMIT } from '../admission/limit-codes.ts';
 import { isExhausted, withAttempt } from '../attempts.ts';
 import type { ManifestEntries } from '../manifest.ts';
 import type { BatchLevelError, BatchRecord, Job } from '../model.ts';
@@ -71,6 +72,9 @@ export const OBJECT_GONE: StatedError = {
   code: 'object_gone',
   message: 'The input was deleted before this request could be sent.',
 };
+
+/** Codes of batches that we ended ourselves, because they cannot be sent. */
+const OUR_ENDS: ReadonlySet<string> = new Set([CANCELLED.code, OBJECT_GONE.code, EXCEEDS_LIMIT]);
 
 /** For a batch that was executed, or may have been. */
 export function decide(
@@ -190,7 +194,7 @@ export function decideRefusal(
   batch: Pick<BatchRecord, 'errors' | 'requests' | 'repairs'>,
 ): Refusal {
   const errors = batch.errors ?? [];
-  const ours = errors.find(({ code }) => code === CANCELLED.code || code === OBJECT_GONE.code);
+  const ours = errors.find(({ code }) => OUR_ENDS.has(code));
   if (ours !== undefined) return { kind: 'mend', errorOf: () => ours, inHalves: false };
   const named = new Map<number, BatchLevelError>();
   for (const error of errors) {

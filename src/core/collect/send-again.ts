@@ -1,4 +1,5 @@
 /** Back from `ended` to `planned`: for a batch of which nothing ran and nothing was charged. */
+import { WAITING_AGAIN } from '../admission/waiting.ts';
 import type { BatchRecord } from '../model.ts';
 import type { Ambient, BatchApi, JobStore, Log } from '../ports.ts';
 
@@ -16,6 +17,8 @@ export interface SendAgain {
   reason: string;
   /** Marks the batch as one that a person should look at. Absent: nobody need act. */
   heldReason?: string;
+  /** Which of its counts this adds to. @default 'refusals' */
+  counted?: 'refusals' | 'tokenRefusals';
 }
 
 /** The same batch, with a new file and a new nonce, not before `waitMs` have passed. Needs the claim on the batch. */
@@ -23,31 +26,18 @@ export async function sendAgain(
   deps: SendAgainDeps,
   batch: BatchRecord,
   claim: string,
-  { waitMs, reason, heldReason }: SendAgain,
+  { waitMs, reason, heldReason, counted = 'refusals' }: SendAgain,
 ): Promise<void> {
-  const refusals = (batch.refusals ?? 0) + 1;
+  const refusals = (batch[counted] ?? 0) + 1;
   const now = deps.ambient.now();
   const planned = {
-    state: 'planned',
-    refusals,
-    notBefore: now + waitMs,
+    ...WAITING_AGAIN,
+    [counted]: refusals,
+    failures: undefined,
+    notBefore: waitMs > 0 ? now + waitMs : undefined,
     lastError: reason,
     heldReason,
-    claim: undefined,
-    claimedUntil: undefined,
-    nonce: undefined,
-    inputFileId: undefined,
-    intentAt: undefined,
-    openaiBatchId: undefined,
-    submittedAt: undefined,
-    status: undefined,
-    statusAt: undefined,
-    expiresAt: undefined,
-    cancelRequestedAt: undefined,
-    progress: undefined,
-    errors: undefined,
-    endedAt: undefined,
-  } as const;
+  };
   if ((await deps.jobs.updateBatch(batch, { state: 'ended', claim }, planned, now)) === undefined) return;
   const { jobId, batchId, openaiBatchId } = batch;
   deps.log.warn('a batch that OpenAI refused waits and goes again', {

@@ -23,7 +23,7 @@ export interface FinalizeDeps {
   objects: ObjectStore;
   jobs: JobStore;
   batches: Pick<BatchApi, 'deleteFile'>;
-  outbox: Pick<Outbox, 'submit' | 'finalize'>;
+  outbox: Pick<Outbox, 'finalize'>;
   events: JobEvents;
   ambient: Ambient;
   deadline: Deadline;

@@ -5,14 +5,24 @@
 
 import type { IngestMessage, ObjectLocation } from '../../contract/messages.ts';
 import type { Settings } from '../../contract/settings.ts';
+import { dispatch } from '../admission/dispatch.ts';
 import { readCheckpoint, writeCheckpoint } from '../checkpoint.ts';
 import { BatchdropError, CorruptWorkFileError, ObjectGoneError, UploadGoneError } from '../errors.ts';
 import { JOB_ID_CHARS, jobIdOf } from '../job-id.ts';
 import { publishedKeys, workKeys } from '../keys.ts';
 import type { BatchLimits } from '../limits.ts';
-import type { IngestProgress, Job, ObjectHead, Rejection } from '../model.ts';
+import type { BatchRecord, IngestProgress, Job, ObjectHead, Rejection } from '../model.ts';
 import { type Plan, readPlan, settlePlan } from '../plan.ts';
-import type { Ambient, Deadline, JobStore, Log, ObjectStore, Outbox } from '../ports.ts';
+import type {
+  Ambient,
+  Deadline,
+  JobStore,
+  Log,
+  ObjectStore,
+  Outbox,
+  ParkStore,
+  QuotaStore,
+} from '../ports.ts';
 import { claimedUntil } from '../time-limits.ts';
 import { routeOf } from './route.ts';
 import { originalOf } from './same-content.ts';
@@ -22,6 +32,8 @@ export interface IngestDeps {
   settings: Settings;
   objects: ObjectStore;
   jobs: JobStore;
+  quota: QuotaStore;
+  parks: ParkStore;
   outbox: Outbox;
   ambient: Ambient;
   deadline: Deadline;
@@ -228,7 +240,7 @@ async function pinIfNeeded(objects: ObjectStore, job: Job): Promise<void> {
   if (pinned === undefined) await objects.pin(job.input, job.source.key);
 }
 
-/** Batches first, then the job, then the messages: the sweep finds whatever a crash leaves undone. */
+/** Batches first, then the job, then the dispatcher: the sweep finds whatever a crash leaves undone. */
 async function carryOut({ deps, job, claim }: Run, plan: Plan, planKey: string): Promise<void> {
   const { jobId } = job;
   const now = deps.ambient.now();
@@ -241,26 +253,28 @@ async function carryOut({ deps, job, claim }: Run, plan: Plan, planKey: string):
     await deps.outbox.finalize({ v: 1, jobId });
     return;
   }
-  for (const { textBytes: _, dataUrlBytes: __, ...batch } of plan.batches) {
-    await deps.jobs.addBatch({
+  const batches = plan.batches.map(
+    ({ textBytes: _, dataUrlBytes: __, ...batch }): BatchRecord => ({
       v: 1,
       jobId,
       ...batch,
       round: 0,
       state: 'planned',
+      jobCreatedAt: job.createdAt,
       createdAt: now,
       updatedAt: now,
-    });
-  }
+    }),
+  );
+  for (const batch of batches) await deps.jobs.addBatch(batch);
   const running = { ...UNCLAIMED, state: 'running', planKey } as const;
   if (!(await deps.jobs.moveJob(jobId, expected, running, now))) return;
-  for (const { batchId } of plan.batches) await deps.outbox.submit({ v: 1, jobId, batchId });
   deps.log.info('planned', {
     jobId,
     requests: plan.requests,
     invalid: plan.invalid,
-    batches: plan.batches.length,
+    batches: batches.length,
   });
+  await dispatch(deps, batches);
 }
 
 /** Without versioning the object may change under us, so a copy is read in its place. */

@@ -4,16 +4,32 @@
  */
 
 import type { Settings } from '../../contract/settings.ts';
+import { configuredFor } from '../admission/admit.ts';
+import { dispatch, healReservations } from '../admission/dispatch.ts';
+import { tokensLedgerOf } from '../admission/scopes.ts';
+import { lessonOfAcceptance, tokensOf } from '../admission/token-limit.ts';
 import { cancelAtOpenAI } from '../cancel.ts';
 import { type BatchRecord, isTerminal } from '../model.ts';
-import type { Ambient, BatchApi, JobStore, LiveItem, Log, Outbox, RemoteBatch } from '../ports.ts';
+import type {
+  Ambient,
+  BatchApi,
+  JobStore,
+  LiveItem,
+  Log,
+  Outbox,
+  ParkStore,
+  QuotaStore,
+  RemoteBatch,
+} from '../ports.ts';
 import { SUCCEEDED } from '../step-failure.ts';
 import { CLOCK_SKEW_MS } from '../time-limits.ts';
 import { lost, remedyFor, turnOf, unreachable } from './lost.ts';
 
 export interface PollDeps {
-  settings: Pick<Settings, 'stuck'>;
+  settings: Pick<Settings, 'stuck' | 'quota'>;
   jobs: JobStore;
+  quota: QuotaStore;
+  parks: ParkStore;
   batches: Pick<BatchApi, 'getBatch' | 'listBatches' | 'cancelBatch'>;
   outbox: Outbox;
   ambient: Ambient;
@@ -44,6 +60,8 @@ export async function poll(deps: PollDeps): Promise<void> {
     const failures: unknown[] = [];
     await readBatches(deps, token, failures);
     await sweep(deps, failures);
+    await attempt(failures, () => healReservations(deps));
+    await attempt(failures, () => dispatch(deps));
     // Told only now: what one batch or service refuses must not keep all others from being moved.
     if (failures.length > 0) throw failures[0];
   } finally {
@@ -51,25 +69,27 @@ export async function poll(deps: PollDeps): Promise<void> {
   }
 }
 
+/** Runs a step whose failure must not keep the others from being done. */
+async function attempt(failures: unknown[], step: () => Promise<void>): Promise<void> {
+  try {
+    await step();
+  } catch (error) {
+    failures.push(error);
+  }
+}
+
 /** One pass over the list pages serves every live batch; only what no page shows is asked for alone. */
 async function readBatches(deps: PollDeps, token: number, failures: unknown[]): Promise<void> {
-  const attempt = async (step: () => Promise<void>): Promise<void> => {
-    try {
-      await step();
-    } catch (error) {
-      failures.push(error);
-    }
-  };
   const live = new Map<string, BatchRecord>();
   let oldest = Number.POSITIVE_INFINITY;
-  await attempt(async () => {
+  await attempt(failures, async () => {
     for await (const batch of deps.jobs.listAtOpenAI()) {
       live.set(batch.openaiBatchId!, batch);
       oldest = Math.min(oldest, batch.submittedAt!);
     }
   });
   let pages = 0;
-  await attempt(async () => {
+  await attempt(failures, async () => {
     let after: string | undefined;
     while (live.size > 0) {
       const page = await deps.batches.listBatches(after);
@@ -78,7 +98,7 @@ async function readBatches(deps: PollDeps, token: number, failures: unknown[]): 
         const batch = live.get(remote.id);
         if (batch === undefined) continue;
         live.delete(remote.id);
-        await attempt(() => record(deps, batch, remote));
+        await attempt(failures, () => record(deps, batch, remote));
       }
       // Newest first is practice, not promise: stop early only at a page that is too old from end to end.
       const past = page.batches.every((remote) => remote.createdAt < oldest - CLOCK_SKEW_MS);
@@ -88,7 +108,7 @@ async function readBatches(deps: PollDeps, token: number, failures: unknown[]): 
   });
   deps.log.info('polled', { pages, notListed: live.size });
   for (const batch of turnOf([...live.values()], MAX_SINGLE_READS, token)) {
-    await attempt(async () => {
+    await attempt(failures, async () => {
       const remote = await deps.batches.getBatch(batch.openaiBatchId!);
       if (remote === undefined) await unreachable(deps, batch, deps.settings.stuck);
       else await record(deps, batch, remote);
@@ -106,10 +126,12 @@ async function record(deps: PollDeps, batch: BatchRecord, remote: RemoteBatch): 
     ...(line === undefined ? {} : { line }),
   }));
   if (!isTerminal(status)) {
+    if (batch.status === 'validating' && status !== 'validating') await learnAcceptance(deps, batch);
     await recordLive(deps, batch, remote);
     return;
   }
   const now = deps.ambient.now();
+  if (batch.status === 'validating' && status !== 'failed') await learnAcceptance(deps, batch);
   const ended = {
     state: 'ended',
     status,
@@ -128,6 +150,7 @@ async function record(deps: PollDeps, batch: BatchRecord, remote: RemoteBatch): 
   )
     return;
   deps.log.info('ended', { jobId, batchId, openaiBatchId: remote.id, status });
+  if (batch.reservation !== undefined) await deps.quota.settle(batch.reservation, now);
   await deps.outbox.collect({ v: 1, jobId, batchId });
 }
 
@@ -166,6 +189,18 @@ async function recordLive(deps: PollDeps, batch: BatchRecord, remote: RemoteBatc
       status,
     });
   if (isStuck || batch.cancelRequestedAt !== undefined) await cancelAtOpenAI(deps, batch, remote);
+}
+
+/** OpenAI checks a batch's tokens while it validates; what gets past that had room. */
+async function learnAcceptance(deps: PollDeps, batch: BatchRecord): Promise<void> {
+  const now = deps.ambient.now();
+  const { model } = batch;
+  const configured = configuredFor(deps.settings.quota, model);
+  await deps.quota.changeLedger(
+    tokensLedgerOf(batch),
+    (ledger) => lessonOfAcceptance(ledger, tokensOf(batch), model, configured, now),
+    now,
+  );
 }
 
 /** Sends again the message that each overdue job or batch waits for. */

@@ -1,5 +1,5 @@
 /**
- * From a planned batch to one at OpenAI, never two.
+ * From an admitted batch to one at OpenAI, never two.
  *
  * OpenAI takes no idempotency key, so a create whose answer was lost may have made a batch or not. The intent is
  * recorded before the create; whoever finds an intent without an id looks the batch up by its nonce before anything
@@ -9,13 +9,16 @@
  */
 
 import type { BatchMessage } from '../../contract/messages.ts';
+import type { Settings } from '../../contract/settings.ts';
+import { CREATE_TURNS } from '../admission/scopes.ts';
+import { WAITING_AGAIN } from '../admission/waiting.ts';
 import { cancelledUnsent } from '../cancel.ts';
 import { OBJECT_GONE } from '../collect/decide.ts';
 import { CreateRefusedError, NotYetError } from '../errors.ts';
 import { type Manifest, readManifest, renderedBytes } from '../manifest.ts';
 import type { BatchRecord } from '../model.ts';
 import { isOurs, metadataOf, NONCE_KEY } from '../ownership.ts';
-import type { Ambient, BatchApi, JobStore, Log, ObjectStore, RemoteBatch } from '../ports.ts';
+import type { Ambient, BatchApi, JobStore, Log, ObjectStore, QuotaStore, RemoteBatch } from '../ports.ts';
 import { recordFailure, SUCCEEDED } from '../step-failure.ts';
 import { CLOCK_SKEW_MS, WORKER_LIFETIME_MS } from '../time-limits.ts';
 import { renderBatch } from './render.ts';
@@ -25,6 +28,8 @@ export interface SubmitDeps {
   objects: ObjectStore;
   jobs: JobStore;
   batches: BatchApi;
+  settings: Pick<Settings, 'quota'>;
+  quota: QuotaStore;
   ambient: Ambient;
   log: Log;
 }
@@ -44,7 +49,7 @@ export async function submit(deps: SubmitDeps, { jobId, batchId }: BatchMessage)
     deps.log.warn('no such batch', { jobId, batchId });
     return;
   }
-  if (found.state !== 'planned' && found.state !== 'uploaded' && found.state !== 'submitting') return;
+  if (found.state !== 'admitted' && found.state !== 'uploaded' && found.state !== 'submitting') return;
   const now = deps.ambient.now();
   if (found.notBefore !== undefined && found.notBefore > now) return;
   const claim = deps.ambient.nonce();
@@ -54,11 +59,12 @@ export async function submit(deps: SubmitDeps, { jobId, batchId }: BatchMessage)
     // Read after the claim: a job that is cancelled later finds the batch at OpenAI, or ended.
     const job = await deps.jobs.getJob(jobId);
     if (batch.state === 'submitting') batch = await resolveIntent(deps, batch, claim);
-    if (job?.cancelledAt !== undefined && (batch.state === 'planned' || batch.state === 'uploaded')) {
+    if (job?.cancelledAt !== undefined && (batch.state === 'admitted' || batch.state === 'uploaded')) {
       await write(deps, batch, claim, cancelledUnsent(deps.ambient.now()));
+      await giveBack(deps, batch);
       return;
     }
-    if (batch.state === 'planned') batch = await upload(deps, batch, claim);
+    if (batch.state === 'admitted') batch = await upload(deps, batch, claim);
     if (batch.state === 'uploaded') await create(deps, batch, claim);
   } catch (error) {
     const isDone = await recordFailure(deps.jobs, found, claim, error, deps.ambient.now());
@@ -67,7 +73,7 @@ export async function submit(deps: SubmitDeps, { jobId, batchId }: BatchMessage)
   }
 }
 
-/** `planned -> uploaded`. Dying after the upload leaves a file that nothing refers to; OpenAI expires it. */
+/** `admitted -> uploaded`. Dying after the upload leaves a file that nothing refers to; OpenAI expires it. */
 async function upload(deps: SubmitDeps, batch: BatchRecord, claim: string): Promise<BatchRecord> {
   const manifest = await readManifest(deps.objects, batch.manifestKey);
   const bytes = renderedBytes(manifest.entries);
@@ -97,7 +103,7 @@ async function isSourceGone(deps: SubmitDeps, { source }: Manifest): Promise<boo
 
 /** Ends a batch that nobody can send any more, as if OpenAI had refused it; collect states the reason. */
 async function giveUp(deps: SubmitDeps, batch: BatchRecord, claim: string): Promise<BatchRecord> {
-  return write(deps, batch, claim, {
+  const ended = await write(deps, batch, claim, {
     ...SUCCEEDED,
     state: 'ended',
     status: 'failed',
@@ -106,10 +112,25 @@ async function giveUp(deps: SubmitDeps, batch: BatchRecord, claim: string): Prom
     claim: undefined,
     claimedUntil: undefined,
   });
+  await giveBack(deps, batch);
+  return ended;
+}
+
+/** What was reserved for an attempt that is over. */
+async function giveBack(deps: SubmitDeps, { reservation }: BatchRecord): Promise<void> {
+  if (reservation !== undefined) await deps.quota.settle(reservation, deps.ambient.now());
 }
 
 /** `uploaded -> submitting -> submitted`. */
 async function create(deps: SubmitDeps, uploaded: BatchRecord, claim: string): Promise<void> {
+  const turn = deps.ambient.now();
+  const wait = await deps.quota.takeTurn(CREATE_TURNS, deps.settings.quota.createsPerHour, turn);
+  if (wait > 0) {
+    const released = { notBefore: turn + wait, claim: undefined, claimedUntil: undefined };
+    await write(deps, uploaded, claim, released);
+    deps.log.info('as many batches were created in the last hour as may be', { wait });
+    return;
+  }
   const batch = await write(deps, uploaded, claim, {
     state: 'submitting',
     intentAt: deps.ambient.now(),
@@ -167,17 +188,13 @@ async function refused(
   const refusals = (batch.refusals ?? 0) + 1;
   const wait = refusalWaitMs(refusals);
   await write(deps, batch, claim, {
-    state: 'planned',
+    ...WAITING_AGAIN,
     refusals,
     failures: undefined,
     notBefore: deps.ambient.now() + wait,
     lastError: `create refused: HTTP ${error.status} ${error.code ?? ''}`.trim(),
-    nonce: undefined,
-    intentAt: undefined,
-    inputFileId: undefined,
-    claim: undefined,
-    claimedUntil: undefined,
   });
+  await giveBack(deps, batch);
   deps.log.warn('create refused', {
     jobId: batch.jobId,
     batchId: batch.batchId,
@@ -193,7 +210,7 @@ export function refusalWaitMs(refusals: number): number {
   return Math.min(REFUSED_FIRST_MS * 2 ** (refusals - 1), REFUSED_MOST_MS);
 }
 
-/** `submitting -> submitted` if the batch exists, `-> planned` if it surely does not; otherwise it stays, for later. */
+/** `submitting -> submitted` if the batch exists, `-> admitted` if it surely does not; otherwise it stays, for later. */
 async function resolveIntent(deps: SubmitDeps, batch: BatchRecord, claim: string): Promise<BatchRecord> {
   const existing = await lookUp(deps, batch);
   if (existing !== undefined) return submitted(deps, batch, claim, existing);
@@ -213,7 +230,7 @@ async function resolveIntent(deps: SubmitDeps, batch: BatchRecord, claim: string
   const wait = batch.fencedAt + LOOK_UP_SETTLE_MS - now;
   if (wait > 0) throw new NotYetError(`batch ${batch.batchId} is fenced off; the list may lag`, wait);
   return write(deps, batch, claim, {
-    state: 'planned',
+    state: 'admitted',
     nonce: undefined,
     intentAt: undefined,
     fencedAt: undefined,
@@ -221,7 +238,11 @@ async function resolveIntent(deps: SubmitDeps, batch: BatchRecord, claim: string
   });
 }
 
-/** Pages through the project's batches until well before the intent; matches by nonce, or by our own fresh file. */
+/**
+ * Pages through the project's batches until well before the intent; matches by nonce, or by our own fresh file. Once the
+ * batch is fenced off, an answer of "absent" leads to a second create: then the list is read to its very end, whatever
+ * its order seems to be.
+ */
 async function lookUp(deps: SubmitDeps, batch: BatchRecord): Promise<RemoteBatch | undefined> {
   const until = batch.intentAt! - CLOCK_SKEW_MS;
   let after: string | undefined;
@@ -236,7 +257,12 @@ async function lookUp(deps: SubmitDeps, batch: BatchRecord): Promise<RemoteBatch
       previous = remote.createdAt;
     }
     // Newest first is practice, not promise: only a page that is old from end to end says that we are past it.
-    if (isNewestFirst && page.batches.every((remote) => remote.createdAt < until)) return undefined;
+    if (
+      batch.fencedAt === undefined &&
+      isNewestFirst &&
+      page.batches.every((remote) => remote.createdAt < until)
+    )
+      return undefined;
     after = page.next;
   } while (after !== undefined);
   return undefined;

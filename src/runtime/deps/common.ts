@@ -4,6 +4,8 @@
  */
 import type * as z from 'zod';
 import { DynamoDBJobs } from '../../adapters/dynamodb-jobs.ts';
+import { DynamoDBParks } from '../../adapters/dynamodb-parks.ts';
+import { DynamoDBQuota } from '../../adapters/dynamodb-quota.ts';
 import { S3Objects } from '../../adapters/s3-objects.ts';
 import { type QueueUrls, SqsOutbox } from '../../adapters/sqs-outbox.ts';
 import type { ingestEnv } from '../../contract/env.ts';
@@ -14,13 +16,17 @@ import { createDynamoDBClient, createS3Client, createSqsClient } from '../client
 type CommonConfig = Pick<z.output<typeof ingestEnv>, 'STACK_ID' | 'TABLE_NAME' | 'BUCKET_NAME' | 'SETTINGS'>;
 
 export function commonDeps(config: CommonConfig, queueUrls: QueueUrls) {
+  const table = { table: config.TABLE_NAME };
+  const dynamodb = createDynamoDBClient();
   return {
     stackId: config.STACK_ID,
     bucket: config.BUCKET_NAME,
     settings: config.SETTINGS,
     limits: OPENAI_LIMITS,
     objects: new S3Objects(createS3Client(), { bucket: config.BUCKET_NAME }),
-    jobs: new DynamoDBJobs(createDynamoDBClient(), { table: config.TABLE_NAME }),
+    jobs: new DynamoDBJobs(dynamodb, table),
+    quota: new DynamoDBQuota(dynamodb, table),
+    parks: new DynamoDBParks(dynamodb, table),
     outbox: new SqsOutbox(createSqsClient(), queueUrls),
     ambient: systemAmbient,
   };

@@ -7,7 +7,7 @@ import { createBatchApi } from './openai.ts';
 
 export function createFinalizeDeps(config: z.output<typeof finalizeEnv>) {
   return {
-    ...commonDeps(config, { submit: config.SUBMIT_QUEUE_URL, finalize: config.FINALIZE_QUEUE_URL }),
+    ...commonDeps(config, { finalize: config.FINALIZE_QUEUE_URL }),
     batches: createBatchApi(config),
     events: new EventBridgeEvents(createEventBridgeClient(), { eventBus: config.EVENT_BUS_NAME }),
   };

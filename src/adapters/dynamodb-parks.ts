@@ -1,0 +1,47 @@
+import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
+import { parked, probed, unparked } from '../core/admission/parks.ts';
+import type { Park, ParkProof } from '../core/model.ts';
+import type { ParkStore } from '../core/ports.ts';
+import { DynamoDBItems, type Item, type Key } from './dynamodb-items.ts';
+import { readPark } from './record-schemas.ts';
+
+const parkKey = (scope: string): Key => ({ pk: `PARK#${scope}`, sk: 'PARK' });
+
+/** {@link ParkStore} on the table. */
+export class DynamoDBParks implements ParkStore {
+  readonly #items: DynamoDBItems;
+
+  /** @param client must leave out `undefined` values (`marshallOptions.removeUndefinedValues`). */
+  constructor(client: DynamoDBDocumentClient, names: { table: string }) {
+    this.#items = new DynamoDBItems(client, names);
+  }
+
+  async getPark(scope: string): Promise<Park | undefined> {
+    const park = this.#read(await this.#items.get(parkKey(scope)));
+    return park?.isParked ? park : undefined;
+  }
+
+  async park(scope: string, reason: string, provenBy: ParkProof, now: number): Promise<void> {
+    await this.#change(scope, (standing) => parked(standing, scope, reason, provenBy, now));
+  }
+
+  takeProbe(scope: string, now: number): Promise<boolean> {
+    return this.#change(scope, (standing) => probed(standing, now));
+  }
+
+  unpark(scope: string, proof: ParkProof, now: number): Promise<boolean> {
+    return this.#change(scope, (standing) => unparked(standing, proof, now));
+  }
+
+  async #change(scope: string, rule: (standing: Park | undefined) => Park | undefined): Promise<boolean> {
+    const item = await this.#items.change(parkKey(scope), (standing) => {
+      const park = rule(this.#read(standing));
+      return park === undefined ? undefined : { ...park };
+    });
+    return item !== undefined;
+  }
+
+  #read(item: Item | undefined): Park | undefined {
+    return item === undefined ? undefined : readPark(item, this.#items.nameOf(item));
+  }
+}

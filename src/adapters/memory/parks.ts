@@ -1,0 +1,30 @@
+import { parked, probed, unparked } from '../../core/admission/parks.ts';
+import type { Park, ParkProof } from '../../core/model.ts';
+import type { ParkStore } from '../../core/ports.ts';
+
+/** {@link ParkStore} in memory. */
+export class MemoryParks implements ParkStore {
+  readonly #parks = new Map<string, Park>();
+
+  async getPark(scope: string): Promise<Park | undefined> {
+    const park = this.#parks.get(scope);
+    return park?.isParked ? { ...park } : undefined;
+  }
+
+  async park(scope: string, reason: string, provenBy: ParkProof, now: number): Promise<void> {
+    this.#parks.set(scope, parked(this.#parks.get(scope), scope, reason, provenBy, now));
+  }
+
+  async takeProbe(scope: string, now: number): Promise<boolean> {
+    return this.#replace(scope, probed(this.#parks.get(scope), now));
+  }
+
+  async unpark(scope: string, proof: ParkProof, now: number): Promise<boolean> {
+    return this.#replace(scope, unparked(this.#parks.get(scope), proof, now));
+  }
+
+  #replace(scope: string, park: Park | undefined): boolean {
+    if (park !== undefined) this.#parks.set(scope, park);
+    return park !== undefined;
+  }
+}

@@ -1,0 +1,95 @@
+import { newLedger, reserveOn, settleOn } from '../../core/admission/ledger.ts';
+import { type MinuteOfTurns, takeTurnOf, turnsLeftOf } from '../../core/admission/turns.ts';
+import type { BatchRecord, Ledger, Reservation } from '../../core/model.ts';
+import type { Demand, LedgerLessons, QuotaStore } from '../../core/ports.ts';
+import type { MemoryJobs } from './jobs.ts';
+
+/** {@link QuotaStore} in memory, beside the jobs whose batches it admits. */
+export class MemoryQuota implements QuotaStore {
+  readonly #jobs: MemoryJobs;
+  readonly #ledgers = new Map<string, Ledger>();
+  readonly #reservations = new Map<string, Reservation>();
+  readonly #turns = new Map<string, MinuteOfTurns[]>();
+
+  constructor(jobs: MemoryJobs) {
+    this.#jobs = jobs;
+  }
+
+  async getLedger(name: string): Promise<Ledger | undefined> {
+    return structuredClone(this.#ledgers.get(name));
+  }
+
+  async admit(
+    batch: Pick<BatchRecord, 'jobId' | 'batchId'>,
+    reservationId: string,
+    demands: readonly Demand[],
+    now: number,
+  ): Promise<'admitted' | 'full' | 'moved'> {
+    const ledgers: Ledger[] = [];
+    for (const demand of demands) {
+      const ledger = reserveOn(this.#ledgers.get(demand.ledger), demand, now);
+      if (ledger === undefined) return 'full';
+      ledgers.push(ledger);
+    }
+    if (!this.#jobs.admitBatch(batch, reservationId, now)) return 'moved';
+    for (const ledger of ledgers) this.#ledgers.set(ledger.name, ledger);
+    this.#reservations.set(reservationId, {
+      v: 1,
+      reservationId,
+      jobId: batch.jobId,
+      batchId: batch.batchId,
+      state: 'held',
+      amounts: demands.map(({ ledger, amount }) => ({ ledger, amount })),
+      createdAt: now,
+      updatedAt: now,
+    });
+    return 'admitted';
+  }
+
+  async settle(
+    reservationId: string,
+    now: number,
+    used: Readonly<Record<string, number>> = {},
+  ): Promise<boolean> {
+    const reservation = this.#reservations.get(reservationId);
+    if (reservation?.state !== 'held') return false;
+    for (const { ledger: name, amount } of reservation.amounts) {
+      this.#ledgers.set(name, settleOn(this.#ledgers.get(name)!, amount, used[name] ?? 0, now));
+    }
+    this.#reservations.set(reservationId, { ...reservation, state: 'settled', updatedAt: now });
+    return true;
+  }
+
+  async changeLedger(
+    name: string,
+    rule: (standing: Ledger | undefined) => LedgerLessons | undefined,
+    now: number,
+  ): Promise<void> {
+    const standing = this.#ledgers.get(name);
+    const lessons = rule(structuredClone(standing));
+    if (lessons === undefined) return;
+    const ledger = { ...(standing ?? newLedger(name, now)), ...lessons, updatedAt: now };
+    this.#ledgers.set(
+      name,
+      Object.fromEntries(
+        Object.entries(ledger).filter(([, value]) => value !== undefined),
+      ) as unknown as Ledger,
+    );
+  }
+
+  async *listReservations(): AsyncGenerator<Reservation> {
+    const held = [...this.#reservations.values()].filter(({ state }) => state === 'held');
+    yield* structuredClone(held.sort((one, other) => one.createdAt - other.createdAt));
+  }
+
+  async takeTurn(name: string, perHour: number, now: number): Promise<number> {
+    const taken = takeTurnOf(this.#turns.get(name) ?? [], perHour, now);
+    if ('waitMs' in taken) return taken.waitMs;
+    this.#turns.set(name, taken.minutes);
+    return 0;
+  }
+
+  async turnsLeft(name: string, perHour: number, now: number): Promise<number> {
+    return turnsLeftOf(this.#turns.get(name) ?? [], perHour, now);
+  }
+}

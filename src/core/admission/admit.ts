@@ -1,0 +1,217 @@
+/**
+ * Which waiting batches may go, in which order: oldest job first, but fair. Of several jobs that want the same model's
+ * tokens, the one with the fewest batches on their way is next, the older of two that have as many; so each gets a turn,
+ * whatever the others have dropped. What is next and does not fit yet keeps its place: nothing smaller overtakes it on
+ * its ledger, so nothing starves.
+ */
+import type { QuotaSettings } from '../../contract/settings.ts';
+import type { BatchRecord, Ledger, Park, Reservation } from '../model.ts';
+import type { Demand } from '../ports.ts';
+import { hasRoom, newLedger, reserveOn } from './ledger.ts';
+import { parkScopesOf, tokensLedgerOf } from './scopes.ts';
+import { RECUT_SHARE, type TokenLimit, tokenLimitOf, tokensOf } from './token-limit.ts';
+
+/** Everything that a decision rests on. */
+export interface Situation {
+  waiting: readonly BatchRecord[];
+  /** What is on its way already. */
+  held: readonly Pick<Reservation, 'jobId' | 'amounts'>[];
+  ledgers: ReadonlyMap<string, Ledger>;
+  parks: ReadonlyMap<string, Park>;
+  /** Batches that may be created in this hour. */
+  turnsLeft: number;
+  quota: QuotaSettings;
+  now: number;
+}
+
+/** Why a batch goes on waiting. */
+export type WaitingFor = 'tokens' | 'turns' | 'operator' | 'time';
+
+export interface Admission {
+  batch: BatchRecord;
+  demands: Demand[];
+  /** Parked scopes that this batch is to probe. */
+  probes: string[];
+}
+
+/** A batch that cannot go as it is: to be cut into batches of at most `tokens`, or, with one request, to fail. */
+export interface Recut {
+  batch: BatchRecord;
+  tokens: number;
+  limit: number;
+}
+
+export interface Decisions {
+  /** In the order in which they are to go. */
+  admissions: Admission[];
+  recuts: Recut[];
+  waitingFor: Map<WaitingFor, number>;
+}
+
+/**
+ * So many refusals of one batch may say that it has more tokens than we think: it is halved, unless it is so small that no
+ * error of ours explains them.
+ */
+const REFUSALS_UNTIL_HALVED = 3;
+const HALVED_FROM_SHARE = 1 / 8;
+
+/** Pure; see the top of this file for the rules. */
+export function admit(situation: Situation): Decisions {
+  const decisions: Decisions = { admissions: [], recuts: [], waitingFor: new Map() };
+  const waitFor = (what: WaitingFor): void => {
+    decisions.waitingFor.set(what, (decisions.waitingFor.get(what) ?? 0) + 1);
+  };
+  const { parks, quota, now } = situation;
+  const limits = new Map<string, TokenLimit>();
+  const limitOf = ({ model }: BatchRecord): TokenLimit => {
+    const name = tokensLedgerOf({ model });
+    const limit =
+      limits.get(name) ?? tokenLimitOf(situation.ledgers.get(name), model, configuredFor(quota, model), now);
+    limits.set(name, limit);
+    return limit;
+  };
+
+  const free: BatchRecord[] = [];
+  const underPark: { batch: BatchRecord; scopes: string[] }[] = [];
+  for (const batch of situation.waiting) {
+    if ((batch.notBefore ?? 0) > now) {
+      waitFor('time');
+      continue;
+    }
+    const recut = recutOf(batch, limitOf(batch), configuredFor(quota, batch.model));
+    if (recut !== undefined) {
+      decisions.recuts.push(recut);
+      continue;
+    }
+    const scopes = parkScopesOf(batch).filter((scope) => parks.has(scope));
+    if (scopes.length === 0) free.push(batch);
+    else if (scopes.every((scope) => parks.get(scope)!.probeAt <= now)) underPark.push({ batch, scopes });
+    else waitFor('operator');
+  }
+
+  const probesOf = new Map<BatchRecord, string[]>();
+  const probing = new Set<string>();
+  // The smallest: whatever it costs to find out that nothing has changed, is wasted.
+  for (const { batch, scopes } of underPark.sort((one, other) => one.batch.bytes - other.batch.bytes)) {
+    if (scopes.some((scope) => probing.has(scope))) {
+      waitFor('operator');
+      continue;
+    }
+    for (const scope of scopes) probing.add(scope);
+    probesOf.set(batch, scopes);
+    free.push(batch);
+  }
+
+  const lines = lineUp(free, situation.held);
+  const ledgers = new Map(situation.ledgers);
+  const blocked = new Set<string>();
+  let turnsLeft = situation.turnsLeft;
+  for (let line = takeNext(lines); line !== undefined; line = takeNext(lines)) {
+    const batch = line.batches.shift()!;
+    const name = line.ledger;
+    const ledger = ledgers.get(name) ?? newLedger(name, now);
+    const demand = demandOf(batch, limitOf(batch));
+    if (turnsLeft <= 0) waitFor('turns');
+    else if (blocked.has(name) || (ledger.pausedUntil ?? 0) > now || !hasRoom(ledger, demand)) {
+      blocked.add(name);
+      waitFor('tokens');
+    } else {
+      ledgers.set(name, reserveOn(ledger, demand, now)!);
+      line.onTheirWay++;
+      turnsLeft--;
+      decisions.admissions.push({ batch, demands: [demand], probes: probesOf.get(batch) ?? [] });
+    }
+  }
+  return decisions;
+}
+
+/** The user's own limit for a model. */
+export function configuredFor(quota: QuotaSettings, model: string): number | undefined {
+  return Object.hasOwn(quota.enqueuedTokens, model) ? quota.enqueuedTokens[model] : undefined;
+}
+
+function demandOf(batch: BatchRecord, { ceiling }: TokenLimit): Demand {
+  return { ledger: tokensLedgerOf(batch), amount: tokensOf(batch), limit: ceiling, mayGoAlone: true };
+}
+
+/**
+ * Whether a batch has to be cut again, or to fail. A single request above the limit that OpenAI told is sent once, alone,
+ * before it fails: its tokens are an estimate.
+ */
+function recutOf(
+  batch: BatchRecord,
+  { known, assumed }: TokenLimit,
+  configured: number | undefined,
+): Recut | undefined {
+  const tokens = tokensOf(batch);
+  const refusals = batch.tokenRefusals ?? 0;
+  if (batch.requests === 1) {
+    if (known === undefined || tokens <= known) return undefined;
+    const isSurelyAbove = refusals > 0 || (configured !== undefined && tokens > configured);
+    return isSurelyAbove ? { batch, tokens: known, limit: known } : undefined;
+  }
+  const most = known === undefined ? Number.POSITIVE_INFINITY : Math.max(1, Math.floor(known * RECUT_SHARE));
+  if (tokens > most) return { batch, tokens: most, limit: known! };
+  if (refusals < REFUSALS_UNTIL_HALVED || tokens < assumed * HALVED_FROM_SHARE) return undefined;
+  return { batch, tokens: Math.max(1, Math.floor(tokens / 2)), limit: assumed };
+}
+
+/** The batches of one job that want the same ledger, in order. */
+interface Line {
+  jobId: string;
+  jobCreatedAt: number;
+  ledger: string;
+  batches: BatchRecord[];
+  onTheirWay: number;
+}
+
+function lineUp(batches: readonly BatchRecord[], held: Situation['held']): Line[] {
+  const keyOf = (jobId: string, ledger: string): string => `${jobId} ${ledger}`;
+  const onTheirWay = new Map<string, number>();
+  for (const { jobId, amounts } of held) {
+    for (const { ledger } of amounts) {
+      const key = keyOf(jobId, ledger);
+      onTheirWay.set(key, (onTheirWay.get(key) ?? 0) + 1);
+    }
+  }
+  const lines = new Map<string, Line>();
+  for (const batch of batches) {
+    const { jobId } = batch;
+    const ledger = tokensLedgerOf(batch);
+    const key = keyOf(jobId, ledger);
+    const line = lines.get(key) ?? {
+      jobId,
+      jobCreatedAt: ageOf(batch),
+      ledger,
+      batches: [],
+      onTheirWay: onTheirWay.get(key) ?? 0,
+    };
+    line.batches.push(batch);
+    lines.set(key, line);
+  }
+  for (const line of lines.values()) {
+    // Later rounds first: their jobs are nearer to their end.
+    line.batches.sort((one, other) => other.round - one.round || (one.batchId < other.batchId ? -1 : 1));
+  }
+  return [...lines.values()];
+}
+
+/** The line whose turn it is; `undefined` if nobody is left. */
+function takeNext(lines: readonly Line[]): Line | undefined {
+  let next: Line | undefined;
+  for (const line of lines) {
+    if (line.batches.length > 0 && (next === undefined || isBefore(line, next))) next = line;
+  }
+  return next;
+}
+
+function isBefore(one: Line, other: Line): boolean {
+  if (one.onTheirWay !== other.onTheirWay) return one.onTheirWay < other.onTheirWay;
+  if (one.jobCreatedAt !== other.jobCreatedAt) return one.jobCreatedAt < other.jobCreatedAt;
+  return one.jobId < other.jobId;
+}
+
+/** Since when a batch's job waits. */
+export function ageOf(batch: Pick<BatchRecord, 'jobCreatedAt' | 'createdAt'>): number {
+  return batch.jobCreatedAt ?? batch.createdAt;
+}

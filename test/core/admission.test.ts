@@ -1,0 +1,401 @@
+/** Which batches are admitted, in which order, within which limit: a table of cases, and properties. */
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { type QuotaSettings, quotaSchema } from '../../src/contract/settings.ts';
+import { admit, type Situation } from '../../src/core/admission/admit.ts';
+import { newLedger } from '../../src/core/admission/ledger.ts';
+import { parked } from '../../src/core/admission/parks.ts';
+import { cutByTokens } from '../../src/core/admission/recut.ts';
+import { parkScope, tokensLedgerOf } from '../../src/core/admission/scopes.ts';
+import {
+  lessonOfAcceptance,
+  lessonOfRefusal,
+  tokenLimitOf,
+  tokensOf,
+} from '../../src/core/admission/token-limit.ts';
+import { type MinuteOfTurns, takeTurnOf, turnsLeftOf } from '../../src/core/admission/turns.ts';
+import { ManifestEntries } from '../../src/core/manifest.ts';
+import { type BatchRecord, batchIdOf, type Ledger } from '../../src/core/model.ts';
+
+const NOW = 1_790_000_000_000;
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+const MODEL = 'gpt-5-nano';
+const LEDGER = tokensLedgerOf({ model: MODEL });
+
+function batch(jobId: string, index: number, changes: Partial<BatchRecord> = {}): BatchRecord {
+  return {
+    v: 1,
+    jobId,
+    batchId: batchIdOf(0, index),
+    round: 0,
+    state: 'planned',
+    endpoint: '/v1/responses',
+    model: MODEL,
+    manifestKey: 'work/m',
+    requests: 10,
+    bytes: 400,
+    tokens: 100,
+    createdAt: NOW,
+    updatedAt: NOW,
+    ...changes,
+  };
+}
+
+function quotaOf(enqueuedTokens: Record<string, number>, more: Partial<QuotaSettings> = {}): QuotaSettings {
+  return quotaSchema.parse({ enqueuedTokens, ...more });
+}
+
+function situation(waiting: BatchRecord[], changes: Partial<Situation> = {}): Situation {
+  return {
+    waiting,
+    held: [],
+    ledgers: new Map(),
+    parks: new Map(),
+    turnsLeft: 2_000,
+    quota: quotaOf({ [MODEL]: 1_000 }),
+    now: NOW,
+    ...changes,
+  };
+}
+
+const namesOf = (of: readonly { batch: BatchRecord }[]) =>
+  of.map(({ batch: { jobId, batchId } }) => `${jobId}${Number(batchId.split('-')[1])}`);
+const job = (jobId: string, jobCreatedAt: number, count: number, changes: Partial<BatchRecord> = {}) =>
+  Array.from({ length: count }, (_, index) => batch(jobId, index, { jobCreatedAt, ...changes }));
+
+describe('who is admitted', () => {
+  test('of several jobs each gets a turn, the oldest first', () => {
+    const waiting = [...job('b', 2, 3), ...job('a', 1, 3), ...job('c', 3, 3)];
+    expect(namesOf(admit(situation(waiting)).admissions)).toEqual('a0 b0 c0 a1 b1 c1 a2 b2 c2'.split(' '));
+  });
+
+  test('a job whose batches are on their way already waits for those that have fewer', () => {
+    const held = [1, 2].map(() => ({ jobId: 'a', amounts: [{ ledger: LEDGER, amount: 100 }] }));
+    const ledgers = new Map([[LEDGER, { ...newLedger(LEDGER, NOW), reserved: 200 }]]);
+    const waiting = [...job('a', 1, 2), ...job('b', 2, 4)];
+    const { admissions } = admit(situation(waiting, { held, ledgers }));
+    expect(namesOf(admissions)).toEqual('b0 b1 a0 b2 a1 b3'.split(' '));
+  });
+
+  test('what is on its way for another model does not count', () => {
+    const held = [{ jobId: 'a', amounts: [{ ledger: 'tokens/default/other', amount: 1 }] }];
+    const waiting = [...job('a', 1, 1), ...job('b', 2, 1)];
+    expect(namesOf(admit(situation(waiting, { held })).admissions)).toEqual(['a0', 'b0']);
+  });
+
+  test('a batch that does not fit keeps its place: nothing smaller overtakes it on its ledger', () => {
+    const ledgers = new Map([[LEDGER, { ...newLedger(LEDGER, NOW), reserved: 500 }]]);
+    const other = batch('c', 0, { model: 'gpt-6-luna', jobCreatedAt: 3 });
+    const waiting = [batch('a', 0, { tokens: 600, jobCreatedAt: 1 }), ...job('b', 2, 2), other];
+    const decisions = admit(situation(waiting, { ledgers }));
+    expect(namesOf(decisions.admissions)).toEqual(['c0']);
+    expect(Object.fromEntries(decisions.waitingFor)).toEqual({ tokens: 3 });
+  });
+
+  test('no more are admitted than may be created in this hour', () => {
+    const decisions = admit(situation(job('a', 1, 5), { turnsLeft: 2 }));
+    expect(namesOf(decisions.admissions)).toEqual(['a0', 'a1']);
+    expect(Object.fromEntries(decisions.waitingFor)).toEqual({ turns: 3 });
+  });
+
+  test('a batch that is not to go yet waits, and holds up nobody', () => {
+    const waiting = [batch('a', 0, { notBefore: NOW + 1, jobCreatedAt: 1 }), ...job('b', 2, 1)];
+    const decisions = admit(situation(waiting));
+    expect(namesOf(decisions.admissions)).toEqual(['b0']);
+    expect(Object.fromEntries(decisions.waitingFor)).toEqual({ time: 1 });
+  });
+
+  test('nothing goes while a ledger pauses', () => {
+    const ledgers = new Map([[LEDGER, { ...newLedger(LEDGER, NOW), pausedUntil: NOW + 1 }]]);
+    expect(admit(situation(job('a', 1, 2), { ledgers })).admissions).toEqual([]);
+    expect(admit(situation(job('a', 1, 2), { ledgers, now: NOW + 1 })).admissions).toHaveLength(2);
+  });
+});
+
+describe('what is too large', () => {
+  test('a batch above four fifths of a known limit is cut again', () => {
+    const { recuts, admissions } = admit(
+      situation([batch('a', 0, { tokens: 801 }), batch('a', 1, { tokens: 800 })]),
+    );
+    expect(recuts).toMatchObject([{ batch: { batchId: '0-00000' }, tokens: 800, limit: 1_000 }]);
+    expect(namesOf(admissions)).toEqual(['a1']);
+  });
+
+  test('a limit that is only assumed cuts nothing: the batch tries alone', () => {
+    const waiting = job('a', 1, 2, { tokens: 50_000_000 });
+    const { recuts, admissions } = admit(situation(waiting, { quota: quotaOf({}) }));
+    expect(recuts).toEqual([]);
+    expect(admissions).toMatchObject([{ demands: [{ amount: 50_000_000, mayGoAlone: true }] }]);
+  });
+
+  test('a single request above the limit of the user fails', () => {
+    const { recuts } = admit(situation([batch('a', 0, { requests: 1, tokens: 1_001 })]));
+    expect(recuts).toMatchObject([{ limit: 1_000 }]);
+  });
+
+  test('a single request above the limit that OpenAI told is sent once, alone, before it fails', () => {
+    const ledgers = new Map<string, Ledger>([
+      [LEDGER, { ...newLedger(LEDGER, NOW), limit: 1_000, limitLearnedAt: NOW }],
+    ]);
+    const quota = quotaOf({});
+    const single = batch('a', 0, { requests: 1, tokens: 1_001 });
+    const first = admit(situation([single], { ledgers, quota }));
+    expect([namesOf(first.admissions), first.recuts]).toEqual([['a0'], []]);
+    const second = admit(situation([{ ...single, tokenRefusals: 1 }], { ledgers, quota }));
+    expect([second.admissions, namesOf(second.recuts)]).toEqual([[], ['a0']]);
+  });
+
+  test('a batch that was refused three times although it should fit is halved, unless it is tiny', () => {
+    const refused = { tokenRefusals: 3 };
+    const { recuts, admissions } = admit(
+      situation([batch('a', 0, { ...refused, tokens: 125 }), batch('a', 1, { ...refused, tokens: 124 })]),
+    );
+    expect(recuts).toMatchObject([{ batch: { batchId: '0-00000' }, tokens: 62 }]);
+    expect(namesOf(admissions)).toEqual(['a1']);
+  });
+
+  test('parts have every request once, in order, and none is above the limit unless it is alone', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.integer({ min: 1, max: 5_000 }), { minLength: 1, maxLength: 200 }),
+        fc.integer({ min: 1, max: 3_000 }),
+        fc.integer({ min: 1, max: 100_000 }),
+        (lengths, most, tokens) => {
+          const entries = new ManifestEntries();
+          for (const [index, length] of lengths.entries())
+            entries.push(index + 1, index * 10_000, length, index % 4, index, 7);
+          const parts = cutByTokens(entries, tokens, most);
+          const all = parts.flatMap((part) =>
+            Array.from({ length: part.entries.count }, (_, index) => part.entries.at(index)),
+          );
+          expect(all).toEqual(lengths.map((_, index) => entries.at(index)));
+          for (const part of parts) expect(part.entries.count === 1 || part.tokens <= most).toBe(true);
+          if (tokens > most && lengths.length > 1) expect(parts.length).toBeGreaterThan(1);
+        },
+      ),
+    );
+  });
+});
+
+describe('parks', () => {
+  const parkOf = (scope: string, probeAt: number) => ({
+    ...parked(undefined, scope, 'invalid_api_key', 'created', NOW - HOUR_MS),
+    probeAt,
+  });
+
+  test('nothing goes with a parked key until a probe may, and then the smallest batch alone', () => {
+    const waiting = [
+      batch('a', 0, { bytes: 500 }),
+      batch('b', 0, { bytes: 90 }),
+      batch('c', 0, { model: 'x' }),
+    ];
+    const early = admit(
+      situation(waiting, { parks: new Map([[parkScope(), parkOf(parkScope(), NOW + 1)]]) }),
+    );
+    expect(early.admissions).toEqual([]);
+    expect(Object.fromEntries(early.waitingFor)).toEqual({ operator: 3 });
+    const due = admit(situation(waiting, { parks: new Map([[parkScope(), parkOf(parkScope(), NOW)]]) }));
+    expect(due.admissions).toMatchObject([{ batch: { jobId: 'b' }, probes: [parkScope()] }]);
+    expect(Object.fromEntries(due.waitingFor)).toEqual({ operator: 2 });
+  });
+
+  test('a parked model holds up no other model', () => {
+    const scope = parkScope('x');
+    const waiting = [batch('a', 0, { model: 'x' }), batch('b', 0)];
+    const decisions = admit(situation(waiting, { parks: new Map([[scope, parkOf(scope, NOW + 1)]]) }));
+    expect(decisions.admissions).toMatchObject([{ batch: { jobId: 'b' }, probes: [] }]);
+  });
+
+  test('the probe of a key is never a batch that its own model keeps from going', () => {
+    const model = parkScope('x');
+    const parks = new Map([
+      [parkScope(), parkOf(parkScope(), NOW)],
+      [model, parkOf(model, NOW + 1)],
+    ]);
+    const waiting = [batch('a', 0, { model: 'x', bytes: 1 }), batch('b', 0, { bytes: 900 })];
+    expect(admit(situation(waiting, { parks })).admissions).toMatchObject([{ batch: { jobId: 'b' } }]);
+  });
+});
+
+test('never is more admitted than the limit, in any situation; what goes alone goes alone', () => {
+  const batches = fc.array(
+    fc.record({
+      job: fc.constantFrom('a', 'b', 'c', 'd'),
+      tokens: fc.integer({ min: 1, max: 1_200 }),
+      requests: fc.integer({ min: 1, max: 3 }),
+      tokenRefusals: fc.integer({ min: 0, max: 3 }),
+      model: fc.constantFrom(MODEL, 'other'),
+    }),
+    { maxLength: 40 },
+  );
+  fc.assert(
+    fc.property(batches, fc.nat({ max: 1_500 }), fc.nat({ max: 9 }), (made, reserved, turnsLeft) => {
+      const waiting = made.map(({ job: id, ...rest }, index) =>
+        batch(id, index, { ...rest, jobCreatedAt: id.charCodeAt(0) }),
+      );
+      const ledgers = new Map([[LEDGER, { ...newLedger(LEDGER, NOW), reserved }]]);
+      const { admissions, recuts, waitingFor } = admit(situation(waiting, { ledgers, turnsLeft }));
+      expect(admissions.length).toBeLessThanOrEqual(turnsLeft);
+      const waits = [...waitingFor.values()].reduce((sum, count) => sum + count, 0);
+      expect(admissions.length + recuts.length + waits).toBe(waiting.length);
+      const sums = new Map([[LEDGER, reserved]]);
+      for (const { demands } of admissions) {
+        for (const { ledger, amount, limit } of demands) {
+          const before = sums.get(ledger) ?? 0;
+          expect(before === 0 || before + amount <= limit).toBe(true);
+          sums.set(ledger, before + amount);
+        }
+      }
+    }),
+  );
+});
+
+test('nobody starves: while old batches end and new jobs keep coming, every batch is admitted in the end', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.integer({ min: 1, max: 800 }), { minLength: 1, maxLength: 6 }),
+      fc.infiniteStream(fc.integer({ min: 1, max: 800 })),
+      (first, more) => {
+        let waiting = first.map((tokens, index) => batch('old', index, { tokens, jobCreatedAt: 0 }));
+        let running: { jobId: string; tokens: number; endsAt: number }[] = [];
+        for (let step = 1; step <= 60; step++) {
+          running = running.filter(({ endsAt }) => endsAt > step);
+          const tokens = more.next().value!;
+          waiting.push(batch(`new${step}`, 0, { tokens, jobCreatedAt: step }));
+          const reserved = running.reduce((sum, one) => sum + one.tokens, 0);
+          const { admissions } = admit(
+            situation(waiting, {
+              ledgers: new Map([[LEDGER, { ...newLedger(LEDGER, NOW), reserved }]]),
+              held: running.map(({ jobId, tokens: amount }) => ({
+                jobId,
+                amounts: [{ ledger: LEDGER, amount }],
+              })),
+            }),
+          );
+          for (const { batch: admitted } of admissions)
+            running.push({ jobId: admitted.jobId, tokens: tokensOf(admitted), endsAt: step + 2 });
+          waiting = waiting.filter((one) => !admissions.some(({ batch: admitted }) => admitted === one));
+        }
+        expect(waiting.filter(({ jobId }) => jobId === 'old')).toEqual([]);
+      },
+    ),
+    { numRuns: 50 },
+  );
+});
+
+describe('the limit', () => {
+  const message = (limit: string) =>
+    `Enqueued token limit reached for ${MODEL} in organization org-x. Limit: ${limit} enqueued tokens. Please try again once some in_progress batches have been completed.`;
+  const refusal = { openaiBatchId: 'batch_1', tokens: 600_000, message: message('2,000,000') };
+  const ledgerWith = (changes: Partial<Ledger>): Ledger => ({ ...newLedger(LEDGER, NOW), ...changes });
+  const taught = (ledger: Ledger, lesson: object | undefined): Ledger => ({ ...ledger, ...lesson });
+
+  test.each([
+    ['gpt-6-luna', 2_000_000],
+    ['gpt-4o-mini', 2_000_000],
+    ['gpt-5', 900_000],
+    ['text-embedding-3-small', 3_000_000],
+    ['gpt-4o', 90_000],
+    ['ft:unknown', 90_000],
+  ])('starts for %s at %i', (model, ceiling) => {
+    expect(tokenLimitOf(undefined, model, undefined, NOW)).toEqual({ assumed: ceiling, ceiling });
+  });
+
+  test('is what OpenAI says when more was enqueued than that, without a pause', () => {
+    const lesson = lessonOfRefusal(ledgerWith({ reserved: 1_900_000 }), refusal, MODEL, undefined, NOW);
+    expect(lesson).toEqual({
+      lastRefusal: 'batch_1',
+      limit: 2_000_000,
+      limitLearnedAt: NOW,
+      ceiling: 2_000_000,
+    });
+  });
+
+  test('is dared by half, after a pause that doubles, when OpenAI refuses although there is room', () => {
+    let ledger = ledgerWith({ reserved: 400_000 });
+    const pauses: number[] = [];
+    const ceilings: number[] = [];
+    for (let round = 0; round < 6; round++) {
+      const told = { ...refusal, openaiBatchId: `batch_${round}` };
+      ledger = taught(ledger, lessonOfRefusal(ledger, told, MODEL, undefined, NOW));
+      pauses.push((ledger.pausedUntil! - NOW) / MINUTE_MS);
+      ceilings.push(ledger.ceiling!);
+    }
+    expect(pauses).toEqual([5, 10, 20, 40, 60, 60]);
+    expect(ceilings).toEqual([500_000, 250_000, 125_000, 62_500, 31_250, 15_625]);
+  });
+
+  test('is taught nothing by a refusal that is told twice', () => {
+    const ledger = taught(ledgerWith({}), lessonOfRefusal(undefined, refusal, MODEL, undefined, NOW));
+    expect(lessonOfRefusal(ledger, refusal, MODEL, undefined, NOW + 1)).toBeUndefined();
+  });
+
+  test('is left alone by a message without a number', () => {
+    const odd = { ...refusal, message: 'Limit: none enqueued tokens' };
+    expect(lessonOfRefusal(undefined, odd, MODEL, undefined, NOW)).not.toHaveProperty('limit');
+  });
+
+  test('is never above the one of the user, and never above the one of OpenAI', () => {
+    const ledger = ledgerWith({ limit: 500, limitLearnedAt: NOW });
+    expect(tokenLimitOf(ledger, MODEL, 900, NOW)).toMatchObject({ known: 500, ceiling: 500 });
+    expect(tokenLimitOf(ledger, MODEL, 100, NOW)).toMatchObject({ known: 100, ceiling: 100 });
+  });
+
+  test('doubles with what is accepted until the first refusal, and grows by a sixteenth after it', () => {
+    let ledger = ledgerWith({});
+    const accept = (tokens: number) => {
+      ledger = taught(ledger, lessonOfAcceptance(ledger, tokens, MODEL, undefined, NOW));
+      return ledger.ceiling;
+    };
+    expect([accept(1_000_000), accept(1_000_000), accept(2_000_000)]).toEqual([
+      3_000_000, 4_000_000, 6_000_000,
+    ]);
+    const told = { ...refusal, message: message('1,600,000') };
+    ledger = taught(ledger, lessonOfRefusal({ ...ledger, reserved: 0 }, told, MODEL, undefined, NOW));
+    expect(ledger).toMatchObject({ ceiling: 300_000, refusals: 1 });
+    expect(accept(1)).toBe(400_000);
+    expect(ledger.refusals).toBeUndefined();
+    for (let times = 0; times < 30; times++) accept(1);
+    expect(ledger.ceiling).toBe(1_600_000);
+  });
+
+  test('is believed for a week: then it is tried whether the account has more by now', () => {
+    const ledger = ledgerWith({ limit: 1_600, limitLearnedAt: NOW, ceiling: 1_600, lastRefusal: 'x' });
+    const week = NOW + 7 * 24 * HOUR_MS;
+    expect(lessonOfAcceptance(ledger, 100, MODEL, undefined, week - 1)).toBeUndefined();
+    expect(lessonOfAcceptance(ledger, 100, MODEL, undefined, week)).toMatchObject({ ceiling: 1_700 });
+  });
+});
+
+test('in any 60 minutes no more turns are taken than there are, on clocks that differ by up to a minute', () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 12 }),
+      fc.array(fc.record({ gap: fc.nat({ max: 9 * MINUTE_MS }), skew: fc.nat({ max: MINUTE_MS }) }), {
+        minLength: 1,
+        maxLength: 150,
+      }),
+      (perHour, asks) => {
+        let minutes: MinuteOfTurns[] = [];
+        let now = NOW;
+        const granted: number[] = [];
+        for (const { gap, skew } of asks) {
+          now += gap;
+          const left = turnsLeftOf(minutes, perHour, now - skew);
+          const taken = takeTurnOf(minutes, perHour, now - skew);
+          expect('minutes' in taken).toBe(left > 0);
+          if ('waitMs' in taken) expect(taken.waitMs).toBeGreaterThan(0);
+          else {
+            minutes = taken.minutes;
+            granted.push(now);
+          }
+        }
+        for (const [index, at] of granted.entries()) {
+          const within = granted.slice(index).filter((other) => other < at + HOUR_MS);
+          expect(within.length).toBeLessThanOrEqual(perHour);
+        }
+      },
+    ),
+  );
+});
