@@ -253,7 +253,7 @@ async function boughtTwice(emulator: Emulator): Promise<Map<string, number>> {
 /** What must be the same in a calm run and in one with deaths: the account, without names and times. */
 function accountOf({ receipt }: JobResult): string {
   const { result, counts, errorsByCode, possiblyBilledTwice, incomplete, usage } = receipt;
-  return JSON.stringify({ result, counts, errorsByCode, possiblyBilledTwice, incomplete, usage });
+  return JSON.stringify(sorted({ result, counts, errorsByCode, possiblyBilledTwice, incomplete, usage }));
 }
 
 /** Holds a run with deaths against a calm one; gives a sentence for everything that is wrong, and nothing if all is well. */
