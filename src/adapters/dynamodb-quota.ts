@@ -1,6 +1,6 @@
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { TTL_ATTRIBUTE } from '../contract/table.ts';
-import { newLedger, reserveOn, settleOn } from '../core/admission/ledger.ts';
+import { newLedger, reservationFor, reserveOn, settleOn } from '../core/admission/ledger.ts';
 import { type MinuteOfTurns, takeTurnOf, turnsLeftOf } from '../core/admission/turns.ts';
 import { BatchdropError } from '../core/errors.ts';
 import type { BatchRecord, Ledger, Reservation } from '../core/model.ts';
@@ -55,16 +55,7 @@ export class DynamoDBQuota implements QuotaStore {
       if (!ledgers.every((ledger) => ledger !== undefined)) return undefined;
       verdict = 'admitted';
       const admitted = admittedWith(reservationId, now);
-      const reservation: Reservation = {
-        v: 1,
-        reservationId,
-        jobId: batch.jobId,
-        batchId: batch.batchId,
-        state: 'held',
-        amounts: demands.map(({ ledger, amount }) => ({ ledger, amount })),
-        createdAt: now,
-        updatedAt: now,
-      };
+      const reservation = reservationFor(batch, reservationId, demands, now);
       return [
         { ...admitted, ...indexAttributes(liveEntryOfBatch({ ...record, ...admitted })) },
         { ...reservation, ...indexAttributes({ live: 'reserved', due: now }) },

@@ -1,4 +1,4 @@
-import { newLedger, reserveOn, settleOn } from '../../core/admission/ledger.ts';
+import { newLedger, reservationFor, reserveOn, settleOn } from '../../core/admission/ledger.ts';
 import { type MinuteOfTurns, takeTurnOf, turnsLeftOf } from '../../core/admission/turns.ts';
 import type { BatchRecord, Ledger, Reservation } from '../../core/model.ts';
 import type { Demand, LedgerLessons, QuotaStore } from '../../core/ports.ts';
@@ -33,16 +33,7 @@ export class MemoryQuota implements QuotaStore {
     }
     if (!this.#jobs.admitBatch(batch, reservationId, now)) return 'moved';
     for (const ledger of ledgers) this.#ledgers.set(ledger.name, ledger);
-    this.#reservations.set(reservationId, {
-      v: 1,
-      reservationId,
-      jobId: batch.jobId,
-      batchId: batch.batchId,
-      state: 'held',
-      amounts: demands.map(({ ledger, amount }) => ({ ledger, amount })),
-      createdAt: now,
-      updatedAt: now,
-    });
+    this.#reservations.set(reservationId, reservationFor(batch, reservationId, demands, now));
     return 'admitted';
   }
 

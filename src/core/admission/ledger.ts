@@ -1,5 +1,5 @@
 /** How a ledger changes when something is reserved on it and given back: pure, the same for the table and for memory. */
-import type { Ledger } from '../model.ts';
+import type { BatchRecord, Ledger, Reservation } from '../model.ts';
 import type { Demand } from '../ports.ts';
 
 /** The ledger with the demand reserved on it, or `undefined` if there is no room. */
@@ -30,4 +30,23 @@ export function settleOn(ledger: Ledger, amount: number, used: number, now: numb
 /** A ledger on which nothing was ever written. */
 export function newLedger(name: string, now: number): Ledger {
   return { v: 1, name, reserved: 0, used: 0, updatedAt: now };
+}
+
+/** What is held for a batch from its admission on. */
+export function reservationFor(
+  { jobId, batchId }: Pick<BatchRecord, 'jobId' | 'batchId'>,
+  reservationId: string,
+  demands: readonly Demand[],
+  now: number,
+): Reservation {
+  return {
+    v: 1,
+    reservationId,
+    jobId,
+    batchId,
+    state: 'held',
+    amounts: demands.map(({ ledger, amount }) => ({ ledger, amount })),
+    createdAt: now,
+    updatedAt: now,
+  };
 }
