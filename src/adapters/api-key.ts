@@ -1,12 +1,9 @@
 import { GetSecretValueCommand, type SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { API_KEY_PLACEHOLDER } from '../contract/api-key.ts';
-import { BatchdropError } from '../core/errors.ts';
+import { ApiKeyMissingError } from '../core/errors.ts';
 
 /** How long a key is kept: a new one is in use after five minutes at the latest. */
 export const API_KEY_CACHE_MS = 5 * 60_000;
-
-/** The secret holds no key that could be used. Needs a person; the message says which command to run. */
-export class ApiKeyMissingError extends BatchdropError {}
 
 /** The OpenAI API key and which version of the secret it is. */
 export interface ApiKeyValue {

@@ -12,7 +12,12 @@ import { randomUUID } from 'node:crypto';
 import type OpenAI from 'openai';
 import { APIConnectionError, APIConnectionTimeoutError, APIError, OpenAIError } from 'openai';
 import * as z from 'zod';
-import { BatchdropError, CreateRefusedError, IncompleteDownloadError } from '../core/errors.ts';
+import {
+  BatchdropError,
+  CreateRefusedError,
+  IncompleteDownloadError,
+  UploadRefusedError,
+} from '../core/errors.ts';
 import { type BatchLevelError, OPENAI_BATCH_STATUSES } from '../core/model.ts';
 import type { BatchApi, ByteStream, RemoteBatch } from '../core/ports.ts';
 
@@ -22,7 +27,7 @@ const UPLOAD_TIMEOUT_MS = 14 * 60_000;
 /** Most that `GET /v1/batches` gives at once. Source: openai 7.55.0 `resources/batches.ts`. */
 const BATCHES_PER_PAGE = 100;
 
-/** Answers by which OpenAI says that it created nothing. 408 and 409 leave it open, as does everything else. */
+/** Answers by which OpenAI says that it made nothing. 408 and 409 leave it open, as does everything else. */
 const REFUSING_STATUSES: ReadonlySet<number> = new Set([400, 401, 403, 404, 413, 422, 429]);
 
 const MAX_MESSAGE_CHARS = 300;
@@ -124,7 +129,9 @@ export class OpenAIBatches implements BatchApi {
       });
       return parseAnswer(fileSchema, answer, 'POST /files');
     } catch (error) {
-      throw form.failure() ?? toRequestError('POST /files', error);
+      const failure = form.failure() ?? toRequestError('POST /files', error);
+      if (isRefusal(failure)) throw new UploadRefusedError(failure.message, failure.status, failure.code);
+      throw failure;
     } finally {
       form.release();
     }
@@ -145,9 +152,7 @@ export class OpenAIBatches implements BatchApi {
       return toRemoteBatch(parseAnswer(remoteBatchSchema, answer, 'POST /batches'));
     } catch (error) {
       const failure = toRequestError('POST /batches', error);
-      if (failure instanceof OpenAIRequestError && REFUSING_STATUSES.has(failure.status ?? 0)) {
-        throw new CreateRefusedError(failure.message, failure.status!, failure.code);
-      }
+      if (isRefusal(failure)) throw new CreateRefusedError(failure.message, failure.status, failure.code);
       throw failure;
     }
   }
@@ -380,6 +385,10 @@ function parseAnswer<Schema extends z.ZodType>(
   throw new OpenAIRequestError(
     `${action} was answered with something that is not understood: ${problems.join('; ')}`,
   );
+}
+
+function isRefusal(error: unknown): error is OpenAIRequestError & { status: number } {
+  return error instanceof OpenAIRequestError && REFUSING_STATUSES.has(error.status ?? 0);
 }
 
 function isNotFound(error: unknown): boolean {

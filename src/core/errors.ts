@@ -21,8 +21,8 @@ export class ObjectGoneError extends BatchdropError {}
  */
 export class UploadGoneError extends BatchdropError {}
 
-/** OpenAI answered that it did not create the batch: safe to try again, later. */
-export class CreateRefusedError extends BatchdropError {
+/** OpenAI answered no, so that nothing was made: safe to try again, later. */
+export class RefusedError extends BatchdropError {
   /** HTTP status of the answer. */
   readonly status: number;
   /** OpenAI's error code, if it gave one. */
@@ -34,6 +34,15 @@ export class CreateRefusedError extends BatchdropError {
     this.code = code;
   }
 }
+
+/** OpenAI did not take a file. */
+export class UploadRefusedError extends RefusedError {}
+
+/** OpenAI did not create a batch. */
+export class CreateRefusedError extends RefusedError {}
+
+/** The secret holds no key that could be used, so nothing was sent. Needs a person; the message says which command to run. */
+export class ApiKeyMissingError extends BatchdropError {}
 
 /** What was fetched is not what OpenAI has (cut short, or not whole lines): fetch it again. */
 export class IncompleteDownloadError extends BatchdropError {}

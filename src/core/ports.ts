@@ -302,6 +302,7 @@ export interface BatchApi {
   /**
    * Uploads an input file. `bytes` must be the exact length of `body`.
    * @returns the file's id and the size that OpenAI counted.
+   * @throws {UploadRefusedError} if OpenAI said no.
    */
   uploadFile(file: {
     filename: string;

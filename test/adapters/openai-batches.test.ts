@@ -3,7 +3,12 @@ import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { OpenAIBatches, OpenAIRequestError, UploadLengthError } from '../../src/adapters/openai-batches.ts';
-import { BatchdropError, CreateRefusedError, IncompleteDownloadError } from '../../src/core/errors.ts';
+import {
+  BatchdropError,
+  CreateRefusedError,
+  IncompleteDownloadError,
+  UploadRefusedError,
+} from '../../src/core/errors.ts';
 import { createOpenAIClient } from '../../src/runtime/deps/openai.ts';
 import { streamOf } from './batch-api.suite.ts';
 import { bytesOf, collect, textOf } from './object-store.suite.ts';
@@ -66,6 +71,14 @@ async function failureOf(promise: Promise<unknown>): Promise<Error> {
     (error: Error) => error,
   );
 }
+
+test.each([400, 401, 403, 404, 413, 429])('an upload takes %i for a refusal', async (status) => {
+  const { api } = await apiAnsweredBy(json(status, errorBody('No.', 'some_code')));
+  const file = { filename: 'a.jsonl', bytes: 2, body: streamOf(bytesOf('{}')) };
+  const error = await failureOf(api.uploadFile(file));
+  expect(error).toBeInstanceOf(UploadRefusedError);
+  expect(error).toMatchObject({ status, code: 'some_code' });
+});
 
 describe('creating a batch', () => {
   test.each([400, 401, 403, 404, 413, 422, 429])(
@@ -175,6 +188,8 @@ describe('what errors say', () => {
       throw cause;
     });
     expect(await failureOf(api.createBatch(BATCH))).toBe(cause);
+    const file = { filename: 'a.jsonl', bytes: 2, body: streamOf(bytesOf('{}')) };
+    expect(await failureOf(api.uploadFile(file))).toBe(cause);
     expect(await failureOf(api.getBatch('batch_1'))).toBe(cause);
     expect(requests()).toBe(0);
   });

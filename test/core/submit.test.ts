@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { MemoryBatches } from '../../src/adapters/memory/batches.ts';
 import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
 import { MemoryObjects } from '../../src/adapters/memory/objects.ts';
+import { MemoryParks } from '../../src/adapters/memory/parks.ts';
 import { MemoryQuota } from '../../src/adapters/memory/quota.ts';
 import { quotaSchema } from '../../src/contract/settings.ts';
 import { CREATE_TURNS } from '../../src/core/admission/scopes.ts';
@@ -25,6 +26,7 @@ async function start(record: Partial<BatchRecord>) {
     objects: new MemoryObjects({ bucket: 'bucket' }, ambient),
     jobs,
     quota: new MemoryQuota(jobs),
+    parks: new MemoryParks(),
     batches: new MemoryBatches(ambient),
     ambient,
     log: { info: () => {}, warn: () => {} },

@@ -1,5 +1,6 @@
 /** What a run of the simulation has tried, and what it must have tried to prove anything. */
 import { CALL_NAMES, PORT_CALLS, type PortName, UNCALLED } from './port-calls.ts';
+import { TROUBLES } from './scenario.ts';
 
 /** How often each thing happened, over one seed or many. */
 export class Coverage {
@@ -37,6 +38,7 @@ export const STATE_EDGES: readonly string[] = [
   'batch:uploaded -> submitting',
   'batch:submitting -> submitted',
   'batch:submitting -> admitted',
+  'batch:admitted -> planned',
   'batch:submitting -> planned',
   'batch:submitted -> ended',
   'batch:ended -> planned',
@@ -88,11 +90,16 @@ const ERRORS = [
   'error:line missing',
   'error:line no_response',
   ...[400, 403, 429].map((status) => `error:create ${status}`),
+  ...TROUBLES.map((code) => `error:create ${code}`),
+  'error:upload api_key_missing',
+  'error:upload invalid_api_key',
   'thrown:NotYetError',
   'error:download broke off',
   'thrown:OpenAIRequestError',
   'thrown:InjectedError',
   'thrown:CreateRefusedError',
+  'thrown:UploadRefusedError',
+  'thrown:ApiKeyMissingError',
 ];
 
 const kindOf = (name: string): string => {

@@ -4,11 +4,16 @@
  * Q1 to Q20 that clients have reported (docs/reliability.md lists them). Ports get what the real adapter would give.
  */
 import { OpenAIRequestError } from '../../src/adapters/openai-batches.ts';
-import { CreateRefusedError, IncompleteDownloadError } from '../../src/core/errors.ts';
+import {
+  ApiKeyMissingError,
+  CreateRefusedError,
+  IncompleteDownloadError,
+  UploadRefusedError,
+} from '../../src/core/errors.ts';
 import type { BatchLevelError, OpenAIBatchStatus } from '../../src/core/model.ts';
 import type { BatchApi, ByteStream, RemoteBatch } from '../../src/core/ports.ts';
 import type { Random } from './random.ts';
-import { type OpenAIScenario, START_MS, type Weather } from './scenario.ts';
+import { type OpenAIScenario, START_MS, type Trouble, type Weather } from './scenario.ts';
 
 const SECOND_MS = 1_000;
 const MINUTE_MS = 60_000;
@@ -36,6 +41,13 @@ const OPERATOR_ERRORS: readonly [status: number, code: string][] = [
   [401, 'invalid_api_key'],
   [404, 'model_not_found'],
 ];
+
+const TROUBLE_STATUS: Readonly<Record<Exclude<Trouble['code'], 'api_key_missing'>, number>> = {
+  invalid_api_key: 401,
+  insufficient_quota: 429,
+  billing_hard_limit_reached: 400,
+  model_not_found: 403,
+};
 
 /** What a batch that is refused as a whole may be told, though nothing is wrong with any line of it. */
 const BATCH_ERRORS: readonly BatchLevelError[] = [
@@ -193,6 +205,8 @@ export class SimulatedOpenAI {
     stackId: string,
     { filename, bytes, body }: { filename: string; bytes: number; body: ByteStream },
   ): Promise<{ id: string; bytes: number }> {
+    const refusal = this.#refusalOf('upload');
+    if (refusal !== undefined) throw refusal;
     const failure = this.#draw('upload');
     if (failure?.when === 'before') throw failure.error;
     const chunks: Uint8Array[] = [];
@@ -221,6 +235,10 @@ export class SimulatedOpenAI {
       metadata,
     }: { inputFileId: string; endpoint: string; metadata: Record<string, string> },
   ): Promise<RemoteBatch> {
+    const file = this.files.get(inputFileId);
+    const [first] = file === undefined ? [] : readRequests(file.content);
+    const refusal = this.#refusalOf('create', first?.model);
+    if (refusal !== undefined) throw refusal;
     const kind = this.#world.isStormy()
       ? this.#random.weighted({
           made: 1,
@@ -727,6 +745,8 @@ export class SimulatedOpenAI {
 
   #cancel(stackId: string, id: string): void {
     this.#advance();
+    const refusal = this.#refusalOf('cancel');
+    if (refusal !== undefined) throw refusal;
     const failure = this.#draw('cancel');
     if (failure?.when === 'before') throw failure.error;
     const batch = this.batches.find((candidate) => candidate.id === id);
@@ -909,7 +929,29 @@ export class SimulatedOpenAI {
     return { when: this.#random.chance(0.5) ? 'before' : 'after', error };
   }
 
+  /** What a call is told while something is wrong that only a person can mend; nothing is made then. */
+  #refusalOf(call: string, model?: string): Error | undefined {
+    const { trouble } = this.#scenario;
+    const now = this.#world.now() - START_MS;
+    if (trouble === undefined || !this.#world.isStormy() || now < trouble.from || now >= trouble.until)
+      return undefined;
+    const { code, isOfCreatesOnly } = trouble;
+    const isOfKey = code === 'api_key_missing' || code === 'invalid_api_key';
+    if ((!isOfKey || isOfCreatesOnly) && call !== 'create') return undefined;
+    if (code === 'model_not_found' && model !== trouble.model) return undefined;
+    this.#world.note(`error:${call} ${code}`);
+    if (code === 'api_key_missing') return new ApiKeyMissingError('the secret is empty');
+    const status = TROUBLE_STATUS[code];
+    const message = `${call} was answered ${status} ${code}`;
+    if (call === 'create') return new CreateRefusedError(message, status, code);
+    return call === 'upload'
+      ? new UploadRefusedError(message, status, code)
+      : new OpenAIRequestError(message, status, code);
+  }
+
   #throwDrawn(call: string): void {
+    const refusal = this.#refusalOf(call);
+    if (refusal !== undefined) throw refusal;
     const failure = this.#draw(call);
     if (failure !== undefined) throw failure.error;
   }

@@ -99,7 +99,29 @@ export interface OpenAIScenario {
   foreignBatches: number;
   /** A model and the time in which each of its lines fails, if there is such a time. */
   outage?: { model: string; from: number; until: number };
+  /** What only a person can mend, and when somebody does. */
+  trouble?: Trouble;
 }
+
+/** In this time after the start, everything that needs the key, money or the model is refused with this code. */
+export interface Trouble {
+  code: (typeof TROUBLES)[number];
+  /** For `model_not_found`. */
+  model: string;
+  /** Of what takes the key: only creates, as with a key that lacks a permission, or one that was read a moment ago. */
+  isOfCreatesOnly: boolean;
+  from: number;
+  until: number;
+}
+
+/** OpenAI's codes, and ours for a secret without a key. */
+export const TROUBLES = [
+  'api_key_missing',
+  'invalid_api_key',
+  'insufficient_quota',
+  'billing_hard_limit_reached',
+  'model_not_found',
+] as const;
 
 const MODELS = ['gpt-5-nano', 'gpt-5-mini', 'gpt-6-luna'] as const;
 const KEYS = [
@@ -189,6 +211,16 @@ function drawOpenAI(random: Random, batchRequests: number, calmAt: number): Open
   if (random.chance(0.15)) {
     const from = random.whole(0, calmAt / 2);
     scenario.outage = { model: random.pick(MODELS), from, until: from + 24 * HOUR_MS };
+  }
+  if (random.chance(0.4)) {
+    const from = random.chance(0.5) ? 0 : random.spread(MINUTE_MS, 3 * HOUR_MS);
+    scenario.trouble = {
+      code: random.pick(TROUBLES),
+      model: random.pick(MODELS),
+      isOfCreatesOnly: random.chance(0.6),
+      from,
+      until: from + random.spread(10 * MINUTE_MS, 12 * HOUR_MS),
+    };
   }
   return scenario;
 }

@@ -509,5 +509,6 @@ function isExpected({ name }: Error): boolean {
     'OpenAIRequestError',
     'IncompleteDownloadError',
     'CreateRefusedError',
+    'ApiKeyMissingError',
   ].includes(name);
 }

@@ -6,8 +6,8 @@ import type { Park, ParkProof } from '../model.ts';
 
 const MINUTE_MS = 60_000;
 /**
- * When the first probe goes, and the most that lies between two: a refused create costs an upload, so it is tried soon;
- * a batch whose requests fail one by one has to run to its end.
+ * When the first probe goes, and the most that lies between two: a refused create costs an upload at most, so it is tried
+ * soon; a batch whose requests fail one by one has to run to its end.
  */
 const PROBE_AFTER_MS: Readonly<Record<ParkProof, { first: number; most: number }>> = {
   created: { first: 5 * MINUTE_MS, most: 30 * MINUTE_MS },

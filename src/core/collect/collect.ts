@@ -9,8 +9,9 @@ import type { BatchMessage } from '../../contract/messages.ts';
 import type { Settings } from '../../contract/settings.ts';
 import { configuredFor } from '../admission/admit.ts';
 import { dispatch } from '../admission/dispatch.ts';
+import { parkFor, unparkFor } from '../admission/operator-errors.ts';
 import { cutByTokens } from '../admission/recut.ts';
-import { parkScope, parkScopesOf, tokensLedgerOf } from '../admission/scopes.ts';
+import { tokensLedgerOf } from '../admission/scopes.ts';
 import { lessonOfRefusal, tokensOf } from '../admission/token-limit.ts';
 import { attemptsOf } from '../attempts.ts';
 import { openaiErrorLine, statedErrorLine } from '../error-line.ts';
@@ -107,7 +108,8 @@ async function collectClaimed(deps: CollectDeps, job: Job, batch: BatchRecord, c
   const refusal = batch.status === 'failed' ? decideRefusal(job, batch) : undefined;
   if (refusal !== undefined && refusal.kind !== 'mend') {
     if (refusal.kind === 'no_room') await learnRefusal(deps, batch, refusal.error.message);
-    if (refusal.kind === 'operator') await park(deps, batch, refusal.scope, refusal.error.code);
+    if (refusal.kind === 'operator')
+      await parkFor(deps, batch, { scope: refusal.scope, code: refusal.error.code }, 'collected');
     await sendAgain(deps, batch, claim, restAfterRefusal(batch, refusal));
     return;
   }
@@ -281,18 +283,6 @@ async function learnRefusal(deps: CollectDeps, batch: BatchRecord, message: stri
   );
 }
 
-/** What only a person can mend: nothing more is sent into it, except for probes, until requests are answered again. */
-async function park(
-  deps: CollectDeps,
-  { jobId, batchId, model }: BatchRecord,
-  scope: 'key' | 'model',
-  code: string,
-): Promise<void> {
-  const name = scope === 'key' ? parkScope() : parkScope(model);
-  await deps.parks.park(name, code, 'collected', deps.ambient.now());
-  deps.log.warn('an error that only a person can mend: batches wait', { jobId, batchId, scope: name, code });
-}
-
 /** A record holds the places of all parts; what is still too large is cut once more. */
 const MAX_PARTS = 100;
 
@@ -404,11 +394,8 @@ async function writeResults(
       });
     }
     // Before the batch is collected: the next round must not be admitted into it.
-    if (trouble !== undefined) await park(deps, batch, trouble.scope, trouble.code);
-    else if (outcome.succeeded > 0) {
-      for (const scope of parkScopesOf(batch))
-        await deps.parks.unpark(scope, 'collected', deps.ambient.now());
-    }
+    if (trouble !== undefined) await parkFor(deps, batch, trouble, 'collected');
+    else if (outcome.succeeded > 0) await unparkFor(deps, batch, 'collected');
     return {
       outcome,
       ...(outputRun === undefined ? {} : { outputRun }),

@@ -10,6 +10,7 @@
 
 import type { BatchMessage } from '../../contract/messages.ts';
 import type { Settings } from '../../contract/settings.ts';
+import { type OperatorError, operatorErrorOf, parkFor, unparkFor } from '../admission/operator-errors.ts';
 import { CREATE_TURNS } from '../admission/scopes.ts';
 import { WAITING_AGAIN } from '../admission/waiting.ts';
 import { cancelledUnsent } from '../cancel.ts';
@@ -18,7 +19,16 @@ import { CreateRefusedError, NotYetError } from '../errors.ts';
 import { type Manifest, readManifest, renderedBytes } from '../manifest.ts';
 import type { BatchRecord } from '../model.ts';
 import { isOurs, metadataOf, NONCE_KEY } from '../ownership.ts';
-import type { Ambient, BatchApi, JobStore, Log, ObjectStore, QuotaStore, RemoteBatch } from '../ports.ts';
+import type {
+  Ambient,
+  BatchApi,
+  JobStore,
+  Log,
+  ObjectStore,
+  ParkStore,
+  QuotaStore,
+  RemoteBatch,
+} from '../ports.ts';
 import { recordFailure, SUCCEEDED } from '../step-failure.ts';
 import { CLOCK_SKEW_MS, WORKER_LIFETIME_MS } from '../time-limits.ts';
 import { renderBatch } from './render.ts';
@@ -30,6 +40,7 @@ export interface SubmitDeps {
   batches: BatchApi;
   settings: Pick<Settings, 'quota'>;
   quota: QuotaStore;
+  parks: ParkStore;
   ambient: Ambient;
   log: Log;
 }
@@ -73,7 +84,7 @@ export async function submit(deps: SubmitDeps, { jobId, batchId }: BatchMessage)
   }
 }
 
-/** `admitted -> uploaded`. Dying after the upload leaves a file that nothing refers to; OpenAI expires it. */
+/** `admitted -> uploaded`, or back to `planned` if that takes a person. Dying after the upload leaves a file that nothing refers to; OpenAI expires it. */
 async function upload(deps: SubmitDeps, batch: BatchRecord, claim: string): Promise<BatchRecord> {
   const manifest = await readManifest(deps.objects, batch.manifestKey);
   const bytes = renderedBytes(manifest.entries);
@@ -83,6 +94,8 @@ async function upload(deps: SubmitDeps, batch: BatchRecord, claim: string): Prom
   try {
     file = await deps.batches.uploadFile({ filename, bytes, body: renderBatch(deps.objects, manifest) });
   } catch (error) {
+    const trouble = operatorErrorOf(error);
+    if (trouble !== undefined) return waitForOperator(deps, batch, claim, trouble);
     if (await isSourceGone(deps, manifest)) return giveUp(deps, batch, claim);
     throw error;
   }
@@ -144,11 +157,11 @@ async function create(deps: SubmitDeps, uploaded: BatchRecord, claim: string): P
       metadata: metadataOf(deps.stackId, batch),
     });
   } catch (error) {
-    if (error instanceof CreateRefusedError) {
-      await refused(deps, batch, claim, error);
-      return;
-    }
-    throw error;
+    const trouble = operatorErrorOf(error);
+    if (trouble !== undefined) await waitForOperator(deps, batch, claim, trouble);
+    else if (error instanceof CreateRefusedError) await refused(deps, batch, claim, error);
+    else throw error;
+    return;
   }
   await submitted(deps, batch, claim, remote);
 }
@@ -169,16 +182,15 @@ async function submitted(
     expiresAt: remote.expiresAt,
     claim: undefined,
     claimedUntil: undefined,
+    heldReason: undefined,
     ...SUCCEEDED,
   });
   deps.log.info('submitted', { jobId, batchId, openaiBatchId: remote.id, requests: batch.requests });
+  await unparkFor(deps, batch, 'created');
   return written;
 }
 
-/**
- * OpenAI said no, so there is no batch: wait, and begin again with a new file. A key that is wrong or an account out of
- * money looks the same as a limit; the reason is kept for the operator.
- */
+/** OpenAI said no, so there is no batch: wait, and begin again with a new file. The reason is kept for the operator. */
 async function refused(
   deps: SubmitDeps,
   batch: BatchRecord,
@@ -203,6 +215,39 @@ async function refused(
     wait,
   });
   await deps.batches.deleteFile(batch.inputFileId!);
+}
+
+/**
+ * The key or the model cannot be used, and nothing was made: the batch waits unharmed, until it is the one that is sent
+ * to see whether that is over, or until another one has shown it.
+ */
+async function waitForOperator(
+  deps: SubmitDeps,
+  batch: BatchRecord,
+  claim: string,
+  trouble: OperatorError,
+): Promise<BatchRecord> {
+  await parkFor(deps, batch, trouble, 'created');
+  const waiting = await write(deps, batch, claim, {
+    ...WAITING_AGAIN,
+    ...SUCCEEDED,
+    heldReason: trouble.code,
+    lastError: `waits for a person: ${trouble.code}`,
+  });
+  await giveBack(deps, batch);
+  const { jobId, batchId, inputFileId } = batch;
+  if (inputFileId === undefined) return waiting;
+  try {
+    await deps.batches.deleteFile(inputFileId);
+  } catch (error) {
+    // The key that is refused may be what this takes.
+    deps.log.warn('a file left at OpenAI; it expires there', {
+      jobId,
+      batchId,
+      error: (error as Error).name,
+    });
+  }
+  return waiting;
 }
 
 /** How long a batch waits that OpenAI has refused `refusals` times. */

@@ -1,0 +1,63 @@
+/** Errors that only a person can mend, wherever they show: what they stop is parked, and let go again by proof. */
+import { type OperatorScope, operatorScopeOf } from '../collect/classify.ts';
+import { ApiKeyMissingError, RefusedError, UploadRefusedError } from '../errors.ts';
+import type { BatchRecord, ParkProof } from '../model.ts';
+import type { Ambient, Log, ParkStore } from '../ports.ts';
+import { parkScope, parkScopesOf } from './scopes.ts';
+
+/** What an error stops, and why. */
+export interface OperatorError {
+  scope: OperatorScope;
+  /** OpenAI's code, or ours. */
+  code: string;
+}
+
+/** Our code for a secret that holds no key. */
+const API_KEY_MISSING = 'api_key_missing';
+
+/**
+ * What a failed upload or create says of the key or the model; `undefined` if nothing, so that it is tried again as it is.
+ * By OpenAI's code first. Without a known one: 401 is about the key; 403 and 404 are about the model, which a create names
+ * by its file and an upload does not. (A model that is parked in place of the key holds up nobody else.)
+ */
+export function operatorErrorOf(error: unknown): OperatorError | undefined {
+  if (error instanceof ApiKeyMissingError) return { scope: 'key', code: API_KEY_MISSING };
+  if (!(error instanceof RefusedError)) return undefined;
+  const { status } = error;
+  const code = error.code ?? `http_${status}`;
+  const scope = operatorScopeOf(code);
+  if (scope !== undefined) return { scope, code };
+  if (status === 401) return { scope: 'key', code };
+  if (status !== 403 && status !== 404) return undefined;
+  return { scope: error instanceof UploadRefusedError ? 'key' : 'model', code };
+}
+
+interface ParkDeps {
+  parks: Pick<ParkStore, 'park' | 'unpark'>;
+  ambient: Pick<Ambient, 'now'>;
+  log: Log;
+}
+
+/**
+ * Nothing more is sent into it, except for probes, until `provenBy` shows that it is over. To be done before the batch
+ * waits again, or it would be admitted at once.
+ */
+export async function parkFor(
+  deps: ParkDeps,
+  { jobId, batchId, model }: BatchRecord,
+  { scope, code }: OperatorError,
+  provenBy: ParkProof,
+): Promise<void> {
+  const name = scope === 'key' ? parkScope() : parkScope(model);
+  await deps.parks.park(name, code, provenBy, deps.ambient.now());
+  deps.log.warn('an error that only a person can mend: batches wait', { jobId, batchId, scope: name, code });
+}
+
+/** What `batch` has got through is not out of order any more. */
+export async function unparkFor(
+  deps: Omit<ParkDeps, 'log'>,
+  batch: BatchRecord,
+  proof: ParkProof,
+): Promise<void> {
+  for (const scope of parkScopesOf(batch)) await deps.parks.unpark(scope, proof, deps.ambient.now());
+}
