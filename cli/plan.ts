@@ -1,5 +1,7 @@
 /** `batchdrop plan FILE...`: what files would become and cost. Reads them, and nothing else; sends nothing. */
+
 import { loadTokenizer } from '../src/adapters/gpt-tokenizer.ts';
+import { TIERS, type Tier } from '../src/contract/settings.ts';
 import {
   ASSUMED_OUTPUT_TOKENS,
   type BatchForecast,
@@ -15,8 +17,6 @@ import {
   costOfGroup,
   type Recommendation,
   recommendTier,
-  TIERS,
-  type Tier,
   type TierCost,
 } from '../src/core/forecast/tiers.ts';
 import { OPENAI_LIMITS } from '../src/core/limits.ts';

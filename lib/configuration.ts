@@ -2,12 +2,20 @@
  * Checks of what a deployment is told. Everything that can be refused is refused at synth, with the value that was
  * read and what to do, and never first seen in an account.
  */
-import { type Duration, Token } from 'aws-cdk-lib';
+import { Duration, Token } from 'aws-cdk-lib';
 import type { z } from 'zod';
 import { defaultSettings, type Settings, settingsSchema } from '../src/contract/settings.ts';
 
+type SettingsJson = z.input<typeof settingsSchema>;
+type RouteJson = SettingsJson['routes'][number];
+
+/** A route as people write it: in JSON, or with CDK's `Duration`. */
+export type RouteInput = Omit<RouteJson, 'deadline'> & {
+  readonly deadline?: string | Duration | undefined;
+};
+
 /** Settings as people write them: what has a default may be left out. */
-export type SettingsInput = z.input<typeof settingsSchema>;
+export type SettingsInput = Omit<SettingsJson, 'routes'> & { readonly routes: readonly RouteInput[] };
 
 /** The deployment was told something that cannot work. The person who runs synth reads the message and mends it. */
 export class InvalidConfigurationError extends Error {
@@ -25,7 +33,7 @@ const MAX_SETTINGS_BYTES = 3_000;
  */
 export function parseSettings(input: SettingsInput | undefined): Settings {
   if (input === undefined) return defaultSettings();
-  const parsed = settingsSchema.safeParse(input);
+  const parsed = settingsSchema.safeParse(withDurations(input));
   if (!parsed.success) {
     const problems = parsed.error.issues.map(
       ({ path, message }) => `  - ${path.length === 0 ? '' : `${path.join('.')}: `}${message}`,
@@ -36,6 +44,17 @@ export function parseSettings(input: SettingsInput | undefined): Settings {
     );
   }
   return parsed.data;
+}
+
+/** Durations as the text that settings have. What is not as its type says is left for the schema to refuse. */
+function withDurations(input: SettingsInput): unknown {
+  if (!Array.isArray(input?.routes)) return input;
+  const routes = (input.routes as readonly RouteInput[]).map((route) =>
+    route?.deadline instanceof Duration
+      ? { ...route, deadline: `${route.deadline.toMinutes({ integral: false })}m` }
+      : route,
+  );
+  return { ...input, routes };
 }
 
 /**

@@ -2,8 +2,10 @@
  * Ours: the project's own ingest over a file. Reads, checks, cuts, and writes manifests; shards are byte ranges of the
  * input, so no line is written again. Bundled before it is measured, as the function is before it is deployed.
  */
+
 import { statSync } from 'node:fs';
 import type { Layout } from '../../src/contract/settings.ts';
+import { defaultSettings } from '../../src/contract/settings.ts';
 import { scan } from '../../src/core/ingest/scan.ts';
 import { OPENAI_LIMITS } from '../../src/core/limits.ts';
 import type { Job } from '../../src/core/model.ts';
@@ -26,17 +28,7 @@ const job: Job = {
   jobId: 'c0ffee00c0ffee00c0ffee00c0ffee00',
   input: { ...source, etag: '"e"', lastModified: 0, size: statSync(path).size },
   source,
-  route: {
-    name: 'default',
-    prefix: 'input/',
-    match: ['**'],
-    ignore: [],
-    onInvalid: 'quarantine',
-    maxRounds: 3,
-    maxRoundsByCause: { lost: 2 },
-    onLost: 'hold',
-    sameContent: 'skip',
-  },
+  route: defaultSettings().routes[0]!,
   state: 'ingesting',
   createdAt: 0,
   updatedAt: 0,

@@ -74,7 +74,12 @@ const jobSchema = z.object({
   input: sourceSchema.extend({ etag: z.string(), lastModified: z.number(), size: count }),
   source: sourceSchema,
   // Not the strict schema of the settings: a route that was frozen by another deployment may have more or fewer keys.
-  route: z.object(routeSchema.shape),
+  route: z.object({
+    ...routeSchema.shape,
+    // Routes that were frozen before there were tiers and budgets.
+    tiers: routeSchema.shape.tiers.default(['batch']),
+    budget: routeSchema.shape.budget.default('unlimited'),
+  }),
   state: z.enum(['ingesting', 'running', 'completed', 'rejected', 'duplicate']),
   createdAt: z.number(),
   updatedAt: z.number(),

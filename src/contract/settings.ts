@@ -31,8 +31,59 @@ export const layoutSchema = z.strictObject({
 });
 export type Layout = z.infer<typeof layoutSchema>;
 
+/** OpenAI's service tiers that requests can be sent in, the cheapest and slowest first. */
+export const TIERS = ['batch', 'flex', 'standard'] as const;
+export type Tier = (typeof TIERS)[number];
+
+/** Minutes, hours or days: `90m`, `24h`, `2d`. */
+const DURATION = /^([1-9]\d{0,4})([mhd])$/;
+const UNIT_MS = { m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+/** Intermediates are kept for 15 days at least (`workExpiration`); a job must have ended by then. */
+const MAX_DEADLINE_MS = 14 * UNIT_MS.d;
+
+/** Milliseconds of `90m`, `24h` or `2d`; `undefined` if it is no such text. */
+export function readDuration(text: string): number | undefined {
+  const parts = DURATION.exec(text);
+  return parts === null ? undefined : Number(parts[1]) * UNIT_MS[parts[2] as keyof typeof UNIT_MS];
+}
+
+/** When the results must be there, counted from the drop: `2h`. */
+const deadlineSchema = z.string().refine(
+  (text) => {
+    const ms = readDuration(text);
+    return ms !== undefined && ms <= MAX_DEADLINE_MS;
+  },
+  {
+    error: ({ input }) =>
+      `a deadline is a duration from the drop, such as "90m", "24h" or "2d", of 14 days at most; read ${JSON.stringify(input)}`,
+  },
+);
+
+const refuseBudget = {
+  error: ({ input }: { input?: unknown }) =>
+    'a budget is "unlimited", or {"perJobUsd": "12.50"}, {"perDayUsd": "100"} or both, each above 0 with at most 6 ' +
+    `decimals; read ${JSON.stringify(input) ?? 'none'}`,
+};
+
+/** USD above 0, as a number or as decimal text, exact to a millionth. */
+const usdSchema = z
+  .union([z.string(), z.number()], refuseBudget)
+  .transform(String)
+  .refine((text) => /^\d{1,9}(\.\d{1,6})?$/.test(text) && Number(text) > 0, refuseBudget);
+
+/** What may be spent: on each job, on all jobs of the route in one day (UTC), or without limit, which has to be said. */
+const budgetSchema = z.union(
+  [
+    z.literal('unlimited'),
+    z
+      .strictObject({ perJobUsd: usdSchema.optional(), perDayUsd: usdSchema.optional() })
+      .refine(({ perJobUsd, perDayUsd }) => perJobUsd !== undefined || perDayUsd !== undefined, refuseBudget),
+  ],
+  refuseBudget,
+);
+
 /** Settings for the keys below one prefix. The route with the longest matching prefix applies. */
-export const routeSchema = z.strictObject({
+const routeFields = z.strictObject({
   /** Names the route in receipts and logs. */
   name: z.string().regex(/^[a-z0-9-]{1,40}$/, 'a route name has 1 to 40 of a-z, 0-9 and "-"'),
   /** Full key prefix, inside the layout's input prefix. */
@@ -70,6 +121,38 @@ export const routeSchema = z.strictObject({
    * they may have been charged twice.
    */
   onLost: z.enum(['hold', 'resubmit']).default('hold'),
+  /** The service tiers that may be used, the cheapest first; each request begins in the first one that serves it. */
+  tiers: z
+    .array(z.enum(TIERS))
+    .min(1)
+    .refine(
+      (tiers) =>
+        tiers.every((tier, index) => index === 0 || TIERS.indexOf(tiers[index - 1]!) < TIERS.indexOf(tier)),
+      {
+        error: ({ input }) =>
+          `tiers are named once each, in the order ${TIERS.join(', ')}; read ${JSON.stringify(input)}`,
+      },
+    ),
+  deadline: deadlineSchema.optional(),
+  budget: budgetSchema,
+  /** Over the budget: `wait` until there is room again (a new day, a raised budget), or `refuse` what is left. */
+  overBudget: z.enum(['wait', 'refuse']).default('wait'),
+  /** Whether requests without a known price run all the same; they count as nothing against the budget. */
+  allowUnpriced: z.boolean().default(false),
+});
+
+/** A ladder of several tiers goes down when time runs short, so it needs to know when that is. */
+function needsDeadline({
+  tiers,
+  deadline,
+}: Pick<z.infer<typeof routeFields>, 'tiers' | 'deadline'>): boolean {
+  return tiers.length > 1 && deadline === undefined;
+}
+
+export const routeSchema = routeFields.refine((route) => !needsDeadline(route), {
+  path: ['deadline'],
+  error:
+    'several tiers need a deadline: it decides when to go on to the next one; give one such as "12h", or one tier',
 });
 export type Route = z.infer<typeof routeSchema>;
 
@@ -113,7 +196,8 @@ export type Settings = z.infer<typeof settingsSchema>;
 
 /** The settings of a deployment that names none: one route over everything below `input/`. */
 export function defaultSettings(): Settings {
-  return settingsSchema.parse({ layout: {}, routes: [{ name: 'default', prefix: 'input/' }] });
+  const route = { name: 'default', prefix: 'input/', tiers: ['batch'], budget: 'unlimited' };
+  return settingsSchema.parse({ layout: {}, routes: [route] });
 }
 
 function findSettingsProblems(layout: Layout, routes: readonly Route[]): string[] {

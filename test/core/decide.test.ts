@@ -5,8 +5,9 @@ import { attemptsOf, type Cause, withAttempt } from '../../src/core/attempts.ts'
 import { noUsage, type Verdict } from '../../src/core/collect/classify.ts';
 import { type Decision, decide, decideRefusal } from '../../src/core/collect/decide.ts';
 import type { BatchLevelError, BatchRecord } from '../../src/core/model.ts';
+import { BATCH_ONLY } from '../support/routes.ts';
 
-const route = routeSchema.parse({ name: 'default', prefix: 'input/' });
+const route = routeSchema.parse({ ...BATCH_ONLY, name: 'default', prefix: 'input/' });
 const OK: Verdict = { kind: 'succeeded', incomplete: false, usage: noUsage() };
 const retry = (code: string, cause: Cause): Verdict => ({ kind: 'retry', code, cause });
 const operator = (code: string, scope: 'key' | 'model'): Verdict => ({ kind: 'operator', code, scope });

@@ -8,6 +8,7 @@ import type { BatchRecord, OpenAIBatchStatus } from '../../src/core/model.ts';
 import { remedyFor, turnOf } from '../../src/core/poll/lost.ts';
 import type { RemoteBatch } from '../../src/core/ports.ts';
 import { chatLine, type Pipeline, type PipelineOptions, startPipeline } from '../support/pipeline.ts';
+import { BATCH_ONLY } from '../support/routes.ts';
 
 const KEY = 'input/a.jsonl';
 const IDS = ['a', 'b', 'c', 'd', 'e', 'f'];
@@ -28,7 +29,7 @@ async function dropped(options: PipelineOptions = {}): Promise<Pipeline> {
 }
 
 const onLost = (value: 'hold' | 'resubmit') =>
-  settingsSchema.parse({ routes: [{ name: 'r', prefix: 'input/', onLost: value }] });
+  settingsSchema.parse({ routes: [{ ...BATCH_ONLY, name: 'r', prefix: 'input/', onLost: value }] });
 
 async function onlyBatch(p: Pipeline): Promise<BatchRecord> {
   for await (const batch of p.deps.jobs.listAtOpenAI()) return batch;

@@ -7,6 +7,7 @@ import type { FaultRule } from '../../local/openai-emulator/emulator.ts';
 import { settingsSchema } from '../../src/contract/settings.ts';
 import type { BatchLevelError, BatchRecord } from '../../src/core/model.ts';
 import { chatLine, type Pipeline, type PipelineOptions, startPipeline } from '../support/pipeline.ts';
+import { BATCH_ONLY } from '../support/routes.ts';
 
 const KEY = 'input/a.jsonl';
 const IDS = ['a', 'b', 'c', 'd', 'e', 'f'];
@@ -196,7 +197,7 @@ test('a line that OpenAI refuses fails alone, and costs the others no round', as
   const errors = [{ code: 'model_not_found', message: 'No.', param: 'body.model', line: 2 }];
   const settings = settingsSchema.parse({
     layout: {},
-    routes: [{ name: 'once', prefix: 'input/', maxRounds: 1 }],
+    routes: [{ ...BATCH_ONLY, name: 'once', prefix: 'input/', maxRounds: 1 }],
   });
   const result = await run([{ times: 1, effect: { kind: 'batch.fail', errors } }], { settings });
   expect(result.output).toEqual(['a', 'c', 'd', 'e', 'f']);

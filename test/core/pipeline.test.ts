@@ -2,6 +2,7 @@ import { gzipSync } from 'node:zlib';
 import { afterEach, expect, test } from 'vitest';
 import { settingsSchema } from '../../src/contract/settings.ts';
 import { chatLine, type Pipeline, type PipelineOptions, startPipeline } from '../support/pipeline.ts';
+import { BATCH_ONLY } from '../support/routes.ts';
 
 const running: Pipeline[] = [];
 async function pipeline(options: PipelineOptions = {}): Promise<Pipeline> {
@@ -143,7 +144,7 @@ test('a file that cannot be run is rejected with a recorded reason and a receipt
 test('a route that rejects files with invalid lines runs none of them', async () => {
   const settings = settingsSchema.parse({
     layout: {},
-    routes: [{ name: 'strict', prefix: 'input/', onInvalid: 'reject' }],
+    routes: [{ ...BATCH_ONLY, name: 'strict', prefix: 'input/', onInvalid: 'reject' }],
   });
   const p = await pipeline({ settings });
   await p.drop('input/a.jsonl', `${chatLine('good')}\nbroken`);

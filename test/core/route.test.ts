@@ -2,9 +2,11 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { defaultSettings, settingsSchema } from '../../src/contract/settings.ts';
 import { routeOf } from '../../src/core/ingest/route.ts';
+import { BATCH_ONLY } from '../support/routes.ts';
 
 type RouteInput = { name: string; prefix: string; match?: string[]; ignore?: string[] };
-const settingsOf = (...routes: RouteInput[]) => settingsSchema.parse({ layout: {}, routes });
+const settingsOf = (...routes: RouteInput[]) =>
+  settingsSchema.parse({ layout: {}, routes: routes.map((route) => ({ ...BATCH_ONLY, ...route })) });
 const nameOf = (settings: ReturnType<typeof settingsOf>, key: string): string | undefined =>
   routeOf(settings, key)?.name;
 

@@ -4,6 +4,7 @@ import { settingsSchema } from '../../src/contract/settings.ts';
 import { cancelJob } from '../../src/core/cancel.ts';
 import { jobIdOf } from '../../src/core/job-id.ts';
 import { chatLine, type Pipeline, type PipelineOptions, startPipeline } from '../support/pipeline.ts';
+import { BATCH_ONLY } from '../support/routes.ts';
 
 const KEY = 'input/a.jsonl';
 const TEXT = ['a', 'b'].map((id) => chatLine(id)).join('\n');
@@ -57,8 +58,8 @@ test('the same content again within a day of success is a duplicate, after a day
 test('other content, another key and a route that says run are run', async () => {
   const settings = settingsSchema.parse({
     routes: [
-      { name: 'skip', prefix: 'input/' },
-      { name: 'run', prefix: 'input/run/', sameContent: 'run' },
+      { ...BATCH_ONLY, name: 'skip', prefix: 'input/' },
+      { ...BATCH_ONLY, name: 'run', prefix: 'input/run/', sameContent: 'run' },
     ],
   });
   const p = await pipeline({ settings });

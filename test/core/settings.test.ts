@@ -1,13 +1,38 @@
 import { describe, expect, it } from 'vitest';
-import { defaultSettings, layoutSchema, routeSchema, settingsSchema } from '../../src/contract/settings.ts';
+import {
+  defaultSettings,
+  layoutSchema,
+  readDuration,
+  routeSchema,
+  settingsSchema,
+} from '../../src/contract/settings.ts';
+import { BATCH_ONLY } from '../support/routes.ts';
 
-const route = (changes: Record<string, unknown> = {}) => ({ name: 'r', prefix: 'input/', ...changes });
+const route = (changes: Record<string, unknown> = {}) => ({
+  ...BATCH_ONLY,
+  name: 'r',
+  prefix: 'input/',
+  ...changes,
+});
 const problemsOf = (settings: unknown): string[] => {
   const result = settingsSchema.safeParse(settings);
   return result.success
     ? []
     : result.error.issues.map(({ message, path }) => `${path.join('.')}: ${message}`);
 };
+
+describe('a duration', () => {
+  it.each([
+    ['90m', 5_400_000],
+    ['24h', 86_400_000],
+    ['2d', 172_800_000],
+    ['1.5h', undefined],
+    ['-1h', undefined],
+    ['', undefined],
+  ])('%j is %j ms', (text, ms) => {
+    expect(readDuration(text)).toBe(ms);
+  });
+});
 
 describe('settings', () => {
   it('are one route over input/ by default', () => {
@@ -22,6 +47,7 @@ describe('settings', () => {
     });
     expect(routes).toHaveLength(1);
     expect(routes[0]).toMatchObject({
+      ...BATCH_ONLY,
       name: 'default',
       prefix: 'input/',
       match: ['**'],
@@ -33,7 +59,10 @@ describe('settings', () => {
   it('survive the way through an environment variable', () => {
     const settings = settingsSchema.parse({
       layout: { input: 'in/' },
-      routes: [route({ prefix: 'in/' }), route({ name: 's', prefix: 'in/x/', onInvalid: 'reject' })],
+      routes: [
+        route({ prefix: 'in/' }),
+        route({ ...BATCH_ONLY, name: 's', prefix: 'in/x/', onInvalid: 'reject' }),
+      ],
     });
     expect(settingsSchema.parse(JSON.parse(JSON.stringify(settings)))).toEqual(settings);
   });
@@ -97,13 +126,35 @@ describe('settings', () => {
     ['no rounds', [route({ maxRounds: 0 })], /maxRounds/],
     ['eleven rounds', [route({ maxRounds: 11 })], /maxRounds/],
     ['half a round', [route({ maxRounds: 1.5 })], /maxRounds/],
+    ['no tiers', [route({ tiers: [] })], /tiers/],
+    ['tiers left out', [route({ tiers: undefined })], /tiers/],
+    ['an unknown tier', [route({ tiers: ['priority'] })], /tiers/],
+    [
+      'tiers in the wrong order',
+      [route({ tiers: ['flex', 'batch'], deadline: '2h' })],
+      /in the order batch, flex, standard/,
+    ],
+    ['a tier twice', [route({ tiers: ['flex', 'flex'], deadline: '2h' })], /named once each/],
+    [
+      'several tiers without a deadline',
+      [route({ tiers: ['batch', 'flex'] })],
+      /several tiers need a deadline/,
+    ],
+    ['a deadline without a unit', [route({ deadline: '24' })], /such as "90m", "24h" or "2d".*read "24"/],
+    ['a deadline of nothing', [route({ deadline: '0h' })], /read "0h"/],
+    ['a deadline of 15 days', [route({ deadline: '15d' })], /14 days at most/],
+    ['no budget', [route({ budget: undefined })], /budget is .*read none/],
+    ['a budget of zero', [route({ budget: { perJobUsd: 0 } })], /above 0/],
+    ['a negative budget', [route({ budget: { perDayUsd: '-3' } })], /above 0 .*read "-3"/],
+    ['a budget that limits nothing', [route({ budget: {} })], /or both.*read {}/],
+    ['a budget in words', [route({ budget: 'plenty' })], /read "plenty"/],
     ['a field that is misspelt', [route({ onInvald: 'reject' })], /onInvald/],
   ])('fail for %s', (_what, routes, message) => {
     expect(problemsOf({ layout: {}, routes }).join('\n')).toMatch(message);
   });
 
   it('fail for fields that are not known, at every level', () => {
-    expect(problemsOf({ layout: {}, routes: [route()], budget: 5 })).not.toEqual([]);
+    expect(problemsOf({ layout: {}, routes: [route()], budgets: 5 })).not.toEqual([]);
     expect(problemsOf({ layout: { outputs: 'x/' }, routes: [route()] })).not.toEqual([]);
   });
 

@@ -1,8 +1,10 @@
 import { Duration } from 'aws-cdk-lib';
 import { describe, expect, test } from 'vitest';
 import type { BatchPipelineProps } from '../../lib/batch-pipeline.ts';
+import { Budget } from '../../lib/budget.ts';
 import { InvalidConfigurationError, parseSettings, settingsToJson } from '../../lib/configuration.ts';
 import { defaultSettings } from '../../src/contract/settings.ts';
+import { BATCH_ONLY } from '../support/routes.ts';
 import { synthesize } from './synthesize.ts';
 
 function messageOf(props: BatchPipelineProps): string {
@@ -54,9 +56,9 @@ describe('synth refuses what cannot work, with the value read and what to do', (
     ],
     [
       'a route outside the input prefix',
-      { settings: { layout: {}, routes: [{ name: 'a', prefix: 'elsewhere/' }] } },
+      { settings: { layout: {}, routes: [{ ...BATCH_ONLY, name: 'a', prefix: 'elsewhere/' }] } },
       'settings are not valid:\n  - route "a" has prefix "elsewhere/", which is not inside "input/"\n' +
-        'Read: {"layout":{},"routes":[{"name":"a","prefix":"elsewhere/"}]}\n' +
+        'Read: {"layout":{},"routes":[{"tiers":["batch"],"budget":"unlimited","name":"a","prefix":"elsewhere/"}]}\n' +
         'Mend the routes or the layout and run synth again.',
     ],
   ])('refuses %s', (_, props, message) => {
@@ -80,7 +82,10 @@ describe('synth refuses what cannot work, with the value read and what to do', (
   });
 
   test('refuses a prefix that batchdrop writes inside the one that people write', () => {
-    const settings = { layout: { work: 'input/work/' }, routes: [{ name: 'a', prefix: 'input/' }] };
+    const settings = {
+      layout: { work: 'input/work/' },
+      routes: [{ ...BATCH_ONLY, name: 'a', prefix: 'input/' }],
+    };
     expect(messageOf({ settings })).toContain(
       'the prefixes input ("input/") and work ("input/work/") overlap',
     );
@@ -90,8 +95,8 @@ describe('synth refuses what cannot work, with the value read and what to do', (
     const settings = {
       layout: {},
       routes: [
-        { name: 'Not A Name', prefix: 'input/' },
-        { name: 'b', prefix: 'input' },
+        { ...BATCH_ONLY, name: 'Not A Name', prefix: 'input/' },
+        { ...BATCH_ONLY, name: 'b', prefix: 'input' },
       ],
     };
     const message = messageOf({ settings });
@@ -101,6 +106,7 @@ describe('synth refuses what cannot work, with the value read and what to do', (
 
   test('refuses settings that are too large for the environment of a function', () => {
     const routes = Array.from({ length: 40 }, (_, index) => ({
+      ...BATCH_ONLY,
       name: `r${index}`,
       prefix: `input/${index}/`,
     }));
@@ -115,6 +121,32 @@ test('settings that name nothing are the defaults', () => {
 });
 
 test('settings survive the way through the environment', () => {
-  const settings = parseSettings({ layout: { input: 'in/' }, routes: [{ name: 'a', prefix: 'in/a/' }] });
+  const settings = parseSettings({
+    layout: { input: 'in/' },
+    routes: [{ ...BATCH_ONLY, name: 'a', prefix: 'in/a/' }],
+  });
   expect(parseSettings(JSON.parse(settingsToJson(settings)))).toEqual(settings);
+});
+
+test('takes budgets and deadlines as CDK people write them', () => {
+  const routes = [
+    { name: 'a', prefix: 'input/a/', tiers: ['batch' as const], budget: Budget.perJobAndDay('12.50', 100) },
+    {
+      name: 'b',
+      prefix: 'input/b/',
+      tiers: ['batch' as const, 'standard' as const],
+      budget: Budget.unlimited(),
+      deadline: Duration.hours(2),
+    },
+  ];
+  const settings = parseSettings({ routes });
+  expect(settings.routes[0]).toMatchObject({
+    budget: { perJobUsd: '12.50', perDayUsd: '100' },
+    overBudget: 'wait',
+  });
+  expect(settings.routes[1]).toMatchObject({ budget: 'unlimited', deadline: '120m' });
+  expect(parseSettings(JSON.parse(JSON.stringify(settings)))).toEqual(settings);
+  expect(() => parseSettings({ routes: [{ ...routes[1]!, deadline: Duration.seconds(90) }] })).toThrow(
+    /deadline is a duration from the drop.*read "1\.5m"/,
+  );
 });

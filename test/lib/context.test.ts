@@ -5,6 +5,7 @@ import { RemovalPolicy } from 'aws-cdk-lib';
 import { expect, onTestFinished, test } from 'vitest';
 import { contextToStackProps, refuseUnknownContext } from '../../bin/context.ts';
 import { InvalidConfigurationError } from '../../lib/configuration.ts';
+import { BATCH_ONLY } from '../support/routes.ts';
 
 const propsOf = (context: Record<string, unknown>) => contextToStackProps((key) => context[key]);
 
@@ -27,7 +28,7 @@ test('what is given on the command line arrives', () => {
     bucketName: 'our-prompts',
     removalPolicy: RemovalPolicy.DESTROY,
     openaiBaseUrl: 'https://llm.example.com/v1',
-    settings: { layout: {}, routes: [{ name: 'a', prefix: 'input/' }] },
+    settings: { layout: {}, routes: [{ ...BATCH_ONLY, name: 'a', prefix: 'input/' }] },
   });
 });
 
@@ -42,7 +43,7 @@ test('fails for a name that nobody reads, and says which there are; names of oth
 });
 
 test('settings may be the path of a file or an object in cdk.json', () => {
-  const settings = { layout: {}, routes: [{ name: 'a', prefix: 'input/' }] };
+  const settings = { layout: {}, routes: [{ ...BATCH_ONLY, name: 'a', prefix: 'input/' }] };
   const folder = mkdtempSync(join(tmpdir(), 'batchdrop-'));
   onTestFinished(() => rmSync(folder, { recursive: true }));
   writeFileSync(join(folder, 'settings.json'), JSON.stringify(settings));

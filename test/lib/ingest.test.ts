@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { BATCH_ONLY } from '../support/routes.ts';
 import { nameOf, resourcesOf, synthesize } from './synthesize.ts';
 
 function ruleOf(template: ReturnType<typeof synthesize>) {
@@ -26,7 +27,10 @@ test('an event that could not be queued waits in the dead-letter queue', () => {
 
 test('the rule follows the input prefix of the layout', () => {
   const moved = synthesize({
-    settings: { layout: { input: 'team-a/drop/' }, routes: [{ name: 'all', prefix: 'team-a/drop/' }] },
+    settings: {
+      layout: { input: 'team-a/drop/' },
+      routes: [{ ...BATCH_ONLY, name: 'all', prefix: 'team-a/drop/' }],
+    },
   });
   expect(ruleOf(moved).EventPattern.detail.object.key).toEqual([{ prefix: 'team-a/drop/' }]);
 });

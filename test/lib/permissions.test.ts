@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { BATCH_ONLY } from '../support/routes.ts';
 import { permissionsOf, resourcesOf, synthesize } from './synthesize.ts';
 
 const template = synthesize();
@@ -107,7 +108,7 @@ test('permissions follow the prefixes of the layout', () => {
   const moved = synthesize({
     settings: {
       layout: { input: 'drop/', work: 'private/work/' },
-      routes: [{ name: 'all', prefix: 'drop/' }],
+      routes: [{ ...BATCH_ONLY, name: 'all', prefix: 'drop/' }],
     },
   });
   expect(permissionsOf(moved, 'submit')['s3:GetObject']).toEqual([`${B}/drop/*`, `${B}/private/work/*`]);

@@ -2,6 +2,7 @@ import { RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { describe, expect, test } from 'vitest';
 import type { z } from 'zod';
 import { collectEnv, finalizeEnv, ingestEnv, pollEnv, submitEnv } from '../../src/contract/env.ts';
+import { BATCH_ONLY } from '../support/routes.ts';
 import { functionOf, resourcesOf, synthesize } from './synthesize.ts';
 
 const template = synthesize({ openaiBaseUrl: 'https://llm.example.com/v1' });
@@ -54,7 +55,7 @@ describe.each(FUNCTIONS)('$capability', ({ capability, schema, memory, timeout, 
     const settings = (schema.shape.SETTINGS as z.ZodType).parse(Properties.Environment.Variables.SETTINGS);
     expect(settings).toMatchObject({
       layout: { input: 'input/' },
-      routes: [{ name: 'default', prefix: 'input/' }],
+      routes: [{ ...BATCH_ONLY, name: 'default', prefix: 'input/' }],
     });
   });
 

@@ -2,6 +2,7 @@ import { Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
 import { Annotations, Match, Template } from 'aws-cdk-lib/assertions';
 import { describe, expect, test } from 'vitest';
 import { BatchPipeline } from '../../lib/batch-pipeline.ts';
+import { BATCH_ONLY } from '../support/routes.ts';
 import { newApp, onlyResource, synthesize } from './synthesize.ts';
 
 describe('a bucket that is made', () => {
@@ -69,7 +70,10 @@ describe('a bucket that is made', () => {
   test('expires the work prefix of the layout after the time given', () => {
     const made = synthesize({
       workExpiration: Duration.days(90),
-      settings: { layout: { work: 'batchdrop/work/' }, routes: [{ name: 'all', prefix: 'input/' }] },
+      settings: {
+        layout: { work: 'batchdrop/work/' },
+        routes: [{ ...BATCH_ONLY, name: 'all', prefix: 'input/' }],
+      },
     });
     expect(onlyResource(made, 'AWS::S3::Bucket').Properties.LifecycleConfiguration.Rules[0]).toMatchObject({
       Prefix: 'batchdrop/work/',

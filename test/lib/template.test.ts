@@ -5,6 +5,7 @@ import { Template } from 'aws-cdk-lib/assertions';
 import { AwsSolutionsChecks, type NagPack, ServerlessChecks } from 'cdk-nag';
 import { describe, expect, test } from 'vitest';
 import { PipelineStack, type PipelineStackProps } from '../../lib/pipeline-stack.ts';
+import { BATCH_ONLY } from '../support/routes.ts';
 import { newApp } from './synthesize.ts';
 
 type Resources = Record<string, { Type: string; Properties?: Record<string, unknown> }>;
@@ -14,7 +15,10 @@ const VARIANTS: Record<string, PipelineStackProps> = {
   'an existing bucket': { bucketName: 'our-prompts' },
   development: { removalPolicy: RemovalPolicy.DESTROY, openaiBaseUrl: 'https://llm.example.com/v1' },
   'a layout of its own': {
-    settings: { layout: { input: 'drop/', work: 'tmp/work/' }, routes: [{ name: 'a', prefix: 'drop/a/' }] },
+    settings: {
+      layout: { input: 'drop/', work: 'tmp/work/' },
+      routes: [{ ...BATCH_ONLY, name: 'a', prefix: 'drop/a/' }],
+    },
   },
 };
 

@@ -2,6 +2,7 @@
 import { gzipSync } from 'node:zlib';
 import { type Settings, settingsSchema } from '../../src/contract/settings.ts';
 import type { BatchState } from '../../src/core/model.ts';
+import { BATCH_ONLY } from '../support/routes.ts';
 import type { Random } from './random.ts';
 
 const MINUTE_MS = 60_000;
@@ -156,14 +157,15 @@ function drawSettings(random: Random): Settings {
     layout: {},
     routes: [
       {
+        ...BATCH_ONLY,
         name: 'default',
         sameContent,
         prefix: 'input/',
         maxRounds: random.whole(2, 4),
         maxRoundsByCause: drawMaxRounds(random),
       },
-      { name: 'strict', prefix: 'input/strict/', onInvalid: 'reject', sameContent },
-      { name: 'once', prefix: 'input/once/', maxRounds: 1, sameContent },
+      { ...BATCH_ONLY, name: 'strict', prefix: 'input/strict/', onInvalid: 'reject', sameContent },
+      { ...BATCH_ONLY, name: 'once', prefix: 'input/once/', maxRounds: 1, sameContent },
     ],
   });
 }

@@ -1,12 +1,9 @@
 /** What the tiers cost and how long they take, and which one to take. */
+import type { Tier } from '../../contract/settings.ts';
 import type { Picodollars } from '../prices/money.ts';
 import { costAt, type Prices } from '../prices/prices.ts';
 import type { GroupForecast } from './forecast.ts';
 import type { PrefixReport } from './prefixes.ts';
-
-/** The tiers that requests can be sent in, the cheapest first. */
-export const TIERS = ['batch', 'flex', 'standard'] as const;
-export type Tier = (typeof TIERS)[number];
 
 /** What a group would cost in a tier. */
 export interface TierCost {
