@@ -20,7 +20,7 @@ test('what is given on the command line arrives', () => {
     pollMinutes: '2',
     removal: 'destroy',
     openaiBaseUrl: 'https://llm.example.com/v1',
-    settings: '{"layout":{},"routes":[{"name":"a","prefix":"input/"}]}',
+    settings: JSON.stringify({ layout: {}, routes: [{ ...BATCH_ONLY, name: 'a', prefix: 'input/' }] }),
   });
   expect(pollInterval?.toMinutes()).toBe(2);
   expect(rest).toEqual({
