@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CorruptWorkFileError } from '../../src/core/errors.ts';
-import { findDuplicatedHashes, IdRuns } from '../../src/core/ingest/id-runs.ts';
+import { findDuplicatedHashes, IdRuns, type MergeState } from '../../src/core/ingest/id-runs.ts';
 import { BUCKET, memoryStore } from '../support/memory-store.ts';
 
 type Hash = [hash0: number, hash1: number];
@@ -49,38 +49,51 @@ async function collect(
   return { objects, ids };
 }
 
-/** All duplicates, found `most` at a time. */
+/** All duplicates, found `most` at a time; the merge is broken off wherever `looks` say that time is over. */
 async function findAll(
   { objects, ids }: Awaited<ReturnType<typeof collect>>,
   most: number,
-  pageBytes = 64,
-): Promise<Hash[]> {
+  { pageBytes = 64, looks = [false], looksEvery = 1 } = {},
+): Promise<{ found: Hash[]; breaks: number }> {
   const found: Hash[] = [];
-  for (;;) {
-    const after = found.at(-1);
-    const { words, hasMore } = await findDuplicatedHashes(objects, BUCKET, ids.sorted(), {
-      after,
+  let sorted = ids.sorted();
+  let from: MergeState | undefined;
+  let look = 0;
+  for (let breaks = 0; ; ) {
+    const { words, merge, end } = await findDuplicatedHashes(objects, BUCKET, sorted, {
+      from,
       most,
       pageBytes,
+      looksEvery,
+      isOver: () => looks[look++ % looks.length]!,
     });
     expect(words.length).toBeLessThanOrEqual(2 * most);
     for (let at = 0; at < words.length; at += 2) found.push([words[at]!, words[at + 1]!]);
-    if (!hasMore) return found;
+    if (end === 'all') return { found, breaks };
+    expect(merge).not.toEqual(from);
+    from = JSON.parse(JSON.stringify(merge)) as MergeState;
+    if (end === 'most') continue;
+    // The next worker has no memory of this one.
+    breaks++;
+    sorted = { runs: await ids.suspend(), memory: new Uint32Array(0) };
   }
 }
 
 describe('IdRuns', () => {
-  it('finds what occurs more than once, ascending, wherever memory was full or the scan was broken off', async () => {
+  it('finds what occurs more than once, ascending, wherever memory was full or scan and merge were broken off', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(hashArbitrary, { maxLength: 80 }),
         fc.integer({ min: 1, max: 30 }),
         fc.array(fc.nat({ max: 80 }), { maxLength: 4 }),
         fc.integer({ min: 1, max: 5 }),
-        async (hashes, maxInMemory, breaks, most) => {
+        fc.array(fc.boolean(), { minLength: 1, maxLength: 6 }),
+        fc.integer({ min: 1, max: 4 }),
+        async (hashes, maxInMemory, breaks, most, looks, looksEvery) => {
           const collected = await collect(hashes, maxInMemory, new Set(breaks));
           expect(collected.ids.count).toBe(hashes.length);
-          expect(await findAll(collected, most)).toEqual(duplicatesOf(hashes));
+          const { found } = await findAll(collected, most, { looks, looksEvery });
+          expect(found).toEqual(duplicatesOf(hashes));
         },
       ),
       { numRuns: 400 },
@@ -95,7 +108,9 @@ describe('IdRuns', () => {
     hashes.push(hashes[7]!);
     const collected = await collect(hashes, 60_000);
     expect(collected.ids.sorted().runs).toHaveLength(3);
-    expect(await findAll(collected, 100, 65_536)).toEqual([hashes[7]]);
+    expect(await findAll(collected, 100, { pageBytes: 65_536 })).toEqual({ found: [hashes[7]], breaks: 0 });
+    const broken = { pageBytes: 65_536, looks: [true], looksEvery: 10_000 };
+    expect(await findAll(collected, 100, broken)).toEqual({ found: [hashes[7]], breaks: 20 });
   });
 
   it('takes in more between two looks than memory is made for', async () => {
@@ -117,6 +132,9 @@ describe('IdRuns', () => {
       if (damaged === undefined) collected.objects.destroy(key);
       else await collected.objects.put(key, damaged);
       await expect(findAll(collected, 5)).rejects.toBeInstanceOf(CorruptWorkFileError);
+      // The checksum is that of the whole run, however many workers read it.
+      if (damaged?.length !== 80) continue;
+      await expect(findAll(collected, 5, { looks: [true] })).rejects.toBeInstanceOf(CorruptWorkFileError);
     }
   });
 });

@@ -6,7 +6,9 @@ import { MemoryOutbox } from '../../src/adapters/memory/outbox.ts';
 import { MemoryParks } from '../../src/adapters/memory/parks.ts';
 import { MemoryQuota } from '../../src/adapters/memory/quota.ts';
 import { defaultSettings } from '../../src/contract/settings.ts';
+import { readCheckpoint } from '../../src/core/checkpoint.ts';
 import { type IngestDeps, ingest } from '../../src/core/ingest/ingest.ts';
+import type { ScanState } from '../../src/core/ingest/scan.ts';
 import { OPENAI_LIMITS } from '../../src/core/limits.ts';
 import { BUCKET } from '../support/memory-store.ts';
 import { requestLine } from '../support/request-lines.ts';
@@ -102,6 +104,25 @@ test('a file that four workers died over is rejected', async () => {
   expect(await jobsOf(deps)).toMatchObject([{ state: 'rejected', rejection: { code: 'ingest_failed' } }]);
 });
 
+test('four deaths over one step at the end of a file reject it, however far it was read before', async () => {
+  const { deps, clock, run } = await start(LONG);
+  const isAtEnd = async (key: string): Promise<boolean> =>
+    ((await readCheckpoint(deps.objects, key, 'ingest')) as ScanState).phase === 'duplicates';
+  await run(HASTY);
+  let [job] = await jobsOf(deps);
+  for (; !(await isAtEnd(job!.ingest!.checkpoint!.key)); [job] = await jobsOf(deps))
+    await ingest({ ...deps, ...HASTY }, await next(deps));
+  const message = await next(deps);
+  for (let deaths = 0; deaths < 4; deaths++) {
+    void ingest({ ...deps, ...dying(deps) }, message);
+    await settle();
+    clock.now += LIFETIME_MS + 5_000;
+    expect(await jobsOf(deps)).toMatchObject([{ state: 'ingesting', ingest: { starts: deaths + 1 } }]);
+  }
+  await ingest(deps, message);
+  expect(await jobsOf(deps)).toMatchObject([{ state: 'rejected', rejection: { code: 'ingest_failed' } }]);
+});
+
 test('a worker that fails lets go of the job at once, and its run does not count', async () => {
   const { deps, run } = await start();
   const objects = new Proxy(deps.objects, {
@@ -154,6 +175,20 @@ test('a file goes through as many workers as it takes, each further than the one
   expect(positions.length).toBeGreaterThan(3);
   expect(positions).toEqual([...positions].sort((one, other) => one - other));
   expect(deps.outbox.messages).toHaveLength(1);
+});
+
+test('batches are recorded over several workers where time is short, each once, and the job runs after the last', async () => {
+  const { deps, run } = await start(Array.from({ length: 5 }, (_, id) => requestLine(`id-${id}`)).join('\n'));
+  const limits = { ...OPENAI_LIMITS, requests: 1 };
+  await run({ ...HASTY, limits });
+  const recorded: number[] = [];
+  for (let job = (await jobsOf(deps))[0]; job?.state === 'ingesting'; job = (await jobsOf(deps))[0]) {
+    recorded.push((await deps.jobs.listBatches(job.jobId)).length);
+    await ingest({ ...deps, ...HASTY, limits }, await next(deps));
+  }
+  expect([...new Set(recorded)]).toEqual([1, 2, 3, 4]);
+  expect(await jobsOf(deps)).toMatchObject([{ state: 'running' }]);
+  expect(deps.outbox.messages).toHaveLength(5);
 });
 
 test('deaths count only since the last checkpoint: a long file may cost as many workers as it likes', async () => {

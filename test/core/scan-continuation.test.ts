@@ -139,7 +139,7 @@ async function scanInPieces({ file, limits, chunks, sizes, looks, kills }: Setup
       saved === undefined ? attempt : ((await readCheckpoint(objects, saved, 'test')) as ScanState);
     try {
       const plan = await scan(deps, job, from);
-      if (plan !== undefined) return { objects, plan, saves, workers };
+      if (plan !== undefined) return { objects, plan, saves, workers, calls };
     } catch (error) {
       if (error instanceof UploadGoneError) {
         // Killed between the end of an upload and the next checkpoint: everything anew, under another name.
@@ -195,6 +195,7 @@ const setupArbitrary = fc
     maxIdsInMemory: fc.integer({ min: 1, max: 40 }),
     maxOpenRequests: fc.integer({ min: 5, max: 60 }),
     hashesOfARound: fc.integer({ min: 1, max: 4 }),
+    looksEvery: fc.integer({ min: 1, max: 30 }),
     looks: fc
       .array(fc.boolean(), { minLength: 1, maxLength: 8 })
       .map((looks) => (looks.every((look) => look) ? [...looks, false] : looks)),
@@ -245,6 +246,47 @@ describe('a scan that is broken off', () => {
       expect(workers).toBeGreaterThan(least);
       expect(plan.invalidByCode).toEqual({ duplicate_custom_id: 3 });
     }
+  });
+
+  describe('with ids that occur twice and ids that share a hash', () => {
+    const good = manyModels(2, 30, 20);
+    const repeated = [0, 0, 7, 12, 29].map((index) => good[index]!);
+    const setup = {
+      file: layOut([...good, ...repeated], ['\n']).file,
+      limits: { requests: 6 },
+      chunks: [700],
+      // 32 different hashes.
+      sizes: { blockBytes: 512, maxIdsInMemory: 12, hashesOfARound: 3, looksEvery: 1, hashMask: 7 },
+      kills: [],
+    };
+
+    it('gives the same, whichever step it is broken off after', { timeout: 240_000 }, async () => {
+      for (let at = 0; ; at++) {
+        const looks = Array.from({ length: 100_000 }, (_, look) => look === at);
+        const { saves, workers, plan } = await expectSame({ ...setup, looks });
+        expect(plan.invalidByCode).toEqual({ duplicate_custom_id: 5 });
+        if (saves === 0) {
+          expect(at).toBeGreaterThan(150);
+          break;
+        }
+        expect(workers).toBe(2);
+      }
+    });
+
+    it('gives the same where every worker ends after one step, and whichever calls some are killed at', {
+      timeout: 240_000,
+    }, async () => {
+      const { workers, calls } = await expectSame({ ...setup, looks: [true] });
+      expect(workers).toBeGreaterThan(150);
+      const every = 23;
+      for (let first = 0; first < every; first++) {
+        const kills = Array.from({ length: Math.ceil(calls / every) }, (_, index) => {
+          const when = (first + index) % 2 === 0 ? ('before' as const) : ('after' as const);
+          return { at: first + index * every, when };
+        });
+        await expectSame({ ...setup, looks: [true], kills });
+      }
+    });
   });
 
   it('goes on in the second pass over a file in which models take turns', async () => {

@@ -18,6 +18,12 @@ const FIRST_IDS = 65_536;
 /** Memory for the pages of all runs during the merge, two for each, and the least that is worth a GET. */
 const PAGES_BYTES = 32 * 1024 * 1024;
 const MIN_PAGE_BYTES = 64 * 1024;
+/** And what is read at most before any of it is used: a merge may be broken off soon. */
+const MAX_PAGE_BYTES = 4 * 1024 * 1024;
+/** Runs whose first pages are read side by side. */
+const OPENED_AT_A_TIME = 16;
+/** Hashes between two looks at the clock. */
+const LOOKS_EVERY = 32_768;
 
 /** An id run below `work/`. */
 export interface IdRun {
@@ -109,145 +115,212 @@ export interface SortedIds {
   memory: Uint32Array;
 }
 
-/** Hashes that occur more than once, ascending. */
+/** How far a merge is: plain data. */
+export interface MergeState {
+  /** What it has taken of each run, in their order; what was in memory is the last run once it is written out. */
+  taken: TakenOfRun[];
+  /** The hash that was taken last, and whether it was found to occur more than once. */
+  last: [hash0: number, hash1: number];
+  isRepeated: boolean;
+}
+
+interface TakenOfRun {
+  hashes: number;
+  /** CRC-32 of them. */
+  crc: number;
+}
+
+/** Some of the hashes that occur more than once, ascending. */
 export interface DuplicatedHashes {
   /** Pairs of `hash0` and `hash1`. */
-  words: Uint32Array;
-  /** Whether greater ones may follow. */
-  hasMore: boolean;
+  words: Uint32Array<ArrayBuffer>;
+  /** Where to go on from. */
+  merge: MergeState;
+  /** Why there are no more of them: all runs are at their end, as many as were asked for were found, or time is over. */
+  end: 'all' | 'most' | 'over';
 }
 
 /**
  * Merges all runs and gives the next hashes that stand in them more than once.
- * @param options.after only hashes greater than this one.
+ * @param options.from where an earlier call ended. Default: the beginning.
  * @param options.most how many at most.
- * @param options.pageBytes bytes of a run that are read at a time, whole hashes. Default: what 32 MB allow.
+ * @param options.isOver asked now and then, each time after some work; true ends the call.
+ * @param options.looksEvery hashes taken between two such questions. Default: 32,768, a few milliseconds.
+ * @param options.pageBytes bytes of a run that are read at a time, whole hashes. Default: what 32 MB allow, 4 MB at most.
  * @throws {CorruptWorkFileError} if a run does not read back as it was written.
  */
 export async function findDuplicatedHashes(
   objects: Pick<ObjectStore, 'read'>,
   bucket: string,
   ids: SortedIds,
-  options: { after?: readonly [hash0: number, hash1: number] | undefined; most: number; pageBytes?: number },
+  options: {
+    from?: MergeState | undefined;
+    most: number;
+    isOver(): boolean;
+    looksEvery?: number;
+    pageBytes?: number;
+  },
 ): Promise<DuplicatedHashes> {
-  const { after, most } = options;
+  const { from, most, isOver, looksEvery = LOOKS_EVERY, pageBytes = pageBytesFor(ids.runs.length) } = options;
+  const cursors = cursorsOf(objects, bucket, ids, from?.taken ?? [], pageBytes);
+  const heap = await openCursors(cursors);
   const found: number[] = [];
-  const heap = await openCursors(objects, bucket, ids, options.pageBytes ?? pageBytesFor(ids.runs.length));
   // A hash is reported when it is met for the second time; 0 is the hash of no id.
-  let last0 = 0;
-  let last1 = 0;
-  let isReported = after !== undefined;
-  if (after !== undefined) [last0, last1] = after;
-  while (heap.length > 0) {
+  let [last0, last1] = from?.last ?? [0, 0];
+  let isRepeated = from?.isRepeated ?? false;
+  let end: DuplicatedHashes['end'] = 'all';
+  for (let taken = 1; heap.length > 0; taken++) {
     const cursor = heap[0]!;
     const { hash0, hash1 } = cursor;
-    if (hash0 === last0 && hash1 === last1) {
-      if (!isReported) {
-        if (found.length === 2 * most) return { words: Uint32Array.from(found), hasMore: true };
-        found.push(hash0, hash1);
-        isReported = true;
-      }
-    } else if (after === undefined || isGreater(hash0, hash1, after[0], after[1])) {
+    if (hash0 !== last0 || hash1 !== last1) {
       last0 = hash0;
       last1 = hash1;
-      isReported = false;
+      isRepeated = false;
+    } else if (!isRepeated) {
+      found.push(hash0, hash1);
+      isRepeated = true;
     }
-    const more = cursor.advance() || (await cursor.turnPage());
-    if (!more) {
+    if (!cursor.advance() && !(await cursor.turnPage())) {
       const tail = heap.pop()!;
       if (heap.length === 0) break;
       heap[0] = tail;
     }
     siftDown(heap);
+    if (found.length === 2 * most) end = 'most';
+    else if (taken % looksEvery === 0 && isOver()) end = 'over';
+    if (end !== 'all') break;
   }
-  return { words: Uint32Array.from(found), hasMore: false };
+  const taken = cursors.map((cursor) => cursor.taken);
+  return { words: Uint32Array.from(found), merge: { taken, last: [last0, last1], isRepeated }, end };
 }
 
 function pageBytesFor(runs: number): number {
-  const each = PAGES_BYTES / (2 * Math.max(1, runs));
+  const each = Math.min(MAX_PAGE_BYTES, PAGES_BYTES / (2 * Math.max(1, runs)));
   return Math.max(MIN_PAGE_BYTES, Math.floor(each / HASH_BYTES) * HASH_BYTES);
 }
 
-/** A heap by the hash at which each cursor stands. */
-async function openCursors(
+/** One for each run, and one for what is in memory, if anything is. */
+function cursorsOf(
   objects: Pick<ObjectStore, 'read'>,
   bucket: string,
   { runs, memory }: SortedIds,
+  taken: readonly TakenOfRun[],
   pageBytes: number,
-): Promise<Cursor[]> {
-  const cursors = runs.map((run) => new Cursor(new Uint32Array(0), pagesOf(objects, bucket, run, pageBytes)));
-  cursors.push(new Cursor(memory));
+): Cursor[] {
+  const cursors = runs.map((run, index) => {
+    const start = taken[index] ?? NOTHING_TAKEN;
+    return new Cursor(start, pagesOf(objects, bucket, run, start, pageBytes));
+  });
+  if (memory.length > 0) {
+    const start = taken[runs.length] ?? NOTHING_TAKEN;
+    cursors.push(new Cursor(start, onePage(memory.subarray(2 * start.hashes))));
+  }
+  return cursors;
+}
+
+/** A heap by the hash at which each cursor stands, of those that are not at their end. */
+async function openCursors(cursors: readonly Cursor[]): Promise<Cursor[]> {
   const open: Cursor[] = [];
-  for (const cursor of cursors) if (await cursor.turnPage()) open.push(cursor);
+  for (let at = 0; at < cursors.length; at += OPENED_AT_A_TIME) {
+    const some = cursors.slice(at, at + OPENED_AT_A_TIME);
+    const isOpen = await Promise.all(some.map((cursor) => cursor.turnPage()));
+    open.push(...some.filter((_, index) => isOpen[index]));
+  }
   // Sorted is a heap.
   return open.sort((a, b) => (isGreater(a.hash0, a.hash1, b.hash0, b.hash1) ? 1 : -1));
 }
 
 /** A place in sorted hashes that come page by page. */
 class Cursor {
-  #words: Uint32Array;
-  #at = -2;
-  readonly #pages: AsyncGenerator<Uint32Array> | undefined;
+  readonly #pages: AsyncIterator<Uint32Array>;
+  #words: Uint32Array = new Uint32Array(0);
+  #at = 0;
+  /** What was taken before this page. */
+  #before: TakenOfRun;
   hash0 = 0;
   hash1 = 0;
 
-  constructor(first: Uint32Array, pages?: AsyncGenerator<Uint32Array>) {
-    this.#words = first;
+  /** @param pages of what stands after `start`. */
+  constructor(start: TakenOfRun, pages: AsyncIterator<Uint32Array>) {
+    this.#before = start;
     this.#pages = pages;
+  }
+
+  /** What stands before the cursor. */
+  get taken(): TakenOfRun {
+    return plus(this.#before, this.#words.subarray(0, this.#at));
   }
 
   /** Goes to the next hash of the page; false at its end. */
   advance(): boolean {
     this.#at += 2;
+    return this.#look();
+  }
+
+  /** Goes to the first hash of the next page; false at the end of the run. */
+  async turnPage(): Promise<boolean> {
+    const next = await this.#pages.next();
+    if (next.done) return false;
+    this.#before = plus(this.#before, this.#words);
+    this.#words = next.value;
+    this.#at = 0;
+    return this.#look();
+  }
+
+  #look(): boolean {
     if (this.#at >= this.#words.length) return false;
     this.hash0 = this.#words[this.#at]!;
     this.hash1 = this.#words[this.#at + 1]!;
     return true;
   }
-
-  /** Goes to the first hash of the next page; false at the end of the run. */
-  async turnPage(): Promise<boolean> {
-    // In memory there is one page, which is there from the start.
-    if (this.#pages === undefined) return this.#at < 0 && this.advance();
-    const next = await this.#pages.next();
-    if (next.done) return false;
-    this.#words = next.value;
-    this.#at = -2;
-    return this.advance();
-  }
 }
 
-/** The hashes of a run, one page read ahead of the one that is used. */
+const NOTHING_TAKEN: TakenOfRun = { hashes: 0, crc: 0 };
+
+function plus({ hashes, crc }: TakenOfRun, words: Uint32Array): TakenOfRun {
+  if (words.length === 0) return { hashes, crc };
+  const bytes = new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
+  return { hashes: hashes + words.length / 2, crc: crc32(bytes, crc) };
+}
+
+async function* onePage(words: Uint32Array): AsyncGenerator<Uint32Array> {
+  yield words;
+}
+
+/** The hashes of a run after `start`, one page read ahead of the one that is used. */
 async function* pagesOf(
   objects: Pick<ObjectStore, 'read'>,
   bucket: string,
   run: IdRun,
+  start: TakenOfRun,
   pageBytes: number,
 ): AsyncGenerator<Uint32Array> {
   const size = run.count * HASH_BYTES;
-  const open = async (start: number, end: number): Promise<ByteStream> => {
+  const open = async (from: number, to: number): Promise<ByteStream> => {
     try {
-      return await objects.read({ bucket, key: run.key }, start, end);
+      return await objects.read({ bucket, key: run.key }, from, to);
     } catch (error) {
       // Not the input: nobody else has this object.
       if (!(error instanceof ObjectGoneError)) throw error;
       throw new CorruptWorkFileError(`${run.key} is missing; was work/ emptied too early?`, { cause: error });
     }
   };
-  const read = async (start: number): Promise<Uint8Array> => {
-    const page = new Uint8Array(Math.min(pageBytes, size - start));
+  const read = async (from: number): Promise<Uint8Array> => {
+    const page = new Uint8Array(Math.min(pageBytes, size - from));
     let filled = 0;
-    for await (const chunk of await open(start, start + page.length)) {
+    for await (const chunk of await open(from, from + page.length)) {
       page.set(chunk, filled);
       filled += chunk.length;
     }
     if (filled !== page.length)
-      throw new CorruptWorkFileError(`${run.key} ends at byte ${start + filled} of ${size}`);
+      throw new CorruptWorkFileError(`${run.key} ends at byte ${from + filled} of ${size}`);
     return page;
   };
-  let crc = 0;
-  let next: Promise<Uint8Array> | undefined = read(0);
-  for (let end = Math.min(pageBytes, size); next !== undefined; end = Math.min(end + pageBytes, size)) {
+  let { crc } = start;
+  let end = start.hashes * HASH_BYTES;
+  let next: Promise<Uint8Array> | undefined = end < size ? read(end) : undefined;
+  while (next !== undefined) {
+    end = Math.min(end + pageBytes, size);
     const page: Uint8Array = await next;
     next = end < size ? read(end) : undefined;
     // Whoever stops early never asks for it; its failure must not go unheard by nobody.

@@ -26,7 +26,7 @@ import type {
 import { claimedUntil } from '../time-limits.ts';
 import { routeOf } from './route.ts';
 import { originalOf } from './same-content.ts';
-import { rejectedPlan, type ScanDeps, type ScanState, scan } from './scan.ts';
+import { isOverOf, rejectedPlan, SCAN_VERSION, type ScanDeps, type ScanState, scan } from './scan.ts';
 
 export interface IngestDeps {
   settings: Settings;
@@ -99,6 +99,7 @@ async function letGo({ deps, job, claim, progress }: Run): Promise<void> {
 async function ingestTaken(run: Run): Promise<void> {
   const { deps, job } = run;
   const { jobId } = job;
+  const isOver = isOverOf(deps.deadline);
   const planKey = workKeys(deps.settings.layout, jobId).plan;
   let plan = await readPlan(deps.objects, planKey);
   if (plan === undefined) {
@@ -111,14 +112,18 @@ async function ingestTaken(run: Run): Promise<void> {
     }
     const made = await makePlan(run);
     if (made === undefined) {
-      // Whoever takes the message must find the job free; if it is lost, the sweep sends another.
-      await letGo(run);
-      await deps.outbox.ingest({ v: 1, jobId });
+      await handOn(run);
       return;
     }
     plan = await settlePlan(deps.objects, planKey, made);
   }
-  await carryOut(run, plan, planKey);
+  await carryOut(run, plan, planKey, isOver);
+}
+
+/** Whoever takes the message must find the job free; if it is lost, the sweep sends another. */
+async function handOn(run: Run): Promise<void> {
+  await letGo(run);
+  await run.deps.outbox.ingest({ v: 1, jobId: run.job.jobId });
 }
 
 /** Reads the object and finds out what it is made of; `undefined` if time was over: another worker is to go on. */
@@ -189,8 +194,10 @@ const CHECKPOINT_KIND = 'ingest';
 
 async function readState(objects: ObjectStore, key: string): Promise<ScanState> {
   const state = (await readCheckpoint(objects, key, CHECKPOINT_KIND)) as ScanState;
-  if (state.v === 1) return state;
-  throw new CorruptWorkFileError(`${key} has version ${String(state.v)}; this deployment reads version 1`);
+  if (state.v === SCAN_VERSION) return state;
+  throw new CorruptWorkFileError(
+    `${key} has version ${String(state.v)}; this deployment reads version ${SCAN_VERSION}`,
+  );
 }
 
 /** Records how ingest is going. */
@@ -241,7 +248,8 @@ async function pinIfNeeded(objects: ObjectStore, job: Job): Promise<void> {
 }
 
 /** Batches first, then the job, then the dispatcher: the sweep finds whatever a crash leaves undone. */
-async function carryOut({ deps, job, claim }: Run, plan: Plan, planKey: string): Promise<void> {
+async function carryOut(run: Run, plan: Plan, planKey: string, isOver: () => boolean): Promise<void> {
+  const { deps, job, claim } = run;
   const { jobId } = job;
   const now = deps.ambient.now();
   const expected = { state: 'ingesting', claim } as const;
@@ -265,7 +273,15 @@ async function carryOut({ deps, job, claim }: Run, plan: Plan, planKey: string):
       updatedAt: now,
     }),
   );
-  for (const batch of batches) await deps.jobs.addBatch(batch);
+  const standing = new Set((await deps.jobs.listBatches(jobId)).map(({ batchId }) => batchId));
+  const missing = batches.filter(({ batchId }) => !standing.has(batchId));
+  for (const [index, batch] of missing.entries()) {
+    if (index > 0 && isOver()) {
+      await handOn(run);
+      return;
+    }
+    await deps.jobs.addBatch(batch);
+  }
   const running = { ...UNCLAIMED, state: 'running', planKey } as const;
   if (!(await deps.jobs.moveJob(jobId, expected, running, now))) return;
   deps.log.info('planned', {

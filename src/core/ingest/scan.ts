@@ -53,9 +53,13 @@ interface ScanSizes {
   maxOpenRequests: number;
   /** See {@link removeDuplicates}. */
   hashesOfARound: number;
+  looksEvery: number;
   /** Bits of each half of an id's hash that count, all by default: fewer make ids that only share their hash. */
   hashMask: number;
 }
+
+/** Version of {@link ScanState}. */
+export const SCAN_VERSION = 2;
 
 /** How far a scan is: plain data, and bytes. */
 export type ScanState = LinesState | EndState;
@@ -74,7 +78,7 @@ interface Found {
 
 /** In the middle of the pass. */
 interface LinesState extends Found {
-  v: 1;
+  v: typeof SCAN_VERSION;
   phase: 'lines';
   /** The first line that was not looked at. */
   next: LineStart;
@@ -87,7 +91,7 @@ interface LinesState extends Found {
 
 /** Every line was looked at; what occurs twice is being taken out. */
 interface EndState extends Found {
-  v: 1;
+  v: typeof SCAN_VERSION;
   phase: 'duplicates';
   ids: IdRun[];
   invalidRun?: RunRef;
@@ -96,8 +100,12 @@ interface EndState extends Found {
 
 /** What is left of a worker's life when it stops to save: a quarter of it, at most this. A checkpoint has 70 MB at most. */
 const MAX_MARGIN_MS = 30_000;
-/** Time to merge an id's hash, well on the safe side: measured are 0.1 microseconds on a whole core. */
-const MERGE_MS_PER_ID = 0.001;
+
+/** Whether a worker, whose life begins now, is to stop and save. */
+export function isOverOf(deadline: Deadline): () => boolean {
+  const margin = Math.min(MAX_MARGIN_MS, deadline.remainingMs() / 4);
+  return () => deadline.remainingMs() < margin;
+}
 
 /**
  * Reads the job's source once, or twice if it turns out to be shattered.
@@ -105,8 +113,7 @@ const MERGE_MS_PER_ID = 0.001;
  * @returns the plan, or `undefined` if time was over: what there is to go on from was saved.
  */
 export async function scan(deps: ScanDeps, job: Job, from: string | ScanState): Promise<Plan | undefined> {
-  const margin = Math.min(MAX_MARGIN_MS, deps.deadline.remainingMs() / 4);
-  const isOver = (): boolean => deps.deadline.remainingMs() < margin;
+  const isOver = isOverOf(deps.deadline);
   const state = typeof from === 'string' ? await begin(deps, job, from) : from;
   if (state.phase === 'duplicates') return end(deps, job, state, undefined, isOver);
   try {
@@ -118,11 +125,12 @@ export async function scan(deps: ScanDeps, job: Job, from: string | ScanState): 
     if (read === 'saved' || read === 'shattered') return undefined;
     if ('plan' in read) return read.plan;
     const { state: found, ids } = read;
-    const isShort = deps.deadline.remainingMs() < ids.count * MERGE_MS_PER_ID + margin;
-    const isLong = typeof from !== 'string';
     // A file that took several workers so far is not begun anew because the last of them died.
-    if (isShort || isLong) await deps.save({ ...found, ids: await ids.suspend() });
-    return isShort ? undefined : await end(deps, job, found, ids, isOver);
+    if (typeof from !== 'string') {
+      await deps.save({ ...found, ids: await ids.suspend() });
+      if (isOver()) return undefined;
+    }
+    return await end(deps, job, found, ids, isOver);
   } catch (error) {
     if (!(error instanceof GzipError)) throw error;
     return rejectedPlan(job.jobId, { code: error.code, message: error.message });
@@ -150,7 +158,7 @@ async function begin(deps: ScanDeps, job: Job, attempt: string): Promise<LinesSt
 
 function freshState(attempt: string, mode: Pick<LinesState, 'compressed' | 'spooled'>): LinesState {
   return {
-    v: 1,
+    v: SCAN_VERSION,
     phase: 'lines',
     attempt,
     ...mode,
@@ -301,7 +309,7 @@ async function readLines(
       if (!isOver() || next.offset === state.next.offset) continue;
       const now = cutter.open;
       await deps.save({
-        v: 1,
+        v: SCAN_VERSION,
         phase: 'lines',
         ...found,
         next,
@@ -334,7 +342,7 @@ async function readLines(
     return {
       ids,
       state: {
-        v: 1,
+        v: SCAN_VERSION,
         phase: 'duplicates',
         ...found,
         ids: [],
@@ -386,7 +394,7 @@ async function end(
 ): Promise<Plan | undefined> {
   const { attempt, compressed, invalidRun, work } = state;
   const keys = workKeys(deps.layout, job.jobId);
-  const hashesOfARound = deps.sizes?.hashesOfARound;
+  const { hashesOfARound, looksEvery } = deps.sizes ?? {};
   const isDone = await removeDuplicates(
     {
       objects: deps.objects,
@@ -396,6 +404,7 @@ async function end(
       statesBytes: !compressed,
       isOver,
       ...(hashesOfARound === undefined ? {} : { hashesOfARound }),
+      ...(looksEvery === undefined ? {} : { looksEvery }),
     },
     work,
   );
