@@ -19,6 +19,8 @@ const MAX_POLLS = 864;
 const NAMES = ['first', 'second'] as const;
 /** Of one model there is room at OpenAI for so many first batches at a time: the others must wait. */
 const ROOM_IN_BATCHES = 1.5;
+/** Between two polls nothing takes longer, on any machine: then something hangs, and that is a result as well. */
+const MAX_TICK_MS = 15 * 60_000;
 /** Who dies. */
 const FUNCTIONS = ['ingest', 'submit', 'poll', 'collect', 'finalize'];
 /** A file whose ingest has died four times is rejected; a stack that dies for another one's call may take it along. */
@@ -102,7 +104,9 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   try {
     host = await startHost();
     for (const [index, name] of NAMES.entries()) {
-      await host.drop(`input/${name}.jsonl`, writeInput(index * half, (index + 1) * half));
+      const body = writeInput(index * half, (index + 1) * half);
+      // Who is not sure whether it has arrived drops it again: the same content runs once.
+      while (!(await host.drop(`input/${name}.jsonl`, body))) host = await startHost();
     }
     let polls = 0;
     let jobs: JobResult[] | undefined;
@@ -147,9 +151,9 @@ class Host {
   readonly #s3: S3Client;
   readonly #bucket: string;
   readonly #child: ChildProcess;
-  readonly #gone: Promise<undefined>;
+  readonly #gone: Promise<Gone>;
 
-  private constructor(child: ChildProcess, gone: Promise<undefined>, ready: Ready) {
+  private constructor(child: ChildProcess, gone: Promise<Gone>, ready: Ready) {
     this.#child = child;
     this.#gone = gone;
     const { endpoints, region, credentials, resources } = ready;
@@ -160,27 +164,35 @@ class Host {
   /** Nothing when it was killed before it was ready. */
   static async start(settings: HostSettings): Promise<Host | undefined> {
     const child = fork(HOST, [JSON.stringify(settings)], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
-    const gone = new Promise<undefined>((resolve, reject) => {
-      child.once('exit', (status, signal) => {
-        if (signal === 'SIGKILL') resolve(undefined);
-        else reject(new Error(`the stack ended by itself: status ${status}, signal ${signal}`));
-      });
+    const gone = new Promise<Gone>((resolve) => {
+      child.once('exit', (status, signal) => resolve({ kind: 'gone', status, signal }));
     });
-    const ready = await Promise.race([answerOf<Ready>(child, 'ready'), gone]);
-    return ready === undefined ? undefined : new Host(child, gone, ready);
+    const answer = await inTime('its start', Promise.race([answerOf<Ready>(child, 'ready'), gone]));
+    return isKilled(answer) ? undefined : new Host(child, gone, answer);
   }
 
   /** True when everything has come to rest, false when the stack was killed. */
   async tick(tick: Tick): Promise<boolean> {
     const idle = answerOf(this.#child, 'idle');
     this.#child.send(tick, () => {});
-    const answer = await Promise.race([idle, this.#gone]);
-    if (answer === undefined) this.#s3.destroy();
-    return answer !== undefined;
+    return this.#isAlive(await inTime('a poll', Promise.race([idle, this.#gone])));
   }
 
-  async drop(key: string, body: string): Promise<void> {
-    await this.#s3.send(new PutObjectCommand({ Bucket: this.#bucket, Key: key, Body: body }));
+  /** True when the object is there, false when the stack was killed meanwhile. */
+  async drop(key: string, body: string): Promise<boolean> {
+    const put = this.#s3.send(new PutObjectCommand({ Bucket: this.#bucket, Key: key, Body: body }));
+    // A connection that breaks off may be told sooner than the death that broke it.
+    const dropped = put.then(
+      () => ({ kind: 'dropped' }) as const,
+      () => this.#gone,
+    );
+    return this.#isAlive(await inTime('a drop', Promise.race([dropped, this.#gone])));
+  }
+
+  #isAlive(answer: { kind: string } | Gone): boolean {
+    if (!isKilled(answer)) return true;
+    this.#s3.destroy();
+    return false;
   }
 
   async read(key: string): Promise<string | undefined> {
@@ -197,6 +209,38 @@ class Host {
     this.#s3.destroy();
     this.#child.kill('SIGKILL');
     await this.#gone;
+  }
+}
+
+/** How a stack's process ended. */
+interface Gone {
+  kind: 'gone';
+  status: number | null;
+  signal: NodeJS.Signals | null;
+}
+
+/** Whether the stack was killed, as it should be now and then. @throws if it ended in any other way */
+function isKilled(answer: { kind: string } | Gone): answer is Gone {
+  if (!('signal' in answer)) return false;
+  if (answer.signal === 'SIGKILL') return true;
+  throw new Error(`the stack ended by itself: status ${answer.status}, signal ${answer.signal}`);
+}
+
+async function inTime<Result>(what: string, result: Promise<Result>): Promise<Result> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () =>
+        reject(
+          new Error(`the stack hangs: ${what} has not come to an end in ${MAX_TICK_MS / 60_000} minutes`),
+        ),
+      MAX_TICK_MS,
+    );
+  });
+  try {
+    return await Promise.race([result, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -38,7 +38,9 @@ export const FAULTS: readonly FaultRule[] = [
   { match: { custom_id: '[13]7$' }, ...FIRST, effect: { kind: 'line.status', status: 503 } },
   { match: { custom_id: '0[24]1$' }, ...FIRST, effect: { kind: 'line.status', status: 0 } },
   { match: { custom_id: '5[68]9$' }, ...FIRST, effect: { kind: 'line.duplicate' } },
-  { match: { custom_id: '333$' }, effect: { kind: 'line.status', status: 400 } },
+  // Of a model whose batches do not expire: an error says how often its request was tried, and which requests an expiry
+  // leaves untried depends on how batches were cut.
+  { match: { custom_id: '334$' }, effect: { kind: 'line.status', status: 400 } },
   { match: { custom_id: '88$' }, effect: { kind: 'line.text' } },
   // Ends with part of its lines done; those that are not are run in the next round.
   {

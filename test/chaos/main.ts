@@ -64,17 +64,49 @@ async function run(name: string, seed: number, deaths: number) {
   return { result, dir };
 }
 
-const calm = await run('calm', firstSeed, 0);
-let harmed = findDoubleBuys(calm.result).length;
-for (const sentence of findDoubleBuys(calm.result)) say(`  ${sentence}`);
-for (let index = 0; index < Number(values.runs); index += 1) {
-  const seed = firstSeed + index;
-  const { result, dir } = await run(`seed-${seed}`, seed, Number(values.deaths));
-  const harm = findHarm(calm.result, result);
-  for (const sentence of harm) say(`  ${sentence}`);
-  if (harm.length === 0) rmSync(dir, { recursive: true, force: true });
-  else say(`  Again: npm run chaos -- --requests ${requests} --runs 1 --seed ${seed}; state: ${dir}`);
-  harmed += harm.length;
+/** Whatever ends this process, the last line says what came of it. */
+let verdict: string | undefined;
+process.on('exit', (status) => {
+  say(
+    verdict ??
+      `no verdict: the process ended with status ${status} before the last run did; state: ${folder}`,
+  );
+  if (verdict === undefined) process.exitCode = 1;
+});
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => {
+    verdict = `no verdict: stopped by ${signal} before the last run ended; state: ${folder}`;
+    process.exit(1);
+  });
 }
-if (harmed === 0) rmSync(folder, { recursive: true, force: true });
-process.exitCode = harmed === 0 ? 0 : 1;
+
+const runs = Number(values.runs);
+let passed = 0;
+try {
+  const calm = await run('calm', firstSeed, 0);
+  const harmOfCalm = findDoubleBuys(calm.result);
+  for (const sentence of harmOfCalm) say(`  ${sentence}`);
+  for (let index = 0; index < runs; index += 1) {
+    const seed = firstSeed + index;
+    const again = `npm run chaos -- --requests ${requests} --runs 1 --seed ${seed}`;
+    try {
+      const { result, dir } = await run(`seed-${seed}`, seed, Number(values.deaths));
+      const harm = findHarm(calm.result, result);
+      for (const sentence of harm) say(`  ${sentence}`);
+      if (harm.length === 0) {
+        passed += 1;
+        rmSync(dir, { recursive: true, force: true });
+      } else say(`  Again: ${again}; state: ${dir}`);
+    } catch (error) {
+      say(`seed-${seed} did not come to its end: ${(error as Error).stack}`);
+      say(`  Again: ${again}; state: ${join(folder, `seed-${seed}`)}`);
+    }
+  }
+  const isGood = passed === runs && harmOfCalm.length === 0;
+  verdict = `verdict: ${passed} of ${runs} runs ended as the calm one${harmOfCalm.length === 0 ? '' : ', which bought something twice'}`;
+  if (isGood) rmSync(folder, { recursive: true, force: true });
+  process.exitCode = isGood ? 0 : 1;
+} catch (error) {
+  verdict = `verdict: failed: the calm run did not come to its end: ${(error as Error).stack}`;
+  process.exitCode = 1;
+}
