@@ -112,6 +112,7 @@ const jobSchema = z.object({
   duplicateOf: z.exactOptional(z.string()),
   result: z.exactOptional(receiptSchema.shape.result),
   cancelledAt: z.exactOptional(z.number()),
+  waitsFor: z.exactOptional(z.string()),
   merge: z.exactOptional(
     z.object({ generation: count, checkpointKey: z.string() } satisfies ShapeOf<MergeProgress>),
   ),

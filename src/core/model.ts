@@ -87,6 +87,8 @@ export interface Job {
   result?: Receipt['result'];
   /** When somebody cancelled it: what is not finished ends as it stands, and nothing is sent any more. */
   cancelledAt?: number;
+  /** A batch that was not collected when somebody looked: while it is not, the job is surely not finished. */
+  waitsFor?: string;
   /** How far the merging of results is, where it takes more than one invocation. */
   merge?: MergeProgress;
   /** Key of the receipt; present once `completed` or `rejected` is final. */

@@ -107,6 +107,7 @@ export type JobChanges = Partial<
     | 'planKey'
     | 'rejection'
     | 'cancelledAt'
+    | 'waitsFor'
     | 'merge'
     | 'duplicateOf'
     | 'result'

@@ -1,7 +1,8 @@
 /** How batches of a job follow each other, and when the job has none left to wait for. */
-import { type BatchRecord, childBatchId } from './model.ts';
-import type { Plan } from './plan.ts';
-import type { JobStore, Outbox } from './ports.ts';
+import { CorruptWorkFileError } from './errors.ts';
+import { type BatchRecord, childBatchId, type Job } from './model.ts';
+import { type Plan, readPlan } from './plan.ts';
+import type { JobStore, ObjectStore, Outbox } from './ports.ts';
 
 /** The batches that take up what `batch` leaves; none if it finished everything. The same ids each time. */
 export function nextRound(batch: BatchRecord, now: number): BatchRecord[] {
@@ -33,7 +34,7 @@ export function isFinished(plan: Plan, batches: readonly BatchRecord[]): boolean
 
 /**
  * Does what follows from the batches of a job as they stand: records rounds that were decided but not yet recorded, and
- * asks for the job to be finalized once nothing is left. Safe to repeat.
+ * asks for the job to be finalized once nothing is left. Safe to repeat. Reads every batch of the job.
  * @returns the batches that it recorded: they wait for their turn.
  */
 export async function advanceJob(
@@ -41,7 +42,51 @@ export async function advanceJob(
   plan: Plan,
   now: number,
 ): Promise<BatchRecord[]> {
-  const batches = await deps.jobs.listBatches(plan.jobId);
+  return advance(deps, plan, await deps.jobs.listBatches(plan.jobId), now);
+}
+
+/**
+ * The same after one batch of the job was collected. It reads all the others only where nothing else says that the job
+ * is not finished: the job names one batch that it waits for, and while that one is not collected, nor is the job
+ * finished. So with any number of batches, they are all read a few times, and not once for each. What somebody who died
+ * has left undone for other batches is left to the sweep.
+ * @param job as it stood at any time before.
+ */
+export async function advanceAfter(
+  deps: { jobs: JobStore; objects: Pick<ObjectStore, 'get'>; outbox: Pick<Outbox, 'finalize'> },
+  job: Pick<Job, 'jobId' | 'state' | 'planKey' | 'waitsFor'>,
+  batchId: string,
+  now: number,
+): Promise<BatchRecord[]> {
+  const { jobId, waitsFor } = job;
+  const batch = await deps.jobs.getBatch(jobId, batchId);
+  if (batch?.state !== 'collected') return [];
+  const added: BatchRecord[] = [];
+  for (const next of nextRound(batch, now)) if (await deps.jobs.addBatch(next)) added.push(next);
+  if (added.length > 0) return added;
+  if (waitsFor !== undefined && waitsFor !== batchId) {
+    const other = await deps.jobs.getBatch(jobId, waitsFor);
+    if (other !== undefined && other.state !== 'collected') return [];
+  }
+  const plan = await readPlan(deps.objects, job.planKey!);
+  if (plan === undefined) throw new CorruptWorkFileError(`${job.planKey} is missing`);
+  const batches = await deps.jobs.listBatches(jobId);
+  const missing = await advance(deps, plan, batches, now);
+  // The middle one: in whatever order they end, half of them are collected before it, more or less.
+  const open = [...batches, ...missing].filter(({ state }) => state !== 'collected');
+  const awaited = open[open.length >> 1];
+  // A hint that everybody checks: it does not matter who writes it last.
+  if (awaited !== undefined)
+    await deps.jobs.moveJob(jobId, { state: job.state }, { waitsFor: awaited.batchId }, now);
+  return missing;
+}
+
+async function advance(
+  deps: { jobs: JobStore; outbox: Pick<Outbox, 'finalize'> },
+  plan: Plan,
+  batches: readonly BatchRecord[],
+  now: number,
+): Promise<BatchRecord[]> {
   const known = new Set(batches.map((batch) => batch.batchId));
   const added: BatchRecord[] = [];
   for (const next of batches.flatMap((batch) => nextRound(batch, now))) {

@@ -2,9 +2,10 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
 import { MemoryOutbox } from '../../src/adapters/memory/outbox.ts';
-import { type BatchRecord, batchIdOf, childBatchId } from '../../src/core/model.ts';
+import { defaultSettings } from '../../src/contract/settings.ts';
+import { type BatchRecord, batchIdOf, childBatchId, type Job } from '../../src/core/model.ts';
 import type { Plan } from '../../src/core/plan.ts';
-import { advanceJob, isFinished, nextRound } from '../../src/core/rounds.ts';
+import { advanceAfter, advanceJob, isFinished, nextRound } from '../../src/core/rounds.ts';
 
 const JOB_ID = 'job';
 const CHILD = { manifestKey: 'work/next', requests: 3, bytes: 300 };
@@ -283,6 +284,127 @@ describe('advanceJob', () => {
         },
       ),
       { numRuns: 50 },
+    );
+  });
+});
+
+describe('advanceAfter', () => {
+  const PLAN_KEY = 'work/plan.json';
+  const INPUT = { bucket: 'b', key: 'input/a.jsonl', versionId: '1' };
+
+  /** Jobs that count how often all batches of a job are read. */
+  class CountingJobs extends MemoryJobs {
+    listings = 0;
+    override listBatches(jobId: string): Promise<BatchRecord[]> {
+      this.listings++;
+      return super.listBatches(jobId);
+    }
+  }
+
+  async function start(plan: Plan, batches: readonly BatchRecord[]) {
+    const jobs = new CountingJobs();
+    const outbox = new MemoryOutbox();
+    const job: Job = {
+      v: 1,
+      jobId: JOB_ID,
+      input: { ...INPUT, etag: '"e"', lastModified: 0, size: 1 },
+      source: INPUT,
+      route: defaultSettings().routes[0]!,
+      state: 'running',
+      createdAt: 1,
+      updatedAt: 1,
+      planKey: PLAN_KEY,
+    };
+    await jobs.claimJob(job);
+    for (const batch of batches) await jobs.addBatch(batch);
+    const objects = { get: async () => Buffer.from(JSON.stringify(plan)) };
+    const follow = async (batchId: string, as?: Job): Promise<BatchRecord[]> =>
+      advanceAfter({ jobs, outbox, objects }, as ?? (await jobs.getJob(JOB_ID))!, batchId, 5_000);
+    const collectNow = (batchId: string, next?: BatchRecord['next']) =>
+      jobs.updateBatch(
+        { jobId: JOB_ID, batchId },
+        { state: 'planned' },
+        { state: 'collected', ...(next === undefined ? {} : { next }) },
+        1,
+      );
+    return { jobs, outbox, follow, collectNow };
+  }
+
+  it('records the next round of the batch that was collected, without reading the others', async () => {
+    const plan = planOf('0-00000', '0-00001');
+    const { jobs, outbox, follow } = await start(plan, [
+      batchOf('0-00000', { state: 'collected', next: HALVES }),
+      batchOf('0-00001'),
+    ]);
+    const added = await follow('0-00000');
+    expect(added.map(({ batchId }) => batchId)).toEqual(['1-00000.0', '1-00000.1']);
+    expect(await follow('0-00000')).toEqual([]);
+    expect(outbox.messages).toEqual([]);
+    expect(jobs.listings).toBe(1);
+  });
+
+  it('does nothing for a batch that was not collected', async () => {
+    const { jobs, outbox, follow } = await start(planOf('0-00000'), [batchOf('0-00000', { state: 'ended' })]);
+    expect(await follow('0-00000')).toEqual([]);
+    expect([jobs.listings, outbox.messages]).toEqual([0, []]);
+  });
+
+  it('asks for the job to be finalized when the batch that the job waits for was the last but one', async () => {
+    const plan = planOf('0-00000', '0-00001');
+    const { outbox, follow, collectNow } = await start(plan, [batchOf('0-00000'), batchOf('0-00001')]);
+    await collectNow('0-00000');
+    await follow('0-00000');
+    await collectNow('0-00001');
+    expect(outbox.messages).toEqual([]);
+    await follow('0-00001');
+    expect(outbox.messages).toEqual([{ queue: 'finalize', message: { v: 1, jobId: JOB_ID } }]);
+  });
+
+  it('reads all batches of a large job a few times only, in whatever order they end', async () => {
+    const ids = Array.from({ length: 400 }, (_, index) => batchIdOf(0, index));
+    const orders = [ids, ids.toReversed(), ids.map((_, index) => ids[(index * 269) % ids.length]!)];
+    for (const order of orders) {
+      const submitted = ids.map((id) => batchOf(id, { submittedAt: 1_000 }));
+      const { jobs, outbox, follow, collectNow } = await start(planOf(...ids), submitted);
+      for (const batchId of order) {
+        await collectNow(batchId);
+        await follow(batchId);
+      }
+      expect(outbox.messages).toHaveLength(1);
+      expect(jobs.listings).toBeLessThan(20);
+    }
+  });
+
+  it('ends every job, whatever is collected at the same time and however old the job is that each has read', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.nat({ max: 3 }), { minLength: 1, maxLength: 6 }),
+        fc.infiniteStream(fc.nat()),
+        async (rounds, picks) => {
+          const plan = planOf(...rounds.map((_, index) => batchIdOf(0, index)));
+          const { jobs, outbox, follow, collectNow } = await start(
+            plan,
+            plan.batches.map(({ batchId }) => batchOf(batchId)),
+          );
+          const jobsSeen: Job[] = [];
+          for (;;) {
+            jobsSeen.push((await jobs.getJob(JOB_ID))!);
+            const open = (await jobs.listBatches(JOB_ID)).filter(({ state }) => state === 'planned');
+            if (open.length === 0) break;
+            expect(outbox.messages).toEqual([]);
+            const together = open.filter(() => picks.next().value! % 2 === 0);
+            for (const batch of together) {
+              const more = batch.round < rounds[Number(batch.batchId.split('-')[1])]!;
+              await collectNow(batch.batchId, more ? NEXT : undefined);
+            }
+            await Promise.all(
+              together.map(({ batchId }) => follow(batchId, jobsSeen[picks.next().value! % jobsSeen.length])),
+            );
+          }
+          expect(outbox.messages.length).toBeGreaterThan(0);
+        },
+      ),
+      { numRuns: 100 },
     );
   });
 });

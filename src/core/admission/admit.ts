@@ -58,8 +58,11 @@ const HALVED_FROM_SHARE = 1 / 8;
 /** Pure; see the top of this file for the rules. */
 export function admit(situation: Situation): Decisions {
   const decisions: Decisions = { admissions: [], recuts: [], waitingFor: new Map() };
-  const waitFor = (what: WaitingFor): void => {
-    decisions.waitingFor.set(what, (decisions.waitingFor.get(what) ?? 0) + 1);
+  const waitFor = (what: WaitingFor, count = 1): void => {
+    decisions.waitingFor.set(what, (decisions.waitingFor.get(what) ?? 0) + count);
+  };
+  const leave = (lines: readonly Line[], what: WaitingFor): void => {
+    for (const line of lines) if (line.batches.length > 0) waitFor(what, line.batches.splice(0).length);
   };
   const { parks, quota, now } = situation;
   const limits = new Map<string, TokenLimit>();
@@ -104,19 +107,21 @@ export function admit(situation: Situation): Decisions {
 
   const lines = lineUp(free, situation.held);
   const ledgers = new Map(situation.ledgers);
-  const blocked = new Set<string>();
   let turnsLeft = situation.turnsLeft;
   for (let line = takeNext(lines); line !== undefined; line = takeNext(lines)) {
-    const batch = line.batches.shift()!;
     const name = line.ledger;
     const ledger = ledgers.get(name) ?? newLedger(name, now);
+    const batch = line.batches[0]!;
     const demand = demandOf(batch, limitOf(batch));
-    if (turnsLeft <= 0) waitFor('turns');
-    else if (blocked.has(name) || (ledger.pausedUntil ?? 0) > now || !hasRoom(ledger, demand)) {
-      blocked.add(name);
-      waitFor('tokens');
+    if (turnsLeft <= 0) leave(lines, 'turns');
+    else if ((ledger.pausedUntil ?? 0) > now || !hasRoom(ledger, demand)) {
+      leave(
+        lines.filter((other) => other.ledger === name),
+        'tokens',
+      );
     } else {
       ledgers.set(name, reserveOn(ledger, demand, now)!);
+      line.batches.shift();
       line.onTheirWay++;
       turnsLeft--;
       decisions.admissions.push({ batch, demands: [demand], probes: probesOf.get(batch) ?? [] });

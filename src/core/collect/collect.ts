@@ -15,17 +15,10 @@ import { tokensLedgerOf } from '../admission/scopes.ts';
 import { lessonOfRefusal, tokensOf } from '../admission/token-limit.ts';
 import { attemptsOf } from '../attempts.ts';
 import { openaiErrorLine, statedErrorLine } from '../error-line.ts';
-import {
-  CorruptWorkFileError,
-  IncompleteDownloadError,
-  NotYetError,
-  ObjectGoneError,
-  OutOfTimeError,
-} from '../errors.ts';
+import { IncompleteDownloadError, NotYetError, ObjectGoneError, OutOfTimeError } from '../errors.ts';
 import { workKeys } from '../keys.ts';
 import { encodeManifest, type Manifest, ManifestEntries, readManifest, renderedBytes } from '../manifest.ts';
 import type { BatchOutcome, BatchRecord, FetchedFile, Job, NextBatch } from '../model.ts';
-import { readPlan } from '../plan.ts';
 import type {
   Ambient,
   BatchApi,
@@ -39,7 +32,7 @@ import type {
   Scratch,
 } from '../ports.ts';
 import { readRanges } from '../ranges.ts';
-import { advanceJob } from '../rounds.ts';
+import { advanceAfter } from '../rounds.ts';
 import { RunWriter } from '../run-file.ts';
 import { recordFailure, SUCCEEDED } from '../step-failure.ts';
 import { refusalWaitMs } from '../submit/submit.ts';
@@ -97,9 +90,9 @@ export async function collect(deps: CollectDeps, { jobId, batchId }: BatchMessag
       return;
     }
   }
-  const plan = await readPlan(deps.objects, job.planKey);
-  if (plan === undefined) throw new CorruptWorkFileError(`${job.planKey} is missing`);
-  await dispatch(deps, await advanceJob(deps, plan, deps.ambient.now()));
+  const next = await advanceAfter(deps, job, batchId, deps.ambient.now());
+  // What else waits is the poll's to admit: it looks at all of it, which is too much to do for each batch.
+  if (next.length > 0) await dispatch(deps, next);
 }
 
 async function collectClaimed(deps: CollectDeps, job: Job, batch: BatchRecord, claim: string): Promise<void> {

@@ -43,6 +43,8 @@ const MAX_SINGLE_READS = 100;
 /** A batch's record must fit a table item of 400 KB; lines beyond these show themselves in the next round. */
 const MAX_ERRORS = 500;
 const MAX_ERROR_CHARS = 200;
+/** Share of a batch's requests by which its recorded progress may be behind. */
+const PROGRESS_STEP = 0.05;
 /** When to look again at something that was just given a push. A claimed batch is safe from a second worker at once; */
 const BATCH_PUSHED_AGAIN_MS = 5 * 60_000;
 /** a job is not claimed, so its next push comes when the first one's worker must have ended. */
@@ -91,9 +93,11 @@ async function readBatches(deps: PollDeps, token: number, failures: unknown[]): 
   let pages = 0;
   await attempt(failures, async () => {
     let after: string | undefined;
+    let inVain = 0;
     while (live.size > 0) {
       const page = await deps.batches.listBatches(after);
       pages++;
+      const missing = live.size;
       for (const remote of page.batches) {
         const batch = live.get(remote.id);
         if (batch === undefined) continue;
@@ -103,6 +107,9 @@ async function readBatches(deps: PollDeps, token: number, failures: unknown[]): 
       // Newest first is practice, not promise: stop early only at a page that is too old from end to end.
       const past = page.batches.every((remote) => remote.createdAt < oldest - CLOCK_SKEW_MS);
       if (past || page.next === undefined) break;
+      // One that is held for weeks must not cost every page since: at most as many in vain as there are to be asked for.
+      inVain = live.size === missing ? inVain + 1 : 0;
+      if (inVain >= live.size) break;
       after = page.next;
     }
   });
@@ -162,7 +169,7 @@ async function recordLive(deps: PollDeps, batch: BatchRecord, remote: RemoteBatc
   if (remedy === 'lost') return lost(deps, batch);
   const same =
     status === batch.status &&
-    JSON.stringify(progress) === JSON.stringify(batch.progress) &&
+    !hasMoved(batch.progress, progress) &&
     batch.unreachableSince === undefined &&
     batch.heldReason === undefined;
   const isStuck = remedy === 'cancel' && batch.cancelRequestedAt === undefined;
@@ -189,6 +196,13 @@ async function recordLive(deps: PollDeps, batch: BatchRecord, remote: RemoteBatc
       status,
     });
   if (isStuck || batch.cancelRequestedAt !== undefined) await cancelAtOpenAI(deps, batch, remote);
+}
+
+/** Whether progress is worth a write: with thousands of batches, writing each step of each would be most of all writes. */
+function hasMoved(known: BatchRecord['progress'], now: BatchRecord['progress']): boolean {
+  if (known === undefined || now === undefined || known.total !== now.total) return known !== now;
+  const steps = [now.completed - known.completed, now.failed - known.failed];
+  return steps.some((step) => step !== 0 && Math.abs(step) >= now.total * PROGRESS_STEP);
 }
 
 /** OpenAI checks a batch's tokens while it validates; what gets past that had room. */
