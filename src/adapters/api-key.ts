@@ -11,12 +11,27 @@ export interface ApiKeyValue {
   versionId: string;
 }
 
-/** Reads the OpenAI API key, kept as plain text in a Secrets Manager secret. */
-export class ApiKey {
+/** The versions of one key, each for as long as it is kept. */
+export interface ApiKeys {
+  /** The current one; it may have been read some minutes ago. */
+  read(): Promise<ApiKeyValue>;
+  /** The current one, read now. */
+  readAnew(): Promise<ApiKeyValue>;
+  /** An earlier one; `undefined` if it is not kept any more. */
+  readVersion(versionId: string): Promise<ApiKeyValue | undefined>;
+}
+
+/**
+ * Reads the OpenAI API key, kept as plain text in a Secrets Manager secret. A secret keeps what it held before: versions
+ * younger than 24 hours always, and about a hundred in all (Secrets Manager user guide, "What's in a secret").
+ */
+export class ApiKey implements ApiKeys {
   readonly #client: SecretsManagerClient;
   readonly #secretArn: string;
   readonly #now: () => number;
   #cached: { value: Promise<ApiKeyValue>; readAt: number } | undefined;
+  /** Earlier values, by version: they never change. */
+  readonly #versions = new Map<string, ApiKeyValue>();
 
   /** @param now epoch milliseconds; ages the cache. */
   constructor(client: SecretsManagerClient, names: { secretArn: string }, now: () => number) {
@@ -42,10 +57,38 @@ export class ApiKey {
     return this.#cached.value;
   }
 
-  async #fetch(): Promise<ApiKeyValue> {
+  /** The key, from the secret: what is kept of it may be out of date. */
+  readAnew(): Promise<ApiKeyValue> {
+    this.#cached = undefined;
+    return this.read();
+  }
+
+  /** The key as an earlier version of the secret has it; `undefined` if there is no such version any more. */
+  async readVersion(versionId: string): Promise<ApiKeyValue | undefined> {
+    const known = this.#versions.get(versionId);
+    if (known !== undefined) return known;
+    const current = await this.#cached?.value.catch(() => undefined);
+    if (current?.versionId === versionId) return current;
+    let value: ApiKeyValue;
+    try {
+      value = await this.#fetch(versionId);
+    } catch (error) {
+      if (error instanceof ApiKeyMissingError) return undefined;
+      throw error;
+    }
+    this.#versions.set(versionId, value);
+    return value;
+  }
+
+  async #fetch(versionId?: string): Promise<ApiKeyValue> {
     let secret: { SecretString?: string | undefined; VersionId?: string | undefined };
     try {
-      secret = await this.#client.send(new GetSecretValueCommand({ SecretId: this.#secretArn }));
+      secret = await this.#client.send(
+        new GetSecretValueCommand({
+          SecretId: this.#secretArn,
+          ...(versionId === undefined ? {} : { VersionId: versionId }),
+        }),
+      );
     } catch (error) {
       // A secret that was created without a value has no version yet.
       if ((error as Error).name === 'ResourceNotFoundException') {

@@ -16,10 +16,14 @@ import {
   BatchdropError,
   CreateRefusedError,
   IncompleteDownloadError,
+  KEY_REPLACED,
+  KeyUnusableError,
+  NotYetError,
   UploadRefusedError,
 } from '../core/errors.ts';
 import { type BatchLevelError, OPENAI_BATCH_STATUSES } from '../core/model.ts';
 import type { BatchApi, ByteStream, RemoteBatch } from '../core/ports.ts';
+import type { ApiKeys, ApiKeyValue } from './api-key.ts';
 
 /** An upload of 190 MB may take most of the 15 minutes that a Lambda has; the rest is for what follows. */
 const UPLOAD_TIMEOUT_MS = 14 * 60_000;
@@ -110,16 +114,83 @@ const fileSchema = z.object({ id: z.string().min(1), bytes: z.number() });
 
 export class OpenAIBatches implements BatchApi {
   readonly #client: OpenAI;
+  readonly #keys: ApiKeys | undefined;
 
-  constructor(client: OpenAI) {
+  /** @param keys default: the client's own key, the only one there is. */
+  constructor(client: OpenAI, keys?: ApiKeys) {
     this.#client = client;
+    this.#keys = keys;
+  }
+
+  #clientWith({ key }: ApiKeyValue): OpenAI {
+    return this.#client.withOptions({ apiKey: key });
+  }
+
+  /** Calls with the current key, and once more if it turns out to have been replaced. */
+  async #call<Result>(call: (client: OpenAI, keyVersion?: string) => Promise<Result>): Promise<Result> {
+    if (this.#keys === undefined) return call(this.#client);
+    const key = await this.#keys.read();
+    try {
+      return await call(this.#clientWith(key), key.versionId);
+    } catch (error) {
+      if (!isUnauthorized(error)) throw error;
+      const now = await this.#keys.readAnew();
+      if (now.versionId === key.versionId) throw error;
+      return call(this.#clientWith(now), now.versionId);
+    }
+  }
+
+  /** Calls with the key of a version; with the current one, if that key is refused or does not know what is asked for. */
+  async #callFirst<Result>(
+    keyVersion: string | undefined,
+    call: (client: OpenAI) => Promise<Result>,
+  ): Promise<Result> {
+    if (this.#keys === undefined || keyVersion === undefined) return this.#call(call);
+    const own = await this.#keys.readVersion(keyVersion);
+    if (own === undefined) return this.#call(call);
+    try {
+      return await call(this.#clientWith(own));
+    } catch (error) {
+      if (!isNotFound(error) && !isUnauthorized(error)) throw error;
+      const current = await (isUnauthorized(error) ? this.#keys.readAnew() : this.#keys.read());
+      if (current.versionId === keyVersion) throw error;
+      try {
+        return await this.#call(call);
+      } catch (second) {
+        // That a key which is good does not know of it says more than that another one is not good.
+        throw isUnauthorized(second) ? error : second;
+      }
+    }
+  }
+
+  /**
+   * Calls with the key of a version and no other.
+   * @throws {KeyUnusableError} if it is refused or not kept.
+   */
+  async #callOnly<Result>(
+    keyVersion: string | undefined,
+    call: (client: OpenAI, keyVersion?: string) => Promise<Result>,
+  ): Promise<Result> {
+    if (this.#keys === undefined || keyVersion === undefined) return this.#call(call);
+    const own = await this.#keys.readVersion(keyVersion);
+    if (own === undefined)
+      throw new KeyUnusableError(`version ${keyVersion} of the API key is not kept any more`);
+    try {
+      return await call(this.#clientWith(own), keyVersion);
+    } catch (error) {
+      if (isUnauthorized(error))
+        throw new KeyUnusableError(`OpenAI refuses version ${keyVersion} of the API key`);
+      throw error;
+    }
   }
 
   /** @throws {UploadLengthError} if `body` does not have exactly `bytes` bytes; nothing is uploaded then. */
   async uploadFile(file: { filename: string; bytes: number; body: ByteStream }) {
     const form = frameFile(file);
+    const key = await this.#keys?.read();
+    const client = key === undefined ? this.#client : this.#clientWith(key);
     try {
-      const answer = await this.#client.post<unknown>('/files', {
+      const answer = await client.post<unknown>('/files', {
         body: form.stream,
         headers: { 'content-type': form.contentType, 'content-length': String(form.bytes) },
         maxRetries: 0,
@@ -127,8 +198,14 @@ export class OpenAIBatches implements BatchApi {
         // Without `error`, fetch keeps every byte that it sent in case it has to follow a redirect.
         fetchOptions: { redirect: 'error' },
       });
-      return parseAnswer(fileSchema, answer, 'POST /files');
+      return {
+        ...parseAnswer(fileSchema, answer, 'POST /files'),
+        ...(key === undefined ? {} : { keyVersion: key.versionId }),
+      };
     } catch (error) {
+      if (isUnauthorized(error) && (await this.#isReplaced(key))) {
+        throw new NotYetError('the API key was replaced; the file goes up again with the new one', 0);
+      }
       const failure = form.failure() ?? toRequestError('POST /files', error);
       if (isRefusal(failure)) throw new UploadRefusedError(failure.message, failure.status, failure.code);
       throw failure;
@@ -137,39 +214,46 @@ export class OpenAIBatches implements BatchApi {
     }
   }
 
-  async createBatch(batch: { inputFileId: string; endpoint: string; metadata: Record<string, string> }) {
+  async createBatch(batch: Parameters<BatchApi['createBatch']>[0]) {
     try {
-      const answer = await this.#client.batches.create(
-        {
-          input_file_id: batch.inputFileId,
-          endpoint: batch.endpoint as OpenAI.BatchCreateParams['endpoint'],
-          completion_window: '24h',
-          metadata: batch.metadata,
-        },
-        // The API has no idempotency key: a client that tries again may create a second batch.
-        { maxRetries: 0 },
+      const answer = await this.#callOnly(batch.keyVersion, (client) =>
+        client.batches.create(
+          {
+            input_file_id: batch.inputFileId,
+            endpoint: batch.endpoint as OpenAI.BatchCreateParams['endpoint'],
+            completion_window: '24h',
+            metadata: batch.metadata,
+          },
+          // The API has no idempotency key: a client that tries again may create a second batch.
+          { maxRetries: 0 },
+        ),
       );
       return toRemoteBatch(parseAnswer(remoteBatchSchema, answer, 'POST /batches'));
     } catch (error) {
+      if (error instanceof KeyUnusableError) {
+        const { versionId } = await this.#keys!.readAnew();
+        const code = versionId === batch.keyVersion ? 'invalid_api_key' : KEY_REPLACED;
+        throw new CreateRefusedError(error.message, 401, code);
+      }
       const failure = toRequestError('POST /batches', error);
       if (isRefusal(failure)) throw new CreateRefusedError(failure.message, failure.status, failure.code);
       throw failure;
     }
   }
 
-  async cancelBatch(id: string): Promise<void> {
+  async cancelBatch(id: string, keyVersion?: string): Promise<void> {
     try {
       // The client would try a 409 again, which only says that the batch has ended.
-      await this.#client.batches.cancel(id, { maxRetries: 0 });
+      await this.#callFirst(keyVersion, (client) => client.batches.cancel(id, { maxRetries: 0 }));
     } catch (error) {
       if (error instanceof APIError && error.status === 409) return;
       if (!isNotFound(error)) throw toRequestError(`POST /batches/${id}/cancel`, error);
     }
   }
 
-  async getBatch(id: string): Promise<RemoteBatch | undefined> {
+  async getBatch(id: string, keyVersion?: string): Promise<RemoteBatch | undefined> {
     try {
-      const answer = await this.#client.batches.retrieve(id);
+      const answer = await this.#callFirst(keyVersion, (client) => client.batches.retrieve(id));
       return toRemoteBatch(parseAnswer(remoteBatchSchema, answer, `GET /batches/${id}`));
     } catch (error) {
       if (isNotFound(error)) return undefined;
@@ -177,30 +261,41 @@ export class OpenAIBatches implements BatchApi {
     }
   }
 
-  async listBatches(after?: string): Promise<{ batches: RemoteBatch[]; next?: string }> {
+  async listBatches(after?: string, keyVersion?: string) {
     try {
       // Not `batches.list()`: its page takes a missing `has_more` for the end, and what is not listed seems not to be.
-      const answer = await this.#client.get<unknown>('/batches', {
-        query: { limit: BATCHES_PER_PAGE, ...(after === undefined ? {} : { after }) },
-      });
+      const { answer, seenBy } = await this.#callOnly(keyVersion, async (client, version) => ({
+        answer: await client.get<unknown>('/batches', {
+          query: { limit: BATCHES_PER_PAGE, ...(after === undefined ? {} : { after }) },
+        }),
+        seenBy: version,
+      }));
       const page = parseAnswer(batchPageSchema, answer, 'GET /batches');
       const last = page.data.at(-1)?.id;
       const isLast = page.has_more === false || last === undefined || last === after;
-      return { batches: page.data.map(toRemoteBatch), ...(isLast ? {} : { next: last }) };
+      return {
+        batches: page.data.map(toRemoteBatch),
+        ...(isLast ? {} : { next: last }),
+        ...(seenBy === undefined ? {} : { keyVersion: seenBy }),
+      };
     } catch (error) {
       throw toRequestError('GET /batches', error);
     }
   }
 
   /** The body throws {@link IncompleteDownloadError} if it breaks off. */
-  async readFile(id: string, { from = 0 } = {}): Promise<{ body: ByteStream; bytes?: number }> {
+  async readFile(
+    id: string,
+    { from = 0, keyVersion }: { from?: number; keyVersion?: string | undefined } = {},
+  ): Promise<{ body: ByteStream; bytes?: number }> {
     const action = `GET /files/${id}/content`;
     const response =
-      (from > 0 && (await this.#openRange(id, from, action))) || (await this.#openFile(id, action));
+      (from > 0 && (await this.#openRange(id, keyVersion, from, action))) ||
+      (await this.#openFile(id, keyVersion, action));
     const range = contentRangeOf(response);
     let bytes: number | undefined;
     try {
-      bytes = range?.total ?? contentLengthOf(response) ?? (await this.#sizeOfFile(id));
+      bytes = range?.total ?? contentLengthOf(response) ?? (await this.#sizeOfFile(id, keyVersion));
     } catch (error) {
       await response.body?.cancel();
       throw error;
@@ -211,29 +306,48 @@ export class OpenAIBatches implements BatchApi {
     };
   }
 
-  async deleteFile(id: string): Promise<void> {
+  async hasFile(id: string): Promise<boolean> {
+    return (await this.#sizeOfFile(id, undefined)) !== undefined;
+  }
+
+  async deleteFile(id: string, keyVersion?: string): Promise<void> {
     try {
-      await this.#client.files.delete(id);
+      await this.#callFirst(keyVersion, (client) => client.files.delete(id));
     } catch (error) {
       if (!isNotFound(error)) throw toRequestError(`DELETE /files/${id}`, error);
     }
   }
 
-  async #openFile(id: string, action: string, range?: string): Promise<Response> {
+  /** Whether a key is not the current one any more. */
+  async #isReplaced(key: ApiKeyValue | undefined): Promise<boolean> {
+    return key !== undefined && (await this.#keys!.readAnew()).versionId !== key.versionId;
+  }
+
+  async #openFile(
+    id: string,
+    keyVersion: string | undefined,
+    action: string,
+    range?: string,
+  ): Promise<Response> {
     // Unpacked bytes would make Content-Length tell nothing.
     const headers = { 'accept-encoding': 'identity', ...(range === undefined ? {} : { range }) };
     try {
-      return await this.#client.files.content(id, { headers });
+      return await this.#callFirst(keyVersion, (client) => client.files.content(id, { headers }));
     } catch (error) {
       throw toRequestError(action, error);
     }
   }
 
   /** The file from a byte on, or the whole file; `undefined` if the service makes something else of a range. */
-  async #openRange(id: string, from: number, action: string): Promise<Response | undefined> {
+  async #openRange(
+    id: string,
+    keyVersion: string | undefined,
+    from: number,
+    action: string,
+  ): Promise<Response | undefined> {
     let response: Response;
     try {
-      response = await this.#openFile(id, action, `bytes=${from}-`);
+      response = await this.#openFile(id, keyVersion, action, `bytes=${from}-`);
     } catch (error) {
       if (error instanceof OpenAIRequestError && error.status === 416) return undefined;
       throw error;
@@ -245,9 +359,10 @@ export class OpenAIBatches implements BatchApi {
     return undefined;
   }
 
-  async #sizeOfFile(id: string): Promise<number | undefined> {
+  async #sizeOfFile(id: string, keyVersion: string | undefined): Promise<number | undefined> {
     try {
-      return parseAnswer(fileSchema, await this.#client.files.retrieve(id), `GET /files/${id}`).bytes;
+      const answer = await this.#callFirst(keyVersion, (client) => client.files.retrieve(id));
+      return parseAnswer(fileSchema, answer, `GET /files/${id}`).bytes;
     } catch (error) {
       if (isNotFound(error)) return undefined;
       throw toRequestError(`GET /files/${id}`, error);
@@ -393,6 +508,10 @@ function isRefusal(error: unknown): error is OpenAIRequestError & { status: numb
 
 function isNotFound(error: unknown): boolean {
   return error instanceof APIError && error.status === 404;
+}
+
+function isUnauthorized(error: unknown): boolean {
+  return error instanceof APIError && error.status === 401;
 }
 
 function toRequestError(action: string, error: unknown): Error {

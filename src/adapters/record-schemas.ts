@@ -143,6 +143,7 @@ const batchSchema = z.object({
   tokenRefusals: z.exactOptional(count),
   nonce: z.exactOptional(z.string()),
   inputFileId: z.exactOptional(z.string()),
+  keyVersion: z.exactOptional(z.string()),
   intentAt: z.exactOptional(z.number()),
   fencedAt: z.exactOptional(z.number()),
   openaiBatchId: z.exactOptional(z.string()),

@@ -36,7 +36,7 @@ export async function cancelJob(
     await endWaiting(deps, { ...job, cancelledAt }, batches);
     for (const batch of batches) {
       if (batch.state !== 'submitted') continue;
-      const remote = await deps.batches.getBatch(batch.openaiBatchId!);
+      const remote = await deps.batches.getBatch(batch.openaiBatchId!, batch.keyVersion);
       if (remote !== undefined) await cancelAtOpenAI(deps, batch, remote);
     }
     return 'cancelling';
@@ -90,7 +90,7 @@ export async function cancelAtOpenAI(
   remote: RemoteBatch,
 ): Promise<void> {
   if (remote.status !== 'validating' && remote.status !== 'in_progress') return;
-  await deps.batches.cancelBatch(remote.id);
+  await deps.batches.cancelBatch(remote.id, batch.keyVersion);
   const { jobId, batchId } = batch;
   deps.log.info('cancelled at OpenAI', { jobId, batchId, openaiBatchId: remote.id });
 }

@@ -43,6 +43,14 @@ export class CreateRefusedError extends RefusedError {}
 
 /** The secret holds no key that could be used, so nothing was sent. Needs a person; the message says which command to run. */
 export class ApiKeyMissingError extends BatchdropError {}
+/**
+ * A version of the API key cannot be used any more: it was revoked, or is not kept. What it saw may be there all the
+ * same, so that nothing follows from not seeing it.
+ */
+export class KeyUnusableError extends BatchdropError {}
+
+/** Our code for a create that was refused with a key which has been replaced since its file was uploaded. */
+export const KEY_REPLACED = 'api_key_replaced';
 
 /** What was fetched is not what OpenAI has (cut short, or not whole lines): fetch it again. */
 export class IncompleteDownloadError extends BatchdropError {}

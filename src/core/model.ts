@@ -201,6 +201,8 @@ export interface BatchRecord {
   /** Marks one attempt to create: in the batch's metadata and in the file's name. */
   nonce?: string;
   inputFileId?: string;
+  /** Version of the secret whose key uploaded the file; a key may belong to another project than the next one. */
+  keyVersion?: string;
   /** When the intent to create was recorded. */
   intentAt?: number;
   /** When the input file of an unanswered create was deleted. */

@@ -298,42 +298,61 @@ export interface RemoteBatch {
   expiresAt?: number;
 }
 
-/** OpenAI's Files and Batch API, or one compatible with it. */
+/**
+ * OpenAI's Files and Batch API, or one compatible with it.
+ *
+ * A `keyVersion` names the version of the secret whose key is to be used first, because only keys of the same project see
+ * a file or a batch. Where that key is refused or does not know what is asked for, the current key is tried. Without one,
+ * the current key is used.
+ */
 export interface BatchApi {
   /**
-   * Uploads an input file. `bytes` must be the exact length of `body`.
-   * @returns the file's id and the size that OpenAI counted.
+   * Uploads an input file with the current key. `bytes` must be the exact length of `body`.
+   * @returns the file's id, the size that OpenAI counted, and which key it was.
    * @throws {UploadRefusedError} if OpenAI said no.
    */
   uploadFile(file: {
     filename: string;
     bytes: number;
     body: ByteStream;
-  }): Promise<{ id: string; bytes: number }>;
+  }): Promise<{ id: string; bytes: number; keyVersion?: string }>;
   /**
-   * Creates a batch, once: never retried by the client.
+   * Creates a batch, once: never retried by the client, and with no other key than that of `keyVersion`.
    * @throws {CreateRefusedError} if OpenAI said no, so that surely no batch exists; anything else leaves it unknown.
    */
   createBatch(batch: {
     inputFileId: string;
     endpoint: string;
     metadata: Record<string, string>;
+    keyVersion?: string;
   }): Promise<RemoteBatch>;
   /** Asks OpenAI to cancel a batch; one that has ended or is not known is fine. What was finished is kept. */
-  cancelBatch(id: string): Promise<void>;
-  /** `undefined` if OpenAI does not know it. */
-  getBatch(id: string): Promise<RemoteBatch | undefined>;
-  /** One page of the project's batches, newest first in practice. */
-  listBatches(after?: string): Promise<{ batches: RemoteBatch[]; next?: string }>;
+  cancelBatch(id: string, keyVersion?: string): Promise<void>;
+  /** `undefined` if a key that is accepted does not know it, and no other one does. */
+  getBatch(id: string, keyVersion?: string): Promise<RemoteBatch | undefined>;
+  /**
+   * One page of the batches of one key's project, newest first in practice. With a `keyVersion`, no other key is tried.
+   * @returns which key it was, too.
+   * @throws {KeyUnusableError} if the key of `keyVersion` is refused or not kept.
+   */
+  listBatches(
+    after?: string,
+    keyVersion?: string,
+  ): Promise<{ batches: RemoteBatch[]; next?: string; keyVersion?: string }>;
   /**
    * Reads a result file.
    * @param options.from leaves out so many bytes at the start. Default: 0. They still come over the network if the
    * service gives whole files only.
    * @returns its bytes and, where OpenAI tells, the length to expect of the whole file.
    */
-  readFile(id: string, options?: { from?: number }): Promise<{ body: ByteStream; bytes?: number }>;
+  readFile(
+    id: string,
+    options?: { from?: number; keyVersion?: string | undefined },
+  ): Promise<{ body: ByteStream; bytes?: number }>;
+  /** Whether the current key sees a file. */
+  hasFile(id: string): Promise<boolean>;
   /** Deletes a file of ours; a missing one is fine. */
-  deleteFile(id: string): Promise<void>;
+  deleteFile(id: string, keyVersion?: string): Promise<void>;
 }
 
 /** Hands work to the next function; delivered at least once, in any order. */

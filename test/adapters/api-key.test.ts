@@ -55,6 +55,29 @@ test('keeps the key for five minutes, then reads it again', async () => {
   expect((await key.read()).key).toBe('sk-second');
 });
 
+test('reads the key anew when asked, whatever it has kept', async () => {
+  const { key } = await secretOf('sk-first', 'sk-second');
+  await key.read();
+  expect((await key.readAnew()).key).toBe('sk-second');
+  expect((await key.read()).key).toBe('sk-second');
+});
+
+test('keeps an earlier version for good, and knows when there is none', async () => {
+  const { key, clock, calls } = await secretOf('sk-old', 404);
+  expect((await key.readVersion('version-1'))?.key).toBe('sk-old');
+  clock.now += 10 * API_KEY_CACHE_MS;
+  expect((await key.readVersion('version-1'))?.key).toBe('sk-old');
+  expect(calls()).toBe(1);
+  expect(await key.readVersion('version-0')).toBeUndefined();
+});
+
+test('asks once where the version that is wanted is the current one', async () => {
+  const { key, calls } = await secretOf('sk-first');
+  const { versionId } = await key.read();
+  expect((await key.readVersion(versionId))?.key).toBe('sk-first');
+  expect(calls()).toBe(1);
+});
+
 test.each(['', '  ', API_KEY_PLACEHOLDER])(
   'fails, naming the secret and the command that sets it, where the secret holds %j',
   async (value) => {

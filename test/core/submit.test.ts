@@ -5,7 +5,7 @@ import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
 import { MemoryObjects } from '../../src/adapters/memory/objects.ts';
 import { MemoryParks } from '../../src/adapters/memory/parks.ts';
 import { MemoryQuota } from '../../src/adapters/memory/quota.ts';
-import { quotaSchema } from '../../src/contract/settings.ts';
+import { defaultSettings, quotaSchema } from '../../src/contract/settings.ts';
 import { CREATE_TURNS } from '../../src/core/admission/scopes.ts';
 import type { BatchRecord } from '../../src/core/model.ts';
 import type { RemoteBatch } from '../../src/core/ports.ts';
@@ -22,7 +22,7 @@ async function start(record: Partial<BatchRecord>) {
   const jobs = new MemoryJobs();
   const deps = {
     stackId: 'stack',
-    settings: { quota: quotaSchema.parse({ createsPerHour: 1 }) },
+    settings: { ...defaultSettings(), quota: quotaSchema.parse({ createsPerHour: 1 }) },
     objects: new MemoryObjects({ bucket: 'bucket' }, ambient),
     jobs,
     quota: new MemoryQuota(jobs),

@@ -194,6 +194,7 @@ export class SimulatedOpenAI {
       getBatch: async (id) => this.#get(id),
       listBatches: async (after) => this.#list(after),
       readFile: async (id, options) => this.#read(id, options?.from ?? 0),
+      hasFile: async (id) => this.files.get(id)?.isDeleted === false,
       deleteFile: async (id) => this.#delete(stackId, id),
     };
   }

@@ -12,6 +12,7 @@ import {
   startEmulator,
   virtualClock,
 } from '../../local/openai-emulator/emulator.ts';
+import type { ApiKeys } from '../../src/adapters/api-key.ts';
 import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
 import { MemoryObjects } from '../../src/adapters/memory/objects.ts';
 import { MemoryEvents, MemoryOutbox, type QueuedMessage } from '../../src/adapters/memory/outbox.ts';
@@ -50,6 +51,8 @@ export interface PipelineOptions {
   /** A message that failed comes back once, as from a queue. Default: it is lost, and the sweep has to find out. */
   redeliver?: boolean;
   stackId?: string;
+  /** The versions of its API key. Default: there is but one. */
+  keys?: ApiKeys;
   /** Another stack's project, to share it. */
   openai?: Emulator;
 }
@@ -71,7 +74,7 @@ export async function startPipeline(options: PipelineOptions = {}) {
     nonce: () => (nonces++).toString(16).padStart(32, '0'),
   };
   const client = new OpenAI({ apiKey: 'sk-test', baseURL: emulator.endpoint, logLevel: 'off' });
-  const batches = new OpenAIBatches(client);
+  const batches = new OpenAIBatches(client, options.keys);
   const outbox = new MemoryOutbox();
   const jobs = new MemoryJobs();
   const deps = {
@@ -149,13 +152,13 @@ export async function startPipeline(options: PipelineOptions = {}) {
       for (let times = options.twice ? 2 : 1; times > 0; times--) await ingest(seen, location);
     },
     drain,
-    /** Plays queues and schedule until no work is left, at most for `hours` of virtual time. */
-    async run(hours = 30): Promise<void> {
+    /** Plays queues and schedule, every `stepMs`, until no work is left, at most for `hours` of virtual time. */
+    async run(hours = 30, stepMs = 5 * MINUTE_MS): Promise<void> {
       const end = clock.now() + hours * 60 * MINUTE_MS;
       for (;;) {
         this.failures.push(...(await drain()));
         if (!(await isBusy(deps)) || clock.now() > end) return;
-        clock.advance(5 * MINUTE_MS);
+        clock.advance(stepMs);
         options.onInvocation?.();
         await poll(seen).catch((error: Error) => this.failures.push(error));
       }

@@ -114,6 +114,10 @@ export class MemoryBatches implements BatchApi {
     };
   }
 
+  async hasFile(id: string): Promise<boolean> {
+    return this.#files.has(id);
+  }
+
   async deleteFile(id: string): Promise<void> {
     this.#files.delete(id);
   }

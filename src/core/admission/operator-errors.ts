@@ -1,6 +1,6 @@
 /** Errors that only a person can mend, wherever they show: what they stop is parked, and let go again by proof. */
 import { type OperatorScope, operatorScopeOf } from '../collect/classify.ts';
-import { ApiKeyMissingError, RefusedError, UploadRefusedError } from '../errors.ts';
+import { ApiKeyMissingError, KEY_REPLACED, RefusedError, UploadRefusedError } from '../errors.ts';
 import type { BatchRecord, ParkProof } from '../model.ts';
 import type { Ambient, Log, ParkStore } from '../ports.ts';
 import { parkScope, parkScopesOf } from './scopes.ts';
@@ -17,7 +17,7 @@ const API_KEY_MISSING = 'api_key_missing';
 
 /**
  * What a failed upload or create says of the key or the model; `undefined` if nothing, so that it is tried again as it is.
- * By OpenAI's code first. Without a known one: 401 is about the key; 403 and 404 are about the model, which a create names
+ * By OpenAI's code first. Without a known one: 401 is about the key, which may have been replaced meanwhile; 403 and 404 are about the model, which a create names
  * by its file and an upload does not. (A model that is parked in place of the key holds up nobody else.)
  */
 export function operatorErrorOf(error: unknown): OperatorError | undefined {
@@ -27,7 +27,7 @@ export function operatorErrorOf(error: unknown): OperatorError | undefined {
   const code = error.code ?? `http_${status}`;
   const scope = operatorScopeOf(code);
   if (scope !== undefined) return { scope, code };
-  if (status === 401) return { scope: 'key', code };
+  if (status === 401) return code === KEY_REPLACED ? undefined : { scope: 'key', code };
   if (status !== 403 && status !== 404) return undefined;
   return { scope: error instanceof UploadRefusedError ? 'key' : 'model', code };
 }

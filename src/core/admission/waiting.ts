@@ -11,6 +11,7 @@ export const WAITING_AGAIN = {
   claimedUntil: undefined,
   nonce: undefined,
   inputFileId: undefined,
+  keyVersion: undefined,
   intentAt: undefined,
   fencedAt: undefined,
   openaiBatchId: undefined,

@@ -210,7 +210,7 @@ async function waitForLateResults(
 ): Promise<void> {
   const promised = promisedResults(batch);
   if (join.known >= promised) return;
-  const remote = await deps.batches.getBatch(batch.openaiBatchId!);
+  const remote = await deps.batches.getBatch(batch.openaiBatchId!, batch.keyVersion);
   const waited = deps.ambient.now() - batch.endedAt!;
   const isKnown = remote?.outputFileId === batch.outputFileId && remote?.errorFileId === batch.errorFileId;
   const isSettled = files.every(({ fetchedAt }) => fetchedAt >= batch.endedAt! + LATE_RESULTS_MS);

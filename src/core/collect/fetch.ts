@@ -236,7 +236,10 @@ class Copy {
   async #read(): Promise<'whole' | 'out of time'> {
     if (this.#bytes > 0 && this.#bytes === this.#total) return 'whole';
     const { batches, deadline } = this.#deps;
-    const { body, bytes } = await batches.readFile(this.#fileId, { from: this.#bytes });
+    const { body, bytes } = await batches.readFile(this.#fileId, {
+      from: this.#bytes,
+      keyVersion: this.#batch.keyVersion,
+    });
     if (this.#total !== undefined && bytes !== undefined && bytes !== this.#total) {
       throw new ChangedFileError(
         `OpenAI file ${this.#fileId} had ${this.#total} bytes and has ${bytes} now; fetch it again`,

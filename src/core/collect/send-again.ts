@@ -49,5 +49,5 @@ export async function sendAgain(
     waitMs,
     ...(heldReason === undefined ? {} : { heldReason }),
   });
-  if (batch.inputFileId !== undefined) await deps.batches.deleteFile(batch.inputFileId);
+  if (batch.inputFileId !== undefined) await deps.batches.deleteFile(batch.inputFileId, batch.keyVersion);
 }

@@ -278,9 +278,9 @@ function eventOf({ stackId, jobId, input, result, counts, files }: Receipt): Job
 /** Everything has landed, so OpenAI need not keep it. What cannot be deleted now expires there after 30 days. */
 async function deleteProviderFiles(deps: FinalizeDeps, batches: BatchRecord[]): Promise<void> {
   try {
-    for (const { inputFileId, outputFileId, errorFileId } of batches) {
+    for (const { inputFileId, outputFileId, errorFileId, keyVersion } of batches) {
       for (const id of [inputFileId, outputFileId, errorFileId])
-        if (id !== undefined) await deps.batches.deleteFile(id);
+        if (id !== undefined) await deps.batches.deleteFile(id, keyVersion);
     }
   } catch (error) {
     deps.log.warn('files left at OpenAI; they expire there', { error: (error as Error).name });

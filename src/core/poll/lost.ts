@@ -9,7 +9,7 @@ import type { Ambient, JobStore, Log, RemoteBatch } from '../ports.ts';
 
 const HOUR_MS = 60 * 60_000;
 /** OpenAI's only completion window, for a batch that does not say when it expires. Source: openai-batch guide. */
-const COMPLETION_WINDOW_MS = 24 * HOUR_MS;
+export const COMPLETION_WINDOW_MS = 24 * HOUR_MS;
 
 /** What a batch that is not ended needs. */
 export type Remedy =

@@ -9,6 +9,7 @@ import { dispatch, healReservations } from '../admission/dispatch.ts';
 import { tokensLedgerOf } from '../admission/scopes.ts';
 import { lessonOfAcceptance, tokensOf } from '../admission/token-limit.ts';
 import { cancelAtOpenAI } from '../cancel.ts';
+import { KeyUnusableError } from '../errors.ts';
 import { type BatchRecord, isTerminal } from '../model.ts';
 import type {
   Ambient,
@@ -72,7 +73,7 @@ export async function poll(deps: PollDeps): Promise<void> {
 }
 
 /** Runs a step whose failure must not keep the others from being done. */
-async function attempt(failures: unknown[], step: () => Promise<void>): Promise<void> {
+async function attempt(failures: unknown[], step: () => Promise<unknown>): Promise<void> {
   try {
     await step();
   } catch (error) {
@@ -80,23 +81,55 @@ async function attempt(failures: unknown[], step: () => Promise<void>): Promise<
   }
 }
 
-/** One pass over the list pages serves every live batch; only what no page shows is asked for alone. */
+/**
+ * One pass over the list pages serves every live batch of a project; only what no page shows is asked for alone. The
+ * first pass is with the current key, and mostly shows them all; others follow for batches that are left and were made
+ * with another key.
+ */
 async function readBatches(deps: PollDeps, token: number, failures: unknown[]): Promise<void> {
   const live = new Map<string, BatchRecord>();
-  let oldest = Number.POSITIVE_INFINITY;
   await attempt(failures, async () => {
-    for await (const batch of deps.jobs.listAtOpenAI()) {
-      live.set(batch.openaiBatchId!, batch);
-      oldest = Math.min(oldest, batch.submittedAt!);
-    }
+    for await (const batch of deps.jobs.listAtOpenAI()) live.set(batch.openaiBatchId!, batch);
   });
-  let pages = 0;
+  let current: string | undefined;
   await attempt(failures, async () => {
-    let after: string | undefined;
-    let inVain = 0;
+    current = await readPages(deps, live, undefined, failures);
+  });
+  const versions = new Set([...live.values()].flatMap(({ keyVersion }) => keyVersion ?? []));
+  for (const version of versions) {
+    if (version !== current) await attempt(failures, () => readPages(deps, live, version, failures));
+  }
+  deps.log.info('polled', { notListed: live.size });
+  for (const batch of turnOf([...live.values()], MAX_SINGLE_READS, token)) {
+    await attempt(failures, async () => {
+      const remote = await deps.batches.getBatch(batch.openaiBatchId!, batch.keyVersion);
+      if (remote === undefined) await unreachable(deps, batch, deps.settings.stuck);
+      else await record(deps, batch, remote);
+    });
+  }
+}
+
+/**
+ * Records what the list pages show to one version of the key, the current one by default, and takes it out of `live`.
+ * @returns which version it was.
+ */
+async function readPages(
+  deps: PollDeps,
+  live: Map<string, BatchRecord>,
+  keyVersion: string | undefined,
+  failures: unknown[],
+): Promise<string | undefined> {
+  const mayShow = [...live.values()].filter(
+    (batch) => keyVersion === undefined || batch.keyVersion === keyVersion,
+  );
+  const oldest = Math.min(...mayShow.map(({ submittedAt }) => submittedAt!));
+  let usedVersion = keyVersion;
+  let after: string | undefined;
+  let inVain = 0;
+  try {
     while (live.size > 0) {
-      const page = await deps.batches.listBatches(after);
-      pages++;
+      const page = await deps.batches.listBatches(after, keyVersion);
+      usedVersion = page.keyVersion;
       const missing = live.size;
       for (const remote of page.batches) {
         const batch = live.get(remote.id);
@@ -112,15 +145,12 @@ async function readBatches(deps: PollDeps, token: number, failures: unknown[]): 
       if (inVain >= live.size) break;
       after = page.next;
     }
-  });
-  deps.log.info('polled', { pages, notListed: live.size });
-  for (const batch of turnOf([...live.values()], MAX_SINGLE_READS, token)) {
-    await attempt(failures, async () => {
-      const remote = await deps.batches.getBatch(batch.openaiBatchId!);
-      if (remote === undefined) await unreachable(deps, batch, deps.settings.stuck);
-      else await record(deps, batch, remote);
-    });
+  } catch (error) {
+    if (!(error instanceof KeyUnusableError)) throw error;
+    // Its batches are asked for one by one, with the current key.
+    deps.log.warn('a key that batches were made with cannot be used', { keyVersion, reason: error.message });
   }
+  return usedVersion;
 }
 
 async function record(deps: PollDeps, batch: BatchRecord, remote: RemoteBatch): Promise<void> {

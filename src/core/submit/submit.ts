@@ -15,10 +15,11 @@ import { CREATE_TURNS } from '../admission/scopes.ts';
 import { WAITING_AGAIN } from '../admission/waiting.ts';
 import { cancelledUnsent } from '../cancel.ts';
 import { OBJECT_GONE } from '../collect/decide.ts';
-import { CreateRefusedError, NotYetError } from '../errors.ts';
+import { CreateRefusedError, KeyUnusableError, NotYetError } from '../errors.ts';
 import { type Manifest, readManifest, renderedBytes } from '../manifest.ts';
-import type { BatchRecord } from '../model.ts';
+import type { BatchRecord, Job } from '../model.ts';
 import { isOurs, metadataOf, NONCE_KEY } from '../ownership.ts';
+import { COMPLETION_WINDOW_MS } from '../poll/lost.ts';
 import type {
   Ambient,
   BatchApi,
@@ -38,7 +39,7 @@ export interface SubmitDeps {
   objects: ObjectStore;
   jobs: JobStore;
   batches: BatchApi;
-  settings: Pick<Settings, 'quota'>;
+  settings: Pick<Settings, 'quota' | 'stuck'>;
   quota: QuotaStore;
   parks: ParkStore;
   ambient: Ambient;
@@ -49,6 +50,8 @@ export interface SubmitDeps {
 const LOOK_UP_SETTLE_MS = 15 * 60_000;
 /** The client gives up on a create after 2 minutes. */
 const CREATE_MAY_TAKE_MS = 3 * 60_000;
+/** How long a batch rests of which nobody can say whether it was created. */
+const UNKNOWN_REST_MS = 60 * 60_000;
 /** A refused batch is tried again after 5 minutes, then 10, 20, 40, and every hour from there on. */
 const REFUSED_FIRST_MS = 5 * 60_000;
 const REFUSED_MOST_MS = 60 * 60_000;
@@ -69,7 +72,7 @@ export async function submit(deps: SubmitDeps, { jobId, batchId }: BatchMessage)
   try {
     // Read after the claim: a job that is cancelled later finds the batch at OpenAI, or ended.
     const job = await deps.jobs.getJob(jobId);
-    if (batch.state === 'submitting') batch = await resolveIntent(deps, batch, claim);
+    if (batch.state === 'submitting') batch = await resolveIntent(deps, job, batch, claim);
     if (job?.cancelledAt !== undefined && (batch.state === 'admitted' || batch.state === 'uploaded')) {
       await write(deps, batch, claim, cancelledUnsent(deps.ambient.now()));
       await giveBack(deps, batch);
@@ -90,7 +93,7 @@ async function upload(deps: SubmitDeps, batch: BatchRecord, claim: string): Prom
   const bytes = renderedBytes(manifest.entries);
   const nonce = deps.ambient.nonce();
   const filename = `batchdrop-${deps.stackId}-${batch.jobId}-${batch.batchId}-${nonce}.jsonl`;
-  let file: { id: string; bytes: number };
+  let file: Awaited<ReturnType<BatchApi['uploadFile']>>;
   try {
     file = await deps.batches.uploadFile({ filename, bytes, body: renderBatch(deps.objects, manifest) });
   } catch (error) {
@@ -100,13 +103,19 @@ async function upload(deps: SubmitDeps, batch: BatchRecord, claim: string): Prom
     throw error;
   }
   if (file.bytes !== bytes) {
-    await deps.batches.deleteFile(file.id);
+    await deps.batches.deleteFile(file.id, file.keyVersion);
     throw new NotYetError(
       `OpenAI counted ${file.bytes} bytes of ${filename}, ${bytes} were sent; the file was deleted and goes up again`,
       60_000,
     );
   }
-  return write(deps, batch, claim, { ...SUCCEEDED, state: 'uploaded', nonce, inputFileId: file.id });
+  return write(deps, batch, claim, {
+    ...SUCCEEDED,
+    state: 'uploaded',
+    nonce,
+    inputFileId: file.id,
+    keyVersion: file.keyVersion,
+  });
 }
 
 /** The client wraps what its body throws, so the object itself is asked. */
@@ -155,6 +164,7 @@ async function create(deps: SubmitDeps, uploaded: BatchRecord, claim: string): P
       inputFileId: batch.inputFileId!,
       endpoint: batch.endpoint,
       metadata: metadataOf(deps.stackId, batch),
+      ...(batch.keyVersion === undefined ? {} : { keyVersion: batch.keyVersion }),
     });
   } catch (error) {
     const trouble = operatorErrorOf(error);
@@ -214,7 +224,7 @@ async function refused(
     code: error.code,
     wait,
   });
-  await deps.batches.deleteFile(batch.inputFileId!);
+  await deps.batches.deleteFile(batch.inputFileId!, batch.keyVersion);
 }
 
 /**
@@ -235,10 +245,10 @@ async function waitForOperator(
     lastError: `waits for a person: ${trouble.code}`,
   });
   await giveBack(deps, batch);
-  const { jobId, batchId, inputFileId } = batch;
+  const { jobId, batchId, inputFileId, keyVersion } = batch;
   if (inputFileId === undefined) return waiting;
   try {
-    await deps.batches.deleteFile(inputFileId);
+    await deps.batches.deleteFile(inputFileId, keyVersion);
   } catch (error) {
     // The key that is refused may be what this takes.
     deps.log.warn('a file left at OpenAI; it expires there', {
@@ -256,15 +266,26 @@ export function refusalWaitMs(refusals: number): number {
 }
 
 /** `submitting -> submitted` if the batch exists, `-> admitted` if it surely does not; otherwise it stays, for later. */
-async function resolveIntent(deps: SubmitDeps, batch: BatchRecord, claim: string): Promise<BatchRecord> {
-  const existing = await lookUp(deps, batch);
+async function resolveIntent(
+  deps: SubmitDeps,
+  job: Job | undefined,
+  batch: BatchRecord,
+  claim: string,
+): Promise<BatchRecord> {
+  let existing: RemoteBatch | undefined;
+  try {
+    existing = await lookUp(deps, batch);
+  } catch (error) {
+    if (!(error instanceof KeyUnusableError)) throw error;
+    return resolveWithoutKey(deps, job, batch, claim, error);
+  }
   if (existing !== undefined) return submitted(deps, batch, claim, existing);
   const now = deps.ambient.now();
   if (batch.fencedAt === undefined) {
     const wait = batch.intentAt! + CREATE_MAY_TAKE_MS - now;
     if (wait > 0) throw new NotYetError(`whether batch ${batch.batchId} was created is not known yet`, wait);
     // The fence: from here on, a create that is still on its way finds no input file.
-    await deps.batches.deleteFile(batch.inputFileId!);
+    await deps.batches.deleteFile(batch.inputFileId!, batch.keyVersion);
     await write(deps, batch, claim, { fencedAt: deps.ambient.now() });
     throw new NotYetError(
       `batch ${batch.batchId} is fenced off; it is looked up once more`,
@@ -280,6 +301,52 @@ async function resolveIntent(deps: SubmitDeps, batch: BatchRecord, claim: string
     intentAt: undefined,
     fencedAt: undefined,
     inputFileId: undefined,
+    keyVersion: undefined,
+  });
+}
+
+/**
+ * The same where the key that made the attempt cannot be used any more. The current key tells as much, if it sees the
+ * attempt's file or batch, because then it is of the same project. If not, nobody can tell: the batch is held until a
+ * key that can is back, or, past the time by which it would have ended, goes the way of a lost one.
+ */
+async function resolveWithoutKey(
+  deps: SubmitDeps,
+  job: Job | undefined,
+  batch: BatchRecord,
+  claim: string,
+  reason: KeyUnusableError,
+): Promise<BatchRecord> {
+  const { keyVersion: _, ...withCurrentKey } = batch;
+  if (await deps.batches.hasFile(batch.inputFileId!)) {
+    await write(deps, batch, claim, { keyVersion: undefined });
+    return resolveIntent(deps, job, withCurrentKey, claim);
+  }
+  const existing = await lookUp(deps, withCurrentKey);
+  if (existing !== undefined) {
+    await write(deps, batch, claim, { keyVersion: undefined });
+    return submitted(deps, withCurrentKey, claim, existing);
+  }
+  const { jobId, batchId } = batch;
+  const now = deps.ambient.now();
+  const endsAt = batch.intentAt! + COMPLETION_WINDOW_MS + deps.settings.stuck.pastExpiryHours * 60 * 60_000;
+  if (now >= endsAt && (job?.route.onLost === 'resubmit' || job?.cancelledAt !== undefined)) {
+    deps.log.warn('a batch that may have been created is given up', { jobId, batchId });
+    const given = { ...SUCCEEDED, state: 'ended', status: 'expired', lostAt: now, endedAt: now } as const;
+    const released = { heldReason: undefined, claim: undefined, claimedUntil: undefined };
+    return write(deps, batch, claim, { ...given, ...released });
+  }
+  deps.log.warn('whether a batch was created cannot be told, and it is held', {
+    jobId,
+    batchId,
+    reason: reason.message,
+  });
+  return write(deps, batch, claim, {
+    heldReason: 'unknown_create',
+    lastError: reason.message,
+    notBefore: now + UNKNOWN_REST_MS,
+    claim: undefined,
+    claimedUntil: undefined,
   });
 }
 
@@ -294,7 +361,7 @@ async function lookUp(deps: SubmitDeps, batch: BatchRecord): Promise<RemoteBatch
   let previous = Number.POSITIVE_INFINITY;
   let isNewestFirst = true;
   do {
-    const page = await deps.batches.listBatches(after);
+    const page = await deps.batches.listBatches(after, batch.keyVersion);
     for (const remote of page.batches) {
       const matches = isOurs(deps.stackId, remote) && remote.metadata[NONCE_KEY] === batch.nonce;
       if (matches || remote.inputFileId === batch.inputFileId) return remote;

@@ -15,7 +15,8 @@ export function createBatchApi(config: {
     { secretArn: config.API_KEY_SECRET_ARN },
     systemAmbient.now,
   );
-  return new OpenAIBatches(createOpenAIClient(async () => (await apiKey.read()).key, config.OPENAI_BASE_URL));
+  const client = createOpenAIClient(async () => (await apiKey.read()).key, config.OPENAI_BASE_URL);
+  return new OpenAIBatches(client, apiKey);
 }
 
 /** Until the headers of an answer; uploads bring their own. Creating a batch has been seen to take tens of seconds. */
