@@ -75,7 +75,7 @@ async function start(projects: Record<string, string>, options: PipelineOptions 
 }
 
 const onLost = (value: 'hold' | 'resubmit') =>
-  settingsSchema.parse({ routes: [{ name: 'r', prefix: 'input/', onLost: value }] });
+  settingsSchema.parse({ routes: [{ name: 'r', prefix: 'input/', onLost: value, budget: 'unlimited' }] });
 
 test('a batch is read, fetched and cleared away with the key that made it, when the next key is of another project', async () => {
   const { p, oldVersion, setKey, seenBy, drop, batch } = await start(TWO_PROJECTS);
