@@ -12,6 +12,7 @@ import { settingsSchema } from '../../src/contract/settings.ts';
 import type { BatchRecord } from '../../src/core/model.ts';
 import { createSecretsManagerClient } from '../../src/runtime/clients.ts';
 import { chatLine, type PipelineOptions, startPipeline } from '../support/pipeline.ts';
+import { BATCH_ONLY } from '../support/routes.ts';
 
 const KEY = 'input/a.jsonl';
 const IDS = ['a', 'b', 'c'];
@@ -75,7 +76,7 @@ async function start(projects: Record<string, string>, options: PipelineOptions 
 }
 
 const onLost = (value: 'hold' | 'resubmit') =>
-  settingsSchema.parse({ routes: [{ name: 'r', prefix: 'input/', onLost: value, budget: 'unlimited' }] });
+  settingsSchema.parse({ routes: [{ ...BATCH_ONLY, name: 'r', prefix: 'input/', onLost: value }] });
 
 test('a batch is read, fetched and cleared away with the key that made it, when the next key is of another project', async () => {
   const { p, oldVersion, setKey, seenBy, drop, batch } = await start(TWO_PROJECTS);
