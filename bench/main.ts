@@ -21,6 +21,7 @@ import {
   summarize,
 } from './report.ts';
 import { renderResults, runResults } from './results.ts';
+import { renderScale, runScale, SCENARIOS } from './scale.ts';
 import { judge } from './targets.ts';
 
 const USAGE = `npm run bench -- [options]
@@ -42,6 +43,11 @@ npm run bench -- continuation [--size MB] [--timeout SECONDS] [--calm]
 npm run bench -- results [--size MB] [--json]
 
   A result file of so many MB (2,000) through collect, and two and a half times as much through a merge: speed and memory.
+
+npm run bench -- scale [--only ${SCENARIOS.map(({ name }) => name).join(',')}] [--divide N] [--json]
+
+  What many batches cost, counted by the core and the adapters of the table with a virtual clock: calls of OpenAI for each
+  poll, units of DynamoDB, requests to S3, messages, time in Lambda, dollars. Minutes; --divide 10 makes everything smaller.
 `;
 
 /** What a quick run may take: below 3 minutes, with room for generating inputs and a last slow round. */
@@ -61,6 +67,7 @@ const { values: flags, positionals } = parseArgs({
     rounds: { type: 'string' },
     input: { type: 'string' },
     only: { type: 'string' },
+    divide: { type: 'string' },
   },
 });
 
@@ -82,6 +89,14 @@ if (flags.help) {
   const collectBytes = Number(flags.size ?? '2000') * 1e6;
   const rows = await runResults({ collectBytes, mergeBytes: 2.5 * collectBytes, say });
   process.stdout.write(flags.json ? `${JSON.stringify({ results: rows })}\n` : `${renderResults(rows)}\n`);
+} else if (positionals[0] === 'scale') {
+  const names = SCENARIOS.map(({ name }) => name);
+  const reports = await runScale({
+    ...namesOf('only', 'only', names),
+    ...numberOf('divide', 'divideBy'),
+    say,
+  });
+  process.stdout.write(flags.json ? `${JSON.stringify({ scale: reports })}\n` : `${renderScale(reports)}\n`);
 } else {
   installPeers(say);
   const commands = await allCommands();
@@ -233,7 +248,10 @@ function fastestFolder(): string {
   }
 }
 
-function numberOf<Key extends string>(flag: 'size' | 'rounds', key: Key): { [key in Key]?: number } {
+function numberOf<Key extends string>(
+  flag: 'size' | 'rounds' | 'divide',
+  key: Key,
+): { [key in Key]?: number } {
   const text = flags[flag];
   if (text === undefined) return {};
   const value = Number(text);

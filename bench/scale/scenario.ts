@@ -1,0 +1,209 @@
+/**
+ * Plays one scenario to its end: the core and the adapters of the table as they are deployed, with one virtual clock, on a
+ * table and a bucket in memory that count what they are asked, and a modelled OpenAI.
+ *
+ * A batch of 50,000 requests is a batch of a few lines here, each of which stands for thousands: what the pipeline does for
+ * a batch does not depend on how many lines it has (tested), and what it does for bytes is multiplied. Handlers run one
+ * after the other and take no virtual time. Files that are too large for one invocation go on in further ones when they are
+ * real; here they do not.
+ */
+import { DynamoDBJobs } from '../../src/adapters/dynamodb-jobs.ts';
+import { DynamoDBParks } from '../../src/adapters/dynamodb-parks.ts';
+import { DynamoDBQuota } from '../../src/adapters/dynamodb-quota.ts';
+import { MemoryEvents, MemoryOutbox, type QueuedMessage } from '../../src/adapters/memory/outbox.ts';
+import { MemoryScratch } from '../../src/adapters/memory/scratch.ts';
+import { defaultSettings } from '../../src/contract/settings.ts';
+import { collect } from '../../src/core/collect/collect.ts';
+import { finalize } from '../../src/core/finalize/finalize.ts';
+import { ingest } from '../../src/core/ingest/ingest.ts';
+import { OPENAI_LIMITS } from '../../src/core/limits.ts';
+import { poll } from '../../src/core/poll/poll.ts';
+import { submit } from '../../src/core/submit/submit.ts';
+import type { FunctionName } from './aws-prices.ts';
+import { MeteredObjects, type ScaleOf } from './metered-objects.ts';
+import { MeteredTable } from './metered-table.ts';
+import { ModelledOpenAI } from './modelled-openai.ts';
+import { type PollUse, type Use, UseOfFunctions } from './use.ts';
+
+const MINUTE_MS = 60_000;
+const DAY_MS = 24 * 60 * MINUTE_MS;
+const BUCKET = 'bucket';
+const MODEL = 'gpt-5-nano';
+
+/** What is played. */
+export interface Scenario {
+  name: string;
+  about: string;
+  /** Files that are dropped, all at once. */
+  jobs: number;
+  batchesPerJob: number;
+  /** Requests of a full batch; OpenAI takes 50,000. */
+  requestsPerBatch: number;
+  /** Lines of the model that stand for them. */
+  linesPerBatch: number;
+  /** Average size of a request's and an answer's line. */
+  requestBytes: number;
+  answerBytes: number;
+  /** The enqueued-token limit, as a number of full batches. Default: no limit. */
+  batchesAtATime?: number;
+  /** How long OpenAI takes for a batch. */
+  hours: readonly [least: number, most: number];
+  /** Share of the batches that leave some requests for a second round. */
+  retriedShare: number;
+  /** Batches that the OpenAI project had before. Default: 0. */
+  batchesBefore?: number;
+  pollMinutes: number;
+}
+
+/** What came of it, counted. */
+export interface Played {
+  scenario: Scenario;
+  requests: number;
+  /** Batches made, later rounds included. */
+  batches: number;
+  /** From the drop to the last receipt. */
+  virtualHours: number;
+  mostAtOpenAI: number;
+  mostWaiting: number;
+  /** By function; `ingest` includes what EventBridge and SQS do before it. */
+  use: Record<FunctionName, Use>;
+  polls: PollUse[];
+  /** Items that are left in the table. */
+  items: number;
+}
+
+/** @throws if a step fails, or if the jobs do not all end with every request answered. */
+export async function play(scenario: Scenario): Promise<Played> {
+  let now = Date.UTC(2026, 0, 1);
+  let nonces = 0;
+  const startedAt = now;
+  const ambient = { now: () => now, nonce: () => (nonces++).toString(16).padStart(32, '0') };
+  const { requestsPerBatch, linesPerBatch, batchesPerJob } = scenario;
+  const requestsPerLine = requestsPerBatch / linesPerBatch;
+  const uses = new UseOfFunctions();
+  const table = new MeteredTable((use) => uses.add({ table: use }));
+  const objects = new MeteredObjects(BUCKET, ambient, scaleOf(scenario), (use) => uses.add({ bucket: use }));
+  const openai = new ModelledOpenAI(
+    {
+      hours: scenario.hours,
+      retriedShare: scenario.retriedShare,
+      batchesBefore: scenario.batchesBefore ?? 0,
+      requestsPerLine,
+    },
+    ambient,
+    (call, bytes) => {
+      const scale = call === 'upload' ? inputScale(scenario) : resultScale(scenario);
+      uses.addCall(call, bytes * scale);
+    },
+  );
+  const settings = defaultSettings();
+  if (scenario.batchesAtATime !== undefined) {
+    // Estimated tokens follow bytes: a batch that is a little larger than the others must still fit.
+    const batchBytes = linesPerBatch * (lineOf(scenario.jobs, batchesPerJob * linesPerBatch).length + 1);
+    settings.quota.enqueuedTokens = { [MODEL]: Math.ceil((scenario.batchesAtATime * batchBytes) / 4) };
+  }
+  const outbox = new MemoryOutbox();
+  const log = (message: string, fields: object = {}): void =>
+    uses.addLogLine(JSON.stringify({ message, ...fields }).length);
+  const deps = {
+    stackId: 'scale',
+    settings,
+    limits: { ...OPENAI_LIMITS, requests: linesPerBatch },
+    objects,
+    jobs: new DynamoDBJobs(table.client(), { table: 'table' }),
+    quota: new DynamoDBQuota(table.client(), { table: 'table' }),
+    parks: new DynamoDBParks(table.client(), { table: 'table' }),
+    batches: openai,
+    outbox,
+    events: new MemoryEvents(),
+    scratch: new MemoryScratch(),
+    ambient,
+    deadline: { remainingMs: () => 15 * MINUTE_MS },
+    log: { info: log, warn: log },
+  };
+
+  const steps = { ingest, submit, collect, finalize } as Record<
+    QueuedMessage['queue'],
+    (ports: typeof deps, message: never) => Promise<void>
+  >;
+  const drain = async (): Promise<void> => {
+    for (let from = 0; from < outbox.messages.length; from++) {
+      const { queue, message } = outbox.messages[from]!;
+      await uses.invoke(queue, () => steps[queue](deps, message as never));
+    }
+    outbox.messages.length = 0;
+  };
+
+  for (let job = 0; job < scenario.jobs; job++) {
+    const key = `input/${job}.jsonl`;
+    await objects.put(key, Buffer.from(inputOf(scenario, job)));
+    await uses.invoke('ingest', () => ingest(deps, { bucket: BUCKET, key }));
+  }
+  await drain();
+
+  const polls: PollUse[] = [];
+  let mostAtOpenAI = 0;
+  let mostWaiting = 0;
+  const isBusy = (): boolean => ['waiting', 'openai', 'moving'].some((live) => table.countLive(live) > 0);
+  while (isBusy()) {
+    if (now - startedAt > 60 * DAY_MS) throw new Error(`${scenario.name} does not come to an end`);
+    now += scenario.pollMinutes * MINUTE_MS;
+    mostAtOpenAI = Math.max(mostAtOpenAI, table.countLive('openai'));
+    mostWaiting = Math.max(mostWaiting, table.countLive('waiting'));
+    const atOpenAI = table.countLive('openai');
+    const waiting = table.countLive('waiting');
+    const use = await uses.invoke('poll', () => poll(deps));
+    polls.push({ atOpenAI, waiting, use });
+    await drain();
+  }
+  const lines = scenario.jobs * batchesPerJob * linesPerBatch;
+  const succeeded = deps.events.sent.reduce((sum, { counts }) => sum + counts.succeeded, 0);
+  if (deps.events.sent.length !== scenario.jobs || succeeded !== lines) {
+    throw new Error(
+      `${scenario.name}: ${deps.events.sent.length} of ${scenario.jobs} jobs ended, ${succeeded} of ${lines} lines succeeded`,
+    );
+  }
+  return {
+    scenario,
+    requests: lines * requestsPerLine,
+    batches: table.countItems('JOB#') - scenario.jobs,
+    virtualHours: (now - startedAt) / (60 * MINUTE_MS),
+    mostAtOpenAI,
+    mostWaiting,
+    use: uses.byFunction(),
+    polls,
+    items: table.countItems(),
+  };
+}
+
+function inputOf({ batchesPerJob, linesPerBatch }: Scenario, job: number): string {
+  const lines = Array.from({ length: batchesPerJob * linesPerBatch }, (_, index) => lineOf(job, index));
+  return `${lines.join('\n')}\n`;
+}
+
+function lineOf(job: number, index: number): string {
+  const customId = `${String(job).padStart(5, '0')}-${String(index).padStart(8, '0')}`;
+  const body = { model: MODEL, messages: [{ role: 'user', content: 'Yes or no?' }] };
+  return JSON.stringify({ custom_id: customId, method: 'POST', url: '/v1/chat/completions', body });
+}
+
+/** What a byte of the model's requests stands for. */
+function inputScale({ requestBytes, requestsPerBatch, linesPerBatch }: Scenario): number {
+  return ((requestBytes / (lineOf(0, 0).length + 1)) * requestsPerBatch) / linesPerBatch;
+}
+
+/** The same for answers; see `modelled-openai.ts` for the line. */
+function resultScale({ answerBytes, requestsPerBatch, linesPerBatch }: Scenario): number {
+  return ((answerBytes / ModelledOpenAI.answerBytes) * requestsPerBatch) / linesPerBatch;
+}
+
+function scaleOf(scenario: Scenario): ScaleOf {
+  const perLine = scenario.requestsPerBatch / scenario.linesPerBatch;
+  const input = inputScale(scenario);
+  const result = resultScale(scenario);
+  return (key) => {
+    if (/\.(manifest|index)$/.test(key)) return perLine;
+    if (!key.endsWith('.jsonl')) return 1;
+    return key.startsWith('input/') || key.startsWith('retry/') ? input : result;
+  };
+}
