@@ -22,14 +22,14 @@ export interface PollProps extends Foundation {
   readonly interval: Duration;
 }
 
-/** Looks at all live batches on a schedule and sweeps up what is stuck or lost. */
+/** Looks at all live batches on a schedule, sweeps up what is stuck or lost, and lists inputs whose event was lost. */
 export class Poll extends Construct {
   /** The function. */
   readonly fn: PipelineFunction;
 
   constructor(scope: Construct, id: string, props: PollProps) {
     super(scope, id);
-    const { state, apiKey, ingestQueue, submitQueue, collectQueue, finalizeQueue } = props;
+    const { storage, state, apiKey, ingestQueue, submitQueue, collectQueue, finalizeQueue } = props;
     const minutes = requireDuration('pollInterval', props.interval, 'minutes', 1, 60);
     const fn = new PipelineFunction(this, 'Function', {
       capability: 'poll',
@@ -47,6 +47,7 @@ export class Poll extends Construct {
       } satisfies EnvVars<typeof pollEnv>,
     });
     this.fn = fn;
+    storage.allowListVersions(fn, ['input']);
     state.allowReadWrite(fn);
     state.allowQueryLive(fn);
     apiKey.allowRead(fn);

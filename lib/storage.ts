@@ -110,6 +110,15 @@ export class Storage extends Construct {
     });
   }
 
+  /** Lets a function list all versions of objects of these areas, and read none. */
+  allowListVersions(fn: PipelineFunction, areas: readonly Area[]): void {
+    fn.allow({
+      actions: ['s3:ListBucketVersions'],
+      resources: [this.bucket.bucketArn],
+      conditions: { StringLike: { 's3:prefix': areas.map((area) => `${this.#layout[area]}*`) } },
+    });
+  }
+
   /** Lets a function write objects of these areas, in parts too. */
   allowWrite(fn: PipelineFunction, areas: readonly Area[]): void {
     this.#allowOnObjects(fn, areas, ['s3:PutObject', 's3:AbortMultipartUpload']);

@@ -75,6 +75,12 @@ export class MeteredObjects extends MemoryObjects {
     })();
   }
 
+  override async listVersions(...which: Parameters<MemoryObjects['listVersions']>) {
+    // Listing is priced as writing is. Source: S3 pricing, "PUT, COPY, POST, LIST requests".
+    this.#onUse({ writes: 1 });
+    return super.listVersions(...which);
+  }
+
   override async put(...what: Parameters<MemoryObjects['put']>): Promise<boolean> {
     const [key, body] = what;
     const bytes = body.length * this.#scaleOf(key);

@@ -8,6 +8,7 @@
  * real; here they do not.
  */
 import { DynamoDBJobs } from '../../src/adapters/dynamodb-jobs.ts';
+import { DynamoDBListing } from '../../src/adapters/dynamodb-listing.ts';
 import { DynamoDBParks } from '../../src/adapters/dynamodb-parks.ts';
 import { DynamoDBQuota } from '../../src/adapters/dynamodb-quota.ts';
 import { MemoryEvents, MemoryOutbox, type QueuedMessage } from '../../src/adapters/memory/outbox.ts';
@@ -110,6 +111,8 @@ export async function play(scenario: Scenario): Promise<Played> {
     settings,
     limits: { ...OPENAI_LIMITS, requests: linesPerBatch },
     objects,
+    inputs: objects,
+    listing: new DynamoDBListing(table.client(), { table: 'table' }),
     jobs: new DynamoDBJobs(table.client(), { table: 'table' }),
     quota: new DynamoDBQuota(table.client(), { table: 'table' }),
     parks: new DynamoDBParks(table.client(), { table: 'table' }),

@@ -11,8 +11,11 @@ import {
   type FetchedFile,
   type Fetching,
   type IngestProgress,
+  type InputListing,
   type Job,
   type Ledger,
+  type ListCursor,
+  type ListingPass,
   type MergeProgress,
   type NextBatch,
   OPENAI_BATCH_STATUSES,
@@ -234,6 +237,28 @@ const parkSchema = z.object({
   updatedAt: z.number(),
 } satisfies ShapeOf<Park>);
 
+const cursorSchema = z.object({
+  key: z.string(),
+  versionId: z.exactOptional(z.string()),
+} satisfies ShapeOf<ListCursor>);
+
+const listingSchema = z.object({
+  v: version,
+  generation: count,
+  since: z.number(),
+  watermark: z.number(),
+  nextAt: z.number(),
+  pass: z.exactOptional(
+    z.object({
+      startedAt: z.number(),
+      found: count,
+      oldestFound: z.exactOptional(z.number()),
+      prefix: z.exactOptional(z.string()),
+      after: z.exactOptional(cursorSchema),
+    } satisfies ShapeOf<ListingPass>),
+  ),
+} satisfies ShapeOf<InputListing>);
+
 /**
  * Reads a job item.
  * @param where names the item in the error, such as `table/pk/sk`.
@@ -261,6 +286,11 @@ export function readReservation(item: Record<string, unknown>, where: string): R
 /** Reads a park item; as {@link readJob}. */
 export function readPark(item: Record<string, unknown>, where: string): Park {
   return readRecord(parkSchema, item, where);
+}
+
+/** Reads the item of the listing; as {@link readJob}. */
+export function readListing(item: Record<string, unknown>, where: string): InputListing {
+  return readRecord(listingSchema, item, where);
 }
 
 function readRecord<Record>(

@@ -1,5 +1,5 @@
 /**
- * {@link ObjectStore} on S3.
+ * {@link ObjectStore} and {@link Inputs} on S3.
  *
  * - Bodies that break off midway are fetched on from the last good byte, so that a range that takes minutes to render
  *   into an upload survives a dropped connection.
@@ -14,13 +14,14 @@ import {
   DeleteObjectCommand,
   GetObjectCommand,
   HeadObjectCommand,
+  ListObjectVersionsCommand,
   PutObjectCommand,
   type S3Client,
   UploadPartCopyCommand,
 } from '@aws-sdk/client-s3';
 import { BatchdropError, ObjectGoneError } from '../core/errors.ts';
-import type { ObjectHead, SourceObject } from '../core/model.ts';
-import type { ByteStream, ObjectStore, ObjectWriter, WriterState } from '../core/ports.ts';
+import type { ListCursor, ObjectHead, SourceObject } from '../core/model.ts';
+import type { ByteStream, Inputs, ObjectStore, ObjectWriter, WriterState } from '../core/ports.ts';
 import { S3ObjectWriter } from './s3-object-writer.ts';
 import { abortUpload, completedPart, copySourceOf, goneError, isMissing, statusOf } from './s3-requests.ts';
 import { copyRangesOf, MAX_COPIES_IN_FLIGHT, S3_SIZES, type S3Sizes } from './s3-sizes.ts';
@@ -33,7 +34,7 @@ const RESUME_PROGRESS_BYTES = 8 * 1024 * 1024;
 const MAX_CONDITIONAL_PUTS = 5;
 const CONDITIONAL_PUT_DELAY_MS = 50;
 
-export class S3Objects implements ObjectStore {
+export class S3Objects implements ObjectStore, Inputs {
   readonly #client: S3Client;
   readonly #bucket: string;
   readonly #sizes: S3Sizes;
@@ -54,12 +55,10 @@ export class S3Objects implements ObjectStore {
           ...(versionId === undefined ? {} : { VersionId: versionId }),
         }),
       );
-      // A bucket whose versioning was suspended calls the version that the next write replaces "null".
-      const version = head.VersionId === undefined || head.VersionId === 'null' ? undefined : head.VersionId;
       return {
         bucket,
         key,
-        ...(version === undefined ? {} : { versionId: version }),
+        ...versionOf(head.VersionId),
         etag: head.ETag ?? '',
         lastModified: head.LastModified?.getTime() ?? 0,
         size: head.ContentLength ?? 0,
@@ -182,6 +181,43 @@ export class S3Objects implements ObjectStore {
     await this.#client.send(new DeleteObjectCommand({ Bucket: this.#bucket, Key: key }));
   }
 
+  async listVersions(
+    prefix: string,
+    after?: ListCursor,
+  ): Promise<{ versions: ObjectHead[]; next?: ListCursor }> {
+    const page = await this.#client.send(
+      new ListObjectVersionsCommand({
+        Bucket: this.#bucket,
+        Prefix: prefix,
+        // XML cannot carry every character that a key may have.
+        EncodingType: 'url',
+        ...(after === undefined ? {} : { KeyMarker: after.key }),
+        ...(after?.versionId === undefined ? {} : { VersionIdMarker: after.versionId }),
+      }),
+    );
+    const versions = (page.Versions ?? [])
+      // One without an id that newer versions hide cannot be asked for.
+      .filter(({ VersionId, IsLatest }) => IsLatest || versionOf(VersionId).versionId !== undefined)
+      .map(
+        ({ Key, VersionId, ETag, LastModified, Size }): ObjectHead => ({
+          bucket: this.#bucket,
+          key: decodeKey(Key),
+          ...versionOf(VersionId),
+          etag: ETag ?? '',
+          // HeadObject tells whole seconds, and jobs are named by what it tells.
+          lastModified: Math.floor((LastModified?.getTime() ?? 0) / 1000) * 1000,
+          size: Size ?? 0,
+        }),
+      );
+    if (!page.IsTruncated) return { versions };
+    const { NextVersionIdMarker } = page;
+    const next = {
+      key: decodeKey(page.NextKeyMarker),
+      ...(NextVersionIdMarker === undefined ? {} : { versionId: NextVersionIdMarker }),
+    };
+    return { versions, next };
+  }
+
   async #pinInParts(input: ObjectHead, toKey: string): Promise<void> {
     const target = { Bucket: this.#bucket, Key: toKey };
     const { UploadId } = await this.#client.send(new CreateMultipartUploadCommand(target));
@@ -221,6 +257,16 @@ export class S3Objects implements ObjectStore {
       throw error;
     }
   }
+}
+
+/** Without versioning, or while it is suspended, S3 calls the version that the next write replaces "null". */
+function versionOf(versionId: string | undefined): { versionId?: string } {
+  return versionId === undefined || versionId === 'null' ? {} : { versionId };
+}
+
+/** Source: S3 API reference, ListObjectVersions, `encoding-type` (as forms are encoded: a blank may be a plus). */
+function decodeKey(encoded = ''): string {
+  return decodeURIComponent(encoded.replaceAll('+', ' '));
 }
 
 /** What the SDK's node handler gives as a body. */

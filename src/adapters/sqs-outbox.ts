@@ -1,5 +1,5 @@
 import { SendMessageCommand, type SQSClient } from '@aws-sdk/client-sqs';
-import type { BatchMessage, JobMessage } from '../contract/messages.ts';
+import type { BatchMessage, JobMessage, ObjectMessage } from '../contract/messages.ts';
 import { BatchdropError } from '../core/errors.ts';
 import type { Outbox } from '../core/ports.ts';
 
@@ -25,7 +25,7 @@ export class SqsOutbox implements Outbox {
     this.#queueUrls = names;
   }
 
-  ingest(message: JobMessage): Promise<void> {
+  ingest(message: JobMessage | ObjectMessage): Promise<void> {
     return this.#send('ingest', message);
   }
 

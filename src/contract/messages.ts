@@ -34,9 +34,19 @@ export type BatchMessage = z.infer<typeof batchMessageSchema>;
 export const jobMessageSchema = z.object({ v: z.literal(1), jobId: z.string().min(1) });
 export type JobMessage = z.infer<typeof jobMessageSchema>;
 
-/** Ingest queue: an object to look at, as S3 told it, or a job to take up again, as the sweep asks for. */
+/** Ingest queue: an object to look at of which no event came. */
+export const objectMessageSchema = z.object({
+  v: z.literal(1),
+  bucket: z.string().min(1),
+  key: z.string().min(1),
+  versionId: z.exactOptional(z.string().min(1)),
+});
+export type ObjectMessage = z.infer<typeof objectMessageSchema>;
+
+/** Ingest queue: an object to look at, as S3 or a listing told it, or a job to take up again, as the sweep asks for. */
 export const ingestMessageSchema = z.union([
   jobMessageSchema,
+  objectMessageSchema,
   objectCreatedEventSchema.transform(
     ({ detail: { bucket, object } }): ObjectLocation => ({
       bucket: bucket.name,

@@ -11,6 +11,7 @@
  * | `LEDGER#<name>` | `LEDGER` | what is reserved and used of something limited, and what its limit is known to be |
  * | `RESERVATION#<id>` | `RESERVATION` | what one batch holds on which ledgers |
  * | `TURNS#<name>` | `TURNS` | how often something was done in each of the last minutes |
+ * | `LISTING` | `LISTING` | how far the listing is that finds inputs without a job |
  * | `PARK#<scope>` | `PARK` | why batches of a key or model wait for a person |
  *
  * The index `live` is sparse: only items that still need something carry `live` (`waiting`: planned batches; `openai`:

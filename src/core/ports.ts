@@ -2,12 +2,14 @@
  * What the domain needs from the world, named by intent. `src/adapters` implements each port on the real service and
  * in memory; one contract suite runs on both.
  */
-import type { BatchMessage, JobCompleted, JobMessage } from '../contract/messages.ts';
+import type { BatchMessage, JobCompleted, JobMessage, ObjectMessage } from '../contract/messages.ts';
 import type {
   BatchLevelError,
   BatchRecord,
+  InputListing,
   Job,
   Ledger,
+  ListCursor,
   ObjectHead,
   OpenAIBatchStatus,
   Park,
@@ -46,6 +48,15 @@ export interface ObjectStore {
   pin(input: ObjectHead, toKey: string): Promise<void>;
   /** Removes an object; a missing one is fine. */
   remove(key: string): Promise<void>;
+}
+
+/** What lies in the bucket. */
+export interface Inputs {
+  /**
+   * A page of all versions of all objects below a prefix that can be read, in the order of their keys.
+   * @param after what the page before gave as `next`.
+   */
+  listVersions(prefix: string, after?: ListCursor): Promise<{ versions: ObjectHead[]; next?: ListCursor }>;
 }
 
 /**
@@ -258,6 +269,17 @@ export type LedgerLessons = {
     | undefined;
 };
 
+/** How far the listing of inputs is. */
+export interface ListingStore {
+  /** `undefined` if there was none yet. */
+  getListing(): Promise<InputListing | undefined>;
+  /**
+   * Writes what follows generation `next.generation - 1`.
+   * @returns `false` if that is not what stands: somebody else wrote, and nothing was written.
+   */
+  putListing(next: InputListing): Promise<boolean>;
+}
+
 /** Scopes whose batches wait for a person. */
 export interface ParkStore {
   /** The park of a scope; `undefined` if it is not parked. */
@@ -357,8 +379,8 @@ export interface BatchApi {
 
 /** Hands work to the next function; delivered at least once, in any order. */
 export interface Outbox {
-  /** Takes a job up again whose ingest did not end. */
-  ingest(message: JobMessage): Promise<void>;
+  /** Takes a job up again whose ingest did not end, or looks at an object that has no job. */
+  ingest(message: JobMessage | ObjectMessage): Promise<void>;
   submit(message: BatchMessage): Promise<void>;
   collect(message: BatchMessage): Promise<void>;
   finalize(message: JobMessage): Promise<void>;

@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ObjectGoneError, UploadGoneError } from '../../src/core/errors.ts';
-import type { ByteStream, ObjectStore, ObjectWriter, WriterState } from '../../src/core/ports.ts';
+import type { ListCursor, ObjectHead } from '../../src/core/model.ts';
+import type { ByteStream, Inputs, ObjectStore, ObjectWriter, WriterState } from '../../src/core/ports.ts';
 
 /** The smallest part of {@link ObjectStoreFixture.inSmallParts}. */
 export const SMALL_PART_BYTES = 60;
@@ -10,7 +11,7 @@ const MIN_PART_BYTES = 5 * 1024 * 1024;
 
 /** A store to test, with what the port does not offer. */
 export interface ObjectStoreFixture {
-  objects: ObjectStore;
+  objects: ObjectStore & Inputs;
   /** The same kind of store, whose service takes parts from {@link SMALL_PART_BYTES} on. */
   inSmallParts: ObjectStore;
   bucket: string;
@@ -32,7 +33,7 @@ const ODD_KEYS = [
 export function describeObjectStore(name: string, start: () => Promise<ObjectStoreFixture>): void {
   describe(`object store: ${name}`, () => {
     let fixture: ObjectStoreFixture;
-    let objects: ObjectStore;
+    let objects: ObjectStore & Inputs;
     let bucket: string;
     let keysMade = 0;
     const freshKey = () => {
@@ -64,6 +65,64 @@ export function describeObjectStore(name: string, start: () => Promise<ObjectSto
       expect(head).toMatchObject({ bucket, key, size: 5, etag: expect.stringMatching(/^".+"$/) });
       expect(head!.lastModified % 1000).toBe(0);
       expect(head!.versionId === undefined).toBe(!fixture.isVersioned);
+    });
+
+    async function listAll(prefix: string): Promise<{ versions: ObjectHead[]; pages: number }> {
+      const versions: ObjectHead[] = [];
+      let pages = 0;
+      let after: ListCursor | undefined;
+      do {
+        // As it is when it was kept between two runs.
+        const cursor = after === undefined ? undefined : (JSON.parse(JSON.stringify(after)) as ListCursor);
+        const page = await objects.listVersions(prefix, cursor);
+        versions.push(...page.versions);
+        after = page.next;
+        pages += 1;
+      } while (after !== undefined);
+      return { versions, pages };
+    }
+
+    test('lists what stands below a prefix, each as it is told when it is asked for, whatever its key', async () => {
+      const keys = ODD_KEYS.map((key) => key.replace('work/', 'odd/'));
+      for (const key of [...keys, 'odder/no', 'od']) await objects.put(key, bytesOf(key));
+      const { versions } = await listAll('odd/');
+      expect(versions.map(({ key }) => key)).toEqual(
+        keys.toSorted((one, other) => Buffer.compare(Buffer.from(one), Buffer.from(other))),
+      );
+      for (const version of versions) {
+        expect(await objects.head(bucket, version.key, version.versionId)).toEqual(version);
+      }
+      expect(await listAll('nothing/here/')).toEqual({ versions: [], pages: 1 });
+    });
+
+    test('lists every version that can be read, and no object that was removed where none are kept', async () => {
+      for (const body of ['one', 'two!', 'three']) await objects.put('versions/a', bytesOf(body));
+      await objects.put('versions/b', bytesOf('gone'));
+      await objects.remove('versions/b');
+      const { versions } = await listAll('versions/');
+      const found = versions.map(({ key, size }) => `${key} ${size}`);
+      expect(found).toEqual(
+        fixture.isVersioned
+          ? ['versions/a 5', 'versions/a 4', 'versions/a 3', 'versions/b 4']
+          : ['versions/a 5'],
+      );
+      for (const version of versions) {
+        expect(await objects.head(bucket, version.key, version.versionId)).toEqual(version);
+      }
+    });
+
+    test('lists more than a page, each version once, also where what a page ended with is gone meanwhile', async () => {
+      const names = Array.from({ length: 1_100 }, (_, index) => `many/${String(index).padStart(5, '0')}`);
+      for (let start = 0; start < names.length; start += 50) {
+        await Promise.all(names.slice(start, start + 50).map((key) => objects.put(key, bytesOf('x'))));
+      }
+      const { versions, pages } = await listAll('many/');
+      expect(versions.map(({ key }) => key)).toEqual(names);
+      expect(pages).toBe(2);
+      const first = await objects.listVersions('many/');
+      await objects.remove(first.next!.key);
+      const second = await objects.listVersions('many/', first.next);
+      expect([...first.versions, ...second.versions].map(({ key }) => key)).toEqual(names);
     });
 
     test('changes the etag with the content', async () => {

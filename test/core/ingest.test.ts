@@ -5,6 +5,7 @@ import { MemoryObjects } from '../../src/adapters/memory/objects.ts';
 import { MemoryOutbox } from '../../src/adapters/memory/outbox.ts';
 import { MemoryParks } from '../../src/adapters/memory/parks.ts';
 import { MemoryQuota } from '../../src/adapters/memory/quota.ts';
+import type { IngestMessage } from '../../src/contract/messages.ts';
 import { defaultSettings } from '../../src/contract/settings.ts';
 import { readCheckpoint } from '../../src/core/checkpoint.ts';
 import { type IngestDeps, ingest } from '../../src/core/ingest/ingest.ts';
@@ -148,7 +149,7 @@ const LONG = Array.from({ length: 3_000 }, (_, index) =>
 const HASTY = { deadline: { remainingMs: () => -1 } };
 
 /** Takes the next message off the queue. */
-async function next(deps: { outbox: MemoryOutbox }): Promise<{ v: 1; jobId: string }> {
+async function next(deps: { outbox: MemoryOutbox }): Promise<IngestMessage> {
   const queued = deps.outbox.messages.shift();
   if (queued?.queue !== 'ingest') throw new Error(`an ingest message was expected, not ${queued?.queue}`);
   return queued.message;

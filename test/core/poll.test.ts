@@ -2,6 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import { MemoryBatches } from '../../src/adapters/memory/batches.ts';
 import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
+import { MemoryListing } from '../../src/adapters/memory/listing.ts';
+import { MemoryObjects } from '../../src/adapters/memory/objects.ts';
 import { MemoryOutbox } from '../../src/adapters/memory/outbox.ts';
 import { MemoryParks } from '../../src/adapters/memory/parks.ts';
 import { MemoryQuota } from '../../src/adapters/memory/quota.ts';
@@ -38,12 +40,15 @@ function start() {
   const batches = new WatchedBatches(ambient);
   const deps = {
     settings: defaultSettings(),
+    inputs: new MemoryObjects({ bucket: 'bucket' }, ambient),
+    listing: new MemoryListing(),
     jobs,
     quota: new MemoryQuota(jobs),
     parks: new MemoryParks(),
     batches,
     outbox: new MemoryOutbox(),
     ambient,
+    deadline: { remainingMs: () => 5 * MINUTE_MS },
     log: { info: () => {}, warn: () => {} },
   };
   let made = 0;

@@ -57,9 +57,10 @@ test('submit may read input and work, keep state and read the key', () => {
   });
 });
 
-test('poll may keep state, look for what is live, read the key and send to every queue; it sees no object', () => {
+test('poll may list the input, keep state, look for what is live, read the key and send to every queue; it reads no object', () => {
   expect(permissionsOf(template, 'poll')).toEqual({
     ...logs('Poll'),
+    's3:ListBucketVersions': listing('input'),
     ...items,
     ...live,
     ...key,

@@ -63,6 +63,7 @@ const FAULTS = [
   'fault:cancelled while in_progress',
   'fault:dead letter',
   'fault:event twice',
+  'fault:event lost',
   'fault:poll twice',
   'fault:slow call',
   'fault:little time',

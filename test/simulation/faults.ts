@@ -28,15 +28,18 @@ const FATES: Readonly<Record<CallKind, readonly CallFate[]>> = {
 };
 
 /** Chosen places: so that calls which are rare are not left to luck. */
-const TARGETS = 50;
+const TARGETS = 55;
 /** Calls that a seed makes once or twice, if at all, are chosen more often than others. */
 const RARE: Readonly<Record<string, number>> = {
   'objects.head': 2,
+  'objects.put': 2,
   'objects.pin': 8,
   'objects.remove': 2,
   'writer.abort': 3,
   'writer.suspend': 18,
   'writer.copy': 5,
+  'listing.getListing': 2,
+  'listing.putListing': 5,
   'jobs.claimJob': 4,
   'jobs.takeJob': 4,
   'jobs.claimContent': 6,
@@ -44,6 +47,8 @@ const RARE: Readonly<Record<string, number>> = {
   'jobs.acquirePublication': 2,
   'jobs.releasePublication': 2,
   'quota.admit': 2,
+  'quota.takeTurn': 2,
+  'quota.turnsLeft': 2,
   'quota.changeLedger': 3,
   'parks.park': 18,
   'parks.unpark': 2,
@@ -56,7 +61,7 @@ const RARE: Readonly<Record<string, number>> = {
   'outbox.submit': 2,
   'outbox.collect': 2,
   'outbox.finalize': 2,
-  'events.completed': 2,
+  'events.completed': 3,
 };
 const TARGET_CALLS = CALL_NAMES.filter((name) => !UNCALLED.includes(name)).flatMap((name) =>
   Array<string>(RARE[name] ?? 1).fill(name),

@@ -4,8 +4,10 @@
  */
 import type {
   BatchApi,
+  Inputs,
   JobEvents,
   JobStore,
+  ListingStore,
   ObjectStore,
   ObjectWriter,
   Outbox,
@@ -32,6 +34,13 @@ const OBJECTS = {
   pin: 'call',
   remove: 'call',
 } as const satisfies Record<keyof ObjectStore, CallKind>;
+
+const INPUTS = { listVersions: 'read' } as const satisfies Record<keyof Inputs, CallKind>;
+
+const LISTING = {
+  getListing: 'read',
+  putListing: 'call',
+} as const satisfies Record<keyof ListingStore, CallKind>;
 
 const WRITER = {
   write: 'single',
@@ -105,6 +114,8 @@ const EVENTS = { completed: 'call' } as const satisfies Record<keyof JobEvents, 
  */
 export const PORT_CALLS = {
   objects: OBJECTS,
+  inputs: INPUTS,
+  listing: LISTING,
   writer: WRITER,
   jobs: JOBS,
   quota: QUOTA,

@@ -129,6 +129,10 @@ export const SAFETIES: Readonly<Record<string, Tamper>> = {
     acquirePublication: async () => 'granted',
     releasePublication: async () => true,
   })),
+  'inputs without a job are not looked for': (ports) => ({
+    ...ports,
+    inputs: { listVersions: async () => ({ versions: [] }) },
+  }),
   'what nobody moves is not swept up': onJobs(() => ({ listOverdue: () => nothing() })),
 };
 

@@ -76,6 +76,8 @@ export interface Scenario {
   isVersioned: boolean;
   /** Requests that fit a batch. */
   batchRequests: number;
+  /** Versions that a page of a listing has. */
+  pageSize: number;
   pollEveryMs: number;
   /** Messages of one queue that are worked on at a time. */
   concurrency: number;
@@ -143,6 +145,7 @@ export function drawScenario(random: Random): Scenario {
     settings: drawSettings(random),
     isVersioned,
     batchRequests,
+    pageSize: random.fork('pages').whole(1, 3),
     pollEveryMs: random.pick([5, 10, 15, 30]) * MINUTE_MS,
     concurrency: random.whole(1, 4),
     weather: drawWeather(random.fork('weather')),

@@ -80,8 +80,10 @@ interface Message {
   id: number;
   queue: QueueName;
   body: unknown;
-  /** S3 told of an object: until listings find what was missed, such a message must not get lost. */
+  /** S3 told of an object. */
   isEvent: boolean;
+  /** Whether somebody else would miss it: the sweep, or the listing of inputs. */
+  mayBeLost: boolean;
   receives: number;
   isDone: boolean;
 }
@@ -174,7 +176,7 @@ class Simulation {
   }
 
   send(queue: QueueName, message: unknown): void {
-    this.#post(queue, structuredClone(message), false);
+    this.#post(queue, structuredClone(message), { isEvent: false, mayBeLost: true });
   }
 
   async run(): Promise<void> {
@@ -363,18 +365,19 @@ class Simulation {
     };
   }
 
-  #post(queue: QueueName, body: unknown, isEvent: boolean): void {
+  #post(queue: QueueName, body: unknown, of: Pick<Message, 'isEvent' | 'mayBeLost'>): void {
+    const { isEvent, mayBeLost } = of;
     const { dropMessage, duplicateMessage, delayMessage } = this.#scenario.weather;
     const isStormy = this.isStormy();
-    if (!isEvent && isStormy && this.#random.chance(dropMessage)) {
-      this.note('fault:message dropped');
-      this.trace(`      a message to ${queue} is lost`);
+    if (mayBeLost && isStormy && this.#random.chance(dropMessage)) {
+      this.note(isEvent ? 'fault:event lost' : 'fault:message dropped');
+      this.trace(`      ${isEvent ? 'an event' : `a message to ${queue}`} is lost`);
       return;
     }
     const isTwice = isStormy && this.#random.chance(duplicateMessage);
     if (isTwice) this.note(isEvent ? 'fault:event twice' : 'fault:message twice');
     for (let copy = 0; copy < (isTwice ? 2 : 1); copy++) {
-      const message: Message = { id: ++this.#made, queue, body, isEvent, receives: 0, isDone: false };
+      const message: Message = { id: ++this.#made, queue, body, ...of, receives: 0, isDone: false };
       this.#messages.add(message);
       const isLate = isStormy && this.#random.chance(delayMessage);
       if (isLate) this.note('fault:message delayed');
@@ -393,7 +396,7 @@ class Simulation {
       this.after(this.#random.spread(100, 20 * SECOND_MS), '', () => this.#deliver(message));
       return;
     }
-    if (message.receives >= MAX_RECEIVES && !message.isEvent) {
+    if (message.receives >= MAX_RECEIVES && message.mayBeLost) {
       this.note('fault:dead letter');
       this.#done(message);
       return;
@@ -403,7 +406,7 @@ class Simulation {
     this.after(VISIBILITY_MS, '', () => {
       if (message.isDone || message.receives !== receive) return;
       this.note('fault:message back after 16 minutes');
-      void this.#bringBack(message);
+      this.#bringBack(message);
     });
     this.#start(queue, message.body, ({ error }) => {
       if (error === undefined) {
@@ -418,18 +421,13 @@ class Simulation {
     });
   }
 
-  /** A message that tells of an object may get lost once its job is on record: then the sweep has to find it. */
-  async #bringBack(message: Message): Promise<void> {
-    const { key, versionId } = message.body as { key?: string; versionId?: string };
-    const job = this.#expectations.jobs.findLast(
-      ({ head }) => head.key === key && head.versionId === versionId,
-    );
-    const isRecorded = job !== undefined && (await this.#stack.jobs.getJob(jobIdOf(job.head))) !== undefined;
-    if (!isRecorded || !this.isStormy() || !this.#random.chance(0.5)) {
+  #bringBack(message: Message): void {
+    const mayBeLost = message.isEvent && message.mayBeLost && this.isStormy();
+    if (!mayBeLost || !this.#random.chance(0.5)) {
       this.#deliver(message);
       return;
     }
-    this.note('fault:message dropped');
+    this.note('fault:event lost');
     this.#done(message);
   }
 
@@ -444,14 +442,14 @@ class Simulation {
 
   async #poll(): Promise<void> {
     if (this.#drops === 0 && this.#messages.size === 0 && this.#running.size === 0) {
-      const live = await this.#stack.live();
+      const live = await this.#live();
       if (live.length === 0) {
         this.trace('all is quiet');
         return;
       }
     }
     if (this.#now > START_MS + this.#scenario.calmAt + QUIET_WITHIN_MS) {
-      const live = await this.#stack.live();
+      const live = await this.#live();
       const queues = [...this.#messages].map(({ queue }) => `a message to ${queue}`);
       this.violation(`in flight for ever: ${[...live, ...queues].join('; ')}`);
       return;
@@ -464,6 +462,16 @@ class Simulation {
     }
   }
 
+  /** What has not come to its end: records that need something, and objects that have no record. */
+  async #live(): Promise<string[]> {
+    const live = await this.#stack.live();
+    for (const { drop, head, calledOff } of this.#expectations.jobs) {
+      if (!calledOff && (await this.#stack.jobs.getJob(jobIdOf(head))) === undefined)
+        live.push(`drop ${drop.index} (${drop.key}), of which nobody knows`);
+    }
+    return live;
+  }
+
   async #drop(drop: Drop): Promise<void> {
     await this.#stack.objects.put(drop.key, drop.body);
     const head = (await this.#stack.objects.head(BUCKET, drop.key))!;
@@ -473,7 +481,9 @@ class Simulation {
     this.trace(`drop ${drop.index}: ${drop.key}, ${drop.lines.length} lines`);
     const { versionId } = head;
     const location = { bucket: BUCKET, key: drop.key, ...(versionId === undefined ? {} : { versionId }) };
-    this.#post('ingest', location, true);
+    // The listing leaves alone what lay there when the deployment first ran.
+    const since = (await this.#stack.listing.getListing())?.since ?? Number.POSITIVE_INFINITY;
+    this.#post('ingest', location, { isEvent: true, mayBeLost: head.lastModified >= since });
     if (drop.destroyedAt === undefined) return;
     this.after(START_MS + drop.destroyedAt - this.#now, `${drop.key} is destroyed`, () => {
       // Older and newer versions go as well.

@@ -1,5 +1,6 @@
 /** One deployment: its stores, and the handlers that work on them. A new handler is added to {@link HANDLERS}. */
 import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
+import { MemoryListing } from '../../src/adapters/memory/listing.ts';
 import { MemoryObjects } from '../../src/adapters/memory/objects.ts';
 import { MemoryEvents } from '../../src/adapters/memory/outbox.ts';
 import { MemoryParks } from '../../src/adapters/memory/parks.ts';
@@ -70,6 +71,7 @@ export class Stack {
   readonly jobs: WatchedJobs;
   readonly objects: WatchedObjects;
   readonly events = new MemoryEvents();
+  readonly listing = new MemoryListing();
   readonly layout: Layout;
   readonly #deps: PortsOfStack;
   readonly #tamper: Tamper | undefined;
@@ -91,7 +93,10 @@ export class Stack {
       world.trace(`      "${message}" ${JSON.stringify(fields)}`);
     };
     this.jobs = new WatchedJobs(world, openai.recorded);
-    this.objects = new WatchedObjects({ bucket: BUCKET, isVersioned: scenario.isVersioned }, ambient);
+    this.objects = new WatchedObjects(
+      { bucket: BUCKET, isVersioned: scenario.isVersioned, pageSize: scenario.pageSize },
+      ambient,
+    );
     this.layout = scenario.settings.layout;
     this.#tamper = tamper;
     this.#deps = {
@@ -99,6 +104,8 @@ export class Stack {
       settings: scenario.settings,
       limits: { ...OPENAI_LIMITS, requests: scenario.batchRequests },
       objects: this.objects,
+      inputs: this.objects,
+      listing: this.listing,
       jobs: this.jobs,
       quota: new MemoryQuota(this.jobs),
       parks: new MemoryParks(),
@@ -123,6 +130,8 @@ export class Stack {
       ...deps,
       deadline,
       objects: throughGate('objects', deps.objects, gate),
+      inputs: throughGate('inputs', deps.inputs, gate),
+      listing: throughGate('listing', deps.listing, gate),
       jobs: throughGate('jobs', deps.jobs, gate),
       quota: throughGate('quota', deps.quota, gate),
       parks: throughGate('parks', deps.parks, gate),

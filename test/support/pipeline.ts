@@ -14,6 +14,7 @@ import {
 } from '../../local/openai-emulator/emulator.ts';
 import type { ApiKeys } from '../../src/adapters/api-key.ts';
 import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
+import { MemoryListing } from '../../src/adapters/memory/listing.ts';
 import { MemoryObjects } from '../../src/adapters/memory/objects.ts';
 import { MemoryEvents, MemoryOutbox, type QueuedMessage } from '../../src/adapters/memory/outbox.ts';
 import { MemoryParks } from '../../src/adapters/memory/parks.ts';
@@ -77,15 +78,18 @@ export async function startPipeline(options: PipelineOptions = {}) {
   const batches = new OpenAIBatches(client, options.keys);
   const outbox = new MemoryOutbox();
   const jobs = new MemoryJobs();
+  // Small parts, so that small files have several, and pages.
+  const objects = new MemoryObjects(
+    { bucket: BUCKET, isVersioned: options.isVersioned ?? true, minPartBytes: 300, pageSize: 2 },
+    ambient,
+  );
   const deps = {
     stackId: options.stackId ?? 'stack-1',
     settings: options.settings ?? defaultSettings(),
     limits: { ...OPENAI_LIMITS, ...options.limits },
-    objects: new MemoryObjects(
-      // Small parts, so that small files have several.
-      { bucket: BUCKET, isVersioned: options.isVersioned ?? true, minPartBytes: 300 },
-      ambient,
-    ),
+    objects,
+    inputs: objects,
+    listing: new MemoryListing(),
     jobs,
     quota: new MemoryQuota(jobs),
     parks: new MemoryParks(),
@@ -178,7 +182,17 @@ export async function startPipeline(options: PipelineOptions = {}) {
   };
 }
 
-const PORTS = ['objects', 'jobs', 'quota', 'parks', 'batches', 'outbox', 'events'] as const;
+const PORTS = [
+  'objects',
+  'inputs',
+  'listing',
+  'jobs',
+  'quota',
+  'parks',
+  'batches',
+  'outbox',
+  'events',
+] as const;
 
 function interceptPorts<Ports extends Record<(typeof PORTS)[number], object>>(
   ports: Ports,

@@ -1,7 +1,14 @@
 import { createHash } from 'node:crypto';
 import { BatchdropError, CorruptWorkFileError, ObjectGoneError, UploadGoneError } from '../../core/errors.ts';
-import type { ObjectHead, SourceObject } from '../../core/model.ts';
-import type { Ambient, ByteStream, ObjectStore, ObjectWriter, WriterState } from '../../core/ports.ts';
+import type { ListCursor, ObjectHead, SourceObject } from '../../core/model.ts';
+import type {
+  Ambient,
+  ByteStream,
+  Inputs,
+  ObjectStore,
+  ObjectWriter,
+  WriterState,
+} from '../../core/ports.ts';
 
 /** Chunks that a read gives; small, so that whoever reads has to cope with cuts anywhere. */
 const CHUNK_BYTES = 64 * 1024;
@@ -16,9 +23,11 @@ interface StoredVersion {
 
 /** S3's own. Source: S3 User Guide, "Amazon S3 multipart upload limits". */
 const MIN_PART_BYTES = 5 * 1024 * 1024;
+/** S3's own. Source: S3 API reference, ListObjectVersions. */
+const MAX_PAGE = 1_000;
 
-/** {@link ObjectStore} in memory, with versions and uploads as S3 keeps them. */
-export class MemoryObjects implements ObjectStore {
+/** {@link ObjectStore} and {@link Inputs} in memory, with versions and uploads as S3 keeps them. */
+export class MemoryObjects implements ObjectStore, Inputs {
   readonly #bucket: string;
   readonly #isVersioned: boolean;
   readonly #ambient: Pick<Ambient, 'now'>;
@@ -27,19 +36,22 @@ export class MemoryObjects implements ObjectStore {
   /** Parts of the uploads that have neither ended nor been given up, by upload id and number. */
   readonly #uploads = new Map<string, Uint8Array[]>();
   readonly #minPartBytes: number;
+  readonly #pageSize: number;
   #uploadsMade = 0;
   #written = 0;
 
   /**
    * @param options.bucket where everything is that is addressed by key alone.
    * @param options.isVersioned whether buckets keep old versions. Default: true.
+   * @param options.pageSize versions that a page of a listing has. Default: 1,000, as in S3.
    * @param options.minPartBytes what a suspended writer keeps in its state is less. Default: 5 MiB, as in S3.
    */
   constructor(
-    options: { bucket: string; isVersioned?: boolean; minPartBytes?: number },
+    options: { bucket: string; isVersioned?: boolean; minPartBytes?: number; pageSize?: number },
     ambient: Pick<Ambient, 'now'>,
   ) {
     this.#minPartBytes = options.minPartBytes ?? MIN_PART_BYTES;
+    this.#pageSize = options.pageSize ?? MAX_PAGE;
     this.#bucket = options.bucket;
     this.#isVersioned = options.isVersioned ?? true;
     this.#ambient = ambient;
@@ -66,14 +78,39 @@ export class MemoryObjects implements ObjectStore {
 
   async head(bucket: string, key: string, versionId?: string): Promise<ObjectHead | undefined> {
     const found = this.#find({ bucket, key, ...(versionId === undefined ? {} : { versionId }) });
-    if (found?.body === undefined) return undefined;
+    return found && this.#headOf(bucket, key, found);
+  }
+
+  async listVersions(
+    prefix: string,
+    after?: ListCursor,
+  ): Promise<{ versions: ObjectHead[]; next?: ListCursor }> {
+    const below = `${this.#bucket}/${prefix}`;
+    const all = [...this.#versions]
+      .filter(([path]) => path.startsWith(below))
+      .sort(([one], [other]) => Buffer.compare(Buffer.from(one), Buffer.from(other)))
+      // Newest first within a key.
+      .flatMap(([path, versions]) =>
+        versions.toReversed().map((version) => ({ key: path.slice(this.#bucket.length + 1), version })),
+      )
+      .filter(({ key, version }) => after === undefined || isAfter(key, version.versionId, after));
+    const page = all.slice(0, this.#pageSize);
+    const last = page.at(-1);
+    const versions = page.flatMap(({ key, version }) => this.#headOf(this.#bucket, key, version) ?? []);
+    if (last === undefined || page.length === all.length) return { versions };
+    return { versions, next: { key: last.key, versionId: last.version.versionId } };
+  }
+
+  /** Nothing for a delete marker. */
+  #headOf(bucket: string, key: string, version: StoredVersion): ObjectHead | undefined {
+    if (version.body === undefined) return undefined;
     return {
       bucket,
       key,
-      ...(this.#isVersioned ? { versionId: found.versionId } : {}),
-      etag: found.etag,
-      lastModified: found.lastModified,
-      size: found.body.length,
+      ...(this.#isVersioned ? { versionId: version.versionId } : {}),
+      etag: version.etag,
+      lastModified: version.lastModified,
+      size: version.body.length,
     };
   }
 
@@ -261,6 +298,12 @@ class MemoryWriter implements ObjectWriter {
       throw new BatchdropError(`${this.#options.key}: the writer is ${this.#state} already`);
     }
   }
+}
+
+/** Whether a version stands after another in a listing; ids grow, and newer versions come first. */
+function isAfter(key: string, versionId: string, after: ListCursor): boolean {
+  const order = Buffer.compare(Buffer.from(key), Buffer.from(after.key));
+  return order > 0 || (order === 0 && after.versionId !== undefined && versionId < after.versionId);
 }
 
 /** S3's ETag of an object that was put, or of a part: its MD5. */

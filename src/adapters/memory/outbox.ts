@@ -1,9 +1,10 @@
-import type { BatchMessage, JobCompleted, JobMessage } from '../../contract/messages.ts';
+import type { BatchMessage, JobCompleted, JobMessage, ObjectMessage } from '../../contract/messages.ts';
 import type { JobEvents, Outbox } from '../../core/ports.ts';
 
 /** One message and the queue that it is in. */
 export type QueuedMessage =
-  | { queue: 'ingest' | 'finalize'; message: JobMessage }
+  | { queue: 'ingest'; message: JobMessage | ObjectMessage }
+  | { queue: 'finalize'; message: JobMessage }
   | { queue: 'submit' | 'collect'; message: BatchMessage };
 
 /** {@link Outbox} in memory: one list that a test or a simulation takes from. */
@@ -11,7 +12,7 @@ export class MemoryOutbox implements Outbox {
   /** Oldest first. Whoever delivers a message removes it. */
   readonly messages: QueuedMessage[] = [];
 
-  async ingest(message: JobMessage): Promise<void> {
+  async ingest(message: JobMessage | ObjectMessage): Promise<void> {
     this.messages.push({ queue: 'ingest', message: structuredClone(message) });
   }
 

@@ -5,7 +5,7 @@ import type { Route, Settings } from '../../contract/settings.ts';
  * The route that a key belongs to: the longest prefix that the key begins with, if the rest matches one of its globs
  * and none that it ignores. `undefined` for directory markers and everything else that is not to become a job.
  */
-export function routeOf(settings: Settings, key: string): Route | undefined {
+export function routeOf(settings: Pick<Settings, 'routes'>, key: string): Route | undefined {
   if (key.endsWith('/')) return undefined;
   let found: Route | undefined;
   for (const route of settings.routes) {

@@ -14,7 +14,10 @@ import { type BatchRecord, isTerminal } from '../model.ts';
 import type {
   Ambient,
   BatchApi,
+  Deadline,
+  Inputs,
   JobStore,
+  ListingStore,
   LiveItem,
   Log,
   Outbox,
@@ -24,16 +27,20 @@ import type {
 } from '../ports.ts';
 import { SUCCEEDED } from '../step-failure.ts';
 import { CLOCK_SKEW_MS } from '../time-limits.ts';
+import { listInputs } from './list-inputs.ts';
 import { lost, remedyFor, turnOf, unreachable } from './lost.ts';
 
 export interface PollDeps {
-  settings: Pick<Settings, 'stuck' | 'quota'>;
+  settings: Pick<Settings, 'stuck' | 'quota' | 'routes'>;
+  inputs: Inputs;
   jobs: JobStore;
   quota: QuotaStore;
   parks: ParkStore;
+  listing: ListingStore;
   batches: Pick<BatchApi, 'getBatch' | 'listBatches' | 'cancelBatch'>;
   outbox: Outbox;
   ambient: Ambient;
+  deadline: Deadline;
   log: Log;
 }
 
@@ -65,6 +72,8 @@ export async function poll(deps: PollDeps): Promise<void> {
     await sweep(deps, failures);
     await attempt(failures, () => healReservations(deps));
     await attempt(failures, () => dispatch(deps));
+    // Last: it takes what time is left.
+    await attempt(failures, () => listInputs(deps));
     // Told only now: what one batch or service refuses must not keep all others from being moved.
     if (failures.length > 0) throw failures[0];
   } finally {

@@ -1,0 +1,17 @@
+import type { InputListing } from '../../core/model.ts';
+import type { ListingStore } from '../../core/ports.ts';
+
+/** {@link ListingStore} in memory. */
+export class MemoryListing implements ListingStore {
+  #standing: InputListing | undefined;
+
+  async getListing(): Promise<InputListing | undefined> {
+    return structuredClone(this.#standing);
+  }
+
+  async putListing(next: InputListing): Promise<boolean> {
+    if (next.generation !== (this.#standing?.generation ?? 0) + 1) return false;
+    this.#standing = structuredClone(next);
+    return true;
+  }
+}
