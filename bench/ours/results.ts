@@ -14,6 +14,7 @@ import { defaultSettings } from '../../src/contract/settings.ts';
 import { collect } from '../../src/core/collect/collect.ts';
 import { finalize } from '../../src/core/finalize/finalize.ts';
 import type { BatchRecord, Job } from '../../src/core/model.ts';
+import { Prices } from '../../src/core/prices/prices.ts';
 import { createS3Client } from '../../src/runtime/clients.ts';
 
 /** What the step needs to find. */
@@ -41,6 +42,7 @@ const deps = {
   objects,
   jobs,
   quota: new MemoryQuota(jobs),
+  prices: new Prices(),
   parks: new MemoryParks(),
   batches: new OpenAIBatches(new OpenAI({ apiKey: 'sk-none', baseURL: task.openaiBaseUrl, maxRetries: 0 })),
   outbox: new MemoryOutbox(),

@@ -19,6 +19,7 @@ import { finalize } from '../../src/core/finalize/finalize.ts';
 import { ingest } from '../../src/core/ingest/ingest.ts';
 import { OPENAI_LIMITS } from '../../src/core/limits.ts';
 import { poll } from '../../src/core/poll/poll.ts';
+import { Prices } from '../../src/core/prices/prices.ts';
 import { submit } from '../../src/core/submit/submit.ts';
 import type { FunctionName } from './aws-prices.ts';
 import { MeteredObjects, type ScaleOf } from './metered-objects.ts';
@@ -116,6 +117,7 @@ export async function play(scenario: Scenario): Promise<Played> {
     jobs: new DynamoDBJobs(table.client(), { table: 'table' }),
     quota: new DynamoDBQuota(table.client(), { table: 'table' }),
     parks: new DynamoDBParks(table.client(), { table: 'table' }),
+    prices: new Prices(),
     batches: openai,
     outbox,
     events: new MemoryEvents(),

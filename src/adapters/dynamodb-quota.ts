@@ -1,6 +1,14 @@
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { TTL_ATTRIBUTE } from '../contract/table.ts';
-import { newLedger, reservationFor, reserveOn, settleOn } from '../core/admission/ledger.ts';
+import {
+  newLedger,
+  type Release,
+  releaseTokens,
+  reservationFor,
+  reserveOn,
+  settled,
+  settleOn,
+} from '../core/admission/ledger.ts';
 import { type MinuteOfTurns, takeTurnOf, turnsLeftOf } from '../core/admission/turns.ts';
 import { BatchdropError } from '../core/errors.ts';
 import type { BatchRecord, Ledger, Reservation } from '../core/model.ts';
@@ -65,33 +73,43 @@ export class DynamoDBQuota implements QuotaStore {
     return verdict;
   }
 
-  async settle(
-    reservationId: string,
+  async giveBackTokens(reservationId: string, now: number): Promise<boolean> {
+    return this.#release(reservationId, (reservation) => releaseTokens(reservation, now), now);
+  }
+
+  async settle(reservationId: string, now: number, used = 0): Promise<boolean> {
+    return this.#release(reservationId, (reservation) => settled(reservation, used, now), now);
+  }
+
+  /** The reservation and every ledger that `rule` names change in one transaction, or none of them. */
+  async #release(
+    id: string,
+    rule: (standing: Reservation | undefined) => Release | undefined,
     now: number,
-    used: Readonly<Record<string, number>> = {},
   ): Promise<boolean> {
-    const standing = await this.#items.get(reservationKey(reservationId));
-    if (standing === undefined) return false;
-    const { amounts } = readReservation(standing, this.#items.nameOf(standing));
-    const keys = [reservationKey(reservationId), ...amounts.map(({ ledger }) => ledgerKey(ledger))];
-    return this.#items.changeAll(keys, ([item, ...ledgerItems]) => {
-      if (item === undefined || readReservation(item, this.#items.nameOf(item)).state !== 'held')
-        return undefined;
-      const settled = {
-        state: 'settled',
-        updatedAt: now,
-        [TTL_ATTRIBUTE]: Math.ceil((now + SETTLED_KEPT_MS) / 1000),
-        ...indexAttributes(undefined),
-      };
-      return [
-        settled,
-        ...amounts.map(({ ledger: name, amount }, index) => {
-          const ledger = this.#readLedger(ledgerItems[index]);
-          if (ledger === undefined) throw new BatchdropError(`ledger ${name} is missing from the table`);
-          return { ...settleOn(ledger, amount, used[name] ?? 0, now) };
-        }),
-      ];
-    });
+    const key = reservationKey(id);
+    for (;;) {
+      const found = rule(this.#readReservation(await this.#items.get(key)));
+      if (found === undefined) return false;
+      let hasMoved = false;
+      const keys = [key, ...found.ledgers.map(({ name }) => ledgerKey(name))];
+      const isDone = await this.#items.changeAll(keys, ([item, ...ledgerItems]) => {
+        const release = rule(this.#readReservation(item));
+        // Somebody gave back a part of it in between, so these are not the ledgers that it is about.
+        hasMoved = release !== undefined && release.ledgers.length !== found.ledgers.length;
+        if (release === undefined || hasMoved) return undefined;
+        return [
+          { ...release.reservation, ...(release.reservation.state === 'settled' ? endOf(now) : {}) },
+          ...release.ledgers.map(({ name, amount, used }, index) => {
+            const ledger = this.#readLedger(ledgerItems[index]);
+            if (ledger === undefined) throw new BatchdropError(`ledger ${name} is missing from the table`);
+            return { ...settleOn(ledger, amount, used, now) };
+          }),
+        ];
+      });
+      // Amounts only become fewer, so this ends.
+      if (!hasMoved) return isDone;
+    }
   }
 
   async changeLedger(
@@ -126,9 +144,21 @@ export class DynamoDBQuota implements QuotaStore {
     return turnsLeftOf(minutesOf(await this.#items.get(turnsKey(name))), perHour, now);
   }
 
+  #readReservation(item: Item | undefined): Reservation | undefined {
+    return item === undefined ? undefined : readReservation(item, this.#items.nameOf(item));
+  }
+
   #readLedger(item: Item | undefined): Ledger | undefined {
     return item === undefined ? undefined : readLedger(item, this.#items.nameOf(item));
   }
+}
+
+/** What takes a settled reservation out of the index, and in the end out of the table. */
+function endOf(now: number): Item {
+  return {
+    [TTL_ATTRIBUTE]: Math.ceil((now + SETTLED_KEPT_MS) / 1000),
+    ...indexAttributes(undefined),
+  };
 }
 
 function minutesOf(item: Item | undefined): MinuteOfTurns[] {

@@ -34,7 +34,7 @@ export function isClaimable(record: Claimed, state: string, claim: string, now: 
 
 /** What changes of a waiting batch when there is room for it. */
 export function admittedWith(reservation: string, now: number) {
-  return { state: 'admitted', reservation, updatedAt: now } as const;
+  return { state: 'admitted', reservation, heldReason: undefined, updatedAt: now } as const;
 }
 
 /** Whether a job or batch is as the writer last saw it. A claim that ran out still counts while nobody else took it. */

@@ -12,6 +12,7 @@ import { randomUUID } from 'node:crypto';
 import type OpenAI from 'openai';
 import { APIConnectionError, APIConnectionTimeoutError, APIError, OpenAIError } from 'openai';
 import * as z from 'zod';
+import { usageOf } from '../core/collect/classify.ts';
 import {
   BatchdropError,
   CreateRefusedError,
@@ -103,6 +104,7 @@ const remoteBatchSchema = z.object({
   metadata: z.record(z.string(), z.string()).nullish().catch(undefined),
   created_at: z.number(),
   expires_at: z.number().nullish(),
+  usage: z.record(z.string(), z.unknown()).nullish().catch(undefined),
 });
 
 const batchPageSchema = z.object({
@@ -481,6 +483,7 @@ function toRemoteBatch(batch: z.output<typeof remoteBatchSchema>): RemoteBatch {
     ...(batch.output_file_id === undefined ? {} : { outputFileId: batch.output_file_id }),
     ...(batch.error_file_id === undefined ? {} : { errorFileId: batch.error_file_id }),
     ...(errors === undefined || errors.length === 0 ? {} : { errors }),
+    ...(batch.usage ? { usage: usageOf({ usage: batch.usage }) } : {}),
     ...(batch.request_counts ? { progress: batch.request_counts } : {}),
     metadata: batch.metadata ?? {},
     createdAt: batch.created_at * 1000,

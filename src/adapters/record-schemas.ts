@@ -4,10 +4,12 @@
  */
 import * as z from 'zod';
 import { receiptSchema } from '../contract/receipt.ts';
-import { routeSchema } from '../contract/settings.ts';
+import { routeSchema, TIERS } from '../contract/settings.ts';
 import { BatchdropError } from '../core/errors.ts';
 import {
+  type BatchOutcome,
   type BatchRecord,
+  type Bill,
   type FetchedFile,
   type Fetching,
   type IngestProgress,
@@ -22,6 +24,8 @@ import {
   type Park,
   type Reservation,
   type RunRef,
+  type TierBill,
+  type TokenUsage,
 } from '../core/model.ts';
 
 const version = z.literal(1);
@@ -47,11 +51,40 @@ const runSchema = z.object({
   lastLine: count,
 } satisfies ShapeOf<RunRef>);
 
+const usageSchema = z.object({
+  inputTokens: count,
+  cachedTokens: count,
+  cacheWriteTokens: count,
+  outputTokens: count,
+  reasoningTokens: count,
+} satisfies ShapeOf<TokenUsage>);
+
+const tierBillSchema = z.object({
+  results: count,
+  usage: usageSchema,
+  usd: z.string(),
+} satisfies ShapeOf<TierBill>);
+
+const billSchema = z.object({
+  tiers: z.object({
+    batch: z.exactOptional(tierBillSchema),
+    flex: z.exactOptional(tierBillSchema),
+    standard: z.exactOptional(tierBillSchema),
+    priority: z.exactOptional(tierBillSchema),
+  } satisfies ShapeOf<Bill['tiers']>),
+  unpriced: count,
+  standardUsd: z.string(),
+  possibleUsd: z.string(),
+  differs: z.exactOptional(z.boolean()),
+} satisfies ShapeOf<Bill>);
+
 const nextSchema = z.object({
   manifestKey: z.string(),
   requests: count,
   bytes: count,
   tokens: z.exactOptional(count),
+  outputTokens: z.exactOptional(count),
+  longestBytes: z.exactOptional(count),
   repairs: z.exactOptional(count),
   notBefore: z.exactOptional(z.number()),
 } satisfies ShapeOf<NextBatch>);
@@ -120,6 +153,7 @@ const jobSchema = z.object({
     z.object({ generation: count, checkpointKey: z.string() } satisfies ShapeOf<MergeProgress>),
   ),
   receiptKey: z.exactOptional(z.string()),
+  cost: z.exactOptional(z.object({ usd: z.string(), possibleUsd: z.string() })),
 } satisfies ShapeOf<Job>);
 
 const batchSchema = z.object({
@@ -134,11 +168,16 @@ const batchSchema = z.object({
   requests: count,
   bytes: count,
   tokens: z.exactOptional(count),
+  outputTokens: z.exactOptional(count),
+  longestBytes: z.exactOptional(count),
+  tier: z.exactOptional(z.enum(TIERS)),
+  route: z.exactOptional(z.string()),
   jobCreatedAt: z.exactOptional(z.number()),
   createdAt: z.number(),
   updatedAt: z.number(),
   reservation: z.exactOptional(z.string()),
   recutTokens: z.exactOptional(count),
+  recutMicrodollars: z.exactOptional(count),
   claim: z.exactOptional(z.string()),
   claimedUntil: z.exactOptional(z.number()),
   notBefore: z.exactOptional(z.number()),
@@ -181,15 +220,11 @@ const batchSchema = z.object({
       possiblyBilledTwice: z.record(z.string(), count),
       incomplete: count,
       strayLines: count,
-      usage: z.object({
-        inputTokens: count,
-        cachedTokens: count,
-        cacheWriteTokens: count,
-        outputTokens: count,
-        reasoningTokens: count,
-      }),
-    }),
+      usage: usageSchema,
+      bill: z.exactOptional(billSchema),
+    } satisfies ShapeOf<BatchOutcome>),
   ),
+  reportedUsage: z.exactOptional(usageSchema),
   outputRun: z.exactOptional(runSchema),
   errorRun: z.exactOptional(runSchema),
   next: z.exactOptional(z.array(nextSchema)),

@@ -17,6 +17,12 @@ const tokenUsageSchema = z.object({
   reasoningTokens: count,
 });
 
+/** USD, exact: `0.000425`. Text, because a number would be rounded. */
+const usd = z.string().regex(/^-?\d+(\.\d{1,12})?$/);
+
+/** What OpenAI bills by; `priority` only if an answer says that it was served so. */
+const billedTier = z.enum(['batch', 'flex', 'standard', 'priority']);
+
 export const receiptSchema = z.object({
   /** Version of this shape. */
   v: z.literal(1),
@@ -58,8 +64,29 @@ export const receiptSchema = z.object({
   incomplete: count,
   /** Result lines of OpenAI that were not used: unknown or repeated custom_ids. */
   strayLines: count,
-  /** Summed over the answers in the output file. */
+  /** Summed over the answers, and over errors that OpenAI reports tokens for. */
   usage: tokenUsageSchema,
+  /** What became of the requests of each tier's batches; what was never sent is in none. */
+  tiers: z.partialRecord(billedTier, z.object({ succeeded: count, failed: count, retried: count })),
+  /** From the tokens of each result, at the price of its model, tier and day. */
+  cost: z.object({
+    /** What the results cost. */
+    usd,
+    /**
+     * The most that OpenAI may have charged beyond that, for requests of which it lost the result: those of
+     * `possiblyBilledTwice`, and those that failed for it.
+     */
+    possibleUsd: usd,
+    /** What the same would have cost in the standard tier, and how much less it was. */
+    standardUsd: usd,
+    savedUsd: usd,
+    /** `results` had tokens and a price. */
+    byTier: z.partialRecord(billedTier, z.object({ results: count, usage: tokenUsageSchema, usd })),
+    /** Results with tokens and without a price that is known: they are in no amount. */
+    unpriced: count,
+    /** Batches of which OpenAI reports other tokens than their lines have. */
+    usageDiffers: count,
+  }),
   batches: z.array(
     z.object({
       batchId: z.string(),
@@ -73,6 +100,8 @@ export const receiptSchema = z.object({
       succeeded: count,
       failed: count,
       retried: count,
+      tier: billedTier,
+      usd,
       submittedAt: z.iso.datetime().optional(),
       endedAt: z.iso.datetime(),
     }),
@@ -84,6 +113,11 @@ export const receiptSchema = z.object({
     /** When somebody cancelled the job. */
     cancelledAt: z.iso.datetime().optional(),
     completedAt: z.iso.datetime(),
+    /** Milliseconds from the claim to the first submission, and from there to the last end. Absent if nothing was sent. */
+    queuedMs: count.optional(),
+    ranMs: count.optional(),
+    /** Milliseconds from the drop on. */
+    totalMs: count,
   }),
 });
 export type Receipt = z.infer<typeof receiptSchema>;

@@ -8,7 +8,7 @@
  * | `LEASE#<name>` | `LEASE` | who may do a thing that one at a time may do, with a fencing token |
  * | `CONTENT#<hash>` | `CONTENT` | which job stands for a key, its content and its options |
  * | `PUBLICATION#<bucket>/<key>` | `PUBLICATION` | which job owns the plain names of an input key |
- * | `LEDGER#<name>` | `LEDGER` | what is reserved and used of something limited, and what its limit is known to be |
+ * | `LEDGER#<name>` | `LEDGER` | what is reserved and used of something limited (tokens, budgets, the month), and what its limit is known to be |
  * | `RESERVATION#<id>` | `RESERVATION` | what one batch holds on which ledgers |
  * | `TURNS#<name>` | `TURNS` | how often something was done in each of the last minutes |
  * | `LISTING` | `LISTING` | how far the listing is that finds inputs without a job |

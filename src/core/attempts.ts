@@ -1,5 +1,5 @@
 /**
- * How often a request has been tried, by what became of each try: four bytes of its manifest entry, one for each cause.
+ * How often a request has been tried, by what became of each try: three bytes of its manifest entry, one for each cause.
  * Only tries that did not answer the request are counted; one that was not its own fault (no room, a refused file, an
  * operator's error) is not.
  */

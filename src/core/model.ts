@@ -5,7 +5,8 @@
  * 24 hours and the next deployment must be able to finish it.
  */
 import type { Receipt } from '../contract/receipt.ts';
-import type { Route } from '../contract/settings.ts';
+import type { Route, Tier } from '../contract/settings.ts';
+import type { PricedTier } from './prices/blocks.ts';
 
 /** One immutable version of one object: what a job reads and what manifests point into. */
 export interface SourceObject {
@@ -93,6 +94,8 @@ export interface Job {
   merge?: MergeProgress;
   /** Key of the receipt; present once `completed` or `rejected` is final. */
   receiptKey?: string;
+  /** What it cost, as its receipt says: USD as an exact decimal, and the most that it may have cost beyond that. */
+  cost?: { usd: string; possibleUsd: string };
 }
 
 /** A merge that goes on in another invocation. */
@@ -163,6 +166,30 @@ export interface BatchOutcome {
   /** Lines of OpenAI's files that were not used: named nobody of this batch, or somebody for the second time. */
   strayLines: number;
   usage: TokenUsage;
+  /** Absent where there were no budgets yet. */
+  bill?: Bill;
+}
+
+/** What a batch cost. Amounts are USD as exact decimals, such as `0.000425`. */
+export interface Bill {
+  /** By the tier that OpenAI billed, for results that have a price. */
+  tiers: { [Tier in PricedTier]?: TierBill };
+  /** Results with tokens and without a price that is known: they are in no amount. */
+  unpriced: number;
+  /** What the priced results would have cost in standard; those without a standard price as much as they did. */
+  standardUsd: string;
+  /** The most that OpenAI may have charged for results that it lost. */
+  possibleUsd: string;
+  /** Whether OpenAI reported other tokens for the batch than its lines have. */
+  differs?: boolean;
+}
+
+/** What was billed in one tier. */
+export interface TierBill {
+  /** Results that had tokens. */
+  results: number;
+  usage: TokenUsage;
+  usd: string;
 }
 
 /** A slice of a job that becomes one OpenAI batch. */
@@ -181,6 +208,14 @@ export interface BatchRecord {
   bytes: number;
   /** Estimated input tokens, as OpenAI counts them while the batch is enqueued. */
   tokens?: number;
+  /** The most output tokens that its requests may be answered with: see budget/bound.ts. */
+  outputTokens?: number;
+  /** Length of its longest request. */
+  longestBytes?: number;
+  /** The service tier that its requests are sent in. @default 'batch' */
+  tier?: Tier;
+  /** Name of the route of its job, by which its budget is found. */
+  route?: string;
   /** When its job was claimed: batches are admitted oldest job first. Absent: `createdAt` counts. */
   jobCreatedAt?: number;
   createdAt: number;
@@ -189,6 +224,8 @@ export interface BatchRecord {
   reservation?: string;
   /** Too large for the enqueued-token limit: ended without having been sent, to be cut into batches of so many tokens. */
   recutTokens?: number;
+  /** The same for what its budget has left: to be cut into batches of so many millionths of a USD at most. */
+  recutMicrodollars?: number;
   /** Fencing: only the holder may write until `claimedUntil`. */
   claim?: string;
   claimedUntil?: number;
@@ -230,6 +267,8 @@ export interface BatchRecord {
   /** A copy that goes on in another invocation. */
   fetching?: Fetching;
   outcome?: BatchOutcome;
+  /** Tokens of the whole batch, where OpenAI says so: only compared with those of its lines. */
+  reportedUsage?: TokenUsage;
   /** Answers and final errors of this batch, in input order; absent where there is none. */
   outputRun?: RunRef;
   errorRun?: RunRef;
@@ -275,6 +314,8 @@ export interface NextBatch {
   bytes: number;
   /** See {@link BatchRecord.tokens}. */
   tokens?: number;
+  outputTokens?: number;
+  longestBytes?: number;
   /** See {@link BatchRecord.repairs}. */
   repairs?: number;
   /** See {@link BatchRecord.notBefore}. */
@@ -333,8 +374,8 @@ export function childBatchId(
 }
 
 /**
- * What has been taken of something that is limited: enqueued tokens of a model, later money. Names say of what:
- * `tokens/<key scope>/<model>`. Amounts are whole numbers.
+ * What has been taken of something that is limited: enqueued tokens of a model, money of a budget. Names say of what,
+ * see admission/scopes.ts. Amounts are whole numbers: tokens, or millionths of a USD.
  */
 export interface Ledger {
   v: 1;
@@ -356,13 +397,17 @@ export interface Ledger {
   updatedAt: number;
 }
 
-/** What one batch occupies from its admission until OpenAI has ended it; settled exactly once. */
+/**
+ * What one batch occupies from its admission on: enqueued tokens until OpenAI has ended it, money until it is collected.
+ * Each is given back once.
+ */
 export interface Reservation {
   v: 1;
   reservationId: string;
   jobId: string;
   batchId: string;
   state: 'held' | 'settled';
+  /** What is still held; of a settled one, what was held last. */
   amounts: { ledger: string; amount: number }[];
   createdAt: number;
   updatedAt: number;

@@ -31,6 +31,9 @@ const planSchema = z.object({
       manifestKey: z.string(),
       requests: z.int(),
       bytes: z.int(),
+      /** See `BatchRecord`; absent in a plan that was made before there were budgets. */
+      outputTokens: z.exactOptional(z.int()),
+      longestBytes: z.exactOptional(z.int()),
       /** UTF-8 bytes of all strings in the bodies, escapes decoded, keys and data: URLs left out. */
       textBytes: z.int(),
       /** The same for data: URLs. */

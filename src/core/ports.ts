@@ -16,6 +16,7 @@ import type {
   ParkProof,
   Reservation,
   SourceObject,
+  TokenUsage,
 } from './model.ts';
 
 /** A stream of bytes in chunks of any size. */
@@ -123,6 +124,7 @@ export type JobChanges = Partial<
     | 'duplicateOf'
     | 'result'
     | 'receiptKey'
+    | 'cost'
   >
 >;
 
@@ -241,10 +243,15 @@ export interface QuotaStore {
     now: number,
   ): Promise<'admitted' | 'full' | 'moved'>;
   /**
-   * Gives back what a reservation holds and books what was really used (`used` by ledger; nothing by default).
-   * `false`: it was settled before, or never made; nothing was written.
+   * Gives back the enqueued tokens that a reservation holds; money stays held. `false`: it holds none (any more).
    */
-  settle(reservationId: string, now: number, used?: Readonly<Record<string, number>>): Promise<boolean>;
+  giveBackTokens(reservationId: string, now: number): Promise<boolean>;
+  /**
+   * Gives back all that a reservation still holds and books `used` on every ledger of it that is not one of tokens.
+   * `false`: it was settled before, or never made; nothing was written.
+   * @param used millionths of a USD. Default: 0.
+   */
+  settle(reservationId: string, now: number, used?: number): Promise<boolean>;
   /** Changes what is known of a ledger's limit, by a rule that may be asked again; `undefined` leaves it. */
   changeLedger(
     name: string,
@@ -318,6 +325,8 @@ export interface RemoteBatch {
   createdAt: number;
   /** Epoch milliseconds; absent where the service does not say. */
   expiresAt?: number;
+  /** Of the whole batch, once it has ended; absent where the service does not say. */
+  usage?: TokenUsage;
 }
 
 /**

@@ -15,6 +15,8 @@ export function nextRound(batch: BatchRecord, now: number): BatchRecord[] {
     state: 'planned',
     endpoint: batch.endpoint,
     model: batch.model,
+    ...(batch.tier === undefined ? {} : { tier: batch.tier }),
+    ...(batch.route === undefined ? {} : { route: batch.route }),
     ...child,
     jobCreatedAt: batch.jobCreatedAt ?? batch.createdAt,
     createdAt: now,

@@ -83,7 +83,7 @@ export function describeAdmissionStores(name: string, start: () => Promise<Admis
       const ledger = fresh('ledger');
       const first = fresh('reservation');
       await stores.quota.admit(await waitingBatch(), first, [demand(ledger, 50)], NOW);
-      await stores.quota.settle(first, NOW, { [ledger]: 30 });
+      await stores.quota.settle(first, NOW, 30);
       expect(await stores.quota.getLedger(ledger)).toMatchObject({ reserved: 0, used: 30 });
       const admit = async (amount: number) =>
         stores.quota.admit(await waitingBatch(), fresh('reservation'), [demand(ledger, amount)], NOW);

@@ -14,8 +14,10 @@ import {
   tokensOf,
 } from '../../src/core/admission/token-limit.ts';
 import { type MinuteOfTurns, takeTurnOf, turnsLeftOf } from '../../src/core/admission/turns.ts';
+import type { MoneyRules } from '../../src/core/budget/budget.ts';
 import { ManifestEntries } from '../../src/core/manifest.ts';
 import { type BatchRecord, batchIdOf, type Ledger } from '../../src/core/model.ts';
+import { Prices } from '../../src/core/prices/prices.ts';
 
 const NOW = 1_790_000_000_000;
 const MINUTE_MS = 60_000;
@@ -46,6 +48,13 @@ function quotaOf(enqueuedTokens: Record<string, number>, more: Partial<QuotaSett
   return quotaSchema.parse({ enqueuedTokens, ...more });
 }
 
+const UNLIMITED: MoneyRules = {
+  name: 'default',
+  budget: 'unlimited',
+  overBudget: 'wait',
+  allowUnpriced: false,
+};
+
 function situation(waiting: BatchRecord[], changes: Partial<Situation> = {}): Situation {
   return {
     waiting,
@@ -54,6 +63,8 @@ function situation(waiting: BatchRecord[], changes: Partial<Situation> = {}): Si
     parks: new Map(),
     turnsLeft: 2_000,
     quota: quotaOf({ [MODEL]: 1_000 }),
+    rulesOf: () => UNLIMITED,
+    prices: new Prices(),
     now: NOW,
     ...changes,
   };
@@ -126,7 +137,9 @@ describe('what is too large', () => {
     const waiting = job('a', 1, 2, { tokens: 50_000_000 });
     const { recuts, admissions } = admit(situation(waiting, { quota: quotaOf({}) }));
     expect(recuts).toEqual([]);
-    expect(admissions).toMatchObject([{ demands: [{ amount: 50_000_000, mayGoAlone: true }] }]);
+    expect(admissions).toMatchObject([
+      { demands: [{ amount: 50_000_000, mayGoAlone: true }, { ledger: 'spent/2026-09' }] },
+    ]);
   });
 
   test('a single request above the limit of the user fails', () => {

@@ -2,13 +2,13 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { routeSchema } from '../../src/contract/settings.ts';
 import { attemptsOf, type Cause, withAttempt } from '../../src/core/attempts.ts';
-import { noUsage, type Verdict } from '../../src/core/collect/classify.ts';
+import type { Verdict } from '../../src/core/collect/classify.ts';
 import { type Decision, decide, decideRefusal } from '../../src/core/collect/decide.ts';
 import type { BatchLevelError, BatchRecord } from '../../src/core/model.ts';
 import { BATCH_ONLY } from '../support/routes.ts';
 
 const route = routeSchema.parse({ ...BATCH_ONLY, name: 'default', prefix: 'input/' });
-const OK: Verdict = { kind: 'succeeded', incomplete: false, usage: noUsage() };
+const OK: Verdict = { kind: 'succeeded', incomplete: false };
 const retry = (code: string, cause: Cause): Verdict => ({ kind: 'retry', code, cause });
 const operator = (code: string, scope: 'key' | 'model'): Verdict => ({ kind: 'operator', code, scope });
 const tries = (...causes: Cause[]): number => causes.reduce(withAttempt, 0);
@@ -54,7 +54,7 @@ describe('decide', () => {
       'a try that is lost for the second time, though one more is left in all',
       retry('status_0', 'lost'),
       tries('lost'),
-      { kind: 'failed', code: 'status_0', tried: tries('lost', 'lost') },
+      { kind: 'failed', code: 'status_0', tried: tries('lost', 'lost'), lost: 'status_0' },
     ],
     [
       'no line at all',
@@ -71,6 +71,7 @@ describe('decide', () => {
         code: 'missing_from_results',
         tried: tries('lost', 'lost'),
         stated: { code: 'missing_from_results', message: expect.any(String) },
+        lost: 'missing_from_results',
       },
     ],
   ])('%s', (_what, verdict, tried, expected) => {

@@ -11,6 +11,7 @@ import { readCheckpoint } from '../../src/core/checkpoint.ts';
 import { type IngestDeps, ingest } from '../../src/core/ingest/ingest.ts';
 import type { ScanState } from '../../src/core/ingest/scan.ts';
 import { OPENAI_LIMITS } from '../../src/core/limits.ts';
+import { Prices } from '../../src/core/prices/prices.ts';
 import { BUCKET } from '../support/memory-store.ts';
 import { requestLine } from '../support/request-lines.ts';
 
@@ -29,6 +30,7 @@ async function start(text = requestLine('a')) {
     objects: new MemoryObjects({ bucket: BUCKET }, ambient),
     jobs,
     quota: new MemoryQuota(jobs),
+    prices: new Prices(),
     parks: new MemoryParks(),
     outbox: new MemoryOutbox(),
     ambient,

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { MemoryScratch } from '../../src/adapters/memory/scratch.ts';
+import { usageOf } from '../../src/core/collect/classify.ts';
 import { Join } from '../../src/core/collect/join.ts';
 import { CustomIdHasher } from '../../src/core/custom-id-hash.ts';
 import { IncompleteDownloadError } from '../../src/core/errors.ts';
@@ -18,7 +19,11 @@ beforeEach(() => {
 });
 
 /** A batch of requests with these ids, in this order. */
-async function joinOf(ids: readonly string[], roomBytes?: number): Promise<Join> {
+async function joinOf(
+  ids: readonly string[],
+  roomBytes?: number,
+  onResult: (body: Record<string, unknown>) => void = () => {},
+): Promise<Join> {
   const entries = new ManifestEntries();
   const hasher = new CustomIdHasher(JOB_ID);
   for (const [index, id] of ids.entries()) {
@@ -26,7 +31,7 @@ async function joinOf(ids: readonly string[], roomBytes?: number): Promise<Join>
     entries.push(index + 1, index * 100, 99, 0, hasher.hash0, hasher.hash1);
   }
   const scratch = await new MemoryScratch(roomBytes).open();
-  return new Join({ source: RUN_SOURCE, entries }, JOB_ID, { scratch, objects });
+  return new Join({ source: RUN_SOURCE, entries }, JOB_ID, { scratch, objects }, { onResult });
 }
 
 const answer = (id: string, tokens = 1): string =>
@@ -99,7 +104,8 @@ describe('Join', () => {
   });
 
   it('keeps the first answer, prefers an answer to an error, and counts what it does not use', async () => {
-    const join = await joinOf(['a', 'b', 'c']);
+    const tokens: unknown[] = [];
+    const join = await joinOf(['a', 'b', 'c'], undefined, (body) => tokens.push(usageOf(body).inputTokens));
     await add(
       join,
       [
@@ -115,7 +121,8 @@ describe('Join', () => {
     expect(await lineOf(join, 1)).toBe(answer('b', 3));
     expect(join.verdict(2)).toMatchObject({ kind: 'failed', code: 'http_400' });
     expect(join.strayLines).toBe(3);
-    expect(join.usage().inputTokens).toBe(4);
+    // Of errors, too: they may have been charged.
+    expect(tokens).toEqual([1, 0, 3, 0]);
   });
 
   it('does not let an error that comes later take the place of an answer', async () => {

@@ -11,6 +11,7 @@ import { defaultSettings } from '../../src/contract/settings.ts';
 import { type BatchRecord, batchIdOf } from '../../src/core/model.ts';
 import { poll } from '../../src/core/poll/poll.ts';
 import type { BatchChanges } from '../../src/core/ports.ts';
+import { Prices } from '../../src/core/prices/prices.ts';
 
 const MINUTE_MS = 60_000;
 const JOB_ID = 'job';
@@ -44,6 +45,7 @@ function start() {
     listing: new MemoryListing(),
     jobs,
     quota: new MemoryQuota(jobs),
+    prices: new Prices(),
     parks: new MemoryParks(),
     batches,
     outbox: new MemoryOutbox(),

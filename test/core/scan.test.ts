@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { MemoryObjects } from '../../src/adapters/memory/objects.ts';
 import { defaultSettings, type Route } from '../../src/contract/settings.ts';
+import { attemptsOf } from '../../src/core/attempts.ts';
 import { CustomIdHasher } from '../../src/core/custom-id-hash.ts';
 import { ObjectGoneError } from '../../src/core/errors.ts';
 import { checkLine, type ValidLine } from '../../src/core/ingest/check-line.ts';
@@ -99,7 +100,7 @@ async function readBatches(objects: MemoryObjects, plan: Plan, hashMask = 0xffff
       const { line, tried, hash0, hash1 } = manifest.entries.at(index);
       hasher.hashText(JSON.parse(text).custom_id);
       const masked = [(hasher.hash0 & hashMask) >>> 0, ((hasher.hash1 & hashMask) | 1) >>> 0];
-      expect([hash0, hash1, tried]).toEqual([...masked, 0]);
+      expect([hash0, hash1, attemptsOf(tried)]).toEqual([...masked, 0]);
       return { line, text };
     });
     // Results are joined by hash.

@@ -74,6 +74,7 @@ const JOBS = {
 const QUOTA = {
   getLedger: 'read',
   admit: 'call',
+  giveBackTokens: 'call',
   settle: 'call',
   changeLedger: 'call',
   listReservations: 'list',

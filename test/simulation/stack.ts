@@ -16,6 +16,7 @@ import { OPENAI_LIMITS } from '../../src/core/limits.ts';
 import type { BatchRecord } from '../../src/core/model.ts';
 import { type PollDeps, poll } from '../../src/core/poll/poll.ts';
 import type { Deadline, JobStore, Outbox } from '../../src/core/ports.ts';
+import { Prices } from '../../src/core/prices/prices.ts';
 import { type SubmitDeps, submit } from '../../src/core/submit/submit.ts';
 import type { SimulatedOpenAI } from './openai-service.ts';
 import { type Gate, throughGate } from './port-calls.ts';
@@ -108,6 +109,7 @@ export class Stack {
       listing: this.listing,
       jobs: this.jobs,
       quota: new MemoryQuota(this.jobs),
+      prices: new Prices(),
       parks: new MemoryParks(),
       batches: openai.apiFor(STACK_ID),
       outbox: {

@@ -31,6 +31,7 @@ import { publishedKeys } from '../../src/core/keys.ts';
 import { type BatchLimits, OPENAI_LIMITS } from '../../src/core/limits.ts';
 import { poll } from '../../src/core/poll/poll.ts';
 import type { Deadline } from '../../src/core/ports.ts';
+import { Prices } from '../../src/core/prices/prices.ts';
 import { submit } from '../../src/core/submit/submit.ts';
 
 const BUCKET = 'bucket';
@@ -38,6 +39,7 @@ const MINUTE_MS = 60_000;
 
 export interface PipelineOptions {
   settings?: Settings;
+  prices?: Prices;
   limits?: Partial<BatchLimits>;
   isVersioned?: boolean;
   emulator?: Partial<Omit<EmulatorOptions, 'dir' | 'clock'>>;
@@ -92,6 +94,7 @@ export async function startPipeline(options: PipelineOptions = {}) {
     listing: new MemoryListing(),
     jobs,
     quota: new MemoryQuota(jobs),
+    prices: options.prices ?? new Prices(),
     parks: new MemoryParks(),
     batches,
     outbox,

@@ -1,4 +1,12 @@
-import { newLedger, reservationFor, reserveOn, settleOn } from '../../core/admission/ledger.ts';
+import {
+  newLedger,
+  type Release,
+  releaseTokens,
+  reservationFor,
+  reserveOn,
+  settled,
+  settleOn,
+} from '../../core/admission/ledger.ts';
 import { type MinuteOfTurns, takeTurnOf, turnsLeftOf } from '../../core/admission/turns.ts';
 import type { BatchRecord, Ledger, Reservation } from '../../core/model.ts';
 import type { Demand, LedgerLessons, QuotaStore } from '../../core/ports.ts';
@@ -37,17 +45,25 @@ export class MemoryQuota implements QuotaStore {
     return 'admitted';
   }
 
-  async settle(
-    reservationId: string,
+  async giveBackTokens(reservationId: string, now: number): Promise<boolean> {
+    return this.#release(reservationId, (reservation) => releaseTokens(reservation, now), now);
+  }
+
+  async settle(reservationId: string, now: number, used = 0): Promise<boolean> {
+    return this.#release(reservationId, (reservation) => settled(reservation, used, now), now);
+  }
+
+  #release(
+    id: string,
+    rule: (standing: Reservation | undefined) => Release | undefined,
     now: number,
-    used: Readonly<Record<string, number>> = {},
-  ): Promise<boolean> {
-    const reservation = this.#reservations.get(reservationId);
-    if (reservation?.state !== 'held') return false;
-    for (const { ledger: name, amount } of reservation.amounts) {
-      this.#ledgers.set(name, settleOn(this.#ledgers.get(name)!, amount, used[name] ?? 0, now));
-    }
-    this.#reservations.set(reservationId, { ...reservation, state: 'settled', updatedAt: now });
+  ): boolean {
+    const standing = this.#reservations.get(id);
+    const release = rule(standing);
+    if (release === undefined) return false;
+    for (const { name, amount, used } of release.ledgers)
+      this.#ledgers.set(name, settleOn(this.#ledgers.get(name)!, amount, used, now));
+    this.#reservations.set(id, { ...standing!, ...release.reservation });
     return true;
   }
 

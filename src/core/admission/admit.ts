@@ -5,8 +5,10 @@
  * its ledger, so nothing starves.
  */
 import type { QuotaSettings } from '../../contract/settings.ts';
+import { judgeMoney, type MoneyRules, type MoneyVerdict } from '../budget/budget.ts';
 import type { BatchRecord, Ledger, Park, Reservation } from '../model.ts';
 import type { Demand } from '../ports.ts';
+import type { Prices } from '../prices/prices.ts';
 import { hasRoom, newLedger, reserveOn } from './ledger.ts';
 import { parkScopesOf, tokensLedgerOf } from './scopes.ts';
 import { RECUT_SHARE, type TokenLimit, tokenLimitOf, tokensOf } from './token-limit.ts';
@@ -21,11 +23,14 @@ export interface Situation {
   /** Batches that may be created in this hour. */
   turnsLeft: number;
   quota: QuotaSettings;
+  /** What the route of a batch says of money. */
+  rulesOf: (batch: BatchRecord) => MoneyRules;
+  prices: Prices;
   now: number;
 }
 
 /** Why a batch goes on waiting. */
-export type WaitingFor = 'tokens' | 'turns' | 'operator' | 'time';
+export type WaitingFor = 'tokens' | 'turns' | 'budget' | 'operator' | 'time';
 
 export interface Admission {
   batch: BatchRecord;
@@ -41,10 +46,27 @@ export interface Recut {
   limit: number;
 }
 
+/** A batch that is to be cut into batches that cost at most so many millionths of a USD. */
+export interface Cut {
+  batch: BatchRecord;
+  microdollars: number;
+}
+
+/** A batch that must not go: its requests fail. */
+export interface Refused {
+  batch: BatchRecord;
+  code: string;
+  message: string;
+}
+
 export interface Decisions {
   /** In the order in which they are to go. */
   admissions: Admission[];
   recuts: Recut[];
+  cuts: Cut[];
+  refused: Refused[];
+  /** What waits although nothing that is on its way can make room for it. */
+  exhausted: BatchRecord[];
   waitingFor: Map<WaitingFor, number>;
 }
 
@@ -57,7 +79,14 @@ const HALVED_FROM_SHARE = 1 / 8;
 
 /** Pure; see the top of this file for the rules. */
 export function admit(situation: Situation): Decisions {
-  const decisions: Decisions = { admissions: [], recuts: [], waitingFor: new Map() };
+  const decisions: Decisions = {
+    admissions: [],
+    recuts: [],
+    cuts: [],
+    refused: [],
+    exhausted: [],
+    waitingFor: new Map(),
+  };
   const waitFor = (what: WaitingFor, count = 1): void => {
     decisions.waitingFor.set(what, (decisions.waitingFor.get(what) ?? 0) + count);
   };
@@ -74,6 +103,9 @@ export function admit(situation: Situation): Decisions {
     return limit;
   };
 
+  const ledgers = new Map(situation.ledgers);
+  const judgeOf = (batch: BatchRecord): MoneyVerdict =>
+    judgeMoney(batch, situation.rulesOf(batch), ledgers, situation.prices, now);
   const free: BatchRecord[] = [];
   const underPark: { batch: BatchRecord; scopes: string[] }[] = [];
   for (const batch of situation.waiting) {
@@ -100,18 +132,39 @@ export function admit(situation: Situation): Decisions {
       waitFor('operator');
       continue;
     }
+    if (judgeOf(batch).kind !== 'fits') {
+      // It will not go, so it is no probe.
+      free.push(batch);
+      continue;
+    }
     for (const scope of scopes) probing.add(scope);
     probesOf.set(batch, scopes);
     free.push(batch);
   }
 
   const lines = lineUp(free, situation.held);
-  const ledgers = new Map(situation.ledgers);
+  // One batch at a time for each budget: what is cut off the first one may be all that there is room for.
+  const cutting = new Set<string>();
   let turnsLeft = situation.turnsLeft;
   for (let line = takeNext(lines); line !== undefined; line = takeNext(lines)) {
+    const batch = line.batches[0]!;
+    const money = judgeOf(batch);
+    if (money.kind !== 'fits') {
+      // Budgets are each other's business: this batch holds up nobody on the ledger of its tokens.
+      line.batches.shift();
+      if (money.kind === 'refuse')
+        decisions.refused.push({ batch, code: money.code, message: money.message });
+      else if (money.kind === 'cut' && !cutting.has(money.ledger)) {
+        cutting.add(money.ledger);
+        decisions.cuts.push({ batch, microdollars: money.microdollars });
+      } else {
+        waitFor('budget');
+        if (money.kind === 'wait' && money.isExhausted) decisions.exhausted.push(batch);
+      }
+      continue;
+    }
     const name = line.ledger;
     const ledger = ledgers.get(name) ?? newLedger(name, now);
-    const batch = line.batches[0]!;
     const demand = demandOf(batch, limitOf(batch));
     if (turnsLeft <= 0) leave(lines, 'turns');
     else if ((ledger.pausedUntil ?? 0) > now || !hasRoom(ledger, demand)) {
@@ -120,11 +173,12 @@ export function admit(situation: Situation): Decisions {
         'tokens',
       );
     } else {
-      ledgers.set(name, reserveOn(ledger, demand, now)!);
+      const demands = [demand, ...money.demands];
+      for (const one of demands) ledgers.set(one.ledger, reserveOn(ledgers.get(one.ledger), one, now)!);
       line.batches.shift();
       line.onTheirWay++;
       turnsLeft--;
-      decisions.admissions.push({ batch, demands: [demand], probes: probesOf.get(batch) ?? [] });
+      decisions.admissions.push({ batch, demands, probes: probesOf.get(batch) ?? [] });
     }
   }
   return decisions;

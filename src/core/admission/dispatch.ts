@@ -4,14 +4,18 @@
  * checks everything again, so two dispatchers at once do no harm, and the lease only saves the work.
  */
 import type { Settings } from '../../contract/settings.ts';
+import { microdollarsOf } from '../budget/bill.ts';
+import { type MoneyRules, moneyLedgersOf } from '../budget/budget.ts';
 import type { BatchRecord, Ledger, Park, Reservation } from '../model.ts';
 import type { Ambient, BatchChanges, JobStore, Log, Outbox, ParkStore, QuotaStore } from '../ports.ts';
-import { type Admission, admit, ageOf, type Recut } from './admit.ts';
-import { EXCEEDS_LIMIT } from './limit-codes.ts';
+import type { Prices } from '../prices/prices.ts';
+import { type Admission, admit, ageOf, type Recut, type Refused } from './admit.ts';
+import { BUDGET_EXHAUSTED, EXCEEDS_LIMIT } from './limit-codes.ts';
 import { CREATE_TURNS, parkScopesOf, tokensLedgerOf } from './scopes.ts';
 
 export interface DispatchDeps {
-  settings: Pick<Settings, 'quota'>;
+  settings: Pick<Settings, 'quota' | 'routes'>;
+  prices: Prices;
   jobs: JobStore;
   quota: QuotaStore;
   parks: ParkStore;
@@ -51,16 +55,26 @@ async function dispatchWaiting(
   const waiting = [...found.values()].sort((one, other) => ageOf(one) - ageOf(other));
   if (waiting.length === 0) return;
   const now = ambient.now();
+  const rulesOf = await moneyRulesOf(deps, waiting);
   const decisions = admit({
     waiting,
     held: await Array.fromAsync(quota.listReservations()),
-    ledgers: await ledgersOf(deps, waiting),
+    ledgers: await ledgersOf(deps, waiting, rulesOf, now),
     parks: await parksOf(deps, waiting),
     turnsLeft: await quota.turnsLeft(CREATE_TURNS, deps.settings.quota.createsPerHour, now),
     quota: deps.settings.quota,
+    rulesOf,
+    prices: deps.prices,
     now,
   });
   for (const recut of decisions.recuts) await endForRecut(deps, recut);
+  for (const { batch, microdollars } of decisions.cuts) {
+    // Not the requests' own error: none of them fails of it.
+    const message = 'The batch costs more than its budget has left, and is cut.';
+    await endUnsent(deps, { batch, code: BUDGET_EXHAUSTED, message }, { recutMicrodollars: microdollars });
+  }
+  for (const refused of decisions.refused) await endUnsent(deps, refused);
+  for (const batch of decisions.exhausted) await markExhausted(deps, batch);
   const full = new Set<string>();
   let admitted = 0;
   for (const admission of decisions.admissions) {
@@ -75,18 +89,46 @@ async function dispatchWaiting(
   deps.log.info('dispatched', {
     waiting: waiting.length,
     admitted,
-    recut: decisions.recuts.length,
+    recut: decisions.recuts.length + decisions.cuts.length,
+    refused: decisions.refused.length,
     waitingFor: Object.fromEntries(decisions.waitingFor),
     oldestWaitingMs: now - ageOf(waiting[0]!),
   });
 }
 
+/**
+ * What the routes of batches say of money: as the settings have it now, so that a budget that was raised is there for what
+ * waits; for a route that they have no more, as its job has it.
+ */
+async function moneyRulesOf(
+  { settings, jobs }: DispatchDeps,
+  waiting: readonly BatchRecord[],
+): Promise<(batch: BatchRecord) => MoneyRules> {
+  const byName = new Map(settings.routes.map((route): [string, MoneyRules] => [route.name, route]));
+  const byJob = new Map<string, MoneyRules>();
+  for (const { jobId, route } of waiting) {
+    if ((route !== undefined && byName.has(route)) || byJob.has(jobId)) continue;
+    const frozen = (await jobs.getJob(jobId))?.route ?? NO_RULES;
+    byJob.set(jobId, byName.get(frozen.name) ?? frozen);
+  }
+  return ({ jobId, route }) => (route === undefined ? undefined : byName.get(route)) ?? byJob.get(jobId)!;
+}
+
+/** For a batch without a job, which nobody will submit. */
+const NO_RULES: MoneyRules = { name: '', budget: 'unlimited', overBudget: 'wait', allowUnpriced: true };
+
 async function ledgersOf(
   { quota }: DispatchDeps,
   waiting: readonly BatchRecord[],
+  rulesOf: (batch: BatchRecord) => MoneyRules,
+  now: number,
 ): Promise<Map<string, Ledger>> {
   const ledgers = new Map<string, Ledger>();
-  for (const name of new Set(waiting.map(tokensLedgerOf))) {
+  const names = waiting.flatMap((batch) => [
+    tokensLedgerOf(batch),
+    ...moneyLedgersOf(batch, rulesOf(batch), now),
+  ]);
+  for (const name of new Set(names)) {
     const ledger = await quota.getLedger(name);
     if (ledger !== undefined) ledgers.set(name, ledger);
   }
@@ -121,24 +163,41 @@ async function admitOne(
   return verdict;
 }
 
-/** Ends a batch that was never sent; collect makes smaller ones of it, or states why its one request cannot run. */
+/** Ends a batch that is too large; collect makes smaller ones of it, or states why its one request cannot run. */
 async function endForRecut(deps: DispatchDeps, { batch, tokens, limit }: Recut): Promise<void> {
-  const now = deps.ambient.now();
   const message = `The request has about ${batch.tokens ?? 'a quarter of its bytes in'} tokens; the limit of enqueued tokens is ${limit}.`;
+  await endUnsent(deps, { batch, code: EXCEEDS_LIMIT, message }, { recutTokens: tokens });
+}
+
+/** Ends a batch that was never sent, for collect to deal with: now, or when the sweep finds it. */
+async function endUnsent(
+  deps: DispatchDeps,
+  { batch, code, message }: Refused,
+  changes: Pick<BatchChanges, 'recutTokens' | 'recutMicrodollars'> = {},
+): Promise<void> {
+  const now = deps.ambient.now();
   const ended = {
+    ...changes,
     state: 'ended',
     status: 'failed',
-    recutTokens: tokens,
-    errors: [{ code: EXCEEDS_LIMIT, message }],
+    errors: [{ code, message }],
+    heldReason: undefined,
     endedAt: now,
-  } satisfies BatchChanges;
+  } satisfies { [Key in keyof BatchChanges]: BatchChanges[Key] | undefined };
   if ((await deps.jobs.updateBatch(batch, { state: 'planned' }, ended, now)) === undefined) return;
-  deps.log.info('too large for the enqueued-token limit', {
-    jobId: batch.jobId,
-    batchId: batch.batchId,
-    requests: batch.requests,
-    tokens,
-    limit,
+  const { jobId, batchId, requests } = batch;
+  deps.log.info('ended without having been sent', { jobId, batchId, requests, code, ...changes });
+}
+
+/** For a person to see: only a new day or a larger budget makes room. */
+async function markExhausted(deps: DispatchDeps, batch: BatchRecord): Promise<void> {
+  if (batch.heldReason === BUDGET_EXHAUSTED) return;
+  const { jobId, batchId } = batch;
+  const held = { heldReason: BUDGET_EXHAUSTED };
+  await deps.jobs.updateBatch(batch, { state: 'planned' }, held, deps.ambient.now());
+  deps.log.warn('the budget is used up: the batch waits for a new day, or for a larger one', {
+    jobId,
+    batchId,
   });
 }
 
@@ -155,8 +214,7 @@ export async function healReservations(
   for await (const reservation of deps.quota.listReservations()) {
     const { reservationId, jobId, batchId } = reservation;
     const batch = await deps.jobs.getBatch(jobId, batchId);
-    if (isHeldFor(reservation, batch)) continue;
-    if (await deps.quota.settle(reservationId, deps.ambient.now()))
+    if (await release(deps, reservation, batch))
       deps.log.warn('gave back what a batch had left reserved', { jobId, batchId, reservationId });
   }
 }
@@ -168,6 +226,18 @@ const ON_ITS_WAY: ReadonlySet<BatchRecord['state']> = new Set([
   'submitted',
 ]);
 
-function isHeldFor({ reservationId }: Reservation, batch: BatchRecord | undefined): boolean {
-  return batch?.reservation === reservationId && ON_ITS_WAY.has(batch.state);
+/**
+ * Gives back what a reservation need not hold any more. Money is live for longer than tokens: until the batch is
+ * collected, and with it what it cost. An attempt that the batch has left behind cost nothing: see `WAITING_AGAIN`.
+ */
+async function release(
+  { quota, ambient }: Pick<DispatchDeps, 'quota' | 'ambient'>,
+  { reservationId }: Reservation,
+  batch: BatchRecord | undefined,
+): Promise<boolean> {
+  if (batch?.reservation !== reservationId) return quota.settle(reservationId, ambient.now());
+  if (ON_ITS_WAY.has(batch.state)) return false;
+  return batch.state === 'ended'
+    ? quota.giveBackTokens(reservationId, ambient.now())
+    : quota.settle(reservationId, ambient.now(), microdollarsOf(batch));
 }

@@ -19,5 +19,25 @@ export function tokensLedgerOf(batch: Pick<BatchRecord, 'model'>): string {
   return `tokens/${KEY_SCOPE}/${batch.model}`;
 }
 
+/** Whether a ledger is one of enqueued tokens: given back when OpenAI has ended the batch, and never used up. */
+export function isTokensLedger(name: string): boolean {
+  return name.startsWith('tokens/');
+}
+
+/** What the jobs of a route spend on one job (all of it), millionths of a USD. */
+export function jobBudgetLedgerOf(jobId: string): string {
+  return `budget/job/${jobId}`;
+}
+
+/** What the jobs of a route spend on one day in UTC, by when their batches were admitted. */
+export function dayBudgetLedgerOf(route: string, now: number): string {
+  return `budget/day/${route}/${new Date(now).toISOString().slice(0, 10)}`;
+}
+
+/** What the stack spends in one month in UTC, by when batches were admitted. Without a limit: it is there to be read. */
+export function monthLedgerOf(now: number): string {
+  return `spent/${new Date(now).toISOString().slice(0, 7)}`;
+}
+
 /** Turns at `POST /v1/batches`. */
 export const CREATE_TURNS = `creates/${KEY_SCOPE}`;

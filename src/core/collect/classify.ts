@@ -6,16 +6,13 @@ import type { Cause } from '../attempts.ts';
 import type { TokenUsage } from '../model.ts';
 
 export type Verdict =
-  | { kind: 'succeeded'; incomplete: boolean; usage: TokenUsage }
+  | { kind: 'succeeded'; incomplete: boolean }
   /** Worth another try: OpenAI did not execute it, failed while it did, or lost what came of it. */
   | { kind: 'retry'; code: string; cause: Cause }
   /** Nothing is wrong with the request: a person must set the account or the choice of model right. */
   | { kind: 'operator'; code: string; scope: OperatorScope }
   /** The same again would fail the same way. */
   | { kind: 'failed'; code: string };
-
-/** A verdict without what the answer cost. */
-export type Standing = Exclude<Verdict, { kind: 'succeeded' }> | { kind: 'succeeded'; incomplete: boolean };
 
 /** What an operator's error stops: everything sent with the key, or the one model. */
 export type OperatorScope = 'key' | 'model';
@@ -64,7 +61,7 @@ export function classify(line: Record<string, unknown>): Verdict {
     // The Responses API answers 200 for a response that failed while it was made; it may have been charged, so it is
     // final rather than tried again.
     if (body.status === 'failed') return { kind: 'failed', code: codeOf(body) ?? 'response_failed' };
-    return { kind: 'succeeded', incomplete: isIncomplete(body), usage: usageOf(body) };
+    return { kind: 'succeeded', incomplete: isIncomplete(body) };
   }
   const stated = codeOf(body);
   const code = stated ?? (status === 0 ? 'status_0' : `http_${status}`);
@@ -96,6 +93,11 @@ function statusOf(value: unknown): number {
 function codeOf(body: Record<string, unknown>): string | undefined {
   const code = asObject(body.error)?.code;
   return typeof code === 'string' ? code : undefined;
+}
+
+/** The body of a result line, if it has one. */
+export function bodyOf(line: Record<string, unknown>): Record<string, unknown> | undefined {
+  return asObject(asObject(line.response)?.body);
 }
 
 /** Whether the answer was cut at the token limit: still an answer that was paid for. */

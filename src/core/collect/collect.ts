@@ -14,11 +14,14 @@ import { cutByTokens } from '../admission/recut.ts';
 import { tokensLedgerOf } from '../admission/scopes.ts';
 import { lessonOfRefusal, tokensOf } from '../admission/token-limit.ts';
 import { attemptsOf } from '../attempts.ts';
+import { differ, microdollarsOf } from '../budget/bill.ts';
+import { cutByCost, sizeOf } from '../budget/bound.ts';
+import { Tally } from '../budget/tally.ts';
 import { openaiErrorLine, statedErrorLine } from '../error-line.ts';
 import { IncompleteDownloadError, NotYetError, ObjectGoneError, OutOfTimeError } from '../errors.ts';
 import { workKeys } from '../keys.ts';
 import { encodeManifest, type Manifest, ManifestEntries, readManifest, renderedBytes } from '../manifest.ts';
-import type { BatchOutcome, BatchRecord, FetchedFile, Job, NextBatch } from '../model.ts';
+import type { BatchOutcome, BatchRecord, Bill, FetchedFile, Job, NextBatch } from '../model.ts';
 import type {
   Ambient,
   BatchApi,
@@ -31,6 +34,7 @@ import type {
   QuotaStore,
   Scratch,
 } from '../ports.ts';
+import type { Prices } from '../prices/prices.ts';
 import { readRanges } from '../ranges.ts';
 import { advanceAfter } from '../rounds.ts';
 import { RunWriter } from '../run-file.ts';
@@ -45,6 +49,7 @@ import { type SendAgain, sendAgain } from './send-again.ts';
 
 export interface CollectDeps {
   settings: Settings;
+  prices: Prices;
   objects: ObjectStore;
   jobs: JobStore;
   batches: Pick<BatchApi, 'getBatch' | 'readFile' | 'deleteFile'>;
@@ -90,6 +95,7 @@ export async function collect(deps: CollectDeps, { jobId, batchId }: BatchMessag
       return;
     }
   }
+  await settleCollected(deps, jobId, batchId);
   const next = await advanceAfter(deps, job, batchId, deps.ambient.now());
   // What else waits is the poll's to admit: it looks at all of it, which is too much to do for each batch.
   if (next.length > 0) await dispatch(deps, next);
@@ -97,17 +103,20 @@ export async function collect(deps: CollectDeps, { jobId, batchId }: BatchMessag
 
 async function collectClaimed(deps: CollectDeps, job: Job, batch: BatchRecord, claim: string): Promise<void> {
   // Whoever ended the batch may not have come so far.
-  if (batch.reservation !== undefined) await deps.quota.settle(batch.reservation, deps.ambient.now());
+  if (batch.reservation !== undefined) await deps.quota.giveBackTokens(batch.reservation, deps.ambient.now());
   const refusal = batch.status === 'failed' ? decideRefusal(job, batch) : undefined;
   if (refusal !== undefined && refusal.kind !== 'mend') {
     if (refusal.kind === 'no_room') await learnRefusal(deps, batch, refusal.error.message);
     if (refusal.kind === 'operator')
       await parkFor(deps, batch, { scope: refusal.scope, code: refusal.error.code }, 'collected');
+    // Nothing of it was executed, so nothing was charged.
+    if (batch.reservation !== undefined) await deps.quota.settle(batch.reservation, deps.ambient.now());
     await sendAgain(deps, batch, claim, restAfterRefusal(batch, refusal));
     return;
   }
   const manifest = await readManifest(deps.objects, batch.manifestKey);
-  if (batch.recutTokens !== undefined && batch.requests > 1 && job.cancelledAt === undefined) {
+  const isTooLarge = batch.recutTokens !== undefined || batch.recutMicrodollars !== undefined;
+  if (isTooLarge && batch.requests > 1 && job.cancelledAt === undefined) {
     await recut(deps, batch, claim, manifest);
     return;
   }
@@ -121,10 +130,14 @@ async function collectClaimed(deps: CollectDeps, job: Job, batch: BatchRecord, c
   const scratch = await deps.scratch.open();
   try {
     const stores = { scratch, objects: deps.objects };
-    const join = new Join(manifest, job.jobId, stores, { takesWhatIsReadable: isLastResort });
+    const tally = new Tally(batch, deps.prices);
+    const join = new Join(manifest, job.jobId, stores, {
+      takesWhatIsReadable: isLastResort,
+      onResult: (body) => tally.add(body),
+    });
     for (const file of fetched.files) await addResults(deps, job, batch, claim, join, file, isLastResort);
     await waitForLateResults(deps, batch, claim, join, fetched.files);
-    const changes = await writeResults(deps, job, batch, manifest, join, refusal, isLastResort);
+    const changes = await writeResults(deps, job, batch, manifest, join, tally, refusal, isLastResort);
     const collected = {
       ...SUCCEEDED,
       ...changes,
@@ -287,17 +300,17 @@ async function recut(
   { source, entries }: Manifest,
 ): Promise<void> {
   const tokens = tokensOf(batch);
-  const most = Math.max(batch.recutTokens!, Math.ceil(tokens / MAX_PARTS));
   const keys = workKeys(deps.settings.layout, batch.jobId).collected(batch.batchId, deps.ambient.nonce());
   const next: NextBatch[] = [];
-  for (const part of cutByTokens(entries, tokens, most)) {
+  for (const part of cut(deps, batch, entries)) {
     const manifestKey = keys.nextManifest(next.length);
     await deps.objects.put(manifestKey, encodeManifest({ source, entries: part.entries }));
     next.push({
       manifestKey,
       requests: part.entries.count,
       bytes: renderedBytes(part.entries),
-      tokens: part.tokens,
+      ...(part.tokens === undefined ? {} : { tokens: part.tokens }),
+      ...sizeOf(part.entries, batch.model),
       ...(batch.repairs === undefined ? {} : { repairs: batch.repairs }),
     });
   }
@@ -314,12 +327,25 @@ async function recut(
   deps.log.info('cut again', { jobId: batch.jobId, batchId: batch.batchId, parts: next.length, tokens });
 }
 
+/** The parts of a batch that is too large, by its tokens or by what it costs. */
+function cut(
+  { prices, ambient }: CollectDeps,
+  batch: BatchRecord,
+  entries: ManifestEntries,
+): { entries: ManifestEntries; tokens?: number }[] {
+  const tokens = tokensOf(batch);
+  if (batch.recutMicrodollars === undefined)
+    return cutByTokens(entries, tokens, Math.max(batch.recutTokens!, Math.ceil(tokens / MAX_PARTS)));
+  return cutByCost(batch, entries, batch.recutMicrodollars, MAX_PARTS, prices, ambient.now());
+}
+
 async function writeResults(
   deps: CollectDeps,
   job: Job,
   batch: BatchRecord,
   manifest: Manifest,
   join: Join,
+  tally: Tally,
   refusal: Extract<Refusal, { kind: 'mend' }> | undefined,
   isLastResort: boolean,
 ): Promise<Pick<BatchRecord, 'outcome' | 'outputRun' | 'errorRun' | 'next'>> {
@@ -335,6 +361,7 @@ async function writeResults(
   const failedByCode = new Map<string, number>();
   const billedTwice = new Map<string, number>();
   const next = new ManifestEntries();
+  let lost = 0;
   const hasTime = (): boolean => {
     if (deps.deadline.remainingMs() > 0) return true;
     if (isLastResort) return false;
@@ -347,6 +374,7 @@ async function writeResults(
       const { line, offset, length, tried, hash0, hash1 } = entries.at(index);
       const decision = hasTime() ? decided : unreadable(tried);
       const original = { offset, length };
+      if (decision.kind !== 'succeeded' && decision.lost !== undefined) lost++;
       if (decision.kind === 'succeeded') {
         outcome.succeeded++;
         if (decision.incomplete) outcome.incomplete++;
@@ -371,7 +399,8 @@ async function writeResults(
     }
     outcome.failedByCode = Object.fromEntries(failedByCode);
     outcome.possiblyBilledTwice = Object.fromEntries(billedTwice);
-    outcome.usage = join.usage();
+    outcome.usage = tally.usage();
+    outcome.bill = billOf(deps, batch, tally, lost);
     const outputRun = await output.close();
     const errorRun = await errors.close();
     const parts = refusal?.inHalves ? halvesOf(next) : [next].filter(({ count }) => count > 0);
@@ -383,6 +412,7 @@ async function writeResults(
         manifestKey,
         requests: part.count,
         bytes: renderedBytes(part),
+        ...sizeOf(part, batch.model),
         ...(refusal === undefined ? {} : { repairs: (batch.repairs ?? 0) + 1 }),
       });
     }
@@ -399,6 +429,29 @@ async function writeResults(
     await Promise.allSettled([output.abort(), errors.abort()]);
     throw error;
   }
+}
+
+/** Held against what OpenAI says of the whole batch, where it does. */
+function billOf({ log }: CollectDeps, batch: BatchRecord, tally: Tally, lost: number): Bill {
+  const bill = tally.bill(lost);
+  const { jobId, batchId, openaiBatchId, reportedUsage: reported } = batch;
+  if (reported === undefined || reported.inputTokens + reported.outputTokens === 0) return bill;
+  if (!differ(reported, tally.usage())) return bill;
+  log.warn('the tokens of a batch are not those of its lines, which are billed', {
+    jobId,
+    batchId,
+    openaiBatchId,
+    reported,
+    counted: tally.usage(),
+  });
+  return { ...bill, differs: true };
+}
+
+/** Of a collected batch: books what it cost and gives back the rest of what was reserved; once, however often asked. */
+async function settleCollected(deps: CollectDeps, jobId: string, batchId: string): Promise<void> {
+  const batch = await deps.jobs.getBatch(jobId, batchId);
+  if (batch?.state !== 'collected' || batch.reservation === undefined) return;
+  await deps.quota.settle(batch.reservation, deps.ambient.now(), microdollarsOf(batch));
 }
 
 function noOutcome(): BatchOutcome {

@@ -2,11 +2,16 @@
  * What becomes of each request of an ended batch, and of a batch that OpenAI refused as a whole. Pure: the same files
  * and the same record give the same decisions.
  */
-import { EXCEEDS_LIMIT } from '../admission/limit-codes.ts';
+import {
+  BUDGET_EXCEEDED,
+  BUDGET_EXHAUSTED,
+  EXCEEDS_LIMIT,
+  UNPRICED_MODEL,
+} from '../admission/limit-codes.ts';
 import { isExhausted, withAttempt } from '../attempts.ts';
 import type { ManifestEntries } from '../manifest.ts';
 import type { BatchLevelError, BatchRecord, Job } from '../model.ts';
-import { type OperatorScope, operatorScopeOf, type Standing } from './classify.ts';
+import { type OperatorScope, operatorScopeOf, type Verdict } from './classify.ts';
 
 /** What becomes of one request. */
 export type Decision =
@@ -16,8 +21,8 @@ export type Decision =
    * have charged the try that it lost.
    */
   | { kind: 'retry'; tried: number; lost?: string }
-  /** Final. `stated` is what we say ourselves where OpenAI has no line for it. */
-  | { kind: 'failed'; tried: number; code: string; stated?: StatedError };
+  /** Final. `stated` is what we say ourselves where OpenAI has no line for it; `lost` as above. */
+  | { kind: 'failed'; tried: number; code: string; stated?: StatedError; lost?: string };
 
 /** An error of a request that OpenAI has no line for. */
 export interface StatedError {
@@ -28,7 +33,7 @@ export interface StatedError {
 
 /** What the results of a batch say; see {@link ./join.ts}. */
 export interface Results {
-  verdict(index: number): Standing | undefined;
+  verdict(index: number): Verdict | undefined;
   /** A file could not be read to its end, so that a missing line says nothing. */
   readonly isUnreadable: boolean;
 }
@@ -74,7 +79,14 @@ export const OBJECT_GONE: StatedError = {
 };
 
 /** Codes of batches that we ended ourselves, because they cannot be sent. */
-const OUR_ENDS: ReadonlySet<string> = new Set([CANCELLED.code, OBJECT_GONE.code, EXCEEDS_LIMIT]);
+const OUR_ENDS: ReadonlySet<string> = new Set([
+  CANCELLED.code,
+  OBJECT_GONE.code,
+  EXCEEDS_LIMIT,
+  BUDGET_EXCEEDED,
+  BUDGET_EXHAUSTED,
+  UNPRICED_MODEL,
+]);
 
 /** For a batch that was executed, or may have been. */
 export function decide(
@@ -107,11 +119,11 @@ export function decide(
         ? absent
         : { code: verdict.code, cause: verdict.kind === 'retry' ? verdict.cause : ('transient' as const) };
     const now = withAttempt(tried, cause);
-    if (mayRetry && !isExhausted(now, job.route))
-      return { kind: 'retry', tried: now, ...(cause === 'lost' ? { lost: code } : {}) };
+    const lost = cause === 'lost' ? { lost: code } : {};
+    if (mayRetry && !isExhausted(now, job.route)) return { kind: 'retry', tried: now, ...lost };
     return verdict === undefined
-      ? { kind: 'failed', tried: now, code, stated: absent.stated }
-      : { kind: 'failed', tried: now, code };
+      ? { kind: 'failed', tried: now, code, stated: absent.stated, ...lost }
+      : { kind: 'failed', tried: now, code, ...lost };
   });
   return { of, ...(park === undefined ? {} : { park }) };
 }
@@ -135,11 +147,8 @@ function absentVerdict({
 
 /** For a request whose result cannot be had. */
 export function unreadable(tried: number): Decision {
-  return failed(tried, UNREADABLE);
-}
-
-function failed(tried: number, stated: StatedError): Decision {
-  return { kind: 'failed', tried, code: stated.code, stated };
+  const { code } = UNREADABLE;
+  return { kind: 'failed', tried, code, stated: UNREADABLE, lost: code };
 }
 
 /** What to do about a batch that OpenAI refused as a whole. Nothing of it ran, nothing was charged. */
@@ -195,7 +204,9 @@ export function decideRefusal(
 ): Refusal {
   const errors = batch.errors ?? [];
   const ours = errors.find(({ code }) => OUR_ENDS.has(code));
-  if (ours !== undefined) return { kind: 'mend', errorOf: () => ours, inHalves: false };
+  // A batch that was to be cut is not, once its job is cancelled.
+  const isCut = ours?.code === BUDGET_EXHAUSTED && job.cancelledAt !== undefined;
+  if (ours !== undefined && !isCut) return { kind: 'mend', errorOf: () => ours, inHalves: false };
   const named = new Map<number, BatchLevelError>();
   for (const error of errors) {
     const index = (error.line ?? 0) - 1;

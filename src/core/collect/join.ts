@@ -5,10 +5,10 @@ import { CustomIdHasher } from '../custom-id-hash.ts';
 import { IncompleteDownloadError } from '../errors.ts';
 import { LineSplitter } from '../ingest/lines.ts';
 import type { Manifest, ManifestEntries } from '../manifest.ts';
-import type { SourceObject, TokenUsage } from '../model.ts';
+import type { SourceObject } from '../model.ts';
 import type { ByteStream, ObjectStore, ScratchFile } from '../ports.ts';
 import { readRanges } from '../ranges.ts';
-import { addUsage, classify, noUsage, type Standing, type Verdict } from './classify.ts';
+import { bodyOf, classify, type Verdict } from './classify.ts';
 
 /** Longest result line that is read: ten images of 4 MB, and room. */
 const MAX_RESULT_LINE_BYTES = 128 * 1024 * 1024;
@@ -34,9 +34,9 @@ export class Join {
   readonly #hasher: CustomIdHasher;
   readonly #requests: RequestIndex;
   readonly #takesWhatIsReadable: boolean;
-  readonly #usage = noUsage();
+  readonly #onResult: (body: Record<string, unknown>) => void;
   /** Every verdict that occurs, once: a request has its place here. The first one stands for none. */
-  readonly #verdicts: (Standing | undefined)[] = [undefined];
+  readonly #verdicts: (Verdict | undefined)[] = [undefined];
   readonly #placeOfVerdict = new Map<string, number>();
   readonly #verdictOf: Uint32Array;
   readonly #whereIs: Uint8Array;
@@ -53,13 +53,17 @@ export class Join {
   /** Lines that name nobody of this batch, or somebody who has a better answer already. */
   strayLines = 0;
 
-  /** @param options.takesWhatIsReadable counts lines that are not whole as stray instead of failing. Default: false. */
+  /**
+   * @param options.takesWhatIsReadable counts lines that are not whole as stray instead of failing. Default: false.
+   * @param options.onResult is given the body of each result that counts: of an answer that follows an error, both.
+   */
   constructor(
     { entries }: Manifest,
     jobId: string,
     stores: LineStores,
-    options: { takesWhatIsReadable?: boolean } = {},
+    options: { takesWhatIsReadable?: boolean; onResult?: (body: Record<string, unknown>) => void } = {},
   ) {
+    this.#onResult = options.onResult ?? (() => {});
     this.#takesWhatIsReadable = options.takesWhatIsReadable ?? false;
     this.#stores = stores;
     this.#hasher = new CustomIdHasher(jobId);
@@ -144,25 +148,24 @@ export class Join {
     }
     if (known !== undefined) this.strayLines++;
     else this.known++;
-    if (verdict.kind === 'succeeded') addUsage(this.#usage, verdict.usage);
+    const body = bodyOf(line);
+    if (body !== undefined) this.#onResult(body);
     this.#verdictOf[index] = this.#place(verdict);
     return index;
   }
 
   #place(verdict: Verdict): number {
-    const standing: Standing =
-      verdict.kind === 'succeeded' ? { kind: 'succeeded', incomplete: verdict.incomplete } : verdict;
-    const text = Object.values(standing).join(' ');
+    const text = Object.values(verdict).join(' ');
     let place = this.#placeOfVerdict.get(text);
     if (place === undefined) {
-      place = this.#verdicts.push(standing) - 1;
+      place = this.#verdicts.push(verdict) - 1;
       this.#placeOfVerdict.set(text, place);
     }
     return place;
   }
 
   /** What is known of a request; `undefined`: it is in neither file. */
-  verdict(index: number): Standing | undefined {
+  verdict(index: number): Verdict | undefined {
     return this.#verdicts[this.#verdictOf[index]!];
   }
 
@@ -201,11 +204,6 @@ export class Join {
     this.#window = new Map(
       [...pieces].map(([index, parts]) => [index, new Uint8Array(Buffer.concat(parts))]),
     );
-  }
-
-  /** Tokens of every answer that is kept. */
-  usage(): TokenUsage {
-    return { ...this.#usage };
   }
 }
 

@@ -6,15 +6,28 @@
 import type { JobCompleted, JobMessage } from '../../contract/messages.ts';
 import { type Receipt, receiptSchema } from '../../contract/receipt.ts';
 import type { Settings } from '../../contract/settings.ts';
+import { billedOf, microdollarsOf } from '../budget/bill.ts';
 import { endWaiting } from '../cancel.ts';
 import { addUsage, noUsage } from '../collect/classify.ts';
 import { CorruptWorkFileError, NotYetError } from '../errors.ts';
 import { publicationName, publishedKeys } from '../keys.ts';
 import type { BatchRecord, Job, RunRef, SourceObject } from '../model.ts';
 import { type Plan, readPlan } from '../plan.ts';
-import type { Ambient, BatchApi, Deadline, JobEvents, JobStore, Log, ObjectStore, Outbox } from '../ports.ts';
+import type {
+  Ambient,
+  BatchApi,
+  Deadline,
+  JobEvents,
+  JobStore,
+  Log,
+  ObjectStore,
+  Outbox,
+  QuotaStore,
+} from '../ports.ts';
+import { toUsd } from '../prices/money.ts';
 import { advanceJob, isFinished } from '../rounds.ts';
 import { claimedUntil, WORKER_LIFETIME_MS, workingTime } from '../time-limits.ts';
+import { costOf, durationsOf, tiersOf } from './account.ts';
 import { type MergedFiles, mergeResults } from './merge-results.ts';
 
 export interface FinalizeDeps {
@@ -22,6 +35,7 @@ export interface FinalizeDeps {
   settings: Settings;
   objects: ObjectStore;
   jobs: JobStore;
+  quota: Pick<QuotaStore, 'settle'>;
   batches: Pick<BatchApi, 'deleteFile'>;
   outbox: Pick<Outbox, 'finalize'>;
   events: JobEvents;
@@ -102,6 +116,11 @@ async function finalizeTaken(
   const turn = await deps.jobs.acquirePublication(publication, now, now + WORKER_LIFETIME_MS);
   if (turn === 'busy')
     throw new NotYetError(`results for ${job.input.key} are being published by another worker`, BUSY_MS);
+  // Whoever collected a batch may have died before it was booked. What the receipt says must be.
+  for (const batch of batches) {
+    if (batch.reservation === undefined) continue;
+    await deps.quota.settle(batch.reservation, deps.ambient.now(), microdollarsOf(batch));
+  }
   await publish(deps, job, receipt, merged, turn === 'superseded');
   await deleteProviderFiles(deps, batches);
   if (turn === 'granted' && !(await deps.jobs.releasePublication(publication))) {
@@ -113,6 +132,7 @@ async function finalizeTaken(
     state: job.state === 'rejected' ? job.state : 'completed',
     receiptKey: receipt.files.receipt,
     result: receipt.result,
+    cost: { usd: receipt.cost.usd, possibleUsd: receipt.cost.possibleUsd },
     merge: undefined,
     claim: undefined,
     claimedUntil: undefined,
@@ -207,6 +227,8 @@ function makeReceipt(deps: FinalizeDeps, job: Job, plan: Plan, batches: BatchRec
     );
   }
   const { bucket, key, versionId, etag, size, lastModified } = job.input;
+  const completedAt = deps.ambient.now();
+  const times = { droppedAt: lastModified, claimedAt: job.createdAt, completedAt };
   return {
     v: 1,
     jobId: job.jobId,
@@ -222,12 +244,15 @@ function makeReceipt(deps: FinalizeDeps, job: Job, plan: Plan, batches: BatchRec
     incomplete,
     strayLines,
     usage,
+    tiers: tiersOf(batches),
+    cost: costOf(batches),
     batches: batches.map(batchLine),
     timings: {
       droppedAt: iso(lastModified),
       claimedAt: iso(job.createdAt),
       ...(job.cancelledAt === undefined ? {} : { cancelledAt: iso(job.cancelledAt) }),
-      completedAt: iso(deps.ambient.now()),
+      completedAt: iso(completedAt),
+      ...durationsOf(batches, times),
     },
   };
 }
@@ -249,6 +274,8 @@ function batchLine(batch: BatchRecord): Receipt['batches'][number] {
     succeeded: outcome!.succeeded,
     failed: outcome!.failed,
     retried: outcome!.retried,
+    tier: batch.tier ?? 'batch',
+    usd: toUsd(outcome!.bill === undefined ? 0n : billedOf(outcome!.bill)),
     ...(batch.submittedAt === undefined ? {} : { submittedAt: iso(batch.submittedAt) }),
     endedAt: iso(batch.endedAt!),
   };

@@ -9,6 +9,7 @@ import { Cutter, type OpenBatch } from '../ingest/cutter.ts';
 import { GzipError } from '../ingest/gunzip.ts';
 import { LineScanner, type ScannedRequest } from '../ingest/line-scanner.ts';
 import { type BatchLimits, MAX_GROUPS } from '../limits.ts';
+import { outputLimitOf } from '../output-limit.ts';
 import type { ByteStream } from '../ports.ts';
 import { SHORT_CONTEXT_TOKENS } from '../prices/table.ts';
 import { estimateTokens, type TokenEstimate, type Tokenizer } from '../tokens/estimate.ts';
@@ -233,7 +234,7 @@ class Reading {
     const group = this.#groupOf(endpoint, model);
     group.requests++;
     const body = bodyOf(request.bytes());
-    const output = outputTokensOf(endpoint, body);
+    const output = outputLimitOf(endpoint, body);
     if (output === undefined) group.unlimited++;
     const outputTokens = output ?? ASSUMED_OUTPUT_TOKENS;
     group.outputTokens += outputTokens;
@@ -342,28 +343,4 @@ class Reading {
 
 function bodyOf(line: Uint8Array): Record<string, unknown> {
   return JSON.parse(Buffer.from(line.buffer, line.byteOffset, line.byteLength).toString('utf8')).body;
-}
-
-/** The most tokens that the answers may take; `undefined` if the request does not say. */
-function outputTokensOf(endpoint: Endpoint, body: Record<string, unknown>): number | undefined {
-  const choices = Math.max(positive(body.n) ?? 1, positive(body.best_of) ?? 1);
-  const most = (...fields: unknown[]): number | undefined => {
-    const tokens = fields.map(positive).find((value) => value !== undefined);
-    return tokens === undefined ? undefined : Math.ceil(tokens * choices);
-  };
-  switch (endpoint) {
-    case '/v1/responses':
-      return most(body.max_output_tokens);
-    case '/v1/chat/completions':
-      return most(body.max_completion_tokens, body.max_tokens);
-    case '/v1/completions':
-      // Source: API reference, legacy completions: max_tokens defaults to 16.
-      return most(body.max_tokens, 16);
-    default:
-      return 0;
-  }
-}
-
-function positive(value: unknown): number | undefined {
-  return typeof value === 'number' && Number.isFinite(value) && value > 0 ? value : undefined;
 }

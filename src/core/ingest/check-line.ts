@@ -4,6 +4,7 @@
  */
 import { ENDPOINTS, type Endpoint, isEndpoint } from '../endpoints.ts';
 import { MAX_LINE_BYTES, OPENAI_LIMITS } from '../limits.ts';
+import { outputLimitOf } from '../output-limit.ts';
 import { predictOutputBytes } from './predict-output.ts';
 
 /** Why a line is invalid: OpenAI's own codes where it has one, ours for the rest. */
@@ -38,6 +39,8 @@ export interface ValidLine {
   embeddingInputs: number;
   /** Bytes that the answer's output line may take. */
   predictedOutputBytes: number;
+  /** See {@link outputLimitOf}. */
+  outputLimit: number | undefined;
   /**
    * UTF-8 bytes of all strings in the body, escapes decoded: for the token estimate. Left out are keys, data: URLs, the
    * model, and encoding_format and response_format where they are strings.
@@ -162,6 +165,7 @@ export function checkLine(bytes: Uint8Array): ValidLine | InvalidLine {
     model,
     embeddingInputs,
     predictedOutputBytes: predictOutputBytes(url, body, embeddingInputs, bytes.length),
+    outputLimit: outputLimitOf(url, body),
     ...countText(body),
   };
 }

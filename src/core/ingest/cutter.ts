@@ -1,6 +1,7 @@
 import type { Endpoint } from '../endpoints.ts';
 import type { BatchLimits } from '../limits.ts';
 import { ManifestEntries } from '../manifest.ts';
+import { withOutputLimit } from '../output-limit.ts';
 
 /** A batch being filled: requests of one model at one endpoint. */
 export interface OpenBatch {
@@ -30,6 +31,8 @@ export interface Cuttable {
   hash1: number;
   embeddingInputs: number;
   predictedOutputBytes: number;
+  /** See `outputLimitOf`. */
+  outputLimit?: number | undefined;
   textBytes: number;
   dataUrlBytes: number;
 }
@@ -104,7 +107,8 @@ export class Cutter {
     batch.outputBytes += request.predictedOutputBytes;
     batch.textBytes += request.textBytes;
     batch.dataUrlBytes += request.dataUrlBytes;
-    batch.entries.push(request.line, request.offset, request.length, 0, request.hash0, request.hash1);
+    const { line, offset, length, outputLimit, hash0, hash1 } = request;
+    batch.entries.push(line, offset, length, withOutputLimit(0, outputLimit), hash0, hash1);
     return batch;
   }
 

@@ -23,6 +23,7 @@ import type {
   ParkStore,
   QuotaStore,
 } from '../ports.ts';
+import type { Prices } from '../prices/prices.ts';
 import { claimedUntil } from '../time-limits.ts';
 import { routeOf } from './route.ts';
 import { originalOf } from './same-content.ts';
@@ -39,6 +40,7 @@ export interface IngestDeps {
   deadline: Deadline;
   log: Log;
   limits: BatchLimits;
+  prices: Prices;
 }
 
 /** How many runs may die without getting any further, or how often all may be lost, before a file is rejected. */
@@ -268,6 +270,7 @@ async function carryOut(run: Run, plan: Plan, planKey: string, isOver: () => boo
       ...batch,
       round: 0,
       state: 'planned',
+      route: job.route.name,
       jobCreatedAt: job.createdAt,
       createdAt: now,
       updatedAt: now,

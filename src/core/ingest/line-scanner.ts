@@ -7,6 +7,7 @@
 import { isUtf8 } from 'node:buffer';
 import { type Endpoint, isEndpoint } from '../endpoints.ts';
 import { MAX_LINE_BYTES, OPENAI_LIMITS } from '../limits.ts';
+import { outputLimitOf } from '../output-limit.ts';
 import { type Line, LineSplitter, type LineStart } from './lines.ts';
 import { predictOutputBytes } from './predict-output.ts';
 import { SCAN_LINES_WASM } from './scanner/module.ts';
@@ -71,6 +72,8 @@ export interface ScannedRequest {
   embeddingInputs: number;
   /** Bytes that the answer's output line may take. */
   predictedOutputBytes: number;
+  /** See {@link outputLimitOf}. */
+  outputLimit: number | undefined;
   /** Hash of the custom_id; see {@link ../custom-id-hash.ts CustomIdHasher}. */
   hash0: number;
   hash1: number;
@@ -196,6 +199,7 @@ export class LineScanner {
       model: '',
       embeddingInputs: 0,
       predictedOutputBytes: 0,
+      outputLimit: undefined,
       hash0: 0,
       hash1: 0,
       textBytes: 0,
@@ -334,6 +338,7 @@ export class LineScanner {
     request.model = group.model;
     request.embeddingInputs = embeddingInputs;
     request.predictedOutputBytes = predictOutputBytes(endpoint, this.#body, embeddingInputs, length);
+    request.outputLimit = outputLimitOf(endpoint, this.#body);
     request.hash0 = records[at + RECORD.hash0]!;
     request.hash1 = records[at + RECORD.hash1]!;
     request.textBytes = records[at + RECORD.textBytes]!;

@@ -5,6 +5,7 @@
  * broken off anywhere and gone on with by another worker.
  */
 import type { Layout } from '../../contract/settings.ts';
+import { sizeOf } from '../budget/bound.ts';
 import { CustomIdHasher } from '../custom-id-hash.ts';
 import { statedErrorLine } from '../error-line.ts';
 import { workKeys } from '../keys.ts';
@@ -293,7 +294,17 @@ async function readLines(
       const manifestKey = keys.manifest(attempt, batchId);
       await deps.objects.put(manifestKey, encodeManifest({ source, entries }));
       const requests = entries.count;
-      batches.push({ batchId, endpoint, model, manifestKey, requests, bytes, textBytes, dataUrlBytes });
+      batches.push({
+        batchId,
+        endpoint,
+        model,
+        manifestKey,
+        requests,
+        bytes,
+        textBytes,
+        dataUrlBytes,
+        ...sizeOf(entries, model),
+      });
     }
     await spool?.drain();
     await invalidRun.flush();

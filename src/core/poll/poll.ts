@@ -25,6 +25,7 @@ import type {
   QuotaStore,
   RemoteBatch,
 } from '../ports.ts';
+import type { Prices } from '../prices/prices.ts';
 import { SUCCEEDED } from '../step-failure.ts';
 import { CLOCK_SKEW_MS } from '../time-limits.ts';
 import { listInputs } from './list-inputs.ts';
@@ -33,6 +34,7 @@ import { lost, remedyFor, turnOf, unreachable } from './lost.ts';
 export interface PollDeps {
   settings: Pick<Settings, 'stuck' | 'quota' | 'routes'>;
   inputs: Inputs;
+  prices: Prices;
   jobs: JobStore;
   quota: QuotaStore;
   parks: ParkStore;
@@ -185,6 +187,7 @@ async function record(deps: PollDeps, batch: BatchRecord, remote: RemoteBatch): 
     outputFileId,
     errorFileId,
     errors,
+    reportedUsage: remote.usage,
     endedAt: now,
     unreachableSince: undefined,
     heldReason: undefined,
@@ -196,7 +199,7 @@ async function record(deps: PollDeps, batch: BatchRecord, remote: RemoteBatch): 
   )
     return;
   deps.log.info('ended', { jobId, batchId, openaiBatchId: remote.id, status });
-  if (batch.reservation !== undefined) await deps.quota.settle(batch.reservation, now);
+  if (batch.reservation !== undefined) await deps.quota.giveBackTokens(batch.reservation, now);
   await deps.outbox.collect({ v: 1, jobId, batchId });
 }
 

@@ -1,0 +1,116 @@
+/**
+ * The most that a batch can cost, before it is sent: what is reserved for it. It holds as far as what it rests on does:
+ * requests that limit their answers cost no more than this; of those that do not, answers are taken to have at most
+ * {@link unlimitedOutputTokens}. Images and files by reference, and tools that OpenAI runs, cannot be bounded from a file.
+ */
+import { cutByWeight } from '../admission/recut.ts';
+import { tokensOf } from '../admission/token-limit.ts';
+import type { ManifestEntries } from '../manifest.ts';
+import type { BatchRecord } from '../model.ts';
+import { outputLimitIn } from '../output-limit.ts';
+import type { Rates } from '../prices/blocks.ts';
+import type { Picodollars } from '../prices/money.ts';
+import type { Prices } from '../prices/prices.ts';
+import { SHORT_CONTEXT_TOKENS } from '../prices/table.ts';
+import { baseModelOf } from '../tokens/models.ts';
+
+/**
+ * Output tokens of an answer that its request does not limit. Reasoning models: OpenAI's guide "Reasoning models"
+ * advises to leave room for 25,000 tokens of reasoning and output. Others: ours; answers of a few pages.
+ */
+function unlimitedOutputTokens(model: string): number {
+  return /^(gpt-(5|6)|o\d)/.test(baseModelOf(model)) ? 25_000 : 4_096;
+}
+
+/** Records of a batch that were made before there were budgets lack these. */
+export function sizeOf(
+  entries: ManifestEntries,
+  model: string,
+): Required<Pick<BatchRecord, 'outputTokens' | 'longestBytes'>> {
+  const unlimited = unlimitedOutputTokens(model);
+  let outputTokens = 0;
+  let longestBytes = 0;
+  for (let index = 0; index < entries.count; index++) {
+    outputTokens += outputLimitIn(entries.tried(index)) ?? unlimited;
+    longestBytes = Math.max(longestBytes, entries.length(index));
+  }
+  return { outputTokens, longestBytes };
+}
+
+type Bounded = Pick<
+  BatchRecord,
+  'model' | 'tier' | 'requests' | 'bytes' | 'tokens' | 'outputTokens' | 'longestBytes'
+>;
+
+/** `undefined`: there is no price. */
+export function boundOf(batch: Bounded, prices: Prices, at: number): Picodollars | undefined {
+  const rates = ratesFor(batch, prices, at);
+  if (rates === undefined) return undefined;
+  const outputTokens = batch.outputTokens ?? batch.requests * unlimitedOutputTokens(batch.model);
+  return costOf(rates, inputAtMost(batch), outputTokens);
+}
+
+/**
+ * Consecutive parts of a batch, in order, none of which costs more than `microdollars` at the most unless it is a single
+ * request. Not many more than `mostParts`, if need be of more.
+ */
+export function cutByCost(
+  batch: Bounded,
+  entries: ManifestEntries,
+  microdollars: number,
+  mostParts: number,
+  prices: Prices,
+  at: number,
+): { entries: ManifestEntries; tokens?: number }[] {
+  const rates = ratesFor(batch, prices, at);
+  // Its price was there when the cut was decided on.
+  if (rates === undefined) return [{ entries }];
+  const tokens = tokensOf(batch);
+  const weightOf = ({ length, tried }: { length: number; tried: number }): number => {
+    const share = Math.ceil((tokens * (length + 1)) / batch.bytes);
+    const input = inputAtMost({
+      bytes: length + 1,
+      ...(batch.tokens === undefined ? {} : { tokens: share }),
+    });
+    return Number(costOf(rates, input, outputLimitIn(tried) ?? unlimitedOutputTokens(batch.model)));
+  };
+  let whole = 0;
+  for (let index = 0; index < entries.count; index++) whole += weightOf(entries.at(index));
+  const most = Math.max(microdollars * PICODOLLARS_PER_MICRODOLLAR, whole / mostParts);
+  const parts = cutByWeight(entries, tokens, most, weightOf);
+  return batch.tokens === undefined ? parts.map((part) => ({ entries: part.entries })) : parts;
+}
+
+const PICODOLLARS_PER_MICRODOLLAR = 1_000_000;
+
+/** An estimate is within 5 % where the text was looked at (see tokens/estimate.ts); this leaves as much again. */
+const ABOVE_ESTIMATE = 1.1;
+/** Where nobody has counted: prose has 4 bytes a token, rows of numbers and what is not text have 2 at the least. */
+const LEAST_BYTES_PER_TOKEN = 2;
+
+function inputAtMost({ tokens, bytes }: Pick<BatchRecord, 'tokens' | 'bytes'>): number {
+  return tokens === undefined ? Math.ceil(bytes / LEAST_BYTES_PER_TOKEN) : Math.ceil(tokens * ABOVE_ESTIMATE);
+}
+
+/** Those of long requests if one may be long; where these have none, OpenAI does not run them. */
+function ratesFor(
+  { model, tier = 'batch', bytes, longestBytes = bytes }: Bounded,
+  prices: Prices,
+  at: number,
+): Rates | undefined {
+  const question = { model, tier, at };
+  const isLong = longestBytes / LEAST_BYTES_PER_TOKEN > SHORT_CONTEXT_TOKENS;
+  return (
+    (isLong ? prices.ratesOf({ ...question, isLong }) : undefined) ??
+    prices.ratesOf({ ...question, isLong: false })
+  );
+}
+
+/** As if all of the input were written to the cache, where that costs more. */
+function costOf(
+  { input, cacheWrite = 0, output }: Rates,
+  inputTokens: number,
+  outputTokens: number,
+): Picodollars {
+  return BigInt(inputTokens) * BigInt(Math.max(input, cacheWrite)) + BigInt(outputTokens) * BigInt(output);
+}

@@ -1,0 +1,65 @@
+/**
+ * The most output tokens that a request may be answered with, as it says itself: one byte of its manifest entry, the
+ * fourth of those that count its tries (see attempts.ts), so that every batch that the request is ever in can tell what
+ * it may cost.
+ */
+import type { Endpoint } from './endpoints.ts';
+
+/** `undefined` if the request does not say. Endpoints that give no text have 0. */
+export function outputLimitOf(endpoint: Endpoint, body: Record<string, unknown>): number | undefined {
+  switch (endpoint) {
+    case '/v1/responses':
+      return times(positive(body.max_output_tokens), body);
+    case '/v1/chat/completions':
+      return times(positive(body.max_completion_tokens) ?? positive(body.max_tokens), body);
+    case '/v1/completions':
+      // Source: API reference, legacy completions: max_tokens defaults to 16.
+      return times(positive(body.max_tokens) ?? 16, body);
+    default:
+      return 0;
+  }
+}
+
+/** Each choice may be as long. */
+function times(
+  tokens: number | undefined,
+  { n, best_of: bestOf }: Record<string, unknown>,
+): number | undefined {
+  return tokens === undefined
+    ? undefined
+    : Math.ceil(tokens * Math.max(positive(n) ?? 1, positive(bestOf) ?? 1));
+}
+
+function positive(value: unknown): number | undefined {
+  return typeof value === 'number' && Number.isFinite(value) && value > 0 ? value : undefined;
+}
+
+/**
+ * What a byte stands for: 0 for a request that does not say, 1 for none, then powers of the eighth root of 2: a limit is
+ * kept exact if it is a power of 2, else rounded up by at most 9 %. The last one stands for 3 billion.
+ */
+const STEPS_PER_DOUBLING = 8;
+const SHIFT = 24;
+const LIMITS = Array.from({ length: 256 }, (_, byte) =>
+  byte < 2 ? 0 : Math.ceil(2 ** ((byte - 2) / STEPS_PER_DOUBLING)),
+);
+
+/** The tries of a manifest entry with the request's limit beside them. */
+export function withOutputLimit(tried: number, tokens: number | undefined): number {
+  return ((tried & 0xffffff) | (byteOf(tokens) << SHIFT)) >>> 0;
+}
+
+/** The limit, rounded up; `undefined` if the request does not say. */
+export function outputLimitIn(tried: number): number | undefined {
+  const byte = tried >>> SHIFT;
+  return byte === 0 ? undefined : LIMITS[byte]!;
+}
+
+function byteOf(tokens: number | undefined): number {
+  if (tokens === undefined) return 0;
+  if (tokens <= 0) return 1;
+  const byte = 2 + Math.ceil(Math.log2(Math.min(tokens, LIMITS[255]!)) * STEPS_PER_DOUBLING);
+  // Where the logarithm was rounded down or up.
+  if (LIMITS[byte - 1]! >= tokens && byte > 2) return byte - 1;
+  return Math.min(255, LIMITS[byte]! >= tokens ? byte : byte + 1);
+}
