@@ -196,7 +196,7 @@ export interface TierBill {
 export interface BatchRecord {
   v: 1;
   jobId: string;
-  /** `<round>-<place>`, unique in the job; sorts by round. See {@link batchIdOf} and {@link childBatchId}. */
+  /** `<round>-<place>`, unique in the job. See {@link batchIdOf}, {@link childBatchId} and {@link byRoundAndPlace}. */
   batchId: string;
   round: number;
   state: BatchState;
@@ -354,9 +354,27 @@ export function isTerminal(status: OpenAIBatchStatus): boolean {
   return TERMINAL_STATUSES.has(status);
 }
 
-/** `3` and `12` give `3-00012`: sorts by round, then by place. */
+/** `3` and `12` give `3-00012`. To sort, see {@link byRoundAndPlace}. */
 export function batchIdOf(round: number, index: number): string {
   return `${round}-${String(index).padStart(5, '0')}`;
+}
+
+/** Orders batches of a job by round, then by place; ids as text would put round 10 before round 2. */
+export function byRoundAndPlace(
+  one: Pick<BatchRecord, 'batchId'>,
+  other: Pick<BatchRecord, 'batchId'>,
+): number {
+  const [numbers, others] = [numbersOf(one), numbersOf(other)];
+  for (const [index, number] of numbers.entries()) {
+    // A batch stands before those below its place.
+    const difference = number - (others[index] ?? -1);
+    if (difference !== 0) return difference;
+  }
+  return numbers.length - others.length;
+}
+
+function numbersOf({ batchId }: Pick<BatchRecord, 'batchId'>): number[] {
+  return batchId.split(/[-.]/).map(Number);
 }
 
 /**

@@ -167,7 +167,7 @@ export interface JobStore {
   /** Records a new batch. `false`: it exists already, nothing was written. */
   addBatch(batch: BatchRecord): Promise<boolean>;
   getBatch(jobId: string, batchId: string): Promise<BatchRecord | undefined>;
-  /** Every batch of a job, consistent, ordered by batch id. */
+  /** Every batch of a job, consistent, ordered by batch id as text. */
   listBatches(jobId: string): Promise<BatchRecord[]>;
   /**
    * Writes changes if the batch is still in `expected.state` and, where `expected.claim` is given, still claimed by

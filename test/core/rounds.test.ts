@@ -3,7 +3,13 @@ import { describe, expect, it } from 'vitest';
 import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
 import { MemoryOutbox } from '../../src/adapters/memory/outbox.ts';
 import { defaultSettings } from '../../src/contract/settings.ts';
-import { type BatchRecord, batchIdOf, childBatchId, type Job } from '../../src/core/model.ts';
+import {
+  type BatchRecord,
+  batchIdOf,
+  byRoundAndPlace,
+  childBatchId,
+  type Job,
+} from '../../src/core/model.ts';
 import type { Plan } from '../../src/core/plan.ts';
 import { advanceAfter, advanceJob, isFinished, nextRound } from '../../src/core/rounds.ts';
 
@@ -135,6 +141,24 @@ describe('childBatchId', () => {
         expect(new Set(seen).size).toBe(seen.length);
       }),
     );
+  });
+});
+
+describe('byRoundAndPlace', () => {
+  it('puts round 10 behind round 2, and place 10 behind place 2 below the same place', () => {
+    const sorted = [
+      '0-00000',
+      '0-00001',
+      '1-00000.2',
+      '1-00000.2.0',
+      '1-00000.10',
+      '1-00001',
+      '2-00000',
+      '10-00000',
+    ];
+    const batches = sorted.map((batchId) => ({ batchId }));
+    const odd = [...batches.slice(3), ...batches.slice(0, 3)].reverse();
+    expect(odd.toSorted(byRoundAndPlace)).toEqual(batches);
   });
 });
 

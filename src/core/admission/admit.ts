@@ -6,7 +6,7 @@
  */
 import type { QuotaSettings } from '../../contract/settings.ts';
 import { judgeMoney, type MoneyRules, type MoneyVerdict } from '../budget/budget.ts';
-import type { BatchRecord, Ledger, Park, Reservation } from '../model.ts';
+import { type BatchRecord, byRoundAndPlace, type Ledger, type Park, type Reservation } from '../model.ts';
 import type { Demand } from '../ports.ts';
 import type { Prices } from '../prices/prices.ts';
 import { hasRoom, newLedger, reserveOn } from './ledger.ts';
@@ -250,7 +250,7 @@ function lineUp(batches: readonly BatchRecord[], held: Situation['held']): Line[
   }
   for (const line of lines.values()) {
     // Later rounds first: their jobs are nearer to their end.
-    line.batches.sort((one, other) => other.round - one.round || (one.batchId < other.batchId ? -1 : 1));
+    line.batches.sort((one, other) => other.round - one.round || byRoundAndPlace(one, other));
   }
   return [...lines.values()];
 }

@@ -11,7 +11,7 @@ import { endWaiting } from '../cancel.ts';
 import { addUsage, noUsage } from '../collect/classify.ts';
 import { CorruptWorkFileError, NotYetError } from '../errors.ts';
 import { publicationName, publishedKeys } from '../keys.ts';
-import type { BatchRecord, Job, RunRef, SourceObject } from '../model.ts';
+import { type BatchRecord, byRoundAndPlace, type Job, type RunRef, type SourceObject } from '../model.ts';
 import { type Plan, readPlan } from '../plan.ts';
 import type {
   Ambient,
@@ -246,7 +246,7 @@ function makeReceipt(deps: FinalizeDeps, job: Job, plan: Plan, batches: BatchRec
     usage,
     tiers: tiersOf(batches),
     cost: costOf(batches),
-    batches: batches.map(batchLine),
+    batches: batches.toSorted(byRoundAndPlace).map(batchLine),
     timings: {
       droppedAt: iso(lastModified),
       claimedAt: iso(job.createdAt),
