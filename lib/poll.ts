@@ -48,6 +48,8 @@ export class Poll extends Construct {
     });
     this.fn = fn;
     storage.allowListVersions(fn, ['input']);
+    storage.allowRead(fn, ['work']);
+    storage.allowWrite(fn, ['work']);
     state.allowReadWrite(fn);
     state.allowQueryLive(fn);
     apiKey.allowRead(fn);

@@ -34,6 +34,7 @@ export class Submit extends Construct {
     });
     this.fn = fn;
     storage.allowRead(fn, ['input', 'work']);
+    storage.allowWrite(fn, ['work']);
     state.allowReadWrite(fn);
     apiKey.allowRead(fn);
     submitQueue.deliverTo(fn, 'maxConcurrency.submit', props.maxConcurrency);

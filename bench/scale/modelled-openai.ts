@@ -4,7 +4,7 @@
  * `local/openai-emulator` and the simulation.
  */
 import { BatchdropError } from '../../src/core/errors.ts';
-import type { Ambient, BatchApi, ByteStream, RemoteBatch } from '../../src/core/ports.ts';
+import type { Ambient, BatchApi, ByteStream, RemoteBatch, RemoteFile } from '../../src/core/ports.ts';
 import { Random } from '../inputs/random.ts';
 
 const HOUR_MS = 60 * 60_000;
@@ -30,6 +30,7 @@ export type OpenAICall =
   | 'create'
   | 'list page'
   | 'get batch'
+  | 'list files'
   | 'read file'
   | 'get file'
   | 'delete file'
@@ -139,6 +140,12 @@ export class ModelledOpenAI implements BatchApi {
       })(),
       bytes: content.length,
     };
+  }
+
+  /** None: what is left over is no part of what many batches cost. */
+  async listFiles(): Promise<{ files: RemoteFile[] }> {
+    this.#onCall('list files', 0);
+    return { files: [] };
   }
 
   async hasFile(id: string): Promise<boolean> {

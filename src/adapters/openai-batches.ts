@@ -23,7 +23,7 @@ import {
   UploadRefusedError,
 } from '../core/errors.ts';
 import { type BatchLevelError, OPENAI_BATCH_STATUSES } from '../core/model.ts';
-import type { BatchApi, ByteStream, RemoteBatch } from '../core/ports.ts';
+import type { BatchApi, ByteStream, RemoteBatch, RemoteFile } from '../core/ports.ts';
 import type { ApiKeys, ApiKeyValue } from './api-key.ts';
 
 /** An upload of 190 MB may take most of the 15 minutes that a Lambda has; the rest is for what follows. */
@@ -31,6 +31,9 @@ const UPLOAD_TIMEOUT_MS = 14 * 60_000;
 
 /** Most that `GET /v1/batches` gives at once. Source: openai 7.55.0 `resources/batches.ts`. */
 const BATCHES_PER_PAGE = 100;
+
+/** `GET /v1/files` gives up to 10,000. Source: openai 7.55.0 `resources/files.ts`. */
+const FILES_PER_PAGE = 1_000;
 
 /** Answers by which OpenAI says that it made nothing. 408 and 409 leave it open, as does everything else. */
 const REFUSING_STATUSES: ReadonlySet<number> = new Set([400, 401, 403, 404, 413, 422, 429]);
@@ -109,6 +112,11 @@ const remoteBatchSchema = z.object({
 
 const batchPageSchema = z.object({
   data: z.array(remoteBatchSchema),
+  has_more: z.boolean().nullish(),
+});
+
+const filePageSchema = z.object({
+  data: z.array(z.object({ id: z.string().min(1), filename: z.string(), created_at: z.number() })),
   has_more: z.boolean().nullish(),
 });
 
@@ -306,6 +314,30 @@ export class OpenAIBatches implements BatchApi {
       body: readBody(response.body, action, { bytes, start: range?.start ?? 0, from }),
       ...(bytes === undefined ? {} : { bytes }),
     };
+  }
+
+  async listFiles(after?: string, keyVersion?: string) {
+    try {
+      const { answer, seenBy } = await this.#callOnly(keyVersion, async (client, version) => ({
+        answer: await client.get<unknown>('/files', {
+          query: { purpose: 'batch', limit: FILES_PER_PAGE, ...(after === undefined ? {} : { after }) },
+        }),
+        seenBy: version,
+      }));
+      const page = parseAnswer(filePageSchema, answer, 'GET /files');
+      const last = page.data.at(-1)?.id;
+      const isLast = page.has_more === false || last === undefined || last === after;
+      const files = page.data.map(
+        ({ id, filename, created_at }): RemoteFile => ({ id, filename, createdAt: created_at * 1000 }),
+      );
+      return {
+        files,
+        ...(isLast ? {} : { next: last }),
+        ...(seenBy === undefined ? {} : { keyVersion: seenBy }),
+      };
+    } catch (error) {
+      throw toRequestError('GET /files', error);
+    }
   }
 
   async hasFile(id: string): Promise<boolean> {

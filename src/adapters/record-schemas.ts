@@ -186,6 +186,8 @@ const batchSchema = z.object({
   nonce: z.exactOptional(z.string()),
   inputFileId: z.exactOptional(z.string()),
   keyVersion: z.exactOptional(z.string()),
+  attempts: z.exactOptional(count),
+  adoptedAt: z.exactOptional(z.number()),
   intentAt: z.exactOptional(z.number()),
   fencedAt: z.exactOptional(z.number()),
   openaiBatchId: z.exactOptional(z.string()),

@@ -7,6 +7,12 @@ export function workKeys(layout: Layout, jobId: string) {
   return {
     /** Copy of an input from a bucket without versioning. */
     pinned: `${base}input`,
+    /** Written once; the job as it was claimed first. */
+    job: `${base}job.json`,
+    /** Written once, before the create that it tells of. */
+    attempt: (batchId: string, attempt: number): string => `${base}attempts/${batchId}/${attempt}.json`,
+    /** Written once; the record of a batch that is done with. */
+    settled: (batchId: string): string => `${base}collected/${batchId}/record.json`,
     /** Written once; says what the job is made of. */
     plan: `${base}plan.json`,
     manifest: (attempt: string, batchId: string): string => `${base}ingest/${attempt}/${batchId}.manifest`,
@@ -55,6 +61,11 @@ export function workKeys(layout: Layout, jobId: string) {
       };
     },
   };
+}
+
+/** What the poll keeps from run to run, beside the jobs. */
+export function pollKey(layout: Layout): string {
+  return `${layout.work}poll.json`;
 }
 
 /** The keys that a person looks for, the same as the input's under other prefixes. */

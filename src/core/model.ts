@@ -240,6 +240,10 @@ export interface BatchRecord {
   inputFileId?: string;
   /** Version of the secret whose key uploaded the file; a key may belong to another project than the next one. */
   keyVersion?: string;
+  /** How many creates were begun; the n-th one is written down below `work/`, too. */
+  attempts?: number;
+  /** When the record was behind what had been begun (the table was restored), and brought forward. */
+  adoptedAt?: number;
   /** When the intent to create was recorded. */
   intentAt?: number;
   /** When the input file of an unanswered create was deleted. */

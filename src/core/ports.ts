@@ -329,6 +329,14 @@ export interface RemoteBatch {
   usage?: TokenUsage;
 }
 
+/** An input file at OpenAI, as listed. */
+export interface RemoteFile {
+  id: string;
+  filename: string;
+  /** Epoch milliseconds. */
+  createdAt: number;
+}
+
 /**
  * OpenAI's Files and Batch API, or one compatible with it.
  *
@@ -380,6 +388,11 @@ export interface BatchApi {
     id: string,
     options?: { from?: number; keyVersion?: string | undefined },
   ): Promise<{ body: ByteStream; bytes?: number }>;
+  /** One page of the input files of one key's project, whoever uploaded them; as {@link listBatches}. */
+  listFiles(
+    after?: string,
+    keyVersion?: string,
+  ): Promise<{ files: RemoteFile[]; next?: string; keyVersion?: string }>;
   /** Whether the current key sees a file. */
   hasFile(id: string): Promise<boolean>;
   /** Deletes a file of ours; a missing one is fine. */

@@ -40,9 +40,11 @@ function start() {
   const jobs = new WatchedJobs();
   const batches = new WatchedBatches(ambient);
   const deps = {
+    stackId: 'stack',
     settings: defaultSettings(),
     inputs: new MemoryObjects({ bucket: 'bucket' }, ambient),
     listing: new MemoryListing(),
+    objects: new MemoryObjects({ bucket: 'bucket' }, ambient),
     jobs,
     quota: new MemoryQuota(jobs),
     prices: new Prices(),

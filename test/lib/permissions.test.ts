@@ -45,22 +45,29 @@ test('ingest may read input and work, write work, keep state, hand on to itself,
   });
 });
 
-test('submit may read input and work, keep state and read the key', () => {
+test('submit may read input and work, write work, keep state and read the key', () => {
   expect(permissionsOf(template, 'submit')).toEqual({
     ...logs('Submit'),
     's3:GetObject': objects('input', 'work'),
     's3:GetObjectVersion': objects('input', 'work'),
     's3:ListBucket': listing('input', 'work'),
+    's3:PutObject': objects('work'),
+    's3:AbortMultipartUpload': objects('work'),
     ...items,
     ...key,
     ...consumes('SubmitQueue'),
   });
 });
 
-test('poll may list the input, keep state, look for what is live, read the key and send to every queue; it reads no object', () => {
+test('poll may list the input, read and write work, keep state, look for what is live, read the key and send to every queue', () => {
   expect(permissionsOf(template, 'poll')).toEqual({
     ...logs('Poll'),
     's3:ListBucketVersions': listing('input'),
+    's3:PutObject': objects('work'),
+    's3:AbortMultipartUpload': objects('work'),
+    's3:GetObject': objects('work'),
+    's3:GetObjectVersion': objects('work'),
+    's3:ListBucket': listing('work'),
     ...items,
     ...live,
     ...key,

@@ -11,7 +11,7 @@ import {
   UploadRefusedError,
 } from '../../src/core/errors.ts';
 import type { BatchLevelError, OpenAIBatchStatus } from '../../src/core/model.ts';
-import type { BatchApi, ByteStream, RemoteBatch } from '../../src/core/ports.ts';
+import type { BatchApi, ByteStream, RemoteBatch, RemoteFile } from '../../src/core/ports.ts';
 import type { Random } from './random.ts';
 import { type OpenAIScenario, START_MS, type Trouble, type Weather } from './scenario.ts';
 
@@ -103,6 +103,10 @@ interface ServiceFile {
   /** Of result files, whose results. */
   batch?: ServiceBatch;
   content: Uint8Array;
+  /** Of input files. */
+  filename?: string;
+  /** By our clock. */
+  createdAt: number;
   /** 404 or empty until then. */
   lateUntil?: number;
   lateLooks?: 'missing' | 'empty';
@@ -194,6 +198,7 @@ export class SimulatedOpenAI {
       getBatch: async (id) => this.#get(id),
       listBatches: async (after) => this.#list(after),
       readFile: async (id, options) => this.#read(id, options?.from ?? 0),
+      listFiles: async () => this.#listFiles(),
       hasFile: async (id) => this.files.get(id)?.isDeleted === false,
       deleteFile: async (id) => this.#delete(stackId, id),
     };
@@ -223,7 +228,7 @@ export class SimulatedOpenAI {
       ? content.subarray(0, content.length - this.#random.whole(1, content.length - 1))
       : content;
     if (isCut) this.#world.note('fault:short upload');
-    const file = this.#store(stackId, kept);
+    const file = this.#store(stackId, kept, filename);
     if (failure !== undefined) throw failure.error;
     return { id: file.id, bytes: kept.length };
   }
@@ -804,6 +809,15 @@ export class SimulatedOpenAI {
     return { batches: shown.map((batch) => this.#view(batch)), ...(isLast ? {} : { next: page.at(-1)!.id }) };
   }
 
+  #listFiles(): { files: RemoteFile[] } {
+    this.#throwDrawn('list');
+    return {
+      files: [...this.files.values()]
+        .filter(({ isDeleted, filename }) => !isDeleted && filename !== undefined)
+        .map(({ id, filename, createdAt }) => ({ id, filename: filename!, createdAt })),
+    };
+  }
+
   #read(id: string, from: number): { body: ByteStream; bytes?: number } {
     this.#advance();
     this.#throwDrawn('read');
@@ -866,8 +880,15 @@ export class SimulatedOpenAI {
     };
   }
 
-  #store(owner: string, content: Uint8Array): ServiceFile {
-    const file: ServiceFile = { id: this.#id('file'), owner, content, isDeleted: false };
+  #store(owner: string, content: Uint8Array, filename?: string): ServiceFile {
+    const file: ServiceFile = {
+      id: this.#id('file'),
+      owner,
+      content,
+      isDeleted: false,
+      createdAt: this.#world.now(),
+      ...(filename === undefined ? {} : { filename }),
+    };
     this.files.set(file.id, file);
     return file;
   }
@@ -878,9 +899,10 @@ export class SimulatedOpenAI {
 
   #addForeign(): void {
     const random = this.#random;
-    const input = this.#store('foreign', Buffer.from('{"custom_id":"theirs"}\n'));
     const createdAt = START_MS + random.whole(-30, 60) * HOUR_MS;
     const isOtherStack = random.chance(0.5);
+    const filename = isOtherStack ? 'batchdrop-stack-1-staging-theirs-0-00000-1.jsonl' : 'theirs.jsonl';
+    const input = this.#store('foreign', Buffer.from('{"custom_id":"theirs"}\n'), filename);
     const batch: ServiceBatch = {
       id: `batch_${String(this.batches.length).padStart(4, '0')}`,
       owner: 'foreign',

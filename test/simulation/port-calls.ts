@@ -96,6 +96,7 @@ const BATCHES = {
   getBatch: 'read',
   listBatches: 'read',
   readFile: 'read',
+  listFiles: 'read',
   hasFile: 'read',
   deleteFile: 'call',
 } as const satisfies Record<keyof BatchApi, CallKind>;

@@ -21,7 +21,7 @@ export interface BatchEnd {
  */
 export class MemoryBatches implements BatchApi {
   readonly #ambient: Pick<Ambient, 'now'>;
-  readonly #files = new Map<string, { filename: string; content: Uint8Array }>();
+  readonly #files = new Map<string, { filename: string; content: Uint8Array; createdAt: number }>();
   /** Oldest first. */
   readonly #batches: RemoteBatch[] = [];
   #filesMade = 0;
@@ -114,6 +114,13 @@ export class MemoryBatches implements BatchApi {
     };
   }
 
+  async listFiles(after?: string) {
+    const all = [...this.#files].map(([id, { filename, createdAt }]) => ({ id, filename, createdAt }));
+    const start = after === undefined ? 0 : all.findIndex(({ id }) => id === after) + 1;
+    const files = all.slice(start, start + BATCHES_PER_PAGE);
+    return { files, ...(start + files.length < all.length ? { next: files.at(-1)!.id } : {}) };
+  }
+
   async hasFile(id: string): Promise<boolean> {
     return this.#files.has(id);
   }
@@ -125,7 +132,9 @@ export class MemoryBatches implements BatchApi {
   #storeFile(filename: string, content: Uint8Array): string {
     this.#filesMade += 1;
     const id = `file-${String(this.#filesMade).padStart(8, '0')}`;
-    this.#files.set(id, { filename, content });
+    // OpenAI tells whole seconds.
+    const createdAt = Math.floor(this.#ambient.now() / 1000) * 1000;
+    this.#files.set(id, { filename, content, createdAt });
     return id;
   }
 }

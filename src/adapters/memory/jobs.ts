@@ -30,6 +30,12 @@ export class MemoryJobs implements JobStore {
   readonly #contents = new Map<string, string>();
   readonly #publications = new Map<string, PublicationState>();
 
+  /** What stands now. Call what this gives to go back to it, as a table that is restored to a point in time. */
+  snapshot(): () => void {
+    const maps = [this.#jobs, this.#batches, this.#leases, this.#contents, this.#publications];
+    return snapshotOf(maps as Map<string, unknown>[]);
+  }
+
   async claimJob(job: Job): Promise<Job> {
     if (!this.#jobs.has(job.jobId)) this.#storeJob(job);
     return structuredClone(this.#jobs.get(job.jobId)!.record);
@@ -205,6 +211,17 @@ export class MemoryJobs implements JobStore {
     }
     return items.sort((one, other) => one.due - other.due);
   }
+}
+
+/** A copy of maps, and what puts it back. */
+export function snapshotOf(maps: readonly Map<string, unknown>[]): () => void {
+  const kept = structuredClone(maps);
+  return () => {
+    for (const [index, map] of maps.entries()) {
+      map.clear();
+      for (const [key, value] of structuredClone(kept[index]!)) map.set(key, value);
+    }
+  };
 }
 
 /** A change to `undefined` removes the attribute. */

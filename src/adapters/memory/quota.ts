@@ -10,7 +10,7 @@ import {
 import { type MinuteOfTurns, takeTurnOf, turnsLeftOf } from '../../core/admission/turns.ts';
 import type { BatchRecord, Ledger, Reservation } from '../../core/model.ts';
 import type { Demand, LedgerLessons, QuotaStore } from '../../core/ports.ts';
-import type { MemoryJobs } from './jobs.ts';
+import { type MemoryJobs, snapshotOf } from './jobs.ts';
 
 /** {@link QuotaStore} in memory, beside the jobs whose batches it admits. */
 export class MemoryQuota implements QuotaStore {
@@ -21,6 +21,11 @@ export class MemoryQuota implements QuotaStore {
 
   constructor(jobs: MemoryJobs) {
     this.#jobs = jobs;
+  }
+
+  /** As {@link MemoryJobs.snapshot}: both stand in one table. */
+  snapshot(): () => void {
+    return snapshotOf([this.#ledgers, this.#reservations, this.#turns] as Map<string, unknown>[]);
   }
 
   async getLedger(name: string): Promise<Ledger | undefined> {

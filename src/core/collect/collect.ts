@@ -38,6 +38,7 @@ import type { Prices } from '../prices/prices.ts';
 import { readRanges } from '../ranges.ts';
 import { advanceAfter } from '../rounds.ts';
 import { RunWriter } from '../run-file.ts';
+import { settledOutcome, settleOutcome } from '../settled.ts';
 import { recordFailure, SUCCEEDED } from '../step-failure.ts';
 import { refusalWaitMs } from '../submit/submit.ts';
 import { WORKER_LIFETIME_MS, workingTime } from '../time-limits.ts';
@@ -104,6 +105,11 @@ export async function collect(deps: CollectDeps, { jobId, batchId }: BatchMessag
 async function collectClaimed(deps: CollectDeps, job: Job, batch: BatchRecord, claim: string): Promise<void> {
   // Whoever ended the batch may not have come so far.
   if (batch.reservation !== undefined) await deps.quota.giveBackTokens(batch.reservation, deps.ambient.now());
+  const settled = await settledOutcome(deps, batch);
+  if (settled !== undefined) {
+    await deps.jobs.updateBatch(batch, { state: 'ended', claim }, settled, deps.ambient.now());
+    return;
+  }
   const refusal = batch.status === 'failed' ? decideRefusal(job, batch) : undefined;
   if (refusal !== undefined && refusal.kind !== 'mend') {
     if (refusal.kind === 'no_room') await learnRefusal(deps, batch, refusal.error.message);
@@ -149,7 +155,7 @@ async function collectClaimed(deps: CollectDeps, job: Job, batch: BatchRecord, c
     const written = await deps.jobs.updateBatch(
       batch,
       { state: 'ended', claim },
-      collected,
+      await settleOutcome(deps, batch, collected),
       deps.ambient.now(),
     );
     if (written === undefined) return;
@@ -323,7 +329,8 @@ async function recut(
     claim: undefined,
     claimedUntil: undefined,
   } as const;
-  await deps.jobs.updateBatch(batch, { state: 'ended', claim }, collected, deps.ambient.now());
+  const settled = await settleOutcome(deps, batch, collected);
+  await deps.jobs.updateBatch(batch, { state: 'ended', claim }, settled, deps.ambient.now());
   deps.log.info('cut again', { jobId: batch.jobId, batchId: batch.batchId, parts: next.length, tokens });
 }
 

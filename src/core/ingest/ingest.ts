@@ -25,6 +25,7 @@ import type {
 } from '../ports.ts';
 import type { Prices } from '../prices/prices.ts';
 import { claimedUntil } from '../time-limits.ts';
+import { settleJob } from './job-file.ts';
 import { routeOf } from './route.ts';
 import { originalOf } from './same-content.ts';
 import { isOverOf, rejectedPlan, SCAN_VERSION, type ScanDeps, type ScanState, scan } from './scan.ts';
@@ -230,7 +231,8 @@ async function recordJob(deps: IngestDeps, location: ObjectLocation): Promise<Jo
     return undefined;
   }
   const now = deps.ambient.now();
-  return deps.jobs.claimJob({
+  // First where a restored table leaves it alone.
+  const job = await settleJob(deps.objects, deps.settings.layout, {
     v: 1,
     jobId: jobIdOf(head),
     input: head,
@@ -240,6 +242,7 @@ async function recordJob(deps: IngestDeps, location: ObjectLocation): Promise<Jo
     createdAt: now,
     updatedAt: now,
   });
+  return deps.jobs.claimJob(job);
 }
 
 /** Without versioning, what is read is a copy; one that stands from an earlier try is as good. */

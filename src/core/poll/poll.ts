@@ -30,16 +30,17 @@ import { SUCCEEDED } from '../step-failure.ts';
 import { CLOCK_SKEW_MS } from '../time-limits.ts';
 import { listInputs } from './list-inputs.ts';
 import { lost, remedyFor, turnOf, unreachable } from './lost.ts';
+import { type ReconcileDeps, reconcile } from './reconcile.ts';
 
-export interface PollDeps {
-  settings: Pick<Settings, 'stuck' | 'quota' | 'routes'>;
+export interface PollDeps extends ReconcileDeps {
+  settings: Pick<Settings, 'stuck' | 'quota' | 'routes' | 'layout'>;
   inputs: Inputs;
   prices: Prices;
   jobs: JobStore;
   quota: QuotaStore;
   parks: ParkStore;
   listing: ListingStore;
-  batches: Pick<BatchApi, 'getBatch' | 'listBatches' | 'cancelBatch'>;
+  batches: ReconcileDeps['batches'] & Pick<BatchApi, 'getBatch' | 'cancelBatch'>;
   outbox: Outbox;
   ambient: Ambient;
   deadline: Deadline;
@@ -72,6 +73,7 @@ export async function poll(deps: PollDeps): Promise<void> {
     const failures: unknown[] = [];
     await readBatches(deps, token, failures);
     await sweep(deps, failures);
+    await attempt(failures, () => reconcile(deps, token));
     await attempt(failures, () => healReservations(deps));
     await attempt(failures, () => dispatch(deps));
     // Last: it takes what time is left.

@@ -18,7 +18,7 @@ import { OBJECT_GONE } from '../collect/decide.ts';
 import { CreateRefusedError, KeyUnusableError, NotYetError } from '../errors.ts';
 import { type Manifest, readManifest, renderedBytes } from '../manifest.ts';
 import type { BatchRecord, Job } from '../model.ts';
-import { isOurs, metadataOf, NONCE_KEY } from '../ownership.ts';
+import { inputFilename, isOurs, metadataOf, NONCE_KEY } from '../ownership.ts';
 import { COMPLETION_WINDOW_MS } from '../poll/lost.ts';
 import type {
   Ambient,
@@ -30,8 +30,10 @@ import type {
   QuotaStore,
   RemoteBatch,
 } from '../ports.ts';
+import { settledOutcome } from '../settled.ts';
 import { recordFailure, SUCCEEDED } from '../step-failure.ts';
 import { CLOCK_SKEW_MS, WORKER_LIFETIME_MS } from '../time-limits.ts';
+import { type CreateAttempt, settleAttempt, unknownAttempt } from './attempts.ts';
 import { renderBatch } from './render.ts';
 
 export interface SubmitDeps {
@@ -39,7 +41,7 @@ export interface SubmitDeps {
   objects: ObjectStore;
   jobs: JobStore;
   batches: BatchApi;
-  settings: Pick<Settings, 'quota' | 'stuck'>;
+  settings: Pick<Settings, 'quota' | 'stuck' | 'layout'>;
   quota: QuotaStore;
   parks: ParkStore;
   ambient: Ambient;
@@ -72,6 +74,7 @@ export async function submit(deps: SubmitDeps, { jobId, batchId }: BatchMessage)
   try {
     // Read after the claim: a job that is cancelled later finds the batch at OpenAI, or ended.
     const job = await deps.jobs.getJob(jobId);
+    batch = await catchUp(deps, batch, claim);
     if (batch.state === 'submitting') batch = await resolveIntent(deps, job, batch, claim);
     if (job?.cancelledAt !== undefined && (batch.state === 'admitted' || batch.state === 'uploaded')) {
       await write(deps, batch, claim, cancelledUnsent(deps.ambient.now()));
@@ -87,12 +90,12 @@ export async function submit(deps: SubmitDeps, { jobId, batchId }: BatchMessage)
   }
 }
 
-/** `admitted -> uploaded`, or back to `planned` if that takes a person. Dying after the upload leaves a file that nothing refers to; OpenAI expires it. */
+/** `admitted -> uploaded`, or back to `planned` if that takes a person. Dying after the upload leaves a file that nothing refers to; the poll deletes it. */
 async function upload(deps: SubmitDeps, batch: BatchRecord, claim: string): Promise<BatchRecord> {
   const manifest = await readManifest(deps.objects, batch.manifestKey);
   const bytes = renderedBytes(manifest.entries);
   const nonce = deps.ambient.nonce();
-  const filename = `batchdrop-${deps.stackId}-${batch.jobId}-${batch.batchId}-${nonce}.jsonl`;
+  const filename = inputFilename(deps.stackId, batch, nonce);
   let file: Awaited<ReturnType<BatchApi['uploadFile']>>;
   try {
     file = await deps.batches.uploadFile({ filename, bytes, body: renderBatch(deps.objects, manifest) });
@@ -155,9 +158,16 @@ async function create(deps: SubmitDeps, uploaded: BatchRecord, claim: string): P
   }
   const batch = await write(deps, uploaded, claim, {
     state: 'submitting',
+    attempts: (uploaded.attempts ?? 0) + 1,
     intentAt: deps.ambient.now(),
     fencedAt: undefined,
   });
+  const { layout } = deps.settings;
+  const attempt = await settleAttempt(deps.objects, layout, batch, attemptOf(batch));
+  if (attempt.nonce !== batch.nonce) {
+    await takeUp(deps, batch, claim, attempt);
+    throw new NotYetError(`batch ${batch.batchId} of job ${batch.jobId} was begun before`, 0);
+  }
   let remote: RemoteBatch;
   try {
     remote = await deps.batches.createBatch({
@@ -174,6 +184,62 @@ async function create(deps: SubmitDeps, uploaded: BatchRecord, claim: string): P
     return;
   }
   await submitted(deps, batch, claim, remote);
+}
+
+function attemptOf({ attempts, nonce, inputFileId, keyVersion, intentAt }: BatchRecord): CreateAttempt {
+  return {
+    v: 1,
+    attempt: attempts!,
+    nonce: nonce!,
+    inputFileId: inputFileId!,
+    ...(keyVersion === undefined ? {} : { keyVersion }),
+    intentAt: intentAt!,
+  };
+}
+
+/**
+ * A record may be of an earlier time than what was done, because its table was restored. Then what became of the batch, or
+ * the last create that was begun, is written down below `work/`, and the record is brought there.
+ */
+async function catchUp(deps: SubmitDeps, batch: BatchRecord, claim: string): Promise<BatchRecord> {
+  const { jobId, batchId } = batch;
+  const settled = await settledOutcome(deps, batch);
+  if (settled !== undefined) {
+    deps.log.warn('the record of a batch was behind: the batch is collected', { jobId, batchId });
+    const collected = await write(deps, batch, claim, { ...settled, adoptedAt: deps.ambient.now() });
+    // Finalize settles what it cost.
+    if (batch.reservation !== undefined)
+      await deps.quota.giveBackTokens(batch.reservation, deps.ambient.now());
+    return collected;
+  }
+  const attempt = await unknownAttempt(deps.objects, deps.settings.layout, batch);
+  return attempt === undefined ? batch : takeUp(deps, batch, claim, attempt);
+}
+
+/** Goes on with a create that the record did not know of, as with any whose answer was lost. */
+async function takeUp(
+  deps: SubmitDeps,
+  batch: BatchRecord,
+  claim: string,
+  { attempt, nonce, inputFileId, keyVersion, intentAt }: CreateAttempt,
+): Promise<BatchRecord> {
+  const { jobId, batchId } = batch;
+  deps.log.warn('the record of a batch was behind: it was begun to be created', { jobId, batchId, attempt });
+  const begun = await write(deps, batch, claim, {
+    ...SUCCEEDED,
+    state: 'submitting',
+    attempts: attempt,
+    nonce,
+    inputFileId,
+    keyVersion,
+    intentAt,
+    fencedAt: undefined,
+    adoptedAt: deps.ambient.now(),
+  });
+  // Nothing was created with it.
+  if (batch.inputFileId !== undefined && batch.inputFileId !== inputFileId)
+    await deps.batches.deleteFile(batch.inputFileId, batch.keyVersion);
+  return begun;
 }
 
 async function submitted(
