@@ -137,6 +137,50 @@ export function describeAdmissionStores(name: string, start: () => Promise<Admis
       expect(await held(other)).toHaveLength(1);
     });
 
+    test('gives back tokens and money of one reservation at different times, each once', async () => {
+      const [tokens, money, id] = [`tokens/default/${fresh('model')}`, fresh('budget'), fresh('reservation')];
+      await stores.quota.admit(await waitingBatch(), id, [demand(tokens, 60), demand(money, 7)], NOW);
+      const given = await Promise.all(
+        Array.from({ length: 4 }, () => stores.quota.giveBackTokens(id, NOW + 1)),
+      );
+      expect(given.filter(Boolean)).toHaveLength(1);
+      expect(await stores.quota.getLedger(tokens)).toMatchObject({ reserved: 0, used: 0 });
+      expect(await stores.quota.getLedger(money)).toMatchObject({ reserved: 7, used: 0 });
+      expect(await held(id)).toMatchObject([{ state: 'held', amounts: [{ ledger: money, amount: 7 }] }]);
+      const settled = await Promise.all(Array.from({ length: 4 }, () => stores.quota.settle(id, NOW + 2, 5)));
+      expect(settled.filter(Boolean)).toHaveLength(1);
+      expect(await stores.quota.giveBackTokens(id, NOW + 3)).toBe(false);
+      expect(await stores.quota.getLedger(tokens)).toMatchObject({ reserved: 0, used: 0 });
+      expect(await stores.quota.getLedger(money)).toMatchObject({ reserved: 0, used: 5 });
+      expect(await held(id)).toEqual([]);
+    });
+
+    test('settles both at once where tokens were not given back, and books money alone', async () => {
+      for (const isRaced of [false, true]) {
+        const [tokens, money, id] = [
+          `tokens/default/${fresh('model')}`,
+          fresh('budget'),
+          fresh('reservation'),
+        ];
+        await stores.quota.admit(await waitingBatch(), id, [demand(tokens, 60), demand(money, 7)], NOW);
+        await Promise.all([
+          stores.quota.settle(id, NOW + 1, 9),
+          ...(isRaced ? [stores.quota.giveBackTokens(id, NOW + 1)] : []),
+        ]);
+        expect(await stores.quota.getLedger(tokens)).toMatchObject({ reserved: 0, used: 0 });
+        expect(await stores.quota.getLedger(money)).toMatchObject({ reserved: 0, used: 9 });
+        expect(await held(id)).toEqual([]);
+      }
+    });
+
+    test('a reservation of tokens alone is settled when they are given back', async () => {
+      const [tokens, id] = [`tokens/default/${fresh('model')}`, fresh('reservation')];
+      await stores.quota.admit(await waitingBatch(), id, [demand(tokens, 60)], NOW);
+      expect(await stores.quota.giveBackTokens(id, NOW + 1)).toBe(true);
+      expect(await stores.quota.settle(id, NOW + 1, 5)).toBe(false);
+      expect(await held(id)).toEqual([]);
+    });
+
     test('settles nothing for a reservation that was never made', async () => {
       expect(await stores.quota.settle(fresh('reservation'), NOW)).toBe(false);
     });
