@@ -3,6 +3,7 @@ import type { RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 import type { Settings } from '../src/contract/settings.ts';
 import { ApiKey } from './api-key.ts';
+import { Call } from './call.ts';
 import { Collect } from './collect.ts';
 import { parseSettings, requireHttpsUrl, type SettingsInput } from './configuration.ts';
 import type { Foundation } from './environment.ts';
@@ -20,6 +21,8 @@ interface MaxConcurrency {
   readonly ingest?: number | undefined;
   /** Batches uploaded. @default 5 */
   readonly submit?: number | undefined;
+  /** Slices whose requests are called one by one, in flex or standard. @default 20 */
+  readonly call?: number | undefined;
   /** Batches whose results are fetched. @default 5 */
   readonly collect?: number | undefined;
   /** Jobs merged. @default 5 */
@@ -56,7 +59,7 @@ export interface BatchPipelineProps {
   readonly workExpiration?: Duration | undefined;
   /** How long log lines are kept. @default RetentionDays.ONE_MONTH */
   readonly logRetention?: RetentionDays | undefined;
-  /** Caps on work at a time. @default - ingest 10, submit 5, collect 5, finalize 5 */
+  /** Caps on work at a time. @default - ingest 10, submit 5, call 20, collect 5, finalize 5 */
   readonly maxConcurrency?: MaxConcurrency | undefined;
 }
 
@@ -82,6 +85,8 @@ export class BatchPipeline extends Construct {
   readonly ingestQueue: WorkQueue;
   /** Batches that may be sent to OpenAI. */
   readonly submitQueue: WorkQueue;
+  /** Slices whose requests may be called. */
+  readonly callQueue: WorkQueue;
   /** Batches that OpenAI has ended. */
   readonly collectQueue: WorkQueue;
   /** Jobs whose batches are all done. */
@@ -108,15 +113,17 @@ export class BatchPipeline extends Construct {
     const newQueue = (queueId: string) => new WorkQueue(this, queueId, { consumerTimeout: CONSUMER_TIMEOUT });
     this.ingestQueue = newQueue('IngestQueue');
     this.submitQueue = newQueue('SubmitQueue');
+    this.callQueue = newQueue('CallQueue');
     this.collectQueue = newQueue('CollectQueue');
     this.finalizeQueue = newQueue('FinalizeQueue');
-    const { ingestQueue, submitQueue, collectQueue, finalizeQueue } = this;
+    const { ingestQueue, submitQueue, callQueue, collectQueue, finalizeQueue } = this;
 
     const foundation: Foundation = { storage, state, apiKey, settings, openaiBaseUrl, logRetention };
-    const queues = { ingestQueue, submitQueue, collectQueue, finalizeQueue };
+    const queues = { ingestQueue, submitQueue, callQueue, collectQueue, finalizeQueue };
     const common = { ...foundation, ...queues };
     new Ingest(this, 'Ingest', { ...common, maxConcurrency: maxConcurrency?.ingest ?? 10 });
     new Submit(this, 'Submit', { ...common, maxConcurrency: maxConcurrency?.submit ?? 5 });
+    new Call(this, 'Call', { ...common, maxConcurrency: maxConcurrency?.call ?? 20 });
     new Poll(this, 'Poll', { ...common, interval: props.pollInterval ?? Duration.minutes(5) });
     new Collect(this, 'Collect', { ...common, maxConcurrency: maxConcurrency?.collect ?? 5 });
     new Finalize(this, 'Finalize', { ...common, maxConcurrency: maxConcurrency?.finalize ?? 5 });

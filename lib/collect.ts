@@ -11,6 +11,8 @@ export interface CollectProps extends Foundation {
   readonly collectQueue: WorkQueue;
   /** Batches of the next round. */
   readonly submitQueue: WorkQueue;
+  /** Slices whose requests may be called. */
+  readonly callQueue: WorkQueue;
   /** Jobs whose batches are all done. */
   readonly finalizeQueue: WorkQueue;
   /** Batches collected at a time: 2 to 1,000. */
@@ -24,7 +26,7 @@ export class Collect extends Construct {
 
   constructor(scope: Construct, id: string, props: CollectProps) {
     super(scope, id);
-    const { storage, state, apiKey, collectQueue, submitQueue, finalizeQueue } = props;
+    const { storage, state, apiKey, collectQueue, submitQueue, callQueue, finalizeQueue } = props;
     const fn = new PipelineFunction(this, 'Function', {
       capability: 'collect',
       description: 'Fetches the results of an ended batch and plans its next round',
@@ -39,6 +41,7 @@ export class Collect extends Construct {
         ...openaiEnvironment(props),
         COLLECT_QUEUE_URL: collectQueue.queue.queueUrl,
         SUBMIT_QUEUE_URL: submitQueue.queue.queueUrl,
+        CALL_QUEUE_URL: callQueue.queue.queueUrl,
         FINALIZE_QUEUE_URL: finalizeQueue.queue.queueUrl,
       } satisfies EnvVars<typeof collectEnv>,
     });
@@ -49,6 +52,7 @@ export class Collect extends Construct {
     state.allowQueryLive(fn);
     apiKey.allowRead(fn);
     submitQueue.allowSend(fn);
+    callQueue.allowSend(fn);
     finalizeQueue.allowSend(fn);
     collectQueue.allowSend(fn);
     collectQueue.deliverTo(fn, 'maxConcurrency.collect', props.maxConcurrency);

@@ -12,6 +12,10 @@ export interface IngestProps extends Foundation {
   readonly ingestQueue: WorkQueue;
   /** Batches that may be sent to OpenAI. */
   readonly submitQueue: WorkQueue;
+  /** Slices whose requests may be called. */
+  readonly callQueue: WorkQueue;
+  /** Batches that end before they are sent. */
+  readonly collectQueue: WorkQueue;
   /** Jobs that have nothing to wait for. */
   readonly finalizeQueue: WorkQueue;
   /** Files ingested at a time: 2 to 1,000. */
@@ -25,7 +29,7 @@ export class Ingest extends Construct {
 
   constructor(scope: Construct, id: string, props: IngestProps) {
     super(scope, id);
-    const { storage, state, ingestQueue, submitQueue, finalizeQueue } = props;
+    const { storage, state, ingestQueue, submitQueue, callQueue, collectQueue, finalizeQueue } = props;
     const fn = new PipelineFunction(this, 'Function', {
       capability: 'ingest',
       description: 'Checks a dropped file line by line and cuts it into batches',
@@ -37,6 +41,8 @@ export class Ingest extends Construct {
         ...commonEnvironment('ingest', props),
         INGEST_QUEUE_URL: ingestQueue.queue.queueUrl,
         SUBMIT_QUEUE_URL: submitQueue.queue.queueUrl,
+        CALL_QUEUE_URL: callQueue.queue.queueUrl,
+        COLLECT_QUEUE_URL: collectQueue.queue.queueUrl,
         FINALIZE_QUEUE_URL: finalizeQueue.queue.queueUrl,
       } satisfies EnvVars<typeof ingestEnv>,
     });
@@ -44,10 +50,9 @@ export class Ingest extends Construct {
     storage.allowRead(fn, ['input', 'work']);
     storage.allowWrite(fn, ['work']);
     state.allowReadWrite(fn);
-    ingestQueue.allowSend(fn);
     state.allowQueryLive(fn);
-    submitQueue.allowSend(fn);
-    finalizeQueue.allowSend(fn);
+    for (const queue of [ingestQueue, submitQueue, callQueue, collectQueue, finalizeQueue])
+      queue.allowSend(fn);
     ingestQueue.deliverTo(fn, 'maxConcurrency.ingest', props.maxConcurrency);
 
     const rule = new events.Rule(this, 'ObjectCreated', {

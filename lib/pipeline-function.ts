@@ -7,7 +7,7 @@ import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { Construct } from 'constructs';
 
 /** The word that names a capability in every room: `lib/`, `lambdas/`, `src/core/`, `test/`. */
-export type Capability = 'ingest' | 'submit' | 'poll' | 'collect' | 'finalize';
+export type Capability = 'ingest' | 'submit' | 'call' | 'poll' | 'collect' | 'finalize';
 
 /** What differs between the functions. */
 export interface PipelineFunctionProps {

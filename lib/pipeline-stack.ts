@@ -24,6 +24,7 @@ export class PipelineStack extends Stack {
     this.#output('ApiKeySecretArn', apiKey.secret.secretArn, 'Secret with the OpenAI API key');
     this.#output('IngestQueueUrl', pipeline.ingestQueue.queue.queueUrl, 'Objects to look at');
     this.#output('SubmitQueueUrl', pipeline.submitQueue.queue.queueUrl, 'Batches to send to OpenAI');
+    this.#output('CallQueueUrl', pipeline.callQueue.queue.queueUrl, 'Slices to call in flex or standard');
     this.#output('CollectQueueUrl', pipeline.collectQueue.queue.queueUrl, 'Batches that OpenAI has ended');
     this.#output('FinalizeQueueUrl', pipeline.finalizeQueue.queue.queueUrl, 'Jobs to merge');
     this.#output(

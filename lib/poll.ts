@@ -14,6 +14,8 @@ export interface PollProps extends Foundation {
   readonly ingestQueue: WorkQueue;
   /** Batches that may be sent to OpenAI. */
   readonly submitQueue: WorkQueue;
+  /** Slices whose requests may be called. */
+  readonly callQueue: WorkQueue;
   /** Batches that OpenAI has ended. */
   readonly collectQueue: WorkQueue;
   /** Jobs whose batches are all done. */
@@ -29,7 +31,8 @@ export class Poll extends Construct {
 
   constructor(scope: Construct, id: string, props: PollProps) {
     super(scope, id);
-    const { storage, state, apiKey, ingestQueue, submitQueue, collectQueue, finalizeQueue } = props;
+    const { storage, state, apiKey, ingestQueue, submitQueue, callQueue, collectQueue, finalizeQueue } =
+      props;
     const minutes = requireDuration('pollInterval', props.interval, 'minutes', 1, 60);
     const fn = new PipelineFunction(this, 'Function', {
       capability: 'poll',
@@ -42,6 +45,7 @@ export class Poll extends Construct {
         ...openaiEnvironment(props),
         INGEST_QUEUE_URL: ingestQueue.queue.queueUrl,
         SUBMIT_QUEUE_URL: submitQueue.queue.queueUrl,
+        CALL_QUEUE_URL: callQueue.queue.queueUrl,
         COLLECT_QUEUE_URL: collectQueue.queue.queueUrl,
         FINALIZE_QUEUE_URL: finalizeQueue.queue.queueUrl,
       } satisfies EnvVars<typeof pollEnv>,
@@ -53,7 +57,8 @@ export class Poll extends Construct {
     state.allowReadWrite(fn);
     state.allowQueryLive(fn);
     apiKey.allowRead(fn);
-    for (const queue of [ingestQueue, submitQueue, collectQueue, finalizeQueue]) queue.allowSend(fn);
+    for (const queue of [ingestQueue, submitQueue, callQueue, collectQueue, finalizeQueue])
+      queue.allowSend(fn);
 
     // A run that failed or came late is worth nothing: the next one does all of its work.
     const once = { retryAttempts: 0, maxEventAge: Duration.minutes(minutes) };

@@ -127,13 +127,15 @@ export async function play(scenario: Scenario): Promise<Played> {
     log: { info: log, warn: log },
   };
 
+  // Batch is the only tier here, so nothing is called one by one.
   const steps = { ingest, submit, collect, finalize } as Record<
-    QueuedMessage['queue'],
+    Exclude<QueuedMessage['queue'], 'call'>,
     (ports: typeof deps, message: never) => Promise<void>
   >;
   const drain = async (): Promise<void> => {
     for (let from = 0; from < outbox.messages.length; from++) {
       const { queue, message } = outbox.messages[from]!;
+      if (queue === 'call') throw new Error('a request is called one by one');
       await uses.invoke(queue, () => steps[queue](deps, message as never));
     }
     outbox.messages.length = 0;

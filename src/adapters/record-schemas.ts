@@ -10,11 +10,14 @@ import {
   type BatchOutcome,
   type BatchRecord,
   type Bill,
+  type Calls,
   type FetchedFile,
   type Fetching,
   type IngestProgress,
   type InputListing,
   type Job,
+  type Ladder,
+  type LearnedPace,
   type Ledger,
   type ListCursor,
   type ListingPass,
@@ -77,8 +80,10 @@ const billSchema = z.object({
   possibleUsd: z.string(),
   differs: z.exactOptional(z.boolean()),
 } satisfies ShapeOf<Bill>);
+const tierSchema = z.enum(TIERS);
 
 const nextSchema = z.object({
+  tier: z.exactOptional(tierSchema),
   manifestKey: z.string(),
   requests: count,
   bytes: count,
@@ -164,13 +169,29 @@ const batchSchema = z.object({
   state: z.enum(['planned', 'admitted', 'uploaded', 'submitting', 'submitted', 'ended', 'collected']),
   endpoint: z.string(),
   model: z.string(),
+  tier: z.exactOptional(tierSchema),
+  ladder: z.exactOptional(
+    z.object({
+      tiers: z.array(tierSchema).min(1),
+      deadlineAt: z.exactOptional(z.number()),
+    } satisfies ShapeOf<Ladder>),
+  ),
+  goTo: z.exactOptional(tierSchema),
+  calls: z.exactOptional(
+    z.object({
+      started: count,
+      segments: count,
+      done: count,
+      again: z.exactOptional(z.array(count)),
+      refusals: z.exactOptional(count),
+    } satisfies ShapeOf<Calls>),
+  ),
   manifestKey: z.string(),
   requests: count,
   bytes: count,
   tokens: z.exactOptional(count),
   outputTokens: z.exactOptional(count),
   longestBytes: z.exactOptional(count),
-  tier: z.exactOptional(z.enum(TIERS)),
   route: z.exactOptional(z.string()),
   jobCreatedAt: z.exactOptional(z.number()),
   createdAt: z.number(),
@@ -248,6 +269,13 @@ const ledgerSchema = z.object({
   refusals: z.exactOptional(count),
   lastRefusal: z.exactOptional(z.string()),
   pausedUntil: z.exactOptional(z.number()),
+  pace: z.exactOptional(
+    z.object({
+      requestsPerMinute: z.exactOptional(z.number()),
+      tokensPerMinute: z.exactOptional(z.number()),
+      callMs: z.exactOptional(z.number()),
+    } satisfies ShapeOf<LearnedPace>),
+  ),
   updatedAt: z.number(),
 } satisfies ShapeOf<Ledger>);
 

@@ -7,6 +7,7 @@ import type { Outbox } from '../core/ports.ts';
 export interface QueueUrls {
   ingest?: string;
   submit?: string;
+  call?: string;
   collect?: string;
   finalize?: string;
 }
@@ -31,6 +32,10 @@ export class SqsOutbox implements Outbox {
 
   submit(message: BatchMessage): Promise<void> {
     return this.#send('submit', message);
+  }
+
+  call(message: BatchMessage): Promise<void> {
+    return this.#send('call', message);
   }
 
   collect(message: BatchMessage): Promise<void> {

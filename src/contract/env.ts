@@ -38,14 +38,18 @@ export const ingestEnv = z.object({
   ...common,
   INGEST_QUEUE_URL: text,
   SUBMIT_QUEUE_URL: text,
+  CALL_QUEUE_URL: text,
+  COLLECT_QUEUE_URL: text,
   FINALIZE_QUEUE_URL: text,
 });
 export const submitEnv = z.object({ ...common, ...openai, SUBMIT_QUEUE_URL: text });
+export const callEnv = z.object({ ...common, ...openai, CALL_QUEUE_URL: text, COLLECT_QUEUE_URL: text });
 export const pollEnv = z.object({
   ...common,
   ...openai,
   INGEST_QUEUE_URL: text,
   SUBMIT_QUEUE_URL: text,
+  CALL_QUEUE_URL: text,
   COLLECT_QUEUE_URL: text,
   FINALIZE_QUEUE_URL: text,
 });
@@ -54,6 +58,7 @@ export const collectEnv = z.object({
   ...openai,
   COLLECT_QUEUE_URL: text,
   SUBMIT_QUEUE_URL: text,
+  CALL_QUEUE_URL: text,
   FINALIZE_QUEUE_URL: text,
 });
 export const finalizeEnv = z.object({

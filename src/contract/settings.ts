@@ -165,6 +165,11 @@ export const quotaSchema = z.strictObject({
   enqueuedTokens: z.record(z.string().min(1), z.int().min(1)).default({}),
   /** Most batches that are created in any 60 minutes. OpenAI takes 2,000 (guide "Batch API", 2026-09-26). */
   createsPerHour: z.int().min(1).max(2_000).default(2_000),
+  /**
+   * Slices of a model that are called at a time in flex, and as many in standard: each has at most 500 requests, and 32
+   * calls under way.
+   */
+  concurrentSlices: z.int().min(1).max(100).default(8),
 });
 export type QuotaSettings = z.infer<typeof quotaSchema>;
 

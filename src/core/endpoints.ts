@@ -14,6 +14,9 @@ export const ENDPOINTS = [
 ] as const;
 export type Endpoint = (typeof ENDPOINTS)[number];
 
+/** Endpoints with a flex tier. Source: guide "Flex processing". */
+export const WITH_FLEX: ReadonlySet<string> = new Set<Endpoint>(['/v1/chat/completions', '/v1/responses']);
+
 const known: ReadonlySet<string> = new Set(ENDPOINTS);
 
 export function isEndpoint(url: unknown): url is Endpoint {

@@ -35,6 +35,17 @@ export class RefusedError extends BatchdropError {
   }
 }
 
+/** A call to OpenAI got no answer. */
+export class CallUnansweredError extends BatchdropError {
+  /** Whether OpenAI may have got the request, executed it, and charged it. */
+  readonly mayBeCharged: boolean;
+
+  constructor(message: string, mayBeCharged: boolean, options?: ErrorOptions) {
+    super(message, options);
+    this.mayBeCharged = mayBeCharged;
+  }
+}
+
 /** OpenAI did not take a file. */
 export class UploadRefusedError extends RefusedError {}
 

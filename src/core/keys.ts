@@ -39,6 +39,12 @@ export function workKeys(layout: Layout, jobId: string) {
       checkpoint: (bytes: number): string =>
         `${base}collected/${batchId}/fetched/${attempt}.${bytes}.checkpoint`,
     }),
+    /** Answers to the calls of a slice, in the form of OpenAI's output files; each segment is written once. */
+    calls: (batchId: string) => ({
+      segment: (index: number): string => `${base}calls/${batchId}/${String(index).padStart(5, '0')}.jsonl`,
+      /** All segments together, as one worker made it. */
+      file: (attempt: string): string => `${base}calls/${batchId}/${attempt}.jsonl`,
+    }),
     /** Hashes of ids, sorted; written by one worker alone. */
     ids: (attempt: string, worker: string, index: number): string =>
       `${base}ingest/${attempt}/ids/${worker}-${index}`,

@@ -106,6 +106,28 @@ export interface MergeProgress {
   checkpointKey: string;
 }
 
+/** The way down that a request may take, and when its result must be there. */
+export interface Ladder {
+  /** Of those that the route allows, the ones that serve its endpoint; never empty. */
+  tiers: Tier[];
+  /** Absent: there is no hurry. */
+  deadlineAt?: number;
+}
+
+/** How far the calls of a slice are: requests in manifest order, one by one. */
+export interface Calls {
+  /** Requests before this one may have been called; recorded before they are. */
+  started: number;
+  /** Files of answers that stand in `work/`, numbered from 0. */
+  segments: number;
+  /** Requests that they answer. */
+  done: number;
+  /** Of those, the ones that surely were not, left by a worker that ended in good order. */
+  again?: number[];
+  /** How often in a row the slice was put off, because OpenAI had no room for it. */
+  refusals?: number;
+}
+
 /**
  * Journal of one batch. Each arrow is one conditional write:
  * `planned -> admitted -> uploaded -> submitting -> submitted -> ended -> collected`.
@@ -117,6 +139,9 @@ export interface MergeProgress {
  * - `submitted`: OpenAI gave an id.
  * - `ended`: OpenAI reported a terminal status.
  * - `collected`: every request of it has an outcome, or its place in the next round.
+ *
+ * A batch of tier `flex` or `standard` is a slice of at most 500 requests that are called one by one; OpenAI never sees it
+ * as a batch: `planned -> admitted -> ended -> collected`.
  */
 export type BatchState =
   | 'planned'
@@ -202,6 +227,14 @@ export interface BatchRecord {
   state: BatchState;
   endpoint: string;
   model: string;
+  /** OpenAI's service tier that its requests are sent in. Absent: `batch`. */
+  tier?: Tier;
+  /** In which tiers it may go on. Absent: in its own. */
+  ladder?: Ladder;
+  /** The tier that what it leaves goes on in; set when the ladder ends the batch. */
+  goTo?: Tier;
+  /** Of a slice: how far it is. */
+  calls?: Calls;
   manifestKey: string;
   requests: number;
   /** Exact size of the rendered file. */
@@ -212,8 +245,6 @@ export interface BatchRecord {
   outputTokens?: number;
   /** Length of its longest request. */
   longestBytes?: number;
-  /** The service tier that its requests are sent in. @default 'batch' */
-  tier?: Tier;
   /** Name of the route of its job, by which its budget is found. */
   route?: string;
   /** When its job was claimed: batches are admitted oldest job first. Absent: `createdAt` counts. */
@@ -312,6 +343,8 @@ export interface Fetching {
 
 /** What a batch of the next round is made of. */
 export interface NextBatch {
+  /** See {@link BatchRecord.tier}. */
+  tier?: Tier;
   manifestKey: string;
   requests: number;
   /** Exact size of the rendered file. */
@@ -356,6 +389,11 @@ const TERMINAL_STATUSES: ReadonlySet<OpenAIBatchStatus> = new Set([
 /** Whether OpenAI is done with a batch. */
 export function isTerminal(status: OpenAIBatchStatus): boolean {
   return TERMINAL_STATUSES.has(status);
+}
+
+/** The tier that a batch is in. */
+export function tierOf({ tier }: Pick<BatchRecord, 'tier'>): Tier {
+  return tier ?? 'batch';
 }
 
 /** `3` and `12` give `3-00012`. To sort, see {@link byRoundAndPlace}. */
@@ -416,7 +454,18 @@ export interface Ledger {
   lastRefusal?: string;
   /** Nothing is admitted before this time. */
   pausedUntil?: number;
+  /** Of a model in a tier in which requests are called one by one. */
+  pace?: LearnedPace;
   updatedAt: number;
+}
+
+/** What calls have shown. */
+export interface LearnedPace {
+  /** The account's limits, as OpenAI's answers tell them (`x-ratelimit-limit-requests`, `-tokens`). */
+  requestsPerMinute?: number;
+  tokensPerMinute?: number;
+  /** How long a call takes on average. */
+  callMs?: number;
 }
 
 /**

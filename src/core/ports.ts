@@ -271,7 +271,7 @@ export interface QuotaStore {
 
 /** What a ledger learns from OpenAI's answers. */
 export type LedgerLessons = {
-  [Lesson in 'limit' | 'limitLearnedAt' | 'ceiling' | 'refusals' | 'lastRefusal' | 'pausedUntil']?:
+  [Lesson in 'limit' | 'limitLearnedAt' | 'ceiling' | 'refusals' | 'lastRefusal' | 'pausedUntil' | 'pace']?:
     | Ledger[Lesson]
     | undefined;
 };
@@ -399,11 +399,38 @@ export interface BatchApi {
   deleteFile(id: string, keyVersion?: string): Promise<void>;
 }
 
+/** OpenAI's endpoints that answer at once, or one compatible with them. */
+export interface CallApi {
+  /**
+   * One call, never repeated by the client.
+   * @param request.endpoint such as `/v1/responses`.
+   * @param request.body JSON.
+   * @throws {CallUnansweredError} if no answer came, in `timeoutMs` or at all.
+   */
+  call(request: { endpoint: string; body: string; timeoutMs: number }): Promise<CallAnswer>;
+}
+
+/** What came back from a call, whatever the status. */
+export interface CallAnswer {
+  status: number;
+  /** `x-request-id`. */
+  requestId?: string;
+  /** The body as it came: JSON, as far as it is. */
+  body: string;
+  /** How long OpenAI asks to wait, in ms. */
+  retryAfterMs?: number;
+  /** The account's limits for the model, where the answer tells. */
+  requestsPerMinute?: number;
+  tokensPerMinute?: number;
+}
+
 /** Hands work to the next function; delivered at least once, in any order. */
 export interface Outbox {
   /** Takes a job up again whose ingest did not end, or looks at an object that has no job. */
   ingest(message: JobMessage | ObjectMessage): Promise<void>;
   submit(message: BatchMessage): Promise<void>;
+  /** Calls the requests of a slice, one by one. */
+  call(message: BatchMessage): Promise<void>;
   collect(message: BatchMessage): Promise<void>;
   finalize(message: JobMessage): Promise<void>;
 }
@@ -436,6 +463,9 @@ export interface Ambient {
   /** A fresh id that nobody else has: 128 random bits, hex. */
   nonce(): string;
 }
+
+/** Lets `ms` pass, or less if `signal` is aborted. */
+export type Pause = (ms: number, signal?: AbortSignal) => Promise<void>;
 
 /** How long the worker that a step runs in still lives. */
 export interface Deadline {

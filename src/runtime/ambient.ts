@@ -1,8 +1,18 @@
 import { randomBytes } from 'node:crypto';
-import type { Ambient } from '../core/ports.ts';
+import { setTimeout } from 'node:timers/promises';
+import type { Ambient, Pause } from '../core/ports.ts';
 
 /** The machine's clock and its source of randomness. */
 export const systemAmbient: Ambient = {
   now: () => Date.now(),
   nonce: () => randomBytes(16).toString('hex'),
+};
+
+/** Real time passes. */
+export const pause: Pause = async (ms, signal) => {
+  try {
+    await setTimeout(ms, undefined, signal === undefined ? {} : { signal });
+  } catch (error) {
+    if (!signal?.aborted) throw error;
+  }
 };

@@ -37,6 +37,7 @@ describeOutbox('SQS', async () => {
   const urls = {
     ingest: urlOf('ingest'),
     submit: urlOf('submit'),
+    call: urlOf('call'),
     collect: urlOf('collect'),
     finalize: urlOf('finalize'),
   };

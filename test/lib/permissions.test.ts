@@ -30,7 +30,7 @@ const items = {
 /** Batches that wait are looked for in the index. */
 const live = { 'dynamodb:Query': ['StateTable', 'StateTable/index/live'] };
 
-test('ingest may read input and work, write work, keep state, hand on to itself, submit and finalize', () => {
+test('ingest may read input and work, write work, keep state and hand on to every queue', () => {
   expect(permissionsOf(template, 'ingest')).toEqual({
     ...logs('Ingest'),
     's3:GetObject': objects('input', 'work'),
@@ -40,7 +40,7 @@ test('ingest may read input and work, write work, keep state, hand on to itself,
     's3:AbortMultipartUpload': objects('work'),
     ...items,
     ...live,
-    'sqs:SendMessage': ['FinalizeQueue', 'IngestQueue', 'SubmitQueue'],
+    'sqs:SendMessage': ['CallQueue', 'CollectQueue', 'FinalizeQueue', 'IngestQueue', 'SubmitQueue'],
     ...consumes('IngestQueue'),
   });
 });
@@ -59,6 +59,21 @@ test('submit may read input and work, write work, keep state and read the key', 
   });
 });
 
+test('call may read input and work, write work, keep state, read the key, and hand on to collect and itself', () => {
+  expect(permissionsOf(template, 'call')).toEqual({
+    ...logs('Call'),
+    's3:GetObject': objects('input', 'work'),
+    's3:GetObjectVersion': objects('input', 'work'),
+    's3:ListBucket': listing('input', 'work'),
+    's3:PutObject': objects('work'),
+    's3:AbortMultipartUpload': objects('work'),
+    ...items,
+    ...key,
+    'sqs:SendMessage': ['CallQueue', 'CollectQueue'],
+    ...consumes('CallQueue'),
+  });
+});
+
 test('poll may list the input, read and write work, keep state, look for what is live, read the key and send to every queue', () => {
   expect(permissionsOf(template, 'poll')).toEqual({
     ...logs('Poll'),
@@ -71,11 +86,11 @@ test('poll may list the input, read and write work, keep state, look for what is
     ...items,
     ...live,
     ...key,
-    'sqs:SendMessage': ['CollectQueue', 'FinalizeQueue', 'IngestQueue', 'SubmitQueue'],
+    'sqs:SendMessage': ['CallQueue', 'CollectQueue', 'FinalizeQueue', 'IngestQueue', 'SubmitQueue'],
   });
 });
 
-test('collect may read input and work, write work, keep state, read the key, and hand on to submit, finalize and itself', () => {
+test('collect may read input and work, write work, keep state, read the key, and hand on to submit, call, finalize and itself', () => {
   expect(permissionsOf(template, 'collect')).toEqual({
     ...logs('Collect'),
     's3:GetObject': objects('input', 'work'),
@@ -86,7 +101,7 @@ test('collect may read input and work, write work, keep state, read the key, and
     ...items,
     ...live,
     ...key,
-    'sqs:SendMessage': ['CollectQueue', 'FinalizeQueue', 'SubmitQueue'],
+    'sqs:SendMessage': ['CallQueue', 'CollectQueue', 'FinalizeQueue', 'SubmitQueue'],
     ...consumes('CollectQueue'),
   });
 });
@@ -123,7 +138,7 @@ test('permissions follow the prefixes of the layout', () => {
 });
 
 test('no function may delete an item of the table or an object of the input', () => {
-  for (const capability of ['ingest', 'submit', 'poll', 'collect', 'finalize'] as const) {
+  for (const capability of ['ingest', 'submit', 'call', 'poll', 'collect', 'finalize'] as const) {
     const permissions = permissionsOf(template, capability);
     expect(Object.keys(permissions).filter((action) => /^dynamodb:.*Delete/.test(action))).toEqual([]);
     expect(permissions['s3:DeleteObject'] ?? []).not.toContain(`${B}/input/*`);

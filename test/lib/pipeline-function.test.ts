@@ -1,7 +1,7 @@
 import { RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { describe, expect, test } from 'vitest';
 import type { z } from 'zod';
-import { collectEnv, finalizeEnv, ingestEnv, pollEnv, submitEnv } from '../../src/contract/env.ts';
+import { callEnv, collectEnv, finalizeEnv, ingestEnv, pollEnv, submitEnv } from '../../src/contract/env.ts';
 import { BATCH_ONLY } from '../support/routes.ts';
 import { functionOf, resourcesOf, synthesize } from './synthesize.ts';
 
@@ -10,6 +10,7 @@ const template = synthesize({ openaiBaseUrl: 'https://llm.example.com/v1' });
 const FUNCTIONS = [
   { capability: 'ingest', schema: ingestEnv, memory: 512, timeout: 900, storage: undefined, loop: 'Allow' },
   { capability: 'submit', schema: submitEnv, memory: 512, timeout: 900, storage: undefined, loop: undefined },
+  { capability: 'call', schema: callEnv, memory: 1024, timeout: 900, storage: undefined, loop: 'Allow' },
   { capability: 'poll', schema: pollEnv, memory: 512, timeout: 300, storage: undefined, loop: undefined },
   {
     capability: 'collect',
@@ -29,7 +30,7 @@ const FUNCTIONS = [
   },
 ] as const;
 
-test('there are five functions and no other', () => {
+test('there are six functions and no other', () => {
   template.resourceCountIs('AWS::Lambda::Function', FUNCTIONS.length);
 });
 
@@ -92,7 +93,7 @@ test('no two functions share a role or a log group', () => {
 });
 
 test('the functions that call OpenAI get the base URL, and without one none is set', () => {
-  const calling = ['submit', 'poll', 'collect', 'finalize'] as const;
+  const calling = ['submit', 'call', 'poll', 'collect', 'finalize'] as const;
   const plain = synthesize();
   for (const capability of calling) {
     const variables = functionOf(template, capability)[1].Properties.Environment.Variables;

@@ -17,6 +17,7 @@ test('the outputs say where things are and how to begin', () => {
     ApiKeySecretArn: 'ApiKeySecret',
     IngestQueueUrl: 'IngestQueue',
     SubmitQueueUrl: 'SubmitQueue',
+    CallQueueUrl: 'CallQueue',
     CollectQueueUrl: 'CollectQueue',
     FinalizeQueueUrl: 'FinalizeQueue',
     SetApiKeyCommand:

@@ -44,7 +44,7 @@ describe('a bucket that is made', () => {
     expect(bucket.Properties.NotificationConfiguration).toEqual({
       EventBridgeConfiguration: { EventBridgeEnabled: true },
     });
-    template.resourcePropertiesCountIs('AWS::Lambda::Function', {}, 5);
+    template.resourcePropertiesCountIs('AWS::Lambda::Function', {}, 6);
   });
 
   test('expires work/ after 30 days with its older versions, and unfinished uploads after 7', () => {
@@ -99,7 +99,7 @@ describe('a bucket that exists already', () => {
     template.resourcePropertiesCountIs(
       'AWS::Lambda::Function',
       { Environment: { Variables: { BUCKET_NAME: 'our-prompts' } } },
-      5,
+      6,
     );
   });
 

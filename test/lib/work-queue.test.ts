@@ -7,8 +7,10 @@ const queues = Object.entries(resourcesOf(template, 'AWS::SQS::Queue')).map(
   ([id, resource]) => [nameOf({ Ref: id }), resource] as const,
 );
 
-test('there are four queues, each with a dead-letter queue', () => {
+test('there are five queues, each with a dead-letter queue', () => {
   expect(queues.map(([name]) => name).sort()).toEqual([
+    'CallQueue',
+    'CallQueueDeadLetters',
     'CollectQueue',
     'CollectQueueDeadLetters',
     'FinalizeQueue',
@@ -50,6 +52,7 @@ describe.each(queues.filter(([name]) => name.endsWith('Queue')))('%s', (name, qu
 test.each([
   ['ingest', 'IngestQueue', 10],
   ['submit', 'SubmitQueue', 7],
+  ['call', 'CallQueue', 20],
   ['collect', 'CollectQueue', 5],
   ['finalize', 'FinalizeQueue', 5],
 ] as const)('%s works off %s one message at a time, %i at once', (capability, queueName, maxConcurrency) => {
@@ -71,6 +74,7 @@ test('a message stays hidden for a minute longer than the longest run of its fun
   for (const [capability, queueName] of [
     ['ingest', 'IngestQueue'],
     ['submit', 'SubmitQueue'],
+    ['call', 'CallQueue'],
     ['collect', 'CollectQueue'],
     ['finalize', 'FinalizeQueue'],
   ] as const) {
@@ -95,7 +99,7 @@ test('only the rule for dropped files may send from outside, and only it', () =>
     ['IngestQueueDeadLetters', { Service: 'events.amazonaws.com' }, rule],
     ['IngestQueue', { Service: 'events.amazonaws.com' }, rule],
   ]);
-  template.resourceCountIs('AWS::SQS::QueuePolicy', 8);
+  template.resourceCountIs('AWS::SQS::QueuePolicy', 10);
   template.hasResourceProperties('AWS::Events::Rule', {
     EventPattern: Match.anyValue(),
     Targets: [Match.objectLike({ DeadLetterConfig: Match.anyValue() })],

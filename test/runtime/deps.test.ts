@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
-import { collectEnv, finalizeEnv, ingestEnv, pollEnv, submitEnv } from '../../src/contract/env.ts';
+import { callEnv, collectEnv, finalizeEnv, ingestEnv, pollEnv, submitEnv } from '../../src/contract/env.ts';
 import { defaultSettings } from '../../src/contract/settings.ts';
 import { systemAmbient } from '../../src/runtime/ambient.ts';
+import { createCallDeps } from '../../src/runtime/deps/call.ts';
 import { createCollectDeps } from '../../src/runtime/deps/collect.ts';
 import { createFinalizeDeps } from '../../src/runtime/deps/finalize.ts';
 import { createIngestDeps } from '../../src/runtime/deps/ingest.ts';
@@ -18,6 +19,7 @@ const ENV = {
   API_KEY_SECRET_ARN: 'arn',
   INGEST_QUEUE_URL: 'http://127.0.0.1/ingest',
   SUBMIT_QUEUE_URL: 'http://127.0.0.1/submit',
+  CALL_QUEUE_URL: 'http://127.0.0.1/call',
   COLLECT_QUEUE_URL: 'http://127.0.0.1/collect',
   FINALIZE_QUEUE_URL: 'http://127.0.0.1/finalize',
   EVENT_BUS_NAME: 'default',
@@ -32,6 +34,7 @@ test('builds what each capability works with from its environment, without a cal
     'objects',
     'outbox',
     'parks',
+    'prices',
     'quota',
     'settings',
     'stackId',
@@ -40,6 +43,7 @@ test('builds what each capability works with from its environment, without a cal
   expect(namesOf(createIngestDeps(parseEnv(ingestEnv, ENV)))).toEqual(common);
   const withBatches = [...common, 'batches'].sort();
   expect(namesOf(createSubmitDeps(parseEnv(submitEnv, ENV)))).toEqual(withBatches);
+  expect(namesOf(createCallDeps(parseEnv(callEnv, ENV)))).toEqual([...common, 'calls', 'pause'].sort());
   expect(namesOf(createPollDeps(parseEnv(pollEnv, ENV)))).toEqual(withBatches);
   expect(namesOf(createCollectDeps(parseEnv(collectEnv, ENV)))).toEqual([...withBatches, 'scratch'].sort());
   expect(namesOf(createFinalizeDeps(parseEnv(finalizeEnv, ENV)))).toEqual([...withBatches, 'events'].sort());

@@ -11,6 +11,8 @@ const COMPLETE = {
   POWERTOOLS_SERVICE_NAME: 'ingest',
   INGEST_QUEUE_URL: 'http://127.0.0.1/1',
   SUBMIT_QUEUE_URL: 'http://127.0.0.1/2',
+  CALL_QUEUE_URL: 'http://127.0.0.1/4',
+  COLLECT_QUEUE_URL: 'http://127.0.0.1/5',
   FINALIZE_QUEUE_URL: 'http://127.0.0.1/3',
 };
 

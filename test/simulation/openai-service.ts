@@ -12,6 +12,7 @@ import {
 } from '../../src/core/errors.ts';
 import type { BatchLevelError, OpenAIBatchStatus } from '../../src/core/model.ts';
 import type { BatchApi, ByteStream, RemoteBatch, RemoteFile } from '../../src/core/ports.ts';
+import { SimulatedCalls } from './openai-calls.ts';
 import type { Random } from './random.ts';
 import { type OpenAIScenario, START_MS, type Trouble, type Weather } from './scenario.ts';
 
@@ -67,7 +68,8 @@ export type Execution = {
   marker: string;
   customId: string;
   stackId: string;
-  batch: ServiceBatch;
+  /** Of a call, itself alone. */
+  batch: { id: string; executions: Execution[] };
   /** When it was executed, or given up. */
   at: number;
   /** Whether OpenAI charges for it. */
@@ -167,6 +169,8 @@ export class SimulatedOpenAI {
   readonly files = new Map<string, ServiceFile>();
   /** Ids of batches that stand in the record of their owner. */
   readonly recorded = new Set<string>();
+  /** The endpoints that answer at once. */
+  readonly calls: SimulatedCalls;
   readonly #world: ServiceWorld;
   readonly #random: Random;
   readonly #scenario: OpenAIScenario;
@@ -180,13 +184,18 @@ export class SimulatedOpenAI {
     this.#random = random;
     this.#scenario = scenario;
     this.#weather = weather;
+    this.calls = new SimulatedCalls(world, random.fork('calls'), weather, (marker) =>
+      this.#checkNotTwice('a call', [marker]),
+    );
     for (let index = 0; index < scenario.foreignBatches; index++) this.#addForeign();
   }
 
   /** Every execution of every batch, oldest batch first. */
   executions(): Execution[] {
     this.#advance();
-    return this.batches.flatMap(({ executions }) => executions);
+    return [...this.batches.flatMap(({ executions }) => executions), ...this.calls.executions].sort(
+      (one, other) => one.at - other.at,
+    );
   }
 
   /** The service as one stack sees it: with the key of a project that others use as well. */
@@ -350,36 +359,44 @@ export class SimulatedOpenAI {
       const from = now + this.#random.spread(MINUTE_MS, 6 * HOUR_MS);
       batch.vanished = { from, until: from + this.#random.spread(MINUTE_MS, 8 * HOUR_MS) };
     }
-    this.#checkNotTwice(batch);
-    this.batches.push(batch);
-    this.#places.set(batch.id, this.#random.fraction());
-    return batch;
-  }
-
-  /** Never pay twice: whatever this batch is made of must not be running, nor its answer to be had. */
-  #checkNotTwice(batch: ServiceBatch): void {
-    this.#advance();
     for (const other of this.batches) {
       if (other.nonce !== '' && other.nonce === batch.nonce) {
         this.#world.violation(`${batch.id} and ${other.id} were both made for attempt ${batch.nonce}`);
       }
     }
-    for (const { marker } of batch.requests) {
+    this.#checkNotTwice(
+      batch.id,
+      batch.requests.map(({ marker }) => marker),
+    );
+    this.batches.push(batch);
+    this.#places.set(batch.id, this.#random.fraction());
+    return batch;
+  }
+
+  /** Never pay twice: what goes out in `id` must not be running, nor its answer to be had. */
+  #checkNotTwice(id: string, markers: readonly string[]): void {
+    this.#advance();
+    for (const marker of markers) {
+      for (const call of this.calls.executions) {
+        if (call.marker !== marker) continue;
+        if (call.result === 'answered' || call.result === 'final')
+          this.#world.violation(
+            `request ${marker} goes out in ${id}; ${call.batch.id} gave it ${call.code ?? 'an answer that is kept'}`,
+          );
+      }
       for (const other of this.batches) {
         if (!other.requests.some((request) => request.marker === marker)) continue;
         if (other.status === 'failed') continue;
         const execution = other.executions.find((candidate) => candidate.marker === marker);
         if (other.endedAt === undefined) {
-          this.#world.violation(
-            `request ${marker} goes out in ${batch.id} while ${other.id} is ${other.status}`,
-          );
+          this.#world.violation(`request ${marker} goes out in ${id} while ${other.id} is ${other.status}`);
         } else if (execution?.result === 'answered') {
           this.#world.violation(
-            `request ${marker} goes out in ${batch.id}; its answer is in the output of ${other.id}`,
+            `request ${marker} goes out in ${id}; its answer is in the output of ${other.id}`,
           );
         } else if (execution?.result === 'final') {
           this.#world.violation(
-            `request ${marker} goes out in ${batch.id}; ${other.id} gave it ${execution.code}, which stays`,
+            `request ${marker} goes out in ${id}; ${other.id} gave it ${execution.code}, which stays`,
           );
         }
       }

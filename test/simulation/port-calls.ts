@@ -4,6 +4,7 @@
  */
 import type {
   BatchApi,
+  CallApi,
   Inputs,
   JobEvents,
   JobStore,
@@ -12,6 +13,7 @@ import type {
   ObjectWriter,
   Outbox,
   ParkStore,
+  Pause,
   QuotaStore,
 } from '../../src/core/ports.ts';
 
@@ -104,9 +106,12 @@ const BATCHES = {
 const OUTBOX = {
   ingest: 'call',
   submit: 'call',
+  call: 'call',
   collect: 'call',
   finalize: 'call',
 } as const satisfies Record<keyof Outbox, CallKind>;
+
+const CALLS = { call: 'single' } as const satisfies Record<keyof CallApi, CallKind>;
 
 const EVENTS = { completed: 'call' } as const satisfies Record<keyof JobEvents, CallKind>;
 
@@ -123,6 +128,7 @@ export const PORT_CALLS = {
   quota: QUOTA,
   parks: PARKS,
   batches: BATCHES,
+  calls: CALLS,
   outbox: OUTBOX,
   events: EVENTS,
 } as const satisfies Record<string, Record<string, CallKind>>;
@@ -137,7 +143,7 @@ export const CALL_NAMES: readonly string[] = Object.entries(PORT_CALLS).flatMap(
 );
 
 /** Of these, what no handler calls yet; the simulation fails when one does, so that the list stays true. */
-export const UNCALLED: readonly string[] = ['batches.hasFile'];
+export const UNCALLED: readonly string[] = ['batches.hasFile', 'calls.call', 'outbox.call'];
 
 /** Where calls go: the scheduler decides when `effect` happens, whether it does, and what the caller is told. */
 export interface Gate {
@@ -146,6 +152,8 @@ export interface Gate {
   breakAfter(name: string): number | undefined;
   /** What is told of an index that lags. */
   lag<Item>(name: string, items: Item[]): Item[];
+  /** Lets virtual time pass. */
+  pause: Pause;
   /** What a call that broke off throws. */
   failure(name: string): Error;
 }

@@ -361,6 +361,24 @@ class Simulation {
         if (seen.length < items.length) this.note('fault:index lags');
         return seen;
       },
+      pause: (ms, signal) =>
+        new Promise((resolve) => {
+          if (invocation.state === 'dead') return;
+          if (signal?.aborted) {
+            resolve();
+            return;
+          }
+          invocation.waiting++;
+          let isOver = false;
+          const wake = (): void => {
+            if (isOver || invocation.state === 'dead') return;
+            isOver = true;
+            invocation.waiting--;
+            resolve();
+          };
+          signal?.addEventListener('abort', wake, { once: true });
+          this.after(ms, '', wake);
+        }),
       failure: (name) => new InjectedError(name),
     };
   }

@@ -8,6 +8,7 @@ import { MemoryQuota } from '../../src/adapters/memory/quota.ts';
 import { MemoryScratch } from '../../src/adapters/memory/scratch.ts';
 import type { BatchMessage, IngestMessage, JobMessage } from '../../src/contract/messages.ts';
 import type { Layout } from '../../src/contract/settings.ts';
+import { type CallDeps, call } from '../../src/core/call/call.ts';
 import { type CancelDeps, cancelJob } from '../../src/core/cancel.ts';
 import { type CollectDeps, collect } from '../../src/core/collect/collect.ts';
 import { type FinalizeDeps, finalize } from '../../src/core/finalize/finalize.ts';
@@ -28,12 +29,13 @@ export const STACK_ID = 'stack-1';
 /** What is the same for every invocation. */
 export type PortsOfStack = Omit<Deps, 'deadline'>;
 
-export type Deps = IngestDeps & SubmitDeps & PollDeps & CollectDeps & FinalizeDeps & CancelDeps;
+export type Deps = IngestDeps & SubmitDeps & CallDeps & PollDeps & CollectDeps & FinalizeDeps & CancelDeps;
 
 /** What runs, and how long Lambda lets it (`lib/`). Queue handlers are named as their queue. */
 export const HANDLERS = {
   ingest: { minutes: 15, run: (deps: Deps, message: unknown) => ingest(deps, message as IngestMessage) },
   submit: { minutes: 15, run: (deps: Deps, message: unknown) => submit(deps, message as BatchMessage) },
+  call: { minutes: 15, run: (deps: Deps, message: unknown) => call(deps, message as BatchMessage) },
   collect: { minutes: 15, run: (deps: Deps, message: unknown) => collect(deps, message as BatchMessage) },
   finalize: { minutes: 15, run: (deps: Deps, message: unknown) => finalize(deps, message as JobMessage) },
   /** Not a function: what an operator's command calls. */
@@ -112,9 +114,12 @@ export class Stack {
       prices: new Prices(),
       parks: new MemoryParks(),
       batches: openai.apiFor(STACK_ID),
+      calls: openai.calls.apiFor(STACK_ID),
+      pause: () => Promise.reject(new Error('each invocation has its own')),
       outbox: {
         ingest: send('ingest'),
         submit: send('submit'),
+        call: send('call'),
         collect: send('collect'),
         finalize: send('finalize'),
       },
@@ -138,6 +143,8 @@ export class Stack {
       quota: throughGate('quota', deps.quota, gate),
       parks: throughGate('parks', deps.parks, gate),
       batches: throughGate('batches', deps.batches, gate),
+      calls: throughGate('calls', deps.calls, gate),
+      pause: gate.pause,
       outbox: throughGate('outbox', deps.outbox, gate),
       events: throughGate('events', deps.events, gate),
     };

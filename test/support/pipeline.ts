@@ -21,8 +21,10 @@ import { MemoryParks } from '../../src/adapters/memory/parks.ts';
 import { MemoryQuota } from '../../src/adapters/memory/quota.ts';
 import { MemoryScratch } from '../../src/adapters/memory/scratch.ts';
 import { OpenAIBatches } from '../../src/adapters/openai-batches.ts';
+import { OpenAICalls } from '../../src/adapters/openai-calls.ts';
 import { type Receipt, receiptSchema } from '../../src/contract/receipt.ts';
 import { defaultSettings, type Settings } from '../../src/contract/settings.ts';
+import { call } from '../../src/core/call/call.ts';
 import { collect } from '../../src/core/collect/collect.ts';
 import { NotYetError } from '../../src/core/errors.ts';
 import { finalize } from '../../src/core/finalize/finalize.ts';
@@ -30,9 +32,10 @@ import { ingest } from '../../src/core/ingest/ingest.ts';
 import { publishedKeys } from '../../src/core/keys.ts';
 import { type BatchLimits, OPENAI_LIMITS } from '../../src/core/limits.ts';
 import { poll } from '../../src/core/poll/poll.ts';
-import type { Deadline } from '../../src/core/ports.ts';
+import type { CallApi, Deadline } from '../../src/core/ports.ts';
 import { Prices } from '../../src/core/prices/prices.ts';
 import { submit } from '../../src/core/submit/submit.ts';
+import { VirtualPause } from './virtual-pause.ts';
 
 const BUCKET = 'bucket';
 const MINUTE_MS = 60_000;
@@ -79,6 +82,8 @@ export async function startPipeline(options: PipelineOptions = {}) {
   const client = new OpenAI({ apiKey: 'sk-test', baseURL: emulator.endpoint, logLevel: 'off' });
   const batches = new OpenAIBatches(client, options.keys);
   const outbox = new MemoryOutbox();
+  const time = new VirtualPause(clock);
+  const openai = new OpenAICalls(client);
   const jobs = new MemoryJobs();
   // Small parts, so that small files have several, and pages.
   const objects = new MemoryObjects(
@@ -97,6 +102,8 @@ export async function startPipeline(options: PipelineOptions = {}) {
     prices: options.prices ?? new Prices(),
     parks: new MemoryParks(),
     batches,
+    calls: { call: (request) => time.during(() => openai.call(request)) } satisfies CallApi as CallApi,
+    pause: time.pause,
     outbox,
     events: new MemoryEvents(),
     scratch: new MemoryScratch(),
@@ -115,6 +122,8 @@ export async function startPipeline(options: PipelineOptions = {}) {
         return ingest(seen, queued.message);
       case 'submit':
         return submit(seen, queued.message);
+      case 'call':
+        return call(seen, queued.message);
       case 'collect':
         return collect(seen, queued.message);
       case 'finalize':
@@ -193,6 +202,7 @@ const PORTS = [
   'quota',
   'parks',
   'batches',
+  'calls',
   'outbox',
   'events',
 ] as const;

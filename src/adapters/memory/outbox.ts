@@ -5,7 +5,7 @@ import type { JobEvents, Outbox } from '../../core/ports.ts';
 export type QueuedMessage =
   | { queue: 'ingest'; message: JobMessage | ObjectMessage }
   | { queue: 'finalize'; message: JobMessage }
-  | { queue: 'submit' | 'collect'; message: BatchMessage };
+  | { queue: 'submit' | 'call' | 'collect'; message: BatchMessage };
 
 /** {@link Outbox} in memory: one list that a test or a simulation takes from. */
 export class MemoryOutbox implements Outbox {
@@ -18,6 +18,10 @@ export class MemoryOutbox implements Outbox {
 
   async submit(message: BatchMessage): Promise<void> {
     this.messages.push({ queue: 'submit', message: structuredClone(message) });
+  }
+
+  async call(message: BatchMessage): Promise<void> {
+    this.messages.push({ queue: 'call', message: structuredClone(message) });
   }
 
   async collect(message: BatchMessage): Promise<void> {

@@ -6,11 +6,18 @@
  */
 import type { QuotaSettings } from '../../contract/settings.ts';
 import { judgeMoney, type MoneyRules, type MoneyVerdict } from '../budget/budget.ts';
-import { type BatchRecord, byRoundAndPlace, type Ledger, type Park, type Reservation } from '../model.ts';
+import {
+  type BatchRecord,
+  byRoundAndPlace,
+  type Ledger,
+  type Park,
+  type Reservation,
+  tierOf,
+} from '../model.ts';
 import type { Demand } from '../ports.ts';
 import type { Prices } from '../prices/prices.ts';
 import { hasRoom, newLedger, reserveOn } from './ledger.ts';
-import { parkScopesOf, tokensLedgerOf } from './scopes.ts';
+import { ledgerOf, parkScopesOf, tokensLedgerOf } from './scopes.ts';
 import { RECUT_SHARE, type TokenLimit, tokenLimitOf, tokensOf } from './token-limit.ts';
 
 /** Everything that a decision rests on. */
@@ -113,7 +120,9 @@ export function admit(situation: Situation): Decisions {
       waitFor('time');
       continue;
     }
-    const recut = recutOf(batch, limitOf(batch), configuredFor(quota, batch.model));
+    const recut = isSlice(batch)
+      ? undefined
+      : recutOf(batch, limitOf(batch), configuredFor(quota, batch.model));
     if (recut !== undefined) {
       decisions.recuts.push(recut);
       continue;
@@ -165,8 +174,14 @@ export function admit(situation: Situation): Decisions {
     }
     const name = line.ledger;
     const ledger = ledgers.get(name) ?? newLedger(name, now);
-    const demand = demandOf(batch, limitOf(batch));
-    if (turnsLeft <= 0) leave(lines, 'turns');
+    const demand = isSlice(batch)
+      ? { ledger: name, amount: 1, limit: quota.concurrentSlices }
+      : demandOf(batch, limitOf(batch));
+    if (turnsLeft <= 0 && !isSlice(batch))
+      leave(
+        lines.filter(({ isOfSlices }) => !isOfSlices),
+        'turns',
+      );
     else if ((ledger.pausedUntil ?? 0) > now || !hasRoom(ledger, demand)) {
       leave(
         lines.filter((other) => other.ledger === name),
@@ -177,11 +192,16 @@ export function admit(situation: Situation): Decisions {
       for (const one of demands) ledgers.set(one.ledger, reserveOn(ledgers.get(one.ledger), one, now)!);
       line.batches.shift();
       line.onTheirWay++;
-      turnsLeft--;
+      if (!isSlice(batch)) turnsLeft--;
       decisions.admissions.push({ batch, demands, probes: probesOf.get(batch) ?? [] });
     }
   }
   return decisions;
+}
+
+/** Whether the requests of a batch are called one by one. */
+function isSlice(batch: BatchRecord): boolean {
+  return tierOf(batch) !== 'batch';
 }
 
 /** The user's own limit for a model. */
@@ -220,6 +240,7 @@ interface Line {
   jobId: string;
   jobCreatedAt: number;
   ledger: string;
+  isOfSlices: boolean;
   batches: BatchRecord[];
   onTheirWay: number;
 }
@@ -236,12 +257,13 @@ function lineUp(batches: readonly BatchRecord[], held: Situation['held']): Line[
   const lines = new Map<string, Line>();
   for (const batch of batches) {
     const { jobId } = batch;
-    const ledger = tokensLedgerOf(batch);
+    const ledger = ledgerOf(batch);
     const key = keyOf(jobId, ledger);
     const line = lines.get(key) ?? {
       jobId,
       jobCreatedAt: ageOf(batch),
       ledger,
+      isOfSlices: isSlice(batch),
       batches: [],
       onTheirWay: onTheirWay.get(key) ?? 0,
     };

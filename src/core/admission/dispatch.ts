@@ -6,12 +6,13 @@
 import type { Settings } from '../../contract/settings.ts';
 import { microdollarsOf } from '../budget/bill.ts';
 import { type MoneyRules, moneyLedgersOf } from '../budget/budget.ts';
-import type { BatchRecord, Ledger, Park, Reservation } from '../model.ts';
+import { stepDown } from '../ladder/step-down.ts';
+import { type BatchRecord, type Ledger, type Park, type Reservation, tierOf } from '../model.ts';
 import type { Ambient, BatchChanges, JobStore, Log, Outbox, ParkStore, QuotaStore } from '../ports.ts';
 import type { Prices } from '../prices/prices.ts';
 import { type Admission, admit, ageOf, type Recut, type Refused } from './admit.ts';
 import { BUDGET_EXHAUSTED, EXCEEDS_LIMIT } from './limit-codes.ts';
-import { CREATE_TURNS, parkScopesOf, tokensLedgerOf } from './scopes.ts';
+import { CREATE_TURNS, ledgerOf, parkScopesOf } from './scopes.ts';
 
 export interface DispatchDeps {
   settings: Pick<Settings, 'quota' | 'routes'>;
@@ -19,7 +20,7 @@ export interface DispatchDeps {
   jobs: JobStore;
   quota: QuotaStore;
   parks: ParkStore;
-  outbox: Pick<Outbox, 'submit'>;
+  outbox: Pick<Outbox, 'submit' | 'call' | 'collect'>;
   ambient: Ambient;
   log: Log;
 }
@@ -52,6 +53,7 @@ async function dispatchWaiting(
   const { jobs, quota, ambient } = deps;
   const found = new Map(known.map((batch) => [`${batch.jobId}/${batch.batchId}`, batch]));
   for await (const batch of jobs.listWaiting()) found.set(`${batch.jobId}/${batch.batchId}`, batch);
+  await stepDownWaiting(deps, found);
   const waiting = [...found.values()].sort((one, other) => ageOf(one) - ageOf(other));
   if (waiting.length === 0) return;
   const now = ambient.now();
@@ -117,6 +119,18 @@ async function moneyRulesOf(
 /** For a batch without a job, which nobody will submit. */
 const NO_RULES: MoneyRules = { name: '', budget: 'unlimited', overBudget: 'wait', allowUnpriced: true };
 
+/** What has no time to wait in the tier that it waits for goes on in another one. */
+async function stepDownWaiting(deps: DispatchDeps, found: Map<string, BatchRecord>): Promise<void> {
+  const byJob = Map.groupBy(found.values(), ({ jobId }) => jobId);
+  for (const batches of byJob.values()) {
+    for (const batch of await stepDown(deps, batches)) {
+      const key = `${batch.jobId}/${batch.batchId}`;
+      if (batch.state === 'planned') found.set(key, batch);
+      else found.delete(key);
+    }
+  }
+}
+
 async function ledgersOf(
   { quota }: DispatchDeps,
   waiting: readonly BatchRecord[],
@@ -124,10 +138,7 @@ async function ledgersOf(
   now: number,
 ): Promise<Map<string, Ledger>> {
   const ledgers = new Map<string, Ledger>();
-  const names = waiting.flatMap((batch) => [
-    tokensLedgerOf(batch),
-    ...moneyLedgersOf(batch, rulesOf(batch), now),
-  ]);
+  const names = waiting.flatMap((batch) => [ledgerOf(batch), ...moneyLedgersOf(batch, rulesOf(batch), now)]);
   for (const name of new Set(names)) {
     const ledger = await quota.getLedger(name);
     if (ledger !== undefined) ledgers.set(name, ledger);
@@ -159,7 +170,9 @@ async function admitOne(
     if (!(await deps.parks.takeProbe(scope, deps.ambient.now()))) return 'moved';
   }
   const verdict = await deps.quota.admit(batch, deps.ambient.nonce(), demands, deps.ambient.now());
-  if (verdict === 'admitted') await deps.outbox.submit({ v: 1, jobId, batchId });
+  if (verdict !== 'admitted') return verdict;
+  const message = { v: 1, jobId, batchId } as const;
+  await (tierOf(batch) === 'batch' ? deps.outbox.submit(message) : deps.outbox.call(message));
   return verdict;
 }
 

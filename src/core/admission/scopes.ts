@@ -1,5 +1,5 @@
 /** What is limited, and what can be out of order, by name. */
-import type { BatchRecord } from '../model.ts';
+import { type BatchRecord, tierOf } from '../model.ts';
 
 /** Whose limits and whose troubles they are: those of the one API key. */
 const KEY_SCOPE = 'default';
@@ -19,9 +19,19 @@ export function tokensLedgerOf(batch: Pick<BatchRecord, 'model'>): string {
   return `tokens/${KEY_SCOPE}/${batch.model}`;
 }
 
-/** Whether a ledger is one of enqueued tokens: given back when OpenAI has ended the batch, and never used up. */
+/** The ledger of slices of a model that are called at a time, and of what was learned by it. */
+export function callsLedgerOf(batch: Pick<BatchRecord, 'model' | 'tier'>): string {
+  return `calls/${KEY_SCOPE}/${tierOf(batch)}/${batch.model}`;
+}
+
+/** The ledger whose room a batch waits for. */
+export function ledgerOf(batch: Pick<BatchRecord, 'model' | 'tier'>): string {
+  return tierOf(batch) === 'batch' ? tokensLedgerOf(batch) : callsLedgerOf(batch);
+}
+
+/** Whether a ledger is one of enqueued tokens, or of slices: given back when the batch has ended, and never used up. */
 export function isTokensLedger(name: string): boolean {
-  return name.startsWith('tokens/');
+  return name.startsWith('tokens/') || name.startsWith('calls/');
 }
 
 /** What the jobs of a route spend on one job (all of it), millionths of a USD. */

@@ -26,4 +26,5 @@ export const WAITING_AGAIN = {
   errorFileId: undefined,
   errors: undefined,
   endedAt: undefined,
+  goTo: undefined,
 } as const;

@@ -9,6 +9,8 @@ export type Verdict =
   | { kind: 'succeeded'; incomplete: boolean }
   /** Worth another try: OpenAI did not execute it, failed while it did, or lost what came of it. */
   | { kind: 'retry'; code: string; cause: Cause }
+  /** It was never sent: that is no try. */
+  | { kind: 'unsent'; code: string }
   /** Nothing is wrong with the request: a person must set the account or the choice of model right. */
   | { kind: 'operator'; code: string; scope: OperatorScope }
   /** The same again would fail the same way. */
@@ -33,6 +35,9 @@ export function operatorScopeOf(code: string): OperatorScope | undefined {
   return code === MODEL_NOT_FOUND ? 'model' : undefined;
 }
 
+/** Our code for a request of a slice that was not called. */
+export const NOT_SENT = 'not_sent';
+
 /** `error.code`s of requests that OpenAI did not execute to the end; one that timed out may have been charged. */
 const UNEXECUTED: ReadonlyMap<string, Cause> = new Map([
   ['batch_expired', 'unexecuted'],
@@ -47,6 +52,7 @@ export function classify(line: Record<string, unknown>): Verdict {
   const error = asObject(line.error);
   if (error !== undefined) {
     const code = typeof error.code === 'string' ? error.code : 'unknown_error';
+    if (code === NOT_SENT) return { kind: 'unsent', code };
     const cause = UNEXECUTED.get(code);
     if (cause !== undefined) return { kind: 'retry', code, cause };
     const scope = operatorScopeOf(code);

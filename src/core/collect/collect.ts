@@ -6,7 +6,7 @@
  */
 
 import type { BatchMessage } from '../../contract/messages.ts';
-import type { Settings } from '../../contract/settings.ts';
+import type { Settings, Tier } from '../../contract/settings.ts';
 import { configuredFor } from '../admission/admit.ts';
 import { dispatch } from '../admission/dispatch.ts';
 import { parkFor, unparkFor } from '../admission/operator-errors.ts';
@@ -20,8 +20,20 @@ import { Tally } from '../budget/tally.ts';
 import { openaiErrorLine, statedErrorLine } from '../error-line.ts';
 import { IncompleteDownloadError, NotYetError, ObjectGoneError, OutOfTimeError } from '../errors.ts';
 import { workKeys } from '../keys.ts';
+import { tierToBegin } from '../ladder/ladder.ts';
+import { cutIntoSlices } from '../ladder/slices.ts';
+import { isUnsent, readPaces } from '../ladder/step-down.ts';
 import { encodeManifest, type Manifest, ManifestEntries, readManifest, renderedBytes } from '../manifest.ts';
-import type { BatchOutcome, BatchRecord, Bill, FetchedFile, Job, NextBatch } from '../model.ts';
+import {
+  type BatchOutcome,
+  type BatchRecord,
+  type Bill,
+  type FetchedFile,
+  type Job,
+  type NextBatch,
+  type SourceObject,
+  tierOf,
+} from '../model.ts';
 import type {
   Ambient,
   BatchApi,
@@ -56,7 +68,7 @@ export interface CollectDeps {
   batches: Pick<BatchApi, 'getBatch' | 'readFile' | 'deleteFile'>;
   quota: QuotaStore;
   parks: ParkStore;
-  outbox: Pick<Outbox, 'submit' | 'collect' | 'finalize'>;
+  outbox: Pick<Outbox, 'submit' | 'call' | 'collect' | 'finalize'>;
   scratch: Scratch;
   ambient: Ambient;
   deadline: Deadline;
@@ -110,6 +122,12 @@ async function collectClaimed(deps: CollectDeps, job: Job, batch: BatchRecord, c
     await deps.jobs.updateBatch(batch, { state: 'ended', claim }, settled, deps.ambient.now());
     return;
   }
+  if (isUnsent(batch) && job.cancelledAt === undefined) {
+    const { source, entries } = await readManifest(deps.objects, batch.manifestKey);
+    const parts = cutIntoSlices(entries).map((slice) => partOf(batch, slice));
+    await recut(deps, batch, claim, source, parts);
+    return;
+  }
   const refusal = batch.status === 'failed' ? decideRefusal(job, batch) : undefined;
   if (refusal !== undefined && refusal.kind !== 'mend') {
     if (refusal.kind === 'no_room') await learnRefusal(deps, batch, refusal.error.message);
@@ -123,7 +141,7 @@ async function collectClaimed(deps: CollectDeps, job: Job, batch: BatchRecord, c
   const manifest = await readManifest(deps.objects, batch.manifestKey);
   const isTooLarge = batch.recutTokens !== undefined || batch.recutMicrodollars !== undefined;
   if (isTooLarge && batch.requests > 1 && job.cancelledAt === undefined) {
-    await recut(deps, batch, claim, manifest);
+    await recut(deps, batch, claim, manifest.source, cut(deps, batch, manifest.entries));
     return;
   }
   const isLastResort = (batch.failures ?? 0) >= MAX_FAILURES;
@@ -205,7 +223,9 @@ async function addResults(
       join.isUnreadable = true;
       return;
     }
-    if (error instanceof IncompleteDownloadError || error instanceof ObjectGoneError) {
+    // What a slice was answered is nowhere else.
+    const isAtOpenAI = tierOf(batch) === 'batch';
+    if (isAtOpenAI && (error instanceof IncompleteDownloadError || error instanceof ObjectGoneError)) {
       const expected = { state: 'ended', claim } as const;
       await deps.jobs.updateBatch(batch, expected, { fetched: undefined }, deps.ambient.now());
     }
@@ -298,20 +318,32 @@ async function learnRefusal(deps: CollectDeps, batch: BatchRecord, message: stri
 /** A record holds the places of all parts; what is still too large is cut once more. */
 const MAX_PARTS = 100;
 
-/** A batch that was never sent, because it has more tokens than the limit leaves for one: smaller ones follow it. */
+/** Entries that become a batch of their own, and their part of the tokens. */
+interface Part {
+  entries: ManifestEntries;
+  tokens?: number;
+}
+
+function partOf(batch: BatchRecord, entries: ManifestEntries): Required<Part> {
+  const share = renderedBytes(entries) / Math.max(1, batch.bytes);
+  return { entries, tokens: Math.ceil(tokensOf(batch) * share) };
+}
+
+/** A batch that was never sent, because it is too large for what is to become of it: smaller ones follow it. */
 async function recut(
   deps: CollectDeps,
   batch: BatchRecord,
   claim: string,
-  { source, entries }: Manifest,
+  source: SourceObject,
+  parts: readonly Part[],
 ): Promise<void> {
-  const tokens = tokensOf(batch);
   const keys = workKeys(deps.settings.layout, batch.jobId).collected(batch.batchId, deps.ambient.nonce());
   const next: NextBatch[] = [];
-  for (const part of cut(deps, batch, entries)) {
+  for (const part of parts) {
     const manifestKey = keys.nextManifest(next.length);
     await deps.objects.put(manifestKey, encodeManifest({ source, entries: part.entries }));
     next.push({
+      ...inTier(batch.goTo),
       manifestKey,
       requests: part.entries.count,
       bytes: renderedBytes(part.entries),
@@ -320,7 +352,7 @@ async function recut(
       ...(batch.repairs === undefined ? {} : { repairs: batch.repairs }),
     });
   }
-  const outcome = { ...noOutcome(), retried: entries.count };
+  const outcome = { ...noOutcome(), retried: batch.requests };
   const collected = {
     ...SUCCEEDED,
     state: 'collected',
@@ -331,15 +363,11 @@ async function recut(
   } as const;
   const settled = await settleOutcome(deps, batch, collected);
   await deps.jobs.updateBatch(batch, { state: 'ended', claim }, settled, deps.ambient.now());
-  deps.log.info('cut again', { jobId: batch.jobId, batchId: batch.batchId, parts: next.length, tokens });
+  deps.log.info('cut again', { jobId: batch.jobId, batchId: batch.batchId, parts: next.length });
 }
 
 /** The parts of a batch that is too large, by its tokens or by what it costs. */
-function cut(
-  { prices, ambient }: CollectDeps,
-  batch: BatchRecord,
-  entries: ManifestEntries,
-): { entries: ManifestEntries; tokens?: number }[] {
+function cut({ prices, ambient }: CollectDeps, batch: BatchRecord, entries: ManifestEntries): Part[] {
   const tokens = tokensOf(batch);
   if (batch.recutMicrodollars === undefined)
     return cutByTokens(entries, tokens, Math.max(batch.recutTokens!, Math.ceil(tokens / MAX_PARTS)));
@@ -410,12 +438,19 @@ async function writeResults(
     outcome.bill = billOf(deps, batch, tally, lost);
     const outputRun = await output.close();
     const errorRun = await errors.close();
-    const parts = refusal?.inHalves ? halvesOf(next) : [next].filter(({ count }) => count > 0);
+    const tier = await tierOfNext(deps, batch, next);
+    const parts =
+      tier !== 'batch'
+        ? cutIntoSlices(next)
+        : refusal?.inHalves
+          ? halvesOf(next)
+          : [next].filter(({ count }) => count > 0);
     const children: NextBatch[] = [];
     for (const [index, part] of parts.entries()) {
       const manifestKey = keys.nextManifest(index);
       await deps.objects.put(manifestKey, encodeManifest({ source, entries: part }));
       children.push({
+        ...inTier(tier),
         manifestKey,
         requests: part.count,
         bytes: renderedBytes(part),
@@ -459,6 +494,20 @@ async function settleCollected(deps: CollectDeps, jobId: string, batchId: string
   const batch = await deps.jobs.getBatch(jobId, batchId);
   if (batch?.state !== 'collected' || batch.reservation === undefined) return;
   await deps.quota.settle(batch.reservation, deps.ambient.now(), microdollarsOf(batch));
+}
+
+/** The tier in which what a batch leaves goes on. */
+async function tierOfNext(deps: CollectDeps, batch: BatchRecord, next: ManifestEntries): Promise<Tier> {
+  const tier = batch.goTo ?? tierOf(batch);
+  const { ladder, model } = batch;
+  if (ladder === undefined || next.count === 0) return tier;
+  const work = { requests: next.count, tokens: partOf(batch, next).tokens };
+  const paceOf = await readPaces(deps, model);
+  return tierToBegin({ ladder, tier, work, paceOf, now: deps.ambient.now() });
+}
+
+function inTier(tier: Tier | undefined): { tier?: Tier } {
+  return tier === undefined || tier === 'batch' ? {} : { tier };
 }
 
 function noOutcome(): BatchOutcome {

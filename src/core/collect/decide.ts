@@ -8,7 +8,7 @@ import {
   EXCEEDS_LIMIT,
   UNPRICED_MODEL,
 } from '../admission/limit-codes.ts';
-import { isExhausted, withAttempt } from '../attempts.ts';
+import { type Cause, isExhausted, withAttempt } from '../attempts.ts';
 import type { ManifestEntries } from '../manifest.ts';
 import type { BatchLevelError, BatchRecord, Job } from '../model.ts';
 import { type OperatorScope, operatorScopeOf, type Verdict } from './classify.ts';
@@ -78,10 +78,18 @@ export const OBJECT_GONE: StatedError = {
   message: 'The input was deleted before this request could be sent.',
 };
 
+/** Code of what no tier of its route can serve. */
+export const TIER_NOT_OFFERED: StatedError = {
+  code: 'tier_not_offered',
+  message:
+    'No tier of the route serves this endpoint; flex is offered for /v1/responses and /v1/chat/completions.',
+};
+
 /** Codes of batches that we ended ourselves, because they cannot be sent. */
 const OUR_ENDS: ReadonlySet<string> = new Set([
   CANCELLED.code,
   OBJECT_GONE.code,
+  TIER_NOT_OFFERED.code,
   EXCEEDS_LIMIT,
   BUDGET_EXCEEDED,
   BUDGET_EXHAUSTED,
@@ -91,7 +99,7 @@ const OUR_ENDS: ReadonlySet<string> = new Set([
 /** For a batch that was executed, or may have been. */
 export function decide(
   job: Pick<Job, 'route' | 'cancelledAt'>,
-  batch: Pick<BatchRecord, 'status' | 'progress' | 'outputFileId' | 'errorFileId' | 'lostAt'>,
+  batch: Pick<BatchRecord, 'status' | 'progress' | 'outputFileId' | 'errorFileId' | 'lostAt' | 'goTo'>,
   entries: Pick<ManifestEntries, 'count' | 'tried'>,
   results: Results,
 ): Decisions {
@@ -108,6 +116,10 @@ export function decide(
     if (verdict === undefined && results.isUnreadable) return unreadable(tried);
     if (verdict?.kind === 'failed')
       return { kind: 'failed', tried: withAttempt(tried, 'transient'), code: verdict.code };
+    if (verdict?.kind === 'unsent' || (batch.goTo !== undefined && isUnexecuted(verdict, absent.cause)))
+      return mayRetry
+        ? { kind: 'retry', tried }
+        : { kind: 'failed', tried, code: CANCELLED.code, stated: CANCELLED };
     if (verdict?.kind === 'operator' && !(verdict.scope === 'model' && hasAnswers)) {
       if (!mayRetry) return { kind: 'failed', tried, code: verdict.code };
       if (park?.scope !== 'key') park = { scope: verdict.scope, code: verdict.code };
@@ -126,6 +138,13 @@ export function decide(
       : { kind: 'failed', tried: now, code, ...lost };
   });
   return { of, ...(park === undefined ? {} : { park }) };
+}
+
+/** Of a batch that the ladder cancelled: what it did not execute goes on in another tier, and has not used up a try. */
+function isUnexecuted(verdict: Verdict | undefined, absent: Cause): boolean {
+  return (
+    (verdict === undefined ? absent : verdict.kind === 'retry' ? verdict.cause : undefined) === 'unexecuted'
+  );
 }
 
 /** What it means that a request has no line in either file. */

@@ -1,5 +1,6 @@
 /** What the tiers cost and how long they take, and which one to take. */
 import type { Tier } from '../../contract/settings.ts';
+import { WITH_FLEX } from '../endpoints.ts';
 import type { Picodollars } from '../prices/money.ts';
 import { costAt, type Prices } from '../prices/prices.ts';
 import type { GroupForecast } from './forecast.ts';
@@ -13,9 +14,6 @@ export interface TierCost {
   /** Part of both that is due to requests of more than 272,000 input tokens. */
   longExtra: Picodollars;
 }
-
-/** Endpoints with a flex tier. Source: guide "Flex processing". */
-export const WITH_FLEX: ReadonlySet<string> = new Set(['/v1/chat/completions', '/v1/responses']);
 
 /** `undefined`: the tier is not offered, or has no price that is known. */
 export function costOfGroup(

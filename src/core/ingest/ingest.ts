@@ -7,11 +7,13 @@ import type { IngestMessage, ObjectLocation } from '../../contract/messages.ts';
 import type { Settings } from '../../contract/settings.ts';
 import { dispatch } from '../admission/dispatch.ts';
 import { readCheckpoint, writeCheckpoint } from '../checkpoint.ts';
+import { TIER_NOT_OFFERED } from '../collect/decide.ts';
 import { BatchdropError, CorruptWorkFileError, ObjectGoneError, UploadGoneError } from '../errors.ts';
 import { JOB_ID_CHARS, jobIdOf } from '../job-id.ts';
 import { publishedKeys, workKeys } from '../keys.ts';
+import { droppedAt, ladderOf } from '../ladder/ladder.ts';
 import type { BatchLimits } from '../limits.ts';
-import type { BatchRecord, IngestProgress, Job, ObjectHead, Rejection } from '../model.ts';
+import type { BatchRecord, IngestProgress, Job, Ladder, ObjectHead, Rejection } from '../model.ts';
 import { type Plan, readPlan, settlePlan } from '../plan.ts';
 import type {
   Ambient,
@@ -274,6 +276,7 @@ async function carryOut(run: Run, plan: Plan, planKey: string, isOver: () => boo
       round: 0,
       state: 'planned',
       route: job.route.name,
+      ...onLadder(ladderOf(job.route, batch.endpoint, droppedAt(job)), now),
       jobCreatedAt: job.createdAt,
       createdAt: now,
       updatedAt: now,
@@ -297,6 +300,13 @@ async function carryOut(run: Run, plan: Plan, planKey: string, isOver: () => boo
     batches: batches.length,
   });
   await dispatch(deps, batches);
+}
+
+/** What its ladder makes of a new batch: with one tier, batch, there is nothing to decide; with none, it cannot run. */
+function onLadder(ladder: Ladder | undefined, now: number): Partial<BatchRecord> {
+  if (ladder === undefined)
+    return { state: 'ended', status: 'failed', errors: [TIER_NOT_OFFERED], endedAt: now };
+  return ladder.tiers.length === 1 && ladder.tiers[0] === 'batch' ? {} : { ladder };
 }
 
 /** Without versioning the object may change under us, so a copy is read in its place. */

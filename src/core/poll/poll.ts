@@ -10,7 +10,8 @@ import { tokensLedgerOf } from '../admission/scopes.ts';
 import { lessonOfAcceptance, tokensOf } from '../admission/token-limit.ts';
 import { cancelAtOpenAI } from '../cancel.ts';
 import { KeyUnusableError } from '../errors.ts';
-import { type BatchRecord, isTerminal } from '../model.ts';
+import { stepDown } from '../ladder/step-down.ts';
+import { type BatchRecord, isTerminal, tierOf } from '../model.ts';
 import type {
   Ambient,
   BatchApi,
@@ -104,6 +105,16 @@ async function readBatches(deps: PollDeps, token: number, failures: unknown[]): 
   await attempt(failures, async () => {
     for await (const batch of deps.jobs.listAtOpenAI()) live.set(batch.openaiBatchId!, batch);
   });
+  const hurried = new Set(
+    [...live.values()].flatMap(({ jobId, ladder }) => (ladder?.deadlineAt ? [jobId] : [])),
+  );
+  for (const jobId of hurried) {
+    await attempt(failures, async () => {
+      // What is to be cancelled is, in the pass that follows.
+      for (const batch of await stepDown(deps, await deps.jobs.listBatches(jobId)))
+        if (live.has(batch.openaiBatchId ?? '')) live.set(batch.openaiBatchId!, batch);
+    });
+  }
   let current: string | undefined;
   await attempt(failures, async () => {
     current = await readPages(deps, live, undefined, failures);
@@ -287,5 +298,6 @@ async function push(outbox: Outbox, item: LiveItem): Promise<void> {
   }
   const { jobId, batchId, state } = item.batch;
   const message = { v: 1, jobId, batchId } as const;
-  await (state === 'ended' ? outbox.collect(message) : outbox.submit(message));
+  if (state === 'ended') await outbox.collect(message);
+  else await (tierOf(item.batch) === 'batch' ? outbox.submit(message) : outbox.call(message));
 }

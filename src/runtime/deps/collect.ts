@@ -9,6 +9,7 @@ export function createCollectDeps(config: z.output<typeof collectEnv>) {
     ...commonDeps(config, {
       collect: config.COLLECT_QUEUE_URL,
       submit: config.SUBMIT_QUEUE_URL,
+      call: config.CALL_QUEUE_URL,
       finalize: config.FINALIZE_QUEUE_URL,
     }),
     batches: createBatchApi(config),

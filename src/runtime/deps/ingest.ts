@@ -6,6 +6,8 @@ export function createIngestDeps(config: z.output<typeof ingestEnv>) {
   return commonDeps(config, {
     ingest: config.INGEST_QUEUE_URL,
     submit: config.SUBMIT_QUEUE_URL,
+    call: config.CALL_QUEUE_URL,
+    collect: config.COLLECT_QUEUE_URL,
     finalize: config.FINALIZE_QUEUE_URL,
   });
 }

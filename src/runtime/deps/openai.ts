@@ -1,20 +1,29 @@
 import OpenAI from 'openai';
 import { ApiKey } from '../../adapters/api-key.ts';
 import { OpenAIBatches } from '../../adapters/openai-batches.ts';
-import type { BatchApi } from '../../core/ports.ts';
+import { OpenAICalls } from '../../adapters/openai-calls.ts';
+import type { BatchApi, CallApi } from '../../core/ports.ts';
 import { systemAmbient } from '../ambient.ts';
 import { createSecretsManagerClient } from '../clients.ts';
 
-/** The key is read when the first request is sent, and again when it is five minutes old. */
-export function createBatchApi(config: {
+interface OpenAIConfig {
   API_KEY_SECRET_ARN: string;
   OPENAI_BASE_URL?: string | undefined;
-}): BatchApi {
-  const apiKey = new ApiKey(
-    createSecretsManagerClient(),
-    { secretArn: config.API_KEY_SECRET_ARN },
-    systemAmbient.now,
-  );
+}
+
+/** The key is read when the first request is sent, and again when it is five minutes old. */
+function createApiKey(config: OpenAIConfig): ApiKey {
+  const secret = { secretArn: config.API_KEY_SECRET_ARN };
+  return new ApiKey(createSecretsManagerClient(), secret, systemAmbient.now);
+}
+
+export function createCallApi(config: OpenAIConfig): CallApi {
+  const apiKey = createApiKey(config);
+  return new OpenAICalls(createOpenAIClient(async () => (await apiKey.read()).key, config.OPENAI_BASE_URL));
+}
+
+export function createBatchApi(config: OpenAIConfig): BatchApi {
+  const apiKey = createApiKey(config);
   const client = createOpenAIClient(async () => (await apiKey.read()).key, config.OPENAI_BASE_URL);
   return new OpenAIBatches(client, apiKey);
 }

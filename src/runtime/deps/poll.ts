@@ -9,6 +9,7 @@ export function createPollDeps(config: z.output<typeof pollEnv>) {
   const common = commonDeps(config, {
     ingest: config.INGEST_QUEUE_URL,
     submit: config.SUBMIT_QUEUE_URL,
+    call: config.CALL_QUEUE_URL,
     collect: config.COLLECT_QUEUE_URL,
     finalize: config.FINALIZE_QUEUE_URL,
   });

@@ -1,0 +1,16 @@
+import { callEnv } from '../../src/contract/env.ts';
+import { batchMessageSchema } from '../../src/contract/messages.ts';
+import { call } from '../../src/core/call/call.ts';
+import { createCallDeps } from '../../src/runtime/deps/call.ts';
+import { parseEnv } from '../../src/runtime/env.ts';
+import { createQueueHandler } from '../../src/runtime/queue-handler.ts';
+
+const config = parseEnv(callEnv, process.env);
+const deps = createCallDeps(config);
+
+/** Call queue: one slice. */
+export const handler = createQueueHandler({
+  schema: batchMessageSchema,
+  queueUrl: config.CALL_QUEUE_URL,
+  run: (message, invocation) => call({ ...deps, ...invocation }, message),
+});

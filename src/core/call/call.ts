@@ -1,0 +1,496 @@
+/**
+ * Calls the requests of a slice one by one, in flex or standard.
+ *
+ * What may be paid for is written down twice: before requests are called, the record says up to which one they may have
+ * been; as answers come, they are kept as numbered segments in `work/`. So whoever takes a slice up again knows which
+ * requests are answered, which surely were never called, and which may have been called without an answer that anybody
+ * has: those count as lost, are tried again as the route allows, and appear in the receipt as possibly billed twice.
+ *
+ * The claim on the slice is a short lease, renewed with every write, so that a killed slice is picked up in minutes; no
+ * call begins under a lease that is about to run out.
+ */
+import { crc32 } from 'node:zlib';
+import type { BatchMessage } from '../../contract/messages.ts';
+import type { Settings, Tier } from '../../contract/settings.ts';
+import { operatorErrorOf, parkFor } from '../admission/operator-errors.ts';
+import { callsLedgerOf } from '../admission/scopes.ts';
+import { classify, NOT_SENT } from '../collect/classify.ts';
+import { OBJECT_GONE } from '../collect/decide.ts';
+import { CallUnansweredError, NotYetError, ObjectGoneError } from '../errors.ts';
+import { workKeys } from '../keys.ts';
+import { tierToStay, workOf } from '../ladder/ladder.ts';
+import { readPaces } from '../ladder/step-down.ts';
+import { readManifest } from '../manifest.ts';
+import { type BatchRecord, type Calls, type LearnedPace, type Ledger, tierOf } from '../model.ts';
+import type {
+  Ambient,
+  BatchChanges,
+  CallAnswer,
+  CallApi,
+  Deadline,
+  JobStore,
+  Log,
+  ObjectStore,
+  Outbox,
+  ParkStore,
+  Pause,
+  QuotaStore,
+} from '../ports.ts';
+import { recordFailure, SUCCEEDED } from '../step-failure.ts';
+import { CALLS_OF_A_SLICE, learn } from './pace.ts';
+import { answerLine, bodyOf, type CallRequest, readRequests, unansweredLine } from './requests.ts';
+
+export interface CallDeps {
+  settings: Pick<Settings, 'layout' | 'quota'>;
+  objects: ObjectStore;
+  jobs: JobStore;
+  quota: QuotaStore;
+  parks: ParkStore;
+  calls: CallApi;
+  outbox: Pick<Outbox, 'call' | 'collect'>;
+  ambient: Ambient;
+  pause: Pause;
+  deadline: Deadline;
+  log: Log;
+}
+
+const SECOND_MS = 1_000;
+const MINUTE_MS = 60_000;
+/** A slice whose worker died is free again after this. Renewed every {@link KEEP_EVERY_MS}. */
+const LEASE_MS = 3 * MINUTE_MS;
+/** No call begins so near to the end of the lease: it has not been renewed in time, so somebody may take over. */
+const LEASE_MARGIN_MS = MINUTE_MS;
+/** Answers are kept and the lease renewed this often, or as soon as so many answers have come. */
+const KEEP_EVERY_MS = 15 * SECOND_MS;
+const KEEP_EVERY_ANSWERS = 64;
+/** How many requests ahead of the calls the record says that they may have been called. */
+const STRIDE = 32;
+/** Longest wait for an answer. Flex may take 15 minutes (guide "Flex processing"); a Lambda lives no longer. */
+const MOST_CALL_MS = 13 * MINUTE_MS;
+/** What is kept of the worker's life after the last call must have ended: for the last segment and the record. */
+const RESERVE_MS = MINUTE_MS;
+/** A call that has less time than this is not begun. */
+const LEAST_CALL_MS = MINUTE_MS;
+/** After this long without a single answer, the worker ends, and the slice rests. */
+const MOST_REFUSED_MS = 2 * MINUTE_MS;
+const FIRST_REST_MS = 2 * MINUTE_MS;
+const MOST_REST_MS = 30 * MINUTE_MS;
+/** Back-off between refused calls. Source: guide "Flex processing" (exponential back-off). */
+const FIRST_BACKOFF_MS = SECOND_MS;
+const MOST_BACKOFF_MS = 30 * SECOND_MS;
+
+/** For a call whose answer never came; `request_timeout` is OpenAI's own code for that. */
+const NO_ANSWER = { code: 'request_timeout', message: 'No answer came; the call may have been charged.' };
+/** No room, not charged: 429 by OpenAI (guide "Flex processing"), 498 by Groq (docs, "Flex processing"). */
+const REFUSING: ReadonlySet<number> = new Set([429, 498]);
+
+/** Works off a slice as far as one invocation can. */
+export async function call(deps: CallDeps, { jobId, batchId }: BatchMessage): Promise<void> {
+  const found = await deps.jobs.getBatch(jobId, batchId);
+  if (found === undefined || found.state !== 'admitted' || tierOf(found) === 'batch') return;
+  const now = deps.ambient.now();
+  if (found.notBefore !== undefined && found.notBefore > now) return;
+  const claim = deps.ambient.nonce();
+  const batch = await deps.jobs.claimBatch(found, 'admitted', claim, now, now + LEASE_MS);
+  if (batch === undefined) return;
+  try {
+    await new Slice(deps, batch, claim).run();
+  } catch (error) {
+    const isDone = await recordFailure(deps.jobs, found, claim, error, deps.ambient.now());
+    if (!isDone) throw error;
+    deps.log.warn('call failed, and rests', { jobId, batchId, error: (error as Error).name });
+  }
+}
+
+/** Why no further call of this slice begins. */
+type Stop =
+  /** The worker's time is over: another one goes on. */
+  | { why: 'time' }
+  /** OpenAI has no room: the slice rests. */
+  | { why: 'refused' }
+  /** What was not called goes on elsewhere: in another tier, or when a person has acted; or the job was cancelled. */
+  | { why: 'over'; goTo?: Tier };
+
+/** One worker's turn at a slice. */
+class Slice {
+  readonly #deps: CallDeps;
+  readonly #batch: BatchRecord;
+  readonly #claim: string;
+  readonly #tier: Exclude<Tier, 'batch'>;
+  readonly #keys: ReturnType<ReturnType<typeof workKeys>['calls']>;
+  #requests: CallRequest[] = [];
+  /** By request; what is in segments already, or will be. */
+  readonly #lines = new Map<number, string>();
+  /** Of those, what no segment holds yet. */
+  #unkept: number[] = [];
+  #calls: Calls;
+  #leasedUntil: number;
+  #next: number;
+  /** Surely not executed, although the record says that they may have been called: to be called. */
+  readonly #again: number[];
+  #stop: Stop | undefined;
+  readonly #stopped = new AbortController();
+  /** Writes to the record happen one after the other. */
+  #writing: Promise<void> = Promise.resolve();
+  #active = 0;
+  /** How many calls may be under way: halved when OpenAI refuses one, and grown back by answers. */
+  #allowed = CALLS_OF_A_SLICE;
+  #refusals = 0;
+  #pausedUntil = 0;
+  #answeredAt: number;
+  #pace: LearnedPace | undefined;
+
+  constructor(deps: CallDeps, batch: BatchRecord, claim: string) {
+    this.#deps = deps;
+    this.#batch = batch;
+    this.#claim = claim;
+    this.#tier = tierOf(batch) as Exclude<Tier, 'batch'>;
+    this.#keys = workKeys(deps.settings.layout, batch.jobId).calls(batch.batchId);
+    this.#calls = batch.calls ?? { started: 0, segments: 0, done: 0 };
+    this.#next = this.#calls.started;
+    this.#again = [...(this.#calls.again ?? [])];
+    this.#leasedUntil = batch.claimedUntil!;
+    this.#answeredAt = deps.ambient.now();
+  }
+
+  async run(): Promise<void> {
+    const { objects, jobs } = this.#deps;
+    const manifest = await readManifest(objects, this.#batch.manifestKey);
+    try {
+      this.#requests = await readRequests(objects, manifest);
+    } catch (error) {
+      if (!(error instanceof ObjectGoneError)) throw error;
+      if (this.#batch.calls !== undefined) throw error;
+      await this.#end({ status: 'failed', errors: [OBJECT_GONE] });
+      return;
+    }
+    await this.#readSegments();
+    // Another worker may have called these, and nobody has an answer.
+    for (let index = 0; index < this.#calls.started; index++)
+      if (!this.#lines.has(index) && !this.#again.includes(index))
+        this.#add(index, unansweredLine(this.#customId(index), null));
+    const job = await jobs.getJob(this.#batch.jobId);
+    if (job?.cancelledAt !== undefined) this.#halt({ why: 'over' });
+    else await this.#lookDown();
+    // From here on, these may have been called.
+    if (this.#again.length > 0 && this.#stop === undefined)
+      await this.#write(() => this.#record(this.#calls));
+    await this.#callAll();
+    await this.#finish();
+  }
+
+  /** Segments that stand although the record does not know them hold answers, too: their worker died before it could say so. */
+  async #readSegments(): Promise<void> {
+    const places = new Map(this.#requests.map(({ customId }, index) => [customId, index]));
+    for (let segment = 0; ; segment++) {
+      const bytes = await this.#deps.objects.get(this.#keys.segment(segment));
+      if (bytes === undefined) {
+        if (segment < this.#calls.segments)
+          throw new ObjectGoneError(
+            `${this.#keys.segment(segment)} is missing; answers that were paid for stood in it`,
+          );
+        this.#calls = { ...this.#calls, segments: segment };
+        return;
+      }
+      for (const line of Buffer.from(bytes).toString('utf8').split('\n')) {
+        if (line === '') continue;
+        const index = places.get((JSON.parse(line) as { custom_id: string }).custom_id);
+        if (index !== undefined) this.#lines.set(index, line);
+      }
+    }
+  }
+
+  async #callAll(): Promise<void> {
+    const workers = Array.from({ length: Math.min(CALLS_OF_A_SLICE, this.#requests.length) }, () =>
+      this.#work(),
+    );
+    const ended = new AbortController();
+    const keeper = this.#keepWhile(ended.signal);
+    const results = await Promise.allSettled(
+      workers.map((worker) =>
+        worker.catch((error: unknown) => {
+          // The others need not go on: what they have is kept all the same.
+          this.#halt({ why: 'time' });
+          throw error;
+        }),
+      ),
+    );
+    ended.abort();
+    await keeper;
+    const failed = results.find((result) => result.status === 'rejected');
+    if (failed === undefined) return;
+    await this.#keep(this.#unsent()).catch(() => {});
+    throw failed.reason;
+  }
+
+  /** One call after the other, until nothing is left. */
+  async #work(): Promise<void> {
+    for (;;) {
+      await this.#turn();
+      if (this.#stop !== undefined) return;
+      const index = await this.#take();
+      if (index === undefined) return;
+      this.#active++;
+      try {
+        await this.#callOne(index);
+      } finally {
+        this.#active--;
+      }
+    }
+  }
+
+  /** Waits until a call may begin, or none may any more. */
+  async #turn(): Promise<void> {
+    for (;;) {
+      const { ambient, deadline, pause } = this.#deps;
+      const now = ambient.now();
+      if (deadline.remainingMs() < RESERVE_MS + LEAST_CALL_MS) this.#halt({ why: 'time' });
+      if (this.#refusals > 0 && now - this.#answeredAt > MOST_REFUSED_MS) this.#halt({ why: 'refused' });
+      if (this.#stop !== undefined || this.#isEmpty()) return;
+      const isLeased = now < this.#leasedUntil - LEASE_MARGIN_MS;
+      if (now >= this.#pausedUntil && this.#active < Math.floor(this.#allowed) && isLeased) return;
+      await pause(Math.max(SECOND_MS, this.#pausedUntil - now), this.#stopped.signal);
+    }
+  }
+
+  /** Requests that the record counts as called, and that surely were not. Only while no call is under way. */
+  #unsent(): number[] {
+    const announced = Math.max(0, this.#calls.started - this.#next);
+    return [...this.#again, ...Array.from({ length: announced }, (_, index) => this.#next + index)];
+  }
+
+  #isEmpty(): boolean {
+    return this.#again.length === 0 && this.#next >= this.#requests.length;
+  }
+
+  /** The next request; the record says first that it may have been called. */
+  async #take(): Promise<number | undefined> {
+    const again = this.#again.shift();
+    if (again !== undefined) return again;
+    if (this.#next >= this.#requests.length) return undefined;
+    const index = this.#next++;
+    if (index >= this.#calls.started) await this.#announce(index);
+    return index;
+  }
+
+  async #announce(index: number): Promise<void> {
+    await this.#write(async () => {
+      if (index < this.#calls.started) return;
+      await this.#record({ ...this.#calls, started: Math.min(index + STRIDE, this.#requests.length) });
+    });
+  }
+
+  async #callOne(index: number): Promise<void> {
+    const { ambient, calls, deadline } = this.#deps;
+    const request = this.#requests[index]!;
+    const begunAt = ambient.now();
+    const timeoutMs = Math.min(MOST_CALL_MS, deadline.remainingMs() - RESERVE_MS);
+    let answer: CallAnswer;
+    try {
+      answer = await calls.call({
+        endpoint: this.#batch.endpoint,
+        body: bodyOf(request, this.#tier),
+        timeoutMs,
+      });
+    } catch (error) {
+      const trouble = operatorErrorOf(error);
+      if (trouble !== undefined) {
+        this.#again.push(index);
+        await parkFor(this.#deps, this.#batch, trouble, 'collected');
+        this.#halt({ why: 'over' });
+      } else if (!(error instanceof CallUnansweredError) || error.mayBeCharged) {
+        this.#add(index, unansweredLine(request.customId, NO_ANSWER));
+      } else this.#refused(index, undefined);
+      return;
+    }
+    const { requestsPerMinute, tokensPerMinute } = answer;
+    const line = answerLine(request.customId, answer);
+    const verdict = classify(JSON.parse(line) as Record<string, unknown>);
+    if (REFUSING.has(answer.status) && verdict.kind !== 'operator') {
+      this.#refused(index, answer.retryAfterMs);
+      return;
+    }
+    const now = ambient.now();
+    if (answer.status < 300)
+      this.#pace = learn(this.#pace, { ms: now - begunAt, requestsPerMinute, tokensPerMinute });
+    if (this.#isNoFlex(answer)) {
+      this.#again.push(index);
+      return;
+    }
+    this.#answeredAt = now;
+    this.#refusals = 0;
+    this.#allowed = Math.min(CALLS_OF_A_SLICE, this.#allowed + 1 / this.#allowed);
+    this.#add(index, line);
+    // The others would be answered the same: they wait for a person, and collect parks what it is about.
+    if (verdict.kind === 'operator') this.#halt({ why: 'over' });
+    if (this.#unkept.length >= KEEP_EVERY_ANSWERS) await this.#keep();
+  }
+
+  /** OpenAI had no room, which it does not charge: fewer calls at a time, and later. */
+  #refused(index: number, retryAfterMs: number | undefined): void {
+    this.#again.push(index);
+    const now = this.#deps.ambient.now();
+    // Calls that were under way together are refused together: that counts once.
+    if (now < this.#pausedUntil) return;
+    const backoff = Math.min(FIRST_BACKOFF_MS * 2 ** this.#refusals, MOST_BACKOFF_MS);
+    this.#refusals++;
+    this.#allowed = Math.max(1, this.#allowed / 2);
+    const jitter = Number.parseInt(this.#deps.ambient.nonce().slice(0, 8), 16) / 2 ** 32;
+    this.#pausedUntil = now + Math.max(retryAfterMs ?? 0, backoff * (0.5 + jitter / 2));
+  }
+
+  /** A model without flex answers 400, naming the parameter; then everything goes on in the next tier, if there is one. */
+  #isNoFlex({ status, body }: CallAnswer): boolean {
+    if (this.#tier !== 'flex' || status !== 400 || !body.includes('service_tier')) return false;
+    const tiers = this.#batch.ladder?.tiers ?? [];
+    const next = tiers[tiers.indexOf('flex') + 1];
+    if (next === undefined) return false;
+    this.#halt({ why: 'over', goTo: next });
+    return true;
+  }
+
+  #add(index: number, line: string): void {
+    this.#lines.set(index, line);
+    this.#unkept.push(index);
+  }
+
+  #customId(index: number): string {
+    return this.#requests[index]!.customId;
+  }
+
+  #halt(stop: Stop): void {
+    this.#stop ??= stop;
+    this.#stopped.abort();
+  }
+
+  async #keepWhile(ended: AbortSignal): Promise<void> {
+    const { pause, jobs } = this.#deps;
+    for (;;) {
+      await pause(KEEP_EVERY_MS, ended);
+      if (ended.aborted) return;
+      try {
+        await this.#keep();
+        if (this.#stop !== undefined) continue;
+        const job = await jobs.getJob(this.#batch.jobId);
+        if (job?.cancelledAt !== undefined) this.#halt({ why: 'over' });
+        else await this.#lookDown();
+      } catch (error) {
+        // The workers find out by the lease, or by their next write.
+        this.#deps.log.warn('a slice could not be kept', { ...this.#ids(), error: (error as Error).name });
+      }
+    }
+  }
+
+  /** Whether it is time for the next tier. */
+  async #lookDown(): Promise<void> {
+    const { ladder, jobId, model } = this.#batch;
+    if (ladder?.deadlineAt === undefined || ladder.tiers.at(-1) === this.#tier) return;
+    const work = workOf(await this.#deps.jobs.listBatches(jobId), model);
+    const paceOf = await readPaces(this.#deps, model);
+    const next = tierToStay({ ladder, tier: this.#tier, work, paceOf, now: this.#deps.ambient.now() });
+    if (next !== this.#tier) this.#halt({ why: 'over', goTo: next });
+  }
+
+  /** Keeps the answers that have come, and the lease. */
+  async #keep(again: readonly number[] = []): Promise<void> {
+    await this.#write(async () => {
+      const indexes = this.#unkept;
+      let { segments } = this.#calls;
+      if (indexes.length > 0) {
+        const text = `${indexes.map((index) => this.#lines.get(index)!).join('\n')}\n`;
+        const body = Buffer.from(text);
+        // A worker whose lease ran out while it wrote may have been first: its answers stay where they are.
+        while (!(await this.#deps.objects.put(this.#keys.segment(segments++), body, { ifAbsent: true })));
+        this.#unkept = this.#unkept.slice(indexes.length);
+      }
+      await this.#record({ ...this.#calls, segments, done: this.#lines.size - this.#unkept.length }, again);
+    });
+  }
+
+  /** One write after the other; the error of one is not the next one's. */
+  async #write(step: () => Promise<void>): Promise<void> {
+    const turn = this.#writing.then(step);
+    this.#writing = turn.catch(() => {});
+    await turn;
+  }
+
+  /** @param again see {@link #unsent}; nothing is called any more after a record that names some. */
+  async #record({ again: _, ...rest }: Calls, again: readonly number[] = []): Promise<void> {
+    const calls: Calls = { ...rest, ...(again.length === 0 ? {} : { again: [...again] }) };
+    const claimedUntil = this.#deps.ambient.now() + LEASE_MS;
+    await this.#update({ calls, claimedUntil });
+    this.#calls = calls;
+    this.#leasedUntil = claimedUntil;
+  }
+
+  async #update(changes: { [Key in keyof BatchChanges]: BatchChanges[Key] | undefined }): Promise<void> {
+    const { jobs, ambient } = this.#deps;
+    const expected = { state: 'admitted', claim: this.#claim } as const;
+    if ((await jobs.updateBatch(this.#batch, expected, changes, ambient.now())) !== undefined) return;
+    this.#halt({ why: 'time' });
+    throw new NotYetError(`slice ${this.#batch.batchId} was taken over by another worker`, MINUTE_MS);
+  }
+
+  async #finish(): Promise<void> {
+    const { jobId, batchId } = this.#batch;
+    const { outbox, ambient, log } = this.#deps;
+    await this.#learn();
+    const stop = this.#stop;
+    const isDone = this.#lines.size === this.#requests.length;
+    if (!isDone && (stop?.why === 'time' || stop?.why === 'refused')) {
+      const refusals = stop.why === 'refused' ? (this.#calls.refusals ?? 0) + 1 : 0;
+      this.#calls = { ...this.#calls, refusals };
+      await this.#keep(this.#unsent());
+      const restMs = Math.min(FIRST_REST_MS * 2 ** (refusals - 1), MOST_REST_MS);
+      const notBefore = refusals === 0 ? undefined : ambient.now() + restMs;
+      await this.#update({ ...SUCCEEDED, claim: undefined, claimedUntil: undefined, notBefore });
+      // What rests is found by the sweep.
+      if (refusals === 0) await outbox.call({ v: 1, jobId, batchId });
+      log.info('a slice goes on later', { ...this.#ids(), why: stop.why, done: this.#calls.done });
+      return;
+    }
+    for (let index = 0; index < this.#requests.length; index++) {
+      if (this.#lines.has(index)) continue;
+      const error = { code: NOT_SENT, message: 'This request was not sent in this tier.' };
+      this.#add(index, unansweredLine(this.#customId(index), error));
+    }
+    await this.#keep();
+    const body = Buffer.from(`${this.#requests.map((_, index) => this.#lines.get(index)!).join('\n')}\n`);
+    const key = this.#keys.file(this.#claim);
+    await this.#deps.objects.put(key, body);
+    const fetchedAt = ambient.now();
+    const file = { fileId: 'calls', key, bytes: body.length, crc32: crc32(body), fetchedAt };
+    const goTo = stop?.why === 'over' ? stop.goTo : undefined;
+    await this.#end({ status: 'completed', fetched: [file], ...(goTo === undefined ? {} : { goTo }) });
+  }
+
+  async #end(changes: BatchChanges): Promise<void> {
+    const { quota, outbox, ambient, log } = this.#deps;
+    const { jobId, batchId, reservation } = this.#batch;
+    const endedAt = ambient.now();
+    await this.#update({
+      ...SUCCEEDED,
+      ...changes,
+      state: 'ended',
+      endedAt,
+      claim: undefined,
+      claimedUntil: undefined,
+    });
+    log.info('called', { ...this.#ids(), requests: this.#requests.length });
+    if (reservation !== undefined) await quota.giveBackTokens(reservation, endedAt);
+    await outbox.collect({ v: 1, jobId, batchId });
+  }
+
+  /** What this worker found out about the pace of the model. */
+  async #learn(): Promise<void> {
+    const found = this.#pace;
+    if (found === undefined) return;
+    const { quota, ambient } = this.#deps;
+    const rule = (ledger: Ledger | undefined) => ({ pace: { ...ledger?.pace, ...found } });
+    await quota.changeLedger(callsLedgerOf(this.#batch), rule, ambient.now());
+  }
+
+  #ids(): { jobId: string; batchId: string; tier: Tier } {
+    return { jobId: this.#batch.jobId, batchId: this.#batch.batchId, tier: this.#tier };
+  }
+}

@@ -1,0 +1,74 @@
+/** What is sent in a call, and what is written down of its answer: the form of OpenAI's output files. */
+import type { Tier } from '../../contract/settings.ts';
+import type { Manifest } from '../manifest.ts';
+import type { CallAnswer, ObjectStore } from '../ports.ts';
+import { renderBatch } from '../submit/render.ts';
+
+/** A request of a slice. */
+export interface CallRequest {
+  customId: string;
+  /** The body without the tier, as it stands in the line. */
+  line: string;
+}
+
+/** `service_tier` of a call. Source: openai 7.55.0 `resources/responses/responses.ts`; `default` is standard. */
+const SERVICE_TIERS = { flex: 'flex', standard: 'default' } as const;
+
+/**
+ * Every request of a slice, in order.
+ * @throws {ObjectGoneError} if the input was deleted.
+ */
+export async function readRequests(
+  objects: Pick<ObjectStore, 'read'>,
+  manifest: Manifest,
+): Promise<CallRequest[]> {
+  const chunks: Uint8Array[] = [];
+  // Chunks may share a buffer with those that follow.
+  for await (const chunk of renderBatch(objects, manifest)) chunks.push(new Uint8Array(chunk));
+  const lines = Buffer.concat(chunks).toString('utf8').split('\n').slice(0, -1);
+  return lines.map((line) => ({ customId: (JSON.parse(line) as { custom_id: string }).custom_id, line }));
+}
+
+/** The body of a request as JSON, in the tier: nothing else of it changes, numbers keep their spelling. */
+export function bodyOf({ line }: CallRequest, tier: Exclude<Tier, 'batch'>): string {
+  const { body } = JSON.parse(line, keepNumbers) as { body: Record<string, unknown> };
+  return JSON.stringify({ ...body, service_tier: SERVICE_TIERS[tier] });
+}
+
+/** A number that JavaScript would write otherwise (`1.0`, 20 digits) stays as it was written. */
+function keepNumbers(_key: string, value: unknown, context?: { source?: string }): unknown {
+  const source = context?.source;
+  return typeof value === 'number' && source !== undefined && String(value) !== source
+    ? rawJson(source)
+    : value;
+}
+
+/** Source: TC39 "JSON.parse source text access", in V8 since 11.4; TypeScript does not declare it yet. */
+const rawJson = (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON;
+
+/** The line of an answer, whatever its status. A body that is no JSON is kept as text, as OpenAI does. */
+export function answerLine(customId: string, { status, requestId, body }: CallAnswer): string {
+  const response = { status_code: status, request_id: requestId ?? '', body: 0 };
+  const text = JSON.stringify({ id: lineIdOf(requestId), custom_id: customId, response, error: null });
+  // Spliced in as it came: numbers and escapes of an answer are not ours to change.
+  return text.replace(/"body":0\},"error":null\}$/, () => `"body":${asJson(body)}},"error":null}`);
+}
+
+/** The line of a request that got no answer. */
+export function unansweredLine(customId: string, error: { code: string; message: string } | null): string {
+  return JSON.stringify({ id: lineIdOf(undefined), custom_id: customId, response: null, error });
+}
+
+function lineIdOf(requestId: string | undefined): string {
+  return `call_${requestId ?? 'none'}`;
+}
+
+/** JSON on one line. */
+function asJson(body: string): string {
+  try {
+    const value: unknown = JSON.parse(body, keepNumbers);
+    return /[\r\n]/.test(body) ? JSON.stringify(value) : body.trim();
+  } catch {
+    return JSON.stringify(body);
+  }
+}

@@ -1,0 +1,149 @@
+/** The runner of flex and standard, and the ladder, over the emulator: real HTTP, the real client, a virtual clock. */
+import { afterEach, describe, expect, it } from 'vitest';
+import { settingsSchema } from '../../src/contract/settings.ts';
+import { chatLine, type Pipeline, type PipelineOptions, startPipeline } from '../support/pipeline.ts';
+
+const KEY = 'input/a.jsonl';
+const HOUR_MS = 3_600_000;
+
+let pipeline: Pipeline;
+afterEach(() => pipeline.stop());
+
+const settingsOf = (route: Record<string, unknown>) =>
+  settingsSchema.parse({ routes: [{ name: 'r', prefix: 'input/', budget: 'unlimited', ...route }] });
+
+async function start(route: Record<string, unknown>, options: PipelineOptions = {}): Promise<void> {
+  pipeline = await startPipeline({ settings: settingsOf(route), ...options });
+}
+
+const idsOf = (count: number): string[] => Array.from({ length: count }, (_, index) => `id-${index}`);
+const fileOf = (ids: readonly string[]): string => ids.map((id) => chatLine(id)).join('\n');
+
+const customIds = (lines: readonly { custom_id?: unknown }[]): unknown[] =>
+  lines.map(({ custom_id }) => custom_id);
+
+/** How often each request was answered, by prompt, whatever the tier. */
+async function answered(): Promise<{ times: number[]; tiers: Record<string, number> }> {
+  const all = (await pipeline.emulator.ledger.all()).filter(({ status }) => status === 200);
+  const byRequest = Map.groupBy(all, ({ request_hash }) => request_hash);
+  const tiers: Record<string, number> = {};
+  for (const { tier } of all) tiers[tier] = (tiers[tier] ?? 0) + 1;
+  return { times: [...byRequest.values()].map(({ length }) => length), tiers };
+}
+
+describe('a route of one tier', () => {
+  it('calls every request once in standard, in slices of 500, and gives the results in input order', async () => {
+    await start({ tiers: ['standard'] });
+    const ids = idsOf(620);
+    await pipeline.drop(KEY, fileOf(ids));
+    await pipeline.run();
+    expect(pipeline.failures).toEqual([]);
+    expect(customIds(await pipeline.output(KEY))).toEqual(ids);
+    const receipt = await pipeline.receipt(KEY);
+    expect(receipt).toMatchObject({ result: 'succeeded', counts: { requests: 620, succeeded: 620 } });
+    expect(receipt.batches.map(({ requests }) => requests)).toEqual([620, 500, 120]);
+    const { times, tiers } = await answered();
+    expect(tiers).toEqual({ default: 620 });
+    expect(new Set(times)).toEqual(new Set([1]));
+  });
+
+  it('calls again what flex had no capacity for, and nothing twice', async () => {
+    await start(
+      { tiers: ['flex'] },
+      {
+        emulator: {
+          faults: {
+            rules: [{ match: { tier: '^flex$' }, share: 0.5, effect: { kind: 'line.resource_unavailable' } }],
+          },
+        },
+      },
+    );
+    const ids = idsOf(120);
+    await pipeline.drop(KEY, fileOf(ids));
+    await pipeline.run();
+    expect(customIds(await pipeline.output(KEY))).toEqual(ids);
+    expect((await pipeline.receipt(KEY)).possiblyBilledTwice).toEqual({});
+    const { times, tiers } = await answered();
+    expect(tiers).toEqual({ flex: 120 });
+    expect(new Set(times)).toEqual(new Set([1]));
+  });
+
+  it('ends requests whose endpoint no tier of the route serves, and says so', async () => {
+    await start({ tiers: ['flex'] });
+    const line = JSON.stringify({
+      custom_id: 'e',
+      method: 'POST',
+      url: '/v1/embeddings',
+      body: { model: 'text-embedding-3-small', input: 'x' },
+    });
+    await pipeline.drop(KEY, line);
+    await pipeline.run();
+    const receipt = await pipeline.receipt(KEY);
+    expect(receipt.errorsByCode).toEqual({ tier_not_offered: 1 });
+  });
+
+  it('sends numbers and everything else of a body as they stand in the line', async () => {
+    await start({ tiers: ['standard'] });
+    const bodies: string[] = [];
+    const original = pipeline.deps.calls.call;
+    pipeline.deps.calls.call = (request) => {
+      bodies.push(request.body);
+      return original(request);
+    };
+    const line =
+      '{"custom_id":"n","method":"POST","url":"/v1/chat/completions","body":{"model":"gpt-5-nano","seed":9007199254740993,' +
+      '"temperature":1.0,"messages":[{"role":"user","content":"\\u00e4\\ud83d\\ude00"}]}}';
+    await pipeline.drop(KEY, line);
+    await pipeline.run();
+    expect(bodies).toEqual([
+      '{"model":"gpt-5-nano","seed":9007199254740993,"temperature":1.0,"messages":[{"role":"user","content":"ä😀"}],"service_tier":"default"}',
+    ]);
+  });
+});
+
+describe('a ladder under a deadline', () => {
+  const LADDER = { tiers: ['batch', 'flex', 'standard'], deadline: '2h' };
+
+  it('ends a stalled batch through flex and standard before the deadline, and pays for nothing twice', async () => {
+    await start(LADDER, {
+      emulator: {
+        faults: {
+          rules: [
+            { match: { batch: 1 }, effect: { kind: 'batch.stuck', state: 'in_progress' } },
+            { match: { tier: '^flex$' }, share: 0.7, effect: { kind: 'line.resource_unavailable' } },
+          ],
+        },
+      },
+    });
+    const ids = idsOf(520);
+    await pipeline.drop(KEY, fileOf(ids));
+    const droppedAt = pipeline.emulator.clock.now();
+    await pipeline.run();
+    expect(customIds(await pipeline.output(KEY))).toEqual(ids);
+    const receipt = await pipeline.receipt(KEY);
+    expect(Date.parse(receipt.timings.completedAt)).toBeLessThan(droppedAt + 2 * HOUR_MS);
+    const { times } = await answered();
+    expect(times).toHaveLength(520);
+    expect(new Set(times)).toEqual(new Set([1]));
+    expect(receipt.possiblyBilledTwice).toEqual({});
+  });
+
+  it('stays in batch while batch can meet the deadline', async () => {
+    await start({ ...LADDER, deadline: '24h' });
+    await pipeline.drop(KEY, fileOf(idsOf(50)));
+    await pipeline.run();
+    expect((await answered()).tiers).toEqual({ batch: 50 });
+  });
+
+  it('begins in flex when there is no time for a batch, and in standard when there is none for flex', async () => {
+    await start({ ...LADDER, deadline: '70m' });
+    await pipeline.drop(KEY, fileOf(idsOf(20)));
+    await pipeline.run();
+    expect((await answered()).tiers).toEqual({ flex: 20 });
+    await pipeline.stop();
+    await start({ ...LADDER, deadline: '10m' });
+    await pipeline.drop(KEY, fileOf(idsOf(20)));
+    await pipeline.run();
+    expect((await answered()).tiers).toEqual({ default: 20 });
+  });
+});

@@ -1,0 +1,112 @@
+/** OpenAI's endpoints that answer at once, as the simulation has them: each call is executed at most once. */
+import { CallUnansweredError } from '../../src/core/errors.ts';
+import type { CallAnswer, CallApi } from '../../src/core/ports.ts';
+import type { Execution, ServiceWorld } from './openai-service.ts';
+import type { Random } from './random.ts';
+import type { Weather } from './scenario.ts';
+
+/** Answers that say that nothing was done and nothing is charged, and that there may be room later. */
+const REFUSALS = [
+  { code: 'resource_unavailable', tiers: ['flex'] },
+  { code: 'rate_limit_exceeded', tiers: ['flex', 'default'] },
+] as const;
+
+export class SimulatedCalls {
+  /** Every execution of every call, oldest first. */
+  readonly executions: Execution[] = [];
+  readonly #world: ServiceWorld;
+  readonly #random: Random;
+  readonly #weather: Weather;
+  /** Told of each request that goes out. */
+  readonly #onCall: (marker: string) => void;
+  #made = 0;
+
+  constructor(world: ServiceWorld, random: Random, weather: Weather, onCall: (marker: string) => void) {
+    this.#world = world;
+    this.#random = random;
+    this.#weather = weather;
+    this.#onCall = onCall;
+  }
+
+  /** The service as one stack sees it. */
+  apiFor(stackId: string): CallApi {
+    return { call: async ({ body }) => this.#call(stackId, body) };
+  }
+
+  #call(stackId: string, body: string): CallAnswer {
+    const random = this.#random;
+    const isStormy = this.#world.isStormy();
+    const { model, service_tier } = JSON.parse(body) as { model: string; service_tier: string };
+    const [, marker = '', kind = ''] = /prompt-([0-9.]+)-(\w+)\./.exec(body) ?? [];
+    this.#world.note(`call:${service_tier}`);
+    const refusal = random.pick(
+      REFUSALS.filter(({ tiers }) => (tiers as readonly string[]).includes(service_tier)),
+    );
+    if (isStormy && random.chance(this.#weather.openaiError * 4)) {
+      this.#world.note(`call:${refusal.code}`);
+      const answer = this.#answer(429, { error: { message: 'No room.', code: refusal.code } });
+      return random.chance(0.5) ? { ...answer, retryAfterMs: random.whole(100, 20_000) } : answer;
+    }
+    if (isStormy && random.chance(this.#weather.openaiError)) {
+      this.#world.note('call:never connected');
+      throw new CallUnansweredError('ECONNREFUSED', false);
+    }
+    this.#onCall(marker);
+    const id = `call_${++this.#made}`;
+    const execution: Execution = {
+      marker,
+      customId: '',
+      stackId,
+      batch: { id, executions: [] },
+      at: this.#world.now(),
+      isBilled: false,
+      result: 'transient',
+    };
+    execution.batch.executions.push(execution);
+    this.executions.push(execution);
+    if (isStormy && random.chance(this.#weather.lineFault)) {
+      const fault = random.weighted({ transient: 3, lost: 2, operator: 1 });
+      if (fault === 'lost') {
+        this.#world.note('call:no answer');
+        Object.assign(execution, { result: 'lost', isBilled: true, code: 'request_timeout' });
+        throw new CallUnansweredError('ECONNRESET', true);
+      }
+      const [status, code] =
+        fault === 'operator'
+          ? random.pick([
+              [429, 'insufficient_quota'],
+              [401, 'invalid_api_key'],
+            ] as const)
+          : ([random.pick([408, 409, 500, 502, 503]), random.pick([null, 'some_code'])] as const);
+      this.#world.note(`call:${fault}`);
+      Object.assign(execution, { result: fault, code: code ?? `http_${status}` });
+      return this.#answer(status, { error: { message: 'It failed.', code } });
+    }
+    if (kind === 'refused' || kind === 'poison') {
+      Object.assign(execution, { result: 'final', code: 'http_400' });
+      return this.#answer(400, { error: { message: 'It is refused.', code: null } });
+    }
+    const tokens = Math.ceil(body.length / 4);
+    const answer = this.#answer(200, {
+      id,
+      model,
+      service_tier,
+      choices: [
+        { index: 0, message: { role: 'assistant', content: `answer to ${marker}.` }, finish_reason: 'stop' },
+      ],
+      usage: { prompt_tokens: tokens, completion_tokens: 5, total_tokens: tokens + 5 },
+    });
+    Object.assign(execution, { result: 'answered', isBilled: true, line: answer.body });
+    return answer;
+  }
+
+  #answer(status: number, body: unknown): CallAnswer {
+    return {
+      status,
+      requestId: `req_${this.#made}`,
+      body: JSON.stringify(body),
+      requestsPerMinute: 1_000,
+      tokensPerMinute: 1_000_000,
+    };
+  }
+}
