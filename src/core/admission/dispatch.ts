@@ -182,7 +182,7 @@ async function endForRecut(deps: DispatchDeps, { batch, tokens, limit }: Recut):
   await endUnsent(deps, { batch, code: EXCEEDS_LIMIT, message }, { recutTokens: tokens });
 }
 
-/** Ends a batch that was never sent, for collect to deal with: now, or when the sweep finds it. */
+/** Ends a batch that was never sent, and hands it to collect; should the message be lost, the sweep sends it again. */
 async function endUnsent(
   deps: DispatchDeps,
   { batch, code, message }: Refused,
@@ -200,6 +200,7 @@ async function endUnsent(
   if ((await deps.jobs.updateBatch(batch, { state: 'planned' }, ended, now)) === undefined) return;
   const { jobId, batchId, requests } = batch;
   deps.log.info('ended without having been sent', { jobId, batchId, requests, code, ...changes });
+  await deps.outbox.collect({ v: 1, jobId, batchId });
 }
 
 /** For a person to see: only a new day or a larger budget makes room. */

@@ -53,7 +53,7 @@ import { RunWriter } from '../run-file.ts';
 import { settledOutcome, settleOutcome } from '../settled.ts';
 import { recordFailure, SUCCEEDED } from '../step-failure.ts';
 import { refusalWaitMs } from '../submit/submit.ts';
-import { WORKER_LIFETIME_MS, workingTime } from '../time-limits.ts';
+import { claimedUntil, workingTime } from '../time-limits.ts';
 import { noUsage } from './classify.ts';
 import { type Decision, decide, decideRefusal, type Refusal, unreadable } from './decide.ts';
 import { fetchResults, readFetched } from './fetch.ts';
@@ -97,7 +97,8 @@ export async function collect(deps: CollectDeps, { jobId, batchId }: BatchMessag
   const found = await deps.jobs.getBatch(jobId, batchId);
   if (found?.notBefore !== undefined && found.notBefore > now) return;
   const claim = deps.ambient.nonce();
-  const batch = await deps.jobs.claimBatch({ jobId, batchId }, 'ended', claim, now, now + WORKER_LIFETIME_MS);
+  const until = claimedUntil(now, deps.deadline);
+  const batch = await deps.jobs.claimBatch({ jobId, batchId }, 'ended', claim, now, until);
   if (batch !== undefined) {
     try {
       await collectClaimed({ ...deps, deadline: workingTime(deps.deadline) }, job, batch, claim);

@@ -57,10 +57,13 @@ const MAX_ERRORS = 500;
 const MAX_ERROR_CHARS = 200;
 /** Share of a batch's requests by which its recorded progress may be behind. */
 const PROGRESS_STEP = 0.05;
-/** When to look again at something that was just given a push. A claimed batch is safe from a second worker at once; */
-const BATCH_PUSHED_AGAIN_MS = 5 * 60_000;
-/** a job is not claimed, so its next push comes when the first one's worker must have ended. */
-const JOB_PUSHED_AGAIN_MS = 20 * 60_000;
+/**
+ * When to look again at something that was given a push and that nobody has taken since: what is taken is looked at again
+ * when its claim is out.
+ */
+const PUSHED_AGAIN_MS = 5 * 60_000;
+/** A running job mostly waits for its batches, and the last of them brings it on. */
+const RUNNING_JOB_PUSHED_AGAIN_MS = 20 * 60_000;
 
 /** One run: at most one at a time does anything. */
 export async function poll(deps: PollDeps): Promise<void> {
@@ -280,7 +283,8 @@ async function sweep(deps: PollDeps, failures: unknown[]): Promise<void> {
       await push(deps.outbox, item);
       await deps.jobs.postpone(
         item,
-        now + (item.kind === 'job' ? JOB_PUSHED_AGAIN_MS : BATCH_PUSHED_AGAIN_MS),
+        now +
+          (item.kind === 'job' && item.state === 'running' ? RUNNING_JOB_PUSHED_AGAIN_MS : PUSHED_AGAIN_MS),
       );
       const { jobId, state } = item.kind === 'job' ? item : item.batch;
       deps.log.info('pushed', { jobId, state });
