@@ -84,6 +84,8 @@ if (flags.help) {
     kills: !flags.calm,
     say,
   });
+  const { notProven } = report;
+  say(`The same as one pass. ${notProven.length === 0 ? 'Proven.' : `Not proven: ${notProven.join('; ')}.`}`);
   process.stdout.write(`${JSON.stringify(report)}\n`);
 } else if (positionals[0] === 'results') {
   const collectBytes = Number(flags.size ?? '2000') * 1e6;
