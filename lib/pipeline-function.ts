@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { type Duration, RemovalPolicy, type Size, Stack, Validations } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
-import { NodejsFunction, OutputFormat } from 'aws-cdk-lib/aws-lambda-nodejs';
+import { type ICommandHooks, NodejsFunction, OutputFormat } from 'aws-cdk-lib/aws-lambda-nodejs';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { Construct } from 'constructs';
 
@@ -27,6 +27,11 @@ export interface PipelineFunctionProps {
   readonly continuesItself?: boolean;
   /** Room in `/tmp`. @default - 512 MB, as Lambda gives it */
   readonly ephemeralStorageSize?: Size | undefined;
+  /**
+   * Modules that the function imports late and not always, as it imports them: each becomes a file beside the bundle, which
+   * no cold start pays for. @default - everything is in the bundle
+   */
+  readonly loadedLate?: readonly string[];
   /** Exactly the keys of the capability's schema in `src/contract/env.ts`. */
   readonly environment: Readonly<Record<string, string>>;
   /** How long log lines are kept. @default RetentionDays.ONE_MONTH */
@@ -51,8 +56,8 @@ const projectFile = (path: string): string => fileURLToPath(new URL(`../${path}`
 const REQUIRE_BANNER = "import{createRequire as __cr}from'module';const require=__cr(import.meta.url);";
 
 /**
- * A function with the house defaults: Node 24 on arm64, one self-contained minified ES module, JSON logs in a log group
- * of its own, and a role that allows nothing but writing those logs until `allow` is called.
+ * A function with the house defaults: Node 24 on arm64, one self-contained minified ES module (and what is loaded late),
+ * JSON logs in a log group of its own, and a role that allows nothing but writing those logs until `allow` is called.
  *
  * There are no source maps: reading them adds 30 to 40 ms and 26 MB to each cold start (measured). There is no reserved
  * concurrency: it would take from what the account's other functions share.
@@ -96,9 +101,10 @@ export class PipelineFunction extends NodejsFunction {
         minify: true,
         sourceMap: false,
         // The SDK too: the bundle that ran on a laptop is the one that runs in the account.
-        externalModules: [],
+        externalModules: [...(props.loadedLate ?? [])],
         mainFields: ['module', 'main'],
         banner: REQUIRE_BANNER,
+        ...(props.loadedLate === undefined ? {} : { commandHooks: bundleApart(props.loadedLate) }),
       },
     });
     this.#role = role;
@@ -137,6 +143,17 @@ export class PipelineFunction extends NodejsFunction {
       })),
     );
   }
+}
+
+function bundleApart(modules: readonly string[]): ICommandHooks {
+  return {
+    beforeBundling: () => [],
+    beforeInstall: () => [],
+    afterBundling: (_input, output) => {
+      const command = [process.execPath, projectFile('lib/bundle-apart.ts'), output, ...modules];
+      return [command.map((word) => JSON.stringify(word)).join(' ')];
+    },
+  };
 }
 
 /** A resolved ARN as cdk-nag names it in a finding: references become `<LogicalId.Attribute>`. */

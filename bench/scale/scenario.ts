@@ -100,9 +100,8 @@ export async function play(scenario: Scenario): Promise<Played> {
   );
   const settings = defaultSettings();
   if (scenario.batchesAtATime !== undefined) {
-    // Estimated tokens follow bytes: a batch that is a little larger than the others must still fit.
-    const batchBytes = linesPerBatch * (lineOf(scenario.jobs, batchesPerJob * linesPerBatch).length + 1);
-    settings.quota.enqueuedTokens = { [MODEL]: Math.ceil((scenario.batchesAtATime * batchBytes) / 4) };
+    const batchTokens = Math.ceil(linesPerBatch * TOKENS_OF_A_LINE);
+    settings.quota.enqueuedTokens = { [MODEL]: scenario.batchesAtATime * batchTokens };
   }
   const outbox = new MemoryOutbox();
   const log = (message: string, fields: object = {}): void =>
@@ -111,6 +110,7 @@ export async function play(scenario: Scenario): Promise<Played> {
     stackId: 'scale',
     settings,
     limits: { ...OPENAI_LIMITS, requests: linesPerBatch },
+    tokenizerOf: async () => (text: string) => text.length / CHARS_PER_TOKEN,
     objects,
     inputs: objects,
     listing: new DynamoDBListing(table.client(), { table: 'table' }),
@@ -188,9 +188,14 @@ function inputOf({ batchesPerJob, linesPerBatch }: Scenario, job: number): strin
   return `${lines.join('\n')}\n`;
 }
 
+const CHARS_PER_TOKEN = 4;
+const MESSAGE = { role: 'user', content: 'Yes or no?' };
+/** Six stand around a message: see src/core/tokens/estimate.ts. */
+const TOKENS_OF_A_LINE = (MESSAGE.role.length + MESSAGE.content.length) / CHARS_PER_TOKEN + 6;
+
 function lineOf(job: number, index: number): string {
   const customId = `${String(job).padStart(5, '0')}-${String(index).padStart(8, '0')}`;
-  const body = { model: MODEL, messages: [{ role: 'user', content: 'Yes or no?' }] };
+  const body = { model: MODEL, messages: [MESSAGE] };
   return JSON.stringify({ custom_id: customId, method: 'POST', url: '/v1/chat/completions', body });
 }
 

@@ -37,6 +37,7 @@ async function start(text = requestLine('a')) {
     deadline: { remainingMs: () => LIFETIME_MS },
     log: { info: () => {}, warn: () => {} },
     limits: OPENAI_LIMITS,
+    tokenizerOf: async () => (text: string) => text.length / 4,
   } satisfies IngestDeps;
   await deps.objects.put(KEY, Buffer.from(text));
   const head = await deps.objects.head(BUCKET, KEY);
@@ -192,6 +193,53 @@ test('batches are recorded over several workers where time is short, each once, 
   expect([...new Set(recorded)]).toEqual([1, 2, 3, 4]);
   expect(await jobsOf(deps)).toMatchObject([{ state: 'running' }]);
   expect(deps.outbox.messages).toHaveLength(5);
+});
+
+/** Tokens of all batches of the one job. */
+async function tokensOf(deps: Pick<IngestDeps, 'jobs'> & { jobs: MemoryJobs }) {
+  const [job] = await jobsOf(deps);
+  expect(job!.state).toBe('running');
+  return (await deps.jobs.listBatches(job!.jobId)).map(({ tokens }) => tokens);
+}
+
+test('batches have the same tokens whether one worker records them or many', async () => {
+  const limits = { ...OPENAI_LIMITS, requests: 700 };
+  const messages = [{ role: 'user', content: 'x'.repeat(996) }];
+  const file = Array.from({ length: 1_500 }, (_, index) =>
+    requestLine(`id-${index}`, { body: { model: 'm', messages } }),
+  ).join('\n');
+  const one = await start(file);
+  await one.run({ limits });
+  const tokens = await tokensOf(one.deps);
+  // 4 characters a token, 6 for what is around a message.
+  expect(tokens).toEqual([700 * 256, 700 * 256, 100 * 256]);
+  const many = await start(file);
+  await many.run({ ...HASTY, limits });
+  while ((await jobsOf(many.deps))[0]!.state === 'ingesting')
+    await ingest({ ...many.deps, ...HASTY, limits }, await next(many.deps));
+  expect(await tokensOf(many.deps)).toEqual(tokens);
+});
+
+test('batches are recorded without tokens after four workers that died over them', async () => {
+  const { deps, clock, run } = await start();
+  for (let deaths = 0; deaths < 4; deaths++) {
+    void run({ tokenizerOf: () => new Promise(() => {}) });
+    await settle();
+    clock.now += LIFETIME_MS + 5_000;
+  }
+  await run({ tokenizerOf: () => Promise.reject(new Error('nobody asks')) });
+  expect(await tokensOf(deps)).toEqual([undefined]);
+});
+
+test('a file that is deleted before its tokens were counted still gets its batches', async () => {
+  const { deps, run } = await start();
+  await run({
+    tokenizerOf: async () => {
+      deps.objects.destroy(KEY);
+      return () => 1;
+    },
+  });
+  expect(await tokensOf(deps)).toEqual([undefined]);
 });
 
 test('deaths count only since the last checkpoint: a long file may cost as many workers as it likes', async () => {

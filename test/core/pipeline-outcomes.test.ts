@@ -60,7 +60,7 @@ test.each(['null', 'empty_string', 'absent', 'zero_byte_file'] as const)(
 );
 
 test('an expired batch keeps what was finished, and the rest runs in the next round', async () => {
-  const { output, receipt, bought } = await run([{ times: 1, effect: { kind: 'batch.expire', done: 2 } }]);
+  const { p, output, receipt, bought } = await run([{ times: 1, effect: { kind: 'batch.expire', done: 2 } }]);
   expect(output).toEqual(IDS);
   expect(
     receipt.batches.map(({ round, status, succeeded, retried }) => ({ round, status, succeeded, retried })),
@@ -69,6 +69,8 @@ test('an expired batch keeps what was finished, and the rest runs in the next ro
     { round: 1, status: 'completed', succeeded: 4, retried: 0 },
   ]);
   expect(bought).toEqual([]);
+  const [whole, rest] = await p.deps.jobs.listBatches(receipt.jobId);
+  expect(rest!.tokens).toBe(Math.ceil((whole!.tokens! * rest!.bytes) / whole!.bytes));
 });
 
 test('requests that expire in every round end as failed with the code of the last one', async () => {

@@ -1,11 +1,11 @@
 /** The app as `cdk` starts it: a process of its own, with bundling. */
-import { execFile } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { TEST_CONTEXT } from './synthesize.ts';
@@ -14,6 +14,7 @@ import { TEST_CONTEXT } from './synthesize.ts';
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 240_000 });
 
 const PROJECT = fileURLToPath(new URL('../../', import.meta.url));
+const TOKENIZERS = ['gpt-tokenizer/encoding/cl100k_base', 'gpt-tokenizer/encoding/o200k_base'];
 const folder = mkdtempSync(join(tmpdir(), 'batchdrop-app-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -90,19 +91,27 @@ describe('synthesized twice, from two working folders', () => {
     expect(two).toEqual(one);
   });
 
-  test('each function has one self-contained ES module without a source map', async () => {
+  test('each function has one self-contained ES module without a source map; ingest has its tokenizers beside it', async () => {
     const { Resources } = JSON.parse(readFileSync(join(first, 'batchdrop.template.json'), 'utf8'));
-    const functions = Object.values<{ Type: string; Properties: { Code: { S3Key: string } } }>(
-      Resources,
-    ).filter(({ Type }) => Type === 'AWS::Lambda::Function');
+    const functions = Object.values<{
+      Type: string;
+      Properties: { Code: { S3Key: string }; Environment: { Variables: Record<string, string> } };
+    }>(Resources).filter(({ Type }) => Type === 'AWS::Lambda::Function');
     expect(functions).toHaveLength(5);
     for (const { Properties } of functions) {
       const asset = join(first, `asset.${Properties.Code.S3Key.replace(/\.zip$/, '')}`);
-      expect(readdirSync(asset)).toEqual(['index.mjs']);
+      const late = Properties.Environment.Variables.POWERTOOLS_SERVICE_NAME === 'ingest' ? TOKENIZERS : [];
+      expect(readdirSync(asset)).toEqual(['index.mjs', ...(late.length > 0 ? ['node_modules'] : [])]);
       const code = readFileSync(join(asset, 'index.mjs'), 'utf8');
       expect(code.startsWith("import{createRequire as __cr}from'module';")).toBe(true);
       const imported = await externalImportsOf(join(asset, 'index.mjs'));
-      expect(imported.filter((name) => !isBuiltin(name))).toEqual([]);
+      expect(imported.filter((name) => !isBuiltin(name)).sort()).toEqual(late);
+      for (const name of late) {
+        const parent = pathToFileURL(join(asset, 'index.mjs')).href;
+        const script = `console.log((await import(import.meta.resolve('${name}', '${parent}'))).countTokens('Hello, world'))`;
+        const flags = ['--experimental-import-meta-resolve', '--input-type=module', '--eval', script];
+        expect(execFileSync(process.execPath, flags, { encoding: 'utf8' }).trim()).toBe('3');
+      }
     }
   });
 });

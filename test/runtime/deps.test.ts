@@ -40,7 +40,7 @@ test('builds what each capability works with from its environment, without a cal
     'stackId',
   ];
   const namesOf = (deps: object) => Object.keys(deps).sort();
-  expect(namesOf(createIngestDeps(parseEnv(ingestEnv, ENV)))).toEqual(common);
+  expect(namesOf(createIngestDeps(parseEnv(ingestEnv, ENV)))).toEqual([...common, 'tokenizerOf'].sort());
   const withBatches = [...common, 'batches'].sort();
   expect(namesOf(createSubmitDeps(parseEnv(submitEnv, ENV)))).toEqual(withBatches);
   expect(namesOf(createCallDeps(parseEnv(callEnv, ENV)))).toEqual([...common, 'calls', 'pause'].sort());

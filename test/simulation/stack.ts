@@ -106,6 +106,7 @@ export class Stack {
       stackId: STACK_ID,
       settings: scenario.settings,
       limits: { ...OPENAI_LIMITS, requests: scenario.batchRequests },
+      tokenizerOf: async () => (text: string) => text.length / 4,
       objects: this.objects,
       inputs: this.objects,
       listing: this.listing,

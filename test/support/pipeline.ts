@@ -94,6 +94,7 @@ export async function startPipeline(options: PipelineOptions = {}) {
     stackId: options.stackId ?? 'stack-1',
     settings: options.settings ?? defaultSettings(),
     limits: { ...OPENAI_LIMITS, ...options.limits },
+    tokenizerOf: async () => (text: string) => text.length / 4,
     objects,
     inputs: objects,
     listing: new MemoryListing(),

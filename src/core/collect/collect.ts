@@ -456,6 +456,7 @@ async function writeResults(
         requests: part.count,
         bytes: renderedBytes(part),
         ...sizeOf(part, batch.model),
+        ...tokensOfPart(batch, renderedBytes(part)),
         ...(refusal === undefined ? {} : { repairs: (batch.repairs ?? 0) + 1 }),
       });
     }
@@ -509,6 +510,11 @@ async function tierOfNext(deps: CollectDeps, batch: BatchRecord, next: ManifestE
 
 function inTier(tier: Tier | undefined): { tier?: Tier } {
   return tier === undefined || tier === 'batch' ? {} : { tier };
+}
+
+/** The part of a batch's tokens that its bytes make likely. */
+function tokensOfPart({ tokens, bytes }: BatchRecord, partBytes: number): Pick<NextBatch, 'tokens'> {
+  return tokens === undefined ? {} : { tokens: Math.ceil((tokens * partBytes) / bytes) };
 }
 
 function noOutcome(): BatchOutcome {

@@ -14,7 +14,7 @@ import { publishedKeys, workKeys } from '../keys.ts';
 import { droppedAt, ladderOf } from '../ladder/ladder.ts';
 import type { BatchLimits } from '../limits.ts';
 import type { BatchRecord, IngestProgress, Job, Ladder, ObjectHead, Rejection } from '../model.ts';
-import { type Plan, readPlan, settlePlan } from '../plan.ts';
+import { type Plan, type PlannedBatch, readPlan, settlePlan } from '../plan.ts';
 import type {
   Ambient,
   Deadline,
@@ -27,6 +27,8 @@ import type {
 } from '../ports.ts';
 import type { Prices } from '../prices/prices.ts';
 import { claimedUntil } from '../time-limits.ts';
+import type { Tokenizer } from '../tokens/estimate.ts';
+import { estimateBatchTokens } from '../tokens/estimate-batch.ts';
 import { settleJob } from './job-file.ts';
 import { routeOf } from './route.ts';
 import { originalOf } from './same-content.ts';
@@ -44,6 +46,8 @@ export interface IngestDeps {
   log: Log;
   limits: BatchLimits;
   prices: Prices;
+  /** Loads a model's tokenizer: asked for only once there are batches to record. */
+  tokenizerOf(model: string): Promise<Tokenizer>;
 }
 
 /** How many runs may die without getting any further, or how often all may be lost, before a file is rejected. */
@@ -268,7 +272,7 @@ async function carryOut(run: Run, plan: Plan, planKey: string, isOver: () => boo
     await deps.outbox.finalize({ v: 1, jobId });
     return;
   }
-  const batches = plan.batches.map(
+  const records = plan.batches.map(
     ({ textBytes: _, dataUrlBytes: __, ...batch }): BatchRecord => ({
       v: 1,
       jobId,
@@ -282,14 +286,22 @@ async function carryOut(run: Run, plan: Plan, planKey: string, isOver: () => boo
       updatedAt: now,
     }),
   );
-  const standing = new Set((await deps.jobs.listBatches(jobId)).map(({ batchId }) => batchId));
-  const missing = batches.filter(({ batchId }) => !standing.has(batchId));
-  for (const [index, batch] of missing.entries()) {
-    if (index > 0 && isOver()) {
+  const found = await deps.jobs.listBatches(jobId);
+  const standing = new Set(found.map(({ batchId }) => batchId));
+  const missing = [...records.entries()].filter(([, { batchId }]) => !standing.has(batchId));
+  const waiting = found.filter(({ state }) => state === 'planned');
+  // Runs that die over the estimates must not do so for ever.
+  const { starts } = run.progress;
+  if (missing.length > 0) await keep(run, { ...run.progress, starts: starts + 1 });
+  for (const [done, [index, record]] of missing.entries()) {
+    if (done > 0 && isOver()) {
       await handOn(run);
       return;
     }
+    const tokens = starts < MAX_STARTS ? await estimate(deps, plan.batches[index]!) : undefined;
+    const batch = tokens === undefined ? record : { ...record, tokens };
     await deps.jobs.addBatch(batch);
+    if (batch.state === 'planned') waiting.push(batch);
   }
   const running = { ...UNCLAIMED, state: 'running', planKey } as const;
   if (!(await deps.jobs.moveJob(jobId, expected, running, now))) return;
@@ -297,9 +309,23 @@ async function carryOut(run: Run, plan: Plan, planKey: string, isOver: () => boo
     jobId,
     requests: plan.requests,
     invalid: plan.invalid,
-    batches: batches.length,
+    batches: records.length,
   });
-  await dispatch(deps, batches);
+  await dispatch(deps, waiting);
+}
+
+/**
+ * Input tokens of a batch, so that it may be admitted. Counted here and not while the file is scanned: a tokenizer takes
+ * 80 MB, and time from the scan. `undefined`: unknown; if the requests cannot be read, whoever reads them next finds out.
+ */
+async function estimate(deps: IngestDeps, batch: PlannedBatch): Promise<number | undefined> {
+  try {
+    return await estimateBatchTokens(deps.objects, batch, await deps.tokenizerOf(batch.model));
+  } catch (error) {
+    if (!(error instanceof ObjectGoneError || error instanceof CorruptWorkFileError)) throw error;
+    deps.log.warn('tokens cannot be estimated', { batchId: batch.batchId, reason: error.message });
+    return undefined;
+  }
 }
 
 /** What its ladder makes of a new batch: with one tier, batch, there is nothing to decide; with none, it cannot run. */

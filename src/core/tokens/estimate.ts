@@ -46,9 +46,9 @@ const TOKENS_PER_MESSAGE = 3;
 const TOKENS_PER_REPLY = 3;
 
 /** Relative standard error of a stratum's tokens at which no more of it is counted. */
-const ENOUGH_ERROR = 0.01;
+export const ENOUGH_ERROR = 0.01;
 /** So many are counted before the error is believed. */
-const LEAST_COUNTED = 24;
+export const LEAST_COUNTED = 24;
 const LOOK_EVERY = 8;
 const MOST_ERRORS = 3;
 /** Audio is a token each 0.1 s (Realtime guide, "Costs"), and nobody packs speech below 8 kbit/s. */
@@ -80,10 +80,11 @@ export function estimateTokens(sample: PromptSample, tokenizer?: Tokenizer): Tok
 }
 
 /** What one request takes. */
-interface Counted {
-  /** By which the tokens of others are told: see {@link measure}. */
+export interface Counted {
+  /** By which the tokens of others are told: see {@link scaleText}. */
   textBytes: number;
   plainBytes: number;
+  /** Tokens of its texts, of everything else, and of that at most. */
   text: number;
   other: number;
   otherAtMost: number;
@@ -152,7 +153,8 @@ function ratio(
   return { tokens: rate * total, variance };
 }
 
-function count(request: SampledRequest, model: string, tokenizer: Tokenizer): Counted {
+/** Counts a request. */
+export function count(request: SampledRequest, model: string, tokenizer: Tokenizer): Counted {
   const { excerpt, textBytes, plainBytes } = request;
   const { messages, tokens } = excerpt.prompt;
   let text = tokens + (messages === 0 ? 0 : messages * TOKENS_PER_MESSAGE + TOKENS_PER_REPLY);

@@ -21,7 +21,7 @@ function settingsOf(route: Partial<Route>): Settings {
   });
 }
 
-/** Some 160 bytes and 16 output tokens: of gpt-5-nano in batch, 5.3 millionths of a USD at the most. */
+/** Some 11 input and 16 output tokens: of gpt-5-nano in batch, 3.5 millionths of a USD at the most. */
 function line(id: string, model = 'gpt-5-nano'): string {
   const body = {
     model,
@@ -227,7 +227,7 @@ describe('a job with a budget', () => {
 
 describe('money and accidents', () => {
   test('two dispatchers at once never go over the last cent', async () => {
-    const { p } = await start({ budget: { perDayUsd: '0.00012' } }, {}, 120);
+    const { p } = await start({ budget: { perDayUsd: '0.00009' } }, {}, 90);
     try {
       const hold = await p.deps.jobs.acquireLease('dispatch', 0, Number.MAX_SAFE_INTEGER);
       for (const name of ['a', 'b', 'c']) await p.drop(`input/${name}.jsonl`, lines(10));
@@ -242,8 +242,8 @@ describe('money and accidents', () => {
       });
       await Promise.all([1, 2, 3, 4].map(() => dispatch({ ...p.deps, jobs })));
       const day = await p.deps.quota.getLedger(dayBudgetLedgerOf('nightly', p.deps.ambient.now()));
-      // Two of the three, each with some 53.
-      expect(day).toMatchObject({ used: 0, reserved: expect.closeTo(107, -1) });
+      // Two of the three, each with some 36.
+      expect(day).toMatchObject({ used: 0, reserved: expect.closeTo(71, -1) });
       expect(await Array.fromAsync(p.deps.quota.listReservations())).toHaveLength(2);
     } finally {
       await p.stop();
