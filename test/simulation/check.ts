@@ -7,6 +7,7 @@ import { type Receipt, receiptSchema } from '../../src/contract/receipt.ts';
 import { jobIdOf } from '../../src/core/job-id.ts';
 import { publicationName, publishedKeys } from '../../src/core/keys.ts';
 import type { BatchRecord, Job, ObjectHead } from '../../src/core/model.ts';
+import { checkCost, checkLedgers } from './money.ts';
 import type { Execution, SimulatedOpenAI } from './openai-service.ts';
 import type { Drop, InputLine } from './scenario.ts';
 import { type Published, STACK_ID, type Stack } from './stack.ts';
@@ -92,6 +93,11 @@ export async function check(
     }
   }
   await checkNames(finished, stack, report);
+  await checkLedgers(
+    stack.quota,
+    finished.map(({ receipt }) => receipt),
+    report,
+  );
   return stats;
 }
 
@@ -168,6 +174,7 @@ function checkJob(findings: JobFindings): void {
   }
   checkBilledTwice(findings);
   checkReceipt(receipt, text('output'), text('errors'), lines.length, invalid.length, say);
+  checkCost(receipt, text('output'), say);
 }
 
 function isInvalid({ kind }: InputLine): boolean {
@@ -210,6 +217,7 @@ function outcomeOf(line: InputLine, { expected, job, executions, say }: JobFindi
   }
   if (line.kind === 'poison') codes.push('invalid_request');
   if (expected.calledOff) codes.push('object_gone');
+  if (mayRefuse(job)) codes.push('budget_exceeded');
   if (codes.length === 0) {
     const history = runs.map(({ batch, result, code }) => `${batch.id} ${result} ${code ?? ''}`).join(', ');
     say(
@@ -217,6 +225,11 @@ function outcomeOf(line: InputLine, { expected, job, executions, say }: JobFindi
     );
   }
   return { errors: { codes, rounds } };
+}
+
+/** Whether what is over the budget of the job's route ends. */
+function mayRefuse({ route }: Job): boolean {
+  return route.budget !== 'unlimited' && route.overBudget === 'refuse';
 }
 
 function causeOf({ result }: Execution): Execution['result'] {
@@ -273,8 +286,8 @@ function codeOf(line: {
 }
 
 /** What was run again although OpenAI may have charged the try that it lost: each one, and nothing else. */
-function checkBilledTwice({ expected, receipt, executions, say }: JobFindings): void {
-  const mayStop = expected.calledOff || expected.cancelled;
+function checkBilledTwice({ expected, job, receipt, executions, say }: JobFindings): void {
+  const mayStop = expected.calledOff || expected.cancelled || mayRefuse(job);
   const again: Record<string, number> = {};
   for (const { marker } of expected.drop.lines) {
     const runs = executions.get(marker) ?? [];

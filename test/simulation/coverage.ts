@@ -45,6 +45,9 @@ export const STATE_EDGES: readonly string[] = [
   'batch:ended -> collected',
 ];
 
+/** What budgets lead to. */
+const MONEY = ['booked', 'cut', 'waits for a budget', 'refused'].map((what) => `money:${what}`);
+
 /** The quirks of OpenAI's that clients have reported. */
 const QUIRKS = Array.from({ length: 20 }, (_, index) => `Q${index + 1}`);
 
@@ -117,6 +120,7 @@ const REQUIRED: readonly string[] = [
     `retried ${name}`,
   ]),
   ...STATE_EDGES,
+  ...MONEY,
   ...QUIRKS,
   ...FAULTS,
   ...ERRORS,

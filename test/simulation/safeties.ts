@@ -4,6 +4,8 @@
  */
 import type { BatchRecord } from '../../src/core/model.ts';
 import type { JobStore, RemoteBatch } from '../../src/core/ports.ts';
+import type { PriceQuestion, Prices } from '../../src/core/prices/prices.ts';
+import { SIMULATED_PRICES } from './money.ts';
 import type { PortsOfStack, Tamper } from './stack.ts';
 
 type UpdateParameters = Parameters<JobStore['updateBatch']>;
@@ -33,6 +35,16 @@ const withClock = (ports: PortsOfStack, aheadMs: number): PortsOfStack => ({
 });
 
 const HOUR_MS = 60 * 60_000;
+
+/** Asked for what a batch may cost, they say an eighth of it. */
+const CHEAP = Object.assign(Object.create(SIMULATED_PRICES) as Prices, {
+  ratesOf(question: PriceQuestion) {
+    const rates = SIMULATED_PRICES.ratesOf(question);
+    return rates && { input: Math.floor(rates.input / 8), output: Math.floor(rates.output / 8) };
+  },
+  costOf: SIMULATED_PRICES.costOf.bind(SIMULATED_PRICES),
+  isOffered: SIMULATED_PRICES.isOffered.bind(SIMULATED_PRICES),
+});
 
 /** By what is missing. */
 export const SAFETIES: Readonly<Record<string, Tamper>> = {
@@ -100,6 +112,13 @@ export const SAFETIES: Readonly<Record<string, Tamper>> = {
       return true;
     },
   })),
+  'money is given back before it is known what was spent': (ports) => ({
+    ...ports,
+    quota: withMethods(ports.quota, {
+      giveBackTokens: async (reservation, now) => ports.quota.settle(reservation, now),
+    }),
+  }),
+  'a batch may cost less than it does': (ports) => ({ ...ports, prices: CHEAP }),
   // Neither by its bytes nor, which would be noticed as well, by the number of its lines.
   'nobody knows how long a download is': (ports) => {
     const uncounted = ({ progress: _, ...batch }: RemoteBatch): RemoteBatch => batch;

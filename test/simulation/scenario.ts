@@ -3,6 +3,7 @@ import { gzipSync } from 'node:zlib';
 import { type Settings, settingsSchema } from '../../src/contract/settings.ts';
 import type { BatchState } from '../../src/core/model.ts';
 import { BATCH_ONLY } from '../support/routes.ts';
+import { drawBudget, MAX_TOKENS } from './money.ts';
 import type { Random } from './random.ts';
 
 const MINUTE_MS = 60_000;
@@ -142,7 +143,7 @@ export function drawScenario(random: Random): Scenario {
   const calmAt = random.spread(2 * HOUR_MS, 60 * HOUR_MS);
   return {
     drops: drawDrops(random.fork('drops'), batchRequests),
-    settings: drawSettings(random),
+    settings: withBudgets(drawSettings(random), random.fork('budgets')),
     isVersioned,
     batchRequests,
     pageSize: random.fork('pages').whole(1, 3),
@@ -170,6 +171,14 @@ function drawSettings(random: Random): Settings {
       { ...BATCH_ONLY, name: 'strict', prefix: 'input/strict/', onInvalid: 'reject', sameContent },
       { ...BATCH_ONLY, name: 'once', prefix: 'input/once/', maxRounds: 1, sameContent },
     ],
+  });
+}
+
+function withBudgets(settings: Settings, random: Random): Settings {
+  if (random.chance(0.4)) return settings;
+  return settingsSchema.parse({
+    ...settings,
+    routes: settings.routes.map((route) => ({ ...route, ...drawBudget(random) })),
   });
 }
 
@@ -302,8 +311,8 @@ function drawLines(random: Random, drop: number, batchRequests: number): InputLi
     const prompt = `prompt-${marker}-${kind}.`;
     const body =
       endpoint === '/v1/responses'
-        ? { model, input: prompt }
-        : { model, messages: [{ role: 'user', content: prompt }] };
+        ? { model, input: prompt, max_output_tokens: MAX_TOKENS }
+        : { model, messages: [{ role: 'user', content: prompt }], max_tokens: MAX_TOKENS };
     const request = {
       custom_id: customId,
       method: kind === 'wrong_method' ? 'GET' : 'POST',

@@ -11,6 +11,7 @@ import { backoffSeconds } from '../../src/runtime/queue-handler.ts';
 import { check, type Expectations } from './check.ts';
 import { Coverage, STATE_EDGES } from './coverage.ts';
 import { Faults, InjectedError } from './faults.ts';
+import { raiseBudgets } from './money.ts';
 import { SimulatedOpenAI } from './openai-service.ts';
 import type { CallKind, Gate } from './port-calls.ts';
 import { Random } from './random.ts';
@@ -181,6 +182,7 @@ class Simulation {
 
   async run(): Promise<void> {
     for (const drop of this.#scenario.drops) this.after(drop.at, '', () => void this.#drop(drop));
+    this.after(this.#scenario.calmAt, 'budgets are raised', () => raiseBudgets(this.#scenario.settings));
     this.#schedulePoll(0);
     while (this.#violations.length === 0 && (await this.#pick()));
     if (this.#violations.length > 0) return;

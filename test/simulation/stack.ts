@@ -4,7 +4,6 @@ import { MemoryListing } from '../../src/adapters/memory/listing.ts';
 import { MemoryObjects } from '../../src/adapters/memory/objects.ts';
 import { MemoryEvents } from '../../src/adapters/memory/outbox.ts';
 import { MemoryParks } from '../../src/adapters/memory/parks.ts';
-import { MemoryQuota } from '../../src/adapters/memory/quota.ts';
 import { MemoryScratch } from '../../src/adapters/memory/scratch.ts';
 import type { BatchMessage, IngestMessage, JobMessage } from '../../src/contract/messages.ts';
 import type { Layout } from '../../src/contract/settings.ts';
@@ -17,8 +16,8 @@ import { OPENAI_LIMITS } from '../../src/core/limits.ts';
 import type { BatchRecord } from '../../src/core/model.ts';
 import { type PollDeps, poll } from '../../src/core/poll/poll.ts';
 import type { Deadline, JobStore, Outbox } from '../../src/core/ports.ts';
-import { Prices } from '../../src/core/prices/prices.ts';
 import { type SubmitDeps, submit } from '../../src/core/submit/submit.ts';
+import { SIMULATED_PRICES, WatchedQuota } from './money.ts';
 import type { SimulatedOpenAI } from './openai-service.ts';
 import { type Gate, throughGate } from './port-calls.ts';
 import type { Scenario } from './scenario.ts';
@@ -72,6 +71,7 @@ export interface Published {
 
 export class Stack {
   readonly jobs: WatchedJobs;
+  readonly quota: WatchedQuota;
   readonly objects: WatchedObjects;
   readonly events = new MemoryEvents();
   readonly listing = new MemoryListing();
@@ -96,6 +96,12 @@ export class Stack {
       world.trace(`      "${message}" ${JSON.stringify(fields)}`);
     };
     this.jobs = new WatchedJobs(world, openai.recorded);
+    this.quota = new WatchedQuota({
+      jobs: this.jobs,
+      settings: scenario.settings,
+      note: (what) => world.note(what),
+      violation: (text) => world.violation(text),
+    });
     this.objects = new WatchedObjects(
       { bucket: BUCKET, isVersioned: scenario.isVersioned, pageSize: scenario.pageSize },
       ambient,
@@ -111,8 +117,8 @@ export class Stack {
       inputs: this.objects,
       listing: this.listing,
       jobs: this.jobs,
-      quota: new MemoryQuota(this.jobs),
-      prices: new Prices(),
+      quota: this.quota,
+      prices: SIMULATED_PRICES,
       parks: new MemoryParks(),
       batches: openai.apiFor(STACK_ID),
       calls: openai.calls.apiFor(STACK_ID),
@@ -209,6 +215,9 @@ class WatchedJobs extends MemoryJobs {
     const after = await super.updateBatch(...parameters);
     if (after === undefined) return after;
     noContent(this.#world, 'a record', after);
+    if (after.recutMicrodollars !== before!.recutMicrodollars) this.#world.note('money:cut');
+    if (after.heldReason === 'budget_exhausted') this.#world.note('money:waits for a budget');
+    if (after.errors?.some(({ code }) => code === 'budget_exceeded')) this.#world.note('money:refused');
     if (after.openaiBatchId !== undefined) this.#recorded.add(after.openaiBatchId);
     if (after.state !== before!.state) {
       this.#world.note(`batch:${before!.state} -> ${after.state}`);
