@@ -101,6 +101,39 @@ describe('a route of one tier', () => {
   });
 });
 
+describe('a table that is restored to an earlier time', () => {
+  it.each([
+    ['when the job was done', false],
+    ['when a worker had died in the middle', true],
+  ])('has nothing called again whose answer was kept, %s', async (_, dies) => {
+    await start({ tiers: ['standard'] });
+    const { jobs, quota, objects } = pipeline.deps;
+    const ids = idsOf(150);
+    await pipeline.drop(KEY, fileOf(ids));
+    const restores = [jobs.snapshot(), quota.snapshot()];
+    const { put } = objects;
+    let kept = 0;
+    objects.put = async (key, ...rest) => {
+      const isWritten = await put.call(objects, key, ...rest);
+      if (!key.includes('/calls/')) return isWritten;
+      kept = Math.max(kept, 1);
+      if (dies) throw new Error('dead');
+      return isWritten;
+    };
+    await (dies ? pipeline.drain() : pipeline.run());
+    objects.put = put;
+    expect(kept).toBe(1);
+    const before = (await answered()).times.length;
+    for (const restore of restores) restore();
+    await pipeline.run();
+    expect(customIds(await pipeline.output(KEY))).toEqual(ids);
+    const { times } = await answered();
+    const twice = times.filter((count) => count > 1).length;
+    // A worker that dies leaves answers behind that it has not kept, of so many calls at most.
+    expect(twice).toBeLessThanOrEqual(dies ? Math.max(0, before - 64) : 0);
+  });
+});
+
 describe('a ladder under a deadline', () => {
   const LADDER = { tiers: ['batch', 'flex', 'standard'], deadline: '2h' };
 

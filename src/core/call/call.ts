@@ -195,7 +195,12 @@ class Slice {
       for (const line of Buffer.from(bytes).toString('utf8').split('\n')) {
         if (line === '') continue;
         const index = places.get((JSON.parse(line) as { custom_id: string }).custom_id);
-        if (index !== undefined) this.#lines.set(index, line);
+        if (index === undefined) continue;
+        this.#lines.set(index, line);
+        // The record may be of an earlier time than the answers, if its table was restored.
+        if (index < this.#calls.started) continue;
+        this.#calls = { ...this.#calls, started: index + 1 };
+        this.#next = index + 1;
       }
     }
   }
