@@ -62,6 +62,9 @@ export class S3Objects implements ObjectStore, Inputs {
         etag: head.ETag ?? '',
         lastModified: head.LastModified?.getTime() ?? 0,
         size: head.ContentLength ?? 0,
+        ...(head.Metadata === undefined || Object.keys(head.Metadata).length === 0
+          ? {}
+          : { metadata: head.Metadata }),
       };
     } catch (error) {
       if (isMissing(error)) return undefined;

@@ -65,11 +65,16 @@ const refuseBudget = {
     `decimals; read ${JSON.stringify(input) ?? 'none'}`,
 };
 
+/** Whether it is decimal text of USD above 0, exact to a millionth. */
+export function isUsd(text: string): boolean {
+  return /^\d{1,9}(\.\d{1,6})?$/.test(text) && Number(text) > 0;
+}
+
 /** USD above 0, as a number or as decimal text, exact to a millionth. */
 const usdSchema = z
   .union([z.string(), z.number()], refuseBudget)
   .transform(String)
-  .refine((text) => /^\d{1,9}(\.\d{1,6})?$/.test(text) && Number(text) > 0, refuseBudget);
+  .refine(isUsd, refuseBudget);
 
 /** What may be spent: on each job, on all jobs of the route in one day (UTC), or without limit, which has to be said. */
 const budgetSchema = z.union(
@@ -81,6 +86,11 @@ const budgetSchema = z.union(
   ],
   refuseBudget,
 );
+
+const ROUNDS = 'maxRounds is a whole number from 1 to 10';
+
+/** What of a route whoever drops a file may say otherwise for it, if the route lets them: see options.ts. */
+export const OVERRIDABLE = ['deadline', 'tiers', 'maxRounds', 'onInvalid', 'budget'] as const;
 
 /** Settings for the keys below one prefix. The route with the longest matching prefix applies. */
 const routeFields = z.strictObject({
@@ -98,7 +108,7 @@ const routeFields = z.strictObject({
   /** `quarantine` runs the good lines of a file that has bad ones; `reject` runs nothing. */
   onInvalid: z.enum(['quarantine', 'reject']).default('quarantine'),
   /** How many times a request may be tried in a batch before its last error is final. */
-  maxRounds: z.int().min(1).max(10).default(3),
+  maxRounds: z.int(ROUNDS).min(1, ROUNDS).max(10, ROUNDS).default(3),
   /**
    * The same for one cause alone. `unexecuted`: OpenAI did not run it in time; `transient`: it failed while it ran;
    * `lost`: no result came, though OpenAI may have charged it: by default such a request is run once more.
@@ -139,6 +149,8 @@ const routeFields = z.strictObject({
   overBudget: z.enum(['wait', 'refuse']).default('wait'),
   /** Whether requests without a known price run all the same; they count as nothing against the budget. */
   allowUnpriced: z.boolean().default(false),
+  /** What a dropped file may bring with it in place of what stands here. Default: nothing. */
+  mayOverride: z.array(z.enum(OVERRIDABLE)).default([]),
 });
 
 /** A ladder of several tiers goes down when time runs short, so it needs to know when that is. */

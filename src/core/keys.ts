@@ -1,6 +1,9 @@
 /** The only place that spells object keys. */
 import type { Layout } from '../contract/settings.ts';
 
+/** Source: S3 user guide, "Naming Amazon S3 objects". */
+export const MAX_KEY_BYTES = 1_024;
+
 /** Keys of one job below `work/`. `attempt` separates two runs of ingest over the same object. */
 export function workKeys(layout: Layout, jobId: string) {
   const base = `${layout.work}${jobId}/`;

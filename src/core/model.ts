@@ -26,6 +26,8 @@ export interface ObjectHead {
   /** Epoch milliseconds; S3 keeps whole seconds. */
   lastModified: number;
   size: number;
+  /** User metadata, `x-amz-meta-` left out, names in small letters. Absent if there is none, in listings, and in records. */
+  metadata?: Record<string, string>;
 }
 
 /** How far a job is. `completed`, `rejected` and `duplicate` are final. */
@@ -42,7 +44,8 @@ export interface Rejection {
     | 'gzip_corrupt'
     | 'gzip_too_large'
     | 'too_many_models'
-    | 'ingest_failed';
+    | 'ingest_failed'
+    | 'invalid_options';
   message: string;
 }
 
@@ -70,8 +73,10 @@ export interface Job {
   input: ObjectHead;
   /** What is read in its place: the same version, or a pinned copy below `work/`. */
   source: SourceObject;
-  /** Frozen when the job was claimed. */
+  /** Frozen when the job was claimed, with what the dropped object said otherwise. */
   route: Route;
+  /** What the dropped object says that it may cost at the most, in USD as decimal text. */
+  budgetUsd?: string;
   state: JobState;
   createdAt: number;
   updatedAt: number;
@@ -247,6 +252,8 @@ export interface BatchRecord {
   longestBytes?: number;
   /** Name of the route of its job, by which its budget is found. */
   route?: string;
+  /** See {@link Job.budgetUsd}. */
+  budgetUsd?: string;
   /** When its job was claimed: batches are admitted oldest job first. Absent: `createdAt` counts. */
   jobCreatedAt?: number;
   createdAt: number;

@@ -16,6 +16,8 @@ export interface ObjectStoreFixture {
   inSmallParts: ObjectStore;
   bucket: string;
   isVersioned: boolean;
+  /** Puts an object as whoever drops an input does, with user metadata. */
+  putWithMetadata(key: string, body: Uint8Array, metadata: Record<string, string>): Promise<unknown>;
   /** How many multipart uploads were begun and neither ended nor given up. */
   countOpenUploads(): Promise<number>;
   close(): Promise<void>;
@@ -65,6 +67,15 @@ export function describeObjectStore(name: string, start: () => Promise<ObjectSto
       expect(head).toMatchObject({ bucket, key, size: 5, etag: expect.stringMatching(/^".+"$/) });
       expect(head!.lastModified % 1000).toBe(0);
       expect(head!.versionId === undefined).toBe(!fixture.isVersioned);
+    });
+
+    test('tells user metadata, with names in small letters, and none where there is none', async () => {
+      const key = freshKey();
+      await fixture.putWithMetadata(key, bytesOf('x'), { 'batchdrop-deadline': '2h', owner: 'me' });
+      const head = await objects.head(bucket, key);
+      expect(head?.metadata).toEqual({ 'batchdrop-deadline': '2h', owner: 'me' });
+      await objects.put(key, bytesOf('y'));
+      expect(await objects.head(bucket, key)).not.toHaveProperty('metadata');
     });
 
     async function listAll(prefix: string): Promise<{ versions: ObjectHead[]; pages: number }> {

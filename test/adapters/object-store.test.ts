@@ -1,3 +1,4 @@
+import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { MemoryObjects } from '../../src/adapters/memory/objects.ts';
 import { S3Objects } from '../../src/adapters/s3-objects.ts';
 import { S3_SIZES } from '../../src/adapters/s3-sizes.ts';
@@ -19,6 +20,7 @@ for (const isVersioned of [true, false]) {
       ),
       bucket: BUCKET,
       isVersioned,
+      putWithMetadata: (key, body, metadata) => objects.put(key, body, { metadata }),
       countOpenUploads: async () => objects.countOpenUploads(),
       close: async () => {},
     };
@@ -39,6 +41,8 @@ for (const isVersioned of [true, false]) {
       inSmallParts: new S3Objects(small.client, { bucket: BUCKET }, sizes),
       bucket: BUCKET,
       isVersioned,
+      putWithMetadata: (Key, Body, Metadata) =>
+        s3.client.send(new PutObjectCommand({ Bucket: BUCKET, Key, Body, Metadata })),
       countOpenUploads: s3.countOpenUploads,
       close: async () => {
         await Promise.all([s3.close(), small.close()]);

@@ -40,6 +40,7 @@ describe('routeOf with the settings that a deployment has by default', () => {
     ['a hidden file below', 'input/nightly/.part.crc'],
     ['what Spark writes before it commits', 'input/_temporary/0/task_1/part-0.jsonl'],
     ['the same below', 'input/nightly/_temporary/0/part-0.jsonl'],
+    ['the options of another file', 'input/a.jsonl.options.json'],
     ['another prefix', 'output/a.jsonl'],
     ['a prefix that begins alike', 'input2/a.jsonl'],
     ['a key below no prefix', 'a.jsonl'],

@@ -148,6 +148,7 @@ describe('settings', () => {
     ['a negative budget', [route({ budget: { perDayUsd: '-3' } })], /above 0 .*read "-3"/],
     ['a budget that limits nothing', [route({ budget: {} })], /or both.*read {}/],
     ['a budget in words', [route({ budget: 'plenty' })], /read "plenty"/],
+    ['an override of what is not a setting', [route({ mayOverride: ['model'] })], /mayOverride/],
     ['a field that is misspelt', [route({ onInvald: 'reject' })], /onInvald/],
   ])('fail for %s', (_what, routes, message) => {
     expect(problemsOf({ layout: {}, routes }).join('\n')).toMatch(message);

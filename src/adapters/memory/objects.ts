@@ -19,6 +19,7 @@ interface StoredVersion {
   body: Uint8Array | undefined;
   etag: string;
   lastModified: number;
+  metadata?: Record<string, string> | undefined;
 }
 
 /** S3's own. Source: S3 User Guide, "Amazon S3 multipart upload limits". */
@@ -78,7 +79,8 @@ export class MemoryObjects implements ObjectStore, Inputs {
 
   async head(bucket: string, key: string, versionId?: string): Promise<ObjectHead | undefined> {
     const found = this.#find({ bucket, key, ...(versionId === undefined ? {} : { versionId }) });
-    return found && this.#headOf(bucket, key, found);
+    const head = found && this.#headOf(bucket, key, found);
+    return head && { ...head, ...(found?.metadata === undefined ? {} : { metadata: found.metadata }) };
   }
 
   async listVersions(
@@ -127,13 +129,14 @@ export class MemoryObjects implements ObjectStore, Inputs {
     return body === undefined ? undefined : body.slice();
   }
 
+  /** @param options.metadata user metadata, as whoever drops an input may give it. */
   async put(
     key: string,
     body: Uint8Array,
-    options: { ifAbsent?: boolean; contentType?: string } = {},
+    options: { ifAbsent?: boolean; contentType?: string; metadata?: Record<string, string> } = {},
   ): Promise<boolean> {
     if (options.ifAbsent && this.#find({ bucket: this.#bucket, key })?.body !== undefined) return false;
-    this.#store(key, body.slice());
+    this.#store(key, body.slice(), options.metadata);
     return true;
   }
 
@@ -174,7 +177,7 @@ export class MemoryObjects implements ObjectStore, Inputs {
       : versions.find((version) => version.versionId === versionId);
   }
 
-  #store(key: string, body: Uint8Array | undefined): void {
+  #store(key: string, body: Uint8Array | undefined, metadata?: Record<string, string>): void {
     this.#written += 1;
     const path = `${this.#bucket}/${key}`;
     const version: StoredVersion = {
@@ -183,6 +186,7 @@ export class MemoryObjects implements ObjectStore, Inputs {
       etag: etagOf(body ?? new Uint8Array()),
       // S3 keeps whole seconds.
       lastModified: Math.floor(this.#ambient.now() / 1000) * 1000,
+      metadata,
     };
     this.#versions.set(path, this.#isVersioned ? [...(this.#versions.get(path) ?? []), version] : [version]);
   }

@@ -3,7 +3,8 @@
  *
  * The budget is that of the settings' present route of the job's route's name, so that a budget that is raised (or
  * lowered) is there for the jobs that wait. Nothing goes over it: what a batch costs at the most is reserved before it is
- * sent, and what it did not cost is given back when it is collected.
+ * sent, and what it did not cost is given back when it is collected. What the dropped object says of its own budget stays
+ * with its batches, and only ever lowers that of the route.
  */
 import type { Route } from '../../contract/settings.ts';
 import { newLedger } from '../admission/ledger.ts';
@@ -68,23 +69,41 @@ export function judgeMoney(
   if (batch.requests > 1 && isWorthCutting && part < amount)
     return { kind: 'cut', microdollars: part, ledger: short.ledger };
   if (!isHopeless) return { kind: 'wait', isExhausted: false };
-  return rules.overBudget === 'wait' ? { kind: 'wait', isExhausted: true } : exceeded(amount, rules);
+  // What the object itself said is never raised: there is nothing to wait for.
+  const own = batch.budgetUsd === undefined ? undefined : toMicrodollars(fromUsd(batch.budgetUsd)!);
+  const isFinal = rooms.some(
+    ({ ledger: name, limit, later }) =>
+      name === jobBudgetLedgerOf(batch.jobId) && limit === own && amount > later,
+  );
+  return rules.overBudget === 'wait' && !isFinal
+    ? { kind: 'wait', isExhausted: true }
+    : exceeded(amount, batch, rules);
+}
+
+/** The budget of the route, for a job that may say that it has less. */
+function budgetOf(
+  { budgetUsd }: Pick<BatchRecord, 'budgetUsd'>,
+  { budget }: Pick<MoneyRules, 'budget'>,
+): Exclude<Route['budget'], 'unlimited'> {
+  const limits = budget === 'unlimited' ? {} : budget;
+  if (budgetUsd === undefined) return limits;
+  const isLower = limits.perJobUsd === undefined || fromUsd(budgetUsd)! < fromUsd(limits.perJobUsd)!;
+  return isLower ? { ...limits, perJobUsd: budgetUsd } : limits;
 }
 
 function limitsOf(
-  { jobId }: Pick<BatchRecord, 'jobId'>,
-  { name, budget }: MoneyRules,
+  batch: Pick<BatchRecord, 'jobId' | 'budgetUsd'>,
+  rules: MoneyRules,
   now: number,
 ): { ledger: string; limit: number }[] {
-  if (budget === 'unlimited') return [];
-  const { perJobUsd, perDayUsd } = budget;
+  const { perJobUsd, perDayUsd } = budgetOf(batch, rules);
   return [
     ...(perJobUsd === undefined
       ? []
-      : [{ ledger: jobBudgetLedgerOf(jobId), limit: toMicrodollars(fromUsd(perJobUsd)!) }]),
+      : [{ ledger: jobBudgetLedgerOf(batch.jobId), limit: toMicrodollars(fromUsd(perJobUsd)!) }]),
     ...(perDayUsd === undefined
       ? []
-      : [{ ledger: dayBudgetLedgerOf(name, now), limit: toMicrodollars(fromUsd(perDayUsd)!) }]),
+      : [{ ledger: dayBudgetLedgerOf(rules.name, now), limit: toMicrodollars(fromUsd(perDayUsd)!) }]),
   ];
 }
 
@@ -96,8 +115,8 @@ function unpriced({ model, tier = 'batch' }: BatchRecord, { name }: MoneyRules):
   };
 }
 
-function exceeded(amount: number, { name, budget }: MoneyRules): MoneyVerdict {
-  const { perJobUsd, perDayUsd } = budget as Exclude<Route['budget'], 'unlimited'>;
+function exceeded(amount: number, batch: Pick<BatchRecord, 'budgetUsd'>, rules: MoneyRules): MoneyVerdict {
+  const { perJobUsd, perDayUsd } = budgetOf(batch, rules);
   const said = [
     ...(perJobUsd === undefined ? [] : [`${perJobUsd} USD a job`]),
     ...(perDayUsd === undefined ? [] : [`${perDayUsd} USD a day`]),
@@ -105,6 +124,6 @@ function exceeded(amount: number, { name, budget }: MoneyRules): MoneyVerdict {
   return {
     kind: 'refuse',
     code: BUDGET_EXCEEDED,
-    message: `The budget of route "${name}" (${said.join(', ')}) is used up: this batch may cost ${amount / 1_000_000} USD. Raise the budget and drop the line again.`,
+    message: `The budget of route "${rules.name}" (${said.join(', ')}) is used up: this batch may cost ${amount / 1_000_000} USD. Raise the budget and drop the line again.`,
   };
 }

@@ -10,7 +10,7 @@ import { readCheckpoint, writeCheckpoint } from '../checkpoint.ts';
 import { TIER_NOT_OFFERED } from '../collect/decide.ts';
 import { BatchdropError, CorruptWorkFileError, ObjectGoneError, UploadGoneError } from '../errors.ts';
 import { JOB_ID_CHARS, jobIdOf } from '../job-id.ts';
-import { publishedKeys, workKeys } from '../keys.ts';
+import { MAX_KEY_BYTES, publishedKeys, workKeys } from '../keys.ts';
 import { droppedAt, ladderOf } from '../ladder/ladder.ts';
 import type { BatchLimits } from '../limits.ts';
 import type { BatchRecord, IngestProgress, Job, Ladder, ObjectHead, Rejection } from '../model.ts';
@@ -30,6 +30,7 @@ import { claimedUntil } from '../time-limits.ts';
 import type { Tokenizer } from '../tokens/estimate.ts';
 import { estimateBatchTokens } from '../tokens/estimate-batch.ts';
 import { settleJob } from './job-file.ts';
+import { readOptions } from './options.ts';
 import { routeOf } from './route.ts';
 import { originalOf } from './same-content.ts';
 import { isOverOf, rejectedPlan, SCAN_VERSION, type ScanDeps, type ScanState, scan } from './scan.ts';
@@ -52,8 +53,6 @@ export interface IngestDeps {
 
 /** How many runs may die without getting any further, or how often all may be lost, before a file is rejected. */
 const MAX_STARTS = 4;
-/** Source: S3 user guide, "Naming Amazon S3 objects". */
-const MAX_KEY_BYTES = 1_024;
 
 /** Looks at an object, or takes up a job, and takes it to planned batches or to a recorded rejection. */
 export async function ingest(deps: IngestDeps, message: IngestMessage): Promise<void> {
@@ -112,7 +111,7 @@ async function ingestTaken(run: Run): Promise<void> {
   const planKey = workKeys(deps.settings.layout, jobId).plan;
   let plan = await readPlan(deps.objects, planKey);
   if (plan === undefined) {
-    const duplicateOf = await originalOf(deps.jobs, job);
+    const duplicateOf = job.rejection === undefined ? await originalOf(deps.jobs, job) : undefined;
     if (duplicateOf !== undefined) {
       const duplicate = { ...UNCLAIMED, state: 'duplicate', duplicateOf } as const;
       await deps.jobs.moveJob(jobId, { state: 'ingesting', claim: run.claim }, duplicate, deps.ambient.now());
@@ -138,6 +137,7 @@ async function handOn(run: Run): Promise<void> {
 /** Reads the object and finds out what it is made of; `undefined` if time was over: another worker is to go on. */
 async function makePlan(run: Run): Promise<Plan | undefined> {
   const { deps, job } = run;
+  if (job.rejection !== undefined) return rejectedPlan(job.jobId, job.rejection);
   const { starts, restarts = 0 } = run.progress;
   if (starts >= MAX_STARTS || restarts >= MAX_STARTS) {
     const message =
@@ -236,14 +236,16 @@ async function recordJob(deps: IngestDeps, location: ObjectLocation): Promise<Jo
     deps.log.warn('object gone before it was looked at', { key: location.key });
     return undefined;
   }
+  const { metadata = {}, ...input } = head;
+  const options = await readOptions(deps.objects, input, metadata, route);
   const now = deps.ambient.now();
   // First where a restored table leaves it alone.
   const job = await settleJob(deps.objects, deps.settings.layout, {
     v: 1,
     jobId: jobIdOf(head),
-    input: head,
-    source: sourceOf(deps.settings, head),
-    route,
+    input,
+    source: sourceOf(deps.settings, input),
+    ...options,
     state: 'ingesting',
     createdAt: now,
     updatedAt: now,
@@ -280,6 +282,7 @@ async function carryOut(run: Run, plan: Plan, planKey: string, isOver: () => boo
       round: 0,
       state: 'planned',
       route: job.route.name,
+      ...(job.budgetUsd === undefined ? {} : { budgetUsd: job.budgetUsd }),
       ...onLadder(ladderOf(job.route, batch.endpoint, droppedAt(job)), now),
       jobCreatedAt: job.createdAt,
       createdAt: now,

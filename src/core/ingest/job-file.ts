@@ -19,6 +19,8 @@ const jobFileSchema = z.object({
   source: z.object(versioned),
   // Not the strict schema of the settings: another deployment's routes may have more or fewer keys.
   route: z.object(routeSchema.shape),
+  budgetUsd: z.exactOptional(z.string()),
+  rejection: z.exactOptional(z.object({ code: z.literal('invalid_options'), message: z.string() })),
   state: z.literal('ingesting'),
   createdAt: z.number(),
   updatedAt: z.number(),
@@ -28,7 +30,7 @@ const jobFileSchema = z.object({
 export function settleJob(
   objects: Pick<ObjectStore, 'get' | 'put'>,
   layout: Layout,
-  job: Job & { state: 'ingesting' },
+  job: z.output<typeof jobFileSchema>,
 ): Promise<Job> {
   return settleWorkJson(objects, workKeys(layout, job.jobId).job, jobFileSchema, job);
 }

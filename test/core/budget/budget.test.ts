@@ -170,6 +170,31 @@ describe('what a budget says of a batch', () => {
     });
   });
 
+  test('what a job says of its own budget lowers that of the route and never raises it', () => {
+    const limitOf = (budgetUsd: string, money: Partial<MoneyRules>) => {
+      const verdict = judge({ budgetUsd }, money);
+      return verdict.kind === 'fits'
+        ? verdict.demands.find(({ ledger: name }) => name === JOB_LEDGER)?.limit
+        : verdict.kind;
+    };
+    expect(limitOf('0.5', {})).toBe(500_000);
+    expect(limitOf('0.5', { budget: 'unlimited' })).toBe(500_000);
+    expect(limitOf('0.5', { budget: { perDayUsd: '1' } })).toBe(500_000);
+    expect(limitOf('9', {})).toBe(1_000_000);
+  });
+
+  test('a job that has used up what it said itself is refused the rest, since nobody can raise that', () => {
+    const full = ledger(JOB_LEDGER, 0, 495_000);
+    expect(judge({ budgetUsd: '0.5' }, {}, full)).toMatchObject({
+      kind: 'refuse',
+      code: 'budget_exceeded',
+      message: expect.stringContaining('0.5 USD a job'),
+    });
+    const day = ledger(DAY_LEDGER, 0, 995_000);
+    const money = { budget: { perDayUsd: '1' } };
+    expect(judge({ budgetUsd: '0.5' }, money, day)).toEqual({ kind: 'wait', isExhausted: true });
+  });
+
   test('a batch larger than what is left is cut to it, while that is worth a batch', () => {
     expect(judge({}, {}, ledger(JOB_LEDGER, 0, 950_000))).toEqual({
       kind: 'cut',

@@ -1,0 +1,37 @@
+/**
+ * What whoever drops a file may say with it, in its S3 user metadata or in an object beside it, as far as the route's
+ * `mayOverride` lets them.
+ */
+import * as z from 'zod';
+import { isUsd, type OVERRIDABLE, routeSchema } from './settings.ts';
+
+/** `input/a.jsonl.options.json` holds the options of `input/a.jsonl`; it is never an input itself. */
+export const OPTIONS_SUFFIX = '.options.json';
+/** `x-amz-meta-batchdrop-deadline`: HeadObject tells it without `x-amz-meta-`. */
+export const METADATA_PREFIX = 'batchdrop-';
+
+/** What each option may be; the values are those of the route's own settings. */
+export const optionsSchema = z.strictObject({
+  deadline: z.exactOptional(routeSchema.shape.deadline.unwrap()),
+  tiers: z.exactOptional(routeSchema.shape.tiers),
+  maxRounds: z.exactOptional(routeSchema.shape.maxRounds.unwrap()),
+  onInvalid: z.exactOptional(routeSchema.shape.onInvalid.unwrap()),
+  /** The most that the job may cost, in USD. */
+  budgetUsd: z.exactOptional(
+    z
+      .union([z.string(), z.number()])
+      .transform(String)
+      .refine(isUsd, 'a budget is an amount of USD above 0 with at most 6 decimals'),
+  ),
+});
+export type Options = z.infer<typeof optionsSchema>;
+export type OptionName = keyof Options;
+
+/** The name of each option in metadata, and what of the route it overrides. */
+export const OPTIONS = {
+  deadline: { metadata: 'deadline', overrides: 'deadline' },
+  tiers: { metadata: 'tiers', overrides: 'tiers' },
+  maxRounds: { metadata: 'max-rounds', overrides: 'maxRounds' },
+  onInvalid: { metadata: 'on-invalid', overrides: 'onInvalid' },
+  budgetUsd: { metadata: 'budget-usd', overrides: 'budget' },
+} as const satisfies Record<OptionName, { metadata: string; overrides: (typeof OVERRIDABLE)[number] }>;

@@ -1,0 +1,201 @@
+/** What a dropped object says of how it is to be run, and that nothing of it is passed over in silence. */
+import { afterEach, describe, expect, test } from 'vitest';
+import { type Route, routeSchema, settingsSchema } from '../../src/contract/settings.ts';
+import { readOptions } from '../../src/core/ingest/options.ts';
+import { jobIdOf } from '../../src/core/job-id.ts';
+import type { Job } from '../../src/core/model.ts';
+import { BUCKET, memoryStore } from '../support/memory-store.ts';
+import { chatLine, type Pipeline, startPipeline } from '../support/pipeline.ts';
+
+const KEY = 'input/a.jsonl';
+const BESIDE = `${KEY}.options.json`;
+const ROUTE = {
+  name: 'r',
+  prefix: 'input/',
+  tiers: ['batch', 'flex'],
+  deadline: '24h',
+  budget: { perJobUsd: '10', perDayUsd: '100' },
+  mayOverride: ['deadline', 'tiers', 'maxRounds', 'onInvalid', 'budget'],
+} as const;
+const routeOf = (changes: object = {}): Route => routeSchema.parse({ ...ROUTE, ...changes });
+
+/** What becomes of an object with metadata and with an object beside it. */
+async function read(metadata: Record<string, string>, beside?: string, changes: object = {}) {
+  const objects = memoryStore();
+  if (beside !== undefined) await objects.put(BESIDE, Buffer.from(beside));
+  const input = { bucket: BUCKET, key: KEY, etag: '"e"', lastModified: 0, size: 1 };
+  return readOptions(objects, input, metadata, routeOf(changes));
+}
+
+describe('options', () => {
+  test('in metadata override the route', async () => {
+    const metadata = {
+      'batchdrop-deadline': '2h',
+      'batchdrop-tiers': 'flex',
+      'batchdrop-max-rounds': '1',
+      'batchdrop-on-invalid': 'reject',
+      'batchdrop-budget-usd': '5',
+      owner: 'somebody',
+    };
+    expect(await read(metadata)).toEqual({
+      route: {
+        ...routeOf(),
+        deadline: '2h',
+        tiers: ['flex'],
+        maxRounds: 1,
+        onInvalid: 'reject',
+        budget: { perJobUsd: '5', perDayUsd: '100' },
+      },
+      budgetUsd: '5',
+    });
+  });
+
+  test('beside the object do the same, and may share the work with metadata', async () => {
+    const beside = JSON.stringify({ tiers: ['batch', 'flex'], budgetUsd: 10, maxRounds: 2 });
+    expect(await read({ 'batchdrop-deadline': '90m' }, beside)).toEqual({
+      route: { ...routeOf(), deadline: '90m', maxRounds: 2 },
+      budgetUsd: '10',
+    });
+  });
+
+  test('set any budget where the route has none for a job', async () => {
+    const { route } = await read({ 'batchdrop-budget-usd': '900' }, undefined, { budget: 'unlimited' });
+    expect(route.budget).toEqual({ perJobUsd: '900' });
+  });
+
+  test('beside an object are not looked for where the route lets nothing be overridden', async () => {
+    expect(await read({}, 'nonsense', { mayOverride: [] })).toEqual({ route: routeOf({ mayOverride: [] }) });
+  });
+
+  const json = (value: unknown): [Record<string, string>, string] => [{}, JSON.stringify(value)];
+  test.each<[string, [Record<string, string>, (string | undefined)?, object?], RegExp]>([
+    [
+      'of an unknown name in metadata',
+      [{ 'batchdrop-model': 'gpt-6' }],
+      /^x-amz-meta-batchdrop-model of input\/a\.jsonl is "gpt-6": there is no such option\. Route "r" allows deadline \(in metadata: batchdrop-deadline\), tiers/,
+    ],
+    [
+      'of an unknown name in JSON',
+      json({ max_rounds: 2 }),
+      /^"max_rounds" in input\/a\.jsonl\.options\.json is 2: there is no such option/,
+    ],
+    ['named __proto__', [{}, '{"__proto__": 1}'], /no such option/],
+    [
+      'that the route does not allow',
+      [{ 'batchdrop-deadline': '2h' }, undefined, { mayOverride: ['tiers'] }],
+      /batchdrop-deadline of input\/a\.jsonl is "2h": route "r" does not let a file say this\. Route "r" allows tiers/,
+    ],
+    [
+      'where the route allows none',
+      [{ 'batchdrop-deadline': '2h' }, undefined, { mayOverride: [] }],
+      /no options: its mayOverride is empty/,
+    ],
+    [
+      'with a deadline in the past',
+      [{ 'batchdrop-deadline': '-1h' }],
+      /a duration from the drop.*read "-1h"/,
+    ],
+    ['with a deadline as a date', json({ deadline: '2020-01-01' }), /read "2020-01-01"/],
+    ['with a deadline of nothing', json({ deadline: null }), /is null: /],
+    ['with a tier that the route has not', [{ 'batchdrop-tiers': 'batch, standard' }], /no standard/],
+    ['with an unknown tier', json({ tiers: ['cheap'] }), /is \["cheap"\]: .*batch/],
+    ['with no tier', [{ 'batchdrop-tiers': '' }], /is \[""\]/],
+    ['with tiers as text', json({ tiers: 'batch' }), /expected array/],
+    ['with tiers upside down', [{ 'batchdrop-tiers': 'flex,batch' }], /in the order batch, flex, standard/],
+    [
+      'with rounds out of range',
+      [{ 'batchdrop-max-rounds': '11' }],
+      /is 11: maxRounds is a whole number from 1 to 10/,
+    ],
+    [
+      'with rounds in words',
+      [{ 'batchdrop-max-rounds': 'two' }],
+      /is "two": maxRounds is a whole number from 1 to 10/,
+    ],
+    ['with an unknown policy', [{ 'batchdrop-on-invalid': 'ignore' }], /"quarantine"\|"reject"/],
+    ['with a budget above that of the route', [{ 'batchdrop-budget-usd': '10.000001' }], /may cost 10 USD/],
+    ['with a budget of zero', json({ budgetUsd: 0 }), /above 0/],
+    ['with a negative budget', [{ 'batchdrop-budget-usd': '-5' }], /is "-5": .*above 0/],
+    [
+      'that are said twice',
+      [{ 'batchdrop-deadline': '2h' }, '{"deadline":"2h"}'],
+      /said before, by x-amz-meta-batchdrop-deadline of input\/a\.jsonl/,
+    ],
+    ['that are not JSON', [{}, 'deadline: 2h'], /options\.json \(12 bytes\) is not a JSON object/],
+    ['that are a list', [{}, '[]'], /is not a JSON object/],
+    ['that are empty', [{}, ''], /\(0 bytes\) is not a JSON object/],
+    ['that are far too long', [{}, `{${' '.repeat(20_000)}}`], /has more than 10000 bytes/],
+  ])('%s reject the job', async (_what, [metadata, beside, changes], message) => {
+    const { rejection, route } = await read(metadata, beside, changes);
+    expect(rejection).toEqual({ code: 'invalid_options', message: expect.stringMatching(message) });
+    expect(route).toEqual(routeOf(changes));
+  });
+});
+
+describe('a job', () => {
+  const running: Pipeline[] = [];
+  afterEach(async () => {
+    for (const started of running.splice(0)) await started.stop();
+  });
+  async function drop(
+    metadata: Record<string, string>,
+    beside?: string,
+    options = {},
+  ): Promise<{ p: Pipeline; job: Job }> {
+    const settings = settingsSchema.parse({ routes: [{ ...ROUTE, tiers: ['batch'] }] });
+    const p = await startPipeline({ settings, ...options });
+    running.push(p);
+    if (beside !== undefined) await p.drop(BESIDE, beside);
+    await p.deps.objects.put(KEY, Buffer.from([chatLine('a'), '{}'].join('\n')), { metadata });
+    await p.notify(KEY);
+    const jobId = jobIdOf((await p.deps.objects.head(BUCKET, KEY))!);
+    return { p, job: (await p.deps.jobs.getJob(jobId))! };
+  }
+
+  test('freezes what its object says, and options are no input themselves', async () => {
+    const { p, job } = await drop({ 'batchdrop-budget-usd': '2' }, '{"onInvalid":"quarantine"}', {
+      twice: true,
+    });
+    expect(job.route.budget).toEqual({ perJobUsd: '2', perDayUsd: '100' });
+    expect(job.input).not.toHaveProperty('metadata');
+    expect(await p.deps.jobs.listBatches(job.jobId)).toMatchObject([{ budgetUsd: '2' }]);
+    await p.run();
+    expect(await p.receipt(KEY)).toMatchObject({ result: 'partial', counts: { succeeded: 1, invalid: 1 } });
+    expect(p.deps.events.sent).toHaveLength(1);
+  });
+
+  test('follows the options that stood when it was recorded, whatever is put beside it later', async () => {
+    const { p, job } = await drop({}, '{"maxRounds":1}');
+    await p.deps.objects.put(BESIDE, Buffer.from('nonsense'));
+    await p.notify(KEY);
+    await p.run();
+    expect(await p.deps.jobs.getJob(job.jobId)).toMatchObject({
+      state: 'completed',
+      route: { maxRounds: 1 },
+    });
+  });
+
+  test('with options that cannot be followed is rejected, with a receipt, and costs nothing', async () => {
+    const { p } = await drop({ 'batchdrop-onInvalid': 'reject' }, undefined, { twice: true });
+    await p.run();
+    expect(await p.receipt(KEY)).toMatchObject({
+      result: 'rejected',
+      rejection: { code: 'invalid_options', message: expect.stringContaining('no such option') },
+    });
+    expect(await p.emulator.ledger.all()).toEqual([]);
+  });
+
+  test('with bad options is rejected although the same content has succeeded before, and runs once they are mended', async () => {
+    const { p } = await drop({});
+    await p.run();
+    const again = async (metadata: Record<string, string>): Promise<string> => {
+      p.emulator.clock.advance(60_000);
+      await p.deps.objects.put(KEY, Buffer.from([chatLine('a'), '{}'].join('\n')), { metadata });
+      await p.notify(KEY);
+      await p.run();
+      return (await p.deps.jobs.getJob(jobIdOf((await p.deps.objects.head(BUCKET, KEY))!)))!.state;
+    };
+    expect(await again({ 'batchdrop-tiers': 'standard' })).toBe('rejected');
+    expect(await again({ 'batchdrop-tiers': 'batch', 'batchdrop-max-rounds': '1' })).toBe('completed');
+  });
+});
