@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { CreateBucketCommand } from '@aws-sdk/client-s3';
+import { heapOptions } from '../local/lambda/sandbox.ts';
 import { startS3 } from '../local/s3/server.ts';
 import { S3Objects } from '../src/adapters/s3-objects.ts';
 import { defaultSettings } from '../src/contract/settings.ts';
@@ -25,6 +26,8 @@ import { bundleOurs } from './bundle.ts';
 import { type Measurement, measure } from './measure.ts';
 import type { ResultsTask } from './ours/results.ts';
 
+/** Of the functions of collect and finalize: `lib/`. */
+const MEMORY_MB = 1024;
 const BUCKET = 'bench';
 const REGION = 'us-east-1';
 const CREDENTIALS = { accessKeyId: 'AKIDBENCH', secretAccessKey: 'bench' };
@@ -75,7 +78,11 @@ export async function runResults(options: ResultsOptions): Promise<ResultsRow[]>
       const task: ResultsTask = { step, s3: connection, bucket: BUCKET, openaiBaseUrl, ...planned };
       return measure({
         program: 'node',
-        args: [child, JSON.stringify({ ...task, ...(key === undefined ? {} : { key }) })],
+        args: [
+          ...heapOptions(MEMORY_MB),
+          child,
+          JSON.stringify({ ...task, ...(key === undefined ? {} : { key }) }),
+        ],
       });
     };
 

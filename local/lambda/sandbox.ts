@@ -168,23 +168,14 @@ export async function startSandbox(
   await listen(server);
   const { port } = server.address() as AddressInfo;
   const tempFolder = mkdtempSync(join(settings.tempRoot, 'sandbox-'));
-  const started = spawn(
-    process.execPath,
-    [
-      `--max-old-space-size=${Math.floor(settings.memoryMb * OLD_SPACE_SHARE)}`,
-      `--max-semi-space-size=${Math.max(1, Math.floor((settings.memoryMb * SEMI_SPACE_SHARE) / 2))}`,
-      BOOTSTRAP,
-      settings.handler,
-    ],
-    {
-      cwd: settings.taskRoot,
-      env: runtimeEnvironment(settings, `127.0.0.1:${port}`, tempFolder),
-      // A group of its own: Ctrl+C is for the stack, which then ends its functions.
-      detached: process.platform !== 'win32',
-      // The bootstrap ends with its standard input, see there.
-      stdio: ['pipe', 'pipe', 'pipe'],
-    },
-  );
+  const started = spawn(process.execPath, [...heapOptions(settings.memoryMb), BOOTSTRAP, settings.handler], {
+    cwd: settings.taskRoot,
+    env: runtimeEnvironment(settings, `127.0.0.1:${port}`, tempFolder),
+    // A group of its own: Ctrl+C is for the stack, which then ends its functions.
+    detached: process.platform !== 'win32',
+    // The bootstrap ends with its standard input, see there.
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
   child = started;
   // It may be gone already when the pipe is closed.
   started.stdin.on('error', () => {});
@@ -256,6 +247,14 @@ export async function startSandbox(
       return gone;
     },
   };
+}
+
+/** The options by which AWS's Node runtime fits the heap to a function's memory. */
+export function heapOptions(memoryMb: number): string[] {
+  return [
+    `--max-old-space-size=${Math.floor(memoryMb * OLD_SPACE_SHARE)}`,
+    `--max-semi-space-size=${Math.max(1, Math.floor((memoryMb * SEMI_SPACE_SHARE) / 2))}`,
+  ];
 }
 
 function runtimeEnvironment(settings: FunctionSettings, runtimeApi: string, tempFolder: string) {

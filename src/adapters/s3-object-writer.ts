@@ -18,6 +18,7 @@ import {
 import { BatchdropError, CorruptWorkFileError, UploadGoneError } from '../core/errors.ts';
 import type { SourceObject } from '../core/model.ts';
 import type { ObjectStore, ObjectWriter, WriterState } from '../core/ports.ts';
+import type { PartBuffers } from './part-buffers.ts';
 import {
   abortUpload,
   completedPart,
@@ -44,8 +45,7 @@ export class S3ObjectWriter implements ObjectWriter {
   readonly #parts: CompletedPart[] = [];
   readonly #uploads = new Set<Promise<void>>();
   readonly #copies = new Set<Promise<void>>();
-  /** Buffers of the present part size that no upload uses any more. */
-  #free: Buffer[] = [];
+  readonly #buffers: PartBuffers;
   #buffer: Buffer;
   #used = 0;
   #bytes = 0;
@@ -62,6 +62,7 @@ export class S3ObjectWriter implements ObjectWriter {
       bucket: string;
       key: string;
       sizes: S3Sizes;
+      buffers: PartBuffers;
       contentType?: string | undefined;
       resume?: WriterState | undefined;
     },
@@ -79,7 +80,8 @@ export class S3ObjectWriter implements ObjectWriter {
     this.#partNumber = this.#parts.length + 1;
     this.#uploadId = resume?.upload?.id;
     this.#bytes = resume?.bytes ?? 0;
-    this.#buffer = Buffer.allocUnsafeSlow(partBytesOf(this.#partNumber, this.#sizes.firstPartBytes));
+    this.#buffers = options.buffers;
+    this.#buffer = this.#buffers.take(partBytesOf(this.#partNumber, this.#sizes.firstPartBytes));
     this.#buffer.set(resume?.tail ?? []);
     this.#used = resume?.tail.length ?? 0;
   }
@@ -133,9 +135,11 @@ export class S3ObjectWriter implements ObjectWriter {
       await this.#settle();
     });
     this.#state = 'suspended';
+    const tail = new Uint8Array(this.#buffer.subarray(0, this.#used));
+    this.#giveBack();
     return {
       bytes: this.#bytes,
-      tail: new Uint8Array(this.#buffer.subarray(0, this.#used)),
+      tail,
       ...(this.#uploadId === undefined
         ? {}
         : {
@@ -174,6 +178,7 @@ export class S3ObjectWriter implements ObjectWriter {
       );
     });
     this.#state = 'closed';
+    this.#giveBack();
     return this.#bytes;
   }
 
@@ -185,6 +190,12 @@ export class S3ObjectWriter implements ObjectWriter {
     if (this.#uploadId !== undefined) {
       await abortUpload(this.#client, { ...this.#target, UploadId: this.#uploadId });
     }
+  }
+
+  /** Nothing is written any more, and nothing of the buffer is on its way. */
+  #giveBack(): void {
+    this.#buffers.give(this.#buffer);
+    this.#buffer = Buffer.alloc(0);
   }
 
   /** Runs a step; after a failure nothing more is taken. */
@@ -258,13 +269,11 @@ export class S3ObjectWriter implements ObjectWriter {
     const Body = buffer.subarray(0, this.#used);
     this.#track(this.#uploads, number, async () => {
       const uploaded = await this.#client.send(new UploadPartCommand({ ...part, Body }));
-      this.#free.push(buffer);
+      this.#buffers.give(buffer);
       return uploaded;
     });
     this.#used = 0;
-    const partBytes = partBytesOf(this.#partNumber, this.#sizes.firstPartBytes);
-    this.#free = this.#free.filter((free) => free.length === partBytes);
-    this.#buffer = this.#free.pop() ?? Buffer.allocUnsafeSlow(partBytes);
+    this.#buffer = this.#buffers.take(partBytesOf(this.#partNumber, this.#sizes.firstPartBytes));
   }
 
   async #sendCopy(source: SourceObject, start: number, end: number): Promise<void> {

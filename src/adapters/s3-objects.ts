@@ -22,6 +22,7 @@ import {
 import { BatchdropError, ObjectGoneError } from '../core/errors.ts';
 import type { ListCursor, ObjectHead, SourceObject } from '../core/model.ts';
 import type { ByteStream, Inputs, ObjectStore, ObjectWriter, WriterState } from '../core/ports.ts';
+import { PartBuffers } from './part-buffers.ts';
 import { S3ObjectWriter } from './s3-object-writer.ts';
 import { abortUpload, completedPart, copySourceOf, goneError, isMissing, statusOf } from './s3-requests.ts';
 import { copyRangesOf, MAX_COPIES_IN_FLIGHT, S3_SIZES, type S3Sizes } from './s3-sizes.ts';
@@ -38,6 +39,7 @@ export class S3Objects implements ObjectStore, Inputs {
   readonly #client: S3Client;
   readonly #bucket: string;
   readonly #sizes: S3Sizes;
+  readonly #buffers = new PartBuffers();
 
   /** @param names `bucket`: where everything is that is addressed by key alone. */
   constructor(client: S3Client, names: { bucket: string }, sizes: S3Sizes = S3_SIZES) {
@@ -154,6 +156,7 @@ export class S3Objects implements ObjectStore, Inputs {
       bucket: this.#bucket,
       key,
       sizes: this.#sizes,
+      buffers: this.#buffers,
       ...options,
     });
   }

@@ -27,16 +27,14 @@ export class TmpScratch implements Scratch {
         }
         end += bytes.length;
       },
-      async read(offset, length) {
-        const bytes = Buffer.allocUnsafe(length);
+      async read(offset, into) {
         let filled = 0;
-        while (filled < length) {
-          const { bytesRead } = await file.read(bytes, filled, length - filled, offset + filled);
+        while (filled < into.length) {
+          const { bytesRead } = await file.read(into, filled, into.length - filled, offset + filled);
           if (bytesRead === 0)
-            throw new Error(`scratch file ends at ${offset + filled}, ${offset + length} wanted`);
+            throw new Error(`scratch file ends at ${offset + filled}, ${offset + into.length} wanted`);
           filled += bytesRead;
         }
-        return bytes;
       },
       dispose: () => file.close(),
     };

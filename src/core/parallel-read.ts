@@ -2,6 +2,7 @@
  * Reads a large object front to back through several ranged GETs at a time: one GET stream is slower than a scan, and
  * three keep a vCPU busy (perf figures: docs/performance.md). Memory is the ranges in flight, whatever the object's size.
  */
+import { BatchdropError } from './errors.ts';
 import type { SourceObject } from './model.ts';
 import type { ByteStream, ObjectStore } from './ports.ts';
 
@@ -9,8 +10,13 @@ import type { ByteStream, ObjectStore } from './ports.ts';
 const RANGE_BYTES = 8 * 1024 * 1024;
 const RANGES_IN_FLIGHT = 3;
 
+/** What is given at a time, at most: small enough for the reader to look at the clock in between. */
+const PIECE_BYTES = 1024 * 1024;
+
 /**
- * Yields the bytes of `source` in order. Stopping early stops every GET.
+ * Yields the bytes of `source` in order. Stopping early stops every GET. A chunk is valid until the next one is asked for:
+ * ranges are read into buffers that are used again, because what is made for each chunk and waits for its turn is old when
+ * it is let go, and takes up memory for long.
  * @param size of the object, which must not change: a version, or a copy that nobody else writes.
  * @param options.start the first byte to give. Default: 0.
  * @param options.rangeBytes default: 8 MiB.
@@ -24,42 +30,49 @@ export async function* readInParallel(
 ): AsyncGenerator<Uint8Array> {
   const { start = 0, rangeBytes = RANGE_BYTES, inFlight = RANGES_IN_FLIGHT } = options;
   const slots: Slot[] = [];
+  const free: Uint8Array[] = [];
   let next = start;
   const fill = (): void => {
     while (slots.length < inFlight && next < size) {
       const end = Math.min(next + rangeBytes, size);
-      slots.push(new Slot(objects.read(source, next, end)));
+      const buffer = free.pop() ?? Buffer.allocUnsafeSlow(Math.min(rangeBytes, size - start));
+      slots.push(new Slot(objects.read(source, next, end), buffer));
       next = end;
     }
   };
   try {
     for (fill(); slots.length > 0; fill()) {
       yield* slots[0]!.chunks();
-      slots.shift();
+      free.push(slots.shift()!.buffer);
     }
   } finally {
     await Promise.all(slots.map((slot) => slot.stop()));
   }
 }
 
-/** One range: what has come of it and was not taken yet. */
+/** One range: what has come of it, and what of that was taken. */
 class Slot {
-  #chunks: Uint8Array[] = [];
+  readonly buffer: Uint8Array;
+  #filled = 0;
+  #taken = 0;
   #state: 'reading' | 'done' | { error: unknown } = 'reading';
   #isStopped = false;
   #wake: () => void = () => {};
   readonly #finished: Promise<void>;
 
-  constructor(opening: Promise<ByteStream>) {
+  constructor(opening: Promise<ByteStream>, buffer: Uint8Array) {
+    this.buffer = buffer;
     this.#finished = this.#read(opening);
   }
 
   /** Gives what has come, and what still comes, as it comes. */
   async *chunks(): AsyncGenerator<Uint8Array> {
     for (;;) {
-      const chunk = this.#chunks.shift();
-      if (chunk !== undefined) yield chunk;
-      else if (this.#state === 'done') return;
+      if (this.#taken < this.#filled) {
+        const piece = this.buffer.subarray(this.#taken, Math.min(this.#filled, this.#taken + PIECE_BYTES));
+        this.#taken += piece.length;
+        yield piece;
+      } else if (this.#state === 'done') return;
       else if (this.#state === 'reading') await new Promise<void>((resolve) => (this.#wake = resolve));
       else throw this.#state.error;
     }
@@ -67,7 +80,6 @@ class Slot {
 
   async stop(): Promise<void> {
     this.#isStopped = true;
-    this.#chunks = [];
     await this.#finished;
   }
 
@@ -76,8 +88,10 @@ class Slot {
     try {
       for await (const chunk of await opening) {
         if (this.#isStopped) break;
-        // A copy: it may wait here while the stream uses its buffer again.
-        this.#chunks.push(new Uint8Array(chunk));
+        if (chunk.length > this.buffer.length - this.#filled)
+          throw new BatchdropError(`a range of at most ${this.buffer.length} bytes was read, and more came`);
+        this.buffer.set(chunk, this.#filled);
+        this.#filled += chunk.length;
         this.#wake();
       }
       this.#state = 'done';

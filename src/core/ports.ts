@@ -19,7 +19,7 @@ import type {
   TokenUsage,
 } from './model.ts';
 
-/** A stream of bytes in chunks of any size. */
+/** A stream of bytes in chunks of any size. A chunk is valid until the next one is asked for, if nothing else is said. */
 export type ByteStream = AsyncIterable<Uint8Array>;
 
 /** Inputs and everything that batchdrop writes beside them. */
@@ -67,6 +67,7 @@ export interface Inputs {
  * Every method but `abort` may throw {@link UploadGoneError} if the writer was resumed.
  */
 export interface ObjectWriter {
+  /** `bytes` may be used again once this returns. */
   write(bytes: Uint8Array): Promise<void>;
   /**
    * Writes bytes `start` to `end` (exclusive) of an object that does not change. Long stretches do not pass through this
@@ -450,8 +451,10 @@ export interface Scratch {
 export interface ScratchFile {
   /** How many bytes may be appended in all. */
   readonly roomBytes: number;
+  /** `bytes` may be used again once this returns. */
   append(bytes: Uint8Array): Promise<void>;
-  read(offset: number, length: number): Promise<Uint8Array>;
+  /** Fills `into` with what stands from `offset` on. */
+  read(offset: number, into: Uint8Array): Promise<void>;
   /** Removes the file. */
   dispose(): Promise<void>;
 }

@@ -11,13 +11,14 @@
  * 24  8  length of the original request, float64; -1 if the source cannot give it back
  * ```
  */
+import { Block } from './block.ts';
 import { CorruptWorkFileError } from './errors.ts';
 import type { RunRef, SourceObject } from './model.ts';
 import type { ObjectStore, ObjectWriter, WriterState } from './ports.ts';
 import { RECORD_BYTES, RecordFileEncoder, type RecordFileState, readRecordFile } from './record-file.ts';
 
 const MAGIC = 'BDRN';
-const LINE_FEED = Buffer.from('\n');
+const LINE_FEED = 0x0a;
 
 /** Where the original request of a run's line stands in the source. */
 export interface OriginalRange {
@@ -46,9 +47,9 @@ export class RunWriter {
   readonly #encoder: RecordFileEncoder;
   readonly #source: SourceObject;
   #open: { data: ObjectWriter; index: ObjectWriter } | undefined;
-  #data: Uint8Array[] = [];
-  #index: Uint8Array[] = [];
-  #pendingBytes = 0;
+  readonly #data = new Block();
+  readonly #index = new Block();
+  readonly #record = Buffer.alloc(RECORD_BYTES);
   #lines = 0;
   #bytes = 0;
   #firstLine = 0;
@@ -83,9 +84,9 @@ export class RunWriter {
     return this.#lines;
   }
 
-  /** @param text the line without its line feed; not copied, so it must not change until the next flush. */
+  /** @param text the line without its line feed; copied. */
   add(line: number, text: Uint8Array, original: OriginalRange): void {
-    const record = Buffer.alloc(RECORD_BYTES);
+    const record = this.#record;
     record.writeDoubleLE(line, 0);
     record.writeUInt32LE(text.length + 1, 8);
     record.writeDoubleLE(original.offset, 16);
@@ -94,14 +95,14 @@ export class RunWriter {
     this.#lastLine = line;
     this.#lines++;
     this.#bytes += text.length + 1;
-    this.#pendingBytes += text.length + 1 + RECORD_BYTES;
-    this.#data.push(text, LINE_FEED);
-    this.#index.push(record);
+    this.#data.add(text);
+    this.#data.addByte(LINE_FEED);
+    this.#index.add(record);
   }
 
   /** Writes out what is pending once it is worth it. */
   async flush(): Promise<void> {
-    if (this.#pendingBytes >= FLUSH_BYTES) await this.#write();
+    if (this.#data.length + this.#index.length >= FLUSH_BYTES) await this.#write();
   }
 
   /** Makes the run visible; `undefined` if it has no line, in which case nothing was written. */
@@ -151,13 +152,10 @@ export class RunWriter {
       };
       await this.#open.index.write(this.#encoder.start({ source: this.#source }));
     }
-    const data = Buffer.concat(this.#data);
-    const records = Buffer.concat(this.#index);
-    this.#data = [];
-    this.#index = [];
-    this.#pendingBytes = 0;
-    await this.#open.data.write(data);
-    await this.#open.index.write(this.#encoder.records(records));
+    await this.#open.data.write(this.#data.bytes());
+    await this.#open.index.write(this.#encoder.records(this.#index.bytes()));
+    this.#data.clear();
+    this.#index.clear();
   }
 }
 

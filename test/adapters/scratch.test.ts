@@ -4,6 +4,12 @@ import { TmpScratch } from '../../src/adapters/tmp-scratch.ts';
 import type { Scratch, ScratchFile } from '../../src/core/ports.ts';
 import { bytesOf, textOf } from './object-store.suite.ts';
 
+async function readOf(file: ScratchFile, offset: number, length: number): Promise<Uint8Array> {
+  const into = new Uint8Array(length);
+  await file.read(offset, into);
+  return into;
+}
+
 describe.each<[string, () => Scratch]>([
   ['memory', () => new MemoryScratch()],
   ['a temporary folder', () => new TmpScratch()],
@@ -17,10 +23,10 @@ describe.each<[string, () => Scratch]>([
   test('reads anywhere in what was appended, and goes on appending at the end', async () => {
     await file.append(bytesOf('hello '));
     await file.append(bytesOf('world'));
-    expect(textOf(await file.read(4, 5))).toBe('o wor');
-    expect(textOf(await file.read(0, 1))).toBe('h');
+    expect(textOf(await readOf(file, 4, 5))).toBe('o wor');
+    expect(textOf(await readOf(file, 0, 1))).toBe('h');
     await file.append(bytesOf('!'));
-    expect(textOf(await file.read(0, 12))).toBe('hello world!');
+    expect(textOf(await readOf(file, 0, 12))).toBe('hello world!');
   });
 
   test('tells how much it holds', () => {
@@ -32,7 +38,7 @@ describe.each<[string, () => Scratch]>([
     const buffer = bytesOf('abc');
     await other.append(buffer);
     buffer.fill(0);
-    expect(textOf(await other.read(0, 3))).toBe('abc');
+    expect(textOf(await readOf(other, 0, 3))).toBe('abc');
     await other.dispose();
   });
 
@@ -41,9 +47,9 @@ describe.each<[string, () => Scratch]>([
     const [one, other] = [await scratch.open(), await scratch.open()];
     await one.append(bytesOf('one'));
     await other.append(bytesOf('other'));
-    expect(textOf(await one.read(0, 3))).toBe('one');
+    expect(textOf(await readOf(one, 0, 3))).toBe('one');
     await one.dispose();
-    expect(textOf(await other.read(0, 5))).toBe('other');
+    expect(textOf(await readOf(other, 0, 5))).toBe('other');
     await other.dispose();
   });
 });

@@ -181,4 +181,43 @@ describe('Join', () => {
     expect((error as Error).message).toContain('file-1');
     expect((error as Error).message).not.toContain('SECRET');
   });
+
+  it('knows a long answer by its outline, and reads a long error as it stands', async () => {
+    const long = 'to be or "not" \\ \u00e9 '.repeat(500);
+    const longId = 'i'.repeat(3_000);
+    const withText = (line: string): string => {
+      const parsed = JSON.parse(line);
+      parsed.response.body.choices = [{ finish_reason: 'length', message: { content: long } }];
+      return JSON.stringify(parsed);
+    };
+    const lost = {
+      custom_id: 'd',
+      response: { status_code: 404, body: { error: { code: null, message: `${long} no such model` } } },
+      error: null,
+    };
+    const failed = { custom_id: 'c', response: null, error: { code: long, message: 'm' } };
+    const lines = [
+      withText(answer('a', 7)),
+      withText(answer(longId, 5)),
+      JSON.stringify(failed),
+      JSON.stringify(lost),
+    ];
+    const bodies: Record<string, unknown>[] = [];
+    const join = await joinOf(['a', longId, 'c', 'd'], undefined, (body) => bodies.push(body));
+    await add(join, `${lines.join('\n')}\n`);
+    expect([0, 1, 2, 3].map((index) => join.verdict(index))).toEqual([
+      { kind: 'succeeded', incomplete: true },
+      { kind: 'succeeded', incomplete: true },
+      { kind: 'failed', code: long },
+      { kind: 'operator', code: 'http_404', scope: 'model' },
+    ]);
+    expect(bodies.slice(0, 2).map(({ usage }) => usage)).toEqual([{ input_tokens: 7 }, { input_tokens: 5 }]);
+    for (const [index, line] of lines.entries()) expect(await lineOf(join, index)).toBe(line);
+  });
+
+  it('fails on a long line that is not JSON only inside of its answer', async () => {
+    const join = await joinOf(['a']);
+    const line = answer('a').replace('"r"', `"${'r'.repeat(5_000)}\\x"`);
+    await expect(add(join, line)).rejects.toThrow('that are not JSON');
+  });
 });

@@ -13,7 +13,7 @@ async function storeOf(bytes: Uint8Array): Promise<MemoryObjects> {
 }
 
 async function join(stream: AsyncIterable<Uint8Array>): Promise<Buffer> {
-  return Buffer.concat(await Array.fromAsync(stream));
+  return Buffer.concat(await Array.fromAsync(stream, (chunk) => new Uint8Array(chunk)));
 }
 
 /** A store whose reads can be watched, and give a byte at a time. */
@@ -69,7 +69,8 @@ test('fails with the error of a range, after everything before it has come', asy
   };
   const got: Uint8Array[] = [];
   const reading = (async () => {
-    for await (const chunk of readInParallel(failing, SOURCE, 50, { rangeBytes: 10 })) got.push(chunk);
+    for await (const chunk of readInParallel(failing, SOURCE, 50, { rangeBytes: 10 }))
+      got.push(new Uint8Array(chunk));
   })();
   await expect(reading).rejects.toThrow('range 2 is broken');
   expect(Buffer.concat(got).length).toBe(20);
@@ -79,4 +80,24 @@ test('an empty object gives nothing and is not read', async () => {
   const { objects, state } = watched(Buffer.alloc(0));
   expect((await join(readInParallel(objects, SOURCE, 0))).length).toBe(0);
   expect(state.closed).toBe(0);
+});
+
+test('fails if a range gives more than was asked for', async () => {
+  const generous: Pick<ObjectStore, 'read'> = {
+    read: async () =>
+      (async function* () {
+        yield Buffer.alloc(11, 'x');
+      })(),
+  };
+  await expect(join(readInParallel(generous, SOURCE, 50, { rangeBytes: 10 }))).rejects.toThrow(
+    'at most 10 bytes',
+  );
+});
+
+test('holds no more buffers than ranges that are read at a time', async () => {
+  const { objects } = watched(Buffer.alloc(1_000, 'x'));
+  const buffers = new Set<ArrayBufferLike>();
+  for await (const chunk of readInParallel(objects, SOURCE, 1_000, { rangeBytes: 100, inFlight: 3 }))
+    buffers.add(chunk.buffer);
+  expect(buffers.size).toBe(3);
 });

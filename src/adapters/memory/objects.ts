@@ -225,7 +225,8 @@ class MemoryWriter implements ObjectWriter {
 
   async write(bytes: Uint8Array): Promise<void> {
     this.#assertOpen();
-    this.#chunks.push(bytes.slice());
+    // Not `slice`, which copies nothing if the bytes are a Buffer.
+    this.#chunks.push(new Uint8Array(bytes));
     this.#pending += bytes.length;
     this.#bytes += bytes.length;
     if (this.#pending >= 2 * this.#options.minPartBytes) this.#sendPart();

@@ -16,7 +16,9 @@ export class MemoryScratch implements Scratch {
       async append(more) {
         bytes = Buffer.concat([bytes, more]);
       },
-      read: async (offset, length) => Uint8Array.from(bytes.subarray(offset, offset + length)),
+      async read(offset, into) {
+        into.set(bytes.subarray(offset, offset + into.length));
+      },
       async dispose() {
         bytes = Buffer.alloc(0);
       },

@@ -37,6 +37,8 @@ type Fetched = { files: FetchedFile[]; isFresh: boolean } | 'to be continued' | 
 /** How often in a row a download may break off that brings less than {@link PROGRESS_BYTES}. */
 const MAX_BREAKS = 3;
 const PROGRESS_BYTES = 1024 * 1024;
+/** Ranges that are read at a time to be sorted, which is slower than any of them: smaller ones hold less memory. */
+const SORTED_RANGE_BYTES = 4 * 1024 * 1024;
 const CHECKPOINT_KIND = 'fetch';
 
 /** What the next invocation must know of a copy that is under way. */
@@ -101,7 +103,9 @@ export async function* readFetched(
   reserveMs: number,
 ): AsyncGenerator<Uint8Array> {
   let checksum = 0;
-  for await (const chunk of readInParallel(deps.objects, { bucket, key: file.key }, file.bytes)) {
+  const source = { bucket, key: file.key };
+  const ranges = { rangeBytes: SORTED_RANGE_BYTES };
+  for await (const chunk of readInParallel(deps.objects, source, file.bytes, ranges)) {
     if (deps.deadline.remainingMs() <= reserveMs) {
       throw new OutOfTimeError(
         `OpenAI file ${file.fileId}: its ${file.bytes} bytes cannot be sorted in one invocation`,

@@ -1,6 +1,8 @@
 /**
  * Joins OpenAI's result lines to the requests of a batch: by custom_id, never by order or by counts.
  */
+
+import { Block } from '../block.ts';
 import { CustomIdHasher } from '../custom-id-hash.ts';
 import { IncompleteDownloadError } from '../errors.ts';
 import { LineSplitter } from '../ingest/lines.ts';
@@ -9,12 +11,19 @@ import type { SourceObject } from '../model.ts';
 import type { ByteStream, ObjectStore, ScratchFile } from '../ports.ts';
 import { readRanges } from '../ranges.ts';
 import { bodyOf, classify, type Verdict } from './classify.ts';
+import { writeOutline } from './outline.ts';
 
 /** Longest result line that is read: ten images of 4 MB, and room. */
 const MAX_RESULT_LINE_BYTES = 128 * 1024 * 1024;
 
 /** Lines that are read together from a result file, for those that the scratch file had no room for. */
 const WINDOW_BYTES = 32 * 1024 * 1024;
+
+/** Shorter lines are parsed as they are. */
+const OUTLINED_BYTES = 2 * 1024;
+
+/** Lines are appended to the scratch file together. */
+const FLUSH_BYTES = 1024 * 1024;
 
 /** Where the line of a request is; from {@link FIRST_FILE} on, in which of the result files; 0: it has none. */
 const IN_SCRATCH = 1;
@@ -43,8 +52,11 @@ export class Join {
   readonly #offsets: Float64Array;
   readonly #lengths: Uint32Array;
   readonly #files: SourceObject[] = [];
-  /** Lines that were read from result files ahead of being asked for. */
-  #window = new Map<number, Uint8Array>();
+  /** Lines that were read from result files ahead of being asked for, and where each begins. */
+  readonly #window = new Block();
+  readonly #placeInWindow = new Map<number, number>();
+  readonly #line = new Block();
+  readonly #outline = new Block();
   #written = 0;
   /** Requests that have a line. */
   known = 0;
@@ -56,6 +68,7 @@ export class Join {
   /**
    * @param options.takesWhatIsReadable counts lines that are not whole as stray instead of failing. Default: false.
    * @param options.onResult is given the body of each result that counts: of an answer that follows an error, both.
+   * Long strings may be left out of it.
    */
   constructor(
     { entries }: Manifest,
@@ -82,7 +95,7 @@ export class Join {
    */
   async addFile(name: string, body: ByteStream, expectedBytes: number, source: SourceObject): Promise<void> {
     const place = FIRST_FILE + this.#files.push(source) - 1;
-    let pending: Uint8Array[] = [];
+    const pending = new Block();
     const splitter = new LineSplitter((line) => {
       if (line.bytes === undefined) {
         throw new IncompleteDownloadError(
@@ -96,20 +109,19 @@ export class Join {
         this.#whereIs[index] = IN_SCRATCH;
         this.#offsets[index] = this.#written;
         this.#written += line.length;
-        // Not `slice`, which copies nothing if the bytes are a Buffer.
-        pending.push(new Uint8Array(line.bytes));
+        pending.add(line.bytes);
       } else {
         this.#whereIs[index] = place;
         this.#offsets[index] = line.offset;
       }
     }, MAX_RESULT_LINE_BYTES);
     const flush = async (): Promise<void> => {
-      if (pending.length > 0) await this.#stores.scratch.append(Buffer.concat(pending));
-      pending = [];
+      if (pending.length > 0) await this.#stores.scratch.append(pending.bytes());
+      pending.clear();
     };
     for await (const chunk of body) {
       splitter.push(chunk);
-      await flush();
+      if (pending.length >= FLUSH_BYTES) await flush();
     }
     if (splitter.position !== expectedBytes) {
       throw new IncompleteDownloadError(
@@ -126,8 +138,9 @@ export class Join {
    */
   #judge(name: string, number: number, bytes: Uint8Array): number | undefined {
     let line: Record<string, unknown>;
+    let verdict: Verdict;
     try {
-      line = parse(name, number, bytes);
+      ({ line, verdict } = this.#read(name, number, bytes));
     } catch (error) {
       if (!this.#takesWhatIsReadable) throw error;
       this.isUnreadable = true;
@@ -140,7 +153,6 @@ export class Join {
     }
     this.#hasher.hashText(line.custom_id);
     const index = this.#requests.find(this.#hasher.hash0, this.#hasher.hash1);
-    const verdict = classify(line);
     const known = index === undefined ? undefined : this.verdict(index);
     if (index === undefined || known?.kind === 'succeeded' || (known && verdict.kind !== 'succeeded')) {
       this.strayLines++;
@@ -152,6 +164,22 @@ export class Join {
     if (body !== undefined) this.#onResult(body);
     this.#verdictOf[index] = this.#place(verdict);
     return index;
+  }
+
+  /** Without the answer's text, if that is enough to know that there is one; error lines are read as they stand. */
+  #read(
+    name: string,
+    number: number,
+    bytes: Uint8Array,
+  ): { line: Record<string, unknown>; verdict: Verdict } {
+    if (bytes.length >= OUTLINED_BYTES && writeOutline(bytes, this.#outline)) {
+      const line = parse(name, number, bytes.length, this.#outline.bytes());
+      const verdict = classify(line);
+      // An empty id may be one that was left out.
+      if (verdict.kind === 'succeeded' && line.custom_id !== '') return { line, verdict };
+    }
+    const line = parse(name, number, bytes.length, bytes);
+    return { line, verdict: classify(line) };
   }
 
   #place(verdict: Verdict): number {
@@ -169,15 +197,20 @@ export class Join {
     return this.#verdicts[this.#verdictOf[index]!];
   }
 
-  /** The request's result line, as OpenAI wrote it. Ask in ascending order: lines are read ahead. */
+  /**
+   * The request's result line, as OpenAI wrote it; valid until the next one is asked for. Ask in ascending order: lines are
+   * read ahead.
+   */
   async line(index: number): Promise<Uint8Array> {
+    const length = this.#lengths[index]!;
     if (this.#whereIs[index] === IN_SCRATCH) {
-      return this.#stores.scratch.read(this.#offsets[index]!, this.#lengths[index]!);
+      const line = this.#line.take(length);
+      await this.#stores.scratch.read(this.#offsets[index]!, line);
+      return line;
     }
-    if (!this.#window.has(index)) await this.#readWindow(index);
-    const bytes = this.#window.get(index)!;
-    this.#window.delete(index);
-    return bytes;
+    if (!this.#placeInWindow.has(index)) await this.#readWindow(index);
+    const start = this.#placeInWindow.get(index)!;
+    return this.#window.bytes().subarray(start, start + length);
   }
 
   /** Reads the line of a request and of those that follow it, in the order in which they stand in their files. */
@@ -189,7 +222,14 @@ export class Join {
       window.push(index);
       bytes += this.#lengths[index]!;
     }
-    const pieces = new Map<number, Uint8Array[]>(window.map((index) => [index, []]));
+    this.#placeInWindow.clear();
+    this.#window.clear();
+    const text = this.#window.take(bytes);
+    let start = 0;
+    for (const index of window) {
+      this.#placeInWindow.set(index, start);
+      start += this.#lengths[index]!;
+    }
     window.sort((a, b) => this.#offsets[a]! - this.#offsets[b]!);
     for (const [file, source] of this.#files.entries()) {
       const wanted = window.filter((index) => this.#whereIs[index] === FIRST_FILE + file);
@@ -197,13 +237,12 @@ export class Join {
         offset: this.#offsets[index]!,
         length: this.#lengths[index]!,
       }));
+      let filled = 0;
       for await (const piece of readRanges(this.#stores.objects, source, ranges)) {
-        pieces.get(wanted[piece.index]!)!.push(new Uint8Array(piece.bytes));
+        text.set(piece.bytes, this.#placeInWindow.get(wanted[piece.index]!)! + filled);
+        filled = piece.last ? 0 : filled + piece.bytes.length;
       }
     }
-    this.#window = new Map(
-      [...pieces].map(([index, parts]) => [index, new Uint8Array(Buffer.concat(parts))]),
-    );
   }
 }
 
@@ -241,14 +280,14 @@ class RequestIndex {
   }
 }
 
-function parse(name: string, number: number, bytes: Uint8Array): Record<string, unknown> {
+function parse(name: string, number: number, length: number, bytes: Uint8Array): Record<string, unknown> {
   let line: unknown;
   try {
     line = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'));
   } catch {
     // JSON.parse quotes what it read, which may be an answer: its message must not travel.
     throw new IncompleteDownloadError(
-      `${name}, line ${number}: ${bytes.length} bytes that are not JSON; fetch it again`,
+      `${name}, line ${number}: ${length} bytes that are not JSON; fetch it again`,
     );
   }
   if (typeof line !== 'object' || line === null || Array.isArray(line)) {

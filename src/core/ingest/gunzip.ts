@@ -42,7 +42,8 @@ export async function* gunzip(packed: ByteStream): AsyncGenerator<Uint8Array> {
         const padding = trailingZeros(chunk);
         if (padding < chunk.length) meaningfulBytes = packedBytes + chunk.length - padding;
         packedBytes += chunk.length;
-        yield chunk;
+        // A copy: what reads ahead here asks for more before it has used up what it has.
+        yield new Uint8Array(chunk);
       }
     } catch (error) {
       sourceError = error;
