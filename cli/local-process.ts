@@ -9,6 +9,7 @@ import { type LocalPipeline, startLocalPipeline } from '../local/local-pipeline.
 import { type Receipt, receiptSchema } from '../src/contract/receipt.ts';
 import { defaultSettings } from '../src/contract/settings.ts';
 import { routeOf } from '../src/core/ingest/route.ts';
+import { formatUsd, fromUsd } from '../src/core/prices/money.ts';
 import { EXIT_CANNOT_RUN, EXIT_PARTIAL, EXIT_SUCCEEDED, UsageError } from './exit.ts';
 import { chooseOpenAI, requireAnswer } from './openai.ts';
 import { describeJob, format, ProgressDisplay } from './progress.ts';
@@ -201,11 +202,21 @@ function summaryOf(receipt: Receipt, out: string): string {
     `  requests  ${format(counts.requests)}: ${format(counts.succeeded)} succeeded, ${format(counts.failed)} failed, ${format(counts.invalid)} invalid`,
     ...(codes.length === 0 ? [] : [`  problems  ${codes.join(', ')}`]),
     `  tokens    ${format(usage.inputTokens)} in, ${format(usage.outputTokens)} out`,
+    `  cost      ${costLine(receipt.cost)}`,
     ...(files.output === undefined ? [] : [`  answers   ${where(files.output)}`]),
     ...(files.errors === undefined ? [] : [`  errors    ${where(files.errors)}`]),
     ...(files.retry === undefined ? [] : [`  to retry  ${where(files.retry)}`]),
     `  receipt   ${where(files.receipt)}`,
   ].join('\n');
+}
+
+function costLine({ usd, possibleUsd, savedUsd, unpriced }: Receipt['cost']): string {
+  const shown = (text: string): string => formatUsd(fromUsd(text.replace('-', '')) ?? 0n);
+  return [
+    `${shown(usd)}, ${shown(savedUsd)} ${savedUsd.startsWith('-') ? 'more' : 'less'} than standard`,
+    ...(possibleUsd === '0' ? [] : [`up to ${shown(possibleUsd)} for results that OpenAI lost`]),
+    ...(unpriced === 0 ? [] : [`${format(unpriced)} results have no known price`]),
+  ].join('; ');
 }
 
 /** A function's structured log line that tells of a problem, as one sentence. */

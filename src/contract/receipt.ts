@@ -3,6 +3,7 @@
  * else is in place.
  */
 import * as z from 'zod';
+import { PRICED_TIERS } from './prices.ts';
 
 const count = z.int().min(0);
 
@@ -20,8 +21,8 @@ const tokenUsageSchema = z.object({
 /** USD, exact: `0.000425`. Text, because a number would be rounded. */
 const usd = z.string().regex(/^-?\d+(\.\d{1,12})?$/);
 
-/** What OpenAI bills by; `priority` only if an answer says that it was served so. */
-const billedTier = z.enum(['batch', 'flex', 'standard', 'priority']);
+/** `priority` only if an answer says that it was served so. */
+const billedTier = z.enum(PRICED_TIERS);
 
 export const receiptSchema = z.object({
   /** Version of this shape. */

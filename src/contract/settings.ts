@@ -5,6 +5,7 @@
  * freezes the route it was claimed under, so that a later deployment changes nothing for work in flight.
  */
 import * as z from 'zod';
+import { priceSchema } from './prices.ts';
 
 /** A key prefix that ends in a slash, such as `input/`. */
 const prefixSchema = z
@@ -196,6 +197,14 @@ const stuckSchema = z.strictObject({
 });
 export type StuckLimits = z.infer<typeof stuckSchema>;
 
+/** What prices budgets and receipts reckon with, beside the table that batchdrop brings. */
+const pricesSchema = z.strictObject({
+  /** Rows that take precedence over it: agreed, newer, or another provider's. A few: all settings share 4 KB. */
+  rows: z.array(priceSchema).default([]),
+  /** Whether requests go to a data-residency endpoint, which costs more. */
+  residency: z.boolean().default(false),
+});
+
 /** `SETTINGS`: the layout, every route, and limits for the whole stack. */
 export const settingsSchema = z
   .strictObject({
@@ -203,6 +212,7 @@ export const settingsSchema = z
     routes: z.array(routeSchema).min(1),
     stuck: stuckSchema.prefault({}),
     quota: quotaSchema.prefault({}),
+    prices: pricesSchema.prefault({}),
   })
   .superRefine(({ layout, routes }, context) => {
     for (const problem of findSettingsProblems(layout, routes)) {

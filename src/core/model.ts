@@ -4,9 +4,10 @@
  * Times are epoch milliseconds. Every record carries the version of its shape (`v`), because a batch lives for up to
  * 24 hours and the next deployment must be able to finish it.
  */
+
+import type { PricedTier } from '../contract/prices.ts';
 import type { Receipt } from '../contract/receipt.ts';
 import type { Route, Tier } from '../contract/settings.ts';
-import type { PricedTier } from './prices/blocks.ts';
 
 /** One immutable version of one object: what a job reads and what manifests point into. */
 export interface SourceObject {

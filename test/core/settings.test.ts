@@ -6,6 +6,7 @@ import {
   routeSchema,
   settingsSchema,
 } from '../../src/contract/settings.ts';
+import { pricesOf } from '../../src/core/prices/price-file.ts';
 import { BATCH_ONLY } from '../support/routes.ts';
 
 const route = (changes: Record<string, unknown> = {}) => ({
@@ -161,5 +162,42 @@ describe('settings', () => {
 
   it('keep batch ids sortable: at most ten rounds, numbered 0 to 9', () => {
     expect(routeSchema.parse(route({ maxRounds: 10 })).maxRounds).toBe(10);
+  });
+});
+
+describe('prices in the settings', () => {
+  const route = { ...BATCH_ONLY, name: 'default', prefix: 'input/' };
+
+  it('are kept as they were written, so that settings can be read again', () => {
+    const price = { model: 'ours', tier: 'batch', input: '0.125', output: 2.5, from: '2026-11-01' };
+    const settings = settingsSchema.parse({ routes: [route], prices: { rows: [price], residency: true } });
+    expect(settings.prices).toEqual({ rows: [{ ...price, context: 'any' }], residency: true });
+    expect(settingsSchema.parse(JSON.parse(JSON.stringify(settings)))).toEqual(settings);
+  });
+
+  it('take precedence over the table, with the uplift where it applies', () => {
+    const at = Date.parse('2026-11-10');
+    const ask = (prices: object) =>
+      pricesOf(settingsSchema.parse({ routes: [route], prices }).prices).ratesOf({
+        model: 'gpt-5.5',
+        tier: 'batch',
+        at,
+        isLong: false,
+      });
+    const row = { model: 'gpt-5.5', tier: 'batch', input: '1', output: '2' };
+    expect(ask({})).toMatchObject({ input: 2_500_000 });
+    expect(ask({ residency: true })).toMatchObject({ input: 2_750_000 });
+    expect(ask({ rows: [row] })).toEqual({ input: 1_000_000, output: 2_000_000 });
+  });
+
+  it.each([
+    [{ tier: 'cheap' }, /batch.*flex.*standard.*priority/],
+    [{ input: -1 }, /a price is not negative/],
+    [{ input: 'free' }, /a decimal as text/],
+    [{ input: 0.000_000_1 }, /at most 6 decimals/],
+    [{ from: '2026-12-01', to: '2026-11-01' }, /is after/],
+  ])('say what is wrong with %j', (wrong, message) => {
+    const row = { model: 'm', tier: 'batch', input: 1, output: 1, ...wrong };
+    expect(() => settingsSchema.parse({ routes: [route], prices: { rows: [row] } })).toThrow(message);
   });
 });

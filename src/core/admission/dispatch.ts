@@ -75,8 +75,6 @@ async function dispatchWaiting(
     const message = 'The batch costs more than its budget has left, and is cut.';
     await endUnsent(deps, { batch, code: BUDGET_EXHAUSTED, message }, { recutMicrodollars: microdollars });
   }
-  for (const refused of decisions.refused) await endUnsent(deps, refused);
-  for (const batch of decisions.exhausted) await markExhausted(deps, batch);
   const full = new Set<string>();
   let admitted = 0;
   for (const admission of decisions.admissions) {
@@ -87,6 +85,15 @@ async function dispatchWaiting(
     const verdict = await admitOne(deps, admission);
     if (verdict === 'full') full.add(ledger);
     if (verdict === 'admitted') admitted++;
+  }
+  // After those that go: of a large job these are many. What is left of them is decided on again.
+  for (const refused of decisions.refused) {
+    if (ambient.now() >= until) break;
+    await endUnsent(deps, refused);
+  }
+  for (const batch of decisions.exhausted) {
+    if (ambient.now() >= until) break;
+    await markExhausted(deps, batch);
   }
   deps.log.info('dispatched', {
     waiting: waiting.length,

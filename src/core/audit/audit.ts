@@ -1,8 +1,9 @@
 /** What past calls cost, month by month, and what they would have cost in the cheapest tier that their urgency allows. */
+
+import type { PricedTier } from '../../contract/prices.ts';
 import { addUsage, noUsage } from '../collect/classify.ts';
 import { WITH_FLEX } from '../endpoints.ts';
 import type { TokenUsage } from '../model.ts';
-import type { PricedTier } from '../prices/blocks.ts';
 import type { Picodollars } from '../prices/money.ts';
 import { costAt, type Prices } from '../prices/prices.ts';
 import { SHORT_CONTEXT_TOKENS } from '../prices/table.ts';

@@ -8,10 +8,11 @@
  * - buckets of OpenAI's usage API (`GET /v1/organization/usage/completions` and `/embeddings`, grouped at least by model;
  *   group by service_tier and batch as well, or all counts as standard), one a line, or pages of them under `data`.
  */
+
+import type { PricedTier } from '../../contract/prices.ts';
 import { usageOf } from '../collect/classify.ts';
 import { type Endpoint, isEndpoint } from '../endpoints.ts';
 import type { TokenUsage } from '../model.ts';
-import type { PricedTier } from '../prices/blocks.ts';
 
 /** One call, or many of the same kind. */
 export interface Calls {

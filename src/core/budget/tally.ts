@@ -2,9 +2,10 @@
  * What the results of a batch cost: each line's tokens at the price of its model, tier and day, exactly. Pure: the same
  * lines give the same bill.
  */
+
+import type { PricedTier } from '../../contract/prices.ts';
 import { addUsage, noUsage, usageOf } from '../collect/classify.ts';
 import type { BatchRecord, Bill, TokenUsage } from '../model.ts';
-import type { PricedTier } from '../prices/blocks.ts';
 import { type Picodollars, toUsd } from '../prices/money.ts';
 import type { Prices } from '../prices/prices.ts';
 import { boundOf } from './bound.ts';

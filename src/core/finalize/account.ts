@@ -1,9 +1,9 @@
 /** What a job cost and what became of its requests in each tier: added up from its batches, exactly. */
+import { PRICED_TIERS } from '../../contract/prices.ts';
 import type { Receipt } from '../../contract/receipt.ts';
 import { billedOf } from '../budget/bill.ts';
 import { addUsage, noUsage } from '../collect/classify.ts';
 import type { BatchRecord, TokenUsage } from '../model.ts';
-import { PRICED_TIERS } from '../prices/blocks.ts';
 import { fromUsd, type Picodollars, toUsd } from '../prices/money.ts';
 
 /** The receipt's `cost`. */

@@ -1,8 +1,6 @@
 /** The notation of the price table, read into rows. */
 
-/** What OpenAI bills by. `priority` is what it has called "fast" since 2026-07-30. */
-export const PRICED_TIERS = ['batch', 'flex', 'standard', 'priority'] as const;
-export type PricedTier = (typeof PRICED_TIERS)[number];
+import { PICODOLLARS, type PricedTier } from '../../contract/prices.ts';
 
 /** USD per million tokens, in millionths of a USD: one of these for one token is 10^-12 USD. */
 export interface Rates {
@@ -41,7 +39,6 @@ export interface PriceBlock {
   rows: string;
 }
 
-const PICODOLLARS = 1_000_000;
 const RATES_IN_A_BAND = 4;
 
 /** @throws {Error} naming the line that is not a row: a mistake in the table, found by its test. */

@@ -12,44 +12,13 @@
  * USD per million tokens, as a number or as decimal text, with at most six decimals.
  */
 import * as z from 'zod';
+import { PICODOLLARS, type Price, priceSchema } from '../../contract/prices.ts';
+import type { Settings } from '../../contract/settings.ts';
 import { BatchdropError } from '../errors.ts';
-import { PRICED_TIERS, type PriceRow } from './blocks.ts';
+import type { PriceRow } from './blocks.ts';
+import { Prices } from './prices.ts';
 
-const PICODOLLARS = 1_000_000;
-/** Far beyond any price: a figure above it was meant per token, or has lost its decimal point. */
-const MOST_USD = 100_000;
-
-const rate = z
-  .custom<number | string>(
-    (value) => typeof value === 'number' || (typeof value === 'string' && /^\d+(\.\d+)?$/.test(value)),
-    'a number, or a decimal as text such as "0.125", is expected',
-  )
-  .transform(Number)
-  .refine((usd) => usd >= 0, 'a price is not negative')
-  .refine((usd) => usd <= MOST_USD, `a price is at most ${MOST_USD} USD per million tokens`)
-  .refine((usd) => Number.isInteger(Number((usd * PICODOLLARS).toFixed(6))), 'a price has at most 6 decimals')
-  .transform((usd) => Math.round(usd * PICODOLLARS));
-const day = z.iso.date();
-
-const priceFileSchema = z.strictObject({
-  version: z.literal(1),
-  prices: z.array(
-    z
-      .strictObject({
-        model: z.string().min(1),
-        tier: z.enum(PRICED_TIERS),
-        context: z.enum(['short', 'long', 'any']).default('any'),
-        input: rate,
-        cached: rate.optional(),
-        cacheWrite: rate.optional(),
-        output: rate,
-        from: day.optional(),
-        to: day.optional(),
-        source: z.string().optional(),
-      })
-      .refine(({ from, to }) => from === undefined || to === undefined || from <= to, '"from" is after "to"'),
-  ),
-});
+const priceFileSchema = z.strictObject({ version: z.literal(1), prices: z.array(priceSchema) });
 
 /** The file is not one of prices. The message says where, and what is expected there. */
 export class PriceFileError extends BatchdropError {}
@@ -76,21 +45,37 @@ export function readPriceFile(text: string, name: string): PriceRow[] {
         'Expected: {"version":1,"prices":[{"model","tier","input","output", ...}]}, USD per million tokens.',
     );
   }
-  return parsed.data.prices.map(
-    ({ model, tier, context, input, cached, cacheWrite, output, from, to, source }) => ({
-      model,
-      tier,
-      context,
-      rates: {
-        input,
-        ...(cached === undefined ? {} : { cached }),
-        ...(cacheWrite === undefined ? {} : { cacheWrite }),
-        output,
-      },
-      ...(from === undefined ? {} : { from }),
-      ...(to === undefined ? {} : { to }),
-      source: source ?? name,
-      retrieved: from ?? '',
-    }),
-  );
+  return parsed.data.prices.map((price) => rowOf(price, name));
+}
+
+/**
+ * A price as {@link ./prices.ts Prices} takes it.
+ * @param from where it stands, as the source of one that names none.
+ */
+function rowOf(price: Price, from: string): PriceRow {
+  const { model, tier, context, to, source } = price;
+  const inPicodollars = (usd: string | number): number => Math.round(Number(usd) * PICODOLLARS);
+  return {
+    model,
+    tier,
+    context,
+    rates: {
+      input: inPicodollars(price.input),
+      ...(price.cached === undefined ? {} : { cached: inPicodollars(price.cached) }),
+      ...(price.cacheWrite === undefined ? {} : { cacheWrite: inPicodollars(price.cacheWrite) }),
+      output: inPicodollars(price.output),
+    },
+    ...(price.from === undefined ? {} : { from: price.from }),
+    ...(to === undefined ? {} : { to }),
+    source: source ?? from,
+    retrieved: price.from ?? '',
+  };
+}
+
+/** The prices of a deployment. */
+export function pricesOf({ rows, residency }: Settings['prices']): Prices {
+  return new Prices({
+    overrides: rows.map((price) => rowOf(price, 'the settings')),
+    hasResidency: residency,
+  });
 }

@@ -10,7 +10,7 @@ import { S3Objects } from '../../adapters/s3-objects.ts';
 import { type QueueUrls, SqsOutbox } from '../../adapters/sqs-outbox.ts';
 import type { ingestEnv } from '../../contract/env.ts';
 import { OPENAI_LIMITS } from '../../core/limits.ts';
-import { Prices } from '../../core/prices/prices.ts';
+import { pricesOf } from '../../core/prices/price-file.ts';
 import { systemAmbient } from '../ambient.ts';
 import { createDynamoDBClient, createS3Client, createSqsClient } from '../clients.ts';
 
@@ -29,7 +29,7 @@ export function commonDeps(config: CommonConfig, queueUrls: QueueUrls) {
     quota: new DynamoDBQuota(dynamodb, table),
     parks: new DynamoDBParks(dynamodb, table),
     outbox: new SqsOutbox(createSqsClient(), queueUrls),
-    prices: new Prices(),
+    prices: pricesOf(config.SETTINGS.prices),
     ambient: systemAmbient,
   };
 }

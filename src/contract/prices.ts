@@ -1,0 +1,42 @@
+/** A price as people write it: in a price file, and in the settings of a deployment. */
+import * as z from 'zod';
+
+/** What OpenAI bills by. `priority` is what it has called "fast" since 2026-07-30. */
+export const PRICED_TIERS = ['batch', 'flex', 'standard', 'priority'] as const;
+export type PricedTier = (typeof PRICED_TIERS)[number];
+
+/** Picodollars a token for 1 USD per million tokens. */
+export const PICODOLLARS = 1_000_000;
+/** Far beyond any price: a figure above it was meant per token, or has lost its decimal point. */
+const MOST_USD = 100_000;
+
+/** USD per million tokens. Kept as it was written, so that it can be read again. */
+const rate = z
+  .custom<number | string>(
+    (value) => typeof value === 'number' || (typeof value === 'string' && /^\d+(\.\d+)?$/.test(value)),
+    'a number, or a decimal as text such as "0.125", is expected',
+  )
+  .refine((usd) => Number(usd) >= 0, 'a price is not negative')
+  .refine((usd) => Number(usd) <= MOST_USD, `a price is at most ${MOST_USD} USD per million tokens`)
+  .refine(
+    (usd) => Number.isInteger(Number((Number(usd) * PICODOLLARS).toFixed(6))),
+    'a price has at most 6 decimals',
+  );
+const day = z.iso.date();
+
+export const priceSchema = z
+  .strictObject({
+    model: z.string().min(1),
+    tier: z.enum(PRICED_TIERS),
+    /** `short`: requests of up to 272,000 input tokens; `long`: of more. */
+    context: z.enum(['short', 'long', 'any']).default('any'),
+    input: rate,
+    cached: rate.optional(),
+    cacheWrite: rate.optional(),
+    output: rate,
+    from: day.optional(),
+    to: day.optional(),
+    source: z.string().optional(),
+  })
+  .refine(({ from, to }) => from === undefined || to === undefined || from <= to, '"from" is after "to"');
+export type Price = z.output<typeof priceSchema>;
