@@ -97,7 +97,7 @@ describe('synthesized twice, from two working folders', () => {
       Type: string;
       Properties: { Code: { S3Key: string }; Environment: { Variables: Record<string, string> } };
     }>(Resources).filter(({ Type }) => Type === 'AWS::Lambda::Function');
-    expect(functions).toHaveLength(5);
+    expect(functions).toHaveLength(6);
     for (const { Properties } of functions) {
       const asset = join(first, `asset.${Properties.Code.S3Key.replace(/\.zip$/, '')}`);
       const late = Properties.Environment.Variables.POWERTOOLS_SERVICE_NAME === 'ingest' ? TOKENIZERS : [];
