@@ -92,18 +92,20 @@ function inputAtMost({ tokens, bytes }: Pick<BatchRecord, 'tokens' | 'bytes'>): 
   return tokens === undefined ? Math.ceil(bytes / LEAST_BYTES_PER_TOKEN) : Math.ceil(tokens * ABOVE_ESTIMATE);
 }
 
-/** Those of long requests if one may be long; where these have none, OpenAI does not run them. */
-function ratesFor(
-  { model, tier = 'batch', bytes, longestBytes = bytes }: Bounded,
-  prices: Prices,
-  at: number,
-): Rates | undefined {
+/**
+ * Those of long requests if one may be long; where these have none, OpenAI does not run them. Where a model has no flex
+ * price, those of standard: OpenAI refuses it in flex, or it is new there.
+ */
+function ratesFor(batch: Bounded, prices: Prices, at: number): Rates | undefined {
+  const { model, tier = 'batch', bytes, longestBytes = bytes } = batch;
   const question = { model, tier, at };
   const isLong = longestBytes / LEAST_BYTES_PER_TOKEN > SHORT_CONTEXT_TOKENS;
-  return (
+  const rates =
     (isLong ? prices.ratesOf({ ...question, isLong }) : undefined) ??
-    prices.ratesOf({ ...question, isLong: false })
-  );
+    prices.ratesOf({ ...question, isLong: false });
+  return rates === undefined && tier === 'flex'
+    ? ratesFor({ ...batch, tier: 'standard' }, prices, at)
+    : rates;
 }
 
 /** As if all of the input were written to the cache, where that costs more. */

@@ -106,13 +106,16 @@ export class Tally {
     return (typeof told === 'string' ? BILLED_AS.get(told) : undefined) ?? tier;
   }
 
-  /** The model that answered may be a snapshot, or an alias's model, that has no price of its own. */
+  /**
+   * The model that answered may be a snapshot, or an alias's model, that has no price of its own. Flex without a price is
+   * reckoned as what was reserved for it, standard: never too little.
+   */
   #costOf(usage: TokenUsage, answered: string, tier: PricedTier): Picodollars | undefined {
     const question = { tier, at: this.#at };
-    return (
+    const cost =
       this.#prices.costOf(usage, { ...question, model: answered }) ??
-      this.#prices.costOf(usage, { ...question, model: this.#batch.model })
-    );
+      this.#prices.costOf(usage, { ...question, model: this.#batch.model });
+    return cost === undefined && tier === 'flex' ? this.#costOf(usage, answered, 'standard') : cost;
   }
 }
 

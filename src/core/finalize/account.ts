@@ -35,8 +35,9 @@ export function costOf(batches: readonly BatchRecord[]): Receipt['cost'] {
 /** The receipt's `tiers`. */
 export function tiersOf(batches: readonly BatchRecord[]): Receipt['tiers'] {
   const tiers: Receipt['tiers'] = {};
-  for (const { tier = 'batch', submittedAt, outcome } of batches) {
-    if (submittedAt === undefined || outcome === undefined) continue;
+  for (const batch of batches) {
+    const { tier = 'batch', outcome } = batch;
+    if (sentAt(batch) === undefined || outcome === undefined) continue;
     const counts = tiers[tier] ?? { succeeded: 0, failed: 0, retried: 0 };
     counts.succeeded += outcome.succeeded;
     counts.failed += outcome.failed;
@@ -48,15 +49,22 @@ export function tiersOf(batches: readonly BatchRecord[]): Receipt['tiers'] {
 
 /** How long the job waited to be sent, ran, and took from the drop on. */
 export function durationsOf(
-  batches: readonly Pick<BatchRecord, 'submittedAt' | 'endedAt'>[],
+  batches: readonly Sent[],
   at: { droppedAt: number; claimedAt: number; completedAt: number },
 ): Pick<Receipt['timings'], 'queuedMs' | 'ranMs' | 'totalMs'> {
-  const sent = batches.flatMap(({ submittedAt }) => submittedAt ?? []);
+  const sent = batches.filter((batch) => sentAt(batch) !== undefined);
   const totalMs = Math.max(0, at.completedAt - at.droppedAt);
   if (sent.length === 0) return { totalMs };
-  const first = Math.min(...sent);
-  const last = Math.max(...batches.map(({ submittedAt, endedAt }) => (submittedAt && endedAt) ?? first));
+  const first = sent.reduce((least, batch) => Math.min(least, sentAt(batch)!), Number.POSITIVE_INFINITY);
+  const last = sent.reduce((most, { endedAt = first }) => Math.max(most, endedAt), first);
   return { queuedMs: Math.max(0, first - at.claimedAt), ranMs: Math.max(0, last - first), totalMs };
+}
+
+type Sent = Pick<BatchRecord, 'submittedAt' | 'calls' | 'createdAt' | 'endedAt'>;
+
+/** When a batch was sent, if it was. Requests that are called one by one are sent from when their slice was made on. */
+function sentAt({ submittedAt, calls, createdAt }: Sent): number | undefined {
+  return submittedAt ?? (calls === undefined ? undefined : createdAt);
 }
 
 function usageOf(of: readonly { usage: TokenUsage }[]): TokenUsage {

@@ -63,6 +63,7 @@ describe('what a batch costs at the most', () => {
       { outputTokens: undefined },
       '0.50125',
     ],
+    ['in flex without a flex price, as in standard', { model: 'gpt-4o-mini', tier: 'flex' }, '0.3075'],
     ['with cache writes, as if all input were written', { model: 'gpt-6-luna' }, '0.128125'],
     [
       'with a request that may be long, at the long price',

@@ -7,12 +7,27 @@ import type { FaultRule } from '../../../local/openai-emulator/emulator.ts';
 import { settingsSchema } from '../../../src/contract/settings.ts';
 import { type Pipeline, startPipeline } from '../../support/pipeline.ts';
 
-/** USD per million tokens in batch and in standard: input, cached input, output. Source: OpenAI's page "Pricing". */
-const PRICES: Record<string, { batch: [string, string, string]; standard: [string, string, string] }> = {
-  'gpt-5-nano': { batch: ['0.025', '0.0025', '0.2'], standard: ['0.05', '0.005', '0.4'] },
-  // No discount for cached input in batch.
-  'gpt-4o-mini': { batch: ['0.075', '0.075', '0.3'], standard: ['0.15', '0.075', '0.6'] },
-  'gpt-5.4': { batch: ['1.25', '0.125', '7.5'], standard: ['2.5', '0.25', '15'] },
+type Rates = [input: string, cached: string, output: string];
+const TIERS = ['batch', 'flex', 'standard'] as const;
+
+/** USD per million tokens: input, cached input, output. Source: OpenAI's page "Pricing". */
+const PRICES: Record<string, { batch: Rates; flex?: Rates; standard: Rates }> = {
+  'gpt-5-nano': {
+    batch: ['0.025', '0.0025', '0.2'],
+    flex: ['0.025', '0.0025', '0.2'],
+    standard: ['0.05', '0.005', '0.4'],
+  },
+  // No discount for cached input in batch; no price in flex, so that it is reckoned as standard.
+  'gpt-4o-mini': {
+    batch: ['0.075', '0.075', '0.3'],
+    flex: ['0.15', '0.075', '0.6'],
+    standard: ['0.15', '0.075', '0.6'],
+  },
+  'gpt-5.4': {
+    batch: ['1.25', '0.125', '7.5'],
+    flex: ['1.25', '0.125', '7.5'],
+    standard: ['2.5', '0.25', '15'],
+  },
   // Not halved in batch.
   'text-embedding-3-small': { batch: ['0.02', '0.02', '0'], standard: ['0.02', '0.02', '0'] },
 };
@@ -73,14 +88,32 @@ interface Count {
   cached: number;
   output: number;
   reasoning: number;
-  batch: bigint;
+  /** What it cost, in all and by tier, and what it would have cost in standard. */
+  cost: bigint;
+  tiers: Map<string, { results: number; cost: bigint }>;
   standard: bigint;
+}
+
+/** Lines of a batch are billed as such; others by what their answers say, which embeddings do not. */
+function tierOf({ id, response }: { id: string; response: { body: { service_tier?: string } } }) {
+  if (!id.startsWith('call_')) return 'batch';
+  return response.body.service_tier === 'flex' ? 'flex' : 'standard';
 }
 
 /** Adds up what the files hold. */
 async function recount(p: Pipeline): Promise<Count> {
-  const count: Count = { results: 0, input: 0, cached: 0, output: 0, reasoning: 0, batch: 0n, standard: 0n };
-  for (const { response } of [...(await p.output(KEY)), ...(await p.errors(KEY))]) {
+  const count: Count = {
+    results: 0,
+    input: 0,
+    cached: 0,
+    output: 0,
+    reasoning: 0,
+    cost: 0n,
+    tiers: new Map(),
+    standard: 0n,
+  };
+  for (const line of [...(await p.output(KEY)), ...(await p.errors(KEY))]) {
+    const { response } = line;
     const usage = response?.body?.usage;
     if (usage === undefined) continue;
     const model = MODELS.find((name) => response.body.model.startsWith(name))!;
@@ -93,11 +126,15 @@ async function recount(p: Pipeline): Promise<Count> {
     count.output += output;
     count.reasoning +=
       (usage.output_tokens_details ?? usage.completion_tokens_details)?.reasoning_tokens ?? 0;
-    for (const tier of ['batch', 'standard'] as const) {
-      const [full, discounted, out] = PRICES[model]![tier];
-      count[tier] +=
-        picodollars(full, input - cached) + picodollars(discounted, cached) + picodollars(out, output);
-    }
+    const costIn = (tier: (typeof TIERS)[number]): bigint => {
+      const [full, discounted, out] = PRICES[model]![tier]!;
+      return picodollars(full, input - cached) + picodollars(discounted, cached) + picodollars(out, output);
+    };
+    const tier = tierOf(line);
+    const { results, cost } = count.tiers.get(tier) ?? { results: 0, cost: 0n };
+    count.tiers.set(tier, { results: results + 1, cost: cost + costIn(tier) });
+    count.cost += costIn(tier);
+    count.standard += costIn('standard');
   }
   return count;
 }
@@ -131,10 +168,10 @@ test.each([1, 2, 3, 4, 5, 6])('seed %i: files, receipt and ledgers tell the same
       reasoningTokens: count.reasoning,
     });
     expect(cost).toMatchObject({
-      usd: decimal(count.batch),
+      usd: decimal(count.cost),
       standardUsd: decimal(count.standard),
-      savedUsd: decimal(count.standard - count.batch),
-      byTier: { batch: { results: count.results, usd: decimal(count.batch) } },
+      savedUsd: decimal(count.standard - count.cost),
+      byTier: { batch: { results: count.results, usd: decimal(count.cost) } },
       unpriced: 0,
       usageDiffers: 0,
     });
@@ -146,6 +183,62 @@ test.each([1, 2, 3, 4, 5, 6])('seed %i: files, receipt and ledgers tell the same
     expect(month!.reserved).toBe(0);
     expect(month!.used).toBeGreaterThanOrEqual(perBatch);
     expect(month!.used).toBeLessThanOrEqual(perBatch + Number(cost.possibleUsd) * 1e6 + batches.length);
+  } finally {
+    await p.stop();
+  }
+});
+
+test('a job that goes down the ladder is billed by the tier of each answer', async () => {
+  const next = numbers(7);
+  const p = await startPipeline({
+    settings: settingsSchema.parse({
+      routes: [
+        {
+          name: 'mixed',
+          prefix: 'input/',
+          tiers: ['batch', 'flex', 'standard'],
+          deadline: '2h',
+          budget: { perJobUsd: '2' },
+        },
+      ],
+    }),
+    limits: { requests: 20 },
+    emulator: {
+      seed: 7,
+      faults: [
+        { match: { custom_id: '[05]$' }, effect: { kind: 'line.cached', tokens: 37 } },
+        { match: { custom_id: '3$' }, effect: { kind: 'line.status', status: 400 } },
+        { match: { batch: [1, 2, 3, 4] }, effect: { kind: 'batch.stuck', state: 'in_progress' } },
+        { match: { tier: '^flex$', custom_id: '2$' }, effect: { kind: 'line.tier', tier: 'default' } },
+      ],
+    },
+  });
+  try {
+    await p.drop(KEY, Array.from({ length: 160 }, (_, index) => requestLine(next, index)).join('\n'));
+    await p.run();
+    const receipt = await p.receipt(KEY);
+    const count = await recount(p);
+    expect([...count.tiers.keys()].sort()).toEqual(['batch', 'flex', 'standard']);
+    expect(receipt.cost).toMatchObject({
+      usd: decimal(count.cost),
+      standardUsd: decimal(count.standard),
+      savedUsd: decimal(count.standard - count.cost),
+      unpriced: 0,
+    });
+    for (const tier of TIERS) {
+      const { results, cost } = count.tiers.get(tier)!;
+      expect(receipt.cost.byTier[tier], tier).toMatchObject({ results, usd: decimal(cost) });
+    }
+    const { tiers, counts, timings } = receipt;
+    const sums = Object.values(tiers).reduce(
+      (sum, { succeeded, failed }) => [sum[0]! + succeeded, sum[1]! + failed],
+      [0, 0],
+    );
+    expect(sums).toEqual([counts.succeeded, counts.failed]);
+    expect(timings.ranMs).toBeGreaterThan(0);
+    const { reserved, used } = (await p.deps.quota.getLedger(`budget/job/${receipt.jobId}`))!;
+    const cost = Number(count.cost) / 1e6;
+    expect([reserved, used >= cost, used < cost + receipt.batches.length]).toEqual([0, true, true]);
   } finally {
     await p.stop();
   }

@@ -75,6 +75,12 @@ describe('a bill', () => {
     ]);
   });
 
+  test('reckons flex of a model without a flex price at the standard price', () => {
+    const tally = tallyOf('gpt-4o-mini', 'flex');
+    tally.add(body(1_000, 0, { service_tier: 'flex' }));
+    expect(tally.bill(0).tiers.flex?.usd).toBe('0.00015');
+  });
+
   test('takes the price of the model that answered, and without one that of the model that was asked', () => {
     const tally = tallyOf('gpt-4o');
     tally.add(body(1_000, 0, { model: 'gpt-4o-2024-05-13' }));
