@@ -159,6 +159,30 @@ describe('whoever is first to see a restored table', () => {
     await expectDone(p);
   });
 
+  test('finds a create that followed one which was begun and never written down', async () => {
+    const p = await start({ emulator: { faults: [] } });
+    await p.drop(KEY, BODY);
+    const restore = snapshot(p);
+    const { put } = p.deps.objects;
+    p.deps.objects.put = async (key, ...rest) => {
+      if (key.includes('/attempts/')) throw new Error('dead');
+      return put.call(p.deps.objects, key, ...rest);
+    };
+    await p.drain();
+    p.deps.objects.put = put;
+    while ((await made(p)) < 2) await pass(p, HOUR / 6);
+    restore();
+    p.emulator.clock.advance(HOUR / 2);
+    const [jobId] = p.deps.objects.keys().flatMap((key) => /^work\/([^/]+)\//.exec(key)?.[1] ?? []);
+    for (const { batchId } of await p.deps.jobs.listBatches(jobId!))
+      await p.deps.outbox.submit({ v: 1, jobId: jobId!, batchId });
+    await p.drain();
+    expect(await made(p)).toBe(2);
+    await p.run();
+    expect((await p.output(KEY)).map(({ custom_id }) => custom_id)).toEqual(IDS);
+    expect(await p.emulator.ledger.boughtTwice()).toEqual([]);
+  });
+
   test('takes up the last of several creates of a batch, with an upload of its own in hand', async () => {
     const refused: FaultRule = {
       times: 1,

@@ -45,6 +45,13 @@ export const STATE_EDGES: readonly string[] = [
   'batch:ended -> collected',
 ];
 
+/** What it may go beside that, where its table was restored to an earlier time. */
+export const ADOPTION_EDGES: readonly string[] = [
+  ...['planned', 'admitted', 'uploaded'].map((state) => `batch:${state} -> submitted`),
+  'batch:admitted -> submitting',
+  ...['admitted', 'uploaded', 'submitting'].map((state) => `batch:${state} -> collected`),
+];
+
 /** What budgets lead to. */
 const MONEY = ['booked', 'cut', 'waits for a budget', 'refused'].map((what) => `money:${what}`);
 
@@ -64,6 +71,7 @@ const FAULTS = [
   'fault:job cancelled',
   'fault:cancelled while validating',
   'fault:cancelled while in_progress',
+  'fault:table restored',
   'fault:dead letter',
   'fault:event twice',
   'fault:event lost',

@@ -86,6 +86,8 @@ export interface Scenario {
   /** From then on, nothing fails any more. */
   calmAt: number;
   openai: OpenAIScenario;
+  /** The table is restored to what it was at `to`, both after the start. */
+  restore?: { to: number; at: number };
 }
 
 export interface OpenAIScenario {
@@ -141,9 +143,12 @@ export function drawScenario(random: Random): Scenario {
   const isVersioned = random.chance(0.6);
   const batchRequests = random.whole(2, 6);
   const calmAt = random.spread(2 * HOUR_MS, 60 * HOUR_MS);
+  const drops = drawDrops(random.fork('drops'), batchRequests);
+  const settings = withBudgets(drawSettings(random), random.fork('budgets'));
   return {
-    drops: drawDrops(random.fork('drops'), batchRequests),
-    settings: withBudgets(drawSettings(random), random.fork('budgets')),
+    drops,
+    settings,
+    ...drawRestore(random.fork('restore'), drops, settings),
     isVersioned,
     batchRequests,
     pageSize: random.fork('pages').whole(1, 3),
@@ -180,6 +185,20 @@ function withBudgets(settings: Settings, random: Random): Settings {
     ...settings,
     routes: settings.routes.map((route) => ({ ...route, ...drawBudget(random) })),
   });
+}
+
+/**
+ * A restore forgets that somebody has cancelled a job and what was spent, and cannot find again an input that is gone: only
+ * where nothing of that is.
+ */
+function drawRestore(random: Random, drops: readonly Drop[], settings: Settings): Pick<Scenario, 'restore'> {
+  if (drops.some(({ cancelled, destroyedAt }) => cancelled !== undefined || destroyedAt !== undefined))
+    return {};
+  if (settings.routes.some(({ budget }) => budget !== 'unlimited') || random.chance(0.4)) return {};
+  // Not to before the first listing, which begins with what it finds. And a restore takes longer than it is from one poll
+  // to the next.
+  const to = random.spread(2 * HOUR_MS, 12 * HOUR_MS);
+  return { restore: { to, at: to + random.spread(45 * MINUTE_MS, 30 * HOUR_MS) } };
 }
 
 function drawMaxRounds(random: Random): Record<string, number> {

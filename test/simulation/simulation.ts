@@ -9,7 +9,7 @@ import { jobIdOf } from '../../src/core/job-id.ts';
 import type { BatchRecord } from '../../src/core/model.ts';
 import { backoffSeconds } from '../../src/runtime/queue-handler.ts';
 import { check, type Expectations } from './check.ts';
-import { Coverage, STATE_EDGES } from './coverage.ts';
+import { ADOPTION_EDGES, Coverage, STATE_EDGES } from './coverage.ts';
 import { Faults, InjectedError } from './faults.ts';
 import { raiseBudgets } from './money.ts';
 import { SimulatedOpenAI } from './openai-service.ts';
@@ -106,7 +106,12 @@ class Simulation {
   readonly #violations: string[] = [];
   readonly #trace: string[] | undefined;
   readonly #running = new Set<Invocation>();
-  readonly #expectations: Expectations = { jobs: [], ingestKills: 0, ingestErrors: 0 };
+  readonly #expectations: Expectations = {
+    jobs: [],
+    ingestKills: 0,
+    ingestErrors: 0,
+    isRestored: false,
+  };
   readonly #messages = new Set<Message>();
   #pending: PendingCall[] = [];
   #timers: Timer[] = [];
@@ -148,7 +153,8 @@ class Simulation {
 
   note(what: string): void {
     this.#coverage.add(what);
-    if (/^(job|batch):/.test(what) && !STATE_EDGES.includes(what)) {
+    const edges = this.#scenario.restore === undefined ? STATE_EDGES : [...STATE_EDGES, ...ADOPTION_EDGES];
+    if (/^(job|batch):/.test(what) && !edges.includes(what)) {
       this.violation(`${what} is no arrow that a record may go`);
     }
   }
@@ -183,10 +189,27 @@ class Simulation {
   async run(): Promise<void> {
     for (const drop of this.#scenario.drops) this.after(drop.at, '', () => void this.#drop(drop));
     this.after(this.#scenario.calmAt, 'budgets are raised', () => raiseBudgets(this.#scenario.settings));
+    if (this.#scenario.restore !== undefined) this.#scheduleRestore(this.#scenario.restore);
     this.#schedulePoll(0);
     while (this.#violations.length === 0 && (await this.#pick()));
     if (this.#violations.length > 0) return;
     this.#stats = await check(this.#expectations, this.#stack, this.#openai, (text) => this.violation(text));
+  }
+
+  /** Whoever runs while the table is restored dies: an operator stops them. */
+  #scheduleRestore({ to, at }: { to: number; at: number }): void {
+    let restore: (() => void) | undefined;
+    this.after(to, 'the table is restored to this point', () => {
+      restore = this.#stack.snapshot();
+    });
+    this.after(at, 'the table is restored', () => {
+      for (const invocation of [...this.#running]) this.#kill(invocation, 'for a restore');
+      restore?.();
+      // What no record knows any more is for the list alone to say: see `SimulatedOpenAI`.
+      this.#openai.recorded.clear();
+      this.#expectations.isRestored = true;
+      this.note('fault:table restored');
+    });
   }
 
   result(): SimulationResult {
@@ -461,7 +484,9 @@ class Simulation {
   }
 
   async #poll(): Promise<void> {
-    if (this.#drops === 0 && this.#messages.size === 0 && this.#running.size === 0) {
+    const { restore } = this.#scenario;
+    const isRestoreDue = restore !== undefined && this.#now <= START_MS + restore.at;
+    if (!isRestoreDue && this.#drops === 0 && this.#messages.size === 0 && this.#running.size === 0) {
       const live = await this.#live();
       if (live.length === 0) {
         this.trace('all is quiet');

@@ -137,6 +137,14 @@ export class Stack {
     };
   }
 
+  /** What the table holds now; what this gives puts it back. */
+  snapshot(): () => void {
+    const restores = [this.jobs.snapshot(), this.quota.snapshot(), this.listing.snapshot()];
+    return () => {
+      for (const restore of restores) restore();
+    };
+  }
+
   /** What one invocation of a handler works with. */
   depsFor(handler: HandlerName, gate: Gate, deadline: Deadline): Deps {
     const deps = this.#tamper?.(this.#deps, handler) ?? this.#deps;

@@ -5,6 +5,14 @@ import type { ListingStore } from '../../core/ports.ts';
 export class MemoryListing implements ListingStore {
   #standing: InputListing | undefined;
 
+  /** As {@link MemoryJobs.snapshot}: it stands in the same table. */
+  snapshot(): () => void {
+    const kept = structuredClone(this.#standing);
+    return () => {
+      this.#standing = structuredClone(kept);
+    };
+  }
+
   async getListing(): Promise<InputListing | undefined> {
     return structuredClone(this.#standing);
   }

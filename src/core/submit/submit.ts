@@ -162,12 +162,7 @@ async function create(deps: SubmitDeps, uploaded: BatchRecord, claim: string): P
     intentAt: deps.ambient.now(),
     fencedAt: undefined,
   });
-  const { layout } = deps.settings;
-  const attempt = await settleAttempt(deps.objects, layout, batch, attemptOf(batch));
-  if (attempt.nonce !== batch.nonce) {
-    await takeUp(deps, batch, claim, attempt);
-    throw new NotYetError(`batch ${batch.batchId} of job ${batch.jobId} was begun before`, 0);
-  }
+  await settleIntent(deps, batch, claim);
   let remote: RemoteBatch;
   try {
     remote = await deps.batches.createBatch({
@@ -184,6 +179,16 @@ async function create(deps: SubmitDeps, uploaded: BatchRecord, claim: string): P
     return;
   }
   await submitted(deps, batch, claim, remote);
+}
+
+/** Writes the intent down below `work/`, too. */
+async function settleIntent(deps: SubmitDeps, batch: BatchRecord, claim: string): Promise<void> {
+  // An intent of a release that did not count them.
+  if (batch.attempts === undefined) return;
+  const attempt = await settleAttempt(deps.objects, deps.settings.layout, batch, attemptOf(batch));
+  if (attempt.nonce === batch.nonce) return;
+  await takeUp(deps, batch, claim, attempt);
+  throw new NotYetError(`batch ${batch.batchId} of job ${batch.jobId} was begun before`, 0);
 }
 
 function attemptOf({ attempts, nonce, inputFileId, keyVersion, intentAt }: BatchRecord): CreateAttempt {
@@ -361,6 +366,8 @@ async function resolveIntent(
   // What got in before the fence must have had time to show in the list.
   const wait = batch.fencedAt + LOOK_UP_SETTLE_MS - now;
   if (wait > 0) throw new NotYetError(`batch ${batch.batchId} is fenced off; the list may lag`, wait);
+  // Its worker may have died before it was written down; without it, nobody would find the next one.
+  await settleIntent(deps, batch, claim);
   return write(deps, batch, claim, {
     state: 'admitted',
     nonce: undefined,
