@@ -55,8 +55,18 @@ export function outputLimitIn(tried: number): number | undefined {
   return byte === 0 ? undefined : LIMITS[byte]!;
 }
 
+/** Bytes by limit, 0 where none was looked for yet: a logarithm for each request is a twentieth of a scan. */
+const KNOWN = new Uint8Array(2 ** 16);
+
 function byteOf(tokens: number | undefined): number {
   if (tokens === undefined) return 0;
+  if (!(tokens < KNOWN.length)) return findByte(tokens);
+  const at = Math.max(0, Math.ceil(tokens));
+  if (KNOWN[at] === 0) KNOWN[at] = findByte(at);
+  return KNOWN[at]!;
+}
+
+function findByte(tokens: number): number {
   if (tokens <= 0) return 1;
   const byte = 2 + Math.ceil(Math.log2(Math.min(tokens, LIMITS[255]!)) * STEPS_PER_DOUBLING);
   // Where the logarithm was rounded down or up.

@@ -171,6 +171,8 @@ export async function findDuplicatedHashes(
   let end: DuplicatedHashes['end'] = 'all';
   for (let taken = 1; heap.length > 0; taken++) {
     const cursor = heap[0]!;
+    if (heap.length === 1)
+      taken += cursor.passSingles(last0, last1, (looksEvery - (taken % looksEvery)) % looksEvery);
     const { hash0, hash1 } = cursor;
     if (hash0 !== last0 || hash1 !== last1) {
       last0 = hash0;
@@ -185,7 +187,7 @@ export async function findDuplicatedHashes(
       if (heap.length === 0) break;
       heap[0] = tail;
     }
-    siftDown(heap);
+    if (heap.length > 1) siftDown(heap);
     if (found.length === 2 * most) end = 'most';
     else if (taken % looksEvery === 0 && isOver()) end = 'over';
     if (end !== 'all') break;
@@ -255,6 +257,22 @@ class Cursor {
   advance(): boolean {
     this.#at += 2;
     return this.#look();
+  }
+
+  /**
+   * With no other cursor: passes over hashes that are neither the one given, which was taken last, nor on the page twice.
+   * @returns how many; at most `most`.
+   */
+  passSingles(last0: number, last1: number, most: number): number {
+    if (this.hash0 === last0 && this.hash1 === last1) return 0;
+    const words = this.#words;
+    const end = Math.min(words.length - 2, this.#at + 2 * most);
+    let at = this.#at;
+    while (at < end && (words[at] !== words[at + 2] || words[at + 1] !== words[at + 3])) at += 2;
+    const passed = (at - this.#at) / 2;
+    this.#at = at;
+    this.#look();
+    return passed;
   }
 
   /** Goes to the first hash of the next page; false at the end of the run. */

@@ -337,8 +337,11 @@ export class LineScanner {
     request.endpoint = endpoint;
     request.model = group.model;
     request.embeddingInputs = embeddingInputs;
-    request.predictedOutputBytes = predictOutputBytes(endpoint, this.#body, embeddingInputs, length);
-    request.outputLimit = outputLimitOf(endpoint, this.#body);
+    // Of a chat, both depend on nothing but what was read of the body; most lines are like the one before.
+    if (!bodyIsRead || endpoint !== '/v1/chat/completions') {
+      request.predictedOutputBytes = predictOutputBytes(endpoint, this.#body, embeddingInputs, length);
+      request.outputLimit = outputLimitOf(endpoint, this.#body);
+    }
     request.hash0 = records[at + RECORD.hash0]!;
     request.hash1 = records[at + RECORD.hash1]!;
     request.textBytes = records[at + RECORD.textBytes]!;
