@@ -88,6 +88,20 @@ const budgetSchema = z.union(
   refuseBudget,
 );
 
+/** What is filled into lines that leave it out; what a line says itself stands. Body parameters are filled in one by one. */
+const defaultsSchema = z.strictObject({
+  method: z.literal('POST', 'a method is "POST": the Batch API has no other').optional(),
+  url: z
+    .string()
+    .regex(/^\/v1\/[a-z_/]+$/, {
+      error: ({ input }) => `a url is a path such as "/v1/responses"; read ${JSON.stringify(input)}`,
+    })
+    .optional(),
+  /** Parameters of the body, such as `model`. */
+  body: z.record(z.string().min(1), z.json()).optional(),
+});
+export type Defaults = z.infer<typeof defaultsSchema>;
+
 const ROUNDS = 'maxRounds is a whole number from 1 to 10';
 
 /** What of a route whoever drops a file may say otherwise for it, if the route lets them: see options.ts. */
@@ -150,6 +164,8 @@ const routeFields = z.strictObject({
   overBudget: z.enum(['wait', 'refuse']).default('wait'),
   /** Whether requests without a known price run all the same; they count as nothing against the budget. */
   allowUnpriced: z.boolean().default(false),
+  /** Filled into lines that leave it out. Each line of such a route is written out once below `work/`. */
+  defaults: defaultsSchema.optional(),
   /** What a dropped file may bring with it in place of what stands here. Default: nothing. */
   mayOverride: z.array(z.enum(OVERRIDABLE)).default([]),
 });

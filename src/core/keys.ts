@@ -21,6 +21,11 @@ export function workKeys(layout: Layout, jobId: string) {
     manifest: (attempt: string, batchId: string): string => `${base}ingest/${attempt}/${batchId}.manifest`,
     /** Lines written out once, where ranges of the input cannot be sent as they stand. */
     spool: (attempt: string): string => `${base}ingest/${attempt}/spool`,
+    /** Lines as they were dropped, where those in the spool have defaults filled in. */
+    originals: (attempt: string) => ({
+      data: `${base}ingest/${attempt}/originals.jsonl`,
+      index: `${base}ingest/${attempt}/originals.index`,
+    }),
     invalid: (attempt: string) => ({
       data: `${base}ingest/${attempt}/invalid.jsonl`,
       index: `${base}ingest/${attempt}/invalid.index`,

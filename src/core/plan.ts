@@ -42,6 +42,11 @@ const planSchema = z.object({
   ),
   /** Lines that are not run; each run is in input order. */
   invalidRuns: z.array(runRefSchema),
+  /**
+   * Every line as it was dropped, where the batches have lines with the route's defaults filled in; a line that was too
+   * long to be read is left out.
+   */
+  originals: z.exactOptional(runRefSchema),
   /** Nothing is run, for this reason. */
   rejection: z.object({ code: z.string(), message: z.string() }).optional(),
 });

@@ -1,5 +1,6 @@
 /** A merge that takes many invocations, each of which may die at any call: the same files come out. */
 import { expect, test } from 'vitest';
+import { defaultSettings, settingsSchema } from '../../src/contract/settings.ts';
 import { chatLine, type Interceptor, startPipeline } from '../support/pipeline.ts';
 
 const KEY = 'input/a.jsonl';
@@ -12,7 +13,7 @@ const TEXT = IDS.map((id, index) =>
 class KilledError extends Error {}
 
 /** Runs the job; workers that have taken a job have little time, and the one that makes call `at` of those dies there. */
-async function run(at: number, when: 'before' | 'after', isHurried: boolean) {
+async function run(at: number, when: 'before' | 'after', isHurried: boolean, settings = defaultSettings()) {
   let hasTaken = false;
   let isDead = false;
   let checkpoints = 0;
@@ -34,6 +35,7 @@ async function run(at: number, when: 'before' | 'after', isHurried: boolean) {
     return result;
   };
   const p = await startPipeline({
+    settings,
     intercept,
     onInvocation: () => {
       isDead = false;
@@ -84,6 +86,13 @@ test('a merge over many invocations gives the files of one in one invocation, an
   expect(hurried.left).toBe(0);
   expect(hurried.job).not.toHaveProperty('merge');
   expect(hurried.job).not.toHaveProperty('claim');
+});
+
+test('lines with defaults filled in are given back as they were dropped, over many invocations, too', async () => {
+  const route = { ...defaultSettings().routes[0]!, defaults: { body: { n: 1 } } };
+  const hurried = await run(-1, 'before', true, settingsSchema.parse({ routes: [route] }));
+  expect(hurried.result.retry).toBe('broken\n');
+  expect(hurried.checkpoints).toBeGreaterThan(5);
 });
 
 test.each(['before', 'after'] as const)(

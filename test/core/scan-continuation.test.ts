@@ -6,7 +6,7 @@ import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { MemoryObjects } from '../../src/adapters/memory/objects.ts';
-import { defaultSettings } from '../../src/contract/settings.ts';
+import { type Defaults, defaultSettings } from '../../src/contract/settings.ts';
 import { readCheckpoint, writeCheckpoint } from '../../src/core/checkpoint.ts';
 import { UploadGoneError } from '../../src/core/errors.ts';
 import { type ScanDeps, type ScanState, scan } from '../../src/core/ingest/scan.ts';
@@ -15,6 +15,7 @@ import { readManifest } from '../../src/core/manifest.ts';
 import type { Job } from '../../src/core/model.ts';
 import type { Plan } from '../../src/core/plan.ts';
 import type { ObjectStore } from '../../src/core/ports.ts';
+import { readRunIndex } from '../../src/core/run-file.ts';
 import { chunkSizesArbitrary, collectBytes, cut } from '../support/bytes.ts';
 import { BUCKET, chopReads } from '../support/memory-store.ts';
 import { fileArbitrary, layOut, limitsArbitrary, manyModels } from '../support/request-files.ts';
@@ -32,6 +33,8 @@ interface Setup {
   /** Sizes of the chunks in which the file comes. */
   chunks: readonly number[];
   sizes: NonNullable<ScanDeps['sizes']>;
+  /** Of the route. */
+  defaults?: Defaults | undefined;
   /** For each look at the clock, over and over, whether time is over. */
   looks: readonly boolean[];
   /** Calls of a port, counted over all workers, at which one is killed. */
@@ -39,7 +42,7 @@ interface Setup {
 }
 
 /** Drops the file into a store of its own, whose uploads have parts of a few bytes. */
-async function drop(file: Uint8Array): Promise<{ objects: MemoryObjects; job: Job }> {
+async function drop(file: Uint8Array, defaults?: Defaults): Promise<{ objects: MemoryObjects; job: Job }> {
   const objects = new MemoryObjects({ bucket: BUCKET, minPartBytes: 50 }, { now: () => 0 });
   await objects.put(KEY, file);
   const head = await objects.head(BUCKET, KEY);
@@ -49,7 +52,7 @@ async function drop(file: Uint8Array): Promise<{ objects: MemoryObjects; job: Jo
     jobId: 'c0ffee00c0ffee00c0ffee00c0ffee00',
     input: { ...source, etag: '"e"', lastModified: 0, size: file.length },
     source,
-    route: routes[0]!,
+    route: { ...routes[0]!, defaults },
     state: 'ingesting',
     createdAt: 0,
     updatedAt: 0,
@@ -83,8 +86,8 @@ function mortal(
 }
 
 /** Worker after worker until there is a plan. */
-async function scanInPieces({ file, limits, chunks, sizes, looks, kills }: Setup) {
-  const { objects, job } = await drop(file);
+async function scanInPieces({ file, limits, chunks, sizes, looks, kills, defaults }: Setup) {
+  const { objects, job } = await drop(file, defaults);
   const chopped = chopReads(objects, async function* (stream) {
     yield* cut(await collectBytes(stream), chunks);
   });
@@ -165,13 +168,19 @@ async function everythingOf(objects: MemoryObjects, plan: Plan): Promise<Record<
     );
     if (source.key !== KEY) await keep(source.key);
   }
+  if (plan.originals !== undefined) {
+    await keep(plan.originals.dataKey);
+    // Read, because its checksum goes over the attempt's name.
+    const index = await Array.fromAsync(readRunIndex(objects, BUCKET, plan.originals));
+    everything.originals = index.flatMap((piece) => ('records' in piece ? piece.records : []));
+  }
   for (const { dataKey } of plan.invalidRuns) await keep(dataKey);
   return everything;
 }
 
 async function expectSame(setup: Setup) {
-  const { file, limits, sizes } = setup;
-  const reference = await drop(file);
+  const { file, limits, sizes, defaults } = setup;
+  const reference = await drop(file, defaults);
   const plan = await scanWhole(
     { objects: reference.objects, layout, limits: { ...OPENAI_LIMITS, ...limits }, sizes },
     reference.job,
@@ -189,6 +198,7 @@ const setupArbitrary = fc
     expected: fileArbitrary,
     packed: fc.boolean(),
     limits: limitsArbitrary,
+    defaults: fc.constantFrom(undefined, { body: { temperature: 0.5, model: 'gpt-5-nano' } }),
     chunks: chunkSizesArbitrary(300),
     hashMask: fc.constantFrom(0xffffffff, 0xffffffff, 3),
     blockBytes: fc.integer({ min: 64, max: 600 }),
@@ -203,9 +213,9 @@ const setupArbitrary = fc
       maxLength: 6,
     }),
   })
-  .map(({ expected, packed, limits, chunks, looks, kills, ...sizes }): Setup => {
+  .map(({ expected, packed, limits, defaults, chunks, looks, kills, ...sizes }): Setup => {
     const file = packed ? gzipSync(expected.file) : expected.file;
-    return { file, limits, chunks, looks, kills, sizes };
+    return { file, limits, defaults, chunks, looks, kills, sizes };
   });
 
 describe('a scan that is broken off', () => {
@@ -289,7 +299,7 @@ describe('a scan that is broken off', () => {
     });
   });
 
-  it('goes on in the second pass over a file in which models take turns', async () => {
+  it('goes on in the second pass over a file in which models take turns', { timeout: 240_000 }, async () => {
     const { file } = layOut(manyModels(5, 3_000, 6_500), ['\n']);
     const { saves } = await expectSame({
       file,

@@ -150,6 +150,9 @@ describe('settings', () => {
     ['a budget that limits nothing', [route({ budget: {} })], /or both.*read {}/],
     ['a budget in words', [route({ budget: 'plenty' })], /read "plenty"/],
     ['an override of what is not a setting', [route({ mayOverride: ['model'] })], /mayOverride/],
+    ['a default method that is not POST', [route({ defaults: { method: 'GET' } })], /a method is "POST"/],
+    ['a default url of another service', [route({ defaults: { url: 'https://x' } })], /read "https:\/\/x"/],
+    ['a default of what no route fills in', [route({ defaults: { custom_id: 'a' } })], /custom_id/],
     ['a field that is misspelt', [route({ onInvald: 'reject' })], /onInvald/],
   ])('fail for %s', (_what, routes, message) => {
     expect(problemsOf({ layout: {}, routes }).join('\n')).toMatch(message);

@@ -1,5 +1,6 @@
 /** What is sent in a call, and what is written down of its answer: the form of OpenAI's output files. */
 import type { Tier } from '../../contract/settings.ts';
+import { keepNumbers } from '../keep-numbers.ts';
 import type { Manifest } from '../manifest.ts';
 import type { CallAnswer, ObjectStore } from '../ports.ts';
 import { renderBatch } from '../submit/render.ts';
@@ -34,17 +35,6 @@ export function bodyOf({ line }: CallRequest, tier: Exclude<Tier, 'batch'>): str
   const { body } = JSON.parse(line, keepNumbers) as { body: Record<string, unknown> };
   return JSON.stringify({ ...body, service_tier: SERVICE_TIERS[tier] });
 }
-
-/** A number that JavaScript would write otherwise (`1.0`, 20 digits) stays as it was written. */
-function keepNumbers(_key: string, value: unknown, context?: { source?: string }): unknown {
-  const source = context?.source;
-  return typeof value === 'number' && source !== undefined && String(value) !== source
-    ? rawJson(source)
-    : value;
-}
-
-/** Source: TC39 "JSON.parse source text access", in V8 since 11.4; TypeScript does not declare it yet. */
-const rawJson = (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON;
 
 /** The line of an answer, whatever its status. A body that is no JSON is kept as text, as OpenAI does. */
 export function answerLine(customId: string, { status, requestId, body }: CallAnswer): string {

@@ -10,7 +10,8 @@ import { workKeys } from '../keys.ts';
 import type { Job, RunRef, SourceObject } from '../model.ts';
 import type { Ambient, Deadline, JobStore, Log, ObjectStore, ObjectWriter, WriterState } from '../ports.ts';
 import { type Range, readRanges } from '../ranges.ts';
-import { mergeIndexes, writeMergedText } from './merge.ts';
+import { type RunRecord, readRunIndex } from '../run-file.ts';
+import { mergeIndexes, type Stretch, writeMergedText } from './merge.ts';
 
 export interface MergeDeps {
   settings: Settings;
@@ -56,6 +57,8 @@ export interface Runs {
   errors: readonly RunRef[];
   /** Whose original lines are given back. */
   retry: readonly RunRef[];
+  /** Every line as it was dropped, where what was sent is not: those lines are given back in place of what was sent. */
+  originals?: RunRef;
 }
 
 /**
@@ -77,7 +80,7 @@ export async function mergeResults(
     for (; state.part < PARTS.length; state.part++) {
       const name = PARTS[state.part]!;
       if (runs[name].length > 0) {
-        const end = await mergePart(deps, job, bucket, name, runs[name], state, isOutOfTime);
+        const end = await mergePart(deps, job, bucket, name, runs, state, isOutOfTime);
         if (end === 'out of time') return await record(deps, job, claim, state, before);
       }
       state.nextLine = 0;
@@ -121,7 +124,7 @@ async function mergePart(
   job: Job,
   bucket: string,
   name: Part,
-  runs: readonly RunRef[],
+  { [name]: runs, originals: dropped }: Runs,
   state: MergeState,
   isOutOfTime: () => boolean,
 ): Promise<'whole' | 'out of time'> {
@@ -133,7 +136,7 @@ async function mergePart(
   try {
     const stoppedAt =
       name === 'retry'
-        ? await writeOriginals(objects, bucket, runs, writer, nextLine, isOutOfTime)
+        ? await writeOriginals(objects, bucket, { runs, dropped }, writer, nextLine, isOutOfTime)
         : await writeMergedText(objects, bucket, runs, writer, { fromLine: nextLine, isOutOfTime });
     if (stoppedAt !== undefined) {
       state.nextLine = stoppedAt;
@@ -178,16 +181,22 @@ async function record(
 async function writeOriginals(
   objects: ObjectStore,
   bucket: string,
-  runs: readonly RunRef[],
+  from: Failed,
   writer: ObjectWriter,
   fromLine: number,
   isOutOfTime: () => boolean,
 ): Promise<number | undefined> {
-  for await (const { text, nextLine } of originals(objects, bucket, runs, fromLine)) {
+  for await (const { text, nextLine } of originals(objects, bucket, from, fromLine)) {
     for await (const chunk of text) await writer.write(chunk);
     if (isOutOfTime()) return nextLine;
   }
   return undefined;
+}
+
+/** Runs whose original lines are wanted, and where those stand if not where the runs say. */
+interface Failed {
+  runs: readonly RunRef[];
+  dropped: RunRef | undefined;
 }
 
 /** Original lines that are read together, and the line of the input that comes after them. */
@@ -200,14 +209,16 @@ interface Window {
 async function* originals(
   objects: ObjectStore,
   bucket: string,
-  runs: readonly RunRef[],
+  { runs, dropped }: Failed,
   fromLine: number,
 ): AsyncGenerator<Window> {
+  const found = mergeIndexes(objects, bucket, runs, fromLine);
+  const stretches = dropped === undefined ? found : asDropped(objects, bucket, found, dropped);
   let source: SourceObject | undefined;
   let window: Range[] = [];
   let windowBytes = 0;
   let nextLine = fromLine;
-  for await (const stretch of mergeIndexes(objects, bucket, runs, fromLine)) {
+  for await (const stretch of stretches) {
     for (const { line, original } of stretch.records) {
       // A line that was too long to be read from a compressed file cannot be given back.
       if (original.length < 0) continue;
@@ -223,6 +234,47 @@ async function* originals(
     }
   }
   if (source !== undefined) yield { text: readWindowIfThere(objects, source, window), nextLine };
+}
+
+/** The same records with the places of their lines as they were dropped: both go by line, so one pass finds them all. */
+async function* asDropped(
+  objects: ObjectStore,
+  bucket: string,
+  stretches: AsyncIterable<Pick<Stretch, 'source' | 'records'>>,
+  dropped: RunRef,
+): AsyncGenerator<Pick<Stretch, 'source' | 'records'>> {
+  const places = placesOf(objects, bucket, dropped);
+  let place = (await places.next()).value;
+  try {
+    for await (const { records } of stretches) {
+      const moved: RunRecord[] = [];
+      for (const record of records) {
+        while (place !== undefined && place.line < record.line) place = (await places.next()).value;
+        const original = place?.line === record.line ? place.original : { offset: 0, length: -1 };
+        moved.push({ ...record, original });
+      }
+      yield { source: { bucket, key: dropped.dataKey }, records: moved };
+    }
+  } finally {
+    await places.return(undefined);
+  }
+}
+
+/** Where the lines of a run stand in its own text, without their line feeds. */
+async function* placesOf(
+  objects: ObjectStore,
+  bucket: string,
+  run: RunRef,
+): AsyncGenerator<{ line: number; original: Range }, undefined> {
+  let offset = 0;
+  for await (const piece of readRunIndex(objects, bucket, run)) {
+    if ('source' in piece) continue;
+    for (const { line, length } of piece.records) {
+      yield { line, original: { offset, length: length - 1 } };
+      offset += length;
+    }
+  }
+  return undefined;
 }
 
 /** Nothing if the input was deleted meanwhile: its results must not wait for lines that nobody can give back. */

@@ -4,7 +4,7 @@
  * frozen route and the attempt's name: run twice, it writes the same bytes to keys of its own, and so it does when it is
  * broken off anywhere and gone on with by another worker.
  */
-import type { Layout } from '../../contract/settings.ts';
+import type { Defaults, Layout } from '../../contract/settings.ts';
 import { sizeOf } from '../budget/bound.ts';
 import { CustomIdHasher } from '../custom-id-hash.ts';
 import { statedErrorLine } from '../error-line.ts';
@@ -16,12 +16,13 @@ import { readInParallel } from '../parallel-read.ts';
 import type { Plan, PlannedBatch } from '../plan.ts';
 import type { ByteStream, Deadline, ObjectStore } from '../ports.ts';
 import { RunWriter, type RunWriterState } from '../run-file.ts';
-import { checkLine, type InvalidLine, lineTooLong } from './check-line.ts';
+import { checkLine, type InvalidLine, lineTooLong, type ValidLine } from './check-line.ts';
 import { Cutter, isShattered, type OpenBatch } from './cutter.ts';
 import { type DuplicatesState, removeDuplicates, startDuplicates } from './duplicates.ts';
+import { checkFilledIn } from './fill-in.ts';
 import { GzipError, gunzip, isGzip } from './gunzip.ts';
 import { type IdRun, IdRuns } from './id-runs.ts';
-import { LineScanner, type ScannedRequest } from './line-scanner.ts';
+import { type LineHandlers, LineScanner, type ScannedRequest } from './line-scanner.ts';
 import type { Line, LineStart } from './lines.ts';
 import { Spool, type SpoolState } from './spool.ts';
 
@@ -87,6 +88,8 @@ interface LinesState extends Found {
   open: (Omit<OpenBatch, 'entries'> & { entries: Uint8Array })[];
   ids: IdRun[];
   invalidRun?: RunWriterState;
+  /** Of a route with defaults. */
+  originals?: RunWriterState;
   spool?: SpoolState;
 }
 
@@ -96,6 +99,7 @@ interface EndState extends Found {
   phase: 'duplicates';
   ids: IdRun[];
   invalidRun?: RunRef;
+  originals?: RunRef;
   work: DuplicatesState;
 }
 
@@ -154,7 +158,7 @@ export function rejectedPlan(jobId: string, rejection: Rejection): Plan {
 
 async function begin(deps: ScanDeps, job: Job, attempt: string): Promise<LinesState> {
   const compressed = isGzip(await firstBytes(deps.objects, job.source));
-  return freshState(attempt, { compressed, spooled: compressed });
+  return freshState(attempt, { compressed, spooled: compressed || job.route.defaults !== undefined });
 }
 
 function freshState(attempt: string, mode: Pick<LinesState, 'compressed' | 'spooled'>): LinesState {
@@ -210,6 +214,11 @@ async function readLines(
       )
     : undefined;
   const invalidRun = new RunWriter(deps.objects, keys.invalid(attempt), source, state.invalidRun);
+  const { defaults } = job.route;
+  const originals =
+    defaults === undefined
+      ? undefined
+      : new RunWriter(deps.objects, keys.originals(attempt), source, state.originals);
   const ids = new IdRuns(deps.objects, (index) => keys.ids(attempt, deps.worker, index), {
     resume: state.ids,
     ...(sizes.maxIdsInMemory === undefined ? {} : { maxInMemory: sizes.maxIdsInMemory }),
@@ -261,26 +270,46 @@ async function readLines(
     else shattered ||= isShattered(batch);
   };
 
+  const take = (line: Line, verdict: ValidLine | InvalidLine, bytes = line.bytes): void => {
+    found.requests++;
+    if (!verdict.valid) {
+      reject(line, verdict);
+      return;
+    }
+    const { customId, url: endpoint, ...values } = verdict;
+    hasher.hashText(customId);
+    const { hash0, hash1 } = hasher;
+    accept({ ...line, ...values, length: bytes!.length, endpoint, hash0, hash1, bytes: () => bytes! });
+  };
+
+  const handlers: LineHandlers = {
+    onRequest: (request) => {
+      found.requests++;
+      accept(request);
+    },
+    onLine: (line) => take(line, line.bytes === undefined ? lineTooLong(line.length) : checkLine(line.bytes)),
+  };
+
+  /** Every line is filled in before it is judged, those that need nothing too. */
+  const fillingHandlers = (values: Defaults, run: RunWriter): LineHandlers => {
+    const onLine: LineHandlers['onLine'] = (line) => {
+      if (line.bytes === undefined) {
+        take(line, lineTooLong(line.length));
+        return;
+      }
+      run.add(line.line, line.bytes, { offset: line.offset, length: line.length });
+      const { verdict, bytes } = checkFilledIn(line.bytes, values);
+      take(line, verdict, bytes);
+    };
+    return {
+      onRequest: ({ line, offset, length, bytes }) => onLine({ line, offset, length, bytes: bytes() }),
+      onLine,
+    };
+  };
+
   const scanner = new LineScanner(
     job.jobId,
-    {
-      onRequest: (request) => {
-        found.requests++;
-        accept(request);
-      },
-      onLine: (line) => {
-        found.requests++;
-        const verdict = line.bytes === undefined ? lineTooLong(line.length) : checkLine(line.bytes);
-        if (!verdict.valid) {
-          reject(line, verdict);
-          return;
-        }
-        const { customId, url: endpoint, ...values } = verdict;
-        hasher.hashText(customId);
-        const { hash0, hash1 } = hasher;
-        accept({ ...line, ...values, endpoint, hash0, hash1, bytes: () => line.bytes! });
-      },
-    },
+    defaults === undefined || originals === undefined ? handlers : fillingHandlers(defaults, originals),
     {
       start: state.next,
       ...(sizes.blockBytes === undefined ? {} : { blockBytes: sizes.blockBytes }),
@@ -308,6 +337,7 @@ async function readLines(
     }
     await spool?.drain();
     await invalidRun.flush();
+    await originals?.flush();
     await ids.flush();
   };
 
@@ -328,6 +358,7 @@ async function readLines(
         open: now.map(({ entries, ...batch }) => ({ ...batch, entries: entries.bytes() })),
         ids: await ids.suspend(),
         invalidRun: await invalidRun.suspend(),
+        ...(originals === undefined ? {} : { originals: await originals.suspend() }),
         ...(spool === undefined ? {} : { spool: await spool.suspend(now) }),
       });
       return 'saved';
@@ -337,7 +368,7 @@ async function readLines(
       groupsExceeded = cutter.groups > MAX_GROUPS;
     }
     if (groupsExceeded) {
-      await Promise.all([invalidRun.abort(), spool?.abort()]);
+      await Promise.all([invalidRun.abort(), originals?.abort(), spool?.abort()]);
       const message = `The file mixes more than ${MAX_GROUPS} pairs of model and endpoint; split it by model.`;
       return { plan: rejectedPlan(job.jobId, { code: 'too_many_models', message }) };
     }
@@ -349,6 +380,7 @@ async function readLines(
     await writeFull();
     await spool?.close();
     const run = await invalidRun.close();
+    const dropped = await originals?.close();
     const work = startDuplicates(batches);
     return {
       ids,
@@ -358,11 +390,12 @@ async function readLines(
         ...found,
         ids: [],
         ...(run === undefined ? {} : { invalidRun: run }),
+        ...(dropped === undefined ? {} : { originals: dropped }),
         work,
       },
     };
   } catch (error) {
-    await Promise.allSettled([invalidRun.abort(), spool?.abort()]);
+    await Promise.allSettled([invalidRun.abort(), originals?.abort(), spool?.abort()]);
     throw error;
   }
 }
@@ -403,7 +436,7 @@ async function end(
   ids: IdRuns | undefined,
   isOver: () => boolean,
 ): Promise<Plan | undefined> {
-  const { attempt, compressed, invalidRun, work } = state;
+  const { attempt, spooled, invalidRun, originals, work } = state;
   const keys = workKeys(deps.layout, job.jobId);
   const { hashesOfARound, looksEvery } = deps.sizes ?? {};
   const isDone = await removeDuplicates(
@@ -412,7 +445,8 @@ async function end(
       bucket: job.source.bucket,
       ids: ids?.sorted() ?? { runs: state.ids, memory: new Uint32Array(0) },
       keysOf: (batchId, name) => keys.unique(attempt, batchId, name),
-      statesBytes: !compressed,
+      // Offsets in a spool mean nothing to a person.
+      statesBytes: !spooled,
       isOver,
       ...(hashesOfARound === undefined ? {} : { hashesOfARound }),
       ...(looksEvery === undefined ? {} : { looksEvery }),
@@ -435,6 +469,7 @@ async function end(
       .filter(({ requests }) => requests > 0)
       .map((batch, index) => ({ ...batch, batchId: batchIdOf(0, index) })),
     invalidRuns: [...(invalidRun === undefined ? [] : [invalidRun]), ...work.runs],
+    ...(originals === undefined ? {} : { originals }),
   };
   return applyPolicy(plan, job);
 }
