@@ -47,6 +47,18 @@ describe('writeOutline', () => {
     expect(outlineOf(text)).toBeUndefined();
   });
 
+  it('finds every control character at every place of a word, and takes no other byte for one', () => {
+    for (let byte = 0; byte < 256; byte++) {
+      for (let place = 0; place < 8; place++) {
+        const text = Buffer.from(`["${LONG}"]`);
+        text[100 + place] = byte;
+        const isRefused = byte < 0x20 || byte === 0x5c;
+        // A quote ends the string, and what follows is left as it is.
+        if (byte !== 0x22) expect(outlineOf(text), `byte ${byte}`).toBe(isRefused ? undefined : '[""]');
+      }
+    }
+  });
+
   it('gives a text that parses exactly if the whole does, with all of it but the long strings', () => {
     const pieces = fc.constantFrom(
       LONG,

@@ -38,7 +38,7 @@ type Fetched = { files: FetchedFile[]; isFresh: boolean } | 'to be continued' | 
 const MAX_BREAKS = 3;
 const PROGRESS_BYTES = 1024 * 1024;
 /** Ranges that are read at a time to be sorted, which is slower than any of them: smaller ones hold less memory. */
-const SORTED_RANGE_BYTES = 4 * 1024 * 1024;
+const SORTED_RANGE_BYTES = 2 * 1024 * 1024;
 const CHECKPOINT_KIND = 'fetch';
 
 /** What the next invocation must know of a copy that is under way. */

@@ -41,27 +41,48 @@ export function writeOutline(bytes: Uint8Array, outline: Block): boolean {
 
 /** Where the quote is that ends a string, or the end of the text if there is none. */
 function endOfString(text: Buffer, from: number): number {
-  for (let at = from; ; at++) {
-    at = text.indexOf(QUOTE, at);
-    if (at < 0) return text.length;
-    let escapes = at;
-    while (escapes > from && text[escapes - 1] === BACKSLASH) escapes--;
-    if ((at - escapes) % 2 === 0) return at;
+  const quote = text.indexOf(QUOTE, from);
+  if (quote < 0) return text.length;
+  if (text[quote - 1] !== BACKSLASH || quote === from) return quote;
+  // From the first backslash on, byte by byte: where quotes are escaped, there are many.
+  for (let at = text.indexOf(BACKSLASH, from); at < text.length; at++) {
+    const byte = text[at]!;
+    if (byte === QUOTE) return at;
+    if (byte === BACKSLASH) at++;
   }
+  return text.length;
 }
 
-function isValidString(text: Uint8Array, from: number, end: number): boolean {
-  for (let at = from; at < end; at++) {
-    const byte = text[at]!;
-    if (byte < SPACE) return false;
-    if (byte !== BACKSLASH) continue;
+function isValidString(text: Buffer, from: number, end: number): boolean {
+  return end < text.length && !hasControlCharacter(text, from, end) && hasValidEscapes(text, from, end);
+}
+
+/** Four bytes at a time: by one, this would take longer than to parse them. */
+function hasControlCharacter(text: Buffer, from: number, end: number): boolean {
+  let at = from;
+  for (; at < end && (text.byteOffset + at) % 4 !== 0; at++) if (text[at]! < SPACE) return true;
+  const words = new Int32Array(text.buffer, text.byteOffset + at, (end - at) >> 2);
+  for (let index = 0; index < words.length; index++) {
+    const word = words[index]!;
+    // The highest bit of a byte is set by the subtraction, and was not set before: the byte is less than 0x20.
+    if (((word - 0x20202020) & ~word & 0x80808080) !== 0) return true;
+  }
+  for (at += 4 * words.length; at < end; at++) if (text[at]! < SPACE) return true;
+  return false;
+}
+
+function hasValidEscapes(text: Buffer, from: number, end: number): boolean {
+  const first = text.indexOf(BACKSLASH, from);
+  if (first < 0) return true;
+  for (let at = first; at < end; at++) {
+    if (text[at] !== BACKSLASH) continue;
     const escaped = text[++at]!;
     if (escaped === LETTER_U) {
-      for (let digit = 0; digit < 4; digit++) if (!isHexDigit(text[++at])) return false;
       // Past the end there is a quote, which is no digit.
+      for (let digit = 0; digit < 4; digit++) if (!isHexDigit(text[++at])) return false;
     } else if (!ESCAPED.has(escaped)) return false;
   }
-  return end < text.length;
+  return true;
 }
 
 function isHexDigit(byte: number | undefined): boolean {
