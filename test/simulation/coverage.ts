@@ -72,6 +72,7 @@ const FAULTS = [
   'fault:cancelled while validating',
   'fault:cancelled while in_progress',
   'fault:table restored',
+  'fault:key of another project',
   'fault:dead letter',
   'fault:event twice',
   'fault:event lost',

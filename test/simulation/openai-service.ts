@@ -100,6 +100,8 @@ interface ServiceRequest {
 
 interface ServiceFile {
   id: string;
+  /** Named as the key of it. */
+  project: string;
   /** Whose it is: a stack, or `foreign`. */
   owner: string;
   /** Of result files, whose results. */
@@ -131,6 +133,8 @@ type Fate =
 
 export interface ServiceBatch {
   id: string;
+  /** Named as the key of it. */
+  project: string;
   owner: string;
   jobId: string;
   batchId: string;
@@ -201,16 +205,38 @@ export class SimulatedOpenAI {
   /** The service as one stack sees it: with the key of a project that others use as well. */
   apiFor(stackId: string): BatchApi {
     return {
-      uploadFile: (file) => this.#upload(stackId, file),
+      uploadFile: async (file) => ({
+        ...(await this.#upload(stackId, file)),
+        keyVersion: this.#keyVersion(),
+      }),
       createBatch: (batch) => this.#create(stackId, batch),
-      cancelBatch: async (id) => this.#cancel(stackId, id),
-      getBatch: async (id) => this.#get(id),
-      listBatches: async (after) => this.#list(after),
-      readFile: async (id, options) => this.#read(id, options?.from ?? 0),
-      listFiles: async () => this.#listFiles(),
+      cancelBatch: async (id, keyVersion) => this.#cancel(stackId, this.#seen(id, keyVersion)),
+      getBatch: async (id, keyVersion) => this.#get(this.#seen(id, keyVersion)),
+      listBatches: async (after, keyVersion = this.#keyVersion()) => ({
+        ...this.#list(after, keyVersion),
+        keyVersion,
+      }),
+      readFile: async (id, options) => this.#read(this.#seen(id, options?.keyVersion), options?.from ?? 0),
+      listFiles: async (_, keyVersion = this.#keyVersion()) => ({
+        ...this.#listFiles(keyVersion),
+        keyVersion,
+      }),
       hasFile: async (id) => this.files.get(id)?.isDeleted === false,
-      deleteFile: async (id) => this.#delete(stackId, id),
+      deleteFile: async (id, keyVersion) => this.#delete(stackId, this.#seen(id, keyVersion)),
     };
+  }
+
+  /** The version of the stacks' key that is current; each is of a project of its own, and all go on to be valid. */
+  #keyVersion(): string {
+    const isNew = this.#world.now() >= START_MS + (this.#scenario.keyReplacedAt ?? Number.POSITIVE_INFINITY);
+    if (isNew) this.#world.note('fault:key of another project');
+    return isNew ? 'second' : 'first';
+  }
+
+  /** The id, if the key of a version, or the current one, sees what it names; else one that names nothing. */
+  #seen(id: string, keyVersion: string | undefined): string {
+    const { project } = this.files.get(id) ?? this.batches.find((batch) => batch.id === id) ?? {};
+    return project === keyVersion || project === this.#keyVersion() ? id : 'unseen';
   }
 
   /** Called with each file of results that a stack deletes. */
@@ -248,9 +274,12 @@ export class SimulatedOpenAI {
       inputFileId,
       endpoint,
       metadata,
-    }: { inputFileId: string; endpoint: string; metadata: Record<string, string> },
+      keyVersion = this.#keyVersion(),
+    }: { inputFileId: string; endpoint: string; metadata: Record<string, string>; keyVersion?: string },
   ): Promise<RemoteBatch> {
     const file = this.files.get(inputFileId);
+    if (file !== undefined && file.project !== keyVersion)
+      this.#world.violation(`a batch over ${inputFileId} was made with the key of another project`);
     const [first] = file === undefined ? [] : readRequests(file.content);
     const refusal = this.#refusalOf('create', first?.model);
     if (refusal !== undefined) throw refusal;
@@ -329,6 +358,7 @@ export class SimulatedOpenAI {
     const lag = isStormy && this.#random.chance(0.5) ? this.#random.whole(0, this.#scenario.listLagMs) : 0;
     const batch: ServiceBatch = {
       id: `batch_${String(this.batches.length).padStart(4, '0')}`,
+      project: file?.project ?? this.#keyVersion(),
       owner: metadata.batchdrop_stack ?? 'foreign',
       jobId: metadata.batchdrop_job ?? '',
       batchId: metadata.batchdrop_batch ?? '',
@@ -751,7 +781,7 @@ export class SimulatedOpenAI {
     const isLineFeedMissing = batch.isStormy && random.chance(0.2);
     const text = random.shuffle(lines).join('\n') + (isLineFeedMissing ? '' : '\n');
     if (isLineFeedMissing) this.#world.note('Q20');
-    const file = this.#store(batch.owner, Buffer.from(text));
+    const file = this.#store(batch.owner, Buffer.from(text), undefined, batch.project);
     file.batch = batch;
     if (batch.isStormy && random.chance(this.#weather.fileFault * 0.4)) {
       file.lateUntil = at + random.spread(SECOND_MS, 40 * MINUTE_MS);
@@ -809,12 +839,12 @@ export class SimulatedOpenAI {
     return is;
   }
 
-  #list(after: string | undefined): { batches: RemoteBatch[]; next?: string } {
+  #list(after: string | undefined, project: string): { batches: RemoteBatch[]; next?: string } {
     this.#advance();
     this.#throwDrawn('list');
     const now = this.#world.now();
     const { order, pageSize } = this.#scenario;
-    const all = this.batches.filter(({ createdAt }) => createdAt <= now);
+    const all = this.batches.filter((batch) => batch.createdAt <= now && batch.project === project);
     if (order === 'any') all.sort((a, b) => this.#places.get(a.id)! - this.#places.get(b.id)!);
     else
       all.sort((a, b) => (order === 'newest first' ? b.createdAt - a.createdAt : a.createdAt - b.createdAt));
@@ -826,11 +856,11 @@ export class SimulatedOpenAI {
     return { batches: shown.map((batch) => this.#view(batch)), ...(isLast ? {} : { next: page.at(-1)!.id }) };
   }
 
-  #listFiles(): { files: RemoteFile[] } {
+  #listFiles(project: string): { files: RemoteFile[] } {
     this.#throwDrawn('list');
     return {
       files: [...this.files.values()]
-        .filter(({ isDeleted, filename }) => !isDeleted && filename !== undefined)
+        .filter((file) => !file.isDeleted && file.filename !== undefined && file.project === project)
         .map(({ id, filename, createdAt }) => ({ id, filename: filename!, createdAt })),
     };
   }
@@ -897,13 +927,14 @@ export class SimulatedOpenAI {
     };
   }
 
-  #store(owner: string, content: Uint8Array, filename?: string): ServiceFile {
+  #store(owner: string, content: Uint8Array, filename?: string, project = this.#keyVersion()): ServiceFile {
     const file: ServiceFile = {
       id: this.#id('file'),
       owner,
       content,
       isDeleted: false,
       createdAt: this.#world.now(),
+      project: owner === 'foreign' ? 'first' : project,
       ...(filename === undefined ? {} : { filename }),
     };
     this.files.set(file.id, file);
@@ -922,6 +953,7 @@ export class SimulatedOpenAI {
     const input = this.#store('foreign', Buffer.from('{"custom_id":"theirs"}\n'), filename);
     const batch: ServiceBatch = {
       id: `batch_${String(this.batches.length).padStart(4, '0')}`,
+      project: 'first',
       owner: 'foreign',
       jobId: '',
       batchId: '',

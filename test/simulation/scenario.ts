@@ -101,6 +101,8 @@ export interface OpenAIScenario {
   tokenLimit: number;
   /** Which lines of a refused file are named. */
   tellsOfBadLines: 'all' | 'the first' | 'none';
+  /** The key is replaced by one of another project, so long after the start; the old one stays valid. */
+  keyReplacedAt?: number;
   /** Batches of somebody else in the same project. */
   foreignBatches: number;
   /** A model and the time in which each of its lines fails, if there is such a time. */
@@ -156,7 +158,10 @@ export function drawScenario(random: Random): Scenario {
     concurrency: random.whole(1, 4),
     weather: drawWeather(random.fork('weather')),
     calmAt,
-    openai: drawOpenAI(random.fork('openai'), batchRequests, calmAt),
+    openai: {
+      ...drawOpenAI(random.fork('openai'), batchRequests, calmAt),
+      ...drawKeys(random.fork('keys'), calmAt),
+    },
   };
 }
 
@@ -185,6 +190,10 @@ function withBudgets(settings: Settings, random: Random): Settings {
     ...settings,
     routes: settings.routes.map((route) => ({ ...route, ...drawBudget(random) })),
   });
+}
+
+function drawKeys(random: Random, calmAt: number): Pick<OpenAIScenario, 'keyReplacedAt'> {
+  return random.chance(0.3) ? { keyReplacedAt: random.spread(MINUTE_MS, calmAt) } : {};
 }
 
 /**
