@@ -49,6 +49,8 @@ export function workKeys(layout: Layout, jobId: string) {
     }),
     /** Answers to the calls of a slice, in the form of OpenAI's output files; each segment is written once. */
     calls: (batchId: string) => ({
+      /** The requests of the slice, as they were when the first of them was called. */
+      requests: `${base}calls/${batchId}/requests.jsonl`,
       segment: (index: number): string => `${base}calls/${batchId}/${String(index).padStart(5, '0')}.jsonl`,
       /** All segments together, as one worker made it. */
       file: (attempt: string): string => `${base}calls/${batchId}/${attempt}.jsonl`,

@@ -36,6 +36,8 @@ export interface Expectations {
   ingestErrors: number;
   /** The table was restored: what was spent since is not in its sums. */
   isRestored: boolean;
+  /** Jobs of which a worker was lost while it called requests one by one. */
+  interrupted: Set<string>;
 }
 
 /** What a seed was made of. */
@@ -49,7 +51,7 @@ type Report = (text: string) => void;
 
 /** Reports everything that does not hold. */
 export async function check(
-  { jobs, ingestKills, ingestErrors, isRestored }: Expectations,
+  { jobs, ingestKills, ingestErrors, interrupted, isRestored }: Expectations,
   stack: Stack,
   openai: SimulatedOpenAI,
   report: Report,
@@ -77,7 +79,17 @@ export async function check(
     const receipt = receiptSchema.parse(JSON.parse(Buffer.from(published.receipt).toString('utf8')));
     finished.push({ expected, receipt, published });
     const mayHaveFailed = ingestKills + ingestErrors >= MAX_INGEST_STARTS;
-    checkJob({ mayHaveFailed, expected, job, batches, receipt, published, executions, say });
+    checkJob({
+      isInterrupted: interrupted.has(jobId),
+      mayHaveFailed,
+      expected,
+      job,
+      batches,
+      receipt,
+      published,
+      executions,
+      say,
+    });
     const sentLate = openai.batches.find(
       (batch) =>
         batch.jobId === jobId &&
@@ -120,6 +132,8 @@ function checkPublished(job: Job, stack: Stack, calledOff: boolean, say: Report)
 }
 
 interface JobFindings {
+  /** Whether some tries are counted that the ledger does not have: of calls that may have been made, and were not. */
+  isInterrupted: boolean;
   /** Whether ingest may have given up on a file that can be read. */
   mayHaveFailed: boolean;
   expected: ExpectedJob;
@@ -191,15 +205,35 @@ const INVALID_CODES: Readonly<Record<string, string>> = {
   wrong_url: 'invalid_url',
 };
 
-function outcomeOf(line: InputLine, { expected, job, executions, say }: JobFindings): Outcome {
+function outcomeOf(line: InputLine, findings: JobFindings): Outcome {
+  const outcome = strictOutcomeOf(line, findings);
+  if (!findings.isInterrupted || 'output' in outcome || isInvalid(line)) return outcome;
+  // Its tries may have come in another order than they were counted in.
+  const seen = (findings.executions.get(line.marker) ?? []).flatMap(({ code }) => code ?? []);
+  return { errors: { codes: [...outcome.errors.codes, ...seen, 'no_response', 'request_timeout'] } };
+}
+
+function strictOutcomeOf(
+  line: InputLine,
+  { isInterrupted, expected, job, batches, executions, say }: JobFindings,
+): Outcome {
   const runs = executions.get(line.marker) ?? [];
   if (isInvalid(line)) {
     if (runs.length > 0) say(`line ${line.number} is invalid and was executed`);
     return { errors: { codes: [INVALID_CODES[line.kind]!], rounds: 0 } };
   }
   const answered = runs.find(({ result }) => result === 'answered');
-  if (answered !== undefined) return { output: answered.line! };
-  const counted = runs.filter(usesUpATry);
+  // The endpoints that answer at once never hear of a custom_id.
+  if (answered !== undefined)
+    return {
+      output: answered.line!.replace('"custom_id":""', () => `"custom_id":${JSON.stringify(line.customId)}`),
+    };
+  const leftByLadder = new Set(
+    batches.flatMap(({ goTo, openaiBatchId }) => (goTo === undefined ? [] : [openaiBatchId])),
+  );
+  const counted = runs.filter(
+    (run) => usesUpATry(run) && !(run.result === 'unexecuted' && leftByLadder.has(run.batch.id)),
+  );
   const rounds = counted.length;
   const last = runs.at(-1);
   if (last?.result === 'final') return { errors: { codes: [last.code!], rounds } };
@@ -221,6 +255,7 @@ function outcomeOf(line: InputLine, { expected, job, executions, say }: JobFindi
   if (line.kind === 'poison') codes.push('invalid_request');
   if (expected.calledOff) codes.push('object_gone');
   if (mayRefuse(job)) codes.push('budget_exceeded');
+  if (isInterrupted) codes.push('no_response');
   if (codes.length === 0) {
     const history = runs.map(({ batch, result, code }) => `${batch.id} ${result} ${code ?? ''}`).join(', ');
     say(
@@ -289,7 +324,7 @@ function codeOf(line: {
 }
 
 /** What was run again although OpenAI may have charged the try that it lost: each one, and nothing else. */
-function checkBilledTwice({ expected, job, receipt, executions, say }: JobFindings): void {
+function checkBilledTwice({ isInterrupted, expected, job, receipt, executions, say }: JobFindings): void {
   const mayStop = expected.calledOff || expected.cancelled || mayRefuse(job);
   const again: Record<string, number> = {};
   for (const { marker } of expected.drop.lines) {
@@ -300,6 +335,17 @@ function checkBilledTwice({ expected, job, receipt, executions, say }: JobFindin
     for (const { code = 'missing_from_results' } of lost) again[code] = (again[code] ?? 0) + 1;
   }
   const told = { ...receipt.possiblyBilledTwice };
+  // What had not left when its caller was killed counts as well: nobody can tell it from what had.
+  if (isInterrupted) {
+    const unanswered = (codes: Record<string, number>): number =>
+      (codes.no_response ?? 0) + (codes.request_timeout ?? 0);
+    if (!mayStop && unanswered(told) < unanswered(again))
+      say('too few of its calls count as possibly billed twice');
+    for (const codes of [told, again]) {
+      delete codes.no_response;
+      delete codes.request_timeout;
+    }
+  }
   // What was to run again, and was called off before it did, may be among them.
   const isRight = mayStop
     ? Object.entries(told).every(([code, count]) => count <= (again[code] ?? 0))

@@ -115,6 +115,21 @@ const ERRORS = [
   'thrown:ApiKeyMissingError',
 ];
 
+/** What the endpoints that answer at once were asked, and how they failed. */
+const CALLS = [
+  'call:flex',
+  'call:default',
+  'call:resource_unavailable',
+  'call:rate_limit_exceeded',
+  'call:never connected',
+  'call:no answer',
+  'call:transient',
+  'call:operator',
+  'ladder:batch -> flex',
+  'ladder:batch -> standard',
+  'ladder:flex -> standard',
+];
+
 const kindOf = (name: string): string => {
   const [port, call] = name.split('.') as [PortName, string];
   return (PORT_CALLS[port] as Record<string, string>)[call]!;
@@ -123,7 +138,8 @@ const kindOf = (name: string): string => {
 const CALLED = CALL_NAMES.filter((name) => !UNCALLED.includes(name));
 
 const REQUIRED: readonly string[] = [
-  ...CALLED.flatMap((name) => [`kill before ${name}`, `kill after ${name}`, `error before ${name}`]),
+  ...CALLED.flatMap((name) => [`kill before ${name}`, `kill after ${name}`]),
+  ...CALLED.filter((name) => kindOf(name) !== 'answer').map((name) => `error before ${name}`),
   ...CALLED.filter((name) => kindOf(name) === 'call').flatMap((name) => [
     `error after ${name}`,
     `retried ${name}`,
@@ -133,4 +149,5 @@ const REQUIRED: readonly string[] = [
   ...QUIRKS,
   ...FAULTS,
   ...ERRORS,
+  ...CALLS,
 ];

@@ -22,6 +22,7 @@ const FATES: Readonly<Record<CallKind, readonly CallFate[]>> = {
   call: ['kill before', 'kill after', 'error before', 'error after', 'retried'],
   read: ['kill before', 'kill after', 'error before'],
   single: ['kill before', 'kill after', 'error before'],
+  answer: ['kill before', 'kill after'],
   stream: ['kill before', 'kill after', 'error before'],
   list: ['kill before', 'kill after', 'error before'],
   writer: [],
@@ -59,6 +60,8 @@ const RARE: Readonly<Record<string, number>> = {
   'batches.getBatch': 3,
   'outbox.ingest': 5,
   'outbox.submit': 2,
+  'outbox.call': 4,
+  'calls.call': 2,
   'outbox.collect': 2,
   'outbox.finalize': 2,
   'events.completed': 3,
@@ -102,7 +105,7 @@ export class Faults {
     const { kill, error, retried } = this.#weather;
     const drawn = this.#random.fraction();
     if (drawn < kill) return this.#random.chance(0.5) ? 'kill before' : 'kill after';
-    if (drawn < kill + error) {
+    if (drawn < kill + error && FATES[kind].includes('error before')) {
       return FATES[kind].includes('error after') && this.#random.chance(0.5) ? 'error after' : 'error before';
     }
     return drawn < kill + error + retried && FATES[kind].includes('retried') ? 'retried' : 'none';

@@ -12,8 +12,9 @@ const REFUSALS = [
 ] as const;
 
 export class SimulatedCalls {
-  /** Every execution of every call, oldest first. */
-  readonly executions: Execution[] = [];
+  readonly #executions: Execution[] = [];
+  /** Whether an answer is where it can be found again, by its request id. */
+  isKept: (id: string) => boolean = () => false;
   readonly #world: ServiceWorld;
   readonly #random: Random;
   readonly #weather: Weather;
@@ -26,6 +27,15 @@ export class SimulatedCalls {
     this.#random = random;
     this.#weather = weather;
     this.#onCall = onCall;
+  }
+
+  /** Every execution of every call, oldest first. One whose answer nobody kept counts as lost: its caller was killed. */
+  executions(): Execution[] {
+    return this.#executions.map((execution) =>
+      execution.result === 'lost' || this.isKept(execution.batch.id)
+        ? execution
+        : { ...execution, result: 'lost', code: 'no_response' },
+    );
   }
 
   /** The service as one stack sees it. */
@@ -52,7 +62,7 @@ export class SimulatedCalls {
       throw new CallUnansweredError('ECONNREFUSED', false);
     }
     this.#onCall(marker);
-    const id = `call_${++this.#made}`;
+    const id = `req_${++this.#made}`;
     const execution: Execution = {
       marker,
       customId: '',
@@ -63,7 +73,7 @@ export class SimulatedCalls {
       result: 'transient',
     };
     execution.batch.executions.push(execution);
-    this.executions.push(execution);
+    this.#executions.push(execution);
     if (isStormy && random.chance(this.#weather.lineFault)) {
       const fault = random.weighted({ transient: 3, lost: 2, operator: 1 });
       if (fault === 'lost') {
@@ -96,7 +106,9 @@ export class SimulatedCalls {
       ],
       usage: { prompt_tokens: tokens, completion_tokens: 5, total_tokens: tokens + 5 },
     });
-    Object.assign(execution, { result: 'answered', isBilled: true, line: answer.body });
+    const response = { status_code: 200, request_id: answer.requestId, body: JSON.parse(answer.body) };
+    const line = JSON.stringify({ id: `call_${answer.requestId}`, custom_id: '', response, error: null });
+    Object.assign(execution, { result: 'answered', isBilled: true, line });
     return answer;
   }
 

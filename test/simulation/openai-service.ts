@@ -197,7 +197,7 @@ export class SimulatedOpenAI {
   /** Every execution of every batch, oldest batch first. */
   executions(): Execution[] {
     this.#advance();
-    return [...this.batches.flatMap(({ executions }) => executions), ...this.calls.executions].sort(
+    return [...this.batches.flatMap(({ executions }) => executions), ...this.calls.executions()].sort(
       (one, other) => one.at - other.at,
     );
   }
@@ -407,7 +407,7 @@ export class SimulatedOpenAI {
   #checkNotTwice(id: string, markers: readonly string[]): void {
     this.#advance();
     for (const marker of markers) {
-      for (const call of this.calls.executions) {
+      for (const call of this.calls.executions()) {
         if (call.marker !== marker) continue;
         if (call.result === 'answered' || call.result === 'final')
           this.#world.violation(

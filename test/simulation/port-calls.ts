@@ -21,11 +21,12 @@ import type {
  * - `call`: one request, which may fail before or after its effect, or be sent twice by a client that saw no answer.
  * - `read`: the same without an effect.
  * - `single`: a call that the client never repeats.
+ * - `answer`: the same, and what fails in it is drawn by the service, which keeps the account of what it executed.
  * - `stream`: a read whose bytes may break off.
  * - `list`: items that come one by one, from an index that may lag.
  * - `writer`: opens at once; what it gives is a port of its own.
  */
-export type CallKind = 'call' | 'read' | 'single' | 'stream' | 'list' | 'writer';
+export type CallKind = 'call' | 'read' | 'single' | 'answer' | 'stream' | 'list' | 'writer';
 
 const OBJECTS = {
   head: 'read',
@@ -111,7 +112,7 @@ const OUTBOX = {
   finalize: 'call',
 } as const satisfies Record<keyof Outbox, CallKind>;
 
-const CALLS = { call: 'single' } as const satisfies Record<keyof CallApi, CallKind>;
+const CALLS = { call: 'answer' } as const satisfies Record<keyof CallApi, CallKind>;
 
 const EVENTS = { completed: 'call' } as const satisfies Record<keyof JobEvents, CallKind>;
 
@@ -143,7 +144,7 @@ export const CALL_NAMES: readonly string[] = Object.entries(PORT_CALLS).flatMap(
 );
 
 /** Of these, what no handler calls yet; the simulation fails when one does, so that the list stays true. */
-export const UNCALLED: readonly string[] = ['batches.hasFile', 'calls.call', 'outbox.call'];
+export const UNCALLED: readonly string[] = ['batches.hasFile'];
 
 /** Where calls go: the scheduler decides when `effect` happens, whether it does, and what the caller is told. */
 export interface Gate {

@@ -1,6 +1,6 @@
 /** What one seed is about: inputs, settings and how bad the weather is. Pure data, drawn before anything runs. */
 import { gzipSync } from 'node:zlib';
-import { type Settings, settingsSchema } from '../../src/contract/settings.ts';
+import { type Settings, settingsSchema, type Tier } from '../../src/contract/settings.ts';
 import type { BatchState } from '../../src/core/model.ts';
 import { BATCH_ONLY } from '../support/routes.ts';
 import { drawBudget, MAX_TOKENS } from './money.ts';
@@ -172,6 +172,7 @@ function drawSettings(random: Random): Settings {
     routes: [
       {
         ...BATCH_ONLY,
+        ...drawLadder(random),
         name: 'default',
         sameContent,
         prefix: 'input/',
@@ -204,10 +205,25 @@ function drawRestore(random: Random, drops: readonly Drop[], settings: Settings)
   if (drops.some(({ cancelled, destroyedAt }) => cancelled !== undefined || destroyedAt !== undefined))
     return {};
   if (settings.routes.some(({ budget }) => budget !== 'unlimited') || random.chance(0.4)) return {};
+  // What is called one by one is restored in test/core alone.
+  if (settings.routes.some(({ tiers }) => tiers[0] !== 'batch' || tiers.length > 1)) return {};
   // Not to before the first listing, which begins with what it finds. And a restore takes longer than it is from one poll
   // to the next.
   const to = random.spread(2 * HOUR_MS, 12 * HOUR_MS);
   return { restore: { to, at: to + random.spread(45 * MINUTE_MS, 30 * HOUR_MS) } };
+}
+
+/** Some files are in a hurry. */
+function drawLadder(random: Random): { tiers?: Tier[]; deadline?: string } {
+  if (!random.chance(0.3)) return {};
+  const tiers = random.pick<Tier[]>([
+    ['batch', 'flex', 'standard'],
+    ['batch', 'flex', 'standard'],
+    ['batch', 'standard'],
+    ['flex', 'standard'],
+    ['standard'],
+  ]);
+  return { tiers, deadline: `${random.spread(30, 12 * 60)}m` };
 }
 
 function drawMaxRounds(random: Random): Record<string, number> {

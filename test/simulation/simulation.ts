@@ -3,7 +3,10 @@
  * Handlers are the real core on memory adapters. Each call of a port waits here until it is picked; between two picks every
  * handler runs until it waits again, so that the order of everything is a function of the seed.
  */
+
 import { setImmediate as untilIdle } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
+import type { BatchMessage } from '../../src/contract/messages.ts';
 import { NotYetError } from '../../src/core/errors.ts';
 import { jobIdOf } from '../../src/core/job-id.ts';
 import type { BatchRecord } from '../../src/core/model.ts';
@@ -65,6 +68,8 @@ interface Invocation {
   /** Calls that wait to be picked. */
   waiting: number;
   state: 'running' | 'ended' | 'dead';
+  /** What its message names. */
+  slice: BatchMessage;
 }
 
 interface PendingCall {
@@ -111,6 +116,7 @@ class Simulation {
     ingestKills: 0,
     ingestErrors: 0,
     isRestored: false,
+    interrupted: new Set(),
   };
   readonly #messages = new Set<Message>();
   #pending: PendingCall[] = [];
@@ -133,6 +139,7 @@ class Simulation {
     const { openai, weather } = this.#scenario;
     this.#openai = new SimulatedOpenAI(this, random.fork('openai'), openai, weather);
     this.#stack = new Stack(this, this.#scenario, this.#openai, tamper);
+    this.#openai.calls.isKept = (id) => this.#stack.objects.keptAnswers.has(id);
     this.#openai.onResultDeleted = ({ batch }) => {
       if (!this.#stack.objects.published.has(batch.jobId)) {
         this.violation(
@@ -319,10 +326,16 @@ class Simulation {
     invocation.state = 'dead';
     this.#running.delete(invocation);
     if (invocation.handler === 'ingest') this.#expectations.ingestKills++;
+    this.#interrupted(invocation);
     const isOf = (call: PendingCall): boolean => call.invocation === invocation;
     const onTheWay = this.#pending.filter(isOf).filter(() => this.#random.chance(0.3));
     this.#pending = this.#pending.filter((call) => !isOf(call));
     for (const { effect } of onTheWay) effect().catch(() => {});
+  }
+
+  /** A slice whose worker is lost: what was called, and what was only about to be, may have been charged. */
+  #interrupted({ handler, slice }: Invocation): void {
+    if (handler === 'call') this.#expectations.interrupted.add(slice.jobId);
   }
 
   #start(handler: HandlerName, message: unknown, ended: (outcome: { error?: Error }) => void): void {
@@ -333,7 +346,11 @@ class Simulation {
       endsAt: this.#now + this.#drawTime(handler, minutes * MINUTE_MS),
       waiting: 0,
       state: 'running',
+      slice: (message ?? {}) as BatchMessage,
     };
+    for (const other of this.#running)
+      if (other.handler === 'call' && isDeepStrictEqual(other.slice, invocation.slice))
+        this.#interrupted(other);
     this.#running.add(invocation);
     this.trace(`#${invocation.id} ${handler} begins ${JSON.stringify(message ?? '')}`);
     const end = (outcome: { error?: Error }): void => {
@@ -342,6 +359,7 @@ class Simulation {
       this.#running.delete(invocation);
       const { error } = outcome;
       if (error !== undefined) this.note(`thrown:${error.name}`);
+      if (error !== undefined) this.#interrupted(invocation);
       if (error !== undefined && handler === 'ingest') this.#expectations.ingestErrors++;
       this.trace(
         `#${invocation.id} ${handler} ${error === undefined ? 'ends' : `fails: ${error.name} ${error.message}`}`,

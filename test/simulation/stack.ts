@@ -227,6 +227,9 @@ class WatchedJobs extends MemoryJobs {
     if (after.heldReason === 'budget_exhausted') this.#world.note('money:waits for a budget');
     if (after.errors?.some(({ code }) => code === 'budget_exceeded')) this.#world.note('money:refused');
     if (after.openaiBatchId !== undefined) this.#recorded.add(after.openaiBatchId);
+    const to = after.goTo ?? after.tier;
+    if (to !== undefined && to !== (before!.goTo ?? before!.tier))
+      this.#world.note(`ladder:${before!.tier ?? 'batch'} -> ${to}`);
     if (after.state !== before!.state) {
       this.#world.note(`batch:${before!.state} -> ${after.state}`);
       this.#world.moved(after);
@@ -239,10 +242,17 @@ class WatchedJobs extends MemoryJobs {
 class WatchedObjects extends MemoryObjects {
   /** By job. */
   readonly published = new Map<string, Published[]>();
+  /** Ids of the answers to calls that stand in `work/`. */
+  readonly keptAnswers = new Set<string>();
 
   override async put(...parameters: Parameters<MemoryObjects['put']>): Promise<boolean> {
     const [key, body] = parameters;
     const isWritten = await super.put(...parameters);
+    if (isWritten && key.includes('/calls/'))
+      for (const [id] of Buffer.from(body)
+        .toString('utf8')
+        .matchAll(/req_\d+/g))
+        this.keptAnswers.add(id);
     if (!key.startsWith('receipts/')) return isWritten;
     const { jobId, files } = JSON.parse(Buffer.from(body).toString('utf8')) as {
       jobId: string;

@@ -38,7 +38,14 @@ import type {
 } from '../ports.ts';
 import { recordFailure, SUCCEEDED } from '../step-failure.ts';
 import { CALLS_OF_A_SLICE, learn } from './pace.ts';
-import { answerLine, bodyOf, type CallRequest, readRequests, unansweredLine } from './requests.ts';
+import {
+  answerLine,
+  bodyOf,
+  type CallRequest,
+  readRequests,
+  renderSlice,
+  unansweredLine,
+} from './requests.ts';
 
 export interface CallDeps {
   settings: Pick<Settings, 'layout' | 'quota'>;
@@ -154,16 +161,13 @@ class Slice {
   }
 
   async run(): Promise<void> {
-    const { objects, jobs } = this.#deps;
-    const manifest = await readManifest(objects, this.#batch.manifestKey);
-    try {
-      this.#requests = await readRequests(objects, manifest);
-    } catch (error) {
-      if (!(error instanceof ObjectGoneError)) throw error;
-      if (this.#batch.calls !== undefined) throw error;
+    const { jobs } = this.#deps;
+    const rendered = await this.#readSlice();
+    if (rendered === undefined) {
       await this.#end({ status: 'failed', errors: [OBJECT_GONE] });
       return;
     }
+    this.#requests = readRequests(rendered);
     await this.#readSegments();
     // Another worker may have called these, and nobody has an answer.
     for (let index = 0; index < this.#calls.started; index++)
@@ -177,6 +181,25 @@ class Slice {
       await this.#write(() => this.#record(this.#calls));
     await this.#callAll();
     await this.#finish();
+  }
+
+  /**
+   * The requests of the slice: from a copy, once one stands, so that a slice which has begun is brought to its end even if
+   * the input is deleted. `undefined`: it was, before anything was called.
+   */
+  async #readSlice(): Promise<Uint8Array | undefined> {
+    const { objects } = this.#deps;
+    const copy = await objects.get(this.#keys.requests);
+    if (copy !== undefined) return copy;
+    const manifest = await readManifest(objects, this.#batch.manifestKey);
+    try {
+      const rendered = await renderSlice(objects, manifest);
+      await objects.put(this.#keys.requests, rendered);
+      return rendered;
+    } catch (error) {
+      if (error instanceof ObjectGoneError && this.#batch.calls === undefined) return undefined;
+      throw error;
+    }
   }
 
   /** Segments that stand although the record does not know them hold answers, too: their worker died before it could say so. */

@@ -16,17 +16,22 @@ export interface CallRequest {
 const SERVICE_TIERS = { flex: 'flex', standard: 'default' } as const;
 
 /**
- * Every request of a slice, in order.
+ * The lines of a slice, in order, each with a line feed.
  * @throws {ObjectGoneError} if the input was deleted.
  */
-export async function readRequests(
+export async function renderSlice(
   objects: Pick<ObjectStore, 'read'>,
   manifest: Manifest,
-): Promise<CallRequest[]> {
+): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   // Chunks may share a buffer with those that follow.
   for await (const chunk of renderBatch(objects, manifest)) chunks.push(new Uint8Array(chunk));
-  const lines = Buffer.concat(chunks).toString('utf8').split('\n').slice(0, -1);
+  return Buffer.concat(chunks);
+}
+
+/** Every request of a rendered slice. */
+export function readRequests(rendered: Uint8Array): CallRequest[] {
+  const lines = Buffer.from(rendered).toString('utf8').split('\n').slice(0, -1);
   return lines.map((line) => ({ customId: (JSON.parse(line) as { custom_id: string }).custom_id, line }));
 }
 
