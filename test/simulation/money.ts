@@ -28,16 +28,14 @@ const PRICES: Readonly<Record<string, readonly [bigint, bigint]>> = {
 
 /** A simulation may begin before the day from which one of its models has a price. */
 export const SIMULATED_PRICES = new Prices({
-  overrides: [
-    {
-      model: 'gpt-6-luna',
-      tier: 'batch',
-      context: 'any',
-      rates: { input: 50_000, output: 250_000 },
-      source: 'the simulation',
-      retrieved: '2026-09-26',
-    },
-  ],
+  overrides: (['batch', 'flex', 'standard'] as const).map((tier) => ({
+    model: 'gpt-6-luna',
+    tier,
+    context: 'any',
+    rates: tier === 'standard' ? { input: 100_000, output: 500_000 } : { input: 50_000, output: 250_000 },
+    source: 'the simulation',
+    retrieved: '2026-09-26',
+  })),
 });
 
 /** Some have room for everything, some for a few requests, some for none. */
@@ -92,7 +90,7 @@ export class WatchedQuota extends MemoryQuota {
   override async admit(...parameters: Parameters<QuotaStore['admit']>): ReturnType<QuotaStore['admit']> {
     const verdict = await super.admit(...parameters);
     if (verdict !== 'admitted') return verdict;
-    for (const { ledger } of parameters[2]) if (!ledger.startsWith('tokens/')) this.names.add(ledger);
+    for (const { ledger } of parameters[2]) if (!/^(tokens|calls)\//.test(ledger)) this.names.add(ledger);
     await this.#look();
     return verdict;
   }
@@ -128,11 +126,18 @@ export function checkCost(receipt: Receipt, output: string, say: (text: string) 
   for (const line of output.trimEnd().split('\n')) {
     if (line === '') continue;
     const { response } = JSON.parse(line) as {
-      response: { body: { model: string; usage: { prompt_tokens: number; completion_tokens: number } } };
+      response: {
+        body: {
+          model: string;
+          service_tier?: string;
+          usage: { prompt_tokens: number; completion_tokens: number };
+        };
+      };
     };
-    const { model, usage } = response.body;
+    const { model, service_tier, usage } = response.body;
     const [input, out] = PRICES[model]!;
-    cost += BigInt(usage.prompt_tokens) * input + BigInt(usage.completion_tokens) * out;
+    const times = service_tier === 'default' ? 2n : 1n;
+    cost += times * (BigInt(usage.prompt_tokens) * input + BigInt(usage.completion_tokens) * out);
   }
   if (picodollarsOf(receipt.cost.usd) !== cost)
     say(`its receipt says ${receipt.cost.usd} USD, its output ${cost} picodollars`);
