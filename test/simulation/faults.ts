@@ -29,7 +29,7 @@ const FATES: Readonly<Record<CallKind, readonly CallFate[]>> = {
 };
 
 /** Chosen places: so that calls which are rare are not left to luck. */
-const TARGETS = 55;
+const TARGETS = 70;
 /** Calls that a seed makes once or twice, if at all, are chosen more often than others. */
 const RARE: Readonly<Record<string, number>> = {
   'objects.head': 2,
@@ -37,7 +37,7 @@ const RARE: Readonly<Record<string, number>> = {
   'objects.pin': 8,
   'objects.remove': 2,
   'writer.abort': 3,
-  'writer.suspend': 18,
+  'writer.suspend': 3,
   'writer.copy': 5,
   'listing.getListing': 2,
   'listing.putListing': 5,
@@ -60,8 +60,8 @@ const RARE: Readonly<Record<string, number>> = {
   'batches.getBatch': 3,
   'outbox.ingest': 5,
   'outbox.submit': 2,
-  'outbox.call': 4,
-  'calls.call': 2,
+  'outbox.call': 8,
+  'calls.call': 5,
   'outbox.collect': 2,
   'outbox.finalize': 2,
   'events.completed': 3,

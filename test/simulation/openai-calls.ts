@@ -1,7 +1,7 @@
 /** OpenAI's endpoints that answer at once, as the simulation has them: each call is executed at most once. */
 import { CallUnansweredError } from '../../src/core/errors.ts';
 import type { CallAnswer, CallApi } from '../../src/core/ports.ts';
-import type { Execution, ServiceWorld } from './openai-service.ts';
+import { type Execution, type ServiceWorld, tokensIn } from './openai-service.ts';
 import type { Random } from './random.ts';
 import type { Weather } from './scenario.ts';
 
@@ -96,7 +96,7 @@ export class SimulatedCalls {
       Object.assign(execution, { result: 'final', code: 'http_400' });
       return this.#answer(400, { error: { message: 'It is refused.', code: null } });
     }
-    const tokens = Math.ceil(body.length / 4);
+    const tokens = tokensIn(body);
     const answer = this.#answer(200, {
       id,
       model,

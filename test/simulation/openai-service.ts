@@ -1033,6 +1033,11 @@ function tokensOf({ requests }: ServiceBatch): number {
   return requests.reduce((sum, { tokens }) => sum + tokens, 0);
 }
 
+/** Input tokens of a request: four characters of its prompt each, as the stack's own tokenizer counts them. */
+export function tokensIn(request: string): number {
+  return Math.ceil((/prompt-[0-9.]+-\w+\./.exec(request)?.[0].length ?? 0) / 4);
+}
+
 /** A line that does not read as JSON counts as a request that nobody can be told apart by. */
 function readRequests(content: Uint8Array): ServiceRequest[] {
   return Buffer.from(content)
@@ -1041,7 +1046,7 @@ function readRequests(content: Uint8Array): ServiceRequest[] {
     .split('\n')
     .map((line) => {
       const [, marker = '', kind = ''] = /prompt-([0-9.]+)-(\w+)\./.exec(line) ?? [];
-      const tokens = Math.ceil(line.length / 4);
+      const tokens = tokensIn(line);
       try {
         const { custom_id, body } = JSON.parse(line) as { custom_id: string; body: { model: string } };
         return { customId: custom_id, model: body.model, marker, kind, tokens };

@@ -258,8 +258,8 @@ function drawOpenAI(random: Random, batchRequests: number, calmAt: number): Open
     order: random.pick(['newest first', 'oldest first', 'any']),
     pageSize: random.whole(2, 12),
     listLagMs: random.chance(0.4) ? random.spread(1_000, 10 * MINUTE_MS) : 0,
-    // A line has about 60 tokens: one batch of the largest size always fits.
-    tokenLimit: random.chance(0.7) ? batchRequests * 75 * random.whole(1, 3) : Number.POSITIVE_INFINITY,
+    // A line has 5 tokens, and at most 14 by our estimate: a request alone always fits.
+    tokenLimit: random.chance(0.7) ? 25 + batchRequests * 5 * random.whole(1, 3) : Number.POSITIVE_INFINITY,
     tellsOfBadLines: random.pick(['all', 'the first', 'none']),
     foreignBatches: random.whole(0, 12),
   };

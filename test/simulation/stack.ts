@@ -168,6 +168,9 @@ export class Stack {
   /** Whether a job or a batch still has to be moved, or waits at OpenAI. */
   async live(): Promise<string[]> {
     const live: string[] = [];
+    // What a worker that died has left reserved is given back within the hour.
+    for await (const { jobId, batchId } of this.quota.listReservations())
+      live.push(`reserved for ${jobId} ${batchId}`);
     for await (const { batchId, jobId, lastError } of this.jobs.listWaiting()) {
       live.push(`batch ${jobId} ${batchId} waiting (${lastError})`);
     }
