@@ -17,6 +17,7 @@ import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as wait } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { type ObservedCall, startLocalStack } from '../local/stack.ts';
 import { ensureSynth } from '../local/synth.ts';
@@ -132,8 +133,7 @@ export async function runContinuation(options: ContinuationOptions): Promise<Con
       attempt,
     );
     const wholeSeconds = (performance.now() - started) / 1000;
-    if (JSON.stringify(whole) !== JSON.stringify(plan))
-      throw new Error('the plan is not that of one uninterrupted pass');
+    if (!isDeepStrictEqual(whole, plan)) throw new Error('the plan is not that of one uninterrupted pass');
     for (const key of namedBy(plan)) {
       const expected = await reference.get(key);
       const actual = found.objects.get(key);

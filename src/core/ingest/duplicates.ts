@@ -14,6 +14,7 @@
  * What is written has the same bytes under the same key however often it is done, and wherever it was broken off.
  */
 import { createHash } from 'node:crypto';
+import { sizeOf } from '../budget/bound.ts';
 import { statedErrorLine } from '../error-line.ts';
 import { CorruptWorkFileError } from '../errors.ts';
 import { encodeManifest, type Manifest, ManifestEntries, readManifest } from '../manifest.ts';
@@ -246,6 +247,7 @@ async function removeFrom(
   state.runs.push(written!);
   state.removed += repeated.length;
   batch.requests = kept.count;
+  Object.assign(batch, sizeOf(kept, batch.model));
   batch.bytes -= bytes;
   batch.textBytes -= textBytes;
   batch.dataUrlBytes -= dataUrlBytes;
@@ -337,6 +339,7 @@ async function partBatch(
   const { manifest } = deps.keysOf(batch.batchId, `${state.round}-parted`);
   await deps.objects.put(manifest, encodeManifest({ source, entries: kept }));
   batch.manifestKey = manifest;
+  Object.assign(batch, sizeOf(kept, batch.model));
   for (const { requests, bytes, textBytes, dataUrlBytes } of apart) {
     batch.requests -= requests;
     batch.bytes -= bytes;
@@ -366,6 +369,7 @@ async function putApart(deps: DuplicatesDeps, from: PlannedBatch, manifest: Mani
     bytes: length + 1,
     textBytes,
     dataUrlBytes,
+    ...sizeOf(entries, model),
   };
 }
 
