@@ -184,6 +184,9 @@ export class Stack {
           : `batch ${item.batch.jobId} ${item.batch.batchId} ${item.batch.state} (${item.batch.lastError})`,
       );
     }
+    // What a crash leaves reserved is given back within the hour.
+    for await (const { batchId, jobId } of this.quota.listReservations())
+      live.push(`something reserved for batch ${jobId} ${batchId}`);
     return live;
   }
 }

@@ -69,6 +69,7 @@ export function cutByCost(
   const weightOf = ({ length, tried }: { length: number; tried: number }): number => {
     const share = Math.ceil((tokens * (length + 1)) / batch.bytes);
     const input = inputAtMost({
+      requests: 1,
       bytes: length + 1,
       ...(batch.tokens === undefined ? {} : { tokens: share }),
     });
@@ -88,8 +89,17 @@ const ABOVE_ESTIMATE = 1.1;
 /** Where nobody has counted: prose has 4 bytes a token, rows of numbers and what is not text have 2 at the least. */
 const LEAST_BYTES_PER_TOKEN = 2;
 
-function inputAtMost({ tokens, bytes }: Pick<BatchRecord, 'tokens' | 'bytes'>): number {
-  return tokens === undefined ? Math.ceil(bytes / LEAST_BYTES_PER_TOKEN) : Math.ceil(tokens * ABOVE_ESTIMATE);
+/** What models may write around a prompt, beyond what is known of it. Ours; it matters where prompts are tiny. */
+const AROUND_A_PROMPT = 16;
+
+function inputAtMost({
+  requests,
+  tokens,
+  bytes,
+}: Pick<BatchRecord, 'requests' | 'tokens' | 'bytes'>): number {
+  return tokens === undefined
+    ? Math.ceil(bytes / LEAST_BYTES_PER_TOKEN)
+    : Math.ceil(tokens * ABOVE_ESTIMATE) + requests * AROUND_A_PROMPT;
 }
 
 /**

@@ -5,6 +5,7 @@ import { dispatch } from '../../../src/core/admission/dispatch.ts';
 import { dayBudgetLedgerOf, jobBudgetLedgerOf, monthLedgerOf } from '../../../src/core/admission/scopes.ts';
 import { cancelJob } from '../../../src/core/cancel.ts';
 import type { Job } from '../../../src/core/model.ts';
+import type { RemoteBatch } from '../../../src/core/ports.ts';
 import { fromUsd, toMicrodollars } from '../../../src/core/prices/money.ts';
 import {
   type Interceptor,
@@ -225,6 +226,33 @@ describe('a job with a budget', () => {
   });
 });
 
+test('tokens that OpenAI reports for a batch and that its lines do not have are told, and change no sum', async () => {
+  const warnings: string[] = [];
+  for (const more of [0, 1]) {
+    const p = await startPipeline({
+      settings: settingsOf({}),
+      async intercept(call, effect) {
+        const result = await effect();
+        if (call !== 'batches.listBatches') return result;
+        for (const { usage } of (result as { batches: RemoteBatch[] }).batches)
+          if (usage !== undefined) usage.inputTokens += more;
+        return result;
+      },
+    });
+    Object.assign(p.deps.log, { warn: (message: string) => warnings.push(message) });
+    try {
+      await p.drop(KEY, lines(3));
+      await p.run();
+      const { cost, usage } = await p.receipt(KEY);
+      expect(cost.usageDiffers).toBe(more);
+      expect(cost.byTier.batch?.usage).toEqual(usage);
+    } finally {
+      await p.stop();
+    }
+  }
+  expect(warnings).toEqual(['the tokens of a batch are not those of its lines, which are billed']);
+});
+
 describe('money and accidents', () => {
   test('two dispatchers at once never go over the last cent', async () => {
     const { p } = await start({ budget: { perDayUsd: '0.00009' } }, {}, 90);
@@ -242,8 +270,8 @@ describe('money and accidents', () => {
       });
       await Promise.all([1, 2, 3, 4].map(() => dispatch({ ...p.deps, jobs })));
       const day = await p.deps.quota.getLedger(dayBudgetLedgerOf('nightly', p.deps.ambient.now()));
-      // Two of the three, each with some 36.
-      expect(day).toMatchObject({ used: 0, reserved: expect.closeTo(71, -1) });
+      // Two of the three, each with some 40.
+      expect(day).toMatchObject({ used: 0, reserved: expect.closeTo(80, -1) });
       expect(await Array.fromAsync(p.deps.quota.listReservations())).toHaveLength(2);
     } finally {
       await p.stop();
