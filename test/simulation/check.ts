@@ -8,12 +8,16 @@ import { jobIdOf } from '../../src/core/job-id.ts';
 import { publicationName, publishedKeys } from '../../src/core/keys.ts';
 import type { BatchRecord, Job, ObjectHead } from '../../src/core/model.ts';
 import { checkCost, checkLedgers } from './money.ts';
-import type { Execution, SimulatedOpenAI } from './openai-service.ts';
+import type { Execution, ServiceBatch, SimulatedOpenAI } from './openai-service.ts';
 import type { Drop, InputLine } from './scenario.ts';
-import { type Published, STACK_ID, type Stack } from './stack.ts';
+import type { Published, Stack } from './stack.ts';
 
 /** So many runs that never came back make ingest give up on a file (`MAX_STARTS`). */
 const MAX_INGEST_STARTS = 4;
+
+const DAY_MS = 24 * 60 * 60_000;
+/** OpenAI's window: what has no end by then never will. */
+const WINDOW_MS = DAY_MS;
 
 /** A worker that has looked at a job before it was cancelled has ended by then. */
 const WORKER_MS = 15 * 60_000;
@@ -52,13 +56,33 @@ type Report = (text: string) => void;
 /** Reports everything that does not hold. */
 export async function check(
   { jobs, ingestKills, ingestErrors, interrupted, isRestored }: Expectations,
-  stack: Stack,
+  stacks: readonly Stack[],
   openai: SimulatedOpenAI,
   report: Report,
 ): Promise<SeedStats> {
   const stats: SeedStats = { jobs: 0, batches: 0, rounds: 0 };
-  const executions = Map.groupBy(openai.executions(), ({ marker }) => marker);
+  for (const [place, stack] of stacks.entries()) {
+    const ofStack = jobs.filter(({ drop }) => drop.stack === place);
+    await checkStack(
+      { jobs: ofStack, ingestKills, ingestErrors, interrupted, isRestored },
+      stack,
+      openai,
+      stats,
+      report,
+    );
+  }
+  return stats;
+}
+
+async function checkStack(
+  { jobs, ingestKills, ingestErrors, interrupted, isRestored }: Expectations,
+  stack: Stack,
+  openai: SimulatedOpenAI,
+  stats: SeedStats,
+  report: Report,
+): Promise<void> {
   const known = new Set<string>();
+  const recorded: RecordedJob[] = [];
   const finished: { expected: ExpectedJob; receipt: Receipt; published: Published }[] = [];
   for (const expected of jobs) {
     const jobId = jobIdOf(expected.head);
@@ -69,16 +93,20 @@ export async function check(
       if (!expected.calledOff) say('there is no job for it');
       continue;
     }
+    recorded.push({ expected, job });
+    if (job.state === 'duplicate') continue;
     const batches = await stack.jobs.listBatches(jobId);
     stats.jobs++;
     stats.batches += batches.length;
     stats.rounds = Math.max(stats.rounds, ...batches.map(({ round }) => round + 1));
     for (const { openaiBatchId } of batches) if (openaiBatchId !== undefined) known.add(openaiBatchId);
+    const executions = Map.groupBy(executionsOf(expected, batches, openai, say), ({ marker }) => marker);
     const published = checkPublished(job, stack, expected.calledOff, say);
     if (published === undefined) continue;
     const receipt = receiptSchema.parse(JSON.parse(Buffer.from(published.receipt).toString('utf8')));
     finished.push({ expected, receipt, published });
     const mayHaveFailed = ingestKills + ingestErrors >= MAX_INGEST_STARTS;
+    const sent = openai.batches.filter((batch) => batch.jobId === jobId);
     checkJob({
       isInterrupted: interrupted.has(jobId),
       mayHaveFailed,
@@ -88,6 +116,7 @@ export async function check(
       receipt,
       published,
       executions,
+      sent,
       say,
     });
     const sentLate = openai.batches.find(
@@ -100,20 +129,93 @@ export async function check(
     if (!stack.events.sent.some((event) => event.jobId === jobId)) say('nobody was told that it has ended');
   }
   for (const batch of openai.batches) {
-    if (batch.owner === STACK_ID && batch.executions.length > 0 && !known.has(batch.id)) {
+    if (known.has(batch.id) && batch.owner !== stack.id)
+      report(`${stack.id} has ${batch.id} in its records, which ${batch.owner} made`);
+    if (batch.owner === stack.id && batch.executions.length > 0 && !known.has(batch.id)) {
       report(
         `${batch.id} ran for batch ${batch.batchId} of job ${batch.jobId}, whose record does not know it`,
       );
     }
   }
+  checkDuplicates(recorded, report);
   await checkNames(finished, stack, report);
-  if (isRestored) return stats;
+  if (isRestored) return;
   await checkLedgers(
     stack.quota,
     finished.map(({ receipt }) => receipt),
     report,
   );
-  return stats;
+}
+
+/** What became of each request of a job in each batch, as far as anybody can know: of a lost batch, nothing. */
+function executionsOf(
+  { drop, head }: ExpectedJob,
+  batches: readonly BatchRecord[],
+  openai: SimulatedOpenAI,
+  say: Report,
+): Execution[] {
+  const lostAt = new Map(batches.map((batch) => [batch.openaiBatchId, batch.lostAt]));
+  const jobId = jobIdOf(head);
+  const markers = new Set(drop.lines.map(({ marker }) => marker));
+  // Brings every batch to where it is by now.
+  const calls = openai
+    .executions()
+    .filter((one) => markers.has(one.marker) && !one.batch.id.startsWith('batch_'));
+  return openai.batches
+    .filter((batch) => batch.jobId === jobId)
+    .flatMap((batch) => {
+      const givenUpAt = lostAt.get(batch.id);
+      if (givenUpAt === undefined) return batch.executions;
+      if (!batch.isGone) say(`${batch.id} was given up as lost, and it is there`);
+      if (givenUpAt < batch.createdAt + WINDOW_MS) say(`${batch.id} was given up before it must have ended`);
+      return batch.requests.map(
+        ({ marker, customId }): Execution => ({
+          marker,
+          customId,
+          stackId: batch.owner,
+          batch,
+          at: givenUpAt,
+          isBilled: true,
+          result: 'lost',
+          code: 'lost_batch',
+        }),
+      );
+    })
+    .concat(calls)
+    .sort((one, other) => one.at - other.at);
+}
+
+interface RecordedJob {
+  expected: ExpectedJob;
+  job: Job;
+}
+
+/** The same content again costs nothing while a job stands for it, and is run when none does. */
+function checkDuplicates(recorded: readonly RecordedJob[], report: Report): void {
+  const byContent = Map.groupBy(recorded, ({ expected: { drop } }) => drop.sameAs ?? drop.index);
+  for (const same of byContent.values()) {
+    for (const { expected, job } of same) {
+      const name = `drop ${expected.drop.index} (${expected.drop.key})`;
+      if (job.state === 'duplicate') {
+        const original = same.find((other) => other.job.jobId === job.duplicateOf)?.job;
+        if (original === undefined || original.state === 'duplicate' || job.route.sameContent === 'run')
+          report(`${name} is recorded as a duplicate of ${job.duplicateOf}, which does not stand for it`);
+        continue;
+      }
+      const standing = same.find(
+        ({ job: other }) =>
+          other.jobId !== job.jobId &&
+          other.result === 'succeeded' &&
+          // Options that differ (budgets are raised in between) make it another content.
+          isDeepStrictEqual(other.route, job.route) &&
+          other.cancelledAt === undefined &&
+          other.createdAt <= job.createdAt &&
+          other.createdAt >= job.createdAt - DAY_MS,
+      );
+      if (standing !== undefined && job.route.sameContent === 'skip')
+        report(`${name} was run although drop ${standing.expected.drop.index} stands for its content`);
+    }
+  }
 }
 
 function checkPublished(job: Job, stack: Stack, calledOff: boolean, say: Report): Published | undefined {
@@ -142,6 +244,8 @@ interface JobFindings {
   receipt: Receipt;
   published: Published;
   executions: Map<string, Execution[]>;
+  /** Its batches at OpenAI, oldest first. */
+  sent: readonly ServiceBatch[];
   say: Report;
 }
 
@@ -324,7 +428,15 @@ function codeOf(line: {
 }
 
 /** What was run again although OpenAI may have charged the try that it lost: each one, and nothing else. */
-function checkBilledTwice({ isInterrupted, expected, job, receipt, executions, say }: JobFindings): void {
+function checkBilledTwice({
+  isInterrupted,
+  expected,
+  job,
+  receipt,
+  executions,
+  sent,
+  say,
+}: JobFindings): void {
   const mayStop = expected.calledOff || expected.cancelled || mayRefuse(job);
   /** @param withLast whether a try counts after which there was no other. */
   const lostTries = (withLast: boolean): Record<string, number> => {
@@ -332,7 +444,8 @@ function checkBilledTwice({ isInterrupted, expected, job, receipt, executions, s
     for (const { marker } of expected.drop.lines) {
       const runs = executions.get(marker) ?? [];
       const lost = runs.filter(
-        ({ result }, index) => result === 'lost' && (withLast || index < runs.length - 1),
+        (run, index) =>
+          run.result === 'lost' && (withLast || index < runs.length - 1 || wentOutAgain(marker, run, sent)),
       );
       for (const { code = 'missing_from_results' } of lost) codes[code] = (codes[code] ?? 0) + 1;
     }
@@ -357,6 +470,12 @@ function checkBilledTwice({ isInterrupted, expected, job, receipt, executions, s
     Object.entries(one).every(([code, count]) => count <= (other[code] ?? 0));
   if (isAtMost(told, most) && (mayStop || isAtMost(again, told))) return;
   say(`its receipt has possiblyBilledTwice ${JSON.stringify(told)}; the ledger has ${JSON.stringify(again)}`);
+}
+
+/** In a batch that was refused, say: then nothing of it was executed. */
+function wentOutAgain(marker: string, run: Execution, sent: readonly ServiceBatch[]): boolean {
+  const first = sent.findIndex(({ id }) => id === run.batch.id);
+  return sent.some(({ requests }, index) => index > first && requests.some((one) => one.marker === marker));
 }
 
 /** The receipt against a recount of the files that it stands for. */

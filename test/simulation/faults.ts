@@ -34,7 +34,7 @@ const TARGETS = 70;
 const RARE: Readonly<Record<string, number>> = {
   'objects.head': 2,
   'objects.put': 2,
-  'objects.pin': 8,
+  'objects.pin': 11,
   'objects.remove': 2,
   'writer.abort': 3,
   'writer.suspend': 3,
@@ -59,7 +59,7 @@ const RARE: Readonly<Record<string, number>> = {
   'batches.cancelBatch': 20,
   'batches.getBatch': 3,
   'outbox.ingest': 5,
-  'outbox.submit': 2,
+  'outbox.submit': 3,
   'outbox.call': 8,
   'calls.call': 5,
   'outbox.collect': 2,

@@ -33,6 +33,12 @@ export interface ServiceWorld {
   violation(text: string): void;
   /** Runs something later. */
   after(delayMs: number, what: string, run: () => void): void;
+  /** A batch is gone for good. */
+  lost(batch: ServiceBatch): void;
+  /** Whether two jobs were dropped with the same content. */
+  areSameContent(jobId: string, other: string): boolean;
+  /** Whether the line with this marker was dropped more than once. */
+  isDroppedAgain(marker: string): boolean;
 }
 
 /** Errors of single lines that are not the lines' fault, with the status that they come with. */
@@ -162,6 +168,8 @@ export interface ServiceBatch {
   listedAt: number;
   /** 404 in this time. */
   vanished?: { from: number; until: number };
+  /** 404 from now on, for ever. */
+  isGone?: boolean;
   progress: { total: number; completed: number; failed: number };
   /** Tokens still count as enqueued until then, though the batch has ended. */
   leakedUntil?: number;
@@ -171,8 +179,9 @@ export interface ServiceBatch {
 export class SimulatedOpenAI {
   readonly batches: ServiceBatch[] = [];
   readonly files = new Map<string, ServiceFile>();
-  /** Ids of batches that stand in the record of their owner. */
+  /** Ids of batches that stand in the record of their owner, and of those that have ended there. */
   readonly recorded = new Set<string>();
+  readonly ended = new Set<string>();
   /** The endpoints that answer at once. */
   readonly calls: SimulatedCalls;
   readonly #world: ServiceWorld;
@@ -189,7 +198,7 @@ export class SimulatedOpenAI {
     this.#scenario = scenario;
     this.#weather = weather;
     this.calls = new SimulatedCalls(world, random.fork('calls'), weather, (marker) =>
-      this.#checkNotTwice('a call', [marker]),
+      this.#checkNotTwice({ id: 'a call' }, [marker]),
     );
     for (let index = 0; index < scenario.foreignBatches; index++) this.#addForeign();
   }
@@ -237,6 +246,14 @@ export class SimulatedOpenAI {
   #seen(id: string, keyVersion: string | undefined): string {
     const { project } = this.files.get(id) ?? this.batches.find((batch) => batch.id === id) ?? {};
     return project === keyVersion || project === this.#keyVersion() ? id : 'unseen';
+  }
+
+  /** Input files of an owner that are still there, in the project of the current key; others expire. */
+  inputFilesLeft(owner: string): number {
+    const project = this.#keyVersion();
+    const isInput = (file: ServiceFile): boolean => file.batch === undefined && file.project === project;
+    const files = [...this.files.values()].filter((file) => file.owner === owner && !file.isDeleted);
+    return files.filter(isInput).length;
   }
 
   /** Called with each file of results that a stack deletes. */
@@ -306,6 +323,7 @@ export class SimulatedOpenAI {
         [429, 'rate_limit_exceeded'],
         [429, undefined],
         [400, 'invalid_value'],
+        [400, undefined],
         [403, undefined],
         [403, undefined],
       ]);
@@ -351,7 +369,7 @@ export class SimulatedOpenAI {
           slow_finalizing: 1,
           expired: 2,
           cancelled: 2,
-          refused_blindly: 4,
+          refused_blindly: 6,
           no_room: 1,
         })
       : 'normal';
@@ -389,13 +407,15 @@ export class SimulatedOpenAI {
       const from = now + this.#random.spread(MINUTE_MS, 6 * HOUR_MS);
       batch.vanished = { from, until: from + this.#random.spread(MINUTE_MS, 8 * HOUR_MS) };
     }
+    if (this.#scenario.losesBatches && this.#chance(this.#weather.batchFate * 0.3)) this.#loseLater(batch);
     for (const other of this.batches) {
       if (other.nonce !== '' && other.nonce === batch.nonce) {
         this.#world.violation(`${batch.id} and ${other.id} were both made for attempt ${batch.nonce}`);
       }
     }
+    const { id, jobId } = batch;
     this.#checkNotTwice(
-      batch.id,
+      { id, jobId },
       batch.requests.map(({ marker }) => marker),
     );
     this.batches.push(batch);
@@ -403,12 +423,29 @@ export class SimulatedOpenAI {
     return batch;
   }
 
-  /** Never pay twice: what goes out in `id` must not be running, nor its answer to be had. */
-  #checkNotTwice(id: string, markers: readonly string[]): void {
+  /** While its owner still waits for it, a batch goes, with whatever it has executed. */
+  #loseLater(batch: ServiceBatch): void {
+    this.#world.after(this.#random.spread(MINUTE_MS, 6 * HOUR_MS), '', () => {
+      if (!this.#world.isStormy() || !this.recorded.has(batch.id) || this.ended.has(batch.id)) return;
+      batch.isGone = true;
+      this.#world.note('fault:a batch lost for good');
+      this.#world.lost(batch);
+    });
+  }
+
+  /**
+   * Never pay twice: what goes out in `id` must not be running, nor its answer to be had.
+   * @param of of a call, no job is known: what was dropped twice may then be of either.
+   */
+  #checkNotTwice({ id, jobId }: { id: string; jobId?: string }, markers: readonly string[]): void {
     this.#advance();
+    const mayBeOfAnother = (marker: string, other: string): boolean =>
+      jobId === undefined
+        ? this.#world.isDroppedAgain(marker)
+        : jobId !== other && this.#world.areSameContent(jobId, other);
     for (const marker of markers) {
       for (const call of this.calls.executions()) {
-        if (call.marker !== marker) continue;
+        if (call.marker !== marker || this.#world.isDroppedAgain(marker)) continue;
         if (call.result === 'answered' || call.result === 'final')
           this.#world.violation(
             `request ${marker} goes out in ${id}; ${call.batch.id} gave it ${call.code ?? 'an answer that is kept'}`,
@@ -417,6 +454,12 @@ export class SimulatedOpenAI {
       for (const other of this.batches) {
         if (!other.requests.some((request) => request.marker === marker)) continue;
         if (other.status === 'failed') continue;
+        if (mayBeOfAnother(marker, other.jobId)) continue;
+        // Nobody can have its results, and it must have ended by now.
+        if (other.isGone && this.#world.now() >= other.createdAt + WINDOW_MS) {
+          this.#world.note('fault:a lost request run again');
+          continue;
+        }
         const execution = other.executions.find((candidate) => candidate.marker === marker);
         if (other.endedAt === undefined) {
           this.#world.violation(`request ${marker} goes out in ${id} while ${other.id} is ${other.status}`);
@@ -831,7 +874,8 @@ export class SimulatedOpenAI {
    * Only what its owner knows of can vanish: whether a batch was made whose create was not answered, the list is the only
    * one to say, so with a list that hides it for hours nobody could ever be sure.
    */
-  #isVanished({ id, vanished }: ServiceBatch): boolean {
+  #isVanished({ id, vanished, isGone }: ServiceBatch): boolean {
+    if (isGone) return true;
     const now = this.#world.now();
     const is =
       vanished !== undefined && this.recorded.has(id) && now >= vanished.from && now < vanished.until;

@@ -35,6 +35,10 @@ export interface InputLine {
 /** An object that somebody puts. */
 export interface Drop {
   index: number;
+  /** Into whose bucket: the place of a stack, from 0. */
+  stack: number;
+  /** Of content that was dropped before under the same key: the first drop of it. */
+  sameAs?: number;
   key: string;
   /** Milliseconds after the start. */
   at: number;
@@ -72,6 +76,8 @@ export interface Weather {
 }
 
 export interface Scenario {
+  /** How many stacks are alive in the one project of OpenAI's. */
+  stacks: number;
   drops: Drop[];
   settings: Settings;
   isVersioned: boolean;
@@ -103,6 +109,8 @@ export interface OpenAIScenario {
   tellsOfBadLines: 'all' | 'the first' | 'none';
   /** The key is replaced by one of another project, so long after the start; the old one stays valid. */
   keyReplacedAt?: number;
+  /** Whether batches may be gone for good: not beside a restore, after which nobody could tell what had ended. */
+  losesBatches: boolean;
   /** Batches of somebody else in the same project. */
   foreignBatches: number;
   /** A model and the time in which each of its lines fails, if there is such a time. */
@@ -145,12 +153,17 @@ export function drawScenario(random: Random): Scenario {
   const isVersioned = random.chance(0.6);
   const batchRequests = random.whole(2, 6);
   const calmAt = random.spread(2 * HOUR_MS, 60 * HOUR_MS);
-  const drops = drawDrops(random.fork('drops'), batchRequests);
+  const stacks = random.fork('stacks').chance(0.15) ? 2 : 1;
   const settings = withBudgets(drawSettings(random), random.fork('budgets'));
+  const isBatchOnly = settings.routes.every(({ tiers }) => tiers.join() === 'batch');
+  // A call does not say whose it is, so that what is dropped twice could not be told apart.
+  const drops = drawDrops(random.fork('drops'), { batchRequests, stacks, mayDropAgain: isBatchOnly });
+  const restored = stacks === 1 ? drawRestore(random.fork('restore'), drops, settings) : {};
   return {
+    stacks,
     drops,
     settings,
-    ...drawRestore(random.fork('restore'), drops, settings),
+    ...restored,
     isVersioned,
     batchRequests,
     pageSize: random.fork('pages').whole(1, 3),
@@ -161,26 +174,28 @@ export function drawScenario(random: Random): Scenario {
     openai: {
       ...drawOpenAI(random.fork('openai'), batchRequests, calmAt),
       ...drawKeys(random.fork('keys'), calmAt),
+      losesBatches: restored.restore === undefined && isBatchOnly,
     },
   };
 }
 
 function drawSettings(random: Random): Settings {
   const sameContent = random.pick(['run', 'skip']);
+  const onLost = random.pick(['hold', 'resubmit']);
+  const common = { ...BATCH_ONLY, sameContent, onLost };
   return settingsSchema.parse({
     layout: {},
     routes: [
       {
-        ...BATCH_ONLY,
+        ...common,
         ...drawLadder(random),
         name: 'default',
-        sameContent,
         prefix: 'input/',
         maxRounds: random.whole(2, 4),
         maxRoundsByCause: drawMaxRounds(random),
       },
-      { ...BATCH_ONLY, name: 'strict', prefix: 'input/strict/', onInvalid: 'reject', sameContent },
-      { ...BATCH_ONLY, name: 'once', prefix: 'input/once/', maxRounds: 1, sameContent },
+      { ...common, name: 'strict', prefix: 'input/strict/', onInvalid: 'reject' },
+      { ...common, name: 'once', prefix: 'input/once/', maxRounds: 1 },
     ],
   });
 }
@@ -202,8 +217,10 @@ function drawKeys(random: Random, calmAt: number): Pick<OpenAIScenario, 'keyRepl
  * where nothing of that is.
  */
 function drawRestore(random: Random, drops: readonly Drop[], settings: Settings): Pick<Scenario, 'restore'> {
-  if (drops.some(({ cancelled, destroyedAt }) => cancelled !== undefined || destroyedAt !== undefined))
-    return {};
+  // Which of several drops stands for their content may be another one after a restore.
+  const isPlain = ({ cancelled, destroyedAt, sameAs }: Drop): boolean =>
+    cancelled === undefined && destroyedAt === undefined && sameAs === undefined;
+  if (!drops.every(isPlain)) return {};
   if (settings.routes.some(({ budget }) => budget !== 'unlimited') || random.chance(0.4)) return {};
   // What is called one by one is restored in test/core alone.
   if (settings.routes.some(({ tiers }) => tiers[0] !== 'batch' || tiers.length > 1)) return {};
@@ -252,8 +269,12 @@ function drawWeather(random: Random): Weather {
   };
 }
 
-function drawOpenAI(random: Random, batchRequests: number, calmAt: number): OpenAIScenario {
-  const scenario: OpenAIScenario = {
+function drawOpenAI(
+  random: Random,
+  batchRequests: number,
+  calmAt: number,
+): Omit<OpenAIScenario, 'losesBatches'> {
+  const scenario: Omit<OpenAIScenario, 'losesBatches'> = {
     clockSkewMs: random.whole(-8, 8) * MINUTE_MS,
     order: random.pick(['newest first', 'oldest first', 'any']),
     pageSize: random.whole(2, 12),
@@ -270,9 +291,10 @@ function drawOpenAI(random: Random, batchRequests: number, calmAt: number): Open
   if (random.chance(0.4)) {
     const from = random.chance(0.5) ? 0 : random.spread(MINUTE_MS, 3 * HOUR_MS);
     scenario.trouble = {
-      code: random.pick(TROUBLES),
+      // Of the key most often: it is seen at uploads, too.
+      code: random.pick([...TROUBLES, 'api_key_missing', 'invalid_api_key', 'invalid_api_key']),
       model: random.pick(MODELS),
-      isOfCreatesOnly: random.chance(0.6),
+      isOfCreatesOnly: random.chance(0.5),
       from,
       until: from + random.spread(10 * MINUTE_MS, 12 * HOUR_MS),
     };
@@ -280,27 +302,37 @@ function drawOpenAI(random: Random, batchRequests: number, calmAt: number): Open
   return scenario;
 }
 
-function drawDrops(random: Random, batchRequests: number): Drop[] {
+function drawDrops(
+  random: Random,
+  { batchRequests, stacks, mayDropAgain }: { batchRequests: number; stacks: number; mayDropAgain: boolean },
+): Drop[] {
   const count = Number(random.weighted({ 1: 2, 2: 4, 3: 3, 4: 1 }));
   const keys = random.shuffle(KEYS);
   const drops: Drop[] = [];
   for (let index = 0; index < count; index++) {
     // Sometimes a key that was dropped already: another version of it.
-    const key = index > 0 && random.chance(0.25) ? random.pick(drops).key : keys[index]!;
-    const lines = drawLines(random, index, batchRequests);
-    const isGzip = random.chance(0.06);
+    const earlier = index > 0 && random.chance(0.4) ? random.pick(drops) : undefined;
+    // Half of these are the very same once more, as of a producer that saw no answer.
+    const again = mayDropAgain && random.chance(0.6) ? earlier : undefined;
+    const key = earlier?.key ?? keys[index]!;
+    const stack = earlier?.stack ?? index % stacks;
+    const lines = again?.lines ?? drawLines(random, index, batchRequests);
+    const isGzip = again?.isGzip ?? random.chance(0.06);
     // Two files without a line would be the same one twice.
-    const text = lines.length === 0 ? Buffer.from('\n'.repeat(index)) : render(random, lines);
+    const text =
+      again !== undefined || lines.length === 0 ? Buffer.from('\n'.repeat(index)) : render(random, lines);
     // S3 tells whole seconds and versions of one second are ordered by their ids: no two drops share one.
     const at = index * 1_000 + (index === 0 ? 0 : random.whole(0, 3 * 60) * MINUTE_MS);
     const isDestroyed = random.chance(0.15);
     const isCancelled = random.chance(0.3);
     drops.push({
       index,
+      stack,
+      ...(again === undefined ? {} : { sameAs: again.sameAs ?? again.index }),
       key,
       at,
       lines,
-      body: isGzip ? gzipSync(text) : text,
+      body: again?.body ?? (isGzip ? gzipSync(text) : text),
       isGzip,
       ...(isDestroyed ? { destroyedAt: at + random.spread(1_000, 6 * HOUR_MS) } : {}),
       ...(isCancelled

@@ -11,19 +11,20 @@ import { NotYetError } from '../../src/core/errors.ts';
 import { jobIdOf } from '../../src/core/job-id.ts';
 import type { BatchRecord } from '../../src/core/model.ts';
 import { backoffSeconds } from '../../src/runtime/queue-handler.ts';
-import { check, type Expectations } from './check.ts';
+import { check, type Expectations, type ExpectedJob } from './check.ts';
 import { ADOPTION_EDGES, Coverage, STATE_EDGES } from './coverage.ts';
 import { Faults, InjectedError } from './faults.ts';
 import { raiseBudgets } from './money.ts';
-import { SimulatedOpenAI } from './openai-service.ts';
+import { type ServiceBatch, SimulatedOpenAI } from './openai-service.ts';
 import type { CallKind, Gate } from './port-calls.ts';
 import { Random } from './random.ts';
 import { type Drop, drawScenario, type Scenario, START_MS } from './scenario.ts';
-import { BUCKET, HANDLERS, type HandlerName, type QueueName, Stack, type Tamper } from './stack.ts';
+import { HANDLERS, type HandlerName, type QueueName, Stack, type StackWorld, type Tamper } from './stack.ts';
 
 const SECOND_MS = 1_000;
 const MINUTE_MS = 60_000;
-const DAY_MS = 24 * 60 * MINUTE_MS;
+const HOUR_MS = 60 * MINUTE_MS;
+const DAY_MS = 24 * HOUR_MS;
 /** Once nothing fails any more, everything must come to its end within this time: a few rounds of a day each, and waits. */
 const QUIET_WITHIN_MS = 14 * DAY_MS;
 /** A seed takes a few thousand picks; this many mean that something runs in circles. */
@@ -63,6 +64,8 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
 
 interface Invocation {
   id: number;
+  /** Whose it is: the place of a stack. */
+  place: number;
   handler: HandlerName;
   endsAt: number;
   /** Calls that wait to be picked. */
@@ -84,6 +87,8 @@ interface PendingCall {
 
 interface Message {
   id: number;
+  /** Whose it is: the place of a stack. */
+  place: number;
   queue: QueueName;
   body: unknown;
   /** S3 told of an object. */
@@ -106,7 +111,7 @@ class Simulation {
   readonly #random: Random;
   readonly #faults: Faults;
   readonly #openai: SimulatedOpenAI;
-  readonly #stack: Stack;
+  readonly #stacks: Stack[];
   readonly #coverage = new Coverage();
   readonly #violations: string[] = [];
   readonly #trace: string[] | undefined;
@@ -138,10 +143,14 @@ class Simulation {
     this.#trace = trace ? [] : undefined;
     const { openai, weather } = this.#scenario;
     this.#openai = new SimulatedOpenAI(this, random.fork('openai'), openai, weather);
-    this.#stack = new Stack(this, this.#scenario, this.#openai, tamper);
-    this.#openai.calls.isKept = (id) => this.#stack.objects.keptAnswers.has(id);
+    this.#stacks = Array.from(
+      { length: this.#scenario.stacks },
+      (_, place) => new Stack(this.#worldOf(place), this.#scenario, this.#openai, place, tamper),
+    );
+    this.#openai.calls.isKept = (id) => this.#stacks.some(({ objects }) => objects.keptAnswers.has(id));
     this.#openai.onResultDeleted = ({ batch }) => {
-      if (!this.#stack.objects.published.has(batch.jobId)) {
+      const stack = this.#stacks.find(({ id }) => id === batch.owner)!;
+      if (!stack.objects.published.has(batch.jobId)) {
         this.violation(
           `results of ${batch.id} were deleted at OpenAI before the receipt of their job was written`,
         );
@@ -183,31 +192,69 @@ class Simulation {
     const expected = this.#expectations.jobs.find(({ head }) => jobIdOf(head) === jobId);
     const { cancelled } = expected?.drop ?? {};
     if (expected === undefined || expected.cancelled || cancelled?.state !== state) return;
-    expected.cancelled = true;
-    this.after(cancelled.delayMs, `the job of ${expected.drop.key} is cancelled`, () => this.#cancel(jobId));
+    this.#cancelLater(expected, cancelled.delayMs);
     // Else nobody would ever find a batch in this state.
     this.#isDoomed = state === 'uploaded' && this.isStormy();
   }
 
-  send(queue: QueueName, message: unknown): void {
-    this.#post(queue, structuredClone(message), { isEvent: false, mayBeLost: true });
+  /** A person may have to act on what is held for one. */
+  lost({ jobId }: ServiceBatch): void {
+    const expected = this.#expectations.jobs.find(({ head }) => jobIdOf(head) === jobId);
+    const { routes } = this.#scenario.settings;
+    if (expected === undefined || expected.cancelled || routes[0]!.onLost !== 'hold') return;
+    this.note('fault:a lost batch held');
+    this.#cancelLater(expected, this.#random.spread(HOUR_MS, 4 * DAY_MS));
+  }
+
+  areSameContent(jobId: string, other: string): boolean {
+    const contentOf = (id: string): number | undefined => {
+      const drop = this.#expectations.jobs.find(({ head }) => jobIdOf(head) === id)?.drop;
+      return drop && (drop.sameAs ?? drop.index);
+    };
+    return contentOf(jobId) !== undefined && contentOf(jobId) === contentOf(other);
+  }
+
+  isDroppedAgain(marker: string): boolean {
+    const [index] = marker.split('.');
+    return this.#scenario.drops.some(({ sameAs }) => sameAs === Number(index));
+  }
+
+  /** What a stack sees of the simulation. */
+  #worldOf(place: number): StackWorld {
+    return {
+      now: () => this.now(),
+      note: (what) => this.note(what),
+      violation: (text) => this.violation(text),
+      trace: (text) => this.trace(text),
+      moved: (batch) => this.moved(batch),
+      send: (queue, message) =>
+        this.#post(queue, structuredClone(message), { place, isEvent: false, mayBeLost: true }),
+    };
+  }
+
+  #cancelLater(expected: ExpectedJob, delayMs: number): void {
+    expected.cancelled = true;
+    this.after(delayMs, `the job of ${expected.drop.key} is cancelled`, () =>
+      this.#cancel(expected.drop.stack, jobIdOf(expected.head)),
+    );
   }
 
   async run(): Promise<void> {
     for (const drop of this.#scenario.drops) this.after(drop.at, '', () => void this.#drop(drop));
     this.after(this.#scenario.calmAt, 'budgets are raised', () => raiseBudgets(this.#scenario.settings));
     if (this.#scenario.restore !== undefined) this.#scheduleRestore(this.#scenario.restore);
-    this.#schedulePoll(0);
+    for (const place of this.#stacks.keys()) this.#schedulePoll(place, 0);
+    if (this.#stacks.length > 1) this.note('fault:two live stacks in one project');
     while (this.#violations.length === 0 && (await this.#pick()));
     if (this.#violations.length > 0) return;
-    this.#stats = await check(this.#expectations, this.#stack, this.#openai, (text) => this.violation(text));
+    this.#stats = await check(this.#expectations, this.#stacks, this.#openai, (text) => this.violation(text));
   }
 
   /** Whoever runs while the table is restored dies: an operator stops them. */
   #scheduleRestore({ to, at }: { to: number; at: number }): void {
     let restore: (() => void) | undefined;
     this.after(to, 'the table is restored to this point', () => {
-      restore = this.#stack.snapshot();
+      restore = this.#stacks[0]!.snapshot();
     });
     this.after(at, 'the table is restored', () => {
       for (const invocation of [...this.#running]) this.#kill(invocation, 'for a restore');
@@ -338,10 +385,16 @@ class Simulation {
     if (handler === 'call') this.#expectations.interrupted.add(slice.jobId);
   }
 
-  #start(handler: HandlerName, message: unknown, ended: (outcome: { error?: Error }) => void): void {
+  #start(
+    place: number,
+    handler: HandlerName,
+    message: unknown,
+    ended: (outcome: { error?: Error }) => void,
+  ): void {
     const { minutes, run } = HANDLERS[handler];
     const invocation: Invocation = {
       id: ++this.#made,
+      place,
       handler,
       endsAt: this.#now + this.#drawTime(handler, minutes * MINUTE_MS),
       waiting: 0,
@@ -368,7 +421,7 @@ class Simulation {
       ended(outcome);
     };
     const deadline = { remainingMs: () => Math.max(0, invocation.endsAt - this.#now) };
-    run(this.#stack.depsFor(handler, this.#gateOf(invocation), deadline), message).then(
+    run(this.#stacks[place]!.depsFor(handler, this.#gateOf(invocation), deadline), message).then(
       () => end({}),
       (error: Error) => end({ error }),
     );
@@ -426,7 +479,7 @@ class Simulation {
     };
   }
 
-  #post(queue: QueueName, body: unknown, of: Pick<Message, 'isEvent' | 'mayBeLost'>): void {
+  #post(queue: QueueName, body: unknown, of: Pick<Message, 'place' | 'isEvent' | 'mayBeLost'>): void {
     const { isEvent, mayBeLost } = of;
     const { dropMessage, duplicateMessage, delayMessage } = this.#scenario.weather;
     const isStormy = this.isStormy();
@@ -452,8 +505,9 @@ class Simulation {
 
   #deliver(message: Message): void {
     if (message.isDone) return;
-    const { queue } = message;
-    if ([...this.#running].filter(({ handler }) => handler === queue).length >= this.#scenario.concurrency) {
+    const { queue, place } = message;
+    const isOfQueue = (one: Invocation): boolean => one.handler === queue && one.place === place;
+    if ([...this.#running].filter(isOfQueue).length >= this.#scenario.concurrency) {
       this.after(this.#random.spread(100, 20 * SECOND_MS), '', () => this.#deliver(message));
       return;
     }
@@ -469,7 +523,7 @@ class Simulation {
       this.note('fault:message back after 16 minutes');
       this.#bringBack(message);
     });
-    this.#start(queue, message.body, ({ error }) => {
+    this.#start(place, queue, message.body, ({ error }) => {
       if (error === undefined) {
         // Once in a while a message cannot be deleted.
         if (!this.isStormy() || !this.#random.chance(0.05)) this.#done(message);
@@ -497,11 +551,11 @@ class Simulation {
     this.#messages.delete(message);
   }
 
-  #schedulePoll(delayMs: number): void {
-    this.after(delayMs, '', () => void this.#poll());
+  #schedulePoll(place: number, delayMs: number): void {
+    this.after(delayMs, '', () => void this.#poll(place));
   }
 
-  async #poll(): Promise<void> {
+  async #poll(place: number): Promise<void> {
     const { restore } = this.#scenario;
     const isRestoreDue = restore !== undefined && this.#now <= START_MS + restore.at;
     if (!isRestoreDue && this.#drops === 0 && this.#messages.size === 0 && this.#running.size === 0) {
@@ -517,59 +571,76 @@ class Simulation {
       this.violation(`in flight for ever: ${[...live, ...queues].join('; ')}`);
       return;
     }
-    this.#schedulePoll(this.isStormy() ? this.#scenario.pollEveryMs : 30 * MINUTE_MS);
-    this.#start('poll', undefined, () => {});
+    this.#schedulePoll(place, this.isStormy() ? this.#scenario.pollEveryMs : 30 * MINUTE_MS);
+    this.#start(place, 'poll', undefined, () => {});
     if (this.isStormy() && this.#random.chance(0.05)) {
       this.note('fault:poll twice');
-      this.#start('poll', undefined, () => {});
+      this.#start(place, 'poll', undefined, () => {});
     }
   }
 
   /** What has not come to its end: records that need something, and objects that have no record. */
   async #live(): Promise<string[]> {
-    const live = await this.#stack.live();
+    const live = (await Promise.all(this.#stacks.map((stack) => stack.live()))).flat();
     for (const { drop, head, calledOff } of this.#expectations.jobs) {
-      if (!calledOff && (await this.#stack.jobs.getJob(jobIdOf(head))) === undefined)
+      if (!calledOff && (await this.#stacks[drop.stack]!.jobs.getJob(jobIdOf(head))) === undefined)
         live.push(`drop ${drop.index} (${drop.key}), of which nobody knows`);
     }
+    for (const { id } of this.#stacks) {
+      const left = this.#openai.inputFilesLeft(id);
+      if (left > 0) live.push(`${left} input files of ${id} at OpenAI`);
+    }
+    if (live.length === 1 && live[0]!.includes('input files')) this.note('fault:input file left behind');
     return live;
   }
 
   async #drop(drop: Drop): Promise<void> {
-    await this.#stack.objects.put(drop.key, drop.body);
-    const head = (await this.#stack.objects.head(BUCKET, drop.key))!;
+    const stack = this.#stacks[drop.stack]!;
+    await stack.objects.put(drop.key, drop.body);
+    const head = (await stack.objects.head(stack.bucket, drop.key))!;
     this.#drops--;
-    if (!this.#scenario.isVersioned) this.#callOff(drop.key);
+    if (!this.#scenario.isVersioned) this.#callOff(drop);
+    if (drop.sameAs !== undefined) this.note('fault:the same content again');
     this.#expectations.jobs.push({ drop, head, calledOff: false, cancelled: false });
     this.trace(`drop ${drop.index}: ${drop.key}, ${drop.lines.length} lines`);
     const { versionId } = head;
-    const location = { bucket: BUCKET, key: drop.key, ...(versionId === undefined ? {} : { versionId }) };
+    const location = {
+      bucket: stack.bucket,
+      key: drop.key,
+      ...(versionId === undefined ? {} : { versionId }),
+    };
     // The listing leaves alone what lay there when the deployment first ran.
-    const since = (await this.#stack.listing.getListing())?.since ?? Number.POSITIVE_INFINITY;
-    this.#post('ingest', location, { isEvent: true, mayBeLost: head.lastModified >= since });
+    const since = (await stack.listing.getListing())?.since ?? Number.POSITIVE_INFINITY;
+    this.#post('ingest', location, {
+      place: drop.stack,
+      isEvent: true,
+      mayBeLost: head.lastModified >= since,
+    });
     if (drop.destroyedAt === undefined) return;
     this.after(START_MS + drop.destroyedAt - this.#now, `${drop.key} is destroyed`, () => {
       // Older and newer versions go as well.
-      this.#stack.objects.destroy(drop.key);
-      this.#callOff(drop.key);
+      stack.objects.destroy(drop.key);
+      this.#callOff(drop);
     });
   }
 
   /** Whoever cancels a job tries until it is done. */
-  #cancel(jobId: string): void {
+  #cancel(place: number, jobId: string): void {
     let isDone = false;
     this.note('fault:job cancelled');
-    this.#start('cancel', { v: 1, jobId }, ({ error }) => {
+    this.#start(place, 'cancel', { v: 1, jobId }, ({ error }) => {
       isDone = error === undefined;
     });
     this.after(20 * MINUTE_MS, '', () => {
-      if (!isDone) this.#cancel(jobId);
+      if (!isDone) this.#cancel(place, jobId);
     });
   }
 
   /** What stood at a key is not there any more. */
-  #callOff(key: string): void {
-    for (const job of this.#expectations.jobs) if (job.drop.key === key) job.calledOff = true;
+  #callOff({ stack, key }: Drop): void {
+    for (const job of this.#expectations.jobs) {
+      if (job.drop.stack === stack && job.drop.key === key) job.calledOff = true;
+    }
   }
 }
 

@@ -22,8 +22,8 @@ import type { SimulatedOpenAI } from './openai-service.ts';
 import { type Gate, throughGate } from './port-calls.ts';
 import type { Scenario } from './scenario.ts';
 
-export const BUCKET = 'bucket';
-export const STACK_ID = 'stack-1';
+/** Ids of the stacks of a scenario, by their place. The first one's name begins the second one's, on purpose. */
+const STACK_IDS = ['stack-1', 'stack-1-b'] as const;
 
 /** What is the same for every invocation. */
 export type PortsOfStack = Omit<Deps, 'deadline'>;
@@ -78,12 +78,23 @@ export class Stack {
   readonly layout: Layout;
   readonly #deps: PortsOfStack;
   readonly #tamper: Tamper | undefined;
+  readonly id: string;
+  readonly bucket: string;
   #nonces = 0;
 
-  constructor(world: StackWorld, scenario: Scenario, openai: SimulatedOpenAI, tamper?: Tamper) {
+  /** @param place of the stack in the scenario. */
+  constructor(
+    world: StackWorld,
+    scenario: Scenario,
+    openai: SimulatedOpenAI,
+    place: number,
+    tamper?: Tamper,
+  ) {
+    this.id = STACK_IDS[place]!;
+    this.bucket = `bucket-of-${this.id}`;
     const ambient = {
       now: () => world.now(),
-      nonce: () => (++this.#nonces).toString(16).padStart(32, '0'),
+      nonce: () => `${place}${(++this.#nonces).toString(16).padStart(31, '0')}`,
     };
     const send =
       (queue: QueueName) =>
@@ -95,7 +106,7 @@ export class Stack {
       noContent(world, 'a log line', fields);
       world.trace(`      "${message}" ${JSON.stringify(fields)}`);
     };
-    this.jobs = new WatchedJobs(world, openai.recorded);
+    this.jobs = new WatchedJobs(world, openai);
     this.quota = new WatchedQuota({
       jobs: this.jobs,
       settings: scenario.settings,
@@ -103,13 +114,13 @@ export class Stack {
       violation: (text) => world.violation(text),
     });
     this.objects = new WatchedObjects(
-      { bucket: BUCKET, isVersioned: scenario.isVersioned, pageSize: scenario.pageSize },
+      { bucket: this.bucket, isVersioned: scenario.isVersioned, pageSize: scenario.pageSize },
       ambient,
     );
     this.layout = scenario.settings.layout;
     this.#tamper = tamper;
     this.#deps = {
-      stackId: STACK_ID,
+      stackId: this.id,
       settings: scenario.settings,
       limits: { ...OPENAI_LIMITS, requests: scenario.batchRequests },
       tokenizerOf: async () => (text: string) => text.length / 4,
@@ -120,8 +131,8 @@ export class Stack {
       quota: this.quota,
       prices: SIMULATED_PRICES,
       parks: new MemoryParks(),
-      batches: openai.apiFor(STACK_ID),
-      calls: openai.calls.apiFor(STACK_ID),
+      batches: openai.apiFor(this.id),
+      calls: openai.calls.apiFor(this.id),
       pause: () => Promise.reject(new Error('each invocation has its own')),
       outbox: {
         ingest: send('ingest'),
@@ -165,12 +176,9 @@ export class Stack {
     };
   }
 
-  /** Whether a job or a batch still has to be moved, or waits at OpenAI. */
+  /** What still has to be moved, waits at OpenAI, or is reserved. */
   async live(): Promise<string[]> {
     const live: string[] = [];
-    // What a worker that died has left reserved is given back within the hour.
-    for await (const { jobId, batchId } of this.quota.listReservations())
-      live.push(`reserved for ${jobId} ${batchId}`);
     for await (const { batchId, jobId, lastError } of this.jobs.listWaiting()) {
       live.push(`batch ${jobId} ${batchId} waiting (${lastError})`);
     }
@@ -199,13 +207,12 @@ function noContent(world: StackWorld, where: string, value: unknown): void {
 /** Notes every arrow that a record goes. */
 class WatchedJobs extends MemoryJobs {
   readonly #world: StackWorld;
-  /** Ids of OpenAI's batches. */
-  readonly #recorded: Set<string>;
+  readonly #openai: Pick<SimulatedOpenAI, 'recorded' | 'ended'>;
 
-  constructor(world: StackWorld, recorded: Set<string>) {
+  constructor(world: StackWorld, openai: Pick<SimulatedOpenAI, 'recorded' | 'ended'>) {
     super();
     this.#world = world;
-    this.#recorded = recorded;
+    this.#openai = openai;
   }
 
   override async moveJob(...parameters: Parameters<JobStore['moveJob']>): Promise<boolean> {
@@ -232,10 +239,14 @@ class WatchedJobs extends MemoryJobs {
     if (after.recutMicrodollars !== before!.recutMicrodollars) this.#world.note('money:cut');
     if (after.heldReason === 'budget_exhausted') this.#world.note('money:waits for a budget');
     if (after.errors?.some(({ code }) => code === 'budget_exceeded')) this.#world.note('money:refused');
-    if (after.openaiBatchId !== undefined) this.#recorded.add(after.openaiBatchId);
     const to = after.goTo ?? after.tier;
     if (to !== undefined && to !== (before!.goTo ?? before!.tier))
       this.#world.note(`ladder:${before!.tier ?? 'batch'} -> ${to}`);
+    if (after.openaiBatchId !== undefined) {
+      this.#openai.recorded.add(after.openaiBatchId);
+      if (after.state === 'ended') this.#openai.ended.add(after.openaiBatchId);
+    }
+    if (after.lostAt !== before!.lostAt) this.#world.note('fault:a batch given up');
     if (after.state !== before!.state) {
       this.#world.note(`batch:${before!.state} -> ${after.state}`);
       this.#world.moved(after);
