@@ -460,7 +460,9 @@ function checkBilledTwice({
     const unanswered = (codes: Record<string, number>): number =>
       (codes.no_response ?? 0) + (codes.request_timeout ?? 0);
     if (!mayStop && unanswered(told) < unanswered(again))
-      say('too few of its calls count as possibly billed twice');
+      say(
+        `its receipt has possiblyBilledTwice ${JSON.stringify(told)}, fewer than the ledger: ${JSON.stringify(again)}`,
+      );
     for (const codes of [told, again, most]) {
       delete codes.no_response;
       delete codes.request_timeout;
@@ -475,6 +477,8 @@ function checkBilledTwice({
 /** In a batch that was refused, say: then nothing of it was executed. */
 function wentOutAgain(marker: string, run: Execution, sent: readonly ServiceBatch[]): boolean {
   const first = sent.findIndex(({ id }) => id === run.batch.id);
+  // What was called alone never goes back to a batch.
+  if (first === -1) return false;
   return sent.some(({ requests }, index) => index > first && requests.some((one) => one.marker === marker));
 }
 

@@ -364,7 +364,7 @@ class Slice {
     this.#refusals++;
     this.#allowed = Math.max(1, this.#allowed / 2);
     const jitter = Number.parseInt(this.#deps.ambient.nonce().slice(0, 8), 16) / 2 ** 32;
-    this.#pausedUntil = now + Math.max(retryAfterMs ?? 0, backoff * (0.5 + jitter / 2));
+    this.#pausedUntil = now + Math.ceil(Math.max(retryAfterMs ?? 0, backoff * (0.5 + jitter / 2)));
   }
 
   /** A model without flex answers 400, naming the parameter; then everything goes on in the next tier, if there is one. */
