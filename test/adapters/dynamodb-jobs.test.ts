@@ -34,13 +34,13 @@ describe('items of other deployments', () => {
     const batch = batchOf('later');
     await jobs.addBatch(batch);
     await jobs.claimJob(jobOf('later'));
-    await setAttribute('later', `BATCH#${batch.batchId}`, 'tier', 'flex');
+    await setAttribute('later', `BATCH#${batch.batchId}`, 'shape', 'flex');
     await setAttribute('later', 'JOB', 'budget', { usd: 5 });
     expect(await jobs.getBatch('later', batch.batchId)).toEqual(batch);
     await jobs.updateBatch(batch, { state: 'planned' }, { state: 'uploaded' }, NOW);
     await jobs.moveJob('later', { state: 'ingesting' }, { state: 'running' }, NOW);
     const batchItem = await dynamodb.client.send(new GetCommand(keyOf('later', `BATCH#${batch.batchId}`)));
-    expect(batchItem.Item).toMatchObject({ state: 'uploaded', tier: 'flex' });
+    expect(batchItem.Item).toMatchObject({ state: 'uploaded', shape: 'flex' });
     const jobItem = await dynamodb.client.send(new GetCommand(keyOf('later')));
     expect(jobItem.Item).toMatchObject({ state: 'running', budget: { usd: 5 } });
   });
@@ -49,7 +49,7 @@ describe('items of other deployments', () => {
     const job = jobOf('route');
     const { maxRounds: _, ...route } = job.route;
     await jobs.claimJob(job);
-    await setAttribute('route', 'JOB', 'route', { ...route, deadline: '4h' });
+    await setAttribute('route', 'JOB', 'route', { ...route, window: '4h' });
     expect((await jobs.getJob('route'))!.route).toEqual({ ...route, maxRounds: 3 });
   });
 

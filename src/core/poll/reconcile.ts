@@ -6,6 +6,7 @@
  */
 import * as z from 'zod';
 import type { Settings } from '../../contract/settings.ts';
+import { parkScope } from '../admission/scopes.ts';
 import { KeyUnusableError } from '../errors.ts';
 import { readSettledJob } from '../ingest/job-file.ts';
 import { pollKey } from '../keys.ts';
@@ -18,6 +19,7 @@ import type {
   Log,
   ObjectStore,
   Outbox,
+  ParkStore,
   RemoteBatch,
   RemoteFile,
 } from '../ports.ts';
@@ -31,6 +33,7 @@ export interface ReconcileDeps {
   objects: Pick<ObjectStore, 'get' | 'put'>;
   jobs: JobStore;
   batches: Pick<BatchApi, 'listBatches' | 'listFiles' | 'deleteFile'>;
+  parks: Pick<ParkStore, 'getPark'>;
   outbox: Pick<Outbox, 'ingest'>;
   ambient: Ambient;
   log: Log;
@@ -59,6 +62,8 @@ export async function reconcile(deps: ReconcileDeps, poll: number): Promise<void
     await every(deps, 'adopt', HOUR_MS, () =>
       forEachProject(deps, (keyVersion) => adoptRecent(deps, keyVersion)),
     );
+  // With a key that is out of order nothing can be listed; that is told where it was parked, and can wait.
+  if ((await deps.parks.getPark(parkScope())) !== undefined) return;
   await every(deps, 'orphans', HOUR_MS, () =>
     forEachProject(deps, (keyVersion) => deleteOrphans(deps, keyVersion)),
   );
