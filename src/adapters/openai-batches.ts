@@ -336,6 +336,7 @@ export class OpenAIBatches implements BatchApi {
         ...(seenBy === undefined ? {} : { keyVersion: seenBy }),
       };
     } catch (error) {
+      if (isUnauthorized(error)) throw new KeyUnusableError('OpenAI refuses the API key');
       throw toRequestError('GET /files', error);
     }
   }

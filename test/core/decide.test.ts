@@ -221,6 +221,18 @@ const mended = (refusal: ReturnType<typeof refusalOf>, requests = 4) =>
     : refusal.kind;
 
 describe('decideRefusal', () => {
+  it('says of a batch that was too large as a whole, once its job is cancelled, that its requests were cancelled', () => {
+    const errors = [error('exceeds_enqueued_limit')];
+    expect(mended(refusalOf(errors, { requests: 2, cancelledAt: 1 }), 2)).toEqual({
+      codes: ['cancelled', 'cancelled'],
+      inHalves: false,
+    });
+    expect(mended(refusalOf(errors, { requests: 1, cancelledAt: 1 }), 1)).toEqual({
+      codes: ['exceeds_enqueued_limit'],
+      inHalves: false,
+    });
+  });
+
   it('takes out the lines that OpenAI names, up to three times, then halves what is left as well', () => {
     const errors = [
       error('invalid_url', { line: 2 }),

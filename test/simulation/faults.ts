@@ -37,7 +37,7 @@ const RARE: Readonly<Record<string, number>> = {
   'objects.pin': 11,
   'objects.remove': 2,
   'writer.abort': 3,
-  'writer.suspend': 3,
+  'writer.suspend': 28,
   'writer.copy': 5,
   'listing.getListing': 2,
   'listing.putListing': 5,

@@ -75,7 +75,7 @@ export class SimulatedCalls {
     execution.batch.executions.push(execution);
     this.#executions.push(execution);
     if (isStormy && random.chance(this.#weather.lineFault)) {
-      const fault = random.weighted({ transient: 3, lost: 2, operator: 1 });
+      const fault = random.weighted({ transient: 3, lost: 2, operator: 2 });
       if (fault === 'lost') {
         this.#world.note('call:no answer');
         Object.assign(execution, { result: 'lost', isBilled: true, code: 'request_timeout' });

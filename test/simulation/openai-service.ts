@@ -661,7 +661,7 @@ export class SimulatedOpenAI {
       if (random.chance(lineFault)) {
         const fault = random.weighted({
           transient: 4,
-          operator: 2,
+          operator: 4,
           zombie: 2,
           missing: 2,
           timeout: 1,
@@ -671,7 +671,7 @@ export class SimulatedOpenAI {
           this.#fail(
             execution,
             request,
-            random.pick([408, 409, 429, 500, 502, 503, 504]),
+            random.pick([408, 409, 409, 429, 500, 502, 503, 504, 504]),
             'transient',
             errorLines,
           );

@@ -221,7 +221,7 @@ function drawRestore(random: Random, drops: readonly Drop[], settings: Settings)
   const isPlain = ({ cancelled, destroyedAt, sameAs }: Drop): boolean =>
     cancelled === undefined && destroyedAt === undefined && sameAs === undefined;
   if (!drops.every(isPlain)) return {};
-  if (settings.routes.some(({ budget }) => budget !== 'unlimited') || random.chance(0.4)) return {};
+  if (settings.routes.some(({ budget }) => budget !== 'unlimited') || random.chance(0.25)) return {};
   // What is called one by one is restored in test/core alone.
   if (settings.routes.some(({ tiers }) => tiers[0] !== 'batch' || tiers.length > 1)) return {};
   // Not to before the first listing, which begins with what it finds. And a restore takes longer than it is from one poll
@@ -280,7 +280,7 @@ function drawOpenAI(
     pageSize: random.whole(2, 12),
     listLagMs: random.chance(0.4) ? random.spread(1_000, 10 * MINUTE_MS) : 0,
     // A line has 5 tokens, and at most 14 by our estimate: a request alone always fits.
-    tokenLimit: random.chance(0.7) ? 25 + batchRequests * 5 * random.whole(1, 3) : Number.POSITIVE_INFINITY,
+    tokenLimit: random.chance(0.7) ? 20 + batchRequests * 3 * random.whole(1, 3) : Number.POSITIVE_INFINITY,
     tellsOfBadLines: random.pick(['all', 'the first', 'none']),
     foreignBatches: random.whole(0, 12),
   };

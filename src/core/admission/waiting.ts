@@ -27,4 +27,5 @@ export const WAITING_AGAIN = {
   errors: undefined,
   endedAt: undefined,
   goTo: undefined,
+  lostAt: undefined,
 } as const;

@@ -224,7 +224,8 @@ export function decideRefusal(
   const errors = batch.errors ?? [];
   const ours = errors.find(({ code }) => OUR_ENDS.has(code));
   // A batch that was to be cut is not, once its job is cancelled.
-  const isCut = ours?.code === BUDGET_EXHAUSTED && job.cancelledAt !== undefined;
+  const isToBeCut = ours?.code === BUDGET_EXHAUSTED || (ours?.code === EXCEEDS_LIMIT && batch.requests > 1);
+  const isCut = isToBeCut && job.cancelledAt !== undefined;
   if (ours !== undefined && !isCut) return { kind: 'mend', errorOf: () => ours, inHalves: false };
   const named = new Map<number, BatchLevelError>();
   for (const error of errors) {

@@ -6,8 +6,7 @@
  */
 import * as z from 'zod';
 import type { Settings } from '../../contract/settings.ts';
-import { parkScope } from '../admission/scopes.ts';
-import { KeyUnusableError } from '../errors.ts';
+import { ApiKeyMissingError, KeyUnusableError } from '../errors.ts';
 import { readSettledJob } from '../ingest/job-file.ts';
 import { pollKey } from '../keys.ts';
 import { type BatchRecord, isTerminal } from '../model.ts';
@@ -19,7 +18,6 @@ import type {
   Log,
   ObjectStore,
   Outbox,
-  ParkStore,
   RemoteBatch,
   RemoteFile,
 } from '../ports.ts';
@@ -33,7 +31,6 @@ export interface ReconcileDeps {
   objects: Pick<ObjectStore, 'get' | 'put'>;
   jobs: JobStore;
   batches: Pick<BatchApi, 'listBatches' | 'listFiles' | 'deleteFile'>;
-  parks: Pick<ParkStore, 'getPark'>;
   outbox: Pick<Outbox, 'ingest'>;
   ambient: Ambient;
   log: Log;
@@ -62,8 +59,6 @@ export async function reconcile(deps: ReconcileDeps, poll: number): Promise<void
     await every(deps, 'adopt', HOUR_MS, () =>
       forEachProject(deps, (keyVersion) => adoptRecent(deps, keyVersion)),
     );
-  // With a key that is out of order nothing can be listed; that is told where it was parked, and can wait.
-  if ((await deps.parks.getPark(parkScope())) !== undefined) return;
   await every(deps, 'orphans', HOUR_MS, () =>
     forEachProject(deps, (keyVersion) => deleteOrphans(deps, keyVersion)),
   );
@@ -115,16 +110,18 @@ async function forEachProject(
   const versions = new Set<string>();
   for await (const { keyVersion } of deps.jobs.listAtOpenAI())
     if (keyVersion !== undefined) versions.add(keyVersion);
-  const current = await step(undefined);
-  for (const version of versions) {
-    if (version === current) continue;
+  /** With a key that is out of order there is nothing to be seen; what needs it is parked, which is told there. */
+  const tryStep = async (version: string | undefined): Promise<string | undefined> => {
     try {
-      await step(version);
+      return await step(version);
     } catch (error) {
-      if (!(error instanceof KeyUnusableError)) throw error;
-      deps.log.warn('a key that batches were made with cannot be used', { version, reason: error.message });
+      if (!(error instanceof KeyUnusableError || error instanceof ApiKeyMissingError)) throw error;
+      deps.log.warn('a key cannot be used', { version, reason: error.message });
+      return undefined;
     }
-  }
+  };
+  const current = await tryStep(undefined);
+  for (const version of versions) if (version !== current) await tryStep(version);
 }
 
 /** Takes up what a project has of ours and no record names. */
