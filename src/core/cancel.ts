@@ -4,7 +4,7 @@
  * nothing.
  */
 import { CANCELLED } from './collect/decide.ts';
-import { type BatchRecord, type Job, tierOf } from './model.ts';
+import { type BatchRecord, isSlice, type Job } from './model.ts';
 import type { Ambient, BatchApi, JobStore, Log, RemoteBatch } from './ports.ts';
 import { SUCCEEDED } from './step-failure.ts';
 
@@ -58,7 +58,7 @@ export async function endWaiting(
     const { state } = batch;
     if (state === 'ended' || state === 'collected') continue;
     // Its worker looks at the job every few seconds, and keeps what was answered.
-    if (state === 'admitted' && tierOf(batch) !== 'batch') continue;
+    if (state === 'admitted' && isSlice(batch)) continue;
     const now = deps.ambient.now();
     if (state === 'submitting' || state === 'submitted') {
       if (batch.cancelRequestedAt === undefined)

@@ -404,6 +404,11 @@ export function tierOf({ tier }: Pick<BatchRecord, 'tier'>): Tier {
   return tier ?? 'batch';
 }
 
+/** Whether the requests of a batch are called one by one. */
+export function isSlice(batch: Pick<BatchRecord, 'tier'>): boolean {
+  return tierOf(batch) !== 'batch';
+}
+
 /** `3` and `12` give `3-00012`. To sort, see {@link byRoundAndPlace}. */
 export function batchIdOf(round: number, index: number): string {
   return `${round}-${String(index).padStart(5, '0')}`;

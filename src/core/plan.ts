@@ -5,6 +5,7 @@
 import * as z from 'zod';
 import { CorruptWorkFileError } from './errors.ts';
 import type { ObjectStore } from './ports.ts';
+import { readWorkJson } from './work-json.ts';
 
 const runRefSchema = z.object({
   dataKey: z.string(),
@@ -65,20 +66,6 @@ export async function settlePlan(objects: ObjectStore, key: string, plan: Plan):
 }
 
 /** The plan, or `undefined` if none was written yet. */
-export async function readPlan(objects: Pick<ObjectStore, 'get'>, key: string): Promise<Plan | undefined> {
-  const bytes = await objects.get(key);
-  if (bytes === undefined) return undefined;
-  let json: unknown;
-  try {
-    json = JSON.parse(Buffer.from(bytes).toString('utf8'));
-  } catch {
-    throw new CorruptWorkFileError(`${key} (${bytes.length} bytes) does not read back as JSON`);
-  }
-  const parsed = planSchema.safeParse(json);
-  if (!parsed.success) {
-    throw new CorruptWorkFileError(
-      `${key} does not read back as a plan of version 1: ${parsed.error.message}`,
-    );
-  }
-  return parsed.data;
+export function readPlan(objects: Pick<ObjectStore, 'get'>, key: string): Promise<Plan | undefined> {
+  return readWorkJson(objects, key, planSchema);
 }

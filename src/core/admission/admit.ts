@@ -9,10 +9,10 @@ import { judgeMoney, type MoneyRules, type MoneyVerdict } from '../budget/budget
 import {
   type BatchRecord,
   byRoundAndPlace,
+  isSlice,
   type Ledger,
   type Park,
   type Reservation,
-  tierOf,
 } from '../model.ts';
 import type { Demand } from '../ports.ts';
 import type { Prices } from '../prices/prices.ts';
@@ -197,11 +197,6 @@ export function admit(situation: Situation): Decisions {
     }
   }
   return decisions;
-}
-
-/** Whether the requests of a batch are called one by one. */
-function isSlice(batch: BatchRecord): boolean {
-  return tierOf(batch) !== 'batch';
 }
 
 /** The user's own limit for a model. */

@@ -7,7 +7,7 @@ import type { Settings } from '../../contract/settings.ts';
 import { microdollarsOf } from '../budget/bill.ts';
 import { type MoneyRules, moneyLedgersOf } from '../budget/budget.ts';
 import { stepDown } from '../ladder/step-down.ts';
-import { type BatchRecord, type Ledger, type Park, type Reservation, tierOf } from '../model.ts';
+import { type BatchRecord, isSlice, type Ledger, type Park, type Reservation } from '../model.ts';
 import type { Ambient, BatchChanges, JobStore, Log, Outbox, ParkStore, QuotaStore } from '../ports.ts';
 import type { Prices } from '../prices/prices.ts';
 import { type Admission, admit, ageOf, type Recut, type Refused } from './admit.ts';
@@ -172,15 +172,22 @@ async function admitOne(
   deps: DispatchDeps,
   { batch, demands, probes }: Admission,
 ): Promise<'admitted' | 'full' | 'moved'> {
-  const { jobId, batchId } = batch;
   for (const scope of probes) {
     if (!(await deps.parks.takeProbe(scope, deps.ambient.now()))) return 'moved';
   }
   const verdict = await deps.quota.admit(batch, deps.ambient.nonce(), demands, deps.ambient.now());
   if (verdict !== 'admitted') return verdict;
-  const message = { v: 1, jobId, batchId } as const;
-  await (tierOf(batch) === 'batch' ? deps.outbox.submit(message) : deps.outbox.call(message));
+  await sendOn(deps.outbox, batch);
   return verdict;
+}
+
+/** Hands an admitted batch to whoever takes it to OpenAI: as a batch, or request by request. */
+export async function sendOn(
+  outbox: Pick<Outbox, 'submit' | 'call'>,
+  batch: Pick<BatchRecord, 'jobId' | 'batchId' | 'tier'>,
+): Promise<void> {
+  const message = { v: 1, jobId: batch.jobId, batchId: batch.batchId } as const;
+  await (isSlice(batch) ? outbox.call(message) : outbox.submit(message));
 }
 
 /** Ends a batch that is too large; collect makes smaller ones of it, or states why its one request cannot run. */

@@ -1,5 +1,5 @@
 /** What is limited, and what can be out of order, by name. */
-import { type BatchRecord, tierOf } from '../model.ts';
+import { type BatchRecord, isSlice, tierOf } from '../model.ts';
 
 /** Whose limits and whose troubles they are: those of the one API key. */
 const KEY_SCOPE = 'default';
@@ -26,7 +26,7 @@ export function callsLedgerOf(batch: Pick<BatchRecord, 'model' | 'tier'>): strin
 
 /** The ledger whose room a batch waits for. */
 export function ledgerOf(batch: Pick<BatchRecord, 'model' | 'tier'>): string {
-  return tierOf(batch) === 'batch' ? tokensLedgerOf(batch) : callsLedgerOf(batch);
+  return isSlice(batch) ? callsLedgerOf(batch) : tokensLedgerOf(batch);
 }
 
 /** Whether a ledger is one of enqueued tokens, or of slices: given back when the batch has ended, and never used up. */

@@ -21,7 +21,7 @@ import { workKeys } from '../keys.ts';
 import { tierToStay, workOf } from '../ladder/ladder.ts';
 import { readPaces } from '../ladder/step-down.ts';
 import { readManifest } from '../manifest.ts';
-import { type BatchRecord, type Calls, type LearnedPace, type Ledger, tierOf } from '../model.ts';
+import { type BatchRecord, type Calls, isSlice, type LearnedPace, type Ledger, tierOf } from '../model.ts';
 import type {
   Ambient,
   BatchChanges,
@@ -94,7 +94,7 @@ const REFUSING: ReadonlySet<number> = new Set([429, 498]);
 /** Works off a slice as far as one invocation can. */
 export async function call(deps: CallDeps, { jobId, batchId }: BatchMessage): Promise<void> {
   const found = await deps.jobs.getBatch(jobId, batchId);
-  if (found === undefined || found.state !== 'admitted' || tierOf(found) === 'batch') return;
+  if (found === undefined || found.state !== 'admitted' || !isSlice(found)) return;
   const now = deps.ambient.now();
   if (found.notBefore !== undefined && found.notBefore > now) return;
   const claim = deps.ambient.nonce();
@@ -161,7 +161,6 @@ class Slice {
   }
 
   async run(): Promise<void> {
-    const { jobs } = this.#deps;
     const rendered = await this.#readSlice();
     if (rendered === undefined) {
       await this.#end({ status: 'failed', errors: [OBJECT_GONE] });
@@ -173,9 +172,7 @@ class Slice {
     for (let index = 0; index < this.#calls.started; index++)
       if (!this.#lines.has(index) && !this.#again.includes(index))
         this.#add(index, unansweredLine(this.#customId(index), null));
-    const job = await jobs.getJob(this.#batch.jobId);
-    if (job?.cancelledAt !== undefined) this.#halt({ why: 'over' });
-    else await this.#lookDown();
+    await this.#lookAround();
     // From here on, these may have been called.
     if (this.#again.length > 0 && this.#stop === undefined)
       await this.#write(() => this.#record(this.#calls));
@@ -392,16 +389,12 @@ class Slice {
   }
 
   async #keepWhile(ended: AbortSignal): Promise<void> {
-    const { pause, jobs } = this.#deps;
     for (;;) {
-      await pause(KEEP_EVERY_MS, ended);
+      await this.#deps.pause(KEEP_EVERY_MS, ended);
       if (ended.aborted) return;
       try {
         await this.#keep();
-        if (this.#stop !== undefined) continue;
-        const job = await jobs.getJob(this.#batch.jobId);
-        if (job?.cancelledAt !== undefined) this.#halt({ why: 'over' });
-        else await this.#lookDown();
+        if (this.#stop === undefined) await this.#lookAround();
       } catch (error) {
         // The workers find out by the lease, or by their next write.
         this.#deps.log.warn('a slice could not be kept', { ...this.#ids(), error: (error as Error).name });
@@ -409,9 +402,14 @@ class Slice {
     }
   }
 
-  /** Whether it is time for the next tier. */
-  async #lookDown(): Promise<void> {
+  /** Stops if the job was cancelled, or if it is time for the next tier. */
+  async #lookAround(): Promise<void> {
     const { ladder, jobId, model } = this.#batch;
+    const job = await this.#deps.jobs.getJob(jobId);
+    if (job?.cancelledAt !== undefined) {
+      this.#halt({ why: 'over' });
+      return;
+    }
     if (ladder?.deadlineAt === undefined || ladder.tiers.at(-1) === this.#tier) return;
     const work = workOf(await this.#deps.jobs.listBatches(jobId), model);
     const paceOf = await readPaces(this.#deps, model);

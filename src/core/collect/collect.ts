@@ -29,6 +29,7 @@ import {
   type BatchRecord,
   type Bill,
   type FetchedFile,
+  isSlice,
   type Job,
   type NextBatch,
   type SourceObject,
@@ -125,7 +126,10 @@ async function collectClaimed(deps: CollectDeps, job: Job, batch: BatchRecord, c
   }
   if (isUnsent(batch) && job.cancelledAt === undefined) {
     const { source, entries } = await readManifest(deps.objects, batch.manifestKey);
-    const parts = cutIntoSlices(entries).map((slice) => partOf(batch, slice));
+    const parts = cutIntoSlices(entries).map((slice) => ({
+      entries: slice,
+      ...tokensOfPart(batch, renderedBytes(slice)),
+    }));
     await recut(deps, batch, claim, source, parts);
     return;
   }
@@ -225,8 +229,7 @@ async function addResults(
       return;
     }
     // What a slice was answered is nowhere else.
-    const isAtOpenAI = tierOf(batch) === 'batch';
-    if (isAtOpenAI && (error instanceof IncompleteDownloadError || error instanceof ObjectGoneError)) {
+    if (!isSlice(batch) && (error instanceof IncompleteDownloadError || error instanceof ObjectGoneError)) {
       const expected = { state: 'ended', claim } as const;
       await deps.jobs.updateBatch(batch, expected, { fetched: undefined }, deps.ambient.now());
     }
@@ -323,11 +326,6 @@ const MAX_PARTS = 100;
 interface Part {
   entries: ManifestEntries;
   tokens?: number;
-}
-
-function partOf(batch: BatchRecord, entries: ManifestEntries): Required<Part> {
-  const share = renderedBytes(entries) / Math.max(1, batch.bytes);
-  return { entries, tokens: Math.ceil(tokensOf(batch) * share) };
 }
 
 /** A batch that was never sent, because it is too large for what is to become of it: smaller ones follow it. */
@@ -503,7 +501,8 @@ async function tierOfNext(deps: CollectDeps, batch: BatchRecord, next: ManifestE
   const tier = batch.goTo ?? tierOf(batch);
   const { ladder, model } = batch;
   if (ladder === undefined || next.count === 0) return tier;
-  const work = { requests: next.count, tokens: partOf(batch, next).tokens };
+  const bytes = renderedBytes(next);
+  const work = { requests: next.count, tokens: tokensOf({ bytes, ...tokensOfPart(batch, bytes) }) };
   const paceOf = await readPaces(deps, model);
   return tierToBegin({ ladder, tier, work, paceOf, now: deps.ambient.now() });
 }

@@ -7,7 +7,7 @@ import type { Settings } from '../../contract/settings.ts';
 import { readCheckpoint, writeCheckpoint } from '../checkpoint.ts';
 import { CorruptWorkFileError, IncompleteDownloadError, OutOfTimeError, UploadGoneError } from '../errors.ts';
 import { workKeys } from '../keys.ts';
-import { type BatchRecord, type FetchedFile, tierOf } from '../model.ts';
+import { type BatchRecord, type FetchedFile, isSlice } from '../model.ts';
 import { readInParallel } from '../parallel-read.ts';
 import type {
   Ambient,
@@ -64,7 +64,7 @@ export async function fetchResults(
   takesWhatIsReadable: boolean,
 ): Promise<Fetched> {
   // The answers to the calls of a slice are there already.
-  if (tierOf(batch) !== 'batch') return { files: batch.fetched ?? [], isFresh: false };
+  if (isSlice(batch)) return { files: batch.fetched ?? [], isFresh: false };
   const files: FetchedFile[] = [];
   let isFresh = false;
   for (const fileId of [batch.outputFileId, batch.errorFileId]) {

@@ -5,13 +5,13 @@
 
 import type { Settings } from '../../contract/settings.ts';
 import { configuredFor } from '../admission/admit.ts';
-import { dispatch, healReservations } from '../admission/dispatch.ts';
+import { dispatch, healReservations, sendOn } from '../admission/dispatch.ts';
 import { tokensLedgerOf } from '../admission/scopes.ts';
 import { lessonOfAcceptance, tokensOf } from '../admission/token-limit.ts';
 import { cancelAtOpenAI } from '../cancel.ts';
 import { KeyUnusableError } from '../errors.ts';
 import { stepDown } from '../ladder/step-down.ts';
-import { type BatchRecord, isTerminal, tierOf } from '../model.ts';
+import { type BatchRecord, isTerminal } from '../model.ts';
 import type {
   Ambient,
   BatchApi,
@@ -302,6 +302,5 @@ async function push(outbox: Outbox, item: LiveItem): Promise<void> {
   }
   const { jobId, batchId, state } = item.batch;
   const message = { v: 1, jobId, batchId } as const;
-  if (state === 'ended') await outbox.collect(message);
-  else await (tierOf(item.batch) === 'batch' ? outbox.submit(message) : outbox.call(message));
+  await (state === 'ended' ? outbox.collect(message) : sendOn(outbox, item.batch));
 }
