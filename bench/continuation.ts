@@ -29,6 +29,7 @@ import { jobIdOf } from '../src/core/job-id.ts';
 import { OPENAI_LIMITS } from '../src/core/limits.ts';
 import type { Job } from '../src/core/model.ts';
 import { type Plan, readPlan } from '../src/core/plan.ts';
+import { Prices } from '../src/core/prices/prices.ts';
 import { createDynamoDBClient, createS3Client } from '../src/runtime/clients.ts';
 import { inputFile } from './inputs/input-file.ts';
 import { FileObjects } from './ours/file-objects.ts';
@@ -125,6 +126,7 @@ export async function runContinuation(options: ContinuationOptions): Promise<Con
         objects: reference,
         layout: defaultSettings().layout,
         limits: OPENAI_LIMITS,
+        prices: new Prices(),
         deadline: { remainingMs: () => Number.POSITIVE_INFINITY },
         worker: 'reference',
         save: () => Promise.reject(new Error('there is time enough')),

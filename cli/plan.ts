@@ -185,6 +185,10 @@ class WholePlan {
         return `${tier} ${saving === undefined ? 'nothing' : formatUsd(saving)}`;
       });
       lines.push(`             Caching saves at most: ${savings.join(', ')}. In batch, hits are luck.`);
+      if (file.withoutCacheKey > 0 && TIERS.some((tier) => this.#savingOf(file, tier) !== undefined))
+        lines.push(
+          `             ${count(file.withoutCacheKey, 'request')} name no prompt_cache_key; a route with "promptCacheKey": "by_prefix" gives those that begin alike the same, which makes hits likelier.`,
+        );
     }
     for (const prefix of prefixes.tooShort.slice(0, 3))
       lines.push(

@@ -9,6 +9,7 @@ import { defaultSettings } from '../../src/contract/settings.ts';
 import { scan } from '../../src/core/ingest/scan.ts';
 import { OPENAI_LIMITS } from '../../src/core/limits.ts';
 import type { Job } from '../../src/core/model.ts';
+import { Prices } from '../../src/core/prices/prices.ts';
 import { FileObjects } from './file-objects.ts';
 
 const [path, folder] = process.argv.slice(2) as [string, string];
@@ -39,6 +40,7 @@ const deps = {
   objects,
   layout,
   limits: OPENAI_LIMITS,
+  prices: new Prices(),
   deadline: { remainingMs: () => Number.POSITIVE_INFINITY },
   worker: 'bench',
   save: () => Promise.reject(new Error('there is time enough')),

@@ -166,6 +166,17 @@ const routeFields = z.strictObject({
   allowUnpriced: z.boolean().default(false),
   /** Filled into lines that leave it out. Each line of such a route is written out once below `work/`. */
   defaults: defaultsSchema.optional(),
+  /**
+   * `by_prefix`: requests that name no `prompt_cache_key` are given one that is the same for all that begin with the same
+   * 4,096 bytes of text, where the price table has a cached rate for their model in one of the `tiers`. Each line of such
+   * a route is written out once below `work/`.
+   */
+  promptCacheKey: z
+    .enum(['by_prefix'], {
+      error: ({ input }) =>
+        `promptCacheKey is "by_prefix", or left out: requests then have the key that they name; read ${JSON.stringify(input)}`,
+    })
+    .optional(),
   /** What a dropped file may bring with it in place of what stands here. Default: nothing. */
   mayOverride: z.array(z.enum(OVERRIDABLE)).default([]),
 });

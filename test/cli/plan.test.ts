@@ -58,6 +58,22 @@ describe('batchdrop plan', { timeout: 60_000 }, () => {
     expect(recommended.tier).toBe('batch');
   });
 
+  it('says where a key for prompts that begin alike would help, and not where all name one or nothing is cheaper', async () => {
+    const helps = async (name: string, body: Record<string, unknown>): Promise<boolean> => {
+      const messages = [{ role: 'user', content: 'Be brief and to the point. '.repeat(400) }];
+      const lines = Array.from({ length: 5 }, (_, index) =>
+        requestLine(`r${index}`, { body: { messages, ...body } }),
+      );
+      await writeFile(path(name), lines.join('\n'));
+      const { stdout } = await batchdrop('plan', path(name));
+      expect(stdout).toContain('begin with the same');
+      return /"promptCacheKey":\s+"by_prefix"/.test(stdout);
+    };
+    expect(await helps('keyless.jsonl', { model: 'gpt-5-nano' })).toBe(true);
+    expect(await helps('keyed.jsonl', { model: 'gpt-5-nano', prompt_cache_key: 'mine' })).toBe(false);
+    expect(await helps('undiscounted.jsonl', { model: 'gpt-5-pro' })).toBe(false);
+  });
+
   it('names invalid lines and exits with 3', async () => {
     const { status, stdout } = await batchdrop('plan', path('bad.jsonl'));
     expect(status).toBe(3);

@@ -16,8 +16,9 @@ const DEFAULTS: Defaults = {
   body: { model: 'gpt-5-nano', max_completion_tokens: 50 },
 };
 const filled = (line: string, defaults = DEFAULTS): string =>
-  Buffer.from(fillIn(Buffer.from(line), defaults)).toString('utf8');
-const verdictOf = (line: string, defaults = DEFAULTS) => checkFilledIn(Buffer.from(line), defaults).verdict;
+  Buffer.from(fillIn(Buffer.from(line), { defaults })).toString('utf8');
+const verdictOf = (line: string, defaults = DEFAULTS) =>
+  checkFilledIn(Buffer.from(line), { defaults }).verdict;
 
 describe('filling in', () => {
   test('equals a plain merge of JSON: what a line says itself stands, the body goes one level deep', () => {

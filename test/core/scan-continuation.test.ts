@@ -6,7 +6,7 @@ import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { MemoryObjects } from '../../src/adapters/memory/objects.ts';
-import { type Defaults, defaultSettings } from '../../src/contract/settings.ts';
+import { defaultSettings, type Route } from '../../src/contract/settings.ts';
 import { readCheckpoint, writeCheckpoint } from '../../src/core/checkpoint.ts';
 import { UploadGoneError } from '../../src/core/errors.ts';
 import { type ScanDeps, type ScanState, scan } from '../../src/core/ingest/scan.ts';
@@ -15,10 +15,12 @@ import { readManifest } from '../../src/core/manifest.ts';
 import type { Job } from '../../src/core/model.ts';
 import type { Plan } from '../../src/core/plan.ts';
 import type { ObjectStore } from '../../src/core/ports.ts';
+import { Prices } from '../../src/core/prices/prices.ts';
 import { readRunIndex } from '../../src/core/run-file.ts';
 import { chunkSizesArbitrary, collectBytes, cut } from '../support/bytes.ts';
 import { BUCKET, chopReads } from '../support/memory-store.ts';
 import { fileArbitrary, layOut, limitsArbitrary, manyModels } from '../support/request-files.ts';
+import { requestLine } from '../support/request-lines.ts';
 import { scanWhole } from '../support/scans.ts';
 
 const { layout, routes } = defaultSettings();
@@ -33,8 +35,7 @@ interface Setup {
   /** Sizes of the chunks in which the file comes. */
   chunks: readonly number[];
   sizes: NonNullable<ScanDeps['sizes']>;
-  /** Of the route. */
-  defaults?: Defaults | undefined;
+  route?: Partial<Route>;
   /** For each look at the clock, over and over, whether time is over. */
   looks: readonly boolean[];
   /** Calls of a port, counted over all workers, at which one is killed. */
@@ -42,7 +43,10 @@ interface Setup {
 }
 
 /** Drops the file into a store of its own, whose uploads have parts of a few bytes. */
-async function drop(file: Uint8Array, defaults?: Defaults): Promise<{ objects: MemoryObjects; job: Job }> {
+async function drop(
+  file: Uint8Array,
+  route: Partial<Route> = {},
+): Promise<{ objects: MemoryObjects; job: Job }> {
   const objects = new MemoryObjects({ bucket: BUCKET, minPartBytes: 50 }, { now: () => 0 });
   await objects.put(KEY, file);
   const head = await objects.head(BUCKET, KEY);
@@ -52,7 +56,7 @@ async function drop(file: Uint8Array, defaults?: Defaults): Promise<{ objects: M
     jobId: 'c0ffee00c0ffee00c0ffee00c0ffee00',
     input: { ...source, etag: '"e"', lastModified: 0, size: file.length },
     source,
-    route: { ...routes[0]!, defaults },
+    route: { ...routes[0]!, ...route },
     state: 'ingesting',
     createdAt: 0,
     updatedAt: 0,
@@ -86,8 +90,8 @@ function mortal(
 }
 
 /** Worker after worker until there is a plan. */
-async function scanInPieces({ file, limits, chunks, sizes, looks, kills, defaults }: Setup) {
-  const { objects, job } = await drop(file, defaults);
+async function scanInPieces({ file, limits, chunks, sizes, looks, kills, route }: Setup) {
+  const { objects, job } = await drop(file, route);
   const chopped = chopReads(objects, async function* (stream) {
     yield* cut(await collectBytes(stream), chunks);
   });
@@ -117,6 +121,7 @@ async function scanInPieces({ file, limits, chunks, sizes, looks, kills, default
       objects: store,
       layout,
       limits: { ...OPENAI_LIMITS, ...limits },
+      prices: new Prices(),
       // The first look only says how long the worker has.
       deadline: {
         remainingMs: () => {
@@ -179,8 +184,8 @@ async function everythingOf(objects: MemoryObjects, plan: Plan): Promise<Record<
 }
 
 async function expectSame(setup: Setup) {
-  const { file, limits, sizes, defaults } = setup;
-  const reference = await drop(file, defaults);
+  const { file, limits, sizes, route } = setup;
+  const reference = await drop(file, route);
   const plan = await scanWhole(
     { objects: reference.objects, layout, limits: { ...OPENAI_LIMITS, ...limits }, sizes },
     reference.job,
@@ -198,7 +203,10 @@ const setupArbitrary = fc
     expected: fileArbitrary,
     packed: fc.boolean(),
     limits: limitsArbitrary,
-    defaults: fc.constantFrom(undefined, { body: { temperature: 0.5, model: 'gpt-5-nano' } }),
+    route: fc.constantFrom<Partial<Route>>(
+      {},
+      { defaults: { body: { temperature: 0.5, model: 'gpt-5-nano' } } },
+    ),
     chunks: chunkSizesArbitrary(300),
     hashMask: fc.constantFrom(0xffffffff, 0xffffffff, 3),
     blockBytes: fc.integer({ min: 64, max: 600 }),
@@ -213,9 +221,9 @@ const setupArbitrary = fc
       maxLength: 6,
     }),
   })
-  .map(({ expected, packed, limits, defaults, chunks, looks, kills, ...sizes }): Setup => {
+  .map(({ expected, packed, limits, route, chunks, looks, kills, ...sizes }): Setup => {
     const file = packed ? gzipSync(expected.file) : expected.file;
-    return { file, limits, defaults, chunks, looks, kills, sizes };
+    return { file, limits, route, chunks, looks, kills, sizes };
   });
 
 describe('a scan that is broken off', () => {
@@ -256,6 +264,37 @@ describe('a scan that is broken off', () => {
       expect(workers).toBeGreaterThan(least);
       expect(plan.invalidByCode).toEqual({ duplicate_custom_id: 3 });
     }
+  });
+
+  it('gives the same keys to prompts that begin alike, whichever worker comes to them', async () => {
+    const prompts = ['one', 'other'].map((seed) => `${seed} `.repeat(2_000));
+    const lines = Array.from({ length: 40 }, (_, index) => {
+      const content = `${prompts[index % 2]}${index}`;
+      const body = { model: 'gpt-5-nano', messages: [{ role: 'user', content }] };
+      return requestLine(String(index), { body });
+    });
+    const { objects, plan, saves } = await expectSame({
+      file: Buffer.from(lines.join('\n')),
+      limits: { requests: 15 },
+      route: { promptCacheKey: 'by_prefix' },
+      chunks: [20_000],
+      sizes: { blockBytes: 20_000 },
+      looks: [false, false, true],
+      kills: [
+        { at: 9, when: 'before' },
+        { at: 31, when: 'after' },
+      ],
+    });
+    expect(saves).toBeGreaterThan(3);
+    expect(plan.batches).toHaveLength(3);
+    const { source } = await readManifest(objects, plan.batches[0]!.manifestKey);
+    const sent = Buffer.from((await objects.get(source.key))!)
+      .toString('utf8')
+      .trimEnd()
+      .split('\n');
+    const keys = sent.map((line) => JSON.parse(line).body.prompt_cache_key);
+    expect(keys).toEqual(lines.map((_, index) => keys[index % 2]));
+    expect(new Set(keys).size).toBe(2);
   });
 
   describe('with ids that occur twice and ids that share a hash', () => {
@@ -323,6 +362,7 @@ describe('a scan that is broken off', () => {
           objects,
           layout,
           limits: OPENAI_LIMITS,
+          prices: new Prices(),
           deadline: { remainingMs: () => -1 },
           worker: String(positions.length),
           async save(state) {

@@ -142,6 +142,11 @@ describe('settings', () => {
       /several tiers need a deadline/,
     ],
     ['a deadline without a unit', [route({ deadline: '24' })], /such as "90m", "24h" or "2d".*read "24"/],
+    [
+      'a key for prompts of another kind',
+      [route({ promptCacheKey: 'always' })],
+      /"by_prefix", or left out.*"always"/,
+    ],
     ['a deadline of nothing', [route({ deadline: '0h' })], /read "0h"/],
     ['a deadline of 15 days', [route({ deadline: '15d' })], /14 days at most/],
     ['no budget', [route({ budget: undefined })], /budget is .*read none/],

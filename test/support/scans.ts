@@ -2,16 +2,18 @@
 import { type ScanDeps, scan } from '../../src/core/ingest/scan.ts';
 import type { Job } from '../../src/core/model.ts';
 import type { Plan } from '../../src/core/plan.ts';
+import { Prices } from '../../src/core/prices/prices.ts';
 
 /** A scan by one worker that has all the time that it needs. */
 export async function scanWhole(
-  deps: Omit<ScanDeps, 'deadline' | 'worker' | 'save'>,
+  deps: Omit<ScanDeps, 'prices' | 'deadline' | 'worker' | 'save'>,
   job: Job,
   attempt: string,
 ): Promise<Plan> {
   const plan = await scan(
     {
       ...deps,
+      prices: new Prices(),
       deadline: { remainingMs: () => 1_000_000 },
       worker: 'worker',
       save: () => Promise.reject(new Error('there is time enough')),

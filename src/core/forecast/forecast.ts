@@ -69,6 +69,8 @@ export interface Forecast {
   batches: BatchForecast[];
   groups: GroupForecast[];
   prefixes: PrefixReport;
+  /** Requests that name no `prompt_cache_key`. */
+  withoutCacheKey: number;
   /** The file as a whole would not be run. */
   rejection?: { code: string; message: string };
 }
@@ -128,6 +130,7 @@ class Reading {
   readonly #invalidByCode: Record<string, number> = {};
   #lines = 0;
   #invalid = 0;
+  #withoutCacheKey = 0;
   #countedLong = { requests: 0, textBytes: 0, tokens: 0 };
   /** The request that did not fit into the batch that is handed over. */
   #pending: Request | undefined;
@@ -183,6 +186,7 @@ class Reading {
       batches: this.#batches,
       groups,
       prefixes: this.#prefixes.report(),
+      withoutCacheKey: this.#withoutCacheKey,
       ...(rejection === undefined ? {} : { rejection }),
     };
   }
@@ -238,8 +242,9 @@ class Reading {
     if (output === undefined) group.unlimited++;
     const outputTokens = output ?? ASSUMED_OUTPUT_TOKENS;
     group.outputTokens += outputTokens;
-    const { texts } = readPrompt(endpoint, body);
-    this.#prefixes.add(endpoint, model, texts, line);
+    const { texts, opaqueAt } = readPrompt(endpoint, body);
+    this.#prefixes.add(endpoint, model, texts.slice(0, opaqueAt), line);
+    if (!Object.hasOwn(body, 'prompt_cache_key')) this.#withoutCacheKey++;
     const inputTokens = this.#tokensIfLong(model, request.textBytes, texts);
     if (inputTokens <= SHORT_CONTEXT_TOKENS) return;
     const { long } = group;

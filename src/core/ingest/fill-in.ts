@@ -1,17 +1,25 @@
-/** What a route's `defaults` make of a line. Pure. */
+/** What a route adds to lines that leave it out: its `defaults`, and a `prompt_cache_key`. Pure. */
 import type { Defaults } from '../../contract/settings.ts';
 import { isKeptNumber, keepNumbers } from '../keep-numbers.ts';
 import { MAX_LINE_BYTES } from '../limits.ts';
 import { checkLine, type InvalidLine, lineTooLong, type ValidLine } from './check-line.ts';
+import { promptCacheKeyOf } from './prompt-cache-key.ts';
+
+/** What lines are filled in with. */
+export interface Additions {
+  defaults?: Defaults;
+  /** Models whose prompts are given a key: see {@link promptCacheKeyOf}. Default: none. */
+  hasCachedRate?: (model: string) => boolean;
+}
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
  * Fills in what the line leaves out; numbers keep their spelling. What is no JSON object, and a body that is none, stays
- * as it is.
+ * as it is; so does, byte for byte, a line that nothing is added to. A key that would make the line too long is left out.
  * @throws {RangeError} if the line is nested more deeply than that can be done for.
  */
-export function fillIn(bytes: Uint8Array, { body: parameters, ...members }: Defaults): Uint8Array {
+export function fillIn(bytes: Uint8Array, { defaults, hasCachedRate }: Additions): Uint8Array {
   let line: unknown;
   try {
     line = JSON.parse(utf8.decode(bytes), keepNumbers);
@@ -20,29 +28,51 @@ export function fillIn(bytes: Uint8Array, { body: parameters, ...members }: Defa
     return bytes;
   }
   if (!isObject(line)) return bytes;
+  const filled = defaults === undefined ? line : withDefaults(line, defaults);
+  const { url, body } = filled;
+  if (hasCachedRate !== undefined && isObject(body)) {
+    const key = promptCacheKeyOf(url, body, hasCachedRate);
+    if (key !== undefined) {
+      const keyed = encode({ ...filled, body: { ...body, prompt_cache_key: key } });
+      if (keyed.length <= MAX_LINE_BYTES) return keyed;
+    }
+  }
+  return defaults === undefined ? bytes : encode(filled);
+}
+
+function withDefaults(
+  line: Record<string, unknown>,
+  { body: parameters, ...members }: Defaults,
+): Record<string, unknown> {
   const filled: Record<string, unknown> = { ...members, ...line };
   if (line.body === undefined && parameters !== undefined) filled.body = parameters;
   else if (isObject(line.body)) filled.body = { ...parameters, ...line.body };
-  return Buffer.from(JSON.stringify(filled));
+  return filled;
 }
 
 /**
- * Checks a line as it is with the defaults filled in.
+ * Checks a line as it is with everything filled in.
  * @returns the verdict, and the line to be sent.
  */
 export function checkFilledIn(
   bytes: Uint8Array,
-  defaults: Defaults,
+  additions: Additions,
 ): { verdict: ValidLine | InvalidLine; bytes: Uint8Array } {
   try {
-    const filled = fillIn(bytes, defaults);
+    const filled = fillIn(bytes, additions);
     const isTooLong = filled.length > MAX_LINE_BYTES;
     return { verdict: isTooLong ? lineTooLong(filled.length) : checkLine(filled), bytes: filled };
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
+    // Without a key it is as good.
+    if (additions.defaults === undefined) return { verdict: checkLine(bytes), bytes };
     const message = 'This line is nested too deeply for the defaults of its route to be filled in.';
     return { verdict: { valid: false, code: 'invalid_json_line', message, param: null }, bytes };
   }
+}
+
+function encode(line: Record<string, unknown>): Uint8Array {
+  return Buffer.from(JSON.stringify(line));
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -174,12 +174,13 @@ async function makePlan(run: Run): Promise<Plan | undefined> {
 
 function scanDepsOf(run: Run): ScanDeps {
   const { deps, job, claim } = run;
-  const { objects, limits, deadline } = deps;
+  const { objects, limits, prices, deadline } = deps;
   const { layout } = deps.settings;
   return {
     objects,
     layout,
     limits,
+    prices,
     deadline,
     worker: claim,
     async save(state) {

@@ -1,10 +1,10 @@
 /**
  * One streaming pass over an input: checks every line, cuts the good ones into batches, and writes manifests and the
  * run of invalid lines; then takes out what bears the custom_id of an earlier line. A pure function of the object, the
- * frozen route and the attempt's name: run twice, it writes the same bytes to keys of its own, and so it does when it is
+ * frozen route, the attempt's name and, for prompt cache keys, the prices: run twice, it writes the same bytes to keys of its own, and so it does when it is
  * broken off anywhere and gone on with by another worker.
  */
-import type { Defaults, Layout } from '../../contract/settings.ts';
+import type { Layout, Route } from '../../contract/settings.ts';
 import { sizeOf } from '../budget/bound.ts';
 import { CustomIdHasher } from '../custom-id-hash.ts';
 import { statedErrorLine } from '../error-line.ts';
@@ -15,11 +15,12 @@ import { batchIdOf, type Job, type Rejection, type RunRef, type SourceObject } f
 import { readInParallel } from '../parallel-read.ts';
 import type { Plan, PlannedBatch } from '../plan.ts';
 import type { ByteStream, Deadline, ObjectStore } from '../ports.ts';
+import type { Prices } from '../prices/prices.ts';
 import { RunWriter, type RunWriterState } from '../run-file.ts';
 import { checkLine, type InvalidLine, lineTooLong, type ValidLine } from './check-line.ts';
 import { Cutter, isShattered, type OpenBatch } from './cutter.ts';
 import { type DuplicatesState, removeDuplicates, startDuplicates } from './duplicates.ts';
-import { checkFilledIn } from './fill-in.ts';
+import { type Additions, checkFilledIn } from './fill-in.ts';
 import { GzipError, gunzip, isGzip } from './gunzip.ts';
 import { type IdRun, IdRuns } from './id-runs.ts';
 import { type LineHandlers, LineScanner, type ScannedRequest } from './line-scanner.ts';
@@ -30,6 +31,8 @@ export interface ScanDeps {
   objects: ObjectStore;
   layout: Layout;
   limits: BatchLimits;
+  /** Say whose prompts are worth a key, where the route gives them one. */
+  prices: Prices;
   deadline: Deadline;
   /** A fresh id of this worker: names what no other worker may write to. */
   worker: string;
@@ -88,7 +91,7 @@ interface LinesState extends Found {
   open: (Omit<OpenBatch, 'entries'> & { entries: Uint8Array })[];
   ids: IdRun[];
   invalidRun?: RunWriterState;
-  /** Of a route with defaults. */
+  /** Of a route that adds something to lines. */
   originals?: RunWriterState;
   spool?: SpoolState;
 }
@@ -158,7 +161,22 @@ export function rejectedPlan(jobId: string, rejection: Rejection): Plan {
 
 async function begin(deps: ScanDeps, job: Job, attempt: string): Promise<LinesState> {
   const compressed = isGzip(await firstBytes(deps.objects, job.source));
-  return freshState(attempt, { compressed, spooled: compressed || job.route.defaults !== undefined });
+  return freshState(attempt, { compressed, spooled: compressed || isFilledIn(job.route) });
+}
+
+/** Whether the route adds anything to lines, so that they cannot be sent from where they stand. */
+function isFilledIn({ defaults, promptCacheKey }: Route): boolean {
+  return defaults !== undefined || promptCacheKey !== undefined;
+}
+
+function additionsOf({ prices }: ScanDeps, { route, createdAt }: Job): Additions {
+  const { defaults, promptCacheKey, tiers } = route;
+  return {
+    ...(defaults === undefined ? {} : { defaults }),
+    ...(promptCacheKey === undefined
+      ? {}
+      : { hasCachedRate: (model) => tiers.some((tier) => prices.hasCachedRate(model, tier, createdAt)) }),
+  };
 }
 
 function freshState(attempt: string, mode: Pick<LinesState, 'compressed' | 'spooled'>): LinesState {
@@ -214,11 +232,9 @@ async function readLines(
       )
     : undefined;
   const invalidRun = new RunWriter(deps.objects, keys.invalid(attempt), source, state.invalidRun);
-  const { defaults } = job.route;
-  const originals =
-    defaults === undefined
-      ? undefined
-      : new RunWriter(deps.objects, keys.originals(attempt), source, state.originals);
+  const originals = isFilledIn(job.route)
+    ? new RunWriter(deps.objects, keys.originals(attempt), source, state.originals)
+    : undefined;
   const ids = new IdRuns(deps.objects, (index) => keys.ids(attempt, deps.worker, index), {
     resume: state.ids,
     ...(sizes.maxIdsInMemory === undefined ? {} : { maxInMemory: sizes.maxIdsInMemory }),
@@ -291,14 +307,14 @@ async function readLines(
   };
 
   /** Every line is filled in before it is judged, those that need nothing too. */
-  const fillingHandlers = (values: Defaults, run: RunWriter): LineHandlers => {
+  const fillingHandlers = (additions: Additions, run: RunWriter): LineHandlers => {
     const onLine: LineHandlers['onLine'] = (line) => {
       if (line.bytes === undefined) {
         take(line, lineTooLong(line.length));
         return;
       }
       run.add(line.line, line.bytes, { offset: line.offset, length: line.length });
-      const { verdict, bytes } = checkFilledIn(line.bytes, values);
+      const { verdict, bytes } = checkFilledIn(line.bytes, additions);
       take(line, verdict, bytes);
     };
     return {
@@ -309,7 +325,7 @@ async function readLines(
 
   const scanner = new LineScanner(
     job.jobId,
-    defaults === undefined || originals === undefined ? handlers : fillingHandlers(defaults, originals),
+    originals === undefined ? handlers : fillingHandlers(additionsOf(deps, job), originals),
     {
       start: state.next,
       ...(sizes.blockBytes === undefined ? {} : { blockBytes: sizes.blockBytes }),

@@ -66,6 +66,12 @@ export class Prices {
     return this.ratesOf({ model, tier, at, isLong: false }) !== undefined;
   }
 
+  /** Whether cached tokens cost less than others in the tier. */
+  hasCachedRate(model: string, tier: PricedTier, at: number): boolean {
+    const rates = this.ratesOf({ model, tier, at, isLong: false });
+    return rates?.cached !== undefined && rates.cached < rates.input;
+  }
+
   #find({ tier, at, isLong }: PriceQuestion, model: string): PriceRow | undefined {
     const day = new Date(at).toISOString().slice(0, 10);
     return this.#rows

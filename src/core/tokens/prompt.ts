@@ -18,6 +18,8 @@ export interface Prompt {
    * schema of the answer as compact JSON, instructions, then the messages.
    */
   texts: string[];
+  /** How many texts stand before the first thing that is not in the request as text; absent: there is no such thing. */
+  opaqueAt?: number;
   /** Tokens that the request gives as numbers. */
   tokens: number;
   /** Messages, each of which takes some tokens of its own; 0 for endpoints that have none. */
@@ -58,9 +60,14 @@ export function readPrompt(endpoint: Endpoint, body: Fields): Prompt {
         readMessage(prompt, { role: 'system', content: body.instructions });
       if (typeof body.input === 'string') readMessage(prompt, { role: 'user', content: body.input });
       else for (const item of arrayOf(body.input)) readMessage(prompt, item);
-      prompt.isStored ||= [body.prompt, body.previous_response_id, body.conversation].some(
-        (stored) => stored !== undefined && stored !== null,
-      );
+      if (
+        [body.prompt, body.previous_response_id, body.conversation].some(
+          (stored) => stored !== undefined && stored !== null,
+        )
+      ) {
+        prompt.isStored = true;
+        prompt.opaqueAt = 0;
+      }
       break;
     case '/v1/embeddings':
       readInput(prompt, body.input);
@@ -112,7 +119,10 @@ function readMessage(prompt: Prompt, value: unknown): void {
     return;
   }
   prompt.messages++;
-  if (message.type === 'item_reference') prompt.isStored = true;
+  if (message.type === 'item_reference') {
+    prompt.isStored = true;
+    stopText(prompt);
+  }
   for (const key of ['role', 'name', 'arguments', 'refusal'] as const) {
     if (typeof message[key] === 'string') prompt.texts.push(message[key]);
   }
@@ -123,7 +133,10 @@ function readMessage(prompt: Prompt, value: unknown): void {
     prompt.texts.push(JSON.stringify(fieldsOf(call)?.function ?? call));
   if (message.function_call !== undefined && message.function_call !== null)
     prompt.texts.push(JSON.stringify(message.function_call));
-  if (fieldsOf(message.audio) !== undefined) prompt.isStored = true;
+  if (fieldsOf(message.audio) !== undefined) {
+    prompt.isStored = true;
+    stopText(prompt);
+  }
 }
 
 /** A text, or parts of several kinds. */
@@ -144,6 +157,7 @@ function readPart(prompt: Prompt, part: Fields): void {
   switch (part.type) {
     case 'image_url':
     case 'input_image': {
+      stopText(prompt);
       // Chat has an object here, responses have the URL, or a file's id in its place.
       const image = fieldsOf(part.image_url) ?? { url: part.image_url, detail: part.detail };
       const { url, detail } = image;
@@ -155,6 +169,7 @@ function readPart(prompt: Prompt, part: Fields): void {
       return;
     }
     case 'input_audio': {
+      stopText(prompt);
       const audio = fieldsOf(part.input_audio);
       if (typeof audio?.data === 'string') prompt.audioBytes += Math.floor((audio.data.length * 3) / 4);
       else prompt.files++;
@@ -162,6 +177,7 @@ function readPart(prompt: Prompt, part: Fields): void {
     }
     case 'file':
     case 'input_file':
+      stopText(prompt);
       prompt.files++;
       return;
     default:
@@ -169,6 +185,11 @@ function readPart(prompt: Prompt, part: Fields): void {
         if (typeof part[key] === 'string') prompt.texts.push(part[key]);
       }
   }
+}
+
+/** What stands here is not text. */
+function stopText(prompt: Prompt): void {
+  prompt.opaqueAt ??= prompt.texts.length;
 }
 
 function arrayOf(value: unknown): unknown[] {

@@ -181,6 +181,17 @@ describe('forecast', () => {
     );
     expect(cachingSaves(prices, prefixes, 'gpt-4o', 'batch', AT)).toBeUndefined();
   });
+
+  it('takes the same text behind different images for no beginning that is shared', async () => {
+    const text = { type: 'text', text: 'Some instructions that are the same. '.repeat(300) };
+    const lines = Array.from({ length: 5 }, (_, index) => {
+      const image = { type: 'image_url', image_url: { url: `https://example.com/${index}.png` } };
+      return requestLine(`r${index}`, {
+        body: { model: 'gpt-5.5', messages: [{ role: 'user', content: [image, text] }] },
+      });
+    });
+    expect((await forecastOf(lines.join('\n'))).prefixes).toMatchObject({ shared: [], requests: 0 });
+  });
 });
 
 describe('recommendTier', () => {
