@@ -45,6 +45,11 @@ export async function execute(deps: ExecutionDeps, request: ExecutionRequest): P
     const answer = { status: 429, body: { error: RESOURCE_UNAVAILABLE } };
     return { answer, requestHash, requestId, usage: NO_TOKENS, effects };
   }
+  const noFlex = effects.find((effect) => effect.kind === 'line.no_flex');
+  if (noFlex !== undefined && body.service_tier === 'flex') {
+    const answer = { status: 400, body: { error: NO_FLEX[noFlex.as] } };
+    return { answer, requestHash, requestId, usage: NO_TOKENS, effects };
+  }
   const refused = effects.find((effect) => effect.kind === 'line.status');
   if (refused !== undefined) {
     const error = refused.error ?? statusError(refused.status, String(body.model), requestId);
@@ -81,6 +86,19 @@ const RESOURCE_UNAVAILABLE = errorObject('Resource Unavailable', {
   type: 'resource_unavailable',
   code: 'resource_unavailable',
 });
+
+/**
+ * A model without flex. The first two messages were seen by users of gpt-4o and others (UKGovernmentBEIS/inspect_ai,
+ * `test_openai.py`; reports beside it), the rest is inferred from how the API refuses other values.
+ */
+const NO_FLEX = {
+  flex: errorObject('Flex is not available for this model.'),
+  argument: errorObject('Invalid service_tier argument'),
+  param: errorObject("Invalid value: 'flex'. Supported values are: 'auto', 'default', and 'priority'.", {
+    param: 'service_tier',
+    code: 'invalid_value',
+  }),
+};
 
 function alterBody(body: Record<string, unknown>, effect: EffectOf<'line'>): void {
   if (effect.kind === 'line.length') cutShort(body, 'max_output_tokens');

@@ -57,6 +57,11 @@ const effectSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('line.cached'), tokens: z.number().int().min(0) }),
   z.strictObject({ kind: z.literal('line.tier'), tier: z.string() }),
   z.strictObject({ kind: z.literal('line.resource_unavailable') }),
+  z.strictObject({
+    kind: z.literal('line.no_flex'),
+    /** What the refusal names: the tier in words, the argument in words, or the argument as `param`. */
+    as: z.enum(['flex', 'argument', 'param']).default('flex'),
+  }),
   // file: when an output or error file is written
   z.strictObject({
     kind: z.literal('file.cut'),

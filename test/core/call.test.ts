@@ -161,6 +161,69 @@ describe('a ladder under a deadline', () => {
     expect(receipt.possiblyBilledTwice).toEqual({});
   });
 
+  describe('with a model that has no flex', () => {
+    const rulesOf = (as: 'flex' | 'argument' | 'param') => [
+      { match: { batch: 1 }, effect: { kind: 'batch.stuck', state: 'in_progress' } } as const,
+      { match: { model: '^gpt-4o' }, effect: { kind: 'line.no_flex', as } } as const,
+    ];
+    const mixed = (ids: readonly string[]): string =>
+      ids.map((id, index) => chatLine(id, index % 2 === 0 ? { model: 'gpt-4o-mini' } : {})).join('\n');
+
+    it.each([
+      ['from a stalled batch', '2h', 'flex'],
+      ['from the first slice on', '70m', 'flex'],
+      ['whatever the refusal says', '70m', 'argument'],
+      ['whatever it names', '70m', 'param'],
+    ] as const)(
+      'goes to standard without a try lost or a request paid twice: %s',
+      async (_how, deadline, as) => {
+        // One try is all that there is.
+        await start({ ...LADDER, deadline, maxRounds: 1 }, { emulator: { faults: rulesOf(as) } });
+        const ids = idsOf(90);
+        await pipeline.drop(KEY, mixed(ids));
+        await pipeline.run();
+        expect(pipeline.failures).toEqual([]);
+        expect(customIds(await pipeline.output(KEY))).toEqual(ids);
+        const receipt = await pipeline.receipt(KEY);
+        expect(receipt).toMatchObject({ result: 'succeeded', possiblyBilledTwice: {} });
+        const { times } = await answered();
+        expect(times).toHaveLength(90);
+        expect(new Set(times)).toEqual(new Set([1]));
+        const paid = (await pipeline.emulator.ledger.all()).filter(({ status }) => status === 200);
+        const tiersOf4o = paid.flatMap(({ model, tier }) => (model?.startsWith('gpt-4o') ? [tier] : []));
+        expect(tiersOf4o).toContain('default');
+        expect(tiersOf4o).not.toContain('flex');
+      },
+    );
+
+    it('fails as tier_not_offered where flex is the last tier, at once and with what to do', async () => {
+      await start({ tiers: ['flex'] }, { emulator: { faults: rulesOf('flex') } });
+      const ids = idsOf(90);
+      await pipeline.drop(KEY, mixed(ids));
+      await pipeline.run();
+      expect(pipeline.failures).toEqual([]);
+      const receipt = await pipeline.receipt(KEY);
+      expect(receipt).toMatchObject({ result: 'partial', errorsByCode: { tier_not_offered: 45 } });
+      const errors = await pipeline.errors(KEY);
+      expect(errors).toHaveLength(45);
+      expect(errors[0]!.error.message).toMatch(/model in flex.*Add "standard"/);
+      const calls = (await pipeline.emulator.ledger.all()).filter(({ status }) => status === 400);
+      expect(calls).toHaveLength(45);
+    });
+
+    it('is not read out of an error about another parameter, even if it quotes the word', async () => {
+      const error = { message: "Invalid value: 'flex'.", param: 'messages[0].role', code: 'invalid_value' };
+      const rule = {
+        match: { tier: '^flex$' },
+        effect: { kind: 'line.status', status: 400, error },
+      } as const;
+      await start({ ...LADDER, deadline: '70m' }, { emulator: { faults: [rule] } });
+      await pipeline.drop(KEY, fileOf(idsOf(3)));
+      await pipeline.run();
+      expect((await pipeline.receipt(KEY)).errorsByCode).toEqual({ invalid_value: 3 });
+    });
+  });
+
   it('stays in batch while batch can meet the deadline', async () => {
     await start({ ...LADDER, deadline: '24h' });
     await pipeline.drop(KEY, fileOf(idsOf(50)));

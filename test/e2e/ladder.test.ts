@@ -1,4 +1,4 @@
-/** A deadline on the synthesized stack: batches that stall, flex that is refused every other time, and standard. */
+/** A deadline on the synthesized stack: batches that stall, flex that is refused every other time or for good, and standard. */
 import { expect, test } from 'vitest';
 import { receiptSchema } from '../../src/contract/receipt.ts';
 import { settingsSchema } from '../../src/contract/settings.ts';
@@ -31,13 +31,14 @@ test('a job whose batch stalls is complete before its deadline, through flex and
       rules: [
         { match: {}, effect: { kind: 'batch.stuck', state: 'in_progress' } },
         { match: { tier: '^flex$' }, share: 0.5, effect: { kind: 'line.resource_unavailable' } },
+        { match: { model: '^gpt-4o' }, effect: { kind: 'line.no_flex' } },
       ],
     },
   });
-  // Embeddings have no flex tier: they go from batch to standard.
+  // Embeddings have no flex tier, as their endpoint tells: they go from batch to standard. Of a model OpenAI tells.
   const body = IDS.map((id, index) =>
-    index % 2 === 0
-      ? chatLine(id)
+    index % 3 < 2
+      ? chatLine(id, index % 3 === 0 ? {} : { model: 'gpt-4o-mini' })
       : JSON.stringify({
           custom_id: id,
           method: 'POST',
@@ -61,6 +62,11 @@ test('a job whose batch stalls is complete before its deadline, through flex and
   const answers = (await emulator.ledger.all()).filter(({ status }) => status === 200);
   expect(new Set(answers.map(({ request_hash }) => request_hash)).size).toBe(IDS.length);
   expect(answers).toHaveLength(IDS.length);
-  expect(new Set(answers.map(({ tier, model }) => `${tier} ${model}`)).size).toBe(2);
+  const tiers = answers.map(({ tier, model }) => `${model?.replace(/-\d{4}-.*/, '')}: ${tier}`);
+  expect([...new Set(tiers)].sort()).toEqual([
+    'gpt-4o-mini: default',
+    'gpt-5-nano: flex',
+    'text-embedding-3-small: default',
+  ]);
   expect(Object.keys(cost.byTier).sort()).toEqual(['flex', 'standard']);
 });

@@ -15,7 +15,7 @@ import type { Settings, Tier } from '../../contract/settings.ts';
 import { operatorErrorOf, parkFor } from '../admission/operator-errors.ts';
 import { callsLedgerOf } from '../admission/scopes.ts';
 import { classify, NOT_SENT } from '../collect/classify.ts';
-import { OBJECT_GONE } from '../collect/decide.ts';
+import { OBJECT_GONE, TIER_NOT_OFFERED } from '../collect/decide.ts';
 import { CallUnansweredError, NotYetError, ObjectGoneError } from '../errors.ts';
 import { workKeys } from '../keys.ts';
 import { tierToStay, workOf } from '../ladder/ladder.ts';
@@ -90,6 +90,13 @@ const MOST_BACKOFF_MS = 30 * SECOND_MS;
 const NO_ANSWER = { code: 'request_timeout', message: 'No answer came; the call may have been charged.' };
 /** No room, not charged: 429 by OpenAI (guide "Flex processing"), 498 by Groq (docs, "Flex processing"). */
 const REFUSING: ReadonlySet<number> = new Set([429, 498]);
+
+/** For a request whose model has no flex, on a route that ends there. */
+const MODEL_WITHOUT_FLEX = {
+  code: TIER_NOT_OFFERED.code,
+  message:
+    'OpenAI does not serve this model in flex, the last tier of the route. Add "standard" to its tiers, or name another model.',
+};
 
 /** Works off a slice as far as one invocation can. */
 export async function call(deps: CallDeps, { jobId, batchId }: BatchMessage): Promise<void> {
@@ -338,14 +345,15 @@ class Slice {
     const now = ambient.now();
     if (answer.status < 300)
       this.#pace = learn(this.#pace, { ms: now - begunAt, requestsPerMinute, tokensPerMinute });
-    if (this.#isNoFlex(answer)) {
+    const isWithoutFlex = this.#tier === 'flex' && refusesFlex(answer);
+    if (isWithoutFlex && this.#goOnAfterFlex()) {
       this.#again.push(index);
       return;
     }
     this.#answeredAt = now;
     this.#refusals = 0;
     this.#allowed = Math.min(CALLS_OF_A_SLICE, this.#allowed + 1 / this.#allowed);
-    this.#add(index, line);
+    this.#add(index, isWithoutFlex ? unansweredLine(request.customId, MODEL_WITHOUT_FLEX) : line);
     // The others would be answered the same: they wait for a person, and collect parks what it is about.
     if (verdict.kind === 'operator') this.#halt({ why: 'over' });
     if (this.#unkept.length >= KEEP_EVERY_ANSWERS) await this.#keep();
@@ -364,9 +372,8 @@ class Slice {
     this.#pausedUntil = now + Math.ceil(Math.max(retryAfterMs ?? 0, backoff * (0.5 + jitter / 2)));
   }
 
-  /** A model without flex answers 400, naming the parameter; then everything goes on in the next tier, if there is one. */
-  #isNoFlex({ status, body }: CallAnswer): boolean {
-    if (this.#tier !== 'flex' || status !== 400 || !body.includes('service_tier')) return false;
+  /** The model has no flex, so everything goes on in the next tier, if there is one. */
+  #goOnAfterFlex(): boolean {
     const tiers = this.#batch.ladder?.tiers ?? [];
     const next = tiers[tiers.indexOf('flex') + 1];
     if (next === undefined) return false;
@@ -518,5 +525,21 @@ class Slice {
 
   #ids(): { jobId: string; batchId: string; tier: Tier } {
     return { jobId: this.#batch.jobId, batchId: this.#batch.batchId, tier: this.#tier };
+  }
+}
+
+/**
+ * Whether it says that the model has no flex: 400 with `param` `service_tier`, or with no `param` and a message that names
+ * it, as in "Flex is not available for this model." and "Invalid service_tier argument" (both seen with models that have
+ * none). What is said of another parameter is about the request, even where it quotes the word.
+ */
+function refusesFlex({ status, body }: CallAnswer): boolean {
+  if (status !== 400) return false;
+  try {
+    const { param, message } = (JSON.parse(body) as { error: { param?: unknown; message?: unknown } }).error;
+    if (typeof param === 'string' && param !== '') return param === 'service_tier';
+    return typeof message === 'string' && /service_tier|\bflex\b/i.test(message);
+  } catch {
+    return false;
   }
 }

@@ -172,6 +172,19 @@ const SEEN: Record<string, (parts: Parts) => Promise<void>> = {
     expect(refused).toBeGreaterThan(5);
     expect(refused).toBeLessThan(35);
   },
+  'models-without-flex': async ({ client, emulator }) => {
+    const ask = (model: string, service_tier: string) =>
+      client.chat.completions.create({ ...chatLine('a').body, model, service_tier } as never);
+    await expect(ask('gpt-4o-mini', 'flex')).rejects.toMatchObject({ status: 400 });
+    expect(await ask('gpt-4o-mini', 'default')).toMatchObject({ service_tier: 'default' });
+    expect(await ask('gpt-5-nano', 'flex')).toMatchObject({ service_tier: 'flex' });
+    const entries = await emulator.ledger.all();
+    expect(entries.map(({ status, billed_tokens }) => [status, billed_tokens > 0]).sort()).toEqual([
+      [200, true],
+      [200, true],
+      [400, false],
+    ]);
+  },
 };
 
 const FILES = readdirSync(FOLDER).map((name) => name.replace(/\.json$/, ''));
