@@ -1,14 +1,13 @@
 import { createHash } from 'node:crypto';
-import { createReadStream, createWriteStream } from 'node:fs';
-import { copyFile, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { createWriteStream } from 'node:fs';
+import { copyFile, mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { Readable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { ObjectGoneError } from '../../src/core/errors.ts';
 import type { ObjectHead, SourceObject } from '../../src/core/model.ts';
 import type { ByteStream, ObjectStore, ObjectWriter } from '../../src/core/ports.ts';
 
-/** As in the floors, so that reading costs the same. */
+/** As in the floors. */
 const CHUNK_BYTES = 1024 * 1024;
 
 /**
@@ -44,10 +43,7 @@ export class FileObjects implements ObjectStore {
     const path = this.#pathOf(source.key);
     const size = (await orMissing(stat(path)))?.size;
     if (size === undefined) throw new ObjectGoneError(`${path} is gone`);
-    const last = Math.min(end ?? size, size) - 1;
-    return last < start
-      ? Readable.from([])
-      : createReadStream(path, { start, end: last, highWaterMark: CHUNK_BYTES });
+    return readFrom(path, start, Math.min(end ?? size, size));
   }
 
   async get(key: string): Promise<Uint8Array | undefined> {
@@ -109,6 +105,23 @@ export class FileObjects implements ObjectStore {
     const path = this.#pathOf(key);
     await mkdir(dirname(path), { recursive: true });
     return path;
+  }
+}
+
+/** Bytes `start` to `end` (exclusive) of a file, through one buffer: what is made anew for each chunk costs a third of a scan. */
+async function* readFrom(path: string, start: number, end: number): AsyncGenerator<Uint8Array> {
+  if (start >= end) return;
+  const buffer = Buffer.allocUnsafeSlow(Math.min(CHUNK_BYTES, end - start));
+  const file = await open(path);
+  try {
+    for (let at = start; at < end; ) {
+      const { bytesRead } = await file.read(buffer, 0, Math.min(buffer.length, end - at), at);
+      if (bytesRead === 0) return;
+      at += bytesRead;
+      yield buffer.subarray(0, bytesRead);
+    }
+  } finally {
+    await file.close();
   }
 }
 

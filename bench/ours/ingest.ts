@@ -4,8 +4,7 @@
  */
 
 import { statSync } from 'node:fs';
-import type { Layout } from '../../src/contract/settings.ts';
-import { defaultSettings } from '../../src/contract/settings.ts';
+import type { Layout, Route } from '../../src/contract/settings.ts';
 import { scan } from '../../src/core/ingest/scan.ts';
 import { OPENAI_LIMITS } from '../../src/core/limits.ts';
 import type { Job } from '../../src/core/model.ts';
@@ -22,6 +21,23 @@ const layout: Layout = {
   receipts: 'receipts/',
   work: 'work/',
 };
+/** Written out, as a job has it: reading settings is no part of reading a file. */
+const route: Route = {
+  name: 'default',
+  prefix: 'input/',
+  match: ['**'],
+  ignore: [],
+  onInvalid: 'quarantine',
+  maxRounds: 3,
+  maxRoundsByCause: { lost: 2 },
+  sameContent: 'skip',
+  onLost: 'hold',
+  tiers: ['batch'],
+  budget: 'unlimited',
+  overBudget: 'wait',
+  allowUnpriced: false,
+  mayOverride: [],
+};
 const key = 'input/bench.jsonl';
 const source = { bucket: 'bench', key, versionId: '1' };
 const job: Job = {
@@ -29,7 +45,7 @@ const job: Job = {
   jobId: 'c0ffee00c0ffee00c0ffee00c0ffee00',
   input: { ...source, etag: '"e"', lastModified: 0, size: statSync(path).size },
   source,
-  route: defaultSettings().routes[0]!,
+  route,
   state: 'ingesting',
   createdAt: 0,
   updatedAt: 0,
