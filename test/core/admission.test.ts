@@ -178,12 +178,12 @@ describe('what is too large', () => {
           const entries = new ManifestEntries();
           for (const [index, length] of lengths.entries())
             entries.push(index + 1, index * 10_000, length, index % 4, index, 7);
-          const parts = cutByTokens(entries, tokens, most);
+          const parts = cutByTokens({ tokens, bytes: 1 }, entries, most);
           const all = parts.flatMap((part) =>
             Array.from({ length: part.entries.count }, (_, index) => part.entries.at(index)),
           );
           expect(all).toEqual(lengths.map((_, index) => entries.at(index)));
-          for (const part of parts) expect(part.entries.count === 1 || part.tokens <= most).toBe(true);
+          for (const part of parts) expect(part.entries.count === 1 || part.tokens! <= most).toBe(true);
           if (tokens > most && lengths.length > 1) expect(parts.length).toBeGreaterThan(1);
         },
       ),

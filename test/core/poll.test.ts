@@ -112,6 +112,16 @@ describe('what a poll asks', () => {
     expect(stack.asked).toEqual({ pages: 3, single: 0 });
   });
 
+  it('is answered for more live batches than a call may have arguments', async () => {
+    const stack = start();
+    const batch = await stack.create(true);
+    for (let index = 1; index < 130_000; index++)
+      await stack.jobs.addBatch({ ...batch, batchId: batchIdOf(1, index), openaiBatchId: `gone-${index}` });
+    stack.batches.end(batch.openaiBatchId!, { status: 'completed' });
+    await stack.poll();
+    expect(await stack.jobs.getBatch(JOB_ID, batch.batchId)).toMatchObject({ state: 'ended' });
+  });
+
   it('is no more than one page in vain for a batch that has been there for weeks, and that batch alone', async () => {
     const stack = start();
     const held = await stack.create(true);

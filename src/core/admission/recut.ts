@@ -1,38 +1,36 @@
 /** Cuts a batch that is too large, for the enqueued-token limit or for its budget, into smaller ones. */
 import { ManifestEntries, type ManifestEntry } from '../manifest.ts';
+import type { BatchRecord } from '../model.ts';
+import { tokensOf } from './token-limit.ts';
 
 /** A part of a batch. */
 export interface Part {
   entries: ManifestEntries;
-  tokens: number;
+  /** Absent if the batch has no estimate either: four bytes a token are good for the queue, but bound no money. */
+  tokens?: number;
 }
+
+/** What is known of the tokens of a batch that is to be cut. */
+type Estimated = Pick<BatchRecord, 'tokens' | 'bytes'>;
 
 /**
  * Consecutive parts of a batch, in order, none with more than `most` tokens unless it is a single request. A request's
  * part of the batch's tokens is taken to be its part of the bytes.
  */
-export function cutByTokens(entries: ManifestEntries, tokens: number, most: number): Part[] {
-  const perByte = tokensPerByte(entries, tokens);
-  return cutBy(entries, perByte, most, ({ length }) => Math.ceil(length * perByte));
+export function cutByTokens(batch: Estimated, entries: ManifestEntries, most: number): Part[] {
+  const perByte = tokensPerByte(batch, entries);
+  return cutByWeight(batch, entries, most, ({ length }) => Math.ceil(length * perByte));
 }
 
 /** The same, where `weightOf` says what of a request must not add up to more than `most`. */
 export function cutByWeight(
+  batch: Estimated,
   entries: ManifestEntries,
-  tokens: number,
   most: number,
   weightOf: (entry: ManifestEntry) => number,
 ): Part[] {
-  return cutBy(entries, tokensPerByte(entries, tokens), most, weightOf);
-}
-
-function cutBy(
-  entries: ManifestEntries,
-  perByte: number,
-  most: number,
-  weightOf: (entry: ManifestEntry) => number,
-): Part[] {
-  const parts: Part[] = [];
+  const perByte = tokensPerByte(batch, entries);
+  const parts: Required<Part>[] = [];
   let part = { entries: new ManifestEntries(), tokens: 0 };
   let weight = 0;
   for (let index = 0; index < entries.count; index++) {
@@ -49,11 +47,11 @@ function cutBy(
     weight += own;
   }
   if (part.entries.count > 0) parts.push(part);
-  return parts;
+  return batch.tokens === undefined ? parts.map(({ entries }) => ({ entries })) : parts;
 }
 
-function tokensPerByte(entries: ManifestEntries, tokens: number): number {
+function tokensPerByte(batch: Estimated, entries: ManifestEntries): number {
   let bytes = 0;
   for (let index = 0; index < entries.count; index++) bytes += entries.length(index);
-  return tokens / Math.max(1, bytes);
+  return tokensOf(batch) / Math.max(1, bytes);
 }

@@ -3,7 +3,7 @@
  * requests that limit their answers cost no more than this; of those that do not, answers are taken to have at most
  * {@link unlimitedOutputTokens}. Images and files by reference, and tools that OpenAI runs, cannot be bounded from a file.
  */
-import { cutByWeight } from '../admission/recut.ts';
+import { cutByWeight, type Part } from '../admission/recut.ts';
 import { tokensOf } from '../admission/token-limit.ts';
 import type { ManifestEntries } from '../manifest.ts';
 import type { BatchRecord } from '../model.ts';
@@ -61,7 +61,7 @@ export function cutByCost(
   mostParts: number,
   prices: Prices,
   at: number,
-): { entries: ManifestEntries; tokens?: number }[] {
+): Part[] {
   const rates = ratesFor(batch, prices, at);
   // Its price was there when the cut was decided on.
   if (rates === undefined) return [{ entries }];
@@ -78,8 +78,7 @@ export function cutByCost(
   let whole = 0;
   for (let index = 0; index < entries.count; index++) whole += weightOf(entries.at(index));
   const most = Math.max(microdollars * PICODOLLARS_PER_MICRODOLLAR, whole / mostParts);
-  const parts = cutByWeight(entries, tokens, most, weightOf);
-  return batch.tokens === undefined ? parts.map((part) => ({ entries: part.entries })) : parts;
+  return cutByWeight(batch, entries, most, weightOf);
 }
 
 const PICODOLLARS_PER_MICRODOLLAR = 1_000_000;

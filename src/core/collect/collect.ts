@@ -10,7 +10,7 @@ import type { Settings, Tier } from '../../contract/settings.ts';
 import { configuredFor } from '../admission/admit.ts';
 import { dispatch } from '../admission/dispatch.ts';
 import { parkFor, unparkFor } from '../admission/operator-errors.ts';
-import { cutByTokens } from '../admission/recut.ts';
+import { cutByTokens, type Part } from '../admission/recut.ts';
 import { tokensLedgerOf } from '../admission/scopes.ts';
 import { lessonOfRefusal, tokensOf } from '../admission/token-limit.ts';
 import { attemptsOf } from '../attempts.ts';
@@ -322,12 +322,6 @@ async function learnRefusal(deps: CollectDeps, batch: BatchRecord, message: stri
 /** A record holds the places of all parts; what is still too large is cut once more. */
 const MAX_PARTS = 100;
 
-/** Entries that become a batch of their own, and their part of the tokens. */
-interface Part {
-  entries: ManifestEntries;
-  tokens?: number;
-}
-
 /** A batch that was never sent, because it is too large for what is to become of it: smaller ones follow it. */
 async function recut(
   deps: CollectDeps,
@@ -367,9 +361,8 @@ async function recut(
 
 /** The parts of a batch that is too large, by its tokens or by what it costs. */
 function cut({ prices, ambient }: CollectDeps, batch: BatchRecord, entries: ManifestEntries): Part[] {
-  const tokens = tokensOf(batch);
   if (batch.recutMicrodollars === undefined)
-    return cutByTokens(entries, tokens, Math.max(batch.recutTokens!, Math.ceil(tokens / MAX_PARTS)));
+    return cutByTokens(batch, entries, Math.max(batch.recutTokens!, Math.ceil(tokensOf(batch) / MAX_PARTS)));
   return cutByCost(batch, entries, batch.recutMicrodollars, MAX_PARTS, prices, ambient.now());
 }
 

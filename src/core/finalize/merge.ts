@@ -85,8 +85,8 @@ export async function* mergeIndexes(
       }
       if (open.length === 0) return;
       const cursor = earliest(open);
-      const others = open.filter((other) => other !== cursor).map((other) => other.line);
-      const limit = Math.min(...others, closed[0]?.firstLine ?? Number.POSITIVE_INFINITY);
+      let limit = closed[0]?.firstLine ?? Number.POSITIVE_INFINITY;
+      for (const other of open) if (other !== cursor) limit = Math.min(limit, other.line);
       yield cursor.takeBelow(limit);
       if (!(await cursor.fill())) open.splice(open.indexOf(cursor), 1);
     }

@@ -149,7 +149,10 @@ async function readPages(
   const mayShow = [...live.values()].filter(
     (batch) => keyVersion === undefined || batch.keyVersion === keyVersion,
   );
-  const oldest = Math.min(...mayShow.map(({ submittedAt }) => submittedAt!));
+  const oldest = mayShow.reduce(
+    (least, { submittedAt }) => Math.min(least, submittedAt!),
+    Number.POSITIVE_INFINITY,
+  );
   let usedVersion = keyVersion;
   let after: string | undefined;
   let inVain = 0;

@@ -2,10 +2,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { newLedger } from '../../../src/core/admission/ledger.ts';
+import { cutByTokens, type Part } from '../../../src/core/admission/recut.ts';
 import { dayBudgetLedgerOf, jobBudgetLedgerOf, monthLedgerOf } from '../../../src/core/admission/scopes.ts';
 import { boundOf, cutByCost, sizeOf } from '../../../src/core/budget/bound.ts';
 import { judgeMoney, type MoneyRules } from '../../../src/core/budget/budget.ts';
-import { ManifestEntries } from '../../../src/core/manifest.ts';
+import { ManifestEntries, renderedBytes } from '../../../src/core/manifest.ts';
 import { type BatchRecord, batchIdOf, type Ledger } from '../../../src/core/model.ts';
 import { withOutputLimit } from '../../../src/core/output-limit.ts';
 import { toMicrodollars, toUsd } from '../../../src/core/prices/money.ts';
@@ -122,6 +123,63 @@ describe('what a batch costs at the most', () => {
               NOW,
             )!;
             if (part.entries.count > 1) expect(toMicrodollars(bound)).toBeLessThanOrEqual(most);
+          }
+        },
+      ),
+    );
+  });
+});
+
+describe('what is cut', () => {
+  /** Of a part, as collect records it. */
+  const recorded = ({ entries, tokens }: Part) => ({
+    model: 'gpt-5-nano',
+    requests: entries.count,
+    bytes: renderedBytes(entries),
+    ...(tokens === undefined ? {} : { tokens }),
+    ...sizeOf(entries, 'gpt-5-nano'),
+  });
+  const requestsArbitrary = fc.array(
+    fc.tuple(fc.integer({ min: 1, max: 5_000 }), fc.option(fc.nat(9_000), { nil: undefined })),
+    { minLength: 1, maxLength: 60 },
+  );
+
+  test('may cost no less in all than the batch might, cut by tokens or by cost, counted or not, again and again', () => {
+    fc.assert(
+      fc.property(
+        requestsArbitrary,
+        fc.option(fc.integer({ min: 1, max: 100_000 }), { nil: undefined }),
+        fc.array(fc.tuple(fc.boolean(), fc.integer({ min: 1, max: 20_000 })), { minLength: 1, maxLength: 3 }),
+        (requests, tokens, cuts) => {
+          const entries = new ManifestEntries();
+          for (const [index, [length, limit]] of requests.entries())
+            entries.push(index + 1, index * 10_000, length, withOutputLimit(0, limit), index, 7);
+          const whole: Part = { entries, ...(tokens === undefined ? {} : { tokens }) };
+          let parts = [whole];
+          for (const [byTokens, most] of cuts) {
+            parts = parts.flatMap((part) =>
+              byTokens
+                ? cutByTokens(recorded(part), part.entries, most)
+                : cutByCost(recorded(part), part.entries, most, 1_000, PRICES, NOW),
+            );
+          }
+          const bounds = parts.map((part) => boundOf(recorded(part), PRICES, NOW)!);
+          expect(bounds.reduce((sum, bound) => sum + bound, 0n)).toBeGreaterThanOrEqual(
+            boundOf(recorded(whole), PRICES, NOW)!,
+          );
+          if (tokens !== undefined) return;
+          // Nobody has counted, so it is two bytes a token still, in every part.
+          for (const [index, part] of parts.entries()) {
+            const { bytes, outputTokens } = recorded(part);
+            const { input, output } = PRICES.ratesOf({
+              model: 'gpt-5-nano',
+              tier: 'batch',
+              at: NOW,
+              isLong: false,
+            })!;
+            expect(bounds[index]).toBeGreaterThanOrEqual(
+              BigInt(Math.ceil(bytes / 2) * input + outputTokens * output),
+            );
           }
         },
       ),
