@@ -116,7 +116,23 @@ describe('IdRuns', () => {
   it('takes in more between two looks than memory is made for', async () => {
     const { ids } = await collect([], 10);
     for (let index = 0; index < 100_000; index++) ids.append(index, 1);
-    expect(ids.sorted().memory).toHaveLength(200_000);
+    expect(ids.count).toBe(100_000);
+    await ids.flush();
+    expect(ids.sorted().runs.map(({ count }) => count)).toEqual([100_000]);
+  });
+
+  it('finds each of some thousand duplicates among half a million hashes that fit into memory, and sorts few others', async () => {
+    const { ids, objects } = await collect([], 4_000_000);
+    const mixed = (index: number): Hash => [
+      Math.imul(index, 0x9e3779b1) >>> 0,
+      (Math.imul(index, 0x85ebca6b) | 1) >>> 0,
+    ];
+    for (let index = 1; index <= 500_000; index++) ids.append(...mixed(index));
+    const twice = Array.from({ length: 5_000 }, (_, index) => mixed(index * 97 + 1));
+    for (const hash of twice) ids.append(...hash);
+    expect(ids.sorted().memory.length).toBeLessThan(2 * 50_000);
+    const { found } = await findAll({ objects, ids }, 1_000, { looksEvery: 10_000 });
+    expect(found).toEqual(twice.sort((one, other) => (numberOf(one) < numberOf(other) ? -1 : 1)));
   });
 
   it('fails on a run that is missing, cut short or changed', async () => {

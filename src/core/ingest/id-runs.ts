@@ -59,7 +59,7 @@ export class IdRuns {
     this.#runs = [...(options.resume ?? [])];
   }
 
-  /** Ids taken in so far. */
+  /** Ids that are kept. */
   get count(): number {
     return this.#runs.reduce((sum, { count }) => sum + count, this.#count);
   }
@@ -87,8 +87,12 @@ export class IdRuns {
     return [...this.#runs];
   }
 
-  /** Everything: all runs, and the sorted hashes that no run holds, good until the next id is appended. */
+  /**
+   * Everything that may occur more than once, when there are no more ids to come: all runs, and the sorted hashes that no
+   * run holds. Without runs, most hashes that occur once are forgotten before the rest is sorted.
+   */
   sorted(): SortedIds {
+    if (this.#runs.length === 0) this.#count = keepRepeated(this.#words.subarray(0, 2 * this.#count));
     return { runs: [...this.#runs], memory: this.#sorted() };
   }
 
@@ -106,6 +110,38 @@ export class IdRuns {
     new BigUint64Array(this.#words.buffer, 0, this.#count).sort();
     return this.#words.subarray(0, 2 * this.#count);
   }
+}
+
+/** Bits that a hash may fall on, for each hash there is: one hash in so many shares its bit with another one by chance. */
+const BITS_A_HASH = 32;
+/** 8 MB, for more than two million hashes: then chance keeps a few more. */
+const MAX_BITS = 2 ** 26;
+
+/**
+ * Moves the hashes that share a bit of their own with another one to the front, in their order; all that occur more than
+ * once are among them.
+ * @param words pairs of `hash0` and `hash1`.
+ * @returns how many hashes these are.
+ */
+function keepRepeated(words: Uint32Array): number {
+  const bits = Math.min(MAX_BITS, 2 ** Math.ceil(Math.log2(Math.max(32, (words.length / 2) * BITS_A_HASH))));
+  const once = new Uint32Array(bits / 32);
+  const repeated = new Uint32Array(bits / 32);
+  for (let at = 0; at < words.length; at += 2) {
+    const place = (words[at]! & (bits - 1)) >>> 5;
+    const bit = 1 << (words[at]! & 31);
+    if ((once[place]! & bit) === 0) once[place]! |= bit;
+    else repeated[place]! |= bit;
+  }
+  let kept = 0;
+  for (let at = 0; at < words.length; at += 2) {
+    const hash0 = words[at]!;
+    if ((repeated[(hash0 & (bits - 1)) >>> 5]! & (1 << (hash0 & 31))) === 0) continue;
+    words[2 * kept] = hash0;
+    words[2 * kept + 1] = words[at + 1]!;
+    kept++;
+  }
+  return kept;
 }
 
 /** Everything that was collected, sorted piece by piece. */
