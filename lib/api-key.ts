@@ -1,39 +1,56 @@
 import { RemovalPolicy, SecretValue, Validations } from 'aws-cdk-lib';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct } from 'constructs';
-import { API_KEY_PLACEHOLDER } from '../src/contract/api-key.ts';
+import { API_KEY_PLACEHOLDER, DEFAULT_API_KEY } from '../src/contract/api-key.ts';
 import type { PipelineFunction } from './pipeline-function.ts';
 
-/** Where the OpenAI API key is kept. */
+/** Where the OpenAI API keys are kept. */
 export interface ApiKeyProps {
-  /** What becomes of the secret when the stack is deleted. @default RemovalPolicy.RETAIN */
+  /** Names of further keys, beside the stack's own. @default - none */
+  readonly others?: readonly string[] | undefined;
+  /** What becomes of the secrets when the stack is deleted. @default RemovalPolicy.RETAIN */
   readonly removalPolicy?: RemovalPolicy | undefined;
 }
 
 /**
- * The secret with the API key as plain text. The key is set with the AWS CLI after the first deployment, so that it is
- * in no template, no state of a build and no log; the functions read it at run time.
+ * The secrets with the API keys, one each, as plain text. The keys are set with the AWS CLI after the first deployment, so
+ * that they are in no template, no state of a build and no log; the functions read them at run time.
  */
 export class ApiKey extends Construct {
-  /** The secret itself. */
+  /** The secret of the stack's own key. */
   readonly secret: secretsmanager.Secret;
+  /** Every secret, by the name of its key. */
+  readonly secrets: ReadonlyMap<string, secretsmanager.Secret>;
 
   constructor(scope: Construct, id: string, props: ApiKeyProps = {}) {
     super(scope, id);
-    this.secret = new secretsmanager.Secret(this, 'Secret', {
-      description: 'OpenAI API key of batchdrop, as plain text',
-      secretStringValue: SecretValue.unsafePlainText(API_KEY_PLACEHOLDER),
-      removalPolicy: props.removalPolicy ?? RemovalPolicy.RETAIN,
-    });
-    Validations.of(this.secret).acknowledge({
-      id: 'AwsSolutions-SMG4',
-      reason:
-        'OpenAI has no API by which AWS could rotate a project key; put-secret-value rotates it, without a deployment.',
-    });
+    const removalPolicy = props.removalPolicy ?? RemovalPolicy.RETAIN;
+    const newSecret = (secretId: string, description: string): secretsmanager.Secret => {
+      const secret = new secretsmanager.Secret(this, secretId, {
+        description,
+        secretStringValue: SecretValue.unsafePlainText(API_KEY_PLACEHOLDER),
+        removalPolicy,
+      });
+      Validations.of(secret).acknowledge({
+        id: 'AwsSolutions-SMG4',
+        reason:
+          'OpenAI has no API by which AWS could rotate a project key; put-secret-value rotates it, without a deployment.',
+      });
+      return secret;
+    };
+    this.secret = newSecret('Secret', 'OpenAI API key of batchdrop, as plain text');
+    this.secrets = new Map([
+      [DEFAULT_API_KEY, this.secret],
+      ...(props.others ?? []).map((name): [string, secretsmanager.Secret] => [
+        name,
+        newSecret(`Secret-${name}`, `OpenAI API key "${name}" of batchdrop, as plain text`),
+      ]),
+    ]);
   }
 
-  /** Lets a function read the key. */
+  /** Lets a function read the keys. */
   allowRead(fn: PipelineFunction): void {
-    fn.allow({ actions: ['secretsmanager:GetSecretValue'], resources: [this.secret.secretArn] });
+    const resources = [...this.secrets.values()].map(({ secretArn }) => secretArn);
+    fn.allow({ actions: ['secretsmanager:GetSecretValue'], resources });
   }
 }

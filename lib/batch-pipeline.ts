@@ -1,7 +1,8 @@
 import { Duration, type RemovalPolicy } from 'aws-cdk-lib';
 import type { RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
-import type { Settings } from '../src/contract/settings.ts';
+import { DEFAULT_API_KEY } from '../src/contract/api-key.ts';
+import { apiKeyNamesOf, type Settings } from '../src/contract/settings.ts';
 import { ApiKey } from './api-key.ts';
 import { Call } from './call.ts';
 import { Collect } from './collect.ts';
@@ -47,7 +48,7 @@ export interface BatchPipelineProps {
   /** How often the live batches are looked at: whole minutes from 1 to 60. @default Duration.minutes(5) */
   readonly pollInterval?: Duration | undefined;
   /**
-   * What becomes of the bucket, the table and the secret when the stack is deleted. With DESTROY, S3 still refuses to
+   * What becomes of the bucket, the table and the secrets when the stack is deleted. With DESTROY, S3 still refuses to
    * delete a bucket that holds objects: empty it first.
    *
    * @default RemovalPolicy.RETAIN
@@ -77,7 +78,7 @@ export class BatchPipeline extends Construct {
   readonly storage: Storage;
   /** The table. */
   readonly state: State;
-  /** The secret with the API key. */
+  /** The secrets with the API keys. */
   readonly apiKey: ApiKey;
   /** Layout and routes, defaults filled in. */
   readonly settings: Settings;
@@ -107,7 +108,8 @@ export class BatchPipeline extends Construct {
       removalPolicy,
     });
     this.state = new State(this, 'State', { removalPolicy });
-    this.apiKey = new ApiKey(this, 'ApiKey', { removalPolicy });
+    const others = apiKeyNamesOf(settings).filter((name) => name !== DEFAULT_API_KEY);
+    this.apiKey = new ApiKey(this, 'ApiKey', { others, removalPolicy });
     const { storage, state, apiKey } = this;
 
     const newQueue = (queueId: string) => new WorkQueue(this, queueId, { consumerTimeout: CONSUMER_TIMEOUT });

@@ -4,7 +4,7 @@
  */
 import { Duration, Token } from 'aws-cdk-lib';
 import type { z } from 'zod';
-import { defaultSettings, type Settings, settingsSchema } from '../src/contract/settings.ts';
+import { apiKeyNamesOf, defaultSettings, type Settings, settingsSchema } from '../src/contract/settings.ts';
 
 type SettingsJson = z.input<typeof settingsSchema>;
 type RouteJson = SettingsJson['routes'][number];
@@ -24,6 +24,8 @@ export class InvalidConfigurationError extends Error {
 
 /** Lambda allows 4,096 bytes for all variables of a function together; the others take up to about 1,000. */
 const MAX_SETTINGS_BYTES = 3_000;
+/** What each further API key takes of them: the ARN of its secret, in which its name stands as well, and its name. */
+const KEY_BYTES = 150;
 
 /**
  * Checks settings and fills in the defaults.
@@ -65,10 +67,13 @@ function withDurations(input: SettingsInput): unknown {
 export function settingsToJson(settings: Settings): string {
   const json = JSON.stringify(settings);
   const bytes = Buffer.byteLength(json);
-  if (bytes > MAX_SETTINGS_BYTES) {
+  const further = apiKeyNamesOf(settings).slice(1);
+  const most = further.reduce((left, name) => left - KEY_BYTES - 2 * name.length, MAX_SETTINGS_BYTES);
+  if (bytes > most) {
+    const keys = further.length === 0 ? '' : ` and ${further.length} further API keys`;
     throw new InvalidConfigurationError(
-      `settings take ${bytes} bytes as JSON with ${settings.routes.length} routes, and at most ` +
-        `${MAX_SETTINGS_BYTES} fit into a Lambda environment: merge routes or deploy a second pipeline.`,
+      `settings take ${bytes} bytes as JSON with ${settings.routes.length} routes${keys}, and at most ` +
+        `${most} fit into a Lambda environment: merge routes or deploy a second pipeline.`,
     );
   }
   return json;

@@ -13,7 +13,7 @@ export interface Foundation {
   readonly storage: Storage;
   /** The table. */
   readonly state: State;
-  /** The secret with the API key. */
+  /** The secrets with the API keys. */
   readonly apiKey: ApiKey;
   /** Layout and routes. */
   readonly settings: Settings;
@@ -38,7 +38,9 @@ export function commonEnvironment(capability: Capability, { storage, state, sett
 /** Variables of the functions that call OpenAI. */
 export function openaiEnvironment({ apiKey, openaiBaseUrl }: Foundation) {
   return {
-    API_KEY_SECRET_ARN: apiKey.secret.secretArn,
+    API_KEY_SECRETS: JSON.stringify(
+      Object.fromEntries([...apiKey.secrets].map(([name, { secretArn }]) => [name, secretArn])),
+    ),
     ...(openaiBaseUrl === undefined ? {} : { OPENAI_BASE_URL: openaiBaseUrl }),
   };
 }

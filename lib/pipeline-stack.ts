@@ -1,5 +1,6 @@
 import { Aws, CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
+import { DEFAULT_API_KEY } from '../src/contract/api-key.ts';
 import { BatchPipeline, type BatchPipelineProps } from './batch-pipeline.ts';
 import { enableEventBridgeCommand, enableEventBridgeKeepingOthersCommand } from './storage.ts';
 
@@ -27,12 +28,15 @@ export class PipelineStack extends Stack {
     this.#output('CallQueueUrl', pipeline.callQueue.queue.queueUrl, 'Slices to call in flex or standard');
     this.#output('CollectQueueUrl', pipeline.collectQueue.queue.queueUrl, 'Batches that OpenAI has ended');
     this.#output('FinalizeQueueUrl', pipeline.finalizeQueue.queue.queueUrl, 'Jobs to merge');
-    this.#output(
-      'SetApiKeyCommand',
-      `aws secretsmanager put-secret-value --region ${Aws.REGION} --secret-id ${apiKey.secret.secretArn} ` +
-        '--secret-string "$OPENAI_API_KEY"',
-      'Sets the API key; run it once and whenever the key changes',
-    );
+    for (const [name, { secretArn }] of apiKey.secrets) {
+      const isOwn = name === DEFAULT_API_KEY;
+      this.#output(
+        `SetApiKeyCommand${isOwn ? '' : inPascalCase(name)}`,
+        `aws secretsmanager put-secret-value --region ${Aws.REGION} --secret-id ${secretArn} ` +
+          '--secret-string "$OPENAI_API_KEY"',
+        `Sets the API key${isOwn ? '' : ` "${name}"`}; run it once and whenever the key changes`,
+      );
+    }
     this.#output(
       'DropFileCommand',
       `aws s3 cp requests.jsonl ${drop}requests.jsonl --region ${Aws.REGION}`,
@@ -55,4 +59,9 @@ export class PipelineStack extends Stack {
   #output(name: string, value: string, description: string): void {
     new CfnOutput(this, name, { value, description });
   }
+}
+
+/** `team-a` gives `TeamA`. */
+function inPascalCase(name: string): string {
+  return name.replaceAll(/(?:^|-)+([a-z0-9]?)/g, (_, first: string) => first.toUpperCase());
 }

@@ -61,8 +61,11 @@ export interface LocalStackOptions {
   cdkOut: string;
   /** Which stack of the assembly; needed when it holds several. */
   stackName?: string | undefined;
-  /** What the functions call as OpenAI, and the key that the stack's secret then holds (in memory only). */
-  openai: { baseUrl: string; apiKey: string };
+  /**
+   * What the functions call as OpenAI, and the keys that the stack's secrets then hold (in memory only): the stack's own, and
+   * those that routes name. @default `apiKey` stands for those that `apiKeys` leaves out
+   */
+  openai: { baseUrl: string; apiKey: string; apiKeys?: Readonly<Record<string, string>> };
   /** Interval of the schedules; `manual`: only `runSchedule`. Default: what the template says. */
   scheduleEveryMs?: number | 'manual' | undefined;
   /** Fixed ports; default: the system chooses. */
@@ -251,8 +254,11 @@ export async function startLocalStack(options: LocalStackOptions): Promise<Local
       intercept,
     });
     started.push(secrets.close);
+    const { apiKey, apiKeys } = options.openai;
     for (const secret of plan.secrets) {
-      secrets.ensureSecret({ ...secret, memoryValue: options.openai.apiKey });
+      const name = apiKeyNameOf(secret, plan);
+      const memoryValue = (name === undefined ? undefined : apiKeys?.[name]) ?? apiKey;
+      secrets.ensureSecret({ ...secret, memoryValue });
     }
 
     const twice = options.deliver?.twice ?? false;
@@ -474,6 +480,16 @@ function nameRoles(plan: StackPlan) {
     queues: byRole(plan.queues),
     secrets: byRole(plan.secrets),
   };
+}
+
+/** Which API key a secret is for, as the functions are told. */
+function apiKeyNameOf({ arn }: { arn: string }, { functions }: StackPlan): string | undefined {
+  for (const { environment } of functions) {
+    const secrets: Record<string, string> = JSON.parse(environment.API_KEY_SECRETS ?? '{}');
+    const name = Object.keys(secrets).find((each) => secrets[each] === arn);
+    if (name !== undefined) return name;
+  }
+  return undefined;
 }
 
 function noFunction(name: string, { functions }: ReturnType<typeof nameRoles>): string {

@@ -36,6 +36,9 @@ const jobs = new MemoryJobs();
 await jobs.claimJob(job);
 for (const batch of task.batches) await jobs.addBatch(batch);
 let nonces = 0;
+const batches = new OpenAIBatches(
+  new OpenAI({ apiKey: 'sk-none', baseURL: task.openaiBaseUrl, maxRetries: 0 }),
+);
 const deps = {
   stackId: 'bench',
   settings: defaultSettings(),
@@ -44,7 +47,7 @@ const deps = {
   quota: new MemoryQuota(jobs),
   prices: new Prices(),
   parks: new MemoryParks(),
-  batches: new OpenAIBatches(new OpenAI({ apiKey: 'sk-none', baseURL: task.openaiBaseUrl, maxRetries: 0 })),
+  batches: { withKey: () => batches },
   outbox: new MemoryOutbox(),
   events: new MemoryEvents(),
   scratch: new TmpScratch(),

@@ -4,7 +4,7 @@
  * `local/openai-emulator` and the simulation.
  */
 import { BatchdropError } from '../../src/core/errors.ts';
-import type { Ambient, BatchApi, ByteStream, RemoteBatch, RemoteFile } from '../../src/core/ports.ts';
+import type { Ambient, BatchApi, ByKey, ByteStream, RemoteBatch, RemoteFile } from '../../src/core/ports.ts';
 import { Random } from '../inputs/random.ts';
 
 const HOUR_MS = 60 * 60_000;
@@ -46,7 +46,7 @@ interface ModelledBatch {
   isRetried: boolean;
 }
 
-export class ModelledOpenAI implements BatchApi {
+export class ModelledOpenAI implements BatchApi, ByKey<BatchApi> {
   /** Size of a result line. */
   static readonly answerBytes = answerTo('00000-00000000', 200).length;
   readonly #model: OpenAIModel;
@@ -69,6 +69,11 @@ export class ModelledOpenAI implements BatchApi {
     this.#ambient = ambient;
     this.#startedAt = ambient.now();
     this.#onCall = onCall;
+  }
+
+  /** One project, whatever the key. */
+  withKey(): this {
+    return this;
   }
 
   /** Batches that are not ended: for the report. */

@@ -1,6 +1,6 @@
 import { GetSecretValueCommand, type SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { API_KEY_PLACEHOLDER } from '../contract/api-key.ts';
-import { ApiKeyMissingError } from '../core/errors.ts';
+import { ApiKeyMissingError, ApiKeyUnknownError } from '../core/errors.ts';
 
 /** How long a key is kept: a new one is in use after five minutes at the latest. */
 export const API_KEY_CACHE_MS = 5 * 60_000;
@@ -113,4 +113,24 @@ export class ApiKey implements ApiKeys {
       cause === undefined ? undefined : { cause },
     );
   }
+}
+
+/** A key that this deployment has no secret for: a job was claimed with it, and its route has gone since. */
+export class UnknownApiKey implements ApiKeys {
+  readonly #name: string;
+
+  constructor(name: string) {
+    this.#name = name;
+  }
+
+  /** @throws {ApiKeyUnknownError} always. */
+  async read(): Promise<never> {
+    throw new ApiKeyUnknownError(
+      `this deployment has no secret for the API key "${this.#name}", with which a job was dropped: deploy a route with ` +
+        `"apiKey": "${this.#name}" again and set the key; until then its batches wait`,
+    );
+  }
+
+  readAnew = this.read;
+  readVersion = this.read;
 }

@@ -369,6 +369,7 @@ export class OpenAIBatches implements BatchApi {
     try {
       return await this.#callFirst(keyVersion, (client) => client.files.content(id, { headers }));
     } catch (error) {
+      if (isUnauthorized(error)) throw new KeyUnusableError(`${action}: OpenAI refuses the API key`);
       throw toRequestError(action, error);
     }
   }

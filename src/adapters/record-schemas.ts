@@ -196,6 +196,7 @@ const batchSchema = z.object({
   outputTokens: z.exactOptional(count),
   longestBytes: z.exactOptional(count),
   route: z.exactOptional(z.string()),
+  apiKey: z.exactOptional(z.string()),
   budgetUsd: z.exactOptional(z.string()),
   jobCreatedAt: z.exactOptional(z.number()),
   createdAt: z.number(),

@@ -3,16 +3,33 @@
  * provide exactly these (the compiler and a test compare), `lambdas/` parse them at cold start.
  */
 import * as z from 'zod';
+import { DEFAULT_API_KEY } from './api-key.ts';
 import { settingsSchema } from './settings.ts';
 
 const text = z.string().min(1);
 
-/** A variable that carries JSON. */
+/** A variable that carries the settings as JSON. */
 const settingsFromJson = text.transform((value, context) => {
   try {
     return settingsSchema.parse(JSON.parse(value));
   } catch (error) {
     context.addIssue({ code: 'custom', message: `SETTINGS is not valid: ${(error as Error).message}` });
+    return z.NEVER;
+  }
+});
+
+/** A variable that carries the secret of each API key as JSON; the stack's own is never missing. */
+const secretsFromJson = text.transform((value, context) => {
+  try {
+    return z
+      .record(z.string(), text)
+      .refine((secrets) => Object.hasOwn(secrets, DEFAULT_API_KEY), `"${DEFAULT_API_KEY}" is missing`)
+      .parse(JSON.parse(value));
+  } catch (error) {
+    context.addIssue({
+      code: 'custom',
+      message: `API_KEY_SECRETS is not valid: ${(error as Error).message}`,
+    });
     return z.NEVER;
   }
 });
@@ -28,8 +45,8 @@ const common = {
 };
 
 const openai = {
-  /** Secrets Manager secret that holds the OpenAI API key as plain text. */
-  API_KEY_SECRET_ARN: text,
+  /** By the name of an OpenAI API key, the ARN of the Secrets Manager secret that holds it as plain text. */
+  API_KEY_SECRETS: secretsFromJson,
   /** Another OpenAI-compatible service; read by the `openai` client itself. Default: OpenAI. */
   OPENAI_BASE_URL: z.url().optional(),
 };

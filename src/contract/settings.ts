@@ -5,6 +5,7 @@
  * freezes the route it was claimed under, so that a later deployment changes nothing for work in flight.
  */
 import * as z from 'zod';
+import { DEFAULT_API_KEY } from './api-key.ts';
 import { priceSchema } from './prices.ts';
 
 /** A key prefix that ends in a slash, such as `input/`. */
@@ -113,6 +114,19 @@ const routeFields = z.strictObject({
   name: z.string().regex(/^[a-z0-9-]{1,40}$/, 'a route name has 1 to 40 of a-z, 0-9 and "-"'),
   /** Full key prefix, inside the layout's input prefix. */
   prefix: prefixSchema,
+  /**
+   * Name of the OpenAI API key that everything of the route is sent with, and nothing else: the stack has a secret for each
+   * name. What is wrong with a key, and what its limits hold back, holds back the routes that name it and no others.
+   * Default: the stack's own key, whose name is `default`.
+   */
+  apiKey: z
+    .string()
+    .regex(
+      /^[a-z0-9][a-z0-9-]{0,39}$/,
+      'the name of an API key has 1 to 40 of a-z, 0-9 and "-", and does not begin with "-"; the key itself goes into the ' +
+        'secret that the stack makes for it',
+    )
+    .optional(),
   /** Globs, relative to `prefix`; a key must match one. */
   match: z.array(z.string().min(1)).min(1).default(['**']),
   /**
@@ -196,17 +210,19 @@ export const routeSchema = routeFields.refine((route) => !needsDeadline(route), 
 });
 export type Route = z.infer<typeof routeSchema>;
 
-/** What of OpenAI's limits may be used; other applications may share them. */
+/**
+ * What of OpenAI's limits may be used; other applications may share them, and so do API keys of one organization.
+ */
 export const quotaSchema = z.strictObject({
   /**
-   * Most tokens of a model that may be enqueued at a time, by model as requests name it. Default: what OpenAI's own
+   * Most tokens of a model that may be enqueued at a time with one API key, by model as requests name it. Default: what OpenAI's own
    * refusals tell, beginning low (`core/admission/token-limit.ts`). OpenAI's limit holds where it is lower.
    */
   enqueuedTokens: z.record(z.string().min(1), z.int().min(1)).default({}),
-  /** Most batches that are created in any 60 minutes. OpenAI takes 2,000 (guide "Batch API", 2026-09-26). */
+  /** Most batches that are created with one API key in any 60 minutes. OpenAI takes 2,000 (guide "Batch API", 2026-09-26). */
   createsPerHour: z.int().min(1).max(2_000).default(2_000),
   /**
-   * Slices of a model that are called at a time in flex, and as many in standard: each has at most 500 requests, and 32
+   * Slices of a model that are called at a time with one API key in flex, and as many in standard: each has at most 500 requests, and 32
    * calls under way.
    */
   concurrentSlices: z.int().min(1).max(100).default(8),
@@ -254,6 +270,11 @@ export function defaultSettings(): Settings {
   return settingsSchema.parse({ layout: {}, routes: [route] });
 }
 
+/** The names of all API keys of a deployment, each once: the stack's own first. */
+export function apiKeyNamesOf({ routes }: { routes: readonly Pick<Route, 'apiKey'>[] }): string[] {
+  return [...new Set([DEFAULT_API_KEY, ...routes.flatMap(({ apiKey }) => apiKey ?? [])])];
+}
+
 function findSettingsProblems(layout: Layout, routes: readonly Route[]): string[] {
   const problems: string[] = [];
   const prefixes = Object.entries(layout);
@@ -279,6 +300,16 @@ function findSettingsProblems(layout: Layout, routes: readonly Route[]): string[
     if (seenPrefixes.has(route.prefix)) problems.push(`two routes have the prefix "${route.prefix}"`);
     seenNames.add(route.name);
     seenPrefixes.add(route.prefix);
+  }
+  // As names of outputs, which have no "-".
+  const byOutput = Map.groupBy(apiKeyNamesOf({ routes }), (name) => name.replaceAll('-', ''));
+  for (const names of byOutput.values()) {
+    if (names.length > 1) {
+      problems.push(
+        `the API keys ${names.map((name) => `"${name}"`).join(' and ')} differ by "-" alone: ` +
+          'give one of them another name',
+      );
+    }
   }
   return problems;
 }

@@ -4,13 +4,13 @@
  * nothing.
  */
 import { CANCELLED } from './collect/decide.ts';
-import { type BatchRecord, isSlice, type Job } from './model.ts';
-import type { Ambient, BatchApi, JobStore, Log, RemoteBatch } from './ports.ts';
+import { apiKeyOf, type BatchRecord, isSlice, type Job } from './model.ts';
+import type { Ambient, BatchApi, ByKey, JobStore, Log, RemoteBatch } from './ports.ts';
 import { SUCCEEDED } from './step-failure.ts';
 
 export interface CancelDeps {
   jobs: JobStore;
-  batches: Pick<BatchApi, 'getBatch' | 'cancelBatch'>;
+  batches: ByKey<Pick<BatchApi, 'getBatch' | 'cancelBatch'>>;
   ambient: Pick<Ambient, 'now'>;
   log: Log;
 }
@@ -36,7 +36,9 @@ export async function cancelJob(
     await endWaiting(deps, { ...job, cancelledAt }, batches);
     for (const batch of batches) {
       if (batch.state !== 'submitted') continue;
-      const remote = await deps.batches.getBatch(batch.openaiBatchId!, batch.keyVersion);
+      const remote = await deps.batches
+        .withKey(apiKeyOf(batch))
+        .getBatch(batch.openaiBatchId!, batch.keyVersion);
       if (remote !== undefined) await cancelAtOpenAI(deps, batch, remote);
     }
     return 'cancelling';
@@ -87,12 +89,12 @@ export function cancelledUnsent(now: number): Parameters<JobStore['updateBatch']
  * @param remote the batch as OpenAI has it now.
  */
 export async function cancelAtOpenAI(
-  deps: Pick<CancelDeps, 'log'> & { batches: Pick<BatchApi, 'cancelBatch'> },
+  deps: Pick<CancelDeps, 'log'> & { batches: ByKey<Pick<BatchApi, 'cancelBatch'>> },
   batch: BatchRecord,
   remote: RemoteBatch,
 ): Promise<void> {
   if (remote.status !== 'validating' && remote.status !== 'in_progress') return;
-  await deps.batches.cancelBatch(remote.id, batch.keyVersion);
+  await deps.batches.withKey(apiKeyOf(batch)).cancelBatch(remote.id, batch.keyVersion);
   const { jobId, batchId } = batch;
   deps.log.info('cancelled at OpenAI', { jobId, batchId, openaiBatchId: remote.id });
 }

@@ -54,11 +54,20 @@ export class CreateRefusedError extends RefusedError {}
 
 /** The secret holds no key that could be used, so nothing was sent. Needs a person; the message says which command to run. */
 export class ApiKeyMissingError extends BatchdropError {}
+
+/** The deployment has no secret for a key that a job was claimed with. Nothing was sent, with this key or another one. */
+export class ApiKeyUnknownError extends ApiKeyMissingError {}
+
 /**
  * A version of the API key cannot be used any more: it was revoked, or is not kept. What it saw may be there all the
  * same, so that nothing follows from not seeing it.
  */
 export class KeyUnusableError extends BatchdropError {}
+
+/** Whether it says that a key cannot be used, whatever is to be done with it. */
+export function isOfKey(error: unknown): error is ApiKeyMissingError | KeyUnusableError {
+  return error instanceof ApiKeyMissingError || error instanceof KeyUnusableError;
+}
 
 /** Our code for a create that was refused with a key which has been replaced since its file was uploaded. */
 export const KEY_REPLACED = 'api_key_replaced';

@@ -5,6 +5,7 @@
  * 24 hours and the next deployment must be able to finish it.
  */
 
+import { DEFAULT_API_KEY } from '../contract/api-key.ts';
 import type { PricedTier } from '../contract/prices.ts';
 import type { Receipt } from '../contract/receipt.ts';
 import type { Route, Tier } from '../contract/settings.ts';
@@ -253,6 +254,8 @@ export interface BatchRecord {
   longestBytes?: number;
   /** Name of the route of its job, by which its budget is found. */
   route?: string;
+  /** Name of the API key that it is sent with, frozen with its job. Absent: the stack's own. See {@link apiKeyOf}. */
+  apiKey?: string;
   /** See {@link Job.budgetUsd}. */
   budgetUsd?: string;
   /** When its job was claimed: batches are admitted oldest job first. Absent: `createdAt` counts. */
@@ -277,7 +280,7 @@ export interface BatchRecord {
   /** Marks one attempt to create: in the batch's metadata and in the file's name. */
   nonce?: string;
   inputFileId?: string;
-  /** Version of the secret whose key uploaded the file; a key may belong to another project than the next one. */
+  /** Version of the secret of its key that uploaded the file; one may belong to another project than the next one. */
   keyVersion?: string;
   /** How many creates were begun; the n-th one is written down below `work/`, too. */
   attempts?: number;
@@ -402,6 +405,11 @@ export function isTerminal(status: OpenAIBatchStatus): boolean {
 /** The tier that a batch is in. */
 export function tierOf({ tier }: Pick<BatchRecord, 'tier'>): Tier {
   return tier ?? 'batch';
+}
+
+/** Name of the API key that everything of a batch, or of the jobs of a route, is sent and asked for with, and no other. */
+export function apiKeyOf({ apiKey }: { apiKey?: string | undefined }): string {
+  return apiKey ?? DEFAULT_API_KEY;
 }
 
 /** Whether the requests of a batch are called one by one. */

@@ -338,10 +338,20 @@ export interface RemoteFile {
   createdAt: number;
 }
 
+/** An API of OpenAI's, as it is used with each API key: what belongs to one key is never asked of another one. */
+export interface ByKey<Api> {
+  /**
+   * The API with one key.
+   * @param name of the key: see `apiKeyOf`. With one that this deployment has no secret for, every call throws
+   * {@link ApiKeyUnknownError} and sends nothing.
+   */
+  withKey(name: string): Api;
+}
+
 /**
- * OpenAI's Files and Batch API, or one compatible with it.
+ * OpenAI's Files and Batch API, or one compatible with it, as it is used with one API key.
  *
- * A `keyVersion` names the version of the secret whose key is to be used first, because only keys of the same project see
+ * A `keyVersion` names the version of the key's secret whose key is to be used first, because only keys of the same project see
  * a file or a batch. Where that key is refused or does not know what is asked for, the current key is tried. Without one,
  * the current key is used.
  */
@@ -384,6 +394,7 @@ export interface BatchApi {
    * @param options.from leaves out so many bytes at the start. Default: 0. They still come over the network if the
    * service gives whole files only.
    * @returns its bytes and, where OpenAI tells, the length to expect of the whole file.
+   * @throws {KeyUnusableError} if no key is accepted.
    */
   readFile(
     id: string,
@@ -400,7 +411,7 @@ export interface BatchApi {
   deleteFile(id: string, keyVersion?: string): Promise<void>;
 }
 
-/** OpenAI's endpoints that answer at once, or one compatible with them. */
+/** OpenAI's endpoints that answer at once, or one compatible with them, as they are called with one API key. */
 export interface CallApi {
   /**
    * One call, never repeated by the client.

@@ -17,6 +17,7 @@ export function nextRound(batch: BatchRecord, now: number): BatchRecord[] {
     model: batch.model,
     ...(batch.tier === undefined ? {} : { tier: batch.tier }),
     ...(batch.route === undefined ? {} : { route: batch.route }),
+    ...(batch.apiKey === undefined ? {} : { apiKey: batch.apiKey }),
     ...(batch.budgetUsd === undefined ? {} : { budgetUsd: batch.budgetUsd }),
     ...(batch.ladder === undefined ? {} : { ladder: batch.ladder }),
     ...child,

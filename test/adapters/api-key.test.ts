@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
-import { API_KEY_CACHE_MS, ApiKey } from '../../src/adapters/api-key.ts';
+import { API_KEY_CACHE_MS, ApiKey, UnknownApiKey } from '../../src/adapters/api-key.ts';
 import { API_KEY_PLACEHOLDER } from '../../src/contract/api-key.ts';
 import { ApiKeyMissingError } from '../../src/core/errors.ts';
 import { createSecretsManagerClient } from '../../src/runtime/clients.ts';
@@ -118,4 +118,12 @@ test('does not keep a failure', async () => {
   const { key } = await secretOf(403, 'sk-now');
   await expect(key.read()).rejects.toMatchObject({ name: 'AccessDeniedException' });
   expect((await key.read()).key).toBe('sk-now');
+});
+
+test('a key without a secret is told as what it is, whatever is asked of it', async () => {
+  const key = new UnknownApiKey('team-a');
+  for (const reading of [key.read(), key.readAnew(), key.readVersion()])
+    await expect(reading).rejects.toThrow(
+      /no secret for the API key "team-a".*deploy a route with "apiKey": "team-a"/,
+    );
 });

@@ -1,11 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CreateRefusedError } from '../../src/core/errors.ts';
-import type { BatchApi, RemoteBatch } from '../../src/core/ports.ts';
+import type { BatchApi, ByKey, RemoteBatch } from '../../src/core/ports.ts';
 import { bytesOf, collect, textOf } from './object-store.suite.ts';
 
 /** An API to test, with what the port does not offer. */
 export interface BatchApiFixture {
   api: BatchApi;
+  /** The same with two keys, each of a project of its own. */
+  keyed: ByKey<BatchApi>;
   /** Lets a batch of one request come to its end, with an output file. */
   finish(batchId: string): Promise<void>;
   close(): Promise<void>;
@@ -147,6 +149,24 @@ export function describeBatchApi(name: string, start: () => Promise<BatchApiFixt
       const ids = listed.map((batch) => batch.id);
       expect(new Set(ids).size).toBe(ids.length);
       expect(created.filter((id) => !ids.includes(id))).toEqual([]);
+    });
+
+    test('has a project for each key, of which the other keys see nothing', async () => {
+      const [one, other] = ['team-a', 'team-b'].map((name) => fixture.keyed.withKey(name));
+      const file = { filename: 'batchdrop-a.jsonl', bytes: REQUEST.length, body: streamOf(REQUEST) };
+      const { id } = await one!.uploadFile(file);
+      const batch = await one!.createBatch({ inputFileId: id, endpoint: '/v1/responses', metadata: {} });
+      expect((await fixture.keyed.withKey('team-a').getBatch(batch.id))?.id).toBe(batch.id);
+      expect((await one!.listBatches()).batches.map((listed) => listed.id)).toEqual([batch.id]);
+      expect(await other!.getBatch(batch.id)).toBeUndefined();
+      expect((await other!.listBatches()).batches).toEqual([]);
+      expect((await other!.listFiles()).files).toEqual([]);
+      expect(await other!.hasFile(id)).toBe(false);
+      await expect(other!.readFile(id)).rejects.toThrow('404');
+      await other!.cancelBatch(batch.id);
+      await other!.deleteFile(id);
+      expect((await one!.getBatch(batch.id))?.status).toBe('validating');
+      expect(await one!.hasFile(id)).toBe(true);
     });
 
     test('deletes a file, and one that is gone without complaint', async () => {

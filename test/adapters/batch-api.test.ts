@@ -11,6 +11,7 @@ describeBatchApi('memory', async () => {
   const api = new MemoryBatches({ now: () => 1_790_000_000_123 });
   return {
     api,
+    keyed: api,
     finish: async (id) =>
       api.end(id, {
         status: 'completed',
@@ -23,9 +24,12 @@ describeBatchApi('memory', async () => {
 
 describeBatchApi('the openai client and the emulator', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'batchdrop-openai-'));
-  const emulator = await startEmulator({ dir, clock: virtualClock(), seed: 'batch-api' });
+  const apiKeys = { 'sk-test': 'proj_own', 'sk-of-team-a': 'proj_a', 'sk-of-team-b': 'proj_b' };
+  const emulator = await startEmulator({ dir, clock: virtualClock(), seed: 'batch-api', apiKeys });
+  const apiWith = (key: string) => new OpenAIBatches(createOpenAIClient(async () => key, emulator.endpoint));
   return {
-    api: new OpenAIBatches(createOpenAIClient(async () => 'sk-test', emulator.endpoint)),
+    api: apiWith('sk-test'),
+    keyed: { withKey: (name) => apiWith(`sk-of-${name}`) },
     finish: async () => emulator.clock.advance(10 * 60_000),
     close: async () => {
       await emulator.close();

@@ -15,6 +15,7 @@ const SCHEMAS: Record<string, z.ZodObject> = {
 function validEnv(schema: z.ZodObject): Record<string, string> {
   const env = Object.fromEntries(Object.keys(schema.shape).map((name) => [name, `value of ${name}`]));
   env.SETTINGS = JSON.stringify(defaultSettings());
+  if ('API_KEY_SECRETS' in schema.shape) env.API_KEY_SECRETS = JSON.stringify({ default: 'arn' });
   if ('OPENAI_BASE_URL' in schema.shape) env.OPENAI_BASE_URL = 'http://127.0.0.1:8080/v1';
   return env;
 }
@@ -58,10 +59,21 @@ describe.each(Object.entries(SCHEMAS))('environment of %s', (_name, schema) => {
 describe('environment', () => {
   it('gives the API key only to functions that talk to OpenAI', () => {
     const names = Object.entries(SCHEMAS)
-      .filter(([, schema]) => 'API_KEY_SECRET_ARN' in schema.shape)
+      .filter(([, schema]) => 'API_KEY_SECRETS' in schema.shape)
       .map(([name]) => name);
     expect(names).toEqual(['submit', 'poll', 'collect', 'finalize']);
     expect('OPENAI_BASE_URL' in ingestEnv.shape).toBe(false);
+  });
+
+  it.each([
+    ['no JSON', 'arn'],
+    ['without the own key of the stack', '{"team-a":"arn"}'],
+    ['with a secret that has no name', '{"default":""}'],
+  ])('fails for API_KEY_SECRETS that are %s', (_what, secrets) => {
+    const result = submitEnv.safeParse({ ...validEnv(submitEnv), API_KEY_SECRETS: secrets });
+    expect(result.error!.issues.map(({ message }) => message).join()).toMatch(
+      /^API_KEY_SECRETS is not valid/,
+    );
   });
 
   it('takes another service in place of OpenAI only by a URL', () => {

@@ -1,12 +1,19 @@
 /** Which batches are admitted, in which order, within which limit: a table of cases, and properties. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { DEFAULT_API_KEY } from '../../src/contract/api-key.ts';
 import { type QuotaSettings, quotaSchema } from '../../src/contract/settings.ts';
 import { admit, type Situation } from '../../src/core/admission/admit.ts';
 import { newLedger } from '../../src/core/admission/ledger.ts';
 import { parked } from '../../src/core/admission/parks.ts';
 import { cutByTokens } from '../../src/core/admission/recut.ts';
-import { parkScope, tokensLedgerOf } from '../../src/core/admission/scopes.ts';
+import {
+  callsLedgerOf,
+  createTurnsOf,
+  parkScope,
+  parkScopesOf,
+  tokensLedgerOf,
+} from '../../src/core/admission/scopes.ts';
 import {
   lessonOfAcceptance,
   lessonOfRefusal,
@@ -16,7 +23,7 @@ import {
 import { type MinuteOfTurns, takeTurnOf, turnsLeftOf } from '../../src/core/admission/turns.ts';
 import type { MoneyRules } from '../../src/core/budget/budget.ts';
 import { ManifestEntries } from '../../src/core/manifest.ts';
-import { type BatchRecord, batchIdOf, type Ledger } from '../../src/core/model.ts';
+import { apiKeyOf, type BatchRecord, batchIdOf, type Ledger } from '../../src/core/model.ts';
 import { Prices } from '../../src/core/prices/prices.ts';
 
 const NOW = 1_790_000_000_000;
@@ -61,7 +68,7 @@ function situation(waiting: BatchRecord[], changes: Partial<Situation> = {}): Si
     held: [],
     ledgers: new Map(),
     parks: new Map(),
-    turnsLeft: 2_000,
+    turnsLeft: new Map([[DEFAULT_API_KEY, 2_000]]),
     quota: quotaOf({ [MODEL]: 1_000 }),
     rulesOf: () => UNLIMITED,
     prices: new Prices(),
@@ -105,9 +112,29 @@ describe('who is admitted', () => {
   });
 
   test('no more are admitted than may be created in this hour', () => {
-    const decisions = admit(situation(job('a', 1, 5), { turnsLeft: 2 }));
+    const decisions = admit(situation(job('a', 1, 5), { turnsLeft: new Map([[DEFAULT_API_KEY, 2]]) }));
     expect(namesOf(decisions.admissions)).toEqual(['a0', 'a1']);
     expect(Object.fromEntries(decisions.waitingFor)).toEqual({ turns: 3 });
+  });
+
+  test('turns are those of a key: the batches of another one go on', () => {
+    const waiting = [...job('a', 1, 3), ...job('b', 2, 3, { apiKey: 'team-b' })];
+    const turnsLeft = new Map([
+      [DEFAULT_API_KEY, 1],
+      ['team-b', 2],
+    ]);
+    const decisions = admit(situation(waiting, { turnsLeft }));
+    expect(namesOf(decisions.admissions)).toEqual(['a0', 'b0', 'b1']);
+    expect(Object.fromEntries(decisions.waitingFor)).toEqual({ turns: 3 });
+  });
+
+  test('tokens are those of a key: what one has enqueued takes no room from another one', () => {
+    const ledgers = new Map([[LEDGER, { ...newLedger(LEDGER, NOW), reserved: 1_000 }]]);
+    const waiting = [...job('a', 1, 1), ...job('b', 2, 1, { apiKey: 'team-b' })];
+    const turnsLeft = new Map([DEFAULT_API_KEY, 'team-b'].map((name) => [name, 9]));
+    const { admissions } = admit(situation(waiting, { ledgers, turnsLeft }));
+    expect(namesOf(admissions)).toEqual(['b0']);
+    expect(admissions[0]!.demands[0]!.ledger).toBe(`tokens/team-b/${MODEL}`);
   });
 
   test('a batch that is not to go yet waits, and holds up nobody', () => {
@@ -204,26 +231,54 @@ describe('parks', () => {
       batch('c', 0, { model: 'x' }),
     ];
     const early = admit(
-      situation(waiting, { parks: new Map([[parkScope(), parkOf(parkScope(), NOW + 1)]]) }),
+      situation(waiting, {
+        parks: new Map([[parkScope(DEFAULT_API_KEY), parkOf(parkScope(DEFAULT_API_KEY), NOW + 1)]]),
+      }),
     );
     expect(early.admissions).toEqual([]);
     expect(Object.fromEntries(early.waitingFor)).toEqual({ operator: 3 });
-    const due = admit(situation(waiting, { parks: new Map([[parkScope(), parkOf(parkScope(), NOW)]]) }));
-    expect(due.admissions).toMatchObject([{ batch: { jobId: 'b' }, probes: [parkScope()] }]);
+    const due = admit(
+      situation(waiting, {
+        parks: new Map([[parkScope(DEFAULT_API_KEY), parkOf(parkScope(DEFAULT_API_KEY), NOW)]]),
+      }),
+    );
+    expect(due.admissions).toMatchObject([{ batch: { jobId: 'b' }, probes: [parkScope(DEFAULT_API_KEY)] }]);
     expect(Object.fromEntries(due.waitingFor)).toEqual({ operator: 2 });
   });
 
   test('a parked model holds up no other model', () => {
-    const scope = parkScope('x');
+    const scope = parkScope(DEFAULT_API_KEY, 'x');
     const waiting = [batch('a', 0, { model: 'x' }), batch('b', 0)];
     const decisions = admit(situation(waiting, { parks: new Map([[scope, parkOf(scope, NOW + 1)]]) }));
     expect(decisions.admissions).toMatchObject([{ batch: { jobId: 'b' }, probes: [] }]);
   });
 
-  test('the probe of a key is never a batch that its own model keeps from going', () => {
-    const model = parkScope('x');
+  test('a parked key holds up the batches of no other key, of the same model or not', () => {
+    const waiting = [batch('a', 0), batch('b', 0, { apiKey: 'team-b' }), batch('c', 0, { apiKey: 'team-c' })];
+    const model = parkScope('team-c', MODEL);
     const parks = new Map([
-      [parkScope(), parkOf(parkScope(), NOW)],
+      [DEFAULT_API_KEY, parkOf(DEFAULT_API_KEY, NOW + 1)],
+      [model, parkOf(model, NOW + 1)],
+    ]);
+    const turnsLeft = new Map([DEFAULT_API_KEY, 'team-b', 'team-c'].map((name) => [name, 9]));
+    const decisions = admit(situation(waiting, { parks, turnsLeft }));
+    expect(decisions.admissions).toMatchObject([{ batch: { jobId: 'b' }, probes: [] }]);
+    expect(Object.fromEntries(decisions.waitingFor)).toEqual({ operator: 2 });
+  });
+
+  test('the names of what belongs to the own key of the stack are those that stand in tables', () => {
+    const own = batch('a', 0);
+    expect(own).not.toHaveProperty('apiKey');
+    expect(parkScopesOf(own)).toEqual(['default', `default/${MODEL}`]);
+    expect(tokensLedgerOf(own)).toBe(`tokens/default/${MODEL}`);
+    expect(callsLedgerOf({ ...own, tier: 'flex' })).toBe(`calls/default/flex/${MODEL}`);
+    expect(createTurnsOf(apiKeyOf(own))).toBe('creates/default');
+  });
+
+  test('the probe of a key is never a batch that its own model keeps from going', () => {
+    const model = parkScope(DEFAULT_API_KEY, 'x');
+    const parks = new Map([
+      [parkScope(DEFAULT_API_KEY), parkOf(parkScope(DEFAULT_API_KEY), NOW)],
       [model, parkOf(model, NOW + 1)],
     ]);
     const waiting = [batch('a', 0, { model: 'x', bytes: 1 }), batch('b', 0, { bytes: 900 })];
@@ -248,7 +303,9 @@ test('never is more admitted than the limit, in any situation; what goes alone g
         batch(id, index, { ...rest, jobCreatedAt: id.charCodeAt(0) }),
       );
       const ledgers = new Map([[LEDGER, { ...newLedger(LEDGER, NOW), reserved }]]);
-      const { admissions, recuts, waitingFor } = admit(situation(waiting, { ledgers, turnsLeft }));
+      const { admissions, recuts, waitingFor } = admit(
+        situation(waiting, { ledgers, turnsLeft: new Map([[DEFAULT_API_KEY, turnsLeft]]) }),
+      );
       expect(admissions.length).toBeLessThanOrEqual(turnsLeft);
       const waits = [...waitingFor.values()].reduce((sum, count) => sum + count, 0);
       expect(admissions.length + recuts.length + waits).toBe(waiting.length);

@@ -6,9 +6,15 @@ import OpenAI from 'openai';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { FaultRule } from '../../local/openai-emulator/emulator.ts';
 import { OpenAIBatches, OpenAIRequestError } from '../../src/adapters/openai-batches.ts';
+import { DEFAULT_API_KEY } from '../../src/contract/api-key.ts';
 import { operatorErrorOf } from '../../src/core/admission/operator-errors.ts';
 import { parkScope } from '../../src/core/admission/scopes.ts';
-import { ApiKeyMissingError, CreateRefusedError, UploadRefusedError } from '../../src/core/errors.ts';
+import {
+  ApiKeyMissingError,
+  ApiKeyUnknownError,
+  CreateRefusedError,
+  UploadRefusedError,
+} from '../../src/core/errors.ts';
 import type { BatchRecord } from '../../src/core/model.ts';
 import { poll } from '../../src/core/poll/poll.ts';
 import { chatLine, type Pipeline, type PipelineOptions, startPipeline } from '../support/pipeline.ts';
@@ -33,6 +39,7 @@ describe('what an error says of the key or the model', () => {
     [upload(403), { scope: 'key', code: 'http_403' }],
     [upload(404), { scope: 'key', code: 'http_404' }],
     [new ApiKeyMissingError('the secret is empty'), { scope: 'key', code: 'api_key_missing' }],
+    [new ApiKeyUnknownError('there is no secret'), { scope: 'key', code: 'api_key_unknown' }],
     [create(429, 'rate_limit_exceeded'), undefined],
     [create(429), undefined],
     [create(400, 'invalid_value'), undefined],
@@ -80,12 +87,12 @@ test('a key that OpenAI refuses parks everything that would be sent with it, unt
     ['planned', 'invalid_api_key', undefined, undefined],
     ['planned', 'invalid_api_key', undefined, undefined],
   ]);
-  expect(await p.deps.parks.getPark(parkScope())).toMatchObject({
+  expect(await p.deps.parks.getPark(parkScope(DEFAULT_API_KEY))).toMatchObject({
     reason: 'invalid_api_key',
     provenBy: 'created',
   });
   // First at once, then after 5, 10, 20 and 30 minutes: 5, 15, 35, 65, 95, 125, 155.
-  expect((await p.deps.parks.getPark(parkScope()))!.probes).toBeLessThanOrEqual(7);
+  expect((await p.deps.parks.getPark(parkScope(DEFAULT_API_KEY)))!.probes).toBeLessThanOrEqual(7);
   expect(await Array.fromAsync(p.deps.quota.listReservations())).toEqual([]);
 
   p.emulator.setFaults({ apiKeys: ['sk-test'] });
@@ -95,7 +102,7 @@ test('a key that OpenAI refuses parks everything that would be sent with it, unt
     expect(receipt.result).toBe('succeeded');
     expect(receipt.batches.map(({ round }) => round)).toEqual([0]);
   }
-  expect(await p.deps.parks.getPark(parkScope())).toBeUndefined();
+  expect(await p.deps.parks.getPark(parkScope(DEFAULT_API_KEY))).toBeUndefined();
   expect(await p.emulator.ledger.boughtTwice()).toEqual([]);
 });
 
@@ -122,7 +129,7 @@ test.each([
     });
     await p.drop(KEY, ['a', 'b'].map((id) => chatLine(id)).join('\n'));
     await callsOf(p, 30);
-    expect(await p.deps.parks.getPark(parkScope())).toMatchObject({ reason: code });
+    expect(await p.deps.parks.getPark(parkScope(DEFAULT_API_KEY))).toMatchObject({ reason: code });
     expect((await p.client.files.list()).data).toEqual([]);
     await p.run();
     expect(await p.receipt(KEY)).toMatchObject({ result: 'succeeded' });
@@ -140,8 +147,8 @@ test.each([
   const p = await start({ emulator: { faults } });
   await p.drop(KEY, chatLine('a', { model: LUNA }));
   await p.drain();
-  expect(await p.deps.parks.getPark(parkScope(LUNA))).toMatchObject({ reason: code });
-  expect(await p.deps.parks.getPark(parkScope())).toBeUndefined();
+  expect(await p.deps.parks.getPark(parkScope(DEFAULT_API_KEY, LUNA))).toMatchObject({ reason: code });
+  expect(await p.deps.parks.getPark(parkScope(DEFAULT_API_KEY))).toBeUndefined();
   await p.drop('input/b.jsonl', chatLine('b'));
   await p.drain();
   expect(await waitingOf(p)).toMatchObject([{ model: LUNA, heldReason: code }]);
@@ -171,7 +178,7 @@ test('while nobody has set the key nothing is sent, and once it is set everythin
   await p.drop(KEY, ['a', 'b'].map((id) => chatLine(id)).join('\n'));
   await callsOf(p, 60);
   expect(await waitingOf(p)).toMatchObject([{ heldReason: 'api_key_missing' }]);
-  expect(await p.deps.parks.getPark(parkScope())).toMatchObject({ reason: 'api_key_missing' });
+  expect(await p.deps.parks.getPark(parkScope(DEFAULT_API_KEY))).toMatchObject({ reason: 'api_key_missing' });
   secret.key = 'sk-set';
   await p.run();
   expect(await p.receipt(KEY)).toMatchObject({ result: 'succeeded', batches: [{ round: 0 }] });

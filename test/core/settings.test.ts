@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import {
+  apiKeyNamesOf,
   defaultSettings,
   layoutSchema,
   readDuration,
@@ -158,9 +159,33 @@ describe('settings', () => {
     ['a default method that is not POST', [route({ defaults: { method: 'GET' } })], /a method is "POST"/],
     ['a default url of another service', [route({ defaults: { url: 'https://x' } })], /read "https:\/\/x"/],
     ['a default of what no route fills in', [route({ defaults: { custom_id: 'a' } })], /custom_id/],
+    ['a key in place of its name', [route({ apiKey: 'sk-Proj_1' })], /the name of an API key .*secret/],
+    ['an empty name of an API key', [route({ apiKey: '' })], /the name of an API key/],
+    [
+      'a name of an API key with 41 characters',
+      [route({ apiKey: 'x'.repeat(41) })],
+      /the name of an API key/,
+    ],
+    [
+      'two API keys of which no two outputs could be made',
+      [route({ apiKey: 'a-1' }), route({ name: 's', prefix: 'input/s/', apiKey: 'a1' })],
+      /the API keys "a-1" and "a1" differ by "-" alone/,
+    ],
     ['a field that is misspelt', [route({ onInvald: 'reject' })], /onInvald/],
   ])('fail for %s', (_what, routes, message) => {
     expect(problemsOf({ layout: {}, routes }).join('\n')).toMatch(message);
+  });
+
+  it('name each API key once, the own one of the stack first', () => {
+    const { routes } = settingsSchema.parse({
+      routes: [
+        route({ apiKey: 'team-a' }),
+        route({ name: 's', prefix: 'input/s/' }),
+        route({ name: 't', prefix: 'input/t/', apiKey: 'default' }),
+        route({ name: 'u', prefix: 'input/u/', apiKey: 'team-a' }),
+      ],
+    });
+    expect(apiKeyNamesOf({ routes })).toEqual(['default', 'team-a']);
   });
 
   it('fail for fields that are not known, at every level', () => {

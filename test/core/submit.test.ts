@@ -6,7 +6,7 @@ import { MemoryObjects } from '../../src/adapters/memory/objects.ts';
 import { MemoryParks } from '../../src/adapters/memory/parks.ts';
 import { MemoryQuota } from '../../src/adapters/memory/quota.ts';
 import { defaultSettings, quotaSchema } from '../../src/contract/settings.ts';
-import { CREATE_TURNS } from '../../src/core/admission/scopes.ts';
+import { createTurnsOf } from '../../src/core/admission/scopes.ts';
 import type { BatchRecord } from '../../src/core/model.ts';
 import type { RemoteBatch } from '../../src/core/ports.ts';
 import { type SubmitDeps, submit } from '../../src/core/submit/submit.ts';
@@ -81,7 +81,7 @@ test('a batch is not created before it has a turn, and keeps its file meanwhile'
     nonce: 'mine',
     inputFileId: 'file-1',
   });
-  expect(await deps.quota.takeTurn(CREATE_TURNS, 1, NOW)).toBe(0);
+  expect(await deps.quota.takeTurn(createTurnsOf('default'), 1, NOW)).toBe(0);
   await submit(deps, { v: 1, ...KEY });
   const waiting = await read();
   expect(waiting).toMatchObject({ state: 'uploaded', inputFileId: 'file-1' });

@@ -150,3 +150,28 @@ test('takes budgets and deadlines as CDK people write them', () => {
     /deadline is a duration from the drop.*read "1\.5m"/,
   );
 });
+
+test('further API keys take their part of what settings may have, because their secrets stand beside them', () => {
+  const routesOf = (count: number, own: object) =>
+    Array.from({ length: count }, (_, index) => ({
+      ...BATCH_ONLY,
+      name: `team-${index}`,
+      prefix: `input/${index}/`,
+      ...own,
+    }));
+  const most = Array.from({ length: 30 }, (_, index) => index + 1).findLast((count) => {
+    try {
+      return settingsToJson(parseSettings({ routes: routesOf(count, {}) })) !== '';
+    } catch {
+      return false;
+    }
+  })!;
+  const shared = routesOf(most - 1, { apiKey: 'shared' });
+  expect(
+    messageOf({ settings: { routes: shared.map((route, index) => ({ ...route, apiKey: `k${index}` })) } }),
+  ).toMatch(
+    new RegExp(
+      `settings take \\d+ bytes as JSON with ${most - 1} routes and ${most - 1} further API keys, and at most`,
+    ),
+  );
+});

@@ -1,6 +1,7 @@
 import { Template } from 'aws-cdk-lib/assertions';
 import { expect, test } from 'vitest';
 import { PipelineStack, type PipelineStackProps } from '../../lib/pipeline-stack.ts';
+import { BATCH_ONLY } from '../support/routes.ts';
 import { nameOf, newApp } from './synthesize.ts';
 
 function outputsOf(props: PipelineStackProps = {}): Record<string, string> {
@@ -25,6 +26,26 @@ test('the outputs say where things are and how to begin', () => {
       '--secret-string "$OPENAI_API_KEY"',
     DropFileCommand:
       'aws s3 cp requests.jsonl s3://StorageBucket/input/requests.jsonl --region <AWS::Region>',
+  });
+});
+
+test('each further API key has an output with the command that sets it', () => {
+  const route = { ...BATCH_ONLY, name: 'a', prefix: 'input/a/' };
+  const outputs = outputsOf({
+    settings: {
+      routes: [
+        { ...route, apiKey: 'team-a-1' },
+        { ...route, name: 'b', prefix: 'input/b/', apiKey: 'ads' },
+      ],
+    },
+  });
+  const commands = Object.entries(outputs).filter(([name]) => name.startsWith('SetApiKeyCommand'));
+  const commandOf = (secret: string) =>
+    `aws secretsmanager put-secret-value --region <AWS::Region> --secret-id ${secret} --secret-string "$OPENAI_API_KEY"`;
+  expect(Object.fromEntries(commands)).toEqual({
+    SetApiKeyCommand: commandOf('ApiKeySecret'),
+    SetApiKeyCommandTeamA1: commandOf('ApiKeySecretteama1'),
+    SetApiKeyCommandAds: commandOf('ApiKeySecretads'),
   });
 });
 

@@ -20,6 +20,9 @@ const VARIANTS: Record<string, PipelineStackProps> = {
       routes: [{ ...BATCH_ONLY, name: 'a', prefix: 'drop/a/' }],
     },
   },
+  'an API key of a route': {
+    settings: { routes: [{ ...BATCH_ONLY, name: 'a', prefix: 'input/', apiKey: 'team-a' }] },
+  },
 };
 
 const KNOWN_TYPES = [

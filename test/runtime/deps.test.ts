@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { callEnv, collectEnv, finalizeEnv, ingestEnv, pollEnv, submitEnv } from '../../src/contract/env.ts';
 import { defaultSettings } from '../../src/contract/settings.ts';
+import { ApiKeyUnknownError } from '../../src/core/errors.ts';
 import { systemAmbient } from '../../src/runtime/ambient.ts';
 import { createCallDeps } from '../../src/runtime/deps/call.ts';
 import { createCollectDeps } from '../../src/runtime/deps/collect.ts';
@@ -16,7 +17,7 @@ const ENV = {
   BUCKET_NAME: 'b',
   SETTINGS: JSON.stringify(defaultSettings()),
   POWERTOOLS_SERVICE_NAME: 'x',
-  API_KEY_SECRET_ARN: 'arn',
+  API_KEY_SECRETS: '{"default":"arn"}',
   INGEST_QUEUE_URL: 'http://127.0.0.1/ingest',
   SUBMIT_QUEUE_URL: 'http://127.0.0.1/submit',
   CALL_QUEUE_URL: 'http://127.0.0.1/call',
@@ -49,6 +50,24 @@ test('builds what each capability works with from its environment, without a cal
   );
   expect(namesOf(createCollectDeps(parseEnv(collectEnv, ENV)))).toEqual([...withBatches, 'scratch'].sort());
   expect(namesOf(createFinalizeDeps(parseEnv(finalizeEnv, ENV)))).toEqual([...withBatches, 'events'].sort());
+});
+
+test('has one API for each key, and with a key that has no secret nothing is sent', async () => {
+  const { batches } = createSubmitDeps(parseEnv(submitEnv, ENV));
+  const { calls } = createCallDeps(parseEnv(callEnv, ENV));
+  expect(batches.withKey('default')).toBe(batches.withKey('default'));
+  const unknown = batches.withKey('team-a');
+  expect(unknown).not.toBe(batches.withKey('default'));
+  const create = { inputFileId: 'file-1', endpoint: '/v1/responses', metadata: {} };
+  for (const refused of [
+    unknown.uploadFile({ filename: 'f', bytes: 0, body: (async function* () {})() }),
+    unknown.createBatch(create),
+    unknown.createBatch({ ...create, keyVersion: 'of another deployment' }),
+    unknown.getBatch('batch_1', 'of another deployment'),
+    unknown.listBatches(),
+    calls.withKey('team-a').call({ endpoint: '/v1/responses', body: '{}', timeoutMs: 1_000 }),
+  ])
+    await expect(refused).rejects.toBeInstanceOf(ApiKeyUnknownError);
 });
 
 test('gives each nonce once, as 32 hex digits', () => {

@@ -74,6 +74,8 @@ const FAULTS = [
   'fault:cancelled while in_progress',
   'fault:table restored',
   'fault:key of another project',
+  'fault:two API keys',
+  'fault:one API key of two is out of order',
   'fault:dead letter',
   'fault:event twice',
   'fault:event lost',

@@ -38,17 +38,20 @@ export class SimulatedCalls {
     );
   }
 
-  /** The service as one stack sees it. */
-  apiFor(stackId: string): CallApi {
-    return { call: async ({ body }) => this.#call(stackId, body) };
+  /** The service as one stack sees it with one of its keys. */
+  apiFor(stackId: string, apiKey: string): CallApi {
+    return { call: async ({ body }) => this.#call(stackId, apiKey, body) };
   }
 
-  #call(stackId: string, body: string): CallAnswer {
+  #call(stackId: string, apiKey: string, body: string): CallAnswer {
     const random = this.#random;
     const isStormy = this.#world.isStormy();
     const { model, service_tier } = JSON.parse(body) as { model: string; service_tier: string };
     const [, marker = '', kind = ''] = /prompt-([0-9.]+)-(\w+)\./.exec(body) ?? [];
     this.#world.note(`call:${service_tier}`);
+    const own = this.#world.apiKeyOfLine(marker) ?? apiKey;
+    if (own !== apiKey)
+      this.#world.violation(`request ${marker} was called with the key "${apiKey}", not with "${own}"`);
     const refusal = random.pick(
       REFUSALS.filter(({ tiers }) => (tiers as readonly string[]).includes(service_tier)),
     );

@@ -4,13 +4,16 @@
  * Q1 to Q20 that clients have reported (docs/reliability.md lists them). Ports get what the real adapter would give.
  */
 import { OpenAIRequestError } from '../../src/adapters/openai-batches.ts';
+import { DEFAULT_API_KEY } from '../../src/contract/api-key.ts';
 import {
   ApiKeyMissingError,
   CreateRefusedError,
   IncompleteDownloadError,
+  KeyUnusableError,
   UploadRefusedError,
 } from '../../src/core/errors.ts';
 import type { BatchLevelError, OpenAIBatchStatus } from '../../src/core/model.ts';
+import { inputFileOf } from '../../src/core/ownership.ts';
 import type { BatchApi, ByteStream, RemoteBatch, RemoteFile } from '../../src/core/ports.ts';
 import { SimulatedCalls } from './openai-calls.ts';
 import type { Random } from './random.ts';
@@ -37,6 +40,10 @@ export interface ServiceWorld {
   lost(batch: ServiceBatch): void;
   /** Whether two jobs were dropped with the same content. */
   areSameContent(jobId: string, other: string): boolean;
+  /** The API key that a job is to be sent with; `undefined` if nobody knows the job. */
+  apiKeyOfJob(jobId: string): string | undefined;
+  /** The same of the line with this marker. */
+  apiKeyOfLine(marker: string): string | undefined;
   /** Whether the line with this marker was dropped more than once. */
   isDroppedAgain(marker: string): boolean;
 }
@@ -106,7 +113,7 @@ interface ServiceRequest {
 
 interface ServiceFile {
   id: string;
-  /** Named as the key of it. */
+  /** See {@link projectOf}. */
   project: string;
   /** Whose it is: a stack, or `foreign`. */
   owner: string;
@@ -139,7 +146,7 @@ type Fate =
 
 export interface ServiceBatch {
   id: string;
-  /** Named as the key of it. */
+  /** See {@link projectOf}. */
   project: string;
   owner: string;
   jobId: string;
@@ -211,47 +218,63 @@ export class SimulatedOpenAI {
     );
   }
 
-  /** The service as one stack sees it: with the key of a project that others use as well. */
-  apiFor(stackId: string): BatchApi {
+  /** The service as one stack sees it with one of its keys: that of a project that others use as well. */
+  apiFor(stackId: string, apiKey: string): BatchApi {
+    const current = (): string => this.#keyVersion(apiKey);
+    const seen = (id: string, keyVersion: string | undefined): string => this.#seen(id, apiKey, keyVersion);
     return {
       uploadFile: async (file) => ({
-        ...(await this.#upload(stackId, file)),
-        keyVersion: this.#keyVersion(),
+        ...(await this.#upload(stackId, apiKey, file)),
+        keyVersion: current(),
       }),
-      createBatch: (batch) => this.#create(stackId, batch),
-      cancelBatch: async (id, keyVersion) => this.#cancel(stackId, this.#seen(id, keyVersion)),
-      getBatch: async (id, keyVersion) => this.#get(this.#seen(id, keyVersion)),
-      listBatches: async (after, keyVersion = this.#keyVersion()) => ({
-        ...this.#list(after, keyVersion),
+      createBatch: (batch) => this.#create(stackId, apiKey, batch),
+      cancelBatch: async (id, keyVersion) => this.#cancel(stackId, apiKey, seen(id, keyVersion)),
+      getBatch: async (id, keyVersion) => this.#get(apiKey, seen(id, keyVersion)),
+      listBatches: async (after, keyVersion = current()) => ({
+        ...this.#list(apiKey, after, projectOf(apiKey, keyVersion)),
         keyVersion,
       }),
-      readFile: async (id, options) => this.#read(this.#seen(id, options?.keyVersion), options?.from ?? 0),
-      listFiles: async (_, keyVersion = this.#keyVersion()) => ({
-        ...this.#listFiles(keyVersion),
+      readFile: async (id, options) => this.#read(apiKey, seen(id, options?.keyVersion), options?.from ?? 0),
+      listFiles: async (_, keyVersion = current()) => ({
+        ...this.#listFiles(apiKey, projectOf(apiKey, keyVersion)),
         keyVersion,
       }),
-      hasFile: async (id) => this.files.get(id)?.isDeleted === false,
-      deleteFile: async (id, keyVersion) => this.#delete(stackId, this.#seen(id, keyVersion)),
+      hasFile: async (id) => this.files.get(seen(id, undefined))?.isDeleted === false,
+      deleteFile: async (id, keyVersion) => this.#delete(stackId, apiKey, seen(id, keyVersion)),
     };
   }
 
-  /** The version of the stacks' key that is current; each is of a project of its own, and all go on to be valid. */
-  #keyVersion(): string {
-    const isNew = this.#world.now() >= START_MS + (this.#scenario.keyReplacedAt ?? Number.POSITIVE_INFINITY);
+  /** The version of a key that is current; each is of a project of its own, and all go on to be valid. */
+  #keyVersion(apiKey: string): string {
+    const { keyReplaced } = this.#scenario;
+    const isNew = keyReplaced?.apiKey === apiKey && this.#world.now() >= START_MS + keyReplaced.at;
     if (isNew) this.#world.note('fault:key of another project');
     return isNew ? 'second' : 'first';
   }
 
-  /** The id, if the key of a version, or the current one, sees what it names; else one that names nothing. */
-  #seen(id: string, keyVersion: string | undefined): string {
-    const { project } = this.files.get(id) ?? this.batches.find((batch) => batch.id === id) ?? {};
-    return project === keyVersion || project === this.#keyVersion() ? id : 'unseen';
+  #currentProject(apiKey: string): string {
+    return projectOf(apiKey, this.#keyVersion(apiKey));
   }
 
-  /** Input files of an owner that are still there, in the project of the current key; others expire. */
+  /** The id, if a version of the key, or the current one, sees what it names; else one that names nothing. */
+  #seen(id: string, apiKey: string, keyVersion: string | undefined): string {
+    const { project } = this.files.get(id) ?? this.batches.find((batch) => batch.id === id) ?? {};
+    const isOfVersion = keyVersion !== undefined && project === projectOf(apiKey, keyVersion);
+    return isOfVersion || project === this.#currentProject(apiKey) ? id : 'unseen';
+  }
+
+  /** Never is anything of a job sent with the key of another one. */
+  #checkKey(apiKey: string, jobId: string | undefined, what: string): void {
+    const own = jobId === undefined ? undefined : this.#world.apiKeyOfJob(jobId);
+    if (own !== undefined && own !== apiKey)
+      this.#world.violation(`${what} of job ${jobId} went out with the key "${apiKey}", not with "${own}"`);
+  }
+
+  /** Input files of an owner that are still there, in the project of a current key; others expire. */
   inputFilesLeft(owner: string): number {
-    const project = this.#keyVersion();
-    const isInput = (file: ServiceFile): boolean => file.batch === undefined && file.project === project;
+    const projects = this.#scenario.apiKeys.map((apiKey) => this.#currentProject(apiKey));
+    const isInput = (file: ServiceFile): boolean =>
+      file.batch === undefined && projects.includes(file.project);
     const files = [...this.files.values()].filter((file) => file.owner === owner && !file.isDeleted);
     return files.filter(isInput).length;
   }
@@ -261,9 +284,11 @@ export class SimulatedOpenAI {
 
   async #upload(
     stackId: string,
+    apiKey: string,
     { filename, bytes, body }: { filename: string; bytes: number; body: ByteStream },
   ): Promise<{ id: string; bytes: number }> {
-    const refusal = this.#refusalOf('upload');
+    this.#checkKey(apiKey, inputFileOf(stackId, filename)?.jobId, 'a file');
+    const refusal = this.#refusalOf('upload', apiKey);
     if (refusal !== undefined) throw refusal;
     const failure = this.#draw('upload');
     if (failure?.when === 'before') throw failure.error;
@@ -280,25 +305,27 @@ export class SimulatedOpenAI {
       ? content.subarray(0, content.length - this.#random.whole(1, content.length - 1))
       : content;
     if (isCut) this.#world.note('fault:short upload');
-    const file = this.#store(stackId, kept, filename);
+    const file = this.#store(stackId, kept, this.#currentProject(apiKey), filename);
     if (failure !== undefined) throw failure.error;
     return { id: file.id, bytes: kept.length };
   }
 
   async #create(
     stackId: string,
+    apiKey: string,
     {
       inputFileId,
       endpoint,
       metadata,
-      keyVersion = this.#keyVersion(),
+      keyVersion = this.#keyVersion(apiKey),
     }: { inputFileId: string; endpoint: string; metadata: Record<string, string>; keyVersion?: string },
   ): Promise<RemoteBatch> {
     const file = this.files.get(inputFileId);
-    if (file !== undefined && file.project !== keyVersion)
+    this.#checkKey(apiKey, metadata.batchdrop_job, 'a batch');
+    if (file !== undefined && file.project !== projectOf(apiKey, keyVersion))
       this.#world.violation(`a batch over ${inputFileId} was made with the key of another project`);
     const [first] = file === undefined ? [] : readRequests(file.content);
-    const refusal = this.#refusalOf('create', first?.model);
+    const refusal = this.#refusalOf('create', apiKey, first?.model);
     if (refusal !== undefined) throw refusal;
     const kind = this.#world.isStormy()
       ? this.#random.weighted({
@@ -331,7 +358,9 @@ export class SimulatedOpenAI {
       throw new CreateRefusedError(`POST /batches was answered ${status}`, status, code);
     }
     if (kind === 'failed') throw unknown();
-    const make = (): ServiceBatch => this.#make(stackId, inputFileId, endpoint, metadata, kind === 'late');
+    const project = projectOf(apiKey, keyVersion);
+    const make = (): ServiceBatch =>
+      this.#make(stackId, project, inputFileId, endpoint, metadata, kind === 'late');
     if (kind === 'late') {
       // On its way when the client gave up.
       this.#world.note('Q19');
@@ -350,6 +379,7 @@ export class SimulatedOpenAI {
 
   #make(
     stackId: string,
+    project: string,
     inputFileId: string,
     endpoint: string,
     metadata: Record<string, string>,
@@ -376,7 +406,7 @@ export class SimulatedOpenAI {
     const lag = isStormy && this.#random.chance(0.5) ? this.#random.whole(0, this.#scenario.listLagMs) : 0;
     const batch: ServiceBatch = {
       id: `batch_${String(this.batches.length).padStart(4, '0')}`,
-      project: file?.project ?? this.#keyVersion(),
+      project,
       owner: metadata.batchdrop_stack ?? 'foreign',
       jobId: metadata.batchdrop_job ?? '',
       batchId: metadata.batchdrop_batch ?? '',
@@ -824,7 +854,7 @@ export class SimulatedOpenAI {
     const isLineFeedMissing = batch.isStormy && random.chance(0.2);
     const text = random.shuffle(lines).join('\n') + (isLineFeedMissing ? '' : '\n');
     if (isLineFeedMissing) this.#world.note('Q20');
-    const file = this.#store(batch.owner, Buffer.from(text), undefined, batch.project);
+    const file = this.#store(batch.owner, Buffer.from(text), batch.project);
     file.batch = batch;
     if (batch.isStormy && random.chance(this.#weather.fileFault * 0.4)) {
       file.lateUntil = at + random.spread(SECOND_MS, 40 * MINUTE_MS);
@@ -839,9 +869,9 @@ export class SimulatedOpenAI {
     return file;
   }
 
-  #cancel(stackId: string, id: string): void {
+  #cancel(stackId: string, apiKey: string, id: string): void {
     this.#advance();
-    const refusal = this.#refusalOf('cancel');
+    const refusal = this.#refusalOf('cancel', apiKey);
     if (refusal !== undefined) throw refusal;
     const failure = this.#draw('cancel');
     if (failure?.when === 'before') throw failure.error;
@@ -863,9 +893,9 @@ export class SimulatedOpenAI {
     if (failure !== undefined) throw failure.error;
   }
 
-  #get(id: string): RemoteBatch | undefined {
+  #get(apiKey: string, id: string): RemoteBatch | undefined {
     this.#advance();
-    this.#throwDrawn('get');
+    this.#throwDrawn('get', apiKey);
     const batch = this.batches.find((candidate) => candidate.id === id);
     return batch === undefined || this.#isVanished(batch) ? undefined : this.#view(batch);
   }
@@ -883,9 +913,13 @@ export class SimulatedOpenAI {
     return is;
   }
 
-  #list(after: string | undefined, project: string): { batches: RemoteBatch[]; next?: string } {
+  #list(
+    apiKey: string,
+    after: string | undefined,
+    project: string,
+  ): { batches: RemoteBatch[]; next?: string } {
     this.#advance();
-    this.#throwDrawn('list');
+    this.#throwDrawn('list', apiKey);
     const now = this.#world.now();
     const { order, pageSize } = this.#scenario;
     const all = this.batches.filter((batch) => batch.createdAt <= now && batch.project === project);
@@ -900,8 +934,8 @@ export class SimulatedOpenAI {
     return { batches: shown.map((batch) => this.#view(batch)), ...(isLast ? {} : { next: page.at(-1)!.id }) };
   }
 
-  #listFiles(project: string): { files: RemoteFile[] } {
-    this.#throwDrawn('list');
+  #listFiles(apiKey: string, project: string): { files: RemoteFile[] } {
+    this.#throwDrawn('list', apiKey);
     return {
       files: [...this.files.values()]
         .filter((file) => !file.isDeleted && file.filename !== undefined && file.project === project)
@@ -909,9 +943,9 @@ export class SimulatedOpenAI {
     };
   }
 
-  #read(id: string, from: number): { body: ByteStream; bytes?: number } {
+  #read(apiKey: string, id: string, from: number): { body: ByteStream; bytes?: number } {
     this.#advance();
-    this.#throwDrawn('read');
+    this.#throwDrawn('read', apiKey);
     const now = this.#world.now();
     const file = this.files.get(id);
     const isLate = file?.lateUntil !== undefined && now < file.lateUntil;
@@ -942,9 +976,9 @@ export class SimulatedOpenAI {
     return { body: breakingOff(content, from, cut, id), bytes: content.length };
   }
 
-  #delete(stackId: string, id: string): void {
+  #delete(stackId: string, apiKey: string, id: string): void {
     this.#advance();
-    this.#throwDrawn('delete');
+    this.#throwDrawn('delete', apiKey);
     const file = this.files.get(id);
     if (file === undefined || file.isDeleted) return;
     if (file.owner !== stackId) {
@@ -971,14 +1005,14 @@ export class SimulatedOpenAI {
     };
   }
 
-  #store(owner: string, content: Uint8Array, filename?: string, project = this.#keyVersion()): ServiceFile {
+  #store(owner: string, content: Uint8Array, project: string, filename?: string): ServiceFile {
     const file: ServiceFile = {
       id: this.#id('file'),
       owner,
       content,
       isDeleted: false,
       createdAt: this.#world.now(),
-      project: owner === 'foreign' ? 'first' : project,
+      project,
       ...(filename === undefined ? {} : { filename }),
     };
     this.files.set(file.id, file);
@@ -994,10 +1028,11 @@ export class SimulatedOpenAI {
     const createdAt = START_MS + random.whole(-30, 60) * HOUR_MS;
     const isOtherStack = random.chance(0.5);
     const filename = isOtherStack ? 'batchdrop-stack-1-staging-theirs-0-00000-1.jsonl' : 'theirs.jsonl';
-    const input = this.#store('foreign', Buffer.from('{"custom_id":"theirs"}\n'), filename);
+    const project = projectOf(DEFAULT_API_KEY, 'first');
+    const input = this.#store('foreign', Buffer.from('{"custom_id":"theirs"}\n'), project, filename);
     const batch: ServiceBatch = {
       id: `batch_${String(this.batches.length).padStart(4, '0')}`,
-      project: 'first',
+      project,
       owner: 'foreign',
       jobId: '',
       batchId: '',
@@ -1024,7 +1059,7 @@ export class SimulatedOpenAI {
       progress: { total: 1, completed: 1, failed: 0 },
       executions: [],
     };
-    batch.output = this.#store('foreign', Buffer.from('{"custom_id":"theirs"}\n'));
+    batch.output = this.#store('foreign', Buffer.from('{"custom_id":"theirs"}\n'), project);
     this.batches.push(batch);
     this.#places.set(batch.id, random.fraction());
   }
@@ -1046,31 +1081,38 @@ export class SimulatedOpenAI {
   }
 
   /** What a call is told while something is wrong that only a person can mend; nothing is made then. */
-  #refusalOf(call: string, model?: string): Error | undefined {
-    const { trouble } = this.#scenario;
+  #refusalOf(call: string, apiKey: string, model?: string): Error | undefined {
+    const { trouble, apiKeys } = this.#scenario;
     const now = this.#world.now() - START_MS;
-    if (trouble === undefined || !this.#world.isStormy() || now < trouble.from || now >= trouble.until)
+    if (trouble?.apiKey !== apiKey || !this.#world.isStormy() || now < trouble.from || now >= trouble.until)
       return undefined;
     const { code, isOfCreatesOnly } = trouble;
     const isOfKey = code === 'api_key_missing' || code === 'invalid_api_key';
     if ((!isOfKey || isOfCreatesOnly) && call !== 'create') return undefined;
     if (code === 'model_not_found' && model !== trouble.model) return undefined;
     this.#world.note(`error:${call} ${code}`);
+    if (apiKeys.length > 1) this.#world.note('fault:one API key of two is out of order');
     if (code === 'api_key_missing') return new ApiKeyMissingError('the secret is empty');
     const status = TROUBLE_STATUS[code];
     const message = `${call} was answered ${status} ${code}`;
     if (call === 'create') return new CreateRefusedError(message, status, code);
+    if (call === 'read') return new KeyUnusableError(message);
     return call === 'upload'
       ? new UploadRefusedError(message, status, code)
       : new OpenAIRequestError(message, status, code);
   }
 
-  #throwDrawn(call: string): void {
-    const refusal = this.#refusalOf(call);
+  #throwDrawn(call: string, apiKey: string): void {
+    const refusal = this.#refusalOf(call, apiKey);
     if (refusal !== undefined) throw refusal;
     const failure = this.#draw(call);
     if (failure !== undefined) throw failure.error;
   }
+}
+
+/** The project of a version of a key. */
+function projectOf(apiKey: string, keyVersion: string): string {
+  return `${apiKey}/${keyVersion}`;
 }
 
 function tokensOf({ requests }: ServiceBatch): number {

@@ -3,7 +3,7 @@
  * be switched off. A simulation that does not notice proves nothing.
  */
 import type { BatchRecord } from '../../src/core/model.ts';
-import type { JobStore, RemoteBatch } from '../../src/core/ports.ts';
+import type { BatchApi, JobStore, RemoteBatch } from '../../src/core/ports.ts';
 import type { PriceQuestion, Prices } from '../../src/core/prices/prices.ts';
 import { SIMULATED_PRICES } from './money.ts';
 import type { PortsOfStack, Tamper } from './stack.ts';
@@ -23,6 +23,18 @@ function withMethods<Port extends object>(port: Port, methods: Partial<Port>): P
 const onJobs =
   (change: (jobs: JobStore) => Partial<JobStore>): Tamper =>
   (ports) => ({ ...ports, jobs: withMethods(ports.jobs, change(ports.jobs)) });
+
+const onBatches =
+  (change: (api: BatchApi, ports: PortsOfStack) => Partial<BatchApi>) =>
+  (ports: PortsOfStack): PortsOfStack => ({
+    ...ports,
+    batches: {
+      withKey: (name) => {
+        const api = ports.batches.withKey(name);
+        return withMethods(api, change(api, ports));
+      },
+    },
+  });
 
 const only =
   (handler: string, tamper: (ports: PortsOfStack) => PortsOfStack): Tamper =>
@@ -69,25 +81,25 @@ export const SAFETIES: Readonly<Record<string, Tamper>> = {
       return jobs.updateBatch(batch, { ...expected, state }, changes, now);
     },
   })),
-  'an unanswered create is not looked up': only('submit', (ports) => ({
-    ...ports,
-    batches: withMethods(ports.batches, { listBatches: async () => ({ batches: [] }) }),
-  })),
-  'the input file of an unanswered create is not deleted': only('submit', (ports) => ({
-    ...ports,
-    batches: withMethods(ports.batches, { deleteFile: async () => {} }),
-  })),
+  'an unanswered create is not looked up': only(
+    'submit',
+    onBatches(() => ({ listBatches: async () => ({ batches: [] }) })),
+  ),
+  'the input file of an unanswered create is not deleted': only(
+    'submit',
+    onBatches(() => ({ deleteFile: async () => {} })),
+  ),
   // The list lags by an hour: to wait for a quarter of one is then as good as not to wait.
-  'nobody waits for the list to catch up': only('submit', (ports) => ({
-    ...ports,
-    batches: withMethods(ports.batches, {
+  'nobody waits for the list to catch up': only(
+    'submit',
+    onBatches((api, { ambient }) => ({
       listBatches: async (after) => {
-        const page = await ports.batches.listBatches(after);
-        const isListed = ({ createdAt }: RemoteBatch) => createdAt < ports.ambient.now() - HOUR_MS;
+        const page = await api.listBatches(after);
+        const isListed = ({ createdAt }: RemoteBatch) => createdAt < ambient.now() - HOUR_MS;
         return { ...page, batches: page.batches.filter(isListed) };
       },
-    }),
-  })),
+    })),
+  ),
   // A claim is such a write as well; what the state does not stop, it would.
   'writes to batches are not conditional': onJobs((jobs) => {
     const write = async (...[batch, , changes, now]: UpdateParameters): Promise<BatchRecord | undefined> => {
@@ -131,29 +143,23 @@ export const SAFETIES: Readonly<Record<string, Tamper>> = {
   }),
   'a batch may cost less than it does': (ports) => ({ ...ports, prices: CHEAP }),
   // Neither by its bytes nor, which would be noticed as well, by the number of its lines.
-  'nobody knows how long a download is': (ports) => {
+  'nobody knows how long a download is': onBatches((api) => {
     const uncounted = ({ progress: _, ...batch }: RemoteBatch): RemoteBatch => batch;
     return {
-      ...ports,
-      batches: withMethods(ports.batches, {
-        readFile: async (id, options) => ({ body: (await ports.batches.readFile(id, options)).body }),
-        getBatch: async (id) => {
-          const batch = await ports.batches.getBatch(id);
-          return batch && uncounted(batch);
-        },
-        listBatches: async (after) => {
-          const page = await ports.batches.listBatches(after);
-          return { ...page, batches: page.batches.map(uncounted) };
-        },
-      }),
+      readFile: async (id, options) => ({ body: (await api.readFile(id, options)).body }),
+      getBatch: async (id) => {
+        const batch = await api.getBatch(id);
+        return batch && uncounted(batch);
+      },
+      listBatches: async (after) => {
+        const page = await api.listBatches(after);
+        return { ...page, batches: page.batches.map(uncounted) };
+      },
     };
-  },
-  'nobody looks at the size that OpenAI counted': (ports) => ({
-    ...ports,
-    batches: withMethods(ports.batches, {
-      uploadFile: async (file) => ({ id: (await ports.batches.uploadFile(file)).id, bytes: file.bytes }),
-    }),
   }),
+  'nobody looks at the size that OpenAI counted': onBatches((api) => ({
+    uploadFile: async (file) => ({ id: (await api.uploadFile(file)).id, bytes: file.bytes }),
+  })),
   'files that are late are not waited for': only('collect', (ports) => withClock(ports, 3 * HOUR_MS)),
   'a create is in the table alone': withoutFiles(/\/attempts\//),
   'what became of a batch is in the table alone': withoutFiles(/\/record\.json$/),

@@ -1,6 +1,6 @@
 /** What one seed is about: inputs, settings and how bad the weather is. Pure data, drawn before anything runs. */
 import { gzipSync } from 'node:zlib';
-import { type Settings, settingsSchema, type Tier } from '../../src/contract/settings.ts';
+import { apiKeyNamesOf, type Settings, settingsSchema, type Tier } from '../../src/contract/settings.ts';
 import type { BatchState } from '../../src/core/model.ts';
 import { BATCH_ONLY } from '../support/routes.ts';
 import { drawBudget, MAX_TOKENS } from './money.ts';
@@ -107,8 +107,10 @@ export interface OpenAIScenario {
   tokenLimit: number;
   /** Which lines of a refused file are named. */
   tellsOfBadLines: 'all' | 'the first' | 'none';
-  /** The key is replaced by one of another project, so long after the start; the old one stays valid. */
-  keyReplacedAt?: number;
+  /** An API key is replaced by one of another project, so long after the start; the old one stays valid. */
+  keyReplaced?: { apiKey: string; at: number };
+  /** The names of the stacks' API keys. */
+  apiKeys: readonly string[];
   /** Whether batches may be gone for good: not beside a restore, after which nobody could tell what had ended. */
   losesBatches: boolean;
   /** Batches of somebody else in the same project. */
@@ -121,6 +123,8 @@ export interface OpenAIScenario {
 
 /** In this time after the start, everything that needs the key, money or the model is refused with this code. */
 export interface Trouble {
+  /** Whose batches it hits: those of this API key alone. */
+  apiKey: string;
   code: (typeof TROUBLES)[number];
   /** For `model_not_found`. */
   model: string;
@@ -154,7 +158,9 @@ export function drawScenario(random: Random): Scenario {
   const batchRequests = random.whole(2, 6);
   const calmAt = random.spread(2 * HOUR_MS, 60 * HOUR_MS);
   const stacks = random.fork('stacks').chance(0.15) ? 2 : 1;
-  const settings = withBudgets(drawSettings(random), random.fork('budgets'));
+  const budgeted = withBudgets(drawSettings(random), random.fork('budgets'));
+  const settings = withApiKeys(budgeted, random.fork('api keys'));
+  const apiKeys = apiKeyNamesOf(settings);
   const isBatchOnly = settings.routes.every(({ tiers }) => tiers.join() === 'batch');
   // A call does not say whose it is, so that what is dropped twice could not be told apart.
   const drops = drawDrops(random.fork('drops'), { batchRequests, stacks, mayDropAgain: isBatchOnly });
@@ -172,8 +178,8 @@ export function drawScenario(random: Random): Scenario {
     weather: drawWeather(random.fork('weather')),
     calmAt,
     openai: {
-      ...drawOpenAI(random.fork('openai'), batchRequests, calmAt),
-      ...drawKeys(random.fork('keys'), calmAt),
+      ...drawOpenAI(random.fork('openai'), { batchRequests, calmAt, apiKeys }),
+      ...drawKeys(random.fork('keys'), { calmAt, apiKeys }),
       losesBatches: restored.restore === undefined && isBatchOnly,
     },
   };
@@ -208,8 +214,19 @@ function withBudgets(settings: Settings, random: Random): Settings {
   });
 }
 
-function drawKeys(random: Random, calmAt: number): Pick<OpenAIScenario, 'keyReplacedAt'> {
-  return random.chance(0.3) ? { keyReplacedAt: random.spread(MINUTE_MS, calmAt) } : {};
+/** Some routes have an API key of their own, that of another project. */
+function withApiKeys(settings: Settings, random: Random): Settings {
+  if (random.chance(0.5)) return settings;
+  const routes = settings.routes.map((route) => (random.chance(0.5) ? { ...route, apiKey: 'other' } : route));
+  return settingsSchema.parse({ ...settings, routes });
+}
+
+function drawKeys(
+  random: Random,
+  { calmAt, apiKeys }: { calmAt: number; apiKeys: readonly string[] },
+): Pick<OpenAIScenario, 'keyReplaced'> {
+  if (!random.chance(0.3)) return {};
+  return { keyReplaced: { at: random.spread(MINUTE_MS, calmAt), apiKey: random.pick(apiKeys) } };
 }
 
 /**
@@ -271,10 +288,10 @@ function drawWeather(random: Random): Weather {
 
 function drawOpenAI(
   random: Random,
-  batchRequests: number,
-  calmAt: number,
+  { batchRequests, calmAt, apiKeys }: { batchRequests: number; calmAt: number; apiKeys: readonly string[] },
 ): Omit<OpenAIScenario, 'losesBatches'> {
   const scenario: Omit<OpenAIScenario, 'losesBatches'> = {
+    apiKeys,
     clockSkewMs: random.whole(-8, 8) * MINUTE_MS,
     order: random.pick(['newest first', 'oldest first', 'any']),
     pageSize: random.whole(2, 12),
@@ -297,6 +314,7 @@ function drawOpenAI(
       isOfCreatesOnly: random.chance(0.5),
       from,
       until: from + random.spread(10 * MINUTE_MS, 12 * HOUR_MS),
+      apiKey: random.pick(apiKeys),
     };
   }
   return scenario;

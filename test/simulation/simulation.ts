@@ -8,8 +8,9 @@ import { setImmediate as untilIdle } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { BatchMessage } from '../../src/contract/messages.ts';
 import { NotYetError } from '../../src/core/errors.ts';
+import { routeOf } from '../../src/core/ingest/route.ts';
 import { jobIdOf } from '../../src/core/job-id.ts';
-import type { BatchRecord } from '../../src/core/model.ts';
+import { apiKeyOf, type BatchRecord } from '../../src/core/model.ts';
 import { backoffSeconds } from '../../src/runtime/queue-handler.ts';
 import { check, type Expectations, type ExpectedJob } from './check.ts';
 import { ADOPTION_EDGES, Coverage, STATE_EDGES } from './coverage.ts';
@@ -214,6 +215,21 @@ class Simulation {
     return contentOf(jobId) !== undefined && contentOf(jobId) === contentOf(other);
   }
 
+  apiKeyOfJob(jobId: string): string | undefined {
+    const expected = this.#expectations.jobs.find(({ head }) => jobIdOf(head) === jobId);
+    return expected && this.#apiKeyOf(expected.drop);
+  }
+
+  apiKeyOfLine(marker: string): string | undefined {
+    const [index] = marker.split('.');
+    const drop = this.#scenario.drops.find((one) => one.index === Number(index));
+    return drop && this.#apiKeyOf(drop);
+  }
+
+  #apiKeyOf({ key }: Drop): string {
+    return apiKeyOf(routeOf(this.#scenario.settings, key)!);
+  }
+
   isDroppedAgain(marker: string): boolean {
     const [index] = marker.split('.');
     return this.#scenario.drops.some(({ sameAs }) => sameAs === Number(index));
@@ -244,6 +260,7 @@ class Simulation {
     this.after(this.#scenario.calmAt, 'budgets are raised', () => raiseBudgets(this.#scenario.settings));
     if (this.#scenario.restore !== undefined) this.#scheduleRestore(this.#scenario.restore);
     for (const place of this.#stacks.keys()) this.#schedulePoll(place, 0);
+    if (this.#scenario.openai.apiKeys.length > 1) this.note('fault:two API keys');
     if (this.#stacks.length > 1) this.note('fault:two live stacks in one project');
     while (this.#violations.length === 0 && (await this.#pick()));
     if (this.#violations.length > 0) return;
@@ -654,5 +671,6 @@ function isExpected({ name }: Error): boolean {
     'IncompleteDownloadError',
     'CreateRefusedError',
     'ApiKeyMissingError',
+    'KeyUnusableError',
   ].includes(name);
 }

@@ -12,7 +12,7 @@ import {
   startEmulator,
   virtualClock,
 } from '../../local/openai-emulator/emulator.ts';
-import type { ApiKeys } from '../../src/adapters/api-key.ts';
+import { type ApiKeys, UnknownApiKey } from '../../src/adapters/api-key.ts';
 import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
 import { MemoryListing } from '../../src/adapters/memory/listing.ts';
 import { MemoryObjects } from '../../src/adapters/memory/objects.ts';
@@ -22,6 +22,7 @@ import { MemoryQuota } from '../../src/adapters/memory/quota.ts';
 import { MemoryScratch } from '../../src/adapters/memory/scratch.ts';
 import { OpenAIBatches } from '../../src/adapters/openai-batches.ts';
 import { OpenAICalls } from '../../src/adapters/openai-calls.ts';
+import { DEFAULT_API_KEY } from '../../src/contract/api-key.ts';
 import { type Receipt, receiptSchema } from '../../src/contract/receipt.ts';
 import { defaultSettings, type Settings } from '../../src/contract/settings.ts';
 import { call } from '../../src/core/call/call.ts';
@@ -32,7 +33,7 @@ import { ingest } from '../../src/core/ingest/ingest.ts';
 import { publishedKeys } from '../../src/core/keys.ts';
 import { type BatchLimits, OPENAI_LIMITS } from '../../src/core/limits.ts';
 import { poll } from '../../src/core/poll/poll.ts';
-import type { CallApi, Deadline } from '../../src/core/ports.ts';
+import type { BatchApi, CallApi, Deadline } from '../../src/core/ports.ts';
 import { Prices } from '../../src/core/prices/prices.ts';
 import { submit } from '../../src/core/submit/submit.ts';
 import { VirtualPause } from './virtual-pause.ts';
@@ -57,8 +58,10 @@ export interface PipelineOptions {
   /** A message that failed comes back once, as from a queue. Default: it is lost, and the sweep has to find out. */
   redeliver?: boolean;
   stackId?: string;
-  /** The versions of its API key. Default: there is but one. */
+  /** The versions of its own API key. Default: there is but one. */
   keys?: ApiKeys;
+  /** The versions of other keys, by name. */
+  otherKeys?: Readonly<Record<string, ApiKeys>>;
   /** Another stack's project, to share it. */
   openai?: Emulator;
 }
@@ -80,10 +83,25 @@ export async function startPipeline(options: PipelineOptions = {}) {
     nonce: () => (nonces++).toString(16).padStart(32, '0'),
   };
   const client = new OpenAI({ apiKey: 'sk-test', baseURL: emulator.endpoint, logLevel: 'off' });
-  const batches = new OpenAIBatches(client, options.keys);
+  const keysOf = (name: string): ApiKeys => options.otherKeys?.[name] ?? new UnknownApiKey(name);
+  const own = new OpenAIBatches(client, options.keys);
+  const batches = Object.assign(own, {
+    withKey: (name: string): BatchApi =>
+      name === DEFAULT_API_KEY ? own : new OpenAIBatches(client, keysOf(name)),
+  });
   const outbox = new MemoryOutbox();
   const time = new VirtualPause(clock);
-  const openai = new OpenAICalls(client);
+  const callsWith = (api: OpenAICalls): CallApi => ({
+    call: (request) => time.during(() => api.call(request)),
+  });
+  const ownCalls = callsWith(new OpenAICalls(client));
+  const calls = Object.assign(ownCalls, {
+    withKey: (name: string): CallApi => {
+      if (name === DEFAULT_API_KEY) return ownCalls;
+      const apiKey = async () => (await keysOf(name).read()).key;
+      return callsWith(new OpenAICalls(client.withOptions({ apiKey })));
+    },
+  });
   const jobs = new MemoryJobs();
   // Small parts, so that small files have several, and pages.
   const objects = new MemoryObjects(
@@ -103,7 +121,7 @@ export async function startPipeline(options: PipelineOptions = {}) {
     prices: options.prices ?? new Prices(),
     parks: new MemoryParks(),
     batches,
-    calls: { call: (request) => time.during(() => openai.call(request)) } satisfies CallApi as CallApi,
+    calls,
     pause: time.pause,
     outbox,
     events: new MemoryEvents(),
@@ -228,6 +246,7 @@ function interceptCalls<Port extends object>(name: string, port: Port, intercept
         // These give their result at once: what it does later is intercepted instead.
         if (property === 'openWrite')
           return interceptCalls(call, method.apply(target, parameters), intercept);
+        if (property === 'withKey') return interceptCalls(name, method.apply(target, parameters), intercept);
         if (LISTS.has(property)) return method.apply(target, parameters);
         return intercept(call, async () => method.apply(target, parameters));
       };

@@ -1,6 +1,7 @@
+import { DEFAULT_API_KEY } from '../../contract/api-key.ts';
 import { BatchdropError, CreateRefusedError } from '../../core/errors.ts';
 import { isTerminal } from '../../core/model.ts';
-import type { Ambient, BatchApi, ByteStream, RemoteBatch } from '../../core/ports.ts';
+import type { Ambient, BatchApi, ByKey, ByteStream, RemoteBatch } from '../../core/ports.ts';
 
 const BATCHES_PER_PAGE = 100;
 
@@ -15,19 +16,41 @@ export interface BatchEnd {
   progress?: RemoteBatch['progress'];
 }
 
+interface MemoryFile {
+  filename: string;
+  content: Uint8Array;
+  createdAt: number;
+}
+
+/** What all keys together have made, so that no two ids are the same. */
+interface Made {
+  batches: number;
+  files: number;
+}
+
 /**
- * {@link BatchApi} in memory: keeps files and batches and runs nothing; a test says how a batch ends. For behaviour
- * like OpenAI's there is `local/openai-emulator`.
+ * {@link BatchApi} in memory: keeps files and batches and runs nothing; a test says how a batch ends. It is the API with
+ * the stack's own key; each other key has a project to itself. For behaviour like OpenAI's there is
+ * `local/openai-emulator`.
  */
-export class MemoryBatches implements BatchApi {
+export class MemoryBatches implements BatchApi, ByKey<MemoryBatches> {
   readonly #ambient: Pick<Ambient, 'now'>;
-  readonly #files = new Map<string, { filename: string; content: Uint8Array; createdAt: number }>();
+  readonly #files = new Map<string, MemoryFile>();
   /** Oldest first. */
   readonly #batches: RemoteBatch[] = [];
-  #filesMade = 0;
+  readonly #made: Made;
+  readonly #others = new Map<string, MemoryBatches>();
 
-  constructor(ambient: Pick<Ambient, 'now'>) {
+  constructor(ambient: Pick<Ambient, 'now'>, made: Made = { batches: 0, files: 0 }) {
     this.#ambient = ambient;
+    this.#made = made;
+  }
+
+  withKey(name: string): MemoryBatches {
+    if (name === DEFAULT_API_KEY) return this;
+    const api = this.#others.get(name) ?? new MemoryBatches(this.#ambient, this.#made);
+    this.#others.set(name, api);
+    return api;
   }
 
   /** Files that are there, by id: for assertions. */
@@ -75,7 +98,7 @@ export class MemoryBatches implements BatchApi {
       );
     }
     const created: RemoteBatch = {
-      id: `batch_${String(this.#batches.length + 1).padStart(8, '0')}`,
+      id: `batch_${String(++this.#made.batches).padStart(8, '0')}`,
       status: 'validating',
       inputFileId: batch.inputFileId,
       metadata: { ...batch.metadata },
@@ -130,8 +153,7 @@ export class MemoryBatches implements BatchApi {
   }
 
   #storeFile(filename: string, content: Uint8Array): string {
-    this.#filesMade += 1;
-    const id = `file-${String(this.#filesMade).padStart(8, '0')}`;
+    const id = `file-${String(++this.#made.files).padStart(8, '0')}`;
     // OpenAI tells whole seconds.
     const createdAt = Math.floor(this.#ambient.now() / 1000) * 1000;
     this.#files.set(id, { filename, content, createdAt });

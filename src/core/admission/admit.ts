@@ -7,6 +7,7 @@
 import type { QuotaSettings } from '../../contract/settings.ts';
 import { judgeMoney, type MoneyRules, type MoneyVerdict } from '../budget/budget.ts';
 import {
+  apiKeyOf,
   type BatchRecord,
   byRoundAndPlace,
   isSlice,
@@ -27,8 +28,8 @@ export interface Situation {
   held: readonly Pick<Reservation, 'jobId' | 'amounts'>[];
   ledgers: ReadonlyMap<string, Ledger>;
   parks: ReadonlyMap<string, Park>;
-  /** Batches that may be created in this hour. */
-  turnsLeft: number;
+  /** Batches that may be created in this hour, by the API key that they are created with. */
+  turnsLeft: ReadonlyMap<string, number>;
   quota: QuotaSettings;
   /** What the route of a batch says of money. */
   rulesOf: (batch: BatchRecord) => MoneyRules;
@@ -102,8 +103,9 @@ export function admit(situation: Situation): Decisions {
   };
   const { parks, quota, now } = situation;
   const limits = new Map<string, TokenLimit>();
-  const limitOf = ({ model }: BatchRecord): TokenLimit => {
-    const name = tokensLedgerOf({ model });
+  const limitOf = (batch: BatchRecord): TokenLimit => {
+    const { model } = batch;
+    const name = tokensLedgerOf(batch);
     const limit =
       limits.get(name) ?? tokenLimitOf(situation.ledgers.get(name), model, configuredFor(quota, model), now);
     limits.set(name, limit);
@@ -154,7 +156,7 @@ export function admit(situation: Situation): Decisions {
   const lines = lineUp(free, situation.held);
   // One batch at a time for each budget: what is cut off the first one may be all that there is room for.
   const cutting = new Set<string>();
-  let turnsLeft = situation.turnsLeft;
+  const turnsLeft = new Map(situation.turnsLeft);
   for (let line = takeNext(lines); line !== undefined; line = takeNext(lines)) {
     const batch = line.batches[0]!;
     const money = judgeOf(batch);
@@ -177,9 +179,10 @@ export function admit(situation: Situation): Decisions {
     const demand = isSlice(batch)
       ? { ledger: name, amount: 1, limit: quota.concurrentSlices }
       : demandOf(batch, limitOf(batch));
-    if (turnsLeft <= 0 && !isSlice(batch))
+    const turns = turnsLeft.get(line.apiKey) ?? 0;
+    if (turns <= 0 && !isSlice(batch))
       leave(
-        lines.filter(({ isOfSlices }) => !isOfSlices),
+        lines.filter(({ isOfSlices, apiKey }) => !isOfSlices && apiKey === line.apiKey),
         'turns',
       );
     else if ((ledger.pausedUntil ?? 0) > now || !hasRoom(ledger, demand)) {
@@ -192,7 +195,7 @@ export function admit(situation: Situation): Decisions {
       for (const one of demands) ledgers.set(one.ledger, reserveOn(ledgers.get(one.ledger), one, now)!);
       line.batches.shift();
       line.onTheirWay++;
-      if (!isSlice(batch)) turnsLeft--;
+      if (!isSlice(batch)) turnsLeft.set(line.apiKey, turns - 1);
       decisions.admissions.push({ batch, demands, probes: probesOf.get(batch) ?? [] });
     }
   }
@@ -234,6 +237,7 @@ function recutOf(
 interface Line {
   jobId: string;
   jobCreatedAt: number;
+  apiKey: string;
   ledger: string;
   isOfSlices: boolean;
   batches: BatchRecord[];
@@ -257,6 +261,7 @@ function lineUp(batches: readonly BatchRecord[], held: Situation['held']): Line[
     const line = lines.get(key) ?? {
       jobId,
       jobCreatedAt: ageOf(batch),
+      apiKey: apiKeyOf(batch),
       ledger,
       isOfSlices: isSlice(batch),
       batches: [],

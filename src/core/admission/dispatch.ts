@@ -7,12 +7,12 @@ import type { Settings } from '../../contract/settings.ts';
 import { microdollarsOf } from '../budget/bill.ts';
 import { type MoneyRules, moneyLedgersOf } from '../budget/budget.ts';
 import { stepDown } from '../ladder/step-down.ts';
-import { type BatchRecord, isSlice, type Ledger, type Park, type Reservation } from '../model.ts';
+import { apiKeyOf, type BatchRecord, isSlice, type Ledger, type Park, type Reservation } from '../model.ts';
 import type { Ambient, BatchChanges, JobStore, Log, Outbox, ParkStore, QuotaStore } from '../ports.ts';
 import type { Prices } from '../prices/prices.ts';
 import { type Admission, admit, ageOf, type Recut, type Refused } from './admit.ts';
 import { BUDGET_EXHAUSTED, EXCEEDS_LIMIT } from './limit-codes.ts';
-import { CREATE_TURNS, ledgerOf, parkScopesOf } from './scopes.ts';
+import { createTurnsOf, ledgerOf, parkScopesOf } from './scopes.ts';
 
 export interface DispatchDeps {
   settings: Pick<Settings, 'quota' | 'routes'>;
@@ -63,7 +63,7 @@ async function dispatchWaiting(
     held: await Array.fromAsync(quota.listReservations()),
     ledgers: await ledgersOf(deps, waiting, rulesOf, now),
     parks: await parksOf(deps, waiting),
-    turnsLeft: await quota.turnsLeft(CREATE_TURNS, deps.settings.quota.createsPerHour, now),
+    turnsLeft: await turnsLeftOf(deps, waiting, now),
     quota: deps.settings.quota,
     rulesOf,
     prices: deps.prices,
@@ -151,6 +151,18 @@ async function ledgersOf(
     if (ledger !== undefined) ledgers.set(name, ledger);
   }
   return ledgers;
+}
+
+/** By the keys of what waits. */
+async function turnsLeftOf(
+  { quota, settings }: DispatchDeps,
+  waiting: readonly BatchRecord[],
+  now: number,
+): Promise<Map<string, number>> {
+  const left = new Map<string, number>();
+  for (const apiKey of new Set(waiting.map(apiKeyOf)))
+    left.set(apiKey, await quota.turnsLeft(createTurnsOf(apiKey), settings.quota.createsPerHour, now));
+  return left;
 }
 
 async function parksOf(

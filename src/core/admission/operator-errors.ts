@@ -1,7 +1,13 @@
 /** Errors that only a person can mend, wherever they show: what they stop is parked, and let go again by proof. */
 import { type OperatorScope, operatorScopeOf } from '../collect/classify.ts';
-import { ApiKeyMissingError, KEY_REPLACED, RefusedError, UploadRefusedError } from '../errors.ts';
-import type { BatchRecord, ParkProof } from '../model.ts';
+import {
+  ApiKeyMissingError,
+  ApiKeyUnknownError,
+  KEY_REPLACED,
+  RefusedError,
+  UploadRefusedError,
+} from '../errors.ts';
+import { apiKeyOf, type BatchRecord, type ParkProof } from '../model.ts';
 import type { Ambient, Log, ParkStore } from '../ports.ts';
 import { parkScope, parkScopesOf } from './scopes.ts';
 
@@ -12,8 +18,9 @@ export interface OperatorError {
   code: string;
 }
 
-/** Our code for a secret that holds no key. */
+/** Our codes for a secret that holds no key, and for a key that the deployment has no secret for (any more). */
 const API_KEY_MISSING = 'api_key_missing';
+const API_KEY_UNKNOWN = 'api_key_unknown';
 
 /**
  * What a failed upload or create says of the key or the model; `undefined` if nothing, so that it is tried again as it is.
@@ -21,6 +28,7 @@ const API_KEY_MISSING = 'api_key_missing';
  * by its file and an upload does not. (A model that is parked in place of the key holds up nobody else.)
  */
 export function operatorErrorOf(error: unknown): OperatorError | undefined {
+  if (error instanceof ApiKeyUnknownError) return { scope: 'key', code: API_KEY_UNKNOWN };
   if (error instanceof ApiKeyMissingError) return { scope: 'key', code: API_KEY_MISSING };
   if (!(error instanceof RefusedError)) return undefined;
   const { status } = error;
@@ -44,11 +52,12 @@ interface ParkDeps {
  */
 export async function parkFor(
   deps: ParkDeps,
-  { jobId, batchId, model }: BatchRecord,
+  batch: BatchRecord,
   { scope, code }: OperatorError,
   provenBy: ParkProof,
 ): Promise<void> {
-  const name = scope === 'key' ? parkScope() : parkScope(model);
+  const { jobId, batchId, model } = batch;
+  const name = scope === 'key' ? parkScope(apiKeyOf(batch)) : parkScope(apiKeyOf(batch), model);
   await deps.parks.park(name, code, provenBy, deps.ambient.now());
   deps.log.warn('an error that only a person can mend: batches wait', { jobId, batchId, scope: name, code });
 }

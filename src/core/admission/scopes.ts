@@ -1,31 +1,31 @@
-/** What is limited, and what can be out of order, by name. */
-import { type BatchRecord, isSlice, tierOf } from '../model.ts';
+/**
+ * What is limited, and what can be out of order, by name. Whose limits and troubles they are is said by the name of an API
+ * key, which holds no slash. Keys of one organization share OpenAI's limits: its refusals teach that to each of them.
+ */
+import { apiKeyOf, type BatchRecord, isSlice, tierOf } from '../model.ts';
 
-/** Whose limits and whose troubles they are: those of the one API key. */
-const KEY_SCOPE = 'default';
-
-/** What an operator error puts out of order: everything sent with the key, or one model. */
-export function parkScope(model?: string): string {
-  return model === undefined ? KEY_SCOPE : `${KEY_SCOPE}/${model}`;
+/** What an operator error puts out of order: everything sent with a key, or one model. */
+export function parkScope(apiKey: string, model?: string): string {
+  return model === undefined ? apiKey : `${apiKey}/${model}`;
 }
 
 /** Every scope that a batch is in. */
-export function parkScopesOf(batch: Pick<BatchRecord, 'model'>): string[] {
-  return [parkScope(), parkScope(batch.model)];
+export function parkScopesOf(batch: Pick<BatchRecord, 'apiKey' | 'model'>): string[] {
+  return [parkScope(apiKeyOf(batch)), parkScope(apiKeyOf(batch), batch.model)];
 }
 
 /** The ledger of a model's enqueued tokens. OpenAI counts them for each model by itself. */
-export function tokensLedgerOf(batch: Pick<BatchRecord, 'model'>): string {
-  return `tokens/${KEY_SCOPE}/${batch.model}`;
+export function tokensLedgerOf(batch: Pick<BatchRecord, 'apiKey' | 'model'>): string {
+  return `tokens/${apiKeyOf(batch)}/${batch.model}`;
 }
 
 /** The ledger of slices of a model that are called at a time, and of what was learned by it. */
-export function callsLedgerOf(batch: Pick<BatchRecord, 'model' | 'tier'>): string {
-  return `calls/${KEY_SCOPE}/${tierOf(batch)}/${batch.model}`;
+export function callsLedgerOf(batch: Pick<BatchRecord, 'apiKey' | 'model' | 'tier'>): string {
+  return `calls/${apiKeyOf(batch)}/${tierOf(batch)}/${batch.model}`;
 }
 
 /** The ledger whose room a batch waits for. */
-export function ledgerOf(batch: Pick<BatchRecord, 'model' | 'tier'>): string {
+export function ledgerOf(batch: Pick<BatchRecord, 'apiKey' | 'model' | 'tier'>): string {
   return isSlice(batch) ? callsLedgerOf(batch) : tokensLedgerOf(batch);
 }
 
@@ -49,5 +49,7 @@ export function monthLedgerOf(now: number): string {
   return `spent/${new Date(now).toISOString().slice(0, 7)}`;
 }
 
-/** Turns at `POST /v1/batches`. */
-export const CREATE_TURNS = `creates/${KEY_SCOPE}`;
+/** Turns at `POST /v1/batches` with a key. */
+export function createTurnsOf(apiKey: string): string {
+  return `creates/${apiKey}`;
+}

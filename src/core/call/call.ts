@@ -21,10 +21,19 @@ import { workKeys } from '../keys.ts';
 import { tierToStay, workOf } from '../ladder/ladder.ts';
 import { readPaces } from '../ladder/step-down.ts';
 import { readManifest } from '../manifest.ts';
-import { type BatchRecord, type Calls, isSlice, type LearnedPace, type Ledger, tierOf } from '../model.ts';
+import {
+  apiKeyOf,
+  type BatchRecord,
+  type Calls,
+  isSlice,
+  type LearnedPace,
+  type Ledger,
+  tierOf,
+} from '../model.ts';
 import type {
   Ambient,
   BatchChanges,
+  ByKey,
   CallAnswer,
   CallApi,
   Deadline,
@@ -53,7 +62,7 @@ export interface CallDeps {
   jobs: JobStore;
   quota: QuotaStore;
   parks: ParkStore;
-  calls: CallApi;
+  calls: ByKey<CallApi>;
   outbox: Pick<Outbox, 'call' | 'collect'>;
   ambient: Ambient;
   pause: Pause;
@@ -313,7 +322,8 @@ class Slice {
   }
 
   async #callOne(index: number): Promise<void> {
-    const { ambient, calls, deadline } = this.#deps;
+    const { ambient, deadline } = this.#deps;
+    const calls = this.#deps.calls.withKey(apiKeyOf(this.#batch));
     const request = this.#requests[index]!;
     const begunAt = ambient.now();
     const timeoutMs = Math.min(MOST_CALL_MS, deadline.remainingMs() - RESERVE_MS);
@@ -419,7 +429,7 @@ class Slice {
     }
     if (ladder?.deadlineAt === undefined || ladder.tiers.at(-1) === this.#tier) return;
     const work = workOf(await this.#deps.jobs.listBatches(jobId), model);
-    const paceOf = await readPaces(this.#deps, model);
+    const paceOf = await readPaces(this.#deps, this.#batch);
     const next = tierToStay({ ladder, tier: this.#tier, work, paceOf, now: this.#deps.ambient.now() });
     if (next !== this.#tier) this.#halt({ why: 'over', goTo: next });
   }

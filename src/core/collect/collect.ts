@@ -9,7 +9,7 @@ import type { BatchMessage } from '../../contract/messages.ts';
 import type { Settings, Tier } from '../../contract/settings.ts';
 import { configuredFor } from '../admission/admit.ts';
 import { dispatch } from '../admission/dispatch.ts';
-import { parkFor, unparkFor } from '../admission/operator-errors.ts';
+import { operatorErrorOf, parkFor, unparkFor } from '../admission/operator-errors.ts';
 import { cutByTokens, type Part } from '../admission/recut.ts';
 import { tokensLedgerOf } from '../admission/scopes.ts';
 import { lessonOfRefusal, tokensOf } from '../admission/token-limit.ts';
@@ -18,13 +18,14 @@ import { differ, microdollarsOf } from '../budget/bill.ts';
 import { cutByCost, sizeOf } from '../budget/bound.ts';
 import { Tally } from '../budget/tally.ts';
 import { openaiErrorLine, statedErrorLine } from '../error-line.ts';
-import { IncompleteDownloadError, NotYetError, ObjectGoneError, OutOfTimeError } from '../errors.ts';
+import { IncompleteDownloadError, isOfKey, NotYetError, ObjectGoneError, OutOfTimeError } from '../errors.ts';
 import { workKeys } from '../keys.ts';
 import { tierToBegin } from '../ladder/ladder.ts';
 import { cutIntoSlices } from '../ladder/slices.ts';
 import { isUnsent, readPaces } from '../ladder/step-down.ts';
 import { encodeManifest, type Manifest, ManifestEntries, readManifest, renderedBytes } from '../manifest.ts';
 import {
+  apiKeyOf,
   type BatchOutcome,
   type BatchRecord,
   type Bill,
@@ -38,6 +39,7 @@ import {
 import type {
   Ambient,
   BatchApi,
+  ByKey,
   Deadline,
   JobStore,
   Log,
@@ -61,12 +63,14 @@ import { fetchResults, readFetched } from './fetch.ts';
 import { Join } from './join.ts';
 import { type SendAgain, sendAgain } from './send-again.ts';
 
+type Batches = Pick<BatchApi, 'getBatch' | 'readFile' | 'deleteFile'>;
+
 export interface CollectDeps {
   settings: Settings;
   prices: Prices;
   objects: ObjectStore;
   jobs: JobStore;
-  batches: Pick<BatchApi, 'getBatch' | 'readFile' | 'deleteFile'>;
+  batches: ByKey<Batches>;
   quota: QuotaStore;
   parks: ParkStore;
   outbox: Pick<Outbox, 'submit' | 'call' | 'collect' | 'finalize'>;
@@ -75,6 +79,9 @@ export interface CollectDeps {
   deadline: Deadline;
   log: Log;
 }
+
+/** The same, with the key of the batch that is collected. */
+type DepsWithKey = Omit<CollectDeps, 'batches'> & { batches: Batches };
 
 /** How long files may lag behind the counts of a completed batch. Ours; none is documented. */
 const LATE_RESULTS_MS = 60 * 60_000;
@@ -85,6 +92,8 @@ const MAX_FAILURES = 18;
 
 /** How long a batch rests that nobody knows what to make of: it is there for a person to see, and costs next to nothing. */
 const HELD_REST_MS = 60 * 60_000;
+/** When results are asked for again whose key could not be used; a new one is in use within five minutes. */
+const KEY_REST_MS = 10 * 60_000;
 /** A batch that is to be uploaded anew is held after so many times in a row. */
 const MAX_UPLOADS_ANEW = 3;
 
@@ -102,8 +111,11 @@ export async function collect(deps: CollectDeps, { jobId, batchId }: BatchMessag
   const batch = await deps.jobs.claimBatch({ jobId, batchId }, 'ended', claim, now, until);
   if (batch !== undefined) {
     try {
-      await collectClaimed({ ...deps, deadline: workingTime(deps.deadline) }, job, batch, claim);
+      const batches = deps.batches.withKey(apiKeyOf(batch));
+      const withKey = { ...deps, batches, deadline: workingTime(deps.deadline) };
+      await collectClaimed(withKey, job, batch, claim);
     } catch (error) {
+      if (isOfKey(error)) return waitForKey(deps, batch, claim, error);
       const isDone = await recordFailure(deps.jobs, batch, claim, error, deps.ambient.now());
       if (!isDone) throw error;
       deps.log.warn('collect failed, and rests', { jobId, batchId, error: (error as Error).name });
@@ -116,7 +128,23 @@ export async function collect(deps: CollectDeps, { jobId, batchId }: BatchMessag
   if (next.length > 0) await dispatch(deps, next);
 }
 
-async function collectClaimed(deps: CollectDeps, job: Job, batch: BatchRecord, claim: string): Promise<void> {
+/** Results that take a key which cannot be used stay where they are, for as long as it takes: no try of theirs counts. */
+async function waitForKey(
+  { jobs, ambient, log }: CollectDeps,
+  batch: BatchRecord,
+  claim: string,
+  error: Error,
+): Promise<void> {
+  const now = ambient.now();
+  const { jobId, batchId } = batch;
+  const heldReason = operatorErrorOf(error)?.code ?? 'invalid_api_key';
+  const released = { claim: undefined, claimedUntil: undefined };
+  const changes = { heldReason, lastError: error.message, notBefore: now + KEY_REST_MS, ...released };
+  await jobs.updateBatch(batch, { state: 'ended', claim }, changes, now);
+  log.warn('results wait for an API key', { jobId, batchId, apiKey: apiKeyOf(batch), reason: error.message });
+}
+
+async function collectClaimed(deps: DepsWithKey, job: Job, batch: BatchRecord, claim: string): Promise<void> {
   // Whoever ended the batch may not have come so far.
   if (batch.reservation !== undefined) await deps.quota.giveBackTokens(batch.reservation, deps.ambient.now());
   const settled = await settledOutcome(deps, batch);
@@ -192,13 +220,13 @@ async function collectClaimed(deps: CollectDeps, job: Job, batch: BatchRecord, c
 const SORTED_BYTES_PER_SECOND = 10_000_000;
 const MIN_SORTING_MS = 90_000;
 
-function hasTimeFor({ deadline }: CollectDeps, files: readonly FetchedFile[]): boolean {
+function hasTimeFor({ deadline }: DepsWithKey, files: readonly FetchedFile[]): boolean {
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
   return deadline.remainingMs() > MIN_SORTING_MS + (bytes / SORTED_BYTES_PER_SECOND) * 1000;
 }
 
 /** Lets go of the batch and hands it to the next invocation; should the message be lost, the sweep sends it again. */
-async function continueLater(deps: CollectDeps, batch: BatchRecord, claim: string): Promise<void> {
+async function continueLater(deps: DepsWithKey, batch: BatchRecord, claim: string): Promise<void> {
   const { jobId, batchId } = batch;
   const released = { claim: undefined, claimedUntil: undefined };
   await deps.jobs.updateBatch(batch, { state: 'ended', claim }, released, deps.ambient.now());
@@ -208,7 +236,7 @@ async function continueLater(deps: CollectDeps, batch: BatchRecord, claim: strin
 
 /** Joins a fetched file. One that does not read as it should is fetched again the next time. */
 async function addResults(
-  deps: CollectDeps,
+  deps: DepsWithKey,
   job: Job,
   batch: BatchRecord,
   claim: string,
@@ -245,7 +273,7 @@ async function addResults(
  * @throws {NotYetError} while it is worth waiting.
  */
 async function waitForLateResults(
-  deps: CollectDeps,
+  deps: DepsWithKey,
   batch: BatchRecord,
   claim: string,
   join: Join,
@@ -307,7 +335,7 @@ function restAfterRefusal(batch: BatchRecord, refusal: Exclude<Refusal, { kind: 
 }
 
 /** OpenAI had no room for the batch: what that says of the limit. */
-async function learnRefusal(deps: CollectDeps, batch: BatchRecord, message: string): Promise<void> {
+async function learnRefusal(deps: DepsWithKey, batch: BatchRecord, message: string): Promise<void> {
   const { model } = batch;
   const refusal = { openaiBatchId: batch.openaiBatchId!, tokens: tokensOf(batch), message };
   const configured = configuredFor(deps.settings.quota, model);
@@ -324,7 +352,7 @@ const MAX_PARTS = 100;
 
 /** A batch that was never sent, because it is too large for what is to become of it: smaller ones follow it. */
 async function recut(
-  deps: CollectDeps,
+  deps: DepsWithKey,
   batch: BatchRecord,
   claim: string,
   source: SourceObject,
@@ -360,14 +388,14 @@ async function recut(
 }
 
 /** The parts of a batch that is too large, by its tokens or by what it costs. */
-function cut({ prices, ambient }: CollectDeps, batch: BatchRecord, entries: ManifestEntries): Part[] {
+function cut({ prices, ambient }: DepsWithKey, batch: BatchRecord, entries: ManifestEntries): Part[] {
   if (batch.recutMicrodollars === undefined)
     return cutByTokens(batch, entries, Math.max(batch.recutTokens!, Math.ceil(tokensOf(batch) / MAX_PARTS)));
   return cutByCost(batch, entries, batch.recutMicrodollars, MAX_PARTS, prices, ambient.now());
 }
 
 async function writeResults(
-  deps: CollectDeps,
+  deps: DepsWithKey,
   job: Job,
   batch: BatchRecord,
   manifest: Manifest,
@@ -467,7 +495,7 @@ async function writeResults(
 }
 
 /** Held against what OpenAI says of the whole batch, where it does. */
-function billOf({ log }: CollectDeps, batch: BatchRecord, tally: Tally, lost: number): Bill {
+function billOf({ log }: DepsWithKey, batch: BatchRecord, tally: Tally, lost: number): Bill {
   const bill = tally.bill(lost);
   const { jobId, batchId, openaiBatchId, reportedUsage: reported } = batch;
   if (reported === undefined || reported.inputTokens + reported.outputTokens === 0) return bill;
@@ -490,13 +518,13 @@ async function settleCollected(deps: CollectDeps, jobId: string, batchId: string
 }
 
 /** The tier in which what a batch leaves goes on. */
-async function tierOfNext(deps: CollectDeps, batch: BatchRecord, next: ManifestEntries): Promise<Tier> {
+async function tierOfNext(deps: DepsWithKey, batch: BatchRecord, next: ManifestEntries): Promise<Tier> {
   const tier = batch.goTo ?? tierOf(batch);
-  const { ladder, model } = batch;
+  const { ladder } = batch;
   if (ladder === undefined || next.count === 0) return tier;
   const bytes = renderedBytes(next);
   const work = { requests: next.count, tokens: tokensOf({ bytes, ...tokensOfPart(batch, bytes) }) };
-  const paceOf = await readPaces(deps, model);
+  const paceOf = await readPaces(deps, batch);
   return tierToBegin({ ladder, tier, work, paceOf, now: deps.ambient.now() });
 }
 

@@ -5,7 +5,13 @@
 import { crc32 } from 'node:zlib';
 import type { Settings } from '../../contract/settings.ts';
 import { readCheckpoint, writeCheckpoint } from '../checkpoint.ts';
-import { CorruptWorkFileError, IncompleteDownloadError, OutOfTimeError, UploadGoneError } from '../errors.ts';
+import {
+  CorruptWorkFileError,
+  IncompleteDownloadError,
+  isOfKey,
+  OutOfTimeError,
+  UploadGoneError,
+} from '../errors.ts';
 import { workKeys } from '../keys.ts';
 import { type BatchRecord, type FetchedFile, isSlice } from '../model.ts';
 import { readInParallel } from '../parallel-read.ts';
@@ -169,7 +175,8 @@ class Copy {
       if ((await this.#copy()) === 'out of time') return 'out of time';
     } catch (error) {
       if (error instanceof UploadGoneError) return this.#giveUp(claim, error);
-      if (!takesWhatIsReadable) {
+      // Without the key nobody knows what can be read.
+      if (!takesWhatIsReadable || isOfKey(error)) {
         if (error instanceof ChangedFileError) return this.#giveUp(claim, error);
         // The error that led here is the one to be told.
         await this.record(claim).catch(() => false);

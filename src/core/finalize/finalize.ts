@@ -11,11 +11,19 @@ import { endWaiting } from '../cancel.ts';
 import { addUsage, noUsage } from '../collect/classify.ts';
 import { CorruptWorkFileError, NotYetError } from '../errors.ts';
 import { publicationName, publishedKeys } from '../keys.ts';
-import { type BatchRecord, byRoundAndPlace, type Job, type RunRef, type SourceObject } from '../model.ts';
+import {
+  apiKeyOf,
+  type BatchRecord,
+  byRoundAndPlace,
+  type Job,
+  type RunRef,
+  type SourceObject,
+} from '../model.ts';
 import { type Plan, readPlan } from '../plan.ts';
 import type {
   Ambient,
   BatchApi,
+  ByKey,
   Deadline,
   JobEvents,
   JobStore,
@@ -36,7 +44,7 @@ export interface FinalizeDeps {
   objects: ObjectStore;
   jobs: JobStore;
   quota: Pick<QuotaStore, 'settle'>;
-  batches: Pick<BatchApi, 'deleteFile'>;
+  batches: ByKey<Pick<BatchApi, 'deleteFile'>>;
   outbox: Pick<Outbox, 'finalize'>;
   events: JobEvents;
   ambient: Ambient;
@@ -306,9 +314,11 @@ function eventOf({ stackId, jobId, input, result, counts, files }: Receipt): Job
 /** Everything has landed, so OpenAI need not keep it. What cannot be deleted now expires there after 30 days. */
 async function deleteProviderFiles(deps: FinalizeDeps, batches: BatchRecord[]): Promise<void> {
   try {
-    for (const { inputFileId, outputFileId, errorFileId, keyVersion } of batches) {
+    for (const batch of batches) {
+      const { inputFileId, outputFileId, errorFileId, keyVersion } = batch;
+      const api = deps.batches.withKey(apiKeyOf(batch));
       for (const id of [inputFileId, outputFileId, errorFileId])
-        if (id !== undefined) await deps.batches.deleteFile(id, keyVersion);
+        if (id !== undefined) await api.deleteFile(id, keyVersion);
     }
   } catch (error) {
     deps.log.warn('files left at OpenAI; they expire there', { error: (error as Error).name });

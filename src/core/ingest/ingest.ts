@@ -283,6 +283,7 @@ async function carryOut(run: Run, plan: Plan, planKey: string, isOver: () => boo
       round: 0,
       state: 'planned',
       route: job.route.name,
+      ...(job.route.apiKey === undefined ? {} : { apiKey: job.route.apiKey }),
       ...(job.budgetUsd === undefined ? {} : { budgetUsd: job.budgetUsd }),
       ...onLadder(ladderOf(job.route, batch.endpoint, droppedAt(job)), now),
       jobCreatedAt: job.createdAt,

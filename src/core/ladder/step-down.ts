@@ -31,7 +31,7 @@ export async function stepDown(deps: StepDownDeps, batches: readonly BatchRecord
     if (state === 'ended' || state === 'collected') continue;
     const tier = tierOf(batch);
     if (tier !== 'batch' && state !== 'planned') continue;
-    const paceOfTier = paces.get(model) ?? (await readPaces(deps, model));
+    const paceOfTier = paces.get(model) ?? (await readPaces(deps, batch));
     paces.set(model, paceOfTier);
     const now = deps.ambient.now();
     const question = { ladder, tier, work: workOf(batches, model), paceOf: paceOfTier, now };
@@ -43,15 +43,18 @@ export async function stepDown(deps: StepDownDeps, batches: readonly BatchRecord
   return changed;
 }
 
-/** What is known of a model's pace in the tiers in which requests are called one by one. */
+/** What is known of the pace of a batch's model, called with its key, in the tiers in which requests are called one by one. */
 export async function readPaces(
   { settings, quota }: Pick<StepDownDeps, 'settings' | 'quota'>,
-  model: string,
+  { apiKey, model }: Pick<BatchRecord, 'apiKey' | 'model'>,
 ): Promise<(tier: Tier) => Pace> {
   const most = callsAtATime(settings.quota);
   const [flex, standard] = await Promise.all(
     (['flex', 'standard'] as const).map(async (tier) =>
-      paceOf(await quota.getLedger(callsLedgerOf({ model, tier })), most),
+      paceOf(
+        await quota.getLedger(callsLedgerOf({ ...(apiKey === undefined ? {} : { apiKey }), model, tier })),
+        most,
+      ),
     ),
   );
   return (tier) => (tier === 'flex' ? flex! : standard!);

@@ -11,10 +11,11 @@ import { lessonOfAcceptance, tokensOf } from '../admission/token-limit.ts';
 import { cancelAtOpenAI } from '../cancel.ts';
 import { KeyUnusableError } from '../errors.ts';
 import { stepDown } from '../ladder/step-down.ts';
-import { type BatchRecord, isTerminal } from '../model.ts';
+import { apiKeyOf, type BatchRecord, isTerminal } from '../model.ts';
 import type {
   Ambient,
   BatchApi,
+  ByKey,
   Deadline,
   Inputs,
   JobStore,
@@ -33,6 +34,8 @@ import { listInputs } from './list-inputs.ts';
 import { lost, remedyFor, turnOf, unreachable } from './lost.ts';
 import { type ReconcileDeps, reconcile } from './reconcile.ts';
 
+type Batches = Pick<BatchApi, 'getBatch' | 'cancelBatch' | 'listBatches' | 'listFiles' | 'deleteFile'>;
+
 export interface PollDeps extends ReconcileDeps {
   settings: Pick<Settings, 'stuck' | 'quota' | 'routes' | 'layout'>;
   inputs: Inputs;
@@ -41,7 +44,7 @@ export interface PollDeps extends ReconcileDeps {
   quota: QuotaStore;
   parks: ParkStore;
   listing: ListingStore;
-  batches: ReconcileDeps['batches'] & Pick<BatchApi, 'getBatch' | 'cancelBatch'>;
+  batches: ByKey<Batches>;
   outbox: Outbox;
   ambient: Ambient;
   deadline: Deadline;
@@ -50,7 +53,7 @@ export interface PollDeps extends ReconcileDeps {
 
 /** Longer than the poll function's own timeout, so that a living holder never loses the lease. */
 const LEASE_MS = 6 * 60_000;
-/** Batches asked for one by one in a run, for those that no page showed. */
+/** Batches asked for one by one in a run, for those that no page showed; each key has its share of them. */
 const MAX_SINGLE_READS = 100;
 /** A batch's record must fit a table item of 400 KB; lines beyond these show themselves in the next round. */
 const MAX_ERRORS = 500;
@@ -98,11 +101,7 @@ async function attempt(failures: unknown[], step: () => Promise<unknown>): Promi
   }
 }
 
-/**
- * One pass over the list pages serves every live batch of a project; only what no page shows is asked for alone. The
- * first pass is with the current key, and mostly shows them all; others follow for batches that are left and were made
- * with another key.
- */
+/** Reads the live batches of each key, with that key alone: what one of them cannot be used for stops none of the others. */
 async function readBatches(deps: PollDeps, token: number, failures: unknown[]): Promise<void> {
   const live = new Map<string, BatchRecord>();
   await attempt(failures, async () => {
@@ -118,18 +117,39 @@ async function readBatches(deps: PollDeps, token: number, failures: unknown[]): 
         if (live.has(batch.openaiBatchId ?? '')) live.set(batch.openaiBatchId!, batch);
     });
   }
+  const byKey = Map.groupBy(live.values(), apiKeyOf);
+  const most = Math.ceil(MAX_SINGLE_READS / byKey.size);
+  for (const [apiKey, batches] of byKey) {
+    const ofKey = new Map(batches.map((batch) => [batch.openaiBatchId!, batch]));
+    await readWithKey(deps, apiKey, ofKey, { most, token }, failures);
+  }
+}
+
+/**
+ * One pass over the list pages serves every live batch of a project; only what no page shows is asked for alone. The
+ * first pass is with the current version of the key, and mostly shows them all; others follow for batches that are left
+ * and were made with another version.
+ */
+async function readWithKey(
+  deps: PollDeps,
+  apiKey: string,
+  live: Map<string, BatchRecord>,
+  { most, token }: { most: number; token: number },
+  failures: unknown[],
+): Promise<void> {
+  const api = deps.batches.withKey(apiKey);
   let current: string | undefined;
   await attempt(failures, async () => {
-    current = await readPages(deps, live, undefined, failures);
+    current = await readPages(deps, api, live, undefined, failures);
   });
   const versions = new Set([...live.values()].flatMap(({ keyVersion }) => keyVersion ?? []));
   for (const version of versions) {
-    if (version !== current) await attempt(failures, () => readPages(deps, live, version, failures));
+    if (version !== current) await attempt(failures, () => readPages(deps, api, live, version, failures));
   }
-  deps.log.info('polled', { notListed: live.size });
-  for (const batch of turnOf([...live.values()], MAX_SINGLE_READS, token)) {
+  deps.log.info('polled', { apiKey, notListed: live.size });
+  for (const batch of turnOf([...live.values()], most, token)) {
     await attempt(failures, async () => {
-      const remote = await deps.batches.getBatch(batch.openaiBatchId!, batch.keyVersion);
+      const remote = await api.getBatch(batch.openaiBatchId!, batch.keyVersion);
       if (remote === undefined) await unreachable(deps, batch, deps.settings.stuck);
       else await record(deps, batch, remote);
     });
@@ -142,6 +162,7 @@ async function readBatches(deps: PollDeps, token: number, failures: unknown[]): 
  */
 async function readPages(
   deps: PollDeps,
+  api: Batches,
   live: Map<string, BatchRecord>,
   keyVersion: string | undefined,
   failures: unknown[],
@@ -158,7 +179,7 @@ async function readPages(
   let inVain = 0;
   try {
     while (live.size > 0) {
-      const page = await deps.batches.listBatches(after, keyVersion);
+      const page = await api.listBatches(after, keyVersion);
       usedVersion = page.keyVersion;
       const missing = live.size;
       for (const remote of page.batches) {

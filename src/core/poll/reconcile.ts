@@ -5,15 +5,16 @@
  * cannot be taken up is reported; nothing is ever cancelled. Once an hour, input files that nothing has needed for a day are deleted.
  */
 import * as z from 'zod';
-import type { Settings } from '../../contract/settings.ts';
-import { ApiKeyMissingError, KeyUnusableError } from '../errors.ts';
+import { apiKeyNamesOf, type Settings } from '../../contract/settings.ts';
+import { isOfKey } from '../errors.ts';
 import { readSettledJob } from '../ingest/job-file.ts';
 import { pollKey } from '../keys.ts';
-import { type BatchRecord, isTerminal } from '../model.ts';
+import { apiKeyOf, type BatchRecord, isTerminal } from '../model.ts';
 import { inputFileOf, isOurs, recordKeyOf } from '../ownership.ts';
 import type {
   Ambient,
   BatchApi,
+  ByKey,
   JobStore,
   Log,
   ObjectStore,
@@ -27,10 +28,10 @@ import { readWorkJson } from '../work-json.ts';
 
 export interface ReconcileDeps {
   stackId: string;
-  settings: Pick<Settings, 'layout'>;
+  settings: Pick<Settings, 'layout' | 'routes'>;
   objects: Pick<ObjectStore, 'get' | 'put'>;
   jobs: JobStore;
-  batches: Pick<BatchApi, 'listBatches' | 'listFiles' | 'deleteFile'>;
+  batches: ByKey<Pick<BatchApi, 'listBatches' | 'listFiles' | 'deleteFile'>>;
   outbox: Pick<Outbox, 'ingest'>;
   ambient: Ambient;
   log: Log;
@@ -56,11 +57,9 @@ export async function reconcile(deps: ReconcileDeps, poll: number): Promise<void
   const now = deps.ambient.now();
   const restoredAt = await seeRestore(deps, poll);
   if (restoredAt !== undefined && now < restoredAt + LOOK_BACK_MS)
-    await every(deps, 'adopt', HOUR_MS, () =>
-      forEachProject(deps, (keyVersion) => adoptRecent(deps, keyVersion)),
-    );
+    await every(deps, 'adopt', HOUR_MS, () => forEachProject(deps, (project) => adoptRecent(deps, project)));
   await every(deps, 'orphans', HOUR_MS, () =>
-    forEachProject(deps, (keyVersion) => deleteOrphans(deps, keyVersion)),
+    forEachProject(deps, (project) => deleteOrphans(deps, project)),
   );
 }
 
@@ -102,33 +101,50 @@ async function every(
   }
 }
 
-/** @param step is given a version of the key, the current one by default, and gives which one it was. */
+/** What one version of a key sees; without a version, the current one. */
+interface Project {
+  apiKey: string;
+  keyVersion?: string;
+}
+
+/**
+ * Every key of the settings and of the batches at OpenAI, in each version that these were made with.
+ * @param step gives which version it was.
+ */
 async function forEachProject(
   deps: ReconcileDeps,
-  step: (keyVersion: string | undefined) => Promise<string | undefined>,
+  step: (project: Project) => Promise<string | undefined>,
 ): Promise<void> {
-  const versions = new Set<string>();
-  for await (const { keyVersion } of deps.jobs.listAtOpenAI())
-    if (keyVersion !== undefined) versions.add(keyVersion);
+  const versionsOf = new Map(apiKeyNamesOf(deps.settings).map((name) => [name, new Set<string>()]));
+  for await (const batch of deps.jobs.listAtOpenAI()) {
+    const versions = versionsOf.get(apiKeyOf(batch)) ?? new Set();
+    versionsOf.set(apiKeyOf(batch), versions);
+    if (batch.keyVersion !== undefined) versions.add(batch.keyVersion);
+  }
+  const failures: unknown[] = [];
   /** With a key that is out of order there is nothing to be seen; what needs it is parked, which is told there. */
-  const tryStep = async (version: string | undefined): Promise<string | undefined> => {
+  const tryStep = async (project: Project): Promise<string | undefined> => {
     try {
-      return await step(version);
+      return await step(project);
     } catch (error) {
-      if (!(error instanceof KeyUnusableError || error instanceof ApiKeyMissingError)) throw error;
-      deps.log.warn('a key cannot be used', { version, reason: error.message });
+      if (isOfKey(error)) deps.log.warn('a key cannot be used', { ...project, reason: error.message });
+      // What one key is refused must not keep the others from being looked at.
+      else failures.push(error);
       return undefined;
     }
   };
-  const current = await tryStep(undefined);
-  for (const version of versions) if (version !== current) await tryStep(version);
+  for (const [apiKey, versions] of versionsOf) {
+    const current = await tryStep({ apiKey });
+    for (const keyVersion of versions) if (keyVersion !== current) await tryStep({ apiKey, keyVersion });
+  }
+  if (failures.length > 0) throw failures[0];
 }
 
 /** Takes up what a project has of ours and no record names. */
-async function adoptRecent(deps: ReconcileDeps, keyVersion: string | undefined): Promise<string | undefined> {
+async function adoptRecent(deps: ReconcileDeps, project: Project): Promise<string | undefined> {
   const strangers: RemoteBatch[] = [];
-  let usedVersion = keyVersion;
-  for await (const page of recentPages(deps, keyVersion)) {
+  let usedVersion = project.keyVersion;
+  for await (const page of recentPages(deps, project)) {
     usedVersion = page.keyVersion;
     // Of a failed one nothing ran, and one that is validating may fail yet.
     const ours = page.batches.filter(
@@ -141,16 +157,17 @@ async function adoptRecent(deps: ReconcileDeps, keyVersion: string | undefined):
   const taken = new Set<string>();
   // Of two for one record, the first that was made counts.
   for (const remote of strangers.sort((one, other) => one.createdAt - other.createdAt))
-    await adopt(deps, remote, usedVersion, taken);
+    await adopt(deps, remote, project.apiKey, usedVersion, taken);
   return usedVersion;
 }
 
 /** The pages of a project's list, until all that is recent has been on them. */
-async function* recentPages(deps: ReconcileDeps, keyVersion: string | undefined) {
+async function* recentPages(deps: ReconcileDeps, { apiKey, keyVersion }: Project) {
+  const api = deps.batches.withKey(apiKey);
   const since = deps.ambient.now() - LOOK_BACK_MS - CLOCK_SKEW_MS;
   let after: string | undefined;
   do {
-    const page = await deps.batches.listBatches(after, keyVersion);
+    const page = await api.listBatches(after, keyVersion);
     yield page;
     // Newest first is practice, not promise: only a page that is old from end to end says that we are past it.
     if (page.batches.every(({ createdAt }) => createdAt < since)) return;
@@ -167,6 +184,7 @@ async function recordOf(deps: ReconcileDeps, remote: RemoteBatch): Promise<Batch
 async function adopt(
   deps: ReconcileDeps,
   remote: RemoteBatch,
+  apiKey: string,
   keyVersion: string | undefined,
   taken: Set<string>,
 ): Promise<void> {
@@ -186,6 +204,8 @@ async function adopt(
     taken.add(jobId);
     return adoptJob(deps, jobId, report);
   }
+  // Another key of the same project sees it, too; versions are those of its own.
+  if (apiKeyOf(batch) !== apiKey) return;
   // Whoever resolves the create finds it.
   if (batch.state === 'submitting') return;
   if (batch.state !== 'planned' && batch.state !== 'admitted' && batch.state !== 'uploaded') {
@@ -238,16 +258,15 @@ async function adoptJob(
 }
 
 /** Deletes input files of ours that no batch and no record needs. */
-async function deleteOrphans(
-  deps: ReconcileDeps,
-  keyVersion: string | undefined,
-): Promise<string | undefined> {
+async function deleteOrphans(deps: ReconcileDeps, project: Project): Promise<string | undefined> {
+  const { apiKey, keyVersion } = project;
+  const api = deps.batches.withKey(apiKey);
   const until = deps.ambient.now() - ORPHAN_AFTER_MS;
   const orphans = new Map<string, RemoteFile>();
   let usedVersion = keyVersion;
   let after: string | undefined;
   do {
-    const page = await deps.batches.listFiles(after, keyVersion);
+    const page = await api.listFiles(after, keyVersion);
     usedVersion = page.keyVersion;
     for (const file of page.files)
       if (file.createdAt <= until && (await isUnrecorded(deps, file))) orphans.set(file.id, file);
@@ -255,10 +274,10 @@ async function deleteOrphans(
   } while (after !== undefined);
   if (orphans.size === 0) return usedVersion;
   // A record may be behind: what a batch is made of stays until it has ended.
-  for await (const { batches } of recentPages(deps, keyVersion))
+  for await (const { batches } of recentPages(deps, project))
     for (const { status, inputFileId } of batches) if (!isTerminal(status)) orphans.delete(inputFileId);
   for (const { id, filename } of orphans.values()) {
-    await deps.batches.deleteFile(id, keyVersion);
+    await api.deleteFile(id, keyVersion);
     deps.log.info('deleted an input file that nothing needs', { fileId: id, filename });
   }
   return usedVersion;

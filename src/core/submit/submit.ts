@@ -11,18 +11,19 @@
 import type { BatchMessage } from '../../contract/messages.ts';
 import type { Settings } from '../../contract/settings.ts';
 import { type OperatorError, operatorErrorOf, parkFor, unparkFor } from '../admission/operator-errors.ts';
-import { CREATE_TURNS } from '../admission/scopes.ts';
+import { createTurnsOf } from '../admission/scopes.ts';
 import { WAITING_AGAIN } from '../admission/waiting.ts';
 import { cancelledUnsent } from '../cancel.ts';
 import { OBJECT_GONE } from '../collect/decide.ts';
 import { CreateRefusedError, KeyUnusableError, NotYetError } from '../errors.ts';
 import { type Manifest, readManifest, renderedBytes } from '../manifest.ts';
-import type { BatchRecord, Job } from '../model.ts';
+import { apiKeyOf, type BatchRecord, type Job } from '../model.ts';
 import { inputFilename, isOurs, metadataOf, NONCE_KEY } from '../ownership.ts';
 import { COMPLETION_WINDOW_MS } from '../poll/lost.ts';
 import type {
   Ambient,
   BatchApi,
+  ByKey,
   JobStore,
   Log,
   ObjectStore,
@@ -40,7 +41,7 @@ export interface SubmitDeps {
   stackId: string;
   objects: ObjectStore;
   jobs: JobStore;
-  batches: BatchApi;
+  batches: ByKey<BatchApi>;
   settings: Pick<Settings, 'quota' | 'stuck' | 'layout'>;
   quota: QuotaStore;
   parks: ParkStore;
@@ -58,13 +59,17 @@ const UNKNOWN_REST_MS = 60 * 60_000;
 const REFUSED_FIRST_MS = 5 * 60_000;
 const REFUSED_MOST_MS = 60 * 60_000;
 
+/** The same, with the key of the batch. */
+type DepsWithKey = Omit<SubmitDeps, 'batches'> & { batches: BatchApi };
+
 /** Takes a batch as far as it goes now. What cannot be done now is left for the sweep. */
-export async function submit(deps: SubmitDeps, { jobId, batchId }: BatchMessage): Promise<void> {
-  const found = await deps.jobs.getBatch(jobId, batchId);
+export async function submit(allDeps: SubmitDeps, { jobId, batchId }: BatchMessage): Promise<void> {
+  const found = await allDeps.jobs.getBatch(jobId, batchId);
   if (found === undefined) {
-    deps.log.warn('no such batch', { jobId, batchId });
+    allDeps.log.warn('no such batch', { jobId, batchId });
     return;
   }
+  const deps: DepsWithKey = { ...allDeps, batches: allDeps.batches.withKey(apiKeyOf(found)) };
   if (found.state !== 'admitted' && found.state !== 'uploaded' && found.state !== 'submitting') return;
   const now = deps.ambient.now();
   if (found.notBefore !== undefined && found.notBefore > now) return;
@@ -91,7 +96,7 @@ export async function submit(deps: SubmitDeps, { jobId, batchId }: BatchMessage)
 }
 
 /** `admitted -> uploaded`, or back to `planned` if that takes a person. Dying after the upload leaves a file that nothing refers to; the poll deletes it. */
-async function upload(deps: SubmitDeps, batch: BatchRecord, claim: string): Promise<BatchRecord> {
+async function upload(deps: DepsWithKey, batch: BatchRecord, claim: string): Promise<BatchRecord> {
   const manifest = await readManifest(deps.objects, batch.manifestKey);
   const bytes = renderedBytes(manifest.entries);
   const nonce = deps.ambient.nonce();
@@ -122,12 +127,12 @@ async function upload(deps: SubmitDeps, batch: BatchRecord, claim: string): Prom
 }
 
 /** The client wraps what its body throws, so the object itself is asked. */
-async function isSourceGone(deps: SubmitDeps, { source }: Manifest): Promise<boolean> {
+async function isSourceGone(deps: DepsWithKey, { source }: Manifest): Promise<boolean> {
   return (await deps.objects.head(source.bucket, source.key, source.versionId)) === undefined;
 }
 
 /** Ends a batch that nobody can send any more, as if OpenAI had refused it; collect states the reason. */
-async function giveUp(deps: SubmitDeps, batch: BatchRecord, claim: string): Promise<BatchRecord> {
+async function giveUp(deps: DepsWithKey, batch: BatchRecord, claim: string): Promise<BatchRecord> {
   const ended = await write(deps, batch, claim, {
     ...SUCCEEDED,
     state: 'ended',
@@ -142,18 +147,25 @@ async function giveUp(deps: SubmitDeps, batch: BatchRecord, claim: string): Prom
 }
 
 /** What was reserved for an attempt that is over. */
-async function giveBack(deps: SubmitDeps, { reservation }: BatchRecord): Promise<void> {
+async function giveBack(deps: DepsWithKey, { reservation }: BatchRecord): Promise<void> {
   if (reservation !== undefined) await deps.quota.settle(reservation, deps.ambient.now());
 }
 
 /** `uploaded -> submitting -> submitted`. */
-async function create(deps: SubmitDeps, uploaded: BatchRecord, claim: string): Promise<void> {
+async function create(deps: DepsWithKey, uploaded: BatchRecord, claim: string): Promise<void> {
   const turn = deps.ambient.now();
-  const wait = await deps.quota.takeTurn(CREATE_TURNS, deps.settings.quota.createsPerHour, turn);
+  const wait = await deps.quota.takeTurn(
+    createTurnsOf(apiKeyOf(uploaded)),
+    deps.settings.quota.createsPerHour,
+    turn,
+  );
   if (wait > 0) {
     const released = { notBefore: turn + wait, claim: undefined, claimedUntil: undefined };
     await write(deps, uploaded, claim, released);
-    deps.log.info('as many batches were created in the last hour as may be', { wait });
+    deps.log.info('as many batches were created in the last hour as may be', {
+      apiKey: apiKeyOf(uploaded),
+      wait,
+    });
     return;
   }
   const batch = await write(deps, uploaded, claim, {
@@ -182,7 +194,7 @@ async function create(deps: SubmitDeps, uploaded: BatchRecord, claim: string): P
 }
 
 /** Writes the intent down below `work/`, too. */
-async function settleIntent(deps: SubmitDeps, batch: BatchRecord, claim: string): Promise<void> {
+async function settleIntent(deps: DepsWithKey, batch: BatchRecord, claim: string): Promise<void> {
   // An intent of a release that did not count them.
   if (batch.attempts === undefined) return;
   const attempt = await settleAttempt(deps.objects, deps.settings.layout, batch, attemptOf(batch));
@@ -206,7 +218,7 @@ function attemptOf({ attempts, nonce, inputFileId, keyVersion, intentAt }: Batch
  * A record may be of an earlier time than what was done, because its table was restored. Then what became of the batch, or
  * the last create that was begun, is written down below `work/`, and the record is brought there.
  */
-async function catchUp(deps: SubmitDeps, batch: BatchRecord, claim: string): Promise<BatchRecord> {
+async function catchUp(deps: DepsWithKey, batch: BatchRecord, claim: string): Promise<BatchRecord> {
   const { jobId, batchId } = batch;
   const settled = await settledOutcome(deps, batch);
   if (settled !== undefined) {
@@ -223,7 +235,7 @@ async function catchUp(deps: SubmitDeps, batch: BatchRecord, claim: string): Pro
 
 /** Goes on with a create that the record did not know of, as with any whose answer was lost. */
 async function takeUp(
-  deps: SubmitDeps,
+  deps: DepsWithKey,
   batch: BatchRecord,
   claim: string,
   { attempt, nonce, inputFileId, keyVersion, intentAt }: CreateAttempt,
@@ -248,7 +260,7 @@ async function takeUp(
 }
 
 async function submitted(
-  deps: SubmitDeps,
+  deps: DepsWithKey,
   batch: BatchRecord,
   claim: string,
   remote: RemoteBatch,
@@ -273,7 +285,7 @@ async function submitted(
 
 /** OpenAI said no, so there is no batch: wait, and begin again with a new file. The reason is kept for the operator. */
 async function refused(
-  deps: SubmitDeps,
+  deps: DepsWithKey,
   batch: BatchRecord,
   claim: string,
   error: CreateRefusedError,
@@ -303,7 +315,7 @@ async function refused(
  * to see whether that is over, or until another one has shown it.
  */
 async function waitForOperator(
-  deps: SubmitDeps,
+  deps: DepsWithKey,
   batch: BatchRecord,
   claim: string,
   trouble: OperatorError,
@@ -338,7 +350,7 @@ export function refusalWaitMs(refusals: number): number {
 
 /** `submitting -> submitted` if the batch exists, `-> admitted` if it surely does not; otherwise it stays, for later. */
 async function resolveIntent(
-  deps: SubmitDeps,
+  deps: DepsWithKey,
   job: Job | undefined,
   batch: BatchRecord,
   claim: string,
@@ -384,7 +396,7 @@ async function resolveIntent(
  * key that can is back, or, past the time by which it would have ended, goes the way of a lost one.
  */
 async function resolveWithoutKey(
-  deps: SubmitDeps,
+  deps: DepsWithKey,
   job: Job | undefined,
   batch: BatchRecord,
   claim: string,
@@ -428,7 +440,7 @@ async function resolveWithoutKey(
  * batch is fenced off, an answer of "absent" leads to a second create: then the list is read to its very end, whatever
  * its order seems to be.
  */
-async function lookUp(deps: SubmitDeps, batch: BatchRecord): Promise<RemoteBatch | undefined> {
+async function lookUp(deps: DepsWithKey, batch: BatchRecord): Promise<RemoteBatch | undefined> {
   const until = batch.intentAt! - CLOCK_SKEW_MS;
   let after: string | undefined;
   let previous = Number.POSITIVE_INFINITY;
@@ -454,7 +466,7 @@ async function lookUp(deps: SubmitDeps, batch: BatchRecord): Promise<RemoteBatch
 }
 
 async function write(
-  deps: SubmitDeps,
+  deps: DepsWithKey,
   batch: BatchRecord,
   claim: string,
   changes: Parameters<JobStore['updateBatch']>[2],

@@ -1,31 +1,46 @@
 import OpenAI from 'openai';
-import { ApiKey } from '../../adapters/api-key.ts';
+import { ApiKey, type ApiKeys, UnknownApiKey } from '../../adapters/api-key.ts';
 import { OpenAIBatches } from '../../adapters/openai-batches.ts';
 import { OpenAICalls } from '../../adapters/openai-calls.ts';
-import type { BatchApi, CallApi } from '../../core/ports.ts';
+import type { BatchApi, ByKey, CallApi } from '../../core/ports.ts';
 import { systemAmbient } from '../ambient.ts';
 import { createSecretsManagerClient } from '../clients.ts';
 
 interface OpenAIConfig {
-  API_KEY_SECRET_ARN: string;
+  API_KEY_SECRETS: Readonly<Record<string, string>>;
   OPENAI_BASE_URL?: string | undefined;
 }
 
-/** The key is read when the first request is sent, and again when it is five minutes old. */
-function createApiKey(config: OpenAIConfig): ApiKey {
-  const secret = { secretArn: config.API_KEY_SECRET_ARN };
-  return new ApiKey(createSecretsManagerClient(), secret, systemAmbient.now);
+export function createCallApi(config: OpenAIConfig): ByKey<CallApi> {
+  return byKey(config, (client) => new OpenAICalls(client));
 }
 
-export function createCallApi(config: OpenAIConfig): CallApi {
-  const apiKey = createApiKey(config);
-  return new OpenAICalls(createOpenAIClient(async () => (await apiKey.read()).key, config.OPENAI_BASE_URL));
+export function createBatchApi(config: OpenAIConfig): ByKey<BatchApi> {
+  return byKey(config, (client, keys) => new OpenAIBatches(client, keys));
 }
 
-export function createBatchApi(config: OpenAIConfig): BatchApi {
-  const apiKey = createApiKey(config);
-  const client = createOpenAIClient(async () => (await apiKey.read()).key, config.OPENAI_BASE_URL);
-  return new OpenAIBatches(client, apiKey);
+/** One API for each key. A key is read when the first request is sent with it, and again when it is five minutes old. */
+function byKey<Api>(
+  { API_KEY_SECRETS, OPENAI_BASE_URL }: OpenAIConfig,
+  create: (client: OpenAI, keys: ApiKeys) => Api,
+): ByKey<Api> {
+  const secrets = createSecretsManagerClient();
+  const apis = new Map<string, Api>();
+  return {
+    withKey(name) {
+      const known = apis.get(name);
+      if (known !== undefined) return known;
+      const keys = Object.hasOwn(API_KEY_SECRETS, name)
+        ? new ApiKey(secrets, { secretArn: API_KEY_SECRETS[name]! }, systemAmbient.now)
+        : new UnknownApiKey(name);
+      const api = create(
+        createOpenAIClient(async () => (await keys.read()).key, OPENAI_BASE_URL),
+        keys,
+      );
+      apis.set(name, api);
+      return api;
+    },
+  };
 }
 
 /** Until the headers of an answer; uploads bring their own. Creating a batch has been seen to take tens of seconds. */
