@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Duration, RemovalPolicy } from 'aws-cdk-lib';
 import { InvalidConfigurationError, type SettingsInput } from '../lib/configuration.ts';
 import type { PipelineStackProps } from '../lib/pipeline-stack.ts';
+import { readSettings, SettingsTextError } from '../src/contract/settings-text.ts';
 
 /** CloudFormation: a letter, then letters, digits and "-", 128 at the most. */
 const STACK_NAME = /^[A-Za-z][A-Za-z0-9-]{0,127}$/;
@@ -54,7 +55,7 @@ export function contextToStackProps(
     pollInterval: readPollInterval(read),
     removalPolicy: readRemoval(read),
     openaiBaseUrl: readText(read, 'openaiBaseUrl', 'https://api.openai.com/v1'),
-    settings: readSettings(read('settings')),
+    settings: settingsOf(read('settings')),
   };
 }
 
@@ -90,17 +91,22 @@ function readRemoval(read: (key: string) => unknown): RemovalPolicy {
   throw refused('removal', value, '"retain" or "destroy"', 'destroy');
 }
 
-/** JSON on the command line, an object in `cdk.json`, or the path of a file. What is in it is checked by the construct. */
-function readSettings(value: unknown): SettingsInput | undefined {
+/** JSON on the command line, the path of a file, or an object in `cdk.json`, which the construct checks. */
+function settingsOf(value: unknown): SettingsInput | undefined {
   if (value === undefined || value === null || value === '') return undefined;
   if (typeof value !== 'string') return value as SettingsInput;
   const isJson = value.trimStart().startsWith('{');
   try {
-    return JSON.parse(isJson ? value : readFileSync(value, 'utf8'));
+    return isJson
+      ? readSettings(value, 'context settings')
+      : readSettings(readFileSync(value, 'utf8'), value);
   } catch (error) {
+    const { message } = error as Error;
     throw new InvalidConfigurationError(
-      `context settings is ${JSON.stringify(value)}, which was taken for ${isJson ? 'JSON' : 'the path of a JSON file'} ` +
-        `and could not be read: ${(error as Error).message}. Pass for example -c settings=settings.json`,
+      error instanceof SettingsTextError
+        ? message
+        : `context settings is ${JSON.stringify(value)}, which was taken for the path of a JSON file and could not be ` +
+            `read: ${message}. Pass for example -c settings=settings.json`,
       { cause: error },
     );
   }

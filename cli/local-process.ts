@@ -7,12 +7,12 @@ import { pipeline } from 'node:stream/promises';
 import { setTimeout as wait } from 'node:timers/promises';
 import { type LocalPipeline, startLocalPipeline } from '../local/local-pipeline.ts';
 import { type Receipt, receiptSchema } from '../src/contract/receipt.ts';
-import { defaultSettings } from '../src/contract/settings.ts';
-import { routeOf } from '../src/core/ingest/route.ts';
+import { defaultSettings, type Settings } from '../src/contract/settings.ts';
 import { formatUsd, fromUsd } from '../src/core/prices/money.ts';
 import { EXIT_CANNOT_RUN, EXIT_PARTIAL, EXIT_SUCCEEDED, UsageError } from './exit.ts';
 import { chooseOpenAI, requireAnswer } from './openai.ts';
 import { describeJob, format, ProgressDisplay } from './progress.ts';
+import { requireRoute, settingsOf } from './settings-options.ts';
 
 export interface LocalProcessOptions {
   out: string;
@@ -20,16 +20,19 @@ export interface LocalProcessOptions {
   json?: boolean;
   live?: boolean;
   deliverTwice?: boolean;
+  /** Path of a settings file. */
+  settings?: string;
+  /** What the keys of the files begin with. Default: the layout's input prefix. */
+  prefix?: string;
 }
 
 /** How often progress is looked up. */
 const LOOK_MS = 250;
-/** Prefix that the stack takes for input, and keys are made under. */
-const INPUT_PREFIX = 'input/';
 
 /** @returns the exit status. */
 export async function localProcess(files: readonly string[], options: LocalProcessOptions): Promise<number> {
-  const keys = await keysOf(files);
+  const settings = options.settings === undefined ? undefined : await settingsOf(options.settings);
+  const keys = await keysOf(files, settings ?? defaultSettings(), options.prefix);
   await mkdir(options.out, { recursive: true }).catch((error: NodeJS.ErrnoException) => {
     throw new UsageError(`--out ${options.out}: a folder that can be written is expected (${error.code})`);
   });
@@ -39,6 +42,7 @@ export async function localProcess(files: readonly string[], options: LocalProce
   let lastProblem = '';
   const pipeline = await startLocalPipeline({
     stateDir: options.state,
+    settings,
     openai,
     deliverTwice: options.deliverTwice,
     onProgress: (text) => display.note(text),
@@ -61,7 +65,7 @@ export async function localProcess(files: readonly string[], options: LocalProce
     );
     const jobIds = new Map<string, string>();
     for (const [key, file] of keys) {
-      const name = key.slice(INPUT_PREFIX.length);
+      const name = basename(key);
       const { size } = await stat(file);
       await requireRoom(file, size, options.state);
       let shownAtMs = Number.NEGATIVE_INFINITY;
@@ -120,19 +124,25 @@ export function describeLackOfRoom(bytes: number, freeBytes: number): string | u
   return `${megabytes(neededBytes)} are needed and ${megabytes(freeBytes)} are free`;
 }
 
-/** @throws {UsageError} if a file cannot be read or two would have the same key. */
-async function keysOf(files: readonly string[]): Promise<Map<string, string>> {
+/** @throws {UsageError} if a file cannot be read, no route would take it, or two would have the same key. */
+async function keysOf(
+  files: readonly string[],
+  settings: Settings,
+  prefix = settings.layout.input,
+): Promise<Map<string, string>> {
+  if (!prefix.endsWith('/') || !prefix.startsWith(settings.layout.input)) {
+    throw new UsageError(
+      `--prefix ${prefix}: a prefix that begins with "${settings.layout.input}", which is where input is dropped, and ` +
+        `ends with "/" is expected, such as ${settings.routes.map((route) => route.prefix).join(' or ')}`,
+    );
+  }
   const keys = new Map<string, string>();
   for (const file of files) {
     const found = await stat(file).catch(() => undefined);
     if (found === undefined) throw new UsageError(`${file}: there is no such file`);
     if (!found.isFile()) throw new UsageError(`${file}: a file is expected, not a folder`);
-    const key = `${INPUT_PREFIX}${basename(file)}`;
-    if (routeOf(defaultSettings(), key) === undefined) {
-      throw new UsageError(
-        `${file}: names that begin with "." or "_" are left alone, as other tools mean them to be; rename it`,
-      );
-    }
+    const key = `${prefix}${basename(file)}`;
+    requireRoute(settings, file, key);
     const other = keys.get(key);
     if (other !== undefined) {
       throw new UsageError(`${other} and ${file} have the same name, so their results would too; rename one`);
@@ -152,7 +162,7 @@ async function follow(
 ): Promise<string[]> {
   for (;;) {
     const views = await Promise.all([...jobIds.values()].map((jobId) => pipeline.look(jobId)));
-    const names = [...jobIds.keys()].map((key) => key.slice(INPUT_PREFIX.length));
+    const names = [...jobIds.keys()].map((key) => basename(key));
     display.show(views.map((view, index) => ({ name: names[index]!, text: describeJob(view) })));
     const receiptKeys = views.flatMap(({ job }) => job?.receiptKey ?? []);
     if (receiptKeys.length === views.length) return receiptKeys;

@@ -1,19 +1,26 @@
 /** `batchdrop local up`: keeps the local stack running until it is interrupted. */
 import { once } from 'node:events';
 import { startLocalPipeline } from '../local/local-pipeline.ts';
+import { defaultSettings } from '../src/contract/settings.ts';
 import { EXIT_SUCCEEDED } from './exit.ts';
 import { chooseOpenAI } from './openai.ts';
+import { settingsOf } from './settings-options.ts';
 
 export interface LocalUpOptions {
   state: string;
   port?: number;
   live?: boolean;
+  /** Path of a settings file. */
+  settings?: string;
 }
 
 /** @returns the exit status, once the user has interrupted it. */
 export async function localUp(options: LocalUpOptions): Promise<number> {
+  const settings = options.settings === undefined ? undefined : await settingsOf(options.settings);
+  const { layout } = settings ?? defaultSettings();
   const pipeline = await startLocalPipeline({
     stateDir: options.state,
+    settings,
     openai: chooseOpenAI(process.env, options.live ?? false),
     ...(options.port === undefined ? {} : { ports: { s3: options.port } }),
     onProgress: (text) => console.error(text),
@@ -32,9 +39,9 @@ export async function localUp(options: LocalUpOptions): Promise<number> {
 In another terminal:
 
   export AWS_ACCESS_KEY_ID=${credentials.accessKeyId} AWS_SECRET_ACCESS_KEY=${credentials.secretAccessKey} AWS_DEFAULT_REGION=${region}
-  aws --endpoint-url ${endpoints.s3} s3 cp FILE.jsonl s3://${bucket}/input/
-  aws --endpoint-url ${endpoints.s3} s3 ls --recursive s3://${bucket}/receipts/
-  aws --endpoint-url ${endpoints.s3} s3 cp s3://${bucket}/output/FILE.jsonl .
+  aws --endpoint-url ${endpoints.s3} s3 cp FILE.jsonl s3://${bucket}/${layout.input}
+  aws --endpoint-url ${endpoints.s3} s3 ls --recursive s3://${bucket}/${layout.receipts}
+  aws --endpoint-url ${endpoints.s3} s3 cp s3://${bucket}/${layout.output}FILE.jsonl .
 
 Ctrl-C stops it; what is under way goes on at the next start.`);
   await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);

@@ -10,6 +10,11 @@ import { localProcess } from './local-process.ts';
 import { localUp } from './local-up.ts';
 import { plan } from './plan.ts';
 
+const settingsOption = [
+  '--settings <file>',
+  'JSON file of routes and prefixes, as a deployment takes it',
+] as const;
+
 const program = new Command('batchdrop')
   .description('OpenAI Batch API requests, dropped as files.')
   .version(packageJson.version)
@@ -23,6 +28,11 @@ program
   .option('--deadline <duration>', 'when results must be there, from the drop on: 90m, 2h, 1d', durationMs)
   .option('--enqueued-tokens <count>', 'batch queue limit of your models, in tokens', positiveCount)
   .option('--tokens-per-minute <count>', 'rate limit of flex and standard, in input tokens', positiveCount)
+  .option(...settingsOption)
+  .option(
+    '--key <key>',
+    'under which it would be dropped, to choose a route (default: "input/" and its name)',
+  )
   .option('--prices <file>', 'price file that takes precedence over the built-in table')
   .option('--residency', 'requests go to a data-residency endpoint, which costs more')
   .option('--json', 'print one JSON object')
@@ -57,9 +67,11 @@ local
   .command('process')
   .description('run files to the end and fetch their results')
   .argument('<file...>', 'JSONL files of requests (or .gz of them)')
+  .option('--prefix <prefix>', 'what the keys begin with, to choose a route (default: "input/")')
   .option('--out <dir>', 'folder for output/, errors/, retry/ and receipts/', 'batchdrop-results')
   .option('--json', 'print one JSON array of receipts as the last line of standard output')
   .option('--deliver-twice', 'deliver every event and every message twice, to see that nothing changes')
+  .option(...settingsOption)
   .option(...liveOption)
   .option(...stateOption)
   .action(async (files: string[], options) => {
@@ -70,6 +82,7 @@ local
   .command('up')
   .description('keep the stack running, to drop files with any S3 client')
   .option('--port <port>', 'port of S3', portNumber)
+  .option(...settingsOption)
   .option(...liveOption)
   .option(...stateOption)
   .action(async (options) => {

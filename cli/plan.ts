@@ -1,7 +1,7 @@
 /** `batchdrop plan FILE...`: what files would become and cost. Reads them, and nothing else; sends nothing. */
-
+import { basename } from 'node:path';
 import { loadTokenizer } from '../src/adapters/gpt-tokenizer.ts';
-import { TIERS, type Tier } from '../src/contract/settings.ts';
+import { type Route, readDuration, type Settings, TIERS, type Tier } from '../src/contract/settings.ts';
 import {
   ASSUMED_OUTPUT_TOKENS,
   type BatchForecast,
@@ -12,6 +12,7 @@ import {
   MOST_FINDINGS,
 } from '../src/core/forecast/forecast.ts';
 import { LEAST_CACHED_TOKENS, type SharedPrefix } from '../src/core/forecast/prefixes.ts';
+import { type Reserve, reserveFor } from '../src/core/forecast/reserve.ts';
 import {
   cachingSaves,
   costOfGroup,
@@ -19,15 +20,17 @@ import {
   recommendTier,
   type TierCost,
 } from '../src/core/forecast/tiers.ts';
+import { additionsOf } from '../src/core/ingest/fill-in.ts';
 import { OPENAI_LIMITS } from '../src/core/limits.ts';
-import { formatUsd, type Picodollars, toUsd } from '../src/core/prices/money.ts';
+import { formatUsd, fromUsd, type Picodollars, toUsd } from '../src/core/prices/money.ts';
 import type { Prices } from '../src/core/prices/prices.ts';
 import { encodingOf } from '../src/core/tokens/models.ts';
 import { formatDuration } from './duration.ts';
-import { EXIT_PARTIAL, EXIT_SUCCEEDED } from './exit.ts';
+import { EXIT_PARTIAL, EXIT_SUCCEEDED, UsageError } from './exit.ts';
 import { type PriceOptions, pricesOf } from './price-options.ts';
 import { format } from './progress.ts';
 import { readWithProgress, sizesOf } from './read-files.ts';
+import { requireRoute, settingsOf } from './settings-options.ts';
 import { count, wrapped } from './text.ts';
 
 export interface PlanOptions extends PriceOptions {
@@ -36,6 +39,20 @@ export interface PlanOptions extends PriceOptions {
   deadline?: number;
   enqueuedTokens?: number;
   tokensPerMinute?: number;
+  /** Path of a settings file: files are read as their route would. */
+  settings?: string;
+  /** Key that the file would have. Default: the layout's input prefix and the file's name. */
+  key?: string;
+}
+
+/** What a plan goes by: the command's options, and what settings say where there are none. */
+interface Terms {
+  prices: Prices;
+  /** The files' route; absent without settings. */
+  route?: Route | undefined;
+  deadlineMs?: number | undefined;
+  enqueuedTokensOf: (model: string) => number | undefined;
+  tokensPerMinute?: number | undefined;
 }
 
 interface FilePlan extends Forecast {
@@ -45,7 +62,7 @@ interface FilePlan extends Forecast {
 
 /** @returns the exit status: whether every line could be run. */
 export async function plan(files: readonly string[], options: PlanOptions): Promise<number> {
-  const prices = await pricesOf(options);
+  const terms = await termsOf(files, options);
   const sizes = await sizesOf(files);
   const o200k = await loadTokenizer('gpt-4o');
   const cl100k = await loadTokenizer('gpt-4');
@@ -54,16 +71,47 @@ export async function plan(files: readonly string[], options: PlanOptions): Prom
     const found = await forecast(readWithProgress(file, bytes, process.stderr, Date.now), {
       limits: OPENAI_LIMITS,
       tokenizerOf: (model) => (encodingOf(model) === 'o200k_base' ? o200k : cl100k),
-      ...(options.enqueuedTokens === undefined ? {} : { enqueuedTokens: options.enqueuedTokens }),
+      enqueuedTokensOf: terms.enqueuedTokensOf,
+      route: terms.route,
+      additions: terms.route && additionsOf(terms.route, terms.prices, Date.now()),
     });
     plans.push({ file, bytes, ...found });
   }
-  const whole = new WholePlan(plans, prices, options, Date.now());
+  const whole = new WholePlan(plans, terms, Date.now());
   if (options.json) console.log(JSON.stringify(whole.toJson()));
   else console.log(whole.toText(process.stdout.columns ?? 80));
   return plans.every(({ invalid, rejection }) => invalid === 0 && rejection === undefined)
     ? EXIT_SUCCEEDED
     : EXIT_PARTIAL;
+}
+
+async function termsOf(files: readonly string[], options: PlanOptions): Promise<Terms> {
+  const settings = options.settings === undefined ? undefined : await settingsOf(options.settings);
+  const route = settings && routeOfAll(files, settings, options.key);
+  if (settings === undefined && options.key !== undefined)
+    throw new UsageError('--key chooses a route of the settings: name them with --settings');
+  return {
+    prices: await pricesOf(options, settings?.prices),
+    route,
+    deadlineMs:
+      options.deadline ?? (route?.deadline === undefined ? undefined : readDuration(route.deadline)),
+    enqueuedTokensOf: (model) => options.enqueuedTokens ?? settings?.quota.enqueuedTokens[model],
+    tokensPerMinute: options.tokensPerMinute,
+  };
+}
+
+/** @throws {UsageError} if a file has no route, or another one than the others. */
+function routeOfAll(files: readonly string[], settings: Settings, key: string | undefined): Route {
+  if (key !== undefined && files.length > 1)
+    throw new UsageError(`--key is the key of one file; read ${files.length} files: plan each by itself`);
+  const routes = files.map((file) =>
+    requireRoute(settings, file, key ?? `${settings.layout.input}${basename(file)}`),
+  );
+  const other = routes.findIndex(({ name }) => name !== routes[0]!.name);
+  if (other === -1) return routes[0]!;
+  throw new UsageError(
+    `${files[0]} is for route "${routes[0]!.name}" and ${files[other]} for "${routes[other]!.name}": plan those of one route at a time`,
+  );
 }
 
 const BOUND_TEXT: Record<Bound, string> = {
@@ -80,21 +128,23 @@ const BOUND_TEXT: Record<Bound, string> = {
 class WholePlan {
   readonly #plans: readonly FilePlan[];
   readonly #prices: Prices;
-  readonly #options: PlanOptions;
+  readonly #terms: Terms;
   readonly #at: number;
 
   /** @param at time whose prices hold, in epoch milliseconds. */
-  constructor(plans: readonly FilePlan[], prices: Prices, options: PlanOptions, at: number) {
+  constructor(plans: readonly FilePlan[], terms: Terms, at: number) {
     this.#plans = plans;
-    this.#prices = prices;
-    this.#options = options;
+    this.#prices = terms.prices;
+    this.#terms = terms;
     this.#at = at;
   }
 
   toJson(): object {
     const { tier, reason, ms } = this.#recommendation();
+    const { route } = this.#terms;
     return {
       version: 1,
+      ...(route === undefined ? {} : { route: this.#routeJson(route) }),
       files: this.#plans.map(({ prefixes, groups, ...file }) => ({
         ...file,
         groups: groups.map((group) => ({ ...group, usd: this.#usdOf(group) })),
@@ -116,6 +166,8 @@ class WholePlan {
   toText(width: number): string {
     const lines = this.#plans.flatMap((file) => [...this.#fileLines(file), '']);
     const { tier, reason, ms } = this.#recommendation();
+    const { route } = this.#terms;
+    if (route !== undefined) lines.push(routeText(route), ...this.#budgetLines(route));
     if (this.#groups().length > 0) {
       const totals = TIERS.flatMap((each) => {
         const total = this.#totalOf(each);
@@ -126,7 +178,9 @@ class WholePlan {
         if (ms[each] !== undefined)
           lines.push(`Time in ${each}: ${each === 'batch' ? 'up to' : 'about'} ${formatDuration(ms[each])}`);
       }
-      lines.push(`Recommended: ${tier ?? 'no tier'}. ${reason}`);
+      lines.push(
+        `Recommended: ${tier ?? 'no tier'}. ${reason}${route && tier ? routeAdvice(route, tier) : ''}`,
+      );
     }
     return lines.flatMap((line) => wrapped(line, width)).join('\n');
   }
@@ -197,6 +251,49 @@ class WholePlan {
     return lines;
   }
 
+  #routeJson(route: Route): object {
+    const { name, prefix, tiers, deadline, maxRounds, budget, overBudget, allowUnpriced } = route;
+    const files = this.#plans.map((file) => ({ file: file.file, ...this.#reserveOf(route, [file]) }));
+    const all = this.#reserveOf(route, this.#plans);
+    const { perJobUsd, perDayUsd } = budget === 'unlimited' ? {} : budget;
+    return {
+      ...{ name, prefix, tiers, deadline: deadline ?? null, maxRounds, budget, overBudget, allowUnpriced },
+      files: files.map(({ file, atMost, unpriced }) => ({
+        file,
+        atMostUsd: toUsd(atMost),
+        unpriced,
+        ...(perJobUsd === undefined ? {} : { fitsJobBudget: holds(perJobUsd, atMost) }),
+      })),
+      atMostUsd: toUsd(all.atMost),
+      ...(perDayUsd === undefined ? {} : { fitsDayBudget: holds(perDayUsd, all.atMost) }),
+    };
+  }
+
+  #reserveOf(route: Route, plans: readonly FilePlan[]): Reserve {
+    const batches = plans.flatMap((file) => file.batches);
+    return reserveFor(batches, route, this.#prices, this.#at);
+  }
+
+  #budgetLines(route: Route): string[] {
+    if (route.budget === 'unlimited') return [];
+    const { perJobUsd, perDayUsd } = route.budget;
+    const { unpriced, atMost } = this.#reserveOf(route, this.#plans);
+    const lines = this.#plans.flatMap((file) =>
+      perJobUsd === undefined
+        ? []
+        : [
+            `Budget: ${budgetText(route, `${perJobUsd} USD a job`, perJobUsd, this.#reserveOf(route, [file]).atMost)} (${file.file})`,
+          ],
+    );
+    if (perDayUsd !== undefined)
+      lines.push(`Budget: ${budgetText(route, `${perDayUsd} USD a day`, perDayUsd, atMost)}`);
+    if (unpriced.length > 0)
+      lines.push(
+        `No price is known of ${unpriced.join(', ')}: ${route.allowUnpriced ? 'it counts as nothing against the budget' : 'such requests fail as unpriced_model, unless the settings give one (prices.rows) or the route says allowUnpriced'}.`,
+      );
+    return lines;
+  }
+
   #groups(): GroupForecast[] {
     return this.#plans.flatMap(({ groups }) => groups);
   }
@@ -231,15 +328,43 @@ class WholePlan {
   }
 
   #recommendation(): Recommendation {
-    const { deadline, enqueuedTokens, tokensPerMinute } = this.#options;
+    const { deadlineMs, enqueuedTokensOf, tokensPerMinute } = this.#terms;
     return recommendTier({
       groups: this.#groups(),
       isPriced: (tier) => this.#totalOf(tier) !== undefined,
-      ...(deadline === undefined ? {} : { deadlineMs: deadline }),
-      ...(enqueuedTokens === undefined ? {} : { enqueuedTokens }),
+      enqueuedTokensOf,
+      ...(deadlineMs === undefined ? {} : { deadlineMs }),
       ...(tokensPerMinute === undefined ? {} : { tokensPerMinute }),
     });
   }
+}
+
+function routeText({ name, prefix, tiers, deadline, maxRounds }: Route): string {
+  return (
+    `Route "${name}" (${prefix}): ${tiers.join(', then ')}; ` +
+    `${deadline === undefined ? 'no deadline' : `within ${deadline} of the drop`}; each request in up to ${count(maxRounds, 'batch', 'batches')}.`
+  );
+}
+
+/** Where the route and the recommendation part ways. */
+function routeAdvice({ name, tiers }: Route, tier: Tier): string {
+  if (!tiers.includes(tier)) return ` Route "${name}" does not have it: its tiers are ${tiers.join(', ')}.`;
+  return tiers[0] === tier
+    ? ''
+    : ` Route "${name}" begins in ${tiers[0]}, and goes on in ${tier} when time runs short.`;
+}
+
+function holds(usd: string, atMost: Picodollars): boolean {
+  return atMost <= fromUsd(usd)!;
+}
+
+function budgetText({ overBudget }: Route, said: string, usd: string, atMost: Picodollars): string {
+  const most = formatUsd(atMost);
+  if (holds(usd, atMost)) return `at most ${most} is reserved before it is sent; ${said} holds it.`;
+  return (
+    `at most ${most} would be reserved, and ${said} does not hold all of it at once: what fits goes first, more as ` +
+    `results cost less than was reserved for them, and what is left then ${overBudget === 'wait' ? 'waits' : 'fails as budget_exceeded'}.`
+  );
 }
 
 function inUsd(amount: Picodollars | undefined): string | null {

@@ -28,11 +28,13 @@ export function describeJob({ job, batches }: JobView): string {
   const inStates = [...states]
     .map(([state, count]) => (batches.length === 1 ? state : `${count} ${state}`))
     .join(', ');
-  const waiting = batches.find((batch) => batch.state !== 'collected' && batch.lastError !== undefined);
+  const waiting = batches
+    .filter(({ state }) => state !== 'collected')
+    .flatMap(({ lastError, heldReason }) => lastError ?? heldReason ?? [])[0];
   return [
     `${format(Math.min(done, requests))} of ${format(requests)} requests`,
     `${batches.length} ${batches.length === 1 ? 'batch' : 'batches'}${inStates === '' ? '' : `: ${inStates}`}`,
-    ...(waiting === undefined ? [] : [`waiting (${waiting.lastError})`]),
+    ...(waiting === undefined ? [] : [`waiting (${waiting})`]),
   ].join(' · ');
 }
 

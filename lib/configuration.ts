@@ -5,6 +5,7 @@
 import { Duration, Token } from 'aws-cdk-lib';
 import type { z } from 'zod';
 import { apiKeyNamesOf, defaultSettings, type Settings, settingsSchema } from '../src/contract/settings.ts';
+import { describeProblems } from '../src/contract/settings-text.ts';
 
 type SettingsJson = z.input<typeof settingsSchema>;
 type RouteJson = SettingsJson['routes'][number];
@@ -35,14 +36,12 @@ const KEY_BYTES = 150;
  */
 export function parseSettings(input: SettingsInput | undefined): Settings {
   if (input === undefined) return defaultSettings();
-  const parsed = settingsSchema.safeParse(withDurations(input));
+  const json = withDurations(input);
+  const parsed = settingsSchema.safeParse(json);
   if (!parsed.success) {
-    const problems = parsed.error.issues.map(
-      ({ path, message }) => `  - ${path.length === 0 ? '' : `${path.join('.')}: `}${message}`,
-    );
     throw new InvalidConfigurationError(
-      `settings are not valid:\n${problems.join('\n')}\nRead: ${JSON.stringify(input)}\n` +
-        'Mend the routes or the layout and run synth again.',
+      `settings are not valid:\n${describeProblems(parsed.error, json)}\nRead: ${JSON.stringify(input)}\n` +
+        'Mend them and run synth again.',
     );
   }
   return parsed.data;

@@ -9,9 +9,12 @@ import { type Readable, Transform } from 'node:stream';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { DynamoDBJobs } from '../src/adapters/dynamodb-jobs.ts';
 import { S3Objects } from '../src/adapters/s3-objects.ts';
+import { SqsOutbox } from '../src/adapters/sqs-outbox.ts';
+import type { ObjectMessage } from '../src/contract/messages.ts';
+import type { Settings } from '../src/contract/settings.ts';
 import { jobIdOf } from '../src/core/job-id.ts';
-import type { BatchRecord, Job } from '../src/core/model.ts';
-import { createDynamoDBClient, createS3Client } from '../src/runtime/clients.ts';
+import type { BatchRecord, Job, ObjectHead } from '../src/core/model.ts';
+import { createDynamoDBClient, createS3Client, createSqsClient } from '../src/runtime/clients.ts';
 import { startEmulator } from './openai-emulator/emulator.ts';
 import { type LocalStack, startLocalStack } from './stack.ts';
 import { ensureSynth } from './synth.ts';
@@ -31,6 +34,11 @@ const REAL_POLL_MS = 15_000;
 
 export interface LocalPipelineOptions {
   stateDir: string;
+  /**
+   * Routes and prefixes. Others than in the last run over the folder are a deployment: jobs under way keep the route that
+   * they were recorded with. @default one route over `input/`
+   */
+  settings?: Settings | undefined;
   /** A service in place of the emulator. */
   openai?: { baseUrl: string; apiKey: string } | undefined;
   ports?: { s3?: number; emulator?: number } | undefined;
@@ -74,7 +82,11 @@ export interface LocalPipeline {
  * @throws when another process uses the state folder, or the template cannot be built here.
  */
 export async function startLocalPipeline(options: LocalPipelineOptions): Promise<LocalPipeline> {
-  const cdkOut = await ensureSynth({ root: ROOT, onProgress: options.onProgress });
+  const cdkOut = await ensureSynth({
+    root: ROOT,
+    onProgress: options.onProgress,
+    settings: options.settings,
+  });
   const stateDir = resolve(options.stateDir);
   const emulator =
     options.openai === undefined
@@ -107,6 +119,8 @@ export async function startLocalPipeline(options: LocalPipelineOptions): Promise
   const dynamodb = createDynamoDBClient({ region, credentials, endpoint: endpoints.dynamodb });
   const objects = new S3Objects(s3, { bucket });
   const jobs = new DynamoDBJobs(dynamodb, { table });
+  const sqs = createSqsClient({ region, credentials, endpoint: endpoints.sqs });
+  const outbox = new SqsOutbox(sqs, { ingest: resources.queues.ingest!.url });
   return {
     stack,
     openai: { baseUrl: options.openai?.baseUrl ?? emulator!.endpoint, isEmulated: emulator !== undefined },
@@ -114,8 +128,10 @@ export async function startLocalPipeline(options: LocalPipelineOptions): Promise
       const standing = await objects.head(bucket, key);
       if (standing !== undefined && standing.etag === (await etagOf(file))) {
         const jobId = jobIdOf(standing);
-        // A job that is not there yet will be: S3's event is kept until it has been handled.
-        if ((await jobs.getJob(jobId))?.receiptKey === undefined) return { jobId, isResumed: true };
+        const job = await jobs.getJob(jobId);
+        // No route may have taken it when it was put; should its event be on its way after all, it is the same job.
+        if (job === undefined) await outbox.ingest({ v: 1, bucket, key, ...versionOf(standing) });
+        if (job?.receiptKey === undefined) return { jobId, isResumed: true };
       }
       const body = countBytes(createReadStream(file), onBytes);
       const put = { Bucket: bucket, Key: key, Body: body, ContentLength: statSync(file).size };
@@ -140,10 +156,15 @@ export async function startLocalPipeline(options: LocalPipelineOptions): Promise
       // First: a server that closes waits for its connections to end.
       s3.destroy();
       dynamodb.destroy();
+      sqs.destroy();
       await stack.stop();
       await emulator?.close();
     },
   };
+}
+
+function versionOf({ versionId }: ObjectHead): Pick<ObjectMessage, 'versionId'> {
+  return versionId === undefined ? {} : { versionId };
 }
 
 /** The same stream, whose bytes are counted as they pass. */

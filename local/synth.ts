@@ -14,6 +14,7 @@ import {
 import { createRequire } from 'node:module';
 import { delimiter, join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
+import type { Settings } from '../src/contract/settings.ts';
 
 /** Everything that the synthesized stack is made from. */
 const SOURCES = ['bin', 'lib', 'lambdas', 'src', 'cdk.json', 'package-lock.json', 'tsconfig.json'];
@@ -35,11 +36,13 @@ export interface SynthOptions {
   root: string;
   /** Where results are kept, one folder for each state of the sources. @default `<root>/.batchdrop/synth` */
   cacheDir?: string | undefined;
+  /** Routes and prefixes, as `-c settings=` takes them. @default what `cdk.json` says: those of a plain deployment */
+  settings?: Settings | undefined;
   /** Gets a sentence when there is something to wait for. */
   onProgress?: ((text: string) => void) | undefined;
 }
 
-/** The folder that `cdk synth` wrote for the sources as they are now, or undefined. */
+/** The folder that `cdk synth` wrote for the sources and settings as they are now, or undefined. */
 export function findSynth(options: SynthOptions): string | undefined {
   const folder = resultFolder(options);
   return existsSync(join(folder, 'manifest.json')) ? folder : undefined;
@@ -64,7 +67,7 @@ export async function ensureSynth(options: SynthOptions): Promise<string> {
     if (findSynth(options) !== undefined) return folder;
     const startedAtMs = performance.now();
     options.onProgress?.('Synthesizing the stack (cdk synth) ...');
-    await runCdkSynth(options.root, output);
+    await runCdkSynth(options, output);
     renameSync(output, folder);
     options.onProgress?.(`Synthesized in ${((performance.now() - startedAtMs) / 1000).toFixed(1)} s.`);
   } finally {
@@ -75,9 +78,14 @@ export async function ensureSynth(options: SynthOptions): Promise<string> {
   return folder;
 }
 
-function resultFolder({ root, cacheDir = join(root, '.batchdrop', 'synth') }: SynthOptions): string {
+function resultFolder({
+  root,
+  settings,
+  cacheDir = join(root, '.batchdrop', 'synth'),
+}: SynthOptions): string {
   const hash = createHash('sha256');
   for (const source of SOURCES) addToHash(hash, root, source);
+  if (settings !== undefined) hash.update(JSON.stringify(settings));
   return join(cacheDir, hash.digest('hex').slice(0, 16));
 }
 
@@ -125,9 +133,10 @@ function isAlive(pid: number): boolean {
   }
 }
 
-async function runCdkSynth(root: string, output: string): Promise<void> {
+async function runCdkSynth({ root, settings }: SynthOptions, output: string): Promise<void> {
   const cdk = createRequire(join(root, 'package.json')).resolve('aws-cdk/bin/cdk');
-  const child = spawn(process.execPath, [cdk, 'synth', '--quiet', '--output', output], {
+  const context = settings === undefined ? [] : ['--context', `settings=${JSON.stringify(settings)}`];
+  const child = spawn(process.execPath, [cdk, 'synth', '--quiet', '--output', output, ...context], {
     cwd: root,
     env: {
       ...process.env,

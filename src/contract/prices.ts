@@ -1,5 +1,6 @@
 /** A price as people write it: in a price file, and in the settings of a deployment. */
 import * as z from 'zod';
+import { onlyFields } from './only-fields.ts';
 
 /** What OpenAI bills by. `priority` is what it has called "fast" since 2026-07-30. */
 export const PRICED_TIERS = ['batch', 'flex', 'standard', 'priority'] as const;
@@ -24,19 +25,17 @@ const rate = z
   );
 const day = z.iso.date();
 
-export const priceSchema = z
-  .strictObject({
-    model: z.string().min(1),
-    tier: z.enum(PRICED_TIERS),
-    /** `short`: requests of up to 272,000 input tokens; `long`: of more. */
-    context: z.enum(['short', 'long', 'any']).default('any'),
-    input: rate,
-    cached: rate.optional(),
-    cacheWrite: rate.optional(),
-    output: rate,
-    from: day.optional(),
-    to: day.optional(),
-    source: z.string().optional(),
-  })
-  .refine(({ from, to }) => from === undefined || to === undefined || from <= to, '"from" is after "to"');
+export const priceSchema = onlyFields({
+  model: z.string().min(1),
+  tier: z.enum(PRICED_TIERS),
+  /** `short`: requests of up to 272,000 input tokens; `long`: of more. */
+  context: z.enum(['short', 'long', 'any']).default('any'),
+  input: rate,
+  cached: rate.optional(),
+  cacheWrite: rate.optional(),
+  output: rate,
+  from: day.optional(),
+  to: day.optional(),
+  source: z.string().optional(),
+}).refine(({ from, to }) => from === undefined || to === undefined || from <= to, '"from" is after "to"');
 export type Price = z.output<typeof priceSchema>;

@@ -6,6 +6,7 @@
  */
 import * as z from 'zod';
 import { DEFAULT_API_KEY } from './api-key.ts';
+import { onlyFields } from './only-fields.ts';
 import { priceSchema } from './prices.ts';
 
 /** A key prefix that ends in a slash, such as `input/`. */
@@ -17,7 +18,7 @@ const prefixSchema = z
   );
 
 /** Key prefixes of the bucket: one that people write, and five that batchdrop writes. */
-export const layoutSchema = z.strictObject({
+export const layoutSchema = onlyFields({
   /** Files dropped here become jobs. Never written by batchdrop. */
   input: prefixSchema.default('input/'),
   /** Successful answers, OpenAI's own output lines in input order. */
@@ -82,15 +83,16 @@ const usdSchema = z
 const budgetSchema = z.union(
   [
     z.literal('unlimited'),
-    z
-      .strictObject({ perJobUsd: usdSchema.optional(), perDayUsd: usdSchema.optional() })
-      .refine(({ perJobUsd, perDayUsd }) => perJobUsd !== undefined || perDayUsd !== undefined, refuseBudget),
+    onlyFields({ perJobUsd: usdSchema.optional(), perDayUsd: usdSchema.optional() }).refine(
+      ({ perJobUsd, perDayUsd }) => perJobUsd !== undefined || perDayUsd !== undefined,
+      refuseBudget,
+    ),
   ],
   refuseBudget,
 );
 
 /** What is filled into lines that leave it out; what a line says itself stands. Body parameters are filled in one by one. */
-const defaultsSchema = z.strictObject({
+const defaultsSchema = onlyFields({
   method: z.literal('POST', 'a method is "POST": the Batch API has no other').optional(),
   url: z
     .string()
@@ -109,7 +111,7 @@ const ROUNDS = 'maxRounds is a whole number from 1 to 10';
 export const OVERRIDABLE = ['deadline', 'tiers', 'maxRounds', 'onInvalid', 'budget'] as const;
 
 /** Settings for the keys below one prefix. The route with the longest matching prefix applies. */
-const routeFields = z.strictObject({
+const routeFields = onlyFields({
   /** Names the route in receipts and logs. */
   name: z.string().regex(/^[a-z0-9-]{1,40}$/, 'a route name has 1 to 40 of a-z, 0-9 and "-"'),
   /** Full key prefix, inside the layout's input prefix. */
@@ -142,13 +144,11 @@ const routeFields = z.strictObject({
    * The same for one cause alone. `unexecuted`: OpenAI did not run it in time; `transient`: it failed while it ran;
    * `lost`: no result came, though OpenAI may have charged it: by default such a request is run once more.
    */
-  maxRoundsByCause: z
-    .strictObject({
-      unexecuted: z.int().min(1).max(10).optional(),
-      transient: z.int().min(1).max(10).optional(),
-      lost: z.int().min(1).max(10).default(2),
-    })
-    .prefault({}),
+  maxRoundsByCause: onlyFields({
+    unexecuted: z.int().min(1).max(10).optional(),
+    transient: z.int().min(1).max(10).optional(),
+    lost: z.int().min(1).max(10).default(2),
+  }).prefault({}),
   /**
    * What becomes of a file whose key, content (by S3's ETag) and route are those of a job of the last 24 hours that is
    * live or has succeeded: `skip` records it as that job's duplicate, `run` runs it.
@@ -213,7 +213,7 @@ export type Route = z.infer<typeof routeSchema>;
 /**
  * What of OpenAI's limits may be used; other applications may share them, and so do API keys of one organization.
  */
-export const quotaSchema = z.strictObject({
+export const quotaSchema = onlyFields({
   /**
    * Most tokens of a model that may be enqueued at a time with one API key, by model as requests name it. Default: what OpenAI's own
    * refusals tell, beginning low (`core/admission/token-limit.ts`). OpenAI's limit holds where it is lower.
@@ -230,7 +230,7 @@ export const quotaSchema = z.strictObject({
 export type QuotaSettings = z.infer<typeof quotaSchema>;
 
 /** How long OpenAI may keep a batch in a state. */
-const stuckSchema = z.strictObject({
+const stuckSchema = onlyFields({
   /** In `validating`, which takes seconds to minutes; then it is cancelled and its requests run in the next round. */
   validatingHours: z.number().positive().default(12),
   /** Beyond its `expires_at`, not ended; then it is cancelled, and what it finished is kept. */
@@ -241,7 +241,7 @@ const stuckSchema = z.strictObject({
 export type StuckLimits = z.infer<typeof stuckSchema>;
 
 /** What prices budgets and receipts reckon with, beside the table that batchdrop brings. */
-const pricesSchema = z.strictObject({
+const pricesSchema = onlyFields({
   /** Rows that take precedence over it: agreed, newer, or another provider's. A few: all settings share 4 KB. */
   rows: z.array(priceSchema).default([]),
   /** Whether requests go to a data-residency endpoint, which costs more. */
@@ -249,19 +249,17 @@ const pricesSchema = z.strictObject({
 });
 
 /** `SETTINGS`: the layout, every route, and limits for the whole stack. */
-export const settingsSchema = z
-  .strictObject({
-    layout: layoutSchema.prefault({}),
-    routes: z.array(routeSchema).min(1),
-    stuck: stuckSchema.prefault({}),
-    quota: quotaSchema.prefault({}),
-    prices: pricesSchema.prefault({}),
-  })
-  .superRefine(({ layout, routes }, context) => {
-    for (const problem of findSettingsProblems(layout, routes)) {
-      context.addIssue({ code: 'custom', message: problem });
-    }
-  });
+export const settingsSchema = onlyFields({
+  layout: layoutSchema.prefault({}),
+  routes: z.array(routeSchema).min(1),
+  stuck: stuckSchema.prefault({}),
+  quota: quotaSchema.prefault({}),
+  prices: pricesSchema.prefault({}),
+}).superRefine(({ layout, routes }, context) => {
+  for (const problem of findSettingsProblems(layout, routes)) {
+    context.addIssue({ code: 'custom', message: problem });
+  }
+});
 export type Settings = z.infer<typeof settingsSchema>;
 
 /** The settings of a deployment that names none: one route over everything below `input/`. */

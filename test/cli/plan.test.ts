@@ -23,6 +23,45 @@ beforeAll(async () => {
   await writeFile(path('good.jsonl'), good.join('\n'));
   await writeFile(path('good.jsonl.gz'), gzipSync(good.join('\n')));
   await writeFile(path('bad.jsonl'), [...good, 'no json'].join('\n'));
+  const route = {
+    name: 'nightly',
+    prefix: 'input/nightly/',
+    tiers: ['batch'],
+    budget: { perJobUsd: '0.5', perDayUsd: '0.9' },
+  };
+  const defaults = {
+    method: 'POST',
+    url: '/v1/chat/completions',
+    body: { model: 'gpt-5.5', max_completion_tokens: 1_000 },
+  };
+  const settings = {
+    routes: [
+      { name: 'default', prefix: 'input/', tiers: ['batch'], budget: 'unlimited' },
+      {
+        ...route,
+        tiers: ['batch', 'flex'],
+        deadline: '3h',
+        defaults,
+        onInvalid: 'reject',
+        overBudget: 'refuse',
+      },
+    ],
+    prices: { rows: [{ model: 'gpt-5.5', tier: 'batch', input: 1, output: 10 }] },
+    quota: { enqueuedTokens: { 'gpt-5.5': 400 } },
+  };
+  await writeFile(path('settings.json'), JSON.stringify(settings));
+  await writeFile(path('wrong.json'), '{"routes": [\n{"name": "a",}]}');
+  const short = Array.from({ length: 30 }, (_, index) =>
+    JSON.stringify({
+      custom_id: `r${index}`,
+      body: { messages: [{ role: 'user', content: `Say ${index}.` }] },
+    }),
+  );
+  await writeFile(path('short.jsonl'), short.join('\n'));
+  await writeFile(
+    path('twice.jsonl'),
+    [...short, ...short.map((line) => line.replace('"r', '"s'))].join('\n'),
+  );
   await writeFile(
     path('prices.json'),
     '{"version":1,"prices":[{"model":"gpt-5.5","tier":"batch","input":-1,"output":1}]}',
@@ -80,6 +119,49 @@ describe('batchdrop plan', { timeout: 60_000 }, () => {
     expect(stdout).toContain('line 31   invalid_json_line');
   });
 
+  it('reads short lines as their route would, with its deadline, the prices and the quota of the settings', async () => {
+    const nightly = ['--settings', path('settings.json'), '--key', 'input/nightly/a.jsonl'];
+    const { status, stdout } = await batchdrop('plan', path('short.jsonl'), ...nightly, '--json');
+    expect(status).toBe(0);
+    const { files, route, recommended } = JSON.parse(stdout);
+    expect(files[0]).toMatchObject({ lines: 30, invalid: 0 });
+    expect(files[0].groups[0].usd.batch.outputAtMost).toBe('0.3');
+    expect(files[0].batches.map(({ bound }: { bound: string }) => bound)).toEqual(['tokens', 'end']);
+    expect(route).toMatchObject({ name: 'nightly', deadline: '3h', maxRounds: 3, fitsDayBudget: true });
+    expect(route.files).toMatchObject([{ unpriced: [], fitsJobBudget: true }]);
+    // 30 answers of at most 1,000 tokens at 10 USD a million (kept rounded up by a few %), and 30 short prompts.
+    expect(Number(route.atMostUsd)).toBeGreaterThan(0.3);
+    expect(Number(route.atMostUsd)).toBeLessThan(0.31);
+    expect(recommended.tier).toBe('flex');
+  });
+
+  it('says whether the budgets of the route hold what would be reserved', async () => {
+    const nightly = ['--settings', path('settings.json'), '--key', 'input/nightly/a.jsonl'];
+    const fits = (await batchdrop('plan', path('short.jsonl'), ...nightly)).stdout.replace(/\s+/g, ' ');
+    expect(fits).toContain(
+      'Route "nightly" (input/nightly/): batch, then flex; within 3h of the drop; each request in up to 3 batches.',
+    );
+    expect(fits).toMatch(/at most \$0\.31 is reserved before it is sent; 0\.5 USD a job holds it/);
+    const over = (await batchdrop('plan', path('twice.jsonl'), ...nightly)).stdout.replace(/\s+/g, ' ');
+    expect(over).toMatch(
+      /at most \$0\.62 would be reserved, and 0\.5 USD a job does not hold all of it at once/,
+    );
+    expect(over).toContain('fails as budget_exceeded');
+    expect(over).toMatch(/0\.9 USD a day holds it/);
+  });
+
+  it('takes the key to be that of the file in the input prefix unless another is named', async () => {
+    const { status, stdout } = await batchdrop(
+      'plan',
+      path('short.jsonl'),
+      '--settings',
+      path('settings.json'),
+    );
+    expect(status).toBe(3);
+    expect(stdout).toContain('Route "default" (input/)');
+    expect(stdout).toContain('missing_required_parameter');
+  });
+
   it.each<[string, string[], string]>([
     ['a file that is not there', ['nowhere.jsonl'], 'nowhere.jsonl: there is no such file'],
     [
@@ -93,6 +175,23 @@ describe('batchdrop plan', { timeout: 60_000 }, () => {
       'a negative price',
       ['good.jsonl', '--prices', 'prices.json'],
       'prices.0.input: a price is not negative',
+    ],
+    [
+      'settings that are no JSON',
+      ['good.jsonl', '--settings', 'wrong.json'],
+      'wrong.json is not JSON: line 2, column 14',
+    ],
+    ['settings that are not there', ['good.jsonl', '--settings', 'none.json'], 'cannot be read (ENOENT)'],
+    ['a key without settings', ['good.jsonl', '--key', 'input/a'], '--key chooses a route of the settings'],
+    [
+      'a key of no route',
+      ['good.jsonl', '--settings', 'settings.json', '--key', 'output/a'],
+      'no route of the settings takes the key output/a. Of the routes',
+    ],
+    [
+      'one key for two files',
+      ['good.jsonl', 'good.jsonl.gz', '--settings', 'settings.json', '--key', 'input/a'],
+      '--key is the key of one file; read 2 files',
     ],
   ])('refuses %s with status 2, saying what is expected', async (_, parameters, message) => {
     const { status, stderr } = await batchdrop(

@@ -5,10 +5,11 @@ import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { startLocalPipeline } from '../../local/local-pipeline.ts';
 import { ensureSynth } from '../../local/synth.ts';
 import { type Receipt, receiptSchema } from '../../src/contract/receipt.ts';
+import { settingsSchema } from '../../src/contract/settings.ts';
 import { BAD_LINES } from '../support/bad-lines.ts';
 import { chatLine } from '../support/pipeline.ts';
 
@@ -200,6 +201,59 @@ test('a model that OpenAI does not know fails its own requests and nobody else',
   ]);
   expect(receipts[0]!.counts).toEqual({ requests: 3, succeeded: 2, failed: 1, invalid: 0 });
 });
+
+test(
+  'settings from a file take short lines by the route of their prefix; a job under way goes on when they change',
+  LONG,
+  async () => {
+    const folder = await makeFolder();
+    const at = (name: string) => join(folder, name);
+    const input = '{"custom_id":"a","body":{"messages":[{"role":"user","content":"Hi"}]}}';
+    const file = await writeInput('short.jsonl', input);
+    const settingsOf = (budget: unknown, output: string) => {
+      const body = { model: 'gpt-5-nano', max_completion_tokens: 100 };
+      const defaults = { method: 'POST', url: '/v1/chat/completions', body };
+      const route = { name: 'nightly', prefix: 'input/nightly/', tiers: ['batch'], budget, defaults };
+      return { layout: { output }, routes: [route] };
+    };
+    const process = (...parameters: string[]) =>
+      run('cli/main.ts', [
+        ...['local', 'process', file, '--state', at('state'), '--out', at('results')],
+        ...['--settings', at('settings.json'), '--json', ...parameters],
+      ]);
+    const small = settingsOf({ perJobUsd: '0.000001' }, 'output/');
+    await writeFile(at('settings.json'), JSON.stringify(small));
+    const nowhere = await process();
+    expect([nowhere.status, nowhere.stderr]).toEqual([
+      2,
+      expect.stringContaining('no route of the settings takes the key input/short.jsonl. Of the routes'),
+    ]);
+    expect((await process('--prefix', 'input/nightly')).stderr).toContain('such as input/nightly/');
+
+    // The budget holds nothing, so the job waits; then the settings change.
+    const pipeline = await startLocalPipeline({
+      stateDir: at('state'),
+      settings: settingsSchema.parse(small),
+    });
+    const { jobId } = await pipeline.drop(file, 'input/nightly/short.jsonl');
+    const isHeld = async () =>
+      expect((await pipeline.look(jobId)).batches).toMatchObject([{ heldReason: 'budget_exhausted' }]);
+    await vi.waitFor(isHeld, { timeout: 60_000, interval: 100 });
+    // Whoever is killed while it admits batches keeps its lease for two minutes.
+    await pipeline.stack.idle();
+    await pipeline.stop();
+    await writeFile(at('settings.json'), JSON.stringify(settingsOf({ perJobUsd: '1' }, 'answers/')));
+    const finished = await process('--prefix', 'input/nightly/');
+    expect([finished.status, finished.stderr]).toEqual([0, expect.stringContaining('is under way already')]);
+    const [receipt] = receiptSchema.array().parse(JSON.parse(finished.stdout));
+    expect(receipt).toMatchObject({
+      jobId,
+      result: 'succeeded',
+      route: 'nightly',
+      files: { output: 'answers/nightly/short.jsonl', receipt: 'receipts/nightly/short.json' },
+    });
+  },
+);
 
 test('the functions that run locally are the very folders that cdk deploy uploads', LONG, async () => {
   const cdkOut = await ensureSynth({ root: ROOT });

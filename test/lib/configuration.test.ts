@@ -59,7 +59,7 @@ describe('synth refuses what cannot work, with the value read and what to do', (
       { settings: { layout: {}, routes: [{ ...BATCH_ONLY, name: 'a', prefix: 'elsewhere/' }] } },
       'settings are not valid:\n  - route "a" has prefix "elsewhere/", which is not inside "input/"\n' +
         'Read: {"layout":{},"routes":[{"tiers":["batch"],"budget":"unlimited","name":"a","prefix":"elsewhere/"}]}\n' +
-        'Mend the routes or the layout and run synth again.',
+        'Mend them and run synth again.',
     ],
   ])('refuses %s', (_, props, message) => {
     expect(messageOf(props)).toBe(message);
@@ -100,8 +100,12 @@ describe('synth refuses what cannot work, with the value read and what to do', (
       ],
     };
     const message = messageOf({ settings });
-    expect(message).toContain('  - routes.0.name: a route name has 1 to 40 of a-z, 0-9 and "-"\n');
-    expect(message).toContain('  - routes.1.prefix: a prefix is a plain S3 key path that ends with "/"\n');
+    expect(message).toContain(
+      '  - routes.0.name: a route name has 1 to 40 of a-z, 0-9 and "-"; read "Not A Name"\n',
+    );
+    expect(message).toContain(
+      '  - routes.1.prefix: a prefix is a plain S3 key path that ends with "/"; read "input"\n',
+    );
   });
 
   test('refuses settings that are too large for the environment of a function', () => {

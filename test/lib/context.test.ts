@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { RemovalPolicy } from 'aws-cdk-lib';
 import { expect, onTestFinished, test } from 'vitest';
 import { contextToStackProps, refuseUnknownContext } from '../../bin/context.ts';
-import { InvalidConfigurationError } from '../../lib/configuration.ts';
+import { InvalidConfigurationError, parseSettings } from '../../lib/configuration.ts';
 import { BATCH_ONLY } from '../support/routes.ts';
 
 const propsOf = (context: Record<string, unknown>) => contextToStackProps((key) => context[key]);
@@ -23,12 +23,12 @@ test('what is given on the command line arrives', () => {
     settings: JSON.stringify({ layout: {}, routes: [{ ...BATCH_ONLY, name: 'a', prefix: 'input/' }] }),
   });
   expect(pollInterval?.toMinutes()).toBe(2);
-  expect(rest).toEqual({
+  expect(rest).toMatchObject({
     stackName: 'batchdrop-dev',
     bucketName: 'our-prompts',
     removalPolicy: RemovalPolicy.DESTROY,
     openaiBaseUrl: 'https://llm.example.com/v1',
-    settings: { layout: {}, routes: [{ ...BATCH_ONLY, name: 'a', prefix: 'input/' }] },
+    settings: { routes: [{ ...BATCH_ONLY, name: 'a', prefix: 'input/', maxRounds: 3 }] },
   });
 });
 
@@ -47,7 +47,7 @@ test('settings may be the path of a file or an object in cdk.json', () => {
   const folder = mkdtempSync(join(tmpdir(), 'batchdrop-'));
   onTestFinished(() => rmSync(folder, { recursive: true }));
   writeFileSync(join(folder, 'settings.json'), JSON.stringify(settings));
-  expect(propsOf({ settings: join(folder, 'settings.json') }).settings).toEqual(settings);
+  expect(propsOf({ settings: join(folder, 'settings.json') }).settings).toEqual(parseSettings(settings));
   expect(propsOf({ settings }).settings).toEqual(settings);
 });
 
@@ -94,9 +94,16 @@ test.each<[string, Record<string, unknown>, string]>([
   expect(() => propsOf(context)).toThrow(new InvalidConfigurationError(message));
 });
 
-test('refuses settings that are no JSON, and a file that is not there, with what it took them for', () => {
+test('refuses settings that are no JSON or not valid, and a file that is not there, naming the file', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'batchdrop-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, 'routes.json');
+  writeFileSync(path, '{"routes": [{"name": "a"}]}');
+  expect(() => propsOf({ settings: path })).toThrow(
+    new RegExp(`^${path} holds settings that are not valid:\n {2}- routes\\.0\\.prefix: .*read nothing`),
+  );
   expect(() => propsOf({ settings: '{routes' })).toThrow(
-    /^context settings is "\{routes", which was taken for JSON and could not be read: .+ Pass for example/,
+    /^context settings is not JSON: line 1, column 2: Expected property name/,
   );
   expect(() => propsOf({ settings: 'no-such-file.json' })).toThrow(
     /^context settings is "no-such-file.json", which was taken for the path of a JSON file and could not be read: ENOENT/,

@@ -2,6 +2,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { ensureSynth, findSynth } from '../../local/synth.ts';
+import { defaultSettings } from '../../src/contract/settings.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 /** A repository whose `cdk` writes an assembly, counts its runs, and fails when a source says so. */
@@ -19,9 +20,10 @@ function makeRepository() {
     const output = process.argv[process.argv.indexOf('--output') + 1];
     const source = fs.readFileSync('lib/stack.ts', 'utf8');
     fs.appendFileSync('runs', 'x');
+    const context = process.argv[process.argv.indexOf('--context') + 1] ?? '';
     if (source === 'broken') { console.error('Stack is broken'); process.exit(1); }
     fs.mkdirSync(output, { recursive: true });
-    fs.writeFileSync(output + '/manifest.json', source);`,
+    fs.writeFileSync(output + '/manifest.json', process.argv.includes('--context') ? context : source);`,
   );
   const runs = () => readFileSync(join(root, 'runs'), 'utf8').length;
   return { root, write, runs };
@@ -46,6 +48,17 @@ test('a changed source is synthesized into another folder, and back again costs 
   const second = await ensureSynth({ root });
   expect(readFileSync(join(second, 'manifest.json'), 'utf8')).toBe('two');
   write('lib/stack.ts', 'one');
+  expect(await ensureSynth({ root })).toBe(first);
+  expect(runs()).toBe(2);
+});
+
+test('other settings are synthesized into another folder, and the sources alone give the first one', async () => {
+  const { root, runs } = makeRepository();
+  const first = await ensureSynth({ root });
+  const settings = defaultSettings();
+  const second = await ensureSynth({ root, settings });
+  expect(readFileSync(join(second, 'manifest.json'), 'utf8')).toBe(`settings=${JSON.stringify(settings)}`);
+  expect(await ensureSynth({ root, settings })).toBe(second);
   expect(await ensureSynth({ root })).toBe(first);
   expect(runs()).toBe(2);
 });

@@ -2,14 +2,24 @@
  * What a file would become and cost, told from the file alone: the same check, cut and limits that ingest applies, tokens
  * estimated, prices looked up. Nothing is sent anywhere.
  */
+import type { Route } from '../../contract/settings.ts';
+import { sizeOf } from '../budget/bound.ts';
 import { CustomIdHasher } from '../custom-id-hash.ts';
 import type { Endpoint } from '../endpoints.ts';
-import { checkLine, duplicateCustomId, type InvalidLine, lineTooLong } from '../ingest/check-line.ts';
+import {
+  checkLine,
+  duplicateCustomId,
+  type InvalidLine,
+  lineTooLong,
+  type ValidLine,
+} from '../ingest/check-line.ts';
 import { Cutter, type OpenBatch } from '../ingest/cutter.ts';
+import { type Additions, checkFilledIn } from '../ingest/fill-in.ts';
 import { GzipError } from '../ingest/gunzip.ts';
 import { LineScanner, type ScannedRequest } from '../ingest/line-scanner.ts';
 import { type BatchLimits, MAX_GROUPS } from '../limits.ts';
-import { outputLimitOf } from '../output-limit.ts';
+import { ManifestEntries, renderedBytes } from '../manifest.ts';
+import { outputLimitOf, withOutputLimit } from '../output-limit.ts';
 import type { ByteStream } from '../ports.ts';
 import { SHORT_CONTEXT_TOKENS } from '../prices/table.ts';
 import { estimateTokens, type TokenEstimate, type Tokenizer } from '../tokens/estimate.ts';
@@ -28,6 +38,10 @@ export interface BatchForecast {
   requests: number;
   bytes: number;
   inputTokens: number;
+  inputTokensAtMost: number;
+  /** The most that the requests allow, or that is reserved for those that set no limit. */
+  outputTokensAtMost: number;
+  longestBytes: number;
   bound: Bound;
 }
 
@@ -79,7 +93,11 @@ export interface ForecastOptions {
   limits: BatchLimits;
   tokenizerOf: (model: string) => Tokenizer;
   /** OpenAI's limit of enqueued tokens of a model, if it is known: larger batches are cut again. */
-  enqueuedTokens?: number;
+  enqueuedTokensOf?: (model: string) => number | undefined;
+  /** What the file's route fills in. Default: nothing. */
+  additions?: Additions | undefined;
+  /** Whether the route takes files with invalid lines. Default: it does. */
+  route?: Pick<Route, 'name' | 'onInvalid'> | undefined;
 }
 
 export const MOST_FINDINGS = 20;
@@ -108,6 +126,7 @@ export async function forecast(stream: ByteStream, options: ForecastOptions): Pr
   return reading.finish();
 }
 
+type Place = Pick<ScannedRequest, 'line' | 'offset' | 'length'>;
 type Request = Omit<ScannedRequest, 'customId'> & { customId: () => string };
 
 interface OpenGroup extends GroupForecast {
@@ -122,7 +141,7 @@ class Reading {
   readonly #hasher = new CustomIdHasher(JOB_ID);
   readonly #budget = new SampleBudget();
   readonly #samples = new Map<OpenBatch, PromptSample>();
-  readonly #duplicates = new Map<OpenBatch, { requests: number; bytes: number }>();
+  readonly #duplicates = new Map<OpenBatch, ManifestEntries>();
   readonly #groups = new Map<string, OpenGroup>();
   readonly #prefixes: SharedPrefixes;
   readonly #batches: BatchForecast[] = [];
@@ -139,25 +158,43 @@ class Reading {
     this.#options = options;
     this.#prefixes = new SharedPrefixes(options.tokenizerOf);
     this.#cutter = new Cutter(options.limits, (batch) => this.#close(batch));
-    this.#scanner = new LineScanner(JOB_ID, {
-      onRequest: (request) => {
-        this.#lines++;
-        this.#accept(request);
-      },
-      onLine: (line) => {
-        this.#lines++;
-        const verdict = line.bytes === undefined ? lineTooLong(line.length) : checkLine(line.bytes);
-        if (!verdict.valid) {
-          this.#reject(line.line, line.offset, verdict);
-          return;
-        }
-        const { customId, url: endpoint, ...values } = verdict;
-        this.#hasher.hashText(customId);
-        const { hash0, hash1 } = this.#hasher;
-        const bytes = (): Uint8Array => line.bytes!;
-        this.#accept({ ...line, ...values, endpoint, hash0, hash1, bytes, customId: () => customId });
-      },
-    });
+    const { additions } = options;
+    this.#scanner = new LineScanner(
+      JOB_ID,
+      additions === undefined
+        ? {
+            onRequest: (request) => {
+              this.#lines++;
+              this.#accept(request);
+            },
+            onLine: (line) => this.#take(line, line.bytes && checkLine(line.bytes), line.bytes),
+          }
+        : {
+            onRequest: (request) => this.#fillIn(request, request.bytes(), additions),
+            onLine: (line) => this.#fillIn(line, line.bytes, additions),
+          },
+    );
+  }
+
+  /** As in ingest, every line is filled in before it is judged, those that need nothing too. */
+  #fillIn(line: Place, dropped: Uint8Array | undefined, additions: Additions): void {
+    const filled = dropped && checkFilledIn(dropped, additions);
+    this.#take(line, filled?.verdict, filled?.bytes);
+  }
+
+  /** @param verdict absent for a line that is too long to be looked at. */
+  #take(place: Place, verdict: ValidLine | InvalidLine | undefined, bytes: Uint8Array | undefined): void {
+    this.#lines++;
+    const { line, offset } = place;
+    if (verdict === undefined || bytes === undefined || !verdict.valid) {
+      this.#reject(line, offset, verdict?.valid === false ? verdict : lineTooLong(place.length));
+      return;
+    }
+    const { customId, url: endpoint, ...values } = verdict;
+    this.#hasher.hashText(customId);
+    const { hash0, hash1 } = this.#hasher;
+    const own = { line, offset, length: bytes.length, bytes: () => bytes, customId: () => customId };
+    this.#accept({ ...values, ...own, endpoint, hash0, hash1 });
   }
 
   get hasTooManyGroups(): boolean {
@@ -198,7 +235,14 @@ class Reading {
     }
     if (this.#lines === 0)
       return { code: 'empty_file', message: 'The file has no line with anything on it.' };
-    if (this.#invalid < this.#lines) return undefined;
+    if (this.#invalid < this.#lines) {
+      const { route } = this.#options;
+      if (this.#invalid === 0 || route?.onInvalid !== 'reject') return undefined;
+      return {
+        code: 'invalid_lines',
+        message: `${this.#invalid} of ${this.#lines} lines are invalid, and route "${route.name}" rejects such files.`,
+      };
+    }
     const message = `None of the ${this.#lines} lines is a request that can be run.`;
     return { code: 'no_valid_lines', message };
   }
@@ -217,9 +261,9 @@ class Reading {
     const firstLine = this.#seen.add(request.hash0, request.hash1, line);
     if (firstLine !== 0) {
       this.#reject(line, offset, duplicateCustomId(request.customId(), firstLine));
-      const taken = this.#duplicates.get(batch) ?? { requests: 0, bytes: 0 };
-      taken.requests++;
-      taken.bytes += request.length + 1;
+      const taken = this.#duplicates.get(batch) ?? new ManifestEntries();
+      const { length, hash0, hash1, outputLimit } = request;
+      taken.push(line, offset, length, withOutputLimit(0, outputLimit), hash0, hash1);
       this.#duplicates.set(batch, taken);
       return;
     }
@@ -292,7 +336,7 @@ class Reading {
 
   #close(batch: OpenBatch): void {
     const { endpoint, model } = batch;
-    const taken = this.#duplicates.get(batch) ?? { requests: 0, bytes: 0 };
+    const taken = this.#duplicates.get(batch) ?? new ManifestEntries();
     this.#duplicates.delete(batch);
     const sample = this.#samples.get(batch);
     if (sample === undefined) return;
@@ -300,10 +344,20 @@ class Reading {
     sample.release();
     this.#samples.delete(batch);
     this.#addEstimate(this.#groupOf(endpoint, model), estimate);
-    const requests = batch.entries.count - taken.requests;
-    const bytes = batch.bytes - taken.bytes;
-    const whole = { endpoint, model, requests, bytes, inputTokens: estimate.inputTokens };
-    this.#batches.push(...this.#cutByTokens({ ...whole, bound: this.#boundOf(batch) }));
+    const { inputTokens, inputTokensAtMost } = estimate;
+    const { outputTokens, longestBytes } = sizeOf(batch.entries, model);
+    const whole: BatchForecast = {
+      endpoint,
+      model,
+      requests: batch.entries.count - taken.count,
+      bytes: batch.bytes - renderedBytes(taken),
+      inputTokens,
+      inputTokensAtMost,
+      outputTokensAtMost: outputTokens - sizeOf(taken, model).outputTokens,
+      longestBytes,
+      bound: this.#boundOf(batch),
+    };
+    this.#batches.push(...this.#cutByTokens(whole));
   }
 
   #addEstimate(group: OpenGroup, estimate: TokenEstimate): void {
@@ -329,7 +383,7 @@ class Reading {
 
   /** A batch that is too large for the queue is cut into equal parts. */
   #cutByTokens(batch: BatchForecast): BatchForecast[] {
-    const { enqueuedTokens } = this.#options;
+    const enqueuedTokens = this.#options.enqueuedTokensOf?.(batch.model);
     if (enqueuedTokens === undefined || batch.inputTokens <= ENQUEUED_SHARE * enqueuedTokens) return [batch];
     const parts = Math.min(batch.requests, Math.ceil(batch.inputTokens / (ENQUEUED_SHARE * enqueuedTokens)));
     const group = this.#groupOf(batch.endpoint, batch.model);
@@ -341,6 +395,8 @@ class Reading {
       requests: share(batch.requests, part),
       bytes: share(batch.bytes, part),
       inputTokens: share(batch.inputTokens, part),
+      inputTokensAtMost: share(batch.inputTokensAtMost, part),
+      outputTokensAtMost: share(batch.outputTokensAtMost, part),
       bound: part === parts - 1 ? batch.bound : 'tokens',
     }));
   }

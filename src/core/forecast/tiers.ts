@@ -69,7 +69,7 @@ export interface TierQuestion {
   /** From the drop on. */
   deadlineMs?: number;
   /** See `ForecastOptions`. */
-  enqueuedTokens?: number;
+  enqueuedTokensOf?: (model: string) => number | undefined;
   /** Input tokens a minute that the account may send in flex and standard. */
   tokensPerMinute?: number;
 }
@@ -132,9 +132,13 @@ export function recommendTier(question: TierQuestion): Recommendation {
 }
 
 /** How many times the queue is filled. Models have queues of their own. */
-function wavesOf({ groups, enqueuedTokens }: TierQuestion): number {
-  if (enqueuedTokens === undefined) return 1;
+function wavesOf({ groups, enqueuedTokensOf }: TierQuestion): number {
   const tokens = new Map<string, number>();
   for (const { model, inputTokens } of groups) tokens.set(model, (tokens.get(model) ?? 0) + inputTokens);
-  return Math.max(1, ...[...tokens.values()].map((sum) => Math.ceil(sum / enqueuedTokens)));
+  return Math.max(
+    1,
+    ...[...tokens].map(([model, sum]) =>
+      Math.ceil(sum / (enqueuedTokensOf?.(model) ?? Number.POSITIVE_INFINITY)),
+    ),
+  );
 }

@@ -1,7 +1,8 @@
 /** What a route adds to lines that leave it out: its `defaults`, and a `prompt_cache_key`. Pure. */
-import type { Defaults } from '../../contract/settings.ts';
+import type { Defaults, Route } from '../../contract/settings.ts';
 import { isKeptNumber, keepNumbers } from '../keep-numbers.ts';
 import { MAX_LINE_BYTES } from '../limits.ts';
+import type { Prices } from '../prices/prices.ts';
 import { checkLine, type InvalidLine, lineTooLong, type ValidLine } from './check-line.ts';
 import { promptCacheKeyOf } from './prompt-cache-key.ts';
 
@@ -10,6 +11,24 @@ export interface Additions {
   defaults?: Defaults;
   /** Models whose prompts are given a key: see {@link promptCacheKeyOf}. Default: none. */
   hasCachedRate?: (model: string) => boolean;
+}
+
+/**
+ * What a route adds to lines; `undefined`: nothing, so that they can be sent from where they stand.
+ * @param at time whose prices hold, in epoch milliseconds.
+ */
+export function additionsOf(
+  { defaults, promptCacheKey, tiers }: Pick<Route, 'defaults' | 'promptCacheKey' | 'tiers'>,
+  prices: Prices,
+  at: number,
+): Additions | undefined {
+  if (defaults === undefined && promptCacheKey === undefined) return undefined;
+  return {
+    ...(defaults === undefined ? {} : { defaults }),
+    ...(promptCacheKey === undefined
+      ? {}
+      : { hasCachedRate: (model) => tiers.some((tier) => prices.hasCachedRate(model, tier, at)) }),
+  };
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });

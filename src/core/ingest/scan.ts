@@ -4,7 +4,7 @@
  * frozen route, the attempt's name and, for prompt cache keys, the prices: run twice, it writes the same bytes to keys of its own, and so it does when it is
  * broken off anywhere and gone on with by another worker.
  */
-import type { Layout, Route } from '../../contract/settings.ts';
+import type { Layout } from '../../contract/settings.ts';
 import { sizeOf } from '../budget/bound.ts';
 import { CustomIdHasher } from '../custom-id-hash.ts';
 import { statedErrorLine } from '../error-line.ts';
@@ -20,7 +20,7 @@ import { RunWriter, type RunWriterState } from '../run-file.ts';
 import { checkLine, type InvalidLine, lineTooLong, type ValidLine } from './check-line.ts';
 import { Cutter, isShattered, type OpenBatch } from './cutter.ts';
 import { type DuplicatesState, removeDuplicates, startDuplicates } from './duplicates.ts';
-import { type Additions, checkFilledIn } from './fill-in.ts';
+import { type Additions, additionsOf, checkFilledIn } from './fill-in.ts';
 import { GzipError, gunzip, isGzip } from './gunzip.ts';
 import { type IdRun, IdRuns } from './id-runs.ts';
 import { type LineHandlers, LineScanner, type ScannedRequest } from './line-scanner.ts';
@@ -161,22 +161,8 @@ export function rejectedPlan(jobId: string, rejection: Rejection): Plan {
 
 async function begin(deps: ScanDeps, job: Job, attempt: string): Promise<LinesState> {
   const compressed = isGzip(await firstBytes(deps.objects, job.source));
-  return freshState(attempt, { compressed, spooled: compressed || isFilledIn(job.route) });
-}
-
-/** Whether the route adds anything to lines, so that they cannot be sent from where they stand. */
-function isFilledIn({ defaults, promptCacheKey }: Route): boolean {
-  return defaults !== undefined || promptCacheKey !== undefined;
-}
-
-function additionsOf({ prices }: ScanDeps, { route, createdAt }: Job): Additions {
-  const { defaults, promptCacheKey, tiers } = route;
-  return {
-    ...(defaults === undefined ? {} : { defaults }),
-    ...(promptCacheKey === undefined
-      ? {}
-      : { hasCachedRate: (model) => tiers.some((tier) => prices.hasCachedRate(model, tier, createdAt)) }),
-  };
+  const isFilledIn = additionsOf(job.route, deps.prices, job.createdAt) !== undefined;
+  return freshState(attempt, { compressed, spooled: compressed || isFilledIn });
 }
 
 function freshState(attempt: string, mode: Pick<LinesState, 'compressed' | 'spooled'>): LinesState {
@@ -232,7 +218,8 @@ async function readLines(
       )
     : undefined;
   const invalidRun = new RunWriter(deps.objects, keys.invalid(attempt), source, state.invalidRun);
-  const originals = isFilledIn(job.route)
+  const additions = additionsOf(job.route, deps.prices, job.createdAt);
+  const originals = additions
     ? new RunWriter(deps.objects, keys.originals(attempt), source, state.originals)
     : undefined;
   const ids = new IdRuns(deps.objects, (index) => keys.ids(attempt, deps.worker, index), {
@@ -325,7 +312,7 @@ async function readLines(
 
   const scanner = new LineScanner(
     job.jobId,
-    originals === undefined ? handlers : fillingHandlers(additionsOf(deps, job), originals),
+    additions === undefined || originals === undefined ? handlers : fillingHandlers(additions, originals),
     {
       start: state.next,
       ...(sizes.blockBytes === undefined ? {} : { blockBytes: sizes.blockBytes }),

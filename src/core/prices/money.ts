@@ -33,6 +33,11 @@ export function toMicrodollars(amount: Picodollars): number {
   return Number((amount + PER_MICRODOLLAR - 1n) / PER_MICRODOLLAR);
 }
 
+/** Whole millionths of a USD, as a ledger has them. */
+export function fromMicrodollars(amount: number): Picodollars {
+  return BigInt(amount) * PER_MICRODOLLAR;
+}
+
 /** For a person: at least two decimals, at least two digits that are not 0, rounded half up. `$1,234.50`, `$0.0043`. */
 export function formatUsd(amount: Picodollars): string {
   const magnitude = amount < 0n ? -amount : amount;

@@ -72,10 +72,13 @@ function rowOf(price: Price, from: string): PriceRow {
   };
 }
 
-/** The prices of a deployment. */
-export function pricesOf({ rows, residency }: Settings['prices']): Prices {
+/**
+ * The prices of a deployment.
+ * @param rows that take precedence over its own.
+ */
+export function pricesOf(prices: Settings['prices'], rows: readonly PriceRow[] = []): Prices {
   return new Prices({
-    overrides: rows.map((price) => rowOf(price, 'the settings')),
-    hasResidency: residency,
+    overrides: [...prices.rows.map((price) => rowOf(price, 'the settings')), ...rows],
+    hasResidency: prices.residency,
   });
 }

@@ -2,13 +2,19 @@ import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { loadTokenizer } from '../../../src/adapters/gpt-tokenizer.ts';
+import { routeSchema, settingsSchema } from '../../../src/contract/settings.ts';
+import { jobBudgetLedgerOf } from '../../../src/core/admission/scopes.ts';
 import { type Forecast, type ForecastOptions, forecast } from '../../../src/core/forecast/forecast.ts';
+import { reserveFor } from '../../../src/core/forecast/reserve.ts';
 import { cachingSaves, costOfGroup, recommendTier } from '../../../src/core/forecast/tiers.ts';
+import { additionsOf } from '../../../src/core/ingest/fill-in.ts';
+import { jobIdOf } from '../../../src/core/job-id.ts';
 import { OPENAI_LIMITS } from '../../../src/core/limits.ts';
-import { toUsd } from '../../../src/core/prices/money.ts';
+import { fromMicrodollars, toUsd } from '../../../src/core/prices/money.ts';
 import { readPriceFile } from '../../../src/core/prices/price-file.ts';
 import { Prices } from '../../../src/core/prices/prices.ts';
 import { BAD_LINES } from '../../support/bad-lines.ts';
+import { BUCKET } from '../../support/memory-store.ts';
 import { startPipeline } from '../../support/pipeline.ts';
 import { requestLine } from '../../support/request-lines.ts';
 
@@ -64,7 +70,7 @@ describe('forecast', () => {
     const bounds = async (limits: object, enqueuedTokens?: number): Promise<string[]> => {
       const options = {
         limits: { ...OPENAI_LIMITS, ...limits },
-        ...(enqueuedTokens === undefined ? {} : { enqueuedTokens }),
+        enqueuedTokensOf: () => enqueuedTokens,
       };
       return (await forecastOf(lines, options)).batches.map(({ bound }) => bound);
     };
@@ -102,6 +108,69 @@ describe('forecast', () => {
     }
   });
 
+  it('fills in what a route does, and asks its budget for what is reserved then', async () => {
+    const route = routeSchema.parse({
+      name: 'short',
+      prefix: 'input/',
+      tiers: ['batch'],
+      budget: { perJobUsd: '5' },
+      onInvalid: 'reject',
+      promptCacheKey: 'by_prefix',
+      defaults: {
+        method: 'POST',
+        url: '/v1/chat/completions',
+        body: { model: 'gpt-5.5', max_completion_tokens: 90 },
+      },
+    });
+    const settings = settingsSchema.parse({ routes: [{ ...route, onInvalid: 'quarantine' }] });
+    const line = (id: string, body: object = {}): string =>
+      JSON.stringify({
+        custom_id: id,
+        body: { messages: [{ role: 'user', content: `Say ${id}.` }], ...body },
+      });
+    const lines = Array.from({ length: 25 }, (_, index) =>
+      line(`r${index % 22}`, index % 5 === 0 ? { max_completion_tokens: 10, n: 2 } : {}),
+    );
+    const text = [...lines, 'no json'].join('\n');
+    const p = await startPipeline({ settings, limits: { requests: 10 } });
+    try {
+      await p.drop('input/a.jsonl', text);
+      const jobId = jobIdOf((await p.deps.objects.head(BUCKET, 'input/a.jsonl'))!);
+      const { reserved } = (await p.deps.quota.getLedger(jobBudgetLedgerOf(jobId)))!;
+      const found = await forecastOf(text, {
+        limits: { ...OPENAI_LIMITS, requests: 10 },
+        route,
+        additions: additionsOf(route, prices, AT),
+        // As the pipeline of tests counts.
+        tokenizerOf: () => (of) => of.length / 4,
+      });
+      expect(found).toMatchObject({ lines: 26, invalid: 4, rejection: { code: 'invalid_lines' } });
+      const made = await p.deps.jobs.listBatches(jobId);
+      expect(found.batches.map(({ requests, bytes }) => [requests, bytes])).toEqual(
+        made.map(({ requests, bytes }) => [requests, bytes]),
+      );
+      expect(reserveFor(found.batches, route, prices, AT)).toEqual({
+        atMost: fromMicrodollars(reserved),
+        unpriced: [],
+      });
+    } finally {
+      await p.stop();
+    }
+  });
+
+  it('has no reserve for what its route offers no tier, and names what has no price', async () => {
+    const { batches } = await forecastOf(
+      [
+        requestLine('e', { url: '/v1/embeddings', body: { model: 'text-embedding-3-small', input: 'x' } }),
+        chat('a', 'x', { model: 'our-model' }),
+      ].join('\n'),
+    );
+    expect(reserveFor(batches, { tiers: ['flex'] }, prices, AT)).toEqual({
+      atMost: 0n,
+      unpriced: ['our-model in flex'],
+    });
+  });
+
   it('cuts so that nothing is lost, whatever the limits', async () => {
     const text = fc.string({ maxLength: 300 });
     const limits = fc.record({
@@ -117,7 +186,7 @@ describe('forecast', () => {
           const lines = texts.map((each, index) => chat(`r${index}`, each));
           const found = await forecastOf(lines.join('\n'), {
             limits: { ...OPENAI_LIMITS, requests, bytes },
-            enqueuedTokens,
+            enqueuedTokensOf: () => enqueuedTokens,
           });
           const sum = (of: 'requests' | 'bytes' | 'inputTokens'): number =>
             found.batches.reduce((total, batch) => total + batch[of], 0);
@@ -206,12 +275,12 @@ describe('recommendTier', () => {
     ['flex where less than a day is left', { deadlineMs: 24 * HOUR_MS - 1 }, 'flex'],
     [
       'flex where the queue has to be filled twice',
-      { deadlineMs: 24 * HOUR_MS, enqueuedTokens: 40_000_000 },
+      { deadlineMs: 24 * HOUR_MS, enqueuedTokensOf: () => 40_000_000 },
       'flex',
     ],
     [
       'batch where there is time to fill it twice',
-      { deadlineMs: 48 * HOUR_MS, enqueuedTokens: 40_000_000 },
+      { deadlineMs: 48 * HOUR_MS, enqueuedTokensOf: () => 40_000_000 },
       'batch',
     ],
     [

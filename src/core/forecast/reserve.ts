@@ -1,0 +1,49 @@
+/** What a budget is asked to hold for a file: as admission reckons it, all batches of the file at the same time. */
+import type { Route } from '../../contract/settings.ts';
+import { boundOf } from '../budget/bound.ts';
+import { ladderOf } from '../ladder/ladder.ts';
+import { fromMicrodollars, type Picodollars, toMicrodollars } from '../prices/money.ts';
+import type { Prices } from '../prices/prices.ts';
+import type { BatchForecast } from './forecast.ts';
+
+export interface Reserve {
+  /** Each batch rounded up to a millionth of a USD, as ledgers do. */
+  atMost: Picodollars;
+  /** Models and tiers without a price; they are not in the sum. */
+  unpriced: string[];
+}
+
+/** @param at time whose prices hold, in epoch milliseconds. */
+export function reserveFor(
+  batches: readonly BatchForecast[],
+  route: Pick<Route, 'tiers'>,
+  prices: Prices,
+  at: number,
+): Reserve {
+  let atMost = 0n;
+  const unpriced = new Set<string>();
+  for (const {
+    endpoint,
+    model,
+    requests,
+    bytes,
+    inputTokensAtMost,
+    outputTokensAtMost,
+    longestBytes,
+  } of batches) {
+    // The tier that it begins in; without one its requests fail, and cost nothing.
+    const tier = ladderOf(route, endpoint, at)?.tiers[0];
+    if (tier === undefined) continue;
+    const sizes = {
+      requests,
+      bytes,
+      tokens: inputTokensAtMost,
+      outputTokens: outputTokensAtMost,
+      longestBytes,
+    };
+    const bound = boundOf({ model, tier, ...sizes }, prices, at);
+    if (bound === undefined) unpriced.add(`${model} in ${tier}`);
+    else atMost += fromMicrodollars(toMicrodollars(bound));
+  }
+  return { atMost, unpriced: [...unpriced] };
+}
