@@ -129,7 +129,11 @@ async function runAll(first: number, count: number, workers: number): Promise<Su
           worker.postMessage(seeds);
         });
         worker.removeAllListeners('error');
-        for (const outcome of outcomes) summary.add(outcome);
+        for (const outcome of outcomes) {
+          summary.add(outcome);
+          for (const violation of outcome.violations.slice(0, 1))
+            process.stderr.write(`seed ${outcome.seed}: ${violation}\n`);
+        }
         if (summary.seeds % 500 < SEEDS_AT_A_TIME) {
           process.stderr.write(
             `${summary.seeds} of ${count} seeds, ${summary.violations.length} violations\n`,
