@@ -155,6 +155,9 @@ function executionsOf(
   say: Report,
 ): Execution[] {
   const lostAt = new Map(batches.map((batch) => [batch.openaiBatchId, batch.lostAt]));
+  const refused = new Set(
+    batches.flatMap(({ status, openaiBatchId }) => (status === 'failed' ? [openaiBatchId] : [])),
+  );
   const jobId = jobIdOf(head);
   const markers = new Set(drop.lines.map(({ marker }) => marker));
   // Brings every batch to where it is by now.
@@ -168,6 +171,8 @@ function executionsOf(
       if (givenUpAt === undefined) return batch.executions;
       if (!batch.isGone) say(`${batch.id} was given up as lost, and it is there`);
       if (givenUpAt < batch.createdAt + WINDOW_MS) say(`${batch.id} was given up before it must have ended`);
+      // It was refused before it was lost, and its owner had seen that: nothing of it ever ran.
+      if (refused.has(batch.id)) return [];
       return batch.requests.map(
         ({ marker, customId }): Execution => ({
           marker,
