@@ -2,6 +2,7 @@
  * Each safety of the core, taken away: by what stands between the core and its ports, so that nothing in the product can
  * be switched off. A simulation that does not notice proves nothing.
  */
+import { DEFAULT_API_KEY } from '../../src/contract/api-key.ts';
 import type { BatchRecord } from '../../src/core/model.ts';
 import type { BatchApi, JobStore, RemoteBatch } from '../../src/core/ports.ts';
 import type { PriceQuestion, Prices } from '../../src/core/prices/prices.ts';
@@ -160,6 +161,10 @@ export const SAFETIES: Readonly<Record<string, Tamper>> = {
   'nobody looks at the size that OpenAI counted': onBatches((api) => ({
     uploadFile: async (file) => ({ id: (await api.uploadFile(file)).id, bytes: file.bytes }),
   })),
+  'everything is sent with one API key': (ports) => ({
+    ...ports,
+    batches: { withKey: () => ports.batches.withKey(DEFAULT_API_KEY) },
+  }),
   'files that are late are not waited for': only('collect', (ports) => withClock(ports, 3 * HOUR_MS)),
   'a create is in the table alone': withoutFiles(/\/attempts\//),
   'what became of a batch is in the table alone': withoutFiles(/\/record\.json$/),

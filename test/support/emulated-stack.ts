@@ -1,18 +1,40 @@
 /** The synthesized stack on this machine, with the OpenAI emulator and a clock that both share and a test moves on. */
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { GetObjectCommand, NoSuchKey, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { PutSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { onTestFinished } from 'vitest';
+import { createApp } from '../../bin/create-app.ts';
+import type { SettingsInput } from '../../lib/configuration.ts';
 import { type EmulatorOptions, startEmulator } from '../../local/openai-emulator/emulator.ts';
 import { type LocalStackOptions, startLocalStack } from '../../local/stack.ts';
 import { ensureSynth } from '../../local/synth.ts';
 
+const ROOT = resolve(import.meta.dirname, '../..');
+
+/** As `cdk synth -c settings=…` does. */
+function synthesizeWith(settings: SettingsInput, outdir: string): string {
+  const { context } = JSON.parse(readFileSync(join(ROOT, 'cdk.json'), 'utf8'));
+  // What the `cdk` command adds: resources are found by their paths.
+  const paths = { 'aws:cdk:enable-path-metadata': true };
+  createApp({ outdir, context: { ...context, ...paths, settings } }).synth();
+  return outdir;
+}
+
+export interface EmulatedStackOptions
+  extends Pick<EmulatorOptions, 'faults' | 'apiKeys'>,
+    Pick<LocalStackOptions, 'functions'> {
+  /** Synthesized with these, in place of the settings of a deployment that names none. */
+  settings?: SettingsInput;
+  /** The keys that the secrets hold, by name. Default: one for all. */
+  keys?: Readonly<Record<string, string>>;
+}
+
 /** Started for one test, and gone after it. */
-export async function startEmulatedStack(
-  options: Pick<EmulatorOptions, 'faults'> & Pick<LocalStackOptions, 'functions'> = {},
-) {
-  const { functions, ...ofEmulator } = options;
+export async function startEmulatedStack(options: EmulatedStackOptions = {}) {
+  const { functions, settings, keys = {}, ...ofEmulator } = options;
   const dir = await mkdtemp(join(tmpdir(), 'batchdrop-stack-'));
   let aheadMs = 0;
   const clock = {
@@ -24,16 +46,21 @@ export async function startEmulatedStack(
   const emulator = await startEmulator({ dir: join(dir, 'openai'), clock, ...ofEmulator });
   const stack = await startLocalStack({
     dir: join(dir, 'aws'),
-    cdkOut: await ensureSynth({ root: resolve(import.meta.dirname, '../..') }),
-    openai: { baseUrl: emulator.endpoint, apiKey: 'sk-test' },
+    cdkOut:
+      settings === undefined
+        ? await ensureSynth({ root: ROOT })
+        : synthesizeWith(settings, join(dir, 'cdk.out')),
+    openai: { baseUrl: emulator.endpoint, apiKey: keys.default ?? 'sk-test', apiKeys: keys },
     scheduleEveryMs: 'manual',
     now: clock.now,
     ...(functions === undefined ? {} : { functions }),
   });
   const { region, credentials, endpoints } = stack;
   const s3 = new S3Client({ endpoint: endpoints.s3, region, credentials });
+  const secrets = new SecretsManagerClient({ endpoint: endpoints.secretsManager, region, credentials });
   onTestFinished(async () => {
     s3.destroy();
+    secrets.destroy();
     await stack.stop();
     await emulator.close();
     await rm(dir, { recursive: true, force: true });
@@ -48,6 +75,11 @@ export async function startEmulatedStack(
     async drop(Key: string, Body: string): Promise<void> {
       await s3.send(new PutObjectCommand({ Bucket, Key, Body }));
       await stack.idle();
+    },
+    /** Sets the key of a secret, as the command does that the stack prints. */
+    async setKey(role: string, SecretString: string): Promise<void> {
+      const SecretId = stack.resources.secrets[role]!.arn;
+      await secrets.send(new PutSecretValueCommand({ SecretId, SecretString }));
     },
     /** `undefined` while there is no such object. */
     async read(Key: string): Promise<string | undefined> {
