@@ -234,6 +234,8 @@ class Slice {
         if (index === undefined) continue;
         this.#lines.set(index, line);
         // The record may be of an earlier time than the answers, if its table was restored.
+        const again = this.#again.indexOf(index);
+        if (again >= 0) this.#again.splice(again, 1);
         if (index < this.#calls.started) continue;
         this.#calls = { ...this.#calls, started: index + 1 };
         this.#next = index + 1;
@@ -290,7 +292,9 @@ class Slice {
       if (this.#stop !== undefined || this.#isEmpty()) return;
       const isLeased = now < this.#leasedUntil - LEASE_MARGIN_MS;
       if (now >= this.#pausedUntil && this.#active < Math.floor(this.#allowed) && isLeased) return;
-      await pause(Math.max(SECOND_MS, this.#pausedUntil - now), this.#stopped.signal);
+      // However long OpenAI wants to be left alone: the worker's own time and patience go on.
+      const waitMs = Math.min(Math.max(SECOND_MS, this.#pausedUntil - now), MOST_BACKOFF_MS);
+      await pause(waitMs, this.#stopped.signal);
     }
   }
 
@@ -421,23 +425,37 @@ class Slice {
 
   /** Stops if the job was cancelled, or if it is time for the next tier. */
   async #lookAround(): Promise<void> {
-    const { ladder, jobId, model } = this.#batch;
-    const job = await this.#deps.jobs.getJob(jobId);
+    const job = await this.#deps.jobs.getJob(this.#batch.jobId);
     if (job?.cancelledAt !== undefined) {
       this.#halt({ why: 'over' });
       return;
     }
-    if (ladder?.deadlineAt === undefined || ladder.tiers.at(-1) === this.#tier) return;
+    const next = await this.#tierAt(this.#deps.ambient.now());
+    if (next !== this.#tier) this.#halt({ why: 'over', goTo: next });
+  }
+
+  /** The tier that what is left as of now is to be in at a time. */
+  async #tierAt(now: number): Promise<Tier> {
+    const { ladder, jobId, model } = this.#batch;
+    if (ladder?.deadlineAt === undefined || ladder.tiers.at(-1) === this.#tier) return this.#tier;
     const work = workOf(await this.#deps.jobs.listBatches(jobId), model);
     const paceOf = await readPaces(this.#deps, this.#batch);
-    const next = tierToStay({ ladder, tier: this.#tier, work, paceOf, now: this.#deps.ambient.now() });
-    if (next !== this.#tier) this.#halt({ why: 'over', goTo: next });
+    return tierToStay({ ladder, tier: this.#tier, work, paceOf, now });
+  }
+
+  /** When a slice that OpenAI had no room for is called on: ever later, but in time for the next tier. */
+  async #restedAt(refusals: number): Promise<number> {
+    const now = this.#deps.ambient.now();
+    const restMs = Math.min(FIRST_REST_MS * 2 ** (refusals - 1), MOST_REST_MS);
+    const isInTime = (await this.#tierAt(now + restMs)) === this.#tier;
+    return now + (isInTime ? restMs : FIRST_REST_MS);
   }
 
   /** Keeps the answers that have come, and the lease. */
   async #keep(again: readonly number[] = []): Promise<void> {
     await this.#write(async () => {
-      const indexes = this.#unkept;
+      // A copy: others are answered while these are written.
+      const indexes = [...this.#unkept];
       let { segments } = this.#calls;
       if (indexes.length > 0) {
         const text = `${indexes.map((index) => this.#lines.get(index)!).join('\n')}\n`;
@@ -484,8 +502,7 @@ class Slice {
       const refusals = stop.why === 'refused' ? (this.#calls.refusals ?? 0) + 1 : 0;
       this.#calls = { ...this.#calls, refusals };
       await this.#keep(this.#unsent());
-      const restMs = Math.min(FIRST_REST_MS * 2 ** (refusals - 1), MOST_REST_MS);
-      const notBefore = refusals === 0 ? undefined : ambient.now() + restMs;
+      const notBefore = refusals === 0 ? undefined : await this.#restedAt(refusals);
       await this.#update({ ...SUCCEEDED, claim: undefined, claimedUntil: undefined, notBefore });
       // What rests is found by the sweep.
       if (refusals === 0) await outbox.call({ v: 1, jobId, batchId });
@@ -524,13 +541,17 @@ class Slice {
     await outbox.collect({ v: 1, jobId, batchId });
   }
 
-  /** What this worker found out about the pace of the model. */
+  /** What this worker found out about the pace of the model. Answers are kept and go on, whether or not it can be noted. */
   async #learn(): Promise<void> {
     const found = this.#pace;
     if (found === undefined) return;
-    const { quota, ambient } = this.#deps;
+    const { quota, ambient, log } = this.#deps;
     const rule = (ledger: Ledger | undefined) => ({ pace: { ...ledger?.pace, ...found } });
-    await quota.changeLedger(callsLedgerOf(this.#batch), rule, ambient.now());
+    try {
+      await quota.changeLedger(callsLedgerOf(this.#batch), rule, ambient.now());
+    } catch (error) {
+      log.warn('the pace of calls could not be noted', { ...this.#ids(), error: (error as Error).name });
+    }
   }
 
   #ids(): { jobId: string; batchId: string; tier: Tier } {

@@ -1,0 +1,154 @@
+/** What goes wrong around the calls of a slice: slow writes, long refusals, a deadline that nears meanwhile. */
+import { afterEach, describe, expect, it } from 'vitest';
+import { settingsSchema } from '../../src/contract/settings.ts';
+import type { CallAnswer } from '../../src/core/ports.ts';
+import { chatLine, type Pipeline, startPipeline } from '../support/pipeline.ts';
+
+const KEY = 'input/a.jsonl';
+const SECOND_MS = 1_000;
+const MINUTE_MS = 60_000;
+
+const REFUSED: CallAnswer = {
+  status: 429,
+  body: '{"error":{"message":"Resource Unavailable","code":"resource_unavailable"}}',
+};
+const ANSWER: CallAnswer = {
+  status: 200,
+  requestId: 'req_1',
+  body: '{"object":"chat.completion","choices":[],"usage":{"prompt_tokens":5,"completion_tokens":5}}',
+};
+
+interface Request {
+  id: string;
+  tier: string;
+  /** How often it was called before. */
+  times: number;
+}
+
+let pipeline: Pipeline;
+/** Calls that were executed, by request. */
+let executed: Map<string, number>;
+/** When the worker that runs now is ended. */
+let endsAt: number;
+afterEach(() => pipeline.stop());
+
+/** A pipeline whose workers live for 15 minutes of its clock, and whose calls are answered by `answer`. */
+async function start(
+  route: Record<string, unknown>,
+  answer: (request: Request) => Promise<CallAnswer> | CallAnswer,
+): Promise<void> {
+  executed = new Map();
+  pipeline = await startPipeline({
+    settings: settingsSchema.parse({
+      routes: [{ name: 'r', prefix: 'input/', budget: 'unlimited', ...route }],
+    }),
+    onInvocation: () => {
+      endsAt = now() + 15 * MINUTE_MS;
+    },
+    deadline: { remainingMs: () => endsAt - now() },
+  });
+  endsAt = now() + 15 * MINUTE_MS;
+  const called = new Map<string, number>();
+  pipeline.deps.calls.call = async ({ body }) => {
+    const { messages, service_tier: tier } = JSON.parse(body);
+    const id = messages[0].content.replace('question of ', '');
+    const times = called.get(id) ?? 0;
+    called.set(id, times + 1);
+    const answered = await answer({ id, tier, times });
+    if (answered.status === 200) executed.set(id, (executed.get(id) ?? 0) + 1);
+    return answered;
+  };
+}
+
+const now = (): number => pipeline?.emulator.clock.now() ?? 0;
+const pause = (ms: number): Promise<void> => pipeline.deps.pause(ms);
+
+async function drop(count: number): Promise<string[]> {
+  const ids = Array.from({ length: count }, (_, index) => `id-${index}`);
+  await pipeline.drop(KEY, ids.map((id) => chatLine(id)).join('\n'));
+  return ids;
+}
+
+/** Every request was executed once and has its answer. */
+async function expectPaidOnce(ids: readonly string[]): Promise<void> {
+  expect(new Set(executed.values())).toEqual(new Set([1]));
+  expect((await pipeline.output(KEY)).map(({ custom_id }) => custom_id)).toEqual(ids);
+  expect((await pipeline.receipt(KEY)).possiblyBilledTwice).toEqual({});
+}
+
+describe('answers', () => {
+  it('that come while others are being kept are kept, too, for the worker that goes on', async () => {
+    await start({ tiers: ['standard'] }, async ({ id }) => {
+      await pause(60 * SECOND_MS + Number(id.slice(3)) * 97);
+      return ANSWER;
+    });
+    const { objects } = pipeline.deps;
+    const { put } = objects;
+    objects.put = async (key, ...rest) => {
+      if (key.includes('/calls/')) await pause(2 * SECOND_MS);
+      return put.call(objects, key, ...rest);
+    };
+    const ids = await drop(500);
+    await pipeline.run();
+    await expectPaidOnce(ids);
+  });
+
+  it('are kept although what they say of the pace cannot be', async () => {
+    await start({ tiers: ['standard'] }, () => ANSWER);
+    const { quota } = pipeline.deps;
+    const { changeLedger } = quota;
+    quota.changeLedger = async (name, ...rest) => {
+      if (name.startsWith('calls/')) throw new Error('throttled');
+      return changeLedger.call(quota, name, ...rest);
+    };
+    const ids = await drop(40);
+    await pipeline.run();
+    await expectPaidOnce(ids);
+  });
+
+  it('are not asked for again by the record of a restored table that was still to call them', async () => {
+    let hasRoom = false;
+    await start({ tiers: ['standard'] }, () => (hasRoom ? ANSWER : REFUSED));
+    const ids = await drop(40);
+    await pipeline.drain();
+    const restores = [pipeline.deps.jobs.snapshot(), pipeline.deps.quota.snapshot()];
+    hasRoom = true;
+    await pipeline.run();
+    for (const restore of restores) restore();
+    await pipeline.run();
+    await expectPaidOnce(ids);
+  });
+});
+
+describe('refusals', () => {
+  it.each([
+    ['20 minutes', 20 * MINUTE_MS],
+    ['30 days', 30 * 24 * 60 * MINUTE_MS],
+  ])('that ask to come again in %s let the worker end in good order', async (_, retryAfterMs) => {
+    let isFirst = true;
+    await start({ tiers: ['standard'] }, () => (isFirst ? { ...REFUSED, retryAfterMs } : ANSWER));
+    const ids = await drop(40);
+    await pipeline.drain();
+    expect(endsAt - now()).toBeGreaterThan(0);
+    isFirst = false;
+    await pipeline.run();
+    await expectPaidOnce(ids);
+  });
+
+  it.each(['60m', '80m', '100m', '120m', '140m'])(
+    'of flex never keep a slice so long that standard cannot meet a deadline of %s',
+    async (deadline) => {
+      await start({ tiers: ['flex', 'standard'], deadline }, ({ tier }) =>
+        tier === 'flex' ? REFUSED : ANSWER,
+      );
+      const droppedAt = now();
+      const ids = await drop(40);
+      await pipeline.run();
+      await expectPaidOnce(ids);
+      const { completedAt } = (await pipeline.receipt(KEY)).timings;
+      expect(Date.parse(completedAt)).toBeLessThanOrEqual(
+        droppedAt + Number.parseInt(deadline, 10) * MINUTE_MS,
+      );
+    },
+  );
+});
