@@ -140,11 +140,9 @@ async function checkStack(
   checkDuplicates(recorded, report);
   await checkNames(finished, stack, report);
   if (isRestored) return;
-  await checkLedgers(
-    stack.quota,
-    finished.map(({ receipt }) => receipt),
-    report,
-  );
+  // Without versions, the same file put twice in one instant is one object, and has one job.
+  const receipts = new Map(finished.map(({ receipt }) => [receipt.jobId, receipt]));
+  await checkLedgers(stack.quota, [...receipts.values()], report);
 }
 
 /** What became of each request of a job in each batch, as far as anybody can know: of a lost batch, nothing. */
