@@ -102,7 +102,7 @@ export class BatchPipeline extends Construct {
     const { settings } = this;
 
     this.storage = new Storage(this, 'Storage', {
-      layout: settings.layout,
+      places: settings,
       bucketName,
       workExpiration,
       removalPolicy,

@@ -1,7 +1,7 @@
 import { Annotations, Duration, RemovalPolicy, Validations } from 'aws-cdk-lib';
 import * as s3 from 'aws-cdk-lib/aws-s3';
 import { Construct } from 'constructs';
-import type { Layout } from '../src/contract/settings.ts';
+import { type Layout, type Places, prefixesOf } from '../src/contract/settings.ts';
 import { requireBucketName, requireDuration } from './configuration.ts';
 import type { PipelineFunction } from './pipeline-function.ts';
 
@@ -10,8 +10,8 @@ export type Area = keyof Layout;
 
 /** Where files are dropped and results appear. */
 export interface StorageProps {
-  /** Key prefixes. */
-  readonly layout: Layout;
+  /** Key prefixes: those of the layout and of routes. */
+  readonly places: Places;
   /** Name of a bucket that exists already. @default - a bucket is made */
   readonly bucketName?: string | undefined;
   /** How long intermediates under `work/` are kept: 15 to 365 days. @default Duration.days(30) */
@@ -27,11 +27,11 @@ const MIN_WORK_EXPIRATION_DAYS = 15;
 export class Storage extends Construct {
   /** The bucket: made here, or looked at by name. */
   readonly bucket: s3.IBucket;
-  readonly #layout: Layout;
+  readonly #places: Places;
 
   constructor(scope: Construct, id: string, props: StorageProps) {
     super(scope, id);
-    this.#layout = props.layout;
+    this.#places = props.places;
     const workExpiration = props.workExpiration ?? Duration.days(30);
     requireDuration('workExpiration', workExpiration, 'days', MIN_WORK_EXPIRATION_DAYS, 365);
     this.bucket =
@@ -52,7 +52,7 @@ export class Storage extends Construct {
       lifecycleRules: [
         {
           id: 'expire-work',
-          prefix: this.#layout.work,
+          prefix: this.#places.layout.work,
           expiration: workExpiration,
           // Expiring only hides a versioned object; a day later the bytes go too.
           noncurrentVersionExpiration: Duration.days(1),
@@ -85,7 +85,7 @@ export class Storage extends Construct {
         `  ${enableEventBridgeCommand(bucketName)}`,
         'That replaces a notification configuration which the bucket may have. To keep one, add to it (needs jq):',
         `  ${enableEventBridgeKeepingOthersCommand(bucketName)}`,
-        `Intermediates under ${this.#layout.work} are yours to expire: add a lifecycle rule for that prefix ` +
+        `Intermediates under ${this.#places.layout.work} are yours to expire: add a lifecycle rule for that prefix ` +
           `(not below ${MIN_WORK_EXPIRATION_DAYS} days).`,
       ].join('\n'),
     );
@@ -94,7 +94,7 @@ export class Storage extends Construct {
 
   /** URL of an area, such as `s3://bucket/input/`. */
   urlOf(area: Area): string {
-    return `s3://${this.bucket.bucketName}/${this.#layout[area]}`;
+    return `s3://${this.bucket.bucketName}/${this.#places.layout[area]}`;
   }
 
   /**
@@ -106,7 +106,7 @@ export class Storage extends Construct {
     fn.allow({
       actions: ['s3:ListBucket'],
       resources: [this.bucket.bucketArn],
-      conditions: { StringLike: { 's3:prefix': areas.map((area) => `${this.#layout[area]}*`) } },
+      conditions: { StringLike: { 's3:prefix': this.#prefixesOf(areas).map((prefix) => `${prefix}*`) } },
     });
   }
 
@@ -115,7 +115,7 @@ export class Storage extends Construct {
     fn.allow({
       actions: ['s3:ListBucketVersions'],
       resources: [this.bucket.bucketArn],
-      conditions: { StringLike: { 's3:prefix': areas.map((area) => `${this.#layout[area]}*`) } },
+      conditions: { StringLike: { 's3:prefix': this.#prefixesOf(areas).map((prefix) => `${prefix}*`) } },
     });
   }
 
@@ -129,10 +129,14 @@ export class Storage extends Construct {
     this.#allowOnObjects(fn, areas, ['s3:DeleteObject']);
   }
 
+  #prefixesOf(areas: readonly Area[]): string[] {
+    return areas.flatMap((area) => prefixesOf(this.#places, area));
+  }
+
   #allowOnObjects(fn: PipelineFunction, areas: readonly Area[], actions: readonly string[]): void {
     fn.allow({
       actions,
-      resources: areas.map((area) => this.bucket.arnForObjects(`${this.#layout[area]}*`)),
+      resources: this.#prefixesOf(areas).map((prefix) => this.bucket.arnForObjects(`${prefix}*`)),
       wildcardReason:
         'Whoever drops a file chooses its key; the wildcard is confined to one prefix of one bucket.',
     });

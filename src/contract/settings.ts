@@ -34,6 +34,22 @@ export const layoutSchema = onlyFields({
 });
 export type Layout = z.infer<typeof layoutSchema>;
 
+/** Areas of a layout that hold results: a route may have its own. */
+const RESULT_AREAS = ['output', 'errors', 'retry', 'receipts'] as const;
+
+/** IAM would take a star for anything. */
+const resultPrefixSchema = prefixSchema
+  .refine((prefix) => !prefix.includes('*'), 'a prefix that results are written to has no "*"')
+  .optional();
+
+/** Where the results of a route's jobs go; what is left out goes where the layout says. */
+const resultPrefixesSchema = onlyFields({
+  output: resultPrefixSchema,
+  errors: resultPrefixSchema,
+  retry: resultPrefixSchema,
+  receipts: resultPrefixSchema,
+} satisfies Record<(typeof RESULT_AREAS)[number], unknown>);
+
 /** OpenAI's service tiers that requests can be sent in, the cheapest and slowest first. */
 export const TIERS = ['batch', 'flex', 'standard'] as const;
 export type Tier = (typeof TIERS)[number];
@@ -191,6 +207,8 @@ const routeFields = onlyFields({
         `promptCacheKey is "by_prefix", or left out: requests then have the key that they name; read ${JSON.stringify(input)}`,
     })
     .optional(),
+  /** Prefixes of its own for its results: the same keys as in the layout, below these. */
+  layout: resultPrefixesSchema.optional(),
   /** What a dropped file may bring with it in place of what stands here. Default: nothing. */
   mayOverride: z.array(z.enum(OVERRIDABLE)).default([]),
 });
@@ -262,6 +280,33 @@ export const settingsSchema = onlyFields({
 });
 export type Settings = z.infer<typeof settingsSchema>;
 
+/** What of settings says where files are. */
+export type Places = Pick<Settings, 'layout'> & { routes: readonly Pick<Route, 'name' | 'layout'>[] };
+
+/** The prefixes of an area, each once: that of the layout first, then those of routes. */
+export function prefixesOf({ layout, routes }: Places, area: keyof Layout): string[] {
+  return [...new Set([layout[area], ...routes.flatMap((route) => ownPrefixes(route)[area] ?? [])])];
+}
+
+/**
+ * Where the results of a job go: where its route said when it was recorded, or says now, if the settings of now have that
+ * prefix for that area. Else it may be anything, input too, and nobody may write there.
+ */
+export function layoutOf(places: Places, recorded: Pick<Route, 'name' | 'layout'>): Layout {
+  const now = places.routes.find(({ name }) => name === recorded.name);
+  const layout = { ...places.layout };
+  for (const area of RESULT_AREAS) {
+    const known = prefixesOf(places, area);
+    const wanted = [recorded.layout?.[area], now?.layout?.[area]];
+    layout[area] = wanted.find((prefix) => prefix !== undefined && known.includes(prefix)) ?? layout[area];
+  }
+  return layout;
+}
+
+function ownPrefixes({ layout }: Pick<Route, 'layout'>): Partial<Record<keyof Layout, string | undefined>> {
+  return layout ?? {};
+}
+
 /** The settings of a deployment that names none: one route over everything below `input/`. */
 export function defaultSettings(): Settings {
   const route = { name: 'default', prefix: 'input/', tiers: ['batch'], budget: 'unlimited' };
@@ -273,17 +318,32 @@ export function apiKeyNamesOf({ routes }: { routes: readonly Pick<Route, 'apiKey
   return [...new Set([DEFAULT_API_KEY, ...routes.flatMap(({ apiKey }) => apiKey ?? [])])];
 }
 
+/** Every prefix of every area, once, with what it is called in messages. */
+function namedPrefixes(layout: Layout, routes: readonly Route[]) {
+  const places = [
+    ...Object.entries(layout).map(([area, prefix]) => ({ area, prefix, called: area })),
+    ...routes.flatMap((route) =>
+      Object.entries(ownPrefixes(route)).flatMap(([area, prefix]) =>
+        prefix === undefined ? [] : [{ area, prefix, called: `${area} of route "${route.name}"` }],
+      ),
+    ),
+  ];
+  return [...Map.groupBy(places, ({ area, prefix }) => `${area} ${prefix}`).values()].map(
+    ([first]) => first!,
+  );
+}
+
 function findSettingsProblems(layout: Layout, routes: readonly Route[]): string[] {
   const problems: string[] = [];
-  const prefixes = Object.entries(layout);
-  for (const [index, [name, prefix]] of prefixes.entries()) {
-    for (const [otherName, other] of prefixes.slice(index + 1)) {
-      if (prefix.startsWith(other) || other.startsWith(prefix)) {
-        problems.push(
-          `the prefixes ${name} ("${prefix}") and ${otherName} ("${other}") overlap: what batchdrop writes must not ` +
-            'be taken for input; give each a prefix of its own',
-        );
-      }
+  const prefixes = namedPrefixes(layout, routes);
+  for (const [index, { area, prefix, called }] of prefixes.entries()) {
+    for (const { area: otherArea, prefix: other, called: otherCalled } of prefixes.slice(index + 1)) {
+      if (!prefix.startsWith(other) && !other.startsWith(prefix)) continue;
+      const why =
+        area === otherArea
+          ? 'two files could get one name there; give them the same prefix, or prefixes apart'
+          : 'what batchdrop writes must not be taken for input; give each a prefix of its own';
+      problems.push(`the prefixes ${called} ("${prefix}") and ${otherCalled} ("${other}") overlap: ${why}`);
     }
   }
   const seenNames = new Set<string>();

@@ -94,6 +94,7 @@ export interface PublishedKeys {
 
 /**
  * Where the results of an input key go.
+ * @param layout that of the job, see `layoutOf`.
  * @param distinguish a job id to add to the names, for a job that a newer version of the same key has overtaken.
  */
 export function publishedKeys(layout: Layout, inputKey: string, distinguish?: string): PublishedKeys {
@@ -106,7 +107,10 @@ export function publishedKeys(layout: Layout, inputKey: string, distinguish?: st
   };
 }
 
-/** `input/nightly/a.jsonl` is `nightly/a`: two inputs with the same name share their plain result names. */
+/**
+ * `input/nightly/a.jsonl` is `nightly/a`, whatever its route: two inputs with the same name share their plain result names
+ * where their results go to the same prefixes, and no others do, since prefixes of an area are the same or apart.
+ */
 export function publicationName(layout: Layout, inputKey: string): string {
   const below = inputKey.startsWith(layout.input) ? inputKey.slice(layout.input.length) : inputKey;
   return below.endsWith('.jsonl') ? below.slice(0, -'.jsonl'.length) : below;

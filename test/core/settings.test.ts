@@ -94,6 +94,57 @@ describe('settings', () => {
     expect(problems.filter((problem) => problem.includes('overlap'))).toHaveLength(2);
   });
 
+  it.each<[string, Record<string, string>, RegExp]>([
+    [
+      'written below input',
+      { output: 'input/out/' },
+      /input \("input\/"\) and output of route "s" .* overlap: what/,
+    ],
+    ['written below work', { receipts: 'work/x/' }, /work .* and receipts of route "s"/],
+    ['around work', { retry: 'w/' }, /work \("w\/work\/"\) and retry of route "s" \("w\/"\) overlap/],
+    ['of another area of the layout', { output: 'errors/' }, /errors .* and output of route "s"/],
+    [
+      'of another area of another route',
+      { errors: 'mine/' },
+      /output of route "r" \("mine\/"\) and errors of route "s"/,
+    ],
+    [
+      'of another area of its own',
+      { output: 'x/', errors: 'x/y/' },
+      /output of route "s" .* errors of route "s"/,
+    ],
+    [
+      'nested in the same area',
+      { output: 'output/s/' },
+      /output .* and output of route "s" .*: two files could get one name/,
+    ],
+    [
+      'nested in that of another route',
+      { output: 'mine/s/' },
+      /output of route "r" .* output of route "s" .*apart/,
+    ],
+    ['with a star', { output: 'o*/' }, /routes\.1\.layout\.output: .* has no "\*"/],
+    ['that is no prefix', { output: 'out' }, /routes\.1\.layout\.output: a prefix is/],
+    [
+      'of what a route cannot move',
+      { work: 'w2/' },
+      /"work" is not known here; the names are output, errors, retry, receipts/,
+    ],
+  ])('fail for a prefix of a route %s', (_what, layout, message) => {
+    const routes = [route({ layout: { output: 'mine/' } }), route({ name: 's', prefix: 'input/s/', layout })];
+    const work = layout.retry === 'w/' ? 'w/work/' : 'work/';
+    expect(problemsOf({ layout: { work }, routes }).join('\n')).toMatch(message);
+  });
+
+  it('accept routes that share prefixes for their results, area by area', () => {
+    const layout = { output: 'mine/out/', errors: 'mine/errors/', receipts: 'receipts/' };
+    const routes = [
+      route({ layout }),
+      route({ name: 's', prefix: 'input/s/', layout: { output: 'mine/out/' } }),
+    ];
+    expect(problemsOf({ routes })).toEqual([]);
+  });
+
   it('accept prefixes that only begin alike', () => {
     expect(
       problemsOf({ layout: { output: 'input-results/', errors: 'input2/' }, routes: [route()] }),

@@ -137,6 +137,25 @@ test('permissions follow the prefixes of the layout', () => {
   expect(permissionsOf(moved, 'submit')['s3:GetObject']).toEqual([`${B}/drop/*`, `${B}/private/work/*`]);
 });
 
+test('permissions of finalize reach to the prefixes of routes for their results, and those of others do not', () => {
+  const own = synthesize({
+    settings: {
+      routes: [
+        { ...BATCH_ONLY, name: 'all', prefix: 'input/' },
+        { ...BATCH_ONLY, name: 'a', prefix: 'input/a/', layout: { output: 'a/', receipts: 'r/' } },
+        { ...BATCH_ONLY, name: 'b', prefix: 'input/b/', layout: { output: 'a/' } },
+      ],
+    },
+  });
+  const finalize = permissionsOf(own, 'finalize');
+  const written = ['a', 'errors', 'output', 'r', 'receipts', 'retry', 'work'];
+  expect(finalize['s3:PutObject']).toEqual(objects(...written));
+  expect(finalize['s3:GetObject']).toEqual(objects('input', ...written));
+  expect(finalize['s3:DeleteObject']).toEqual(objects('a', 'errors', 'output', 'retry', 'work'));
+  for (const capability of ['ingest', 'submit', 'call', 'poll', 'collect'] as const)
+    expect(permissionsOf(own, capability)).toEqual(permissionsOf(template, capability));
+});
+
 test('no function may delete an item of the table or an object of the input', () => {
   for (const capability of ['ingest', 'submit', 'call', 'poll', 'collect', 'finalize'] as const) {
     const permissions = permissionsOf(template, capability);

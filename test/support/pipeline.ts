@@ -24,12 +24,13 @@ import { OpenAIBatches } from '../../src/adapters/openai-batches.ts';
 import { OpenAICalls } from '../../src/adapters/openai-calls.ts';
 import { DEFAULT_API_KEY } from '../../src/contract/api-key.ts';
 import { type Receipt, receiptSchema } from '../../src/contract/receipt.ts';
-import { defaultSettings, type Settings } from '../../src/contract/settings.ts';
+import { defaultSettings, layoutOf, type Settings } from '../../src/contract/settings.ts';
 import { call } from '../../src/core/call/call.ts';
 import { collect } from '../../src/core/collect/collect.ts';
 import { NotYetError } from '../../src/core/errors.ts';
 import { finalize } from '../../src/core/finalize/finalize.ts';
 import { ingest } from '../../src/core/ingest/ingest.ts';
+import { routeOf } from '../../src/core/ingest/route.ts';
 import { publishedKeys } from '../../src/core/keys.ts';
 import { type BatchLimits, OPENAI_LIMITS } from '../../src/core/limits.ts';
 import { poll } from '../../src/core/poll/poll.ts';
@@ -135,6 +136,10 @@ export async function startPipeline(options: PipelineOptions = {}) {
   const { intercept } = options;
   const seen = intercept === undefined ? deps : interceptPorts(deps, intercept);
 
+  /** Where the results of an input are looked for. */
+  const namesOf = (key: string) =>
+    publishedKeys(layoutOf(deps.settings, routeOf(deps.settings, key) ?? { name: '' }), key);
+
   async function deliver(queued: QueuedMessage): Promise<void> {
     switch (queued.queue) {
       case 'ingest':
@@ -199,11 +204,11 @@ export async function startPipeline(options: PipelineOptions = {}) {
       }
     },
     receipt: async (key: string): Promise<Receipt> =>
-      receiptSchema.parse(JSON.parse(await text(deps, publishedKeys(deps.settings.layout, key).receipt))),
-    output: (key: string) => lines(deps, publishedKeys(deps.settings.layout, key).output),
-    errors: (key: string) => lines(deps, publishedKeys(deps.settings.layout, key).errors),
+      receiptSchema.parse(JSON.parse(await text(deps, namesOf(key).receipt))),
+    output: (key: string) => lines(deps, namesOf(key).output),
+    errors: (key: string) => lines(deps, namesOf(key).errors),
     retry: async (key: string) => {
-      const bytes = await deps.objects.get(publishedKeys(deps.settings.layout, key).retry);
+      const bytes = await deps.objects.get(namesOf(key).retry);
       return bytes === undefined ? undefined : Buffer.from(bytes).toString('utf8');
     },
     async stop(): Promise<void> {

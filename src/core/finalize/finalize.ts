@@ -5,7 +5,7 @@
 
 import type { JobCompleted, JobMessage } from '../../contract/messages.ts';
 import { type Receipt, receiptSchema } from '../../contract/receipt.ts';
-import type { Settings } from '../../contract/settings.ts';
+import { layoutOf, type Settings } from '../../contract/settings.ts';
 import { billedOf, microdollarsOf } from '../budget/bill.ts';
 import { endWaiting } from '../cancel.ts';
 import { addUsage, noUsage } from '../collect/classify.ts';
@@ -163,7 +163,11 @@ async function publish(
   merged: MergedFiles,
   superseded: boolean,
 ): Promise<void> {
-  const keys = publishedKeys(deps.settings.layout, job.input.key, superseded ? job.jobId : undefined);
+  const keys = publishedKeys(
+    layoutOf(deps.settings, job.route),
+    job.input.key,
+    superseded ? job.jobId : undefined,
+  );
   const { files } = receipt;
   for (const name of ['output', 'errors', 'retry'] as const) {
     const file = merged[name];

@@ -4,7 +4,7 @@
  */
 
 import type { IngestMessage, ObjectLocation } from '../../contract/messages.ts';
-import type { Settings } from '../../contract/settings.ts';
+import { layoutOf, type Settings } from '../../contract/settings.ts';
 import { dispatch } from '../admission/dispatch.ts';
 import { readCheckpoint, writeCheckpoint } from '../checkpoint.ts';
 import { TIER_NOT_OFFERED } from '../collect/decide.ts';
@@ -224,7 +224,9 @@ async function recordJob(deps: IngestDeps, location: ObjectLocation): Promise<Jo
     deps.log.info('not an input', { key: location.key });
     return undefined;
   }
-  const names = Object.values(publishedKeys(deps.settings.layout, location.key, '0'.repeat(JOB_ID_CHARS)));
+  const names = Object.values(
+    publishedKeys(layoutOf(deps.settings, route), location.key, '0'.repeat(JOB_ID_CHARS)),
+  );
   if (names.some((name) => Buffer.byteLength(name) > MAX_KEY_BYTES)) {
     deps.log.warn('key too long: the names of its results would be longer than S3 allows', {
       key: location.key,
