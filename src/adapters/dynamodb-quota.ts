@@ -15,7 +15,7 @@ import type { BatchRecord, Ledger, Reservation } from '../core/model.ts';
 import type { Demand, LedgerLessons, QuotaStore } from '../core/ports.ts';
 import { DynamoDBItems, type Item, indexAttributes, type Key } from './dynamodb-items.ts';
 import { batchKey } from './dynamodb-jobs.ts';
-import { admittedWith } from './job-rules.ts';
+import { admittedWith, isAdmissible } from './job-rules.ts';
 import { liveEntryOfBatch } from './live-index.ts';
 import { readBatch, readLedger, readReservation } from './record-schemas.ts';
 
@@ -40,7 +40,7 @@ export class DynamoDBQuota implements QuotaStore {
   }
 
   async admit(
-    batch: Pick<BatchRecord, 'jobId' | 'batchId'>,
+    batch: Pick<BatchRecord, 'jobId' | 'batchId' | 'tier'>,
     reservationId: string,
     demands: readonly Demand[],
     now: number,
@@ -55,7 +55,8 @@ export class DynamoDBQuota implements QuotaStore {
       verdict = 'moved';
       const record =
         batchItem === undefined ? undefined : readBatch(batchItem, this.#items.nameOf(batchItem));
-      if (record?.state !== 'planned' || reservationItem !== undefined) return undefined;
+      if (record === undefined || !isAdmissible(record, batch) || reservationItem !== undefined)
+        return undefined;
       const ledgers = demands.map((demand, index) =>
         reserveOn(this.#readLedger(ledgerItems[index]), demand, now),
       );

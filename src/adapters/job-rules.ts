@@ -2,6 +2,7 @@
  * When a write to the job store may happen: pure decisions over what stands there, the same for the table and for
  * memory.
  */
+import { type BatchRecord, tierOf } from '../core/model.ts';
 import type { Publication } from '../core/ports.ts';
 
 /** Who may write the plain names of an input key. */
@@ -30,6 +31,14 @@ interface Claimed {
 export function isClaimable(record: Claimed, state: string, claim: string, now: number): boolean {
   if (record.state !== state) return false;
   return record.claim === undefined || record.claim === claim || (record.claimedUntil ?? 0) <= now;
+}
+
+/** Whether a batch still waits, in the tier in which its price and its place were judged: an index may lag behind. */
+export function isAdmissible(
+  standing: Pick<BatchRecord, 'state' | 'tier'>,
+  judged: Pick<BatchRecord, 'tier'>,
+): boolean {
+  return standing.state === 'planned' && tierOf(standing) === tierOf(judged);
 }
 
 /** What changes of a waiting batch when there is room for it. */

@@ -235,10 +235,11 @@ export interface QuotaStore {
   getLedger(name: string): Promise<Ledger | undefined>;
   /**
    * `planned -> admitted`: in one step, the batch moves on and all that it demands is reserved.
-   * `full`: a ledger has no room; `moved`: the batch is not waiting any more. Nothing was written then.
+   * `full`: a ledger has no room; `moved`: the batch is not waiting any more, or in another tier than the one that was
+   * judged. Nothing was written then.
    */
   admit(
-    batch: Pick<BatchRecord, 'jobId' | 'batchId'>,
+    batch: Pick<BatchRecord, 'jobId' | 'batchId' | 'tier'>,
     reservationId: string,
     demands: readonly Demand[],
     now: number,

@@ -69,6 +69,15 @@ export function describeAdmissionStores(name: string, start: () => Promise<Admis
       ]);
     });
 
+    test('does not admit a batch that is in another tier than the one it was judged in', async () => {
+      const judged = await waitingBatch({ tier: 'flex' });
+      await stores.jobs.updateBatch(judged, { state: 'planned' }, { tier: 'standard' }, NOW);
+      const [slices, id] = [fresh('slices'), fresh('reservation')];
+      expect(await stores.quota.admit(judged, id, [demand(slices, 1)], NOW)).toBe('moved');
+      expect(await stateOf(judged)).toBe('planned');
+      expect(await stores.quota.getLedger(slices)).toBeUndefined();
+    });
+
     test('writes nothing when one of several ledgers is full', async () => {
       const batch = await waitingBatch();
       const [roomy, full, id] = [fresh('roomy'), fresh('full'), fresh('reservation')];

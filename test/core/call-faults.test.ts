@@ -152,3 +152,44 @@ describe('refusals', () => {
     },
   );
 });
+
+describe('errors', () => {
+  it('of a service that is down for a few minutes are not the last word on any request', async () => {
+    const upAt = { time: Number.POSITIVE_INFINITY };
+    await start({ tiers: ['standard'] }, () =>
+      now() < upAt.time ? { status: 503, body: '{"error":{"message":"Overloaded","code":null}}' } : ANSWER,
+    );
+    upAt.time = now() + 4 * MINUTE_MS;
+    const ids = await drop(40);
+    await pipeline.run();
+    await expectPaidOnce(ids);
+  });
+
+  it('of our own making, before a call is sent, are no call that may have been charged', async () => {
+    await start({ tiers: ['standard'] }, () => ANSWER);
+    const deep = `${'['.repeat(50_000)}${']'.repeat(50_000)}`;
+    const line = chatLine('deep').replace('"model"', `"metadata":${deep},"model"`);
+    await pipeline.drop(KEY, `${line}\n${chatLine('flat')}`);
+    await pipeline.run();
+    const receipt = await pipeline.receipt(KEY);
+    expect(receipt).toMatchObject({
+      result: 'partial',
+      errorsByCode: { invalid_json_line: 1 },
+      possiblyBilledTwice: {},
+      cost: { possibleUsd: '0' },
+    });
+  });
+});
+
+it('has a response that is to be made in the background made at once, so that its answer is there', async () => {
+  let background: unknown;
+  await start({ tiers: ['standard'] }, () => ANSWER);
+  pipeline.deps.calls.call = async ({ body }) => {
+    ({ background } = JSON.parse(body));
+    return { ...ANSWER, body: '{"status":"completed","error":null}' };
+  };
+  const line = chatLine('b', { url: '/v1/responses' }).replace('"model"', '"background":true,"model"');
+  await pipeline.drop(KEY, line);
+  await pipeline.run();
+  expect(background).toBe(false);
+});

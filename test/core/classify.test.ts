@@ -45,6 +45,11 @@ const TABLE: [
     answered(200, { status: 'completed', error: null }),
     'succeeded',
   ],
+  ['an answer that has no body', answered(200, null), 'retry', 'no_body', 'lost'],
+  ['an answer whose body is no JSON', answered(200, '<html>'), 'retry', 'no_body', 'lost'],
+  ['an error that says 200', answered(200, { error: { code: 'odd' } }), 'failed', 'odd'],
+  ['an error whose code is empty', unexecuted(''), 'failed', 'unknown_error'],
+  ['status 400 whose code is empty', refused(400, { code: '' }), 'failed', 'http_400'],
   ['batch_expired', unexecuted('batch_expired'), 'retry', 'batch_expired', 'unexecuted'],
   ['batch_cancelled', unexecuted('batch_cancelled'), 'retry', 'batch_cancelled', 'unexecuted'],
   ['request_timeout', unexecuted('request_timeout'), 'retry', 'request_timeout', 'lost'],
@@ -254,6 +259,11 @@ describe('classify', () => {
       'nonsense',
       { input_tokens: '5', output_tokens: -3, input_tokens_details: { cached_tokens: 1.5 } },
       [0, 0, 0, 0],
+    ],
+    [
+      'more tokens than a sum of many could hold',
+      { input_tokens: Number.MAX_SAFE_INTEGER, output_tokens: 2 },
+      [0, 0, 2, 0],
     ],
     ['numbers that no sum could hold', { input_tokens: 1e300, output_tokens: 2 }, [0, 0, 2, 0]],
   ])('reads the usage of %s', (_what, usage, [inputTokens, cachedTokens, outputTokens, reasoningTokens]) => {

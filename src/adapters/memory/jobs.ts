@@ -4,6 +4,7 @@ import {
   admittedWith,
   afterPublication,
   decidePublication,
+  isAdmissible,
   isAsExpected,
   isClaimable,
   type LeaseState,
@@ -104,9 +105,9 @@ export class MemoryJobs implements JobStore {
   }
 
   /** `planned -> admitted`, for {@link MemoryQuota}; nothing can come in between. */
-  admitBatch(batch: BatchKey, reservation: string, now: number): boolean {
+  admitBatch(batch: BatchKey & Pick<BatchRecord, 'tier'>, reservation: string, now: number): boolean {
     const standing = this.#findBatch(batch);
-    if (standing?.record.state !== 'planned') return false;
+    if (standing === undefined || !isAdmissible(standing.record, batch)) return false;
     this.#changeBatch(standing.record, admittedWith(reservation, now));
     return true;
   }

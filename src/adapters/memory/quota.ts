@@ -33,7 +33,7 @@ export class MemoryQuota implements QuotaStore {
   }
 
   async admit(
-    batch: Pick<BatchRecord, 'jobId' | 'batchId'>,
+    batch: Pick<BatchRecord, 'jobId' | 'batchId' | 'tier'>,
     reservationId: string,
     demands: readonly Demand[],
     now: number,

@@ -35,10 +35,15 @@ export function readRequests(rendered: Uint8Array): CallRequest[] {
   return lines.map((line) => ({ customId: (JSON.parse(line) as { custom_id: string }).custom_id, line }));
 }
 
-/** The body of a request as JSON, in the tier: nothing else of it changes, numbers keep their spelling. */
+/**
+ * The body of a request as JSON, in the tier; numbers keep their spelling. Nothing else of it changes, but that a response
+ * is made while we wait: one that is made in the background has no answer yet when the call ends, and no usage.
+ * @throws {RangeError} if it is nested more deeply than that can be done for.
+ */
 export function bodyOf({ line }: CallRequest, tier: Exclude<Tier, 'batch'>): string {
   const { body } = JSON.parse(line, keepNumbers) as { body: Record<string, unknown> };
-  return JSON.stringify({ ...body, service_tier: SERVICE_TIERS[tier] });
+  const inForeground = body.background === true ? { background: false } : {};
+  return JSON.stringify({ ...body, ...inForeground, service_tier: SERVICE_TIERS[tier] });
 }
 
 /** The line of an answer, whatever its status. A body that is no JSON is kept as text, as OpenAI does. */

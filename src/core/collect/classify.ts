@@ -51,7 +51,7 @@ const TRANSIENT: ReadonlySet<number> = new Set([408, 409, 429]);
 export function classify(line: Record<string, unknown>): Verdict {
   const error = asObject(line.error);
   if (error !== undefined) {
-    const code = typeof error.code === 'string' ? error.code : 'unknown_error';
+    const code = codeIn(error) ?? 'unknown_error';
     if (code === NOT_SENT) return { kind: 'unsent', code };
     const cause = UNEXECUTED.get(code);
     if (cause !== undefined) return { kind: 'retry', code, cause };
@@ -62,11 +62,15 @@ export function classify(line: Record<string, unknown>): Verdict {
   if (response === undefined) return { kind: 'retry', code: 'no_response', cause: 'lost' };
   // A status that is not a number counts as lost, unless it only is written as text.
   const status = statusOf(response.status_code);
-  const body = asObject(response.body) ?? {};
+  const answer = asObject(response.body);
+  const body = answer ?? {};
   if (status >= 200 && status < 300) {
+    // What came of it cannot be had: no JSON object, as a proxy on the way may send.
+    if (answer === undefined) return { kind: 'retry', code: 'no_body', cause: 'lost' };
     // The Responses API answers 200 for a response that failed while it was made; it may have been charged, so it is
     // final rather than tried again.
-    if (body.status === 'failed') return { kind: 'failed', code: codeOf(body) ?? 'response_failed' };
+    if (body.status === 'failed' || asObject(body.error) !== undefined)
+      return { kind: 'failed', code: codeOf(body) ?? 'response_failed' };
     return { kind: 'succeeded', incomplete: isIncomplete(body) };
   }
   const stated = codeOf(body);
@@ -97,8 +101,13 @@ function statusOf(value: unknown): number {
 }
 
 function codeOf(body: Record<string, unknown>): string | undefined {
-  const code = asObject(body.error)?.code;
-  return typeof code === 'string' ? code : undefined;
+  const error = asObject(body.error);
+  return error === undefined ? undefined : codeIn(error);
+}
+
+/** An empty one, as some services send, says nothing, and could be no name of a count. */
+function codeIn({ code }: Record<string, unknown>): string | undefined {
+  return typeof code === 'string' && code !== '' ? code : undefined;
 }
 
 /** The body of a result line, if it has one. */
@@ -141,8 +150,13 @@ export function addUsage(sum: TokenUsage, more: TokenUsage): void {
   sum.reasoningTokens += more.reasoningTokens;
 }
 
+/** No model reads or writes so many, nor does a batch; sums of as many results as a batch may have stay exact. */
+const MOST_TOKENS = 100_000_000_000;
+
 function count(value: unknown): number {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value > 0 ? value : 0;
+  return typeof value === 'number' && Number.isSafeInteger(value) && value > 0 && value <= MOST_TOKENS
+    ? value
+    : 0;
 }
 
 function asObject(value: unknown): Record<string, unknown> | undefined {

@@ -90,6 +90,10 @@ const UNKNOWN_BATCH_MS = 24 * 60 * 60_000;
 /** After this many failures in a row (half a day), what can be read of the result files is taken as all there is. */
 const MAX_FAILURES = 18;
 
+/** How long requests rest that failed as they were called: what is down for minutes is not to use up all their tries. */
+const FIRST_REST_MS = 2 * 60_000;
+const MOST_REST_MS = 30 * 60_000;
+
 /** How long a batch rests that nobody knows what to make of: it is there for a person to see, and costs next to nothing. */
 const HELD_REST_MS = 60 * 60_000;
 /** When results are asked for again whose key could not be used; a new one is in use within five minutes. */
@@ -417,6 +421,7 @@ async function writeResults(
   const billedTwice = new Map<string, number>();
   const next = new ManifestEntries();
   let lost = 0;
+  let tries = 0;
   const hasTime = (): boolean => {
     if (deps.deadline.remainingMs() > 0) return true;
     if (isLastResort) return false;
@@ -436,6 +441,7 @@ async function writeResults(
         output.add(line, await join.line(index), original);
       } else if (decision.kind === 'retry') {
         outcome.retried++;
+        if (isSlice(batch) && decision.tried !== tried) tries = Math.max(tries, attemptsOf(decision.tried));
         if (decision.lost !== undefined) countIn(billedTwice, decision.lost);
         next.push(line, offset, length, decision.tried, hash0, hash1);
       } else {
@@ -466,11 +472,13 @@ async function writeResults(
           ? halvesOf(next)
           : [next].filter(({ count }) => count > 0);
     const children: NextBatch[] = [];
+    const rest = tries === 0 ? {} : { notBefore: restedAt(batch, tries, deps.ambient.now()) };
     for (const [index, part] of parts.entries()) {
       const manifestKey = keys.nextManifest(index);
       await deps.objects.put(manifestKey, encodeManifest({ source, entries: part }));
       children.push({
         ...inTier(tier),
+        ...rest,
         manifestKey,
         requests: part.count,
         bytes: renderedBytes(part),
@@ -526,6 +534,13 @@ async function tierOfNext(deps: DepsWithKey, batch: BatchRecord, next: ManifestE
   const work = { requests: next.count, tokens: tokensOf({ bytes, ...tokensOfPart(batch, bytes) }) };
   const paceOf = await readPaces(deps, batch);
   return tierToBegin({ ladder, tier, work, paceOf, now: deps.ambient.now() });
+}
+
+/** When what was called in vain so often is called again: ever later, but never so that a deadline comes near. */
+function restedAt({ ladder }: BatchRecord, tries: number, now: number): number {
+  const restMs = Math.min(FIRST_REST_MS * 2 ** (tries - 1), MOST_REST_MS);
+  const leftMs = Math.max(0, (ladder?.deadlineAt ?? Number.POSITIVE_INFINITY) - now);
+  return now + Math.floor(Math.min(restMs, leftMs / 4));
 }
 
 function inTier(tier: Tier | undefined): { tier?: Tier } {
