@@ -257,3 +257,22 @@ test('a job is cancelled at OpenAI with the key of its route', async () => {
   await p.run();
   expect((await p.receipt(TEAM)).errorsByCode).toEqual({ batch_cancelled: 1 });
 });
+
+test('a batch that a restored table does not know is taken up with the key of its route, though the own key is refused', async () => {
+  const { p, jobsSeenBy } = await start();
+  await poll(p.deps);
+  await p.drop(TEAM, chatLine('c'));
+  const restores = [p.deps.jobs.snapshot(), p.deps.quota.snapshot()];
+  await p.drain();
+  await poll(p.deps);
+  for (const restore of restores) restore();
+  p.emulator.setFaults({ apiKeys: { 'sk-team': 'proj_team' } });
+  p.emulator.clock.advance(10 * 60_000);
+  await expect(poll(p.deps)).rejects.toThrow('GET /batches was answered 401');
+  const [batch] = await Array.fromAsync(p.deps.jobs.listAtOpenAI());
+  expect(batch).toMatchObject({ apiKey: 'team', keyVersion: 'version-1', adoptedAt: p.emulator.clock.now() });
+  await p.run();
+  const { jobId, result } = await p.receipt(TEAM);
+  expect(result).toBe('succeeded');
+  expect(await jobsSeenBy('sk-team')).toEqual([jobId]);
+});

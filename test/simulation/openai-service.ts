@@ -701,7 +701,7 @@ export class SimulatedOpenAI {
           this.#fail(
             execution,
             request,
-            random.pick([408, 409, 409, 429, 500, 502, 503, 504, 504]),
+            random.pick([408, 408, 409, 409, 429, 500, 502, 502, 503, 504, 504]),
             'transient',
             errorLines,
           );
