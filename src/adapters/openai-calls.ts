@@ -3,6 +3,7 @@ import type OpenAI from 'openai';
 import { APIConnectionError, APIError, OpenAIError } from 'openai';
 import { BatchdropError, CallUnansweredError } from '../core/errors.ts';
 import type { CallAnswer, CallApi } from '../core/ports.ts';
+import { NOT_CONNECTED, patientFetch } from './patient-fetch.ts';
 
 /** What a system says that could not even connect: nothing was sent. */
 const NEVER_CONNECTED: ReadonlySet<string> = new Set([
@@ -11,14 +12,14 @@ const NEVER_CONNECTED: ReadonlySet<string> = new Set([
   'EAI_AGAIN',
   'EHOSTUNREACH',
   'ENETUNREACH',
-  'UND_ERR_CONNECT_TIMEOUT',
+  NOT_CONNECTED,
 ]);
 
 export class OpenAICalls implements CallApi {
   readonly #client: OpenAI;
 
   constructor(client: OpenAI) {
-    this.#client = client;
+    this.#client = client.withOptions({ fetch: patientFetch });
   }
 
   /** @throws {ApiKeyMissingError} if there is no key to call with. */
