@@ -10,6 +10,7 @@ import { parseSettings, requireHttpsUrl, type SettingsInput } from './configurat
 import type { Foundation } from './environment.ts';
 import { Finalize } from './finalize.ts';
 import { Ingest } from './ingest.ts';
+import { Notifications } from './notifications.ts';
 import { Poll } from './poll.ts';
 import { State } from './state.ts';
 import { Storage } from './storage.ts';
@@ -129,5 +130,6 @@ export class BatchPipeline extends Construct {
     new Poll(this, 'Poll', { ...common, interval: props.pollInterval ?? Duration.minutes(5) });
     new Collect(this, 'Collect', { ...common, maxConcurrency: maxConcurrency?.collect ?? 5 });
     new Finalize(this, 'Finalize', { ...common, maxConcurrency: maxConcurrency?.finalize ?? 5 });
+    new Notifications(this, 'Notifications', settings);
   }
 }

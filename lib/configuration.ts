@@ -64,7 +64,9 @@ function withDurations(input: SettingsInput): unknown {
  * @throws InvalidConfigurationError if Lambda would refuse them for their size.
  */
 export function settingsToJson(settings: Settings): string {
-  const json = JSON.stringify(settings);
+  // Whom to notify is between EventBridge and the target: no function needs to know.
+  const routes = settings.routes.map(({ notify: _, ...route }) => route);
+  const json = JSON.stringify({ ...settings, routes });
   const bytes = Buffer.byteLength(json);
   const further = apiKeyNamesOf(settings).slice(1);
   const most = further.reduce((left, name) => left - KEY_BYTES - 2 * name.length, MAX_SETTINGS_BYTES);

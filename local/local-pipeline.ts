@@ -113,6 +113,8 @@ export async function startLocalPipeline(options: LocalPipelineOptions): Promise
     throw error;
   }
 
+  for (const arn of stack.undelivered)
+    options.onProgress?.(`Notifications for ${arn} are not delivered here.`);
   const { region, endpoints, credentials, resources } = stack;
   const { bucket, table } = resources;
   const s3 = createS3Client({ region, credentials, endpoint: endpoints.s3 });

@@ -136,6 +136,8 @@ export interface LocalStack {
   resources: LocalResources;
   /** The outputs of the template, as `cdk deploy` would print them. */
   outputs: Record<string, string>;
+  /** Targets of rules that are not in the stack, by their ARN: what is meant for them is not delivered here. */
+  undelivered: readonly string[];
   /** What the functions have done since the start, by role. */
   stats: Record<string, FunctionStats>;
   /** Calls that functions made and their roles allow, and those that were refused: missing grants in `lib/`. */
@@ -408,6 +410,7 @@ export async function startLocalStack(options: LocalStackOptions): Promise<Local
         secrets: mapValues(roles.secrets, ({ name, arn }) => ({ name, arn })),
       },
       outputs: mapValues(synthesized.template.Outputs ?? {}, ({ Value }) => String(named.resolve(Value))),
+      undelivered: plan.undelivered,
       stats: mapValues(roles.functions, ({ name }) => all.get(name)!.stats),
       calls: callers,
       invoke: async (functionName, event) => functionNamed(functionName).invoke(event),

@@ -99,6 +99,8 @@ export interface StackPlan {
   functions: FunctionPlan[];
   eventSources: EventSourcePlan[];
   rules: EventRule[];
+  /** Targets of rules that are not in the stack, named by their ARN: what is meant for them goes nowhere here. */
+  undelivered: string[];
   secrets: SecretPlan[];
   /** Identity policies by ARN of the role. */
   statementsOf(roleArn: string): readonly PolicyStatement[];
@@ -132,7 +134,17 @@ export function planStack(stack: SynthesizedStack, named: NamedTemplate): StackP
   const functions = named
     .resourcesOf('AWS::Lambda::Function')
     .map((resource) => planFunction(resource, named, stack));
-  const rules = named.resourcesOf('AWS::Events::Rule').map((resource) => planRule(resource, named, problems));
+  const undelivered: string[] = [];
+  const rules = named.resourcesOf('AWS::Events::Rule').map((resource) => {
+    const { Targets = [] } = stack.template.Resources[resource.logicalId]!.Properties as {
+      Targets?: { Arn: unknown }[];
+    };
+    const elsewhere = Targets.flatMap(({ Arn }) => (typeof Arn === 'string' ? [Arn] : [])).filter(
+      (arn) => !queues.some((queue) => queue.arn === arn),
+    );
+    undelivered.push(...elsewhere);
+    return planRule(resource, elsewhere, named, problems);
+  });
   const statements = readIdentityPolicies(named);
   const plan: StackPlan = {
     buckets: named.resourcesOf('AWS::S3::Bucket').map(planBucket),
@@ -143,6 +155,7 @@ export function planStack(stack: SynthesizedStack, named: NamedTemplate): StackP
       .resourcesOf('AWS::Lambda::EventSourceMapping')
       .flatMap((resource) => planEventSource(resource, queues, functions, problems)),
     rules,
+    undelivered,
     secrets: named
       .resourcesOf('AWS::SecretsManager::Secret')
       .map(({ logicalId, path, name, properties }) => ({
@@ -305,8 +318,10 @@ function planEventSource(
   ];
 }
 
+/** @param elsewhere ARNs of targets that are left out. */
 function planRule(
   { logicalId, path, name, properties }: NamedResource,
+  elsewhere: readonly string[],
   named: NamedTemplate,
   problems: string[],
 ): EventRule {
@@ -325,6 +340,7 @@ function planRule(
   };
   const targets: EventTarget[] = [];
   for (const target of given.Targets ?? []) {
+    if (elsewhere.includes(target.Arn)) continue;
     if (target.InputPath !== undefined || target.InputTransformer !== undefined) {
       problems.push(
         `${path} changes its input (InputPath or InputTransformer), which the local stack does not do`,

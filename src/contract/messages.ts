@@ -67,6 +67,8 @@ export const JOB_COMPLETED = 'JobCompleted';
 export const jobCompletedSchema = z.object({
   v: z.literal(1),
   stackId: z.string(),
+  /** Name of the job's route. Absent in events of earlier deployments. */
+  route: z.string().optional(),
   jobId: z.string(),
   bucket: z.string(),
   key: z.string(),

@@ -121,6 +121,42 @@ const defaultsSchema = onlyFields({
 });
 export type Defaults = z.infer<typeof defaultsSchema>;
 
+/** Where a route's notifications go. */
+export interface NotifyTarget {
+  service: 'sns' | 'sqs' | 'events';
+  partition: string;
+  region: string;
+  account: string;
+  /** Of the topic, the queue or the event bus. */
+  name: string;
+}
+
+const NOTIFY_ARN =
+  /^arn:(aws(?:-[a-z]+)*):(?:(sns|sqs):([a-z0-9-]+):(\d{12}):([\w-]{1,256})|(events):([a-z0-9-]+):(\d{12}):event-bus\/([\w./-]{1,256}))$/;
+
+/** `undefined`: it is not the ARN of a topic, a queue or an event bus that may be notified. */
+export function readNotifyArn(arn: string): NotifyTarget | undefined {
+  const parts = NOTIFY_ARN.exec(arn);
+  if (parts === null) return undefined;
+  const [service, region, account, name] = parts[2] === undefined ? parts.slice(6) : parts.slice(2, 6);
+  // JobCompleted is on this bus anyway.
+  if (service === 'events' && name === 'default') return undefined;
+  return {
+    service: service as NotifyTarget['service'],
+    partition: parts[1]!,
+    region: region!,
+    account: account!,
+    name: name!,
+  };
+}
+
+const notifySchema = z.string().refine((arn) => readNotifyArn(arn) !== undefined, {
+  error: ({ input }) =>
+    'notify is the ARN of an SNS topic, an SQS queue (neither of them FIFO) or an EventBridge bus other than the default one, ' +
+    'where every JobCompleted event is anyway, such as "arn:aws:sqs:us-east-1:123456789012:done"; ' +
+    `read ${JSON.stringify(input)}`,
+});
+
 const ROUNDS = 'maxRounds is a whole number from 1 to 10';
 
 /** What of a route whoever drops a file may say otherwise for it, if the route lets them: see options.ts. */
@@ -209,6 +245,8 @@ const routeFields = onlyFields({
     .optional(),
   /** Prefixes of its own for its results: the same keys as in the layout, below these. */
   layout: resultPrefixesSchema.optional(),
+  /** ARN of a topic, queue or event bus in the stack's account and region that gets the route's `JobCompleted` events. */
+  notify: notifySchema.optional(),
   /** What a dropped file may bring with it in place of what stands here. Default: nothing. */
   mayOverride: z.array(z.enum(OVERRIDABLE)).default([]),
 });
@@ -358,6 +396,17 @@ function findSettingsProblems(layout: Layout, routes: readonly Route[]): string[
     if (seenPrefixes.has(route.prefix)) problems.push(`two routes have the prefix "${route.prefix}"`);
     seenNames.add(route.name);
     seenPrefixes.add(route.prefix);
+  }
+  const targets = routes.flatMap(({ name, notify }) => {
+    const target = notify === undefined ? undefined : readNotifyArn(notify);
+    return target === undefined ? [] : [{ name, at: `account ${target.account} in ${target.region}` }];
+  });
+  const elsewhere = targets.find(({ at }) => at !== targets[0]!.at);
+  if (elsewhere !== undefined) {
+    problems.push(
+      `route "${targets[0]!.name}" notifies ${targets[0]!.at} and route "${elsewhere.name}" ${elsewhere.at}: a stack notifies its ` +
+        'own account and region only',
+    );
   }
   // As names of outputs, which have no "-".
   const byOutput = Map.groupBy(apiKeyNamesOf({ routes }), (name) => name.replaceAll('-', ''));

@@ -129,6 +129,10 @@ describe('JobCompleted', () => {
 
   it('tells what became of the job, and where its files are', () => {
     expect(jobCompletedSchema.parse(completed)).toEqual(completed);
+    expect(jobCompletedSchema.parse({ ...completed, route: 'nightly' })).toEqual({
+      ...completed,
+      route: 'nightly',
+    });
     expect(
       jobCompletedSchema.parse({ ...completed, versionId: 'v1', files: { receipt: 'r' } }),
     ).toMatchObject({

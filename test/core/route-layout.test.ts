@@ -116,7 +116,8 @@ describe('a job of a route with a layout of its own', () => {
       await p.drop('input/a.jsonl', chatLine('a'));
       await p.run();
       expect((await p.receipt(KEY)).files).toEqual(NAMES);
-      expect(p.deps.events.sent.find(({ key }) => key === KEY)?.files).toEqual(NAMES);
+      const told = p.deps.events.sent.find(({ key }) => key === KEY);
+      expect(told).toMatchObject({ route: 'team', stackId: 'stack-1', files: NAMES });
       for (const name of Object.values(NAMES)) expect(await p.deps.objects.head(BUCKET, name)).toBeDefined();
       expect(await keysIn(p, 'output/')).toEqual(['output/a.jsonl']);
       expect(await keysIn(p, 'errors/')).toEqual([]);

@@ -136,6 +136,35 @@ describe('settings', () => {
     expect(problemsOf({ layout: { work }, routes }).join('\n')).toMatch(message);
   });
 
+  it.each([
+    'done',
+    'arn:aws:lambda:us-east-1:123456789012:function:f',
+    'arn:aws:sqs:us-east-1:123:done',
+    'arn:aws:sqs:us-east-1:123456789012:done.fifo',
+    'arn:aws:sns:us-east-1:123456789012:done:subscription',
+    'arn:aws:events:us-east-1:123456789012:event-bus/default',
+    'arn:aws:events:us-east-1:123456789012:rule/r',
+    'arn:aws:sqs:us-east-1:123456789012:done\n',
+  ])('fail for notify %j, which is no target', (notify) => {
+    expect(problemsOf({ routes: [route({ notify })] })).toEqual([
+      expect.stringMatching(/^routes\.0\.notify: notify is the ARN of .*; read "/),
+    ]);
+  });
+
+  it('take topics, queues and buses to be notified, all in one account and region', () => {
+    const at = (arn: string, name: string) => route({ name, prefix: `input/${name}/`, notify: arn });
+    const queue = 'arn:aws:sqs:eu-west-1:123456789012:a-b_c';
+    const routes = [
+      at(queue, 'a'),
+      at('arn:aws:sns:eu-west-1:123456789012:t', 'b'),
+      at('arn:aws:events:eu-west-1:123456789012:event-bus/x/y.z', 'c'),
+    ];
+    expect(problemsOf({ routes })).toEqual([]);
+    expect(problemsOf({ routes: [...routes, at(queue.replace('eu-', 'us-'), 'd')] }).join()).toMatch(
+      /route "a" notifies account 123456789012 in eu-west-1 and route "d" account 123456789012 in us-west-1/,
+    );
+  });
+
   it('accept routes that share prefixes for their results, area by area', () => {
     const layout = { output: 'mine/out/', errors: 'mine/errors/', receipts: 'receipts/' };
     const routes = [

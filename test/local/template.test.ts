@@ -181,6 +181,24 @@ describe('wiring', () => {
   }
   const properties = (resources: Template['Resources'], id: string) => resources[id]!.Properties!;
 
+  test('targets outside of the stack are named as not delivered; a queue of the stack that is named so is', () => {
+    const [queue, other, topic] = [
+      'sqs:us-east-1:000000000000:shop-Queue',
+      'sqs:us-east-1:000000000000:x',
+      'sns:eu-west-1:1:t',
+    ];
+    const plan = planOf((resources) => {
+      properties(resources, 'ObjectCreated').Targets = [queue, other, topic].map((rest, index) => ({
+        Id: `t${index}`,
+        Arn: `arn:aws:${rest}`,
+      }));
+    });
+    expect(plan.rules.find(({ name }) => name === 'shop-ObjectCreated')?.targets).toEqual([
+      { kind: 'queue', queueName: 'shop-Queue', input: undefined },
+    ]);
+    expect(plan.undelivered).toEqual([`arn:aws:${other}`, `arn:aws:${topic}`]);
+  });
+
   test('a sound template becomes a plan with everything resolved', () => {
     const plan = planOf();
     expect(plan.buckets).toEqual([

@@ -300,11 +300,12 @@ function resultOf(plan: Plan, { requests, succeeded }: Receipt['counts']): Recei
   return succeeded === 0 ? 'failed' : 'partial';
 }
 
-function eventOf({ stackId, jobId, input, result, counts, files }: Receipt): JobCompleted {
+function eventOf({ stackId, route, jobId, input, result, counts, files }: Receipt): JobCompleted {
   const { bucket, key, versionId } = input;
   return {
     v: 1,
     stackId,
+    route,
     jobId,
     bucket,
     key,

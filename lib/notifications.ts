@@ -1,0 +1,93 @@
+import { Annotations, Aws, Fn, Names, Stack, Token } from 'aws-cdk-lib';
+import * as events from 'aws-cdk-lib/aws-events';
+import * as targets from 'aws-cdk-lib/aws-events-targets';
+import { Construct } from 'constructs';
+import { EVENT_SOURCE, JOB_COMPLETED } from '../src/contract/messages.ts';
+import { type NotifyTarget, type Route, readNotifyArn } from '../src/contract/settings.ts';
+import { InvalidConfigurationError } from './configuration.ts';
+
+/** Whom to tell of the jobs that have ended. */
+export interface NotificationsProps {
+  /** Routes, of which some may name a target. */
+  readonly routes: readonly Pick<Route, 'name' | 'notify'>[];
+}
+
+/** EventBridge: names of rules have 64 characters at the most. */
+const MAX_RULE_NAME_LENGTH = 64;
+
+/** What the target's own policy has to allow EventBridge. A bus is written to by a role of this stack. */
+const ACTION = { sns: 'sns:Publish', sqs: 'sqs:SendMessage', events: undefined } as const;
+
+/** Sends the `JobCompleted` events of routes on to the topics, queues and buses that they name: one rule for each. */
+export class Notifications extends Construct {
+  /** @throws InvalidConfigurationError if a target is known to be in another account or region than the stack. */
+  constructor(scope: Construct, id: string, { routes }: NotificationsProps) {
+    super(scope, id);
+    const byArn = Map.groupBy(
+      routes.filter(({ notify }) => notify !== undefined),
+      ({ notify }) => notify!,
+    );
+    for (const [arn, told] of byArn) {
+      const target = readNotifyArn(arn)!;
+      this.#requireSamePlace(arn, target, told);
+      const rule = new events.Rule(this, `${target.service}-${target.name}`, {
+        description: 'Jobs of batchdrop that have ended',
+        eventPattern: {
+          source: [EVENT_SOURCE],
+          detailType: [JOB_COMPLETED],
+          detail: {
+            // As in STACK_ID of the functions: other stacks of the account put events on the same bus.
+            stackId: [Fn.select(2, Fn.split('/', Aws.STACK_ID))],
+            route: told.map(({ name }) => name),
+          },
+        },
+      });
+      // A name that is known now, for the statement that the target's policy needs.
+      const ruleName = Names.uniqueResourceName(rule, { maxLength: MAX_RULE_NAME_LENGTH, separator: '-' });
+      (rule.node.defaultChild as events.CfnRule).name = ruleName;
+      if (target.service === 'events') {
+        rule.addTarget(
+          new targets.EventBus(events.EventBus.fromEventBusArn(this, `Bus-${target.name}`, arn)),
+        );
+        continue;
+      }
+      // What exists already is not changed by this stack, so neither is its policy.
+      rule.addTarget({ bind: () => ({ arn }) });
+      Annotations.of(this).addInfoV2(
+        `batchdrop:notify:${target.service}-${target.name}`,
+        [
+          `Routes ${told.map(({ name }) => name).join(', ')} notify ${arn}, which is not changed by this stack. It gets nothing until its ` +
+            'access policy has this statement:',
+          `  ${JSON.stringify(statementFor(arn, target, ruleName))}`,
+          'If it is encrypted with a key of yours, the policy of that key must let events.amazonaws.com use it.',
+        ].join('\n'),
+      );
+    }
+  }
+
+  #requireSamePlace(arn: string, target: NotifyTarget, told: readonly Pick<Route, 'name'>[]): void {
+    const { account, region } = Stack.of(this);
+    for (const [what, of, mine] of [
+      ['account', target.account, account],
+      ['region', target.region, region],
+    ] as const) {
+      if (Token.isUnresolved(mine) || of === mine) continue;
+      throw new InvalidConfigurationError(
+        `notify of route "${told[0]!.name}" is ${JSON.stringify(arn)}, in ${what} ${of}, and the stack is in ${mine}: ` +
+          'name a target in the same account and region, and send on from there.',
+      );
+    }
+  }
+}
+
+function statementFor(arn: string, { service, account, region, partition }: NotifyTarget, ruleName: string) {
+  return {
+    Effect: 'Allow',
+    Principal: { Service: 'events.amazonaws.com' },
+    Action: ACTION[service],
+    Resource: arn,
+    Condition: {
+      ArnEquals: { 'aws:SourceArn': `arn:${partition}:events:${region}:${account}:rule/${ruleName}` },
+    },
+  };
+}
