@@ -3,6 +3,7 @@
  * the sweep does, ever more slowly, so that a lasting fault costs little and is seen in the batch's record.
  */
 import { BatchdropError, NotYetError } from './errors.ts';
+import { restedAt } from './ladder/ladder.ts';
 import type { BatchRecord } from './model.ts';
 import type { BatchChanges, JobStore } from './ports.ts';
 
@@ -46,7 +47,10 @@ export async function recordFailure(
     ...released,
     failures,
     lastError: reasonOf(error),
-    ...(rest === undefined ? {} : { notBefore: now + rest }),
+    // What has ended is in no hurry: after many failures it is taken for unreadable.
+    ...(rest === undefined
+      ? {}
+      : { notBefore: batch.state === 'ended' ? now + rest : restedAt(batch, rest, now) }),
   };
   await jobs.updateBatch(batch, expected, changes, now);
   return rest !== undefined;

@@ -1,6 +1,6 @@
 /** What goes wrong around the calls of a slice: slow writes, long refusals, a deadline that nears meanwhile. */
 import { afterEach, describe, expect, it } from 'vitest';
-import { settingsSchema } from '../../src/contract/settings.ts';
+import { readDuration, settingsSchema } from '../../src/contract/settings.ts';
 import type { CallAnswer } from '../../src/core/ports.ts';
 import { chatLine, type Pipeline, startPipeline } from '../support/pipeline.ts';
 
@@ -146,9 +146,7 @@ describe('refusals', () => {
       await pipeline.run();
       await expectPaidOnce(ids);
       const { completedAt } = (await pipeline.receipt(KEY)).timings;
-      expect(Date.parse(completedAt)).toBeLessThanOrEqual(
-        droppedAt + Number.parseInt(deadline, 10) * MINUTE_MS,
-      );
+      expect(Date.parse(completedAt)).toBeLessThanOrEqual(droppedAt + readDuration(deadline)!);
     },
   );
 });
@@ -192,4 +190,25 @@ it('has a response that is to be made in the background made at once, so that it
   await pipeline.drop(KEY, line);
   await pipeline.run();
   expect(background).toBe(false);
+});
+
+describe('a batch that cannot be sent', () => {
+  it.each([
+    ['90m', 'uploadFile'],
+    ['3h', 'uploadFile'],
+    ['6h', 'uploadFile'],
+    ['90m', 'createBatch'],
+    ['3h', 'createBatch'],
+  ] as const)('goes on in standard in time for a deadline of %s: no %s', async (deadline, step) => {
+    await start({ tiers: ['batch', 'standard'], deadline }, () => ANSWER);
+    pipeline.deps.batches[step] = async () => {
+      throw new Error('down');
+    };
+    const droppedAt = now();
+    const ids = await drop(40);
+    await pipeline.run();
+    await expectPaidOnce(ids);
+    const { completedAt } = (await pipeline.receipt(KEY)).timings;
+    expect(Date.parse(completedAt)).toBeLessThanOrEqual(droppedAt + readDuration(deadline)!);
+  });
 });

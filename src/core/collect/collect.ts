@@ -20,7 +20,7 @@ import { Tally } from '../budget/tally.ts';
 import { openaiErrorLine, statedErrorLine } from '../error-line.ts';
 import { IncompleteDownloadError, isOfKey, NotYetError, ObjectGoneError, OutOfTimeError } from '../errors.ts';
 import { workKeys } from '../keys.ts';
-import { tierToBegin } from '../ladder/ladder.ts';
+import { restedAt, tierToBegin } from '../ladder/ladder.ts';
 import { cutIntoSlices } from '../ladder/slices.ts';
 import { isUnsent, readPaces } from '../ladder/step-down.ts';
 import { encodeManifest, type Manifest, ManifestEntries, readManifest, renderedBytes } from '../manifest.ts';
@@ -472,7 +472,8 @@ async function writeResults(
           ? halvesOf(next)
           : [next].filter(({ count }) => count > 0);
     const children: NextBatch[] = [];
-    const rest = tries === 0 ? {} : { notBefore: restedAt(batch, tries, deps.ambient.now()) };
+    const restMs = Math.min(FIRST_REST_MS * 2 ** (tries - 1), MOST_REST_MS);
+    const rest = tries === 0 ? {} : { notBefore: restedAt(batch, restMs, deps.ambient.now()) };
     for (const [index, part] of parts.entries()) {
       const manifestKey = keys.nextManifest(index);
       await deps.objects.put(manifestKey, encodeManifest({ source, entries: part }));
@@ -534,13 +535,6 @@ async function tierOfNext(deps: DepsWithKey, batch: BatchRecord, next: ManifestE
   const work = { requests: next.count, tokens: tokensOf({ bytes, ...tokensOfPart(batch, bytes) }) };
   const paceOf = await readPaces(deps, batch);
   return tierToBegin({ ladder, tier, work, paceOf, now: deps.ambient.now() });
-}
-
-/** When what was called in vain so often is called again: ever later, but never so that a deadline comes near. */
-function restedAt({ ladder }: BatchRecord, tries: number, now: number): number {
-  const restMs = Math.min(FIRST_REST_MS * 2 ** (tries - 1), MOST_REST_MS);
-  const leftMs = Math.max(0, (ladder?.deadlineAt ?? Number.POSITIVE_INFINITY) - now);
-  return now + Math.floor(Math.min(restMs, leftMs / 4));
 }
 
 function inTier(tier: Tier | undefined): { tier?: Tier } {

@@ -109,6 +109,12 @@ export function isWorthWaitingFor(
   return endMs <= left && left > needMs(work, paceOf(last)) + CANCEL_MS;
 }
 
+/** When what rests goes on: the nearer a deadline, the sooner, so that the time for another tier is not slept through. */
+export function restedAt({ ladder }: Pick<BatchRecord, 'ladder'>, restMs: number, now: number): number {
+  const leftMs = (ladder?.deadlineAt ?? Number.POSITIVE_INFINITY) - now;
+  return now + (leftMs > 0 ? Math.floor(Math.min(restMs, leftMs / 4)) : restMs);
+}
+
 /** What of a job's batches of one model is not answered yet, as far as OpenAI tells. */
 export function workOf(batches: readonly BatchRecord[], model: string): Work {
   const work: Work = { requests: 0, tokens: 0 };

@@ -85,7 +85,7 @@ async function leave(
 }
 
 /** What a batch becomes that goes on in another tier before anything of it was sent; collect makes slices of it. */
-function unsent(goTo: Tier, endedAt: number): Parameters<JobStore['updateBatch']>[2] {
+export function unsent(goTo: Tier, endedAt: number): Parameters<JobStore['updateBatch']>[2] {
   return {
     state: 'ended',
     status: 'failed',

@@ -302,8 +302,16 @@ async function learnAcceptance(deps: PollDeps, batch: BatchRecord): Promise<void
 /** Sends again the message that each overdue job or batch waits for. */
 async function sweep(deps: PollDeps, failures: unknown[]): Promise<void> {
   const now = deps.ambient.now();
+  const looked = new Set<string>();
   try {
     for await (const item of deps.jobs.listOverdue(now)) {
+      // What cannot be sent must not miss the time for another tier over it.
+      if (item.kind === 'batch' && item.batch.ladder?.deadlineAt !== undefined) {
+        const { jobId } = item.batch;
+        if (!looked.has(jobId))
+          await attempt(failures, async () => stepDown(deps, await deps.jobs.listBatches(jobId)));
+        looked.add(jobId);
+      }
       await push(deps.outbox, item);
       await deps.jobs.postpone(
         item,

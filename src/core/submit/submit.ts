@@ -16,6 +16,7 @@ import { WAITING_AGAIN } from '../admission/waiting.ts';
 import { cancelledUnsent } from '../cancel.ts';
 import { OBJECT_GONE } from '../collect/decide.ts';
 import { CreateRefusedError, KeyUnusableError, NotYetError } from '../errors.ts';
+import { unsent } from '../ladder/step-down.ts';
 import { type Manifest, readManifest, renderedBytes } from '../manifest.ts';
 import { apiKeyOf, type BatchRecord, type Job } from '../model.ts';
 import { inputFilename, isOurs, metadataOf, NONCE_KEY } from '../ownership.ts';
@@ -84,6 +85,11 @@ export async function submit(allDeps: SubmitDeps, { jobId, batchId }: BatchMessa
     if (job?.cancelledAt !== undefined && (batch.state === 'admitted' || batch.state === 'uploaded')) {
       await write(deps, batch, claim, cancelledUnsent(deps.ambient.now()));
       await giveBack(deps, batch);
+      return;
+    }
+    // The ladder left it while nobody knew whether it had been created.
+    if (batch.goTo !== undefined && batch.state === 'admitted') {
+      await write(deps, batch, claim, { ...SUCCEEDED, ...unsent(batch.goTo, deps.ambient.now()) });
       return;
     }
     if (batch.state === 'admitted') batch = await upload(deps, batch, claim);
