@@ -1,10 +1,13 @@
-import { Annotations, Aws, Fn, Names, Stack, Token } from 'aws-cdk-lib';
+import { Annotations, Aws, Fn, Names, Stack, Token, Validations } from 'aws-cdk-lib';
 import * as events from 'aws-cdk-lib/aws-events';
 import * as targets from 'aws-cdk-lib/aws-events-targets';
+import * as iam from 'aws-cdk-lib/aws-iam';
+import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import { EVENT_SOURCE, JOB_COMPLETED } from '../src/contract/messages.ts';
 import { type NotifyTarget, type Route, readNotifyArn } from '../src/contract/settings.ts';
 import { InvalidConfigurationError } from './configuration.ts';
+import { newDeadLetterQueue } from './work-queue.ts';
 
 /** Whom to tell of the jobs that have ended. */
 export interface NotificationsProps {
@@ -18,7 +21,10 @@ const MAX_RULE_NAME_LENGTH = 64;
 /** What the target's own policy has to allow EventBridge. A bus is written to by a role of this stack. */
 const ACTION = { sns: 'sns:Publish', sqs: 'sqs:SendMessage', events: undefined } as const;
 
-/** Sends the `JobCompleted` events of routes on to the topics, queues and buses that they name: one rule for each. */
+/**
+ * Sends the `JobCompleted` events of routes on to the topics, queues and buses that they name: one rule for each. What cannot be
+ * delivered in EventBridge's 24 hours waits in a dead-letter queue.
+ */
 export class Notifications extends Construct {
   /** @throws InvalidConfigurationError if a target is known to be in another account or region than the stack. */
   constructor(scope: Construct, id: string, { routes }: NotificationsProps) {
@@ -27,6 +33,12 @@ export class Notifications extends Construct {
       routes.filter(({ notify }) => notify !== undefined),
       ({ notify }) => notify!,
     );
+    if (byArn.size === 0) return;
+    const deadLetterQueue = newDeadLetterQueue(this, 'DeadLetters');
+    Validations.of(deadLetterQueue).acknowledge({
+      id: 'AwsSolutions-SQS3',
+      reason: 'This is the dead-letter queue, of rules in place of a queue.',
+    });
     for (const [arn, told] of byArn) {
       const target = readNotifyArn(arn)!;
       this.#requireSamePlace(arn, target, told);
@@ -45,14 +57,9 @@ export class Notifications extends Construct {
       // A name that is known now, for the statement that the target's policy needs.
       const ruleName = Names.uniqueResourceName(rule, { maxLength: MAX_RULE_NAME_LENGTH, separator: '-' });
       (rule.node.defaultChild as events.CfnRule).name = ruleName;
-      if (target.service === 'events') {
-        rule.addTarget(
-          new targets.EventBus(events.EventBus.fromEventBusArn(this, `Bus-${target.name}`, arn)),
-        );
-        continue;
-      }
-      // What exists already is not changed by this stack, so neither is its policy.
-      rule.addTarget({ bind: () => ({ arn }) });
+      rule.addTarget(this.#targetOf(arn, target, rule, deadLetterQueue));
+      // What exists already is not changed by this stack, and neither is its policy.
+      if (target.service === 'events') continue;
       Annotations.of(this).addInfoV2(
         `batchdrop:notify:${target.service}-${target.name}`,
         [
@@ -63,6 +70,22 @@ export class Notifications extends Construct {
         ].join('\n'),
       );
     }
+  }
+
+  /** CDK's own targets would warn of an account and region that are not known before the deployment. */
+  #targetOf(
+    arn: string,
+    { service, name }: NotifyTarget,
+    rule: events.Rule,
+    deadLetterQueue: sqs.Queue,
+  ): events.IRuleTarget {
+    if (service === 'events') {
+      const bus = events.EventBus.fromEventBusArn(this, `Bus-${name}`, arn);
+      return new targets.EventBus(bus, { deadLetterQueue });
+    }
+    const conditions = { ArnEquals: { 'aws:SourceArn': rule.ruleArn } };
+    deadLetterQueue.grantSendMessages(new iam.ServicePrincipal('events.amazonaws.com', { conditions }));
+    return { bind: () => ({ arn, deadLetterConfig: { arn: deadLetterQueue.queueArn } }) };
   }
 
   #requireSamePlace(arn: string, target: NotifyTarget, told: readonly Pick<Route, 'name'>[]): void {

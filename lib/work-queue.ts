@@ -17,6 +17,20 @@ export interface WorkQueueProps {
  */
 const MAX_RECEIVE_COUNT = 10;
 
+/** A queue for what could not be worked off or delivered, encrypted and TLS only; it is kept 14 days, the longest SQS allows. */
+export function newDeadLetterQueue(scope: Construct, id: string): sqs.Queue {
+  const queue = new sqs.Queue(scope, id, {
+    encryption: sqs.QueueEncryption.SQS_MANAGED,
+    enforceSSL: true,
+    retentionPeriod: Duration.days(14),
+  });
+  Validations.of(queue).acknowledge({
+    id: 'Serverless-SQSRedrivePolicy',
+    reason: 'This is the dead-letter queue.',
+  });
+  return queue;
+}
+
 /**
  * A queue of work with its dead-letter queue, both encrypted and TLS only.
  *
@@ -36,15 +50,7 @@ export class WorkQueue extends Construct {
   constructor(scope: Construct, id: string, props: WorkQueueProps) {
     super(scope, id);
     this.consumerTimeout = props.consumerTimeout;
-    this.deadLetterQueue = new sqs.Queue(this, 'DeadLetters', {
-      encryption: sqs.QueueEncryption.SQS_MANAGED,
-      enforceSSL: true,
-      retentionPeriod: Duration.days(14),
-    });
-    Validations.of(this.deadLetterQueue).acknowledge({
-      id: 'Serverless-SQSRedrivePolicy',
-      reason: 'This is the dead-letter queue.',
-    });
+    this.deadLetterQueue = newDeadLetterQueue(this, 'DeadLetters');
     this.queue = new sqs.Queue(this, 'Queue', {
       encryption: sqs.QueueEncryption.SQS_MANAGED,
       enforceSSL: true,

@@ -1,9 +1,13 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Stack } from 'aws-cdk-lib';
 import { Annotations, Match, Template } from 'aws-cdk-lib/assertions';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
+import { createApp } from '../../bin/create-app.ts';
 import { BatchPipeline } from '../../lib/batch-pipeline.ts';
 import { BATCH_ONLY } from '../support/routes.ts';
-import { functionOf, newApp, resourcesOf } from './synthesize.ts';
+import { functionOf, newApp, resourcesOf, TEST_CONTEXT } from './synthesize.ts';
 
 const ACCOUNT = '123456789012';
 const TOPIC = `arn:aws:sns:eu-west-1:${ACCOUNT}:done`;
@@ -40,6 +44,7 @@ test('each target has one rule, for the events of its routes and of this stack a
     expect(EventPattern).toMatchObject({ source: ['batchdrop'], 'detail-type': ['JobCompleted'] });
     expect(EventPattern.detail.stackId).toEqual([stackId]);
     expect(Targets).toHaveLength(1);
+    expect(Targets[0].DeadLetterConfig.Arn['Fn::GetAtt'][0]).toMatch(/^PipelineNotificationsDeadLetters/);
     // Only another bus is written to by a role.
     expect('RoleArn' in Targets[0]).toBe(Targets[0].Arn === BUS);
   }
@@ -76,6 +81,19 @@ test.each([
     });
   },
 );
+
+test('the app with every kind of target passes the checks that synth makes', () => {
+  const routes = [QUEUE, TOPIC, BUS].map((notify, index) => ({
+    ...BATCH_ONLY,
+    name: `r${index}`,
+    prefix: `input/${index}/`,
+    notify,
+  }));
+  const outdir = mkdtempSync(join(tmpdir(), 'batchdrop-notify-'));
+  onTestFinished(() => rmSync(outdir, { recursive: true }));
+  const app = createApp({ context: { ...TEST_CONTEXT, settings: { routes } }, outdir });
+  expect(() => app.synth()).not.toThrow();
+});
 
 test('the name of a rule tells stacks apart', () => {
   const nameIn = (id: string): string => {
