@@ -152,6 +152,22 @@ describe('refusals', () => {
 });
 
 describe('errors', () => {
+  it('of a request that is larger than all the room there ever is end it, however they call themselves', async () => {
+    const error = {
+      message: 'Request too large for gpt-5-nano on tokens per min (TPM): Limit 30000, Requested 36055.',
+      type: 'tokens',
+      param: null,
+      code: 'rate_limit_exceeded',
+    };
+    await start({ tiers: ['standard'] }, ({ id }) =>
+      id === 'id-1' ? { status: 429, body: JSON.stringify({ error }) } : ANSWER,
+    );
+    await drop(3);
+    await pipeline.run();
+    const receipt = await pipeline.receipt(KEY);
+    expect(receipt).toMatchObject({ counts: { succeeded: 2 }, errorsByCode: { rate_limit_exceeded: 1 } });
+  });
+
   it('of a service that is down for a few minutes are not the last word on any request', async () => {
     const upAt = { time: Number.POSITIVE_INFINITY };
     await start({ tiers: ['standard'] }, () =>
@@ -211,4 +227,17 @@ describe('a batch that cannot be sent', () => {
     const { completedAt } = (await pipeline.receipt(KEY)).timings;
     expect(Date.parse(completedAt)).toBeLessThanOrEqual(droppedAt + readDuration(deadline)!);
   });
+});
+
+it('names no tier to an endpoint that knows of none', async () => {
+  const bodies: unknown[] = [];
+  await start({ tiers: ['standard'] }, () => ANSWER);
+  pipeline.deps.calls.call = async ({ body }) => {
+    bodies.push(JSON.parse(body));
+    return { ...ANSWER, body: '{"object":"list","data":[],"usage":{"prompt_tokens":5,"total_tokens":5}}' };
+  };
+  const model = 'text-embedding-3-small';
+  await pipeline.drop(KEY, chatLine('e', { url: '/v1/embeddings', model, content: 'x' }));
+  await pipeline.run();
+  expect(bodies).toEqual([{ model, input: 'x' }]);
 });

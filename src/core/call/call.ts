@@ -337,7 +337,7 @@ class Slice {
     const request = this.#requests[index]!;
     let body: string;
     try {
-      body = bodyOf(request, this.#tier);
+      body = bodyOf(request, this.#tier, this.#batch.endpoint);
     } catch (error) {
       if (!(error instanceof RangeError)) throw error;
       this.#add(index, unansweredLine(request.customId, TOO_DEEP));
@@ -366,7 +366,7 @@ class Slice {
     const { requestsPerMinute, tokensPerMinute } = answer;
     const line = answerLine(request.customId, answer);
     const verdict = classify(JSON.parse(line) as Record<string, unknown>);
-    if (REFUSING.has(answer.status) && verdict.kind !== 'operator') {
+    if (REFUSING.has(answer.status) && verdict.kind !== 'operator' && !isTooLarge(answer)) {
       this.#refused(index, answer.retryAfterMs);
       return;
     }
@@ -570,6 +570,20 @@ class Slice {
 
   #ids(): { jobId: string; batchId: string; tier: Tier } {
     return { jobId: this.#batch.jobId, batchId: this.#batch.batchId, tier: this.#tier };
+  }
+}
+
+/**
+ * Whether a refusal is about the request alone, which has more tokens than the account may send in a minute: "Request too
+ * large for gpt-4o … on tokens per min (TPM): Limit 30000, Requested 31538." (seen in many issues, such as
+ * shell_gpt#653). Waiting makes no room for that.
+ */
+function isTooLarge({ body }: CallAnswer): boolean {
+  try {
+    const { message } = (JSON.parse(body) as { error: { message?: unknown } }).error;
+    return typeof message === 'string' && /^request too large/i.test(message);
+  } catch {
+    return false;
   }
 }
 

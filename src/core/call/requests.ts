@@ -1,5 +1,6 @@
 /** What is sent in a call, and what is written down of its answer: the form of OpenAI's output files. */
 import type { Tier } from '../../contract/settings.ts';
+import { WITH_FLEX } from '../endpoints.ts';
 import { keepNumbers } from '../keep-numbers.ts';
 import type { Manifest } from '../manifest.ts';
 import type { CallAnswer, ObjectStore } from '../ports.ts';
@@ -40,10 +41,12 @@ export function readRequests(rendered: Uint8Array): CallRequest[] {
  * is made while we wait: one that is made in the background has no answer yet when the call ends, and no usage.
  * @throws {RangeError} if it is nested more deeply than that can be done for.
  */
-export function bodyOf({ line }: CallRequest, tier: Exclude<Tier, 'batch'>): string {
+export function bodyOf({ line }: CallRequest, tier: Exclude<Tier, 'batch'>, endpoint: string): string {
   const { body } = JSON.parse(line, keepNumbers) as { body: Record<string, unknown> };
   const inForeground = body.background === true ? { background: false } : {};
-  return JSON.stringify({ ...body, ...inForeground, service_tier: SERVICE_TIERS[tier] });
+  // The others have no such parameter, and OpenAI refuses what it does not know.
+  const inTier = WITH_FLEX.has(endpoint) ? { service_tier: SERVICE_TIERS[tier] } : {};
+  return JSON.stringify({ ...body, ...inForeground, ...inTier });
 }
 
 /** The line of an answer, whatever its status. A body that is no JSON is kept as text, as OpenAI does. */
