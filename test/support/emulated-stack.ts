@@ -11,6 +11,8 @@ import type { SettingsInput } from '../../lib/configuration.ts';
 import { type EmulatorOptions, startEmulator } from '../../local/openai-emulator/emulator.ts';
 import { type LocalStackOptions, startLocalStack } from '../../local/stack.ts';
 import { ensureSynth } from '../../local/synth.ts';
+import { DynamoDBQuota } from '../../src/adapters/dynamodb-quota.ts';
+import { createDynamoDBClient } from '../../src/runtime/clients.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 
@@ -44,23 +46,30 @@ export async function startEmulatedStack(options: EmulatedStackOptions = {}) {
     },
   };
   const emulator = await startEmulator({ dir: join(dir, 'openai'), clock, ...ofEmulator });
-  const stack = await startLocalStack({
-    dir: join(dir, 'aws'),
-    cdkOut:
-      settings === undefined
-        ? await ensureSynth({ root: ROOT })
-        : synthesizeWith(settings, join(dir, 'cdk.out')),
-    openai: { baseUrl: emulator.endpoint, apiKey: keys.default ?? 'sk-test', apiKeys: keys },
-    scheduleEveryMs: 'manual',
-    now: clock.now,
-    ...(functions === undefined ? {} : { functions }),
-  });
+  const deploy = (cdkOut: string, ports: LocalStackOptions['ports'] = {}) =>
+    startLocalStack({
+      dir: join(dir, 'aws'),
+      cdkOut,
+      openai: { baseUrl: emulator.endpoint, apiKey: keys.default ?? 'sk-test', apiKeys: keys },
+      scheduleEveryMs: 'manual',
+      now: clock.now,
+      ports,
+      ...(functions === undefined ? {} : { functions }),
+    });
+  let stack = await deploy(
+    settings === undefined
+      ? await ensureSynth({ root: ROOT })
+      : synthesizeWith(settings, join(dir, 'cdk.out')),
+  );
+  let deployments = 1;
   const { region, credentials, endpoints } = stack;
+  const dynamodb = createDynamoDBClient({ region, credentials, endpoint: endpoints.dynamodb });
   const s3 = new S3Client({ endpoint: endpoints.s3, region, credentials });
   const secrets = new SecretsManagerClient({ endpoint: endpoints.secretsManager, region, credentials });
   onTestFinished(async () => {
     s3.destroy();
     secrets.destroy();
+    dynamodb.destroy();
     await stack.stop();
     await emulator.close();
     await rm(dir, { recursive: true, force: true });
@@ -71,6 +80,15 @@ export async function startEmulatedStack(options: EmulatedStackOptions = {}) {
     emulator,
     s3,
     bucket: Bucket,
+    /** What has been taken of budgets and queues. */
+    quota: new DynamoDBQuota(dynamodb, { table: stack.resources.table }),
+    /** Deploys other settings over what stands there. */
+    async deploy(changed: SettingsInput): Promise<void> {
+      const ports = Object.entries(endpoints).map(([service, url]) => [service, Number(new URL(url).port)]);
+      await stack.stop();
+      const cdkOut = synthesizeWith(changed, join(dir, `cdk.out.${deployments++}`));
+      stack = await deploy(cdkOut, Object.fromEntries(ports));
+    },
     /** Puts an object and waits until nothing is left to do about it now. */
     async drop(Key: string, Body: string): Promise<void> {
       await s3.send(new PutObjectCommand({ Bucket, Key, Body }));
