@@ -54,7 +54,7 @@ export const receiptSchema = z.object({
   rejection: z.object({ code: z.string(), message: z.string() }).optional(),
   /** `requests` = `succeeded` + `failed` + `invalid`: every line of the input that has something on it. */
   counts: z.object({ requests: count, succeeded: count, failed: count, invalid: count }),
-  /** Requests that failed or were invalid, by error code. */
+  /** Requests that failed or were invalid, by error code; of a batch with more than 100 of them, the rest is `other`. */
   errorsByCode: z.record(z.string(), count),
   /**
    * Requests that were run again though OpenAI may have charged the run that it lost, by cause: `status_0`,

@@ -564,6 +564,27 @@ test('an error code may be called anything', async () => {
   expect(receipt.errorsByCode).toEqual({ constructor: 1 });
 });
 
+test('a service that makes up a code for each request fills no record: a hundred are counted by name, all stand in the errors file', async () => {
+  const ids = Array.from({ length: 130 }, (_, index) => `r${index}`);
+  const codeOf = (id: string): string => `${id}-${'x'.repeat(200)}`;
+  const faults = ids.map(
+    (id): FaultRule => ({
+      match: { custom_id: `^${id}$` },
+      effect: { kind: 'line.status', status: 400, error: { message: 'No.', code: codeOf(id) } },
+    }),
+  );
+  const p = await startPipeline({ emulator: { faults } });
+  running.push(p);
+  await p.drop(KEY, ids.map((id) => chatLine(id)).join('\n'));
+  await p.run(80);
+  const { errorsByCode, counts } = await p.receipt(KEY);
+  expect(counts).toMatchObject({ failed: 130 });
+  expect(Object.keys(errorsByCode)).toHaveLength(101);
+  expect(errorsByCode).toMatchObject({ [codeOf('r0').slice(0, 100)]: 1, other: 30 });
+  const lines = (await p.errors(KEY)) as unknown as { response: { body: { error: { code: string } } } }[];
+  expect(lines.map((line) => line.response.body.error.code)).toEqual(ids.map(codeOf));
+});
+
 test('one batch that cannot be asked for keeps neither the others nor lost messages from being moved', async () => {
   const p = await startPipeline({
     limits: { requests: 3 },

@@ -56,7 +56,6 @@ const CHEAP = Object.assign(Object.create(SIMULATED_PRICES) as Prices, {
     return rates && { input: Math.floor(rates.input / 8), output: Math.floor(rates.output / 8) };
   },
   costOf: SIMULATED_PRICES.costOf.bind(SIMULATED_PRICES),
-  isOffered: SIMULATED_PRICES.isOffered.bind(SIMULATED_PRICES),
 });
 
 /** Nothing is written to keys like this below `work/`, which nobody notices before the table is restored. */

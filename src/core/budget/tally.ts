@@ -47,13 +47,19 @@ export class Tally {
     this.#at = batch.submittedAt ?? batch.createdAt;
   }
 
-  /** Takes in the body of a result; one without tokens costs nothing. */
-  add(body: Record<string, unknown>): void {
+  /**
+   * Takes in the body of a result. An error without tokens costs nothing; what an answer without tokens cost is not known,
+   * unless its model is free.
+   */
+  add(body: Record<string, unknown>, isAnswer: boolean): void {
     const usage = usageOf(body);
-    if (usage.inputTokens === 0 && usage.outputTokens === 0) return;
-    addUsage(this.#usage, usage);
     const tier = this.#tierOf(body);
     const answered = typeof body.model === 'string' ? body.model : this.#batch.model;
+    if (usage.inputTokens === 0 && usage.outputTokens === 0) {
+      if (isAnswer && this.#costOf(ONE_OF_EACH, answered, tier) !== 0n) this.#unpriced++;
+      return;
+    }
+    addUsage(this.#usage, usage);
     const cost = this.#costOf(usage, answered, tier);
     if (cost === undefined) {
       this.#unpriced++;
@@ -118,6 +124,9 @@ export class Tally {
     return cost === undefined && tier === 'flex' ? this.#costOf(usage, answered, 'standard') : cost;
   }
 }
+
+/** Costs something wherever anything does. */
+const ONE_OF_EACH: TokenUsage = { ...noUsage(), inputTokens: 1, outputTokens: 1 };
 
 /** What `service_tier` of an answer may say. Source: openai 7.55.0 `resources/responses/responses.ts`. */
 const BILLED_AS: ReadonlyMap<string, PricedTier> = new Map([

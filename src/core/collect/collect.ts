@@ -194,7 +194,7 @@ async function collectClaimed(deps: DepsWithKey, job: Job, batch: BatchRecord, c
     const tally = new Tally(batch, deps.prices);
     const join = new Join(manifest, job.jobId, stores, {
       takesWhatIsReadable: isLastResort,
-      onResult: (body) => tally.add(body),
+      onResult: (body, isAnswer) => tally.add(body, isAnswer),
     });
     for (const file of fetched.files) await addResults(deps, job, batch, claim, join, file, isLastResort);
     await waitForLateResults(deps, batch, claim, join, fetched.files);
@@ -585,8 +585,16 @@ function halvesOf(entries: ManifestEntries): ManifestEntries[] {
   return halves.filter(({ count }) => count > 0);
 }
 
+/** Codes that a batch's record counts one by one, and their length: it has room for 400 KB, and services make up codes. */
+const MAX_CODES = 100;
+const MAX_CODE_CHARS = 100;
+/** What all further codes count as; the errors file has each of them. */
+const FURTHER_CODES = 'other';
+
 function countIn(counts: Map<string, number>, code: string): void {
-  counts.set(code, (counts.get(code) ?? 0) + 1);
+  const name = code.slice(0, MAX_CODE_CHARS);
+  const counted = counts.has(name) || counts.size < MAX_CODES ? name : FURTHER_CODES;
+  counts.set(counted, (counts.get(counted) ?? 0) + 1);
 }
 
 /** Our own error lines name the request; its id is read from the original line, because manifests hold only hashes. */

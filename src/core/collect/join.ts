@@ -43,7 +43,7 @@ export class Join {
   readonly #hasher: CustomIdHasher;
   readonly #requests: RequestIndex;
   readonly #takesWhatIsReadable: boolean;
-  readonly #onResult: (body: Record<string, unknown>) => void;
+  readonly #onResult: (body: Record<string, unknown>, isAnswer: boolean) => void;
   /** Every verdict that occurs, once: a request has its place here. The first one stands for none. */
   readonly #verdicts: (Verdict | undefined)[] = [undefined];
   readonly #placeOfVerdict = new Map<string, number>();
@@ -67,14 +67,17 @@ export class Join {
 
   /**
    * @param options.takesWhatIsReadable counts lines that are not whole as stray instead of failing. Default: false.
-   * @param options.onResult is given the body of each result that counts: of an answer that follows an error, both.
-   * Long strings may be left out of it.
+   * @param options.onResult is given the body of each result that counts, and whether the request succeeded with it: of an
+   * answer that follows an error, both. Long strings may be left out of it.
    */
   constructor(
     { entries }: Manifest,
     jobId: string,
     stores: LineStores,
-    options: { takesWhatIsReadable?: boolean; onResult?: (body: Record<string, unknown>) => void } = {},
+    options: {
+      takesWhatIsReadable?: boolean;
+      onResult?: (body: Record<string, unknown>, isAnswer: boolean) => void;
+    } = {},
   ) {
     this.#onResult = options.onResult ?? (() => {});
     this.#takesWhatIsReadable = options.takesWhatIsReadable ?? false;
@@ -161,7 +164,7 @@ export class Join {
     if (known !== undefined) this.strayLines++;
     else this.known++;
     const body = bodyOf(line);
-    if (body !== undefined) this.#onResult(body);
+    if (body !== undefined) this.#onResult(body, verdict.kind === 'succeeded');
     this.#verdictOf[index] = this.#place(verdict);
     return index;
   }

@@ -61,11 +61,6 @@ export class Prices {
     return rates === undefined ? undefined : costAt(rates, usage);
   }
 
-  /** Whether the tier has a price for the model: flex is offered for some models only. */
-  isOffered(model: string, tier: PricedTier, at: number): boolean {
-    return this.ratesOf({ model, tier, at, isLong: false }) !== undefined;
-  }
-
   /** Whether cached tokens cost less than others in the tier. */
   hasCachedRate(model: string, tier: PricedTier, at: number): boolean {
     const rates = this.ratesOf({ model, tier, at, isLong: false });
