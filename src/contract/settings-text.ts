@@ -69,16 +69,23 @@ function shown(value: unknown): string {
 }
 
 function readJson(text: string, name: string): unknown {
-  const problem = jsonProblem(text);
+  const problem = describeJsonProblem(text);
   if (problem === undefined) return JSON.parse(text);
+  throw new SettingsTextError(
+    `${name} is not JSON: ${problem}. Expected is one object such as ` +
+      '{"routes": [{"name": "default", "prefix": "input/", "tiers": ["batch"], "budget": "unlimited"}]}',
+  );
+}
+
+/** `line 2, column 7: Unexpected token 'x'`; `undefined` if the text is JSON. For short texts. */
+export function describeJsonProblem(text: string): string | undefined {
+  const problem = jsonProblem(text);
+  if (problem === undefined) return undefined;
   const before = text.slice(0, placeOf(problem, text));
   const line = before.split('\n').length;
   const column = before.length - before.lastIndexOf('\n');
   const what = problem.replace(/( in JSON)? at position .*$|, (\.{3})?".*$/s, '');
-  throw new SettingsTextError(
-    `${name} is not JSON: line ${line}, column ${column}: ${what}. Expected is one object such as ` +
-      '{"routes": [{"name": "default", "prefix": "input/", "tiers": ["batch"], "budget": "unlimited"}]}',
-  );
+  return `line ${line}, column ${column}: ${what}`;
 }
 
 /** What V8 says of the text; `undefined` if it is JSON. */

@@ -66,17 +66,16 @@ export function readDuration(text: string): number | undefined {
   return parts === null ? undefined : Number(parts[1]) * UNIT_MS[parts[2] as keyof typeof UNIT_MS];
 }
 
+const refuseDeadline = {
+  error: ({ input }: { input?: unknown }) =>
+    `a deadline is a duration from the drop, such as "90m", "24h" or "2d", of 14 days at most; read ${JSON.stringify(input)}`,
+};
+
 /** When the results must be there, counted from the drop: `2h`. */
-const deadlineSchema = z.string().refine(
-  (text) => {
-    const ms = readDuration(text);
-    return ms !== undefined && ms <= MAX_DEADLINE_MS;
-  },
-  {
-    error: ({ input }) =>
-      `a deadline is a duration from the drop, such as "90m", "24h" or "2d", of 14 days at most; read ${JSON.stringify(input)}`,
-  },
-);
+const deadlineSchema = z.string(refuseDeadline).refine((text) => {
+  const ms = readDuration(text);
+  return ms !== undefined && ms <= MAX_DEADLINE_MS;
+}, refuseDeadline);
 
 const refuseBudget = {
   error: ({ input }: { input?: unknown }) =>
@@ -157,6 +156,9 @@ const notifySchema = z.string().refine((arn) => readNotifyArn(arn) !== undefined
     `read ${JSON.stringify(input)}`,
 });
 
+const TIERS_EXPECTED =
+  'tiers are a list of one or more of "batch", "flex" and "standard", such as ["batch", "flex"]';
+
 const ROUNDS = 'maxRounds is a whole number from 1 to 10';
 
 /** What of a route whoever drops a file may say otherwise for it, if the route lets them: see options.ts. */
@@ -214,8 +216,8 @@ const routeFields = onlyFields({
   onLost: z.enum(['hold', 'resubmit']).default('hold'),
   /** The service tiers that may be used, the cheapest first; each request begins in the first one that serves it. */
   tiers: z
-    .array(z.enum(TIERS))
-    .min(1)
+    .array(z.enum(TIERS, 'a tier is "batch", "flex" or "standard"'), TIERS_EXPECTED)
+    .min(1, TIERS_EXPECTED)
     .refine(
       (tiers) =>
         tiers.every((tier, index) => index === 0 || TIERS.indexOf(tiers[index - 1]!) < TIERS.indexOf(tier)),

@@ -96,11 +96,15 @@ describe('options', () => {
       /a duration from the drop.*read "-1h"/,
     ],
     ['with a deadline as a date', json({ deadline: '2020-01-01' }), /read "2020-01-01"/],
-    ['with a deadline of nothing', json({ deadline: null }), /is null: /],
+    ['with a deadline of nothing', json({ deadline: null }), /is null: a deadline is a duration.*read null/],
     ['with a tier that the route has not', [{ 'batchdrop-tiers': 'batch, standard' }], /no standard/],
     ['with an unknown tier', json({ tiers: ['cheap'] }), /is \["cheap"\]: .*batch/],
     ['with no tier', [{ 'batchdrop-tiers': '' }], /is \[""\]/],
-    ['with tiers as text', json({ tiers: 'batch' }), /expected array/],
+    [
+      'with tiers as text',
+      json({ tiers: 'batch' }),
+      /is "batch": tiers are a list of one or more of "batch"/,
+    ],
     ['with tiers upside down', [{ 'batchdrop-tiers': 'flex,batch' }], /in the order batch, flex, standard/],
     [
       'with rounds out of range',
@@ -121,9 +125,18 @@ describe('options', () => {
       [{ 'batchdrop-deadline': '2h' }, '{"deadline":"2h"}'],
       /said before, by x-amz-meta-batchdrop-deadline of input\/a\.jsonl/,
     ],
-    ['that are not JSON', [{}, 'deadline: 2h'], /options\.json \(12 bytes\) is not a JSON object/],
-    ['that are a list', [{}, '[]'], /is not a JSON object/],
-    ['that are empty', [{}, ''], /\(0 bytes\) is not a JSON object/],
+    [
+      'that are not JSON',
+      [{}, 'deadline: 2h'],
+      /options\.json \(12 bytes\) is not JSON: line 1, column 1: Unexpected token 'd'\. Expected is an object such as/,
+    ],
+    ['that are a list', [{}, '[]'], /is not a JSON object: read \[\]\. Expected is/],
+    [
+      'with a mistake in the second line',
+      [{}, '{\n  "maxRounds": 2,\n}'],
+      /is not JSON: line 3, column 1: Expected double-quoted/,
+    ],
+    ['that are empty', [{}, ''], /\(0 bytes\) is not JSON: line 1, column 1: Unexpected end/],
     ['that are far too long', [{}, `{${' '.repeat(20_000)}}`], /has more than 10000 bytes/],
   ])('%s reject the job', async (_what, [metadata, beside, changes], message) => {
     const { rejection, route } = await read(metadata, beside, changes);
@@ -162,6 +175,36 @@ describe('a job', () => {
     await p.run();
     expect(await p.receipt(KEY)).toMatchObject({ result: 'partial', counts: { succeeded: 1, invalid: 1 } });
     expect(p.deps.events.sent).toHaveLength(1);
+  });
+
+  test('that was dropped longer ago than its deadline when it is recorded goes on in its last tier, once', async () => {
+    const settings = settingsSchema.parse({
+      routes: [{ ...ROUTE, tiers: ['batch', 'flex', 'standard'], deadline: '2h' }],
+    });
+    const p = await startPipeline({ settings, twice: true });
+    running.push(p);
+    await p.deps.objects.put(KEY, Buffer.from(chatLine('a')));
+    // As the hourly listing finds what S3 told nobody of.
+    p.emulator.clock.advance(3 * 60 * 60_000);
+    await p.notify(KEY);
+    await p.run();
+    const { result, tiers, possiblyBilledTwice } = await p.receipt(KEY);
+    expect([result, Object.keys(tiers), possiblyBilledTwice]).toEqual(['succeeded', ['standard'], {}]);
+    expect(await p.emulator.ledger.all()).toHaveLength(1);
+  });
+
+  test('of a model that nobody knows, on a route with a budget, fails as unpriced_model and says what to do', async () => {
+    const settings = settingsSchema.parse({ routes: [{ ...ROUTE, tiers: ['batch'] }] });
+    const p = await startPipeline({ settings });
+    running.push(p);
+    await p.drop(KEY, [chatLine('a'), chatLine('b', { model: 'gpt-9-mystery' })].join('\n'));
+    await p.run();
+    expect(await p.receipt(KEY)).toMatchObject({ result: 'partial', errorsByCode: { unpriced_model: 1 } });
+    const [error] = await p.errors(KEY);
+    expect(error.error.message).toMatch(
+      /^There is no price of "gpt-9-mystery" in the batch tier, .* route "r" .*prices\.rows.*allowUnpriced/,
+    );
+    expect(await p.emulator.ledger.all()).toHaveLength(1);
   });
 
   test('follows the options that stood when it was recorded, whatever is put beside it later', async () => {

@@ -4,7 +4,7 @@
  */
 
 import type { IngestMessage, ObjectLocation } from '../../contract/messages.ts';
-import { layoutOf, type Settings } from '../../contract/settings.ts';
+import { layoutOf, readDuration, type Settings } from '../../contract/settings.ts';
 import { dispatch } from '../admission/dispatch.ts';
 import { readCheckpoint, writeCheckpoint } from '../checkpoint.ts';
 import { TIER_NOT_OFFERED } from '../collect/decide.ts';
@@ -253,7 +253,13 @@ async function recordJob(deps: IngestDeps, location: ObjectLocation): Promise<Jo
     createdAt: now,
     updatedAt: now,
   });
-  return deps.jobs.claimJob(job);
+  const claimed = await deps.jobs.claimJob(job);
+  const { deadline } = claimed.route;
+  if (deadline !== undefined && droppedAt(claimed) + readDuration(deadline)! <= now) {
+    const { jobId } = claimed;
+    deps.log.warn('dropped longer ago than its deadline: it goes on in its last tier', { jobId, deadline });
+  }
+  return claimed;
 }
 
 /** Without versioning, what is read is a copy; one that stands from an earlier try is as good. */

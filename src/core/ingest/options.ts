@@ -12,6 +12,7 @@ import {
   optionsSchema,
 } from '../../contract/options.ts';
 import type { Route } from '../../contract/settings.ts';
+import { describeJsonProblem } from '../../contract/settings-text.ts';
 import { BatchdropError, ObjectGoneError } from '../errors.ts';
 import { MAX_KEY_BYTES } from '../keys.ts';
 import type { Job, ObjectHead } from '../model.ts';
@@ -85,21 +86,31 @@ async function saidBeside(
     throw new InvalidOptionsError(
       `${key} has more than ${MAX_OPTIONS_BYTES} bytes. ${allowedText(route)} Mend it and drop the file again.`,
     );
-  let json: unknown;
-  try {
-    json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
-  } catch {
-    json = undefined;
-  }
-  if (typeof json !== 'object' || json === null || Array.isArray(json))
-    throw new InvalidOptionsError(
-      `${key} (${bytes.length} bytes) is not a JSON object such as {"maxRounds": 2}. ${allowedText(route)} Mend it and drop the file again.`,
+  const refuse = (what: string) =>
+    new InvalidOptionsError(
+      `${key} (${bytes.length} bytes) is not ${what}. Expected is an object such as {"maxRounds": 2}. ${allowedText(route)} Mend it and drop the file again.`,
     );
+  const text = textOf(bytes);
+  if (text === undefined) throw refuse('UTF-8');
+  const problem = describeJsonProblem(text);
+  if (problem !== undefined) throw refuse(`JSON: ${problem}`);
+  const json: unknown = JSON.parse(text);
+  if (typeof json !== 'object' || json === null || Array.isArray(json))
+    throw refuse(`a JSON object: read ${shown(text)}`);
   return Object.entries(json).map(([word, value]) => ({
     where: `${JSON.stringify(shown(word))} in ${key}`,
     name: OPTION_NAMES.find((one) => one === word),
     value,
   }));
+}
+
+/** A byte order mark, as some editors write one, is left out. `undefined`: it is no UTF-8. */
+function textOf(bytes: Uint8Array): string | undefined {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    return undefined;
+  }
 }
 
 /** As much of an object as says whether it is small; `undefined` if there is none. */
