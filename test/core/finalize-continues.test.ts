@@ -106,3 +106,26 @@ test.each(['before', 'after'] as const)(
     }
   },
 );
+
+test('a job ends in time that has more files at OpenAI than can be deleted in an invocation', async () => {
+  const deleted: string[] = [];
+  const p = await startPipeline({
+    intercept: (call, effect) => {
+      if (call === 'batches.deleteFile') deleted.push(call);
+      return effect();
+    },
+    deadline: { remainingMs: () => (deleted.length > 0 ? 0 : 900_000) },
+  });
+  try {
+    await p.drop(KEY, TEXT);
+    await p.run();
+    const { jobId, batches } = await p.receipt(KEY);
+    expect(batches).toHaveLength(2);
+    // Those of one batch: of the other, there was no time to delete any.
+    expect(deleted).toHaveLength(2);
+    expect((await p.deps.jobs.getJob(jobId))?.state).toBe('completed');
+    expect(p.deps.events.sent).toHaveLength(1);
+  } finally {
+    await p.stop();
+  }
+});

@@ -316,10 +316,19 @@ function eventOf({ stackId, route, jobId, input, result, counts, files }: Receip
   };
 }
 
-/** Everything has landed, so OpenAI need not keep it. What cannot be deleted now expires there after 30 days. */
+/**
+ * Everything has landed, so OpenAI need not keep it. What cannot be deleted now expires there after 30 days: with thousands
+ * of batches, time may run out over it, and the job would never end.
+ */
 async function deleteProviderFiles(deps: FinalizeDeps, batches: BatchRecord[]): Promise<void> {
   try {
-    for (const batch of batches) {
+    for (const [index, batch] of batches.entries()) {
+      if (deps.deadline.remainingMs() <= 0) {
+        deps.log.warn('no time to delete all files at OpenAI; they expire there', {
+          batches: batches.length - index,
+        });
+        return;
+      }
       const { inputFileId, outputFileId, errorFileId, keyVersion } = batch;
       const api = deps.batches.withKey(apiKeyOf(batch));
       for (const id of [inputFileId, outputFileId, errorFileId])
