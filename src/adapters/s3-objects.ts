@@ -30,6 +30,8 @@ import { copyRangesOf, MAX_COPIES_IN_FLIGHT, S3_SIZES, type S3Sizes } from './s3
 /** How often a body may break off, counted anew each time that {@link RESUME_PROGRESS_BYTES} came through. */
 const MAX_RESUMES = 5;
 const RESUME_PROGRESS_BYTES = 8 * 1024 * 1024;
+/** A connection that its reader left alone for so long may be ended by either side: such a break is not counted. */
+const LEFT_ALONE_MS = 20_000;
 
 /** How often a conditional write that ran into another one is sent; waits 50, 100, 200 and 400 ms between. */
 const MAX_CONDITIONAL_PUTS = 5;
@@ -297,6 +299,7 @@ class ResumingBody implements AsyncIterableIterator<Uint8Array> {
   #position: number;
   #resumes = 0;
   #lastBreakAt: number;
+  #givenAt = performance.now();
   #isDone = false;
 
   constructor(open: OpenRange, start: number, first: OpenedRange) {
@@ -314,12 +317,14 @@ class ResumingBody implements AsyncIterableIterator<Uint8Array> {
   }
 
   async next(): Promise<IteratorResult<Uint8Array>> {
+    let wasLeftAlone = performance.now() - this.#givenAt >= LEFT_ALONE_MS;
     while (!this.#isDone) {
       let cause: unknown;
       try {
         const result = await this.#chunks.next();
         if (!result.done) {
           this.#position += result.value.length;
+          this.#givenAt = performance.now();
           return result;
         }
         if (this.#position === this.#end) break;
@@ -329,10 +334,11 @@ class ResumingBody implements AsyncIterableIterator<Uint8Array> {
         cause = error;
       }
       try {
-        await this.#resume(cause);
+        await this.#resume(cause, wasLeftAlone);
       } catch (error) {
         return this.#fail(error);
       }
+      wasLeftAlone = false;
     }
     return this.return();
   }
@@ -349,17 +355,17 @@ class ResumingBody implements AsyncIterableIterator<Uint8Array> {
     throw error;
   }
 
-  async #resume(cause: unknown): Promise<void> {
+  async #resume(cause: unknown, wasLeftAlone: boolean): Promise<void> {
     this.#body.destroy();
     if (this.#position - this.#lastBreakAt >= RESUME_PROGRESS_BYTES) this.#resumes = 0;
     this.#lastBreakAt = this.#position;
-    if (this.#resumes === MAX_RESUMES) {
+    if (this.#resumes >= MAX_RESUMES && !wasLeftAlone) {
       throw new BatchdropError(
         `reading from S3 broke off ${MAX_RESUMES + 1} times, last after byte ${this.#position} of ${this.#end}`,
         { cause },
       );
     }
-    this.#resumes += 1;
+    if (!wasLeftAlone) this.#resumes += 1;
     const { body } = await this.#open(this.#position, this.#end, this.#etag);
     this.#body = body;
     this.#chunks = body[Symbol.asyncIterator]();

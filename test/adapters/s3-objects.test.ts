@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { ListObjectVersionsCommand, type S3Client } from '@aws-sdk/client-s3';
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { S3Objects } from '../../src/adapters/s3-objects.ts';
 import { copyRangesOf, partBytesOf, S3_SIZES } from '../../src/adapters/s3-sizes.ts';
 import { ObjectGoneError } from '../../src/core/errors.ts';
@@ -68,6 +68,19 @@ describe('reading a body that breaks off', () => {
     const { objects } = await storeWithCuts(Array.from({ length: 20 }, () => 100_000));
     const reading = collect(await objects.read({ bucket: BUCKET, key: 'work/long' }));
     await expect(reading).rejects.toThrow(/broke off 6 times, last after byte \d+ of 6000000/);
+  });
+
+  test('goes on, however often, for a reader that takes its time', async () => {
+    let now = performance.now();
+    const clock = vi.spyOn(performance, 'now').mockImplementation(() => now);
+    onTestFinished(() => clock.mockRestore());
+    const { objects } = await storeWithCuts(Array.from({ length: 10 }, () => 200_000));
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of await objects.read({ bucket: BUCKET, key: 'work/long' })) {
+      chunks.push(chunk);
+      now += 60_000;
+    }
+    expect(Buffer.compare(Buffer.concat(chunks), body)).toBe(0);
   });
 
   test('fails with ObjectGoneError when an object without versions is replaced meanwhile', async () => {
