@@ -183,4 +183,23 @@ describe('what a poll writes', () => {
       progress: { completed: 2 },
     });
   });
+
+  it('is as much of what is wrong with a batch as a table item has room for, in any script', async () => {
+    const stack = start();
+    const { openaiBatchId, batchId } = await stack.create(true);
+    const text = `a${'\u{1F4B8}'.repeat(300)}`;
+    const errors = Array.from({ length: 1_000 }, (_, index) => ({
+      code: 'invalid_value',
+      message: text,
+      param: text,
+      line: index + 1,
+    }));
+    stack.batches.end(openaiBatchId!, { status: 'failed', errors });
+    await stack.poll();
+    const { errors: recorded = [], state } = (await stack.jobs.getBatch(JOB_ID, batchId))!;
+    expect(state).toBe('ended');
+    expect(Buffer.byteLength(JSON.stringify(recorded))).toBeLessThan(300_000);
+    expect(recorded.length).toBeGreaterThan(100);
+    expect(recorded.every(({ message }) => message.isWellFormed())).toBe(true);
+  });
 });

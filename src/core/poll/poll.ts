@@ -11,7 +11,7 @@ import { lessonOfAcceptance, tokensOf } from '../admission/token-limit.ts';
 import { cancelAtOpenAI } from '../cancel.ts';
 import { KeyUnusableError } from '../errors.ts';
 import { stepDown } from '../ladder/step-down.ts';
-import { apiKeyOf, type BatchRecord, isTerminal } from '../model.ts';
+import { apiKeyOf, type BatchLevelError, type BatchRecord, isTerminal } from '../model.ts';
 import type {
   Ambient,
   BatchApi,
@@ -58,6 +58,8 @@ const MAX_SINGLE_READS = 100;
 /** A batch's record must fit a table item of 400 KB; lines beyond these show themselves in the next round. */
 const MAX_ERRORS = 500;
 const MAX_ERROR_CHARS = 200;
+/** Of all of them, as JSON in UTF-8: what has a byte for each character is less. */
+const MAX_ERRORS_BYTES = 200_000;
 /** Share of a batch's requests by which its recorded progress may be behind. */
 const PROGRESS_STEP = 0.05;
 /**
@@ -207,12 +209,7 @@ async function readPages(
 async function record(deps: PollDeps, batch: BatchRecord, remote: RemoteBatch): Promise<void> {
   const { jobId, batchId } = batch;
   const { status, progress, outputFileId, errorFileId } = remote;
-  const errors = remote.errors?.slice(0, MAX_ERRORS).map(({ code, message, param, line }) => ({
-    code: code.slice(0, MAX_ERROR_CHARS),
-    message: message.slice(0, MAX_ERROR_CHARS),
-    ...(param === undefined ? {} : { param: param.slice(0, MAX_ERROR_CHARS) }),
-    ...(line === undefined ? {} : { line }),
-  }));
+  const errors = remote.errors === undefined ? undefined : recordedErrors(remote.errors);
   if (!isTerminal(status)) {
     if (batch.status === 'validating' && status !== 'validating') await learnAcceptance(deps, batch);
     await recordLive(deps, batch, remote);
@@ -241,6 +238,29 @@ async function record(deps: PollDeps, batch: BatchRecord, remote: RemoteBatch): 
   deps.log.info('ended', { jobId, batchId, openaiBatchId: remote.id, status });
   if (batch.reservation !== undefined) await deps.quota.giveBackTokens(batch.reservation, now);
   await deps.outbox.collect({ v: 1, jobId, batchId });
+}
+
+/** As many of the errors, and as much of each, as a record has room for. */
+function recordedErrors(errors: readonly BatchLevelError[]): BatchLevelError[] {
+  const recorded: BatchLevelError[] = [];
+  let bytes = 0;
+  for (const { code, message, param, line } of errors.slice(0, MAX_ERRORS)) {
+    const error: BatchLevelError = {
+      code: beginningOf(code),
+      message: beginningOf(message),
+      ...(param === undefined ? {} : { param: beginningOf(param) }),
+      ...(line === undefined ? {} : { line }),
+    };
+    bytes += Buffer.byteLength(JSON.stringify(error));
+    if (bytes > MAX_ERRORS_BYTES) break;
+    recorded.push(error);
+  }
+  return recorded;
+}
+
+/** Without the half of a character that is cut in two, which is no UTF-8. */
+function beginningOf(text: string): string {
+  return text.slice(0, MAX_ERROR_CHARS).toWellFormed();
 }
 
 /** Notes how far a batch is, and does what it takes to bring it to an end. */
