@@ -106,6 +106,19 @@ const budgetSchema = z.union(
   refuseBudget,
 );
 
+/** A job's table item holds its route: 32 levels of a value, of which these are left (DynamoDB guide, "Quotas"). */
+const MAX_DEFAULT_LEVELS = 28;
+/** Nothing but 0 is nearer to 0 in DynamoDB (guide, "Data types", "Number"). */
+const LEAST_NUMBER = 1e-130;
+
+/** Whether a table item can hold it as it was written; JSON has read a longer whole number as another one. */
+function isKeptInItems(value: unknown, levels = MAX_DEFAULT_LEVELS): boolean {
+  if (typeof value === 'number')
+    return Math.abs(value) <= Number.MAX_SAFE_INTEGER && (value === 0 || Math.abs(value) >= LEAST_NUMBER);
+  if (typeof value !== 'object' || value === null) return true;
+  return levels > 0 && Object.values(value).every((item) => isKeptInItems(item, levels - 1));
+}
+
 /** What is filled into lines that leave it out; what a line says itself stands. Body parameters are filled in one by one. */
 const defaultsSchema = onlyFields({
   method: z.literal('POST', 'a method is "POST": the Batch API has no other').optional(),
@@ -116,7 +129,14 @@ const defaultsSchema = onlyFields({
     })
     .optional(),
   /** Parameters of the body, such as `model`. */
-  body: z.record(z.string().min(1), z.json()).optional(),
+  body: z
+    .record(z.string().min(1), z.json())
+    .refine(
+      (body) => isKeptInItems(body),
+      `numbers in the defaults of a body are within ±${Number.MAX_SAFE_INTEGER}, those beside 0 not nearer to it than ` +
+        `${LEAST_NUMBER}, and its values at most ${MAX_DEFAULT_LEVELS} levels deep: a job's record could not hold others`,
+    )
+    .optional(),
 });
 export type Defaults = z.infer<typeof defaultsSchema>;
 

@@ -238,6 +238,21 @@ describe('settings', () => {
     ['an override of what is not a setting', [route({ mayOverride: ['model'] })], /mayOverride/],
     ['a default method that is not POST', [route({ defaults: { method: 'GET' } })], /a method is "POST"/],
     ['a default url of another service', [route({ defaults: { url: 'https://x' } })], /read "https:\/\/x"/],
+    [
+      'a default that JSON has read as another number',
+      [route({ defaults: { body: { seed: JSON.parse('9007199254740993') } } })],
+      /numbers in the defaults of a body are within ±9007199254740991/,
+    ],
+    [
+      'a default that no record of a job holds, deep inside',
+      [route({ defaults: { body: { text: [{ top_p: 1e-200 }] } } })],
+      /not nearer to it than 1e-130/,
+    ],
+    [
+      'a default that is nested too deeply',
+      [route({ defaults: { body: JSON.parse(`${'{"a":'.repeat(29)}1${'}'.repeat(29)}`) } })],
+      /at most 28 levels deep/,
+    ],
     ['a default of what no route fills in', [route({ defaults: { custom_id: 'a' } })], /custom_id/],
     ['a key in place of its name', [route({ apiKey: 'sk-Proj_1' })], /the name of an API key .*secret/],
     ['an empty name of an API key', [route({ apiKey: '' })], /the name of an API key/],
