@@ -1,8 +1,11 @@
 /** A producer that puts the same file again pays nothing for it. */
 import { afterEach, expect, test } from 'vitest';
+import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
 import { settingsSchema } from '../../src/contract/settings.ts';
 import { cancelJob } from '../../src/core/cancel.ts';
+import { originalOf } from '../../src/core/ingest/same-content.ts';
 import { jobIdOf } from '../../src/core/job-id.ts';
+import type { Job } from '../../src/core/model.ts';
 import { chatLine, type Pipeline, type PipelineOptions, startPipeline } from '../support/pipeline.ts';
 import { BATCH_ONLY } from '../support/routes.ts';
 
@@ -106,4 +109,24 @@ test('the message of a duplicate may come twice, or be lost after any step', asy
   await p.run();
   expect(await p.deps.jobs.getJob(second)).toMatchObject({ state: 'duplicate', duplicateOf: first });
   expect(await executions(p)).toBe(2);
+});
+
+test('the order in which the table gives the members of a default is no other content', async () => {
+  const jobs = new MemoryJobs();
+  const p = await pipeline();
+  const id = await drop(p);
+  const job = (await p.deps.jobs.getJob(id))!;
+  const withBody = (jobId: string, body: Record<string, string | Record<string, number>>): Job => ({
+    ...job,
+    jobId,
+    state: 'running',
+    route: { ...job.route, defaults: { body } },
+  });
+  const first = withBody('first', { model: 'gpt-5-nano', text: { a: 1, b: 2 } });
+  await jobs.claimJob(first);
+  expect(await originalOf(jobs, first)).toBeUndefined();
+  const again = withBody('again', { text: { b: 2, a: 1 }, model: 'gpt-5-nano' });
+  expect(await originalOf(jobs, again)).toBe('first');
+  const other = withBody('other', { text: { b: 1, a: 2 }, model: 'gpt-5-nano' });
+  expect(await originalOf(jobs, other)).toBeUndefined();
 });

@@ -3,6 +3,7 @@
  * it is recorded as a duplicate of the job that stands for it, and costs nothing.
  */
 import { createHash } from 'node:crypto';
+import type { Route } from '../../contract/settings.ts';
 import type { Job } from '../model.ts';
 import type { JobStore } from '../ports.ts';
 
@@ -33,6 +34,20 @@ function standsFor(other: Job, job: Job): boolean {
 
 /** Key, content as S3 names it, and options: the route as it was when the job was claimed. */
 function contentIdOf({ input, route }: Job): string {
-  const parts = [input.bucket, input.key, input.etag, String(input.size), JSON.stringify(route)];
+  const parts = [input.bucket, input.key, input.etag, String(input.size), textOf(route)];
   return createHash('sha256').update(parts.join('\0')).digest('hex');
+}
+
+/**
+ * As JSON. What a person nests as they like is sorted: a table item gives the members of a map in any order (DynamoDB
+ * guide, "Data types", "Map").
+ */
+function textOf({ defaults, ...route }: Route): string {
+  const text = JSON.stringify(route);
+  return defaults === undefined ? text : text + JSON.stringify(defaults, sortMembers);
+}
+
+function sortMembers(_name: string, value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).sort(([one], [other]) => (one < other ? -1 : 1)));
 }
