@@ -98,7 +98,9 @@ const remoteBatchSchema = z.object({
         )
         .nullish(),
     })
-    .nullish(),
+    .nullish()
+    // In another shape, as services have that are like OpenAI; it must not stop the listing of all others either.
+    .catch(undefined),
   request_counts: z
     .object({ total: z.number(), completed: z.number(), failed: z.number() })
     .nullish()

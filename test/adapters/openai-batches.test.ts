@@ -251,6 +251,18 @@ describe('reading a batch', () => {
   });
 
   test.each([
+    ['a list', [{ message: 'No.', count: 1 }]],
+    ['a text', 'No.'],
+    ['one with a number for a code', { data: [{ code: 400, message: 'No.' }] }],
+  ])('shows a page on which the errors of somebody else are %s', async (_what, errors) => {
+    const data = [batchObject({ id: 'batch_0', status: 'failed', errors }), batchObject()];
+    const { api } = await apiAnsweredBy(json(200, { object: 'list', data, has_more: false }));
+    const { batches } = await api.listBatches();
+    expect(batches.map(({ id }) => id)).toEqual(['batch_0', 'batch_1']);
+    expect(batches[0]).not.toHaveProperty('errors');
+  });
+
+  test.each([
     [{ has_more: true }, 'batch_1'],
     [{ has_more: false }, undefined],
     [{}, 'batch_1'],
