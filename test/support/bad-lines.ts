@@ -99,6 +99,7 @@ export const BAD_LINES: BadLine[] = [
   ['model empty', withBody({ model: '' }), 'invalid_request', 'body.model'],
   ['model a number', withBody({ model: 4 }), 'invalid_type', 'body.model'],
   ['model far too long', withBody({ model: 'm'.repeat(257) }), 'invalid_value', 'body.model'],
+  ['model with half a surrogate pair', withBody({ model: 'm\ud83d' }), 'invalid_value', 'body.model'],
   ['model an object', withBody({ model: {} }), 'invalid_type', 'body.model'],
   // stream.
   ['stream true', withBody({ stream: true }), 'streaming_unsupported', 'body.stream'],

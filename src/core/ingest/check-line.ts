@@ -141,6 +141,11 @@ export function checkLine(bytes: Uint8Array): ValidLine | InvalidLine {
     const problem = `Invalid value: 'model' has ${model.length} characters; at most ${MAX_MODEL_CHARS} are expected.`;
     return invalid('invalid_value', problem, 'body.model', customId);
   }
+  // It stands in names of table items, which are UTF-8.
+  if (!model.isWellFormed()) {
+    const problem = "Invalid value: 'model' holds half of a surrogate pair.";
+    return invalid('invalid_value', problem, 'body.model', customId);
+  }
   if (stream === true) {
     return invalid(
       'streaming_unsupported',
