@@ -330,6 +330,32 @@ describe('input files that nothing needs', () => {
     expect((await ids()).toSorted()).toEqual(others.toSorted());
   });
 
+  test('are deleted over several hours if there are many, and the poll comes to its end in time', async () => {
+    let leftMs = 0;
+    const p = await start({
+      emulator: { faults: [] },
+      deadline: { remainingMs: () => leftMs },
+    });
+    const log: Log = {
+      info: (message) => {
+        if (message.startsWith('deleted')) leftMs -= 2 * 60_000;
+      },
+      warn: () => {},
+    };
+    for (const id of [1, 2, 3, 4, 5]) {
+      const name = `batchdrop-stack-1-${'a'.repeat(32)}-0-0000${id}-${'0'.repeat(32)}.jsonl`;
+      await p.client.files.create({ purpose: 'batch', file: new File([`${chatLine('x')}\n`], name) });
+    }
+    const left: number[] = [];
+    for (const hours of [25, 2, 2]) {
+      leftMs = 5 * 60_000;
+      p.emulator.clock.advance(hours * HOUR);
+      await poll({ ...p.deps, log });
+      left.push((await p.client.files.list()).data.length);
+    }
+    expect(left).toEqual([3, 1, 0]);
+  });
+
   test('are not those of a batch that waits to be created, nor of one that runs and is in no record', async () => {
     const p = await start({
       emulator: { faults: [{ effect: { kind: 'batch.stuck', state: 'in_progress' } }] },

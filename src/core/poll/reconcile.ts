@@ -15,6 +15,7 @@ import type {
   Ambient,
   BatchApi,
   ByKey,
+  Deadline,
   JobStore,
   Log,
   ObjectStore,
@@ -34,6 +35,7 @@ export interface ReconcileDeps {
   batches: ByKey<Pick<BatchApi, 'listBatches' | 'listFiles' | 'deleteFile'>>;
   outbox: Pick<Outbox, 'ingest'>;
   ambient: Ambient;
+  deadline: Deadline;
   log: Log;
 }
 
@@ -42,6 +44,8 @@ const HOUR_MS = 60 * 60_000;
 const LOOK_BACK_MS = 48 * HOUR_MS;
 /** How old an input file is that may be left over. An older one is in nobody's hands: steps take minutes. */
 const ORPHAN_AFTER_MS = 24 * HOUR_MS;
+/** What is left of a poll for what comes after the deleting: of large jobs there are thousands of files. */
+const KEPT_MS = 2 * 60_000;
 
 /** What the poll keeps below `work/`, which is not restored with the table. */
 const pollFileSchema = z.object({
@@ -277,6 +281,10 @@ async function deleteOrphans(deps: ReconcileDeps, project: Project): Promise<str
   for await (const { batches } of recentPages(deps, project))
     for (const { status, inputFileId } of batches) if (!isTerminal(status)) orphans.delete(inputFileId);
   for (const { id, filename } of orphans.values()) {
+    if (deps.deadline.remainingMs() < KEPT_MS) {
+      deps.log.info('input files that nothing needs are left for the next hour', { found: orphans.size });
+      break;
+    }
     await api.deleteFile(id, keyVersion);
     deps.log.info('deleted an input file that nothing needs', { fileId: id, filename });
   }
