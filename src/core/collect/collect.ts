@@ -592,7 +592,7 @@ const MAX_CODE_CHARS = 100;
 const FURTHER_CODES = 'other';
 
 function countIn(counts: Map<string, number>, code: string): void {
-  const name = code.slice(0, MAX_CODE_CHARS);
+  const name = code.slice(0, MAX_CODE_CHARS).toWellFormed();
   const counted = counts.has(name) || counts.size < MAX_CODES ? name : FURTHER_CODES;
   counts.set(counted, (counts.get(counted) ?? 0) + 1);
 }
