@@ -31,7 +31,7 @@ const LOOK_MS = 250;
 
 /** @returns the exit status. */
 export async function localProcess(files: readonly string[], options: LocalProcessOptions): Promise<number> {
-  const settings = options.settings === undefined ? undefined : await settingsOf(options.settings);
+  const settings = await settingsOf(options.settings);
   const keys = await keysOf(files, settings ?? defaultSettings(), options.prefix);
   await mkdir(options.out, { recursive: true }).catch((error: NodeJS.ErrnoException) => {
     throw new UsageError(`--out ${options.out}: a folder that can be written is expected (${error.code})`);

@@ -16,7 +16,7 @@ export interface LocalUpOptions {
 
 /** @returns the exit status, once the user has interrupted it. */
 export async function localUp(options: LocalUpOptions): Promise<number> {
-  const settings = options.settings === undefined ? undefined : await settingsOf(options.settings);
+  const settings = await settingsOf(options.settings);
   const { layout } = settings ?? defaultSettings();
   const pipeline = await startLocalPipeline({
     stateDir: options.state,

@@ -2,6 +2,7 @@
 import { basename } from 'node:path';
 import { loadTokenizer } from '../src/adapters/gpt-tokenizer.ts';
 import { type Route, readDuration, type Settings, TIERS, type Tier } from '../src/contract/settings.ts';
+import { configuredFor } from '../src/core/admission/admit.ts';
 import {
   ASSUMED_OUTPUT_TOKENS,
   type BatchForecast,
@@ -86,7 +87,7 @@ export async function plan(files: readonly string[], options: PlanOptions): Prom
 }
 
 async function termsOf(files: readonly string[], options: PlanOptions): Promise<Terms> {
-  const settings = options.settings === undefined ? undefined : await settingsOf(options.settings);
+  const settings = await settingsOf(options.settings);
   const route = settings && routeOfAll(files, settings, options.key);
   if (settings === undefined && options.key !== undefined)
     throw new UsageError('--key chooses a route of the settings: name them with --settings');
@@ -95,7 +96,7 @@ async function termsOf(files: readonly string[], options: PlanOptions): Promise<
     route,
     deadlineMs:
       options.deadline ?? (route?.deadline === undefined ? undefined : readDuration(route.deadline)),
-    enqueuedTokensOf: (model) => options.enqueuedTokens ?? settings?.quota.enqueuedTokens[model],
+    enqueuedTokensOf: (model) => options.enqueuedTokens ?? (settings && configuredFor(settings.quota, model)),
     tokensPerMinute: options.tokensPerMinute,
   };
 }
@@ -253,17 +254,19 @@ class WholePlan {
 
   #routeJson(route: Route): object {
     const { name, prefix, tiers, deadline, maxRounds, budget, overBudget, allowUnpriced } = route;
-    const files = this.#plans.map((file) => ({ file: file.file, ...this.#reserveOf(route, [file]) }));
     const all = this.#reserveOf(route, this.#plans);
     const { perJobUsd, perDayUsd } = budget === 'unlimited' ? {} : budget;
     return {
       ...{ name, prefix, tiers, deadline: deadline ?? null, maxRounds, budget, overBudget, allowUnpriced },
-      files: files.map(({ file, atMost, unpriced }) => ({
-        file,
-        atMostUsd: toUsd(atMost),
-        unpriced,
-        ...(perJobUsd === undefined ? {} : { fitsJobBudget: holds(perJobUsd, atMost) }),
-      })),
+      files: this.#plans.map((file) => {
+        const { atMost, unpriced } = this.#reserveOf(route, [file]);
+        return {
+          file: file.file,
+          atMostUsd: toUsd(atMost),
+          unpriced,
+          ...(perJobUsd === undefined ? {} : { fitsJobBudget: holds(perJobUsd, atMost) }),
+        };
+      }),
       atMostUsd: toUsd(all.atMost),
       ...(perDayUsd === undefined ? {} : { fitsDayBudget: holds(perDayUsd, all.atMost) }),
     };

@@ -1,15 +1,15 @@
 import { readFile } from 'node:fs/promises';
-import { defaultSettings, type Route, type Settings } from '../src/contract/settings.ts';
+import type { Route, Settings } from '../src/contract/settings.ts';
 import { readSettings, SettingsTextError } from '../src/contract/settings-text.ts';
 import { routeOf } from '../src/core/ingest/route.ts';
 import { UsageError } from './exit.ts';
 
 /**
- * @param path of a settings file; without one, the settings are the defaults.
+ * @param path of a settings file; without one there are no settings, and `undefined` is given.
  * @throws {UsageError} if there is no such file, or what it holds cannot work.
  */
-export async function settingsOf(path: string | undefined): Promise<Settings> {
-  if (path === undefined) return defaultSettings();
+export async function settingsOf(path: string | undefined): Promise<Settings | undefined> {
+  if (path === undefined) return undefined;
   const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
     throw new UsageError(
       `--settings ${path}: a JSON file of settings is expected, but it cannot be read (${error.code})`,

@@ -80,7 +80,6 @@ const billSchema = z.object({
   possibleUsd: z.string(),
   differs: z.exactOptional(z.boolean()),
 } satisfies ShapeOf<Bill>);
-
 const tierSchema = z.enum(TIERS);
 
 const nextSchema = z.object({

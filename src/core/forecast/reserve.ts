@@ -22,27 +22,12 @@ export function reserveFor(
 ): Reserve {
   let atMost = 0n;
   const unpriced = new Set<string>();
-  for (const {
-    endpoint,
-    model,
-    requests,
-    bytes,
-    inputTokensAtMost,
-    outputTokensAtMost,
-    longestBytes,
-  } of batches) {
+  for (const { inputTokensAtMost: tokens, outputTokensAtMost: outputTokens, ...batch } of batches) {
     // The tier that it begins in; without one its requests fail, and cost nothing.
-    const tier = ladderOf(route, endpoint, at)?.tiers[0];
+    const tier = ladderOf(route, batch.endpoint, at)?.tiers[0];
     if (tier === undefined) continue;
-    const sizes = {
-      requests,
-      bytes,
-      tokens: inputTokensAtMost,
-      outputTokens: outputTokensAtMost,
-      longestBytes,
-    };
-    const bound = boundOf({ model, tier, ...sizes }, prices, at);
-    if (bound === undefined) unpriced.add(`${model} in ${tier}`);
+    const bound = boundOf({ ...batch, tier, tokens, outputTokens }, prices, at);
+    if (bound === undefined) unpriced.add(`${batch.model} in ${tier}`);
     else atMost += fromMicrodollars(toMicrodollars(bound));
   }
   return { atMost, unpriced: [...unpriced] };
