@@ -193,6 +193,23 @@ test('a dispatcher that wakes at any call, after another has done all of its wor
   }
 });
 
+test('each dispatch tells how many wait, for what, and how long the oldest has', async () => {
+  const since = { tokens: 600, jobCreatedAt: NOW - 3 * HOUR_MS };
+  const stack = stackWith([batchOf('job', 0, since), batchOf('job', 1, since)]);
+  await stack.fill();
+  const told: unknown[][] = [];
+  const deps = { ...stack.deps, log: { ...stack.deps.log, info: (...said: unknown[]) => told.push(said) } };
+  for (const expected of [
+    { waiting: 2, admitted: 1, oldestWaitingMs: 3 * HOUR_MS },
+    { waiting: 1, admitted: 0, oldestWaitingMs: 4 * HOUR_MS },
+  ]) {
+    await dispatch(deps);
+    const waitingFor = { tokens: 1 };
+    expect(told.at(-1)).toEqual(['dispatched', expect.objectContaining({ ...expected, waitingFor })]);
+    stack.clock.now += HOUR_MS;
+  }
+});
+
 test('two dispatchers that take turns call by call stay within the limit together', async () => {
   const batches = Array.from({ length: 8 }, (_, index) => batchOf(`job${index}`, 0, { tokens: 150 }));
   for (let seed = 0; seed < 40; seed++) {
