@@ -301,6 +301,185 @@ describe('LineScanner', () => {
     );
   });
 
+  it('reads escapes, quotes and control bytes wherever they stand in what it looks at in one go', () => {
+    // It looks at 16 or 64 bytes: at both ends of a string, every piece stands once at every place of either.
+    const pieces = [
+      ...[
+        '',
+        '\\n',
+        '\\"',
+        '\\\\',
+        '\\t',
+        '\\/',
+        '\\u2019',
+        '\\u00e9',
+        '\\u0041',
+        '\\u0000',
+        '\\ud83d\\ude00',
+      ],
+      ...[
+        '\\ud83d',
+        '\\ude00',
+        '\\ude00\\ud83d',
+        '\\ud83d\\ud83d\\ude00\\ude00',
+        '\\\\ud83d\\ude00',
+        '\\ud83d\\nude00',
+      ],
+      ...[
+        '\\\\\\\\',
+        '\\\\\\"',
+        '\\"\\"\\"',
+        '\\\\\\\\\\\\n',
+        '\\n\\u000a\\n',
+        '\\\\\\u005c',
+        '\\u005cu0041',
+        'é',
+        '😀',
+        'data:',
+      ],
+      // None of these makes a valid line.
+      ...[
+        '"',
+        '\\',
+        '\\\\"',
+        '\\x',
+        '\\N',
+        '\\u12',
+        '\\u00g0',
+        '\\U0041',
+        '\\u"',
+        '\t',
+        '\r',
+        '\0',
+        '\x1f',
+        '\\\t',
+        '\\\r',
+      ],
+    ];
+    const line = (texts: string): string =>
+      `{"custom_id":"a","method":"POST","url":"/v1/responses","body":{"model":"m","x":${texts}}}`;
+    for (const piece of pieces) {
+      const lines = Array.from({ length: 140 }, (_, length) => {
+        const before = 'x'.repeat(length);
+        const after = 'y'.repeat(139 - length);
+        const text = `"${before}${piece}${after}"`;
+        return [
+          line(`[${text},"z","data:"]`),
+          line(`{"k": ["z", ${text}, "\\n"], "l": "data:\\u00e9"}`),
+          line(`["${before}", "${piece}${piece}", "${after}\\\\", "\\"", "z"]`),
+          line(`{${text}: "z", "": "${piece}", "${before}": {"${piece}": 0}}`),
+          line(text),
+        ].map((each) => Buffer.from(each));
+      }).flat();
+      const file = joined(lines);
+      const { outcomes, texts } = scan(whole(file));
+      const wanted = check(file);
+      if (!isDeepStrictEqual(outcomes, wanted)) {
+        for (const bytes of lines)
+          expect(scan(whole(bytes)).outcomes, bytes.toString()).toEqual(check(bytes));
+      }
+      expect(texts.length, piece).toBeGreaterThanOrEqual(
+        wanted.lines.filter(({ valid }) => valid).length * 0.8,
+      );
+      expectTextsCounted(texts);
+    }
+  });
+
+  it('agrees with checkLine on containers in containers, whatever separates what is in them', () => {
+    const oneOf = (...choices: string[]): fc.Arbitrary<string> => fc.constantFrom(...choices);
+    const blank = oneOf('', '', '', ' ', ' ', ' ', '\t', '\r', '  ', ' \t\r ', ' '.repeat(70));
+    const number = fc.oneof(
+      oneOf('0', '-0', '7', '-7', '12.5', '-0.25', '1e9', '-1.5E-7', '0e+1', '1'.repeat(15), '1'.repeat(16)),
+      oneOf(
+        `0.${'1'.repeat(13)}`,
+        `0.${'1'.repeat(14)}`,
+        '1'.repeat(90),
+        '01',
+        '-',
+        '1.',
+        '.5',
+        '1e',
+        '1.e1',
+        '+1',
+      ),
+      fc.double().map(String),
+    );
+    const text = fc.oneof(
+      fc.string({ maxLength: 20 }).map((value) => JSON.stringify(value)),
+      fc.string({ unit: 'binary', maxLength: 90 }).map((value) => JSON.stringify(value)),
+      oneOf('"data:x"', '"\\u0064ata:x"', '"\\ud83d\\ude00"', '"\\/"', '"\\\\"', '""'),
+    );
+    const literal = oneOf('true', 'false', 'null', 'nul', 'truE', 'fals', 'False', 'nulll');
+    const between = fc
+      .tuple(blank, oneOf(',', ',', ',', ',', ',', ',', ',', ',', ''), blank)
+      .map((all) => all.join(''));
+    const { value } = fc.letrec<{ value: string }>((tie) => {
+      const items = (item: fc.Arbitrary<string>): fc.Arbitrary<string> =>
+        fc
+          .tuple(blank, fc.array(fc.tuple(item, between), { maxLength: 4 }), blank)
+          .map(([first, all, last]) => first + all.flat().slice(0, -1).join('') + last);
+      const member = fc
+        .tuple(text, blank, blank, tie('value'))
+        .map(([key, a, b, each]) => `${key}${a}:${b}${each}`);
+      return {
+        value: fc.oneof(
+          { depthSize: 'medium', withCrossShrink: true },
+          { weight: 3, arbitrary: text },
+          { weight: 1, arbitrary: number },
+          { weight: 1, arbitrary: literal },
+          { weight: 3, arbitrary: items(tie('value')).map((all) => `[${all}]`) },
+          { weight: 3, arbitrary: items(member).map((all) => `{${all}}`) },
+        ),
+      };
+    });
+    const bodies = fc
+      .tuple(oneOf('x', 'messages', 'input', 'n'), value, oneOf('', '', ',"n":2', ']', '}', ','))
+      .map(
+        ([key, each, rest]) =>
+          `{"custom_id":"a","method":"POST","url":"/v1/responses","z":[${each}],"body":{"model":"m","${key}":${each}${rest}}}`,
+      );
+    const count = { valid: 0, certain: 0 };
+    fc.assert(
+      fc.property(fc.array(bodies, { minLength: 5, maxLength: 20 }), (lines) => {
+        const file = joined(lines.map((each) => Buffer.from(each)));
+        const wanted = check(file);
+        const { outcomes, texts } = scan(whole(file));
+        expect(outcomes).toEqual(wanted);
+        expectTextsCounted(texts);
+        count.valid += wanted.lines.filter(({ valid }) => valid).length;
+        count.certain += texts.length;
+      }),
+      { numRuns: 1_500 },
+    );
+    expect(count.valid).toBeGreaterThan(1_500);
+    expect(count.certain / count.valid).toBeGreaterThan(0.7);
+  });
+
+  it('leaves a line to checkLine that is nested deeper than it can tell, and only then', () => {
+    const kinds: [string, string][] = [
+      ['[', ']'],
+      ['{"a":', '}'],
+      ['[{"a": ', '} ]'],
+    ];
+    for (const [open, close] of kinds) {
+      const levels = open.split(/[[{]/).length - 1;
+      for (let times = 1; times < 200; times++) {
+        for (const [from, to] of [
+          [times, times],
+          [times, times - 1],
+          [times, times + 1],
+        ] as [number, number][]) {
+          const nest = `${open.repeat(from)}"x"${close.repeat(to)}`;
+          const line = Buffer.from(requestLine('a', { body: { model: 'm', x: 0 } }).replace('0', () => nest));
+          const { outcomes, texts } = scan(whole(line));
+          expect(outcomes).toEqual(check(line));
+          if (from === to && times * levels < 60) expect(texts).toHaveLength(1);
+          expectTextsCounted(texts);
+        }
+      }
+    }
+  });
+
   it('hashes every id as CustomIdHasher does, escaped or not', () => {
     const idArbitrary = fc.oneof(
       fc.string({ unit: 'binary', minLength: 1, maxLength: 60 }),

@@ -12,7 +12,14 @@
 // Memory, in bytes from 0. Nothing else lives in it: there is no heap and there are no static segments.
 const P_LAST: usize = 1024; // numbers and inputs of the last line that was certain
 const P_ESCAPE: usize = 1280; // by byte: 1 if it may follow a backslash, u aside
-const P_OPEN: usize = 2048; // by depth: whether the container around is an object
+const P_QUOTES: usize = 2048; // vectors of one byte each: V8 builds a constant anew, in three steps, wherever it is used
+const P_BACKSLASHES: usize = 2064;
+const P_LAST_CONTROLS: usize = 2080;
+const P_NS: usize = 2096;
+// The window of nested(), u64 each; here, as its loop has too few registers for what is seldom needed.
+const P_ESCAPED: usize = 2112; // by byte: whether it follows the backslash of an escape and has not been gone over
+const P_UNUSUAL: usize = 2120; // by escaped byte: whether it is none of `n`, quote and backslash
+const P_CARRY: usize = 2128; // 1 if the byte after the window is escaped
 const P_HEAD: usize = 3072; // the head of an earlier line, see Head below
 const HEAD_BYTES: usize = 960;
 const P_TABLE: usize = 4096; // hash table of groups: u16 slots, group + 1
@@ -30,9 +37,6 @@ const NOT_HEX: u32 = 0x8000;
 const P_BLOCK: usize = P_HEX + HEX_BYTES;
 /** Readable bytes after a block: at least a vector and the longest head, with which a line may be compared. */
 const SLACK: usize = 1024;
-
-/** Deeper lines go to checkLine. */
-const MAX_DEPTH: u32 = 512;
 
 // Words of a record. Keep them, and the layout of groups, in step with ../line-scanner.ts.
 const R_OFFSET: usize = 0;
@@ -111,6 +115,8 @@ let urlLength: u32;
 let model: usize;
 let modelLength: u32;
 let dataUrlBytes: u32;
+/** The end of the last escape that is the first half of a surrogate pair; see escapes(). */
+let highEnd: usize;
 
 // Head: most lines of a file begin alike, but for the id, up to the first array or object in the body (`messages`, as
 // a rule). These bytes of an earlier line are kept with what had been found in them: a line that has the same bytes is
@@ -152,6 +158,10 @@ export function begin(hashSeed: u32, blockBytes: u32): usize {
       }
     }
   }
+  memory.fill(P_QUOTES, 0x22, 16);
+  memory.fill(P_BACKSLASHES, 0x5c, 16);
+  memory.fill(P_LAST_CONTROLS, 0x1f, 16);
+  memory.fill(P_NS, 0x6e, 16);
   memory.fill(P_ESCAPE, 0, 256);
   store<u8>(P_ESCAPE + 0x22, 1);
   store<u8>(P_ESCAPE + 0x5c, 1);
@@ -257,10 +267,13 @@ function isDigit(byte: u32): bool {
 // @ts-ignore: decorator
 @inline
 function skipBlanks(at: usize): usize {
-  let byte: u32 = load<u8>(at);
   // Mostly there are none: one comparison.
-  if (byte > 0x20) return at;
-  while (byte == 0x20 || byte == 0x09 || byte == 0x0d) byte = load<u8>(++at);
+  return load<u8>(at) > 0x20 ? at : blanksEnd(at);
+}
+
+/** Exported, like others below, only to keep it out of its callers, which are faster so. */
+export function blanksEnd(at: usize): usize {
+  while (isBlank(load<u8>(at))) at++;
   return at;
 }
 
@@ -299,7 +312,7 @@ function str(at: usize): usize {
   return byte == 0x5c ? escapedStr(at) : 0;
 }
 
-/** The rest of a string from its first backslash on. Exported only to keep it out of str(), which is faster so. */
+/** The rest of a string from its first backslash on. */
 export function escapedStr(at: usize): usize {
   let surplus: u32 = 0;
   let highEnd: usize = 0;
@@ -337,8 +350,28 @@ export function escapedStr(at: usize): usize {
   }
 }
 
-/** Goes over a number; gives the byte after it or 0. */
+/** Goes over a number; gives the byte after it or 0. Nothing foretells how long one is: hence no loops and no branches. */
 function num(at: usize): usize {
+  const bytes = i8x16.sub(v128.load(at), i8x16.splat(0x30));
+  const digits = <u32>i8x16.bitmask(i8x16.le_u(bytes, i8x16.splat(9)));
+  const minus = <u32>(load<u8>(at) == 0x2d);
+  const whole: u32 = ctz(~(digits >> minus));
+  let length = minus + whole;
+  const point = <u32>(load<u8>(at + length) == 0x2e);
+  length += point;
+  const fraction: u32 = ctz(~(digits >> length)) & -point;
+  length += fraction;
+  const isUsual =
+    <u32>(whole != 0) &
+    <u32>(fraction >= point) &
+    (<u32>(whole == 1) | <u32>(load<u8>(at + minus) != 0x30)) &
+    <u32>((load<u8>(at + length) | 0x20) != 0x65) &
+    <u32>(length < 16);
+  return isUsual ? at + length : longNum(at);
+}
+
+/** The same for any number, also a long one or one with an exponent. */
+function longNum(at: usize): usize {
   if (load<u8>(at) == 0x2d) at++;
   if (load<u8>(at) == 0x30) at++;
   else {
@@ -487,13 +520,13 @@ function isDataUrl(at: usize): bool {
   return true;
 }
 
-/** Counts a string of the body; `at` is its first byte. */
+/** Counts a string of the body; `at` is its first byte, `length` what it has decoded. */
 // @ts-ignore: decorator
 @inline
 function text(at: usize, length: u32): void {
   const letter: u32 = load<u8>(at);
-  if ((letter == 0x64 || letter == 0x5c) && isDataUrl(at)) dataUrlBytes += length - escapeBytes;
-  else textBytes += length - escapeBytes;
+  if ((letter == 0x64 || letter == 0x5c) && isDataUrl(at)) dataUrlBytes += length;
+  else textBytes += length;
 }
 
 /** The quote that ends the string from here on, if it is a string without escapes; else 0. */
@@ -505,6 +538,200 @@ function plainEnd(at: usize): usize {
   }
   at += ctz(found);
   return load<u8>(at) == 0x22 ? at : 0;
+}
+
+/** What escapes() gives if one of them is none. */
+const NOT_ESCAPES: u32 = 0xffffffff;
+
+/**
+ * Goes over escapes of a window, in which `escaped` marks the bytes after their backslashes. Gives by how much they are
+ * longer than the UTF-8 that they stand for, less one byte each; or NOT_ESCAPES.
+ */
+export function escapes(base: usize, escaped: u64): u32 {
+  let surplus: u32 = 0;
+  do {
+    const at = base + <usize>ctz(escaped);
+    if (load<u8>(at) == 0x75) {
+      const high = hexPair(at + 1);
+      const low = hexPair(at + 3);
+      if ((high | low) & NOT_HEX) return NOT_ESCAPES;
+      surplus += 2 + <u32>(high < 0x08) + (<u32>(high == 0) & <u32>(low < 0x80));
+      if ((high & 0xf8) == 0xd8) {
+        // The second half of a pair adds one byte to the three of the first.
+        if (high < 0xdc) highEnd = at + 5;
+        else if (at - 1 == highEnd) surplus += 2;
+      }
+    } else if (!load<u8>(P_ESCAPE + load<u8>(at))) return NOT_ESCAPES;
+    escaped &= escaped - 1;
+  } while (escaped);
+  return surplus;
+}
+
+const ODD_BITS: u64 = 0xaaaaaaaaaaaaaaaa;
+
+/** One bit for each byte of four vectors: its highest. */
+// @ts-ignore: decorator
+@inline
+function bitmap(a: v128, b: v128, c: v128, d: v128): u64 {
+  const low = <u32>i8x16.bitmask(a) | (<u32>i8x16.bitmask(b) << 16);
+  const high = <u32>i8x16.bitmask(c) | (<u32>i8x16.bitmask(d) << 16);
+  return <u64>low | (<u64>high << 32);
+}
+
+/**
+ * Goes over an array or object of which only the grammar and the texts matter, from its bracket on. Gives the byte after
+ * it, or 0; adds to `textBytes` and `dataUrlBytes`.
+ *
+ * The bytes that may end a string are looked for in 64 bytes at a time, the window, and then taken from a bitmap. So the
+ * processor knows where a string ends long before it has checked what stands in front of it, and escapes are told from
+ * each other, and counted, without a branch for each.
+ */
+export function nested(at: usize): usize {
+  // Containers around, the innermost last: 1 for an object, 0 for an array. The highest bit that is set stands for none.
+  let open: u64 = 1;
+  let wantsKey = false;
+  let base = at; // of the window
+  let ends: u64 = 0; // by byte of the window from here on: whether it is a quote or a control byte, and is not escaped
+  highEnd = 0;
+  while (true) {
+    const byte: u32 = load<u8>(at);
+    if (byte == 0x22) {
+      at++;
+      let counted = at; // as if the string were longer by what its escapes have too much
+      // The quote is the next in the window, unless that is used up or there are control bytes in between.
+      if (ends && base + <usize>ctz(ends) == at - 1) ends &= ends - 1;
+      else {
+        base = at - 64;
+        ends = 0;
+        store<u64>(P_ESCAPED, 0);
+        store<u64>(P_CARRY, 0);
+      }
+      while (true) {
+        const escaped = load<u64>(P_ESCAPED);
+        if (escaped) {
+          // Those before the end, or all if it is not in this window.
+          const mine = escaped & ((ends & -ends) - 1);
+          counted += <usize>popcnt(mine);
+          store<u64>(P_ESCAPED, escaped ^ mine);
+          const unusual = mine & load<u64>(P_UNUSUAL);
+          if (unusual) {
+            const surplus = escapes(base, unusual);
+            if (surplus == NOT_ESCAPES) return 0;
+            counted += surplus;
+          }
+        }
+        if (ends) break;
+        base += 64;
+        const a = v128.load(base);
+        const b = v128.load(base, 16);
+        const c = v128.load(base, 32);
+        const d = v128.load(base, 48);
+        const quote = v128.load(P_QUOTES);
+        const aQuotes = i8x16.eq(a, quote);
+        const bQuotes = i8x16.eq(b, quote);
+        const cQuotes = i8x16.eq(c, quote);
+        const dQuotes = i8x16.eq(d, quote);
+        const lastControl = v128.load(P_LAST_CONTROLS);
+        ends = bitmap(
+          v128.or(aQuotes, i8x16.le_u(a, lastControl)),
+          v128.or(bQuotes, i8x16.le_u(b, lastControl)),
+          v128.or(cQuotes, i8x16.le_u(c, lastControl)),
+          v128.or(dQuotes, i8x16.le_u(d, lastControl)),
+        );
+        const backslash = v128.load(P_BACKSLASHES);
+        const aBackslashes = i8x16.eq(a, backslash);
+        const bBackslashes = i8x16.eq(b, backslash);
+        const cBackslashes = i8x16.eq(c, backslash);
+        const dBackslashes = i8x16.eq(d, backslash);
+        const backslashes = bitmap(aBackslashes, bBackslashes, cBackslashes, dBackslashes);
+        const carry = load<u64>(P_CARRY);
+        if (backslashes | carry) {
+          // Every second one in a run of backslashes is escaped: found by a subtraction, as simdjson does it.
+          const first = backslashes & ~carry;
+          const codes = (((first << 1) | ODD_BITS) - first) ^ ODD_BITS;
+          const escapedNow = codes ^ (backslashes | carry);
+          const n = v128.load(P_NS);
+          const usual = bitmap(
+            v128.or(v128.or(aQuotes, aBackslashes), i8x16.eq(a, n)),
+            v128.or(v128.or(bQuotes, bBackslashes), i8x16.eq(b, n)),
+            v128.or(v128.or(cQuotes, cBackslashes), i8x16.eq(c, n)),
+            v128.or(v128.or(dQuotes, dBackslashes), i8x16.eq(d, n)),
+          );
+          store<u64>(P_ESCAPED, escapedNow);
+          store<u64>(P_UNUSUAL, escapedNow & ~usual);
+          store<u64>(P_CARRY, (codes & backslashes) >> 63);
+          ends &= ~escapedNow;
+        }
+      }
+      const end = base + <usize>ctz(ends);
+      ends &= ends - 1;
+      const word = load<u32>(end);
+      if ((word & 0xff) != 0x22) return 0;
+      if (wantsKey) {
+        wantsKey = false;
+        // `": ` as a rule.
+        if ((word & 0xffffff) == 0x203a22) at = end + 3;
+        else {
+          at = skipBlanks(end + 1);
+          if (load<u8>(at) != 0x3a) return 0;
+          at++;
+        }
+        continue;
+      }
+      text(at, <u32>(end - counted));
+      at = end + 1;
+      // `", ` as a rule.
+      if ((word & 0xffffff) == 0x202c22) {
+        at = end + 3;
+        wantsKey = <bool>(open & 1);
+        continue;
+      }
+    } else if (byte <= 0x20) {
+      if (!isBlank(byte)) return 0;
+      at = blanksEnd(at);
+      continue;
+    } else if (wantsKey) return 0;
+    else if (byte == 0x7b || byte == 0x5b) {
+      if (<i64>open < 0) return 0;
+      open = (open << 1) | <u64>(byte == 0x7b);
+      at = skipBlanks(at + 1);
+      wantsKey = byte == 0x7b;
+      // Its closing bracket has the code that follows but one.
+      if (load<u8>(at) != byte + 2) continue;
+      wantsKey = false;
+    } else if (byte == 0x2d || isDigit(byte)) {
+      at = num(at);
+      if (!at) return 0;
+    } else {
+      // true, null, or f and alse
+      const isFalse = byte == 0x66;
+      const word = load<u32>(at + <usize>isFalse);
+      if (word != (isFalse ? 0x65736c61 : byte == 0x74 ? 0x65757274 : 0x6c6c756e)) return 0;
+      at += 4 + <usize>isFalse;
+    }
+
+    // A value has ended.
+    while (true) {
+      const word: u32 = load<u16>(at);
+      if (word == 0x202c) {
+        at += 2;
+        break;
+      }
+      const next = word & 0xff;
+      if (next == 0x2c) {
+        at++;
+        break;
+      }
+      if (next == (open & 1 ? 0x7d : 0x5d)) {
+        at++;
+        open >>= 1;
+        if (open == 1) return at;
+      } else if (isBlank(next)) at = blanksEnd(at);
+      else return 0;
+    }
+    wantsKey = <bool>(open & 1);
+  }
+  return 0;
 }
 
 /** Keeps the head of the line that begins at `start` and reaches its first array or object in the body at `end`. */
@@ -535,8 +762,7 @@ function keepHead(start: usize, end: usize, seen: u32): void {
  */
 function line(start: usize, record: usize): usize {
   let at = start;
-  let depth: u32 = 0;
-  let inObject: u32 = 0;
+  let depth: u32 = 0; // 1 in the line, 2 in its body, 3 in an array of inputs; nested() goes over all else
   let key: u32 = 0; // of the line
   let field: u32 = 0; // of the body
   let seen: u32 = 0;
@@ -569,10 +795,7 @@ function line(start: usize, record: usize): usize {
       textBytes = headTextBytes;
       dataUrlBytes = headDataUrlBytes;
       key = K_BODY;
-      store<u8>(P_OPEN, 0);
-      store<u8>(P_OPEN, 1, 1);
       depth = 2;
-      inObject = 1;
       at = quote + headAfter;
       headMisses = 0;
     } else id = 0;
@@ -592,13 +815,13 @@ function line(start: usize, record: usize): usize {
       const length = <u32>(at - first);
       at++;
       if (depth > 2 || !(depth == 1 ? key : field)) {
-        if (key == K_BODY) text(first, length);
+        if (key == K_BODY) text(first, length - escapeBytes);
       } else if (depth == 2) {
         if (field == B_MODEL) {
           unsure |= escapeBytes;
           model = first;
           modelLength = length;
-        } else if (field == B_INPUT) text(first, length);
+        } else if (field == B_INPUT) text(first, length - escapeBytes);
         else stringField(field, first, length);
       } else {
         unsure |= escapeBytes;
@@ -613,29 +836,8 @@ function line(start: usize, record: usize): usize {
           methodLength = length;
         }
       }
-    } else if (byte == 0x7b) {
-      if (depth >= MAX_DEPTH) return 0;
-      if (depth == 1) {
-        if (key == K_BODY) seen |= SEEN_BODY_OBJECT;
-      } else if (depth == 2) {
-        if (field) containerField(field);
-        else if (keepsHead && key == K_BODY) {
-          keepsHead = false;
-          if (!inputs) keepHead(start, at, seen);
-        }
-      }
-      store<u8>(P_OPEN + depth, <u8>inObject);
-      depth++;
-      inObject = 1;
-      at = skipBlanks(at + 1);
-      if (load<u8>(at) == 0x7d) {
-        at++;
-        depth--;
-        inObject = load<u8>(P_OPEN + depth);
-      } else wantsKey = true;
-    } else if (byte == 0x5b) {
-      if (depth >= MAX_DEPTH) return 0;
-      const isInput = depth == 2 && field == B_INPUT;
+    } else if (byte == 0x7b || byte == 0x5b) {
+      const isObject = byte == 0x7b;
       if (depth == 2) {
         if (field) containerField(field);
         else if (keepsHead && key == K_BODY) {
@@ -643,22 +845,37 @@ function line(start: usize, record: usize): usize {
           if (!inputs) keepHead(start, at, seen);
         }
       }
-      store<u8>(P_OPEN + depth, <u8>inObject);
-      depth++;
-      inObject = 0;
-      at = skipBlanks(at + 1);
-      const next: u32 = load<u8>(at);
-      if (isInput) {
-        inputs = 1;
-        if (next != 0x5d) {
+      if (!depth || (depth == 1 && key == K_BODY)) {
+        if (!isObject) return 0;
+        if (depth) seen |= SEEN_BODY_OBJECT;
+        depth++;
+        at = skipBlanks(at + 1);
+        if (load<u8>(at) == 0x7d) {
+          at++;
+          depth--;
+        } else wantsKey = true;
+      } else if (depth == 2 && field == B_INPUT && !isObject) {
+        at = skipBlanks(at + 1);
+        const next: u32 = load<u8>(at);
+        if (next == 0x5d) {
+          inputs = 1;
+          at++;
+        } else {
           inputs = 2;
           if (next == 0x2d || isDigit(next)) flags |= F_TOKEN_INPUT;
+          depth = 3;
+          continue;
+        }
+      } else {
+        const textBefore = textBytes;
+        const dataUrlBefore = dataUrlBytes;
+        at = nested(at);
+        if (!at) return 0;
+        if (key != K_BODY) {
+          textBytes = textBefore;
+          dataUrlBytes = dataUrlBefore;
         }
       }
-      if (next != 0x5d) continue;
-      at++;
-      depth--;
-      inObject = load<u8>(P_OPEN + depth);
     } else if (byte == 0x2d || isDigit(byte)) {
       const first = at;
       at = num(first);
@@ -706,14 +923,13 @@ function line(start: usize, record: usize): usize {
       }
       if (next == 0x2c) {
         at = skipBlanks(at + 1);
-        if (inObject) wantsKey = true;
-        else if (depth == 3 && field == B_INPUT) inputs++;
+        if (depth == 3) inputs++;
+        else wantsKey = true;
         break;
       }
-      if (next != (inObject ? 0x7d : 0x5d)) return 0;
+      if (next != (depth == 3 ? 0x5d : 0x7d)) return 0;
       at++;
       depth--;
-      inObject = load<u8>(P_OPEN + depth);
     }
 
     if (wantsKey) {
