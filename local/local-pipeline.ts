@@ -14,6 +14,7 @@ import type { ObjectMessage } from '../src/contract/messages.ts';
 import type { Settings } from '../src/contract/settings.ts';
 import { jobIdOf } from '../src/core/job-id.ts';
 import type { BatchRecord, Job, ObjectHead } from '../src/core/model.ts';
+import type { ByteStream } from '../src/core/ports.ts';
 import { createDynamoDBClient, createS3Client, createSqsClient } from '../src/runtime/clients.ts';
 import { startEmulator } from './openai-emulator/emulator.ts';
 import { type LocalStack, startLocalStack } from './stack.ts';
@@ -70,7 +71,7 @@ export interface LocalPipeline {
     onBytes?: (bytes: number) => void,
   ): Promise<{ jobId: string; isResumed: boolean }>;
   look(jobId: string): Promise<JobView>;
-  /** Reads an object of the bucket. */
+  /** Reads an object of the bucket. Its chunks may be kept. */
   read(key: string): Promise<AsyncIterable<Uint8Array>>;
   /** Names of dead-letter queues that hold messages: work that has failed too often. */
   deadLetters(): string[];
@@ -148,7 +149,7 @@ export async function startLocalPipeline(options: LocalPipelineOptions): Promise
       const job = dropped?.duplicateOf === undefined ? dropped : await jobs.getJob(dropped.duplicateOf);
       return { job, batches: job === undefined ? [] : await jobs.listBatches(job.jobId) };
     },
-    read: (key) => objects.read({ bucket, key }),
+    read: async (key) => copies(await objects.read({ bucket, key })),
     deadLetters: () =>
       Object.keys(resources.queues).filter((role) => {
         const { ready, inFlight } = stack.queueDepth(role);
@@ -167,6 +168,11 @@ export async function startLocalPipeline(options: LocalPipelineOptions): Promise
 
 function versionOf({ versionId }: ObjectHead): Pick<ObjectMessage, 'versionId'> {
   return versionId === undefined ? {} : { versionId };
+}
+
+/** The same stream, whose chunks may be kept. */
+async function* copies(stream: ByteStream): AsyncGenerator<Uint8Array> {
+  for await (const chunk of stream) yield new Uint8Array(chunk);
 }
 
 /** The same stream, whose bytes are counted as they pass. */

@@ -25,6 +25,7 @@ import {
 import { type BatchLevelError, OPENAI_BATCH_STATUSES } from '../core/model.ts';
 import type { BatchApi, ByteStream, RemoteBatch, RemoteFile } from '../core/ports.ts';
 import type { ApiKeys, ApiKeyValue } from './api-key.ts';
+import { release } from './body-chunks.ts';
 
 /** An upload of 190 MB may take most of the 15 minutes that a Lambda has; the rest is for what follows. */
 const UPLOAD_TIMEOUT_MS = 14 * 60_000;
@@ -495,6 +496,7 @@ async function* readBody(
       const skipped = Math.min(Math.max(0, from - read), chunk.length);
       read += chunk.length;
       if (skipped < chunk.length) yield chunk.subarray(skipped);
+      release(chunk);
     }
   } catch (error) {
     throw new IncompleteDownloadError(

@@ -5,6 +5,7 @@
  *   into an upload survives a dropped connection.
  * - Objects written through {@link ObjectStore.openWrite} become visible in one step: see {@link S3ObjectWriter}.
  */
+import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import {
   type CompletedPart,
@@ -22,6 +23,7 @@ import {
 import { BatchdropError, ObjectGoneError } from '../core/errors.ts';
 import type { ListCursor, ObjectHead, SourceObject } from '../core/model.ts';
 import type { ByteStream, Inputs, ObjectStore, ObjectWriter, WriterState } from '../core/ports.ts';
+import { BodyChunks } from './body-chunks.ts';
 import { PartBuffers } from './part-buffers.ts';
 import { S3ObjectWriter } from './s3-object-writer.ts';
 import { abortUpload, completedPart, copySourceOf, goneError, isMissing, statusOf } from './s3-requests.ts';
@@ -94,7 +96,7 @@ export class S3Objects implements ObjectStore, Inputs {
       try {
         const { Body, ContentLength, ETag } = await open(from, to, etag);
         return {
-          body: Body as unknown as NodeBody,
+          body: Body as Readable,
           bytes: ContentLength ?? 0,
           ...(ETag === undefined ? {} : { etag: ETag }),
         };
@@ -117,7 +119,8 @@ export class S3Objects implements ObjectStore, Inputs {
   async get(key: string): Promise<Uint8Array | undefined> {
     const chunks: Uint8Array[] = [];
     try {
-      for await (const chunk of await this.read({ bucket: this.#bucket, key })) chunks.push(chunk);
+      for await (const chunk of await this.read({ bucket: this.#bucket, key }))
+        chunks.push(new Uint8Array(chunk));
     } catch (error) {
       if (error instanceof ObjectGoneError) return undefined;
       throw error;
@@ -277,11 +280,9 @@ function decodeKey(encoded = ''): string {
   return decodeURIComponent(encoded.replaceAll('+', ' '));
 }
 
-/** What the SDK's node handler gives as a body. */
-type NodeBody = AsyncIterable<Uint8Array> & { destroy(): void };
-
 interface OpenedRange {
-  body: NodeBody;
+  /** What the SDK's node handler gives. */
+  body: Readable;
   bytes: number;
   etag?: string;
 }
@@ -294,8 +295,8 @@ class ResumingBody implements AsyncIterableIterator<Uint8Array> {
   readonly #open: OpenRange;
   readonly #end: number;
   readonly #etag: string | undefined;
-  #body: NodeBody;
-  #chunks: AsyncIterator<Uint8Array>;
+  #body: Readable;
+  #chunks: BodyChunks;
   #position: number;
   #resumes = 0;
   #lastBreakAt: number;
@@ -309,7 +310,7 @@ class ResumingBody implements AsyncIterableIterator<Uint8Array> {
     this.#end = start + first.bytes;
     this.#etag = first.etag;
     this.#body = first.body;
-    this.#chunks = first.body[Symbol.asyncIterator]();
+    this.#chunks = new BodyChunks(first.body);
   }
 
   [Symbol.asyncIterator](): this {
@@ -368,7 +369,7 @@ class ResumingBody implements AsyncIterableIterator<Uint8Array> {
     if (!wasLeftAlone) this.#resumes += 1;
     const { body } = await this.#open(this.#position, this.#end, this.#etag);
     this.#body = body;
-    this.#chunks = body[Symbol.asyncIterator]();
+    this.#chunks = new BodyChunks(body);
   }
 }
 

@@ -93,7 +93,8 @@ export async function* readRecordFile(
   magic: string,
   name: string,
 ): AsyncGenerator<RecordFilePiece> {
-  let buffer: Buffer = Buffer.alloc(0);
+  /** What is left of the chunks before, which are gone. */
+  let rest: Buffer = Buffer.alloc(0);
   let headerRead = false;
   let checksum = 0;
   let records = 0;
@@ -102,19 +103,25 @@ export async function* readRecordFile(
       `${name} does not read back as it was written: ${what}; expected a ${magic} file, version ${VERSION}`,
     );
   for await (const chunk of stream) {
-    buffer =
-      buffer.length === 0
+    let buffer =
+      rest.length === 0
         ? Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
-        : Buffer.concat([buffer, chunk]);
+        : Buffer.concat([rest, chunk]);
     if (!headerRead) {
-      if (buffer.length < PREAMBLE_BYTES) continue;
+      if (buffer.length < PREAMBLE_BYTES) {
+        rest = Buffer.from(buffer);
+        continue;
+      }
       const found = buffer.toString('latin1', 0, 4);
       if (found !== magic) throw corrupt(`it begins with ${JSON.stringify(found)}`);
       if (buffer.readUInt16LE(4) !== VERSION) throw corrupt(`its version is ${buffer.readUInt16LE(4)}`);
       if (buffer.readUInt16LE(6) !== RECORD_BYTES)
         throw corrupt(`its records have ${buffer.readUInt16LE(6)} bytes`);
       const end = PREAMBLE_BYTES + buffer.readUInt32LE(8);
-      if (buffer.length < end) continue;
+      if (buffer.length < end) {
+        rest = Buffer.from(buffer);
+        continue;
+      }
       checksum = crc32(buffer.subarray(0, end));
       const header = parseJson(buffer.toString('utf8', PREAMBLE_BYTES, end));
       if (header === undefined) throw corrupt('its header is not JSON');
@@ -131,12 +138,13 @@ export async function* readRecordFile(
       yield { records: new DataView(block.buffer, block.byteOffset, block.byteLength), count };
       buffer = buffer.subarray(block.length);
     }
+    rest = Buffer.from(buffer);
   }
-  if (!headerRead || buffer.length !== TRAILER_BYTES) throw corrupt('it is cut short');
-  if (buffer.readDoubleLE(0) !== records) {
-    throw corrupt(`it has ${records} records and says ${buffer.readDoubleLE(0)}`);
+  if (!headerRead || rest.length !== TRAILER_BYTES) throw corrupt('it is cut short');
+  if (rest.readDoubleLE(0) !== records) {
+    throw corrupt(`it has ${records} records and says ${rest.readDoubleLE(0)}`);
   }
-  if (buffer.readUInt32LE(8) !== crc32(buffer.subarray(0, 8), checksum))
+  if (rest.readUInt32LE(8) !== crc32(rest.subarray(0, 8), checksum))
     throw corrupt('its checksum does not match');
 }
 

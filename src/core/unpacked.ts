@@ -8,7 +8,7 @@ export async function unpacked(stream: ByteStream): Promise<ByteStream> {
   for (let bytes = 0; bytes < 2; ) {
     const { done, value } = await chunks.next();
     if (done) break;
-    head.push(value);
+    head.push(new Uint8Array(value));
     bytes += value.length;
   }
   async function* whole(): AsyncGenerator<Uint8Array> {

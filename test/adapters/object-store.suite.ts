@@ -494,7 +494,7 @@ function patternOf(size: number): Uint8Array {
 /** All bytes of a stream. */
 export async function collect(stream: ByteStream): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
-  for await (const chunk of stream) chunks.push(chunk);
+  for await (const chunk of stream) chunks.push(new Uint8Array(chunk));
   return Buffer.concat(chunks);
 }
 

@@ -77,7 +77,7 @@ describe('reading a body that breaks off', () => {
     const { objects } = await storeWithCuts(Array.from({ length: 10 }, () => 200_000));
     const chunks: Uint8Array[] = [];
     for await (const chunk of await objects.read({ bucket: BUCKET, key: 'work/long' })) {
-      chunks.push(chunk);
+      chunks.push(new Uint8Array(chunk));
       now += 60_000;
     }
     expect(Buffer.compare(Buffer.concat(chunks), body)).toBe(0);

@@ -9,6 +9,7 @@ import type {
   ObjectWriter,
   WriterState,
 } from '../../core/ports.ts';
+import { release } from '../body-chunks.ts';
 
 /** Chunks that a read gives; small, so that whoever reads has to cope with cuts anywhere. */
 const CHUNK_BYTES = 64 * 1024;
@@ -318,6 +319,9 @@ function etagOf(body: Uint8Array): string {
 
 async function* chunksOf(body: Uint8Array): AsyncGenerator<Uint8Array> {
   for (let start = 0; start < body.length; start += CHUNK_BYTES) {
-    yield body.slice(start, start + CHUNK_BYTES);
+    const chunk = body.slice(start, start + CHUNK_BYTES);
+    yield chunk;
+    // As S3's are: whoever keeps one is found out.
+    release(chunk);
   }
 }
