@@ -50,9 +50,9 @@ const CORES: Record<string, Core> = {
     const ids = collectIds();
     let lines = 0;
     const scanner = new LineScanner(JOB_ID, {
-      onRequest: ({ hash0, hash1 }) => {
-        ids.append(hash0, hash1);
-        lines++;
+      onSpan: ({ count, hashes }) => {
+        ids.appendAll(hashes);
+        lines += count;
       },
       onLine: () => {
         throw new Error('a line was left to checkLine');

@@ -1,13 +1,8 @@
 /** A price as people write it: in a price file, and in the settings of a deployment. */
 import * as z from 'zod';
 import { onlyFields } from './only-fields.ts';
+import { PICODOLLARS, PRICED_TIERS } from './rates.ts';
 
-/** What OpenAI bills by. `priority` is what it has called "fast" since 2026-07-30. */
-export const PRICED_TIERS = ['batch', 'flex', 'standard', 'priority'] as const;
-export type PricedTier = (typeof PRICED_TIERS)[number];
-
-/** Picodollars a token for 1 USD per million tokens. */
-export const PICODOLLARS = 1_000_000;
 /** Far beyond any price: a figure above it was meant per token, or has lost its decimal point. */
 const MOST_USD = 100_000;
 

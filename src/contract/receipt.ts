@@ -3,7 +3,7 @@
  * else is in place.
  */
 import * as z from 'zod';
-import { PRICED_TIERS } from './prices.ts';
+import { PRICED_TIERS } from './rates.ts';
 
 const count = z.int().min(0);
 

@@ -6,7 +6,7 @@
  */
 
 import { DEFAULT_API_KEY } from '../contract/api-key.ts';
-import type { PricedTier } from '../contract/prices.ts';
+import type { PricedTier } from '../contract/rates.ts';
 import type { Receipt } from '../contract/receipt.ts';
 import type { Route, Tier } from '../contract/settings.ts';
 

@@ -10,7 +10,7 @@ import type { ByteStream, ObjectStore } from './ports.ts';
 const RANGE_BYTES = 8 * 1024 * 1024;
 const RANGES_IN_FLIGHT = 3;
 
-/** What is given at a time, at most: small enough for the reader to look at the clock in between. */
+/** What is given at a time: small enough for the reader to look at the clock in between, large enough to be worth it. */
 const PIECE_BYTES = 1024 * 1024;
 
 /**
@@ -21,21 +21,23 @@ const PIECE_BYTES = 1024 * 1024;
  * @param options.start the first byte to give. Default: 0.
  * @param options.rangeBytes default: 8 MiB.
  * @param options.inFlight ranges that are read at a time. Default: 3.
+ * @param options.buffers to read into, as {@link buffersFor} says. Default: it makes its own.
  */
 export async function* readInParallel(
   objects: Pick<ObjectStore, 'read'>,
   source: SourceObject,
   size: number,
-  options: { start?: number; rangeBytes?: number; inFlight?: number } = {},
+  options: Ranges & { buffers?: readonly Uint8Array[] } = {},
 ): AsyncGenerator<Uint8Array> {
   const { start = 0, rangeBytes = RANGE_BYTES, inFlight = RANGES_IN_FLIGHT } = options;
+  const { bytes } = buffersFor(size, options);
   const slots: Slot[] = [];
-  const free: Uint8Array[] = [];
+  const free = [...(options.buffers ?? [])];
   let next = start;
   const fill = (): void => {
     while (slots.length < inFlight && next < size) {
       const end = Math.min(next + rangeBytes, size);
-      const buffer = free.pop() ?? Buffer.allocUnsafeSlow(Math.min(rangeBytes, size - start));
+      const buffer = free.pop() ?? Buffer.allocUnsafeSlow(bytes);
       slots.push(new Slot(objects.read(source, next, end), buffer));
       next = end;
     }
@@ -48,6 +50,22 @@ export async function* readInParallel(
   } finally {
     await Promise.all(slots.map((slot) => slot.stop()));
   }
+}
+
+/** How an object is cut into ranges. */
+interface Ranges {
+  start?: number;
+  rangeBytes?: number;
+  inFlight?: number;
+}
+
+/** How many buffers {@link readInParallel} reads into, and their size: those of ranges that are read at a time. */
+export function buffersFor(
+  size: number,
+  { start = 0, rangeBytes = RANGE_BYTES, inFlight = RANGES_IN_FLIGHT }: Ranges = {},
+): { count: number; bytes: number } {
+  const left = Math.max(0, size - start);
+  return { count: Math.min(inFlight, Math.ceil(left / rangeBytes)), bytes: Math.min(rangeBytes, left) };
 }
 
 /** One range: what has come of it, and what of that was taken. */
@@ -65,10 +83,11 @@ class Slot {
     this.#finished = this.#read(opening);
   }
 
-  /** Gives what has come, and what still comes, as it comes. */
+  /** Gives what has come, and what still comes, piece by piece. */
   async *chunks(): AsyncGenerator<Uint8Array> {
     for (;;) {
-      if (this.#taken < this.#filled) {
+      const waiting = this.#filled - this.#taken;
+      if (waiting >= PIECE_BYTES || (waiting > 0 && this.#state !== 'reading')) {
         const piece = this.buffer.subarray(this.#taken, Math.min(this.#filled, this.#taken + PIECE_BYTES));
         this.#taken += piece.length;
         yield piece;

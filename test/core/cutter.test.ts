@@ -7,8 +7,10 @@ import {
   isShattered,
   type OpenBatch,
 } from '../../src/core/ingest/cutter.ts';
-import type { BatchLimits } from '../../src/core/limits.ts';
-import { OPENAI_LIMITS } from '../../src/core/limits.ts';
+import type { RequestSpan } from '../../src/core/ingest/line-scanner.ts';
+import { type BatchLimits, OPENAI_LIMITS } from '../../src/core/limits.ts';
+import { ManifestEntries } from '../../src/core/manifest.ts';
+import { withOutputLimit } from '../../src/core/output-limit.ts';
 
 type Shape = Pick<Cuttable, 'endpoint' | 'model' | 'length' | 'embeddingInputs' | 'predictedOutputBytes'>;
 
@@ -94,6 +96,92 @@ describe('Cutter', () => {
         },
       ),
       { numRuns: 500 },
+    );
+  });
+
+  it('cuts spans of requests as it does the requests one by one', () => {
+    /** Consecutive requests of one group, in spans of these sizes at most. */
+    function* spansOf(requests: readonly Cuttable[], sizes: readonly number[]): Generator<RequestSpan> {
+      for (let at = 0, turn = 0; at < requests.length; turn++) {
+        const { endpoint, model } = requests[at]!;
+        const others = requests.slice(at, at + sizes[turn % sizes.length]!);
+        const ends = others.findIndex((one) => one.model !== model || one.endpoint !== endpoint);
+        const members = ends < 0 ? others : others.slice(0, ends);
+        const entries = new ManifestEntries();
+        for (const { line, offset, length, outputLimit, hash0, hash1 } of members)
+          entries.push(line, offset, length, withOutputLimit(0, outputLimit), hash0, hash1);
+        const sum = (of: (request: Cuttable) => number): number =>
+          members.reduce((total, member) => total + of(member), 0);
+        const last = members.at(-1)!;
+        yield {
+          endpoint,
+          model,
+          count: members.length,
+          start: members[0]!.offset,
+          end: last.offset + last.length,
+          length: sum(({ length }) => length),
+          embeddingInputs: sum(({ embeddingInputs }) => embeddingInputs),
+          predictedOutputBytes: sum(({ predictedOutputBytes }) => predictedOutputBytes),
+          textBytes: sum(({ textBytes }) => textBytes),
+          dataUrlBytes: sum(({ dataUrlBytes }) => dataUrlBytes),
+          entries: entries.bytes(),
+          hashes: new Uint32Array(0),
+          requests: () =>
+            members.map((request) => ({
+              outputLimit: undefined,
+              ...request,
+              bytes: () => new Uint8Array(0),
+              customId: () => '',
+            })),
+        };
+        at += members.length;
+      }
+    }
+    const gapsArbitrary = fc.array(
+      fc.oneof(
+        { weight: 6, arbitrary: fc.constant(1) },
+        { weight: 1, arbitrary: fc.constantFrom(COALESCE_GAP_BYTES, COALESCE_GAP_BYTES + 1, 3_000_000) },
+      ),
+      { minLength: 1, maxLength: 30 },
+    );
+    const sizesArbitrary = fc.array(fc.integer({ min: 1, max: 12 }), { minLength: 1, maxLength: 6 });
+    fc.assert(
+      fc.property(
+        fc.array(shapeArbitrary(fc.nat({ max: 20 })), { maxLength: 120 }),
+        fc.constantFrom(1, 400_000),
+        gapsArbitrary,
+        sizesArbitrary,
+        limitsArbitrary,
+        fc.integer({ min: 1, max: 40 }),
+        (shapes, scale, gaps, sizes, tight, maxOpenRequests) => {
+          const requests: Cuttable[] = [];
+          let offset = 0;
+          for (const [index, request] of layOut(shapes).entries()) {
+            const length = request.length * scale;
+            requests.push({ ...request, offset, length, outputLimit: index % 3 === 0 ? index : undefined });
+            offset += length + gaps[index % gaps.length]!;
+          }
+          const limits = { ...tight, bytes: tight.bytes * scale };
+          const take = (put: (cutter: Cutter) => void) => {
+            const batches: unknown[] = [];
+            const keep = ({ entries, ...batch }: OpenBatch) =>
+              batches.push({ ...batch, entries: Buffer.from(entries.bytes()).toString('hex') });
+            const cutter = new Cutter(limits, keep, { maxOpenRequests });
+            put(cutter);
+            const { isShattered: found, groups } = cutter;
+            cutter.finish();
+            return { batches, found, groups };
+          };
+          const together = take((cutter) => {
+            for (const span of spansOf(requests, sizes)) cutter.addSpan(span);
+          });
+          const oneByOne = take((cutter) => {
+            for (const request of requests) cutter.add(request);
+          });
+          expect(together).toEqual(oneByOne);
+        },
+      ),
+      { numRuns: 1_000 },
     );
   });
 

@@ -4,8 +4,10 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CustomIdHasher } from '../../src/core/custom-id-hash.ts';
 import { checkLine, lineTooLong } from '../../src/core/ingest/check-line.ts';
-import { LineScanner } from '../../src/core/ingest/line-scanner.ts';
+import { LineScanner, type RequestSpan } from '../../src/core/ingest/line-scanner.ts';
 import { type Line, LineSplitter, type LineStart } from '../../src/core/ingest/lines.ts';
+import { ManifestEntries } from '../../src/core/manifest.ts';
+import { withOutputLimit } from '../../src/core/output-limit.ts';
 import { chunkSizesArbitrary, cut } from '../support/bytes.ts';
 import { requestLine } from '../support/request-lines.ts';
 import { TRICKY_LINES, USUAL_LINES } from './fixtures/tricky-lines.ts';
@@ -49,6 +51,29 @@ function check(bytes: Uint8Array, { maxBytes, start }: Options = {}): Outcomes {
   return { lines, blank: splitter.blank };
 }
 
+/** What a span says of its requests must be what they say themselves. */
+function expectSum(span: RequestSpan): void {
+  const { requests: _, entries, hashes, ...said } = span;
+  const found = new ManifestEntries();
+  found.pushRecords(entries);
+  const wanted = new ManifestEntries();
+  const sums = { length: 0, embeddingInputs: 0, predictedOutputBytes: 0, textBytes: 0, dataUrlBytes: 0 };
+  let [start, end] = [0, 0];
+  for (const request of span.requests()) {
+    const { line, offset, length, outputLimit, hash0, hash1 } = request;
+    expect([request.endpoint, request.model]).toEqual([span.endpoint, span.model]);
+    if (wanted.count === 0) start = offset;
+    end = offset + length;
+    wanted.push(line, offset, length, withOutputLimit(0, outputLimit), hash0, hash1);
+    for (const name of Object.keys(sums) as (keyof typeof sums)[]) sums[name] += request[name];
+  }
+  const { endpoint, model } = span;
+  expect(said).toEqual({ endpoint, model, count: wanted.count, start, end, ...sums });
+  expect(Buffer.from(found.bytes()).equals(Buffer.from(wanted.bytes()))).toBe(true);
+  const hashesFound = Array.from({ length: wanted.count }, (_, at) => [wanted.hash0(at), wanted.hash1(at)]);
+  expect([...hashes]).toEqual(hashesFound.flat());
+}
+
 /** The fast way; also tells how many lines it was certain of, and what text it counted in them. */
 function scan(chunks: readonly Uint8Array[], options: Options = {}) {
   const lines: Outcome[] = [];
@@ -56,10 +81,13 @@ function scan(chunks: readonly Uint8Array[], options: Options = {}) {
   const scanner = new LineScanner(
     JOB_ID,
     {
-      onRequest: (request) => {
-        const { textBytes, dataUrlBytes, bytes, customId, ...values } = request;
-        texts.push({ bytes: Buffer.from(bytes()).toString(), textBytes, dataUrlBytes });
-        lines.push({ ...values, valid: true, customId: customId() });
+      onSpan: (span) => {
+        for (const request of span.requests()) {
+          const { textBytes, dataUrlBytes, bytes, customId, ...values } = request;
+          texts.push({ bytes: Buffer.from(bytes()).toString(), textBytes, dataUrlBytes });
+          lines.push({ ...values, valid: true, customId: customId() });
+        }
+        expectSum(span);
       },
       onLine: (line) => lines.push(outcomeOf(line)),
     },
@@ -175,6 +203,78 @@ describe('LineScanner', () => {
     );
   });
 
+  it('finds the same in slots, which are filled again in any order, as in chunks that it copies', () => {
+    const fileArbitrary = fc
+      .array(
+        fc.oneof(
+          { weight: 4, arbitrary: fc.constantFrom(...USUAL_LINES.slice(0, 4)) },
+          { weight: 1, arbitrary: fc.constantFrom('', '  ', 'x'.repeat(700), '{}', '\u00e9') },
+        ),
+        { maxLength: 30 },
+      )
+      .chain((lines) => fc.constantFrom('\n', '\r\n', '\n \n').map((end) => Buffer.from(lines.join(end))));
+    const slotsArbitrary = fc.record({
+      count: fc.integer({ min: 1, max: 4 }),
+      bytes: fc.integer({ min: 1, max: 900 }),
+    });
+    fc.assert(
+      fc.property(
+        fileArbitrary,
+        slotsArbitrary,
+        chunkSizesArbitrary(400),
+        fc.integer({ min: 8, max: 1_200 }),
+        (file, slots, sizes, blockBytes) => {
+          const lines: Outcome[] = [];
+          const scanner = new LineScanner(
+            JOB_ID,
+            {
+              onSpan: (span) => {
+                for (const request of span.requests())
+                  lines.push(outcomeOf({ ...request, bytes: request.bytes() }));
+                expectSum(span);
+              },
+              onLine: (line) => lines.push(outcomeOf(line)),
+            },
+            { blockBytes, slots },
+          );
+          // Pieces of ranges: each range is written over what the slot held before.
+          for (let at = 0, range = 0; at < file.length; at += slots.bytes, range++) {
+            const slot = scanner.slots[range % slots.count]!;
+            slot.set(file.subarray(at, at + slots.bytes));
+            const filled = slot.subarray(0, Math.min(slots.bytes, file.length - at));
+            let taken = 0;
+            for (const { length } of cut(filled, sizes)) {
+              scanner.push(filled.subarray(taken, taken + length));
+              taken += length;
+            }
+            slot.fill(0x21);
+          }
+          scanner.end();
+          expect({ lines, blank: scanner.blank }).toEqual(check(file));
+        },
+      ),
+      { numRuns: 1_000 },
+    );
+  });
+
+  it('refuses a chunk that stands in none of its slots', () => {
+    const handlers = { onSpan: () => {}, onLine: () => {} };
+    const scanner = new LineScanner(JOB_ID, handlers, { slots: { count: 1, bytes: 10 } });
+    expect(() => scanner.push(Buffer.from('{}\n'))).toThrow('in none of the slots');
+  });
+
+  it('tells more kinds of requests apart than it remembers', () => {
+    const lines = Array.from({ length: 20_000 }, (_, index) =>
+      requestLine(`id-${index}`, {
+        body: { model: 'm', max_output_tokens: (index * 7_919) % 12_000, n: index % 2 },
+      }),
+    );
+    const file = Buffer.from(lines.join('\n'));
+    const { outcomes, texts } = scan(whole(file));
+    expect(outcomes).toEqual(check(file));
+    expect(texts).toHaveLength(lines.length);
+  });
+
   it('goes on from where another scanner stopped', () => {
     const file = joined([...USUAL_LINES, ...USUAL_LINES].map((line) => Buffer.from(line)));
     const wanted = check(file);
@@ -186,7 +286,10 @@ describe('LineScanner', () => {
         const scanner = new LineScanner(
           JOB_ID,
           {
-            onRequest: (request) => lines.push(outcomeOf({ ...request, bytes: request.bytes() })),
+            onSpan: (span) => {
+              for (const request of span.requests())
+                lines.push(outcomeOf({ ...request, bytes: request.bytes() }));
+            },
             onLine: (line) => lines.push(outcomeOf(line)),
           },
           { blockBytes, start },
@@ -262,6 +365,8 @@ describe('LineScanner', () => {
         `${start(id)}"body":{"model":"m","instructions":"data:x","max_tool_calls":1,"x":[`,
       (id: string): string => `${start(id)}"body":{"model":"m","instructions":"be brief","x":[`,
       (id: string): string => `${start(id)}"body":{"model":"m","stream":false,"x":{"y":[`,
+      (id: string): string => `${start(id)}"body":{"model":"m","max_output_tokens":16,"n":2,"x":[`,
+      (id: string): string => `${start(id)}"body":{"max_output_tokens":null,"echo":true,"model":"m","x":[`,
       (id: string): string => `${start(id)}"body":[{"model":"m","x":[`,
       (id: string): string => `${start(id)}"body":{"x":[`,
       (id: string): string =>
@@ -502,7 +607,9 @@ describe('LineScanner', () => {
         const ours = new CustomIdHasher(jobId);
         const seen: [string, number, number][] = [];
         const scanner = new LineScanner(jobId, {
-          onRequest: ({ customId, hash0, hash1 }) => seen.push([customId(), hash0, hash1]),
+          onSpan: (span) => {
+            for (const { customId, hash0, hash1 } of span.requests()) seen.push([customId(), hash0, hash1]);
+          },
           onLine: ({ bytes }) => {
             const verdict = checkLine(bytes!);
             if (!verdict.valid) throw new Error(verdict.message);

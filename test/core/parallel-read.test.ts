@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { MemoryObjects } from '../../src/adapters/memory/objects.ts';
-import { readInParallel } from '../../src/core/parallel-read.ts';
+import { buffersFor, readInParallel } from '../../src/core/parallel-read.ts';
 import type { ByteStream, ObjectStore } from '../../src/core/ports.ts';
 
 const SOURCE = { bucket: 'b', key: 'k' };
@@ -91,6 +91,28 @@ test('fails if a range gives more than was asked for', async () => {
   };
   await expect(join(readInParallel(generous, SOURCE, 50, { rangeBytes: 10 }))).rejects.toThrow(
     'at most 10 bytes',
+  );
+});
+
+test('reads into the buffers that it is given, which are as many and as large as is said', async () => {
+  const bytes = Buffer.alloc(1_000, 'x');
+  const ranges = fc.record({
+    start: fc.integer({ min: 0, max: 1_000 }),
+    rangeBytes: fc.integer({ min: 1, max: 1_500 }),
+    inFlight: fc.integer({ min: 1, max: 5 }),
+  });
+  await fc.assert(
+    fc.asyncProperty(ranges, async (options) => {
+      const { count, bytes: each } = buffersFor(bytes.length, options);
+      const buffers = Array.from({ length: count }, () => new Uint8Array(each));
+      const { objects } = watched(bytes);
+      let read = 0;
+      for await (const chunk of readInParallel(objects, SOURCE, bytes.length, { ...options, buffers })) {
+        expect(buffers.map(({ buffer }) => buffer)).toContain(chunk.buffer);
+        read += chunk.length;
+      }
+      expect(read).toBe(bytes.length - options.start);
+    }),
   );
 });
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { PRICED_TIERS } from '../../src/contract/prices.ts';
+import { PRICED_TIERS } from '../../src/contract/rates.ts';
 import { readBlock } from '../../src/core/prices/blocks.ts';
 import { formatUsd, fromUsd, toMicrodollars, toUsd } from '../../src/core/prices/money.ts';
 import { PriceFileError, readPriceFile } from '../../src/core/prices/price-file.ts';

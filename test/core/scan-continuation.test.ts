@@ -2,6 +2,7 @@
  * A scan that is broken off anywhere and gone on with by another worker, and workers that are killed before or after any
  * call: the same plan, the same manifests, runs and spool as of one pass, byte for byte.
  */
+import { setImmediate } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -208,6 +209,8 @@ const setupArbitrary = fc
       { defaults: { body: { temperature: 0.5, model: 'gpt-5-nano' } } },
     ),
     chunks: chunkSizesArbitrary(300),
+    rangeBytes: fc.integer({ min: 40, max: 1_000 }),
+    rangesInFlight: fc.integer({ min: 1, max: 3 }),
     hashMask: fc.constantFrom(0xffffffff, 0xffffffff, 3),
     blockBytes: fc.integer({ min: 64, max: 600 }),
     maxIdsInMemory: fc.integer({ min: 1, max: 40 }),
@@ -257,7 +260,7 @@ describe('a scan that is broken off', () => {
         file: input,
         limits: { requests: 50 },
         chunks: [1_000],
-        sizes: { blockBytes: 1_024, maxIdsInMemory: 100 },
+        sizes: { rangeBytes: 1_000, blockBytes: 1_024, maxIdsInMemory: 100 },
         looks: [true],
         kills: [],
       });
@@ -278,7 +281,7 @@ describe('a scan that is broken off', () => {
       limits: { requests: 15 },
       route: { promptCacheKey: 'by_prefix' },
       chunks: [20_000],
-      sizes: { blockBytes: 20_000 },
+      sizes: { rangeBytes: 20_000, blockBytes: 20_000 },
       looks: [false, false, true],
       kills: [
         { at: 9, when: 'before' },
@@ -349,6 +352,52 @@ describe('a scan that is broken off', () => {
       kills: [],
     });
     expect(saves).toBeGreaterThan(5);
+  });
+
+  it('says nothing of a manifest before it is written, and fails if it cannot be', async () => {
+    const { file } = layOut(manyModels(1, 200, 50), ['\n']);
+    const { objects, job } = await drop(file);
+    let underWay = 0;
+    let most = 0;
+    const scanTo = async (unwritable: string): Promise<Plan> => {
+      const store: ObjectStore = {
+        ...mortal(objects, (effect) => effect()),
+        async put(key, body) {
+          most = Math.max(most, ++underWay);
+          for (let turns = 0; turns < 20; turns++) await setImmediate();
+          underWay--;
+          if (key.endsWith(unwritable)) throw new Error(`${unwritable} cannot be written`);
+          return objects.put(key, body);
+        },
+      };
+      let from: string | ScanState = 'try-0';
+      for (;;) {
+        const plan = await scan(
+          {
+            objects: store,
+            layout,
+            limits: { ...OPENAI_LIMITS, requests: 7 },
+            prices: new Prices(),
+            deadline: { remainingMs: () => -1 },
+            worker: 'a',
+            async save(state) {
+              from = structuredClone(state);
+              const named = state.phase === 'lines' ? state.batches : state.work.batches;
+              for (const { manifestKey } of named) await readManifest(objects, manifestKey);
+            },
+            sizes: { rangeBytes: 8_000 },
+          },
+          job,
+          from,
+        );
+        if (plan !== undefined) return plan;
+      }
+    };
+    await expect(scanTo('0-00005.manifest')).rejects.toThrow('0-00005.manifest cannot be written');
+    expect(underWay).toBe(0);
+    const plan = await scanTo('nothing');
+    expect(plan.batches).toHaveLength(29);
+    expect(most).toBeGreaterThan(1);
   });
 
   it('gets further in every worker, however little time it has', async () => {

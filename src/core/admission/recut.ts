@@ -18,16 +18,15 @@ type Estimated = Pick<BatchRecord, 'tokens' | 'bytes'>;
  * part of the batch's tokens is taken to be its part of the bytes.
  */
 export function cutByTokens(batch: Estimated, entries: ManifestEntries, most: number): Part[] {
-  const perByte = tokensPerByte(batch, entries);
-  return cutByWeight(batch, entries, most, ({ length }) => Math.ceil(length * perByte));
+  return cutByWeight(batch, entries, most, (_, tokens) => tokens);
 }
 
-/** The same, where `weightOf` says what of a request must not add up to more than `most`. */
+/** The same, where `weightOf` says what of a request, and of its part of the tokens, must not add up to more than `most`. */
 export function cutByWeight(
   batch: Estimated,
   entries: ManifestEntries,
   most: number,
-  weightOf: (entry: ManifestEntry) => number,
+  weightOf: (entry: ManifestEntry, tokens: number) => number,
 ): Part[] {
   const perByte = tokensPerByte(batch, entries);
   const parts: Required<Part>[] = [];
@@ -36,21 +35,23 @@ export function cutByWeight(
   for (let index = 0; index < entries.count; index++) {
     const entry = entries.at(index);
     const { line, offset, length, tried, hash0, hash1 } = entry;
-    const own = weightOf(entry);
+    const tokens = Math.ceil(length * perByte);
+    const own = weightOf(entry, tokens);
     if (part.entries.count > 0 && weight + own > most) {
       parts.push(part);
       part = { entries: new ManifestEntries(), tokens: 0 };
       weight = 0;
     }
     part.entries.push(line, offset, length, tried, hash0, hash1);
-    part.tokens += Math.ceil(length * perByte);
+    part.tokens += tokens;
     weight += own;
   }
   if (part.entries.count > 0) parts.push(part);
   return batch.tokens === undefined ? parts.map(({ entries }) => ({ entries })) : parts;
 }
 
-function tokensPerByte(batch: Estimated, entries: ManifestEntries): number {
+/** A request's part of the tokens for each byte of it. */
+export function tokensPerByte(batch: Estimated, entries: ManifestEntries): number {
   let bytes = 0;
   for (let index = 0; index < entries.count; index++) bytes += entries.length(index);
   return tokensOf(batch) / Math.max(1, bytes);

@@ -1,6 +1,6 @@
 /** What past calls cost, month by month, and what they would have cost in the cheapest tier that their urgency allows. */
 
-import type { PricedTier } from '../../contract/prices.ts';
+import type { PricedTier } from '../../contract/rates.ts';
 import { addUsage, noUsage } from '../collect/classify.ts';
 import { WITH_FLEX } from '../endpoints.ts';
 import type { TokenUsage } from '../model.ts';

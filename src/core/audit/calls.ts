@@ -9,7 +9,7 @@
  *   group by service_tier and batch as well, or all counts as standard), one a line, or pages of them under `data`.
  */
 
-import type { PricedTier } from '../../contract/prices.ts';
+import type { PricedTier } from '../../contract/rates.ts';
 import { usageOf } from '../collect/classify.ts';
 import { type Endpoint, isEndpoint } from '../endpoints.ts';
 import type { TokenUsage } from '../model.ts';

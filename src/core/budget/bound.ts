@@ -3,8 +3,7 @@
  * requests that limit their answers cost no more than this; of those that do not, answers are taken to have at most
  * {@link unlimitedOutputTokens}. Images and files by reference, and tools that OpenAI runs, cannot be bounded from a file.
  */
-import { cutByWeight, type Part } from '../admission/recut.ts';
-import { tokensOf } from '../admission/token-limit.ts';
+import { cutByWeight, type Part, tokensPerByte } from '../admission/recut.ts';
 import type { ManifestEntries } from '../manifest.ts';
 import type { BatchRecord } from '../model.ts';
 import { outputLimitIn } from '../output-limit.ts';
@@ -65,18 +64,21 @@ export function cutByCost(
   const rates = ratesFor(batch, prices, at);
   // Its price was there when the cut was decided on.
   if (rates === undefined) return [{ entries }];
-  const tokens = tokensOf(batch);
-  const weightOf = ({ length, tried }: { length: number; tried: number }): number => {
-    const share = Math.ceil((tokens * (length + 1)) / batch.bytes);
+  // As `boundOf` will have it: the parts, each with the tokens that it is given, must not come out dearer.
+  const weightOf = ({ length, tried }: { length: number; tried: number }, tokens: number): number => {
     const input = inputAtMost({
       requests: 1,
       bytes: length + 1,
-      ...(batch.tokens === undefined ? {} : { tokens: share }),
+      ...(batch.tokens === undefined ? {} : { tokens }),
     });
     return Number(costOf(rates, input, outputLimitIn(tried) ?? unlimitedOutputTokens(batch.model)));
   };
+  const perByte = tokensPerByte(batch, entries);
   let whole = 0;
-  for (let index = 0; index < entries.count; index++) whole += weightOf(entries.at(index));
+  for (let index = 0; index < entries.count; index++) {
+    const entry = entries.at(index);
+    whole += weightOf(entry, Math.ceil(entry.length * perByte));
+  }
   const most = Math.max(microdollars * PICODOLLARS_PER_MICRODOLLAR, whole / mostParts);
   return cutByWeight(batch, entries, most, weightOf);
 }

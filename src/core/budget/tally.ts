@@ -3,7 +3,7 @@
  * lines give the same bill.
  */
 
-import type { PricedTier } from '../../contract/prices.ts';
+import type { PricedTier } from '../../contract/rates.ts';
 import { addUsage, noUsage, usageOf } from '../collect/classify.ts';
 import type { BatchRecord, Bill, TokenUsage } from '../model.ts';
 import { type Picodollars, toUsd } from '../prices/money.ts';

@@ -1,5 +1,5 @@
 /** What a job cost and what became of its requests in each tier: added up from its batches, exactly. */
-import { PRICED_TIERS } from '../../contract/prices.ts';
+import { PRICED_TIERS } from '../../contract/rates.ts';
 import type { Receipt } from '../../contract/receipt.ts';
 import { billedOf } from '../budget/bill.ts';
 import { addUsage, noUsage } from '../collect/classify.ts';

@@ -163,14 +163,16 @@ class Reading {
       JOB_ID,
       additions === undefined
         ? {
-            onRequest: (request) => {
-              this.#lines++;
-              this.#accept(request);
+            onSpan: (span) => {
+              this.#lines += span.count;
+              for (const request of span.requests()) this.#accept(request);
             },
             onLine: (line) => this.#take(line, line.bytes && checkLine(line.bytes), line.bytes),
           }
         : {
-            onRequest: (request) => this.#fillIn(request, request.bytes(), additions),
+            onSpan: (span) => {
+              for (const request of span.requests()) this.#fillIn(request, request.bytes(), additions);
+            },
             onLine: (line) => this.#fillIn(line, line.bytes, additions),
           },
     );

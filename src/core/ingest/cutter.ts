@@ -2,6 +2,7 @@ import type { Endpoint } from '../endpoints.ts';
 import type { BatchLimits } from '../limits.ts';
 import { ManifestEntries } from '../manifest.ts';
 import { withOutputLimit } from '../output-limit.ts';
+import type { RequestSpan } from './line-scanner.ts';
 
 /** A batch being filled: requests of one model at one endpoint. */
 export interface OpenBatch {
@@ -37,6 +38,12 @@ export interface Cuttable {
   dataUrlBytes: number;
 }
 
+/** What requests take of a batch together. */
+type Sums = Pick<
+  Cuttable,
+  'length' | 'embeddingInputs' | 'predictedOutputBytes' | 'textBytes' | 'dataUrlBytes'
+>;
+
 /** Unwanted bytes between two requests that are cheaper to read over than to start another GET for. */
 export const COALESCE_GAP_BYTES = 256 * 1024;
 
@@ -54,6 +61,7 @@ export class Cutter {
   readonly #onFull: (batch: OpenBatch) => void;
   readonly #maxOpenRequests: number;
   #openRequests = 0;
+  #isShattered = false;
 
   /**
    * @param onFull is given each batch once it can take no more; it must not keep the request that did not fit.
@@ -84,32 +92,62 @@ export class Cutter {
     return this.#open.size;
   }
 
+  /** Whether a batch was ever {@link isShattered}. */
+  get isShattered(): boolean {
+    return this.#isShattered;
+  }
+
   /** Takes a request; gives the batch it went into, of which it is the last entry. */
   add(request: Cuttable): OpenBatch {
     if (this.#openRequests >= this.#maxOpenRequests) this.#close(this.#largest());
     let batch = this.#openFor(request);
-    if (batch === undefined) {
-      batch = emptyBatch(request);
-      this.#open.set(groupOf(request), batch);
-    } else if (batch.entries.count > 0 && !this.#fits(batch, request)) batch = this.#close(batch);
-    this.#last = batch;
-    this.#openRequests++;
-    const gap = request.offset - batch.end;
-    if (batch.ranges === 0 || gap > COALESCE_GAP_BYTES) {
-      batch.ranges++;
-      batch.readBytes += request.length;
-    } else {
-      batch.readBytes += gap + request.length;
-    }
-    batch.end = request.offset + request.length;
-    batch.bytes += request.length + 1;
-    batch.embeddingInputs += request.embeddingInputs;
-    batch.outputBytes += request.predictedOutputBytes;
-    batch.textBytes += request.textBytes;
-    batch.dataUrlBytes += request.dataUrlBytes;
+    if (batch.entries.count > 0 && !this.#fits(batch, 1, request))
+      batch = this.#close(batch, batch.entries.count);
+    this.#grow(batch, request.offset, request.offset + request.length, 1, request);
     const { line, offset, length, outputLimit, hash0, hash1 } = request;
     batch.entries.push(line, offset, length, withOutputLimit(0, outputLimit), hash0, hash1);
+    this.#isShattered ||= isShattered(batch);
     return batch;
+  }
+
+  /** As {@link add} one by one: at once where nothing needs to be asked of each. */
+  addSpan(span: RequestSpan): void {
+    const { count, start, end, length, entries } = span;
+    const batch = this.#openFor(span);
+    const gaps = end - start - length;
+    const readBytes = batch.readBytes + (batch.ranges === 0 ? 0 : start - batch.end) + end - start;
+    const isOneByOne =
+      this.#openRequests + count > this.#maxOpenRequests ||
+      !this.#fits(batch, count, span) ||
+      // Between two of them might lie the end of a range; on the way to the last, the batch might be shattered.
+      gaps > COALESCE_GAP_BYTES ||
+      batch.ranges >= SHATTERED_RANGES ||
+      (readBytes > SHATTERED_FROM_BYTES && readBytes > SHATTERED_RATIO * batch.bytes);
+    if (isOneByOne) {
+      for (const request of span.requests()) this.add(request);
+      return;
+    }
+    this.#grow(batch, start, end, count, span);
+    batch.entries.pushRecords(entries);
+  }
+
+  /** Counts `count` requests into the batch, which together are as large as `sums` says. */
+  #grow(batch: OpenBatch, start: number, end: number, count: number, sums: Sums): void {
+    this.#last = batch;
+    this.#openRequests += count;
+    const gap = start - batch.end;
+    if (batch.ranges === 0 || gap > COALESCE_GAP_BYTES) {
+      batch.ranges++;
+      batch.readBytes += end - start;
+    } else {
+      batch.readBytes += gap + end - start;
+    }
+    batch.end = end;
+    batch.bytes += sums.length + count;
+    batch.embeddingInputs += sums.embeddingInputs;
+    batch.outputBytes += sums.predictedOutputBytes;
+    batch.textBytes += sums.textBytes;
+    batch.dataUrlBytes += sums.dataUrlBytes;
   }
 
   /** Hands over what is left. */
@@ -120,9 +158,12 @@ export class Cutter {
     this.#last = undefined;
   }
 
-  /** Hands a batch over and gives the one that takes its place. */
-  #close(batch: OpenBatch): OpenBatch {
-    const next = emptyBatch(batch);
+  /**
+   * Hands a batch over and gives the one that takes its place.
+   * @param capacity requests that the next one has room for at first: a group that fills one batch may fill another.
+   */
+  #close(batch: OpenBatch, capacity?: number): OpenBatch {
+    const next = emptyBatch(batch, capacity);
     this.#open.set(groupOf(batch), next);
     this.#openRequests -= batch.entries.count;
     this.#last = undefined;
@@ -138,18 +179,23 @@ export class Cutter {
   }
 
   /** Most lines are of the same model and endpoint as the one before, and making the key of a map costs more than a look. */
-  #openFor(request: Cuttable): OpenBatch | undefined {
+  #openFor(request: Pick<Cuttable, 'endpoint' | 'model'>): OpenBatch {
     const last = this.#last;
     if (last?.model === request.model && last.endpoint === request.endpoint) return last;
-    return this.#open.get(groupOf(request));
+    let batch = this.#open.get(groupOf(request));
+    if (batch === undefined) {
+      batch = emptyBatch(request);
+      this.#open.set(groupOf(request), batch);
+    }
+    return batch;
   }
 
-  #fits(batch: OpenBatch, request: Cuttable): boolean {
+  #fits(batch: OpenBatch, count: number, sums: Sums): boolean {
     return (
-      batch.entries.count + 1 <= this.#limits.requests &&
-      batch.bytes + request.length + 1 <= this.#limits.bytes &&
-      batch.embeddingInputs + request.embeddingInputs <= this.#limits.embeddingInputs &&
-      batch.outputBytes + request.predictedOutputBytes <= this.#limits.outputBytes
+      batch.entries.count + count <= this.#limits.requests &&
+      batch.bytes + sums.length + count <= this.#limits.bytes &&
+      batch.embeddingInputs + sums.embeddingInputs <= this.#limits.embeddingInputs &&
+      batch.outputBytes + sums.predictedOutputBytes <= this.#limits.outputBytes
     );
   }
 }
@@ -175,11 +221,11 @@ function groupOf({ endpoint, model }: Pick<Cuttable, 'endpoint' | 'model'>): str
   return `${endpoint}\0${model}`;
 }
 
-function emptyBatch({ endpoint, model }: Pick<Cuttable, 'endpoint' | 'model'>): OpenBatch {
+function emptyBatch({ endpoint, model }: Pick<Cuttable, 'endpoint' | 'model'>, capacity?: number): OpenBatch {
   return {
     endpoint,
     model,
-    entries: new ManifestEntries(),
+    entries: new ManifestEntries(capacity),
     bytes: 0,
     embeddingInputs: 0,
     outputBytes: 0,

@@ -65,15 +65,26 @@ export class IdRuns {
   }
 
   append(hash0: number, hash1: number): void {
-    const at = 2 * this.#count;
-    if (at === this.#words.length) {
-      const grown = new Uint32Array(2 * this.#words.length);
-      grown.set(this.#words);
-      this.#words = grown;
-    }
+    this.#reserve(1);
+    const at = 2 * this.#count++;
     this.#words[at] = hash0;
     this.#words[at + 1] = hash1;
-    this.#count++;
+  }
+
+  /** @param hashes pairs of `hash0` and `hash1`. */
+  appendAll(hashes: Uint32Array): void {
+    const count = hashes.length / 2;
+    this.#reserve(count);
+    this.#words.set(hashes, 2 * this.#count);
+    this.#count += count;
+  }
+
+  #reserve(count: number): void {
+    const needed = 2 * (this.#count + count);
+    if (needed <= this.#words.length) return;
+    const grown = new Uint32Array(Math.max(needed, 2 * this.#words.length));
+    grown.set(this.#words);
+    this.#words = grown;
   }
 
   /** Writes a run if memory is full. Call it between chunks of work. */

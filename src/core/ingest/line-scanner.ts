@@ -6,10 +6,12 @@
  */
 import { isUtf8 } from 'node:buffer';
 import { type Endpoint, isEndpoint } from '../endpoints.ts';
+import { BatchdropError } from '../errors.ts';
 import { MAX_LINE_BYTES, OPENAI_LIMITS } from '../limits.ts';
-import { outputLimitOf } from '../output-limit.ts';
+import { outputLimitOf, withOutputLimit } from '../output-limit.ts';
+import { RECORD_BYTES as ENTRY_BYTES } from '../record-file.ts';
 import { type Line, LineSplitter, type LineStart } from './lines.ts';
-import { predictOutputBytes } from './predict-output.ts';
+import { type PredictedOutput, predictOutput } from './predict-output.ts';
 import { SCAN_LINES_WASM } from './scanner/module.ts';
 
 const LINE_FEED = 0x0a;
@@ -19,46 +21,36 @@ const BLOCK_BYTES = 512 * 1024;
 /** Inputs of a moderation request up to which its output is predicted here. */
 const MAX_MODERATION_INPUTS = 1_000;
 
-/** Words of a record, and of a group's entry; see scan-lines.as for what they mean. */
-const RECORD = {
-  offset: 0,
-  length: 1,
-  line: 2,
-  flags: 3,
-  group: 4,
-  hash0: 5,
-  hash1: 6,
-  idOffset: 7,
-  idLength: 8,
-  textBytes: 9,
-  dataUrlBytes: 10,
-  inputs: 11,
-  n: 12,
-  bestOf: 13,
-  maxOutputTokens: 14,
-  maxCompletionTokens: 15,
-  maxTokens: 16,
-  logprobs: 17,
-  topLogprobs: 18,
-  dimensions: 19,
-} as const;
-const RECORD_WORDS = 20;
+/** Words of an entry, a record and a kind, and a group's entry; see scan-lines.as for what they mean. */
+const ENTRY = { length: 4, tried: 5, hash0: 6, hash1: 7 } as const;
+const ENTRY_WORDS = ENTRY_BYTES / 4;
+const ENTRY_DOUBLES = ENTRY_BYTES / 8;
+const RECORD = { kind: 0, idOffset: 1, idLength: 2, textBytes: 3, dataUrlBytes: 4 } as const;
+const RECORD_WORDS = 5;
 const MAX_RECORDS = 4_096;
-const LOGPROBS_TRUE = 0xffffffff;
-const FLAG = {
-  certain: 1,
-  numbers: 2,
-  base64: 4,
-  urlResponse: 8,
-  echo: 16,
-  tokenInput: 32,
-  asLast: 64,
+const NO_KIND = 0xffffffff;
+const KIND = {
+  group: 0,
+  flags: 1,
+  inputs: 2,
+  n: 4,
+  bestOf: 5,
+  maxOutputTokens: 6,
+  maxCompletionTokens: 7,
+  maxTokens: 8,
+  logprobs: 9,
+  topLogprobs: 10,
+  dimensions: 11,
 } as const;
+const KIND_WORDS = 12;
+const MAX_KINDS = 2 * MAX_RECORDS;
+const LOGPROBS_TRUE = 0xffffffff;
+const FLAG = { base64: 1, urlResponse: 2, echo: 4, tokenInput: 8 } as const;
 const GROUP_BYTES = 256;
 const GROUP_HEADER_BYTES = 8;
 const GROUP_NAME_BYTES = 120;
 
-/** A valid request. One object serves all of a scanner's requests: it holds only during the call. */
+/** A valid request. One object serves all of a scanner's requests: it holds until the next one is asked for. */
 export interface ScannedRequest {
   /** 1-based, blank lines counted. */
   line: number;
@@ -85,15 +77,41 @@ export interface ScannedRequest {
   textBytes: number;
   /** The same for its data: URLs, which are not text. */
   dataUrlBytes: number;
-  /** The line's bytes, valid only during the call. */
+  /** The line's bytes. */
   bytes: () => Uint8Array;
   customId: () => string;
 }
 
+/**
+ * Valid requests of one endpoint and model, with no line that is not blank between them. One object serves all of a
+ * scanner's spans: it holds only during the call.
+ */
+export interface RequestSpan {
+  endpoint: Endpoint;
+  model: string;
+  /** Requests in it, at least one. */
+  count: number;
+  /** Offset of the first byte of the first one, and after the last byte of the last one. */
+  start: number;
+  end: number;
+  /** Of all requests together; see {@link ScannedRequest}. */
+  length: number;
+  embeddingInputs: number;
+  predictedOutputBytes: number;
+  textBytes: number;
+  dataUrlBytes: number;
+  /** Their manifest entries ({@link ../manifest.ts}). */
+  entries: Uint8Array;
+  /** The hashes of their ids: pairs of `hash0` and `hash1`. */
+  hashes: Uint32Array;
+  /** One after the other. */
+  requests: () => Iterable<ScannedRequest>;
+}
+
 /** What to do with lines, in their order. */
 export interface LineHandlers {
-  /** Takes a line that is certain to be a valid request. */
-  onRequest: (request: ScannedRequest) => void;
+  /** Takes lines that are certain to be valid requests. How they are put together depends on how the stream is cut. */
+  onSpan: (span: RequestSpan) => void;
   /** Takes any other line that is not blank: valid or not, `checkLine` knows. */
   onLine: (line: Line) => void;
 }
@@ -101,9 +119,13 @@ export interface LineHandlers {
 interface ScannerExports {
   memory: { buffer: ArrayBuffer };
   begin(seed: number, blockBytes: number): number;
+  entriesOffset(): number;
+  hashesOffset(): number;
   recordsOffset(): number;
+  kindsOffset(): number;
   groupsOffset(): number;
-  scan(from: number, to: number): number;
+  timesForgotten(): number;
+  scan(from: number, to: number, firstLine: number, blockOffset: number): number;
   scanned(): number;
   lines(): number;
   blanks(): number;
@@ -114,6 +136,16 @@ interface Group {
   /** Absent if the Batch API does not serve the line's URL. */
   endpoint: Endpoint | undefined;
   model: string;
+}
+
+/** What requests have in common that agree in all that the size of their answers depends on. */
+interface Kind {
+  group: Group;
+  embeddingInputs: number;
+  output: PredictedOutput;
+  outputLimit: number | undefined;
+  /** The word of a manifest entry that says the limit. */
+  tried: number;
 }
 
 /** As much of it as is used here: @types/node has no values for it, and the DOM's library has too many. */
@@ -137,75 +169,93 @@ function instantiate(): ScannerExports {
 export class LineScanner {
   readonly #handlers: LineHandlers;
   readonly #maxBytes: number;
+  /** A line in a slot is not treated otherwise than one that would not fit into the block. */
+  readonly #longest: number;
   readonly #wasm = instantiate();
+  readonly #entryBytes: Uint8Array;
+  readonly #entryWords: Uint32Array;
+  readonly #entryDoubles: Float64Array;
+  readonly #hashes: Uint32Array;
   readonly #records: Uint32Array;
+  readonly #kindWords: Uint32Array;
+  /** By their number; `null`: its lines are for `checkLine`. */
+  #kinds: (Kind | null)[] = [];
+  #timesForgotten: number;
   readonly #groupBytes: Buffer;
   readonly #groups: Group[] = [];
-  /** The block: whole lines that wait to be scanned, and the beginning of one more. */
-  readonly #block: Buffer;
+  /** What of the scanner's memory may hold lines. */
+  readonly #memory: Buffer;
   readonly #blockBytes: number;
-  #filled = 0;
-  /** Where the block begins in the source. */
+  /** The bytes of the stream that wait: where they begin and end in memory. Whole lines, or the beginning of one more. */
+  #from = 0;
+  #to = 0;
+  /** Where they begin in the source. */
   #start: LineStart;
-  /** Cuts the line that does not fit into the block. */
+  /** Cuts a line that is longer than a block. */
   #long: LineSplitter | undefined;
-  readonly #request: ScannedRequest;
-  #requestAt = 0;
-  /** What `predictOutputBytes` reads of a body. */
-  readonly #body: Record<string, unknown> = {
-    model: '',
-    n: undefined,
-    best_of: undefined,
-    max_output_tokens: undefined,
-    max_completion_tokens: undefined,
-    max_tokens: undefined,
-    logprobs: undefined,
-    top_logprobs: undefined,
-    dimensions: undefined,
-    encoding_format: undefined,
-    response_format: undefined,
-    echo: undefined,
-    input: undefined,
-  };
-  /** Whether `#body` is that of the last line of which the record is certain. */
-  #lastBodyIsRead = false;
+  readonly #span: RequestSpan;
+  /** Memory for bytes of the stream, from which {@link push} takes them without a copy. Used again and again. */
+  readonly slots: readonly Uint8Array[];
   /** Lines that held nothing but blanks. */
   blank = 0;
 
   /**
    * @param jobId seeds the hash of ids, as it does for `CustomIdHasher`.
    * @param options.start where the stream begins in the source, which must be the start of a line.
+   * @param options.blockBytes the longest line that is scanned (default: 512 KB), and how much of copied chunks at a time.
+   * @param options.slots how many {@link slots} to make, of how many bytes. With them, every chunk must stand in one.
+   * Default: none, and chunks are copied.
    */
   constructor(
     jobId: string,
     handlers: LineHandlers,
-    options: { maxBytes?: number; blockBytes?: number; start?: LineStart } = {},
+    options: {
+      maxBytes?: number;
+      blockBytes?: number;
+      start?: LineStart;
+      slots?: { count: number; bytes: number };
+    } = {},
   ) {
     this.#handlers = handlers;
     this.#maxBytes = options.maxBytes ?? MAX_LINE_BYTES;
     this.#start = { offset: 0, line: 1, ...options.start };
     this.#blockBytes = options.blockBytes ?? BLOCK_BYTES;
-    // One byte more, for the line feed that the last line may lack.
-    const at = this.#wasm.begin(Number.parseInt(jobId.slice(0, 8), 16) | 0, this.#blockBytes + 1);
+    this.#longest = Math.min(this.#maxBytes, this.#blockBytes - 1);
+    const { count, bytes } = options.slots ?? { count: 0, bytes: 0 };
+    // The block; then slots with as much room before each, for the line that began in an earlier chunk. One byte more, for
+    // the line feed that the last line may lack.
+    const stride = this.#blockBytes + bytes + 1;
+    const size = this.#blockBytes + 1 + count * stride;
+    const at = this.#wasm.begin(Number.parseInt(jobId.slice(0, 8), 16) | 0, size);
     const memory = this.#wasm.memory.buffer;
-    this.#block = Buffer.from(memory, at, this.#blockBytes + 1);
+    this.#memory = Buffer.from(memory, at, size);
+    this.slots = Array.from({ length: count }, (_, index) => {
+      const end = size - index * stride - 1;
+      return this.#memory.subarray(end - bytes, end);
+    });
+    const entriesAt = this.#wasm.entriesOffset();
+    this.#entryBytes = new Uint8Array(memory, entriesAt, MAX_RECORDS * ENTRY_BYTES);
+    this.#entryWords = new Uint32Array(memory, entriesAt, MAX_RECORDS * ENTRY_WORDS);
+    this.#entryDoubles = new Float64Array(memory, entriesAt, MAX_RECORDS * ENTRY_DOUBLES);
+    this.#hashes = new Uint32Array(memory, this.#wasm.hashesOffset(), MAX_RECORDS * 2);
     this.#records = new Uint32Array(memory, this.#wasm.recordsOffset(), MAX_RECORDS * RECORD_WORDS);
+    this.#kindWords = new Uint32Array(memory, this.#wasm.kindsOffset(), MAX_KINDS * KIND_WORDS);
+    this.#timesForgotten = this.#wasm.timesForgotten();
     this.#groupBytes = Buffer.from(memory, this.#wasm.groupsOffset());
-    this.#request = {
-      line: 0,
-      offset: 0,
-      length: 0,
+    this.#span = {
       endpoint: '/v1/responses',
       model: '',
+      count: 0,
+      start: 0,
+      end: 0,
+      length: 0,
       embeddingInputs: 0,
       predictedOutputBytes: 0,
-      outputLimit: undefined,
-      hash0: 0,
-      hash1: 0,
       textBytes: 0,
       dataUrlBytes: 0,
-      bytes: () => this.#bytes(this.#requestAt),
-      customId: () => this.#customId(this.#requestAt),
+      entries: this.#entryBytes,
+      hashes: this.#hashes,
+      requests: () => [],
     };
   }
 
@@ -214,23 +264,28 @@ export class LineScanner {
     return { ...this.#start };
   }
 
-  /** Takes the next bytes of the stream; hands out lines whenever a block is full. */
+  /** Takes the next bytes of the stream; hands out lines as soon as it is worth it. */
   push(chunk: Uint8Array): void {
-    let from = 0;
-    while (from < chunk.length) {
+    let rest = chunk;
+    while (rest.length > 0) {
       if (this.#long !== undefined) {
-        const lineFeed = chunk.indexOf(LINE_FEED, from);
-        const to = lineFeed < 0 ? chunk.length : lineFeed + 1;
-        this.#long.push(chunk.subarray(from, to));
+        const lineFeed = rest.indexOf(LINE_FEED);
+        const to = lineFeed < 0 ? rest.length : lineFeed + 1;
+        this.#long.push(rest.subarray(0, to));
         if (lineFeed >= 0) this.#endLong(this.#long);
-        from = to;
-        continue;
+        rest = rest.subarray(to);
+      } else if (this.slots.length > 0) {
+        this.#join(rest);
+        rest = rest.subarray(rest.length);
+        this.#scanWholeLines();
+      } else {
+        const room = this.#blockBytes - this.#to;
+        const part = rest.length <= room ? rest : rest.subarray(0, room);
+        this.#memory.set(part, this.#to);
+        this.#to += part.length;
+        rest = rest.subarray(part.length);
+        if (this.#to === this.#blockBytes) this.#scanWholeLines();
       }
-      const to = Math.min(chunk.length, from + this.#blockBytes - this.#filled);
-      this.#block.set(from === 0 && to === chunk.length ? chunk : chunk.subarray(from, to), this.#filled);
-      this.#filled += to - from;
-      from = to;
-      if (this.#filled === this.#blockBytes) this.#scanWholeLines();
     }
   }
 
@@ -241,28 +296,40 @@ export class LineScanner {
       this.#endLong(this.#long);
       return;
     }
-    if (this.#filled === 0) return;
-    const end = this.#start.offset + this.#filled;
-    if (this.#block[this.#filled - 1] !== LINE_FEED) this.#block[this.#filled++] = LINE_FEED;
-    this.#scan(this.#filled);
+    if (this.#from === this.#to) return;
+    const end = this.#start.offset + this.#to - this.#from;
+    if (this.#memory[this.#to - 1] !== LINE_FEED) this.#memory[this.#to++] = LINE_FEED;
+    this.#scan(this.#to);
     this.#start.offset = end;
-    this.#filled = 0;
   }
 
+  /** Puts what waits before a chunk that stands in a slot, where nobody needs what stood before the chunk. */
+  #join(chunk: Uint8Array): void {
+    if (chunk.buffer !== this.#memory.buffer) throw new BatchdropError('a chunk stands in none of the slots');
+    const at = chunk.byteOffset - this.#memory.byteOffset;
+    this.#move(at - (this.#to - this.#from));
+    this.#to = at + chunk.length;
+  }
+
+  /** Moves what waits. */
+  #move(to: number): void {
+    this.#memory.copyWithin(to, this.#from, this.#to);
+    this.#to += to - this.#from;
+    this.#from = to;
+  }
+
+  /** Scans what waits; the beginning of one more line goes on waiting in the block. */
   #scanWholeLines(): void {
-    const to = this.#block.lastIndexOf(LINE_FEED, this.#filled - 1) + 1;
-    if (to > 0) {
-      this.#scan(to);
-      this.#block.copyWithin(0, to, this.#filled);
-      this.#start.offset += to;
-      this.#filled -= to;
-      return;
+    const to = this.#memory.subarray(this.#from, this.#to).lastIndexOf(LINE_FEED) + 1;
+    if (to > 0) this.#scan(this.#from + to);
+    if (this.#to - this.#from >= this.#blockBytes) {
+      const mark = this.#markBytes();
+      const start = { offset: this.#start.offset + mark, line: this.#start.line };
+      this.#long = new LineSplitter((line) => this.#handlers.onLine(line), this.#maxBytes, start);
+      this.#long.push(this.#memory.subarray(this.#from + mark, this.#to));
+      this.#from = this.#to;
     }
-    const from = this.#markBytes();
-    const start = { offset: this.#start.offset + from, line: this.#start.line };
-    this.#long = new LineSplitter((line) => this.#handlers.onLine(line), this.#maxBytes, start);
-    this.#long.push(this.#block.subarray(from, this.#filled));
-    this.#filled = 0;
+    this.#move(0);
   }
 
   #endLong(long: LineSplitter): void {
@@ -271,120 +338,185 @@ export class LineScanner {
     this.#long = undefined;
   }
 
-  /** Length of the byte order mark that the block begins with. */
+  /** Length of the byte order mark that what waits begins with. */
   #markBytes(): number {
     const length = BYTE_ORDER_MARK.length;
-    if (this.#start.offset > 0 || this.#filled < length) return 0;
-    return BYTE_ORDER_MARK.equals(this.#block.subarray(0, length)) ? length : 0;
+    if (this.#start.offset > 0 || this.#to - this.#from < length) return 0;
+    return BYTE_ORDER_MARK.equals(this.#memory.subarray(this.#from, this.#from + length)) ? length : 0;
   }
 
-  /** Scans the lines in the block's first bytes, the last of which is a line feed. */
+  /** Scans the lines that wait up to here, where a line feed ends the last of them. */
   #scan(to: number): void {
     const wasm = this.#wasm;
-    let from = this.#markBytes();
-    const blockIsUtf8 = isUtf8(this.#block.subarray(from, to));
-    while (from < to) {
-      const records = wasm.scan(from, to);
-      for (let at = 0; at < records * RECORD_WORDS; at += RECORD_WORDS) {
-        if (!this.#readRequest(at) || !(blockIsUtf8 || isUtf8(this.#bytes(at)))) this.#handOver(at);
-        else this.#handlers.onRequest(this.#request);
+    const firstByte = this.#start.offset - this.#from;
+    let at = this.#from + this.#markBytes();
+    const allIsUtf8 = isUtf8(this.#memory.subarray(at, to));
+    while (at < to) {
+      const count = wasm.scan(at, to, this.#start.line, firstByte);
+      if (wasm.timesForgotten() !== this.#timesForgotten) {
+        this.#kinds = [];
+        this.#timesForgotten = wasm.timesForgotten();
+      }
+      for (let line = 0; line < count; ) {
+        const end = this.#spanFrom(line, count, allIsUtf8);
+        if (end > line) this.#handlers.onSpan(this.#span);
+        else this.#handOver(line);
+        line = Math.max(end, line + 1);
       }
       this.#start.line += wasm.lines();
       this.blank += wasm.blanks();
-      from = wasm.scanned();
+      at = wasm.scanned();
     }
+    this.#start.offset += to - this.#from;
+    this.#from = to;
   }
 
   /** Hands over a line that is not certain. */
   #handOver(at: number): void {
-    const records = this.#records;
-    const length = records[at + RECORD.length]!;
+    const length = this.#entryWords[at * ENTRY_WORDS + ENTRY.length]!;
     this.#handlers.onLine({
-      line: this.#start.line + records[at + RECORD.line]!,
-      offset: this.#start.offset + records[at + RECORD.offset]!,
+      line: this.#entryDoubles[at * ENTRY_DOUBLES]!,
+      offset: this.#entryDoubles[at * ENTRY_DOUBLES + 1]!,
       length,
       bytes: length > this.#maxBytes ? undefined : this.#bytes(at),
     });
   }
 
-  /** Reads the record at this word into the request; false if the line is one for `checkLine`. */
-  #readRequest(at: number): boolean {
+  /**
+   * Puts requests from the line at `at` on, as many as there are, into the span; gives the line after them, which is `at`
+   * if that one is for `checkLine`.
+   */
+  #spanFrom(at: number, count: number, allIsUtf8: boolean): number {
+    const words = this.#entryWords;
     const records = this.#records;
-    const flags = records[at + RECORD.flags]!;
-    const length = records[at + RECORD.length]!;
-    if ((flags & FLAG.certain) === 0) return false;
-    const bodyIsRead = (flags & FLAG.asLast) !== 0 && this.#lastBodyIsRead;
-    this.#lastBodyIsRead = false;
-    if (length > this.#maxBytes) return false;
-    const group = this.#group(records[at + RECORD.group]!);
-    const { endpoint } = group;
-    if (endpoint === undefined) return false;
+    const kinds = this.#kinds;
+    const longest = this.#longest;
+    let [length, embeddingInputs, predictedOutputBytes, textBytes, dataUrlBytes] = [0, 0, 0, 0, 0];
+    let group: Group | undefined;
+    let end = at;
+    for (; end < count; end++) {
+      const entry = end * ENTRY_WORDS;
+      const record = end * RECORD_WORDS;
+      const lineLength = words[entry + ENTRY.length]!;
+      const kind = kinds[records[record]!] ?? this.#kindAt(record);
+      if (kind === null || lineLength > longest) break;
+      if (group !== undefined && group !== kind.group) break;
+      if (!allIsUtf8 && !isUtf8(this.#bytes(end))) break;
+      group = kind.group;
+      words[entry + ENTRY.tried] = kind.tried;
+      length += lineLength;
+      embeddingInputs += kind.embeddingInputs;
+      predictedOutputBytes += kind.output.bytes + (kind.output.repeatsRequest ? lineLength : 0);
+      textBytes += records[record + RECORD.textBytes]!;
+      dataUrlBytes += records[record + RECORD.dataUrlBytes]!;
+    }
+    if (group === undefined) return at;
+    const span = this.#span;
+    const last = end - 1;
+    span.endpoint = group.endpoint!;
+    span.model = group.model;
+    span.count = end - at;
+    span.start = this.#entryDoubles[at * ENTRY_DOUBLES + 1]!;
+    span.end = this.#entryDoubles[last * ENTRY_DOUBLES + 1]! + words[last * ENTRY_WORDS + ENTRY.length]!;
+    span.length = length;
+    span.embeddingInputs = embeddingInputs;
+    span.predictedOutputBytes = predictedOutputBytes;
+    span.textBytes = textBytes;
+    span.dataUrlBytes = dataUrlBytes;
+    span.entries = this.#entryBytes.subarray(at * ENTRY_BYTES, end * ENTRY_BYTES);
+    span.hashes = this.#hashes.subarray(at * 2, end * 2);
+    span.requests = () => this.#requests(at, end);
+    return end;
+  }
+
+  *#requests(from: number, to: number): Generator<ScannedRequest> {
+    let at = from;
+    const { endpoint, model } = this.#span;
+    const request: ScannedRequest = {
+      line: 0,
+      offset: 0,
+      length: 0,
+      endpoint,
+      model,
+      embeddingInputs: 0,
+      predictedOutputBytes: 0,
+      outputLimit: undefined,
+      hash0: 0,
+      hash1: 0,
+      textBytes: 0,
+      dataUrlBytes: 0,
+      bytes: () => this.#bytes(at),
+      customId: () => this.#customId(at),
+    };
+    for (; at < to; at++) {
+      const entry = at * ENTRY_WORDS;
+      const record = at * RECORD_WORDS;
+      const { embeddingInputs, output, outputLimit } = this.#kindAt(record)!;
+      const length = this.#entryWords[entry + ENTRY.length]!;
+      request.line = this.#entryDoubles[at * ENTRY_DOUBLES]!;
+      request.offset = this.#entryDoubles[at * ENTRY_DOUBLES + 1]!;
+      request.length = length;
+      request.embeddingInputs = embeddingInputs;
+      request.predictedOutputBytes = output.bytes + (output.repeatsRequest ? length : 0);
+      request.outputLimit = outputLimit;
+      request.hash0 = this.#entryWords[entry + ENTRY.hash0]!;
+      request.hash1 = this.#entryWords[entry + ENTRY.hash1]!;
+      request.textBytes = this.#records[record + RECORD.textBytes]!;
+      request.dataUrlBytes = this.#records[record + RECORD.dataUrlBytes]!;
+      yield request;
+    }
+  }
+
+  /** The kind of the line with this record; `null` if the line is one for `checkLine`. */
+  #kindAt(record: number): Kind | null {
+    const index = this.#records[record + RECORD.kind]!;
+    if (index === NO_KIND) return null;
+    const known = this.#kinds[index];
+    if (known !== undefined) return known;
+    const kind = this.#readKind(index * KIND_WORDS);
+    this.#kinds[index] = kind;
+    return kind;
+  }
+
+  #readKind(at: number): Kind | null {
+    const words = this.#kindWords;
+    const group = this.#group(words[at + KIND.group]!);
+    const { endpoint, model } = group;
+    if (endpoint === undefined) return null;
+    const flags = words[at + KIND.flags]!;
     // 0 if the input is no array, else one more than its length.
-    const inputs = records[at + RECORD.inputs]!;
+    const inputs = words[at + KIND.inputs]!;
     let embeddingInputs = 0;
     if (endpoint === '/v1/embeddings') {
       // A text, an array of tokens, and an empty array are one input each; texts and arrays of tokens count one by one.
       embeddingInputs = inputs < 2 || (flags & FLAG.tokenInput) !== 0 ? 1 : inputs - 1;
-      if (embeddingInputs > OPENAI_LIMITS.embeddingInputs) return false;
+      if (embeddingInputs > OPENAI_LIMITS.embeddingInputs) return null;
     }
-    if (!bodyIsRead && !this.#readBody(at, group)) return false;
-    this.#lastBodyIsRead = true;
-
-    const request = this.#request;
-    request.line = this.#start.line + records[at + RECORD.line]!;
-    request.offset = this.#start.offset + records[at + RECORD.offset]!;
-    request.length = length;
-    request.endpoint = endpoint;
-    request.model = group.model;
-    request.embeddingInputs = embeddingInputs;
-    // Of a chat, both depend on nothing but what was read of the body; most lines are like the one before.
-    if (!bodyIsRead || endpoint !== '/v1/chat/completions') {
-      request.predictedOutputBytes = predictOutputBytes(endpoint, this.#body, embeddingInputs, length);
-      request.outputLimit = outputLimitOf(endpoint, this.#body);
-    }
-    request.hash0 = records[at + RECORD.hash0]!;
-    request.hash1 = records[at + RECORD.hash1]!;
-    request.textBytes = records[at + RECORD.textBytes]!;
-    request.dataUrlBytes = records[at + RECORD.dataUrlBytes]!;
-    this.#requestAt = at;
-    return true;
-  }
-
-  /** Reads what the size of the answer depends on; false if the line is one for `checkLine`. */
-  #readBody(at: number, group: Group): boolean {
-    const records = this.#records;
-    const flags = records[at + RECORD.flags]!;
-    const inputs = records[at + RECORD.inputs]!;
-    const body = this.#body;
-    if ((flags & FLAG.numbers) === 0) {
-      body.n = undefined;
-      body.best_of = undefined;
-      body.max_output_tokens = undefined;
-      body.max_completion_tokens = undefined;
-      body.max_tokens = undefined;
-      body.logprobs = undefined;
-      body.top_logprobs = undefined;
-      body.dimensions = undefined;
-    } else {
-      const logprobs = records[at + RECORD.logprobs]!;
-      body.n = numberOf(records[at + RECORD.n]!);
-      body.best_of = numberOf(records[at + RECORD.bestOf]!);
-      body.max_output_tokens = numberOf(records[at + RECORD.maxOutputTokens]!);
-      body.max_completion_tokens = numberOf(records[at + RECORD.maxCompletionTokens]!);
-      body.max_tokens = numberOf(records[at + RECORD.maxTokens]!);
-      body.logprobs = logprobs === LOGPROBS_TRUE ? true : numberOf(logprobs);
-      body.top_logprobs = numberOf(records[at + RECORD.topLogprobs]!);
-      body.dimensions = numberOf(records[at + RECORD.dimensions]!);
-    }
-    body.model = group.model;
-    body.encoding_format = (flags & FLAG.base64) === 0 ? undefined : 'base64';
-    body.response_format = (flags & FLAG.urlResponse) === 0 ? undefined : 'url';
-    body.echo = (flags & FLAG.echo) !== 0;
-    if (group.endpoint === '/v1/moderations') {
-      if (inputs > MAX_MODERATION_INPUTS) return false;
-      body.input = inputs === 0 ? undefined : new Array(inputs - 1);
-    }
-    return true;
+    if (endpoint === '/v1/moderations' && inputs > MAX_MODERATION_INPUTS) return null;
+    const logprobs = words[at + KIND.logprobs]!;
+    const body = {
+      model,
+      n: numberOf(words[at + KIND.n]!),
+      best_of: numberOf(words[at + KIND.bestOf]!),
+      max_output_tokens: numberOf(words[at + KIND.maxOutputTokens]!),
+      max_completion_tokens: numberOf(words[at + KIND.maxCompletionTokens]!),
+      max_tokens: numberOf(words[at + KIND.maxTokens]!),
+      logprobs: logprobs === LOGPROBS_TRUE ? true : numberOf(logprobs),
+      top_logprobs: numberOf(words[at + KIND.topLogprobs]!),
+      dimensions: numberOf(words[at + KIND.dimensions]!),
+      encoding_format: (flags & FLAG.base64) === 0 ? undefined : 'base64',
+      response_format: (flags & FLAG.urlResponse) === 0 ? undefined : 'url',
+      echo: (flags & FLAG.echo) !== 0,
+      input: inputs === 0 || endpoint !== '/v1/moderations' ? undefined : new Array(inputs - 1),
+    };
+    const outputLimit = outputLimitOf(endpoint, body);
+    return {
+      group,
+      embeddingInputs,
+      output: predictOutput(endpoint, body, embeddingInputs),
+      outputLimit,
+      tried: withOutputLimit(0, outputLimit),
+    };
   }
 
   #group(index: number): Group {
@@ -402,13 +534,13 @@ export class LineScanner {
   }
 
   #bytes(at: number): Uint8Array {
-    const from = this.#records[at + RECORD.offset]!;
-    return this.#block.subarray(from, from + this.#records[at + RECORD.length]!);
+    const from = this.#from + this.#entryDoubles[at * ENTRY_DOUBLES + 1]! - this.#start.offset;
+    return this.#memory.subarray(from, from + this.#entryWords[at * ENTRY_WORDS + ENTRY.length]!);
   }
 
   #customId(at: number): string {
-    const from = this.#records[at + RECORD.idOffset]!;
-    return this.#block.toString('utf8', from, from + this.#records[at + RECORD.idLength]!);
+    const from = this.#records[at * RECORD_WORDS + RECORD.idOffset]!;
+    return this.#memory.toString('utf8', from, from + this.#records[at * RECORD_WORDS + RECORD.idLength]!);
   }
 }
 

@@ -27,37 +27,54 @@ const IMAGE_BYTES = 4_000_000;
 const IMAGE_URL_BYTES = 1_000;
 const MODERATION_BYTES = 3_000;
 
-/** @param requestBytes the length of the request's line: the Responses API repeats instructions and tools. */
+/** Bytes of an answer's output line. */
+export interface PredictedOutput {
+  bytes: number;
+  /** Whether the answer repeats its request, whose bytes come on top. */
+  repeatsRequest: boolean;
+}
+
+/** @param requestBytes the length of the request's line. */
 export function predictOutputBytes(
   url: Endpoint,
   body: Record<string, unknown>,
   embeddingInputs: number,
   requestBytes: number,
 ): number {
+  const { bytes, repeatsRequest } = predictOutput(url, body, embeddingInputs);
+  return repeatsRequest ? bytes + requestBytes : bytes;
+}
+
+/** The same, of a request whose length need not be known. */
+export function predictOutput(
+  url: Endpoint,
+  body: Record<string, unknown>,
+  embeddingInputs: number,
+): PredictedOutput {
+  const own = (bytes: number): PredictedOutput => ({ bytes: ENVELOPE_BYTES + bytes, repeatsRequest: false });
   switch (url) {
     case '/v1/embeddings': {
       const dimensions = positive(body.dimensions) ?? DIMENSIONS.get(body.model) ?? DEFAULT_DIMENSIONS;
       const each = body.encoding_format === 'base64' ? BYTES_PER_DIMENSION.base64 : BYTES_PER_DIMENSION.float;
-      return ENVELOPE_BYTES + Math.ceil(embeddingInputs * (dimensions * each + 64));
+      return own(Math.ceil(embeddingInputs * (dimensions * each + 64)));
     }
     case '/v1/images/generations':
     case '/v1/images/edits': {
       const byUrl = body.response_format === 'url';
-      return ENVELOPE_BYTES + (positive(body.n) ?? 1) * (byUrl ? IMAGE_URL_BYTES : IMAGE_BYTES);
+      return own((positive(body.n) ?? 1) * (byUrl ? IMAGE_URL_BYTES : IMAGE_BYTES));
     }
     case '/v1/moderations':
-      return ENVELOPE_BYTES + MODERATION_BYTES * (Array.isArray(body.input) ? body.input.length : 1);
+      return own(MODERATION_BYTES * (Array.isArray(body.input) ? body.input.length : 1));
     case '/v1/videos':
-      return ENVELOPE_BYTES;
+      return own(0);
     case '/v1/responses':
-      return ENVELOPE_BYTES + requestBytes + textBytes(body, body.max_output_tokens);
+      // It repeats instructions and tools.
+      return { ...own(textBytes(body, body.max_output_tokens)), repeatsRequest: true };
     case '/v1/chat/completions':
-      return ENVELOPE_BYTES + textBytes(body, body.max_completion_tokens ?? body.max_tokens);
+      return own(textBytes(body, body.max_completion_tokens ?? body.max_tokens));
     case '/v1/completions':
       // Source: API reference, legacy completions: max_tokens defaults to 16.
-      return (
-        ENVELOPE_BYTES + textBytes(body, body.max_tokens ?? 16) + (body.echo === true ? requestBytes : 0)
-      );
+      return { ...own(textBytes(body, body.max_tokens ?? 16)), repeatsRequest: body.echo === true };
   }
 }
 

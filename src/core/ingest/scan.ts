@@ -12,13 +12,13 @@ import { workKeys } from '../keys.ts';
 import { type BatchLimits, MAX_GROUPS } from '../limits.ts';
 import { encodeManifest, ManifestEntries } from '../manifest.ts';
 import { batchIdOf, type Job, type Rejection, type RunRef, type SourceObject } from '../model.ts';
-import { readInParallel } from '../parallel-read.ts';
+import { buffersFor, readInParallel } from '../parallel-read.ts';
 import type { Plan, PlannedBatch } from '../plan.ts';
 import type { ByteStream, Deadline, ObjectStore } from '../ports.ts';
 import type { Prices } from '../prices/prices.ts';
 import { RunWriter, type RunWriterState } from '../run-file.ts';
 import { checkLine, type InvalidLine, lineTooLong, type ValidLine } from './check-line.ts';
-import { Cutter, isShattered, type OpenBatch } from './cutter.ts';
+import { Cutter, type OpenBatch } from './cutter.ts';
 import { type DuplicatesState, removeDuplicates, startDuplicates } from './duplicates.ts';
 import { type Additions, additionsOf, checkFilledIn } from './fill-in.ts';
 import { GzipError, gunzip, isGzip } from './gunzip.ts';
@@ -62,6 +62,10 @@ interface ScanSizes {
   /** Bits of each half of an id's hash that count, all by default: fewer make ids that only share their hash. */
   hashMask: number;
 }
+
+const WHOLE_HASH = 0xffffffff;
+/** Manifests of 1.6 MB that are written while the scan goes on: a PUT may take longer than a batch of short lines. */
+const MANIFESTS_UNDER_WAY = 3;
 
 /** Version of {@link ScanState}. */
 export const SCAN_VERSION = 2;
@@ -194,7 +198,7 @@ async function readLines(
   const { attempt, compressed, spooled } = state;
   const { sizes = {} } = deps;
   const keys = workKeys(deps.layout, job.jobId);
-  const hashMask = sizes.hashMask ?? 0xffffffff;
+  const hashMask = sizes.hashMask ?? WHOLE_HASH;
   const found: Found = {
     attempt,
     compressed,
@@ -241,7 +245,8 @@ async function readLines(
   );
   const hasher = new CustomIdHasher(job.jobId);
   let groupsExceeded = false;
-  let shattered = false;
+  /** Lines of a spool are written side by side. */
+  const isShattered = (): boolean => spool === undefined && cutter.isShattered;
 
   const reject = (line: Line, verdict: InvalidLine): void => {
     found.invalid++;
@@ -263,14 +268,13 @@ async function readLines(
   };
 
   const accept = (request: Omit<ScannedRequest, 'customId'>): void => {
-    if (hashMask !== 0xffffffff) {
+    if (hashMask !== WHOLE_HASH) {
       request.hash0 = (request.hash0 & hashMask) >>> 0;
       request.hash1 = ((request.hash1 & hashMask) | 1) >>> 0;
     }
     ids.append(request.hash0, request.hash1);
     const batch = cutter.add(request);
-    if (spool !== undefined) spool.hold(batch, request.bytes());
-    else shattered ||= isShattered(batch);
+    spool?.hold(batch, request.bytes());
   };
 
   const take = (line: Line, verdict: ValidLine | InvalidLine, bytes = line.bytes): void => {
@@ -286,9 +290,14 @@ async function readLines(
   };
 
   const handlers: LineHandlers = {
-    onRequest: (request) => {
-      found.requests++;
-      accept(request);
+    onSpan: (span) => {
+      found.requests += span.count;
+      if (spool !== undefined || hashMask !== WHOLE_HASH) {
+        for (const request of span.requests()) accept(request);
+        return;
+      }
+      ids.appendAll(span.hashes);
+      cutter.addSpan(span);
     },
     onLine: (line) => take(line, line.bytes === undefined ? lineTooLong(line.length) : checkLine(line.bytes)),
   };
@@ -305,7 +314,10 @@ async function readLines(
       take(line, verdict, bytes);
     };
     return {
-      onRequest: ({ line, offset, length, bytes }) => onLine({ line, offset, length, bytes: bytes() }),
+      onSpan: (span) => {
+        for (const { line, offset, length, bytes } of span.requests())
+          onLine({ line, offset, length, bytes: bytes() });
+      },
       onLine,
     };
   };
@@ -315,16 +327,27 @@ async function readLines(
     additions === undefined || originals === undefined ? handlers : fillingHandlers(additions, originals),
     {
       start: state.next,
+      ...(compressed ? {} : { slots: buffersFor(job.input.size, rangesFrom(deps, state.next.offset)) }),
       ...(sizes.blockBytes === undefined ? {} : { blockBytes: sizes.blockBytes }),
     },
   );
+
+  /** Manifests that are being written, oldest first. Nothing may be said of them before they are. */
+  const writing: Promise<unknown>[] = [];
+  const waitForManifests = async (most: number): Promise<void> => {
+    while (writing.length > most) await writing.shift();
+  };
 
   const writeFull = async (): Promise<void> => {
     groupsExceeded ||= cutter.groups > MAX_GROUPS;
     for (const { endpoint, model, bytes, textBytes, dataUrlBytes, entries } of full.splice(0)) {
       const batchId = batchIdOf(0, batches.length);
       const manifestKey = keys.manifest(attempt, batchId);
-      await deps.objects.put(manifestKey, encodeManifest({ source, entries }));
+      const put = deps.objects.put(manifestKey, encodeManifest({ source, entries }));
+      // Its failure is for who waits for it, which may be later.
+      put.catch(() => {});
+      writing.push(put);
+      await waitForManifests(MANIFESTS_UNDER_WAY);
       const requests = entries.count;
       batches.push({
         batchId,
@@ -345,12 +368,13 @@ async function readLines(
   };
 
   try {
-    for await (const chunk of readSource(deps, job, state)) {
+    for await (const chunk of readSource(deps, job, state, scanner.slots)) {
       scanner.push(chunk);
       await writeFull();
-      if (shattered || groupsExceeded) break;
+      if (isShattered() || groupsExceeded) break;
       const { next } = scanner;
       if (!isOver() || next.offset === state.next.offset) continue;
+      await waitForManifests(0);
       const now = cutter.open;
       await deps.save({
         v: SCAN_VERSION,
@@ -366,21 +390,22 @@ async function readLines(
       });
       return 'saved';
     }
-    if (!shattered && !groupsExceeded) {
+    if (!isShattered() && !groupsExceeded) {
       scanner.end();
       groupsExceeded = cutter.groups > MAX_GROUPS;
     }
     if (groupsExceeded) {
-      await Promise.all([invalidRun.abort(), originals?.abort(), spool?.abort()]);
+      await Promise.all([...writing, invalidRun.abort(), originals?.abort(), spool?.abort()]);
       const message = `The file mixes more than ${MAX_GROUPS} pairs of model and endpoint; split it by model.`;
       return { plan: rejectedPlan(job.jobId, { code: 'too_many_models', message }) };
     }
-    if (shattered) {
-      await invalidRun.abort();
+    if (isShattered()) {
+      await Promise.all([...writing, invalidRun.abort()]);
       return 'shattered';
     }
     cutter.finish();
     await writeFull();
+    await waitForManifests(0);
     await spool?.close();
     const run = await invalidRun.close();
     const dropped = await originals?.close();
@@ -398,23 +423,32 @@ async function readLines(
       },
     };
   } catch (error) {
-    await Promise.allSettled([invalidRun.abort(), originals?.abort(), spool?.abort()]);
+    await Promise.allSettled([...writing, invalidRun.abort(), originals?.abort(), spool?.abort()]);
     throw error;
   }
 }
 
 /** The bytes of the source from the state's next line on, unpacked. */
-function readSource(deps: ScanDeps, job: Job, { compressed, next }: LinesState): ByteStream {
-  const { rangeBytes, rangesInFlight } = deps.sizes ?? {};
-  const options = {
+function readSource(
+  deps: ScanDeps,
+  job: Job,
+  { compressed, next }: LinesState,
+  buffers: readonly Uint8Array[],
+): ByteStream {
+  const { source } = job;
+  const { size } = job.input;
+  if (!compressed)
+    return readInParallel(deps.objects, source, size, { ...rangesFrom(deps, next.offset), buffers });
+  // Nobody can begin in the middle of deflate: what was looked at is unpacked once more.
+  return skip(gunzip(readInParallel(deps.objects, source, size, rangesFrom(deps, 0))), next.offset);
+}
+
+function rangesFrom({ sizes: { rangeBytes, rangesInFlight } = {} }: ScanDeps, start: number) {
+  return {
+    start,
     ...(rangeBytes === undefined ? {} : { rangeBytes }),
     ...(rangesInFlight === undefined ? {} : { inFlight: rangesInFlight }),
   };
-  const { source } = job;
-  const { size } = job.input;
-  if (!compressed) return readInParallel(deps.objects, source, size, { ...options, start: next.offset });
-  // Nobody can begin in the middle of deflate: what was looked at is unpacked once more.
-  return skip(gunzip(readInParallel(deps.objects, source, size, options)), next.offset);
 }
 
 async function* skip(stream: ByteStream, bytes: number): AsyncGenerator<Uint8Array> {

@@ -1,6 +1,6 @@
 /** The notation of the price table, read into rows. */
 
-import { PICODOLLARS, type PricedTier } from '../../contract/prices.ts';
+import { PICODOLLARS, type PricedTier } from '../../contract/rates.ts';
 
 /** USD per million tokens, in millionths of a USD: one of these for one token is 10^-12 USD. */
 export interface Rates {

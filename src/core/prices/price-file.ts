@@ -12,7 +12,8 @@
  * USD per million tokens, as a number or as decimal text, with at most six decimals.
  */
 import * as z from 'zod';
-import { PICODOLLARS, type Price, priceSchema } from '../../contract/prices.ts';
+import { type Price, priceSchema } from '../../contract/prices.ts';
+import { PICODOLLARS } from '../../contract/rates.ts';
 import type { Settings } from '../../contract/settings.ts';
 import { BatchdropError } from '../errors.ts';
 import type { PriceRow } from './blocks.ts';

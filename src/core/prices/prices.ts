@@ -2,7 +2,7 @@
  * What a request costs: its usage, as OpenAI reported it, at the price of its model and tier on its day. A model or tier
  * without a price costs `undefined`, never nothing.
  */
-import type { PricedTier } from '../../contract/prices.ts';
+import type { PricedTier } from '../../contract/rates.ts';
 import type { TokenUsage } from '../model.ts';
 import { type PriceRow, type Rates, readBlock } from './blocks.ts';
 import type { Picodollars } from './money.ts';

@@ -27,9 +27,9 @@ function sampleOf(
   let sample: PromptSample | undefined;
   let counted = 0;
   const scanner = new LineScanner(jobId, {
-    onRequest: (request) => {
-      sample ??= new PromptSample(request.endpoint, request.model, budget);
-      sample.add(request);
+    onSpan: (span) => {
+      sample ??= new PromptSample(span.endpoint, span.model, budget);
+      for (const request of span.requests()) sample.add(request);
     },
     onLine: ({ line }) => {
       throw new Error(`line ${line} is not certain`);

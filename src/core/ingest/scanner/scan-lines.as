@@ -1,16 +1,20 @@
 /**
  * The line scanner's inner loop, in AssemblyScript (https://www.assemblyscript.org), built into module.ts beside it by
  * `npm run build:scanner`. It goes over a block of lines once, checks the JSON grammar (RFC 8259) byte by byte or
- * sixteen bytes at a time, and writes one record a line. A record says either "certainly valid, with these values" or
- * "ask checkLine". It must never say the first of a line that checkLine (../check-line.ts) rejects or reads otherwise;
- * everything unusual is therefore left to checkLine, and nothing is ever rejected here.
+ * sixteen bytes at a time, and writes an entry and a record for each line. A record says either "certainly valid, with
+ * these values" or "ask checkLine". It must never say the first of a line that checkLine (../check-line.ts) rejects or
+ * reads otherwise; everything unusual is therefore left to checkLine, and nothing is ever rejected here.
+ *
+ * What most lines share is said once: lines of the same endpoint and model are of one *group*, and those that agree in all
+ * that the size of their answers depends on are of one *kind*.
  *
  * What it relies on: the block ends with a line feed, so that a raw control byte ends every loop over the bytes of a line;
  * readable memory follows the block, so that loads of 16 bytes may run past its end. UTF-8 is checked by the caller.
  */
 
 // Memory, in bytes from 0. Nothing else lives in it: there is no heap and there are no static segments.
-const P_LAST: usize = 1024; // numbers and inputs of the last line that was certain
+const P_FIELDS: usize = 1024; // the line's kind: see K_ below
+const P_HEAD_NUMBERS: usize = 1088; // the numbers in the head, as in a kind
 const P_ESCAPE: usize = 1280; // by byte: 1 if it may follow a backslash, u aside
 const P_QUOTES: usize = 2048; // vectors of one byte each: V8 builds a constant anew, in three steps, wherever it is used
 const P_BACKSLASHES: usize = 2064;
@@ -28,61 +32,72 @@ const P_GROUPS: usize = 8192; // by group: lengths of url and model, u32 each, t
 const GROUP_BYTES: usize = 256;
 const NAME_BYTES: u32 = 120; // longest url and longest model that are kept
 const MAX_GROUPS: u32 = 512;
-const P_RECORDS: usize = P_GROUPS + <usize>MAX_GROUPS * GROUP_BYTES;
-const RECORD_BYTES: usize = 80;
 const MAX_RECORDS: u32 = 4096;
-const P_HEX: usize = P_RECORDS + <usize>MAX_RECORDS * RECORD_BYTES; // by two bytes: value of two hex digits, u16
+const P_ENTRIES: usize = P_GROUPS + <usize>MAX_GROUPS * GROUP_BYTES;
+const ENTRY_BYTES: usize = 32; // as in a manifest (../../manifest.ts)
+const P_HASHES: usize = P_ENTRIES + <usize>MAX_RECORDS * ENTRY_BYTES; // those of the entries again, 8 bytes each
+const P_RECORDS: usize = P_HASHES + (<usize>MAX_RECORDS << 3);
+const RECORD_BYTES: usize = 20;
+const P_KIND_TABLE: usize = P_RECORDS + <usize>MAX_RECORDS * RECORD_BYTES; // hash table of kinds: u16 slots, kind + 1
+const KIND_SLOTS: u32 = 16384;
+const P_KINDS: usize = P_KIND_TABLE + (<usize>KIND_SLOTS << 1);
+const KIND_BYTES: usize = 48;
+/** A scan begins with room for as many new ones as it has records. */
+const MAX_KINDS: u32 = 2 * MAX_RECORDS;
+const P_HEX: usize = P_KINDS + <usize>MAX_KINDS * KIND_BYTES; // by two bytes: value of two hex digits, u16
 const HEX_BYTES: usize = 0x20000;
 const NOT_HEX: u32 = 0x8000;
 const P_BLOCK: usize = P_HEX + HEX_BYTES;
 /** Readable bytes after a block: at least a vector and the longest head, with which a line may be compared. */
 const SLACK: usize = 1024;
 
-// Words of a record. Keep them, and the layout of groups, in step with ../line-scanner.ts.
-const R_OFFSET: usize = 0;
-const R_LENGTH: usize = 4;
-const R_LINE: usize = 8;
-const R_FLAGS: usize = 12;
-const R_GROUP: usize = 16;
-const R_HASH0: usize = 20;
-const R_HASH1: usize = 24;
-const R_ID_OFFSET: usize = 28;
-const R_ID_LENGTH: usize = 32;
-const R_TEXT_BYTES: usize = 36;
-const R_DATA_URL_BYTES: usize = 40;
-const R_INPUTS: usize = 44;
-const R_NUMBERS: usize = 48; // eight words, by key below
+// Words of an entry, a record and a kind. Keep them, and the layout of groups, in step with ../line-scanner.ts.
+const E_LINE: usize = 0; // f64
+const E_OFFSET: usize = 8; // f64
+const E_LENGTH: usize = 16;
+const E_TRIED: usize = 20; // left to the caller
+const E_HASH0: usize = 24;
+const E_HASH1: usize = 28;
 
-const F_CERTAIN: u32 = 1;
-const F_NUMBERS: u32 = 2;
-const F_BASE64: u32 = 4;
-const F_URL_RESPONSE: u32 = 8;
-const F_ECHO: u32 = 16;
-const F_TOKEN_INPUT: u32 = 32;
-/** As the last line that was certain: the same group, the same flags, inputs and numbers. */
-const F_AS_LAST: u32 = 64;
+const R_KIND: usize = 0;
+const R_ID_OFFSET: usize = 4;
+const R_ID_LENGTH: usize = 8;
+const R_TEXT_BYTES: usize = 12;
+const R_DATA_URL_BYTES: usize = 16;
+/** In place of a kind: the line is one for checkLine. */
+const NO_KIND: u32 = 0xffffffff;
+
+const K_GROUP: usize = 0;
+const K_FLAGS: usize = 4;
+const K_INPUTS: usize = 8;
+const K_NUMBERS: usize = 16; // eight words, by key below
+
+const F_BASE64: u32 = 1;
+const F_URL_RESPONSE: u32 = 2;
+const F_ECHO: u32 = 4;
+const F_TOKEN_INPUT: u32 = 8;
 
 // Keys of the line.
-const K_ID: u32 = 1;
-const K_METHOD: u32 = 2;
-const K_URL: u32 = 3;
-const K_BODY: u32 = 4;
+const L_ID: u32 = 1;
+const L_METHOD: u32 = 2;
+const L_URL: u32 = 3;
+const L_BODY: u32 = 4;
 
-// Keys of the body. From B_N on, their numbers stand in word `key` of the record: 0 absent or null, else number + 1.
-const B_MODEL: u32 = 1;
-const B_INPUT: u32 = 2;
-const B_STREAM: u32 = 3;
-const B_ECHO: u32 = 4;
-const B_ENCODING_FORMAT: u32 = 5;
-const B_RESPONSE_FORMAT: u32 = 6;
-const B_N: u32 = 12;
-const B_BEST_OF: u32 = 13;
-const B_MAX_OUTPUT_TOKENS: u32 = 14;
-const B_MAX_COMPLETION_TOKENS: u32 = 15;
-const B_MAX_TOKENS: u32 = 16;
-const B_LOGPROBS: u32 = 17;
-const B_TOP_LOGPROBS: u32 = 18;
-const B_DIMENSIONS: u32 = 19;
+// Keys of the body. Up to B_DIMENSIONS, their numbers stand in the kind's word `key`: 0 absent or null, else number + 1.
+const B_N: u32 = 4;
+const B_BEST_OF: u32 = 5;
+const B_MAX_OUTPUT_TOKENS: u32 = 6;
+const B_MAX_COMPLETION_TOKENS: u32 = 7;
+const B_MAX_TOKENS: u32 = 8;
+const B_LOGPROBS: u32 = 9;
+const B_TOP_LOGPROBS: u32 = 10;
+const B_DIMENSIONS: u32 = 11;
+const B_MODEL: u32 = 12;
+const B_INPUT: u32 = 13;
+const B_STREAM: u32 = 14;
+const B_ECHO: u32 = 15;
+const B_ENCODING_FORMAT: u32 = 16;
+const B_RESPONSE_FORMAT: u32 = 17;
 /** `"logprobs": true`. */
 const LOGPROBS_TRUE: u32 = 0xffffffff;
 /** Longest number that is read; longer ones go to checkLine. */
@@ -94,8 +109,8 @@ const SEEN_BODY_OBJECT: u32 = 1 << 23;
 let seed: u32;
 let groups: u32;
 let lastGroup: u32;
-let lastFlags: u32; // of the last line that was certain
-let lastLineGroup: u32;
+let kinds: u32;
+let kindsForgotten: u32;
 // What the last call of scan did.
 let scannedTo: usize;
 let lineCount: u32;
@@ -130,6 +145,7 @@ let headMethodLength: u32;
 let headModel: u32;
 let headModelLength: u32;
 let headSeen: u32;
+let headFlags: u32;
 let headTextBytes: u32;
 let headDataUrlBytes: u32;
 /** Lines in a row that had another head. */
@@ -142,7 +158,7 @@ export function begin(hashSeed: u32, blockBytes: u32): usize {
   seed = hashSeed;
   groups = 0;
   lastGroup = 0;
-  lastFlags = 0;
+  forgetKinds();
   headBefore = 0;
   const needed = P_BLOCK + <usize>blockBytes + SLACK;
   const have = <usize>memory.size() << 16;
@@ -174,11 +190,24 @@ export function begin(hashSeed: u32, blockBytes: u32): usize {
   return P_BLOCK;
 }
 
+export function entriesOffset(): usize {
+  return P_ENTRIES;
+}
+export function hashesOffset(): usize {
+  return P_HASHES;
+}
 export function recordsOffset(): usize {
   return P_RECORDS;
 }
+export function kindsOffset(): usize {
+  return P_KINDS;
+}
 export function groupsOffset(): usize {
   return P_GROUPS;
+}
+/** How often the kinds were forgotten and begun anew; a scan does it before its first line. */
+export function timesForgotten(): u32 {
+  return kindsForgotten;
 }
 /** Offset in the block after the last line that the last scan took. */
 export function scanned(): u32 {
@@ -188,20 +217,24 @@ export function scanned(): u32 {
 export function lines(): u32 {
   return lineCount;
 }
-/** Lines among them that held nothing but blanks; they have no record. */
+/** Lines among them that held nothing but blanks; they have no entry and no record. */
 export function blanks(): u32 {
   return blankCount;
 }
 
 /**
- * Scans the lines in bytes `from` to `to` of the block, the last of which must be a line feed. Gives the number of
- * records; if there is no more room for them, it stops early, so go on from scanned().
+ * Scans the lines in bytes `from` to `to` of the block, the last of which must be a line feed. `firstLine` is the number
+ * of the first of them, `blockOffset` where the block begins in the source. Gives the number of entries and records; if
+ * there is no more room for them, it stops early, so go on from scanned().
  */
-export function scan(from: u32, to: u32): u32 {
+export function scan(from: u32, to: u32, firstLine: f64, blockOffset: f64): u32 {
   let at = P_BLOCK + from;
   const end = P_BLOCK + to;
+  let entry = P_ENTRIES;
+  let hash = P_HASHES;
   let record = P_RECORDS;
   const lastRecord = P_RECORDS + <usize>(MAX_RECORDS - 1) * RECORD_BYTES;
+  if (kinds > MAX_KINDS - MAX_RECORDS) forgetKinds();
   lineCount = 0;
   blankCount = 0;
   headMisses = 0;
@@ -215,21 +248,22 @@ export function scan(from: u32, to: u32): u32 {
     }
     flags = 0;
     const zero = i32x4.splat(0);
-    v128.store(record, zero, R_NUMBERS);
-    v128.store(record, zero, R_NUMBERS + 16);
-    store<u32>(record, 0, R_INPUTS);
-    let stop = line(start, record);
+    v128.store(P_FIELDS, zero, K_NUMBERS);
+    v128.store(P_FIELDS, zero, K_NUMBERS + 16);
+    let stop = line(start, entry, record);
     if (!stop) {
-      flags = 0;
       const lineFeed = nextLineFeed(start);
       let last = lineFeed;
       while (isBlank(load<u8>(last - 1))) last--;
-      store<u32>(record, <u32>(last - start), R_LENGTH);
+      store<u32>(entry, <u32>(last - start), E_LENGTH);
+      store<u32>(record, NO_KIND, R_KIND);
       stop = lineFeed;
     }
-    store<u32>(record, <u32>(start - P_BLOCK), R_OFFSET);
-    store<u32>(record, lineCount, R_LINE);
-    store<u32>(record, flags, R_FLAGS);
+    store<u64>(hash, load<u64>(entry, E_HASH0));
+    store<f64>(entry, firstLine + <f64>lineCount, E_LINE);
+    store<f64>(entry, blockOffset + <f64>(start - P_BLOCK), E_OFFSET);
+    entry += ENTRY_BYTES;
+    hash += 8;
     record += RECORD_BYTES;
     lineCount++;
     at = stop + 1;
@@ -399,13 +433,13 @@ function longNum(at: usize): usize {
 function lineKey(at: usize, length: u32): u32 {
   switch (length) {
     case 3: // url
-      return load<u16>(at) == 0x7275 && load<u8>(at, 2) == 0x6c ? K_URL : 0;
+      return load<u16>(at) == 0x7275 && load<u8>(at, 2) == 0x6c ? L_URL : 0;
     case 4: // body
-      return load<u32>(at) == 0x79646f62 ? K_BODY : 0;
+      return load<u32>(at) == 0x79646f62 ? L_BODY : 0;
     case 6: // meth od
-      return load<u32>(at) == 0x6874656d && load<u16>(at, 4) == 0x646f ? K_METHOD : 0;
+      return load<u32>(at) == 0x6874656d && load<u16>(at, 4) == 0x646f ? L_METHOD : 0;
     case 9: // custom_i d
-      return load<u64>(at) == 0x695f6d6f74737563 && load<u8>(at, 8) == 0x64 ? K_ID : 0;
+      return load<u64>(at) == 0x695f6d6f74737563 && load<u8>(at, 8) == 0x64 ? L_ID : 0;
   }
   return 0;
 }
@@ -464,9 +498,9 @@ function stringField(key: u32, at: usize, length: u32): void {
 }
 
 /** A number as the value of a key of the body. */
-function numberField(key: u32, at: usize, length: u32, record: usize): void {
+function numberField(key: u32, at: usize, length: u32): void {
   if (key == B_INPUT || key == B_RESPONSE_FORMAT) return;
-  if (key < B_N || length > MAX_DIGITS) {
+  if (key > B_DIMENSIONS || length > MAX_DIGITS) {
     unsure = 1;
     return;
   }
@@ -479,21 +513,17 @@ function numberField(key: u32, at: usize, length: u32, record: usize): void {
     }
     value = value * 10 + (byte - 0x30);
   }
-  flags |= F_NUMBERS;
-  store<u32>(record + (<usize>key << 2), value + 1);
+  store<u32>(P_FIELDS + (<usize>key << 2), value + 1);
 }
 
 /** true, false or null (by first letter) as the value of a key of the body. */
-function literalField(key: u32, letter: u32, record: usize): void {
+function literalField(key: u32, letter: u32): void {
   if (key == B_INPUT || key == B_RESPONSE_FORMAT) return;
   if (letter == 0x6e) {
     // Null is as good as absent, save for the model.
     if (key == B_MODEL) unsure = 1;
   } else if (key == B_LOGPROBS) {
-    if (letter == 0x74) {
-      flags |= F_NUMBERS;
-      store<u32>(record, LOGPROBS_TRUE, <usize>B_LOGPROBS << 2);
-    }
+    if (letter == 0x74) store<u32>(P_FIELDS, LOGPROBS_TRUE, <usize>B_LOGPROBS << 2);
   } else if (key == B_ECHO) {
     if (letter == 0x74) flags |= F_ECHO;
   } else if (key != B_STREAM || letter == 0x74) unsure = 1;
@@ -736,7 +766,7 @@ export function nested(at: usize): usize {
 
 /** Keeps the head of the line that begins at `start` and reaches its first array or object in the body at `end`. */
 function keepHead(start: usize, end: usize, seen: u32): void {
-  if (unsure || flags || !idLength || !(seen & SEEN_BODY_OBJECT)) return;
+  if (unsure || !idLength || !(seen & SEEN_BODY_OBJECT)) return;
   const quote = id + idLength;
   headBefore = 0;
   if ((url && url < quote) || (method && method < quote) || (model && model < quote)) return;
@@ -752,15 +782,18 @@ function keepHead(start: usize, end: usize, seen: u32): void {
   headModel = model ? <u32>(model - quote) : 0;
   headModelLength = modelLength;
   headSeen = seen;
+  headFlags = flags;
+  v128.store(P_HEAD_NUMBERS, v128.load(P_FIELDS, K_NUMBERS));
+  v128.store(P_HEAD_NUMBERS, v128.load(P_FIELDS, K_NUMBERS + 16), 16);
   headTextBytes = textBytes;
   headDataUrlBytes = dataUrlBytes;
 }
 
 /**
- * Goes over one line from its first byte that is not blank. Gives its line feed and fills the record, or gives 0 if
- * the line is one for checkLine.
+ * Goes over one line from its first byte that is not blank. Gives its line feed and fills entry and record, but for the
+ * line's place; or gives 0 if the line is one for checkLine.
  */
-function line(start: usize, record: usize): usize {
+function line(start: usize, entry: usize, record: usize): usize {
   let at = start;
   let depth: u32 = 0; // 1 in the line, 2 in its body, 3 in an array of inputs; nested() goes over all else
   let key: u32 = 0; // of the line
@@ -792,9 +825,12 @@ function line(start: usize, record: usize): usize {
       if (headModel) model = quote + headModel;
       modelLength = headModelLength;
       seen = headSeen;
+      flags = headFlags;
+      v128.store(P_FIELDS, v128.load(P_HEAD_NUMBERS), K_NUMBERS);
+      v128.store(P_FIELDS, v128.load(P_HEAD_NUMBERS, 16), K_NUMBERS + 16);
       textBytes = headTextBytes;
       dataUrlBytes = headDataUrlBytes;
-      key = K_BODY;
+      key = L_BODY;
       depth = 2;
       at = quote + headAfter;
       headMisses = 0;
@@ -815,7 +851,7 @@ function line(start: usize, record: usize): usize {
       const length = <u32>(at - first);
       at++;
       if (depth > 2 || !(depth == 1 ? key : field)) {
-        if (key == K_BODY) text(first, length - escapeBytes);
+        if (key == L_BODY) text(first, length - escapeBytes);
       } else if (depth == 2) {
         if (field == B_MODEL) {
           unsure |= escapeBytes;
@@ -825,13 +861,13 @@ function line(start: usize, record: usize): usize {
         else stringField(field, first, length);
       } else {
         unsure |= escapeBytes;
-        if (key == K_ID) {
+        if (key == L_ID) {
           id = first;
           idLength = length;
-        } else if (key == K_URL) {
+        } else if (key == L_URL) {
           url = first;
           urlLength = length;
-        } else if (key == K_METHOD) {
+        } else if (key == L_METHOD) {
           method = first;
           methodLength = length;
         }
@@ -840,12 +876,12 @@ function line(start: usize, record: usize): usize {
       const isObject = byte == 0x7b;
       if (depth == 2) {
         if (field) containerField(field);
-        else if (keepsHead && key == K_BODY) {
+        else if (keepsHead && key == L_BODY) {
           keepsHead = false;
           if (!inputs) keepHead(start, at, seen);
         }
       }
-      if (!depth || (depth == 1 && key == K_BODY)) {
+      if (!depth || (depth == 1 && key == L_BODY)) {
         if (!isObject) return 0;
         if (depth) seen |= SEEN_BODY_OBJECT;
         depth++;
@@ -871,7 +907,7 @@ function line(start: usize, record: usize): usize {
         const dataUrlBefore = dataUrlBytes;
         at = nested(at);
         if (!at) return 0;
-        if (key != K_BODY) {
+        if (key != L_BODY) {
           textBytes = textBefore;
           dataUrlBytes = dataUrlBefore;
         }
@@ -880,7 +916,7 @@ function line(start: usize, record: usize): usize {
       const first = at;
       at = num(first);
       if (!at) return 0;
-      if (depth == 2 && field) numberField(field, first, <u32>(at - first), record);
+      if (depth == 2 && field) numberField(field, first, <u32>(at - first));
     } else {
       if (byte == 0x74) {
         if (load<u32>(at) != 0x65757274) return 0;
@@ -892,7 +928,7 @@ function line(start: usize, record: usize): usize {
         if (load<u32>(at, 1) != 0x65736c61) return 0;
         at += 5;
       } else return 0;
-      if (depth == 2 && field) literalField(field, byte, record);
+      if (depth == 2 && field) literalField(field, byte);
     }
 
     // A value has ended.
@@ -904,16 +940,13 @@ function line(start: usize, record: usize): usize {
         if (methodLength != 4 || load<u32>(method) != 0x54534f50) return 0; // POST
         const group = groupOf();
         if (group == MAX_GROUPS) return 0;
-        flags |= F_CERTAIN;
-        store<u32>(record, <u32>(at - start), R_LENGTH);
-        store<u32>(record, group, R_GROUP);
-        hashId(record);
+        store<u32>(entry, <u32>(at - start), E_LENGTH);
+        hashId(entry);
+        store<u32>(record, kindOf(group, inputs), R_KIND);
         store<u32>(record, <u32>(id - P_BLOCK), R_ID_OFFSET);
         store<u32>(record, idLength, R_ID_LENGTH);
         store<u32>(record, textBytes, R_TEXT_BYTES);
         store<u32>(record, dataUrlBytes, R_DATA_URL_BYTES);
-        store<u32>(record, inputs, R_INPUTS);
-        compareWithLast(group, record);
         return end;
       }
       let next: u32 = load<u8>(at);
@@ -946,7 +979,7 @@ function line(start: usize, record: usize): usize {
           if (seen & bit) return 0;
           seen |= bit;
         }
-      } else if (depth == 2 && key == K_BODY) {
+      } else if (depth == 2 && key == L_BODY) {
         if (escapeBytes) return 0;
         field = bodyKey(first, <u32>(at - first));
         if (field) {
@@ -966,33 +999,45 @@ function line(start: usize, record: usize): usize {
   return 0;
 }
 
-/** Sets F_AS_LAST, or remembers what the next line is compared with. */
-function compareWithLast(group: u32, record: usize): void {
-  const numbers0 = v128.load(record, R_NUMBERS);
-  const numbers1 = v128.load(record, R_NUMBERS + 16);
-  const inputs = load<u32>(record, R_INPUTS);
-  const differing = v128.or(
-    v128.xor(numbers0, v128.load(P_LAST)),
-    v128.xor(numbers1, v128.load(P_LAST + 16)),
-  );
-  if (
-    flags == lastFlags &&
-    group == lastLineGroup &&
-    inputs == load<u32>(P_LAST + 32) &&
-    !v128.any_true(differing)
-  ) {
-    flags |= F_AS_LAST;
-    return;
+function forgetKinds(): void {
+  kinds = 0;
+  kindsForgotten++;
+  memory.fill(P_KIND_TABLE, 0, <usize>KIND_SLOTS << 1);
+}
+
+/** The number of the line's kind, from 0 in the order of their first lines since kinds were forgotten. */
+function kindOf(group: u32, inputs: u32): u32 {
+  store<u32>(P_FIELDS, group, K_GROUP);
+  store<u32>(P_FIELDS, flags, K_FLAGS);
+  store<u32>(P_FIELDS, inputs, K_INPUTS);
+  const fields0 = v128.load(P_FIELDS);
+  const fields1 = v128.load(P_FIELDS, 16);
+  const fields2 = v128.load(P_FIELDS, 32);
+  let hash: u64 = 0;
+  for (let at: usize = 0; at < KIND_BYTES; at += 8)
+    hash = (rotl<u64>(hash, 29) ^ load<u64>(P_FIELDS + at)) * 0x9e3779b97f4a7c15;
+  let slot = <u32>(hash >> 32) & (KIND_SLOTS - 1);
+  while (true) {
+    const held: u32 = load<u16>(P_KIND_TABLE + (<usize>slot << 1));
+    if (!held) break;
+    const kind = P_KINDS + <usize>(held - 1) * KIND_BYTES;
+    const differing = v128.or(
+      v128.xor(fields0, v128.load(kind)),
+      v128.or(v128.xor(fields1, v128.load(kind, 16)), v128.xor(fields2, v128.load(kind, 32))),
+    );
+    if (!v128.any_true(differing)) return held - 1;
+    slot = (slot + 1) & (KIND_SLOTS - 1);
   }
-  lastFlags = flags;
-  lastLineGroup = group;
-  v128.store(P_LAST, numbers0);
-  v128.store(P_LAST + 16, numbers1);
-  store<u32>(P_LAST + 32, inputs);
+  const kind = P_KINDS + <usize>kinds * KIND_BYTES;
+  v128.store(kind, fields0);
+  v128.store(kind, fields1, 16);
+  v128.store(kind, fields2, 32);
+  store<u16>(P_KIND_TABLE + (<usize>slot << 1), <u16>(kinds + 1));
+  return kinds++;
 }
 
 /** CustomIdHasher.hash (../../custom-id-hash.ts), bit for bit. */
-function hashId(record: usize): void {
+function hashId(entry: usize): void {
   let at = id;
   let a: u32 = seed ^ idLength;
   let b: u32 = (seed * 0x85ebca6b) ^ 0x1b873593;
@@ -1021,8 +1066,8 @@ function hashId(record: usize): void {
   a ^= a >> 16;
   b = (b ^ (b >> 15) ^ a) * 0x2c1b3c6d;
   b ^= b >> 12;
-  store<u32>(record, a, R_HASH0);
-  store<u32>(record, b | 1, R_HASH1);
+  store<u32>(entry, a, E_HASH0);
+  store<u32>(entry, b | 1, E_HASH1);
 }
 
 function isEqual(one: usize, other: usize, length: u32): bool {

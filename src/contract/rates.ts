@@ -1,0 +1,8 @@
+/** What prices are told by. Apart from {@link ./prices.ts}, so that who only counts with prices need not load a validator. */
+
+/** What OpenAI bills by. `priority` is what it has called "fast" since 2026-07-30. */
+export const PRICED_TIERS = ['batch', 'flex', 'standard', 'priority'] as const;
+export type PricedTier = (typeof PRICED_TIERS)[number];
+
+/** Picodollars a token for 1 USD per million tokens. */
+export const PICODOLLARS = 1_000_000;
