@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { CreateBucketCommand } from '@aws-sdk/client-s3';
-import { heapOptions } from '../local/lambda/sandbox.ts';
+import { heapLimits, RESULTS_MEMORY_MB } from '../lib/heap.ts';
 import { startS3 } from '../local/s3/server.ts';
 import { S3Objects } from '../src/adapters/s3-objects.ts';
 import { defaultSettings } from '../src/contract/settings.ts';
@@ -26,8 +26,6 @@ import { bundleOurs } from './bundle.ts';
 import { type Measurement, measure } from './measure.ts';
 import type { ResultsTask } from './ours/results.ts';
 
-/** Of the functions of collect and finalize: `lib/`. */
-const MEMORY_MB = 1024;
 const BUCKET = 'bench';
 const REGION = 'us-east-1';
 const CREDENTIALS = { accessKeyId: 'AKIDBENCH', secretAccessKey: 'bench' };
@@ -79,7 +77,7 @@ export async function runResults(options: ResultsOptions): Promise<ResultsRow[]>
       return measure({
         program: 'node',
         args: [
-          ...heapOptions(MEMORY_MB),
+          ...heapLimits(RESULTS_MEMORY_MB).split(' '),
           child,
           JSON.stringify({ ...task, ...(key === undefined ? {} : { key }) }),
         ],

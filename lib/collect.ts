@@ -2,7 +2,9 @@ import { Size } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
 import type { collectEnv, EnvVars } from '../src/contract/env.ts';
 import { commonEnvironment, type Foundation, openaiEnvironment } from './environment.ts';
+import { heapLimits, RESULTS_MEMORY_MB } from './heap.ts';
 import { PipelineFunction } from './pipeline-function.ts';
+
 import type { WorkQueue } from './work-queue.ts';
 
 /** What collect needs beside the foundation. */
@@ -30,7 +32,7 @@ export class Collect extends Construct {
     const fn = new PipelineFunction(this, 'Function', {
       capability: 'collect',
       description: 'Fetches the results of an ended batch and plans its next round',
-      memorySize: 1024,
+      memorySize: RESULTS_MEMORY_MB,
       // Results are sorted here; a few cents a million batches. Those beyond it are read from S3 again, line by line.
       ephemeralStorageSize: Size.gibibytes(10),
       timeout: collectQueue.consumerTimeout,
@@ -39,6 +41,7 @@ export class Collect extends Construct {
       environment: {
         ...commonEnvironment('collect', props),
         ...openaiEnvironment(props),
+        NODE_OPTIONS: heapLimits(RESULTS_MEMORY_MB),
         COLLECT_QUEUE_URL: collectQueue.queue.queueUrl,
         SUBMIT_QUEUE_URL: submitQueue.queue.queueUrl,
         CALL_QUEUE_URL: callQueue.queue.queueUrl,

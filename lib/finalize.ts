@@ -3,7 +3,9 @@ import { Construct } from 'constructs';
 import type { EnvVars, finalizeEnv } from '../src/contract/env.ts';
 import { EVENT_SOURCE } from '../src/contract/messages.ts';
 import { commonEnvironment, type Foundation, openaiEnvironment } from './environment.ts';
+import { heapLimits, RESULTS_MEMORY_MB } from './heap.ts';
 import { PipelineFunction } from './pipeline-function.ts';
+
 import type { WorkQueue } from './work-queue.ts';
 
 /** What finalize needs beside the foundation. */
@@ -28,13 +30,14 @@ export class Finalize extends Construct {
     const fn = new PipelineFunction(this, 'Function', {
       capability: 'finalize',
       description: 'Merges the results of a job in input order and writes its receipt',
-      memorySize: 1024,
+      memorySize: RESULTS_MEMORY_MB,
       timeout: finalizeQueue.consumerTimeout,
       continuesItself: true,
       logRetention: props.logRetention,
       environment: {
         ...commonEnvironment('finalize', props),
         ...openaiEnvironment(props),
+        NODE_OPTIONS: heapLimits(RESULTS_MEMORY_MB),
         FINALIZE_QUEUE_URL: finalizeQueue.queue.queueUrl,
         EVENT_BUS_NAME,
       } satisfies EnvVars<typeof finalizeEnv>,

@@ -1,8 +1,11 @@
 import { Construct } from 'constructs';
 import type { EnvVars, submitEnv } from '../src/contract/env.ts';
 import { commonEnvironment, type Foundation, openaiEnvironment } from './environment.ts';
+import { heapLimits } from './heap.ts';
 import { PipelineFunction } from './pipeline-function.ts';
 import type { WorkQueue } from './work-queue.ts';
+
+const MEMORY_MB = 512;
 
 /** What submit needs beside the foundation. */
 export interface SubmitProps extends Foundation {
@@ -23,12 +26,13 @@ export class Submit extends Construct {
     const fn = new PipelineFunction(this, 'Function', {
       capability: 'submit',
       description: 'Uploads a batch to OpenAI and starts it',
-      memorySize: 512,
+      memorySize: MEMORY_MB,
       timeout: submitQueue.consumerTimeout,
       logRetention: props.logRetention,
       environment: {
         ...commonEnvironment('submit', props),
         ...openaiEnvironment(props),
+        NODE_OPTIONS: heapLimits(MEMORY_MB),
         SUBMIT_QUEUE_URL: submitQueue.queue.queueUrl,
       } satisfies EnvVars<typeof submitEnv>,
     });

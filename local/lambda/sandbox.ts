@@ -168,7 +168,7 @@ export async function startSandbox(
   await listen(server);
   const { port } = server.address() as AddressInfo;
   const tempFolder = mkdtempSync(join(settings.tempRoot, 'sandbox-'));
-  const started = spawn(process.execPath, [...heapOptions(settings.memoryMb), BOOTSTRAP, settings.handler], {
+  const started = spawn(process.execPath, [...heapOptions(settings), BOOTSTRAP, settings.handler], {
     cwd: settings.taskRoot,
     env: runtimeEnvironment(settings, `127.0.0.1:${port}`, tempFolder),
     // A group of its own: Ctrl+C is for the stack, which then ends its functions.
@@ -249,8 +249,12 @@ export async function startSandbox(
   };
 }
 
-/** The options by which AWS's Node runtime fits the heap to a function's memory. */
-export function heapOptions(memoryMb: number): string[] {
+/**
+ * The options by which AWS's Node runtime fits the heap to a function's memory; none where the function's own
+ * `NODE_OPTIONS` name a limit. Source: `bootstrap` of the runtime nodejs24.x.
+ */
+function heapOptions({ memoryMb, environment: { NODE_OPTIONS = '' } }: FunctionSettings): string[] {
+  if (/--max[-_](semi|old)[-_]space[-_]size/.test(NODE_OPTIONS)) return [];
   return [
     `--max-old-space-size=${Math.floor(memoryMb * OLD_SPACE_SHARE)}`,
     `--max-semi-space-size=${Math.max(1, Math.floor((memoryMb * SEMI_SPACE_SHARE) / 2))}`,

@@ -51,6 +51,11 @@ const openai = {
   OPENAI_BASE_URL: z.url().optional(),
 };
 
+const heap = {
+  /** Limits of the heap; read by Node itself. */
+  NODE_OPTIONS: text,
+};
+
 export const ingestEnv = z.object({
   ...common,
   INGEST_QUEUE_URL: text,
@@ -59,7 +64,7 @@ export const ingestEnv = z.object({
   COLLECT_QUEUE_URL: text,
   FINALIZE_QUEUE_URL: text,
 });
-export const submitEnv = z.object({ ...common, ...openai, SUBMIT_QUEUE_URL: text });
+export const submitEnv = z.object({ ...common, ...openai, ...heap, SUBMIT_QUEUE_URL: text });
 export const callEnv = z.object({ ...common, ...openai, CALL_QUEUE_URL: text, COLLECT_QUEUE_URL: text });
 export const pollEnv = z.object({
   ...common,
@@ -73,6 +78,7 @@ export const pollEnv = z.object({
 export const collectEnv = z.object({
   ...common,
   ...openai,
+  ...heap,
   COLLECT_QUEUE_URL: text,
   SUBMIT_QUEUE_URL: text,
   CALL_QUEUE_URL: text,
@@ -81,6 +87,7 @@ export const collectEnv = z.object({
 export const finalizeEnv = z.object({
   ...common,
   ...openai,
+  ...heap,
   FINALIZE_QUEUE_URL: text,
   EVENT_BUS_NAME: text,
 });

@@ -92,6 +92,15 @@ test('no two functions share a role or a log group', () => {
   template.resourceCountIs('AWS::Logs::LogGroup', FUNCTIONS.length);
 });
 
+test.each([
+  ['submit', 460],
+  ['collect', 921],
+  ['finalize', 921],
+] as const)('%s streams, so its young generation stays small', (capability, oldMb) => {
+  const { NODE_OPTIONS } = functionOf(template, capability)[1].Properties.Environment.Variables;
+  expect(NODE_OPTIONS).toBe(`--max-old-space-size=${oldMb} --max-semi-space-size=4`);
+});
+
 test('the functions that call OpenAI get the base URL, and without one none is set', () => {
   const calling = ['submit', 'call', 'poll', 'collect', 'finalize'] as const;
   const plain = synthesize();

@@ -177,6 +177,23 @@ test('fails when the heap outgrows the memory of the function', async () => {
   expect((await failureOf(target)).errorType).toMatch(/^Runtime\.(ExitError|OutOfMemory)$/);
 });
 
+test.each([
+  // V8 makes 32 MB of AWS's 25.
+  ['fits the heap to the memory of the function', {}, 921 + 3 * 32],
+  [
+    'leaves the heap to the options of the function, where they name one of its limits',
+    { NODE_OPTIONS: '--max-old-space-size=700 --max-semi-space-size=4' },
+    700 + 3 * 4,
+  ],
+])('%s', async (_what, environment, limitMb) => {
+  const target = makeFunction(
+    `import { getHeapStatistics } from 'node:v8';
+    export const handler = async () => getHeapStatistics().heap_size_limit / 2 ** 20;`,
+    { memoryMb: 1024, environment },
+  );
+  expect(await payloadOf(target)).toBe(limitMb);
+});
+
 test.runIf(existsSync('/proc/self/status'))(
   'fails when memory outside the heap outgrows the memory of the function, and the peak is recorded',
   async () => {

@@ -24,6 +24,7 @@ const ENV = {
   COLLECT_QUEUE_URL: 'http://127.0.0.1/collect',
   FINALIZE_QUEUE_URL: 'http://127.0.0.1/finalize',
   EVENT_BUS_NAME: 'default',
+  NODE_OPTIONS: '--max-semi-space-size=4',
 };
 
 test('builds what each capability works with from its environment, without a call to anything', () => {

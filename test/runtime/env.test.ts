@@ -32,7 +32,12 @@ describe('parseEnv', () => {
   });
 
   test('takes an empty optional variable for absent', () => {
-    const env = { ...COMPLETE, API_KEY_SECRETS: '{"default":"arn"}', OPENAI_BASE_URL: '' };
+    const env = {
+      ...COMPLETE,
+      API_KEY_SECRETS: '{"default":"arn"}',
+      NODE_OPTIONS: '--max-semi-space-size=4',
+      OPENAI_BASE_URL: '',
+    };
     expect(parseEnv(submitEnv, env)).not.toHaveProperty('OPENAI_BASE_URL');
     expect(() => parseEnv(submitEnv, { ...env, OPENAI_BASE_URL: 'nowhere' })).toThrow('OPENAI_BASE_URL: ');
   });
