@@ -7,8 +7,8 @@ import { ObjectGoneError } from '../../src/core/errors.ts';
 import type { ObjectHead, SourceObject } from '../../src/core/model.ts';
 import type { ByteStream, ObjectStore, ObjectWriter } from '../../src/core/ports.ts';
 
-/** A quarter of what the floors take: it is copied once more, and that from the second-level cache. */
-const CHUNK_BYTES = 256 * 1024;
+/** Half of what the floors take: it is copied once more, and that from the second-level cache. */
+const CHUNK_BYTES = 512 * 1024;
 
 /**
  * {@link ObjectStore} on plain files, so that what is measured is the core and not a client of S3. One object is the

@@ -124,8 +124,8 @@ export class IdRuns {
 }
 
 /** Bits that a hash may fall on, for each hash there is: one hash in so many shares its bit with another one by chance. */
-const BITS_A_HASH = 32;
-/** 8 MB, for more than two million hashes: then chance keeps a few more. */
+const BITS_A_HASH = 16;
+/** 8 MB, for more than four million hashes: then chance keeps a few more. */
 const MAX_BITS = 2 ** 26;
 
 /**

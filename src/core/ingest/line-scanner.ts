@@ -27,7 +27,7 @@ const ENTRY_WORDS = ENTRY_BYTES / 4;
 const ENTRY_DOUBLES = ENTRY_BYTES / 8;
 const RECORD = { kind: 0, idOffset: 1, idLength: 2, textBytes: 3, dataUrlBytes: 4 } as const;
 const RECORD_WORDS = 5;
-const MAX_RECORDS = 4_096;
+const MAX_RECORDS = 512;
 const NO_KIND = 0xffffffff;
 const KIND = {
   group: 0,
@@ -43,7 +43,7 @@ const KIND = {
   dimensions: 11,
 } as const;
 const KIND_WORDS = 12;
-const MAX_KINDS = 2 * MAX_RECORDS;
+const MAX_KINDS = 8_192;
 const LOGPROBS_TRUE = 0xffffffff;
 const FLAG = { base64: 1, urlResponse: 2, echo: 4, tokenInput: 8 } as const;
 const GROUP_BYTES = 256;

@@ -29,22 +29,18 @@ const SNAPSHOT = /-\d{4}-\d{2}-\d{2}$/;
 
 /** Prices: OpenAI's table, and rows that take precedence over it. */
 export class Prices {
-  readonly #rows = new Map<string, PriceRow[]>();
+  readonly #overrides: readonly PriceRow[];
   readonly #hasResidency: boolean;
+  /** By tier and model; read from the table when a price is first asked for. */
+  #rows: Map<string, PriceRow[]> | undefined;
 
   /**
    * @param options.overrides rows that are asked first, such as {@link ./price-file.ts} reads.
    * @param options.hasResidency whether requests go to a data-residency endpoint, which costs more. Default: false.
    */
   constructor(options: { overrides?: readonly PriceRow[]; hasResidency?: boolean } = {}) {
+    this.#overrides = options.overrides ?? [];
     this.#hasResidency = options.hasResidency ?? false;
-    // The last one that fits is the one that holds.
-    for (const row of [...PRICE_BLOCKS.flatMap(readBlock), ...(options.overrides ?? [])]) {
-      const key = `${row.tier} ${row.model}`;
-      const standing = this.#rows.get(key);
-      if (standing === undefined) this.#rows.set(key, [row]);
-      else standing.push(row);
-    }
   }
 
   /** Picodollars a token, residency included; `undefined`: there is no price. */
@@ -69,6 +65,11 @@ export class Prices {
 
   #find({ tier, at, isLong }: PriceQuestion, model: string): PriceRow | undefined {
     const day = new Date(at).toISOString().slice(0, 10);
+    // The last one that fits is the one that holds.
+    this.#rows ??= Map.groupBy(
+      [...PRICE_BLOCKS.flatMap(readBlock), ...this.#overrides],
+      (row) => `${row.tier} ${row.model}`,
+    );
     return this.#rows
       .get(`${tier} ${model}`)
       ?.findLast(

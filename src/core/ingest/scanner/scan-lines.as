@@ -32,7 +32,7 @@ const P_GROUPS: usize = 8192; // by group: lengths of url and model, u32 each, t
 const GROUP_BYTES: usize = 256;
 const NAME_BYTES: u32 = 120; // longest url and longest model that are kept
 const MAX_GROUPS: u32 = 512;
-const MAX_RECORDS: u32 = 4096;
+const MAX_RECORDS: u32 = 512;
 const P_ENTRIES: usize = P_GROUPS + <usize>MAX_GROUPS * GROUP_BYTES;
 const ENTRY_BYTES: usize = 32; // as in a manifest (../../manifest.ts)
 const P_HASHES: usize = P_ENTRIES + <usize>MAX_RECORDS * ENTRY_BYTES; // those of the entries again, 8 bytes each
@@ -43,7 +43,7 @@ const KIND_SLOTS: u32 = 16384;
 const P_KINDS: usize = P_KIND_TABLE + (<usize>KIND_SLOTS << 1);
 const KIND_BYTES: usize = 48;
 /** A scan begins with room for as many new ones as it has records. */
-const MAX_KINDS: u32 = 2 * MAX_RECORDS;
+const MAX_KINDS: u32 = 8192;
 const P_HEX: usize = P_KINDS + <usize>MAX_KINDS * KIND_BYTES; // by two bytes: value of two hex digits, u16
 const HEX_BYTES: usize = 0x20000;
 const NOT_HEX: u32 = 0x8000;
