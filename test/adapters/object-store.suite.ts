@@ -193,6 +193,18 @@ export function describeObjectStore(name: string, start: () => Promise<ObjectSto
       await expect(objects.read({ bucket, key })).rejects.toThrow(ObjectGoneError);
     });
 
+    test('gives the same bytes again, whatever was done with what it was given and what it gave', async () => {
+      const key = freshKey();
+      const body = Buffer.alloc(50_000, 'a');
+      await objects.put(key, body);
+      body.fill('b');
+      for (let reads = 0; reads < 2; reads++) {
+        const read = await collect(await objects.read({ bucket, key }));
+        expect(textOf(read)).toBe('a'.repeat(50_000));
+        (await objects.get(key))!.fill(0x63);
+      }
+    });
+
     test('lets a reader stop early', async () => {
       const key = freshKey();
       await objects.put(key, new Uint8Array(3_000_000));

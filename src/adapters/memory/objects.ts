@@ -127,7 +127,7 @@ export class MemoryObjects implements ObjectStore, Inputs {
 
   async get(key: string): Promise<Uint8Array | undefined> {
     const body = this.#find({ bucket: this.#bucket, key })?.body;
-    return body === undefined ? undefined : body.slice();
+    return body === undefined ? undefined : new Uint8Array(body);
   }
 
   /** @param options.metadata user metadata, as whoever drops an input may give it. */
@@ -137,7 +137,7 @@ export class MemoryObjects implements ObjectStore, Inputs {
     options: { ifAbsent?: boolean; contentType?: string; metadata?: Record<string, string> } = {},
   ): Promise<boolean> {
     if (options.ifAbsent && this.#find({ bucket: this.#bucket, key })?.body !== undefined) return false;
-    this.#store(key, body.slice(), options.metadata);
+    this.#store(key, new Uint8Array(body), options.metadata);
     return true;
   }
 
@@ -319,7 +319,8 @@ function etagOf(body: Uint8Array): string {
 
 async function* chunksOf(body: Uint8Array): AsyncGenerator<Uint8Array> {
   for (let start = 0; start < body.length; start += CHUNK_BYTES) {
-    const chunk = body.slice(start, start + CHUNK_BYTES);
+    // Not `slice`, which makes no copy of a Buffer.
+    const chunk = new Uint8Array(body.subarray(start, start + CHUNK_BYTES));
     yield chunk;
     // As S3's are: whoever keeps one is found out.
     release(chunk);
