@@ -459,6 +459,10 @@ describe('LineScanner', () => {
         '\x1f',
         '\\\t',
         '\\\r',
+        '\t,"',
+        '\t:"',
+        '\t","',
+        '\\x\\\\\\',
       ],
     ];
     const line = (texts: string): string =>
@@ -490,6 +494,46 @@ describe('LineScanner', () => {
     }
   });
 
+  it('knows which bytes may follow a backslash', () => {
+    const line = (text: string): string => requestLine('a').replace('Say hello.', () => text);
+    for (let byte = 0; byte < 256; byte++) {
+      if (byte === 0x0a) continue;
+      const pair = `\\${String.fromCharCode(byte)}`;
+      const lines = ['', 'x', 'x'.repeat(62), 'x'.repeat(63)].map((before) =>
+        Buffer.from(line(`${before}${pair}0041${'y'.repeat(64)}`), 'latin1'),
+      );
+      const file = joined(lines);
+      const { outcomes, texts } = scan(whole(file));
+      expect(outcomes).toEqual(check(file));
+      expect([0, lines.length]).toContain(texts.length);
+      expectTextsCounted(texts);
+    }
+  });
+
+  it('reads a line as it is, whatever the one before it broke off with', () => {
+    const line = (text: string): Buffer =>
+      Buffer.from(requestLine('a', { body: { model: 'm', x: ['text'] } }).replace('text', () => text));
+    for (let length = 0; length < 70; length++) {
+      const broken = [
+        `\\x${'x'.repeat(length)}\\`,
+        `\\n\\x${'\\n'.repeat(length)}`,
+        `${'x'.repeat(length)}\t\\`,
+      ];
+      const good = ['', 'n', '\\n', '\\"'];
+      const lines = broken.flatMap((before) => good.flatMap((text) => [before + 'y'.repeat(64), text]));
+      const file = joined(lines.map(line));
+      const { outcomes, texts } = scan(whole(file));
+      expect(outcomes).toEqual(check(file));
+      expect(texts).toHaveLength(lines.length / 2);
+      expectTextsCounted(texts);
+    }
+    // Half a surrogate pair each, at the same place of two blocks.
+    const halves = joined(['\\ud83dxxxxxx', 'xxxxxx\\ude00'].map(line));
+    const { texts } = scan(whole(halves), { blockBytes: halves.length / 2 });
+    expect(texts).toHaveLength(2);
+    expectTextsCounted(texts);
+  });
+
   it('agrees with checkLine on containers in containers, whatever separates what is in them', () => {
     const oneOf = (...choices: string[]): fc.Arbitrary<string> => fc.constantFrom(...choices);
     const blank = oneOf('', '', '', ' ', ' ', ' ', '\t', '\r', '  ', ' \t\r ', ' '.repeat(70));
@@ -514,6 +558,11 @@ describe('LineScanner', () => {
       fc.string({ unit: 'binary', maxLength: 90 }).map((value) => JSON.stringify(value)),
       oneOf('"data:x"', '"\\u0064ata:x"', '"\\ud83d\\ude00"', '"\\/"', '"\\\\"', '""'),
     );
+    const key = fc.oneof(
+      { weight: 30, arbitrary: text },
+      { weight: 1, arbitrary: number },
+      oneOf('null', ''),
+    );
     const literal = oneOf('true', 'false', 'null', 'nul', 'truE', 'fals', 'False', 'nulll');
     const between = fc
       .tuple(blank, oneOf(',', ',', ',', ',', ',', ',', ',', ',', ''), blank)
@@ -521,11 +570,16 @@ describe('LineScanner', () => {
     const { value } = fc.letrec<{ value: string }>((tie) => {
       const items = (item: fc.Arbitrary<string>): fc.Arbitrary<string> =>
         fc
-          .tuple(blank, fc.array(fc.tuple(item, between), { maxLength: 4 }), blank)
-          .map(([first, all, last]) => first + all.flat().slice(0, -1).join('') + last);
+          .tuple(
+            blank,
+            fc.array(fc.tuple(item, between), { maxLength: 4 }),
+            oneOf(...' '.repeat(30), ','),
+            blank,
+          )
+          .map(([first, all, end, last]) => first + all.flat().slice(0, -1).join('') + end + last);
       const member = fc
-        .tuple(text, blank, blank, tie('value'))
-        .map(([key, a, b, each]) => `${key}${a}:${b}${each}`);
+        .tuple(key, blank, oneOf(...':'.repeat(30), '', ',', '::'), blank, tie('value'))
+        .map((all) => all.join(''));
       return {
         value: fc.oneof(
           { depthSize: 'medium', withCrossShrink: true },
@@ -533,7 +587,12 @@ describe('LineScanner', () => {
           { weight: 1, arbitrary: number },
           { weight: 1, arbitrary: literal },
           { weight: 3, arbitrary: items(tie('value')).map((all) => `[${all}]`) },
-          { weight: 3, arbitrary: items(member).map((all) => `{${all}}`) },
+          {
+            weight: 3,
+            arbitrary: items(fc.oneof({ weight: 30, arbitrary: member }, text, number)).map(
+              (all) => `{${all}}`,
+            ),
+          },
         ),
       };
     });
