@@ -122,7 +122,7 @@ async function readSmall(
   const chunks: Uint8Array[] = [];
   try {
     for await (const chunk of await objects.read({ bucket, key }, 0, MAX_OPTIONS_BYTES + 1))
-      chunks.push(chunk);
+      chunks.push(new Uint8Array(chunk));
   } catch (error) {
     if (error instanceof ObjectGoneError) return undefined;
     throw error;

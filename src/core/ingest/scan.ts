@@ -541,6 +541,6 @@ function applyPolicy(plan: Plan, job: Job): Plan {
 
 async function firstBytes(objects: ObjectStore, source: SourceObject): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
-  for await (const chunk of await objects.read(source, 0, 2)) chunks.push(chunk);
+  for await (const chunk of await objects.read(source, 0, 2)) chunks.push(new Uint8Array(chunk));
   return Buffer.concat(chunks);
 }
