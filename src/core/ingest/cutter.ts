@@ -53,6 +53,9 @@ export const COALESCE_GAP_BYTES = 256 * 1024;
  */
 const MAX_OPEN_REQUESTS = 1_000_000;
 
+/** Lists kept to be filled again: 3 MB at the most. */
+const MAX_SPARE = 2;
+
 /** Cuts requests into batches that hold one model, one endpoint, and stay within every limit. */
 export class Cutter {
   readonly #open = new Map<string, OpenBatch>();
@@ -62,6 +65,8 @@ export class Cutter {
   readonly #maxOpenRequests: number;
   #openRequests = 0;
   #isShattered = false;
+  /** Lists of requests whose batches were handed over and are needed no more. */
+  readonly #spare: ManifestEntries[] = [];
 
   /**
    * @param onFull is given each batch once it can take no more; it must not keep the request that did not fit.
@@ -101,8 +106,7 @@ export class Cutter {
   add(request: Cuttable): OpenBatch {
     if (this.#openRequests >= this.#maxOpenRequests) this.#close(this.#largest());
     let batch = this.#openFor(request);
-    if (batch.entries.count > 0 && !this.#fits(batch, 1, request))
-      batch = this.#close(batch, batch.entries.count);
+    if (batch.entries.count > 0 && !this.#fits(batch, 1, request)) batch = this.#close(batch);
     this.#grow(batch, request.offset, request.offset + request.length, 1, request);
     const { line, offset, length, outputLimit, hash0, hash1 } = request;
     batch.entries.push(line, offset, length, withOutputLimit(0, outputLimit), hash0, hash1);
@@ -150,6 +154,13 @@ export class Cutter {
     batch.dataUrlBytes += sums.dataUrlBytes;
   }
 
+  /** Takes back the list of a batch that was handed over, to be filled again: new memory costs more than what is put there. */
+  reuse(entries: ManifestEntries): void {
+    if (this.#spare.length === MAX_SPARE) return;
+    entries.clear();
+    this.#spare.push(entries);
+  }
+
   /** Hands over what is left. */
   finish(): void {
     for (const batch of this.#open.values()) if (batch.entries.count > 0) this.#onFull(batch);
@@ -158,12 +169,10 @@ export class Cutter {
     this.#last = undefined;
   }
 
-  /**
-   * Hands a batch over and gives the one that takes its place.
-   * @param capacity requests that the next one has room for at first: a group that fills one batch may fill another.
-   */
-  #close(batch: OpenBatch, capacity?: number): OpenBatch {
-    const next = emptyBatch(batch, capacity);
+  /** Hands a batch over and gives the one that takes its place. */
+  #close(batch: OpenBatch): OpenBatch {
+    // A group that has filled one batch may fill another.
+    const next = emptyBatch(batch, this.#spare.pop() ?? new ManifestEntries(batch.entries.count));
     this.#open.set(groupOf(batch), next);
     this.#openRequests -= batch.entries.count;
     this.#last = undefined;
@@ -221,11 +230,14 @@ function groupOf({ endpoint, model }: Pick<Cuttable, 'endpoint' | 'model'>): str
   return `${endpoint}\0${model}`;
 }
 
-function emptyBatch({ endpoint, model }: Pick<Cuttable, 'endpoint' | 'model'>, capacity?: number): OpenBatch {
+function emptyBatch(
+  { endpoint, model }: Pick<Cuttable, 'endpoint' | 'model'>,
+  entries = new ManifestEntries(),
+): OpenBatch {
   return {
     endpoint,
     model,
-    entries: new ManifestEntries(capacity),
+    entries,
     bytes: 0,
     embeddingInputs: 0,
     outputBytes: 0,

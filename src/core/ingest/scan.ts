@@ -5,6 +5,7 @@
  * broken off anywhere and gone on with by another worker.
  */
 import type { Layout } from '../../contract/settings.ts';
+import { Block } from '../block.ts';
 import { sizeOf } from '../budget/bound.ts';
 import { CustomIdHasher } from '../custom-id-hash.ts';
 import { statedErrorLine } from '../error-line.ts';
@@ -332,8 +333,9 @@ async function readLines(
     },
   );
 
-  /** Manifests that are being written, oldest first. Nothing may be said of them before they are. */
+  /** Manifests that are being written, oldest first, each in a block. Nothing may be said of them before they are. */
   const writing: Promise<unknown>[] = [];
+  const blocks: Block[] = [];
   const waitForManifests = async (most: number): Promise<void> => {
     while (writing.length > most) await writing.shift();
   };
@@ -343,11 +345,14 @@ async function readLines(
     for (const { endpoint, model, bytes, textBytes, dataUrlBytes, entries } of full.splice(0)) {
       const batchId = batchIdOf(0, batches.length);
       const manifestKey = keys.manifest(attempt, batchId);
-      const put = deps.objects.put(manifestKey, encodeManifest({ source, entries }));
+      await waitForManifests(MANIFESTS_UNDER_WAY - 1);
+      const block = blocks.pop() ?? new Block();
+      const put = deps.objects
+        .put(manifestKey, encodeManifest({ source, entries }, block))
+        .then(() => blocks.push(block));
       // Its failure is for who waits for it, which may be later.
       put.catch(() => {});
       writing.push(put);
-      await waitForManifests(MANIFESTS_UNDER_WAY);
       const requests = entries.count;
       batches.push({
         batchId,
@@ -360,6 +365,7 @@ async function readLines(
         dataUrlBytes,
         ...sizeOf(entries, model),
       });
+      cutter.reuse(entries);
     }
     await spool?.drain();
     await invalidRun.flush();
