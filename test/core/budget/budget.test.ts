@@ -129,6 +129,13 @@ describe('what a batch costs at the most', () => {
       { numRuns: 2_000 },
     );
   });
+
+  test('an estimate is raised by exactly a tenth, so that no sum of estimates is dearer than these one by one', () => {
+    for (let tokens = 10; tokens <= 50_000; tokens += 10) {
+      const bound = boundOf(batch({ requests: 1, tokens, outputTokens: 0 }), PRICES, NOW);
+      expect(bound).toBe(25_000n * BigInt((tokens / 10) * 11 + 16));
+    }
+  });
 });
 
 describe('what is cut', () => {
