@@ -15,6 +15,9 @@ export class BatchdropError extends Error {
 /** The input object or its version does not exist any more: the job is rejected, not tried again. */
 export class ObjectGoneError extends BatchdropError {}
 
+/** An object gives more or fewer bytes than it is known to have. */
+export class ObjectSizeError extends BatchdropError {}
+
 /**
  * A suspended write cannot be taken up again: its upload was given up, or ended already, or another worker wrote to it.
  * The object has to be written from its beginning.

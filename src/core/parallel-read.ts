@@ -2,7 +2,7 @@
  * Reads a large object front to back through several ranged GETs at a time: one GET stream is slower than a scan, and
  * three keep a vCPU busy (perf figures: docs/performance.md). Memory is the ranges in flight, whatever the object's size.
  */
-import { BatchdropError } from './errors.ts';
+import { ObjectSizeError } from './errors.ts';
 import type { SourceObject } from './model.ts';
 import type { ByteStream, ObjectStore } from './ports.ts';
 
@@ -22,6 +22,7 @@ const PIECE_BYTES = 1024 * 1024;
  * @param options.rangeBytes default: 8 MiB.
  * @param options.inFlight ranges that are read at a time. Default: 3.
  * @param options.buffers to read into, as {@link buffersFor} says. Default: it makes its own.
+ * @throws {ObjectSizeError} if more or less comes than the object has.
  */
 export async function* readInParallel(
   objects: Pick<ObjectStore, 'read'>,
@@ -38,7 +39,7 @@ export async function* readInParallel(
     while (slots.length < inFlight && next < size) {
       const end = Math.min(next + rangeBytes, size);
       const buffer = free.pop() ?? Buffer.allocUnsafeSlow(bytes);
-      slots.push(new Slot(objects.read(source, next, end), buffer));
+      slots.push(new Slot(objects.read(source, next, end), buffer, { start: next, end }));
       next = end;
     }
   };
@@ -71,6 +72,7 @@ export function buffersFor(
 /** One range: what has come of it, and what of that was taken. */
 class Slot {
   readonly buffer: Uint8Array;
+  readonly #range: { start: number; end: number };
   #filled = 0;
   #taken = 0;
   #state: 'reading' | 'done' | { error: unknown } = 'reading';
@@ -78,8 +80,9 @@ class Slot {
   #wake: () => void = () => {};
   readonly #finished: Promise<void>;
 
-  constructor(opening: Promise<ByteStream>, buffer: Uint8Array) {
+  constructor(opening: Promise<ByteStream>, buffer: Uint8Array, range: { start: number; end: number }) {
     this.buffer = buffer;
+    this.#range = range;
     this.#finished = this.#read(opening);
   }
 
@@ -104,14 +107,22 @@ class Slot {
 
   /** Never rejects: an error is kept for whoever takes the chunks. */
   async #read(opening: Promise<ByteStream>): Promise<void> {
+    const { start, end } = this.#range;
+    const bytes = end - start;
     try {
       for await (const chunk of await opening) {
         if (this.#isStopped) break;
-        if (chunk.length > this.buffer.length - this.#filled)
-          throw new BatchdropError(`a range of at most ${this.buffer.length} bytes was read, and more came`);
+        if (chunk.length > bytes - this.#filled)
+          throw new ObjectSizeError(`${bytes} bytes were read from byte ${start} on, and more came`);
         this.buffer.set(chunk, this.#filled);
         this.#filled += chunk.length;
         this.#wake();
+      }
+      // Else what follows would be joined to it, as if the bytes between had never been.
+      if (!this.#isStopped && this.#filled < bytes) {
+        throw new ObjectSizeError(
+          `${bytes} bytes were read from byte ${start} on, and only ${this.#filled} came: is the object shorter than it was said to be?`,
+        );
       }
       this.#state = 'done';
     } catch (error) {

@@ -238,7 +238,9 @@ describe('fetching', () => {
     const w = await world({ 'file-output': pattern(300), 'file-error': pattern(0) });
     const fetched = await w.invoke();
     if (typeof fetched === 'string') throw new Error(fetched);
-    await w.objects.put(fetched.files[0]!.key, pattern(300).reverse());
-    await expect(contentsOf(w, fetched.files)).rejects.toThrow(IncompleteDownloadError);
+    for (const other of [pattern(300).reverse(), pattern(299), pattern(0)]) {
+      await w.objects.put(fetched.files[0]!.key, other);
+      await expect(contentsOf(w, fetched.files)).rejects.toThrow(IncompleteDownloadError);
+    }
   });
 });

@@ -90,7 +90,30 @@ test('fails if a range gives more than was asked for', async () => {
       })(),
   };
   await expect(join(readInParallel(generous, SOURCE, 50, { rangeBytes: 10 }))).rejects.toThrow(
-    'at most 10 bytes',
+    '10 bytes were read from byte 0 on, and more came',
+  );
+});
+
+test('fails if the object is shorter than it was said to be, or a range in its middle is cut short', async () => {
+  const short = await storeOf(Buffer.alloc(45, 'x'));
+  const options = { rangeBytes: 10, inFlight: 2 };
+  await expect(join(readInParallel(short, SOURCE, 50, options))).rejects.toThrow(
+    '10 bytes were read from byte 40 on, and only 5 came',
+  );
+  await expect(join(readInParallel(short, SOURCE, 70, options))).rejects.toThrow('from byte 40 on');
+  const torn: Pick<ObjectStore, 'read'> = {
+    read: (source, start, end) => short.read(source, start, start === 20 ? 29 : end),
+  };
+  await expect(join(readInParallel(torn, SOURCE, 45, options))).rejects.toThrow(
+    '10 bytes were read from byte 20 on, and only 9 came',
+  );
+});
+
+test('a last range that is shorter than its buffer may not give more than was asked for either', async () => {
+  const objects = await storeOf(Buffer.alloc(50, 'x'));
+  const generous: Pick<ObjectStore, 'read'> = { read: (source, start) => objects.read(source, start, 50) };
+  await expect(join(readInParallel(generous, SOURCE, 45, { rangeBytes: 30 }))).rejects.toThrow(
+    '30 bytes were read from byte 0 on, and more came',
   );
 });
 

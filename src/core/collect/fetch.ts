@@ -9,6 +9,7 @@ import {
   CorruptWorkFileError,
   IncompleteDownloadError,
   isOfKey,
+  ObjectSizeError,
   OutOfTimeError,
   UploadGoneError,
 } from '../errors.ts';
@@ -111,18 +112,22 @@ export async function* readFetched(
   let checksum = 0;
   const source = { bucket, key: file.key };
   const ranges = { rangeBytes: SORTED_RANGE_BYTES };
-  for await (const chunk of readInParallel(deps.objects, source, file.bytes, ranges)) {
-    if (deps.deadline.remainingMs() <= reserveMs) {
-      throw new OutOfTimeError(
-        `OpenAI file ${file.fileId}: its ${file.bytes} bytes cannot be sorted in one invocation`,
-      );
+  const message = `${file.key} is not what was fetched; fetch ${file.fileId} again`;
+  try {
+    for await (const chunk of readInParallel(deps.objects, source, file.bytes, ranges)) {
+      if (deps.deadline.remainingMs() <= reserveMs) {
+        throw new OutOfTimeError(
+          `OpenAI file ${file.fileId}: its ${file.bytes} bytes cannot be sorted in one invocation`,
+        );
+      }
+      checksum = crc32(chunk, checksum);
+      yield chunk;
     }
-    checksum = crc32(chunk, checksum);
-    yield chunk;
+  } catch (error) {
+    if (!(error instanceof ObjectSizeError)) throw error;
+    throw new IncompleteDownloadError(message, { cause: error });
   }
-  if (checksum !== file.crc32) {
-    throw new IncompleteDownloadError(`${file.key} is not what was fetched; fetch ${file.fileId} again`);
-  }
+  if (checksum !== file.crc32) throw new IncompleteDownloadError(message);
 }
 
 /** The copy of one file. */
