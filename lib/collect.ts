@@ -4,7 +4,6 @@ import type { collectEnv, EnvVars } from '../src/contract/env.ts';
 import { commonEnvironment, type Foundation, openaiEnvironment } from './environment.ts';
 import { heapLimits, RESULTS_MEMORY_MB } from './heap.ts';
 import { PipelineFunction } from './pipeline-function.ts';
-
 import type { WorkQueue } from './work-queue.ts';
 
 /** What collect needs beside the foundation. */

@@ -5,7 +5,6 @@ import { EVENT_SOURCE } from '../src/contract/messages.ts';
 import { commonEnvironment, type Foundation, openaiEnvironment } from './environment.ts';
 import { heapLimits, RESULTS_MEMORY_MB } from './heap.ts';
 import { PipelineFunction } from './pipeline-function.ts';
-
 import type { WorkQueue } from './work-queue.ts';
 
 /** What finalize needs beside the foundation. */

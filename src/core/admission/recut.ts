@@ -18,41 +18,44 @@ type Estimated = Pick<BatchRecord, 'tokens' | 'bytes'>;
  * part of the batch's tokens is taken to be its part of the bytes.
  */
 export function cutByTokens(batch: Estimated, entries: ManifestEntries, most: number): Part[] {
-  return cutByWeight(batch, entries, most, (_, tokens) => tokens);
+  return cutByWeight(batch, entries, most, tokensOfEach(batch, entries));
 }
 
-/** The same, where `weightOf` says what of a request, and of its part of the tokens, must not add up to more than `most`. */
+/** The same, where `weightOf` says what of a request must not add up to more than `most`. */
 export function cutByWeight(
   batch: Estimated,
   entries: ManifestEntries,
   most: number,
-  weightOf: (entry: ManifestEntry, tokens: number) => number,
+  weightOf: (entry: ManifestEntry) => number,
 ): Part[] {
-  const perByte = tokensPerByte(batch, entries);
+  const tokensOfOne = tokensOfEach(batch, entries);
   const parts: Required<Part>[] = [];
   let part = { entries: new ManifestEntries(), tokens: 0 };
   let weight = 0;
   for (let index = 0; index < entries.count; index++) {
     const entry = entries.at(index);
     const { line, offset, length, tried, hash0, hash1 } = entry;
-    const tokens = Math.ceil(length * perByte);
-    const own = weightOf(entry, tokens);
+    const own = weightOf(entry);
     if (part.entries.count > 0 && weight + own > most) {
       parts.push(part);
       part = { entries: new ManifestEntries(), tokens: 0 };
       weight = 0;
     }
     part.entries.push(line, offset, length, tried, hash0, hash1);
-    part.tokens += tokens;
+    part.tokens += tokensOfOne(entry);
     weight += own;
   }
   if (part.entries.count > 0) parts.push(part);
   return batch.tokens === undefined ? parts.map(({ entries }) => ({ entries })) : parts;
 }
 
-/** A request's part of the tokens for each byte of it. */
-export function tokensPerByte(batch: Estimated, entries: ManifestEntries): number {
+/** Tells a request's part of the batch's tokens: its part of the bytes, rounded up. */
+export function tokensOfEach(
+  batch: Estimated,
+  entries: ManifestEntries,
+): (entry: Pick<ManifestEntry, 'length'>) => number {
   let bytes = 0;
   for (let index = 0; index < entries.count; index++) bytes += entries.length(index);
-  return tokensOf(batch) / Math.max(1, bytes);
+  const perByte = tokensOf(batch) / Math.max(1, bytes);
+  return ({ length }) => Math.ceil(length * perByte);
 }

@@ -3,8 +3,8 @@
  * requests that limit their answers cost no more than this; of those that do not, answers are taken to have at most
  * {@link unlimitedOutputTokens}. Images and files by reference, and tools that OpenAI runs, cannot be bounded from a file.
  */
-import { cutByWeight, type Part, tokensPerByte } from '../admission/recut.ts';
-import type { ManifestEntries } from '../manifest.ts';
+import { cutByWeight, type Part, tokensOfEach } from '../admission/recut.ts';
+import type { ManifestEntries, ManifestEntry } from '../manifest.ts';
 import type { BatchRecord } from '../model.ts';
 import { outputLimitIn } from '../output-limit.ts';
 import type { Rates } from '../prices/blocks.ts';
@@ -65,20 +65,17 @@ export function cutByCost(
   // Its price was there when the cut was decided on.
   if (rates === undefined) return [{ entries }];
   // As `boundOf` will have it: the parts, each with the tokens that it is given, must not come out dearer.
-  const weightOf = ({ length, tried }: { length: number; tried: number }, tokens: number): number => {
+  const tokensOfOne = tokensOfEach(batch, entries);
+  const weightOf = (entry: Pick<ManifestEntry, 'length' | 'tried'>): number => {
     const input = inputAtMost({
       requests: 1,
-      bytes: length + 1,
-      ...(batch.tokens === undefined ? {} : { tokens }),
+      bytes: entry.length + 1,
+      ...(batch.tokens === undefined ? {} : { tokens: tokensOfOne(entry) }),
     });
-    return Number(costOf(rates, input, outputLimitIn(tried) ?? unlimitedOutputTokens(batch.model)));
+    return Number(costOf(rates, input, outputLimitIn(entry.tried) ?? unlimitedOutputTokens(batch.model)));
   };
-  const perByte = tokensPerByte(batch, entries);
   let whole = 0;
-  for (let index = 0; index < entries.count; index++) {
-    const entry = entries.at(index);
-    whole += weightOf(entry, Math.ceil(entry.length * perByte));
-  }
+  for (let index = 0; index < entries.count; index++) whole += weightOf(entries.at(index));
   const most = Math.max(microdollars * PICODOLLARS_PER_MICRODOLLAR, whole / mostParts);
   return cutByWeight(batch, entries, most, weightOf);
 }

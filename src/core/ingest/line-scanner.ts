@@ -11,7 +11,7 @@ import { MAX_LINE_BYTES, OPENAI_LIMITS } from '../limits.ts';
 import { outputLimitOf, withOutputLimit } from '../output-limit.ts';
 import { RECORD_BYTES as ENTRY_BYTES } from '../record-file.ts';
 import { type Line, LineSplitter, type LineStart } from './lines.ts';
-import { type PredictedOutput, predictOutput } from './predict-output.ts';
+import { type PredictedOutput, predictOutput, withRequest } from './predict-output.ts';
 import { SCAN_LINES_WASM } from './scanner/module.ts';
 
 const LINE_FEED = 0x0a;
@@ -406,7 +406,7 @@ export class LineScanner {
       words[entry + ENTRY.tried] = kind.tried;
       length += lineLength;
       embeddingInputs += kind.embeddingInputs;
-      predictedOutputBytes += kind.output.bytes + (kind.output.repeatsRequest ? lineLength : 0);
+      predictedOutputBytes += withRequest(kind.output, lineLength);
       textBytes += records[record + RECORD.textBytes]!;
       dataUrlBytes += records[record + RECORD.dataUrlBytes]!;
     }
@@ -457,7 +457,7 @@ export class LineScanner {
       request.offset = this.#entryDoubles[at * ENTRY_DOUBLES + 1]!;
       request.length = length;
       request.embeddingInputs = embeddingInputs;
-      request.predictedOutputBytes = output.bytes + (output.repeatsRequest ? length : 0);
+      request.predictedOutputBytes = withRequest(output, length);
       request.outputLimit = outputLimit;
       request.hash0 = this.#entryWords[entry + ENTRY.hash0]!;
       request.hash1 = this.#entryWords[entry + ENTRY.hash1]!;

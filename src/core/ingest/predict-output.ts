@@ -41,7 +41,11 @@ export function predictOutputBytes(
   embeddingInputs: number,
   requestBytes: number,
 ): number {
-  const { bytes, repeatsRequest } = predictOutput(url, body, embeddingInputs);
+  return withRequest(predictOutput(url, body, embeddingInputs), requestBytes);
+}
+
+/** Bytes of the answer to a request of this length. */
+export function withRequest({ bytes, repeatsRequest }: PredictedOutput, requestBytes: number): number {
   return repeatsRequest ? bytes + requestBytes : bytes;
 }
 
