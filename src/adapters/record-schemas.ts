@@ -278,6 +278,7 @@ const ledgerSchema = z.object({
       requestsPerMinute: z.exactOptional(z.number()),
       tokensPerMinute: z.exactOptional(z.number()),
       callMs: z.exactOptional(z.number()),
+      latencies: z.exactOptional(z.object({ recentMs: z.array(z.number()), at: z.number() })),
     } satisfies ShapeOf<LearnedPace>),
   ),
   updatedAt: z.number(),

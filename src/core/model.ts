@@ -487,6 +487,15 @@ export interface LearnedPace {
   tokensPerMinute?: number;
   /** How long a call takes on average. */
   callMs?: number;
+  latencies?: Latencies;
+}
+
+/** How long recent calls took. One that got no answer counts as long as it was waited for. */
+export interface Latencies {
+  /** Oldest first. */
+  recentMs: readonly number[];
+  /** When the last of them was measured. */
+  at: number;
 }
 
 /**

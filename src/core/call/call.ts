@@ -14,7 +14,7 @@ import type { BatchMessage } from '../../contract/messages.ts';
 import type { Settings, Tier } from '../../contract/settings.ts';
 import { operatorErrorOf, parkFor } from '../admission/operator-errors.ts';
 import { callsLedgerOf } from '../admission/scopes.ts';
-import { classify, NOT_SENT } from '../collect/classify.ts';
+import { ANSWER_TOO_SLOW, classify, NOT_SENT } from '../collect/classify.ts';
 import { OBJECT_GONE, TIER_NOT_OFFERED } from '../collect/decide.ts';
 import { CallUnansweredError, NotYetError, ObjectGoneError } from '../errors.ts';
 import { workKeys } from '../keys.ts';
@@ -46,6 +46,7 @@ import type {
   QuotaStore,
 } from '../ports.ts';
 import { recordFailure, SUCCEEDED } from '../step-failure.ts';
+import { type BeginAnswer, isTooSlow, mayBegin, recentLatencies, rememberLatencies } from './latency.ts';
 import { CALLS_OF_A_SLICE, learn } from './pace.ts';
 import {
   answerLine,
@@ -87,6 +88,8 @@ const MOST_CALL_MS = 13 * MINUTE_MS;
 const RESERVE_MS = MINUTE_MS;
 /** A call that has less time than this is not begun. */
 const LEAST_CALL_MS = MINUTE_MS;
+/** How much of a worker's life its longest call may take: the rest is for reading the slice and for starting late. */
+const SHARE_OF_LIFE = 0.9;
 /** After this long without a single answer, the worker ends, and the slice rests. */
 const MOST_REFUSED_MS = 2 * MINUTE_MS;
 const FIRST_REST_MS = 2 * MINUTE_MS;
@@ -97,6 +100,15 @@ const MOST_BACKOFF_MS = 30 * SECOND_MS;
 
 /** For a call whose answer never came; `request_timeout` is OpenAI's own code for that. */
 const NO_ANSWER = { code: 'request_timeout', message: 'No answer came; the call may have been charged.' };
+/** For a call that was waited for as long as any worker can, of a model that needs longer, in the last tier. */
+function tooSlow(waitedMs: number): { code: string; message: string } {
+  const minutes = Math.floor(waitedMs / MINUTE_MS);
+  return {
+    code: ANSWER_TOO_SLOW,
+    message: `No answer came within ${minutes} minutes, the longest that a function can wait. The call may have been charged. Send this request in the batch tier, or ask for a shorter answer.`,
+  };
+}
+
 /** No room, not charged: 429 by OpenAI (guide "Flex processing"), 498 by Groq (docs, "Flex processing"). */
 const REFUSING: ReadonlySet<number> = new Set([429, 498]);
 
@@ -168,6 +180,14 @@ class Slice {
   #pausedUntil = 0;
   #answeredAt: number;
   #pace: LearnedPace | undefined;
+  /** How long calls took: as the ledger says, then as this worker measured. */
+  #recentMs: readonly number[] = [];
+  readonly #measuredMs: number[] = [];
+  /** When each call that is under way began. */
+  readonly #begunAt = new Map<number, number>();
+  #hasBegun = false;
+  /** The longest that a call of a fresh worker can wait for its answer. */
+  readonly #fullMs: number;
 
   constructor(deps: CallDeps, batch: BatchRecord, claim: string) {
     this.#deps = deps;
@@ -180,6 +200,8 @@ class Slice {
     this.#again = [...(this.#calls.again ?? [])];
     this.#leasedUntil = batch.claimedUntil!;
     this.#answeredAt = deps.ambient.now();
+    const lifeMs = (deps.deadline.remainingMs() - RESERVE_MS) * SHARE_OF_LIFE;
+    this.#fullMs = Math.min(MOST_CALL_MS, Math.max(LEAST_CALL_MS, lifeMs));
   }
 
   async run(): Promise<void> {
@@ -194,6 +216,8 @@ class Slice {
     for (let index = 0; index < this.#calls.started; index++)
       if (!this.#lines.has(index) && !this.#again.includes(index))
         this.#add(index, unansweredLine(this.#customId(index), null));
+    const { pace } = (await this.#deps.quota.getLedger(callsLedgerOf(this.#batch))) ?? {};
+    this.#recentMs = recentLatencies(pace?.latencies, this.#deps.ambient.now());
     await this.#lookAround();
     // From here on, these may have been called.
     if (this.#again.length > 0 && this.#stop === undefined)
@@ -274,13 +298,10 @@ class Slice {
 
   /** One call after the other, until nothing is left. */
   async #work(): Promise<void> {
-    for (;;) {
-      await this.#turn();
-      if (this.#stop !== undefined) return;
-      const index = await this.#take();
-      if (index === undefined) return;
-      this.#active++;
+    while (await this.#turn()) {
       try {
+        const index = await this.#take();
+        if (index === undefined) return;
         await this.#callOne(index);
       } finally {
         this.#active--;
@@ -288,20 +309,51 @@ class Slice {
     }
   }
 
-  /** Waits until a call may begin, or none may any more. */
-  async #turn(): Promise<void> {
+  /** Waits until a call may begin, which is counted at once, or none may any more (`false`). */
+  async #turn(): Promise<boolean> {
     for (;;) {
-      const { ambient, deadline, pause } = this.#deps;
+      const { ambient, pause } = this.#deps;
       const now = ambient.now();
-      if (deadline.remainingMs() < RESERVE_MS + LEAST_CALL_MS) this.#halt({ why: 'time' });
+      const begins = this.#mayBegin(now);
+      if (begins === 'continue_later') this.#halt({ why: this.#refusals > 0 ? 'refused' : 'time' });
+      if (this.#isTooSlow()) this.#goToNextTier();
       if (this.#refusals > 0 && now - this.#answeredAt > MOST_REFUSED_MS) this.#halt({ why: 'refused' });
-      if (this.#stop !== undefined || this.#isEmpty()) return;
+      if (this.#stop !== undefined || this.#isEmpty()) return false;
       const isLeased = now < this.#leasedUntil - LEASE_MARGIN_MS;
-      if (now >= this.#pausedUntil && this.#active < Math.floor(this.#allowed) && isLeased) return;
+      const mayCall = now >= this.#pausedUntil && this.#active < Math.floor(this.#allowed);
+      if (begins === 'begin' && mayCall && isLeased) {
+        this.#active++;
+        this.#hasBegun = true;
+        return true;
+      }
       // However long OpenAI wants to be left alone: the worker's own time and patience go on.
       const waitMs = Math.min(Math.max(SECOND_MS, this.#pausedUntil - now), MOST_BACKOFF_MS);
       await pause(waitMs, this.#stopped.signal);
     }
+  }
+
+  #mayBegin(now: number): BeginAnswer {
+    const availableMs = this.#deps.deadline.remainingMs() - RESERVE_MS;
+    // Whatever is known: a worker that begins nothing would hand the slice on for ever.
+    if (!this.#hasBegun && availableMs >= LEAST_CALL_MS) return 'begin';
+    const begun = [...this.#begunAt.values()];
+    return mayBegin({
+      recentMs: this.#recentMs,
+      underWayMs: Array.from({ length: this.#active }, (_, at) => now - (begun[at] ?? now)),
+      availableMs,
+      fullMs: this.#fullMs,
+      minMs: LEAST_CALL_MS,
+    });
+  }
+
+  #isTooSlow(): boolean {
+    return isTooSlow(this.#recentMs, this.#fullMs);
+  }
+
+  /** Notes how long a call took. */
+  #measured(ms: number): void {
+    this.#measuredMs.push(ms);
+    this.#recentMs = [...this.#recentMs, ms];
   }
 
   /** Requests that the record counts as called, and that surely were not. Only while no call is under way. */
@@ -344,6 +396,7 @@ class Slice {
       return;
     }
     const begunAt = ambient.now();
+    this.#begunAt.set(index, begunAt);
     const timeoutMs = Math.min(MOST_CALL_MS, deadline.remainingMs() - RESERVE_MS);
     let answer: CallAnswer;
     try {
@@ -352,14 +405,16 @@ class Slice {
         body,
         timeoutMs,
       });
+      this.#begunAt.delete(index);
     } catch (error) {
+      this.#begunAt.delete(index);
       const trouble = operatorErrorOf(error);
       if (trouble !== undefined) {
         this.#again.push(index);
         await parkFor(this.#deps, this.#batch, trouble, 'collected');
         this.#halt({ why: 'over' });
       } else if (!(error instanceof CallUnansweredError) || error.mayBeCharged) {
-        this.#add(index, unansweredLine(request.customId, NO_ANSWER));
+        this.#unanswered(index, ambient.now() - begunAt, timeoutMs);
       } else this.#refused(index, undefined);
       return;
     }
@@ -371,10 +426,12 @@ class Slice {
       return;
     }
     const now = ambient.now();
-    if (answer.status < 300)
+    if (answer.status < 300) {
+      this.#measured(now - begunAt);
       this.#pace = learn(this.#pace, { ms: now - begunAt, requestsPerMinute, tokensPerMinute });
+    }
     const isWithoutFlex = this.#tier === 'flex' && refusesFlex(answer);
-    if (isWithoutFlex && this.#goOnAfterFlex()) {
+    if (isWithoutFlex && this.#goToNextTier()) {
       this.#again.push(index);
       return;
     }
@@ -400,13 +457,26 @@ class Slice {
     this.#pausedUntil = now + Math.ceil(Math.max(retryAfterMs ?? 0, backoff * (0.5 + jitter / 2)));
   }
 
-  /** The model has no flex, so everything goes on in the next tier, if there is one. */
-  #goOnAfterFlex(): boolean {
+  /** A call that may have been charged got no answer: for lack of time, or because its connection broke. */
+  #unanswered(index: number, tookMs: number, timeoutMs: number): void {
+    const isTimeout = tookMs >= timeoutMs;
+    if (isTimeout) this.#measured(tookMs);
+    // Another try could wait no longer than this one did.
+    const isFinal =
+      isTimeout && tookMs >= this.#fullMs && this.#isTooSlow() && this.#nextTier() === undefined;
+    this.#add(index, unansweredLine(this.#customId(index), isFinal ? tooSlow(tookMs) : NO_ANSWER));
+  }
+
+  #nextTier(): Tier | undefined {
     const tiers = this.#batch.ladder?.tiers ?? [];
-    const next = tiers[tiers.indexOf('flex') + 1];
-    if (next === undefined) return false;
-    this.#halt({ why: 'over', goTo: next });
-    return true;
+    return tiers[tiers.indexOf(this.#tier) + 1];
+  }
+
+  /** What is left goes on in the next tier, if there is one. */
+  #goToNextTier(): boolean {
+    const goTo = this.#nextTier();
+    if (goTo !== undefined) this.#halt({ why: 'over', goTo });
+    return goTo !== undefined;
   }
 
   #add(index: number, line: string): void {
@@ -557,10 +627,17 @@ class Slice {
 
   /** What this worker found out about the pace of the model. Answers are kept and go on, whether or not it can be noted. */
   async #learn(): Promise<void> {
-    const found = this.#pace;
-    if (found === undefined) return;
+    const measured = this.#measuredMs;
+    if (measured.length === 0) return;
     const { quota, ambient, log } = this.#deps;
-    const rule = (ledger: Ledger | undefined) => ({ pace: { ...ledger?.pace, ...found } });
+    const now = ambient.now();
+    const rule = (ledger: Ledger | undefined) => ({
+      pace: {
+        ...ledger?.pace,
+        ...this.#pace,
+        latencies: rememberLatencies(ledger?.pace?.latencies, measured, now),
+      },
+    });
     try {
       await quota.changeLedger(callsLedgerOf(this.#batch), rule, ambient.now());
     } catch (error) {

@@ -13,6 +13,8 @@ export type Verdict =
   | { kind: 'unsent'; code: string }
   /** Nothing is wrong with the request: a person must set the account or the choice of model right. */
   | { kind: 'operator'; code: string; scope: OperatorScope }
+  /** It may have been charged, and another try would end the same way. */
+  | { kind: 'lost'; code: string }
   /** The same again would fail the same way. */
   | { kind: 'failed'; code: string };
 
@@ -38,6 +40,9 @@ export function operatorScopeOf(code: string): OperatorScope | undefined {
 /** Our code for a request of a slice that was not called. */
 export const NOT_SENT = 'not_sent';
 
+/** Our code for a call whose answer takes longer than any worker can wait. */
+export const ANSWER_TOO_SLOW = 'answer_too_slow';
+
 /** `error.code`s of requests that OpenAI did not execute to the end; one that timed out may have been charged. */
 const UNEXECUTED: ReadonlyMap<string, Cause> = new Map([
   ['batch_expired', 'unexecuted'],
@@ -53,6 +58,7 @@ export function classify(line: Record<string, unknown>): Verdict {
   if (error !== undefined) {
     const code = codeIn(error) ?? 'unknown_error';
     if (code === NOT_SENT) return { kind: 'unsent', code };
+    if (code === ANSWER_TOO_SLOW) return { kind: 'lost', code };
     const cause = UNEXECUTED.get(code);
     if (cause !== undefined) return { kind: 'retry', code, cause };
     const scope = operatorScopeOf(code);

@@ -116,6 +116,8 @@ export function decide(
     if (verdict === undefined && results.isUnreadable) return unreadable(tried);
     if (verdict?.kind === 'failed')
       return { kind: 'failed', tried: withAttempt(tried, 'transient'), code: verdict.code };
+    if (verdict?.kind === 'lost')
+      return { kind: 'failed', tried: withAttempt(tried, 'lost'), code: verdict.code, lost: verdict.code };
     if (verdict?.kind === 'unsent' || (batch.goTo !== undefined && isUnexecuted(verdict, absent.cause)))
       return mayRetry
         ? { kind: 'retry', tried }
