@@ -1,5 +1,6 @@
 import { unixSeconds } from './clock.ts';
-import type { EffectOf } from './faults.ts';
+import type { EffectOf } from './effects.ts';
+import { patched } from './json-patch.ts';
 
 /** OpenAI's batch statuses, verbatim. */
 export type BatchStatus =
@@ -77,6 +78,11 @@ export type Timings = {
   finalizingMs: number;
   /** Default 60,000: documented as "up to 10 minutes", under 3 minutes seen. */
   cancellingMs: number;
+  /**
+   * After its upload, until a file can be the input of a batch: a create before that is answered 400 "Cannot find file".
+   * Default 0.
+   */
+  fileReadyMs: number;
 };
 
 /** See `Timings`. */
@@ -87,6 +93,7 @@ export const DEFAULT_TIMINGS: Timings = {
   perFurtherRequestMs: 100,
   finalizingMs: 2_000,
   cancellingMs: 60_000,
+  fileReadyMs: 0,
 };
 
 /** The completion window "24h". */
@@ -205,9 +212,10 @@ export function executedBy(record: BatchRecord, nowMs: number, timings: Timings)
   const duration = durationMs(record, timings);
   const expire = faultOf(record, 'batch.expire');
   if (expire !== undefined) return Math.min(expire.done, record.total);
+  const most = Math.min(faultOf(record, 'batch.fail')?.done ?? record.total, record.total);
   if (elapsed < 0) return 0;
-  if (elapsed >= duration) return record.total;
-  return Math.floor((Math.floor((elapsed / duration) * JUMPS) / JUMPS) * record.total);
+  if (elapsed >= duration) return most;
+  return Math.min(most, Math.floor((Math.floor((elapsed / duration) * JUMPS) / JUMPS) * record.total));
 }
 
 /** How long this batch is in_progress, in ms. */
@@ -265,8 +273,8 @@ export function holdsTokens(record: BatchRecord, nowMs: number): boolean {
   return leak !== undefined && nowMs < ended + (leak.seconds ?? Number.POSITIVE_INFINITY) * 1000;
 }
 
-/** The Batch object as the API shows it. */
-export function batchObject(record: BatchRecord, shapes: Shapes): Record<string, unknown> {
+/** The Batch object as the API shows it at a moment. */
+export function batchObject(record: BatchRecord, shapes: Shapes, nowMs: number): Record<string, unknown> {
   const seconds = (ms: number | null) => (ms === null ? null : unixSeconds(ms));
   const counts = faultOf(record, 'batch.counts') ?? backwards(record);
   const object: Record<string, unknown> = {
@@ -278,8 +286,8 @@ export function batchObject(record: BatchRecord, shapes: Shapes): Record<string,
     input_file_id: record.inputFileId,
     completion_window: record.completionWindow,
     status: lettersOf(record.status, shapes.statuses),
-    output_file_id: record.outputFileId,
-    error_file_id: record.errorFileId,
+    output_file_id: isNamed(record, 'output', nowMs) ? record.outputFileId : null,
+    error_file_id: isNamed(record, 'error', nowMs) ? record.errorFileId : null,
     created_at: seconds(record.createdAtMs),
     in_progress_at: seconds(record.inProgressAtMs),
     expires_at: seconds(record.expiresAtMs),
@@ -305,7 +313,17 @@ export function batchObject(record: BatchRecord, shapes: Shapes): Record<string,
     const isFileId = (key: string) => record.status === 'completed' && /^(output|error)_file_id$/.test(key);
     for (const key of Object.keys(object)) if (object[key] === null && !isFileId(key)) delete object[key];
   }
-  return object;
+  return record.faults
+    .filter((fault) => fault.kind === 'batch.patch')
+    .filter((fault) => fault.while?.includes(record.status) ?? true)
+    .reduce((shown, fault) => patched(shown, fault.operations) as typeof object, object);
+}
+
+/** Whether the id of a file that a batch wrote is shown already. */
+function isNamed(record: BatchRecord, file: 'output' | 'error', nowMs: number): boolean {
+  const late = faultOf(record, 'batch.files_named_late');
+  if (late === undefined || (late.file ?? file) !== file) return true;
+  return nowMs >= (endedAtMs(record) ?? nowMs) + late.seconds * 1000;
 }
 
 /** Counts that fall while a batch is in progress, as `batch.counts_backwards` asks. */

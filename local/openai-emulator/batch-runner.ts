@@ -4,6 +4,7 @@ import type { ExecutionResult, Workspace } from './batch-workspace.ts';
 import { type Executed, type ExecutionDeps, execute, withText } from './execution.ts';
 import { hexOf } from './ids.ts';
 import { type Line, readLines } from './json-lines.ts';
+import { bytesOfLines, lineOf, type ResultLine, resultLine, scriptedLines } from './result-lines.ts';
 import { DEFAULT_CONCURRENCY } from './upstream.ts';
 
 /** Results are written when they have grown to this, or when there are no more. */
@@ -43,6 +44,7 @@ export function createBatchRunner(
     const nowMs = deps.upstream === undefined ? executedAtMs(record, line.number, timings) : now();
     const subject = {
       custom_id,
+      line: line.number,
       model: record.model,
       batch: record.ordinal,
       endpoint: record.endpoint,
@@ -52,7 +54,8 @@ export function createBatchRunner(
       atMs: nowMs,
     };
     const request = { endpoint: record.endpoint, body, subject, executionKey, nowMs, signal };
-    return resultOf(custom_id, line.number, executionKey, nowMs, await execute(deps, request));
+    const executed = await execute(deps, request);
+    return resultOf({ number: line.number, customId: custom_id }, executionKey, nowMs, executed);
   };
 
   /** Appends results in the order they come, many at a time. */
@@ -139,7 +142,7 @@ export function createBatchRunner(
               to: 'error',
               copies: 1,
             },
-            text: outputLine(key, custom_id, null, error),
+            text: bytesOfLines([resultLine(key, custom_id, null, error)]),
           });
         }
       }
@@ -160,67 +163,57 @@ function executedAtMs(record: BatchRecord, line: number, timings: Timings): numb
   return Math.floor(startMs + (durationMs(record, timings) * line) / record.total);
 }
 
+/** The row and the lines of one request that was executed. */
 function resultOf(
-  customId: string,
-  line: number,
+  line: { number: number; customId: string },
   executionKey: string,
   nowMs: number,
   executed: Executed,
 ): ExecutionResult {
-  const { answer, effects, requestId, requestHash, usage } = executed;
-  const shown = effects.find((effect) => effect.kind === 'line.foreign_id')?.custom_id ?? customId;
-  const error = effects.find((effect) => effect.kind === 'line.error');
+  const { answer, effects, requestHash, usage } = executed;
+  const own = lineOf(executionKey, line.customId, executed);
+  const replaced = effects.find((effect) => effect.kind === 'line.lines');
   const duplicate = effects.find((effect) => effect.kind === 'line.duplicate')?.as;
-  const isMissing = effects.some((effect) => effect.kind === 'line.missing');
-  const copies = isMissing ? 0 : duplicate === 'same' ? 2 : 1;
+  const isMissing = effects.some((effect) => effect.kind === 'line.missing') || replaced?.lines.length === 0;
   const isGood = answer.status === 200;
   // A line with status 0 sits in the error file and is counted as completed (openai-batch.md section 3, zombie lines).
-  const isZombie = answer.status === 0 && error === undefined;
-  const respond = (key: string, status: number, body: object) =>
-    outputLine(key, shown, { status_code: status, request_id: isZombie ? '' : requestId, body }, null);
+  const isZombie = answer.status === 0 && own.error === null;
+  const echo = isMissing ? undefined : echoOf(duplicate, own, executed);
   return {
-    ...(isMissing || duplicate === undefined || duplicate === 'same'
-      ? {}
-      : duplicate === 'error'
-        ? {
-            echo: {
-              to: 'error',
-              text: respond(`${executionKey}2`, 500, { error: statusError(500, '', requestId) }),
-            },
-          }
-        : {
-            echo: {
-              to: isGood ? 'output' : 'error',
-              text: respond(
-                `${executionKey}2`,
-                answer.status,
-                withText(answer.body, '[emulated] another answer'),
-              ),
-            },
-          }),
+    ...(echo === undefined ? {} : { echo }),
     row: {
-      line,
-      custom_id: customId,
+      line: line.number,
+      custom_id: line.customId,
       request_hash: requestHash,
       at_ms: nowMs,
-      executed: error === undefined,
+      executed: own.error === null,
       status: answer.status,
       usage,
       counts_as: isGood || isZombie ? 'completed' : 'failed',
-      to: isGood ? 'output' : 'error',
-      copies,
+      to: replaced?.file ?? (isGood ? 'output' : 'error'),
+      copies: isMissing ? 0 : duplicate === 'same' ? 2 : 1,
     },
-    text:
-      error === undefined
-        ? respond(executionKey, answer.status, answer.body)
-        : outputLine(executionKey, shown, null, { code: error.code, message: error.message }),
+    text: bytesOfLines(scriptedLines(own, effects)),
   };
 }
 
-/** One line of an output or error file. The order of its keys varies, as in the real files. */
-function outputLine(key: string, customId: string, response: unknown, error: unknown): string {
-  const id = `batch_req_${hexOf(32, key, 'line')}`;
-  return JSON.stringify(
-    key < '8' ? { id, custom_id: customId, response, error } : { id, custom_id: customId, error, response },
-  );
+/** The second line of a request whose line is doubled, unless it is the same. */
+function echoOf(
+  as: 'same' | 'other_answer' | 'error' | undefined,
+  own: ResultLine,
+  { answer, requestId }: Executed,
+): ExecutionResult['echo'] {
+  if (as === undefined || as === 'same') return undefined;
+  const isError = as === 'error';
+  const response = {
+    status_code: isError ? 500 : answer.status,
+    request_id: requestId,
+    body: isError
+      ? { error: statusError(500, '', requestId) }
+      : withText(answer.body, '[emulated] another answer'),
+  };
+  return {
+    to: isError || answer.status !== 200 ? 'error' : 'output',
+    text: bytesOfLines([{ ...own, id: `${own.id}2`, response }]),
+  };
 }

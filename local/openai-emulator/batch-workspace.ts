@@ -33,8 +33,9 @@ type UnplacedRow = Omit<ExecutionRow, 'offset' | 'bytes' | 'echo'>;
 /** A row and its output lines, before it is known where the lines will stand. */
 export type ExecutionResult = {
   row: UnplacedRow;
-  text: string;
-  echo?: { to: 'output' | 'error'; text: string };
+  /** Without the last line feed. */
+  text: Buffer;
+  echo?: { to: 'output' | 'error'; text: Buffer };
 };
 
 /**
@@ -62,6 +63,7 @@ export type Workspace = {
   release(): Promise<void>;
 };
 
+const LINE_FEED = Buffer.from('\n');
 const FLUSH_BYTES = 1 << 20;
 
 /** The folder of a batch. */
@@ -115,13 +117,15 @@ export async function openWorkspace(dir: string, batchId: string, source: string
       const rows: string[] = [];
       let end = answersEnd;
       for (const { row, text, echo } of results) {
-        const bytes = Buffer.from(`${text}\n`);
-        const second = Buffer.from(echo === undefined ? '' : `${echo.text}\n`);
-        answers.push(bytes, second);
-        const placed: ExecutionRow = { ...row, offset: end, bytes: bytes.length };
-        if (echo !== undefined) placed.echo = { to: echo.to, bytes: second.length };
+        answers.push(text, LINE_FEED);
+        const placed: ExecutionRow = { ...row, offset: end, bytes: text.length + 1 };
+        end += placed.bytes;
+        if (echo !== undefined) {
+          answers.push(echo.text, LINE_FEED);
+          placed.echo = { to: echo.to, bytes: echo.text.length + 1 };
+          end += placed.echo.bytes;
+        }
         rows.push(`${JSON.stringify(placed)}\n`);
-        end += bytes.length + second.length;
       }
       await appendTo(answersPath, Buffer.concat(answers));
       await appendTo(executionsPath, Buffer.from(rows.join('')));

@@ -27,7 +27,7 @@ import { DEFAULT_EXPIRY_SECONDS, pageOf } from './files.ts';
 import { randomOf } from './ids.ts';
 import { isObject, parseLine } from './json-lines.ts';
 import { isKnownModel, resolveModel } from './models.ts';
-import { spoilFile } from './spoil-file.ts';
+import { endOfHalf, spoilFile } from './spoil-file.ts';
 import type { FileRecord, Store } from './store.ts';
 import type { Webhooks } from './webhooks.ts';
 
@@ -147,7 +147,7 @@ export function createBatches(deps: Deps): Batches {
 
   const validate = async (record: BatchRecord, atMs: number): Promise<void> => {
     const planned = faultOf(record, 'batch.fail');
-    if (planned !== undefined) return void fail(record.id, atMs, planned.errors);
+    if (planned?.state === 'validating') return void fail(record.id, atMs, planned.errors);
     const refused = faultOf(record, 'batch.token_limit_exceeded');
     if (refused !== undefined) {
       const model = (await firstModel(store, record.inputFileId)) ?? '';
@@ -217,6 +217,7 @@ export function createBatches(deps: Deps): Batches {
         return validate(record, atMs);
       case 'finalizing': {
         await executeUntil(record, atMs);
+        if (faultOf(record, 'batch.fail')?.state === 'in_progress') return failLate(record, atMs);
         return void update(record.id, atMs, {
           status: 'finalizing',
           finalizingAtMs: atMs,
@@ -224,6 +225,7 @@ export function createBatches(deps: Deps): Batches {
         });
       }
       case 'completed':
+        if (faultOf(record, 'batch.fail')?.state === 'finalizing') return failLate(record, atMs);
         return finish(record, { status: 'completed', completedAtMs: atMs }, atMs);
       case 'expired': {
         if (record.inProgressAtMs === null)
@@ -248,11 +250,12 @@ export function createBatches(deps: Deps): Batches {
   const finish = async (record: BatchRecord, end: Partial<BatchRecord>, atMs: number): Promise<void> => {
     const { workspace } = await openRunning(record);
     const losesFinished = end.status === 'cancelled' && faultOf(record, 'batch.lose_finished') !== undefined;
+    const hidesFiles = end.status === 'failed' && faultOf(record, 'batch.fail')?.files === false;
     const files: FileRecord[] = [];
     const ids: Record<'output' | 'error', string | null> = { output: null, error: null };
     const counts = countsOf(record);
     for (const kind of ['output', 'error'] as const) {
-      if (kind === 'output' && losesFinished) continue;
+      if ((kind === 'output' && losesFinished) || hidesFiles) continue;
       const incoming = join(store.dir, 'incoming', `${record.id}_${kind}`);
       const random = shapes.outputOrder === 'shuffled' ? randomOf(seed, record.id, kind) : undefined;
       const written = await workspace.write(kind, incoming, random);
@@ -267,6 +270,7 @@ export function createBatches(deps: Deps): Batches {
       const faults = deps.faults.fire('file', { ...subject, file: kind, atMs });
       const bytes = await spoilFile(incoming, written.bytes, faults);
       const late = faults.find((fault) => fault.kind === 'file.late');
+      const lateBytes = late?.as === 'half' ? await endOfHalf(incoming, bytes) : 0;
       const vanish = faults.find((fault) => fault.kind === 'file.vanish');
       const id = store.ids.file();
       await rename(incoming, store.filePath(id));
@@ -276,13 +280,17 @@ export function createBatches(deps: Deps): Batches {
         bytes,
         createdAtMs: atMs,
         expiresAtMs: atMs + expirySeconds * 1000,
+        readyAtMs: atMs,
         filename: `${record.id}_${kind}.jsonl`,
         purpose: 'batch_output',
         project: record.project,
         output: {
           batchId: record.id,
           file: kind,
-          late: late === undefined ? null : { untilMs: atMs + late.seconds * 1000, as: late.as },
+          late:
+            late === undefined
+              ? null
+              : { untilMs: atMs + late.seconds * 1000, as: late.as, bytes: lateBytes },
           vanishesAtMs: vanish === undefined ? null : atMs + vanish.after_seconds * 1000,
         },
       });
@@ -301,6 +309,12 @@ export function createBatches(deps: Deps): Batches {
       files,
     );
     await workspace.release();
+  };
+
+  /** Fails a batch whose requests were executed: what they cost is spent, whatever the files show. */
+  const failLate = (record: BatchRecord, atMs: number): Promise<void> => {
+    const { errors } = faultOf(record, 'batch.fail')!;
+    return finish(record, { status: 'failed', failedAtMs: atMs, errors }, atMs);
   };
 
   const settleNow = async (): Promise<void> => {
@@ -331,7 +345,16 @@ export function createBatches(deps: Deps): Batches {
     throw rateLimited(`Rate limit reached for batches: Limit ${batchesPerHour} / hour.`);
   };
 
-  const shown = (record: BatchRecord) => batchObject({ ...record, counts: countsOf(record) }, shapes);
+  const shown = (record: BatchRecord) =>
+    batchObject({ ...record, counts: countsOf(record) }, shapes, clock.now());
+
+  /** @throws ApiError 400; the message is the asynchronous one's, its place inferred */
+  const checkReady = (fileId: string, now: number) => {
+    const file = store.files.get(fileId);
+    if (file === undefined || now >= file.readyAtMs) return;
+    const { message, param, code } = cannotFind(fileId);
+    throw refusal(400, message, { param, code });
+  };
 
   return {
     create: (body, project) =>
@@ -341,6 +364,7 @@ export function createBatches(deps: Deps): Batches {
         const now = clock.now();
         checkCreateRate(now);
         const ordinal = store.batches.size + 1;
+        checkReady(params.input_file_id, now);
         const model = await firstModel(store, params.input_file_id);
         const { endpoint, metadata } = params;
         const record: BatchRecord = {
@@ -398,7 +422,8 @@ export function createBatches(deps: Deps): Batches {
             record.project === project && !hasVanished(record, now) && now >= record.createdAtMs + hiddenMs
           );
         });
-        const page = pageOf(visible, query.get('after'), limit, (record) => {
+        const [fault] = deps.faults.fire('page', { route: 'GET /v1/batches' }, 1);
+        const page = pageOf(visible, { after: query.get('after'), limit, fault }, (record) => {
           const staleMs = (faultOf(record, 'batch.stale_in_list')?.seconds ?? 0) * 1000;
           return shown(now < (endedAtMs(record) ?? now) + staleMs ? beforeItsEnd(record) : record);
         });

@@ -10,8 +10,10 @@ import { ApiError, errorObject } from './api-error.ts';
 import { DEFAULT_SHAPES, DEFAULT_TIMINGS, type Shapes, type Timings } from './batch-lifecycle.ts';
 import { type BatchLimits, createBatches, ORGANIZATION } from './batches.ts';
 import { type Clock, scaledClock } from './clock.ts';
-import { createFaults, type EffectOf, type FaultRule } from './faults.ts';
+import type { EffectOf } from './effects.ts';
+import { createFaults, type FaultRule } from './faults.ts';
 import { createFiles, type FileLimits } from './files.ts';
+import { patched } from './json-patch.ts';
 import { createLedger, type Ledger } from './ledger.ts';
 import { createRateLimits, type RateLimits } from './rate-limits.ts';
 import {
@@ -93,6 +95,9 @@ export type Emulator = {
   close(): Promise<void>;
 };
 
+/** How often a delayed answer looks at the clock, in real ms. */
+const LOOK_AGAIN_MS = 2;
+
 /** How often an emulator with an upstream or webhooks looks at its clock by itself, in real ms. */
 const TICK_MS = 250;
 
@@ -131,7 +136,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   };
   follow({ limits: {}, timings: {}, shapes: {}, ...script });
   const webhooks = createWebhooks(store, clock, faults, () => endpoints);
-  const files = createFiles(store, clock, limits);
+  const files = createFiles({ store, clock, limits, timings, faults });
   const batches = createBatches({
     store,
     clock,
@@ -261,7 +266,11 @@ async function serve(
     }
   }
   if (fault?.kind === 'http.reset') return resetConnection(request);
-  if (fault?.kind === 'http.hang') return;
+  if (fault?.kind === 'http.hang' && fault.when === 'after') return;
+  if (fault?.kind === 'http.delay') await elapsed(deps.clock, fault.seconds * 1000, gone.signal);
+  if (fault?.kind === 'http.patch' && reply.kind === 'json') {
+    reply = { ...reply, body: patched(reply.body, fault.operations) };
+  }
   await write(response, reply, fault);
 }
 
@@ -294,10 +303,7 @@ async function write(
     response.writeHead(200, { 'content-type': 'application/jsonl' });
     return pipeline(reply.lines, response);
   }
-  const json =
-    reply.kind === 'json'
-      ? Buffer.from(typeof reply.body === 'string' ? reply.body : JSON.stringify(reply.body))
-      : undefined;
+  const json = reply.kind === 'json' ? bytesOfBody(reply.body) : undefined;
   if (!response.hasHeader('content-type')) {
     response.setHeader('content-type', json === undefined ? 'application/octet-stream' : 'application/json');
   }
@@ -311,7 +317,7 @@ async function write(
   const content = (): Readable =>
     reply.kind === 'json' || bytes === 0
       ? Readable.from(bytes === 0 ? [] : [json!])
-      : createReadStream(reply.path);
+      : createReadStream(reply.path, { end: bytes - 1 });
 
   switch (fault?.kind) {
     case 'http.truncate':
@@ -319,6 +325,9 @@ async function write(
       return fault.keep_bytes >= bytes
         ? pipeline(content(), response)
         : breakOff(response, content(), fault.keep_bytes);
+    case 'http.hang':
+      response.writeHead(status, { 'content-length': bytes });
+      return sendBeginning(response, content(), bytes >> 1);
     case 'http.slow':
       response.writeHead(status, { 'content-length': bytes });
       return pipeline(content(), inChunks(fault.chunk_bytes, fault.pause_ms), response);
@@ -336,8 +345,26 @@ async function write(
   }
 }
 
+/** A body as it is sent: text and bytes as they are, anything else as JSON. */
+function bytesOfBody(body: unknown): Buffer {
+  if (Buffer.isBuffer(body)) return body;
+  return Buffer.from(typeof body === 'string' ? body : (JSON.stringify(body) ?? ''));
+}
+
+/** Resolves when so much time has passed on the emulator's clock, or the signal aborts. */
+async function elapsed(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  const untilMs = clock.now() + ms;
+  while (clock.now() < untilMs && !signal.aborted) await setTimeout(LOOK_AGAIN_MS);
+}
+
 /** Sends the first bytes of a body and cuts the connection. */
 async function breakOff(response: ServerResponse, content: Readable, keepBytes: number): Promise<void> {
+  await sendBeginning(response, content, keepBytes);
+  response.destroy();
+}
+
+/** Sends the first bytes of a body. */
+async function sendBeginning(response: ServerResponse, content: Readable, keepBytes: number): Promise<void> {
   let left = keepBytes;
   for await (const block of content as AsyncIterable<Buffer>) {
     await new Promise<void>((resolve) => response.write(block.subarray(0, left), () => resolve()));
@@ -346,7 +373,6 @@ async function breakOff(response: ServerResponse, content: Readable, keepBytes: 
   }
   // Headers go out even when no byte of the body does.
   response.flushHeaders();
-  response.destroy();
 }
 
 /** Lets a body through in small pieces, each after a pause. */

@@ -1,7 +1,8 @@
 import { type Answer, answer, hashRequest, statusError, usageOf } from './answers.ts';
 import { errorObject } from './api-error.ts';
 import { NO_TOKENS, type TokenUsage } from './batch-lifecycle.ts';
-import type { EffectOf, Faults, Subject } from './faults.ts';
+import type { EffectOf } from './effects.ts';
+import type { Faults, Subject } from './faults.ts';
 import { hexOf } from './ids.ts';
 import { isObject } from './json-lines.ts';
 import { askUpstream, type UpstreamOptions } from './upstream.ts';

@@ -1,150 +1,6 @@
 import { z } from 'zod';
+import { type Effect, type EffectOf, effectSchema, type Scope, scopeOf } from './effects.ts';
 import { hexOf, randomOf } from './ids.ts';
-
-/** How a whole file can be spoilt: line ends, what stands before or between lines, and its encoding. */
-const REWRITES = ['crlf', 'cr', 'blank_lines', 'bom', 'latin1', 'mojibake'] as const;
-
-/** See `REWRITES`. */
-export type Rewrite = (typeof REWRITES)[number];
-
-/** The states in which a batch can be held. */
-const heldState = z.enum(['validating', 'in_progress', 'finalizing', 'cancelling']);
-
-const batchErrorSchema = z.strictObject({
-  code: z.string(),
-  message: z.string(),
-  param: z.string().nullable().default(null),
-  line: z.number().int().nullable().default(null),
-});
-
-/**
- * What can go wrong, one entry per kind; the part of `kind` before the dot is the scope, the moment at which it is
- * asked for. A new fault is one entry here and one line where its scope is applied.
- */
-const effectSchema = z.discriminatedUnion('kind', [
-  // line: while one request is executed, in a batch or by a synchronous call
-  z.strictObject({
-    kind: z.literal('line.status'),
-    status: z.number().int(),
-    error: z
-      .strictObject({
-        message: z.string(),
-        type: z.string().default('invalid_request_error'),
-        param: z.string().nullable().default(null),
-        code: z.string().nullable().default(null),
-      })
-      .optional(),
-  }),
-  z.strictObject({ kind: z.literal('line.error'), code: z.string(), message: z.string().default('') }),
-  z.strictObject({ kind: z.literal('line.missing') }),
-  z.strictObject({
-    kind: z.literal('line.duplicate'),
-    /** The second line: the same, one with another text, or an error line with status 500. */
-    as: z.enum(['same', 'other_answer', 'error']).default('same'),
-  }),
-  z.strictObject({ kind: z.literal('line.foreign_id'), custom_id: z.string() }),
-  z.strictObject({ kind: z.literal('line.incomplete'), reason: z.string().default('max_output_tokens') }),
-  z.strictObject({ kind: z.literal('line.length') }),
-  z.strictObject({
-    kind: z.literal('line.text'),
-    text: z.string().default('[emulated] a\u2028b\u2029c\u0085d'),
-  }),
-  z.strictObject({
-    kind: z.literal('line.mojibake'),
-    /** Stands in the answer as its UTF-8 bytes read as Latin-1. */
-    text: z.string().default('[emulated] Zo\u00eb\u2019s caf\u00e9 \u2014 \u65e5\u672c'),
-  }),
-  z.strictObject({ kind: z.literal('line.cached'), tokens: z.number().int().min(0) }),
-  z.strictObject({ kind: z.literal('line.tier'), tier: z.string() }),
-  z.strictObject({ kind: z.literal('line.resource_unavailable') }),
-  z.strictObject({
-    kind: z.literal('line.no_flex'),
-    /** What the refusal names: the tier in words, the argument in words, or the argument as `param`. */
-    as: z.enum(['flex', 'argument', 'param']).default('flex'),
-  }),
-  // file: when an output or error file is written
-  z.strictObject({
-    kind: z.literal('file.cut'),
-    file: z.enum(['output', 'error']).default('output'),
-    at: z.enum(['newline', 'line', 'character']).default('line'),
-  }),
-  z.strictObject({
-    kind: z.literal('file.rewrite'),
-    file: z.enum(['output', 'error']).default('output'),
-    as: z.enum(REWRITES),
-  }),
-  z.strictObject({
-    kind: z.literal('file.late'),
-    file: z.enum(['output', 'error']).default('output'),
-    seconds: z.number().min(0),
-    as: z.enum(['not_found', 'empty', 'empty_and_sized']).default('not_found'),
-  }),
-  z.strictObject({
-    kind: z.literal('file.vanish'),
-    file: z.enum(['output', 'error']).default('output'),
-    after_seconds: z.number().min(0).default(0),
-  }),
-  // http: when a request arrives
-  z.strictObject({
-    kind: z.literal('http.status'),
-    status: z.number().int().min(200).max(599),
-    headers: z.record(z.string(), z.string()).default({}),
-    body: z.unknown().optional(),
-    /** Answer and close before the request body is read. */
-    early: z.boolean().default(false),
-  }),
-  z.strictObject({ kind: z.literal('http.reset'), when: z.enum(['before', 'after']).default('before') }),
-  z.strictObject({ kind: z.literal('http.truncate'), keep_bytes: z.number().int().min(0) }),
-  z.strictObject({ kind: z.literal('http.hang'), when: z.enum(['before', 'after']).default('before') }),
-  z.strictObject({
-    kind: z.literal('http.slow'),
-    chunk_bytes: z.number().int().min(1).default(1024),
-    /** In real time, before each chunk. */
-    pause_ms: z.number().min(0),
-  }),
-  z.strictObject({
-    kind: z.literal('http.gzip'),
-    /** Announce the packed length; default none is announced, as a proxy that packs on the way cannot know it. */
-    content_length: z.boolean().default(false),
-    /** Break off after so many packed bytes. */
-    keep_bytes: z.number().int().min(0).optional(),
-  }),
-  // batch: decided once, when the batch is created
-  z.strictObject({ kind: z.literal('batch.stuck'), state: heldState, seconds: z.number().min(0).optional() }),
-  z.strictObject({ kind: z.literal('batch.fail'), errors: z.array(batchErrorSchema) }),
-  z.strictObject({
-    kind: z.literal('batch.expire'),
-    done: z.number().int().min(0),
-    after_seconds: z.number().min(0).default(86_400),
-  }),
-  z.strictObject({ kind: z.literal('batch.overrun'), seconds: z.number().min(0) }),
-  z.strictObject({ kind: z.literal('batch.no_expiry') }),
-  z.strictObject({ kind: z.literal('batch.token_limit_exceeded'), limit: z.number().int().min(0) }),
-  z.strictObject({
-    kind: z.literal('batch.vanish'),
-    after_reads: z.number().int().min(0).default(0),
-    after_seconds: z.number().min(0).default(0),
-  }),
-  z.strictObject({ kind: z.literal('batch.duration'), seconds: z.number().min(0) }),
-  z.strictObject({
-    kind: z.literal('batch.counts'),
-    total: z.number().int().optional(),
-    completed: z.number().int().optional(),
-    failed: z.number().int().optional(),
-  }),
-  z.strictObject({ kind: z.literal('batch.counts_backwards') }),
-  z.strictObject({ kind: z.literal('batch.cancelling'), seconds: z.number().min(0) }),
-  z.strictObject({ kind: z.literal('batch.leak_tokens'), seconds: z.number().min(0).optional() }),
-  z.strictObject({ kind: z.literal('batch.lose_finished') }),
-  z.strictObject({ kind: z.literal('batch.unlisted'), seconds: z.number().min(0) }),
-  z.strictObject({ kind: z.literal('batch.stale_in_list'), seconds: z.number().min(0) }),
-  // webhook: when a batch has ended and an event is due
-  z.strictObject({ kind: z.literal('webhook.lose') }),
-  z.strictObject({ kind: z.literal('webhook.duplicate'), after_seconds: z.number().min(0).default(0) }),
-  z.strictObject({ kind: z.literal('webhook.delay'), seconds: z.number().min(0) }),
-  z.strictObject({ kind: z.literal('webhook.bad_signature') }),
-  z.strictObject({ kind: z.literal('webhook.old_timestamp'), seconds: z.number().int().default(3600) }),
-]);
 
 const pattern = z.string().refine(isPattern, 'expected a regular expression');
 
@@ -154,9 +10,10 @@ const route = z
 
 /** The facts that are known when effects of a scope are asked for; a rule that matches another could never fire. */
 const FACTS: Readonly<Record<Scope, readonly string[]>> = {
-  line: ['custom_id', 'model', 'batch', 'endpoint', 'metadata', 'via', 'tier', 'route'],
+  line: ['custom_id', 'line', 'model', 'batch', 'endpoint', 'metadata', 'via', 'tier', 'route'],
   file: ['model', 'batch', 'endpoint', 'metadata'],
   http: ['route', 'model', 'batch', 'endpoint', 'metadata', 'file', 'key'],
+  page: ['route'],
   batch: ['model', 'batch', 'endpoint', 'metadata'],
   webhook: ['model', 'batch', 'endpoint', 'metadata', 'event'],
 };
@@ -170,6 +27,7 @@ const ruleSchema = z
       .strictObject({
         route: route.optional(),
         custom_id: pattern.optional(),
+        line: z.union([z.number().int(), z.array(z.number().int())]).optional(),
         model: pattern.optional(),
         batch: z.union([z.number().int(), z.array(z.number().int())]).optional(),
         endpoint: z.string().optional(),
@@ -209,18 +67,13 @@ export const rulesSchema = z.array(ruleSchema);
 export type FaultRule = z.input<typeof ruleSchema>;
 type Rule = z.output<typeof ruleSchema>;
 
-/** What a rule does, with defaults filled in. */
-type Effect = z.output<typeof effectSchema>;
-/** `line`, `file`, `http`, `batch` or `webhook`: when an effect is asked for. */
-type Scope = Effect['kind'] extends infer Kind ? (Kind extends `${infer S}.${string}` ? S : never) : never;
-/** The effects of one scope. */
-export type EffectOf<S extends Scope> = Extract<Effect, { kind: `${S}.${string}` }>;
-
 /** What an effect is asked for: the facts that rules can match. */
 export type Subject = {
   /** `POST /v1/files` */
   route?: string;
   custom_id?: string | null;
+  /** 1 for the first line of a batch's input. */
+  line?: number;
   /** The model as sent. */
   model?: string | null;
   /** 1 for the first batch ever created. */
@@ -301,8 +154,6 @@ export function createFaults(
   };
 }
 
-const scopeOf = (effect: Effect): Scope => effect.kind.slice(0, effect.kind.indexOf('.')) as Scope;
-
 function compile(rules: readonly FaultRule[]) {
   return rulesSchema.parse(rules).map((rule, index) => ({
     rule,
@@ -321,6 +172,7 @@ function matcher({ match, effect }: Rule): (subject: Subject) => boolean {
   const tier = match.tier === undefined ? undefined : new RegExp(match.tier, 'u');
   const route = match.route === undefined ? undefined : routePattern(match.route);
   const batches = match.batch === undefined ? undefined : [match.batch].flat();
+  const lines = match.line === undefined ? undefined : [match.line].flat();
   const metadata = Object.entries(match.metadata ?? {}).map(
     ([key, text]) => [key, new RegExp(text, 'u')] as const,
   );
@@ -329,6 +181,7 @@ function matcher({ match, effect }: Rule): (subject: Subject) => boolean {
     (customId === undefined || (typeof subject.custom_id === 'string' && customId.test(subject.custom_id))) &&
     (model === undefined || (typeof subject.model === 'string' && model.test(subject.model))) &&
     (batches === undefined || (subject.batch !== undefined && batches.includes(subject.batch))) &&
+    (lines === undefined || (subject.line !== undefined && lines.includes(subject.line))) &&
     (match.endpoint === undefined || match.endpoint === subject.endpoint) &&
     (match.via === undefined || match.via === subject.via) &&
     (tier === undefined || (typeof subject.tier === 'string' && tier.test(subject.tier))) &&

@@ -2,8 +2,11 @@ import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { ApiError, errorObject, invalidValue, missingParameter, rateLimited, refusal } from './api-error.ts';
+import type { Timings } from './batch-lifecycle.ts';
 import { checkExpiresAfter, checkInteger } from './batch-validation.ts';
 import { type Clock, unixSeconds } from './clock.ts';
+import type { EffectOf } from './effects.ts';
+import type { Faults } from './faults.ts';
 import { parseLine } from './json-lines.ts';
 import { multipartBoundary, readMultipart } from './multipart.ts';
 import type { FileRecord, Store } from './store.ts';
@@ -108,8 +111,17 @@ export type Files = {
   remove(id: string, project: string): Promise<Record<string, unknown>>;
 };
 
-/** @param limits bounds on size */
-export function createFiles(store: Store, clock: Clock, limits: FileLimits): Files {
+/** What files are kept by; limits, timings and faults are read at each call. */
+type FileDeps = {
+  store: Store;
+  clock: Clock;
+  limits: FileLimits;
+  timings: Pick<Timings, 'fileReadyMs'>;
+  faults: Faults;
+};
+
+/** The Files API over the store. */
+export function createFiles({ store, clock, limits, timings, faults }: FileDeps): Files {
   const isLive = ({ expiresAtMs, output }: FileRecord) => {
     const now = clock.now();
     if ((expiresAtMs ?? now + 1) <= now || (output?.vanishesAtMs ?? now + 1) <= now) return false;
@@ -161,6 +173,7 @@ export function createFiles(store: Store, clock: Clock, limits: FileLimits): Fil
         bytes,
         createdAtMs: now,
         expiresAtMs: seconds === null ? null : now + seconds * 1000,
+        readyAtMs: now + timings.fileReadyMs,
         filename,
         purpose,
         project,
@@ -177,7 +190,12 @@ export function createFiles(store: Store, clock: Clock, limits: FileLimits): Fil
       const all = [...store.files.values()].filter(
         (file) => isLive(file) && file.project === project && (purpose === null || file.purpose === purpose),
       );
-      return pageOf(order === 'desc' ? all.reverse() : all, query.get('after'), limit, shown);
+      const [fault] = faults.fire('page', { route: 'GET /v1/files' }, 1);
+      return pageOf(
+        order === 'desc' ? all.reverse() : all,
+        { after: query.get('after'), limit, fault },
+        shown,
+      );
     },
     find: (id, project) => {
       const file = store.files.get(id);
@@ -196,33 +214,44 @@ export function createFiles(store: Store, clock: Clock, limits: FileLimits): Fil
   return files;
 }
 
+/** Which page of a list is asked for, and what goes wrong with it. */
+type PageAsked = { after: string | null; limit: number; fault: EffectOf<'page'> | undefined };
+
 /** One page of a list, in the form of every list of the API. @throws ApiError 400 when `after` is not in the list */
 export function pageOf<Item extends { id: string }>(
   items: readonly Item[],
-  after: string | null,
-  limit: number,
+  { after, limit, fault }: PageAsked,
   toObject: (item: Item) => Record<string, unknown>,
 ): Record<string, unknown> {
-  const start = after === null ? 0 : items.findIndex((item) => item.id === after) + 1;
-  if (after !== null && start === 0) {
+  const next = after === null ? 0 : items.findIndex((item) => item.id === after) + 1;
+  if (after !== null && next === 0) {
     throw refusal(400, `Invalid value for 'after': no object found with id '${after}'.`, {
       param: 'after',
       code: 'invalid_value',
     });
   }
-  const page = items.slice(start, start + limit);
+  const start = firstOfPage(next, items.length, fault);
+  const page = fault?.kind === 'page.empty' ? [] : items.slice(start, start + limit);
+  const goesOn = fault?.kind === 'page.empty' || fault?.kind === 'page.cycle';
   return {
     object: 'list',
     data: page.map(toObject),
     first_id: page[0]?.id ?? null,
     last_id: page.at(-1)?.id ?? null,
-    has_more: start + limit < items.length,
+    has_more: goesOn || start + limit < items.length,
   };
 }
 
-/** How much of a file can be fetched: nothing of one whose content is late. */
+/** The index of a page's first item, given that of the right one. */
+function firstOfPage(next: number, count: number, fault: EffectOf<'page'> | undefined): number {
+  if (fault?.kind === 'page.repeat') return Math.max(0, next - fault.items);
+  if (fault?.kind === 'page.skip') return next + fault.items;
+  return fault?.kind === 'page.cycle' && next >= count ? 0 : next;
+}
+
+/** How much of a file can be fetched: nothing, or its first lines, of one whose content is late. */
 export function readableBytes({ bytes, output }: FileRecord, nowMs: number): number {
-  return output?.late && nowMs < output.late.untilMs ? 0 : bytes;
+  return output?.late && nowMs < output.late.untilMs ? output.late.bytes : bytes;
 }
 
 /** The File object as the API shows it. */
@@ -234,7 +263,7 @@ export function fileObject(file: FileRecord, nowMs: number): Record<string, unkn
     filename: file.filename,
     object: 'file',
     purpose: file.purpose,
-    status: 'processed',
+    status: nowMs < file.readyAtMs ? 'uploaded' : 'processed',
     expires_at: file.expiresAtMs === null ? null : unixSeconds(file.expiresAtMs),
     status_details: null,
   };

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { type Answer, inputTokens, SYNC_ENDPOINTS } from './answers.ts';
+import { inputTokens, SYNC_ENDPOINTS } from './answers.ts';
 import { ApiError, invalidType, refusal } from './api-error.ts';
 import type { Batches } from './batches.ts';
 import type { Clock } from './clock.ts';
@@ -9,6 +9,7 @@ import { type Files, fileObject, readableBytes } from './files.ts';
 import { isObject, parseLine } from './json-lines.ts';
 import type { LedgerBook } from './ledger.ts';
 import type { Turn } from './rate-limits.ts';
+import { lineOf, scriptedAnswer } from './result-lines.ts';
 import type { Script } from './script.ts';
 import type { Store } from './store.ts';
 import type { Uploads } from './uploads.ts';
@@ -159,6 +160,10 @@ async function answerSync(endpoint: string, call: RouteCall, deps: RouteDeps): P
     signal: call.signal,
   });
   const { status, body: answered } = executed.answer;
+  const isScripted = executed.effects.some(({ kind }) => kind === 'line.lines' || kind === 'line.patch');
+  const shown = isScripted
+    ? scriptedAnswer(lineOf(call.requestId, customId ?? '', executed), executed.effects)
+    : executed.answer;
   deps.ledger.addSync({
     custom_id: customId,
     batch_id: null,
@@ -173,14 +178,14 @@ async function answerSync(endpoint: string, call: RouteCall, deps: RouteDeps): P
   });
   return {
     kind: 'json',
-    status: statusOnTheWire(executed.answer),
-    body: answered,
+    status: statusOnTheWire(shown),
+    body: shown.body,
     headers: turn.headers,
   };
 }
 
 /** A synchronous call has no status 0; what a batch would show so is a 500. */
-const statusOnTheWire = ({ status }: Answer) => (status === 0 ? 500 : status);
+const statusOnTheWire = ({ status }: { status: number }) => (status === 0 ? 500 : status);
 
 /** The body as a JSON object. @throws ApiError 400 */
 async function jsonBody(request: IncomingMessage): Promise<Record<string, unknown>> {

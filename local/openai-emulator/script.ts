@@ -27,6 +27,7 @@ const timingsSchema = z.strictObject({
   perFurtherRequestMs: ms.optional(),
   finalizingMs: ms.optional(),
   cancellingMs: ms.optional(),
+  fileReadyMs: ms.optional(),
 } satisfies Record<keyof Timings, z.ZodType>);
 
 const shapesSchema = z.strictObject({
@@ -61,7 +62,8 @@ const scriptSchema = z.strictObject({
 
 /**
  * Everything that a run is scripted by: what a faults file holds. `about` is for readers; the rest are the options of
- * `startEmulator` of the same names.
+ * `startEmulator` of the same names. Any result line can be scripted by `line.lines` and `line.patch`, any Batch object by
+ * `batch.patch`, any other JSON answer by `http.patch`; README.md lists all kinds, `faults/` has an example of each.
  */
 export type Script = Omit<z.input<typeof scriptSchema>, 'rules'> & { rules?: readonly FaultRule[] };
 

@@ -1,7 +1,8 @@
 import { createReadStream, createWriteStream } from 'node:fs';
 import { type FileHandle, open, rename, stat, truncate } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
-import type { EffectOf, Rewrite } from './faults.ts';
+import type { EffectOf, Rewrite } from './effects.ts';
+import { readLines } from './json-lines.ts';
 
 const TAIL_BYTES = 4_194_304;
 
@@ -23,6 +24,19 @@ export async function spoilFile(
     if (fault.kind === 'file.rewrite') size = await rewrite(path, fault.as);
   }
   return size;
+}
+
+/**
+ * Where the first half of a file's lines ends.
+ * @param bytes its size
+ * @returns bytes up to and with a line feed, 0 when the file has one line
+ */
+export async function endOfHalf(path: string, bytes: number): Promise<number> {
+  let end = 0;
+  for await (const lines of readLines(path)) {
+    for (const line of lines) if (line.endOffset <= bytes / 2) end = line.endOffset;
+  }
+  return end;
 }
 
 /** Cuts the end off a file: its last line feed, half of its last line, or inside its last long character. */

@@ -10,6 +10,8 @@ export type FileRecord = {
   bytes: number;
   createdAtMs: number;
   expiresAtMs: number | null;
+  /** From then on it can be the input of a batch. */
+  readyAtMs: number;
   filename: string;
   purpose: string;
   /** The project of the key that made it. */
@@ -22,8 +24,11 @@ export type FileRecord = {
 export type OutputOrigin = {
   batchId: string;
   file: 'output' | 'error';
-  /** Until then its content cannot be had: the file is unknown, or empty, as its size then says or does not. */
-  late: { untilMs: number; as: 'not_found' | 'empty' | 'empty_and_sized' } | null;
+  /**
+   * Until then its content cannot be had: the file is unknown, or empty, as its size then says or does not, or only its
+   * first `bytes` are there.
+   */
+  late: { untilMs: number; as: 'not_found' | 'empty' | 'empty_and_sized' | 'half'; bytes: number } | null;
   /** From then on it is gone. */
   vanishesAtMs: number | null;
 };

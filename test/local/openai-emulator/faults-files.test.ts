@@ -2,7 +2,17 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import OpenAI from 'openai';
 import { expect, test } from 'vitest';
-import { chatLine, chatLines, contentOf, createBatch, linesOf, refusalOf, startForTest } from './support.ts';
+import {
+  chatLine,
+  chatLines,
+  contentOf,
+  createBatch,
+  linesOf,
+  refusalOf,
+  startForTest,
+  toJsonl,
+  upload,
+} from './support.ts';
 
 const FOLDER = join(import.meta.dirname, '../../../local/openai-emulator/faults');
 
@@ -184,6 +194,174 @@ const SEEN: Record<string, (parts: Parts) => Promise<void>> = {
       [200, true],
       [400, false],
     ]);
+  },
+  'failed-after-execution': async ({ client, emulator, create, after }) => {
+    const created = [await create(2), await create(2), await create(3)];
+    expect((await after(60, created[1]!)).status).toBe('in_progress');
+    const [first, second, third] = await Promise.all(created.map((batch) => after(200, batch)));
+    for (const batch of [first!, second!, third!]) {
+      expect(batch).toMatchObject({ status: 'failed', errors: { data: [{ code: 'server_error' }] } });
+      expect(batch.in_progress_at).not.toBeNull();
+    }
+    expect((await linesOf(client, first!.output_file_id)).length).toBe(2);
+    expect(first!.request_counts).toEqual({ total: 2, completed: 2, failed: 0 });
+    expect(second!).toMatchObject({ output_file_id: null, error_file_id: null });
+    expect(second!.request_counts).toEqual({ total: 0, completed: 0, failed: 0 });
+    expect(third!).toMatchObject({ output_file_id: null, request_counts: { total: 3, completed: 1 } });
+    expect((await emulator.ledger.all()).map(({ batch_id }) => batch_id)).toEqual([
+      ...[first, first, second, second, third].map((batch) => batch!.id),
+    ]);
+  },
+  'counts-unusable': async ({ client, create, after }) => {
+    const created = [await create(2), await create(2), await create(2), await create(2)];
+    expect((await after(60, created[0]!)).request_counts).toMatchObject({ total: 2 });
+    const counts = [];
+    for (const batch of created) counts.push((await after(100, batch)).request_counts);
+    const zeros = { total: 0, completed: 0, failed: 0 };
+    const strings = { total: '2', completed: '2', failed: '2' };
+    expect(counts).toEqual([undefined, null, zeros, strings]);
+    expect((await client.batches.list()).data.map((batch) => batch.request_counts)).toEqual([
+      strings,
+      zeros,
+      null,
+      undefined,
+    ]);
+  },
+  'files-named-late': async ({ client, emulator, create, after }) => {
+    const batch = await create(4);
+    await after(60 + 4 * 8, batch);
+    expect(await after(5, batch)).toMatchObject({ status: 'completed', output_file_id: null });
+    const { output_file_id } = await after(60, batch);
+    expect((await linesOf(client, output_file_id)).length).toBe(2);
+    emulator.clock.advance(60_000);
+    expect((await linesOf(client, output_file_id)).length).toBe(4);
+  },
+  'young-file': async ({ client, emulator, create }) => {
+    const refused = await refusalOf(create());
+    expect(refused.status).toBe(400);
+    expect(refused.message).toContain('Cannot find file');
+    const [file] = (await client.files.list()).data;
+    expect(file!.status).toBe('uploaded');
+    emulator.clock.advance(3_000);
+    expect((await client.files.retrieve(file!.id)).status).toBe('processed');
+    await client.batches.create({
+      input_file_id: file!.id,
+      endpoint: '/v1/chat/completions',
+      completion_window: '24h',
+    });
+  },
+  'upload-without-bytes': async ({ client }) => {
+    const content = toJsonl(chatLines(1));
+    const files = [
+      await upload(client, content),
+      await upload(client, content),
+      await upload(client, content),
+    ];
+    expect(files.map(({ bytes }) => bytes)).toEqual([0, undefined, content.length]);
+    expect((await client.files.retrieve(files[0]!.id)).bytes).toBe(content.length);
+  },
+  'storage-quota': async ({ create }) => {
+    for (let i = 0; i < 2; i++) {
+      expect(await refusalOf(create())).toMatchObject({
+        status: 400,
+        code: null,
+        type: 'invalid_request_error',
+      });
+    }
+    await create();
+  },
+  'odd-lines': async ({ client, emulator, create, after }) => {
+    const batch = await after(600, await create(10));
+    const content = Buffer.from(await (await client.files.content(batch.output_file_id!)).arrayBuffer());
+    expect(() => new TextDecoder('utf-8', { fatal: true }).decode(content)).toThrow();
+    const lines = content
+      .toString('utf8')
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    const of = (number: number) => lines.filter(({ custom_id }) => custom_id === `request-${number}`);
+    const bodyOf = (number: number) => of(number)[0].response.body;
+    expect(bodyOf(1)).toEqual({});
+    expect(bodyOf(2)).toEqual({ error: 'upstream timed out' });
+    expect(of(3)).toMatchObject([{ error: { code: '', message: '' }, response: { status_code: 200 } }]);
+    expect(bodyOf(3).choices.length).toBe(1);
+    expect(bodyOf(4)).not.toHaveProperty('usage');
+    expect(bodyOf(5).usage).toMatchObject({ input_tokens: 0, output_tokens: 0 });
+    expect(bodyOf(5).usage.prompt_tokens).toBeGreaterThan(0);
+    expect([of(6), of(8)]).toEqual([[], []]);
+    expect(await linesOf(client, batch.error_file_id)).toMatchObject([
+      { custom_id: 'request-6', response: null, error: { code: 429 } },
+    ]);
+    expect(of(9).map(({ response }) => response.status_code)).toEqual([500, 200]);
+    expect(bodyOf(10).choices.length).toBe(1);
+    // What the lines say is not what was bought.
+    expect((await emulator.ledger.all()).filter(({ billed_tokens }) => billed_tokens > 0).length).toBe(10);
+  },
+  'responses-unfinished': async ({ client, after }) => {
+    const lines = Array.from({ length: 5 }, (_, index) => ({
+      custom_id: `r-${index + 1}`,
+      method: 'POST',
+      url: '/v1/responses',
+      body: { model: 'gpt-6-luna', input: 'Hello' },
+    }));
+    const { output_file_id } = await after(
+      600,
+      await createBatch(client, lines, { endpoint: '/v1/responses' }),
+    );
+    const bodies = (await linesOf(client, output_file_id))
+      .sort((a, b) => a.custom_id.localeCompare(b.custom_id))
+      .map((line) => line.response!.body as { status: string; output: { type: string }[]; usage: unknown });
+    expect(bodies.map(({ status }) => status)).toEqual([
+      'queued',
+      'in_progress',
+      'cancelled',
+      'incomplete',
+      'completed',
+    ]);
+    expect(bodies[0]).toMatchObject({ output: [], usage: null });
+    expect(bodies[3]).toMatchObject({ incomplete_details: { reason: 'content_filter' } });
+    expect(bodies[4]!.output.map(({ type }) => type)).toEqual([
+      'web_search_call',
+      'web_search_call',
+      'message',
+    ]);
+  },
+  'list-pages': async ({ client, create }) => {
+    const ids: string[] = [];
+    for (let i = 0; i < 8; i++) ids.unshift((await create()).id);
+    const pageAfter = async (after?: string) => {
+      const page = await client.batches.list({ limit: 2, ...(after === undefined ? {} : { after }) });
+      return [...page.data.map(({ id }) => ids.indexOf(id)), page.has_more];
+    };
+    expect(await pageAfter()).toEqual([0, 1, true]);
+    expect(await pageAfter(ids[1])).toEqual([1, 2, true]);
+    expect(await pageAfter(ids[2])).toEqual([4, 5, true]);
+    expect(await pageAfter(ids[5])).toEqual([true]);
+    expect(await pageAfter(ids[5])).toEqual([6, 7, true]);
+    expect(await pageAfter(ids[7])).toEqual([0, 1, true]);
+  },
+  'slow-calls': async ({ client, emulator }) => {
+    const hasty = new OpenAI({ baseURL: emulator.endpoint, apiKey: 'sk-test', maxRetries: 0, timeout: 300 });
+    await expect(hasty.batches.list()).rejects.toBeInstanceOf(OpenAI.APIConnectionTimeoutError);
+    const stuck = await fetch(`${emulator.endpoint}/batches`, {
+      headers: { authorization: 'Bearer sk-test' },
+      signal: AbortSignal.timeout(500),
+    });
+    await expect(stuck.text()).rejects.toThrow();
+    const begun = performance.now();
+    await client.batches.list();
+    expect(performance.now() - begun).toBeGreaterThan(500);
+    let isAnswered = false;
+    const delayed = createBatch(client, chatLines(1)).then(() => {
+      isAnswered = true;
+    });
+    // The effect is there before the answer.
+    while ((await client.batches.list()).data.length === 0);
+    emulator.clock.advance(599_000);
+    await client.batches.list();
+    expect(isAnswered).toBe(false);
+    emulator.clock.advance(1_000);
+    await delayed;
   },
 };
 
