@@ -2,6 +2,8 @@
  * Lines of `errors/`: the shape of OpenAI's own error lines, with three fields more.
  */
 
+import { withMembers } from './json-members.ts';
+
 /** What every line of an errors file says beyond OpenAI's shape. */
 export interface ErrorLineContext {
   /** Line of the request in the input, 1-based. */
@@ -23,7 +25,11 @@ export function statedErrorLine(
   );
 }
 
-/** OpenAI's own error line, as parsed, with the context added. */
-export function openaiErrorLine(line: Record<string, unknown>, context: ErrorLineContext): Uint8Array {
-  return Buffer.from(JSON.stringify({ ...line, ...context }));
+/**
+ * OpenAI's own error line with the context added; the rest of it stays as it is, byte for byte.
+ * @param line its text: a JSON object.
+ */
+export function openaiErrorLine(line: string, context: ErrorLineContext): Uint8Array {
+  const set = Object.entries(context).map(([name, value]) => [name, String(value)] as const);
+  return Buffer.from(withMembers(line, { set }));
 }

@@ -183,21 +183,21 @@ describe('errors', () => {
     await pipeline.run();
     await expectPaidOnce(ids);
   });
+});
 
-  it('of our own making, before a call is sent, are no call that may have been charged', async () => {
-    await start({ tiers: ['standard'] }, () => ANSWER);
-    const deep = `${'['.repeat(50_000)}${']'.repeat(50_000)}`;
-    const line = chatLine('deep').replace('"model"', `"metadata":${deep},"model"`);
-    await pipeline.drop(KEY, `${line}\n${chatLine('flat')}`);
-    await pipeline.run();
-    const receipt = await pipeline.receipt(KEY);
-    expect(receipt).toMatchObject({
-      result: 'partial',
-      errorsByCode: { invalid_json_line: 1 },
-      possiblyBilledTwice: {},
-      cost: { possibleUsd: '0' },
-    });
-  });
+it('calls a request that is nested beyond all depth as it stands in its line', async () => {
+  const bodies: string[] = [];
+  await start({ tiers: ['standard'] }, () => ANSWER);
+  const answered = pipeline.deps.calls.call;
+  pipeline.deps.calls.call = (request) => {
+    bodies.push(request.body);
+    return answered(request);
+  };
+  const deep = `${'['.repeat(50_000)}${']'.repeat(50_000)}`;
+  await pipeline.drop(KEY, chatLine('deep').replace('"model"', `"metadata":${deep},"model"`));
+  await pipeline.run();
+  expect(await pipeline.receipt(KEY)).toMatchObject({ result: 'succeeded', errorsByCode: {} });
+  expect(bodies).toEqual([expect.stringContaining(`{"metadata":${deep},"model":`)]);
 });
 
 it('has a response that is to be made in the background made at once, so that its answer is there', async () => {

@@ -96,7 +96,7 @@ describe('a route of one tier', () => {
     await pipeline.drop(KEY, line);
     await pipeline.run();
     expect(bodies).toEqual([
-      '{"model":"gpt-5-nano","seed":9007199254740993,"temperature":1.0,"messages":[{"role":"user","content":"ä😀"}],"service_tier":"default"}',
+      '{"model":"gpt-5-nano","seed":9007199254740993,"temperature":1.0,"messages":[{"role":"user","content":"\\u00e4\\ud83d\\ude00"}],"service_tier":"default"}',
     ]);
   });
 });

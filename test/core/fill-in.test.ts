@@ -60,6 +60,14 @@ describe('filling in', () => {
     );
   });
 
+  test('keeps everything that a line says byte for byte, index-like keys in their order too', () => {
+    const own =
+      '"custom_id": "a" ,"body" : {"tools":[{"10":1,"2":2,"b":3,"1":4}], "metadata":{"7":"x","3":"y"} }';
+    expect(filled(`{ ${own} }`)).toBe(
+      `{"method":"POST","url":"/v1/chat/completions", ${own.replace('{"tools"', '{"model":"gpt-5-nano","max_completion_tokens":50,"tools"')} }`,
+    );
+  });
+
   test.each(['[1]', '1.0', 'null', '{"custom_id"', '"x"'])(
     'leaves what is no JSON object alone: %s',
     (line) => {
@@ -80,7 +88,7 @@ describe('filling in', () => {
     [
       'nested beyond all depth',
       `{"custom_id":"a","body":{"x":${'['.repeat(100_000)}${']'.repeat(100_000)}}}`,
-      'invalid_json_line',
+      'valid',
     ],
     ['that gets too long', JSON.stringify({ custom_id: 'a'.repeat(MAX_LINE_BYTES - 30) }), 'line_too_long'],
   ])('a line %s is judged as it is then', (_what, line, expected) => {

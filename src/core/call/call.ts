@@ -119,12 +119,6 @@ const MODEL_WITHOUT_FLEX = {
     'OpenAI does not serve this model in flex, the last tier of the route. Add "standard" to its tiers, or name another model.',
 };
 
-/** For a request that cannot be written with a tier of its own. */
-const TOO_DEEP = {
-  code: 'invalid_json_line',
-  message: 'This line is nested too deeply to be sent in flex or standard.',
-};
-
 /** Works off a slice as far as one invocation can. */
 export async function call(deps: CallDeps, { jobId, batchId }: BatchMessage): Promise<void> {
   const found = await deps.jobs.getBatch(jobId, batchId);
@@ -387,14 +381,7 @@ class Slice {
     const { ambient, deadline } = this.#deps;
     const calls = this.#deps.calls.withKey(apiKeyOf(this.#batch));
     const request = this.#requests[index]!;
-    let body: string;
-    try {
-      body = bodyOf(request, this.#tier, this.#batch.endpoint);
-    } catch (error) {
-      if (!(error instanceof RangeError)) throw error;
-      this.#add(index, unansweredLine(request.customId, TOO_DEEP));
-      return;
-    }
+    const body = bodyOf(request, this.#tier, this.#batch.endpoint);
     const begunAt = ambient.now();
     this.#begunAt.set(index, begunAt);
     const timeoutMs = Math.min(MOST_CALL_MS, deadline.remainingMs() - RESERVE_MS);

@@ -1,7 +1,7 @@
 /** What is sent in a call, and what is written down of its answer: the form of OpenAI's output files. */
 import type { Tier } from '../../contract/settings.ts';
 import { WITH_FLEX } from '../endpoints.ts';
-import { keepNumbers } from '../keep-numbers.ts';
+import { memberText, withMembers } from '../json-members.ts';
 import type { Manifest } from '../manifest.ts';
 import type { CallAnswer, ObjectStore } from '../ports.ts';
 import { renderBatch } from '../submit/render.ts';
@@ -37,16 +37,16 @@ export function readRequests(rendered: Uint8Array): CallRequest[] {
 }
 
 /**
- * The body of a request as JSON, in the tier; numbers keep their spelling. Nothing else of it changes, but that a response
- * is made while we wait: one that is made in the background has no answer yet when the call ends, and no usage.
- * @throws {RangeError} if it is nested more deeply than that can be done for.
+ * The body of a request as JSON, in the tier. Nothing else of its text changes, but that a response is made while we wait:
+ * one that is made in the background has no answer yet when the call ends, and no usage.
  */
 export function bodyOf({ line }: CallRequest, tier: Exclude<Tier, 'batch'>, endpoint: string): string {
-  const { body } = JSON.parse(line, keepNumbers) as { body: Record<string, unknown> };
-  const inForeground = body.background === true ? { background: false } : {};
+  const body = memberText(line, 'body')!;
+  const set: [string, string][] = [];
+  if (memberText(body, 'background') === 'true') set.push(['background', 'false']);
   // The others have no such parameter, and OpenAI refuses what it does not know.
-  const inTier = WITH_FLEX.has(endpoint) ? { service_tier: SERVICE_TIERS[tier] } : {};
-  return JSON.stringify({ ...body, ...inForeground, ...inTier });
+  if (WITH_FLEX.has(endpoint)) set.push(['service_tier', JSON.stringify(SERVICE_TIERS[tier])]);
+  return withMembers(body, { set });
 }
 
 /** The line of an answer, whatever its status. A body that is no JSON is kept as text, as OpenAI does. */
@@ -66,11 +66,11 @@ function lineIdOf(requestId: string | undefined): string {
   return `call_${requestId ?? 'none'}`;
 }
 
-/** JSON on one line. */
+/** JSON on one line: a line end in it is a blank between values, because strings cannot hold one. */
 function asJson(body: string): string {
   try {
-    const value: unknown = JSON.parse(body, keepNumbers);
-    return /[\r\n]/.test(body) ? JSON.stringify(value) : body.trim();
+    JSON.parse(body);
+    return body.trim().replace(/[\r\n]+/g, ' ');
   } catch {
     return JSON.stringify(body);
   }

@@ -451,7 +451,7 @@ async function writeResults(
         const context = { line, ...(isInput ? { byte: offset } : {}), rounds };
         const text =
           decision.stated === undefined
-            ? openaiErrorLine(JSON.parse(Buffer.from(await join.line(index)).toString('utf8')), context)
+            ? openaiErrorLine(Buffer.from(await join.line(index)).toString('utf8'), context)
             : statedErrorLine(customIds.get(index) ?? null, decision.stated, context);
         errors.add(line, text, original);
       }

@@ -1,6 +1,6 @@
 /** What a route adds to lines that leave it out: its `defaults`, and a `prompt_cache_key`. Pure. */
 import type { Defaults, Route } from '../../contract/settings.ts';
-import { isKeptNumber, keepNumbers } from '../keep-numbers.ts';
+import { memberText, withMembers } from '../json-members.ts';
 import { MAX_LINE_BYTES } from '../limits.ts';
 import type { Prices } from '../prices/prices.ts';
 import { checkLine, type InvalidLine, lineTooLong, type ValidLine } from './check-line.ts';
@@ -34,39 +34,69 @@ export function additionsOf(
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
- * Fills in what the line leaves out; numbers keep their spelling. What is no JSON object, and a body that is none, stays
- * as it is; so does, byte for byte, a line that nothing is added to. A key that would make the line too long is left out.
- * @throws {RangeError} if the line is nested more deeply than that can be done for.
+ * Fills in what the line leaves out: what it says stays as it is, byte for byte. So does what is no JSON object, and a body
+ * that is none. A key that would make the line too long is left out.
  */
 export function fillIn(bytes: Uint8Array, { defaults, hasCachedRate }: Additions): Uint8Array {
+  let text: string;
   let line: unknown;
   try {
-    line = JSON.parse(utf8.decode(bytes), keepNumbers);
-  } catch (error) {
-    if (error instanceof RangeError) throw error;
+    text = utf8.decode(bytes);
+    line = JSON.parse(text);
+  } catch {
     return bytes;
   }
   if (!isObject(line)) return bytes;
-  const filled = defaults === undefined ? line : withDefaults(line, defaults);
-  const { url, body } = filled;
-  if (hasCachedRate !== undefined && isObject(body)) {
-    const key = promptCacheKeyOf(url, body, hasCachedRate);
-    if (key !== undefined) {
-      const keyed = encode({ ...filled, body: { ...body, prompt_cache_key: key } });
-      if (keyed.length <= MAX_LINE_BYTES) return keyed;
-    }
+  const filled = defaults === undefined ? text : withDefaults(text, line, defaults);
+  if (hasCachedRate !== undefined) {
+    const keyed = withKey(filled, filled === text ? line : JSON.parse(filled), hasCachedRate);
+    if (keyed !== undefined) return keyed;
   }
-  return defaults === undefined ? bytes : encode(filled);
+  return filled === text ? bytes : Buffer.from(filled);
 }
 
 function withDefaults(
+  text: string,
   line: Record<string, unknown>,
   { body: parameters, ...members }: Defaults,
-): Record<string, unknown> {
-  const filled: Record<string, unknown> = { ...members, ...line };
-  if (line.body === undefined && parameters !== undefined) filled.body = parameters;
-  else if (isObject(line.body)) filled.body = { ...parameters, ...line.body };
-  return filled;
+): string {
+  const filled = withMembers(text, { defaults: jsonOf(members) });
+  if (parameters === undefined) return filled;
+  if (line.body === undefined) return withMembers(filled, { set: [['body', JSON.stringify(parameters)]] });
+  if (!isObject(line.body)) return filled;
+  const own = memberText(filled, 'body')!;
+  const body = withMembers(own, { defaults: jsonOf(parameters) });
+  return body === own ? filled : withMembers(filled, { set: [['body', body]] });
+}
+
+/** @param line what `text` says. @returns `undefined` if it is given no key. */
+function withKey(
+  text: string,
+  { url, body }: Record<string, unknown>,
+  hasCachedRate: (model: string) => boolean,
+): Uint8Array | undefined {
+  if (!isObject(body)) return undefined;
+  let key: string | undefined;
+  try {
+    key = promptCacheKeyOf(url, body, hasCachedRate);
+  } catch (error) {
+    // Its tools are nested too deeply to be read; without a key it is as good.
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
+  if (key === undefined) return undefined;
+  const keyedBody = withMembers(memberText(text, 'body')!, {
+    set: [['prompt_cache_key', JSON.stringify(key)]],
+  });
+  const keyed = Buffer.from(withMembers(text, { set: [['body', keyedBody]] }));
+  return keyed.length <= MAX_LINE_BYTES ? keyed : undefined;
+}
+
+/** Members as JSON texts; those that are `undefined` are none. */
+function jsonOf(members: Record<string, unknown>): [string, string][] {
+  return Object.entries(members).flatMap(([name, value]) =>
+    value === undefined ? [] : [[name, JSON.stringify(value)] as [string, string]],
+  );
 }
 
 /**
@@ -77,23 +107,11 @@ export function checkFilledIn(
   bytes: Uint8Array,
   additions: Additions,
 ): { verdict: ValidLine | InvalidLine; bytes: Uint8Array } {
-  try {
-    const filled = fillIn(bytes, additions);
-    const isTooLong = filled.length > MAX_LINE_BYTES;
-    return { verdict: isTooLong ? lineTooLong(filled.length) : checkLine(filled), bytes: filled };
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    // Without a key it is as good.
-    if (additions.defaults === undefined) return { verdict: checkLine(bytes), bytes };
-    const message = 'This line is nested too deeply for the defaults of its route to be filled in.';
-    return { verdict: { valid: false, code: 'invalid_json_line', message, param: null }, bytes };
-  }
-}
-
-function encode(line: Record<string, unknown>): Uint8Array {
-  return Buffer.from(JSON.stringify(line));
+  const filled = fillIn(bytes, additions);
+  const isTooLong = filled.length > MAX_LINE_BYTES;
+  return { verdict: isTooLong ? lineTooLong(filled.length) : checkLine(filled), bytes: filled };
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) && !isKeptNumber(value);
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
