@@ -148,6 +148,7 @@ const jobSchema = z.object({
         'too_many_models',
         'ingest_failed',
         'invalid_options',
+        'key_too_long',
       ]),
       message: z.string(),
     }),

@@ -207,9 +207,21 @@ const routeFields = onlyFields({
   match: z.array(z.string().min(1)).min(1).default(['**']),
   /**
    * Globs, relative to `prefix`; a key that matches one is left alone. The default skips what other tools leave while
-   * they write: marker files, hidden files, and folders of such names (`_temporary/`, `_delta_log/`).
+   * they write: marker files, hidden files, and folders of such names (`_temporary/`, `_delta_log/`), and the names that
+   * uploads have until they are whole and renamed (SFTP gateways, browsers, rsync).
    */
-  ignore: z.array(z.string().min(1)).default(['**/_*', '**/_*/**', '**/.*', '**/.*/**']),
+  ignore: z
+    .array(z.string().min(1))
+    .default([
+      '**/_*',
+      '**/_*/**',
+      '**/.*',
+      '**/.*/**',
+      '**/*.filepart',
+      '**/*.part',
+      '**/*.partial',
+      '**/*.tmp',
+    ]),
   /** `quarantine` runs the good lines of a file that has bad ones; `reject` runs nothing. */
   onInvalid: z.enum(['quarantine', 'reject']).default('quarantine'),
   /** How many times a request may be tried in a batch before its last error is final. */

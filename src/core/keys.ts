@@ -1,5 +1,6 @@
 /** The only place that spells object keys. */
 import type { Layout } from '../contract/settings.ts';
+import { JOB_ID_CHARS } from './job-id.ts';
 
 /** Source: S3 user guide, "Naming Amazon S3 objects". */
 export const MAX_KEY_BYTES = 1_024;
@@ -95,16 +96,40 @@ export interface PublishedKeys {
 /**
  * Where the results of an input key go.
  * @param layout that of the job, see `layoutOf`.
- * @param distinguish a job id to add to the names, for a job that a newer version of the same key has overtaken.
+ * @param distinguish a job id to add to the names, for a job that a newer version of the same key has overtaken. If the
+ * names would be longer than S3 allows, they begin with as much of the key as there is room for.
  */
 export function publishedKeys(layout: Layout, inputKey: string, distinguish?: string): PublishedKeys {
-  const stem = publicationName(layout, inputKey) + (distinguish === undefined ? '' : `.${distinguish}`);
+  const name = publicationName(layout, inputKey);
+  if (distinguish === undefined) return namesWith(layout, name);
+  const excess = longestOf(namesWith(layout, `${name}.${distinguish}`)) - MAX_KEY_BYTES;
+  const room = excess > 0 ? beginningOf(name, Buffer.byteLength(name) - excess) : name;
+  return namesWith(layout, `${room}.${distinguish}`);
+}
+
+/** Whether S3 allows all names that the results of an input key may get. */
+export function hasRoomForResults(layout: Layout, inputKey: string): boolean {
+  const name = `${publicationName(layout, inputKey)}.${'0'.repeat(JOB_ID_CHARS)}`;
+  return longestOf(namesWith(layout, name)) <= MAX_KEY_BYTES;
+}
+
+function namesWith(layout: Layout, stem: string): PublishedKeys {
   return {
     output: `${layout.output}${stem}.jsonl`,
     errors: `${layout.errors}${stem}.jsonl`,
     retry: `${layout.retry}${stem}.jsonl`,
     receipt: `${layout.receipts}${stem}.json`,
   };
+}
+
+function longestOf(keys: PublishedKeys): number {
+  return Math.max(...Object.values(keys).map((key: string) => Buffer.byteLength(key)));
+}
+
+/** As many whole characters of a text as fit into so many bytes of UTF-8. */
+function beginningOf(text: string, bytes: number): string {
+  const cut = Buffer.from(text).subarray(0, Math.max(0, bytes));
+  return new TextDecoder().decode(cut, { stream: true });
 }
 
 /**

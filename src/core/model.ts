@@ -47,7 +47,8 @@ export interface Rejection {
     | 'gzip_too_large'
     | 'too_many_models'
     | 'ingest_failed'
-    | 'invalid_options';
+    | 'invalid_options'
+    | 'key_too_long';
   message: string;
 }
 

@@ -134,6 +134,14 @@ test('what has a job is left alone, and is looked up at two listings at most', a
   expect(calls.lookUps).toBeLessThanOrEqual(6);
 });
 
+test('an empty marker of a folder is handed to nobody', async () => {
+  const { poll, put, wait, told } = await start();
+  await poll();
+  await put('input/nightly_$folder$', '');
+  await wait(2 * HOUR_MS);
+  expect(told()).toEqual([]);
+});
+
 test('an object that is a few minutes old is left to its event', async () => {
   const { poll, clock, put, told } = await start();
   await poll();

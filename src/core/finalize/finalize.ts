@@ -10,7 +10,7 @@ import { billedOf, microdollarsOf } from '../budget/bill.ts';
 import { endWaiting } from '../cancel.ts';
 import { addUsage, noUsage } from '../collect/classify.ts';
 import { CorruptWorkFileError, NotYetError } from '../errors.ts';
-import { publicationName, publishedKeys } from '../keys.ts';
+import { hasRoomForResults, publicationName, publishedKeys } from '../keys.ts';
 import {
   apiKeyOf,
   type BatchRecord,
@@ -130,7 +130,8 @@ async function finalizeTaken(
     if (batch.reservation === undefined) continue;
     await deps.quota.settle(batch.reservation, deps.ambient.now(), microdollarsOf(batch));
   }
-  await publish(deps, job, receipt, merged, turn === 'superseded');
+  const isPlain = turn === 'granted' && hasRoomForResults(layoutOf(deps.settings, job.route), job.input.key);
+  await publish(deps, job, receipt, merged, isPlain);
   await deleteProviderFiles(deps, batches);
   if (turn === 'granted' && !(await deps.jobs.releasePublication(publication))) {
     throw new NotYetError(`publishing ${job.input.key} took too long and another worker took over`, BUSY_MS);
@@ -154,19 +155,20 @@ async function finalizeTaken(
 
 /**
  * Copies the merged files to the names that a person looks for, then writes the receipt, which tells of them.
- * @param superseded a newer version of the input has the plain names, so this job's names carry its id.
+ * @param isPlain `false`: a newer version of the input has the plain names, or S3 does not allow names as long, so this
+ * job's names carry its id.
  */
 async function publish(
   deps: FinalizeDeps,
   job: Job,
   receipt: Receipt,
   merged: MergedFiles,
-  superseded: boolean,
+  isPlain: boolean,
 ): Promise<void> {
   const keys = publishedKeys(
     layoutOf(deps.settings, job.route),
     job.input.key,
-    superseded ? job.jobId : undefined,
+    isPlain ? undefined : job.jobId,
   );
   const { files } = receipt;
   for (const name of ['output', 'errors', 'retry'] as const) {

@@ -3,17 +3,16 @@
  * written once, and what follows from a plan is the same each time.
  */
 
-import type { IngestMessage, ObjectLocation } from '../../contract/messages.ts';
-import { layoutOf, readDuration, type Settings } from '../../contract/settings.ts';
+import type { IngestMessage } from '../../contract/messages.ts';
+import type { Settings } from '../../contract/settings.ts';
 import { dispatch } from '../admission/dispatch.ts';
 import { readCheckpoint, writeCheckpoint } from '../checkpoint.ts';
 import { TIER_NOT_OFFERED } from '../collect/decide.ts';
 import { BatchdropError, CorruptWorkFileError, ObjectGoneError, UploadGoneError } from '../errors.ts';
-import { JOB_ID_CHARS, jobIdOf } from '../job-id.ts';
-import { MAX_KEY_BYTES, publishedKeys, workKeys } from '../keys.ts';
+import { workKeys } from '../keys.ts';
 import { droppedAt, ladderOf } from '../ladder/ladder.ts';
 import type { BatchLimits } from '../limits.ts';
-import type { BatchRecord, IngestProgress, Job, Ladder, ObjectHead, Rejection } from '../model.ts';
+import type { BatchRecord, IngestProgress, Job, Ladder, Rejection } from '../model.ts';
 import { type Plan, type PlannedBatch, readPlan, settlePlan } from '../plan.ts';
 import type {
   Ambient,
@@ -29,9 +28,7 @@ import type { Prices } from '../prices/prices.ts';
 import { claimedUntil } from '../time-limits.ts';
 import type { Tokenizer } from '../tokens/estimate.ts';
 import { estimateBatchTokens } from '../tokens/estimate-batch.ts';
-import { settleJob } from './job-file.ts';
-import { readOptions } from './options.ts';
-import { routeOf } from './route.ts';
+import { recordJob } from './record-job.ts';
 import { originalOf } from './same-content.ts';
 import { isOverOf, rejectedPlan, SCAN_VERSION, type ScanDeps, type ScanState, scan } from './scan.ts';
 
@@ -217,51 +214,6 @@ async function keep({ deps, job, claim }: Run, progress: IngestProgress): Promis
   throw new OvertakenError(`job ${job.jobId} was taken over by another worker`);
 }
 
-/** Records the job that an object stands for; `undefined` if it stands for none. */
-async function recordJob(deps: IngestDeps, location: ObjectLocation): Promise<Job | undefined> {
-  const route = routeOf(deps.settings, location.key);
-  if (route === undefined) {
-    deps.log.info('not an input', { key: location.key });
-    return undefined;
-  }
-  const names = Object.values(
-    publishedKeys(layoutOf(deps.settings, route), location.key, '0'.repeat(JOB_ID_CHARS)),
-  );
-  if (names.some((name) => Buffer.byteLength(name) > MAX_KEY_BYTES)) {
-    deps.log.warn('key too long: the names of its results would be longer than S3 allows', {
-      key: location.key,
-    });
-    return undefined;
-  }
-  const head = await deps.objects.head(location.bucket, location.key, location.versionId);
-  if (head === undefined) {
-    // It was there for an instant. Nobody saw its version, so there is nothing to name a job by.
-    deps.log.warn('object gone before it was looked at', { key: location.key });
-    return undefined;
-  }
-  const { metadata = {}, ...input } = head;
-  const options = await readOptions(deps.objects, input, metadata, route);
-  const now = deps.ambient.now();
-  // First where a restored table leaves it alone.
-  const job = await settleJob(deps.objects, deps.settings.layout, {
-    v: 1,
-    jobId: jobIdOf(head),
-    input,
-    source: sourceOf(deps.settings, input),
-    ...options,
-    state: 'ingesting',
-    createdAt: now,
-    updatedAt: now,
-  });
-  const claimed = await deps.jobs.claimJob(job);
-  const { deadline } = claimed.route;
-  if (deadline !== undefined && droppedAt(claimed) + readDuration(deadline)! <= now) {
-    const { jobId } = claimed;
-    deps.log.warn('dropped longer ago than its deadline: it goes on in its last tier', { jobId, deadline });
-  }
-  return claimed;
-}
-
 /** Without versioning, what is read is a copy; one that stands from an earlier try is as good. */
 async function pinIfNeeded(objects: ObjectStore, job: Job): Promise<void> {
   if (job.input.versionId !== undefined) return;
@@ -346,11 +298,4 @@ function onLadder(ladder: Ladder | undefined, now: number): Partial<BatchRecord>
   if (ladder === undefined)
     return { state: 'ended', status: 'failed', errors: [TIER_NOT_OFFERED], endedAt: now };
   return ladder.tiers.length === 1 && ladder.tiers[0] === 'batch' ? {} : { ladder };
-}
-
-/** Without versioning the object may change under us, so a copy is read in its place. */
-function sourceOf(settings: Settings, head: ObjectHead): Job['source'] {
-  return head.versionId === undefined
-    ? { bucket: head.bucket, key: workKeys(settings.layout, jobIdOf(head)).pinned }
-    : { bucket: head.bucket, key: head.key, versionId: head.versionId };
 }

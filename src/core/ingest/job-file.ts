@@ -20,7 +20,9 @@ const jobFileSchema = z.object({
   // Not the strict schema of the settings: another deployment's routes may have more or fewer keys.
   route: z.object(routeSchema.shape),
   budgetUsd: z.exactOptional(z.string()),
-  rejection: z.exactOptional(z.object({ code: z.literal('invalid_options'), message: z.string() })),
+  rejection: z.exactOptional(
+    z.object({ code: z.enum(['invalid_options', 'key_too_long']), message: z.string() }),
+  ),
   state: z.literal('ingesting'),
   createdAt: z.number(),
   updatedAt: z.number(),

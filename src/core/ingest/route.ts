@@ -19,3 +19,11 @@ export function routeOf(settings: Pick<Settings, 'routes'>, key: string): Route 
     globs.some((glob) => glob === '**' || picomatch.isMatch(below, glob, { dot: true }));
   return matches(found.match) && !matches(found.ignore) ? found : undefined;
 }
+
+/**
+ * Whether an object marks a folder in tools that see S3 as a file system: empty, with a name that ends in `_$folder$`
+ * (Hadoop's S3N and EMRFS). Those that end in "/" have no route.
+ */
+export function isFolderMarker({ key, size }: { key: string; size: number }): boolean {
+  return size === 0 && key.endsWith('_$folder$');
+}

@@ -6,7 +6,7 @@
  * What lay there when the deployment first ran is left alone: nobody has asked for it.
  */
 import type { Settings } from '../../contract/settings.ts';
-import { routeOf } from '../ingest/route.ts';
+import { isFolderMarker, routeOf } from '../ingest/route.ts';
 import { jobIdOf } from '../job-id.ts';
 import type { InputListing, ListingPass, ObjectHead } from '../model.ts';
 import type { Ambient, Deadline, Inputs, JobStore, ListingStore, Log, Outbox } from '../ports.ts';
@@ -119,7 +119,9 @@ async function handOver(
   versions: readonly ObjectHead[],
 ): Promise<ListingPass> {
   let { found, oldestFound } = pass;
-  const inputs = versions.filter(({ key }) => routeOf(deps.settings, key) !== undefined);
+  const inputs = versions.filter(
+    (version) => routeOf(deps.settings, version.key) !== undefined && !isFolderMarker(version),
+  );
   for (let start = 0; start < inputs.length; start += LOOK_UPS_AT_A_TIME) {
     const together = inputs.slice(start, start + LOOK_UPS_AT_A_TIME);
     await Promise.all(

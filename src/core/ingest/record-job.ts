@@ -1,0 +1,91 @@
+/**
+ * From an object to the record of its job. Whatever an object in an input prefix is, it ends as a job that a receipt
+ * answers, unless nobody can have meant it as a file to run (see route.ts).
+ */
+import type { ObjectLocation } from '../../contract/messages.ts';
+import { layoutOf, type Route, readDuration, type Settings } from '../../contract/settings.ts';
+import { jobIdOf } from '../job-id.ts';
+import { hasRoomForResults, MAX_KEY_BYTES, workKeys } from '../keys.ts';
+import { droppedAt } from '../ladder/ladder.ts';
+import type { Job, ObjectHead, Rejection } from '../model.ts';
+import type { Ambient, JobStore, Log, ObjectStore } from '../ports.ts';
+import { settleJob } from './job-file.ts';
+import { readOptions } from './options.ts';
+import { isFolderMarker, routeOf } from './route.ts';
+
+/** What it takes to record a job. */
+export interface RecordDeps {
+  settings: Settings;
+  objects: ObjectStore;
+  jobs: Pick<JobStore, 'claimJob'>;
+  ambient: Pick<Ambient, 'now'>;
+  log: Log;
+}
+
+/**
+ * Records the job of an object, once, however often it is asked to.
+ * @returns the job as it is recorded; `undefined` if the object is no input, or gone.
+ */
+export async function recordJob(deps: RecordDeps, location: ObjectLocation): Promise<Job | undefined> {
+  const route = routeOf(deps.settings, location.key);
+  if (route === undefined) {
+    deps.log.info('not an input', { key: location.key });
+    return undefined;
+  }
+  const head = await deps.objects.head(location.bucket, location.key, location.versionId);
+  if (head === undefined) {
+    // It was there for an instant. Nobody saw its version, so there is nothing to name a job by.
+    deps.log.warn('object gone before it was looked at', { key: location.key });
+    return undefined;
+  }
+  if (isFolderMarker(head)) {
+    deps.log.info('folder marker, not an input', { key: location.key });
+    return undefined;
+  }
+  const { metadata = {}, ...input } = head;
+  const rejection = rejectionOfKey(deps.settings, route, input.key);
+  const options =
+    rejection === undefined ? await readOptions(deps.objects, input, metadata, route) : { route };
+  const now = deps.ambient.now();
+  // First where a restored table leaves it alone.
+  const job = await settleJob(deps.objects, deps.settings.layout, {
+    v: 1,
+    jobId: jobIdOf(head),
+    input,
+    source: sourceOf(deps.settings, input),
+    ...options,
+    ...(rejection === undefined ? {} : { rejection }),
+    state: 'ingesting',
+    createdAt: now,
+    updatedAt: now,
+  });
+  const claimed = await deps.jobs.claimJob(job);
+  const { deadline } = claimed.route;
+  if (deadline !== undefined && droppedAt(claimed) + readDuration(deadline)! <= now) {
+    const { jobId } = claimed;
+    deps.log.warn('dropped longer ago than its deadline: it starts in its last tier', { jobId, deadline });
+  }
+  return claimed;
+}
+
+/** A key may be so long that the names of its results would be longer than S3 allows. */
+function rejectionOfKey(
+  settings: Settings,
+  route: Route,
+  key: string,
+): (Rejection & { code: 'key_too_long' }) | undefined {
+  if (hasRoomForResults(layoutOf(settings, route), key)) return undefined;
+  return {
+    code: 'key_too_long',
+    message:
+      `The key has ${Buffer.byteLength(key)} bytes, so the names of its results would have more than the ${MAX_KEY_BYTES} ` +
+      'bytes that S3 allows. Drop the file again under a shorter key.',
+  };
+}
+
+/** Without versioning the object may change under us, so a copy is read in its place. */
+function sourceOf(settings: Settings, head: ObjectHead): Job['source'] {
+  return head.versionId === undefined
+    ? { bucket: head.bucket, key: workKeys(settings.layout, jobIdOf(head)).pinned }
+    : { bucket: head.bucket, key: head.key, versionId: head.versionId };
+}
