@@ -1,6 +1,7 @@
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { TTL_ATTRIBUTE } from '../contract/table.ts';
 import {
+  isFirstOn,
   newLedger,
   type Release,
   releaseTokens,
@@ -63,7 +64,8 @@ export class DynamoDBQuota implements QuotaStore {
       verdict = 'full';
       if (!ledgers.every((ledger) => ledger !== undefined)) return undefined;
       verdict = 'admitted';
-      const admitted = admittedWith(reservationId, now);
+      const isAlone = isFirstOn(this.#readLedger(ledgerItems[0]));
+      const admitted = admittedWith(reservationId, isAlone, now);
       const reservation = reservationFor(batch, reservationId, demands, now);
       return [
         { ...admitted, ...indexAttributes(liveEntryOfBatch({ ...record, ...admitted })) },

@@ -41,9 +41,13 @@ export function isAdmissible(
   return standing.state === 'planned' && tierOf(standing) === tierOf(judged);
 }
 
-/** What changes of a waiting batch when there is room for it. */
-export function admittedWith(reservation: string, now: number) {
-  return { state: 'admitted', reservation, heldReason: undefined, updatedAt: now } as const;
+/**
+ * What changes of a waiting batch when there is room for it.
+ * @param isAlone nothing else is reserved on the first ledger that it demands of.
+ */
+export function admittedWith(reservation: string, isAlone: boolean, now: number) {
+  const sentAlone = isAlone ? (true as const) : undefined;
+  return { state: 'admitted', reservation, sentAlone, heldReason: undefined, updatedAt: now } as const;
 }
 
 /** Whether a job or batch is as the writer last saw it. A claim that ran out still counts while nobody else took it. */

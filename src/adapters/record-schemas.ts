@@ -202,6 +202,7 @@ const batchSchema = z.object({
   createdAt: z.number(),
   updatedAt: z.number(),
   reservation: z.exactOptional(z.string()),
+  sentAlone: z.exactOptional(z.literal(true)),
   recutTokens: z.exactOptional(count),
   recutMicrodollars: z.exactOptional(count),
   claim: z.exactOptional(z.string()),

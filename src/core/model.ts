@@ -265,7 +265,9 @@ export interface BatchRecord {
   updatedAt: number;
   /** Id of the reservation that it was admitted with. */
   reservation?: string;
-  /** Too large for the enqueued-token limit: ended without having been sent, to be cut into batches of so many tokens. */
+  /** When it was admitted, nothing else was reserved on the ledger of its tokens. */
+  sentAlone?: true;
+  /** Too large for the enqueued-token limit, with nothing of it executed: to be cut into batches of so many tokens. */
   recutTokens?: number;
   /** The same for what its budget has left: to be cut into batches of so many millionths of a USD at most. */
   recutMicrodollars?: number;

@@ -39,6 +39,17 @@ export function describeAdmissionStores(name: string, start: () => Promise<Admis
     const stateOf = async ({ jobId, batchId }: BatchRecord) =>
       (await stores.jobs.getBatch(jobId, batchId))?.state;
 
+    test('marks a batch that was admitted while nothing else was reserved on its first ledger', async () => {
+      const [tokens, money] = [fresh('tokens'), fresh('money')];
+      const admitted = async () => {
+        const batch = await waitingBatch();
+        await stores.quota.admit(batch, fresh('reservation'), [demand(tokens, 1), demand(money, 1)], NOW);
+        return stores.jobs.getBatch(batch.jobId, batch.batchId);
+      };
+      expect(await admitted()).toHaveProperty('sentAlone', true);
+      expect(await admitted()).not.toHaveProperty('sentAlone');
+    });
+
     test('admits a batch, reserves on every ledger and keeps the reservation, in one step', async () => {
       const batch = await waitingBatch();
       const [tokens, money, id] = [fresh('tokens'), fresh('money'), fresh('reservation')];
@@ -47,6 +58,7 @@ export function describeAdmissionStores(name: string, start: () => Promise<Admis
       expect(await stores.jobs.getBatch(batch.jobId, batch.batchId)).toEqual({
         ...batch,
         state: 'admitted',
+        sentAlone: true,
         reservation: id,
         updatedAt: NOW + 1,
       });

@@ -105,10 +105,15 @@ export class MemoryJobs implements JobStore {
   }
 
   /** `planned -> admitted`, for {@link MemoryQuota}; nothing can come in between. */
-  admitBatch(batch: BatchKey & Pick<BatchRecord, 'tier'>, reservation: string, now: number): boolean {
+  admitBatch(
+    batch: BatchKey & Pick<BatchRecord, 'tier'>,
+    reservation: string,
+    isAlone: boolean,
+    now: number,
+  ): boolean {
     const standing = this.#findBatch(batch);
     if (standing === undefined || !isAdmissible(standing.record, batch)) return false;
-    this.#changeBatch(standing.record, admittedWith(reservation, now));
+    this.#changeBatch(standing.record, admittedWith(reservation, isAlone, now));
     return true;
   }
 

@@ -1,4 +1,5 @@
 import {
+  isFirstOn,
   newLedger,
   type Release,
   releaseTokens,
@@ -44,7 +45,8 @@ export class MemoryQuota implements QuotaStore {
       if (ledger === undefined) return 'full';
       ledgers.push(ledger);
     }
-    if (!this.#jobs.admitBatch(batch, reservationId, now)) return 'moved';
+    const isAlone = isFirstOn(this.#ledgers.get(demands[0]?.ledger ?? ''));
+    if (!this.#jobs.admitBatch(batch, reservationId, isAlone, now)) return 'moved';
     for (const ledger of ledgers) this.#ledgers.set(ledger.name, ledger);
     this.#reservations.set(reservationId, reservationFor(batch, reservationId, demands, now));
     return 'admitted';

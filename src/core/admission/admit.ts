@@ -19,7 +19,7 @@ import type { Demand } from '../ports.ts';
 import type { Prices } from '../prices/prices.ts';
 import { hasRoom, newLedger, reserveOn } from './ledger.ts';
 import { ledgerOf, parkScopesOf, tokensLedgerOf } from './scopes.ts';
-import { RECUT_SHARE, type TokenLimit, tokenLimitOf, tokensOf } from './token-limit.ts';
+import { RECUT_SHARE, SURELY_SMALL_SHARE, type TokenLimit, tokenLimitOf, tokensOf } from './token-limit.ts';
 
 /** Everything that a decision rests on. */
 export interface Situation {
@@ -83,7 +83,6 @@ export interface Decisions {
  * error of ours explains them.
  */
 const REFUSALS_UNTIL_HALVED = 3;
-const HALVED_FROM_SHARE = 1 / 8;
 
 /** Pure; see the top of this file for the rules. */
 export function admit(situation: Situation): Decisions {
@@ -229,7 +228,7 @@ function recutOf(
   }
   const most = known === undefined ? Number.POSITIVE_INFINITY : Math.max(1, Math.floor(known * RECUT_SHARE));
   if (tokens > most) return { batch, tokens: most, limit: known! };
-  if (refusals < REFUSALS_UNTIL_HALVED || tokens < assumed * HALVED_FROM_SHARE) return undefined;
+  if (refusals < REFUSALS_UNTIL_HALVED || tokens < assumed * SURELY_SMALL_SHARE) return undefined;
   return { batch, tokens: Math.max(1, Math.floor(tokens / 2)), limit: assumed };
 }
 

@@ -17,6 +17,11 @@ export function hasRoom(ledger: Pick<Ledger, 'reserved' | 'used'>, demand: Deman
   return demand.mayGoAlone === true && ledger.reserved === 0;
 }
 
+/** Whether nothing is reserved on a ledger, so that what comes is alone on it. */
+export function isFirstOn(ledger: Pick<Ledger, 'reserved'> | undefined): boolean {
+  return (ledger?.reserved ?? 0) === 0;
+}
+
 /** The ledger after `amount` of it was given back and `used` of it is spent for good. */
 export function settleOn(ledger: Ledger, amount: number, used: number, now: number): Ledger {
   return {

@@ -76,6 +76,30 @@ export interface Refusal {
   /** What it would have taken. */
   tokens: number;
   message: string;
+  /** The batch itself is cut, see {@link cutAfterRefusal}. */
+  isCut?: boolean;
+}
+
+/** A batch below this part of a limit is not above it by any error of our estimate: something unseen has taken the room. */
+export const SURELY_SMALL_SHARE = 1 / 8;
+
+/**
+ * Into parts of how many tokens a refused batch is to be cut at once. OpenAI tells the limit in its refusal; a batch that
+ * was sent while nothing else was enqueued, and is refused all the same, is above it by OpenAI's count, whatever our estimate says.
+ * @param ledger as it is after the batch's own tokens were given back.
+ * @returns `undefined` if the refusal does not say so, or the batch cannot be cut: it waits for room.
+ */
+export function cutAfterRefusal(
+  ledger: Pick<Ledger, 'reserved'> | undefined,
+  batch: Pick<BatchRecord, 'tokens' | 'bytes' | 'requests' | 'sentAlone'>,
+  message: string,
+): number | undefined {
+  const told = limitToldBy(message);
+  if (told === undefined || batch.requests === 1) return undefined;
+  const tokens = tokensOf(batch);
+  if (tokens > told) return Math.max(1, Math.floor(told * RECUT_SHARE));
+  const isAlone = batch.sentAlone === true && (ledger?.reserved ?? 0) === 0;
+  return isAlone && tokens >= told * SURELY_SMALL_SHARE ? Math.max(1, Math.floor(tokens / 2)) : undefined;
 }
 
 /**
@@ -100,6 +124,9 @@ export function lessonOfRefusal(
   if (limit !== undefined && enqueued > limit) {
     return { ...lesson, ceiling: Math.min(before.ceiling, limit) };
   }
+  // Its parts are what OpenAI takes by its own count, so they need not rest.
+  if (refusal.isCut)
+    return { ...lesson, ceiling: Math.max(1, Math.floor(Math.min(before.ceiling, enqueued) / 2)) };
   const refusals = (ledger?.refusals ?? 0) + 1;
   const pause = Math.min(FIRST_PAUSE_MS * 2 ** (refusals - 1), MOST_PAUSE_MS);
   const ceiling = Math.max(1, Math.floor(Math.min(before.ceiling, enqueued) / 2));

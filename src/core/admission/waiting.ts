@@ -1,12 +1,13 @@
 /** How a batch goes back to where it waits for its turn. */
 
 /**
- * What is left behind when a batch waits again: everything that belongs to one attempt. Its file at OpenAI is deleted and
- * its reservation settled by whoever writes this, in that order after the write; what a crash leaves is found later.
+ * What is cleared when a batch waits again: everything that belongs to one attempt. The writer of this deletes the file at
+ * OpenAI and settles the reservation, in that order after the write; what a crash leaves is found later.
  */
 export const WAITING_AGAIN = {
   state: 'planned',
   reservation: undefined,
+  sentAlone: undefined,
   claim: undefined,
   claimedUntil: undefined,
   nonce: undefined,
@@ -28,4 +29,16 @@ export const WAITING_AGAIN = {
   endedAt: undefined,
   goTo: undefined,
   lostAt: undefined,
+} as const;
+
+/** The same after a create that was refused, for a batch that keeps its reservation and goes again soon. */
+export const ADMITTED_AGAIN = {
+  state: 'admitted',
+  claim: undefined,
+  claimedUntil: undefined,
+  nonce: undefined,
+  inputFileId: undefined,
+  keyVersion: undefined,
+  intentAt: undefined,
+  fencedAt: undefined,
 } as const;

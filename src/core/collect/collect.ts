@@ -11,8 +11,9 @@ import { configuredFor } from '../admission/admit.ts';
 import { dispatch } from '../admission/dispatch.ts';
 import { operatorErrorOf, parkFor, unparkFor } from '../admission/operator-errors.ts';
 import { cutByTokens, type Part } from '../admission/recut.ts';
+import { isShortWait, refusalWaitMs, refusedForNow } from '../admission/refusal-wait.ts';
 import { tokensLedgerOf } from '../admission/scopes.ts';
-import { lessonOfRefusal, tokensOf } from '../admission/token-limit.ts';
+import { cutAfterRefusal, lessonOfRefusal, tokensOf } from '../admission/token-limit.ts';
 import { attemptsOf } from '../attempts.ts';
 import { differ, microdollarsOf } from '../budget/bill.ts';
 import { cutByCost, sizeOf } from '../budget/bound.ts';
@@ -55,7 +56,6 @@ import { advanceAfter } from '../rounds.ts';
 import { RunWriter } from '../run-file.ts';
 import { settledOutcome, settleOutcome } from '../settled.ts';
 import { recordFailure, SUCCEEDED } from '../step-failure.ts';
-import { refusalWaitMs } from '../submit/submit.ts';
 import { claimedUntil, workingTime } from '../time-limits.ts';
 import { noUsage } from './classify.ts';
 import { type Decision, decide, decideRefusal, type Refusal, unreadable } from './decide.ts';
@@ -110,6 +110,8 @@ export async function collect(deps: CollectDeps, { jobId, batchId }: BatchMessag
   const now = deps.ambient.now();
   const found = await deps.jobs.getBatch(jobId, batchId);
   if (found?.notBefore !== undefined && found.notBefore > now) return;
+  // It waited for a short time after a refusal, which is over.
+  if (found?.state === 'planned') return dispatch(deps, [found]);
   const claim = deps.ambient.nonce();
   const until = claimedUntil(now, deps.deadline);
   const batch = await deps.jobs.claimBatch({ jobId, batchId }, 'ended', claim, now, until);
@@ -167,12 +169,20 @@ async function collectClaimed(deps: DepsWithKey, job: Job, batch: BatchRecord, c
   }
   const refusal = batch.status === 'failed' ? decideRefusal(job, batch) : undefined;
   if (refusal !== undefined && refusal.kind !== 'mend') {
-    if (refusal.kind === 'no_room') await learnRefusal(deps, batch, refusal.error.message);
+    const tooLarge =
+      refusal.kind === 'no_room' ? await learnRefusal(deps, batch, claim, refusal.error.message) : undefined;
     if (refusal.kind === 'operator')
       await parkFor(deps, batch, { scope: refusal.scope, code: refusal.error.code }, 'collected');
     // Nothing of it was executed, so nothing was charged.
     if (batch.reservation !== undefined) await deps.quota.settle(batch.reservation, deps.ambient.now());
-    await sendAgain(deps, batch, claim, restAfterRefusal(batch, refusal));
+    if (tooLarge !== undefined) {
+      const { source, entries } = await readManifest(deps.objects, batch.manifestKey);
+      await recut(deps, batch, claim, source, cut(deps, tooLarge, entries));
+      return;
+    }
+    const rest = restAfterRefusal(batch, refusal);
+    await sendAgain(deps, batch, claim, rest);
+    if (isShortWait(rest.waitMs)) throw refusedForNow(batch.batchId, rest.reason, rest.waitMs);
     return;
   }
   const manifest = await readManifest(deps.objects, batch.manifestKey);
@@ -338,17 +348,32 @@ function restAfterRefusal(batch: BatchRecord, refusal: Exclude<Refusal, { kind: 
   }
 }
 
-/** OpenAI had no room for the batch: what that says of the limit. */
-async function learnRefusal(deps: DepsWithKey, batch: BatchRecord, message: string): Promise<void> {
+/**
+ * OpenAI had no room for the batch: notes what that says of the limit.
+ * @returns the batch as it is to be cut, where the refusal says that it is too large; recorded, because a worker that comes
+ * later finds another ledger.
+ */
+async function learnRefusal(
+  deps: DepsWithKey,
+  batch: BatchRecord,
+  claim: string,
+  message: string,
+): Promise<BatchRecord | undefined> {
   const { model } = batch;
-  const refusal = { openaiBatchId: batch.openaiBatchId!, tokens: tokensOf(batch), message };
-  const configured = configuredFor(deps.settings.quota, model);
+  const name = tokensLedgerOf(batch);
   const now = deps.ambient.now();
+  const recutTokens = batch.recutTokens ?? cutAfterRefusal(await deps.quota.getLedger(name), batch, message);
+  if (recutTokens !== undefined && batch.recutTokens === undefined)
+    await deps.jobs.updateBatch(batch, { state: 'ended', claim }, { recutTokens }, now);
+  const isCut = recutTokens !== undefined;
+  const refusal = { openaiBatchId: batch.openaiBatchId!, tokens: tokensOf(batch), message, isCut };
+  const configured = configuredFor(deps.settings.quota, model);
   await deps.quota.changeLedger(
-    tokensLedgerOf(batch),
+    name,
     (ledger) => lessonOfRefusal(ledger, refusal, model, configured, now),
     now,
   );
+  return isCut ? { ...batch, recutTokens } : undefined;
 }
 
 /** A record holds the places of all parts; what is still too large is cut once more. */

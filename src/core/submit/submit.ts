@@ -11,8 +11,9 @@
 import type { BatchMessage } from '../../contract/messages.ts';
 import type { Settings } from '../../contract/settings.ts';
 import { type OperatorError, operatorErrorOf, parkFor, unparkFor } from '../admission/operator-errors.ts';
+import { isShortWait, refusalWaitMs, refusedForNow } from '../admission/refusal-wait.ts';
 import { createTurnsOf } from '../admission/scopes.ts';
-import { WAITING_AGAIN } from '../admission/waiting.ts';
+import { ADMITTED_AGAIN, WAITING_AGAIN } from '../admission/waiting.ts';
 import { cancelledUnsent } from '../cancel.ts';
 import { OBJECT_GONE } from '../collect/decide.ts';
 import { CreateRefusedError, KeyUnusableError, NotYetError } from '../errors.ts';
@@ -56,9 +57,6 @@ const LOOK_UP_SETTLE_MS = 15 * 60_000;
 const CREATE_MAY_TAKE_MS = 3 * 60_000;
 /** How long a batch rests of which nobody can say whether it was created. */
 const UNKNOWN_REST_MS = 60 * 60_000;
-/** A refused batch is tried again after 5 minutes, then 10, 20, 40, and every hour from there on. */
-const REFUSED_FIRST_MS = 5 * 60_000;
-const REFUSED_MOST_MS = 60 * 60_000;
 
 /** The same, with the key of the batch. */
 type DepsWithKey = Omit<SubmitDeps, 'batches'> & { batches: BatchApi };
@@ -289,31 +287,35 @@ async function submitted(
   return written;
 }
 
-/** OpenAI said no, so there is no batch: wait, and begin again with a new file. The reason is kept for the operator. */
+/**
+ * OpenAI refused the create, so there is no batch: wait, and begin again with a new file. For a short wait the batch keeps
+ * what is reserved for it, and its message comes back; for a longer one it waits for its turn again. The reason is kept for
+ * the operator.
+ * @throws {NotYetError} if the wait is short.
+ */
 async function refused(
   deps: DepsWithKey,
   batch: BatchRecord,
   claim: string,
   error: CreateRefusedError,
 ): Promise<void> {
+  const { jobId, batchId } = batch;
+  const { status, code } = error;
   const refusals = (batch.refusals ?? 0) + 1;
-  const wait = refusalWaitMs(refusals);
+  const waitMs = refusalWaitMs(refusals);
+  const isShort = isShortWait(waitMs);
+  const lastError = `create refused: HTTP ${status} ${code ?? ''}`.trim();
   await write(deps, batch, claim, {
-    ...WAITING_AGAIN,
+    ...(isShort ? ADMITTED_AGAIN : WAITING_AGAIN),
     refusals,
     failures: undefined,
-    notBefore: deps.ambient.now() + wait,
-    lastError: `create refused: HTTP ${error.status} ${error.code ?? ''}`.trim(),
+    notBefore: deps.ambient.now() + waitMs,
+    lastError,
   });
-  await giveBack(deps, batch);
-  deps.log.warn('create refused', {
-    jobId: batch.jobId,
-    batchId: batch.batchId,
-    status: error.status,
-    code: error.code,
-    wait,
-  });
+  if (!isShort) await giveBack(deps, batch);
+  deps.log.warn('create refused', { jobId, batchId, status, code, waitMs });
   await deps.batches.deleteFile(batch.inputFileId!, batch.keyVersion);
+  if (isShort) throw refusedForNow(batchId, lastError, waitMs);
 }
 
 /**
@@ -347,11 +349,6 @@ async function waitForOperator(
     });
   }
   return waiting;
-}
-
-/** How long a batch waits that OpenAI has refused `refusals` times. */
-export function refusalWaitMs(refusals: number): number {
-  return Math.min(REFUSED_FIRST_MS * 2 ** (refusals - 1), REFUSED_MOST_MS);
 }
 
 /** `submitting -> submitted` if the batch exists, `-> admitted` if it surely does not; otherwise it stays, for later. */
