@@ -285,10 +285,12 @@ export class OpenAIBatches implements BatchApi {
       }));
       const page = parseAnswer(batchPageSchema, answer, 'GET /batches');
       const last = page.data.at(-1)?.id;
-      const isLast = page.has_more === false || last === undefined || last === after;
+      const isStuck = last === undefined || last === after;
+      const isLast = page.has_more === false || isStuck;
       return {
         batches: page.data.map(toRemoteBatch),
         ...(isLast ? {} : { next: last }),
+        ...(page.has_more === true && isStuck ? { isCut: true } : {}),
         ...(seenBy === undefined ? {} : { keyVersion: seenBy }),
       };
     } catch (error) {

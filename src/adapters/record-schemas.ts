@@ -217,6 +217,7 @@ const batchSchema = z.object({
   adoptedAt: z.exactOptional(z.number()),
   intentAt: z.exactOptional(z.number()),
   fencedAt: z.exactOptional(z.number()),
+  lookUp: z.exactOptional(z.object({ after: z.string(), pages: count, mark: z.string() })),
   openaiBatchId: z.exactOptional(z.string()),
   submittedAt: z.exactOptional(z.number()),
   status: z.exactOptional(z.enum(OPENAI_BATCH_STATUSES)),

@@ -293,6 +293,8 @@ export interface BatchRecord {
   intentAt?: number;
   /** When the input file of an unanswered create was deleted. */
   fencedAt?: number;
+  /** A look-up of an unanswered create that the next worker continues. */
+  lookUp?: PagePosition;
   openaiBatchId?: string;
   submittedAt?: number;
   status?: OpenAIBatchStatus;
@@ -333,6 +335,16 @@ export interface BatchRecord {
   heldReason?: string;
   /** When the batch was given up because OpenAI no longer knew it: it has no results. */
   lostAt?: number;
+}
+
+/** How far a list of OpenAI's was read. */
+export interface PagePosition {
+  /** Id of the last item of the last page: what follows it is next. */
+  after: string;
+  /** Pages read, from 1. */
+  pages: number;
+  /** An earlier `after`: the list leads in a circle if it comes again. */
+  mark: string;
 }
 
 /** A result file of OpenAI, copied byte for byte. */

@@ -383,13 +383,13 @@ export interface BatchApi {
   getBatch(id: string, keyVersion?: string): Promise<RemoteBatch | undefined>;
   /**
    * One page of the batches of one key's project, newest first in practice. With a `keyVersion`, no other key is tried.
-   * @returns which key it was, too.
+   * @returns which key it was, too. `isCut`: there is more, but the service gives nothing to continue from.
    * @throws {KeyUnusableError} if the key of `keyVersion` is refused or not kept.
    */
   listBatches(
     after?: string,
     keyVersion?: string,
-  ): Promise<{ batches: RemoteBatch[]; next?: string; keyVersion?: string }>;
+  ): Promise<{ batches: RemoteBatch[]; next?: string; isCut?: boolean; keyVersion?: string }>;
   /**
    * Reads a result file.
    * @param options.from leaves out so many bytes at the start. Default: 0. They still come over the network if the

@@ -271,6 +271,18 @@ describe('reading a batch', () => {
     expect((await api.listBatches()).next).toBe(next);
     expect((await api.listBatches('batch_1')).next).toBeUndefined();
   });
+
+  test.each([
+    ['an empty page', { data: [], has_more: true }, true],
+    ['the page that was read before', { data: [batchObject()], has_more: true }, true],
+    ['an empty page that is the last one', { data: [], has_more: false }, undefined],
+    ['an empty page of a service that never says has_more', { data: [] }, undefined],
+  ])('tells a list that is cut off from one that ends: %s', async (_what, page, isCut) => {
+    const { api } = await apiAnsweredBy(json(200, { object: 'list', ...page }));
+    const { next, ...rest } = await api.listBatches('batch_1');
+    expect(next).toBeUndefined();
+    expect(rest.isCut).toBe(isCut);
+  });
 });
 
 describe('uploading', () => {

@@ -15,6 +15,7 @@ export const WAITING_AGAIN = {
   keyVersion: undefined,
   intentAt: undefined,
   fencedAt: undefined,
+  lookUp: undefined,
   openaiBatchId: undefined,
   submittedAt: undefined,
   status: undefined,

@@ -12,6 +12,7 @@ import { cancelAtOpenAI } from '../cancel.ts';
 import { KeyUnusableError } from '../errors.ts';
 import { stepDown } from '../ladder/step-down.ts';
 import { apiKeyOf, type BatchLevelError, type BatchRecord, isTerminal } from '../model.ts';
+import { isPast } from '../pages.ts';
 import type {
   Ambient,
   BatchApi,
@@ -191,8 +192,7 @@ async function readPages(
         await attempt(failures, () => record(deps, batch, remote));
       }
       // Newest first is practice, not promise: stop early only at a page that is too old from end to end.
-      const past = page.batches.every((remote) => remote.createdAt < oldest - CLOCK_SKEW_MS);
-      if (past || page.next === undefined) break;
+      if (isPast(page.batches, oldest - CLOCK_SKEW_MS) || page.next === undefined) break;
       // One that is held for weeks must not cost every page since: at most as many in vain as there are to be asked for.
       inVain = live.size === missing ? inVain + 1 : 0;
       if (inVain >= live.size) break;

@@ -9,8 +9,9 @@ import { apiKeyNamesOf, type Settings } from '../../contract/settings.ts';
 import { isOfKey } from '../errors.ts';
 import { readSettledJob } from '../ingest/job-file.ts';
 import { pollKey } from '../keys.ts';
-import { apiKeyOf, type BatchRecord, isTerminal } from '../model.ts';
+import { apiKeyOf, type BatchRecord, isTerminal, type PagePosition } from '../model.ts';
 import { inputFileOf, isOurs, recordKeyOf } from '../ownership.ts';
+import { advance, isPast } from '../pages.ts';
 import type {
   Ambient,
   BatchApi,
@@ -169,14 +170,27 @@ async function adoptRecent(deps: ReconcileDeps, project: Project): Promise<strin
 async function* recentPages(deps: ReconcileDeps, { apiKey, keyVersion }: Project) {
   const api = deps.batches.withKey(apiKey);
   const since = deps.ambient.now() - LOOK_BACK_MS - CLOCK_SKEW_MS;
-  let after: string | undefined;
+  let position: PagePosition | undefined;
   do {
-    const page = await api.listBatches(after, keyVersion);
+    const page = await api.listBatches(position?.after, keyVersion);
     yield page;
     // Newest first is practice, not promise: only a page that is old from end to end says that we are past it.
-    if (page.batches.every(({ createdAt }) => createdAt < since)) return;
-    after = page.next;
-  } while (after !== undefined);
+    if (isPast(page.batches, since)) return;
+    position = continueList(deps, position, page.next);
+  } while (position !== undefined);
+}
+
+/** The next position in a list; `undefined` at its end, or where it leads in a circle, which is logged. */
+function continueList(
+  { log }: Pick<ReconcileDeps, 'log'>,
+  position: PagePosition | undefined,
+  next: string | undefined,
+): PagePosition | undefined {
+  if (next === undefined) return undefined;
+  const following = advance(position, next);
+  if (following === undefined)
+    log.warn('a list of OpenAI leads back to an earlier cursor; reading stops', { cursor: next });
+  return following;
 }
 
 async function recordOf(deps: ReconcileDeps, remote: RemoteBatch): Promise<BatchRecord | undefined> {
@@ -268,14 +282,14 @@ async function deleteOrphans(deps: ReconcileDeps, project: Project): Promise<str
   const until = deps.ambient.now() - ORPHAN_AFTER_MS;
   const orphans = new Map<string, RemoteFile>();
   let usedVersion = keyVersion;
-  let after: string | undefined;
+  let position: PagePosition | undefined;
   do {
-    const page = await api.listFiles(after, keyVersion);
+    const page = await api.listFiles(position?.after, keyVersion);
     usedVersion = page.keyVersion;
     for (const file of page.files)
       if (file.createdAt <= until && (await isUnrecorded(deps, file))) orphans.set(file.id, file);
-    after = page.next;
-  } while (after !== undefined);
+    position = continueList(deps, position, page.next);
+  } while (position !== undefined);
   if (orphans.size === 0) return usedVersion;
   // A record may be behind: what a batch is made of stays until it has ended.
   for await (const { batches } of recentPages(deps, project))

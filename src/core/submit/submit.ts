@@ -19,13 +19,14 @@ import { OBJECT_GONE } from '../collect/decide.ts';
 import { CreateRefusedError, KeyUnusableError, NotYetError } from '../errors.ts';
 import { unsent } from '../ladder/step-down.ts';
 import { type Manifest, readManifest, renderedBytes } from '../manifest.ts';
-import { apiKeyOf, type BatchRecord, type Job } from '../model.ts';
-import { inputFilename, isOurs, metadataOf, NONCE_KEY } from '../ownership.ts';
+import { apiKeyOf, type BatchRecord, type Job, type PagePosition } from '../model.ts';
+import { inputFilename, metadataOf } from '../ownership.ts';
 import { COMPLETION_WINDOW_MS } from '../poll/lost.ts';
 import type {
   Ambient,
   BatchApi,
   ByKey,
+  Deadline,
   JobStore,
   Log,
   ObjectStore,
@@ -35,8 +36,9 @@ import type {
 } from '../ports.ts';
 import { settledOutcome } from '../settled.ts';
 import { recordFailure, SUCCEEDED } from '../step-failure.ts';
-import { CLOCK_SKEW_MS, WORKER_LIFETIME_MS } from '../time-limits.ts';
+import { WORKER_LIFETIME_MS, workingTime } from '../time-limits.ts';
 import { type CreateAttempt, settleAttempt, unknownAttempt } from './attempts.ts';
+import { type LookUp, lookUp } from './look-up.ts';
 import { renderBatch } from './render.ts';
 
 export interface SubmitDeps {
@@ -48,6 +50,7 @@ export interface SubmitDeps {
   quota: QuotaStore;
   parks: ParkStore;
   ambient: Ambient;
+  deadline: Deadline;
   log: Log;
 }
 
@@ -255,6 +258,7 @@ async function takeUp(
     keyVersion,
     intentAt,
     fencedAt: undefined,
+    lookUp: undefined,
     adoptedAt: deps.ambient.now(),
   });
   // Nothing was created with it.
@@ -358,21 +362,23 @@ async function resolveIntent(
   batch: BatchRecord,
   claim: string,
 ): Promise<BatchRecord> {
-  let existing: RemoteBatch | undefined;
+  let result: LookUp;
   try {
-    existing = await lookUp(deps, batch);
+    result = await lookUp({ ...deps, deadline: workingTime(deps.deadline) }, batch);
   } catch (error) {
     if (!(error instanceof KeyUnusableError)) throw error;
     return resolveWithoutKey(deps, job, batch, claim, error);
   }
-  if (existing !== undefined) return submitted(deps, batch, claim, existing);
+  if (result.kind === 'found') return submitted(deps, batch, claim, result.remote);
+  if (result.kind === 'unprovable') return resolveUnknown(deps, job, batch, claim, result.reason);
+  if (result.kind === 'unfinished') return continueLookUp(deps, batch, claim, result.position);
   const now = deps.ambient.now();
   if (batch.fencedAt === undefined) {
     const wait = batch.intentAt! + CREATE_MAY_TAKE_MS - now;
     if (wait > 0) throw new NotYetError(`whether batch ${batch.batchId} was created is not known yet`, wait);
     // The fence: from here on, a create that is still on its way finds no input file.
     await deps.batches.deleteFile(batch.inputFileId!, batch.keyVersion);
-    await write(deps, batch, claim, { fencedAt: deps.ambient.now() });
+    await write(deps, batch, claim, { fencedAt: deps.ambient.now(), lookUp: undefined });
     throw new NotYetError(
       `batch ${batch.batchId} is fenced off; it is looked up once more`,
       LOOK_UP_SETTLE_MS,
@@ -388,9 +394,26 @@ async function resolveIntent(
     nonce: undefined,
     intentAt: undefined,
     fencedAt: undefined,
+    lookUp: undefined,
     inputFileId: undefined,
     keyVersion: undefined,
   });
+}
+
+/** Keeps how far the list was read; the sweep brings the batch back. */
+async function continueLookUp(
+  deps: DepsWithKey,
+  batch: BatchRecord,
+  claim: string,
+  lookUp: PagePosition,
+): Promise<BatchRecord> {
+  const { jobId, batchId } = batch;
+  deps.log.info('the look-up of a create continues in the next invocation', {
+    jobId,
+    batchId,
+    pages: lookUp.pages,
+  });
+  return write(deps, batch, claim, { lookUp, claim: undefined, claimedUntil: undefined });
 }
 
 /**
@@ -410,62 +433,44 @@ async function resolveWithoutKey(
     await write(deps, batch, claim, { keyVersion: undefined });
     return resolveIntent(deps, job, withCurrentKey, claim);
   }
-  const existing = await lookUp(deps, withCurrentKey);
-  if (existing !== undefined) {
+  const result = await lookUp({ ...deps, deadline: workingTime(deps.deadline) }, withCurrentKey);
+  if (result.kind === 'found') {
     await write(deps, batch, claim, { keyVersion: undefined });
-    return submitted(deps, withCurrentKey, claim, existing);
+    return submitted(deps, withCurrentKey, claim, result.remote);
   }
+  if (result.kind === 'unfinished') return continueLookUp(deps, batch, claim, result.position);
+  return resolveUnknown(deps, job, batch, claim, reason.message);
+}
+
+/**
+ * Nobody can tell whether the batch was created: it is held, looked up again every hour, and past the time by which it
+ * would have ended, it goes the way of a lost one.
+ */
+async function resolveUnknown(
+  deps: DepsWithKey,
+  job: Job | undefined,
+  batch: BatchRecord,
+  claim: string,
+  reason: string,
+): Promise<BatchRecord> {
   const { jobId, batchId } = batch;
   const now = deps.ambient.now();
   const endsAt = batch.intentAt! + COMPLETION_WINDOW_MS + deps.settings.stuck.pastExpiryHours * 60 * 60_000;
   if (now >= endsAt && (job?.route.onLost === 'resubmit' || job?.cancelledAt !== undefined)) {
     deps.log.warn('a batch that may have been created is given up', { jobId, batchId });
     const given = { ...SUCCEEDED, state: 'ended', status: 'expired', lostAt: now, endedAt: now } as const;
-    const released = { heldReason: undefined, claim: undefined, claimedUntil: undefined };
+    const released = { heldReason: undefined, lookUp: undefined, claim: undefined, claimedUntil: undefined };
     return write(deps, batch, claim, { ...given, ...released });
   }
-  deps.log.warn('whether a batch was created cannot be told, and it is held', {
-    jobId,
-    batchId,
-    reason: reason.message,
-  });
+  deps.log.warn('unknown whether a batch was created; it is held', { jobId, batchId, reason });
   return write(deps, batch, claim, {
     heldReason: 'unknown_create',
-    lastError: reason.message,
+    lastError: reason,
+    lookUp: undefined,
     notBefore: now + UNKNOWN_REST_MS,
     claim: undefined,
     claimedUntil: undefined,
   });
-}
-
-/**
- * Pages through the project's batches until well before the intent; matches by nonce, or by our own fresh file. Once the
- * batch is fenced off, an answer of "absent" leads to a second create: then the list is read to its very end, whatever
- * its order seems to be.
- */
-async function lookUp(deps: DepsWithKey, batch: BatchRecord): Promise<RemoteBatch | undefined> {
-  const until = batch.intentAt! - CLOCK_SKEW_MS;
-  let after: string | undefined;
-  let previous = Number.POSITIVE_INFINITY;
-  let isNewestFirst = true;
-  do {
-    const page = await deps.batches.listBatches(after, batch.keyVersion);
-    for (const remote of page.batches) {
-      const matches = isOurs(deps.stackId, remote) && remote.metadata[NONCE_KEY] === batch.nonce;
-      if (matches || remote.inputFileId === batch.inputFileId) return remote;
-      if (remote.createdAt > previous) isNewestFirst = false;
-      previous = remote.createdAt;
-    }
-    // Newest first is practice, not promise: only a page that is old from end to end says that we are past it.
-    if (
-      batch.fencedAt === undefined &&
-      isNewestFirst &&
-      page.batches.every((remote) => remote.createdAt < until)
-    )
-      return undefined;
-    after = page.next;
-  } while (after !== undefined);
-  return undefined;
 }
 
 async function write(
