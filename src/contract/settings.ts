@@ -6,6 +6,7 @@
  */
 import * as z from 'zod';
 import { DEFAULT_API_KEY } from './api-key.ts';
+import { describeGlobProblem } from './glob.ts';
 import { onlyFields } from './only-fields.ts';
 import { priceSchema } from './prices.ts';
 
@@ -181,6 +182,21 @@ const TIERS_EXPECTED =
 
 const ROUNDS = 'maxRounds is a whole number from 1 to 10';
 
+/** So that a key is looked at in bounded time. */
+const MAX_GLOBS = 50;
+
+/** Globs of the language in `glob.ts`. */
+const globsSchema = z
+  .array(
+    z
+      .string()
+      .min(1)
+      .refine((glob) => describeGlobProblem(glob) === undefined, {
+        error: ({ input }) => describeGlobProblem(String(input)) ?? 'a glob is expected',
+      }),
+  )
+  .max(MAX_GLOBS, `a route has at most ${MAX_GLOBS} globs in match, and as many in ignore`);
+
 /** What of a route whoever drops a file may say otherwise for it, if the route lets them: see options.ts. */
 export const OVERRIDABLE = ['deadline', 'tiers', 'maxRounds', 'onInvalid', 'budget'] as const;
 
@@ -204,24 +220,22 @@ const routeFields = onlyFields({
     )
     .optional(),
   /** Globs, relative to `prefix`; a key must match one. */
-  match: z.array(z.string().min(1)).min(1).default(['**']),
+  match: globsSchema.min(1).default(['**']),
   /**
    * Globs, relative to `prefix`; a key that matches one is left alone. The default skips what other tools leave while
    * they write: marker files, hidden files, and folders of such names (`_temporary/`, `_delta_log/`), and the names that
    * uploads have until they are whole and renamed (SFTP gateways, browsers, rsync).
    */
-  ignore: z
-    .array(z.string().min(1))
-    .default([
-      '**/_*',
-      '**/_*/**',
-      '**/.*',
-      '**/.*/**',
-      '**/*.filepart',
-      '**/*.part',
-      '**/*.partial',
-      '**/*.tmp',
-    ]),
+  ignore: globsSchema.default([
+    '**/_*',
+    '**/_*/**',
+    '**/.[!.]*',
+    '**/.[!.]*/**',
+    '**/*.filepart',
+    '**/*.part',
+    '**/*.partial',
+    '**/*.tmp',
+  ]),
   /** `quarantine` runs the good lines of a file that has bad ones; `reject` runs nothing. */
   onInvalid: z.enum(['quarantine', 'reject']).default('quarantine'),
   /** How many times a request may be tried in a batch before its last error is final. */

@@ -329,3 +329,25 @@ describe('prices in the settings', () => {
     expect(() => settingsSchema.parse({ routes: [route], prices: { rows: [row] } })).toThrow(message);
   });
 });
+
+describe('globs of a route', () => {
+  it.each([
+    [
+      'match',
+      ['**/+(a|b)*.jsonl'],
+      'routes.0.match.0: "(" is not supported: write "{a,b}" for alternatives, or "\\(" for the character',
+    ],
+    [
+      'ignore',
+      ['a', 'x**'],
+      'routes.0.ignore.1: "**" stands alone between slashes, as in "**/*.jsonl"; within a name write "*"',
+    ],
+    [
+      'match',
+      Array(51).fill('a'),
+      'routes.0.match: a route has at most 50 globs in match, and as many in ignore',
+    ],
+  ])('beyond the language are refused in %s: %j', (list, globs, problem) => {
+    expect(problemsOf({ routes: [route({ [list]: globs })] })).toEqual([problem]);
+  });
+});

@@ -24,7 +24,7 @@ const ROOMS: readonly Room[] = [
   {
     prefix: 'src/core/',
     from: ['src/contract/'],
-    packages: ['zod', 'picomatch', 'node:buffer', 'node:crypto', 'node:stream', 'node:zlib'],
+    packages: ['zod', 'node:buffer', 'node:crypto', 'node:stream', 'node:zlib'],
   },
   { prefix: 'src/adapters/', from: ['src/contract/', 'src/core/'] },
   { prefix: 'src/runtime/', from: ['src/contract/', 'src/core/', 'src/adapters/'] },

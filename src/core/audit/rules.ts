@@ -13,15 +13,21 @@
  * The first rule all of whose fields fit holds; `*` stands for anything. `now`: a user waits, standard. `soon`: within
  * minutes or hours, flex. `later`: within a day, batch.
  */
-import picomatch from 'picomatch';
 import * as z from 'zod';
+import { compileGlob, describeGlobProblem } from '../../contract/glob.ts';
 import { BatchdropError } from '../errors.ts';
 import type { Calls } from './calls.ts';
 
 const URGENCIES = ['now', 'soon', 'later'] as const;
 export type Urgency = (typeof URGENCIES)[number];
 
-const pattern = z.string().min(1).optional();
+const pattern = z
+  .string()
+  .min(1)
+  .refine((glob) => describeGlobProblem(glob) === undefined, {
+    error: ({ input }) => describeGlobProblem(String(input)) ?? 'a glob is expected',
+  })
+  .optional();
 const rulesSchema = z.strictObject({
   version: z.literal(1),
   rules: z.array(
@@ -86,5 +92,5 @@ export function readRules(text: string, name: string): Rules {
 }
 
 function matcherOf(glob: string | undefined): (text: string) => boolean {
-  return glob === undefined ? () => true : picomatch(glob, { bash: true, dot: true });
+  return glob === undefined ? () => true : compileGlob(glob, { acrossSlashes: true });
 }

@@ -1,4 +1,4 @@
-import picomatch from 'picomatch';
+import { compileGlob, type Matcher } from '../../contract/glob.ts';
 import { OPTIONS_SUFFIX } from '../../contract/options.ts';
 import type { Route, Settings } from '../../contract/settings.ts';
 
@@ -14,9 +14,7 @@ export function routeOf(settings: Pick<Settings, 'routes'>, key: string): Route 
   }
   if (found === undefined) return undefined;
   const below = key.slice(found.prefix.length);
-  const matches = (globs: readonly string[]): boolean =>
-    // Every key is meant by `**`; picomatch would leave out those with line ends or dot segments, which S3 allows.
-    globs.some((glob) => glob === '**' || picomatch.isMatch(below, glob, { dot: true }));
+  const matches = (globs: readonly string[]): boolean => matchersOf(globs).some((match) => match(below));
   return matches(found.match) && !matches(found.ignore) ? found : undefined;
 }
 
@@ -26,4 +24,15 @@ export function routeOf(settings: Pick<Settings, 'routes'>, key: string): Route 
  */
 export function isFolderMarker({ key, size }: { key: string; size: number }): boolean {
   return size === 0 && key.endsWith('_$folder$');
+}
+
+/** Compiled once for each list, not for each key. */
+const compiled = new WeakMap<readonly string[], Matcher[]>();
+
+function matchersOf(globs: readonly string[]): Matcher[] {
+  const known = compiled.get(globs);
+  if (known !== undefined) return known;
+  const matchers = globs.map((glob) => compileGlob(glob));
+  compiled.set(globs, matchers);
+  return matchers;
 }
