@@ -98,6 +98,16 @@ describe('the check itself', () => {
     ['lib that imports core', 'lib/a.ts', "import type { Job } from '../src/core/model.ts';"],
     ['bin that imports runtime', 'bin/a.ts', "import { deps } from '../src/runtime/deps.ts';"],
     ['local that imports lib', 'local/a.ts', "import { Ingest } from '../lib/ingest.ts';"],
+    [
+      'the emulator that imports core',
+      'local/openai-emulator/a.ts',
+      "import type { J } from '../../src/core/model.ts';",
+    ],
+    [
+      'the emulator that imports the local stack',
+      'local/openai-emulator/a.ts',
+      "import { s } from '../stack.ts';",
+    ],
     ['local that imports the command line', 'local/a.ts', "import { main } from '../cli/main.ts';"],
     ['anything that imports tests', 'local/a.ts', "import { x } from '../test/support/x.ts';"],
     ['an import without .ts', 'src/core/a.ts', "import type { Job } from './model';"],

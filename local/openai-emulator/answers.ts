@@ -2,7 +2,7 @@ import { type ErrorObject, errorObject, typeInWords } from './api-error.ts';
 import { NO_TOKENS, type TokenUsage, usageObject } from './batch-lifecycle.ts';
 import { unixSeconds } from './clock.ts';
 import { base62Of, hexOf, randomOf } from './ids.ts';
-import { isObject } from './json-lines.ts';
+import { isObject, isTooDeep } from './json-lines.ts';
 import { embeddingDimensions, isKnownModel, resolveModel, tokensOfBytes } from './models.ts';
 import { answerToSchema } from './schema-answer.ts';
 
@@ -69,8 +69,12 @@ export function hashRequest(endpoint: string, body: Body): string {
   return hexOf(32, endpoint, JSON.stringify(asked));
 }
 
-/** The input tokens of a request: its texts, tools and schema, a token per four bytes; images at a flat rate. */
+/**
+ * The input tokens of a request: its texts, tools and schema, a token per four bytes; images at a flat rate. None of a
+ * request that is nested too deep, which is refused.
+ */
 export function inputTokens(body: Body): number {
+  if (isTooDeep(body)) return 0;
   let bytes = 0;
   let tokens = 0;
   const add = (value: unknown): void => {

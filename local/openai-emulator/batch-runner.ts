@@ -87,10 +87,11 @@ export function createBatchRunner(
       const { signal } = new AbortController();
       const results = collector();
       let executed = workspace.tally.rows;
+      let reached = place;
       for await (const lines of readLines(workspace.inputPath, place)) {
         for (const line of lines) {
           if (executed >= count) break;
-          place = { number: line.number + 1, offset: line.endOffset };
+          reached = { number: line.number + 1, offset: line.endOffset };
           if (workspace.isDone(line.number)) continue;
           await results.add(await run(record, line, signal));
           executed += 1;
@@ -98,6 +99,8 @@ export function createBatchRunner(
         if (executed >= count) break;
       }
       await results.flush();
+      // Only now: results that could not be written are made again.
+      place = reached;
     },
     rest: async (record, signal) => {
       const results = collector();

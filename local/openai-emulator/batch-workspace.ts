@@ -1,4 +1,4 @@
-import { readSync } from 'node:fs';
+import { constants, readSync } from 'node:fs';
 import { copyFile, type FileHandle, link, mkdir, open, rm, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { addTokens, NO_TOKENS, type TokenUsage } from './batch-lifecycle.ts';
@@ -105,7 +105,7 @@ export async function openWorkspace(dir: string, batchId: string, source: string
     if (row.counts_as === 'failed') tally.failed += 1;
     tally.usage = addTokens(tally.usage, row.usage);
   };
-  let answersEnd = await repair(executionsPath, answersPath, count);
+  const ends = await repair(executionsPath, answersPath, count);
 
   return {
     inputPath,
@@ -115,7 +115,7 @@ export async function openWorkspace(dir: string, batchId: string, source: string
       if (results.length === 0) return;
       const answers: Buffer[] = [];
       const rows: string[] = [];
-      let end = answersEnd;
+      let end = ends.answers;
       for (const { row, text, echo } of results) {
         answers.push(text, LINE_FEED);
         const placed: ExecutionRow = { ...row, offset: end, bytes: text.length + 1 };
@@ -127,9 +127,11 @@ export async function openWorkspace(dir: string, batchId: string, source: string
         }
         rows.push(`${JSON.stringify(placed)}\n`);
       }
-      await appendTo(answersPath, Buffer.concat(answers));
-      await appendTo(executionsPath, Buffer.from(rows.join('')));
-      answersEnd = end;
+      const executions = Buffer.from(rows.join(''));
+      await writeAt(answersPath, ends.answers, Buffer.concat(answers));
+      await writeAt(executionsPath, ends.executions, executions);
+      ends.answers = end;
+      ends.executions += executions.length;
       for (const { row } of results) count(row);
     },
     write: async (file, target, random) => {
@@ -147,21 +149,28 @@ export async function openWorkspace(dir: string, batchId: string, source: string
   };
 }
 
-async function appendTo(path: string, bytes: Buffer): Promise<void> {
-  const handle = await open(path, 'a');
+/** Writes all bytes at a position, over what an attempt before left there. @throws the file system's error */
+async function writeAt(path: string, position: number, bytes: Buffer): Promise<void> {
+  const handle = await open(path, constants.O_WRONLY | constants.O_CREAT);
   try {
-    await handle.write(bytes);
+    await handle.truncate(position);
+    for (let done = 0; done < bytes.length; ) {
+      done += (await handle.write(bytes, done, bytes.length - done, position + done)).bytesWritten;
+    }
+  } catch (error) {
+    await handle.truncate(position).catch(() => {});
+    throw error;
   } finally {
     await handle.close();
   }
 }
 
-/** Counts the whole rows, cuts off what a kill left behind them; gives the end of the last answer that has a row. */
+/** Counts the whole rows, cuts off what a kill left behind them; gives the ends of both files then. */
 async function repair(
   executionsPath: string,
   answersPath: string,
   count: (row: ExecutionRow) => void,
-): Promise<number> {
+): Promise<{ answers: number; executions: number }> {
   let answersEnd = 0;
   let rowsEnd = 0;
   try {
@@ -180,7 +189,7 @@ async function repair(
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
-  return answersEnd;
+  return { answers: answersEnd, executions: rowsEnd };
 }
 
 async function copySpans(
@@ -198,7 +207,7 @@ async function copySpans(
     let pending: Buffer[] = [];
     let pendingBytes = 0;
     const flush = async () => {
-      await output.write(Buffer.concat(pending));
+      await output.writeFile(Buffer.concat(pending));
       written += pendingBytes;
       pending = [];
       pendingBytes = 0;

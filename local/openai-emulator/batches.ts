@@ -187,10 +187,14 @@ export function createBatches(deps: Deps): Batches {
     if (upstreamRuns.has(record.id)) return;
     const { runner } = await openRunning(record);
     const abort = new AbortController();
-    const ended = runner.rest(record, abort.signal).then(() => {
-      upstreamRuns.delete(record.id);
-      if (!abort.signal.aborted) update(record.id, clock.now(), { answeredAtMs: clock.now() });
-    });
+    const ended = runner
+      .rest(record, abort.signal)
+      .then(() => {
+        upstreamRuns.delete(record.id);
+        if (!abort.signal.aborted) update(record.id, clock.now(), { answeredAtMs: clock.now() });
+      })
+      // The run stays known: what could not be written would otherwise be bought again and again. A restart goes on.
+      .catch((error: unknown) => console.error(`batch ${record.id} stopped until a restart:`, error));
     upstreamRuns.set(record.id, { abort, ended });
   };
 

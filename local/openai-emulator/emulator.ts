@@ -166,11 +166,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   };
 
   const server = createServer({ requestTimeout: 0 }, (request, response) => {
-    serve(request, response, deps, keys.accepted).catch((error) => {
-      // A client that went away is not news; anything else must not pass for an answer.
-      if (!request.destroyed && !response.destroyed) console.error(error);
-      response.destroy();
-    });
+    serve(request, response, deps, keys.accepted).catch((error) => refuseBroken(request, response, error));
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -202,6 +198,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
       // Time may have passed since the last change: a restart continues from here.
       store.save(clock.now());
       store.close();
+      ledger.close();
     },
   };
 }
@@ -272,6 +269,19 @@ async function serve(
     reply = { ...reply, body: patched(reply.body, fault.operations) };
   }
   await write(response, reply, fault);
+}
+
+/** Answers 500 when something of the emulator's own went wrong, such as a full disk; a begun answer is cut off. */
+function refuseBroken(request: IncomingMessage, response: ServerResponse, error: unknown): void {
+  // A client that went away is not news.
+  if (request.destroyed && response.destroyed) return;
+  console.error(error);
+  if (response.headersSent) return void response.destroy();
+  request.resume();
+  const message = `The emulator failed: ${error instanceof Error ? error.message : String(error)}`;
+  const body = bytesOfBody({ error: errorObject(message, { type: 'server_error' }) });
+  response.writeHead(500, { 'content-type': 'application/json', 'content-length': body.length });
+  response.end(body);
 }
 
 /** What HTTP fault rules can match: the route, and the batch that it names or whose file it names. */

@@ -4,7 +4,7 @@ import { NO_TOKENS, type TokenUsage } from './batch-lifecycle.ts';
 import type { EffectOf } from './effects.ts';
 import type { Faults, Subject } from './faults.ts';
 import { hexOf } from './ids.ts';
-import { isObject } from './json-lines.ts';
+import { isObject, isTooDeep, MAX_DEPTH } from './json-lines.ts';
 import { askUpstream, type UpstreamOptions } from './upstream.ts';
 
 /** One request to execute, from a batch line or a synchronous call. */
@@ -37,7 +37,8 @@ export type ExecutionDeps = { faults: Faults; upstream: UpstreamOptions | undefi
 /** Executes one request: emulated, or by the upstream, or as a fault rule says. */
 export async function execute(deps: ExecutionDeps, request: ExecutionRequest): Promise<Executed> {
   const { endpoint, body } = request;
-  const requestHash = hashRequest(endpoint, body);
+  const isRead = !isTooDeep(body);
+  const requestHash = isRead ? hashRequest(endpoint, body) : hexOf(32, request.executionKey);
   const digest = hexOf(32, request.executionKey, 'request');
   const requestId = digest < '8' ? digest : `req_${digest}`;
   const effects = deps.faults.fire('line', request.subject);
@@ -61,9 +62,10 @@ export async function execute(deps: ExecutionDeps, request: ExecutionRequest): P
   if (effects.some((effect) => effect.kind === 'line.error')) {
     return { answer: { status: 0, body: {} }, requestHash, requestId, usage: NO_TOKENS, effects };
   }
-  const given =
-    deps.upstream === undefined
-      ? answer(endpoint, body, { requestHash, executionKey: request.executionKey, nowMs: request.nowMs })
+  const given = !isRead
+    ? { status: 400, body: { error: TOO_DEEP } }
+    : deps.upstream === undefined
+      ? answerSafely(request, requestHash, requestId)
       : await askUpstream(deps.upstream, endpoint, body, request.signal);
   if (given.status === 200) for (const effect of effects) alterBody(given.body, effect);
   return {
@@ -75,12 +77,26 @@ export async function execute(deps: ExecutionDeps, request: ExecutionRequest): P
   };
 }
 
+/** An answer for whatever a request holds: what the emulator cannot handle costs one line, not those after it. */
+function answerSafely(request: ExecutionRequest, requestHash: string, requestId: string): Answer {
+  const { endpoint, body, executionKey, nowMs } = request;
+  try {
+    return answer(endpoint, body, { requestHash, executionKey, nowMs });
+  } catch (error) {
+    console.error(`the emulator cannot answer a request to ${endpoint}:`, error);
+    return { status: 500, body: { error: statusError(500, String(body.model), requestId) } };
+  }
+}
+
 /** A copy of an answer that says something else. */
 export function withText(body: Record<string, unknown>, text: string): Record<string, unknown> {
   const copy = structuredClone(body);
   setText(copy, text);
   return copy;
 }
+
+/** What the real service says is not known. */
+const TOO_DEEP = errorObject(`The request is nested too deeply: at most ${MAX_DEPTH} levels are read.`);
 
 /** Flex without capacity: the message is documented, the rest inferred (openai-batch.md section 7.1). */
 const RESOURCE_UNAVAILABLE = errorObject('Resource Unavailable', {

@@ -66,7 +66,7 @@ export async function receiveForm(
         write: async (bytes) => {
           file.bytes += bytes.length;
           if (file.bytes > maxBytes) file.isOversize = true;
-          else await target.write(bytes);
+          else await target.writeFile(bytes);
         },
         end: () => target.close(),
       };

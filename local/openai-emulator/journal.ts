@@ -1,11 +1,15 @@
-import { closeSync, existsSync, openSync, readFileSync, renameSync, writeFileSync, writeSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { openAppendFile } from './append-file.ts';
 
 /**
  * The emulator's memory across restarts: `journal.jsonl`, one JSON array of entries per line. The entries of one line
  * belong together: a line torn by a kill is dropped whole, and everything is as it was before it.
  */
 export type Journal<Entry> = {
-  /** Adds entries as one unit, before the effect they describe is shown to a client. */
+  /**
+   * Adds entries as one unit, before the effect they describe is shown to a client.
+   * @throws the file system's error; the journal is then as it was before
+   */
   append(...entries: Entry[]): void;
   close(): void;
 };
@@ -36,12 +40,10 @@ export function openJournal<Entry>(
       .join(''),
   );
   renameSync(`${path}.tmp`, path);
-  const file = openSync(path, 'a');
+  const file = openAppendFile(path);
   return {
-    append: (...entries) => {
-      writeSync(file, `${JSON.stringify(entries)}\n`);
-    },
-    close: () => closeSync(file),
+    append: (...entries) => file.append(`${JSON.stringify(entries)}\n`),
+    close: file.close,
   };
 }
 

@@ -72,3 +72,22 @@ export function parseLine(bytes: Uint8Array): { value: unknown } | undefined {
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
+
+/** How deep a request may be nested: what walks or writes it again needs stack for each level. */
+export const MAX_DEPTH = 1_000;
+
+/** Whether a JSON value is nested deeper than `MAX_DEPTH`; needs no stack itself. */
+export function isTooDeep(value: unknown): boolean {
+  let level: object[] = [value].filter(isContainer);
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth >= MAX_DEPTH) return true;
+    const next: object[] = [];
+    for (const container of level) {
+      for (const member of Object.values(container)) if (isContainer(member)) next.push(member);
+    }
+    level = next;
+  }
+  return false;
+}
+
+const isContainer = (value: unknown): value is object => typeof value === 'object' && value !== null;

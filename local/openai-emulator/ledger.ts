@@ -1,5 +1,6 @@
-import { appendFileSync } from 'node:fs';
+import { existsSync, readFileSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
+import { openAppendFile } from './append-file.ts';
 import type { TokenUsage } from './batch-lifecycle.ts';
 import { readExecutions } from './batch-workspace.ts';
 import { readLines } from './json-lines.ts';
@@ -36,13 +37,16 @@ export type Ledger = {
 
 /** A ledger that can be written to. */
 export type LedgerBook = Ledger & {
-  /** Adds a synchronous call. */
+  /** Adds a synchronous call, before it is answered. @throws the file system's error; nothing is then added */
   addSync(execution: Execution): void;
+  close(): void;
 };
 
 /** @param settle brings the batches up to the clock before they are read */
 export function createLedger(store: Store, settle: () => Promise<void>): LedgerBook {
   const syncPath = join(store.dir, 'sync-executions.jsonl');
+  cutTornLine(syncPath);
+  const syncFile = openAppendFile(syncPath);
   async function* executions(): AsyncGenerator<Execution> {
     await settle();
     for (const batch of store.batches.values()) {
@@ -62,12 +66,8 @@ export function createLedger(store: Store, settle: () => Promise<void>): LedgerB
         };
       }
     }
-    try {
-      for await (const lines of readLines(syncPath)) {
-        for (const line of lines) yield JSON.parse(line.bytes.toString('utf8')) as Execution;
-      }
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    for await (const lines of readLines(syncPath)) {
+      for (const line of lines) yield JSON.parse(line.bytes.toString('utf8')) as Execution;
     }
   }
   return {
@@ -86,6 +86,15 @@ export function createLedger(store: Store, settle: () => Promise<void>): LedgerB
       }
       return [...bought.values()].filter((times) => times.length > 1);
     },
-    addSync: (execution) => appendFileSync(syncPath, `${JSON.stringify(execution)}\n`),
+    addSync: (execution) => syncFile.append(`${JSON.stringify(execution)}\n`),
+    close: syncFile.close,
   };
+}
+
+/** Removes what a kill left of a last line, which was never answered. */
+function cutTornLine(path: string): void {
+  if (!existsSync(path)) return;
+  const bytes = readFileSync(path);
+  const end = bytes.lastIndexOf(0x0a) + 1;
+  if (end < bytes.length) truncateSync(path, end);
 }

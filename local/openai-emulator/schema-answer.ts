@@ -28,7 +28,9 @@ function generate(schema: unknown, place: Place): unknown {
     const variant = place.depth >= MAX_DEPTH / 2 ? shallowest(variants) : pick(variants, place);
     return generate(variant, { ...place, path: `${place.path}|`, depth: place.depth + 1 });
   }
-  if (Array.isArray(schema.allOf)) return generate(merged(schema, schema.allOf, place.root), place);
+  if (Array.isArray(schema.allOf)) {
+    return generate(merged(schema, schema.allOf, place.root), { ...place, depth: place.depth + 1 });
+  }
   const type = Array.isArray(schema.type) ? pick(schema.type, place) : schema.type;
   switch (type ?? (isObject(schema.properties) ? 'object' : 'string')) {
     case 'object':

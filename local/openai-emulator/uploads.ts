@@ -163,7 +163,7 @@ async function joinFiles(paths: readonly string[], target: string): Promise<stri
     for (const path of paths) {
       for await (const block of createReadStream(path)) {
         md5.update(block as Buffer);
-        await handle.write(block as Buffer);
+        await handle.writeFile(block as Buffer);
       }
     }
   } finally {

@@ -17,7 +17,7 @@ const BELOW_RUNTIME = ['src/contract/', 'src/core/', 'src/adapters/', 'src/runti
 
 /**
  * `contract <- core <- adapters <- runtime <- {lambdas, cli, local}` and `contract <- lib <- bin`. The command line
- * also drives the local stack.
+ * also drives the local stack. A file is in the first room whose prefix it has.
  */
 const ROOMS: readonly Room[] = [
   { prefix: 'src/contract/', from: [], packages: ['zod'] },
@@ -29,7 +29,9 @@ const ROOMS: readonly Room[] = [
   { prefix: 'src/adapters/', from: ['src/contract/', 'src/core/'] },
   { prefix: 'src/runtime/', from: ['src/contract/', 'src/core/', 'src/adapters/'] },
   { prefix: 'lambdas/', from: BELOW_RUNTIME },
-  { prefix: 'local/', from: BELOW_RUNTIME },
+  // A witness of its own: what it shared with the pipeline, it could not find wrong.
+  { prefix: 'local/openai-emulator/', from: [] },
+  { prefix: 'local/', from: [...BELOW_RUNTIME, 'local/openai-emulator/'] },
   { prefix: 'cli/', from: [...BELOW_RUNTIME, 'local/'] },
   { prefix: 'lib/', from: ['src/contract/'] },
   { prefix: 'bin/', from: ['src/contract/', 'lib/'] },

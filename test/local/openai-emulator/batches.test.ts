@@ -494,3 +494,60 @@ describe('expiry', () => {
     expect((await emulator.ledger.all()).length).toBe(finished.length);
   });
 });
+
+describe('a request that is nested deep', () => {
+  /** A line as text: the nested value is deeper than JSON.stringify can write. */
+  const deepLine = (custom_id: string, depth: number): string => {
+    const nested = `${'['.repeat(depth)}${']'.repeat(depth)}`;
+    const members = ['"metadata"', '"tools"', '"response_format"'].map((name) => `${name}:${nested}`);
+    return JSON.stringify(chatLine(custom_id)).replace('"body":{', () => `"body":{${members.join(',')},`);
+  };
+
+  test('is answered 400 alone, at 5,000 levels, in its batch, and every line after it is executed', async () => {
+    const parts = await startForTest();
+    const lines = [...chatLines(3), deepLine('deep', 5_000), ...chatLines(6).slice(3)];
+    const created = createBatch(parts.client, lines);
+    const other = createBatch(parts.client, chatLines(2));
+    await Promise.all([created, other]);
+    const batch = await parts.client.batches.retrieve((await created).id);
+    parts.emulator.clock.advance(3_600_000);
+    const done = await parts.client.batches.retrieve(batch.id);
+    expect(done).toMatchObject({
+      status: 'completed',
+      request_counts: { total: 7, completed: 6, failed: 1 },
+    });
+    expect(await linesOf(parts.client, done.error_file_id)).toMatchObject([
+      {
+        custom_id: 'deep',
+        response: { status_code: 400, body: { error: { type: 'invalid_request_error' } } },
+      },
+    ]);
+    expect((await parts.client.batches.retrieve((await other).id)).status).toBe('completed');
+  });
+
+  test('is answered 400 when it is called', async () => {
+    const { emulator } = await startForTest();
+    const { body } = /"body":(?<body>.*)}$/s.exec(deepLine('deep', 5_000))!.groups!;
+    const answer = await fetch(`${emulator.endpoint}/chat/completions`, {
+      method: 'POST',
+      headers: { authorization: 'Bearer sk-test' },
+      body: body!,
+    });
+    expect(answer.status).toBe(400);
+  });
+
+  test('is executed when it has 1,000 levels', async () => {
+    const parts = await startForTest();
+    const batch = await runBatch(parts, [deepLine('deep', 998)]);
+    expect(batch.request_counts).toMatchObject({ completed: 1 });
+  });
+
+  test('whose schema has no end costs its own line at most', async () => {
+    const parts = await startForTest();
+    const schema = { allOf: [{ $ref: '#' }] };
+    const response_format = { type: 'json_schema', json_schema: { name: 's', schema } };
+    const batch = await runBatch(parts, [chatLine('endless', { response_format }), ...chatLines(2)]);
+    expect(batch).toMatchObject({ status: 'completed', request_counts: { total: 3 } });
+    expect((await linesOf(parts.client, batch.output_file_id)).length).toBeGreaterThanOrEqual(2);
+  });
+});
