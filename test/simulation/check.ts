@@ -7,8 +7,10 @@ import { type Receipt, receiptSchema } from '../../src/contract/receipt.ts';
 import { jobIdOf } from '../../src/core/job-id.ts';
 import { publicationName, publishedKeys } from '../../src/core/keys.ts';
 import type { BatchRecord, Job, ObjectHead } from '../../src/core/model.ts';
-import { checkCost, checkLedgers } from './money.ts';
-import type { Execution, ServiceBatch, SimulatedOpenAI } from './openai-service.ts';
+import { checkCost, checkLedgers, checkSpent } from './money.ts';
+import { tokensIn } from './openai-files.ts';
+import type { Execution, ServiceBatch } from './openai-model.ts';
+import type { SimulatedOpenAI } from './openai-service.ts';
 import type { Drop, InputLine } from './scenario.ts';
 import type { Published, Stack } from './stack.ts';
 
@@ -82,6 +84,7 @@ async function checkStack(
   report: Report,
 ): Promise<void> {
   const known = new Set<string>();
+  const answers: { line: string; inputTokens: number }[] = [];
   const recorded: RecordedJob[] = [];
   const finished: { expected: ExpectedJob; receipt: Receipt; published: Published }[] = [];
   for (const expected of jobs) {
@@ -101,6 +104,9 @@ async function checkStack(
     stats.rounds = Math.max(stats.rounds, ...batches.map(({ round }) => round + 1));
     for (const { openaiBatchId } of batches) if (openaiBatchId !== undefined) known.add(openaiBatchId);
     const executions = Map.groupBy(executionsOf(expected, batches, openai, say), ({ marker }) => marker);
+    for (const { marker, text } of expected.drop.lines)
+      for (const { line } of executions.get(marker) ?? [])
+        if (line !== undefined) answers.push({ line, inputTokens: tokensIn(text) });
     const published = checkPublished(job, stack, expected.calledOff, say);
     if (published === undefined) continue;
     const receipt = receiptSchema.parse(JSON.parse(Buffer.from(published.receipt).toString('utf8')));
@@ -131,7 +137,8 @@ async function checkStack(
   for (const batch of openai.batches) {
     if (known.has(batch.id) && batch.owner !== stack.id)
       report(`${stack.id} has ${batch.id} in its records, which ${batch.owner} made`);
-    if (batch.owner === stack.id && batch.executions.length > 0 && !known.has(batch.id)) {
+    const hasRun = batch.executions.length > 0 || isLostSilently(batch, openai);
+    if (batch.owner === stack.id && hasRun && !known.has(batch.id)) {
       report(
         `${batch.id} ran for batch ${batch.batchId} of job ${batch.jobId}, whose record does not know it`,
       );
@@ -143,6 +150,7 @@ async function checkStack(
   // Without versions, the same file put twice in one instant is one object, and has one job.
   const receipts = new Map(finished.map(({ receipt }) => [receipt.jobId, receipt]));
   await checkLedgers(stack.quota, [...receipts.values()], report);
+  await checkSpent(stack.quota, answers, report);
 }
 
 /** What became of each request of a job in each batch, as far as anybody can know: of a lost batch, nothing. */
@@ -166,26 +174,35 @@ function executionsOf(
     .filter((batch) => batch.jobId === jobId)
     .flatMap((batch) => {
       const givenUpAt = lostAt.get(batch.id);
-      if (givenUpAt === undefined) return batch.executions;
+      if (givenUpAt === undefined)
+        return isLostSilently(batch, openai) ? lostExecutions(batch, batch.endedAt!) : batch.executions;
       if (!batch.isGone) say(`${batch.id} was given up as lost, and it is there`);
       if (givenUpAt < batch.createdAt + WINDOW_MS) say(`${batch.id} was given up before it must have ended`);
       // It was refused before it was lost, and its owner had seen that: nothing of it ever ran.
       if (refused.has(batch.id)) return [];
-      return batch.requests.map(
-        ({ marker, customId }): Execution => ({
-          marker,
-          customId,
-          stackId: batch.owner,
-          batch,
-          at: givenUpAt,
-          isBilled: true,
-          result: 'lost',
-          code: 'lost_batch',
-        }),
-      );
+      return lostExecutions(batch, givenUpAt, 'lost_batch');
     })
     .concat(calls)
     .sort((one, other) => one.at - other.at);
+}
+
+/** It failed with nothing to show, after its owner had written down that it ran. */
+function isLostSilently({ id, status, lateFailure }: ServiceBatch, openai: SimulatedOpenAI): boolean {
+  return status === 'failed' && lateFailure === 'silent' && openai.seenRunning.has(id);
+}
+
+/** Everything in a batch may have been executed, and nobody can have its answers. */
+function lostExecutions(batch: ServiceBatch, at: number, code?: string): Execution[] {
+  return batch.requests.map(({ marker, customId }) => ({
+    marker,
+    customId,
+    stackId: batch.owner,
+    batch,
+    at,
+    isBilled: true,
+    result: 'lost',
+    ...(code === undefined ? {} : { code }),
+  }));
 }
 
 interface RecordedJob {
@@ -497,7 +514,7 @@ function checkReceipt(
   const answers = linesOf(output) as {
     response: {
       body: {
-        usage: { prompt_tokens: number; completion_tokens: number };
+        usage?: { prompt_tokens: number; completion_tokens: number };
         choices: { finish_reason: string }[];
       };
     };
@@ -512,8 +529,14 @@ function checkReceipt(
   if (!isDeepStrictEqual({ ...receipt.errorsByCode }, byCode)) {
     say(`its receipt has errors ${JSON.stringify(receipt.errorsByCode)}, its file ${JSON.stringify(byCode)}`);
   }
-  const inputTokens = answers.reduce((sum, { response }) => sum + response.body.usage.prompt_tokens, 0);
-  const outputTokens = answers.reduce((sum, { response }) => sum + response.body.usage.completion_tokens, 0);
+  const inputTokens = answers.reduce(
+    (sum, { response }) => sum + (response.body.usage?.prompt_tokens ?? 0),
+    0,
+  );
+  const outputTokens = answers.reduce(
+    (sum, { response }) => sum + (response.body.usage?.completion_tokens ?? 0),
+    0,
+  );
   const { usage } = receipt;
   if (usage.inputTokens !== inputTokens || usage.outputTokens !== outputTokens) {
     say(

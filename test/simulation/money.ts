@@ -130,19 +130,53 @@ export function checkCost(receipt: Receipt, output: string, say: (text: string) 
         body: {
           model: string;
           service_tier?: string;
-          usage: { prompt_tokens: number; completion_tokens: number };
+          usage?: { prompt_tokens: number; completion_tokens: number };
         };
       };
     };
     const { model, service_tier, usage } = response.body;
-    const [input, out] = PRICES[model]!;
-    const times = service_tier === 'default' ? 2n : 1n;
-    cost += times * (BigInt(usage.prompt_tokens) * input + BigInt(usage.completion_tokens) * out);
+    if (usage !== undefined)
+      cost += priceOf(model, service_tier, usage.prompt_tokens, usage.completion_tokens);
   }
   if (picodollarsOf(receipt.cost.usd) !== cost)
     say(`its receipt says ${receipt.cost.usd} USD, its output ${cost} picodollars`);
   const batches = receipt.batches.reduce((sum, { usd }) => sum + picodollarsOf(usd), 0n);
   if (batches !== cost) say('the costs of its batches do not add up to it');
+}
+
+/** Picodollars, at the rates of the tier that answered: `default` is OpenAI's name of standard. */
+function priceOf(model: string, serviceTier: string | undefined, input: number, output: number): bigint {
+  const [inputRate, outputRate] = PRICES[model]!;
+  const times = serviceTier === 'default' ? 2n : 1n;
+  return times * (BigInt(input) * inputRate + BigInt(output) * outputRate);
+}
+
+/** Tokens of every answer of the simulation, whether it says so or not. */
+const ANSWER_TOKENS = 5;
+
+/**
+ * What is booked is at least what the answers cost, those included that do not tell their usage: else a budget does not
+ * hold.
+ * @param answers lines of output files, with the input tokens of their requests.
+ */
+export async function checkSpent(
+  quota: WatchedQuota,
+  answers: readonly { line: string; inputTokens: number }[],
+  report: (text: string) => void,
+): Promise<void> {
+  let cost = 0n;
+  for (const { line, inputTokens } of answers) {
+    const { response } = JSON.parse(line) as {
+      response: { body: { model: string; service_tier?: string } };
+    };
+    const { model, service_tier } = response.body;
+    cost += priceOf(model, service_tier, inputTokens, ANSWER_TOKENS);
+  }
+  let booked = 0;
+  for (const name of quota.names)
+    if (name.startsWith('spent/')) booked += (await quota.getLedger(name))!.used;
+  if (booked * 1_000_000 < Number(cost))
+    report(`${booked} microdollars are booked in all; the answers cost ${Number(cost) / 1_000_000}`);
 }
 
 /** Once everything is quiet nothing is reserved, and what is booked is what the receipts say. */

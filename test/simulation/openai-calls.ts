@@ -1,7 +1,9 @@
 /** OpenAI's endpoints that answer at once, as the simulation has them: each call is executed at most once. */
 import { CallUnansweredError } from '../../src/core/errors.ts';
 import type { CallAnswer, CallApi } from '../../src/core/ports.ts';
-import { type Execution, type ServiceWorld, tokensIn } from './openai-service.ts';
+import { tokensIn } from './openai-files.ts';
+import type { Execution, ServiceWorld } from './openai-model.ts';
+import type { Oddities } from './openai-oddities.ts';
 import type { Random } from './random.ts';
 import type { Weather } from './scenario.ts';
 
@@ -18,11 +20,18 @@ export class SimulatedCalls {
   readonly #world: ServiceWorld;
   readonly #random: Random;
   readonly #weather: Weather;
+  readonly #oddities: Oddities;
   /** Told of each request that goes out. */
   readonly #onCall: (marker: string) => void;
   #made = 0;
 
-  constructor(world: ServiceWorld, random: Random, weather: Weather, onCall: (marker: string) => void) {
+  constructor(
+    world: ServiceWorld,
+    random: Random,
+    { weather, oddities }: { weather: Weather; oddities: Oddities },
+    onCall: (marker: string) => void,
+  ) {
+    this.#oddities = oddities;
     this.#world = world;
     this.#random = random;
     this.#weather = weather;
@@ -107,7 +116,9 @@ export class SimulatedCalls {
       choices: [
         { index: 0, message: { role: 'assistant', content: `answer to ${marker}.` }, finish_reason: 'stop' },
       ],
-      usage: { prompt_tokens: tokens, completion_tokens: 5, total_tokens: tokens + 5 },
+      ...(this.#oddities.hasUsage()
+        ? { usage: { prompt_tokens: tokens, completion_tokens: 5, total_tokens: tokens + 5 } }
+        : {}),
     });
     const response = { status_code: 200, request_id: answer.requestId, body: JSON.parse(answer.body) };
     const line = JSON.stringify({ id: `call_${answer.requestId}`, custom_id: '', response, error: null });

@@ -4,184 +4,25 @@
  * Q1 to Q20 that clients have reported (docs/reliability.md lists them). Ports get what the real adapter would give.
  */
 import { OpenAIRequestError } from '../../src/adapters/openai-batches.ts';
-import { DEFAULT_API_KEY } from '../../src/contract/api-key.ts';
-import {
-  ApiKeyMissingError,
-  CreateRefusedError,
-  IncompleteDownloadError,
-  KeyUnusableError,
-  UploadRefusedError,
-} from '../../src/core/errors.ts';
+import { CreateRefusedError } from '../../src/core/errors.ts';
 import type { BatchLevelError, OpenAIBatchStatus } from '../../src/core/model.ts';
 import { inputFileOf } from '../../src/core/ownership.ts';
 import type { BatchApi, ByteStream, RemoteBatch, RemoteFile } from '../../src/core/ports.ts';
+import { HOUR_MS, MINUTE_MS, SECOND_MS } from './durations.ts';
 import { SimulatedCalls } from './openai-calls.ts';
+import { BATCH_ERRORS, drawFate, drawSteps } from './openai-fates.ts';
+import { breakingOff, inPieces, projectOf, readRequests, tokensOf } from './openai-files.ts';
+import { foreignBatch } from './openai-foreign.ts';
+import { checkNotTwice } from './openai-ledger.ts';
+import type { Execution, Fate, ServiceBatch, ServiceFile, ServiceWorld } from './openai-model.ts';
+import { Oddities } from './openai-oddities.ts';
+import { Refusals } from './openai-refusals.ts';
+import { BatchResults } from './openai-results.ts';
 import type { Random } from './random.ts';
-import { type OpenAIScenario, START_MS, type Trouble, type Weather } from './scenario.ts';
+import { type OpenAIScenario, type Scenario, START_MS, type Weather } from './scenario.ts';
 
-const SECOND_MS = 1_000;
-const MINUTE_MS = 60_000;
-const HOUR_MS = 60 * MINUTE_MS;
-/** OpenAI gives up on a batch after 24 hours. */
-const WINDOW_MS = 24 * HOUR_MS;
-
-/** What the service needs of the simulation. */
-export interface ServiceWorld {
-  now(): number;
-  /** Whether anything may still go wrong. */
-  isStormy(): boolean;
-  /** Counts something that was seen to happen. */
-  note(what: string): void;
-  /** Reports a broken promise. */
-  violation(text: string): void;
-  /** Runs something later. */
-  after(delayMs: number, what: string, run: () => void): void;
-  /** A batch is gone for good. */
-  lost(batch: ServiceBatch): void;
-  /** Whether two jobs were dropped with the same content. */
-  areSameContent(jobId: string, other: string): boolean;
-  /** The API key that a job is to be sent with; `undefined` if nobody knows the job. */
-  apiKeyOfJob(jobId: string): string | undefined;
-  /** The same of the line with this marker. */
-  apiKeyOfLine(marker: string): string | undefined;
-  /** Whether the line with this marker was dropped more than once. */
-  isDroppedAgain(marker: string): boolean;
-}
-
-/** Errors of single lines that are not the lines' fault, with the status that they come with. */
-const OPERATOR_ERRORS: readonly [status: number, code: string][] = [
-  [429, 'insufficient_quota'],
-  [400, 'billing_hard_limit_reached'],
-  [401, 'invalid_api_key'],
-  [404, 'model_not_found'],
-];
-
-const TROUBLE_STATUS: Readonly<Record<Exclude<Trouble['code'], 'api_key_missing'>, number>> = {
-  invalid_api_key: 401,
-  insufficient_quota: 429,
-  billing_hard_limit_reached: 400,
-  model_not_found: 403,
-};
-
-/** What a batch that is refused as a whole may be told, though nothing is wrong with any line of it. */
-const BATCH_ERRORS: readonly BatchLevelError[] = [
-  { code: 'server_error', message: 'The batch could not be processed.' },
-  { code: 'billing_hard_limit_reached', message: 'Billing hard limit has been reached.' },
-  {
-    code: 'model_not_found',
-    message: 'The provided model is not supported by the Batch API.',
-    param: 'body.model',
-  },
-  { code: 'input_modified', message: 'The input file was modified.' },
-  { code: 'never_heard_of', message: 'Something new.' },
-];
-
-/** What became of one request in one batch. */
-export type Execution = {
-  marker: string;
-  customId: string;
-  stackId: string;
-  /** Of a call, itself alone. */
-  batch: { id: string; executions: Execution[] };
-  /** When it was executed, or given up. */
-  at: number;
-  /** Whether OpenAI charges for it. */
-  isBilled: boolean;
-  /**
-   * - `answered`: its line stands in the output file.
-   * - `final`: an error that stays the same.
-   * - `transient`: an error that another try may not meet.
-   * - `unexecuted`: not run, because the batch expired or was cancelled.
-   * - `operator`: an error that is not the request's: a quota, a key, a model.
-   * - `lost`: executed and charged, but its answer is nowhere.
-   */
-  result: 'answered' | 'final' | 'transient' | 'unexecuted' | 'operator' | 'lost';
-  /** Of the error that its line states; absent for answers and lines that are nowhere. */
-  code?: string;
-  /** The line that stands for it: the first answer where there are several. */
-  line?: string;
-};
-
-/** One request of an uploaded file, as the service reads it. */
-interface ServiceRequest {
-  customId: string;
-  model: string;
-  marker: string;
-  kind: string;
-  tokens: number;
-}
-
-interface ServiceFile {
-  id: string;
-  /** See {@link projectOf}. */
-  project: string;
-  /** Whose it is: a stack, or `foreign`. */
-  owner: string;
-  /** Of result files, whose results. */
-  batch?: ServiceBatch;
-  content: Uint8Array;
-  /** Of input files. */
-  filename?: string;
-  /** By our clock. */
-  createdAt: number;
-  /** 404 or empty until then. */
-  lateUntil?: number;
-  lateLooks?: 'missing' | 'empty';
-  /** 5xx until then. */
-  unreadableUntil?: number;
-  isDeleted: boolean;
-}
-
-/** How a batch goes, drawn when it is created. */
-type Fate =
-  | 'normal'
-  | 'all_failed'
-  | 'stuck'
-  | 'slow_validation'
-  | 'slow_finalizing'
-  | 'expired'
-  | 'cancelled'
-  | 'refused_blindly'
-  | 'no_room';
-
-export interface ServiceBatch {
-  id: string;
-  /** See {@link projectOf}. */
-  project: string;
-  owner: string;
-  jobId: string;
-  batchId: string;
-  nonce: string;
-  inputFileId: string;
-  endpoint: string;
-  metadata: Record<string, string>;
-  /** By our clock. */
-  createdAt: number;
-  endedAt?: number;
-  status: OpenAIBatchStatus;
-  requests: ServiceRequest[];
-  fate: Fate;
-  /** Whether it was made while things could go wrong. */
-  isStormy: boolean;
-  /** Whether it arrived after its client had given up. */
-  isLate: boolean;
-  isCancelledUnbegun?: boolean;
-  steps: { at: number; to: OpenAIBatchStatus }[];
-  errors?: BatchLevelError[];
-  output?: ServiceFile;
-  errorFile?: ServiceFile;
-  /** File ids are absent until then. */
-  namedAt: number;
-  listedAt: number;
-  /** 404 in this time. */
-  vanished?: { from: number; until: number };
-  /** 404 from now on, for ever. */
-  isGone?: boolean;
-  progress: { total: number; completed: number; failed: number };
-  /** Tokens still count as enqueued until then, though the batch has ended. */
-  leakedUntil?: number;
-  executions: Execution[];
-}
+/** What the service takes from a seed. */
+export type ServiceScenario = Pick<Scenario, 'openai' | 'weather' | 'kinds' | 'restore'>;
 
 export class SimulatedOpenAI {
   readonly batches: ServiceBatch[] = [];
@@ -189,25 +30,57 @@ export class SimulatedOpenAI {
   /** Ids of batches that stand in the record of their owner, and of those that have ended there. */
   readonly recorded = new Set<string>();
   readonly ended = new Set<string>();
+  /** Ids of batches whose owner has written down that they ran. */
+  readonly seenRunning = new Set<string>();
   /** The endpoints that answer at once. */
   readonly calls: SimulatedCalls;
   readonly #world: ServiceWorld;
   readonly #random: Random;
   readonly #scenario: OpenAIScenario;
   readonly #weather: Weather;
+  readonly #refusals: Refusals;
+  readonly #results: BatchResults;
+  readonly #oddities: Oddities;
   /** Where a batch stands in a list of any order. */
   readonly #places = new Map<string, number>();
   #made = 0;
 
-  constructor(world: ServiceWorld, random: Random, scenario: OpenAIScenario, weather: Weather) {
+  constructor(world: ServiceWorld, random: Random, { openai, weather, kinds, restore }: ServiceScenario) {
     this.#world = world;
     this.#random = random;
-    this.#scenario = scenario;
+    this.#scenario = openai;
     this.#weather = weather;
-    this.calls = new SimulatedCalls(world, random.fork('calls'), weather, (marker) =>
-      this.#checkNotTwice({ id: 'a call' }, [marker]),
+    this.#refusals = new Refusals(world, random, openai, weather);
+    this.#oddities = new Oddities(world, random.fork('oddities'), {
+      kinds,
+      isRestored: restore !== undefined,
+    });
+    const service = {
+      note: (what: string) => world.note(what),
+      id: (prefix: string) => this.#id(prefix),
+      store: (owner: string, content: Uint8Array, project: string) => this.#store(owner, content, project),
+    };
+    this.#results = new BatchResults(service, random, {
+      scenario: openai,
+      weather,
+      oddities: this.#oddities,
+    });
+    this.calls = new SimulatedCalls(
+      world,
+      random.fork('calls'),
+      { weather, oddities: this.#oddities },
+      (marker) => this.#checkNotTwice({ id: 'a call' }, [marker]),
     );
-    for (let index = 0; index < scenario.foreignBatches; index++) this.#addForeign();
+    for (let index = 0; index < openai.foreignBatches; index++) {
+      const batch = foreignBatch(random, this.batches.length, (...file) => this.#store(...file));
+      this.batches.push(batch);
+      this.#places.set(batch.id, random.fraction());
+    }
+  }
+
+  #checkNotTwice(of: { id: string; jobId?: string }, markers: readonly string[]): void {
+    this.#advance();
+    checkNotTwice(this.#world, { batches: this.batches, calls: this.calls.executions() }, of, markers);
   }
 
   /** Every execution of every batch, oldest batch first. */
@@ -288,9 +161,9 @@ export class SimulatedOpenAI {
     { filename, bytes, body }: { filename: string; bytes: number; body: ByteStream },
   ): Promise<{ id: string; bytes: number }> {
     this.#checkKey(apiKey, inputFileOf(stackId, filename)?.jobId, 'a file');
-    const refusal = this.#refusalOf('upload', apiKey);
+    const refusal = this.#refusals.refusalOf('upload', apiKey);
     if (refusal !== undefined) throw refusal;
-    const failure = this.#draw('upload');
+    const failure = this.#refusals.draw('upload');
     if (failure?.when === 'before') throw failure.error;
     const chunks: Uint8Array[] = [];
     for await (const chunk of body) chunks.push(chunk.slice());
@@ -300,7 +173,7 @@ export class SimulatedOpenAI {
       this.#world.violation(`uploaded ${filename}, which does not carry the mark of ${stackId}`);
     }
     // Not all that was sent, as seen once in a while behind proxies: only the size tells.
-    const isCut = this.#chance(this.#weather.fileFault * 0.1);
+    const isCut = this.#refusals.chance(this.#weather.fileFault * 0.1);
     const kept = isCut
       ? content.subarray(0, content.length - this.#random.whole(1, content.length - 1))
       : content;
@@ -325,8 +198,10 @@ export class SimulatedOpenAI {
     if (file !== undefined && file.project !== projectOf(apiKey, keyVersion))
       this.#world.violation(`a batch over ${inputFileId} was made with the key of another project`);
     const [first] = file === undefined ? [] : readRequests(file.content);
-    const refusal = this.#refusalOf('create', apiKey, first?.model);
+    const refusal = this.#refusals.refusalOf('create', apiKey, first?.model);
     if (refusal !== undefined) throw refusal;
+    if (file !== undefined && !file.isDeleted && this.#oddities.isTooYoung(file))
+      throw new CreateRefusedError('POST /batches was answered 400: cannot find the file', 400, undefined);
     const kind = this.#world.isStormy()
       ? this.#random.weighted({
           made: 1,
@@ -390,19 +265,7 @@ export class SimulatedOpenAI {
     const isStormy = this.#world.isStormy();
     const hasFile = file !== undefined && !file.isDeleted;
     const requests = hasFile ? readRequests(file.content) : [];
-    const fate: Fate = this.#chance(this.#weather.batchFate)
-      ? this.#random.weighted({
-          normal: 0,
-          all_failed: 1,
-          stuck: 1,
-          slow_validation: 1,
-          slow_finalizing: 1,
-          expired: 2,
-          cancelled: 2,
-          refused_blindly: 6,
-          no_room: 1,
-        })
-      : 'normal';
+    const fate: Fate = this.#refusals.chance(this.#weather.batchFate) ? drawFate(this.#random) : 'normal';
     const lag = isStormy && this.#random.chance(0.5) ? this.#random.whole(0, this.#scenario.listLagMs) : 0;
     const batch: ServiceBatch = {
       id: `batch_${String(this.batches.length).padStart(4, '0')}`,
@@ -420,7 +283,7 @@ export class SimulatedOpenAI {
       fate,
       isStormy,
       isLate,
-      steps: this.#drawSteps(now, fate),
+      steps: drawSteps(this.#random, (what) => this.#world.note(what), now, fate),
       namedAt: 0,
       listedAt: now + lag,
       progress: { total: 0, completed: 0, failed: 0 },
@@ -433,11 +296,12 @@ export class SimulatedOpenAI {
     }
     if (stackId !== batch.owner)
       this.#world.violation(`${stackId} made a batch with the mark of ${batch.owner}`);
-    if (this.#chance(this.#weather.batchFate * 0.15)) {
+    if (this.#refusals.chance(this.#weather.batchFate * 0.15)) {
       const from = now + this.#random.spread(MINUTE_MS, 6 * HOUR_MS);
       batch.vanished = { from, until: from + this.#random.spread(MINUTE_MS, 8 * HOUR_MS) };
     }
-    if (this.#scenario.losesBatches && this.#chance(this.#weather.batchFate * 0.3)) this.#loseLater(batch);
+    if (this.#scenario.losesBatches && this.#refusals.chance(this.#weather.batchFate * 0.3))
+      this.#loseLater(batch);
     for (const other of this.batches) {
       if (other.nonce !== '' && other.nonce === batch.nonce) {
         this.#world.violation(`${batch.id} and ${other.id} were both made for attempt ${batch.nonce}`);
@@ -448,6 +312,7 @@ export class SimulatedOpenAI {
       { id, jobId },
       batch.requests.map(({ marker }) => marker),
     );
+    this.#oddities.begun(batch);
     this.batches.push(batch);
     this.#places.set(batch.id, this.#random.fraction());
     return batch;
@@ -461,107 +326,6 @@ export class SimulatedOpenAI {
       this.#world.note('fault:a batch lost for good');
       this.#world.lost(batch);
     });
-  }
-
-  /**
-   * Never pay twice: what goes out in `id` must not be running, nor its answer to be had.
-   * @param of of a call, no job is known: what was dropped twice may then be of either.
-   */
-  #checkNotTwice({ id, jobId }: { id: string; jobId?: string }, markers: readonly string[]): void {
-    this.#advance();
-    const mayBeOfAnother = (marker: string, other: string): boolean =>
-      jobId === undefined
-        ? this.#world.isDroppedAgain(marker)
-        : jobId !== other && this.#world.areSameContent(jobId, other);
-    for (const marker of markers) {
-      for (const call of this.calls.executions()) {
-        if (call.marker !== marker || this.#world.isDroppedAgain(marker)) continue;
-        if (call.result === 'answered' || call.result === 'final')
-          this.#world.violation(
-            `request ${marker} goes out in ${id}; ${call.batch.id} gave it ${call.code ?? 'an answer that is kept'}`,
-          );
-      }
-      for (const other of this.batches) {
-        if (!other.requests.some((request) => request.marker === marker)) continue;
-        if (other.status === 'failed') continue;
-        if (mayBeOfAnother(marker, other.jobId)) continue;
-        // Nobody can have its results, and it must have ended by now.
-        if (other.isGone && this.#world.now() >= other.createdAt + WINDOW_MS) {
-          this.#world.note('fault:a lost request run again');
-          continue;
-        }
-        const execution = other.executions.find((candidate) => candidate.marker === marker);
-        if (other.endedAt === undefined) {
-          this.#world.violation(`request ${marker} goes out in ${id} while ${other.id} is ${other.status}`);
-        } else if (execution?.result === 'answered') {
-          this.#world.violation(
-            `request ${marker} goes out in ${id}; its answer is in the output of ${other.id}`,
-          );
-        } else if (execution?.result === 'final') {
-          this.#world.violation(
-            `request ${marker} goes out in ${id}; ${other.id} gave it ${execution.code}, which stays`,
-          );
-        }
-      }
-    }
-  }
-
-  #drawSteps(now: number, fate: Fate): ServiceBatch['steps'] {
-    const random = this.#random;
-    const validated =
-      now +
-      (fate === 'slow_validation'
-        ? random.spread(HOUR_MS, 20 * HOUR_MS)
-        : random.spread(SECOND_MS, 10 * MINUTE_MS));
-    const done = validated + random.spread(MINUTE_MS, random.chance(0.1) ? 20 * HOUR_MS : 2 * HOUR_MS);
-    const ended =
-      done +
-      (fate === 'slow_finalizing'
-        ? random.spread(HOUR_MS, 12 * HOUR_MS)
-        : random.spread(SECOND_MS, 20 * MINUTE_MS));
-    const expires = now + WINDOW_MS;
-    if (fate === 'slow_validation') this.#world.note('Q2');
-    if (fate === 'slow_finalizing') this.#world.note('Q2');
-    if (fate === 'stuck') {
-      this.#world.note('Q1');
-      return [
-        { at: validated, to: 'in_progress' },
-        { at: expires, to: 'expired' },
-      ];
-    }
-    if (fate === 'expired') {
-      this.#world.note('Q14');
-      // Sometimes before its time.
-      const at = random.chance(0.3) ? now + random.spread(HOUR_MS, WINDOW_MS) : expires;
-      return [
-        { at: Math.min(validated, at), to: 'in_progress' },
-        { at, to: 'expired' },
-      ];
-    }
-    if (fate === 'cancelled') {
-      this.#world.note('Q12');
-      return [
-        { at: validated, to: 'in_progress' },
-        { at: done, to: 'cancelling' },
-        { at: done + random.spread(SECOND_MS, 10 * MINUTE_MS), to: 'cancelled' },
-      ];
-    }
-    if (ended > expires) {
-      // Done in the last moment, or not done.
-      if (random.chance(0.5)) this.#world.note('Q14');
-      return [
-        { at: validated, to: 'in_progress' },
-        {
-          at: random.chance(0.5) ? expires + 5 * MINUTE_MS : expires,
-          to: random.chance(0.5) ? 'completed' : 'expired',
-        },
-      ];
-    }
-    return [
-      { at: validated, to: 'in_progress' },
-      { at: done, to: 'finalizing' },
-      { at: ended, to: 'completed' },
-    ];
   }
 
   /** Lets every batch come to where it is by now. */
@@ -588,10 +352,24 @@ export class SimulatedOpenAI {
       batch.progress = { total: batch.requests.length, completed: 0, failed: 0 };
     }
     batch.status = to;
-    if (to === 'completed' || to === 'expired' || to === 'cancelled') {
+    if (to === 'failed') {
       batch.endedAt = at;
-      this.#end(batch, to, at);
+      this.#failLate(batch, at);
+    } else if (to === 'completed' || to === 'expired' || to === 'cancelled') {
+      batch.endedAt = at;
+      this.#results.end(batch, to, at);
     }
+  }
+
+  #failLate(batch: ServiceBatch, at: number): void {
+    const { lateFailure } = batch;
+    this.#world.note(`failed after execution:${lateFailure}`);
+    const errors = this.#oddities.lateErrors();
+    if (errors !== undefined) batch.errors = errors;
+    // What only its owner can know ran is accounted for in the end: see `executionsOf`.
+    if (lateFailure !== 'silent') this.#results.failLate(batch, { hasFiles: lateFailure === 'files', at });
+    else batch.progress = { total: 0, completed: 0, failed: 0 };
+    if (lateFailure === 'counts') batch.progress.completed = batch.requests.length;
   }
 
   #validate(batch: ServiceBatch, at: number): BatchLevelError[] | undefined {
@@ -646,234 +424,11 @@ export class SimulatedOpenAI {
   }
 
   /** Executes what is executed, and writes the files. */
-  #end(batch: ServiceBatch, status: OpenAIBatchStatus, at: number): void {
-    const random = this.#random;
-    const isStormy = batch.isStormy;
-    const lineFault = isStormy ? this.#weather.lineFault : 0;
-    // A stuck batch has nothing to show.
-    const hasNothing = batch.fate === 'stuck' || batch.isCancelledUnbegun === true;
-    const executed = status === 'completed' ? 1 : hasNothing ? 0 : random.fraction();
-    const outage = this.#scenario.outage;
-    const isOut =
-      outage !== undefined &&
-      outage.model === batch.requests[0]?.model &&
-      at >= START_MS + outage.from &&
-      at < START_MS + outage.until;
-    if (isOut) this.#world.note('Q18');
-    const outputLines: string[] = [];
-    const errorLines: string[] = [];
-    let lostAsCompleted = 0;
-    for (const request of batch.requests) {
-      const execution: Execution = {
-        marker: request.marker,
-        customId: request.customId,
-        stackId: batch.owner,
-        batch,
-        at,
-        isBilled: false,
-        result: 'transient',
-      };
-      batch.executions.push(execution);
-      if (random.fraction() >= executed) {
-        execution.result = 'unexecuted';
-        execution.code = status === 'expired' ? 'batch_expired' : 'batch_cancelled';
-        this.#world.note(`error:line ${execution.code}`);
-        errorLines.push(
-          this.#line(request, { code: execution.code, message: 'This request could not be executed.' }),
-        );
-        continue;
-      }
-      if (isOut || batch.fate === 'all_failed') {
-        const httpStatus = random.pick([429, 500, 503]);
-        this.#fail(execution, request, httpStatus, 'transient', errorLines);
-        continue;
-      }
-      if (random.chance(lineFault)) {
-        const fault = random.weighted({
-          transient: 4,
-          operator: 4,
-          zombie: 2,
-          missing: 2,
-          timeout: 1,
-          no_response: 1,
-        });
-        if (fault === 'transient') {
-          this.#fail(
-            execution,
-            request,
-            random.pick([408, 408, 409, 409, 429, 500, 502, 502, 503, 504, 504]),
-            'transient',
-            errorLines,
-          );
-        } else if (fault === 'operator') {
-          const [httpStatus, code] = random.pick(OPERATOR_ERRORS);
-          this.#fail(execution, request, httpStatus, 'operator', errorLines, code);
-        } else if (fault === 'zombie') {
-          this.#world.note('Q7');
-          this.#world.note('error:line 0');
-          lostAsCompleted++;
-          Object.assign(execution, { isBilled: true, result: 'lost', code: 'status_0' });
-          const response = { status_code: 0, request_id: '', body: {} };
-          errorLines.push(
-            JSON.stringify({ id: this.#id('batch_req'), custom_id: request.customId, response, error: null }),
-          );
-        } else if (fault === 'missing') {
-          this.#world.note('error:line missing');
-          this.#world.note(status === 'completed' ? 'Q5' : 'Q12');
-          Object.assign(execution, { isBilled: true, result: 'lost' });
-        } else if (fault === 'timeout') {
-          this.#world.note('error:line request_timeout');
-          Object.assign(execution, { isBilled: true, result: 'lost', code: 'request_timeout' });
-          errorLines.push(this.#line(request, { code: 'request_timeout', message: 'Timed out.' }));
-        } else {
-          this.#world.note('error:line no_response');
-          Object.assign(execution, { isBilled: true, result: 'lost', code: 'no_response' });
-          errorLines.push(
-            JSON.stringify({
-              id: this.#id('batch_req'),
-              custom_id: request.customId,
-              response: null,
-              error: null,
-            }),
-          );
-        }
-        continue;
-      }
-      if (request.kind === 'refused') {
-        this.#fail(execution, request, random.pick([400, 422]), 'final', errorLines);
-        continue;
-      }
-      execution.isBilled = true;
-      execution.result = 'answered';
-      execution.line = this.#answer(request, '');
-      outputLines.push(execution.line);
-      if (random.chance(lineFault * 0.3)) {
-        this.#world.note('Q15');
-        outputLines.push(this.#answer(request, ' (again)'));
-      }
-    }
-    if (batch.requests.length > 0 && random.chance(lineFault * 0.2)) {
-      this.#world.note('fault:foreign custom_id');
-      outputLines.push(this.#answer({ ...batch.requests[0]!, customId: 'nobody' }, ''));
-    }
-    const answered = batch.executions.filter(({ result }) => result === 'answered').length;
-    batch.progress = {
-      total: batch.requests.length,
-      completed: answered + lostAsCompleted,
-      failed: status === 'completed' ? batch.requests.length - answered - lostAsCompleted : 0,
-    };
-    if (isStormy && random.chance(lineFault * 0.3)) {
-      this.#world.note('Q6');
-      batch.progress = {
-        ...batch.progress,
-        total: batch.progress.total + 3,
-        completed: batch.progress.completed + 3,
-      };
-    }
-    if (batch.isCancelledUnbegun) {
-      // It never came to counting its requests; whether they have lines is not told.
-      batch.progress = { total: 0, completed: 0, failed: 0 };
-      if (random.chance(0.5)) return;
-    }
-    if (outputLines.length === 0 && status === 'completed') this.#world.note('Q3');
-    if (outputLines.length > 0) batch.output = this.#storeResult(batch, outputLines, at);
-    if (errorLines.length > 0) batch.errorFile = this.#storeResult(batch, errorLines, at);
-    // `""` for no file is the adapter's to read; here there is none in any case.
-    else if (isStormy) this.#world.note('Q4');
-    // The first of several answers is the one that counts.
-    const first = new Map<string, string>();
-    for (const line of textOf(batch.output)) {
-      const { custom_id } = JSON.parse(line) as { custom_id: string };
-      if (!first.has(custom_id)) first.set(custom_id, line);
-    }
-    for (const execution of batch.executions) {
-      const line = first.get(execution.customId);
-      if (execution.result === 'answered') execution.line = line!;
-    }
-    if (isStormy && random.chance(this.#weather.fileFault * 0.3)) {
-      this.#world.note('Q16');
-      batch.namedAt = at + random.spread(SECOND_MS, 40 * MINUTE_MS);
-    }
-    if (isStormy && random.chance(this.#weather.batchFate * 0.3)) {
-      batch.leakedUntil = at + random.spread(MINUTE_MS, 10 * HOUR_MS);
-    }
-  }
-
-  #fail(
-    execution: Execution,
-    request: ServiceRequest,
-    status: number,
-    result: 'transient' | 'final' | 'operator',
-    lines: string[],
-    code: string | null = this.#random.pick([null, 'some_code']),
-  ): void {
-    this.#world.note(`error:line ${result === 'operator' ? code : status}`);
-    Object.assign(execution, { result, code: code ?? `http_${status}` });
-    const body = { error: { message: 'It failed.', type: 'some_type', param: null, code } };
-    const response = { status_code: status, request_id: '', body };
-    lines.push(
-      JSON.stringify({ id: this.#id('batch_req'), custom_id: request.customId, response, error: null }),
-    );
-  }
-
-  #line(request: ServiceRequest, error: { code: string; message: string }): string {
-    return JSON.stringify({ id: this.#id('batch_req'), custom_id: request.customId, response: null, error });
-  }
-
-  /** An answer's line; the keys come in any order, and the text has what trips up line readers. */
-  #answer(request: ServiceRequest, suffix: string): string {
-    const random = this.#random;
-    const odd = random.chance(0.2)
-      ? random.pick(['\u2028', '\u0085', 'Ã¼', '\ufffd', '\\n', '\u{1f600}'])
-      : '';
-    if (odd !== '' && odd !== '\\n') this.#world.note('Q10');
-    const usage = { prompt_tokens: request.tokens, completion_tokens: 5, total_tokens: request.tokens + 5 };
-    const isCut = random.chance(0.05);
-    const content = `answer to ${request.marker}.${odd}${suffix}`;
-    const body = {
-      id: this.#id('chatcmpl'),
-      model: request.model,
-      choices: [
-        { index: 0, message: { role: 'assistant', content }, finish_reason: isCut ? 'length' : 'stop' },
-      ],
-      usage,
-    };
-    if (isCut) this.#world.note('answer cut at the token limit');
-    const response = { status_code: 200, request_id: this.#id('req'), body };
-    const fields = Object.entries({
-      id: this.#id('batch_req'),
-      custom_id: request.customId,
-      response,
-      error: null,
-    });
-    return JSON.stringify(Object.fromEntries(random.chance(0.5) ? fields : random.shuffle(fields)));
-  }
-
-  #storeResult(batch: ServiceBatch, lines: string[], at: number): ServiceFile {
-    const random = this.#random;
-    const isLineFeedMissing = batch.isStormy && random.chance(0.2);
-    const text = random.shuffle(lines).join('\n') + (isLineFeedMissing ? '' : '\n');
-    if (isLineFeedMissing) this.#world.note('Q20');
-    const file = this.#store(batch.owner, Buffer.from(text), batch.project);
-    file.batch = batch;
-    if (batch.isStormy && random.chance(this.#weather.fileFault * 0.4)) {
-      file.lateUntil = at + random.spread(SECOND_MS, 40 * MINUTE_MS);
-      file.lateLooks = random.pick(['missing', 'empty']);
-      // Empty where there were only errors looks like an error file of nothing: then counts do not tell either.
-      this.#world.note('Q16');
-    }
-    if (batch.isStormy && random.chance(this.#weather.fileFault * 0.2)) {
-      this.#world.note('Q9');
-      file.unreadableUntil = at + random.spread(10 * MINUTE_MS, 5 * HOUR_MS);
-    }
-    return file;
-  }
-
   #cancel(stackId: string, apiKey: string, id: string): void {
     this.#advance();
-    const refusal = this.#refusalOf('cancel', apiKey);
+    const refusal = this.#refusals.refusalOf('cancel', apiKey);
     if (refusal !== undefined) throw refusal;
-    const failure = this.#draw('cancel');
+    const failure = this.#refusals.draw('cancel');
     if (failure?.when === 'before') throw failure.error;
     const batch = this.batches.find((candidate) => candidate.id === id);
     if (batch !== undefined && batch.owner !== stackId) {
@@ -895,7 +450,7 @@ export class SimulatedOpenAI {
 
   #get(apiKey: string, id: string): RemoteBatch | undefined {
     this.#advance();
-    this.#throwDrawn('get', apiKey);
+    this.#refusals.throwDrawn('get', apiKey);
     const batch = this.batches.find((candidate) => candidate.id === id);
     return batch === undefined || this.#isVanished(batch) ? undefined : this.#view(batch);
   }
@@ -919,7 +474,7 @@ export class SimulatedOpenAI {
     project: string,
   ): { batches: RemoteBatch[]; next?: string } {
     this.#advance();
-    this.#throwDrawn('list', apiKey);
+    this.#refusals.throwDrawn('list', apiKey);
     const now = this.#world.now();
     const { order, pageSize } = this.#scenario;
     const all = this.batches.filter((batch) => batch.createdAt <= now && batch.project === project);
@@ -928,14 +483,20 @@ export class SimulatedOpenAI {
       all.sort((a, b) => (order === 'newest first' ? b.createdAt - a.createdAt : a.createdAt - b.createdAt));
     const start = after === undefined ? 0 : all.findIndex(({ id }) => id === after) + 1;
     const page = all.slice(start, start + pageSize);
-    const shown = page.filter((batch) => batch.listedAt <= now && !this.#isVanished(batch));
-    if (shown.length < page.length) this.#world.note('fault:a batch missing from the list');
     const isLast = start + page.length >= all.length;
-    return { batches: shown.map((batch) => this.#view(batch)), ...(isLast ? {} : { next: page.at(-1)!.id }) };
+    const told = this.#oddities.page(
+      all,
+      { batches: page, ...(isLast ? {} : { next: page.at(-1)!.id }) },
+      after,
+      ({ id, owner }) => owner === 'foreign' || this.recorded.has(id),
+    );
+    const shown = told.batches.filter((batch) => batch.listedAt <= now && !this.#isVanished(batch));
+    if (shown.length < told.batches.length) this.#world.note('fault:a batch missing from the list');
+    return { ...told, batches: shown.map((batch) => this.#view(batch)) };
   }
 
   #listFiles(apiKey: string, project: string): { files: RemoteFile[] } {
-    this.#throwDrawn('list', apiKey);
+    this.#refusals.throwDrawn('list', apiKey);
     return {
       files: [...this.files.values()]
         .filter((file) => !file.isDeleted && file.filename !== undefined && file.project === project)
@@ -945,7 +506,7 @@ export class SimulatedOpenAI {
 
   #read(apiKey: string, id: string, from: number): { body: ByteStream; bytes?: number } {
     this.#advance();
-    this.#throwDrawn('read', apiKey);
+    this.#refusals.throwDrawn('read', apiKey);
     const now = this.#world.now();
     const file = this.files.get(id);
     const isLate = file?.lateUntil !== undefined && now < file.lateUntil;
@@ -959,7 +520,13 @@ export class SimulatedOpenAI {
       );
     }
     const content = isLate ? new Uint8Array() : file.content;
-    if (!this.#chance(this.#weather.fileFault * 0.5) || content.length === 0) {
+    const part = isLate ? undefined : this.#oddities.partOf(file);
+    if (part !== undefined)
+      return {
+        body: inPieces(content, from, part.end),
+        ...(part.bytes === undefined ? {} : { bytes: part.bytes }),
+      };
+    if (!this.#refusals.chance(this.#weather.fileFault * 0.5) || content.length === 0) {
       return { body: inPieces(content, from, content.length), bytes: content.length };
     }
     this.#world.note('Q8');
@@ -978,7 +545,7 @@ export class SimulatedOpenAI {
 
   #delete(stackId: string, apiKey: string, id: string): void {
     this.#advance();
-    this.#throwDrawn('delete', apiKey);
+    this.#refusals.throwDrawn('delete', apiKey);
     const file = this.files.get(id);
     if (file === undefined || file.isDeleted) return;
     if (file.owner !== stackId) {
@@ -990,7 +557,8 @@ export class SimulatedOpenAI {
   }
 
   #view(batch: ServiceBatch): RemoteBatch {
-    const { id, status, inputFileId, metadata, errors, progress } = batch;
+    const { id, status, inputFileId, metadata, errors } = batch;
+    const progress = this.#oddities.progressOf(batch);
     const areNamed = batch.namedAt <= this.#world.now();
     return {
       id,
@@ -999,7 +567,7 @@ export class SimulatedOpenAI {
       ...(areNamed && batch.output !== undefined ? { outputFileId: batch.output.id } : {}),
       ...(areNamed && batch.errorFile !== undefined ? { errorFileId: batch.errorFile.id } : {}),
       ...(errors === undefined || batch.endedAt === undefined ? {} : { errors: structuredClone(errors) }),
-      progress: { ...progress },
+      ...(progress === undefined ? {} : { progress }),
       metadata: { ...metadata },
       createdAt: Math.floor((batch.createdAt + this.#scenario.clockSkewMs) / SECOND_MS) * SECOND_MS,
     };
@@ -1022,145 +590,4 @@ export class SimulatedOpenAI {
   #id(prefix: string): string {
     return `${prefix}-${String(++this.#made).padStart(6, '0')}`;
   }
-
-  #addForeign(): void {
-    const random = this.#random;
-    const createdAt = START_MS + random.whole(-30, 60) * HOUR_MS;
-    const isOtherStack = random.chance(0.5);
-    const filename = isOtherStack ? 'batchdrop-stack-1-staging-theirs-0-00000-1.jsonl' : 'theirs.jsonl';
-    const project = projectOf(DEFAULT_API_KEY, 'first');
-    const input = this.#store('foreign', Buffer.from('{"custom_id":"theirs"}\n'), project, filename);
-    const batch: ServiceBatch = {
-      id: `batch_${String(this.batches.length).padStart(4, '0')}`,
-      project,
-      owner: 'foreign',
-      jobId: '',
-      batchId: '',
-      nonce: '',
-      inputFileId: input.id,
-      endpoint: '/v1/chat/completions',
-      metadata: isOtherStack
-        ? {
-            batchdrop_stack: 'stack-1-staging',
-            batchdrop_job: 'theirs',
-            batchdrop_batch: '0-00000',
-            batchdrop_nonce: `theirs-${this.batches.length}`,
-          }
-        : random.pick<Record<string, string>>([{}, { purpose: 'evals' }]),
-      createdAt,
-      status: random.pick(['validating', 'in_progress', 'completed', 'failed'] as const),
-      requests: [],
-      fate: 'normal',
-      isStormy: false,
-      isLate: false,
-      steps: [],
-      namedAt: 0,
-      listedAt: createdAt,
-      progress: { total: 1, completed: 1, failed: 0 },
-      executions: [],
-    };
-    batch.output = this.#store('foreign', Buffer.from('{"custom_id":"theirs"}\n'), project);
-    this.batches.push(batch);
-    this.#places.set(batch.id, random.fraction());
-  }
-
-  #chance(probability: number): boolean {
-    return this.#world.isStormy() && this.#random.chance(probability);
-  }
-
-  /** A failure of a call, if it is to fail. */
-  #draw(call: string): { when: 'before' | 'after'; error: Error } | undefined {
-    if (!this.#chance(this.#weather.openaiError)) return undefined;
-    const status = this.#random.pick([429, 500, 502, 503, undefined]);
-    this.#world.note(`error:${call} ${status ?? 'ECONNRESET'}`);
-    const error =
-      status === undefined
-        ? new OpenAIRequestError(`${call} got no answer`, undefined, 'ECONNRESET')
-        : new OpenAIRequestError(`${call} was answered ${status}`, status);
-    return { when: this.#random.chance(0.5) ? 'before' : 'after', error };
-  }
-
-  /** What a call is told while something is wrong that only a person can mend; nothing is made then. */
-  #refusalOf(call: string, apiKey: string, model?: string): Error | undefined {
-    const { trouble, apiKeys } = this.#scenario;
-    const now = this.#world.now() - START_MS;
-    if (trouble?.apiKey !== apiKey || !this.#world.isStormy() || now < trouble.from || now >= trouble.until)
-      return undefined;
-    const { code, isOfCreatesOnly } = trouble;
-    const isOfKey = code === 'api_key_missing' || code === 'invalid_api_key';
-    if ((!isOfKey || isOfCreatesOnly) && call !== 'create') return undefined;
-    if (code === 'model_not_found' && model !== trouble.model) return undefined;
-    this.#world.note(`error:${call} ${code}`);
-    if (apiKeys.length > 1) this.#world.note('fault:one API key of two is out of order');
-    if (code === 'api_key_missing') return new ApiKeyMissingError('the secret is empty');
-    const status = TROUBLE_STATUS[code];
-    const message = `${call} was answered ${status} ${code}`;
-    if (call === 'create') return new CreateRefusedError(message, status, code);
-    if (call === 'read') return new KeyUnusableError(message);
-    return call === 'upload'
-      ? new UploadRefusedError(message, status, code)
-      : new OpenAIRequestError(message, status, code);
-  }
-
-  #throwDrawn(call: string, apiKey: string): void {
-    const refusal = this.#refusalOf(call, apiKey);
-    if (refusal !== undefined) throw refusal;
-    const failure = this.#draw(call);
-    if (failure !== undefined) throw failure.error;
-  }
-}
-
-/** The project of a version of a key. */
-function projectOf(apiKey: string, keyVersion: string): string {
-  return `${apiKey}/${keyVersion}`;
-}
-
-function tokensOf({ requests }: ServiceBatch): number {
-  return requests.reduce((sum, { tokens }) => sum + tokens, 0);
-}
-
-/** Input tokens of a request: four characters of its prompt each, as the stack's own tokenizer counts them. */
-export function tokensIn(request: string): number {
-  return Math.ceil((/prompt-[0-9.]+-\w+\./.exec(request)?.[0].length ?? 0) / 4);
-}
-
-/** A line that does not read as JSON counts as a request that nobody can be told apart by. */
-function readRequests(content: Uint8Array): ServiceRequest[] {
-  return Buffer.from(content)
-    .toString('utf8')
-    .trimEnd()
-    .split('\n')
-    .map((line) => {
-      const [, marker = '', kind = ''] = /prompt-([0-9.]+)-(\w+)\./.exec(line) ?? [];
-      const tokens = tokensIn(line);
-      try {
-        const { custom_id, body } = JSON.parse(line) as { custom_id: string; body: { model: string } };
-        return { customId: custom_id, model: body.model, marker, kind, tokens };
-      } catch {
-        return { customId: '', model: '', marker, kind: 'poison', tokens };
-      }
-    });
-}
-
-function textOf(file: ServiceFile | undefined): string[] {
-  if (file === undefined) return [];
-  return Buffer.from(file.content).toString('utf8').trimEnd().split('\n');
-}
-
-async function* inPieces(content: Uint8Array, from: number, end: number): AsyncGenerator<Uint8Array> {
-  const half = Math.floor((from + end) / 2);
-  if (half > from) yield content.slice(from, half);
-  if (end > half) yield content.slice(Math.max(from, half), end);
-}
-
-async function* breakingOff(
-  content: Uint8Array,
-  from: number,
-  end: number,
-  id: string,
-): AsyncGenerator<Uint8Array> {
-  yield* inPieces(content, from, end);
-  throw new IncompleteDownloadError(
-    `GET /files/${id}/content broke off after ${end} of ${content.length} bytes`,
-  );
 }

@@ -3,11 +3,10 @@ import { gzipSync } from 'node:zlib';
 import { apiKeyNamesOf, type Settings, settingsSchema, type Tier } from '../../src/contract/settings.ts';
 import type { BatchState } from '../../src/core/model.ts';
 import { BATCH_ONLY } from '../support/routes.ts';
+import { HOUR_MS, MINUTE_MS } from './durations.ts';
 import { drawBudget, MAX_TOKENS } from './money.ts';
 import type { Random } from './random.ts';
-
-const MINUTE_MS = 60_000;
-const HOUR_MS = 60 * MINUTE_MS;
+import { drawKinds, type Kind } from './weather.ts';
 
 /** When every simulation begins: a whole second, as S3 and OpenAI tell time. */
 export const START_MS = 1_790_000_000_000;
@@ -89,6 +88,7 @@ export interface Scenario {
   /** Messages of one queue that are worked on at a time. */
   concurrency: number;
   weather: Weather;
+  kinds: ReadonlySet<Kind>;
   /** From then on, nothing fails any more. */
   calmAt: number;
   openai: OpenAIScenario;
@@ -152,8 +152,12 @@ const KEYS = [
   'input/once/e.jsonl',
 ];
 
-/** Everything about a seed. */
-export function drawScenario(random: Random): Scenario {
+/**
+ * Everything about a seed.
+ * @param chosen see {@link drawKinds}.
+ */
+export function drawScenario(random: Random, chosen?: readonly Kind[]): Scenario {
+  const kinds = drawKinds(random.fork('kinds'), chosen);
   const isVersioned = random.chance(0.6);
   const batchRequests = random.whole(2, 6);
   const calmAt = random.spread(2 * HOUR_MS, 60 * HOUR_MS);
@@ -166,6 +170,7 @@ export function drawScenario(random: Random): Scenario {
   const drops = drawDrops(random.fork('drops'), { batchRequests, stacks, mayDropAgain: isBatchOnly });
   const restored = stacks === 1 ? drawRestore(random.fork('restore'), drops, settings) : {};
   return {
+    kinds,
     stacks,
     drops,
     settings,

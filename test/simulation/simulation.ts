@@ -14,18 +14,17 @@ import { apiKeyOf, type BatchRecord } from '../../src/core/model.ts';
 import { backoffSeconds } from '../../src/runtime/queue-handler.ts';
 import { check, type Expectations, type ExpectedJob } from './check.ts';
 import { ADOPTION_EDGES, Coverage, STATE_EDGES } from './coverage.ts';
+import { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from './durations.ts';
 import { Faults, InjectedError } from './faults.ts';
 import { raiseBudgets } from './money.ts';
-import { type ServiceBatch, SimulatedOpenAI } from './openai-service.ts';
+import type { ServiceBatch } from './openai-model.ts';
+import { SimulatedOpenAI } from './openai-service.ts';
 import type { CallKind, Gate } from './port-calls.ts';
 import { Random } from './random.ts';
 import { type Drop, drawScenario, type Scenario, START_MS } from './scenario.ts';
 import { HANDLERS, type HandlerName, type QueueName, Stack, type StackWorld, type Tamper } from './stack.ts';
+import type { Kind } from './weather.ts';
 
-const SECOND_MS = 1_000;
-const MINUTE_MS = 60_000;
-const HOUR_MS = 60 * MINUTE_MS;
-const DAY_MS = 24 * HOUR_MS;
 /** Once nothing fails any more, everything must come to its end within this time: a few rounds of a day each, and waits. */
 const QUIET_WITHIN_MS = 14 * DAY_MS;
 /** A seed takes a few thousand picks; this many mean that something runs in circles. */
@@ -41,6 +40,8 @@ export interface SimulationOptions {
   trace?: boolean;
   /** Takes a safety away. */
   tamper?: Tamper;
+  /** These kinds of trouble, and no others: see {@link KINDS}. Default: as the seed draws them. */
+  weather?: readonly Kind[];
 }
 
 export interface SimulationResult {
@@ -135,15 +136,14 @@ class Simulation {
   #drops: number;
   #stats = { jobs: 0, batches: 0, rounds: 0 };
 
-  constructor(seed: number, { trace, tamper }: SimulationOptions) {
+  constructor(seed: number, { trace, tamper, weather: chosen }: SimulationOptions) {
     this.#seed = seed;
     const random = new Random(`batchdrop ${seed}`);
-    this.#scenario = drawScenario(random.fork('scenario'));
+    this.#scenario = drawScenario(random.fork('scenario'), chosen);
     this.#random = random.fork('schedule');
     this.#faults = new Faults(random.fork('faults'), this.#scenario.weather);
     this.#trace = trace ? [] : undefined;
-    const { openai, weather } = this.#scenario;
-    this.#openai = new SimulatedOpenAI(this, random.fork('openai'), openai, weather);
+    this.#openai = new SimulatedOpenAI(this, random.fork('openai'), this.#scenario);
     this.#stacks = Array.from(
       { length: this.#scenario.stacks },
       (_, place) => new Stack(this.#worldOf(place), this.#scenario, this.#openai, place, tamper),
@@ -278,6 +278,7 @@ class Simulation {
       restore?.();
       // What no record knows any more is for the list alone to say: see `SimulatedOpenAI`.
       this.#openai.recorded.clear();
+      this.#openai.seenRunning.clear();
       this.#expectations.isRestored = true;
       this.note('fault:table restored');
     });

@@ -207,9 +207,9 @@ function noContent(world: StackWorld, where: string, value: unknown): void {
 /** Notes every arrow that a record goes. */
 class WatchedJobs extends MemoryJobs {
   readonly #world: StackWorld;
-  readonly #openai: Pick<SimulatedOpenAI, 'recorded' | 'ended'>;
+  readonly #openai: Pick<SimulatedOpenAI, 'recorded' | 'ended' | 'seenRunning'>;
 
-  constructor(world: StackWorld, openai: Pick<SimulatedOpenAI, 'recorded' | 'ended'>) {
+  constructor(world: StackWorld, openai: Pick<SimulatedOpenAI, 'recorded' | 'ended' | 'seenRunning'>) {
     super();
     this.#world = world;
     this.#openai = openai;
@@ -245,6 +245,8 @@ class WatchedJobs extends MemoryJobs {
     if (after.openaiBatchId !== undefined) {
       this.#openai.recorded.add(after.openaiBatchId);
       if (after.state === 'ended') this.#openai.ended.add(after.openaiBatchId);
+      if (after.status === 'in_progress' || after.status === 'finalizing')
+        this.#openai.seenRunning.add(after.openaiBatchId);
     }
     if (after.lostAt !== before!.lostAt) this.#world.note('fault:a batch given up');
     if (after.state !== before!.state) {

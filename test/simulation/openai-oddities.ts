@@ -1,0 +1,180 @@
+/** What the simulated OpenAI does in the weather of {@link KINDS}: each kind draws from a stream of its own. */
+import type { BatchLevelError, OpenAIBatchStatus } from '../../src/core/model.ts';
+import { MINUTE_MS, SECOND_MS } from './durations.ts';
+import { BATCH_ERRORS } from './openai-fates.ts';
+import type { LateFailure, Progress, ServiceBatch, ServiceFile, ServiceWorld } from './openai-model.ts';
+import type { Random } from './random.ts';
+import type { Kind } from './weather.ts';
+
+/** Where a page of the list of batches begins and ends, and what it says of the next one. */
+export interface ListPage {
+  batches: ServiceBatch[];
+  next?: string;
+}
+
+/** An unanswered create is looked up for at least so long, so that the list may be without its batch until then. */
+const MAY_BE_UNLISTED_MS = 10 * MINUTE_MS;
+
+export class Oddities {
+  readonly #world: Pick<ServiceWorld, 'now' | 'isStormy' | 'note'>;
+  readonly #kinds: ReadonlySet<Kind>;
+  readonly #streams: Record<Kind, Random>;
+  /** A create is refused before its file is so old. */
+  readonly #youngMs: number;
+  /** Whether a restore may make the core forget that it saw a batch running. */
+  readonly #mayForget: boolean;
+
+  constructor(
+    world: Pick<ServiceWorld, 'now' | 'isStormy' | 'note'>,
+    random: Random,
+    { kinds, isRestored }: { kinds: ReadonlySet<Kind>; isRestored: boolean },
+  ) {
+    this.#world = world;
+    this.#kinds = kinds;
+    this.#mayForget = isRestored;
+    this.#streams = new Proxy({} as Record<Kind, Random>, {
+      get: (streams, kind: Kind) => (streams[kind] ??= random.fork(kind)),
+    });
+    this.#youngMs = kinds.has('young-files')
+      ? this.#streams['young-files'].spread(2 * SECOND_MS, 10 * MINUTE_MS)
+      : 0;
+  }
+
+  /** Lets a new batch end as failed after it ran, if it is to. */
+  begun(batch: ServiceBatch): void {
+    const random = this.#drawn('failed-after-execution', 0.4);
+    if (random === undefined || batch.steps.at(-1)?.to !== 'completed') return;
+    batch.lateFailure = random.pick<LateFailure>(
+      this.#mayForget ? ['files', 'counts'] : ['files', 'files', 'counts', 'silent'],
+    );
+    const { at } = batch.steps.pop()!;
+    batch.steps.push({ at, to: 'failed' });
+  }
+
+  /** What a batch that fails late is told. */
+  lateErrors(): BatchLevelError[] | undefined {
+    const random = this.#streams['failed-after-execution'];
+    return random.chance(0.2) ? undefined : [random.pick(BATCH_ERRORS)];
+  }
+
+  /** Hides what a completed batch counts, and its files for a while. */
+  ended(batch: ServiceBatch, status: OpenAIBatchStatus, at: number): void {
+    if (status !== 'completed' || !batch.isStormy || !this.#kinds.has('counts')) return;
+    const random = this.#streams.counts;
+    const told = random.pick(['right', 'absent', 'zero', 'low'] as const);
+    if (told === 'right') return;
+    this.#world.note(`counts:${told}`);
+    batch.toldCounts = told;
+    if (random.chance(0.5)) return;
+    this.#world.note('counts:files late');
+    const until = at + random.spread(SECOND_MS, 40 * MINUTE_MS);
+    const file = batch.output;
+    if (file === undefined || random.chance(0.5)) batch.namedAt = Math.max(batch.namedAt, until);
+    else {
+      file.lateUntil = Math.max(file.lateUntil ?? 0, until);
+      file.lateLooks ??= random.pick(['missing', 'empty']);
+    }
+  }
+
+  /** What a batch says of its progress: absent where it says nothing. */
+  progressOf({ progress, toldCounts, status }: ServiceBatch): Progress | undefined {
+    if (status !== 'completed' || toldCounts === undefined) return { ...progress };
+    if (toldCounts === 'absent') return undefined;
+    if (toldCounts === 'zero') return { total: 0, completed: 0, failed: 0 };
+    const half = (count: number): number => Math.floor(count / 2);
+    return {
+      total: half(progress.total),
+      completed: half(progress.completed),
+      failed: half(progress.failed),
+    };
+  }
+
+  /** Lets the first downloads of a result file end after a whole line. */
+  stored(file: ServiceFile, batch: ServiceBatch, at: number): void {
+    if (!batch.isStormy || !this.#kinds.has('line-boundary')) return;
+    const random = this.#streams['line-boundary'];
+    if (random.chance(0.4)) return;
+    const ends = [...Buffer.from(file.content).toString('latin1').matchAll(/\n/g)].map(
+      ({ index }) => index + 1,
+    );
+    const before = ends.filter((end) => end < file.content.length);
+    if (before.length === 0) return;
+    file.partUntil = at + random.spread(10 * SECOND_MS, 40 * MINUTE_MS);
+    file.part = random.pick(before);
+    file.isPartLengthTold = random.chance(0.5);
+  }
+
+  /** How much of a file a download gives; `undefined`: all. */
+  partOf(file: ServiceFile): { end: number; bytes?: number } | undefined {
+    if (file.partUntil === undefined || this.#world.now() >= file.partUntil) return undefined;
+    this.#world.note('download:ended after a line');
+    const end = file.part!;
+    return file.isPartLengthTold ? { end, bytes: end } : { end };
+  }
+
+  /** Whether a file is too young for a batch. */
+  isTooYoung(file: ServiceFile): boolean {
+    if (this.#world.now() >= file.createdAt + this.#youngMs) return false;
+    this.#world.note('error:create young file');
+    return true;
+  }
+
+  /** Whether an answer has usage. */
+  hasUsage(): boolean {
+    if (!this.#kinds.has('missing-usage') || this.#streams['missing-usage'].chance(0.5)) return true;
+    this.#world.note('answer without usage');
+    return false;
+  }
+
+  /**
+   * A page of the list, or one that is not what it should be. What no record knows yet is hidden only while its create is
+   * young: later, nobody could tell that it was made.
+   * @param after which batch the page begins after, as it was asked for.
+   */
+  page(
+    all: readonly ServiceBatch[],
+    right: ListPage,
+    after: string | undefined,
+    isKnown: (batch: ServiceBatch) => boolean,
+  ): ListPage {
+    const random = this.#drawn('list-pages', 0.3);
+    if (random === undefined) return right;
+    const { batches, next } = right;
+    const mayHide = (batch: ServiceBatch): boolean =>
+      isKnown(batch) || this.#world.now() < batch.createdAt + MAY_BE_UNLISTED_MS;
+    const oddity = random.pick(['repeats', 'skips', 'empty', 'stays', 'cycles'] as const);
+    if (oddity === 'repeats') {
+      const start = all.indexOf(batches[0]!);
+      if (start < 1) return right;
+      this.#world.note('list:repeats');
+      return { ...right, batches: [...all.slice(Math.max(0, start - 2), start), ...batches] };
+    }
+    if (oddity === 'skips') {
+      const shown = batches.filter((batch) => !mayHide(batch) || random.chance(0.5));
+      if (shown.length < batches.length) this.#world.note('list:skips');
+      return { ...right, batches: shown };
+    }
+    if (next === undefined) {
+      if (oddity !== 'cycles' || after === undefined) return right;
+      // After the last page comes an earlier one, and so on for ever.
+      this.#world.note('list:cycles');
+      return { ...right, next: random.pick(all).id };
+    }
+    if (oddity === 'empty' && batches.every(mayHide)) {
+      this.#world.note('list:empty');
+      return { batches: [], next };
+    }
+    if (oddity === 'stays' && after !== undefined) {
+      this.#world.note('list:stays');
+      return { batches: [], next: after };
+    }
+    return right;
+  }
+
+  /** The stream of a kind, if it is to strike now. */
+  #drawn(kind: Kind, probability: number): Random | undefined {
+    if (!this.#kinds.has(kind) || !this.#world.isStormy()) return undefined;
+    const random = this.#streams[kind];
+    return random.chance(probability) ? random : undefined;
+  }
+}

@@ -1,0 +1,58 @@
+/**
+ * Kinds of trouble that can be chosen one by one (`npm run simulate -- --weather NAME,…`), beside those that every seed
+ * draws from. Each has its own source of chance, so that a kind more changes nothing about seeds that do not have it.
+ */
+import type { Random } from './random.ts';
+
+/** Each kind: how many of all seeds have it, and what it does. */
+export const KINDS = {
+  'failed-after-execution': {
+    share: 0.25,
+    does: 'batches end as failed after they ran, with files, with counts alone, or with neither once they were seen running',
+  },
+  counts: {
+    share: 0.3,
+    does: 'completed batches say counts that are absent, zero or too low, with files that are named or filled late',
+  },
+  'line-boundary': {
+    share: 0.2,
+    does: 'the first downloads of a result file end after a whole line, without the length or with that of the part',
+  },
+  'young-files': {
+    share: 0.2,
+    does: 'a create is refused until its input file is some seconds or minutes old',
+  },
+  'list-pages': {
+    share: 0.25,
+    does: 'pages of the list of batches repeat, skip, are empty before the end, or lead back to an earlier one',
+  },
+  'missing-usage': { share: 0.2, does: 'answers come without usage' },
+} as const satisfies Record<string, { share: number; does: string }>;
+
+export type Kind = keyof typeof KINDS;
+
+export const KIND_NAMES = Object.keys(KINDS) as readonly Kind[];
+
+/** Kinds that the core does not survive yet: a seed has them only when they are asked for. */
+export const OFF: readonly Kind[] = ['failed-after-execution', 'counts', 'young-files', 'missing-usage'];
+
+/**
+ * Which kinds a seed has.
+ * @param chosen exactly these, in every seed. Default: each that is not {@link OFF}, as often as its share says.
+ */
+export function drawKinds(random: Random, chosen?: readonly Kind[]): ReadonlySet<Kind> {
+  if (chosen !== undefined) return new Set(chosen);
+  const isDrawn = (kind: Kind): boolean => !OFF.includes(kind) && random.fork(kind).chance(KINDS[kind].share);
+  return new Set(KIND_NAMES.filter(isDrawn));
+}
+
+/** @throws {Error} if one of the names is none of a kind. */
+export function parseKinds(text: string): Kind[] {
+  const names =
+    text === 'all' ? KIND_NAMES : text === 'none' ? [] : text.split(',').filter((name) => name !== '');
+  return names.map((name) => {
+    const kind = KIND_NAMES.find((one) => one === name);
+    if (kind !== undefined) return kind;
+    throw new Error(`there is no weather called ${JSON.stringify(name)}; there are ${KIND_NAMES.join(', ')}`);
+  });
+}
