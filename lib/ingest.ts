@@ -52,6 +52,8 @@ export class Ingest extends Construct {
     });
     this.fn = fn;
     storage.allowRead(fn, ['input', 'work']);
+    // Which version came before this one, and which options lay beside it.
+    storage.allowListVersions(fn, ['input']);
     storage.allowWrite(fn, ['work']);
     state.allowReadWrite(fn);
     state.allowQueryLive(fn);

@@ -3,6 +3,7 @@
  * in the item; a version that this deployment does not know is an error.
  */
 import * as z from 'zod';
+import { appliedOptionSchema } from '../contract/options.ts';
 import { receiptSchema } from '../contract/receipt.ts';
 import { routeSchema, TIERS } from '../contract/settings.ts';
 import { BatchdropError } from '../core/errors.ts';
@@ -122,6 +123,7 @@ const jobSchema = z.object({
     budget: routeSchema.shape.budget.default('unlimited'),
   }),
   budgetUsd: z.exactOptional(z.string()),
+  options: z.exactOptional(z.array(appliedOptionSchema)),
   state: z.enum(['ingesting', 'running', 'completed', 'rejected', 'duplicate']),
   createdAt: z.number(),
   updatedAt: z.number(),

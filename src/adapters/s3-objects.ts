@@ -21,10 +21,11 @@ import {
   UploadPartCopyCommand,
 } from '@aws-sdk/client-s3';
 import { BatchdropError, ObjectGoneError } from '../core/errors.ts';
-import type { ListCursor, ObjectHead, SourceObject } from '../core/model.ts';
+import type { KeyVersion, ListCursor, ObjectHead, SourceObject } from '../core/model.ts';
 import type { ByteStream, Inputs, ObjectStore, ObjectWriter, WriterState } from '../core/ports.ts';
 import { BodyChunks } from './body-chunks.ts';
 import { PartBuffers } from './part-buffers.ts';
+import { decodeKey, keyVersionsOf, versionOf, wholeSeconds } from './s3-listing.ts';
 import { S3ObjectWriter } from './s3-object-writer.ts';
 import { abortUpload, completedPart, copySourceOf, goneError, isMissing, statusOf } from './s3-requests.ts';
 import { copyRangesOf, MAX_COPIES_IN_FLIGHT, S3_SIZES, type S3Sizes } from './s3-sizes.ts';
@@ -34,6 +35,9 @@ const MAX_RESUMES = 5;
 const RESUME_PROGRESS_BYTES = 8 * 1024 * 1024;
 /** A connection that its reader left alone for so long may be ended by either side: such a break is not counted. */
 const LEFT_ALONE_MS = 20_000;
+
+/** Entries of a page of one key's versions: most keys have one or two. */
+const KEY_PAGE = 50;
 
 /** How often a conditional write that ran into another one is sent; waits 50, 100, 200 and 400 ms between. */
 const MAX_CONDITIONAL_PUTS = 5;
@@ -215,8 +219,7 @@ export class S3Objects implements ObjectStore, Inputs {
           key: decodeKey(Key),
           ...versionOf(VersionId),
           etag: ETag ?? '',
-          // HeadObject tells whole seconds, and jobs are named by what it tells.
-          lastModified: Math.floor((LastModified?.getTime() ?? 0) / 1000) * 1000,
+          lastModified: wholeSeconds(LastModified),
           size: Size ?? 0,
         }),
       );
@@ -227,6 +230,24 @@ export class S3Objects implements ObjectStore, Inputs {
       ...(NextVersionIdMarker === undefined ? {} : { versionId: NextVersionIdMarker }),
     };
     return { versions, next };
+  }
+
+  async listKey(key: string, after?: ListCursor): Promise<{ versions: KeyVersion[]; next?: ListCursor }> {
+    const page = await this.#client.send(
+      new ListObjectVersionsCommand({
+        Bucket: this.#bucket,
+        Prefix: key,
+        MaxKeys: KEY_PAGE,
+        EncodingType: 'url',
+        ...(after === undefined ? {} : { KeyMarker: after.key }),
+        ...(after?.versionId === undefined ? {} : { VersionIdMarker: after.versionId }),
+      }),
+    );
+    const versions = keyVersionsOf(page, this.#bucket, key);
+    // Other keys that begin with this one come after it.
+    if (!page.IsTruncated || decodeKey(page.NextKeyMarker) !== key || page.NextVersionIdMarker === undefined)
+      return { versions };
+    return { versions, next: { key, versionId: page.NextVersionIdMarker } };
   }
 
   async #pinInParts(input: ObjectHead, toKey: string): Promise<void> {
@@ -268,16 +289,6 @@ export class S3Objects implements ObjectStore, Inputs {
       throw error;
     }
   }
-}
-
-/** Without versioning, or while it is suspended, S3 calls the version that the next write replaces "null". */
-function versionOf(versionId: string | undefined): { versionId?: string } {
-  return versionId === undefined || versionId === 'null' ? {} : { versionId };
-}
-
-/** Source: S3 API reference, ListObjectVersions, `encoding-type` (as forms are encoded: a blank may be a plus). */
-function decodeKey(encoded = ''): string {
-  return decodeURIComponent(encoded.replaceAll('+', ' '));
 }
 
 interface OpenedRange {

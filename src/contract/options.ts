@@ -27,6 +27,14 @@ export const optionsSchema = z.strictObject({
 export type Options = z.infer<typeof optionsSchema>;
 export type OptionName = keyof Options;
 
+/** One option that a dropped object said and that is followed, as job records and receipts have it. */
+export const appliedOptionSchema = z.object({
+  name: optionsSchema.keyof(),
+  value: z.union([z.string(), z.number(), z.array(z.string())]),
+  /** What it was called there, and where. */
+  from: z.string(),
+});
+
 /** The name of each option in metadata, and what of the route it overrides. */
 export const OPTIONS = {
   deadline: { metadata: 'deadline', overrides: 'deadline' },

@@ -3,7 +3,9 @@
  * else is in place.
  */
 import * as z from 'zod';
+import { appliedOptionSchema } from './options.ts';
 import { PRICED_TIERS } from './rates.ts';
+import { routeSchema } from './settings.ts';
 
 const count = z.int().min(0);
 
@@ -52,6 +54,21 @@ export const receiptSchema = z.object({
   }),
   /** Why nothing was run. */
   rejection: z.object({ code: z.string(), message: z.string() }).optional(),
+  /** What was in force: the route as it was when the file was recorded, with what the file said otherwise. */
+  terms: z.object({
+    tiers: routeSchema.shape.tiers,
+    /** From the drop on, such as `2h`. Absent: there was none. */
+    deadline: z.string().optional(),
+    deadlineAt: z.iso.datetime().optional(),
+    budget: routeSchema.shape.budget,
+    overBudget: routeSchema.shape.overBudget.unwrap(),
+    maxRounds: count,
+    onInvalid: routeSchema.shape.onInvalid.unwrap(),
+    /** What the file itself said, in its metadata or in the object beside it. */
+    options: z.array(appliedOptionSchema),
+    /** Options that lie beside the file and are not its own. */
+    optionsNotApplied: z.array(z.object({ key: z.string(), reason: z.string() })),
+  }),
   /** `requests` = `succeeded` + `failed` + `invalid`: every line of the input that has something on it. */
   counts: z.object({ requests: count, succeeded: count, failed: count, invalid: count }),
   /** Requests that failed or were invalid, by error code; of a batch with more than 100 of them, the rest is `other`. */

@@ -6,6 +6,7 @@
  */
 
 import { DEFAULT_API_KEY } from '../contract/api-key.ts';
+import type { OptionName } from '../contract/options.ts';
 import type { PricedTier } from '../contract/rates.ts';
 import type { Receipt } from '../contract/receipt.ts';
 import type { Route, Tier } from '../contract/settings.ts';
@@ -30,6 +31,14 @@ export interface ObjectHead {
   size: number;
   /** User metadata, `x-amz-meta-` left out, names in small letters. Absent if there is none, in listings, and in records. */
   metadata?: Record<string, string>;
+}
+
+/** What S3 keeps at a key, as a listing of its versions tells. */
+export interface KeyVersion extends ObjectHead {
+  /** Whether it is what the key gives when no version is asked for. */
+  isLatest: boolean;
+  /** A delete marker: there was no object from then on. Its `size` is 0 and its `etag` is empty. */
+  isDeleteMarker: boolean;
 }
 
 /** How far a job is. `completed`, `rejected` and `duplicate` are final. */
@@ -68,6 +77,14 @@ export interface IngestProgress {
   };
 }
 
+/** One option that a dropped object said and that is followed. */
+export interface AppliedOption {
+  name: OptionName;
+  value: string | number | string[];
+  /** What it was called there, and where. */
+  from: string;
+}
+
 /** One version of one input object. */
 export interface Job {
   v: 1;
@@ -80,6 +97,8 @@ export interface Job {
   route: Route;
   /** What the dropped object says that it may cost at the most, in USD as decimal text. */
   budgetUsd?: string;
+  /** What of the route the dropped object said otherwise. Absent if it said nothing. */
+  options?: AppliedOption[];
   state: JobState;
   createdAt: number;
   updatedAt: number;

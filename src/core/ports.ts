@@ -8,6 +8,7 @@ import type {
   BatchRecord,
   InputListing,
   Job,
+  KeyVersion,
   Ledger,
   ListCursor,
   ObjectHead,
@@ -58,6 +59,12 @@ export interface Inputs {
    * @param after what the page before gave as `next`.
    */
   listVersions(prefix: string, after?: ListCursor): Promise<{ versions: ObjectHead[]; next?: ListCursor }>;
+  /**
+   * A page of what is kept at exactly this key, newest first: objects in the order in which the store got them, also within
+   * one second. A delete marker that is not the latest stands after the objects of its second.
+   * @param after what the page before gave as `next`.
+   */
+  listKey(key: string, after?: ListCursor): Promise<{ versions: KeyVersion[]; next?: ListCursor }>;
 }
 
 /**

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ObjectGoneError, UploadGoneError } from '../../src/core/errors.ts';
-import type { ListCursor, ObjectHead } from '../../src/core/model.ts';
+import type { KeyVersion, ListCursor, ObjectHead } from '../../src/core/model.ts';
 import type { ByteStream, Inputs, ObjectStore, ObjectWriter, WriterState } from '../../src/core/ports.ts';
 
 /** The smallest part of {@link ObjectStoreFixture.inSmallParts}. */
@@ -134,6 +134,47 @@ export function describeObjectStore(name: string, start: () => Promise<ObjectSto
       await objects.remove(first.next!.key);
       const second = await objects.listVersions('many/', first.next);
       expect([...first.versions, ...second.versions].map(({ key }) => key)).toEqual(names);
+    });
+
+    test('lists what is kept at exactly one key, newest first, in the order in which it was put, also within a second', async () => {
+      const key = 'exactly/a +ü';
+      for (const other of [`${key}.gz`, `${key}/b`, 'exactly/a']) await objects.put(other, bytesOf('other'));
+      const bodies = ['1', '22', '333', '4444', '55555'];
+      for (const body of bodies) await objects.put(key, bytesOf(body));
+      const kept: KeyVersion[] = [];
+      let after: ListCursor | undefined;
+      do {
+        const page = await objects.listKey(key, after);
+        kept.push(...page.versions);
+        after = page.next;
+      } while (after !== undefined);
+      expect(kept.map(({ size }) => size)).toEqual(fixture.isVersioned ? [5, 4, 3, 2, 1] : [5]);
+      expect(kept.map(({ isLatest }) => isLatest)).toEqual(kept.map((_, index) => index === 0));
+      for (const { isLatest: _, isDeleteMarker, ...head } of kept) {
+        expect(isDeleteMarker).toBe(false);
+        expect(await objects.head(bucket, key, head.versionId)).toEqual(head);
+      }
+      expect(await objects.listKey('exactly/nobody')).toEqual({ versions: [] });
+    });
+
+    test('lists the delete markers of a key where versions are kept', async () => {
+      const key = freshKey();
+      await objects.put(key, bytesOf('one'));
+      await objects.remove(key);
+      const { versions } = await objects.listKey(key);
+      const found = versions.map(({ size, isLatest, isDeleteMarker }) => ({
+        size,
+        isLatest,
+        isDeleteMarker,
+      }));
+      expect(found).toEqual(
+        fixture.isVersioned
+          ? [
+              { size: 0, isLatest: true, isDeleteMarker: true },
+              { size: 3, isLatest: false, isDeleteMarker: false },
+            ]
+          : [],
+      );
     });
 
     test('changes the etag with the content', async () => {

@@ -25,9 +25,11 @@ async function start(text = requestLine('a')) {
   const clock = { now: NOW };
   const ambient = { now: () => clock.now, nonce: () => String(nonces++) };
   const jobs = new MemoryJobs();
+  const objects = new MemoryObjects({ bucket: BUCKET }, ambient);
   const deps = {
     settings: defaultSettings(),
-    objects: new MemoryObjects({ bucket: BUCKET }, ambient),
+    objects,
+    inputs: objects,
     jobs,
     quota: new MemoryQuota(jobs),
     prices: new Prices(),

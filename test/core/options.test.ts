@@ -1,9 +1,10 @@
 /** What a dropped object says of how it is to be run, and that nothing of it is passed over in silence. */
 import { afterEach, describe, expect, test } from 'vitest';
+import { MemoryObjects } from '../../src/adapters/memory/objects.ts';
 import { type Route, routeSchema, settingsSchema } from '../../src/contract/settings.ts';
 import { readOptions } from '../../src/core/ingest/options.ts';
 import { jobIdOf } from '../../src/core/job-id.ts';
-import type { Job } from '../../src/core/model.ts';
+import type { Job, ObjectHead } from '../../src/core/model.ts';
 import { BUCKET, memoryStore } from '../support/memory-store.ts';
 import { chatLine, type Pipeline, startPipeline } from '../support/pipeline.ts';
 
@@ -23,8 +24,9 @@ const routeOf = (changes: object = {}): Route => routeSchema.parse({ ...ROUTE, .
 async function read(metadata: Record<string, string>, beside?: string, changes: object = {}) {
   const objects = memoryStore();
   if (beside !== undefined) await objects.put(BESIDE, Buffer.from(beside));
-  const input = { bucket: BUCKET, key: KEY, etag: '"e"', lastModified: 0, size: 1 };
-  return readOptions(objects, input, metadata, routeOf(changes));
+  await objects.put(KEY, Buffer.from('x'));
+  const input = (await objects.head(BUCKET, KEY))!;
+  return readOptions({ objects, inputs: objects }, input, metadata, routeOf(changes));
 }
 
 describe('options', () => {
@@ -47,12 +49,19 @@ describe('options', () => {
         budget: { perJobUsd: '5', perDayUsd: '100' },
       },
       budgetUsd: '5',
+      options: [
+        { name: 'deadline', value: '2h', from: `x-amz-meta-batchdrop-deadline of ${KEY}` },
+        { name: 'tiers', value: ['flex'], from: `x-amz-meta-batchdrop-tiers of ${KEY}` },
+        { name: 'maxRounds', value: 1, from: `x-amz-meta-batchdrop-max-rounds of ${KEY}` },
+        { name: 'onInvalid', value: 'reject', from: `x-amz-meta-batchdrop-on-invalid of ${KEY}` },
+        { name: 'budgetUsd', value: '5', from: `x-amz-meta-batchdrop-budget-usd of ${KEY}` },
+      ],
     });
   });
 
   test('beside the object do the same, and may share the work with metadata', async () => {
     const beside = JSON.stringify({ tiers: ['batch', 'flex'], budgetUsd: 10, maxRounds: 2 });
-    expect(await read({ 'batchdrop-deadline': '90m' }, beside)).toEqual({
+    expect(await read({ 'batchdrop-deadline': '90m' }, beside)).toMatchObject({
       route: { ...routeOf(), deadline: '90m', maxRounds: 2 },
       budgetUsd: '10',
     });
@@ -63,8 +72,11 @@ describe('options', () => {
     expect(route.budget).toEqual({ perJobUsd: '900' });
   });
 
-  test('beside an object are not looked for where the route lets nothing be overridden', async () => {
-    expect(await read({}, 'nonsense', { mayOverride: [] })).toEqual({ route: routeOf({ mayOverride: [] }) });
+  test('of somebody else in metadata are passed over, however they are called', async () => {
+    const metadata = { deadline: '2h', owner: 'me', batchdropper: 'x', 'my-batchdrop': '1', batch: '1' };
+    expect(await read(metadata, undefined, { mayOverride: [] })).toEqual({
+      route: routeOf({ mayOverride: [] }),
+    });
   });
 
   const json = (value: unknown): [Record<string, string>, string] => [{}, JSON.stringify(value)];
@@ -78,6 +90,48 @@ describe('options', () => {
       'of an unknown name in JSON',
       json({ max_rounds: 2 }),
       /^"max_rounds" in input\/a\.jsonl\.options\.json is 2: there is no such option/,
+    ],
+    [
+      'beside an object whose route allows none',
+      [{}, '{"budgetUsd":5}', { mayOverride: [] }],
+      /^"budgetUsd" in input\/a\.jsonl\.options\.json is 5: route "r" does not let a file say this\. Route "r" allows no options: its mayOverride is empty/,
+    ],
+    [
+      'beside an object whose route allows none, that are no JSON',
+      [{}, 'nonsense', { mayOverride: [] }],
+      /is not JSON/,
+    ],
+    [
+      'spelled with an underscore',
+      [{ batchdrop_deadline: '2h' }],
+      /^x-amz-meta-batchdrop_deadline of input\/a\.jsonl is "2h": there is no such option; expected is x-amz-meta-batchdrop-deadline\. Route/,
+    ],
+    [
+      'spelled without a dash',
+      [{ batchdropdeadline: '2h' }],
+      /no such option; expected is x-amz-meta-batchdrop-deadline\./,
+    ],
+    [
+      'spelled in other case',
+      [{ 'BatchDrop-MaxRounds': '2' }],
+      /no such option; expected is x-amz-meta-batchdrop-max-rounds\./,
+    ],
+    [
+      'with a dash too many',
+      [{ 'batch-drop-budget-usd': '5' }],
+      /no such option; expected is x-amz-meta-batchdrop-budget-usd\./,
+    ],
+    [
+      'with the prefix of S3 once more',
+      [{ 'x-amz-meta-batchdrop-tiers': 'flex' }],
+      /no such option; expected is x-amz-meta-batchdrop-tiers\./,
+    ],
+    ['named batchdrop alone', [{ batchdrop: 'tiers=flex' }], /there is no such option\. Route/],
+    ['named with a dot', [{ 'batchdrop.priority': 'high' }], /there is no such option\. Route/],
+    [
+      'spelled in JSON as in metadata',
+      json({ 'budget-usd': 5 }),
+      /^"budget-usd" in .* is 5: there is no such option; expected is "budgetUsd"\./,
     ],
     ['named __proto__', [{}, '{"__proto__": 1}'], /no such option/],
     [
@@ -139,9 +193,87 @@ describe('options', () => {
     ['that are empty', [{}, ''], /\(0 bytes\) is not JSON: line 1, column 1: Unexpected end/],
     ['that are far too long', [{}, `{${' '.repeat(20_000)}}`], /has more than 10000 bytes/],
   ])('%s reject the job', async (_what, [metadata, beside, changes], message) => {
-    const { rejection, route } = await read(metadata, beside, changes);
+    const { rejection, route, options } = await read(metadata, beside, changes);
+    expect(options).toBeUndefined();
     expect(rejection).toEqual({ code: 'invalid_options', message: expect.stringMatching(message) });
     expect(route).toEqual(routeOf(changes));
+  });
+});
+
+describe.each([true, false])('options beside a file (versions are kept: %s)', (isVersioned) => {
+  /** A bucket, and the second in which things are put there. */
+  function bucket() {
+    const clock = { now: 1_790_000_000_000 };
+    const objects = new MemoryObjects({ bucket: BUCKET, isVersioned, pageSize: 2 }, { now: () => clock.now });
+    const put = async (key: string, body: string): Promise<ObjectHead> => {
+      await objects.put(key, Buffer.from(body));
+      return (await objects.head(BUCKET, key))!;
+    };
+    const budgetOf = async (input: ObjectHead): Promise<string | undefined> => {
+      const read = await readOptions({ objects, inputs: objects }, input, {}, routeOf());
+      return read.rejection?.message ?? read.budgetUsd;
+    };
+    return { clock, objects, put, budgetOf };
+  }
+
+  test('are those that lay there when it was put, not those of a later second', async () => {
+    const { clock, put, budgetOf } = bucket();
+    await put(BESIDE, '{"budgetUsd":5}');
+    const file = await put(KEY, 'x');
+    clock.now += 1_000;
+    await put(BESIDE, '{"budgetUsd":9}');
+    for (let edits = 0; edits < 5; edits++) await put(BESIDE, '{"budgetUsd":10}');
+    // Where no versions are kept, nobody can tell what lay there before.
+    expect(await budgetOf(file)).toBe(isVersioned ? '5' : undefined);
+    clock.now += 1_000;
+    expect(await budgetOf(await put(KEY, 'x'))).toBe('10');
+  });
+
+  test('that are put after it are not its own', async () => {
+    const { clock, put, budgetOf } = bucket();
+    const file = await put(KEY, 'x');
+    clock.now += 1_000;
+    await put(BESIDE, '{"budgetUsd":5}');
+    expect(await budgetOf(file)).toBeUndefined();
+  });
+
+  test("that were removed before it was put are nobody's, those removed afterwards are its own where versions are kept", async () => {
+    const { clock, objects, put, budgetOf } = bucket();
+    await put(BESIDE, '{"budgetUsd":5}');
+    const first = await put(KEY, 'x');
+    clock.now += 1_000;
+    await objects.remove(BESIDE);
+    expect(await budgetOf(first)).toBe(isVersioned ? '5' : undefined);
+    clock.now += 1_000;
+    expect(await budgetOf(await put(KEY, 'x'))).toBeUndefined();
+  });
+
+  test('without the end of its name are refused, unless they are those of another file', async () => {
+    const { put, budgetOf } = bucket();
+    await put('input/a.options.json', '{"budgetUsd":5}');
+    expect(await budgetOf(await put(KEY, 'x'))).toMatch(
+      /^input\/a\.options\.json is not read: the options of input\/a\.jsonl are expected in input\/a\.jsonl\.options\.json\./,
+    );
+    await put('input/a', 'x');
+    expect(await budgetOf(await put(KEY, 'x'))).toBeUndefined();
+  });
+
+  test('that are gone for good are refused, since nobody can follow them', async () => {
+    if (!isVersioned) return;
+    const { objects, put } = bucket();
+    await put(BESIDE, '{"budgetUsd":5}');
+    const file = await put(KEY, 'x');
+    const inputs = {
+      listKey: async (...parameters: Parameters<MemoryObjects['listKey']>) => {
+        const page = await objects.listKey(...parameters);
+        objects.destroy(BESIDE);
+        return page;
+      },
+    };
+    const { rejection } = await readOptions({ objects, inputs }, file, {}, routeOf());
+    expect(rejection?.message).toMatch(
+      /^The options that lay beside the file when it was put are gone: .* Put both again\.$/,
+    );
   });
 });
 
@@ -215,6 +347,41 @@ describe('a job', () => {
     expect(await p.deps.jobs.getJob(job.jobId)).toMatchObject({
       state: 'completed',
       route: { maxRounds: 1 },
+    });
+  });
+
+  test('says in its receipt under which terms it ran, and which of them its file brought', async () => {
+    const { p } = await drop({ 'batchdrop-budget-usd': '2' }, '{"maxRounds":1}');
+    await p.run();
+    const { terms, timings } = await p.receipt(KEY);
+    expect(terms).toEqual({
+      tiers: ['batch'],
+      deadline: '24h',
+      deadlineAt: new Date(Date.parse(timings.droppedAt) + 24 * 60 * 60_000).toISOString(),
+      budget: { perJobUsd: '2', perDayUsd: '100' },
+      overBudget: 'wait',
+      maxRounds: 1,
+      onInvalid: 'quarantine',
+      options: [
+        { name: 'budgetUsd', value: '2', from: `x-amz-meta-batchdrop-budget-usd of ${KEY}` },
+        { name: 'maxRounds', value: 1, from: `"maxRounds" in ${BESIDE}` },
+      ],
+      optionsNotApplied: [],
+    });
+  });
+
+  test('says in its receipt which options were put beside its file too late', async () => {
+    const { p, job } = await drop({});
+    p.emulator.clock.advance(1_000);
+    await p.deps.objects.put(BESIDE, Buffer.from('{"budgetUsd":1}'));
+    await p.run();
+    expect(job.budgetUsd).toBeUndefined();
+    expect((await p.receipt(KEY)).terms).toMatchObject({
+      budget: { perJobUsd: '10' },
+      options: [],
+      optionsNotApplied: [
+        { key: BESIDE, reason: expect.stringMatching(/^It was put at \S+Z, after the file\./) },
+      ],
     });
   });
 

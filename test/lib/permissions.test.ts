@@ -37,6 +37,7 @@ test('ingest may read input and work, write work, keep state and hand on to ever
     's3:GetObject': objects('input', 'work'),
     's3:GetObjectVersion': objects('input', 'work'),
     's3:ListBucket': knowing('input', 'work'),
+    's3:ListBucketVersions': listing('input'),
     's3:PutObject': objects('work'),
     's3:AbortMultipartUpload': objects('work'),
     ...items,

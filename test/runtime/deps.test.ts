@@ -42,7 +42,9 @@ test('builds what each capability works with from its environment, without a cal
     'stackId',
   ];
   const namesOf = (deps: object) => Object.keys(deps).sort();
-  expect(namesOf(createIngestDeps(parseEnv(ingestEnv, ENV)))).toEqual([...common, 'tokenizerOf'].sort());
+  expect(namesOf(createIngestDeps(parseEnv(ingestEnv, ENV)))).toEqual(
+    [...common, 'inputs', 'tokenizerOf'].sort(),
+  );
   const withBatches = [...common, 'batches'].sort();
   expect(namesOf(createSubmitDeps(parseEnv(submitEnv, ENV)))).toEqual(withBatches);
   expect(namesOf(createCallDeps(parseEnv(callEnv, ENV)))).toEqual([...common, 'calls', 'pause'].sort());

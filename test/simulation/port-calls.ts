@@ -38,7 +38,7 @@ const OBJECTS = {
   remove: 'call',
 } as const satisfies Record<keyof ObjectStore, CallKind>;
 
-const INPUTS = { listVersions: 'read' } as const satisfies Record<keyof Inputs, CallKind>;
+const INPUTS = { listVersions: 'read', listKey: 'read' } as const satisfies Record<keyof Inputs, CallKind>;
 
 const LISTING = {
   getListing: 'read',

@@ -173,7 +173,7 @@ export const SAFETIES: Readonly<Record<string, Tamper>> = {
   })),
   'inputs without a job are not looked for': (ports) => ({
     ...ports,
-    inputs: { listVersions: async () => ({ versions: [] }) },
+    inputs: { ...ports.inputs, listVersions: async () => ({ versions: [] }) },
   }),
   'what nobody moves is not swept up': onJobs(() => ({ listOverdue: () => nothing() })),
 };

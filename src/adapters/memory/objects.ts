@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { BatchdropError, CorruptWorkFileError, ObjectGoneError, UploadGoneError } from '../../core/errors.ts';
-import type { ListCursor, ObjectHead, SourceObject } from '../../core/model.ts';
+import type { KeyVersion, ListCursor, ObjectHead, SourceObject } from '../../core/model.ts';
 import type {
   Ambient,
   ByteStream,
@@ -102,6 +102,28 @@ export class MemoryObjects implements ObjectStore, Inputs {
     const versions = page.flatMap(({ key, version }) => this.#headOf(this.#bucket, key, version) ?? []);
     if (last === undefined || page.length === all.length) return { versions };
     return { versions, next: { key: last.key, versionId: last.version.versionId } };
+  }
+
+  async listKey(key: string, after?: ListCursor): Promise<{ versions: KeyVersion[]; next?: ListCursor }> {
+    const kept = (this.#versions.get(`${this.#bucket}/${key}`) ?? []).toReversed();
+    const from = after === undefined ? 0 : kept.findIndex(({ versionId }) => versionId < after.versionId!);
+    const page = from === -1 ? [] : kept.slice(from, from + this.#pageSize);
+    const versions = page.map(
+      (version): KeyVersion => ({
+        bucket: this.#bucket,
+        key,
+        ...(this.#isVersioned ? { versionId: version.versionId } : {}),
+        etag: version.body === undefined ? '' : version.etag,
+        lastModified: version.lastModified,
+        size: version.body?.length ?? 0,
+        isLatest: version === kept[0],
+        isDeleteMarker: version.body === undefined,
+      }),
+    );
+    const last = page.at(-1);
+    return last === undefined || last === kept.at(-1)
+      ? { versions }
+      : { versions, next: { key, versionId: last.versionId } };
   }
 
   /** Nothing for a delete marker. */

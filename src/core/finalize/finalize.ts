@@ -37,6 +37,7 @@ import { advanceJob, isFinished } from '../rounds.ts';
 import { claimedUntil, WORKER_LIFETIME_MS, workingTime } from '../time-limits.ts';
 import { costOf, durationsOf, tiersOf } from './account.ts';
 import { type MergedFiles, mergeResults } from './merge-results.ts';
+import { termsOf } from './terms.ts';
 
 export interface FinalizeDeps {
   stackId: string;
@@ -100,7 +101,7 @@ async function finalizeTaken(
 ): Promise<void> {
   const { jobId } = job;
   // Before anything is written: what does not add up is not published.
-  const receipt = makeReceipt(deps, job, plan, batches);
+  const receipt = makeReceipt(deps, job, plan, batches, await termsOf(deps.objects, job));
   const errors = [...batches.flatMap((batch) => batch.errorRun ?? []), ...plan.invalidRuns];
   const merged = await mergeResults(deps, job, claim, {
     output: batches.flatMap((batch) => batch.outputRun ?? []),
@@ -206,7 +207,13 @@ async function publishFile(
   }
 }
 
-function makeReceipt(deps: FinalizeDeps, job: Job, plan: Plan, batches: BatchRecord[]): Receipt {
+function makeReceipt(
+  deps: FinalizeDeps,
+  job: Job,
+  plan: Plan,
+  batches: BatchRecord[],
+  terms: Receipt['terms'],
+): Receipt {
   const { requests, invalid } = plan;
   const counts = { requests, succeeded: 0, failed: 0, invalid };
   const errorsByCode = new Map(Object.entries(plan.invalidByCode));
@@ -253,6 +260,7 @@ function makeReceipt(deps: FinalizeDeps, job: Job, plan: Plan, batches: BatchRec
     input: { bucket, key, ...(versionId === undefined ? {} : { versionId }), etag, bytes: size },
     files: { receipt: '' },
     ...(plan.rejection === undefined ? {} : { rejection: plan.rejection }),
+    terms,
     counts,
     errorsByCode: Object.fromEntries(errorsByCode),
     possiblyBilledTwice: Object.fromEntries(billedTwice),

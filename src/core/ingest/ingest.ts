@@ -17,6 +17,7 @@ import { type Plan, type PlannedBatch, readPlan, settlePlan } from '../plan.ts';
 import type {
   Ambient,
   Deadline,
+  Inputs,
   JobStore,
   Log,
   ObjectStore,
@@ -35,6 +36,7 @@ import { isOverOf, rejectedPlan, SCAN_VERSION, type ScanDeps, type ScanState, sc
 export interface IngestDeps {
   settings: Settings;
   objects: ObjectStore;
+  inputs: Pick<Inputs, 'listKey'>;
   jobs: JobStore;
   quota: QuotaStore;
   parks: ParkStore;

@@ -3,6 +3,7 @@
  * the job again then takes what stands here, with the time and the route of then.
  */
 import * as z from 'zod';
+import { appliedOptionSchema } from '../../contract/options.ts';
 import type { Layout } from '../../contract/settings.ts';
 import { routeSchema } from '../../contract/settings.ts';
 import { workKeys } from '../keys.ts';
@@ -20,6 +21,7 @@ const jobFileSchema = z.object({
   // Not the strict schema of the settings: another deployment's routes may have more or fewer keys.
   route: z.object(routeSchema.shape),
   budgetUsd: z.exactOptional(z.string()),
+  options: z.exactOptional(z.array(appliedOptionSchema)),
   rejection: z.exactOptional(
     z.object({ code: z.enum(['invalid_options', 'key_too_long']), message: z.string() }),
   ),

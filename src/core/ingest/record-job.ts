@@ -8,7 +8,7 @@ import { jobIdOf } from '../job-id.ts';
 import { hasRoomForResults, MAX_KEY_BYTES, workKeys } from '../keys.ts';
 import { droppedAt } from '../ladder/ladder.ts';
 import type { Job, ObjectHead, Rejection } from '../model.ts';
-import type { Ambient, JobStore, Log, ObjectStore } from '../ports.ts';
+import type { Ambient, Inputs, JobStore, Log, ObjectStore } from '../ports.ts';
 import { settleJob } from './job-file.ts';
 import { readOptions } from './options.ts';
 import { isFolderMarker, routeOf } from './route.ts';
@@ -17,6 +17,7 @@ import { isFolderMarker, routeOf } from './route.ts';
 export interface RecordDeps {
   settings: Settings;
   objects: ObjectStore;
+  inputs: Pick<Inputs, 'listKey'>;
   jobs: Pick<JobStore, 'claimJob'>;
   ambient: Pick<Ambient, 'now'>;
   log: Log;
@@ -44,8 +45,7 @@ export async function recordJob(deps: RecordDeps, location: ObjectLocation): Pro
   }
   const { metadata = {}, ...input } = head;
   const rejection = rejectionOfKey(deps.settings, route, input.key);
-  const options =
-    rejection === undefined ? await readOptions(deps.objects, input, metadata, route) : { route };
+  const options = rejection === undefined ? await readOptions(deps, input, metadata, route) : { route };
   const now = deps.ambient.now();
   // First where a restored table leaves it alone.
   const job = await settleJob(deps.objects, deps.settings.layout, {

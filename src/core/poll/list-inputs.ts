@@ -14,7 +14,7 @@ import { workingTime } from '../time-limits.ts';
 
 export interface ListInputsDeps {
   settings: Pick<Settings, 'routes'>;
-  inputs: Inputs;
+  inputs: Pick<Inputs, 'listVersions'>;
   jobs: Pick<JobStore, 'getJob'>;
   listing: ListingStore;
   outbox: Pick<Outbox, 'ingest'>;

@@ -39,7 +39,7 @@ type Batches = Pick<BatchApi, 'getBatch' | 'cancelBatch' | 'listBatches' | 'list
 
 export interface PollDeps extends ReconcileDeps {
   settings: Pick<Settings, 'stuck' | 'quota' | 'routes' | 'layout'>;
-  inputs: Inputs;
+  inputs: Pick<Inputs, 'listVersions'>;
   prices: Prices;
   jobs: JobStore;
   quota: QuotaStore;

@@ -11,5 +11,5 @@ export function createIngestDeps(config: z.output<typeof ingestEnv>) {
     collect: config.COLLECT_QUEUE_URL,
     finalize: config.FINALIZE_QUEUE_URL,
   });
-  return { ...common, tokenizerOf: loadTokenizer };
+  return { ...common, inputs: common.objects, tokenizerOf: loadTokenizer };
 }
