@@ -3,6 +3,7 @@
  * records of jobs and batches are in memory. Prints what came of it.
  */
 import OpenAI from 'openai';
+import { noHeartbeat } from '../../src/adapters/memory/heartbeat.ts';
 import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
 import { MemoryEvents, MemoryOutbox } from '../../src/adapters/memory/outbox.ts';
 import { MemoryParks } from '../../src/adapters/memory/parks.ts';
@@ -53,6 +54,7 @@ const deps = {
   scratch: new TmpScratch(),
   ambient: { now: () => Date.now(), nonce: () => `bench-${process.pid}-${nonces++}` },
   deadline: { remainingMs: () => 15 * 60_000 },
+  heartbeat: noHeartbeat,
   log: { info: () => {}, warn: (message: string, fields = {}) => console.error(message, fields) },
 };
 

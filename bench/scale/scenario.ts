@@ -11,6 +11,7 @@ import { DynamoDBJobs } from '../../src/adapters/dynamodb-jobs.ts';
 import { DynamoDBListing } from '../../src/adapters/dynamodb-listing.ts';
 import { DynamoDBParks } from '../../src/adapters/dynamodb-parks.ts';
 import { DynamoDBQuota } from '../../src/adapters/dynamodb-quota.ts';
+import { noHeartbeat } from '../../src/adapters/memory/heartbeat.ts';
 import { MemoryEvents, MemoryOutbox, type QueuedMessage } from '../../src/adapters/memory/outbox.ts';
 import { MemoryScratch } from '../../src/adapters/memory/scratch.ts';
 import { defaultSettings } from '../../src/contract/settings.ts';
@@ -124,6 +125,7 @@ export async function play(scenario: Scenario): Promise<Played> {
     scratch: new MemoryScratch(),
     ambient,
     deadline: { remainingMs: () => 15 * MINUTE_MS },
+    heartbeat: noHeartbeat,
     log: { info: log, warn: log },
   };
 

@@ -17,6 +17,8 @@ import {
   isClaimable,
   type LeaseState,
   type PublicationState,
+  renewedClaim,
+  renewedLease,
   takeLease,
 } from './job-rules.ts';
 import { liveEntryOfBatch, liveEntryOfJob } from './live-index.ts';
@@ -141,6 +143,16 @@ export class DynamoDBJobs implements JobStore {
     );
   }
 
+  async renewBatch(batch: BatchKey, claim: string, now: number, until: number): Promise<boolean> {
+    const renewed = await this.#changeBatch(batch, (standing) => renewedClaim(standing, claim, now, until));
+    return renewed !== undefined;
+  }
+
+  async renewJob(jobId: string, claim: string, now: number, until: number): Promise<boolean> {
+    const renewed = await this.#changeJob(jobId, (standing) => renewedClaim(standing, claim, now, until));
+    return renewed !== undefined;
+  }
+
   async *listWaiting(): AsyncGenerator<BatchRecord> {
     yield* this.#items.live('waiting', (item) => this.#readBatch(item));
   }
@@ -178,6 +190,14 @@ export class DynamoDBJobs implements JobStore {
     return (item as LeaseState | undefined)?.token;
   }
 
+  async renewLease(name: string, token: number, until: number): Promise<boolean> {
+    const item = await this.#items.change(leaseKey(name), (standing) => {
+      const renewed = renewedLease(standing as LeaseState | undefined, token, until);
+      return renewed && { ...renewed };
+    });
+    return item !== undefined;
+  }
+
   async releaseLease(name: string, token: number): Promise<void> {
     await this.#items.change(leaseKey(name), (standing) =>
       (standing as LeaseState | undefined)?.token === token ? { until: 0 } : undefined,
@@ -195,6 +215,19 @@ export class DynamoDBJobs implements JobStore {
       return decision === 'granted' ? { v: 1, holder: { id: publication.holder, until } } : undefined;
     });
     return decision;
+  }
+
+  async renewPublication({ name, holder: id }: Publication, until: number): Promise<boolean> {
+    const item = await this.#items.change(publicationKey(name), (standing) =>
+      (standing as PublicationState | undefined)?.holder?.id === id ? { holder: { id, until } } : undefined,
+    );
+    return item !== undefined;
+  }
+
+  async abandonPublication({ name, holder: id }: Publication): Promise<void> {
+    await this.#items.change(publicationKey(name), (standing) =>
+      (standing as PublicationState | undefined)?.holder?.id === id ? { holder: undefined } : undefined,
+    );
   }
 
   async releasePublication(publication: Publication): Promise<boolean> {

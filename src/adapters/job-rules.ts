@@ -68,6 +68,20 @@ export function takeLease(lease: LeaseState | undefined, now: number, until: num
   return { token: (lease?.token ?? 0) + 1, until };
 }
 
+/** The lease as it is renewed, or `undefined` if the token does not hold it any more. */
+export function renewedLease(
+  lease: LeaseState | undefined,
+  token: number,
+  until: number,
+): LeaseState | undefined {
+  return lease?.token !== token || lease.until === 0 ? undefined : { token, until };
+}
+
+/** The attributes that renew a claim, or `undefined` if it is not this one's any more. */
+export function renewedClaim(record: Claimed | undefined, claim: string, now: number, until: number) {
+  return record?.claim !== claim ? undefined : { claimedUntil: until, updatedAt: now };
+}
+
 /** What a worker that wants to publish is told. */
 export function decidePublication(
   state: PublicationState,

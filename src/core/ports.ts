@@ -203,8 +203,19 @@ export interface JobStore {
   listOverdue(now: number): AsyncIterable<LiveItem>;
   /** Looks at an overdue item again not before `due`. */
   postpone(item: LiveItem, due: number): Promise<void>;
+  /** Makes a claim on a batch hold until `until`, whatever state it is in. `false`: another worker has it, or nobody. */
+  renewBatch(
+    batch: Pick<BatchRecord, 'jobId' | 'batchId'>,
+    claim: string,
+    now: number,
+    until: number,
+  ): Promise<boolean>;
+  /** The same for a job. */
+  renewJob(jobId: string, claim: string, now: number, until: number): Promise<boolean>;
   /** Takes a named lease; the token grows with each holder. `undefined`: somebody holds it. */
   acquireLease(name: string, now: number, until: number): Promise<number | undefined>;
+  /** Makes a named lease hold until `until`. `false`: it was given back, or another one has it. */
+  renewLease(name: string, token: number, until: number): Promise<boolean>;
   /** Gives the lease back if the token still holds it. */
   releaseLease(name: string, token: number): Promise<void>;
   /**
@@ -216,6 +227,10 @@ export interface JobStore {
     now: number,
     until: number,
   ): Promise<'granted' | 'superseded' | 'busy'>;
+  /** Makes a publication hold until `until`. `false`: another holder took over, or it has ended. */
+  renewPublication(publication: Publication, until: number): Promise<boolean>;
+  /** Gives a publication back that did not come about; nothing is superseded by it. One that is not held is fine. */
+  abandonPublication(publication: Publication): Promise<void>;
   /**
    * Ends a publication that this holder still has: from now on, versions with a smaller `order` are superseded.
    * `false`: its time had run out and another holder took over, so what was written may be somebody else's by now.
@@ -486,7 +501,10 @@ export interface Ambient {
   nonce(): string;
 }
 
-/** Lets `ms` pass, or less if `signal` is aborted. */
+/**
+ * Lets `ms` pass, or less if `signal` is aborted. As a step's `heartbeat` it is what renewing a lease waits by, which goes
+ * on beside the step's work; as its `pause`, the work itself waits.
+ */
 export type Pause = (ms: number, signal?: AbortSignal) => Promise<void>;
 
 /** How long the worker that a step runs in still lives. */

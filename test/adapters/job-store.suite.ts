@@ -555,6 +555,68 @@ export function describeJobStore(
         await jobs.releaseLease('never taken', 1);
         expect(await jobs.acquireLease(name, NOW + 101, NOW + 300)).toBeUndefined();
       });
+
+      test('renews a lease for its holder alone, also one that ran out and that nobody has taken since', async () => {
+        const name = freshId();
+        const token = (await jobs.acquireLease(name, NOW, NOW + 100))!;
+        expect(await jobs.renewLease(name, token, NOW + 200)).toBe(true);
+        expect(await jobs.acquireLease(name, NOW + 199, NOW + 300)).toBeUndefined();
+        expect(await jobs.renewLease(name, token, NOW + 300)).toBe(true);
+        expect(await jobs.acquireLease(name, NOW + 300, NOW + 400)).toBe(token + 1);
+        expect(await jobs.renewLease(name, token, NOW + 900)).toBe(false);
+        expect(await jobs.acquireLease(name, NOW + 400, NOW + 500)).toBe(token + 2);
+      });
+
+      test('does not renew a lease that was given back, or never taken', async () => {
+        const name = freshId();
+        await jobs.acquireLease(name, NOW, NOW + 100);
+        await jobs.releaseLease(name, 1);
+        expect(await jobs.renewLease(name, 1, NOW + 200)).toBe(false);
+        expect(await jobs.renewLease(freshId(), 1, NOW + 200)).toBe(false);
+        expect(await jobs.acquireLease(name, NOW + 1, NOW + 200)).toBe(2);
+      });
+    });
+
+    describe('renewed claims', () => {
+      test('keep a batch with its worker in whatever state it is, and put off the sweep', async () => {
+        const batch = batchOf(freshId(), 0, { state: 'admitted' });
+        await jobs.addBatch(batch);
+        await jobs.claimBatch(batch, 'admitted', 'mine', NOW, NOW + 100);
+        await jobs.updateBatch(batch, { state: 'admitted', claim: 'mine' }, { state: 'uploaded' }, NOW + 1);
+        expect(await jobs.renewBatch(batch, 'mine', NOW + 50, NOW + 500)).toBe(true);
+        expect(await jobs.claimBatch(batch, 'uploaded', 'other', NOW + 499, FAR)).toBeUndefined();
+        const [item] = await overdue(batch.jobId, FAR);
+        expect(item!.due).toBeGreaterThan(NOW + 500);
+        expect(await jobs.getBatch(batch.jobId, batch.batchId)).toMatchObject({
+          state: 'uploaded',
+          claim: 'mine',
+          claimedUntil: NOW + 500,
+        });
+      });
+
+      test('are refused to whoever gave the batch back or lost it', async () => {
+        const batch = batchOf(freshId(), 0, { state: 'admitted' });
+        await jobs.addBatch(batch);
+        await jobs.claimBatch(batch, 'admitted', 'mine', NOW, NOW + 100);
+        await jobs.claimBatch(batch, 'admitted', 'other', NOW + 100, NOW + 200);
+        expect(await jobs.renewBatch(batch, 'mine', NOW + 101, NOW + 900)).toBe(false);
+        const released = { claim: undefined, claimedUntil: undefined };
+        await jobs.updateBatch(batch, { state: 'admitted', claim: 'other' }, released, NOW + 110);
+        expect(await jobs.renewBatch(batch, 'other', NOW + 111, NOW + 900)).toBe(false);
+        expect(await jobs.renewBatch({ jobId: freshId(), batchId: '0-00000' }, 'x', NOW, FAR)).toBe(false);
+        expect(await jobs.claimBatch(batch, 'admitted', 'third', NOW + 112, NOW + 200)).toBeDefined();
+      });
+
+      test('keep a job with its worker, and nobody else', async () => {
+        const job = jobOf(freshId());
+        await jobs.claimJob(job);
+        await jobs.takeJob(job.jobId, 'ingesting', 'mine', NOW, NOW + 100);
+        expect(await jobs.renewJob(job.jobId, 'mine', NOW + 50, NOW + 500)).toBe(true);
+        expect(await jobs.takeJob(job.jobId, 'ingesting', 'other', NOW + 499, FAR)).toBeUndefined();
+        expect(await jobs.takeJob(job.jobId, 'ingesting', 'other', NOW + 500, NOW + 600)).toBeDefined();
+        expect(await jobs.renewJob(job.jobId, 'mine', NOW + 501, NOW + 900)).toBe(false);
+        expect(await jobs.renewJob(freshId(), 'mine', NOW, FAR)).toBe(false);
+      });
     });
 
     describe('contents', () => {
@@ -632,6 +694,22 @@ export function describeJobStore(
         expect(await jobs.acquirePublication(publicationOf(name, '3'), NOW + 150, NOW + 300)).toBe('busy');
         expect(await jobs.releasePublication(other)).toBe(true);
         expect(await jobs.acquirePublication(slow, NOW + 150, NOW + 300)).toBe('granted');
+      });
+
+      test('is renewed for its holder alone, and can be given up without superseding anybody', async () => {
+        const name = freshId();
+        const [newer, older] = [publicationOf(name, '2'), publicationOf(name, '1')];
+        await jobs.acquirePublication(newer, NOW, NOW + 100);
+        expect(await jobs.renewPublication(newer, NOW + 200)).toBe(true);
+        expect(await jobs.renewPublication(older, NOW + 900)).toBe(false);
+        expect(await jobs.acquirePublication(older, NOW + 199, NOW + 300)).toBe('busy');
+        await jobs.abandonPublication(older);
+        expect(await jobs.acquirePublication(older, NOW + 199, NOW + 300)).toBe('busy');
+        await jobs.abandonPublication(newer);
+        expect(await jobs.renewPublication(newer, NOW + 300)).toBe(false);
+        expect(await jobs.acquirePublication(older, NOW + 199, NOW + 300)).toBe('granted');
+        expect(await jobs.releasePublication(older)).toBe(true);
+        await jobs.abandonPublication(publicationOf(freshId(), '1'));
       });
 
       test('grants a publication to exactly one of twenty', async () => {

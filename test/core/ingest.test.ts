@@ -1,5 +1,6 @@
 /** Who reads a file: one worker at a time, the next one when that one is dead, nobody any more after four deaths. */
 import { expect, test } from 'vitest';
+import { noHeartbeat } from '../../src/adapters/memory/heartbeat.ts';
 import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
 import { MemoryObjects } from '../../src/adapters/memory/objects.ts';
 import { MemoryOutbox } from '../../src/adapters/memory/outbox.ts';
@@ -10,6 +11,7 @@ import { defaultSettings } from '../../src/contract/settings.ts';
 import { readCheckpoint } from '../../src/core/checkpoint.ts';
 import { type IngestDeps, ingest } from '../../src/core/ingest/ingest.ts';
 import type { ScanState } from '../../src/core/ingest/scan.ts';
+import { LEASE_MS, LeaseLostError } from '../../src/core/lease/lease.ts';
 import { OPENAI_LIMITS } from '../../src/core/limits.ts';
 import { Prices } from '../../src/core/prices/prices.ts';
 import { BUCKET } from '../support/memory-store.ts';
@@ -37,6 +39,7 @@ async function start(text = requestLine('a')) {
     outbox: new MemoryOutbox(),
     ambient,
     deadline: { remainingMs: () => LIFETIME_MS },
+    heartbeat: noHeartbeat,
     log: { info: () => {}, warn: () => {} },
     limits: OPENAI_LIMITS,
     tokenizerOf: async () => (text: string) => text.length / 4,
@@ -62,14 +65,14 @@ function dying(deps: IngestDeps): Partial<IngestDeps> {
 
 /** Lets whatever can go on go on; a worker that is stopped stays behind. */
 async function settle(): Promise<void> {
-  for (let turns = 0; turns < 50; turns++) await Promise.resolve();
+  for (let turns = 0; turns < 500; turns++) await Promise.resolve();
 }
 
 test('a second worker leaves a file alone while the first reads it', async () => {
   const { deps, clock, run } = await start();
   void run(dying(deps));
   await settle();
-  clock.now += LIFETIME_MS;
+  clock.now += LEASE_MS - 1;
   await run();
   expect(deps.outbox.messages).toEqual([]);
 });
@@ -88,13 +91,13 @@ test('a worker takes over when the first must be dead, and what that one does la
   });
   const late = run({ objects });
   await settle();
-  clock.now += LIFETIME_MS + 5_000;
+  clock.now += LEASE_MS;
   await run();
   const [job] = await jobsOf(deps);
   expect(job).toMatchObject({ state: 'running', ingest: { starts: 2 } });
   expect(deps.outbox.messages).toHaveLength(1);
   opened.resolve();
-  await late;
+  await expect(late).rejects.toThrow(LeaseLostError);
   expect(await jobsOf(deps)).toEqual([job]);
   expect(deps.outbox.messages).toHaveLength(1);
 });
@@ -104,7 +107,7 @@ test('a file that four workers died over is rejected', async () => {
   for (let deaths = 0; deaths < 4; deaths++) {
     void run(dying(deps));
     await settle();
-    clock.now += LIFETIME_MS + 5_000;
+    clock.now += LEASE_MS;
   }
   await run();
   expect(await jobsOf(deps)).toMatchObject([{ state: 'rejected', rejection: { code: 'ingest_failed' } }]);
@@ -122,7 +125,7 @@ test('four deaths over one step at the end of a file reject it, however far it w
   for (let deaths = 0; deaths < 4; deaths++) {
     void ingest({ ...deps, ...dying(deps) }, message);
     await settle();
-    clock.now += LIFETIME_MS + 5_000;
+    clock.now += LEASE_MS;
     expect(await jobsOf(deps)).toMatchObject([{ state: 'ingesting', ingest: { starts: deaths + 1 } }]);
   }
   await ingest(deps, message);
@@ -228,7 +231,7 @@ test('batches are recorded without tokens after four workers that died over them
   for (let deaths = 0; deaths < 4; deaths++) {
     void run({ tokenizerOf: () => new Promise(() => {}) });
     await settle();
-    clock.now += LIFETIME_MS + 5_000;
+    clock.now += LEASE_MS;
   }
   await run({ tokenizerOf: () => Promise.reject(new Error('nobody asks')) });
   expect(await tokensOf(deps)).toEqual([undefined]);
@@ -253,7 +256,7 @@ test('deaths count only since the last checkpoint: a long file may cost as many 
     for (let deaths = 0; deaths < 3; deaths++) {
       void ingest({ ...deps, ...dying(deps) }, message);
       await settle();
-      clock.now += LIFETIME_MS + 5_000;
+      clock.now += LEASE_MS;
     }
     await ingest({ ...deps, ...HASTY }, message);
   }

@@ -1,6 +1,7 @@
 /** What a poll asks and writes: as much as there is live, whatever there ever was. */
 import { describe, expect, it } from 'vitest';
 import { MemoryBatches } from '../../src/adapters/memory/batches.ts';
+import { noHeartbeat } from '../../src/adapters/memory/heartbeat.ts';
 import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
 import { MemoryListing } from '../../src/adapters/memory/listing.ts';
 import { MemoryObjects } from '../../src/adapters/memory/objects.ts';
@@ -53,6 +54,7 @@ function start() {
     outbox: new MemoryOutbox(),
     ambient,
     deadline: { remainingMs: () => 5 * MINUTE_MS },
+    heartbeat: noHeartbeat,
     log: { info: () => {}, warn: () => {} },
   };
   let made = 0;

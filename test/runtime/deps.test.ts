@@ -31,6 +31,7 @@ test('builds what each capability works with from its environment, without a cal
   const common = [
     'ambient',
     'bucket',
+    'heartbeat',
     'jobs',
     'limits',
     'objects',

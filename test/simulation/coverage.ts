@@ -117,6 +117,7 @@ const ERRORS = [
   'error:upload api_key_missing',
   'error:upload invalid_api_key',
   'thrown:NotYetError',
+  'thrown:LeaseLostError',
   'error:download broke off',
   'thrown:OpenAIRequestError',
   'thrown:InjectedError',

@@ -68,9 +68,14 @@ const JOBS = {
   listAtOpenAI: 'list',
   listOverdue: 'list',
   postpone: 'call',
+  renewBatch: 'call',
+  renewJob: 'call',
   acquireLease: 'call',
+  renewLease: 'call',
   releaseLease: 'call',
   acquirePublication: 'call',
+  renewPublication: 'call',
+  abandonPublication: 'call',
   releasePublication: 'call',
 } as const satisfies Record<keyof JobStore, CallKind>;
 
@@ -155,6 +160,8 @@ export interface Gate {
   lag<Item>(name: string, items: Item[]): Item[];
   /** Lets virtual time pass. */
   pause: Pause;
+  /** The same beside the work of a handler: see `heartbeat` in the core. */
+  heartbeat: Pause;
   /** What a call that broke off throws. */
   failure(name: string): Error;
 }

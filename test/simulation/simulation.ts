@@ -11,6 +11,7 @@ import { NotYetError } from '../../src/core/errors.ts';
 import { routeOf } from '../../src/core/ingest/route.ts';
 import { jobIdOf } from '../../src/core/job-id.ts';
 import { apiKeyOf, type BatchRecord } from '../../src/core/model.ts';
+import type { Pause } from '../../src/core/ports.ts';
 import { backoffSeconds } from '../../src/runtime/queue-handler.ts';
 import { check, type Expectations, type ExpectedJob } from './check.ts';
 import { ADOPTION_EDGES, Coverage, STATE_EDGES } from './coverage.ts';
@@ -475,26 +476,34 @@ class Simulation {
         if (seen.length < items.length) this.note('fault:index lags');
         return seen;
       },
-      pause: (ms, signal) =>
-        new Promise((resolve) => {
-          if (invocation.state === 'dead') return;
-          if (signal?.aborted) {
-            resolve();
-            return;
-          }
-          invocation.waiting++;
-          let isOver = false;
-          const wake = (): void => {
-            if (isOver || invocation.state === 'dead') return;
-            isOver = true;
-            invocation.waiting--;
-            resolve();
-          };
-          signal?.addEventListener('abort', wake, { once: true });
-          this.after(ms, '', wake);
-        }),
+      pause: this.#pauseOf(invocation, 1),
+      // Whoever only waits to renew a lease still goes on by himself.
+      heartbeat: this.#pauseOf(invocation, 0),
       failure: (name) => new InjectedError(name),
     };
+  }
+
+  /** @param weight what a pause counts as among the things that the invocation waits for. */
+  #pauseOf(invocation: Invocation, weight: number): Pause {
+    return (ms, signal) =>
+      new Promise((resolve) => {
+        if (invocation.state === 'dead') return;
+        if (signal?.aborted) {
+          resolve();
+          return;
+        }
+        invocation.waiting += weight;
+        const timer: Timer = { at: this.#now + ms, what: '', run: () => wake() };
+        const wake = (): void => {
+          this.#timers = this.#timers.filter((other) => other !== timer);
+          signal?.removeEventListener('abort', wake);
+          if (invocation.state === 'dead') return;
+          invocation.waiting -= weight;
+          resolve();
+        };
+        signal?.addEventListener('abort', wake, { once: true });
+        this.#timers.push(timer);
+      });
   }
 
   #post(queue: QueueName, body: unknown, of: Pick<Message, 'place' | 'isEvent' | 'mayBeLost'>): void {
@@ -667,6 +676,7 @@ function isExpected({ name }: Error): boolean {
   return [
     'InjectedError',
     'NotYetError',
+    'LeaseLostError',
     'OutOfTimeError',
     'OpenAIRequestError',
     'IncompleteDownloadError',

@@ -134,6 +134,7 @@ export class Stack {
       batches: { withKey: (name) => openai.apiFor(this.id, name) },
       calls: { withKey: (name) => openai.calls.apiFor(this.id, name) },
       pause: () => Promise.reject(new Error('each invocation has its own')),
+      heartbeat: () => Promise.reject(new Error('each invocation has its own')),
       outbox: {
         ingest: send('ingest'),
         submit: send('submit'),
@@ -171,6 +172,7 @@ export class Stack {
       batches: { withKey: (name) => throughGate('batches', deps.batches.withKey(name), gate) },
       calls: { withKey: (name) => throughGate('calls', deps.calls.withKey(name), gate) },
       pause: gate.pause,
+      heartbeat: gate.heartbeat,
       outbox: throughGate('outbox', deps.outbox, gate),
       events: throughGate('events', deps.events, gate),
     };

@@ -13,6 +13,7 @@ import {
   virtualClock,
 } from '../../local/openai-emulator/emulator.ts';
 import { type ApiKeys, UnknownApiKey } from '../../src/adapters/api-key.ts';
+import { noHeartbeat } from '../../src/adapters/memory/heartbeat.ts';
 import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
 import { MemoryListing } from '../../src/adapters/memory/listing.ts';
 import { MemoryObjects } from '../../src/adapters/memory/objects.ts';
@@ -124,6 +125,8 @@ export async function startPipeline(options: PipelineOptions = {}) {
     batches,
     calls,
     pause: time.pause,
+    // As the clock stands still while a handler runs.
+    heartbeat: noHeartbeat,
     outbox,
     events: new MemoryEvents(),
     scratch: new MemoryScratch(),

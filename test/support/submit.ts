@@ -1,5 +1,6 @@
 /** One batch in a store of its own, for tests of submit alone. */
 import { MemoryBatches } from '../../src/adapters/memory/batches.ts';
+import { noHeartbeat } from '../../src/adapters/memory/heartbeat.ts';
 import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
 import { MemoryObjects } from '../../src/adapters/memory/objects.ts';
 import { MemoryParks } from '../../src/adapters/memory/parks.ts';
@@ -34,6 +35,7 @@ export async function startSubmit(record: Partial<BatchRecord>) {
     batches,
     ambient,
     deadline: { remainingMs: () => 15 * 60_000 },
+    heartbeat: noHeartbeat,
     log: { info: () => {}, warn: () => {} },
   } satisfies SubmitDeps;
   await jobs.addBatch({

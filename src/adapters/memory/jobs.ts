@@ -9,6 +9,8 @@ import {
   isClaimable,
   type LeaseState,
   type PublicationState,
+  renewedClaim,
+  renewedLease,
   takeLease,
 } from '../job-rules.ts';
 import { type LiveEntry, liveEntryOfBatch, liveEntryOfJob } from '../live-index.ts';
@@ -129,6 +131,20 @@ export class MemoryJobs implements JobStore {
     return this.#changeBatch(standing.record, { claim, claimedUntil: until, updatedAt: now });
   }
 
+  async renewBatch(batch: BatchKey, claim: string, now: number, until: number): Promise<boolean> {
+    const standing = this.#findBatch(batch)?.record;
+    const changes = renewedClaim(standing, claim, now, until);
+    if (changes !== undefined) this.#changeBatch(standing!, changes);
+    return changes !== undefined;
+  }
+
+  async renewJob(jobId: string, claim: string, now: number, until: number): Promise<boolean> {
+    const standing = this.#jobs.get(jobId)?.record;
+    const changes = renewedClaim(standing, claim, now, until);
+    if (changes !== undefined) this.#changeJob(standing!, changes);
+    return changes !== undefined;
+  }
+
   async *listWaiting(): AsyncGenerator<BatchRecord> {
     for (const item of this.#live('waiting')) if (item.kind === 'batch') yield item.batch;
   }
@@ -153,6 +169,12 @@ export class MemoryJobs implements JobStore {
     return taken?.token;
   }
 
+  async renewLease(name: string, token: number, until: number): Promise<boolean> {
+    const renewed = renewedLease(this.#leases.get(name), token, until);
+    if (renewed !== undefined) this.#leases.set(name, renewed);
+    return renewed !== undefined;
+  }
+
   async releaseLease(name: string, token: number): Promise<void> {
     if (this.#leases.get(name)?.token === token) this.#leases.set(name, { token, until: 0 });
   }
@@ -168,6 +190,18 @@ export class MemoryJobs implements JobStore {
       this.#publications.set(publication.name, { ...state, holder: { id: publication.holder, until } });
     }
     return decision;
+  }
+
+  async renewPublication({ name, holder: id }: Publication, until: number): Promise<boolean> {
+    const state = this.#publications.get(name);
+    if (state?.holder?.id !== id) return false;
+    this.#publications.set(name, { ...state, holder: { id, until } });
+    return true;
+  }
+
+  async abandonPublication({ name, holder: id }: Publication): Promise<void> {
+    const { holder, ...rest } = this.#publications.get(name) ?? {};
+    if (holder?.id === id) this.#publications.set(name, rest);
   }
 
   async releasePublication(publication: Publication): Promise<boolean> {

@@ -20,6 +20,7 @@ import { CallUnansweredError, NotYetError, ObjectGoneError } from '../errors.ts'
 import { workKeys } from '../keys.ts';
 import { tierToStay, workOf } from '../ladder/ladder.ts';
 import { readPaces } from '../ladder/step-down.ts';
+import { LEASE_MARGIN_MS, LEASE_MS } from '../lease/lease.ts';
 import { readManifest } from '../manifest.ts';
 import {
   apiKeyOf,
@@ -73,10 +74,6 @@ export interface CallDeps {
 
 const SECOND_MS = 1_000;
 const MINUTE_MS = 60_000;
-/** A slice whose worker died is free again after this. Renewed every {@link KEEP_EVERY_MS}. */
-const LEASE_MS = 3 * MINUTE_MS;
-/** No call begins so near to the end of the lease: it has not been renewed in time, so somebody may take over. */
-const LEASE_MARGIN_MS = MINUTE_MS;
 /** Answers are kept and the lease renewed this often, or as soon as so many answers have come. */
 const KEEP_EVERY_MS = 15 * SECOND_MS;
 const KEEP_EVERY_ANSWERS = 64;

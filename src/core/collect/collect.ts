@@ -24,6 +24,8 @@ import { workKeys } from '../keys.ts';
 import { restedAt, tierToBegin } from '../ladder/ladder.ts';
 import { cutIntoSlices } from '../ladder/slices.ts';
 import { isUnsent, readPaces } from '../ladder/step-down.ts';
+import { whileBatchClaimed } from '../lease/claims.ts';
+import { LEASE_MS } from '../lease/lease.ts';
 import { encodeManifest, type Manifest, ManifestEntries, readManifest, renderedBytes } from '../manifest.ts';
 import {
   apiKeyOf,
@@ -47,6 +49,7 @@ import type {
   ObjectStore,
   Outbox,
   ParkStore,
+  Pause,
   QuotaStore,
   Scratch,
 } from '../ports.ts';
@@ -56,7 +59,7 @@ import { advanceAfter } from '../rounds.ts';
 import { RunWriter } from '../run-file.ts';
 import { settledOutcome, settleOutcome } from '../settled.ts';
 import { recordFailure, SUCCEEDED } from '../step-failure.ts';
-import { claimedUntil, workingTime } from '../time-limits.ts';
+import { workingTime } from '../time-limits.ts';
 import { noUsage } from './classify.ts';
 import { type Decision, decide, decideRefusal, type Refusal, unreadable } from './decide.ts';
 import { fetchResults, readFetched } from './fetch.ts';
@@ -77,6 +80,7 @@ export interface CollectDeps {
   scratch: Scratch;
   ambient: Ambient;
   deadline: Deadline;
+  heartbeat: Pause;
   log: Log;
 }
 
@@ -113,13 +117,12 @@ export async function collect(deps: CollectDeps, { jobId, batchId }: BatchMessag
   // It waited for a short time after a refusal, which is over.
   if (found?.state === 'planned') return dispatch(deps, [found]);
   const claim = deps.ambient.nonce();
-  const until = claimedUntil(now, deps.deadline);
-  const batch = await deps.jobs.claimBatch({ jobId, batchId }, 'ended', claim, now, until);
+  const batch = await deps.jobs.claimBatch({ jobId, batchId }, 'ended', claim, now, now + LEASE_MS);
   if (batch !== undefined) {
     try {
       const batches = deps.batches.withKey(apiKeyOf(batch));
       const withKey = { ...deps, batches, deadline: workingTime(deps.deadline) };
-      await collectClaimed(withKey, job, batch, claim);
+      await whileBatchClaimed(withKey, batch, claim, (leased) => collectClaimed(leased, job, batch, claim));
     } catch (error) {
       if (isOfKey(error)) return waitForKey(deps, batch, claim, error);
       const isDone = await recordFailure(deps.jobs, batch, claim, error, deps.ambient.now());

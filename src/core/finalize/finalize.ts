@@ -11,6 +11,9 @@ import { endWaiting } from '../cancel.ts';
 import { addUsage, noUsage } from '../collect/classify.ts';
 import { CorruptWorkFileError, NotYetError } from '../errors.ts';
 import { hasRoomForResults, publicationName, publishedKeys } from '../keys.ts';
+import { whileJobTaken } from '../lease/claims.ts';
+import { guardPorts } from '../lease/guarded-ports.ts';
+import { LEASE_MS, whileLeased } from '../lease/lease.ts';
 import {
   apiKeyOf,
   type BatchRecord,
@@ -30,11 +33,13 @@ import type {
   Log,
   ObjectStore,
   Outbox,
+  Pause,
+  Publication,
   QuotaStore,
 } from '../ports.ts';
 import { toUsd } from '../prices/money.ts';
 import { advanceJob, isFinished } from '../rounds.ts';
-import { claimedUntil, WORKER_LIFETIME_MS, workingTime } from '../time-limits.ts';
+import { workingTime } from '../time-limits.ts';
 import { costOf, durationsOf, tiersOf } from './account.ts';
 import { type MergedFiles, mergeResults } from './merge-results.ts';
 import { termsOf } from './terms.ts';
@@ -50,10 +55,11 @@ export interface FinalizeDeps {
   events: JobEvents;
   ambient: Ambient;
   deadline: Deadline;
+  heartbeat: Pause;
   log: Log;
 }
 
-/** How long to stay away from names that another worker is writing; ten times this must outlast the longest publishing. */
+/** How long to stay away from names that another worker is writing. */
 const BUSY_MS = 2 * 60_000;
 const JSON_LINES = { contentType: 'application/jsonl' };
 
@@ -72,14 +78,17 @@ export async function finalize(deps: FinalizeDeps, { jobId }: JobMessage): Promi
   }
   const claim = deps.ambient.nonce();
   const now = deps.ambient.now();
-  const taken = await deps.jobs.takeJob(jobId, job.state, claim, now, claimedUntil(now, deps.deadline));
+  const taken = await deps.jobs.takeJob(jobId, job.state, claim, now, now + LEASE_MS);
   if (taken === undefined || taken.receiptKey !== undefined) {
     if (taken !== undefined) await release(deps, taken, claim);
     deps.log.info('finalized, or being finalized, by another worker', { jobId });
     return;
   }
   try {
-    await finalizeTaken({ ...deps, deadline: workingTime(deps.deadline) }, taken, claim, plan, batches);
+    const working = { ...deps, deadline: workingTime(deps.deadline) };
+    await whileJobTaken(working, taken, claim, (leased) =>
+      finalizeTaken(leased, taken, claim, plan, batches),
+    );
   } catch (error) {
     await release(deps, taken, claim);
     throw error;
@@ -122,21 +131,16 @@ async function finalizeTaken(
     owner: job.input.key,
     holder: deps.ambient.nonce(),
   };
-  const now = deps.ambient.now();
-  const turn = await deps.jobs.acquirePublication(publication, now, now + WORKER_LIFETIME_MS);
-  if (turn === 'busy')
-    throw new NotYetError(`results for ${job.input.key} are being published by another worker`, BUSY_MS);
   // Whoever collected a batch may have died before it was booked. What the receipt says must be.
   for (const batch of batches) {
     if (batch.reservation === undefined) continue;
     await deps.quota.settle(batch.reservation, deps.ambient.now(), microdollarsOf(batch));
   }
-  const isPlain = turn === 'granted' && hasRoomForResults(layoutOf(deps.settings, job.route), job.input.key);
-  await publish(deps, job, receipt, merged, isPlain);
+  const hasRoom = hasRoomForResults(layoutOf(deps.settings, job.route), job.input.key);
+  await whileItsTurn(deps, publication, async (publishing, isSuperseded) => {
+    await publish(publishing, job, receipt, merged, hasRoom && !isSuperseded);
+  });
   await deleteProviderFiles(deps, batches);
-  if (turn === 'granted' && !(await deps.jobs.releasePublication(publication))) {
-    throw new NotYetError(`publishing ${job.input.key} took too long and another worker took over`, BUSY_MS);
-  }
   // Told at least once: only the job's own record, written last, ends the repeating.
   await deps.events.completed(eventOf(receipt));
   const end = {
@@ -152,6 +156,39 @@ async function finalizeTaken(
   deps.log.info('completed', { jobId, result: receipt.result, ...receipt.counts });
   // Should this not come about, they expire with the rest below work/.
   for (const { key } of Object.values(merged)) await deps.objects.remove(key);
+}
+
+/**
+ * Publishes while no other worker writes the plain names of the input key.
+ * @param work is told whether a newer version of the input has the plain names.
+ * @throws {NotYetError} if another worker is publishing, or took over.
+ */
+async function whileItsTurn(
+  deps: FinalizeDeps,
+  publication: Publication,
+  work: (deps: FinalizeDeps, isSuperseded: boolean) => Promise<void>,
+): Promise<void> {
+  const { jobs, ambient } = deps;
+  const key = publication.owner;
+  const now = ambient.now();
+  const until = now + LEASE_MS;
+  const turn = await jobs.acquirePublication(publication, now, until);
+  if (turn === 'busy')
+    throw new NotYetError(`results for ${key} are being published by another worker`, BUSY_MS);
+  if (turn === 'superseded') return work(deps, true);
+  const held = {
+    what: `the results of ${key}`,
+    until,
+    renew: (_now: number, renewedUntil: number) => jobs.renewPublication(publication, renewedUntil),
+  };
+  try {
+    await whileLeased(deps, held, (lease) => work(guardPorts(deps, lease), false));
+  } catch (error) {
+    await jobs.abandonPublication(publication);
+    throw error;
+  }
+  if (await jobs.releasePublication(publication)) return;
+  throw new NotYetError(`publishing ${key} took too long and another worker took over`, BUSY_MS);
 }
 
 /**

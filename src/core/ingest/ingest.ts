@@ -11,6 +11,8 @@ import { TIER_NOT_OFFERED } from '../collect/decide.ts';
 import { BatchdropError, CorruptWorkFileError, ObjectGoneError, UploadGoneError } from '../errors.ts';
 import { workKeys } from '../keys.ts';
 import { droppedAt, ladderOf } from '../ladder/ladder.ts';
+import { whileJobTaken } from '../lease/claims.ts';
+import { LEASE_MS } from '../lease/lease.ts';
 import type { BatchLimits } from '../limits.ts';
 import type { BatchRecord, IngestProgress, Job, Ladder, Rejection } from '../model.ts';
 import { type Plan, type PlannedBatch, readPlan, settlePlan } from '../plan.ts';
@@ -23,10 +25,10 @@ import type {
   ObjectStore,
   Outbox,
   ParkStore,
+  Pause,
   QuotaStore,
 } from '../ports.ts';
 import type { Prices } from '../prices/prices.ts';
-import { claimedUntil } from '../time-limits.ts';
 import type { Tokenizer } from '../tokens/estimate.ts';
 import { estimateBatchTokens } from '../tokens/estimate-batch.ts';
 import { recordJob } from './record-job.ts';
@@ -43,6 +45,7 @@ export interface IngestDeps {
   outbox: Outbox;
   ambient: Ambient;
   deadline: Deadline;
+  heartbeat: Pause;
   log: Log;
   limits: BatchLimits;
   prices: Prices;
@@ -64,14 +67,17 @@ export async function ingest(deps: IngestDeps, message: IngestMessage): Promise<
   }
   const now = deps.ambient.now();
   const claim = deps.ambient.nonce();
-  const taken = await deps.jobs.takeJob(jobId, 'ingesting', claim, now, claimedUntil(now, deps.deadline));
+  const taken = await deps.jobs.takeJob(jobId, 'ingesting', claim, now, now + LEASE_MS);
   if (taken === undefined) {
     deps.log.info('being read by another worker', { jobId });
     return;
   }
   const run = { deps, job: taken, claim, progress: taken.ingest ?? { starts: 0 } };
   try {
-    await ingestTaken(run);
+    await whileJobTaken(deps, taken, claim, (leased) => {
+      run.deps = leased;
+      return ingestTaken(run);
+    });
   } catch (error) {
     if (error instanceof OvertakenError) {
       deps.log.warn('taken over by another worker', { jobId });

@@ -11,6 +11,7 @@ import { lessonOfAcceptance, tokensOf } from '../admission/token-limit.ts';
 import { cancelAtOpenAI } from '../cancel.ts';
 import { KeyUnusableError } from '../errors.ts';
 import { stepDown } from '../ladder/step-down.ts';
+import { whileLeased } from '../lease/lease.ts';
 import { apiKeyOf, type BatchLevelError, type BatchRecord, isTerminal } from '../model.ts';
 import { isPast } from '../pages.ts';
 import type {
@@ -25,6 +26,7 @@ import type {
   Log,
   Outbox,
   ParkStore,
+  Pause,
   QuotaStore,
   RemoteBatch,
 } from '../ports.ts';
@@ -49,11 +51,10 @@ export interface PollDeps extends ReconcileDeps {
   outbox: Outbox;
   ambient: Ambient;
   deadline: Deadline;
+  heartbeat: Pause;
   log: Log;
 }
 
-/** Longer than the poll function's own timeout, so that a living holder never loses the lease. */
-const LEASE_MS = 6 * 60_000;
 /** Batches asked for one by one in a run, for those that no page showed; each key has its share of them. */
 const MAX_SINGLE_READS = 100;
 /** A batch's record must fit a table item of 400 KB; lines beyond these show themselves in the next round. */
@@ -71,28 +72,45 @@ const PUSHED_AGAIN_MS = 5 * 60_000;
 /** A running job mostly waits for its batches, and the last of them brings it on. */
 const RUNNING_JOB_PUSHED_AGAIN_MS = 20 * 60_000;
 
+/**
+ * How long the lease of a poll that died keeps the next ones away (ms). Shorter than a worker's: two polls at once do no
+ * harm, they only do the work twice.
+ */
+const POLL_LEASE_MS = 90_000;
+
 /** One run: at most one at a time does anything. */
 export async function poll(deps: PollDeps): Promise<void> {
-  const now = deps.ambient.now();
-  const token = await deps.jobs.acquireLease('poll', now, now + LEASE_MS);
-  if (token === undefined) {
-    deps.log.info('another poll is running');
-    return;
-  }
+  const { jobs, ambient } = deps;
+  const now = ambient.now();
+  const until = now + POLL_LEASE_MS;
+  const token = await jobs.acquireLease('poll', now, until);
+  // Another one is running. Not logged: on a laptop that would be twice a second.
+  if (token === undefined) return;
+  const held = {
+    what: 'the poll',
+    until,
+    leaseMs: POLL_LEASE_MS,
+    renew: (_now: number, renewedUntil: number) => jobs.renewLease('poll', token, renewedUntil),
+  };
   try {
-    const failures: unknown[] = [];
-    await readBatches(deps, token, failures);
-    await sweep(deps, failures);
-    await attempt(failures, () => reconcile(deps, token));
-    await attempt(failures, () => healReservations(deps));
-    await attempt(failures, () => dispatch(deps));
-    // Last: it takes what time is left.
-    await attempt(failures, () => listInputs(deps));
-    // Told only now: what one batch or service refuses must not keep all others from being moved.
-    if (failures.length > 0) throw failures[0];
+    await whileLeased(deps, held, () => runSteps(deps, token));
   } finally {
-    await deps.jobs.releaseLease('poll', token);
+    await jobs.releaseLease('poll', token);
   }
+}
+
+async function runSteps(deps: PollDeps, token: number): Promise<void> {
+  const failures: unknown[] = [];
+  // First: it needs nothing but the table and the queues, so that no service outside can keep what is lost from being found.
+  await sweep(deps, failures);
+  await readBatches(deps, token, failures);
+  await attempt(failures, () => reconcile(deps, token));
+  await attempt(failures, () => healReservations(deps));
+  await attempt(failures, () => dispatch(deps));
+  // Last: it takes what time is left.
+  await attempt(failures, () => listInputs(deps));
+  // Thrown only now: what one batch or service refuses must not keep all others from being moved.
+  if (failures.length > 0) throw failures[0];
 }
 
 /** Runs a step whose failure must not keep the others from being done. */

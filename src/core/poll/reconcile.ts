@@ -9,6 +9,7 @@ import { apiKeyNamesOf, type Settings } from '../../contract/settings.ts';
 import { isOfKey } from '../errors.ts';
 import { readSettledJob } from '../ingest/job-file.ts';
 import { pollKey } from '../keys.ts';
+import { LEASE_MS } from '../lease/lease.ts';
 import { apiKeyOf, type BatchRecord, isTerminal, type PagePosition } from '../model.ts';
 import { inputFileOf, isOurs, recordKeyOf } from '../ownership.ts';
 import { advance, isPast } from '../pages.ts';
@@ -25,7 +26,7 @@ import type {
   RemoteFile,
 } from '../ports.ts';
 import { SUCCEEDED } from '../step-failure.ts';
-import { CLOCK_SKEW_MS, WORKER_LIFETIME_MS } from '../time-limits.ts';
+import { CLOCK_SKEW_MS } from '../time-limits.ts';
 import { readWorkJson } from '../work-json.ts';
 
 export interface ReconcileDeps {
@@ -233,7 +234,7 @@ async function adopt(
   const now = deps.ambient.now();
   const claim = deps.ambient.nonce();
   // A worker that has it is about to see for itself.
-  const claimed = await deps.jobs.claimBatch(batch, batch.state, claim, now, now + WORKER_LIFETIME_MS);
+  const claimed = await deps.jobs.claimBatch(batch, batch.state, claim, now, now + LEASE_MS);
   if (claimed === undefined) return;
   const submitted = {
     ...SUCCEEDED,

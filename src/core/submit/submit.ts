@@ -18,6 +18,8 @@ import { cancelledUnsent } from '../cancel.ts';
 import { OBJECT_GONE } from '../collect/decide.ts';
 import { CreateRefusedError, KeyUnusableError, NotYetError } from '../errors.ts';
 import { unsent } from '../ladder/step-down.ts';
+import { whileBatchClaimed } from '../lease/claims.ts';
+import { LEASE_MS } from '../lease/lease.ts';
 import { type Manifest, readManifest, renderedBytes } from '../manifest.ts';
 import { apiKeyOf, type BatchRecord, type Job, type PagePosition } from '../model.ts';
 import { inputFilename, metadataOf } from '../ownership.ts';
@@ -31,12 +33,13 @@ import type {
   Log,
   ObjectStore,
   ParkStore,
+  Pause,
   QuotaStore,
   RemoteBatch,
 } from '../ports.ts';
 import { settledOutcome } from '../settled.ts';
 import { recordFailure, SUCCEEDED } from '../step-failure.ts';
-import { WORKER_LIFETIME_MS, workingTime } from '../time-limits.ts';
+import { workingTime } from '../time-limits.ts';
 import { type CreateAttempt, settleAttempt, unknownAttempt } from './attempts.ts';
 import { type LookUp, lookUp } from './look-up.ts';
 import { renderBatch } from './render.ts';
@@ -51,6 +54,7 @@ export interface SubmitDeps {
   parks: ParkStore;
   ambient: Ambient;
   deadline: Deadline;
+  heartbeat: Pause;
   log: Log;
 }
 
@@ -76,30 +80,34 @@ export async function submit(allDeps: SubmitDeps, { jobId, batchId }: BatchMessa
   const now = deps.ambient.now();
   if (found.notBefore !== undefined && found.notBefore > now) return;
   const claim = deps.ambient.nonce();
-  let batch = await deps.jobs.claimBatch(found, found.state, claim, now, now + WORKER_LIFETIME_MS);
-  if (batch === undefined) return;
+  const claimed = await deps.jobs.claimBatch(found, found.state, claim, now, now + LEASE_MS);
+  if (claimed === undefined) return;
   try {
-    // Read after the claim: a job that is cancelled later finds the batch at OpenAI, or ended.
-    const job = await deps.jobs.getJob(jobId);
-    batch = await catchUp(deps, batch, claim);
-    if (batch.state === 'submitting') batch = await resolveIntent(deps, job, batch, claim);
-    if (job?.cancelledAt !== undefined && (batch.state === 'admitted' || batch.state === 'uploaded')) {
-      await write(deps, batch, claim, cancelledUnsent(deps.ambient.now()));
-      await giveBack(deps, batch);
-      return;
-    }
-    // The ladder left it while nobody knew whether it had been created.
-    if (batch.goTo !== undefined && batch.state === 'admitted') {
-      await write(deps, batch, claim, { ...SUCCEEDED, ...unsent(batch.goTo, deps.ambient.now()) });
-      return;
-    }
-    if (batch.state === 'admitted') batch = await upload(deps, batch, claim);
-    if (batch.state === 'uploaded') await create(deps, batch, claim);
+    await whileBatchClaimed(deps, claimed, claim, (leased) => submitClaimed(leased, claimed, claim));
   } catch (error) {
     const isDone = await recordFailure(deps.jobs, found, claim, error, deps.ambient.now());
     if (!isDone) throw error;
     deps.log.warn('submit failed, and rests', { jobId, batchId, error: (error as Error).name });
   }
+}
+
+async function submitClaimed(deps: DepsWithKey, claimed: BatchRecord, claim: string): Promise<void> {
+  // Read after the claim: a job that is cancelled later finds the batch at OpenAI, or ended.
+  const job = await deps.jobs.getJob(claimed.jobId);
+  let batch = await catchUp(deps, claimed, claim);
+  if (batch.state === 'submitting') batch = await resolveIntent(deps, job, batch, claim);
+  if (job?.cancelledAt !== undefined && (batch.state === 'admitted' || batch.state === 'uploaded')) {
+    await write(deps, batch, claim, cancelledUnsent(deps.ambient.now()));
+    await giveBack(deps, batch);
+    return;
+  }
+  // The ladder left it while nobody knew whether it had been created.
+  if (batch.goTo !== undefined && batch.state === 'admitted') {
+    await write(deps, batch, claim, { ...SUCCEEDED, ...unsent(batch.goTo, deps.ambient.now()) });
+    return;
+  }
+  if (batch.state === 'admitted') batch = await upload(deps, batch, claim);
+  if (batch.state === 'uploaded') await create(deps, batch, claim);
 }
 
 /** `admitted -> uploaded`, or back to `planned` if that takes a person. Dying after the upload leaves a file that nothing refers to; the poll deletes it. */

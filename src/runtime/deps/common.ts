@@ -11,7 +11,7 @@ import { type QueueUrls, SqsOutbox } from '../../adapters/sqs-outbox.ts';
 import type { ingestEnv } from '../../contract/env.ts';
 import { OPENAI_LIMITS } from '../../core/limits.ts';
 import { pricesOf } from '../../core/prices/price-file.ts';
-import { systemAmbient } from '../ambient.ts';
+import { pause, systemAmbient } from '../ambient.ts';
 import { createDynamoDBClient, createS3Client, createSqsClient } from '../clients.ts';
 
 type CommonConfig = Pick<z.output<typeof ingestEnv>, 'STACK_ID' | 'TABLE_NAME' | 'BUCKET_NAME' | 'SETTINGS'>;
@@ -31,5 +31,6 @@ export function commonDeps(config: CommonConfig, queueUrls: QueueUrls) {
     outbox: new SqsOutbox(createSqsClient(), queueUrls),
     prices: pricesOf(config.SETTINGS.prices),
     ambient: systemAmbient,
+    heartbeat: pause,
   };
 }
