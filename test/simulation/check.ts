@@ -17,6 +17,9 @@ import type { Published, Stack } from './stack.ts';
 /** So many runs that never came back make ingest give up on a file (`MAX_STARTS`). */
 const MAX_INGEST_STARTS = 4;
 
+/** No call waits for much longer, whoever makes it. */
+const TOO_SLOW_MS = 11 * 60_000;
+
 const DAY_MS = 24 * 60 * 60_000;
 /** OpenAI's window: what has no end by then never will. */
 const WINDOW_MS = DAY_MS;
@@ -360,6 +363,8 @@ function strictOutcomeOf(
   );
   const rounds = counted.length;
   const last = runs.at(-1);
+  // A model that is slower than a worker lives is not asked twice in the last tier.
+  const isTooSlow = (last?.waitedMs ?? 0) >= TOO_SLOW_MS;
   if (last?.result === 'final') return { errors: { codes: [last.code!], rounds } };
   const { maxRounds, maxRoundsByCause } = job.route;
   const isAtMost = (cause: Execution['result'], most: number | undefined): boolean =>
@@ -369,9 +374,10 @@ function strictOutcomeOf(
     isAtMost('unexecuted', maxRoundsByCause.unexecuted) ||
     isAtMost('transient', maxRoundsByCause.transient) ||
     isAtMost('lost', maxRoundsByCause.lost);
-  if (isExhausted) return { errors: { codes: [last?.code ?? 'missing_from_results'], rounds } };
+  const lastCodes = [last?.code ?? 'missing_from_results', ...(isTooSlow ? ['answer_too_slow'] : [])];
+  if (isExhausted) return { errors: { codes: lastCodes, rounds } };
   // It could have been tried again: there must be a reason why it was not.
-  const codes: string[] = [];
+  const codes: string[] = isTooSlow ? ['answer_too_slow'] : [];
   if (job.cancelledAt !== undefined) {
     codes.push('cancelled');
     if (last !== undefined) codes.push(last.code ?? 'missing_from_results');

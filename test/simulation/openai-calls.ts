@@ -49,10 +49,14 @@ export class SimulatedCalls {
 
   /** The service as one stack sees it with one of its keys. */
   apiFor(stackId: string, apiKey: string): CallApi {
-    return { call: async ({ body }) => this.#call(stackId, apiKey, body) };
+    return { call: ({ body, timeoutMs }) => this.#call(stackId, apiKey, { body, timeoutMs }) };
   }
 
-  #call(stackId: string, apiKey: string, body: string): CallAnswer {
+  async #call(
+    stackId: string,
+    apiKey: string,
+    { body, timeoutMs }: { body: string; timeoutMs: number },
+  ): Promise<CallAnswer> {
     const random = this.#random;
     const isStormy = this.#world.isStormy();
     const { model, service_tier } = JSON.parse(body) as { model: string; service_tier: string };
@@ -86,7 +90,9 @@ export class SimulatedCalls {
     };
     execution.batch.executions.push(execution);
     this.#executions.push(execution);
-    if (isStormy && random.chance(this.#weather.lineFault)) {
+    const isFault = isStormy && random.chance(this.#weather.lineFault);
+    await this.#takeTime(execution, { serviceTier: service_tier, timeoutMs });
+    if (isFault) {
       const fault = random.weighted({ transient: 3, lost: 2, operator: 2 });
       if (fault === 'lost') {
         this.#world.note('call:no answer');
@@ -102,34 +108,61 @@ export class SimulatedCalls {
           : ([random.pick([408, 409, 500, 502, 503]), random.pick([null, 'some_code'])] as const);
       this.#world.note(`call:${fault}`);
       Object.assign(execution, { result: fault, code: code ?? `http_${status}` });
-      return this.#answer(status, { error: { message: 'It failed.', code } });
+      return this.#answer(status, { error: { message: 'It failed.', code } }, id);
     }
     if (kind === 'refused' || kind === 'poison') {
       Object.assign(execution, { result: 'final', code: 'http_400' });
-      return this.#answer(400, { error: { message: 'It is refused.', code: null } });
+      return this.#answer(400, { error: { message: 'It is refused.', code: null } }, id);
     }
     const tokens = tokensIn(body);
-    const answer = this.#answer(200, {
+    const answer = this.#answer(
+      200,
+      {
+        id,
+        model,
+        service_tier,
+        choices: [
+          {
+            index: 0,
+            message: { role: 'assistant', content: `answer to ${marker}.` },
+            finish_reason: 'stop',
+          },
+        ],
+        ...(this.#oddities.hasUsage()
+          ? { usage: { prompt_tokens: tokens, completion_tokens: 5, total_tokens: tokens + 5 } }
+          : {}),
+      },
       id,
-      model,
-      service_tier,
-      choices: [
-        { index: 0, message: { role: 'assistant', content: `answer to ${marker}.` }, finish_reason: 'stop' },
-      ],
-      ...(this.#oddities.hasUsage()
-        ? { usage: { prompt_tokens: tokens, completion_tokens: 5, total_tokens: tokens + 5 } }
-        : {}),
-    });
+    );
     const response = { status_code: 200, request_id: answer.requestId, body: JSON.parse(answer.body) };
     const line = JSON.stringify({ id: `call_${answer.requestId}`, custom_id: '', response, error: null });
     Object.assign(execution, { result: 'answered', isBilled: true, line });
     return answer;
   }
 
-  #answer(status: number, body: unknown): CallAnswer {
+  /**
+   * OpenAI works on the request, for as long as its caller waits.
+   * @throws {CallUnansweredError} if that is too short; what was executed is lost then.
+   */
+  async #takeTime(
+    execution: Execution,
+    { serviceTier, timeoutMs }: { serviceTier: string; timeoutMs: number },
+  ): Promise<void> {
+    const ms = this.#oddities.latencyMs(serviceTier);
+    if (ms === 0) return;
+    const isCut = ms > timeoutMs;
+    this.#oddities.longCall(ms, isCut);
+    await new Promise<void>((resolve) => this.#world.after(Math.min(ms, timeoutMs), '', resolve));
+    if (!isCut) return;
+    const code = 'request_timeout';
+    Object.assign(execution, { result: 'lost', isBilled: true, code, waitedMs: timeoutMs });
+    throw new CallUnansweredError(`no answer in ${timeoutMs} ms`, true);
+  }
+
+  #answer(status: number, body: unknown, requestId = `req_${this.#made}`): CallAnswer {
     return {
       status,
-      requestId: `req_${this.#made}`,
+      requestId,
       body: JSON.stringify(body),
       requestsPerMinute: 1_000,
       tokensPerMinute: 1_000_000,

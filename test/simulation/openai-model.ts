@@ -46,6 +46,8 @@ export type Execution = {
   result: 'answered' | 'final' | 'transient' | 'unexecuted' | 'operator' | 'lost';
   /** Of the error that its line states; absent for answers and lines that are nowhere. */
   code?: string;
+  /** How long a call was waited for that got no answer in time. */
+  waitedMs?: number;
   /** The line that stands for it: the first answer where there are several. */
   line?: string;
 };

@@ -1,16 +1,22 @@
 /** What the simulated OpenAI does in the weather of {@link KINDS}: each kind draws from a stream of its own. */
 import type { BatchLevelError, OpenAIBatchStatus } from '../../src/core/model.ts';
-import { MINUTE_MS, SECOND_MS } from './durations.ts';
+import { HOUR_MS, MINUTE_MS, SECOND_MS } from './durations.ts';
 import { BATCH_ERRORS } from './openai-fates.ts';
 import type { LateFailure, Progress, ServiceBatch, ServiceFile, ServiceWorld } from './openai-model.ts';
 import type { Random } from './random.ts';
+import { type Scenario, START_MS } from './scenario.ts';
 import type { Kind } from './weather.ts';
 
 /** Where a page of the list of batches begins and ends, and what it says of the next one. */
 export interface ListPage {
   batches: ServiceBatch[];
   next?: string;
+  /** There is more, and nothing to continue from. */
+  isCut?: boolean;
 }
+
+/** Calls up to here can be waited for by a worker that has just begun (15 minutes, less what it needs for itself). */
+const FITS_A_WORKER_MS = 11 * MINUTE_MS;
 
 /** An unanswered create is looked up for at least so long, so that the list may be without its batch until then. */
 const MAY_BE_UNLISTED_MS = 10 * MINUTE_MS;
@@ -21,23 +27,38 @@ export class Oddities {
   readonly #streams: Record<Kind, Random>;
   /** A create is refused before its file is so old. */
   readonly #youngMs: number;
+  /** In this time after the start, nobody who only follows the list comes to its end. */
+  readonly #circling: { from: number; until: number };
+  /** What a call takes on average. */
+  readonly #latencyMs: { flex: number; standard: number };
+  /** Whether nothing but its own worker can cut a call short. */
+  readonly #isCounted: boolean;
   /** Whether a restore may make the core forget that it saw a batch running. */
   readonly #mayForget: boolean;
 
   constructor(
     world: Pick<ServiceWorld, 'now' | 'isStormy' | 'note'>,
     random: Random,
-    { kinds, isRestored }: { kinds: ReadonlySet<Kind>; isRestored: boolean },
+    { kinds, weather, restore }: Pick<Scenario, 'kinds' | 'weather' | 'restore'>,
   ) {
     this.#world = world;
     this.#kinds = kinds;
-    this.#mayForget = isRestored;
+    this.#mayForget = restore !== undefined;
+    this.#isCounted = weather.slow === 0 && weather.hurry === 0;
     this.#streams = new Proxy({} as Record<Kind, Random>, {
       get: (streams, kind: Kind) => (streams[kind] ??= random.fork(kind)),
     });
     this.#youngMs = kinds.has('young-files')
       ? this.#streams['young-files'].spread(2 * SECOND_MS, 10 * MINUTE_MS)
       : 0;
+    this.#circling = { from: 0, until: 0 };
+    if (kinds.has('list-pages') && this.#streams['list-pages'].chance(0.4)) {
+      const from = this.#streams['list-pages'].spread(MINUTE_MS, 4 * HOUR_MS);
+      this.#circling = { from, until: from + this.#streams['list-pages'].spread(MINUTE_MS, 12 * HOUR_MS) };
+    }
+    this.#latencyMs = kinds.has('long-calls')
+      ? drawLatency(this.#streams['long-calls'])
+      : { flex: 0, standard: 0 };
   }
 
   /** Lets a new batch end as failed after it ran, if it is to. */
@@ -119,6 +140,22 @@ export class Oddities {
     return true;
   }
 
+  /** How long a call takes; 0: no time. */
+  latencyMs(serviceTier: string): number {
+    const base = this.#latencyMs[serviceTier === 'flex' ? 'flex' : 'standard'];
+    return base === 0 ? 0 : Math.round(base * (0.8 + 0.4 * this.#streams['long-calls'].fraction()));
+  }
+
+  /** Counts a call that takes minutes, and whether its caller has given it up although a fresh worker could have waited. */
+  longCall(ms: number, isCut: boolean): void {
+    this.#world.note('long call:made');
+    if (ms > FITS_A_WORKER_MS) this.#world.note('long call:longer than a worker lives');
+    else if (this.#isCounted) {
+      this.#world.note('long call:that fits a worker');
+      if (isCut) this.#world.note('long call:cut by its caller');
+    }
+  }
+
   /** Whether an answer has usage. */
   hasUsage(): boolean {
     if (!this.#kinds.has('missing-usage') || this.#streams['missing-usage'].chance(0.5)) return true;
@@ -137,12 +174,21 @@ export class Oddities {
     after: string | undefined,
     isKnown: (batch: ServiceBatch) => boolean,
   ): ListPage {
+    const { batches, next } = right;
+    if (this.#isCircling() && next === undefined && all.length > 0) {
+      // After the last page comes an earlier one, and so on for ever.
+      this.#world.note('list:cycles');
+      return { batches, next: this.#streams['list-pages'].pick(all).id };
+    }
     const random = this.#drawn('list-pages', 0.3);
     if (random === undefined) return right;
-    const { batches, next } = right;
     const mayHide = (batch: ServiceBatch): boolean =>
       isKnown(batch) || this.#world.now() < batch.createdAt + MAY_BE_UNLISTED_MS;
-    const oddity = random.pick(['repeats', 'skips', 'empty', 'stays', 'cycles'] as const);
+    const oddity = random.pick(['repeats', 'skips', 'empty', 'stays', 'cut'] as const);
+    if (oddity === 'cut' && next !== undefined) {
+      this.#world.note('list:cut');
+      return { batches, isCut: true };
+    }
     if (oddity === 'repeats') {
       const start = all.indexOf(batches[0]!);
       if (start < 1) return right;
@@ -154,12 +200,7 @@ export class Oddities {
       if (shown.length < batches.length) this.#world.note('list:skips');
       return { ...right, batches: shown };
     }
-    if (next === undefined) {
-      if (oddity !== 'cycles' || after === undefined) return right;
-      // After the last page comes an earlier one, and so on for ever.
-      this.#world.note('list:cycles');
-      return { ...right, next: random.pick(all).id };
-    }
+    if (next === undefined) return right;
     if (oddity === 'empty' && batches.every(mayHide)) {
       this.#world.note('list:empty');
       return { batches: [], next };
@@ -171,10 +212,21 @@ export class Oddities {
     return right;
   }
 
+  #isCircling(): boolean {
+    const at = this.#world.now() - START_MS;
+    return this.#world.isStormy() && at >= this.#circling.from && at < this.#circling.until;
+  }
+
   /** The stream of a kind, if it is to strike now. */
   #drawn(kind: Kind, probability: number): Random | undefined {
     if (!this.#kinds.has(kind) || !this.#world.isStormy()) return undefined;
     const random = this.#streams[kind];
     return random.chance(probability) ? random : undefined;
   }
+}
+
+/** Standard is as slow as flex, or much faster. */
+function drawLatency(random: Random): { flex: number; standard: number } {
+  const flex = random.pick([3, 6, 9, 12, 25]) * MINUTE_MS;
+  return { flex, standard: random.chance(0.5) ? flex : random.whole(1, 120) * SECOND_MS };
 }

@@ -45,16 +45,14 @@ export class SimulatedOpenAI {
   readonly #places = new Map<string, number>();
   #made = 0;
 
-  constructor(world: ServiceWorld, random: Random, { openai, weather, kinds, restore }: ServiceScenario) {
+  constructor(world: ServiceWorld, random: Random, scenario: ServiceScenario) {
+    const { openai, weather } = scenario;
     this.#world = world;
     this.#random = random;
     this.#scenario = openai;
     this.#weather = weather;
     this.#refusals = new Refusals(world, random, openai, weather);
-    this.#oddities = new Oddities(world, random.fork('oddities'), {
-      kinds,
-      isRestored: restore !== undefined,
-    });
+    this.#oddities = new Oddities(world, random.fork('oddities'), scenario);
     const service = {
       note: (what: string) => world.note(what),
       id: (prefix: string) => this.#id(prefix),

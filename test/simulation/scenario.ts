@@ -162,7 +162,9 @@ export function drawScenario(random: Random, chosen?: readonly Kind[]): Scenario
   const batchRequests = random.whole(2, 6);
   const calmAt = random.spread(2 * HOUR_MS, 60 * HOUR_MS);
   const stacks = random.fork('stacks').chance(0.15) ? 2 : 1;
-  const budgeted = withBudgets(drawSettings(random), random.fork('budgets'));
+  const mayBeLong = kinds.has('long-calls');
+  const plain = mayBeLong ? withCalls(drawSettings(random), random.fork('calls')) : drawSettings(random);
+  const budgeted = withBudgets(plain, random.fork('budgets'));
   const settings = withApiKeys(budgeted, random.fork('api keys'));
   const apiKeys = apiKeyNamesOf(settings);
   const isBatchOnly = settings.routes.every(({ tiers }) => tiers.join() === 'batch');
@@ -180,7 +182,8 @@ export function drawScenario(random: Random, chosen?: readonly Kind[]): Scenario
     pageSize: random.fork('pages').whole(1, 3),
     pollEveryMs: random.pick([5, 10, 15, 30]) * MINUTE_MS,
     concurrency: random.whole(1, 4),
-    weather: drawWeather(random.fork('weather')),
+    // So that what a call is cut by is its own worker, in some seeds.
+    weather: drawWeather(random.fork('weather'), mayBeLong && random.fork('quiet').chance(0.6)),
     calmAt,
     openai: {
       ...drawOpenAI(random.fork('openai'), { batchRequests, calmAt, apiKeys }),
@@ -208,6 +211,21 @@ function drawSettings(random: Random): Settings {
       { ...common, name: 'strict', prefix: 'input/strict/', onInvalid: 'reject' },
       { ...common, name: 'once', prefix: 'input/once/', maxRounds: 1 },
     ],
+  });
+}
+
+/** Routes whose requests are called one by one. */
+function withCalls(settings: Settings, random: Random): Settings {
+  const [first, ...others] = settings.routes;
+  const tiers = random.pick<Tier[]>([
+    ['flex', 'standard'],
+    ['flex'],
+    ['standard'],
+    ['batch', 'flex', 'standard'],
+  ]);
+  return settingsSchema.parse({
+    ...settings,
+    routes: [{ ...first, tiers, deadline: `${random.spread(2, 24)}h` }, ...others],
   });
 }
 
@@ -270,7 +288,8 @@ function drawMaxRounds(random: Random): Record<string, number> {
   return Object.fromEntries(causes.map((cause) => [cause, random.whole(1, 3)]));
 }
 
-function drawWeather(random: Random): Weather {
+/** @param isQuiet whether workers have all the time that they should have. */
+function drawWeather(random: Random, isQuiet: boolean): Weather {
   /** Each trouble is absent from some seeds, so that others are seen in their pure form. */
   const rate = (most: number, present = 0.6): number =>
     random.chance(present) ? random.spread(most * 100, most * 1_000) / 1_000 : 0;
@@ -278,8 +297,8 @@ function drawWeather(random: Random): Weather {
     kill: rate(0.02),
     error: rate(0.05),
     retried: rate(0.04),
-    slow: rate(0.03),
-    hurry: rate(0.15),
+    slow: isQuiet ? 0 : rate(0.03),
+    hurry: isQuiet ? 0 : rate(0.15),
     dropMessage: rate(0.2),
     duplicateMessage: rate(0.3),
     delayMessage: rate(0.3),

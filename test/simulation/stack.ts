@@ -178,6 +178,16 @@ export class Stack {
     };
   }
 
+  /** What has waited for a sweep since before `due`, or earlier. */
+  async overdueSince(due: number): Promise<string[]> {
+    const items = await Array.fromAsync(this.jobs.listOverdue(due));
+    return items.map((item) =>
+      item.kind === 'job'
+        ? `job ${item.jobId} ${item.state}`
+        : `batch ${item.batch.jobId} ${item.batch.batchId} ${item.batch.state}`,
+    );
+  }
+
   /** What still has to be moved, waits at OpenAI, or is reserved. */
   async live(): Promise<string[]> {
     const live: string[] = [];

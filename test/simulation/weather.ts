@@ -27,6 +27,28 @@ export const KINDS = {
     does: 'pages of the list of batches repeat, skip, are empty before the end, or lead back to an earlier one',
   },
   'missing-usage': { share: 0.2, does: 'answers come without usage' },
+  'hanging-calls': {
+    share: 0.15,
+    does: 'calls of OpenAI hang until the time box of their caller ends, or its function dies',
+  },
+  'throttled-deliveries': {
+    share: 0.25,
+    does: 'a delivery that finds no room counts as a receive and comes back after the visibility time',
+  },
+  'long-calls': {
+    share: 0.12,
+    does: 'calls in flex and standard take minutes, some longer than a worker lives',
+  },
+  'denied-inputs': {
+    share: 0.1,
+    does: 'inputs that can be listed are not readable for hours, days or for ever',
+  },
+  'work-expiry': { share: 0.04, does: 'jobs wait for a person for weeks, while work/ expires after 30 days' },
+  'late-sidecars': { share: 0.15, does: 'options beside a file are put before it or after it' },
+  'same-content': {
+    share: 0.25,
+    does: 'X, Y and X are dropped under one key, some within one second; names are judged with duplicates',
+  },
 } as const satisfies Record<string, { share: number; does: string }>;
 
 export type Kind = keyof typeof KINDS;
@@ -34,7 +56,17 @@ export type Kind = keyof typeof KINDS;
 export const KIND_NAMES = Object.keys(KINDS) as readonly Kind[];
 
 /** Kinds that the core does not survive yet: a seed has them only when they are asked for. */
-export const OFF: readonly Kind[] = ['failed-after-execution', 'counts', 'young-files', 'missing-usage'];
+export const OFF: readonly Kind[] = [
+  'failed-after-execution',
+  'counts',
+  'young-files',
+  'missing-usage',
+  'hanging-calls',
+  'denied-inputs',
+  'work-expiry',
+  'late-sidecars',
+  'same-content',
+];
 
 /**
  * Which kinds a seed has.
