@@ -57,7 +57,7 @@ export interface BatchPipelineProps {
   readonly removalPolicy?: RemovalPolicy | undefined;
   /** https URL of an OpenAI-compatible service. @default - OpenAI */
   readonly openaiBaseUrl?: string | undefined;
-  /** How long intermediates under `work/` are kept, in a bucket made here: 15 to 365 days. @default Duration.days(30) */
+  /** How long the files of a job stay below `work/` after it has ended: 15 to 365 days. @default Duration.days(30) */
   readonly workExpiration?: Duration | undefined;
   /** How long log lines are kept. @default RetentionDays.ONE_MONTH */
   readonly logRetention?: RetentionDays | undefined;
@@ -105,7 +105,6 @@ export class BatchPipeline extends Construct {
     this.storage = new Storage(this, 'Storage', {
       places: settings,
       bucketName,
-      workExpiration,
       removalPolicy,
     });
     this.state = new State(this, 'State', { removalPolicy });
@@ -127,7 +126,11 @@ export class BatchPipeline extends Construct {
     new Ingest(this, 'Ingest', { ...common, maxConcurrency: maxConcurrency?.ingest ?? 10 });
     new Submit(this, 'Submit', { ...common, maxConcurrency: maxConcurrency?.submit ?? 5 });
     new Call(this, 'Call', { ...common, maxConcurrency: maxConcurrency?.call ?? 20 });
-    new Poll(this, 'Poll', { ...common, interval: props.pollInterval ?? Duration.minutes(5) });
+    new Poll(this, 'Poll', {
+      ...common,
+      interval: props.pollInterval ?? Duration.minutes(5),
+      workExpiration: workExpiration ?? Duration.days(30),
+    });
     new Collect(this, 'Collect', { ...common, maxConcurrency: maxConcurrency?.collect ?? 5 });
     new Finalize(this, 'Finalize', { ...common, maxConcurrency: maxConcurrency?.finalize ?? 5 });
     new Notifications(this, 'Notifications', settings);

@@ -22,7 +22,13 @@ export interface PollProps extends Foundation {
   readonly finalizeQueue: WorkQueue;
   /** How often to look: whole minutes from 1 to 60. */
   readonly interval: Duration;
+  /** How long the files of a job stay below `work/` after it has ended: 15 to 365 days. */
+  readonly workExpiration: Duration;
 }
+
+/** Longer than the 14 days that a message may wait in a dead-letter queue: redriven, it finds the files of its job. */
+const MIN_WORK_EXPIRATION_DAYS = 15;
+const MAX_WORK_EXPIRATION_DAYS = 365;
 
 /** Looks at all live batches on a schedule, sweeps up what is stuck or lost, and lists inputs whose event was lost. */
 export class Poll extends Construct {
@@ -34,6 +40,13 @@ export class Poll extends Construct {
     const { storage, state, apiKey, ingestQueue, submitQueue, callQueue, collectQueue, finalizeQueue } =
       props;
     const minutes = requireDuration('pollInterval', props.interval, 'minutes', 1, 60);
+    const keptDays = requireDuration(
+      'workExpiration',
+      props.workExpiration,
+      'days',
+      MIN_WORK_EXPIRATION_DAYS,
+      MAX_WORK_EXPIRATION_DAYS,
+    );
     const fn = new PipelineFunction(this, 'Function', {
       capability: 'poll',
       description: 'Looks at the live batches at OpenAI and sweeps up what is stuck',
@@ -43,6 +56,7 @@ export class Poll extends Construct {
       environment: {
         ...commonEnvironment('poll', props),
         ...openaiEnvironment(props),
+        WORK_KEPT_DAYS: String(keptDays),
         INGEST_QUEUE_URL: ingestQueue.queue.queueUrl,
         SUBMIT_QUEUE_URL: submitQueue.queue.queueUrl,
         CALL_QUEUE_URL: callQueue.queue.queueUrl,
@@ -54,6 +68,8 @@ export class Poll extends Construct {
     storage.allowListVersions(fn, ['input']);
     storage.allowRead(fn, ['work']);
     storage.allowWrite(fn, ['work']);
+    // Files of jobs that ended long ago.
+    storage.allowDelete(fn, ['work']);
     state.allowReadWrite(fn);
     state.allowQueryLive(fn);
     apiKey.allowRead(fn);

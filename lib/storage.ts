@@ -2,7 +2,7 @@ import { Annotations, Duration, RemovalPolicy, Validations } from 'aws-cdk-lib';
 import * as s3 from 'aws-cdk-lib/aws-s3';
 import { Construct } from 'constructs';
 import { type Layout, type Places, prefixesOf } from '../src/contract/settings.ts';
-import { requireBucketName, requireDuration } from './configuration.ts';
+import { requireBucketName } from './configuration.ts';
 import type { PipelineFunction } from './pipeline-function.ts';
 
 /** A prefix of the layout, by its name. */
@@ -14,14 +14,9 @@ export interface StorageProps {
   readonly places: Places;
   /** Name of a bucket that exists already. @default - a bucket is made */
   readonly bucketName?: string | undefined;
-  /** How long intermediates under `work/` are kept: 15 to 365 days. @default Duration.days(30) */
-  readonly workExpiration?: Duration | undefined;
   /** What becomes of a bucket that was made when the stack is deleted. @default RemovalPolicy.RETAIN */
   readonly removalPolicy?: RemovalPolicy | undefined;
 }
-
-/** Longer than the 14 days that a message may wait in a dead-letter queue: redriven, it needs its work files. */
-const MIN_WORK_EXPIRATION_DAYS = 15;
 
 /** The bucket, made or existing, and what functions may do in it. */
 export class Storage extends Construct {
@@ -32,15 +27,13 @@ export class Storage extends Construct {
   constructor(scope: Construct, id: string, props: StorageProps) {
     super(scope, id);
     this.#places = props.places;
-    const workExpiration = props.workExpiration ?? Duration.days(30);
-    requireDuration('workExpiration', workExpiration, 'days', MIN_WORK_EXPIRATION_DAYS, 365);
     this.bucket =
       props.bucketName === undefined
-        ? this.#makeBucket(workExpiration, props.removalPolicy ?? RemovalPolicy.RETAIN)
+        ? this.#makeBucket(props.removalPolicy ?? RemovalPolicy.RETAIN)
         : this.#useBucket(props.bucketName);
   }
 
-  #makeBucket(workExpiration: Duration, removalPolicy: RemovalPolicy): s3.IBucket {
+  #makeBucket(removalPolicy: RemovalPolicy): s3.IBucket {
     const bucket = new s3.Bucket(this, 'Bucket', {
       // A job is one version of one object: what was dropped stays readable when the key is dropped again.
       versioned: true,
@@ -51,11 +44,12 @@ export class Storage extends Construct {
       removalPolicy,
       lifecycleRules: [
         {
-          id: 'expire-work',
+          // Never what is current: a job may wait for longer than any number of days. The poll removes the files of jobs
+          // that have ended; a day later the bytes go too, and what marks the removal.
+          id: 'expire-removed-work',
           prefix: this.#places.layout.work,
-          expiration: workExpiration,
-          // Expiring only hides a versioned object; a day later the bytes go too.
           noncurrentVersionExpiration: Duration.days(1),
+          expiredObjectDeleteMarker: true,
         },
         { id: 'abort-uploads', abortIncompleteMultipartUploadAfter: Duration.days(7) },
       ],
@@ -85,8 +79,9 @@ export class Storage extends Construct {
         `  ${enableEventBridgeCommand(bucketName)}`,
         'That replaces a notification configuration which the bucket may have. To keep one, add to it (needs jq):',
         `  ${enableEventBridgeKeepingOthersCommand(bucketName)}`,
-        `Intermediates under ${this.#places.layout.work} are yours to expire: add a lifecycle rule for that prefix ` +
-          `(not below ${MIN_WORK_EXPIRATION_DAYS} days).`,
+        `Files below ${this.#places.layout.work} are removed some time after their job has ended. No lifecycle rule may expire current ` +
+          'objects there, because a job that waits needs them. If the bucket is versioned, add a rule for that prefix that ' +
+          'expires noncurrent versions and expired delete markers.',
       ].join('\n'),
     );
     return s3.Bucket.fromBucketName(this, 'Bucket', bucketName);

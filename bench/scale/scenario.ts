@@ -112,6 +112,7 @@ export async function play(scenario: Scenario): Promise<Played> {
     settings,
     limits: { ...OPENAI_LIMITS, requests: linesPerBatch },
     tokenizerOf: async () => (text: string) => text.length / CHARS_PER_TOKEN,
+    workKeptMs: 30 * DAY_MS,
     objects,
     inputs: objects,
     listing: new DynamoDBListing(table.client(), { table: 'table' }),

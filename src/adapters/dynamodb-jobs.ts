@@ -165,6 +165,10 @@ export class DynamoDBJobs implements JobStore {
     yield* this.#items.live('moving', (item) => this.#readLiveItem(item), now);
   }
 
+  async *listEnded(endedBy: number): AsyncGenerator<Job> {
+    yield* this.#items.live('ended', (item) => this.#readJob(item), endedBy);
+  }
+
   async postpone(item: LiveItem, due: number): Promise<void> {
     try {
       await this.#client.send(

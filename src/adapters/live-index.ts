@@ -2,10 +2,12 @@
  * Which jobs and batches stand in the sparse index, and when the sweep looks at them: the one place that derives the
  * index attributes from the state of a record.
  */
-import type { BatchRecord, Job } from '../core/model.ts';
+import { type BatchRecord, hasEnded, type Job } from '../core/model.ts';
 
 /** What the index holds of an item; `undefined` keeps the item out of it. */
-export type LiveEntry = { live: 'waiting' | 'openai' | 'moving' | 'reserved'; due: number } | undefined;
+export type LiveEntry =
+  | { live: 'waiting' | 'openai' | 'moving' | 'reserved' | 'ended'; due: number }
+  | undefined;
 
 const MINUTE_MS = 60_000;
 
@@ -18,12 +20,15 @@ export const CLAIM_MARGIN_MS = 30_000;
 /** How often the sweep asks whether all batches of a running job are collected. */
 const SWEEP_RUNNING_AFTER_MS = 5 * MINUTE_MS;
 
-/** A job needs something until its receipt is written, also when it is completed or rejected. */
+/**
+ * A job needs something until its receipt is written, also when it is completed or rejected; then its files below `work/` wait to be
+ * removed.
+ */
 export function liveEntryOfJob(
-  job: Pick<Job, 'state' | 'updatedAt' | 'claimedUntil' | 'receiptKey'>,
+  job: Pick<Job, 'state' | 'updatedAt' | 'claimedUntil' | 'receiptKey' | 'workRemovedAt'>,
 ): LiveEntry {
-  if (job.state === 'duplicate') return undefined;
-  if (job.receiptKey !== undefined && job.state !== 'ingesting' && job.state !== 'running') return undefined;
+  if (hasEnded(job))
+    return job.workRemovedAt === undefined ? { live: 'ended', due: job.updatedAt } : undefined;
   const after = job.state === 'running' ? SWEEP_RUNNING_AFTER_MS : SWEEP_AFTER_MS;
   return {
     live: 'moving',

@@ -118,6 +118,9 @@ const jobSchema = z.object({
   // Not the strict schema of the settings: a route that was frozen by another deployment may have more or fewer keys.
   route: z.object({
     ...routeSchema.shape,
+    // They were checked when they were deployed, and a record is read often.
+    match: z.array(z.string()),
+    ignore: z.array(z.string()),
     // Routes that were frozen before there were tiers and budgets.
     tiers: routeSchema.shape.tiers.default(['batch']),
     budget: routeSchema.shape.budget.default('unlimited'),
@@ -164,6 +167,7 @@ const jobSchema = z.object({
   ),
   receiptKey: z.exactOptional(z.string()),
   cost: z.exactOptional(z.object({ usd: z.string(), possibleUsd: z.string() })),
+  workRemovedAt: z.exactOptional(z.number()),
 } satisfies ShapeOf<Job>);
 
 const batchSchema = z.object({

@@ -13,8 +13,10 @@ import {
   CopyObjectCommand,
   CreateMultipartUploadCommand,
   DeleteObjectCommand,
+  DeleteObjectsCommand,
   GetObjectCommand,
   HeadObjectCommand,
+  ListObjectsV2Command,
   ListObjectVersionsCommand,
   PutObjectCommand,
   type S3Client,
@@ -22,7 +24,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { BatchdropError, ObjectGoneError } from '../core/errors.ts';
 import type { KeyVersion, ListCursor, ObjectHead, SourceObject } from '../core/model.ts';
-import type { ByteStream, Inputs, ObjectStore, ObjectWriter, WriterState } from '../core/ports.ts';
+import type { ByteStream, Inputs, ObjectStore, ObjectWriter, WorkFiles, WriterState } from '../core/ports.ts';
 import { BodyChunks } from './body-chunks.ts';
 import { PartBuffers } from './part-buffers.ts';
 import { decodeKey, keyVersionsOf, versionOf, wholeSeconds } from './s3-listing.ts';
@@ -43,7 +45,7 @@ const KEY_PAGE = 50;
 const MAX_CONDITIONAL_PUTS = 5;
 const CONDITIONAL_PUT_DELAY_MS = 50;
 
-export class S3Objects implements ObjectStore, Inputs {
+export class S3Objects implements ObjectStore, Inputs, WorkFiles {
   readonly #client: S3Client;
   readonly #bucket: string;
   readonly #sizes: S3Sizes;
@@ -194,6 +196,24 @@ export class S3Objects implements ObjectStore, Inputs {
 
   async remove(key: string): Promise<void> {
     await this.#client.send(new DeleteObjectCommand({ Bucket: this.#bucket, Key: key }));
+  }
+
+  async removeBelow(prefix: string): Promise<boolean> {
+    const { Contents = [], IsTruncated } = await this.#client.send(
+      // XML cannot carry every character that a key may have.
+      new ListObjectsV2Command({ Bucket: this.#bucket, Prefix: prefix, EncodingType: 'url' }),
+    );
+    if (Contents.length === 0) return true;
+    const Objects = Contents.map(({ Key }) => ({ Key: decodeKey(Key) }));
+    const { Errors = [] } = await this.#client.send(
+      new DeleteObjectsCommand({ Bucket: this.#bucket, Delete: { Objects, Quiet: true } }),
+    );
+    const [first] = Errors;
+    if (first !== undefined)
+      throw new BatchdropError(
+        `${Errors.length} of ${Objects.length} objects below ${prefix} were not removed: ${first.Code}, ${first.Message}`,
+      );
+    return IsTruncated !== true;
   }
 
   async listVersions(

@@ -69,6 +69,8 @@ export const callEnv = z.object({ ...common, ...openai, CALL_QUEUE_URL: text, CO
 export const pollEnv = z.object({
   ...common,
   ...openai,
+  /** How long the files of a job stay below `work/` after it has ended. */
+  WORK_KEPT_DAYS: z.coerce.number().int().positive(),
   INGEST_QUEUE_URL: text,
   SUBMIT_QUEUE_URL: text,
   CALL_QUEUE_URL: text,

@@ -30,7 +30,7 @@ export const layoutSchema = onlyFields({
   retry: prefixSchema.default('retry/'),
   /** One account for each finished job, written last. */
   receipts: prefixSchema.default('receipts/'),
-  /** Private intermediates; a lifecycle rule expires them. */
+  /** Private intermediates, removed some time after their job has ended. */
   work: prefixSchema.default('work/'),
 });
 export type Layout = z.infer<typeof layoutSchema>;
@@ -58,7 +58,7 @@ export type Tier = (typeof TIERS)[number];
 /** Minutes, hours or days: `90m`, `24h`, `2d`. */
 const DURATION = /^([1-9]\d{0,4})([mhd])$/;
 const UNIT_MS = { m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
-/** Intermediates are kept for 15 days at least (`workExpiration`); a job must have ended by then. */
+/** Far beyond the 24 hours of a batch: a longer deadline asks for nothing that none would not give. */
 const MAX_DEADLINE_MS = 14 * UNIT_MS.d;
 
 /** Milliseconds of `90m`, `24h` or `2d`; `undefined` if it is no such text. */

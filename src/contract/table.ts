@@ -15,8 +15,8 @@
  * | `PARK#<scope>` | `PARK` | why batches of a key or model wait for a person |
  *
  * The index `live` is sparse: only items that still need something carry `live` (`waiting`: planned batches; `openai`:
- * waiting at OpenAI; `moving`: ours to move; `reserved`: reservations not settled) and `due` (epoch milliseconds: when
- * the sweep looks at it; of a waiting batch the age of its job). It is a hint: the base item decides.
+ * waiting at OpenAI; `moving`: ours to move; `reserved`: reservations not settled; `ended`: jobs that have files below `work/`) and
+ * `due` (epoch milliseconds: when the sweep looks at it; of a waiting batch the age of its job; of an ended job when it ended). It is a hint: the base item decides.
  *
  * `expiresAt` (epoch seconds) is set on items that nobody needs any more; DynamoDB deletes them after that.
  */

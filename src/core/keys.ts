@@ -9,6 +9,8 @@ export const MAX_KEY_BYTES = 1_024;
 export function workKeys(layout: Layout, jobId: string) {
   const base = `${layout.work}${jobId}/`;
   return {
+    /** What all of them begin with. */
+    base,
     /** Copy of an input from a bucket without versioning. */
     pinned: `${base}input`,
     /** Written once; the job as it was claimed first. */

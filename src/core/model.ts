@@ -123,6 +123,14 @@ export interface Job {
   receiptKey?: string;
   /** What it cost, as its receipt says: USD as an exact decimal, and the most that it may have cost beyond that. */
   cost?: { usd: string; possibleUsd: string };
+  /** When its files below `work/` were removed. */
+  workRemovedAt?: number;
+}
+
+/** Whether nothing will be done for a job any more. */
+export function hasEnded({ state, receiptKey }: Pick<Job, 'state' | 'receiptKey'>): boolean {
+  if (state === 'duplicate') return true;
+  return receiptKey !== undefined && state !== 'ingesting' && state !== 'running';
 }
 
 /** A merge that goes on in another invocation. */

@@ -52,6 +52,15 @@ export interface ObjectStore {
   remove(key: string): Promise<void>;
 }
 
+/** What jobs leave below `work/`. */
+export interface WorkFiles {
+  /**
+   * Removes some of the objects whose keys begin with `prefix`, at least one if there are any. A bucket that keeps versions keeps theirs.
+   * @returns whether nothing is left.
+   */
+  removeBelow(prefix: string): Promise<boolean>;
+}
+
 /** What lies in the bucket. */
 export interface Inputs {
   /**
@@ -133,6 +142,7 @@ export type JobChanges = Partial<
     | 'result'
     | 'receiptKey'
     | 'cost'
+    | 'workRemovedAt'
   >
 >;
 
@@ -201,6 +211,11 @@ export interface JobStore {
   listAtOpenAI(): AsyncIterable<BatchRecord>;
   /** Jobs and batches that are ours to move and have not moved by `now`. A hint: the base record decides. */
   listOverdue(now: number): AsyncIterable<LiveItem>;
+  /**
+   * Jobs that ended by `endedBy` and whose files below `work/` are not removed yet, those that ended first come first. A hint: the
+   * base record decides.
+   */
+  listEnded(endedBy: number): AsyncIterable<Job>;
   /** Looks at an overdue item again not before `due`. */
   postpone(item: LiveItem, due: number): Promise<void>;
   /** Makes a claim on a batch hold until `until`, whatever state it is in. `false`: another worker has it, or nobody. */

@@ -495,6 +495,22 @@ export function describeJobStore(
         },
       );
 
+      test.each([
+        ['completed', { receiptKey: 'receipts/x.json' }],
+        ['duplicate', { duplicateOf: 'another' }],
+      ] as const)('lists a %s job as ended until its work files are removed', async (state, end) => {
+        const { jobId } = await jobs.claimJob(jobOf(freshId()));
+        const ended = async (by: number) =>
+          (await all(jobs.listEnded(by))).filter((job) => job.jobId === jobId);
+        expect(await ended(FAR)).toEqual([]);
+        await jobs.moveJob(jobId, { state: 'ingesting' }, { state, ...end }, NOW);
+        expect(await ended(NOW - 1)).toEqual([]);
+        expect(await ended(NOW)).toMatchObject([{ jobId, state, ...end }]);
+        await jobs.moveJob(jobId, { state }, { workRemovedAt: NOW + 1 }, NOW + 1);
+        expect(await ended(FAR)).toEqual([]);
+        expect(await jobs.getJob(jobId)).toMatchObject({ state, workRemovedAt: NOW + 1 });
+      });
+
       test('gives overdue items in the order in which they are due', async () => {
         const jobId = freshId();
         for (const [index, updatedAt] of [NOW + 9, NOW + 1, NOW + 5].entries()) {

@@ -3,7 +3,14 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ObjectGoneError, UploadGoneError } from '../../src/core/errors.ts';
 import type { KeyVersion, ListCursor, ObjectHead } from '../../src/core/model.ts';
-import type { ByteStream, Inputs, ObjectStore, ObjectWriter, WriterState } from '../../src/core/ports.ts';
+import type {
+  ByteStream,
+  Inputs,
+  ObjectStore,
+  ObjectWriter,
+  WorkFiles,
+  WriterState,
+} from '../../src/core/ports.ts';
 
 /** The smallest part of {@link ObjectStoreFixture.inSmallParts}. */
 export const SMALL_PART_BYTES = 60;
@@ -11,7 +18,7 @@ const MIN_PART_BYTES = 5 * 1024 * 1024;
 
 /** A store to test, with what the port does not offer. */
 export interface ObjectStoreFixture {
-  objects: ObjectStore & Inputs;
+  objects: ObjectStore & Inputs & WorkFiles;
   /** The same kind of store, whose service takes parts from {@link SMALL_PART_BYTES} on. */
   inSmallParts: ObjectStore;
   bucket: string;
@@ -35,7 +42,7 @@ const ODD_KEYS = [
 export function describeObjectStore(name: string, start: () => Promise<ObjectStoreFixture>): void {
   describe(`object store: ${name}`, () => {
     let fixture: ObjectStoreFixture;
-    let objects: ObjectStore & Inputs;
+    let objects: ObjectStore & Inputs & WorkFiles;
     let bucket: string;
     let keysMade = 0;
     const freshKey = () => {
@@ -175,6 +182,19 @@ export function describeObjectStore(name: string, start: () => Promise<ObjectSto
             ]
           : [],
       );
+    });
+
+    test('removes what begins with a prefix, whatever its key, page by page, and nothing else', async () => {
+      for (const key of ODD_KEYS) await objects.put(key.replace('work/', 'work/job/'), bytesOf('x'));
+      await objects.put('work/job', bytesOf('another'));
+      await objects.put('work/job2/a', bytesOf('another'));
+      let calls = 1;
+      while (!(await objects.removeBelow('work/job/'))) calls += 1;
+      expect(calls).toBeLessThanOrEqual(ODD_KEYS.length);
+      for (const key of ODD_KEYS)
+        expect(await objects.get(key.replace('work/', 'work/job/'))).toBeUndefined();
+      for (const key of ['work/job', 'work/job2/a']) expect(textOf(await objects.get(key))).toBe('another');
+      expect(await objects.removeBelow('work/job/')).toBe(true);
     });
 
     test('changes the etag with the content', async () => {

@@ -16,6 +16,7 @@ function validEnv(schema: z.ZodObject): Record<string, string> {
   const env = Object.fromEntries(Object.keys(schema.shape).map((name) => [name, `value of ${name}`]));
   env.SETTINGS = JSON.stringify(defaultSettings());
   if ('API_KEY_SECRETS' in schema.shape) env.API_KEY_SECRETS = JSON.stringify({ default: 'arn' });
+  if ('WORK_KEPT_DAYS' in schema.shape) env.WORK_KEPT_DAYS = '30';
   if ('OPENAI_BASE_URL' in schema.shape) env.OPENAI_BASE_URL = 'http://127.0.0.1:8080/v1';
   return env;
 }

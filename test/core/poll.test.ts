@@ -43,6 +43,7 @@ function start() {
   const deps = {
     stackId: 'stack',
     settings: defaultSettings(),
+    workKeptMs: 30 * 24 * 60 * MINUTE_MS,
     inputs: new MemoryObjects({ bucket: 'bucket' }, ambient),
     listing: new MemoryListing(),
     objects: new MemoryObjects({ bucket: 'bucket' }, ambient),

@@ -76,11 +76,12 @@ test('call may read input and work, write work, keep state, read the key, and ha
   });
 });
 
-test('poll may list the input, read and write work, keep state, look for what is live, read the key and send to every queue', () => {
+test('poll may list the input, read, write and remove work, keep state, look for what is live, read the key and send to every queue', () => {
   expect(permissionsOf(template, 'poll')).toEqual({
     ...logs('Poll'),
     's3:ListBucketVersions': listing('input'),
     's3:PutObject': objects('work'),
+    's3:DeleteObject': objects('work'),
     's3:AbortMultipartUpload': objects('work'),
     's3:GetObject': objects('work'),
     's3:GetObjectVersion': objects('work'),

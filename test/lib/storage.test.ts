@@ -1,4 +1,4 @@
-import { Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
+import { RemovalPolicy, Stack } from 'aws-cdk-lib';
 import { Annotations, Match, Template } from 'aws-cdk-lib/assertions';
 import { describe, expect, test } from 'vitest';
 import { BatchPipeline } from '../../lib/batch-pipeline.ts';
@@ -47,13 +47,13 @@ describe('a bucket that is made', () => {
     template.resourcePropertiesCountIs('AWS::Lambda::Function', {}, 6);
   });
 
-  test('expires work/ after 30 days with its older versions, and unfinished uploads after 7', () => {
+  test('expires of work/ only what was removed there, a day later, and unfinished uploads after 7', () => {
     expect(bucket.Properties.LifecycleConfiguration.Rules).toEqual([
       {
-        Id: 'expire-work',
+        Id: 'expire-removed-work',
         Prefix: 'work/',
         Status: 'Enabled',
-        ExpirationInDays: 30,
+        ExpiredObjectDeleteMarker: true,
         NoncurrentVersionExpiration: { NoncurrentDays: 1 },
       },
       { Id: 'abort-uploads', Status: 'Enabled', AbortIncompleteMultipartUpload: { DaysAfterInitiation: 7 } },
@@ -67,9 +67,8 @@ describe('a bucket that is made', () => {
     expect(onlyResource(destroyed, 'AWS::S3::Bucket').DeletionPolicy).toBe('Delete');
   });
 
-  test('expires the work prefix of the layout after the time given', () => {
+  test('follows the work prefix of the layout', () => {
     const made = synthesize({
-      workExpiration: Duration.days(90),
       settings: {
         layout: { work: 'batchdrop/work/' },
         routes: [{ ...BATCH_ONLY, name: 'all', prefix: 'input/' }],
@@ -77,7 +76,6 @@ describe('a bucket that is made', () => {
     });
     expect(onlyResource(made, 'AWS::S3::Bucket').Properties.LifecycleConfiguration.Rules[0]).toMatchObject({
       Prefix: 'batchdrop/work/',
-      ExpirationInDays: 90,
     });
   });
 });
@@ -125,6 +123,7 @@ describe('a bucket that exists already', () => {
         `--notification-configuration '{"EventBridgeConfiguration":{}}'`,
     );
     expect(info!.entry.data).toContain('replaces a notification configuration');
+    expect(info!.entry.data).toContain('No lifecycle rule may expire current objects there');
     expect(info!.entry.data).toContain("jq -s '(.[0] // {}) + {EventBridgeConfiguration: {}}'");
   });
 });

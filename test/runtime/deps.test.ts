@@ -23,6 +23,7 @@ const ENV = {
   CALL_QUEUE_URL: 'http://127.0.0.1/call',
   COLLECT_QUEUE_URL: 'http://127.0.0.1/collect',
   FINALIZE_QUEUE_URL: 'http://127.0.0.1/finalize',
+  WORK_KEPT_DAYS: '30',
   EVENT_BUS_NAME: 'default',
   NODE_OPTIONS: '--max-semi-space-size=4',
 };

@@ -15,6 +15,7 @@ import type {
   ParkStore,
   Pause,
   QuotaStore,
+  WorkFiles,
 } from '../../src/core/ports.ts';
 
 /**
@@ -36,7 +37,8 @@ const OBJECTS = {
   openWrite: 'writer',
   pin: 'call',
   remove: 'call',
-} as const satisfies Record<keyof ObjectStore, CallKind>;
+  removeBelow: 'call',
+} as const satisfies Record<keyof ObjectStore | keyof WorkFiles, CallKind>;
 
 const INPUTS = { listVersions: 'read', listKey: 'read' } as const satisfies Record<keyof Inputs, CallKind>;
 
@@ -67,6 +69,7 @@ const JOBS = {
   listWaiting: 'list',
   listAtOpenAI: 'list',
   listOverdue: 'list',
+  listEnded: 'list',
   postpone: 'call',
   renewBatch: 'call',
   renewJob: 'call',

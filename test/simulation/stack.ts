@@ -124,6 +124,7 @@ export class Stack {
       settings: scenario.settings,
       limits: { ...OPENAI_LIMITS, requests: scenario.batchRequests },
       tokenizerOf: async () => (text: string) => text.length / 4,
+      workKeptMs: 30 * 86_400_000,
       objects: this.objects,
       inputs: this.objects,
       listing: this.listing,

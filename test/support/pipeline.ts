@@ -115,6 +115,7 @@ export async function startPipeline(options: PipelineOptions = {}) {
     settings: options.settings ?? defaultSettings(),
     limits: { ...OPENAI_LIMITS, ...options.limits },
     tokenizerOf: async () => (text: string) => text.length / 4,
+    workKeptMs: 30 * 24 * 60 * MINUTE_MS,
     objects,
     inputs: objects,
     listing: new MemoryListing(),
@@ -176,6 +177,8 @@ export async function startPipeline(options: PipelineOptions = {}) {
 
   return {
     deps,
+    /** The same behind `intercept`. */
+    seen,
     emulator,
     client,
     /** Messages that failed, oldest first. */
@@ -266,6 +269,7 @@ function interceptCalls<Port extends object>(name: string, port: Port, intercept
 const LISTS: ReadonlySet<string | symbol> = new Set([
   'listAtOpenAI',
   'listOverdue',
+  'listEnded',
   'listWaiting',
   'listReservations',
 ]);

@@ -157,6 +157,13 @@ export class MemoryJobs implements JobStore {
     for (const item of this.#live('moving')) if (item.due <= now) yield item;
   }
 
+  async *listEnded(endedBy: number): AsyncGenerator<Job> {
+    for (const item of this.#live('ended')) {
+      if (item.kind === 'job' && item.due <= endedBy)
+        yield structuredClone(this.#jobs.get(item.jobId)!.record);
+    }
+  }
+
   async postpone(item: LiveItem, due: number): Promise<void> {
     const standing = item.kind === 'job' ? this.#jobs.get(item.jobId) : this.#findBatch(item.batch);
     if (standing?.live?.live !== 'moving' || standing.live.due !== item.due || due <= item.due) return;

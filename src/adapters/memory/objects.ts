@@ -7,6 +7,7 @@ import type {
   Inputs,
   ObjectStore,
   ObjectWriter,
+  WorkFiles,
   WriterState,
 } from '../../core/ports.ts';
 import { release } from '../body-chunks.ts';
@@ -23,13 +24,24 @@ interface StoredVersion {
   metadata?: Record<string, string> | undefined;
 }
 
+/** What of a bucket's lifecycle rule concerns objects, as CloudFormation spells it. */
+export interface LifecycleRule {
+  Status: 'Enabled' | 'Disabled';
+  Prefix?: string;
+  TagFilters?: readonly { Key: string; Value: string }[];
+  ExpirationInDays?: number;
+  ExpiredObjectDeleteMarker?: boolean;
+  NoncurrentVersionExpiration?: { NoncurrentDays: number };
+}
+
+const DAY_MS = 86_400_000;
 /** S3's own. Source: S3 User Guide, "Amazon S3 multipart upload limits". */
 const MIN_PART_BYTES = 5 * 1024 * 1024;
 /** S3's own. Source: S3 API reference, ListObjectVersions. */
 const MAX_PAGE = 1_000;
 
 /** {@link ObjectStore} and {@link Inputs} in memory, with versions and uploads as S3 keeps them. */
-export class MemoryObjects implements ObjectStore, Inputs {
+export class MemoryObjects implements ObjectStore, Inputs, WorkFiles {
   readonly #bucket: string;
   readonly #isVersioned: boolean;
   readonly #ambient: Pick<Ambient, 'now'>;
@@ -186,6 +198,46 @@ export class MemoryObjects implements ObjectStore, Inputs {
   async remove(key: string): Promise<void> {
     if (this.#isVersioned) this.#store(key, undefined);
     else this.#versions.delete(`${this.#bucket}/${key}`);
+  }
+
+  async removeBelow(prefix: string): Promise<boolean> {
+    const keys = this.keys().filter((key) => key.startsWith(prefix));
+    for (const key of keys.slice(0, this.#pageSize)) await this.remove(key);
+    return keys.length <= this.#pageSize;
+  }
+
+  /**
+   * Does once what the lifecycle rules of a bucket do every day: for tests. No object here has tags, so that a rule which asks for one
+   * concerns none.
+   * @param rules as `AWS::S3::Bucket` has them.
+   */
+  applyLifecycle(rules: readonly LifecycleRule[]): void {
+    const now = this.#ambient.now();
+    for (const rule of rules) {
+      if (rule.Status !== 'Enabled' || (rule.TagFilters?.length ?? 0) > 0) continue;
+      for (const [path, versions] of [...this.#versions]) {
+        if (path.startsWith(`${this.#bucket}/${rule.Prefix ?? ''}`)) this.#expire(rule, path, versions, now);
+      }
+    }
+  }
+
+  #expire(rule: LifecycleRule, path: string, versions: readonly StoredVersion[], now: number): void {
+    const isOlder = (since: number, days: number) => now - since >= days * DAY_MS;
+    const current = versions.at(-1)!;
+    const { ExpirationInDays: days, NoncurrentVersionExpiration: noncurrent } = rule;
+    if (days !== undefined && current.body !== undefined && isOlder(current.lastModified, days)) {
+      if (this.#isVersioned) this.#store(path.slice(this.#bucket.length + 1), undefined);
+      else this.#versions.delete(path);
+      return;
+    }
+    const kept = versions.filter((_, index) => {
+      const next = versions[index + 1];
+      // A version is noncurrent since the next one was put.
+      return next === undefined || !noncurrent || !isOlder(next.lastModified, noncurrent.NoncurrentDays);
+    });
+    const isMarkerAlone = kept.length === 1 && kept[0]!.body === undefined;
+    if (isMarkerAlone && rule.ExpiredObjectDeleteMarker === true) this.#versions.delete(path);
+    else this.#versions.set(path, kept);
   }
 
   /** Removes every version, as somebody with the rights may do behind our back: for tests. */

@@ -24,15 +24,18 @@ import type {
   ListingStore,
   LiveItem,
   Log,
+  ObjectStore,
   Outbox,
   ParkStore,
   Pause,
   QuotaStore,
   RemoteBatch,
+  WorkFiles,
 } from '../ports.ts';
 import type { Prices } from '../prices/prices.ts';
 import { SUCCEEDED } from '../step-failure.ts';
 import { CLOCK_SKEW_MS } from '../time-limits.ts';
+import { cleanWork } from './clean-work.ts';
 import { listInputs } from './list-inputs.ts';
 import { lost, remedyFor, turnOf, unreachable } from './lost.ts';
 import { type ReconcileDeps, reconcile } from './reconcile.ts';
@@ -41,6 +44,9 @@ type Batches = Pick<BatchApi, 'getBatch' | 'cancelBatch' | 'listBatches' | 'list
 
 export interface PollDeps extends ReconcileDeps {
   settings: Pick<Settings, 'stuck' | 'quota' | 'routes' | 'layout'>;
+  /** How long the files of a job stay below `work/` after it has ended. */
+  workKeptMs: number;
+  objects: Pick<ObjectStore, 'get' | 'put'> & WorkFiles;
   inputs: Pick<Inputs, 'listVersions'>;
   prices: Prices;
   jobs: JobStore;
@@ -107,6 +113,7 @@ async function runSteps(deps: PollDeps, token: number): Promise<void> {
   await attempt(failures, () => reconcile(deps, token));
   await attempt(failures, () => healReservations(deps));
   await attempt(failures, () => dispatch(deps));
+  await attempt(failures, () => cleanWork(deps));
   // Last: it takes what time is left.
   await attempt(failures, () => listInputs(deps));
   // Thrown only now: what one batch or service refuses must not keep all others from being moved.

@@ -5,6 +5,8 @@ import { createDynamoDBClient } from '../clients.ts';
 import { commonDeps } from './common.ts';
 import { createBatchApi } from './openai.ts';
 
+const DAY_MS = 86_400_000;
+
 export function createPollDeps(config: z.output<typeof pollEnv>) {
   const common = commonDeps(config, {
     ingest: config.INGEST_QUEUE_URL,
@@ -15,6 +17,7 @@ export function createPollDeps(config: z.output<typeof pollEnv>) {
   });
   return {
     ...common,
+    workKeptMs: config.WORK_KEPT_DAYS * DAY_MS,
     inputs: common.objects,
     listing: new DynamoDBListing(createDynamoDBClient(), { table: config.TABLE_NAME }),
     batches: createBatchApi(config),
