@@ -51,7 +51,7 @@ test('builds what each capability works with from its environment, without a cal
   expect(namesOf(createSubmitDeps(parseEnv(submitEnv, ENV)))).toEqual(withBatches);
   expect(namesOf(createCallDeps(parseEnv(callEnv, ENV)))).toEqual([...common, 'calls', 'pause'].sort());
   expect(namesOf(createPollDeps(parseEnv(pollEnv, ENV)))).toEqual(
-    [...withBatches, 'inputs', 'listing'].sort(),
+    [...withBatches, 'inputs', 'listing', 'workKeptMs'].sort(),
   );
   expect(namesOf(createCollectDeps(parseEnv(collectEnv, ENV)))).toEqual([...withBatches, 'scratch'].sort());
   expect(namesOf(createFinalizeDeps(parseEnv(finalizeEnv, ENV)))).toEqual([...withBatches, 'events'].sort());
