@@ -9,6 +9,19 @@ import { addUse, noUse, type PollUse, type Use } from './scale/use.ts';
 
 const COMMON = { requestsPerBatch: 50_000, linesPerBatch: 5, requestBytes: 2_000, answerBytes: 1_500 };
 
+/** What a job costs, and how that goes with the number of others: all are there at once, so no hourly limit may spread them. */
+const ONE_REQUEST_JOBS = {
+  requestsPerBatch: 1,
+  linesPerBatch: 1,
+  requestBytes: 2_000,
+  answerBytes: 1_500,
+  batchesPerJob: 1,
+  createsPerHour: 1_000_000,
+  hours: [2, 2],
+  retriedShare: 0,
+  pollMinutes: 5,
+} as const;
+
 /** What is played. */
 export const SCENARIOS: readonly Scenario[] = [
   {
@@ -31,6 +44,13 @@ export const SCENARIOS: readonly Scenario[] = [
     hours: [2, 10],
     retriedShare: 0.2,
     pollMinutes: 5,
+  },
+  { ...ONE_REQUEST_JOBS, name: 'live-100', about: '100 files of one request live at a time', jobs: 100 },
+  {
+    ...ONE_REQUEST_JOBS,
+    name: 'live-10000',
+    about: '10,000 files of one request live at a time',
+    jobs: 10_000,
   },
 ];
 
@@ -64,6 +84,9 @@ export interface ScaleReport {
     readUnitsPerRequest: number;
     writeUnitsPerRequest: number;
     itemsPerBatch: number;
+    /** Of all functions, polls included. */
+    callsPerJob: number;
+    readUnitsPerJob: number;
   };
   functions: Record<FunctionName, { invocations: number; seconds: number }>;
   costs: Cost[];
@@ -138,6 +161,8 @@ export function reportOf(played: Played): ScaleReport {
       readUnitsPerRequest: all.table.readUnits / requests,
       writeUnitsPerRequest: all.table.writeUnits / requests,
       itemsPerBatch: played.items / batches,
+      callsPerJob: all.table.calls / scenario.jobs,
+      readUnitsPerJob: all.table.readUnits / scenario.jobs,
     },
     functions: Object.fromEntries(
       (Object.entries(use) as [FunctionName, Use][]).map(([name, each]) => [
@@ -174,6 +199,10 @@ function renderReport(report: ScaleReport): string {
     [
       'DynamoDB read and write units a batch',
       `${table.readUnitsPerBatch.toFixed(0)}, ${table.writeUnitsPerBatch.toFixed(0)}`,
+    ],
+    [
+      'calls of the table, and read units, a job',
+      `${table.callsPerJob.toFixed(1)}, ${table.readUnitsPerJob.toFixed(1)}`,
     ],
     [
       'DynamoDB read and write units a request',

@@ -49,6 +49,8 @@ export interface Scenario {
   answerBytes: number;
   /** The enqueued-token limit, as a number of full batches. Default: no limit. */
   batchesAtATime?: number;
+  /** Batches that may be created in an hour. Default: as many as OpenAI takes. */
+  createsPerHour?: number;
   /** How long OpenAI takes for a batch. */
   hours: readonly [least: number, most: number];
   /** Share of the batches that leave some requests for a second round. */
@@ -104,6 +106,7 @@ export async function play(scenario: Scenario): Promise<Played> {
     const batchTokens = Math.ceil(linesPerBatch * TOKENS_OF_A_LINE);
     settings.quota.enqueuedTokens = { [MODEL]: scenario.batchesAtATime * batchTokens };
   }
+  if (scenario.createsPerHour !== undefined) settings.quota.createsPerHour = scenario.createsPerHour;
   const outbox = new MemoryOutbox();
   const log = (message: string, fields: object = {}): void =>
     uses.addLogLine(JSON.stringify({ message, ...fields }).length);
@@ -115,10 +118,7 @@ export async function play(scenario: Scenario): Promise<Played> {
     workKeptMs: 30 * DAY_MS,
     objects,
     inputs: objects,
-    listing: new DynamoDBListing(table.client(), { table: 'table' }),
-    jobs: new DynamoDBJobs(table.client(), { table: 'table' }),
-    quota: new DynamoDBQuota(table.client(), { table: 'table' }),
-    parks: new DynamoDBParks(table.client(), { table: 'table' }),
+    ...storesOn(table),
     prices: new Prices(),
     batches: openai,
     outbox,
@@ -130,6 +130,8 @@ export async function play(scenario: Scenario): Promise<Played> {
     log: { info: log, warn: log },
   };
 
+  /** Each invocation starts with nothing that another one has seen of the table. */
+  const freshDeps = (): typeof deps => ({ ...deps, ...storesOn(table) });
   // Batch is the only tier here, so nothing is called one by one.
   const steps = { ingest, submit, collect, finalize } as Record<
     Exclude<QueuedMessage['queue'], 'call'>,
@@ -139,7 +141,7 @@ export async function play(scenario: Scenario): Promise<Played> {
     for (let from = 0; from < outbox.messages.length; from++) {
       const { queue, message } = outbox.messages[from]!;
       if (queue === 'call') throw new Error('a request is called one by one');
-      await uses.invoke(queue, () => steps[queue](deps, message as never));
+      await uses.invoke(queue, () => steps[queue](freshDeps(), message as never));
     }
     outbox.messages.length = 0;
   };
@@ -147,7 +149,7 @@ export async function play(scenario: Scenario): Promise<Played> {
   for (let job = 0; job < scenario.jobs; job++) {
     const key = `input/${job}.jsonl`;
     await objects.put(key, Buffer.from(inputOf(scenario, job)));
-    await uses.invoke('ingest', () => ingest(deps, { bucket: BUCKET, key }));
+    await uses.invoke('ingest', () => ingest(freshDeps(), { bucket: BUCKET, key }));
   }
   await drain();
 
@@ -162,7 +164,7 @@ export async function play(scenario: Scenario): Promise<Played> {
     mostWaiting = Math.max(mostWaiting, table.countLive('waiting'));
     const atOpenAI = table.countLive('openai');
     const waiting = table.countLive('waiting');
-    const use = await uses.invoke('poll', () => poll(deps));
+    const use = await uses.invoke('poll', () => poll(freshDeps()));
     polls.push({ atOpenAI, waiting, use });
     await drain();
   }
@@ -183,6 +185,17 @@ export async function play(scenario: Scenario): Promise<Played> {
     use: uses.byFunction(),
     polls,
     items: table.countItems(),
+  };
+}
+
+function storesOn(table: MeteredTable) {
+  const client = table.client();
+  const names = { table: 'table' };
+  return {
+    listing: new DynamoDBListing(client, names),
+    jobs: new DynamoDBJobs(client, names),
+    quota: new DynamoDBQuota(client, names),
+    parks: new DynamoDBParks(client, names),
   };
 }
 

@@ -1,6 +1,6 @@
 /**
- * Items of the table, changed one way only: read consistently, let a rule decide, write under the condition that nobody
- * has written since (`rev`), and begin again if somebody has. So the sparse index attributes always follow from the whole
+ * Items of the table, changed one way only: read (or take what was last seen of the item), let a rule decide, write under
+ * the condition that nobody has written since (`rev`), and begin again with a consistent read if somebody has. So the sparse index attributes always follow from the whole
  * record, and attributes that a later deployment added stay. Each write carries an id of its own (`write`): when the
  * answer was lost and the SDK sends the write again, the condition fails on our own write, and the id tells.
  */
@@ -29,6 +29,7 @@ import {
 } from '../contract/table.ts';
 import { BatchdropError } from '../core/errors.ts';
 import type { LiveEntry } from './live-index.ts';
+import { type SeenItems, seenThrough } from './seen-items.ts';
 
 export type Item = Record<string, unknown>;
 export type Key = { [TABLE_PARTITION_KEY]: string; [TABLE_SORT_KEY]: string };
@@ -56,11 +57,13 @@ const RACE_CODES: ReadonlySet<string | undefined> = new Set([
 export class DynamoDBItems {
   readonly #client: DynamoDBDocumentClient;
   readonly #table: string;
+  readonly #seen: SeenItems;
 
   /** @param client must leave out `undefined` values (`marshallOptions.removeUndefinedValues`). */
   constructor(client: DynamoDBDocumentClient, names: { table: string }) {
     this.#client = client;
     this.#table = names.table;
+    this.#seen = seenThrough(client, names.table);
   }
 
   /** Consistent. */
@@ -68,21 +71,35 @@ export class DynamoDBItems {
     const { Item } = await this.#client.send(
       new GetCommand({ TableName: this.#table, Key: key, ConsistentRead: true }),
     );
+    this.#seen.note(key, Item);
     return Item;
+  }
+
+  /** The item as it was last seen, or else as it is. For a rule whose result a later write checks. */
+  async getSeen(key: Key): Promise<Item | undefined> {
+    const seen = this.#seen.find(key);
+    return seen === undefined ? this.get(key) : seen.item;
+  }
+
+  /** Says that an item is most likely not there yet, so that the first write begins with that. */
+  expectNone(key: Key): void {
+    if (this.#seen.find(key) === undefined) this.#seen.note(key, undefined);
   }
 
   /** Writes a new item; gives the one that stands if there is one already. */
   async insert(key: Key, record: object, live: LiveEntry): Promise<Item | undefined> {
     const writeId = randomUUID();
+    const item = { ...key, ...record, ...live, [REVISION]: 1, [WRITE_ID]: writeId };
     try {
       await this.#client.send(
         new PutCommand({
           TableName: this.#table,
-          Item: { ...key, ...record, ...live, [REVISION]: 1, [WRITE_ID]: writeId },
+          Item: item,
           ConditionExpression: itemDoesNotExist,
           ExpressionAttributeNames: { [`#${TABLE_PARTITION_KEY}`]: TABLE_PARTITION_KEY },
         }),
       );
+      this.#seen.note(key, item);
       return undefined;
     } catch (error) {
       if (!(error instanceof ConditionalCheckFailedException)) throw error;
@@ -107,16 +124,21 @@ export class DynamoDBItems {
   ): Promise<Item | undefined> {
     for (let race = 0; race < MAX_LOST_RACES; race += 1) {
       await stepBack(race);
-      const standing = await this.get(key);
+      const seen = race === 0 ? this.#seen.find(key) : undefined;
+      const standing = seen === undefined ? await this.get(key) : seen.item;
       const changes = decide(standing);
+      // What was seen may be old: only what is there now says that nothing is to be written.
+      if (changes === undefined && seen !== undefined) continue;
       if (changes === undefined) return undefined;
       const writeId = randomUUID();
       try {
         const { Attributes } = await this.#client.send(
           new UpdateCommand({ ...this.#updateOf(key, standing, changes, writeId), ReturnValues: 'ALL_NEW' }),
         );
+        this.#seen.note(key, Attributes);
         return Attributes;
       } catch (error) {
+        this.#seen.forget(key);
         if (!isLostRace(error)) throw error;
         const winner = await this.get(key);
         if (winner?.[WRITE_ID] === writeId) return winner;
@@ -136,8 +158,11 @@ export class DynamoDBItems {
   ): Promise<boolean> {
     for (let race = 0; race < MAX_LOST_RACES; race += 1) {
       await stepBack(race);
-      const standing = await Promise.all(keys.map((key) => this.get(key)));
+      const read = race === 0 ? (key: Key) => this.getSeen(key) : (key: Key) => this.get(key);
+      const isSeen = race === 0 && keys.some((key) => this.#seen.find(key) !== undefined);
+      const standing = await Promise.all(keys.map(read));
       const changes = decide(standing);
+      if (changes === undefined && isSeen) continue;
       if (changes === undefined) return false;
       const writeId = randomUUID();
       try {
@@ -148,8 +173,14 @@ export class DynamoDBItems {
             })),
           }),
         );
+        for (const [index, key] of keys.entries()) {
+          const revision = ((standing[index]?.[REVISION] as number | undefined) ?? 0) + 1;
+          const written = { ...key, ...standing[index], ...changes[index], [REVISION]: revision };
+          this.#seen.note(key, { ...written, [WRITE_ID]: writeId });
+        }
         return true;
       } catch (error) {
+        for (const key of keys) this.#seen.forget(key);
         if (!isLostRace(error)) throw error;
         if ((await this.get(keys[0]!))?.[WRITE_ID] === writeId) return true;
       }
@@ -189,6 +220,7 @@ export class DynamoDBItems {
     });
     const unreadable: unknown[] = [];
     for await (const item of items) {
+      this.#seen.note(item, item);
       let result: Read;
       try {
         result = read(item);

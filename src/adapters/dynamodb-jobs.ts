@@ -21,7 +21,7 @@ import {
   renewedLease,
   takeLease,
 } from './job-rules.ts';
-import { liveEntryOfBatch, liveEntryOfJob } from './live-index.ts';
+import { liveEntryOfBatch, liveEntryOfJob, liveJobOf } from './live-index.ts';
 import { readBatch, readJob } from './record-schemas.ts';
 
 type BatchKey = Pick<BatchRecord, 'jobId' | 'batchId'>;
@@ -90,6 +90,7 @@ export class DynamoDBJobs implements JobStore {
 
   async claimContent(content: string, jobId: string, replaces?: string): Promise<string> {
     let stands = jobId;
+    this.#items.expectNone(contentKey(content));
     await this.#items.change(contentKey(content), (standing) => {
       const current = standing?.jobId as string | undefined;
       const isFree = current === undefined || current === replaces;
@@ -214,6 +215,7 @@ export class DynamoDBJobs implements JobStore {
     until: number,
   ): Promise<'granted' | 'superseded' | 'busy'> {
     let decision: 'granted' | 'superseded' | 'busy' = 'busy';
+    this.#items.expectNone(publicationKey(publication.name));
     await this.#items.change(publicationKey(publication.name), (standing) => {
       decision = decidePublication((standing ?? {}) as PublicationState, publication, now);
       return decision === 'granted' ? { v: 1, holder: { id: publication.holder, until } } : undefined;
@@ -269,10 +271,7 @@ export class DynamoDBJobs implements JobStore {
 
   #readLiveItem(item: Item): LiveItem {
     const due = item[LIVE_INDEX_SORT_KEY] as number;
-    if (item[TABLE_SORT_KEY] === 'JOB') {
-      const { jobId, state } = this.#readJob(item);
-      return { kind: 'job', jobId, state, due };
-    }
+    if (item[TABLE_SORT_KEY] === 'JOB') return liveJobOf(this.#readJob(item), due);
     return { kind: 'batch', batch: this.#readBatch(item), due };
   }
 

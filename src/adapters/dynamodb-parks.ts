@@ -1,11 +1,18 @@
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
+import { TABLE_PARTITION_KEY, TABLE_SORT_KEY } from '../contract/table.ts';
 import { parked, probed, unparked } from '../core/admission/parks.ts';
 import type { Park, ParkProof } from '../core/model.ts';
 import type { ParkStore } from '../core/ports.ts';
 import { DynamoDBItems, type Item, type Key } from './dynamodb-items.ts';
 import { readPark } from './record-schemas.ts';
 
-const parkKey = (scope: string): Key => ({ pk: `PARK#${scope}`, sk: 'PARK' });
+const SORT_KEY_PREFIX = 'PARK#';
+const ofKey = (apiKey: string): string => `PARK#${apiKey}`;
+/** Those of one API key are together. A scope begins with its name, which holds no slash. */
+const parkKey = (scope: string): Key => ({
+  pk: ofKey(scope.split('/', 1)[0]!),
+  sk: `${SORT_KEY_PREFIX}${scope}`,
+});
 
 /** {@link ParkStore} on the table. */
 export class DynamoDBParks implements ParkStore {
@@ -19,6 +26,21 @@ export class DynamoDBParks implements ParkStore {
   async getPark(scope: string): Promise<Park | undefined> {
     const park = this.#read(await this.#items.get(parkKey(scope)));
     return park?.isParked ? park : undefined;
+  }
+
+  async getParks(apiKey: string): Promise<Park[]> {
+    const parks: Park[] = [];
+    const items = this.#items.query({
+      KeyConditionExpression: '#pk = :pk AND begins_with(#sk, :prefix)',
+      ExpressionAttributeNames: { '#pk': TABLE_PARTITION_KEY, '#sk': TABLE_SORT_KEY },
+      ExpressionAttributeValues: { ':pk': ofKey(apiKey), ':prefix': SORT_KEY_PREFIX },
+      ConsistentRead: true,
+    });
+    for await (const item of items) {
+      const park = this.#read(item)!;
+      if (park.isParked) parks.push(park);
+    }
+    return parks;
   }
 
   async park(scope: string, reason: string, provenBy: ParkProof, now: number): Promise<void> {

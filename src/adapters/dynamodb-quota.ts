@@ -22,6 +22,7 @@ import { readBatch, readLedger, readReservation } from './record-schemas.ts';
 
 const ledgerKey = (name: string): Key => ({ pk: `LEDGER#${name}`, sk: 'LEDGER' });
 const reservationKey = (id: string): Key => ({ pk: `RESERVATION#${id}`, sk: 'RESERVATION' });
+const BACKLOG_KEY: Key = { pk: 'BACKLOG', sk: 'BACKLOG' };
 const turnsKey = (name: string): Key => ({ pk: `TURNS#${name}`, sk: 'TURNS' });
 
 /** How long a settled reservation is kept, for a person who wants to know. */
@@ -47,6 +48,7 @@ export class DynamoDBQuota implements QuotaStore {
     now: number,
   ): Promise<'admitted' | 'full' | 'moved'> {
     let verdict: 'admitted' | 'full' | 'moved' = 'moved';
+    this.#items.expectNone(reservationKey(reservationId));
     const keys = [
       batchKey(batch),
       reservationKey(reservationId),
@@ -92,7 +94,8 @@ export class DynamoDBQuota implements QuotaStore {
   ): Promise<boolean> {
     const key = reservationKey(id);
     for (;;) {
-      const found = rule(this.#readReservation(await this.#items.get(key)));
+      // What a reservation holds only becomes less: if nothing was left when it was last seen, nothing is.
+      const found = rule(this.#readReservation(await this.#items.getSeen(key)));
       if (found === undefined) return false;
       let hasMoved = false;
       const keys = [key, ...found.ledgers.map(({ name }) => ledgerKey(name))];
@@ -112,6 +115,7 @@ export class DynamoDBQuota implements QuotaStore {
       });
       // Amounts only become fewer, so this ends.
       if (!hasMoved) return isDone;
+      await this.#items.get(key);
     }
   }
 
@@ -126,6 +130,17 @@ export class DynamoDBQuota implements QuotaStore {
       return lessons === undefined
         ? undefined
         : { ...(standing ?? newLedger(name, now)), ...lessons, updatedAt: now };
+    });
+  }
+
+  async getBacklog(): Promise<string[]> {
+    return backlogOf(await this.#items.get(BACKLOG_KEY));
+  }
+
+  async changeBacklog(rule: (standing: readonly string[]) => string[] | undefined): Promise<void> {
+    await this.#items.change(BACKLOG_KEY, (standing) => {
+      const scopes = rule(backlogOf(standing));
+      return scopes === undefined ? undefined : { v: 1, scopes };
     });
   }
 
@@ -162,6 +177,10 @@ function endOf(now: number): Item {
     [TTL_ATTRIBUTE]: Math.ceil((now + SETTLED_KEPT_MS) / 1000),
     ...indexAttributes(undefined),
   };
+}
+
+function backlogOf(item: Item | undefined): string[] {
+  return (item?.scopes ?? []) as string[];
 }
 
 function minutesOf(item: Item | undefined): MinuteOfTurns[] {

@@ -3,6 +3,7 @@
  * index attributes from the state of a record.
  */
 import { type BatchRecord, hasEnded, type Job } from '../core/model.ts';
+import type { LiveItem } from '../core/ports.ts';
 
 /** What the index holds of an item; `undefined` keeps the item out of it. */
 export type LiveEntry =
@@ -17,8 +18,23 @@ export const SWEEP_AFTER_MS = 2 * MINUTE_MS;
 /** A claim that ran out is nobody's; the margin is for clocks that differ. */
 export const CLAIM_MARGIN_MS = 30_000;
 
-/** How often the sweep asks whether all batches of a running job are collected. */
-const SWEEP_RUNNING_AFTER_MS = 5 * MINUTE_MS;
+/** When the sweep first asks whether all batches of a running job are collected: the last of them says so by itself. */
+const SWEEP_RUNNING_AFTER_MS = 20 * MINUTE_MS;
+
+/** What the sweep must know of a job. */
+export function liveJobOf(
+  { jobId, state, waitsFor, cancelledAt }: Pick<Job, 'jobId' | 'state' | 'waitsFor' | 'cancelledAt'>,
+  due: number,
+): LiveItem {
+  return {
+    kind: 'job',
+    jobId,
+    state,
+    due,
+    ...(waitsFor === undefined ? {} : { waitsFor }),
+    ...(cancelledAt === undefined ? {} : { cancelledAt }),
+  };
+}
 
 /**
  * A job needs something until its receipt is written, also when it is completed or rejected; then its files below `work/` wait to be

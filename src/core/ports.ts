@@ -148,7 +148,15 @@ export type JobChanges = Partial<
 
 /** Which live batches and jobs need to be looked at. */
 export type LiveItem =
-  | { kind: 'job'; jobId: string; state: Job['state']; due: number }
+  | {
+      kind: 'job';
+      jobId: string;
+      state: Job['state'];
+      due: number;
+      /** See {@link Job.waitsFor}. */
+      waitsFor?: string;
+      cancelledAt?: number;
+    }
   | { kind: 'batch'; batch: BatchRecord; due: number };
 
 /** Jobs and batches. Every write is conditional on what the caller read. */
@@ -297,6 +305,13 @@ export interface QuotaStore {
     rule: (standing: Ledger | undefined) => LedgerLessons | undefined,
     now: number,
   ): Promise<void>;
+  /**
+   * The scopes that batches waited for when all that waits was last looked at, see `backlogScopesOf`. A hint, so that what
+   * comes next does not have to look at all of it again.
+   */
+  getBacklog(): Promise<string[]>;
+  /** Changes that, by a rule that may be asked again; `undefined` leaves it. */
+  changeBacklog(rule: (standing: readonly string[]) => string[] | undefined): Promise<void>;
   /** Reservations that are not settled, oldest first. A hint: the base record decides. */
   listReservations(): AsyncIterable<Reservation>;
   /**
@@ -330,6 +345,8 @@ export interface ListingStore {
 export interface ParkStore {
   /** The park of a scope; `undefined` if it is not parked. */
   getPark(scope: string): Promise<Park | undefined>;
+  /** The parks of everything that is sent with an API key: of the key itself, and of its models. */
+  getParks(apiKey: string): Promise<Park[]>;
   /** Parks a scope; one that is parked stays as it is, except for the reason. */
   park(scope: string, reason: string, provenBy: ParkProof, now: number): Promise<void>;
   /** Takes the right to send one batch of a parked scope. `false`: it is not time yet, or somebody else has taken it. */

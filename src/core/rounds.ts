@@ -51,21 +51,20 @@ export async function advanceJob(
 }
 
 /**
- * The same after one batch of the job was collected. It reads all the others only where nothing else says that the job
+ * The same after a batch of the job was collected. It reads all the others only where nothing else says that the job
  * is not finished: the job names one batch that it waits for, and while that one is not collected, nor is the job
  * finished. So with any number of batches, they are all read a few times, and not once for each. What somebody who died
  * has left undone for other batches is left to the sweep.
- * @param job as it stood at any time before.
+ * @param job as it was at any time before.
  */
 export async function advanceAfter(
   deps: { jobs: JobStore; objects: Pick<ObjectStore, 'get'>; outbox: Pick<Outbox, 'finalize'> },
   job: Pick<Job, 'jobId' | 'state' | 'planKey' | 'waitsFor'>,
-  batchId: string,
+  batch: BatchRecord,
   now: number,
 ): Promise<BatchRecord[]> {
   const { jobId, waitsFor } = job;
-  const batch = await deps.jobs.getBatch(jobId, batchId);
-  if (batch?.state !== 'collected') return [];
+  const { batchId } = batch;
   const added: BatchRecord[] = [];
   for (const next of nextRound(batch, now)) if (await deps.jobs.addBatch(next)) added.push(next);
   if (added.length > 0) return added;
@@ -75,7 +74,9 @@ export async function advanceAfter(
   }
   const plan = await readPlan(deps.objects, job.planKey!);
   if (plan === undefined) throw new CorruptWorkFileError(`${job.planKey} is missing`);
-  const batches = await deps.jobs.listBatches(jobId);
+  // An only batch that leaves nothing is all there is of its job.
+  const isOnly = plan.batches.length === 1 && plan.batches[0]!.batchId === batchId;
+  const batches = isOnly && batch.next === undefined ? [batch] : await deps.jobs.listBatches(jobId);
   const missing = await advance(deps, plan, batches, now);
   // The middle one: in whatever order they end, half of them are collected before it, more or less.
   const open = [...batches, ...missing].filter(({ state }) => state !== 'collected');

@@ -112,6 +112,40 @@ describe('waiting under a quota', () => {
   }, 60_000);
 });
 
+describe('jobs of one request', () => {
+  const ONE: Scenario = {
+    ...SCENARIO,
+    batchesPerJob: 1,
+    requestsPerBatch: 1,
+    linesPerBatch: 1,
+    hours: [0.05, 0.05],
+    retriedShare: 0,
+    pollMinutes: 5,
+    createsPerHour: 1_000_000,
+  };
+
+  it('take at most 60 calls of the table from drop to receipt, with the poll that sees the end', async () => {
+    const played = await play(ONE);
+    expect(played.polls).toHaveLength(1);
+    expect(useOf(played).table.calls).toBeLessThanOrEqual(60);
+  });
+
+  it('are finalized once, however long OpenAI takes', async () => {
+    for (const hours of [0.05, 2, 20]) {
+      const { use } = await play({ ...ONE, jobs: 3, hours: [hours, hours] });
+      expect(use.finalize.invocations, `${hours} hours`).toBe(3);
+    }
+  });
+
+  it('read as much each with many others as with few', async () => {
+    const live = { ...ONE, hours: [2, 2] as const };
+    const perJob = async (jobs: number): Promise<number> =>
+      useOf(await play({ ...live, jobs })).table.readUnits / jobs;
+    const [few, many] = [await perJob(20), await perJob(400)];
+    expect(many / few).toBeLessThan(1.2);
+  }, 60_000);
+});
+
 describe('the report', () => {
   it('says what was counted, and its dollars add up', async () => {
     const report = reportOf(await play(SCENARIO));
@@ -131,8 +165,14 @@ describe('the report', () => {
   it('plays every scenario that it knows, made smaller', async () => {
     const said: string[] = [];
     const reports = await runScale({ divideBy: 500, say: (message) => said.push(message) });
-    expect(reports.map(({ scenario }) => scenario.name)).toEqual(['concurrent', 'quota']);
-    expect(said).toHaveLength(2);
-    for (const { requests, batches } of reports) expect(requests / batches).toBeGreaterThan(10_000);
+    expect(reports.map(({ scenario }) => scenario.name)).toEqual([
+      'concurrent',
+      'quota',
+      'live-100',
+      'live-10000',
+    ]);
+    expect(said).toHaveLength(4);
+    for (const { requests, batches } of reports.slice(0, 2))
+      expect(requests / batches).toBeGreaterThan(10_000);
   }, 60_000);
 });

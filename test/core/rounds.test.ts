@@ -343,7 +343,12 @@ describe('advanceAfter', () => {
     for (const batch of batches) await jobs.addBatch(batch);
     const objects = { get: async () => Buffer.from(JSON.stringify(plan)) };
     const follow = async (batchId: string, as?: Job): Promise<BatchRecord[]> =>
-      advanceAfter({ jobs, outbox, objects }, as ?? (await jobs.getJob(JOB_ID))!, batchId, 5_000);
+      advanceAfter(
+        { jobs, outbox, objects },
+        as ?? (await jobs.getJob(JOB_ID))!,
+        (await jobs.getBatch(JOB_ID, batchId))!,
+        5_000,
+      );
     const collectNow = (batchId: string, next?: BatchRecord['next']) =>
       jobs.updateBatch(
         { jobId: JOB_ID, batchId },

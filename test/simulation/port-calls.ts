@@ -91,10 +91,13 @@ const QUOTA = {
   listReservations: 'list',
   takeTurn: 'call',
   turnsLeft: 'read',
+  getBacklog: 'read',
+  changeBacklog: 'call',
 } as const satisfies Record<keyof QuotaStore, CallKind>;
 
 const PARKS = {
   getPark: 'read',
+  getParks: 'read',
   park: 'call',
   takeProbe: 'call',
   unpark: 'call',

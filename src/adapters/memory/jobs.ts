@@ -13,7 +13,7 @@ import {
   renewedLease,
   takeLease,
 } from '../job-rules.ts';
-import { type LiveEntry, liveEntryOfBatch, liveEntryOfJob } from '../live-index.ts';
+import { type LiveEntry, liveEntryOfBatch, liveEntryOfJob, liveJobOf } from '../live-index.ts';
 
 type BatchKey = Pick<BatchRecord, 'jobId' | 'batchId'>;
 
@@ -248,7 +248,7 @@ export class MemoryJobs implements JobStore {
     const items: LiveItem[] = [];
     for (const { record, live: entry } of this.#jobs.values()) {
       if (entry?.live !== live) continue;
-      items.push({ kind: 'job', jobId: record.jobId, state: record.state, due: entry.due });
+      items.push(liveJobOf(record, entry.due));
     }
     for (const ofJob of this.#batches.values()) {
       for (const { record, live: entry } of ofJob.values()) {

@@ -11,6 +11,11 @@ export class MemoryParks implements ParkStore {
     return park?.isParked ? { ...park } : undefined;
   }
 
+  async getParks(apiKey: string): Promise<Park[]> {
+    const ofKey = [...this.#parks.values()].filter(({ scope }) => scope.split('/', 1)[0] === apiKey);
+    return structuredClone(ofKey.filter(({ isParked }) => isParked));
+  }
+
   async park(scope: string, reason: string, provenBy: ParkProof, now: number): Promise<void> {
     this.#parks.set(scope, parked(this.#parks.get(scope), scope, reason, provenBy, now));
   }

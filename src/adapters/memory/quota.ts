@@ -19,6 +19,8 @@ export class MemoryQuota implements QuotaStore {
   readonly #ledgers = new Map<string, Ledger>();
   readonly #reservations = new Map<string, Reservation>();
   readonly #turns = new Map<string, MinuteOfTurns[]>();
+  /** One entry, in a map so that it is part of a snapshot. */
+  readonly #backlog = new Map<'scopes', string[]>();
 
   constructor(jobs: MemoryJobs) {
     this.#jobs = jobs;
@@ -26,7 +28,10 @@ export class MemoryQuota implements QuotaStore {
 
   /** As {@link MemoryJobs.snapshot}: both stand in one table. */
   snapshot(): () => void {
-    return snapshotOf([this.#ledgers, this.#reservations, this.#turns] as Map<string, unknown>[]);
+    return snapshotOf([this.#ledgers, this.#reservations, this.#turns, this.#backlog] as Map<
+      string,
+      unknown
+    >[]);
   }
 
   async getLedger(name: string): Promise<Ledger | undefined> {
@@ -89,6 +94,15 @@ export class MemoryQuota implements QuotaStore {
         Object.entries(ledger).filter(([, value]) => value !== undefined),
       ) as unknown as Ledger,
     );
+  }
+
+  async getBacklog(): Promise<string[]> {
+    return [...(this.#backlog.get('scopes') ?? [])];
+  }
+
+  async changeBacklog(rule: (standing: readonly string[]) => string[] | undefined): Promise<void> {
+    const scopes = rule(await this.getBacklog());
+    if (scopes !== undefined) this.#backlog.set('scopes', [...scopes]);
   }
 
   async *listReservations(): AsyncGenerator<Reservation> {

@@ -18,7 +18,7 @@ import {
 import type { Demand } from '../ports.ts';
 import type { Prices } from '../prices/prices.ts';
 import { hasRoom, newLedger, reserveOn } from './ledger.ts';
-import { ledgerOf, parkScopesOf, tokensLedgerOf } from './scopes.ts';
+import { backlogScopeOf, ledgerOf, parkScopesOf, tokensLedgerOf } from './scopes.ts';
 import { RECUT_SHARE, SURELY_SMALL_SHARE, type TokenLimit, tokenLimitOf, tokensOf } from './token-limit.ts';
 
 /** Everything that a decision rests on. */
@@ -76,6 +76,8 @@ export interface Decisions {
   /** What waits although nothing that is on its way can make room for it. */
   exhausted: BatchRecord[];
   waitingFor: Map<WaitingFor, number>;
+  /** The scopes that what goes on waiting waits for, see `backlogScopeOf`. */
+  backlog: Set<string>;
 }
 
 /**
@@ -93,12 +95,15 @@ export function admit(situation: Situation): Decisions {
     refused: [],
     exhausted: [],
     waitingFor: new Map(),
+    backlog: new Set(),
   };
-  const waitFor = (what: WaitingFor, count = 1): void => {
-    decisions.waitingFor.set(what, (decisions.waitingFor.get(what) ?? 0) + count);
+  const waitFor = (what: WaitingFor, batches: readonly BatchRecord[]): void => {
+    decisions.waitingFor.set(what, (decisions.waitingFor.get(what) ?? 0) + batches.length);
+    if (what === 'time') return;
+    for (const batch of batches) decisions.backlog.add(backlogScopeOf(batch, what));
   };
   const leave = (lines: readonly Line[], what: WaitingFor): void => {
-    for (const line of lines) if (line.batches.length > 0) waitFor(what, line.batches.splice(0).length);
+    for (const line of lines) if (line.batches.length > 0) waitFor(what, line.batches.splice(0));
   };
   const { parks, quota, now } = situation;
   const limits = new Map<string, TokenLimit>();
@@ -118,7 +123,7 @@ export function admit(situation: Situation): Decisions {
   const underPark: { batch: BatchRecord; scopes: string[] }[] = [];
   for (const batch of situation.waiting) {
     if ((batch.notBefore ?? 0) > now) {
-      waitFor('time');
+      waitFor('time', [batch]);
       continue;
     }
     const recut = isSlice(batch)
@@ -131,7 +136,7 @@ export function admit(situation: Situation): Decisions {
     const scopes = parkScopesOf(batch).filter((scope) => parks.has(scope));
     if (scopes.length === 0) free.push(batch);
     else if (scopes.every((scope) => parks.get(scope)!.probeAt <= now)) underPark.push({ batch, scopes });
-    else waitFor('operator');
+    else waitFor('operator', [batch]);
   }
 
   const probesOf = new Map<BatchRecord, string[]>();
@@ -139,7 +144,7 @@ export function admit(situation: Situation): Decisions {
   // The smallest: whatever it costs to find out that nothing has changed, is wasted.
   for (const { batch, scopes } of underPark.sort((one, other) => one.batch.bytes - other.batch.bytes)) {
     if (scopes.some((scope) => probing.has(scope))) {
-      waitFor('operator');
+      waitFor('operator', [batch]);
       continue;
     }
     if (judgeOf(batch).kind !== 'fits') {
@@ -168,7 +173,7 @@ export function admit(situation: Situation): Decisions {
         cutting.add(money.ledger);
         decisions.cuts.push({ batch, microdollars: money.microdollars });
       } else {
-        waitFor('budget');
+        waitFor('budget', [batch]);
         if (money.kind === 'wait' && money.isExhausted) decisions.exhausted.push(batch);
       }
       continue;

@@ -10,9 +10,9 @@ import { stepDown } from '../ladder/step-down.ts';
 import { apiKeyOf, type BatchRecord, isSlice, type Ledger, type Park, type Reservation } from '../model.ts';
 import type { Ambient, BatchChanges, JobStore, Log, Outbox, ParkStore, QuotaStore } from '../ports.ts';
 import type { Prices } from '../prices/prices.ts';
-import { type Admission, admit, ageOf, type Recut, type Refused } from './admit.ts';
+import { type Admission, admit, ageOf, type Decisions, type Recut, type Refused } from './admit.ts';
 import { BUDGET_EXHAUSTED, EXCEEDS_LIMIT } from './limit-codes.ts';
-import { createTurnsOf, ledgerOf, parkScopesOf } from './scopes.ts';
+import { backlogScopesOf, createTurnsOf, ledgerOf, parkScopesOf } from './scopes.ts';
 
 export interface DispatchDeps {
   settings: Pick<Settings, 'quota' | 'routes'>;
@@ -31,36 +31,99 @@ const LEASE_MS = 2 * 60_000;
 const HEAL_EVERY_MS = 60 * 60_000;
 
 /**
- * @param known batches that wait although the index may not show them yet.
+ * Admits what may go.
+ * @param known batches that have just been recorded. If nothing waits before them, they are admitted without a look at all
+ * that waits, so that a job costs as much with thousands of others as alone; otherwise the next poll admits them. Default:
+ * all that waits is looked at.
  */
-export async function dispatch(deps: DispatchDeps, known: readonly BatchRecord[] = []): Promise<void> {
+export async function dispatch(deps: DispatchDeps, known?: readonly BatchRecord[]): Promise<void> {
+  await (known === undefined ? dispatchAll(deps) : dispatchKnown(deps, known));
+}
+
+/** One at a time looks at all that waits. */
+async function dispatchAll(deps: DispatchDeps): Promise<void> {
+  const { jobs, quota } = deps;
+  const backlog = await quota.getBacklog();
+  const found = new Map<string, BatchRecord>();
+  for await (const batch of jobs.listWaiting()) found.set(nameOf(batch), batch);
+  if (found.size === 0 && backlog.length === 0) return;
   const now = deps.ambient.now();
   const until = now + LEASE_MS;
-  const token = await deps.jobs.acquireLease('dispatch', now, until);
+  const token = await jobs.acquireLease('dispatch', now, until);
   if (token === undefined) return;
   try {
-    await dispatchWaiting(deps, known, until);
+    await stepDownWaiting(deps, found);
+    const waiting = [...found.values()].sort((one, other) => ageOf(one) - ageOf(other));
+    const left = waiting.length === 0 ? new Set<string>() : await dispatchFound(deps, waiting, until, 'all');
+    // What others have added meanwhile stays: it may not have been among what was looked at.
+    await quota.changeBacklog((standing) => {
+      const next = new Set([...standing.filter((scope) => !backlog.includes(scope)), ...left]);
+      return isSame(next, standing) ? undefined : [...next].sort();
+    });
   } finally {
-    await deps.jobs.releaseLease('dispatch', token);
+    await jobs.releaseLease('dispatch', token);
   }
 }
 
-async function dispatchWaiting(
-  deps: DispatchDeps,
-  known: readonly BatchRecord[],
-  until: number,
-): Promise<void> {
-  const { jobs, quota, ambient } = deps;
-  const found = new Map(known.map((batch) => [`${batch.jobId}/${batch.batchId}`, batch]));
-  for await (const batch of jobs.listWaiting()) found.set(`${batch.jobId}/${batch.batchId}`, batch);
+/** No lease: what was recorded by one worker is dispatched by it, and the transaction decides. */
+async function dispatchKnown(deps: DispatchDeps, known: readonly BatchRecord[]): Promise<void> {
+  const { quota, ambient, log } = deps;
+  const found = new Map(known.map((batch) => [nameOf(batch), batch]));
+  await addOfJobs(deps, found);
   await stepDownWaiting(deps, found);
-  const waiting = [...found.values()].sort((one, other) => ageOf(one) - ageOf(other));
-  if (waiting.length === 0) return;
+  if (found.size === 0) return;
+  const backlog = new Set(await quota.getBacklog());
+  const isBehind = (batch: BatchRecord): boolean =>
+    backlogScopesOf(batch).some((scope) => backlog.has(scope));
+  const { behind = [], first = [] } = Object.groupBy(found.values(), (batch) =>
+    isBehind(batch) ? 'behind' : 'first',
+  );
+  if (behind.length > 0)
+    log.info('batches wait behind others', { jobId: behind[0]!.jobId, waiting: behind.length });
+  if (first.length === 0) return;
+  const left = await dispatchFound(deps, first, ambient.now() + LEASE_MS, 'known');
+  if ([...left].every((scope) => backlog.has(scope))) return;
+  await quota.changeBacklog((standing) => {
+    const next = new Set([...standing, ...left]);
+    return isSame(next, standing) ? undefined : [...next].sort();
+  });
+}
+
+function isSame(scopes: ReadonlySet<string>, standing: readonly string[]): boolean {
+  return scopes.size === standing.length && standing.every((scope) => scopes.has(scope));
+}
+
+function nameOf({ jobId, batchId }: BatchRecord): string {
+  return `${jobId}/${batchId}`;
+}
+
+/** Batches on a ladder share what time is left with all others of their job. */
+async function addOfJobs({ jobs }: DispatchDeps, found: Map<string, BatchRecord>): Promise<void> {
+  const onLadder = [...found.values()].filter(({ ladder }) => ladder !== undefined);
+  for (const jobId of new Set(onLadder.map((batch) => batch.jobId)))
+    for (const batch of await jobs.listBatches(jobId)) {
+      if (batch.state === 'planned') found.set(nameOf(batch), batch);
+      else found.delete(nameOf(batch));
+    }
+}
+
+/**
+ * Decides on batches, and carries it out.
+ * @param what these are. Among `all` that waits, who has how much on its way decides; what is `known` alone is in nobody's way.
+ * @returns the scopes that what is left waits for.
+ */
+async function dispatchFound(
+  deps: DispatchDeps,
+  waiting: readonly BatchRecord[],
+  until: number,
+  what: 'all' | 'known',
+): Promise<Set<string>> {
+  const { quota, ambient } = deps;
   const now = ambient.now();
   const rulesOf = await moneyRulesOf(deps, waiting);
-  const decisions = admit({
+  const situation = {
     waiting,
-    held: await Array.fromAsync(quota.listReservations()),
+    held: [],
     ledgers: await ledgersOf(deps, waiting, rulesOf, now),
     parks: await parksOf(deps, waiting),
     turnsLeft: await turnsLeftOf(deps, waiting, now),
@@ -68,7 +131,31 @@ async function dispatchWaiting(
     rulesOf,
     prices: deps.prices,
     now,
+  };
+  let decisions = admit(situation);
+  // Whose turn it is matters only where not all may go.
+  if (what === 'all' && (decisions.waitingFor.has('tokens') || decisions.waitingFor.has('turns')))
+    decisions = admit({ ...situation, held: await Array.fromAsync(quota.listReservations()) });
+  const { admitted, left } = await carryOut(deps, decisions, until);
+  deps.log.info('dispatched', {
+    waiting: waiting.length,
+    admitted,
+    recut: decisions.recuts.length + decisions.cuts.length,
+    refused: decisions.refused.length,
+    waitingFor: Object.fromEntries(decisions.waitingFor),
+    oldestWaitingMs: now - ageOf(waiting[0]!),
   });
+  return left;
+}
+
+/** @returns how many were admitted, and the scopes that what is left waits for. */
+async function carryOut(
+  deps: DispatchDeps,
+  decisions: Decisions,
+  until: number,
+): Promise<{ admitted: number; left: Set<string> }> {
+  const { ambient } = deps;
+  const left = new Set(decisions.backlog);
   for (const recut of decisions.recuts) await endForRecut(deps, recut);
   for (const { batch, microdollars } of decisions.cuts) {
     // Not the requests' own error: none of them fails of it.
@@ -78,12 +165,15 @@ async function dispatchWaiting(
   const full = new Set<string>();
   let admitted = 0;
   for (const admission of decisions.admissions) {
-    if (ambient.now() >= until) break;
     const { ledger } = admission.demands[0]!;
     // What was next on a ledger keeps its place there.
-    if (full.has(ledger)) continue;
+    if (full.has(ledger) || ambient.now() >= until) {
+      left.add(ledger);
+      continue;
+    }
     const verdict = await admitOne(deps, admission);
     if (verdict === 'full') full.add(ledger);
+    if (verdict === 'full') left.add(ledger);
     if (verdict === 'admitted') admitted++;
   }
   // After those that go: of a large job these are many. What is left of them is decided on again.
@@ -95,14 +185,7 @@ async function dispatchWaiting(
     if (ambient.now() >= until) break;
     await markExhausted(deps, batch);
   }
-  deps.log.info('dispatched', {
-    waiting: waiting.length,
-    admitted,
-    recut: decisions.recuts.length + decisions.cuts.length,
-    refused: decisions.refused.length,
-    waitingFor: Object.fromEntries(decisions.waitingFor),
-    oldestWaitingMs: now - ageOf(waiting[0]!),
-  });
+  return { admitted, left };
 }
 
 /**
@@ -169,14 +252,15 @@ async function parksOf(
   { parks, log }: DispatchDeps,
   waiting: readonly BatchRecord[],
 ): Promise<Map<string, Park>> {
+  const scopes = new Set(waiting.flatMap(parkScopesOf));
   const found = new Map<string, Park>();
-  for (const scope of new Set(waiting.flatMap(parkScopesOf))) {
-    const park = await parks.getPark(scope);
-    if (park === undefined) continue;
-    found.set(scope, park);
-    const { reason, parkedAt, probeAt, probes } = park;
-    log.warn('parked: batches wait for a person', { scope, reason, parkedAt, probeAt, probes });
-  }
+  for (const apiKey of new Set(waiting.map(apiKeyOf)))
+    for (const park of await parks.getParks(apiKey)) {
+      const { scope, reason, parkedAt, probeAt, probes } = park;
+      if (!scopes.has(scope)) continue;
+      found.set(scope, park);
+      log.warn('parked: batches wait for a person', { scope, reason, parkedAt, probeAt, probes });
+    }
   return found;
 }
 

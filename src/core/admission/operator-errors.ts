@@ -41,7 +41,7 @@ export function operatorErrorOf(error: unknown): OperatorError | undefined {
 }
 
 interface ParkDeps {
-  parks: Pick<ParkStore, 'park' | 'unpark'>;
+  parks: Pick<ParkStore, 'getParks' | 'park' | 'unpark'>;
   ambient: Pick<Ambient, 'now'>;
   log: Log;
 }
@@ -68,5 +68,7 @@ export async function unparkFor(
   batch: BatchRecord,
   proof: ParkProof,
 ): Promise<void> {
-  for (const scope of parkScopesOf(batch)) await deps.parks.unpark(scope, proof, deps.ambient.now());
+  const scopes = new Set(parkScopesOf(batch));
+  for (const { scope } of await deps.parks.getParks(apiKeyOf(batch)))
+    if (scopes.has(scope)) await deps.parks.unpark(scope, proof, deps.ambient.now());
 }

@@ -53,3 +53,26 @@ export function monthLedgerOf(now: number): string {
 export function createTurnsOf(apiKey: string): string {
   return `creates/${apiKey}`;
 }
+
+/** Money of the budgets of a route. */
+export function budgetsOf(route: string | undefined): string {
+  return `budgets/${route ?? ''}`;
+}
+
+/**
+ * The scopes of which none may be in the backlog if a batch is to go without a look at what else waits: otherwise it could
+ * overtake what is before it.
+ */
+export function backlogScopesOf(batch: Pick<BatchRecord, 'apiKey' | 'model' | 'tier' | 'route'>): string[] {
+  const turns = isSlice(batch) ? [] : [createTurnsOf(apiKeyOf(batch))];
+  return [ledgerOf(batch), budgetsOf(batch.route), ...turns];
+}
+
+/** The scope that a batch waits for, once it is known what it waits for. */
+export function backlogScopeOf(
+  batch: Pick<BatchRecord, 'apiKey' | 'model' | 'tier' | 'route'>,
+  waitsFor: 'tokens' | 'turns' | 'budget' | 'operator',
+): string {
+  if (waitsFor === 'turns') return createTurnsOf(apiKeyOf(batch));
+  return waitsFor === 'budget' ? budgetsOf(batch.route) : ledgerOf(batch);
+}

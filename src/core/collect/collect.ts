@@ -131,8 +131,10 @@ export async function collect(deps: CollectDeps, { jobId, batchId }: BatchMessag
       return;
     }
   }
-  await settleCollected(deps, jobId, batchId);
-  const next = await advanceAfter(deps, job, batchId, deps.ambient.now());
+  const collected = await deps.jobs.getBatch(jobId, batchId);
+  if (collected?.state !== 'collected') return;
+  await settleCollected(deps, collected);
+  const next = await advanceAfter(deps, job, collected, deps.ambient.now());
   // What else waits is the poll's to admit: it looks at all of it, which is too much to do for each batch.
   if (next.length > 0) await dispatch(deps, next);
 }
@@ -548,9 +550,8 @@ function billOf({ log }: DepsWithKey, batch: BatchRecord, tally: Tally, lost: nu
 }
 
 /** Of a collected batch: books what it cost and gives back the rest of what was reserved; once, however often asked. */
-async function settleCollected(deps: CollectDeps, jobId: string, batchId: string): Promise<void> {
-  const batch = await deps.jobs.getBatch(jobId, batchId);
-  if (batch?.state !== 'collected' || batch.reservation === undefined) return;
+async function settleCollected(deps: CollectDeps, batch: BatchRecord): Promise<void> {
+  if (batch.reservation === undefined) return;
   await deps.quota.settle(batch.reservation, deps.ambient.now(), microdollarsOf(batch));
 }
 

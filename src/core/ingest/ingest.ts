@@ -72,7 +72,7 @@ export async function ingest(deps: IngestDeps, message: IngestMessage): Promise<
     deps.log.info('being read by another worker', { jobId });
     return;
   }
-  const run = { deps, job: taken, claim, progress: taken.ingest ?? { starts: 0 } };
+  const run: Run = { deps, job: taken, claim, progress: taken.ingest ?? { starts: 0 } };
   try {
     await whileJobTaken(deps, taken, claim, (leased) => {
       run.deps = leased;
@@ -98,6 +98,8 @@ interface Run {
   claim: string;
   /** What stands in the job's record, save for this run's own start. */
   progress: IngestProgress;
+  /** What this run has recorded last. */
+  kept?: IngestProgress;
 }
 
 /** What a worker sets when it lets go of a job. */
@@ -115,6 +117,7 @@ async function ingestTaken(run: Run): Promise<void> {
   const isOver = isOverOf(deps.deadline);
   const planKey = workKeys(deps.settings.layout, jobId).plan;
   let plan = await readPlan(deps.objects, planKey);
+  const isNew = plan === undefined;
   if (plan === undefined) {
     const duplicateOf = job.rejection === undefined ? await originalOf(deps.jobs, job) : undefined;
     if (duplicateOf !== undefined) {
@@ -130,7 +133,7 @@ async function ingestTaken(run: Run): Promise<void> {
     }
     plan = await settlePlan(deps.objects, planKey, made);
   }
-  await carryOut(run, plan, planKey, isOver);
+  await carryOut(run, plan, isNew, isOver);
 }
 
 /** Whoever takes the message must find the job free; if it is lost, the sweep sends another. */
@@ -216,8 +219,11 @@ async function readState(objects: ObjectStore, key: string): Promise<ScanState> 
 }
 
 /** Records how ingest is going. */
-async function keep({ deps, job, claim }: Run, progress: IngestProgress): Promise<void> {
+async function keep(run: Run, progress: IngestProgress): Promise<void> {
+  if (JSON.stringify(run.kept) === JSON.stringify(progress)) return;
+  const { deps, job, claim } = run;
   const expected = { state: 'ingesting', claim } as const;
+  run.kept = progress;
   if (await deps.jobs.moveJob(job.jobId, expected, { ingest: progress }, deps.ambient.now())) return;
   throw new OvertakenError(`job ${job.jobId} was taken over by another worker`);
 }
@@ -229,10 +235,14 @@ async function pinIfNeeded(objects: ObjectStore, job: Job): Promise<void> {
   if (pinned === undefined) await objects.pin(job.input, job.source.key);
 }
 
-/** Batches first, then the job, then the dispatcher: the sweep finds whatever a crash leaves undone. */
-async function carryOut(run: Run, plan: Plan, planKey: string, isOver: () => boolean): Promise<void> {
+/**
+ * Batches first, then the job, then the dispatcher: the sweep finds whatever a crash leaves undone.
+ * @param isNew the plan was made by this run, so that none of its batches has been recorded.
+ */
+async function carryOut(run: Run, plan: Plan, isNew: boolean, isOver: () => boolean): Promise<void> {
   const { deps, job, claim } = run;
   const { jobId } = job;
+  const planKey = workKeys(deps.settings.layout, jobId).plan;
   const now = deps.ambient.now();
   const expected = { state: 'ingesting', claim } as const;
   if (plan.rejection !== undefined) {
@@ -259,7 +269,7 @@ async function carryOut(run: Run, plan: Plan, planKey: string, isOver: () => boo
       updatedAt: now,
     }),
   );
-  const found = await deps.jobs.listBatches(jobId);
+  const found = isNew ? [] : await deps.jobs.listBatches(jobId);
   const standing = new Set(found.map(({ batchId }) => batchId));
   const missing = [...records.entries()].filter(([, { batchId }]) => !standing.has(batchId));
   const waiting = found.filter(({ state }) => state === 'planned');
@@ -276,7 +286,9 @@ async function carryOut(run: Run, plan: Plan, planKey: string, isOver: () => boo
     await deps.jobs.addBatch(batch);
     if (batch.state === 'planned') waiting.push(batch);
   }
-  const running = { ...UNCLAIMED, state: 'running', planKey } as const;
+  // A job waits for one of its batches, see advanceAfter.
+  const waitsFor = records[records.length >> 1]?.batchId;
+  const running = { ...UNCLAIMED, state: 'running', planKey, waitsFor } as const;
   if (!(await deps.jobs.moveJob(jobId, expected, running, now))) return;
   deps.log.info('planned', {
     jobId,
@@ -284,6 +296,7 @@ async function carryOut(run: Run, plan: Plan, planKey: string, isOver: () => boo
     invalid: plan.invalid,
     batches: records.length,
   });
+  if (records.length === 0) await deps.outbox.finalize({ v: 1, jobId });
   await dispatch(deps, waiting);
 }
 

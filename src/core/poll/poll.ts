@@ -77,6 +77,8 @@ const PROGRESS_STEP = 0.05;
 const PUSHED_AGAIN_MS = 5 * 60_000;
 /** A running job mostly waits for its batches, and the last of them brings it on. */
 const RUNNING_JOB_PUSHED_AGAIN_MS = 20 * 60_000;
+/** When to look again at a running job whose awaited batch is not collected yet. */
+const AWAITED_AGAIN_MS = 60 * 60_000;
 
 /**
  * How long the lease of a poll that died keeps the next ones away (ms). Shorter than a worker's: two polls at once do no
@@ -357,6 +359,10 @@ async function sweep(deps: PollDeps, failures: unknown[]): Promise<void> {
           await attempt(failures, async () => stepDown(deps, await deps.jobs.listBatches(jobId)));
         looked.add(jobId);
       }
+      if (await isWaiting(deps.jobs, item)) {
+        await deps.jobs.postpone(item, now + AWAITED_AGAIN_MS);
+        continue;
+      }
       await push(deps.outbox, item);
       await deps.jobs.postpone(
         item,
@@ -369,6 +375,15 @@ async function sweep(deps: PollDeps, failures: unknown[]): Promise<void> {
   } catch (error) {
     failures.push(error);
   }
+}
+
+/** Whether a running job waits for a batch, so that there is nothing to be done for the job itself. */
+async function isWaiting(jobs: Pick<JobStore, 'getBatch'>, item: LiveItem): Promise<boolean> {
+  if (item.kind !== 'job' || item.state !== 'running') return false;
+  // Of a cancelled job, everything is ended that was recorded since.
+  if (item.waitsFor === undefined || item.cancelledAt !== undefined) return false;
+  const awaited = await jobs.getBatch(item.jobId, item.waitsFor);
+  return awaited !== undefined && awaited.state !== 'collected';
 }
 
 async function push(outbox: Outbox, item: LiveItem): Promise<void> {
