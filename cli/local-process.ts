@@ -50,53 +50,77 @@ export async function localProcess(files: readonly string[], options: LocalProce
       lastProblem = problemOf(line) ?? lastProblem;
     },
   });
-  const onInterrupt = (): void => {
-    process.stderr.write(
-      `\nInterrupted. The same command goes on where this one stopped; its state is in ${options.state}.\n`,
-    );
-    process.exit(EXIT_INTERRUPTED);
-  };
-  process.once('SIGINT', onInterrupt);
+  const interrupted = Promise.withResolvers<NodeJS.Signals>();
+  process.once('SIGINT', interrupted.resolve);
+  process.once('SIGTERM', interrupted.resolve);
+  const work = processAll(pipeline, keys, display, options, () => lastProblem);
   try {
-    display.note(
-      pipeline.openai.isEmulated
-        ? 'Answers come from the OpenAI emulator: they cost nothing and mean nothing.'
-        : `Answers come from ${pipeline.openai.baseUrl}.`,
+    const ended = await Promise.race([work, interrupted.promise]);
+    if (typeof ended === 'number') return ended;
+    process.stderr.write(
+      `\nInterrupted. The same command continues where this one stopped; its state is in ${options.state}.\n`,
     );
-    const jobIds = new Map<string, string>();
-    for (const [key, file] of keys) {
-      const name = basename(key);
-      const { size } = await stat(file);
-      await requireRoom(file, size, options.state);
-      let shownAtMs = Number.NEGATIVE_INFINITY;
-      const { jobId, isResumed } = await pipeline.drop(file, key, (bytes) => {
-        const nowMs = performance.now();
-        if (nowMs - shownAtMs < LOOK_MS) return;
-        shownAtMs = nowMs;
-        display.show([{ name, text: `copying in: ${Math.floor((100 * bytes) / size)} %` }]);
-      });
-      if (isResumed) display.note(`${file} is under way already: going on with it.`);
-      jobIds.set(key, jobId);
-    }
-    const receiptKeys = await follow(pipeline, jobIds, display, () => lastProblem, options.state);
-    const receipts: Receipt[] = [];
-    for (const receiptKey of receiptKeys)
-      receipts.push(await fetchResults(pipeline, receiptKey, options.out));
-    for (const receipt of receipts) if (!options.json) console.log(summaryOf(receipt, options.out));
-    if (options.json) console.log(JSON.stringify(receipts));
-    return receipts.every((receipt) => receipt.result === 'succeeded') ? EXIT_SUCCEEDED : EXIT_PARTIAL;
+    // A second signal finds no listener and ends the process at once, which does no harm either.
+    await pipeline.stop();
+    process.exit(EXIT_INTERRUPTED[ended as 'SIGINT']);
   } catch (error) {
     if (!(error instanceof StuckError)) throw error;
     console.error(`batchdrop: ${error.message}`);
     return EXIT_CANNOT_RUN;
   } finally {
-    process.off('SIGINT', onInterrupt);
+    process.off('SIGINT', interrupted.resolve);
+    process.off('SIGTERM', interrupted.resolve);
     await pipeline.stop();
   }
 }
 
-/** What a shell gives a program that SIGINT ended. */
-const EXIT_INTERRUPTED = 130;
+/** What a shell gives a program that a signal ended. */
+const EXIT_INTERRUPTED = { SIGINT: 130, SIGTERM: 143 };
+
+/** Drops the files by their keys, waits for their jobs and fetches what came out; gives the exit status. */
+async function processAll(
+  pipeline: LocalPipeline,
+  keys: ReadonlyMap<string, string>,
+  display: ProgressDisplay,
+  options: LocalProcessOptions,
+  lastProblem: () => string,
+): Promise<number> {
+  display.note(
+    pipeline.openai.isEmulated
+      ? 'Answers come from the OpenAI emulator: they cost nothing and mean nothing.'
+      : `Answers come from ${pipeline.openai.baseUrl}.`,
+  );
+  const jobIds = new Map<string, string>();
+  for (const [key, file] of keys) jobIds.set(key, await drop(pipeline, key, file, display, options.state));
+  const receiptKeys = await follow(pipeline, jobIds, display, lastProblem, options.state);
+  const receipts: Receipt[] = [];
+  for (const receiptKey of receiptKeys) receipts.push(await fetchResults(pipeline, receiptKey, options.out));
+  for (const receipt of receipts) if (!options.json) console.log(summaryOf(receipt, options.out));
+  if (options.json) console.log(JSON.stringify(receipts));
+  return receipts.every((receipt) => receipt.result === 'succeeded') ? EXIT_SUCCEEDED : EXIT_PARTIAL;
+}
+
+/** @returns the id of the job. */
+async function drop(
+  pipeline: LocalPipeline,
+  key: string,
+  file: string,
+  display: ProgressDisplay,
+  stateDir: string,
+): Promise<string> {
+  const name = basename(key);
+  const { size } = await stat(file);
+  await requireRoom(file, size, stateDir);
+  let shownAtMs = Number.NEGATIVE_INFINITY;
+  const { jobId, isResumed } = await pipeline.drop(file, key, (bytes) => {
+    const nowMs = performance.now();
+    if (nowMs - shownAtMs < LOOK_MS) return;
+    shownAtMs = nowMs;
+    display.show([{ name, text: `copying in: ${Math.floor((100 * bytes) / size)} %` }]);
+  });
+  if (isResumed) display.note(`${file} is under way already: continuing with it.`);
+  return jobId;
+}
 
 /** Work that the stack has given up on; it stands in a dead-letter queue. */
 class StuckError extends Error {}

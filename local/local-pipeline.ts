@@ -28,6 +28,11 @@ export const DEFAULT_STATE_DIR = '.batchdrop/local';
 
 /** How many times faster than real the emulator's clock runs: a small batch then takes a second, not two minutes. */
 const EMULATOR_SPEED = 300;
+/**
+ * After how long the emulator surely has not made a batch that it does not list, in seconds: it answers at once and dies with
+ * the stack. With OpenAI's times, a job that was killed while it created a batch would wait for 18 minutes.
+ */
+const EMULATOR_SETTLES_SECONDS = 2;
 /** How often the local schedule polls: often enough that nobody waits for it. */
 const EMULATED_POLL_MS = 500;
 /** The same against a real service, which has better things to do. */
@@ -107,6 +112,13 @@ export async function startLocalPipeline(options: LocalPipelineOptions): Promise
       scheduleEveryMs: emulator === undefined ? REAL_POLL_MS : EMULATED_POLL_MS,
       ...(options.ports?.s3 === undefined ? {} : { ports: { s3: options.ports.s3 } }),
       ...(options.deliverTwice ? { deliver: { twice: true } } : {}),
+      ...(emulator === undefined
+        ? {}
+        : {
+            functions: {
+              submit: { environment: { CREATE_SETTLES_SECONDS: String(EMULATOR_SETTLES_SECONDS) } },
+            },
+          }),
       onLog: options.onLog,
     });
   } catch (error) {

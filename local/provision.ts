@@ -18,6 +18,9 @@ import {
   PutBucketVersioningCommand,
   S3Client,
 } from '@aws-sdk/client-s3';
+import { freeAllClaims } from '../src/adapters/dynamodb-claims.ts';
+import { LIVE_INDEX } from '../src/contract/table.ts';
+import { createDynamoDBClient } from '../src/runtime/clients.ts';
 import type { BucketPlan, TablePlan } from './wiring.ts';
 
 /** How to reach a local service. */
@@ -87,6 +90,28 @@ export async function ensureTables(
           }),
         );
       }
+    }
+  } finally {
+    dynamodb.destroy();
+  }
+}
+
+/**
+ * Frees the claims and leases of functions that are dead, in tables made as the pipeline's is.
+ *
+ * @param now in milliseconds since 1970, as the functions see it
+ */
+export async function freeDeadClaims(
+  tables: readonly TablePlan[],
+  access: ServiceAccess,
+  now: number,
+): Promise<void> {
+  const dynamodb = createDynamoDBClient(access);
+  try {
+    for (const { name, definition } of tables) {
+      const { GlobalSecondaryIndexes = [] } = definition as TableDescription;
+      if (GlobalSecondaryIndexes.some(({ IndexName }) => IndexName === LIVE_INDEX))
+        await freeAllClaims(dynamodb, { table: name }, now);
     }
   } finally {
     dynamodb.destroy();

@@ -31,7 +31,7 @@ import { createLocalFunction, type FunctionStats, type LocalFunction } from './l
 import type { Invocation } from './lambda/sandbox.ts';
 import { startOpenAiRelay } from './openai-relay.ts';
 import { nameResources } from './physical-names.ts';
-import { ensureBuckets, ensureTables } from './provision.ts';
+import { ensureBuckets, ensureTables, freeDeadClaims } from './provision.ts';
 import { S3Error } from './s3/errors.ts';
 import { startS3 } from './s3/server.ts';
 import { startSecrets } from './secrets.ts';
@@ -248,6 +248,11 @@ export async function startLocalStack(options: LocalStackOptions): Promise<Local
     });
     started.push(dynamodb.close);
     await ensureTables(plan.tables, access(dynamodb.endpoint), options.dir);
+    // The folder is locked: whoever holds something in its table is dead, now and once the functions have been stopped.
+    const freeClaims = () =>
+      freeDeadClaims(plan.tables, access(dynamodb.endpoint), options.now?.() ?? Date.now());
+    await freeClaims();
+    started.push(freeClaims);
 
     const secrets = await startSecrets({
       file: folder.path('secrets.json'),

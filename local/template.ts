@@ -1,6 +1,6 @@
 /** Reads what `cdk synth` wrote: the template of one stack and the folders of its assets. */
 import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 
 /** A resource as it stands in the template, intrinsics unresolved. */
 export interface TemplateResource {
@@ -48,18 +48,20 @@ interface AssetManifest {
 /**
  * Loads a stack from a cloud assembly, with the stages inside it.
  *
- * @param cdkOut folder that `cdk synth` wrote
+ * @param cdkOut folder that `cdk synth` wrote; a relative path is taken from where this process runs
  * @param stackName needed when there are several stacks
  * @throws when the folder is not an assembly or does not say which stack is meant
  */
 export function loadStack(cdkOut: string, stackName?: string): SynthesizedStack {
-  const stacks = listStacks(cdkOut);
+  // Functions run in folders of their own, where a relative path would name something else.
+  const folder = resolve(cdkOut);
+  const stacks = listStacks(folder);
   const wanted = stackName === undefined ? stacks : stacks.filter((stack) => stack.stackName === stackName);
   const [only, ...others] = wanted;
   if (only !== undefined && others.length === 0) return only;
   const names = stacks.map((stack) => stack.stackName).join(', ') || 'none';
   throw new Error(
-    `${cdkOut} holds ${wanted.length} stacks${stackName === undefined ? '' : ` named "${stackName}"`} ` +
+    `${folder} holds ${wanted.length} stacks${stackName === undefined ? '' : ` named "${stackName}"`} ` +
       `(all: ${names}); exactly one is needed.`,
   );
 }

@@ -2,6 +2,8 @@
  * Reads out of the named template what the local stack has to build, and refuses what AWS would refuse or would
  * silently not deliver: a mistake in `lib/` fails at the start of the local stack.
  */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import type { EventPattern } from './event-pattern.ts';
 import { DEFAULT_MAX_RETRIES, type EventRule, type EventTarget } from './events.ts';
 import { isAllowed, type PolicyStatement } from './iam.ts';
@@ -106,6 +108,9 @@ export interface StackPlan {
   statementsOf(roleArn: string): readonly PolicyStatement[];
 }
 
+/** What the bootstrap looks for (local/lambda/bootstrap.mjs), as AWS's own does. */
+const MODULE_EXTENSIONS = ['.mjs', '.js', '.cjs'];
+
 /** AWS: defaults of a function. */
 const DEFAULT_TIMEOUT_SECONDS = 3;
 const DEFAULT_MEMORY_MB = 128;
@@ -134,6 +139,7 @@ export function planStack(stack: SynthesizedStack, named: NamedTemplate): StackP
   const functions = named
     .resourcesOf('AWS::Lambda::Function')
     .map((resource) => planFunction(resource, named, stack));
+  problems.push(...functions.flatMap(findHandlerProblems));
   const undelivered: string[] = [];
   const rules = named.resourcesOf('AWS::Events::Rule').map((resource) => {
     const { Targets = [] } = stack.template.Resources[resource.logicalId]!.Properties as {
@@ -278,6 +284,16 @@ function planFunction(
     reservedConcurrency: given.ReservedConcurrentExecutions,
     allowsRecursion: given.RecursiveLoop === 'Allow',
   };
+}
+
+/** A function whose module is not there would start nothing and say nothing but that. */
+function findHandlerProblems({ path, handler, taskRoot }: FunctionPlan): string[] {
+  const module = handler.slice(0, handler.lastIndexOf('.'));
+  const files = MODULE_EXTENSIONS.map((extension) => `${module}${extension}`);
+  if (files.some((file) => existsSync(join(taskRoot, file)))) return [];
+  return [
+    `${path} has the handler "${handler}", and none of ${files.join(', ')} is in ${taskRoot}: run "npx cdk synth" again`,
+  ];
 }
 
 function planEventSource(

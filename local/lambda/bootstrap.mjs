@@ -50,7 +50,9 @@ async function loadHandler() {
     .map((extension) => join(process.env.LAMBDA_TASK_ROOT, file + extension))
     .find((candidate) => existsSync(candidate));
   if (path === undefined) {
-    throw Object.assign(new Error(`Cannot find module '${file}'`), { name: 'Runtime.ImportModuleError' });
+    throw Object.assign(new Error(`Cannot find module '${file}' in ${process.env.LAMBDA_TASK_ROOT}`), {
+      name: 'Runtime.ImportModuleError',
+    });
   }
   const module = await import(pathToFileURL(path)).catch((error) => {
     // The names that AWS's own runtime gives them.
@@ -77,6 +79,8 @@ let handler;
 try {
   handler = await loadHandler();
 } catch (error) {
+  // As AWS's own runtime does: else the log of a function that cannot start is empty.
+  console.error(`${error?.name}: ${error?.message}`);
   await call('POST', '/init/error', toErrorBody(error));
   process.exit(1);
 }

@@ -97,6 +97,11 @@ export async function startSandbox(
   const server = createServer((request, response) => {
     answer(request, response).catch(() => response.destroy());
   });
+  // The runtime keeps one connection and is silent on it for as long as an invocation takes. Node would close it after five
+  // seconds, just when the runtime may send its answer, and the function would die of that.
+  server.keepAliveTimeout = 0;
+  server.headersTimeout = 0;
+  server.requestTimeout = 0;
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = (request.url ?? '').replace('/2018-06-01/runtime', '');

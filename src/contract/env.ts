@@ -64,7 +64,17 @@ export const ingestEnv = z.object({
   COLLECT_QUEUE_URL: text,
   FINALIZE_QUEUE_URL: text,
 });
-export const submitEnv = z.object({ ...common, ...openai, ...heap, SUBMIT_QUEUE_URL: text });
+export const submitEnv = z.object({
+  ...common,
+  ...openai,
+  ...heap,
+  SUBMIT_QUEUE_URL: text,
+  /**
+   * After how many seconds a create without an answer did not come about, if no list shows its batch; twice. Only for a
+   * service that answers from memory and dies with its stack, as the local emulator. Default: the times of OpenAI.
+   */
+  CREATE_SETTLES_SECONDS: z.coerce.number().positive().optional(),
+});
 export const callEnv = z.object({ ...common, ...openai, CALL_QUEUE_URL: text, COLLECT_QUEUE_URL: text });
 export const pollEnv = z.object({
   ...common,

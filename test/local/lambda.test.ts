@@ -296,3 +296,35 @@ test('the trace header counts how often each function has run in a chain of call
   expect(runsInLineage(lineage, 'other')).toBe(0);
   expect(mergeLineages([first, lineage])).toEqual(lineage);
 });
+
+test('a connection to the runtime API that is silent for longer than Node keeps one is not closed under the function', async () => {
+  const target = makeFunction(
+    `
+    import { Agent, request } from 'node:http';
+    import { setTimeout as wait } from 'node:timers/promises';
+    const [host, port] = process.env.AWS_LAMBDA_RUNTIME_API.split(':');
+    export const handler = async (ms) => {
+      const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+      const socket = await new Promise((resolve, reject) => {
+        const outgoing = request({ agent, host, port, path: '/none' }, (answer) => {
+          answer.resume().on('end', () => resolve(outgoing.socket));
+        });
+        outgoing.on('error', reject).end();
+      });
+      await wait(ms);
+      return { isClosed: socket.destroyed || socket.readableEnded };
+    };`,
+  );
+  // Node closes an idle connection 5 s after its last answer, and grants one second more.
+  expect(await payloadOf(target, 7_000)).toEqual({ isClosed: false });
+}, 30_000);
+
+test('a function that cannot start says in its log what was looked for, and where', async () => {
+  const target = makeFunction('', { handler: 'missing.handler' });
+  const { errorType, errorMessage } = await failureOf(target);
+  expect(errorType).toBe('Runtime.ImportModuleError');
+  const taskRoot = join(target.folder, 'task');
+  expect(errorMessage).toBe(`Cannot find module 'missing' in ${taskRoot}`);
+  await target.stop();
+  expect(readFileSync(join(target.folder, 'fn.log'), 'utf8')).toContain(`'missing' in ${taskRoot}`);
+});

@@ -1,5 +1,5 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: the syntax of Fn::Sub
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { createResolver, type LocalAccount } from '../../local/intrinsics.ts';
 import { nameResources } from '../../local/physical-names.ts';
@@ -24,6 +24,14 @@ describe('what cdk synth wrote', () => {
     expect(stack.stackName).toBe(STACK_NAME);
     expect(Object.keys(stack.template.Resources)).toContain('Bucket');
     expect(stack.assetFolder(assetKey('worker'))).toBe(join(folder, 'asset.worker'));
+  });
+
+  test('a relative path is one from where this process runs, whatever folder a function runs in', () => {
+    const folder = temporaryFolder();
+    writeAssembly(folder, pipelineTemplate(), { worker: '' });
+    const stack = loadStack(relative(process.cwd(), folder));
+    expect(stack.assetFolder(assetKey('worker'))).toBe(join(folder, 'asset.worker'));
+    expect(() => loadStack('no/such/folder')).toThrow(join(process.cwd(), 'no/such/folder', 'manifest.json'));
   });
 
   test('fails for an asset that is not in the assembly', () => {

@@ -55,13 +55,21 @@ export interface SubmitDeps {
   ambient: Ambient;
   deadline: Deadline;
   heartbeat: Pause;
+  /** Default: those of OpenAI. */
+  createSettles?: CreateSettles | undefined;
   log: Log;
 }
 
-/** How long a list may lag behind a create before an absent batch is believed to be absent. Ours; none is documented. */
-const LOOK_UP_SETTLE_MS = 15 * 60_000;
-/** The client gives up on a create after 2 minutes. */
-const CREATE_MAY_TAKE_MS = 3 * 60_000;
+/** After how long it is sure that a create without an answer did not come about, if the batch is in no list (ms). */
+export interface CreateSettles {
+  /** From the intent until the create is not on its way any more. */
+  createMs: number;
+  /** How long a list may lag behind a create. */
+  listMs: number;
+}
+
+/** OpenAI: the client gives up on a create after 2 minutes; how far a list may lag is ours, none is documented. */
+const OPENAI_SETTLES: CreateSettles = { createMs: 3 * 60_000, listMs: 15 * 60_000 };
 /** How long a batch rests of which nobody can say whether it was created. */
 const UNKNOWN_REST_MS = 60 * 60_000;
 
@@ -381,19 +389,17 @@ async function resolveIntent(
   if (result.kind === 'unprovable') return resolveUnknown(deps, job, batch, claim, result.reason);
   if (result.kind === 'unfinished') return continueLookUp(deps, batch, claim, result.position);
   const now = deps.ambient.now();
+  const { createMs, listMs } = deps.createSettles ?? OPENAI_SETTLES;
   if (batch.fencedAt === undefined) {
-    const wait = batch.intentAt! + CREATE_MAY_TAKE_MS - now;
+    const wait = batch.intentAt! + createMs - now;
     if (wait > 0) throw new NotYetError(`whether batch ${batch.batchId} was created is not known yet`, wait);
     // The fence: from here on, a create that is still on its way finds no input file.
     await deps.batches.deleteFile(batch.inputFileId!, batch.keyVersion);
     await write(deps, batch, claim, { fencedAt: deps.ambient.now(), lookUp: undefined });
-    throw new NotYetError(
-      `batch ${batch.batchId} is fenced off; it is looked up once more`,
-      LOOK_UP_SETTLE_MS,
-    );
+    throw new NotYetError(`batch ${batch.batchId} is fenced off; it is looked up once more`, listMs);
   }
   // What got in before the fence must have had time to show in the list.
-  const wait = batch.fencedAt + LOOK_UP_SETTLE_MS - now;
+  const wait = batch.fencedAt + listMs - now;
   if (wait > 0) throw new NotYetError(`batch ${batch.batchId} is fenced off; the list may lag`, wait);
   // Its worker may have died before it was written down; without it, nobody would find the next one.
   await settleIntent(deps, batch, claim);

@@ -4,5 +4,10 @@ import { commonDeps } from './common.ts';
 import { createBatchApi } from './openai.ts';
 
 export function createSubmitDeps(config: z.output<typeof submitEnv>) {
-  return { ...commonDeps(config, { submit: config.SUBMIT_QUEUE_URL }), batches: createBatchApi(config) };
+  const { SUBMIT_QUEUE_URL, CREATE_SETTLES_SECONDS: seconds } = config;
+  return {
+    ...commonDeps(config, { submit: SUBMIT_QUEUE_URL }),
+    batches: createBatchApi(config),
+    ...(seconds === undefined ? {} : { createSettles: { createMs: seconds * 1000, listMs: seconds * 1000 } }),
+  };
 }
