@@ -91,7 +91,7 @@ function scan(chunks: readonly Uint8Array[], options: Options = {}) {
       },
       onLine: (line) => lines.push(outcomeOf(line)),
     },
-    options,
+    { sourceBytes: chunks.reduce((sum, { length }) => sum + length, 0), ...options },
   );
   for (const chunk of chunks) {
     scanner.push(chunk);
@@ -223,7 +223,8 @@ describe('LineScanner', () => {
         slotsArbitrary,
         chunkSizesArbitrary(400),
         fc.integer({ min: 8, max: 1_200 }),
-        (file, slots, sizes, blockBytes) => {
+        fc.constantFrom(150, 690, 5_000),
+        (file, slots, sizes, blockBytes, maxBytes) => {
           const lines: Outcome[] = [];
           const scanner = new LineScanner(
             JOB_ID,
@@ -235,7 +236,7 @@ describe('LineScanner', () => {
               },
               onLine: (line) => lines.push(outcomeOf(line)),
             },
-            { blockBytes, slots },
+            { blockBytes, maxBytes, slots },
           );
           // Pieces of ranges: each range is written over what the slot held before.
           for (let at = 0, range = 0; at < file.length; at += slots.bytes, range++) {
@@ -250,11 +251,51 @@ describe('LineScanner', () => {
             slot.fill(0x21);
           }
           scanner.end();
-          expect({ lines, blank: scanner.blank }).toEqual(check(file));
+          expect({ lines, blank: scanner.blank }).toEqual(check(file, { maxBytes }));
         },
       ),
-      { numRuns: 1_000 },
+      { numRuns: 2_000 },
     );
+  });
+
+  it.each([
+    ['in chunks that it copies', undefined],
+    ['in slots', { count: 3, bytes: 8 * 1024 * 1024 }],
+  ])('scans lines of any size that a request may have itself, %s', (_, slots) => {
+    const image = (length: number) => `data:image/png;base64,${'iVBORw0KGgo'.repeat(Math.ceil(length / 11))}`;
+    const sizes = [400_000, 600_000, 16_000_000, 1_000, 3_000_000, 31_000_000];
+    const lines = sizes.map((length, index) =>
+      requestLine(`id-${index}`, { url: '/v1/responses', body: { model: 'm', input: image(length) } }),
+    );
+    const file = Buffer.from(lines.join('\n'));
+    const found: number[] = [];
+    const scanner = new LineScanner(
+      JOB_ID,
+      {
+        onSpan: (span) => {
+          for (const { offset, length, dataUrlBytes } of span.requests()) {
+            expect(file.toString('latin1', offset, offset + length)).toBe(lines[found.length]);
+            expect(dataUrlBytes).toBeGreaterThan(sizes[found.length]! - 1);
+            found.push(length);
+          }
+        },
+        onLine: () => expect.unreachable('every line is certain'),
+      },
+      slots === undefined ? {} : { slots },
+    );
+    const PIECE = 1024 * 1024;
+    for (let at = 0, piece = 0; at < file.length; at += PIECE, piece++) {
+      const bytes = file.subarray(at, at + PIECE);
+      if (slots === undefined) {
+        scanner.push(bytes);
+        continue;
+      }
+      const slot = scanner.slots[Math.floor(piece / 8) % 3]!;
+      slot.set(bytes, (piece % 8) * PIECE);
+      scanner.push(slot.subarray((piece % 8) * PIECE, (piece % 8) * PIECE + bytes.length));
+    }
+    scanner.end();
+    expect(found).toEqual(lines.map(({ length }) => length));
   });
 
   it('refuses a chunk that stands in none of its slots', () => {
@@ -266,6 +307,7 @@ describe('LineScanner', () => {
   it('tells more kinds of requests apart than it remembers', () => {
     const lines = Array.from({ length: 20_000 }, (_, index) =>
       requestLine(`id-${index}`, {
+        url: '/v1/responses',
         body: { model: 'm', max_output_tokens: (index * 7_919) % 12_000, n: index % 2 },
       }),
     );
@@ -319,7 +361,9 @@ describe('LineScanner', () => {
 
   it('takes any number of lines in a block, and of pairs of model and endpoint', () => {
     const lines = Array.from({ length: 12_000 }, (_, index) =>
-      index % 3 === 0 ? 'x' : requestLine(`id-${index}`, { body: { model: `model-${index % 1_777}` } }),
+      index % 3 === 0
+        ? 'x'
+        : requestLine(`id-${index}`, { url: '/v1/responses', body: { model: `model-${index % 1_777}` } }),
     );
     const file = Buffer.from(lines.join('\n'));
     const { outcomes, texts } = scan(whole(file), { blockBytes: 2_000_000 });

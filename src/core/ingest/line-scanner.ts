@@ -16,7 +16,10 @@ import { SCAN_LINES_WASM } from './scanner/module.ts';
 
 const LINE_FEED = 0x0a;
 const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
-/** Bytes scanned at a time, and the longest line that is. Measured: from 64 KB to 1 MB it makes no difference to speed. */
+/**
+ * Bytes of copied chunks scanned at a time, and the longest beginning of a line that is joined to the next slot. Longer lines are put
+ * together in memory of their own. Measured: from 64 KB to 1 MB it makes no difference to speed.
+ */
 const BLOCK_BYTES = 512 * 1024;
 /** Inputs of a moderation request up to which its output is predicted here. */
 const MAX_MODERATION_INPUTS = 1_000;
@@ -164,7 +167,7 @@ function instantiate(): ScannerExports {
 /**
  * Cuts a byte stream into lines and reads the requests on them, in memory that does not grow with the stream. Lines end
  * at LF; blanks around them and a byte order mark at the start of the source are dropped: see LineSplitter, which takes
- * over for lines that are longer than a block.
+ * over for lines that are longer than any request may be.
  */
 export class LineScanner {
   readonly #handlers: LineHandlers;
@@ -186,12 +189,14 @@ export class LineScanner {
   /** What of the scanner's memory may hold lines. */
   readonly #memory: Buffer;
   readonly #blockBytes: number;
+  /** Longest line, with blanks and line end, that is scanned: memory for it is taken only where there is one. */
+  readonly #longBytes: number;
   /** The bytes of the stream that wait: where they begin and end in memory. Whole lines, or the beginning of one more. */
   #from = 0;
   #to = 0;
   /** Where they begin in the source. */
   #start: LineStart;
-  /** Cuts a line that is longer than a block. */
+  /** Cuts a line that is too long to be scanned. */
   #long: LineSplitter | undefined;
   readonly #span: RequestSpan;
   /** Memory for bytes of the stream, from which {@link push} takes them without a copy. Used again and again. */
@@ -202,7 +207,8 @@ export class LineScanner {
   /**
    * @param jobId seeds the hash of ids, as it does for `CustomIdHasher`.
    * @param options.start where the stream begins in the source, which must be the start of a line.
-   * @param options.blockBytes the longest line that is scanned (default: 512 KB), and how much of copied chunks at a time.
+   * @param options.blockBytes how much of copied chunks is scanned at a time. Default: 512 KB.
+   * @param options.sourceBytes no line is longer: memory for longer ones is not reserved. Default: unknown.
    * @param options.slots how many {@link slots} to make, of how many bytes. With them, every chunk must stand in one.
    * Default: none, and chunks are copied.
    */
@@ -212,6 +218,7 @@ export class LineScanner {
     options: {
       maxBytes?: number;
       blockBytes?: number;
+      sourceBytes?: number;
       start?: LineStart;
       slots?: { count: number; bytes: number };
     } = {},
@@ -220,12 +227,14 @@ export class LineScanner {
     this.#maxBytes = options.maxBytes ?? MAX_LINE_BYTES;
     this.#start = { offset: 0, line: 1, ...options.start };
     this.#blockBytes = options.blockBytes ?? BLOCK_BYTES;
-    this.#longest = Math.min(this.#maxBytes, this.#blockBytes - 1);
+    const longest = Math.min(this.#maxBytes, options.sourceBytes ?? this.#maxBytes);
+    this.#longBytes = Math.max(this.#blockBytes, longest + 1);
+    this.#longest = Math.min(this.#maxBytes, this.#longBytes - 1);
     const { count, bytes } = options.slots ?? { count: 0, bytes: 0 };
-    // The block; then slots with as much room before each, for the line that began in an earlier chunk. One byte more, for
-    // the line feed that the last line may lack.
+    // The block, as long as the longest line (pages that nothing is written to cost nothing); then slots with room before each
+    // for the line that began in an earlier chunk. One byte more, for the line feed that the last line may lack.
     const stride = this.#blockBytes + bytes + 1;
-    const size = this.#blockBytes + 1 + count * stride;
+    const size = this.#longBytes + 1 + count * stride;
     const at = this.#wasm.begin(Number.parseInt(jobId.slice(0, 8), 16) | 0, size);
     const memory = this.#wasm.memory.buffer;
     this.#memory = Buffer.from(memory, at, size);
@@ -268,12 +277,11 @@ export class LineScanner {
   push(chunk: Uint8Array): void {
     let rest = chunk;
     while (rest.length > 0) {
-      if (this.#long !== undefined) {
+      if (this.#long !== undefined || this.#to - this.#from >= this.#blockBytes) {
         const lineFeed = rest.indexOf(LINE_FEED);
-        const to = lineFeed < 0 ? rest.length : lineFeed + 1;
-        this.#long.push(rest.subarray(0, to));
-        if (lineFeed >= 0) this.#endLong(this.#long);
-        rest = rest.subarray(to);
+        const part = rest.subarray(0, lineFeed < 0 ? rest.length : lineFeed + 1);
+        this.#continueLine(part, lineFeed >= 0);
+        rest = rest.subarray(part.length);
       } else if (this.slots.length > 0) {
         this.#join(rest);
         rest = rest.subarray(rest.length);
@@ -303,6 +311,29 @@ export class LineScanner {
     this.#start.offset = end;
   }
 
+  /** Takes more of a line that is longer than the block, up to its end if it `ends` there. */
+  #continueLine(part: Uint8Array, ends: boolean): void {
+    if (this.#long === undefined && this.#to + part.length > this.#longBytes) this.#startLong();
+    if (this.#long !== undefined) {
+      this.#long.push(part);
+      if (ends) this.#endLong(this.#long);
+      return;
+    }
+    this.#memory.set(part, this.#to);
+    this.#to += part.length;
+    if (ends) this.#scanWholeLines();
+  }
+
+  /** Hands what waits to the splitter: it is the beginning of a line that is too long to be scanned. */
+  #startLong(): void {
+    const mark = this.#markBytes();
+    const start = { offset: this.#start.offset + mark, line: this.#start.line };
+    this.#long = new LineSplitter((line) => this.#handlers.onLine(line), this.#maxBytes, start);
+    this.#long.push(this.#memory.subarray(this.#from + mark, this.#to));
+    this.#from = this.#to;
+    this.#move(0);
+  }
+
   /** Puts what waits before a chunk that stands in a slot, where nobody needs what stood before the chunk. */
   #join(chunk: Uint8Array): void {
     if (chunk.buffer !== this.#memory.buffer) throw new BatchdropError('a chunk stands in none of the slots');
@@ -322,14 +353,8 @@ export class LineScanner {
   #scanWholeLines(): void {
     const to = this.#memory.subarray(this.#from, this.#to).lastIndexOf(LINE_FEED) + 1;
     if (to > 0) this.#scan(this.#from + to);
-    if (this.#to - this.#from >= this.#blockBytes) {
-      const mark = this.#markBytes();
-      const start = { offset: this.#start.offset + mark, line: this.#start.line };
-      this.#long = new LineSplitter((line) => this.#handlers.onLine(line), this.#maxBytes, start);
-      this.#long.push(this.#memory.subarray(this.#from + mark, this.#to));
-      this.#from = this.#to;
-    }
-    this.#move(0);
+    if (this.#to - this.#from > this.#longBytes) this.#startLong();
+    else this.#move(0);
   }
 
   #endLong(long: LineSplitter): void {

@@ -328,7 +328,12 @@ async function readLines(
     additions === undefined || originals === undefined ? handlers : fillingHandlers(additions, originals),
     {
       start: state.next,
-      ...(compressed ? {} : { slots: buffersFor(job.input.size, rangesFrom(deps, state.next.offset)) }),
+      ...(compressed
+        ? {}
+        : {
+            sourceBytes: job.input.size,
+            slots: buffersFor(job.input.size, rangesFrom(deps, state.next.offset)),
+          }),
       ...(sizes.blockBytes === undefined ? {} : { blockBytes: sizes.blockBytes }),
     },
   );
