@@ -85,8 +85,11 @@ test('Ctrl-C stops the command in good order, and the same command continues', {
       });
       child.once('close', (status) => done({ status, stderr }));
     });
+  let isInterrupted = false;
   const interrupted = await process((text, interrupt) => {
-    if (text.includes('Answers come from')) interrupt();
+    if (isInterrupted || !text.includes('Answers come from')) return;
+    isInterrupted = true;
+    interrupt();
   });
   expect(interrupted).toMatchObject({ status: 130, stderr: expect.stringContaining('Interrupted') });
   expect((await process(() => {})).status).toBe(0);
