@@ -14,12 +14,12 @@ import { heapLimits, RESULTS_MEMORY_MB } from '../lib/heap.ts';
 import { startS3 } from '../local/s3/server.ts';
 import { S3Objects } from '../src/adapters/s3-objects.ts';
 import { defaultSettings } from '../src/contract/settings.ts';
-import { noUsage } from '../src/core/collect/classify.ts';
 import { CustomIdHasher } from '../src/core/custom-id-hash.ts';
 import { workKeys } from '../src/core/keys.ts';
 import { encodeManifest, ManifestEntries } from '../src/core/manifest.ts';
 import { type BatchRecord, batchIdOf, type Job, type RunRef } from '../src/core/model.ts';
 import { type Plan, settlePlan } from '../src/core/plan.ts';
+import { noUsage } from '../src/core/results/usage.ts';
 import { RunWriter } from '../src/core/run-file.ts';
 import { createS3Client } from '../src/runtime/clients.ts';
 import { bundleOurs } from './bundle.ts';
@@ -226,6 +226,8 @@ function collectedBatch(round: number, index: number, outputRun: RunRef): BatchR
       failedByCode: {},
       possiblyBilledTwice: {},
       incomplete: 0,
+      filtered: 0,
+      cutOtherwise: 0,
       strayLines: 0,
       usage: noUsage(),
     },

@@ -244,11 +244,15 @@ function summaryOf(receipt: Receipt, out: string): string {
   ].join('\n');
 }
 
-function costLine({ usd, possibleUsd, savedUsd, unpriced }: Receipt['cost']): string {
+function costLine({ usd, possibleUsd, savedUsd, withoutUsage, unpriced }: Receipt['cost']): string {
   const shown = (text: string): string => formatUsd(fromUsd(text.replace('-', '')) ?? 0n);
   return [
     `${shown(usd)}, ${shown(savedUsd)} ${savedUsd.startsWith('-') ? 'more' : 'less'} than standard`,
-    ...(possibleUsd === '0' ? [] : [`up to ${shown(possibleUsd)} for results that OpenAI lost`]),
+    ...(possibleUsd === '0'
+      ? []
+      : [
+          `up to ${shown(possibleUsd)} more for results that OpenAI lost${withoutUsage === 0 ? '' : ` and ${format(withoutUsage)} without usage`}`,
+        ]),
     ...(unpriced === 0 ? [] : [`${format(unpriced)} results have no known price`]),
   ].join('; ');
 }

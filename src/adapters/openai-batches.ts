@@ -12,7 +12,6 @@ import { randomUUID } from 'node:crypto';
 import type OpenAI from 'openai';
 import { APIConnectionError, APIConnectionTimeoutError, APIError, OpenAIError } from 'openai';
 import * as z from 'zod';
-import { usageOf } from '../core/collect/classify.ts';
 import {
   BatchdropError,
   CreateRefusedError,
@@ -24,6 +23,7 @@ import {
 } from '../core/errors.ts';
 import { type BatchLevelError, OPENAI_BATCH_STATUSES } from '../core/model.ts';
 import type { BatchApi, ByteStream, RemoteBatch, RemoteFile } from '../core/ports.ts';
+import { usageOf } from '../core/results/usage.ts';
 import type { ApiKeys, ApiKeyValue } from './api-key.ts';
 import { release } from './body-chunks.ts';
 

@@ -80,6 +80,10 @@ export const receiptSchema = z.object({
   possiblyBilledTwice: z.record(z.string(), count),
   /** Succeeded, but cut at the token limit. */
   incomplete: count,
+  /** Succeeded, but cut by OpenAI's content filter. */
+  filtered: count,
+  /** Succeeded, but cut for a reason that is neither. */
+  cutOtherwise: count,
   /** Result lines of OpenAI that were not used: unknown or repeated custom_ids. */
   strayLines: count,
   /** Summed over the answers, and over errors that OpenAI reports tokens for. */
@@ -91,8 +95,8 @@ export const receiptSchema = z.object({
     /** What the results cost. */
     usd,
     /**
-     * The most that OpenAI may have charged beyond that, for requests of which it lost the result: those of
-     * `possiblyBilledTwice`, and those that failed for it.
+     * The most that OpenAI may have charged beyond that, for requests of which it lost the result (those of
+     * `possiblyBilledTwice`, and those that failed for it), and for answers `withoutUsage`.
      */
     possibleUsd: usd,
     /** What the same would have cost in the standard tier, and how much less it was. */
@@ -100,7 +104,11 @@ export const receiptSchema = z.object({
     savedUsd: usd,
     /** `results` had tokens and a price. */
     byTier: z.partialRecord(billedTier, z.object({ results: count, usage: tokenUsageSchema, usd })),
-    /** Results with tokens and without a price that is known: they are in no amount. */
+    /** What tools that OpenAI runs were charged by the call: web search and file search. Part of `usd`. */
+    toolUsd: usd,
+    /** Answers that came without a usable `usage`: each is booked with its share of what was reserved, in `possibleUsd`. */
+    withoutUsage: count,
+    /** Results of which something has no price that is known, tokens or a tool: that is in no amount. */
     unpriced: count,
     /** Batches of which OpenAI reports other tokens than their lines have. */
     usageDiffers: count,

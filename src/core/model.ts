@@ -221,8 +221,12 @@ export interface BatchOutcome {
   possiblyBilledTwice: Record<string, number>;
   /** Final errors by code. */
   failedByCode: Record<string, number>;
-  /** Succeeded, but cut at the token limit (`finish_reason: "length"`, `status: "incomplete"`). */
+  /** Succeeded, but cut at the token limit (`finish_reason: "length"`, `incomplete_details.reason: "max_output_tokens"`). */
   incomplete: number;
+  /** Succeeded, but cut by OpenAI's content filter (`content_filter` in the same places). */
+  filtered: number;
+  /** Succeeded, but cut for another reason of `incomplete_details`. */
+  cutOtherwise: number;
   /** Lines of OpenAI's files that were not used: named nobody of this batch, or somebody for the second time. */
   strayLines: number;
   usage: TokenUsage;
@@ -234,11 +238,15 @@ export interface BatchOutcome {
 export interface Bill {
   /** By the tier that OpenAI billed, for results that have a price. */
   tiers: { [Tier in PricedTier]?: TierBill };
-  /** Results with tokens and without a price that is known: they are in no amount. */
+  /** Results of which something has no price that is known, tokens or a tool: that is in no amount. */
   unpriced: number;
+  /** Answers that do not say what they used: their shares of the batch's most are in {@link possibleUsd}. */
+  withoutUsage: number;
+  /** What tools that OpenAI runs were charged by the call: part of the tiers' amounts. */
+  toolUsd: string;
   /** What the priced results would have cost in standard; those without a standard price as much as they did. */
   standardUsd: string;
-  /** The most that OpenAI may have charged for results that it lost. */
+  /** The most that OpenAI may have charged for results that it lost, or did not give the usage of. */
   possibleUsd: string;
   /** Whether OpenAI reported other tokens for the batch than its lines have. */
   differs?: boolean;

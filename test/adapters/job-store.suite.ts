@@ -242,6 +242,8 @@ export function describeJobStore(
             failedByCode: { 'some.odd code': 1 },
             possiblyBilledTwice: { status_0: 1 },
             incomplete: 0,
+            filtered: 0,
+            cutOtherwise: 0,
             strayLines: 0,
             usage: {
               inputTokens: 1,

@@ -15,7 +15,7 @@ const REFUSED: CallAnswer = {
 const ANSWER: CallAnswer = {
   status: 200,
   requestId: 'req_1',
-  body: '{"object":"chat.completion","choices":[],"usage":{"prompt_tokens":5,"completion_tokens":5}}',
+  body: '{"object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"a"},"finish_reason":"stop"}],"usage":{"prompt_tokens":5,"completion_tokens":5}}',
 };
 
 interface Request {
@@ -205,7 +205,7 @@ it('has a response that is to be made in the background made at once, so that it
   await start({ tiers: ['standard'] }, () => ANSWER);
   pipeline.deps.calls.call = async ({ body }) => {
     ({ background } = JSON.parse(body));
-    return { ...ANSWER, body: '{"status":"completed","error":null}' };
+    return { ...ANSWER, body: '{"status":"completed","error":null,"output":[{"type":"message"}]}' };
   };
   const line = chatLine('b', { url: '/v1/responses' }).replace('"model"', '"background":true,"model"');
   await pipeline.drop(KEY, line);
@@ -234,7 +234,10 @@ it('names no tier to an endpoint that knows of none', async () => {
   await start({ tiers: ['standard'] }, () => ANSWER);
   pipeline.deps.calls.call = async ({ body }) => {
     bodies.push(JSON.parse(body));
-    return { ...ANSWER, body: '{"object":"list","data":[],"usage":{"prompt_tokens":5,"total_tokens":5}}' };
+    return {
+      ...ANSWER,
+      body: '{"object":"list","data":[{"index":0,"embedding":[0.5]}],"usage":{"prompt_tokens":5,"total_tokens":5}}',
+    };
   };
   const model = 'text-embedding-3-small';
   await pipeline.drop(KEY, chatLine('e', { url: '/v1/embeddings', model, content: 'x' }));

@@ -2,13 +2,13 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { routeSchema } from '../../src/contract/settings.ts';
 import { attemptsOf, type Cause, withAttempt } from '../../src/core/attempts.ts';
-import type { Verdict } from '../../src/core/collect/classify.ts';
 import { type Decision, decide, decideRefusal } from '../../src/core/collect/decide.ts';
 import type { BatchLevelError, BatchRecord } from '../../src/core/model.ts';
+import type { Verdict } from '../../src/core/results/classify.ts';
 import { BATCH_ONLY } from '../support/routes.ts';
 
 const route = routeSchema.parse({ ...BATCH_ONLY, name: 'default', prefix: 'input/' });
-const OK: Verdict = { kind: 'succeeded', incomplete: false };
+const OK: Verdict = { kind: 'succeeded' };
 const retry = (code: string, cause: Cause): Verdict => ({ kind: 'retry', code, cause });
 const operator = (code: string, scope: 'key' | 'model'): Verdict => ({ kind: 'operator', code, scope });
 const tries = (...causes: Cause[]): number => causes.reduce(withAttempt, 0);

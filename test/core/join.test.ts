@@ -1,11 +1,12 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { MemoryScratch } from '../../src/adapters/memory/scratch.ts';
-import { usageOf } from '../../src/core/collect/classify.ts';
 import { Join } from '../../src/core/collect/join.ts';
 import { CustomIdHasher } from '../../src/core/custom-id-hash.ts';
 import { IncompleteDownloadError } from '../../src/core/errors.ts';
 import { ManifestEntries } from '../../src/core/manifest.ts';
+import type { Asked } from '../../src/core/results/answer.ts';
+import { usageOf } from '../../src/core/results/usage.ts';
 import { chunkSizesArbitrary, cut, pooled, streamOf } from '../support/bytes.ts';
 import { memoryStore, putSource } from '../support/memory-store.ts';
 import { RUN_SOURCE } from '../support/runs.ts';
@@ -23,6 +24,7 @@ async function joinOf(
   ids: readonly string[],
   roomBytes?: number,
   onResult: (body: Record<string, unknown>) => void = () => {},
+  asked: Asked = { endpoint: '/v1/responses' },
 ): Promise<Join> {
   const entries = new ManifestEntries();
   const hasher = new CustomIdHasher(JOB_ID);
@@ -31,14 +33,19 @@ async function joinOf(
     entries.push(index + 1, index * 100, 99, 0, hasher.hash0, hasher.hash1);
   }
   const scratch = await new MemoryScratch(roomBytes).open();
-  return new Join({ source: RUN_SOURCE, entries }, JOB_ID, { scratch, objects }, { onResult });
+  return new Join(
+    { source: RUN_SOURCE, entries },
+    JOB_ID,
+    { scratch, objects },
+    { askedOf: () => asked, onResult: (_index, body) => onResult(body) },
+  );
 }
 
 const answer = (id: string, tokens = 1): string =>
   JSON.stringify({
     id: 'batch_req_1',
     custom_id: id,
-    response: { status_code: 200, request_id: 'r', body: { usage: { input_tokens: tokens } } },
+    response: { status_code: 200, request_id: 'r', body: { output: [{}], usage: { input_tokens: tokens } } },
     error: null,
   });
 const failure = (id: string, status: number): string =>
@@ -206,8 +213,8 @@ describe('Join', () => {
     const join = await joinOf(['a', longId, 'c', 'd'], undefined, (body) => bodies.push(body));
     await add(join, `${lines.join('\n')}\n`);
     expect([0, 1, 2, 3].map((index) => join.verdict(index))).toEqual([
-      { kind: 'succeeded', incomplete: true },
-      { kind: 'succeeded', incomplete: true },
+      { kind: 'succeeded', cut: 'token_limit' },
+      { kind: 'succeeded', cut: 'token_limit' },
       { kind: 'failed', code: long },
       { kind: 'operator', code: 'http_404', scope: 'model' },
     ]);

@@ -23,11 +23,11 @@ const LONG = 'x'.repeat(2_000);
 describe('writeOutline', () => {
   it.each<[string, string, string]>([
     ['a text with short strings only', '{"a":["b\\"c",1]} ', '{"a":["b\\"c",1]} '],
-    ['a long value', `{"a":"${LONG}","b":1}`, '{"a":"","b":1}'],
-    ['several, and a long key', `["${LONG}",{"${LONG}":"${LONG}"}]`, '["",{"":""}]'],
-    ['quotes and backslashes at the end', `["${LONG}\\\\","${LONG}\\"","c"]`, '["","","c"]'],
-    ['every escape', `["${LONG}\\b\\f\\n\\r\\t\\/\\u00e9\\uD83d"]`, '[""]'],
-    ['other alphabets', `["${'ü漢😀'.repeat(500)}","é"]`, '["","é"]'],
+    ['a long value', `{"a":"${LONG}","b":1}`, '{"a":"…","b":1}'],
+    ['several, and a long key', `["${LONG}",{"${LONG}":"${LONG}"}]`, '["…",{"…":"…"}]'],
+    ['quotes and backslashes at the end', `["${LONG}\\\\","${LONG}\\"","c"]`, '["…","…","c"]'],
+    ['every escape', `["${LONG}\\b\\f\\n\\r\\t\\/\\u00e9\\uD83d"]`, '["…"]'],
+    ['other alphabets', `["${'ü漢😀'.repeat(500)}","é"]`, '["…","é"]'],
   ])('leaves out long strings: %s', (_what, text, outline) => {
     expect(outlineOf(text)).toBe(outline);
     expect(parsed(text)).toBeDefined();
@@ -54,7 +54,7 @@ describe('writeOutline', () => {
         text[100 + place] = byte;
         const isRefused = byte < 0x20 || byte === 0x5c;
         // A quote ends the string, and what follows is left as it is.
-        if (byte !== 0x22) expect(outlineOf(text), `byte ${byte}`).toBe(isRefused ? undefined : '[""]');
+        if (byte !== 0x22) expect(outlineOf(text), `byte ${byte}`).toBe(isRefused ? undefined : '["…"]');
       }
     }
   });
@@ -99,7 +99,7 @@ describe('writeOutline', () => {
         expect(parsed(outline) === undefined).toBe(parsed(text) === undefined);
         if (parsed(text) === undefined) return;
         const isLong = (literal: string): boolean => Buffer.byteLength(literal) - 1 > 1_024;
-        const expected = text.replace(/"(?:[^"\\]|\\.)*"/g, (literal) => (isLong(literal) ? '""' : literal));
+        const expected = text.replace(/"(?:[^"\\]|\\.)*"/g, (literal) => (isLong(literal) ? '"…"' : literal));
         expect(outline === expected).toBe(true);
       }),
       { numRuns: 3_000 },

@@ -60,7 +60,6 @@ export const OFF: readonly Kind[] = [
   'failed-after-execution',
   'counts',
   'young-files',
-  'missing-usage',
   'hanging-calls',
   'denied-inputs',
   'work-expiry',

@@ -1,5 +1,5 @@
 /** Errors that only a person can mend, wherever they show: what they stop is parked, and let go again by proof. */
-import { type OperatorScope, operatorScopeOf } from '../collect/classify.ts';
+
 import {
   ApiKeyMissingError,
   ApiKeyUnknownError,
@@ -9,6 +9,7 @@ import {
 } from '../errors.ts';
 import { apiKeyOf, type BatchRecord, type ParkProof } from '../model.ts';
 import type { Ambient, Log, ParkStore } from '../ports.ts';
+import { type OperatorScope, operatorScopeOf } from '../results/classify.ts';
 import { parkScope, parkScopesOf } from './scopes.ts';
 
 /** What an error stops, and why. */

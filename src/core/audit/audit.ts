@@ -1,12 +1,13 @@
 /** What past calls cost, month by month, and what they would have cost in the cheapest tier that their urgency allows. */
 
 import type { PricedTier } from '../../contract/rates.ts';
-import { addUsage, noUsage } from '../collect/classify.ts';
 import { WITH_FLEX } from '../endpoints.ts';
 import type { TokenUsage } from '../model.ts';
 import type { Picodollars } from '../prices/money.ts';
 import { costAt, type Prices } from '../prices/prices.ts';
 import { SHORT_CONTEXT_TOKENS } from '../prices/table.ts';
+import { toolFeeOf } from '../prices/tool-fees.ts';
+import { addUsage, noUsage } from '../results/usage.ts';
 import { type Calls, hasBatch, readCalls } from './calls.ts';
 import type { Rules } from './rules.ts';
 
@@ -47,7 +48,7 @@ export interface Audit {
   problems: AuditProblem[];
   /** In order. */
   months: MonthAudit[];
-  /** Calls without a price, by model and tier: in no sum. */
+  /** Calls without a price, by model and tier: in no sum. `tools of <model>`: only what its tools cost is in none. */
   unpriced: Record<string, number>;
 }
 
@@ -103,10 +104,11 @@ export class Auditor {
   #add(calls: Calls): void {
     const billed = calls.tier === undefined ? undefined : this.#costOf(calls, calls.tier);
     if (billed === undefined) {
-      const name = `${calls.model} ${calls.tier ?? 'in an unknown tier'}`;
-      this.#unpriced.set(name, (this.#unpriced.get(name) ?? 0) + calls.count);
+      this.#countUnpriced(`${calls.model} ${calls.tier ?? 'in an unknown tier'}`, calls.count);
       return;
     }
+    // Their tokens are in the sums.
+    if (calls.tools?.isUnpriced) this.#countUnpriced(`tools of ${calls.model}`, calls.count);
     const month = this.#monthOf(calls.at);
     month.calls += calls.count;
     addUsage(month.usage, calls.usage);
@@ -121,6 +123,10 @@ export class Auditor {
     eligible.calls += calls.count;
     eligible.billed += billed;
     eligible.would += would;
+  }
+
+  #countUnpriced(name: string, calls: number): void {
+    this.#unpriced.set(name, (this.#unpriced.get(name) ?? 0) + calls);
   }
 
   /** The cheapest tier that the calls' urgency allows and that exists for them. */
@@ -138,11 +144,12 @@ export class Auditor {
     return found ?? { tier: 'standard', cost: this.#costOf(calls, 'standard') };
   }
 
-  /** Many calls in one are taken to be of the same length. */
-  #costOf({ model, at, count, usage }: Calls, tier: PricedTier): Picodollars | undefined {
+  /** Many calls in one are taken to be of the same length. Tools cost the same in every tier. */
+  #costOf({ model, at, count, usage, tools }: Calls, tier: PricedTier): Picodollars | undefined {
     const isLong = usage.inputTokens > SHORT_CONTEXT_TOKENS * Math.max(1, count);
     const rates = this.#prices.ratesOf({ model, tier, at, isLong });
-    return rates === undefined ? undefined : costAt(rates, usage);
+    const fee = tools === undefined ? 0n : toolFeeOf(tools, model);
+    return rates === undefined ? undefined : costAt(rates, usage) + fee;
   }
 
   #monthOf(at: number): MonthAudit {

@@ -10,9 +10,11 @@
  */
 
 import type { PricedTier } from '../../contract/rates.ts';
-import { usageOf } from '../collect/classify.ts';
 import { type Endpoint, isEndpoint } from '../endpoints.ts';
 import type { TokenUsage } from '../model.ts';
+import { classify } from '../results/classify.ts';
+import { type ToolUse, toolUseOf } from '../results/tool-use.ts';
+import { usageOf } from '../results/usage.ts';
 
 /** One call, or many of the same kind. */
 export interface Calls {
@@ -25,6 +27,8 @@ export interface Calls {
   /** What was billed; `undefined`: a tier that has no price here. */
   tier: PricedTier | undefined;
   usage: TokenUsage;
+  /** What was charged beside tokens; absent where it is not told. */
+  tools?: ToolUse;
   project?: string;
   tags: string[];
 }
@@ -51,27 +55,28 @@ export function readCalls(line: string): ReadCalls {
 
 function readPair(line: Fields): ReadCalls {
   const response = fieldsOf(line.response);
-  if (response === undefined) {
-    return fieldsOf(line.error) === undefined
-      ? { problem: 'has no "response" object; a line is {"time", "url", "request", "response"}' }
-      : { failed: 1 };
-  }
   // A line of a batch's output file wraps the body.
-  const isBatchLine = fieldsOf(response.body) !== undefined && response.status_code !== undefined;
-  const body = isBatchLine ? fieldsOf(response.body)! : response;
-  if (fieldsOf(body.error) !== undefined && fieldsOf(body.usage) === undefined) return { failed: 1 };
+  const isBatchLine = fieldsOf(response?.body) !== undefined && response?.status_code !== undefined;
+  const body = isBatchLine ? fieldsOf(response.body)! : (response ?? {});
+  const usage = usageOf(body);
+  const isCounted = usage.inputTokens + usage.outputTokens > 0;
+  const endpoint = pathOf(textOf(line.url)) ?? endpointOf(body);
+  if (!isCounted && isFailed(isBatchLine || response === undefined ? line : asLine(line, body), endpoint))
+    return { failed: 1 };
+  if (response === undefined)
+    return { problem: 'has no "response" object; a line is {"time", "url", "request", "response"}' };
   const request = fieldsOf(line.request) ?? fieldsOf(line.body) ?? {};
   const model = textOf(body.model) ?? textOf(request.model);
   if (model === undefined) return { problem: 'names no model in "response" or "request"' };
-  if (fieldsOf(body.usage) === undefined) {
-    return {
-      problem: 'has no "usage" in its response; streamed calls have it with stream_options.include_usage',
-    };
-  }
   const at = timeOf(line.time ?? line.timestamp ?? body.created_at ?? body.created);
   if (at === undefined) return { problem: 'has no "time"; ISO 8601 or epoch seconds are expected' };
-  const endpoint = pathOf(textOf(line.url)) ?? endpointOf(body);
   if (endpoint === undefined) return { problem: 'has no "url" such as "/v1/responses"' };
+  if (!isCounted) {
+    return {
+      problem:
+        'has no "usage" with tokens in its response; streamed calls have it with stream_options.include_usage',
+    };
+  }
   const project = textOf(line.project);
   const tags = Array.isArray(line.tags) ? line.tags.filter((tag) => typeof tag === 'string') : [];
   const calls: Calls = {
@@ -80,12 +85,26 @@ function readPair(line: Fields): ReadCalls {
     model,
     endpoint,
     tier: isBatchLine ? 'batch' : tierOf(body.service_tier),
-    usage: usageOf(body),
+    usage,
+    tools: toolUseOf(body),
     ...(project === undefined ? {} : { project }),
     tags,
   };
   return { calls: [calls] };
 }
+
+/** An answer of a call, as the line of a batch's output file that would say the same. */
+function asLine({ error }: Fields, body: Fields): Fields {
+  return { response: { status_code: 200, body }, error };
+}
+
+/** Whether a line says that its request failed; that there is no answer to be seen in it does not. */
+function isFailed(line: Fields, endpoint: string | undefined): boolean {
+  const verdict = classify(line, { endpoint });
+  return verdict.kind !== 'succeeded' && !(verdict.kind === 'retry' && UNSAID.has(verdict.code));
+}
+
+const UNSAID: ReadonlySet<string> = new Set(['no_answer', 'no_body', 'no_response']);
 
 /** Source: API reference, "Usage": objects `bucket` and `organization.usage.completions.result`. */
 function readBuckets(buckets: readonly unknown[]): ReadCalls {

@@ -61,12 +61,30 @@ export function cutByCost(
   prices: Prices,
   at: number,
 ): Part[] {
-  const rates = ratesFor(batch, prices, at);
+  const weightOf = costOfEach(batch, entries, prices, at);
   // Its price was there when the cut was decided on.
-  if (rates === undefined) return [{ entries }];
-  // As `boundOf` will have it: the parts, each with the tokens that it is given, must not come out dearer.
+  if (weightOf === undefined) return [{ entries }];
+  let whole = 0;
+  for (let index = 0; index < entries.count; index++) whole += weightOf(entries.at(index));
+  const most = Math.max(microdollars * PICODOLLARS_PER_MICRODOLLAR, whole / mostParts);
+  return cutByWeight(batch, entries, most, weightOf);
+}
+
+/**
+ * What each request of a batch can cost at the most, in picodollars, as {@link boundOf} has it for a batch of that request
+ * alone: parts of a batch, each with the tokens that it is given, do not come out dearer than their requests together.
+ * `undefined`: there is no price.
+ */
+function costOfEach(
+  batch: Bounded,
+  entries: ManifestEntries,
+  prices: Prices,
+  at: number,
+): ((entry: Pick<ManifestEntry, 'length' | 'tried'>) => number) | undefined {
+  const rates = ratesFor(batch, prices, at);
+  if (rates === undefined) return undefined;
   const tokensOfOne = tokensOfEach(batch, entries);
-  const weightOf = (entry: Pick<ManifestEntry, 'length' | 'tried'>): number => {
+  return (entry) => {
     const input = inputAtMost({
       requests: 1,
       bytes: entry.length + 1,
@@ -74,10 +92,32 @@ export function cutByCost(
     });
     return Number(costOf(rates, input, outputLimitIn(entry.tried) ?? unlimitedOutputTokens(batch.model)));
   };
-  let whole = 0;
-  for (let index = 0; index < entries.count; index++) whole += weightOf(entries.at(index));
-  const most = Math.max(microdollars * PICODOLLARS_PER_MICRODOLLAR, whole / mostParts);
-  return cutByWeight(batch, entries, most, weightOf);
+}
+
+/**
+ * The bound of a batch, divided among its requests by what each can cost at the most; the shares add up to the bound.
+ * `undefined`: there is no price.
+ */
+export function sharesOf(
+  batch: Bounded,
+  entries: ManifestEntries,
+  prices: Prices,
+  at: number,
+): Picodollars[] | undefined {
+  const bound = boundOf(batch, prices, at);
+  const weightOf = costOfEach(batch, entries, prices, at);
+  if (bound === undefined || weightOf === undefined) return undefined;
+  const weights = Array.from({ length: entries.count }, (_, index) => BigInt(weightOf(entries.at(index))));
+  const whole = weights.reduce((sum, weight) => sum + weight, 0n);
+  let weight = 0n;
+  let divided = 0n;
+  return weights.map((own) => {
+    weight += own;
+    const upTo = whole === 0n ? 0n : (bound * weight) / whole;
+    const share = upTo - divided;
+    divided = upTo;
+    return share;
+  });
 }
 
 const PICODOLLARS_PER_MICRODOLLAR = 1_000_000;

@@ -4,11 +4,14 @@
  */
 
 import type { PricedTier } from '../../contract/rates.ts';
-import { addUsage, noUsage, usageOf } from '../collect/classify.ts';
+import type { ManifestEntries } from '../manifest.ts';
 import type { BatchRecord, Bill, TokenUsage } from '../model.ts';
 import { type Picodollars, toUsd } from '../prices/money.ts';
 import type { Prices } from '../prices/prices.ts';
-import { boundOf } from './bound.ts';
+import { toolFeeOf } from '../prices/tool-fees.ts';
+import { toolUseOf } from '../results/tool-use.ts';
+import { addUsage, isUsageReported, noUsage, usageOf } from '../results/usage.ts';
+import { boundOf, sharesOf } from './bound.ts';
 
 /** What is billed in a tier so far. */
 interface Sum {
@@ -19,6 +22,7 @@ interface Sum {
 
 type Billed = Pick<
   BatchRecord,
+  | 'endpoint'
   | 'model'
   | 'tier'
   | 'requests'
@@ -33,43 +37,61 @@ type Billed = Pick<
 /** Adds up a batch, line by line. */
 export class Tally {
   readonly #batch: Billed;
+  readonly #entries: ManifestEntries;
   readonly #prices: Prices;
   readonly #at: number;
   readonly #tiers = new Map<PricedTier, Sum>();
   readonly #usage = noUsage();
+  /** What the tokens of each request cost, in picodollars. */
+  readonly #costs: BigInt64Array;
+  /** Requests whose answers do not say what they used. */
+  readonly #withoutUsage = new Set<number>();
   #unpriced = 0;
+  #tools: Picodollars = 0n;
   #standard: Picodollars = 0n;
 
-  constructor(batch: Billed, prices: Prices) {
+  /** @param entries the batch's manifest. */
+  constructor(batch: Billed, entries: ManifestEntries, prices: Prices) {
     this.#batch = batch;
+    this.#entries = entries;
     this.#prices = prices;
+    this.#costs = new BigInt64Array(entries.count);
     // OpenAI does not say when it ran a line; of what was sent on the last day of a price, some may have run on the next.
     this.#at = batch.submittedAt ?? batch.createdAt;
   }
 
   /**
-   * Takes in the body of a result. An error without tokens costs nothing; what an answer without tokens cost is not known,
-   * unless its model is free.
+   * Takes in the body of a result. An error without tokens costs nothing; an answer without them is booked with its share of
+   * what the batch may cost at the most, unless its model is free.
+   * @param index of its request in the manifest.
    */
-  add(body: Record<string, unknown>, isAnswer: boolean): void {
+  add(index: number, body: Record<string, unknown>, isAnswer: boolean): void {
     const usage = usageOf(body);
     const tier = this.#tierOf(body);
     const answered = typeof body.model === 'string' ? body.model : this.#batch.model;
-    if (usage.inputTokens === 0 && usage.outputTokens === 0) {
-      if (isAnswer && this.#costOf(ONE_OF_EACH, answered, tier) !== 0n) this.#unpriced++;
-      return;
-    }
-    addUsage(this.#usage, usage);
+    const hasTokens = usage.inputTokens + usage.outputTokens > 0;
+    const isMissing =
+      isAnswer &&
+      !isUsageReported(body, this.#batch.endpoint) &&
+      this.#costOf(ONE_OF_EACH, answered, tier) !== 0n;
     const cost = this.#costOf(usage, answered, tier);
-    if (cost === undefined) {
-      this.#unpriced++;
-      return;
-    }
+    const tools = toolUseOf(body);
+    const fee = toolFeeOf(tools, answered);
+    if (((hasTokens || isMissing) && cost === undefined) || tools.isUnpriced) this.#unpriced++;
+    if (isMissing && cost !== undefined) this.#withoutUsage.add(index);
+    if (hasTokens) addUsage(this.#usage, usage);
+    const isBilled = hasTokens && cost !== undefined;
+    if (!isBilled && fee === 0n) return;
     const sum = this.#tiers.get(tier) ?? { results: 0, usage: noUsage(), cost: 0n };
+    this.#tiers.set(tier, sum);
+    sum.cost += fee;
+    this.#tools += fee;
+    this.#standard += fee;
+    if (!isBilled) return;
     sum.results++;
     sum.cost += cost;
     addUsage(sum.usage, usage);
-    this.#tiers.set(tier, sum);
+    this.#costs[index]! += cost;
     this.#standard += this.#costOf(usage, answered, 'standard') ?? cost;
   }
 
@@ -79,11 +101,11 @@ export class Tally {
   }
 
   /**
-   * @param lost how many requests OpenAI may have charged without giving their results. They are taken to cost what the
-   * batch costs at the most, divided evenly, but not more than that in all.
+   * @param lost requests that OpenAI may have charged without giving their results. Like answers that do not say what they
+   * used, they are taken to cost their share of what the batch costs at the most, less what is billed of them already, but
+   * not more than was reserved in all.
    */
-  bill(lost: number): Bill {
-    const cost = [...this.#tiers.values()].reduce((sum, tier) => sum + tier.cost, 0n);
+  bill(lost: readonly number[]): Bill {
     return {
       tiers: Object.fromEntries(
         [...this.#tiers].map(([tier, sum]) => [
@@ -92,17 +114,25 @@ export class Tally {
         ]),
       ),
       unpriced: this.#unpriced,
+      withoutUsage: this.#withoutUsage.size,
+      toolUsd: toUsd(this.#tools),
       standardUsd: toUsd(this.#standard),
-      possibleUsd: toUsd(this.#possible(lost, cost)),
+      possibleUsd: toUsd(this.#possible(new Set([...lost, ...this.#withoutUsage]))),
     };
   }
 
-  #possible(lost: number, cost: Picodollars): Picodollars {
-    const bound = lost === 0 ? 0n : (boundOf(this.#batch, this.#prices, this.#at) ?? 0n);
-    const requests = BigInt(this.#batch.requests);
-    const share = (bound * BigInt(lost) + requests - 1n) / requests;
+  #possible(indexes: ReadonlySet<number>): Picodollars {
+    const shares =
+      indexes.size === 0 ? undefined : sharesOf(this.#batch, this.#entries, this.#prices, this.#at);
+    if (shares === undefined) return 0n;
+    const bound = boundOf(this.#batch, this.#prices, this.#at)!;
+    const cost = this.#costs.reduce((sum, own) => sum + own, 0n);
+    const most = [...indexes].reduce((sum, index) => {
+      const left = shares[index]! - this.#costs[index]!;
+      return left > 0n ? sum + left : sum;
+    }, 0n);
     const left = bound > cost ? bound - cost : 0n;
-    return share < left ? share : left;
+    return most < left ? most : left;
   }
 
   /** A batch is billed as one, whatever its answers say; else the answer tells which tier it was served in. */

@@ -14,7 +14,6 @@ import type { BatchMessage } from '../../contract/messages.ts';
 import type { Settings, Tier } from '../../contract/settings.ts';
 import { operatorErrorOf, parkFor } from '../admission/operator-errors.ts';
 import { callsLedgerOf } from '../admission/scopes.ts';
-import { ANSWER_TOO_SLOW, classify, NOT_SENT } from '../collect/classify.ts';
 import { OBJECT_GONE, TIER_NOT_OFFERED } from '../collect/decide.ts';
 import { CallUnansweredError, NotYetError, ObjectGoneError } from '../errors.ts';
 import { workKeys } from '../keys.ts';
@@ -46,6 +45,7 @@ import type {
   Pause,
   QuotaStore,
 } from '../ports.ts';
+import { ANSWER_TOO_SLOW, classify, NOT_SENT } from '../results/classify.ts';
 import { recordFailure, SUCCEEDED } from '../step-failure.ts';
 import { type BeginAnswer, isTooSlow, mayBegin, recentLatencies, rememberLatencies } from './latency.ts';
 import { CALLS_OF_A_SLICE, learn } from './pace.ts';
@@ -404,7 +404,7 @@ class Slice {
     }
     const { requestsPerMinute, tokensPerMinute } = answer;
     const line = answerLine(request.customId, answer);
-    const verdict = classify(JSON.parse(line) as Record<string, unknown>);
+    const verdict = classify(JSON.parse(line) as Record<string, unknown>, this.#batch);
     if (REFUSING.has(answer.status) && verdict.kind !== 'operator' && !isTooLarge(answer)) {
       this.#refused(index, answer.retryAfterMs);
       return;

@@ -55,12 +55,14 @@ import type {
 } from '../ports.ts';
 import type { Prices } from '../prices/prices.ts';
 import { readRanges } from '../ranges.ts';
+import type { Cut } from '../results/answer.ts';
+import { readInputCounts } from '../results/input-counts.ts';
+import { noUsage } from '../results/usage.ts';
 import { advanceAfter } from '../rounds.ts';
 import { RunWriter } from '../run-file.ts';
 import { settledOutcome, settleOutcome } from '../settled.ts';
 import { recordFailure, SUCCEEDED } from '../step-failure.ts';
 import { workingTime } from '../time-limits.ts';
-import { noUsage } from './classify.ts';
 import { type Decision, decide, decideRefusal, type Refusal, unreadable } from './decide.ts';
 import { fetchResults, readFetched } from './fetch.ts';
 import { Join } from './join.ts';
@@ -206,10 +208,12 @@ async function collectClaimed(deps: DepsWithKey, job: Job, batch: BatchRecord, c
   const scratch = await deps.scratch.open();
   try {
     const stores = { scratch, objects: deps.objects };
-    const tally = new Tally(batch, deps.prices);
+    const tally = new Tally(batch, manifest.entries, deps.prices);
+    const inputs = await readInputCounts(deps.objects, manifest, batch.endpoint);
     const join = new Join(manifest, job.jobId, stores, {
+      askedOf: (index) => ({ endpoint: batch.endpoint, inputs: inputs?.[index] }),
       takesWhatIsReadable: isLastResort,
-      onResult: (body, isAnswer) => tally.add(body, isAnswer),
+      onResult: (index, body, isAnswer) => tally.add(index, body, isAnswer),
     });
     for (const file of fetched.files) await addResults(deps, job, batch, claim, join, file, isLastResort);
     await waitForLateResults(deps, batch, claim, join, fetched.files);
@@ -450,7 +454,7 @@ async function writeResults(
   const failedByCode = new Map<string, number>();
   const billedTwice = new Map<string, number>();
   const next = new ManifestEntries();
-  let lost = 0;
+  const lost: number[] = [];
   let tries = 0;
   const hasTime = (): boolean => {
     if (deps.deadline.remainingMs() > 0) return true;
@@ -464,10 +468,10 @@ async function writeResults(
       const { line, offset, length, tried, hash0, hash1 } = entries.at(index);
       const decision = hasTime() ? decided : unreadable(tried);
       const original = { offset, length };
-      if (decision.kind !== 'succeeded' && decision.lost !== undefined) lost++;
+      if (decision.kind !== 'succeeded' && decision.lost !== undefined) lost.push(index);
       if (decision.kind === 'succeeded') {
         outcome.succeeded++;
-        if (decision.incomplete) outcome.incomplete++;
+        if (decision.cut !== undefined) outcome[COUNT_OF_CUT[decision.cut]]++;
         output.add(line, await join.line(index), original);
       } else if (decision.kind === 'retry') {
         outcome.retried++;
@@ -533,8 +537,15 @@ async function writeResults(
   }
 }
 
+/** Where the answers that were cut short are counted. */
+const COUNT_OF_CUT = {
+  token_limit: 'incomplete',
+  content_filter: 'filtered',
+  other: 'cutOtherwise',
+} as const satisfies Record<Cut, keyof BatchOutcome>;
+
 /** Held against what OpenAI says of the whole batch, where it does. */
-function billOf({ log }: DepsWithKey, batch: BatchRecord, tally: Tally, lost: number): Bill {
+function billOf({ log }: DepsWithKey, batch: BatchRecord, tally: Tally, lost: readonly number[]): Bill {
   const bill = tally.bill(lost);
   const { jobId, batchId, openaiBatchId, reportedUsage: reported } = batch;
   if (reported === undefined || reported.inputTokens + reported.outputTokens === 0) return bill;
@@ -583,6 +594,8 @@ function noOutcome(): BatchOutcome {
     failedByCode: {},
     possiblyBilledTwice: {},
     incomplete: 0,
+    filtered: 0,
+    cutOtherwise: 0,
     strayLines: 0,
     usage: noUsage(),
   };

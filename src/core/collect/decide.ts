@@ -11,11 +11,12 @@ import {
 import { type Cause, isExhausted, withAttempt } from '../attempts.ts';
 import type { ManifestEntries } from '../manifest.ts';
 import type { BatchLevelError, BatchRecord, Job } from '../model.ts';
-import { type OperatorScope, operatorScopeOf, type Verdict } from './classify.ts';
+import type { Cut } from '../results/answer.ts';
+import { type OperatorScope, operatorScopeOf, type Verdict } from '../results/classify.ts';
 
 /** What becomes of one request. */
 export type Decision =
-  | { kind: 'succeeded'; incomplete: boolean }
+  | { kind: 'succeeded'; cut?: Cut }
   /**
    * Goes into the next round. `tried` is what its manifest entry says from now on; `lost` is the cause if OpenAI may
    * have charged the try that it lost.

@@ -10,8 +10,9 @@ import type { Manifest, ManifestEntries } from '../manifest.ts';
 import type { SourceObject } from '../model.ts';
 import type { ByteStream, ObjectStore, ScratchFile } from '../ports.ts';
 import { readRanges } from '../ranges.ts';
-import { bodyOf, classify, type Verdict } from './classify.ts';
-import { writeOutline } from './outline.ts';
+import type { Asked } from '../results/answer.ts';
+import { bodyOf, classify, type Verdict } from '../results/classify.ts';
+import { LONG_STRING, writeOutline } from './outline.ts';
 
 /** Longest result line that is read: ten images of 4 MB, and room. */
 const MAX_RESULT_LINE_BYTES = 128 * 1024 * 1024;
@@ -37,13 +38,28 @@ export interface LineStores {
   objects: Pick<ObjectStore, 'read'>;
 }
 
+/**
+ * Is given the body of each result that counts, whose it is, and whether the request succeeded with it: of an answer that
+ * follows an error, both. Long strings may be left out of it.
+ */
+type OnResult = (index: number, body: Record<string, unknown>, isAnswer: boolean) => void;
+
+export interface JoinOptions {
+  /** What is known of a request, to judge its answer by. */
+  askedOf: (index: number) => Asked;
+  /** Counts lines that are not whole as stray instead of failing. Default: false. */
+  takesWhatIsReadable?: boolean;
+  onResult?: OnResult;
+}
+
 /** The results of one batch: some 40 bytes of memory for each request; lines on disk, or where they came from. */
 export class Join {
   readonly #stores: LineStores;
   readonly #hasher: CustomIdHasher;
   readonly #requests: RequestIndex;
   readonly #takesWhatIsReadable: boolean;
-  readonly #onResult: (body: Record<string, unknown>, isAnswer: boolean) => void;
+  readonly #askedOf: (index: number) => Asked;
+  readonly #onResult: OnResult;
   /** Every verdict that occurs, once: a request has its place here. The first one stands for none. */
   readonly #verdicts: (Verdict | undefined)[] = [undefined];
   readonly #placeOfVerdict = new Map<string, number>();
@@ -65,20 +81,8 @@ export class Join {
   /** Lines that name nobody of this batch, or somebody who has a better answer already. */
   strayLines = 0;
 
-  /**
-   * @param options.takesWhatIsReadable counts lines that are not whole as stray instead of failing. Default: false.
-   * @param options.onResult is given the body of each result that counts, and whether the request succeeded with it: of an
-   * answer that follows an error, both. Long strings may be left out of it.
-   */
-  constructor(
-    { entries }: Manifest,
-    jobId: string,
-    stores: LineStores,
-    options: {
-      takesWhatIsReadable?: boolean;
-      onResult?: (body: Record<string, unknown>, isAnswer: boolean) => void;
-    } = {},
-  ) {
+  constructor({ entries }: Manifest, jobId: string, stores: LineStores, options: JoinOptions) {
+    this.#askedOf = options.askedOf;
     this.#onResult = options.onResult ?? (() => {});
     this.#takesWhatIsReadable = options.takesWhatIsReadable ?? false;
     this.#stores = stores;
@@ -140,22 +144,16 @@ export class Join {
    * @returns whose line this is from now on, if anybody's.
    */
   #judge(name: string, number: number, bytes: Uint8Array): number | undefined {
-    let line: Record<string, unknown>;
-    let verdict: Verdict;
+    let result: Result;
     try {
-      ({ line, verdict } = this.#read(name, number, bytes));
+      result = this.#read(name, number, bytes);
     } catch (error) {
       if (!this.#takesWhatIsReadable) throw error;
       this.isUnreadable = true;
       this.strayLines++;
       return undefined;
     }
-    if (typeof line.custom_id !== 'string') {
-      this.strayLines++;
-      return undefined;
-    }
-    this.#hasher.hashText(line.custom_id);
-    const index = this.#requests.find(this.#hasher.hash0, this.#hasher.hash1);
+    const { line, index, verdict } = result;
     const known = index === undefined ? undefined : this.verdict(index);
     if (index === undefined || known?.kind === 'succeeded' || (known && verdict.kind !== 'succeeded')) {
       this.strayLines++;
@@ -164,25 +162,28 @@ export class Join {
     if (known !== undefined) this.strayLines++;
     else this.known++;
     const body = bodyOf(line);
-    if (body !== undefined) this.#onResult(body, verdict.kind === 'succeeded');
+    if (body !== undefined) this.#onResult(index, body, verdict.kind === 'succeeded');
     this.#verdictOf[index] = this.#place(verdict);
     return index;
   }
 
   /** Without the answer's text, if that is enough to know that there is one; error lines are read as they stand. */
-  #read(
-    name: string,
-    number: number,
-    bytes: Uint8Array,
-  ): { line: Record<string, unknown>; verdict: Verdict } {
+  #read(name: string, number: number, bytes: Uint8Array): Result {
     if (bytes.length >= OUTLINED_BYTES && writeOutline(bytes, this.#outline)) {
-      const line = parse(name, number, bytes.length, this.#outline.bytes());
-      const verdict = classify(line);
-      // An empty id may be one that was left out.
-      if (verdict.kind === 'succeeded' && line.custom_id !== '') return { line, verdict };
+      const result = this.#resultOf(parse(name, number, bytes.length, this.#outline.bytes()));
+      // An id that was left out is nobody's.
+      if (result.verdict.kind === 'succeeded' && result.line.custom_id !== LONG_STRING) return result;
     }
-    const line = parse(name, number, bytes.length, bytes);
-    return { line, verdict: classify(line) };
+    return this.#resultOf(parse(name, number, bytes.length, bytes));
+  }
+
+  #resultOf(line: Record<string, unknown>): Result {
+    let index: number | undefined;
+    if (typeof line.custom_id === 'string') {
+      this.#hasher.hashText(line.custom_id);
+      index = this.#requests.find(this.#hasher.hash0, this.#hasher.hash1);
+    }
+    return { line, index, verdict: classify(line, index === undefined ? {} : this.#askedOf(index)) };
   }
 
   #place(verdict: Verdict): number {
@@ -247,6 +248,13 @@ export class Join {
       }
     }
   }
+}
+
+/** A line that was read: whose it is, if anybody's, and what it says. */
+interface Result {
+  line: Record<string, unknown>;
+  index: number | undefined;
+  verdict: Verdict;
 }
 
 /** Finds a request by its id's hash: open addressing, at most half full. */

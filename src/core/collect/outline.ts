@@ -12,12 +12,16 @@ const LETTER_U = 0x75;
 /** Strings up to this length, in bytes as they stand, are left as they are. */
 const KEPT_BYTES = 1_024;
 
+/** What a long string is replaced by: text, so that what is said in one is not taken for unsaid. */
+export const LONG_STRING = '…';
+const LONG_STRING_BYTES = Buffer.from(LONG_STRING);
+
 /** What may follow a backslash beside `u` (RFC 8259, section 7). */
 const ESCAPED = new Set(Buffer.from('"\\/bfnrt'));
 
 /**
- * Writes the bytes of a JSON text to `outline`, each string of more than {@link KEPT_BYTES} replaced by an empty one. What
- * is written is valid JSON exactly if the text is, and has the same values but for those strings.
+ * Writes the bytes of a JSON text to `outline`, each string of more than {@link KEPT_BYTES} replaced by
+ * {@link LONG_STRING}. What is written is valid JSON exactly if the text is, and has the same values but for those strings.
  * @returns `false` if one of the long strings is not valid, so that the text is not either.
  */
 export function writeOutline(bytes: Uint8Array, outline: Block): boolean {
@@ -31,6 +35,7 @@ export function writeOutline(bytes: Uint8Array, outline: Block): boolean {
     if (end - at > KEPT_BYTES) {
       if (!isValidString(text, at + 1, end)) return false;
       outline.add(text.subarray(kept, at + 1));
+      outline.add(LONG_STRING_BYTES);
       kept = end;
     }
     at = end;

@@ -2,9 +2,9 @@
 import { PRICED_TIERS } from '../../contract/rates.ts';
 import type { Receipt } from '../../contract/receipt.ts';
 import { billedOf } from '../budget/bill.ts';
-import { addUsage, noUsage } from '../collect/classify.ts';
 import type { BatchRecord, TokenUsage } from '../model.ts';
 import { fromUsd, type Picodollars, toUsd } from '../prices/money.ts';
+import { addUsage, noUsage } from '../results/usage.ts';
 
 /** The receipt's `cost`. */
 export function costOf(batches: readonly BatchRecord[]): Receipt['cost'] {
@@ -27,6 +27,8 @@ export function costOf(batches: readonly BatchRecord[]): Receipt['cost'] {
     standardUsd: toUsd(standard),
     savedUsd: toUsd(standard - usd),
     byTier,
+    toolUsd: toUsd(sumOf(bills, ({ toolUsd }) => fromUsd(toolUsd)!)),
+    withoutUsage: bills.reduce((sum, { withoutUsage }) => sum + withoutUsage, 0),
     unpriced: bills.reduce((sum, { unpriced }) => sum + unpriced, 0),
     usageDiffers: bills.filter(({ differs }) => differs === true).length,
   };

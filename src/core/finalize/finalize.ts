@@ -8,7 +8,6 @@ import { type Receipt, receiptSchema } from '../../contract/receipt.ts';
 import { layoutOf, type Settings } from '../../contract/settings.ts';
 import { billedOf, microdollarsOf } from '../budget/bill.ts';
 import { endWaiting } from '../cancel.ts';
-import { addUsage, noUsage } from '../collect/classify.ts';
 import { CorruptWorkFileError, NotYetError } from '../errors.ts';
 import { hasRoomForResults, publicationName, publishedKeys } from '../keys.ts';
 import { whileJobTaken } from '../lease/claims.ts';
@@ -38,6 +37,7 @@ import type {
   QuotaStore,
 } from '../ports.ts';
 import { toUsd } from '../prices/money.ts';
+import { addUsage, noUsage } from '../results/usage.ts';
 import { advanceJob, isFinished } from '../rounds.ts';
 import { workingTime } from '../time-limits.ts';
 import { costOf, durationsOf, tiersOf } from './account.ts';
@@ -256,13 +256,15 @@ function makeReceipt(
   const errorsByCode = new Map(Object.entries(plan.invalidByCode));
   const billedTwice = new Map<string, number>();
   const usage = noUsage();
-  let incomplete = 0;
+  const cut = { incomplete: 0, filtered: 0, cutOtherwise: 0 };
   let strayLines = 0;
   for (const { outcome } of batches) {
     if (outcome === undefined) continue;
     counts.succeeded += outcome.succeeded;
     counts.failed += outcome.failed;
-    incomplete += outcome.incomplete;
+    cut.incomplete += outcome.incomplete;
+    cut.filtered += outcome.filtered;
+    cut.cutOtherwise += outcome.cutOtherwise;
     strayLines += outcome.strayLines;
     addUsage(usage, outcome.usage);
     for (const [code, count] of Object.entries(outcome.failedByCode)) {
@@ -301,7 +303,7 @@ function makeReceipt(
     counts,
     errorsByCode: Object.fromEntries(errorsByCode),
     possiblyBilledTwice: Object.fromEntries(billedTwice),
-    incomplete,
+    ...cut,
     strayLines,
     usage,
     tiers: tiersOf(batches),

@@ -115,6 +115,54 @@ describe('Auditor', () => {
     expect(toUsd(auditOf([one]).months[0]!.billed * 300_000n)).toBe('735');
   });
 
+  it('reads usage with both families of names, one of zeros (case 12)', () => {
+    const usage = { prompt_tokens: 100, completion_tokens: 50, input_tokens: 0, output_tokens: 0 };
+    const response = { object: 'chat.completion', created: 1_790_000_000, model: 'gpt-5-nano', usage };
+    const line = { custom_id: 'a', response: { status_code: 200, body: response }, error: null };
+    const [month] = auditOf([line]).months;
+    expect(month).toMatchObject({ calls: 1, usage: { inputTokens: 100, outputTokens: 50 } });
+    expect(toUsd(month!.billed)).toBe('0.0000125');
+  });
+
+  it('bills web searches, which cost the same in every tier (case 16), and names tools that have no price', () => {
+    const search = { type: 'web_search_call', action: { type: 'search' } };
+    const usage = { input_tokens: 100, output_tokens: 50 };
+    const response = (output: object[]) => ({ object: 'response', model: 'gpt-5-nano', usage, output });
+    const found = auditOf([
+      call('gpt-5-nano', 0, 0, { response: response(Array(10).fill(search)) }),
+      call('gpt-5-nano', 0, 0, { response: response([{ type: 'code_interpreter_call' }]) }),
+    ]);
+    expect(usd(found)).toEqual([{ billed: '0.10005', would: '0.100025', saved: '0.000025' }]);
+    expect(found.unpriced).toEqual({ 'tools of gpt-5-nano': 1 });
+  });
+
+  it.each<[string, Record<string, unknown>]>([
+    ['as text', { response: { model: 'gpt-5-nano', error: 'upstream timed out' } }],
+    ['beside nothing', { response: null, error: 'upstream timed out' }],
+    ['as a code that is a number', { response: null, error: { code: 429 } }],
+    [
+      'as a status of a response',
+      { response: { model: 'gpt-5-nano', object: 'response', status: 'failed' } },
+    ],
+    ['in a line of a batch', { response: { status_code: 200, body: { object: 'error', message: 'm' } } }],
+  ])('counts a call that says error %s as one that failed', (_what, changes) => {
+    expect(auditOf([call('gpt-5-nano', 5, 5, changes)])).toMatchObject({ failed: 1, unread: 0, months: [] });
+  });
+
+  it.each<[string, object]>([
+    ['nothing', {}],
+    ['zeros', { usage: { input_tokens: 0, output_tokens: 0 } }],
+    ['text', { usage: { input_tokens: '5', output_tokens: '5' } }],
+  ])(
+    'takes an answer whose usage is %s for one that it cannot read, not for one that cost nothing',
+    (_what, usage) => {
+      const response = { object: 'response', model: 'gpt-5-nano', output: [{ type: 'message' }], ...usage };
+      const found = auditOf([call('gpt-5-nano', 5, 5, { response, error: {} })]);
+      expect(found).toMatchObject({ failed: 0, unread: 1, months: [] });
+      expect(found.problems[0]?.problem).toContain('has no "usage" with tokens');
+    },
+  );
+
   it('bills by the tier that the response echoes, and lines of a batch at batch price', () => {
     const tiers = ['default', 'flex', 'priority', undefined].map((service_tier) =>
       bucket('gpt-5.5', 1_000, 1_000_000, 0, { service_tier }),

@@ -1,0 +1,162 @@
+/**
+ * The one judge of answers: what a line of OpenAI's result files, or of the answers to our own calls, says of its request.
+ * Rule and sources: openai-batch guide and API reference ("request output object", "error codes"); status 0 lines:
+ * tidyverse/ellmer#830.
+ */
+import type { Cause } from '../attempts.ts';
+import { type Asked, type Cut, cutOf, holdsAnswer } from './answer.ts';
+import { asObject, type JsonObject, objectsIn } from './json-value.ts';
+import { type StatedError, statedIn } from './stated-error.ts';
+
+export type Verdict =
+  | { kind: 'succeeded'; cut?: Cut }
+  /** Worth another try: OpenAI did not execute it, failed while it did, or lost what came of it. */
+  | { kind: 'retry'; code: string; cause: Cause }
+  /** It was never sent: that is no try. */
+  | { kind: 'unsent'; code: string }
+  /** Nothing is wrong with the request: a person must set the account or the choice of model right. */
+  | { kind: 'operator'; code: string; scope: OperatorScope }
+  /** It may have been charged, and another try would end the same way. */
+  | { kind: 'lost'; code: string }
+  /** The same again would fail the same way. */
+  | { kind: 'failed'; code: string };
+
+/** What an operator's error stops: everything sent with the key, or the one model. */
+export type OperatorScope = 'key' | 'model';
+
+/** Codes that say that the key or its account cannot be used as it is. Source: OpenAI guide "Error codes". */
+const KEY_ERRORS: ReadonlySet<string> = new Set([
+  'insufficient_quota',
+  'billing_hard_limit_reached',
+  'billing_not_active',
+  'account_deactivated',
+  'invalid_api_key',
+]);
+const MODEL_NOT_FOUND = 'model_not_found';
+
+/** What an error of this code stops, if it is not the request that is at fault. By code alone: see {@link classify}. */
+export function operatorScopeOf(code: string): OperatorScope | undefined {
+  if (KEY_ERRORS.has(code)) return 'key';
+  return code === MODEL_NOT_FOUND ? 'model' : undefined;
+}
+
+/** Our code for a request of a slice that was not called. */
+export const NOT_SENT = 'not_sent';
+
+/** Our code for a call whose answer takes longer than any worker can wait. */
+export const ANSWER_TOO_SLOW = 'answer_too_slow';
+
+/** `error.code`s of requests that OpenAI did not execute to the end; one that timed out may have been charged. */
+const UNEXECUTED: ReadonlyMap<string, Cause> = new Map([
+  ['batch_expired', 'unexecuted'],
+  ['batch_cancelled', 'unexecuted'],
+  ['request_timeout', 'lost'],
+]);
+/** Per-request statuses that a later try may not meet. */
+const TRANSIENT: ReadonlySet<number> = new Set([408, 409, 429]);
+/** Statuses that a response has before it has an answer, and that of one that never will. Source: API reference, "Responses". */
+const UNFINISHED: ReadonlySet<unknown> = new Set(['queued', 'in_progress', 'cancelled']);
+
+/**
+ * By error code first, by status second; a 200 succeeds only if it holds an answer.
+ * @param line a parsed line of an output or error file.
+ * @param asked what is known of its request.
+ */
+export function classify(line: JsonObject, asked: Asked): Verdict {
+  const response = asObject(line.response);
+  const error = statedIn(line.error);
+  if (error !== undefined) return ofError(error);
+  if (response === undefined) return { kind: 'retry', code: 'no_response', cause: 'lost' };
+  // A status that is not a number counts as lost, unless it only is written as text.
+  const status = statusOf(response.status_code);
+  const body = asObject(response.body);
+  if (status >= 200 && status < 300) return ofAnswer(body, asked);
+  const stated = statedIn(body?.error) ?? {};
+  const code = stated.code ?? (status === 0 ? 'status_0' : `http_${status}`);
+  return ofStatus(status, code, stated) ?? { kind: 'failed', code };
+}
+
+/** An error in the place of an answer, or beside one. */
+function ofError(error: StatedError): Verdict {
+  const code = error.code ?? error.type ?? 'unknown_error';
+  if (code === NOT_SENT) return { kind: 'unsent', code };
+  if (code === ANSWER_TOO_SLOW) return { kind: 'lost', code };
+  const cause = UNEXECUTED.get(code);
+  if (cause !== undefined) return { kind: 'retry', code, cause };
+  return ofStatus(error.status, code, error) ?? { kind: 'failed', code };
+}
+
+/** A body that came with status 200. */
+function ofAnswer(body: JsonObject | undefined, asked: Asked): Verdict {
+  // What came of it cannot be had: no JSON object, as a proxy on the way may send.
+  if (body === undefined) return { kind: 'retry', code: 'no_body', cause: 'lost' };
+  const error = errorIn(body);
+  if (error !== undefined) {
+    const code = error.code ?? error.type ?? 'response_failed';
+    const verdict = ofStatus(error.status, code, error) ?? ({ kind: 'failed', code } as const);
+    // A response that failed while it was made may have been charged, but for one that met a limit before it began.
+    const isCharged = verdict.kind === 'retry' && error.status !== 429;
+    return isCharged ? { ...verdict, cause: 'lost' } : verdict;
+  }
+  if (isUnfinished(body, asked)) {
+    const name = UNFINISHED.has(body.status) ? body.status : 'unfinished';
+    return { kind: 'retry', code: `response_${name}`, cause: 'lost' };
+  }
+  if (!holdsAnswer(body, asked)) return { kind: 'retry', code: 'no_answer', cause: 'lost' };
+  const cut = cutOf(body);
+  return { kind: 'succeeded', ...(cut === undefined ? {} : { cut }) };
+}
+
+/** The error that a 200 says, in any of the places where services put one. */
+function errorIn(body: JsonObject): StatedError | undefined {
+  const stated = statedIn(body.error) ?? statedIn(body.errors);
+  if (stated !== undefined) return stated;
+  // As vLLM and Mistral answer, and as Anthropic does.
+  if (body.object === 'error' || body.type === 'error') return statedIn({ ...body, type: undefined }) ?? {};
+  if (body.status === 'failed') return {};
+  for (const choice of objectsIn(body.choices)) {
+    const inChoice = statedIn(choice.error) ?? (choice.finish_reason === 'error' ? {} : undefined);
+    if (inChoice !== undefined) return inChoice;
+  }
+  return undefined;
+}
+
+/** A response that is neither whole nor cut short. */
+function isUnfinished({ object, status }: JsonObject, { endpoint }: Asked): boolean {
+  if (endpoint !== '/v1/responses' && object !== 'response') return false;
+  return status !== undefined && status !== null && status !== 'completed' && status !== 'incomplete';
+}
+
+/** What a status means; `undefined`: the same again would fail the same way. */
+function ofStatus(status: number | undefined, code: string, stated: StatedError): Verdict | undefined {
+  const scope =
+    operatorScopeOf(stated.code ?? '') ?? operatorScopeOf(stated.type ?? '') ?? scopeOfStatus(status, stated);
+  if (scope !== undefined) return { kind: 'operator', code, scope };
+  // OpenAI has counted such lines as completed: what was executed is lost.
+  if (status === 0) return { kind: 'retry', code, cause: 'lost' };
+  return [status, stated.status].some(isTransient) ? { kind: 'retry', code, cause: 'transient' } : undefined;
+}
+
+function isTransient(status: number | undefined): boolean {
+  return status !== undefined && (TRANSIENT.has(status) || status >= 500);
+}
+
+/** A key that is refused without a known code, a model that is not found without one. */
+function scopeOfStatus(
+  status: number | undefined,
+  { code, param, message }: StatedError,
+): OperatorScope | undefined {
+  if (status === 401) return 'key';
+  if (status !== 404 || (code !== undefined && code !== '404')) return undefined;
+  return param === 'model' || (message !== undefined && /\bmodel\b/i.test(message)) ? 'model' : undefined;
+}
+
+/** Written as text by some services; anything else, an object with a `toString` of its own included, is no status. */
+function statusOf(value: unknown): number {
+  return typeof value === 'number' || typeof value === 'string' ? Number(value) || 0 : 0;
+}
+
+/** The body of a result line, if it has one. */
+export function bodyOf(line: JsonObject): JsonObject | undefined {
+  return asObject(asObject(line.response)?.body);
+}

@@ -1,0 +1,39 @@
+/** How many inputs the requests of an embeddings batch have: an answer with fewer vectors is not whole. */
+import { ObjectGoneError } from '../errors.ts';
+import { countEmbeddingInputs } from '../ingest/check-line.ts';
+import type { Manifest } from '../manifest.ts';
+import type { ObjectStore } from '../ports.ts';
+import { readRanges } from '../ranges.ts';
+
+/**
+ * Reads the requests of a batch again, one at a time, and counts their inputs.
+ * @returns by request, in the order of the manifest; `undefined` for other endpoints, and if the input was deleted meanwhile:
+ * then each has at least one.
+ */
+export async function readInputCounts(
+  objects: Pick<ObjectStore, 'read'>,
+  { source, entries }: Manifest,
+  endpoint: string,
+): Promise<Uint16Array | undefined> {
+  if (endpoint !== '/v1/embeddings') return undefined;
+  const counts = new Uint16Array(entries.count);
+  const ranges = Array.from({ length: entries.count }, (_, index) => ({
+    offset: entries.offset(index),
+    length: entries.length(index),
+  }));
+  let pieces: Uint8Array[] = [];
+  try {
+    for await (const { index, bytes, last } of readRanges(objects, source, ranges)) {
+      // The next piece may come in the same buffer.
+      pieces.push(last ? bytes : new Uint8Array(bytes));
+      if (!last) continue;
+      const { body } = JSON.parse(Buffer.concat(pieces).toString('utf8')) as { body: { input: unknown } };
+      counts[index] = countEmbeddingInputs(body.input);
+      pieces = [];
+    }
+  } catch (error) {
+    if (error instanceof ObjectGoneError) return undefined;
+    throw error;
+  }
+  return counts;
+}

@@ -1,0 +1,65 @@
+/** The tokens that an answer, or a whole batch, says it used. */
+import type { TokenUsage } from '../model.ts';
+import { asObject, type JsonObject } from './json-value.ts';
+
+/**
+ * Reads `usage`. Chat, completions and embeddings say prompt and completion tokens, responses say input and output tokens;
+ * some services say both, one of them with zeros, so that the larger one counts. What is no whole number counts as 0.
+ */
+export function usageOf(body: JsonObject): TokenUsage {
+  const usage = asObject(body.usage) ?? {};
+  const inputs = [asObject(usage.input_tokens_details), asObject(usage.prompt_tokens_details)];
+  const outputs = [asObject(usage.output_tokens_details), asObject(usage.completion_tokens_details)];
+  return {
+    inputTokens: largest(usage.input_tokens, usage.prompt_tokens),
+    cachedTokens: largest(...inputs.map((details) => details?.cached_tokens)),
+    cacheWriteTokens: largest(...inputs.map((details) => details?.cache_write_tokens)),
+    outputTokens: largest(usage.output_tokens, usage.completion_tokens),
+    reasoningTokens: largest(...outputs.map((details) => details?.reasoning_tokens)),
+  };
+}
+
+/** Endpoints whose answers are made of tokens: a count of them is missing where there is none. */
+const WITH_OUTPUT_TOKENS: ReadonlySet<string> = new Set([
+  '/v1/responses',
+  '/v1/chat/completions',
+  '/v1/completions',
+]);
+
+/**
+ * Whether `usage` says what an answer used: no request is read without tokens, and no text is written without a count of
+ * them, which may be 0.
+ */
+export function isUsageReported(body: JsonObject, endpoint: string): boolean {
+  const { inputTokens, outputTokens } = usageOf(body);
+  if (inputTokens === 0) return false;
+  const { output_tokens, completion_tokens } = asObject(body.usage)!;
+  const hasOutput = outputTokens > 0 || output_tokens === 0 || completion_tokens === 0;
+  return hasOutput || !WITH_OUTPUT_TOKENS.has(endpoint);
+}
+
+export function noUsage(): TokenUsage {
+  return { inputTokens: 0, cachedTokens: 0, cacheWriteTokens: 0, outputTokens: 0, reasoningTokens: 0 };
+}
+
+/** Adds `more` to `sum`. */
+export function addUsage(sum: TokenUsage, more: TokenUsage): void {
+  sum.inputTokens += more.inputTokens;
+  sum.cachedTokens += more.cachedTokens;
+  sum.cacheWriteTokens += more.cacheWriteTokens;
+  sum.outputTokens += more.outputTokens;
+  sum.reasoningTokens += more.reasoningTokens;
+}
+
+/** No model reads or writes so many, nor does a batch; sums of as many results as a batch may have stay exact. */
+const MAX_TOKENS = 100_000_000_000;
+
+function largest(...values: unknown[]): number {
+  return values.reduce<number>((most, value) => Math.max(most, count(value)), 0);
+}
+
+function count(value: unknown): number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value > 0 && value <= MAX_TOKENS
+    ? value
+    : 0;
+}
