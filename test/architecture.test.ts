@@ -1,7 +1,7 @@
 import { globSync, readFileSync } from 'node:fs';
 import { join, sep } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { findViolations, importsOf } from './support/architecture.ts';
+import { findViolations, importsOf, runtimeImportsOf } from './support/architecture.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const TREE = new Map(
@@ -52,6 +52,29 @@ describe('architecture', () => {
 
   it('keeps the rooms apart, the core pure, imports free of cycles, and names telling', () => {
     expect(findViolations(TREE)).toEqual([]);
+  });
+});
+
+describe("the simulation's oracle", () => {
+  it('runs nothing but itself, so that it cannot share a mistake with the pipeline', () => {
+    const folder = join(ROOT, 'test/simulation/oracle');
+    const files = globSync('*.ts', { cwd: folder });
+    expect(files.length).toBeGreaterThan(5);
+    for (const file of files) {
+      const foreign = runtimeImportsOf(readFileSync(join(folder, file), 'utf8')).filter(
+        (path) => !path.startsWith('node:') && !/^\.\/[a-z-]+\.ts$/.test(path),
+      );
+      expect(foreign, file).toEqual([]);
+    }
+  });
+
+  it('may name types of the pipeline, and is found out when it runs any of it', () => {
+    expect(
+      runtimeImportsOf("import type { Job } from '../a.ts';\nimport type {\n  B,\n} from '../b.ts';"),
+    ).toEqual([]);
+    expect(
+      runtimeImportsOf("import { type Job, run } from '../a.ts';\nimport { b } from '../b.ts';"),
+    ).toEqual(['../a.ts', '../b.ts']);
   });
 });
 

@@ -1,9 +1,9 @@
 /** OpenAI's endpoints that answer at once, as the simulation has them: each call is executed at most once. */
 import { CallUnansweredError } from '../../src/core/errors.ts';
 import type { CallAnswer, CallApi } from '../../src/core/ports.ts';
-import { tokensIn } from './openai-files.ts';
 import type { Execution, ServiceWorld } from './openai-model.ts';
 import type { Oddities } from './openai-oddities.ts';
+import { tokensIn } from './oracle/tokens.ts';
 import type { Random } from './random.ts';
 import type { Weather } from './scenario.ts';
 

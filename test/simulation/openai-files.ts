@@ -1,6 +1,7 @@
 /** Input and result files of the simulated OpenAI, as bytes. */
 import { IncompleteDownloadError } from '../../src/core/errors.ts';
 import type { ServiceBatch, ServiceFile, ServiceRequest } from './openai-model.ts';
+import { tokensIn } from './oracle/tokens.ts';
 
 /** The project of a version of a key. */
 export function projectOf(apiKey: string, keyVersion: string): string {
@@ -9,11 +10,6 @@ export function projectOf(apiKey: string, keyVersion: string): string {
 
 export function tokensOf({ requests }: ServiceBatch): number {
   return requests.reduce((sum, { tokens }) => sum + tokens, 0);
-}
-
-/** Input tokens of a request: four characters of its prompt each, as the stack's own tokenizer counts them. */
-export function tokensIn(request: string): number {
-  return Math.ceil((/prompt-[0-9.]+-\w+\./.exec(request)?.[0].length ?? 0) / 4);
 }
 
 /** A line that does not read as JSON counts as a request that nobody can be told apart by. */

@@ -56,7 +56,12 @@ export class Refusals {
   refusalOf(call: string, apiKey: string, model?: string): Error | undefined {
     const { trouble, apiKeys } = this.#scenario;
     const now = this.#world.now() - START_MS;
-    if (trouble?.apiKey !== apiKey || !this.#world.isStormy() || now < trouble.from || now >= trouble.until)
+    if (
+      trouble?.apiKey !== apiKey ||
+      !(this.#world.isStormy() || trouble.isLasting) ||
+      now < trouble.from ||
+      now >= trouble.until
+    )
       return undefined;
     const { code, isOfCreatesOnly } = trouble;
     const isOfKey = code === 'api_key_missing' || code === 'invalid_api_key';

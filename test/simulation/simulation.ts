@@ -4,18 +4,20 @@
  */
 
 import { routeOf } from '../../src/core/ingest/route.ts';
-import { jobIdOf } from '../../src/core/job-id.ts';
 import { apiKeyOf, type BatchRecord } from '../../src/core/model.ts';
-import { check, type ExpectedJob } from './check.ts';
 import { ADOPTION_EDGES, Coverage, STATE_EDGES } from './coverage.ts';
+import type { Drop } from './drops.ts';
 import { DAY_MS, HOUR_MS, MINUTE_MS } from './durations.ts';
 import { Faults } from './faults.ts';
 import { raiseBudgets } from './money.ts';
 import type { ServiceBatch } from './openai-model.ts';
 import { SimulatedOpenAI } from './openai-service.ts';
+import { check } from './oracle/check.ts';
+import type { ExpectedJob, Sidecar } from './oracle/expectations.ts';
+import { jobIdOf } from './oracle/names.ts';
 import { Queues } from './queues.ts';
 import { Random } from './random.ts';
-import { type Drop, drawScenario, type Scenario, START_MS } from './scenario.ts';
+import { drawScenario, type Scenario, START_MS } from './scenario.ts';
 import { Scheduler, type SchedulerWorld } from './scheduler.ts';
 import { HANDLERS, Stack, type StackWorld, type Tamper } from './stack.ts';
 import type { Kind } from './weather.ts';
@@ -68,6 +70,8 @@ class Simulation {
   readonly #trace: string[] | undefined;
   readonly #jobs: ExpectedJob[] = [];
   #isRestored = false;
+  /** Options beside inputs, by bucket and key. */
+  readonly #sidecars = new Map<string, Sidecar>();
   #drops: number;
   #stats = { jobs: 0, batches: 0, rounds: 0 };
 
@@ -200,7 +204,11 @@ class Simulation {
   }
 
   async run(): Promise<void> {
-    for (const drop of this.#scenario.drops) this.after(drop.at, '', () => void this.#drop(drop));
+    for (const drop of this.#scenario.drops) {
+      this.after(drop.at, '', () => void this.#drop(drop));
+      if (drop.sidecar !== undefined) this.after(drop.sidecar.at, '', () => void this.#putSidecar(drop));
+    }
+    if (this.#scenario.kinds.has('work-expiry')) this.#expireLater();
     this.after(this.#scenario.calmAt, 'budgets are raised', () => raiseBudgets(this.#scenario.settings));
     if (this.#scenario.restore !== undefined) this.#scheduleRestore(this.#scenario.restore);
     for (const place of this.#stacks.keys()) this.#schedulePoll(place, 0);
@@ -208,7 +216,14 @@ class Simulation {
     if (this.#stacks.length > 1) this.note('fault:two live stacks in one project');
     while (this.#violations.length === 0 && (await this.#scheduler.pick()));
     if (this.#violations.length > 0) return;
-    const expectations = { jobs: this.#jobs, isRestored: this.#isRestored, ...this.#scheduler.losses };
+    const { kinds } = this.#scenario;
+    const expectations = {
+      kinds,
+      sidecars: this.#sidecars,
+      jobs: this.#jobs,
+      isRestored: this.#isRestored,
+      ...this.#scheduler.losses,
+    };
     this.#stats = await check(expectations, this.#stacks, this.#openai, (text) => this.violation(text));
   }
 
@@ -262,7 +277,7 @@ class Simulation {
         return;
       }
     }
-    if (this.now() > START_MS + this.#scenario.calmAt + QUIET_WITHIN_MS) {
+    if (this.now() > this.#quietFrom() + QUIET_WITHIN_MS) {
       const live = await this.#live();
       const queues = this.#queues.waiting();
       this.violation(`in flight for ever: ${[...live, ...queues].join('; ')}`);
@@ -272,12 +287,43 @@ class Simulation {
     // Where nothing hangs, all of a dozen polls in a row may be killed before they come to it.
     if (this.#scenario.kinds.has('hanging-calls') && overdue.length > 0)
       this.violation(`nothing has been swept for hours: ${overdue.join('; ')}`);
-    this.#schedulePoll(place, this.isStormy() ? this.#scenario.pollEveryMs : 30 * MINUTE_MS);
+    this.#schedulePoll(place, this.#pollEveryMs());
     this.#scheduler.start(place, 'poll', undefined, () => {});
     if (this.isStormy() && this.#random.chance(0.05)) {
       this.note('fault:poll twice');
       this.#scheduler.start(place, 'poll', undefined, () => {});
     }
+  }
+
+  /** When the last thing that a person has to set right is right. */
+  #quietFrom(): number {
+    const { calmAt, openai } = this.#scenario;
+    return START_MS + Math.max(calmAt, openai.trouble?.isLasting ? openai.trouble.until : 0);
+  }
+
+  /** Rarely while nothing but time passes. */
+  #pollEveryMs(): number {
+    if (this.isStormy()) return this.#scenario.pollEveryMs;
+    return this.now() < this.#quietFrom() ? 6 * HOUR_MS : 30 * MINUTE_MS;
+  }
+
+  /** Every day, for as long as anything may still have to be read. */
+  #expireLater(): void {
+    this.after(DAY_MS, '', () => {
+      for (const { objects } of this.#stacks) void objects.expire();
+      if (this.now() < this.#quietFrom() + 2 * DAY_MS) this.#expireLater();
+    });
+  }
+
+  async #putSidecar({ key, stack, sidecar }: Drop): Promise<void> {
+    const { objects, bucket } = this.#stacks[stack]!;
+    const { maxRounds } = sidecar!;
+    await objects.put(`${key}.options.json`, Buffer.from(JSON.stringify({ maxRounds })));
+    const { lastModified } = (await objects.head(bucket, `${key}.options.json`))!;
+    const routeRounds = routeOf(this.#scenario.settings, key)!.maxRounds;
+    this.#sidecars.set(`${bucket}/${key}`, { lastModified, maxRounds, routeRounds });
+    this.note('sidecar');
+    this.trace(`options beside ${key}: ${maxRounds} rounds`);
   }
 
   /** What has not come to its end: records that need something, and objects that have no record. */
@@ -303,6 +349,11 @@ class Simulation {
     if (!this.#scenario.isVersioned) this.#callOff(drop);
     if (drop.sameAs !== undefined) this.note('fault:the same content again');
     this.#jobs.push({ drop, head, calledOff: false, cancelled: false });
+    if (drop.denied !== undefined)
+      stack.objects.denied.set(drop.key, {
+        until: this.now() + drop.denied.forMs,
+        reason: drop.denied.reason,
+      });
     this.trace(`drop ${drop.index}: ${drop.key}, ${drop.lines.length} lines`);
     const { versionId } = head;
     const location = {

@@ -17,6 +17,7 @@ import type { BatchRecord } from '../../src/core/model.ts';
 import { type PollDeps, poll } from '../../src/core/poll/poll.ts';
 import type { Deadline, JobStore, Outbox } from '../../src/core/ports.ts';
 import { type SubmitDeps, submit } from '../../src/core/submit/submit.ts';
+import { DAY_MS } from './durations.ts';
 import { SIMULATED_PRICES, WatchedQuota } from './money.ts';
 import type { SimulatedOpenAI } from './openai-service.ts';
 import { type Gate, throughGate } from './port-calls.ts';
@@ -116,6 +117,7 @@ export class Stack {
     this.objects = new WatchedObjects(
       { bucket: this.bucket, isVersioned: scenario.isVersioned, pageSize: scenario.pageSize },
       ambient,
+      world,
     );
     this.layout = scenario.settings.layout;
     this.#tamper = tamper;
@@ -270,12 +272,59 @@ class WatchedJobs extends MemoryJobs {
   }
 }
 
+/** `lib/data.ts`: what is below `work/` goes after so long. */
+const EXPIRES_AFTER_MS = 30 * DAY_MS;
+
 /** Remembers what was published with each receipt: a newer version of the same input may write over it. */
 class WatchedObjects extends MemoryObjects {
   /** By job. */
   readonly published = new Map<string, Published[]>();
+  readonly #world: StackWorld;
+  readonly #bucket: string;
   /** Ids of the answers to calls that stand in `work/`. */
   readonly keptAnswers = new Set<string>();
+
+  constructor(
+    options: { bucket: string; isVersioned: boolean; pageSize: number },
+    ambient: { now(): number },
+    world: StackWorld,
+  ) {
+    super(options, ambient);
+    this.#bucket = options.bucket;
+    this.#world = world;
+  }
+
+  /** Nobody may read it before then, though it is listed. By key. */
+  readonly denied = new Map<string, { until: number; reason: string }>();
+
+  override async read(...parameters: Parameters<MemoryObjects['read']>): ReturnType<MemoryObjects['read']> {
+    this.#checkDenied(parameters[0].key);
+    return super.read(...parameters);
+  }
+
+  override async pin(...parameters: Parameters<MemoryObjects['pin']>): Promise<void> {
+    this.#checkDenied(parameters[0].key);
+    return super.pin(...parameters);
+  }
+
+  #checkDenied(key: string): void {
+    const { until, reason } = this.denied.get(key) ?? { until: 0, reason: '' };
+    if (this.#world.now() >= until) return;
+    this.#world.note(`denied:${reason}`);
+    throw Object.assign(new Error(`${key}: ${reason}`), { name: reason });
+  }
+
+  /** Removes what is old enough below `work/`, as the lifecycle rule of the bucket does once a day. */
+  async expire(): Promise<void> {
+    const before = this.#world.now() - EXPIRES_AFTER_MS;
+    for (const key of this.keys()) {
+      if (!key.startsWith('work/')) continue;
+      const head = await super.head(this.#bucket, key);
+      if (head === undefined || head.lastModified >= before) continue;
+      this.#world.note('expired below work/');
+      this.destroy(key);
+    }
+  }
 
   override async put(...parameters: Parameters<MemoryObjects['put']>): Promise<boolean> {
     const [key, body] = parameters;

@@ -63,7 +63,6 @@ export const OFF: readonly Kind[] = [
   'hanging-calls',
   'denied-inputs',
   'work-expiry',
-  'late-sidecars',
   'same-content',
 ];
 

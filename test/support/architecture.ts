@@ -74,6 +74,11 @@ export function importsOf(text: string): string[] {
   ].map((match) => match[1]!);
 }
 
+/** What a file imports to run: types, which leave no trace, left out. */
+export function runtimeImportsOf(text: string): string[] {
+  return importsOf(withoutComments(text).replace(/^\s*(import|export)\s+type\s[^'"]*['"][^'"]+['"]/gm, ''));
+}
+
 function findImportViolations(tree: SourceTree): string[] {
   const violations: string[] = [];
   for (const [path, text] of tree) {
