@@ -46,6 +46,8 @@ export interface Scenario {
   /** Versions that a page of a listing has. */
   pageSize: number;
   pollEveryMs: number;
+  /** How long the files of a job stay below `work/` after it has ended. */
+  workKeptMs: number;
   /** Messages of one queue that are worked on at a time. */
   concurrency: number;
   weather: Weather;
@@ -137,6 +139,7 @@ export function drawScenario(random: Random, chosen?: readonly Kind[]): Scenario
     isVersioned,
     batchRequests,
     pageSize: random.fork('pages').whole(1, 3),
+    workKeptMs: restored.restore === undefined ? drawWorkKept(random.fork('work kept')) : 30 * DAY_MS,
     pollEveryMs: random.pick([5, 10, 15, 30]) * MINUTE_MS,
     concurrency: random.whole(1, 4),
     // So that what a call is cut by is its own worker, in some seeds.
@@ -237,6 +240,11 @@ function drawRestore(random: Random, drops: readonly Drop[], settings: Settings)
   // to the next.
   const to = random.spread(2 * HOUR_MS, 12 * HOUR_MS);
   return { restore: { to, at: to + random.spread(45 * MINUTE_MS, 30 * HOUR_MS) } };
+}
+
+/** Never less than it takes for the last message of a job to be gone. */
+function drawWorkKept(random: Random): number {
+  return random.pick([6 * HOUR_MS, 12 * HOUR_MS, 30 * DAY_MS]);
 }
 
 /** A person comes after more than the time in which `work/` expires. */

@@ -310,7 +310,7 @@ class Simulation {
   /** Every day, for as long as anything may still have to be read. */
   #expireLater(): void {
     this.after(DAY_MS, '', () => {
-      for (const { objects } of this.#stacks) void objects.expire();
+      for (const { objects } of this.#stacks) objects.expire();
       if (this.now() < this.#quietFrom() + 2 * DAY_MS) this.#expireLater();
     });
   }

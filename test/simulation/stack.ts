@@ -1,7 +1,7 @@
 /** One deployment: its stores, and the handlers that work on them. A new handler is added to {@link HANDLERS}. */
 import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
 import { MemoryListing } from '../../src/adapters/memory/listing.ts';
-import { MemoryObjects } from '../../src/adapters/memory/objects.ts';
+import { type LifecycleRule, MemoryObjects } from '../../src/adapters/memory/objects.ts';
 import { MemoryEvents } from '../../src/adapters/memory/outbox.ts';
 import { MemoryParks } from '../../src/adapters/memory/parks.ts';
 import { MemoryScratch } from '../../src/adapters/memory/scratch.ts';
@@ -17,7 +17,6 @@ import type { BatchRecord } from '../../src/core/model.ts';
 import { type PollDeps, poll } from '../../src/core/poll/poll.ts';
 import type { Deadline, JobStore, Outbox } from '../../src/core/ports.ts';
 import { type SubmitDeps, submit } from '../../src/core/submit/submit.ts';
-import { DAY_MS } from './durations.ts';
 import { SIMULATED_PRICES, WatchedQuota } from './money.ts';
 import type { SimulatedOpenAI } from './openai-service.ts';
 import { type Gate, throughGate } from './port-calls.ts';
@@ -126,7 +125,7 @@ export class Stack {
       settings: scenario.settings,
       limits: { ...OPENAI_LIMITS, requests: scenario.batchRequests },
       tokenizerOf: async () => (text: string) => text.length / 4,
-      workKeptMs: 30 * 86_400_000,
+      workKeptMs: scenario.workKeptMs,
       objects: this.objects,
       inputs: this.objects,
       listing: this.listing,
@@ -272,15 +271,21 @@ class WatchedJobs extends MemoryJobs {
   }
 }
 
-/** `lib/data.ts`: what is below `work/` goes after so long. */
-const EXPIRES_AFTER_MS = 30 * DAY_MS;
+/** What `lib/storage.ts` says of `work/`. */
+const LIFECYCLE_RULES: readonly LifecycleRule[] = [
+  {
+    Status: 'Enabled',
+    Prefix: 'work/',
+    NoncurrentVersionExpiration: { NoncurrentDays: 1 },
+    ExpiredObjectDeleteMarker: true,
+  },
+];
 
 /** Remembers what was published with each receipt: a newer version of the same input may write over it. */
 class WatchedObjects extends MemoryObjects {
   /** By job. */
   readonly published = new Map<string, Published[]>();
   readonly #world: StackWorld;
-  readonly #bucket: string;
   /** Ids of the answers to calls that stand in `work/`. */
   readonly keptAnswers = new Set<string>();
 
@@ -290,7 +295,6 @@ class WatchedObjects extends MemoryObjects {
     world: StackWorld,
   ) {
     super(options, ambient);
-    this.#bucket = options.bucket;
     this.#world = world;
   }
 
@@ -314,16 +318,14 @@ class WatchedObjects extends MemoryObjects {
     throw Object.assign(new Error(`${key}: ${reason}`), { name: reason });
   }
 
-  /** Removes what is old enough below `work/`, as the lifecycle rule of the bucket does once a day. */
-  async expire(): Promise<void> {
-    const before = this.#world.now() - EXPIRES_AFTER_MS;
-    for (const key of this.keys()) {
-      if (!key.startsWith('work/')) continue;
-      const head = await super.head(this.#bucket, key);
-      if (head === undefined || head.lastModified >= before) continue;
-      this.#world.note('expired below work/');
-      this.destroy(key);
-    }
+  /** What the bucket does once a day. */
+  expire(): void {
+    this.applyLifecycle(LIFECYCLE_RULES);
+  }
+
+  override async removeBelow(prefix: string): Promise<boolean> {
+    this.#world.note('removed below work/');
+    return super.removeBelow(prefix);
   }
 
   override async put(...parameters: Parameters<MemoryObjects['put']>): Promise<boolean> {
