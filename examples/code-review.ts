@@ -7,7 +7,7 @@ import { existsSync, globSync, readFileSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { writeLines } from './write-lines.ts';
 
-const MODEL = 'gpt-5-mini';
+const MODEL = 'gpt-6-luna';
 const SOURCES = '**/*.{c,cc,cpp,cs,go,h,java,js,jsx,kt,mjs,php,py,rb,rs,scala,sh,swift,ts,tsx}';
 const SKIPPED = ['**/node_modules/**', '**/dist/**', '**/vendor/**', '**/cdk.out/**', '**/.*/**'];
 /** Larger files are generated, most of the time. */

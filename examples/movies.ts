@@ -15,7 +15,7 @@ interface Movie {
   Director: string | null;
 }
 
-const MODEL = 'gpt-5-nano';
+const MODEL = 'gpt-6-luna';
 const AUDIENCES = ['children', 'teenagers', 'families', 'adults'];
 const MOODS = ['light', 'tense', 'sad', 'romantic', 'dark', 'thoughtful'];
 

@@ -1,13 +1,14 @@
-import { type ErrorObject, errorObject, typeInWords } from './api-error.ts';
-import { NO_TOKENS, type TokenUsage, usageObject } from './batch-lifecycle.ts';
+import { type ErrorObject, errorObject } from './api-error.ts';
+import { usageObject } from './batch-lifecycle.ts';
 import { unixSeconds } from './clock.ts';
+import type { Answer, Body } from './exchange.ts';
 import { base62Of, hexOf, randomOf } from './ids.ts';
-import { isObject, isTooDeep } from './json-lines.ts';
-import { embeddingDimensions, isKnownModel, resolveModel, tokensOfBytes } from './models.ts';
+import { isObject } from './json-lines.ts';
+import { completionLogprobs, logprobsOf } from './logprobs.ts';
+import { embeddingDimensions, resolveModel } from './models.ts';
+import { type IsStrict, requestError } from './request-checks.ts';
 import { answerToSchema } from './schema-answer.ts';
-
-/** What an endpoint answers: an HTTP status and a JSON body. */
-export type Answer = { status: number; body: Record<string, unknown> };
+import { inputTokens, tokensOfBytes } from './tokens.ts';
 
 /** What an answer depends on besides the request. */
 export type AnswerContext = {
@@ -16,9 +17,9 @@ export type AnswerContext = {
   /** Names this one execution: ids are derived from it. */
   executionKey: string;
   nowMs: number;
+  /** The checks that are made. */
+  isStrict: IsStrict;
 };
-
-type Body = Record<string, unknown>;
 
 /** The endpoints that a batch can be for (openai 7.55.0, resources/batches.ts). */
 export const BATCH_ENDPOINTS: readonly string[] = [
@@ -35,15 +36,12 @@ export const BATCH_ENDPOINTS: readonly string[] = [
 /** The endpoints that also answer synchronously here. */
 export const SYNC_ENDPOINTS: readonly string[] = BATCH_ENDPOINTS.slice(0, 5);
 
-/** Each image counts as this many input tokens (the low-detail price of gpt-4o in OpenAI's vision guide). */
-const IMAGE_TOKENS = 85;
-
 /**
  * Answers a request the way its endpoint would: a real response shape whose text begins with "[emulated] ", or JSON
  * that follows the request's schema; or the endpoint's 400 or 404 for what the emulator can see is wrong.
  */
 export function answer(endpoint: string, body: Body, context: AnswerContext): Answer {
-  const refused = requestError(endpoint, body);
+  const refused = requestError(endpoint, body, context.nowMs, context.isStrict);
   if (refused !== undefined) return refused;
   switch (endpoint) {
     case '/v1/responses':
@@ -63,60 +61,11 @@ export function answer(endpoint: string, body: Body, context: AnswerContext): An
   }
 }
 
-/** A hash of what a request asks for; the service tier does not count, so flex and batch agree. */
+/** A hash of what a request asks for; tier and streaming do not count, so that flex, a stream and a batch agree. */
 export function hashRequest(endpoint: string, body: Body): string {
-  const { service_tier: _, ...asked } = body;
+  const { service_tier: _, stream: _stream, stream_options: _options, ...asked } = body;
   return hexOf(32, endpoint, JSON.stringify(asked));
 }
-
-/**
- * The input tokens of a request: its texts, tools and schema, a token per four bytes; images at a flat rate. None of a
- * request that is nested too deep, which is refused.
- */
-export function inputTokens(body: Body): number {
-  if (isTooDeep(body)) return 0;
-  let bytes = 0;
-  let tokens = 0;
-  const add = (value: unknown): void => {
-    if (typeof value === 'string') bytes += Buffer.byteLength(value);
-    else if (typeof value === 'number') tokens += 1;
-    else if (Array.isArray(value)) for (const item of value) add(item);
-    else if (isObject(value)) {
-      if (String(value.type).includes('image')) tokens += IMAGE_TOKENS;
-      else
-        for (const key of ['content', 'text', 'input_text', 'arguments', 'output'])
-          if (key in value) add(value[key]);
-    }
-  };
-  for (const key of ['messages', 'input', 'instructions', 'prompt']) add(body[key]);
-  for (const key of ['tools', 'response_format']) if (body[key] !== undefined) add(JSON.stringify(body[key]));
-  if (isObject(body.text)) add(JSON.stringify(body.text));
-  return tokens + tokensOfBytes(bytes);
-}
-
-/** How many inputs an embeddings request holds: an array of texts or token lists counts each. */
-export function embeddingInputs(body: Body): number {
-  const input = body.input;
-  return Array.isArray(input) && typeof input[0] !== 'number' ? input.length : 1;
-}
-
-/** The tokens that an answer's `usage` reports, in either of its two spellings; none when it has no usage. */
-export function usageOf(body: Body): TokenUsage {
-  const usage = body.usage;
-  if (!isObject(usage)) return NO_TOKENS;
-  const detail = (name: string, field: string) => {
-    const details = usage[`${name}_tokens_details`];
-    return isObject(details) ? numberOf(details[field]) : 0;
-  };
-  return {
-    input: numberOf(usage.input_tokens ?? usage.prompt_tokens),
-    cached: detail('input', 'cached_tokens') + detail('prompt', 'cached_tokens'),
-    output: numberOf(usage.output_tokens ?? usage.completion_tokens),
-    reasoning: detail('output', 'reasoning_tokens') + detail('completion', 'reasoning_tokens'),
-  };
-}
-
-const numberOf = (value: unknown) => (typeof value === 'number' ? value : 0);
 
 /** The error that the real service gives for a status, in its own words (openai-batch.md sections 3 and 7.1). */
 export function statusError(status: number, model: string, requestId: string): ErrorObject {
@@ -145,93 +94,7 @@ export function statusError(status: number, model: string, requestId: string): E
   }
 }
 
-function requestError(endpoint: string, body: Body): Answer | undefined {
-  const refuse = (status: number, message: string, rest: { param?: string; code?: string } = {}): Answer => ({
-    status,
-    body: { error: errorObject(message, rest) },
-  });
-  const required = REQUIRED[endpoint] ?? ['model', 'prompt'];
-  for (const param of required) {
-    if (body[param] === undefined || body[param] === null) {
-      return refuse(400, `Missing required parameter: '${param}'.`, {
-        param,
-        code: 'missing_required_parameter',
-      });
-    }
-  }
-  const model = body.model;
-  if (model !== undefined && typeof model !== 'string') {
-    return refuse(
-      400,
-      `Invalid type for 'model': expected a string, but got ${typeInWords(model)} instead.`,
-      {
-        param: 'model',
-        code: 'invalid_type',
-      },
-    );
-  }
-  if (model !== undefined && !isKnownModel(model)) {
-    return refuse(404, `The model \`${model}\` does not exist or you do not have access to it.`, {
-      code: 'model_not_found',
-    });
-  }
-  if (endpoint === '/v1/chat/completions' && !Array.isArray(body.messages)) {
-    return refuse(
-      400,
-      `Invalid type for 'messages': expected an array of objects, but got ${typeInWords(body.messages)} instead.`,
-      { param: 'messages', code: 'invalid_type' },
-    );
-  }
-  const temperature = body.temperature;
-  if (typeof temperature === 'number' && (temperature < 0 || temperature > 2)) {
-    const [bound, sign, code] =
-      temperature > 2 ? ['2', '<=', 'decimal_above_max_value'] : ['0', '>=', 'decimal_below_min_value'];
-    return refuse(
-      400,
-      `Invalid 'temperature': decimal ${temperature > 2 ? 'above maximum' : 'below minimum'} value. Expected a value ${sign} ${bound}, but got ${temperature} instead.`,
-      { param: 'temperature', code },
-    );
-  }
-  const { context, output } = windowOf(typeof model === 'string' ? model : '');
-  for (const param of ['max_tokens', 'max_completion_tokens', 'max_output_tokens']) {
-    const asked = body[param];
-    if (typeof asked === 'number' && asked > output) {
-      return refuse(
-        400,
-        `${param} is too large: ${asked}. This model supports at most ${output} completion tokens, whereas you provided ${asked}.`,
-        { param },
-      );
-    }
-  }
-  const tokens = TEXT_ENDPOINTS.includes(endpoint) ? inputTokens(body) : 0;
-  if (tokens > context) {
-    return refuse(
-      400,
-      `This model's maximum context length is ${context} tokens. However, your messages resulted in ${tokens} tokens. Please reduce the length of the messages.`,
-      { param: 'messages', code: 'context_length_exceeded' },
-    );
-  }
-  return undefined;
-}
-
-const REQUIRED: Readonly<Record<string, readonly string[]>> = {
-  '/v1/responses': ['model', 'input'],
-  '/v1/chat/completions': ['model', 'messages'],
-  '/v1/embeddings': ['model', 'input'],
-  '/v1/completions': ['model', 'prompt'],
-  '/v1/moderations': ['input'],
-};
-
-const TEXT_ENDPOINTS: readonly string[] = ['/v1/responses', '/v1/chat/completions', '/v1/completions'];
-
-/** Context and output windows in tokens (OpenAI's model pages; one row per generation). */
-function windowOf(model: string): { context: number; output: number } {
-  if (/^gpt-(?:4o|4-|3\.5)/.test(model)) return { context: 128_000, output: 16_384 };
-  if (model.startsWith('gpt-4.1')) return { context: 1_047_576, output: 32_768 };
-  return { context: 1_050_000, output: 128_000 };
-}
-
-/** The text of an answer and whether the request's own limit on output tokens cut it. */
+/** The text of an answer, what it is derived from, and whether the request's own limit on output tokens cut it. */
 function textOf(body: Body, format: unknown, context: AnswerContext, choice: number) {
   const key = choice === 0 ? context.requestHash : hexOf(32, context.requestHash, choice);
   const schema = isObject(format)
@@ -245,8 +108,8 @@ function textOf(body: Body, format: unknown, context: AnswerContext, choice: num
     : `[emulated] Answer ${key.slice(0, 8)} to ${inputTokens(body)} input tokens.`;
   const limit = body.max_completion_tokens ?? body.max_output_tokens ?? body.max_tokens;
   const tokens = tokensOfBytes(Buffer.byteLength(whole));
-  if (typeof limit !== 'number' || tokens <= limit) return { text: whole, tokens, isCut: false };
-  return { text: whole.slice(0, limit * 4), tokens: limit, isCut: true };
+  if (typeof limit !== 'number' || tokens <= limit) return { text: whole, tokens, isCut: false, key };
+  return { text: whole.slice(0, limit * 4), tokens: limit, isCut: true, key };
 }
 
 function chatCompletion(body: Body, context: AnswerContext): Body {
@@ -254,7 +117,7 @@ function chatCompletion(body: Body, context: AnswerContext): Body {
   const call = forcedCall(body, context);
   let output = 0;
   const choices = Array.from({ length: count }, (_, index) => {
-    const { text, tokens, isCut } = textOf(body, body.response_format, context, index);
+    const { text, tokens, isCut, key } = textOf(body, body.response_format, context, index);
     output += call === undefined ? tokens : tokensOfBytes(Buffer.byteLength(call.arguments));
     const message =
       call === undefined
@@ -275,7 +138,10 @@ function chatCompletion(body: Body, context: AnswerContext): Body {
     return {
       index,
       message,
-      logprobs: null,
+      logprobs:
+        body.logprobs === true && call === undefined
+          ? { content: logprobsOf(text, key, topOf(body)), refusal: null }
+          : null,
       finish_reason: isCut && call === undefined ? 'length' : call === undefined ? 'stop' : 'tool_calls',
     };
   });
@@ -324,7 +190,9 @@ function forcedCall(body: Body, context: AnswerContext): { name: string; argumen
 
 function responseObject(body: Body, context: AnswerContext): Body {
   const format = isObject(body.text) ? body.text.format : undefined;
-  const { text, tokens, isCut } = textOf(body, format, context, 0);
+  const { text, tokens, isCut, key } = textOf(body, format, context, 0);
+  const wantsLogprobs = Array.isArray(body.include) && body.include.includes('message.output_text.logprobs');
+  const logprobs = wantsLogprobs ? logprobsOf(text, key, topOf(body)) : [];
   const call = forcedCall(body, context);
   const status = isCut && call === undefined ? 'incomplete' : 'completed';
   const item =
@@ -333,7 +201,7 @@ function responseObject(body: Body, context: AnswerContext): Body {
           id: `msg_${hexOf(48, context.executionKey, 'message')}`,
           type: 'message',
           status,
-          content: [{ type: 'output_text', annotations: [], logprobs: [], text }],
+          content: [{ type: 'output_text', annotations: [], logprobs, text }],
           role: 'assistant',
         }
       : {
@@ -370,7 +238,7 @@ function responseObject(body: Body, context: AnswerContext): Body {
     text: { format: format ?? { type: 'text' }, verbosity: 'medium' },
     tool_choice: body.tool_choice ?? 'auto',
     tools: body.tools ?? [],
-    top_logprobs: 0,
+    top_logprobs: topOf(body),
     top_p: body.top_p ?? 1,
     truncation: 'disabled',
     usage: usageObject({ input: inputTokens(body), cached: 0, output, reasoning: 0 }),
@@ -378,6 +246,10 @@ function responseObject(body: Body, context: AnswerContext): Body {
     metadata: body.metadata ?? {},
   };
 }
+
+/** How many of the likeliest tokens are asked for: 20 at most (openai 7.55.0). */
+const topOf = (body: Body): number =>
+  typeof body.top_logprobs === 'number' ? Math.min(20, body.top_logprobs) : 0;
 
 /** The tier that served the request: what was asked for, `default` for `auto` and for nothing. */
 function tierOf(body: Body): string {
@@ -389,9 +261,10 @@ function textCompletion(body: Body, context: AnswerContext): Body {
   const prompts = Array.isArray(body.prompt) && typeof body.prompt[0] !== 'number' ? body.prompt : [0];
   let output = 0;
   const choices = prompts.map((_, index) => {
-    const { text, tokens, isCut } = textOf(body, undefined, context, index);
+    const { text, tokens, isCut, key } = textOf(body, undefined, context, index);
     output += tokens;
-    return { text, index, logprobs: null, finish_reason: isCut ? 'length' : 'stop' };
+    const logprobs = typeof body.logprobs === 'number' ? completionLogprobs(text, key, body.logprobs) : null;
+    return { text, index, logprobs, finish_reason: isCut ? 'length' : 'stop' };
   });
   const input = inputTokens(body);
   return {

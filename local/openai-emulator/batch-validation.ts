@@ -1,7 +1,10 @@
-import { BATCH_ENDPOINTS, embeddingInputs, inputTokens } from './answers.ts';
+import { open } from 'node:fs/promises';
+import { BATCH_ENDPOINTS } from './answers.ts';
 import { invalidType, invalidValue, missingParameter, refusal, typeInWords } from './api-error.ts';
 import type { BatchError } from './batch-lifecycle.ts';
 import { isObject, parseLine, readLines } from './json-lines.ts';
+import type { Store } from './store.ts';
+import { embeddingInputs, inputTokens } from './tokens.ts';
 
 /** The body of `POST /v1/batches` after its synchronous checks. */
 export type CreateParams = {
@@ -283,3 +286,21 @@ const wrongType = (param: string, expected: string, got: unknown): LineError => 
   message: `Invalid type for '${param}': expected ${expected}, but got ${typeInWords(got)} instead.`,
   param,
 });
+
+const PEEK_BYTES = 1_048_576;
+
+/** The model of the first line, which fault rules can match before the batch is validated. */
+export async function firstModel(store: Store, fileId: string): Promise<string | null> {
+  if (!store.files.has(fileId)) return null;
+  const handle = await open(store.filePath(fileId), 'r');
+  try {
+    const head = Buffer.alloc(PEEK_BYTES);
+    const { bytesRead } = await handle.read(head, 0, PEEK_BYTES, 0);
+    const end = head.subarray(0, bytesRead).indexOf(0x0a);
+    const value = parseLine(head.subarray(0, end === -1 ? bytesRead : end))?.value;
+    const model = isObject(value) && isObject(value.body) ? value.body.model : undefined;
+    return typeof model === 'string' ? model : null;
+  } finally {
+    await handle.close();
+  }
+}

@@ -1,6 +1,5 @@
-import { open, rename } from 'node:fs/promises';
-import { join } from 'node:path';
 import { rateLimited, refusal } from './api-error.ts';
+import { cannotFind, tokenLimitExceeded } from './batch-errors.ts';
 import {
   type BatchError,
   type BatchRecord,
@@ -18,16 +17,21 @@ import {
   type Timings,
   type Transition,
 } from './batch-lifecycle.ts';
+import { writeOutput } from './batch-output.ts';
 import { type BatchRunner, createBatchRunner } from './batch-runner.ts';
-import { checkCreateParams, checkInteger, type InputLimits, validateInput } from './batch-validation.ts';
+import {
+  checkCreateParams,
+  checkInteger,
+  firstModel,
+  type InputLimits,
+  validateInput,
+} from './batch-validation.ts';
 import { openWorkspace, type Workspace } from './batch-workspace.ts';
 import type { Clock } from './clock.ts';
 import type { ExecutionDeps } from './execution.ts';
-import { DEFAULT_EXPIRY_SECONDS, pageOf } from './files.ts';
-import { randomOf } from './ids.ts';
-import { isObject, parseLine } from './json-lines.ts';
-import { isKnownModel, resolveModel } from './models.ts';
-import { endOfHalf, spoilFile } from './spoil-file.ts';
+import { pageOf } from './files.ts';
+import { resolveModel } from './models.ts';
+import { isServedModel } from './request-checks.ts';
 import type { FileRecord, Store } from './store.ts';
 import type { Webhooks } from './webhooks.ts';
 
@@ -38,9 +42,6 @@ export type BatchLimits = InputLimits & {
   /** Batches created in any hour, by the whole organization: default 2,000 (openai-batch.md section 4). */
   batchesPerHour: number;
 };
-
-/** The organization that error messages name. */
-export const ORGANIZATION = 'org-emulated0000000000000000';
 
 /** The Batches API. Every method first brings all batches up to the clock; errors are ApiErrors. */
 export type Batches = {
@@ -160,7 +161,7 @@ export function createBatches(deps: Deps): Batches {
       return void fail(record.id, atMs, [cannotFind(record.inputFileId)]);
     }
     const path = store.filePath(file.id);
-    const isUsable = hasUpstream ? () => true : isKnownModel;
+    const isUsable = (model: string) => hasUpstream || isServedModel(model, atMs, deps.isStrict);
     const validation = await validateInput(path, record.endpoint, deps.limits, isUsable);
     if (!validation.ok) return void fail(record.id, atMs, validation.errors);
     const { total, inputTokens } = validation.summary;
@@ -193,7 +194,7 @@ export function createBatches(deps: Deps): Batches {
         upstreamRuns.delete(record.id);
         if (!abort.signal.aborted) update(record.id, clock.now(), { answeredAtMs: clock.now() });
       })
-      // The run stays known: what could not be written would otherwise be bought again and again. A restart goes on.
+      // The run stays known: what could not be written would otherwise be bought again and again. A restart continues.
       .catch((error: unknown) => console.error(`batch ${record.id} stopped until a restart:`, error));
     upstreamRuns.set(record.id, { abort, ended });
   };
@@ -260,45 +261,14 @@ export function createBatches(deps: Deps): Batches {
     const counts = countsOf(record);
     for (const kind of ['output', 'error'] as const) {
       if ((kind === 'output' && losesFinished) || hidesFiles) continue;
-      const incoming = join(store.dir, 'incoming', `${record.id}_${kind}`);
-      const random = shapes.outputOrder === 'shuffled' ? randomOf(seed, record.id, kind) : undefined;
-      const written = await workspace.write(kind, incoming, random);
-      const shape = kind === 'output' ? shapes.noOutputFile : shapes.noErrorFile;
-      if (written.lines === 0 && !(end.status === 'completed' && shape === 'zero_byte_file')) continue;
-      const subject = {
-        batch: record.ordinal,
-        endpoint: record.endpoint,
-        metadata: record.metadata,
-        model: record.model,
-      };
-      const faults = deps.faults.fire('file', { ...subject, file: kind, atMs });
-      const bytes = await spoilFile(incoming, written.bytes, faults);
-      const late = faults.find((fault) => fault.kind === 'file.late');
-      const lateBytes = late?.as === 'half' ? await endOfHalf(incoming, bytes) : 0;
-      const vanish = faults.find((fault) => fault.kind === 'file.vanish');
-      const id = store.ids.file();
-      await rename(incoming, store.filePath(id));
-      const expirySeconds = record.outputExpiresAfterSeconds ?? DEFAULT_EXPIRY_SECONDS;
-      files.push({
-        id,
-        bytes,
-        createdAtMs: atMs,
-        expiresAtMs: atMs + expirySeconds * 1000,
-        readyAtMs: atMs,
-        filename: `${record.id}_${kind}.jsonl`,
-        purpose: 'batch_output',
-        project: record.project,
-        output: {
-          batchId: record.id,
-          file: kind,
-          late:
-            late === undefined
-              ? null
-              : { untilMs: atMs + late.seconds * 1000, as: late.as, bytes: lateBytes },
-          vanishesAtMs: vanish === undefined ? null : atMs + vanish.after_seconds * 1000,
-        },
-      });
-      ids[kind] = id;
+      const file = await writeOutput(
+        kind,
+        { record, workspace, atMs, isCompleted: end.status === 'completed' },
+        deps,
+      );
+      if (file === undefined) continue;
+      files.push(file);
+      ids[kind] = file.id;
     }
     update(
       record.id,
@@ -355,7 +325,7 @@ export function createBatches(deps: Deps): Batches {
   /** @throws ApiError 400; the message is the asynchronous one's, its place inferred */
   const checkReady = (fileId: string, now: number) => {
     const file = store.files.get(fileId);
-    if (file === undefined || now >= file.readyAtMs) return;
+    if (file === undefined || !(now < file.readyAtMs)) return;
     const { message, param, code } = cannotFind(fileId);
     throw refusal(400, message, { param, code });
   };
@@ -466,36 +436,4 @@ const hasVanished = (record: BatchRecord, nowMs: number): boolean => {
 function inListOrder(batches: BatchRecord[], order: Shapes['listOrder']): BatchRecord[] {
   if (order === 'oldest_first') return batches;
   return order === 'newest_first' ? batches.reverse() : batches.sort((a, b) => (a.id < b.id ? -1 : 1));
-}
-
-const cannotFind = (fileId: string): BatchError => ({
-  code: 'invalid_request',
-  message: `Cannot find file ${fileId}, or organization ${ORGANIZATION} does not have access to it.`,
-  param: 'file_id',
-  line: null,
-});
-
-const tokenLimitExceeded = (model: string, limit: number): BatchError => ({
-  code: 'token_limit_exceeded',
-  message: `Enqueued token limit reached for ${model} in organization ${ORGANIZATION}. Limit: ${limit.toLocaleString('en-US')} enqueued tokens. Please try again once some in_progress batches have been completed.`,
-  param: null,
-  line: null,
-});
-
-const PEEK_BYTES = 1_048_576;
-
-/** The model of the first line, which fault rules can match before the batch is validated. */
-async function firstModel(store: Store, fileId: string): Promise<string | null> {
-  if (!store.files.has(fileId)) return null;
-  const handle = await open(store.filePath(fileId), 'r');
-  try {
-    const head = Buffer.alloc(PEEK_BYTES);
-    const { bytesRead } = await handle.read(head, 0, PEEK_BYTES, 0);
-    const end = head.subarray(0, bytesRead).indexOf(0x0a);
-    const value = parseLine(head.subarray(0, end === -1 ? bytesRead : end))?.value;
-    const model = isObject(value) && isObject(value.body) ? value.body.model : undefined;
-    return typeof model === 'string' ? model : null;
-  } finally {
-    await handle.close();
-  }
 }

@@ -69,7 +69,7 @@ export const effectSchema = z.discriminatedUnion('kind', [
   }),
   z.strictObject({
     kind: z.literal('line.mojibake'),
-    /** Stands in the answer as its UTF-8 bytes read as Latin-1. */
+    /** Appears in the answer as its UTF-8 bytes read as Latin-1. */
     text: z.string().default('[emulated] Zo\u00eb\u2019s caf\u00e9 \u2014 \u65e5\u672c'),
   }),
   z.strictObject({ kind: z.literal('line.cached'), tokens: z.number().int().min(0) }),

@@ -1,21 +1,18 @@
-import { createReadStream } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { Readable } from 'node:stream';
-import { buffer } from 'node:stream/consumers';
-import { finished, pipeline } from 'node:stream/promises';
+import { finished } from 'node:stream/promises';
 import { setTimeout } from 'node:timers/promises';
-import { gzipSync } from 'node:zlib';
 import { ApiError, errorObject } from './api-error.ts';
+import { ORGANIZATION } from './batch-errors.ts';
 import { DEFAULT_SHAPES, DEFAULT_TIMINGS, type Shapes, type Timings } from './batch-lifecycle.ts';
-import { type BatchLimits, createBatches, ORGANIZATION } from './batches.ts';
+import { type BatchLimits, createBatches } from './batches.ts';
 import { type Clock, scaledClock } from './clock.ts';
-import type { EffectOf } from './effects.ts';
 import { createFaults, type FaultRule } from './faults.ts';
 import { createFiles, type FileLimits } from './files.ts';
 import { patched } from './json-patch.ts';
 import { createLedger, type Ledger } from './ledger.ts';
 import { createRateLimits, type RateLimits } from './rate-limits.ts';
+import { type Check, type IsStrict, strictnessOf } from './request-checks.ts';
 import {
   type ApiKeys,
   DEFAULT_PROJECT,
@@ -31,6 +28,7 @@ import { openStore } from './store.ts';
 import { createUploads } from './uploads.ts';
 import type { UpstreamOptions } from './upstream.ts';
 import { createWebhooks, type WebhookEndpoint } from './webhooks.ts';
+import { bytesOfBody, writeReply } from './write-reply.ts';
 
 export { virtualClock } from './clock.ts';
 export type { FaultRule } from './faults.ts';
@@ -76,6 +74,11 @@ export type EmulatorOptions = {
   apiKeys?: ApiKeys;
   /** Where the events of batches go; default nowhere. */
   webhooks?: readonly WebhookEndpoint[];
+  /**
+   * What OpenAI refuses and this emulator lets pass: all of `CHECKS` (request-checks.ts), or some of them. Default false:
+   * nothing.
+   */
+  lenient?: boolean | readonly Check[];
   /** Answer 400 to an upload without Content-Length. Default false. */
   refuseChunkedUploads?: boolean;
 };
@@ -126,12 +129,15 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   const shapes = { ...DEFAULT_SHAPES };
   const keys: { accepted: ApiKeys } = { accepted: options.apiKeys };
   let endpoints = options.webhooks ?? [];
+  let isStrictNow = strictnessOf(options.lenient ?? false);
+  const isStrict: IsStrict = (check) => isStrictNow(check);
   const follow = (next: Script) => {
     if (next.limits !== undefined) Object.assign(limits, DEFAULT_LIMITS, next.limits, options.limits);
     if (next.timings !== undefined) Object.assign(timings, DEFAULT_TIMINGS, next.timings, options.timings);
     if (next.shapes !== undefined) Object.assign(shapes, DEFAULT_SHAPES, next.shapes, options.shapes);
     if (next.apiKeys !== undefined) keys.accepted = next.apiKeys;
     if (next.webhooks !== undefined) endpoints = next.webhooks;
+    if (next.lenient !== undefined) isStrictNow = strictnessOf(options.lenient ?? next.lenient);
     if (next.rules !== undefined) faults.replace(next.rules);
   };
   follow({ limits: {}, timings: {}, shapes: {}, ...script });
@@ -144,6 +150,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
     limits,
     faults,
     upstream,
+    isStrict,
     timings,
     shapes,
     webhooks,
@@ -155,6 +162,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
     seed,
     faults,
     upstream,
+    isStrict,
     files,
     batches,
     ledger,
@@ -268,13 +276,13 @@ async function serve(
   if (fault?.kind === 'http.patch' && reply.kind === 'json') {
     reply = { ...reply, body: patched(reply.body, fault.operations) };
   }
-  await write(response, reply, fault);
+  await writeReply(response, reply, fault);
 }
 
 /** Answers 500 when something of the emulator's own went wrong, such as a full disk; a begun answer is cut off. */
 function refuseBroken(request: IncomingMessage, response: ServerResponse, error: unknown): void {
   // A client that went away is not news.
-  if (request.destroyed && response.destroyed) return;
+  if (response.destroyed || request.errored) return void response.destroy();
   console.error(error);
   if (response.headersSent) return void response.destroy();
   request.resume();
@@ -303,96 +311,8 @@ function resetConnection(request: IncomingMessage): void {
   request.socket.resetAndDestroy();
 }
 
-/** Writes the reply, spoilt as the fault asks. What has no fault of its body is written as it is. */
-async function write(
-  response: ServerResponse,
-  reply: Reply,
-  fault: EffectOf<'http'> | undefined,
-): Promise<void> {
-  if (reply.kind === 'lines') {
-    response.writeHead(200, { 'content-type': 'application/jsonl' });
-    return pipeline(reply.lines, response);
-  }
-  const json = reply.kind === 'json' ? bytesOfBody(reply.body) : undefined;
-  if (!response.hasHeader('content-type')) {
-    response.setHeader('content-type', json === undefined ? 'application/octet-stream' : 'application/json');
-  }
-  if (reply.kind === 'file') {
-    const filename = encodeURIComponent(reply.filename);
-    response.setHeader('content-disposition', `attachment; filename="${filename}"`);
-  } else for (const [name, value] of Object.entries(reply.headers ?? {})) response.setHeader(name, value);
-  const status = reply.kind === 'json' ? reply.status : 200;
-  const bytes = reply.kind === 'file' ? reply.bytes : json!.length;
-  // An empty file is not opened: its content may be there already and not be meant to be seen.
-  const content = (): Readable =>
-    reply.kind === 'json' || bytes === 0
-      ? Readable.from(bytes === 0 ? [] : [json!])
-      : createReadStream(reply.path, { end: bytes - 1 });
-
-  switch (fault?.kind) {
-    case 'http.truncate':
-      response.writeHead(status, { 'content-length': bytes });
-      return fault.keep_bytes >= bytes
-        ? pipeline(content(), response)
-        : breakOff(response, content(), fault.keep_bytes);
-    case 'http.hang':
-      response.writeHead(status, { 'content-length': bytes });
-      return sendBeginning(response, content(), bytes >> 1);
-    case 'http.slow':
-      response.writeHead(status, { 'content-length': bytes });
-      return pipeline(content(), inChunks(fault.chunk_bytes, fault.pause_ms), response);
-    case 'http.gzip': {
-      const packed = gzipSync(await buffer(content()));
-      response.setHeader('content-encoding', 'gzip');
-      response.writeHead(status, fault.content_length ? { 'content-length': packed.length } : {});
-      return fault.keep_bytes === undefined || fault.keep_bytes >= packed.length
-        ? void response.end(packed)
-        : breakOff(response, Readable.from([packed]), fault.keep_bytes);
-    }
-    default:
-      response.writeHead(status, { 'content-length': bytes });
-      return json === undefined ? pipeline(content(), response) : void response.end(json);
-  }
-}
-
-/** A body as it is sent: text and bytes as they are, anything else as JSON. */
-function bytesOfBody(body: unknown): Buffer {
-  if (Buffer.isBuffer(body)) return body;
-  return Buffer.from(typeof body === 'string' ? body : (JSON.stringify(body) ?? ''));
-}
-
 /** Resolves when so much time has passed on the emulator's clock, or the signal aborts. */
 async function elapsed(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
   const untilMs = clock.now() + ms;
   while (clock.now() < untilMs && !signal.aborted) await setTimeout(LOOK_AGAIN_MS);
-}
-
-/** Sends the first bytes of a body and cuts the connection. */
-async function breakOff(response: ServerResponse, content: Readable, keepBytes: number): Promise<void> {
-  await sendBeginning(response, content, keepBytes);
-  response.destroy();
-}
-
-/** Sends the first bytes of a body. */
-async function sendBeginning(response: ServerResponse, content: Readable, keepBytes: number): Promise<void> {
-  let left = keepBytes;
-  for await (const block of content as AsyncIterable<Buffer>) {
-    await new Promise<void>((resolve) => response.write(block.subarray(0, left), () => resolve()));
-    left -= block.length;
-    if (left <= 0) break;
-  }
-  // Headers go out even when no byte of the body does.
-  response.flushHeaders();
-}
-
-/** Lets a body through in small pieces, each after a pause. */
-function inChunks(bytes: number, pauseMs: number) {
-  return async function* (blocks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-    for await (const block of blocks) {
-      for (let start = 0; start < block.length; start += bytes) {
-        await setTimeout(pauseMs);
-        yield block.subarray(start, start + bytes);
-      }
-    }
-  };
 }

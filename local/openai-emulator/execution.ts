@@ -1,10 +1,13 @@
-import { type Answer, answer, hashRequest, statusError, usageOf } from './answers.ts';
+import { answer, hashRequest, statusError } from './answers.ts';
 import { errorObject } from './api-error.ts';
 import { NO_TOKENS, type TokenUsage } from './batch-lifecycle.ts';
 import type { EffectOf } from './effects.ts';
+import type { Answer } from './exchange.ts';
 import type { Faults, Subject } from './faults.ts';
 import { hexOf } from './ids.ts';
 import { isObject, isTooDeep, MAX_DEPTH } from './json-lines.ts';
+import type { IsStrict } from './request-checks.ts';
+import { usageOf } from './tokens.ts';
 import { askUpstream, type UpstreamOptions } from './upstream.ts';
 
 /** One request to execute, from a batch line or a synchronous call. */
@@ -32,7 +35,12 @@ export type Executed = {
 };
 
 /** What executions need. */
-export type ExecutionDeps = { faults: Faults; upstream: UpstreamOptions | undefined };
+export type ExecutionDeps = {
+  faults: Faults;
+  upstream: UpstreamOptions | undefined;
+  /** The checks that are made of a request. */
+  isStrict: IsStrict;
+};
 
 /** Executes one request: emulated, or by the upstream, or as a fault rule says. */
 export async function execute(deps: ExecutionDeps, request: ExecutionRequest): Promise<Executed> {
@@ -65,7 +73,7 @@ export async function execute(deps: ExecutionDeps, request: ExecutionRequest): P
   const given = !isRead
     ? { status: 400, body: { error: TOO_DEEP } }
     : deps.upstream === undefined
-      ? answerSafely(request, requestHash, requestId)
+      ? answerSafely(request, { requestHash, requestId, isStrict: deps.isStrict })
       : await askUpstream(deps.upstream, endpoint, body, request.signal);
   if (given.status === 200) for (const effect of effects) alterBody(given.body, effect);
   return {
@@ -78,10 +86,12 @@ export async function execute(deps: ExecutionDeps, request: ExecutionRequest): P
 }
 
 /** An answer for whatever a request holds: what the emulator cannot handle costs one line, not those after it. */
-function answerSafely(request: ExecutionRequest, requestHash: string, requestId: string): Answer {
-  const { endpoint, body, executionKey, nowMs } = request;
+function answerSafely(
+  { endpoint, body, executionKey, nowMs }: ExecutionRequest,
+  { requestHash, requestId, isStrict }: { requestHash: string; requestId: string; isStrict: IsStrict },
+): Answer {
   try {
-    return answer(endpoint, body, { requestHash, executionKey, nowMs });
+    return answer(endpoint, body, { requestHash, executionKey, nowMs, isStrict });
   } catch (error) {
     console.error(`the emulator cannot answer a request to ${endpoint}:`, error);
     return { status: 500, body: { error: statusError(500, String(body.model), requestId) } };

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { startEmulator } from './emulator.ts';
+import { CHECKS, type Check } from './request-checks.ts';
 
 const numberAtLeast = (least: number) => (text: string) => {
   const value = Number(text);
@@ -10,6 +11,14 @@ const numberAtLeast = (least: number) => (text: string) => {
     throw new InvalidArgumentError(`expected a number of ${least} or more, got '${text}'.`);
   return value;
 };
+
+const readChecks = (text: string): Check[] =>
+  text.split(',').map((name) => {
+    const check = CHECKS.find((known) => known === name);
+    if (check === undefined)
+      throw new InvalidArgumentError(`expected some of ${CHECKS.join(',')}, got '${name}'.`);
+    return check;
+  });
 
 const program = new Command('emulator')
   .description("OpenAI's Files, Uploads and Batch APIs on this machine, for the official openai client")
@@ -21,6 +30,11 @@ const program = new Command('emulator')
   .option('--upstream <url>', 'base URL of an OpenAI-compatible server that gives the answers')
   .option('--upstream-key <key>', 'its API key', process.env.EMULATOR_UPSTREAM_KEY)
   .option('--concurrency <number>', 'upstream requests at a time', numberAtLeast(1), 4)
+  .option(
+    '--lenient [checks]',
+    `let pass what OpenAI refuses: everything, or some of ${CHECKS.join(',')}`,
+    readChecks,
+  )
   .option('--refuse-chunked-uploads', 'answer 400 to an upload without Content-Length', false)
   .parse();
 
@@ -33,6 +47,7 @@ const flags = program.opts<{
   upstream?: string;
   upstreamKey?: string;
   concurrency: number;
+  lenient?: true | Check[];
   refuseChunkedUploads: boolean;
 }>();
 
@@ -43,6 +58,7 @@ const emulator = await startEmulator({
   clock: { scale: flags.scale },
   seed: flags.seed,
   refuseChunkedUploads: flags.refuseChunkedUploads,
+  ...(flags.lenient === undefined ? {} : { lenient: flags.lenient }),
   ...(flags.faults === undefined ? {} : { faults: flags.faults }),
   ...(flags.upstream === undefined
     ? {}

@@ -1,5 +1,5 @@
 import { type ErrorObject, rateLimited } from './api-error.ts';
-import { ORGANIZATION } from './batches.ts';
+import { ORGANIZATION } from './batch-errors.ts';
 import type { Clock } from './clock.ts';
 
 /** Bounds on synchronous calls, per model. */

@@ -1,17 +1,21 @@
 import type { IncomingMessage } from 'node:http';
-import { inputTokens, SYNC_ENDPOINTS } from './answers.ts';
+import { SYNC_ENDPOINTS } from './answers.ts';
 import { ApiError, invalidType, refusal } from './api-error.ts';
 import type { Batches } from './batches.ts';
 import type { Clock } from './clock.ts';
+import type { Body } from './exchange.ts';
 import { type ExecutionDeps, execute } from './execution.ts';
 import type { FaultRule, Faults } from './faults.ts';
 import { type Files, fileObject, readableBytes } from './files.ts';
 import { isObject, parseLine } from './json-lines.ts';
 import type { LedgerBook } from './ledger.ts';
+import { servedModels } from './models.ts';
 import type { Turn } from './rate-limits.ts';
 import { lineOf, scriptedAnswer } from './result-lines.ts';
 import type { Script } from './script.ts';
 import type { Store } from './store.ts';
+import { eventsOf, STREAMING_ENDPOINTS } from './streaming.ts';
+import { inputTokens } from './tokens.ts';
 import type { Uploads } from './uploads.ts';
 import type { Webhooks } from './webhooks.ts';
 
@@ -91,6 +95,12 @@ const ROUTES: Readonly<Record<string, Handler>> = {
     json(await batches.retrieve(ids[0]!, project)),
   'POST /v1/batches/*/cancel': async ({ ids, project }, { batches }) =>
     json(await batches.cancel(ids[0]!, project)),
+  'GET /v1/models': async (_, { clock }) => json({ object: 'list', data: servedModels(clock.now()) }),
+  'GET /v1/models/*': async ({ ids }, { clock }) => {
+    const model = servedModels(clock.now()).find(({ id }) => id === ids[0]);
+    if (model !== undefined) return json(model);
+    throw refusal(404, `The model '${ids[0]}' does not exist`, { param: 'model', code: 'model_not_found' });
+  },
   ...Object.fromEntries(
     SYNC_ENDPOINTS.map((endpoint): [string, Handler] => [
       `POST ${endpoint}`,
@@ -132,12 +142,7 @@ async function* jsonLines(items: AsyncIterable<unknown>): AsyncGenerator<string>
 }
 
 async function answerSync(endpoint: string, call: RouteCall, deps: RouteDeps): Promise<Reply> {
-  const body = await jsonBody(call.request);
-  if (body.stream === true) {
-    throw refusal(400, 'This emulator does not stream: send the request without stream.', {
-      param: 'stream',
-    });
-  }
+  const { body, stream } = splitStream(endpoint, await jsonBody(call.request));
   const model = typeof body.model === 'string' ? body.model : null;
   const customId = headerOf(call.request, 'x-client-request-id');
   const turn = deps.takeTurn(model ?? '', inputTokens(body));
@@ -176,12 +181,31 @@ async function answerSync(endpoint: string, call: RouteCall, deps: RouteDeps): P
     usage: executed.usage,
     billed_tokens: executed.usage.input + executed.usage.output,
   });
+  const isStream = stream !== undefined && shown.status === 200 && isObject(shown.body);
   return {
     kind: 'json',
     status: statusOnTheWire(shown),
-    body: shown.body,
-    headers: turn.headers,
+    body: isStream ? eventsOf(endpoint, shown.body as Body, stream.includesUsage) : shown.body,
+    headers: isStream
+      ? { ...turn.headers, 'content-type': 'text/event-stream; charset=utf-8' }
+      : turn.headers,
   };
+}
+
+/** What is asked for, and how it is to be streamed: that does not change the answer. @throws ApiError 400 */
+function splitStream(
+  endpoint: string,
+  sent: Body,
+): { body: Body; stream: { includesUsage: boolean } | undefined } {
+  if (!STREAMING_ENDPOINTS.includes(endpoint)) return { body: sent, stream: undefined };
+  const { stream, stream_options: options, ...body } = sent;
+  if (stream === true) {
+    return { body, stream: { includesUsage: isObject(options) && options.include_usage === true } };
+  }
+  if (options === undefined || options === null) return { body, stream: undefined };
+  throw refusal(400, "The 'stream_options' parameter is only allowed when 'stream' is enabled.", {
+    param: 'stream_options',
+  });
 }
 
 /** A synchronous call has no status 0; what a batch would show so is a 500. */

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import type { Shapes, Timings } from './batch-lifecycle.ts';
 import { type FaultRule, rulesSchema } from './faults.ts';
+import { CHECKS } from './request-checks.ts';
 
 const count = z.number().int().min(0);
 const ms = z.number().min(0);
@@ -46,6 +47,7 @@ const scriptSchema = z.strictObject({
   limits: limitsSchema.optional(),
   timings: timingsSchema.optional(),
   shapes: shapesSchema.optional(),
+  lenient: z.union([z.boolean(), z.array(z.enum(CHECKS))]).optional(),
   webhooks: z
     .array(
       z.strictObject({

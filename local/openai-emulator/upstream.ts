@@ -1,5 +1,5 @@
-import type { Answer } from './answers.ts';
 import { errorObject } from './api-error.ts';
+import type { Answer } from './exchange.ts';
 
 /** Where real answers come from: any server with OpenAI's synchronous endpoints. */
 export type UpstreamOptions = {

@@ -73,6 +73,8 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     dir: join(options.dir, 'openai'),
     seed: 'chaos',
     faults: FAULTS,
+    // What day it is must not matter.
+    lenient: ['shutdowns'],
     clock: {
       now: () => Date.now() + aheadMs,
       advance: (ms) => {

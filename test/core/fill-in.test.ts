@@ -118,7 +118,10 @@ describe('a route with defaults', () => {
     short('fails'),
     short('a'),
     'nonsense',
-    JSON.stringify({ ...JSON.parse(short('full')), body: { model: 'gpt-5-mini', messages: [] } }),
+    JSON.stringify({
+      ...JSON.parse(short('full')),
+      body: { model: 'gpt-5-mini', messages: [{ role: 'user', content: 'x' }] },
+    }),
     short('z'),
   ];
   const faults = [

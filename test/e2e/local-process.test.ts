@@ -11,7 +11,11 @@ import { ensureSynth } from '../../local/synth.ts';
 import { type Receipt, receiptSchema } from '../../src/contract/receipt.ts';
 import { settingsSchema } from '../../src/contract/settings.ts';
 import { BAD_LINES } from '../support/bad-lines.ts';
-import { chatLine } from '../support/pipeline.ts';
+import { chatLine as lineOf } from '../support/pipeline.ts';
+
+/** A line for a model that is served: the emulator's clock begins with the machine's here. */
+const chatLine = (id: string, options: Parameters<typeof lineOf>[1] = {}): string =>
+  lineOf(id, { model: 'gpt-6-luna', ...options });
 
 const ROOT = resolve(import.meta.dirname, '../..');
 const LONG = { timeout: 180_000 };
@@ -138,16 +142,16 @@ test(
 test('120,001 requests over two models become four batches and one output in input order', LONG, async () => {
   const ids = Array.from({ length: 120_001 }, (_, index) => `request-${index + 1}`);
   const text = ids.map((id, index) =>
-    chatLine(id, { model: index % 2 ? 'gpt-5-mini' : 'gpt-5-nano', content: 'hi' }),
+    chatLine(id, { model: index % 2 ? 'gpt-6-sol' : 'gpt-6-luna', content: 'hi' }),
   );
   const { status, receipts, lines } = await processFiles([await writeInput('large.jsonl', text.join('\n'))]);
   expect(status).toBe(0);
   expect(receipts[0]!.counts).toEqual({ requests: 120_001, succeeded: 120_001, failed: 0, invalid: 0 });
   expect(receipts[0]!.batches.map(({ model, requests }) => `${model} ${requests}`).sort()).toEqual([
-    'gpt-5-mini 10000',
-    'gpt-5-mini 50000',
-    'gpt-5-nano 10001',
-    'gpt-5-nano 50000',
+    'gpt-6-luna 10001',
+    'gpt-6-luna 50000',
+    'gpt-6-sol 10000',
+    'gpt-6-sol 50000',
   ]);
   // One comparison: a diff of 120,001 lines helps nobody.
   expect((await lines('output/large.jsonl')).map((line) => line.custom_id).join() === ids.join()).toBe(true);
@@ -211,7 +215,7 @@ test(
     const input = '{"custom_id":"a","body":{"messages":[{"role":"user","content":"Hi"}]}}';
     const file = await writeInput('short.jsonl', input);
     const settingsOf = (budget: unknown, output: string) => {
-      const body = { model: 'gpt-5-nano', max_completion_tokens: 100 };
+      const body = { model: 'gpt-6-luna', max_completion_tokens: 100 };
       const defaults = { method: 'POST', url: '/v1/chat/completions', body };
       const route = { name: 'nightly', prefix: 'input/nightly/', tiers: ['batch'], budget, defaults };
       return { layout: { output }, routes: [route] };

@@ -12,7 +12,7 @@ const LINE = JSON.stringify({
   custom_id: 'a',
   method: 'POST',
   url: '/v1/chat/completions',
-  body: { model: 'gpt-5-nano', messages: [{ role: 'user', content: 'ü' }] },
+  body: { model: 'gpt-6-luna', messages: [{ role: 'user', content: 'ü' }] },
 });
 
 async function start(verdict: (call: ServiceCall) => 'cut' | undefined = () => undefined) {

@@ -65,7 +65,7 @@ function* makeLines(): Generator<string> {
         custom_id: `request-${index}`,
         method: 'POST',
         url: '/v1/chat/completions',
-        body: { model: 'gpt-5-nano', messages: [{ role: 'user', content }] },
+        body: { model: 'gpt-6-luna', messages: [{ role: 'user', content }] },
       });
     const room = Math.max(0, lineBytes - 1 - line('').length);
     text += `${line('Once more, and with feeling. '.repeat(Math.ceil(room / 29)).slice(0, room))}\n`;

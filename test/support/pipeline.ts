@@ -77,7 +77,15 @@ export type Pipeline = Awaited<ReturnType<typeof startPipeline>>;
 export async function startPipeline(options: PipelineOptions = {}) {
   const dir = await mkdtemp(join(tmpdir(), 'batchdrop-pipeline-'));
   const emulator =
-    options.openai ?? (await startEmulator({ dir, clock: virtualClock(), seed: 1, ...options.emulator }));
+    options.openai ??
+    // Jobs wait for months here, longer than their models are served.
+    (await startEmulator({
+      dir,
+      clock: virtualClock(),
+      seed: 1,
+      lenient: ['shutdowns'],
+      ...options.emulator,
+    }));
   const clock = emulator.clock;
   let nonces = 0;
   const ambient = {

@@ -58,7 +58,10 @@ function requestLine(next: () => number, index: number): string {
   const [url, body] =
     next() < 0.5
       ? ['/v1/responses', { model, input: text, max_output_tokens: max }]
-      : ['/v1/chat/completions', { model, messages: [{ role: 'user', content: text }], max_tokens: max }];
+      : [
+          '/v1/chat/completions',
+          { model, messages: [{ role: 'user', content: text }], max_completion_tokens: max },
+        ];
   return JSON.stringify({ custom_id: id, method: 'POST', url, body });
 }
 

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { BATCH_ENDPOINTS } from '../../../local/openai-emulator/answers.ts';
+import { virtualClock } from '../../../local/openai-emulator/emulator.ts';
 import { answerToSchema } from '../../../local/openai-emulator/schema-answer.ts';
 import { chatLine, linesOf, refusalOf, runBatch, startForTest } from './support.ts';
 
@@ -103,6 +104,20 @@ describe('chat completions', () => {
   });
 });
 
+/** The last models of completions and videos were shut down in the days after. */
+const WHEN_ALL_WERE_SERVED = Date.UTC(2026, 8, 1);
+
+const SERVED_BODIES: Readonly<Record<string, object>> = {
+  '/v1/responses': { model: 'gpt-6-luna', input: 'x' },
+  '/v1/chat/completions': { model: 'gpt-6-luna', messages: [{ role: 'user', content: 'x' }] },
+  '/v1/embeddings': { model: 'text-embedding-3-small', input: 'x' },
+  '/v1/completions': { model: 'gpt-3.5-turbo-instruct', prompt: 'x' },
+  '/v1/moderations': { model: 'omni-moderation-latest', input: 'x' },
+  '/v1/images/generations': { model: 'gpt-image-2.6-sunburst', prompt: 'x' },
+  '/v1/images/edits': { model: 'gpt-image-2.6-sunburst', prompt: 'x', images: [{ file_id: 'file-x' }] },
+  '/v1/videos': { model: 'sora-2', prompt: 'x' },
+};
+
 describe('the other endpoints', () => {
   test('responses carry output_text, usage and the tier that was asked for', async () => {
     const { client } = await startForTest();
@@ -151,30 +166,16 @@ describe('the other endpoints', () => {
   });
 
   test('moderations and completions have their real shapes', async () => {
-    const { client } = await startForTest();
+    const { client } = await startForTest({ clock: virtualClock(WHEN_ALL_WERE_SERVED) });
     const moderation = await client.moderations.create({ input: 'hello' });
     expect(moderation.results[0]).toMatchObject({ flagged: false, categories: { violence: false } });
     const completion = await client.completions.create({ model: 'gpt-3.5-turbo-instruct', prompt: 'hello' });
     expect(completion.choices[0]!.text.startsWith('[emulated] ')).toBe(true);
   });
 
-  test('refuse to stream rather than pretend', async () => {
-    const { client } = await startForTest();
-    const body = { ...chatLine('a').body, stream: true } as never;
-    expect(await refusalOf(client.chat.completions.create(body))).toMatchObject({
-      status: 400,
-      param: 'stream',
-    });
-  });
-
   test.each(BATCH_ENDPOINTS)('a batch for %s gets a 200 line', async (endpoint) => {
-    const parts = await startForTest();
-    const body = {
-      model: 'gpt-4o-mini',
-      messages: [{ role: 'user', content: 'x' }],
-      input: 'x',
-      prompt: 'x',
-    };
+    const parts = await startForTest({ clock: virtualClock(WHEN_ALL_WERE_SERVED) });
+    const body = SERVED_BODIES[endpoint]!;
     const lines = [{ custom_id: 'a', method: 'POST', url: endpoint, body }];
     const batch = await runBatch(parts, lines, { endpoint: endpoint as '/v1/responses' });
     expect(batch).toMatchObject({ status: 'completed', request_counts: { completed: 1 } });
@@ -184,7 +185,7 @@ describe('the other endpoints', () => {
 
   test('a request has the same answer and the same hash in a batch and by itself', async () => {
     const parts = await startForTest();
-    const line = chatLine('same');
+    const line = chatLine('same', { model: 'gpt-6-luna' });
     const batch = await runBatch(parts, [line]);
     const body = { ...line.body, service_tier: 'flex' } as never;
     const alone = await parts.client.chat.completions.create(body, {

@@ -174,7 +174,7 @@ const SEEN: Record<string, (parts: Parts) => Promise<void>> = {
     expect((await after(600, await create())).status).toBe('COMPLETED');
   },
   'flex-without-capacity': async ({ client }) => {
-    const body = { ...chatLine('a').body, service_tier: 'flex' };
+    const body = { ...chatLine('a').body, model: 'gpt-6-luna', service_tier: 'flex' };
     const asked = await Promise.allSettled(
       Array.from({ length: 40 }, () => client.chat.completions.create(body as never)),
     );

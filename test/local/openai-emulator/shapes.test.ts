@@ -148,6 +148,7 @@ describe('faults of lines', () => {
     const ask = (service_tier: 'flex' | 'auto') =>
       parts.client.chat.completions.create({
         ...(chatLine('a').body as never as object),
+        model: 'gpt-6-luna',
         service_tier,
       } as never);
     await expect(ask('flex')).rejects.toMatchObject({ status: 429, code: 'resource_unavailable' });
