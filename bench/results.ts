@@ -228,6 +228,7 @@ function collectedBatch(round: number, index: number, outputRun: RunRef): BatchR
       incomplete: 0,
       filtered: 0,
       cutOtherwise: 0,
+      repairedLines: 0,
       strayLines: 0,
       usage: noUsage(),
     },

@@ -259,6 +259,7 @@ const batchSchema = z.object({
       incomplete: count,
       filtered: count,
       cutOtherwise: count,
+      repairedLines: count,
       strayLines: count,
       usage: usageSchema,
       bill: z.exactOptional(billSchema),

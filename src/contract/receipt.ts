@@ -84,6 +84,8 @@ export const receiptSchema = z.object({
   filtered: count,
   /** Succeeded, but cut for a reason that is neither. */
   cutOtherwise: count,
+  /** Lines in `output` and `errors` that came as no UTF-8: what was none is replaced by U+FFFD. */
+  repairedLines: count,
   /** Result lines of OpenAI that were not used: unknown or repeated custom_ids. */
   strayLines: count,
   /** Summed over the answers, and over errors that OpenAI reports tokens for. */

@@ -227,6 +227,8 @@ export interface BatchOutcome {
   filtered: number;
   /** Succeeded, but cut for another reason of `incomplete_details`. */
   cutOtherwise: number;
+  /** Result lines that were no UTF-8: what was none is replaced by U+FFFD. The bytes as they came stay in `work/`. */
+  repairedLines: number;
   /** Lines of OpenAI's files that were not used: named nobody of this batch, or somebody for the second time. */
   strayLines: number;
   usage: TokenUsage;

@@ -244,6 +244,7 @@ export function describeJobStore(
             incomplete: 0,
             filtered: 0,
             cutOtherwise: 0,
+            repairedLines: 0,
             strayLines: 0,
             usage: {
               inputTokens: 1,

@@ -81,6 +81,15 @@ export const SAFETIES: Readonly<Record<string, Tamper>> = {
       return jobs.updateBatch(batch, { ...expected, state }, changes, now);
     },
   })),
+  'answers without usage are booked as nothing': onJobs((jobs) => ({
+    updateBatch: async (...[batch, expected, changes, now]: UpdateParameters) => {
+      const bill = changes.outcome?.bill;
+      if (bill === undefined || bill.withoutUsage === 0)
+        return jobs.updateBatch(batch, expected, changes, now);
+      const outcome = { ...changes.outcome!, bill: { ...bill, possibleUsd: '0' } };
+      return jobs.updateBatch(batch, expected, { ...changes, outcome }, now);
+    },
+  })),
   'an unanswered create is not looked up': only(
     'submit',
     onBatches(() => ({ listBatches: async () => ({ batches: [] }) })),

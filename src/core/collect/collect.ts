@@ -58,6 +58,7 @@ import { readRanges } from '../ranges.ts';
 import type { Cut } from '../results/answer.ts';
 import { readInputCounts } from '../results/input-counts.ts';
 import { noUsage } from '../results/usage.ts';
+import { asUtf8 } from '../results/utf8.ts';
 import { advanceAfter } from '../rounds.ts';
 import { RunWriter } from '../run-file.ts';
 import { settledOutcome, settleOutcome } from '../settled.ts';
@@ -461,6 +462,12 @@ async function writeResults(
     if (isLastResort) return false;
     throw new OutOfTimeError(`batch ${batch.batchId}: its results cannot be sorted in one invocation`);
   };
+  const lineOf = async (index: number): Promise<Uint8Array> => {
+    const given = await join.line(index);
+    const text = asUtf8(given);
+    if (text !== given) outcome.repairedLines++;
+    return text;
+  };
   // Offsets in a spool mean nothing to a person, offsets in the dropped object do.
   const isInput = source.key === job.source.key;
   try {
@@ -472,7 +479,7 @@ async function writeResults(
       if (decision.kind === 'succeeded') {
         outcome.succeeded++;
         if (decision.cut !== undefined) outcome[COUNT_OF_CUT[decision.cut]]++;
-        output.add(line, await join.line(index), original);
+        output.add(line, await lineOf(index), original);
       } else if (decision.kind === 'retry') {
         outcome.retried++;
         if (isSlice(batch) && decision.tried !== tried) tries = Math.max(tries, attemptsOf(decision.tried));
@@ -485,7 +492,7 @@ async function writeResults(
         const context = { line, ...(isInput ? { byte: offset } : {}), rounds };
         const text =
           decision.stated === undefined
-            ? openaiErrorLine(Buffer.from(await join.line(index)).toString('utf8'), context)
+            ? openaiErrorLine(Buffer.from(await lineOf(index)).toString('utf8'), context)
             : statedErrorLine(customIds.get(index) ?? null, decision.stated, context);
         errors.add(line, text, original);
       }
@@ -596,6 +603,7 @@ function noOutcome(): BatchOutcome {
     incomplete: 0,
     filtered: 0,
     cutOtherwise: 0,
+    repairedLines: 0,
     strayLines: 0,
     usage: noUsage(),
   };

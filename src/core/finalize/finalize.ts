@@ -257,6 +257,7 @@ function makeReceipt(
   const billedTwice = new Map<string, number>();
   const usage = noUsage();
   const cut = { incomplete: 0, filtered: 0, cutOtherwise: 0 };
+  let repairedLines = 0;
   let strayLines = 0;
   for (const { outcome } of batches) {
     if (outcome === undefined) continue;
@@ -265,6 +266,7 @@ function makeReceipt(
     cut.incomplete += outcome.incomplete;
     cut.filtered += outcome.filtered;
     cut.cutOtherwise += outcome.cutOtherwise;
+    repairedLines += outcome.repairedLines;
     strayLines += outcome.strayLines;
     addUsage(usage, outcome.usage);
     for (const [code, count] of Object.entries(outcome.failedByCode)) {
@@ -304,6 +306,7 @@ function makeReceipt(
     errorsByCode: Object.fromEntries(errorsByCode),
     possiblyBilledTwice: Object.fromEntries(billedTwice),
     ...cut,
+    repairedLines,
     strayLines,
     usage,
     tiers: tiersOf(batches),
