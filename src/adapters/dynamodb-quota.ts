@@ -61,7 +61,7 @@ export class DynamoDBQuota implements QuotaStore {
       if (record === undefined || !isAdmissible(record, batch) || reservationItem !== undefined)
         return undefined;
       const ledgers = demands.map((demand, index) =>
-        reserveOn(this.#readLedger(ledgerItems[index]), demand, now),
+        reserveOn(this.#readLedger(ledgerItems[index]), demand, reservationId, now),
       );
       verdict = 'full';
       if (!ledgers.every((ledger) => ledger !== undefined)) return undefined;
@@ -109,7 +109,7 @@ export class DynamoDBQuota implements QuotaStore {
           ...release.ledgers.map(({ name, amount, used }, index) => {
             const ledger = this.#readLedger(ledgerItems[index]);
             if (ledger === undefined) throw new BatchdropError(`ledger ${name} is missing from the table`);
-            return { ...settleOn(ledger, amount, used, now) };
+            return settleOn(ledger, id, amount, used, now);
           }),
         ];
       });

@@ -30,6 +30,7 @@ import {
   type RunRef,
   type TierBill,
   type TokenUsage,
+  type UnjudgedBatch,
 } from '../core/model.ts';
 
 const version = z.literal(1);
@@ -201,6 +202,7 @@ const batchSchema = z.object({
   requests: count,
   bytes: count,
   tokens: z.exactOptional(count),
+  jobBytes: z.exactOptional(count),
   outputTokens: z.exactOptional(count),
   longestBytes: z.exactOptional(count),
   route: z.exactOptional(z.string()),
@@ -287,6 +289,15 @@ const ledgerSchema = z.object({
   refusals: z.exactOptional(count),
   lastRefusal: z.exactOptional(z.string()),
   pausedUntil: z.exactOptional(z.number()),
+  unjudged: z.exactOptional(
+    z.record(
+      z.string(),
+      z.object({ jobId: z.string(), tokens: count, bytes: count } satisfies ShapeOf<UnjudgedBatch>),
+    ),
+  ),
+  probes: z.exactOptional(count),
+  refusedAt: z.exactOptional(count),
+  sharedAt: z.exactOptional(z.number()),
   pace: z.exactOptional(
     z.object({
       requestsPerMinute: z.exactOptional(z.number()),

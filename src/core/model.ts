@@ -286,6 +286,8 @@ export interface BatchRecord {
   bytes: number;
   /** Estimated input tokens, as OpenAI counts them while the batch is enqueued. */
   tokens?: number;
+  /** Bytes of all batches of its job together. */
+  jobBytes?: number;
   /** The most output tokens that its requests may be answered with: see budget/bound.ts. */
   outputTokens?: number;
   /** Length of its longest request. */
@@ -527,9 +529,24 @@ export interface Ledger {
   lastRefusal?: string;
   /** Nothing is admitted before this time. */
   pausedUntil?: number;
+  /** Batches beyond what is proven that OpenAI has neither taken nor refused yet, by the id of their reservation. */
+  unjudged?: Record<string, UnjudgedBatch>;
+  /** How many of those there may be at a time. Absent: where that starts. */
+  probes?: number;
+  /** What was enqueued, with the batch, when OpenAI last refused one although its limit had room for it. */
+  refusedAt?: number;
+  /** When that last was so: somebody else shares the limit, or counts otherwise than we do. */
+  sharedAt?: number;
   /** Of a model in a tier in which requests are called one by one. */
   pace?: LearnedPace;
   updatedAt: number;
+}
+
+/** A batch that is sent to see whether there is room for it. */
+export interface UnjudgedBatch {
+  jobId: string;
+  tokens: number;
+  bytes: number;
 }
 
 /** What calls have shown. */

@@ -269,6 +269,20 @@ export interface Demand {
   limit: number;
   /** Granted beyond the limit, too, if nothing else is reserved. */
   mayGoAlone?: boolean;
+  /** Granted beyond the limit, too, to see whether OpenAI takes it. */
+  probe?: Probe;
+}
+
+/** How a batch may be sent beyond what is proven. */
+export interface Probe {
+  jobId: string;
+  bytes: number;
+  /** So many may be unjudged at a time, with this one. */
+  count: number;
+  /** So many bytes of its job may be unjudged at a time, with this one. */
+  jobBytes: number;
+  /** Everything reserved and used, with this one, must not be above this. */
+  most: number;
 }
 
 /**
@@ -325,9 +339,18 @@ export interface QuotaStore {
 
 /** What a ledger learns from OpenAI's answers. */
 export type LedgerLessons = {
-  [Lesson in 'limit' | 'limitLearnedAt' | 'ceiling' | 'refusals' | 'lastRefusal' | 'pausedUntil' | 'pace']?:
-    | Ledger[Lesson]
-    | undefined;
+  [Lesson in
+    | 'limit'
+    | 'limitLearnedAt'
+    | 'ceiling'
+    | 'refusals'
+    | 'lastRefusal'
+    | 'pausedUntil'
+    | 'unjudged'
+    | 'probes'
+    | 'refusedAt'
+    | 'sharedAt'
+    | 'pace']?: Ledger[Lesson] | undefined;
 };
 
 /** How far the listing of inputs is. */

@@ -18,6 +18,7 @@ export function nextRound(batch: BatchRecord, now: number): BatchRecord[] {
     ...(batch.tier === undefined ? {} : { tier: batch.tier }),
     ...(batch.route === undefined ? {} : { route: batch.route }),
     ...(batch.apiKey === undefined ? {} : { apiKey: batch.apiKey }),
+    ...(batch.jobBytes === undefined ? {} : { jobBytes: batch.jobBytes }),
     ...(batch.budgetUsd === undefined ? {} : { budgetUsd: batch.budgetUsd }),
     ...(batch.ladder === undefined ? {} : { ladder: batch.ladder }),
     ...child,

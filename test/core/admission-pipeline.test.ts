@@ -85,6 +85,19 @@ describe('with a limit of enqueued tokens at OpenAI', () => {
     expect(await refusalsOf(p)).toBe(0);
   });
 
+  test('a new stack sends two batches of its first file at once, though each has more tokens than any limit that was published', async () => {
+    const p = await start(15_000_000_000);
+    p.deps.tokenizerOf = async () => (text: string) => text.length * 100_000;
+    await p.drop('input/a.jsonl', fileOf('a', 8));
+    await p.drain();
+    const ledger = (await p.deps.quota.getLedger(LEDGER))!;
+    expect(await Array.fromAsync(p.client.batches.list())).toHaveLength(2);
+    expect(Object.keys(ledger.unjudged!)).toHaveLength(2);
+    await p.run(200);
+    expect(await p.receipt('input/a.jsonl')).toMatchObject({ result: 'succeeded' });
+    expect(await p.deps.quota.getLedger(LEDGER)).not.toHaveProperty('unjudged');
+  });
+
   test('a request above the limit fails alone, with what it has and what the limit is', async () => {
     const p = await start(300);
     const large = chatLine('large', { model: MODEL, content: 'word '.repeat(2_000) });

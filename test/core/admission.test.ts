@@ -160,13 +160,11 @@ describe('what is too large', () => {
     expect(namesOf(admissions)).toEqual(['a1']);
   });
 
-  test('a limit that is only assumed cuts nothing: the batch tries alone', () => {
-    const waiting = job('a', 1, 2, { tokens: 50_000_000 });
+  test('a limit that is only assumed cuts nothing: batches above it try', () => {
+    const waiting = job('a', 1, 3, { tokens: 50_000_000 });
     const { recuts, admissions } = admit(situation(waiting, { quota: quotaOf({}) }));
     expect(recuts).toEqual([]);
-    expect(admissions).toMatchObject([
-      { demands: [{ amount: 50_000_000, mayGoAlone: true }, { ledger: 'spent/2026-09' }] },
-    ]);
+    expect(namesOf(admissions)).toEqual(['a0', 'a1']);
   });
 
   test('a single request above the limit of the user fails', () => {
@@ -369,7 +367,7 @@ describe('the limit', () => {
     ['gpt-4o', 90_000],
     ['ft:unknown', 90_000],
   ])('starts for %s at %i', (model, ceiling) => {
-    expect(tokenLimitOf(undefined, model, undefined, NOW)).toEqual({ assumed: ceiling, ceiling });
+    expect(tokenLimitOf(undefined, model, undefined, NOW)).toEqual({ assumed: ceiling, ceiling, probes: 4 });
   });
 
   test('is what OpenAI says when more was enqueued than that, without a pause', () => {
@@ -379,21 +377,27 @@ describe('the limit', () => {
       limit: 2_000_000,
       limitLearnedAt: NOW,
       ceiling: 2_000_000,
+      probes: 1,
     });
   });
 
-  test('is dared by half, after a pause that doubles, when OpenAI refuses although there is room', () => {
+  test('is used to three quarters, then to halves, after a pause that doubles, when OpenAI refuses although there is room', () => {
     let ledger = ledgerWith({ reserved: 400_000 });
     const pauses: number[] = [];
     const ceilings: number[] = [];
+    let now = NOW;
     for (let round = 0; round < 6; round++) {
       const told = { ...refusal, openaiBatchId: `batch_${round}` };
-      ledger = taught(ledger, lessonOfRefusal(ledger, told, MODEL, undefined, NOW));
-      pauses.push((ledger.pausedUntil! - NOW) / MINUTE_MS);
+      ledger = taught(ledger, lessonOfRefusal(ledger, told, MODEL, undefined, now));
+      pauses.push((ledger.pausedUntil! - now) / MINUTE_MS);
+      // What was sent before the pause teaches nothing more.
+      const late = { ...refusal, openaiBatchId: `late_${round}` };
+      ledger = taught(ledger, lessonOfRefusal(ledger, late, MODEL, undefined, now));
+      now = ledger.pausedUntil!;
       ceilings.push(ledger.ceiling!);
     }
     expect(pauses).toEqual([5, 10, 20, 40, 60, 60]);
-    expect(ceilings).toEqual([500_000, 250_000, 125_000, 62_500, 31_250, 15_625]);
+    expect(ceilings).toEqual([750_000, 375_000, 187_500, 93_750, 46_875, 23_437]);
   });
 
   test('is taught nothing by a refusal that is told twice', () => {
@@ -412,29 +416,70 @@ describe('the limit', () => {
     expect(tokenLimitOf(ledger, MODEL, 100, NOW)).toMatchObject({ known: 100, ceiling: 100 });
   });
 
-  test('doubles with what is accepted until the first refusal, and grows by a sixteenth after it', () => {
-    let ledger = ledgerWith({});
-    const accept = (tokens: number) => {
-      ledger = taught(ledger, lessonOfAcceptance(ledger, tokens, MODEL, undefined, NOW));
-      return ledger.ceiling;
-    };
-    expect([accept(1_000_000), accept(1_000_000), accept(2_000_000)]).toEqual([
-      3_000_000, 4_000_000, 6_000_000,
-    ]);
-    const told = { ...refusal, message: message('1,600,000') };
-    ledger = taught(ledger, lessonOfRefusal({ ...ledger, reserved: 0 }, told, MODEL, undefined, NOW));
-    expect(ledger).toMatchObject({ ceiling: 300_000, refusals: 1 });
-    expect(accept(1)).toBe(400_000);
-    expect(ledger.refusals).toBeUndefined();
-    for (let times = 0; times < 30; times++) accept(1);
-    expect(ledger.ceiling).toBe(1_600_000);
+  test('is what OpenAI has taken of ours, and one more batch may be unjudged for each that it takes', () => {
+    const batch = { model: MODEL, reservation: 'r1' };
+    const probe = { jobId: 'a', tokens: 3_000_000, bytes: 1 };
+    const before = ledgerWith({ reserved: 8_000_000, unjudged: { r1: probe, r2: probe } });
+    const ledger = taught(before, lessonOfAcceptance(before, batch, undefined, NOW));
+    expect(ledger).toMatchObject({ ceiling: 5_000_000, probes: 5, unjudged: { r2: probe } });
+    expect(tokenLimitOf(ledger, MODEL, undefined, NOW)).toMatchObject({ ceiling: 5_000_000, probes: 5 });
+    // One that was no probe, below what is proven.
+    expect(lessonOfAcceptance(ledger, { model: MODEL, reservation: 'r9' }, undefined, NOW)).toBeUndefined();
   });
 
-  test('is believed for a week: then it is tried whether the account has more by now', () => {
+  test('grows by a hundred-and-sixtieth of where it was refused, while it is used, and is probed again beyond that', () => {
+    const batch = { model: MODEL, reservation: 'r1' };
+    let ledger = ledgerWith({ reserved: 900_000, ceiling: 1_000_000 });
+    const told = { ...refusal, tokens: 100_000 };
+    ledger = taught(ledger, lessonOfRefusal(ledger, told, MODEL, undefined, NOW));
+    expect(ledger).toMatchObject({ ceiling: 750_000, refusedAt: 1_000_000, probes: 1 });
+    expect(tokenLimitOf(ledger, MODEL, undefined, NOW).probes).toBe(0);
+    const later = NOW + HOUR_MS;
+    ledger = taught(
+      { ...ledger, reserved: 700_000 },
+      lessonOfAcceptance({ ...ledger, reserved: 700_000 }, batch, undefined, later),
+    );
+    expect(ledger.ceiling).toBe(756_250);
+    expect(ledger.refusals).toBeUndefined();
+    expect(lessonOfAcceptance({ ...ledger, reserved: 100_000 }, batch, undefined, later)).toBeUndefined();
+    ledger = taught(ledger, lessonOfAcceptance({ ...ledger, reserved: 1_000_000 }, batch, undefined, later));
+    expect(ledger).toMatchObject({ ceiling: 1_000_000, refusedAt: undefined });
+    expect(tokenLimitOf(ledger, MODEL, undefined, later).probes).toBe(1);
+  });
+
+  test('is believed for a day: then one batch tries whether the account has more by now', () => {
     const ledger = ledgerWith({ limit: 1_600, limitLearnedAt: NOW, ceiling: 1_600, lastRefusal: 'x' });
-    const week = NOW + 7 * 24 * HOUR_MS;
-    expect(lessonOfAcceptance(ledger, 100, MODEL, undefined, week - 1)).toBeUndefined();
-    expect(lessonOfAcceptance(ledger, 100, MODEL, undefined, week)).toMatchObject({ ceiling: 1_700 });
+    const day = NOW + 24 * HOUR_MS;
+    expect(tokenLimitOf(ledger, MODEL, undefined, day - 1)).toMatchObject({ known: 1_600, ceiling: 1_600 });
+    const after = tokenLimitOf(ledger, MODEL, undefined, day);
+    expect(after).toMatchObject({ ceiling: 1_600, probes: 1 });
+    expect(after).not.toHaveProperty('known');
+  });
+});
+
+describe('batches beyond what is proven', () => {
+  const jobOf = (jobId: string, count: number) =>
+    job(jobId, jobId.charCodeAt(0), count, { tokens: 5_000_000, bytes: 100, jobBytes: count * 100 });
+  const free = { quota: quotaOf({}) };
+
+  test('are two of a job and four of a model, until OpenAI has taken some', () => {
+    const waiting = [...jobOf('a', 9), ...jobOf('b', 9), ...jobOf('c', 9)];
+    const { admissions, backlog } = admit(situation(waiting, free));
+    expect(namesOf(admissions)).toEqual(['a0', 'b0', 'c0', 'a1']);
+    expect([...backlog]).toEqual([LEDGER]);
+    expect(namesOf(admit(situation(jobOf('a', 9), free)).admissions)).toEqual(['a0', 'a1']);
+  });
+
+  test('are a fortieth of a large job', () => {
+    const ledgers = new Map<string, Ledger>([[LEDGER, { ...newLedger(LEDGER, NOW), probes: 30 }]]);
+    const { admissions } = admit(situation(jobOf('a', 200), { ...free, ledgers }));
+    expect(admissions).toHaveLength(5);
+  });
+
+  test('never pass the limit that OpenAI told', () => {
+    const told = { ...newLedger(LEDGER, NOW), limit: 12_000_000, limitLearnedAt: NOW, probes: 30 };
+    const { admissions } = admit(situation(jobOf('a', 200), { ...free, ledgers: new Map([[LEDGER, told]]) }));
+    expect(admissions).toHaveLength(2);
   });
 });
 

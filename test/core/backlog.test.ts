@@ -25,7 +25,7 @@ function stackWith(options: { room?: number; createsPerHour?: number; budget?: o
   const deps = {
     settings: settingsSchema.parse({
       routes: [{ ...BATCH_ONLY, name: 'all', prefix: 'input/', ...budget }],
-      quota: { enqueuedTokens: { [batchOf('x').model]: room }, createsPerHour },
+      quota: { enqueuedTokens: { [batchOf('x').model]: room, 'gpt-5-nano': 1_500 }, createsPerHour },
     }),
     prices: new Prices(),
     jobs,
@@ -121,12 +121,12 @@ test('two workers that leave something behind at once both say so, and a look at
   await arrive('a');
   const list = deps.jobs.listWaiting.bind(deps.jobs);
   // While all that waits is looked at, a job of another model comes and has to wait.
-  await arrive('b', { model: 'gpt-5-nano', tokens: 1_000_000_000 });
+  await arrive('b', { model: 'gpt-5-nano', tokens: 1_000 });
   deps.jobs.listWaiting = async function* () {
     yield* list();
     deps.jobs.listWaiting = list;
     clock.now += MINUTE_MS;
-    expect(await arrive('c', { model: 'gpt-5-nano', tokens: 1_000_000_000 })).toEqual([]);
+    expect(await arrive('c', { model: 'gpt-5-nano', tokens: 1_000 })).toEqual([]);
   };
   await arrive('d');
   await dispatch(deps);

@@ -46,7 +46,7 @@ export class MemoryQuota implements QuotaStore {
   ): Promise<'admitted' | 'full' | 'moved'> {
     const ledgers: Ledger[] = [];
     for (const demand of demands) {
-      const ledger = reserveOn(this.#ledgers.get(demand.ledger), demand, now);
+      const ledger = reserveOn(this.#ledgers.get(demand.ledger), demand, reservationId, now);
       if (ledger === undefined) return 'full';
       ledgers.push(ledger);
     }
@@ -74,7 +74,7 @@ export class MemoryQuota implements QuotaStore {
     const release = rule(standing);
     if (release === undefined) return false;
     for (const { name, amount, used } of release.ledgers)
-      this.#ledgers.set(name, settleOn(this.#ledgers.get(name)!, amount, used, now));
+      this.#change(name, (ledger) => settleOn(ledger!, id, amount, used, now), now);
     this.#reservations.set(id, { ...standing!, ...release.reservation });
     return true;
   }
@@ -84,10 +84,14 @@ export class MemoryQuota implements QuotaStore {
     rule: (standing: Ledger | undefined) => LedgerLessons | undefined,
     now: number,
   ): Promise<void> {
+    this.#change(name, rule, now);
+  }
+
+  #change(name: string, rule: (standing: Ledger | undefined) => object | undefined, now: number): void {
     const standing = this.#ledgers.get(name);
-    const lessons = rule(structuredClone(standing));
-    if (lessons === undefined) return;
-    const ledger = { ...(standing ?? newLedger(name, now)), ...lessons, updatedAt: now };
+    const changes = rule(structuredClone(standing));
+    if (changes === undefined) return;
+    const ledger = { ...(standing ?? newLedger(name, now)), ...changes, updatedAt: now };
     this.#ledgers.set(
       name,
       Object.fromEntries(

@@ -196,7 +196,8 @@ export function admit(situation: Situation): Decisions {
       );
     } else {
       const demands = [demand, ...money.demands];
-      for (const one of demands) ledgers.set(one.ledger, reserveOn(ledgers.get(one.ledger), one, now)!);
+      const id = `${batch.jobId}/${batch.batchId}`;
+      for (const one of demands) ledgers.set(one.ledger, reserveOn(ledgers.get(one.ledger), one, id, now)!);
       line.batches.shift();
       line.onTheirWay++;
       if (!isSlice(batch)) turnsLeft.set(line.apiKey, turns - 1);
@@ -211,9 +212,21 @@ export function configuredFor(quota: QuotaSettings, model: string): number | und
   return Object.hasOwn(quota.enqueuedTokens, model) ? quota.enqueuedTokens[model] : undefined;
 }
 
-function demandOf(batch: BatchRecord, { ceiling }: TokenLimit): Demand {
-  return { ledger: tokensLedgerOf(batch), amount: tokensOf(batch), limit: ceiling, mayGoAlone: true };
+function demandOf(batch: BatchRecord, { ceiling, probes, known }: TokenLimit): Demand {
+  const demand = { ledger: tokensLedgerOf(batch), amount: tokensOf(batch), limit: ceiling, mayGoAlone: true };
+  if (probes === 0) return demand;
+  const { jobId, bytes, jobBytes = 0 } = batch;
+  const riskedBytes = Math.max(PROBED_SHARE * jobBytes, PROBED_BATCHES * bytes);
+  const most = known ?? Number.MAX_SAFE_INTEGER;
+  return { ...demand, probe: { jobId, bytes, count: probes, jobBytes: riskedBytes, most } };
 }
+
+/**
+ * What of a job may be unjudged at a time: a fortieth of its bytes, or two batches, whichever is more. With what is refused
+ * later on, less than a twentieth of a job's bytes is sent to no avail.
+ */
+const PROBED_SHARE = 0.025;
+const PROBED_BATCHES = 2;
 
 /**
  * Whether a batch has to be cut again, or to fail. A single request above the limit that OpenAI told is sent once, alone,

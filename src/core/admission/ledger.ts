@@ -3,18 +3,45 @@ import type { BatchRecord, Ledger, Reservation } from '../model.ts';
 import type { Demand } from '../ports.ts';
 import { isTokensLedger } from './scopes.ts';
 
-/** The ledger with the demand reserved on it, or `undefined` if there is no room. */
-export function reserveOn(standing: Ledger | undefined, demand: Demand, now: number): Ledger | undefined {
+/**
+ * The ledger with the demand reserved on it, or `undefined` if there is no room.
+ * @param id of the reservation.
+ */
+export function reserveOn(
+  standing: Ledger | undefined,
+  demand: Demand,
+  id: string,
+  now: number,
+): Ledger | undefined {
   const ledger = standing ?? newLedger(demand.ledger, now);
-  return hasRoom(ledger, demand)
-    ? { ...ledger, reserved: ledger.reserved + demand.amount, updatedAt: now }
-    : undefined;
+  if (!hasRoom(ledger, demand)) return undefined;
+  const reserved = { ...ledger, reserved: ledger.reserved + demand.amount, updatedAt: now };
+  const { probe, amount, limit } = demand;
+  if (probe === undefined || reserved.reserved + ledger.used <= limit) return reserved;
+  const { jobId, bytes } = probe;
+  return { ...reserved, unjudged: { ...ledger.unjudged, [id]: { jobId, tokens: amount, bytes } } };
 }
 
 /** Whether there is room for a demand. */
-export function hasRoom(ledger: Pick<Ledger, 'reserved' | 'used'>, demand: Demand): boolean {
-  if (ledger.reserved + ledger.used + demand.amount <= demand.limit) return true;
-  return demand.mayGoAlone === true && ledger.reserved === 0;
+export function hasRoom(ledger: Pick<Ledger, 'reserved' | 'used' | 'unjudged'>, demand: Demand): boolean {
+  const after = ledger.reserved + ledger.used + demand.amount;
+  if (after <= demand.limit) return true;
+  if (demand.mayGoAlone === true && ledger.reserved === 0) return true;
+  const { probe } = demand;
+  if (probe === undefined || after > probe.most) return false;
+  const unjudged = Object.values(ledger.unjudged ?? {});
+  const ofJob = unjudged.filter(({ jobId }) => jobId === probe.jobId);
+  const bytes = ofJob.reduce((sum, other) => sum + other.bytes, probe.bytes);
+  return unjudged.length < probe.count && bytes <= probe.jobBytes;
+}
+
+/** The batches that are not judged yet, without one; `undefined` if none are left. */
+export function unjudgedWithout(
+  unjudged: Ledger['unjudged'],
+  id: string | undefined,
+): Ledger['unjudged'] | undefined {
+  const others = Object.entries(unjudged ?? {}).filter(([other]) => other !== id);
+  return others.length === 0 ? undefined : Object.fromEntries(others);
 }
 
 /** Whether nothing is reserved on a ledger, so that what comes is alone on it. */
@@ -22,14 +49,17 @@ export function isFirstOn(ledger: Pick<Ledger, 'reserved'> | undefined): boolean
   return (ledger?.reserved ?? 0) === 0;
 }
 
-/** The ledger after `amount` of it was given back and `used` of it is spent for good. */
-export function settleOn(ledger: Ledger, amount: number, used: number, now: number): Ledger {
+/**
+ * How a ledger changes when `amount` of it is given back and `used` of it is spent for good.
+ * @param id of the reservation.
+ */
+export function settleOn(ledger: Ledger, id: string, amount: number, used: number, now: number) {
   return {
-    ...ledger,
     // Never below nothing, whatever a person did to the table.
     reserved: Math.max(0, ledger.reserved - amount),
     used: ledger.used + used,
     updatedAt: now,
+    ...(ledger.unjudged === undefined ? {} : { unjudged: unjudgedWithout(ledger.unjudged, id) }),
   };
 }
 

@@ -6,6 +6,7 @@ import {
   BUDGET_EXCEEDED,
   BUDGET_EXHAUSTED,
   EXCEEDS_LIMIT,
+  TOKEN_LIMIT_EXCEEDED,
   UNPRICED_MODEL,
 } from '../admission/limit-codes.ts';
 import { type Cause, isExhausted, withAttempt } from '../attempts.ts';
@@ -191,7 +192,7 @@ const MAX_REPAIRS = 3;
 
 /** What a batch-level error without a line means. Sources: openai-batch guide; names of Azure OpenAI beside them. */
 const FILE_ERRORS: ReadonlyMap<string, 'no_room' | 'again' | 'halve'> = new Map([
-  ['token_limit_exceeded', 'no_room'],
+  [TOKEN_LIMIT_EXCEEDED, 'no_room'],
   ['input_modified', 'again'],
   ['input_no_permissions', 'again'],
   ['empty_file', 'again'],

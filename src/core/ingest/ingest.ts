@@ -253,6 +253,7 @@ async function carryOut(run: Run, plan: Plan, isNew: boolean, isOver: () => bool
     await deps.outbox.finalize({ v: 1, jobId });
     return;
   }
+  const jobBytes = plan.batches.reduce((sum, { bytes }) => sum + bytes, 0);
   const records = plan.batches.map(
     ({ textBytes: _, dataUrlBytes: __, ...batch }): BatchRecord => ({
       v: 1,
@@ -260,6 +261,7 @@ async function carryOut(run: Run, plan: Plan, isNew: boolean, isOver: () => bool
       ...batch,
       round: 0,
       state: 'planned',
+      jobBytes,
       route: job.route.name,
       ...(job.route.apiKey === undefined ? {} : { apiKey: job.route.apiKey }),
       ...(job.budgetUsd === undefined ? {} : { budgetUsd: job.budgetUsd }),

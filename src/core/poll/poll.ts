@@ -6,8 +6,9 @@
 import type { Settings } from '../../contract/settings.ts';
 import { configuredFor } from '../admission/admit.ts';
 import { dispatch, healReservations, sendOn } from '../admission/dispatch.ts';
+import { TOKEN_LIMIT_EXCEEDED } from '../admission/limit-codes.ts';
 import { tokensLedgerOf } from '../admission/scopes.ts';
-import { lessonOfAcceptance, tokensOf } from '../admission/token-limit.ts';
+import { lessonOfAcceptance } from '../admission/token-limit.ts';
 import { cancelAtOpenAI } from '../cancel.ts';
 import { KeyUnusableError } from '../errors.ts';
 import { stepDown } from '../ladder/step-down.ts';
@@ -263,7 +264,9 @@ async function record(deps: PollDeps, batch: BatchRecord, remote: RemoteBatch): 
   )
     return;
   deps.log.info('ended', { jobId, batchId, openaiBatchId: remote.id, status });
-  if (batch.reservation !== undefined) await deps.quota.giveBackTokens(batch.reservation, now);
+  // What was refused for lack of room gives its tokens back once collect has learned from it: until then, no other one tries.
+  const isRefused = errors?.some(({ code }) => code === TOKEN_LIMIT_EXCEEDED) ?? false;
+  if (batch.reservation !== undefined && !isRefused) await deps.quota.giveBackTokens(batch.reservation, now);
   await deps.outbox.collect({ v: 1, jobId, batchId });
 }
 
@@ -341,7 +344,7 @@ async function learnAcceptance(deps: PollDeps, batch: BatchRecord): Promise<void
   const configured = configuredFor(deps.settings.quota, model);
   await deps.quota.changeLedger(
     tokensLedgerOf(batch),
-    (ledger) => lessonOfAcceptance(ledger, tokensOf(batch), model, configured, now),
+    (ledger) => lessonOfAcceptance(ledger, batch, configured, now),
     now,
   );
 }
