@@ -28,6 +28,7 @@ export class Submit extends Construct {
       description: 'Uploads a batch to OpenAI and starts it',
       memorySize: MEMORY_MB,
       timeout: submitQueue.consumerTimeout,
+      continuesItself: true,
       logRetention: props.logRetention,
       environment: {
         ...commonEnvironment('submit', props),
@@ -41,6 +42,7 @@ export class Submit extends Construct {
     storage.allowWrite(fn, ['work']);
     state.allowReadWrite(fn);
     apiKey.allowRead(fn);
+    submitQueue.allowSend(fn);
     submitQueue.deliverTo(fn, 'maxConcurrency.submit', props.maxConcurrency);
   }
 }

@@ -13,7 +13,7 @@ export interface WorkQueueProps {
 
 /**
  * How many times a message is received before it moves to the dead-letter queue: with the handlers' backoff of 30 seconds
- * to 15 minutes, after more than an hour of failing. A step that only has to wait uses up receives as well.
+ * to 15 minutes, after more than an hour of failing. A step that has to wait uses up none: see core/step-failure.ts.
  */
 const MAX_RECEIVE_COUNT = 10;
 

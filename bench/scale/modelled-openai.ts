@@ -129,6 +129,12 @@ export class ModelledOpenAI implements BatchApi, ByKey<BatchApi> {
     return { batches, ...(last > 0 ? { next: idOf(last) } : {}) };
   }
 
+  async fileSize(id: string): Promise<{ bytes?: number }> {
+    this.#onCall('get file', 0);
+    const { bytes } = await this.readFile(id);
+    return bytes === undefined ? {} : { bytes };
+  }
+
   async readFile(id: string, { from = 0 } = {}): Promise<{ body: ByteStream; bytes?: number }> {
     const [, kind, place] = id.split('-') as [string, 'output' | 'error', string];
     const { customIds, isRetried } = this.#batches[Number(place)]!;
@@ -151,11 +157,6 @@ export class ModelledOpenAI implements BatchApi, ByKey<BatchApi> {
   async listFiles(): Promise<{ files: RemoteFile[] }> {
     this.#onCall('list files', 0);
     return { files: [] };
-  }
-
-  async hasFile(id: string): Promise<boolean> {
-    this.#onCall('get file', 0);
-    return this.#inputs.has(id);
   }
 
   async deleteFile(id: string): Promise<void> {

@@ -59,7 +59,14 @@ export function liveEntryOfJob(
 export function liveEntryOfBatch(
   batch: Pick<
     BatchRecord,
-    'state' | 'jobCreatedAt' | 'createdAt' | 'updatedAt' | 'submittedAt' | 'notBefore' | 'claimedUntil'
+    | 'state'
+    | 'ladder'
+    | 'jobCreatedAt'
+    | 'createdAt'
+    | 'updatedAt'
+    | 'submittedAt'
+    | 'notBefore'
+    | 'claimedUntil'
   >,
 ): LiveEntry {
   switch (batch.state) {
@@ -74,9 +81,14 @@ export function liveEntryOfBatch(
         live: 'moving',
         due: Math.max(
           batch.updatedAt + SWEEP_AFTER_MS,
-          (batch.notBefore ?? 0) + SWEEP_AFTER_MS,
+          // A deadline is watched by each sweep, also while it is not known yet whether the batch was created.
+          isWatched(batch) ? 0 : (batch.notBefore ?? 0) + SWEEP_AFTER_MS,
           (batch.claimedUntil ?? 0) + CLAIM_MARGIN_MS,
         ),
       };
   }
+}
+
+function isWatched({ state, ladder }: Pick<BatchRecord, 'state' | 'ladder'>): boolean {
+  return state === 'submitting' && ladder?.deadlineAt !== undefined;
 }

@@ -19,6 +19,7 @@ import {
   KEY_REPLACED,
   KeyUnusableError,
   NotYetError,
+  type RefusalTopic,
   UploadRefusedError,
 } from '../core/errors.ts';
 import { type BatchLevelError, OPENAI_BATCH_STATUSES } from '../core/model.ts';
@@ -26,6 +27,7 @@ import type { BatchApi, ByteStream, RemoteBatch, RemoteFile } from '../core/port
 import { usageOf } from '../core/results/usage.ts';
 import type { ApiKeys, ApiKeyValue } from './api-key.ts';
 import { release } from './body-chunks.ts';
+import { topicOf } from './openai-refusals.ts';
 
 /** An upload of 190 MB may take most of the 15 minutes that a Lambda has; the rest is for what follows. */
 const UPLOAD_TIMEOUT_MS = 14 * 60_000;
@@ -47,11 +49,14 @@ export class OpenAIRequestError extends BatchdropError {
   readonly status: number | undefined;
   /** OpenAI's error code, or the system's (such as `ECONNRESET`). */
   readonly code: string | undefined;
+  /** What OpenAI's words say that it is about. */
+  readonly topic: RefusalTopic | undefined;
 
-  constructor(message: string, status?: number, code?: string) {
+  constructor(message: string, status?: number, code?: string, topic?: RefusalTopic) {
     super(message);
     this.status = status;
     this.code = code;
+    this.topic = topic;
   }
 }
 
@@ -109,6 +114,8 @@ const remoteBatchSchema = z.object({
   // Ours is text throughout; what is not, is not ours.
   metadata: z.record(z.string(), z.string()).nullish().catch(undefined),
   created_at: z.number(),
+  in_progress_at: z.number().nullish().catch(undefined),
+  finalizing_at: z.number().nullish().catch(undefined),
   expires_at: z.number().nullish(),
   usage: z.record(z.string(), z.unknown()).nullish().catch(undefined),
 });
@@ -123,7 +130,14 @@ const filePageSchema = z.object({
   has_more: z.boolean().nullish(),
 });
 
-const fileSchema = z.object({ id: z.string().min(1), bytes: z.number() });
+const fileSchema = z.object({
+  id: z.string().min(1),
+  // Compatible services leave it out, or say `null`.
+  bytes: z
+    .number()
+    .nullish()
+    .transform((bytes) => bytes ?? undefined),
+});
 
 export class OpenAIBatches implements BatchApi {
   readonly #client: OpenAI;
@@ -211,8 +225,10 @@ export class OpenAIBatches implements BatchApi {
         // Without `error`, fetch keeps every byte that it sent in case it has to follow a redirect.
         fetchOptions: { redirect: 'error' },
       });
+      const { id, bytes } = parseAnswer(fileSchema, answer, 'POST /files');
       return {
-        ...parseAnswer(fileSchema, answer, 'POST /files'),
+        id,
+        ...(bytes === undefined ? {} : { bytes }),
         ...(key === undefined ? {} : { keyVersion: key.versionId }),
       };
     } catch (error) {
@@ -220,7 +236,10 @@ export class OpenAIBatches implements BatchApi {
         throw new NotYetError('the API key was replaced; the file goes up again with the new one', 0);
       }
       const failure = form.failure() ?? toRequestError('POST /files', error);
-      if (isRefusal(failure)) throw new UploadRefusedError(failure.message, failure.status, failure.code);
+      if (isRefusal(failure)) {
+        const { message, status, code, topic } = failure;
+        throw new UploadRefusedError(message, status, code, topic);
+      }
       throw failure;
     } finally {
       form.release();
@@ -249,7 +268,10 @@ export class OpenAIBatches implements BatchApi {
         throw new CreateRefusedError(error.message, 401, code);
       }
       const failure = toRequestError('POST /batches', error);
-      if (isRefusal(failure)) throw new CreateRefusedError(failure.message, failure.status, failure.code);
+      if (isRefusal(failure)) {
+        const { message, status, code, topic } = failure;
+        throw new CreateRefusedError(message, status, code, topic);
+      }
       throw failure;
     }
   }
@@ -310,7 +332,7 @@ export class OpenAIBatches implements BatchApi {
     const range = contentRangeOf(response);
     let bytes: number | undefined;
     try {
-      bytes = range?.total ?? contentLengthOf(response) ?? (await this.#sizeOfFile(id, keyVersion));
+      bytes = range?.total ?? contentLengthOf(response) ?? (await this.fileSize(id, keyVersion))?.bytes;
     } catch (error) {
       await response.body?.cancel();
       throw error;
@@ -346,8 +368,15 @@ export class OpenAIBatches implements BatchApi {
     }
   }
 
-  async hasFile(id: string): Promise<boolean> {
-    return (await this.#sizeOfFile(id, undefined)) !== undefined;
+  async fileSize(id: string, keyVersion?: string): Promise<{ bytes?: number } | undefined> {
+    try {
+      const answer = await this.#callFirst(keyVersion, (client) => client.files.retrieve(id));
+      const { bytes } = parseAnswer(fileSchema, answer, `GET /files/${id}`);
+      return bytes === undefined ? {} : { bytes };
+    } catch (error) {
+      if (isNotFound(error)) return undefined;
+      throw toRequestError(`GET /files/${id}`, error);
+    }
   }
 
   async deleteFile(id: string, keyVersion?: string): Promise<void> {
@@ -398,16 +427,6 @@ export class OpenAIBatches implements BatchApi {
     if (range?.start === from && range.end === range.total - 1) return response;
     await response.body?.cancel();
     return undefined;
-  }
-
-  async #sizeOfFile(id: string, keyVersion: string | undefined): Promise<number | undefined> {
-    try {
-      const answer = await this.#callFirst(keyVersion, (client) => client.files.retrieve(id));
-      return parseAnswer(fileSchema, answer, `GET /files/${id}`).bytes;
-    } catch (error) {
-      if (isNotFound(error)) return undefined;
-      throw toRequestError(`GET /files/${id}`, error);
-    }
   }
 }
 
@@ -516,6 +535,7 @@ function toRemoteBatch(batch: z.output<typeof remoteBatchSchema>): RemoteBatch {
       ...(typeof line === 'number' ? { line } : {}),
     }),
   );
+  const startedAt = batch.in_progress_at || batch.finalizing_at;
   return {
     id: batch.id,
     status: batch.status,
@@ -527,6 +547,7 @@ function toRemoteBatch(batch: z.output<typeof remoteBatchSchema>): RemoteBatch {
     ...(batch.request_counts ? { progress: batch.request_counts } : {}),
     metadata: batch.metadata ?? {},
     createdAt: batch.created_at * 1000,
+    ...(startedAt ? { startedAt: startedAt * 1000 } : {}),
     ...(batch.expires_at ? { expiresAt: batch.expires_at * 1000 } : {}),
   };
 }
@@ -583,6 +604,7 @@ function toRequestError(action: string, error: unknown): Error {
       ].join(''),
       error.status,
       code,
+      topicOf(action, error.message),
     );
   }
   return new OpenAIRequestError(`${action} failed: ${error instanceof Error ? error.name : 'unknown error'}`);

@@ -220,6 +220,8 @@ const batchSchema = z.object({
   notBefore: z.exactOptional(z.number()),
   refusals: z.exactOptional(count),
   tokenRefusals: z.exactOptional(count),
+  fileTries: z.exactOptional(count),
+  resends: z.exactOptional(count),
   nonce: z.exactOptional(z.string()),
   inputFileId: z.exactOptional(z.string()),
   keyVersion: z.exactOptional(z.string()),
@@ -232,6 +234,7 @@ const batchSchema = z.object({
   submittedAt: z.exactOptional(z.number()),
   status: z.exactOptional(z.enum(OPENAI_BATCH_STATUSES)),
   statusAt: z.exactOptional(z.number()),
+  startedAt: z.exactOptional(z.number()),
   expiresAt: z.exactOptional(z.number()),
   unreachableSince: z.exactOptional(z.number()),
   progress: z.exactOptional(z.object({ total: z.number(), completed: z.number(), failed: z.number() })),
@@ -251,6 +254,7 @@ const batchSchema = z.object({
   cancelRequestedAt: z.exactOptional(z.number()),
   fetched: z.exactOptional(z.array(fetchedSchema)),
   fetching: z.exactOptional(fetchingSchema),
+  lateResults: z.exactOptional(count),
   outcome: z.exactOptional(
     z.object({
       succeeded: count,
@@ -274,6 +278,7 @@ const batchSchema = z.object({
   repairs: z.exactOptional(count),
   failures: z.exactOptional(count),
   lastError: z.exactOptional(z.string()),
+  heldAt: z.exactOptional(z.number()),
   heldReason: z.exactOptional(z.string()),
   lostAt: z.exactOptional(z.number()),
 } satisfies ShapeOf<BatchRecord>);

@@ -1,7 +1,7 @@
 import { SendMessageCommand, type SQSClient } from '@aws-sdk/client-sqs';
 import type { BatchMessage, JobMessage, ObjectMessage } from '../contract/messages.ts';
 import { BatchdropError } from '../core/errors.ts';
-import type { Outbox } from '../core/ports.ts';
+import type { Delivery, Outbox } from '../core/ports.ts';
 
 /** Where each kind of work goes. A function is given only the queues that it may send to. */
 export interface QueueUrls {
@@ -11,6 +11,9 @@ export interface QueueUrls {
   collect?: string;
   finalize?: string;
 }
+
+/** Longest time that SQS holds a message back. Source: SQS API reference, SendMessage, `DelaySeconds`. */
+const MAX_DELAY_SECONDS = 900;
 
 /** {@link Outbox} on SQS queues. */
 export class SqsOutbox implements Outbox {
@@ -26,31 +29,38 @@ export class SqsOutbox implements Outbox {
     this.#queueUrls = names;
   }
 
-  ingest(message: JobMessage | ObjectMessage): Promise<void> {
-    return this.#send('ingest', message);
+  ingest(message: JobMessage | ObjectMessage, delivery?: Delivery): Promise<void> {
+    return this.#send('ingest', message, delivery);
   }
 
-  submit(message: BatchMessage): Promise<void> {
-    return this.#send('submit', message);
+  submit(message: BatchMessage, delivery?: Delivery): Promise<void> {
+    return this.#send('submit', message, delivery);
   }
 
-  call(message: BatchMessage): Promise<void> {
-    return this.#send('call', message);
+  call(message: BatchMessage, delivery?: Delivery): Promise<void> {
+    return this.#send('call', message, delivery);
   }
 
-  collect(message: BatchMessage): Promise<void> {
-    return this.#send('collect', message);
+  collect(message: BatchMessage, delivery?: Delivery): Promise<void> {
+    return this.#send('collect', message, delivery);
   }
 
-  finalize(message: JobMessage): Promise<void> {
-    return this.#send('finalize', message);
+  finalize(message: JobMessage, delivery?: Delivery): Promise<void> {
+    return this.#send('finalize', message, delivery);
   }
 
-  async #send(queue: keyof QueueUrls, message: object): Promise<void> {
+  async #send(queue: keyof QueueUrls, message: object, { delayMs = 0 }: Delivery = {}): Promise<void> {
     const url = this.#queueUrls[queue];
     if (url === undefined) {
       throw new BatchdropError(`this function was not given the URL of the ${queue} queue; set it in lib/`);
     }
-    await this.#client.send(new SendMessageCommand({ QueueUrl: url, MessageBody: JSON.stringify(message) }));
+    const delaySeconds = Math.min(Math.ceil(delayMs / 1000), MAX_DELAY_SECONDS);
+    await this.#client.send(
+      new SendMessageCommand({
+        QueueUrl: url,
+        MessageBody: JSON.stringify(message),
+        ...(delaySeconds > 0 ? { DelaySeconds: delaySeconds } : {}),
+      }),
+    );
   }
 }

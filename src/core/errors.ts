@@ -24,17 +24,26 @@ export class ObjectSizeError extends BatchdropError {}
  */
 export class UploadGoneError extends BatchdropError {}
 
+/** What a refusal is about, where OpenAI's code does not say so. */
+export type RefusalTopic =
+  /** The input file of a create is not known, or not processed, yet. */
+  | 'file_not_ready'
+  /** The account has no room for another file. */
+  | 'storage_full';
+
 /** OpenAI answered no, so that nothing was made: safe to try again, later. */
 export class RefusedError extends BatchdropError {
   /** HTTP status of the answer. */
   readonly status: number;
   /** OpenAI's error code, if it gave one. */
   readonly code: string | undefined;
+  readonly topic: RefusalTopic | undefined;
 
-  constructor(message: string, status: number, code: string | undefined, options?: ErrorOptions) {
-    super(message, options);
+  constructor(message: string, status: number, code: string | undefined, topic?: RefusalTopic) {
+    super(message);
     this.status = status;
     this.code = code;
+    this.topic = topic;
   }
 }
 
@@ -51,6 +60,9 @@ export class CallUnansweredError extends BatchdropError {
 
 /** OpenAI did not take a file. */
 export class UploadRefusedError extends RefusedError {}
+
+/** OpenAI has another number of bytes of an uploaded file than were sent. Upload it again. */
+export class UploadIncompleteError extends BatchdropError {}
 
 /** OpenAI did not create a batch. */
 export class CreateRefusedError extends RefusedError {}
@@ -81,7 +93,9 @@ export class IncompleteDownloadError extends BatchdropError {}
 /** A stored file of ours does not read back as it was written. Needs a person: it points to corruption. */
 export class CorruptWorkFileError extends BatchdropError {}
 
-/** Not now: try the same message again after `delayMs`. */
+/**
+ * Not now: the batch waits for `delayMs`, in its record. Thrown within a step only: see step-failure.ts.
+ */
 export class NotYetError extends BatchdropError {
   readonly delayMs: number;
 

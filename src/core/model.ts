@@ -319,6 +319,10 @@ export interface BatchRecord {
   refusals?: number;
   /** How many times OpenAI has ended it for lack of enqueued tokens. */
   tokenRefusals?: number;
+  /** How many times in a row its create was refused because OpenAI did not have its input file ready. */
+  fileTries?: number;
+  /** How many times it was sent again because OpenAI had failed it without having executed anything. */
+  resends?: number;
   /** Marks one attempt to create: in the batch's metadata and in the file's name. */
   nonce?: string;
   inputFileId?: string;
@@ -339,6 +343,8 @@ export interface BatchRecord {
   status?: OpenAIBatchStatus;
   /** When the status was first seen. */
   statusAt?: number;
+  /** When OpenAI began to execute it, as it says, or when that was first seen. Absent: nothing shows that it has. */
+  startedAt?: number;
   /** When OpenAI stops executing the batch, as it says. */
   expiresAt?: number;
   /** Since when OpenAI has answered that it does not know the batch. */
@@ -356,6 +362,8 @@ export interface BatchRecord {
   fetched?: FetchedFile[];
   /** A copy that goes on in another invocation. */
   fetching?: Fetching;
+  /** Set while results are late: how many requests had one when it was looked at last. */
+  lateResults?: number;
   outcome?: BatchOutcome;
   /** Tokens of the whole batch, where OpenAI says so: only compared with those of its lines. */
   reportedUsage?: TokenUsage;
@@ -370,8 +378,10 @@ export interface BatchRecord {
   failures?: number;
   /** The last reason why a step could not be done, for the operator. Never content. */
   lastError?: string;
-  /** A code: why this batch waits for a person. It is tried again now and then all the same. */
+  /** A code: why this batch waits for a person. Without `heldAt` it is tried again now and then all the same. */
   heldReason?: string;
+  /** Since when it is held: it is not sent before a person releases it, see resume.ts. */
+  heldAt?: number;
   /** When the batch was given up because OpenAI no longer knew it: it has no results. */
   lostAt?: number;
 }

@@ -402,6 +402,8 @@ export interface RemoteBatch {
   metadata: Record<string, string>;
   /** Epoch milliseconds. */
   createdAt: number;
+  /** When its requests began to be executed, epoch milliseconds; absent where that did not happen or is not said. */
+  startedAt?: number;
   /** Epoch milliseconds; absent where the service does not say. */
   expiresAt?: number;
   /** Of the whole batch, once it has ended; absent where the service does not say. */
@@ -436,14 +438,14 @@ export interface ByKey<Api> {
 export interface BatchApi {
   /**
    * Uploads an input file with the current key. `bytes` must be the exact length of `body`.
-   * @returns the file's id, the size that OpenAI counted, and which key it was.
+   * @returns the file's id, the size that OpenAI counted where it tells, and which key it was.
    * @throws {UploadRefusedError} if OpenAI said no.
    */
   uploadFile(file: {
     filename: string;
     bytes: number;
     body: ByteStream;
-  }): Promise<{ id: string; bytes: number; keyVersion?: string }>;
+  }): Promise<{ id: string; bytes?: number; keyVersion?: string }>;
   /**
    * Creates a batch, once: never retried by the client, and with no other key than that of `keyVersion`.
    * @throws {CreateRefusedError} if OpenAI said no, so that surely no batch exists; anything else leaves it unknown.
@@ -483,8 +485,8 @@ export interface BatchApi {
     after?: string,
     keyVersion?: string,
   ): Promise<{ files: RemoteFile[]; next?: string; keyVersion?: string }>;
-  /** Whether the current key sees a file. */
-  hasFile(id: string): Promise<boolean>;
+  /** What OpenAI says of a file: `undefined` if it does not know it; `bytes` is absent where it does not tell. */
+  fileSize(id: string, keyVersion?: string): Promise<{ bytes?: number } | undefined>;
   /** Deletes a file of ours; a missing one is fine. */
   deleteFile(id: string, keyVersion?: string): Promise<void>;
 }
@@ -514,15 +516,21 @@ export interface CallAnswer {
   tokensPerMinute?: number;
 }
 
+/** When a message is delivered. */
+export interface Delivery {
+  /** Not before so many milliseconds have passed; a queue holds a message back for 15 minutes at most. @default 0 */
+  delayMs?: number;
+}
+
 /** Hands work to the next function; delivered at least once, in any order. */
 export interface Outbox {
   /** Takes a job up again whose ingest did not end, or looks at an object that has no job. */
-  ingest(message: JobMessage | ObjectMessage): Promise<void>;
-  submit(message: BatchMessage): Promise<void>;
+  ingest(message: JobMessage | ObjectMessage, delivery?: Delivery): Promise<void>;
+  submit(message: BatchMessage, delivery?: Delivery): Promise<void>;
   /** Calls the requests of a slice, one by one. */
-  call(message: BatchMessage): Promise<void>;
-  collect(message: BatchMessage): Promise<void>;
-  finalize(message: JobMessage): Promise<void>;
+  call(message: BatchMessage, delivery?: Delivery): Promise<void>;
+  collect(message: BatchMessage, delivery?: Delivery): Promise<void>;
+  finalize(message: JobMessage, delivery?: Delivery): Promise<void>;
 }
 
 /** Tells the outside that a job has ended. */

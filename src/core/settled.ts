@@ -59,5 +59,6 @@ function changesOf(settled: z.infer<typeof settledSchema>): Changes {
     reservation: ____,
     ...attributes
   } = settled as unknown as BatchRecord;
-  return { ...SUCCEEDED, heldReason: undefined, ...attributes, claim: undefined, claimedUntil: undefined };
+  const cleared = { ...SUCCEEDED, heldReason: undefined, heldAt: undefined, lateResults: undefined };
+  return { ...cleared, ...attributes, claim: undefined, claimedUntil: undefined };
 }

@@ -2,7 +2,7 @@ import { BatchProcessor, EventType, processPartialResponse } from '@aws-lambda-p
 import { ChangeMessageVisibilityCommand, type SQSClient } from '@aws-sdk/client-sqs';
 import type { Context, SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
 import type { z } from 'zod';
-import { BatchdropError, NotYetError } from '../core/errors.ts';
+import { BatchdropError } from '../core/errors.ts';
 import type { Deadline, Log } from '../core/ports.ts';
 import { createSqsClient } from './clients.ts';
 import { createLogger, describeError, type HandlerLog } from './logger.ts';
@@ -18,9 +18,6 @@ export interface Invocation {
 const FIRST_BACKOFF_SECONDS = 30;
 const MAX_BACKOFF_SECONDS = 15 * 60;
 
-/** Source: SQS API reference, ChangeMessageVisibility (12 hours). */
-const MAX_VISIBILITY_SECONDS = 43_200;
-
 /** 30 s after the first failure, twice as long after each further one, at most 15 minutes. */
 export function backoffSeconds(receiveCount: number): number {
   return Math.min(FIRST_BACKOFF_SECONDS * 2 ** Math.max(0, receiveCount - 1), MAX_BACKOFF_SECONDS);
@@ -31,8 +28,8 @@ class UnreadableMessageError extends BatchdropError {}
 
 /**
  * A handler for an SQS event source with `ReportBatchItemFailures`. It runs the messages one after the other; those
- * that fail come back alone, and soon: after the delay that a {@link NotYetError} asks for, else after a backoff, rather
- * than after the visibility timeout of the queue, which is as long as the longest run.
+ * that fail come back alone, and soon: after a backoff, rather than after the visibility timeout of the queue, which is as
+ * long as the longest run. A step that has to wait does not fail: see core/step-failure.ts.
  *
  * @param options.schema of the message body, which is JSON.
  * @param options.queueUrl the event source, for the visibility of what failed.
@@ -57,8 +54,7 @@ export function createQueueHandler<Schema extends z.ZodType>(options: {
       await run(message, { deadline: deadlineOf(context), log: recordLog });
     } catch (error) {
       const delaySeconds = delayOf(error, receiveCount);
-      if (error instanceof NotYetError) recordLog.info('not yet', { reason: error.message, delaySeconds });
-      else recordLog.error('step failed', { error: describeError(error), delaySeconds });
+      recordLog.error('step failed', { error: describeError(error), delaySeconds });
       try {
         await sqs.send(
           new ChangeMessageVisibilityCommand({
@@ -109,9 +105,6 @@ function parseBody<Schema extends z.ZodType>(schema: Schema, body: string): z.ou
 }
 
 function delayOf(error: unknown, receiveCount: number): number {
-  if (error instanceof NotYetError) {
-    return Math.min(Math.max(0, Math.ceil(error.delayMs / 1000)), MAX_VISIBILITY_SECONDS);
-  }
   return error instanceof UnreadableMessageError ? 0 : backoffSeconds(receiveCount);
 }
 

@@ -161,12 +161,12 @@ export function describeBatchApi(name: string, start: () => Promise<BatchApiFixt
       expect(await other!.getBatch(batch.id)).toBeUndefined();
       expect((await other!.listBatches()).batches).toEqual([]);
       expect((await other!.listFiles()).files).toEqual([]);
-      expect(await other!.hasFile(id)).toBe(false);
+      expect(await other!.fileSize(id)).toBeUndefined();
       await expect(other!.readFile(id)).rejects.toThrow('404');
       await other!.cancelBatch(batch.id);
       await other!.deleteFile(id);
       expect((await one!.getBatch(batch.id))?.status).toBe('validating');
-      expect(await one!.hasFile(id)).toBe(true);
+      expect(await one!.fileSize(id)).toEqual({ bytes: REQUEST.length });
     });
 
     test('deletes a file, and one that is gone without complaint', async () => {

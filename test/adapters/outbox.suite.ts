@@ -8,6 +8,8 @@ export function describeOutbox(
   start: () => Promise<{
     outbox: Outbox;
     take(queue: QueuedMessage['queue']): Promise<unknown>;
+    /** How many messages of a queue are not due yet. */
+    held(queue: QueuedMessage['queue']): Promise<number>;
     close(): Promise<void>;
   }>,
 ): void {
@@ -22,6 +24,12 @@ export function describeOutbox(
       const message = { v: 1, jobId: 'job', batchId: '0-00001' } as const;
       await fixture.outbox[queue](message);
       expect(await fixture.take(queue)).toEqual(message);
+    });
+
+    test.each(['submit', 'collect'] as const)('holds a message to the %s queue back', async (queue) => {
+      const message = { v: 1, jobId: 'job', batchId: '0-00001' } as const;
+      await fixture.outbox[queue](message, { delayMs: 901_000 });
+      expect(await fixture.held(queue)).toBe(1);
     });
 
     test.each(['ingest', 'finalize'] as const)('puts a job into the %s queue', async (queue) => {

@@ -17,6 +17,8 @@ describeOutbox('memory', async () => {
       const index = outbox.messages.findIndex((queued) => queued.queue === queue);
       return outbox.messages.splice(index, 1)[0]!.message;
     },
+    held: async (queue) =>
+      outbox.messages.filter((queued) => queued.queue === queue && queued.delayMs !== undefined).length,
     close: async () => {},
   };
 });
@@ -51,6 +53,7 @@ describeOutbox('SQS', async () => {
       );
       return JSON.parse(message.Body!);
     },
+    held: async (queue) => sqs.depth(queue).delayed,
     close: async () => {
       client.destroy();
       await sqs.close();

@@ -151,6 +151,16 @@ describe('decide', () => {
     },
   );
 
+  it('suspends the key for what is left of a batch that failed while it ran, where its error takes a person', () => {
+    const batch = { status: 'failed' as const, errors: [error('billing_hard_limit_reached')] };
+    expect(decideAll([OK, undefined], { batch }).park).toEqual({
+      scope: 'key',
+      code: 'billing_hard_limit_reached',
+    });
+    expect(decideAll([OK, OK], { batch }).park).toBeUndefined();
+    expect(decideAll([OK, undefined], { batch: { status: 'failed' } }).park).toBeUndefined();
+  });
+
   it('calls the requests of a batch that OpenAI no longer knows lost', () => {
     expect(decideOne(undefined, { batch: { lostAt: 1, status: 'in_progress' } })).toEqual({
       kind: 'retry',
@@ -256,11 +266,11 @@ describe('decideRefusal', () => {
     ['a model that is not found', [error('model_not_found', { param: 'body.model' })], 'operator'],
     ['a file that is not found', [error('invalid_request', { param: 'file_id' })], 'again'],
     ['a file that was touched', [error('input_modified')], 'again'],
-    ['an unknown code', [error('odd')], 'hold'],
-    ['an unknown code on a line that is not there', [error('odd', { line: 5 })], 'hold'],
-    ['an unknown code on line 0', [error('odd', { line: 0 })], 'hold'],
-    ['no errors', undefined, 'hold'],
-    ['an empty list of errors', [], 'hold'],
+    ['an unknown code', [error('odd')], 'again'],
+    ['an unknown code on a line that is not there', [error('odd', { line: 5 })], 'again'],
+    ['an unknown code on line 0', [error('odd', { line: 0 })], 'again'],
+    ['no errors', undefined, 'again'],
+    ['an empty list of errors', [], 'again'],
     ['a code about a line without its number', [error('invalid_json_line')], { inHalves: true }],
     ['a code about a line that is not there', [error('invalid_url', { line: 9 })], { inHalves: true }],
     [
@@ -279,13 +289,13 @@ describe('decideRefusal', () => {
       });
   });
 
-  it('fails a request that stands alone with the error about it, and holds it where the error is unknown', () => {
+  it('fails a request that stands alone with the error about it, and sends it again where the error is unknown', () => {
     expect(mended(refusalOf([error('invalid_json_line')], { requests: 1 }), 1)).toEqual({
       codes: ['invalid_json_line'],
       inHalves: false,
     });
-    expect(mended(refusalOf([error('odd')], { requests: 1 }))).toBe('hold');
-    expect(mended(refusalOf([error('too_many_tasks')], { requests: 1 }))).toBe('hold');
+    expect(mended(refusalOf([error('odd')], { requests: 1 }))).toBe('again');
+    expect(mended(refusalOf([error('too_many_tasks')], { requests: 1 }))).toBe('again');
   });
 
   it('sends nothing of a cancelled job again: each request ends with its own error, or as cancelled', () => {

@@ -47,7 +47,7 @@ test('ingest may read input and work, write work, keep state and hand on to ever
   });
 });
 
-test('submit may read input and work, write work, keep state and read the key', () => {
+test('submit may read input and work, write work, keep state, read the key, and send to its own queue what waits', () => {
   expect(permissionsOf(template, 'submit')).toEqual({
     ...logs('Submit'),
     's3:GetObject': objects('input', 'work'),
@@ -57,6 +57,7 @@ test('submit may read input and work, write work, keep state and read the key', 
     's3:AbortMultipartUpload': objects('work'),
     ...items,
     ...key,
+    'sqs:SendMessage': ['SubmitQueue'],
     ...consumes('SubmitQueue'),
   });
 });

@@ -9,7 +9,7 @@ const template = synthesize({ openaiBaseUrl: 'https://llm.example.com/v1' });
 
 const FUNCTIONS = [
   { capability: 'ingest', schema: ingestEnv, memory: 512, timeout: 900, storage: undefined, loop: 'Allow' },
-  { capability: 'submit', schema: submitEnv, memory: 512, timeout: 900, storage: undefined, loop: undefined },
+  { capability: 'submit', schema: submitEnv, memory: 512, timeout: 900, storage: undefined, loop: 'Allow' },
   { capability: 'call', schema: callEnv, memory: 1024, timeout: 900, storage: undefined, loop: 'Allow' },
   { capability: 'poll', schema: pollEnv, memory: 512, timeout: 300, storage: undefined, loop: undefined },
   {

@@ -6,7 +6,6 @@ import type { Context, SQSEvent } from 'aws-lambda';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Sqs, startSqs } from '../../local/sqs.ts';
 import { batchMessageSchema } from '../../src/contract/messages.ts';
-import { NotYetError } from '../../src/core/errors.ts';
 import { createSqsClient } from '../../src/runtime/clients.ts';
 import type { HandlerLog } from '../../src/runtime/logger.ts';
 import { backoffSeconds, createQueueHandler } from '../../src/runtime/queue-handler.ts';
@@ -152,16 +151,6 @@ describe('the queue handler', () => {
     });
     const result = await handler(await receive(bodyOf('x'), bodyOf('y')), context);
     expect(result.batchItemFailures).toHaveLength(2);
-  });
-
-  test('lets a message come back when the step asked for it, and does not call that an error', async () => {
-    const { handler, lines, delays } = handlerOf(async () => {
-      throw new NotYetError('busy', 1_500);
-    });
-    const result = await handler(await receive(bodyOf('later')), context);
-    expect(result.batchItemFailures).toHaveLength(1);
-    expect(delays).toEqual([2]);
-    expect(lines).toMatchObject([{ level: 'info', message: 'not yet', reason: 'busy', batchId: 'later' }]);
   });
 
   test.each(['not json: a secret', '{"v":7,"jobId":"a secret"}', '"a secret"'])(

@@ -41,6 +41,8 @@ export const STATE_EDGES: readonly string[] = [
   'batch:submitting -> admitted',
   'batch:admitted -> planned',
   'batch:submitting -> planned',
+  // The same file again, while it is young.
+  'batch:submitting -> uploaded',
   'batch:submitted -> ended',
   'batch:ended -> planned',
   'batch:ended -> collected',
@@ -116,7 +118,6 @@ const ERRORS = [
   ...TROUBLES.map((code) => `error:create ${code}`),
   'error:upload api_key_missing',
   'error:upload invalid_api_key',
-  'thrown:NotYetError',
   'thrown:LeaseLostError',
   'error:download broke off',
   'thrown:OpenAIRequestError',

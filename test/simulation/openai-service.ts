@@ -110,7 +110,7 @@ export class SimulatedOpenAI {
         ...this.#listFiles(apiKey, projectOf(apiKey, keyVersion)),
         keyVersion,
       }),
-      hasFile: async (id) => this.files.get(seen(id, undefined))?.isDeleted === false,
+      fileSize: async (id, keyVersion) => this.#sizeOf(apiKey, seen(id, keyVersion)),
       deleteFile: async (id, keyVersion) => this.#delete(stackId, apiKey, seen(id, keyVersion)),
     };
   }
@@ -199,7 +199,7 @@ export class SimulatedOpenAI {
     const refusal = this.#refusals.refusalOf('create', apiKey, first?.model);
     if (refusal !== undefined) throw refusal;
     if (file !== undefined && !file.isDeleted && this.#oddities.isTooYoung(file))
-      throw new CreateRefusedError('POST /batches was answered 400: cannot find the file', 400, undefined);
+      throw new CreateRefusedError('POST /batches was answered 400', 400, undefined, 'file_not_ready');
     const kind = this.#world.isStormy()
       ? this.#random.weighted({
           made: 1,
@@ -539,6 +539,14 @@ export class SimulatedOpenAI {
     if (this.#random.chance(0.5)) return { body: inPieces(content, from, cut), bytes: content.length };
     this.#world.note('error:download broke off');
     return { body: breakingOff(content, from, cut, id), bytes: content.length };
+  }
+
+  #sizeOf(apiKey: string, id: string): { bytes?: number } | undefined {
+    this.#refusals.throwDrawn('size', apiKey);
+    const file = this.files.get(id);
+    const isLate = file?.lateUntil !== undefined && this.#world.now() < file.lateUntil;
+    if (file === undefined || file.isDeleted || (isLate && file.lateLooks === 'missing')) return undefined;
+    return { bytes: isLate ? 0 : file.content.length };
   }
 
   #delete(stackId: string, apiKey: string, id: string): void {

@@ -111,7 +111,7 @@ const BATCHES = {
   listBatches: 'read',
   readFile: 'read',
   listFiles: 'read',
-  hasFile: 'read',
+  fileSize: 'read',
   deleteFile: 'call',
 } as const satisfies Record<keyof BatchApi, CallKind>;
 
@@ -155,7 +155,7 @@ export const CALL_NAMES: readonly string[] = Object.entries(PORT_CALLS).flatMap(
 );
 
 /** Of these, what no handler calls yet; the simulation fails when one does, so that the list stays true. */
-export const UNCALLED: readonly string[] = ['batches.hasFile'];
+export const UNCALLED: readonly string[] = [];
 
 /** Where calls go: the scheduler decides when `effect` happens, whether it does, and what the caller is told. */
 export interface Gate {

@@ -1,5 +1,4 @@
 /** The queues of every stack, as SQS and Lambda keep them: messages get lost, come twice, late and again. */
-import { NotYetError } from '../../src/core/errors.ts';
 import { backoffSeconds } from '../../src/runtime/queue-handler.ts';
 import { MINUTE_MS, SECOND_MS } from './durations.ts';
 import type { Random } from './random.ts';
@@ -49,7 +48,13 @@ export class Queues {
     return [...this.#messages].map(({ queue }) => `a message to ${queue}`);
   }
 
-  post(queue: QueueName, body: unknown, of: Pick<Message, 'place' | 'isEvent' | 'mayBeLost'>): void {
+  /** @param delayMs how long the queue holds it back. */
+  post(
+    queue: QueueName,
+    body: unknown,
+    of: Pick<Message, 'place' | 'isEvent' | 'mayBeLost'>,
+    delayMs = 0,
+  ): void {
     const { isEvent, mayBeLost } = of;
     const { dropMessage, duplicateMessage, delayMessage } = this.#scenario.weather;
     const isStormy = this.#scheduler.isStormy();
@@ -73,7 +78,7 @@ export class Queues {
       const isLate = isStormy && this.#random.chance(delayMessage);
       if (isLate) this.#world.note('fault:message delayed');
       this.#scheduler.after(
-        isLate ? this.#random.spread(SECOND_MS, 90 * MINUTE_MS) : this.#random.whole(5, 500),
+        delayMs + (isLate ? this.#random.spread(SECOND_MS, 90 * MINUTE_MS) : this.#random.whole(5, 500)),
         '',
         () => this.#deliver(message),
       );
@@ -114,8 +119,7 @@ export class Queues {
         if (!this.#scheduler.isStormy() || !this.#random.chance(0.05)) this.#done(message);
         return;
       }
-      const delay = error instanceof NotYetError ? Math.ceil(error.delayMs / 1000) : backoffSeconds(receive);
-      this.#scheduler.after(Math.max(0, delay) * SECOND_MS, '', () => {
+      this.#scheduler.after(backoffSeconds(receive) * SECOND_MS, '', () => {
         if (message.receives === receive) this.#deliver(message);
       });
     });

@@ -395,9 +395,9 @@ export class Scheduler {
 function isExpected({ name }: Error): boolean {
   return [
     'InjectedError',
-    'NotYetError',
     'LeaseLostError',
     'OutOfTimeError',
+    'UploadIncompleteError',
     'OpenAIRequestError',
     'IncompleteDownloadError',
     'CreateRefusedError',

@@ -191,8 +191,18 @@ class Simulation {
       violation: (text) => this.violation(text),
       trace: (text) => this.trace(text),
       moved: (batch) => this.moved(batch),
-      send: (queue, message) =>
-        this.#queues.post(queue, structuredClone(message), { place, isEvent: false, mayBeLost: true }),
+      held: ({ jobId }) => {
+        this.note('fault:a batch held');
+        const delayMs = this.#random.spread(10 * MINUTE_MS, 2 * DAY_MS);
+        this.after(delayMs, `what is held of ${jobId} is released`, () => this.#resume(place, jobId));
+      },
+      send: (queue, message, delayMs) =>
+        this.#queues.post(
+          queue,
+          structuredClone(message),
+          { place, isEvent: false, mayBeLost: true },
+          delayMs,
+        ),
     };
   }
 
@@ -385,6 +395,17 @@ class Simulation {
     });
     this.after(20 * MINUTE_MS, '', () => {
       if (!isDone) this.#cancel(place, jobId);
+    });
+  }
+
+  /** Whoever releases what is held of a job tries until it is done. */
+  #resume(place: number, jobId: string): void {
+    let isDone = false;
+    this.#scheduler.start(place, 'resume', { v: 1, jobId }, ({ error }) => {
+      isDone = error === undefined;
+    });
+    this.after(20 * MINUTE_MS, '', () => {
+      if (!isDone) this.#resume(place, jobId);
     });
   }
 

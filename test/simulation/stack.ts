@@ -15,7 +15,8 @@ import { type IngestDeps, ingest } from '../../src/core/ingest/ingest.ts';
 import { OPENAI_LIMITS } from '../../src/core/limits.ts';
 import type { BatchRecord } from '../../src/core/model.ts';
 import { type PollDeps, poll } from '../../src/core/poll/poll.ts';
-import type { Deadline, JobStore, Outbox } from '../../src/core/ports.ts';
+import type { Deadline, Delivery, JobStore, Outbox } from '../../src/core/ports.ts';
+import { resumeJob } from '../../src/core/resume.ts';
 import { type SubmitDeps, submit } from '../../src/core/submit/submit.ts';
 import { SIMULATED_PRICES, WatchedQuota } from './money.ts';
 import type { SimulatedOpenAI } from './openai-service.ts';
@@ -42,6 +43,10 @@ export const HANDLERS = {
     minutes: 15,
     run: (deps: Deps, message: unknown) => cancelJob(deps, (message as JobMessage).jobId),
   },
+  resume: {
+    minutes: 15,
+    run: (deps: Deps, message: unknown) => resumeJob(deps, (message as JobMessage).jobId),
+  },
   poll: { minutes: 5, run: (deps: Deps) => poll(deps) },
 } as const;
 
@@ -59,8 +64,10 @@ export interface StackWorld {
   trace(text: string): void;
   /** A batch has come to another state. */
   moved(batch: BatchRecord): void;
+  /** A batch waits until a person releases it. */
+  held(batch: BatchRecord): void;
   /** Puts a message on a queue. */
-  send(queue: QueueName, message: unknown): void;
+  send(queue: QueueName, message: unknown, delayMs?: number): void;
 }
 
 /** What stood under the names of a receipt when it was written. */
@@ -98,12 +105,14 @@ export class Stack {
     };
     const send =
       (queue: QueueName) =>
-      async (message: unknown): Promise<void> => {
+      async (message: unknown, delivery?: Delivery): Promise<void> => {
         noContent(world, 'a message', message);
-        world.send(queue, message);
+        if (delivery?.delayMs !== undefined) world.note(`waits: ${queue}`);
+        world.send(queue, message, delivery?.delayMs);
       };
     const log = (message: string, fields: Record<string, unknown> = {}): void => {
       noContent(world, 'a log line', fields);
+      if (/^the lease on /.test(String(fields.reason))) world.note('thrown:LeaseLostError');
       world.trace(`      "${message}" ${JSON.stringify(fields)}`);
     };
     this.jobs = new WatchedJobs(world, openai);
@@ -262,6 +271,7 @@ class WatchedJobs extends MemoryJobs {
       if (after.status === 'in_progress' || after.status === 'finalizing')
         this.#openai.seenRunning.add(after.openaiBatchId);
     }
+    if (after.heldAt !== undefined && before!.heldAt === undefined) this.#world.held(after);
     if (after.lostAt !== before!.lostAt) this.#world.note('fault:a batch given up');
     if (after.state !== before!.state) {
       this.#world.note(`batch:${before!.state} -> ${after.state}`);

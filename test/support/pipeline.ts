@@ -28,7 +28,6 @@ import { type Receipt, receiptSchema } from '../../src/contract/receipt.ts';
 import { defaultSettings, layoutOf, type Settings } from '../../src/contract/settings.ts';
 import { call } from '../../src/core/call/call.ts';
 import { collect } from '../../src/core/collect/collect.ts';
-import { NotYetError } from '../../src/core/errors.ts';
 import { finalize } from '../../src/core/finalize/finalize.ts';
 import { ingest } from '../../src/core/ingest/ingest.ts';
 import { routeOf } from '../../src/core/ingest/route.ts';
@@ -167,14 +166,25 @@ export async function startPipeline(options: PipelineOptions = {}) {
     }
   }
 
-  /** Delivers until the queues are empty; what fails comes back by the sweep, as a lost message would. */
+  /** What the queues hold back. */
+  const delayed: { at: number; queued: QueuedMessage }[] = [];
+
+  /** Delivers until the queues are empty of what is due; what fails comes back by the sweep, as a lost message would. */
   async function drain(): Promise<Error[]> {
     const failures: Error[] = [];
+    for (const { at, queued } of delayed.splice(0)) {
+      if (at <= clock.now()) outbox.messages.push(queued);
+      else delayed.push({ at, queued });
+    }
     for (let queued = outbox.messages.shift(); queued !== undefined; queued = outbox.messages.shift()) {
+      const { delayMs, ...due } = queued;
+      if (delayMs !== undefined) {
+        delayed.push({ at: clock.now() + delayMs, queued: due as QueuedMessage });
+        continue;
+      }
       for (let times = options.twice ? 2 : 1; times > 0; times--) {
         options.onInvocation?.();
         await deliver(queued).catch((error: Error) => {
-          if (error instanceof NotYetError) return;
           failures.push(error);
           if (options.redeliver && failures.length < 10) outbox.messages.push(queued);
         });
@@ -209,10 +219,14 @@ export async function startPipeline(options: PipelineOptions = {}) {
     /** Plays queues and schedule, every `stepMs`, until no work is left, at most for `hours` of virtual time. */
     async run(hours = 30, stepMs = 5 * MINUTE_MS): Promise<void> {
       const end = clock.now() + hours * 60 * MINUTE_MS;
+      let pollAt = clock.now() + stepMs;
       for (;;) {
         this.failures.push(...(await drain()));
         if (!(await isBusy(deps)) || clock.now() > end) return;
-        clock.advance(stepMs);
+        const delayedUntil = Math.min(...delayed.map(({ at }) => at));
+        clock.advance(Math.max(0, Math.min(delayedUntil, pollAt) - clock.now()));
+        if (clock.now() < pollAt) continue;
+        pollAt = clock.now() + stepMs;
         options.onInvocation?.();
         await poll(seen).catch((error: Error) => this.failures.push(error));
       }

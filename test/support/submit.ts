@@ -3,6 +3,7 @@ import { MemoryBatches } from '../../src/adapters/memory/batches.ts';
 import { noHeartbeat } from '../../src/adapters/memory/heartbeat.ts';
 import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
 import { MemoryObjects } from '../../src/adapters/memory/objects.ts';
+import { MemoryOutbox } from '../../src/adapters/memory/outbox.ts';
 import { MemoryParks } from '../../src/adapters/memory/parks.ts';
 import { MemoryQuota } from '../../src/adapters/memory/quota.ts';
 import type { BatchMessage } from '../../src/contract/messages.ts';
@@ -32,6 +33,7 @@ export async function startSubmit(record: Partial<BatchRecord>) {
     jobs,
     quota: new MemoryQuota(jobs),
     parks: new MemoryParks(),
+    outbox: new MemoryOutbox(),
     batches,
     ambient,
     deadline: { remainingMs: () => 15 * 60_000 },

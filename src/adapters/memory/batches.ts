@@ -144,8 +144,9 @@ export class MemoryBatches implements BatchApi, ByKey<MemoryBatches> {
     return { files, ...(start + files.length < all.length ? { next: files.at(-1)!.id } : {}) };
   }
 
-  async hasFile(id: string): Promise<boolean> {
-    return this.#files.has(id);
+  async fileSize(id: string): Promise<{ bytes: number } | undefined> {
+    const file = this.#files.get(id);
+    return file && { bytes: file.content.length };
   }
 
   async deleteFile(id: string): Promise<void> {

@@ -38,7 +38,7 @@ export interface Situation {
 }
 
 /** Why a batch goes on waiting. */
-export type WaitingFor = 'tokens' | 'turns' | 'budget' | 'operator' | 'time';
+export type WaitingFor = 'tokens' | 'turns' | 'budget' | 'operator' | 'time' | 'release';
 
 export interface Admission {
   batch: BatchRecord;
@@ -99,7 +99,8 @@ export function admit(situation: Situation): Decisions {
   };
   const waitFor = (what: WaitingFor, batches: readonly BatchRecord[]): void => {
     decisions.waitingFor.set(what, (decisions.waitingFor.get(what) ?? 0) + batches.length);
-    if (what === 'time') return;
+    // Neither waits for room: nobody need wait behind them.
+    if (what === 'time' || what === 'release') return;
     for (const batch of batches) decisions.backlog.add(backlogScopeOf(batch, what));
   };
   const leave = (lines: readonly Line[], what: WaitingFor): void => {
@@ -122,6 +123,10 @@ export function admit(situation: Situation): Decisions {
   const free: BatchRecord[] = [];
   const underPark: { batch: BatchRecord; scopes: string[] }[] = [];
   for (const batch of situation.waiting) {
+    if (batch.heldAt !== undefined) {
+      waitFor('release', [batch]);
+      continue;
+    }
     if ((batch.notBefore ?? 0) > now) {
       waitFor('time', [batch]);
       continue;

@@ -22,6 +22,8 @@ export interface OperatorError {
 /** Our codes for a secret that holds no key, and for a key that the deployment has no secret for (any more). */
 const API_KEY_MISSING = 'api_key_missing';
 const API_KEY_UNKNOWN = 'api_key_unknown';
+/** Our code for an account that has no room for files; OpenAI gives none. */
+const STORAGE_FULL = 'storage_quota_exceeded';
 
 /**
  * What a failed upload or create says of the key or the model; `undefined` if nothing, so that it is tried again as it is.
@@ -32,6 +34,7 @@ export function operatorErrorOf(error: unknown): OperatorError | undefined {
   if (error instanceof ApiKeyUnknownError) return { scope: 'key', code: API_KEY_UNKNOWN };
   if (error instanceof ApiKeyMissingError) return { scope: 'key', code: API_KEY_MISSING };
   if (!(error instanceof RefusedError)) return undefined;
+  if (error.topic === 'storage_full') return { scope: 'key', code: STORAGE_FULL };
   const { status } = error;
   const code = error.code ?? `http_${status}`;
   const scope = operatorScopeOf(code);

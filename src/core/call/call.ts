@@ -128,9 +128,10 @@ export async function call(deps: CallDeps, { jobId, batchId }: BatchMessage): Pr
   try {
     await new Slice(deps, batch, claim).run();
   } catch (error) {
-    const isDone = await recordFailure(deps.jobs, found, claim, error, deps.ambient.now());
+    const isDone = await recordFailure(deps, found, claim, error, (delivery) =>
+      deps.outbox.call({ v: 1, jobId, batchId }, delivery),
+    );
     if (!isDone) throw error;
-    deps.log.warn('call failed, and rests', { jobId, batchId, error: (error as Error).name });
   }
 }
 

@@ -7,19 +7,16 @@
 
 import type { BatchMessage } from '../../contract/messages.ts';
 import type { Settings, Tier } from '../../contract/settings.ts';
-import { configuredFor } from '../admission/admit.ts';
 import { dispatch } from '../admission/dispatch.ts';
 import { operatorErrorOf, parkFor, unparkFor } from '../admission/operator-errors.ts';
 import { cutByTokens, type Part } from '../admission/recut.ts';
-import { isShortWait, refusalWaitMs, refusedForNow } from '../admission/refusal-wait.ts';
-import { tokensLedgerOf } from '../admission/scopes.ts';
-import { cutAfterRefusal, lessonOfRefusal, tokensOf } from '../admission/token-limit.ts';
+import { tokensOf } from '../admission/token-limit.ts';
 import { attemptsOf } from '../attempts.ts';
 import { differ, microdollarsOf } from '../budget/bill.ts';
 import { cutByCost, sizeOf } from '../budget/bound.ts';
 import { Tally } from '../budget/tally.ts';
 import { openaiErrorLine, statedErrorLine } from '../error-line.ts';
-import { IncompleteDownloadError, isOfKey, NotYetError, ObjectGoneError, OutOfTimeError } from '../errors.ts';
+import { IncompleteDownloadError, isOfKey, ObjectGoneError, OutOfTimeError } from '../errors.ts';
 import { workKeys } from '../keys.ts';
 import { restedAt, tierToBegin } from '../ladder/ladder.ts';
 import { cutIntoSlices } from '../ladder/slices.ts';
@@ -65,11 +62,13 @@ import { settledOutcome, settleOutcome } from '../settled.ts';
 import { recordFailure, SUCCEEDED } from '../step-failure.ts';
 import { workingTime } from '../time-limits.ts';
 import { type Decision, decide, decideRefusal, type Refusal, unreadable } from './decide.ts';
+import { showsExecution, showsExecutionBesideFiles } from './executed.ts';
 import { fetchResults, readFetched } from './fetch.ts';
 import { Join } from './join.ts';
-import { type SendAgain, sendAgain } from './send-again.ts';
+import { lookAgain, waitForLateResults } from './late-results.ts';
+import { sendRefusedAgain } from './refused.ts';
 
-type Batches = Pick<BatchApi, 'getBatch' | 'readFile' | 'deleteFile'>;
+type Batches = Pick<BatchApi, 'getBatch' | 'readFile' | 'fileSize' | 'deleteFile'>;
 
 export interface CollectDeps {
   settings: Settings;
@@ -90,10 +89,6 @@ export interface CollectDeps {
 /** The same, with the key of the batch that is collected. */
 type DepsWithKey = Omit<CollectDeps, 'batches'> & { batches: Batches };
 
-/** How long files may lag behind the counts of a completed batch. Ours; none is documented. */
-const LATE_RESULTS_MS = 60 * 60_000;
-/** The same for a batch that OpenAI, asked for it, does not know: it may be back. Ours. */
-const UNKNOWN_BATCH_MS = 24 * 60 * 60_000;
 /** After this many failures in a row (half a day), what can be read of the result files is taken as all there is. */
 const MAX_FAILURES = 18;
 
@@ -101,13 +96,8 @@ const MAX_FAILURES = 18;
 const FIRST_REST_MS = 2 * 60_000;
 const MOST_REST_MS = 30 * 60_000;
 
-/** How long a batch rests that nobody knows what to make of: it is there for a person to see, and costs next to nothing. */
-const HELD_REST_MS = 60 * 60_000;
 /** When results are asked for again whose key could not be used; a new one is in use within five minutes. */
 const KEY_REST_MS = 10 * 60_000;
-/** A batch that is to be uploaded anew is held after so many times in a row. */
-const MAX_UPLOADS_ANEW = 3;
-
 export async function collect(deps: CollectDeps, { jobId, batchId }: BatchMessage): Promise<void> {
   const job = await deps.jobs.getJob(jobId);
   if (job?.planKey === undefined) {
@@ -128,9 +118,10 @@ export async function collect(deps: CollectDeps, { jobId, batchId }: BatchMessag
       await whileBatchClaimed(withKey, batch, claim, (leased) => collectClaimed(leased, job, batch, claim));
     } catch (error) {
       if (isOfKey(error)) return waitForKey(deps, batch, claim, error);
-      const isDone = await recordFailure(deps.jobs, batch, claim, error, deps.ambient.now());
+      const isDone = await recordFailure(deps, batch, claim, error, (delivery) =>
+        deps.outbox.collect({ v: 1, jobId, batchId }, delivery),
+      );
       if (!isDone) throw error;
-      deps.log.warn('collect failed, and rests', { jobId, batchId, error: (error as Error).name });
       return;
     }
   }
@@ -158,7 +149,13 @@ async function waitForKey(
   log.warn('results wait for an API key', { jobId, batchId, apiKey: apiKeyOf(batch), reason: error.message });
 }
 
-async function collectClaimed(deps: DepsWithKey, job: Job, batch: BatchRecord, claim: string): Promise<void> {
+async function collectClaimed(
+  deps: DepsWithKey,
+  job: Job,
+  claimed: BatchRecord,
+  claim: string,
+): Promise<void> {
+  let batch = claimed;
   // Whoever ended the batch may not have come so far.
   if (batch.reservation !== undefined) await deps.quota.giveBackTokens(batch.reservation, deps.ambient.now());
   const settled = await settledOutcome(deps, batch);
@@ -175,22 +172,13 @@ async function collectClaimed(deps: DepsWithKey, job: Job, batch: BatchRecord, c
     await recut(deps, batch, claim, source, parts);
     return;
   }
-  const refusal = batch.status === 'failed' ? decideRefusal(job, batch) : undefined;
+  const isRefused = batch.status === 'failed' && !showsExecution(batch);
+  const refusal = isRefused ? decideRefusal(job, batch) : undefined;
   if (refusal !== undefined && refusal.kind !== 'mend') {
-    const tooLarge =
-      refusal.kind === 'no_room' ? await learnRefusal(deps, batch, claim, refusal.error.message) : undefined;
-    if (refusal.kind === 'operator')
-      await parkFor(deps, batch, { scope: refusal.scope, code: refusal.error.code }, 'collected');
-    // Nothing of it was executed, so nothing was charged.
-    if (batch.reservation !== undefined) await deps.quota.settle(batch.reservation, deps.ambient.now());
-    if (tooLarge !== undefined) {
-      const { source, entries } = await readManifest(deps.objects, batch.manifestKey);
-      await recut(deps, batch, claim, source, cut(deps, tooLarge, entries));
-      return;
-    }
-    const rest = restAfterRefusal(batch, refusal);
-    await sendAgain(deps, batch, claim, rest);
-    if (isShortWait(rest.waitMs)) throw refusedForNow(batch.batchId, rest.reason, rest.waitMs);
+    const tooLarge = await sendRefusedAgain(deps, batch, claim, refusal);
+    if (tooLarge === undefined) return;
+    const { source, entries } = await readManifest(deps.objects, batch.manifestKey);
+    await recut(deps, batch, claim, source, cut(deps, tooLarge, entries));
     return;
   }
   const manifest = await readManifest(deps.objects, batch.manifestKey);
@@ -199,6 +187,7 @@ async function collectClaimed(deps: DepsWithKey, job: Job, batch: BatchRecord, c
     await recut(deps, batch, claim, manifest.source, cut(deps, batch, manifest.entries));
     return;
   }
+  batch = await lookAgain(deps, batch, claim);
   const isLastResort = (batch.failures ?? 0) >= MAX_FAILURES;
   const fetched = await fetchResults(deps, batch, claim, isLastResort);
   if (fetched === 'taken over') return;
@@ -217,13 +206,18 @@ async function collectClaimed(deps: DepsWithKey, job: Job, batch: BatchRecord, c
       onResult: (index, body, isAnswer) => tally.add(index, body, isAnswer),
     });
     for (const file of fetched.files) await addResults(deps, job, batch, claim, join, file, isLastResort);
-    await waitForLateResults(deps, batch, claim, join, fetched.files);
+    await waitForLateResults(deps, batch, claim, join.known, fetched.files);
+    if (batch.status === 'failed' && refusal === undefined && !hasRun(batch, fetched.files)) {
+      await continueLater(deps, batch, claim, WITHOUT_FILES);
+      return;
+    }
     const changes = await writeResults(deps, job, batch, manifest, join, tally, refusal, isLastResort);
     const collected = {
       ...SUCCEEDED,
       ...changes,
       state: 'collected',
       heldReason: undefined,
+      lateResults: undefined,
       claim: undefined,
       claimedUntil: undefined,
     } as const;
@@ -249,10 +243,27 @@ function hasTimeFor({ deadline }: DepsWithKey, files: readonly FetchedFile[]): b
   return deadline.remainingMs() > MIN_SORTING_MS + (bytes / SORTED_BYTES_PER_SECOND) * 1000;
 }
 
-/** Lets go of the batch and hands it to the next invocation; should the message be lost, the sweep sends it again. */
-async function continueLater(deps: DepsWithKey, batch: BatchRecord, claim: string): Promise<void> {
+/** Of a batch that failed: its files hold nothing, and nothing else shows that it ran. Then it is as if it had none. */
+const WITHOUT_FILES = {
+  outputFileId: undefined,
+  errorFileId: undefined,
+  fetched: undefined,
+  lateResults: undefined,
+} as const;
+
+function hasRun(batch: BatchRecord, files: readonly FetchedFile[]): boolean {
+  return showsExecutionBesideFiles(batch) || files.some(({ bytes, isPartial }) => bytes > 0 || isPartial);
+}
+
+/** Releases the batch and hands it to the next invocation; should the message be lost, the sweep sends it again. */
+async function continueLater(
+  deps: DepsWithKey,
+  batch: BatchRecord,
+  claim: string,
+  changes: Parameters<JobStore['updateBatch']>[2] = {},
+): Promise<void> {
   const { jobId, batchId } = batch;
-  const released = { claim: undefined, claimedUntil: undefined };
+  const released = { ...changes, claim: undefined, claimedUntil: undefined };
   await deps.jobs.updateBatch(batch, { state: 'ended', claim }, released, deps.ambient.now());
   await deps.outbox.collect({ v: 1, jobId, batchId });
   deps.log.info('goes on in another invocation', { jobId, batchId });
@@ -287,103 +298,6 @@ async function addResults(
     }
     throw error;
   }
-}
-
-/**
- * A batch whose files hold fewer results than they should may only be early: its files may be named or filled a moment
- * later, and to run a request again that was answered is to pay twice. So they are asked for and fetched again for a
- * while; then they are believed, but only as OpenAI has them at the end of that time, however old our record and our
- * copies of them are.
- * @throws {NotYetError} while it is worth waiting.
- */
-async function waitForLateResults(
-  deps: DepsWithKey,
-  batch: BatchRecord,
-  claim: string,
-  join: Join,
-  files: readonly FetchedFile[],
-): Promise<void> {
-  const promised = promisedResults(batch);
-  if (join.known >= promised) return;
-  const remote = await deps.batches.getBatch(batch.openaiBatchId!, batch.keyVersion);
-  const waited = deps.ambient.now() - batch.endedAt!;
-  const isKnown = remote?.outputFileId === batch.outputFileId && remote?.errorFileId === batch.errorFileId;
-  const isSettled = files.every(({ fetchedAt }) => fetchedAt >= batch.endedAt! + LATE_RESULTS_MS);
-  const mayBelieve = isKnown && isSettled && waited >= LATE_RESULTS_MS;
-  if (remote === undefined ? waited >= UNKNOWN_BATCH_MS : mayBelieve) return;
-  const { outputFileId, errorFileId } = remote ?? batch;
-  const changes = { outputFileId, errorFileId, fetched: undefined };
-  await deps.jobs.updateBatch(batch, { state: 'ended', claim }, changes, deps.ambient.now());
-  throw new NotYetError(
-    `batch ${batch.openaiBatchId} ended as ${batch.status} with ${promised} results, and its files hold ${join.known}`,
-    LATE_RESULTS_MS / 10,
-  );
-}
-
-/**
- * How many results a batch should have: as many as a completed one says, and one for each request of a batch that was
- * cut off while it ran, whose unexecuted requests have lines, too. There the counts say nothing.
- */
-function promisedResults(batch: BatchRecord): number {
-  const { status, progress, requests, lostAt } = batch;
-  if (lostAt !== undefined) return 0;
-  if (status === 'completed') return Math.min((progress?.completed ?? 0) + (progress?.failed ?? 0), requests);
-  // One that never began may have no files; where one is named, it speaks of every request.
-  const hasBegun =
-    progress?.total !== 0 || batch.outputFileId !== undefined || batch.errorFileId !== undefined;
-  return (status === 'expired' || status === 'cancelled') && hasBegun ? requests : 0;
-}
-
-/** How a batch that goes again as it is waits, and what is to be seen of it meanwhile. */
-function restAfterRefusal(batch: BatchRecord, refusal: Exclude<Refusal, { kind: 'mend' }>): SendAgain {
-  // Not OpenAI's message, which may quote a request.
-  const { code } = refusal.error;
-  const reason = `OpenAI refused the batch: ${code}`;
-  const refusals = (batch.refusals ?? 0) + 1;
-  switch (refusal.kind) {
-    case 'no_room':
-      // The ledger knows when there may be room.
-      return { waitMs: 0, reason, counted: 'tokenRefusals' };
-    case 'again':
-      return {
-        waitMs: refusalWaitMs(refusals),
-        reason,
-        ...(refusals < MAX_UPLOADS_ANEW ? {} : { heldReason: code }),
-      };
-    case 'operator':
-      // Its scope is parked.
-      return { waitMs: 0, reason, heldReason: code };
-    case 'hold':
-      return { waitMs: HELD_REST_MS, reason, heldReason: code };
-  }
-}
-
-/**
- * OpenAI had no room for the batch: notes what that says of the limit.
- * @returns the batch as it is to be cut, where the refusal says that it is too large; recorded, because a worker that comes
- * later finds another ledger.
- */
-async function learnRefusal(
-  deps: DepsWithKey,
-  batch: BatchRecord,
-  claim: string,
-  message: string,
-): Promise<BatchRecord | undefined> {
-  const { model } = batch;
-  const name = tokensLedgerOf(batch);
-  const now = deps.ambient.now();
-  const recutTokens = batch.recutTokens ?? cutAfterRefusal(await deps.quota.getLedger(name), batch, message);
-  if (recutTokens !== undefined && batch.recutTokens === undefined)
-    await deps.jobs.updateBatch(batch, { state: 'ended', claim }, { recutTokens }, now);
-  const isCut = recutTokens !== undefined;
-  const refusal = { openaiBatchId: batch.openaiBatchId!, tokens: tokensOf(batch), message, isCut };
-  const configured = configuredFor(deps.settings.quota, model);
-  await deps.quota.changeLedger(
-    name,
-    (ledger) => lessonOfRefusal(ledger, refusal, model, configured, now),
-    now,
-  );
-  return isCut ? { ...batch, recutTokens } : undefined;
 }
 
 /** A record holds the places of all parts; what is still too large is cut once more. */

@@ -14,6 +14,7 @@ import type { ManifestEntries } from '../manifest.ts';
 import type { BatchLevelError, BatchRecord, Job } from '../model.ts';
 import type { Cut } from '../results/answer.ts';
 import { type OperatorScope, operatorScopeOf, type Verdict } from '../results/classify.ts';
+import { surelyDidNotBegin } from './executed.ts';
 
 /** What becomes of one request. */
 export type Decision =
@@ -98,10 +99,24 @@ const OUR_ENDS: ReadonlySet<string> = new Set([
   UNPRICED_MODEL,
 ]);
 
+/** What of an ended batch decides. */
+type EndedBatch = Pick<
+  BatchRecord,
+  | 'status'
+  | 'errors'
+  | 'startedAt'
+  | 'progress'
+  | 'outputFileId'
+  | 'errorFileId'
+  | 'reportedUsage'
+  | 'lostAt'
+  | 'goTo'
+>;
+
 /** For a batch that was executed, or may have been. */
 export function decide(
   job: Pick<Job, 'route' | 'cancelledAt'>,
-  batch: Pick<BatchRecord, 'status' | 'progress' | 'outputFileId' | 'errorFileId' | 'lostAt' | 'goTo'>,
+  batch: EndedBatch,
   entries: Pick<ManifestEntries, 'count' | 'tried'>,
   results: Results,
 ): Decisions {
@@ -141,7 +156,18 @@ export function decide(
       ? { kind: 'failed', tried: now, code, stated: absent.stated, ...lost }
       : { kind: 'failed', tried: now, code, ...lost };
   });
+  if (park === undefined && of.some(({ kind }) => kind === 'retry')) park = operatorErrorIn(batch);
   return { of, ...(park === undefined ? {} : { park }) };
+}
+
+/** What ended a batch while it ran, if that takes a person: what is left of it would meet the same. */
+function operatorErrorIn({ status, errors = [] }: EndedBatch): Decisions['park'] {
+  if (status !== 'failed') return undefined;
+  for (const { code } of errors) {
+    const scope = operatorScopeOf(code);
+    if (scope !== undefined) return { scope, code };
+  }
+  return undefined;
 }
 
 /** Of a batch that the ladder cancelled: what it did not execute goes on in another tier, and has not used up a try. */
@@ -152,16 +178,10 @@ function isUnexecuted(verdict: Verdict | undefined, absent: Cause): boolean {
 }
 
 /** What it means that a request has no line in either file. */
-function absentVerdict({
-  status,
-  progress,
-  outputFileId,
-  errorFileId,
-  lostAt,
-}: Pick<BatchRecord, 'status' | 'progress' | 'outputFileId' | 'errorFileId' | 'lostAt'>) {
+function absentVerdict(batch: EndedBatch) {
+  const { status, lostAt } = batch;
   if (lostAt !== undefined) return { code: LOST.code, cause: 'lost', stated: LOST } as const;
-  const hasNoFile = outputFileId === undefined && errorFileId === undefined;
-  if ((status === 'expired' || status === 'cancelled') && hasNoFile && (progress?.total ?? 0) === 0) {
+  if ((status === 'expired' || status === 'cancelled') && surelyDidNotBegin(batch)) {
     const stated = NOT_BEGUN[status];
     return { code: stated.code, cause: 'unexecuted', stated } as const;
   }
@@ -180,10 +200,11 @@ export type Refusal =
   | { kind: 'no_room'; error: BatchLevelError }
   /** A person must act, on the account or on the choice of model; then the same batch goes again. */
   | { kind: 'operator'; scope: OperatorScope; error: BatchLevelError }
-  /** The file was not found or not readable for OpenAI: it is uploaded anew. */
+  /**
+   * The file was not found or not readable for OpenAI, or nobody knows what this means: the same batch goes again with a new
+   * file, a few times.
+   */
   | { kind: 'again'; error: BatchLevelError }
-  /** Nobody knows what this means: the batch is kept for a person to see, and tried again now and then. */
-  | { kind: 'hold'; error: BatchLevelError }
   /** Some requests end with an error of their own; the rest goes again, in two halves if `inHalves`. */
   | { kind: 'mend'; errorOf(index: number): StatedError | undefined; inHalves: boolean };
 
@@ -191,12 +212,8 @@ export type Refusal =
 const MAX_REPAIRS = 3;
 
 /** What a batch-level error without a line means. Sources: openai-batch guide; names of Azure OpenAI beside them. */
-const FILE_ERRORS: ReadonlyMap<string, 'no_room' | 'again' | 'halve'> = new Map([
+const FILE_ERRORS: ReadonlyMap<string, 'no_room' | 'halve'> = new Map([
   [TOKEN_LIMIT_EXCEEDED, 'no_room'],
-  ['input_modified', 'again'],
-  ['input_no_permissions', 'again'],
-  ['empty_file', 'again'],
-  ['server_error', 'again'],
   ['too_many_tasks', 'halve'],
 ]);
 
@@ -220,7 +237,7 @@ const BATCH_FAILED: BatchLevelError = {
   message: 'OpenAI refused the batch without a reason; no request of it was executed.',
 };
 
-/** For a batch with status `failed`. */
+/** For a batch with status `failed` of which nothing shows that it was executed: see executed.ts. */
 export function decideRefusal(
   job: Pick<Job, 'cancelledAt'>,
   batch: Pick<BatchRecord, 'errors' | 'requests' | 'repairs'>,
@@ -251,11 +268,11 @@ export function decideRefusal(
     return { kind: 'mend', errorOf: (index) => named.get(index), inHalves };
   }
   const [error = BATCH_FAILED] = unnamed;
-  if (FILE_ERRORS.get(error.code) === 'again' || isAboutTheFile(error)) return { kind: 'again', error };
+  if (isAboutTheFile(error)) return { kind: 'again', error };
   const isHalved = LINE_ERRORS.has(error.code) || FILE_ERRORS.get(error.code) === 'halve';
   if (isHalved && batch.requests > 1) return { kind: 'mend', errorOf: () => undefined, inHalves: true };
   if (LINE_ERRORS.has(error.code)) return { kind: 'mend', errorOf: () => error, inHalves: false };
-  return { kind: 'hold', error };
+  return { kind: 'again', error };
 }
 
 /** "Cannot find file …": the input file vanished, or was deleted as a fence. */

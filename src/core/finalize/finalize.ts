@@ -91,7 +91,11 @@ export async function finalize(deps: FinalizeDeps, { jobId }: JobMessage): Promi
     );
   } catch (error) {
     await release(deps, taken, claim);
-    throw error;
+    if (!(error instanceof NotYetError)) throw error;
+    // Should the message be lost, the sweep sends it. What was merged stays.
+    const { message: reason, delayMs } = error;
+    await deps.outbox.finalize({ v: 1, jobId }, { delayMs });
+    deps.log.info('not yet: the job waits to be finalized', { jobId, reason, delayMs });
   }
 }
 

@@ -16,6 +16,9 @@ export interface StepDownDeps {
   log: Log;
 }
 
+/** What it takes to find out that an unanswered create made no batch: see submit.ts. */
+const UNANSWERED_CREATE_MS = 20 * 60_000;
+
 /**
  * Looks at batches that wait, are being sent, or are at OpenAI; slices that are being called look for themselves. Safe to
  * repeat: each step is a conditional write.
@@ -34,7 +37,10 @@ export async function stepDown(deps: StepDownDeps, batches: readonly BatchRecord
     const paceOfTier = paces.get(model) ?? (await readPaces(deps, batch));
     paces.set(model, paceOfTier);
     const now = deps.ambient.now();
-    const question = { ladder, tier, work: workOf(batches, model), paceOf: paceOfTier, now };
+    // What waits to be looked up is free to go only then, and its next create may take as long again.
+    const waits = state === 'submitting' && (batch.notBefore ?? 0) > now;
+    const asked = waits ? now + UNANSWERED_CREATE_MS : now;
+    const question = { ladder, tier, work: workOf(batches, model), paceOf: paceOfTier, now: asked };
     const next = state === 'planned' ? tierToBegin(question) : tierToStay(question);
     if (next === tier || (state === 'submitted' && isWorthWaitingFor(batch, question))) continue;
     const left = await leave(deps, batch, next, now);
@@ -90,6 +96,8 @@ export function unsent(goTo: Tier, endedAt: number): Parameters<JobStore['update
     state: 'ended',
     status: 'failed',
     errors: [],
+    heldReason: undefined,
+    heldAt: undefined,
     goTo,
     endedAt,
     claim: undefined,

@@ -10,6 +10,7 @@ import { TOKEN_LIMIT_EXCEEDED } from '../admission/limit-codes.ts';
 import { tokensLedgerOf } from '../admission/scopes.ts';
 import { lessonOfAcceptance } from '../admission/token-limit.ts';
 import { cancelAtOpenAI } from '../cancel.ts';
+import { startOf } from '../collect/executed.ts';
 import { KeyUnusableError } from '../errors.ts';
 import { stepDown } from '../ladder/step-down.ts';
 import { whileLeased } from '../lease/lease.ts';
@@ -244,10 +245,12 @@ async function record(deps: PollDeps, batch: BatchRecord, remote: RemoteBatch): 
     return;
   }
   const now = deps.ambient.now();
+  const startedAt = startOf(batch, remote, now);
   if (batch.status === 'validating' && status !== 'failed') await learnAcceptance(deps, batch);
   const ended = {
     state: 'ended',
     status,
+    startedAt,
     progress,
     outputFileId,
     errorFileId,
@@ -308,6 +311,7 @@ async function recordLive(deps: PollDeps, batch: BatchRecord, remote: RemoteBatc
   if (!same || isStuck) {
     const changes = {
       status,
+      startedAt: startOf(batch, remote, now),
       progress,
       expiresAt,
       ...(status === batch.status && batch.statusAt !== undefined ? {} : { statusAt: now }),

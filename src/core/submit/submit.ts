@@ -11,12 +11,12 @@
 import type { BatchMessage } from '../../contract/messages.ts';
 import type { Settings } from '../../contract/settings.ts';
 import { type OperatorError, operatorErrorOf, parkFor, unparkFor } from '../admission/operator-errors.ts';
-import { isShortWait, refusalWaitMs, refusedForNow } from '../admission/refusal-wait.ts';
+import { isShortWait, refusalWaitMs } from '../admission/refusal-wait.ts';
 import { createTurnsOf } from '../admission/scopes.ts';
 import { ADMITTED_AGAIN, WAITING_AGAIN } from '../admission/waiting.ts';
 import { cancelledUnsent } from '../cancel.ts';
 import { OBJECT_GONE } from '../collect/decide.ts';
-import { CreateRefusedError, KeyUnusableError, NotYetError } from '../errors.ts';
+import { CreateRefusedError, KeyUnusableError, NotYetError, UploadIncompleteError } from '../errors.ts';
 import { unsent } from '../ladder/step-down.ts';
 import { whileBatchClaimed } from '../lease/claims.ts';
 import { LEASE_MS } from '../lease/lease.ts';
@@ -32,6 +32,7 @@ import type {
   JobStore,
   Log,
   ObjectStore,
+  Outbox,
   ParkStore,
   Pause,
   QuotaStore,
@@ -43,6 +44,7 @@ import { workingTime } from '../time-limits.ts';
 import { type CreateAttempt, settleAttempt, unknownAttempt } from './attempts.ts';
 import { type LookUp, lookUp } from './look-up.ts';
 import { renderBatch } from './render.ts';
+import { RESENT_FILE_WAIT_MS, withSameFile } from './young-file.ts';
 
 export interface SubmitDeps {
   stackId: string;
@@ -52,6 +54,7 @@ export interface SubmitDeps {
   settings: Pick<Settings, 'quota' | 'stuck' | 'layout'>;
   quota: QuotaStore;
   parks: ParkStore;
+  outbox: Pick<Outbox, 'submit'>;
   ambient: Ambient;
   deadline: Deadline;
   heartbeat: Pause;
@@ -70,6 +73,8 @@ export interface CreateSettles {
 
 /** OpenAI: the client gives up on a create after 2 minutes; how far a list may lag is ours, none is documented. */
 const OPENAI_SETTLES: CreateSettles = { createMs: 3 * 60_000, listMs: 15 * 60_000 };
+/** A create that was refused so often in a row (some four hours) is held: each try uploads its file again. Ours. */
+const MAX_REFUSALS = 10;
 /** How long a batch rests of which nobody can say whether it was created. */
 const UNKNOWN_REST_MS = 60 * 60_000;
 
@@ -93,9 +98,10 @@ export async function submit(allDeps: SubmitDeps, { jobId, batchId }: BatchMessa
   try {
     await whileBatchClaimed(deps, claimed, claim, (leased) => submitClaimed(leased, claimed, claim));
   } catch (error) {
-    const isDone = await recordFailure(deps.jobs, found, claim, error, deps.ambient.now());
+    const isDone = await recordFailure(deps, found, claim, error, (delivery) =>
+      deps.outbox.submit({ v: 1, jobId, batchId }, delivery),
+    );
     if (!isDone) throw error;
-    deps.log.warn('submit failed, and rests', { jobId, batchId, error: (error as Error).name });
   }
 }
 
@@ -114,7 +120,14 @@ async function submitClaimed(deps: DepsWithKey, claimed: BatchRecord, claim: str
     await write(deps, batch, claim, { ...SUCCEEDED, ...unsent(batch.goTo, deps.ambient.now()) });
     return;
   }
-  if (batch.state === 'admitted') batch = await upload(deps, batch, claim);
+  if (batch.state === 'admitted') {
+    batch = await upload(deps, batch, claim);
+    if (batch.state === 'uploaded' && (batch.resends ?? 0) > 0)
+      throw new NotYetError(
+        `batch ${batch.batchId} failed before; its new file is let settle`,
+        RESENT_FILE_WAIT_MS,
+      );
+  }
   if (batch.state === 'uploaded') await create(deps, batch, claim);
 }
 
@@ -133,13 +146,7 @@ async function upload(deps: DepsWithKey, batch: BatchRecord, claim: string): Pro
     if (await isSourceGone(deps, manifest)) return giveUp(deps, batch, claim);
     throw error;
   }
-  if (file.bytes !== bytes) {
-    await deps.batches.deleteFile(file.id, file.keyVersion);
-    throw new NotYetError(
-      `OpenAI counted ${file.bytes} bytes of ${filename}, ${bytes} were sent; the file was deleted and goes up again`,
-      60_000,
-    );
-  }
+  await checkSize(deps, file, filename, bytes);
   return write(deps, batch, claim, {
     ...SUCCEEDED,
     state: 'uploaded',
@@ -147,6 +154,34 @@ async function upload(deps: DepsWithKey, batch: BatchRecord, claim: string): Pro
     inputFileId: file.id,
     keyVersion: file.keyVersion,
   });
+}
+
+/**
+ * Services answer an upload with no size, or 0, before they have read the file: then the file itself is asked. What nobody
+ * tells a size of goes on; should it have been cut short, that shows in its results.
+ * @throws {UploadIncompleteError} if OpenAI says that it has another number of bytes than were sent; the file is deleted.
+ */
+async function checkSize(
+  { batches, log }: DepsWithKey,
+  file: Awaited<ReturnType<BatchApi['uploadFile']>>,
+  filename: string,
+  bytes: number,
+): Promise<void> {
+  if (file.bytes === bytes) return;
+  const stated = (await batches.fileSize(file.id, file.keyVersion))?.bytes;
+  if (stated === bytes) return;
+  const counted = stated || file.bytes;
+  if (!counted) {
+    log.warn('OpenAI does not say how large an uploaded file is; it is used all the same', {
+      filename,
+      bytes,
+    });
+    return;
+  }
+  await batches.deleteFile(file.id, file.keyVersion);
+  throw new UploadIncompleteError(
+    `OpenAI counted ${counted} bytes of ${filename}, ${bytes} were sent; the file was deleted and is uploaded again`,
+  );
 }
 
 /** The client wraps what its body throws, so the object itself is asked. */
@@ -207,6 +242,7 @@ async function create(deps: DepsWithKey, uploaded: BatchRecord, claim: string): 
       ...(batch.keyVersion === undefined ? {} : { keyVersion: batch.keyVersion }),
     });
   } catch (error) {
+    if (await triedAgain(deps, batch, claim, error)) return;
     const trouble = operatorErrorOf(error);
     if (trouble !== undefined) await waitForOperator(deps, batch, claim, trouble);
     else if (error instanceof CreateRefusedError) await refused(deps, batch, claim, error);
@@ -214,6 +250,32 @@ async function create(deps: DepsWithKey, uploaded: BatchRecord, claim: string): 
     return;
   }
   await submitted(deps, batch, claim, remote);
+}
+
+/** Whether a create was refused only because its file is young: then it is tried again with the same file. */
+async function triedAgain(
+  deps: DepsWithKey,
+  batch: BatchRecord,
+  claim: string,
+  error: unknown,
+): Promise<boolean> {
+  if (!(error instanceof CreateRefusedError) || error.topic !== 'file_not_ready') return false;
+  const again = withSameFile(batch, deps.ambient.now());
+  if (again === undefined) return false;
+  const { jobId, batchId, inputFileId, fileTries = 0 } = batch;
+  const { changes, waitMs } = again;
+  await write(deps, batch, claim, changes);
+  await deps.outbox.submit({ v: 1, jobId, batchId }, { delayMs: waitMs });
+  const { status } = error;
+  deps.log.info('create refused: OpenAI does not have the input file ready; the same file is tried again', {
+    jobId,
+    batchId,
+    inputFileId,
+    status,
+    tries: fileTries + 1,
+    waitMs,
+  });
+  return true;
 }
 
 /** Writes the intent down below `work/`, too. */
@@ -300,6 +362,8 @@ async function submitted(
     claim: undefined,
     claimedUntil: undefined,
     heldReason: undefined,
+    refusals: undefined,
+    fileTries: undefined,
     ...SUCCEEDED,
   });
   deps.log.info('submitted', { jobId, batchId, openaiBatchId: remote.id, requests: batch.requests });
@@ -309,9 +373,8 @@ async function submitted(
 
 /**
  * OpenAI refused the create, so there is no batch: wait, and begin again with a new file. For a short wait the batch keeps
- * what is reserved for it, and its message comes back; for a longer one it waits for its turn again. The reason is kept for
- * the operator.
- * @throws {NotYetError} if the wait is short.
+ * what is reserved for it, and a delayed message brings it back; for a longer one it waits for its turn again. The reason is
+ * kept for the operator.
  */
 async function refused(
   deps: DepsWithKey,
@@ -322,20 +385,35 @@ async function refused(
   const { jobId, batchId } = batch;
   const { status, code } = error;
   const refusals = (batch.refusals ?? 0) + 1;
-  const waitMs = refusalWaitMs(refusals);
+  const now = deps.ambient.now();
+  // A rate limit passes by itself, however long that takes.
+  const isHeld = status !== 429 && refusals >= MAX_REFUSALS;
+  const waitMs = isHeld ? 0 : refusalWaitMs(refusals);
   const isShort = isShortWait(waitMs);
   const lastError = `create refused: HTTP ${status} ${code ?? ''}`.trim();
   await write(deps, batch, claim, {
     ...(isShort ? ADMITTED_AGAIN : WAITING_AGAIN),
     refusals,
     failures: undefined,
-    notBefore: deps.ambient.now() + waitMs,
+    notBefore: now + waitMs,
     lastError,
+    ...(isHeld ? { heldAt: now, heldReason: code ?? `http_${status}` } : {}),
   });
   if (!isShort) await giveBack(deps, batch);
-  deps.log.warn('create refused', { jobId, batchId, status, code, waitMs });
+  if (isHeld)
+    deps.log.warn(
+      'batch held: OpenAI refuses to create it; run `batchdrop resume` once the reason is dealt with',
+      {
+        jobId,
+        batchId,
+        status,
+        code,
+        refusals,
+      },
+    );
+  else deps.log.warn('create refused', { jobId, batchId, status, code, waitMs });
   await deps.batches.deleteFile(batch.inputFileId!, batch.keyVersion);
-  if (isShort) throw refusedForNow(batchId, lastError, waitMs);
+  if (isShort) await deps.outbox.submit({ v: 1, jobId, batchId }, { delayMs: waitMs });
 }
 
 /**
@@ -443,7 +521,7 @@ async function resolveWithoutKey(
   reason: KeyUnusableError,
 ): Promise<BatchRecord> {
   const { keyVersion: _, ...withCurrentKey } = batch;
-  if (await deps.batches.hasFile(batch.inputFileId!)) {
+  if ((await deps.batches.fileSize(batch.inputFileId!)) !== undefined) {
     await write(deps, batch, claim, { keyVersion: undefined });
     return resolveIntent(deps, job, withCurrentKey, claim);
   }
