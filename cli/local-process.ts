@@ -92,12 +92,13 @@ async function processAll(
   );
   const jobIds = new Map<string, string>();
   for (const [key, file] of keys) jobIds.set(key, await drop(pipeline, key, file, display, options.state));
-  const receiptKeys = await follow(pipeline, jobIds, display, lastProblem, options.state);
+  const ended = await follow(pipeline, jobIds, display, lastProblem, options.state);
   const receipts: Receipt[] = [];
-  for (const receiptKey of receiptKeys) receipts.push(await fetchResults(pipeline, receiptKey, options.out));
+  for (const { jobId, receiptKey } of ended)
+    receipts.push(await fetchResults(pipeline, jobId, receiptKey, options.out));
   for (const receipt of receipts) if (!options.json) console.log(summaryOf(receipt, options.out));
   if (options.json) console.log(JSON.stringify(receipts));
-  return receipts.every((receipt) => receipt.result === 'succeeded') ? EXIT_SUCCEEDED : EXIT_PARTIAL;
+  return receipts.every(hasSucceeded) ? EXIT_SUCCEEDED : EXIT_PARTIAL;
 }
 
 /** @returns the id of the job. */
@@ -176,6 +177,11 @@ async function keysOf(
   return keys;
 }
 
+/** All requests of the file have an answer, from its own job or from that of the same content. */
+function hasSucceeded({ result, duplicateOf }: Receipt): boolean {
+  return result === 'succeeded' || (result === 'duplicate' && duplicateOf?.result === 'succeeded');
+}
+
 /** Waits for every job to end; gives the keys of their receipts in the order of the files. */
 async function follow(
   pipeline: LocalPipeline,
@@ -183,13 +189,15 @@ async function follow(
   display: ProgressDisplay,
   lastProblem: () => string,
   stateDir: string,
-): Promise<string[]> {
+): Promise<{ jobId: string; receiptKey: string }[]> {
   for (;;) {
     const views = await Promise.all([...jobIds.values()].map((jobId) => pipeline.look(jobId)));
     const names = [...jobIds.keys()].map((key) => basename(key));
     display.show(views.map((view, index) => ({ name: names[index]!, text: describeJob(view) })));
-    const receiptKeys = views.flatMap(({ job }) => job?.receiptKey ?? []);
-    if (receiptKeys.length === views.length) return receiptKeys;
+    const ended = views.flatMap(({ job }) =>
+      job?.receiptKey === undefined ? [] : { jobId: job.jobId, receiptKey: job.receiptKey },
+    );
+    if (ended.length === views.length) return ended;
     const deadLetters = pipeline.deadLetters();
     if (deadLetters.length > 0) {
       throw new StuckError(
@@ -200,10 +208,23 @@ async function follow(
   }
 }
 
-/** Copies what the receipt names to the same paths below `out`, and the receipt itself last, as in the bucket. */
-async function fetchResults(stack: LocalPipeline, receiptKey: string, out: string): Promise<Receipt> {
+/**
+ * Copies what the receipt names to the same paths below `out`, and the receipt itself last, as in the bucket.
+ * @throws {StuckError} if another job's receipt has taken its place: a newer version of the file was dropped meanwhile.
+ */
+async function fetchResults(
+  stack: LocalPipeline,
+  jobId: string,
+  receiptKey: string,
+  out: string,
+): Promise<Receipt> {
   const chunks = await Array.fromAsync(await stack.read(receiptKey));
   const receipt = receiptSchema.parse(JSON.parse(Buffer.concat(chunks).toString('utf8')));
+  if (receipt.jobId !== jobId)
+    throw new StuckError(
+      `${receiptKey} is the receipt of job ${receipt.jobId}, and no longer that of job ${jobId}: a newer version of the file was ` +
+        'dropped and has ended meanwhile. Run the command again for the file that you mean.',
+    );
   for (const key of [receipt.files.output, receipt.files.errors, receipt.files.retry]) {
     if (key !== undefined) await fetchObject(stack, key, out);
   }
@@ -226,13 +247,18 @@ async function fetchObject(stack: LocalPipeline, key: string, out: string): Prom
 }
 
 function summaryOf(receipt: Receipt, out: string): string {
-  const { counts, files, usage, rejection, errorsByCode } = receipt;
+  const { counts, files, usage, rejection, errorsByCode, result, duplicateOf } = receipt;
   const where = (key: string | undefined): string =>
     key === undefined ? '' : relative('.', join(out, key)) || '.';
   const codes = Object.entries(errorsByCode).map(([code, count]) => `${code} ${format(count)}`);
   return [
     `${receipt.input.key}: ${receipt.result}`,
     ...(rejection === undefined ? [] : [`  reason    ${rejection.message}`]),
+    ...(result === 'duplicate'
+      ? [
+          `  reason    not run, and nothing paid: job ${duplicateOf?.jobId} has the same content; its result is ${duplicateOf?.result}`,
+        ]
+      : []),
     `  requests  ${format(counts.requests)}: ${format(counts.succeeded)} succeeded, ${format(counts.failed)} failed, ${format(counts.invalid)} invalid`,
     ...(codes.length === 0 ? [] : [`  problems  ${codes.join(', ')}`]),
     `  tokens    ${format(usage.inputTokens)} in, ${format(usage.outputTokens)} out`,

@@ -1,5 +1,6 @@
 /** Progress of several jobs: redrawn in place on a terminal, plain lines elsewhere. */
 import type { JobView } from '../local/local-pipeline.ts';
+import type { BatchRecord, Job } from '../src/core/model.ts';
 
 export interface ProgressLine {
   /** What the user calls the job. */
@@ -7,9 +8,10 @@ export interface ProgressLine {
   text: string;
 }
 
-/** One sentence for how a job stands. */
-export function describeJob({ job, batches }: JobView): string {
+/** One sentence for how far a job is. */
+export function describeJob({ job, owner, batches }: JobView): string {
   if (job === undefined) return 'dropped';
+  if (job.state === 'duplicate') return describeDuplicate(job, owner, batches);
   if (job.receiptKey !== undefined) return job.state === 'rejected' ? 'rejected' : 'done';
   if (job.state === 'ingesting') return 'checking lines';
   if (job.state === 'rejected') return `rejected: ${job.rejection?.code}`;
@@ -36,6 +38,14 @@ export function describeJob({ job, batches }: JobView): string {
     `${batches.length} ${batches.length === 1 ? 'batch' : 'batches'}${inStates === '' ? '' : `: ${inStates}`}`,
     ...(waiting === undefined ? [] : [`waiting (${waiting})`]),
   ].join(' · ');
+}
+
+/** The same content as another job: it is not run, and waits for that job's end. */
+function describeDuplicate(job: Job, owner: Job | undefined, batches: BatchRecord[]): string {
+  const ofOwner = `the same content as job ${owner?.jobId ?? job.duplicateOf}`;
+  if (job.receiptKey !== undefined)
+    return job.result === 'duplicate' ? `not run: ${ofOwner}` : `cancelled: ${ofOwner}`;
+  return `not run: ${ofOwner}; waiting for it · ${describeJob({ job: owner, batches })}`;
 }
 
 /** Shows lines on standard error; call it as often as there may be news. */

@@ -12,6 +12,7 @@ import { S3Objects } from '../src/adapters/s3-objects.ts';
 import { SqsOutbox } from '../src/adapters/sqs-outbox.ts';
 import type { ObjectMessage } from '../src/contract/messages.ts';
 import type { Settings } from '../src/contract/settings.ts';
+import { rootOf } from '../src/core/drops/duplicates.ts';
 import { jobIdOf } from '../src/core/job-id.ts';
 import type { BatchRecord, Job, ObjectHead } from '../src/core/model.ts';
 import type { ByteStream } from '../src/core/ports.ts';
@@ -57,6 +58,9 @@ export interface LocalPipelineOptions {
 /** How a dropped file stands. */
 export interface JobView {
   job: Job | undefined;
+  /** Of a duplicate, the job that it waits for or that has answered it. */
+  owner?: Job;
+  /** Of a duplicate, those of its owner. */
   batches: BatchRecord[];
 }
 
@@ -156,10 +160,11 @@ export async function startLocalPipeline(options: LocalPipelineOptions): Promise
       return { jobId: jobIdOf(head), isResumed: false };
     },
     async look(jobId) {
-      const dropped = await jobs.getJob(jobId);
-      // The same content again: its results are those of the job that stands for it.
-      const job = dropped?.duplicateOf === undefined ? dropped : await jobs.getJob(dropped.duplicateOf);
-      return { job, batches: job === undefined ? [] : await jobs.listBatches(job.jobId) };
+      const job = await jobs.getJob(jobId);
+      if (job === undefined) return { job, batches: [] };
+      const owner = job.state === 'duplicate' ? await rootOf(jobs, job) : undefined;
+      const batches = await jobs.listBatches(owner?.jobId ?? jobId);
+      return { job, ...(owner === undefined ? {} : { owner }), batches };
     },
     read: async (key) => copies(await objects.read({ bucket, key })),
     deadLetters: () =>

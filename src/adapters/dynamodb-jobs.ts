@@ -8,7 +8,7 @@ import {
   TABLE_SORT_KEY,
 } from '../contract/table.ts';
 import type { BatchRecord, Job } from '../core/model.ts';
-import type { JobStore, LiveItem, Publication } from '../core/ports.ts';
+import type { JobStore, LatestJob, LiveItem, Publication } from '../core/ports.ts';
 import { DynamoDBItems, type Item, indexAttributes, type Key } from './dynamodb-items.ts';
 import {
   afterPublication,
@@ -17,12 +17,13 @@ import {
   isClaimable,
   type LeaseState,
   type PublicationState,
+  recordedLatest,
   renewedClaim,
   renewedLease,
   takeLease,
 } from './job-rules.ts';
 import { liveEntryOfBatch, liveEntryOfJob, liveJobOf } from './live-index.ts';
-import { readBatch, readJob } from './record-schemas.ts';
+import { readBatch, readJob, readLatest } from './record-schemas.ts';
 
 type BatchKey = Pick<BatchRecord, 'jobId' | 'batchId'>;
 
@@ -31,6 +32,7 @@ const itemHasNotMoved = '#live = :moving AND #due = :seen';
 const itemIsDueEarlier = '#due < :due';
 
 const BATCH_SORT_KEY_PREFIX = 'BATCH#';
+const DUPLICATE_SORT_KEY_PREFIX = 'DUPLICATE#';
 
 const jobKey = (jobId: string): Key => ({ pk: `JOB#${jobId}`, sk: 'JOB' });
 /** Where a batch stands. */
@@ -39,7 +41,11 @@ export const batchKey = (batch: BatchKey): Key => ({
   sk: `${BATCH_SORT_KEY_PREFIX}${batch.batchId}`,
 });
 const leaseKey = (name: string): Key => ({ pk: `LEASE#${name}`, sk: 'LEASE' });
-const contentKey = (content: string): Key => ({ pk: `CONTENT#${content}`, sk: 'CONTENT' });
+const latestKey = (key: string): Key => ({ pk: `LATEST#${key}`, sk: 'LATEST' });
+const duplicateKey = (ownerId: string, jobId: string): Key => ({
+  pk: jobKey(ownerId).pk,
+  sk: `${DUPLICATE_SORT_KEY_PREFIX}${jobId}`,
+});
 const publicationKey = (name: string): Key => ({ pk: `PUBLICATION#${name}`, sk: 'PUBLICATION' });
 
 export class DynamoDBJobs implements JobStore {
@@ -88,16 +94,33 @@ export class DynamoDBJobs implements JobStore {
     return moved !== undefined;
   }
 
-  async claimContent(content: string, jobId: string, replaces?: string): Promise<string> {
-    let stands = jobId;
-    this.#items.expectNone(contentKey(content));
-    await this.#items.change(contentKey(content), (standing) => {
-      const current = standing?.jobId as string | undefined;
-      const isFree = current === undefined || current === replaces;
-      stands = isFree ? jobId : current;
-      return isFree && current !== jobId ? { v: 1, jobId } : undefined;
+  async recordLatest(key: string, job: LatestJob): Promise<LatestJob | undefined> {
+    let before: LatestJob | undefined;
+    await this.#items.change(latestKey(key), (standing) => {
+      const state = standing === undefined ? undefined : readLatest(standing, this.#items.nameOf(standing));
+      const decided = recordedLatest(state, job);
+      before = decided.before;
+      if (decided.next === undefined) return undefined;
+      return { v: 1, job: undefined, before: undefined, ...decided.next };
     });
-    return stands;
+    return before;
+  }
+
+  async addDuplicate(ownerId: string, jobId: string): Promise<void> {
+    await this.#items.insert(duplicateKey(ownerId, jobId), { v: 1, jobId }, undefined);
+  }
+
+  async listDuplicates(ownerId: string): Promise<string[]> {
+    const duplicates: string[] = [];
+    const items = this.#items.query({
+      KeyConditionExpression: '#pk = :pk AND begins_with(#sk, :prefix)',
+      ExpressionAttributeNames: { '#pk': TABLE_PARTITION_KEY, '#sk': TABLE_SORT_KEY },
+      ExpressionAttributeValues: { ':pk': jobKey(ownerId).pk, ':prefix': DUPLICATE_SORT_KEY_PREFIX },
+      ConsistentRead: true,
+    });
+    for await (const item of items)
+      duplicates.push(String(item[TABLE_SORT_KEY]).slice(DUPLICATE_SORT_KEY_PREFIX.length));
+    return duplicates;
   }
 
   async addBatch(batch: BatchRecord): Promise<boolean> {

@@ -3,7 +3,7 @@
  * memory.
  */
 import { type BatchRecord, tierOf } from '../core/model.ts';
-import type { Publication } from '../core/ports.ts';
+import type { LatestJob, Publication } from '../core/ports.ts';
 
 /** Who may write the plain names of an input key. */
 export interface PublicationState {
@@ -11,6 +11,30 @@ export interface PublicationState {
   published?: { owner: string; order: string };
   /** Who is publishing, until when. */
   holder?: { id: string; until: number };
+}
+
+/** The job that is the latest at a key. `job` is absent where two of one second leave it unknown. */
+export interface LatestState {
+  lastModified: number;
+  job?: LatestJob;
+  before?: LatestJob;
+}
+
+/**
+ * What a job that is recorded at a key is told, and what is kept then.
+ * @returns `next` absent: nothing changes.
+ */
+export function recordedLatest(
+  state: LatestState | undefined,
+  job: LatestJob,
+): { next?: LatestState; before?: LatestJob | undefined } {
+  const { lastModified } = job;
+  if (state === undefined) return { next: { lastModified, job } };
+  if (state.job?.jobId === job.jobId) return { before: state.before };
+  if (state.lastModified > lastModified) return {};
+  if (state.lastModified === lastModified) return state.job === undefined ? {} : { next: { lastModified } };
+  const before = state.job;
+  return { next: { lastModified, job, ...(before === undefined ? {} : { before }) }, before };
 }
 
 /** A named lease. The token stays when the lease is given back, so that it only grows. */

@@ -18,7 +18,7 @@ export const SWEEP_AFTER_MS = 2 * MINUTE_MS;
 /** A claim that ran out is nobody's; the margin is for clocks that differ. */
 export const CLAIM_MARGIN_MS = 30_000;
 
-/** When the sweep first asks whether all batches of a running job are collected: the last of them says so by itself. */
+/** When the sweep first asks whether all batches of a running job are collected, or a duplicate's owner has ended: the end says so by itself. */
 const SWEEP_RUNNING_AFTER_MS = 20 * MINUTE_MS;
 
 /** What the sweep must know of a job. */
@@ -37,7 +37,7 @@ export function liveJobOf(
 }
 
 /**
- * A job needs something until its receipt is written, also when it is completed or rejected; then its files below `work/` wait to be
+ * A job needs something until its receipt is written, also when it is completed, rejected or a duplicate; then its files below `work/` wait to be
  * removed.
  */
 export function liveEntryOfJob(
@@ -45,7 +45,8 @@ export function liveEntryOfJob(
 ): LiveEntry {
   if (hasEnded(job))
     return job.workRemovedAt === undefined ? { live: 'ended', due: job.updatedAt } : undefined;
-  const after = job.state === 'running' ? SWEEP_RUNNING_AFTER_MS : SWEEP_AFTER_MS;
+  const isWaiting = job.state === 'running' || job.state === 'duplicate';
+  const after = isWaiting ? SWEEP_RUNNING_AFTER_MS : SWEEP_AFTER_MS;
   return {
     live: 'moving',
     due: Math.max(job.updatedAt + after, (job.claimedUntil ?? 0) + CLAIM_MARGIN_MS),

@@ -32,6 +32,7 @@ import {
   type TokenUsage,
   type UnjudgedBatch,
 } from '../core/model.ts';
+import type { LatestState } from './job-rules.ts';
 
 const version = z.literal(1);
 const count = z.int().min(0);
@@ -113,6 +114,15 @@ const fetchingSchema = z.object({
   checkpointKey: z.string(),
 } satisfies ShapeOf<Fetching>);
 
+const latestJobSchema = z.object({ jobId: z.string(), lastModified: z.number() });
+
+const latestSchema = z.object({
+  v: version,
+  lastModified: z.number(),
+  job: z.exactOptional(latestJobSchema),
+  before: z.exactOptional(latestJobSchema),
+});
+
 const jobSchema = z.object({
   v: version,
   jobId: z.string(),
@@ -130,6 +140,10 @@ const jobSchema = z.object({
   }),
   budgetUsd: z.exactOptional(z.string()),
   options: z.exactOptional(z.array(appliedOptionSchema)),
+  predecessor: z.exactOptional(
+    z.object({ jobId: z.string(), versionId: z.exactOptional(z.string()), lastModified: z.number() }),
+  ),
+  rank: z.exactOptional(count),
   state: z.enum(['ingesting', 'running', 'completed', 'rejected', 'duplicate']),
   createdAt: z.number(),
   updatedAt: z.number(),
@@ -162,6 +176,7 @@ const jobSchema = z.object({
     }),
   ),
   duplicateOf: z.exactOptional(z.string()),
+  duplicatesRun: z.exactOptional(z.boolean()),
   result: z.exactOptional(receiptSchema.shape.result),
   cancelledAt: z.exactOptional(z.number()),
   waitsFor: z.exactOptional(z.string()),
@@ -381,6 +396,11 @@ export function readLedger(item: Record<string, unknown>, where: string): Ledger
 /** Reads a reservation item; as {@link readJob}. */
 export function readReservation(item: Record<string, unknown>, where: string): Reservation {
   return readRecord(reservationSchema, item, where);
+}
+
+/** Reads the item of a key without versions; as {@link readJob}. */
+export function readLatest(item: Record<string, unknown>, where: string): LatestState {
+  return readRecord(latestSchema, item, where);
 }
 
 /** Reads a park item; as {@link readJob}. */

@@ -74,6 +74,7 @@ export const jobCompletedSchema = z.object({
   key: z.string(),
   versionId: z.string().optional(),
   result: receiptSchema.shape.result,
+  duplicateOf: receiptSchema.shape.duplicateOf,
   counts: receiptSchema.shape.counts,
   files: receiptSchema.shape.files,
 });

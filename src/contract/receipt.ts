@@ -26,14 +26,29 @@ const usd = z.string().regex(/^-?\d+(\.\d{1,12})?$/);
 /** `priority` only if an answer says that it was served so. */
 const billedTier = z.enum(PRICED_TIERS);
 
+const resultSchema = z.enum(['succeeded', 'partial', 'failed', 'rejected', 'duplicate']);
+
 export const receiptSchema = z.object({
   /** Version of this shape. */
   v: z.literal(1),
   jobId: z.string(),
   stackId: z.string(),
   route: z.string(),
-  /** `succeeded`: every request did; `partial`: some did not; `failed`: none did; `rejected`: nothing was run. */
-  result: z.enum(['succeeded', 'partial', 'failed', 'rejected']),
+  /**
+   * `succeeded`: every request did; `partial`: some did not; `failed`: none did; `rejected`: nothing was run; `duplicate`:
+   * nothing was run, because another job has run the same content.
+   */
+  result: resultSchema,
+  /** The job of the same content that it waited for; `files` are that job's, and all counts and costs are in its receipt. */
+  duplicateOf: z
+    .object({
+      jobId: z.string(),
+      versionId: z.string().optional(),
+      result: resultSchema.optional(),
+      /** Key of its receipt, as it was when it was written. */
+      receipt: z.string().optional(),
+    })
+    .optional(),
   input: z.object({
     bucket: z.string(),
     key: z.string(),

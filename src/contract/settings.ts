@@ -250,8 +250,8 @@ const routeFields = onlyFields({
     lost: z.int().min(1).max(10).default(2),
   }).prefault({}),
   /**
-   * What becomes of a file whose key, content (by S3's ETag) and route are those of a job of the last 24 hours that is
-   * live or has succeeded: `skip` records it as that job's duplicate, `run` runs it.
+   * What becomes of a file whose content (by S3's ETag) and route are those of the version right before it, if that one's job is of
+   * the last 24 hours and live or succeeded: `skip` has it wait for that job as its duplicate, `run` runs it.
    */
   sameContent: z.enum(['skip', 'run']).default('skip'),
   /**

@@ -6,7 +6,8 @@
  * | `JOB#<jobId>` | `JOB` | a job |
  * | `JOB#<jobId>` | `BATCH#<batchId>` | one batch of the job |
  * | `LEASE#<name>` | `LEASE` | who may do a thing that one at a time may do, with a fencing token |
- * | `CONTENT#<hash>` | `CONTENT` | which job stands for a key, its content and its options |
+ * | `JOB#<jobId>` | `DUPLICATE#<jobId>` | a job of the same content that waits, or waited, for this one |
+ * | `LATEST#<bucket>/<key>` | `LATEST` | which job is the latest at a key of a bucket without versioning |
  * | `PUBLICATION#<bucket>/<key>` | `PUBLICATION` | which job owns the plain names of an input key |
  * | `LEDGER#<name>` | `LEDGER` | what is reserved and used of something limited (tokens, budgets, the month), and what its limit is known to be |
  * | `RESERVATION#<id>` | `RESERVATION` | what one batch holds on which ledgers |

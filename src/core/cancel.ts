@@ -4,34 +4,53 @@
  * nothing.
  */
 import { CANCELLED } from './collect/decide.ts';
+import { isWaiting, waitingFor } from './drops/duplicates.ts';
 import { apiKeyOf, type BatchRecord, isSlice, type Job } from './model.ts';
-import type { Ambient, BatchApi, ByKey, JobStore, Log, RemoteBatch } from './ports.ts';
+import type { Ambient, BatchApi, ByKey, JobStore, Log, Outbox, RemoteBatch } from './ports.ts';
 import { SUCCEEDED } from './step-failure.ts';
 
 export interface CancelDeps {
   jobs: JobStore;
   batches: ByKey<Pick<BatchApi, 'getBatch' | 'cancelBatch'>>;
+  outbox: Pick<Outbox, 'finalize'>;
   ambient: Pick<Ambient, 'now'>;
   log: Log;
 }
 
+/** What came of cancelling a job. */
+export interface Cancelled {
+  /** `ended`: there was nothing left to cancel. */
+  state: 'cancelling' | 'ended';
+  /** Jobs of the same content that wait for it: cancelled with it, or to be run. */
+  duplicates: string[];
+}
+
 /**
  * Marks the job, then does what can be done at once; the sweep does the rest. Safe to repeat.
- * @returns `ended` if there is nothing left to cancel, `undefined` if there is no such job.
+ * @param options.duplicates whether those that wait for it are cancelled with it, or run by themselves. Default: `cancel`.
+ * @returns `undefined` if there is no such job.
  */
 export async function cancelJob(
   deps: CancelDeps,
   jobId: string,
-): Promise<'cancelling' | 'ended' | undefined> {
+  options: { duplicates?: 'cancel' | 'run' } = {},
+): Promise<Cancelled | undefined> {
   for (;;) {
     const job = await deps.jobs.getJob(jobId);
     if (job === undefined) return undefined;
-    if (job.state !== 'ingesting' && job.state !== 'running') return 'ended';
+    if (job.state !== 'ingesting' && job.state !== 'running' && !isWaiting(job))
+      return { state: 'ended', duplicates: [] };
     const now = deps.ambient.now();
     const cancelledAt = job.cancelledAt ?? now;
-    // A job that moved in between is looked at again: it moves forward only, so this ends.
-    if (!(await deps.jobs.moveJob(jobId, { state: job.state }, { cancelledAt }, now))) continue;
-    deps.log.info('cancelled', { jobId });
+    const duplicatesRun = options.duplicates === 'run' ? true : undefined;
+    // A job that moved in between is looked at again. It moves forward, but for a duplicate that runs after all, once.
+    if (!(await deps.jobs.moveJob(jobId, { state: job.state }, { cancelledAt, duplicatesRun }, now)))
+      continue;
+    // After the mark: who becomes a duplicate from now on sees it.
+    const duplicates = await waitingFor(deps.jobs, jobId);
+    deps.log.info('cancelled', { jobId, duplicates, duplicatesRun: duplicatesRun ?? false });
+    for (const duplicate of [...(isWaiting(job) ? [jobId] : []), ...duplicates])
+      await deps.outbox.finalize({ v: 1, jobId: duplicate });
     const batches = await deps.jobs.listBatches(jobId);
     await endWaiting(deps, { ...job, cancelledAt }, batches);
     for (const batch of batches) {
@@ -41,7 +60,7 @@ export async function cancelJob(
         .getBatch(batch.openaiBatchId!, batch.keyVersion);
       if (remote !== undefined) await cancelAtOpenAI(deps, batch, remote);
     }
-    return 'cancelling';
+    return { state: 'cancelling', duplicates };
   }
 }
 

@@ -41,7 +41,10 @@ export interface KeyVersion extends ObjectHead {
   isDeleteMarker: boolean;
 }
 
-/** How far a job is. `completed`, `rejected` and `duplicate` are final. */
+/**
+ * How far a job is. `completed` and `rejected` are final; a `duplicate` is once it has a receipt, until then it waits for its
+ * owner and may be `ingesting` again.
+ */
 export type JobState = 'ingesting' | 'running' | 'completed' | 'rejected' | 'duplicate';
 
 /** Why nothing of a job was run. `code` is stable; `message` is for a person. */
@@ -97,6 +100,13 @@ export interface Job {
   route: Route;
   /** What the dropped object says that it may cost at the most, in USD as decimal text. */
   budgetUsd?: string;
+  /**
+   * The job of the version that S3 had stored right before this one, whether there is such a job or not; it may own this one
+   * if its content is the same. Absent if there was none.
+   */
+  predecessor?: { jobId: string; versionId?: string; lastModified: number };
+  /** How many versions of its key with the same second are older. Absent: none. */
+  rank?: number;
   /** What of the route the dropped object said otherwise. Absent if it said nothing. */
   options?: AppliedOption[];
   state: JobState;
@@ -109,8 +119,13 @@ export interface Job {
   /** Key of the plan that ingest wrote; present from `running` on, and for a rejected file that could be read. */
   planKey?: string;
   rejection?: Rejection;
-  /** Of a duplicate: the job that stands for the same content. It has no results and no receipt of its own. */
+  /**
+   * Of a duplicate: its owner, the job of the same content that it waits for and whose results answer it. May be a duplicate
+   * itself.
+   */
   duplicateOf?: string;
+  /** Of a cancelled job: its duplicates run, in place of being cancelled with it. */
+  duplicatesRun?: boolean;
   /** What the receipt says; present once it is written. */
   result?: Receipt['result'];
   /** When somebody cancelled it: what is not finished ends as it stands, and nothing is sent any more. */
@@ -129,7 +144,6 @@ export interface Job {
 
 /** Whether nothing will be done for a job any more. */
 export function hasEnded({ state, receiptKey }: Pick<Job, 'state' | 'receiptKey'>): boolean {
-  if (state === 'duplicate') return true;
   return receiptKey !== undefined && state !== 'ingesting' && state !== 'running';
 }
 

@@ -139,6 +139,7 @@ export type JobChanges = Partial<
     | 'waitsFor'
     | 'merge'
     | 'duplicateOf'
+    | 'duplicatesRun'
     | 'result'
     | 'receiptKey'
     | 'cost'
@@ -158,6 +159,13 @@ export type LiveItem =
       cancelledAt?: number;
     }
   | { kind: 'batch'; batch: BatchRecord; due: number };
+
+/** A job, as it is recorded at a key without versions. */
+export interface LatestJob {
+  jobId: string;
+  /** Epoch milliseconds, whole seconds. */
+  lastModified: number;
+}
 
 /** Jobs and batches. Every write is conditional on what the caller read. */
 export interface JobStore {
@@ -186,10 +194,16 @@ export interface JobStore {
     now: number,
   ): Promise<boolean>;
   /**
-   * Names the job that stands for a content: `jobId`, if none does yet or the one that does is `replaces`.
-   * @returns the job that stands for it now.
+   * Records the job that is the latest at a key of a bucket without versioning, unless a later one is recorded.
+   * @param key bucket and key.
+   * @returns the job that was the latest before it; `undefined` if there was none, if a later one is, or if two objects were
+   * put within one second, so that nobody can tell. The same job is told the same again.
    */
-  claimContent(content: string, jobId: string, replaces?: string): Promise<string>;
+  recordLatest(key: string, job: LatestJob): Promise<LatestJob | undefined>;
+  /** Notes that a job is about to wait for its owner; once is enough. */
+  addDuplicate(ownerId: string, jobId: string): Promise<void>;
+  /** All jobs that were noted for an owner, whatever has become of them; in the order of their ids. */
+  listDuplicates(ownerId: string): Promise<string[]>;
   /** Records a new batch. `false`: it exists already, nothing was written. */
   addBatch(batch: BatchRecord): Promise<boolean>;
   getBatch(jobId: string, batchId: string): Promise<BatchRecord | undefined>;

@@ -500,7 +500,7 @@ export function describeJobStore(
 
       test.each([
         ['completed', { receiptKey: 'receipts/x.json' }],
-        ['duplicate', { duplicateOf: 'another' }],
+        ['duplicate', { duplicateOf: 'another', receiptKey: 'receipts/x.y.json' }],
       ] as const)('lists a %s job as ended until its work files are removed', async (state, end) => {
         const { jobId } = await jobs.claimJob(jobOf(freshId()));
         const ended = async (by: number) =>
@@ -638,22 +638,59 @@ export function describeJobStore(
       });
     });
 
-    describe('contents', () => {
-      test('are stood for by the first job that claims them, until that very job is replaced', async () => {
-        const content = freshId();
-        expect(await jobs.claimContent(content, 'one')).toBe('one');
-        expect(await jobs.claimContent(content, 'one')).toBe('one');
-        expect(await jobs.claimContent(content, 'two')).toBe('one');
-        expect(await jobs.claimContent(content, 'two', 'nobody')).toBe('one');
-        expect(await jobs.claimContent(content, 'two', 'one')).toBe('two');
-        expect(await jobs.claimContent(content, 'three', 'one')).toBe('two');
-        expect(await jobs.claimContent(freshId(), 'three')).toBe('three');
+    describe('the latest job at a key without versions', () => {
+      const at = (jobId: string, seconds: number) => ({ jobId, lastModified: seconds * 1_000 });
+
+      test('is told of the one before it, as often as it asks', async () => {
+        const key = freshId();
+        expect(await jobs.recordLatest(key, at('one', 1))).toBeUndefined();
+        expect(await jobs.recordLatest(key, at('one', 1))).toBeUndefined();
+        expect(await jobs.recordLatest(key, at('two', 2))).toEqual(at('one', 1));
+        expect(await jobs.recordLatest(key, at('two', 2))).toEqual(at('one', 1));
+        expect(await jobs.recordLatest(key, at('three', 9))).toEqual(at('two', 2));
+        expect(await jobs.recordLatest(freshId(), at('four', 9))).toBeUndefined();
       });
 
-      test('are stood for by one job however many claim them at once', async () => {
-        const content = freshId();
-        const claims = ['one', 'two', 'three', 'four'].map((jobId) => jobs.claimContent(content, jobId));
-        expect(new Set(await Promise.all(claims)).size).toBe(1);
+      test('stays the latest when an older one is recorded late', async () => {
+        const key = freshId();
+        await jobs.recordLatest(key, at('two', 2));
+        expect(await jobs.recordLatest(key, at('one', 1))).toBeUndefined();
+        expect(await jobs.recordLatest(key, at('three', 3))).toEqual(at('two', 2));
+      });
+
+      test('is nobody where two were put within one second, until the next one', async () => {
+        const key = freshId();
+        await jobs.recordLatest(key, at('one', 1));
+        expect(await jobs.recordLatest(key, at('other', 1))).toBeUndefined();
+        expect(await jobs.recordLatest(key, at('one', 1))).toBeUndefined();
+        expect(await jobs.recordLatest(key, at('two', 2))).toBeUndefined();
+        expect(await jobs.recordLatest(key, at('three', 3))).toEqual(at('two', 2));
+      });
+    });
+
+    describe('duplicates', () => {
+      test('are listed by their owner, each once, and are no batches of it', async () => {
+        const [owner, other] = [freshId(), freshId()];
+        for (const jobId of ['b', 'a', 'b']) await jobs.addDuplicate(owner, jobId);
+        await jobs.addDuplicate(other, 'c');
+        expect(await jobs.listDuplicates(owner)).toEqual(['a', 'b']);
+        expect(await jobs.listDuplicates(freshId())).toEqual([]);
+        expect(await jobs.listBatches(owner)).toEqual([]);
+      });
+
+      test('are looked at by the sweep until they have a receipt', async () => {
+        const job = jobOf(freshId());
+        await jobs.claimJob(job);
+        await jobs.moveJob(job.jobId, { state: 'ingesting' }, { state: 'duplicate', duplicateOf: 'x' }, NOW);
+        const isLive = async () => {
+          for await (const item of jobs.listOverdue(FAR))
+            if (item.kind === 'job' && item.jobId === job.jobId) return item.state === 'duplicate';
+          return false;
+        };
+        expect(await isLive()).toBe(true);
+        const end = { receiptKey: 'receipts/a.json', result: 'duplicate' } as const;
+        await jobs.moveJob(job.jobId, { state: 'duplicate' }, end, NOW);
+        expect(await isLive()).toBe(false);
       });
     });
 

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { fitColumns, ProgressDisplay } from '../../cli/progress.ts';
+import { describeJob, fitColumns, ProgressDisplay } from '../../cli/progress.ts';
+import { jobOf } from '../adapters/job-store.suite.ts';
 
 test.each([
   ['plain.jsonl', 5, 'plain'],
@@ -21,4 +22,17 @@ test('on a terminal each line is as long as its columns at most, so that it can 
   display.show([{ name: '映画.jsonl', text: '3 of 3,201 requests' }]);
   display.show([{ name: '映画.jsonl', text: 'done' }]);
   expect(written).toEqual(['0:00  映画.jsonl  3\n', '\x1b[1A\x1b[J', '0:00  映画.jsonl  d\n']);
+});
+
+test('of a duplicate it says that it is not run, what it waits for, and how far that is', () => {
+  const owner = jobOf('owner');
+  const waiting = { ...jobOf('again'), state: 'duplicate', duplicateOf: 'owner' } as const;
+  expect(describeJob({ job: waiting, owner, batches: [] })).toBe(
+    'not run: the same content as job owner; waiting for it · checking lines',
+  );
+  const answered = { ...waiting, receiptKey: 'receipts/a.again.json', result: 'duplicate' } as const;
+  expect(describeJob({ job: answered, owner, batches: [] })).toBe('not run: the same content as job owner');
+  expect(describeJob({ job: { ...answered, result: 'rejected' }, owner, batches: [] })).toBe(
+    'cancelled: the same content as job owner',
+  );
 });

@@ -33,7 +33,7 @@ const all = (code: string) => Object.fromEntries(IDS.map((id) => [id, code]));
 
 test('a job that waits to be sent ends without a request at OpenAI, and with a receipt', async () => {
   const { p, jobId } = await dropped({ limits: { requests: 2 } });
-  expect(await cancelJob(p.deps, jobId)).toBe('cancelling');
+  expect(await cancelJob(p.deps, jobId)).toMatchObject({ state: 'cancelling' });
   await p.run();
   const { output, errors, receipt } = await outcomes(p);
   expect(output).toEqual([]);
@@ -58,8 +58,8 @@ test('batches at OpenAI are cancelled there, and what they had finished is kept'
   const { p, jobId } = await dropped();
   await p.drain();
   p.emulator.clock.advance(85_000);
-  expect(await cancelJob(p.deps, jobId)).toBe('cancelling');
-  expect(await cancelJob(p.deps, jobId)).toBe('cancelling');
+  expect(await cancelJob(p.deps, jobId)).toMatchObject({ state: 'cancelling' });
+  expect(await cancelJob(p.deps, jobId)).toMatchObject({ state: 'cancelling' });
   await p.run();
   const { output, errors, receipt } = await outcomes(p);
   expect(output.length).toBeGreaterThan(0);
@@ -123,7 +123,7 @@ test('a batch whose create came to nothing is not created anew once its job is c
 test('a job that has ended cannot be cancelled, one that never was is not known', async () => {
   const { p, jobId } = await dropped();
   await p.run();
-  expect(await cancelJob(p.deps, jobId)).toBe('ended');
+  expect(await cancelJob(p.deps, jobId)).toMatchObject({ state: 'ended' });
   expect(await cancelJob(p.deps, 'nobody')).toBeUndefined();
   expect((await outcomes(p)).output).toEqual(IDS);
 });
@@ -136,7 +136,8 @@ test('a job that is cancelled while it is read ends with a receipt for all of it
       if (call === 'objects.read' && !isCancelled) {
         isCancelled = true;
         for await (const item of p.deps.jobs.listOverdue(Number.POSITIVE_INFINITY))
-          if (item.kind === 'job') expect(await cancelJob(p.deps, item.jobId)).toBe('cancelling');
+          if (item.kind === 'job')
+            expect(await cancelJob(p.deps, item.jobId)).toMatchObject({ state: 'cancelling' });
       }
       return result;
     },

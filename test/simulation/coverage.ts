@@ -29,6 +29,7 @@ export const STATE_EDGES: readonly string[] = [
   'job:ingesting -> running',
   'job:ingesting -> rejected',
   'job:ingesting -> duplicate',
+  'job:duplicate -> ingesting',
   'job:running -> completed',
   'job:rejected -> rejected',
   'batch:planned -> admitted',

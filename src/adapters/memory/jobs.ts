@@ -1,5 +1,5 @@
 import type { BatchRecord, Job } from '../../core/model.ts';
-import type { JobStore, LiveItem, Publication } from '../../core/ports.ts';
+import type { JobStore, LatestJob, LiveItem, Publication } from '../../core/ports.ts';
 import {
   admittedWith,
   afterPublication,
@@ -7,8 +7,10 @@ import {
   isAdmissible,
   isAsExpected,
   isClaimable,
+  type LatestState,
   type LeaseState,
   type PublicationState,
+  recordedLatest,
   renewedClaim,
   renewedLease,
   takeLease,
@@ -29,13 +31,22 @@ export class MemoryJobs implements JobStore {
   /** By job, then by batch. */
   readonly #batches = new Map<string, Map<string, Stored<BatchRecord>>>();
   readonly #leases = new Map<string, LeaseState>();
-  /** The job that stands for each content. */
-  readonly #contents = new Map<string, string>();
+  /** The job that is the latest at each key without versions. */
+  readonly #latest = new Map<string, LatestState>();
+  /** By owner. */
+  readonly #duplicates = new Map<string, string[]>();
   readonly #publications = new Map<string, PublicationState>();
 
   /** What stands now. Call what this gives to go back to it, as a table that is restored to a point in time. */
   snapshot(): () => void {
-    const maps = [this.#jobs, this.#batches, this.#leases, this.#contents, this.#publications];
+    const maps = [
+      this.#jobs,
+      this.#batches,
+      this.#leases,
+      this.#latest,
+      this.#duplicates,
+      this.#publications,
+    ];
     return snapshotOf(maps as Map<string, unknown>[]);
   }
 
@@ -72,11 +83,18 @@ export class MemoryJobs implements JobStore {
     return true;
   }
 
-  async claimContent(content: string, jobId: string, replaces?: string): Promise<string> {
-    const current = this.#contents.get(content);
-    if (current !== undefined && current !== replaces) return current;
-    this.#contents.set(content, jobId);
-    return jobId;
+  async recordLatest(key: string, job: LatestJob): Promise<LatestJob | undefined> {
+    const { next, before } = recordedLatest(this.#latest.get(key), job);
+    if (next !== undefined) this.#latest.set(key, structuredClone(next));
+    return structuredClone(before);
+  }
+
+  async addDuplicate(ownerId: string, jobId: string): Promise<void> {
+    this.#duplicates.set(ownerId, [...new Set([...(this.#duplicates.get(ownerId) ?? []), jobId])].sort());
+  }
+
+  async listDuplicates(ownerId: string): Promise<string[]> {
+    return [...(this.#duplicates.get(ownerId) ?? [])];
   }
 
   async addBatch(batch: BatchRecord): Promise<boolean> {

@@ -118,7 +118,8 @@ export class MemoryObjects implements ObjectStore, Inputs, WorkFiles {
 
   async listKey(key: string, after?: ListCursor): Promise<{ versions: KeyVersion[]; next?: ListCursor }> {
     const kept = (this.#versions.get(`${this.#bucket}/${key}`) ?? []).toReversed();
-    const from = after === undefined ? 0 : kept.findIndex(({ versionId }) => versionId < after.versionId!);
+    const from =
+      after === undefined ? 0 : kept.findIndex(({ versionId }) => ageOf(versionId) < ageOf(after.versionId!));
     const page = from === -1 ? [] : kept.slice(from, from + this.#pageSize);
     const versions = page.map(
       (version): KeyVersion => ({
@@ -256,7 +257,7 @@ export class MemoryObjects implements ObjectStore, Inputs, WorkFiles {
     this.#written += 1;
     const path = `${this.#bucket}/${key}`;
     const version: StoredVersion = {
-      versionId: `v${String(this.#written).padStart(8, '0')}`,
+      versionId: versionIdOf(this.#written),
       body,
       etag: etagOf(body ?? new Uint8Array()),
       // S3 keeps whole seconds.
@@ -380,10 +381,23 @@ class MemoryWriter implements ObjectWriter {
   }
 }
 
-/** Whether a version stands after another in a listing; ids grow, and newer versions come first. */
+/** An id that says nothing of its age to those who compare ids, as S3's say nothing. */
+function versionIdOf(written: number): string {
+  const digest = createHash('md5').update(String(written)).digest('hex');
+  return `v${digest.slice(0, 6)}.${String(written).padStart(8, '0')}`;
+}
+
+/** Greater for newer versions; for this store alone. */
+function ageOf(versionId: string): string {
+  return versionId.slice(versionId.indexOf('.'));
+}
+
+/** Whether a version stands after another in a listing; newer versions come first. */
 function isAfter(key: string, versionId: string, after: ListCursor): boolean {
   const order = Buffer.compare(Buffer.from(key), Buffer.from(after.key));
-  return order > 0 || (order === 0 && after.versionId !== undefined && versionId < after.versionId);
+  return (
+    order > 0 || (order === 0 && after.versionId !== undefined && ageOf(versionId) < ageOf(after.versionId))
+  );
 }
 
 /** S3's ETag of an object that was put, or of a part: its MD5. */

@@ -3,11 +3,12 @@
  * lines of what did not succeed, and last of all the receipt.
  */
 
-import type { JobCompleted, JobMessage } from '../../contract/messages.ts';
+import type { JobMessage } from '../../contract/messages.ts';
 import { type Receipt, receiptSchema } from '../../contract/receipt.ts';
 import { layoutOf, type Settings } from '../../contract/settings.ts';
 import { billedOf, microdollarsOf } from '../budget/bill.ts';
 import { endWaiting } from '../cancel.ts';
+import { orderOf } from '../drops/place.ts';
 import { CorruptWorkFileError, NotYetError } from '../errors.ts';
 import { hasRoomForResults, publicationName, publishedKeys } from '../keys.ts';
 import { whileJobTaken } from '../lease/claims.ts';
@@ -41,6 +42,8 @@ import { addUsage, noUsage } from '../results/usage.ts';
 import { advanceJob, isFinished } from '../rounds.ts';
 import { workingTime } from '../time-limits.ts';
 import { costOf, durationsOf, tiersOf } from './account.ts';
+import { settleDuplicate, tellDuplicates } from './duplicate.ts';
+import { eventOf } from './event.ts';
 import { type MergedFiles, mergeResults } from './merge-results.ts';
 import { termsOf } from './terms.ts';
 
@@ -66,6 +69,7 @@ const JSON_LINES = { contentType: 'application/jsonl' };
 /** Ends the job if every request has its outcome; otherwise sees to it that it goes on. Safe to repeat at any point. */
 export async function finalize(deps: FinalizeDeps, { jobId }: JobMessage): Promise<void> {
   const job = await deps.jobs.getJob(jobId);
+  if (job?.state === 'duplicate') return settleDuplicate(deps, job);
   if (job?.planKey === undefined || job.receiptKey !== undefined || job.state === 'ingesting') return;
   const plan = await readPlan(deps.objects, job.planKey);
   if (plan === undefined)
@@ -131,7 +135,7 @@ async function finalizeTaken(
   }
   const publication = {
     name: `${job.input.bucket}/${publicationName(deps.settings.layout, job.input.key)}`,
-    order: `${String(job.input.lastModified).padStart(15, '0')}#${job.input.versionId ?? job.input.etag}`,
+    order: orderOf(job),
     owner: job.input.key,
     holder: deps.ambient.nonce(),
   };
@@ -158,6 +162,7 @@ async function finalizeTaken(
   } as const;
   if (!(await deps.jobs.moveJob(jobId, { state: job.state, claim }, end, deps.ambient.now()))) return;
   deps.log.info('completed', { jobId, result: receipt.result, ...receipt.counts });
+  await tellDuplicates(deps, jobId);
   // Should this not come about, they expire with the rest below work/.
   for (const { key } of Object.values(merged)) await deps.objects.remove(key);
 }
@@ -354,22 +359,6 @@ function resultOf(plan: Plan, { requests, succeeded }: Receipt['counts']): Recei
   if (plan.rejection !== undefined) return 'rejected';
   if (succeeded === requests) return 'succeeded';
   return succeeded === 0 ? 'failed' : 'partial';
-}
-
-function eventOf({ stackId, route, jobId, input, result, counts, files }: Receipt): JobCompleted {
-  const { bucket, key, versionId } = input;
-  return {
-    v: 1,
-    stackId,
-    route,
-    jobId,
-    bucket,
-    key,
-    ...(versionId === undefined ? {} : { versionId }),
-    result,
-    counts,
-    files,
-  };
 }
 
 /**

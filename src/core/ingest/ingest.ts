@@ -8,6 +8,7 @@ import type { Settings } from '../../contract/settings.ts';
 import { dispatch } from '../admission/dispatch.ts';
 import { readCheckpoint, writeCheckpoint } from '../checkpoint.ts';
 import { TIER_NOT_OFFERED } from '../collect/decide.ts';
+import { fateOf, mayOwn, ownerOf, rootOf } from '../drops/duplicates.ts';
 import { BatchdropError, CorruptWorkFileError, ObjectGoneError, UploadGoneError } from '../errors.ts';
 import { workKeys } from '../keys.ts';
 import { droppedAt, ladderOf } from '../ladder/ladder.ts';
@@ -31,8 +32,7 @@ import type {
 import type { Prices } from '../prices/prices.ts';
 import type { Tokenizer } from '../tokens/estimate.ts';
 import { estimateBatchTokens } from '../tokens/estimate-batch.ts';
-import { recordJob } from './record-job.ts';
-import { originalOf } from './same-content.ts';
+import { recordJob, recordPredecessor } from './record-job.ts';
 import { isOverOf, rejectedPlan, SCAN_VERSION, type ScanDeps, type ScanState, scan } from './scan.ts';
 
 export interface IngestDeps {
@@ -119,13 +119,8 @@ async function ingestTaken(run: Run): Promise<void> {
   let plan = await readPlan(deps.objects, planKey);
   const isNew = plan === undefined;
   if (plan === undefined) {
-    const duplicateOf = job.rejection === undefined ? await originalOf(deps.jobs, job) : undefined;
-    if (duplicateOf !== undefined) {
-      const duplicate = { ...UNCLAIMED, state: 'duplicate', duplicateOf } as const;
-      await deps.jobs.moveJob(jobId, { state: 'ingesting', claim: run.claim }, duplicate, deps.ambient.now());
-      deps.log.info('the same content again: not run', { jobId, duplicateOf });
-      return;
-    }
+    const owner = await findOwner(deps, job);
+    if (owner !== undefined && (await becomeDuplicate(run, owner))) return;
     const made = await makePlan(run);
     if (made === undefined) {
       await handOn(run);
@@ -134,6 +129,36 @@ async function ingestTaken(run: Run): Promise<void> {
     plan = await settlePlan(deps.objects, planKey, made);
   }
   await carryOut(run, plan, isNew, isOver);
+}
+
+/** The job that owns this one's content; `undefined` if this one is to be run. */
+async function findOwner(deps: IngestDeps, job: Job): Promise<Job | undefined> {
+  const { predecessor } = job;
+  if (predecessor === undefined || job.rejection !== undefined || job.route.sameContent === 'run')
+    return undefined;
+  const before = (await deps.jobs.getJob(predecessor.jobId)) ?? (await recordPredecessor(deps, job));
+  return ownerOf(deps.jobs, job, before);
+}
+
+/**
+ * Has a job wait for its owner. It is noted first: whoever ends or cancels the owner from then on knows of it, and what
+ * has happened to the owner before is seen by looking at it once more.
+ * @returns `false` if the owner cannot own it any more.
+ */
+async function becomeDuplicate(run: Run, { jobId: ownerId }: Job): Promise<boolean> {
+  const { deps, job, claim } = run;
+  const { jobId } = job;
+  await deps.jobs.addDuplicate(ownerId, jobId);
+  const owner = await deps.jobs.getJob(ownerId);
+  if (owner === undefined || !mayOwn(owner, job)) return false;
+  const duplicate = { ...UNCLAIMED, state: 'duplicate', duplicateOf: ownerId } as const;
+  const expected = { state: 'ingesting', claim } as const;
+  if (!(await deps.jobs.moveJob(jobId, expected, duplicate, deps.ambient.now()))) return true;
+  deps.log.info('same content as its owner: not run', { jobId, owner: ownerId });
+  // An owner that has ended already tells nobody any more.
+  const root = await rootOf(deps.jobs, owner);
+  if (fateOf(job, root) !== 'waits') await deps.outbox.finalize({ v: 1, jobId });
+  return true;
 }
 
 /** Whoever takes the message must find the job free; if it is lost, the sweep sends another. */

@@ -22,6 +22,10 @@ const jobFileSchema = z.object({
   route: z.object(routeSchema.shape),
   budgetUsd: z.exactOptional(z.string()),
   options: z.exactOptional(z.array(appliedOptionSchema)),
+  predecessor: z.exactOptional(
+    z.object({ jobId: z.string(), versionId: z.exactOptional(z.string()), lastModified: z.number() }),
+  ),
+  rank: z.exactOptional(z.int().min(0)),
   rejection: z.exactOptional(
     z.object({ code: z.enum(['invalid_options', 'key_too_long']), message: z.string() }),
   ),
@@ -30,11 +34,14 @@ const jobFileSchema = z.object({
   updatedAt: z.number(),
 });
 
+/** A job that is about to be claimed. */
+export type NewJob = z.output<typeof jobFileSchema>;
+
 /** Records a job that is about to be claimed; gives it as it was claimed first. */
 export function settleJob(
   objects: Pick<ObjectStore, 'get' | 'put'>,
   layout: Layout,
-  job: z.output<typeof jobFileSchema>,
+  job: NewJob,
 ): Promise<Job> {
   return settleWorkJson(objects, workKeys(layout, job.jobId).job, jobFileSchema, job);
 }

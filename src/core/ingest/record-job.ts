@@ -4,12 +4,14 @@
  */
 import type { ObjectLocation } from '../../contract/messages.ts';
 import { layoutOf, type Route, readDuration, type Settings } from '../../contract/settings.ts';
+import { contentOf, OWNER_MS } from '../drops/duplicates.ts';
+import { placeOf } from '../drops/place.ts';
 import { jobIdOf } from '../job-id.ts';
 import { hasRoomForResults, MAX_KEY_BYTES, workKeys } from '../keys.ts';
 import { droppedAt } from '../ladder/ladder.ts';
 import type { Job, ObjectHead, Rejection } from '../model.ts';
 import type { Ambient, Inputs, JobStore, Log, ObjectStore } from '../ports.ts';
-import { settleJob } from './job-file.ts';
+import { type NewJob, settleJob } from './job-file.ts';
 import { readOptions } from './options.ts';
 import { isFolderMarker, routeOf } from './route.ts';
 
@@ -18,7 +20,7 @@ export interface RecordDeps {
   settings: Settings;
   objects: ObjectStore;
   inputs: Pick<Inputs, 'listKey'>;
-  jobs: Pick<JobStore, 'claimJob'>;
+  jobs: Pick<JobStore, 'claimJob' | 'recordLatest'>;
   ambient: Pick<Ambient, 'now'>;
   log: Log;
 }
@@ -28,6 +30,28 @@ export interface RecordDeps {
  * @returns the job as it is recorded; `undefined` if the object is no input, or gone.
  */
 export async function recordJob(deps: RecordDeps, location: ObjectLocation): Promise<Job | undefined> {
+  const job = await describeJob(deps, location);
+  return job === undefined ? undefined : claim(deps, job);
+}
+
+/**
+ * Records the job of the version right before a job's own, if it has the same content and options and could own it: events
+ * come in any order, and two jobs must not run the same content because the second one was first.
+ */
+export async function recordPredecessor(
+  deps: RecordDeps,
+  { input, route, predecessor }: Job,
+): Promise<Job | undefined> {
+  if (predecessor?.versionId === undefined) return undefined;
+  if (predecessor.lastModified < input.lastModified - OWNER_MS) return undefined;
+  const { bucket, key } = input;
+  const before = await describeJob(deps, { bucket, key, versionId: predecessor.versionId });
+  if (before === undefined || contentOf(before) !== contentOf({ input, route })) return undefined;
+  return claim(deps, before);
+}
+
+/** The job that an object is, as far as nobody has recorded it; `undefined` if it is no input, or gone. */
+async function describeJob(deps: RecordDeps, location: ObjectLocation): Promise<NewJob | undefined> {
   const route = routeOf(deps.settings, location.key);
   if (route === undefined) {
     deps.log.info('not an input', { key: location.key });
@@ -47,21 +71,25 @@ export async function recordJob(deps: RecordDeps, location: ObjectLocation): Pro
   const rejection = rejectionOfKey(deps.settings, route, input.key);
   const options = rejection === undefined ? await readOptions(deps, input, metadata, route) : { route };
   const now = deps.ambient.now();
-  // First where a restored table leaves it alone.
-  const job = await settleJob(deps.objects, deps.settings.layout, {
+  return {
     v: 1,
     jobId: jobIdOf(head),
     input,
     source: sourceOf(deps.settings, input),
+    ...(await placeOf(deps, input)),
     ...options,
     ...(rejection === undefined ? {} : { rejection }),
     state: 'ingesting',
     createdAt: now,
     updatedAt: now,
-  });
-  const claimed = await deps.jobs.claimJob(job);
+  };
+}
+
+async function claim(deps: RecordDeps, job: NewJob): Promise<Job> {
+  // First where a restored table leaves it alone.
+  const claimed = await deps.jobs.claimJob(await settleJob(deps.objects, deps.settings.layout, job));
   const { deadline } = claimed.route;
-  if (deadline !== undefined && droppedAt(claimed) + readDuration(deadline)! <= now) {
+  if (deadline !== undefined && droppedAt(claimed) + readDuration(deadline)! <= deps.ambient.now()) {
     const { jobId } = claimed;
     deps.log.warn('dropped longer ago than its deadline: it starts in its last tier', { jobId, deadline });
   }

@@ -77,8 +77,8 @@ const PROGRESS_STEP = 0.05;
  * when its claim is out.
  */
 const PUSHED_AGAIN_MS = 5 * 60_000;
-/** A running job mostly waits for its batches, and the last of them brings it on. */
-const RUNNING_JOB_PUSHED_AGAIN_MS = 20 * 60_000;
+/** A running job mostly waits for its batches, a duplicate for its owner, and the end of these moves it on. */
+const WAITING_JOB_PUSHED_AGAIN_MS = 20 * 60_000;
 /** When to look again at a running job whose awaited batch is not collected yet. */
 const AWAITED_AGAIN_MS = 60 * 60_000;
 
@@ -373,8 +373,7 @@ async function sweep(deps: PollDeps, failures: unknown[]): Promise<void> {
       await push(deps.outbox, item);
       await deps.jobs.postpone(
         item,
-        now +
-          (item.kind === 'job' && item.state === 'running' ? RUNNING_JOB_PUSHED_AGAIN_MS : PUSHED_AGAIN_MS),
+        now + (isWaitingJob(item) ? WAITING_JOB_PUSHED_AGAIN_MS : PUSHED_AGAIN_MS),
       );
       const { jobId, state } = item.kind === 'job' ? item : item.batch;
       deps.log.info('pushed', { jobId, state });
@@ -391,6 +390,10 @@ async function isWaiting(jobs: Pick<JobStore, 'getBatch'>, item: LiveItem): Prom
   if (item.waitsFor === undefined || item.cancelledAt !== undefined) return false;
   const awaited = await jobs.getBatch(item.jobId, item.waitsFor);
   return awaited !== undefined && awaited.state !== 'collected';
+}
+
+function isWaitingJob(item: LiveItem): boolean {
+  return item.kind === 'job' && (item.state === 'running' || item.state === 'duplicate');
 }
 
 async function push(outbox: Outbox, item: LiveItem): Promise<void> {

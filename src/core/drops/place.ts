@@ -1,0 +1,60 @@
+/** Where a version of an input stands among those of its key, in the order in which S3 stored them. */
+import { jobIdOf } from '../job-id.ts';
+import type { Job, KeyVersion, ListCursor, ObjectHead } from '../model.ts';
+import type { Inputs, JobStore } from '../ports.ts';
+
+/** What of a version's place its job keeps. */
+export type Place = Pick<Job, 'predecessor' | 'rank'>;
+
+/**
+ * Finds the version that was stored right before this one (delete markers apart), and how many of the same second are older.
+ *
+ * Without versioning S3 keeps nothing of what was there before: the job that was recorded last at the key counts as the one
+ * before, and of objects put within one second none does.
+ */
+export async function placeOf(
+  deps: { inputs: Pick<Inputs, 'listKey'>; jobs: Pick<JobStore, 'recordLatest'> },
+  input: ObjectHead,
+): Promise<Place> {
+  if (input.versionId === undefined) return placeWithoutVersions(deps.jobs, input);
+  const older: KeyVersion[] = [];
+  let isPast = false;
+  let after: ListCursor | undefined;
+  do {
+    const page = await deps.inputs.listKey(input.key, after);
+    for (const version of page.versions) {
+      if (isPast && !version.isDeleteMarker) older.push(version);
+      isPast ||= version.versionId === input.versionId;
+    }
+    // What a page ends with may be of the same second as what the next one begins with.
+    const isKnown = older.at(-1) !== undefined && older.at(-1)!.lastModified !== input.lastModified;
+    after = isKnown ? undefined : page.next;
+  } while (after !== undefined);
+  const [before] = older;
+  const ofSecond = older.findIndex(({ lastModified }) => lastModified !== input.lastModified);
+  const rank = ofSecond === -1 ? older.length : ofSecond;
+  return {
+    ...(rank === 0 ? {} : { rank }),
+    ...(before === undefined ? {} : { predecessor: predecessorOf(before) }),
+  };
+}
+
+/**
+ * Sorts the versions of an input by age; compared as text. S3 tells time in seconds; within one, the order in which it stored
+ * them decides. Without versioning nothing tells two objects of one second apart but their ETags.
+ */
+export function orderOf({ input, rank = 0 }: Pick<Job, 'input' | 'rank'>): string {
+  const [time, place] = [String(input.lastModified).padStart(15, '0'), String(rank).padStart(9, '0')];
+  return `${time}#${place}#${input.versionId ?? input.etag}`;
+}
+
+function predecessorOf(version: KeyVersion): NonNullable<Job['predecessor']> {
+  const { versionId, lastModified } = version;
+  return { jobId: jobIdOf(version), ...(versionId === undefined ? {} : { versionId }), lastModified };
+}
+
+async function placeWithoutVersions(jobs: Pick<JobStore, 'recordLatest'>, input: ObjectHead): Promise<Place> {
+  const { bucket, key, lastModified } = input;
+  const before = await jobs.recordLatest(`${bucket}/${key}`, { jobId: jobIdOf(input), lastModified });
+  return before === undefined ? {} : { predecessor: before };
+}
