@@ -6,6 +6,7 @@ import { CustomIdHasher } from '../../src/core/custom-id-hash.ts';
 import { IncompleteDownloadError } from '../../src/core/errors.ts';
 import { ManifestEntries } from '../../src/core/manifest.ts';
 import type { Asked } from '../../src/core/results/answer.ts';
+import { classify } from '../../src/core/results/classify.ts';
 import { usageOf } from '../../src/core/results/usage.ts';
 import { chunkSizesArbitrary, cut, pooled, streamOf } from '../support/bytes.ts';
 import { memoryStore, putSource } from '../support/memory-store.ts';
@@ -66,6 +67,54 @@ const lineOf = async (join: Join, index: number): Promise<string> =>
   Buffer.from(await join.line(index)).toString();
 
 describe('Join', () => {
+  it('judges a long line by its outline as it would by the whole of it', async () => {
+    const long = 'x'.repeat(3_000);
+    const textArbitrary = fc.constantFrom('', ' ', 'a', long, `${long} "quoted"`);
+    const errorArbitrary = fc.constantFrom(
+      null,
+      {},
+      '',
+      long,
+      { code: '', message: long },
+      { message: long },
+      { code: 503 },
+    );
+    const bodyArbitrary = fc.record(
+      {
+        choices: fc.array(
+          fc.record(
+            {
+              message: fc.oneof(
+                fc.constant(null),
+                fc.record(
+                  { content: fc.oneof(textArbitrary, fc.constant(null)), refusal: textArbitrary },
+                  { requiredKeys: [] },
+                ),
+              ),
+              finish_reason: fc.constantFrom('stop', 'length', 'content_filter', 'error', null),
+            },
+            { requiredKeys: [] },
+          ),
+          { maxLength: 2 },
+        ),
+        error: errorArbitrary,
+        output_text: textArbitrary,
+        data: fc.array(fc.record({ embedding: fc.constantFrom([1], [], long, '') }), { maxLength: 2 }),
+        padding: fc.constant(long),
+      },
+      { requiredKeys: ['padding'] },
+    );
+    await fc.assert(
+      fc.asyncProperty(bodyArbitrary, errorArbitrary, async (body, error) => {
+        const line = { custom_id: 'a', response: { status_code: 200, body }, error };
+        const join = await joinOf(['a'], undefined, undefined, {});
+        await add(join, JSON.stringify(line));
+        expect(join.verdict(0)).toEqual(classify(line, {}));
+      }),
+      { numRuns: 400 },
+    );
+  });
+
   it('gives each request its own line, whatever the order, the files, the chunks and the room on disk', async () => {
     const idArbitrary = fc.string({ unit: 'binary', minLength: 1, maxLength: 6 });
     await fc.assert(

@@ -199,7 +199,8 @@ async function collectClaimed(
   try {
     const stores = { scratch, objects: deps.objects };
     const tally = new Tally(batch, manifest.entries, deps.prices);
-    const inputs = await readInputCounts(deps.objects, manifest, batch.endpoint);
+    // In the end, results do not wait for an input that cannot be read.
+    const inputs = isLastResort ? undefined : await readInputCounts(deps.objects, manifest, batch.endpoint);
     const join = new Join(manifest, job.jobId, stores, {
       askedOf: (index) => ({ endpoint: batch.endpoint, inputs: inputs?.[index] }),
       takesWhatIsReadable: isLastResort,

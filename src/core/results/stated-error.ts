@@ -48,14 +48,20 @@ const STATUS_OF: ReadonlyMap<string, number> = new Map([
 
 /**
  * Reads an error: an object, text, a number, or a list of them.
+ * @param depth how many lists it is in.
  * @returns `undefined` if it says nothing: absent, `null`, `false`, 0, blank text, or made of nothing else, as some services
  * write beside every answer.
  */
-export function statedIn(value: unknown): StatedError | undefined {
+export function statedIn(value: unknown, depth = 0): StatedError | undefined {
+  if (depth > MAX_DEPTH) return {};
   if (isBlank(value)) return undefined;
   if (typeof value === 'number') return withStatus({ code: String(value) });
   if (typeof value === 'string') return { message: value };
-  if (Array.isArray(value)) return statedIn(value.find((item) => !isBlank(item)));
+  if (Array.isArray(value))
+    return statedIn(
+      value.find((item) => !isBlank(item)),
+      depth + 1,
+    );
   const error = asObject(value);
   if (error === undefined) return {};
   const code = codeIn(error.code);
@@ -90,13 +96,12 @@ function statusIn(value: unknown): number | undefined {
     : undefined;
 }
 
-function isBlank(value: unknown): boolean {
-  if (typeof value === 'object' && value !== null) return Object.values(value).every(isBlank);
-  return (
-    value === undefined ||
-    value === null ||
-    value === false ||
-    value === 0 ||
-    (typeof value === 'string' && !isText(value))
-  );
+/** No error is nested more deeply; what is, says something. */
+const MAX_DEPTH = 8;
+
+function isBlank(value: unknown, depth = 0): boolean {
+  if (typeof value === 'object' && value !== null)
+    return depth < MAX_DEPTH && Object.values(value).every((inner) => isBlank(inner, depth + 1));
+  if (typeof value === 'string') return !isText(value);
+  return value === undefined || value === null || value === false || value === 0;
 }

@@ -462,6 +462,15 @@ describe('classify', () => {
     expect(verdict.kind).toBe(isAnswer ? 'succeeded' : 'retry');
   });
 
+  it.each([
+    ['[', ']'],
+    ['{"a":', '}'],
+  ])('has a verdict for an error that is nested beyond all depth: %s', (open, close) => {
+    const error = JSON.parse(`${open.repeat(100_000)}1${close.repeat(100_000)}`) as unknown;
+    expect(classify({ ...answered(200), error }, CHAT)).toEqual({ kind: 'failed', code: 'unknown_error' });
+    expect(classify(answered(200, { ...WHOLE, error }), CHAT).kind).toBe('failed');
+  });
+
   it('takes a status that is an object for a lost one', () => {
     const line = { response: { status_code: { toString: '' } } };
     expect(classify(line, CHAT)).toMatchObject({ kind: 'retry' });

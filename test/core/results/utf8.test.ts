@@ -109,6 +109,34 @@ describe('a result line that is no UTF-8', () => {
     for (const bytes of broken) expect(fetched.some((file) => Buffer.from(file!).includes(bytes))).toBe(true);
   });
 
+  test('of a call in standard leaves every file readable, too', async () => {
+    const body = Buffer.concat([
+      Buffer.from('{"choices":[{"message":{"content":"caf'),
+      BROKEN[0]!,
+      Buffer.from('"},"finish_reason":"stop"}],"usage":{"prompt_tokens":5,"completion_tokens":5}}'),
+    ]);
+    pipeline = await startPipeline({
+      settings: settingsSchema.parse({
+        routes: [{ name: 'r', prefix: 'input/', tiers: ['standard'], budget: 'unlimited' }],
+      }),
+      emulator: {
+        faults: [
+          {
+            match: { model: '^gpt-5-mini$' },
+            effect: { kind: 'line.lines', lines: [{ base64: body.toString('base64') }] },
+          },
+        ] as never,
+      },
+    });
+    await pipeline.drop(KEY, [chatLine('broken', { model: 'gpt-5-mini' }), chatLine('whole')].join('\n'));
+    await pipeline.run();
+    const receipt = await pipeline.receipt(KEY);
+    expect(receipt).toMatchObject({ counts: { succeeded: 2 }, possiblyBilledTwice: {} });
+    expect(isUtf8((await pipeline.deps.objects.get(receipt.files.output!))!)).toBe(true);
+    const [broken] = await pipeline.output(KEY);
+    expect(broken.response.body.choices[0].message.content).toBe('caf\ufffd\ufffd');
+  });
+
   test('whose id is damaged is nobody’s: its request is missing, and tried again', async () => {
     pipeline = await startPipeline();
     answerWith(pipeline, {
