@@ -8,11 +8,14 @@ import { inputTokens } from './tokens.ts';
 
 /**
  * The checks that a lenient emulator leaves out, one or all:
- * `models` a name that is not in the emulator's list; `shutdowns` a model that is shut down by the emulator's clock;
- * `endpoints` a model of another endpoint;
- * `parameters` one that the endpoint, or `max_tokens` that a reasoning model, does not know; `messages` an empty list or a
- * message without role; `schemas` a strict schema that is none; `json_word` `json_object` without the word JSON;
- * `flex` a model that has no flex.
+ * - `models`: a name that is not in the emulator's list
+ * - `shutdowns`: a model that is shut down by the emulator's clock
+ * - `endpoints`: a model of another endpoint
+ * - `parameters`: one that the endpoint does not know, or that the model does not take
+ * - `messages`: an empty list, or a message without role
+ * - `schemas`: a strict schema that is none
+ * - `json_word`: `json_object` without the word JSON
+ * - `flex`: a model that has no flex
  */
 export const CHECKS = [
   'models',
@@ -78,12 +81,23 @@ export function requestError(
     });
   }
   const checked: Checked = { endpoint, body, model, facts: modelFacts(model), isStrict };
-  for (const check of [endpointError, parameterError, messagesError, formatError, flexError, rangeError]) {
+  for (const check of CHECKED_IN_ORDER) {
     const refused = check(checked);
     if (refused !== undefined) return refused;
   }
   return undefined;
 }
+
+/** The first that has something to say answers. */
+const CHECKED_IN_ORDER: readonly ((checked: Checked) => Answer | undefined)[] = [
+  endpointError,
+  parameterError,
+  effortError,
+  messagesError,
+  formatError,
+  flexError,
+  rangeError,
+];
 
 type Rest = { status?: number; param?: string; code?: string };
 
@@ -159,6 +173,34 @@ function parameterError({ endpoint, body, facts, isStrict }: Checked): Answer | 
   return !facts.isReasoning && !isNil(body.reasoning_effort)
     ? unknownParameter(endpoint, 'reasoning_effort')
     : undefined;
+}
+
+/** Models that take no function tools at chat while they reason, and those that never reason less than `low`. */
+const NO_TOOLS_WITH_EFFORT = /^gpt-(?:5\.[4-9]|6)/;
+const LOW_EFFORT_AT_LEAST = /^gpt-(?:6-astra|6\.1-sol|6\.2-)/;
+
+/** What models of 2026 refuse of `reasoning_effort` (chat) and `reasoning.effort` (responses). */
+function effortError({ endpoint, body, model, isStrict }: Checked): Answer | undefined {
+  const isChat = endpoint === '/v1/chat/completions';
+  const effort = isChat
+    ? body.reasoning_effort
+    : isObject(body.reasoning)
+      ? body.reasoning.effort
+      : undefined;
+  if (!isStrict('parameters') || typeof effort !== 'string') return undefined;
+  const param = isChat ? 'reasoning_effort' : 'reasoning.effort';
+  if (LOW_EFFORT_AT_LEAST.test(model) && (effort === 'none' || effort === 'minimal')) {
+    return refuse(
+      `Unsupported value: '${param}' does not support '${effort}' with this model. Supported values are: 'low', 'medium', and 'high'.`,
+      { param, code: 'unsupported_value' },
+    );
+  }
+  const hasTools = Array.isArray(body.tools) && body.tools.length > 0;
+  if (!isChat || !hasTools || effort === 'none' || !NO_TOOLS_WITH_EFFORT.test(model)) return undefined;
+  return refuse(
+    `Function tools with reasoning_effort are not supported for ${model} in /v1/chat/completions. To use function tools, use /v1/responses or set reasoning_effort to 'none'.`,
+    { param },
+  );
 }
 
 /** Two ways of saying so are seen: of the newer endpoint, and of the others. */

@@ -50,6 +50,23 @@ const REFUSED: [
     { status: 400, message: expect.stringContaining('supplied: reasoning_effort') },
   ],
   [
+    'function tools with an effort at chat',
+    '/v1/chat/completions',
+    {
+      model: 'gpt-6-luna',
+      messages: MESSAGES,
+      reasoning_effort: 'low',
+      tools: [{ type: 'function', function: { name: 'f', parameters: SCHEMA } }],
+    },
+    { status: 400, param: 'reasoning_effort', message: expect.stringContaining('use /v1/responses') },
+  ],
+  [
+    'an effort that the model does not know',
+    '/v1/responses',
+    { model: 'gpt-6.1-sol', input: 'x', reasoning: { effort: 'minimal' } },
+    { status: 400, param: 'reasoning.effort', code: 'unsupported_value' },
+  ],
+  [
     'a strict schema that is none, at chat',
     '/v1/chat/completions',
     {
