@@ -162,6 +162,7 @@ class Slice {
   /** Surely not executed, although the record says that they may have been called: to be called. */
   readonly #again: number[];
   #stop: Stop | undefined;
+  #isTakenOver = false;
   readonly #stopped = new AbortController();
   /** Writes to the record happen one after the other. */
   #writing: Promise<void> = Promise.resolve();
@@ -527,6 +528,7 @@ class Slice {
       const indexes = [...this.#unkept];
       let { segments } = this.#calls;
       if (indexes.length > 0) {
+        if (this.#isTakenOver) await this.#checkLive();
         const text = `${indexes.map((index) => this.#lines.get(index)!).join('\n')}\n`;
         const body = Buffer.from(text);
         // A worker whose lease ran out while it wrote may have been first: its answers stay where they are.
@@ -557,8 +559,23 @@ class Slice {
     const { jobs, ambient } = this.#deps;
     const expected = { state: 'admitted', claim: this.#claim } as const;
     if ((await jobs.updateBatch(this.#batch, expected, changes, ambient.now())) !== undefined) return;
+    throw this.#takenOver();
+  }
+
+  /**
+   * An answer that comes after another worker took over is kept as long as somebody may find it.
+   * @throws {NotYetError} if the slice has ended: its requests were judged without that answer.
+   */
+  async #checkLive(): Promise<void> {
+    const { jobId, batchId } = this.#batch;
+    const batch = await this.#deps.jobs.getBatch(jobId, batchId);
+    if (batch?.state !== 'admitted') throw this.#takenOver();
+  }
+
+  #takenOver(): NotYetError {
+    this.#isTakenOver = true;
     this.#halt({ why: 'time' });
-    throw new NotYetError(`slice ${this.#batch.batchId} was taken over by another worker`, MINUTE_MS);
+    return new NotYetError(`slice ${this.#batch.batchId} was taken over by another worker`, MINUTE_MS);
   }
 
   async #finish(): Promise<void> {
