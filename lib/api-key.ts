@@ -1,14 +1,20 @@
-import { RemovalPolicy, SecretValue, Validations } from 'aws-cdk-lib';
+import { ArnFormat, RemovalPolicy, SecretValue, Stack, Validations } from 'aws-cdk-lib';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct } from 'constructs';
-import { API_KEY_PLACEHOLDER, DEFAULT_API_KEY } from '../src/contract/api-key.ts';
+import {
+  API_KEY_PLACEHOLDER,
+  apiKeySecretName,
+  apiKeySecretsPrefix,
+  DEFAULT_API_KEY,
+} from '../src/contract/api-key.ts';
 import type { PipelineFunction } from './pipeline-function.ts';
+import { STACK_UUID } from './stack-id.ts';
 
 /** Where the OpenAI API keys are kept. */
 export interface ApiKeyProps {
   /** Names of further keys, beside the stack's own. @default - none */
   readonly others?: readonly string[] | undefined;
-  /** What becomes of the secrets when the stack is deleted. @default RemovalPolicy.RETAIN */
+  /** What becomes of the secret of the stack's own key when the stack is deleted. @default RemovalPolicy.RETAIN */
   readonly removalPolicy?: RemovalPolicy | undefined;
 }
 
@@ -24,9 +30,15 @@ export class ApiKey extends Construct {
 
   constructor(scope: Construct, id: string, props: ApiKeyProps = {}) {
     super(scope, id);
-    const removalPolicy = props.removalPolicy ?? RemovalPolicy.RETAIN;
-    const newSecret = (secretId: string, description: string): secretsmanager.Secret => {
+    const own = props.removalPolicy ?? RemovalPolicy.RETAIN;
+    const newSecret = (
+      secretId: string,
+      name: string,
+      description: string,
+      removalPolicy: RemovalPolicy,
+    ): secretsmanager.Secret => {
       const secret = new secretsmanager.Secret(this, secretId, {
+        secretName: apiKeySecretName(STACK_UUID, name),
         description,
         secretStringValue: SecretValue.unsafePlainText(API_KEY_PLACEHOLDER),
         removalPolicy,
@@ -38,19 +50,41 @@ export class ApiKey extends Construct {
       });
       return secret;
     };
-    this.secret = newSecret('Secret', 'OpenAI API key of batchdrop, as plain text');
+    this.secret = newSecret(
+      'Secret',
+      DEFAULT_API_KEY,
+      'OpenAI API key of batchdrop, as plain text',
+      // Not where a first deployment fails: the name would be taken when it is tried again.
+      own === RemovalPolicy.RETAIN ? RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE : own,
+    );
     this.secrets = new Map([
       [DEFAULT_API_KEY, this.secret],
       ...(props.others ?? []).map((name): [string, secretsmanager.Secret] => [
         name,
-        newSecret(`Secret-${name}`, `OpenAI API key "${name}" of batchdrop, as plain text`),
+        newSecret(
+          `Secret-${name}`,
+          name,
+          `OpenAI API key "${name}" of batchdrop, as plain text`,
+          // Its name would be taken when a route names the key again; the key is still at OpenAI.
+          RemovalPolicy.DESTROY,
+        ),
       ]),
     ]);
   }
 
   /** Lets a function read the keys. */
   allowRead(fn: PipelineFunction): void {
-    const resources = [...this.secrets.values()].map(({ secretArn }) => secretArn);
-    fn.allow({ actions: ['secretsmanager:GetSecretValue'], resources });
+    const resource = Stack.of(this).formatArn({
+      service: 'secretsmanager',
+      resource: 'secret',
+      resourceName: `${apiKeySecretsPrefix(STACK_UUID)}*`,
+      arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+    });
+    fn.allow({
+      actions: ['secretsmanager:GetSecretValue'],
+      resources: [resource],
+      wildcardReason:
+        'Names of secrets that begin with the id of the stack are those of its API keys, and no others.',
+    });
   }
 }

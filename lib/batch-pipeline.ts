@@ -12,6 +12,7 @@ import { Finalize } from './finalize.ts';
 import { Ingest } from './ingest.ts';
 import { Notifications } from './notifications.ts';
 import { Poll } from './poll.ts';
+import { SettingsLayer } from './settings-layer.ts';
 import { State } from './state.ts';
 import { Storage } from './storage.ts';
 import { Submit } from './submit.ts';
@@ -120,7 +121,16 @@ export class BatchPipeline extends Construct {
     this.finalizeQueue = newQueue('FinalizeQueue');
     const { ingestQueue, submitQueue, callQueue, collectQueue, finalizeQueue } = this;
 
-    const foundation: Foundation = { storage, state, apiKey, settings, openaiBaseUrl, logRetention };
+    const settingsLayer = new SettingsLayer(this, 'Settings', settings);
+    const foundation: Foundation = {
+      storage,
+      state,
+      apiKey,
+      settings,
+      settingsLayer,
+      openaiBaseUrl,
+      logRetention,
+    };
     const queues = { ingestQueue, submitQueue, callQueue, collectQueue, finalizeQueue };
     const common = { ...foundation, ...queues };
     new Ingest(this, 'Ingest', { ...common, maxConcurrency: maxConcurrency?.ingest ?? 10 });

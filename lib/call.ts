@@ -30,6 +30,7 @@ export class Call extends Construct {
       timeout: callQueue.consumerTimeout,
       continuesItself: true,
       logRetention: props.logRetention,
+      layers: [props.settingsLayer],
       environment: {
         ...commonEnvironment('call', props),
         ...openaiEnvironment(props),

@@ -37,6 +37,7 @@ export class Collect extends Construct {
       timeout: collectQueue.consumerTimeout,
       continuesItself: true,
       logRetention: props.logRetention,
+      layers: [props.settingsLayer],
       environment: {
         ...commonEnvironment('collect', props),
         ...openaiEnvironment(props),

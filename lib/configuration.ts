@@ -4,7 +4,7 @@
  */
 import { Duration, Token } from 'aws-cdk-lib';
 import type { z } from 'zod';
-import { apiKeyNamesOf, defaultSettings, type Settings, settingsSchema } from '../src/contract/settings.ts';
+import { defaultSettings, type Settings, settingsSchema } from '../src/contract/settings.ts';
 import { describeProblems } from '../src/contract/settings-text.ts';
 
 type SettingsJson = z.input<typeof settingsSchema>;
@@ -22,11 +22,6 @@ export type SettingsInput = Omit<SettingsJson, 'routes'> & { readonly routes: re
 export class InvalidConfigurationError extends Error {
   override readonly name = 'InvalidConfigurationError';
 }
-
-/** Lambda allows 4,096 bytes for all variables of a function together; the others take up to about 1,000. */
-const MAX_SETTINGS_BYTES = 3_000;
-/** What each further API key takes of them: the ARN of its secret, in which its name stands as well, and its name. */
-const KEY_BYTES = 150;
 
 /**
  * Checks settings and fills in the defaults.
@@ -56,28 +51,6 @@ function withDurations(input: SettingsInput): unknown {
       : route,
   );
   return { ...input, routes };
-}
-
-/**
- * Settings as the one environment variable that the functions read.
- *
- * @throws InvalidConfigurationError if Lambda would refuse them for their size.
- */
-export function settingsToJson(settings: Settings): string {
-  // Whom to notify is between EventBridge and the target: no function needs to know.
-  const routes = settings.routes.map(({ notify: _, ...route }) => route);
-  const json = JSON.stringify({ ...settings, routes });
-  const bytes = Buffer.byteLength(json);
-  const further = apiKeyNamesOf(settings).slice(1);
-  const most = further.reduce((left, name) => left - KEY_BYTES - 2 * name.length, MAX_SETTINGS_BYTES);
-  if (bytes > most) {
-    const keys = further.length === 0 ? '' : ` and ${further.length} further API keys`;
-    throw new InvalidConfigurationError(
-      `settings take ${bytes} bytes as JSON with ${settings.routes.length} routes${keys}, and at most ` +
-        `${most} fit into a Lambda environment: merge routes or deploy a second pipeline.`,
-    );
-  }
-  return json;
 }
 
 /**

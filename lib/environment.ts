@@ -1,9 +1,10 @@
-import { Aws, Fn } from 'aws-cdk-lib';
 import type { RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { Settings } from '../src/contract/settings.ts';
+import { LAYER_ROOT, SETTINGS_PATH } from '../src/contract/settings-file.ts';
 import type { ApiKey } from './api-key.ts';
-import { settingsToJson } from './configuration.ts';
 import type { Capability } from './pipeline-function.ts';
+import type { SettingsLayer } from './settings-layer.ts';
+import { STACK_UUID } from './stack-id.ts';
 import type { State } from './state.ts';
 import type { Storage } from './storage.ts';
 
@@ -17,6 +18,8 @@ export interface Foundation {
   readonly apiKey: ApiKey;
   /** Layout and routes. */
   readonly settings: Settings;
+  /** The file from which the functions read them. */
+  readonly settingsLayer: SettingsLayer;
   /** An OpenAI-compatible service in place of OpenAI. @default - OpenAI */
   readonly openaiBaseUrl?: string | undefined;
   /** How long log lines are kept. @default RetentionDays.ONE_MONTH */
@@ -24,23 +27,19 @@ export interface Foundation {
 }
 
 /** Variables of every function. */
-export function commonEnvironment(capability: Capability, { storage, state, settings }: Foundation) {
+export function commonEnvironment(capability: Capability, { storage, state }: Foundation) {
   return {
-    // "arn:<partition>:cloudformation:<region>:<account>:stack/<name>/<uuid>"
-    STACK_ID: Fn.select(2, Fn.split('/', Aws.STACK_ID)),
+    STACK_ID: STACK_UUID,
     TABLE_NAME: state.table.tableName,
     BUCKET_NAME: storage.bucket.bucketName,
-    SETTINGS: settingsToJson(settings),
+    SETTINGS_FILE: `${LAYER_ROOT}${SETTINGS_PATH}`,
     POWERTOOLS_SERVICE_NAME: capability,
   };
 }
 
 /** Variables of the functions that call OpenAI. */
-export function openaiEnvironment({ apiKey, openaiBaseUrl }: Foundation) {
+export function openaiEnvironment({ openaiBaseUrl }: Foundation) {
   return {
-    API_KEY_SECRETS: JSON.stringify(
-      Object.fromEntries([...apiKey.secrets].map(([name, { secretArn }]) => [name, secretArn])),
-    ),
     ...(openaiBaseUrl === undefined ? {} : { OPENAI_BASE_URL: openaiBaseUrl }),
   };
 }

@@ -33,6 +33,7 @@ export class Finalize extends Construct {
       timeout: finalizeQueue.consumerTimeout,
       continuesItself: true,
       logRetention: props.logRetention,
+      layers: [props.settingsLayer],
       environment: {
         ...commonEnvironment('finalize', props),
         ...openaiEnvironment(props),

@@ -41,6 +41,7 @@ export class Ingest extends Construct {
       continuesItself: true,
       logRetention: props.logRetention,
       loadedLate: TOKENIZERS,
+      layers: [props.settingsLayer],
       environment: {
         ...commonEnvironment('ingest', props),
         INGEST_QUEUE_URL: ingestQueue.queue.queueUrl,

@@ -5,6 +5,7 @@ import * as lambda from 'aws-cdk-lib/aws-lambda';
 import { type ICommandHooks, NodejsFunction, OutputFormat } from 'aws-cdk-lib/aws-lambda-nodejs';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { Construct } from 'constructs';
+import { environmentProblems, policyProblems } from './size-limits.ts';
 
 /** The word that names a capability in every room: `lib/`, `lambdas/`, `src/core/`, `test/`. */
 export type Capability = 'ingest' | 'submit' | 'call' | 'poll' | 'collect' | 'finalize';
@@ -32,6 +33,8 @@ export interface PipelineFunctionProps {
    * no cold start pays for. @default - everything is in the bundle
    */
   readonly loadedLate?: readonly string[];
+  /** What Lambda puts below `/opt`. */
+  readonly layers: readonly lambda.ILayerVersion[];
   /** Exactly the keys of the capability's schema in `src/contract/env.ts`. */
   readonly environment: Readonly<Record<string, string>>;
   /** How long log lines are kept. @default RetentionDays.ONE_MONTH */
@@ -64,6 +67,7 @@ const REQUIRE_BANNER = "import{createRequire as __cr}from'module';const require=
  */
 export class PipelineFunction extends NodejsFunction {
   readonly #role: iam.Role;
+  readonly #statements: unknown[] = [];
 
   constructor(scope: Construct, id: string, props: PipelineFunctionProps) {
     const logGroup = new LogGroup(scope, `${id}Logs`, {
@@ -92,6 +96,7 @@ export class PipelineFunction extends NodejsFunction {
       role,
       logGroup,
       loggingFormat: lambda.LoggingFormat.JSON,
+      layers: [...props.layers],
       environment: { ...props.environment },
       // Would add a variable that only version 2 of the SDK reads.
       awsSdkConnectionReuse: false,
@@ -108,6 +113,12 @@ export class PipelineFunction extends NodejsFunction {
       },
     });
     this.#role = role;
+    this.node.addValidation({
+      validate: () => [
+        ...environmentProblems(this, props.environment),
+        ...policyProblems(this, this.#statements),
+      ],
+    });
     this.allow({
       actions: ['logs:CreateLogStream', 'logs:PutLogEvents'],
       resources: [logGroup.logGroupArn],
@@ -128,13 +139,13 @@ export class PipelineFunction extends NodejsFunction {
 
   /** Adds to what the function may do. Spelled out, never `grantX`, whose wildcards allow more than is used. */
   allow({ actions, resources, conditions, wildcardReason }: Permission): void {
-    this.#role.addToPolicy(
-      new iam.PolicyStatement({
-        actions: [...actions],
-        resources: [...resources],
-        ...(conditions === undefined ? {} : { conditions: { ...conditions } }),
-      }),
-    );
+    const statement = new iam.PolicyStatement({
+      actions: [...actions],
+      resources: [...resources],
+      ...(conditions === undefined ? {} : { conditions: { ...conditions } }),
+    });
+    this.#role.addToPolicy(statement);
+    this.#statements.push(statement.toStatementJson());
     if (wildcardReason === undefined) return;
     Validations.of(this.#role).acknowledge(
       ...resources.map((resource) => ({
@@ -165,5 +176,5 @@ function nameReferences(value: unknown): string {
     return parts.map(nameReferences).join(delimiter);
   }
   if (node['Fn::GetAtt'] !== undefined) return `<${node['Fn::GetAtt'].join('.')}>`;
-  return `<${node.Ref}>`;
+  return node.Ref === undefined ? JSON.stringify(value) : `<${node.Ref}>`;
 }

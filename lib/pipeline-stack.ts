@@ -2,6 +2,8 @@ import { Aws, CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import { DEFAULT_API_KEY } from '../src/contract/api-key.ts';
 import { BatchPipeline, type BatchPipelineProps } from './batch-pipeline.ts';
+import { InvalidConfigurationError } from './configuration.ts';
+import { MAX_OUTPUTS } from './size-limits.ts';
 import { enableEventBridgeCommand, enableEventBridgeKeepingOthersCommand } from './storage.ts';
 
 /** What the stack may be told: a stack's own props and the pipeline's. */
@@ -11,6 +13,7 @@ export interface PipelineStackProps extends StackProps, BatchPipelineProps {}
 export class PipelineStack extends Stack {
   /** The pipeline. */
   readonly pipeline: BatchPipeline;
+  #outputs = 0;
 
   constructor(scope: Construct, id: string, props: PipelineStackProps = {}) {
     super(scope, id, { description: 'batchdrop: OpenAI batches from dropped files', ...props });
@@ -57,6 +60,13 @@ export class PipelineStack extends Stack {
   }
 
   #output(name: string, value: string, description: string): void {
+    this.#outputs += 1;
+    if (this.#outputs > MAX_OUTPUTS) {
+      throw new InvalidConfigurationError(
+        `the stack would have more than ${MAX_OUTPUTS} outputs, one for each of its ${this.pipeline.apiKey.secrets.size} API keys beside others: ` +
+          'let routes share API keys, or deploy a second pipeline.',
+      );
+    }
     new CfnOutput(this, name, { value, description });
   }
 }

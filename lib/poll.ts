@@ -53,6 +53,7 @@ export class Poll extends Construct {
       memorySize: 512,
       timeout: Duration.minutes(5),
       logRetention: props.logRetention,
+      layers: [props.settingsLayer],
       environment: {
         ...commonEnvironment('poll', props),
         ...openaiEnvironment(props),

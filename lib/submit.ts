@@ -30,6 +30,7 @@ export class Submit extends Construct {
       timeout: submitQueue.consumerTimeout,
       continuesItself: true,
       logRetention: props.logRetention,
+      layers: [props.settingsLayer],
       environment: {
         ...commonEnvironment('submit', props),
         ...openaiEnvironment(props),

@@ -21,6 +21,7 @@
 import { resolve as resolvePath } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { SQSClient } from '@aws-sdk/client-sqs';
+import { apiKeySecretsPrefix } from '../src/contract/api-key.ts';
 import { createCallers, type FunctionCall, OPERATOR } from './callers.ts';
 import { startDynamoDb } from './dynamodb/server.ts';
 import { startEventSource } from './event-sources.ts';
@@ -263,7 +264,7 @@ export async function startLocalStack(options: LocalStackOptions): Promise<Local
     started.push(secrets.close);
     const { apiKey, apiKeys } = options.openai;
     for (const secret of plan.secrets) {
-      const name = apiKeyNameOf(secret, plan);
+      const name = apiKeyNameOf(secret, folder.id);
       const memoryValue = (name === undefined ? undefined : apiKeys?.[name]) ?? apiKey;
       secrets.ensureSecret({ ...secret, memoryValue });
     }
@@ -490,14 +491,10 @@ function nameRoles(plan: StackPlan) {
   };
 }
 
-/** Which API key a secret is for, as the functions are told. */
-function apiKeyNameOf({ arn }: { arn: string }, { functions }: StackPlan): string | undefined {
-  for (const { environment } of functions) {
-    const secrets: Record<string, string> = JSON.parse(environment.API_KEY_SECRETS ?? '{}');
-    const name = Object.keys(secrets).find((each) => secrets[each] === arn);
-    if (name !== undefined) return name;
-  }
-  return undefined;
+/** Which API key a secret is for, as its name says. */
+function apiKeyNameOf({ name }: { name: string }, stackUuid: string): string | undefined {
+  const prefix = apiKeySecretsPrefix(stackUuid);
+  return name.startsWith(prefix) ? name.slice(prefix.length) : undefined;
 }
 
 function noFunction(name: string, { functions }: ReturnType<typeof nameRoles>): string {

@@ -135,7 +135,10 @@ function isAlive(pid: number): boolean {
 
 async function runCdkSynth({ root, settings }: SynthOptions, output: string): Promise<void> {
   const cdk = createRequire(join(root, 'package.json')).resolve('aws-cdk/bin/cdk');
-  const context = settings === undefined ? [] : ['--context', `settings=${JSON.stringify(settings)}`];
+  // A file: the system limits how long an argument may be.
+  const settingsFile = `${output}.settings.json`;
+  if (settings !== undefined) writeFileSync(settingsFile, JSON.stringify(settings));
+  const context = settings === undefined ? [] : ['--context', `settings=${settingsFile}`];
   const child = spawn(process.execPath, [cdk, 'synth', '--quiet', '--output', output, ...context], {
     cwd: root,
     env: {
@@ -156,6 +159,7 @@ async function runCdkSynth({ root, settings }: SynthOptions, output: string): Pr
     child.once('error', reject);
     child.once('close', resolve);
   });
+  rmSync(settingsFile, { force: true });
   if (status !== 0) throw new Error(`"cdk synth" failed with status ${status}:\n${text}`);
 }
 

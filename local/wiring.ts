@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { EventPattern } from './event-pattern.ts';
 import { DEFAULT_MAX_RETRIES, type EventRule, type EventTarget } from './events.ts';
 import { isAllowed, type PolicyStatement } from './iam.ts';
+import { layerFolders, mountLayers } from './layers.ts';
 import type { NamedResource, NamedTemplate } from './physical-names.ts';
 import type { SynthesizedStack } from './template.ts';
 
@@ -17,6 +18,7 @@ const BUILT = [
   'AWS::DynamoDB::GlobalTable',
   'AWS::SQS::Queue',
   'AWS::Lambda::Function',
+  'AWS::Lambda::LayerVersion',
   'AWS::Lambda::EventSourceMapping',
   'AWS::Events::Rule',
   'AWS::SecretsManager::Secret',
@@ -265,6 +267,7 @@ function planFunction(
     MemorySize?: number;
     Code: { S3Key?: string };
     Environment?: { Variables: Record<string, string> };
+    Layers?: string[];
     ReservedConcurrentExecutions?: number;
     RecursiveLoop?: string;
   };
@@ -280,7 +283,10 @@ function planFunction(
     taskRoot: stack.assetFolder(given.Code.S3Key),
     timeoutMs: Number(given.Timeout ?? DEFAULT_TIMEOUT_SECONDS) * 1000,
     memoryMb: Number(given.MemorySize ?? DEFAULT_MEMORY_MB),
-    environment: { ...given.Environment?.Variables },
+    environment: mountLayers(
+      given.Environment?.Variables ?? {},
+      layerFolders(given.Layers ?? [], named, stack),
+    ),
     reservedConcurrency: given.ReservedConcurrentExecutions,
     allowsRecursion: given.RecursiveLoop === 'Allow',
   };

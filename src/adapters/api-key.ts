@@ -27,16 +27,16 @@ export interface ApiKeys {
  */
 export class ApiKey implements ApiKeys {
   readonly #client: SecretsManagerClient;
-  readonly #secretArn: string;
+  readonly #secretId: string;
   readonly #now: () => number;
   #cached: { value: Promise<ApiKeyValue>; readAt: number } | undefined;
   /** Earlier values, by version: they never change. */
   readonly #versions = new Map<string, ApiKeyValue>();
 
   /** @param now epoch milliseconds; ages the cache. */
-  constructor(client: SecretsManagerClient, names: { secretArn: string }, now: () => number) {
+  constructor(client: SecretsManagerClient, names: { secretId: string }, now: () => number) {
     this.#client = client;
-    this.#secretArn = names.secretArn;
+    this.#secretId = names.secretId;
     this.#now = now;
   }
 
@@ -85,7 +85,7 @@ export class ApiKey implements ApiKeys {
     try {
       secret = await this.#client.send(
         new GetSecretValueCommand({
-          SecretId: this.#secretArn,
+          SecretId: this.#secretId,
           ...(versionId === undefined ? {} : { VersionId: versionId }),
         }),
       );
@@ -108,8 +108,8 @@ export class ApiKey implements ApiKeys {
 
   #missing(problem: string, cause?: unknown): ApiKeyMissingError {
     return new ApiKeyMissingError(
-      `the secret ${this.#secretArn} ${problem}; set the OpenAI API key with: ` +
-        `aws secretsmanager put-secret-value --secret-id ${this.#secretArn} --secret-string "$OPENAI_API_KEY"`,
+      `the secret ${this.#secretId} ${problem}; set the OpenAI API key with: ` +
+        `aws secretsmanager put-secret-value --secret-id ${this.#secretId} --secret-string "$OPENAI_API_KEY"`,
       cause === undefined ? undefined : { cause },
     );
   }

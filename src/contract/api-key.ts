@@ -6,3 +6,16 @@ export const DEFAULT_API_KEY = 'default';
  * when the template's value differs from the last one, so the key that was set survives every deployment.
  */
 export const API_KEY_PLACEHOLDER = 'not-set';
+
+/** What the names of a stack's secrets begin with: nothing else of the account does, so that a grant may end in `*`. */
+export function apiKeySecretsPrefix(stackId: string): string {
+  return `batchdrop/${stackId}/`;
+}
+
+/**
+ * The secret that holds an API key. Its name is known without the stack's help, so that it takes no room in an environment.
+ * @param stackId the UUID of the CloudFormation stack: a stack that is made again under its old name finds no secret in its way.
+ */
+export function apiKeySecretName(stackId: string, apiKey: string): string {
+  return `${apiKeySecretsPrefix(stackId)}${apiKey}`;
+}

@@ -3,50 +3,21 @@
  * provide exactly these (the compiler and a test compare), `lambdas/` parse them at cold start.
  */
 import * as z from 'zod';
-import { DEFAULT_API_KEY } from './api-key.ts';
-import { settingsSchema } from './settings.ts';
 
 const text = z.string().min(1);
-
-/** A variable that carries the settings as JSON. */
-const settingsFromJson = text.transform((value, context) => {
-  try {
-    return settingsSchema.parse(JSON.parse(value));
-  } catch (error) {
-    context.addIssue({ code: 'custom', message: `SETTINGS is not valid: ${(error as Error).message}` });
-    return z.NEVER;
-  }
-});
-
-/** A variable that carries the secret of each API key as JSON; the stack's own is never missing. */
-const secretsFromJson = text.transform((value, context) => {
-  try {
-    return z
-      .record(z.string(), text)
-      .refine((secrets) => Object.hasOwn(secrets, DEFAULT_API_KEY), `"${DEFAULT_API_KEY}" is missing`)
-      .parse(JSON.parse(value));
-  } catch (error) {
-    context.addIssue({
-      code: 'custom',
-      message: `API_KEY_SECRETS is not valid: ${(error as Error).message}`,
-    });
-    return z.NEVER;
-  }
-});
 
 const common = {
   /** Unique id of this deployment (the UUID of its CloudFormation stack); marks what is ours at OpenAI. */
   STACK_ID: text,
   TABLE_NAME: text,
   BUCKET_NAME: text,
-  SETTINGS: settingsFromJson,
+  /** Path of the file with the settings: see `settings-file.ts`. */
+  SETTINGS_FILE: text,
   /** Powertools: the `service` of every log line. */
   POWERTOOLS_SERVICE_NAME: text,
 };
 
 const openai = {
-  /** By the name of an OpenAI API key, the ARN of the Secrets Manager secret that holds it as plain text. */
-  API_KEY_SECRETS: secretsFromJson,
   /** Another OpenAI-compatible service; read by the `openai` client itself. Default: OpenAI. */
   OPENAI_BASE_URL: z.url().optional(),
 };

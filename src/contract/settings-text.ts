@@ -10,8 +10,8 @@ export class SettingsTextError extends Error {
   override readonly name = 'SettingsTextError';
 }
 
-/** Far more than a deployment takes (see `lib/configuration.ts`); a file of requests, given by mistake, has more. */
-const MAX_TEXT_LENGTH = 100_000;
+/** Hundreds of routes with all that they may say; a file of requests, given by mistake, mostly has more. */
+const MAX_TEXT_LENGTH = 1_000_000;
 /** Of what was read, as much as a message repeats. */
 const MAX_SHOWN = 100;
 

@@ -1,7 +1,7 @@
 /**
  * What a deployment is told at synth time: where files go and how each key prefix is treated.
  *
- * The construct validates it, hands it to the functions as one JSON environment variable (`SETTINGS`), and a job
+ * The construct validates it, hands it to the functions as a file (`settings-file.ts`), and a job
  * freezes the route it was claimed under, so that a later deployment changes nothing for work in flight.
  */
 import * as z from 'zod';
@@ -346,13 +346,13 @@ export type StuckLimits = z.infer<typeof stuckSchema>;
 
 /** What prices budgets and receipts reckon with, beside the table that batchdrop brings. */
 const pricesSchema = onlyFields({
-  /** Rows that take precedence over it: agreed, newer, or another provider's. A few: all settings share 4 KB. */
+  /** Rows that take precedence over it: agreed, newer, or another provider's. */
   rows: z.array(priceSchema).default([]),
   /** Whether requests go to a data-residency endpoint, which costs more. */
   residency: z.boolean().default(false),
 });
 
-/** `SETTINGS`: the layout, every route, and limits for the whole stack. */
+/** The layout, every route, and limits for the whole stack. */
 export const settingsSchema = onlyFields({
   layout: layoutSchema.prefault({}),
   routes: z.array(routeSchema).min(1),

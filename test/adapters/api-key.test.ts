@@ -37,7 +37,7 @@ async function secretOf(...values: (string | number)[]) {
     server.close();
   });
   const clock = { now: 1_790_000_000_000 };
-  return { key: new ApiKey(client, { secretArn: ARN }, () => clock.now), clock, calls: () => calls };
+  return { key: new ApiKey(client, { secretId: ARN }, () => clock.now), clock, calls: () => calls };
 }
 
 test('gives the key, without the line end that a paste leaves, and the version of the secret', async () => {

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { z } from 'zod';
 import { collectEnv, finalizeEnv, ingestEnv, pollEnv, submitEnv } from '../../src/contract/env.ts';
-import { defaultSettings } from '../../src/contract/settings.ts';
 
 const SCHEMAS: Record<string, z.ZodObject> = {
   ingest: ingestEnv,
@@ -16,8 +15,6 @@ const OPTIONAL: ReadonlySet<string> = new Set(['OPENAI_BASE_URL', 'CREATE_SETTLE
 /** Variables of a function, each with a value that is valid. */
 function validEnv(schema: z.ZodObject): Record<string, string> {
   const env = Object.fromEntries(Object.keys(schema.shape).map((name) => [name, `value of ${name}`]));
-  env.SETTINGS = JSON.stringify(defaultSettings());
-  if ('API_KEY_SECRETS' in schema.shape) env.API_KEY_SECRETS = JSON.stringify({ default: 'arn' });
   if ('WORK_KEPT_DAYS' in schema.shape) env.WORK_KEPT_DAYS = '30';
   if ('OPENAI_BASE_URL' in schema.shape) env.OPENAI_BASE_URL = 'http://127.0.0.1:8080/v1';
   if ('CREATE_SETTLES_SECONDS' in schema.shape) env.CREATE_SETTLES_SECONDS = '2';
@@ -25,9 +22,8 @@ function validEnv(schema: z.ZodObject): Record<string, string> {
 }
 
 describe.each(Object.entries(SCHEMAS))('environment of %s', (_name, schema) => {
-  it('is read, with the settings parsed', () => {
+  it('is read', () => {
     const env = schema.parse(validEnv(schema));
-    expect(env.SETTINGS).toEqual(defaultSettings());
     expect(env.TABLE_NAME).toBe('value of TABLE_NAME');
   });
 
@@ -46,40 +42,9 @@ describe.each(Object.entries(SCHEMAS))('environment of %s', (_name, schema) => {
     const env = schema.parse({ ...validEnv(schema), AWS_REGION: 'eu-west-1', AWS_SESSION_TOKEN: 'secret' });
     expect(Object.keys(env).sort()).toEqual(Object.keys(schema.shape).sort());
   });
-
-  it.each([
-    ['no JSON', 'hello'],
-    ['another shape', '{"layout":{}}'],
-    ['prefixes that overlap', '{"layout":{"output":"input/x/"},"routes":[{"name":"r","prefix":"input/"}]}'],
-  ])('fails for SETTINGS that are %s, and says so', (_what, settings) => {
-    const result = schema.safeParse({ ...validEnv(schema), SETTINGS: settings });
-    expect(result.success).toBe(false);
-    expect(result.error!.issues.map(({ path, message }) => `${path}: ${message}`).join()).toMatch(
-      /^SETTINGS: SETTINGS is not valid/,
-    );
-  });
 });
 
 describe('environment', () => {
-  it('gives the API key only to functions that talk to OpenAI', () => {
-    const names = Object.entries(SCHEMAS)
-      .filter(([, schema]) => 'API_KEY_SECRETS' in schema.shape)
-      .map(([name]) => name);
-    expect(names).toEqual(['submit', 'poll', 'collect', 'finalize']);
-    expect('OPENAI_BASE_URL' in ingestEnv.shape).toBe(false);
-  });
-
-  it.each([
-    ['no JSON', 'arn'],
-    ['without the own key of the stack', '{"team-a":"arn"}'],
-    ['with a secret that has no name', '{"default":""}'],
-  ])('fails for API_KEY_SECRETS that are %s', (_what, secrets) => {
-    const result = submitEnv.safeParse({ ...validEnv(submitEnv), API_KEY_SECRETS: secrets });
-    expect(result.error!.issues.map(({ message }) => message).join()).toMatch(
-      /^API_KEY_SECRETS is not valid/,
-    );
-  });
-
   it('takes another service in place of OpenAI only by a URL', () => {
     const env = validEnv(submitEnv);
     expect(submitEnv.safeParse({ ...env, OPENAI_BASE_URL: undefined }).success).toBe(true);

@@ -48,7 +48,7 @@ async function start(projects: Record<string, string>, options: PipelineOptions 
   };
   const oldVersion = await setKey(OLD, 'old');
   const time = { now: () => 0 };
-  const keys = new ApiKey(client, { secretArn: ARN }, () => time.now());
+  const keys = new ApiKey(client, { secretId: ARN }, () => time.now());
   const p = await startPipeline({ ...options, keys, emulator: { apiKeys: projects } });
   time.now = () => p.emulator.clock.now();
   closing.push(() => p.stop());

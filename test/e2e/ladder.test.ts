@@ -18,15 +18,13 @@ const SETTINGS = settingsSchema.parse({
     },
   ],
 });
-const FUNCTIONS = ['ingest', 'submit', 'call', 'poll', 'collect', 'finalize'];
 const IDS = Array.from({ length: 60 }, (_, index) => `id-${index}`);
 
 test('a job whose batch stalls is complete before its deadline, through flex and standard, and nothing is paid twice', {
   timeout: 240_000,
 }, async () => {
-  const environment = { SETTINGS: JSON.stringify(SETTINGS) };
   const { clock, emulator, drop, read, poll } = await startEmulatedStack({
-    functions: Object.fromEntries(FUNCTIONS.map((name) => [name, { environment }])),
+    settings: SETTINGS,
     faults: {
       rules: [
         { match: {}, effect: { kind: 'batch.stuck', state: 'in_progress' } },

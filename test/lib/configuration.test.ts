@@ -2,8 +2,9 @@ import { Duration } from 'aws-cdk-lib';
 import { describe, expect, test } from 'vitest';
 import type { BatchPipelineProps } from '../../lib/batch-pipeline.ts';
 import { Budget } from '../../lib/budget.ts';
-import { InvalidConfigurationError, parseSettings, settingsToJson } from '../../lib/configuration.ts';
+import { InvalidConfigurationError, parseSettings } from '../../lib/configuration.ts';
 import { defaultSettings } from '../../src/contract/settings.ts';
+import { parseSettingsFile, settingsFileOf } from '../../src/contract/settings-file.ts';
 import { BATCH_ONLY } from '../support/routes.ts';
 import { synthesize } from './synthesize.ts';
 
@@ -107,29 +108,18 @@ describe('synth refuses what cannot work, with the value read and what to do', (
       '  - routes.1.prefix: a prefix is a plain S3 key path that ends with "/"; read "input"\n',
     );
   });
-
-  test('refuses settings that are too large for the environment of a function', () => {
-    const routes = Array.from({ length: 40 }, (_, index) => ({
-      ...BATCH_ONLY,
-      name: `r${index}`,
-      prefix: `input/${index}/`,
-    }));
-    expect(messageOf({ settings: { layout: {}, routes } })).toMatch(
-      /^settings take \d+ bytes as JSON with 40 routes, and at most 3000 fit into a Lambda environment/,
-    );
-  });
 });
 
 test('settings that name nothing are the defaults', () => {
   expect(parseSettings(undefined)).toEqual(defaultSettings());
 });
 
-test('settings survive the way through the environment', () => {
+test('settings survive the way through the file that the functions read', () => {
   const settings = parseSettings({
     layout: { input: 'in/' },
     routes: [{ ...BATCH_ONLY, name: 'a', prefix: 'in/a/' }],
   });
-  expect(parseSettings(JSON.parse(settingsToJson(settings)))).toEqual(settings);
+  expect(parseSettingsFile(settingsFileOf(settings))).toEqual(settings);
 });
 
 test('takes budgets and deadlines as CDK people write them', () => {
@@ -152,30 +142,5 @@ test('takes budgets and deadlines as CDK people write them', () => {
   expect(parseSettings(JSON.parse(JSON.stringify(settings)))).toEqual(settings);
   expect(() => parseSettings({ routes: [{ ...routes[1]!, deadline: Duration.seconds(90) }] })).toThrow(
     /deadline is a duration from the drop.*read "1\.5m"/,
-  );
-});
-
-test('further API keys take their part of what settings may have, because their secrets stand beside them', () => {
-  const routesOf = (count: number, own: object) =>
-    Array.from({ length: count }, (_, index) => ({
-      ...BATCH_ONLY,
-      name: `team-${index}`,
-      prefix: `input/${index}/`,
-      ...own,
-    }));
-  const most = Array.from({ length: 30 }, (_, index) => index + 1).findLast((count) => {
-    try {
-      return settingsToJson(parseSettings({ routes: routesOf(count, {}) })) !== '';
-    } catch {
-      return false;
-    }
-  })!;
-  const shared = routesOf(most - 1, { apiKey: 'shared' });
-  expect(
-    messageOf({ settings: { routes: shared.map((route, index) => ({ ...route, apiKey: `k${index}` })) } }),
-  ).toMatch(
-    new RegExp(
-      `settings take \\d+ bytes as JSON with ${most - 1} routes and ${most - 1} further API keys, and at most`,
-    ),
   );
 });

@@ -21,7 +21,11 @@ const logs = (name: string) => ({
   'logs:CreateLogStream': [`${name}FunctionLogs`],
   'logs:PutLogEvents': [`${name}FunctionLogs`],
 });
-const key = { 'secretsmanager:GetSecretValue': ['ApiKeySecret'] };
+const key = {
+  'secretsmanager:GetSecretValue': [
+    'arn:<AWS::Partition>:secretsmanager:<AWS::Region>:<AWS::AccountId>:secret:batchdrop/<stack uuid>/*',
+  ],
+};
 const items = {
   'dynamodb:GetItem': table,
   'dynamodb:PutItem': table,

@@ -84,6 +84,8 @@ export function nameOf(value: unknown): string {
   if (typeof value === 'string') return value;
   const node = value as { Ref?: string; 'Fn::GetAtt'?: [string, string]; 'Fn::Join'?: [string, unknown[]] };
   if (node['Fn::Join'] !== undefined) return node['Fn::Join'][1].map(nameOf).join(node['Fn::Join'][0]);
+  if (JSON.stringify(value).startsWith('{"Fn::Select":[2,{"Fn::Split":["/",{"Ref":"AWS::StackId"}'))
+    return '<stack uuid>';
   const id = node['Fn::GetAtt']?.[0] ?? node.Ref ?? '';
   return id.startsWith('AWS::') ? `<${id}>` : id.replace(/^Pipeline/, '').replace(/[0-9A-F]{8}$/, '');
 }

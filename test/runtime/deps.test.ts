@@ -10,14 +10,14 @@ import { createIngestDeps } from '../../src/runtime/deps/ingest.ts';
 import { createPollDeps } from '../../src/runtime/deps/poll.ts';
 import { createSubmitDeps } from '../../src/runtime/deps/submit.ts';
 import { parseEnv } from '../../src/runtime/env.ts';
+import { settingsFile } from '../support/settings-file.ts';
 
 const ENV = {
   STACK_ID: 's',
   TABLE_NAME: 't',
   BUCKET_NAME: 'b',
-  SETTINGS: JSON.stringify(defaultSettings()),
+  SETTINGS_FILE: settingsFile(defaultSettings()),
   POWERTOOLS_SERVICE_NAME: 'x',
-  API_KEY_SECRETS: '{"default":"arn"}',
   INGEST_QUEUE_URL: 'http://127.0.0.1/ingest',
   SUBMIT_QUEUE_URL: 'http://127.0.0.1/submit',
   CALL_QUEUE_URL: 'http://127.0.0.1/call',

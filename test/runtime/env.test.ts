@@ -1,13 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { ingestEnv, submitEnv } from '../../src/contract/env.ts';
-import { defaultSettings } from '../../src/contract/settings.ts';
 import { parseEnv } from '../../src/runtime/env.ts';
 
 const COMPLETE = {
   STACK_ID: 's',
   TABLE_NAME: 't',
   BUCKET_NAME: 'b',
-  SETTINGS: JSON.stringify(defaultSettings()),
+  SETTINGS_FILE: '/opt/batchdrop/settings.json',
   POWERTOOLS_SERVICE_NAME: 'ingest',
   INGEST_QUEUE_URL: 'http://127.0.0.1/1',
   SUBMIT_QUEUE_URL: 'http://127.0.0.1/2',
@@ -17,24 +16,23 @@ const COMPLETE = {
 };
 
 describe('parseEnv', () => {
-  test('gives the variables of the contract, the settings parsed, and nothing else', () => {
+  test('gives the variables of the contract, and nothing else', () => {
     const env = parseEnv(ingestEnv, { ...COMPLETE, PATH: '/bin' });
-    expect(env).toEqual({ ...COMPLETE, SETTINGS: defaultSettings() });
+    expect(env).toEqual(COMPLETE);
   });
 
   test('fails once, naming every variable that is missing, empty or not valid', () => {
     const { TABLE_NAME: _, ...without } = COMPLETE;
-    const parsing = () => parseEnv(ingestEnv, { ...without, BUCKET_NAME: '', SETTINGS: '{"secret":' });
+    const parsing = () => parseEnv(ingestEnv, { ...without, BUCKET_NAME: '', SETTINGS_FILE: '' });
     expect(parsing).toThrow(/^3 environment variables are not as src\/contract\/env.ts says:/);
     expect(parsing).toThrow(/\n {2}TABLE_NAME: is missing\n/);
     expect(parsing).toThrow(/\n {2}BUCKET_NAME: is missing\n/);
-    expect(parsing).toThrow(/\n {2}SETTINGS: SETTINGS is not valid/);
+    expect(parsing).toThrow(/\n {2}SETTINGS_FILE: is missing/);
   });
 
   test('takes an empty optional variable for absent', () => {
     const env = {
       ...COMPLETE,
-      API_KEY_SECRETS: '{"default":"arn"}',
       NODE_OPTIONS: '--max-semi-space-size=4',
       OPENAI_BASE_URL: '',
     };

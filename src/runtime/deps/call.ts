@@ -5,9 +5,10 @@ import { commonDeps } from './common.ts';
 import { createCallApi } from './openai.ts';
 
 export function createCallDeps(config: z.output<typeof callEnv>) {
+  const common = commonDeps(config, { call: config.CALL_QUEUE_URL, collect: config.COLLECT_QUEUE_URL });
   return {
-    ...commonDeps(config, { call: config.CALL_QUEUE_URL, collect: config.COLLECT_QUEUE_URL }),
-    calls: createCallApi(config),
+    ...common,
+    calls: createCallApi(config, common.settings),
     pause,
   };
 }

@@ -13,23 +13,28 @@ import { OPENAI_LIMITS } from '../../core/limits.ts';
 import { pricesOf } from '../../core/prices/price-file.ts';
 import { pause, systemAmbient } from '../ambient.ts';
 import { createDynamoDBClient, createS3Client, createSqsClient } from '../clients.ts';
+import { readSettingsFile } from '../settings-file.ts';
 
-type CommonConfig = Pick<z.output<typeof ingestEnv>, 'STACK_ID' | 'TABLE_NAME' | 'BUCKET_NAME' | 'SETTINGS'>;
+type CommonConfig = Pick<
+  z.output<typeof ingestEnv>,
+  'STACK_ID' | 'TABLE_NAME' | 'BUCKET_NAME' | 'SETTINGS_FILE'
+>;
 
 export function commonDeps(config: CommonConfig, queueUrls: QueueUrls) {
   const table = { table: config.TABLE_NAME };
   const dynamodb = createDynamoDBClient();
+  const settings = readSettingsFile(config.SETTINGS_FILE);
   return {
     stackId: config.STACK_ID,
     bucket: config.BUCKET_NAME,
-    settings: config.SETTINGS,
+    settings,
     limits: OPENAI_LIMITS,
     objects: new S3Objects(createS3Client(), { bucket: config.BUCKET_NAME }),
     jobs: new DynamoDBJobs(dynamodb, table),
     quota: new DynamoDBQuota(dynamodb, table),
     parks: new DynamoDBParks(dynamodb, table),
     outbox: new SqsOutbox(createSqsClient(), queueUrls),
-    prices: pricesOf(config.SETTINGS.prices),
+    prices: pricesOf(settings.prices),
     ambient: systemAmbient,
     heartbeat: pause,
   };

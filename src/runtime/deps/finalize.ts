@@ -6,9 +6,10 @@ import { commonDeps } from './common.ts';
 import { createBatchApi } from './openai.ts';
 
 export function createFinalizeDeps(config: z.output<typeof finalizeEnv>) {
+  const common = commonDeps(config, { finalize: config.FINALIZE_QUEUE_URL });
   return {
-    ...commonDeps(config, { finalize: config.FINALIZE_QUEUE_URL }),
-    batches: createBatchApi(config),
+    ...common,
+    batches: createBatchApi(config, common.settings),
     events: new EventBridgeEvents(createEventBridgeClient(), { eventBus: config.EVENT_BUS_NAME }),
   };
 }

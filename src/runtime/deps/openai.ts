@@ -2,36 +2,40 @@ import OpenAI from 'openai';
 import { ApiKey, type ApiKeys, UnknownApiKey } from '../../adapters/api-key.ts';
 import { OpenAIBatches } from '../../adapters/openai-batches.ts';
 import { OpenAICalls } from '../../adapters/openai-calls.ts';
+import { apiKeySecretName } from '../../contract/api-key.ts';
+import { apiKeyNamesOf, type Settings } from '../../contract/settings.ts';
 import type { BatchApi, ByKey, CallApi } from '../../core/ports.ts';
 import { systemAmbient } from '../ambient.ts';
 import { createSecretsManagerClient } from '../clients.ts';
 
 interface OpenAIConfig {
-  API_KEY_SECRETS: Readonly<Record<string, string>>;
+  STACK_ID: string;
   OPENAI_BASE_URL?: string | undefined;
 }
 
-export function createCallApi(config: OpenAIConfig): ByKey<CallApi> {
-  return byKey(config, (client) => new OpenAICalls(client));
+export function createCallApi(config: OpenAIConfig, settings: Settings): ByKey<CallApi> {
+  return byKey(config, settings, (client) => new OpenAICalls(client));
 }
 
-export function createBatchApi(config: OpenAIConfig): ByKey<BatchApi> {
-  return byKey(config, (client, keys) => new OpenAIBatches(client, keys));
+export function createBatchApi(config: OpenAIConfig, settings: Settings): ByKey<BatchApi> {
+  return byKey(config, settings, (client, keys) => new OpenAIBatches(client, keys));
 }
 
 /** One API for each key. A key is read when the first request is sent with it, and again when it is five minutes old. */
 function byKey<Api>(
-  { API_KEY_SECRETS, OPENAI_BASE_URL }: OpenAIConfig,
+  { STACK_ID, OPENAI_BASE_URL }: OpenAIConfig,
+  settings: Settings,
   create: (client: OpenAI, keys: ApiKeys) => Api,
 ): ByKey<Api> {
   const secrets = createSecretsManagerClient();
+  const names = new Set(apiKeyNamesOf(settings));
   const apis = new Map<string, Api>();
   return {
     withKey(name) {
       const known = apis.get(name);
       if (known !== undefined) return known;
-      const keys = Object.hasOwn(API_KEY_SECRETS, name)
-        ? new ApiKey(secrets, { secretArn: API_KEY_SECRETS[name]! }, systemAmbient.now)
+      const keys = names.has(name)
+        ? new ApiKey(secrets, { secretId: apiKeySecretName(STACK_ID, name) }, systemAmbient.now)
         : new UnknownApiKey(name);
       const api = create(
         createOpenAIClient(async () => (await keys.read()).key, OPENAI_BASE_URL),

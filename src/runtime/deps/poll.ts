@@ -20,6 +20,6 @@ export function createPollDeps(config: z.output<typeof pollEnv>) {
     workKeptMs: config.WORK_KEPT_DAYS * DAY_MS,
     inputs: common.objects,
     listing: new DynamoDBListing(createDynamoDBClient(), { table: config.TABLE_NAME }),
-    batches: createBatchApi(config),
+    batches: createBatchApi(config, common.settings),
   };
 }
