@@ -27,7 +27,7 @@ export interface Calls {
   /** What was billed; `undefined`: a tier that has no price here. */
   tier: PricedTier | undefined;
   usage: TokenUsage;
-  /** What was charged beside tokens; absent where it is not told. */
+  /** What was charged beside tokens. Absent: not known. */
   tools?: ToolUse;
   project?: string;
   tags: string[];

@@ -38,7 +38,7 @@ async function run(name: string): Promise<Pipeline> {
   return pipeline;
 }
 
-describe('a body that is written anew', () => {
+describe('a body that is rewritten', () => {
   test.each(['flex', 'standard'] as const)('keeps the order of its keys in %s (case 01)', async (tier) => {
     const pipeline = await start('01-key-order-flex', { tiers: [tier] });
     const bodies: string[] = [];
