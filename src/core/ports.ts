@@ -438,8 +438,10 @@ export interface ByKey<Api> {
    * The API with one key.
    * @param name of the key: see `apiKeyOf`. With one that this deployment has no secret for, every call throws
    * {@link ApiKeyUnknownError} and sends nothing.
+   * @param deadline every call ends by then, retries included, and none begins later. Default: each kind of call has a
+   * longest time of its own.
    */
-  withKey(name: string): Api;
+  withKey(name: string, deadline?: Deadline): Api;
 }
 
 /**

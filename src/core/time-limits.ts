@@ -12,3 +12,9 @@ export function workingTime(deadline: Deadline): Deadline {
   const reserveMs = Math.min(MAX_RESERVE_MS, deadline.remainingMs() / 4);
   return { remainingMs: () => deadline.remainingMs() - reserveMs };
 }
+
+/** @returns a deadline that leaves all but a share (0 to 1) of what is left now to others. */
+export function partOf(deadline: Deadline, share: number): Deadline {
+  const leftMs = deadline.remainingMs() * (1 - share);
+  return { remainingMs: () => deadline.remainingMs() - leftMs };
+}

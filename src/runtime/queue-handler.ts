@@ -5,6 +5,7 @@ import type { z } from 'zod';
 import { BatchdropError } from '../core/errors.ts';
 import type { Deadline, Log } from '../core/ports.ts';
 import { createSqsClient } from './clients.ts';
+import { beginLife } from './life.ts';
 import { createLogger, describeError, type HandlerLog } from './logger.ts';
 
 /** What a step is told about the invocation that it runs in: part of its dependencies. */
@@ -74,6 +75,7 @@ export function createQueueHandler<Schema extends z.ZodType>(options: {
 
   return (event, context) => {
     const invocationLog = log.forInvocation(context);
+    beginLife(deadlineOf(context));
     return processPartialResponse(
       event,
       (record: SQSRecord) => runRecord(record, context, invocationLog),

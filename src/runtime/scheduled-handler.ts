@@ -1,4 +1,5 @@
 import type { Context } from 'aws-lambda';
+import { beginLife } from './life.ts';
 import { createLogger, describeError, type HandlerLog } from './logger.ts';
 import { deadlineOf, type Invocation } from './queue-handler.ts';
 
@@ -10,8 +11,10 @@ export function createScheduledHandler(options: {
   const { run, log = createLogger() } = options;
   return async (_event, context) => {
     const invocationLog = log.forInvocation(context);
+    const deadline = deadlineOf(context);
+    beginLife(deadline);
     try {
-      await run({ deadline: deadlineOf(context), log: invocationLog });
+      await run({ deadline, log: invocationLog });
     } catch (error) {
       invocationLog.error('step failed', { error: describeError(error) });
       throw error;

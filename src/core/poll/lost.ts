@@ -95,7 +95,8 @@ function expectedOf(batch: BatchRecord) {
  * @param turn grows by one from run to run.
  */
 export function turnOf<Item>(items: readonly Item[], most: number, turn: number): Item[] {
-  if (items.length <= most) return [...items];
-  const start = (turn * most) % items.length;
+  if (items.length === 0) return [];
+  // Where all have their turn, each is the first one once.
+  const start = (turn * (most >= items.length ? 1 : most)) % items.length;
   return [...items.slice(start), ...items.slice(0, start)].slice(0, most);
 }

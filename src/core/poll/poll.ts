@@ -36,7 +36,7 @@ import type {
 } from '../ports.ts';
 import type { Prices } from '../prices/prices.ts';
 import { SUCCEEDED } from '../step-failure.ts';
-import { CLOCK_SKEW_MS } from '../time-limits.ts';
+import { CLOCK_SKEW_MS, partOf } from '../time-limits.ts';
 import { cleanWork } from './clean-work.ts';
 import { listInputs } from './list-inputs.ts';
 import { lost, remedyFor, turnOf, unreachable } from './lost.ts';
@@ -109,12 +109,21 @@ export async function poll(deps: PollDeps): Promise<void> {
   }
 }
 
+/** How much of what is left of a run a step that asks OpenAI may take: the steps after it need some, too. */
+const STEP_SHARE = 1 / 2;
+
+/** The same dependencies; every call to OpenAI ends by a time of its own. */
+function withDeadline(deps: PollDeps, deadline: Deadline): PollDeps {
+  return { ...deps, batches: { withKey: (name) => deps.batches.withKey(name, deadline) } };
+}
+
 async function runSteps(deps: PollDeps, token: number): Promise<void> {
   const failures: unknown[] = [];
   // First: it needs nothing but the table and the queues, so that no service outside can keep what is lost from being found.
   await sweep(deps, failures);
   await readBatches(deps, token, failures);
-  await attempt(failures, () => reconcile(deps, token));
+  const forReconcile = withDeadline(deps, partOf(deps.deadline, STEP_SHARE));
+  await attempt(failures, () => reconcile(forReconcile, token));
   await attempt(failures, () => healReservations(deps));
   await attempt(failures, () => dispatch(deps));
   await attempt(failures, () => cleanWork(deps));
@@ -149,11 +158,14 @@ async function readBatches(deps: PollDeps, token: number, failures: unknown[]): 
         if (live.has(batch.openaiBatchId ?? '')) live.set(batch.openaiBatchId!, batch);
     });
   }
-  const byKey = Map.groupBy(live.values(), apiKeyOf);
-  const most = Math.ceil(MAX_SINGLE_READS / byKey.size);
-  for (const [apiKey, batches] of byKey) {
+  const byKey = [...Map.groupBy(live.values(), apiKeyOf)];
+  const most = Math.ceil(MAX_SINGLE_READS / byKey.length);
+  const deadline = partOf(deps.deadline, STEP_SHARE);
+  // Each key has its turn to be the first, and a part of the time: one whose service hangs must not use up that of the others.
+  for (const [index, [apiKey, batches]] of turnOf(byKey, byKey.length, token).entries()) {
     const ofKey = new Map(batches.map((batch) => [batch.openaiBatchId!, batch]));
-    await readWithKey(deps, apiKey, ofKey, { most, token }, failures);
+    const part = partOf(deadline, 1 / (byKey.length - index));
+    await readWithKey(withDeadline(deps, part), apiKey, ofKey, { most, token, deadline: part }, failures);
   }
 }
 
@@ -166,7 +178,7 @@ async function readWithKey(
   deps: PollDeps,
   apiKey: string,
   live: Map<string, BatchRecord>,
-  { most, token }: { most: number; token: number },
+  { most, token, deadline }: { most: number; token: number; deadline: Deadline },
   failures: unknown[],
 ): Promise<void> {
   const api = deps.batches.withKey(apiKey);
@@ -178,8 +190,14 @@ async function readWithKey(
   for (const version of versions) {
     if (version !== current) await attempt(failures, () => readPages(deps, api, live, version, failures));
   }
-  deps.log.info('polled', { apiKey, notListed: live.size });
+  // With nothing to say, nothing: on a laptop that would be twice a second.
+  if (live.size > 0)
+    deps.log.info('batches that no list shows are asked for', { apiKey, batches: live.size });
   for (const batch of turnOf([...live.values()], most, token)) {
+    if (deadline.remainingMs() <= 0) {
+      deps.log.warn('no time is left to ask for every batch; the next run asks for the others', { apiKey });
+      return;
+    }
     await attempt(failures, async () => {
       const remote = await api.getBatch(batch.openaiBatchId!, batch.keyVersion);
       if (remote === undefined) await unreachable(deps, batch, deps.settings.stuck);

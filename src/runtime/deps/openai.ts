@@ -1,12 +1,13 @@
 import OpenAI from 'openai';
 import { ApiKey, type ApiKeys, UnknownApiKey } from '../../adapters/api-key.ts';
-import { OpenAIBatches } from '../../adapters/openai-batches.ts';
+import { BoxedBatches } from '../../adapters/boxed-batches.ts';
 import { OpenAICalls } from '../../adapters/openai-calls.ts';
 import { apiKeySecretName } from '../../contract/api-key.ts';
 import { apiKeyNamesOf, type Settings } from '../../contract/settings.ts';
 import type { BatchApi, ByKey, CallApi } from '../../core/ports.ts';
 import { systemAmbient } from '../ambient.ts';
 import { createSecretsManagerClient } from '../clients.ts';
+import { life } from '../life.ts';
 
 interface OpenAIConfig {
   STACK_ID: string;
@@ -14,36 +15,34 @@ interface OpenAIConfig {
 }
 
 export function createCallApi(config: OpenAIConfig, settings: Settings): ByKey<CallApi> {
-  return byKey(config, settings, (client) => new OpenAICalls(client));
+  const keyed = byKey(config, settings);
+  return { withKey: (name) => new OpenAICalls(keyed(name).client) };
 }
 
 export function createBatchApi(config: OpenAIConfig, settings: Settings): ByKey<BatchApi> {
-  return byKey(config, settings, (client, keys) => new OpenAIBatches(client, keys));
+  const keyed = byKey(config, settings);
+  return {
+    withKey(name, deadline) {
+      const { client, keys } = keyed(name);
+      return new BoxedBatches(client, keys, { deadline: deadline ?? life });
+    },
+  };
 }
 
-/** One API for each key. A key is read when the first request is sent with it, and again when it is five minutes old. */
-function byKey<Api>(
-  { STACK_ID, OPENAI_BASE_URL }: OpenAIConfig,
-  settings: Settings,
-  create: (client: OpenAI, keys: ApiKeys) => Api,
-): ByKey<Api> {
+/** One client for each key. A key is read when the first request is sent with it, and again when it is five minutes old. */
+function byKey({ STACK_ID, OPENAI_BASE_URL }: OpenAIConfig, settings: Settings) {
   const secrets = createSecretsManagerClient();
   const names = new Set(apiKeyNamesOf(settings));
-  const apis = new Map<string, Api>();
-  return {
-    withKey(name) {
-      const known = apis.get(name);
-      if (known !== undefined) return known;
-      const keys = names.has(name)
-        ? new ApiKey(secrets, { secretId: apiKeySecretName(STACK_ID, name) }, systemAmbient.now)
-        : new UnknownApiKey(name);
-      const api = create(
-        createOpenAIClient(async () => (await keys.read()).key, OPENAI_BASE_URL),
-        keys,
-      );
-      apis.set(name, api);
-      return api;
-    },
+  const known = new Map<string, { client: OpenAI; keys: ApiKeys }>();
+  return (name: string): { client: OpenAI; keys: ApiKeys } => {
+    const found = known.get(name);
+    if (found !== undefined) return found;
+    const keys = names.has(name)
+      ? new ApiKey(secrets, { secretId: apiKeySecretName(STACK_ID, name) }, systemAmbient.now)
+      : new UnknownApiKey(name);
+    const client = createOpenAIClient(async () => (await keys.read()).key, OPENAI_BASE_URL);
+    known.set(name, { client, keys });
+    return { client, keys };
   };
 }
 
