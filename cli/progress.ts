@@ -13,7 +13,11 @@ export function describeJob({ job, owner, batches }: JobView): string {
   if (job === undefined) return 'dropped';
   if (job.state === 'duplicate') return describeDuplicate(job, owner, batches);
   if (job.receiptKey !== undefined) return job.state === 'rejected' ? 'rejected' : 'done';
-  if (job.state === 'ingesting') return 'checking lines';
+  if (job.state === 'ingesting') {
+    const { unreadable } = job.ingest ?? {};
+    if (unreadable === undefined) return 'checking lines';
+    return `waiting: it cannot be read (${unreadable.code}), tried ${unreadable.tries} times, next at ${new Date(unreadable.nextAt).toISOString()}`;
+  }
   if (job.state === 'rejected') return `rejected: ${job.rejection?.code}`;
   const requests = batches.filter(({ round }) => round === 0).reduce((sum, batch) => sum + batch.requests, 0);
   let done = 0;

@@ -41,7 +41,7 @@ export function liveJobOf(
  * removed.
  */
 export function liveEntryOfJob(
-  job: Pick<Job, 'state' | 'updatedAt' | 'claimedUntil' | 'receiptKey' | 'workRemovedAt'>,
+  job: Pick<Job, 'state' | 'updatedAt' | 'claimedUntil' | 'receiptKey' | 'workRemovedAt' | 'ingest'>,
 ): LiveEntry {
   if (hasEnded(job))
     return job.workRemovedAt === undefined ? { live: 'ended', due: job.updatedAt } : undefined;
@@ -49,7 +49,11 @@ export function liveEntryOfJob(
   const after = isWaiting ? SWEEP_RUNNING_AFTER_MS : SWEEP_AFTER_MS;
   return {
     live: 'moving',
-    due: Math.max(job.updatedAt + after, (job.claimedUntil ?? 0) + CLAIM_MARGIN_MS),
+    due: Math.max(
+      job.updatedAt + after,
+      (job.claimedUntil ?? 0) + CLAIM_MARGIN_MS,
+      job.state === 'ingesting' ? (job.ingest?.unreadable?.nextAt ?? 0) : 0,
+    ),
   };
 }
 

@@ -31,6 +31,7 @@ import {
   type TierBill,
   type TokenUsage,
   type UnjudgedBatch,
+  type Unreadable,
 } from '../core/model.ts';
 import type { LatestState } from './job-rules.ts';
 
@@ -153,6 +154,15 @@ const jobSchema = z.object({
     z.object({
       starts: count,
       restarts: z.exactOptional(count),
+      unreadable: z.exactOptional(
+        z.object({
+          since: z.number(),
+          tries: count,
+          code: z.string(),
+          reason: z.string(),
+          nextAt: z.number(),
+        } satisfies ShapeOf<Unreadable>),
+      ),
       checkpoint: z.exactOptional(z.object({ generation: count, key: z.string(), offset: count })),
     } satisfies ShapeOf<IngestProgress>),
   ),
@@ -171,6 +181,7 @@ const jobSchema = z.object({
         'ingest_failed',
         'invalid_options',
         'key_too_long',
+        'input_unreadable',
       ]),
       message: z.string(),
     }),

@@ -29,7 +29,15 @@ import { BodyChunks } from './body-chunks.ts';
 import { PartBuffers } from './part-buffers.ts';
 import { decodeKey, keyVersionsOf, versionOf, wholeSeconds } from './s3-listing.ts';
 import { S3ObjectWriter } from './s3-object-writer.ts';
-import { abortUpload, completedPart, copySourceOf, goneError, isMissing, statusOf } from './s3-requests.ts';
+import {
+  abortUpload,
+  completedPart,
+  copySourceOf,
+  goneError,
+  isMissing,
+  statusOf,
+  unreadableError,
+} from './s3-requests.ts';
 import { copyRangesOf, MAX_COPIES_IN_FLIGHT, S3_SIZES, type S3Sizes } from './s3-sizes.ts';
 
 /** How often a body may break off, counted anew each time that {@link RESUME_PROGRESS_BYTES} came through. */
@@ -80,7 +88,7 @@ export class S3Objects implements ObjectStore, Inputs, WorkFiles {
       };
     } catch (error) {
       if (isMissing(error)) return undefined;
-      throw error;
+      throw unreadableError({ bucket, key }, error, true) ?? error;
     }
   }
 
@@ -110,7 +118,7 @@ export class S3Objects implements ObjectStore, Inputs, WorkFiles {
         if (isMissing(error) || (etag !== undefined && statusOf(error) === 412)) {
           throw goneError(source, error);
         }
-        throw error;
+        throw unreadableError(source, error) ?? error;
       }
     };
     try {
@@ -190,7 +198,7 @@ export class S3Objects implements ObjectStore, Inputs, WorkFiles {
       }
     } catch (error) {
       if (isMissing(error) || statusOf(error) === 412) throw goneError(input, error);
-      throw error;
+      throw unreadableError(input, error) ?? error;
     }
   }
 

@@ -344,6 +344,16 @@ const stuckSchema = onlyFields({
 });
 export type StuckLimits = z.infer<typeof stuckSchema>;
 
+/** What becomes of files that cannot be read. */
+const inputsSchema = onlyFields({
+  /**
+   * How long a file is tried that S3 has and does not give (archived, forbidden, a KMS key that may not be used), in hours;
+   * then it is rejected as `input_unreadable`. A restore from Glacier Deep Archive takes up to 48 hours (S3 User Guide,
+   * "Understanding archive retrieval options"). At most 144: inputs without a job are looked for in a week (`list-inputs.ts`).
+   */
+  unreadableHours: z.number().positive().max(144).default(72),
+});
+
 /** What prices budgets and receipts reckon with, beside the table that batchdrop brings. */
 const pricesSchema = onlyFields({
   /** Rows that take precedence over it: agreed, newer, or another provider's. */
@@ -357,6 +367,7 @@ export const settingsSchema = onlyFields({
   layout: layoutSchema.prefault({}),
   routes: z.array(routeSchema).min(1),
   stuck: stuckSchema.prefault({}),
+  inputs: inputsSchema.prefault({}),
   quota: quotaSchema.prefault({}),
   prices: pricesSchema.prefault({}),
 }).superRefine(({ layout, routes }, context) => {

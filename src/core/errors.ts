@@ -15,6 +15,19 @@ export class BatchdropError extends Error {
 /** The input object or its version does not exist any more: the job is rejected, not tried again. */
 export class ObjectGoneError extends BatchdropError {}
 
+/** S3 has the object and does not give it; the message says why and what to do. A person may change that. */
+export class ObjectUnreadableError extends BatchdropError {
+  readonly key: string;
+  /** S3's error code, such as `InvalidObjectState`; `403` of an answer without one. */
+  readonly code: string;
+
+  constructor(message: string, key: string, code: string, options?: ErrorOptions) {
+    super(message, options);
+    this.key = key;
+    this.code = code;
+  }
+}
+
 /** An object gives more or fewer bytes than it is known to have. */
 export class ObjectSizeError extends BatchdropError {}
 

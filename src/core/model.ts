@@ -60,8 +60,22 @@ export interface Rejection {
     | 'too_many_models'
     | 'ingest_failed'
     | 'invalid_options'
-    | 'key_too_long';
+    | 'key_too_long'
+    | 'input_unreadable';
   message: string;
+}
+
+/** A file that S3 does not give, as it was tried last. Times are epoch milliseconds. */
+export interface Unreadable {
+  /** Of the first try. */
+  since: number;
+  tries: number;
+  /** S3's error code. */
+  code: string;
+  /** For a person: what S3 said, and what to do. */
+  reason: string;
+  /** When it is tried again. */
+  nextAt: number;
 }
 
 /** How ingest of a file is going. */
@@ -70,6 +84,8 @@ export interface IngestProgress {
   starts: number;
   /** How often everything had to be read anew, because a checkpoint could not be gone on from. */
   restarts?: number;
+  /** Absent while the file can be read, as far as anybody knows. */
+  unreadable?: Unreadable;
   /** Where the next run goes on; absent while there was one run at most. */
   checkpoint?: {
     /** Counts the checkpoints of the job, from 1. */

@@ -2,6 +2,7 @@
 import type { Receipt } from '../../contract/receipt.ts';
 import { readDuration } from '../../contract/settings.ts';
 import { findLateSidecar } from '../drops/sidecar.ts';
+import { ObjectUnreadableError } from '../errors.ts';
 import { droppedAt } from '../ladder/ladder.ts';
 import type { Job } from '../model.ts';
 import type { ObjectStore } from '../ports.ts';
@@ -9,7 +10,11 @@ import type { ObjectStore } from '../ports.ts';
 /** The receipt's `terms`. Options that were put beside the file too late are looked for now. */
 export async function termsOf(objects: Pick<ObjectStore, 'head'>, job: Job): Promise<Receipt['terms']> {
   const { tiers, deadline, budget, overBudget, maxRounds, onInvalid } = job.route;
-  const late = await findLateSidecar(objects, job.input);
+  const late = await findLateSidecar(objects, job.input).catch((error: unknown) => {
+    // Whether there is one cannot be known; the receipt does not wait for it.
+    if (error instanceof ObjectUnreadableError) return undefined;
+    throw error;
+  });
   return {
     tiers,
     ...(deadline === undefined

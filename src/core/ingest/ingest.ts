@@ -9,7 +9,14 @@ import { dispatch } from '../admission/dispatch.ts';
 import { readCheckpoint, writeCheckpoint } from '../checkpoint.ts';
 import { TIER_NOT_OFFERED } from '../collect/decide.ts';
 import { fateOf, mayOwn, ownerOf, rootOf } from '../drops/duplicates.ts';
-import { BatchdropError, CorruptWorkFileError, ObjectGoneError, UploadGoneError } from '../errors.ts';
+import { afterUnreadable, isOfInput, rejectionOf } from '../drops/unreadable.ts';
+import {
+  BatchdropError,
+  CorruptWorkFileError,
+  ObjectGoneError,
+  ObjectUnreadableError,
+  UploadGoneError,
+} from '../errors.ts';
 import { workKeys } from '../keys.ts';
 import { droppedAt, ladderOf } from '../ladder/ladder.ts';
 import { whileJobTaken } from '../lease/claims.ts';
@@ -83,6 +90,7 @@ export async function ingest(deps: IngestDeps, message: IngestMessage): Promise<
       deps.log.warn('taken over by another worker', { jobId });
       return;
     }
+    if (await putOff(run, error)) return;
     await letGo(run);
     throw error;
   }
@@ -109,6 +117,29 @@ const UNCLAIMED = { claim: undefined, claimedUntil: undefined };
 async function letGo({ deps, job, claim, progress }: Run): Promise<void> {
   const changes = { ...UNCLAIMED, ingest: progress };
   await deps.jobs.moveJob(job.jobId, { state: 'ingesting', claim }, changes, deps.ambient.now());
+}
+
+/**
+ * A file that S3 does not give is tried again later: when is in the record, so that waiting uses up no delivery.
+ * @returns `false` if the error is another one.
+ */
+async function putOff(run: Run, error: unknown): Promise<boolean> {
+  const { deps, job, claim, progress } = run;
+  if (!(error instanceof ObjectUnreadableError && isOfInput(error, job))) return false;
+  const now = deps.ambient.now();
+  const unreadable = afterUnreadable(progress.unreadable, error, now);
+  const changes = { ...UNCLAIMED, ingest: { ...progress, unreadable } };
+  await deps.jobs.moveJob(job.jobId, { state: 'ingesting', claim }, changes, now);
+  const { since, tries, code, reason, nextAt } = unreadable;
+  deps.log.warn('the file cannot be read; it is tried again', {
+    jobId: job.jobId,
+    code,
+    reason,
+    tries,
+    since: new Date(since).toISOString(),
+    nextAt: new Date(nextAt).toISOString(),
+  });
+  return true;
 }
 
 async function ingestTaken(run: Run): Promise<void> {
@@ -187,6 +218,15 @@ async function makePlan(run: Run): Promise<Plan | undefined> {
       checkpoint === undefined ? deps.ambient.nonce() : await readState(deps.objects, checkpoint.key);
     return await scan(scanDepsOf(run), job, from);
   } catch (error) {
+    if (error instanceof ObjectUnreadableError && isOfInput(error, job)) {
+      const now = deps.ambient.now();
+      const rejection = rejectionOf(
+        afterUnreadable(run.progress.unreadable, error, now),
+        deps.settings.inputs.unreadableHours,
+        now,
+      );
+      if (rejection !== undefined) return rejectedPlan(job.jobId, rejection);
+    }
     if (error instanceof ObjectGoneError) {
       return rejectedPlan(job.jobId, {
         code: 'object_gone',

@@ -27,7 +27,7 @@ const jobFileSchema = z.object({
   ),
   rank: z.exactOptional(z.int().min(0)),
   rejection: z.exactOptional(
-    z.object({ code: z.enum(['invalid_options', 'key_too_long']), message: z.string() }),
+    z.object({ code: z.enum(['invalid_options', 'key_too_long', 'input_unreadable']), message: z.string() }),
   ),
   state: z.literal('ingesting'),
   createdAt: z.number(),

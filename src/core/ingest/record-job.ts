@@ -6,10 +6,12 @@ import type { ObjectLocation } from '../../contract/messages.ts';
 import { layoutOf, type Route, readDuration, type Settings } from '../../contract/settings.ts';
 import { contentOf, OWNER_MS } from '../drops/duplicates.ts';
 import { placeOf } from '../drops/place.ts';
+import { afterUnreadable, rejectionOf } from '../drops/unreadable.ts';
+import { ObjectUnreadableError } from '../errors.ts';
 import { jobIdOf } from '../job-id.ts';
 import { hasRoomForResults, MAX_KEY_BYTES, workKeys } from '../keys.ts';
 import { droppedAt } from '../ladder/ladder.ts';
-import type { Job, ObjectHead, Rejection } from '../model.ts';
+import type { Job, ListCursor, ObjectHead, Rejection } from '../model.ts';
 import type { Ambient, Inputs, JobStore, Log, ObjectStore } from '../ports.ts';
 import { type NewJob, settleJob } from './job-file.ts';
 import { readOptions } from './options.ts';
@@ -30,8 +32,73 @@ export interface RecordDeps {
  * @returns the job as it is recorded; `undefined` if the object is no input, or gone.
  */
 export async function recordJob(deps: RecordDeps, location: ObjectLocation): Promise<Job | undefined> {
-  const job = await describeJob(deps, location);
-  return job === undefined ? undefined : claim(deps, job);
+  try {
+    const job = await describeJob(deps, location);
+    return job === undefined ? undefined : await claim(deps, job);
+  } catch (error) {
+    if (!(error instanceof ObjectUnreadableError)) throw error;
+    return recordUnreadable(deps, location, error);
+  }
+}
+
+/**
+ * A file that S3 does not even tell of, or whose options it does not give, has no job while that may change: the hourly
+ * listing, which needs neither, hands it to ingest again. After the time for unreadable files it has one, rejected.
+ */
+async function recordUnreadable(
+  deps: RecordDeps,
+  location: ObjectLocation,
+  error: ObjectUnreadableError,
+): Promise<Job | undefined> {
+  const { settings, inputs, log } = deps;
+  const route = routeOf(settings, location.key);
+  const input = await findVersion(inputs, location);
+  if (route === undefined || input === undefined) return undefined;
+  const now = deps.ambient.now();
+  const hours = settings.inputs.unreadableHours;
+  const unreadable = { ...afterUnreadable(undefined, error, now), since: input.lastModified };
+  const { code, reason } = unreadable;
+  const rejection = rejectionOf(unreadable, hours, now);
+  if (rejection === undefined) {
+    log.warn('the file cannot be looked at; the hourly listing finds it again', {
+      key: input.key,
+      code,
+      reason,
+    });
+    return undefined;
+  }
+  return claim(deps, {
+    v: 1,
+    jobId: jobIdOf(input),
+    input,
+    source: sourceOf(settings, input),
+    ...(await placeOf(deps, input)),
+    route,
+    rejection: { code: 'input_unreadable', message: rejection.message },
+    state: 'ingesting',
+    createdAt: now,
+    updatedAt: now,
+  });
+}
+
+/** What a listing tells of an object that is not given. */
+async function findVersion(
+  inputs: Pick<Inputs, 'listKey'>,
+  { key, versionId }: ObjectLocation,
+): Promise<ObjectHead | undefined> {
+  let after: ListCursor | undefined;
+  do {
+    const page = await inputs.listKey(key, after);
+    const found = page.versions.find((one) =>
+      versionId === undefined ? one.isLatest : one.versionId === versionId,
+    );
+    if (found !== undefined) {
+      const { isLatest: _, isDeleteMarker, ...head } = found;
+      return isDeleteMarker ? undefined : head;
+    }
+    after = page.next;
+  } while (after !== undefined);
+  return undefined;
 }
 
 /**

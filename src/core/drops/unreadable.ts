@@ -1,0 +1,42 @@
+/**
+ * Inputs that S3 has and does not give: archived, encrypted with a key that may not be used, or forbidden. A person may change
+ * that (a restore from a deep archive takes 48 hours), so they are tried for a time, and then rejected with what S3 said.
+ */
+import type { ObjectUnreadableError } from '../errors.ts';
+import type { Job, Rejection, Unreadable } from '../model.ts';
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+/** The first wait; each is twice as long as the one before, up to an hour. */
+const FIRST_WAIT_MS = MINUTE_MS;
+
+/** What is recorded after a try. */
+export function afterUnreadable(
+  before: Unreadable | undefined,
+  error: ObjectUnreadableError,
+  now: number,
+): Unreadable {
+  const tries = (before?.tries ?? 0) + 1;
+  const { code, message } = error;
+  const waitMs = Math.min(HOUR_MS, FIRST_WAIT_MS * 2 ** Math.min(tries - 1, 20));
+  return { since: before?.since ?? now, tries, code, reason: message, nextAt: now + waitMs };
+}
+
+/**
+ * Why a file is given up.
+ * @param hours how long it may stay unreadable.
+ * @returns `undefined` while it is to be tried again.
+ */
+export function rejectionOf(unreadable: Unreadable, hours: number, now: number): Rejection | undefined {
+  if (now < unreadable.since + hours * HOUR_MS) return undefined;
+  const { tries, reason } = unreadable;
+  return {
+    code: 'input_unreadable',
+    message: `The file could not be read in ${hours} hours (${tries} ${tries === 1 ? 'try' : 'tries'}). ${reason}`,
+  };
+}
+
+/** Whether it is the job's own file that could not be read. */
+export function isOfInput({ key }: ObjectUnreadableError, { input, source }: Job): boolean {
+  return key === input.key || key === source.key;
+}
