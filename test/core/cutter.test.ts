@@ -310,3 +310,58 @@ describe('isShattered', () => {
     expect(cut(far.slice(0, 1_000)).some(isShattered)).toBe(false);
   });
 });
+
+describe('even cuts', () => {
+  const LIMITS = { ...OPENAI_LIMITS, bytes: 1_000 };
+  function cutEvenly(lengths: readonly number[], models: readonly string[] = ['m']): OpenBatch[] {
+    const batches: OpenBatch[] = [];
+    const totalBytes = lengths.reduce((sum, length) => sum + length + 1, 0);
+    const cutter = new Cutter(LIMITS, (batch) => batches.push(batch), { totalBytes });
+    let offset = 0;
+    for (const [index, length] of lengths.entries()) {
+      cutter.add({
+        endpoint: '/v1/responses',
+        model: models[index % models.length]!,
+        line: index + 1,
+        offset,
+        length,
+        hash0: index,
+        hash1: 0,
+        embeddingInputs: 0,
+        predictedOutputBytes: 0,
+        textBytes: 0,
+        dataUrlBytes: 0,
+      });
+      offset += length + 1;
+    }
+    cutter.finish();
+    return batches;
+  }
+
+  it('a file that is little larger than a batch becomes two halves', () => {
+    const batches = cutEvenly(Array.from({ length: 22 }, () => 49));
+    expect(batches.map(({ bytes }) => bytes)).toEqual([550, 550]);
+  });
+
+  it('any file becomes as many batches as its bytes need, one more at the most, of much the same size', () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 1, max: 99 }), { minLength: 1, maxLength: 400 }), (lengths) => {
+        const batches = cutEvenly(lengths);
+        const total = lengths.reduce((sum, length) => sum + length + 1, 0);
+        const needed = Math.ceil(total / LIMITS.bytes);
+        expect(batches.reduce((sum, { bytes }) => sum + bytes, 0)).toBe(total);
+        expect(batches.length).toBeLessThanOrEqual(needed + 1);
+        for (const { bytes } of batches) expect(bytes).toBeLessThanOrEqual(LIMITS.bytes);
+        for (const { bytes } of batches.slice(0, -1)) expect(bytes).toBeGreaterThan(total / needed - 100);
+      }),
+    );
+  });
+
+  it('a model that fits into one batch is not divided because of others', () => {
+    const batches = cutEvenly(
+      Array.from({ length: 30 }, () => 49),
+      ['a', 'b'],
+    );
+    expect(batches.map(({ bytes }) => bytes)).toEqual([750, 750]);
+  });
+});

@@ -230,7 +230,8 @@ describe('scan', () => {
         fileArbitrary,
         limitsArbitrary,
         chunkSizesArbitrary(200),
-        async (expected, limits, sizes) => {
+        async (expected, { bytes: _, ...limits }, sizes) => {
+          // By bytes, only a file whose size is known is cut evenly.
           const plain = await scanFile(expected.file, { limits });
           const packed = await scanFile(gzipSync(expected.file), { limits, sizes });
           await expectPlan(packed, expected);

@@ -14,8 +14,8 @@ export interface Part {
 type Estimated = Pick<BatchRecord, 'tokens' | 'bytes'>;
 
 /**
- * Consecutive parts of a batch, in order, none with more than `most` tokens unless it is a single request. A request's
- * part of the batch's tokens is taken to be its part of the bytes.
+ * Consecutive parts of a batch, in order and of much the same size, none with more than `most` tokens unless it is a single
+ * request. A request's part of the batch's tokens is taken to be its part of the bytes.
  */
 export function cutByTokens(batch: Estimated, entries: ManifestEntries, most: number): Part[] {
   return cutByWeight(batch, entries, most, tokensOfEach(batch, entries));
@@ -32,11 +32,14 @@ export function cutByWeight(
   const parts: Required<Part>[] = [];
   let part = { entries: new ManifestEntries(), tokens: 0 };
   let weight = 0;
+  let all = 0;
+  for (let index = 0; index < entries.count; index++) all += weightOf(entries.at(index));
+  const even = all / Math.ceil(all / most);
   for (let index = 0; index < entries.count; index++) {
     const entry = entries.at(index);
     const { line, offset, length, tried, hash0, hash1 } = entry;
     const own = weightOf(entry);
-    if (part.entries.count > 0 && weight + own > most) {
+    if (part.entries.count > 0 && (weight >= even || weight + own > most)) {
       parts.push(part);
       part = { entries: new ManifestEntries(), tokens: 0 };
       weight = 0;

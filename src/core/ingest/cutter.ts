@@ -63,6 +63,7 @@ export class Cutter {
   readonly #limits: BatchLimits;
   readonly #onFull: (batch: OpenBatch) => void;
   readonly #maxOpenRequests: number;
+  readonly #evenBytes: number;
   #openRequests = 0;
   #isShattered = false;
   /** Lists of requests whose batches were handed over and are needed no more. */
@@ -72,12 +73,18 @@ export class Cutter {
    * @param onFull is given each batch once it can take no more; it must not keep the request that did not fit.
    * @param options.resume the batches that another cutter had {@link open}, in that order.
    * @param options.maxOpenRequests default: 1,000,000.
+   * @param options.totalBytes of all requests that will come, at the most: while there is one group, its batches are closed as
+   * soon as they have their even share of it (95 and 95 MB, not 190 and nothing much). Default: batches are filled up.
    */
   constructor(
     limits: BatchLimits,
     onFull: (batch: OpenBatch) => void,
-    options: { resume?: readonly OpenBatch[]; maxOpenRequests?: number } = {},
+    options: { resume?: readonly OpenBatch[]; maxOpenRequests?: number; totalBytes?: number } = {},
   ) {
+    this.#evenBytes =
+      options.totalBytes === undefined
+        ? Number.POSITIVE_INFINITY
+        : options.totalBytes / Math.ceil(options.totalBytes / limits.bytes);
     this.#limits = limits;
     this.#onFull = onFull;
     this.#maxOpenRequests = options.maxOpenRequests ?? MAX_OPEN_REQUESTS;
@@ -106,7 +113,8 @@ export class Cutter {
   add(request: Cuttable): OpenBatch {
     if (this.#openRequests >= this.#maxOpenRequests) this.#close(this.#largest());
     let batch = this.#openFor(request);
-    if (batch.entries.count > 0 && !this.#fits(batch, 1, request)) batch = this.#close(batch);
+    if (batch.entries.count > 0 && (this.#hasItsShare(batch, 0) || !this.#fits(batch, 1, request)))
+      batch = this.#close(batch);
     this.#grow(batch, request.offset, request.offset + request.length, 1, request);
     const { line, offset, length, outputLimit, hash0, hash1 } = request;
     batch.entries.push(line, offset, length, withOutputLimit(0, outputLimit), hash0, hash1);
@@ -122,6 +130,7 @@ export class Cutter {
     const readBytes = batch.readBytes + (batch.ranges === 0 ? 0 : start - batch.end) + end - start;
     const isOneByOne =
       this.#openRequests + count > this.#maxOpenRequests ||
+      this.#hasItsShare(batch, length + count) ||
       !this.#fits(batch, count, span) ||
       // Between two of them might lie the end of a range; on the way to the last, the batch might be shattered.
       gaps > COALESCE_GAP_BYTES ||
@@ -197,6 +206,11 @@ export class Cutter {
       this.#open.set(groupOf(request), batch);
     }
     return batch;
+  }
+
+  /** Whether a batch, with `more` bytes, is as large as all that there will be. */
+  #hasItsShare(batch: OpenBatch, more: number): boolean {
+    return batch.bytes + more >= this.#evenBytes && this.#open.size === 1;
   }
 
   #fits(batch: OpenBatch, count: number, sums: Sums): boolean {

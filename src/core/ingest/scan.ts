@@ -241,6 +241,8 @@ async function readLines(
     },
     {
       resume: open,
+      // Lines that are unpacked or filled in have another size.
+      ...(spooled ? {} : { totalBytes: job.input.size }),
       ...(sizes.maxOpenRequests === undefined ? {} : { maxOpenRequests: sizes.maxOpenRequests }),
     },
   );
