@@ -9,6 +9,7 @@ import { EXIT_CANNOT_RUN, EXIT_USAGE, UsageError } from './exit.ts';
 import { localProcess } from './local-process.ts';
 import { localUp } from './local-up.ts';
 import { plan } from './plan.ts';
+import { resume } from './resume.ts';
 
 const settingsOption = [
   '--settings <file>',
@@ -61,6 +62,22 @@ const stateOption = [
   'folder that keeps everything between runs',
   DEFAULT_STATE_DIR,
 ] as const;
+program
+  .command('resume')
+  .description(
+    'release batches that are held because OpenAI failed them each time; without jobs, show what is held',
+  )
+  .argument('[job...]', 'ids of jobs, as receipts and logs name them')
+  .option('--all', 'release everything that is held')
+  .option('--table <name>', 'table of the stack: TableName, as `cdk deploy` printed it')
+  .option('--region <region>', 'AWS region of the table (default: that of your AWS configuration)')
+  .option('--endpoint <url>', 'DynamoDB of a stack that `batchdrop local up` runs, as it printed it')
+  .option('--local', 'the state of a local stack that is not running')
+  .option(...stateOption)
+  .action(async (jobs: string[], options) => {
+    process.exitCode = await resume(jobs, options);
+  });
+
 const liveOption = ['--live', 'talk to the real OpenAI with OPENAI_API_KEY: this costs money'] as const;
 
 local

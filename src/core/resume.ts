@@ -21,7 +21,7 @@ export interface Resumed {
 }
 
 /** Whether a batch waits until a person releases it. */
-function isHeld({ state, heldAt }: Pick<BatchRecord, 'state' | 'heldAt'>): boolean {
+export function isHeld({ state, heldAt }: Pick<BatchRecord, 'state' | 'heldAt'>): boolean {
   return state === 'planned' && heldAt !== undefined;
 }
 

@@ -15,14 +15,18 @@ import { createDynamoDBClient } from '../../src/runtime/clients.ts';
 
 export const TABLE = 'batchdrop-test';
 
-/** A local DynamoDB with the table of the contract, in a folder of its own. */
-export async function startLocalDynamoDB(): Promise<{
+/**
+ * A local DynamoDB with the table of the contract.
+ * @param folder that keeps it. Default: one of its own, which is removed.
+ */
+export async function startLocalDynamoDB(folder?: string): Promise<{
   client: DynamoDBDocumentClient;
+  endpoint: string;
   /** Another client of the same table, into whose calls a test may reach. */
   newClient(): DynamoDBDocumentClient;
   close(): Promise<void>;
 }> {
-  const dir = await mkdtemp(join(tmpdir(), 'batchdrop-dynamodb-'));
+  const dir = folder ?? (await mkdtemp(join(tmpdir(), 'batchdrop-dynamodb-')));
   const server = await startDynamoDb({ dir });
   const newClient = () =>
     createDynamoDBClient({
@@ -60,11 +64,12 @@ export async function startLocalDynamoDB(): Promise<{
   await waitUntilTableExists({ client, maxWaitTime: 30, minDelay: 1 }, { TableName: TABLE });
   return {
     client,
+    endpoint: server.endpoint,
     newClient,
     close: async () => {
       client.destroy();
       await server.close();
-      await rm(dir, { recursive: true, force: true });
+      if (folder === undefined) await rm(dir, { recursive: true, force: true });
     },
   };
 }
