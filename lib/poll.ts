@@ -30,6 +30,12 @@ export interface PollProps extends Foundation {
 const MIN_WORK_EXPIRATION_DAYS = 15;
 const MAX_WORK_EXPIRATION_DAYS = 365;
 
+/**
+ * How long a run waits while the account has no concurrency left: the longest that Lambda allows. With the schedule's interval, every run of
+ * a busy account would be thrown away unseen, and with them the only clock.
+ */
+const EVENT_AGE = Duration.hours(6);
+
 /** Looks at all live batches on a schedule, sweeps up what is stuck or lost, and lists inputs whose event was lost. */
 export class Poll extends Construct {
   /** The function. */
@@ -77,8 +83,8 @@ export class Poll extends Construct {
     for (const queue of [ingestQueue, submitQueue, callQueue, collectQueue, finalizeQueue])
       queue.allowSend(fn);
 
-    // A run that failed or came late is worth nothing: the next one does all of its work.
-    const once = { retryAttempts: 0, maxEventAge: Duration.minutes(minutes) };
+    // A run that failed is not repeated: the next one does all of its work.
+    const once = { retryAttempts: 0, maxEventAge: EVENT_AGE };
     fn.configureAsyncInvoke(once);
     new events.Rule(this, 'Schedule', {
       description: 'Time for batchdrop to look at its batches',

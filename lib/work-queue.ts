@@ -13,9 +13,9 @@ export interface WorkQueueProps {
 
 /**
  * How many times a message is received before it moves to the dead-letter queue: with the handlers' backoff of 30 seconds
- * to 15 minutes, after more than an hour of failing. A step that has to wait uses up none: see core/step-failure.ts.
+ * to 15 minutes, after half a day of failing. Many, because each delivery that Lambda throttles counts as one, too. A step that has to wait uses up none: see core/step-failure.ts.
  */
-const MAX_RECEIVE_COUNT = 10;
+const MAX_RECEIVE_COUNT = 50;
 
 /** A queue for what could not be worked off or delivered, encrypted and TLS only; it is kept 14 days, the longest SQS allows. */
 export function newDeadLetterQueue(scope: Construct, id: string): sqs.Queue {
@@ -42,7 +42,7 @@ export function newDeadLetterQueue(scope: Construct, id: string): sqs.Queue {
 export class WorkQueue extends Construct {
   /** The queue itself. */
   readonly queue: sqs.Queue;
-  /** Where a message goes that failed ten times; kept 14 days, the longest SQS allows. */
+  /** Where a message goes that was received {@link MAX_RECEIVE_COUNT} times; kept 14 days, the longest SQS allows. */
   readonly deadLetterQueue: sqs.Queue;
   /** Longest run of the function that receives the messages. */
   readonly consumerTimeout: Duration;

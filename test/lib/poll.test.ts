@@ -24,15 +24,15 @@ test.each([
   );
 });
 
-test('neither EventBridge nor Lambda repeats a run, and a late one is dropped when the next is due', () => {
+test('neither EventBridge nor Lambda repeats a run, and one that is throttled waits for up to six hours', () => {
   const template = synthesize({ pollInterval: Duration.minutes(10) });
   expect(scheduleOf(template).Targets[0].RetryPolicy).toEqual({
     MaximumRetryAttempts: 0,
-    MaximumEventAgeInSeconds: 600,
+    MaximumEventAgeInSeconds: 21_600,
   });
   expect(onlyResource(template, 'AWS::Lambda::EventInvokeConfig').Properties).toMatchObject({
     MaximumRetryAttempts: 0,
-    MaximumEventAgeInSeconds: 600,
+    MaximumEventAgeInSeconds: 21_600,
     Qualifier: '$LATEST',
   });
 });

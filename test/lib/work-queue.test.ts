@@ -38,7 +38,7 @@ test.each(queues)('%s is encrypted and refuses requests without TLS', (name, que
 
 describe.each(queues.filter(([name]) => name.endsWith('Queue')))('%s', (name, queue) => {
   test('gives up after five receives into its own dead-letter queue', () => {
-    expect(queue.Properties.RedrivePolicy.maxReceiveCount).toBe(10);
+    expect(queue.Properties.RedrivePolicy.maxReceiveCount).toBe(50);
     expect(nameOf(queue.Properties.RedrivePolicy.deadLetterTargetArn)).toBe(`${name}DeadLetters`);
   });
 
