@@ -339,6 +339,36 @@ test(
   },
 );
 
+test(
+  'content X, Y, X, X under one name: the third is run, and the fourth is answered by the third and says so',
+  LONG,
+  async () => {
+    const state = await makeFolder();
+    const [x, y] = [await writeInput('a.jsonl', chatLine('x')), await writeInput('a.jsonl', chatLine('y'))];
+    const ids: string[] = [];
+    const local = await startLocalPipeline({ stateDir: state });
+    try {
+      for (const file of [x, y, x]) {
+        const { jobId } = await local.drop(file, 'input/a.jsonl');
+        await expect
+          .poll(async () => (await local.look(jobId)).job?.result, { timeout: 60_000 })
+          .toBe('succeeded');
+        ids.push(jobId);
+      }
+    } finally {
+      await local.stop();
+    }
+    expect(new Set(ids).size).toBe(3);
+    const again = await processFiles([x], ['--state', state]);
+    expect(again.status).toBe(0);
+    expect(again.stderr).toContain(`not run: the same content as job ${ids[2]}`);
+    expect(again.receipts).toMatchObject([
+      { result: 'duplicate', duplicateOf: { jobId: ids[2], result: 'succeeded' }, cost: { usd: '0' } },
+    ]);
+    expect((await again.lines('output/a.jsonl'))[0].custom_id).toBe('x');
+  },
+);
+
 test('the real OpenAI is refused as a base URL without --live', async () => {
   const finished = await run('cli/main.ts', ['local', 'process', 'package.json'], {
     OPENAI_BASE_URL: 'https://api.openai.com/v1',
