@@ -36,6 +36,9 @@ const QUICK_SIZE_MB = 100;
 /** At a gigabyte and more only the commands that something is claimed against. */
 const AT_1_GB = ['ours', 'read-only', 'read-write', 'python', 'readline', 'duckdb'];
 const AT_5_GB = ['ours', 'read-only'];
+/** Against images, and where models take turns. */
+const AT_IMAGES = ['ours', 'read-only', 'python-check', 'readline'];
+const AT_TURNS = ['ours', 'read-write', 'python'];
 
 /** The parts of a run, in order. */
 export function planRun(options: RunOptions): Part[] {
@@ -68,6 +71,9 @@ export function planRun(options: RunOptions): Part[] {
     compared('b400'),
     compared('multi'),
     compared('tools'),
+    grown({ name: 'vision', content: 'vision', size: bytes(200e6) }, !isQuick, AT_IMAGES),
+    grown({ name: 'turns4', content: 'turns4', size: bytes(200e6) }, !isQuick, AT_TURNS),
+    grown({ name: 'models200', content: 'models200', size: bytes(200e6) }, !isQuick, AT_TURNS),
     grown({ name: 'a1g', content: 'a4k', size: bytes(1e9) }, !isQuick, AT_1_GB),
     grown({ name: 'ids1m', content: 'ids', size: lines(1e6) }, true, ['ours']),
     grown({ name: 'ids4m', content: 'ids', size: lines(4e6) }, !isQuick, ['ours']),
@@ -78,4 +84,7 @@ export function planRun(options: RunOptions): Part[] {
 }
 
 /** Every name that `--input` takes. */
-export const INPUT_NAMES = ['a4k', 'b400', 'multi', 'tools', 'a1g', 'ids1m', 'ids4m', 'a5g'];
+export const INPUT_NAMES = [
+  ...['a4k', 'b400', 'multi', 'tools'],
+  ...['vision', 'turns4', 'models200', 'a1g', 'ids1m', 'ids4m', 'a5g'],
+];

@@ -39,7 +39,27 @@ const TARGETS: readonly Target[] = [
       },
     }),
   ),
-  ...[...COMPARED, 'a1g', 'a5g', 'ids1m'].map(
+  {
+    claim: 'process against python3 json.loads that writes nothing, vision',
+    target: { atLeast: 1 },
+    unit: 'x',
+    measured: ({ ratios }) => ratios.vision?.['python-check']?.cpu?.median,
+  },
+  ...[
+    ['turns4', 'a4k'],
+    ['models200', 'b400'],
+  ].map(
+    ([turns, one]): Target => ({
+      claim: `CPU of ${turns} over that of ${one}, the same lines with one model`,
+      target: { atMost: 2 },
+      unit: 'x',
+      measured: ({ medians }) => {
+        const [cpu, ofOne] = [turns, one].map((name) => medians[name!]?.ours?.cpuMs);
+        return cpu && ofOne ? cpu / ofOne : undefined;
+      },
+    }),
+  ),
+  ...[...COMPARED, 'vision', 'turns4', 'models200', 'a1g', 'a5g', 'ids1m'].map(
     (input): Target => ({
       claim: `peak RSS of ingest, ${input}`,
       target: { atMost: 200 },

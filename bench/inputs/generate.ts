@@ -25,7 +25,7 @@ export const CONTENT: Record<Content, { lineBytes: number; about: string }> = {
   multi: { lineBytes: 3_300, about: 'zh, ja, ru, ko, fr, de, es with emoji, half raw UTF-8, half \\uXXXX' },
   tools: { lineBytes: 14_100, about: 'tools and json_schema, dense in tokens and numbers' },
   ids: { lineBytes: 150, about: 'as short as requests get: many ids' },
-  vision: { lineBytes: 3_000_000, about: 'images as base64, lines of 100 KB to 16 MB' },
+  vision: { lineBytes: 2_500_000, about: 'images as base64, lines of 100 KB to 16 MB' },
   turns4: { lineBytes: 4_100, about: 'as a4k, four models that take turns line by line' },
   models200: { lineBytes: 390, about: 'as b400, each line one of 200 models at random' },
 };

@@ -38,7 +38,7 @@ describe('generated lines', () => {
         "tools": "580d50db7e534dae",
         "turns4": "034aa91d485c3b6d",
         "version": 1,
-        "vision": "ae3490a616b6a8c1",
+        "vision": "d78f51db2b7ca2f1",
       }
     `);
   });

@@ -168,7 +168,7 @@ describe('plan of a run', () => {
   it('scales every input with the size', () => {
     const parts = planRun({ isQuick: false, isFull: true, sizeMb: 20 });
     expect(parts.map(({ spec }) => spec.size)).toEqual([
-      ...Array.from({ length: 4 }, () => ({ bytes: 20_000_000 })),
+      ...Array.from({ length: 7 }, () => ({ bytes: 20_000_000 })),
       { bytes: 100_000_000 },
       { lines: 100_000 },
       { lines: 400_000 },

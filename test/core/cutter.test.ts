@@ -131,6 +131,7 @@ describe('Cutter', () => {
               outputLimit: undefined,
               ...request,
               bytes: () => new Uint8Array(0),
+              copyTo: () => {},
               customId: () => '',
             })),
         };

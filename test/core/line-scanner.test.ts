@@ -83,7 +83,7 @@ function scan(chunks: readonly Uint8Array[], options: Options = {}) {
     {
       onSpan: (span) => {
         for (const request of span.requests()) {
-          const { textBytes, dataUrlBytes, bytes, customId, ...values } = request;
+          const { textBytes, dataUrlBytes, bytes, customId, copyTo: _, ...values } = request;
           texts.push({ bytes: Buffer.from(bytes()).toString(), textBytes, dataUrlBytes });
           lines.push({ ...values, valid: true, customId: customId() });
         }
@@ -100,6 +100,29 @@ function scan(chunks: readonly Uint8Array[], options: Options = {}) {
   }
   scanner.end();
   return { outcomes: { lines, blank: scanner.blank }, texts, next: scanner.next };
+}
+
+/** The same request by request. */
+function scanEach(file: Uint8Array): Outcomes {
+  const lines: Outcome[] = [];
+  const scanner = new LineScanner(
+    JOB_ID,
+    {
+      onSpan: () => expect.unreachable('requests are taken one by one'),
+      onRequest: ({ bytes, copyTo, customId, textBytes: _, dataUrlBytes: __, ...values }) => {
+        const copy = Buffer.alloc(values.length + 2, 0x21);
+        copyTo(copy, 1);
+        expect(copy.subarray(1, -1).equals(bytes())).toBe(true);
+        expect([copy[0], copy.at(-1)]).toEqual([0x21, 0x21]);
+        lines.push({ ...values, valid: true, customId: customId() });
+      },
+      onLine: (line) => lines.push(outcomeOf(line)),
+    },
+    { sourceBytes: file.length },
+  );
+  scanner.push(file);
+  scanner.end();
+  return { lines, blank: scanner.blank };
 }
 
 const whole = (bytes: Uint8Array): Uint8Array[] => [new Uint8Array(bytes)];
@@ -416,6 +439,9 @@ describe('LineScanner', () => {
       (id: string): string =>
         `{"method":"POST","custom_id":"${id}","url":"/v1/responses","body":{"model":"m","x":[`,
       (id: string): string => `{"body":{"model":"m","x":[],"custom_id":"${id}","y":[`,
+      (id: string): string => `{"custom_id":"${id}","body":{"model":"m","x":[`,
+      (id: string): string =>
+        `{"custom_id":"${id}","method":"POST","body":{"model":"m"},"url":"/v1/responses","x":[`,
     ];
     const tails = [
       ...[
@@ -435,9 +461,23 @@ describe('LineScanner', () => {
       ],
     ];
     const ids = ['a', 'b'.repeat(40), '', 'a\\n', 'a\tb', 'é', 'a","method":"GET'];
+    const models = [
+      'm',
+      'm',
+      'gpt-6-luna',
+      'é',
+      '',
+      'a\\n',
+      'a\tb',
+      'm","stream":true,"y":"',
+      'x'.repeat(130),
+    ];
     const lineArbitrary = fc
-      .tuple(fc.constantFrom(...heads), fc.constantFrom(...ids), fc.constantFrom(...tails))
-      .map(([head, id, tail]) => Buffer.from(head(id) + tail));
+      .tuple(...[heads, ids, models, tails].map((some) => fc.constantFrom<unknown>(...some)))
+      .map((parts) => {
+        const [head, id, model, tail] = parts as [(typeof heads)[number], string, string, string];
+        return Buffer.from(head(id).replace('"model":"m"', () => `"model":"${model}"`) + tail);
+      });
     const filesArbitrary = fc.array(lineArbitrary, { minLength: 2, maxLength: 50 });
     fc.assert(
       fc.property(filesArbitrary, (lines) => {
@@ -445,8 +485,9 @@ describe('LineScanner', () => {
         const { outcomes, texts } = scan(whole(file));
         expect(outcomes).toEqual(check(file));
         expectTextsCounted(texts);
+        expect(scanEach(file)).toEqual(outcomes);
       }),
-      { numRuns: 500 },
+      { numRuns: 1_500 },
     );
   });
 

@@ -127,7 +127,7 @@ export async function forecast(stream: ByteStream, options: ForecastOptions): Pr
 }
 
 type Place = Pick<ScannedRequest, 'line' | 'offset' | 'length'>;
-type Request = Omit<ScannedRequest, 'customId'> & { customId: () => string };
+type Request = Omit<ScannedRequest, 'copyTo'>;
 
 interface OpenGroup extends GroupForecast {
   error: number;

@@ -59,11 +59,14 @@ const MAX_SPARE = 2;
 /** Cuts requests into batches that hold one model, one endpoint, and stay within every limit. */
 export class Cutter {
   readonly #open = new Map<string, OpenBatch>();
+  /** The same by endpoint and model: no text is put together to find one. */
+  readonly #byEndpoint = new Map<Endpoint, Map<string, OpenBatch>>();
   #last: OpenBatch | undefined;
   readonly #limits: BatchLimits;
   readonly #onFull: (batch: OpenBatch) => void;
   readonly #maxOpenRequests: number;
   readonly #evenBytes: number;
+  readonly #isSpooled: boolean;
   #openRequests = 0;
   #isShattered = false;
   /** Lists of requests whose batches were handed over and are needed no more. */
@@ -75,11 +78,17 @@ export class Cutter {
    * @param options.maxOpenRequests default: 1,000,000.
    * @param options.totalBytes of all requests that will come, at the most: while there is one group, its batches are closed as
    * soon as they have their even share of it (95 and 95 MB, not 190 and nothing much). Default: batches are filled up.
+   * @param options.isSpooled requests are written out, so that it does not matter where they are in the source. Default: false.
    */
   constructor(
     limits: BatchLimits,
     onFull: (batch: OpenBatch) => void,
-    options: { resume?: readonly OpenBatch[]; maxOpenRequests?: number; totalBytes?: number } = {},
+    options: {
+      resume?: readonly OpenBatch[];
+      maxOpenRequests?: number;
+      totalBytes?: number;
+      isSpooled?: boolean;
+    } = {},
   ) {
     this.#evenBytes =
       options.totalBytes === undefined
@@ -88,8 +97,9 @@ export class Cutter {
     this.#limits = limits;
     this.#onFull = onFull;
     this.#maxOpenRequests = options.maxOpenRequests ?? MAX_OPEN_REQUESTS;
+    this.#isSpooled = options.isSpooled ?? false;
     for (const batch of options.resume ?? []) {
-      this.#open.set(groupOf(batch), batch);
+      this.#put(batch);
       this.#openRequests += batch.entries.count;
     }
   }
@@ -118,7 +128,7 @@ export class Cutter {
     this.#grow(batch, request.offset, request.offset + request.length, 1, request);
     const { line, offset, length, outputLimit, hash0, hash1 } = request;
     batch.entries.push(line, offset, length, withOutputLimit(0, outputLimit), hash0, hash1);
-    this.#isShattered ||= isShattered(batch);
+    this.#isShattered ||= !this.#isSpooled && isShattered(batch);
     return batch;
   }
 
@@ -174,6 +184,7 @@ export class Cutter {
   finish(): void {
     for (const batch of this.#open.values()) if (batch.entries.count > 0) this.#onFull(batch);
     this.#open.clear();
+    this.#byEndpoint.clear();
     this.#openRequests = 0;
     this.#last = undefined;
   }
@@ -182,7 +193,7 @@ export class Cutter {
   #close(batch: OpenBatch): OpenBatch {
     // A group that has filled one batch may fill another.
     const next = emptyBatch(batch, this.#spare.pop() ?? new ManifestEntries(batch.entries.count));
-    this.#open.set(groupOf(batch), next);
+    this.#put(next);
     this.#openRequests -= batch.entries.count;
     this.#last = undefined;
     this.#onFull(batch);
@@ -200,10 +211,10 @@ export class Cutter {
   #openFor(request: Pick<Cuttable, 'endpoint' | 'model'>): OpenBatch {
     const last = this.#last;
     if (last?.model === request.model && last.endpoint === request.endpoint) return last;
-    let batch = this.#open.get(groupOf(request));
+    let batch = this.#byEndpoint.get(request.endpoint)?.get(request.model);
     if (batch === undefined) {
       batch = emptyBatch(request);
-      this.#open.set(groupOf(request), batch);
+      this.#put(batch);
     }
     return batch;
   }
@@ -211,6 +222,13 @@ export class Cutter {
   /** Whether a batch, with `more` bytes, is as large as all that there will be. */
   #hasItsShare(batch: OpenBatch, more: number): boolean {
     return batch.bytes + more >= this.#evenBytes && this.#open.size === 1;
+  }
+
+  #put(batch: OpenBatch): void {
+    this.#open.set(groupOf(batch), batch);
+    const ofEndpoint = this.#byEndpoint.get(batch.endpoint);
+    if (ofEndpoint === undefined) this.#byEndpoint.set(batch.endpoint, new Map([[batch.model, batch]]));
+    else ofEndpoint.set(batch.model, batch);
   }
 
   #fits(batch: OpenBatch, count: number, sums: Sums): boolean {

@@ -82,6 +82,8 @@ export interface ScannedRequest {
   dataUrlBytes: number;
   /** The line's bytes. */
   bytes: () => Uint8Array;
+  /** Copies the line's bytes to `at` of the target, without an object for them. */
+  copyTo: (target: Uint8Array, at: number) => void;
   customId: () => string;
 }
 
@@ -115,6 +117,11 @@ export interface RequestSpan {
 export interface LineHandlers {
   /** Takes lines that are certain to be valid requests. How they are put together depends on how the stream is cut. */
   onSpan: (span: RequestSpan) => void;
+  /**
+   * Takes the same requests one by one, in place of spans: where models take turns, spans are short, and what is made for
+   * each span costs more than the request.
+   */
+  onRequest?: (request: ScannedRequest) => void;
   /** Takes any other line that is not blank: valid or not, `checkLine` knows. */
   onLine: (line: Line) => void;
 }
@@ -199,6 +206,9 @@ export class LineScanner {
   /** Cuts a line that is too long to be scanned. */
   #long: LineSplitter | undefined;
   readonly #span: RequestSpan;
+  /** Index of the request that {@link #request} shows. */
+  #requestAt = 0;
+  readonly #request: ScannedRequest;
   /** Memory for bytes of the stream, from which {@link push} takes them without a copy. Used again and again. */
   readonly slots: readonly Uint8Array[];
   /** Lines that held nothing but blanks. */
@@ -251,6 +261,7 @@ export class LineScanner {
     this.#kindWords = new Uint32Array(memory, this.#wasm.kindsOffset(), MAX_KINDS * KIND_WORDS);
     this.#timesForgotten = this.#wasm.timesForgotten();
     this.#groupBytes = Buffer.from(memory, this.#wasm.groupsOffset());
+    this.#request = this.#newRequest();
     this.#span = {
       endpoint: '/v1/responses',
       model: '',
@@ -382,18 +393,38 @@ export class LineScanner {
         this.#kinds = [];
         this.#timesForgotten = wasm.timesForgotten();
       }
-      for (let line = 0; line < count; ) {
-        const end = this.#spanFrom(line, count, allIsUtf8);
-        if (end > line) this.#handlers.onSpan(this.#span);
-        else this.#handOver(line);
-        line = Math.max(end, line + 1);
-      }
+      if (this.#handlers.onRequest !== undefined)
+        this.#handOverEach(count, allIsUtf8, this.#handlers.onRequest);
+      else this.#handOverSpans(count, allIsUtf8);
       this.#start.line += wasm.lines();
       this.blank += wasm.blanks();
       at = wasm.scanned();
     }
     this.#start.offset += to - this.#from;
     this.#from = to;
+  }
+
+  #handOverSpans(count: number, allIsUtf8: boolean): void {
+    for (let line = 0; line < count; ) {
+      const end = this.#spanFrom(line, count, allIsUtf8);
+      if (end > line) this.#handlers.onSpan(this.#span);
+      else this.#handOver(line);
+      line = Math.max(end, line + 1);
+    }
+  }
+
+  #handOverEach(count: number, allIsUtf8: boolean, onRequest: (request: ScannedRequest) => void): void {
+    for (let line = 0; line < count; line++) {
+      const record = line * RECORD_WORDS;
+      const kind = this.#kindAt(record);
+      const length = this.#entryWords[line * ENTRY_WORDS + ENTRY.length]!;
+      if (kind === null || length > this.#longest || !(allIsUtf8 || isUtf8(this.#bytes(line)))) {
+        this.#handOver(line);
+      } else {
+        this.#show(line, kind);
+        onRequest(this.#request);
+      }
+    }
   }
 
   /** Hands over a line that is not certain. */
@@ -455,14 +486,19 @@ export class LineScanner {
   }
 
   *#requests(from: number, to: number): Generator<ScannedRequest> {
-    let at = from;
-    const { endpoint, model } = this.#span;
-    const request: ScannedRequest = {
+    for (let at = from; at < to; at++) {
+      this.#show(at, this.#kindAt(at * RECORD_WORDS)!);
+      yield this.#request;
+    }
+  }
+
+  #newRequest(): ScannedRequest {
+    return {
       line: 0,
       offset: 0,
       length: 0,
-      endpoint,
-      model,
+      endpoint: '/v1/responses',
+      model: '',
       embeddingInputs: 0,
       predictedOutputBytes: 0,
       outputLimit: undefined,
@@ -470,26 +506,34 @@ export class LineScanner {
       hash1: 0,
       textBytes: 0,
       dataUrlBytes: 0,
-      bytes: () => this.#bytes(at),
-      customId: () => this.#customId(at),
+      bytes: () => this.#bytes(this.#requestAt),
+      copyTo: (target, at) => {
+        const from = this.#placeOf(this.#requestAt);
+        this.#memory.copy(target, at, from, from + this.#request.length);
+      },
+      customId: () => this.#customId(this.#requestAt),
     };
-    for (; at < to; at++) {
-      const entry = at * ENTRY_WORDS;
-      const record = at * RECORD_WORDS;
-      const { embeddingInputs, output, outputLimit } = this.#kindAt(record)!;
-      const length = this.#entryWords[entry + ENTRY.length]!;
-      request.line = this.#entryDoubles[at * ENTRY_DOUBLES]!;
-      request.offset = this.#entryDoubles[at * ENTRY_DOUBLES + 1]!;
-      request.length = length;
-      request.embeddingInputs = embeddingInputs;
-      request.predictedOutputBytes = withRequest(output, length);
-      request.outputLimit = outputLimit;
-      request.hash0 = this.#entryWords[entry + ENTRY.hash0]!;
-      request.hash1 = this.#entryWords[entry + ENTRY.hash1]!;
-      request.textBytes = this.#records[record + RECORD.textBytes]!;
-      request.dataUrlBytes = this.#records[record + RECORD.dataUrlBytes]!;
-      yield request;
-    }
+  }
+
+  /** Makes {@link #request} the one at `at`. */
+  #show(at: number, { group, embeddingInputs, output, outputLimit }: Kind): void {
+    const entry = at * ENTRY_WORDS;
+    const record = at * RECORD_WORDS;
+    const length = this.#entryWords[entry + ENTRY.length]!;
+    const request = this.#request;
+    this.#requestAt = at;
+    request.line = this.#entryDoubles[at * ENTRY_DOUBLES]!;
+    request.offset = this.#entryDoubles[at * ENTRY_DOUBLES + 1]!;
+    request.length = length;
+    request.endpoint = group.endpoint!;
+    request.model = group.model;
+    request.embeddingInputs = embeddingInputs;
+    request.predictedOutputBytes = withRequest(output, length);
+    request.outputLimit = outputLimit;
+    request.hash0 = this.#entryWords[entry + ENTRY.hash0]!;
+    request.hash1 = this.#entryWords[entry + ENTRY.hash1]!;
+    request.textBytes = this.#records[record + RECORD.textBytes]!;
+    request.dataUrlBytes = this.#records[record + RECORD.dataUrlBytes]!;
   }
 
   /** The kind of the line with this record; `null` if the line is one for `checkLine`. */
@@ -559,8 +603,13 @@ export class LineScanner {
   }
 
   #bytes(at: number): Uint8Array {
-    const from = this.#from + this.#entryDoubles[at * ENTRY_DOUBLES + 1]! - this.#start.offset;
+    const from = this.#placeOf(at);
     return this.#memory.subarray(from, from + this.#entryWords[at * ENTRY_WORDS + ENTRY.length]!);
+  }
+
+  /** Where a line is in memory. */
+  #placeOf(at: number): number {
+    return this.#from + this.#entryDoubles[at * ENTRY_DOUBLES + 1]! - this.#start.offset;
   }
 
   #customId(at: number): string {

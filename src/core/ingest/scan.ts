@@ -64,6 +64,8 @@ interface ScanSizes {
   hashMask: number;
 }
 
+/** Bytes that one byte of gzip unpacks to at most. Source: zlib, "Technical details". */
+const MAX_DEFLATE_RATIO = 1_032;
 const WHOLE_HASH = 0xffffffff;
 /** Manifests of 1.6 MB that are written while the scan goes on: a PUT may take longer than a batch of short lines. */
 const MANIFESTS_UNDER_WAY = 3;
@@ -241,6 +243,7 @@ async function readLines(
     },
     {
       resume: open,
+      isSpooled: spool !== undefined,
       // Lines that are unpacked or filled in have another size.
       ...(spooled ? {} : { totalBytes: job.input.size }),
       ...(sizes.maxOpenRequests === undefined ? {} : { maxOpenRequests: sizes.maxOpenRequests }),
@@ -270,14 +273,14 @@ async function readLines(
     );
   };
 
-  const accept = (request: Omit<ScannedRequest, 'customId'>): void => {
+  const accept = (request: Omit<ScannedRequest, 'customId' | 'bytes'>): void => {
     if (hashMask !== WHOLE_HASH) {
       request.hash0 = (request.hash0 & hashMask) >>> 0;
       request.hash1 = ((request.hash1 & hashMask) | 1) >>> 0;
     }
     ids.append(request.hash0, request.hash1);
     const batch = cutter.add(request);
-    spool?.hold(batch, request.bytes());
+    spool?.hold(batch, request);
   };
 
   const take = (line: Line, verdict: ValidLine | InvalidLine, bytes = line.bytes): void => {
@@ -289,16 +292,22 @@ async function readLines(
     const { customId, url: endpoint, ...values } = verdict;
     hasher.hashText(customId);
     const { hash0, hash1 } = hasher;
-    accept({ ...line, ...values, length: bytes!.length, endpoint, hash0, hash1, bytes: () => bytes! });
+    const { length } = bytes!;
+    const copyTo = (target: Uint8Array, at: number): void => target.set(bytes!, at);
+    accept({ ...line, ...values, length, endpoint, hash0, hash1, copyTo });
   };
 
   const handlers: LineHandlers = {
+    ...(spool === undefined && hashMask === WHOLE_HASH
+      ? {}
+      : {
+          onRequest: (request: ScannedRequest) => {
+            found.requests++;
+            accept(request);
+          },
+        }),
     onSpan: (span) => {
       found.requests += span.count;
-      if (spool !== undefined || hashMask !== WHOLE_HASH) {
-        for (const request of span.requests()) accept(request);
-        return;
-      }
       ids.appendAll(span.hashes);
       cutter.addSpan(span);
     },
@@ -331,7 +340,7 @@ async function readLines(
     {
       start: state.next,
       ...(compressed
-        ? {}
+        ? { sourceBytes: job.input.size * MAX_DEFLATE_RATIO }
         : {
             sourceBytes: job.input.size,
             slots: buffersFor(job.input.size, rangesFrom(deps, state.next.offset)),

@@ -3,17 +3,41 @@ import type { OpenBatch } from './cutter.ts';
 
 /** Lines held in memory before the largest group of them is written out. */
 const HELD_BYTES = 32_000_000;
-/** Spooled lines end with LF, so that a range of them can be sent as it stands. */
-const LINE_FEED = Buffer.from('\n');
+/** Lines are held in pieces of memory of this size: 200 groups (limits.ts) leave half of each unused, 7 MB. */
+const PIECE_BYTES = 64 * 1024;
+/** Pieces kept to be filled again. */
+const MAX_SPARE_PIECES = 1_024;
+/** Pieces are put together to this many bytes for one write: each write of a file is a call to the system. */
+const WRITE_BYTES = 1024 * 1024;
+const LINE_FEED = 0x0a;
 
-/** A spool that waits to be gone on with: plain data. */
+/** A line to be written out. */
+export interface SpoolLine {
+  length: number;
+  copyTo: (target: Uint8Array, at: number) => void;
+}
+
+/** A spool that another worker continues: plain data. */
 export interface SpoolState {
   /** Bytes that have a place. */
   position: number;
   /** Absent while nothing was written. */
   writer?: WriterState;
-  /** Lines without a place, by batch, those that have waited longest first. */
-  held: { batch: number; entries: number[]; lengths: number[]; bytes: Uint8Array }[];
+  /** Lines without a place, by batch: those of its entries from `first` on, each with a line feed. */
+  held: { batch: number; first: number; bytes: Uint8Array }[];
+}
+
+/** The lines of a batch that have no place yet: those of its entries from `first` on. */
+interface HeldLines {
+  first: number;
+  bytes: number;
+  pieces: Piece[];
+}
+
+/** Lines one after the other, each with a line feed: so a range of them can be sent as it is. */
+interface Piece {
+  memory: Uint8Array;
+  used: number;
 }
 
 /**
@@ -24,11 +48,17 @@ export interface SpoolState {
 export class Spool {
   readonly #open: (resume?: WriterState) => ObjectWriter;
   #writer: ObjectWriter | undefined;
-  #queue: Uint8Array[] = [];
+  /** Pieces whose lines have a place, in order. */
+  #queue: Piece[] = [];
+  /** Lines that were given a place one by one, after those of the queue. */
+  #single: HeldLines = emptyLines(0);
   #position = 0;
-  readonly #held = new Map<OpenBatch, { entry: number; bytes: Uint8Array }[]>();
-  readonly #heldBytesOf = new Map<OpenBatch, number>();
+  readonly #held = new Map<OpenBatch, HeldLines>();
   #heldBytes = 0;
+  readonly #spare: Uint8Array[] = [];
+  /** What is written next. */
+  readonly #gathered = Buffer.allocUnsafeSlow(WRITE_BYTES);
+  #gatheredBytes = 0;
 
   /**
    * @param resume what {@link suspend} gave for the same key, and the batches that were given to it, as they are now.
@@ -43,58 +73,77 @@ export class Spool {
     const { position, writer, held } = resume.state;
     this.#position = position;
     if (writer !== undefined) this.#writer = this.#open(writer);
-    for (const { batch: index, entries, lengths, bytes } of held) {
-      const batch = resume.batches[index]!;
-      let at = 0;
-      const lines = entries.map((entry, line) => {
-        const end = at + lengths[line]!;
-        const own = { entry, bytes: bytes.subarray(at, end) };
-        at = end;
-        return own;
-      });
-      this.#held.set(batch, lines);
-      this.#heldBytesOf.set(batch, bytes.length);
+    for (const { batch, first, bytes } of held) {
+      const pieces = [{ memory: bytes, used: bytes.length }];
+      this.#held.set(resume.batches[batch]!, { first, bytes: bytes.length, pieces });
       this.#heldBytes += bytes.length;
     }
   }
 
-  /** Takes a line of a batch; its place is set in the batch's manifest once it is known. Copies the bytes. */
-  hold(batch: OpenBatch, bytes: Uint8Array): void {
-    const lines = this.#held.get(batch);
-    const held = { entry: batch.entries.count - 1, bytes: new Uint8Array(bytes) };
-    if (lines === undefined) this.#held.set(batch, [held]);
-    else lines.push(held);
-    this.#heldBytesOf.set(batch, (this.#heldBytesOf.get(batch) ?? 0) + bytes.length);
-    this.#heldBytes += bytes.length;
+  /** Takes the line of the batch's last entry; its place is set in the batch's manifest once it is known. */
+  hold(batch: OpenBatch, line: SpoolLine): void {
+    let lines = this.#held.get(batch);
+    if (lines === undefined) {
+      lines = emptyLines(batch.entries.count - 1);
+      this.#held.set(batch, lines);
+    }
+    this.#add(lines, line);
+    this.#heldBytes += line.length + 1;
     if (this.#heldBytes > HELD_BYTES) this.settle(this.#largest());
   }
 
   /** Gives every line of the batch its place. */
   settle(batch: OpenBatch): void {
-    for (const { entry, bytes } of this.#held.get(batch) ?? [])
-      batch.entries.setOffset(entry, this.#append(bytes));
-    this.#heldBytes -= this.#heldBytesOf.get(batch) ?? 0;
+    const lines = this.#held.get(batch);
+    if (lines === undefined) return;
     this.#held.delete(batch);
-    this.#heldBytesOf.delete(batch);
+    this.#heldBytes -= lines.bytes;
+    this.#queueSingle();
+    this.#queue.push(...lines.pieces);
+    const { entries } = batch;
+    let place = this.#position;
+    for (let entry = lines.first; entry < entries.count; entry++) {
+      entries.setOffset(entry, place);
+      place += entries.length(entry) + 1;
+    }
+    this.#position += lines.bytes;
   }
 
-  /** Writes a line at once and gives its place. Copies the bytes. */
+  /** Gives a line a place at once. Copies the bytes. */
   append(bytes: Uint8Array): number {
-    return this.#append(new Uint8Array(bytes));
+    const place = this.#position;
+    this.#add(this.#single, { length: bytes.length, copyTo: (target, at) => target.set(bytes, at) });
+    this.#position += bytes.length + 1;
+    return place;
   }
 
-  /** Writes what has a place. Call it between chunks of work. */
+  /** Writes what has a place, but for the last of it. Call it between chunks of work. */
   async drain(): Promise<void> {
-    if (this.#queue.length === 0) return;
-    const bytes = Buffer.concat(this.#queue);
-    this.#queue = [];
+    this.#queueSingle();
+    for (const { memory, used } of this.#queue.splice(0)) {
+      if (this.#gatheredBytes + used > WRITE_BYTES) await this.#write();
+      if (used > WRITE_BYTES) {
+        this.#writer ??= this.#open();
+        await this.#writer.write(memory.subarray(0, used));
+        continue;
+      }
+      this.#gathered.set(memory.subarray(0, used), this.#gatheredBytes);
+      this.#gatheredBytes += used;
+      if (memory.length === PIECE_BYTES && this.#spare.length < MAX_SPARE_PIECES) this.#spare.push(memory);
+    }
+  }
+
+  async #write(): Promise<void> {
+    if (this.#gatheredBytes === 0) return;
     this.#writer ??= this.#open();
-    await this.#writer.write(bytes);
+    await this.#writer.write(this.#gathered.subarray(0, this.#gatheredBytes));
+    this.#gatheredBytes = 0;
   }
 
   /** Makes the spool visible. */
   async close(): Promise<void> {
     await this.drain();
+    await this.#write();
     await this.#writer?.close();
   }
 
@@ -104,15 +153,15 @@ export class Spool {
    */
   async suspend(batches: readonly OpenBatch[]): Promise<SpoolState> {
     await this.drain();
+    await this.#write();
     const writer = await this.#writer?.suspend();
     return {
       position: this.#position,
       ...(writer === undefined ? {} : { writer }),
-      held: [...this.#held].map(([batch, lines]) => ({
+      held: [...this.#held].map(([batch, { first, pieces }]) => ({
         batch: batches.indexOf(batch),
-        entries: lines.map(({ entry }) => entry),
-        lengths: lines.map(({ bytes }) => bytes.length),
-        bytes: Buffer.concat(lines.map(({ bytes }) => bytes)),
+        first,
+        bytes: Buffer.concat(pieces.map(({ memory, used }) => memory.subarray(0, used))),
       })),
     };
   }
@@ -121,19 +170,37 @@ export class Spool {
     await this.#writer?.abort();
   }
 
-  #append(bytes: Uint8Array): number {
-    const offset = this.#position;
-    this.#queue.push(bytes, LINE_FEED);
-    this.#position += bytes.length + 1;
-    return offset;
+  #add(lines: HeldLines, line: SpoolLine): void {
+    const { length } = line;
+    let piece = lines.pieces.at(-1);
+    if (piece === undefined || piece.memory.length - piece.used <= length) {
+      const memory =
+        length < PIECE_BYTES
+          ? (this.#spare.pop() ?? Buffer.allocUnsafeSlow(PIECE_BYTES))
+          : new Uint8Array(length + 1);
+      piece = { memory, used: 0 };
+      lines.pieces.push(piece);
+    }
+    line.copyTo(piece.memory, piece.used);
+    piece.used += length + 1;
+    piece.memory[piece.used - 1] = LINE_FEED;
+    lines.bytes += length + 1;
+  }
+
+  #queueSingle(): void {
+    if (this.#single.bytes === 0) return;
+    this.#queue.push(...this.#single.pieces);
+    this.#single = emptyLines(0);
   }
 
   #largest(): OpenBatch {
     let largest: OpenBatch | undefined;
     let most = -1;
-    for (const [batch, bytes] of this.#heldBytesOf) {
-      if (bytes > most) [largest, most] = [batch, bytes];
-    }
+    for (const [batch, { bytes }] of this.#held) if (bytes > most) [largest, most] = [batch, bytes];
     return largest!;
   }
+}
+
+function emptyLines(first: number): HeldLines {
+  return { first, bytes: 0, pieces: [] };
 }

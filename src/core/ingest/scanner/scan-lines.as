@@ -135,15 +135,16 @@ let highEnd: usize;
 
 // Head: most lines of a file begin alike, but for the id, up to the first array or object in the body (`messages`, as
 // a rule). These bytes of an earlier line are kept with what had been found in them: a line that has the same bytes is
-// known up to there. Places are relative to the quote that ends the id; 0 is none.
+// known up to there. The model may be another one, so that models may take turns. Places are relative to the quote that
+// ends the id; 0 is none.
 let headBefore: u32; // bytes before the id; 0 if no head is kept
-let headAfter: u32; // bytes from the quote on
+let headAfter: u32; // bytes from the quote on to the first byte of the model, or to the end where there is no model
+let headRest: u32; // bytes from the quote that ends the model on
 let headUrl: u32;
 let headUrlLength: u32;
 let headMethod: u32;
 let headMethodLength: u32;
-let headModel: u32;
-let headModelLength: u32;
+let headModel: bool;
 let headSeen: u32;
 let headFlags: u32;
 let headTextBytes: u32;
@@ -750,17 +751,20 @@ function keepHead(start: usize, end: usize, seen: u32): void {
   const quote = id + idLength;
   headBefore = 0;
   if ((url && url < quote) || (method && method < quote) || (model && model < quote)) return;
+  // What follows the model has no fixed place.
+  if (model && (url > model || method > model)) return;
   if (<usize>(id - start) + (end - quote) > HEAD_BYTES) return;
   headBefore = <u32>(id - start);
-  headAfter = <u32>(end - quote);
+  headAfter = <u32>((model ? model : end) - quote);
+  headRest = model ? <u32>(end - model) - modelLength : 0;
   memory.copy(P_HEAD, start, headBefore);
   memory.copy(P_HEAD + headBefore, quote, headAfter);
+  memory.copy(P_HEAD + headBefore + headAfter, end - headRest, headRest);
   headUrl = url ? <u32>(url - quote) : 0;
   headUrlLength = urlLength;
   headMethod = method ? <u32>(method - quote) : 0;
   headMethodLength = methodLength;
-  headModel = model ? <u32>(model - quote) : 0;
-  headModelLength = modelLength;
+  headModel = model != 0;
   headSeen = seen;
   headFlags = flags;
   v128.store(P_HEAD_NUMBERS, v128.load(P_FIELDS, K_NUMBERS));
@@ -796,14 +800,23 @@ function line(start: usize, entry: usize, record: usize): usize {
   if (headBefore && isEqual(start, P_HEAD, headBefore)) {
     id = start + headBefore;
     const quote = plainEnd(id);
+    let end: usize = 0;
     if (quote && isEqual(quote, P_HEAD + headBefore, headAfter)) {
+      end = quote + headAfter;
+      if (headModel) {
+        model = end;
+        end = plainEnd(model);
+        modelLength = <u32>(end - model);
+        if (end && !isEqual(end, P_HEAD + headBefore + headAfter, headRest)) end = 0;
+        end += end ? headRest : 0;
+      }
+    }
+    if (end) {
       idLength = <u32>(quote - id);
       if (headUrl) url = quote + headUrl;
       urlLength = headUrlLength;
       if (headMethod) method = quote + headMethod;
       methodLength = headMethodLength;
-      if (headModel) model = quote + headModel;
-      modelLength = headModelLength;
       seen = headSeen;
       flags = headFlags;
       v128.store(P_FIELDS, v128.load(P_HEAD_NUMBERS), K_NUMBERS);
@@ -812,9 +825,13 @@ function line(start: usize, entry: usize, record: usize): usize {
       dataUrlBytes = headDataUrlBytes;
       key = L_BODY;
       depth = 2;
-      at = quote + headAfter;
+      at = end;
       headMisses = 0;
-    } else id = 0;
+    } else {
+      id = 0;
+      model = 0;
+      modelLength = 0;
+    }
   }
   if (!depth && headMisses < MAX_HEAD_MISSES) {
     headMisses++;
