@@ -1,6 +1,7 @@
 /** What a run of the simulation has tried, and what it must have tried to prove anything. */
 import { CALL_NAMES, PORT_CALLS, type PortName, UNCALLED } from './port-calls.ts';
 import { TROUBLES } from './scenario.ts';
+import { KIND_NAMES, type Kind, OFF } from './weather.ts';
 
 /** How often each thing happened, over one seed or many. */
 export class Coverage {
@@ -143,6 +144,25 @@ const CALLS = [
   'ladder:flex -> standard',
 ];
 
+/** What each kind of weather does: see weather.ts. */
+const WEATHER: Readonly<Record<Kind, readonly string[]>> = {
+  'failed-after-execution': ['files', 'counts', 'silent'].map((how) => `failed after execution:${how}`),
+  counts: ['absent', 'zero', 'low', 'files late'].map((what) => `counts:${what}`),
+  'line-boundary': ['download:ended after a line'],
+  'young-files': ['error:create young file'],
+  'list-pages': ['repeats', 'skips', 'empty', 'stays', 'cut', 'cycles'].map((how) => `list:${how}`),
+  'hanging-calls': ['listBatches', 'getBatch', 'readFile', 'createBatch', 'uploadFile'].map(
+    (call) => `hang batches.${call}`,
+  ),
+  'missing-usage': ['answer without usage'],
+  'long-calls': ['long call:that fits a worker', 'long call:longer than a worker lives'],
+  'denied-inputs': ['denied:AccessDenied', 'denied:InvalidObjectState'],
+  'throttled-deliveries': ['fault:throttled delivery'],
+  'work-expiry': ['removed below work/', 'fault:a person comes after weeks'],
+  'late-sidecars': ['sidecar:before', 'sidecar:after'],
+  'same-content': ['same content:after another', 'same content:in one second'],
+};
+
 const kindOf = (name: string): string => {
   const [port, call] = name.split('.') as [PortName, string];
   return (PORT_CALLS[port] as Record<string, string>)[call]!;
@@ -163,4 +183,5 @@ const REQUIRED: readonly string[] = [
   ...FAULTS,
   ...ERRORS,
   ...CALLS,
+  ...KIND_NAMES.filter((kind) => !OFF.includes(kind)).flatMap((kind) => WEATHER[kind]),
 ];

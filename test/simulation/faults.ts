@@ -29,13 +29,14 @@ const FATES: Readonly<Record<CallKind, readonly CallFate[]>> = {
 };
 
 /** Chosen places: so that calls which are rare are not left to luck. */
-const TARGETS = 70;
+const TARGETS = 120;
 /** Calls that a seed makes once or twice, if at all, are chosen more often than others. */
 const RARE: Readonly<Record<string, number>> = {
   'objects.head': 2,
   'objects.put': 2,
   'objects.pin': 11,
   'objects.remove': 2,
+  'objects.removeBelow': 4,
   'writer.abort': 3,
   'writer.suspend': 28,
   'writer.copy': 5,
@@ -46,12 +47,13 @@ const RARE: Readonly<Record<string, number>> = {
   'jobs.recordLatest': 6,
   'jobs.addDuplicate': 20,
   'jobs.listDuplicates': 2,
+  'inputs.listKey': 2,
   'jobs.addBatch': 3,
-  'jobs.renewBatch': 3,
-  'jobs.renewJob': 3,
-  'jobs.renewLease': 3,
+  'jobs.renewBatch': 24,
+  'jobs.renewJob': 14,
+  'jobs.renewLease': 12,
   'jobs.acquirePublication': 2,
-  'jobs.renewPublication': 12,
+  'jobs.renewPublication': 45,
   'jobs.abandonPublication': 12,
   'jobs.releasePublication': 2,
   'quota.admit': 2,
@@ -59,7 +61,7 @@ const RARE: Readonly<Record<string, number>> = {
   'quota.turnsLeft': 2,
   'quota.changeLedger': 3,
   'parks.park': 18,
-  'parks.unpark': 2,
+  'parks.unpark': 6,
   'parks.takeProbe': 42,
   'batches.uploadFile': 2,
   'batches.deleteFile': 2,
@@ -76,6 +78,15 @@ const RARE: Readonly<Record<string, number>> = {
 const TARGET_CALLS = CALL_NAMES.filter((name) => !UNCALLED.includes(name)).flatMap((name) =>
   Array<string>(RARE[name] ?? 1).fill(name),
 );
+
+/** Calls that most seeds make once at the most. */
+const FIRST_ONLY: ReadonlySet<string> = new Set([
+  'jobs.renewLease',
+  'jobs.renewPublication',
+  'jobs.renewBatch',
+  'jobs.renewJob',
+  'objects.removeBelow',
+]);
 
 /** Of these, calls that come only after a failure: they are failed first. */
 const AFTER_FAILURE = 'writer.abort';
@@ -125,7 +136,7 @@ export class Faults {
     return {
       name,
       fate: this.#random.pick(FATES[kind]),
-      occurrence: this.#random.spread(1, name in RARE ? 3 : 8),
+      occurrence: FIRST_ONLY.has(name) ? 1 : this.#random.spread(1, name in RARE ? 3 : 8),
     };
   }
 }

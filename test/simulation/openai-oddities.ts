@@ -184,32 +184,27 @@ export class Oddities {
     if (random === undefined) return right;
     const mayHide = (batch: ServiceBatch): boolean =>
       isKnown(batch) || this.#world.now() < batch.createdAt + MAY_BE_UNLISTED_MS;
-    const oddity = random.pick(['repeats', 'skips', 'empty', 'stays', 'cut'] as const);
-    if (oddity === 'cut' && next !== undefined) {
-      this.#world.note('list:cut');
-      return { batches, isCut: true };
+    const start = all.indexOf(batches[0]!);
+    const oddity = random.pick([
+      'skips',
+      ...(start > 0 ? ['repeats', 'repeats', 'repeats'] : []),
+      ...(next === undefined ? [] : ['cut', 'empty']),
+      ...(next === undefined || after === undefined ? [] : ['stays', 'stays', 'stays', 'stays']),
+    ]);
+    const hidden = batches.filter((batch) => mayHide(batch) && (oddity === 'empty' || random.chance(0.5)));
+    if (oddity === 'skips' && hidden.length === 0) return right;
+    if (oddity === 'empty' && hidden.length < batches.length) return right;
+    this.#world.note(`list:${oddity}`);
+    switch (oddity) {
+      case 'repeats':
+        return { ...right, batches: [...all.slice(Math.max(0, start - 2), start), ...batches] };
+      case 'cut':
+        return { batches, isCut: true };
+      case 'stays':
+        return { batches: [], next: after! };
+      default:
+        return { ...right, batches: batches.filter((batch) => !hidden.includes(batch)) };
     }
-    if (oddity === 'repeats') {
-      const start = all.indexOf(batches[0]!);
-      if (start < 1) return right;
-      this.#world.note('list:repeats');
-      return { ...right, batches: [...all.slice(Math.max(0, start - 2), start), ...batches] };
-    }
-    if (oddity === 'skips') {
-      const shown = batches.filter((batch) => !mayHide(batch) || random.chance(0.5));
-      if (shown.length < batches.length) this.#world.note('list:skips');
-      return { ...right, batches: shown };
-    }
-    if (next === undefined) return right;
-    if (oddity === 'empty' && batches.every(mayHide)) {
-      this.#world.note('list:empty');
-      return { batches: [], next };
-    }
-    if (oddity === 'stays' && after !== undefined) {
-      this.#world.note('list:stays');
-      return { batches: [], next: after };
-    }
-    return right;
   }
 
   #isCircling(): boolean {

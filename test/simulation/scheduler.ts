@@ -36,6 +36,8 @@ export interface Invocation {
   /** Requests to OpenAI's endpoints that answer at once, without an answer so far. */
   unanswered: number;
   pages: number;
+  /** Whether it writes the plain names of an input. */
+  isPublishing: boolean;
   state: 'running' | 'ended' | 'dead';
   /** What its message names. */
   slice: BatchMessage;
@@ -217,10 +219,13 @@ export class Scheduler {
   /** Draws what becomes of a call, and lets it take its time. */
   #fateOf({ invocation, name, kind, subject }: PendingCall): ReturnType<Faults['of']> | 'hang' {
     const isStormy = this.isStormy();
-    if (isStormy && this.#random.chance(this.#scenario.weather.slow) && this.#mayLoseIngest()) {
+    // A publication is short: few calls of it would be slow.
+    const slow = this.#scenario.weather.slow * (invocation.isPublishing ? 10 : 1);
+    if (isStormy && this.#random.chance(slow) && this.#mayLoseIngest()) {
       this.#world.note('fault:slow call');
       this.#now += this.#random.spread(SECOND_MS, 10 * MINUTE_MS);
     }
+    if (name.endsWith('Publication')) invocation.isPublishing = name === 'jobs.acquirePublication';
     let fate: ReturnType<Faults['of']> | 'hang' = isStormy ? this.#faults.of(name, kind) : 'none';
     if (fate.startsWith('kill') && invocation.handler === 'ingest' && !this.#mayLoseIngest()) fate = 'none';
     if (fate === 'none' && this.#hangs.isHanging(name, this.#now - START_MS)) fate = 'hang';
@@ -297,6 +302,7 @@ export class Scheduler {
       waiting: 0,
       unanswered: 0,
       pages: 0,
+      isPublishing: false,
       state: 'running',
       slice: (message ?? {}) as BatchMessage,
     };

@@ -4,7 +4,7 @@
  */
 
 import { routeOf } from '../../src/core/ingest/route.ts';
-import { apiKeyOf, type BatchRecord } from '../../src/core/model.ts';
+import { apiKeyOf, type BatchRecord, type ObjectHead } from '../../src/core/model.ts';
 import { ADOPTION_EDGES, Coverage, STATE_EDGES } from './coverage.ts';
 import type { Drop } from './drops.ts';
 import { DAY_MS, HOUR_MS, MINUTE_MS } from './durations.ts';
@@ -218,7 +218,10 @@ class Simulation {
       this.after(drop.at, '', () => void this.#drop(drop));
       if (drop.sidecar !== undefined) this.after(drop.sidecar.at, '', () => void this.#putSidecar(drop));
     }
-    if (this.#scenario.kinds.has('work-expiry')) this.#expireLater();
+    if (this.#scenario.kinds.has('work-expiry')) {
+      this.note('fault:a person comes after weeks');
+      this.#expireLater();
+    }
     this.after(this.#scenario.calmAt, 'budgets are raised', () => raiseBudgets(this.#scenario.settings));
     if (this.#scenario.restore !== undefined) this.#scheduleRestore(this.#scenario.restore);
     for (const place of this.#stacks.keys()) this.#schedulePoll(place, 0);
@@ -332,7 +335,8 @@ class Simulation {
     const { lastModified } = (await objects.head(bucket, `${key}.options.json`))!;
     const routeRounds = routeOf(this.#scenario.settings, key)!.maxRounds;
     this.#sidecars.set(`${bucket}/${key}`, { lastModified, maxRounds, routeRounds });
-    this.note('sidecar');
+    const isBefore = !this.#jobs.some(({ head }) => head.bucket === bucket && head.key === key);
+    this.note(`sidecar:${isBefore ? 'before' : 'after'}`);
     this.trace(`options beside ${key}: ${maxRounds} rounds`);
   }
 
@@ -357,7 +361,7 @@ class Simulation {
     const head = (await stack.objects.head(stack.bucket, drop.key))!;
     this.#drops--;
     if (!this.#scenario.isVersioned) this.#callOff(drop);
-    if (drop.sameAs !== undefined) this.note('fault:the same content again');
+    if (drop.sameAs !== undefined) this.#noteSameContent(drop, head);
     this.#jobs.push({ drop, head, calledOff: false, cancelled: false });
     if (drop.denied !== undefined)
       stack.objects.denied.set(drop.key, {
@@ -384,6 +388,15 @@ class Simulation {
       stack.objects.destroy(drop.key);
       this.#callOff(drop);
     });
+  }
+
+  /** Whether it comes after another content, and in one second with that. */
+  #noteSameContent({ stack, key, sameAs }: Drop, { lastModified }: ObjectHead): void {
+    this.note('fault:the same content again');
+    const before = this.#jobs.findLast(({ drop }) => drop.stack === stack && drop.key === key);
+    if (before === undefined || (before.drop.sameAs ?? before.drop.index) === sameAs) return;
+    this.note('same content:after another');
+    if (before.head.lastModified === lastModified) this.note('same content:in one second');
   }
 
   /** Whoever cancels a job tries until it is done. */

@@ -3,8 +3,11 @@ import { Coverage } from './coverage.ts';
 import { UNCALLED } from './port-calls.ts';
 import type { SimulationResult } from './simulation.ts';
 
-/** How often each thing must have happened, over a whole run. */
+/** How often each thing must have happened, over a whole run of so many seeds; in a shorter one, less often. */
 const REQUIRED_TIMES = 20;
+const REQUIRED_SEEDS = 600;
+/** Of the calls that a worker has time for, so many in all may be cut by that worker's own end. */
+const MAX_CUT_SHARE = 0.01;
 /** Part of the seeds that must be more than the simplest case. */
 const REQUIRED_SHARE = 0.3;
 
@@ -45,7 +48,14 @@ export class Summary {
 
   /** What the run has not tried often enough to prove anything; empty if it has. */
   gaps(): string[] {
-    const gaps = this.coverage.missing(REQUIRED_TIMES).map((gap) => `${gap} of ${REQUIRED_TIMES}`);
+    const times = Math.min(REQUIRED_TIMES, Math.floor((REQUIRED_TIMES * this.seeds) / REQUIRED_SEEDS));
+    const gaps = this.coverage.missing(times).map((gap) => `${gap} of ${times}`);
+    const fitting = this.coverage.count('long call:that fits a worker');
+    const cut =
+      this.coverage.count('long call:cut by its caller') +
+      this.coverage.count('long call:cut by the end of its worker');
+    if (cut > Math.max(1, fitting * MAX_CUT_SHARE))
+      gaps.push(`${cut} of ${fitting} calls were cut by the end of their own worker, and ran twice`);
     if (this.rich < this.seeds * REQUIRED_SHARE) {
       gaps.push(`seeds with three batches, two jobs and two rounds: ${this.rich} of ${this.seeds}`);
     }

@@ -43,7 +43,7 @@ export const KINDS = {
     share: 0.1,
     does: 'inputs that can be listed are not readable for hours, days or for ever',
   },
-  'work-expiry': { share: 0.04, does: 'jobs wait for a person for weeks, while work/ is cleaned' },
+  'work-expiry': { share: 0.05, does: 'jobs wait for a person for weeks, while work/ is cleaned' },
   'late-sidecars': { share: 0.15, does: 'options beside a file are put before it or after it' },
   'same-content': {
     share: 0.25,

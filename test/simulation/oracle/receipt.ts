@@ -112,6 +112,9 @@ export function checkReceipt(
       `its receipt has ${usage.inputTokens} and ${usage.outputTokens} tokens, its output ${inputTokens} and ${outputTokens}`,
     );
   }
+  const withoutUsage = answers.filter(({ response }) => response.body.usage === undefined).length;
+  if (receipt.cost.withoutUsage !== withoutUsage)
+    say(`its receipt has ${receipt.cost.withoutUsage} answers without usage, its output ${withoutUsage}`);
   const incomplete = answers.filter(
     ({ response }) => response.body.choices[0]!.finish_reason === 'length',
   ).length;
