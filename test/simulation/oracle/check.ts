@@ -69,13 +69,8 @@ async function checkStack(
     stats.rounds = Math.max(stats.rounds, found.rounds);
   }
   checkOwnership(findings.known, stack.id, openai, report);
-  checkDuplicates(findings.recorded, report);
-  const { finished, recorded } = findings;
-  // Duplicates are judged where they are asked for.
-  const judged = expectations.kinds.has('same-content')
-    ? recorded
-    : recorded.filter(({ job }) => job.state !== 'duplicate');
-  await checkNames({ finished, recorded: judged }, stack, report);
+  checkDuplicates({ dropped: expectations.jobs, recorded: findings.recorded }, stack, report);
+  await checkNames(findings, stack, report);
   if (expectations.isRestored) return;
   // Without versions, the same file put twice in one instant is one object, and has one job.
   const receipts = new Map(findings.finished.map(({ receipt }) => [receipt.jobId, receipt]));
