@@ -18,6 +18,7 @@ export class FileObjects implements ObjectStore {
   readonly #inputKey: string;
   readonly #inputPath: string;
   readonly #folder: string;
+  readonly #made = new Set<string>();
 
   /** @param input the key that stands for the file at `path`. */
   constructor(input: { key: string; path: string }, folder: string) {
@@ -103,7 +104,9 @@ export class FileObjects implements ObjectStore {
   /** The path of something to be written; makes its folder. */
   async #pathFor(key: string): Promise<string> {
     const path = this.#pathOf(key);
-    await mkdir(dirname(path), { recursive: true });
+    const folder = dirname(path);
+    if (!this.#made.has(folder)) await mkdir(folder, { recursive: true });
+    this.#made.add(folder);
     return path;
   }
 }

@@ -274,6 +274,29 @@ describe('Cutter', () => {
   });
 });
 
+describe('a file whose models take turns', () => {
+  /** Lines of 4 KB, of 200 models in turn: each is a range of its own. */
+  const shatteredAfter = (totalBytes: number): number | undefined => {
+    const [like] = layOut([
+      { endpoint: '/v1/responses', model: '', length: 0, embeddingInputs: 0, predictedOutputBytes: 0 },
+    ]) as [Cuttable];
+    const cutter = new Cutter(OPENAI_LIMITS, () => {}, { totalBytes });
+    for (let line = 1; line * 4_001 <= totalBytes; line++) {
+      cutter.add({ ...like, model: `m-${line % 200}`, line, offset: line * 4_001, length: 4_000 });
+      if (cutter.isShattered) return line * 4_001;
+    }
+    return undefined;
+  };
+
+  it('is known to be shattered long before it is, where it is large', () => {
+    expect(shatteredAfter(2_000_000_000)).toBeLessThan(60_000_000);
+  });
+
+  it('is not shattered where its batches will have few ranges', () => {
+    expect(shatteredAfter(500_000_000)).toBeUndefined();
+  });
+});
+
 describe('isShattered', () => {
   const lines = (models: number, count: number, length: number): Shape[] =>
     Array.from({ length: count }, (_, index) => ({

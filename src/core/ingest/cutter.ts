@@ -66,6 +66,7 @@ export class Cutter {
   readonly #onFull: (batch: OpenBatch) => void;
   readonly #maxOpenRequests: number;
   readonly #evenBytes: number;
+  readonly #totalBytes: number | undefined;
   readonly #isSpooled: boolean;
   #openRequests = 0;
   #isShattered = false;
@@ -94,6 +95,7 @@ export class Cutter {
       options.totalBytes === undefined
         ? Number.POSITIVE_INFINITY
         : options.totalBytes / Math.ceil(options.totalBytes / limits.bytes);
+    this.#totalBytes = options.totalBytes;
     this.#limits = limits;
     this.#onFull = onFull;
     this.#maxOpenRequests = options.maxOpenRequests ?? MAX_OPEN_REQUESTS;
@@ -114,7 +116,7 @@ export class Cutter {
     return this.#open.size;
   }
 
-  /** Whether a batch was ever {@link isShattered}. */
+  /** Whether a batch was ever {@link isShattered}, or was certain to be. */
   get isShattered(): boolean {
     return this.#isShattered;
   }
@@ -162,6 +164,7 @@ export class Cutter {
     if (batch.ranges === 0 || gap > COALESCE_GAP_BYTES) {
       batch.ranges++;
       batch.readBytes += end - start;
+      this.#isShattered ||= this.#willBeShattered(batch, start);
     } else {
       batch.readBytes += gap + end - start;
     }
@@ -171,6 +174,20 @@ export class Cutter {
     batch.outputBytes += sums.predictedOutputBytes;
     batch.textBytes += sums.textBytes;
     batch.dataUrlBytes += sums.dataUrlBytes;
+  }
+
+  /**
+   * Whether a batch whose last range begins at `start` will have too many ranges if the file continues as it began. Without
+   * that, most of a file might be read before it is known, and all of it again.
+   */
+  #willBeShattered(batch: OpenBatch, start: number): boolean {
+    if (this.#totalBytes === undefined || this.#isSpooled || batch.ranges < RANGES_TO_JUDGE_BY) return false;
+    const filled = Math.max(
+      batch.entries.count / this.#limits.requests,
+      batch.bytes / this.#limits.bytes,
+      start / this.#totalBytes,
+    );
+    return batch.ranges > SHATTERED_RANGES * filled;
   }
 
   /** Takes back the list of a batch that was handed over, to be filled again: new memory costs more than what is put there. */
@@ -243,6 +260,8 @@ export class Cutter {
 
 /** Ranges of a batch that are too many to fetch one by one. */
 const SHATTERED_RANGES = 1_000;
+/** From so many ranges on, it is foreseen how many a batch will have. */
+const RANGES_TO_JUDGE_BY = 64;
 /** How many times its own size a batch may cost to read, and from which size on that matters. */
 const SHATTERED_RATIO = 3;
 const SHATTERED_FROM_BYTES = 16_000_000;

@@ -5,8 +5,8 @@ import type { OpenBatch } from './cutter.ts';
 const HELD_BYTES = 32_000_000;
 /** Lines are held in pieces of memory of this size: 200 groups (limits.ts) leave half of each unused, 7 MB. */
 const PIECE_BYTES = 64 * 1024;
-/** Pieces kept to be filled again. */
-const MAX_SPARE_PIECES = 1_024;
+/** Pieces that memory is taken for at a time: fewer and larger allocations cost the garbage collector less. */
+const PIECES_AT_A_TIME = 64;
 /** Pieces are put together to this many bytes for one write: each write of a file is a call to the system. */
 const WRITE_BYTES = 1024 * 1024;
 const LINE_FEED = 0x0a;
@@ -129,7 +129,7 @@ export class Spool {
       }
       this.#gathered.set(memory.subarray(0, used), this.#gatheredBytes);
       this.#gatheredBytes += used;
-      if (memory.length === PIECE_BYTES && this.#spare.length < MAX_SPARE_PIECES) this.#spare.push(memory);
+      if (memory.length === PIECE_BYTES) this.#spare.push(memory);
     }
   }
 
@@ -174,10 +174,7 @@ export class Spool {
     const { length } = line;
     let piece = lines.pieces.at(-1);
     if (piece === undefined || piece.memory.length - piece.used <= length) {
-      const memory =
-        length < PIECE_BYTES
-          ? (this.#spare.pop() ?? Buffer.allocUnsafeSlow(PIECE_BYTES))
-          : new Uint8Array(length + 1);
+      const memory = length < PIECE_BYTES ? this.#newPiece() : new Uint8Array(length + 1);
       piece = { memory, used: 0 };
       lines.pieces.push(piece);
     }
@@ -185,6 +182,15 @@ export class Spool {
     piece.used += length + 1;
     piece.memory[piece.used - 1] = LINE_FEED;
     lines.bytes += length + 1;
+  }
+
+  #newPiece(): Uint8Array {
+    if (this.#spare.length === 0) {
+      const memory = Buffer.allocUnsafeSlow(PIECES_AT_A_TIME * PIECE_BYTES);
+      for (let at = 0; at < memory.length; at += PIECE_BYTES)
+        this.#spare.push(memory.subarray(at, at + PIECE_BYTES));
+    }
+    return this.#spare.pop()!;
   }
 
   #queueSingle(): void {
