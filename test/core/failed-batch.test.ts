@@ -195,7 +195,7 @@ describe('a held batch', () => {
 
   test('ends with its job, when that is cancelled', async () => {
     const p = await startHeld();
-    expect(await cancelJob(p.deps, await jobIdIn(p))).toBe('cancelling');
+    expect(await cancelJob(p.deps, await jobIdIn(p))).toMatchObject({ state: 'cancelling' });
     await p.run(1);
     expect(await p.receipt(KEY)).toMatchObject({ result: 'failed', errorsByCode: { cancelled: REQUESTS } });
     expect(await createsOf(p)).toBe(5);

@@ -147,12 +147,14 @@ describe('a job of a route with a layout of its own', () => {
     });
   });
 
-  it('is not recorded if the names of its results would be longer than S3 allows', async () => {
+  it('is rejected, and nothing is bought, if the names of its results would be longer than S3 allows', async () => {
     await withPipeline(settingsOf({ output: `${'o'.repeat(200)}/` }), async (p) => {
       const key = `input/team/${'k'.repeat(800)}.jsonl`;
       await p.drop(key, chatLine('a'));
       await p.run();
-      expect(await p.deps.jobs.getJob(jobIdOf((await p.deps.objects.head(BUCKET, key))!))).toBeUndefined();
+      const job = await p.deps.jobs.getJob(jobIdOf((await p.deps.objects.head(BUCKET, key))!));
+      expect(job).toMatchObject({ state: 'rejected', rejection: { code: 'key_too_long' } });
+      expect(await p.emulator.ledger.all()).toEqual([]);
     });
   });
 });
