@@ -20,6 +20,8 @@ export interface LocalProcessOptions {
   json?: boolean;
   live?: boolean;
   deliverTwice?: boolean;
+  /** Invocations that the account runs at a time. Default: no limit. */
+  concurrency?: number;
   /** Path of a settings file. */
   settings?: string;
   /** What the keys of the files begin with. Default: the layout's input prefix. */
@@ -45,6 +47,7 @@ export async function localProcess(files: readonly string[], options: LocalProce
     settings,
     openai,
     deliverTwice: options.deliverTwice,
+    concurrency: options.concurrency,
     onProgress: (text) => display.note(text),
     onLog: (line) => {
       lastProblem = problemOf(line) ?? lastProblem;

@@ -9,6 +9,8 @@ import { settingsOf } from './settings-options.ts';
 export interface LocalUpOptions {
   state: string;
   port?: number;
+  /** Invocations that the account runs at a time. Default: no limit. */
+  concurrency?: number;
   live?: boolean;
   /** Path of a settings file. */
   settings?: string;
@@ -21,6 +23,7 @@ export async function localUp(options: LocalUpOptions): Promise<number> {
   const pipeline = await startLocalPipeline({
     stateDir: options.state,
     settings,
+    concurrency: options.concurrency,
     openai: chooseOpenAI(process.env, options.live ?? false),
     ...(options.port === undefined ? {} : { ports: { s3: options.port } }),
     onProgress: (text) => console.error(text),

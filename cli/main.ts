@@ -80,6 +80,12 @@ program
 
 const liveOption = ['--live', 'talk to the real OpenAI with OPENAI_API_KEY: this costs money'] as const;
 
+const concurrencyOption = [
+  '--concurrency <count>',
+  'concurrency of the account: above it Lambda throttles (new AWS accounts have 10; default: no limit)',
+  positiveCount,
+] as const;
+
 local
   .command('process')
   .description('run files to the end and fetch their results')
@@ -88,6 +94,7 @@ local
   .option('--out <dir>', 'folder for output/, errors/, retry/ and receipts/', 'batchdrop-results')
   .option('--json', 'print one JSON array of receipts as the last line of standard output')
   .option('--deliver-twice', 'deliver every event and every message twice, to see that nothing changes')
+  .option(...concurrencyOption)
   .option(...settingsOption)
   .option(...liveOption)
   .option(...stateOption)
@@ -99,6 +106,7 @@ local
   .command('up')
   .description('keep the stack running, to drop files with any S3 client')
   .option('--port <port>', 'port of S3', portNumber)
+  .option(...concurrencyOption)
   .option(...settingsOption)
   .option(...liveOption)
   .option(...stateOption)

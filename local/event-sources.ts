@@ -1,4 +1,5 @@
 /** Lambda's event source mapping for SQS: receives messages, runs the function, deletes what it has dealt with. */
+
 import {
   ChangeMessageVisibilityBatchCommand,
   DeleteMessageBatchCommand,
@@ -7,6 +8,7 @@ import {
   SendMessageCommand,
   type SQSClient,
 } from '@aws-sdk/client-sqs';
+import { pause } from '../src/runtime/ambient.ts';
 import {
   type Lineage,
   type LocalFunction,
@@ -40,12 +42,17 @@ export interface EventSourceSettings {
   delivery: 'once' | 'twice' | 'at-once';
   /** Seconds until a failed message is visible again; default: the rest of its visibility timeout, as in AWS. */
   retryAfterSeconds?: number | undefined;
+  /** The same for a message whose delivery was throttled; the delivery counts as a receive. */
+  throttledForSeconds?: number | undefined;
 }
 
 /** AWS: Lambda stops a chain of calls when the function would run in it for the 17th time. */
 const MAX_RUNS_IN_CHAIN = 16;
 /** SQS: the longest wait of a receive. */
 const LONG_POLL_SECONDS = 20;
+/** While its function is throttled, a source receives less and less: AWS takes pollers away then, and says no times. */
+const FIRST_BACKOFF_MS = 100;
+const MAX_BACKOFF_MS = 2_000;
 
 /**
  * Starts polling.
@@ -61,6 +68,8 @@ export function startEventSource(options: {
   const { sqs, target, settings } = options;
   const stopping = new AbortController();
   const running = new Set<Promise<void>>();
+  /** How long the source rests before it receives again; 0 while its function is not throttled. */
+  let backoffMs = 0;
 
   async function poll(): Promise<void> {
     while (!stopping.signal.aborted) {
@@ -68,6 +77,7 @@ export function startEventSource(options: {
         await Promise.race(running);
         continue;
       }
+      if (backoffMs > 0) await pause(backoffMs, stopping.signal);
       const messages = await receive();
       if (messages.length === 0) continue;
       const work = handle(messages).catch((error: Error) => {
@@ -105,28 +115,46 @@ export function startEventSource(options: {
       return;
     }
     const event = { Records: messages.map((message) => messageToRecord(message, settings.queueArn)) };
-    const failures = await runDeliveries(event, lineage);
+    const { failures, isThrottled } = await runDeliveries(event, lineage);
+    noteThrottling(isThrottled);
     const failed = messages.filter(({ MessageId }) => failures.has(MessageId!));
     await remove(messages.filter(({ MessageId }) => !failures.has(MessageId!)));
     // When the stack stops, its functions are killed: no failure of theirs.
     if (failed.length === 0 || stopping.signal.aborted) return;
-    options.onProblem(`${target.name} failed ${failed.length} of ${messages.length} messages`);
-    if (settings.retryAfterSeconds === undefined) return;
+    if (!isThrottled)
+      options.onProblem(`${target.name} failed ${failed.length} of ${messages.length} messages`);
+    const afterSeconds = isThrottled ? settings.throttledForSeconds : settings.retryAfterSeconds;
+    if (afterSeconds === undefined) return;
     await sqs.send(
       new ChangeMessageVisibilityBatchCommand({
         QueueUrl: settings.queueUrl,
         Entries: failed.map(({ ReceiptHandle }, index) => ({
           Id: String(index),
           ReceiptHandle,
-          VisibilityTimeout: settings.retryAfterSeconds,
+          VisibilityTimeout: afterSeconds,
         })),
       }),
     );
   }
 
-  /** Ids of the messages that the last delivery did not deal with. */
+  function noteThrottling(isThrottled: boolean): void {
+    if (!isThrottled) {
+      backoffMs = 0;
+      return;
+    }
+    // Once, not for each message that finds no room.
+    if (backoffMs === 0 && !stopping.signal.aborted)
+      options.onProblem(`${target.name} is throttled: no concurrency is left; its messages come back later`);
+    backoffMs = Math.min(MAX_BACKOFF_MS, Math.max(FIRST_BACKOFF_MS, backoffMs * 2));
+  }
+
+  /** Ids of the messages that the last delivery did not deal with, and whether it was throttled. */
   async function runDeliveries(event: { Records: { messageId: string }[] }, lineage: Lineage) {
-    const run = async () => failuresOf(await target.invoke(event, lineage), event.Records);
+    const run = async () => {
+      const invocation = await target.invoke(event, lineage);
+      const isThrottled = !invocation.ok && invocation.isThrottled === true;
+      return { failures: failuresOf(invocation, event.Records), isThrottled };
+    };
     if (settings.delivery === 'at-once') return (await Promise.all([run(), run()]))[1];
     if (settings.delivery === 'twice') await run();
     return run();
@@ -139,7 +167,8 @@ export function startEventSource(options: {
     const all = new Set(records.map(({ messageId }) => messageId));
     if (!invocation.ok) {
       const { errorType, errorMessage } = invocation.error;
-      if (!stopping.signal.aborted) options.onProblem(`${target.name}: ${errorType}: ${errorMessage}`);
+      if (!stopping.signal.aborted && invocation.isThrottled !== true)
+        options.onProblem(`${target.name}: ${errorType}: ${errorMessage}`);
       return all;
     }
     if (!settings.reportsItemFailures) return new Set();

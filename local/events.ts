@@ -7,6 +7,8 @@
  * makes up for it.
  */
 import { randomUUID } from 'node:crypto';
+import type { Pause } from '../src/core/ports.ts';
+import { pause as realPause } from '../src/runtime/ambient.ts';
 import { AwsError, startAwsJsonServer } from './aws-json-server.ts';
 import { type EventPattern, matchesPattern, requireKnownOperators } from './event-pattern.ts';
 import type { Authorize } from './iam.ts';
@@ -30,7 +32,15 @@ export interface BusEvent {
 /** Where a rule sends what it matches. */
 export type EventTarget =
   | { kind: 'queue'; queueName: string; input?: string | undefined }
-  | { kind: 'function'; functionName: string; input?: string | undefined; maxRetries: number };
+  | {
+      kind: 'function';
+      functionName: string;
+      input?: string | undefined;
+      /** How often an invocation that failed is run again. */
+      maxRetries: number;
+      /** How long Lambda tries to run an event that is throttled, in ms. @default six hours, as in AWS */
+      maxAgeMs?: number | undefined;
+    };
 
 export interface EventRule {
   name: string;
@@ -63,6 +73,15 @@ export interface EventBus {
 
 /** AWS: Lambda runs an asynchronous invocation that failed twice more. */
 export const DEFAULT_MAX_RETRIES = 2;
+/** AWS: Lambda keeps an asynchronous event for six hours. */
+const DEFAULT_MAX_AGE_MS = 6 * 3_600_000;
+
+/**
+ * AWS: an asynchronous invocation that is throttled is tried again after a second, then after twice as long each time, up to
+ * five minutes. Source: Lambda Developer Guide, "How Lambda handles errors and retries with asynchronous invocation".
+ */
+const FIRST_THROTTLED_WAIT_MS = 1_000;
+const MAX_THROTTLED_WAIT_MS = 5 * 60_000;
 
 const REGION = 'us-east-1';
 const ACCOUNT = '000000000000';
@@ -77,6 +96,7 @@ const UNIT_MS: Record<string, number> = { minute: 60_000, hour: 3_600_000, day: 
  * @param options.deliverTwice each event goes to each target twice
  * @param options.onEvent sees every event that comes in
  * @param options.intercept sees the calls of functions
+ * @param options.pause waits before a throttled invocation is tried again; default: real time passes
  * @throws when a rule is not understood
  */
 export async function startEvents(options: {
@@ -89,23 +109,48 @@ export async function startEvents(options: {
   authorize?: Authorize | undefined;
   onEvent?: ((event: BusEvent) => void) | undefined;
   intercept?: Intercept | undefined;
+  pause?: Pause | undefined;
 }): Promise<EventBus> {
   for (const { name, pattern } of options.rules) {
     if (pattern !== undefined) requireKnownOperators(pattern, name);
   }
   const times = options.deliverTwice === true ? 2 : 1;
   let active = 0;
+  const closing = new AbortController();
+  const { pause = realPause } = options;
 
   async function invokeWithRetries(target: EventTarget & { kind: 'function' }, event: unknown) {
     active += 1;
     try {
-      let invocation = await options.invokeFunction(target.functionName, event);
+      let invocation = await invokeWithRoom(target, event);
       for (let retry = 0; !invocation.ok && retry < target.maxRetries; retry += 1) {
-        invocation = await options.invokeFunction(target.functionName, event);
+        if (invocation.isThrottled) break;
+        invocation = await invokeWithRoom(target, event);
       }
       return invocation;
     } finally {
       active -= 1;
+    }
+  }
+
+  /** Being throttled uses up no retry, only the event's age. */
+  async function invokeWithRoom(target: EventTarget & { kind: 'function' }, event: unknown) {
+    const { scheduleEveryMs } = options;
+    // A schedule that runs faster than the template says is not to rest for longer than its interval, as in AWS.
+    const maxWaitMs = Math.min(
+      MAX_THROTTLED_WAIT_MS,
+      typeof scheduleEveryMs === 'number' ? scheduleEveryMs : MAX_THROTTLED_WAIT_MS,
+    );
+    let waitMs = Math.min(FIRST_THROTTLED_WAIT_MS, maxWaitMs);
+    const { maxAgeMs = DEFAULT_MAX_AGE_MS } = target;
+    let ageMs = 0;
+    for (;;) {
+      const invocation = await options.invokeFunction(target.functionName, event);
+      const isThrottled = !invocation.ok && invocation.isThrottled === true;
+      if (!isThrottled || ageMs + waitMs > maxAgeMs || closing.signal.aborted) return invocation;
+      await pause(waitMs, closing.signal);
+      ageMs += waitMs;
+      waitMs = Math.min(maxWaitMs, waitMs * 2);
     }
   }
 
@@ -216,6 +261,7 @@ export async function startEvents(options: {
       return (await Promise.all(chosen.map(runRule))).flat();
     },
     async close() {
+      closing.abort();
       for (const timer of timers) clearInterval(timer);
       await server.close();
     },

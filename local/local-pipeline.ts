@@ -36,7 +36,12 @@ const EMULATOR_SPEED = 300;
 const EMULATOR_SETTLES_SECONDS = 2;
 /** How often the local schedule polls: often enough that nobody waits for it. */
 const EMULATED_POLL_MS = 500;
-/** The same against a real service, which has better things to do. */
+/**
+ * How long a throttled message is hidden while the emulator answers, in seconds: as long against its clock as the 16 minutes of
+ * AWS are against OpenAI's.
+ */
+const EMULATED_THROTTLED_SECONDS = 3;
+/** How often the local schedule polls a real service, which has better things to do. */
 const REAL_POLL_MS = 15_000;
 
 export interface LocalPipelineOptions {
@@ -49,6 +54,8 @@ export interface LocalPipelineOptions {
   /** A service in place of the emulator. */
   openai?: { baseUrl: string; apiKey: string } | undefined;
   ports?: { s3?: number; emulator?: number } | undefined;
+  /** Invocations that the account runs at a time; above it they are throttled. @default no limit */
+  concurrency?: number | undefined;
   /** Delivers every queue message and every event twice. */
   deliverTwice?: boolean | undefined;
   onProgress?: ((text: string) => void) | undefined;
@@ -115,7 +122,11 @@ export async function startLocalPipeline(options: LocalPipelineOptions): Promise
       openai: options.openai ?? { baseUrl: emulator!.endpoint, apiKey: 'sk-emulated' },
       scheduleEveryMs: emulator === undefined ? REAL_POLL_MS : EMULATED_POLL_MS,
       ...(options.ports?.s3 === undefined ? {} : { ports: { s3: options.ports.s3 } }),
-      ...(options.deliverTwice ? { deliver: { twice: true } } : {}),
+      ...(options.concurrency === undefined ? {} : { concurrency: options.concurrency }),
+      deliver: {
+        ...(options.deliverTwice ? { twice: true } : {}),
+        ...(emulator === undefined ? {} : { throttledForSeconds: EMULATED_THROTTLED_SECONDS }),
+      },
       ...(emulator === undefined
         ? {}
         : {

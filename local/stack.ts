@@ -28,6 +28,7 @@ import { startEventSource } from './event-sources.ts';
 import { type BusEvent, startEvents } from './events.ts';
 import type { Authorize } from './iam.ts';
 import type { ServiceCall } from './interception.ts';
+import { createAccountConcurrency } from './lambda/concurrency.ts';
 import { createLocalFunction, type FunctionStats, type LocalFunction } from './lambda/runtime-api.ts';
 import type { Invocation } from './lambda/sandbox.ts';
 import { startOpenAiRelay } from './openai-relay.ts';
@@ -81,6 +82,11 @@ export interface LocalStackOptions {
    * corrects its clock). @default Date.now
    */
   now?: (() => number) | undefined;
+  /**
+   * How many invocations the account runs at a time; above it they are throttled, as Lambda does. AWS gives 1,000 by default
+   * and new accounts as few as 10. @default no limit
+   */
+  concurrency?: number | undefined;
   /** By role: what differs from the template. */
   functions?: Record<string, FunctionOverrides> | undefined;
   /**
@@ -102,6 +108,11 @@ export interface LocalStackOptions {
          * function asked for, or the rest of the visibility timeout.
          */
         retryAfterSeconds?: number | undefined;
+        /**
+         * Seconds until a message whose delivery was throttled is visible again. Default: as in AWS, the rest of the
+         * visibility timeout.
+         */
+        throttledForSeconds?: number | undefined;
       }
     | undefined;
 }
@@ -141,6 +152,8 @@ export interface LocalStack {
   undelivered: readonly string[];
   /** What the functions have done since the start, by role. */
   stats: Record<string, FunctionStats>;
+  /** Invocations at a time, of all functions together: the limit, those running now, and the most that ever ran. */
+  concurrency: { readonly limit: number; readonly running: number; readonly peak: number };
   /** Calls that functions made and their roles allow, and those that were refused: missing grants in `lib/`. */
   calls: { readonly allowed: readonly FunctionCall[]; readonly denied: readonly FunctionCall[] };
   /**
@@ -311,6 +324,14 @@ export async function startLocalStack(options: LocalStackOptions): Promise<Local
     const overrides = options.functions ?? {};
     const unknown = Object.keys(overrides).find((role) => roles.functions[role] === undefined);
     if (unknown !== undefined) throw new Error(noFunction(unknown, roles));
+    const concurrency = createAccountConcurrency(
+      options.concurrency ?? Number.POSITIVE_INFINITY,
+      new Map(
+        plan.functions.flatMap(({ name, reservedConcurrency }) =>
+          reservedConcurrency === undefined ? [] : [[name, Number(reservedConcurrency)] as const],
+        ),
+      ),
+    );
     const all = new Map(
       plan.functions.map((each) => {
         const role = roles.of(each.path);
@@ -335,7 +356,8 @@ export async function startLocalStack(options: LocalStackOptions): Promise<Local
         };
         const { onLog } = options;
         const local = createLocalFunction(settings, {
-          maxConcurrency: concurrencyOf(each.name, plan, twice === 'at-once'),
+          maxConcurrency: processesOf(each.name, plan, twice === 'at-once'),
+          concurrency: concurrency.shareOf(each.name),
           logFile: folder.path('logs', `${role}.log`),
           onLog: onLog === undefined ? undefined : (line) => onLog(line, role),
           environmentOf: relay && ((sessionToken) => ({ OPENAI_BASE_URL: relay.baseUrlFor(sessionToken) })),
@@ -368,6 +390,7 @@ export async function startLocalStack(options: LocalStackOptions): Promise<Local
           allowsRecursion: target.allowsRecursion,
           delivery: twice === 'at-once' ? 'at-once' : twice ? 'twice' : 'once',
           retryAfterSeconds: options.deliver?.retryAfterSeconds,
+          throttledForSeconds: options.deliver?.throttledForSeconds,
         },
         onProblem: say,
       });
@@ -418,6 +441,7 @@ export async function startLocalStack(options: LocalStackOptions): Promise<Local
       outputs: mapValues(synthesized.template.Outputs ?? {}, ({ Value }) => String(named.resolve(Value))),
       undelivered: plan.undelivered,
       stats: mapValues(roles.functions, ({ name }) => all.get(name)!.stats),
+      concurrency,
       calls: callers,
       invoke: async (functionName, event) => functionNamed(functionName).invoke(event),
       runSchedule: events.runSchedule,
@@ -451,8 +475,8 @@ function endpointVariables(endpoints: LocalEndpoints): Record<string, string> {
   };
 }
 
-/** Reserved concurrency, or what the event sources may use together. */
-function concurrencyOf(functionName: string, plan: StackPlan, isEachDoubled: boolean): number {
+/** How many processes a function has: its reserved concurrency, or what the event sources may use together. */
+function processesOf(functionName: string, plan: StackPlan, isEachDoubled: boolean): number {
   const { reservedConcurrency } = plan.functions.find(({ name }) => name === functionName)!;
   const sources = plan.eventSources.filter((source) => source.functionName === functionName);
   const wanted = sources.reduce((sum, { maxConcurrency = DEFAULT_CONCURRENCY }) => sum + maxConcurrency, 0);

@@ -376,7 +376,7 @@ function planRule(
         kind: 'function',
         functionName: targetName,
         input: target.Input,
-        maxRetries: asyncRetries(targetName, named),
+        ...asyncInvokeOf(targetName, named),
       });
     } else
       problems.push(`${path} has the target ${target.Arn}: the local stack delivers to queues and functions`);
@@ -392,13 +392,27 @@ function planRule(
   };
 }
 
-/** How often Lambda itself runs a failed asynchronous invocation again. */
-function asyncRetries(functionName: string, named: NamedTemplate): number {
+/** How often Lambda itself runs a failed asynchronous invocation again, and how long it keeps one that is throttled. */
+function asyncInvokeOf(
+  functionName: string,
+  named: NamedTemplate,
+): { maxRetries: number; maxAgeMs?: number } {
   const config = named
     .resourcesOf('AWS::Lambda::EventInvokeConfig')
-    .map(({ properties }) => properties as { FunctionName: string; MaximumRetryAttempts?: number })
+    .map(
+      ({ properties }) =>
+        properties as {
+          FunctionName: string;
+          MaximumRetryAttempts?: number;
+          MaximumEventAgeInSeconds?: number;
+        },
+    )
     .find(({ FunctionName }) => FunctionName.split(':').at(-1) === functionName);
-  return config?.MaximumRetryAttempts ?? DEFAULT_MAX_RETRIES;
+  const ageSeconds = config?.MaximumEventAgeInSeconds;
+  return {
+    maxRetries: config?.MaximumRetryAttempts ?? DEFAULT_MAX_RETRIES,
+    ...(ageSeconds === undefined ? {} : { maxAgeMs: Number(ageSeconds) * 1_000 }),
+  };
 }
 
 function readIdentityPolicies(named: NamedTemplate): Map<string, PolicyStatement[]> {

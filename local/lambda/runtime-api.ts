@@ -2,12 +2,15 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { createWriteStream, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
+import type { ConcurrencyShare } from './concurrency.ts';
 import { type FunctionSettings, type Invocation, type Sandbox, startSandbox } from './sandbox.ts';
 
 /** What a function has done since it was started. */
 export interface FunctionStats {
   invocations: number;
   errors: number;
+  /** Invocations that did not run, because there was no concurrency left. */
+  throttles: number;
   coldStarts: number;
   /** Highest resident memory of any of its processes, in bytes; 0 where there is no /proc. */
   peakRssBytes: number;
@@ -21,7 +24,7 @@ export interface LocalFunction {
   /** Invocations running or waiting for a sandbox. */
   readonly active: number;
   /**
-   * Runs the function with an event. Never rejects: what goes wrong is the invocation's error.
+   * Runs the function with an event. Never rejects: what goes wrong is the invocation's error, also that it was throttled.
    *
    * @param lineage how often each function has run in the chain of calls that led here, see {@link lineageOf}
    */
@@ -69,6 +72,7 @@ export function mergeLineages(lineages: readonly Lineage[]): Lineage {
  * Makes a function; processes are started when they are needed.
  *
  * @param options.maxConcurrency how many processes at most; further invocations wait
+ * @param options.concurrency what the account gives it; above, invocations are throttled. @default no limit
  * @param options.logFile everything that the processes write is appended to it
  * @param options.onLog gets each line as well
  * @param options.environmentOf variables that differ between processes, found by `AWS_SESSION_TOKEN`, which each has for
@@ -78,6 +82,7 @@ export function createLocalFunction(
   settings: FunctionSettings,
   options: {
     maxConcurrency: number;
+    concurrency?: ConcurrencyShare | undefined;
     logFile: string;
     onLog?: ((line: string) => void) | undefined;
     environmentOf?: ((sessionToken: string) => Record<string, string>) | undefined;
@@ -86,7 +91,14 @@ export function createLocalFunction(
   mkdirSync(dirname(options.logFile), { recursive: true });
   mkdirSync(settings.tempRoot, { recursive: true });
   const log = createWriteStream(options.logFile, { flags: 'a' });
-  const stats: FunctionStats = { invocations: 0, errors: 0, coldStarts: 0, peakRssBytes: 0, longestMs: 0 };
+  const stats: FunctionStats = {
+    invocations: 0,
+    errors: 0,
+    throttles: 0,
+    coldStarts: 0,
+    peakRssBytes: 0,
+    longestMs: 0,
+  };
   /** By security token. */
   const sandboxes = new Map<string, Sandbox>();
   const idle = new Map<Sandbox, NodeJS.Timeout>();
@@ -163,8 +175,12 @@ export function createLocalFunction(
       return active;
     },
     async invoke(event, lineage = {}) {
-      active += 1;
       const requestId = randomUUID();
+      if (options.concurrency?.enter() === false) {
+        stats.throttles += 1;
+        return throttled(requestId);
+      }
+      active += 1;
       try {
         if (isStopped) return refused(requestId);
         const sandbox = await acquire();
@@ -187,6 +203,7 @@ export function createLocalFunction(
         return invocation;
       } finally {
         active -= 1;
+        options.concurrency?.leave();
       }
     },
     kill: killAll,
@@ -205,6 +222,12 @@ export function createLocalFunction(
 function refused(requestId: string): Invocation {
   const error = { errorType: 'Stopped', errorMessage: 'The local stack has been stopped' };
   return { requestId, durationMs: 0, ok: false, error };
+}
+
+/** Lambda's answer when there is no concurrency left. */
+function throttled(requestId: string): Invocation {
+  const error = { errorType: 'TooManyRequestsException', errorMessage: 'Rate Exceeded.' };
+  return { requestId, durationMs: 0, ok: false, error, isThrottled: true };
 }
 
 /** Lambda's trace header with this run counted in. */

@@ -40,7 +40,15 @@ export type Invocation = {
   requestId: string;
   /** Milliseconds from the moment the event was handed over, start-up included. */
   durationMs: number;
-} & ({ ok: true; payload: unknown } | { ok: false; error: FunctionError });
+} & (
+  | { ok: true; payload: unknown }
+  | {
+      ok: false;
+      error: FunctionError;
+      /** It did not run: the account, or the function's reserved concurrency, has no room. */
+      isThrottled?: true;
+    }
+);
 
 export interface Sandbox {
   readonly pid: number | undefined;

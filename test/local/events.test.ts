@@ -235,6 +235,40 @@ describe('the bus', () => {
     expect(invokeFunction).toHaveBeenCalledTimes(3);
   });
 
+  const THROTTLED: Invocation = {
+    requestId: 'r',
+    durationMs: 0,
+    ok: false,
+    error: { errorType: 'TooManyRequestsException', errorMessage: 'Rate Exceeded.' },
+    isThrottled: true,
+  };
+  const polls = (maxAgeMs: number): EventRule =>
+    rule({
+      schedule: 'rate(5 minutes)',
+      targets: [{ kind: 'function', functionName: 'poll', maxRetries: 0, maxAgeMs }],
+    });
+
+  test('an asynchronous invocation that is throttled is tried again with a back-off, which uses up none of its retries', async () => {
+    const { waits, ...ports } = throttledTimes(4);
+    const { bus } = await start({ rules: [polls(60_000)], ...ports });
+    expect(await bus.runSchedule()).toEqual([SUCCESS]);
+    expect(waits).toEqual([1_000, 2_000, 4_000, 8_000]);
+  });
+
+  test('an event that is throttled for longer than its age is thrown away', async () => {
+    const { waits, ...ports } = throttledTimes(Number.POSITIVE_INFINITY);
+    const { bus } = await start({ rules: [polls(6_000)], ...ports });
+    expect(await bus.runSchedule()).toEqual([THROTTLED]);
+    expect(waits).toEqual([1_000, 2_000]);
+  });
+
+  /** A function that is throttled so often, and how long was waited in between. */
+  function throttledTimes(times: number) {
+    const waits: number[] = [];
+    const invokeFunction = async () => (waits.length < times ? THROTTLED : SUCCESS);
+    return { waits, invokeFunction, pause: async (ms: number) => void waits.push(ms) };
+  }
+
   test('fails to start with a schedule that is not a rate, unless an interval is given', async () => {
     const rules = [rule({ schedule: 'cron(0 3 * * ? *)' })];
     await expect(start({ rules, scheduleEveryMs: undefined })).rejects.toThrow('not "cron(0 3 * * ? *)"');

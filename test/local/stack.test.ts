@@ -271,6 +271,33 @@ test('a failed message waits for its visibility timeout, and idle says what it w
   );
 });
 
+test('a delivery above the concurrency of the account is throttled and counts as a receive, so that a message which never finds room is a dead letter', async () => {
+  const { stack, drop, problems, logged, deliveries } = await start({
+    concurrency: 1,
+    deliver: { throttledForSeconds: 0 },
+  });
+  await drop('a.txt', 'hang once');
+  await logged('working on input/a.txt');
+  await drop('b.txt', 'text');
+  await expect.poll(() => stack.queueDepth('work-dead-letters').ready, { timeout: 10_000 }).toBe(1);
+  expect(await deliveries('b.txt')).toBe(0);
+  // As often as the queue allows, see assembly.ts.
+  expect(stack.stats.worker).toMatchObject({ invocations: 1, throttles: 2 });
+  expect(stack.concurrency).toMatchObject({ limit: 1, running: 1, peak: 1 });
+  expect(problems().join('\n')).toContain(
+    'is throttled: no concurrency is left; its messages come back later',
+  );
+});
+
+test('a message whose delivery is throttled is hidden for the visibility timeout, as in AWS', async () => {
+  const { stack, drop, logged } = await start({ concurrency: 1 });
+  await drop('a.txt', 'hang once');
+  await logged('working on input/a.txt');
+  await drop('b.txt', 'text');
+  await logged('is throttled');
+  expect(stack.queueDepth('work')).toEqual({ ready: 0, delayed: 0, inFlight: 2 });
+});
+
 test('a call that the role does not allow is refused in the words of AWS and recorded', async () => {
   const { stack, drop, problems } = await start({ deliver: { retryAfterSeconds: 0 } });
   await drop('a.txt', 'forbidden');

@@ -27,7 +27,7 @@ function synthesizeWith(settings: SettingsInput, outdir: string): string {
 
 export interface EmulatedStackOptions
   extends Pick<EmulatorOptions, 'faults' | 'apiKeys'>,
-    Pick<LocalStackOptions, 'functions'> {
+    Pick<LocalStackOptions, 'functions' | 'concurrency' | 'deliver'> {
   /** Synthesized with these, in place of the settings of a deployment that names none. */
   settings?: SettingsInput;
   /** The keys that the secrets hold, by name. Default: one for all. */
@@ -36,7 +36,7 @@ export interface EmulatedStackOptions
 
 /** Started for one test, and gone after it. */
 export async function startEmulatedStack(options: EmulatedStackOptions = {}) {
-  const { functions, settings, keys = {}, ...ofEmulator } = options;
+  const { functions, concurrency, deliver, settings, keys = {}, ...ofEmulator } = options;
   const dir = await mkdtemp(join(tmpdir(), 'batchdrop-stack-'));
   let aheadMs = 0;
   const clock = {
@@ -60,7 +60,9 @@ export async function startEmulatedStack(options: EmulatedStackOptions = {}) {
       scheduleEveryMs: 'manual',
       now: clock.now,
       ports,
-      ...(functions === undefined ? {} : { functions }),
+      functions,
+      concurrency,
+      deliver,
     });
   let stack = await deploy(
     settings === undefined
@@ -95,6 +97,8 @@ export async function startEmulatedStack(options: EmulatedStackOptions = {}) {
       const cdkOut = synthesizeWith(changed, join(dir, `cdk.out.${deployments++}`));
       stack = await deploy(cdkOut, Object.fromEntries(ports));
     },
+    /** The stack that runs now. */
+    stack: () => stack,
     /** Puts an object and waits until nothing is left to do about it now. */
     async drop(Key: string, Body: string): Promise<void> {
       await s3.send(new PutObjectCommand({ Bucket, Key, Body }));
