@@ -23,7 +23,8 @@ function makeRepository() {
     const context = process.argv[process.argv.indexOf('--context') + 1] ?? '';
     if (source === 'broken') { console.error('Stack is broken'); process.exit(1); }
     fs.mkdirSync(output, { recursive: true });
-    fs.writeFileSync(output + '/manifest.json', process.argv.includes('--context') ? context : source);`,
+    const settings = context.startsWith('settings=') ? fs.readFileSync(context.slice('settings='.length), 'utf8') : '';
+    fs.writeFileSync(output + '/manifest.json', process.argv.includes('--context') ? settings : source);`,
   );
   const runs = () => readFileSync(join(root, 'runs'), 'utf8').length;
   return { root, write, runs };
@@ -57,7 +58,7 @@ test('other settings are synthesized into another folder, and the sources alone 
   const first = await ensureSynth({ root });
   const settings = defaultSettings();
   const second = await ensureSynth({ root, settings });
-  expect(readFileSync(join(second, 'manifest.json'), 'utf8')).toBe(`settings=${JSON.stringify(settings)}`);
+  expect(readFileSync(join(second, 'manifest.json'), 'utf8')).toBe(JSON.stringify(settings));
   expect(await ensureSynth({ root, settings })).toBe(second);
   expect(await ensureSynth({ root })).toBe(first);
   expect(runs()).toBe(2);
