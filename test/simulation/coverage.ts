@@ -151,9 +151,12 @@ const WEATHER: Readonly<Record<Kind, readonly string[]>> = {
   'line-boundary': ['download:ended after a line'],
   'young-files': ['error:create young file'],
   'list-pages': ['repeats', 'skips', 'empty', 'stays', 'cut', 'cycles'].map((how) => `list:${how}`),
-  'hanging-calls': ['listBatches', 'getBatch', 'readFile', 'createBatch', 'uploadFile'].map(
-    (call) => `hang batches.${call}`,
-  ),
+  'hanging-calls': [
+    'fault:a hanging call given up',
+    ...['listBatches', 'getBatch', 'readFile', 'createBatch', 'uploadFile'].map(
+      (call) => `hang batches.${call}`,
+    ),
+  ],
   'missing-usage': ['answer without usage'],
   'long-calls': ['long call:that fits a worker', 'long call:longer than a worker lives'],
   'denied-inputs': ['denied:AccessDenied', 'denied:InvalidObjectState'],

@@ -1,6 +1,6 @@
 /** What the weather does to the drops of a seed: see {@link KINDS}. */
 import type { Drop } from './drops.ts';
-import { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from './durations.ts';
+import { HOUR_MS, MINUTE_MS, SECOND_MS } from './durations.ts';
 import type { Random } from './random.ts';
 import type { Kind } from './weather.ts';
 
@@ -67,8 +67,9 @@ function withSidecars(random: Random, drops: readonly Drop[]): Drop[] {
 function withDenied(random: Random, drops: readonly Drop[]): Drop[] {
   return drops.map((drop) => {
     if (random.chance(0.4)) return drop;
-    const forMs = random.chance(0.4) ? Number.POSITIVE_INFINITY : random.spread(MINUTE_MS, 2 * DAY_MS);
+    const forMs = random.chance(0.4) ? Number.POSITIVE_INFINITY : random.spread(MINUTE_MS, 12 * HOUR_MS);
     const reason = random.pick(['AccessDenied', 'InvalidObjectState'] as const);
-    return { ...drop, denied: { forMs, reason } };
+    const isOfHead = reason === 'AccessDenied' && random.chance(0.5);
+    return { ...drop, denied: { forMs, reason, isOfHead } };
   });
 }

@@ -43,7 +43,7 @@ export interface Drop {
   /** Options that are put beside it, at a time after the start. */
   sidecar?: { at: number; maxRounds: number };
   /** For so long after it was dropped, it is listed and cannot be read. */
-  denied?: { forMs: number; reason: 'AccessDenied' | 'InvalidObjectState' };
+  denied?: { forMs: number; reason: 'AccessDenied' | 'InvalidObjectState'; isOfHead: boolean };
   /** Its job is cancelled this long after a batch of it has come to a state. */
   cancelled?: { state: BatchState; delayMs: number };
 }

@@ -1,7 +1,19 @@
 /** Calls of OpenAI that never come back, as a connection may that is open and silent: see the kind `hanging-calls`. */
-import { HOUR_MS, MINUTE_MS } from './durations.ts';
+import { HOUR_MS, MINUTE_MS, SECOND_MS } from './durations.ts';
 import type { Random } from './random.ts';
 import type { Scenario } from './scenario.ts';
+
+/** The longest that each kind of call takes, if nothing ends it sooner (`BoxedBatches`). */
+const LONGEST_MS: Readonly<Record<string, number>> = {
+  'batches.createBatch': 150 * SECOND_MS,
+  'batches.uploadFile': 870 * SECOND_MS,
+};
+const LONGEST_READ_MS = 120 * SECOND_MS;
+
+/** After how long whoever called it gives up a call that hangs. */
+export function givenUpAfterMs(name: string, leftMs: number): number {
+  return Math.ceil(Math.max(0, Math.min(LONGEST_MS[name] ?? LONGEST_READ_MS, leftMs)));
+}
 
 /** A time after the start in which every call of this name hangs. */
 interface Regime {

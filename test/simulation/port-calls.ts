@@ -5,6 +5,7 @@
 import type {
   BatchApi,
   CallApi,
+  Deadline,
   Inputs,
   JobEvents,
   JobStore,
@@ -161,7 +162,13 @@ export const UNCALLED: readonly string[] = ['parks.getPark'];
 
 /** Where calls go: the scheduler decides when `effect` happens, whether it does, and what the caller is told. */
 export interface Gate {
-  call<Result>(name: string, kind: CallKind, subject: string, effect: () => Promise<Result>): Promise<Result>;
+  call<Result>(
+    name: string,
+    kind: CallKind,
+    subject: string,
+    effect: () => Promise<Result>,
+    box?: Deadline,
+  ): Promise<Result>;
   /** How many bytes of a stream come before it breaks off; `undefined`: all. */
   breakAfter(name: string): number | undefined;
   /** What is told of an index that lags. */
@@ -172,6 +179,12 @@ export interface Gate {
   heartbeat: Pause;
   /** What a call that broke off throws. */
   failure(name: string): Error;
+}
+
+/** The same gate; a call through it is given up when the deadline has come. */
+export function boxed(gate: Gate, box: Deadline | undefined): Gate {
+  if (box === undefined) return gate;
+  return { ...gate, call: (name, kind, subject, effect) => gate.call(name, kind, subject, effect, box) };
 }
 
 /** The same port, with every call of it going through the gate. */

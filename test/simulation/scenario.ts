@@ -160,6 +160,7 @@ function drawAllSettings(random: Random, kinds: ReadonlySet<Kind>): Settings {
   const called = kinds.has('long-calls') ? withCalls(drawn, random.fork('calls')) : drawn;
   const budgeted = withBudgets(called, random.fork('budgets'));
   const keyed = withApiKeys(budgeted, random.fork('api keys'));
+  if (kinds.has('denied-inputs')) keyed.inputs.unreadableHours = random.fork('unreadable').pick([2, 6, 72]);
   if (!kinds.has('late-sidecars')) return keyed;
   const routes = keyed.routes.map((route) => ({ ...route, mayOverride: ['maxRounds'] }));
   return settingsSchema.parse({ ...keyed, routes });

@@ -6,11 +6,12 @@
 
 import { setImmediate as untilIdle } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
+import { OpenAIRequestError } from '../../src/adapters/openai-batches.ts';
 import type { BatchMessage } from '../../src/contract/messages.ts';
 import type { Deadline, Pause } from '../../src/core/ports.ts';
 import { MINUTE_MS, SECOND_MS } from './durations.ts';
 import { type Faults, InjectedError } from './faults.ts';
-import { Hangs } from './hangs.ts';
+import { givenUpAfterMs, Hangs } from './hangs.ts';
 import type { CallKind, Gate } from './port-calls.ts';
 import type { Random } from './random.ts';
 import { type Scenario, START_MS } from './scenario.ts';
@@ -49,6 +50,8 @@ interface PendingCall {
   kind: CallKind;
   subject: string;
   effect: () => Promise<unknown>;
+  /** It is given up then. */
+  box: Deadline | undefined;
   resolve: (value: unknown) => void;
   reject: (error: unknown) => void;
 }
@@ -184,7 +187,10 @@ export class Scheduler {
     this.#isDoomed = false;
     this.#now += this.#random.whole(1, 30);
     const fate = this.#fateOf(call);
-    if (fate === 'hang') return;
+    if (fate === 'hang') {
+      this.#hang(call);
+      return;
+    }
     // An answer may take its time.
     if (kind !== 'answer') invocation.waiting--;
     if (fate === 'kill before') {
@@ -214,6 +220,18 @@ export class Scheduler {
         else this.#kill(invocation, 'after that');
       }, failed);
     }
+  }
+
+  /** Nothing comes back. Whether anything was done, nobody can know. */
+  #hang({ invocation, name, effect, box, reject }: PendingCall): void {
+    if (this.#random.chance(0.5)) effect().catch(() => {});
+    const leftMs = box?.remainingMs() ?? invocation.endsAt - this.#now;
+    this.after(givenUpAfterMs(name, leftMs), '', () => {
+      if (invocation.state === 'dead') return;
+      invocation.waiting--;
+      this.#world.note('fault:a hanging call given up');
+      reject(new OpenAIRequestError(`${name} took too long`));
+    });
   }
 
   /** Draws what becomes of a call, and lets it take its time. */
@@ -346,12 +364,18 @@ export class Scheduler {
 
   #gateOf(invocation: Invocation): Gate {
     return {
-      call: <Result>(name: string, kind: CallKind, subject: string, effect: () => Promise<Result>) =>
+      call: <Result>(
+        name: string,
+        kind: CallKind,
+        subject: string,
+        effect: () => Promise<Result>,
+        box?: Deadline,
+      ) =>
         new Promise<Result>((resolve, reject) => {
           // Nobody hears of it.
           if (invocation.state === 'dead') return;
           invocation.waiting++;
-          const pending = { invocation, name, kind, subject, effect, resolve, reject };
+          const pending = { invocation, name, kind, subject, effect, box, resolve, reject };
           this.#pending.push(pending as PendingCall);
         }),
       breakAfter: (name) => {

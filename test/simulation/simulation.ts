@@ -362,12 +362,8 @@ class Simulation {
     this.#drops--;
     if (!this.#scenario.isVersioned) this.#callOff(drop);
     if (drop.sameAs !== undefined) this.#noteSameContent(drop, head);
-    this.#jobs.push({ drop, head, calledOff: false, cancelled: false });
-    if (drop.denied !== undefined)
-      stack.objects.denied.set(drop.key, {
-        until: this.now() + drop.denied.forMs,
-        reason: drop.denied.reason,
-      });
+    const unreadableMs = this.#scenario.settings.inputs.unreadableHours * HOUR_MS;
+    this.#jobs.push({ drop, head, unreadableMs, calledOff: false, cancelled: false });
     this.trace(`drop ${drop.index}: ${drop.key}, ${drop.lines.length} lines`);
     const { versionId } = head;
     const location = {
@@ -377,6 +373,12 @@ class Simulation {
     };
     // The listing leaves alone what lay there when the deployment first ran.
     const since = (await stack.listing.getListing())?.since ?? Number.POSITIVE_INFINITY;
+    if (drop.denied !== undefined) {
+      const { forMs, reason } = drop.denied;
+      // What not even HeadObject tells of is found again by the listing, which leaves alone what is older than its first run.
+      const isOfHead = drop.denied.isOfHead && head.lastModified >= since;
+      stack.objects.deny(head, { until: this.now() + forMs, reason, isOfHead });
+    }
     this.#queues.post('ingest', location, {
       place: drop.stack,
       isEvent: true,

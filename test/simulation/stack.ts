@@ -10,17 +10,18 @@ import type { Layout } from '../../src/contract/settings.ts';
 import { type CallDeps, call } from '../../src/core/call/call.ts';
 import { type CancelDeps, cancelJob } from '../../src/core/cancel.ts';
 import { type CollectDeps, collect } from '../../src/core/collect/collect.ts';
+import { ObjectUnreadableError } from '../../src/core/errors.ts';
 import { type FinalizeDeps, finalize } from '../../src/core/finalize/finalize.ts';
 import { type IngestDeps, ingest } from '../../src/core/ingest/ingest.ts';
 import { OPENAI_LIMITS } from '../../src/core/limits.ts';
-import type { BatchRecord } from '../../src/core/model.ts';
+import type { BatchRecord, ObjectHead } from '../../src/core/model.ts';
 import { type PollDeps, poll } from '../../src/core/poll/poll.ts';
 import type { Deadline, Delivery, JobStore, Outbox } from '../../src/core/ports.ts';
 import { resumeJob } from '../../src/core/resume.ts';
 import { type SubmitDeps, submit } from '../../src/core/submit/submit.ts';
 import { SIMULATED_PRICES, WatchedQuota } from './money.ts';
 import type { SimulatedOpenAI } from './openai-service.ts';
-import { type Gate, throughGate } from './port-calls.ts';
+import { boxed, type Gate, throughGate } from './port-calls.ts';
 import type { Scenario } from './scenario.ts';
 
 /** Ids of the stacks of a scenario, by their place. The first one's name begins the second one's, on purpose. */
@@ -180,7 +181,9 @@ export class Stack {
       jobs: throughGate('jobs', deps.jobs, gate),
       quota: throughGate('quota', deps.quota, gate),
       parks: throughGate('parks', deps.parks, gate),
-      batches: { withKey: (name) => throughGate('batches', deps.batches.withKey(name), gate) },
+      batches: {
+        withKey: (name, box) => throughGate('batches', deps.batches.withKey(name), boxed(gate, box)),
+      },
       calls: { withKey: (name) => throughGate('calls', deps.calls.withKey(name), gate) },
       pause: gate.pause,
       heartbeat: gate.heartbeat,
@@ -281,6 +284,13 @@ class WatchedJobs extends MemoryJobs {
   }
 }
 
+const NOT_DENIED = { until: 0, reason: '', isOfHead: false };
+
+/** Of one version, where there are versions. */
+function nameOf(key: string, versionId: string | undefined): string {
+  return versionId === undefined ? key : `${key}\0${versionId}`;
+}
+
 /** What `lib/storage.ts` says of `work/`. */
 const LIFECYCLE_RULES: readonly LifecycleRule[] = [
   {
@@ -308,24 +318,35 @@ class WatchedObjects extends MemoryObjects {
     this.#world = world;
   }
 
-  /** Nobody may read it before then, though it is listed. By key. */
-  readonly denied = new Map<string, { until: number; reason: string }>();
+  /** What nobody may read before then, though it is listed. */
+  readonly #denied = new Map<string, { until: number; reason: string; isOfHead: boolean }>();
+
+  /** @param until when it can be read; `isOfHead`: till then, not even HeadObject tells of it. */
+  deny(head: ObjectHead, denial: { until: number; reason: string; isOfHead: boolean }): void {
+    this.#denied.set(nameOf(head.key, head.versionId), denial);
+  }
 
   override async read(...parameters: Parameters<MemoryObjects['read']>): ReturnType<MemoryObjects['read']> {
-    this.#checkDenied(parameters[0].key);
+    this.#checkDenied(parameters[0]);
     return super.read(...parameters);
   }
 
+  override async head(...parameters: Parameters<MemoryObjects['head']>): ReturnType<MemoryObjects['head']> {
+    const [, key, versionId] = parameters;
+    this.#checkDenied({ key, versionId }, true);
+    return super.head(...parameters);
+  }
+
   override async pin(...parameters: Parameters<MemoryObjects['pin']>): Promise<void> {
-    this.#checkDenied(parameters[0].key);
+    this.#checkDenied(parameters[0]);
     return super.pin(...parameters);
   }
 
-  #checkDenied(key: string): void {
-    const { until, reason } = this.denied.get(key) ?? { until: 0, reason: '' };
-    if (this.#world.now() >= until) return;
+  #checkDenied({ key, versionId }: { key: string; versionId?: string | undefined }, isHead = false): void {
+    const { until, reason, isOfHead } = this.#denied.get(nameOf(key, versionId)) ?? NOT_DENIED;
+    if (this.#world.now() >= until || (isHead && !isOfHead)) return;
     this.#world.note(`denied:${reason}`);
-    throw Object.assign(new Error(`${key}: ${reason}`), { name: reason });
+    throw new ObjectUnreadableError(`${key}: ${reason}`, key, reason);
   }
 
   /** What the bucket does once a day. */
@@ -340,6 +361,8 @@ class WatchedObjects extends MemoryObjects {
 
   override async put(...parameters: Parameters<MemoryObjects['put']>): Promise<boolean> {
     const [key, body] = parameters;
+    // Without versions it is another object from now on.
+    this.#denied.delete(key);
     const isWritten = await super.put(...parameters);
     if (isWritten && key.includes('/calls/'))
       for (const [id] of Buffer.from(body)

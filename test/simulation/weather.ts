@@ -56,7 +56,7 @@ export type Kind = keyof typeof KINDS;
 export const KIND_NAMES = Object.keys(KINDS) as readonly Kind[];
 
 /** Kinds that the core does not survive yet: a seed has them only when they are asked for. */
-export const OFF: readonly Kind[] = ['hanging-calls', 'denied-inputs'];
+export const OFF: readonly Kind[] = [];
 
 /**
  * Which kinds a seed has.

@@ -11,6 +11,8 @@ export interface ExpectedJob {
   head: ObjectHead;
   /** The object was destroyed or replaced, so that what was not sent yet may end as `object_gone`. */
   calledOff: boolean;
+  /** For how long it is tried if it cannot be read. */
+  unreadableMs: number;
   /** Somebody has tried to cancel its job. */
   cancelled: boolean;
 }

@@ -36,16 +36,22 @@ export function checkJob(findings: JobFindings): void {
   if (isGone && !expected.calledOff) say('rejected as gone, and it was not');
   const isGivenUp = receipt.rejection?.code === 'ingest_failed';
   if (isGivenUp && !mayHaveFailed) say('given up, although ingest has not failed that often');
+  const isUnreadable = receipt.rejection?.code === 'input_unreadable';
+  // Without versions, what replaced it may be what cannot be read.
+  const isReplaced = expected.calledOff && expected.head.versionId === undefined;
+  const mayBeUnreadable = isReplaced || (expected.drop.denied?.forMs ?? 0) >= expected.unreadableMs;
+  if (isUnreadable && !mayBeUnreadable) say('rejected as unreadable, and it could be read in time');
   const invalid = lines.filter(isInvalid);
   const isRejected =
     isGone ||
+    isUnreadable ||
     isGivenUp ||
     invalid.length === lines.length ||
     (invalid.length > 0 && job.route.onInvalid === 'reject');
   if (isRejected !== (receipt.result === 'rejected')) say(`its result is ${receipt.result}`);
   if (isRejected) {
     if (lines.some(({ marker }) => executions.has(marker))) say('rejected, and yet some of it was executed');
-    if (isGone || isGivenUp) return;
+    if (isGone || isGivenUp || isUnreadable) return;
     if (counts.requests !== lines.length || counts.invalid !== lines.length)
       say('rejected, with wrong counts');
     checkErrors(
