@@ -153,9 +153,7 @@ const WEATHER: Readonly<Record<Kind, readonly string[]>> = {
   'list-pages': ['repeats', 'skips', 'empty', 'stays', 'cut', 'cycles'].map((how) => `list:${how}`),
   'hanging-calls': [
     'fault:a hanging call given up',
-    ...['listBatches', 'getBatch', 'readFile', 'createBatch', 'uploadFile'].map(
-      (call) => `hang batches.${call}`,
-    ),
+    ...['listBatches', 'readFile', 'createBatch', 'uploadFile'].map((call) => `hang batches.${call}`),
   ],
   'missing-usage': ['answer without usage'],
   'long-calls': ['long call:that fits a worker', 'long call:longer than a worker lives'],

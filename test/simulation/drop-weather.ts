@@ -28,7 +28,7 @@ function withSameContent(random: Random, drops: readonly Drop[], isVersioned: bo
   const other = others.find(({ sameAs }) => sameAs === undefined);
   if (other === undefined) return [...drops];
   const gap = (): number =>
-    isVersioned && random.chance(0.4)
+    isVersioned && random.chance(0.7)
       ? random.whole(1, 400)
       : random.pick([5 * SECOND_MS, MINUTE_MS, random.spread(MINUTE_MS, 10 * HOUR_MS), 25 * HOUR_MS]);
   const { key, stack } = first;

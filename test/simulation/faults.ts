@@ -29,7 +29,7 @@ const FATES: Readonly<Record<CallKind, readonly CallFate[]>> = {
 };
 
 /** Chosen places: so that calls which are rare are not left to luck. */
-const TARGETS = 120;
+const TARGETS = 160;
 /** Calls that a seed makes once or twice, if at all, are chosen more often than others. */
 const RARE: Readonly<Record<string, number>> = {
   'objects.head': 2,
@@ -38,22 +38,22 @@ const RARE: Readonly<Record<string, number>> = {
   'objects.remove': 2,
   'objects.removeBelow': 4,
   'writer.abort': 3,
-  'writer.suspend': 28,
+  'writer.suspend': 44,
   'writer.copy': 5,
   'listing.getListing': 2,
   'listing.putListing': 5,
   'jobs.claimJob': 4,
   'jobs.takeJob': 4,
   'jobs.recordLatest': 6,
-  'jobs.addDuplicate': 20,
+  'jobs.addDuplicate': 40,
   'jobs.listDuplicates': 2,
   'inputs.listKey': 2,
   'jobs.addBatch': 3,
-  'jobs.renewBatch': 24,
-  'jobs.renewJob': 14,
+  'jobs.renewBatch': 30,
+  'jobs.renewJob': 20,
   'jobs.renewLease': 12,
   'jobs.acquirePublication': 2,
-  'jobs.renewPublication': 45,
+  'jobs.renewPublication': 90,
   'jobs.abandonPublication': 12,
   'jobs.releasePublication': 2,
   'quota.admit': 2,
@@ -65,6 +65,7 @@ const RARE: Readonly<Record<string, number>> = {
   'parks.takeProbe': 42,
   'batches.uploadFile': 2,
   'batches.deleteFile': 2,
+  'batches.fileSize': 8,
   'batches.cancelBatch': 20,
   'batches.getBatch': 3,
   'outbox.ingest': 5,
@@ -83,6 +84,7 @@ const TARGET_CALLS = CALL_NAMES.filter((name) => !UNCALLED.includes(name)).flatM
 const FIRST_ONLY: ReadonlySet<string> = new Set([
   'jobs.renewLease',
   'jobs.renewPublication',
+  'jobs.addDuplicate',
   'jobs.renewBatch',
   'jobs.renewJob',
   'objects.removeBelow',

@@ -33,14 +33,15 @@ export class Hangs {
     this.#random = random;
     this.#calmAt = calmAt;
     const isOn = kinds.has('hanging-calls');
-    this.#rate = isOn && random.chance(0.7) ? random.spread(1, 20) / 1_000 : 0;
+    this.#rate = isOn && random.chance(0.7) ? random.spread(3, 40) / 1_000 : 0;
     if (!isOn || random.chance(0.4)) return;
     const from = random.spread(MINUTE_MS, calmAt / 2);
     const name = random.pick([
       'batches.listBatches',
-      'batches.listBatches',
       'batches.getBatch',
       'batches.readFile',
+      'batches.createBatch',
+      'batches.uploadFile',
     ]);
     this.#regime = { name, from, until: from + random.spread(HOUR_MS, 48 * HOUR_MS) };
   }

@@ -93,7 +93,7 @@ export class Queues {
       this.#scenario.concurrency;
     const isCounted = this.#scenario.kinds.has('throttled-deliveries');
     if (isThrottled && !isCounted) {
-      this.#scheduler.after(this.#random.spread(100, 20 * SECOND_MS), '', () => this.#deliver(message));
+      this.#scheduler.after(this.#random.spread(SECOND_MS, 2 * MINUTE_MS), '', () => this.#deliver(message));
       return;
     }
     if (message.receives >= MAX_RECEIVES && message.mayBeLost) {

@@ -238,7 +238,7 @@ export class Scheduler {
   #fateOf({ invocation, name, kind, subject }: PendingCall): ReturnType<Faults['of']> | 'hang' {
     const isStormy = this.isStormy();
     // A publication is short: few calls of it would be slow.
-    const slow = this.#scenario.weather.slow * (invocation.isPublishing ? 10 : 1);
+    const slow = this.#scenario.weather.slow * (invocation.isPublishing ? 20 : 1);
     if (isStormy && this.#random.chance(slow) && this.#mayLoseIngest()) {
       this.#world.note('fault:slow call');
       this.#now += this.#random.spread(SECOND_MS, 10 * MINUTE_MS);

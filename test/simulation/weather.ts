@@ -46,7 +46,7 @@ export const KINDS = {
   'work-expiry': { share: 0.05, does: 'jobs wait for a person for weeks, while work/ is cleaned' },
   'late-sidecars': { share: 0.15, does: 'options beside a file are put before it or after it' },
   'same-content': {
-    share: 0.25,
+    share: 0.4,
     does: 'X, Y and X are dropped under one key, some within one second; names are judged with duplicates',
   },
 } as const satisfies Record<string, { share: number; does: string }>;

@@ -101,6 +101,7 @@ async function checkOne(
   const sent = openai.batches.filter((batch) => batch.jobId === jobId);
   checkJob({
     isInterrupted: interrupted.has(jobId),
+    isHurried: expectations.isHurried,
     mayHaveFailed: ingestKills + ingestErrors >= MAX_INGEST_STARTS,
     expected,
     job,

@@ -27,6 +27,8 @@ export interface Sidecar {
 
 export interface Expectations {
   kinds: ReadonlySet<Kind>;
+  /** Some workers had less time than others. */
+  isHurried: boolean;
   /** By bucket and key. */
   sidecars: ReadonlyMap<string, Sidecar>;
   jobs: ExpectedJob[];

@@ -13,6 +13,8 @@ import { checkBilledTwice, checkReceipt, codeOf } from './receipt.ts';
 export interface JobFindings {
   /** Whether some tries are counted that the ledger does not have: of calls that may have been made, and were not. */
   isInterrupted: boolean;
+  /** Whether some workers had less time than others. */
+  isHurried: boolean;
   /** Whether ingest may have given up on a file that can be read. */
   mayHaveFailed: boolean;
   expected: ExpectedJob;

@@ -26,12 +26,15 @@ export function outcomeOf(line: InputLine, findings: JobFindings): Outcome {
   if (!findings.isInterrupted || 'output' in outcome || isInvalid(line)) return outcome;
   // Its tries may have come in another order than they were counted in.
   const seen = (findings.executions.get(line.marker) ?? []).flatMap(({ code }) => code ?? []);
-  return { errors: { codes: [...outcome.errors.codes, ...seen, 'no_response', 'request_timeout'] } };
+  const runs = findings.executions.get(line.marker) ?? [];
+  const isTooSlow = runs.some((run) => isGivenUpAsTooSlow(run, findings.isHurried));
+  const others = ['no_response', 'request_timeout', ...(isTooSlow ? ['answer_too_slow'] : [])];
+  return { errors: { codes: [...outcome.errors.codes, ...seen, ...others] } };
 }
 
 function strictOutcomeOf(
   line: InputLine,
-  { isInterrupted, expected, job, batches, executions, say }: JobFindings,
+  { isInterrupted, isHurried, expected, job, batches, executions, say }: JobFindings,
 ): Outcome {
   const runs = executions.get(line.marker) ?? [];
   if (isInvalid(line)) {
@@ -53,7 +56,7 @@ function strictOutcomeOf(
   const rounds = counted.length;
   const last = runs.at(-1);
   // A model that is slower than a worker lives is not asked twice in the last tier.
-  const isTooSlow = (last?.waitedMs ?? 0) >= TOO_SLOW_MS;
+  const isTooSlow = isGivenUpAsTooSlow(last, isHurried);
   if (last?.result === 'final') return { errors: { codes: [last.code!], rounds } };
   const { maxRounds, maxRoundsByCause } = job.route;
   const isAtMost = (cause: Execution['result'], most: number | undefined): boolean =>
@@ -82,6 +85,11 @@ function strictOutcomeOf(
     );
   }
   return { errors: { codes, rounds } };
+}
+
+/** Whether a call was waited for as long as its worker could. One with little time cannot wait for long. */
+function isGivenUpAsTooSlow(run: Execution | undefined, isHurried: boolean): boolean {
+  return run?.waitedMs !== undefined && (isHurried || run.waitedMs >= TOO_SLOW_MS);
 }
 
 /** Whether what is over the budget of the job's route ends. */
