@@ -16,7 +16,7 @@ export function describeJob({ job, owner, batches }: JobView): string {
   if (job.state === 'ingesting') {
     const { unreadable } = job.ingest ?? {};
     if (unreadable === undefined) return 'checking lines';
-    return `waiting: it cannot be read (${unreadable.code}), tried ${unreadable.tries} times, next at ${new Date(unreadable.nextAt).toISOString()}`;
+    return `waiting: it cannot be read (${unreadable.code}), ${unreadable.tries === 1 ? 'tried once' : `tried ${unreadable.tries} times`}, next at ${new Date(unreadable.nextAt).toISOString()}`;
   }
   if (job.state === 'rejected') return `rejected: ${job.rejection?.code}`;
   const requests = batches.filter(({ round }) => round === 0).reduce((sum, batch) => sum + batch.requests, 0);

@@ -262,7 +262,7 @@ export async function startLocalStack(options: LocalStackOptions): Promise<Local
     });
     started.push(dynamodb.close);
     await ensureTables(plan.tables, access(dynamodb.endpoint), options.dir);
-    // The folder is locked: whoever holds something in its table is dead, now and once the functions have been stopped.
+    // The folder is locked: the process that holds anything in its table is dead, now and once the functions have been stopped.
     const freeClaims = () =>
       freeDeadClaims(plan.tables, access(dynamodb.endpoint), options.now?.() ?? Date.now());
     await freeClaims();

@@ -1,6 +1,6 @@
 /**
  * {@link BatchApi} whose every call ends in time: retries, waits in between and the whole body of an answer included. The
- * client's own timeout ends with the headers of an answer and counts each of its tries anew, so that a service that hangs
+ * client's own timeout ends with the headers of an answer and counts each of its tries from its own start, so that a service that hangs
  * or trickles could hold up its caller for as long as it likes.
  */
 import type OpenAI from 'openai';

@@ -21,7 +21,7 @@ export interface LatestState {
 }
 
 /**
- * What a job that is recorded at a key is told, and what is kept then.
+ * What recording a job at a key gives, and what is kept then.
  * @returns `next` absent: nothing changes.
  */
 export function recordedLatest(

@@ -62,7 +62,7 @@ export const receiptSchema = z.object({
     output: z.string().optional(),
     /** One line for each request that failed or was invalid, in input order. */
     errors: z.string().optional(),
-    /** The original lines of those, to mend and drop again. */
+    /** The original lines of those, to fix and drop again. */
     retry: z.string().optional(),
     /** This receipt. */
     receipt: z.string(),

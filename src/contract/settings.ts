@@ -26,7 +26,7 @@ export const layoutSchema = onlyFields({
   output: prefixSchema.default('output/'),
   /** One line for each request that failed or was invalid, with the reason. */
   errors: prefixSchema.default('errors/'),
-  /** The original lines of everything not succeeded, ready to be mended and dropped again. */
+  /** The original lines of everything not succeeded, ready to be fixed and dropped again. */
   retry: prefixSchema.default('retry/'),
   /** One account for each finished job, written last. */
   receipts: prefixSchema.default('receipts/'),

@@ -197,7 +197,7 @@ export interface JobStore {
    * Records the job that is the latest at a key of a bucket without versioning, unless a later one is recorded.
    * @param key bucket and key.
    * @returns the job that was the latest before it; `undefined` if there was none, if a later one is, or if two objects were
-   * put within one second, so that nobody can tell. The same job is told the same again.
+   * put within one second, so that nobody can tell. The same job gets the same answer again.
    */
   recordLatest(key: string, job: LatestJob): Promise<LatestJob | undefined>;
   /** Notes that a job is about to wait for its owner; once is enough. */

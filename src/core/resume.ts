@@ -1,6 +1,6 @@
 /**
  * Releases batches that are held: what OpenAI has failed several times in a row, though nothing of it ran, is sent again
- * only once a person says so. What waits for another reason goes on by itself, and is left alone.
+ * only once a person says so. What waits for another reason continues by itself, and is left alone.
  */
 import type { BatchRecord, Job } from './model.ts';
 import type { Ambient, JobStore, Log } from './ports.ts';
@@ -48,7 +48,7 @@ export async function resumeJob(deps: ResumeDeps, jobId: string): Promise<Resume
       lastError: undefined,
     };
     const now = deps.ambient.now();
-    // One that has left the state meanwhile was cancelled, or goes on in another tier.
+    // One that has left the state meanwhile was cancelled, or continues in another tier.
     if ((await deps.jobs.updateBatch(batch, { state: 'planned' }, changes, now)) === undefined) continue;
     deps.log.info('a held batch was released', { jobId, batchId: batch.batchId });
     released.push(batch);

@@ -64,7 +64,7 @@ export async function recordFailure(
     const { delayMs } = error;
     const waits = { ...released, notBefore: now + delayMs, lastError: reasonOf(error) };
     if ((await jobs.updateBatch(batch, expected, waits, now)) === undefined) return true;
-    log.info('not yet: the batch waits', { jobId, batchId, reason: error.message, delayMs });
+    log.info('the step has to wait and is tried again', { jobId, batchId, reason: error.message, delayMs });
     if (delayMs <= MAX_DELAY_MS) await sendAgain({ delayMs });
     return true;
   }
@@ -81,7 +81,7 @@ export async function recordFailure(
   };
   await jobs.updateBatch(batch, expected, changes, now);
   if (rest === undefined) return false;
-  log.warn('a step failed again, and its batch rests', {
+  log.warn('a step failed again; the batch waits before the next try', {
     jobId,
     batchId,
     state: batch.state,

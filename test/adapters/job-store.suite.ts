@@ -613,7 +613,7 @@ export function describeJobStore(
         });
       });
 
-      test('are refused to whoever gave the batch back or lost it', async () => {
+      test('are refused to a worker that gave the batch back or lost it', async () => {
         const batch = batchOf(freshId(), 0, { state: 'admitted' });
         await jobs.addBatch(batch);
         await jobs.claimBatch(batch, 'admitted', 'mine', NOW, NOW + 100);
@@ -641,7 +641,7 @@ export function describeJobStore(
     describe('the latest job at a key without versions', () => {
       const at = (jobId: string, seconds: number) => ({ jobId, lastModified: seconds * 1_000 });
 
-      test('is told of the one before it, as often as it asks', async () => {
+      test('gets the one before it, as often as it asks', async () => {
         const key = freshId();
         expect(await jobs.recordLatest(key, at('one', 1))).toBeUndefined();
         expect(await jobs.recordLatest(key, at('one', 1))).toBeUndefined();

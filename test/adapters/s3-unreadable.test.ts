@@ -40,7 +40,7 @@ test.each([
   [400, 'KMS.DisabledException', 'arn:aws:kms:us-east-1:1:key/k is disabled.', /KMS key that cannot be used/],
   [400, 'KMS.NotFoundException', 'Key does not exist', /KMS key that cannot be used/],
   [400, 'KMS.KMSInvalidStateException', 'is pending deletion', /KMS key that cannot be used/],
-])('%i %s (%s) is told as what it is, and with what to do', async (status, code, message, expected) => {
+])('%i %s (%s) is reported as what it is, with what to do', async (status, code, message, expected) => {
   answer = { status, code, message };
   const error = await read().catch((caught: unknown) => caught);
   expect(error).toBeInstanceOf(ObjectUnreadableError);
@@ -48,7 +48,7 @@ test.each([
   expect((error as Error).message).toContain(`s3://bucket/input/a.jsonl: S3 answers ${status} ${code}.`);
 });
 
-test('a HEAD that is forbidden has no code, and is told all the same', async () => {
+test('a HEAD that is forbidden has no code, and is reported all the same', async () => {
   answer = { status: 403, code: '', message: '' };
   await expect(objects.head('bucket', 'input/a.jsonl')).rejects.toThrow(ObjectUnreadableError);
 });

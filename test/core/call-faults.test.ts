@@ -185,7 +185,7 @@ describe('errors', () => {
   });
 });
 
-it('calls a request that is nested beyond all depth as it stands in its line', async () => {
+it('calls a request that is nested beyond all depth as its line has it', async () => {
   const bodies: string[] = [];
   await start({ tiers: ['standard'] }, () => ANSWER);
   const answered = pipeline.deps.calls.call;

@@ -106,7 +106,7 @@ describe('calls that take minutes', () => {
 });
 
 describe('calls that take longer than a worker lives', () => {
-  it('go on in the next tier after a few have shown it', async () => {
+  it('continue in the next tier after a few have shown it', async () => {
     await start({ tiers: ['flex', 'standard'], deadline: '12h' }, ({ tier }) =>
       tier === 'flex' ? 20 * MINUTE_MS : 1_000,
     );

@@ -222,8 +222,8 @@ const refusalOf = (
     ...(repairs === undefined ? {} : { repairs }),
   });
 };
-const mended = (refusal: ReturnType<typeof refusalOf>, requests = 4) =>
-  refusal.kind === 'mend'
+const repairOf = (refusal: ReturnType<typeof refusalOf>, requests = 4) =>
+  refusal.kind === 'repair'
     ? {
         codes: Array.from({ length: requests }, (_, index) => refusal.errorOf(index)?.code),
         inHalves: refusal.inHalves,
@@ -233,11 +233,11 @@ const mended = (refusal: ReturnType<typeof refusalOf>, requests = 4) =>
 describe('decideRefusal', () => {
   it('says of a batch that was too large as a whole, once its job is cancelled, that its requests were cancelled', () => {
     const errors = [error('exceeds_enqueued_limit')];
-    expect(mended(refusalOf(errors, { requests: 2, cancelledAt: 1 }), 2)).toEqual({
+    expect(repairOf(refusalOf(errors, { requests: 2, cancelledAt: 1 }), 2)).toEqual({
       codes: ['cancelled', 'cancelled'],
       inHalves: false,
     });
-    expect(mended(refusalOf(errors, { requests: 1, cancelledAt: 1 }), 1)).toEqual({
+    expect(repairOf(refusalOf(errors, { requests: 1, cancelledAt: 1 }), 1)).toEqual({
       codes: ['exceeds_enqueued_limit'],
       inHalves: false,
     });
@@ -251,12 +251,12 @@ describe('decideRefusal', () => {
     ];
     const codes = [undefined, 'invalid_url', undefined, 'odd'];
     for (const repairs of [undefined, 0, 1, 2]) {
-      expect(mended(refusalOf(errors, repairs === undefined ? {} : { repairs }))).toEqual({
+      expect(repairOf(refusalOf(errors, repairs === undefined ? {} : { repairs }))).toEqual({
         codes,
         inHalves: false,
       });
     }
-    expect(mended(refusalOf(errors, { repairs: 3 }))).toEqual({ codes, inHalves: true });
+    expect(repairOf(refusalOf(errors, { repairs: 3 }))).toEqual({ codes, inHalves: true });
   });
 
   it.each<[string, BatchLevelError[] | undefined, unknown]>([
@@ -280,7 +280,7 @@ describe('decideRefusal', () => {
     ],
     ['too many requests', [error('too_many_tasks')], { inHalves: true }],
   ])('%s', (_what, errors, expected) => {
-    const result = mended(refusalOf(errors));
+    const result = repairOf(refusalOf(errors));
     if (typeof expected === 'string') expect(result).toBe(expected);
     else
       expect(result).toEqual({
@@ -290,12 +290,12 @@ describe('decideRefusal', () => {
   });
 
   it('fails a request that stands alone with the error about it, and sends it again where the error is unknown', () => {
-    expect(mended(refusalOf([error('invalid_json_line')], { requests: 1 }), 1)).toEqual({
+    expect(repairOf(refusalOf([error('invalid_json_line')], { requests: 1 }), 1)).toEqual({
       codes: ['invalid_json_line'],
       inHalves: false,
     });
-    expect(mended(refusalOf([error('odd')], { requests: 1 }))).toBe('again');
-    expect(mended(refusalOf([error('too_many_tasks')], { requests: 1 }))).toBe('again');
+    expect(repairOf(refusalOf([error('odd')], { requests: 1 }))).toBe('again');
+    expect(repairOf(refusalOf([error('too_many_tasks')], { requests: 1 }))).toBe('again');
   });
 
   it('sends nothing of a cancelled job again: each request ends with its own error, or as cancelled', () => {
@@ -305,7 +305,7 @@ describe('decideRefusal', () => {
       undefined,
       [error('invalid_url', { line: 2 })],
     ]) {
-      const result = mended(refusalOf(errors, { cancelledAt: 1 }));
+      const result = repairOf(refusalOf(errors, { cancelledAt: 1 }));
       const second = errors?.[0]?.line === 2 ? 'invalid_url' : 'cancelled';
       expect(result).toEqual({ codes: ['cancelled', second, 'cancelled', 'cancelled'], inHalves: false });
     }

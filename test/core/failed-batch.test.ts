@@ -201,7 +201,7 @@ describe('a held batch', () => {
     expect(await createsOf(p)).toBe(5);
   });
 
-  test('goes on in the next tier of its route, when its time has come', async () => {
+  test('continues in the next tier of its route, when its time has come', async () => {
     const route = {
       ...BATCH_ONLY,
       name: 'r',

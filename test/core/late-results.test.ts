@@ -129,7 +129,7 @@ describe.each(COUNTS)('with counts that are %s', (_name, counts) => {
   });
 });
 
-test('a wait goes on by the sweep when each delayed message is lost', async () => {
+test('a wait continues by the sweep when each delayed message is lost', async () => {
   const { p } = await start([{ effect: { kind: 'batch.files_named_late', seconds: 900 } }]);
   const collect = p.deps.outbox.collect.bind(p.deps.outbox);
   p.deps.outbox.collect = async (message, delivery) => {
@@ -173,7 +173,7 @@ describe('looks', () => {
       expect(waitedMs - (looks[index - 1] ?? 0)).toBeLessThanOrEqual(6 * MINUTE_MS);
   });
 
-  test('go on every half hour where OpenAI does not know the batch', () => {
+  test('continue every half hour where OpenAI does not know the batch', () => {
     expect(nextLookMs(60 * MINUTE_MS)).toBe(30 * MINUTE_MS);
     expect(nextLookMs(10 * 60 * MINUTE_MS)).toBe(30 * MINUTE_MS);
   });

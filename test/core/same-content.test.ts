@@ -1,4 +1,4 @@
-/** A producer that puts the same file again pays nothing for it, and is told whose results are its own. */
+/** A producer that puts the same file again pays nothing for it, and learns whose results are its own. */
 import { afterEach, describe, expect, test } from 'vitest';
 import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
 import { type Receipt, receiptSchema } from '../../src/contract/receipt.ts';
@@ -154,7 +154,7 @@ describe.each([true, false])('the same content again (versions are kept: %s)', (
     expect((await p.receipt(KEY)).jobId).toBe(second);
   });
 
-  test('may be cancelled alone, and its owner goes on', async () => {
+  test('may be cancelled alone, and its owner continues', async () => {
     const p = await pipeline({ isVersioned });
     const first = await drop(p);
     const second = await drop(p);

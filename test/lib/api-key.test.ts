@@ -43,7 +43,7 @@ test('each name that a route gives has a secret, and the one of the stack itself
   ]);
   for (const { Properties, DeletionPolicy } of Object.values(secrets)) {
     expect(Properties.SecretString).toBe('not-set');
-    // One that is left would stand in the way when a route names the key again.
+    // One that is left would be in the way when a route names the key again.
     expect(DeletionPolicy).toBe(Properties.Description.includes('"') ? 'Delete' : 'RetainExceptOnCreate');
   }
   expect(Object.values(secrets).map(({ Properties }) => Properties.Name['Fn::Join'][1].at(-1))).toEqual([

@@ -54,7 +54,7 @@ describe.each(FUNCTIONS)('$capability', ({ capability, schema, memory, timeout, 
     expect(Object.keys(Properties.Environment.Variables).sort()).toEqual(parsed.sort());
   });
 
-  test('has the layer with the settings, and is told where the file is', () => {
+  test('has the layer with the settings, and knows where the file is', () => {
     const [layer] = Object.keys(resourcesOf(template, 'AWS::Lambda::LayerVersion'));
     expect(Properties.Layers).toEqual([{ Ref: layer }]);
     expect(Properties.Environment.Variables.SETTINGS_FILE).toBe('/opt/batchdrop/settings.json');

@@ -17,7 +17,7 @@ export interface InputLine {
   number: number;
   kind: LineKind;
   customId: string;
-  /** Stands in the prompt, and nowhere else: names this line of this drop. */
+  /** Is in the prompt, and nowhere else: names this line of this drop. */
   marker: string;
   model: string;
   endpoint: string;

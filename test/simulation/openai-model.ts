@@ -36,7 +36,7 @@ export type Execution = {
   /** Whether OpenAI charges for it. */
   isBilled: boolean;
   /**
-   * - `answered`: its line stands in the output file.
+   * - `answered`: its line is in the output file.
    * - `final`: an error that stays the same.
    * - `transient`: an error that another try may not meet.
    * - `unexecuted`: not run, because the batch expired or was cancelled.
@@ -48,7 +48,7 @@ export type Execution = {
   code?: string;
   /** How long a call was waited for that got no answer in time. */
   waitedMs?: number;
-  /** The line that stands for it: the first answer where there are several. */
+  /** Its line: the first answer where there are several. */
   line?: string;
 };
 
@@ -100,7 +100,7 @@ export type Fate =
 
 /**
  * What a batch shows that ends as failed after it ran: files with some of its results, counts alone, or nothing, so that
- * only whoever has seen it running knows that it ran.
+ * only a reader that has seen it running knows that it ran.
  */
 export type LateFailure = 'files' | 'counts' | 'silent';
 
@@ -144,7 +144,7 @@ export interface ServiceBatch {
   /** 404 from now on, for ever. */
   isGone?: boolean;
   progress: Progress;
-  /** What is told of its progress once it is completed. Default: what it is. */
+  /** What is reported of its progress once it is completed. Default: what it is. */
   toldCounts?: 'absent' | 'zero' | 'low';
   /** How it fails although it ran. */
   lateFailure?: LateFailure;

@@ -72,7 +72,7 @@ export class Oddities {
     batch.steps.push({ at, to: 'failed' });
   }
 
-  /** What a batch that fails late is told. */
+  /** What is reported of a batch that fails late. */
   lateErrors(): BatchLevelError[] | undefined {
     const random = this.#streams['failed-after-execution'];
     return random.chance(0.2) ? undefined : [random.pick(BATCH_ERRORS)];

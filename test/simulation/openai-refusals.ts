@@ -52,7 +52,7 @@ export class Refusals {
     return { when: this.#random.chance(0.5) ? 'before' : 'after', error };
   }
 
-  /** What a call is told while something is wrong that only a person can mend; nothing is made then. */
+  /** What a call gets while something is wrong that only a person can fix; nothing is made then. */
   refusalOf(call: string, apiKey: string, model?: string): Error | undefined {
     const { trouble, apiKeys } = this.#scenario;
     const now = this.#world.now() - START_MS;

@@ -16,7 +16,7 @@ interface Message {
   place: number;
   queue: QueueName;
   body: unknown;
-  /** S3 told of an object. */
+  /** S3 reported an object. */
   isEvent: boolean;
   /** Whether somebody else would miss it: the sweep, or the listing of inputs. */
   mayBeLost: boolean;

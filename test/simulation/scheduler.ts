@@ -93,7 +93,7 @@ export class Scheduler {
   #timers: Timer[] = [];
   #now = START_MS;
   #made = 0;
-  /** Whoever made the call that has just had its effect dies. */
+  /** The worker whose call has just had its effect dies. */
   #isDoomed = false;
   picks = 0;
 
@@ -121,7 +121,7 @@ export class Scheduler {
     this.#timers.push({ at: this.#now + delayMs, what, run });
   }
 
-  /** Kills whoever made the call that is being answered, after its effect. */
+  /** Kills the worker whose call is being answered, after its effect. */
   doom(): void {
     this.#isDoomed = true;
   }
@@ -391,7 +391,7 @@ export class Scheduler {
         return seen;
       },
       pause: this.#pauseOf(invocation, 1),
-      // Whoever only waits to renew a lease still continues by himself.
+      // A worker that only waits to renew a lease still continues by itself.
       heartbeat: this.#pauseOf(invocation, 0),
       failure: (name) => new InjectedError(name),
     };

@@ -415,7 +415,7 @@ class Simulation {
     });
   }
 
-  /** Whoever releases what is held of a job tries until it is done. */
+  /** The person who releases what is held of a job tries until it is done. */
   #resume(place: number, jobId: string): void {
     let isDone = false;
     this.#scheduler.start(place, 'resume', { v: 1, jobId }, ({ error }) => {

@@ -2,7 +2,7 @@
 import type { ByteStream } from '../../src/core/ports.ts';
 import type { Pipeline } from './pipeline.ts';
 
-/** By custom_id, what stands in place of its line: objects, or bytes as they are, without a line feed. */
+/** By custom_id, what replaces its line: objects, or bytes as they are, without a line feed. */
 export type ResultLines = Record<string, unknown>;
 
 /** From now on, each result file of the pipeline has these lines; none is in the file of errors that is in that of answers. */

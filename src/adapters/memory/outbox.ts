@@ -7,7 +7,7 @@ export type QueuedMessage = (
   | { queue: 'finalize'; message: JobMessage }
   | { queue: 'submit' | 'call' | 'collect'; message: BatchMessage }
 ) & {
-  /** To be delivered so much later; absent: at once. Whoever delivers keeps the time. */
+  /** To be delivered so much later; absent: at once. The deliverer keeps the time. */
   delayMs?: number;
 };
 

@@ -76,7 +76,7 @@ export interface Decisions {
   /** What waits although nothing that is on its way can make room for it. */
   exhausted: BatchRecord[];
   waitingFor: Map<WaitingFor, number>;
-  /** The scopes that what goes on waiting waits for, see `backlogScopeOf`. */
+  /** The scopes for which batches still wait, see `backlogScopeOf`. */
   backlog: Set<string>;
 }
 

@@ -79,7 +79,10 @@ async function dispatchKnown(deps: DispatchDeps, known: readonly BatchRecord[]):
     isBehind(batch) ? 'behind' : 'first',
   );
   if (behind.length > 0)
-    log.info('batches wait behind others', { jobId: behind[0]!.jobId, waiting: behind.length });
+    log.info('batches wait for the next poll: others wait for the same limits', {
+      jobId: behind[0]!.jobId,
+      waiting: behind.length,
+    });
   if (first.length === 0) return;
   const left = await dispatchFound(deps, first, ambient.now() + LEASE_MS, 'known');
   if ([...left].every((scope) => backlog.has(scope))) return;
@@ -259,7 +262,13 @@ async function parksOf(
       const { scope, reason, parkedAt, probeAt, probes } = park;
       if (!scopes.has(scope)) continue;
       found.set(scope, park);
-      log.warn('parked: batches wait for a person', { scope, reason, parkedAt, probeAt, probes });
+      log.warn('suspended: batches wait until a person has fixed the reason', {
+        scope,
+        reason,
+        parkedAt,
+        probeAt,
+        probes,
+      });
     }
   return found;
 }

@@ -80,20 +80,20 @@ const KEEP_EVERY_ANSWERS = 64;
 /** How many requests ahead of the calls the record says that they may have been called. */
 const STRIDE = 32;
 /** Longest wait for an answer. Flex may take 15 minutes (guide "Flex processing"); a Lambda lives no longer. */
-const MOST_CALL_MS = 13 * MINUTE_MS;
+const MAX_CALL_MS = 13 * MINUTE_MS;
 /** What is kept of the worker's life after the last call must have ended: for the last segment and the record. */
 const RESERVE_MS = MINUTE_MS;
 /** A call that has less time than this is not begun. */
-const LEAST_CALL_MS = MINUTE_MS;
+const MIN_CALL_MS = MINUTE_MS;
 /** How much of a worker's life its longest call may take: the rest is for reading the slice and for starting late. */
 const SHARE_OF_LIFE = 0.9;
 /** After this long without a single answer, the worker ends, and the slice rests. */
-const MOST_REFUSED_MS = 2 * MINUTE_MS;
+const MAX_REFUSED_MS = 2 * MINUTE_MS;
 const FIRST_REST_MS = 2 * MINUTE_MS;
-const MOST_REST_MS = 30 * MINUTE_MS;
+const MAX_REST_MS = 30 * MINUTE_MS;
 /** Back-off between refused calls. Source: guide "Flex processing" (exponential back-off). */
 const FIRST_BACKOFF_MS = SECOND_MS;
-const MOST_BACKOFF_MS = 30 * SECOND_MS;
+const MAX_BACKOFF_MS = 30 * SECOND_MS;
 
 /** For a call whose answer never came; `request_timeout` is OpenAI's own code for that. */
 const NO_ANSWER = { code: 'request_timeout', message: 'No answer came; the call may have been charged.' };
@@ -194,7 +194,7 @@ class Slice {
     this.#leasedUntil = batch.claimedUntil!;
     this.#answeredAt = deps.ambient.now();
     const lifeMs = (deps.deadline.remainingMs() - RESERVE_MS) * SHARE_OF_LIFE;
-    this.#fullMs = Math.min(MOST_CALL_MS, Math.max(LEAST_CALL_MS, lifeMs));
+    this.#fullMs = Math.min(MAX_CALL_MS, Math.max(MIN_CALL_MS, lifeMs));
   }
 
   async run(): Promise<void> {
@@ -310,7 +310,7 @@ class Slice {
       const begins = this.#mayBegin(now);
       if (begins === 'continue_later') this.#halt({ why: this.#refusals > 0 ? 'refused' : 'time' });
       if (this.#isTooSlow()) this.#goToNextTier();
-      if (this.#refusals > 0 && now - this.#answeredAt > MOST_REFUSED_MS) this.#halt({ why: 'refused' });
+      if (this.#refusals > 0 && now - this.#answeredAt > MAX_REFUSED_MS) this.#halt({ why: 'refused' });
       if (this.#stop !== undefined || this.#isEmpty()) return false;
       const isLeased = now < this.#leasedUntil - LEASE_MARGIN_MS;
       const mayCall = now >= this.#pausedUntil && this.#active < Math.floor(this.#allowed);
@@ -320,7 +320,7 @@ class Slice {
         return true;
       }
       // However long OpenAI wants to be left alone: the worker's own time and patience go on.
-      const waitMs = Math.min(Math.max(SECOND_MS, this.#pausedUntil - now), MOST_BACKOFF_MS);
+      const waitMs = Math.min(Math.max(SECOND_MS, this.#pausedUntil - now), MAX_BACKOFF_MS);
       await pause(waitMs, this.#stopped.signal);
     }
   }
@@ -328,14 +328,14 @@ class Slice {
   #mayBegin(now: number): BeginAnswer {
     const availableMs = this.#deps.deadline.remainingMs() - RESERVE_MS;
     // Whatever is known: a worker that begins nothing would hand the slice on for ever.
-    if (!this.#hasBegun && availableMs >= LEAST_CALL_MS) return 'begin';
+    if (!this.#hasBegun && availableMs >= MIN_CALL_MS) return 'begin';
     const begun = [...this.#begunAt.values()];
     return mayBegin({
       recentMs: this.#recentMs,
       underWayMs: Array.from({ length: this.#active }, (_, at) => now - (begun[at] ?? now)),
       availableMs,
       fullMs: this.#fullMs,
-      minMs: LEAST_CALL_MS,
+      minMs: MIN_CALL_MS,
     });
   }
 
@@ -383,7 +383,7 @@ class Slice {
     const body = bodyOf(request, this.#tier, this.#batch.endpoint);
     const begunAt = ambient.now();
     this.#begunAt.set(index, begunAt);
-    const timeoutMs = Math.min(MOST_CALL_MS, deadline.remainingMs() - RESERVE_MS);
+    const timeoutMs = Math.min(MAX_CALL_MS, deadline.remainingMs() - RESERVE_MS);
     let answer: CallAnswer;
     try {
       answer = await calls.call({
@@ -436,7 +436,7 @@ class Slice {
     const now = this.#deps.ambient.now();
     // Calls that were under way together are refused together: that counts once.
     if (now < this.#pausedUntil) return;
-    const backoff = Math.min(FIRST_BACKOFF_MS * 2 ** this.#refusals, MOST_BACKOFF_MS);
+    const backoff = Math.min(FIRST_BACKOFF_MS * 2 ** this.#refusals, MAX_BACKOFF_MS);
     this.#refusals++;
     this.#allowed = Math.max(1, this.#allowed / 2);
     const jitter = Number.parseInt(this.#deps.ambient.nonce().slice(0, 8), 16) / 2 ** 32;
@@ -458,7 +458,7 @@ class Slice {
     return tiers[tiers.indexOf(this.#tier) + 1];
   }
 
-  /** What is left goes on in the next tier, if there is one. */
+  /** What is left continues in the next tier, if there is one. */
   #goToNextTier(): boolean {
     const goTo = this.#nextTier();
     if (goTo !== undefined) this.#halt({ why: 'over', goTo });
@@ -516,7 +516,7 @@ class Slice {
   /** When a slice that OpenAI had no room for is called on: ever later, but in time for the next tier. */
   async #restedAt(refusals: number): Promise<number> {
     const now = this.#deps.ambient.now();
-    const restMs = Math.min(FIRST_REST_MS * 2 ** (refusals - 1), MOST_REST_MS);
+    const restMs = Math.min(FIRST_REST_MS * 2 ** (refusals - 1), MAX_REST_MS);
     const isInTime = (await this.#tierAt(now + restMs)) === this.#tier;
     return now + (isInTime ? restMs : FIRST_REST_MS);
   }

@@ -174,7 +174,7 @@ async function collectClaimed(
   }
   const isRefused = batch.status === 'failed' && !showsExecution(batch);
   const refusal = isRefused ? decideRefusal(job, batch) : undefined;
-  if (refusal !== undefined && refusal.kind !== 'mend') {
+  if (refusal !== undefined && refusal.kind !== 'repair') {
     const tooLarge = await sendRefusedAgain(deps, batch, claim, refusal);
     if (tooLarge === undefined) return;
     const { source, entries } = await readManifest(deps.objects, batch.manifestKey);
@@ -355,7 +355,7 @@ async function writeResults(
   manifest: Manifest,
   join: Join,
   tally: Tally,
-  refusal: Extract<Refusal, { kind: 'mend' }> | undefined,
+  refusal: Extract<Refusal, { kind: 'repair' }> | undefined,
   isLastResort: boolean,
 ): Promise<Pick<BatchRecord, 'outcome' | 'outputRun' | 'errorRun' | 'next'>> {
   const { entries, source } = manifest;
@@ -527,7 +527,7 @@ function noOutcome(): BatchOutcome {
 /** None of them was executed, so this costs none of their rounds. */
 function decideMended(
   entries: ManifestEntries,
-  refusal: Extract<Refusal, { kind: 'mend' }>,
+  refusal: Extract<Refusal, { kind: 'repair' }>,
 ): { of: Decision[]; park?: undefined } {
   const of = Array.from({ length: entries.count }, (_, index): Decision => {
     const tried = entries.tried(index);

@@ -206,7 +206,7 @@ export type Refusal =
    */
   | { kind: 'again'; error: BatchLevelError }
   /** Some requests end with an error of their own; the rest goes again, in two halves if `inHalves`. */
-  | { kind: 'mend'; errorOf(index: number): StatedError | undefined; inHalves: boolean };
+  | { kind: 'repair'; errorOf(index: number): StatedError | undefined; inHalves: boolean };
 
 /** How often the lines that OpenAI names are taken out before the rest is halved: it may name one at a time. */
 const MAX_REPAIRS = 3;
@@ -247,7 +247,7 @@ export function decideRefusal(
   // A batch that was to be cut is not, once its job is cancelled.
   const isToBeCut = ours?.code === BUDGET_EXHAUSTED || (ours?.code === EXCEEDS_LIMIT && batch.requests > 1);
   const isCut = isToBeCut && job.cancelledAt !== undefined;
-  if (ours !== undefined && !isCut) return { kind: 'mend', errorOf: () => ours, inHalves: false };
+  if (ours !== undefined && !isCut) return { kind: 'repair', errorOf: () => ours, inHalves: false };
   const named = new Map<number, BatchLevelError>();
   for (const error of errors) {
     const index = (error.line ?? 0) - 1;
@@ -255,7 +255,7 @@ export function decideRefusal(
   }
   const unnamed = errors.filter(({ line }) => line === undefined || line < 1 || line > batch.requests);
   if (job.cancelledAt !== undefined)
-    return { kind: 'mend', errorOf: (index) => named.get(index) ?? CANCELLED, inHalves: false };
+    return { kind: 'repair', errorOf: (index) => named.get(index) ?? CANCELLED, inHalves: false };
   for (const error of unnamed) {
     if (FILE_ERRORS.get(error.code) === 'no_room') return { kind: 'no_room', error };
   }
@@ -265,13 +265,13 @@ export function decideRefusal(
   }
   if (named.size > 0) {
     const inHalves = (batch.repairs ?? 0) >= MAX_REPAIRS;
-    return { kind: 'mend', errorOf: (index) => named.get(index), inHalves };
+    return { kind: 'repair', errorOf: (index) => named.get(index), inHalves };
   }
   const [error = BATCH_FAILED] = unnamed;
   if (isAboutTheFile(error)) return { kind: 'again', error };
   const isHalved = LINE_ERRORS.has(error.code) || FILE_ERRORS.get(error.code) === 'halve';
-  if (isHalved && batch.requests > 1) return { kind: 'mend', errorOf: () => undefined, inHalves: true };
-  if (LINE_ERRORS.has(error.code)) return { kind: 'mend', errorOf: () => error, inHalves: false };
+  if (isHalved && batch.requests > 1) return { kind: 'repair', errorOf: () => undefined, inHalves: true };
+  if (LINE_ERRORS.has(error.code)) return { kind: 'repair', errorOf: () => error, inHalves: false };
   return { kind: 'again', error };
 }
 

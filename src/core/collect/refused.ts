@@ -37,7 +37,7 @@ export async function sendRefusedAgain(
   deps: RefusedDeps,
   batch: BatchRecord,
   claim: string,
-  refusal: Exclude<Refusal, { kind: 'mend' }>,
+  refusal: Exclude<Refusal, { kind: 'repair' }>,
 ): Promise<BatchRecord | undefined> {
   const tooLarge =
     refusal.kind === 'no_room' ? await learnRefusal(deps, batch, claim, refusal.error.message) : undefined;
@@ -55,7 +55,7 @@ export async function sendRefusedAgain(
 }
 
 /** How a batch that goes again as it is waits, and what is to be seen of it meanwhile. */
-function restAfterRefusal(batch: BatchRecord, refusal: Exclude<Refusal, { kind: 'mend' }>): SendAgain {
+function restAfterRefusal(batch: BatchRecord, refusal: Exclude<Refusal, { kind: 'repair' }>): SendAgain {
   // Not OpenAI's message, which may quote a request.
   const { code } = refusal.error;
   const reason = `OpenAI refused the batch: ${code}`;
@@ -64,7 +64,7 @@ function restAfterRefusal(batch: BatchRecord, refusal: Exclude<Refusal, { kind: 
       // The ledger knows when there may be room.
       return { waitMs: 0, reason, counted: 'tokenRefusals' };
     case 'operator':
-      // Its scope is parked.
+      // Its scope is suspended.
       return { waitMs: 0, reason, heldReason: code, counted: 'refusals' };
     case 'again': {
       const waitMs = RESEND_AFTER_MS[batch.resends ?? 0];

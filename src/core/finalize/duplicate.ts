@@ -68,7 +68,7 @@ async function settleTaken(deps: DuplicateDeps, job: Job, claim: string): Promis
     // The sweep hands it to ingest, which looks once more for an owner: another duplicate may have been first.
     const alone = { ...UNCLAIMED, state: 'ingesting', duplicateOf: undefined } as const;
     if (await deps.jobs.moveJob(jobId, expected, alone, deps.ambient.now()))
-      deps.log.info('the owner did not succeed: its duplicate runs', fields);
+      deps.log.info('the owner failed or was rejected: the duplicate is run', fields);
     return;
   }
   const receipt = await receiptOf(deps, job, owner, fate);

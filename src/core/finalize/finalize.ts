@@ -99,7 +99,7 @@ export async function finalize(deps: FinalizeDeps, { jobId }: JobMessage): Promi
     // Should the message be lost, the sweep sends it. What was merged stays.
     const { message: reason, delayMs } = error;
     await deps.outbox.finalize({ v: 1, jobId }, { delayMs });
-    deps.log.info('not yet: the job waits to be finalized', { jobId, reason, delayMs });
+    deps.log.info('finalize has to wait and is tried again', { jobId, reason, delayMs });
   }
 }
 
@@ -169,7 +169,7 @@ async function finalizeTaken(
 
 /**
  * Publishes while no other worker writes the plain names of the input key.
- * @param work is told whether a newer version of the input has the plain names.
+ * @param work gets whether a newer version of the input has the plain names.
  * @throws {NotYetError} if another worker is publishing, or took over.
  */
 async function whileItsTurn(

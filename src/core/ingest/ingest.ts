@@ -172,7 +172,7 @@ async function findOwner(deps: IngestDeps, job: Job): Promise<Job | undefined> {
 }
 
 /**
- * Has a job wait for its owner. It is noted first: whoever ends or cancels the owner from then on knows of it, and what
+ * Has a job wait for its owner. It is noted first: a worker that ends or cancels the owner from then on knows of it, and what
  * has happened to the owner before is seen by looking at it once more.
  * @returns `false` if the owner cannot own it any more.
  */
@@ -185,7 +185,7 @@ async function becomeDuplicate(run: Run, { jobId: ownerId }: Job): Promise<boole
   const duplicate = { ...UNCLAIMED, state: 'duplicate', duplicateOf: ownerId } as const;
   const expected = { state: 'ingesting', claim } as const;
   if (!(await deps.jobs.moveJob(jobId, expected, duplicate, deps.ambient.now()))) return true;
-  deps.log.info('same content as its owner: not run', { jobId, owner: ownerId });
+  deps.log.info('duplicate of another job: not run', { jobId, owner: ownerId });
   // An owner that has ended already tells nobody any more.
   const root = await rootOf(deps.jobs, owner);
   if (fateOf(job, root) !== 'waits') await deps.outbox.finalize({ v: 1, jobId });

@@ -127,7 +127,7 @@ async function describeJob(deps: RecordDeps, location: ObjectLocation): Promise<
   const head = await deps.objects.head(location.bucket, location.key, location.versionId);
   if (head === undefined) {
     // It was there for an instant. Nobody saw its version, so there is nothing to name a job by.
-    deps.log.warn('object gone before it was looked at', { key: location.key });
+    deps.log.warn('object removed before it was recorded', { key: location.key });
     return undefined;
   }
   if (isFolderMarker(head)) {
@@ -158,7 +158,10 @@ async function claim(deps: RecordDeps, job: NewJob): Promise<Job> {
   const { deadline } = claimed.route;
   if (deadline !== undefined && droppedAt(claimed) + readDuration(deadline)! <= deps.ambient.now()) {
     const { jobId } = claimed;
-    deps.log.warn('dropped longer ago than its deadline: it starts in its last tier', { jobId, deadline });
+    deps.log.warn('the deadline had passed when the file was recorded: it starts in its last tier', {
+      jobId,
+      deadline,
+    });
   }
   return claimed;
 }

@@ -37,7 +37,7 @@ export async function stepDown(deps: StepDownDeps, batches: readonly BatchRecord
     const paceOfTier = paces.get(model) ?? (await readPaces(deps, batch));
     paces.set(model, paceOfTier);
     const now = deps.ambient.now();
-    // What waits to be looked up is free to go only then, and its next create may take as long again.
+    // A batch that waits for its look-up is free only then, and its next create may take as long again.
     const waits = state === 'submitting' && (batch.notBefore ?? 0) > now;
     const asked = waits ? now + UNANSWERED_CREATE_MS : now;
     const question = { ladder, tier, work: workOf(batches, model), paceOf: paceOfTier, now: asked };

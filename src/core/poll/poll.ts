@@ -192,7 +192,7 @@ async function readWithKey(
   }
   // With nothing to say, nothing: on a laptop that would be twice a second.
   if (live.size > 0)
-    deps.log.info('batches that no list shows are asked for', { apiKey, batches: live.size });
+    deps.log.info('asking OpenAI for each batch that its list did not show', { apiKey, batches: live.size });
   for (const batch of turnOf([...live.values()], most, token)) {
     if (deadline.remainingMs() <= 0) {
       deps.log.warn('no time is left to ask for every batch; the next run asks for the others', { apiKey });

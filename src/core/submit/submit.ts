@@ -124,7 +124,7 @@ async function submitClaimed(deps: DepsWithKey, claimed: BatchRecord, claim: str
     batch = await upload(deps, batch, claim);
     if (batch.state === 'uploaded' && (batch.resends ?? 0) > 0)
       throw new NotYetError(
-        `batch ${batch.batchId} failed before; its new file is let settle`,
+        `batch ${batch.batchId} failed before; OpenAI gets time to have its new file ready`,
         RESENT_FILE_WAIT_MS,
       );
   }
@@ -158,7 +158,7 @@ async function upload(deps: DepsWithKey, batch: BatchRecord, claim: string): Pro
 
 /**
  * Services answer an upload with no size, or 0, before they have read the file: then the file itself is asked. What nobody
- * tells a size of goes on; should it have been cut short, that shows in its results.
+ * tells a size of continues; should it have been cut short, that shows in its results.
  * @throws {UploadIncompleteError} if OpenAI says that it has another number of bytes than were sent; the file is deleted.
  */
 async function checkSize(
@@ -554,7 +554,11 @@ async function resolveUnknown(
     const released = { heldReason: undefined, lookUp: undefined, claim: undefined, claimedUntil: undefined };
     return write(deps, batch, claim, { ...given, ...released });
   }
-  deps.log.warn('unknown whether a batch was created; it is held', { jobId, batchId, reason });
+  deps.log.warn('unknown whether OpenAI created the batch: it is looked up again, and not sent meanwhile', {
+    jobId,
+    batchId,
+    reason,
+  });
   return write(deps, batch, claim, {
     heldReason: 'unknown_create',
     lastError: reason,

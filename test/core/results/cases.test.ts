@@ -170,7 +170,7 @@ describe.each<Tier>(['batch', 'flex', 'standard'])('in %s', (tier) => {
     Array.from({ length: count }, (_, index) => ({ object: 'embedding', index, embedding: [0.5] }));
 
   test('a 200 is an answer only if there is one in it, for each input, and nothing says error', async () => {
-    // Embeddings have no flex, and go on in the next tier.
+    // Embeddings have no flex, and continue in the next tier.
     const ladder = tier === 'flex' ? { tiers: ['flex', 'standard'], deadline: '12h' } : { tiers: [tier] };
     const pipeline = await startPipeline({
       settings: settingsSchema.parse({

@@ -115,7 +115,7 @@ async function checkOne(
   const cancelledAt = job.cancelledAt ?? Number.POSITIVE_INFINITY;
   const sentLate = sent.find(({ isLate, createdAt }) => !isLate && createdAt > cancelledAt + WORKER_MS);
   if (sentLate !== undefined) say(`${sentLate.id} was made after its job had been cancelled`);
-  if (!stack.events.sent.some((event) => event.jobId === jobId)) say('nobody was told that it has ended');
+  if (!stack.events.sent.some((event) => event.jobId === jobId)) say('no event says that it has ended');
   return stats;
 }
 
@@ -145,7 +145,7 @@ function checkSidecar({ sidecars }: Expectations, { head }: ExpectedJob, { route
   const isOwn = sidecar.lastModified < head.lastModified;
   if (isOwn && route.maxRounds !== sidecar.maxRounds)
     say(`it has ${route.maxRounds} rounds; ${sidecar.maxRounds} were asked for beside it`);
-  // Where both are the same, nothing can be told.
+  // Where both are the same, nothing can be known.
   if (!isOwn && route.maxRounds === sidecar.maxRounds && sidecar.maxRounds !== sidecar.routeRounds)
     say(`it follows options that were put beside it ${sidecar.lastModified - head.lastModified} ms later`);
 }

@@ -1,6 +1,6 @@
 /**
- * The same content again costs nothing while the job of the version before it owns it, and is run when none does. Whoever
- * drops it hears of it either way.
+ * The same content again costs nothing while the job of the version before it owns it, and is run when none does. The
+ * person who drops it hears of it either way.
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Receipt } from '../../../src/contract/receipt.ts';
@@ -10,7 +10,7 @@ import type { ExpectedJob, Report } from './expectations.ts';
 
 const DAY_MS = 24 * 60 * 60_000;
 
-/** A drop with the job that stands in the table for it. */
+/** A drop with its job in the table. */
 export interface RecordedJob {
   expected: ExpectedJob;
   job: Job;
@@ -65,8 +65,7 @@ function checkOwned(
   const receipt = published && (JSON.parse(Buffer.from(published.receipt).toString('utf8')) as Receipt);
   if (receipt?.duplicateOf?.jobId !== duplicateOf || receipt?.result !== job.result)
     say(`its receipt does not name its owner ${duplicateOf}: ${JSON.stringify(receipt?.duplicateOf)}`);
-  if (!stack.events.sent.some((event) => event.jobId === jobId))
-    say('nobody was told that it is a duplicate');
+  if (!stack.events.sent.some((event) => event.jobId === jobId)) say('no event says that it is a duplicate');
 }
 
 /** It is not run while the version before it has what it asks for. */

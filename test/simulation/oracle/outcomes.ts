@@ -4,7 +4,7 @@ import type { InputLine } from '../drops.ts';
 import type { Execution } from '../openai-model.ts';
 import type { JobFindings } from './job.ts';
 
-/** No call waits for much longer, whoever makes it. */
+/** No call waits for much longer. */
 const TOO_SLOW_MS = 11 * 60_000;
 
 /** What a line must have become. */

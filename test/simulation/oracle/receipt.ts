@@ -71,7 +71,7 @@ function wentOutAgain(marker: string, run: Execution, sent: readonly ServiceBatc
   return sent.some(({ requests }, index) => index > first && requests.some((one) => one.marker === marker));
 }
 
-/** The receipt against a recount of the files that it stands for. */
+/** The receipt against a recount of the files that it names. */
 export function checkReceipt(
   receipt: Receipt,
   output: string,
