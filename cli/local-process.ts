@@ -259,7 +259,7 @@ function summaryOf(receipt: Receipt, out: string): string {
     ...(rejection === undefined ? [] : [`  reason    ${rejection.message}`]),
     ...(result === 'duplicate'
       ? [
-          `  reason    not run, and nothing paid: job ${duplicateOf?.jobId} has the same content; its result is ${duplicateOf?.result}`,
+          `  reason    not run, and nothing paid: job ${duplicateOf?.jobId} had the same content, and ended as ${duplicateOf?.result}`,
         ]
       : []),
     `  requests  ${format(counts.requests)}: ${format(counts.succeeded)} succeeded, ${format(counts.failed)} failed, ${format(counts.invalid)} invalid`,

@@ -46,7 +46,11 @@ In another terminal:
   aws --endpoint-url ${endpoints.s3} s3 ls --recursive s3://${bucket}/${layout.receipts}
   aws --endpoint-url ${endpoints.s3} s3 cp s3://${bucket}/${layout.output}FILE.jsonl .
 
-Ctrl-C stops it; what is under way goes on at the next start.`);
+What is held is shown and released by
+
+  npm run -s batchdrop -- resume --table ${resources.table} --endpoint ${endpoints.dynamodb}
+
+Ctrl-C stops it; what is under way continues at the next start.`);
   await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
   await pipeline.stop();
   return EXIT_SUCCEEDED;

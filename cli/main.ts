@@ -65,12 +65,15 @@ const stateOption = [
 program
   .command('resume')
   .description(
-    'release batches that are held because OpenAI failed them each time; without jobs, show what is held',
+    'release batches that are held because OpenAI failed or refused them each time; without jobs, show what is held',
   )
   .argument('[job...]', 'ids of jobs, as receipts and logs name them')
   .option('--all', 'release everything that is held')
   .option('--table <name>', 'table of the stack: TableName, as `cdk deploy` printed it')
-  .option('--region <region>', 'AWS region of the table (default: that of your AWS configuration)')
+  .option(
+    '--region <region>',
+    'AWS region of the table (default: AWS_REGION, AWS_DEFAULT_REGION, or that of your AWS configuration)',
+  )
   .option('--endpoint <url>', 'DynamoDB of a stack that `batchdrop local up` runs, as it printed it')
   .option('--local', 'the state of a local stack that is not running')
   .option(...stateOption)

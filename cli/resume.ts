@@ -11,6 +11,9 @@ import { createDynamoDBClient } from '../src/runtime/clients.ts';
 import { EXIT_CANNOT_RUN, EXIT_SUCCEEDED, UsageError } from './exit.ts';
 import { count } from './text.ts';
 
+/** Local stacks take any; the SDK wants one. */
+const LOCAL_REGION = 'us-east-1';
+
 export interface ResumeOptions {
   /** Every job that has a held batch. */
   all?: boolean;
@@ -38,12 +41,14 @@ export async function resume(jobIds: readonly string[], options: ResumeOptions):
   const { jobs, close } = await openJobs(options);
   try {
     if (jobIds.length > 0) return await release(jobs, jobIds);
-    const held = await heldOf(jobs, options);
+    const held = await heldOf(jobs);
     if (held.length === 0) console.log('Nothing is held.');
     if (options.all) return await release(jobs, new Set(held.map(({ jobId }) => jobId)));
     for (const batch of held) console.log(lineOf(batch));
     if (held.length > 0) console.log('Nothing was released: name jobs to release theirs, or give --all.');
     return EXIT_SUCCEEDED;
+  } catch (error) {
+    throw tableError(error as Error, options);
   } finally {
     await close();
   }
@@ -73,18 +78,26 @@ async function release(jobs: DynamoDBJobs, jobIds: Iterable<string>): Promise<nu
   return status;
 }
 
-/** Batches that are held, those of the oldest job first. @throws an error that names the table if it cannot be read. */
-async function heldOf(jobs: DynamoDBJobs, { table }: ResumeOptions): Promise<BatchRecord[]> {
+/** Batches that are held, those of the oldest job first. */
+async function heldOf(jobs: DynamoDBJobs): Promise<BatchRecord[]> {
   const held: BatchRecord[] = [];
-  try {
-    for await (const batch of jobs.listWaiting()) if (isHeld(batch)) held.push(batch);
-  } catch (error) {
-    const { name, message } = error as Error;
-    throw new Error(`table ${table ?? 'of the local stack'} cannot be read (${name}): ${message}`, {
-      cause: error,
-    });
-  }
+  for await (const batch of jobs.listWaiting()) if (isHeld(batch)) held.push(batch);
   return held;
+}
+
+/** The same error, with the table that it is about. */
+function tableError(cause: Error, { table }: ResumeOptions): Error {
+  const code = cause.name === 'Error' ? '' : ` (${cause.name})`;
+  const advice = cause.message === 'Region is missing' ? ': give --region' : '';
+  const message = `table ${table ?? 'of the local stack'} cannot be used${code}: ${cause.message}${advice}`;
+  return new Error(message, { cause });
+}
+
+/** `undefined`: the SDK looks into the files of the AWS configuration. It reads no AWS_DEFAULT_REGION, as the AWS CLI does. */
+function regionOf({ region, endpoint }: ResumeOptions, env: NodeJS.ProcessEnv): string | undefined {
+  return (
+    region || env.AWS_REGION || env.AWS_DEFAULT_REGION || (endpoint === undefined ? undefined : LOCAL_REGION)
+  );
 }
 
 function lineOf({ jobId, batchId, requests, heldReason, heldAt }: BatchRecord): string {
@@ -93,8 +106,9 @@ function lineOf({ jobId, batchId, requests, heldReason, heldAt }: BatchRecord): 
 }
 
 async function openJobs(options: ResumeOptions): Promise<{ jobs: DynamoDBJobs; close(): Promise<void> }> {
-  const { table, region, endpoint } = options;
+  const { table, endpoint } = options;
   if (!options.local) {
+    const region = regionOf(options, process.env);
     const client = createDynamoDBClient({
       ...(region === undefined ? {} : { region }),
       ...(endpoint === undefined ? {} : { endpoint }),
@@ -108,7 +122,7 @@ async function openJobs(options: ResumeOptions): Promise<{ jobs: DynamoDBJobs; c
     const server = await startDynamoDb({ dir: folder.path('dynamodb') });
     const client = createDynamoDBClient({
       endpoint: server.endpoint,
-      region: 'us-east-1',
+      region: LOCAL_REGION,
       credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
     });
     const { TableNames = [] } = await client.send(new ListTablesCommand({}));

@@ -60,7 +60,7 @@ export function isServedModel(model: string, nowMs: number, isStrict: IsStrict):
 
 /**
  * The refusal of a request that the endpoint would not serve, in its own words where they are known (issue trackers of
- * many projects; openai-batch.md); undefined when it is served.
+ * many projects); undefined when it is served.
  */
 export function requestError(
   endpoint: string,

@@ -89,8 +89,8 @@ export const receiptSchema = z.object({
   /** Requests that failed or were invalid, by error code; of a batch with more than 100 of them, the rest is `other`. */
   errorsByCode: z.record(z.string(), count),
   /**
-   * Requests that were run again though OpenAI may have charged the run that it lost, by cause: `status_0`,
-   * `missing_from_results`, `no_response`, `request_timeout`, `lost_batch`. All other requests were paid for once.
+   * Requests that were run again though OpenAI may have charged the run that it lost, by cause, such as
+   * `status_0`, `missing_from_results`, `no_answer`, `request_timeout` or `lost_batch`. All other requests were paid for once.
    */
   possiblyBilledTwice: z.record(z.string(), count),
   /** Succeeded, but cut at the token limit. */

@@ -84,7 +84,15 @@ test('a job or a table that does not exist is named, and ends with 1', async () 
   expect(noJob.stderr).toContain('there is no job job-2 in this table');
   const noTable = await batchdrop('resume', '--table', 'other', ...remote().slice(2));
   expect(noTable).toMatchObject({ status: 1, stdout: '' });
-  expect(noTable.stderr).toContain('table other cannot be read (ResourceNotFoundException)');
+  const jobOfNoTable = await batchdrop('resume', 'job-1', '--table', 'other', ...remote().slice(2));
+  expect(jobOfNoTable.stderr).toContain('table other cannot be used (ResourceNotFoundException)');
+  expect(noTable.stderr).toContain('table other cannot be used (ResourceNotFoundException)');
+});
+
+test('the table of a local stack needs no region', async () => {
+  const shown = await batchdrop('resume', '--table', TABLE, '--endpoint', database.endpoint);
+  expect(shown).toMatchObject({ status: 0, stderr: '' });
+  expect(shown.stdout).toContain('job-1  batch 0-00000');
 });
 
 test('--local releases what the state of a stopped local stack holds, and says when a stack is running', async () => {
