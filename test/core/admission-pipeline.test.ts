@@ -44,6 +44,32 @@ describe('with a limit of enqueued tokens at OpenAI', () => {
     return batches.filter(({ errors }) => errors?.data?.[0]?.code === 'token_limit_exceeded').length;
   }
 
+  test('a batch that was first seen while it ran, because the answer to its create was lost, counts as accepted', async () => {
+    const p = await startPipeline({
+      emulator: {
+        faults: [
+          {
+            match: { route: 'POST /v1/batches' },
+            times: 1,
+            effect: { kind: 'http.reset', when: 'after' },
+          },
+          { effect: { kind: 'batch.duration', seconds: 10 * 60 * 60 } },
+        ],
+      },
+    });
+    running.push(p);
+    const now = p.emulator.clock.now();
+    await p.deps.quota.changeLedger(LEDGER, () => ({ ceiling: 1 }), now);
+    // The first goes because it is alone; the second is sent to see whether there is room for it.
+    await p.drop('input/a.jsonl', fileOf('a', 1));
+    await p.drop('input/b.jsonl', fileOf('b', 1));
+    await p.run(1);
+    expect((await Array.fromAsync(p.client.batches.list())).length).toBe(2);
+    const ledger = await p.deps.quota.getLedger(LEDGER);
+    expect(ledger?.unjudged).toBeUndefined();
+    expect(ledger?.ceiling).toBe(ledger?.reserved);
+  });
+
   test('several files get through a queue that holds three batches, few are refused, and nothing is bought twice', async () => {
     const p = await start(500);
     const names = ['a', 'b', 'c'];

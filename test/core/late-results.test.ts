@@ -178,3 +178,23 @@ describe('looks', () => {
     expect(nextLookMs(10 * 60 * MINUTE_MS)).toBe(30 * MINUTE_MS);
   });
 });
+
+test('a batch that OpenAI cannot be asked for ends in the end; what its files lack is not run again', async () => {
+  const p = await startPipeline({
+    emulator: { faults: [{ match: { custom_id: '^r[12]$' }, effect: { kind: 'line.missing' } }] },
+    intercept: (call, effect) => {
+      if (call === 'batches.getBatch') throw new Error('500');
+      return effect();
+    },
+  });
+  running.push(p);
+  await p.drop(KEY, TEXT);
+  await p.run(48);
+  expect(await p.receipt(KEY)).toMatchObject({
+    result: 'partial',
+    counts: { succeeded: REQUESTS - 2, failed: 2 },
+    errorsByCode: { result_unreadable: 2 },
+    possiblyBilledTwice: {},
+  });
+  expect(await p.emulator.ledger.boughtTwice()).toEqual([]);
+});

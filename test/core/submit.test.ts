@@ -1,6 +1,7 @@
 /** What submit does about a create whose answer was lost, and about turns. */
 import { expect, test } from 'vitest';
 import { createTurnsOf } from '../../src/core/admission/scopes.ts';
+import { CreateRefusedError } from '../../src/core/errors.ts';
 import type { RemoteBatch } from '../../src/core/ports.ts';
 import { submit } from '../../src/core/submit/submit.ts';
 import { NOW, startSubmit } from '../support/submit.ts';
@@ -49,4 +50,28 @@ test('a batch is not created before it has a turn, and keeps its file meanwhile'
   clock.now = waiting.notBefore!;
   await submit(deps, message);
   expect(await read()).toMatchObject({ state: 'submitted' });
+});
+
+test('a batch that the ladder left while its create was refused for a young file is not created any more', async () => {
+  const { deps, batches, clock, read, message } = await startSubmit({
+    state: 'uploaded',
+    nonce: 'mine',
+    inputFileId: 'file-1',
+    ladder: { tiers: ['batch', 'flex'], deadlineAt: NOW + HOUR_MS },
+  });
+  let creates = 0;
+  batches.createBatch = async () => {
+    creates++;
+    // As the sweep does meanwhile, once no time is left for a batch.
+    const left = { goTo: 'flex', cancelRequestedAt: NOW } as const;
+    await deps.jobs.updateBatch(await read(), { state: 'submitting' }, left, NOW);
+    throw new CreateRefusedError('not ready', 400, undefined, 'file_not_ready');
+  };
+  await submit(deps, message);
+  const waiting = await read();
+  expect(waiting).toMatchObject({ state: 'uploaded', inputFileId: 'file-1' });
+  clock.now = waiting.notBefore!;
+  await submit(deps, message);
+  expect(await read()).toMatchObject({ state: 'ended', goTo: 'flex' });
+  expect(creates).toBe(1);
 });

@@ -65,6 +65,7 @@ import { type Decision, decide, decideRefusal, type Refusal, unreadable } from '
 import { showsExecution, showsExecutionBesideFiles } from './executed.ts';
 import { fetchResults, readFetched } from './fetch.ts';
 import { Join } from './join.ts';
+import { isLastTry } from './last-resort.ts';
 import { lookAgain, waitForLateResults } from './late-results.ts';
 import { sendRefusedAgain } from './refused.ts';
 
@@ -88,9 +89,6 @@ export interface CollectDeps {
 
 /** The same, with the key of the batch that is collected. */
 type DepsWithKey = Omit<CollectDeps, 'batches'> & { batches: Batches };
-
-/** After this many failures in a row (half a day), what can be read of the result files is taken as all there is. */
-const MAX_FAILURES = 18;
 
 /** How long requests rest that failed as they were called: what is down for minutes is not to use up all their tries. */
 const FIRST_REST_MS = 2 * 60_000;
@@ -188,7 +186,7 @@ async function collectClaimed(
     return;
   }
   batch = await lookAgain(deps, batch, claim);
-  const isLastResort = (batch.failures ?? 0) >= MAX_FAILURES;
+  const isLastResort = isLastTry(batch);
   const fetched = await fetchResults(deps, batch, claim, isLastResort);
   if (fetched === 'taken over') return;
   if (fetched === 'to be continued' || (fetched.isFresh && !hasTimeFor(deps, fetched.files))) {
@@ -207,7 +205,8 @@ async function collectClaimed(
       onResult: (index, body, isAnswer) => tally.add(index, body, isAnswer),
     });
     for (const file of fetched.files) await addResults(deps, job, batch, claim, join, file, isLastResort);
-    await waitForLateResults(deps, batch, claim, join.known, fetched.files);
+    const late = await waitForLateResults(deps, batch, claim, join.known, fetched.files);
+    if (late === 'unanswered') join.isUnreadable = true;
     if (batch.status === 'failed' && refusal === undefined && !hasRun(batch, fetched.files)) {
       await continueLater(deps, batch, claim, WITHOUT_FILES);
       return;

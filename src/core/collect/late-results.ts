@@ -4,10 +4,11 @@
  * more slowly; what changed is fetched again, and what did not is not. After an hour the files are believed, but only as
  * OpenAI has them by then, however old our record and our copies of them are.
  */
-import { NotYetError } from '../errors.ts';
+import { isOfKey, NotYetError } from '../errors.ts';
 import { type BatchRecord, type FetchedFile, isSlice } from '../model.ts';
 import type { Ambient, BatchApi, BatchChanges, JobStore } from '../ports.ts';
 import { showsExecution, surelyDidNotBegin } from './executed.ts';
+import { isLastTry } from './last-resort.ts';
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
@@ -69,7 +70,7 @@ export async function lookAgain(
 ): Promise<BatchRecord> {
   if (batch.lateResults === undefined) return batch;
   const look = await lookAt(deps, batch);
-  if (look.kind === 'believed') return batch;
+  if (look.kind === 'believed' || look.kind === 'unanswered') return batch;
   if (look.kind === 'same') throw notYet(deps, batch, batch.lateResults);
   const now = deps.ambient.now();
   const changed = await deps.jobs.updateBatch(batch, { state: 'ended', claim }, look.changes, now);
@@ -81,6 +82,7 @@ export async function lookAgain(
  * To be asked before what a batch has no results for is given up.
  * @param known how many requests its files have results for.
  * @param files as they were fetched.
+ * @returns `unanswered`: what is missing may be there, but OpenAI could not be asked for half a day.
  * @throws {NotYetError} while it is worth waiting.
  */
 export async function waitForLateResults(
@@ -89,10 +91,10 @@ export async function waitForLateResults(
   claim: string,
   known: number,
   files: readonly FetchedFile[],
-): Promise<void> {
-  if (known >= promisedResults(batch)) return;
+): Promise<'complete' | 'believed' | 'unanswered'> {
+  if (known >= promisedResults(batch)) return 'complete';
   const look = await lookAt(deps, { ...batch, fetched: [...files] });
-  if (look.kind === 'believed') return;
+  if (look.kind === 'believed' || look.kind === 'unanswered') return look.kind;
   const changes = { ...(look.kind === 'changed' ? look.changes : {}), lateResults: known };
   await deps.jobs.updateBatch(batch, { state: 'ended', claim }, changes, deps.ambient.now());
   throw notYet(deps, batch, known);
@@ -111,9 +113,21 @@ type Look =
   | { kind: 'same' }
   | { kind: 'changed'; changes: Pick<BatchChanges, 'outputFileId' | 'errorFileId' | 'fetched'> }
   /** Nothing more is to be expected. */
-  | { kind: 'believed' };
+  | { kind: 'believed' }
+  /** OpenAI gave no answer, for the last time that it is asked. */
+  | { kind: 'unanswered' };
 
 async function lookAt(deps: LateResultsDeps, batch: BatchRecord): Promise<Look> {
+  try {
+    return await askOpenAI(deps, batch);
+  } catch (error) {
+    // For a key, results wait as long as it takes.
+    if (!isLastTry(batch) || isOfKey(error)) throw error;
+    return { kind: 'unanswered' };
+  }
+}
+
+async function askOpenAI(deps: LateResultsDeps, batch: BatchRecord): Promise<Look> {
   const remote = await deps.batches.getBatch(batch.openaiBatchId!, batch.keyVersion);
   const waitedMs = deps.ambient.now() - batch.endedAt!;
   if (remote === undefined) return { kind: waitedMs >= UNKNOWN_BATCH_MS ? 'believed' : 'same' };

@@ -257,14 +257,16 @@ async function record(deps: PollDeps, batch: BatchRecord, remote: RemoteBatch): 
   const { jobId, batchId } = batch;
   const { status, progress, outputFileId, errorFileId } = remote;
   const errors = remote.errors === undefined ? undefined : recordedErrors(remote.errors);
-  if (!isTerminal(status)) {
-    if (batch.status === 'validating' && status !== 'validating') await learnAcceptance(deps, batch);
-    await recordLive(deps, batch, remote);
-    return;
-  }
   const now = deps.ambient.now();
   const startedAt = startOf(batch, remote, now);
-  if (batch.status === 'validating' && status !== 'failed') await learnAcceptance(deps, batch);
+  // A batch that was looked up after its create may never have been seen while it was validated.
+  const hasBegun = batch.startedAt === undefined && startedAt !== undefined;
+  const isValidated = batch.status === 'validating' && status !== 'validating' && status !== 'failed';
+  if (hasBegun || isValidated) await learnAcceptance(deps, batch);
+  if (!isTerminal(status)) {
+    await recordLive(deps, batch, remote, startedAt);
+    return;
+  }
   const ended = {
     state: 'ended',
     status,
@@ -315,13 +317,19 @@ function beginningOf(text: string): string {
 }
 
 /** Notes how far a batch is, and does what it takes to bring it to an end. */
-async function recordLive(deps: PollDeps, batch: BatchRecord, remote: RemoteBatch): Promise<void> {
+async function recordLive(
+  deps: PollDeps,
+  batch: BatchRecord,
+  remote: RemoteBatch,
+  startedAt: number | undefined,
+): Promise<void> {
   const now = deps.ambient.now();
   const { status, progress, expiresAt } = remote;
   const remedy = remedyFor(batch, remote, deps.settings.stuck, now);
   if (remedy === 'lost') return lost(deps, batch);
   const same =
     status === batch.status &&
+    startedAt === batch.startedAt &&
     !hasMoved(batch.progress, progress) &&
     batch.unreachableSince === undefined &&
     batch.heldReason === undefined;
@@ -329,7 +337,7 @@ async function recordLive(deps: PollDeps, batch: BatchRecord, remote: RemoteBatc
   if (!same || isStuck) {
     const changes = {
       status,
-      startedAt: startOf(batch, remote, now),
+      startedAt,
       progress,
       expiresAt,
       ...(status === batch.status && batch.statusAt !== undefined ? {} : { statusAt: now }),

@@ -116,7 +116,7 @@ async function submitClaimed(deps: DepsWithKey, claimed: BatchRecord, claim: str
     return;
   }
   // The ladder left it while nobody knew whether it had been created.
-  if (batch.goTo !== undefined && batch.state === 'admitted') {
+  if (batch.goTo !== undefined && (batch.state === 'admitted' || batch.state === 'uploaded')) {
     await write(deps, batch, claim, { ...SUCCEEDED, ...unsent(batch.goTo, deps.ambient.now()) });
     return;
   }
