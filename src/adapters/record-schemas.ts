@@ -263,6 +263,7 @@ const batchSchema = z.object({
   startedAt: z.exactOptional(z.number()),
   expiresAt: z.exactOptional(z.number()),
   unreachableSince: z.exactOptional(z.number()),
+  inputUnreadableSince: z.exactOptional(z.number()),
   progress: z.exactOptional(z.object({ total: z.number(), completed: z.number(), failed: z.number() })),
   outputFileId: z.exactOptional(z.string()),
   errorFileId: z.exactOptional(z.string()),

@@ -28,6 +28,11 @@ export class ObjectUnreadableError extends BatchdropError {
   }
 }
 
+/** Whether an object cannot be had, now or ever: for what is only told better with it. */
+export function isUnavailable(error: unknown): error is ObjectGoneError | ObjectUnreadableError {
+  return error instanceof ObjectGoneError || error instanceof ObjectUnreadableError;
+}
+
 /** An object gives more or fewer bytes than it is known to have. */
 export class ObjectSizeError extends BatchdropError {}
 

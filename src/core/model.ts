@@ -379,6 +379,8 @@ export interface BatchRecord {
   expiresAt?: number;
   /** Since when OpenAI has answered that it does not know the batch. */
   unreachableSince?: number;
+  /** Since when S3 has refused to give the input, so that the batch cannot be sent. */
+  inputUnreadableSince?: number;
   /** OpenAI's progress counts; never used for accounting. */
   progress?: { total: number; completed: number; failed: number };
   outputFileId?: string;

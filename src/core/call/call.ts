@@ -14,8 +14,8 @@ import type { BatchMessage } from '../../contract/messages.ts';
 import type { Settings, Tier } from '../../contract/settings.ts';
 import { operatorErrorOf, parkFor } from '../admission/operator-errors.ts';
 import { callsLedgerOf } from '../admission/scopes.ts';
-import { OBJECT_GONE, TIER_NOT_OFFERED } from '../collect/decide.ts';
-import { CallUnansweredError, NotYetError, ObjectGoneError } from '../errors.ts';
+import { INPUT_UNREADABLE, OBJECT_GONE, type StatedError, TIER_NOT_OFFERED } from '../collect/decide.ts';
+import { CallUnansweredError, NotYetError, ObjectGoneError, ObjectUnreadableError } from '../errors.ts';
 import { workKeys } from '../keys.ts';
 import { tierToStay, workOf } from '../ladder/ladder.ts';
 import { readPaces } from '../ladder/step-down.ts';
@@ -47,6 +47,7 @@ import type {
 } from '../ports.ts';
 import { ANSWER_TOO_SLOW, classify, NOT_SENT } from '../results/classify.ts';
 import { recordFailure, SUCCEEDED } from '../step-failure.ts';
+import { isGivenUp } from '../submit/unreadable-source.ts';
 import { type BeginAnswer, isTooSlow, mayBegin, recentLatencies, rememberLatencies } from './latency.ts';
 import { CALLS_OF_A_SLICE, learn } from './pace.ts';
 import {
@@ -59,7 +60,7 @@ import {
 } from './requests.ts';
 
 export interface CallDeps {
-  settings: Pick<Settings, 'layout' | 'quota'>;
+  settings: Pick<Settings, 'layout' | 'quota' | 'inputs'>;
   objects: ObjectStore;
   jobs: JobStore;
   quota: QuotaStore;
@@ -199,8 +200,8 @@ class Slice {
 
   async run(): Promise<void> {
     const rendered = await this.#readSlice();
-    if (rendered === undefined) {
-      await this.#end({ status: 'failed', errors: [OBJECT_GONE] });
+    if (!(rendered instanceof Uint8Array)) {
+      await this.#end({ status: 'failed', errors: [rendered] });
       return;
     }
     this.#requests = readRequests(rendered);
@@ -221,9 +222,9 @@ class Slice {
 
   /**
    * The requests of the slice: from a copy, once one stands, so that a slice which has begun is brought to its end even if
-   * the input is deleted. `undefined`: it was, before anything was called.
+   * the input is deleted. Or why there is none: it was deleted, or not given for long, before anything was called.
    */
-  async #readSlice(): Promise<Uint8Array | undefined> {
+  async #readSlice(): Promise<Uint8Array | StatedError> {
     const { objects } = this.#deps;
     const copy = await objects.get(this.#keys.requests);
     if (copy !== undefined) return copy;
@@ -233,7 +234,10 @@ class Slice {
       await objects.put(this.#keys.requests, rendered);
       return rendered;
     } catch (error) {
-      if (error instanceof ObjectGoneError && this.#batch.calls === undefined) return undefined;
+      if (this.#batch.calls !== undefined) throw error;
+      if (error instanceof ObjectGoneError) return OBJECT_GONE;
+      if (error instanceof ObjectUnreadableError && (await isGivenUp(this.#deps, this.#batch, this.#claim)))
+        return INPUT_UNREADABLE;
       throw error;
     }
   }

@@ -16,7 +16,13 @@ import { differ, microdollarsOf } from '../budget/bill.ts';
 import { cutByCost, sizeOf } from '../budget/bound.ts';
 import { Tally } from '../budget/tally.ts';
 import { openaiErrorLine, statedErrorLine } from '../error-line.ts';
-import { IncompleteDownloadError, isOfKey, ObjectGoneError, OutOfTimeError } from '../errors.ts';
+import {
+  IncompleteDownloadError,
+  isOfKey,
+  isUnavailable,
+  ObjectGoneError,
+  OutOfTimeError,
+} from '../errors.ts';
 import { workKeys } from '../keys.ts';
 import { restedAt, tierToBegin } from '../ladder/ladder.ts';
 import { cutIntoSlices } from '../ladder/slices.ts';
@@ -583,8 +589,8 @@ async function readCustomIds(
       pieces = [];
     }
   } catch (error) {
-    // The input was deleted meanwhile: the line numbers still say which requests these were.
-    if (!(error instanceof ObjectGoneError)) throw error;
+    // The input was deleted meanwhile, or S3 does not give it: the line numbers still say which requests these were.
+    if (!isUnavailable(error)) throw error;
   }
   return customIds;
 }

@@ -80,6 +80,12 @@ export const OBJECT_GONE: StatedError = {
   code: 'object_gone',
   message: 'The input was deleted before this request could be sent.',
 };
+/** Code of what S3 does not give any more, so that it cannot be sent. */
+export const INPUT_UNREADABLE: StatedError = {
+  code: 'input_unreadable',
+  message:
+    'S3 has the input and did not give it for as long as it was tried, so this request could not be sent. Make the file readable and drop it again.',
+};
 
 /** Code of what no tier of its route can serve. */
 export const TIER_NOT_OFFERED: StatedError = {
@@ -92,6 +98,7 @@ export const TIER_NOT_OFFERED: StatedError = {
 const OUR_ENDS: ReadonlySet<string> = new Set([
   CANCELLED.code,
   OBJECT_GONE.code,
+  INPUT_UNREADABLE.code,
   TIER_NOT_OFFERED.code,
   EXCEEDS_LIMIT,
   BUDGET_EXCEEDED,

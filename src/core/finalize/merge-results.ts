@@ -5,7 +5,7 @@
 
 import type { Settings } from '../../contract/settings.ts';
 import { readCheckpoint, writeCheckpoint } from '../checkpoint.ts';
-import { CorruptWorkFileError, ObjectGoneError, OutOfTimeError, UploadGoneError } from '../errors.ts';
+import { CorruptWorkFileError, isUnavailable, OutOfTimeError, UploadGoneError } from '../errors.ts';
 import { workKeys } from '../keys.ts';
 import type { Job, RunRef, SourceObject } from '../model.ts';
 import type { Ambient, Deadline, JobStore, Log, ObjectStore, ObjectWriter, WriterState } from '../ports.ts';
@@ -277,7 +277,7 @@ async function* placesOf(
   return undefined;
 }
 
-/** Nothing if the input was deleted meanwhile: its results must not wait for lines that nobody can give back. */
+/** Nothing if the input was deleted meanwhile, or S3 does not give it: its results must not wait for lines that nobody can give back. */
 async function* readWindowIfThere(
   objects: ObjectStore,
   source: SourceObject,
@@ -286,7 +286,7 @@ async function* readWindowIfThere(
   try {
     yield* readWindow(objects, source, window);
   } catch (error) {
-    if (!(error instanceof ObjectGoneError)) throw error;
+    if (!isUnavailable(error)) throw error;
   }
 }
 

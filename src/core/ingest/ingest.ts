@@ -13,6 +13,7 @@ import { afterUnreadable, isOfInput, rejectionOf } from '../drops/unreadable.ts'
 import {
   BatchdropError,
   CorruptWorkFileError,
+  isUnavailable,
   ObjectGoneError,
   ObjectUnreadableError,
   UploadGoneError,
@@ -375,7 +376,7 @@ async function estimate(deps: IngestDeps, batch: PlannedBatch): Promise<number |
   try {
     return await estimateBatchTokens(deps.objects, batch, await deps.tokenizerOf(batch.model));
   } catch (error) {
-    if (!(error instanceof ObjectGoneError || error instanceof CorruptWorkFileError)) throw error;
+    if (!(isUnavailable(error) || error instanceof CorruptWorkFileError)) throw error;
     deps.log.warn('tokens cannot be estimated', { batchId: batch.batchId, reason: error.message });
     return undefined;
   }

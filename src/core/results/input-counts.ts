@@ -1,5 +1,5 @@
 /** How many inputs the requests of an embeddings batch have: an answer with fewer vectors is not whole. */
-import { ObjectGoneError } from '../errors.ts';
+import { isUnavailable } from '../errors.ts';
 import { countEmbeddingInputs } from '../ingest/check-line.ts';
 import type { Manifest } from '../manifest.ts';
 import type { ObjectStore } from '../ports.ts';
@@ -7,7 +7,7 @@ import { readRanges } from '../ranges.ts';
 
 /**
  * Reads the requests of a batch again, one at a time, and counts their inputs.
- * @returns by request, in the order of the manifest; `undefined` for other endpoints, and if the input was deleted meanwhile:
+ * @returns by request, in the order of the manifest; `undefined` for other endpoints, and if the input was deleted meanwhile or is not given:
  * then each has at least one.
  */
 export async function readInputCounts(
@@ -32,7 +32,7 @@ export async function readInputCounts(
       pieces = [];
     }
   } catch (error) {
-    if (error instanceof ObjectGoneError) return undefined;
+    if (isUnavailable(error)) return undefined;
     throw error;
   }
   return counts;

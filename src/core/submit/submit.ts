@@ -15,7 +15,7 @@ import { isShortWait, refusalWaitMs } from '../admission/refusal-wait.ts';
 import { createTurnsOf } from '../admission/scopes.ts';
 import { ADMITTED_AGAIN, WAITING_AGAIN } from '../admission/waiting.ts';
 import { cancelledUnsent } from '../cancel.ts';
-import { OBJECT_GONE } from '../collect/decide.ts';
+import { INPUT_UNREADABLE, OBJECT_GONE, type StatedError } from '../collect/decide.ts';
 import { CreateRefusedError, KeyUnusableError, NotYetError, UploadIncompleteError } from '../errors.ts';
 import { unsent } from '../ladder/step-down.ts';
 import { whileBatchClaimed } from '../lease/claims.ts';
@@ -44,6 +44,7 @@ import { workingTime } from '../time-limits.ts';
 import { type CreateAttempt, settleAttempt, unknownAttempt } from './attempts.ts';
 import { type LookUp, lookUp } from './look-up.ts';
 import { renderBatch } from './render.ts';
+import { isGivenUp, isSourceUnreadable } from './unreadable-source.ts';
 import { RESENT_FILE_WAIT_MS, withSameFile } from './young-file.ts';
 
 export interface SubmitDeps {
@@ -51,7 +52,7 @@ export interface SubmitDeps {
   objects: ObjectStore;
   jobs: JobStore;
   batches: ByKey<BatchApi>;
-  settings: Pick<Settings, 'quota' | 'stuck' | 'layout'>;
+  settings: Pick<Settings, 'quota' | 'stuck' | 'layout' | 'inputs'>;
   quota: QuotaStore;
   parks: ParkStore;
   outbox: Pick<Outbox, 'submit'>;
@@ -143,7 +144,9 @@ async function upload(deps: DepsWithKey, batch: BatchRecord, claim: string): Pro
   } catch (error) {
     const trouble = operatorErrorOf(error);
     if (trouble !== undefined) return waitForOperator(deps, batch, claim, trouble);
-    if (await isSourceGone(deps, manifest)) return giveUp(deps, batch, claim);
+    if (await isSourceUnreadable(deps.objects, manifest)) {
+      if (await isGivenUp(deps, batch, claim)) return giveUp(deps, batch, claim, INPUT_UNREADABLE);
+    } else if (await isSourceGone(deps, manifest)) return giveUp(deps, batch, claim, OBJECT_GONE);
     throw error;
   }
   await checkSize(deps, file, filename, bytes);
@@ -153,6 +156,7 @@ async function upload(deps: DepsWithKey, batch: BatchRecord, claim: string): Pro
     nonce,
     inputFileId: file.id,
     keyVersion: file.keyVersion,
+    inputUnreadableSince: undefined,
   });
 }
 
@@ -190,12 +194,17 @@ async function isSourceGone(deps: DepsWithKey, { source }: Manifest): Promise<bo
 }
 
 /** Ends a batch that nobody can send any more, as if OpenAI had refused it; collect states the reason. */
-async function giveUp(deps: DepsWithKey, batch: BatchRecord, claim: string): Promise<BatchRecord> {
+async function giveUp(
+  deps: DepsWithKey,
+  batch: BatchRecord,
+  claim: string,
+  reason: StatedError,
+): Promise<BatchRecord> {
   const ended = await write(deps, batch, claim, {
     ...SUCCEEDED,
     state: 'ended',
     status: 'failed',
-    errors: [OBJECT_GONE],
+    errors: [reason],
     endedAt: deps.ambient.now(),
     claim: undefined,
     claimedUntil: undefined,
