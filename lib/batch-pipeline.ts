@@ -6,8 +6,8 @@ import { apiKeyNamesOf, type Settings } from '../src/contract/settings.ts';
 import { ApiKey } from './api-key.ts';
 import { Call } from './call.ts';
 import { Collect } from './collect.ts';
-import { parseSettings, requireHttpsUrl, type SettingsInput } from './configuration.ts';
-import type { Foundation } from './environment.ts';
+import { parseSettings, requireHttpsUrl, requireWhole, type SettingsInput } from './configuration.ts';
+import type { Foundation, ReservedConcurrency } from './environment.ts';
 import { Finalize } from './finalize.ts';
 import { Ingest } from './ingest.ts';
 import { Notifications } from './notifications.ts';
@@ -64,7 +64,19 @@ export interface BatchPipelineProps {
   readonly logRetention?: RetentionDays | undefined;
   /** Caps on work at a time. @default - ingest 10, submit 5, call 20, collect 5, finalize 5 */
   readonly maxConcurrency?: MaxConcurrency | undefined;
+  /**
+   * Runs at a time that the account keeps free for a function (`ingest`, `submit`, `call`, `collect`, `finalize`, `poll`), which are
+   * also the most that it gets: at least as many as its cap on work at a time, or messages would be throttled for good. It takes
+   * from what all other functions of the account share, of which AWS leaves 100 unreserved. For an account that other functions
+   * keep busy, `{ poll: 1 }` is worth most.
+   *
+   * @default - nothing is reserved
+   */
+  readonly reservedConcurrency?: ReservedConcurrency | undefined;
 }
+
+/** Caps on work at a time that hold where none is given. */
+const MAX_CONCURRENCY = { ingest: 10, submit: 5, call: 20, collect: 5, finalize: 5 } as const;
 
 /** Longest run of the functions that work off a queue; the longest that Lambda allows. */
 const CONSUMER_TIMEOUT = Duration.minutes(15);
@@ -98,8 +110,10 @@ export class BatchPipeline extends Construct {
   /** @throws InvalidConfigurationError naming what cannot work, the value read and what to do. */
   constructor(scope: Construct, id: string, props: BatchPipelineProps = {}) {
     super(scope, id);
-    const { bucketName, removalPolicy, openaiBaseUrl, workExpiration, logRetention, maxConcurrency } = props;
+    const { bucketName, removalPolicy, openaiBaseUrl, workExpiration, logRetention } = props;
     if (openaiBaseUrl !== undefined) requireHttpsUrl('openaiBaseUrl', openaiBaseUrl);
+    const caps = { ...MAX_CONCURRENCY, ...definedOf(props.maxConcurrency) };
+    requireReservations(props.reservedConcurrency, caps);
     this.settings = parseSettings(props.settings);
     const { settings } = this;
 
@@ -130,19 +144,36 @@ export class BatchPipeline extends Construct {
       settingsLayer,
       openaiBaseUrl,
       logRetention,
+      reservedConcurrency: props.reservedConcurrency,
     };
     const queues = { ingestQueue, submitQueue, callQueue, collectQueue, finalizeQueue };
-    const common = { ...foundation, ...queues };
-    new Ingest(this, 'Ingest', { ...common, maxConcurrency: maxConcurrency?.ingest ?? 10 });
-    new Submit(this, 'Submit', { ...common, maxConcurrency: maxConcurrency?.submit ?? 5 });
-    new Call(this, 'Call', { ...common, maxConcurrency: maxConcurrency?.call ?? 20 });
+    const pollInterval = props.pollInterval ?? Duration.minutes(5);
+    const common = { ...foundation, ...queues, pollInterval };
+    new Ingest(this, 'Ingest', { ...common, maxConcurrency: caps.ingest });
+    new Submit(this, 'Submit', { ...common, maxConcurrency: caps.submit });
+    new Call(this, 'Call', { ...common, maxConcurrency: caps.call });
     new Poll(this, 'Poll', {
       ...common,
-      interval: props.pollInterval ?? Duration.minutes(5),
       workExpiration: workExpiration ?? Duration.days(30),
     });
-    new Collect(this, 'Collect', { ...common, maxConcurrency: maxConcurrency?.collect ?? 5 });
-    new Finalize(this, 'Finalize', { ...common, maxConcurrency: maxConcurrency?.finalize ?? 5 });
+    new Collect(this, 'Collect', { ...common, maxConcurrency: caps.collect });
+    new Finalize(this, 'Finalize', { ...common, maxConcurrency: caps.finalize });
     new Notifications(this, 'Notifications', settings);
+  }
+}
+
+/** What is given and not left open. */
+function definedOf(given: MaxConcurrency | undefined): Partial<Record<keyof MaxConcurrency, number>> {
+  return Object.fromEntries(Object.entries(given ?? {}).filter(([, value]) => value !== undefined));
+}
+
+/** @throws InvalidConfigurationError if a function would get less than what its queue sends it. */
+function requireReservations(
+  reserved: ReservedConcurrency | undefined,
+  caps: Readonly<Record<keyof MaxConcurrency, number>>,
+): void {
+  for (const [name, value] of Object.entries(reserved ?? {})) {
+    const min = name === 'poll' ? 1 : caps[name as keyof MaxConcurrency];
+    if (value !== undefined) requireWhole(`reservedConcurrency.${name}`, value, min, 1_000);
   }
 }

@@ -1,27 +1,22 @@
 import { Construct } from 'constructs';
 import type { callEnv, EnvVars } from '../src/contract/env.ts';
-import { commonEnvironment, type Foundation, openaiEnvironment } from './environment.ts';
+import {
+  allowSweep,
+  type ConsumerProps,
+  commonEnvironment,
+  consumerEnvironment,
+  openaiEnvironment,
+} from './environment.ts';
 import { PipelineFunction } from './pipeline-function.ts';
-import type { WorkQueue } from './work-queue.ts';
-
-/** What call needs beside the foundation. */
-export interface CallProps extends Foundation {
-  /** Slices whose requests may be called. */
-  readonly callQueue: WorkQueue;
-  /** Slices that have been called. */
-  readonly collectQueue: WorkQueue;
-  /** Slices called at a time, all models together: 2 to 1,000. */
-  readonly maxConcurrency: number;
-}
 
 /** Calls the requests of a slice one by one, in OpenAI's flex or standard tier. */
 export class Call extends Construct {
   /** The function. */
   readonly fn: PipelineFunction;
 
-  constructor(scope: Construct, id: string, props: CallProps) {
+  constructor(scope: Construct, id: string, props: ConsumerProps) {
     super(scope, id);
-    const { storage, state, apiKey, callQueue, collectQueue } = props;
+    const { storage, apiKey, callQueue } = props;
     const fn = new PipelineFunction(this, 'Function', {
       capability: 'call',
       description: 'Calls requests one by one, in flex or standard',
@@ -30,21 +25,19 @@ export class Call extends Construct {
       timeout: callQueue.consumerTimeout,
       continuesItself: true,
       logRetention: props.logRetention,
+      reservedConcurrency: props.reservedConcurrency?.call,
       layers: [props.settingsLayer],
       environment: {
         ...commonEnvironment('call', props),
         ...openaiEnvironment(props),
-        CALL_QUEUE_URL: callQueue.queue.queueUrl,
-        COLLECT_QUEUE_URL: collectQueue.queue.queueUrl,
+        ...consumerEnvironment(props),
       } satisfies EnvVars<typeof callEnv>,
     });
     this.fn = fn;
     storage.allowRead(fn, ['input', 'work']);
     storage.allowWrite(fn, ['work']);
-    state.allowReadWrite(fn);
+    allowSweep(fn, props);
     apiKey.allowRead(fn);
-    callQueue.allowSend(fn);
-    collectQueue.allowSend(fn);
     callQueue.deliverTo(fn, 'maxConcurrency.call', props.maxConcurrency);
   }
 }

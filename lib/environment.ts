@@ -1,12 +1,15 @@
+import type { Duration } from 'aws-cdk-lib';
 import type { RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { Settings } from '../src/contract/settings.ts';
 import { LAYER_ROOT, SETTINGS_PATH } from '../src/contract/settings-file.ts';
 import type { ApiKey } from './api-key.ts';
-import type { Capability } from './pipeline-function.ts';
+import { requireDuration } from './configuration.ts';
+import type { Capability, PipelineFunction } from './pipeline-function.ts';
 import type { SettingsLayer } from './settings-layer.ts';
 import { STACK_UUID } from './stack-id.ts';
 import type { State } from './state.ts';
 import type { Storage } from './storage.ts';
+import type { WorkQueue } from './work-queue.ts';
 
 /** What every capability is built on. */
 export interface Foundation {
@@ -24,6 +27,33 @@ export interface Foundation {
   readonly openaiBaseUrl?: string | undefined;
   /** How long log lines are kept. @default RetentionDays.ONE_MONTH */
   readonly logRetention?: RetentionDays | undefined;
+  /** Concurrency kept free for a function. @default - none is reserved */
+  readonly reservedConcurrency?: ReservedConcurrency | undefined;
+}
+
+/** Runs at a time that are kept free for a function, by capability. */
+export type ReservedConcurrency = { readonly [Name in Capability]?: number | undefined };
+
+/** The queues between the functions. */
+export interface Queues {
+  /** Objects to look at. */
+  readonly ingestQueue: WorkQueue;
+  /** Batches that may be sent to OpenAI. */
+  readonly submitQueue: WorkQueue;
+  /** Slices whose requests may be called. */
+  readonly callQueue: WorkQueue;
+  /** Batches that OpenAI has ended. */
+  readonly collectQueue: WorkQueue;
+  /** Jobs whose batches are all done. */
+  readonly finalizeQueue: WorkQueue;
+}
+
+/** What a function that works off a queue is built on. */
+export interface ConsumerProps extends Foundation, Queues {
+  /** How often the poll runs: whole minutes. */
+  readonly pollInterval: Duration;
+  /** Messages worked on at a time: 2 to 1,000. */
+  readonly maxConcurrency: number;
 }
 
 /** Variables of every function. */
@@ -35,6 +65,40 @@ export function commonEnvironment(capability: Capability, { storage, state }: Fo
     SETTINGS_FILE: `${LAYER_ROOT}${SETTINGS_PATH}`,
     POWERTOOLS_SERVICE_NAME: capability,
   };
+}
+
+/** Variables with the address of each queue. */
+export function queueEnvironment(queues: Queues) {
+  return {
+    INGEST_QUEUE_URL: queues.ingestQueue.queue.queueUrl,
+    SUBMIT_QUEUE_URL: queues.submitQueue.queue.queueUrl,
+    CALL_QUEUE_URL: queues.callQueue.queue.queueUrl,
+    COLLECT_QUEUE_URL: queues.collectQueue.queue.queueUrl,
+    FINALIZE_QUEUE_URL: queues.finalizeQueue.queue.queueUrl,
+  };
+}
+
+/** Variables of the functions that work off a queue. */
+export function consumerEnvironment(props: ConsumerProps) {
+  return {
+    ...queueEnvironment(props),
+    POLL_INTERVAL_MINUTES: String(pollMinutes(props)),
+  };
+}
+
+/** @throws InvalidConfigurationError unless it is a whole number from 1 to 60. */
+export function pollMinutes({ pollInterval }: { readonly pollInterval: Duration }): number {
+  return requireDuration('pollInterval', pollInterval, 'minutes', 1, 60);
+}
+
+/** Lets a function keep state and sweep: look for what is overdue, and send its message to whichever queue it is for. */
+export function allowSweep(fn: PipelineFunction, props: Foundation & Queues): void {
+  const { state, ingestQueue, submitQueue, callQueue, collectQueue, finalizeQueue } = props;
+  state.allowReadWrite(fn);
+  state.allowQueryLive(fn);
+  const queues = [ingestQueue, submitQueue, callQueue, collectQueue, finalizeQueue];
+  // One statement: a role's policy must not be longer than 10,240 characters.
+  fn.allow({ actions: ['sqs:SendMessage'], resources: queues.map(({ queue }) => queue.queueArn) });
 }
 
 /** Variables of the functions that call OpenAI. */

@@ -2,18 +2,15 @@ import { ArnFormat, Stack } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
 import type { EnvVars, finalizeEnv } from '../src/contract/env.ts';
 import { EVENT_SOURCE } from '../src/contract/messages.ts';
-import { commonEnvironment, type Foundation, openaiEnvironment } from './environment.ts';
+import {
+  allowSweep,
+  type ConsumerProps,
+  commonEnvironment,
+  consumerEnvironment,
+  openaiEnvironment,
+} from './environment.ts';
 import { heapLimits, RESULTS_MEMORY_MB } from './heap.ts';
 import { PipelineFunction } from './pipeline-function.ts';
-import type { WorkQueue } from './work-queue.ts';
-
-/** What finalize needs beside the foundation. */
-export interface FinalizeProps extends Foundation {
-  /** Jobs whose batches are all done. */
-  readonly finalizeQueue: WorkQueue;
-  /** Jobs finalized at a time: 2 to 1,000. */
-  readonly maxConcurrency: number;
-}
 
 /** The bus that every account has; rules on it need no set-up. */
 const EVENT_BUS_NAME = 'default';
@@ -23,9 +20,9 @@ export class Finalize extends Construct {
   /** The function. */
   readonly fn: PipelineFunction;
 
-  constructor(scope: Construct, id: string, props: FinalizeProps) {
+  constructor(scope: Construct, id: string, props: ConsumerProps) {
     super(scope, id);
-    const { storage, state, apiKey, finalizeQueue } = props;
+    const { storage, apiKey, finalizeQueue } = props;
     const fn = new PipelineFunction(this, 'Function', {
       capability: 'finalize',
       description: 'Merges the results of a job in input order and writes its receipt',
@@ -33,12 +30,13 @@ export class Finalize extends Construct {
       timeout: finalizeQueue.consumerTimeout,
       continuesItself: true,
       logRetention: props.logRetention,
+      reservedConcurrency: props.reservedConcurrency?.finalize,
       layers: [props.settingsLayer],
       environment: {
         ...commonEnvironment('finalize', props),
         ...openaiEnvironment(props),
         NODE_OPTIONS: heapLimits(RESULTS_MEMORY_MB),
-        FINALIZE_QUEUE_URL: finalizeQueue.queue.queueUrl,
+        ...consumerEnvironment(props),
         EVENT_BUS_NAME,
       } satisfies EnvVars<typeof finalizeEnv>,
     });
@@ -49,9 +47,8 @@ export class Finalize extends Construct {
     // A file dropped again whose new result lacks one of these must not leave the old one beside it; what was merged below
     // work/ is of no use once it is published.
     storage.allowDelete(fn, ['output', 'errors', 'retry', 'work']);
-    state.allowReadWrite(fn);
+    allowSweep(fn, props);
     apiKey.allowRead(fn);
-    finalizeQueue.allowSend(fn);
     finalizeQueue.deliverTo(fn, 'maxConcurrency.finalize', props.maxConcurrency);
     fn.allow({
       actions: ['events:PutEvents'],

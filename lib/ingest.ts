@@ -2,25 +2,8 @@ import * as events from 'aws-cdk-lib/aws-events';
 import * as targets from 'aws-cdk-lib/aws-events-targets';
 import { Construct } from 'constructs';
 import type { EnvVars, ingestEnv } from '../src/contract/env.ts';
-import { commonEnvironment, type Foundation } from './environment.ts';
+import { allowSweep, type ConsumerProps, commonEnvironment, consumerEnvironment } from './environment.ts';
 import { PipelineFunction } from './pipeline-function.ts';
-import type { WorkQueue } from './work-queue.ts';
-
-/** What ingest needs beside the foundation. */
-export interface IngestProps extends Foundation {
-  /** Objects to look at. */
-  readonly ingestQueue: WorkQueue;
-  /** Batches that may be sent to OpenAI. */
-  readonly submitQueue: WorkQueue;
-  /** Slices whose requests may be called. */
-  readonly callQueue: WorkQueue;
-  /** Batches that end before they are sent. */
-  readonly collectQueue: WorkQueue;
-  /** Jobs that have nothing to wait for. */
-  readonly finalizeQueue: WorkQueue;
-  /** Files ingested at a time: 2 to 1,000. */
-  readonly maxConcurrency: number;
-}
 
 /** See src/adapters/gpt-tokenizer.ts. In the bundle they would cost each cold start 180 ms of a vCPU and 36 MB (measured). */
 const TOKENIZERS = ['gpt-tokenizer/encoding/o200k_base', 'gpt-tokenizer/encoding/cl100k_base'];
@@ -30,9 +13,9 @@ export class Ingest extends Construct {
   /** The function. */
   readonly fn: PipelineFunction;
 
-  constructor(scope: Construct, id: string, props: IngestProps) {
+  constructor(scope: Construct, id: string, props: ConsumerProps) {
     super(scope, id);
-    const { storage, state, ingestQueue, submitQueue, callQueue, collectQueue, finalizeQueue } = props;
+    const { storage, ingestQueue } = props;
     const fn = new PipelineFunction(this, 'Function', {
       capability: 'ingest',
       description: 'Checks a dropped file line by line and cuts it into batches',
@@ -40,15 +23,12 @@ export class Ingest extends Construct {
       timeout: ingestQueue.consumerTimeout,
       continuesItself: true,
       logRetention: props.logRetention,
+      reservedConcurrency: props.reservedConcurrency?.ingest,
       loadedLate: TOKENIZERS,
       layers: [props.settingsLayer],
       environment: {
         ...commonEnvironment('ingest', props),
-        INGEST_QUEUE_URL: ingestQueue.queue.queueUrl,
-        SUBMIT_QUEUE_URL: submitQueue.queue.queueUrl,
-        CALL_QUEUE_URL: callQueue.queue.queueUrl,
-        COLLECT_QUEUE_URL: collectQueue.queue.queueUrl,
-        FINALIZE_QUEUE_URL: finalizeQueue.queue.queueUrl,
+        ...consumerEnvironment(props),
       } satisfies EnvVars<typeof ingestEnv>,
     });
     this.fn = fn;
@@ -56,10 +36,7 @@ export class Ingest extends Construct {
     // Which version came before this one, and which options lay beside it.
     storage.allowListVersions(fn, ['input']);
     storage.allowWrite(fn, ['work']);
-    state.allowReadWrite(fn);
-    state.allowQueryLive(fn);
-    for (const queue of [ingestQueue, submitQueue, callQueue, collectQueue, finalizeQueue])
-      queue.allowSend(fn);
+    allowSweep(fn, props);
     ingestQueue.deliverTo(fn, 'maxConcurrency.ingest', props.maxConcurrency);
 
     const rule = new events.Rule(this, 'ObjectCreated', {

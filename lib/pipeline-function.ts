@@ -18,6 +18,8 @@ export interface PipelineFunctionProps {
   readonly description: string;
   /** MB; also sets the CPU share. */
   readonly memorySize: number;
+  /** Runs at a time that are kept free for this function, and the most that it gets. @default - none is reserved */
+  readonly reservedConcurrency?: number | undefined;
   /** Longest run; Lambda allows 15 minutes. */
   readonly timeout: Duration;
   /**
@@ -63,7 +65,7 @@ const REQUIRE_BANNER = "import{createRequire as __cr}from'module';const require=
  * JSON logs in a log group of its own, and a role that allows nothing but writing those logs until `allow` is called.
  *
  * There are no source maps: reading them adds 30 to 40 ms and 26 MB to each cold start (measured). There is no reserved
- * concurrency: it would take from what the account's other functions share.
+ * concurrency unless it is asked for: it would take from what the account's other functions share.
  */
 export class PipelineFunction extends NodejsFunction {
   readonly #role: iam.Role;
@@ -89,6 +91,9 @@ export class PipelineFunction extends NodejsFunction {
       depsLockFilePath: projectFile('package-lock.json'),
       memorySize: props.memorySize,
       timeout: props.timeout,
+      ...(props.reservedConcurrency === undefined
+        ? {}
+        : { reservedConcurrentExecutions: props.reservedConcurrency }),
       ...(props.continuesItself === true ? { recursiveLoop: lambda.RecursiveLoop.ALLOW } : {}),
       ...(props.ephemeralStorageSize === undefined
         ? {}

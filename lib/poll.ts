@@ -4,24 +4,21 @@ import * as targets from 'aws-cdk-lib/aws-events-targets';
 import { Construct } from 'constructs';
 import type { EnvVars, pollEnv } from '../src/contract/env.ts';
 import { requireDuration } from './configuration.ts';
-import { commonEnvironment, type Foundation, openaiEnvironment } from './environment.ts';
+import {
+  allowSweep,
+  commonEnvironment,
+  type Foundation,
+  openaiEnvironment,
+  pollMinutes,
+  type Queues,
+  queueEnvironment,
+} from './environment.ts';
 import { PipelineFunction } from './pipeline-function.ts';
-import type { WorkQueue } from './work-queue.ts';
 
 /** What poll needs beside the foundation. */
-export interface PollProps extends Foundation {
-  /** Objects to look at. */
-  readonly ingestQueue: WorkQueue;
-  /** Batches that may be sent to OpenAI. */
-  readonly submitQueue: WorkQueue;
-  /** Slices whose requests may be called. */
-  readonly callQueue: WorkQueue;
-  /** Batches that OpenAI has ended. */
-  readonly collectQueue: WorkQueue;
-  /** Jobs whose batches are all done. */
-  readonly finalizeQueue: WorkQueue;
+export interface PollProps extends Foundation, Queues {
   /** How often to look: whole minutes from 1 to 60. */
-  readonly interval: Duration;
+  readonly pollInterval: Duration;
   /** How long the files of a job stay below `work/` after it has ended: 15 to 365 days. */
   readonly workExpiration: Duration;
 }
@@ -43,9 +40,7 @@ export class Poll extends Construct {
 
   constructor(scope: Construct, id: string, props: PollProps) {
     super(scope, id);
-    const { storage, state, apiKey, ingestQueue, submitQueue, callQueue, collectQueue, finalizeQueue } =
-      props;
-    const minutes = requireDuration('pollInterval', props.interval, 'minutes', 1, 60);
+    const { storage, apiKey } = props;
     const keptDays = requireDuration(
       'workExpiration',
       props.workExpiration,
@@ -59,16 +54,13 @@ export class Poll extends Construct {
       memorySize: 512,
       timeout: Duration.minutes(5),
       logRetention: props.logRetention,
+      reservedConcurrency: props.reservedConcurrency?.poll,
       layers: [props.settingsLayer],
       environment: {
         ...commonEnvironment('poll', props),
         ...openaiEnvironment(props),
         WORK_KEPT_DAYS: String(keptDays),
-        INGEST_QUEUE_URL: ingestQueue.queue.queueUrl,
-        SUBMIT_QUEUE_URL: submitQueue.queue.queueUrl,
-        CALL_QUEUE_URL: callQueue.queue.queueUrl,
-        COLLECT_QUEUE_URL: collectQueue.queue.queueUrl,
-        FINALIZE_QUEUE_URL: finalizeQueue.queue.queueUrl,
+        ...queueEnvironment(props),
       } satisfies EnvVars<typeof pollEnv>,
     });
     this.fn = fn;
@@ -77,18 +69,15 @@ export class Poll extends Construct {
     storage.allowWrite(fn, ['work']);
     // Files of jobs that ended long ago.
     storage.allowDelete(fn, ['work']);
-    state.allowReadWrite(fn);
-    state.allowQueryLive(fn);
+    allowSweep(fn, props);
     apiKey.allowRead(fn);
-    for (const queue of [ingestQueue, submitQueue, callQueue, collectQueue, finalizeQueue])
-      queue.allowSend(fn);
 
     // A run that failed is not repeated: the next one does all of its work.
     const once = { retryAttempts: 0, maxEventAge: EVENT_AGE };
     fn.configureAsyncInvoke(once);
     new events.Rule(this, 'Schedule', {
       description: 'Time for batchdrop to look at its batches',
-      schedule: events.Schedule.rate(Duration.minutes(minutes)),
+      schedule: events.Schedule.rate(Duration.minutes(pollMinutes(props))),
     }).addTarget(new targets.LambdaFunction(fn, once));
     Validations.of(this).acknowledge(
       {

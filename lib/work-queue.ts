@@ -92,9 +92,4 @@ export class WorkQueue extends Construct {
       reason: 'Lambda has no failure destination for SQS; the dead-letter queue of the queue does this.',
     });
   }
-
-  /** Lets a function put messages on the queue. */
-  allowSend(fn: PipelineFunction): void {
-    fn.allow({ actions: ['sqs:SendMessage'], resources: [this.queue.queueArn] });
-  }
 }

@@ -3,6 +3,7 @@ import { batchMessageSchema } from '../../src/contract/messages.ts';
 import { call } from '../../src/core/call/call.ts';
 import { createCallDeps } from '../../src/runtime/deps/call.ts';
 import { parseEnv } from '../../src/runtime/env.ts';
+import { sweepingFirst } from '../../src/runtime/late-sweep.ts';
 import { createQueueHandler } from '../../src/runtime/queue-handler.ts';
 
 const config = parseEnv(callEnv, process.env);
@@ -12,5 +13,5 @@ const deps = createCallDeps(config);
 export const handler = createQueueHandler({
   schema: batchMessageSchema,
   queueUrl: config.CALL_QUEUE_URL,
-  run: (message, invocation) => call({ ...deps, ...invocation }, message),
+  run: sweepingFirst(deps, config.POLL_INTERVAL_MINUTES, call),
 });

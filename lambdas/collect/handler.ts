@@ -3,6 +3,7 @@ import { batchMessageSchema } from '../../src/contract/messages.ts';
 import { collect } from '../../src/core/collect/collect.ts';
 import { createCollectDeps } from '../../src/runtime/deps/collect.ts';
 import { parseEnv } from '../../src/runtime/env.ts';
+import { sweepingFirst } from '../../src/runtime/late-sweep.ts';
 import { createQueueHandler } from '../../src/runtime/queue-handler.ts';
 
 const config = parseEnv(collectEnv, process.env);
@@ -12,5 +13,5 @@ const deps = createCollectDeps(config);
 export const handler = createQueueHandler({
   schema: batchMessageSchema,
   queueUrl: config.COLLECT_QUEUE_URL,
-  run: (message, invocation) => collect({ ...deps, ...invocation }, message),
+  run: sweepingFirst(deps, config.POLL_INTERVAL_MINUTES, collect),
 });

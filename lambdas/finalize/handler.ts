@@ -3,6 +3,7 @@ import { jobMessageSchema } from '../../src/contract/messages.ts';
 import { finalize } from '../../src/core/finalize/finalize.ts';
 import { createFinalizeDeps } from '../../src/runtime/deps/finalize.ts';
 import { parseEnv } from '../../src/runtime/env.ts';
+import { sweepingFirst } from '../../src/runtime/late-sweep.ts';
 import { createQueueHandler } from '../../src/runtime/queue-handler.ts';
 
 const config = parseEnv(finalizeEnv, process.env);
@@ -12,5 +13,5 @@ const deps = createFinalizeDeps(config);
 export const handler = createQueueHandler({
   schema: jobMessageSchema,
   queueUrl: config.FINALIZE_QUEUE_URL,
-  run: (message, invocation) => finalize({ ...deps, ...invocation }, message),
+  run: sweepingFirst(deps, config.POLL_INTERVAL_MINUTES, finalize),
 });

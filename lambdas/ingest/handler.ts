@@ -3,6 +3,7 @@ import { ingestMessageSchema } from '../../src/contract/messages.ts';
 import { ingest } from '../../src/core/ingest/ingest.ts';
 import { createIngestDeps } from '../../src/runtime/deps/ingest.ts';
 import { parseEnv } from '../../src/runtime/env.ts';
+import { sweepingFirst } from '../../src/runtime/late-sweep.ts';
 import { createQueueHandler } from '../../src/runtime/queue-handler.ts';
 
 const config = parseEnv(ingestEnv, process.env);
@@ -12,5 +13,5 @@ const deps = createIngestDeps(config);
 export const handler = createQueueHandler({
   schema: ingestMessageSchema,
   queueUrl: config.INGEST_QUEUE_URL,
-  run: (message, invocation) => ingest({ ...deps, ...invocation }, message),
+  run: sweepingFirst(deps, config.POLL_INTERVAL_MINUTES, ingest),
 });

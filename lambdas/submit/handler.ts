@@ -3,6 +3,7 @@ import { batchMessageSchema } from '../../src/contract/messages.ts';
 import { submit } from '../../src/core/submit/submit.ts';
 import { createSubmitDeps } from '../../src/runtime/deps/submit.ts';
 import { parseEnv } from '../../src/runtime/env.ts';
+import { sweepingFirst } from '../../src/runtime/late-sweep.ts';
 import { createQueueHandler } from '../../src/runtime/queue-handler.ts';
 
 const config = parseEnv(submitEnv, process.env);
@@ -12,5 +13,5 @@ const deps = createSubmitDeps(config);
 export const handler = createQueueHandler({
   schema: batchMessageSchema,
   queueUrl: config.SUBMIT_QUEUE_URL,
-  run: (message, invocation) => submit({ ...deps, ...invocation }, message),
+  run: sweepingFirst(deps, config.POLL_INTERVAL_MINUTES, submit),
 });

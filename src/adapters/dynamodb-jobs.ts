@@ -232,6 +232,11 @@ export class DynamoDBJobs implements JobStore {
     );
   }
 
+  async leaseTakenAt(name: string): Promise<number | undefined> {
+    const lease = (await this.#items.get(leaseKey(name))) as LeaseState | undefined;
+    return lease?.takenAt;
+  }
+
   async acquirePublication(
     publication: Publication,
     now: number,

@@ -41,6 +41,8 @@ export function recordedLatest(
 export interface LeaseState {
   token: number;
   until: number;
+  /** When it was last taken, epoch ms. */
+  takenAt: number;
 }
 
 /** What of a job or a batch decides who may write it. */
@@ -89,7 +91,7 @@ export function isAsExpected(
 /** The lease after somebody takes it, or `undefined` while somebody else holds it. */
 export function takeLease(lease: LeaseState | undefined, now: number, until: number): LeaseState | undefined {
   if (lease !== undefined && lease.until > now) return undefined;
-  return { token: (lease?.token ?? 0) + 1, until };
+  return { token: (lease?.token ?? 0) + 1, until, takenAt: now };
 }
 
 /** The lease as it is renewed, or `undefined` if the token does not hold it any more. */
@@ -98,7 +100,7 @@ export function renewedLease(
   token: number,
   until: number,
 ): LeaseState | undefined {
-  return lease?.token !== token || lease.until === 0 ? undefined : { token, until };
+  return lease?.token !== token || lease.until === 0 ? undefined : { ...lease, until };
 }
 
 /** The attributes that renew a claim, or `undefined` if it is not this one's any more. */

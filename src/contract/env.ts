@@ -17,6 +17,21 @@ const common = {
   POWERTOOLS_SERVICE_NAME: text,
 };
 
+const queues = {
+  INGEST_QUEUE_URL: text,
+  SUBMIT_QUEUE_URL: text,
+  CALL_QUEUE_URL: text,
+  COLLECT_QUEUE_URL: text,
+  FINALIZE_QUEUE_URL: text,
+};
+
+/** Of the functions that work off a queue: they sweep when the poll is late, see `src/core/poll/late-sweep.ts`. */
+const consumer = {
+  ...queues,
+  /** How often the poll is to run. */
+  POLL_INTERVAL_MINUTES: z.coerce.number().int().positive(),
+};
+
 const openai = {
   /** Another OpenAI-compatible service; read by the `openai` client itself. Default: OpenAI. */
   OPENAI_BASE_URL: z.url().optional(),
@@ -27,51 +42,37 @@ const heap = {
   NODE_OPTIONS: text,
 };
 
-export const ingestEnv = z.object({
-  ...common,
-  INGEST_QUEUE_URL: text,
-  SUBMIT_QUEUE_URL: text,
-  CALL_QUEUE_URL: text,
-  COLLECT_QUEUE_URL: text,
-  FINALIZE_QUEUE_URL: text,
-});
+export const ingestEnv = z.object({ ...common, ...consumer });
 export const submitEnv = z.object({
   ...common,
   ...openai,
   ...heap,
-  SUBMIT_QUEUE_URL: text,
+  ...consumer,
   /**
    * After how many seconds a create without an answer did not come about, if no list shows its batch; twice. Only for a
    * service that answers from memory and dies with its stack, as the local emulator. Default: the times of OpenAI.
    */
   CREATE_SETTLES_SECONDS: z.coerce.number().positive().optional(),
 });
-export const callEnv = z.object({ ...common, ...openai, CALL_QUEUE_URL: text, COLLECT_QUEUE_URL: text });
+export const callEnv = z.object({ ...common, ...openai, ...consumer });
 export const pollEnv = z.object({
   ...common,
   ...openai,
   /** How long the files of a job stay below `work/` after it has ended. */
   WORK_KEPT_DAYS: z.coerce.number().int().positive(),
-  INGEST_QUEUE_URL: text,
-  SUBMIT_QUEUE_URL: text,
-  CALL_QUEUE_URL: text,
-  COLLECT_QUEUE_URL: text,
-  FINALIZE_QUEUE_URL: text,
+  ...queues,
 });
 export const collectEnv = z.object({
   ...common,
   ...openai,
   ...heap,
-  COLLECT_QUEUE_URL: text,
-  SUBMIT_QUEUE_URL: text,
-  CALL_QUEUE_URL: text,
-  FINALIZE_QUEUE_URL: text,
+  ...consumer,
 });
 export const finalizeEnv = z.object({
   ...common,
   ...openai,
   ...heap,
-  FINALIZE_QUEUE_URL: text,
+  ...consumer,
   EVENT_BUS_NAME: text,
 });
 

@@ -255,6 +255,8 @@ export interface JobStore {
   renewLease(name: string, token: number, until: number): Promise<boolean>;
   /** Gives the lease back if the token still holds it. */
   releaseLease(name: string, token: number): Promise<void>;
+  /** When a named lease was last taken, epoch ms, also if it has been given back since. `undefined`: never. */
+  leaseTakenAt(name: string): Promise<number | undefined>;
   /**
    * Who may write the plain names of an input key. `granted`: this holder, until `until`; `superseded`: a version with a
    * greater `order`, or another owner, has published; `busy`: another holder is publishing.

@@ -566,6 +566,18 @@ export function describeJobStore(
         expect(await jobs.acquireLease(name, NOW + 100, NOW + 200)).toBe(3);
       });
 
+      test('knows when a lease was last taken, also once it was renewed or given back', async () => {
+        const name = freshId();
+        expect(await jobs.leaseTakenAt(name)).toBeUndefined();
+        await jobs.acquireLease(name, NOW, NOW + 100);
+        await jobs.renewLease(name, 1, NOW + 300);
+        await jobs.releaseLease(name, 1);
+        expect(await jobs.leaseTakenAt(name)).toBe(NOW);
+        await jobs.acquireLease(name, NOW + 400, NOW + 500);
+        expect(await jobs.acquireLease(name, NOW + 401, NOW + 500)).toBeUndefined();
+        expect(await jobs.leaseTakenAt(name)).toBe(NOW + 400);
+      });
+
       test('ignores a release by whoever does not hold the lease any more', async () => {
         const name = freshId();
         await jobs.acquireLease(name, NOW, NOW + 100);

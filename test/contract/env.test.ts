@@ -15,6 +15,7 @@ const OPTIONAL: ReadonlySet<string> = new Set(['OPENAI_BASE_URL', 'CREATE_SETTLE
 /** Variables of a function, each with a value that is valid. */
 function validEnv(schema: z.ZodObject): Record<string, string> {
   const env = Object.fromEntries(Object.keys(schema.shape).map((name) => [name, `value of ${name}`]));
+  if ('POLL_INTERVAL_MINUTES' in schema.shape) env.POLL_INTERVAL_MINUTES = '5';
   if ('WORK_KEPT_DAYS' in schema.shape) env.WORK_KEPT_DAYS = '30';
   if ('OPENAI_BASE_URL' in schema.shape) env.OPENAI_BASE_URL = 'http://127.0.0.1:8080/v1';
   if ('CREATE_SETTLES_SECONDS' in schema.shape) env.CREATE_SETTLES_SECONDS = '2';

@@ -45,6 +45,16 @@ describe('synth refuses what cannot work, with the value read and what to do', (
         'give Duration.days(n) in that range.',
     ],
     [
+      'a reserved concurrency below what the queue sends at a time',
+      { maxConcurrency: { submit: 7 }, reservedConcurrency: { submit: 6 } },
+      'reservedConcurrency.submit is 6, expected a whole number from 7 to 1000: give one in that range.',
+    ],
+    [
+      'a reserved concurrency of a poll that could never run',
+      { reservedConcurrency: { poll: 0 } },
+      'reservedConcurrency.poll is 0, expected a whole number from 1 to 1000: give one in that range.',
+    ],
+    [
       'a concurrency that Lambda does not take',
       { maxConcurrency: { collect: 1 } },
       'maxConcurrency.collect is 1, expected a whole number from 2 to 1000: give one in that range.',

@@ -26,6 +26,10 @@ const key = {
     'arn:<AWS::Partition>:secretsmanager:<AWS::Region>:<AWS::AccountId>:secret:batchdrop/<stack uuid>/*',
   ],
 };
+/** Whoever runs sends on what is overdue, if the poll is late. */
+const sweeps = {
+  'sqs:SendMessage': ['CallQueue', 'CollectQueue', 'FinalizeQueue', 'IngestQueue', 'SubmitQueue'],
+};
 const items = {
   'dynamodb:GetItem': table,
   'dynamodb:PutItem': table,
@@ -35,7 +39,7 @@ const items = {
 /** Batches that wait are looked for in the index. */
 const live = { 'dynamodb:Query': ['StateTable', 'StateTable/index/live'] };
 
-test('ingest may read input and work, write work, keep state and hand on to every queue', () => {
+test('ingest may read input and work, write work, keep state and send to every queue', () => {
   expect(permissionsOf(template, 'ingest')).toEqual({
     ...logs('Ingest'),
     's3:GetObject': objects('input', 'work'),
@@ -46,12 +50,12 @@ test('ingest may read input and work, write work, keep state and hand on to ever
     's3:AbortMultipartUpload': objects('work'),
     ...items,
     ...live,
-    'sqs:SendMessage': ['CallQueue', 'CollectQueue', 'FinalizeQueue', 'IngestQueue', 'SubmitQueue'],
+    ...sweeps,
     ...consumes('IngestQueue'),
   });
 });
 
-test('submit may read input and work, write work, keep state, read the key, and send to its own queue what waits', () => {
+test('submit may read input and work, write work, keep state, read the key, and sweep', () => {
   expect(permissionsOf(template, 'submit')).toEqual({
     ...logs('Submit'),
     's3:GetObject': objects('input', 'work'),
@@ -60,13 +64,14 @@ test('submit may read input and work, write work, keep state, read the key, and 
     's3:PutObject': objects('work'),
     's3:AbortMultipartUpload': objects('work'),
     ...items,
+    ...live,
     ...key,
-    'sqs:SendMessage': ['SubmitQueue'],
+    ...sweeps,
     ...consumes('SubmitQueue'),
   });
 });
 
-test('call may read input and work, write work, keep state, read the key, and hand on to collect and itself', () => {
+test('call may read input and work, write work, keep state, read the key, and sweep', () => {
   expect(permissionsOf(template, 'call')).toEqual({
     ...logs('Call'),
     's3:GetObject': objects('input', 'work'),
@@ -75,8 +80,9 @@ test('call may read input and work, write work, keep state, read the key, and ha
     's3:PutObject': objects('work'),
     's3:AbortMultipartUpload': objects('work'),
     ...items,
+    ...live,
     ...key,
-    'sqs:SendMessage': ['CallQueue', 'CollectQueue'],
+    ...sweeps,
     ...consumes('CallQueue'),
   });
 });
@@ -94,11 +100,11 @@ test('poll may list the input, read, write and remove work, keep state, look for
     ...items,
     ...live,
     ...key,
-    'sqs:SendMessage': ['CallQueue', 'CollectQueue', 'FinalizeQueue', 'IngestQueue', 'SubmitQueue'],
+    ...sweeps,
   });
 });
 
-test('collect may read input and work, write work, keep state, read the key, and hand on to submit, call, finalize and itself', () => {
+test('collect may read input and work, write work, keep state, read the key, and sweep', () => {
   expect(permissionsOf(template, 'collect')).toEqual({
     ...logs('Collect'),
     's3:GetObject': objects('input', 'work'),
@@ -109,7 +115,7 @@ test('collect may read input and work, write work, keep state, read the key, and
     ...items,
     ...live,
     ...key,
-    'sqs:SendMessage': ['CallQueue', 'CollectQueue', 'FinalizeQueue', 'SubmitQueue'],
+    ...sweeps,
     ...consumes('CollectQueue'),
   });
 });
@@ -125,12 +131,13 @@ test('finalize may write results but never the input, and put events of its own 
     's3:AbortMultipartUpload': objects(...written),
     's3:DeleteObject': objects('output', 'errors', 'retry', 'work'),
     ...items,
+    ...live,
     ...key,
     'events:PutEvents': [
       'arn:<AWS::Partition>:events:<AWS::Region>:<AWS::AccountId>:event-bus/default ' +
         JSON.stringify({ StringEquals: { 'events:source': 'batchdrop' } }),
     ],
-    'sqs:SendMessage': ['FinalizeQueue'],
+    ...sweeps,
     ...consumes('FinalizeQueue'),
   });
 });

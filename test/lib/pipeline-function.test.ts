@@ -118,3 +118,14 @@ test('log lines are kept as long as it is told', () => {
     expect(Properties.RetentionInDays).toBe(365);
   }
 });
+
+test('concurrency is reserved for the functions that the construct is told to reserve it for, and for no other', () => {
+  const reserving = synthesize({ reservedConcurrency: { poll: 1, submit: 5 } });
+  const reserved = (['ingest', 'submit', 'call', 'poll', 'collect', 'finalize'] as const).map(
+    (capability) => [
+      capability,
+      functionOf(reserving, capability)[1].Properties.ReservedConcurrentExecutions,
+    ],
+  );
+  expect(Object.fromEntries(reserved)).toEqual({ poll: 1, submit: 5 });
+});

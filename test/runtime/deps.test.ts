@@ -18,6 +18,7 @@ const ENV = {
   BUCKET_NAME: 'b',
   SETTINGS_FILE: settingsFile(defaultSettings()),
   POWERTOOLS_SERVICE_NAME: 'x',
+  POLL_INTERVAL_MINUTES: '5',
   INGEST_QUEUE_URL: 'http://127.0.0.1/ingest',
   SUBMIT_QUEUE_URL: 'http://127.0.0.1/submit',
   CALL_QUEUE_URL: 'http://127.0.0.1/call',

@@ -79,6 +79,7 @@ const JOBS = {
   acquireLease: 'call',
   renewLease: 'call',
   releaseLease: 'call',
+  leaseTakenAt: 'read',
   acquirePublication: 'call',
   renewPublication: 'call',
   abandonPublication: 'call',

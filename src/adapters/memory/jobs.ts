@@ -201,7 +201,12 @@ export class MemoryJobs implements JobStore {
   }
 
   async releaseLease(name: string, token: number): Promise<void> {
-    if (this.#leases.get(name)?.token === token) this.#leases.set(name, { token, until: 0 });
+    const lease = this.#leases.get(name);
+    if (lease?.token === token) this.#leases.set(name, { ...lease, until: 0 });
+  }
+
+  async leaseTakenAt(name: string): Promise<number | undefined> {
+    return this.#leases.get(name)?.takenAt;
   }
 
   async acquirePublication(

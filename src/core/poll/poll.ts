@@ -5,7 +5,7 @@
 
 import type { Settings } from '../../contract/settings.ts';
 import { configuredFor } from '../admission/admit.ts';
-import { dispatch, healReservations, sendOn } from '../admission/dispatch.ts';
+import { dispatch, healReservations } from '../admission/dispatch.ts';
 import { TOKEN_LIMIT_EXCEEDED } from '../admission/limit-codes.ts';
 import { tokensLedgerOf } from '../admission/scopes.ts';
 import { lessonOfAcceptance } from '../admission/token-limit.ts';
@@ -24,7 +24,6 @@ import type {
   Inputs,
   JobStore,
   ListingStore,
-  LiveItem,
   Log,
   ObjectStore,
   Outbox,
@@ -41,6 +40,7 @@ import { cleanWork } from './clean-work.ts';
 import { listInputs } from './list-inputs.ts';
 import { lost, remedyFor, turnOf, unreachable } from './lost.ts';
 import { type ReconcileDeps, reconcile } from './reconcile.ts';
+import { attempt, POLL_LEASE, sweep } from './sweep.ts';
 
 type Batches = Pick<BatchApi, 'getBatch' | 'cancelBatch' | 'listBatches' | 'listFiles' | 'deleteFile'>;
 
@@ -73,16 +73,6 @@ const MAX_ERRORS_BYTES = 200_000;
 /** Share of a batch's requests by which its recorded progress may be behind. */
 const PROGRESS_STEP = 0.05;
 /**
- * When to look again at something that was given a push and that nobody has taken since: what is taken is looked at again
- * when its claim is out.
- */
-const PUSHED_AGAIN_MS = 5 * 60_000;
-/** A running job mostly waits for its batches, a duplicate for its owner, and the end of these moves it on. */
-const WAITING_JOB_PUSHED_AGAIN_MS = 20 * 60_000;
-/** When to look again at a running job whose awaited batch is not collected yet. */
-const AWAITED_AGAIN_MS = 60 * 60_000;
-
-/**
  * How long the lease of a poll that died keeps the next ones away (ms). Shorter than a worker's: two polls at once do no
  * harm, they only do the work twice.
  */
@@ -93,19 +83,19 @@ export async function poll(deps: PollDeps): Promise<void> {
   const { jobs, ambient } = deps;
   const now = ambient.now();
   const until = now + POLL_LEASE_MS;
-  const token = await jobs.acquireLease('poll', now, until);
+  const token = await jobs.acquireLease(POLL_LEASE, now, until);
   // Another one is running. Not logged: on a laptop that would be twice a second.
   if (token === undefined) return;
   const held = {
     what: 'the poll',
     until,
     leaseMs: POLL_LEASE_MS,
-    renew: (_now: number, renewedUntil: number) => jobs.renewLease('poll', token, renewedUntil),
+    renew: (_now: number, renewedUntil: number) => jobs.renewLease(POLL_LEASE, token, renewedUntil),
   };
   try {
     await whileLeased(deps, held, () => runSteps(deps, token));
   } finally {
-    await jobs.releaseLease('poll', token);
+    await jobs.releaseLease(POLL_LEASE, token);
   }
 }
 
@@ -131,15 +121,6 @@ async function runSteps(deps: PollDeps, token: number): Promise<void> {
   await attempt(failures, () => listInputs(deps));
   // Thrown only now: what one batch or service refuses must not keep all others from being moved.
   if (failures.length > 0) throw failures[0];
-}
-
-/** Runs a step whose failure must not keep the others from being done. */
-async function attempt(failures: unknown[], step: () => Promise<unknown>): Promise<void> {
-  try {
-    await step();
-  } catch (error) {
-    failures.push(error);
-  }
 }
 
 /** Reads the live batches of each key, with that key alone: what one of them cannot be used for stops none of the others. */
@@ -377,58 +358,4 @@ async function learnAcceptance(deps: PollDeps, batch: BatchRecord): Promise<void
     (ledger) => lessonOfAcceptance(ledger, batch, configured, now),
     now,
   );
-}
-
-/** Sends again the message that each overdue job or batch waits for. */
-async function sweep(deps: PollDeps, failures: unknown[]): Promise<void> {
-  const now = deps.ambient.now();
-  const looked = new Set<string>();
-  try {
-    for await (const item of deps.jobs.listOverdue(now)) {
-      // What cannot be sent must not miss the time for another tier over it.
-      if (item.kind === 'batch' && item.batch.ladder?.deadlineAt !== undefined) {
-        const { jobId } = item.batch;
-        if (!looked.has(jobId))
-          await attempt(failures, async () => stepDown(deps, await deps.jobs.listBatches(jobId)));
-        looked.add(jobId);
-      }
-      if (await isWaiting(deps.jobs, item)) {
-        await deps.jobs.postpone(item, now + AWAITED_AGAIN_MS);
-        continue;
-      }
-      await push(deps.outbox, item);
-      await deps.jobs.postpone(
-        item,
-        now + (isWaitingJob(item) ? WAITING_JOB_PUSHED_AGAIN_MS : PUSHED_AGAIN_MS),
-      );
-      const { jobId, state } = item.kind === 'job' ? item : item.batch;
-      deps.log.info('pushed', { jobId, state });
-    }
-  } catch (error) {
-    failures.push(error);
-  }
-}
-
-/** Whether a running job waits for a batch, so that there is nothing to be done for the job itself. */
-async function isWaiting(jobs: Pick<JobStore, 'getBatch'>, item: LiveItem): Promise<boolean> {
-  if (item.kind !== 'job' || item.state !== 'running') return false;
-  // Of a cancelled job, everything is ended that was recorded since.
-  if (item.waitsFor === undefined || item.cancelledAt !== undefined) return false;
-  const awaited = await jobs.getBatch(item.jobId, item.waitsFor);
-  return awaited !== undefined && awaited.state !== 'collected';
-}
-
-function isWaitingJob(item: LiveItem): boolean {
-  return item.kind === 'job' && (item.state === 'running' || item.state === 'duplicate');
-}
-
-async function push(outbox: Outbox, item: LiveItem): Promise<void> {
-  if (item.kind === 'job') {
-    const message = { v: 1, jobId: item.jobId } as const;
-    await (item.state === 'ingesting' ? outbox.ingest(message) : outbox.finalize(message));
-    return;
-  }
-  const { jobId, batchId, state } = item.batch;
-  const message = { v: 1, jobId, batchId } as const;
-  await (state === 'ended' ? outbox.collect(message) : sendOn(outbox, item.batch));
 }

@@ -5,7 +5,7 @@ import { commonDeps } from './common.ts';
 import { createCallApi } from './openai.ts';
 
 export function createCallDeps(config: z.output<typeof callEnv>) {
-  const common = commonDeps(config, { call: config.CALL_QUEUE_URL, collect: config.COLLECT_QUEUE_URL });
+  const common = commonDeps(config);
   return {
     ...common,
     calls: createCallApi(config, common.settings),

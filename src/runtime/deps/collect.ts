@@ -5,12 +5,7 @@ import { commonDeps } from './common.ts';
 import { createBatchApi } from './openai.ts';
 
 export function createCollectDeps(config: z.output<typeof collectEnv>) {
-  const common = commonDeps(config, {
-    collect: config.COLLECT_QUEUE_URL,
-    submit: config.SUBMIT_QUEUE_URL,
-    call: config.CALL_QUEUE_URL,
-    finalize: config.FINALIZE_QUEUE_URL,
-  });
+  const common = commonDeps(config);
   return {
     ...common,
     batches: createBatchApi(config, common.settings),

@@ -7,7 +7,7 @@ import { DynamoDBJobs } from '../../adapters/dynamodb-jobs.ts';
 import { DynamoDBParks } from '../../adapters/dynamodb-parks.ts';
 import { DynamoDBQuota } from '../../adapters/dynamodb-quota.ts';
 import { S3Objects } from '../../adapters/s3-objects.ts';
-import { type QueueUrls, SqsOutbox } from '../../adapters/sqs-outbox.ts';
+import { SqsOutbox } from '../../adapters/sqs-outbox.ts';
 import type { ingestEnv } from '../../contract/env.ts';
 import { OPENAI_LIMITS } from '../../core/limits.ts';
 import { pricesOf } from '../../core/prices/price-file.ts';
@@ -17,10 +17,18 @@ import { readSettingsFile } from '../settings-file.ts';
 
 type CommonConfig = Pick<
   z.output<typeof ingestEnv>,
-  'STACK_ID' | 'TABLE_NAME' | 'BUCKET_NAME' | 'SETTINGS_FILE'
+  | 'STACK_ID'
+  | 'TABLE_NAME'
+  | 'BUCKET_NAME'
+  | 'SETTINGS_FILE'
+  | 'INGEST_QUEUE_URL'
+  | 'SUBMIT_QUEUE_URL'
+  | 'CALL_QUEUE_URL'
+  | 'COLLECT_QUEUE_URL'
+  | 'FINALIZE_QUEUE_URL'
 >;
 
-export function commonDeps(config: CommonConfig, queueUrls: QueueUrls) {
+export function commonDeps(config: CommonConfig) {
   const table = { table: config.TABLE_NAME };
   const dynamodb = createDynamoDBClient();
   const settings = readSettingsFile(config.SETTINGS_FILE);
@@ -33,7 +41,13 @@ export function commonDeps(config: CommonConfig, queueUrls: QueueUrls) {
     jobs: new DynamoDBJobs(dynamodb, table),
     quota: new DynamoDBQuota(dynamodb, table),
     parks: new DynamoDBParks(dynamodb, table),
-    outbox: new SqsOutbox(createSqsClient(), queueUrls),
+    outbox: new SqsOutbox(createSqsClient(), {
+      ingest: config.INGEST_QUEUE_URL,
+      submit: config.SUBMIT_QUEUE_URL,
+      call: config.CALL_QUEUE_URL,
+      collect: config.COLLECT_QUEUE_URL,
+      finalize: config.FINALIZE_QUEUE_URL,
+    }),
     prices: pricesOf(settings.prices),
     ambient: systemAmbient,
     heartbeat: pause,

@@ -6,7 +6,7 @@ import { commonDeps } from './common.ts';
 import { createBatchApi } from './openai.ts';
 
 export function createFinalizeDeps(config: z.output<typeof finalizeEnv>) {
-  const common = commonDeps(config, { finalize: config.FINALIZE_QUEUE_URL });
+  const common = commonDeps(config);
   return {
     ...common,
     batches: createBatchApi(config, common.settings),

@@ -8,13 +8,7 @@ import { createBatchApi } from './openai.ts';
 const DAY_MS = 86_400_000;
 
 export function createPollDeps(config: z.output<typeof pollEnv>) {
-  const common = commonDeps(config, {
-    ingest: config.INGEST_QUEUE_URL,
-    submit: config.SUBMIT_QUEUE_URL,
-    call: config.CALL_QUEUE_URL,
-    collect: config.COLLECT_QUEUE_URL,
-    finalize: config.FINALIZE_QUEUE_URL,
-  });
+  const common = commonDeps(config);
   return {
     ...common,
     workKeptMs: config.WORK_KEPT_DAYS * DAY_MS,

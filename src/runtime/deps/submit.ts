@@ -4,8 +4,8 @@ import { commonDeps } from './common.ts';
 import { createBatchApi } from './openai.ts';
 
 export function createSubmitDeps(config: z.output<typeof submitEnv>) {
-  const { SUBMIT_QUEUE_URL, CREATE_SETTLES_SECONDS: seconds } = config;
-  const common = commonDeps(config, { submit: SUBMIT_QUEUE_URL });
+  const { CREATE_SETTLES_SECONDS: seconds } = config;
+  const common = commonDeps(config);
   return {
     ...common,
     batches: createBatchApi(config, common.settings),
