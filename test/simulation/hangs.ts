@@ -10,7 +10,7 @@ const LONGEST_MS: Readonly<Record<string, number>> = {
 };
 const LONGEST_READ_MS = 120 * SECOND_MS;
 
-/** After how long whoever called it gives up a call that hangs. */
+/** After how long its caller gives up a call that hangs. */
 export function givenUpAfterMs(name: string, leftMs: number): number {
   return Math.ceil(Math.max(0, Math.min(LONGEST_MS[name] ?? LONGEST_READ_MS, leftMs)));
 }

@@ -1,4 +1,4 @@
-/** When what stands of a batch's results is taken as all there is. */
+/** When the results that can be had of a batch are taken as all that there are. */
 import type { BatchRecord } from '../model.ts';
 
 /** After this many failures in a row: half a day. Ours. */
