@@ -154,6 +154,21 @@ describe.each([true, false])('the same content again (versions are kept: %s)', (
     expect((await p.receipt(KEY)).jobId).toBe(second);
   });
 
+  test('does not run while a cancelled owner is executed, and is answered if that succeeds', async () => {
+    const p = await pipeline({ isVersioned, emulator: { timings: { finalizingMs: 2 * HOUR_MS } } });
+    const first = await drop(p);
+    const second = await drop(p);
+    await p.run(1);
+    expect(await executions(p)).toBe(2);
+    await cancelJob(p.deps, first, { duplicates: 'run' });
+    await p.run(1 / 6);
+    const third = await drop(p);
+    await p.run();
+    expect(await jobOf(p, first)).toMatchObject({ result: 'succeeded' });
+    for (const id of [second, third]) expect(await receiptOf(p, id)).toMatchObject({ result: 'duplicate' });
+    expect(await executions(p)).toBe(2);
+  });
+
   test('may be cancelled alone, and its owner continues', async () => {
     const p = await pipeline({ isVersioned });
     const first = await drop(p);

@@ -22,7 +22,10 @@ export async function ownerOf(
 ): Promise<Job | undefined> {
   if (before === undefined || contentOf(before) !== contentOf(job)) return undefined;
   const root = await rootOf(jobs, before);
-  const isToRun = isWaiting(before) && fateOf(before, root) === 'runs';
+  const fate = fateOf(before, root);
+  // It runs as soon as its own owner, which was cancelled without it, has ended.
+  const isNext = fate === 'waits' && root?.cancelledAt !== undefined;
+  const isToRun = isWaiting(before) && (fate === 'runs' || isNext);
   const owner = isToRun ? before : root;
   return owner !== undefined && mayOwn(owner, job) ? owner : undefined;
 }
@@ -48,15 +51,21 @@ export function isWaiting({ state, receiptKey }: Pick<Job, 'state' | 'receiptKey
 /** What becomes of a duplicate: `answered` by its owner's results, `cancelled` with its owner, or `runs` by itself. */
 export type Fate = 'waits' | 'answered' | 'cancelled' | 'runs';
 
+/** Whether a job was cancelled together with its duplicates. */
+function isCancelledWhole({ cancelledAt, duplicatesRun }: Job): boolean {
+  return cancelledAt !== undefined && duplicatesRun !== true;
+}
+
 /** @param owner as it is now; see {@link rootOf}. */
 export function fateOf(job: Pick<Job, 'cancelledAt'>, owner: Job | undefined): Fate {
   if (job.cancelledAt !== undefined) return 'cancelled';
   if (owner === undefined) return 'runs';
   const hasEnded = owner.receiptKey !== undefined;
   if (hasEnded && owner.result === 'succeeded') return 'answered';
-  if (owner.cancelledAt !== undefined) return owner.duplicatesRun ? 'runs' : 'cancelled';
+  if (isCancelledWhole(owner)) return 'cancelled';
+  // Also behind an owner that is being cancelled: what is executed of it meanwhile would be bought twice.
   if (!hasEnded) return 'waits';
-  return owner.result === 'partial' ? 'answered' : 'runs';
+  return owner.result === 'partial' && owner.cancelledAt === undefined ? 'answered' : 'runs';
 }
 
 /** The job that a chain of duplicates leads to: the job itself if it is none. */
