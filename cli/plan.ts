@@ -354,7 +354,7 @@ function routeAdvice({ name, tiers }: Route, tier: Tier): string {
   if (!tiers.includes(tier)) return ` Route "${name}" does not have it: its tiers are ${tiers.join(', ')}.`;
   return tiers[0] === tier
     ? ''
-    : ` Route "${name}" begins in ${tiers[0]}, and goes on in ${tier} when time runs short.`;
+    : ` Route "${name}" begins in ${tiers[0]}, and continues in ${tier} when time runs short.`;
 }
 
 function holds(usd: string, atMost: Picodollars): boolean {

@@ -310,7 +310,7 @@ function needsDeadline({
 export const routeSchema = routeFields.refine((route) => !needsDeadline(route), {
   path: ['deadline'],
   error:
-    'several tiers need a deadline: it decides when to go on to the next one; give one such as "12h", or one tier',
+    'several tiers need a deadline: it decides when to continue in the next one; give one such as "12h", or one tier',
 });
 export type Route = z.infer<typeof routeSchema>;
 

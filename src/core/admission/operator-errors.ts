@@ -63,7 +63,12 @@ export async function parkFor(
   const { jobId, batchId, model } = batch;
   const name = scope === 'key' ? parkScope(apiKeyOf(batch)) : parkScope(apiKeyOf(batch), model);
   await deps.parks.park(name, code, provenBy, deps.ambient.now());
-  deps.log.warn('an error that only a person can mend: batches wait', { jobId, batchId, scope: name, code });
+  deps.log.warn('suspended: batches wait until a person has fixed this error', {
+    jobId,
+    batchId,
+    scope: name,
+    code,
+  });
 }
 
 /** What `batch` has got through is not out of order any more. */

@@ -596,7 +596,11 @@ class Slice {
       await this.#update({ ...SUCCEEDED, claim: undefined, claimedUntil: undefined, notBefore });
       // What rests is found by the sweep.
       if (refusals === 0) await outbox.call({ v: 1, jobId, batchId });
-      log.info('a slice goes on later', { ...this.#ids(), why: stop.why, done: this.#calls.done });
+      log.info('a slice continues in a later invocation', {
+        ...this.#ids(),
+        why: stop.why,
+        done: this.#calls.done,
+      });
       return;
     }
     for (let index = 0; index < this.#requests.length; index++) {

@@ -272,7 +272,7 @@ async function continueLater(
   const released = { ...changes, claim: undefined, claimedUntil: undefined };
   await deps.jobs.updateBatch(batch, { state: 'ended', claim }, released, deps.ambient.now());
   await deps.outbox.collect({ v: 1, jobId, batchId });
-  deps.log.info('goes on in another invocation', { jobId, batchId });
+  deps.log.info('collect continues in the next invocation', { jobId, batchId });
 }
 
 /** Joins a fetched file. One that does not read as it should is fetched again the next time. */

@@ -168,7 +168,10 @@ class Copy {
       return new Copy(deps, batch, fileId, state as CopyState);
     } catch (error) {
       if (!(error instanceof CorruptWorkFileError)) throw error;
-      deps.log.warn('a copy begins anew', { fileId, error: error.message });
+      deps.log.warn('the copy of a result file cannot be continued and starts over', {
+        fileId,
+        error: error.message,
+      });
       return new Copy(deps, batch, fileId, undefined);
     }
   }

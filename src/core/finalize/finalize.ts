@@ -130,7 +130,7 @@ async function finalizeTaken(
   if (merged === 'taken over') return;
   if (merged === 'to be continued') {
     await deps.outbox.finalize({ v: 1, jobId });
-    deps.log.info('goes on in another invocation', { jobId });
+    deps.log.info('finalize continues in the next invocation', { jobId });
     return;
   }
   const publication = {

@@ -112,7 +112,7 @@ async function readState({ objects, ambient, log }: MergeDeps, job: Job): Promis
       return (await readCheckpoint(objects, job.merge.checkpointKey, CHECKPOINT_KIND)) as MergeState;
     } catch (error) {
       if (!(error instanceof CorruptWorkFileError)) throw error;
-      log.warn('the merge begins anew', { jobId: job.jobId, reason: error.message });
+      log.warn('the merge cannot be continued and starts over', { jobId: job.jobId, reason: error.message });
     }
   }
   return { attempt: ambient.nonce(), done: {}, part: 0, nextLine: 0 };

@@ -239,7 +239,10 @@ async function makePlan(run: Run): Promise<Plan | undefined> {
       checkpoint !== undefined &&
       (error instanceof UploadGoneError || error instanceof CorruptWorkFileError)
     ) {
-      deps.log.warn('the checkpoint cannot be gone on from', { jobId: job.jobId, reason: error.message });
+      deps.log.warn('the checkpoint is unusable: the scan starts over', {
+        jobId: job.jobId,
+        reason: error.message,
+      });
       run.progress = { starts, restarts: restarts + 1 };
     }
     throw error;

@@ -59,7 +59,10 @@ export async function listInputs(deps: ListInputsDeps): Promise<void> {
   const generation = standing.generation + 1;
   if (!isDone) {
     await deps.listing.putListing({ ...rest, generation, pass });
-    deps.log.info('the listing of inputs goes on in another run', { prefix: pass.prefix, found: pass.found });
+    deps.log.info('the listing of inputs continues in the next run', {
+      prefix: pass.prefix,
+      found: pass.found,
+    });
     return;
   }
   const watermark = watermarkAfter(pass);

@@ -229,7 +229,7 @@ async function create(deps: DepsWithKey, uploaded: BatchRecord, claim: string): 
   if (wait > 0) {
     const released = { notBefore: turn + wait, claim: undefined, claimedUntil: undefined };
     await write(deps, uploaded, claim, released);
-    deps.log.info('as many batches were created in the last hour as may be', {
+    deps.log.info('hourly limit of batch creations reached: the batch waits', {
       apiKey: apiKeyOf(uploaded),
       wait,
     });
