@@ -116,8 +116,8 @@ export const ASSUMED = {
   networkMbPerSecond: 25,
   /** Lambda gives a whole vCPU at 1,769 MB; it is taken to be as fast as the core that the figures were measured on. */
   mbForOneVcpu: 1_769,
-  /** Lambda asks each of the four queues 15 times a minute though there is nothing in it: 5 pollers, 20 seconds each. */
-  idleReceivesPerMinute: 4 * 15,
+  /** Lambda asks each of the five queues 15 times a minute though there is nothing in it: 5 pollers, 20 seconds each. */
+  idleReceivesPerMinute: 5 * 15,
   /** What the logger and the platform add to each line and invocation. */
   logLineBytes: 250,
   logInvocationBytes: 800,
