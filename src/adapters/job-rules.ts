@@ -100,7 +100,7 @@ export function renewedLease(
   token: number,
   until: number,
 ): LeaseState | undefined {
-  return lease?.token !== token || lease.until === 0 ? undefined : { ...lease, until };
+  return lease?.token !== token || lease.until === 0 ? undefined : { token, until, takenAt: lease.takenAt };
 }
 
 /** The attributes that renew a claim, or `undefined` if it is not this one's any more. */
