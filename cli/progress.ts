@@ -15,7 +15,7 @@ export function describeJob({ job, owner, batches }: JobView): string {
   if (job.receiptKey !== undefined) return job.state === 'rejected' ? 'rejected' : 'done';
   if (job.state === 'ingesting') {
     const { unreadable } = job.ingest ?? {};
-    if (unreadable === undefined) return 'checking lines';
+    if (unreadable === undefined) return ['checking lines', ...failingOf(job)].join(' · ');
     return `waiting: it cannot be read (${unreadable.code}), ${unreadable.tries === 1 ? 'tried once' : `tried ${unreadable.tries} times`}, next at ${new Date(unreadable.nextAt).toISOString()}`;
   }
   if (job.state === 'rejected') return `rejected: ${job.rejection?.code}`;
@@ -41,7 +41,17 @@ export function describeJob({ job, owner, batches }: JobView): string {
     `${format(Math.min(done, requests))} of ${format(requests)} requests`,
     `${batches.length} ${batches.length === 1 ? 'batch' : 'batches'}${inStates === '' ? '' : `: ${inStates}`}`,
     ...(waiting === undefined ? [] : [`waiting (${waiting})`]),
+    ...failingOf(job),
   ].join(' · ');
+}
+
+/** What a step of the job itself fails over, if it does. */
+function failingOf({ failing }: Job): string[] {
+  if (failing === undefined) return [];
+  const { tries, reason, nextAt } = failing;
+  return [
+    `failed ${tries === 1 ? 'once' : `${tries} times`} (${reason}), next try at ${new Date(nextAt).toISOString()}`,
+  ];
 }
 
 /** The same content as another job: it is not run, and waits for that job's end. */

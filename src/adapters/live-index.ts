@@ -41,11 +41,15 @@ export function liveJobOf(
  * removed.
  */
 export function liveEntryOfJob(
-  job: Pick<Job, 'state' | 'updatedAt' | 'claimedUntil' | 'receiptKey' | 'workRemovedAt' | 'ingest'>,
+  job: Pick<
+    Job,
+    'state' | 'updatedAt' | 'claimedUntil' | 'receiptKey' | 'workRemovedAt' | 'ingest' | 'failing'
+  >,
 ): LiveEntry {
   if (hasEnded(job))
     return job.workRemovedAt === undefined ? { live: 'ended', due: job.updatedAt } : undefined;
-  const isWaiting = job.state === 'running' || job.state === 'duplicate';
+  // One whose step fails waits for that, and says when.
+  const isWaiting = (job.state === 'running' || job.state === 'duplicate') && job.failing === undefined;
   const after = isWaiting ? SWEEP_RUNNING_AFTER_MS : SWEEP_AFTER_MS;
   return {
     live: 'moving',
@@ -53,6 +57,7 @@ export function liveEntryOfJob(
       job.updatedAt + after,
       (job.claimedUntil ?? 0) + CLAIM_MARGIN_MS,
       job.state === 'ingesting' ? (job.ingest?.unreadable?.nextAt ?? 0) : 0,
+      job.failing?.nextAt ?? 0,
     ),
   };
 }

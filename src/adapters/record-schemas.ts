@@ -12,6 +12,7 @@ import {
   type BatchRecord,
   type Bill,
   type Calls,
+  type Failing,
   type FetchedFile,
   type Fetching,
   type IngestProgress,
@@ -165,6 +166,14 @@ const jobSchema = z.object({
       ),
       checkpoint: z.exactOptional(z.object({ generation: count, key: z.string(), offset: count })),
     } satisfies ShapeOf<IngestProgress>),
+  ),
+  failing: z.exactOptional(
+    z.object({
+      since: z.number(),
+      tries: count,
+      reason: z.string(),
+      nextAt: z.number(),
+    } satisfies ShapeOf<Failing>),
   ),
   planKey: z.exactOptional(z.string()),
   rejection: z.exactOptional(

@@ -78,6 +78,17 @@ export interface Unreadable {
   nextAt: number;
 }
 
+/** Failures in a row of a step of a job, ingest or finalize. Deliveries that are throttled and workers that die are none. */
+export interface Failing {
+  /** Of the first failure. */
+  since: number;
+  tries: number;
+  /** What failed last: our own message, or the name of another error. */
+  reason: string;
+  /** When it is tried again. */
+  nextAt: number;
+}
+
 /** How ingest of a file is going. */
 export interface IngestProgress {
   /** Runs that have begun since the last checkpoint and not come back. */
@@ -132,6 +143,8 @@ export interface Job {
   claim?: string;
   claimedUntil?: number;
   ingest?: IngestProgress;
+  /** Absent while the job's own steps do not fail. */
+  failing?: Failing;
   /** Key of the plan that ingest wrote; present from `running` on, and for a rejected file that could be read. */
   planKey?: string;
   rejection?: Rejection;

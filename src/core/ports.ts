@@ -133,6 +133,7 @@ export type JobChanges = Partial<
     | 'claim'
     | 'claimedUntil'
     | 'ingest'
+    | 'failing'
     | 'planKey'
     | 'rejection'
     | 'cancelledAt'

@@ -24,7 +24,7 @@ const MAX_DELAY_MS = 15 * 60_000;
 export const SUCCEEDED = { failures: undefined, notBefore: undefined, lastError: undefined } as const;
 
 /** How long a batch rests after so many failures in a row; `undefined`: the queue tries again. */
-function restAfter(failures: number): number | undefined {
+export function restAfter(failures: number): number | undefined {
   if (failures <= QUICK_FAILURES) return undefined;
   return Math.min(FIRST_WAIT_MS * 2 ** (failures - QUICK_FAILURES - 1), MOST_WAIT_MS);
 }
@@ -93,7 +93,7 @@ export async function recordFailure(
 }
 
 /** Our own messages never hold content; of other errors only the name is kept. */
-function reasonOf(error: unknown): string {
+export function reasonOf(error: unknown): string {
   const { name, message } = error as Error;
   return error instanceof BatchdropError ? message.slice(0, MAX_REASON_CHARS) : name;
 }

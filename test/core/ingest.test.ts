@@ -132,7 +132,7 @@ test('four deaths over one step at the end of a file reject it, however far it w
   expect(await jobsOf(deps)).toMatchObject([{ state: 'rejected', rejection: { code: 'ingest_failed' } }]);
 });
 
-test('a worker that fails lets go of the job at once, and its run does not count', async () => {
+test('a worker that fails lets go of the job at once, and its run does not count: the queue brings it back three times, then the sweep does', async () => {
   const { deps, run } = await start();
   const objects = new Proxy(deps.objects, {
     get: (target, property) =>
@@ -142,8 +142,12 @@ test('a worker that fails lets go of the job at once, and its run does not count
           }
         : Reflect.get(target, property).bind(target),
   });
-  for (let failures = 0; failures < 6; failures++)
+  for (let failures = 0; failures < 3; failures++)
     await expect(run({ objects })).rejects.toThrow('S3 is away');
+  for (let failures = 3; failures < 6; failures++) await run({ objects });
+  expect(await jobsOf(deps)).toMatchObject([
+    { state: 'ingesting', ingest: { starts: 0 }, failing: { tries: 6, reason: 'Error' } },
+  ]);
   await run();
   expect(await jobsOf(deps)).toMatchObject([{ state: 'running', ingest: { starts: 1 } }]);
 });

@@ -10,6 +10,7 @@ import { billedOf, microdollarsOf } from '../budget/bill.ts';
 import { endWaiting } from '../cancel.ts';
 import { orderOf } from '../drops/place.ts';
 import { CorruptWorkFileError, NotYetError } from '../errors.ts';
+import { recordJobFailure } from '../job-failure.ts';
 import { hasRoomForResults, publicationName, publishedKeys } from '../keys.ts';
 import { whileJobTaken } from '../lease/claims.ts';
 import { guardPorts } from '../lease/guarded-ports.ts';
@@ -68,6 +69,15 @@ const JSON_LINES = { contentType: 'application/jsonl' };
 
 /** Ends the job if every request has its outcome; otherwise sees to it that it goes on. Safe to repeat at any point. */
 export async function finalize(deps: FinalizeDeps, { jobId }: JobMessage): Promise<void> {
+  try {
+    await finalizeJob(deps, jobId);
+  } catch (error) {
+    // Results that are paid for are never given up: what fails for long is tried every few hours, and its record says why.
+    if (!(await recordJobFailure(deps, jobId, error))) throw error;
+  }
+}
+
+async function finalizeJob(deps: FinalizeDeps, jobId: string): Promise<void> {
   const job = await deps.jobs.getJob(jobId);
   if (job?.state === 'duplicate') return settleDuplicate(deps, job);
   if (job?.planKey === undefined || job.receiptKey !== undefined || job.state === 'ingesting') return;
@@ -78,6 +88,8 @@ export async function finalize(deps: FinalizeDeps, { jobId }: JobMessage): Promi
   if (!isFinished(plan, batches)) {
     await endWaiting(deps, job, batches);
     await advanceJob(deps, plan, deps.ambient.now());
+    if (job.failing !== undefined)
+      await deps.jobs.moveJob(jobId, { state: job.state }, { failing: undefined }, deps.ambient.now());
     return;
   }
   const claim = deps.ambient.nonce();
@@ -157,6 +169,7 @@ async function finalizeTaken(
     result: receipt.result,
     cost: { usd: receipt.cost.usd, possibleUsd: receipt.cost.possibleUsd },
     merge: undefined,
+    failing: undefined,
     claim: undefined,
     claimedUntil: undefined,
   } as const;

@@ -18,6 +18,7 @@ import {
   ObjectUnreadableError,
   UploadGoneError,
 } from '../errors.ts';
+import { isGivenUp, recordJobFailure } from '../job-failure.ts';
 import { workKeys } from '../keys.ts';
 import { droppedAt, ladderOf } from '../ladder/ladder.ts';
 import { whileJobTaken } from '../lease/claims.ts';
@@ -93,7 +94,7 @@ export async function ingest(deps: IngestDeps, message: IngestMessage): Promise<
     }
     if (await putOff(run, error)) return;
     await letGo(run);
-    throw error;
+    if (!(await recordJobFailure(deps, jobId, error))) throw error;
   }
 }
 
@@ -151,9 +152,10 @@ async function ingestTaken(run: Run): Promise<void> {
   let plan = await readPlan(deps.objects, planKey);
   const isNew = plan === undefined;
   if (plan === undefined) {
-    const owner = await findOwner(deps, job);
+    const givenUp = rejectionOfFailing(job, deps.ambient.now());
+    const owner = givenUp === undefined ? await findOwner(deps, job) : undefined;
     if (owner !== undefined && (await becomeDuplicate(run, owner))) return;
-    const made = await makePlan(run);
+    const made = givenUp === undefined ? await makePlan(run) : rejectedPlan(job.jobId, givenUp);
     if (made === undefined) {
       await handOn(run);
       return;
@@ -161,6 +163,16 @@ async function ingestTaken(run: Run): Promise<void> {
     plan = await settlePlan(deps.objects, planKey, made);
   }
   await carryOut(run, plan, isNew, isOver);
+}
+
+/** Why a file is given up that ingest fails over, again and again. Nothing of it was sent: it has no plan. */
+function rejectionOfFailing({ failing }: Job, now: number): Rejection | undefined {
+  if (!isGivenUp(failing, now)) return undefined;
+  const hours = Math.floor((now - failing.since) / 3_600_000);
+  return {
+    code: 'ingest_failed',
+    message: `The file could not be taken in for ${hours} hours (${failing.tries} tries): ${failing.reason}. Nothing of it was sent. Fix the cause and drop the file again.`,
+  };
 }
 
 /** The job that owns this one's content; `undefined` if this one is to be run. */
@@ -183,7 +195,7 @@ async function becomeDuplicate(run: Run, { jobId: ownerId }: Job): Promise<boole
   await deps.jobs.addDuplicate(ownerId, jobId);
   const owner = await deps.jobs.getJob(ownerId);
   if (owner === undefined || !mayOwn(owner, job)) return false;
-  const duplicate = { ...UNCLAIMED, state: 'duplicate', duplicateOf: ownerId } as const;
+  const duplicate = { ...UNCLAIMED, state: 'duplicate', duplicateOf: ownerId, failing: undefined } as const;
   const expected = { state: 'ingesting', claim } as const;
   if (!(await deps.jobs.moveJob(jobId, expected, duplicate, deps.ambient.now()))) return true;
   deps.log.info('duplicate of another job: not run', { jobId, owner: ownerId });
@@ -293,7 +305,10 @@ async function keep(run: Run, progress: IngestProgress): Promise<void> {
   const { deps, job, claim } = run;
   const expected = { state: 'ingesting', claim } as const;
   run.kept = progress;
-  if (await deps.jobs.moveJob(job.jobId, expected, { ingest: progress }, deps.ambient.now())) return;
+  // What has come further does not fail any more.
+  const isFurther = job.failing !== undefined && progress.checkpoint !== job.ingest?.checkpoint;
+  const changes = { ingest: progress, ...(isFurther ? { failing: undefined } : {}) };
+  if (await deps.jobs.moveJob(job.jobId, expected, changes, deps.ambient.now())) return;
   throw new OvertakenError(`job ${job.jobId} was taken over by another worker`);
 }
 
@@ -316,7 +331,7 @@ async function carryOut(run: Run, plan: Plan, isNew: boolean, isOver: () => bool
   const expected = { state: 'ingesting', claim } as const;
   if (plan.rejection !== undefined) {
     const rejection = plan.rejection as Rejection;
-    const rejected = { ...UNCLAIMED, state: 'rejected', planKey, rejection } as const;
+    const rejected = { ...UNCLAIMED, state: 'rejected', planKey, rejection, failing: undefined } as const;
     if (!(await deps.jobs.moveJob(jobId, expected, rejected, now))) return;
     deps.log.warn('rejected', { jobId, code: rejection.code });
     await deps.outbox.finalize({ v: 1, jobId });
@@ -359,7 +374,7 @@ async function carryOut(run: Run, plan: Plan, isNew: boolean, isOver: () => bool
   }
   // A job waits for one of its batches, see advanceAfter.
   const waitsFor = records[records.length >> 1]?.batchId;
-  const running = { ...UNCLAIMED, state: 'running', planKey, waitsFor } as const;
+  const running = { ...UNCLAIMED, state: 'running', planKey, waitsFor, failing: undefined } as const;
   if (!(await deps.jobs.moveJob(jobId, expected, running, now))) return;
   deps.log.info('planned', {
     jobId,
