@@ -2,7 +2,9 @@
 import { afterEach, expect, test } from 'vitest';
 import type { FaultRule } from '../../local/openai-emulator/faults.ts';
 import { settingsSchema } from '../../src/contract/settings.ts';
+import { cancelJob } from '../../src/core/cancel.ts';
 import { ObjectUnreadableError } from '../../src/core/errors.ts';
+import { jobIdOf } from '../../src/core/job-id.ts';
 import { chatLine, type Pipeline, startPipeline } from '../support/pipeline.ts';
 import { BATCH_ONLY } from '../support/routes.ts';
 
@@ -53,6 +55,17 @@ test.each(['batch', 'flex'] as const)(
     const { droppedAt, completedAt } = receipt.timings;
     expect(Date.parse(completedAt) - Date.parse(droppedAt)).toBeLessThan(75 * HOUR_MS);
     expect(await Array.fromAsync(p.deps.quota.listReservations())).toEqual([]);
+  },
+);
+
+test.each(['batch', 'flex'] as const)(
+  'what cannot be sent in %s ends soon after its job was cancelled',
+  async (tier) => {
+    const { p } = await start(tier);
+    await p.run(3);
+    await cancelJob(p.deps, jobIdOf((await p.deps.objects.head('bucket', KEY))!));
+    await p.run(1.5);
+    expect(await p.receipt(KEY)).toMatchObject({ errorsByCode: { cancelled: REQUESTS } });
   },
 );
 

@@ -1,6 +1,7 @@
 /** Files that S3 has and does not give: tried for a time, with a recorded reason, then rejected with it. */
 import { afterEach, describe, expect, test } from 'vitest';
 import { settingsSchema } from '../../src/contract/settings.ts';
+import { cancelJob } from '../../src/core/cancel.ts';
 import { ObjectUnreadableError } from '../../src/core/errors.ts';
 import { jobIdOf } from '../../src/core/job-id.ts';
 import { poll } from '../../src/core/poll/poll.ts';
@@ -69,6 +70,16 @@ describe.each([true, false])('a file that cannot be read (versions are kept: %s)
     const { droppedAt, completedAt } = receipt.timings;
     expect(Date.parse(completedAt) - Date.parse(droppedAt)).toBeLessThan(75 * HOUR_MS);
     expect(p.failures).toEqual([]);
+  });
+
+  test('ends within about an hour after its job was cancelled', async () => {
+    const { p, jobId } = await start(calls, KEY, { isVersioned });
+    await p.run(3);
+    await cancelJob(p.deps, jobId);
+    await p.run(1.5);
+    const receipt = await p.receipt(KEY);
+    expect(receipt).toMatchObject({ result: 'rejected', rejection: { code: 'input_unreadable' } });
+    expect(receipt.rejection!.message).toMatch(/^The file could not be read before its job was cancelled \(/);
   });
 
   test('runs within about an hour after it can be read, such as after a restore of 48 hours', async () => {

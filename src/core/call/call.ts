@@ -14,7 +14,13 @@ import type { BatchMessage } from '../../contract/messages.ts';
 import type { Settings, Tier } from '../../contract/settings.ts';
 import { operatorErrorOf, parkFor } from '../admission/operator-errors.ts';
 import { callsLedgerOf } from '../admission/scopes.ts';
-import { INPUT_UNREADABLE, OBJECT_GONE, type StatedError, TIER_NOT_OFFERED } from '../collect/decide.ts';
+import {
+  CANCELLED,
+  INPUT_UNREADABLE,
+  OBJECT_GONE,
+  type StatedError,
+  TIER_NOT_OFFERED,
+} from '../collect/decide.ts';
 import { CallUnansweredError, NotYetError, ObjectGoneError, ObjectUnreadableError } from '../errors.ts';
 import { workKeys } from '../keys.ts';
 import { tierToStay, workOf } from '../ladder/ladder.ts';
@@ -236,8 +242,10 @@ class Slice {
     } catch (error) {
       if (this.#batch.calls !== undefined) throw error;
       if (error instanceof ObjectGoneError) return OBJECT_GONE;
-      if (error instanceof ObjectUnreadableError && (await isGivenUp(this.#deps, this.#batch, this.#claim)))
-        return INPUT_UNREADABLE;
+      if (!(error instanceof ObjectUnreadableError)) throw error;
+      const job = await this.#deps.jobs.getJob(this.#batch.jobId);
+      if (job?.cancelledAt !== undefined) return CANCELLED;
+      if (await isGivenUp(this.#deps, this.#batch, this.#claim)) return INPUT_UNREADABLE;
       throw error;
     }
   }

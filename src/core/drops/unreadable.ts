@@ -24,15 +24,16 @@ export function afterUnreadable(
 
 /**
  * Why a file is given up.
- * @param hours how long it may stay unreadable.
+ * @param hours how long it may stay unreadable; 0 if its job was cancelled.
  * @returns `undefined` while it is to be tried again.
  */
 export function rejectionOf(unreadable: Unreadable, hours: number, now: number): Rejection | undefined {
   if (now < unreadable.since + hours * HOUR_MS) return undefined;
   const { tries, reason } = unreadable;
+  const until = hours === 0 ? 'before its job was cancelled' : `in ${hours} hours`;
   return {
     code: 'input_unreadable',
-    message: `The file could not be read in ${hours} hours (${tries} ${tries === 1 ? 'try' : 'tries'}). ${reason}`,
+    message: `The file could not be read ${until} (${tries} ${tries === 1 ? 'try' : 'tries'}). ${reason}`,
   };
 }
 

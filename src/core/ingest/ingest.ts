@@ -235,7 +235,7 @@ async function makePlan(run: Run): Promise<Plan | undefined> {
       const now = deps.ambient.now();
       const rejection = rejectionOf(
         afterUnreadable(run.progress.unreadable, error, now),
-        deps.settings.inputs.unreadableHours,
+        job.cancelledAt === undefined ? deps.settings.inputs.unreadableHours : 0,
         now,
       );
       if (rejection !== undefined) return rejectedPlan(job.jobId, rejection);
