@@ -53,13 +53,13 @@ export async function recordJobFailure(
   // It waits, or another worker has the job: no failure.
   if (error instanceof NotYetError) return false;
   const job = await jobs.getJob(jobId);
-  // Whoever has it now records how that goes.
+  // The worker that has it now records how that goes.
   if (job === undefined || job.receiptKey !== undefined || job.claim !== undefined) return false;
   const now = ambient.now();
   const failing = afterFailure(job.failing, error, now);
   if (!(await jobs.moveJob(jobId, { state: job.state }, { failing }, now))) return false;
   if (restAfter(failing.tries) === undefined) return false;
-  log.warn('a step of the job failed again, and the job rests', {
+  log.warn('a step of the job failed again; the job waits before the next try', {
     jobId,
     ...describe(job, failing, now),
   });
