@@ -1,5 +1,6 @@
-import type { Duration } from 'aws-cdk-lib';
+import { ArnFormat, Aws, type Duration, Stack } from 'aws-cdk-lib';
 import type { RetentionDays } from 'aws-cdk-lib/aws-logs';
+import { EVENT_SOURCE } from '../src/contract/messages.ts';
 import type { Settings } from '../src/contract/settings.ts';
 import { LAYER_ROOT, SETTINGS_PATH } from '../src/contract/settings-file.ts';
 import type { ApiKey } from './api-key.ts';
@@ -106,4 +107,26 @@ export function openaiEnvironment({ openaiBaseUrl }: Foundation) {
   return {
     ...(openaiBaseUrl === undefined ? {} : { OPENAI_BASE_URL: openaiBaseUrl }),
   };
+}
+
+/** Variables of the functions that ask which prefixes are the stack's own. */
+export const OWNER_ENVIRONMENT = { STACK_NAME: Aws.STACK_NAME };
+
+/** The bus that every account has; rules on it need no set-up. */
+export const EVENT_BUS_NAME = 'default';
+
+/** Lets a function tell the event bus of jobs, as batchdrop and nobody else. */
+export function allowPutEvents(fn: PipelineFunction): void {
+  fn.allow({
+    actions: ['events:PutEvents'],
+    resources: [
+      Stack.of(fn).formatArn({
+        service: 'events',
+        resource: 'event-bus',
+        resourceName: EVENT_BUS_NAME,
+        arnFormat: ArnFormat.SLASH_RESOURCE_NAME,
+      }),
+    ],
+    conditions: { StringEquals: { 'events:source': EVENT_SOURCE } },
+  });
 }

@@ -1,19 +1,16 @@
-import { ArnFormat, Stack } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
 import type { EnvVars, finalizeEnv } from '../src/contract/env.ts';
-import { EVENT_SOURCE } from '../src/contract/messages.ts';
 import {
+  allowPutEvents,
   allowSweep,
   type ConsumerProps,
   commonEnvironment,
   consumerEnvironment,
+  EVENT_BUS_NAME,
   openaiEnvironment,
 } from './environment.ts';
 import { heapLimits, RESULTS_MEMORY_MB } from './heap.ts';
 import { PipelineFunction } from './pipeline-function.ts';
-
-/** The bus that every account has; rules on it need no set-up. */
-const EVENT_BUS_NAME = 'default';
 
 /** Merges the results of a job, writes the receipt and tells the event bus. */
 export class Finalize extends Construct {
@@ -50,17 +47,6 @@ export class Finalize extends Construct {
     allowSweep(fn, props);
     apiKey.allowRead(fn);
     finalizeQueue.deliverTo(fn, 'maxConcurrency.finalize', props.maxConcurrency);
-    fn.allow({
-      actions: ['events:PutEvents'],
-      resources: [
-        Stack.of(this).formatArn({
-          service: 'events',
-          resource: 'event-bus',
-          resourceName: EVENT_BUS_NAME,
-          arnFormat: ArnFormat.SLASH_RESOURCE_NAME,
-        }),
-      ],
-      conditions: { StringEquals: { 'events:source': EVENT_SOURCE } },
-    });
+    allowPutEvents(fn);
   }
 }

@@ -2,7 +2,15 @@ import * as events from 'aws-cdk-lib/aws-events';
 import * as targets from 'aws-cdk-lib/aws-events-targets';
 import { Construct } from 'constructs';
 import type { EnvVars, ingestEnv } from '../src/contract/env.ts';
-import { allowSweep, type ConsumerProps, commonEnvironment, consumerEnvironment } from './environment.ts';
+import {
+  allowPutEvents,
+  allowSweep,
+  type ConsumerProps,
+  commonEnvironment,
+  consumerEnvironment,
+  EVENT_BUS_NAME,
+  OWNER_ENVIRONMENT,
+} from './environment.ts';
 import { PipelineFunction } from './pipeline-function.ts';
 
 /** See src/adapters/gpt-tokenizer.ts. In the bundle they would cost each cold start 180 ms of a vCPU and 36 MB (measured). */
@@ -29,6 +37,8 @@ export class Ingest extends Construct {
       environment: {
         ...commonEnvironment('ingest', props),
         ...consumerEnvironment(props),
+        ...OWNER_ENVIRONMENT,
+        EVENT_BUS_NAME,
       } satisfies EnvVars<typeof ingestEnv>,
     });
     this.fn = fn;
@@ -36,6 +46,9 @@ export class Ingest extends Construct {
     // Which version came before this one, and which options lay beside it.
     storage.allowListVersions(fn, ['input']);
     storage.allowWrite(fn, ['work']);
+    storage.allowOwners(fn);
+    // Of files that another stack runs.
+    allowPutEvents(fn);
     allowSweep(fn, props);
     ingestQueue.deliverTo(fn, 'maxConcurrency.ingest', props.maxConcurrency);
 

@@ -8,6 +8,7 @@ import {
   allowSweep,
   commonEnvironment,
   type Foundation,
+  OWNER_ENVIRONMENT,
   openaiEnvironment,
   pollMinutes,
   type Queues,
@@ -58,6 +59,7 @@ export class Poll extends Construct {
       layers: [props.settingsLayer],
       environment: {
         ...commonEnvironment('poll', props),
+        ...OWNER_ENVIRONMENT,
         ...openaiEnvironment(props),
         WORK_KEPT_DAYS: String(keptDays),
         ...queueEnvironment(props),
@@ -69,6 +71,7 @@ export class Poll extends Construct {
     storage.allowWrite(fn, ['work']);
     // Files of jobs that ended long ago.
     storage.allowDelete(fn, ['work']);
+    storage.allowOwners(fn);
     allowSweep(fn, props);
     apiKey.allowRead(fn);
 

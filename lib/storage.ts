@@ -1,6 +1,7 @@
 import { Annotations, Duration, RemovalPolicy, Validations } from 'aws-cdk-lib';
 import * as s3 from 'aws-cdk-lib/aws-s3';
 import { Construct } from 'constructs';
+import { OWNERS_KEY } from '../src/contract/prefix-owners.ts';
 import { type Layout, type Places, prefixesOf } from '../src/contract/settings.ts';
 import { requireBucketName } from './configuration.ts';
 import type { PipelineFunction } from './pipeline-function.ts';
@@ -82,6 +83,7 @@ export class Storage extends Construct {
         `Files below ${this.#places.layout.work} are removed some time after their job has ended. No lifecycle rule may expire current ` +
           'objects there, because a job that waits needs them. If the bucket is versioned, add a rule for that prefix that ' +
           'expires noncurrent versions and expired delete markers.',
+        `${OWNERS_KEY} says which stack owns which prefix: no lifecycle rule may expire it.`,
       ].join('\n'),
     );
     return s3.Bucket.fromBucketName(this, 'Bucket', bucketName);
@@ -126,6 +128,19 @@ export class Storage extends Construct {
   /** Lets a function delete the current version in these areas; older versions stay. */
   allowDelete(fn: PipelineFunction, areas: readonly Area[]): void {
     this.#allowOnObjects(fn, areas, ['s3:DeleteObject']);
+  }
+
+  /** Lets a function read and replace the object that says which stack owns which prefix; see {@link allowRead} for the listing. */
+  allowOwners(fn: PipelineFunction): void {
+    fn.allow({
+      actions: ['s3:GetObject', 's3:PutObject'],
+      resources: [this.bucket.arnForObjects(OWNERS_KEY)],
+    });
+    fn.allow({
+      actions: ['s3:ListBucket'],
+      resources: [this.bucket.bucketArn],
+      conditions: { StringLikeIfExists: { 's3:prefix': [OWNERS_KEY] } },
+    });
   }
 
   #prefixesOf(areas: readonly Area[]): string[] {

@@ -13,6 +13,7 @@ import { DynamoDBParks } from '../../src/adapters/dynamodb-parks.ts';
 import { DynamoDBQuota } from '../../src/adapters/dynamodb-quota.ts';
 import { noHeartbeat } from '../../src/adapters/memory/heartbeat.ts';
 import { MemoryEvents, MemoryOutbox, type QueuedMessage } from '../../src/adapters/memory/outbox.ts';
+import { MemoryOwners } from '../../src/adapters/memory/owners.ts';
 import { MemoryScratch } from '../../src/adapters/memory/scratch.ts';
 import { defaultSettings } from '../../src/contract/settings.ts';
 import { collect } from '../../src/core/collect/collect.ts';
@@ -110,8 +111,20 @@ export async function play(scenario: Scenario): Promise<Played> {
   const outbox = new MemoryOutbox();
   const log = (message: string, fields: object = {}): void =>
     uses.addLogLine(JSON.stringify({ message, ...fields }).length);
+  const owners = new MemoryOwners();
   const deps = {
     stackId: 'scale',
+    stackName: 'scale',
+    owners: {
+      readOwners: () => {
+        uses.add({ bucket: { reads: 1 } });
+        return owners.readOwners();
+      },
+      writeOwners: (...what: Parameters<MemoryOwners['writeOwners']>) => {
+        uses.add({ bucket: { writes: 1 } });
+        return owners.writeOwners(...what);
+      },
+    },
     settings,
     limits: { ...OPENAI_LIMITS, requests: linesPerBatch },
     tokenizerOf: async () => (text: string) => text.length / CHARS_PER_TOKEN,

@@ -42,7 +42,12 @@ const heap = {
   NODE_OPTIONS: text,
 };
 
-export const ingestEnv = z.object({ ...common, ...consumer });
+const owner = {
+  /** Name of the CloudFormation stack, by which people know the owner of a prefix. */
+  STACK_NAME: text,
+};
+
+export const ingestEnv = z.object({ ...common, ...consumer, ...owner, EVENT_BUS_NAME: text });
 export const submitEnv = z.object({
   ...common,
   ...openai,
@@ -58,6 +63,7 @@ export const callEnv = z.object({ ...common, ...openai, ...consumer });
 export const pollEnv = z.object({
   ...common,
   ...openai,
+  ...owner,
   /** How long the files of a job stay below `work/` after it has ended. */
   WORK_KEPT_DAYS: z.coerce.number().int().positive(),
   ...queues,

@@ -60,22 +60,33 @@ export type IngestMessage = z.infer<typeof ingestMessageSchema>;
 /** The `source` of the events that batchdrop puts on the event bus. */
 export const EVENT_SOURCE = 'batchdrop';
 
+/** `rejection.code` of a file that is not run because another stack owns its prefix: the only one without a receipt. */
+export const PREFIX_OWNED = 'prefix_owned';
+
 /** `detail-type` of the event that tells that a job has ended. */
 export const JOB_COMPLETED = 'JobCompleted';
 
-/** Detail of a `JobCompleted` event. Delivered at least once: `jobId` is the key to dedupe by. */
-export const jobCompletedSchema = z.object({
-  v: z.literal(1),
-  stackId: z.string(),
-  /** Name of the job's route. Absent in events of earlier deployments. */
-  route: z.string().optional(),
-  jobId: z.string(),
-  bucket: z.string(),
-  key: z.string(),
-  versionId: z.string().optional(),
-  result: receiptSchema.shape.result,
-  duplicateOf: receiptSchema.shape.duplicateOf,
-  counts: receiptSchema.shape.counts,
-  files: receiptSchema.shape.files,
-});
+/** Detail of a `JobCompleted` event. Delivered at least once: `stackId` and `jobId` are the key to dedupe by. */
+export const jobCompletedSchema = z
+  .object({
+    v: z.literal(1),
+    stackId: z.string(),
+    /** Name of the job's route. Absent in events of earlier deployments. */
+    route: z.string().optional(),
+    jobId: z.string(),
+    bucket: z.string(),
+    key: z.string(),
+    versionId: z.string().optional(),
+    result: receiptSchema.shape.result,
+    duplicateOf: receiptSchema.shape.duplicateOf,
+    /** Why nothing was run. {@link PREFIX_OWNED}: another stack runs the file, under the same `jobId`. */
+    rejection: receiptSchema.shape.rejection,
+    counts: receiptSchema.shape.counts,
+    /** Empty if another stack runs the file. */
+    files: receiptSchema.shape.files.partial(),
+  })
+  .refine(({ files, rejection }) => files.receipt !== undefined || rejection?.code === PREFIX_OWNED, {
+    path: ['files', 'receipt'],
+    error: 'a receipt is written for every file that this stack runs or rejects',
+  });
 export type JobCompleted = z.infer<typeof jobCompletedSchema>;

@@ -8,14 +8,16 @@ import * as z from 'zod';
 import { DEFAULT_API_KEY } from './api-key.ts';
 import { describeGlobProblem } from './glob.ts';
 import { onlyFields } from './only-fields.ts';
+import { RESERVED_PREFIX } from './prefix-owners.ts';
 import { priceSchema } from './prices.ts';
 
 /** A key prefix that ends in a slash, such as `input/`. */
 const prefixSchema = z
   .string()
-  .regex(
-    /^[A-Za-z0-9!_.*'()-][A-Za-z0-9!_.*'()/-]*\/$/,
-    'a prefix is a plain S3 key path that ends with "/"',
+  .regex(/^[A-Za-z0-9!_.*'()-][A-Za-z0-9!_.*'()/-]*\/$/, 'a prefix is a plain S3 key path that ends with "/"')
+  .refine(
+    (prefix) => !prefix.startsWith(RESERVED_PREFIX),
+    `"${RESERVED_PREFIX}" is where stacks note which of them owns which prefix; give another prefix`,
   );
 
 /** Key prefixes of the bucket: one that people write, and five that batchdrop writes. */
@@ -370,6 +372,17 @@ export const settingsSchema = onlyFields({
   inputs: inputsSchema.prefault({}),
   quota: quotaSchema.prefault({}),
   prices: pricesSchema.prefault({}),
+  /**
+   * Name of the CloudFormation stack whose prefixes of the bucket this one takes over, where they overlap with its own. Takes effect two
+   * minutes after the new deployment has seen it; what was put before is still run by the other stack.
+   */
+  takeOver: z
+    .string()
+    .regex(
+      /^[A-Za-z][A-Za-z0-9-]{0,127}$/,
+      'takeOver is the name of a CloudFormation stack, such as "batchdrop"',
+    )
+    .optional(),
 }).superRefine(({ layout, routes }, context) => {
   for (const problem of findSettingsProblems(layout, routes)) {
     context.addIssue({ code: 'custom', message: problem });

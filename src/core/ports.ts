@@ -76,6 +76,18 @@ export interface Inputs {
   listKey(key: string, after?: ListCursor): Promise<{ versions: KeyVersion[]; next?: ListCursor }>;
 }
 
+/** The object that says which stack owns which prefix of the bucket. */
+export interface OwnersStore {
+  /** What stands there now, never an earlier state; `undefined` if nothing does. */
+  readOwners(): Promise<{ body: string; etag: string } | undefined>;
+  /**
+   * Replaces what stands there, in 20 s at most.
+   * @param etag of what was read; `undefined` if nothing was there.
+   * @returns `false` if something else stands there, or may: nothing was written, read it again.
+   */
+  writeOwners(body: string, etag: string | undefined): Promise<boolean>;
+}
+
 /**
  * Writes one object front to back; memory does not grow with its size. After a failure a writer takes nothing more; one
  * that was resumed leaves what its state names as it was, so that the state can be gone on from once more.

@@ -141,12 +141,21 @@ describe('JobCompleted', () => {
     });
   });
 
+  it('needs no receipt of a file that another stack runs', () => {
+    const refused = { result: 'rejected', rejection: { code: 'prefix_owned', message: 'm' }, files: {} };
+    expect(jobCompletedSchema.parse({ ...completed, ...refused })).toMatchObject(refused);
+  });
+
   it.each<[string, Record<string, unknown>]>([
     ['another version', { v: 2 }],
     ['a result that is not known', { result: 'done' }],
     ['a count below zero', { counts: { ...completed.counts, failed: -1 } }],
     ['half a request', { counts: { ...completed.counts, failed: 0.5 } }],
     ['no receipt', { files: {} }],
+    [
+      'no receipt of a file that was rejected',
+      { files: {}, rejection: { code: 'empty_file', message: 'm' } },
+    ],
   ])('fails for %s', (_what, change) => {
     expect(jobCompletedSchema.safeParse({ ...completed, ...change }).success).toBe(false);
   });

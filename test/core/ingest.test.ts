@@ -3,7 +3,8 @@ import { expect, test } from 'vitest';
 import { noHeartbeat } from '../../src/adapters/memory/heartbeat.ts';
 import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
 import { MemoryObjects } from '../../src/adapters/memory/objects.ts';
-import { MemoryOutbox } from '../../src/adapters/memory/outbox.ts';
+import { MemoryEvents, MemoryOutbox } from '../../src/adapters/memory/outbox.ts';
+import { MemoryOwners } from '../../src/adapters/memory/owners.ts';
 import { MemoryParks } from '../../src/adapters/memory/parks.ts';
 import { MemoryQuota } from '../../src/adapters/memory/quota.ts';
 import type { IngestMessage } from '../../src/contract/messages.ts';
@@ -29,6 +30,10 @@ async function start(text = requestLine('a')) {
   const jobs = new MemoryJobs();
   const objects = new MemoryObjects({ bucket: BUCKET }, ambient);
   const deps = {
+    stackId: 'stack',
+    stackName: 'stack',
+    owners: new MemoryOwners(),
+    events: new MemoryEvents(),
     settings: defaultSettings(),
     objects,
     inputs: objects,

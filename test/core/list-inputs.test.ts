@@ -5,6 +5,7 @@ import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
 import { MemoryListing } from '../../src/adapters/memory/listing.ts';
 import { MemoryObjects } from '../../src/adapters/memory/objects.ts';
 import { MemoryOutbox } from '../../src/adapters/memory/outbox.ts';
+import { MemoryOwners } from '../../src/adapters/memory/owners.ts';
 import { type Settings, settingsSchema } from '../../src/contract/settings.ts';
 import { jobIdOf } from '../../src/core/job-id.ts';
 import type { ObjectHead } from '../../src/core/model.ts';
@@ -32,6 +33,9 @@ async function start(options: { settings?: Settings; isVersioned?: boolean } = {
   const budget = { pages: Number.POSITIVE_INFINITY };
   const calls = { pages: 0, lookUps: 0 };
   const deps = {
+    stackId: 'stack-1',
+    stackName: 'stack-1',
+    owners: new MemoryOwners(),
     settings:
       options.settings ??
       settingsSchema.parse({ layout: {}, routes: [{ ...BATCH_ONLY, name: 'all', prefix: 'input/' }] }),

@@ -6,6 +6,7 @@ import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
 import { MemoryListing } from '../../src/adapters/memory/listing.ts';
 import { MemoryObjects } from '../../src/adapters/memory/objects.ts';
 import { MemoryOutbox } from '../../src/adapters/memory/outbox.ts';
+import { MemoryOwners } from '../../src/adapters/memory/owners.ts';
 import { MemoryParks } from '../../src/adapters/memory/parks.ts';
 import { MemoryQuota } from '../../src/adapters/memory/quota.ts';
 import { defaultSettings } from '../../src/contract/settings.ts';
@@ -44,6 +45,8 @@ async function start(hanging: ReadonlySet<string>) {
   const objects = new MemoryObjects({ bucket: 'bucket' }, ambient);
   const deps: PollDeps = {
     stackId: 'stack',
+    stackName: 'stack',
+    owners: new MemoryOwners(),
     settings: defaultSettings(),
     objects,
     inputs: objects,

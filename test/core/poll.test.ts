@@ -6,6 +6,7 @@ import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
 import { MemoryListing } from '../../src/adapters/memory/listing.ts';
 import { MemoryObjects } from '../../src/adapters/memory/objects.ts';
 import { MemoryOutbox } from '../../src/adapters/memory/outbox.ts';
+import { MemoryOwners } from '../../src/adapters/memory/owners.ts';
 import { MemoryParks } from '../../src/adapters/memory/parks.ts';
 import { MemoryQuota } from '../../src/adapters/memory/quota.ts';
 import { defaultSettings } from '../../src/contract/settings.ts';
@@ -42,6 +43,8 @@ function start() {
   const batches = new WatchedBatches(ambient);
   const deps = {
     stackId: 'stack',
+    stackName: 'stack',
+    owners: new MemoryOwners(),
     settings: defaultSettings(),
     workKeptMs: 30 * 24 * 60 * MINUTE_MS,
     inputs: new MemoryObjects({ bucket: 'bucket' }, ambient),

@@ -37,6 +37,29 @@ describe('a duration', () => {
 });
 
 describe('settings', () => {
+  it('leave .batchdrop/ to the object that says which stack owns which prefix', () => {
+    const routes = [route()];
+    expect(problemsOf({ layout: { work: '.batchdrop/' }, routes }).join()).toMatch(
+      /^layout\.work: "\.batchdrop\/" is where stacks note which of them owns which prefix/,
+    );
+    const inside = route({ prefix: '.batchdrop/input/' });
+    expect(problemsOf({ layout: { input: '.batchdrop/input/' }, routes: [inside] })).not.toEqual([]);
+    expect(problemsOf({ layout: { work: '.batchdrop-work/' }, routes })).toEqual([]);
+  });
+
+  it.each([
+    ['batchdrop', true],
+    [`A${'-9'.repeat(63)}z`, true],
+    ['9lives', false],
+    ['arn:aws:cloudformation:eu-west-1:123456789012:stack/batchdrop/1', false],
+    ['', false],
+    [`A${'9'.repeat(128)}`, false],
+  ])('take over from the stack named %j: %j', (takeOver, isValid) => {
+    expect(problemsOf({ routes: [route()], takeOver })).toEqual(
+      isValid ? [] : ['takeOver: takeOver is the name of a CloudFormation stack, such as "batchdrop"'],
+    );
+  });
+
   it('are one route over input/ by default', () => {
     const { layout, routes } = defaultSettings();
     expect(layout).toEqual({

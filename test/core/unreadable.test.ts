@@ -5,6 +5,7 @@ import { cancelJob } from '../../src/core/cancel.ts';
 import { ObjectUnreadableError } from '../../src/core/errors.ts';
 import { jobIdOf } from '../../src/core/job-id.ts';
 import { poll } from '../../src/core/poll/poll.ts';
+import { claimPrefixes } from '../../src/core/prefix-owners/claim-prefixes.ts';
 import { chatLine, type Pipeline, startPipeline } from '../support/pipeline.ts';
 import { BATCH_ONLY } from '../support/routes.ts';
 
@@ -110,7 +111,8 @@ test.each([
     await p.deps.objects.put(refused, Buffer.from('{}'));
     p.deps.outbox.messages.splice(0);
   }
-  // The listing begins now, and knows what is put from now on.
+  // The listing begins now, with the prefixes claimed, and knows what is put from now on.
+  await claimPrefixes(p.deps);
   await p.deps.listing.putListing({ v: 1, generation: 1, since: 0, watermark: 0, nextAt: 0 });
   for (let hours = 0; hours < 80; hours++) {
     p.emulator.clock.advance(HOUR_MS);

@@ -10,6 +10,18 @@ const below = (areas: string[]) => ({ 's3:prefix': areas.map((area) => `${area}/
 const listing = (...areas: string[]) => [`${B} ${JSON.stringify({ StringLike: below(areas) })}`];
 /** A GET that brings no prefix passes, a listing of other prefixes does not. */
 const knowing = (...areas: string[]) => [`${B} ${JSON.stringify({ StringLikeIfExists: below(areas) })}`];
+/** The object that says which stack owns which prefix. */
+const OWNERS = '.batchdrop/owners.json';
+const owners = {
+  object: `${B}/${OWNERS}`,
+  listing: `${B} ${JSON.stringify({ StringLikeIfExists: { 's3:prefix': [OWNERS] } })}`,
+};
+const putEvents = {
+  'events:PutEvents': [
+    'arn:<AWS::Partition>:events:<AWS::Region>:<AWS::AccountId>:event-bus/default ' +
+      JSON.stringify({ StringEquals: { 'events:source': 'batchdrop' } }),
+  ],
+};
 const table = ['StateTable'];
 const consumes = (queue: string) => ({
   'sqs:ReceiveMessage': [queue],
@@ -39,14 +51,15 @@ const items = {
 /** Batches that wait are looked for in the index. */
 const live = { 'dynamodb:Query': ['StateTable', 'StateTable/index/live'] };
 
-test('ingest may read input and work, write work, keep state and send to every queue', () => {
+test('ingest may read input and work, write work, own prefixes, keep state, put events of its own source and send to every queue', () => {
   expect(permissionsOf(template, 'ingest')).toEqual({
     ...logs('Ingest'),
-    's3:GetObject': objects('input', 'work'),
+    ...putEvents,
+    's3:GetObject': [owners.object, ...objects('input', 'work')],
     's3:GetObjectVersion': objects('input', 'work'),
-    's3:ListBucket': knowing('input', 'work'),
+    's3:ListBucket': [owners.listing, ...knowing('input', 'work')],
     's3:ListBucketVersions': listing('input'),
-    's3:PutObject': objects('work'),
+    's3:PutObject': [owners.object, ...objects('work')],
     's3:AbortMultipartUpload': objects('work'),
     ...items,
     ...live,
@@ -87,16 +100,16 @@ test('call may read input and work, write work, keep state, read the key, and sw
   });
 });
 
-test('poll may list the input, read, write and remove work, keep state, look for what is live, read the key and send to every queue', () => {
+test('poll may list the input, read, write and remove work, own prefixes, keep state, look for what is live, read the key and send to every queue', () => {
   expect(permissionsOf(template, 'poll')).toEqual({
     ...logs('Poll'),
     's3:ListBucketVersions': listing('input'),
-    's3:PutObject': objects('work'),
+    's3:PutObject': [owners.object, ...objects('work')],
     's3:DeleteObject': objects('work'),
     's3:AbortMultipartUpload': objects('work'),
-    's3:GetObject': objects('work'),
+    's3:GetObject': [owners.object, ...objects('work')],
     's3:GetObjectVersion': objects('work'),
-    's3:ListBucket': knowing('work'),
+    's3:ListBucket': [owners.listing, ...knowing('work')],
     ...items,
     ...live,
     ...key,
@@ -133,10 +146,7 @@ test('finalize may write results but never the input, and put events of its own 
     ...items,
     ...live,
     ...key,
-    'events:PutEvents': [
-      'arn:<AWS::Partition>:events:<AWS::Region>:<AWS::AccountId>:event-bus/default ' +
-        JSON.stringify({ StringEquals: { 'events:source': 'batchdrop' } }),
-    ],
+    ...putEvents,
     ...sweeps,
     ...consumes('FinalizeQueue'),
   });

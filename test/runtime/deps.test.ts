@@ -14,6 +14,7 @@ import { settingsFile } from '../support/settings-file.ts';
 
 const ENV = {
   STACK_ID: 's',
+  STACK_NAME: 'n',
   TABLE_NAME: 't',
   BUCKET_NAME: 'b',
   SETTINGS_FILE: settingsFile(defaultSettings()),
@@ -46,13 +47,13 @@ test('builds what each capability works with from its environment, without a cal
   ];
   const namesOf = (deps: object) => Object.keys(deps).sort();
   expect(namesOf(createIngestDeps(parseEnv(ingestEnv, ENV)))).toEqual(
-    [...common, 'inputs', 'tokenizerOf'].sort(),
+    [...common, 'events', 'inputs', 'owners', 'stackName', 'tokenizerOf'].sort(),
   );
   const withBatches = [...common, 'batches'].sort();
   expect(namesOf(createSubmitDeps(parseEnv(submitEnv, ENV)))).toEqual(withBatches);
   expect(namesOf(createCallDeps(parseEnv(callEnv, ENV)))).toEqual([...common, 'calls', 'pause'].sort());
   expect(namesOf(createPollDeps(parseEnv(pollEnv, ENV)))).toEqual(
-    [...withBatches, 'inputs', 'listing', 'workKeptMs'].sort(),
+    [...withBatches, 'inputs', 'listing', 'owners', 'stackName', 'workKeptMs'].sort(),
   );
   expect(namesOf(createCollectDeps(parseEnv(collectEnv, ENV)))).toEqual([...withBatches, 'scratch'].sort());
   expect(namesOf(createFinalizeDeps(parseEnv(finalizeEnv, ENV)))).toEqual([...withBatches, 'events'].sort());

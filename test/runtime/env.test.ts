@@ -13,12 +13,15 @@ const COMPLETE = {
   CALL_QUEUE_URL: 'http://127.0.0.1/4',
   COLLECT_QUEUE_URL: 'http://127.0.0.1/5',
   FINALIZE_QUEUE_URL: 'http://127.0.0.1/3',
+  STACK_NAME: 'n',
+  EVENT_BUS_NAME: 'default',
+  POLL_INTERVAL_MINUTES: '5',
 };
 
 describe('parseEnv', () => {
   test('gives the variables of the contract, and nothing else', () => {
     const env = parseEnv(ingestEnv, { ...COMPLETE, PATH: '/bin' });
-    expect(env).toEqual(COMPLETE);
+    expect(env).toEqual({ ...COMPLETE, POLL_INTERVAL_MINUTES: 5 });
   });
 
   test('fails once, naming every variable that is missing, empty or not valid', () => {

@@ -3,6 +3,7 @@ import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
 import { MemoryListing } from '../../src/adapters/memory/listing.ts';
 import { type LifecycleRule, MemoryObjects } from '../../src/adapters/memory/objects.ts';
 import { MemoryEvents } from '../../src/adapters/memory/outbox.ts';
+import { MemoryOwners } from '../../src/adapters/memory/owners.ts';
 import { MemoryParks } from '../../src/adapters/memory/parks.ts';
 import { MemoryScratch } from '../../src/adapters/memory/scratch.ts';
 import type { BatchMessage, IngestMessage, JobMessage } from '../../src/contract/messages.ts';
@@ -132,6 +133,8 @@ export class Stack {
     this.#tamper = tamper;
     this.#deps = {
       stackId: this.id,
+      stackName: this.id,
+      owners: new MemoryOwners(),
       settings: scenario.settings,
       limits: { ...OPENAI_LIMITS, requests: scenario.batchRequests },
       tokenizerOf: async () => (text: string) => text.length / 4,

@@ -18,6 +18,7 @@ import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
 import { MemoryListing } from '../../src/adapters/memory/listing.ts';
 import { MemoryObjects } from '../../src/adapters/memory/objects.ts';
 import { MemoryEvents, MemoryOutbox, type QueuedMessage } from '../../src/adapters/memory/outbox.ts';
+import { MemoryOwners } from '../../src/adapters/memory/owners.ts';
 import { MemoryParks } from '../../src/adapters/memory/parks.ts';
 import { MemoryQuota } from '../../src/adapters/memory/quota.ts';
 import { MemoryScratch } from '../../src/adapters/memory/scratch.ts';
@@ -59,6 +60,10 @@ export interface PipelineOptions {
   /** A message that failed comes back once, as from a queue. Default: it is lost, and the sweep has to find out. */
   redeliver?: boolean;
   stackId?: string;
+  /** Default: as its id. */
+  stackName?: string;
+  /** Another stack's bucket, to share it. */
+  bucket?: { objects: MemoryObjects; owners: MemoryOwners };
   /** The versions of its own API key. Default: there is but one. */
   keys?: ApiKeys;
   /** The versions of other keys, by name. */
@@ -113,18 +118,22 @@ export async function startPipeline(options: PipelineOptions = {}) {
   });
   const jobs = new MemoryJobs();
   // Small parts, so that small files have several, and pages.
-  const objects = new MemoryObjects(
-    { bucket: BUCKET, isVersioned: options.isVersioned ?? true, minPartBytes: 300, pageSize: 2 },
-    ambient,
-  );
+  const objects =
+    options.bucket?.objects ??
+    new MemoryObjects(
+      { bucket: BUCKET, isVersioned: options.isVersioned ?? true, minPartBytes: 300, pageSize: 2 },
+      ambient,
+    );
   const deps = {
     stackId: options.stackId ?? 'stack-1',
+    stackName: options.stackName ?? options.stackId ?? 'stack-1',
     settings: options.settings ?? defaultSettings(),
     limits: { ...OPENAI_LIMITS, ...options.limits },
     tokenizerOf: async () => (text: string) => text.length / 4,
     workKeptMs: 30 * 24 * 60 * MINUTE_MS,
     objects,
     inputs: objects,
+    owners: options.bucket?.owners ?? new MemoryOwners(),
     listing: new MemoryListing(),
     jobs,
     quota: new MemoryQuota(jobs),
@@ -249,6 +258,7 @@ export async function startPipeline(options: PipelineOptions = {}) {
 const PORTS = [
   'objects',
   'inputs',
+  'owners',
   'listing',
   'jobs',
   'quota',

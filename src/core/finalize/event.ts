@@ -3,7 +3,7 @@ import type { Receipt } from '../../contract/receipt.ts';
 
 /** The event that tells of a receipt. */
 export function eventOf(receipt: Receipt): JobCompleted {
-  const { stackId, route, jobId, input, result, duplicateOf, counts, files } = receipt;
+  const { stackId, route, jobId, input, result, duplicateOf, rejection, counts, files } = receipt;
   const { bucket, key, versionId } = input;
   return {
     v: 1,
@@ -15,6 +15,7 @@ export function eventOf(receipt: Receipt): JobCompleted {
     ...(versionId === undefined ? {} : { versionId }),
     result,
     ...(duplicateOf === undefined ? {} : { duplicateOf }),
+    ...(rejection === undefined ? {} : { rejection }),
     counts,
     files,
   };

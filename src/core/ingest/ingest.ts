@@ -30,10 +30,12 @@ import type {
   Ambient,
   Deadline,
   Inputs,
+  JobEvents,
   JobStore,
   Log,
   ObjectStore,
   Outbox,
+  OwnersStore,
   ParkStore,
   Pause,
   QuotaStore,
@@ -45,13 +47,17 @@ import { recordJob, recordPredecessor } from './record-job.ts';
 import { isOverOf, rejectedPlan, SCAN_VERSION, type ScanDeps, type ScanState, scan } from './scan.ts';
 
 export interface IngestDeps {
+  stackId: string;
+  stackName: string;
   settings: Settings;
   objects: ObjectStore;
   inputs: Pick<Inputs, 'listKey'>;
   jobs: JobStore;
   quota: QuotaStore;
   parks: ParkStore;
+  owners: OwnersStore;
   outbox: Outbox;
+  events: JobEvents;
   ambient: Ambient;
   deadline: Deadline;
   heartbeat: Pause;

@@ -12,24 +12,28 @@ import { jobIdOf } from '../job-id.ts';
 import { hasRoomForResults, MAX_KEY_BYTES, workKeys } from '../keys.ts';
 import { droppedAt } from '../ladder/ladder.ts';
 import type { Job, ListCursor, ObjectHead, Rejection } from '../model.ts';
-import type { Ambient, Inputs, JobStore, Log, ObjectStore } from '../ports.ts';
+import type { Ambient, Inputs, JobEvents, JobStore, Log, ObjectStore } from '../ports.ts';
+import { type ClaimPrefixesDeps, claimPrefixes } from '../prefix-owners/claim-prefixes.ts';
+import { findOtherOwner, prefixesOfRoute } from '../prefix-owners/owners.ts';
+import { describeOtherOwner, refusalOf } from '../prefix-owners/refusal.ts';
 import { type NewJob, settleJob } from './job-file.ts';
 import { readOptions } from './options.ts';
 import { isFolderMarker, routeOf } from './route.ts';
 
 /** What it takes to record a job. */
-export interface RecordDeps {
+export interface RecordDeps extends ClaimPrefixesDeps {
   settings: Settings;
   objects: ObjectStore;
   inputs: Pick<Inputs, 'listKey'>;
-  jobs: Pick<JobStore, 'claimJob' | 'recordLatest'>;
+  jobs: Pick<JobStore, 'getJob' | 'claimJob' | 'recordLatest'>;
+  events: JobEvents;
   ambient: Pick<Ambient, 'now'>;
   log: Log;
 }
 
 /**
  * Records the job of an object, once, however often it is asked to.
- * @returns the job as it is recorded; `undefined` if the object is no input, or gone.
+ * @returns the job as it is recorded; `undefined` if the object is no input, or gone, or another stack's to run.
  */
 export async function recordJob(deps: RecordDeps, location: ObjectLocation): Promise<Job | undefined> {
   try {
@@ -54,6 +58,10 @@ async function recordUnreadable(
   const route = routeOf(settings, location.key);
   const input = await findVersion(inputs, location);
   if (route === undefined || input === undefined) return undefined;
+  const jobId = jobIdOf(input);
+  // Also claims the prefix, from when on the listing knows what is put there.
+  const left = await leaveToOwner(deps, { jobId, input, route }, true);
+  if (left !== undefined) return left.job;
   const now = deps.ambient.now();
   const hours = settings.inputs.unreadableHours;
   const unreadable = { ...afterUnreadable(undefined, error, now), since: input.lastModified };
@@ -69,7 +77,7 @@ async function recordUnreadable(
   }
   return claim(deps, {
     v: 1,
-    jobId: jobIdOf(input),
+    jobId,
     input,
     source: sourceOf(settings, input),
     ...(await placeOf(deps, input)),
@@ -114,7 +122,7 @@ export async function recordPredecessor(
   const { bucket, key } = input;
   const before = await describeJob(deps, { bucket, key, versionId: predecessor.versionId });
   if (before === undefined || contentOf(before) !== contentOf({ input, route })) return undefined;
-  return claim(deps, before);
+  return claim(deps, before, false);
 }
 
 /** The job that an object is, as far as nobody has recorded it; `undefined` if it is no input, or gone. */
@@ -152,7 +160,13 @@ async function describeJob(deps: RecordDeps, location: ObjectLocation): Promise<
   };
 }
 
-async function claim(deps: RecordDeps, job: NewJob): Promise<Job> {
+/**
+ * @param isTold whether the outside is told if the job is another stack's: for objects of which an event or a listing told.
+ * @returns `undefined` if it is.
+ */
+async function claim(deps: RecordDeps, job: NewJob, isTold = true): Promise<Job | undefined> {
+  const left = await leaveToOwner(deps, job, isTold);
+  if (left !== undefined) return left.job;
   // First where a restored table leaves it alone.
   const claimed = await deps.jobs.claimJob(await settleJob(deps.objects, deps.settings.layout, job));
   const { deadline } = claimed.route;
@@ -164,6 +178,30 @@ async function claim(deps: RecordDeps, job: NewJob): Promise<Job> {
     });
   }
   return claimed;
+}
+
+/**
+ * Asks whether an object is another stack's to run, anew for each object, and tells so unless this stack has its job: that was
+ * recorded before the other one took the prefix over, and runs to its end. Told at least once, and by the listing never again.
+ * @param isTold whether the outside is told.
+ * @returns `undefined` if the object is this stack's; else its job, if there is one.
+ */
+async function leaveToOwner(
+  deps: RecordDeps,
+  job: Pick<NewJob, 'jobId' | 'input' | 'route'>,
+  isTold: boolean,
+): Promise<{ job: Job | undefined } | undefined> {
+  const { stackId, stackName, settings } = deps;
+  const { jobId, input, route } = job;
+  const owners = await claimPrefixes(deps);
+  const other = findOtherOwner(owners, stackId, prefixesOfRoute(settings, route), input);
+  if (other === undefined) return undefined;
+  const known = await deps.jobs.getJob(jobId);
+  if (known !== undefined || !isTold) return { job: known };
+  const reason = describeOtherOwner(other, stackId, stackName);
+  await deps.events.completed(refusalOf(stackId, job, reason));
+  deps.log.warn('not run: the prefix belongs to another stack', { jobId, key: input.key, reason });
+  return { job: undefined };
 }
 
 /** A key may be so long that the names of its results would be longer than S3 allows. */

@@ -3,24 +3,24 @@
  * than the watermark is looked up, and what has no job is handed to ingest as an event would have been. A job's id comes
  * from the object and jobs are kept for ever, so neither an event that arrives late nor two listings make a second one.
  *
- * What lay there when the deployment first ran is left alone: nobody has asked for it.
+ * What lay there when the deployment first ran, or when it claimed the prefix, is left alone: nobody has asked for it. So is
+ * what another stack runs (see prefix-owners/owners.ts).
  */
-import type { Settings } from '../../contract/settings.ts';
+import type { PrefixOwner } from '../../contract/prefix-owners.ts';
 import { isFolderMarker, routeOf } from '../ingest/route.ts';
 import { jobIdOf } from '../job-id.ts';
 import type { InputListing, ListingPass, ObjectHead } from '../model.ts';
-import type { Ambient, Deadline, Inputs, JobStore, ListingStore, Log, Outbox } from '../ports.ts';
+import type { Deadline, Inputs, JobStore, ListingStore, Outbox } from '../ports.ts';
+import { type ClaimPrefixesDeps, claimPrefixes } from '../prefix-owners/claim-prefixes.ts';
+import { findOtherOwner, ownedSince, prefixesOfRoute } from '../prefix-owners/owners.ts';
 import { workingTime } from '../time-limits.ts';
 
-export interface ListInputsDeps {
-  settings: Pick<Settings, 'routes'>;
+export interface ListInputsDeps extends ClaimPrefixesDeps {
   inputs: Pick<Inputs, 'listVersions'>;
   jobs: Pick<JobStore, 'getJob'>;
   listing: ListingStore;
   outbox: Pick<Outbox, 'ingest'>;
-  ambient: Pick<Ambient, 'now'>;
   deadline: Deadline;
-  log: Log;
 }
 
 const MINUTE_MS = 60_000;
@@ -45,6 +45,8 @@ const LOOK_UPS_AT_A_TIME = 25;
 /** Goes on with the pass that is under way, or begins one if it is time; what does not fit the deadline is left for later. */
 export async function listInputs(deps: ListInputsDeps): Promise<void> {
   const now = deps.ambient.now();
+  // In each run, so that a new deployment has its prefixes before the first file comes.
+  const owners = await claimPrefixes(deps);
   const standing = await deps.listing.getListing();
   if (standing === undefined) {
     // As S3 tells time, in whole seconds.
@@ -54,7 +56,7 @@ export async function listInputs(deps: ListInputsDeps): Promise<void> {
     return;
   }
   if (standing.pass === undefined && now < standing.nextAt) return;
-  const { pass, isDone } = await list(deps, standing, standing.pass ?? { startedAt: now, found: 0 });
+  const { pass, isDone } = await list(deps, owners, standing, standing.pass ?? { startedAt: now, found: 0 });
   const { pass: _, ...rest } = standing;
   const generation = standing.generation + 1;
   if (!isDone) {
@@ -77,6 +79,7 @@ function watermarkAfter({ startedAt, oldestFound = Number.POSITIVE_INFINITY }: L
 /** Lists until all is listed or time is over. */
 async function list(
   deps: ListInputsDeps,
+  owners: readonly PrefixOwner[],
   standing: InputListing,
   from: ListingPass,
 ): Promise<{ pass: ListingPass; isDone: boolean }> {
@@ -90,14 +93,28 @@ async function list(
       if (deadline.remainingMs() <= 0) return { pass, isDone: false };
       const { versions, next } = await deps.inputs.listVersions(prefix, pass.after);
       const unknown = versions.filter((version) => mayBeUnknown(version, standing, pass));
-      pass = { ...(await handOver(deps, pass, unknown)), after: next };
+      pass = { ...(await handOver(deps, owners, pass, unknown)), after: next };
     } while (pass.after !== undefined);
   }
   return { pass, isDone: true };
 }
 
+/** Whether an object is an input that this stack runs, and that was put since it has had the prefix. */
+function isOwnInput(
+  { settings, stackId }: ListInputsDeps,
+  owners: readonly PrefixOwner[],
+  version: ObjectHead,
+): boolean {
+  const route = routeOf(settings, version.key);
+  if (route === undefined || isFolderMarker(version)) return false;
+  if (findOtherOwner(owners, stackId, prefixesOfRoute(settings, route), version) !== undefined) return false;
+  const since = ownedSince(owners, stackId, version.key);
+  // Without one, it was put while the prefix still was this stack's. S3 tells time in whole seconds.
+  return since === undefined || version.lastModified >= Math.floor(since / 1000) * 1000;
+}
+
 /** Those of the routes, sorted, without such as lie in others. */
-function prefixesOf({ routes }: Pick<Settings, 'routes'>): string[] {
+function prefixesOf({ routes }: ListInputsDeps['settings']): string[] {
   const prefixes = routes.map(({ prefix }) => prefix).sort();
   return prefixes.filter((prefix) => !prefixes.some((other) => other !== prefix && prefix.startsWith(other)));
 }
@@ -118,13 +135,12 @@ function mayBeUnknown(
 /** Looks each version up, and tells ingest of those that no job stands for. */
 async function handOver(
   deps: ListInputsDeps,
+  owners: readonly PrefixOwner[],
   pass: ListingPass,
   versions: readonly ObjectHead[],
 ): Promise<ListingPass> {
   let { found, oldestFound } = pass;
-  const inputs = versions.filter(
-    (version) => routeOf(deps.settings, version.key) !== undefined && !isFolderMarker(version),
-  );
+  const inputs = versions.filter((version) => isOwnInput(deps, owners, version));
   for (let start = 0; start < inputs.length; start += LOOK_UPS_AT_A_TIME) {
     const together = inputs.slice(start, start + LOOK_UPS_AT_A_TIME);
     await Promise.all(

@@ -27,6 +27,7 @@ import type {
   Log,
   ObjectStore,
   Outbox,
+  OwnersStore,
   ParkStore,
   Pause,
   QuotaStore,
@@ -45,7 +46,8 @@ import { attempt, POLL_LEASE, sweep } from './sweep.ts';
 type Batches = Pick<BatchApi, 'getBatch' | 'cancelBatch' | 'listBatches' | 'listFiles' | 'deleteFile'>;
 
 export interface PollDeps extends ReconcileDeps {
-  settings: Pick<Settings, 'stuck' | 'quota' | 'routes' | 'layout'>;
+  stackName: string;
+  settings: Pick<Settings, 'stuck' | 'quota' | 'routes' | 'layout' | 'takeOver'>;
   /** How long the files of a job stay below `work/` after it has ended. */
   workKeptMs: number;
   objects: Pick<ObjectStore, 'get' | 'put'> & WorkFiles;
@@ -55,6 +57,7 @@ export interface PollDeps extends ReconcileDeps {
   quota: QuotaStore;
   parks: ParkStore;
   listing: ListingStore;
+  owners: OwnersStore;
   batches: ByKey<Batches>;
   outbox: Outbox;
   ambient: Ambient;

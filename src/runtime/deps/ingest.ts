@@ -1,9 +1,18 @@
 import type * as z from 'zod';
+import { EventBridgeEvents } from '../../adapters/eventbridge-events.ts';
 import { loadTokenizer } from '../../adapters/gpt-tokenizer.ts';
 import type { ingestEnv } from '../../contract/env.ts';
+import { createEventBridgeClient } from '../clients.ts';
 import { commonDeps } from './common.ts';
+import { ownersDeps } from './owners.ts';
 
 export function createIngestDeps(config: z.output<typeof ingestEnv>) {
   const common = commonDeps(config);
-  return { ...common, inputs: common.objects, tokenizerOf: loadTokenizer };
+  return {
+    ...common,
+    ...ownersDeps(config),
+    inputs: common.objects,
+    events: new EventBridgeEvents(createEventBridgeClient(), { eventBus: config.EVENT_BUS_NAME }),
+    tokenizerOf: loadTokenizer,
+  };
 }

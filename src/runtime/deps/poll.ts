@@ -4,6 +4,7 @@ import type { pollEnv } from '../../contract/env.ts';
 import { createDynamoDBClient } from '../clients.ts';
 import { commonDeps } from './common.ts';
 import { createBatchApi } from './openai.ts';
+import { ownersDeps } from './owners.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -11,6 +12,7 @@ export function createPollDeps(config: z.output<typeof pollEnv>) {
   const common = commonDeps(config);
   return {
     ...common,
+    ...ownersDeps(config),
     workKeptMs: config.WORK_KEPT_DAYS * DAY_MS,
     inputs: common.objects,
     listing: new DynamoDBListing(createDynamoDBClient(), { table: config.TABLE_NAME }),

@@ -1,0 +1,147 @@
+/**
+ * Who owns which prefix, as functions of what `.batchdrop/owners.json` says. The longest prefix that a key begins with decides. Each
+ * object has one owner for ever: the stack that owned its key when it was put. So a takeover moves no object from one stack
+ * to another, and what each of two stacks reads at different times does not matter.
+ */
+import type { PastOwner, PrefixOwner } from '../../contract/prefix-owners.ts';
+import { layoutOf, type Places, type Route } from '../../contract/settings.ts';
+
+/**
+ * How long after it was written a takeover takes effect: longer than S3 takes to write the object, and than clocks of AWS
+ * differ, so that whoever reads the owners after an object was put sees what decides about it.
+ */
+const HANDOVER_MS = 2 * 60_000;
+
+/** A stack, by its id, which nothing else has, and its name, which people know it by. */
+export interface StackIdentity {
+  stackId: string;
+  stackName: string;
+}
+
+/** A stack and what it would own. */
+export interface Claimant extends StackIdentity {
+  prefixes: readonly string[];
+  /** Name of the stack whose prefixes it takes over. Absent: it takes none over. */
+  takeOver?: string | undefined;
+}
+
+/** Why a prefix is not a stack's own. */
+export interface OtherOwner {
+  /** What the stack needs. */
+  prefix: string;
+  /** Whose it is. */
+  owner: PrefixOwner | PastOwner;
+  /** What stands now, if it decides about what is put from now on. */
+  entry: PrefixOwner;
+}
+
+/** The prefixes that the jobs of a route are read from and write to, each once; that of the route first. */
+export function prefixesOfRoute(places: Places, route: Pick<Route, 'name' | 'prefix' | 'layout'>): string[] {
+  const { work, output, errors, retry, receipts } = layoutOf(places, route);
+  return [...new Set([route.prefix, work, output, errors, retry, receipts])];
+}
+
+/**
+ * Claims for a stack what nobody else owns, and what it takes over. What it owned and does not name any more stays its own:
+ * jobs may be at work there, and an earlier deployment may come back.
+ * @param now epoch milliseconds.
+ * @returns all owners then, and those of them that are new.
+ */
+export function claimFor(
+  claimant: Claimant,
+  standing: readonly PrefixOwner[],
+  now: number,
+): { owners: PrefixOwner[]; claimed: PrefixOwner[] } {
+  let owners = [...standing];
+  const claimed: PrefixOwner[] = [];
+  // The widest first: what lies in it needs no entry of its own, unless it cannot be had.
+  for (const prefix of claimant.prefixes.toSorted((one, other) => one.length - other.length)) {
+    const entry = entryFor(claimant, prefix, owners, now);
+    if (entry === undefined) continue;
+    claimed.push(entry);
+    // What lies in it and is its own stays, with its history; so does a wider one, for what else lies in that.
+    const isReplaced = (other: PrefixOwner) =>
+      other.prefix.startsWith(prefix) && other.stackId !== claimant.stackId;
+    owners = [...owners.filter((other) => !isReplaced(other)), entry];
+  }
+  return { owners, claimed };
+}
+
+/** The entry that makes a prefix the claimant's own; `undefined` if it is, or cannot be. */
+function entryFor(
+  { stackId, stackName, takeOver }: Claimant,
+  prefix: string,
+  owners: readonly PrefixOwner[],
+  now: number,
+): PrefixOwner | undefined {
+  const holder = holderOf(owners, prefix);
+  if (holder?.stackId === stackId) return undefined;
+  const within = owners.filter((owner) => owner.prefix.startsWith(prefix) && owner !== holder);
+  const others = [holder ?? [], within].flat().filter((owner) => owner.stackId !== stackId);
+  const mayHave = ({ stackName: name, before = [] }: PrefixOwner) =>
+    name === takeOver && !before.some((past) => past.stackId === stackId);
+  if (!others.every(mayHave)) return undefined;
+  if (others.length === 0) return { prefix, stackId, stackName, since: now };
+  const since = now + HANDOVER_MS;
+  return { prefix, stackId, stackName, since, before: others.flatMap((other) => historyOf(other, since)) };
+}
+
+/**
+ * The first prefix that keeps a stack from running an object.
+ * @param prefixes what its job needs: see {@link prefixesOfRoute}.
+ * @param object its key, and when it was put (epoch milliseconds, as S3 tells).
+ * @returns `undefined` if the object is the stack's own to run.
+ */
+export function findOtherOwner(
+  owners: readonly PrefixOwner[],
+  stackId: string,
+  prefixes: readonly string[],
+  { key, lastModified }: { key: string; lastModified: number },
+): OtherOwner | undefined {
+  for (const prefix of prefixes) {
+    const isInput = key.startsWith(prefix);
+    const place = isInput ? key : prefix;
+    const holder = holderOf(owners, place);
+    // A prefix that could not be claimed has no holder, but another one's lies in it.
+    const deciding =
+      isInput && holder !== undefined
+        ? [holder]
+        : [holder ?? [], owners.filter((owner) => owner.prefix.startsWith(prefix))].flat();
+    for (const entry of deciding) {
+      // When an object was put says who runs it. Where its results go, the owner of now may write as well.
+      if (!isInput && entry.stackId === stackId) continue;
+      const owner = ownerAt(entry, place, lastModified);
+      if (owner.stackId !== stackId) return { prefix, owner, entry };
+    }
+  }
+  return undefined;
+}
+
+/** The longest prefix that a key or prefix begins with. */
+function holderOf(owners: readonly PrefixOwner[], place: string): PrefixOwner | undefined {
+  let found: PrefixOwner | undefined;
+  for (const owner of owners)
+    if (place.startsWith(owner.prefix) && owner.prefix.length > (found?.prefix.length ?? 0)) found = owner;
+  return found;
+}
+
+/** When a stack claimed the prefix that a key lies in; `undefined` if another one has. */
+export function ownedSince(owners: readonly PrefixOwner[], stackId: string, key: string): number | undefined {
+  const holder = holderOf(owners, key);
+  return holder?.stackId === stackId ? holder.since : undefined;
+}
+
+/** Whose a key or prefix was at a time. */
+function ownerAt(entry: PrefixOwner, place: string, time: number): PrefixOwner | PastOwner {
+  const past = (entry.before ?? []).filter(({ prefix, until }) => time <= until && overlap(prefix, place));
+  return past.toSorted((one, other) => one.until - other.until)[0] ?? entry;
+}
+
+function historyOf({ prefix, stackId, stackName, before = [] }: PrefixOwner, until: number): PastOwner[] {
+  return [...before, { prefix, stackId, stackName, until }];
+}
+
+/** Whether one of two begins with the other. */
+function overlap(one: string, other: string): boolean {
+  return one.startsWith(other) || other.startsWith(one);
+}
