@@ -140,11 +140,18 @@ describe('calls that take longer than a worker lives', () => {
     await drop(40);
     const receipt = await pipeline.receipt(KEY);
     expect(receipt).toMatchObject({ result: 'failed', errorsByCode: { answer_too_slow: 40 } });
-    expect([...executed.values()].filter((times) => times > 1)).toEqual([]);
+    // Before three calls have shown that the model is slow, each may just have hung.
+    expect(runTwice()).toBeLessThanOrEqual(2);
     // Nobody knows whether OpenAI charged them.
     expect(Number(receipt.cost!.possibleUsd)).toBeGreaterThan(0);
     const [error] = await pipeline.errors(KEY);
     expect(error.error.message).toMatch(/13 minutes.*may have been charged/);
+  });
+
+  it('do not fail a lone request because its first call hung', async () => {
+    await start({ tiers: ['standard'] }, ({ nth }) => (nth === 0 ? 60 : 1) * MINUTE_MS);
+    await drop(1);
+    expect((await pipeline.receipt(KEY)).result).toBe('succeeded');
   });
 
   it('at 12 minutes each are answered once where they can be, and named where they cannot', async () => {

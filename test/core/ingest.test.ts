@@ -12,7 +12,7 @@ import { defaultSettings } from '../../src/contract/settings.ts';
 import { readCheckpoint } from '../../src/core/checkpoint.ts';
 import { type IngestDeps, ingest } from '../../src/core/ingest/ingest.ts';
 import type { ScanState } from '../../src/core/ingest/scan.ts';
-import { LEASE_MS, LeaseLostError } from '../../src/core/lease/lease.ts';
+import { LeaseLostError } from '../../src/core/lease/lease.ts';
 import { OPENAI_LIMITS } from '../../src/core/limits.ts';
 import { Prices } from '../../src/core/prices/prices.ts';
 import { BUCKET } from '../support/memory-store.ts';
@@ -20,6 +20,8 @@ import { requestLine } from '../support/request-lines.ts';
 
 const NOW = 1_790_000_000_000;
 const LIFETIME_MS = 60_000;
+/** A worker's claim holds a little longer than its worker lives. */
+const DEAD_AFTER_MS = LIFETIME_MS + 5_000;
 const KEY = 'input/a.jsonl';
 
 /** Ingest on memory, one file dropped. */
@@ -77,7 +79,7 @@ test('a second worker leaves a file alone while the first reads it', async () =>
   const { deps, clock, run } = await start();
   void run(dying(deps));
   await settle();
-  clock.now += LEASE_MS - 1;
+  clock.now += LIFETIME_MS;
   await run();
   expect(deps.outbox.messages).toEqual([]);
 });
@@ -96,7 +98,7 @@ test('a worker takes over when the first must be dead, and what that one does la
   });
   const late = run({ objects });
   await settle();
-  clock.now += LEASE_MS;
+  clock.now += DEAD_AFTER_MS;
   await run();
   const [job] = await jobsOf(deps);
   expect(job).toMatchObject({ state: 'running', ingest: { starts: 2 } });
@@ -112,7 +114,7 @@ test('a file that four workers died over is rejected', async () => {
   for (let deaths = 0; deaths < 4; deaths++) {
     void run(dying(deps));
     await settle();
-    clock.now += LEASE_MS;
+    clock.now += DEAD_AFTER_MS;
   }
   await run();
   expect(await jobsOf(deps)).toMatchObject([{ state: 'rejected', rejection: { code: 'ingest_failed' } }]);
@@ -130,7 +132,7 @@ test('four deaths over one step at the end of a file reject it, however far it w
   for (let deaths = 0; deaths < 4; deaths++) {
     void ingest({ ...deps, ...dying(deps) }, message);
     await settle();
-    clock.now += LEASE_MS;
+    clock.now += DEAD_AFTER_MS;
     expect(await jobsOf(deps)).toMatchObject([{ state: 'ingesting', ingest: { starts: deaths + 1 } }]);
   }
   await ingest(deps, message);
@@ -240,7 +242,7 @@ test('batches are recorded without tokens after four workers that died over them
   for (let deaths = 0; deaths < 4; deaths++) {
     void run({ tokenizerOf: () => new Promise(() => {}) });
     await settle();
-    clock.now += LEASE_MS;
+    clock.now += DEAD_AFTER_MS;
   }
   await run({ tokenizerOf: () => Promise.reject(new Error('nobody asks')) });
   expect(await tokensOf(deps)).toEqual([undefined]);
@@ -265,7 +267,7 @@ test('deaths count only since the last checkpoint: a long file may cost as many 
     for (let deaths = 0; deaths < 3; deaths++) {
       void ingest({ ...deps, ...dying(deps) }, message);
       await settle();
-      clock.now += LEASE_MS;
+      clock.now += DEAD_AFTER_MS;
     }
     await ingest({ ...deps, ...HASTY }, message);
   }

@@ -4,7 +4,13 @@ import { MemoryBatches } from '../../src/adapters/memory/batches.ts';
 import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
 import { MemoryObjects } from '../../src/adapters/memory/objects.ts';
 import { whileBatchClaimed } from '../../src/core/lease/claims.ts';
-import { LEASE_MARGIN_MS, LEASE_MS, LeaseLostError, RENEW_EVERY_MS } from '../../src/core/lease/lease.ts';
+import {
+  LEASE_MARGIN_MS,
+  LEASE_MS,
+  LeaseLostError,
+  leaseUntil,
+  RENEW_EVERY_MS,
+} from '../../src/core/lease/lease.ts';
 import type { BatchRecord } from '../../src/core/model.ts';
 import type { Pause } from '../../src/core/ports.ts';
 
@@ -135,5 +141,23 @@ test('what follows once the claim was given back is not stopped, and nothing is 
     await batches.deleteFile('left over');
   });
   expect((await read()).claimedUntil).toBeUndefined();
+  expect(warnings).toEqual([]);
+});
+
+test('a worker that lives shorter than a lease claims for its life, renews nothing, and begins nothing after it', async () => {
+  const { deps, warnings, pass } = await start();
+  const now = deps.ambient.now();
+  const until = leaseUntil(now, { remainingMs: () => 3_000 });
+  expect(until).toBe(now + 8_000);
+  expect(leaseUntil(now, { remainingMs: () => 15 * 60_000 })).toBe(now + LEASE_MS);
+  await deps.jobs.updateBatch(KEY, { state: 'admitted' }, { claim: undefined, claimedUntil: undefined }, now);
+  const batch = (await deps.jobs.claimBatch(KEY, 'admitted', 'short', now, until))!;
+  await whileBatchClaimed(deps, batch, 'short', async ({ objects }) => {
+    await pass(7_999);
+    await objects.put('work/in-time', new Uint8Array(1));
+    await pass(1);
+    await expect(objects.put('work/late', new Uint8Array(1))).rejects.toThrow(LeaseLostError);
+  });
+  expect((await deps.jobs.getBatch(KEY.jobId, KEY.batchId))!.claimedUntil).toBe(until);
   expect(warnings).toEqual([]);
 });

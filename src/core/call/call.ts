@@ -92,6 +92,8 @@ const MAX_CALL_MS = 13 * MINUTE_MS;
 const RESERVE_MS = MINUTE_MS;
 /** A call that has less time than this is not begun. */
 const MIN_CALL_MS = MINUTE_MS;
+/** So many calls must have shown that a model is too slow before a request fails for it: one may just have hung. */
+const MIN_TO_CONDEMN = 3;
 /** How much of a worker's life its longest call may take: the rest is for reading the slice and for starting late. */
 const SHARE_OF_LIFE = 0.9;
 /** After this long without a single answer, the worker ends, and the slice rests. */
@@ -461,7 +463,11 @@ class Slice {
     if (isTimeout) this.#measured(tookMs);
     // Another try could wait no longer than this one did.
     const isFinal =
-      isTimeout && tookMs >= this.#fullMs && this.#isTooSlow() && this.#nextTier() === undefined;
+      isTimeout &&
+      tookMs >= this.#fullMs &&
+      this.#recentMs.length >= MIN_TO_CONDEMN &&
+      this.#isTooSlow() &&
+      this.#nextTier() === undefined;
     this.#add(index, unansweredLine(this.#customId(index), isFinal ? tooSlow(tookMs) : NO_ANSWER));
   }
 

@@ -28,7 +28,7 @@ import { restedAt, tierToBegin } from '../ladder/ladder.ts';
 import { cutIntoSlices } from '../ladder/slices.ts';
 import { isUnsent, readPaces } from '../ladder/step-down.ts';
 import { whileBatchClaimed } from '../lease/claims.ts';
-import { LEASE_MS } from '../lease/lease.ts';
+import { leaseUntil } from '../lease/lease.ts';
 import { encodeManifest, type Manifest, ManifestEntries, readManifest, renderedBytes } from '../manifest.ts';
 import {
   apiKeyOf,
@@ -114,7 +114,13 @@ export async function collect(deps: CollectDeps, { jobId, batchId }: BatchMessag
   // It waited for a short time after a refusal, which is over.
   if (found?.state === 'planned') return dispatch(deps, [found]);
   const claim = deps.ambient.nonce();
-  const batch = await deps.jobs.claimBatch({ jobId, batchId }, 'ended', claim, now, now + LEASE_MS);
+  const batch = await deps.jobs.claimBatch(
+    { jobId, batchId },
+    'ended',
+    claim,
+    now,
+    leaseUntil(now, deps.deadline),
+  );
   if (batch !== undefined) {
     try {
       const batches = deps.batches.withKey(apiKeyOf(batch));

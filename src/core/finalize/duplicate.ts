@@ -4,7 +4,7 @@ import { layoutOf, type Settings } from '../../contract/settings.ts';
 import { fateOf, rootOf } from '../drops/duplicates.ts';
 import { publishedKeys } from '../keys.ts';
 import { whileJobTaken } from '../lease/claims.ts';
-import { LEASE_MS } from '../lease/lease.ts';
+import { leaseUntil } from '../lease/lease.ts';
 import type { Job } from '../model.ts';
 import type { Ambient, Deadline, JobEvents, JobStore, Log, ObjectStore, Outbox, Pause } from '../ports.ts';
 import { noUsage } from '../results/usage.ts';
@@ -38,7 +38,7 @@ export async function settleDuplicate(deps: DuplicateDeps, seen: Job): Promise<v
   }
   const claim = deps.ambient.nonce();
   const now = deps.ambient.now();
-  const job = await deps.jobs.takeJob(jobId, 'duplicate', claim, now, now + LEASE_MS);
+  const job = await deps.jobs.takeJob(jobId, 'duplicate', claim, now, leaseUntil(now, deps.deadline));
   if (job === undefined) return;
   const release = () =>
     deps.jobs.moveJob(jobId, { state: 'duplicate', claim }, UNCLAIMED, deps.ambient.now());

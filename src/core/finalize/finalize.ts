@@ -14,7 +14,7 @@ import { recordJobFailure } from '../job-failure.ts';
 import { hasRoomForResults, publicationName, publishedKeys } from '../keys.ts';
 import { whileJobTaken } from '../lease/claims.ts';
 import { guardPorts } from '../lease/guarded-ports.ts';
-import { LEASE_MS, whileLeased } from '../lease/lease.ts';
+import { LEASE_MS, leaseUntil, whileLeased } from '../lease/lease.ts';
 import {
   apiKeyOf,
   type BatchRecord,
@@ -94,7 +94,7 @@ async function finalizeJob(deps: FinalizeDeps, jobId: string): Promise<void> {
   }
   const claim = deps.ambient.nonce();
   const now = deps.ambient.now();
-  const taken = await deps.jobs.takeJob(jobId, job.state, claim, now, now + LEASE_MS);
+  const taken = await deps.jobs.takeJob(jobId, job.state, claim, now, leaseUntil(now, deps.deadline));
   if (taken === undefined || taken.receiptKey !== undefined) {
     if (taken !== undefined) await release(deps, taken, claim);
     deps.log.info('finalized, or being finalized, by another worker', { jobId });

@@ -22,7 +22,7 @@ import { isGivenUp, recordJobFailure } from '../job-failure.ts';
 import { workKeys } from '../keys.ts';
 import { droppedAt, ladderOf } from '../ladder/ladder.ts';
 import { whileJobTaken } from '../lease/claims.ts';
-import { LEASE_MS } from '../lease/lease.ts';
+import { leaseUntil } from '../lease/lease.ts';
 import type { BatchLimits } from '../limits.ts';
 import type { BatchRecord, IngestProgress, Job, Ladder, Rejection } from '../model.ts';
 import { type Plan, type PlannedBatch, readPlan, settlePlan } from '../plan.ts';
@@ -82,7 +82,7 @@ export async function ingest(deps: IngestDeps, message: IngestMessage): Promise<
   }
   const now = deps.ambient.now();
   const claim = deps.ambient.nonce();
-  const taken = await deps.jobs.takeJob(jobId, 'ingesting', claim, now, now + LEASE_MS);
+  const taken = await deps.jobs.takeJob(jobId, 'ingesting', claim, now, leaseUntil(now, deps.deadline));
   if (taken === undefined) {
     deps.log.info('being read by another worker', { jobId });
     return;

@@ -2,7 +2,7 @@
 import type { BatchRecord, Job } from '../model.ts';
 import type { JobStore } from '../ports.ts';
 import { type GuardedPorts, guardPorts } from './guarded-ports.ts';
-import { type HeldLease, type Lease, type LeaseDeps, whileLeased } from './lease.ts';
+import { type HeldLease, LEASE_MS, type Lease, type LeaseDeps, whileLeased } from './lease.ts';
 
 type ClaimDeps = LeaseDeps & GuardedPorts & { jobs: Partial<JobStore> };
 
@@ -23,6 +23,7 @@ export function whileBatchClaimed<Deps extends ClaimDeps & { jobs: Pick<JobStore
     {
       what: `batch ${batchId} of job ${jobId}`,
       until: batch.claimedUntil!,
+      isForLife: isForLife(batch),
       renew: (now, until) => deps.jobs.renewBatch({ jobId, batchId }, claim, now, until),
     },
     work,
@@ -42,10 +43,19 @@ export function whileJobTaken<Deps extends ClaimDeps & { jobs: Pick<JobStore, 'r
     {
       what: `job ${jobId}`,
       until: job.claimedUntil!,
+      isForLife: isForLife(job),
       renew: (now, until) => deps.jobs.renewJob(jobId, claim, now, until),
     },
     work,
   );
+}
+
+/** Whether what was just claimed is claimed for less than a lease, which is as long as the worker lives. */
+function isForLife({
+  updatedAt,
+  claimedUntil,
+}: Pick<BatchRecord | Job, 'updatedAt' | 'claimedUntil'>): boolean {
+  return claimedUntil! < updatedAt + LEASE_MS;
 }
 
 function whileClaimed<Deps extends ClaimDeps, Result>(

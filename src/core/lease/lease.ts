@@ -6,13 +6,24 @@
  * carry the claim fail once somebody else has it. See docs/adr/0020-short-leases.md.
  */
 import { BatchdropError, NotYetError } from '../errors.ts';
-import type { Ambient, Log, Pause } from '../ports.ts';
+import type { Ambient, Deadline, Log, Pause } from '../ports.ts';
 
 /**
  * What a worker takes or renews now is its own for so long (ms). It outlasts two renewals that fail in a row, each of which
  * may take a minute (`REQUEST_TIMEOUT_MS` times `MAX_ATTEMPTS` in src/runtime/clients.ts, and the waits in between).
  */
 export const LEASE_MS = 3 * 60_000;
+
+/** How much longer than its worker a lease may hold (ms), because clocks differ a little: Lambda keeps them by NTP. */
+const BEYOND_WORKER_MS = 5_000;
+
+/**
+ * Until when (epoch ms) what a worker takes at `now` is its own: for the length of a lease, or as long as the worker lives, if
+ * that is shorter. A function that is killed because its time is over leaves nothing that others have to wait for.
+ */
+export function leaseUntil(now: number, deadline: Deadline): number {
+  return now + Math.min(LEASE_MS, deadline.remainingMs() + BEYOND_WORKER_MS);
+}
 
 /** How often a lease is renewed (ms). A step that is shorter costs no renewal, and most are. */
 export const RENEW_EVERY_MS = 30_000;
@@ -56,6 +67,8 @@ export interface HeldLease {
   until: number;
   /** How long a renewal holds (ms). Default: {@link LEASE_MS}. */
   leaseMs?: number;
+  /** It holds until its worker has been ended, whatever that does: it is not renewed. Default: `false`. */
+  isForLife?: boolean;
   /** Makes it hold until `until`. `false`: another worker has it. */
   renew(now: number, until: number): Promise<boolean>;
 }
@@ -94,7 +107,9 @@ class RenewedLease implements Lease {
 
   check(): void {
     if (this.#ended.signal.aborted) return;
-    if (this.#isLost || this.#deps.ambient.now() >= this.#until - LEASE_MARGIN_MS)
+    // Its worker must have been ended before a lease for life runs out.
+    const marginMs = this.#held.isForLife ? 0 : LEASE_MARGIN_MS;
+    if (this.#isLost || this.#deps.ambient.now() >= this.#until - marginMs)
       throw new LeaseLostError(this.#held.what);
   }
 
@@ -105,7 +120,8 @@ class RenewedLease implements Lease {
   /** Renews until it is given back, or lost. Never rejects. */
   async keep(): Promise<void> {
     const { ambient, heartbeat, log } = this.#deps;
-    const { what, leaseMs = LEASE_MS } = this.#held;
+    const { what, leaseMs = LEASE_MS, isForLife } = this.#held;
+    if (isForLife) return;
     const ended = this.#ended.signal;
     while (!this.#isLost) {
       await heartbeat(RENEW_EVERY_MS, ended);

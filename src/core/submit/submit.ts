@@ -19,7 +19,7 @@ import { INPUT_UNREADABLE, OBJECT_GONE, type StatedError } from '../collect/deci
 import { CreateRefusedError, KeyUnusableError, NotYetError, UploadIncompleteError } from '../errors.ts';
 import { unsent } from '../ladder/step-down.ts';
 import { whileBatchClaimed } from '../lease/claims.ts';
-import { LEASE_MS } from '../lease/lease.ts';
+import { leaseUntil } from '../lease/lease.ts';
 import { type Manifest, readManifest, renderedBytes } from '../manifest.ts';
 import { apiKeyOf, type BatchRecord, type Job, type PagePosition } from '../model.ts';
 import { inputFilename, metadataOf } from '../ownership.ts';
@@ -94,7 +94,7 @@ export async function submit(allDeps: SubmitDeps, { jobId, batchId }: BatchMessa
   const now = deps.ambient.now();
   if (found.notBefore !== undefined && found.notBefore > now) return;
   const claim = deps.ambient.nonce();
-  const claimed = await deps.jobs.claimBatch(found, found.state, claim, now, now + LEASE_MS);
+  const claimed = await deps.jobs.claimBatch(found, found.state, claim, now, leaseUntil(now, deps.deadline));
   if (claimed === undefined) return;
   try {
     await whileBatchClaimed(deps, claimed, claim, (leased) => submitClaimed(leased, claimed, claim));
