@@ -8,6 +8,7 @@ import type { QueueName } from './stack.ts';
 
 /** `lib/work-queue.ts`: one minute more than the longest run. */
 const VISIBILITY_MS = 16 * MINUTE_MS;
+/** The queues allow 50; fewer here, so that messages are seen to be given up. */
 const MAX_RECEIVES = 10;
 
 interface Message {

@@ -3,7 +3,7 @@
  * be switched off. A simulation that does not notice proves nothing.
  */
 import { DEFAULT_API_KEY } from '../../src/contract/api-key.ts';
-import type { BatchRecord } from '../../src/core/model.ts';
+import type { BatchRecord, Job } from '../../src/core/model.ts';
 import type { BatchApi, JobStore, RemoteBatch } from '../../src/core/ports.ts';
 import type { PriceQuestion, Prices } from '../../src/core/prices/prices.ts';
 import { SIMULATED_PRICES } from './money.ts';
@@ -186,6 +186,72 @@ export const SAFETIES: Readonly<Record<string, Tamper>> = {
     inputs: { ...ports.inputs, listVersions: async () => ({ versions: [] }) },
   }),
   'what nobody moves is not swept up': onJobs(() => ({ listOverdue: () => nothing() })),
+  'nobody remembers that a batch ran, nor sees that it has files': only(
+    'poll',
+    onBatches((api) => {
+      const unseen = (batch: RemoteBatch): RemoteBatch => {
+        if (batch.status !== 'failed') return batch;
+        const { outputFileId: _, errorFileId: __, progress: ___, ...rest } = batch;
+        return rest;
+      };
+      return {
+        getBatch: async (...of) => {
+          const batch = await api.getBatch(...of);
+          return batch && unseen(batch);
+        },
+        listBatches: async (...of) => {
+          const page = await api.listBatches(...of);
+          return { ...page, batches: page.batches.map(unseen) };
+        },
+      };
+    }),
+  ),
+  'a re-drop is owned by whatever had its content before': (ports) => ({
+    ...ports,
+    inputs: withMethods(ports.inputs, {
+      // Only what has the content of the newest is left of the versions.
+      listKey: async (...of) => {
+        const page = await ports.inputs.listKey(...of);
+        const [newest] = page.versions;
+        return { ...page, versions: page.versions.filter(({ etag }) => etag === newest?.etag) };
+      },
+    }),
+  }),
+  'options beside a file are taken for those of an older one': (ports) => ({
+    ...ports,
+    objects: withMethods(ports.objects, {
+      head: async (...of) => {
+        const head = await ports.objects.head(...of);
+        return head && of[1].endsWith('.options.json') ? { ...head, lastModified: 0 } : head;
+      },
+    }),
+  }),
+  'files below work/ go before their job has ended': only('poll', (ports) => ({
+    ...ports,
+    jobs: withMethods(ports.jobs, {
+      listEnded: () => running(ports.jobs),
+      getJob: async (jobId) => {
+        const job = await ports.jobs.getJob(jobId);
+        return job && { ...job, state: 'completed', receiptKey: 'gone', updatedAt: 0 };
+      },
+    }),
+  })),
+  'the list of batches may lead in a circle': onBatches((api) => ({
+    listBatches: async (after, ...of) => {
+      const page = await api.listBatches(after?.split('#')[0], ...of);
+      return page.next === undefined ? page : { ...page, next: `${page.next}#${Math.trunc(++pages)}` };
+    },
+  })),
 };
+
+let pages = 0;
+
+/** Jobs that have not ended. */
+async function* running(jobs: JobStore): AsyncGenerator<Job> {
+  for await (const item of jobs.listOverdue(Number.POSITIVE_INFINITY)) {
+    const job = item.kind === 'job' ? await jobs.getJob(item.jobId) : undefined;
+    if (job !== undefined) yield job;
+  }
+}
 
 async function* nothing(): AsyncGenerator<never> {}

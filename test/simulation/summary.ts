@@ -3,9 +3,6 @@ import { Coverage } from './coverage.ts';
 import { UNCALLED } from './port-calls.ts';
 import type { SimulationResult } from './simulation.ts';
 
-/** How often each thing must have happened, over a whole run of so many seeds; in a shorter one, less often. */
-const REQUIRED_TIMES = 20;
-const REQUIRED_SEEDS = 600;
 /** Of the calls that a worker has time for, so many in all may be cut by that worker's own end. */
 const MAX_CUT_SHARE = 0.01;
 /** Part of the seeds that must be more than the simplest case. */
@@ -48,8 +45,7 @@ export class Summary {
 
   /** What the run has not tried often enough to prove anything; empty if it has. */
   gaps(): string[] {
-    const times = Math.min(REQUIRED_TIMES, Math.floor((REQUIRED_TIMES * this.seeds) / REQUIRED_SEEDS));
-    const gaps = this.coverage.missing(times).map((gap) => `${gap} of ${times}`);
+    const gaps = this.coverage.missing(this.seeds);
     const fitting = this.coverage.count('long call:that fits a worker');
     const cut =
       this.coverage.count('long call:cut by its caller') +

@@ -139,7 +139,14 @@ function checkOwnership(
 }
 
 /** Options beside a file are its own if they were there when it was put; S3 tells whole seconds. */
-function checkSidecar({ sidecars }: Expectations, { head }: ExpectedJob, { route }: Job, say: Report): void {
+function checkSidecar(
+  { sidecars }: Expectations,
+  { head }: ExpectedJob,
+  { route, rejection }: Job,
+  say: Report,
+): void {
+  // Of what is rejected unread, options change nothing.
+  if (rejection !== undefined) return;
   const sidecar = sidecars.get(`${head.bucket}/${head.key}`);
   if (sidecar === undefined || sidecar.lastModified === head.lastModified) return;
   const isOwn = sidecar.lastModified < head.lastModified;
