@@ -9,7 +9,7 @@ const REQUIRED_SEEDS = 600;
 /** Calls that few seeds make, and that are hit where they are made once: a short run may be without them. */
 const SELDOM =
   /renew(Batch|Job|Lease|Publication)|addDuplicate|fileSize|writer\.suspend|removeBelow|unpark|table restored|duplicate -> ingesting|^hang |in one second|after weeks/;
-const SELDOM_SEEDS = 6_000;
+const SELDOM_SEEDS = 12_000;
 
 /** How often each thing happened, over one seed or many. */
 export class Coverage {
