@@ -5,10 +5,10 @@ import { KIND_NAMES, type Kind, OFF } from './weather.ts';
 
 /** How often each thing must have happened, over a whole run of so many seeds. */
 const REQUIRED_TIMES = 20;
-const REQUIRED_SEEDS = 600;
+const REQUIRED_SEEDS = 900;
 /** Calls that few seeds make, and that are hit where they are made once: a short run may be without them. */
 const SELDOM =
-  /renew(Batch|Job|Lease|Publication)|addDuplicate|fileSize|writer\.suspend|removeBelow|unpark|table restored|duplicate -> ingesting|^hang |in one second|after weeks/;
+  /renew(Batch|Job|Lease|Publication)|addDuplicate|fileSize|writer\.suspend|removeBelow|unpark|table restored|duplicate -> ingesting|^hang |in one second|after weeks|lost batch held/;
 const SELDOM_SEEDS = 12_000;
 
 /** How often each thing happened, over one seed or many. */
@@ -106,6 +106,7 @@ const FAULTS = [
   'fault:two live stacks in one project',
   'fault:the same content again',
   'fault:input file left behind',
+  'fault:the poll is late',
   'fault:poll twice',
   'fault:slow call',
   'fault:little time',

@@ -34,7 +34,7 @@ const TARGETS = 170;
 const RARE: Readonly<Record<string, number>> = {
   'objects.head': 2,
   'objects.put': 2,
-  'objects.pin': 11,
+  'objects.pin': 22,
   'objects.remove': 2,
   'objects.removeBelow': 4,
   'writer.abort': 3,
@@ -53,7 +53,8 @@ const RARE: Readonly<Record<string, number>> = {
   'jobs.renewJob': 20,
   'jobs.renewLease': 12,
   'jobs.acquirePublication': 2,
-  'jobs.renewPublication': 90,
+  'jobs.renewPublication': 110,
+  'jobs.leaseTakenAt': 2,
   'jobs.abandonPublication': 12,
   'jobs.releasePublication': 2,
   'quota.admit': 2,

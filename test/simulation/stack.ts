@@ -16,6 +16,7 @@ import { type FinalizeDeps, finalize } from '../../src/core/finalize/finalize.ts
 import { type IngestDeps, ingest } from '../../src/core/ingest/ingest.ts';
 import { OPENAI_LIMITS } from '../../src/core/limits.ts';
 import type { BatchRecord, ObjectHead } from '../../src/core/model.ts';
+import { LateSweep } from '../../src/core/poll/late-sweep.ts';
 import { type PollDeps, poll } from '../../src/core/poll/poll.ts';
 import type { Deadline, Delivery, JobStore, Outbox } from '../../src/core/ports.ts';
 import { resumeJob } from '../../src/core/resume.ts';
@@ -31,15 +32,29 @@ const STACK_IDS = ['stack-1', 'stack-1-b'] as const;
 /** What is the same for every invocation. */
 export type PortsOfStack = Omit<Deps, 'deadline'>;
 
-export type Deps = IngestDeps & SubmitDeps & CallDeps & PollDeps & CollectDeps & FinalizeDeps & CancelDeps;
+export type Deps = IngestDeps &
+  SubmitDeps &
+  CallDeps &
+  PollDeps &
+  CollectDeps &
+  FinalizeDeps &
+  CancelDeps & { lateSweep: LateSweep };
+
+/** A step of a queue handler, before which its worker sweeps if the poll is late. */
+function sweepingFirst<Message>(step: (deps: Deps, message: Message) => Promise<unknown>) {
+  return async (deps: Deps, message: unknown): Promise<void> => {
+    await deps.lateSweep.run(deps);
+    await step(deps, message as Message);
+  };
+}
 
 /** What runs, and how long Lambda lets it (`lib/`). Queue handlers are named as their queue. */
 export const HANDLERS = {
-  ingest: { minutes: 15, run: (deps: Deps, message: unknown) => ingest(deps, message as IngestMessage) },
-  submit: { minutes: 15, run: (deps: Deps, message: unknown) => submit(deps, message as BatchMessage) },
-  call: { minutes: 15, run: (deps: Deps, message: unknown) => call(deps, message as BatchMessage) },
-  collect: { minutes: 15, run: (deps: Deps, message: unknown) => collect(deps, message as BatchMessage) },
-  finalize: { minutes: 15, run: (deps: Deps, message: unknown) => finalize(deps, message as JobMessage) },
+  ingest: { minutes: 15, run: sweepingFirst<IngestMessage>(ingest) },
+  submit: { minutes: 15, run: sweepingFirst<BatchMessage>(submit) },
+  call: { minutes: 15, run: sweepingFirst<BatchMessage>(call) },
+  collect: { minutes: 15, run: sweepingFirst<BatchMessage>(collect) },
+  finalize: { minutes: 15, run: sweepingFirst<JobMessage>(finalize) },
   /** Not a function: what an operator's command calls. */
   cancel: {
     minutes: 15,
@@ -113,6 +128,7 @@ export class Stack {
         world.send(queue, message, delivery?.delayMs);
       };
     const log = (message: string, fields: Record<string, unknown> = {}): void => {
+      if (/^the poll is late/.test(message)) world.note('fault:the poll is late');
       noContent(world, 'a log line', fields);
       if (/^the lease on /.test(String(fields.reason))) world.note('thrown:LeaseLostError');
       world.trace(`      "${message}" ${JSON.stringify(fields)}`);
@@ -139,6 +155,7 @@ export class Stack {
       limits: { ...OPENAI_LIMITS, requests: scenario.batchRequests },
       tokenizerOf: async () => (text: string) => text.length / 4,
       workKeptMs: scenario.workKeptMs,
+      lateSweep: new LateSweep(scenario.pollEveryMs),
       objects: this.objects,
       inputs: this.objects,
       listing: this.listing,
