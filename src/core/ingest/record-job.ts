@@ -161,11 +161,11 @@ async function describeJob(deps: RecordDeps, location: ObjectLocation): Promise<
 }
 
 /**
- * @param isTold whether the outside is told if the job is another stack's: for objects of which an event or a listing told.
+ * @param isReported whether an event says so if the job is another stack's. Default: `true`, for objects that an event or a listing named.
  * @returns `undefined` if it is.
  */
-async function claim(deps: RecordDeps, job: NewJob, isTold = true): Promise<Job | undefined> {
-  const left = await leaveToOwner(deps, job, isTold);
+async function claim(deps: RecordDeps, job: NewJob, isReported = true): Promise<Job | undefined> {
+  const left = await leaveToOwner(deps, job, isReported);
   if (left !== undefined) return left.job;
   // First where a restored table leaves it alone.
   const claimed = await deps.jobs.claimJob(await settleJob(deps.objects, deps.settings.layout, job));
@@ -181,15 +181,15 @@ async function claim(deps: RecordDeps, job: NewJob, isTold = true): Promise<Job 
 }
 
 /**
- * Asks whether an object is another stack's to run, anew for each object, and tells so unless this stack has its job: that was
- * recorded before the other one took the prefix over, and runs to its end. Told at least once, and by the listing never again.
- * @param isTold whether the outside is told.
+ * Asks whether an object is another stack's to run, for each object again, and reports it unless this stack has its job: that was
+ * recorded before the other one took the prefix over, and runs to its end. Reported at least once, and by the listing never again.
+ * @param isReported whether an event says so.
  * @returns `undefined` if the object is this stack's; else its job, if there is one.
  */
 async function leaveToOwner(
   deps: RecordDeps,
   job: Pick<NewJob, 'jobId' | 'input' | 'route'>,
-  isTold: boolean,
+  isReported: boolean,
 ): Promise<{ job: Job | undefined } | undefined> {
   const { stackId, stackName, settings } = deps;
   const { jobId, input, route } = job;
@@ -197,7 +197,7 @@ async function leaveToOwner(
   const other = findOtherOwner(owners, stackId, prefixesOfRoute(settings, route), input);
   if (other === undefined) return undefined;
   const known = await deps.jobs.getJob(jobId);
-  if (known !== undefined || !isTold) return { job: known };
+  if (known !== undefined || !isReported) return { job: known };
   const reason = describeOtherOwner(other, stackId, stackName);
   await deps.events.completed(refusalOf(stackId, job, reason));
   deps.log.warn('not run: the prefix belongs to another stack', { jobId, key: input.key, reason });

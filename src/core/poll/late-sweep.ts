@@ -37,7 +37,7 @@ export class LateSweep {
     try {
       const polledAt = await deps.jobs.leaseTakenAt(POLL_LEASE);
       if (polledAt !== undefined && now - polledAt <= LATE_INTERVALS * this.#intervalMs) return;
-      // Not given back: one late sweep in an interval is enough, whoever makes it.
+      // Not given back: one late sweep in an interval is enough.
       if ((await deps.jobs.acquireLease('late-sweep', now, now + this.#intervalMs)) === undefined) return;
       deps.log.warn('the poll is late: this worker sweeps first', {
         lastPoll: polledAt === undefined ? 'never' : new Date(polledAt).toISOString(),

@@ -8,7 +8,7 @@ import { layoutOf, type Places, type Route } from '../../contract/settings.ts';
 
 /**
  * How long after it was written a takeover takes effect: longer than S3 takes to write the object, and than clocks of AWS
- * differ, so that whoever reads the owners after an object was put sees what decides about it.
+ * differ, so that a stack that reads the owners after an object was put sees what decides about it.
  */
 const HANDOVER_MS = 2 * 60_000;
 

@@ -3,7 +3,7 @@ import { type JobCompleted, PREFIX_OWNED } from '../../contract/messages.ts';
 import type { Job } from '../model.ts';
 import type { OtherOwner } from './owners.ts';
 
-/** What is told of an object that is not run. There is no receipt: the owner may write one under the same name. */
+/** The event of an object that is not run. There is no receipt: the owner may write one under the same name. */
 export function refusalOf(
   stackId: string,
   { jobId, input, route }: Pick<Job, 'jobId' | 'input' | 'route'>,
