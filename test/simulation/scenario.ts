@@ -299,7 +299,8 @@ function drawWeather(random: Random, isQuiet: boolean): Weather {
     duplicateMessage: rate(0.3),
     delayMessage: rate(0.3),
     lagIndex: rate(0.2),
-    openaiError: rate(0.3),
+    // A step of several calls must not fail for half a day in a row: then what can be read is all there is.
+    openaiError: rate(0.2),
     batchFate: rate(0.7, 0.8),
     lineFault: rate(0.6, 0.8),
     fileFault: rate(0.4, 0.75),
