@@ -30,6 +30,8 @@ interface FauxqsQueue {
 interface FauxqsMessage {
   messageId: string;
   body: string;
+  /** Of a delayed message: epoch ms by the clock of this machine. */
+  delayUntil?: number;
   /** Ours: what SQS gives as the system attribute `AWSTraceHeader`. */
   traceHeader?: string | undefined;
 }
@@ -64,6 +66,8 @@ export interface QueueDepth {
 }
 
 export interface Sqs {
+  /** How many of the delayed messages are due within `ms`. */
+  dueWithin(name: string, ms: number): number;
   /** `http://127.0.0.1:PORT` */
   endpoint: string;
   port: number;
@@ -204,6 +208,10 @@ export async function startSqs(options: {
     },
     send(name, body) {
       queueNamed(name).enqueue(SqsStore.createMessage(body));
+    },
+    dueWithin(name, ms) {
+      const until = Date.now() + ms;
+      return queueNamed(name).delayedMessages.filter(({ delayUntil = 0 }) => delayUntil <= until).length;
     },
     depth(name) {
       const queue = queueNamed(name);

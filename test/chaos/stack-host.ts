@@ -41,7 +41,8 @@ const stack = await startLocalStack({
   cdkOut: settings.cdkOut,
   openai: { baseUrl: settings.openaiBaseUrl, apiKey: 'sk-chaos' },
   scheduleEveryMs: 'manual',
-  deliver: { retryAfterSeconds: 0 },
+  // The clock leaps over longer waits.
+  deliver: { retryAfterSeconds: 0, idleDelaySeconds: 1 },
   now: () => Date.now() + aheadMs,
   onCall,
 });
