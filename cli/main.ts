@@ -1,15 +1,15 @@
 #!/usr/bin/env node
 /** The command line: parses, calls one function, prints, sets the exit status. */
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
-import { DEFAULT_STATE_DIR } from '../local/local-pipeline.ts';
+import { DEFAULT_STATE_DIR } from '../local/stack/pipeline.ts';
 import packageJson from '../package.json' with { type: 'json' };
-import { audit } from './audit.ts';
-import { durationMs, positiveCount } from './duration.ts';
-import { EXIT_CANNOT_RUN, EXIT_USAGE, UsageError } from './exit.ts';
-import { localProcess } from './local-process.ts';
-import { localUp } from './local-up.ts';
-import { plan } from './plan.ts';
-import { resume } from './resume.ts';
+import { audit } from './commands/audit.ts';
+import { localProcess } from './commands/local-process.ts';
+import { localUp } from './commands/local-up.ts';
+import { plan } from './commands/plan.ts';
+import { resume } from './commands/resume.ts';
+import { durationMs, positiveCount } from './options/duration.ts';
+import { EXIT_CANNOT_RUN, EXIT_USAGE, UsageError } from './view/exit.ts';
 
 const settingsOption = [
   '--settings <file>',

@@ -3,9 +3,9 @@ import { spawnSync } from 'node:child_process';
 import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { EXIT_CANNOT_RUN, EXIT_SUCCEEDED } from '../cli/exit.ts';
-import { localProcess } from '../cli/local-process.ts';
-import { DEFAULT_STATE_DIR } from '../local/local-pipeline.ts';
+import { localProcess } from '../cli/commands/local-process.ts';
+import { EXIT_CANNOT_RUN, EXIT_SUCCEEDED } from '../cli/view/exit.ts';
+import { DEFAULT_STATE_DIR } from '../local/stack/pipeline.ts';
 
 const OUT = 'out/demo';
 const INPUT = join(OUT, 'movies.jsonl');

@@ -1,13 +1,13 @@
 /**
- * Builds the line scanner: AssemblyScript in src/core/ingest/scanner/scan-lines.as to WebAssembly, inlined as base64 in
- * src/core/ingest/scanner/module.ts, which is committed. `npm run build:scanner` writes it.
+ * Builds the line scanner: AssemblyScript in src/core/requests/scanner/scan-lines.as to WebAssembly, inlined as base64 in
+ * src/core/requests/scanner/module.ts, which is committed. `npm run build:scanner` writes it.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import asc from 'assemblyscript/asc';
 
 const ROOT = join(import.meta.dirname, '..');
-const FOLDER = 'src/core/ingest/scanner';
+const FOLDER = 'src/core/requests/scanner';
 const SOURCE = `${FOLDER}/scan-lines.as`;
 const MODULE = join(ROOT, FOLDER, 'module.ts');
 /** What the compiler calls them: it takes no other extension, but our own tools would take `.ts` for TypeScript. */

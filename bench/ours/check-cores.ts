@@ -4,10 +4,10 @@
  */
 import { isUtf8 } from 'node:buffer';
 import { closeSync, openSync, readSync } from 'node:fs';
-import { CustomIdHasher } from '../../src/core/custom-id-hash.ts';
-import { checkLine } from '../../src/core/ingest/check-line.ts';
-import { IdRuns } from '../../src/core/ingest/id-runs.ts';
-import { LineScanner } from '../../src/core/ingest/line-scanner.ts';
+import { CustomIdHasher } from '../../src/core/base/custom-id-hash.ts';
+import { checkLine } from '../../src/core/requests/check-line.ts';
+import { LineScanner } from '../../src/core/requests/line-scanner.ts';
+import { IdRuns } from '../../src/core/steps/ingest/id-runs.ts';
 
 const [path, megabytes, count] = process.argv.slice(2) as [string, string, string];
 const LINE_FEED = 0x0a;

@@ -5,10 +5,10 @@
 
 import { statSync } from 'node:fs';
 import type { Layout, Route } from '../../src/contract/settings.ts';
-import { scan } from '../../src/core/ingest/scan.ts';
-import { OPENAI_LIMITS } from '../../src/core/limits.ts';
-import type { Job } from '../../src/core/model.ts';
-import { Prices } from '../../src/core/prices/prices.ts';
+import { OPENAI_LIMITS } from '../../src/core/model/limits.ts';
+import type { Job } from '../../src/core/model/model.ts';
+import { Prices } from '../../src/core/pricing/prices.ts';
+import { scan } from '../../src/core/steps/ingest/scan.ts';
 import { FileObjects } from './file-objects.ts';
 
 const [path, folder] = process.argv.slice(2) as [string, string];

@@ -3,20 +3,20 @@
  * records of jobs and batches are in memory. Prints what came of it.
  */
 import OpenAI from 'openai';
-import { noHeartbeat } from '../../src/adapters/memory/heartbeat.ts';
-import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
-import { MemoryEvents, MemoryOutbox } from '../../src/adapters/memory/outbox.ts';
-import { MemoryParks } from '../../src/adapters/memory/parks.ts';
-import { MemoryQuota } from '../../src/adapters/memory/quota.ts';
-import { OpenAIBatches } from '../../src/adapters/openai-batches.ts';
-import { S3Objects } from '../../src/adapters/s3-objects.ts';
+import { S3Objects } from '../../src/adapters/s3/objects.ts';
 import { TmpScratch } from '../../src/adapters/tmp-scratch.ts';
 import { defaultSettings } from '../../src/contract/settings.ts';
-import { collect } from '../../src/core/collect/collect.ts';
-import { finalize } from '../../src/core/finalize/finalize.ts';
-import type { BatchRecord, Job } from '../../src/core/model.ts';
-import { Prices } from '../../src/core/prices/prices.ts';
+import type { BatchRecord, Job } from '../../src/core/model/model.ts';
+import { Prices } from '../../src/core/pricing/prices.ts';
+import { collect } from '../../src/core/steps/collect/collect.ts';
+import { finalize } from '../../src/core/steps/finalize/finalize.ts';
+import { OpenAIBatches } from '../../src/providers/openai/batch-api.ts';
 import { createS3Client } from '../../src/runtime/clients.ts';
+import { noHeartbeat } from '../../test/support/memory/heartbeat.ts';
+import { MemoryJobs } from '../../test/support/memory/jobs.ts';
+import { MemoryEvents, MemoryOutbox } from '../../test/support/memory/outbox.ts';
+import { MemoryParks } from '../../test/support/memory/parks.ts';
+import { MemoryQuota } from '../../test/support/memory/quota.ts';
 
 /** What the step needs to find. */
 export interface ResultsTask {

@@ -2,10 +2,11 @@
  * The bucket in memory, with every request to S3 counted that the real adapter would make for objects of the size that the
  * model's small ones stand for.
  */
-import { MemoryObjects } from '../../src/adapters/memory/objects.ts';
-import { partBytesOf, S3_SIZES } from '../../src/adapters/s3-sizes.ts';
-import type { ObjectHead, SourceObject } from '../../src/core/model.ts';
-import type { Ambient, ByteStream, ObjectWriter, WriterState } from '../../src/core/ports.ts';
+
+import { partBytesOf, S3_SIZES } from '../../src/adapters/s3/sizes.ts';
+import type { ObjectHead, SourceObject } from '../../src/core/model/model.ts';
+import type { Ambient, ByteStream, ObjectWriter, WriterState } from '../../src/core/ports/ports.ts';
+import { MemoryObjects } from '../../test/support/memory/objects.ts';
 
 /** What calls of the bucket have taken. */
 export interface BucketUse {

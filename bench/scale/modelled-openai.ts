@@ -3,8 +3,15 @@
  * 100, newest first, that hold every batch there ever was. Nothing is refused and nothing goes wrong: for that there are
  * `local/openai-emulator` and the simulation.
  */
-import { BatchdropError } from '../../src/core/errors.ts';
-import type { Ambient, BatchApi, ByKey, ByteStream, RemoteBatch, RemoteFile } from '../../src/core/ports.ts';
+import { BatchdropError } from '../../src/core/base/errors.ts';
+import type {
+  Ambient,
+  BatchApi,
+  ByKey,
+  ByteStream,
+  RemoteBatch,
+  RemoteFile,
+} from '../../src/core/ports/ports.ts';
 import { Random } from '../inputs/random.ts';
 
 const HOUR_MS = 60 * 60_000;

@@ -7,22 +7,22 @@
  * after the other and take no virtual time. Files that are too large for one invocation go on in further ones when they are
  * real; here they do not.
  */
-import { DynamoDBJobs } from '../../src/adapters/dynamodb-jobs.ts';
-import { DynamoDBListing } from '../../src/adapters/dynamodb-listing.ts';
-import { DynamoDBParks } from '../../src/adapters/dynamodb-parks.ts';
-import { DynamoDBQuota } from '../../src/adapters/dynamodb-quota.ts';
-import { noHeartbeat } from '../../src/adapters/memory/heartbeat.ts';
-import { MemoryEvents, MemoryOutbox, type QueuedMessage } from '../../src/adapters/memory/outbox.ts';
-import { MemoryOwners } from '../../src/adapters/memory/owners.ts';
-import { MemoryScratch } from '../../src/adapters/memory/scratch.ts';
+import { DynamoDBJobs } from '../../src/adapters/dynamodb/jobs.ts';
+import { DynamoDBListing } from '../../src/adapters/dynamodb/listing.ts';
+import { DynamoDBParks } from '../../src/adapters/dynamodb/parks.ts';
+import { DynamoDBQuota } from '../../src/adapters/dynamodb/quota.ts';
 import { defaultSettings } from '../../src/contract/settings.ts';
-import { collect } from '../../src/core/collect/collect.ts';
-import { finalize } from '../../src/core/finalize/finalize.ts';
-import { ingest } from '../../src/core/ingest/ingest.ts';
-import { OPENAI_LIMITS } from '../../src/core/limits.ts';
-import { poll } from '../../src/core/poll/poll.ts';
-import { Prices } from '../../src/core/prices/prices.ts';
-import { submit } from '../../src/core/submit/submit.ts';
+import { OPENAI_LIMITS } from '../../src/core/model/limits.ts';
+import { Prices } from '../../src/core/pricing/prices.ts';
+import { collect } from '../../src/core/steps/collect/collect.ts';
+import { finalize } from '../../src/core/steps/finalize/finalize.ts';
+import { ingest } from '../../src/core/steps/ingest/ingest.ts';
+import { poll } from '../../src/core/steps/poll/poll.ts';
+import { submit } from '../../src/core/steps/submit/submit.ts';
+import { noHeartbeat } from '../../test/support/memory/heartbeat.ts';
+import { MemoryEvents, MemoryOutbox, type QueuedMessage } from '../../test/support/memory/outbox.ts';
+import { MemoryOwners } from '../../test/support/memory/owners.ts';
+import { MemoryScratch } from '../../test/support/memory/scratch.ts';
 import type { FunctionName } from './aws-prices.ts';
 import { MeteredObjects, type ScaleOf } from './metered-objects.ts';
 import { MeteredTable } from './metered-table.ts';
@@ -219,7 +219,7 @@ function inputOf({ batchesPerJob, linesPerBatch }: Scenario, job: number): strin
 
 const CHARS_PER_TOKEN = 4;
 const MESSAGE = { role: 'user', content: 'Yes or no?' };
-/** Six stand around a message: see src/core/tokens/estimate.ts. */
+/** Six stand around a message: see src/core/pricing/tokens/estimate.ts. */
 const TOKENS_OF_A_LINE = (MESSAGE.role.length + MESSAGE.content.length) / CHARS_PER_TOKEN + 6;
 
 function lineOf(job: number, index: number): string {

@@ -1,6 +1,6 @@
 import { callEnv } from '../../src/contract/env.ts';
 import { batchMessageSchema } from '../../src/contract/messages.ts';
-import { call } from '../../src/core/call/call.ts';
+import { call } from '../../src/core/steps/call/call.ts';
 import { createCallDeps } from '../../src/runtime/deps/call.ts';
 import { parseEnv } from '../../src/runtime/env.ts';
 import { sweepingFirst } from '../../src/runtime/late-sweep.ts';

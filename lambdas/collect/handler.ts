@@ -1,6 +1,6 @@
 import { collectEnv } from '../../src/contract/env.ts';
 import { batchMessageSchema } from '../../src/contract/messages.ts';
-import { collect } from '../../src/core/collect/collect.ts';
+import { collect } from '../../src/core/steps/collect/collect.ts';
 import { createCollectDeps } from '../../src/runtime/deps/collect.ts';
 import { parseEnv } from '../../src/runtime/env.ts';
 import { sweepingFirst } from '../../src/runtime/late-sweep.ts';

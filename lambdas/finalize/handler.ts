@@ -1,6 +1,6 @@
 import { finalizeEnv } from '../../src/contract/env.ts';
 import { jobMessageSchema } from '../../src/contract/messages.ts';
-import { finalize } from '../../src/core/finalize/finalize.ts';
+import { finalize } from '../../src/core/steps/finalize/finalize.ts';
 import { createFinalizeDeps } from '../../src/runtime/deps/finalize.ts';
 import { parseEnv } from '../../src/runtime/env.ts';
 import { sweepingFirst } from '../../src/runtime/late-sweep.ts';

@@ -1,6 +1,6 @@
 import { ingestEnv } from '../../src/contract/env.ts';
 import { ingestMessageSchema } from '../../src/contract/messages.ts';
-import { ingest } from '../../src/core/ingest/ingest.ts';
+import { ingest } from '../../src/core/steps/ingest/ingest.ts';
 import { createIngestDeps } from '../../src/runtime/deps/ingest.ts';
 import { parseEnv } from '../../src/runtime/env.ts';
 import { sweepingFirst } from '../../src/runtime/late-sweep.ts';

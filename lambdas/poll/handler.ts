@@ -1,5 +1,5 @@
 import { pollEnv } from '../../src/contract/env.ts';
-import { poll } from '../../src/core/poll/poll.ts';
+import { poll } from '../../src/core/steps/poll/poll.ts';
 import { createPollDeps } from '../../src/runtime/deps/poll.ts';
 import { parseEnv } from '../../src/runtime/env.ts';
 import { createScheduledHandler } from '../../src/runtime/scheduled-handler.ts';

@@ -1,6 +1,6 @@
 import { submitEnv } from '../../src/contract/env.ts';
 import { batchMessageSchema } from '../../src/contract/messages.ts';
-import { submit } from '../../src/core/submit/submit.ts';
+import { submit } from '../../src/core/steps/submit/submit.ts';
 import { createSubmitDeps } from '../../src/runtime/deps/submit.ts';
 import { parseEnv } from '../../src/runtime/env.ts';
 import { sweepingFirst } from '../../src/runtime/late-sweep.ts';

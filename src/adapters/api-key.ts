@@ -1,6 +1,6 @@
 import { GetSecretValueCommand, type SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { API_KEY_PLACEHOLDER } from '../contract/api-key.ts';
-import { ApiKeyMissingError, ApiKeyUnknownError } from '../core/errors.ts';
+import { ApiKeyMissingError, ApiKeyUnknownError } from '../core/base/errors.ts';
 
 /** How long a key is kept: a new one is in use after five minutes at the latest. */
 export const API_KEY_CACHE_MS = 5 * 60_000;

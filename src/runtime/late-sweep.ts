@@ -1,4 +1,4 @@
-import { LateSweep, type LateSweepDeps } from '../core/poll/late-sweep.ts';
+import { LateSweep, type LateSweepDeps } from '../core/steps/poll/late-sweep.ts';
 import type { Invocation } from './queue-handler.ts';
 
 const MINUTE_MS = 60_000;

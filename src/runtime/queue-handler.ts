@@ -2,8 +2,8 @@ import { BatchProcessor, EventType, processPartialResponse } from '@aws-lambda-p
 import { ChangeMessageVisibilityCommand, type SQSClient } from '@aws-sdk/client-sqs';
 import type { Context, SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
 import type { z } from 'zod';
-import { BatchdropError } from '../core/errors.ts';
-import type { Deadline, Log } from '../core/ports.ts';
+import { BatchdropError } from '../core/base/errors.ts';
+import type { Deadline, Log } from '../core/ports/ports.ts';
 import { createSqsClient } from './clients.ts';
 import { beginLife } from './life.ts';
 import { createLogger, describeError, type HandlerLog } from './logger.ts';

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { API_KEY_CACHE_MS, ApiKey, UnknownApiKey } from '../../src/adapters/api-key.ts';
 import { API_KEY_PLACEHOLDER } from '../../src/contract/api-key.ts';
-import { ApiKeyMissingError } from '../../src/core/errors.ts';
+import { ApiKeyMissingError } from '../../src/core/base/errors.ts';
 import { createSecretsManagerClient } from '../../src/runtime/clients.ts';
 
 const ARN = 'arn:aws:secretsmanager:us-east-1:000000000000:secret:batchdrop-key';

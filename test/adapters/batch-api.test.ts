@@ -2,9 +2,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startEmulator, virtualClock } from '../../local/openai-emulator/emulator.ts';
-import { MemoryBatches } from '../../src/adapters/memory/batches.ts';
-import { OpenAIBatches } from '../../src/adapters/openai-batches.ts';
+import { OpenAIBatches } from '../../src/providers/openai/batch-api.ts';
 import { createOpenAIClient } from '../../src/runtime/deps/openai.ts';
+import { MemoryBatches } from '../support/memory/batches.ts';
 import { describeBatchApi } from './batch-api.suite.ts';
 
 describeBatchApi('memory', async () => {

@@ -3,10 +3,10 @@ import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
-import { BoxedBatches, type CallTimes } from '../../src/adapters/boxed-batches.ts';
-import { OpenAIRequestError } from '../../src/adapters/openai-batches.ts';
-import { IncompleteDownloadError } from '../../src/core/errors.ts';
-import type { Deadline } from '../../src/core/ports.ts';
+import { IncompleteDownloadError } from '../../src/core/base/errors.ts';
+import type { Deadline } from '../../src/core/ports/ports.ts';
+import { OpenAIRequestError } from '../../src/providers/openai/batch-api.ts';
+import { BoxedBatches, type CallTimes } from '../../src/providers/openai/boxed-batch-api.ts';
 import { createOpenAIClient } from '../../src/runtime/deps/openai.ts';
 import { collectBytes } from '../support/bytes.ts';
 

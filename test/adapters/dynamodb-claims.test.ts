@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { freeAllClaims } from '../../src/adapters/dynamodb-claims.ts';
-import { DynamoDBJobs } from '../../src/adapters/dynamodb-jobs.ts';
+import { freeAllClaims } from '../../src/adapters/dynamodb/claims.ts';
+import { DynamoDBJobs } from '../../src/adapters/dynamodb/jobs.ts';
 import { batchOf, jobOf } from './job-store.suite.ts';
 import { startLocalDynamoDB, TABLE } from './local-dynamodb.ts';
 

@@ -1,6 +1,6 @@
 import { GetCommand, PutCommand, UpdateCommand } from '@aws-sdk/lib-dynamodb';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { DynamoDBJobs } from '../../src/adapters/dynamodb-jobs.ts';
+import { DynamoDBJobs } from '../../src/adapters/dynamodb/jobs.ts';
 import { all, batchOf, jobOf } from './job-store.suite.ts';
 import { startLocalDynamoDB, TABLE } from './local-dynamodb.ts';
 

@@ -2,9 +2,9 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { EventBridgeEvents } from '../../src/adapters/eventbridge-events.ts';
-import { MemoryEvents } from '../../src/adapters/memory/outbox.ts';
 import type { JobCompleted } from '../../src/contract/messages.ts';
 import { createEventBridgeClient } from '../../src/runtime/clients.ts';
+import { MemoryEvents } from '../support/memory/outbox.ts';
 
 const DETAIL: JobCompleted = {
   v: 1,

@@ -1,5 +1,5 @@
-import { DynamoDBJobs } from '../../src/adapters/dynamodb-jobs.ts';
-import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
+import { DynamoDBJobs } from '../../src/adapters/dynamodb/jobs.ts';
+import { MemoryJobs } from '../support/memory/jobs.ts';
 import { describeJobStore } from './job-store.suite.ts';
 import { startLocalDynamoDB, TABLE } from './local-dynamodb.ts';
 

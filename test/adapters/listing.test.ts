@@ -1,9 +1,9 @@
 /** What every {@link ListingStore} does. */
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { DynamoDBListing } from '../../src/adapters/dynamodb-listing.ts';
-import { MemoryListing } from '../../src/adapters/memory/listing.ts';
-import type { InputListing } from '../../src/core/model.ts';
-import type { ListingStore } from '../../src/core/ports.ts';
+import { DynamoDBListing } from '../../src/adapters/dynamodb/listing.ts';
+import type { InputListing } from '../../src/core/model/model.ts';
+import type { ListingStore } from '../../src/core/ports/ports.ts';
+import { MemoryListing } from '../support/memory/listing.ts';
 import { startLocalDynamoDB, TABLE } from './local-dynamodb.ts';
 
 const STORES: [string, () => Promise<ListingStore>][] = [

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CreateTableCommand, waitUntilTableExists } from '@aws-sdk/client-dynamodb';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
-import { startDynamoDb } from '../../local/dynamodb/server.ts';
+import { startDynamoDb } from '../../local/services/dynamodb/server.ts';
 import {
   LIVE_INDEX,
   LIVE_INDEX_PARTITION_KEY,

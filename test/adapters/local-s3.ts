@@ -7,7 +7,7 @@ import {
   PutBucketVersioningCommand,
   type S3Client,
 } from '@aws-sdk/client-s3';
-import { startS3 } from '../../local/s3/server.ts';
+import { startS3 } from '../../local/services/s3/server.ts';
 import { createS3Client } from '../../src/runtime/clients.ts';
 
 export const BUCKET = 'batchdrop-test';

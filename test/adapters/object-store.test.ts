@@ -1,7 +1,7 @@
 import { PutObjectCommand } from '@aws-sdk/client-s3';
-import { MemoryObjects } from '../../src/adapters/memory/objects.ts';
-import { S3Objects } from '../../src/adapters/s3-objects.ts';
-import { S3_SIZES } from '../../src/adapters/s3-sizes.ts';
+import { S3Objects } from '../../src/adapters/s3/objects.ts';
+import { S3_SIZES } from '../../src/adapters/s3/sizes.ts';
+import { MemoryObjects } from '../support/memory/objects.ts';
 import { BUCKET, startLocalS3 } from './local-s3.ts';
 import { describeObjectStore, SMALL_PART_BYTES } from './object-store.suite.ts';
 

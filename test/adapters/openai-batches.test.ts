@@ -2,13 +2,17 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { OpenAIBatches, OpenAIRequestError, UploadLengthError } from '../../src/adapters/openai-batches.ts';
 import {
   BatchdropError,
   CreateRefusedError,
   IncompleteDownloadError,
   UploadRefusedError,
-} from '../../src/core/errors.ts';
+} from '../../src/core/base/errors.ts';
+import {
+  OpenAIBatches,
+  OpenAIRequestError,
+  UploadLengthError,
+} from '../../src/providers/openai/batch-api.ts';
 import { createOpenAIClient } from '../../src/runtime/deps/openai.ts';
 import { streamOf } from './batch-api.suite.ts';
 import { bytesOf, collect, textOf } from './object-store.suite.ts';

@@ -3,8 +3,8 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import OpenAI from 'openai';
 import { afterEach, describe, expect, test } from 'vitest';
-import { OpenAICalls } from '../../src/adapters/openai-calls.ts';
-import type { CallAnswer } from '../../src/core/ports.ts';
+import type { CallAnswer } from '../../src/core/ports/ports.ts';
+import { OpenAICalls } from '../../src/providers/openai/call-api.ts';
 
 let server: Server;
 afterEach(() => {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { QueuedMessage } from '../../src/adapters/memory/outbox.ts';
-import type { Outbox } from '../../src/core/ports.ts';
+import type { Outbox } from '../../src/core/ports/ports.ts';
+import type { QueuedMessage } from '../support/memory/outbox.ts';
 
 /** What every {@link Outbox} does. `take` gives and removes the one message of a queue. */
 export function describeOutbox(

@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DeleteMessageCommand, ReceiveMessageCommand } from '@aws-sdk/client-sqs';
 import { expect, test } from 'vitest';
-import { startSqs } from '../../local/sqs.ts';
-import { MemoryOutbox } from '../../src/adapters/memory/outbox.ts';
+import { startSqs } from '../../local/services/sqs/sqs.ts';
 import { SqsOutbox } from '../../src/adapters/sqs-outbox.ts';
 import { createSqsClient } from '../../src/runtime/clients.ts';
+import { MemoryOutbox } from '../support/memory/outbox.ts';
 import { describeOutbox } from './outbox.suite.ts';
 
 describeOutbox('memory', async () => {

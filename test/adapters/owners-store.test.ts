@@ -1,6 +1,6 @@
 import { DeleteObjectCommand } from '@aws-sdk/client-s3';
-import { MemoryOwners } from '../../src/adapters/memory/owners.ts';
-import { S3Owners } from '../../src/adapters/s3-owners.ts';
+import { S3Owners } from '../../src/adapters/s3/owners.ts';
+import { MemoryOwners } from '../support/memory/owners.ts';
 import { BUCKET, startLocalS3 } from './local-s3.ts';
 import { describeOwnersStore } from './owners-store.suite.ts';
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { newLedger } from '../../src/core/admission/ledger.ts';
-import type { BatchRecord } from '../../src/core/model.ts';
-import type { Demand, JobStore, ParkStore, QuotaStore } from '../../src/core/ports.ts';
+import type { BatchRecord } from '../../src/core/model/model.ts';
+import type { Demand, JobStore, ParkStore, QuotaStore } from '../../src/core/ports/ports.ts';
+import { newLedger } from '../../src/core/scheduling/ledger.ts';
 import { all, batchOf } from './job-store.suite.ts';
 
 const NOW = 1_790_000_000_000;

@@ -1,12 +1,12 @@
 import { TransactionCanceledException } from '@aws-sdk/client-dynamodb';
 import { GetCommand } from '@aws-sdk/lib-dynamodb';
 import { expect, onTestFinished, test } from 'vitest';
-import { DynamoDBJobs } from '../../src/adapters/dynamodb-jobs.ts';
-import { DynamoDBParks } from '../../src/adapters/dynamodb-parks.ts';
-import { DynamoDBQuota } from '../../src/adapters/dynamodb-quota.ts';
-import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
-import { MemoryParks } from '../../src/adapters/memory/parks.ts';
-import { MemoryQuota } from '../../src/adapters/memory/quota.ts';
+import { DynamoDBJobs } from '../../src/adapters/dynamodb/jobs.ts';
+import { DynamoDBParks } from '../../src/adapters/dynamodb/parks.ts';
+import { DynamoDBQuota } from '../../src/adapters/dynamodb/quota.ts';
+import { MemoryJobs } from '../support/memory/jobs.ts';
+import { MemoryParks } from '../support/memory/parks.ts';
+import { MemoryQuota } from '../support/memory/quota.ts';
 import { batchOf } from './job-store.suite.ts';
 import { startLocalDynamoDB, TABLE } from './local-dynamodb.ts';
 import { describeAdmissionStores } from './quota.suite.ts';

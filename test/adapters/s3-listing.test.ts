@@ -1,7 +1,7 @@
 /** The order of what S3 keeps at a key, where its answer is in two lists. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { keyVersionsOf } from '../../src/adapters/s3-listing.ts';
+import { keyVersionsOf } from '../../src/adapters/s3/listing.ts';
 
 interface Stored {
   isDeleteMarker: boolean;

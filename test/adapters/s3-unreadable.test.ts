@@ -2,8 +2,8 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { S3Objects } from '../../src/adapters/s3-objects.ts';
-import { ObjectUnreadableError } from '../../src/core/errors.ts';
+import { S3Objects } from '../../src/adapters/s3/objects.ts';
+import { ObjectUnreadableError } from '../../src/core/base/errors.ts';
 import { createS3Client } from '../../src/runtime/clients.ts';
 
 let answer = { status: 403, code: 'AccessDenied', message: 'Access Denied' };

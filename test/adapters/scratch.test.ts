@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { MemoryScratch } from '../../src/adapters/memory/scratch.ts';
 import { TmpScratch } from '../../src/adapters/tmp-scratch.ts';
-import type { Scratch, ScratchFile } from '../../src/core/ports.ts';
+import type { Scratch, ScratchFile } from '../../src/core/ports/ports.ts';
+import { MemoryScratch } from '../support/memory/scratch.ts';
 import { bytesOf, textOf } from './object-store.suite.ts';
 
 async function readOf(file: ScratchFile, offset: number, length: number): Promise<Uint8Array> {

@@ -1,9 +1,9 @@
 /** What a process has seen of the table saves reads, and is never believed where another process has written since. */
 import { GetCommand, TransactWriteCommand, UpdateCommand } from '@aws-sdk/lib-dynamodb';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { DynamoDBJobs } from '../../src/adapters/dynamodb-jobs.ts';
-import { DynamoDBQuota } from '../../src/adapters/dynamodb-quota.ts';
-import { SeenItems } from '../../src/adapters/seen-items.ts';
+import { DynamoDBJobs } from '../../src/adapters/dynamodb/jobs.ts';
+import { DynamoDBQuota } from '../../src/adapters/dynamodb/quota.ts';
+import { SeenItems } from '../../src/adapters/dynamodb/seen-items.ts';
 import { batchOf } from './job-store.suite.ts';
 import { startLocalDynamoDB, TABLE } from './local-dynamodb.ts';
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CONTENT, type Content, GENERATOR_VERSION, generateLines } from '../../bench/inputs/generate.ts';
 import { type InputSpec, inputFile } from '../../bench/inputs/input-file.ts';
-import { checkLine } from '../../src/core/ingest/check-line.ts';
+import { checkLine } from '../../src/core/requests/check-line.ts';
 
 const CONTENTS = Object.keys(CONTENT) as Content[];
 

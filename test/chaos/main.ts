@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { ensureSynth } from '../../local/synth.ts';
+import { ensureSynth } from '../../local/stack/synth.ts';
 import type { Receipt } from '../../src/contract/receipt.ts';
 import { findDoubleBuys, findHarm, runChaos } from './chaos.ts';
 

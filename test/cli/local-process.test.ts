@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { describeLackOfRoom } from '../../cli/local-process.ts';
+import { describeLackOfRoom } from '../../cli/commands/local-process.ts';
 
 test('a disk with room for three times the file is enough', () => {
   expect(describeLackOfRoom(1_000_000, 3_000_000)).toBeUndefined();

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { describeJob, fitColumns, ProgressDisplay } from '../../cli/progress.ts';
+import { describeJob, fitColumns, ProgressDisplay } from '../../cli/view/progress.ts';
 import { jobOf } from '../adapters/job-store.suite.ts';
 
 test.each([

@@ -3,10 +3,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { openStateFolder } from '../../local/state-folder.ts';
-import { DynamoDBJobs } from '../../src/adapters/dynamodb-jobs.ts';
+import { openStateFolder } from '../../local/stack/state-folder.ts';
+import { DynamoDBJobs } from '../../src/adapters/dynamodb/jobs.ts';
 import { defaultSettings } from '../../src/contract/settings.ts';
-import type { BatchRecord, Job } from '../../src/core/model.ts';
+import type { BatchRecord, Job } from '../../src/core/model/model.ts';
 import { startLocalDynamoDB, TABLE } from '../adapters/local-dynamodb.ts';
 import { batchdrop } from './run.ts';
 

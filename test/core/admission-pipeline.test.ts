@@ -1,16 +1,16 @@
 /** Admission as a whole: against a service that has a limit and says it only when it refuses, against another dispatcher, and against what crashes leave. */
 import { afterEach, describe, expect, test } from 'vitest';
-import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
-import { MemoryOutbox } from '../../src/adapters/memory/outbox.ts';
-import { MemoryParks } from '../../src/adapters/memory/parks.ts';
-import { MemoryQuota } from '../../src/adapters/memory/quota.ts';
 import { type Settings, settingsSchema } from '../../src/contract/settings.ts';
-import { type DispatchDeps, dispatch, healReservations } from '../../src/core/admission/dispatch.ts';
-import { tokensLedgerOf } from '../../src/core/admission/scopes.ts';
-import type { BatchRecord, BatchState } from '../../src/core/model.ts';
-import { poll } from '../../src/core/poll/poll.ts';
-import { Prices } from '../../src/core/prices/prices.ts';
+import type { BatchRecord, BatchState } from '../../src/core/model/model.ts';
+import { Prices } from '../../src/core/pricing/prices.ts';
+import { type DispatchDeps, dispatch, healReservations } from '../../src/core/scheduling/dispatch.ts';
+import { tokensLedgerOf } from '../../src/core/scheduling/scopes.ts';
+import { poll } from '../../src/core/steps/poll/poll.ts';
 import { batchOf } from '../adapters/job-store.suite.ts';
+import { MemoryJobs } from '../support/memory/jobs.ts';
+import { MemoryOutbox } from '../support/memory/outbox.ts';
+import { MemoryParks } from '../support/memory/parks.ts';
+import { MemoryQuota } from '../support/memory/quota.ts';
 import { chatLine, type Pipeline, startPipeline } from '../support/pipeline.ts';
 import { BATCH_ONLY } from '../support/routes.ts';
 

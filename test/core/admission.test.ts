@@ -3,28 +3,28 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DEFAULT_API_KEY } from '../../src/contract/api-key.ts';
 import { type QuotaSettings, quotaSchema } from '../../src/contract/settings.ts';
-import { admit, type Situation } from '../../src/core/admission/admit.ts';
-import { newLedger } from '../../src/core/admission/ledger.ts';
-import { parked } from '../../src/core/admission/parks.ts';
-import { cutByTokens } from '../../src/core/admission/recut.ts';
+import { ManifestEntries } from '../../src/core/files/manifest.ts';
+import { apiKeyOf, type BatchRecord, batchIdOf, type Ledger } from '../../src/core/model/model.ts';
+import { Prices } from '../../src/core/pricing/prices.ts';
+import { cutByTokens } from '../../src/core/pricing/recut.ts';
+import { admit, type Situation } from '../../src/core/scheduling/admit.ts';
+import type { MoneyRules } from '../../src/core/scheduling/budget.ts';
+import { newLedger } from '../../src/core/scheduling/ledger.ts';
+import { parked } from '../../src/core/scheduling/parks.ts';
 import {
   callsLedgerOf,
   createTurnsOf,
   parkScope,
   parkScopesOf,
   tokensLedgerOf,
-} from '../../src/core/admission/scopes.ts';
+} from '../../src/core/scheduling/scopes.ts';
 import {
   lessonOfAcceptance,
   lessonOfRefusal,
   tokenLimitOf,
   tokensOf,
-} from '../../src/core/admission/token-limit.ts';
-import { type MinuteOfTurns, takeTurnOf, turnsLeftOf } from '../../src/core/admission/turns.ts';
-import type { MoneyRules } from '../../src/core/budget/budget.ts';
-import { ManifestEntries } from '../../src/core/manifest.ts';
-import { apiKeyOf, type BatchRecord, batchIdOf, type Ledger } from '../../src/core/model.ts';
-import { Prices } from '../../src/core/prices/prices.ts';
+} from '../../src/core/scheduling/token-limit.ts';
+import { type MinuteOfTurns, takeTurnOf, turnsLeftOf } from '../../src/core/scheduling/turns.ts';
 
 const NOW = 1_790_000_000_000;
 const MINUTE_MS = 60_000;

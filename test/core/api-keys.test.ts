@@ -6,10 +6,10 @@ import OpenAI from 'openai';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { ApiKeys, ApiKeyValue } from '../../src/adapters/api-key.ts';
 import { settingsSchema } from '../../src/contract/settings.ts';
-import { cancelJob } from '../../src/core/cancel.ts';
-import { ApiKeyMissingError } from '../../src/core/errors.ts';
-import { inputFilename } from '../../src/core/ownership.ts';
-import { poll } from '../../src/core/poll/poll.ts';
+import { ApiKeyMissingError } from '../../src/core/base/errors.ts';
+import { cancelJob } from '../../src/core/lifecycle/cancel.ts';
+import { inputFilename } from '../../src/core/lifecycle/ownership.ts';
+import { poll } from '../../src/core/steps/poll/poll.ts';
 import { chatLine, type Pipeline, type PipelineOptions, startPipeline } from '../support/pipeline.ts';
 import { BATCH_ONLY } from '../support/routes.ts';
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { attemptsOf, type Cause, isExhausted, withAttempt } from '../../src/core/attempts.ts';
+import { attemptsOf, type Cause, isExhausted, withAttempt } from '../../src/core/model/attempts.ts';
 
 const CAUSES: Cause[] = ['unexecuted', 'transient', 'lost'];
 const triesOf = (...causes: Cause[]): number => causes.reduce(withAttempt, 0);

@@ -1,15 +1,15 @@
 /** A dispatch of what was just recorded costs as much with many others as alone, and lets nobody overtake what waits. */
 import { expect, test } from 'vitest';
-import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
-import { MemoryOutbox } from '../../src/adapters/memory/outbox.ts';
-import { MemoryParks } from '../../src/adapters/memory/parks.ts';
-import { MemoryQuota } from '../../src/adapters/memory/quota.ts';
 import { settingsSchema } from '../../src/contract/settings.ts';
-import { type DispatchDeps, dispatch } from '../../src/core/admission/dispatch.ts';
-import { budgetsOf, createTurnsOf, tokensLedgerOf } from '../../src/core/admission/scopes.ts';
-import type { BatchRecord } from '../../src/core/model.ts';
-import { Prices } from '../../src/core/prices/prices.ts';
+import type { BatchRecord } from '../../src/core/model/model.ts';
+import { Prices } from '../../src/core/pricing/prices.ts';
+import { type DispatchDeps, dispatch } from '../../src/core/scheduling/dispatch.ts';
+import { budgetsOf, createTurnsOf, tokensLedgerOf } from '../../src/core/scheduling/scopes.ts';
 import { batchOf } from '../adapters/job-store.suite.ts';
+import { MemoryJobs } from '../support/memory/jobs.ts';
+import { MemoryOutbox } from '../support/memory/outbox.ts';
+import { MemoryParks } from '../support/memory/parks.ts';
+import { MemoryQuota } from '../support/memory/quota.ts';
 import { BATCH_ONLY } from '../support/routes.ts';
 
 const NOW = 1_790_000_000_000;

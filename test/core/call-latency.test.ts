@@ -1,7 +1,7 @@
 /** Calls that take minutes, against workers that live for 15: over the whole pipeline, on a virtual clock. */
 import { afterEach, describe, expect, it } from 'vitest';
 import { settingsSchema } from '../../src/contract/settings.ts';
-import { CallUnansweredError } from '../../src/core/errors.ts';
+import { CallUnansweredError } from '../../src/core/base/errors.ts';
 import { chatLine, type Pipeline, startPipeline } from '../support/pipeline.ts';
 
 const KEY = 'input/a.jsonl';

@@ -1,7 +1,7 @@
 /** Cancelling a job at every point of its life: nothing is sent any more, and what was paid for is kept. */
 import { afterEach, expect, test } from 'vitest';
 import type { FaultRule } from '../../local/openai-emulator/emulator.ts';
-import { cancelJob } from '../../src/core/cancel.ts';
+import { cancelJob } from '../../src/core/lifecycle/cancel.ts';
 import { chatLine, type Pipeline, type PipelineOptions, startPipeline } from '../support/pipeline.ts';
 
 const KEY = 'input/a.jsonl';

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ENDPOINTS } from '../../src/core/endpoints.ts';
-import { checkLine, duplicateCustomId, lineTooLong } from '../../src/core/ingest/check-line.ts';
+import { ENDPOINTS } from '../../src/core/model/endpoints.ts';
+import { checkLine, duplicateCustomId, lineTooLong } from '../../src/core/requests/check-line.ts';
 import { BAD_LINES } from '../support/bad-lines.ts';
 import { request, requestLine } from '../support/request-lines.ts';
 

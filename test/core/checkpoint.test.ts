@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { readCheckpoint, writeCheckpoint } from '../../src/core/checkpoint.ts';
-import { CorruptWorkFileError } from '../../src/core/errors.ts';
+import { CorruptWorkFileError } from '../../src/core/base/errors.ts';
+import { readCheckpoint, writeCheckpoint } from '../../src/core/files/checkpoint.ts';
 import { memoryStore } from '../support/memory-store.ts';
 
 const KEY = 'work/checkpoint';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { CustomIdHasher } from '../../src/core/custom-id-hash.ts';
+import { CustomIdHasher } from '../../src/core/base/custom-id-hash.ts';
 
 const JOB_ID = '0123456789abcdef0123456789abcdef';
 

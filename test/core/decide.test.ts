@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { routeSchema } from '../../src/contract/settings.ts';
-import { attemptsOf, type Cause, withAttempt } from '../../src/core/attempts.ts';
-import { type Decision, decide, decideRefusal } from '../../src/core/collect/decide.ts';
-import type { BatchLevelError, BatchRecord } from '../../src/core/model.ts';
+import { attemptsOf, type Cause, withAttempt } from '../../src/core/model/attempts.ts';
+import type { BatchLevelError, BatchRecord } from '../../src/core/model/model.ts';
 import type { Verdict } from '../../src/core/results/classify.ts';
+import { type Decision, decide, decideRefusal } from '../../src/core/steps/collect/decide.ts';
 import { BATCH_ONLY } from '../support/routes.ts';
 
 const route = routeSchema.parse({ ...BATCH_ONLY, name: 'default', prefix: 'input/' });

@@ -2,8 +2,8 @@
 import fc from 'fast-check';
 import { afterEach, expect, test } from 'vitest';
 import { layoutSchema } from '../../src/contract/settings.ts';
-import { jobIdOf } from '../../src/core/job-id.ts';
-import { hasRoomForResults, MAX_KEY_BYTES, publishedKeys } from '../../src/core/keys.ts';
+import { hasRoomForResults, MAX_KEY_BYTES, publishedKeys } from '../../src/core/files/keys.ts';
+import { jobIdOf } from '../../src/core/model/job-id.ts';
 import { chatLine, type Pipeline, startPipeline } from '../support/pipeline.ts';
 
 const BUCKET = 'bucket';

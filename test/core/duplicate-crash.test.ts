@@ -1,6 +1,6 @@
 /** Kills the pipeline before and after the calls by which a duplicate is made and ended: it is bought once and answered once. */
 import { expect, test } from 'vitest';
-import { jobIdOf } from '../../src/core/job-id.ts';
+import { jobIdOf } from '../../src/core/model/job-id.ts';
 import { chatLine, type Interceptor, startPipeline } from '../support/pipeline.ts';
 
 const KEY = 'input/a.jsonl';

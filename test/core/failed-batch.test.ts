@@ -5,9 +5,9 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import type { FaultRule } from '../../local/openai-emulator/faults.ts';
 import { settingsSchema } from '../../src/contract/settings.ts';
-import { cancelJob } from '../../src/core/cancel.ts';
-import { jobIdOf } from '../../src/core/job-id.ts';
-import { resumeJob } from '../../src/core/resume.ts';
+import { cancelJob } from '../../src/core/lifecycle/cancel.ts';
+import { resumeJob } from '../../src/core/lifecycle/resume.ts';
+import { jobIdOf } from '../../src/core/model/job-id.ts';
 import { chatLine, type Pipeline, type PipelineOptions, startPipeline } from '../support/pipeline.ts';
 import { BATCH_ONLY } from '../support/routes.ts';
 

@@ -1,13 +1,13 @@
 /** How result files come from OpenAI to S3: whole, whatever breaks off, runs out or dies. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
-import { MemoryObjects } from '../../src/adapters/memory/objects.ts';
 import { defaultSettings } from '../../src/contract/settings.ts';
-import { type FetchDeps, fetchResults, readFetched } from '../../src/core/collect/fetch.ts';
-import { IncompleteDownloadError } from '../../src/core/errors.ts';
-import type { BatchRecord, FetchedFile } from '../../src/core/model.ts';
+import { IncompleteDownloadError } from '../../src/core/base/errors.ts';
+import type { BatchRecord, FetchedFile } from '../../src/core/model/model.ts';
+import { type FetchDeps, fetchResults, readFetched } from '../../src/core/steps/collect/fetch.ts';
 import { chunkSizesArbitrary, collectBytes, cut } from '../support/bytes.ts';
+import { MemoryJobs } from '../support/memory/jobs.ts';
+import { MemoryObjects } from '../support/memory/objects.ts';
 import { BUCKET } from '../support/memory-store.ts';
 
 const NOW = 1_790_000_000_000;

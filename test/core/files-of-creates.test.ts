@@ -1,7 +1,7 @@
 /** Input files that OpenAI does not have ready, does not tell the size of, or has no room for. */
 import { afterEach, expect, test } from 'vitest';
 import type { Script } from '../../local/openai-emulator/script.ts';
-import { topicOf } from '../../src/adapters/openai-refusals.ts';
+import { topicOf } from '../../src/providers/openai/refusals.ts';
 import { chatLine, type Pipeline, startPipeline } from '../support/pipeline.ts';
 
 const KEY = 'input/a.jsonl';

@@ -1,8 +1,8 @@
 import { constants, gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ObjectGoneError } from '../../src/core/errors.ts';
-import { GzipError, gunzip, isGzip, MAX_GZIP_RATIO } from '../../src/core/ingest/gunzip.ts';
+import { ObjectGoneError } from '../../src/core/base/errors.ts';
+import { GzipError, gunzip, isGzip, MAX_GZIP_RATIO } from '../../src/core/files/gunzip.ts';
 import { chunkSizesArbitrary, collectBytes, cut } from '../support/bytes.ts';
 
 async function* stream(chunks: Iterable<Uint8Array>): AsyncGenerator<Uint8Array> {

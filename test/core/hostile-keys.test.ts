@@ -1,7 +1,7 @@
 /** Who drops a file chooses its key. No key may hold up the functions that look at it: ingest, and the poll's listing. */
 import { expect, test } from 'vitest';
 import { settingsSchema } from '../../src/contract/settings.ts';
-import { poll } from '../../src/core/poll/poll.ts';
+import { poll } from '../../src/core/steps/poll/poll.ts';
 import { startPipeline } from '../support/pipeline.ts';
 import { BATCH_ONLY } from '../support/routes.ts';
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { CorruptWorkFileError } from '../../src/core/errors.ts';
-import { findDuplicatedHashes, IdRuns, type MergeState } from '../../src/core/ingest/id-runs.ts';
+import { CorruptWorkFileError } from '../../src/core/base/errors.ts';
+import { findDuplicatedHashes, IdRuns, type MergeState } from '../../src/core/steps/ingest/id-runs.ts';
 import { BUCKET, memoryStore } from '../support/memory-store.ts';
 
 type Hash = [hash0: number, hash1: number];

@@ -1,20 +1,20 @@
 /** Who reads a file: one worker at a time, the next one when that one is dead, nobody any more after four deaths. */
 import { expect, test } from 'vitest';
-import { noHeartbeat } from '../../src/adapters/memory/heartbeat.ts';
-import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
-import { MemoryObjects } from '../../src/adapters/memory/objects.ts';
-import { MemoryEvents, MemoryOutbox } from '../../src/adapters/memory/outbox.ts';
-import { MemoryOwners } from '../../src/adapters/memory/owners.ts';
-import { MemoryParks } from '../../src/adapters/memory/parks.ts';
-import { MemoryQuota } from '../../src/adapters/memory/quota.ts';
 import type { IngestMessage } from '../../src/contract/messages.ts';
 import { defaultSettings } from '../../src/contract/settings.ts';
-import { readCheckpoint } from '../../src/core/checkpoint.ts';
-import { type IngestDeps, ingest } from '../../src/core/ingest/ingest.ts';
-import type { ScanState } from '../../src/core/ingest/scan.ts';
-import { LeaseLostError } from '../../src/core/lease/lease.ts';
-import { OPENAI_LIMITS } from '../../src/core/limits.ts';
-import { Prices } from '../../src/core/prices/prices.ts';
+import { readCheckpoint } from '../../src/core/files/checkpoint.ts';
+import { LeaseLostError } from '../../src/core/lifecycle/lease.ts';
+import { OPENAI_LIMITS } from '../../src/core/model/limits.ts';
+import { Prices } from '../../src/core/pricing/prices.ts';
+import { type IngestDeps, ingest } from '../../src/core/steps/ingest/ingest.ts';
+import type { ScanState } from '../../src/core/steps/ingest/scan.ts';
+import { noHeartbeat } from '../support/memory/heartbeat.ts';
+import { MemoryJobs } from '../support/memory/jobs.ts';
+import { MemoryObjects } from '../support/memory/objects.ts';
+import { MemoryEvents, MemoryOutbox } from '../support/memory/outbox.ts';
+import { MemoryOwners } from '../support/memory/owners.ts';
+import { MemoryParks } from '../support/memory/parks.ts';
+import { MemoryQuota } from '../support/memory/quota.ts';
 import { BUCKET } from '../support/memory-store.ts';
 import { requestLine } from '../support/request-lines.ts';
 

@@ -1,9 +1,9 @@
 /** Steps of a job that fail: what is recorded of them, and when they are given up. */
 import { afterEach, describe, expect, test } from 'vitest';
-import { CorruptWorkFileError } from '../../src/core/errors.ts';
-import { afterFailure, isGivenUp } from '../../src/core/job-failure.ts';
-import { jobIdOf } from '../../src/core/job-id.ts';
-import type { Failing } from '../../src/core/model.ts';
+import { CorruptWorkFileError } from '../../src/core/base/errors.ts';
+import { afterFailure, isGivenUp } from '../../src/core/lifecycle/job-failure.ts';
+import { jobIdOf } from '../../src/core/model/job-id.ts';
+import type { Failing } from '../../src/core/model/model.ts';
 import { chatLine, type Pipeline, startPipeline } from '../support/pipeline.ts';
 
 const BUCKET = 'bucket';

@@ -1,14 +1,14 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { MemoryScratch } from '../../src/adapters/memory/scratch.ts';
-import { Join } from '../../src/core/collect/join.ts';
-import { CustomIdHasher } from '../../src/core/custom-id-hash.ts';
-import { IncompleteDownloadError } from '../../src/core/errors.ts';
-import { ManifestEntries } from '../../src/core/manifest.ts';
+import { CustomIdHasher } from '../../src/core/base/custom-id-hash.ts';
+import { IncompleteDownloadError } from '../../src/core/base/errors.ts';
+import { ManifestEntries } from '../../src/core/files/manifest.ts';
 import type { Asked } from '../../src/core/results/answer.ts';
 import { classify } from '../../src/core/results/classify.ts';
 import { usageOf } from '../../src/core/results/usage.ts';
+import { Join } from '../../src/core/steps/collect/join.ts';
 import { chunkSizesArbitrary, cut, pooled, streamOf } from '../support/bytes.ts';
+import { MemoryScratch } from '../support/memory/scratch.ts';
 import { memoryStore, putSource } from '../support/memory-store.ts';
 import { RUN_SOURCE } from '../support/runs.ts';
 

@@ -1,7 +1,7 @@
 /** Changing members of a JSON object in its text. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { membersOf, memberText, withMembers } from '../../src/core/json-members.ts';
+import { membersOf, memberText, withMembers } from '../../src/core/base/json-members.ts';
 
 /** JSON text of any value, with blanks in between, keys that look like indexes, escapes and repeated names. */
 const blank = fc.constantFrom('', ' ', '\n', '\r\n\t');

@@ -1,8 +1,8 @@
 /** Results that come late, and files that hold less than they should: nothing is bought twice, and nothing waits for long. */
 import { afterEach, describe, expect, test } from 'vitest';
 import type { FaultRule } from '../../local/openai-emulator/faults.ts';
-import { nextLookMs } from '../../src/core/collect/late-results.ts';
-import type { BatchRecord } from '../../src/core/model.ts';
+import type { BatchRecord } from '../../src/core/model/model.ts';
+import { nextLookMs } from '../../src/core/steps/collect/late-results.ts';
 import { chatLine, type Pipeline, type PipelineOptions, startPipeline } from '../support/pipeline.ts';
 
 const SECOND_MS = 1_000;

@@ -1,12 +1,12 @@
 /** Workers that see the clock late: what an account without free concurrency keeps the poll from doing, they do first. */
 import { expect, test } from 'vitest';
-import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
-import { MemoryOutbox } from '../../src/adapters/memory/outbox.ts';
-import { MemoryQuota } from '../../src/adapters/memory/quota.ts';
 import { defaultSettings } from '../../src/contract/settings.ts';
-import { LateSweep } from '../../src/core/poll/late-sweep.ts';
-import { POLL_LEASE } from '../../src/core/poll/sweep.ts';
+import { LateSweep } from '../../src/core/steps/poll/late-sweep.ts';
+import { POLL_LEASE } from '../../src/core/steps/poll/sweep.ts';
 import { batchOf } from '../adapters/job-store.suite.ts';
+import { MemoryJobs } from '../support/memory/jobs.ts';
+import { MemoryOutbox } from '../support/memory/outbox.ts';
+import { MemoryQuota } from '../support/memory/quota.ts';
 
 const START = 1_790_000_000_000;
 const MINUTE_MS = 60_000;

@@ -1,7 +1,12 @@
 /** When a call may begin, by what is known of how long calls take. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { isTooSlow, mayBegin, recentLatencies, rememberLatencies } from '../../src/core/call/latency.ts';
+import {
+  isTooSlow,
+  mayBegin,
+  recentLatencies,
+  rememberLatencies,
+} from '../../src/core/scheduling/latency.ts';
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;

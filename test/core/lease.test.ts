@@ -1,18 +1,18 @@
 /** A lease while a worker uses it: renewed beside the work, and looked at before each side effect. */
 import { expect, test } from 'vitest';
-import { MemoryBatches } from '../../src/adapters/memory/batches.ts';
-import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
-import { MemoryObjects } from '../../src/adapters/memory/objects.ts';
-import { whileBatchClaimed } from '../../src/core/lease/claims.ts';
+import { whileBatchClaimed } from '../../src/core/lifecycle/claims.ts';
 import {
   LEASE_MARGIN_MS,
   LEASE_MS,
   LeaseLostError,
   leaseUntil,
   RENEW_EVERY_MS,
-} from '../../src/core/lease/lease.ts';
-import type { BatchRecord } from '../../src/core/model.ts';
-import type { Pause } from '../../src/core/ports.ts';
+} from '../../src/core/lifecycle/lease.ts';
+import type { BatchRecord } from '../../src/core/model/model.ts';
+import type { Pause } from '../../src/core/ports/ports.ts';
+import { MemoryBatches } from '../support/memory/batches.ts';
+import { MemoryJobs } from '../support/memory/jobs.ts';
+import { MemoryObjects } from '../support/memory/objects.ts';
 
 const NOW = 1_790_000_000_000;
 const KEY = { jobId: 'job', batchId: '0-00000' };

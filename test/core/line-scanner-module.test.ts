@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { compileScanner, moduleText } from '../../scripts/build-line-scanner.ts';
 
-const MODULE = join(import.meta.dirname, '../../src/core/ingest/scanner/module.ts');
+const MODULE = join(import.meta.dirname, '../../src/core/requests/scanner/module.ts');
 
 describe('the WebAssembly of the line scanner', () => {
   it('is what its source compiles to, byte for byte', async () => {

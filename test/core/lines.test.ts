@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { LineSplitter } from '../../src/core/ingest/lines.ts';
+import { LineSplitter } from '../../src/core/files/lines.ts';
 import { chunkSizesArbitrary, cut } from '../support/bytes.ts';
 
 interface Seen {

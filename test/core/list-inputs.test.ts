@@ -1,17 +1,17 @@
 /** Inputs whose event was lost are found by the hourly listing; nothing else becomes a job by it. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
-import { MemoryListing } from '../../src/adapters/memory/listing.ts';
-import { MemoryObjects } from '../../src/adapters/memory/objects.ts';
-import { MemoryOutbox } from '../../src/adapters/memory/outbox.ts';
-import { MemoryOwners } from '../../src/adapters/memory/owners.ts';
 import { type Settings, settingsSchema } from '../../src/contract/settings.ts';
-import { jobIdOf } from '../../src/core/job-id.ts';
-import type { ObjectHead } from '../../src/core/model.ts';
-import { listInputs } from '../../src/core/poll/list-inputs.ts';
-import { poll } from '../../src/core/poll/poll.ts';
+import { jobIdOf } from '../../src/core/model/job-id.ts';
+import type { ObjectHead } from '../../src/core/model/model.ts';
+import { listInputs } from '../../src/core/steps/poll/list-inputs.ts';
+import { poll } from '../../src/core/steps/poll/poll.ts';
 import { jobOf } from '../adapters/job-store.suite.ts';
+import { MemoryJobs } from '../support/memory/jobs.ts';
+import { MemoryListing } from '../support/memory/listing.ts';
+import { MemoryObjects } from '../support/memory/objects.ts';
+import { MemoryOutbox } from '../support/memory/outbox.ts';
+import { MemoryOwners } from '../support/memory/owners.ts';
 import { chatLine, startPipeline } from '../support/pipeline.ts';
 import { BATCH_ONLY } from '../support/routes.ts';
 

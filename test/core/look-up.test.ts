@@ -1,8 +1,8 @@
 /** The look-up that must come before a second create, over lists as services give them. */
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { BatchRecord } from '../../src/core/model.ts';
-import type { BatchApi, RemoteBatch } from '../../src/core/ports.ts';
-import { submit } from '../../src/core/submit/submit.ts';
+import type { BatchRecord } from '../../src/core/model/model.ts';
+import type { BatchApi, RemoteBatch } from '../../src/core/ports/ports.ts';
+import { submit } from '../../src/core/steps/submit/submit.ts';
 import { NOW, type SubmitTest, startSubmit } from '../support/submit.ts';
 
 const MINUTE_MS = 60_000;

@@ -3,10 +3,10 @@ import fc from 'fast-check';
 import { afterEach, describe, expect, it, test } from 'vitest';
 import type { FaultRule } from '../../local/openai-emulator/emulator.ts';
 import { settingsSchema } from '../../src/contract/settings.ts';
-import { cancelJob } from '../../src/core/cancel.ts';
-import type { BatchRecord, OpenAIBatchStatus } from '../../src/core/model.ts';
-import { remedyFor, turnOf } from '../../src/core/poll/lost.ts';
-import type { RemoteBatch } from '../../src/core/ports.ts';
+import { cancelJob } from '../../src/core/lifecycle/cancel.ts';
+import type { BatchRecord, OpenAIBatchStatus } from '../../src/core/model/model.ts';
+import type { RemoteBatch } from '../../src/core/ports/ports.ts';
+import { remedyFor, turnOf } from '../../src/core/steps/poll/lost.ts';
 import { chatLine, type Pipeline, type PipelineOptions, startPipeline } from '../support/pipeline.ts';
 import { BATCH_ONLY } from '../support/routes.ts';
 

@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { CorruptWorkFileError } from '../../src/core/errors.ts';
+import { CorruptWorkFileError } from '../../src/core/base/errors.ts';
 import {
   encodeManifest,
   ManifestEntries,
   type ManifestEntry,
   readManifest,
   renderedBytes,
-} from '../../src/core/manifest.ts';
+} from '../../src/core/files/manifest.ts';
 import { memoryStore } from '../support/memory-store.ts';
 
 const KEY = 'work/job/ingest/a/0-00000.manifest';

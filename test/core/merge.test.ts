@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { MemoryObjects } from '../../src/adapters/memory/objects.ts';
-import { CorruptWorkFileError } from '../../src/core/errors.ts';
-import { mergeIndexes, writeMergedText } from '../../src/core/finalize/merge.ts';
-import type { RunRef } from '../../src/core/model.ts';
+import { CorruptWorkFileError } from '../../src/core/base/errors.ts';
+import type { RunRef } from '../../src/core/model/model.ts';
+import { mergeIndexes, writeMergedText } from '../../src/core/steps/finalize/merge.ts';
 import { collectBytes, collectItems } from '../support/bytes.ts';
+import type { MemoryObjects } from '../support/memory/objects.ts';
 import { BUCKET, memoryStore, watchReads } from '../support/memory-store.ts';
 import { writeRun } from '../support/runs.ts';
 

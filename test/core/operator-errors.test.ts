@@ -5,18 +5,18 @@
 import OpenAI from 'openai';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { FaultRule } from '../../local/openai-emulator/emulator.ts';
-import { OpenAIBatches, OpenAIRequestError } from '../../src/adapters/openai-batches.ts';
 import { DEFAULT_API_KEY } from '../../src/contract/api-key.ts';
-import { operatorErrorOf } from '../../src/core/admission/operator-errors.ts';
-import { parkScope } from '../../src/core/admission/scopes.ts';
 import {
   ApiKeyMissingError,
   ApiKeyUnknownError,
   CreateRefusedError,
   UploadRefusedError,
-} from '../../src/core/errors.ts';
-import type { BatchRecord } from '../../src/core/model.ts';
-import { poll } from '../../src/core/poll/poll.ts';
+} from '../../src/core/base/errors.ts';
+import type { BatchRecord } from '../../src/core/model/model.ts';
+import { operatorErrorOf } from '../../src/core/scheduling/operator-errors.ts';
+import { parkScope } from '../../src/core/scheduling/scopes.ts';
+import { poll } from '../../src/core/steps/poll/poll.ts';
+import { OpenAIBatches, OpenAIRequestError } from '../../src/providers/openai/batch-api.ts';
 import { chatLine, type Pipeline, type PipelineOptions, startPipeline } from '../support/pipeline.ts';
 
 const KEY = 'input/a.jsonl';

@@ -1,10 +1,10 @@
 /** What a dropped object says of how it is to be run, and that nothing of it is passed over in silence. */
 import { afterEach, describe, expect, test } from 'vitest';
-import { MemoryObjects } from '../../src/adapters/memory/objects.ts';
 import { type Route, routeSchema, settingsSchema } from '../../src/contract/settings.ts';
-import { readOptions } from '../../src/core/ingest/options.ts';
-import { jobIdOf } from '../../src/core/job-id.ts';
-import type { Job, ObjectHead } from '../../src/core/model.ts';
+import { jobIdOf } from '../../src/core/model/job-id.ts';
+import type { Job, ObjectHead } from '../../src/core/model/model.ts';
+import { readOptions } from '../../src/core/requests/options.ts';
+import { MemoryObjects } from '../support/memory/objects.ts';
 import { BUCKET, memoryStore } from '../support/memory-store.ts';
 import { chatLine, type Pipeline, startPipeline } from '../support/pipeline.ts';
 

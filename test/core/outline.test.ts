@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Block } from '../../src/core/block.ts';
-import { writeOutline } from '../../src/core/collect/outline.ts';
+import { Block } from '../../src/core/base/block.ts';
+import { writeOutline } from '../../src/core/steps/collect/outline.ts';
 
 /** The text without its long strings, or `undefined` if it is not valid. */
 function outlineOf(text: string | Uint8Array): string | undefined {

@@ -1,8 +1,8 @@
 /** How a manifest entry keeps what its request may be answered with. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { attemptsOf, withAttempt } from '../../src/core/attempts.ts';
-import { outputLimitIn, outputLimitOf, withOutputLimit } from '../../src/core/output-limit.ts';
+import { attemptsOf, withAttempt } from '../../src/core/model/attempts.ts';
+import { outputLimitIn, outputLimitOf, withOutputLimit } from '../../src/core/model/output-limit.ts';
 
 test('a limit is never rounded down, nor up by more than 9 %', () => {
   fc.assert(

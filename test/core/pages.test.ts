@@ -1,8 +1,8 @@
 /** Lists that are read page by page: circles are noticed, and nothing else is taken for one. */
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import type { PagePosition } from '../../src/core/model.ts';
-import { advance, isPast } from '../../src/core/pages.ts';
+import { advance, isPast } from '../../src/core/lifecycle/pages.ts';
+import type { PagePosition } from '../../src/core/model/model.ts';
 
 /** Pages read until a circle is noticed, or the list ends. */
 function readList(nextOf: (after: string | undefined) => string | undefined): {

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { MemoryObjects } from '../../src/adapters/memory/objects.ts';
-import { buffersFor, readInParallel } from '../../src/core/parallel-read.ts';
-import type { ByteStream, ObjectStore } from '../../src/core/ports.ts';
+import { buffersFor, readInParallel } from '../../src/core/files/parallel-read.ts';
+import type { ByteStream, ObjectStore } from '../../src/core/ports/ports.ts';
+import { MemoryObjects } from '../support/memory/objects.ts';
 
 const SOURCE = { bucket: 'b', key: 'k' };
 

@@ -1,11 +1,11 @@
 /** Where a version stands among those of its key: whichever ids S3 gives, its own order counts. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
-import { MemoryObjects } from '../../src/adapters/memory/objects.ts';
 import { orderOf, placeOf } from '../../src/core/drops/place.ts';
-import { jobIdOf } from '../../src/core/job-id.ts';
-import type { ObjectHead } from '../../src/core/model.ts';
+import { jobIdOf } from '../../src/core/model/job-id.ts';
+import type { ObjectHead } from '../../src/core/model/model.ts';
+import { MemoryJobs } from '../support/memory/jobs.ts';
+import { MemoryObjects } from '../support/memory/objects.ts';
 
 const BUCKET = 'bucket';
 const KEY = 'input/a.jsonl';

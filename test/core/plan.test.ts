@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { CorruptWorkFileError } from '../../src/core/errors.ts';
-import { type Plan, readPlan, settlePlan } from '../../src/core/plan.ts';
+import { CorruptWorkFileError } from '../../src/core/base/errors.ts';
+import { type Plan, readPlan, settlePlan } from '../../src/core/files/plan.ts';
 import { memoryStore } from '../support/memory-store.ts';
 
 const KEY = 'work/j/plan.json';

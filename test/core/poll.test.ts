@@ -1,19 +1,19 @@
 /** What a poll asks and writes: as much as there is live, whatever there ever was. */
 import { describe, expect, it } from 'vitest';
-import { MemoryBatches } from '../../src/adapters/memory/batches.ts';
-import { noHeartbeat } from '../../src/adapters/memory/heartbeat.ts';
-import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
-import { MemoryListing } from '../../src/adapters/memory/listing.ts';
-import { MemoryObjects } from '../../src/adapters/memory/objects.ts';
-import { MemoryOutbox } from '../../src/adapters/memory/outbox.ts';
-import { MemoryOwners } from '../../src/adapters/memory/owners.ts';
-import { MemoryParks } from '../../src/adapters/memory/parks.ts';
-import { MemoryQuota } from '../../src/adapters/memory/quota.ts';
 import { defaultSettings } from '../../src/contract/settings.ts';
-import { type BatchRecord, batchIdOf } from '../../src/core/model.ts';
-import { poll } from '../../src/core/poll/poll.ts';
-import type { BatchChanges } from '../../src/core/ports.ts';
-import { Prices } from '../../src/core/prices/prices.ts';
+import { type BatchRecord, batchIdOf } from '../../src/core/model/model.ts';
+import type { BatchChanges } from '../../src/core/ports/ports.ts';
+import { Prices } from '../../src/core/pricing/prices.ts';
+import { poll } from '../../src/core/steps/poll/poll.ts';
+import { MemoryBatches } from '../support/memory/batches.ts';
+import { noHeartbeat } from '../support/memory/heartbeat.ts';
+import { MemoryJobs } from '../support/memory/jobs.ts';
+import { MemoryListing } from '../support/memory/listing.ts';
+import { MemoryObjects } from '../support/memory/objects.ts';
+import { MemoryOutbox } from '../support/memory/outbox.ts';
+import { MemoryOwners } from '../support/memory/owners.ts';
+import { MemoryParks } from '../support/memory/parks.ts';
+import { MemoryQuota } from '../support/memory/quota.ts';
 
 const MINUTE_MS = 60_000;
 const JOB_ID = 'job';

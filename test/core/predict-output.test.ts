@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ENDPOINTS, type Endpoint } from '../../src/core/endpoints.ts';
-import { predictOutputBytes } from '../../src/core/ingest/predict-output.ts';
-import { OPENAI_LIMITS } from '../../src/core/limits.ts';
+import { ENDPOINTS, type Endpoint } from '../../src/core/model/endpoints.ts';
+import { OPENAI_LIMITS } from '../../src/core/model/limits.ts';
+import { predictOutputBytes } from '../../src/core/requests/predict-output.ts';
 
 const predict = (url: Endpoint, body: Record<string, unknown>, inputs = 0, requestBytes = 200): number =>
   predictOutputBytes(url, { model: 'm', ...body }, inputs, requestBytes);

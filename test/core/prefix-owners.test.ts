@@ -1,12 +1,12 @@
 /** Which stack owns which prefix of a bucket, and whose each object is. */
 import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
-import { MemoryOwners } from '../../src/adapters/memory/owners.ts';
 import type { PrefixOwner } from '../../src/contract/prefix-owners.ts';
 import { settingsSchema } from '../../src/contract/settings.ts';
-import { CorruptWorkFileError } from '../../src/core/errors.ts';
-import { claimPrefixes } from '../../src/core/prefix-owners/claim-prefixes.ts';
-import { claimFor, findOtherOwner } from '../../src/core/prefix-owners/owners.ts';
+import { CorruptWorkFileError } from '../../src/core/base/errors.ts';
+import { claimPrefixes } from '../../src/core/drops/claim-prefixes.ts';
+import { claimFor, findOtherOwner } from '../../src/core/drops/owners.ts';
+import { MemoryOwners } from '../support/memory/owners.ts';
 import { BATCH_ONLY } from '../support/routes.ts';
 
 const T0 = 1_790_000_000_000;

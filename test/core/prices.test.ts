@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { PRICED_TIERS } from '../../src/contract/rates.ts';
-import { readBlock } from '../../src/core/prices/blocks.ts';
-import { formatUsd, fromUsd, toMicrodollars, toUsd } from '../../src/core/prices/money.ts';
-import { PriceFileError, readPriceFile } from '../../src/core/prices/price-file.ts';
-import { costAt, Prices } from '../../src/core/prices/prices.ts';
-import { PRICE_BLOCKS } from '../../src/core/prices/table.ts';
+import { formatUsd, fromUsd, toMicrodollars, toUsd } from '../../src/core/base/money.ts';
+import { readBlock } from '../../src/core/pricing/blocks.ts';
+import { PriceFileError, readPriceFile } from '../../src/core/pricing/price-file.ts';
+import { costAt, Prices } from '../../src/core/pricing/prices.ts';
+import { PRICE_BLOCKS } from '../../src/core/pricing/table.ts';
 
 const AT = Date.UTC(2026, 9, 15);
 const usage = (inputTokens: number, outputTokens = 0, cachedTokens = 0, cacheWriteTokens = 0) => ({

@@ -2,10 +2,10 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
 import { type Route, settingsSchema } from '../../src/contract/settings.ts';
-import { checkFilledIn, fillIn } from '../../src/core/ingest/fill-in.ts';
-import { KEYED_BYTES, promptCacheKeyOf } from '../../src/core/ingest/prompt-cache-key.ts';
-import { MAX_LINE_BYTES } from '../../src/core/limits.ts';
-import { Prices } from '../../src/core/prices/prices.ts';
+import { MAX_LINE_BYTES } from '../../src/core/model/limits.ts';
+import { Prices } from '../../src/core/pricing/prices.ts';
+import { KEYED_BYTES, promptCacheKeyOf } from '../../src/core/requests/prompt-cache-key.ts';
+import { checkFilledIn, fillIn } from '../../src/core/steps/ingest/fill-in.ts';
 import { type Pipeline, startPipeline } from '../support/pipeline.ts';
 import { requestLine } from '../support/request-lines.ts';
 import { BATCH_ONLY } from '../support/routes.ts';

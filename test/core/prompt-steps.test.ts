@@ -1,7 +1,7 @@
 /** Steps that wait for nobody: who is told at once, and when a lost message is made up for. */
 import { afterEach, expect, test } from 'vitest';
 import { settingsSchema } from '../../src/contract/settings.ts';
-import { poll } from '../../src/core/poll/poll.ts';
+import { poll } from '../../src/core/steps/poll/poll.ts';
 import { chatLine, type Pipeline, type PipelineOptions, startPipeline } from '../support/pipeline.ts';
 import { BATCH_ONLY } from '../support/routes.ts';
 

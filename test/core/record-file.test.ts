@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { CorruptWorkFileError } from '../../src/core/errors.ts';
-import { RECORD_BYTES, RecordFileEncoder, readRecordFile } from '../../src/core/record-file.ts';
+import { CorruptWorkFileError } from '../../src/core/base/errors.ts';
+import { RECORD_BYTES, RecordFileEncoder, readRecordFile } from '../../src/core/files/record-file.ts';
 import { chunkSizesArbitrary, cut } from '../support/bytes.ts';
 
 const MAGIC = 'BDXX';

@@ -1,12 +1,12 @@
 /** What a refusal costs in time: of a create, of a batch as a whole, and of a batch that is above the limit that OpenAI tells. */
 import { afterEach, describe, expect, test } from 'vitest';
-import { isShortWait, refusalWaitMs } from '../../src/core/admission/refusal-wait.ts';
-import { tokensLedgerOf } from '../../src/core/admission/scopes.ts';
-import { cutAfterRefusal } from '../../src/core/admission/token-limit.ts';
-import { collect } from '../../src/core/collect/collect.ts';
-import { CreateRefusedError } from '../../src/core/errors.ts';
-import { poll } from '../../src/core/poll/poll.ts';
-import { submit } from '../../src/core/submit/submit.ts';
+import { CreateRefusedError } from '../../src/core/base/errors.ts';
+import { isShortWait, refusalWaitMs } from '../../src/core/scheduling/refusal-wait.ts';
+import { tokensLedgerOf } from '../../src/core/scheduling/scopes.ts';
+import { cutAfterRefusal } from '../../src/core/scheduling/token-limit.ts';
+import { collect } from '../../src/core/steps/collect/collect.ts';
+import { poll } from '../../src/core/steps/poll/poll.ts';
+import { submit } from '../../src/core/steps/submit/submit.ts';
 import { chatLine, type Pipeline, type PipelineOptions, startPipeline } from '../support/pipeline.ts';
 
 const SECOND_MS = 1_000;

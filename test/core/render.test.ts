@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { CorruptWorkFileError } from '../../src/core/errors.ts';
-import { ManifestEntries, renderedBytes } from '../../src/core/manifest.ts';
-import { renderBatch } from '../../src/core/submit/render.ts';
+import { CorruptWorkFileError } from '../../src/core/base/errors.ts';
+import { ManifestEntries, renderedBytes } from '../../src/core/files/manifest.ts';
+import { renderBatch } from '../../src/core/files/render.ts';
 import { collectBytes, collectItems } from '../support/bytes.ts';
 import { memoryStore, putSource, watchReads } from '../support/memory-store.ts';
 

@@ -1,17 +1,17 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
-import { MemoryOutbox } from '../../src/adapters/memory/outbox.ts';
 import { defaultSettings } from '../../src/contract/settings.ts';
+import type { Plan } from '../../src/core/files/plan.ts';
+import { advanceAfter, advanceJob, isFinished, nextRound } from '../../src/core/lifecycle/rounds.ts';
 import {
   type BatchRecord,
   batchIdOf,
   byRoundAndPlace,
   childBatchId,
   type Job,
-} from '../../src/core/model.ts';
-import type { Plan } from '../../src/core/plan.ts';
-import { advanceAfter, advanceJob, isFinished, nextRound } from '../../src/core/rounds.ts';
+} from '../../src/core/model/model.ts';
+import { MemoryJobs } from '../support/memory/jobs.ts';
+import { MemoryOutbox } from '../support/memory/outbox.ts';
 
 const JOB_ID = 'job';
 const CHILD = { manifestKey: 'work/next', requests: 3, bytes: 300 };

@@ -2,9 +2,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { layoutOf, routeSchema, type Settings, settingsSchema } from '../../src/contract/settings.ts';
-import { routeOf } from '../../src/core/ingest/route.ts';
-import { jobIdOf } from '../../src/core/job-id.ts';
-import { publicationName, publishedKeys } from '../../src/core/keys.ts';
+import { publicationName, publishedKeys } from '../../src/core/files/keys.ts';
+import { jobIdOf } from '../../src/core/model/job-id.ts';
+import { routeOf } from '../../src/core/requests/route.ts';
 import { BUCKET } from '../support/memory-store.ts';
 import { chatLine, type Pipeline, startPipeline } from '../support/pipeline.ts';
 import { BATCH_ONLY } from '../support/routes.ts';

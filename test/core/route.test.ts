@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { defaultSettings, settingsSchema } from '../../src/contract/settings.ts';
-import { routeOf } from '../../src/core/ingest/route.ts';
+import { routeOf } from '../../src/core/requests/route.ts';
 import { BATCH_ONLY } from '../support/routes.ts';
 
 type RouteInput = { name: string; prefix: string; match?: string[]; ignore?: string[] };

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { MemoryObjects } from '../../src/adapters/memory/objects.ts';
-import { CorruptWorkFileError } from '../../src/core/errors.ts';
-import type { RunRef, SourceObject } from '../../src/core/model.ts';
-import { type RunRecord, RunWriter, readRunIndex } from '../../src/core/run-file.ts';
+import { CorruptWorkFileError } from '../../src/core/base/errors.ts';
+import { type RunRecord, RunWriter, readRunIndex } from '../../src/core/files/run-file.ts';
+import type { RunRef, SourceObject } from '../../src/core/model/model.ts';
+import type { MemoryObjects } from '../support/memory/objects.ts';
 import { BUCKET, memoryStore } from '../support/memory-store.ts';
 import { RUN_SOURCE, type RunLine, writeRun } from '../support/runs.ts';
 

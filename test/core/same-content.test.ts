@@ -1,13 +1,13 @@
 /** A producer that puts the same file again pays nothing for it, and learns whose results are its own. */
 import { afterEach, describe, expect, test } from 'vitest';
-import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
 import { type Receipt, receiptSchema } from '../../src/contract/receipt.ts';
 import { settingsSchema } from '../../src/contract/settings.ts';
-import { cancelJob } from '../../src/core/cancel.ts';
-import { contentOf, ownerOf } from '../../src/core/drops/duplicates.ts';
-import { jobIdOf } from '../../src/core/job-id.ts';
-import type { Job } from '../../src/core/model.ts';
-import { poll } from '../../src/core/poll/poll.ts';
+import { cancelJob } from '../../src/core/lifecycle/cancel.ts';
+import { contentOf, ownerOf } from '../../src/core/lifecycle/duplicate-jobs.ts';
+import { jobIdOf } from '../../src/core/model/job-id.ts';
+import type { Job } from '../../src/core/model/model.ts';
+import { poll } from '../../src/core/steps/poll/poll.ts';
+import { MemoryJobs } from '../support/memory/jobs.ts';
 import { chatLine, type Pipeline, type PipelineOptions, startPipeline } from '../support/pipeline.ts';
 import { BATCH_ONLY } from '../support/routes.ts';
 

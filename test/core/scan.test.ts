@@ -1,22 +1,22 @@
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { MemoryObjects } from '../../src/adapters/memory/objects.ts';
 import { defaultSettings, type Route } from '../../src/contract/settings.ts';
-import { attemptsOf } from '../../src/core/attempts.ts';
-import { CustomIdHasher } from '../../src/core/custom-id-hash.ts';
-import { ObjectGoneError } from '../../src/core/errors.ts';
-import { checkLine, type ValidLine } from '../../src/core/ingest/check-line.ts';
-import type { ScanDeps } from '../../src/core/ingest/scan.ts';
-import { workKeys } from '../../src/core/keys.ts';
-import { type BatchLimits, MAX_GROUPS, MAX_LINE_BYTES, OPENAI_LIMITS } from '../../src/core/limits.ts';
-import { readManifest, renderedBytes } from '../../src/core/manifest.ts';
-import type { Job } from '../../src/core/model.ts';
-import type { Plan } from '../../src/core/plan.ts';
-import type { ObjectStore } from '../../src/core/ports.ts';
-import { readRunIndex } from '../../src/core/run-file.ts';
-import { renderBatch } from '../../src/core/submit/render.ts';
+import { CustomIdHasher } from '../../src/core/base/custom-id-hash.ts';
+import { ObjectGoneError } from '../../src/core/base/errors.ts';
+import { workKeys } from '../../src/core/files/keys.ts';
+import { readManifest, renderedBytes } from '../../src/core/files/manifest.ts';
+import type { Plan } from '../../src/core/files/plan.ts';
+import { renderBatch } from '../../src/core/files/render.ts';
+import { readRunIndex } from '../../src/core/files/run-file.ts';
+import { attemptsOf } from '../../src/core/model/attempts.ts';
+import { type BatchLimits, MAX_GROUPS, MAX_LINE_BYTES, OPENAI_LIMITS } from '../../src/core/model/limits.ts';
+import type { Job } from '../../src/core/model/model.ts';
+import type { ObjectStore } from '../../src/core/ports/ports.ts';
+import { checkLine, type ValidLine } from '../../src/core/requests/check-line.ts';
+import type { ScanDeps } from '../../src/core/steps/ingest/scan.ts';
 import { chunkSizesArbitrary, collectBytes, cut, pooled } from '../support/bytes.ts';
+import type { MemoryObjects } from '../support/memory/objects.ts';
 import { BUCKET, chopReads, memoryStore, putSource } from '../support/memory-store.ts';
 import {
   bad,

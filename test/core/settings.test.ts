@@ -7,7 +7,7 @@ import {
   routeSchema,
   settingsSchema,
 } from '../../src/contract/settings.ts';
-import { pricesOf } from '../../src/core/prices/price-file.ts';
+import { pricesOf } from '../../src/core/pricing/price-file.ts';
 import { BATCH_ONLY } from '../support/routes.ts';
 
 const route = (changes: Record<string, unknown> = {}) => ({

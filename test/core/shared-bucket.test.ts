@@ -1,7 +1,7 @@
 /** Two stacks that use one bucket: whatever their prefixes, each request is bought once. */
 import { expect, onTestFinished, test } from 'vitest';
 import { type Settings, settingsSchema } from '../../src/contract/settings.ts';
-import { poll } from '../../src/core/poll/poll.ts';
+import { poll } from '../../src/core/steps/poll/poll.ts';
 import { chatLine, type Pipeline, startPipeline } from '../support/pipeline.ts';
 import { BATCH_ONLY } from '../support/routes.ts';
 

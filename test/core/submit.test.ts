@@ -1,9 +1,9 @@
 /** What submit does about a create whose answer was lost, and about turns. */
 import { expect, test } from 'vitest';
-import { createTurnsOf } from '../../src/core/admission/scopes.ts';
-import { CreateRefusedError } from '../../src/core/errors.ts';
-import type { RemoteBatch } from '../../src/core/ports.ts';
-import { submit } from '../../src/core/submit/submit.ts';
+import { CreateRefusedError } from '../../src/core/base/errors.ts';
+import type { RemoteBatch } from '../../src/core/ports/ports.ts';
+import { createTurnsOf } from '../../src/core/scheduling/scopes.ts';
+import { submit } from '../../src/core/steps/submit/submit.ts';
 import { NOW, startSubmit } from '../support/submit.ts';
 
 const HOUR_MS = 60 * 60_000;

@@ -5,12 +5,12 @@
 import { describe, expect, test } from 'vitest';
 import { DEFAULT_API_KEY } from '../../src/contract/api-key.ts';
 import { quotaSchema } from '../../src/contract/settings.ts';
-import { admit } from '../../src/core/admission/admit.ts';
-import { newLedger, reserveOn, settleOn } from '../../src/core/admission/ledger.ts';
-import { tokensLedgerOf } from '../../src/core/admission/scopes.ts';
-import { lessonOfAcceptance, lessonOfRefusal } from '../../src/core/admission/token-limit.ts';
-import { type BatchRecord, batchIdOf, type Ledger } from '../../src/core/model.ts';
-import { Prices } from '../../src/core/prices/prices.ts';
+import { type BatchRecord, batchIdOf, type Ledger } from '../../src/core/model/model.ts';
+import { Prices } from '../../src/core/pricing/prices.ts';
+import { admit } from '../../src/core/scheduling/admit.ts';
+import { newLedger, reserveOn, settleOn } from '../../src/core/scheduling/ledger.ts';
+import { tokensLedgerOf } from '../../src/core/scheduling/scopes.ts';
+import { lessonOfAcceptance, lessonOfRefusal } from '../../src/core/scheduling/token-limit.ts';
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;

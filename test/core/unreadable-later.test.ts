@@ -2,9 +2,9 @@
 import { afterEach, expect, test } from 'vitest';
 import type { FaultRule } from '../../local/openai-emulator/faults.ts';
 import { settingsSchema } from '../../src/contract/settings.ts';
-import { cancelJob } from '../../src/core/cancel.ts';
-import { ObjectUnreadableError } from '../../src/core/errors.ts';
-import { jobIdOf } from '../../src/core/job-id.ts';
+import { ObjectUnreadableError } from '../../src/core/base/errors.ts';
+import { cancelJob } from '../../src/core/lifecycle/cancel.ts';
+import { jobIdOf } from '../../src/core/model/job-id.ts';
 import { chatLine, type Pipeline, startPipeline } from '../support/pipeline.ts';
 import { BATCH_ONLY } from '../support/routes.ts';
 

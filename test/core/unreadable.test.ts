@@ -1,11 +1,11 @@
 /** Files that S3 has and does not give: tried for a time, with a recorded reason, then rejected with it. */
 import { afterEach, describe, expect, test } from 'vitest';
 import { settingsSchema } from '../../src/contract/settings.ts';
-import { cancelJob } from '../../src/core/cancel.ts';
-import { ObjectUnreadableError } from '../../src/core/errors.ts';
-import { jobIdOf } from '../../src/core/job-id.ts';
-import { poll } from '../../src/core/poll/poll.ts';
-import { claimPrefixes } from '../../src/core/prefix-owners/claim-prefixes.ts';
+import { ObjectUnreadableError } from '../../src/core/base/errors.ts';
+import { claimPrefixes } from '../../src/core/drops/claim-prefixes.ts';
+import { cancelJob } from '../../src/core/lifecycle/cancel.ts';
+import { jobIdOf } from '../../src/core/model/job-id.ts';
+import { poll } from '../../src/core/steps/poll/poll.ts';
 import { chatLine, type Pipeline, startPipeline } from '../support/pipeline.ts';
 import { BATCH_ONLY } from '../support/routes.ts';
 

@@ -3,11 +3,11 @@
  * lifecycle rules are those of the template, applied once a day.
  */
 import { afterEach, describe, expect, test } from 'vitest';
-import type { LifecycleRule } from '../../src/adapters/memory/objects.ts';
-import { CreateRefusedError } from '../../src/core/errors.ts';
-import { cleanWork } from '../../src/core/poll/clean-work.ts';
-import { poll } from '../../src/core/poll/poll.ts';
+import { CreateRefusedError } from '../../src/core/base/errors.ts';
+import { cleanWork } from '../../src/core/steps/poll/clean-work.ts';
+import { poll } from '../../src/core/steps/poll/poll.ts';
 import { onlyResource, synthesize } from '../lib/synthesize.ts';
+import type { LifecycleRule } from '../support/memory/objects.ts';
 import { chatLine, type Pipeline, startPipeline } from '../support/pipeline.ts';
 
 const KEY = 'input/a.jsonl';

@@ -3,9 +3,9 @@ import { HeadObjectCommand } from '@aws-sdk/client-s3';
 import { expect, test } from 'vitest';
 import type { SettingsInput } from '../../lib/configuration.ts';
 import { receiptSchema } from '../../src/contract/receipt.ts';
-import { jobBudgetLedgerOf } from '../../src/core/admission/scopes.ts';
-import { jobIdOf } from '../../src/core/job-id.ts';
-import { fromUsd, toMicrodollars } from '../../src/core/prices/money.ts';
+import { fromUsd, toMicrodollars } from '../../src/core/base/money.ts';
+import { jobIdOf } from '../../src/core/model/job-id.ts';
+import { jobBudgetLedgerOf } from '../../src/core/scheduling/scopes.ts';
 import { startEmulatedStack } from '../support/emulated-stack.ts';
 
 const POLL_MS = 5 * 60_000;

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { ensureSynth } from '../../local/synth.ts';
+import { ensureSynth } from '../../local/stack/synth.ts';
 import { findHarm, runChaos } from '../chaos/chaos.ts';
 
 const SEED = 1;

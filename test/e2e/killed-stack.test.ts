@@ -4,8 +4,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { beforeAll, expect, onTestFinished, test, vi } from 'vitest';
-import { startLocalPipeline } from '../../local/local-pipeline.ts';
-import { ensureSynth } from '../../local/synth.ts';
+import { startLocalPipeline } from '../../local/stack/pipeline.ts';
+import { ensureSynth } from '../../local/stack/synth.ts';
 import type { Doom } from '../support/doomed-stack.ts';
 import { chatLine } from '../support/pipeline.ts';
 

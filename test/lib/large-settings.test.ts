@@ -5,7 +5,7 @@ import { Template } from 'aws-cdk-lib/assertions';
 import { describe, expect, test } from 'vitest';
 import { InvalidConfigurationError } from '../../lib/configuration.ts';
 import { PipelineStack, type PipelineStackProps } from '../../lib/pipeline-stack.ts';
-import { loadStack } from '../../local/template.ts';
+import { loadStack } from '../../local/stack/template.ts';
 import { parseSettingsFile } from '../../src/contract/settings-file.ts';
 import { manyRoutes } from '../support/routes.ts';
 import { newApp, resourcesOf } from './synthesize.ts';

@@ -2,7 +2,7 @@
 /** Writes what `cdk synth` writes, from a template and the code of its functions. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Template } from '../../local/template.ts';
+import type { Template } from '../../local/stack/template.ts';
 
 export const STACK_NAME = 'fixture';
 

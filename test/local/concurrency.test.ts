@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { createAccountConcurrency } from '../../local/lambda/concurrency.ts';
+import { createAccountConcurrency } from '../../local/services/lambda/concurrency.ts';
 
 test('functions without a reserved concurrency share what the account has, and what is left is free for any of them', () => {
   const account = createAccountConcurrency(2, new Map());

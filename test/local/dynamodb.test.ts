@@ -22,7 +22,7 @@ import {
   UpdateCommand,
 } from '@aws-sdk/lib-dynamodb';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { type DynamoDb, startDynamoDb } from '../../local/dynamodb/server.ts';
+import { type DynamoDb, startDynamoDb } from '../../local/services/dynamodb/server.ts';
 import { makeFolder, removeFolder, temporaryFolder } from './temporary-folder.ts';
 
 const TABLE = 'things';

@@ -1,8 +1,12 @@
 import { EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { type EventPattern, matchesPattern, requireKnownOperators } from '../../local/event-pattern.ts';
-import { type BusEvent, type EventRule, startEvents } from '../../local/events.ts';
-import type { Invocation } from '../../local/lambda/sandbox.ts';
+import {
+  type EventPattern,
+  matchesPattern,
+  requireKnownOperators,
+} from '../../local/services/eventbridge/event-pattern.ts';
+import { type BusEvent, type EventRule, startEvents } from '../../local/services/eventbridge/events.ts';
+import type { Invocation } from '../../local/services/lambda/sandbox.ts';
 
 const EVENT: BusEvent = {
   version: '0',

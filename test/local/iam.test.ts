@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { type ApiCall, isAllowed, type PolicyStatement } from '../../local/iam.ts';
+import { type ApiCall, isAllowed, type PolicyStatement } from '../../local/services/iam.ts';
 
 const READ: ApiCall = { action: 's3:GetObject', resource: 'arn:aws:s3:::shop/input/a.jsonl' };
 const allow = (rest: Omit<PolicyStatement, 'Effect'>): PolicyStatement => ({ Effect: 'Allow', ...rest });

@@ -7,8 +7,8 @@ import {
   lineageOf,
   mergeLineages,
   runsInLineage,
-} from '../../local/lambda/runtime-api.ts';
-import type { FunctionSettings } from '../../local/lambda/sandbox.ts';
+} from '../../local/services/lambda/runtime-api.ts';
+import type { FunctionSettings } from '../../local/services/lambda/sandbox.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 /** Makes a function out of the text of its one module. */

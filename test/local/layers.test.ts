@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { mountLayers } from '../../local/layers.ts';
+import { mountLayers } from '../../local/stack/layers.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'batchdrop-layers-'));
 afterAll(() => rmSync(folder, { recursive: true }));

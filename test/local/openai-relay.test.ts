@@ -3,9 +3,9 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import OpenAI, { toFile } from 'openai';
 import { expect, onTestFinished, test } from 'vitest';
-import type { ServiceCall } from '../../local/interception.ts';
 import { startEmulator } from '../../local/openai-emulator/emulator.ts';
-import { startOpenAiRelay } from '../../local/openai-relay.ts';
+import type { ServiceCall } from '../../local/services/interception.ts';
+import { startOpenAiRelay } from '../../local/stack/openai-relay.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 const LINE = JSON.stringify({

@@ -7,7 +7,7 @@ import {
   SecretsManagerClient,
 } from '@aws-sdk/client-secrets-manager';
 import { expect, onTestFinished, test } from 'vitest';
-import { startSecrets } from '../../local/secrets.ts';
+import { startSecrets } from '../../local/services/secrets/secrets.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 const NAME = 'api-key';

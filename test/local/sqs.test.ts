@@ -9,8 +9,8 @@ import {
   SQSClient,
 } from '@aws-sdk/client-sqs';
 import { expect, onTestFinished, test } from 'vitest';
-import type { ApiCall } from '../../local/iam.ts';
-import { queueArn, type Sqs, startSqs } from '../../local/sqs.ts';
+import type { ApiCall } from '../../local/services/iam.ts';
+import { queueArn, type Sqs, startSqs } from '../../local/services/sqs/sqs.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 const DEAD_LETTERS = 'letters';

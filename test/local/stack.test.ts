@@ -6,13 +6,13 @@ import { DynamoDBClient, GetItemCommand } from '@aws-sdk/client-dynamodb';
 import { GetObjectCommand, ListObjectVersionsCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { build } from 'esbuild';
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
-import type { BusEvent } from '../../local/events.ts';
+import type { BusEvent } from '../../local/services/eventbridge/events.ts';
 import {
   type LocalStack,
   type LocalStackOptions,
   type ObservedCall,
   startLocalStack,
-} from '../../local/stack.ts';
+} from '../../local/stack/start.ts';
 import { pipelineTemplate, writeAssembly } from './assembly.ts';
 import { makeFolder, removeFolder, temporaryFolder } from './temporary-folder.ts';
 

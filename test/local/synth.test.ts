@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
-import { ensureSynth, findSynth } from '../../local/synth.ts';
+import { ensureSynth, findSynth } from '../../local/stack/synth.ts';
 import { defaultSettings } from '../../src/contract/settings.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 

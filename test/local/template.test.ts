@@ -1,10 +1,10 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: the syntax of Fn::Sub
 import { join, relative } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { createResolver, type LocalAccount } from '../../local/intrinsics.ts';
-import { nameResources } from '../../local/physical-names.ts';
-import { loadStack, type Template } from '../../local/template.ts';
-import { planStack } from '../../local/wiring.ts';
+import { createResolver, type LocalAccount } from '../../local/stack/intrinsics.ts';
+import { nameResources } from '../../local/stack/names.ts';
+import { loadStack, type Template } from '../../local/stack/template.ts';
+import { planStack } from '../../local/stack/wiring.ts';
 import { assetKey, pipelineTemplate, STACK_NAME, writeAssembly } from './assembly.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 

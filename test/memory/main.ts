@@ -10,9 +10,9 @@ import { pipeline } from 'node:stream/promises';
 import { parseArgs } from 'node:util';
 import { GetObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { startEmulator } from '../../local/openai-emulator/emulator.ts';
-import { startLocalStack } from '../../local/stack.ts';
-import { ensureSynth } from '../../local/synth.ts';
-import { S3Objects } from '../../src/adapters/s3-objects.ts';
+import { startLocalStack } from '../../local/stack/start.ts';
+import { ensureSynth } from '../../local/stack/synth.ts';
+import { S3Objects } from '../../src/adapters/s3/objects.ts';
 import { receiptSchema } from '../../src/contract/receipt.ts';
 
 const USAGE = `npm run memory -- [--megabytes N] [--line BYTES]

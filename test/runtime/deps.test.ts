@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { callEnv, collectEnv, finalizeEnv, ingestEnv, pollEnv, submitEnv } from '../../src/contract/env.ts';
 import { defaultSettings } from '../../src/contract/settings.ts';
-import { ApiKeyUnknownError } from '../../src/core/errors.ts';
+import { ApiKeyUnknownError } from '../../src/core/base/errors.ts';
 import { systemAmbient } from '../../src/runtime/ambient.ts';
 import { createCallDeps } from '../../src/runtime/deps/call.ts';
 import { createCollectDeps } from '../../src/runtime/deps/collect.ts';

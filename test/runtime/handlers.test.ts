@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { ReceiveMessageCommand, type SQSClient } from '@aws-sdk/client-sqs';
 import type { Context, SQSEvent } from 'aws-lambda';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Sqs, startSqs } from '../../local/sqs.ts';
+import { type Sqs, startSqs } from '../../local/services/sqs/sqs.ts';
 import { batchMessageSchema } from '../../src/contract/messages.ts';
 import { createSqsClient } from '../../src/runtime/clients.ts';
 import type { HandlerLog } from '../../src/runtime/logger.ts';

@@ -2,11 +2,12 @@
  * Budgets of a seed, and what must hold of them. It shares no code with the accounting: prices stand here, and what was
  * spent is told from what OpenAI executed.
  */
-import type { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
-import { MemoryQuota } from '../../src/adapters/memory/quota.ts';
+
 import type { Settings } from '../../src/contract/settings.ts';
-import type { QuotaStore } from '../../src/core/ports.ts';
-import { Prices } from '../../src/core/prices/prices.ts';
+import type { QuotaStore } from '../../src/core/ports/ports.ts';
+import { Prices } from '../../src/core/pricing/prices.ts';
+import type { MemoryJobs } from '../support/memory/jobs.ts';
+import { MemoryQuota } from '../support/memory/quota.ts';
 import type { Random } from './random.ts';
 
 /** What a route may spend, and what becomes of what is over it. */

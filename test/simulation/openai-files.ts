@@ -1,5 +1,5 @@
 /** Input and result files of the simulated OpenAI, as bytes. */
-import { IncompleteDownloadError } from '../../src/core/errors.ts';
+import { IncompleteDownloadError } from '../../src/core/base/errors.ts';
 import type { ServiceBatch, ServiceFile, ServiceRequest } from './openai-model.ts';
 import { tokensIn } from './oracle/tokens.ts';
 

@@ -1,5 +1,5 @@
 /** What the simulated OpenAI is made of: its batches, files and requests, and the account of what it executed. */
-import type { BatchLevelError, OpenAIBatchStatus } from '../../src/core/model.ts';
+import type { BatchLevelError, OpenAIBatchStatus } from '../../src/core/model/model.ts';
 
 /** What the service needs of the simulation. */
 export interface ServiceWorld {

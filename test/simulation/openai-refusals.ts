@@ -1,11 +1,12 @@
 /** Calls of the simulated OpenAI that are refused or fail: by chance, or while something is wrong that takes a person. */
-import { OpenAIRequestError } from '../../src/adapters/openai-batches.ts';
+
 import {
   ApiKeyMissingError,
   CreateRefusedError,
   KeyUnusableError,
   UploadRefusedError,
-} from '../../src/core/errors.ts';
+} from '../../src/core/base/errors.ts';
+import { OpenAIRequestError } from '../../src/providers/openai/batch-api.ts';
 import type { ServiceWorld } from './openai-model.ts';
 import type { Random } from './random.ts';
 import { type OpenAIScenario, START_MS, type Trouble, type Weather } from './scenario.ts';

@@ -3,11 +3,12 @@
  * executed. It follows the observed contract: what a batch goes through, what its files hold and lack, and the quirks
  * Q1 to Q20 that clients have reported (docs/reliability.md lists them). Ports get what the real adapter would give.
  */
-import { OpenAIRequestError } from '../../src/adapters/openai-batches.ts';
-import { CreateRefusedError } from '../../src/core/errors.ts';
-import type { BatchLevelError, OpenAIBatchStatus } from '../../src/core/model.ts';
-import { inputFileOf } from '../../src/core/ownership.ts';
-import type { BatchApi, ByteStream, RemoteBatch, RemoteFile } from '../../src/core/ports.ts';
+
+import { CreateRefusedError } from '../../src/core/base/errors.ts';
+import { inputFileOf } from '../../src/core/lifecycle/ownership.ts';
+import type { BatchLevelError, OpenAIBatchStatus } from '../../src/core/model/model.ts';
+import type { BatchApi, ByteStream, RemoteBatch, RemoteFile } from '../../src/core/ports/ports.ts';
+import { OpenAIRequestError } from '../../src/providers/openai/batch-api.ts';
 import { HOUR_MS, MINUTE_MS, SECOND_MS } from './durations.ts';
 import { SimulatedCalls } from './openai-calls.ts';
 import { BATCH_ERRORS, drawFate, drawSteps } from './openai-fates.ts';

@@ -17,7 +17,7 @@ import type {
   Pause,
   QuotaStore,
   WorkFiles,
-} from '../../src/core/ports.ts';
+} from '../../src/core/ports/ports.ts';
 
 /**
  * - `call`: one request, which may fail before or after its effect, or be sent twice by a client that saw no answer.

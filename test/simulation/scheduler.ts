@@ -6,9 +6,9 @@
 
 import { setImmediate as untilIdle } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
-import { OpenAIRequestError } from '../../src/adapters/openai-batches.ts';
 import type { BatchMessage } from '../../src/contract/messages.ts';
-import type { Deadline, Pause } from '../../src/core/ports.ts';
+import type { Deadline, Pause } from '../../src/core/ports/ports.ts';
+import { OpenAIRequestError } from '../../src/providers/openai/batch-api.ts';
 import { MINUTE_MS, SECOND_MS } from './durations.ts';
 import { type Faults, InjectedError } from './faults.ts';
 import { givenUpAfterMs, Hangs } from './hangs.ts';

@@ -3,8 +3,8 @@
  * are the real core on memory adapters; {@link Scheduler} decides, call by call, who continues.
  */
 
-import { routeOf } from '../../src/core/ingest/route.ts';
-import { apiKeyOf, type BatchRecord, type ObjectHead } from '../../src/core/model.ts';
+import { apiKeyOf, type BatchRecord, type ObjectHead } from '../../src/core/model/model.ts';
+import { routeOf } from '../../src/core/requests/route.ts';
 import { ADOPTION_EDGES, Coverage, STATE_EDGES } from './coverage.ts';
 import type { Drop } from './drops.ts';
 import { DAY_MS, HOUR_MS, MINUTE_MS } from './durations.ts';

@@ -13,10 +13,10 @@ interface Room {
   packages?: readonly string[];
 }
 
-const BELOW_RUNTIME = ['src/contract/', 'src/core/', 'src/adapters/', 'src/runtime/'];
+const BELOW_RUNTIME = ['src/contract/', 'src/core/', 'src/adapters/', 'src/providers/', 'src/runtime/'];
 
 /**
- * `contract <- core <- adapters <- runtime <- {lambdas, cli, local}` and `contract <- lib <- bin`. The command line
+ * `contract <- core <- adapters <- providers <- runtime <- {lambdas, cli, local}` and `contract <- lib <- bin`. The command line
  * also drives the local stack. A file is in the first room whose prefix it has.
  */
 const ROOMS: readonly Room[] = [
@@ -27,7 +27,8 @@ const ROOMS: readonly Room[] = [
     packages: ['zod', 'node:buffer', 'node:crypto', 'node:stream', 'node:zlib'],
   },
   { prefix: 'src/adapters/', from: ['src/contract/', 'src/core/'] },
-  { prefix: 'src/runtime/', from: ['src/contract/', 'src/core/', 'src/adapters/'] },
+  { prefix: 'src/providers/', from: ['src/contract/', 'src/core/', 'src/adapters/'] },
+  { prefix: 'src/runtime/', from: ['src/contract/', 'src/core/', 'src/adapters/', 'src/providers/'] },
   { prefix: 'lambdas/', from: BELOW_RUNTIME },
   // A witness of its own: what it shared with the pipeline, it could not find wrong.
   { prefix: 'local/openai-emulator/', from: [] },

@@ -1,5 +1,5 @@
 /** Kinds of bad lines, each with what must be said of it. */
-import type { InvalidCode } from '../../src/core/ingest/check-line.ts';
+import type { InvalidCode } from '../../src/core/requests/check-line.ts';
 import { requestLine } from './request-lines.ts';
 
 const line = (changes: Record<string, unknown>): string => requestLine('id-1', changes);

@@ -4,7 +4,7 @@
  * node doomed-stack.ts <Doom as JSON>
  */
 import { startEmulator } from '../../local/openai-emulator/emulator.ts';
-import { startLocalStack } from '../../local/stack.ts';
+import { startLocalStack } from '../../local/stack/start.ts';
 
 /** What is started, and when it dies. */
 export interface Doom {

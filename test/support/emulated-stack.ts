@@ -9,9 +9,9 @@ import { onTestFinished } from 'vitest';
 import { createApp } from '../../bin/create-app.ts';
 import type { SettingsInput } from '../../lib/configuration.ts';
 import { type EmulatorOptions, startEmulator } from '../../local/openai-emulator/emulator.ts';
-import { type LocalStackOptions, startLocalStack } from '../../local/stack.ts';
-import { ensureSynth } from '../../local/synth.ts';
-import { DynamoDBQuota } from '../../src/adapters/dynamodb-quota.ts';
+import { type LocalStackOptions, startLocalStack } from '../../local/stack/start.ts';
+import { ensureSynth } from '../../local/stack/synth.ts';
+import { DynamoDBQuota } from '../../src/adapters/dynamodb/quota.ts';
 import { createDynamoDBClient } from '../../src/runtime/clients.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');

@@ -1,7 +1,8 @@
 /** {@link MemoryObjects} with what tests of the core need around it. */
-import { MemoryObjects } from '../../src/adapters/memory/objects.ts';
-import type { SourceObject } from '../../src/core/model.ts';
-import type { ObjectStore } from '../../src/core/ports.ts';
+
+import type { SourceObject } from '../../src/core/model/model.ts';
+import type { ObjectStore } from '../../src/core/ports/ports.ts';
+import { MemoryObjects } from './memory/objects.ts';
 
 export const BUCKET = 'bucket';
 

@@ -1,6 +1,6 @@
 /** Files of requests with anything in them, and what must come of each line. */
 import fc from 'fast-check';
-import type { BatchLimits } from '../../src/core/limits.ts';
+import type { BatchLimits } from '../../src/core/model/limits.ts';
 import { requestLine } from './request-lines.ts';
 
 /** One line of a file under test, and what must become of it. */

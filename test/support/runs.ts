@@ -1,7 +1,8 @@
 /** Runs as ingest and collect write them. */
-import type { MemoryObjects } from '../../src/adapters/memory/objects.ts';
-import type { RunRef, SourceObject } from '../../src/core/model.ts';
-import { type OriginalRange, RunWriter } from '../../src/core/run-file.ts';
+
+import { type OriginalRange, RunWriter } from '../../src/core/files/run-file.ts';
+import type { RunRef, SourceObject } from '../../src/core/model/model.ts';
+import type { MemoryObjects } from './memory/objects.ts';
 import { BUCKET } from './memory-store.ts';
 
 export interface RunLine {

@@ -1,8 +1,9 @@
 /** Scans that are not broken off. */
-import { type ScanDeps, scan } from '../../src/core/ingest/scan.ts';
-import type { Job } from '../../src/core/model.ts';
-import type { Plan } from '../../src/core/plan.ts';
-import { Prices } from '../../src/core/prices/prices.ts';
+
+import type { Plan } from '../../src/core/files/plan.ts';
+import type { Job } from '../../src/core/model/model.ts';
+import { Prices } from '../../src/core/pricing/prices.ts';
+import { type ScanDeps, scan } from '../../src/core/steps/ingest/scan.ts';
 
 /** A scan by one worker that has all the time that it needs. */
 export async function scanWhole(

@@ -1,16 +1,17 @@
 /** One batch in a store of its own, for tests of submit alone. */
-import { MemoryBatches } from '../../src/adapters/memory/batches.ts';
-import { noHeartbeat } from '../../src/adapters/memory/heartbeat.ts';
-import { MemoryJobs } from '../../src/adapters/memory/jobs.ts';
-import { MemoryObjects } from '../../src/adapters/memory/objects.ts';
-import { MemoryOutbox } from '../../src/adapters/memory/outbox.ts';
-import { MemoryParks } from '../../src/adapters/memory/parks.ts';
-import { MemoryQuota } from '../../src/adapters/memory/quota.ts';
+
 import type { BatchMessage } from '../../src/contract/messages.ts';
 import { defaultSettings, quotaSchema } from '../../src/contract/settings.ts';
-import type { BatchRecord } from '../../src/core/model.ts';
-import type { BatchApi } from '../../src/core/ports.ts';
-import type { SubmitDeps } from '../../src/core/submit/submit.ts';
+import type { BatchRecord } from '../../src/core/model/model.ts';
+import type { BatchApi } from '../../src/core/ports/ports.ts';
+import type { SubmitDeps } from '../../src/core/steps/submit/submit.ts';
+import { MemoryBatches } from './memory/batches.ts';
+import { noHeartbeat } from './memory/heartbeat.ts';
+import { MemoryJobs } from './memory/jobs.ts';
+import { MemoryObjects } from './memory/objects.ts';
+import { MemoryOutbox } from './memory/outbox.ts';
+import { MemoryParks } from './memory/parks.ts';
+import { MemoryQuota } from './memory/quota.ts';
 
 /** When each of these tests begins. */
 export const NOW = 1_790_000_000_000;

@@ -1,5 +1,5 @@
 /** Pauses on a virtual clock: time passes only while nothing else goes on. */
-import type { Pause } from '../../src/core/ports.ts';
+import type { Pause } from '../../src/core/ports/ports.ts';
 
 interface Sleeper {
   at: number;

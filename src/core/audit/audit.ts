@@ -1,12 +1,12 @@
 /** What past calls cost, month by month, and what they would have cost in the cheapest tier that their urgency allows. */
 
 import type { PricedTier } from '../../contract/rates.ts';
-import { WITH_FLEX } from '../endpoints.ts';
-import type { TokenUsage } from '../model.ts';
-import type { Picodollars } from '../prices/money.ts';
-import { costAt, type Prices } from '../prices/prices.ts';
-import { SHORT_CONTEXT_TOKENS } from '../prices/table.ts';
-import { toolFeeOf } from '../prices/tool-fees.ts';
+import type { Picodollars } from '../base/money.ts';
+import { WITH_FLEX } from '../model/endpoints.ts';
+import type { TokenUsage } from '../model/model.ts';
+import { costAt, type Prices } from '../pricing/prices.ts';
+import { SHORT_CONTEXT_TOKENS } from '../pricing/table.ts';
+import { toolFeeOf } from '../pricing/tool-fees.ts';
 import { addUsage, noUsage } from '../results/usage.ts';
 import { type Calls, hasBatch, readCalls } from './calls.ts';
 import type { Rules } from './rules.ts';

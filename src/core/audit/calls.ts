@@ -10,8 +10,8 @@
  */
 
 import type { PricedTier } from '../../contract/rates.ts';
-import { type Endpoint, isEndpoint } from '../endpoints.ts';
-import type { TokenUsage } from '../model.ts';
+import { type Endpoint, isEndpoint } from '../model/endpoints.ts';
+import type { TokenUsage } from '../model/model.ts';
 import { classify } from '../results/classify.ts';
 import { type ToolUse, toolUseOf } from '../results/tool-use.ts';
 import { usageOf } from '../results/usage.ts';

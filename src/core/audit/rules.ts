@@ -15,7 +15,7 @@
  */
 import * as z from 'zod';
 import { compileGlob, describeGlobProblem } from '../../contract/glob.ts';
-import { BatchdropError } from '../errors.ts';
+import { BatchdropError } from '../base/errors.ts';
 import type { Calls } from './calls.ts';
 
 const URGENCIES = ['now', 'soon', 'later'] as const;

@@ -1,7 +1,7 @@
 /** Where a version of an input stands among those of its key, in the order in which S3 stored them. */
-import { jobIdOf } from '../job-id.ts';
-import type { Job, KeyVersion, ListCursor, ObjectHead } from '../model.ts';
-import type { Inputs, JobStore } from '../ports.ts';
+import { jobIdOf } from '../model/job-id.ts';
+import type { Job, KeyVersion, ListCursor, ObjectHead } from '../model/model.ts';
+import type { Inputs, JobStore } from '../ports/ports.ts';
 
 /** What of a version's place its job keeps. */
 export type Place = Pick<Job, 'predecessor' | 'rank'>;

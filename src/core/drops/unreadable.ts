@@ -2,8 +2,8 @@
  * Inputs that S3 has and does not give: archived, encrypted with a key that may not be used, or forbidden. A person may change
  * that (a restore from a deep archive takes 48 hours), so they are tried for a time, and then rejected with what S3 said.
  */
-import type { ObjectUnreadableError } from '../errors.ts';
-import type { Job, Rejection, Unreadable } from '../model.ts';
+import type { ObjectUnreadableError } from '../base/errors.ts';
+import type { Job, Rejection, Unreadable } from '../model/model.ts';
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;

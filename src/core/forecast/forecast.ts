@@ -3,29 +3,29 @@
  * estimated, prices looked up. Nothing is sent anywhere.
  */
 import type { Route } from '../../contract/settings.ts';
-import { sizeOf } from '../budget/bound.ts';
-import { CustomIdHasher } from '../custom-id-hash.ts';
-import type { Endpoint } from '../endpoints.ts';
+import { CustomIdHasher } from '../base/custom-id-hash.ts';
+import { GzipError } from '../files/gunzip.ts';
+import { ManifestEntries, renderedBytes } from '../files/manifest.ts';
+import { unpacked } from '../files/unpacked.ts';
+import type { Endpoint } from '../model/endpoints.ts';
+import { type BatchLimits, MAX_GROUPS } from '../model/limits.ts';
+import { outputLimitOf, withOutputLimit } from '../model/output-limit.ts';
+import type { ByteStream } from '../ports/ports.ts';
+import { sizeOf } from '../pricing/bound.ts';
+import { SHORT_CONTEXT_TOKENS } from '../pricing/table.ts';
+import { estimateTokens, type TokenEstimate, type Tokenizer } from '../pricing/tokens/estimate.ts';
+import { PromptSample, SampleBudget } from '../pricing/tokens/sample.ts';
 import {
   checkLine,
   duplicateCustomId,
   type InvalidLine,
   lineTooLong,
   type ValidLine,
-} from '../ingest/check-line.ts';
-import { Cutter, type OpenBatch } from '../ingest/cutter.ts';
-import { type Additions, checkFilledIn } from '../ingest/fill-in.ts';
-import { GzipError } from '../ingest/gunzip.ts';
-import { LineScanner, type ScannedRequest } from '../ingest/line-scanner.ts';
-import { type BatchLimits, MAX_GROUPS } from '../limits.ts';
-import { ManifestEntries, renderedBytes } from '../manifest.ts';
-import { outputLimitOf, withOutputLimit } from '../output-limit.ts';
-import type { ByteStream } from '../ports.ts';
-import { SHORT_CONTEXT_TOKENS } from '../prices/table.ts';
-import { estimateTokens, type TokenEstimate, type Tokenizer } from '../tokens/estimate.ts';
-import { readPrompt, UNESTIMATED_KINDS, type UnestimatedKind } from '../tokens/prompt.ts';
-import { PromptSample, SampleBudget } from '../tokens/sample.ts';
-import { unpacked } from '../unpacked.ts';
+} from '../requests/check-line.ts';
+import { LineScanner, type ScannedRequest } from '../requests/line-scanner.ts';
+import { readPrompt, UNESTIMATED_KINDS, type UnestimatedKind } from '../requests/prompt.ts';
+import { Cutter, type OpenBatch } from '../steps/ingest/cutter.ts';
+import { type Additions, checkFilledIn } from '../steps/ingest/fill-in.ts';
 import { type PrefixReport, SharedPrefixes } from './prefixes.ts';
 import { SeenIds } from './seen-ids.ts';
 

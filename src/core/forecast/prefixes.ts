@@ -6,7 +6,7 @@
  * Prompts are followed down a tree of beginnings, each a tenth to a quarter longer than the one before. A request
  * belongs to the longest beginning that another request has as well, and to so much more of it as they all have.
  */
-import type { Tokenizer } from '../tokens/estimate.ts';
+import type { Tokenizer } from '../pricing/tokens/estimate.ts';
 
 /** Source: OpenAI guide "Prompt caching": prompts from 1,024 tokens on. */
 export const LEAST_CACHED_TOKENS = 1_024;

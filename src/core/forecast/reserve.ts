@@ -1,9 +1,9 @@
 /** What a budget is asked to hold for a file: as admission reckons it, all batches of the file at the same time. */
 import type { Route } from '../../contract/settings.ts';
-import { boundOf } from '../budget/bound.ts';
-import { ladderOf } from '../ladder/ladder.ts';
-import { fromMicrodollars, type Picodollars, toMicrodollars } from '../prices/money.ts';
-import type { Prices } from '../prices/prices.ts';
+import { fromMicrodollars, type Picodollars, toMicrodollars } from '../base/money.ts';
+import { boundOf } from '../pricing/bound.ts';
+import type { Prices } from '../pricing/prices.ts';
+import { ladderOf } from '../scheduling/ladder.ts';
 import type { BatchForecast } from './forecast.ts';
 
 export interface Reserve {

@@ -1,8 +1,8 @@
 /** What the tiers cost and how long they take, and which one to take. */
 import type { Tier } from '../../contract/settings.ts';
-import { WITH_FLEX } from '../endpoints.ts';
-import type { Picodollars } from '../prices/money.ts';
-import { costAt, type Prices } from '../prices/prices.ts';
+import type { Picodollars } from '../base/money.ts';
+import { WITH_FLEX } from '../model/endpoints.ts';
+import { costAt, type Prices } from '../pricing/prices.ts';
 import type { GroupForecast } from './forecast.ts';
 import type { PrefixReport } from './prefixes.ts';
 

@@ -1,5 +1,5 @@
 /** Whether the body of a 200 holds an answer of any endpoint, and what cut it short. Source of the shapes: API reference. */
-import { asObject, isText, type JsonObject, objectsIn } from './json-value.ts';
+import { asObject, isText, type JsonObject, objectsIn } from '../base/json-value.ts';
 
 /** What is known of a request, to judge its answer by. */
 export interface Asked {

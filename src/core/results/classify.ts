@@ -3,9 +3,10 @@
  * Rule and sources: openai-batch guide and API reference ("request output object", "error codes"); status 0 lines:
  * tidyverse/ellmer#830.
  */
-import type { Cause } from '../attempts.ts';
+
+import { asObject, type JsonObject, objectsIn } from '../base/json-value.ts';
+import type { Cause } from '../model/attempts.ts';
 import { type Asked, type Cut, cutOf, holdsAnswer } from './answer.ts';
-import { asObject, type JsonObject, objectsIn } from './json-value.ts';
 import { type StatedError, statedIn } from './stated-error.ts';
 
 export type Verdict =

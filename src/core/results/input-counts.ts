@@ -1,9 +1,9 @@
 /** How many inputs the requests of an embeddings batch have: an answer with fewer vectors is not whole. */
-import { isUnavailable } from '../errors.ts';
-import { countEmbeddingInputs } from '../ingest/check-line.ts';
-import type { Manifest } from '../manifest.ts';
-import type { ObjectStore } from '../ports.ts';
-import { readRanges } from '../ranges.ts';
+import { isUnavailable } from '../base/errors.ts';
+import type { Manifest } from '../files/manifest.ts';
+import { readRanges } from '../files/ranges.ts';
+import type { ObjectStore } from '../ports/ports.ts';
+import { countEmbeddingInputs } from '../requests/check-line.ts';
 
 /**
  * Reads the requests of a batch again, one at a time, and counts their inputs.

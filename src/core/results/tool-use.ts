@@ -1,5 +1,5 @@
 /** What an answer was charged for beside the tokens in its `usage`: calls of tools that OpenAI runs. */
-import { asObject, type JsonObject, objectsIn } from './json-value.ts';
+import { asObject, type JsonObject, objectsIn } from '../base/json-value.ts';
 
 export interface ToolUse {
   webSearches: number;

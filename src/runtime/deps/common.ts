@@ -3,14 +3,14 @@
  * file each, so that a function's bundle holds only what it uses. Nothing connects before it is used.
  */
 import type * as z from 'zod';
-import { DynamoDBJobs } from '../../adapters/dynamodb-jobs.ts';
-import { DynamoDBParks } from '../../adapters/dynamodb-parks.ts';
-import { DynamoDBQuota } from '../../adapters/dynamodb-quota.ts';
-import { S3Objects } from '../../adapters/s3-objects.ts';
+import { DynamoDBJobs } from '../../adapters/dynamodb/jobs.ts';
+import { DynamoDBParks } from '../../adapters/dynamodb/parks.ts';
+import { DynamoDBQuota } from '../../adapters/dynamodb/quota.ts';
+import { S3Objects } from '../../adapters/s3/objects.ts';
 import { SqsOutbox } from '../../adapters/sqs-outbox.ts';
 import type { ingestEnv } from '../../contract/env.ts';
-import { OPENAI_LIMITS } from '../../core/limits.ts';
-import { pricesOf } from '../../core/prices/price-file.ts';
+import { OPENAI_LIMITS } from '../../core/model/limits.ts';
+import { pricesOf } from '../../core/pricing/price-file.ts';
 import { pause, systemAmbient } from '../ambient.ts';
 import { createDynamoDBClient, createS3Client, createSqsClient } from '../clients.ts';
 import { readSettingsFile } from '../settings-file.ts';

@@ -1,7 +1,7 @@
 import type * as z from 'zod';
 import { EventBridgeEvents } from '../../adapters/eventbridge-events.ts';
-import { loadTokenizer } from '../../adapters/gpt-tokenizer.ts';
 import type { ingestEnv } from '../../contract/env.ts';
+import { loadTokenizer } from '../../providers/openai/gpt-tokenizer.ts';
 import { createEventBridgeClient } from '../clients.ts';
 import { commonDeps } from './common.ts';
 import { ownersDeps } from './owners.ts';

@@ -1,4 +1,4 @@
-import { S3Owners } from '../../adapters/s3-owners.ts';
+import { S3Owners } from '../../adapters/s3/owners.ts';
 import { createS3Client } from '../clients.ts';
 
 /** What it takes to know which prefixes of the bucket are the stack's own. */

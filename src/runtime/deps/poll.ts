@@ -1,5 +1,5 @@
 import type * as z from 'zod';
-import { DynamoDBListing } from '../../adapters/dynamodb-listing.ts';
+import { DynamoDBListing } from '../../adapters/dynamodb/listing.ts';
 import type { pollEnv } from '../../contract/env.ts';
 import { createDynamoDBClient } from '../clients.ts';
 import { commonDeps } from './common.ts';

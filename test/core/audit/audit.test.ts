@@ -2,9 +2,9 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Audit, Auditor } from '../../../src/core/audit/audit.ts';
 import { NOBODY_WAITS, type Rules, readRules } from '../../../src/core/audit/rules.ts';
-import { toUsd } from '../../../src/core/prices/money.ts';
-import { readPriceFile } from '../../../src/core/prices/price-file.ts';
-import { Prices } from '../../../src/core/prices/prices.ts';
+import { toUsd } from '../../../src/core/base/money.ts';
+import { readPriceFile } from '../../../src/core/pricing/price-file.ts';
+import { Prices } from '../../../src/core/pricing/prices.ts';
 
 interface Options {
   rules?: Rules;

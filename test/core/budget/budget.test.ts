@@ -1,16 +1,16 @@
 /** Whether a batch may go by its budget: a table of cases, and properties. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { newLedger } from '../../../src/core/admission/ledger.ts';
-import { cutByTokens, type Part } from '../../../src/core/admission/recut.ts';
-import { dayBudgetLedgerOf, jobBudgetLedgerOf, monthLedgerOf } from '../../../src/core/admission/scopes.ts';
-import { boundOf, cutByCost, sizeOf } from '../../../src/core/budget/bound.ts';
-import { judgeMoney, type MoneyRules } from '../../../src/core/budget/budget.ts';
-import { ManifestEntries, renderedBytes } from '../../../src/core/manifest.ts';
-import { type BatchRecord, batchIdOf, type Ledger } from '../../../src/core/model.ts';
-import { withOutputLimit } from '../../../src/core/output-limit.ts';
-import { toMicrodollars, toUsd } from '../../../src/core/prices/money.ts';
-import { Prices } from '../../../src/core/prices/prices.ts';
+import { toMicrodollars, toUsd } from '../../../src/core/base/money.ts';
+import { ManifestEntries, renderedBytes } from '../../../src/core/files/manifest.ts';
+import { type BatchRecord, batchIdOf, type Ledger } from '../../../src/core/model/model.ts';
+import { withOutputLimit } from '../../../src/core/model/output-limit.ts';
+import { boundOf, cutByCost, sizeOf } from '../../../src/core/pricing/bound.ts';
+import { Prices } from '../../../src/core/pricing/prices.ts';
+import { cutByTokens, type Part } from '../../../src/core/pricing/recut.ts';
+import { judgeMoney, type MoneyRules } from '../../../src/core/scheduling/budget.ts';
+import { newLedger } from '../../../src/core/scheduling/ledger.ts';
+import { dayBudgetLedgerOf, jobBudgetLedgerOf, monthLedgerOf } from '../../../src/core/scheduling/scopes.ts';
 
 const NOW = Date.parse('2026-11-10T12:00:00Z');
 const PRICES = new Prices();

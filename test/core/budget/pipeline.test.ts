@@ -1,12 +1,12 @@
 /** Budgets from the drop to the receipt, on the emulator: never a millionth over them, and every one of them booked once. */
 import { describe, expect, test } from 'vitest';
 import { type Route, type Settings, settingsSchema } from '../../../src/contract/settings.ts';
-import { dispatch } from '../../../src/core/admission/dispatch.ts';
-import { dayBudgetLedgerOf, jobBudgetLedgerOf, monthLedgerOf } from '../../../src/core/admission/scopes.ts';
-import { cancelJob } from '../../../src/core/cancel.ts';
-import type { Job } from '../../../src/core/model.ts';
-import type { RemoteBatch } from '../../../src/core/ports.ts';
-import { fromUsd, toMicrodollars } from '../../../src/core/prices/money.ts';
+import { fromUsd, toMicrodollars } from '../../../src/core/base/money.ts';
+import { cancelJob } from '../../../src/core/lifecycle/cancel.ts';
+import type { Job } from '../../../src/core/model/model.ts';
+import type { RemoteBatch } from '../../../src/core/ports/ports.ts';
+import { dispatch } from '../../../src/core/scheduling/dispatch.ts';
+import { dayBudgetLedgerOf, jobBudgetLedgerOf, monthLedgerOf } from '../../../src/core/scheduling/scopes.ts';
 import {
   type Interceptor,
   type Pipeline,

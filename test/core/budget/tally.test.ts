@@ -1,11 +1,11 @@
 /** What results cost, line by line. */
 import { describe, expect, test } from 'vitest';
 import type { Tier } from '../../../src/contract/settings.ts';
-import { Tally } from '../../../src/core/budget/tally.ts';
-import { ManifestEntries } from '../../../src/core/manifest.ts';
-import { withOutputLimit } from '../../../src/core/output-limit.ts';
-import { fromUsd } from '../../../src/core/prices/money.ts';
-import { Prices } from '../../../src/core/prices/prices.ts';
+import { fromUsd } from '../../../src/core/base/money.ts';
+import { ManifestEntries } from '../../../src/core/files/manifest.ts';
+import { withOutputLimit } from '../../../src/core/model/output-limit.ts';
+import { Prices } from '../../../src/core/pricing/prices.ts';
+import { Tally } from '../../../src/core/pricing/tally.ts';
 
 const NOW = Date.parse('2026-11-10T12:00:00Z');
 const PRICES = new Prices();

@@ -2,13 +2,13 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { settingsSchema, type Tier } from '../../../src/contract/settings.ts';
-import { dayBudgetLedgerOf } from '../../../src/core/admission/scopes.ts';
-import { boundOf, sharesOf, sizeOf } from '../../../src/core/budget/bound.ts';
-import { Tally } from '../../../src/core/budget/tally.ts';
-import { ManifestEntries } from '../../../src/core/manifest.ts';
-import { withOutputLimit } from '../../../src/core/output-limit.ts';
-import { fromUsd } from '../../../src/core/prices/money.ts';
-import { Prices } from '../../../src/core/prices/prices.ts';
+import { fromUsd } from '../../../src/core/base/money.ts';
+import { ManifestEntries } from '../../../src/core/files/manifest.ts';
+import { withOutputLimit } from '../../../src/core/model/output-limit.ts';
+import { boundOf, sharesOf, sizeOf } from '../../../src/core/pricing/bound.ts';
+import { Prices } from '../../../src/core/pricing/prices.ts';
+import { Tally } from '../../../src/core/pricing/tally.ts';
+import { dayBudgetLedgerOf } from '../../../src/core/scheduling/scopes.ts';
 import { startPipeline } from '../../support/pipeline.ts';
 
 const KEY = 'input/a.jsonl';

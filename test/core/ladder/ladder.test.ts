@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { TIERS, type Tier } from '../../../src/contract/settings.ts';
-import { paceOf } from '../../../src/core/call/pace.ts';
 import {
   isWorthWaitingFor,
   ladderOf,
@@ -10,7 +9,8 @@ import {
   type StepQuestion,
   tierToBegin,
   tierToStay,
-} from '../../../src/core/ladder/ladder.ts';
+} from '../../../src/core/scheduling/ladder.ts';
+import { paceOf } from '../../../src/core/scheduling/pace.ts';
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Cause } from '../../../src/core/attempts.ts';
-import { ENDPOINTS, type Endpoint } from '../../../src/core/endpoints.ts';
+import type { Cause } from '../../../src/core/model/attempts.ts';
+import { ENDPOINTS, type Endpoint } from '../../../src/core/model/endpoints.ts';
 import type { Asked } from '../../../src/core/results/answer.ts';
 import { bodyOf, classify, type OperatorScope, type Verdict } from '../../../src/core/results/classify.ts';
 import { usageOf } from '../../../src/core/results/usage.ts';

@@ -3,7 +3,7 @@ import { isUtf8 } from 'node:buffer';
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
 import { settingsSchema } from '../../../src/contract/settings.ts';
-import { asUtf8 } from '../../../src/core/results/utf8.ts';
+import { asUtf8 } from '../../../src/core/base/utf8.ts';
 import { chatLine, type Pipeline, startPipeline } from '../../support/pipeline.ts';
 import { answerWith } from '../../support/result-lines.ts';
 

@@ -1,17 +1,17 @@
 /** Batches that a real scan planned, and their tokens, told from some of their lines. */
 import { describe, expect, it } from 'vitest';
 import { type Content, generateLines } from '../../../bench/inputs/generate.ts';
-import { loadTokenizer } from '../../../src/adapters/gpt-tokenizer.ts';
-import type { MemoryObjects } from '../../../src/adapters/memory/objects.ts';
 import { defaultSettings } from '../../../src/contract/settings.ts';
-import type { Endpoint } from '../../../src/core/endpoints.ts';
-import { CorruptWorkFileError, ObjectGoneError } from '../../../src/core/errors.ts';
-import { type BatchLimits, OPENAI_LIMITS } from '../../../src/core/limits.ts';
-import type { Job } from '../../../src/core/model.ts';
-import type { Plan } from '../../../src/core/plan.ts';
-import { estimateBatchTokens } from '../../../src/core/tokens/estimate-batch.ts';
-import { imageTokens } from '../../../src/core/tokens/images.ts';
-import { readPrompt } from '../../../src/core/tokens/prompt.ts';
+import { CorruptWorkFileError, ObjectGoneError } from '../../../src/core/base/errors.ts';
+import type { Plan } from '../../../src/core/files/plan.ts';
+import type { Endpoint } from '../../../src/core/model/endpoints.ts';
+import { type BatchLimits, OPENAI_LIMITS } from '../../../src/core/model/limits.ts';
+import type { Job } from '../../../src/core/model/model.ts';
+import { estimateBatchTokens } from '../../../src/core/pricing/tokens/estimate-batch.ts';
+import { imageTokens } from '../../../src/core/requests/images.ts';
+import { readPrompt } from '../../../src/core/requests/prompt.ts';
+import { loadTokenizer } from '../../../src/providers/openai/gpt-tokenizer.ts';
+import type { MemoryObjects } from '../../support/memory/objects.ts';
 import { BUCKET, memoryStore } from '../../support/memory-store.ts';
 import { scanWhole } from '../../support/scans.ts';
 import { CORPORA, textsOf } from './corpora.ts';

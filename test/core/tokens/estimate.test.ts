@@ -1,12 +1,16 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Content, generateLines } from '../../../bench/inputs/generate.ts';
-import { loadTokenizer } from '../../../src/adapters/gpt-tokenizer.ts';
-import type { Endpoint } from '../../../src/core/endpoints.ts';
-import { LineScanner } from '../../../src/core/ingest/line-scanner.ts';
-import { estimateTokens, type TokenEstimate, type Tokenizer } from '../../../src/core/tokens/estimate.ts';
-import { readPrompt } from '../../../src/core/tokens/prompt.ts';
-import { PromptSample, SampleBudget } from '../../../src/core/tokens/sample.ts';
+import type { Endpoint } from '../../../src/core/model/endpoints.ts';
+import {
+  estimateTokens,
+  type TokenEstimate,
+  type Tokenizer,
+} from '../../../src/core/pricing/tokens/estimate.ts';
+import { PromptSample, SampleBudget } from '../../../src/core/pricing/tokens/sample.ts';
+import { LineScanner } from '../../../src/core/requests/line-scanner.ts';
+import { readPrompt } from '../../../src/core/requests/prompt.ts';
+import { loadTokenizer } from '../../../src/providers/openai/gpt-tokenizer.ts';
 import { CORPORA, textsOf } from './corpora.ts';
 
 const CHAT = '/v1/chat/completions';

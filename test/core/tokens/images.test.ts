@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { imageSizeOf, imageTokens } from '../../../src/core/tokens/images.ts';
+import { imageSizeOf, imageTokens } from '../../../src/core/requests/images.ts';
 
 const tokens = (model: string, width: number, height: number, detail?: string): number =>
   imageTokens(model, { size: { width, height }, ...(detail === undefined ? {} : { detail }) }).tokens;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { AwsChunkedDecoder } from '../../../local/s3/aws-chunked.ts';
+import { AwsChunkedDecoder } from '../../../local/services/s3/aws-chunked.ts';
 
 /** Puts the framing around payload chunks, as an SDK does. */
 function frame(

@@ -1,6 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type ChecksumAlgorithm, checksumOfParts, createDigest } from '../../../local/s3/checksums.ts';
+import {
+  type ChecksumAlgorithm,
+  checksumOfParts,
+  createDigest,
+} from '../../../local/services/s3/checksums.ts';
 
 function digestOf(algorithm: ChecksumAlgorithm, bytes: Uint8Array): Buffer {
   const digest = createDigest(algorithm);

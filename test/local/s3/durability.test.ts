@@ -6,7 +6,7 @@ import * as s3 from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
-import { ObjectStore } from '../../../local/s3/object-store.ts';
+import { ObjectStore } from '../../../local/services/s3/object-store.ts';
 import {
   bytesOf,
   clientOf,

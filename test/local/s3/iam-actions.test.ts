@@ -1,6 +1,6 @@
 import * as s3 from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { S3Call } from '../../../local/s3/server.ts';
+import type { S3Call } from '../../../local/services/s3/server.ts';
 import { ACCESS_KEY_ID, clientOf, expectRefusal, startTestS3, type TestS3 } from './support.ts';
 
 const Bucket = 'b';

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { listObjects, listVersions } from '../../../local/s3/listing.ts';
-import type { Bucket, Version } from '../../../local/s3/object-store.ts';
-import { compareUtf8, SortedKeys } from '../../../local/s3/sorted-keys.ts';
+import { listObjects, listVersions } from '../../../local/services/s3/listing.ts';
+import type { Bucket, Version } from '../../../local/services/s3/object-store.ts';
+import { compareUtf8, SortedKeys } from '../../../local/services/s3/sorted-keys.ts';
 
 function versionOf(sequence: number, isDeleted: boolean): Version {
   const sequencer = sequence.toString(16).padStart(16, '0');

@@ -1,6 +1,6 @@
 import * as s3 from '@aws-sdk/client-s3';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { S3Event } from '../../../local/s3/notifications.ts';
+import type { S3Event } from '../../../local/services/s3/notifications.ts';
 import { startTestS3, type TestS3 } from './support.ts';
 
 const Bucket = 'drop';

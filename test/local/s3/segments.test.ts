@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { joinSegments, type Segment, sliceSegments } from '../../../local/s3/blobs.ts';
+import { joinSegments, type Segment, sliceSegments } from '../../../local/services/s3/blobs.ts';
 
 const segments = fc.array(
   fc.record({

@@ -4,7 +4,7 @@
  * With a parent process it sends `{ endpoint }` when it listens and `{ event }` for each event; otherwise it prints the
  * endpoint, and its peak memory in MB when it is interrupted.
  */
-import { startS3 } from '../../../local/s3/server.ts';
+import { startS3 } from '../../../local/services/s3/server.ts';
 
 const [, , dir] = process.argv;
 if (dir === undefined) throw new Error('usage: node server-process.ts <dir>');

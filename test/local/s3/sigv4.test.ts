@@ -2,7 +2,7 @@ import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decodePercent, type SignedRequest, verifySignature } from '../../../local/s3/sigv4.ts';
+import { decodePercent, type SignedRequest, verifySignature } from '../../../local/services/s3/sigv4.ts';
 
 const EXAMPLE_KEY = 'AKIAIOSFODNN7EXAMPLE';
 const EXAMPLE_SECRET = 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY';

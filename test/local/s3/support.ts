@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { S3Client } from '@aws-sdk/client-s3';
 import { expect } from 'vitest';
-import { type S3Options, type S3Server, startS3 } from '../../../local/s3/server.ts';
+import { type S3Options, type S3Server, startS3 } from '../../../local/services/s3/server.ts';
 
 export const ACCESS_KEY_ID = 'LOCALKEY';
 export const SECRET = 'local-secret';

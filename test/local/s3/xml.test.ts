@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { childrenOf, childText, element, parseXml, renderXml } from '../../../local/s3/xml.ts';
+import { childrenOf, childText, element, parseXml, renderXml } from '../../../local/services/s3/xml.ts';
 
 /** Any character, the controls and the escaped ones more often than chance would have it. */
 const character = fc.oneof(

@@ -1,5 +1,5 @@
 /** What was dropped in a seed, and what may become of it. */
-import type { ObjectHead } from '../../../src/core/model.ts';
+import type { ObjectHead } from '../../../src/core/model/model.ts';
 import type { Drop } from '../drops.ts';
 import type { Kind } from '../weather.ts';
 

@@ -1,7 +1,7 @@
 /** The files of a job, line by line, against what its requests must have become. */
 
 import type { Receipt } from '../../../src/contract/receipt.ts';
-import type { BatchRecord, Job } from '../../../src/core/model.ts';
+import type { BatchRecord, Job } from '../../../src/core/model/model.ts';
 import type { InputLine } from '../drops.ts';
 import type { Execution, ServiceBatch } from '../openai-model.ts';
 import type { Published } from '../stack.ts';

@@ -1,0 +1,181 @@
+/** Secrets Manager on this machine: read, write and describe secrets that the template declares. */
+import { createHash, randomUUID } from 'node:crypto';
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { AwsError, startAwsJsonServer } from '../aws-json-server.ts';
+import type { Authorize } from '../iam.ts';
+import type { Intercept } from '../interception.ts';
+
+export interface Secrets {
+  /** `http://127.0.0.1:PORT` */
+  endpoint: string;
+  port: number;
+  /**
+   * Declares a secret.
+   *
+   * @param options.initialValue used until somebody puts a value
+   * @param options.memoryValue is current from now until somebody puts a value, and is never written to disk: for a key
+   *   that the user gave to this run
+   */
+  ensureSecret(options: {
+    name: string;
+    arn: string;
+    initialValue?: string | undefined;
+    memoryValue?: string | undefined;
+  }): void;
+  close(): Promise<void>;
+}
+
+interface Version {
+  id: string;
+  value: string;
+  createdAtSeconds: number;
+}
+
+interface Secret {
+  name: string;
+  arn: string;
+  current: Version | undefined;
+  previous: Version | undefined;
+}
+
+/** What is on disk: the two latest values that were put, by secret name. */
+type Stored = Record<string, { current: Version; previous?: Version | undefined }>;
+
+/**
+ * Starts Secrets Manager. Values that are put survive a restart, in a file that only the user may read.
+ *
+ * @param options.file where they are kept
+ */
+export async function startSecrets(options: {
+  file: string;
+  port?: number | undefined;
+  authorize?: Authorize | undefined;
+  /** Sees the calls of functions. */
+  intercept?: Intercept | undefined;
+}): Promise<Secrets> {
+  const stored: Stored = existsSync(options.file) ? JSON.parse(readFileSync(options.file, 'utf8')) : {};
+  const secrets: Secret[] = [];
+
+  function find(secretId: unknown): Secret {
+    const secret = secrets.find(({ name, arn }) => secretId === name || secretId === arn);
+    if (secret === undefined) {
+      throw new AwsError('ResourceNotFoundException', "Secrets Manager can't find the specified secret.");
+    }
+    return secret;
+  }
+
+  const operations: Record<string, (secret: Secret, input: Record<string, never>) => object> = {
+    GetSecretValue(secret, { VersionId, VersionStage }) {
+      const stages = stagesOf(secret);
+      const found = stages.find(({ version, stage }) =>
+        VersionId === undefined
+          ? stage === (VersionStage ?? 'AWSCURRENT')
+          : version.id === VersionId && (VersionStage === undefined || stage === VersionStage),
+      );
+      if (found === undefined) {
+        throw new AwsError(
+          'ResourceNotFoundException',
+          `Secrets Manager can't find the specified secret value for staging label: ${VersionStage ?? 'AWSCURRENT'}`,
+        );
+      }
+      return {
+        ARN: secret.arn,
+        Name: secret.name,
+        SecretString: found.version.value,
+        VersionId: found.version.id,
+        VersionStages: [found.stage],
+        CreatedDate: found.version.createdAtSeconds,
+      };
+    },
+    PutSecretValue(secret, { SecretString, ClientRequestToken }) {
+      if (typeof SecretString !== 'string') {
+        throw new AwsError(
+          'InvalidParameterException',
+          'The local Secrets Manager keeps text: give SecretString.',
+        );
+      }
+      const id: string = ClientRequestToken ?? randomUUID();
+      if (secret.current?.id !== id) {
+        secret.previous = secret.current;
+        secret.current = { id, value: SecretString, createdAtSeconds: Date.now() / 1000 };
+        stored[secret.name] = {
+          current: secret.current,
+          previous: stored[secret.name]?.current,
+        };
+        writePrivately(options.file, JSON.stringify(stored));
+      }
+      return { ARN: secret.arn, Name: secret.name, VersionId: id, VersionStages: ['AWSCURRENT'] };
+    },
+    DescribeSecret: (secret) => ({
+      ARN: secret.arn,
+      Name: secret.name,
+      VersionIdsToStages: Object.fromEntries(
+        stagesOf(secret).map(({ version, stage }) => [version.id, [stage]]),
+      ),
+    }),
+  };
+
+  const server = await startAwsJsonServer({
+    port: options.port,
+    contentType: 'application/x-amz-json-1.1',
+    interception: options.intercept && {
+      service: 'secretsmanager',
+      resourceOf: ({ SecretId }) => SecretId,
+      intercept: options.intercept,
+    },
+    async handle({ operation, body, accessKeyId }) {
+      const run = operations[operation];
+      if (run === undefined) {
+        throw new AwsError('UnknownOperationException', `The local Secrets Manager has no ${operation}`);
+      }
+      const input = JSON.parse(body.toString());
+      const secret = find(input.SecretId);
+      const reason = options.authorize?.(accessKeyId, {
+        action: `secretsmanager:${operation}`,
+        resource: secret.arn,
+      });
+      if (reason !== undefined) throw new AwsError('AccessDeniedException', reason);
+      return { status: 200, body: run(secret, input) };
+    },
+  });
+
+  return {
+    endpoint: server.endpoint,
+    port: server.port,
+    ensureSecret({ name, arn, initialValue, memoryValue }) {
+      const kept = stored[name];
+      const initial = initialValue === undefined ? undefined : versionOf(initialValue);
+      const before = kept?.current ?? initial;
+      const given = memoryValue === undefined ? undefined : versionOf(memoryValue);
+      secrets.push({
+        name,
+        arn,
+        current: given ?? before,
+        previous: given === undefined ? kept?.previous : before,
+      });
+    },
+    close: () => server.close(),
+  };
+}
+
+function stagesOf({ current, previous }: Secret): { version: Version; stage: string }[] {
+  return [
+    ...(current === undefined ? [] : [{ version: current, stage: 'AWSCURRENT' }]),
+    ...(previous === undefined ? [] : [{ version: previous, stage: 'AWSPREVIOUS' }]),
+  ];
+}
+
+/** A version whose id is the same in every run. */
+function versionOf(value: string): Version {
+  const hash = createHash('sha256').update(value).digest('hex');
+  const id = hash.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12}).*$/, '$1-$2-$3-$4-$5');
+  return { id, value, createdAtSeconds: 0 };
+}
+
+function writePrivately(file: string, content: string): void {
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(`${file}.new`, content, { mode: 0o600 });
+  chmodSync(`${file}.new`, 0o600);
+  renameSync(`${file}.new`, file);
+}

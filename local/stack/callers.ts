@@ -1,0 +1,90 @@
+/** Knows who calls the local services, by access key, and what each may do. */
+import { createHash, randomBytes } from 'node:crypto';
+import { type ApiCall, isAllowed, refusal } from '../services/iam.ts';
+import type { StackPlan } from './wiring.ts';
+
+/** What signs calls. */
+export interface AccessKey {
+  accessKeyId: string;
+  secretAccessKey: string;
+}
+
+/** A call of a function. */
+export interface FunctionCall extends ApiCall {
+  /** Physical name. */
+  functionName: string;
+}
+
+export interface Callers {
+  /** Gives the reason why a call is refused, or nothing, and remembers the call. */
+  authorize(accessKeyId: string, call: ApiCall): string | undefined;
+  /** Key of a function: its id is the same in every run, its secret is not. */
+  keyOf(functionName: string): AccessKey;
+  /** Secrets by access key id. */
+  secrets: Record<string, string>;
+  /** Calls that were allowed, each once. */
+  allowed: readonly FunctionCall[];
+  /** Calls that were refused, each once. */
+  denied: readonly FunctionCall[];
+}
+
+/** The person at the machine: may do everything. The services listen on 127.0.0.1 only. */
+export const OPERATOR: AccessKey = { accessKeyId: 'BATCHDROPLOCAL', secretAccessKey: 'BATCHDROPLOCAL' };
+
+/**
+ * Gives each function of the plan an access key and holds its calls against its role.
+ *
+ * @param onDenied gets AWS's wording of a refusal, once for each call
+ */
+export function createCallers(plan: StackPlan, onDenied: (reason: string) => void): Callers {
+  const functions = new Map(
+    plan.functions.map((each) => {
+      const key = {
+        accessKeyId: accessKeyIdFor(each.name),
+        secretAccessKey: randomBytes(20).toString('hex'),
+      };
+      return [key.accessKeyId, { ...each, key }] as const;
+    }),
+  );
+  const allowed = new Map<string, FunctionCall>();
+  const denied = new Map<string, FunctionCall>();
+
+  return {
+    get allowed() {
+      return [...allowed.values()];
+    },
+    get denied() {
+      return [...denied.values()];
+    },
+    secrets: Object.fromEntries([
+      [OPERATOR.accessKeyId, OPERATOR.secretAccessKey],
+      ...[...functions.values()].map(({ key }) => [key.accessKeyId, key.secretAccessKey]),
+    ]),
+    keyOf: (functionName) => functions.get(accessKeyIdFor(functionName))!.key,
+    authorize(accessKeyId, call) {
+      if (accessKeyId === OPERATOR.accessKeyId) return undefined;
+      const caller = functions.get(accessKeyId);
+      if (caller === undefined) {
+        return `The access key "${accessKeyId}" is not known to the local stack (yours is ${OPERATOR.accessKeyId}).`;
+      }
+      const { action, resource } = call;
+      // Objects of one prefix count as one: what matters is the grant, and keys are many.
+      const identity = `${caller.name} ${action} ${resource.split('/').slice(0, 2).join('/')}`;
+      const record = { functionName: caller.name, action, resource };
+      if (isAllowed(plan.statementsOf(caller.roleArn), call)) {
+        if (!allowed.has(identity)) allowed.set(identity, record);
+        return undefined;
+      }
+      const role = caller.roleArn.split('/').at(-1);
+      const reason = refusal(`arn:aws:sts::000000000000:assumed-role/${role}/${caller.name}`, call);
+      if (!denied.has(identity)) onDenied(reason);
+      denied.set(identity, record);
+      return reason;
+    },
+  };
+}
+
+/** Looks like AWS's: 20 capital letters and digits. */
+function accessKeyIdFor(functionName: string): string {
+  return `AKIA${createHash('sha256').update(functionName).digest('hex').slice(0, 16).toUpperCase()}`;
+}

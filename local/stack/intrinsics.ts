@@ -1,0 +1,150 @@
+/** Resolves CloudFormation's intrinsic functions to local values. */
+import type { Template } from './template.ts';
+
+/** What stands for the account in which the stack would be deployed. */
+export interface LocalAccount {
+  accountId: string;
+  region: string;
+  stackName: string;
+  /** ARN of the stack; its last part is the id that marks what is ours at OpenAI. */
+  stackId: string;
+}
+
+/** Says what `Ref` and `Fn::GetAtt` of a resource give. */
+export interface ResourceValues {
+  /** @throws when the template has no such resource */
+  ref(logicalId: string): string;
+  /** @throws when the attribute has no local value */
+  attribute(logicalId: string, name: string): string;
+}
+
+/** Resolves every intrinsic in a value, at any depth. */
+export type Resolve = (value: unknown) => unknown;
+
+/** Marks `Ref: AWS::NoValue`: the property is left out. */
+const NO_VALUE = Symbol('AWS::NoValue');
+
+/**
+ * Makes the resolver of one template.
+ *
+ * @throws (from the resolver) on an intrinsic or a reference that has no local meaning, naming it and where it stood
+ */
+export function createResolver(template: Template, account: LocalAccount, values: ResourceValues): Resolve {
+  const pseudo: Record<string, unknown> = {
+    'AWS::AccountId': account.accountId,
+    'AWS::Region': account.region,
+    'AWS::Partition': 'aws',
+    'AWS::StackName': account.stackName,
+    'AWS::StackId': account.stackId,
+    'AWS::URLSuffix': 'amazonaws.com',
+    'AWS::NoValue': NO_VALUE,
+    'AWS::NotificationARNs': [],
+  };
+
+  function ref(name: string): unknown {
+    if (Object.hasOwn(pseudo, name)) return pseudo[name];
+    const parameter = template.Parameters?.[name];
+    if (parameter !== undefined) {
+      if (parameter.Default !== undefined) return parameter.Default;
+      throw new Error(`Parameter "${name}" has no default, and the local stack gives no parameters.`);
+    }
+    return values.ref(name);
+  }
+
+  function getAtt(argument: unknown): string {
+    const [logicalId, name] = Array.isArray(argument) ? argument : splitOnce(String(argument));
+    return values.attribute(String(logicalId), String(resolve(name, 'Fn::GetAtt')));
+  }
+
+  function sub(argument: unknown, path: string): string {
+    const [text, variables] = Array.isArray(argument) ? argument : [argument, {}];
+    return String(text).replace(/\$\{(!?)([^}]+)\}/g, (_match, literal: string, name: string) => {
+      if (literal === '!') return `\${${name}}`;
+      if (Object.hasOwn(variables as object, name)) {
+        return String(resolve((variables as Record<string, unknown>)[name], path));
+      }
+      return String(name.includes('.') ? getAtt(name) : ref(name));
+    });
+  }
+
+  function condition(name: string): boolean {
+    const definition = template.Conditions?.[name];
+    if (definition === undefined) throw new Error(`The template has no condition "${name}".`);
+    return resolve(definition, `Conditions.${name}`) === true;
+  }
+
+  const functions: Record<string, (argument: unknown, path: string) => unknown> = {
+    Ref: (argument) => ref(String(argument)),
+    Condition: (argument) => condition(String(argument)),
+    'Fn::GetAtt': getAtt,
+    'Fn::Sub': sub,
+    'Fn::Join': (argument, path) => {
+      const [delimiter, parts] = argument as [string, unknown];
+      return (resolve(parts, path) as unknown[]).join(delimiter);
+    },
+    'Fn::Select': (argument, path) => {
+      const [index, list] = resolve(argument, path) as [number | string, unknown[]];
+      const item = list[Number(index)];
+      if (item === undefined) throw new Error(`${path}: the list of ${list.length} has no item ${index}.`);
+      return item;
+    },
+    'Fn::Split': (argument, path) => {
+      const [delimiter, text] = resolve(argument, path) as [string, string];
+      return text.split(delimiter);
+    },
+    'Fn::If': (argument, path) => {
+      const [name, whenTrue, whenFalse] = argument as [string, unknown, unknown];
+      return resolve(condition(name) ? whenTrue : whenFalse, path);
+    },
+    'Fn::Equals': (argument, path) => {
+      const [left, right] = resolve(argument, path) as [unknown, unknown];
+      return left === right;
+    },
+    'Fn::Not': (argument, path) => (resolve(argument, path) as [boolean])[0] !== true,
+    'Fn::And': (argument, path) => (resolve(argument, path) as boolean[]).every(Boolean),
+    'Fn::Or': (argument, path) => (resolve(argument, path) as boolean[]).some(Boolean),
+    'Fn::FindInMap': (argument, path) => {
+      const [map, first, second] = resolve(argument, path) as [string, string, string];
+      const value = template.Mappings?.[map]?.[first]?.[second];
+      if (value === undefined)
+        throw new Error(`${path}: the mapping ${map}.${first}.${second} is not there.`);
+      return value;
+    },
+  };
+
+  function resolve(value: unknown, path: string): unknown {
+    if (Array.isArray(value)) {
+      return value
+        .map((item, index) => resolve(item, `${path}[${index}]`))
+        .filter((item) => item !== NO_VALUE);
+    }
+    if (typeof value !== 'object' || value === null) return value;
+    const entries = Object.entries(value);
+    const [name, argument] = entries[0] ?? [];
+    if (entries.length === 1 && name !== undefined) {
+      const intrinsic = Object.hasOwn(functions, name) ? functions[name] : undefined;
+      // `Condition` is also the plain key of an IAM statement; a condition's name is always text.
+      if (intrinsic !== undefined && (name !== 'Condition' || typeof argument === 'string')) {
+        return intrinsic(argument, `${path} ${name}`);
+      }
+      if (name.startsWith('Fn::')) {
+        throw new Error(
+          `${path}: the intrinsic function ${name} is not known to the local stack ` +
+            `(known: ${Object.keys(functions).join(', ')}). Add it in local/stack/intrinsics.ts.`,
+        );
+      }
+    }
+    return Object.fromEntries(
+      entries
+        .map(([key, item]) => [key, resolve(item, `${path}.${key}`)] as const)
+        .filter(([, item]) => item !== NO_VALUE),
+    );
+  }
+
+  return (value) => resolve(value, 'template');
+}
+
+function splitOnce(text: string): [string, string] {
+  const at = text.indexOf('.');
+  return [text.slice(0, at), text.slice(at + 1)];
+}

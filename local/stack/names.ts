@@ -1,0 +1,152 @@
+/** Gives each resource of a template its local physical id and ARN. */
+import { createHash } from 'node:crypto';
+import { createResolver, type LocalAccount, type Resolve } from './intrinsics.ts';
+import type { Template, TemplateResource } from './template.ts';
+
+/** Where the name stands in the properties, and the longest that AWS allows, in characters. */
+const NAMES: Record<string, { property: string; maxLength: number }> = {
+  'AWS::S3::Bucket': { property: 'BucketName', maxLength: 63 },
+  'AWS::DynamoDB::Table': { property: 'TableName', maxLength: 255 },
+  'AWS::DynamoDB::GlobalTable': { property: 'TableName', maxLength: 255 },
+  'AWS::SQS::Queue': { property: 'QueueName', maxLength: 80 },
+  'AWS::Lambda::Function': { property: 'FunctionName', maxLength: 64 },
+  'AWS::Events::Rule': { property: 'Name', maxLength: 64 },
+  'AWS::Events::EventBus': { property: 'Name', maxLength: 256 },
+  'AWS::SecretsManager::Secret': { property: 'Name', maxLength: 512 },
+  'AWS::IAM::Role': { property: 'RoleName', maxLength: 64 },
+  'AWS::Logs::LogGroup': { property: 'LogGroupName', maxLength: 512 },
+};
+
+/** A template whose references have local values. */
+export interface NamedTemplate {
+  resolve: Resolve;
+  /** Physical name of a resource: stable, the same in every run. */
+  nameOf(logicalId: string): string;
+  arnOf(logicalId: string): string;
+  /** The resources of a type with their properties resolved; those whose condition is false are left out. */
+  resourcesOf(...types: string[]): NamedResource[];
+}
+
+/** A resource with its local values. */
+export interface NamedResource {
+  logicalId: string;
+  /** Construct path without the last part, such as `Pipeline/Ingest/Queue`; the logical id if there is none. */
+  path: string;
+  name: string;
+  /** Resolved; the reader says what it expects. */
+  properties: object;
+}
+
+/**
+ * @param queueUrl gives the URL of a local queue; it changes with the port, so it is asked for late
+ * @throws (from `resolve`) when something refers to a resource or attribute without a local value
+ */
+export function nameResources(
+  template: Template,
+  account: LocalAccount,
+  queueUrl: (name: string) => string,
+): NamedTemplate {
+  const { accountId, region, stackName } = account;
+
+  function resource(logicalId: string): TemplateResource {
+    const found = template.Resources[logicalId];
+    if (found === undefined) throw new Error(`The template has no resource or parameter "${logicalId}".`);
+    return found;
+  }
+
+  function nameOf(logicalId: string): string {
+    const { Type, Properties = {} } = resource(logicalId);
+    const rule = NAMES[Type];
+    const given = rule === undefined ? undefined : Properties[rule.property];
+    if (given !== undefined) return String(resolve(given));
+    const name = `${stackName}-${logicalId}`;
+    const fitted = cutName(name, rule?.maxLength ?? Number.POSITIVE_INFINITY);
+    return Type === 'AWS::S3::Bucket' ? fitted.toLowerCase() : fitted;
+  }
+
+  function arnOf(logicalId: string): string {
+    const { Type } = resource(logicalId);
+    const name = nameOf(logicalId);
+    const arn = (service: string, rest: string) => `arn:aws:${service}:${region}:${accountId}:${rest}`;
+    switch (Type) {
+      case 'AWS::S3::Bucket':
+        return `arn:aws:s3:::${name}`;
+      case 'AWS::DynamoDB::Table':
+      case 'AWS::DynamoDB::GlobalTable':
+        return arn('dynamodb', `table/${name}`);
+      case 'AWS::SQS::Queue':
+        return arn('sqs', name);
+      case 'AWS::Lambda::Function':
+        return arn('lambda', `function:${name}`);
+      case 'AWS::Events::Rule':
+        return arn('events', `rule/${name}`);
+      case 'AWS::Events::EventBus':
+        return arn('events', `event-bus/${name}`);
+      case 'AWS::SecretsManager::Secret':
+        // AWS adds six random characters; these are stable.
+        return arn('secretsmanager', `secret:${name}-${digest(name).slice(0, 6)}`);
+      case 'AWS::IAM::Role':
+        return `arn:aws:iam::${accountId}:role/${name}`;
+      case 'AWS::Logs::LogGroup':
+        return arn('logs', `log-group:${name}:*`);
+      default:
+        throw new Error(`"${logicalId}" (${Type}) has no local ARN. Add its type in local/stack/names.ts.`);
+    }
+  }
+
+  const resolve = createResolver(template, account, {
+    ref(logicalId) {
+      const { Type } = resource(logicalId);
+      if (Type === 'AWS::SQS::Queue') return queueUrl(nameOf(logicalId));
+      if (Type === 'AWS::SecretsManager::Secret') return arnOf(logicalId);
+      return nameOf(logicalId);
+    },
+    attribute(logicalId, attribute) {
+      const { Type } = resource(logicalId);
+      if (attribute === 'Arn') return arnOf(logicalId);
+      if (Type === 'AWS::SQS::Queue' && attribute === 'QueueUrl') return queueUrl(nameOf(logicalId));
+      if (Type === 'AWS::SQS::Queue' && attribute === 'QueueName') return nameOf(logicalId);
+      if (Type === 'AWS::SecretsManager::Secret' && attribute === 'Id') return arnOf(logicalId);
+      if (Type === 'AWS::Events::EventBus' && attribute === 'Name') return nameOf(logicalId);
+      throw new Error(
+        `Fn::GetAtt ${logicalId}.${attribute} (${Type}) has no local value. Add it in local/stack/names.ts.`,
+      );
+    },
+  });
+
+  return {
+    resolve,
+    nameOf,
+    arnOf,
+    resourcesOf(...types) {
+      return Object.entries(template.Resources)
+        .filter(([, { Type }]) => types.includes(Type))
+        .filter(([, { Condition }]) => Condition === undefined || resolve({ Condition }) === true)
+        .map(([logicalId, { Properties = {}, Metadata }]) => ({
+          logicalId,
+          path: constructPath(Metadata?.['aws:cdk:path']) ?? logicalId,
+          name: nameOf(logicalId),
+          properties: resolve(Properties) as object,
+        }));
+    },
+  };
+}
+
+/** `stack/Pipeline/Ingest/Queue/Resource` -> `Pipeline/Ingest/Queue`. */
+function constructPath(path: unknown): string | undefined {
+  if (typeof path !== 'string') return undefined;
+  const parts = path.split('/').slice(1);
+  if (parts.at(-1) === 'Resource') parts.pop();
+  return parts.length === 0 ? undefined : parts.join('/');
+}
+
+/** Cuts a name that is too long and keeps it unique. */
+function cutName(name: string, maxLength: number): string {
+  if (name.length <= maxLength) return name;
+  const suffix = `-${digest(name).slice(0, 8)}`;
+  return name.slice(0, maxLength - suffix.length) + suffix;
+}
+
+function digest(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}

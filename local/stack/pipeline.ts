@@ -1,0 +1,226 @@
+/**
+ * The local stack together with something to talk to: the OpenAI emulator, or a service that the user names. What
+ * `batchdrop local` and the demo run on.
+ */
+import { createHash } from 'node:crypto';
+import { createReadStream, statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { type Readable, Transform } from 'node:stream';
+import { PutObjectCommand } from '@aws-sdk/client-s3';
+import { DynamoDBJobs } from '../../src/adapters/dynamodb/jobs.ts';
+import { S3Objects } from '../../src/adapters/s3/objects.ts';
+import { SqsOutbox } from '../../src/adapters/sqs-outbox.ts';
+import type { ObjectMessage } from '../../src/contract/messages.ts';
+import type { Settings } from '../../src/contract/settings.ts';
+import { rootOf } from '../../src/core/lifecycle/duplicate-jobs.ts';
+import { jobIdOf } from '../../src/core/model/job-id.ts';
+import type { BatchRecord, Job, ObjectHead } from '../../src/core/model/model.ts';
+import type { ByteStream } from '../../src/core/ports/ports.ts';
+import { createDynamoDBClient, createS3Client, createSqsClient } from '../../src/runtime/clients.ts';
+import { startEmulator } from '../openai-emulator/emulator.ts';
+import { type LocalStack, startLocalStack } from './start.ts';
+import { ensureSynth } from './synth.ts';
+
+/** The repository. */
+const ROOT = resolve(import.meta.dirname, '../..');
+
+/** Where state is kept unless the user says otherwise; survives a restart, and `rm -r` is the way to start afresh. */
+export const DEFAULT_STATE_DIR = '.batchdrop/local';
+
+/** How many times faster than real the emulator's clock runs: a small batch then takes a second, not two minutes. */
+const EMULATOR_SPEED = 300;
+/**
+ * After how long the emulator surely has not made a batch that it does not list, in seconds: it answers at once and dies with
+ * the stack. With OpenAI's times, a job that was killed while it created a batch would wait for 18 minutes.
+ */
+const EMULATOR_SETTLES_SECONDS = 2;
+/** How often the local schedule polls: often enough that nobody waits for it. */
+const EMULATED_POLL_MS = 500;
+/**
+ * How long a throttled message is hidden while the emulator answers, in seconds: as long against its clock as the 16 minutes of
+ * AWS are against OpenAI's.
+ */
+const EMULATED_THROTTLED_SECONDS = 3;
+/** How often the local schedule polls a real service, which has better things to do. */
+const REAL_POLL_MS = 15_000;
+
+export interface LocalPipelineOptions {
+  stateDir: string;
+  /**
+   * Routes and prefixes. Others than in the last run over the folder are a deployment: jobs under way keep the route that
+   * they were recorded with. @default one route over `input/`
+   */
+  settings?: Settings | undefined;
+  /** A service in place of the emulator. */
+  openai?: { baseUrl: string; apiKey: string } | undefined;
+  ports?: { s3?: number; emulator?: number } | undefined;
+  /** Invocations that the account runs at a time; above it they are throttled. @default no limit */
+  concurrency?: number | undefined;
+  /** Delivers every queue message and every event twice. */
+  deliverTwice?: boolean | undefined;
+  onProgress?: ((text: string) => void) | undefined;
+  onLog?: ((line: string, source: string) => void) | undefined;
+}
+
+/** How a dropped file stands. */
+export interface JobView {
+  job: Job | undefined;
+  /** Of a duplicate, the job that it waits for or that has answered it. */
+  owner?: Job;
+  /** Of a duplicate, those of its owner. */
+  batches: BatchRecord[];
+}
+
+export interface LocalPipeline {
+  stack: LocalStack;
+  /** Base URL of what answers, and whether that is the emulator. */
+  openai: { baseUrl: string; isEmulated: boolean };
+  /**
+   * Drops a file at a key; gives the id of the job that it becomes. The same bytes at the same key, while their job is
+   * under way, are that job: what was interrupted goes on, and nothing is run again.
+   *
+   * @param onBytes gets how many bytes have been read so far
+   */
+  drop(
+    file: string,
+    key: string,
+    onBytes?: (bytes: number) => void,
+  ): Promise<{ jobId: string; isResumed: boolean }>;
+  look(jobId: string): Promise<JobView>;
+  /** Reads an object of the bucket. Its chunks may be kept. */
+  read(key: string): Promise<AsyncIterable<Uint8Array>>;
+  /** Names of dead-letter queues that hold messages: work that has failed too often. */
+  deadLetters(): string[];
+  stop(): Promise<void>;
+}
+
+/**
+ * Synthesizes if needed and starts everything.
+ * @throws when another process uses the state folder, or the template cannot be built here.
+ */
+export async function startLocalPipeline(options: LocalPipelineOptions): Promise<LocalPipeline> {
+  const cdkOut = await ensureSynth({
+    root: ROOT,
+    onProgress: options.onProgress,
+    settings: options.settings,
+  });
+  const stateDir = resolve(options.stateDir);
+  const emulator =
+    options.openai === undefined
+      ? await startEmulator({
+          dir: resolve(stateDir, 'openai'),
+          clock: { scale: EMULATOR_SPEED },
+          refuseChunkedUploads: true,
+          ...(options.ports?.emulator === undefined ? {} : { port: options.ports.emulator }),
+        })
+      : undefined;
+  let stack: LocalStack;
+  try {
+    stack = await startLocalStack({
+      dir: resolve(stateDir, 'aws'),
+      cdkOut,
+      openai: options.openai ?? { baseUrl: emulator!.endpoint, apiKey: 'sk-emulated' },
+      scheduleEveryMs: emulator === undefined ? REAL_POLL_MS : EMULATED_POLL_MS,
+      ...(options.ports?.s3 === undefined ? {} : { ports: { s3: options.ports.s3 } }),
+      ...(options.concurrency === undefined ? {} : { concurrency: options.concurrency }),
+      deliver: {
+        ...(options.deliverTwice ? { twice: true } : {}),
+        ...(emulator === undefined ? {} : { throttledForSeconds: EMULATED_THROTTLED_SECONDS }),
+      },
+      ...(emulator === undefined
+        ? {}
+        : {
+            functions: {
+              submit: { environment: { CREATE_SETTLES_SECONDS: String(EMULATOR_SETTLES_SECONDS) } },
+            },
+          }),
+      onLog: options.onLog,
+    });
+  } catch (error) {
+    await emulator?.close();
+    throw error;
+  }
+
+  for (const arn of stack.undelivered)
+    options.onProgress?.(`Notifications for ${arn} are not delivered here.`);
+  const { region, endpoints, credentials, resources } = stack;
+  const { bucket, table } = resources;
+  const s3 = createS3Client({ region, credentials, endpoint: endpoints.s3 });
+  const dynamodb = createDynamoDBClient({ region, credentials, endpoint: endpoints.dynamodb });
+  const objects = new S3Objects(s3, { bucket });
+  const jobs = new DynamoDBJobs(dynamodb, { table });
+  const sqs = createSqsClient({ region, credentials, endpoint: endpoints.sqs });
+  const outbox = new SqsOutbox(sqs, { ingest: resources.queues.ingest!.url });
+  return {
+    stack,
+    openai: { baseUrl: options.openai?.baseUrl ?? emulator!.endpoint, isEmulated: emulator !== undefined },
+    async drop(file, key, onBytes) {
+      const standing = await objects.head(bucket, key);
+      if (standing !== undefined && standing.etag === (await etagOf(file))) {
+        const jobId = jobIdOf(standing);
+        const job = await jobs.getJob(jobId);
+        // No route may have taken it when it was put; should its event be on its way after all, it is the same job.
+        if (job === undefined) await outbox.ingest({ v: 1, bucket, key, ...versionOf(standing) });
+        if (job?.receiptKey === undefined) return { jobId, isResumed: true };
+      }
+      const body = countBytes(createReadStream(file), onBytes);
+      const put = { Bucket: bucket, Key: key, Body: body, ContentLength: statSync(file).size };
+      const { VersionId } = await s3.send(new PutObjectCommand(put));
+      const head = await objects.head(bucket, key, VersionId);
+      if (head === undefined) throw new Error(`${key} was written and is not there`);
+      return { jobId: jobIdOf(head), isResumed: false };
+    },
+    async look(jobId) {
+      const job = await jobs.getJob(jobId);
+      if (job === undefined) return { job, batches: [] };
+      const owner = job.state === 'duplicate' ? await rootOf(jobs, job) : undefined;
+      const batches = await jobs.listBatches(owner?.jobId ?? jobId);
+      return { job, ...(owner === undefined ? {} : { owner }), batches };
+    },
+    read: async (key) => copies(await objects.read({ bucket, key })),
+    deadLetters: () =>
+      Object.keys(resources.queues).filter((role) => {
+        const { ready, inFlight } = stack.queueDepth(role);
+        return role.endsWith('dead-letters') && ready + inFlight > 0;
+      }),
+    async stop() {
+      // First: a server that closes waits for its connections to end.
+      s3.destroy();
+      dynamodb.destroy();
+      sqs.destroy();
+      await stack.stop();
+      await emulator?.close();
+    },
+  };
+}
+
+function versionOf({ versionId }: ObjectHead): Pick<ObjectMessage, 'versionId'> {
+  return versionId === undefined ? {} : { versionId };
+}
+
+/** The same stream, whose chunks may be kept. */
+async function* copies(stream: ByteStream): AsyncGenerator<Uint8Array> {
+  for await (const chunk of stream) yield new Uint8Array(chunk);
+}
+
+/** The same stream, whose bytes are counted as they pass. */
+function countBytes(stream: Readable, onBytes: ((bytes: number) => void) | undefined): Readable {
+  if (onBytes === undefined) return stream;
+  let bytes = 0;
+  const counting = new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      bytes += chunk.length;
+      onBytes(bytes);
+      done(null, chunk);
+    },
+  });
+  stream.on('error', (error) => counting.destroy(error));
+  return stream.pipe(counting);
+}
+
+/** What S3 calls an object that was put in one piece: the MD5 of its bytes, in quotes. */
+async function etagOf(file: string): Promise<string> {
+  const hash = createHash('md5');
+  for await (const chunk of createReadStream(file)) hash.update(chunk);
+  return `"${hash.digest('hex')}"`;
+}

@@ -1,0 +1,534 @@
+/**
+ * Reads out of the named template what the local stack has to build, and refuses what AWS would refuse or would
+ * silently not deliver: a mistake in `lib/` fails at the start of the local stack.
+ */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { EventPattern } from '../services/eventbridge/event-pattern.ts';
+import { DEFAULT_MAX_RETRIES, type EventRule, type EventTarget } from '../services/eventbridge/events.ts';
+import { isAllowed, type PolicyStatement } from '../services/iam.ts';
+import { layerFolders, mountLayers } from './layers.ts';
+import type { NamedResource, NamedTemplate } from './names.ts';
+import type { SynthesizedStack } from './template.ts';
+
+/** Built here. */
+const BUILT = [
+  'AWS::S3::Bucket',
+  'AWS::DynamoDB::Table',
+  'AWS::DynamoDB::GlobalTable',
+  'AWS::SQS::Queue',
+  'AWS::Lambda::Function',
+  'AWS::Lambda::LayerVersion',
+  'AWS::Lambda::EventSourceMapping',
+  'AWS::Events::Rule',
+  'AWS::SecretsManager::Secret',
+];
+/** Read for what they say about the resources above. */
+const READ = [
+  'AWS::IAM::Role',
+  'AWS::IAM::Policy',
+  'AWS::IAM::ManagedPolicy',
+  'AWS::SQS::QueuePolicy',
+  'AWS::Lambda::Permission',
+  'AWS::Lambda::EventInvokeConfig',
+  'AWS::Events::EventBus',
+];
+/** Nothing on one machine depends on them. */
+const IGNORED = [
+  'AWS::CDK::Metadata',
+  'AWS::CloudWatch::Alarm',
+  'AWS::CloudWatch::Dashboard',
+  'AWS::Logs::LogGroup',
+  'AWS::S3::BucketPolicy',
+  'AWS::SecretsManager::ResourcePolicy',
+];
+
+export interface BucketPlan {
+  path: string;
+  name: string;
+  isVersioned: boolean;
+  sendsEvents: boolean;
+}
+
+export interface TablePlan {
+  path: string;
+  name: string;
+  /** Input of CreateTable. */
+  definition: { TableName: string } & Record<string, unknown>;
+  ttlAttribute?: string | undefined;
+}
+
+export interface QueuePlan {
+  path: string;
+  name: string;
+  arn: string;
+  attributes: Record<string, string>;
+  deadLetterQueueName?: string | undefined;
+}
+
+export interface FunctionPlan {
+  path: string;
+  name: string;
+  arn: string;
+  roleArn: string;
+  handler: string;
+  taskRoot: string;
+  timeoutMs: number;
+  memoryMb: number;
+  environment: Record<string, string>;
+  reservedConcurrency?: number | undefined;
+  allowsRecursion: boolean;
+}
+
+export interface EventSourcePlan {
+  queueName: string;
+  functionName: string;
+  batchSize: number;
+  maxConcurrency?: number | undefined;
+  reportsItemFailures: boolean;
+}
+
+export interface SecretPlan {
+  path: string;
+  name: string;
+  arn: string;
+  initialValue?: string | undefined;
+}
+
+/** Everything that is built. */
+export interface StackPlan {
+  buckets: BucketPlan[];
+  tables: TablePlan[];
+  queues: QueuePlan[];
+  functions: FunctionPlan[];
+  eventSources: EventSourcePlan[];
+  rules: EventRule[];
+  /** Targets of rules that are not in the stack, named by their ARN: what is meant for them goes nowhere here. */
+  undelivered: string[];
+  secrets: SecretPlan[];
+  /** Identity policies by ARN of the role. */
+  statementsOf(roleArn: string): readonly PolicyStatement[];
+}
+
+/** What the bootstrap looks for (local/services/lambda/bootstrap.mjs), as AWS's own does. */
+const MODULE_EXTENSIONS = ['.mjs', '.js', '.cjs'];
+
+/** AWS: defaults of a function. */
+const DEFAULT_TIMEOUT_SECONDS = 3;
+const DEFAULT_MEMORY_MB = 128;
+/** AWS: default visibility timeout of a queue, seconds. */
+const DEFAULT_VISIBILITY_SECONDS = 30;
+/** AWS: default batch size of a mapping; also the most that one receive gives. */
+const DEFAULT_BATCH_SIZE = 10;
+
+/** The rights that AWS wants of the function's role before it makes a mapping. */
+const EVENT_SOURCE_ACTIONS = ['sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes'];
+
+/**
+ * Makes the plan.
+ *
+ * @throws one error that names every mistake found
+ */
+export function planStack(stack: SynthesizedStack, named: NamedTemplate): StackPlan {
+  const problems: string[] = [];
+  for (const [logicalId, { Type }] of Object.entries(stack.template.Resources)) {
+    if ([...BUILT, ...READ, ...IGNORED].includes(Type)) continue;
+    problems.push(
+      `${logicalId} is a ${Type}, which the local stack does not know: add it in local/stack/wiring.ts`,
+    );
+  }
+  const queues = named.resourcesOf('AWS::SQS::Queue').map((resource) => planQueue(resource, named));
+  const functions = named
+    .resourcesOf('AWS::Lambda::Function')
+    .map((resource) => planFunction(resource, named, stack));
+  problems.push(...functions.flatMap(findHandlerProblems));
+  const undelivered: string[] = [];
+  const rules = named.resourcesOf('AWS::Events::Rule').map((resource) => {
+    const { Targets = [] } = stack.template.Resources[resource.logicalId]!.Properties as {
+      Targets?: { Arn: unknown }[];
+    };
+    const elsewhere = Targets.flatMap(({ Arn }) => (typeof Arn === 'string' ? [Arn] : [])).filter(
+      (arn) => !queues.some((queue) => queue.arn === arn),
+    );
+    undelivered.push(...elsewhere);
+    return planRule(resource, elsewhere, named, problems);
+  });
+  const statements = readIdentityPolicies(named);
+  const plan: StackPlan = {
+    buckets: named.resourcesOf('AWS::S3::Bucket').map(planBucket),
+    tables: named.resourcesOf('AWS::DynamoDB::Table', 'AWS::DynamoDB::GlobalTable').map(planTable),
+    queues,
+    functions,
+    eventSources: named
+      .resourcesOf('AWS::Lambda::EventSourceMapping')
+      .flatMap((resource) => planEventSource(resource, queues, functions, problems)),
+    rules,
+    undelivered,
+    secrets: named
+      .resourcesOf('AWS::SecretsManager::Secret')
+      .map(({ logicalId, path, name, properties }) => ({
+        path,
+        name,
+        arn: named.arnOf(logicalId),
+        initialValue: (properties as { SecretString?: string }).SecretString,
+      })),
+    statementsOf: (roleArn) => statements.get(roleArn) ?? [],
+  };
+  problems.push(
+    ...findEventSourceProblems(plan),
+    ...findTargetProblems(plan, named),
+    ...findQueueProblems(plan),
+  );
+  if (problems.length > 0) {
+    throw new Error(`The synthesized stack "${stack.stackName}" would not work:\n- ${problems.join('\n- ')}`);
+  }
+  return plan;
+}
+
+function planBucket({ path, name, properties }: NamedResource): BucketPlan {
+  const { VersioningConfiguration, NotificationConfiguration } = properties as {
+    VersioningConfiguration?: { Status: string };
+    NotificationConfiguration?: { EventBridgeConfiguration?: { EventBridgeEnabled?: boolean } };
+  };
+  const eventBridge = NotificationConfiguration?.EventBridgeConfiguration;
+  return {
+    path,
+    name,
+    isVersioned: VersioningConfiguration?.Status === 'Enabled',
+    sendsEvents: eventBridge !== undefined && isTrue(eventBridge.EventBridgeEnabled ?? true),
+  };
+}
+
+function planTable({ path, name, properties }: NamedResource): TablePlan {
+  const {
+    AttributeDefinitions,
+    KeySchema,
+    GlobalSecondaryIndexes,
+    LocalSecondaryIndexes,
+    TimeToLiveSpecification,
+  } = properties as Record<string, unknown>;
+  const ttl = TimeToLiveSpecification as { AttributeName: string; Enabled: boolean } | undefined;
+  return {
+    path,
+    name,
+    definition: {
+      TableName: name,
+      BillingMode: 'PAY_PER_REQUEST',
+      AttributeDefinitions,
+      KeySchema,
+      ...(GlobalSecondaryIndexes === undefined ? {} : { GlobalSecondaryIndexes }),
+      ...(LocalSecondaryIndexes === undefined ? {} : { LocalSecondaryIndexes }),
+    },
+    ttlAttribute: ttl !== undefined && isTrue(ttl.Enabled) ? ttl.AttributeName : undefined,
+  };
+}
+
+/** Attributes that fauxqs knows and that change how a queue behaves. */
+const QUEUE_ATTRIBUTES = [
+  'VisibilityTimeout',
+  'MessageRetentionPeriod',
+  'DelaySeconds',
+  'ReceiveMessageWaitTimeSeconds',
+  'MaximumMessageSize',
+  'FifoQueue',
+  'ContentBasedDeduplication',
+];
+
+function planQueue({ logicalId, path, name, properties }: NamedResource, named: NamedTemplate): QueuePlan {
+  const given = properties as Record<string, unknown>;
+  const redrive = given.RedrivePolicy as { deadLetterTargetArn: string; maxReceiveCount: number } | undefined;
+  const attributes = Object.fromEntries(
+    QUEUE_ATTRIBUTES.filter((attribute) => given[attribute] !== undefined).map((attribute) => [
+      attribute,
+      String(given[attribute]),
+    ]),
+  );
+  return {
+    path,
+    name,
+    arn: named.arnOf(logicalId),
+    attributes: {
+      ...attributes,
+      ...(redrive === undefined ? {} : { RedrivePolicy: JSON.stringify(redrive) }),
+    },
+    deadLetterQueueName: redrive?.deadLetterTargetArn.split(':').at(-1),
+  };
+}
+
+function planFunction(
+  { logicalId, path, name, properties }: NamedResource,
+  named: NamedTemplate,
+  stack: SynthesizedStack,
+): FunctionPlan {
+  const given = properties as {
+    Handler?: string;
+    Role: string;
+    Timeout?: number;
+    MemorySize?: number;
+    Code: { S3Key?: string };
+    Environment?: { Variables: Record<string, string> };
+    Layers?: string[];
+    ReservedConcurrentExecutions?: number;
+    RecursiveLoop?: string;
+  };
+  if (given.Code.S3Key === undefined || given.Handler === undefined) {
+    throw new Error(`${path} has no bundled asset with a handler: the local stack runs nothing else.`);
+  }
+  return {
+    path,
+    name,
+    arn: named.arnOf(logicalId),
+    roleArn: given.Role,
+    handler: given.Handler,
+    taskRoot: stack.assetFolder(given.Code.S3Key),
+    timeoutMs: Number(given.Timeout ?? DEFAULT_TIMEOUT_SECONDS) * 1000,
+    memoryMb: Number(given.MemorySize ?? DEFAULT_MEMORY_MB),
+    environment: mountLayers(
+      given.Environment?.Variables ?? {},
+      layerFolders(given.Layers ?? [], named, stack),
+    ),
+    reservedConcurrency: given.ReservedConcurrentExecutions,
+    allowsRecursion: given.RecursiveLoop === 'Allow',
+  };
+}
+
+/** A function whose module is not there would start nothing and say nothing but that. */
+function findHandlerProblems({ path, handler, taskRoot }: FunctionPlan): string[] {
+  const module = handler.slice(0, handler.lastIndexOf('.'));
+  const files = MODULE_EXTENSIONS.map((extension) => `${module}${extension}`);
+  if (files.some((file) => existsSync(join(taskRoot, file)))) return [];
+  return [
+    `${path} has the handler "${handler}", and none of ${files.join(', ')} is in ${taskRoot}: run "npx cdk synth" again`,
+  ];
+}
+
+function planEventSource(
+  { path, properties }: NamedResource,
+  queues: readonly QueuePlan[],
+  functions: readonly FunctionPlan[],
+  problems: string[],
+): EventSourcePlan[] {
+  const given = properties as {
+    EventSourceArn: string;
+    FunctionName: string;
+    BatchSize?: number;
+    Enabled?: boolean | string;
+    FilterCriteria?: unknown;
+    FunctionResponseTypes?: string[];
+    ScalingConfig?: { MaximumConcurrency?: number };
+  };
+  if (given.Enabled !== undefined && !isTrue(given.Enabled)) return [];
+  const queue = queues.find(({ arn }) => arn === given.EventSourceArn);
+  const target = functions.find(({ name, arn }) => name === given.FunctionName || arn === given.FunctionName);
+  if (given.FilterCriteria !== undefined) {
+    problems.push(`${path} has FilterCriteria, which the local stack does not apply`);
+  }
+  if (queue === undefined || target === undefined) {
+    problems.push(
+      `${path} maps ${given.EventSourceArn} to ${given.FunctionName}: both must be a queue and a function of the stack`,
+    );
+    return [];
+  }
+  return [
+    {
+      queueName: queue.name,
+      functionName: target.name,
+      batchSize: Math.min(Number(given.BatchSize ?? DEFAULT_BATCH_SIZE), DEFAULT_BATCH_SIZE),
+      maxConcurrency: given.ScalingConfig?.MaximumConcurrency,
+      reportsItemFailures: given.FunctionResponseTypes?.includes('ReportBatchItemFailures') ?? false,
+    },
+  ];
+}
+
+/** @param elsewhere ARNs of targets that are left out. */
+function planRule(
+  { logicalId, path, name, properties }: NamedResource,
+  elsewhere: readonly string[],
+  named: NamedTemplate,
+  problems: string[],
+): EventRule {
+  const given = properties as {
+    EventPattern?: EventPattern;
+    ScheduleExpression?: string;
+    EventBusName?: string;
+    State?: string;
+    Targets?: {
+      Arn: string;
+      Input?: string;
+      InputPath?: string;
+      InputTransformer?: unknown;
+      RetryPolicy?: { MaximumRetryAttempts?: number };
+    }[];
+  };
+  const targets: EventTarget[] = [];
+  for (const target of given.Targets ?? []) {
+    if (elsewhere.includes(target.Arn)) continue;
+    if (target.InputPath !== undefined || target.InputTransformer !== undefined) {
+      problems.push(
+        `${path} changes its input (InputPath or InputTransformer), which the local stack does not do`,
+      );
+    }
+    const service = target.Arn.split(':')[2];
+    const targetName = target.Arn.split(':').at(-1)!;
+    if (service === 'sqs') targets.push({ kind: 'queue', queueName: targetName, input: target.Input });
+    else if (service === 'lambda') {
+      targets.push({
+        kind: 'function',
+        functionName: targetName,
+        input: target.Input,
+        ...asyncInvokeOf(targetName, named),
+      });
+    } else
+      problems.push(`${path} has the target ${target.Arn}: the local stack delivers to queues and functions`);
+  }
+  const isEnabled = given.State === undefined || given.State === 'ENABLED';
+  return {
+    name,
+    arn: named.arnOf(logicalId),
+    busName: given.EventBusName?.split('/').at(-1) ?? 'default',
+    pattern: isEnabled ? given.EventPattern : undefined,
+    schedule: isEnabled ? given.ScheduleExpression : undefined,
+    targets,
+  };
+}
+
+/** How often Lambda itself runs a failed asynchronous invocation again, and how long it keeps one that is throttled. */
+function asyncInvokeOf(
+  functionName: string,
+  named: NamedTemplate,
+): { maxRetries: number; maxAgeMs?: number } {
+  const config = named
+    .resourcesOf('AWS::Lambda::EventInvokeConfig')
+    .map(
+      ({ properties }) =>
+        properties as {
+          FunctionName: string;
+          MaximumRetryAttempts?: number;
+          MaximumEventAgeInSeconds?: number;
+        },
+    )
+    .find(({ FunctionName }) => FunctionName.split(':').at(-1) === functionName);
+  const ageSeconds = config?.MaximumEventAgeInSeconds;
+  return {
+    maxRetries: config?.MaximumRetryAttempts ?? DEFAULT_MAX_RETRIES,
+    ...(ageSeconds === undefined ? {} : { maxAgeMs: Number(ageSeconds) * 1_000 }),
+  };
+}
+
+function readIdentityPolicies(named: NamedTemplate): Map<string, PolicyStatement[]> {
+  const byRoleName = new Map<string, PolicyStatement[]>();
+  const add = (roleName: string, { Statement }: { Statement: PolicyStatement[] }) =>
+    byRoleName.set(roleName, [...(byRoleName.get(roleName) ?? []), ...Statement]);
+  const roles = named.resourcesOf('AWS::IAM::Role');
+  for (const { name, properties } of roles) {
+    const { Policies = [] } = properties as {
+      Policies?: { PolicyDocument: { Statement: PolicyStatement[] } }[];
+    };
+    for (const { PolicyDocument } of Policies) add(name, PolicyDocument);
+  }
+  for (const { properties } of named.resourcesOf('AWS::IAM::Policy', 'AWS::IAM::ManagedPolicy')) {
+    const { Roles = [], PolicyDocument } = properties as {
+      Roles?: string[];
+      PolicyDocument: { Statement: PolicyStatement[] };
+    };
+    for (const roleName of Roles) add(roleName, PolicyDocument);
+  }
+  return new Map(
+    roles.map(({ logicalId, name }) => [named.arnOf(logicalId), byRoleName.get(name) ?? []] as const),
+  );
+}
+
+function findQueueProblems(plan: StackPlan): string[] {
+  const names = new Set(plan.queues.map(({ name }) => name));
+  return plan.queues
+    .filter(({ deadLetterQueueName }) => deadLetterQueueName !== undefined && !names.has(deadLetterQueueName))
+    .map(
+      ({ path, deadLetterQueueName }) =>
+        `${path}: its dead-letter queue "${deadLetterQueueName}" is not in the stack`,
+    );
+}
+
+function findEventSourceProblems(plan: StackPlan): string[] {
+  return plan.eventSources.flatMap(({ queueName, functionName }) => {
+    const queue = plan.queues.find(({ name }) => name === queueName)!;
+    const target = plan.functions.find(({ name }) => name === functionName)!;
+    const problems = EVENT_SOURCE_ACTIONS.filter(
+      (action) => !isAllowed(plan.statementsOf(target.roleArn), { action, resource: queue.arn }),
+    ).map(
+      (action) =>
+        `the role of ${target.path} does not allow ${action} on ${queue.path}, which it is mapped to`,
+    );
+    const visibilityMs = Number(queue.attributes.VisibilityTimeout ?? DEFAULT_VISIBILITY_SECONDS) * 1000;
+    if (visibilityMs < target.timeoutMs) {
+      problems.push(
+        `${queue.path} shows a message again after ${visibilityMs / 1000} s, while ${target.path} may still work on it ` +
+          `(timeout ${target.timeoutMs / 1000} s): AWS refuses the mapping`,
+      );
+    }
+    return problems;
+  });
+}
+
+interface ResourceStatement extends PolicyStatement {
+  Principal?: { Service?: string | string[] };
+  Condition?: { ArnEquals?: Record<string, string>; ArnLike?: Record<string, string> };
+}
+
+/** EventBridge needs the target's own permission. */
+function findTargetProblems(plan: StackPlan, named: NamedTemplate): string[] {
+  const queueStatements = named
+    .resourcesOf('AWS::SQS::QueuePolicy')
+    .flatMap(
+      ({ properties }) =>
+        (properties as { PolicyDocument: { Statement: ResourceStatement[] } }).PolicyDocument.Statement,
+    )
+    .filter(({ Principal }) => [Principal?.Service].flat().includes('events.amazonaws.com'));
+  const permissions = named
+    .resourcesOf('AWS::Lambda::Permission')
+    .map(({ properties }) => properties as { FunctionName: string; Principal: string; SourceArn?: string })
+    .filter(({ Principal }) => Principal === 'events.amazonaws.com');
+  const problems: string[] = [];
+  for (const rule of plan.rules) {
+    for (const target of rule.targets) {
+      if (target.kind === 'queue') {
+        const resource = plan.queues.find(({ name }) => name === target.queueName)?.arn;
+        if (resource === undefined) {
+          problems.push(
+            `rule "${rule.name}" sends to the queue "${target.queueName}", which is not in the stack`,
+          );
+          continue;
+        }
+        const meant = queueStatements.filter(({ Condition }) => isMeantFor(Condition, rule.arn));
+        if (!isAllowed(meant, { action: 'sqs:SendMessage', resource })) {
+          problems.push(
+            `rule "${rule.name}" may not send to the queue "${target.queueName}": no queue policy allows events.amazonaws.com`,
+          );
+        }
+      } else {
+        const isPermitted = permissions.some(
+          ({ FunctionName, SourceArn }) =>
+            FunctionName.split(':').at(-1) === target.functionName &&
+            (SourceArn === undefined || SourceArn === rule.arn),
+        );
+        if (!plan.functions.some(({ name }) => name === target.functionName)) {
+          problems.push(`rule "${rule.name}" invokes "${target.functionName}", which is not in the stack`);
+        } else if (!isPermitted) {
+          problems.push(
+            `rule "${rule.name}" may not invoke "${target.functionName}": no AWS::Lambda::Permission for events.amazonaws.com`,
+          );
+        }
+      }
+    }
+  }
+  return problems;
+}
+
+function isMeantFor(condition: ResourceStatement['Condition'], ruleArn: string): boolean {
+  const source = condition?.ArnEquals?.['aws:SourceArn'] ?? condition?.ArnLike?.['aws:SourceArn'];
+  return source === undefined || source === ruleArn;
+}
+
+/** CloudFormation takes booleans as text too. */
+function isTrue(value: boolean | string): boolean {
+  return String(value) === 'true';
+}

@@ -1,0 +1,140 @@
+/**
+ * When a write to the job store may happen: pure decisions over what stands there, the same for the table and for
+ * memory.
+ */
+import { type BatchRecord, tierOf } from '../../core/model/model.ts';
+import type { LatestJob, Publication } from '../../core/ports/ports.ts';
+
+/** Who may write the plain names of an input key. */
+export interface PublicationState {
+  /** Whose names these are, and the greatest order that has published. */
+  published?: { owner: string; order: string };
+  /** Who is publishing, until when. */
+  holder?: { id: string; until: number };
+}
+
+/** The job that is the latest at a key. `job` is absent where two of one second leave it unknown. */
+export interface LatestState {
+  lastModified: number;
+  job?: LatestJob;
+  before?: LatestJob;
+}
+
+/**
+ * What recording a job at a key gives, and what is kept then.
+ * @returns `next` absent: nothing changes.
+ */
+export function recordedLatest(
+  state: LatestState | undefined,
+  job: LatestJob,
+): { next?: LatestState; before?: LatestJob | undefined } {
+  const { lastModified } = job;
+  if (state === undefined) return { next: { lastModified, job } };
+  if (state.job?.jobId === job.jobId) return { before: state.before };
+  if (state.lastModified > lastModified) return {};
+  if (state.lastModified === lastModified) return state.job === undefined ? {} : { next: { lastModified } };
+  const before = state.job;
+  return { next: { lastModified, job, ...(before === undefined ? {} : { before }) }, before };
+}
+
+/** A named lease. The token stays when the lease is given back, so that it only grows. */
+export interface LeaseState {
+  token: number;
+  until: number;
+  /** When it was last taken, epoch ms. */
+  takenAt: number;
+}
+
+/** What of a job or a batch decides who may write it. */
+interface Claimed {
+  state: string;
+  claim?: string;
+  claimedUntil?: number;
+  openaiBatchId?: string;
+}
+
+/** Whether a job or batch is in `state` and free for `claim`: never claimed, run out, or held by the same claim. */
+export function isClaimable(record: Claimed, state: string, claim: string, now: number): boolean {
+  if (record.state !== state) return false;
+  return record.claim === undefined || record.claim === claim || (record.claimedUntil ?? 0) <= now;
+}
+
+/** Whether a batch still waits, in the tier in which its price and its place were judged: an index may lag behind. */
+export function isAdmissible(
+  standing: Pick<BatchRecord, 'state' | 'tier'>,
+  judged: Pick<BatchRecord, 'tier'>,
+): boolean {
+  return standing.state === 'planned' && tierOf(standing) === tierOf(judged);
+}
+
+/**
+ * What changes of a waiting batch when there is room for it.
+ * @param isAlone nothing else is reserved on the first ledger that it demands of.
+ */
+export function admittedWith(reservation: string, isAlone: boolean, now: number) {
+  const sentAlone = isAlone ? (true as const) : undefined;
+  return { state: 'admitted', reservation, sentAlone, heldReason: undefined, updatedAt: now } as const;
+}
+
+/** Whether a job or batch is as the writer last saw it. A claim that ran out still counts while nobody else took it. */
+export function isAsExpected(
+  record: Claimed,
+  expected: { state: string; claim?: string; openaiBatchId?: string },
+): boolean {
+  return (
+    record.state === expected.state &&
+    (expected.claim === undefined || record.claim === expected.claim) &&
+    (expected.openaiBatchId === undefined || record.openaiBatchId === expected.openaiBatchId)
+  );
+}
+
+/** The lease after somebody takes it, or `undefined` while somebody else holds it. */
+export function takeLease(lease: LeaseState | undefined, now: number, until: number): LeaseState | undefined {
+  if (lease !== undefined && lease.until > now) return undefined;
+  return { token: (lease?.token ?? 0) + 1, until, takenAt: now };
+}
+
+/** The lease as it is renewed, or `undefined` if the token does not hold it any more. */
+export function renewedLease(
+  lease: LeaseState | undefined,
+  token: number,
+  until: number,
+): LeaseState | undefined {
+  return lease?.token !== token || lease.until === 0 ? undefined : { token, until, takenAt: lease.takenAt };
+}
+
+/** The attributes that renew a claim, or `undefined` if it is not this one's any more. */
+export function renewedClaim(record: Claimed | undefined, claim: string, now: number, until: number) {
+  return record?.claim !== claim ? undefined : { claimedUntil: until, updatedAt: now };
+}
+
+/** What a worker that wants to publish is told. */
+export function decidePublication(
+  state: PublicationState,
+  publication: Pick<Publication, 'owner' | 'order' | 'holder'>,
+  now: number,
+): 'granted' | 'superseded' | 'busy' {
+  const { published } = state;
+  if (published !== undefined) {
+    if (published.owner !== publication.owner || published.order > publication.order) return 'superseded';
+  }
+  if (state.holder !== undefined && state.holder.id !== publication.holder && state.holder.until > now) {
+    return 'busy';
+  }
+  return 'granted';
+}
+
+/** The state after this holder has published, or `undefined` if somebody else has taken its turn. */
+export function afterPublication(
+  state: PublicationState,
+  publication: Pick<Publication, 'owner' | 'order' | 'holder'>,
+): PublicationState | undefined {
+  if (state.holder?.id !== publication.holder) return undefined;
+  const { published } = state;
+  return {
+    published:
+      published !== undefined && published.order > publication.order
+        ? published
+        : { owner: publication.owner, order: publication.order },
+  };
+}

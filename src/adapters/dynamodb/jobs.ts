@@ -1,0 +1,313 @@
+/** {@link JobStore} on one DynamoDB table (`src/contract/table.ts` says which items there are). */
+import { ConditionalCheckFailedException } from '@aws-sdk/client-dynamodb';
+import { type DynamoDBDocumentClient, UpdateCommand } from '@aws-sdk/lib-dynamodb';
+import {
+  LIVE_INDEX_PARTITION_KEY,
+  LIVE_INDEX_SORT_KEY,
+  TABLE_PARTITION_KEY,
+  TABLE_SORT_KEY,
+} from '../../contract/table.ts';
+import type { BatchRecord, Job } from '../../core/model/model.ts';
+import type { JobStore, LatestJob, LiveItem, Publication } from '../../core/ports/ports.ts';
+import { DynamoDBItems, type Item, indexAttributes, type Key } from './items.ts';
+import {
+  afterPublication,
+  decidePublication,
+  isAsExpected,
+  isClaimable,
+  type LeaseState,
+  type PublicationState,
+  recordedLatest,
+  renewedClaim,
+  renewedLease,
+  takeLease,
+} from './job-rules.ts';
+import { liveEntryOfBatch, liveEntryOfJob, liveJobOf } from './live-index.ts';
+import { readBatch, readJob, readLatest } from './record-schemas.ts';
+
+type BatchKey = Pick<BatchRecord, 'jobId' | 'batchId'>;
+
+/** The item is in the index with the very `due` that the sweep saw: any move since would have set another. */
+const itemHasNotMoved = '#live = :moving AND #due = :seen';
+const itemIsDueEarlier = '#due < :due';
+
+const BATCH_SORT_KEY_PREFIX = 'BATCH#';
+const DUPLICATE_SORT_KEY_PREFIX = 'DUPLICATE#';
+
+const jobKey = (jobId: string): Key => ({ pk: `JOB#${jobId}`, sk: 'JOB' });
+/** Where a batch stands. */
+export const batchKey = (batch: BatchKey): Key => ({
+  pk: `JOB#${batch.jobId}`,
+  sk: `${BATCH_SORT_KEY_PREFIX}${batch.batchId}`,
+});
+const leaseKey = (name: string): Key => ({ pk: `LEASE#${name}`, sk: 'LEASE' });
+const latestKey = (key: string): Key => ({ pk: `LATEST#${key}`, sk: 'LATEST' });
+const duplicateKey = (ownerId: string, jobId: string): Key => ({
+  pk: jobKey(ownerId).pk,
+  sk: `${DUPLICATE_SORT_KEY_PREFIX}${jobId}`,
+});
+const publicationKey = (name: string): Key => ({ pk: `PUBLICATION#${name}`, sk: 'PUBLICATION' });
+
+export class DynamoDBJobs implements JobStore {
+  readonly #client: DynamoDBDocumentClient;
+  readonly #table: string;
+  readonly #items: DynamoDBItems;
+
+  /** @param client must leave out `undefined` values (`marshallOptions.removeUndefinedValues`). */
+  constructor(client: DynamoDBDocumentClient, names: { table: string }) {
+    this.#client = client;
+    this.#table = names.table;
+    this.#items = new DynamoDBItems(client, names);
+  }
+
+  async claimJob(job: Job): Promise<Job> {
+    const standing = await this.#items.insert(jobKey(job.jobId), job, liveEntryOfJob(job));
+    return standing === undefined ? job : this.#readJob(standing);
+  }
+
+  async getJob(jobId: string): Promise<Job | undefined> {
+    const item = await this.#items.get(jobKey(jobId));
+    return item === undefined ? undefined : this.#readJob(item);
+  }
+
+  takeJob(
+    jobId: string,
+    state: Job['state'],
+    claim: string,
+    now: number,
+    until: number,
+  ): Promise<Job | undefined> {
+    return this.#changeJob(jobId, (standing) =>
+      isClaimable(standing, state, claim, now) ? { claim, claimedUntil: until, updatedAt: now } : undefined,
+    );
+  }
+
+  async moveJob(
+    jobId: string,
+    expected: Parameters<JobStore['moveJob']>[1],
+    changes: Parameters<JobStore['moveJob']>[2],
+    now: number,
+  ): Promise<boolean> {
+    const moved = await this.#changeJob(jobId, (standing) =>
+      isAsExpected(standing, expected) ? { ...changes, updatedAt: now } : undefined,
+    );
+    return moved !== undefined;
+  }
+
+  async recordLatest(key: string, job: LatestJob): Promise<LatestJob | undefined> {
+    let before: LatestJob | undefined;
+    await this.#items.change(latestKey(key), (standing) => {
+      const state = standing === undefined ? undefined : readLatest(standing, this.#items.nameOf(standing));
+      const decided = recordedLatest(state, job);
+      before = decided.before;
+      if (decided.next === undefined) return undefined;
+      return { v: 1, job: undefined, before: undefined, ...decided.next };
+    });
+    return before;
+  }
+
+  async addDuplicate(ownerId: string, jobId: string): Promise<void> {
+    await this.#items.insert(duplicateKey(ownerId, jobId), { v: 1, jobId }, undefined);
+  }
+
+  async listDuplicates(ownerId: string): Promise<string[]> {
+    const duplicates: string[] = [];
+    const items = this.#items.query({
+      KeyConditionExpression: '#pk = :pk AND begins_with(#sk, :prefix)',
+      ExpressionAttributeNames: { '#pk': TABLE_PARTITION_KEY, '#sk': TABLE_SORT_KEY },
+      ExpressionAttributeValues: { ':pk': jobKey(ownerId).pk, ':prefix': DUPLICATE_SORT_KEY_PREFIX },
+      ConsistentRead: true,
+    });
+    for await (const item of items)
+      duplicates.push(String(item[TABLE_SORT_KEY]).slice(DUPLICATE_SORT_KEY_PREFIX.length));
+    return duplicates;
+  }
+
+  async addBatch(batch: BatchRecord): Promise<boolean> {
+    return (await this.#items.insert(batchKey(batch), batch, liveEntryOfBatch(batch))) === undefined;
+  }
+
+  async getBatch(jobId: string, batchId: string): Promise<BatchRecord | undefined> {
+    const item = await this.#items.get(batchKey({ jobId, batchId }));
+    return item === undefined ? undefined : this.#readBatch(item);
+  }
+
+  async listBatches(jobId: string): Promise<BatchRecord[]> {
+    const batches: BatchRecord[] = [];
+    const items = this.#items.query({
+      KeyConditionExpression: '#pk = :pk AND begins_with(#sk, :prefix)',
+      ExpressionAttributeNames: { '#pk': TABLE_PARTITION_KEY, '#sk': TABLE_SORT_KEY },
+      ExpressionAttributeValues: { ':pk': jobKey(jobId).pk, ':prefix': BATCH_SORT_KEY_PREFIX },
+      ConsistentRead: true,
+    });
+    for await (const item of items) batches.push(this.#readBatch(item));
+    return batches;
+  }
+
+  updateBatch(
+    batch: BatchKey,
+    expected: { state: BatchRecord['state']; claim?: string; openaiBatchId?: string },
+    changes: Parameters<JobStore['updateBatch']>[2],
+    now: number,
+  ): Promise<BatchRecord | undefined> {
+    return this.#changeBatch(batch, (standing) =>
+      isAsExpected(standing, expected) ? { ...changes, updatedAt: now } : undefined,
+    );
+  }
+
+  claimBatch(
+    batch: BatchKey,
+    state: BatchRecord['state'],
+    claim: string,
+    now: number,
+    until: number,
+  ): Promise<BatchRecord | undefined> {
+    return this.#changeBatch(batch, (standing) =>
+      isClaimable(standing, state, claim, now) ? { claim, claimedUntil: until, updatedAt: now } : undefined,
+    );
+  }
+
+  async renewBatch(batch: BatchKey, claim: string, now: number, until: number): Promise<boolean> {
+    const renewed = await this.#changeBatch(batch, (standing) => renewedClaim(standing, claim, now, until));
+    return renewed !== undefined;
+  }
+
+  async renewJob(jobId: string, claim: string, now: number, until: number): Promise<boolean> {
+    const renewed = await this.#changeJob(jobId, (standing) => renewedClaim(standing, claim, now, until));
+    return renewed !== undefined;
+  }
+
+  async *listWaiting(): AsyncGenerator<BatchRecord> {
+    yield* this.#items.live('waiting', (item) => this.#readBatch(item));
+  }
+
+  async *listAtOpenAI(): AsyncGenerator<BatchRecord> {
+    yield* this.#items.live('openai', (item) => this.#readBatch(item));
+  }
+
+  async *listOverdue(now: number): AsyncGenerator<LiveItem> {
+    yield* this.#items.live('moving', (item) => this.#readLiveItem(item), now);
+  }
+
+  async *listEnded(endedBy: number): AsyncGenerator<Job> {
+    yield* this.#items.live('ended', (item) => this.#readJob(item), endedBy);
+  }
+
+  async postpone(item: LiveItem, due: number): Promise<void> {
+    try {
+      await this.#client.send(
+        new UpdateCommand({
+          TableName: this.#table,
+          Key: item.kind === 'job' ? jobKey(item.jobId) : batchKey(item.batch),
+          UpdateExpression: 'SET #due = :due',
+          ConditionExpression: `${itemHasNotMoved} AND ${itemIsDueEarlier}`,
+          ExpressionAttributeNames: { '#live': LIVE_INDEX_PARTITION_KEY, '#due': LIVE_INDEX_SORT_KEY },
+          ExpressionAttributeValues: { ':moving': 'moving', ':seen': item.due, ':due': due },
+        }),
+      );
+    } catch (error) {
+      if (!(error instanceof ConditionalCheckFailedException)) throw error;
+    }
+  }
+
+  async acquireLease(name: string, now: number, until: number): Promise<number | undefined> {
+    const item = await this.#items.change(leaseKey(name), (standing) => {
+      const taken = takeLease(standing as LeaseState | undefined, now, until);
+      return taken === undefined ? undefined : { v: 1, ...taken };
+    });
+    return (item as LeaseState | undefined)?.token;
+  }
+
+  async renewLease(name: string, token: number, until: number): Promise<boolean> {
+    const item = await this.#items.change(leaseKey(name), (standing) => {
+      const renewed = renewedLease(standing as LeaseState | undefined, token, until);
+      return renewed && { ...renewed };
+    });
+    return item !== undefined;
+  }
+
+  async releaseLease(name: string, token: number): Promise<void> {
+    await this.#items.change(leaseKey(name), (standing) =>
+      (standing as LeaseState | undefined)?.token === token ? { until: 0 } : undefined,
+    );
+  }
+
+  async leaseTakenAt(name: string): Promise<number | undefined> {
+    const lease = (await this.#items.get(leaseKey(name))) as LeaseState | undefined;
+    return lease?.takenAt;
+  }
+
+  async acquirePublication(
+    publication: Publication,
+    now: number,
+    until: number,
+  ): Promise<'granted' | 'superseded' | 'busy'> {
+    let decision: 'granted' | 'superseded' | 'busy' = 'busy';
+    this.#items.expectNone(publicationKey(publication.name));
+    await this.#items.change(publicationKey(publication.name), (standing) => {
+      decision = decidePublication((standing ?? {}) as PublicationState, publication, now);
+      return decision === 'granted' ? { v: 1, holder: { id: publication.holder, until } } : undefined;
+    });
+    return decision;
+  }
+
+  async renewPublication({ name, holder: id }: Publication, until: number): Promise<boolean> {
+    const item = await this.#items.change(publicationKey(name), (standing) =>
+      (standing as PublicationState | undefined)?.holder?.id === id ? { holder: { id, until } } : undefined,
+    );
+    return item !== undefined;
+  }
+
+  async abandonPublication({ name, holder: id }: Publication): Promise<void> {
+    await this.#items.change(publicationKey(name), (standing) =>
+      (standing as PublicationState | undefined)?.holder?.id === id ? { holder: undefined } : undefined,
+    );
+  }
+
+  async releasePublication(publication: Publication): Promise<boolean> {
+    const item = await this.#items.change(publicationKey(publication.name), (standing) => {
+      const next = afterPublication((standing ?? {}) as PublicationState, publication);
+      return next === undefined ? undefined : { published: next.published, holder: next.holder };
+    });
+    return item !== undefined;
+  }
+
+  async #changeJob(jobId: string, decide: (standing: Job) => Item | undefined): Promise<Job | undefined> {
+    const item = await this.#items.change(jobKey(jobId), (standing) => {
+      if (standing === undefined) return undefined;
+      const job = this.#readJob(standing);
+      const changes = decide(job);
+      if (changes === undefined) return undefined;
+      return { ...changes, ...indexAttributes(liveEntryOfJob({ ...job, ...changes })) };
+    });
+    return item === undefined ? undefined : this.#readJob(item);
+  }
+
+  async #changeBatch(
+    batch: BatchKey,
+    decide: (standing: BatchRecord) => Item | undefined,
+  ): Promise<BatchRecord | undefined> {
+    const item = await this.#items.change(batchKey(batch), (standing) => {
+      if (standing === undefined) return undefined;
+      const record = this.#readBatch(standing);
+      const changes = decide(record);
+      if (changes === undefined) return undefined;
+      return { ...changes, ...indexAttributes(liveEntryOfBatch({ ...record, ...changes })) };
+    });
+    return item === undefined ? undefined : this.#readBatch(item);
+  }
+
+  #readLiveItem(item: Item): LiveItem {
+    const due = item[LIVE_INDEX_SORT_KEY] as number;
+    if (item[TABLE_SORT_KEY] === 'JOB') return liveJobOf(this.#readJob(item), due);
+    return { kind: 'batch', batch: this.#readBatch(item), due };
+  }
+
+  #readJob(item: Item): Job {
+    return readJob(item, this.#items.nameOf(item));
+  }
+
+  #readBatch(item: Item): BatchRecord {
+    return readBatch(item, this.#items.nameOf(item));
+  }
+}

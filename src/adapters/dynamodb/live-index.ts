@@ -1,0 +1,104 @@
+/**
+ * Which jobs and batches stand in the sparse index, and when the sweep looks at them: the one place that derives the
+ * index attributes from the state of a record.
+ */
+import { type BatchRecord, hasEnded, type Job } from '../../core/model/model.ts';
+import type { LiveItem } from '../../core/ports/ports.ts';
+
+/** What the index holds of an item; `undefined` keeps the item out of it. */
+export type LiveEntry =
+  | { live: 'waiting' | 'openai' | 'moving' | 'reserved' | 'ended'; due: number }
+  | undefined;
+
+const MINUTE_MS = 60_000;
+
+/** A step that has not moved for this long is taken for lost; handing it out once more does no harm. */
+export const SWEEP_AFTER_MS = 2 * MINUTE_MS;
+
+/** A claim that ran out is nobody's; the margin is for clocks that differ. */
+export const CLAIM_MARGIN_MS = 30_000;
+
+/** When the sweep first asks whether all batches of a running job are collected, or a duplicate's owner has ended: the end says so by itself. */
+const SWEEP_RUNNING_AFTER_MS = 20 * MINUTE_MS;
+
+/** What the sweep must know of a job. */
+export function liveJobOf(
+  { jobId, state, waitsFor, cancelledAt }: Pick<Job, 'jobId' | 'state' | 'waitsFor' | 'cancelledAt'>,
+  due: number,
+): LiveItem {
+  return {
+    kind: 'job',
+    jobId,
+    state,
+    due,
+    ...(waitsFor === undefined ? {} : { waitsFor }),
+    ...(cancelledAt === undefined ? {} : { cancelledAt }),
+  };
+}
+
+/**
+ * A job needs something until its receipt is written, also when it is completed, rejected or a duplicate; then its files below `work/` wait to be
+ * removed.
+ */
+export function liveEntryOfJob(
+  job: Pick<
+    Job,
+    'state' | 'updatedAt' | 'claimedUntil' | 'receiptKey' | 'workRemovedAt' | 'ingest' | 'failing'
+  >,
+): LiveEntry {
+  if (hasEnded(job))
+    return job.workRemovedAt === undefined ? { live: 'ended', due: job.updatedAt } : undefined;
+  // One whose step fails waits for that, and says when.
+  const isWaiting = (job.state === 'running' || job.state === 'duplicate') && job.failing === undefined;
+  const after = isWaiting ? SWEEP_RUNNING_AFTER_MS : SWEEP_AFTER_MS;
+  return {
+    live: 'moving',
+    due: Math.max(
+      job.updatedAt + after,
+      (job.claimedUntil ?? 0) + CLAIM_MARGIN_MS,
+      job.state === 'ingesting' ? (job.ingest?.unreadable?.nextAt ?? 0) : 0,
+      job.failing?.nextAt ?? 0,
+    ),
+  };
+}
+
+/**
+ * Planned batches wait for their turn, those of the oldest job first; submitted ones wait at OpenAI, oldest first;
+ * collected ones need nothing; all others are ours to move.
+ */
+export function liveEntryOfBatch(
+  batch: Pick<
+    BatchRecord,
+    | 'state'
+    | 'ladder'
+    | 'jobCreatedAt'
+    | 'createdAt'
+    | 'updatedAt'
+    | 'submittedAt'
+    | 'notBefore'
+    | 'claimedUntil'
+  >,
+): LiveEntry {
+  switch (batch.state) {
+    case 'planned':
+      return { live: 'waiting', due: batch.jobCreatedAt ?? batch.createdAt };
+    case 'submitted':
+      return { live: 'openai', due: batch.submittedAt ?? batch.createdAt };
+    case 'collected':
+      return undefined;
+    default:
+      return {
+        live: 'moving',
+        due: Math.max(
+          batch.updatedAt + SWEEP_AFTER_MS,
+          // A deadline is watched by each sweep, also while it is not known yet whether the batch was created.
+          isWatched(batch) ? 0 : (batch.notBefore ?? 0) + SWEEP_AFTER_MS,
+          (batch.claimedUntil ?? 0) + CLAIM_MARGIN_MS,
+        ),
+      };
+  }
+}
+
+function isWatched({ state, ladder }: Pick<BatchRecord, 'state' | 'ladder'>): boolean {
+  return state === 'submitting' && ladder?.deadlineAt !== undefined;
+}

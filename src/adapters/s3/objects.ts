@@ -1,0 +1,422 @@
+/**
+ * {@link ObjectStore} and {@link Inputs} on S3.
+ *
+ * - Bodies that break off midway are fetched on from the last good byte, so that a range that takes minutes to render
+ *   into an upload survives a dropped connection.
+ * - Objects written through {@link ObjectStore.openWrite} become visible in one step: see {@link S3ObjectWriter}.
+ */
+import type { Readable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
+import {
+  type CompletedPart,
+  CompleteMultipartUploadCommand,
+  CopyObjectCommand,
+  CreateMultipartUploadCommand,
+  DeleteObjectCommand,
+  DeleteObjectsCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  ListObjectsV2Command,
+  ListObjectVersionsCommand,
+  PutObjectCommand,
+  type S3Client,
+  UploadPartCopyCommand,
+} from '@aws-sdk/client-s3';
+import { BatchdropError, ObjectGoneError } from '../../core/base/errors.ts';
+import type { KeyVersion, ListCursor, ObjectHead, SourceObject } from '../../core/model/model.ts';
+import type {
+  ByteStream,
+  Inputs,
+  ObjectStore,
+  ObjectWriter,
+  WorkFiles,
+  WriterState,
+} from '../../core/ports/ports.ts';
+import { BodyChunks } from '../body-chunks.ts';
+import { decodeKey, keyVersionsOf, versionOf, wholeSeconds } from './listing.ts';
+import { S3ObjectWriter } from './object-writer.ts';
+import { PartBuffers } from './part-buffers.ts';
+import {
+  abortUpload,
+  completedPart,
+  copySourceOf,
+  goneError,
+  isMissing,
+  statusOf,
+  unreadableError,
+} from './requests.ts';
+import { copyRangesOf, MAX_COPIES_IN_FLIGHT, S3_SIZES, type S3Sizes } from './sizes.ts';
+
+/** How often a body may break off, counted anew each time that {@link RESUME_PROGRESS_BYTES} came through. */
+const MAX_RESUMES = 5;
+const RESUME_PROGRESS_BYTES = 8 * 1024 * 1024;
+/** A connection that its reader left alone for so long may be ended by either side: such a break is not counted. */
+const LEFT_ALONE_MS = 20_000;
+
+/** Entries of a page of one key's versions: most keys have one or two. */
+const KEY_PAGE = 50;
+
+/** How often a conditional write that ran into another one is sent; waits 50, 100, 200 and 400 ms between. */
+const MAX_CONDITIONAL_PUTS = 5;
+const CONDITIONAL_PUT_DELAY_MS = 50;
+
+export class S3Objects implements ObjectStore, Inputs, WorkFiles {
+  readonly #client: S3Client;
+  readonly #bucket: string;
+  readonly #sizes: S3Sizes;
+  readonly #buffers = new PartBuffers();
+
+  /** @param names `bucket`: where everything is that is addressed by key alone. */
+  constructor(client: S3Client, names: { bucket: string }, sizes: S3Sizes = S3_SIZES) {
+    this.#client = client;
+    this.#bucket = names.bucket;
+    this.#sizes = sizes;
+  }
+
+  async head(bucket: string, key: string, versionId?: string): Promise<ObjectHead | undefined> {
+    try {
+      const head = await this.#client.send(
+        new HeadObjectCommand({
+          Bucket: bucket,
+          Key: key,
+          ...(versionId === undefined ? {} : { VersionId: versionId }),
+        }),
+      );
+      return {
+        bucket,
+        key,
+        ...versionOf(head.VersionId),
+        etag: head.ETag ?? '',
+        lastModified: head.LastModified?.getTime() ?? 0,
+        size: head.ContentLength ?? 0,
+        ...(head.Metadata === undefined || Object.keys(head.Metadata).length === 0
+          ? {}
+          : { metadata: head.Metadata }),
+      };
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw unreadableError({ bucket, key }, error, true) ?? error;
+    }
+  }
+
+  async read(source: SourceObject, start = 0, end?: number): Promise<ByteStream> {
+    if (end !== undefined && end <= start) return emptyStream();
+    const open = async (from: number, to: number | undefined, etag: string | undefined) => {
+      const whole = from === 0 && to === undefined;
+      return this.#client.send(
+        new GetObjectCommand({
+          Bucket: source.bucket,
+          Key: source.key,
+          ...(source.versionId === undefined ? {} : { VersionId: source.versionId }),
+          ...(whole ? {} : { Range: `bytes=${from}-${to === undefined ? '' : to - 1}` }),
+          ...(etag === undefined ? {} : { IfMatch: etag }),
+        }),
+      );
+    };
+    const openOrGone: OpenRange = async (from, to, etag) => {
+      try {
+        const { Body, ContentLength, ETag } = await open(from, to, etag);
+        return {
+          body: Body as Readable,
+          bytes: ContentLength ?? 0,
+          ...(ETag === undefined ? {} : { etag: ETag }),
+        };
+      } catch (error) {
+        if (isMissing(error) || (etag !== undefined && statusOf(error) === 412)) {
+          throw goneError(source, error);
+        }
+        throw unreadableError(source, error) ?? error;
+      }
+    };
+    try {
+      return new ResumingBody(openOrGone, start, await openOrGone(start, end, undefined));
+    } catch (error) {
+      // The range begins at the end of the object or beyond: there is nothing to read.
+      if (statusOf(error) === 416) return emptyStream();
+      throw error;
+    }
+  }
+
+  async get(key: string): Promise<Uint8Array | undefined> {
+    const chunks: Uint8Array[] = [];
+    try {
+      for await (const chunk of await this.read({ bucket: this.#bucket, key }))
+        chunks.push(new Uint8Array(chunk));
+    } catch (error) {
+      if (error instanceof ObjectGoneError) return undefined;
+      throw error;
+    }
+    return new Uint8Array(Buffer.concat(chunks));
+  }
+
+  async put(
+    key: string,
+    body: Uint8Array,
+    options: { ifAbsent?: boolean; contentType?: string } = {},
+  ): Promise<boolean> {
+    const command = new PutObjectCommand({
+      Bucket: this.#bucket,
+      Key: key,
+      Body: body,
+      ...(options.contentType === undefined ? {} : { ContentType: options.contentType }),
+      ...(options.ifAbsent ? { IfNoneMatch: '*' } : {}),
+    });
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        await this.#client.send(command);
+        return true;
+      } catch (error) {
+        if (!options.ifAbsent) throw error;
+        if (statusOf(error) === 412) return false;
+        // ConditionalRequestConflict: another write or a delete of this key was under way, neither has won yet.
+        // S3 User Guide, "Prevent object overwrites with conditional writes": send it again.
+        if (statusOf(error) !== 409 || attempt === MAX_CONDITIONAL_PUTS) throw error;
+        await delay(CONDITIONAL_PUT_DELAY_MS * 2 ** (attempt - 1));
+      }
+    }
+  }
+
+  openWrite(key: string, options: { contentType?: string; resume?: WriterState } = {}): ObjectWriter {
+    return new S3ObjectWriter(this.#client, {
+      read: (...range) => this.read(...range),
+      bucket: this.#bucket,
+      key,
+      sizes: this.#sizes,
+      buffers: this.#buffers,
+      ...options,
+    });
+  }
+
+  /** @throws {ObjectGoneError} if the object is not as it stood at `input.etag` any more. */
+  async pin(input: ObjectHead, toKey: string): Promise<void> {
+    try {
+      if (input.size > this.#sizes.copyObjectBytes) await this.#pinInParts(input, toKey);
+      else {
+        await this.#client.send(
+          new CopyObjectCommand({
+            Bucket: this.#bucket,
+            Key: toKey,
+            CopySource: copySourceOf(input),
+            CopySourceIfMatch: input.etag,
+            // Tags would need rights of their own, and a lifecycle rule on one might catch the copy.
+            TaggingDirective: 'REPLACE',
+          }),
+        );
+      }
+    } catch (error) {
+      if (isMissing(error) || statusOf(error) === 412) throw goneError(input, error);
+      throw unreadableError(input, error) ?? error;
+    }
+  }
+
+  async remove(key: string): Promise<void> {
+    await this.#client.send(new DeleteObjectCommand({ Bucket: this.#bucket, Key: key }));
+  }
+
+  async removeBelow(prefix: string): Promise<boolean> {
+    const { Contents = [], IsTruncated } = await this.#client.send(
+      // XML cannot carry every character that a key may have.
+      new ListObjectsV2Command({ Bucket: this.#bucket, Prefix: prefix, EncodingType: 'url' }),
+    );
+    if (Contents.length === 0) return true;
+    const Objects = Contents.map(({ Key }) => ({ Key: decodeKey(Key) }));
+    const { Errors = [] } = await this.#client.send(
+      new DeleteObjectsCommand({ Bucket: this.#bucket, Delete: { Objects, Quiet: true } }),
+    );
+    const [first] = Errors;
+    if (first !== undefined)
+      throw new BatchdropError(
+        `${Errors.length} of ${Objects.length} objects below ${prefix} were not removed: ${first.Code}, ${first.Message}`,
+      );
+    return IsTruncated !== true;
+  }
+
+  async listVersions(
+    prefix: string,
+    after?: ListCursor,
+  ): Promise<{ versions: ObjectHead[]; next?: ListCursor }> {
+    const page = await this.#client.send(
+      new ListObjectVersionsCommand({
+        Bucket: this.#bucket,
+        Prefix: prefix,
+        // XML cannot carry every character that a key may have.
+        EncodingType: 'url',
+        ...(after === undefined ? {} : { KeyMarker: after.key }),
+        ...(after?.versionId === undefined ? {} : { VersionIdMarker: after.versionId }),
+      }),
+    );
+    const versions = (page.Versions ?? [])
+      // One without an id that newer versions hide cannot be asked for.
+      .filter(({ VersionId, IsLatest }) => IsLatest || versionOf(VersionId).versionId !== undefined)
+      .map(
+        ({ Key, VersionId, ETag, LastModified, Size }): ObjectHead => ({
+          bucket: this.#bucket,
+          key: decodeKey(Key),
+          ...versionOf(VersionId),
+          etag: ETag ?? '',
+          lastModified: wholeSeconds(LastModified),
+          size: Size ?? 0,
+        }),
+      );
+    if (!page.IsTruncated) return { versions };
+    const { NextVersionIdMarker } = page;
+    const next = {
+      key: decodeKey(page.NextKeyMarker),
+      ...(NextVersionIdMarker === undefined ? {} : { versionId: NextVersionIdMarker }),
+    };
+    return { versions, next };
+  }
+
+  async listKey(key: string, after?: ListCursor): Promise<{ versions: KeyVersion[]; next?: ListCursor }> {
+    const page = await this.#client.send(
+      new ListObjectVersionsCommand({
+        Bucket: this.#bucket,
+        Prefix: key,
+        MaxKeys: KEY_PAGE,
+        EncodingType: 'url',
+        ...(after === undefined ? {} : { KeyMarker: after.key }),
+        ...(after?.versionId === undefined ? {} : { VersionIdMarker: after.versionId }),
+      }),
+    );
+    const versions = keyVersionsOf(page, this.#bucket, key);
+    // Other keys that begin with this one come after it.
+    if (!page.IsTruncated || decodeKey(page.NextKeyMarker) !== key || page.NextVersionIdMarker === undefined)
+      return { versions };
+    return { versions, next: { key, versionId: page.NextVersionIdMarker } };
+  }
+
+  async #pinInParts(input: ObjectHead, toKey: string): Promise<void> {
+    const target = { Bucket: this.#bucket, Key: toKey };
+    const { UploadId } = await this.#client.send(new CreateMultipartUploadCommand(target));
+    const parts: CompletedPart[] = [];
+    const ranges = copyRangesOf(input.size, this.#sizes.copyPartBytes).entries();
+    let failed = false;
+    const copyRanges = async () => {
+      // One iterator serves all copiers: each takes the next range that nobody has.
+      for (const [index, { start, end }] of ranges) {
+        if (failed) return;
+        try {
+          const { CopyPartResult } = await this.#client.send(
+            new UploadPartCopyCommand({
+              ...target,
+              UploadId,
+              PartNumber: index + 1,
+              CopySource: copySourceOf(input),
+              CopySourceIfMatch: input.etag,
+              CopySourceRange: `bytes=${start}-${end - 1}`,
+            }),
+          );
+          parts[index] = completedPart(index + 1, CopyPartResult ?? {});
+        } catch (error) {
+          failed = true;
+          throw error;
+        }
+      }
+    };
+    const copiers = await Promise.allSettled(Array.from({ length: MAX_COPIES_IN_FLIGHT }, copyRanges));
+    try {
+      for (const copier of copiers) if (copier.status === 'rejected') throw copier.reason;
+      await this.#client.send(
+        new CompleteMultipartUploadCommand({ ...target, UploadId, MultipartUpload: { Parts: parts } }),
+      );
+    } catch (error) {
+      await abortUpload(this.#client, { ...target, UploadId });
+      throw error;
+    }
+  }
+}
+
+interface OpenedRange {
+  /** What the SDK's node handler gives. */
+  body: Readable;
+  bytes: number;
+  etag?: string;
+}
+
+/** Opens bytes `from` to `to` (exclusive); with `etag`, only if the object still has it. */
+type OpenRange = (from: number, to: number | undefined, etag: string | undefined) => Promise<OpenedRange>;
+
+/** One range of one object as a stream that fetches on after a break. Lets go of the connection when dropped. */
+class ResumingBody implements AsyncIterableIterator<Uint8Array> {
+  readonly #open: OpenRange;
+  readonly #end: number;
+  readonly #etag: string | undefined;
+  #body: Readable;
+  #chunks: BodyChunks;
+  #position: number;
+  #resumes = 0;
+  #lastBreakAt: number;
+  #givenAt = performance.now();
+  #isDone = false;
+
+  constructor(open: OpenRange, start: number, first: OpenedRange) {
+    this.#open = open;
+    this.#position = start;
+    this.#lastBreakAt = start;
+    this.#end = start + first.bytes;
+    this.#etag = first.etag;
+    this.#body = first.body;
+    this.#chunks = new BodyChunks(first.body);
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async next(): Promise<IteratorResult<Uint8Array>> {
+    let wasLeftAlone = performance.now() - this.#givenAt >= LEFT_ALONE_MS;
+    while (!this.#isDone) {
+      let cause: unknown;
+      try {
+        const result = await this.#chunks.next();
+        if (!result.done) {
+          this.#position += result.value.length;
+          this.#givenAt = performance.now();
+          return result;
+        }
+        if (this.#position === this.#end) break;
+      } catch (error) {
+        // All bytes came and the stream still failed: its checksum is wrong.
+        if (this.#position >= this.#end) return this.#fail(error);
+        cause = error;
+      }
+      try {
+        await this.#resume(cause, wasLeftAlone);
+      } catch (error) {
+        return this.#fail(error);
+      }
+      wasLeftAlone = false;
+    }
+    return this.return();
+  }
+
+  async return(): Promise<IteratorResult<Uint8Array>> {
+    this.#isDone = true;
+    this.#body.destroy();
+    return { done: true, value: undefined };
+  }
+
+  #fail(error: unknown): never {
+    this.#isDone = true;
+    this.#body.destroy();
+    throw error;
+  }
+
+  async #resume(cause: unknown, wasLeftAlone: boolean): Promise<void> {
+    this.#body.destroy();
+    if (this.#position - this.#lastBreakAt >= RESUME_PROGRESS_BYTES) this.#resumes = 0;
+    this.#lastBreakAt = this.#position;
+    if (this.#resumes >= MAX_RESUMES && !wasLeftAlone) {
+      throw new BatchdropError(
+        `reading from S3 broke off ${MAX_RESUMES + 1} times, last after byte ${this.#position} of ${this.#end}`,
+        { cause },
+      );
+    }
+    if (!wasLeftAlone) this.#resumes += 1;
+    const { body } = await this.#open(this.#position, this.#end, this.#etag);
+    this.#body = body;
+    this.#chunks = new BodyChunks(body);
+  }
+}
+
+async function* emptyStream(): AsyncGenerator<Uint8Array> {}

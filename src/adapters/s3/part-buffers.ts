@@ -1,0 +1,24 @@
+import { S3_SIZES } from './sizes.ts';
+
+/** As many as one writer uses: one that is filled while two are on their way. */
+const MOST_KEPT = 3;
+
+/**
+ * Buffers of parts, passed on from one writer to the next: a process that makes them anew for each object keeps the memory
+ * of those that it let go, because smaller things settle in between.
+ */
+export class PartBuffers {
+  readonly #free: Buffer[] = [];
+
+  /** A buffer of so many bytes; what is in it is left over from others. */
+  take(bytes: number): Buffer {
+    const place = this.#free.findIndex((buffer) => buffer.length === bytes);
+    return place < 0 ? Buffer.allocUnsafeSlow(bytes) : this.#free.splice(place, 1)[0]!;
+  }
+
+  /** Takes back a buffer that nobody uses any more. */
+  give(buffer: Buffer): void {
+    if (buffer.length > 0 && buffer.length <= S3_SIZES.firstPartBytes && this.#free.length < MOST_KEPT)
+      this.#free.push(buffer);
+  }
+}

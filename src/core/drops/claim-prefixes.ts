@@ -1,0 +1,71 @@
+/** Reads who owns which prefix of the bucket, and claims what the stack needs and may have, by conditional write. */
+import { OWNERS_KEY, ownersSchema, type PrefixOwner } from '../../contract/prefix-owners.ts';
+import type { Settings } from '../../contract/settings.ts';
+import { BatchdropError, CorruptWorkFileError } from '../base/errors.ts';
+import type { Ambient, Log, OwnersStore } from '../ports/ports.ts';
+import { claimFor, prefixesOfRoute, type StackIdentity } from './owners.ts';
+
+/** What it takes to claim prefixes. */
+export interface ClaimPrefixesDeps extends StackIdentity {
+  settings: Pick<Settings, 'layout' | 'routes' | 'takeOver'>;
+  owners: OwnersStore;
+  ambient: Pick<Ambient, 'now'>;
+  log: Log;
+}
+
+/** Each write that was in vain is one of another stack; there are few, and each writes once. */
+const MAX_WRITES = 10;
+
+/**
+ * The owners as they are now, with what this stack could claim. Safe to repeat and to be interrupted anywhere. Nothing of it may be
+ * kept for a later object: another stack may have taken over.
+ * @throws {CorruptWorkFileError} if the object is not what batchdrop writes; nothing may be run then.
+ */
+export async function claimPrefixes(deps: ClaimPrefixesDeps): Promise<PrefixOwner[]> {
+  const { stackId, stackName, settings } = deps;
+  const claimant = {
+    stackId,
+    stackName,
+    prefixes: [...new Set(settings.routes.flatMap((route) => prefixesOfRoute(settings, route)))],
+    takeOver: settings.takeOver,
+  };
+  for (let writes = 0; writes < MAX_WRITES; writes++) {
+    const standing = await deps.owners.readOwners();
+    const { owners, claimed } = claimFor(
+      claimant,
+      standing === undefined ? [] : parseOwners(standing.body),
+      deps.ambient.now(),
+    );
+    if (claimed.length === 0) return owners;
+    const body = `${JSON.stringify({ v: 1, owners }, null, 2)}\n`;
+    if (!(await deps.owners.writeOwners(body, standing?.etag))) continue;
+    for (const { prefix, since, before } of claimed) {
+      const from = before?.at(-1)?.stackName;
+      deps.log.info(from === undefined ? 'prefix claimed' : 'prefix taken over from another stack', {
+        prefix,
+        since: new Date(since).toISOString(),
+        ...(from === undefined ? {} : { from }),
+      });
+    }
+    return owners;
+  }
+  throw new BatchdropError(
+    `${OWNERS_KEY} was changed by other stacks ${MAX_WRITES} times in a row while this one claimed its prefixes; it tries again`,
+  );
+}
+
+function parseOwners(body: string): PrefixOwner[] {
+  let json: unknown;
+  try {
+    json = JSON.parse(body);
+  } catch {
+    json = undefined;
+  }
+  const parsed = ownersSchema.safeParse(json);
+  if (parsed.success) return parsed.data.owners;
+  const problems = parsed.error.issues.map(({ path, message }) => `${path.join('.') || 'body'}: ${message}`);
+  throw new CorruptWorkFileError(
+    `${OWNERS_KEY} does not say which stack owns which prefix (${problems.join('; ')}). No new file is run until it does: ` +
+      'put back the version before, or remove it if one stack alone uses the bucket.',
+  );
+}

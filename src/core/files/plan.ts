@@ -1,0 +1,71 @@
+/**
+ * What ingest found: written once to `work/<job>/plan.json`, and from then on the only truth about what the job is
+ * made of. Two runs of ingest over the same object may both finish; the first plan stands.
+ */
+import * as z from 'zod';
+import { CorruptWorkFileError } from '../base/errors.ts';
+import type { ObjectStore } from '../ports/ports.ts';
+import { readWorkJson } from './work-json.ts';
+
+const runRefSchema = z.object({
+  dataKey: z.string(),
+  indexKey: z.string(),
+  lines: z.int(),
+  bytes: z.int(),
+  firstLine: z.int(),
+  lastLine: z.int(),
+});
+
+const planSchema = z.object({
+  v: z.literal(1),
+  jobId: z.string(),
+  /** Every line with something on it. */
+  requests: z.int(),
+  /** Of those, not run. */
+  invalid: z.int(),
+  invalidByCode: z.record(z.string(), z.int()),
+  batches: z.array(
+    z.object({
+      batchId: z.string(),
+      endpoint: z.string(),
+      model: z.string(),
+      manifestKey: z.string(),
+      requests: z.int(),
+      bytes: z.int(),
+      /** See `BatchRecord`; absent in a plan that was made before there were budgets. */
+      outputTokens: z.exactOptional(z.int()),
+      longestBytes: z.exactOptional(z.int()),
+      /** UTF-8 bytes of all strings in the bodies, escapes decoded, keys and data: URLs left out. */
+      textBytes: z.int(),
+      /** The same for data: URLs. */
+      dataUrlBytes: z.int(),
+    }),
+  ),
+  /** Lines that are not run; each run is in input order. */
+  invalidRuns: z.array(runRefSchema),
+  /**
+   * Every line as it was dropped, where the batches have lines with the route's defaults filled in; a line that was too
+   * long to be read is left out.
+   */
+  originals: z.exactOptional(runRefSchema),
+  /** Nothing is run, for this reason. */
+  rejection: z.object({ code: z.string(), message: z.string() }).optional(),
+});
+export type Plan = z.infer<typeof planSchema>;
+export type PlannedBatch = Plan['batches'][number];
+
+/** Records the plan unless one stands already; gives the one that stands. */
+export async function settlePlan(objects: ObjectStore, key: string, plan: Plan): Promise<Plan> {
+  await objects.put(key, Buffer.from(JSON.stringify(plan)), {
+    ifAbsent: true,
+    contentType: 'application/json',
+  });
+  const standing = await readPlan(objects, key);
+  if (standing === undefined) throw new CorruptWorkFileError(`${key} was written and is not there`);
+  return standing;
+}
+
+/** The plan, or `undefined` if none was written yet. */
+export function readPlan(objects: Pick<ObjectStore, 'get'>, key: string): Promise<Plan | undefined> {
+  return readWorkJson(objects, key, planSchema);
+}

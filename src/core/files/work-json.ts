@@ -1,0 +1,41 @@
+/** Small files below `work/` that are written once: whoever comes second takes what stands. */
+import type * as z from 'zod';
+import { CorruptWorkFileError } from '../base/errors.ts';
+import type { ObjectStore } from '../ports/ports.ts';
+
+/**
+ * What stands at a key, or `undefined`.
+ * @throws {CorruptWorkFileError} if it is not what `schema` says.
+ */
+export async function readWorkJson<Schema extends z.ZodType>(
+  objects: Pick<ObjectStore, 'get'>,
+  key: string,
+  schema: Schema,
+): Promise<z.output<Schema> | undefined> {
+  const bytes = await objects.get(key);
+  if (bytes === undefined) return undefined;
+  let json: unknown;
+  try {
+    json = JSON.parse(Buffer.from(bytes).toString('utf8'));
+  } catch {
+    throw new CorruptWorkFileError(`${key} (${bytes.length} bytes) does not read back as JSON`);
+  }
+  const parsed = schema.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map(({ path, message }) => `${path.join('.') || 'body'}: ${message}`);
+  throw new CorruptWorkFileError(`${key} does not read back as it was written: ${problems.join('; ')}`);
+}
+
+/** Writes a file unless one stands; gives the one that stands. */
+export async function settleWorkJson<Schema extends z.ZodType>(
+  objects: Pick<ObjectStore, 'get' | 'put'>,
+  key: string,
+  schema: Schema,
+  content: z.output<Schema>,
+): Promise<z.output<Schema>> {
+  const body = Buffer.from(JSON.stringify(content));
+  if (await objects.put(key, body, { ifAbsent: true, contentType: 'application/json' })) return content;
+  const standing = await readWorkJson(objects, key, schema);
+  if (standing === undefined) throw new CorruptWorkFileError(`${key} was there and is not any more`);
+  return standing;
+}

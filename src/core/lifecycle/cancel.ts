@@ -1,0 +1,120 @@
+/**
+ * Cancelling a job: nothing of it is sent any more, what is at OpenAI is cancelled there, and what was finished and paid
+ * for is kept. Each request ends with an outcome, and the job with a receipt, as always. Deleting an input cancels
+ * nothing.
+ */
+
+import { apiKeyOf, type BatchRecord, isSlice, type Job } from '../model/model.ts';
+import type { Ambient, BatchApi, ByKey, JobStore, Log, Outbox, RemoteBatch } from '../ports/ports.ts';
+import { CANCELLED } from '../steps/collect/decide.ts';
+import { isWaiting, waitingFor } from './duplicate-jobs.ts';
+import { SUCCEEDED } from './step-failure.ts';
+
+export interface CancelDeps {
+  jobs: JobStore;
+  batches: ByKey<Pick<BatchApi, 'getBatch' | 'cancelBatch'>>;
+  outbox: Pick<Outbox, 'finalize'>;
+  ambient: Pick<Ambient, 'now'>;
+  log: Log;
+}
+
+/** What came of cancelling a job. */
+export interface Cancelled {
+  /** `ended`: there was nothing left to cancel. */
+  state: 'cancelling' | 'ended';
+  /** Jobs of the same content that wait for it: cancelled with it, or to be run. */
+  duplicates: string[];
+}
+
+/**
+ * Marks the job, then does what can be done at once; the sweep does the rest. Safe to repeat.
+ * @param options.duplicates whether those that wait for it are cancelled with it, or run by themselves. Default: `cancel`.
+ * @returns `undefined` if there is no such job.
+ */
+export async function cancelJob(
+  deps: CancelDeps,
+  jobId: string,
+  options: { duplicates?: 'cancel' | 'run' } = {},
+): Promise<Cancelled | undefined> {
+  for (;;) {
+    const job = await deps.jobs.getJob(jobId);
+    if (job === undefined) return undefined;
+    if (job.state !== 'ingesting' && job.state !== 'running' && !isWaiting(job))
+      return { state: 'ended', duplicates: [] };
+    const now = deps.ambient.now();
+    const cancelledAt = job.cancelledAt ?? now;
+    const duplicatesRun = options.duplicates === 'run' ? true : undefined;
+    // A job that moved in between is looked at again. It moves forward, but for a duplicate that runs after all, once.
+    if (!(await deps.jobs.moveJob(jobId, { state: job.state }, { cancelledAt, duplicatesRun }, now)))
+      continue;
+    // After the mark: who becomes a duplicate from now on sees it.
+    const duplicates = await waitingFor(deps.jobs, jobId);
+    deps.log.info('cancelled', { jobId, duplicates, duplicatesRun: duplicatesRun ?? false });
+    for (const duplicate of [...(isWaiting(job) ? [jobId] : []), ...duplicates])
+      await deps.outbox.finalize({ v: 1, jobId: duplicate });
+    const batches = await deps.jobs.listBatches(jobId);
+    await endWaiting(deps, { ...job, cancelledAt }, batches);
+    for (const batch of batches) {
+      if (batch.state !== 'submitted') continue;
+      const remote = await deps.batches
+        .withKey(apiKeyOf(batch))
+        .getBatch(batch.openaiBatchId!, batch.keyVersion);
+      if (remote !== undefined) await cancelAtOpenAI(deps, batch, remote);
+    }
+    return { state: 'cancelling', duplicates };
+  }
+}
+
+/**
+ * Of a cancelled job: ends the batches that wait to be sent, as if OpenAI had refused them, and marks those that are, or
+ * may be, at OpenAI, so that the poll cancels them there. What is being sent by a worker stays with it: the worker
+ * looks at the job before it creates anything. The sweep collects what has ended.
+ */
+export async function endWaiting(
+  deps: { jobs: Pick<JobStore, 'updateBatch'>; ambient: Pick<Ambient, 'now'> },
+  job: Pick<Job, 'cancelledAt'>,
+  batches: readonly BatchRecord[],
+): Promise<void> {
+  if (job.cancelledAt === undefined) return;
+  for (const batch of batches) {
+    const { state } = batch;
+    if (state === 'ended' || state === 'collected') continue;
+    // Its worker looks at the job every few seconds, and keeps what was answered.
+    if (state === 'admitted' && isSlice(batch)) continue;
+    const now = deps.ambient.now();
+    if (state === 'submitting' || state === 'submitted') {
+      if (batch.cancelRequestedAt === undefined)
+        await deps.jobs.updateBatch(batch, { state }, { cancelRequestedAt: now }, now);
+      continue;
+    }
+    await deps.jobs.updateBatch(batch, { state }, cancelledUnsent(now), now);
+  }
+}
+
+/** What a batch becomes that was not sent and never will be; collect gives its requests their outcome. */
+export function cancelledUnsent(now: number): Parameters<JobStore['updateBatch']>[2] {
+  return {
+    ...SUCCEEDED,
+    state: 'ended',
+    status: 'failed',
+    errors: [CANCELLED],
+    endedAt: now,
+    claim: undefined,
+    claimedUntil: undefined,
+  };
+}
+
+/**
+ * Cancels a batch where that loses nothing: one that is finalizing has been executed and paid for, and ends by itself.
+ * @param remote the batch as OpenAI has it now.
+ */
+export async function cancelAtOpenAI(
+  deps: Pick<CancelDeps, 'log'> & { batches: ByKey<Pick<BatchApi, 'cancelBatch'>> },
+  batch: BatchRecord,
+  remote: RemoteBatch,
+): Promise<void> {
+  if (remote.status !== 'validating' && remote.status !== 'in_progress') return;
+  await deps.batches.withKey(apiKeyOf(batch)).cancelBatch(remote.id, batch.keyVersion);
+  const { jobId, batchId } = batch;
+  deps.log.info('cancelled at OpenAI', { jobId, batchId, openaiBatchId: remote.id });
+}

@@ -1,0 +1,61 @@
+/**
+ * Whether OpenAI executed anything of a batch. Its statuses do not say: batches that were reported `failed` had output
+ * files, and counts are absent, zero or wrong at times. So each sign counts, and what bears none ran nothing.
+ */
+import type { BatchRecord, OpenAIBatchStatus } from '../model/model.ts';
+import type { RemoteBatch } from '../ports/ports.ts';
+
+/** Statuses that a batch comes to only once its requests are executed. Source: openai-batch guide, "Batch object status". */
+const RUNNING: ReadonlySet<OpenAIBatchStatus | undefined> = new Set(['in_progress', 'finalizing']);
+
+/**
+ * When OpenAI began to execute a batch, or when that was first seen.
+ * @param batch as it was recorded before `remote` was read.
+ * @param now epoch ms.
+ * @returns epoch ms; `undefined` while nothing shows that it has begun.
+ */
+export function startOf(
+  batch: Pick<BatchRecord, 'startedAt' | 'status'>,
+  remote: Pick<RemoteBatch, 'status' | 'startedAt'>,
+  now: number,
+): number | undefined {
+  const isRunning = RUNNING.has(remote.status) || RUNNING.has(batch.status);
+  return batch.startedAt ?? remote.startedAt ?? (isRunning ? now : undefined);
+}
+
+/** What of a batch tells whether it was executed. */
+type Traces = Pick<
+  BatchRecord,
+  'openaiBatchId' | 'startedAt' | 'outputFileId' | 'errorFileId' | 'progress' | 'reportedUsage'
+>;
+
+/** Whether a batch that OpenAI calls `failed` may have been executed, at least in part. */
+export function showsExecution(batch: Traces): boolean {
+  return batch.openaiBatchId !== undefined && (hasFiles(batch) || showsExecutionBesideFiles(batch));
+}
+
+/**
+ * The same without its files, which may turn out to be empty. Its requests are counted once they begin: in captures of OpenAI's
+ * batches, `total` is 0 while they are validated, and of those that fail then.
+ */
+export function showsExecutionBesideFiles({
+  startedAt,
+  progress,
+  reportedUsage,
+}: Omit<Traces, 'openaiBatchId'>): boolean {
+  const { total = 0, completed = 0, failed = 0 } = progress ?? {};
+  const { inputTokens = 0, outputTokens = 0 } = reportedUsage ?? {};
+  return startedAt !== undefined || total + completed + failed > 0 || inputTokens + outputTokens > 0;
+}
+
+function hasFiles({ outputFileId, errorFileId }: Pick<Traces, 'outputFileId' | 'errorFileId'>): boolean {
+  return outputFileId !== undefined || errorFileId !== undefined;
+}
+
+/**
+ * Whether a batch that expired or was cancelled came to its end before any request of it began: nothing names a file, and
+ * nothing shows that it ever left `validating`.
+ */
+export function surelyDidNotBegin(batch: Omit<Traces, 'openaiBatchId'>): boolean {
+  return !hasFiles(batch) && !showsExecutionBesideFiles(batch);
+}

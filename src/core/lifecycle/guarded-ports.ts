@@ -1,0 +1,69 @@
+/**
+ * Ports whose writes carry no claim: objects, OpenAI, events. While a worker has a lease, each side effect of theirs looks
+ * at the lease first. Writes to the table need no guard, because they carry the claim or are safe from any worker; neither do
+ * messages, which only say that somebody should look.
+ */
+import type { BatchApi, JobEvents, ObjectStore, ObjectWriter } from '../ports/ports.ts';
+import type { Lease } from './lease.ts';
+
+/** Those of a step's ports that are guarded. */
+export interface GuardedPorts {
+  objects?: Partial<ObjectStore>;
+  batches?: Partial<BatchApi> | { withKey(name: string): Partial<BatchApi> };
+  events?: JobEvents;
+}
+
+const OBJECT_EFFECTS = ['put', 'pin', 'remove'] as const satisfies (keyof ObjectStore)[];
+const WRITER_EFFECTS = ['close', 'suspend'] as const satisfies (keyof ObjectWriter)[];
+const BATCH_EFFECTS = [
+  'uploadFile',
+  'createBatch',
+  'cancelBatch',
+  'deleteFile',
+] as const satisfies (keyof BatchApi)[];
+const EVENT_EFFECTS = ['completed'] as const satisfies (keyof JobEvents)[];
+
+/** The same dependencies; side effects throw {@link LeaseLostError} once the lease is lost. */
+export function guardPorts<Deps extends GuardedPorts>(deps: Deps, lease: Lease): Deps {
+  const { objects, batches, events } = deps;
+  return {
+    ...deps,
+    ...(objects === undefined ? {} : { objects: guardObjects(objects, lease) }),
+    ...(batches === undefined ? {} : { batches: guardBatches(batches, lease) }),
+    ...(events === undefined ? {} : { events: guard(events, EVENT_EFFECTS, lease) }),
+  };
+}
+
+function guardObjects<Objects extends Partial<ObjectStore>>(objects: Objects, lease: Lease): Objects {
+  const openWrite: ObjectStore['openWrite'] = (...parameters) =>
+    guard(objects.openWrite!(...parameters), WRITER_EFFECTS, lease);
+  return guard(objects, OBJECT_EFFECTS, lease, { openWrite });
+}
+
+function guardBatches(batches: object, lease: Lease): object {
+  if (!('withKey' in batches)) return guard(batches, BATCH_EFFECTS, lease);
+  const withKey = (...parameters: unknown[]): object =>
+    guardBatches((batches.withKey as (...of: unknown[]) => object)(...parameters), lease);
+  return guard(batches, BATCH_EFFECTS, lease, { withKey });
+}
+
+/** @param replaced methods that are given in place of the port's own. */
+function guard<Port extends object>(
+  port: Port,
+  effects: readonly string[],
+  lease: Lease,
+  replaced: Readonly<Record<string, unknown>> = {},
+): Port {
+  return new Proxy(port, {
+    get(target, name) {
+      const own = Reflect.get(target, name) as unknown;
+      if (typeof own !== 'function') return own;
+      if (typeof name === 'string' && replaced[name] !== undefined) return replaced[name];
+      if (!effects.includes(name as string)) return own.bind(target);
+      return async (...parameters: unknown[]) => {
+        lease.check();
+        return own.apply(target, parameters) as unknown;
+      };
+    },
+  });
+}

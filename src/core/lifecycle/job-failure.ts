@@ -1,0 +1,79 @@
+/**
+ * What is recorded of a step of a job (ingest, finalize) that fails. What gives up is the record, not the queue: the queue also
+ * counts deliveries that are throttled and workers that are lost, which say nothing about the job.
+ */
+import { NotYetError } from '../base/errors.ts';
+import type { Failing, Job } from '../model/model.ts';
+import type { JobStore, Log } from '../ports/ports.ts';
+import { reasonOf, restAfter } from './step-failure.ts';
+
+const HOUR_MS = 60 * 60_000;
+/** After failing for so long, a step is given up; an outage of a region has been shorter. */
+const GIVEN_UP_AFTER_MS = 24 * HOUR_MS;
+/** And after so many tries at the least: a stack that was stopped for a day has not tried. */
+const MIN_TRIES = 10;
+/** How often what cannot be given up is tried, once it has failed for that long: a person may have fixed it. */
+const HELD_TRY_MS = 6 * HOUR_MS;
+
+/** What {@link recordJobFailure} works with. */
+export interface JobFailureDeps {
+  jobs: Pick<JobStore, 'getJob' | 'moveJob'>;
+  ambient: { now(): number };
+  log: Log;
+}
+
+/** Whether a step has failed for so long, and so often, that it is given up. */
+export function isGivenUp(failing: Failing | undefined, now: number): failing is Failing {
+  return failing !== undefined && failing.tries >= MIN_TRIES && now >= failing.since + GIVEN_UP_AFTER_MS;
+}
+
+/** What is recorded after a failure. */
+export function afterFailure(before: Failing | undefined, error: unknown, now: number): Failing {
+  // What failed long ago and was not tried since is over.
+  const standing = before !== undefined && now < before.nextAt + GIVEN_UP_AFTER_MS ? before : undefined;
+  const failing = {
+    since: standing?.since ?? now,
+    tries: (standing?.tries ?? 0) + 1,
+    reason: reasonOf(error),
+  };
+  const restMs = isGivenUp({ ...failing, nextAt: now }, now) ? HELD_TRY_MS : (restAfter(failing.tries) ?? 0);
+  return { ...failing, nextAt: now + restMs };
+}
+
+/**
+ * Records that a step of a job has failed; the first few failures are left to the queue's own back-off, what follows to the sweep.
+ * The job must have been given back.
+ * @returns whether the message is done with; otherwise the caller throws the error.
+ */
+export async function recordJobFailure(
+  { jobs, ambient, log }: JobFailureDeps,
+  jobId: string,
+  error: unknown,
+): Promise<boolean> {
+  // It waits, or another worker has the job: no failure.
+  if (error instanceof NotYetError) return false;
+  const job = await jobs.getJob(jobId);
+  // The worker that has it now records how that goes.
+  if (job === undefined || job.receiptKey !== undefined || job.claim !== undefined) return false;
+  const now = ambient.now();
+  const failing = afterFailure(job.failing, error, now);
+  if (!(await jobs.moveJob(jobId, { state: job.state }, { failing }, now))) return false;
+  if (restAfter(failing.tries) === undefined) return false;
+  log.warn('a step of the job failed again; the job waits before the next try', {
+    jobId,
+    ...describe(job, failing, now),
+  });
+  return true;
+}
+
+function describe({ state }: Job, failing: Failing, now: number): Record<string, unknown> {
+  const { tries, reason, since, nextAt } = failing;
+  return {
+    state,
+    tries,
+    reason,
+    since: new Date(since).toISOString(),
+    nextAt: new Date(nextAt).toISOString(),
+    isHeld: isGivenUp(failing, now),
+  };
+}

@@ -1,0 +1,57 @@
+/**
+ * Releases batches that are held: what OpenAI has failed several times in a row, though nothing of it ran, is sent again
+ * only once a person says so. What waits for another reason continues by itself, and is left alone.
+ */
+import type { BatchRecord, Job } from '../model/model.ts';
+import type { Ambient, JobStore, Log } from '../ports/ports.ts';
+
+export interface ResumeDeps {
+  jobs: Pick<JobStore, 'getJob' | 'listBatches' | 'updateBatch'>;
+  ambient: Pick<Ambient, 'now'>;
+  log: Log;
+}
+
+/** What became of the batches of a job. */
+export interface Resumed {
+  job: Job;
+  /** Those that are sent again as soon as there is room for them, as they were when they were held. */
+  released: BatchRecord[];
+  /** Those that show a person a reason why they wait, and that no release helps. */
+  waiting: BatchRecord[];
+}
+
+/** Whether a batch waits until a person releases it. */
+export function isHeld({ state, heldAt }: Pick<BatchRecord, 'state' | 'heldAt'>): boolean {
+  return state === 'planned' && heldAt !== undefined;
+}
+
+/**
+ * Releases every held batch of a job; the next poll sends them. They may be sent as often in vain as the first time before
+ * they are held again. Safe to repeat.
+ * @returns `undefined` if there is no such job.
+ */
+export async function resumeJob(deps: ResumeDeps, jobId: string): Promise<Resumed | undefined> {
+  const job = await deps.jobs.getJob(jobId);
+  if (job === undefined) return undefined;
+  const released: BatchRecord[] = [];
+  const waiting: BatchRecord[] = [];
+  for (const batch of await deps.jobs.listBatches(jobId)) {
+    if (!isHeld(batch)) {
+      if (batch.heldReason !== undefined && batch.state !== 'collected') waiting.push(batch);
+      continue;
+    }
+    const changes = {
+      heldAt: undefined,
+      heldReason: undefined,
+      resends: undefined,
+      refusals: undefined,
+      lastError: undefined,
+    };
+    const now = deps.ambient.now();
+    // One that has left the state meanwhile was cancelled, or continues in another tier.
+    if ((await deps.jobs.updateBatch(batch, { state: 'planned' }, changes, now)) === undefined) continue;
+    deps.log.info('a held batch was released', { jobId, batchId: batch.batchId });
+    released.push(batch);
+  }
+  return { job, released, waiting };
+}

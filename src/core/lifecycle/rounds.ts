@@ -1,0 +1,106 @@
+/** How batches of a job follow each other, and when the job has none left to wait for. */
+import { CorruptWorkFileError } from '../base/errors.ts';
+import { type Plan, readPlan } from '../files/plan.ts';
+import { type BatchRecord, childBatchId, type Job } from '../model/model.ts';
+import type { JobStore, ObjectStore, Outbox } from '../ports/ports.ts';
+
+/** The batches that take up what `batch` leaves; none if it finished everything. The same ids each time. */
+export function nextRound(batch: BatchRecord, now: number): BatchRecord[] {
+  const children = batch.next ?? [];
+  return children.map((child, index) => ({
+    v: 1,
+    jobId: batch.jobId,
+    batchId: childBatchId(batch, index, children.length),
+    round: batch.round + 1,
+    state: 'planned',
+    endpoint: batch.endpoint,
+    model: batch.model,
+    ...(batch.tier === undefined ? {} : { tier: batch.tier }),
+    ...(batch.route === undefined ? {} : { route: batch.route }),
+    ...(batch.apiKey === undefined ? {} : { apiKey: batch.apiKey }),
+    ...(batch.jobBytes === undefined ? {} : { jobBytes: batch.jobBytes }),
+    ...(batch.budgetUsd === undefined ? {} : { budgetUsd: batch.budgetUsd }),
+    ...(batch.ladder === undefined ? {} : { ladder: batch.ladder }),
+    ...child,
+    jobCreatedAt: batch.jobCreatedAt ?? batch.createdAt,
+    createdAt: now,
+    updatedAt: now,
+  }));
+}
+
+/** Whether every request of the job has its outcome: each planned batch, and each that followed, is collected. */
+export function isFinished(plan: Plan, batches: readonly BatchRecord[]): boolean {
+  const byId = new Map(batches.map((batch) => [batch.batchId, batch]));
+  const collected = (batchId: string): boolean => byId.get(batchId)?.state === 'collected';
+  return (
+    plan.batches.every(({ batchId }) => collected(batchId)) &&
+    batches.every((batch) => nextRound(batch, 0).every(({ batchId }) => collected(batchId)))
+  );
+}
+
+/**
+ * Does what follows from the batches of a job as they stand: records rounds that were decided but not yet recorded, and
+ * asks for the job to be finalized once nothing is left. Safe to repeat. Reads every batch of the job.
+ * @returns the batches that it recorded: they wait for their turn.
+ */
+export async function advanceJob(
+  deps: { jobs: JobStore; outbox: Pick<Outbox, 'finalize'> },
+  plan: Plan,
+  now: number,
+): Promise<BatchRecord[]> {
+  return advance(deps, plan, await deps.jobs.listBatches(plan.jobId), now);
+}
+
+/**
+ * The same after a batch of the job was collected. It reads all the others only where nothing else says that the job
+ * is not finished: the job names one batch that it waits for, and while that one is not collected, nor is the job
+ * finished. So with any number of batches, they are all read a few times, and not once for each. What somebody who died
+ * has left undone for other batches is left to the sweep.
+ * @param job as it was at any time before.
+ */
+export async function advanceAfter(
+  deps: { jobs: JobStore; objects: Pick<ObjectStore, 'get'>; outbox: Pick<Outbox, 'finalize'> },
+  job: Pick<Job, 'jobId' | 'state' | 'planKey' | 'waitsFor'>,
+  batch: BatchRecord,
+  now: number,
+): Promise<BatchRecord[]> {
+  const { jobId, waitsFor } = job;
+  const { batchId } = batch;
+  const added: BatchRecord[] = [];
+  for (const next of nextRound(batch, now)) if (await deps.jobs.addBatch(next)) added.push(next);
+  if (added.length > 0) return added;
+  if (waitsFor !== undefined && waitsFor !== batchId) {
+    const other = await deps.jobs.getBatch(jobId, waitsFor);
+    if (other !== undefined && other.state !== 'collected') return [];
+  }
+  const plan = await readPlan(deps.objects, job.planKey!);
+  if (plan === undefined) throw new CorruptWorkFileError(`${job.planKey} is missing`);
+  // An only batch that leaves nothing is all there is of its job.
+  const isOnly = plan.batches.length === 1 && plan.batches[0]!.batchId === batchId;
+  const batches = isOnly && batch.next === undefined ? [batch] : await deps.jobs.listBatches(jobId);
+  const missing = await advance(deps, plan, batches, now);
+  // The middle one: in whatever order they end, half of them are collected before it, more or less.
+  const open = [...batches, ...missing].filter(({ state }) => state !== 'collected');
+  const awaited = open[open.length >> 1];
+  // A hint that everybody checks: it does not matter who writes it last.
+  if (awaited !== undefined)
+    await deps.jobs.moveJob(jobId, { state: job.state }, { waitsFor: awaited.batchId }, now);
+  return missing;
+}
+
+async function advance(
+  deps: { jobs: JobStore; outbox: Pick<Outbox, 'finalize'> },
+  plan: Plan,
+  batches: readonly BatchRecord[],
+  now: number,
+): Promise<BatchRecord[]> {
+  const known = new Set(batches.map((batch) => batch.batchId));
+  const added: BatchRecord[] = [];
+  for (const next of batches.flatMap((batch) => nextRound(batch, now))) {
+    if (known.has(next.batchId)) continue;
+    await deps.jobs.addBatch(next);
+    added.push(next);
+  }
+  if (isFinished(plan, batches)) await deps.outbox.finalize({ v: 1, jobId: plan.jobId });
+  return added;
+}

@@ -1,0 +1,85 @@
+/**
+ * A price file: rows of a user's own that take precedence over the table, for prices that are agreed with OpenAI, new, or
+ * another provider's.
+ *
+ * ```json
+ * { "version": 1, "prices": [
+ *   { "model": "gpt-5.5", "tier": "batch", "input": 2.5, "cached": 1.25, "output": 15 },
+ *   { "model": "our-model", "tier": "standard", "context": "long", "input": "0.125", "output": "1", "from": "2026-11-01" }
+ * ] }
+ * ```
+ *
+ * USD per million tokens, as a number or as decimal text, with at most six decimals.
+ */
+import * as z from 'zod';
+import { type Price, priceSchema } from '../../contract/prices.ts';
+import { PICODOLLARS } from '../../contract/rates.ts';
+import type { Settings } from '../../contract/settings.ts';
+import { BatchdropError } from '../base/errors.ts';
+import type { PriceRow } from './blocks.ts';
+import { Prices } from './prices.ts';
+
+const priceFileSchema = z.strictObject({ version: z.literal(1), prices: z.array(priceSchema) });
+
+/** The file is not one of prices. The message says where, and what is expected there. */
+export class PriceFileError extends BatchdropError {}
+
+/**
+ * Reads a price file.
+ * @param name of the file, for messages and as the source of rows that name none.
+ * @throws {PriceFileError} naming every row that cannot be read.
+ */
+export function readPriceFile(text: string, name: string): PriceRow[] {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    throw new PriceFileError(`${name} is not JSON: ${(error as Error).message}`, { cause: error });
+  }
+  const parsed = priceFileSchema.safeParse(json);
+  if (!parsed.success) {
+    const problems = parsed.error.issues.map(
+      ({ path, message }) => `  - ${path.length === 0 ? 'the file' : path.join('.')}: ${message}`,
+    );
+    throw new PriceFileError(
+      `${name} is not a price file of version 1:\n${problems.join('\n')}\n` +
+        'Expected: {"version":1,"prices":[{"model","tier","input","output", ...}]}, USD per million tokens.',
+    );
+  }
+  return parsed.data.prices.map((price) => rowOf(price, name));
+}
+
+/**
+ * A price as {@link ./prices.ts Prices} takes it.
+ * @param from where it stands, as the source of one that names none.
+ */
+function rowOf(price: Price, from: string): PriceRow {
+  const { model, tier, context, to, source } = price;
+  const inPicodollars = (usd: string | number): number => Math.round(Number(usd) * PICODOLLARS);
+  return {
+    model,
+    tier,
+    context,
+    rates: {
+      input: inPicodollars(price.input),
+      ...(price.cached === undefined ? {} : { cached: inPicodollars(price.cached) }),
+      ...(price.cacheWrite === undefined ? {} : { cacheWrite: inPicodollars(price.cacheWrite) }),
+      output: inPicodollars(price.output),
+    },
+    ...(price.from === undefined ? {} : { from: price.from }),
+    ...(to === undefined ? {} : { to }),
+    source: source ?? from,
+    retrieved: price.from ?? '',
+  };
+}
+
+/**
+ * The prices of a deployment.
+ * @param rows that take precedence over its own.
+ */
+export function pricesOf(prices: Settings['prices'], rows: readonly PriceRow[] = []): Prices {
+  return new Prices({
+    overrides: [...prices.rows.map((price) => rowOf(price, 'the settings')), ...rows],
+    hasResidency: prices.residency,
+  });
+}

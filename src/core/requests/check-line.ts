@@ -1,0 +1,233 @@
+/**
+ * Decides whether one line is a request that OpenAI's Batch API takes, by the rules that it checks for the file as a
+ * whole (a single bad line would sink its batch) and no others: what a model thinks of its parameters is per-request.
+ */
+import { ENDPOINTS, type Endpoint, isEndpoint } from '../model/endpoints.ts';
+import { MAX_LINE_BYTES, OPENAI_LIMITS } from '../model/limits.ts';
+import { outputLimitOf } from '../model/output-limit.ts';
+import { predictOutputBytes } from './predict-output.ts';
+
+/** Why a line is invalid: OpenAI's own codes where it has one, ours for the rest. */
+export type InvalidCode =
+  | 'invalid_json_line'
+  | 'line_too_long'
+  | 'missing_required_parameter'
+  | 'invalid_type'
+  | 'invalid_value'
+  | 'invalid_url'
+  | 'invalid_request'
+  | 'streaming_unsupported'
+  | 'too_many_inputs'
+  | 'duplicate_custom_id';
+
+export interface InvalidLine {
+  valid: false;
+  code: InvalidCode;
+  message: string;
+  /** The field at fault, as OpenAI writes it. */
+  param: string | null;
+  /** If one could be read. */
+  customId?: string;
+}
+
+export interface ValidLine {
+  valid: true;
+  customId: string;
+  url: Endpoint;
+  model: string;
+  /** Embedding inputs; 0 for other endpoints. */
+  embeddingInputs: number;
+  /** Bytes that the answer's output line may take. */
+  predictedOutputBytes: number;
+  /** See {@link outputLimitOf}. */
+  outputLimit: number | undefined;
+  /**
+   * UTF-8 bytes of all strings in the body, escapes decoded: for the token estimate. Left out are keys, data: URLs, the
+   * model, and encoding_format and response_format where they are strings.
+   */
+  textBytes: number;
+  /** The same for its data: URLs, which are not text. */
+  dataUrlBytes: number;
+}
+
+/** Longer than any model's name, fine-tuned ones included; a batch's record must fit a table item. */
+const MAX_MODEL_CHARS = 256;
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** What to say of a line that is not read at all. */
+export function lineTooLong(length: number): InvalidLine {
+  return {
+    valid: false,
+    code: 'line_too_long',
+    message: `This line has ${length} bytes; a request may have at most ${MAX_LINE_BYTES}. Pass large files by URL or file id.`,
+    param: null,
+  };
+}
+
+/** What to say of a custom_id that stood on an earlier line. */
+export function duplicateCustomId(customId: string, firstLine: number): InvalidLine {
+  return {
+    valid: false,
+    code: 'duplicate_custom_id',
+    message: `The custom ID for this request is a duplicate of the custom ID in another request (line ${firstLine}). Only the first one is run.`,
+    param: 'custom_id',
+    customId,
+  };
+}
+
+/**
+ * Checks one line.
+ * @param bytes the line without line end and surrounding blanks.
+ */
+export function checkLine(bytes: Uint8Array): ValidLine | InvalidLine {
+  let text: string;
+  try {
+    text = utf8.decode(bytes);
+  } catch {
+    return invalid('invalid_json_line', 'This line is not valid UTF-8.', null);
+  }
+  let request: unknown;
+  try {
+    request = JSON.parse(text);
+  } catch {
+    return invalid('invalid_json_line', 'This line is not parseable as valid JSON.', null);
+  }
+  if (!isObject(request)) {
+    return invalid('invalid_json_line', `This line is ${describe(request)}, not a JSON object.`, null);
+  }
+
+  const customId = request.custom_id;
+  if (customId === undefined) return missing('custom_id');
+  if (typeof customId !== 'string') return wrongType('custom_id', 'a string', customId);
+  if (customId === '')
+    return invalid('invalid_value', "Invalid value: 'custom_id' is an empty string.", 'custom_id');
+  if (!customId.isWellFormed()) {
+    return invalid(
+      'invalid_value',
+      "Invalid value: 'custom_id' holds half of a surrogate pair.",
+      'custom_id',
+    );
+  }
+
+  const { method, url, body } = request;
+  if (method === undefined) return missing('method', customId);
+  if (method !== 'POST') {
+    return invalid(
+      'invalid_value',
+      `Invalid value: 'method' must be 'POST', but is ${quote(method)}.`,
+      'method',
+      customId,
+    );
+  }
+  if (url === undefined) return missing('url', customId);
+  if (!isEndpoint(url)) {
+    return invalid(
+      'invalid_url',
+      `The URL ${quote(url)} is not one that the Batch API serves. Supported values are: ${ENDPOINTS.map((endpoint) => `'${endpoint}'`).join(', ')}.`,
+      'url',
+      customId,
+    );
+  }
+  if (body === undefined) return missing('body', customId);
+  if (!isObject(body)) return wrongType('body', 'an object', body, customId);
+
+  const { model, stream } = body;
+  if (model === undefined || model === null || model === '') {
+    return invalid('invalid_request', 'Model parameter is required.', 'body.model', customId);
+  }
+  if (typeof model !== 'string') return wrongType('body.model', 'a string', model, customId);
+  if (model.length > MAX_MODEL_CHARS) {
+    const problem = `Invalid value: 'model' has ${model.length} characters; at most ${MAX_MODEL_CHARS} are expected.`;
+    return invalid('invalid_value', problem, 'body.model', customId);
+  }
+  // It stands in names of table items, which are UTF-8.
+  if (!model.isWellFormed()) {
+    const problem = "Invalid value: 'model' holds half of a surrogate pair.";
+    return invalid('invalid_value', problem, 'body.model', customId);
+  }
+  if (stream === true) {
+    return invalid(
+      'streaming_unsupported',
+      'Streaming is not supported in the Batch API.',
+      'body.stream',
+      customId,
+    );
+  }
+  const embeddingInputs = url === '/v1/embeddings' ? countEmbeddingInputs(body.input) : 0;
+  if (embeddingInputs > OPENAI_LIMITS.embeddingInputs) {
+    return invalid(
+      'too_many_inputs',
+      `This request has ${embeddingInputs} embedding inputs; a whole batch may have at most ${OPENAI_LIMITS.embeddingInputs}.`,
+      'body.input',
+      customId,
+    );
+  }
+  return {
+    valid: true,
+    customId,
+    url,
+    model,
+    embeddingInputs,
+    predictedOutputBytes: predictOutputBytes(url, body, embeddingInputs, bytes.length),
+    outputLimit: outputLimitOf(url, body),
+    ...countText(body),
+  };
+}
+
+/** Fields of the body whose strings are no text of the request's. */
+const NOT_TEXT = new Set(['model', 'encoding_format', 'response_format']);
+
+function countText(body: Record<string, unknown>): Pick<ValidLine, 'textBytes' | 'dataUrlBytes'> {
+  const counted = { textBytes: 0, dataUrlBytes: 0 };
+  // A stack of our own: JSON.parse takes values that are nested deeper than calls can be.
+  const values: unknown[] = Object.entries(body)
+    .filter(([key, value]) => typeof value !== 'string' || !NOT_TEXT.has(key))
+    .map(([, value]) => value);
+  for (let value = values.pop(); value !== undefined; value = values.pop()) {
+    if (typeof value === 'string')
+      counted[value.startsWith('data:') ? 'dataUrlBytes' : 'textBytes'] += Buffer.byteLength(value);
+    else if (typeof value === 'object' && value !== null) {
+      for (const inner of Object.values(value)) values.push(inner);
+    }
+  }
+  return counted;
+}
+
+/** The inputs of an embeddings request: each text of an array counts, and each array of tokens; a text alone or one array of tokens is one. */
+export function countEmbeddingInputs(input: unknown): number {
+  if (!Array.isArray(input)) return 1;
+  return input.length > 0 && typeof input[0] !== 'number' ? input.length : 1;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function invalid(code: InvalidCode, message: string, param: string | null, customId?: string): InvalidLine {
+  return { valid: false, code, message, param, ...(customId === undefined ? {} : { customId }) };
+}
+
+function missing(param: string, customId?: string): InvalidLine {
+  return invalid('missing_required_parameter', `Missing required parameter: '${param}'.`, param, customId);
+}
+
+function wrongType(param: string, expected: string, value: unknown, customId?: string): InvalidLine {
+  return invalid(
+    'invalid_type',
+    `Invalid type for '${param}': expected ${expected}, but got ${describe(value)} instead.`,
+    param,
+    customId,
+  );
+}
+
+function describe(value: unknown): string {
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return 'an array';
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
+}
+
+/** A short, safe rendering: methods and URLs are not content, but a line may hold anything there. */
+function quote(value: unknown): string {
+  return typeof value === 'string' && value.length <= 64 ? `'${value}'` : describe(value);
+}

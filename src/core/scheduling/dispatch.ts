@@ -1,0 +1,383 @@
+/**
+ * Admits waiting batches: the only way from `planned` to `admitted`. It runs whenever there may be something to admit
+ * (after ingest, after collect, with each poll). What it decides on may be stale; the transaction that admits a batch
+ * checks everything again, so two dispatchers at once do no harm, and the lease only saves the work.
+ */
+import type { Settings } from '../../contract/settings.ts';
+import {
+  apiKeyOf,
+  type BatchRecord,
+  isSlice,
+  type Ledger,
+  type Park,
+  type Reservation,
+} from '../model/model.ts';
+import type { Ambient, BatchChanges, JobStore, Log, Outbox, ParkStore, QuotaStore } from '../ports/ports.ts';
+import { microdollarsOf } from '../pricing/bill.ts';
+import type { Prices } from '../pricing/prices.ts';
+import { type Admission, admit, ageOf, type Decisions, type Recut, type Refused } from './admit.ts';
+import { type MoneyRules, moneyLedgersOf } from './budget.ts';
+import { BUDGET_EXHAUSTED, EXCEEDS_LIMIT } from './limit-codes.ts';
+import { backlogScopesOf, createTurnsOf, ledgerOf, parkScopesOf } from './scopes.ts';
+import { stepDown } from './step-down.ts';
+
+export interface DispatchDeps {
+  settings: Pick<Settings, 'quota' | 'routes'>;
+  prices: Prices;
+  jobs: JobStore;
+  quota: QuotaStore;
+  parks: ParkStore;
+  outbox: Pick<Outbox, 'submit' | 'call' | 'collect'>;
+  ambient: Ambient;
+  log: Log;
+}
+
+/** A run ends before its lease does. Short: while the lease of one that died holds, nobody else admits. */
+const LEASE_MS = 2 * 60_000;
+/** How often reservations are held against their batches. */
+const HEAL_EVERY_MS = 60 * 60_000;
+
+/**
+ * Admits what may go.
+ * @param known batches that have just been recorded. If nothing waits before them, they are admitted without a look at all
+ * that waits, so that a job costs as much with thousands of others as alone; otherwise the next poll admits them. Default:
+ * all that waits is looked at.
+ */
+export async function dispatch(deps: DispatchDeps, known?: readonly BatchRecord[]): Promise<void> {
+  await (known === undefined ? dispatchAll(deps) : dispatchKnown(deps, known));
+}
+
+/** One at a time looks at all that waits. */
+async function dispatchAll(deps: DispatchDeps): Promise<void> {
+  const { jobs, quota } = deps;
+  const backlog = await quota.getBacklog();
+  const found = new Map<string, BatchRecord>();
+  for await (const batch of jobs.listWaiting()) found.set(nameOf(batch), batch);
+  if (found.size === 0 && backlog.length === 0) return;
+  const now = deps.ambient.now();
+  const until = now + LEASE_MS;
+  const token = await jobs.acquireLease('dispatch', now, until);
+  if (token === undefined) return;
+  try {
+    await stepDownWaiting(deps, found);
+    const waiting = [...found.values()].sort((one, other) => ageOf(one) - ageOf(other));
+    const left = waiting.length === 0 ? new Set<string>() : await dispatchFound(deps, waiting, until, 'all');
+    // What others have added meanwhile stays: it may not have been among what was looked at.
+    await quota.changeBacklog((standing) => {
+      const next = new Set([...standing.filter((scope) => !backlog.includes(scope)), ...left]);
+      return isSame(next, standing) ? undefined : [...next].sort();
+    });
+  } finally {
+    await jobs.releaseLease('dispatch', token);
+  }
+}
+
+/** No lease: what was recorded by one worker is dispatched by it, and the transaction decides. */
+async function dispatchKnown(deps: DispatchDeps, known: readonly BatchRecord[]): Promise<void> {
+  const { quota, ambient, log } = deps;
+  const found = new Map(known.map((batch) => [nameOf(batch), batch]));
+  await addOfJobs(deps, found);
+  await stepDownWaiting(deps, found);
+  if (found.size === 0) return;
+  const backlog = new Set(await quota.getBacklog());
+  const isBehind = (batch: BatchRecord): boolean =>
+    backlogScopesOf(batch).some((scope) => backlog.has(scope));
+  const { behind = [], first = [] } = Object.groupBy(found.values(), (batch) =>
+    isBehind(batch) ? 'behind' : 'first',
+  );
+  if (behind.length > 0)
+    log.info('batches wait for the next poll: others wait for the same limits', {
+      jobId: behind[0]!.jobId,
+      waiting: behind.length,
+    });
+  if (first.length === 0) return;
+  const left = await dispatchFound(deps, first, ambient.now() + LEASE_MS, 'known');
+  if ([...left].every((scope) => backlog.has(scope))) return;
+  await quota.changeBacklog((standing) => {
+    const next = new Set([...standing, ...left]);
+    return isSame(next, standing) ? undefined : [...next].sort();
+  });
+}
+
+function isSame(scopes: ReadonlySet<string>, standing: readonly string[]): boolean {
+  return scopes.size === standing.length && standing.every((scope) => scopes.has(scope));
+}
+
+function nameOf({ jobId, batchId }: BatchRecord): string {
+  return `${jobId}/${batchId}`;
+}
+
+/** Batches on a ladder share what time is left with all others of their job. */
+async function addOfJobs({ jobs }: DispatchDeps, found: Map<string, BatchRecord>): Promise<void> {
+  const onLadder = [...found.values()].filter(({ ladder }) => ladder !== undefined);
+  for (const jobId of new Set(onLadder.map((batch) => batch.jobId)))
+    for (const batch of await jobs.listBatches(jobId)) {
+      if (batch.state === 'planned') found.set(nameOf(batch), batch);
+      else found.delete(nameOf(batch));
+    }
+}
+
+/**
+ * Decides on batches, and carries it out.
+ * @param what these are. Among `all` that waits, who has how much on its way decides; what is `known` alone is in nobody's way.
+ * @returns the scopes that what is left waits for.
+ */
+async function dispatchFound(
+  deps: DispatchDeps,
+  waiting: readonly BatchRecord[],
+  until: number,
+  what: 'all' | 'known',
+): Promise<Set<string>> {
+  const { quota, ambient } = deps;
+  const now = ambient.now();
+  const rulesOf = await moneyRulesOf(deps, waiting);
+  const situation = {
+    waiting,
+    held: [],
+    ledgers: await ledgersOf(deps, waiting, rulesOf, now),
+    parks: await parksOf(deps, waiting),
+    turnsLeft: await turnsLeftOf(deps, waiting, now),
+    quota: deps.settings.quota,
+    rulesOf,
+    prices: deps.prices,
+    now,
+  };
+  let decisions = admit(situation);
+  // Whose turn it is matters only where not all may go.
+  if (what === 'all' && (decisions.waitingFor.has('tokens') || decisions.waitingFor.has('turns')))
+    decisions = admit({ ...situation, held: await Array.fromAsync(quota.listReservations()) });
+  const { admitted, left } = await carryOut(deps, decisions, until);
+  deps.log.info('dispatched', {
+    waiting: waiting.length,
+    admitted,
+    recut: decisions.recuts.length + decisions.cuts.length,
+    refused: decisions.refused.length,
+    waitingFor: Object.fromEntries(decisions.waitingFor),
+    oldestWaitingMs: now - ageOf(waiting[0]!),
+  });
+  return left;
+}
+
+/** @returns how many were admitted, and the scopes that what is left waits for. */
+async function carryOut(
+  deps: DispatchDeps,
+  decisions: Decisions,
+  until: number,
+): Promise<{ admitted: number; left: Set<string> }> {
+  const { ambient } = deps;
+  const left = new Set(decisions.backlog);
+  for (const recut of decisions.recuts) await endForRecut(deps, recut);
+  for (const { batch, microdollars } of decisions.cuts) {
+    // Not the requests' own error: none of them fails of it.
+    const message = 'The batch costs more than its budget has left, and is cut.';
+    await endUnsent(deps, { batch, code: BUDGET_EXHAUSTED, message }, { recutMicrodollars: microdollars });
+  }
+  const full = new Set<string>();
+  let admitted = 0;
+  for (const admission of decisions.admissions) {
+    const { ledger } = admission.demands[0]!;
+    // What was next on a ledger keeps its place there.
+    if (full.has(ledger) || ambient.now() >= until) {
+      left.add(ledger);
+      continue;
+    }
+    const verdict = await admitOne(deps, admission);
+    if (verdict === 'full') full.add(ledger);
+    if (verdict === 'full') left.add(ledger);
+    if (verdict === 'admitted') admitted++;
+  }
+  // After those that go: of a large job these are many. What is left of them is decided on again.
+  for (const refused of decisions.refused) {
+    if (ambient.now() >= until) break;
+    await endUnsent(deps, refused);
+  }
+  for (const batch of decisions.exhausted) {
+    if (ambient.now() >= until) break;
+    await markExhausted(deps, batch);
+  }
+  return { admitted, left };
+}
+
+/**
+ * What the routes of batches say of money: as the settings have it now, so that a budget that was raised is there for what
+ * waits; for a route that they have no more, as its job has it.
+ */
+async function moneyRulesOf(
+  { settings, jobs }: DispatchDeps,
+  waiting: readonly BatchRecord[],
+): Promise<(batch: BatchRecord) => MoneyRules> {
+  const byName = new Map(settings.routes.map((route): [string, MoneyRules] => [route.name, route]));
+  const byJob = new Map<string, MoneyRules>();
+  for (const { jobId, route } of waiting) {
+    if ((route !== undefined && byName.has(route)) || byJob.has(jobId)) continue;
+    const frozen = (await jobs.getJob(jobId))?.route ?? NO_RULES;
+    byJob.set(jobId, byName.get(frozen.name) ?? frozen);
+  }
+  return ({ jobId, route }) => (route === undefined ? undefined : byName.get(route)) ?? byJob.get(jobId)!;
+}
+
+/** For a batch without a job, which nobody will submit. */
+const NO_RULES: MoneyRules = { name: '', budget: 'unlimited', overBudget: 'wait', allowUnpriced: true };
+
+/** What has no time to wait in the tier that it waits for goes on in another one. */
+async function stepDownWaiting(deps: DispatchDeps, found: Map<string, BatchRecord>): Promise<void> {
+  const byJob = Map.groupBy(found.values(), ({ jobId }) => jobId);
+  for (const batches of byJob.values()) {
+    for (const batch of await stepDown(deps, batches)) {
+      const key = `${batch.jobId}/${batch.batchId}`;
+      if (batch.state === 'planned') found.set(key, batch);
+      else found.delete(key);
+    }
+  }
+}
+
+async function ledgersOf(
+  { quota }: DispatchDeps,
+  waiting: readonly BatchRecord[],
+  rulesOf: (batch: BatchRecord) => MoneyRules,
+  now: number,
+): Promise<Map<string, Ledger>> {
+  const ledgers = new Map<string, Ledger>();
+  const names = waiting.flatMap((batch) => [ledgerOf(batch), ...moneyLedgersOf(batch, rulesOf(batch), now)]);
+  for (const name of new Set(names)) {
+    const ledger = await quota.getLedger(name);
+    if (ledger !== undefined) ledgers.set(name, ledger);
+  }
+  return ledgers;
+}
+
+/** By the keys of what waits. */
+async function turnsLeftOf(
+  { quota, settings }: DispatchDeps,
+  waiting: readonly BatchRecord[],
+  now: number,
+): Promise<Map<string, number>> {
+  const left = new Map<string, number>();
+  for (const apiKey of new Set(waiting.map(apiKeyOf)))
+    left.set(apiKey, await quota.turnsLeft(createTurnsOf(apiKey), settings.quota.createsPerHour, now));
+  return left;
+}
+
+async function parksOf(
+  { parks, log }: DispatchDeps,
+  waiting: readonly BatchRecord[],
+): Promise<Map<string, Park>> {
+  const scopes = new Set(waiting.flatMap(parkScopesOf));
+  const found = new Map<string, Park>();
+  for (const apiKey of new Set(waiting.map(apiKeyOf)))
+    for (const park of await parks.getParks(apiKey)) {
+      const { scope, reason, parkedAt, probeAt, probes } = park;
+      if (!scopes.has(scope)) continue;
+      found.set(scope, park);
+      log.warn('suspended: batches wait until a person has fixed the reason', {
+        scope,
+        reason,
+        parkedAt,
+        probeAt,
+        probes,
+      });
+    }
+  return found;
+}
+
+async function admitOne(
+  deps: DispatchDeps,
+  { batch, demands, probes }: Admission,
+): Promise<'admitted' | 'full' | 'moved'> {
+  for (const scope of probes) {
+    if (!(await deps.parks.takeProbe(scope, deps.ambient.now()))) return 'moved';
+  }
+  const verdict = await deps.quota.admit(batch, deps.ambient.nonce(), demands, deps.ambient.now());
+  if (verdict !== 'admitted') return verdict;
+  await sendOn(deps.outbox, batch);
+  return verdict;
+}
+
+/** Hands an admitted batch to whoever takes it to OpenAI: as a batch, or request by request. */
+export async function sendOn(
+  outbox: Pick<Outbox, 'submit' | 'call'>,
+  batch: Pick<BatchRecord, 'jobId' | 'batchId' | 'tier'>,
+): Promise<void> {
+  const message = { v: 1, jobId: batch.jobId, batchId: batch.batchId } as const;
+  await (isSlice(batch) ? outbox.call(message) : outbox.submit(message));
+}
+
+/** Ends a batch that is too large; collect makes smaller ones of it, or states why its one request cannot run. */
+async function endForRecut(deps: DispatchDeps, { batch, tokens, limit }: Recut): Promise<void> {
+  const message = `The request has about ${batch.tokens ?? 'a quarter of its bytes in'} tokens; the limit of enqueued tokens is ${limit}.`;
+  await endUnsent(deps, { batch, code: EXCEEDS_LIMIT, message }, { recutTokens: tokens });
+}
+
+/** Ends a batch that was never sent, and hands it to collect; should the message be lost, the sweep sends it again. */
+async function endUnsent(
+  deps: DispatchDeps,
+  { batch, code, message }: Refused,
+  changes: Pick<BatchChanges, 'recutTokens' | 'recutMicrodollars'> = {},
+): Promise<void> {
+  const now = deps.ambient.now();
+  const ended = {
+    ...changes,
+    state: 'ended',
+    status: 'failed',
+    errors: [{ code, message }],
+    heldReason: undefined,
+    endedAt: now,
+  } satisfies { [Key in keyof BatchChanges]: BatchChanges[Key] | undefined };
+  if ((await deps.jobs.updateBatch(batch, { state: 'planned' }, ended, now)) === undefined) return;
+  const { jobId, batchId, requests } = batch;
+  deps.log.info('ended without having been sent', { jobId, batchId, requests, code, ...changes });
+  await deps.outbox.collect({ v: 1, jobId, batchId });
+}
+
+/** For a person to see: only a new day or a larger budget makes room. */
+async function markExhausted(deps: DispatchDeps, batch: BatchRecord): Promise<void> {
+  if (batch.heldReason === BUDGET_EXHAUSTED) return;
+  const { jobId, batchId } = batch;
+  const held = { heldReason: BUDGET_EXHAUSTED };
+  await deps.jobs.updateBatch(batch, { state: 'planned' }, held, deps.ambient.now());
+  deps.log.warn('the budget is used up: the batch waits for a new day, or for a larger one', {
+    jobId,
+    batchId,
+  });
+}
+
+/**
+ * Gives back what is held for batches that are not on their way any more: whoever moved them died before it could. Once
+ * an hour, whoever asks.
+ */
+export async function healReservations(
+  deps: Pick<DispatchDeps, 'jobs' | 'quota' | 'ambient' | 'log'>,
+): Promise<void> {
+  const now = deps.ambient.now();
+  // Not given back: it is the clock.
+  if ((await deps.jobs.acquireLease('reservations', now, now + HEAL_EVERY_MS)) === undefined) return;
+  for await (const reservation of deps.quota.listReservations()) {
+    const { reservationId, jobId, batchId } = reservation;
+    const batch = await deps.jobs.getBatch(jobId, batchId);
+    if (await release(deps, reservation, batch))
+      deps.log.warn('gave back what a batch had left reserved', { jobId, batchId, reservationId });
+  }
+}
+
+const ON_ITS_WAY: ReadonlySet<BatchRecord['state']> = new Set([
+  'admitted',
+  'uploaded',
+  'submitting',
+  'submitted',
+]);
+
+/**
+ * Gives back what a reservation need not hold any more. Money is live for longer than tokens: until the batch is
+ * collected, and with it what it cost. An attempt that the batch has left behind cost nothing: see `WAITING_AGAIN`.
+ */
+async function release(
+  { quota, ambient }: Pick<DispatchDeps, 'quota' | 'ambient'>,
+  { reservationId }: Reservation,
+  batch: BatchRecord | undefined,
+): Promise<boolean> {
+  if (batch?.reservation !== reservationId) return quota.settle(reservationId, ambient.now());
+  if (ON_ITS_WAY.has(batch.state)) return false;
+  return batch.state === 'ended'
+    ? quota.giveBackTokens(reservationId, ambient.now())
+    : quota.settle(reservationId, ambient.now(), microdollarsOf(batch));
+}

@@ -1,0 +1,49 @@
+/**
+ * Operator errors: what only a person can mend. The scope is parked, its batches wait unharmed, and from time to time one
+ * of them is sent to see whether it is over. Pure rules, the same for the table and for memory.
+ */
+import type { Park, ParkProof } from '../model/model.ts';
+
+const MINUTE_MS = 60_000;
+/**
+ * When the first probe goes, and the most that lies between two: a refused create costs an upload at most, so it is tried
+ * soon; a batch whose requests fail one by one has to run to its end.
+ */
+const PROBE_AFTER_MS: Readonly<Record<ParkProof, { first: number; most: number }>> = {
+  created: { first: 5 * MINUTE_MS, most: 30 * MINUTE_MS },
+  collected: { first: 30 * MINUTE_MS, most: 4 * 60 * MINUTE_MS },
+};
+
+/** The park as it becomes. What goes wrong again while it stands (batches sent before it) changes the reason only. */
+export function parked(
+  standing: Park | undefined,
+  scope: string,
+  reason: string,
+  provenBy: ParkProof,
+  now: number,
+): Park {
+  if (standing?.isParked) {
+    // What takes more to refute wins: a created batch says nothing of an account without credit.
+    return { ...standing, reason, provenBy: stronger(standing.provenBy, provenBy), updatedAt: now };
+  }
+  const probeAt = now + PROBE_AFTER_MS[provenBy].first;
+  return { v: 1, scope, isParked: true, reason, provenBy, parkedAt: now, probes: 0, probeAt, updatedAt: now };
+}
+
+/** The park with one more probe on its way, or `undefined` if none may go. */
+export function probed(standing: Park | undefined, now: number): Park | undefined {
+  if (!standing?.isParked || now < standing.probeAt) return undefined;
+  const { first, most } = PROBE_AFTER_MS[standing.provenBy];
+  const probes = standing.probes + 1;
+  return { ...standing, probes, probeAt: now + Math.min(first * 2 ** probes, most), updatedAt: now };
+}
+
+/** The park lifted, or `undefined` if there is none or the proof does not refute it. */
+export function unparked(standing: Park | undefined, proof: ParkProof, now: number): Park | undefined {
+  if (!standing?.isParked || stronger(standing.provenBy, proof) !== proof) return undefined;
+  return { ...standing, isParked: false, updatedAt: now };
+}
+
+function stronger(one: ParkProof, other: ParkProof): ParkProof {
+  return one === 'collected' ? one : other;
+}

@@ -1,0 +1,111 @@
+/** Takes the batches of a job down the ladder when their time has come. */
+import type { Settings, Tier } from '../../contract/settings.ts';
+import { SUCCEEDED } from '../lifecycle/step-failure.ts';
+import { type BatchRecord, tierOf } from '../model/model.ts';
+import type { Ambient, JobStore, Log, Outbox, QuotaStore } from '../ports/ports.ts';
+import { isWorthWaitingFor, type Pace, tierToBegin, tierToStay, workOf } from './ladder.ts';
+import { callsAtATime, paceOf } from './pace.ts';
+import { callsLedgerOf } from './scopes.ts';
+
+export interface StepDownDeps {
+  settings: Pick<Settings, 'quota'>;
+  jobs: Pick<JobStore, 'updateBatch'>;
+  quota: Pick<QuotaStore, 'getLedger'>;
+  outbox: Pick<Outbox, 'collect'>;
+  ambient: Pick<Ambient, 'now'>;
+  log: Log;
+}
+
+/** What it takes to find out that an unanswered create made no batch: see submit.ts. */
+const UNANSWERED_CREATE_MS = 20 * 60_000;
+
+/**
+ * Looks at batches that wait, are being sent, or are at OpenAI; slices that are being called look for themselves. Safe to
+ * repeat: each step is a conditional write.
+ * @param batches of one job; those of one model share what time is left.
+ * @returns the batches that were changed, as they are now.
+ */
+export async function stepDown(deps: StepDownDeps, batches: readonly BatchRecord[]): Promise<BatchRecord[]> {
+  const changed: BatchRecord[] = [];
+  const paces = new Map<string, (tier: Tier) => Pace>();
+  for (const batch of batches) {
+    const { ladder, model, state } = batch;
+    if (ladder === undefined || batch.goTo !== undefined) continue;
+    if (state === 'ended' || state === 'collected') continue;
+    const tier = tierOf(batch);
+    if (tier !== 'batch' && state !== 'planned') continue;
+    const paceOfTier = paces.get(model) ?? (await readPaces(deps, batch));
+    paces.set(model, paceOfTier);
+    const now = deps.ambient.now();
+    // A batch that waits for its look-up is free only then, and its next create may take as long again.
+    const waits = state === 'submitting' && (batch.notBefore ?? 0) > now;
+    const asked = waits ? now + UNANSWERED_CREATE_MS : now;
+    const question = { ladder, tier, work: workOf(batches, model), paceOf: paceOfTier, now: asked };
+    const next = state === 'planned' ? tierToBegin(question) : tierToStay(question);
+    if (next === tier || (state === 'submitted' && isWorthWaitingFor(batch, question))) continue;
+    const left = await leave(deps, batch, next, now);
+    if (left !== undefined) changed.push(left);
+  }
+  return changed;
+}
+
+/** What is known of the pace of a batch's model, called with its key, in the tiers in which requests are called one by one. */
+export async function readPaces(
+  { settings, quota }: Pick<StepDownDeps, 'settings' | 'quota'>,
+  { apiKey, model }: Pick<BatchRecord, 'apiKey' | 'model'>,
+): Promise<(tier: Tier) => Pace> {
+  const most = callsAtATime(settings.quota);
+  const [flex, standard] = await Promise.all(
+    (['flex', 'standard'] as const).map(async (tier) =>
+      paceOf(
+        await quota.getLedger(callsLedgerOf({ ...(apiKey === undefined ? {} : { apiKey }), model, tier })),
+        most,
+      ),
+    ),
+  );
+  return (tier) => (tier === 'flex' ? flex! : standard!);
+}
+
+/**
+ * A batch that may be at OpenAI is cancelled there, and what is left when it has ended goes on in the next tier; one that
+ * is not yet there is ended as it is. The worker that is sending it finds that out by its next write.
+ */
+async function leave(
+  deps: StepDownDeps,
+  batch: BatchRecord,
+  goTo: Tier,
+  now: number,
+): Promise<BatchRecord | undefined> {
+  const { jobId, batchId, state } = batch;
+  const from = tierOf(batch);
+  let changes: Parameters<JobStore['updateBatch']>[2];
+  if (state === 'submitting' || state === 'submitted') {
+    changes = { goTo, ...(batch.cancelRequestedAt === undefined ? { cancelRequestedAt: now } : {}) };
+  } else if (from !== 'batch') changes = { tier: goTo };
+  else changes = { ...SUCCEEDED, ...unsent(goTo, now) };
+  const left = await deps.jobs.updateBatch(batch, { state }, changes, now);
+  if (left === undefined) return undefined;
+  deps.log.info('goes down the ladder', { jobId, batchId, state, from, to: goTo });
+  if (left.state === 'ended') await deps.outbox.collect({ v: 1, jobId, batchId });
+  return left;
+}
+
+/** What a batch becomes that goes on in another tier before anything of it was sent; collect makes slices of it. */
+export function unsent(goTo: Tier, endedAt: number): Parameters<JobStore['updateBatch']>[2] {
+  return {
+    state: 'ended',
+    status: 'failed',
+    errors: [],
+    heldReason: undefined,
+    heldAt: undefined,
+    goTo,
+    endedAt,
+    claim: undefined,
+    claimedUntil: undefined,
+  };
+}
+
+/** Whether nothing of an ended batch was sent, because it goes on in another tier. */
+export function isUnsent({ goTo, openaiBatchId, calls }: BatchRecord): boolean {
+  return goTo !== undefined && openaiBatchId === undefined && calls === undefined;
+}

@@ -1,0 +1,211 @@
+/**
+ * How many tokens of a model may be enqueued at a time.
+ *
+ * Nobody tells the limit before it is exceeded, and then OpenAI's message does (openai-python#2084); what pages publish
+ * differs from it. A refusal costs an upload and a create. So a ledger is in one of three modes:
+ *
+ * - *trusting*: the limit is set by the user, and has held: all of it is used.
+ * - *probing*: what is proven (the ceiling: the most that OpenAI has had enqueued of ours) may be used; beyond it, and up to the
+ *   limit if OpenAI has told it in the last day, a few batches at a time are sent to see whether OpenAI takes them. Each that it takes raises the
+ *   ceiling and lets one more be unjudged, so that they double with every look.
+ * - *recovering*: OpenAI refused a batch although the limit that it tells had room (others share the limit, tokens are counted
+ *   otherwise, or were not given back). After a pause a part of what was enqueued then is used, and that grows so slowly that
+ *   at most one batch in twenty is refused; once OpenAI has more enqueued than when it refused, it is probing again.
+ *
+ * And with nothing else enqueued, one batch may always try.
+ */
+import type { BatchRecord, Ledger } from '../model/model.ts';
+import type { LedgerLessons } from '../ports/ports.ts';
+import { unjudgedWithout } from './ledger.ts';
+
+/** A batch above this part of the limit that is known is cut again. */
+export const RECUT_SHARE = 0.8;
+/** A lesson is believed for a day: accounts move up, and one batch a day that is refused is how it shows. */
+const LESSON_LASTS_MS = 24 * 60 * 60_000;
+/** Batches beyond what is proven that may be unjudged: before the first refusal, after it, and ever. */
+const FIRST_PROBES = 4;
+const PROBES_AFTER_REFUSAL = 1;
+const MAX_PROBES = 32;
+/** What is left of the ceiling after a refusal that the limit does not explain, and after one that follows upon it. */
+const FIRST_SHRINK = 3 / 4;
+const FURTHER_SHRINK = 1 / 2;
+/** So many batches are taken before the ceiling is where it was refused. */
+const ACCEPTED_PER_REFUSAL = 40;
+const FIRST_PAUSE_MS = 5 * 60_000;
+const MOST_PAUSE_MS = 60 * 60_000;
+
+/**
+ * Where the ceiling of a model starts: the lowest limit that was published or reported for its class (tier 1). Low is
+ * harmless, it doubles every few minutes; high means refusals. Sources: model pages 2026-10 and messages of 2026-08/09
+ * (luna: pages say 5,000,000, messages 2,000,000), OpenAI's llms-models-pricing.txt 2025 (gpt-4o class 90,000), community
+ * reports (gpt-4o-mini 2,000,000, embeddings-3 3,000,000, gpt-5 900,000).
+ */
+const STARTS: readonly (readonly [pattern: RegExp, tokens: number])[] = [
+  [/^text-embedding-/, 3_000_000],
+  [/-luna|-mini|-nano/, 2_000_000],
+  [/^gpt-(5|6)/, 900_000],
+];
+/** For every other model: the lowest of all. */
+const LOWEST_START = 90_000;
+
+/** Estimated tokens of a batch: four bytes each where nobody has looked closer. */
+export function tokensOf(batch: Pick<BatchRecord, 'tokens' | 'bytes'>): number {
+  return batch.tokens ?? Math.ceil(batch.bytes / 4);
+}
+
+/** What to keep to. */
+export interface TokenLimit {
+  /** The limit itself, where it is known. */
+  known?: number;
+  /** The same, or what a model of this class has at the least. */
+  assumed: number;
+  /** What may be reserved at present: never above `known`. */
+  ceiling: number;
+  /** How many batches beyond the ceiling may be unjudged. */
+  probes: number;
+}
+
+/** @param configured the user's own limit for the model, which OpenAI's can only lower. */
+export function tokenLimitOf(
+  ledger: Ledger | undefined,
+  model: string,
+  configured: number | undefined,
+  now: number,
+): TokenLimit {
+  const isFresh = isRecent(ledger?.limitLearnedAt, now);
+  const known = least(configured, isFresh ? ledger?.limit : undefined);
+  const assumed = known ?? startOf(model);
+  const proven = Math.min(ledger?.ceiling ?? assumed, known ?? Number.MAX_SAFE_INTEGER);
+  if (known !== undefined && !isRecent(ledger?.sharedAt, now))
+    return { known, assumed, ceiling: known, probes: 0 };
+  const first = ledger?.lastRefusal === undefined ? FIRST_PROBES : PROBES_AFTER_REFUSAL;
+  const probes = ledger?.refusedAt === undefined ? (ledger?.probes ?? first) : 0;
+  return { ...(known === undefined ? {} : { known }), assumed, ceiling: proven, probes };
+}
+
+function isRecent(time: number | undefined, now: number): boolean {
+  return time !== undefined && now < time + LESSON_LASTS_MS;
+}
+
+/** What OpenAI's refusal says: "Limit: 2,000,000 enqueued tokens." */
+function limitToldBy(message: string): number | undefined {
+  const told = /limit:\s*([\d,]+)\s*enqueued tokens/i.exec(message)?.[1];
+  const limit = told === undefined ? 0 : Number(told.replaceAll(',', ''));
+  return Number.isSafeInteger(limit) && limit > 0 ? limit : undefined;
+}
+
+/** A refusal of a batch for lack of room. */
+export interface Refusal {
+  /** The batch at OpenAI: a refusal that is told twice counts once. */
+  openaiBatchId: string;
+  /** What it would have taken. */
+  tokens: number;
+  message: string;
+  /** The batch itself is cut, see {@link cutAfterRefusal}. */
+  isCut?: boolean;
+}
+
+/** A batch below this part of a limit is not above it by any error of our estimate: something unseen has taken the room. */
+export const SURELY_SMALL_SHARE = 1 / 8;
+
+/**
+ * Into parts of how many tokens a refused batch is to be cut at once. OpenAI tells the limit in its refusal; a batch that
+ * was sent while nothing else was enqueued, and is refused all the same, is above it by OpenAI's count, whatever our estimate says.
+ * @param ledger as it is after the batch's own tokens were given back.
+ * @returns `undefined` if the refusal does not say so, or the batch cannot be cut: it waits for room.
+ */
+export function cutAfterRefusal(
+  ledger: Pick<Ledger, 'reserved'> | undefined,
+  batch: Pick<BatchRecord, 'tokens' | 'bytes' | 'requests' | 'sentAlone'>,
+  message: string,
+): number | undefined {
+  const told = limitToldBy(message);
+  if (told === undefined || batch.requests === 1) return undefined;
+  const tokens = tokensOf(batch);
+  if (tokens > told) return Math.max(1, Math.floor(told * RECUT_SHARE));
+  const isAlone = batch.sentAlone === true && (ledger?.reserved ?? 0) === 0;
+  return isAlone && tokens >= told * SURELY_SMALL_SHARE ? Math.max(1, Math.floor(tokens / 2)) : undefined;
+}
+
+/**
+ * What a refusal teaches. If what was enqueued is above the limit that it tells, the limit is the lesson; if there should
+ * have been room, less is used after a pause. Refusals that are seen during the pause are of batches sent before it.
+ * @param ledger as it is after the batch's own tokens were given back.
+ */
+export function lessonOfRefusal(
+  ledger: Ledger | undefined,
+  refusal: Refusal,
+  model: string,
+  configured: number | undefined,
+  now: number,
+): LedgerLessons | undefined {
+  if (ledger?.lastRefusal === refusal.openaiBatchId) return undefined;
+  const told = limitToldBy(refusal.message);
+  const limit = told ?? ledger?.limit;
+  const lastRefusal = refusal.openaiBatchId;
+  const lesson: LedgerLessons =
+    told === undefined ? { lastRefusal } : { lastRefusal, limit: told, limitLearnedAt: now };
+  // Others that were sent to see whether there is room are most likely refused as well.
+  const enqueued = (ledger === undefined ? 0 : takenOf(ledger, ledger.unjudged)) + refusal.tokens;
+  const before = tokenLimitOf(ledger, model, configured, now);
+  if (limit !== undefined && enqueued > limit)
+    return { ...lesson, ceiling: Math.min(before.ceiling, limit), probes: PROBES_AFTER_REFUSAL };
+  const isSameBurst = (ledger?.pausedUntil ?? 0) > now && !refusal.isCut;
+  if (isSameBurst) return lesson;
+  const refusals = (ledger?.refusals ?? 0) + 1;
+  const part = refusal.isCut || refusals > 1 ? FURTHER_SHRINK : FIRST_SHRINK;
+  const ceiling = Math.max(1, Math.floor(Math.min(before.ceiling, enqueued) * part));
+  const recovering = { ...lesson, ceiling, refusedAt: enqueued, sharedAt: now, probes: PROBES_AFTER_REFUSAL };
+  // Its parts are what OpenAI takes by its own count, so they need not rest.
+  if (refusal.isCut) return recovering;
+  const pause = Math.min(FIRST_PAUSE_MS * 2 ** (refusals - 1), MOST_PAUSE_MS);
+  return { ...recovering, refusals, pausedUntil: now + pause };
+}
+
+/** What it teaches that OpenAI has taken a batch; `undefined` if nothing new. */
+export function lessonOfAcceptance(
+  ledger: Ledger | undefined,
+  batch: Pick<BatchRecord, 'model' | 'reservation'>,
+  configured: number | undefined,
+  now: number,
+): LedgerLessons | undefined {
+  if (ledger === undefined) return undefined;
+  const { known, ceiling, probes } = tokenLimitOf(ledger, batch.model, configured, now);
+  const wasProbe = ledger.unjudged?.[batch.reservation ?? ''] !== undefined;
+  const unjudged = unjudgedWithout(ledger.unjudged, batch.reservation);
+  const taken = Math.min(takenOf(ledger, unjudged), known ?? Number.MAX_SAFE_INTEGER);
+  const lesson: LedgerLessons = {};
+  if (wasProbe) {
+    lesson.unjudged = unjudged;
+    lesson.probes = Math.min(probes + 1, MAX_PROBES);
+  }
+  if (taken > ceiling) lesson.ceiling = taken;
+  const { refusedAt } = ledger;
+  if (refusedAt !== undefined) {
+    const step = Math.ceil((refusedAt * (1 - FIRST_SHRINK)) / ACCEPTED_PER_REFUSAL);
+    // What is not used proves nothing.
+    const grown = taken * 2 >= ceiling ? Math.min(ceiling + step, known ?? Number.MAX_SAFE_INTEGER) : ceiling;
+    if (grown > (lesson.ceiling ?? ceiling)) lesson.ceiling = grown;
+    if (taken >= refusedAt) lesson.refusedAt = undefined;
+  }
+  if (ledger.refusals !== undefined && (ledger.pausedUntil ?? 0) <= now) {
+    lesson.refusals = undefined;
+    lesson.pausedUntil = undefined;
+  }
+  return Object.keys(lesson).length === 0 ? undefined : lesson;
+}
+
+/** What OpenAI has enqueued of ours, for certain. */
+function takenOf({ reserved }: Pick<Ledger, 'reserved'>, unjudged: Ledger['unjudged']): number {
+  const tokens = Object.values(unjudged ?? {}).reduce((sum, batch) => sum + batch.tokens, 0);
+  return Math.max(0, reserved - tokens);
+}
+
+function startOf(model: string): number {
+  return STARTS.find(([pattern]) => pattern.test(model))?.[1] ?? LOWEST_START;
+}
+
+function least(one: number | undefined, other: number | undefined): number | undefined {
+  if (one === undefined) return other;
+  return other === undefined ? one : Math.min(one, other);
+}

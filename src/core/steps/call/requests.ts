@@ -1,0 +1,77 @@
+/** What is sent in a call, and what is written down of its answer: the form of OpenAI's output files. */
+import type { Tier } from '../../../contract/settings.ts';
+import { memberText, withMembers } from '../../base/json-members.ts';
+import type { Manifest } from '../../files/manifest.ts';
+import { renderBatch } from '../../files/render.ts';
+import { WITH_FLEX } from '../../model/endpoints.ts';
+import type { CallAnswer, ObjectStore } from '../../ports/ports.ts';
+
+/** A request of a slice. */
+export interface CallRequest {
+  customId: string;
+  /** The body without the tier, as it stands in the line. */
+  line: string;
+}
+
+/** `service_tier` of a call. Source: openai 7.55.0 `resources/responses/responses.ts`; `default` is standard. */
+const SERVICE_TIERS = { flex: 'flex', standard: 'default' } as const;
+
+/**
+ * The lines of a slice, in order, each with a line feed.
+ * @throws {ObjectGoneError} if the input was deleted.
+ */
+export async function renderSlice(
+  objects: Pick<ObjectStore, 'read'>,
+  manifest: Manifest,
+): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  // Chunks may share a buffer with those that follow.
+  for await (const chunk of renderBatch(objects, manifest)) chunks.push(new Uint8Array(chunk));
+  return Buffer.concat(chunks);
+}
+
+/** Every request of a rendered slice. */
+export function readRequests(rendered: Uint8Array): CallRequest[] {
+  const lines = Buffer.from(rendered).toString('utf8').split('\n').slice(0, -1);
+  return lines.map((line) => ({ customId: (JSON.parse(line) as { custom_id: string }).custom_id, line }));
+}
+
+/**
+ * The body of a request as JSON, in the tier. Nothing else of its text changes, but that a response is made while we wait:
+ * one that is made in the background has no answer yet when the call ends, and no usage.
+ */
+export function bodyOf({ line }: CallRequest, tier: Exclude<Tier, 'batch'>, endpoint: string): string {
+  const body = memberText(line, 'body')!;
+  const set: [string, string][] = [];
+  if (memberText(body, 'background') === 'true') set.push(['background', 'false']);
+  // The others have no such parameter, and OpenAI refuses what it does not know.
+  if (WITH_FLEX.has(endpoint)) set.push(['service_tier', JSON.stringify(SERVICE_TIERS[tier])]);
+  return withMembers(body, { set });
+}
+
+/** The line of an answer, whatever its status. A body that is no JSON is kept as text, as OpenAI does. */
+export function answerLine(customId: string, { status, requestId, body }: CallAnswer): string {
+  const response = { status_code: status, request_id: requestId ?? '', body: 0 };
+  const text = JSON.stringify({ id: lineIdOf(requestId), custom_id: customId, response, error: null });
+  // Spliced in as it came: numbers and escapes of an answer are not ours to change.
+  return text.replace(/"body":0\},"error":null\}$/, () => `"body":${asJson(body)}},"error":null}`);
+}
+
+/** The line of a request that got no answer. */
+export function unansweredLine(customId: string, error: { code: string; message: string } | null): string {
+  return JSON.stringify({ id: lineIdOf(undefined), custom_id: customId, response: null, error });
+}
+
+function lineIdOf(requestId: string | undefined): string {
+  return `call_${requestId ?? 'none'}`;
+}
+
+/** JSON on one line: a line end in it is a blank between values, because strings cannot hold one. */
+function asJson(body: string): string {
+  try {
+    JSON.parse(body);
+    return body.trim().replace(/[\r\n]+/g, ' ');
+  } catch {
+    return JSON.stringify(body);
+  }
+}

@@ -1,0 +1,289 @@
+/**
+ * What becomes of each request of an ended batch, and of a batch that OpenAI refused as a whole. Pure: the same files
+ * and the same record give the same decisions.
+ */
+
+import type { ManifestEntries } from '../../files/manifest.ts';
+import { surelyDidNotBegin } from '../../lifecycle/executed.ts';
+import { type Cause, isExhausted, withAttempt } from '../../model/attempts.ts';
+import type { BatchLevelError, BatchRecord, Job } from '../../model/model.ts';
+import type { Cut } from '../../results/answer.ts';
+import { type OperatorScope, operatorScopeOf, type Verdict } from '../../results/classify.ts';
+import {
+  BUDGET_EXCEEDED,
+  BUDGET_EXHAUSTED,
+  EXCEEDS_LIMIT,
+  TOKEN_LIMIT_EXCEEDED,
+  UNPRICED_MODEL,
+} from '../../scheduling/limit-codes.ts';
+
+/** What becomes of one request. */
+export type Decision =
+  | { kind: 'succeeded'; cut?: Cut }
+  /**
+   * Goes into the next round. `tried` is what its manifest entry says from now on; `lost` is the cause if OpenAI may
+   * have charged the try that it lost.
+   */
+  | { kind: 'retry'; tried: number; lost?: string }
+  /** Final. `stated` is what we say ourselves where OpenAI has no line for it; `lost` as above. */
+  | { kind: 'failed'; tried: number; code: string; stated?: StatedError; lost?: string };
+
+/** An error of a request that OpenAI has no line for. */
+export interface StatedError {
+  code: string;
+  message: string;
+  param?: string;
+}
+
+/** What the results of a batch say; see {@link ./join.ts}. */
+export interface Results {
+  verdict(index: number): Verdict | undefined;
+  /** A file could not be read to its end, so that a missing line says nothing. */
+  readonly isUnreadable: boolean;
+}
+
+/** Every request's decision, in the order of the manifest. */
+export interface Decisions {
+  of: Decision[];
+  /** An operator's error among the lines: what must wait until a person has acted. */
+  park?: { scope: OperatorScope; code: string };
+}
+
+/** A request whose result may be in a file that cannot be read: never run again by itself, because it may be paid for. */
+const UNREADABLE: StatedError = {
+  code: 'result_unreadable',
+  message:
+    "OpenAI's result files of this batch could not be read to the end; this request may have been answered.",
+};
+const MISSING: StatedError = {
+  code: 'missing_from_results',
+  message: 'OpenAI ended the batch without a result for this request.',
+};
+const LOST: StatedError = {
+  code: 'lost_batch',
+  message: 'OpenAI no longer knows the batch that this request was in; it may have been answered.',
+};
+/** The batch came to its end before any request of it began. */
+const NOT_BEGUN: Record<'expired' | 'cancelled', StatedError> = {
+  expired: { code: 'batch_expired', message: 'The batch expired before this request was executed.' },
+  cancelled: {
+    code: 'batch_cancelled',
+    message: 'The batch was cancelled before this request was executed.',
+  },
+};
+/** Code of what ends without having been sent, because its job was cancelled. */
+export const CANCELLED: StatedError = {
+  code: 'cancelled',
+  message: 'The job was cancelled before this request could be sent.',
+};
+/** Code of what cannot be sent any more. */
+export const OBJECT_GONE: StatedError = {
+  code: 'object_gone',
+  message: 'The input was deleted before this request could be sent.',
+};
+/** Code of what S3 does not give any more, so that it cannot be sent. */
+export const INPUT_UNREADABLE: StatedError = {
+  code: 'input_unreadable',
+  message:
+    'S3 has the input and did not give it for as long as it was tried, so this request could not be sent. Make the file readable and drop it again.',
+};
+
+/** Code of what no tier of its route can serve. */
+export const TIER_NOT_OFFERED: StatedError = {
+  code: 'tier_not_offered',
+  message:
+    'No tier of the route serves this endpoint; flex is offered for /v1/responses and /v1/chat/completions.',
+};
+
+/** Codes of batches that we ended ourselves, because they cannot be sent. */
+const OUR_ENDS: ReadonlySet<string> = new Set([
+  CANCELLED.code,
+  OBJECT_GONE.code,
+  INPUT_UNREADABLE.code,
+  TIER_NOT_OFFERED.code,
+  EXCEEDS_LIMIT,
+  BUDGET_EXCEEDED,
+  BUDGET_EXHAUSTED,
+  UNPRICED_MODEL,
+]);
+
+/** What of an ended batch decides. */
+type EndedBatch = Pick<
+  BatchRecord,
+  | 'status'
+  | 'errors'
+  | 'startedAt'
+  | 'progress'
+  | 'outputFileId'
+  | 'errorFileId'
+  | 'reportedUsage'
+  | 'lostAt'
+  | 'goTo'
+>;
+
+/** For a batch that was executed, or may have been. */
+export function decide(
+  job: Pick<Job, 'route' | 'cancelledAt'>,
+  batch: EndedBatch,
+  entries: Pick<ManifestEntries, 'count' | 'tried'>,
+  results: Results,
+): Decisions {
+  const mayRetry = job.cancelledAt === undefined;
+  let hasAnswers = false;
+  for (let index = 0; index < entries.count && !hasAnswers; index++)
+    hasAnswers = results.verdict(index)?.kind === 'succeeded';
+  const absent = absentVerdict(batch);
+  let park: Decisions['park'];
+  const of = Array.from({ length: entries.count }, (_, index): Decision => {
+    const tried = entries.tried(index);
+    const verdict = results.verdict(index);
+    if (verdict?.kind === 'succeeded') return verdict;
+    if (verdict === undefined && results.isUnreadable) return unreadable(tried);
+    if (verdict?.kind === 'failed')
+      return { kind: 'failed', tried: withAttempt(tried, 'transient'), code: verdict.code };
+    if (verdict?.kind === 'lost')
+      return { kind: 'failed', tried: withAttempt(tried, 'lost'), code: verdict.code, lost: verdict.code };
+    if (verdict?.kind === 'unsent' || (batch.goTo !== undefined && isUnexecuted(verdict, absent.cause)))
+      return mayRetry
+        ? { kind: 'retry', tried }
+        : { kind: 'failed', tried, code: CANCELLED.code, stated: CANCELLED };
+    if (verdict?.kind === 'operator' && !(verdict.scope === 'model' && hasAnswers)) {
+      if (!mayRetry) return { kind: 'failed', tried, code: verdict.code };
+      if (park?.scope !== 'key') park = { scope: verdict.scope, code: verdict.code };
+      return { kind: 'retry', tried };
+    }
+    // A model that answers others of the batch is there: what it says of this one is a fault that may pass.
+    const { code, cause } =
+      verdict === undefined
+        ? absent
+        : { code: verdict.code, cause: verdict.kind === 'retry' ? verdict.cause : ('transient' as const) };
+    const now = withAttempt(tried, cause);
+    const lost = cause === 'lost' ? { lost: code } : {};
+    if (mayRetry && !isExhausted(now, job.route)) return { kind: 'retry', tried: now, ...lost };
+    return verdict === undefined
+      ? { kind: 'failed', tried: now, code, stated: absent.stated, ...lost }
+      : { kind: 'failed', tried: now, code, ...lost };
+  });
+  if (park === undefined && of.some(({ kind }) => kind === 'retry')) park = operatorErrorIn(batch);
+  return { of, ...(park === undefined ? {} : { park }) };
+}
+
+/** What ended a batch while it ran, if that takes a person: what is left of it would meet the same. */
+function operatorErrorIn({ status, errors = [] }: EndedBatch): Decisions['park'] {
+  if (status !== 'failed') return undefined;
+  for (const { code } of errors) {
+    const scope = operatorScopeOf(code);
+    if (scope !== undefined) return { scope, code };
+  }
+  return undefined;
+}
+
+/** Of a batch that the ladder cancelled: what it did not execute goes on in another tier, and has not used up a try. */
+function isUnexecuted(verdict: Verdict | undefined, absent: Cause): boolean {
+  return (
+    (verdict === undefined ? absent : verdict.kind === 'retry' ? verdict.cause : undefined) === 'unexecuted'
+  );
+}
+
+/** What it means that a request has no line in either file. */
+function absentVerdict(batch: EndedBatch) {
+  const { status, lostAt } = batch;
+  if (lostAt !== undefined) return { code: LOST.code, cause: 'lost', stated: LOST } as const;
+  if ((status === 'expired' || status === 'cancelled') && surelyDidNotBegin(batch)) {
+    const stated = NOT_BEGUN[status];
+    return { code: stated.code, cause: 'unexecuted', stated } as const;
+  }
+  return { code: MISSING.code, cause: 'lost', stated: MISSING } as const;
+}
+
+/** For a request whose result cannot be had. */
+export function unreadable(tried: number): Decision {
+  const { code } = UNREADABLE;
+  return { kind: 'failed', tried, code, stated: UNREADABLE, lost: code };
+}
+
+/** What to do about a batch that OpenAI refused as a whole. Nothing of it ran, nothing was charged. */
+export type Refusal =
+  /** The enqueued-token limit: the same batch goes again when there may be room. */
+  | { kind: 'no_room'; error: BatchLevelError }
+  /** A person must act, on the account or on the choice of model; then the same batch goes again. */
+  | { kind: 'operator'; scope: OperatorScope; error: BatchLevelError }
+  /**
+   * The file was not found or not readable for OpenAI, or nobody knows what this means: the same batch goes again with a new
+   * file, a few times.
+   */
+  | { kind: 'again'; error: BatchLevelError }
+  /** Some requests end with an error of their own; the rest goes again, in two halves if `inHalves`. */
+  | { kind: 'repair'; errorOf(index: number): StatedError | undefined; inHalves: boolean };
+
+/** How often the lines that OpenAI names are taken out before the rest is halved: it may name one at a time. */
+const MAX_REPAIRS = 3;
+
+/** What a batch-level error without a line means. Sources: openai-batch guide; names of Azure OpenAI beside them. */
+const FILE_ERRORS: ReadonlyMap<string, 'no_room' | 'halve'> = new Map([
+  [TOKEN_LIMIT_EXCEEDED, 'no_room'],
+  ['too_many_tasks', 'halve'],
+]);
+
+/** Codes that are about one line: without its number, the batch is halved until the line stands alone. */
+const LINE_ERRORS: ReadonlySet<string> = new Set([
+  'invalid_json_line',
+  'duplicate_custom_id',
+  'missing_required_parameter',
+  'mismatched_model',
+  'model_mismatch',
+  'invalid_url',
+  'url_mismatch',
+  'invalid_request',
+  'invalid_value',
+  'invalid_type',
+  'streaming_unsupported',
+]);
+
+const BATCH_FAILED: BatchLevelError = {
+  code: 'batch_failed',
+  message: 'OpenAI refused the batch without a reason; no request of it was executed.',
+};
+
+/** For a batch with status `failed` of which nothing shows that it was executed: see executed.ts. */
+export function decideRefusal(
+  job: Pick<Job, 'cancelledAt'>,
+  batch: Pick<BatchRecord, 'errors' | 'requests' | 'repairs'>,
+): Refusal {
+  const errors = batch.errors ?? [];
+  const ours = errors.find(({ code }) => OUR_ENDS.has(code));
+  // A batch that was to be cut is not, once its job is cancelled.
+  const isToBeCut = ours?.code === BUDGET_EXHAUSTED || (ours?.code === EXCEEDS_LIMIT && batch.requests > 1);
+  const isCut = isToBeCut && job.cancelledAt !== undefined;
+  if (ours !== undefined && !isCut) return { kind: 'repair', errorOf: () => ours, inHalves: false };
+  const named = new Map<number, BatchLevelError>();
+  for (const error of errors) {
+    const index = (error.line ?? 0) - 1;
+    if (index >= 0 && index < batch.requests && !named.has(index)) named.set(index, error);
+  }
+  const unnamed = errors.filter(({ line }) => line === undefined || line < 1 || line > batch.requests);
+  if (job.cancelledAt !== undefined)
+    return { kind: 'repair', errorOf: (index) => named.get(index) ?? CANCELLED, inHalves: false };
+  for (const error of unnamed) {
+    if (FILE_ERRORS.get(error.code) === 'no_room') return { kind: 'no_room', error };
+  }
+  for (const error of unnamed) {
+    const scope = operatorScopeOf(error.code);
+    if (scope !== undefined) return { kind: 'operator', scope, error };
+  }
+  if (named.size > 0) {
+    const inHalves = (batch.repairs ?? 0) >= MAX_REPAIRS;
+    return { kind: 'repair', errorOf: (index) => named.get(index), inHalves };
+  }
+  const [error = BATCH_FAILED] = unnamed;
+  if (isAboutTheFile(error)) return { kind: 'again', error };
+  const isHalved = LINE_ERRORS.has(error.code) || FILE_ERRORS.get(error.code) === 'halve';
+  if (isHalved && batch.requests > 1) return { kind: 'repair', errorOf: () => undefined, inHalves: true };
+  if (LINE_ERRORS.has(error.code)) return { kind: 'repair', errorOf: () => error, inHalves: false };
+  return { kind: 'again', error };
+}
+
+/** "Cannot find file …": the input file vanished, or was deleted as a fence. */
+function isAboutTheFile({ code, param }: BatchLevelError): boolean {
+  return code === 'invalid_request' && (param === 'file_id' || param === 'input_file_id');
+}

@@ -1,0 +1,298 @@
+/**
+ * Copies OpenAI's result files to below `work/`, byte for byte, before anything is made of them: a crash later on reads S3
+ * again and not OpenAI, and a file that takes longer than an invocation is gone on with in the next one.
+ */
+import { crc32 } from 'node:zlib';
+import type { Settings } from '../../../contract/settings.ts';
+import {
+  CorruptWorkFileError,
+  IncompleteDownloadError,
+  isOfKey,
+  ObjectSizeError,
+  OutOfTimeError,
+  UploadGoneError,
+} from '../../base/errors.ts';
+import { readCheckpoint, writeCheckpoint } from '../../files/checkpoint.ts';
+import { workKeys } from '../../files/keys.ts';
+import { readInParallel } from '../../files/parallel-read.ts';
+import { type BatchRecord, type FetchedFile, isSlice } from '../../model/model.ts';
+import type {
+  Ambient,
+  BatchApi,
+  Deadline,
+  JobStore,
+  Log,
+  ObjectStore,
+  ObjectWriter,
+  WriterState,
+} from '../../ports/ports.ts';
+
+export interface FetchDeps {
+  settings: Settings;
+  objects: ObjectStore;
+  jobs: Pick<JobStore, 'updateBatch'>;
+  batches: Pick<BatchApi, 'readFile'>;
+  ambient: Ambient;
+  /** Until when there is time to fetch. */
+  deadline: Deadline;
+  log: Log;
+}
+
+/** What came of fetching: every file, or how far one is; in that case another invocation is to go on. */
+type Fetched = { files: FetchedFile[]; isFresh: boolean } | 'to be continued' | 'taken over';
+
+/** How often in a row a download may break off that brings less than {@link PROGRESS_BYTES}. */
+const MAX_BREAKS = 3;
+const PROGRESS_BYTES = 1024 * 1024;
+/** Ranges that are read at a time to be sorted, which is slower than any of them: smaller ones hold less memory. */
+const SORTED_RANGE_BYTES = 2 * 1024 * 1024;
+const CHECKPOINT_KIND = 'fetch';
+
+/** What the next invocation must know of a copy that is under way. */
+interface CopyState {
+  attempt: string;
+  startedAt: number;
+  checksum: number;
+  /** Bytes of the file as OpenAI told them, if it did. */
+  total: number | null;
+  writer: WriterState;
+}
+
+/**
+ * Fetches those result files of a claimed batch that are not below `work/` yet.
+ * @param takesWhatIsReadable settles for the part of a file that can be had.
+ * @returns the files in the order output, errors; `isFresh` if any of them was fetched now.
+ * @throws {IncompleteDownloadError} if a file is not as long as OpenAI says. What has come of it is kept.
+ */
+export async function fetchResults(
+  deps: FetchDeps,
+  batch: BatchRecord,
+  claim: string,
+  takesWhatIsReadable: boolean,
+): Promise<Fetched> {
+  // The answers to the calls of a slice are there already.
+  if (isSlice(batch)) return { files: batch.fetched ?? [], isFresh: false };
+  const files: FetchedFile[] = [];
+  let isFresh = false;
+  for (const fileId of [batch.outputFileId, batch.errorFileId]) {
+    if (fileId === undefined) continue;
+    const known = batch.fetched?.find((file) => file.fileId === fileId);
+    if (known !== undefined && (takesWhatIsReadable || !known.isPartial)) {
+      files.push(known);
+      continue;
+    }
+    const copy = await Copy.open(deps, batch, fileId);
+    const end = await copy.run(claim, takesWhatIsReadable);
+    if (end === 'out of time') return (await copy.record(claim)) ? 'to be continued' : 'taken over';
+    isFresh = true;
+    files.push(end);
+    const changes = { fetched: [...files], fetching: undefined };
+    const written = await deps.jobs.updateBatch(
+      batch,
+      { state: 'ended', claim },
+      changes,
+      deps.ambient.now(),
+    );
+    if (written === undefined) return 'taken over';
+  }
+  return { files, isFresh };
+}
+
+/**
+ * Reads a fetched file.
+ * @throws {IncompleteDownloadError} if it is not what was fetched; {@link OutOfTimeError} when no more than
+ * `reserveMs` are left.
+ */
+export async function* readFetched(
+  deps: Pick<FetchDeps, 'objects' | 'deadline'>,
+  bucket: string,
+  file: FetchedFile,
+  reserveMs: number,
+): AsyncGenerator<Uint8Array> {
+  let checksum = 0;
+  const source = { bucket, key: file.key };
+  const ranges = { rangeBytes: SORTED_RANGE_BYTES };
+  const message = `${file.key} is not what was fetched; fetch ${file.fileId} again`;
+  try {
+    for await (const chunk of readInParallel(deps.objects, source, file.bytes, ranges)) {
+      if (deps.deadline.remainingMs() <= reserveMs) {
+        throw new OutOfTimeError(
+          `OpenAI file ${file.fileId}: its ${file.bytes} bytes cannot be sorted in one invocation`,
+        );
+      }
+      checksum = crc32(chunk, checksum);
+      yield chunk;
+    }
+  } catch (error) {
+    if (!(error instanceof ObjectSizeError)) throw error;
+    throw new IncompleteDownloadError(message, { cause: error });
+  }
+  if (checksum !== file.crc32) throw new IncompleteDownloadError(message);
+}
+
+/** The copy of one file. */
+class Copy {
+  readonly #deps: FetchDeps;
+  readonly #batch: BatchRecord;
+  readonly #fileId: string;
+  readonly #attempt: string;
+  readonly #startedAt: number;
+  readonly #writer: ObjectWriter;
+  readonly #bytesBefore: number;
+  #bytes: number;
+  #checksum: number;
+  #total: number | undefined;
+
+  private constructor(deps: FetchDeps, batch: BatchRecord, fileId: string, resume: CopyState | undefined) {
+    this.#deps = deps;
+    this.#batch = batch;
+    this.#fileId = fileId;
+    this.#attempt = resume?.attempt ?? deps.ambient.nonce();
+    this.#startedAt = resume?.startedAt ?? deps.ambient.now();
+    this.#checksum = resume?.checksum ?? 0;
+    this.#total = resume?.total ?? undefined;
+    this.#bytesBefore = resume?.writer.bytes ?? 0;
+    this.#bytes = this.#bytesBefore;
+    this.#writer = deps.objects.openWrite(
+      this.#keys().file,
+      resume === undefined ? {} : { resume: resume.writer },
+    );
+  }
+
+  /** Goes on where the batch's record says, or begins. */
+  static async open(deps: FetchDeps, batch: BatchRecord, fileId: string): Promise<Copy> {
+    const { fetching } = batch;
+    if (fetching?.fileId !== fileId) return new Copy(deps, batch, fileId, undefined);
+    try {
+      const state = await readCheckpoint(deps.objects, fetching.checkpointKey, CHECKPOINT_KIND);
+      return new Copy(deps, batch, fileId, state as CopyState);
+    } catch (error) {
+      if (!(error instanceof CorruptWorkFileError)) throw error;
+      deps.log.warn('the copy of a result file cannot be continued and starts over', {
+        fileId,
+        error: error.message,
+      });
+      return new Copy(deps, batch, fileId, undefined);
+    }
+  }
+
+  /** Copies to the end of the file, or until time runs short. After a failure, what has come is recorded. */
+  async run(claim: string, takesWhatIsReadable: boolean): Promise<FetchedFile | 'out of time'> {
+    let isPartial = false;
+    try {
+      if ((await this.#copy()) === 'out of time') return 'out of time';
+    } catch (error) {
+      if (error instanceof UploadGoneError) return this.#giveUp(claim, error);
+      // Without the key nobody knows what can be read.
+      if (!takesWhatIsReadable || isOfKey(error)) {
+        if (error instanceof ChangedFileError) return this.#giveUp(claim, error);
+        // The error that led here is the one to be told.
+        await this.record(claim).catch(() => false);
+        throw error;
+      }
+      isPartial = true;
+    }
+    let bytes: number;
+    try {
+      bytes = await this.#writer.close();
+    } catch (error) {
+      // Closed already by a worker that died before it recorded that, or gone.
+      if (error instanceof UploadGoneError) return this.#giveUp(claim, error);
+      throw error;
+    }
+    return {
+      fileId: this.#fileId,
+      key: this.#keys().file,
+      bytes,
+      crc32: this.#checksum,
+      fetchedAt: this.#startedAt,
+      ...(isPartial ? { isPartial } : {}),
+    };
+  }
+
+  /** Records how far the copy is. `false`: the batch was taken over. */
+  async record(claim: string): Promise<boolean> {
+    if (this.#bytes <= this.#bytesBefore) {
+      // What an earlier invocation left stays good.
+      if (this.#bytesBefore === 0) await this.#writer.abort();
+      throw new IncompleteDownloadError(
+        `OpenAI file ${this.#fileId} brought nothing after byte ${this.#bytesBefore} in a whole invocation`,
+      );
+    }
+    const { objects, jobs, ambient } = this.#deps;
+    const writer = await this.#writer.suspend();
+    const state: CopyState = {
+      attempt: this.#attempt,
+      startedAt: this.#startedAt,
+      checksum: this.#checksum,
+      total: this.#total ?? null,
+      writer,
+    };
+    const checkpointKey = this.#keys().checkpoint(this.#bytes);
+    await writeCheckpoint(objects, checkpointKey, CHECKPOINT_KIND, state);
+    const fetching = { fileId: this.#fileId, bytes: this.#bytes, checkpointKey };
+    const written = await jobs.updateBatch(
+      this.#batch,
+      { state: 'ended', claim },
+      { fetching },
+      ambient.now(),
+    );
+    return written !== undefined;
+  }
+
+  async #copy(): Promise<'whole' | 'out of time'> {
+    for (let breaks = 0; ; ) {
+      const before = this.#bytes;
+      try {
+        return await this.#read();
+      } catch (error) {
+        if (!(error instanceof IncompleteDownloadError) || error instanceof ChangedFileError) throw error;
+        breaks = this.#bytes - before < PROGRESS_BYTES ? breaks + 1 : 0;
+        if (breaks === MAX_BREAKS) throw error;
+      }
+    }
+  }
+
+  /** One download, from where the copy is. */
+  async #read(): Promise<'whole' | 'out of time'> {
+    if (this.#bytes > 0 && this.#bytes === this.#total) return 'whole';
+    const { batches, deadline } = this.#deps;
+    const { body, bytes } = await batches.readFile(this.#fileId, {
+      from: this.#bytes,
+      keyVersion: this.#batch.keyVersion,
+    });
+    if (this.#total !== undefined && bytes !== undefined && bytes !== this.#total) {
+      throw new ChangedFileError(
+        `OpenAI file ${this.#fileId} had ${this.#total} bytes and has ${bytes} now; fetch it again`,
+      );
+    }
+    this.#total ??= bytes;
+    for await (const chunk of body) {
+      await this.#writer.write(chunk);
+      this.#checksum = crc32(chunk, this.#checksum);
+      this.#bytes += chunk.length;
+      if (deadline.remainingMs() <= 0) return 'out of time';
+    }
+    if (this.#total !== undefined && this.#bytes !== this.#total) {
+      const message = `OpenAI file ${this.#fileId}: read ${this.#bytes} bytes, OpenAI has ${this.#total}; fetch it again`;
+      throw this.#bytes > this.#total ? new ChangedFileError(message) : new IncompleteDownloadError(message);
+    }
+    return 'whole';
+  }
+
+  /** Nothing of the copy can be used: the next one begins at the first byte. */
+  async #giveUp(claim: string, error: Error): Promise<never> {
+    await this.#writer.abort();
+    const { jobs, ambient } = this.#deps;
+    await jobs.updateBatch(this.#batch, { state: 'ended', claim }, { fetching: undefined }, ambient.now());
+    throw error;
+  }
+
+  #keys() {
+    const { jobId, batchId } = this.#batch;
+    return workKeys(this.#deps.settings.layout, jobId).fetched(batchId, this.#attempt);
+  }
+}
+
+/** The file is not what it was when its copy began, or longer than OpenAI says. */
+class ChangedFileError extends IncompleteDownloadError {}

@@ -1,0 +1,10 @@
+/** When the results that can be had of a batch are taken as all that there are. */
+import type { BatchRecord } from '../../model/model.ts';
+
+/** After this many failures in a row: half a day. Ours. */
+const MAX_FAILURES = 18;
+
+/** Whether collecting a batch has failed so often that what can be had of its results now is taken as all there is. */
+export function isLastTry({ failures = 0 }: Pick<BatchRecord, 'failures'>): boolean {
+  return failures >= MAX_FAILURES;
+}

@@ -1,0 +1,70 @@
+/** Back from `ended` to `planned`: for a batch of which nothing ran and nothing was charged. */
+
+import type { BatchRecord } from '../../model/model.ts';
+import type { Ambient, BatchApi, JobStore, Log } from '../../ports/ports.ts';
+import { WAITING_AGAIN } from '../../scheduling/waiting.ts';
+
+export interface SendAgainDeps {
+  jobs: Pick<JobStore, 'updateBatch'>;
+  batches: Pick<BatchApi, 'deleteFile'>;
+  ambient: Pick<Ambient, 'now'>;
+  log: Log;
+}
+
+/** Why a batch goes again, and when. */
+export interface SendAgain {
+  waitMs: number;
+  /** For the operator; never content. */
+  reason: string;
+  /** Marks the batch as one that a person should look at. Absent: nobody need act. */
+  heldReason?: string;
+  /** Which of its counts this adds to. @default none */
+  counted?: 'refusals' | 'tokenRefusals' | 'resends';
+  /** It does not go by itself, but only once a person releases it. @default false */
+  isHeld?: boolean;
+}
+
+/**
+ * The same batch, with a new file and a new nonce, not before `waitMs` have passed, or once it is released. Needs the claim
+ * on the batch.
+ */
+export async function sendAgain(
+  deps: SendAgainDeps,
+  batch: BatchRecord,
+  claim: string,
+  { waitMs, reason, heldReason, counted, isHeld = false }: SendAgain,
+): Promise<void> {
+  const now = deps.ambient.now();
+  const planned = {
+    ...WAITING_AGAIN,
+    ...(counted === undefined ? {} : { [counted]: (batch[counted] ?? 0) + 1 }),
+    failures: undefined,
+    notBefore: waitMs > 0 ? now + waitMs : undefined,
+    lastError: reason,
+    heldReason,
+    heldAt: isHeld ? now : undefined,
+  };
+  if ((await deps.jobs.updateBatch(batch, { state: 'ended', claim }, planned, now)) === undefined) return;
+  const { jobId, batchId, openaiBatchId, resends = 0 } = batch;
+  if (isHeld)
+    deps.log.warn(
+      'batch held: OpenAI failed it each time; run `batchdrop resume` once the reason is dealt with',
+      {
+        jobId,
+        batchId,
+        openaiBatchId,
+        reason,
+        resends,
+      },
+    );
+  else
+    deps.log.warn('a batch that OpenAI refused is sent again', {
+      jobId,
+      batchId,
+      openaiBatchId,
+      reason,
+      waitMs,
+      ...(counted === undefined ? {} : { counted, count: (batch[counted] ?? 0) + 1 }),
+    });
+  if (batch.inputFileId !== undefined) await deps.batches.deleteFile(batch.inputFileId, batch.keyVersion);
+}

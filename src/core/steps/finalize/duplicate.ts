@@ -1,0 +1,183 @@
+/** The end of a duplicate: it is answered by its owner's results, cancelled with it, or run after all. */
+import { type Receipt, receiptSchema } from '../../../contract/receipt.ts';
+import { layoutOf, type Settings } from '../../../contract/settings.ts';
+import { publishedKeys } from '../../files/keys.ts';
+import { whileJobTaken } from '../../lifecycle/claims.ts';
+import { fateOf, rootOf } from '../../lifecycle/duplicate-jobs.ts';
+import { leaseUntil } from '../../lifecycle/lease.ts';
+import type { Job } from '../../model/model.ts';
+import type {
+  Ambient,
+  Deadline,
+  JobEvents,
+  JobStore,
+  Log,
+  ObjectStore,
+  Outbox,
+  Pause,
+} from '../../ports/ports.ts';
+import { noUsage } from '../../results/usage.ts';
+import { costOf } from './account.ts';
+import { eventOf } from './event.ts';
+import { termsOf } from './terms.ts';
+
+/** What it takes to end a duplicate. */
+export interface DuplicateDeps {
+  stackId: string;
+  settings: Settings;
+  objects: ObjectStore;
+  jobs: JobStore;
+  outbox: Pick<Outbox, 'finalize'>;
+  events: JobEvents;
+  ambient: Ambient;
+  deadline: Deadline;
+  heartbeat: Pause;
+  log: Log;
+}
+
+const UNCLAIMED = { claim: undefined, claimedUntil: undefined };
+
+/** Ends a duplicate if its owner has ended; safe to repeat at any point. */
+export async function settleDuplicate(deps: DuplicateDeps, seen: Job): Promise<void> {
+  const { jobId } = seen;
+  if (seen.receiptKey !== undefined) return;
+  if (fateOf(seen, await rootOf(deps.jobs, seen)) === 'waits') {
+    deps.log.info('duplicate waits until its owner has ended', { jobId, owner: seen.duplicateOf });
+    return;
+  }
+  const claim = deps.ambient.nonce();
+  const now = deps.ambient.now();
+  const job = await deps.jobs.takeJob(jobId, 'duplicate', claim, now, leaseUntil(now, deps.deadline));
+  if (job === undefined) return;
+  const release = () =>
+    deps.jobs.moveJob(jobId, { state: 'duplicate', claim }, UNCLAIMED, deps.ambient.now());
+  if (job.receiptKey !== undefined) {
+    await release();
+    return;
+  }
+  try {
+    await whileJobTaken(deps, job, claim, (leased) => settleTaken(leased, job, claim));
+  } catch (error) {
+    await release();
+    throw error;
+  }
+}
+
+async function settleTaken(deps: DuplicateDeps, job: Job, claim: string): Promise<void> {
+  const { jobId } = job;
+  const expected = { state: 'duplicate', claim } as const;
+  const owner = await rootOf(deps.jobs, job);
+  const fate = fateOf(job, owner);
+  const fields = { jobId, owner: owner?.jobId };
+  if (fate === 'waits') {
+    await deps.jobs.moveJob(jobId, expected, UNCLAIMED, deps.ambient.now());
+    return;
+  }
+  if (fate === 'runs' || owner === undefined) {
+    // The sweep hands it to ingest, which looks once more for an owner: another duplicate may have been first.
+    const alone = { ...UNCLAIMED, state: 'ingesting', duplicateOf: undefined } as const;
+    if (await deps.jobs.moveJob(jobId, expected, alone, deps.ambient.now()))
+      deps.log.info('the owner failed or was rejected: the duplicate is run', fields);
+    return;
+  }
+  const receipt = await receiptOf(deps, job, owner, fate);
+  const body = Buffer.from(`${JSON.stringify(receiptSchema.parse(receipt), null, 2)}\n`);
+  await deps.objects.put(receipt.files.receipt, body, { contentType: 'application/json' });
+  // Told at least once: the job's own record, written last, ends the repeating.
+  await deps.events.completed(eventOf(receipt));
+  const end = {
+    ...UNCLAIMED,
+    duplicateOf: owner.jobId,
+    receiptKey: receipt.files.receipt,
+    result: receipt.result,
+    cost: { usd: '0', possibleUsd: '0' },
+  };
+  if (!(await deps.jobs.moveJob(jobId, expected, end, deps.ambient.now()))) return;
+  deps.log.info(fate === 'cancelled' ? 'duplicate cancelled' : 'duplicate answered by its owner', fields);
+  await tellDuplicates(deps, jobId);
+}
+
+/** Has the duplicates that wait for a job looked at, now that it has ended; the sweep finds those that are missed. */
+export async function tellDuplicates(
+  { jobs, outbox }: Pick<DuplicateDeps, 'jobs' | 'outbox'>,
+  jobId: string,
+): Promise<void> {
+  for (const duplicate of await jobs.listDuplicates(jobId)) await outbox.finalize({ v: 1, jobId: duplicate });
+}
+
+/** Its name carries the job's id: the plain names are those of its owner, whose content is the same. */
+async function receiptOf(
+  deps: DuplicateDeps,
+  job: Job,
+  owner: Job,
+  fate: 'answered' | 'cancelled',
+): Promise<Receipt> {
+  const { bucket, key, versionId, etag, size, lastModified } = job.input;
+  const now = deps.ambient.now();
+  const receipt = publishedKeys(layoutOf(deps.settings, job.route), key, job.jobId).receipt;
+  return {
+    v: 1,
+    jobId: job.jobId,
+    stackId: deps.stackId,
+    route: job.route.name,
+    ...(fate === 'answered'
+      ? { result: 'duplicate', duplicateOf: reference(owner) }
+      : {
+          result: 'rejected',
+          duplicateOf: reference(owner),
+          rejection: {
+            code: 'cancelled',
+            message: `It was cancelled while it waited for job ${owner.jobId}, which has the same content. Nothing of it was run.`,
+          },
+        }),
+    input: { bucket, key, ...(versionId === undefined ? {} : { versionId }), etag, bytes: size },
+    files: { ...(fate === 'answered' ? await resultsOf(deps.objects, owner) : {}), receipt },
+    terms: await termsOf(deps.objects, job),
+    ...NOTHING_RUN,
+    usage: noUsage(),
+    cost: costOf([]),
+    timings: {
+      droppedAt: iso(lastModified),
+      claimedAt: iso(job.createdAt),
+      ...(job.cancelledAt === undefined ? {} : { cancelledAt: iso(job.cancelledAt) }),
+      completedAt: iso(now),
+      totalMs: Math.max(0, now - lastModified),
+    },
+  };
+}
+
+/** Requests are counted, and money is booked, where they were run. */
+const NOTHING_RUN = {
+  counts: { requests: 0, succeeded: 0, failed: 0, invalid: 0 },
+  errorsByCode: {},
+  possiblyBilledTwice: {},
+  incomplete: 0,
+  filtered: 0,
+  cutOtherwise: 0,
+  repairedLines: 0,
+  strayLines: 0,
+  tiers: {},
+  batches: [],
+};
+
+function reference(owner: Job): NonNullable<Receipt['duplicateOf']> {
+  const { versionId } = owner.input;
+  return {
+    jobId: owner.jobId,
+    ...(versionId === undefined ? {} : { versionId }),
+    ...(owner.result === undefined ? {} : { result: owner.result }),
+    ...(owner.receiptKey === undefined ? {} : { receipt: owner.receiptKey }),
+  };
+}
+
+/** The owner's files, unless a newer version has its names by now. */
+async function resultsOf(objects: Pick<ObjectStore, 'get'>, owner: Job): Promise<Partial<Receipt['files']>> {
+  const bytes = owner.receiptKey === undefined ? undefined : await objects.get(owner.receiptKey);
+  if (bytes === undefined) return {};
+  const { jobId, files } = receiptSchema.parse(JSON.parse(Buffer.from(bytes).toString('utf8')));
+  return jobId === owner.jobId ? files : {};
+}
+
+function iso(time: number): string {
+  return new Date(time).toISOString();
+}

@@ -1,0 +1,402 @@
+/**
+ * From collected batches to the files that a person sees: one output and one error file in input order, the original
+ * lines of what did not succeed, and last of all the receipt.
+ */
+
+import type { JobMessage } from '../../../contract/messages.ts';
+import { type Receipt, receiptSchema } from '../../../contract/receipt.ts';
+import { layoutOf, type Settings } from '../../../contract/settings.ts';
+import { CorruptWorkFileError, NotYetError } from '../../base/errors.ts';
+import { toUsd } from '../../base/money.ts';
+import { orderOf } from '../../drops/place.ts';
+import { hasRoomForResults, publicationName, publishedKeys } from '../../files/keys.ts';
+import { type Plan, readPlan } from '../../files/plan.ts';
+import { endWaiting } from '../../lifecycle/cancel.ts';
+import { whileJobTaken } from '../../lifecycle/claims.ts';
+import { guardPorts } from '../../lifecycle/guarded-ports.ts';
+import { recordJobFailure } from '../../lifecycle/job-failure.ts';
+import { LEASE_MS, leaseUntil, whileLeased } from '../../lifecycle/lease.ts';
+import { advanceJob, isFinished } from '../../lifecycle/rounds.ts';
+import { workingTime } from '../../lifecycle/time-limits.ts';
+import {
+  apiKeyOf,
+  type BatchRecord,
+  byRoundAndPlace,
+  type Job,
+  type RunRef,
+  type SourceObject,
+} from '../../model/model.ts';
+import type {
+  Ambient,
+  BatchApi,
+  ByKey,
+  Deadline,
+  JobEvents,
+  JobStore,
+  Log,
+  ObjectStore,
+  Outbox,
+  Pause,
+  Publication,
+  QuotaStore,
+} from '../../ports/ports.ts';
+import { billedOf, microdollarsOf } from '../../pricing/bill.ts';
+import { addUsage, noUsage } from '../../results/usage.ts';
+import { costOf, durationsOf, tiersOf } from './account.ts';
+import { settleDuplicate, tellDuplicates } from './duplicate.ts';
+import { eventOf } from './event.ts';
+import { type MergedFiles, mergeResults } from './merge-results.ts';
+import { termsOf } from './terms.ts';
+
+export interface FinalizeDeps {
+  stackId: string;
+  settings: Settings;
+  objects: ObjectStore;
+  jobs: JobStore;
+  quota: Pick<QuotaStore, 'settle'>;
+  batches: ByKey<Pick<BatchApi, 'deleteFile'>>;
+  outbox: Pick<Outbox, 'finalize'>;
+  events: JobEvents;
+  ambient: Ambient;
+  deadline: Deadline;
+  heartbeat: Pause;
+  log: Log;
+}
+
+/** How long to stay away from names that another worker is writing. */
+const BUSY_MS = 2 * 60_000;
+const JSON_LINES = { contentType: 'application/jsonl' };
+
+/** Ends the job if every request has its outcome; otherwise sees to it that it goes on. Safe to repeat at any point. */
+export async function finalize(deps: FinalizeDeps, { jobId }: JobMessage): Promise<void> {
+  try {
+    await finalizeJob(deps, jobId);
+  } catch (error) {
+    // Results that are paid for are never given up: what fails for long is tried every few hours, and its record says why.
+    if (!(await recordJobFailure(deps, jobId, error))) throw error;
+  }
+}
+
+async function finalizeJob(deps: FinalizeDeps, jobId: string): Promise<void> {
+  const job = await deps.jobs.getJob(jobId);
+  if (job?.state === 'duplicate') return settleDuplicate(deps, job);
+  if (job?.planKey === undefined || job.receiptKey !== undefined || job.state === 'ingesting') return;
+  const plan = await readPlan(deps.objects, job.planKey);
+  if (plan === undefined)
+    throw new CorruptWorkFileError(`${job.planKey} is missing; was work/ emptied too early?`);
+  const batches = await deps.jobs.listBatches(jobId);
+  if (!isFinished(plan, batches)) {
+    await endWaiting(deps, job, batches);
+    await advanceJob(deps, plan, deps.ambient.now());
+    if (job.failing !== undefined)
+      await deps.jobs.moveJob(jobId, { state: job.state }, { failing: undefined }, deps.ambient.now());
+    return;
+  }
+  const claim = deps.ambient.nonce();
+  const now = deps.ambient.now();
+  const taken = await deps.jobs.takeJob(jobId, job.state, claim, now, leaseUntil(now, deps.deadline));
+  if (taken === undefined || taken.receiptKey !== undefined) {
+    if (taken !== undefined) await release(deps, taken, claim);
+    deps.log.info('finalized, or being finalized, by another worker', { jobId });
+    return;
+  }
+  try {
+    const working = { ...deps, deadline: workingTime(deps.deadline) };
+    await whileJobTaken(working, taken, claim, (leased) =>
+      finalizeTaken(leased, taken, claim, plan, batches),
+    );
+  } catch (error) {
+    await release(deps, taken, claim);
+    if (!(error instanceof NotYetError)) throw error;
+    // Should the message be lost, the sweep sends it. What was merged stays.
+    const { message: reason, delayMs } = error;
+    await deps.outbox.finalize({ v: 1, jobId }, { delayMs });
+    deps.log.info('finalize has to wait and is tried again', { jobId, reason, delayMs });
+  }
+}
+
+/** Lets go of a job, as it stands. */
+async function release({ jobs, ambient }: FinalizeDeps, { jobId, state }: Job, claim: string): Promise<void> {
+  await jobs.moveJob(jobId, { state, claim }, { claim: undefined, claimedUntil: undefined }, ambient.now());
+}
+
+/** Merges, then publishes, then ends the job. */
+async function finalizeTaken(
+  deps: FinalizeDeps,
+  job: Job,
+  claim: string,
+  plan: Plan,
+  batches: BatchRecord[],
+): Promise<void> {
+  const { jobId } = job;
+  // Before anything is written: what does not add up is not published.
+  const receipt = makeReceipt(deps, job, plan, batches, await termsOf(deps.objects, job));
+  const errors = [...batches.flatMap((batch) => batch.errorRun ?? []), ...plan.invalidRuns];
+  const merged = await mergeResults(deps, job, claim, {
+    output: batches.flatMap((batch) => batch.outputRun ?? []),
+    errors,
+    // A file that was rejected whole is its own retry file.
+    retry: job.state === 'rejected' ? [] : errors,
+    ...(plan.originals === undefined ? {} : { originals: plan.originals }),
+  });
+  if (merged === 'taken over') return;
+  if (merged === 'to be continued') {
+    await deps.outbox.finalize({ v: 1, jobId });
+    deps.log.info('finalize continues in the next invocation', { jobId });
+    return;
+  }
+  const publication = {
+    name: `${job.input.bucket}/${publicationName(deps.settings.layout, job.input.key)}`,
+    order: orderOf(job),
+    owner: job.input.key,
+    holder: deps.ambient.nonce(),
+  };
+  // Whoever collected a batch may have died before it was booked. What the receipt says must be.
+  for (const batch of batches) {
+    if (batch.reservation === undefined) continue;
+    await deps.quota.settle(batch.reservation, deps.ambient.now(), microdollarsOf(batch));
+  }
+  const hasRoom = hasRoomForResults(layoutOf(deps.settings, job.route), job.input.key);
+  await whileItsTurn(deps, publication, async (publishing, isSuperseded) => {
+    await publish(publishing, job, receipt, merged, hasRoom && !isSuperseded);
+  });
+  await deleteProviderFiles(deps, batches);
+  // Told at least once: only the job's own record, written last, ends the repeating.
+  await deps.events.completed(eventOf(receipt));
+  const end = {
+    state: job.state === 'rejected' ? job.state : 'completed',
+    receiptKey: receipt.files.receipt,
+    result: receipt.result,
+    cost: { usd: receipt.cost.usd, possibleUsd: receipt.cost.possibleUsd },
+    merge: undefined,
+    failing: undefined,
+    claim: undefined,
+    claimedUntil: undefined,
+  } as const;
+  if (!(await deps.jobs.moveJob(jobId, { state: job.state, claim }, end, deps.ambient.now()))) return;
+  deps.log.info('completed', { jobId, result: receipt.result, ...receipt.counts });
+  await tellDuplicates(deps, jobId);
+  // Should this not come about, they expire with the rest below work/.
+  for (const { key } of Object.values(merged)) await deps.objects.remove(key);
+}
+
+/**
+ * Publishes while no other worker writes the plain names of the input key.
+ * @param work gets whether a newer version of the input has the plain names.
+ * @throws {NotYetError} if another worker is publishing, or took over.
+ */
+async function whileItsTurn(
+  deps: FinalizeDeps,
+  publication: Publication,
+  work: (deps: FinalizeDeps, isSuperseded: boolean) => Promise<void>,
+): Promise<void> {
+  const { jobs, ambient } = deps;
+  const key = publication.owner;
+  const now = ambient.now();
+  const until = now + LEASE_MS;
+  const turn = await jobs.acquirePublication(publication, now, until);
+  if (turn === 'busy')
+    throw new NotYetError(`results for ${key} are being published by another worker`, BUSY_MS);
+  if (turn === 'superseded') return work(deps, true);
+  const held = {
+    what: `the results of ${key}`,
+    until,
+    renew: (_now: number, renewedUntil: number) => jobs.renewPublication(publication, renewedUntil),
+  };
+  try {
+    await whileLeased(deps, held, (lease) => work(guardPorts(deps, lease), false));
+  } catch (error) {
+    await jobs.abandonPublication(publication);
+    throw error;
+  }
+  if (await jobs.releasePublication(publication)) return;
+  throw new NotYetError(`publishing ${key} took too long and another worker took over`, BUSY_MS);
+}
+
+/**
+ * Copies the merged files to the names that a person looks for, then writes the receipt, which tells of them.
+ * @param isPlain `false`: a newer version of the input has the plain names, or S3 does not allow names as long, so this
+ * job's names carry its id.
+ */
+async function publish(
+  deps: FinalizeDeps,
+  job: Job,
+  receipt: Receipt,
+  merged: MergedFiles,
+  isPlain: boolean,
+): Promise<void> {
+  const keys = publishedKeys(
+    layoutOf(deps.settings, job.route),
+    job.input.key,
+    isPlain ? undefined : job.jobId,
+  );
+  const { files } = receipt;
+  for (const name of ['output', 'errors', 'retry'] as const) {
+    const file = merged[name];
+    // What an earlier version of the input left there is not of this one.
+    if (file === undefined) await deps.objects.remove(keys[name]);
+    else {
+      await publishFile(deps.objects, { bucket: job.input.bucket, key: file.key }, file.bytes, keys[name]);
+      files[name] = keys[name];
+    }
+  }
+  files.receipt = keys.receipt;
+  const body = Buffer.from(`${JSON.stringify(receiptSchema.parse(receipt), null, 2)}\n`);
+  await deps.objects.put(keys.receipt, body, { contentType: 'application/json' });
+}
+
+/** @throws {CorruptWorkFileError} if what stands there then is not as long as what was merged. */
+async function publishFile(
+  objects: ObjectStore,
+  source: SourceObject,
+  bytes: number,
+  key: string,
+): Promise<void> {
+  const writer = objects.openWrite(key, JSON_LINES);
+  try {
+    await writer.copy(source, 0, bytes);
+    await writer.close();
+  } catch (error) {
+    await writer.abort();
+    throw error;
+  }
+  const published = await objects.head(source.bucket, key);
+  if (published?.size !== bytes) {
+    throw new CorruptWorkFileError(`${key} has ${published?.size ?? 'no'} bytes; ${bytes} were merged`);
+  }
+}
+
+function makeReceipt(
+  deps: FinalizeDeps,
+  job: Job,
+  plan: Plan,
+  batches: BatchRecord[],
+  terms: Receipt['terms'],
+): Receipt {
+  const { requests, invalid } = plan;
+  const counts = { requests, succeeded: 0, failed: 0, invalid };
+  const errorsByCode = new Map(Object.entries(plan.invalidByCode));
+  const billedTwice = new Map<string, number>();
+  const usage = noUsage();
+  const cut = { incomplete: 0, filtered: 0, cutOtherwise: 0 };
+  let repairedLines = 0;
+  let strayLines = 0;
+  for (const { outcome } of batches) {
+    if (outcome === undefined) continue;
+    counts.succeeded += outcome.succeeded;
+    counts.failed += outcome.failed;
+    cut.incomplete += outcome.incomplete;
+    cut.filtered += outcome.filtered;
+    cut.cutOtherwise += outcome.cutOtherwise;
+    repairedLines += outcome.repairedLines;
+    strayLines += outcome.strayLines;
+    addUsage(usage, outcome.usage);
+    for (const [code, count] of Object.entries(outcome.failedByCode)) {
+      errorsByCode.set(code, (errorsByCode.get(code) ?? 0) + count);
+    }
+    for (const [cause, count] of Object.entries(outcome.possiblyBilledTwice)) {
+      billedTwice.set(cause, (billedTwice.get(cause) ?? 0) + count);
+    }
+  }
+  if (counts.succeeded + counts.failed + counts.invalid !== requests) {
+    throw new CorruptWorkFileError(
+      `job ${job.jobId}: ${counts.succeeded} succeeded + ${counts.failed} failed + ${counts.invalid} invalid is not the ${requests} requests that were read`,
+    );
+  }
+  const answers = linesOf(batches.map(({ outputRun }) => outputRun));
+  const errors = linesOf([...batches.map(({ errorRun }) => errorRun), ...plan.invalidRuns]);
+  const invalidLines = linesOf(plan.invalidRuns);
+  if (answers !== counts.succeeded || errors !== counts.failed + invalidLines) {
+    throw new CorruptWorkFileError(
+      `job ${job.jobId}: ${answers} answers and ${errors} errors are on file for ${counts.succeeded} succeeded, ${counts.failed} failed and ${invalidLines} invalid requests`,
+    );
+  }
+  const { bucket, key, versionId, etag, size, lastModified } = job.input;
+  const completedAt = deps.ambient.now();
+  const times = { droppedAt: lastModified, claimedAt: job.createdAt, completedAt };
+  return {
+    v: 1,
+    jobId: job.jobId,
+    stackId: deps.stackId,
+    route: job.route.name,
+    result: resultOf(plan, counts),
+    input: { bucket, key, ...(versionId === undefined ? {} : { versionId }), etag, bytes: size },
+    files: { receipt: '' },
+    ...(plan.rejection === undefined ? {} : { rejection: plan.rejection }),
+    terms,
+    counts,
+    errorsByCode: Object.fromEntries(errorsByCode),
+    possiblyBilledTwice: Object.fromEntries(billedTwice),
+    ...cut,
+    repairedLines,
+    strayLines,
+    usage,
+    tiers: tiersOf(batches),
+    cost: costOf(batches),
+    batches: batches.toSorted(byRoundAndPlace).map(batchLine),
+    timings: {
+      droppedAt: iso(lastModified),
+      claimedAt: iso(job.createdAt),
+      ...(job.cancelledAt === undefined ? {} : { cancelledAt: iso(job.cancelledAt) }),
+      completedAt: iso(completedAt),
+      ...durationsOf(batches, times),
+    },
+  };
+}
+
+function linesOf(runs: readonly (RunRef | undefined)[]): number {
+  return runs.reduce((sum, run) => sum + (run?.lines ?? 0), 0);
+}
+
+function batchLine(batch: BatchRecord): Receipt['batches'][number] {
+  const { batchId, round, model, endpoint, requests, outcome } = batch;
+  return {
+    batchId,
+    ...(batch.openaiBatchId === undefined ? {} : { openaiBatchId: batch.openaiBatchId }),
+    round,
+    model,
+    endpoint,
+    status: batch.status!,
+    requests,
+    succeeded: outcome!.succeeded,
+    failed: outcome!.failed,
+    retried: outcome!.retried,
+    tier: batch.tier ?? 'batch',
+    usd: toUsd(outcome!.bill === undefined ? 0n : billedOf(outcome!.bill)),
+    ...(batch.submittedAt === undefined ? {} : { submittedAt: iso(batch.submittedAt) }),
+    endedAt: iso(batch.endedAt!),
+  };
+}
+
+function resultOf(plan: Plan, { requests, succeeded }: Receipt['counts']): Receipt['result'] {
+  if (plan.rejection !== undefined) return 'rejected';
+  if (succeeded === requests) return 'succeeded';
+  return succeeded === 0 ? 'failed' : 'partial';
+}
+
+/**
+ * Everything has landed, so OpenAI need not keep it. What cannot be deleted now expires there after 30 days: with thousands
+ * of batches, time may run out over it, and the job would never end.
+ */
+async function deleteProviderFiles(deps: FinalizeDeps, batches: BatchRecord[]): Promise<void> {
+  try {
+    for (const [index, batch] of batches.entries()) {
+      if (deps.deadline.remainingMs() <= 0) {
+        deps.log.warn('no time to delete all files at OpenAI; they expire there', {
+          batches: batches.length - index,
+        });
+        return;
+      }
+      const { inputFileId, outputFileId, errorFileId, keyVersion } = batch;
+      const api = deps.batches.withKey(apiKeyOf(batch));
+      for (const id of [inputFileId, outputFileId, errorFileId])
+        if (id !== undefined) await api.deleteFile(id, keyVersion);
+    }
+  } catch (error) {
+    deps.log.warn('files left at OpenAI; they expire there', { error: (error as Error).name });
+  }
+}
+
+function iso(time: number): string {
+  return new Date(time).toISOString();
+}

@@ -1,0 +1,40 @@
+/** Under which terms a job ran: what its route and its file said, as the receipt states it. */
+import type { Receipt } from '../../../contract/receipt.ts';
+import { readDuration } from '../../../contract/settings.ts';
+import { ObjectUnreadableError } from '../../base/errors.ts';
+import type { Job } from '../../model/model.ts';
+import type { ObjectStore } from '../../ports/ports.ts';
+import { findLateSidecar } from '../../requests/sidecar.ts';
+import { droppedAt } from '../../scheduling/ladder.ts';
+
+/** The receipt's `terms`. Options that were put beside the file too late are looked for now. */
+export async function termsOf(objects: Pick<ObjectStore, 'head'>, job: Job): Promise<Receipt['terms']> {
+  const { tiers, deadline, budget, overBudget, maxRounds, onInvalid } = job.route;
+  const late = await findLateSidecar(objects, job.input).catch((error: unknown) => {
+    // Whether there is one cannot be known; the receipt does not wait for it.
+    if (error instanceof ObjectUnreadableError) return undefined;
+    throw error;
+  });
+  return {
+    tiers,
+    ...(deadline === undefined
+      ? {}
+      : { deadline, deadlineAt: new Date(droppedAt(job) + readDuration(deadline)!).toISOString() }),
+    budget,
+    overBudget,
+    maxRounds,
+    onInvalid,
+    options: job.options ?? [],
+    optionsNotApplied:
+      late === undefined
+        ? []
+        : [
+            {
+              key: late.key,
+              reason:
+                `It was put at ${new Date(late.lastModified).toISOString()}, after the file. The options of a file are ` +
+                'those that lie beside it when it is put.',
+            },
+          ],
+  };
+}

@@ -1,0 +1,414 @@
+/**
+ * From a dropped object to planned batches. Every step may be repeated: the job's id comes from the object, the plan is
+ * written once, and what follows from a plan is the same each time.
+ */
+
+import type { IngestMessage } from '../../../contract/messages.ts';
+import type { Settings } from '../../../contract/settings.ts';
+import {
+  BatchdropError,
+  CorruptWorkFileError,
+  isUnavailable,
+  ObjectGoneError,
+  ObjectUnreadableError,
+  UploadGoneError,
+} from '../../base/errors.ts';
+import { afterUnreadable, isOfInput, rejectionOf } from '../../drops/unreadable.ts';
+import { readCheckpoint, writeCheckpoint } from '../../files/checkpoint.ts';
+import { workKeys } from '../../files/keys.ts';
+import { type Plan, type PlannedBatch, readPlan, settlePlan } from '../../files/plan.ts';
+import { whileJobTaken } from '../../lifecycle/claims.ts';
+import { fateOf, mayOwn, ownerOf, rootOf } from '../../lifecycle/duplicate-jobs.ts';
+import { isGivenUp, recordJobFailure } from '../../lifecycle/job-failure.ts';
+import { leaseUntil } from '../../lifecycle/lease.ts';
+import type { BatchLimits } from '../../model/limits.ts';
+import type { BatchRecord, IngestProgress, Job, Ladder, Rejection } from '../../model/model.ts';
+import type {
+  Ambient,
+  Deadline,
+  Inputs,
+  JobEvents,
+  JobStore,
+  Log,
+  ObjectStore,
+  Outbox,
+  OwnersStore,
+  ParkStore,
+  Pause,
+  QuotaStore,
+} from '../../ports/ports.ts';
+import type { Prices } from '../../pricing/prices.ts';
+import type { Tokenizer } from '../../pricing/tokens/estimate.ts';
+import { estimateBatchTokens } from '../../pricing/tokens/estimate-batch.ts';
+import { dispatch } from '../../scheduling/dispatch.ts';
+import { droppedAt, ladderOf } from '../../scheduling/ladder.ts';
+import { TIER_NOT_OFFERED } from '../collect/decide.ts';
+import { recordJob, recordPredecessor } from './record-job.ts';
+import { isOverOf, rejectedPlan, SCAN_VERSION, type ScanDeps, type ScanState, scan } from './scan.ts';
+
+export interface IngestDeps {
+  stackId: string;
+  stackName: string;
+  settings: Settings;
+  objects: ObjectStore;
+  inputs: Pick<Inputs, 'listKey'>;
+  jobs: JobStore;
+  quota: QuotaStore;
+  parks: ParkStore;
+  owners: OwnersStore;
+  outbox: Outbox;
+  events: JobEvents;
+  ambient: Ambient;
+  deadline: Deadline;
+  heartbeat: Pause;
+  log: Log;
+  limits: BatchLimits;
+  prices: Prices;
+  /** Loads a model's tokenizer: asked for only once there are batches to record. */
+  tokenizerOf(model: string): Promise<Tokenizer>;
+}
+
+/** How many runs may die without getting any further, or how often all may be lost, before a file is rejected. */
+const MAX_STARTS = 4;
+
+/** Looks at an object, or takes up a job, and takes it to planned batches or to a recorded rejection. */
+export async function ingest(deps: IngestDeps, message: IngestMessage): Promise<void> {
+  const job = 'jobId' in message ? await deps.jobs.getJob(message.jobId) : await recordJob(deps, message);
+  if (job === undefined) return;
+  const { jobId } = job;
+  if (job.state !== 'ingesting') {
+    deps.log.info('ingested already', { jobId, state: job.state });
+    return;
+  }
+  const now = deps.ambient.now();
+  const claim = deps.ambient.nonce();
+  const taken = await deps.jobs.takeJob(jobId, 'ingesting', claim, now, leaseUntil(now, deps.deadline));
+  if (taken === undefined) {
+    deps.log.info('being read by another worker', { jobId });
+    return;
+  }
+  const run: Run = { deps, job: taken, claim, progress: taken.ingest ?? { starts: 0 } };
+  try {
+    await whileJobTaken(deps, taken, claim, (leased) => {
+      run.deps = leased;
+      return ingestTaken(run);
+    });
+  } catch (error) {
+    if (error instanceof OvertakenError) {
+      deps.log.warn('taken over by another worker', { jobId });
+      return;
+    }
+    if (await putOff(run, error)) return;
+    await letGo(run);
+    if (!(await recordJobFailure(deps, jobId, error))) throw error;
+  }
+}
+
+/** Another worker has taken the job over, so this one must change nothing any more. */
+class OvertakenError extends BatchdropError {}
+
+/** One worker's turn at a job. */
+interface Run {
+  deps: IngestDeps;
+  job: Job;
+  claim: string;
+  /** What stands in the job's record, save for this run's own start. */
+  progress: IngestProgress;
+  /** What this run has recorded last. */
+  kept?: IngestProgress;
+}
+
+/** What a worker sets when it lets go of a job. */
+const UNCLAIMED = { claim: undefined, claimedUntil: undefined };
+
+/** Only runs that never come back count; one that ends, well or not, is taken off again. */
+async function letGo({ deps, job, claim, progress }: Run): Promise<void> {
+  const changes = { ...UNCLAIMED, ingest: progress };
+  await deps.jobs.moveJob(job.jobId, { state: 'ingesting', claim }, changes, deps.ambient.now());
+}
+
+/**
+ * A file that S3 does not give is tried again later: when is in the record, so that waiting uses up no delivery.
+ * @returns `false` if the error is another one.
+ */
+async function putOff(run: Run, error: unknown): Promise<boolean> {
+  const { deps, job, claim, progress } = run;
+  if (!(error instanceof ObjectUnreadableError && isOfInput(error, job))) return false;
+  const now = deps.ambient.now();
+  const unreadable = afterUnreadable(progress.unreadable, error, now);
+  const changes = { ...UNCLAIMED, ingest: { ...progress, unreadable } };
+  await deps.jobs.moveJob(job.jobId, { state: 'ingesting', claim }, changes, now);
+  const { since, tries, code, reason, nextAt } = unreadable;
+  deps.log.warn('the file cannot be read; it is tried again', {
+    jobId: job.jobId,
+    code,
+    reason,
+    tries,
+    since: new Date(since).toISOString(),
+    nextAt: new Date(nextAt).toISOString(),
+  });
+  return true;
+}
+
+async function ingestTaken(run: Run): Promise<void> {
+  const { deps, job } = run;
+  const { jobId } = job;
+  const isOver = isOverOf(deps.deadline);
+  const planKey = workKeys(deps.settings.layout, jobId).plan;
+  let plan = await readPlan(deps.objects, planKey);
+  const isNew = plan === undefined;
+  if (plan === undefined) {
+    const givenUp = rejectionOfFailing(job, deps.ambient.now());
+    const owner = givenUp === undefined ? await findOwner(deps, job) : undefined;
+    if (owner !== undefined && (await becomeDuplicate(run, owner))) return;
+    const made = givenUp === undefined ? await makePlan(run) : rejectedPlan(job.jobId, givenUp);
+    if (made === undefined) {
+      await handOn(run);
+      return;
+    }
+    plan = await settlePlan(deps.objects, planKey, made);
+  }
+  await carryOut(run, plan, isNew, isOver);
+}
+
+/** Why a file is given up that ingest fails over, again and again. Nothing of it was sent: it has no plan. */
+function rejectionOfFailing({ failing }: Job, now: number): Rejection | undefined {
+  if (!isGivenUp(failing, now)) return undefined;
+  const hours = Math.floor((now - failing.since) / 3_600_000);
+  return {
+    code: 'ingest_failed',
+    message: `The file could not be taken in for ${hours} hours (${failing.tries} tries): ${failing.reason}. Nothing of it was sent. Fix the cause and drop the file again.`,
+  };
+}
+
+/** The job that owns this one's content; `undefined` if this one is to be run. */
+async function findOwner(deps: IngestDeps, job: Job): Promise<Job | undefined> {
+  const { predecessor } = job;
+  if (predecessor === undefined || job.rejection !== undefined || job.route.sameContent === 'run')
+    return undefined;
+  const before = (await deps.jobs.getJob(predecessor.jobId)) ?? (await recordPredecessor(deps, job));
+  return ownerOf(deps.jobs, job, before);
+}
+
+/**
+ * Has a job wait for its owner. It is noted first: a worker that ends or cancels the owner from then on knows of it, and what
+ * has happened to the owner before is seen by looking at it once more.
+ * @returns `false` if the owner cannot own it any more.
+ */
+async function becomeDuplicate(run: Run, { jobId: ownerId }: Job): Promise<boolean> {
+  const { deps, job, claim } = run;
+  const { jobId } = job;
+  await deps.jobs.addDuplicate(ownerId, jobId);
+  const owner = await deps.jobs.getJob(ownerId);
+  if (owner === undefined || !mayOwn(owner, job)) return false;
+  const duplicate = { ...UNCLAIMED, state: 'duplicate', duplicateOf: ownerId, failing: undefined } as const;
+  const expected = { state: 'ingesting', claim } as const;
+  if (!(await deps.jobs.moveJob(jobId, expected, duplicate, deps.ambient.now()))) return true;
+  deps.log.info('duplicate of another job: not run', { jobId, owner: ownerId });
+  // An owner that has ended already tells nobody any more.
+  const root = await rootOf(deps.jobs, owner);
+  if (fateOf(job, root) !== 'waits') await deps.outbox.finalize({ v: 1, jobId });
+  return true;
+}
+
+/** Whoever takes the message must find the job free; if it is lost, the sweep sends another. */
+async function handOn(run: Run): Promise<void> {
+  await letGo(run);
+  await run.deps.outbox.ingest({ v: 1, jobId: run.job.jobId });
+}
+
+/** Reads the object and finds out what it is made of; `undefined` if time was over: another worker is to go on. */
+async function makePlan(run: Run): Promise<Plan | undefined> {
+  const { deps, job } = run;
+  if (job.rejection !== undefined) return rejectedPlan(job.jobId, job.rejection);
+  const { starts, restarts = 0 } = run.progress;
+  if (starts >= MAX_STARTS || restarts >= MAX_STARTS) {
+    const message =
+      starts >= MAX_STARTS
+        ? `The file could not be read further in ${starts} runs of 15 minutes. Split it; if it is compressed, unpack it.`
+        : `What was read so far was lost ${restarts} times. Drop the file again.`;
+    return rejectedPlan(job.jobId, { code: 'ingest_failed', message });
+  }
+  await keep(run, { ...run.progress, starts: starts + 1 });
+  const { checkpoint } = run.progress;
+  try {
+    await pinIfNeeded(deps.objects, job);
+    const from =
+      checkpoint === undefined ? deps.ambient.nonce() : await readState(deps.objects, checkpoint.key);
+    return await scan(scanDepsOf(run), job, from);
+  } catch (error) {
+    if (error instanceof ObjectUnreadableError && isOfInput(error, job)) {
+      const now = deps.ambient.now();
+      const rejection = rejectionOf(
+        afterUnreadable(run.progress.unreadable, error, now),
+        job.cancelledAt === undefined ? deps.settings.inputs.unreadableHours : 0,
+        now,
+      );
+      if (rejection !== undefined) return rejectedPlan(job.jobId, rejection);
+    }
+    if (error instanceof ObjectGoneError) {
+      return rejectedPlan(job.jobId, {
+        code: 'object_gone',
+        message:
+          'The object was deleted or replaced before it could be read. A replacement is a job of its own.',
+      });
+    }
+    if (
+      checkpoint !== undefined &&
+      (error instanceof UploadGoneError || error instanceof CorruptWorkFileError)
+    ) {
+      deps.log.warn('the checkpoint is unusable: the scan starts over', {
+        jobId: job.jobId,
+        reason: error.message,
+      });
+      run.progress = { starts, restarts: restarts + 1 };
+    }
+    throw error;
+  }
+}
+
+function scanDepsOf(run: Run): ScanDeps {
+  const { deps, job, claim } = run;
+  const { objects, limits, prices, deadline } = deps;
+  const { layout } = deps.settings;
+  return {
+    objects,
+    layout,
+    limits,
+    prices,
+    deadline,
+    worker: claim,
+    async save(state) {
+      const { restarts, checkpoint } = run.progress;
+      const generation = (checkpoint?.generation ?? 0) + 1;
+      const key = workKeys(layout, job.jobId).checkpoint(claim, generation);
+      await writeCheckpoint(objects, key, CHECKPOINT_KIND, state);
+      const offset = state.phase === 'lines' ? state.next.offset : (checkpoint?.offset ?? 0);
+      run.progress = {
+        starts: 0,
+        ...(restarts === undefined ? {} : { restarts }),
+        checkpoint: { generation, key, offset },
+      };
+      await keep(run, { ...run.progress, starts: 1 });
+      deps.log.info('checkpoint', { jobId: job.jobId, generation, phase: state.phase, offset });
+    },
+  };
+}
+
+const CHECKPOINT_KIND = 'ingest';
+
+async function readState(objects: ObjectStore, key: string): Promise<ScanState> {
+  const state = (await readCheckpoint(objects, key, CHECKPOINT_KIND)) as ScanState;
+  if (state.v === SCAN_VERSION) return state;
+  throw new CorruptWorkFileError(
+    `${key} has version ${String(state.v)}; this deployment reads version ${SCAN_VERSION}`,
+  );
+}
+
+/** Records how ingest is going. */
+async function keep(run: Run, progress: IngestProgress): Promise<void> {
+  if (JSON.stringify(run.kept) === JSON.stringify(progress)) return;
+  const { deps, job, claim } = run;
+  const expected = { state: 'ingesting', claim } as const;
+  run.kept = progress;
+  // What has come further does not fail any more.
+  const isFurther = job.failing !== undefined && progress.checkpoint !== job.ingest?.checkpoint;
+  const changes = { ingest: progress, ...(isFurther ? { failing: undefined } : {}) };
+  if (await deps.jobs.moveJob(job.jobId, expected, changes, deps.ambient.now())) return;
+  throw new OvertakenError(`job ${job.jobId} was taken over by another worker`);
+}
+
+/** Without versioning, what is read is a copy; one that stands from an earlier try is as good. */
+async function pinIfNeeded(objects: ObjectStore, job: Job): Promise<void> {
+  if (job.input.versionId !== undefined) return;
+  const pinned = await objects.head(job.source.bucket, job.source.key);
+  if (pinned === undefined) await objects.pin(job.input, job.source.key);
+}
+
+/**
+ * Batches first, then the job, then the dispatcher: the sweep finds whatever a crash leaves undone.
+ * @param isNew the plan was made by this run, so that none of its batches has been recorded.
+ */
+async function carryOut(run: Run, plan: Plan, isNew: boolean, isOver: () => boolean): Promise<void> {
+  const { deps, job, claim } = run;
+  const { jobId } = job;
+  const planKey = workKeys(deps.settings.layout, jobId).plan;
+  const now = deps.ambient.now();
+  const expected = { state: 'ingesting', claim } as const;
+  if (plan.rejection !== undefined) {
+    const rejection = plan.rejection as Rejection;
+    const rejected = { ...UNCLAIMED, state: 'rejected', planKey, rejection, failing: undefined } as const;
+    if (!(await deps.jobs.moveJob(jobId, expected, rejected, now))) return;
+    deps.log.warn('rejected', { jobId, code: rejection.code });
+    await deps.outbox.finalize({ v: 1, jobId });
+    return;
+  }
+  const jobBytes = plan.batches.reduce((sum, { bytes }) => sum + bytes, 0);
+  const records = plan.batches.map(
+    ({ textBytes: _, dataUrlBytes: __, ...batch }): BatchRecord => ({
+      v: 1,
+      jobId,
+      ...batch,
+      round: 0,
+      state: 'planned',
+      jobBytes,
+      route: job.route.name,
+      ...(job.route.apiKey === undefined ? {} : { apiKey: job.route.apiKey }),
+      ...(job.budgetUsd === undefined ? {} : { budgetUsd: job.budgetUsd }),
+      ...onLadder(ladderOf(job.route, batch.endpoint, droppedAt(job)), now),
+      jobCreatedAt: job.createdAt,
+      createdAt: now,
+      updatedAt: now,
+    }),
+  );
+  const found = isNew ? [] : await deps.jobs.listBatches(jobId);
+  const standing = new Set(found.map(({ batchId }) => batchId));
+  const missing = [...records.entries()].filter(([, { batchId }]) => !standing.has(batchId));
+  const waiting = found.filter(({ state }) => state === 'planned');
+  // Runs that die over the estimates must not do so for ever.
+  const { starts } = run.progress;
+  if (missing.length > 0) await keep(run, { ...run.progress, starts: starts + 1 });
+  for (const [done, [index, record]] of missing.entries()) {
+    if (done > 0 && isOver()) {
+      await handOn(run);
+      return;
+    }
+    const tokens = starts < MAX_STARTS ? await estimate(deps, plan.batches[index]!) : undefined;
+    const batch = tokens === undefined ? record : { ...record, tokens };
+    await deps.jobs.addBatch(batch);
+    if (batch.state === 'planned') waiting.push(batch);
+  }
+  // A job waits for one of its batches, see advanceAfter.
+  const waitsFor = records[records.length >> 1]?.batchId;
+  const running = { ...UNCLAIMED, state: 'running', planKey, waitsFor, failing: undefined } as const;
+  if (!(await deps.jobs.moveJob(jobId, expected, running, now))) return;
+  deps.log.info('planned', {
+    jobId,
+    requests: plan.requests,
+    invalid: plan.invalid,
+    batches: records.length,
+  });
+  if (records.length === 0) await deps.outbox.finalize({ v: 1, jobId });
+  await dispatch(deps, waiting);
+}
+
+/**
+ * Input tokens of a batch, so that it may be admitted. Counted here and not while the file is scanned: a tokenizer takes
+ * 80 MB, and time from the scan. `undefined`: unknown; if the requests cannot be read, whoever reads them next finds out.
+ */
+async function estimate(deps: IngestDeps, batch: PlannedBatch): Promise<number | undefined> {
+  try {
+    return await estimateBatchTokens(deps.objects, batch, await deps.tokenizerOf(batch.model));
+  } catch (error) {
+    if (!(isUnavailable(error) || error instanceof CorruptWorkFileError)) throw error;
+    deps.log.warn('tokens cannot be estimated', { batchId: batch.batchId, reason: error.message });
+    return undefined;
+  }
+}
+
+/** What its ladder makes of a new batch: with one tier, batch, there is nothing to decide; with none, it cannot run. */
+function onLadder(ladder: Ladder | undefined, now: number): Partial<BatchRecord> {
+  if (ladder === undefined)
+    return { state: 'ended', status: 'failed', errors: [TIER_NOT_OFFERED], endedAt: now };
+  return ladder.tiers.length === 1 && ladder.tiers[0] === 'batch' ? {} : { ladder };
+}

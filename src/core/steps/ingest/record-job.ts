@@ -1,0 +1,227 @@
+/**
+ * From an object to the record of its job. Whatever an object in an input prefix is, it ends as a job that a receipt
+ * answers, unless nobody can have meant it as a file to run (see route.ts).
+ */
+import type { ObjectLocation } from '../../../contract/messages.ts';
+import { layoutOf, type Route, readDuration, type Settings } from '../../../contract/settings.ts';
+import { ObjectUnreadableError } from '../../base/errors.ts';
+import { type ClaimPrefixesDeps, claimPrefixes } from '../../drops/claim-prefixes.ts';
+import { findOtherOwner, prefixesOfRoute } from '../../drops/owners.ts';
+import { placeOf } from '../../drops/place.ts';
+import { describeOtherOwner, refusalOf } from '../../drops/refusal.ts';
+import { afterUnreadable, rejectionOf } from '../../drops/unreadable.ts';
+import { type NewJob, settleJob } from '../../files/job-file.ts';
+import { hasRoomForResults, MAX_KEY_BYTES, workKeys } from '../../files/keys.ts';
+import { contentOf, OWNER_MS } from '../../lifecycle/duplicate-jobs.ts';
+import { jobIdOf } from '../../model/job-id.ts';
+import type { Job, ListCursor, ObjectHead, Rejection } from '../../model/model.ts';
+import type { Ambient, Inputs, JobEvents, JobStore, Log, ObjectStore } from '../../ports/ports.ts';
+import { readOptions } from '../../requests/options.ts';
+import { isFolderMarker, routeOf } from '../../requests/route.ts';
+import { droppedAt } from '../../scheduling/ladder.ts';
+
+/** What it takes to record a job. */
+export interface RecordDeps extends ClaimPrefixesDeps {
+  settings: Settings;
+  objects: ObjectStore;
+  inputs: Pick<Inputs, 'listKey'>;
+  jobs: Pick<JobStore, 'getJob' | 'claimJob' | 'recordLatest'>;
+  events: JobEvents;
+  ambient: Pick<Ambient, 'now'>;
+  log: Log;
+}
+
+/**
+ * Records the job of an object, once, however often it is asked to.
+ * @returns the job as it is recorded; `undefined` if the object is no input, or gone, or another stack's to run.
+ */
+export async function recordJob(deps: RecordDeps, location: ObjectLocation): Promise<Job | undefined> {
+  try {
+    const job = await describeJob(deps, location);
+    return job === undefined ? undefined : await claim(deps, job);
+  } catch (error) {
+    if (!(error instanceof ObjectUnreadableError)) throw error;
+    return recordUnreadable(deps, location, error);
+  }
+}
+
+/**
+ * A file that S3 does not even tell of, or whose options it does not give, has no job while that may change: the hourly
+ * listing, which needs neither, hands it to ingest again. After the time for unreadable files it has one, rejected.
+ */
+async function recordUnreadable(
+  deps: RecordDeps,
+  location: ObjectLocation,
+  error: ObjectUnreadableError,
+): Promise<Job | undefined> {
+  const { settings, inputs, log } = deps;
+  const route = routeOf(settings, location.key);
+  const input = await findVersion(inputs, location);
+  if (route === undefined || input === undefined) return undefined;
+  const jobId = jobIdOf(input);
+  // Also claims the prefix, from when on the listing knows what is put there.
+  const left = await leaveToOwner(deps, { jobId, input, route }, true);
+  if (left !== undefined) return left.job;
+  const now = deps.ambient.now();
+  const hours = settings.inputs.unreadableHours;
+  const unreadable = { ...afterUnreadable(undefined, error, now), since: input.lastModified };
+  const { code, reason } = unreadable;
+  const rejection = rejectionOf(unreadable, hours, now);
+  if (rejection === undefined) {
+    log.warn('the file cannot be looked at; the hourly listing finds it again', {
+      key: input.key,
+      code,
+      reason,
+    });
+    return undefined;
+  }
+  return claim(deps, {
+    v: 1,
+    jobId,
+    input,
+    source: sourceOf(settings, input),
+    ...(await placeOf(deps, input)),
+    route,
+    rejection: { code: 'input_unreadable', message: rejection.message },
+    state: 'ingesting',
+    createdAt: now,
+    updatedAt: now,
+  });
+}
+
+/** What a listing tells of an object that is not given. */
+async function findVersion(
+  inputs: Pick<Inputs, 'listKey'>,
+  { key, versionId }: ObjectLocation,
+): Promise<ObjectHead | undefined> {
+  let after: ListCursor | undefined;
+  do {
+    const page = await inputs.listKey(key, after);
+    const found = page.versions.find((one) =>
+      versionId === undefined ? one.isLatest : one.versionId === versionId,
+    );
+    if (found !== undefined) {
+      const { isLatest: _, isDeleteMarker, ...head } = found;
+      return isDeleteMarker ? undefined : head;
+    }
+    after = page.next;
+  } while (after !== undefined);
+  return undefined;
+}
+
+/**
+ * Records the job of the version right before a job's own, if it has the same content and options and could own it: events
+ * come in any order, and two jobs must not run the same content because the second one was first.
+ */
+export async function recordPredecessor(
+  deps: RecordDeps,
+  { input, route, predecessor }: Job,
+): Promise<Job | undefined> {
+  if (predecessor?.versionId === undefined) return undefined;
+  if (predecessor.lastModified < input.lastModified - OWNER_MS) return undefined;
+  const { bucket, key } = input;
+  const before = await describeJob(deps, { bucket, key, versionId: predecessor.versionId });
+  if (before === undefined || contentOf(before) !== contentOf({ input, route })) return undefined;
+  return claim(deps, before, false);
+}
+
+/** The job that an object is, as far as nobody has recorded it; `undefined` if it is no input, or gone. */
+async function describeJob(deps: RecordDeps, location: ObjectLocation): Promise<NewJob | undefined> {
+  const route = routeOf(deps.settings, location.key);
+  if (route === undefined) {
+    deps.log.info('not an input', { key: location.key });
+    return undefined;
+  }
+  const head = await deps.objects.head(location.bucket, location.key, location.versionId);
+  if (head === undefined) {
+    // It was there for an instant. Nobody saw its version, so there is nothing to name a job by.
+    deps.log.warn('object removed before it was recorded', { key: location.key });
+    return undefined;
+  }
+  if (isFolderMarker(head)) {
+    deps.log.info('folder marker, not an input', { key: location.key });
+    return undefined;
+  }
+  const { metadata = {}, ...input } = head;
+  const rejection = rejectionOfKey(deps.settings, route, input.key);
+  const options = rejection === undefined ? await readOptions(deps, input, metadata, route) : { route };
+  const now = deps.ambient.now();
+  return {
+    v: 1,
+    jobId: jobIdOf(head),
+    input,
+    source: sourceOf(deps.settings, input),
+    ...(await placeOf(deps, input)),
+    ...options,
+    ...(rejection === undefined ? {} : { rejection }),
+    state: 'ingesting',
+    createdAt: now,
+    updatedAt: now,
+  };
+}
+
+/**
+ * @param isReported whether an event says so if the job is another stack's. Default: `true`, for objects that an event or a listing named.
+ * @returns `undefined` if it is.
+ */
+async function claim(deps: RecordDeps, job: NewJob, isReported = true): Promise<Job | undefined> {
+  const left = await leaveToOwner(deps, job, isReported);
+  if (left !== undefined) return left.job;
+  // First where a restored table leaves it alone.
+  const claimed = await deps.jobs.claimJob(await settleJob(deps.objects, deps.settings.layout, job));
+  const { deadline } = claimed.route;
+  if (deadline !== undefined && droppedAt(claimed) + readDuration(deadline)! <= deps.ambient.now()) {
+    const { jobId } = claimed;
+    deps.log.warn('the deadline had passed when the file was recorded: it starts in its last tier', {
+      jobId,
+      deadline,
+    });
+  }
+  return claimed;
+}
+
+/**
+ * Asks whether an object is another stack's to run, for each object again, and reports it unless this stack has its job: that was
+ * recorded before the other one took the prefix over, and runs to its end. Reported at least once, and by the listing never again.
+ * @param isReported whether an event says so.
+ * @returns `undefined` if the object is this stack's; else its job, if there is one.
+ */
+async function leaveToOwner(
+  deps: RecordDeps,
+  job: Pick<NewJob, 'jobId' | 'input' | 'route'>,
+  isReported: boolean,
+): Promise<{ job: Job | undefined } | undefined> {
+  const { stackId, stackName, settings } = deps;
+  const { jobId, input, route } = job;
+  const owners = await claimPrefixes(deps);
+  const other = findOtherOwner(owners, stackId, prefixesOfRoute(settings, route), input);
+  if (other === undefined) return undefined;
+  const known = await deps.jobs.getJob(jobId);
+  if (known !== undefined || !isReported) return { job: known };
+  const reason = describeOtherOwner(other, stackId, stackName);
+  await deps.events.completed(refusalOf(stackId, job, reason));
+  deps.log.warn('not run: the prefix belongs to another stack', { jobId, key: input.key, reason });
+  return { job: undefined };
+}
+
+/** A key may be so long that the names of its results would be longer than S3 allows. */
+function rejectionOfKey(
+  settings: Settings,
+  route: Route,
+  key: string,
+): (Rejection & { code: 'key_too_long' }) | undefined {
+  if (hasRoomForResults(layoutOf(settings, route), key)) return undefined;
+  return {
+    code: 'key_too_long',
+    message:
+      `The key has ${Buffer.byteLength(key)} bytes, so the names of its results would have more than the ${MAX_KEY_BYTES} ` +
+      'bytes that S3 allows. Drop the file again under a shorter key.',
+  };
+}
+
+/** Without versioning the object may change under us, so a copy is read in its place. */
+function sourceOf(settings: Settings, head: ObjectHead): Job['source'] {
+  return head.versionId === undefined
+    ? { bucket: head.bucket, key: workKeys(settings.layout, jobIdOf(head)).pinned }
+    : { bucket: head.bucket, key: head.key, versionId: head.versionId };
+}

@@ -1,0 +1,52 @@
+/**
+ * The poll is the clock (ADR 3), and in an account without free concurrency its runs wait. A worker has what they wait for,
+ * so one that sees the clock late sweeps before it does its own work. See docs/adr/0035-accounts-with-little-concurrency.md.
+ */
+import type { Deadline } from '../../ports/ports.ts';
+import { POLL_LEASE, type SweepDeps, sweep } from './sweep.ts';
+
+/** Intervals of the poll without a run of it, after which the clock is late. */
+const LATE_INTERVALS = 2;
+/** How often a process looks at the clock (ms): one read of one item. */
+const LOOK_EVERY_MS = 60_000;
+/** Items of one late sweep: the rest is left to the next one, so that the worker's own step does not wait for long. */
+const MAX_ITEMS = 100;
+/** A worker with less time than this left (ms) does its own step only. */
+const MIN_REMAINING_MS = 5 * 60_000;
+
+/** What {@link LateSweep.run} takes. */
+export interface LateSweepDeps extends SweepDeps {
+  deadline: Deadline;
+}
+
+/** One process's look at the clock, kept between its invocations. */
+export class LateSweep {
+  readonly #intervalMs: number;
+  #lookAt = Number.NEGATIVE_INFINITY;
+
+  /** @param intervalMs how often the poll is to run. */
+  constructor(intervalMs: number) {
+    this.#intervalMs = intervalMs;
+  }
+
+  /** Sweeps if the poll is late and no other worker has swept in this interval. Never throws: the worker's own step follows. */
+  async run(deps: LateSweepDeps): Promise<void> {
+    const now = deps.ambient.now();
+    if (now < this.#lookAt || deps.deadline.remainingMs() < MIN_REMAINING_MS) return;
+    this.#lookAt = now + LOOK_EVERY_MS;
+    try {
+      const polledAt = await deps.jobs.leaseTakenAt(POLL_LEASE);
+      if (polledAt !== undefined && now - polledAt <= LATE_INTERVALS * this.#intervalMs) return;
+      // Not given back: one late sweep in an interval is enough.
+      if ((await deps.jobs.acquireLease('late-sweep', now, now + this.#intervalMs)) === undefined) return;
+      deps.log.warn('the poll is late: this worker sweeps first', {
+        lastPoll: polledAt === undefined ? 'never' : new Date(polledAt).toISOString(),
+      });
+      const failures: unknown[] = [];
+      await sweep(deps, failures, MAX_ITEMS);
+      if (failures.length > 0) throw failures[0];
+    } catch (error) {
+      deps.log.warn('the late sweep failed; the next one makes up for it', { error: (error as Error).name });
+    }
+  }
+}

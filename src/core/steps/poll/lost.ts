@@ -1,0 +1,102 @@
+/**
+ * Batches that do not come to an end by themselves: OpenAI keeps them in a state for too long, or does not know them any
+ * more. Nothing is run again because of that alone, except where the route says so once the batch must have ended.
+ */
+import type { BatchMessage } from '../../../contract/messages.ts';
+import type { StuckLimits } from '../../../contract/settings.ts';
+import type { BatchRecord } from '../../model/model.ts';
+import type { Ambient, JobStore, Log, RemoteBatch } from '../../ports/ports.ts';
+
+const HOUR_MS = 60 * 60_000;
+/** OpenAI's only completion window, for a batch that does not say when it expires. Source: openai-batch guide. */
+export const COMPLETION_WINDOW_MS = 24 * HOUR_MS;
+
+/** What a batch that is not ended needs. */
+export type Remedy =
+  /** It may be cancelled: what it has finished is kept, the rest runs in the next round. */
+  | 'cancel'
+  /** It will never end. Its results are lost, if it had any. */
+  | 'lost';
+
+/**
+ * What to do about a batch that OpenAI shows as not ended. One that is finalizing was executed and paid for, so it is
+ * given much longer, and never cancelled.
+ */
+export function remedyFor(
+  batch: Pick<BatchRecord, 'submittedAt' | 'status' | 'statusAt'>,
+  remote: Pick<RemoteBatch, 'status' | 'createdAt' | 'expiresAt'>,
+  limits: StuckLimits,
+  now: number,
+): Remedy | undefined {
+  const since = remote.status === batch.status ? (batch.statusAt ?? batch.submittedAt ?? now) : now;
+  const expiresAt = remote.expiresAt ?? remote.createdAt + COMPLETION_WINDOW_MS;
+  switch (remote.status) {
+    case 'validating':
+      if (now >= since + limits.validatingHours * HOUR_MS) return 'cancel';
+      return now >= expiresAt + limits.pastExpiryHours * HOUR_MS ? 'cancel' : undefined;
+    case 'in_progress':
+      return now >= expiresAt + limits.pastExpiryHours * HOUR_MS ? 'cancel' : undefined;
+    case 'finalizing':
+    case 'cancelling':
+      return now >= Math.max(since, expiresAt) + limits.finalizingHours * HOUR_MS ? 'lost' : undefined;
+    default:
+      return undefined;
+  }
+}
+
+interface LostDeps {
+  jobs: Pick<JobStore, 'getJob' | 'updateBatch'>;
+  outbox: { collect(message: BatchMessage): Promise<void> };
+  ambient: Pick<Ambient, 'now'>;
+  log: Log;
+}
+
+/** Notes that OpenAI answered 404 for a batch; once it must have ended, its route decides. */
+export async function unreachable(deps: LostDeps, batch: BatchRecord, limits: StuckLimits): Promise<void> {
+  const now = deps.ambient.now();
+  const { jobId, batchId, openaiBatchId } = batch;
+  deps.log.warn('OpenAI does not know the batch', { jobId, batchId, openaiBatchId });
+  const expiresAt = batch.expiresAt ?? batch.submittedAt! + COMPLETION_WINDOW_MS;
+  if (now >= expiresAt + limits.pastExpiryHours * HOUR_MS) {
+    await lost(deps, batch);
+  } else if (batch.unreachableSince === undefined) {
+    const changes = { unreachableSince: now, lastError: 'OpenAI does not know the batch' };
+    await deps.jobs.updateBatch(batch, expectedOf(batch), changes, now);
+  }
+}
+
+/**
+ * A batch that will not end any more: held for a person to see, as long as it takes, or given up, if its route says
+ * `resubmit` or its job was cancelled. What was given up may have been charged, which the receipt says.
+ */
+export async function lost(deps: LostDeps, batch: BatchRecord): Promise<void> {
+  const now = deps.ambient.now();
+  const { jobId, batchId, openaiBatchId } = batch;
+  const job = await deps.jobs.getJob(jobId);
+  if (job?.route.onLost !== 'resubmit' && job?.cancelledAt === undefined) {
+    if (batch.heldReason === undefined)
+      await deps.jobs.updateBatch(batch, expectedOf(batch), { heldReason: 'lost_batch' }, now);
+    deps.log.warn('a batch is lost and held', { jobId, batchId, openaiBatchId });
+    return;
+  }
+  const given = { state: 'ended', lostAt: now, endedAt: now } as const;
+  if ((await deps.jobs.updateBatch(batch, expectedOf(batch), given, now)) === undefined) return;
+  deps.log.warn('a batch is lost and given up', { jobId, batchId, openaiBatchId });
+  await deps.outbox.collect({ v: 1, jobId, batchId });
+}
+
+function expectedOf(batch: BatchRecord) {
+  return { state: 'submitted', openaiBatchId: batch.openaiBatchId! } as const;
+}
+
+/**
+ * Which of the batches that no page shows are asked for in this run: all of them get their turn, however many there
+ * are.
+ * @param turn grows by one from run to run.
+ */
+export function turnOf<Item>(items: readonly Item[], most: number, turn: number): Item[] {
+  if (items.length === 0) return [];
+  // Where all have their turn, each is the first one once.
+  const start = (turn * (most >= items.length ? 1 : most)) % items.length;
+  return [...items.slice(start), ...items.slice(0, start)].slice(0, most);
+}

@@ -1,0 +1,364 @@
+/**
+ * Asks OpenAI how the live batches are, and moves on whatever nobody else will: messages get lost, workers die, waits
+ * run out. Every write is conditional, so two pollers at once do no harm; the lease only saves the work.
+ */
+
+import type { Settings } from '../../../contract/settings.ts';
+import { KeyUnusableError } from '../../base/errors.ts';
+import { cancelAtOpenAI } from '../../lifecycle/cancel.ts';
+import { startOf } from '../../lifecycle/executed.ts';
+import { whileLeased } from '../../lifecycle/lease.ts';
+import { isPast } from '../../lifecycle/pages.ts';
+import { SUCCEEDED } from '../../lifecycle/step-failure.ts';
+import { CLOCK_SKEW_MS, partOf } from '../../lifecycle/time-limits.ts';
+import { apiKeyOf, type BatchLevelError, type BatchRecord, isTerminal } from '../../model/model.ts';
+import type {
+  Ambient,
+  BatchApi,
+  ByKey,
+  Deadline,
+  Inputs,
+  JobStore,
+  ListingStore,
+  Log,
+  ObjectStore,
+  Outbox,
+  OwnersStore,
+  ParkStore,
+  Pause,
+  QuotaStore,
+  RemoteBatch,
+  WorkFiles,
+} from '../../ports/ports.ts';
+import type { Prices } from '../../pricing/prices.ts';
+import { configuredFor } from '../../scheduling/admit.ts';
+import { dispatch, healReservations } from '../../scheduling/dispatch.ts';
+import { TOKEN_LIMIT_EXCEEDED } from '../../scheduling/limit-codes.ts';
+import { tokensLedgerOf } from '../../scheduling/scopes.ts';
+import { stepDown } from '../../scheduling/step-down.ts';
+import { lessonOfAcceptance } from '../../scheduling/token-limit.ts';
+import { cleanWork } from './clean-work.ts';
+import { listInputs } from './list-inputs.ts';
+import { lost, remedyFor, turnOf, unreachable } from './lost.ts';
+import { type ReconcileDeps, reconcile } from './reconcile.ts';
+import { attempt, POLL_LEASE, sweep } from './sweep.ts';
+
+type Batches = Pick<BatchApi, 'getBatch' | 'cancelBatch' | 'listBatches' | 'listFiles' | 'deleteFile'>;
+
+export interface PollDeps extends ReconcileDeps {
+  stackName: string;
+  settings: Pick<Settings, 'stuck' | 'quota' | 'routes' | 'layout' | 'takeOver'>;
+  /** How long the files of a job stay below `work/` after it has ended. */
+  workKeptMs: number;
+  objects: Pick<ObjectStore, 'get' | 'put'> & WorkFiles;
+  inputs: Pick<Inputs, 'listVersions'>;
+  prices: Prices;
+  jobs: JobStore;
+  quota: QuotaStore;
+  parks: ParkStore;
+  listing: ListingStore;
+  owners: OwnersStore;
+  batches: ByKey<Batches>;
+  outbox: Outbox;
+  ambient: Ambient;
+  deadline: Deadline;
+  heartbeat: Pause;
+  log: Log;
+}
+
+/** Batches asked for one by one in a run, for those that no page showed; each key has its share of them. */
+const MAX_SINGLE_READS = 100;
+/** A batch's record must fit a table item of 400 KB; lines beyond these show themselves in the next round. */
+const MAX_ERRORS = 500;
+const MAX_ERROR_CHARS = 200;
+/** Of all of them, as JSON in UTF-8: what has a byte for each character is less. */
+const MAX_ERRORS_BYTES = 200_000;
+/** Share of a batch's requests by which its recorded progress may be behind. */
+const PROGRESS_STEP = 0.05;
+/**
+ * How long the lease of a poll that died keeps the next ones away (ms). Shorter than a worker's: two polls at once do no
+ * harm, they only do the work twice.
+ */
+const POLL_LEASE_MS = 90_000;
+
+/** One run: at most one at a time does anything. */
+export async function poll(deps: PollDeps): Promise<void> {
+  const { jobs, ambient } = deps;
+  const now = ambient.now();
+  const until = now + POLL_LEASE_MS;
+  const token = await jobs.acquireLease(POLL_LEASE, now, until);
+  // Another one is running. Not logged: on a laptop that would be twice a second.
+  if (token === undefined) return;
+  const held = {
+    what: 'the poll',
+    until,
+    leaseMs: POLL_LEASE_MS,
+    renew: (_now: number, renewedUntil: number) => jobs.renewLease(POLL_LEASE, token, renewedUntil),
+  };
+  try {
+    await whileLeased(deps, held, () => runSteps(deps, token));
+  } finally {
+    await jobs.releaseLease(POLL_LEASE, token);
+  }
+}
+
+/** How much of what is left of a run a step that asks OpenAI may take: the steps after it need some, too. */
+const STEP_SHARE = 1 / 2;
+
+/** The same dependencies; every call to OpenAI ends by a time of its own. */
+function withDeadline(deps: PollDeps, deadline: Deadline): PollDeps {
+  return { ...deps, batches: { withKey: (name) => deps.batches.withKey(name, deadline) } };
+}
+
+async function runSteps(deps: PollDeps, token: number): Promise<void> {
+  const failures: unknown[] = [];
+  // First: it needs nothing but the table and the queues, so that no service outside can keep what is lost from being found.
+  await sweep(deps, failures);
+  await readBatches(deps, token, failures);
+  const forReconcile = withDeadline(deps, partOf(deps.deadline, STEP_SHARE));
+  await attempt(failures, () => reconcile(forReconcile, token));
+  await attempt(failures, () => healReservations(deps));
+  await attempt(failures, () => dispatch(deps));
+  await attempt(failures, () => cleanWork(deps));
+  // Last: it takes what time is left.
+  await attempt(failures, () => listInputs(deps));
+  // Thrown only now: what one batch or service refuses must not keep all others from being moved.
+  if (failures.length > 0) throw failures[0];
+}
+
+/** Reads the live batches of each key, with that key alone: what one of them cannot be used for stops none of the others. */
+async function readBatches(deps: PollDeps, token: number, failures: unknown[]): Promise<void> {
+  const live = new Map<string, BatchRecord>();
+  await attempt(failures, async () => {
+    for await (const batch of deps.jobs.listAtOpenAI()) live.set(batch.openaiBatchId!, batch);
+  });
+  const hurried = new Set(
+    [...live.values()].flatMap(({ jobId, ladder }) => (ladder?.deadlineAt ? [jobId] : [])),
+  );
+  for (const jobId of hurried) {
+    await attempt(failures, async () => {
+      // What is to be cancelled is, in the pass that follows.
+      for (const batch of await stepDown(deps, await deps.jobs.listBatches(jobId)))
+        if (live.has(batch.openaiBatchId ?? '')) live.set(batch.openaiBatchId!, batch);
+    });
+  }
+  const byKey = [...Map.groupBy(live.values(), apiKeyOf)];
+  const most = Math.ceil(MAX_SINGLE_READS / byKey.length);
+  const deadline = partOf(deps.deadline, STEP_SHARE);
+  // Each key has its turn to be the first, and a part of the time: one whose service hangs must not use up that of the others.
+  for (const [index, [apiKey, batches]] of turnOf(byKey, byKey.length, token).entries()) {
+    const ofKey = new Map(batches.map((batch) => [batch.openaiBatchId!, batch]));
+    const part = partOf(deadline, 1 / (byKey.length - index));
+    await readWithKey(withDeadline(deps, part), apiKey, ofKey, { most, token, deadline: part }, failures);
+  }
+}
+
+/**
+ * One pass over the list pages serves every live batch of a project; only what no page shows is asked for alone. The
+ * first pass is with the current version of the key, and mostly shows them all; others follow for batches that are left
+ * and were made with another version.
+ */
+async function readWithKey(
+  deps: PollDeps,
+  apiKey: string,
+  live: Map<string, BatchRecord>,
+  { most, token, deadline }: { most: number; token: number; deadline: Deadline },
+  failures: unknown[],
+): Promise<void> {
+  const api = deps.batches.withKey(apiKey);
+  let current: string | undefined;
+  await attempt(failures, async () => {
+    current = await readPages(deps, api, live, undefined, failures);
+  });
+  const versions = new Set([...live.values()].flatMap(({ keyVersion }) => keyVersion ?? []));
+  for (const version of versions) {
+    if (version !== current) await attempt(failures, () => readPages(deps, api, live, version, failures));
+  }
+  // With nothing to say, nothing: on a laptop that would be twice a second.
+  if (live.size > 0)
+    deps.log.info('asking OpenAI for each batch that its list did not show', { apiKey, batches: live.size });
+  for (const batch of turnOf([...live.values()], most, token)) {
+    if (deadline.remainingMs() <= 0) {
+      deps.log.warn('no time is left to ask for every batch; the next run asks for the others', { apiKey });
+      return;
+    }
+    await attempt(failures, async () => {
+      const remote = await api.getBatch(batch.openaiBatchId!, batch.keyVersion);
+      if (remote === undefined) await unreachable(deps, batch, deps.settings.stuck);
+      else await record(deps, batch, remote);
+    });
+  }
+}
+
+/**
+ * Records what the list pages show to one version of the key, the current one by default, and takes it out of `live`.
+ * @returns which version it was.
+ */
+async function readPages(
+  deps: PollDeps,
+  api: Batches,
+  live: Map<string, BatchRecord>,
+  keyVersion: string | undefined,
+  failures: unknown[],
+): Promise<string | undefined> {
+  const mayShow = [...live.values()].filter(
+    (batch) => keyVersion === undefined || batch.keyVersion === keyVersion,
+  );
+  const oldest = mayShow.reduce(
+    (least, { submittedAt }) => Math.min(least, submittedAt!),
+    Number.POSITIVE_INFINITY,
+  );
+  let usedVersion = keyVersion;
+  let after: string | undefined;
+  let inVain = 0;
+  try {
+    while (live.size > 0) {
+      const page = await api.listBatches(after, keyVersion);
+      usedVersion = page.keyVersion;
+      const missing = live.size;
+      for (const remote of page.batches) {
+        const batch = live.get(remote.id);
+        if (batch === undefined) continue;
+        live.delete(remote.id);
+        await attempt(failures, () => record(deps, batch, remote));
+      }
+      // Newest first is practice, not promise: stop early only at a page that is too old from end to end.
+      if (isPast(page.batches, oldest - CLOCK_SKEW_MS) || page.next === undefined) break;
+      // One that is held for weeks must not cost every page since: at most as many in vain as there are to be asked for.
+      inVain = live.size === missing ? inVain + 1 : 0;
+      if (inVain >= live.size) break;
+      after = page.next;
+    }
+  } catch (error) {
+    if (!(error instanceof KeyUnusableError)) throw error;
+    // Its batches are asked for one by one, with the current key.
+    deps.log.warn('a key that batches were made with cannot be used', { keyVersion, reason: error.message });
+  }
+  return usedVersion;
+}
+
+async function record(deps: PollDeps, batch: BatchRecord, remote: RemoteBatch): Promise<void> {
+  const { jobId, batchId } = batch;
+  const { status, progress, outputFileId, errorFileId } = remote;
+  const errors = remote.errors === undefined ? undefined : recordedErrors(remote.errors);
+  const now = deps.ambient.now();
+  const startedAt = startOf(batch, remote, now);
+  // A batch that was looked up after its create may never have been seen while it was validated.
+  const hasBegun = batch.startedAt === undefined && startedAt !== undefined;
+  const isValidated = batch.status === 'validating' && status !== 'validating' && status !== 'failed';
+  if (hasBegun || isValidated) await learnAcceptance(deps, batch);
+  if (!isTerminal(status)) {
+    await recordLive(deps, batch, remote, startedAt);
+    return;
+  }
+  const ended = {
+    state: 'ended',
+    status,
+    startedAt,
+    progress,
+    outputFileId,
+    errorFileId,
+    errors,
+    reportedUsage: remote.usage,
+    endedAt: now,
+    unreachableSince: undefined,
+    heldReason: undefined,
+    ...SUCCEEDED,
+  } as const;
+  if (
+    (await deps.jobs.updateBatch(batch, { state: 'submitted', openaiBatchId: remote.id }, ended, now)) ===
+    undefined
+  )
+    return;
+  deps.log.info('ended', { jobId, batchId, openaiBatchId: remote.id, status });
+  // What was refused for lack of room gives its tokens back once collect has learned from it: until then, no other one tries.
+  const isRefused = errors?.some(({ code }) => code === TOKEN_LIMIT_EXCEEDED) ?? false;
+  if (batch.reservation !== undefined && !isRefused) await deps.quota.giveBackTokens(batch.reservation, now);
+  await deps.outbox.collect({ v: 1, jobId, batchId });
+}
+
+/** As many of the errors, and as much of each, as a record has room for. */
+function recordedErrors(errors: readonly BatchLevelError[]): BatchLevelError[] {
+  const recorded: BatchLevelError[] = [];
+  let bytes = 0;
+  for (const { code, message, param, line } of errors.slice(0, MAX_ERRORS)) {
+    const error: BatchLevelError = {
+      code: beginningOf(code),
+      message: beginningOf(message),
+      ...(param === undefined ? {} : { param: beginningOf(param) }),
+      ...(line === undefined ? {} : { line }),
+    };
+    bytes += Buffer.byteLength(JSON.stringify(error));
+    if (bytes > MAX_ERRORS_BYTES) break;
+    recorded.push(error);
+  }
+  return recorded;
+}
+
+/** Without the half of a character that is cut in two, which is no UTF-8. */
+function beginningOf(text: string): string {
+  return text.slice(0, MAX_ERROR_CHARS).toWellFormed();
+}
+
+/** Notes how far a batch is, and does what it takes to bring it to an end. */
+async function recordLive(
+  deps: PollDeps,
+  batch: BatchRecord,
+  remote: RemoteBatch,
+  startedAt: number | undefined,
+): Promise<void> {
+  const now = deps.ambient.now();
+  const { status, progress, expiresAt } = remote;
+  const remedy = remedyFor(batch, remote, deps.settings.stuck, now);
+  if (remedy === 'lost') return lost(deps, batch);
+  const same =
+    status === batch.status &&
+    startedAt === batch.startedAt &&
+    !hasMoved(batch.progress, progress) &&
+    batch.unreachableSince === undefined &&
+    batch.heldReason === undefined;
+  const isStuck = remedy === 'cancel' && batch.cancelRequestedAt === undefined;
+  if (!same || isStuck) {
+    const changes = {
+      status,
+      startedAt,
+      progress,
+      expiresAt,
+      ...(status === batch.status && batch.statusAt !== undefined ? {} : { statusAt: now }),
+      // It is there again, or moves again.
+      unreachableSince: undefined,
+      heldReason: undefined,
+      lastError: undefined,
+      ...(isStuck ? { cancelRequestedAt: now } : {}),
+    };
+    const expected = { state: 'submitted', openaiBatchId: remote.id } as const;
+    await deps.jobs.updateBatch(batch, expected, changes, now);
+  }
+  if (isStuck)
+    deps.log.warn('a batch does not end and is cancelled', {
+      jobId: batch.jobId,
+      batchId: batch.batchId,
+      openaiBatchId: remote.id,
+      status,
+    });
+  if (isStuck || batch.cancelRequestedAt !== undefined) await cancelAtOpenAI(deps, batch, remote);
+}
+
+/** Whether progress is worth a write: with thousands of batches, writing each step of each would be most of all writes. */
+function hasMoved(known: BatchRecord['progress'], now: BatchRecord['progress']): boolean {
+  if (known === undefined || now === undefined || known.total !== now.total) return known !== now;
+  const steps = [now.completed - known.completed, now.failed - known.failed];
+  return steps.some((step) => step !== 0 && Math.abs(step) >= now.total * PROGRESS_STEP);
+}
+
+/** OpenAI checks a batch's tokens while it validates; what gets past that had room. */
+async function learnAcceptance(deps: PollDeps, batch: BatchRecord): Promise<void> {
+  const now = deps.ambient.now();
+  const { model } = batch;
+  const configured = configuredFor(deps.settings.quota, model);
+  await deps.quota.changeLedger(
+    tokensLedgerOf(batch),
+    (ledger) => lessonOfAcceptance(ledger, batch, configured, now),
+    now,
+  );
+}

@@ -1,0 +1,51 @@
+/**
+ * `work/<job>/attempts/<batch>/<n>.json`: the n-th create of a batch, written once and before OpenAI is asked. The table
+ * counts them as well. Where there is one more here than there, the table was restored to an earlier time, and what was
+ * begun since must be looked for before anything is created.
+ */
+import * as z from 'zod';
+import type { Layout } from '../../../contract/settings.ts';
+import { workKeys } from '../../files/keys.ts';
+import { readWorkJson, settleWorkJson } from '../../files/work-json.ts';
+import type { BatchRecord } from '../../model/model.ts';
+import type { ObjectStore } from '../../ports/ports.ts';
+
+const attemptSchema = z.object({
+  v: z.literal(1),
+  /** Counts the creates of the batch, from 1. */
+  attempt: z.int().min(1),
+  nonce: z.string(),
+  inputFileId: z.string(),
+  keyVersion: z.exactOptional(z.string()),
+  /** Epoch milliseconds. */
+  intentAt: z.number(),
+});
+export type CreateAttempt = z.infer<typeof attemptSchema>;
+
+type BatchKey = Pick<BatchRecord, 'jobId' | 'batchId' | 'attempts'>;
+
+/** The last create that was begun and that the record does not know of; `undefined` if it knows of all. */
+export async function unknownAttempt(
+  objects: Pick<ObjectStore, 'get'>,
+  layout: Layout,
+  { jobId, batchId, attempts = 0 }: BatchKey,
+): Promise<CreateAttempt | undefined> {
+  const { attempt: keyOf } = workKeys(layout, jobId);
+  let last: CreateAttempt | undefined;
+  for (let attempt = attempts + 1; ; attempt++) {
+    const standing = await readWorkJson(objects, keyOf(batchId, attempt), attemptSchema);
+    if (standing === undefined) return last;
+    last = standing;
+  }
+}
+
+/** Records a create that is about to be begun; gives the one that stands, which is another's if the nonce is. */
+export function settleAttempt(
+  objects: Pick<ObjectStore, 'get' | 'put'>,
+  layout: Layout,
+  { jobId, batchId }: BatchKey,
+  attempt: CreateAttempt,
+): Promise<CreateAttempt> {
+  const key = workKeys(layout, jobId).attempt(batchId, attempt.attempt);
+  return settleWorkJson(objects, key, attemptSchema, attempt);
+}

@@ -1,0 +1,307 @@
+import {
+  admittedWith,
+  afterPublication,
+  decidePublication,
+  isAdmissible,
+  isAsExpected,
+  isClaimable,
+  type LatestState,
+  type LeaseState,
+  type PublicationState,
+  recordedLatest,
+  renewedClaim,
+  renewedLease,
+  takeLease,
+} from '../../../src/adapters/dynamodb/job-rules.ts';
+import {
+  type LiveEntry,
+  liveEntryOfBatch,
+  liveEntryOfJob,
+  liveJobOf,
+} from '../../../src/adapters/dynamodb/live-index.ts';
+import type { BatchRecord, Job } from '../../../src/core/model/model.ts';
+import type { JobStore, LatestJob, LiveItem, Publication } from '../../../src/core/ports/ports.ts';
+
+type BatchKey = Pick<BatchRecord, 'jobId' | 'batchId'>;
+
+/** A record with its place in the index. */
+interface Stored<Record> {
+  record: Record;
+  live: LiveEntry;
+}
+
+/** {@link JobStore} in memory. Gives and takes copies, as a table does. */
+export class MemoryJobs implements JobStore {
+  readonly #jobs = new Map<string, Stored<Job>>();
+  /** By job, then by batch. */
+  readonly #batches = new Map<string, Map<string, Stored<BatchRecord>>>();
+  readonly #leases = new Map<string, LeaseState>();
+  /** The job that is the latest at each key without versions. */
+  readonly #latest = new Map<string, LatestState>();
+  /** By owner. */
+  readonly #duplicates = new Map<string, string[]>();
+  readonly #publications = new Map<string, PublicationState>();
+
+  /** What stands now. Call what this gives to go back to it, as a table that is restored to a point in time. */
+  snapshot(): () => void {
+    const maps = [
+      this.#jobs,
+      this.#batches,
+      this.#leases,
+      this.#latest,
+      this.#duplicates,
+      this.#publications,
+    ];
+    return snapshotOf(maps as Map<string, unknown>[]);
+  }
+
+  async claimJob(job: Job): Promise<Job> {
+    if (!this.#jobs.has(job.jobId)) this.#storeJob(job);
+    return structuredClone(this.#jobs.get(job.jobId)!.record);
+  }
+
+  async getJob(jobId: string): Promise<Job | undefined> {
+    return structuredClone(this.#jobs.get(jobId)?.record);
+  }
+
+  async takeJob(
+    jobId: string,
+    state: Job['state'],
+    claim: string,
+    now: number,
+    until: number,
+  ): Promise<Job | undefined> {
+    const standing = this.#jobs.get(jobId);
+    if (standing === undefined || !isClaimable(standing.record, state, claim, now)) return undefined;
+    return this.#changeJob(standing.record, { claim, claimedUntil: until, updatedAt: now });
+  }
+
+  async moveJob(
+    jobId: string,
+    expected: Parameters<JobStore['moveJob']>[1],
+    changes: Parameters<JobStore['moveJob']>[2],
+    now: number,
+  ): Promise<boolean> {
+    const standing = this.#jobs.get(jobId);
+    if (standing === undefined || !isAsExpected(standing.record, expected)) return false;
+    this.#changeJob(standing.record, { ...changes, updatedAt: now });
+    return true;
+  }
+
+  async recordLatest(key: string, job: LatestJob): Promise<LatestJob | undefined> {
+    const { next, before } = recordedLatest(this.#latest.get(key), job);
+    if (next !== undefined) this.#latest.set(key, structuredClone(next));
+    return structuredClone(before);
+  }
+
+  async addDuplicate(ownerId: string, jobId: string): Promise<void> {
+    this.#duplicates.set(ownerId, [...new Set([...(this.#duplicates.get(ownerId) ?? []), jobId])].sort());
+  }
+
+  async listDuplicates(ownerId: string): Promise<string[]> {
+    return [...(this.#duplicates.get(ownerId) ?? [])];
+  }
+
+  async addBatch(batch: BatchRecord): Promise<boolean> {
+    if (this.#findBatch(batch) !== undefined) return false;
+    this.#storeBatch(batch);
+    return true;
+  }
+
+  async getBatch(jobId: string, batchId: string): Promise<BatchRecord | undefined> {
+    return structuredClone(this.#findBatch({ jobId, batchId })?.record);
+  }
+
+  async listBatches(jobId: string): Promise<BatchRecord[]> {
+    return [...(this.#batches.get(jobId)?.values() ?? [])]
+      .map(({ record }) => structuredClone(record))
+      .sort((one, other) => (one.batchId < other.batchId ? -1 : 1));
+  }
+
+  async updateBatch(
+    batch: BatchKey,
+    expected: { state: BatchRecord['state']; claim?: string; openaiBatchId?: string },
+    changes: Parameters<JobStore['updateBatch']>[2],
+    now: number,
+  ): Promise<BatchRecord | undefined> {
+    const standing = this.#findBatch(batch);
+    if (standing === undefined || !isAsExpected(standing.record, expected)) return undefined;
+    return this.#changeBatch(standing.record, { ...changes, updatedAt: now });
+  }
+
+  /** `planned -> admitted`, for {@link MemoryQuota}; nothing can come in between. */
+  admitBatch(
+    batch: BatchKey & Pick<BatchRecord, 'tier'>,
+    reservation: string,
+    isAlone: boolean,
+    now: number,
+  ): boolean {
+    const standing = this.#findBatch(batch);
+    if (standing === undefined || !isAdmissible(standing.record, batch)) return false;
+    this.#changeBatch(standing.record, admittedWith(reservation, isAlone, now));
+    return true;
+  }
+
+  async claimBatch(
+    batch: BatchKey,
+    state: BatchRecord['state'],
+    claim: string,
+    now: number,
+    until: number,
+  ): Promise<BatchRecord | undefined> {
+    const standing = this.#findBatch(batch);
+    if (standing === undefined || !isClaimable(standing.record, state, claim, now)) return undefined;
+    return this.#changeBatch(standing.record, { claim, claimedUntil: until, updatedAt: now });
+  }
+
+  async renewBatch(batch: BatchKey, claim: string, now: number, until: number): Promise<boolean> {
+    const standing = this.#findBatch(batch)?.record;
+    const changes = renewedClaim(standing, claim, now, until);
+    if (changes !== undefined) this.#changeBatch(standing!, changes);
+    return changes !== undefined;
+  }
+
+  async renewJob(jobId: string, claim: string, now: number, until: number): Promise<boolean> {
+    const standing = this.#jobs.get(jobId)?.record;
+    const changes = renewedClaim(standing, claim, now, until);
+    if (changes !== undefined) this.#changeJob(standing!, changes);
+    return changes !== undefined;
+  }
+
+  async *listWaiting(): AsyncGenerator<BatchRecord> {
+    for (const item of this.#live('waiting')) if (item.kind === 'batch') yield item.batch;
+  }
+
+  async *listAtOpenAI(): AsyncGenerator<BatchRecord> {
+    for (const item of this.#live('openai')) if (item.kind === 'batch') yield item.batch;
+  }
+
+  async *listOverdue(now: number): AsyncGenerator<LiveItem> {
+    for (const item of this.#live('moving')) if (item.due <= now) yield item;
+  }
+
+  async *listEnded(endedBy: number): AsyncGenerator<Job> {
+    for (const item of this.#live('ended')) {
+      if (item.kind === 'job' && item.due <= endedBy)
+        yield structuredClone(this.#jobs.get(item.jobId)!.record);
+    }
+  }
+
+  async postpone(item: LiveItem, due: number): Promise<void> {
+    const standing = item.kind === 'job' ? this.#jobs.get(item.jobId) : this.#findBatch(item.batch);
+    if (standing?.live?.live !== 'moving' || standing.live.due !== item.due || due <= item.due) return;
+    standing.live = { live: 'moving', due };
+  }
+
+  async acquireLease(name: string, now: number, until: number): Promise<number | undefined> {
+    const taken = takeLease(this.#leases.get(name), now, until);
+    if (taken !== undefined) this.#leases.set(name, taken);
+    return taken?.token;
+  }
+
+  async renewLease(name: string, token: number, until: number): Promise<boolean> {
+    const renewed = renewedLease(this.#leases.get(name), token, until);
+    if (renewed !== undefined) this.#leases.set(name, renewed);
+    return renewed !== undefined;
+  }
+
+  async releaseLease(name: string, token: number): Promise<void> {
+    const lease = this.#leases.get(name);
+    if (lease?.token === token) this.#leases.set(name, { ...lease, until: 0 });
+  }
+
+  async leaseTakenAt(name: string): Promise<number | undefined> {
+    return this.#leases.get(name)?.takenAt;
+  }
+
+  async acquirePublication(
+    publication: Publication,
+    now: number,
+    until: number,
+  ): Promise<'granted' | 'superseded' | 'busy'> {
+    const state = this.#publications.get(publication.name) ?? {};
+    const decision = decidePublication(state, publication, now);
+    if (decision === 'granted') {
+      this.#publications.set(publication.name, { ...state, holder: { id: publication.holder, until } });
+    }
+    return decision;
+  }
+
+  async renewPublication({ name, holder: id }: Publication, until: number): Promise<boolean> {
+    const state = this.#publications.get(name);
+    if (state?.holder?.id !== id) return false;
+    this.#publications.set(name, { ...state, holder: { id, until } });
+    return true;
+  }
+
+  async abandonPublication({ name, holder: id }: Publication): Promise<void> {
+    const { holder, ...rest } = this.#publications.get(name) ?? {};
+    if (holder?.id === id) this.#publications.set(name, rest);
+  }
+
+  async releasePublication(publication: Publication): Promise<boolean> {
+    const next = afterPublication(this.#publications.get(publication.name) ?? {}, publication);
+    if (next !== undefined) this.#publications.set(publication.name, next);
+    return next !== undefined;
+  }
+
+  #findBatch({ jobId, batchId }: BatchKey): Stored<BatchRecord> | undefined {
+    return this.#batches.get(jobId)?.get(batchId);
+  }
+
+  #storeJob(job: Job): void {
+    this.#jobs.set(job.jobId, { record: structuredClone(job), live: liveEntryOfJob(job) });
+  }
+
+  #storeBatch(batch: BatchRecord): void {
+    const ofJob = this.#batches.get(batch.jobId) ?? new Map<string, Stored<BatchRecord>>();
+    this.#batches.set(batch.jobId, ofJob);
+    ofJob.set(batch.batchId, { record: structuredClone(batch), live: liveEntryOfBatch(batch) });
+  }
+
+  #changeJob(standing: Job, changes: object): Job {
+    const changed = withChanges(standing, changes);
+    this.#storeJob(changed);
+    return structuredClone(changed);
+  }
+
+  #changeBatch(standing: BatchRecord, changes: object): BatchRecord {
+    const changed = withChanges(standing, changes);
+    this.#storeBatch(changed);
+    return structuredClone(changed);
+  }
+
+  /** A snapshot, those due first: what is stored meanwhile is not seen, as in an index that lags. */
+  #live(live: NonNullable<LiveEntry>['live']): LiveItem[] {
+    const items: LiveItem[] = [];
+    for (const { record, live: entry } of this.#jobs.values()) {
+      if (entry?.live !== live) continue;
+      items.push(liveJobOf(record, entry.due));
+    }
+    for (const ofJob of this.#batches.values()) {
+      for (const { record, live: entry } of ofJob.values()) {
+        if (entry?.live !== live) continue;
+        items.push({ kind: 'batch', batch: structuredClone(record), due: entry.due });
+      }
+    }
+    return items.sort((one, other) => one.due - other.due);
+  }
+}
+
+/** A copy of maps, and what puts it back. */
+export function snapshotOf(maps: readonly Map<string, unknown>[]): () => void {
+  const kept = structuredClone(maps);
+  return () => {
+    for (const [index, map] of maps.entries()) {
+      map.clear();
+      for (const [key, value] of structuredClone(kept[index]!)) map.set(key, value);
+    }
+  };
+}
+
+/** A change to `undefined` removes the attribute. */
+function withChanges<Changed extends object>(standing: Changed, changes: object): Changed {
+  return Object.fromEntries(
+    Object.entries({ ...standing, ...changes }).filter(([, value]) => value !== undefined),
+  ) as Changed;
+}

@@ -1,0 +1,57 @@
+import type {
+  BatchMessage,
+  JobCompleted,
+  JobMessage,
+  ObjectMessage,
+} from '../../../src/contract/messages.ts';
+import type { Delivery, JobEvents, Outbox } from '../../../src/core/ports/ports.ts';
+
+/** One message and the queue that it is in. */
+export type QueuedMessage = (
+  | { queue: 'ingest'; message: JobMessage | ObjectMessage }
+  | { queue: 'finalize'; message: JobMessage }
+  | { queue: 'submit' | 'call' | 'collect'; message: BatchMessage }
+) & {
+  /** To be delivered so much later; absent: at once. The deliverer keeps the time. */
+  delayMs?: number;
+};
+
+/** {@link Outbox} in memory: one list that a test or a simulation takes from. */
+export class MemoryOutbox implements Outbox {
+  /** Oldest first. Whoever delivers a message removes it. */
+  readonly messages: QueuedMessage[] = [];
+
+  async ingest(message: JobMessage | ObjectMessage, delivery?: Delivery): Promise<void> {
+    this.messages.push({ queue: 'ingest', message: structuredClone(message), ...delayOf(delivery) });
+  }
+
+  async submit(message: BatchMessage, delivery?: Delivery): Promise<void> {
+    this.messages.push({ queue: 'submit', message: structuredClone(message), ...delayOf(delivery) });
+  }
+
+  async call(message: BatchMessage, delivery?: Delivery): Promise<void> {
+    this.messages.push({ queue: 'call', message: structuredClone(message), ...delayOf(delivery) });
+  }
+
+  async collect(message: BatchMessage, delivery?: Delivery): Promise<void> {
+    this.messages.push({ queue: 'collect', message: structuredClone(message), ...delayOf(delivery) });
+  }
+
+  async finalize(message: JobMessage, delivery?: Delivery): Promise<void> {
+    this.messages.push({ queue: 'finalize', message: structuredClone(message), ...delayOf(delivery) });
+  }
+}
+
+function delayOf({ delayMs = 0 }: Delivery = {}): { delayMs?: number } {
+  return delayMs > 0 ? { delayMs } : {};
+}
+
+/** {@link JobEvents} in memory. */
+export class MemoryEvents implements JobEvents {
+  /** Oldest first. */
+  readonly sent: JobCompleted[] = [];
+
+  async completed(detail: JobCompleted): Promise<void> {
+    this.sent.push(structuredClone(detail));
+  }
+}

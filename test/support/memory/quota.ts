@@ -1,0 +1,127 @@
+import type { BatchRecord, Ledger, Reservation } from '../../../src/core/model/model.ts';
+import type { Demand, LedgerLessons, QuotaStore } from '../../../src/core/ports/ports.ts';
+import {
+  isFirstOn,
+  newLedger,
+  type Release,
+  releaseTokens,
+  reservationFor,
+  reserveOn,
+  settled,
+  settleOn,
+} from '../../../src/core/scheduling/ledger.ts';
+import { type MinuteOfTurns, takeTurnOf, turnsLeftOf } from '../../../src/core/scheduling/turns.ts';
+import { type MemoryJobs, snapshotOf } from './jobs.ts';
+
+/** {@link QuotaStore} in memory, beside the jobs whose batches it admits. */
+export class MemoryQuota implements QuotaStore {
+  readonly #jobs: MemoryJobs;
+  readonly #ledgers = new Map<string, Ledger>();
+  readonly #reservations = new Map<string, Reservation>();
+  readonly #turns = new Map<string, MinuteOfTurns[]>();
+  /** One entry, in a map so that it is part of a snapshot. */
+  readonly #backlog = new Map<'scopes', string[]>();
+
+  constructor(jobs: MemoryJobs) {
+    this.#jobs = jobs;
+  }
+
+  /** As {@link MemoryJobs.snapshot}: both stand in one table. */
+  snapshot(): () => void {
+    return snapshotOf([this.#ledgers, this.#reservations, this.#turns, this.#backlog] as Map<
+      string,
+      unknown
+    >[]);
+  }
+
+  async getLedger(name: string): Promise<Ledger | undefined> {
+    return structuredClone(this.#ledgers.get(name));
+  }
+
+  async admit(
+    batch: Pick<BatchRecord, 'jobId' | 'batchId' | 'tier'>,
+    reservationId: string,
+    demands: readonly Demand[],
+    now: number,
+  ): Promise<'admitted' | 'full' | 'moved'> {
+    const ledgers: Ledger[] = [];
+    for (const demand of demands) {
+      const ledger = reserveOn(this.#ledgers.get(demand.ledger), demand, reservationId, now);
+      if (ledger === undefined) return 'full';
+      ledgers.push(ledger);
+    }
+    const isAlone = isFirstOn(this.#ledgers.get(demands[0]?.ledger ?? ''));
+    if (!this.#jobs.admitBatch(batch, reservationId, isAlone, now)) return 'moved';
+    for (const ledger of ledgers) this.#ledgers.set(ledger.name, ledger);
+    this.#reservations.set(reservationId, reservationFor(batch, reservationId, demands, now));
+    return 'admitted';
+  }
+
+  async giveBackTokens(reservationId: string, now: number): Promise<boolean> {
+    return this.#release(reservationId, (reservation) => releaseTokens(reservation, now), now);
+  }
+
+  async settle(reservationId: string, now: number, used = 0): Promise<boolean> {
+    return this.#release(reservationId, (reservation) => settled(reservation, used, now), now);
+  }
+
+  #release(
+    id: string,
+    rule: (standing: Reservation | undefined) => Release | undefined,
+    now: number,
+  ): boolean {
+    const standing = this.#reservations.get(id);
+    const release = rule(standing);
+    if (release === undefined) return false;
+    for (const { name, amount, used } of release.ledgers)
+      this.#change(name, (ledger) => settleOn(ledger!, id, amount, used, now), now);
+    this.#reservations.set(id, { ...standing!, ...release.reservation });
+    return true;
+  }
+
+  async changeLedger(
+    name: string,
+    rule: (standing: Ledger | undefined) => LedgerLessons | undefined,
+    now: number,
+  ): Promise<void> {
+    this.#change(name, rule, now);
+  }
+
+  #change(name: string, rule: (standing: Ledger | undefined) => object | undefined, now: number): void {
+    const standing = this.#ledgers.get(name);
+    const changes = rule(structuredClone(standing));
+    if (changes === undefined) return;
+    const ledger = { ...(standing ?? newLedger(name, now)), ...changes, updatedAt: now };
+    this.#ledgers.set(
+      name,
+      Object.fromEntries(
+        Object.entries(ledger).filter(([, value]) => value !== undefined),
+      ) as unknown as Ledger,
+    );
+  }
+
+  async getBacklog(): Promise<string[]> {
+    return [...(this.#backlog.get('scopes') ?? [])];
+  }
+
+  async changeBacklog(rule: (standing: readonly string[]) => string[] | undefined): Promise<void> {
+    const scopes = rule(await this.getBacklog());
+    if (scopes !== undefined) this.#backlog.set('scopes', [...scopes]);
+  }
+
+  async *listReservations(): AsyncGenerator<Reservation> {
+    const held = [...this.#reservations.values()].filter(({ state }) => state === 'held');
+    yield* structuredClone(held.sort((one, other) => one.createdAt - other.createdAt));
+  }
+
+  async takeTurn(name: string, perHour: number, now: number): Promise<number> {
+    const taken = takeTurnOf(this.#turns.get(name) ?? [], perHour, now);
+    if ('waitMs' in taken) return taken.waitMs;
+    this.#turns.set(name, taken.minutes);
+    return 0;
+  }
+
+  async turnsLeft(name: string, perHour: number, now: number): Promise<number> {
+    return turnsLeftOf(this.#turns.get(name) ?? [], perHour, now);
+  }
+}
