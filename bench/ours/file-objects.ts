@@ -4,8 +4,8 @@ import { copyFile, mkdir, open, readFile, rename, rm, stat, writeFile } from 'no
 import { dirname, join } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { ObjectGoneError } from '../../src/core/base/errors.ts';
-import type { ObjectHead, SourceObject } from '../../src/core/model/model.ts';
-import type { ByteStream, ObjectStore, ObjectWriter } from '../../src/core/ports/ports.ts';
+import type { ObjectHead, SourceObject } from '../../src/core/model/objects.ts';
+import type { ByteStream, ObjectStore, ObjectWriter } from '../../src/core/ports/objects.ts';
 
 /** Half of what the floors take: it is copied once more, and that from the second-level cache. */
 const CHUNK_BYTES = 512 * 1024;

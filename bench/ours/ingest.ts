@@ -5,8 +5,8 @@
 
 import { statSync } from 'node:fs';
 import type { Layout, Route } from '../../src/contract/settings.ts';
+import type { Job } from '../../src/core/model/job.ts';
 import { OPENAI_LIMITS } from '../../src/core/model/limits.ts';
-import type { Job } from '../../src/core/model/model.ts';
 import { Prices } from '../../src/core/pricing/prices.ts';
 import { scan } from '../../src/core/steps/ingest/scan.ts';
 import { FileObjects } from './file-objects.ts';

@@ -4,8 +4,9 @@
  */
 
 import { partBytesOf, S3_SIZES } from '../../src/adapters/s3/sizes.ts';
-import type { ObjectHead, SourceObject } from '../../src/core/model/model.ts';
-import type { Ambient, ByteStream, ObjectWriter, WriterState } from '../../src/core/ports/ports.ts';
+import type { ObjectHead, SourceObject } from '../../src/core/model/objects.ts';
+import type { Ambient } from '../../src/core/ports/ambient.ts';
+import type { ByteStream, ObjectWriter, WriterState } from '../../src/core/ports/objects.ts';
 import { MemoryObjects } from '../../test/support/memory/objects.ts';
 
 /** What calls of the bucket have taken. */

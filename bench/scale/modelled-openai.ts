@@ -4,14 +4,9 @@
  * `local/openai-emulator` and the simulation.
  */
 import { BatchdropError } from '../../src/core/base/errors.ts';
-import type {
-  Ambient,
-  BatchApi,
-  ByKey,
-  ByteStream,
-  RemoteBatch,
-  RemoteFile,
-} from '../../src/core/ports/ports.ts';
+import type { Ambient } from '../../src/core/ports/ambient.ts';
+import type { ByteStream } from '../../src/core/ports/objects.ts';
+import type { BatchApi, ByKey, RemoteBatch, RemoteFile } from '../../src/core/ports/provider.ts';
 import { Random } from '../inputs/random.ts';
 
 const HOUR_MS = 60 * 60_000;

@@ -6,7 +6,7 @@ import { startDynamoDb } from '../../local/services/dynamodb/server.ts';
 import { openStateFolder } from '../../local/stack/state-folder.ts';
 import { DynamoDBJobs } from '../../src/adapters/dynamodb/jobs.ts';
 import { isHeld, resumeJob } from '../../src/core/lifecycle/resume.ts';
-import type { BatchRecord } from '../../src/core/model/model.ts';
+import type { BatchRecord } from '../../src/core/model/batch.ts';
 import { createDynamoDBClient } from '../../src/runtime/clients.ts';
 import { EXIT_CANNOT_RUN, EXIT_SUCCEEDED, UsageError } from '../view/exit.ts';
 import { count } from '../view/text.ts';

@@ -1,6 +1,7 @@
 /** Progress of several jobs: redrawn in place on a terminal, plain lines elsewhere. */
 import type { JobView } from '../../local/stack/pipeline.ts';
-import type { BatchRecord, Job } from '../../src/core/model/model.ts';
+import type { BatchRecord } from '../../src/core/model/batch.ts';
+import type { Job } from '../../src/core/model/job.ts';
 
 export interface ProgressLine {
   /** What the user calls the job. */

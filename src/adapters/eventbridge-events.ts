@@ -1,7 +1,7 @@
 import { type EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge';
 import { EVENT_SOURCE, JOB_COMPLETED, type JobCompleted } from '../contract/messages.ts';
 import { BatchdropError } from '../core/base/errors.ts';
-import type { JobEvents } from '../core/ports/ports.ts';
+import type { JobEvents } from '../core/ports/outbox.ts';
 
 /** {@link JobEvents} on an EventBridge bus. */
 export class EventBridgeEvents implements JobEvents {

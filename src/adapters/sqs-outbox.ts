@@ -1,7 +1,7 @@
 import { SendMessageCommand, type SQSClient } from '@aws-sdk/client-sqs';
 import type { BatchMessage, JobMessage, ObjectMessage } from '../contract/messages.ts';
 import { BatchdropError } from '../core/base/errors.ts';
-import type { Delivery, Outbox } from '../core/ports/ports.ts';
+import type { Delivery, Outbox } from '../core/ports/outbox.ts';
 
 /** Where each kind of work goes. A function is given only the queues that it may send to. */
 export interface QueueUrls {

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { open, statfs, unlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Scratch, ScratchFile } from '../core/ports/ports.ts';
+import type { Scratch, ScratchFile } from '../core/ports/scratch.ts';
 
 /** Of the free room in the folder: the rest is for whoever else writes there. */
 const SHARE_OF_ROOM = 0.9;

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
-import type { Ambient, Pause } from '../core/ports/ports.ts';
+import type { Ambient, Pause } from '../core/ports/ambient.ts';
 
 /** The machine's clock and its source of randomness. */
 export const systemAmbient: Ambient = {

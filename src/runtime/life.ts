@@ -1,8 +1,4 @@
-/**
- * How long the invocation that runs now still lives. A process runs one at a time, and its clients outlive them all, so this is
- * the one thing about an invocation that is kept by the process.
- */
-import type { Deadline } from '../core/ports/ports.ts';
+import type { Deadline } from '../core/ports/ambient.ts';
 
 const NO_LIMIT: Deadline = { remainingMs: () => Number.POSITIVE_INFINITY };
 let current = NO_LIMIT;

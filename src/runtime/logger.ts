@@ -1,6 +1,6 @@
 import { Logger } from '@aws-lambda-powertools/logger';
 import type { Context } from 'aws-lambda';
-import type { Log } from '../core/ports/ports.ts';
+import type { Log } from '../core/ports/log.ts';
 
 /** {@link Log} with the means of a handler. Events are never logged: they may name what people call their files. */
 export interface HandlerLog extends Log {

@@ -3,7 +3,8 @@ import { ChangeMessageVisibilityCommand, type SQSClient } from '@aws-sdk/client-
 import type { Context, SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
 import type { z } from 'zod';
 import { BatchdropError } from '../core/base/errors.ts';
-import type { Deadline, Log } from '../core/ports/ports.ts';
+import type { Deadline } from '../core/ports/ambient.ts';
+import type { Log } from '../core/ports/log.ts';
 import { createSqsClient } from './clients.ts';
 import { beginLife } from './life.ts';
 import { createLogger, describeError, type HandlerLog } from './logger.ts';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CreateRefusedError } from '../../src/core/base/errors.ts';
-import type { BatchApi, ByKey, RemoteBatch } from '../../src/core/ports/ports.ts';
+import type { BatchApi, ByKey, RemoteBatch } from '../../src/core/ports/provider.ts';
 import { bytesOf, collect, textOf } from './object-store.suite.ts';
 
 /** An API to test, with what the port does not offer. */

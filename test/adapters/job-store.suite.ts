@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CLAIM_MARGIN_MS, SWEEP_AFTER_MS } from '../../src/adapters/dynamodb/live-index.ts';
 import { defaultSettings } from '../../src/contract/settings.ts';
-import { type BatchRecord, batchIdOf, type Job } from '../../src/core/model/model.ts';
-import type { JobStore, LiveItem } from '../../src/core/ports/ports.ts';
+import { type BatchRecord, batchIdOf } from '../../src/core/model/batch.ts';
+import type { Job } from '../../src/core/model/job.ts';
+import type { JobStore, LiveItem } from '../../src/core/ports/records.ts';
 
 const NOW = 1_790_000_000_000;
 const MINUTE_MS = 60_000;

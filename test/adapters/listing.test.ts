@@ -1,8 +1,8 @@
 /** What every {@link ListingStore} does. */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { DynamoDBListing } from '../../src/adapters/dynamodb/listing.ts';
-import type { InputListing } from '../../src/core/model/model.ts';
-import type { ListingStore } from '../../src/core/ports/ports.ts';
+import type { InputListing } from '../../src/core/model/input-listing.ts';
+import type { ListingStore } from '../../src/core/ports/records.ts';
 import { MemoryListing } from '../support/memory/listing.ts';
 import { startLocalDynamoDB, TABLE } from './local-dynamodb.ts';
 

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ObjectGoneError, UploadGoneError } from '../../src/core/base/errors.ts';
-import type { KeyVersion, ListCursor, ObjectHead } from '../../src/core/model/model.ts';
+import type { KeyVersion, ListCursor, ObjectHead } from '../../src/core/model/objects.ts';
 import type {
   ByteStream,
   Inputs,
@@ -10,7 +10,7 @@ import type {
   ObjectWriter,
   WorkFiles,
   WriterState,
-} from '../../src/core/ports/ports.ts';
+} from '../../src/core/ports/objects.ts';
 
 /** The smallest part of {@link ObjectStoreFixture.inSmallParts}. */
 export const SMALL_PART_BYTES = 60;

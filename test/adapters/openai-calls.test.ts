@@ -3,7 +3,7 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import OpenAI from 'openai';
 import { afterEach, describe, expect, test } from 'vitest';
-import type { CallAnswer } from '../../src/core/ports/ports.ts';
+import type { CallAnswer } from '../../src/core/ports/provider.ts';
 import { OpenAICalls } from '../../src/providers/openai/call-api.ts';
 
 let server: Server;

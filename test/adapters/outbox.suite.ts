@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Outbox } from '../../src/core/ports/ports.ts';
+import type { Outbox } from '../../src/core/ports/outbox.ts';
 import type { QueuedMessage } from '../support/memory/outbox.ts';
 
 /** What every {@link Outbox} does. `take` gives and removes the one message of a queue. */

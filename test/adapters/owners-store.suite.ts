@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { OwnersStore } from '../../src/core/ports/ports.ts';
+import type { OwnersStore } from '../../src/core/ports/objects.ts';
 
 /** What every implementation of {@link OwnersStore} has to do. */
 export function describeOwnersStore(

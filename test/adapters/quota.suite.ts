@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { BatchRecord } from '../../src/core/model/model.ts';
-import type { Demand, JobStore, ParkStore, QuotaStore } from '../../src/core/ports/ports.ts';
+import type { BatchRecord } from '../../src/core/model/batch.ts';
+import type { Demand, ParkStore, QuotaStore } from '../../src/core/ports/quota.ts';
+import type { JobStore } from '../../src/core/ports/records.ts';
 import { newLedger } from '../../src/core/scheduling/ledger.ts';
 import { all, batchOf } from './job-store.suite.ts';
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { TmpScratch } from '../../src/adapters/tmp-scratch.ts';
-import type { Scratch, ScratchFile } from '../../src/core/ports/ports.ts';
+import type { Scratch, ScratchFile } from '../../src/core/ports/scratch.ts';
 import { MemoryScratch } from '../support/memory/scratch.ts';
 import { bytesOf, textOf } from './object-store.suite.ts';
 

@@ -6,7 +6,8 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { openStateFolder } from '../../local/stack/state-folder.ts';
 import { DynamoDBJobs } from '../../src/adapters/dynamodb/jobs.ts';
 import { defaultSettings } from '../../src/contract/settings.ts';
-import type { BatchRecord, Job } from '../../src/core/model/model.ts';
+import type { BatchRecord } from '../../src/core/model/batch.ts';
+import type { Job } from '../../src/core/model/job.ts';
 import { startLocalDynamoDB, TABLE } from '../adapters/local-dynamodb.ts';
 import { batchdrop } from './run.ts';
 

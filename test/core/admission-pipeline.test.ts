@@ -1,7 +1,7 @@
 /** Admission as a whole: against a service that has a limit and says it only when it refuses, against another dispatcher, and against what crashes leave. */
 import { afterEach, describe, expect, test } from 'vitest';
 import { type Settings, settingsSchema } from '../../src/contract/settings.ts';
-import type { BatchRecord, BatchState } from '../../src/core/model/model.ts';
+import type { BatchRecord, BatchState } from '../../src/core/model/batch.ts';
 import { Prices } from '../../src/core/pricing/prices.ts';
 import { type DispatchDeps, dispatch, healReservations } from '../../src/core/scheduling/dispatch.ts';
 import { tokensLedgerOf } from '../../src/core/scheduling/scopes.ts';

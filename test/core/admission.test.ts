@@ -4,7 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { DEFAULT_API_KEY } from '../../src/contract/api-key.ts';
 import { type QuotaSettings, quotaSchema } from '../../src/contract/settings.ts';
 import { ManifestEntries } from '../../src/core/files/manifest.ts';
-import { apiKeyOf, type BatchRecord, batchIdOf, type Ledger } from '../../src/core/model/model.ts';
+import { apiKeyOf, type BatchRecord, batchIdOf, tokensOf } from '../../src/core/model/batch.ts';
+import type { Ledger } from '../../src/core/model/ledger.ts';
 import { Prices } from '../../src/core/pricing/prices.ts';
 import { cutByTokens } from '../../src/core/pricing/recut.ts';
 import { admit, type Situation } from '../../src/core/scheduling/admit.ts';
@@ -18,12 +19,7 @@ import {
   parkScopesOf,
   tokensLedgerOf,
 } from '../../src/core/scheduling/scopes.ts';
-import {
-  lessonOfAcceptance,
-  lessonOfRefusal,
-  tokenLimitOf,
-  tokensOf,
-} from '../../src/core/scheduling/token-limit.ts';
+import { lessonOfAcceptance, lessonOfRefusal, tokenLimitOf } from '../../src/core/scheduling/token-limit.ts';
 import { type MinuteOfTurns, takeTurnOf, turnsLeftOf } from '../../src/core/scheduling/turns.ts';
 
 const NOW = 1_790_000_000_000;

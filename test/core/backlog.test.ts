@@ -1,7 +1,7 @@
 /** A dispatch of what was just recorded costs as much with many others as alone, and lets nobody overtake what waits. */
 import { expect, test } from 'vitest';
 import { settingsSchema } from '../../src/contract/settings.ts';
-import type { BatchRecord } from '../../src/core/model/model.ts';
+import type { BatchRecord } from '../../src/core/model/batch.ts';
 import { Prices } from '../../src/core/pricing/prices.ts';
 import { type DispatchDeps, dispatch } from '../../src/core/scheduling/dispatch.ts';
 import { budgetsOf, createTurnsOf, tokensLedgerOf } from '../../src/core/scheduling/scopes.ts';

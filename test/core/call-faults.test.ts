@@ -1,7 +1,7 @@
 /** What goes wrong around the calls of a slice: slow writes, long refusals, a deadline that nears meanwhile. */
 import { afterEach, describe, expect, it } from 'vitest';
 import { readDuration, settingsSchema } from '../../src/contract/settings.ts';
-import type { CallAnswer } from '../../src/core/ports/ports.ts';
+import type { CallAnswer } from '../../src/core/ports/provider.ts';
 import { chatLine, type Pipeline, startPipeline } from '../support/pipeline.ts';
 
 const KEY = 'input/a.jsonl';

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { routeSchema } from '../../src/contract/settings.ts';
 import { attemptsOf, type Cause, withAttempt } from '../../src/core/model/attempts.ts';
-import type { BatchLevelError, BatchRecord } from '../../src/core/model/model.ts';
+import type { BatchLevelError, BatchRecord } from '../../src/core/model/batch.ts';
 import type { Verdict } from '../../src/core/results/classify.ts';
 import { type Decision, decide, decideRefusal } from '../../src/core/steps/collect/decide.ts';
 import { BATCH_ONLY } from '../support/routes.ts';

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { defaultSettings } from '../../src/contract/settings.ts';
 import { IncompleteDownloadError } from '../../src/core/base/errors.ts';
-import type { BatchRecord, FetchedFile } from '../../src/core/model/model.ts';
+import type { BatchRecord, FetchedFile } from '../../src/core/model/batch.ts';
 import { type FetchDeps, fetchResults, readFetched } from '../../src/core/steps/collect/fetch.ts';
 import { chunkSizesArbitrary, collectBytes, cut } from '../support/bytes.ts';
 import { MemoryJobs } from '../support/memory/jobs.ts';

@@ -2,8 +2,8 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { CorruptWorkFileError } from '../../src/core/base/errors.ts';
 import { afterFailure, isGivenUp } from '../../src/core/lifecycle/job-failure.ts';
+import type { Failing } from '../../src/core/model/job.ts';
 import { jobIdOf } from '../../src/core/model/job-id.ts';
-import type { Failing } from '../../src/core/model/model.ts';
 import { chatLine, type Pipeline, startPipeline } from '../support/pipeline.ts';
 
 const BUCKET = 'bucket';

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { jobIdOf } from '../../src/core/model/job-id.ts';
-import type { ObjectHead } from '../../src/core/model/model.ts';
+import type { ObjectHead } from '../../src/core/model/objects.ts';
 
 const HEAD: ObjectHead = {
   bucket: 'b',

@@ -8,7 +8,7 @@ import { afterEach, expect, test } from 'vitest';
 import { startSecrets } from '../../local/services/secrets/secrets.ts';
 import { ApiKey } from '../../src/adapters/api-key.ts';
 import { settingsSchema } from '../../src/contract/settings.ts';
-import type { BatchRecord } from '../../src/core/model/model.ts';
+import type { BatchRecord } from '../../src/core/model/batch.ts';
 import { OpenAIRequestError } from '../../src/providers/openai/batch-api.ts';
 import { createSecretsManagerClient } from '../../src/runtime/clients.ts';
 import { chatLine, type PipelineOptions, startPipeline } from '../support/pipeline.ts';

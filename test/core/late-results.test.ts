@@ -1,7 +1,7 @@
 /** Results that come late, and files that hold less than they should: nothing is bought twice, and nothing waits for long. */
 import { afterEach, describe, expect, test } from 'vitest';
 import type { FaultRule } from '../../local/openai-emulator/faults.ts';
-import type { BatchRecord } from '../../src/core/model/model.ts';
+import type { BatchRecord } from '../../src/core/model/batch.ts';
 import { nextLookMs } from '../../src/core/steps/collect/late-results.ts';
 import { chatLine, type Pipeline, type PipelineOptions, startPipeline } from '../support/pipeline.ts';
 

@@ -8,8 +8,8 @@ import {
   leaseUntil,
   RENEW_EVERY_MS,
 } from '../../src/core/lifecycle/lease.ts';
-import type { BatchRecord } from '../../src/core/model/model.ts';
-import type { Pause } from '../../src/core/ports/ports.ts';
+import type { BatchRecord } from '../../src/core/model/batch.ts';
+import type { Pause } from '../../src/core/ports/ambient.ts';
 import { MemoryBatches } from '../support/memory/batches.ts';
 import { MemoryJobs } from '../support/memory/jobs.ts';
 import { MemoryObjects } from '../support/memory/objects.ts';

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type Settings, settingsSchema } from '../../src/contract/settings.ts';
 import { jobIdOf } from '../../src/core/model/job-id.ts';
-import type { ObjectHead } from '../../src/core/model/model.ts';
+import type { ObjectHead } from '../../src/core/model/objects.ts';
 import { listInputs } from '../../src/core/steps/poll/list-inputs.ts';
 import { poll } from '../../src/core/steps/poll/poll.ts';
 import { jobOf } from '../adapters/job-store.suite.ts';

@@ -1,7 +1,7 @@
 /** The look-up that must come before a second create, over lists as services give them. */
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { BatchRecord } from '../../src/core/model/model.ts';
-import type { BatchApi, RemoteBatch } from '../../src/core/ports/ports.ts';
+import type { BatchRecord } from '../../src/core/model/batch.ts';
+import type { BatchApi, RemoteBatch } from '../../src/core/ports/provider.ts';
 import { submit } from '../../src/core/steps/submit/submit.ts';
 import { NOW, type SubmitTest, startSubmit } from '../support/submit.ts';
 

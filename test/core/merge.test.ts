@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CorruptWorkFileError } from '../../src/core/base/errors.ts';
-import type { RunRef } from '../../src/core/model/model.ts';
+import type { RunRef } from '../../src/core/model/batch.ts';
 import { mergeIndexes, writeMergedText } from '../../src/core/steps/finalize/merge.ts';
 import { collectBytes, collectItems } from '../support/bytes.ts';
 import type { MemoryObjects } from '../support/memory/objects.ts';

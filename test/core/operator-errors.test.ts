@@ -12,7 +12,7 @@ import {
   CreateRefusedError,
   UploadRefusedError,
 } from '../../src/core/base/errors.ts';
-import type { BatchRecord } from '../../src/core/model/model.ts';
+import type { BatchRecord } from '../../src/core/model/batch.ts';
 import { operatorErrorOf } from '../../src/core/scheduling/operator-errors.ts';
 import { parkScope } from '../../src/core/scheduling/scopes.ts';
 import { poll } from '../../src/core/steps/poll/poll.ts';

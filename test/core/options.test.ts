@@ -1,8 +1,9 @@
 /** What a dropped object says of how it is to be run, and that nothing of it is passed over in silence. */
 import { afterEach, describe, expect, test } from 'vitest';
 import { type Route, routeSchema, settingsSchema } from '../../src/contract/settings.ts';
+import type { Job } from '../../src/core/model/job.ts';
 import { jobIdOf } from '../../src/core/model/job-id.ts';
-import type { Job, ObjectHead } from '../../src/core/model/model.ts';
+import type { ObjectHead } from '../../src/core/model/objects.ts';
 import { readOptions } from '../../src/core/requests/options.ts';
 import { MemoryObjects } from '../support/memory/objects.ts';
 import { BUCKET, memoryStore } from '../support/memory-store.ts';

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { advance, isPast } from '../../src/core/lifecycle/pages.ts';
-import type { PagePosition } from '../../src/core/model/model.ts';
+import type { PagePosition } from '../../src/core/model/batch.ts';
 
 /** Pages read until a circle is noticed, or the list ends. */
 function readList(nextOf: (after: string | undefined) => string | undefined): {

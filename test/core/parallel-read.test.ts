@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { buffersFor, readInParallel } from '../../src/core/files/parallel-read.ts';
-import type { ByteStream, ObjectStore } from '../../src/core/ports/ports.ts';
+import type { ByteStream, ObjectStore } from '../../src/core/ports/objects.ts';
 import { MemoryObjects } from '../support/memory/objects.ts';
 
 const SOURCE = { bucket: 'b', key: 'k' };

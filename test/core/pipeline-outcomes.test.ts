@@ -5,7 +5,7 @@
 import { afterEach, expect, test } from 'vitest';
 import type { FaultRule } from '../../local/openai-emulator/emulator.ts';
 import { settingsSchema } from '../../src/contract/settings.ts';
-import type { BatchLevelError, BatchRecord } from '../../src/core/model/model.ts';
+import type { BatchLevelError, BatchRecord } from '../../src/core/model/batch.ts';
 import { chatLine, type Pipeline, type PipelineOptions, startPipeline } from '../support/pipeline.ts';
 import { BATCH_ONLY } from '../support/routes.ts';
 

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { orderOf, placeOf } from '../../src/core/drops/place.ts';
 import { jobIdOf } from '../../src/core/model/job-id.ts';
-import type { ObjectHead } from '../../src/core/model/model.ts';
+import type { ObjectHead } from '../../src/core/model/objects.ts';
 import { MemoryJobs } from '../support/memory/jobs.ts';
 import { MemoryObjects } from '../support/memory/objects.ts';
 

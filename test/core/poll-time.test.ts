@@ -1,7 +1,8 @@
 /** The poll is the only clock: what is outside and hangs must not keep the rest of a run from being done. */
 import { expect, test } from 'vitest';
 import { defaultSettings } from '../../src/contract/settings.ts';
-import type { BatchApi, Deadline } from '../../src/core/ports/ports.ts';
+import type { Deadline } from '../../src/core/ports/ambient.ts';
+import type { BatchApi } from '../../src/core/ports/provider.ts';
 import { Prices } from '../../src/core/pricing/prices.ts';
 import { type PollDeps, poll } from '../../src/core/steps/poll/poll.ts';
 import { batchOf } from '../adapters/job-store.suite.ts';

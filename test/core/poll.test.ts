@@ -1,8 +1,8 @@
 /** What a poll asks and writes: as much as there is live, whatever there ever was. */
 import { describe, expect, it } from 'vitest';
 import { defaultSettings } from '../../src/contract/settings.ts';
-import { type BatchRecord, batchIdOf } from '../../src/core/model/model.ts';
-import type { BatchChanges } from '../../src/core/ports/ports.ts';
+import { type BatchRecord, batchIdOf } from '../../src/core/model/batch.ts';
+import type { BatchChanges } from '../../src/core/ports/records.ts';
 import { Prices } from '../../src/core/pricing/prices.ts';
 import { poll } from '../../src/core/steps/poll/poll.ts';
 import { MemoryBatches } from '../support/memory/batches.ts';

@@ -1,9 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CorruptWorkFileError, ObjectGoneError } from '../../src/core/base/errors.ts';
-import { type Range, readRanges } from '../../src/core/files/ranges.ts';
-import type { ObjectStore } from '../../src/core/ports/ports.ts';
-import { COALESCE_GAP_BYTES } from '../../src/core/steps/ingest/cutter.ts';
+import { COALESCE_GAP_BYTES, type Range, readRanges } from '../../src/core/files/ranges.ts';
+import type { ObjectStore } from '../../src/core/ports/objects.ts';
 import { chunkSizesArbitrary, cut, streamOf } from '../support/bytes.ts';
 import { BUCKET, memoryStore, putSource, watchReads } from '../support/memory-store.ts';
 

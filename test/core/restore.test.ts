@@ -4,7 +4,7 @@
  */
 import { afterEach, describe, expect, test } from 'vitest';
 import type { FaultRule } from '../../local/openai-emulator/emulator.ts';
-import type { Log } from '../../src/core/ports/ports.ts';
+import type { Log } from '../../src/core/ports/log.ts';
 import { poll } from '../../src/core/steps/poll/poll.ts';
 import { chatLine, type Pipeline, startPipeline } from '../support/pipeline.ts';
 

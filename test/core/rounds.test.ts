@@ -3,13 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { defaultSettings } from '../../src/contract/settings.ts';
 import type { Plan } from '../../src/core/files/plan.ts';
 import { advanceAfter, advanceJob, isFinished, nextRound } from '../../src/core/lifecycle/rounds.ts';
-import {
-  type BatchRecord,
-  batchIdOf,
-  byRoundAndPlace,
-  childBatchId,
-  type Job,
-} from '../../src/core/model/model.ts';
+import { type BatchRecord, batchIdOf, byRoundAndPlace, childBatchId } from '../../src/core/model/batch.ts';
+import type { Job } from '../../src/core/model/job.ts';
 import { MemoryJobs } from '../support/memory/jobs.ts';
 import { MemoryOutbox } from '../support/memory/outbox.ts';
 

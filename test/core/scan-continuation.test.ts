@@ -12,9 +12,9 @@ import { readCheckpoint, writeCheckpoint } from '../../src/core/files/checkpoint
 import { readManifest } from '../../src/core/files/manifest.ts';
 import type { Plan } from '../../src/core/files/plan.ts';
 import { readRunIndex } from '../../src/core/files/run-file.ts';
+import type { Job } from '../../src/core/model/job.ts';
 import { type BatchLimits, OPENAI_LIMITS } from '../../src/core/model/limits.ts';
-import type { Job } from '../../src/core/model/model.ts';
-import type { ObjectStore } from '../../src/core/ports/ports.ts';
+import type { ObjectStore } from '../../src/core/ports/objects.ts';
 import { Prices } from '../../src/core/pricing/prices.ts';
 import { type ScanDeps, type ScanState, scan } from '../../src/core/steps/ingest/scan.ts';
 import { chunkSizesArbitrary, collectBytes, cut } from '../support/bytes.ts';

@@ -1,7 +1,7 @@
 /** What submit does about a create whose answer was lost, and about turns. */
 import { expect, test } from 'vitest';
 import { CreateRefusedError } from '../../src/core/base/errors.ts';
-import type { RemoteBatch } from '../../src/core/ports/ports.ts';
+import type { RemoteBatch } from '../../src/core/ports/provider.ts';
 import { createTurnsOf } from '../../src/core/scheduling/scopes.ts';
 import { submit } from '../../src/core/steps/submit/submit.ts';
 import { NOW, startSubmit } from '../support/submit.ts';

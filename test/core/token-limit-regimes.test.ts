@@ -5,7 +5,8 @@
 import { describe, expect, test } from 'vitest';
 import { DEFAULT_API_KEY } from '../../src/contract/api-key.ts';
 import { quotaSchema } from '../../src/contract/settings.ts';
-import { type BatchRecord, batchIdOf, type Ledger } from '../../src/core/model/model.ts';
+import { type BatchRecord, batchIdOf } from '../../src/core/model/batch.ts';
+import type { Ledger } from '../../src/core/model/ledger.ts';
 import { Prices } from '../../src/core/pricing/prices.ts';
 import { admit } from '../../src/core/scheduling/admit.ts';
 import { newLedger, reserveOn, settleOn } from '../../src/core/scheduling/ledger.ts';

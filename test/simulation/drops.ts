@@ -1,6 +1,6 @@
 /** What is dropped in a seed: files of lines as people write them, some of them again under their keys. */
 import { gzipSync } from 'node:zlib';
-import type { BatchState } from '../../src/core/model/model.ts';
+import type { BatchState } from '../../src/core/model/batch.ts';
 import { HOUR_MS, MINUTE_MS } from './durations.ts';
 import { MAX_TOKENS } from './money.ts';
 import type { Random } from './random.ts';

@@ -4,7 +4,7 @@
  */
 
 import type { Settings } from '../../src/contract/settings.ts';
-import type { QuotaStore } from '../../src/core/ports/ports.ts';
+import type { QuotaStore } from '../../src/core/ports/quota.ts';
 import { Prices } from '../../src/core/pricing/prices.ts';
 import type { MemoryJobs } from '../support/memory/jobs.ts';
 import { MemoryQuota } from '../support/memory/quota.ts';

@@ -1,6 +1,6 @@
 /** OpenAI's endpoints that answer at once, as the simulation has them: each call is executed at most once. */
 import { CallUnansweredError } from '../../src/core/base/errors.ts';
-import type { CallAnswer, CallApi } from '../../src/core/ports/ports.ts';
+import type { CallAnswer, CallApi } from '../../src/core/ports/provider.ts';
 import type { Execution, ServiceWorld } from './openai-model.ts';
 import type { Oddities } from './openai-oddities.ts';
 import { tokensIn } from './oracle/tokens.ts';

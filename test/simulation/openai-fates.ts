@@ -1,5 +1,4 @@
-/** What a batch of the simulated OpenAI goes through, and when: drawn when it is created. */
-import type { BatchLevelError, OpenAIBatchStatus } from '../../src/core/model/model.ts';
+import type { BatchLevelError, OpenAIBatchStatus } from '../../src/core/model/batch.ts';
 import { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from './durations.ts';
 import type { Fate, ServiceBatch } from './openai-model.ts';
 import type { Random } from './random.ts';

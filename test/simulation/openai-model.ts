@@ -1,5 +1,4 @@
-/** What the simulated OpenAI is made of: its batches, files and requests, and the account of what it executed. */
-import type { BatchLevelError, OpenAIBatchStatus } from '../../src/core/model/model.ts';
+import type { BatchLevelError, OpenAIBatchStatus } from '../../src/core/model/batch.ts';
 
 /** What the service needs of the simulation. */
 export interface ServiceWorld {

@@ -1,5 +1,4 @@
-/** What the simulated OpenAI does in the weather of {@link KINDS}: each kind draws from a stream of its own. */
-import type { BatchLevelError, OpenAIBatchStatus } from '../../src/core/model/model.ts';
+import type { BatchLevelError, OpenAIBatchStatus } from '../../src/core/model/batch.ts';
 import { HOUR_MS, MINUTE_MS, SECOND_MS } from './durations.ts';
 import { BATCH_ERRORS } from './openai-fates.ts';
 import type { LateFailure, Progress, ServiceBatch, ServiceFile, ServiceWorld } from './openai-model.ts';

@@ -1,5 +1,4 @@
-/** What a batch of the simulated OpenAI leaves when it ends: which of its requests ran, and what its files hold. */
-import type { OpenAIBatchStatus } from '../../src/core/model/model.ts';
+import type { OpenAIBatchStatus } from '../../src/core/model/batch.ts';
 import { HOUR_MS, MINUTE_MS, SECOND_MS } from './durations.ts';
 import { textOf } from './openai-files.ts';
 import type { Execution, ServiceBatch, ServiceFile, ServiceRequest } from './openai-model.ts';

@@ -6,8 +6,9 @@
 
 import { CreateRefusedError } from '../../src/core/base/errors.ts';
 import { inputFileOf } from '../../src/core/lifecycle/ownership.ts';
-import type { BatchLevelError, OpenAIBatchStatus } from '../../src/core/model/model.ts';
-import type { BatchApi, ByteStream, RemoteBatch, RemoteFile } from '../../src/core/ports/ports.ts';
+import type { BatchLevelError, OpenAIBatchStatus } from '../../src/core/model/batch.ts';
+import type { ByteStream } from '../../src/core/ports/objects.ts';
+import type { BatchApi, RemoteBatch, RemoteFile } from '../../src/core/ports/provider.ts';
 import { OpenAIRequestError } from '../../src/providers/openai/batch-api.ts';
 import { HOUR_MS, MINUTE_MS, SECOND_MS } from './durations.ts';
 import { SimulatedCalls } from './openai-calls.ts';

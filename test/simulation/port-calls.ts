@@ -1,23 +1,9 @@
-/**
- * Every call that the core may make of the world, and what can become of it. A port or a method that is new is added
- * here, and is then delayed, interleaved, killed and failed like all others; the compiler says what is missing.
- */
-import type {
-  BatchApi,
-  CallApi,
-  Deadline,
-  Inputs,
-  JobEvents,
-  JobStore,
-  ListingStore,
-  ObjectStore,
-  ObjectWriter,
-  Outbox,
-  ParkStore,
-  Pause,
-  QuotaStore,
-  WorkFiles,
-} from '../../src/core/ports/ports.ts';
+import type { Deadline, Pause } from '../../src/core/ports/ambient.ts';
+import type { Inputs, ObjectStore, ObjectWriter, WorkFiles } from '../../src/core/ports/objects.ts';
+import type { JobEvents, Outbox } from '../../src/core/ports/outbox.ts';
+import type { BatchApi, CallApi } from '../../src/core/ports/provider.ts';
+import type { ParkStore, QuotaStore } from '../../src/core/ports/quota.ts';
+import type { JobStore, ListingStore } from '../../src/core/ports/records.ts';
 
 /**
  * - `call`: one request, which may fail before or after its effect, or be sent twice by a client that saw no answer.

@@ -3,8 +3,10 @@
  * be switched off. A simulation that does not notice proves nothing.
  */
 import { DEFAULT_API_KEY } from '../../src/contract/api-key.ts';
-import type { BatchRecord, Job } from '../../src/core/model/model.ts';
-import type { BatchApi, JobStore, RemoteBatch } from '../../src/core/ports/ports.ts';
+import type { BatchRecord } from '../../src/core/model/batch.ts';
+import type { Job } from '../../src/core/model/job.ts';
+import type { BatchApi, RemoteBatch } from '../../src/core/ports/provider.ts';
+import type { JobStore } from '../../src/core/ports/records.ts';
 import type { PriceQuestion, Prices } from '../../src/core/pricing/prices.ts';
 import { SIMULATED_PRICES } from './money.ts';
 import type { PortsOfStack, Tamper } from './stack.ts';

@@ -7,7 +7,7 @@
 import { setImmediate as untilIdle } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { BatchMessage } from '../../src/contract/messages.ts';
-import type { Deadline, Pause } from '../../src/core/ports/ports.ts';
+import type { Deadline, Pause } from '../../src/core/ports/ambient.ts';
 import { OpenAIRequestError } from '../../src/providers/openai/batch-api.ts';
 import { MINUTE_MS, SECOND_MS } from './durations.ts';
 import { type Faults, InjectedError } from './faults.ts';

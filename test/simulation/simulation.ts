@@ -1,9 +1,5 @@
-/**
- * Runs one seed: what is dropped, cancelled, destroyed and restored, and when everything must have come to its end. Handlers
- * are the real core on memory adapters; {@link Scheduler} decides, call by call, who continues.
- */
-
-import { apiKeyOf, type BatchRecord, type ObjectHead } from '../../src/core/model/model.ts';
+import { apiKeyOf, type BatchRecord } from '../../src/core/model/batch.ts';
+import type { ObjectHead } from '../../src/core/model/objects.ts';
 import { routeOf } from '../../src/core/requests/route.ts';
 import { ADOPTION_EDGES, Coverage, STATE_EDGES } from './coverage.ts';
 import type { Drop } from './drops.ts';

@@ -38,6 +38,27 @@ const ROOMS: readonly Room[] = [
   { prefix: 'bin/', from: ['src/contract/', 'lib/'] },
 ];
 
+/**
+ * The folders of `src/core`: each may import those before it, and itself. The folders of `steps` may not import each
+ * other; the folders within any other one count as that one.
+ */
+const CORE_RANKS = [
+  'base',
+  'model',
+  'ports',
+  'files',
+  'results',
+  'requests',
+  'pricing',
+  'lifecycle',
+  'scheduling',
+  'drops',
+  'steps',
+  'forecast',
+  'audit',
+];
+const CORE = 'src/core/';
+
 /** Packages that describe infrastructure: they belong where the CDK app is, and in no bundle. */
 const INFRASTRUCTURE = /^(aws-cdk-lib|constructs|cdk-nag)(\/|$)/;
 const INFRASTRUCTURE_ROOMS = ['lib/', 'bin/'];
@@ -53,9 +74,13 @@ const IMPURE: readonly [name: string, pattern: RegExp][] = [
   ['performance.now', /\bperformance\s*\./],
   ['Math.random', /\bMath\s*\.\s*random\b/],
   ['random bytes', /\b(randomUUID|randomBytes|randomInt|getRandomValues|webcrypto)\b/],
-  ['a timer', /\b(setTimeout|setInterval|setImmediate)\b/],
+  [
+    'a timer',
+    /\b(setTimeout|setInterval|setImmediate|queueMicrotask|nextTick)\b|\bscheduler\s*\.|\bAbortSignal\s*\.\s*timeout\b/,
+  ],
+  ['Temporal.Now', /\bTemporal\s*\.\s*Now\b/],
   ['console', /\bconsole\s*\./],
-  ['fetch', /\bfetch\s*\(\s*['"`]/],
+  ['fetch', /(?<![.\w]|function\s+)fetch\s*\(/],
 ];
 
 const EMPTY_NAMES = /(^|[-.])(utils?|helpers?|managers?)\.ts$/;
@@ -63,7 +88,14 @@ const KEBAB_CASE = /^[a-z0-9]+(-[a-z0-9]+)*(\.d)?\.ts$/;
 
 /** Everything in the tree that breaks a rule, one sentence each; empty if nothing does. */
 export function findViolations(tree: SourceTree): string[] {
-  return [...findImportViolations(tree), ...findCycles(tree), ...findImpurities(tree), ...findBadNames(tree)];
+  return [
+    ...findImportViolations(tree),
+    ...findRankViolations(tree),
+    ...findCycles(tree),
+    ...findFolderCycles(tree),
+    ...findImpurities(tree),
+    ...findBadNames(tree),
+  ];
 }
 
 /** What a file imports or re-exports, types included. */
@@ -113,27 +145,74 @@ function findFileViolations(tree: SourceTree, path: string, room: Room, imported
   return tree.has(target) ? [] : [`${path} imports ${imported}, which is not there`];
 }
 
+function findRankViolations(tree: SourceTree): string[] {
+  const violations: string[] = [];
+  for (const path of tree.keys()) {
+    if (!path.startsWith(CORE)) continue;
+    const folder = coreFolderOf(path);
+    if (!CORE_RANKS.includes(folder.split('/')[0]!)) violations.push(`${path} is in no folder of the core`);
+    for (const target of filesImportedBy(tree, path)) {
+      if (!target.startsWith(CORE)) continue;
+      const other = coreFolderOf(target);
+      if (other !== folder && rankOf(other) >= rankOf(folder))
+        violations.push(`${path} imports ${target}; ${folder} may import only the folders before it`);
+    }
+  }
+  return violations;
+}
+
+/** `steps/poll` for what is below it, the first folder of all else. */
+function coreFolderOf(path: string): string {
+  const [first, second] = path.slice(CORE.length).split('/');
+  return first === 'steps' ? `${first}/${second}` : first!;
+}
+
+const rankOf = (folder: string): number => CORE_RANKS.indexOf(folder.split('/')[0]!);
+
 /** Each group of files that import each other in a ring, named by one ring. */
 function findCycles(tree: SourceTree): string[] {
-  const violations: string[] = [];
+  const imports = new Map([...tree.keys()].map((path) => [path, filesImportedBy(tree, path)]));
+  return ringsIn(imports).map((ring) => `import cycle: ${ring.join(' -> ')}`);
+}
+
+/** The same for folders, where no file is in the ring that {@link findCycles} names. */
+function findFolderCycles(tree: SourceTree): string[] {
+  const folders = new Map<string, string[]>();
+  for (const path of tree.keys()) {
+    const folder = posix.dirname(path);
+    const others = filesImportedBy(tree, path)
+      .map((target) => posix.dirname(target))
+      .filter((other) => other !== folder);
+    folders.set(folder, [...(folders.get(folder) ?? []), ...others]);
+  }
+  return ringsIn(folders).map((ring) => `folders import each other: ${ring.join(' -> ')}`);
+}
+
+/** One ring of each group of names that lead to each other; begins and ends with the same name. */
+function ringsIn(arrows: ReadonlyMap<string, readonly string[]>): string[][] {
+  const rings: string[][] = [];
   const state = new Map<string, 'open' | 'done'>();
   const trail: string[] = [];
-  const visit = (path: string): void => {
-    state.set(path, 'open');
-    trail.push(path);
-    for (const imported of importsOf(tree.get(path)!)) {
-      if (!imported.startsWith('.')) continue;
-      const target = resolve(path, imported);
-      if (!tree.has(target)) continue;
-      if (state.get(target) === 'open')
-        violations.push(`import cycle: ${[...trail.slice(trail.indexOf(target)), target].join(' -> ')}`);
-      else if (state.get(target) === undefined) visit(target);
+  const visit = (name: string): void => {
+    state.set(name, 'open');
+    trail.push(name);
+    for (const next of arrows.get(name) ?? []) {
+      if (state.get(next) === 'open') rings.push([...trail.slice(trail.indexOf(next)), next]);
+      else if (state.get(next) === undefined) visit(next);
     }
     trail.pop();
-    state.set(path, 'done');
+    state.set(name, 'done');
   };
-  for (const path of tree.keys()) if (state.get(path) === undefined) visit(path);
-  return violations;
+  for (const name of arrows.keys()) if (state.get(name) === undefined) visit(name);
+  return rings;
+}
+
+/** Files of the tree that a file imports, types included. */
+function filesImportedBy(tree: SourceTree, path: string): string[] {
+  return importsOf(tree.get(path)!)
+    .filter((imported) => imported.startsWith('.'))
+    .map((imported) => resolve(path, imported))
+    .filter((target) => tree.has(target));
 }
 
 function findImpurities(tree: SourceTree): string[] {

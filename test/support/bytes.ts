@@ -1,6 +1,6 @@
 /** Byte streams for tests: any bytes in any chunks. */
 import fc from 'fast-check';
-import type { ByteStream } from '../../src/core/ports/ports.ts';
+import type { ByteStream } from '../../src/core/ports/objects.ts';
 
 /** Sizes of successive chunks, used over and over; 0 gives an empty chunk. At least one is positive. */
 export const chunkSizesArbitrary = (most: number): fc.Arbitrary<number[]> =>

@@ -1,7 +1,5 @@
-/** {@link MemoryObjects} with what tests of the core need around it. */
-
-import type { SourceObject } from '../../src/core/model/model.ts';
-import type { ObjectStore } from '../../src/core/ports/ports.ts';
+import type { SourceObject } from '../../src/core/model/objects.ts';
+import type { ObjectStore } from '../../src/core/ports/objects.ts';
 import { MemoryObjects } from './memory/objects.ts';
 
 export const BUCKET = 'bucket';

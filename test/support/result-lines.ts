@@ -1,5 +1,4 @@
-/** Result files of OpenAI that say something else than the emulator's: given lines in place of those of given requests. */
-import type { ByteStream } from '../../src/core/ports/ports.ts';
+import type { ByteStream } from '../../src/core/ports/objects.ts';
 import type { Pipeline } from './pipeline.ts';
 
 /** By custom_id, what replaces its line: objects, or bytes as they are, without a line feed. */

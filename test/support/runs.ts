@@ -1,7 +1,8 @@
 /** Runs as ingest and collect write them. */
 
 import { type OriginalRange, RunWriter } from '../../src/core/files/run-file.ts';
-import type { RunRef, SourceObject } from '../../src/core/model/model.ts';
+import type { RunRef } from '../../src/core/model/batch.ts';
+import type { SourceObject } from '../../src/core/model/objects.ts';
 import type { MemoryObjects } from './memory/objects.ts';
 import { BUCKET } from './memory-store.ts';
 

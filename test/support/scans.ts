@@ -1,7 +1,7 @@
 /** Scans that are not broken off. */
 
 import type { Plan } from '../../src/core/files/plan.ts';
-import type { Job } from '../../src/core/model/model.ts';
+import type { Job } from '../../src/core/model/job.ts';
 import { Prices } from '../../src/core/pricing/prices.ts';
 import { type ScanDeps, scan } from '../../src/core/steps/ingest/scan.ts';
 

@@ -2,8 +2,8 @@
 
 import type { BatchMessage } from '../../src/contract/messages.ts';
 import { defaultSettings, quotaSchema } from '../../src/contract/settings.ts';
-import type { BatchRecord } from '../../src/core/model/model.ts';
-import type { BatchApi } from '../../src/core/ports/ports.ts';
+import type { BatchRecord } from '../../src/core/model/batch.ts';
+import type { BatchApi } from '../../src/core/ports/provider.ts';
 import type { SubmitDeps } from '../../src/core/steps/submit/submit.ts';
 import { MemoryBatches } from './memory/batches.ts';
 import { noHeartbeat } from './memory/heartbeat.ts';

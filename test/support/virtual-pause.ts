@@ -1,5 +1,4 @@
-/** Pauses on a virtual clock: time passes only while nothing else goes on. */
-import type { Pause } from '../../src/core/ports/ports.ts';
+import type { Pause } from '../../src/core/ports/ambient.ts';
 
 interface Sleeper {
   at: number;

@@ -7,7 +7,7 @@
  * makes up for it.
  */
 import { randomUUID } from 'node:crypto';
-import type { Pause } from '../../../src/core/ports/ports.ts';
+import type { Pause } from '../../../src/core/ports/ambient.ts';
 import { pause as realPause } from '../../../src/runtime/ambient.ts';
 import { AwsError, startAwsJsonServer } from '../aws-json-server.ts';
 import type { Authorize } from '../iam.ts';

@@ -9,7 +9,7 @@ import {
   TABLE_PARTITION_KEY,
   TABLE_SORT_KEY,
 } from '../../contract/table.ts';
-import type { IngestProgress } from '../../core/model/model.ts';
+import type { IngestProgress } from '../../core/model/job.ts';
 import type { Item } from './items.ts';
 
 const NAMES = {

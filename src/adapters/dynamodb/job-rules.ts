@@ -1,9 +1,5 @@
-/**
- * When a write to the job store may happen: pure decisions over what stands there, the same for the table and for
- * memory.
- */
-import { type BatchRecord, tierOf } from '../../core/model/model.ts';
-import type { LatestJob, Publication } from '../../core/ports/ports.ts';
+import { type BatchRecord, tierOf } from '../../core/model/batch.ts';
+import type { LatestJob, Publication } from '../../core/ports/records.ts';
 
 /** Who may write the plain names of an input key. */
 export interface PublicationState {

@@ -7,8 +7,9 @@ import {
   TABLE_PARTITION_KEY,
   TABLE_SORT_KEY,
 } from '../../contract/table.ts';
-import type { BatchRecord, Job } from '../../core/model/model.ts';
-import type { JobStore, LatestJob, LiveItem, Publication } from '../../core/ports/ports.ts';
+import type { BatchRecord } from '../../core/model/batch.ts';
+import type { Job } from '../../core/model/job.ts';
+import type { JobStore, LatestJob, LiveItem, Publication } from '../../core/ports/records.ts';
 import { DynamoDBItems, type Item, indexAttributes, type Key } from './items.ts';
 import {
   afterPublication,

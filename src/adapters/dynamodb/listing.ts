@@ -1,6 +1,6 @@
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
-import type { InputListing } from '../../core/model/model.ts';
-import type { ListingStore } from '../../core/ports/ports.ts';
+import type { InputListing } from '../../core/model/input-listing.ts';
+import type { ListingStore } from '../../core/ports/records.ts';
 import { DynamoDBItems, type Key } from './items.ts';
 import { readListing } from './record-schemas.ts';
 

@@ -1,9 +1,6 @@
-/**
- * Which jobs and batches stand in the sparse index, and when the sweep looks at them: the one place that derives the
- * index attributes from the state of a record.
- */
-import { type BatchRecord, hasEnded, type Job } from '../../core/model/model.ts';
-import type { LiveItem } from '../../core/ports/ports.ts';
+import type { BatchRecord } from '../../core/model/batch.ts';
+import { hasEnded, type Job } from '../../core/model/job.ts';
+import type { LiveItem } from '../../core/ports/records.ts';
 
 /** What the index holds of an item; `undefined` keeps the item out of it. */
 export type LiveEntry =

@@ -1,7 +1,7 @@
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { TABLE_PARTITION_KEY, TABLE_SORT_KEY } from '../../contract/table.ts';
-import type { Park, ParkProof } from '../../core/model/model.ts';
-import type { ParkStore } from '../../core/ports/ports.ts';
+import type { Park, ParkProof } from '../../core/model/park.ts';
+import type { ParkStore } from '../../core/ports/quota.ts';
 import { parked, probed, unparked } from '../../core/scheduling/parks.ts';
 import { DynamoDBItems, type Item, type Key } from './items.ts';
 import { readPark } from './record-schemas.ts';

@@ -1,8 +1,9 @@
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { TTL_ATTRIBUTE } from '../../contract/table.ts';
 import { BatchdropError } from '../../core/base/errors.ts';
-import type { BatchRecord, Ledger, Reservation } from '../../core/model/model.ts';
-import type { Demand, LedgerLessons, QuotaStore } from '../../core/ports/ports.ts';
+import type { BatchRecord } from '../../core/model/batch.ts';
+import type { Ledger, Reservation } from '../../core/model/ledger.ts';
+import type { Demand, LedgerLessons, QuotaStore } from '../../core/ports/quota.ts';
 import {
   isFirstOn,
   newLedger,

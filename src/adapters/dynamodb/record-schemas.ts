@@ -8,32 +8,22 @@ import { receiptSchema } from '../../contract/receipt.ts';
 import { routeSchema, TIERS } from '../../contract/settings.ts';
 import { BatchdropError } from '../../core/base/errors.ts';
 import {
-  type BatchOutcome,
   type BatchRecord,
-  type Bill,
   type Calls,
-  type Failing,
   type FetchedFile,
   type Fetching,
-  type IngestProgress,
-  type InputListing,
-  type Job,
   type Ladder,
-  type LearnedPace,
-  type Ledger,
-  type ListCursor,
-  type ListingPass,
-  type MergeProgress,
   type NextBatch,
   OPENAI_BATCH_STATUSES,
-  type Park,
-  type Reservation,
   type RunRef,
-  type TierBill,
-  type TokenUsage,
-  type UnjudgedBatch,
-  type Unreadable,
-} from '../../core/model/model.ts';
+} from '../../core/model/batch.ts';
+import type { InputListing, ListingPass } from '../../core/model/input-listing.ts';
+import type { Failing, IngestProgress, Job, MergeProgress, Unreadable } from '../../core/model/job.ts';
+import type { LearnedPace, Ledger, Reservation, UnjudgedBatch } from '../../core/model/ledger.ts';
+import type { ListCursor } from '../../core/model/objects.ts';
+import type { BatchOutcome, Bill, TierBill } from '../../core/model/outcome.ts';
+import type { Park } from '../../core/model/park.ts';
+import type { TokenUsage } from '../../core/model/usage.ts';
 import type { LatestState } from './job-rules.ts';
 
 const version = z.literal(1);

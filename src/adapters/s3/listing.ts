@@ -1,6 +1,6 @@
 /** What S3's listings of versions say, in the domain's words. */
 import type { DeleteMarkerEntry, ListObjectVersionsCommandOutput } from '@aws-sdk/client-s3';
-import type { KeyVersion } from '../../core/model/model.ts';
+import type { KeyVersion } from '../../core/model/objects.ts';
 
 /** Without versioning, or while it is suspended, S3 calls the version that the next write replaces "null". */
 export function versionOf(versionId: string | undefined): { versionId?: string } {

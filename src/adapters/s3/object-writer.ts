@@ -16,8 +16,8 @@ import {
   UploadPartCopyCommand,
 } from '@aws-sdk/client-s3';
 import { BatchdropError, CorruptWorkFileError, UploadGoneError } from '../../core/base/errors.ts';
-import type { SourceObject } from '../../core/model/model.ts';
-import type { ObjectStore, ObjectWriter, WriterState } from '../../core/ports/ports.ts';
+import type { SourceObject } from '../../core/model/objects.ts';
+import type { ObjectStore, ObjectWriter, WriterState } from '../../core/ports/objects.ts';
 import type { PartBuffers } from './part-buffers.ts';
 import { abortUpload, completedPart, copySourceOf, errorNameOf, goneError, isMissing } from './requests.ts';
 import { MAX_COPIES_IN_FLIGHT, MAX_PARTS, partBytesOf, type S3Sizes } from './sizes.ts';

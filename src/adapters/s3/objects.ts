@@ -23,7 +23,7 @@ import {
   UploadPartCopyCommand,
 } from '@aws-sdk/client-s3';
 import { BatchdropError, ObjectGoneError } from '../../core/base/errors.ts';
-import type { KeyVersion, ListCursor, ObjectHead, SourceObject } from '../../core/model/model.ts';
+import type { KeyVersion, ListCursor, ObjectHead, SourceObject } from '../../core/model/objects.ts';
 import type {
   ByteStream,
   Inputs,
@@ -31,7 +31,7 @@ import type {
   ObjectWriter,
   WorkFiles,
   WriterState,
-} from '../../core/ports/ports.ts';
+} from '../../core/ports/objects.ts';
 import { BodyChunks } from '../body-chunks.ts';
 import { decodeKey, keyVersionsOf, versionOf, wholeSeconds } from './listing.ts';
 import { S3ObjectWriter } from './object-writer.ts';

@@ -1,6 +1,6 @@
 import { GetObjectCommand, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { OWNERS_KEY } from '../../contract/prefix-owners.ts';
-import type { OwnersStore } from '../../core/ports/ports.ts';
+import type { OwnersStore } from '../../core/ports/objects.ts';
 import { isMissing, statusOf } from './requests.ts';
 
 /**

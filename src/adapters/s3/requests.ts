@@ -6,7 +6,7 @@ import {
   S3ServiceException,
 } from '@aws-sdk/client-s3';
 import { ObjectGoneError, ObjectUnreadableError } from '../../core/base/errors.ts';
-import type { SourceObject } from '../../core/model/model.ts';
+import type { SourceObject } from '../../core/model/objects.ts';
 
 /** The entry of a part in CompleteMultipartUpload: what S3 said of it, with the checksum if there is one. */
 export function completedPart(

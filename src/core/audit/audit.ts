@@ -3,7 +3,7 @@
 import type { PricedTier } from '../../contract/rates.ts';
 import type { Picodollars } from '../base/money.ts';
 import { WITH_FLEX } from '../model/endpoints.ts';
-import type { TokenUsage } from '../model/model.ts';
+import type { TokenUsage } from '../model/usage.ts';
 import { costAt, type Prices } from '../pricing/prices.ts';
 import { SHORT_CONTEXT_TOKENS } from '../pricing/table.ts';
 import { toolFeeOf } from '../pricing/tool-fees.ts';

@@ -11,7 +11,7 @@
 
 import type { PricedTier } from '../../contract/rates.ts';
 import { type Endpoint, isEndpoint } from '../model/endpoints.ts';
-import type { TokenUsage } from '../model/model.ts';
+import type { TokenUsage } from '../model/usage.ts';
 import { classify } from '../results/classify.ts';
 import { type ToolUse, toolUseOf } from '../results/tool-use.ts';
 import { usageOf } from '../results/usage.ts';

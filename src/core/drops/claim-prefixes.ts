@@ -2,7 +2,9 @@
 import { OWNERS_KEY, ownersSchema, type PrefixOwner } from '../../contract/prefix-owners.ts';
 import type { Settings } from '../../contract/settings.ts';
 import { BatchdropError, CorruptWorkFileError } from '../base/errors.ts';
-import type { Ambient, Log, OwnersStore } from '../ports/ports.ts';
+import type { Ambient } from '../ports/ambient.ts';
+import type { Log } from '../ports/log.ts';
+import type { OwnersStore } from '../ports/objects.ts';
 import { claimFor, prefixesOfRoute, type StackIdentity } from './owners.ts';
 
 /** What it takes to claim prefixes. */

@@ -1,7 +1,10 @@
 /** Where a version of an input stands among those of its key, in the order in which S3 stored them. */
+
+import type { Job } from '../model/job.ts';
 import { jobIdOf } from '../model/job-id.ts';
-import type { Job, KeyVersion, ListCursor, ObjectHead } from '../model/model.ts';
-import type { Inputs, JobStore } from '../ports/ports.ts';
+import type { KeyVersion, ListCursor, ObjectHead } from '../model/objects.ts';
+import type { Inputs } from '../ports/objects.ts';
+import type { JobStore } from '../ports/records.ts';
 
 /** What of a version's place its job keeps. */
 export type Place = Pick<Job, 'predecessor' | 'rank'>;

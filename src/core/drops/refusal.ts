@@ -1,6 +1,6 @@
 /** What becomes of an object that is another stack's to run. */
 import { type JobCompleted, PREFIX_OWNED } from '../../contract/messages.ts';
-import type { Job } from '../model/model.ts';
+import type { Job } from '../model/job.ts';
 import type { OtherOwner } from './owners.ts';
 
 /** The event of an object that is not run. There is no receipt: the owner may write one under the same name. */

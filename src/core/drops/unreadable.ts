@@ -3,7 +3,7 @@
  * that (a restore from a deep archive takes 48 hours), so they are tried for a time, and then rejected with what S3 said.
  */
 import type { ObjectUnreadableError } from '../base/errors.ts';
-import type { Job, Rejection, Unreadable } from '../model/model.ts';
+import type { Job, Rejection, Unreadable } from '../model/job.ts';
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;

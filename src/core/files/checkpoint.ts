@@ -16,7 +16,7 @@
  */
 import { crc32 } from 'node:zlib';
 import { CorruptWorkFileError } from '../base/errors.ts';
-import type { ObjectStore } from '../ports/ports.ts';
+import type { ObjectStore } from '../ports/objects.ts';
 
 const MAGIC = 'BDCP';
 const VERSION = 1;

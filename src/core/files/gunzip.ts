@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { BatchdropError } from '../base/errors.ts';
-import type { ByteStream } from '../ports/ports.ts';
+import type { ByteStream } from '../ports/objects.ts';
 
 /** The first bytes of every gzip file (RFC 1952, section 2.3.1). Names and content types are not trusted. */
 const GZIP_MAGIC = [0x1f, 0x8b] as const;

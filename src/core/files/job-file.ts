@@ -6,8 +6,8 @@ import * as z from 'zod';
 import { appliedOptionSchema } from '../../contract/options.ts';
 import type { Layout } from '../../contract/settings.ts';
 import { routeSchema } from '../../contract/settings.ts';
-import type { Job } from '../model/model.ts';
-import type { ObjectStore } from '../ports/ports.ts';
+import type { Job } from '../model/job.ts';
+import type { ObjectStore } from '../ports/objects.ts';
 import { workKeys } from './keys.ts';
 import { readWorkJson, settleWorkJson } from './work-json.ts';
 

@@ -14,8 +14,8 @@
  */
 import { Block } from '../base/block.ts';
 import { CorruptWorkFileError } from '../base/errors.ts';
-import type { SourceObject } from '../model/model.ts';
-import type { ObjectStore } from '../ports/ports.ts';
+import type { SourceObject } from '../model/objects.ts';
+import type { ObjectStore } from '../ports/objects.ts';
 import { RECORD_BYTES, RecordFileEncoder, readRecordFile } from './record-file.ts';
 
 const MAGIC = 'BDMF';

@@ -3,8 +3,8 @@
  * three keep a vCPU busy (perf figures: docs/performance.md). Memory is the ranges in flight, whatever the object's size.
  */
 import { ObjectSizeError } from '../base/errors.ts';
-import type { SourceObject } from '../model/model.ts';
-import type { ByteStream, ObjectStore } from '../ports/ports.ts';
+import type { SourceObject } from '../model/objects.ts';
+import type { ByteStream, ObjectStore } from '../ports/objects.ts';
 
 /** AWS advises ranges of 8 to 16 MB. Source: S3 User Guide, "Performance design patterns". */
 const RANGE_BYTES = 8 * 1024 * 1024;

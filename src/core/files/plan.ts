@@ -4,7 +4,7 @@
  */
 import * as z from 'zod';
 import { CorruptWorkFileError } from '../base/errors.ts';
-import type { ObjectStore } from '../ports/ports.ts';
+import type { ObjectStore } from '../ports/objects.ts';
 import { readWorkJson } from './work-json.ts';
 
 const runRefSchema = z.object({

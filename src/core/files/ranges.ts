@@ -3,9 +3,11 @@
  * entries that stand close together come from one GET, and what lies between them is read over.
  */
 import { CorruptWorkFileError } from '../base/errors.ts';
-import type { SourceObject } from '../model/model.ts';
-import type { ObjectStore } from '../ports/ports.ts';
-import { COALESCE_GAP_BYTES } from '../steps/ingest/cutter.ts';
+import type { SourceObject } from '../model/objects.ts';
+import type { ObjectStore } from '../ports/objects.ts';
+
+/** Unwanted bytes between two requests that are cheaper to read over than to start another GET for. */
+export const COALESCE_GAP_BYTES = 256 * 1024;
 
 /** A stretch of the source. */
 export interface Range {

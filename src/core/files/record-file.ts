@@ -17,7 +17,7 @@
  */
 import { crc32 } from 'node:zlib';
 import { CorruptWorkFileError } from '../base/errors.ts';
-import type { ByteStream } from '../ports/ports.ts';
+import type { ByteStream } from '../ports/objects.ts';
 
 /** Bytes of every record: both layouts fit, and blocks of S3's sizes hold whole records. */
 export const RECORD_BYTES = 32;

@@ -1,4 +1,4 @@
-import type { ByteStream, ObjectStore } from '../ports/ports.ts';
+import type { ByteStream, ObjectStore } from '../ports/objects.ts';
 import type { Manifest, ManifestEntries } from './manifest.ts';
 import { type Range, readRanges } from './ranges.ts';
 

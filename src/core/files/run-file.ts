@@ -13,8 +13,9 @@
  */
 import { Block } from '../base/block.ts';
 import { CorruptWorkFileError } from '../base/errors.ts';
-import type { RunRef, SourceObject } from '../model/model.ts';
-import type { ObjectStore, ObjectWriter, WriterState } from '../ports/ports.ts';
+import type { RunRef } from '../model/batch.ts';
+import type { SourceObject } from '../model/objects.ts';
+import type { ObjectStore, ObjectWriter, WriterState } from '../ports/objects.ts';
 import { RECORD_BYTES, RecordFileEncoder, type RecordFileState, readRecordFile } from './record-file.ts';
 
 const MAGIC = 'BDRN';

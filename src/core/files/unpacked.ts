@@ -1,4 +1,4 @@
-import type { ByteStream } from '../ports/ports.ts';
+import type { ByteStream } from '../ports/objects.ts';
 import { gunzip, isGzip } from './gunzip.ts';
 
 /** A stream as it is, or unpacked if it begins like gzip. */

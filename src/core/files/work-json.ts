@@ -1,7 +1,7 @@
 /** Small files below `work/` that are written once: whoever comes second takes what stands. */
 import type * as z from 'zod';
 import { CorruptWorkFileError } from '../base/errors.ts';
-import type { ObjectStore } from '../ports/ports.ts';
+import type { ObjectStore } from '../ports/objects.ts';
 
 /**
  * What stands at a key, or `undefined`.

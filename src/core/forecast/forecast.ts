@@ -10,7 +10,7 @@ import { unpacked } from '../files/unpacked.ts';
 import type { Endpoint } from '../model/endpoints.ts';
 import { type BatchLimits, MAX_GROUPS } from '../model/limits.ts';
 import { outputLimitOf, withOutputLimit } from '../model/output-limit.ts';
-import type { ByteStream } from '../ports/ports.ts';
+import type { ByteStream } from '../ports/objects.ts';
 import { sizeOf } from '../pricing/bound.ts';
 import { SHORT_CONTEXT_TOKENS } from '../pricing/table.ts';
 import { estimateTokens, type TokenEstimate, type Tokenizer } from '../pricing/tokens/estimate.ts';

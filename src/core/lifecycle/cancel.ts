@@ -1,12 +1,11 @@
-/**
- * Cancelling a job: nothing of it is sent any more, what is at OpenAI is cancelled there, and what was finished and paid
- * for is kept. Each request ends with an outcome, and the job with a receipt, as always. Deleting an input cancels
- * nothing.
- */
-
-import { apiKeyOf, type BatchRecord, isSlice, type Job } from '../model/model.ts';
-import type { Ambient, BatchApi, ByKey, JobStore, Log, Outbox, RemoteBatch } from '../ports/ports.ts';
-import { CANCELLED } from '../steps/collect/decide.ts';
+import { apiKeyOf, type BatchRecord, isSlice } from '../model/batch.ts';
+import type { Job } from '../model/job.ts';
+import { CANCELLED } from '../model/outcome-codes.ts';
+import type { Ambient } from '../ports/ambient.ts';
+import type { Log } from '../ports/log.ts';
+import type { Outbox } from '../ports/outbox.ts';
+import type { BatchApi, ByKey, RemoteBatch } from '../ports/provider.ts';
+import type { JobStore } from '../ports/records.ts';
 import { isWaiting, waitingFor } from './duplicate-jobs.ts';
 import { SUCCEEDED } from './step-failure.ts';
 

@@ -1,6 +1,6 @@
-/** Work on a claimed job or batch: the claim is renewed meanwhile, and no side effect begins without it. */
-import type { BatchRecord, Job } from '../model/model.ts';
-import type { JobStore } from '../ports/ports.ts';
+import type { BatchRecord } from '../model/batch.ts';
+import type { Job } from '../model/job.ts';
+import type { JobStore } from '../ports/records.ts';
 import { type GuardedPorts, guardPorts } from './guarded-ports.ts';
 import { type HeldLease, LEASE_MS, type Lease, type LeaseDeps, whileLeased } from './lease.ts';
 

@@ -5,8 +5,8 @@
  */
 import { createHash } from 'node:crypto';
 import type { Route } from '../../contract/settings.ts';
-import type { Job } from '../model/model.ts';
-import type { JobStore } from '../ports/ports.ts';
+import type { Job } from '../model/job.ts';
+import type { JobStore } from '../ports/records.ts';
 
 /** How long after its record a job may own drops of the same content. */
 export const OWNER_MS = 24 * 60 * 60_000;

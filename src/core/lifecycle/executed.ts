@@ -1,9 +1,5 @@
-/**
- * Whether OpenAI executed anything of a batch. Its statuses do not say: batches that were reported `failed` had output
- * files, and counts are absent, zero or wrong at times. So each sign counts, and what bears none ran nothing.
- */
-import type { BatchRecord, OpenAIBatchStatus } from '../model/model.ts';
-import type { RemoteBatch } from '../ports/ports.ts';
+import type { BatchRecord, OpenAIBatchStatus } from '../model/batch.ts';
+import type { RemoteBatch } from '../ports/provider.ts';
 
 /** Statuses that a batch comes to only once its requests are executed. Source: openai-batch guide, "Batch object status". */
 const RUNNING: ReadonlySet<OpenAIBatchStatus | undefined> = new Set(['in_progress', 'finalizing']);

@@ -1,9 +1,6 @@
-/**
- * Ports whose writes carry no claim: objects, OpenAI, events. While a worker has a lease, each side effect of theirs looks
- * at the lease first. Writes to the table need no guard, because they carry the claim or are safe from any worker; neither do
- * messages, which only say that somebody should look.
- */
-import type { BatchApi, JobEvents, ObjectStore, ObjectWriter } from '../ports/ports.ts';
+import type { ObjectStore, ObjectWriter } from '../ports/objects.ts';
+import type { JobEvents } from '../ports/outbox.ts';
+import type { BatchApi } from '../ports/provider.ts';
 import type { Lease } from './lease.ts';
 
 /** Those of a step's ports that are guarded. */

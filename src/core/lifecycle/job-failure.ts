@@ -3,8 +3,9 @@
  * counts deliveries that are throttled and workers that are lost, which say nothing about the job.
  */
 import { NotYetError } from '../base/errors.ts';
-import type { Failing, Job } from '../model/model.ts';
-import type { JobStore, Log } from '../ports/ports.ts';
+import type { Failing, Job } from '../model/job.ts';
+import type { Log } from '../ports/log.ts';
+import type { JobStore } from '../ports/records.ts';
 import { reasonOf, restAfter } from './step-failure.ts';
 
 const HOUR_MS = 60 * 60_000;

@@ -6,7 +6,8 @@
  * carry the claim fail once somebody else has it. See docs/adr/0020-short-leases.md.
  */
 import { BatchdropError, NotYetError } from '../base/errors.ts';
-import type { Ambient, Deadline, Log, Pause } from '../ports/ports.ts';
+import type { Ambient, Deadline, Pause } from '../ports/ambient.ts';
+import type { Log } from '../ports/log.ts';
 
 /**
  * What a worker takes or renews now is its own for so long (ms). It outlasts two renewals that fail in a row, each of which

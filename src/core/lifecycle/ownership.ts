@@ -1,11 +1,5 @@
-/**
- * What marks batches and files at OpenAI as ours. The project is shared with other applications and with other stages of
- * batchdrop; nothing without the mark of this very stack is ever touched.
- *
- * OpenAI allows 16 pairs, keys of 64 and values of 512 characters (openai 7.55.0 `resources/shared.ts`, `Metadata`).
- */
-import type { BatchRecord } from '../model/model.ts';
-import type { RemoteBatch } from '../ports/ports.ts';
+import type { BatchRecord } from '../model/batch.ts';
+import type { RemoteBatch } from '../ports/provider.ts';
 
 const STACK_KEY = 'batchdrop_stack';
 const JOB_KEY = 'batchdrop_job';

@@ -1,6 +1,5 @@
-/** Reading OpenAI's lists page by page, whatever order, gaps or circles they have. */
-import type { PagePosition } from '../model/model.ts';
-import type { RemoteBatch } from '../ports/ports.ts';
+import type { PagePosition } from '../model/batch.ts';
+import type { RemoteBatch } from '../ports/provider.ts';
 
 /** Whether every batch of a page was created before `time`. An empty page says nothing: more may follow. */
 export function isPast(batches: readonly Pick<RemoteBatch, 'createdAt'>[], time: number): boolean {

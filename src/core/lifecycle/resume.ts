@@ -1,9 +1,8 @@
-/**
- * Releases batches that are held: what OpenAI has failed several times in a row, though nothing of it ran, is sent again
- * only once a person says so. What waits for another reason continues by itself, and is left alone.
- */
-import type { BatchRecord, Job } from '../model/model.ts';
-import type { Ambient, JobStore, Log } from '../ports/ports.ts';
+import type { BatchRecord } from '../model/batch.ts';
+import type { Job } from '../model/job.ts';
+import type { Ambient } from '../ports/ambient.ts';
+import type { Log } from '../ports/log.ts';
+import type { JobStore } from '../ports/records.ts';
 
 export interface ResumeDeps {
   jobs: Pick<JobStore, 'getJob' | 'listBatches' | 'updateBatch'>;

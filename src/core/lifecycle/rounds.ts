@@ -1,8 +1,11 @@
 /** How batches of a job follow each other, and when the job has none left to wait for. */
 import { CorruptWorkFileError } from '../base/errors.ts';
 import { type Plan, readPlan } from '../files/plan.ts';
-import { type BatchRecord, childBatchId, type Job } from '../model/model.ts';
-import type { JobStore, ObjectStore, Outbox } from '../ports/ports.ts';
+import { type BatchRecord, childBatchId } from '../model/batch.ts';
+import type { Job } from '../model/job.ts';
+import type { ObjectStore } from '../ports/objects.ts';
+import type { Outbox } from '../ports/outbox.ts';
+import type { JobStore } from '../ports/records.ts';
 
 /** The batches that take up what `batch` leaves; none if it finished everything. The same ids each time. */
 export function nextRound(batch: BatchRecord, now: number): BatchRecord[] {

@@ -7,8 +7,9 @@ import * as z from 'zod';
 import type { Layout } from '../../contract/settings.ts';
 import { workKeys } from '../files/keys.ts';
 import { readWorkJson, settleWorkJson } from '../files/work-json.ts';
-import type { BatchRecord } from '../model/model.ts';
-import type { JobStore, ObjectStore } from '../ports/ports.ts';
+import type { BatchRecord } from '../model/batch.ts';
+import type { ObjectStore } from '../ports/objects.ts';
+import type { JobStore } from '../ports/records.ts';
 import { SUCCEEDED } from './step-failure.ts';
 
 /** Of our own making: what names it is checked, the rest is taken as it was written. */

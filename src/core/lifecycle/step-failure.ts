@@ -8,9 +8,10 @@
  * should that be lost; so no wait uses up the receives of a message, however long it takes.
  */
 import { BatchdropError, NotYetError } from '../base/errors.ts';
-import type { BatchRecord } from '../model/model.ts';
-import type { BatchChanges, Delivery, JobStore, Log } from '../ports/ports.ts';
-import { restedAt } from '../scheduling/ladder.ts';
+import type { BatchRecord } from '../model/batch.ts';
+import type { Log } from '../ports/log.ts';
+import type { Delivery } from '../ports/outbox.ts';
+import type { BatchChanges, JobStore } from '../ports/records.ts';
 
 /** Failures that the queue's own backoff deals with. */
 const QUICK_FAILURES = 3;
@@ -96,4 +97,10 @@ export async function recordFailure(
 export function reasonOf(error: unknown): string {
   const { name, message } = error as Error;
   return error instanceof BatchdropError ? message.slice(0, MAX_REASON_CHARS) : name;
+}
+
+/** When what rests goes on: the nearer a deadline, the sooner, so that the time for another tier is not slept through. */
+export function restedAt({ ladder }: Pick<BatchRecord, 'ladder'>, restMs: number, now: number): number {
+  const leftMs = (ladder?.deadlineAt ?? Number.POSITIVE_INFINITY) - now;
+  return now + (leftMs > 0 ? Math.floor(Math.min(restMs, leftMs / 4)) : restMs);
 }

@@ -1,5 +1,9 @@
 /** Spans of time that several steps must agree on. */
-import type { Deadline } from '../ports/ports.ts';
+import { HOUR_MS } from '../base/time.ts';
+import type { Deadline } from '../ports/ambient.ts';
+
+/** OpenAI's only completion window, for a batch that does not say when it expires. Source: openai-batch guide. */
+export const COMPLETION_WINDOW_MS = 24 * HOUR_MS;
 
 /** How far OpenAI's clock and ours may differ when pages of a list are cut off by time. */
 export const CLOCK_SKEW_MS = 10 * 60_000;

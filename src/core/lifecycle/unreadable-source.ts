@@ -5,8 +5,10 @@
 import type { Settings } from '../../contract/settings.ts';
 import { ObjectUnreadableError } from '../base/errors.ts';
 import type { Manifest } from '../files/manifest.ts';
-import type { BatchRecord } from '../model/model.ts';
-import type { Ambient, JobStore, ObjectStore } from '../ports/ports.ts';
+import type { BatchRecord } from '../model/batch.ts';
+import type { Ambient } from '../ports/ambient.ts';
+import type { ObjectStore } from '../ports/objects.ts';
+import type { JobStore } from '../ports/records.ts';
 
 const HOUR_MS = 60 * 60_000;
 

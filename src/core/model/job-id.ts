@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { ObjectHead } from './model.ts';
+import type { ObjectHead } from './objects.ts';
 
 /** Hex digits of a job's id. */
 export const JOB_ID_CHARS = 32;

@@ -1,7 +1,9 @@
 /** Bills of batches, read and added up. */
 
 import { fromUsd, type Picodollars, toMicrodollars } from '../base/money.ts';
-import type { BatchRecord, Bill, TokenUsage } from '../model/model.ts';
+import type { BatchRecord } from '../model/batch.ts';
+import type { Bill } from '../model/outcome.ts';
+import type { TokenUsage } from '../model/usage.ts';
 
 /** What was billed, without what only may have been. */
 export function billedOf({ tiers }: Bill): Picodollars {

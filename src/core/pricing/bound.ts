@@ -6,7 +6,7 @@
 
 import type { Picodollars } from '../base/money.ts';
 import type { ManifestEntries, ManifestEntry } from '../files/manifest.ts';
-import type { BatchRecord } from '../model/model.ts';
+import type { BatchRecord } from '../model/batch.ts';
 import { outputLimitIn } from '../model/output-limit.ts';
 import { baseModelOf } from '../requests/models.ts';
 import type { Rates } from './blocks.ts';

@@ -4,7 +4,7 @@
  */
 import type { PricedTier } from '../../contract/rates.ts';
 import type { Picodollars } from '../base/money.ts';
-import type { TokenUsage } from '../model/model.ts';
+import type { TokenUsage } from '../model/usage.ts';
 import { type PriceRow, type Rates, readBlock } from './blocks.ts';
 import {
   PRICE_BLOCKS,

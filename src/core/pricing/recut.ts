@@ -1,7 +1,6 @@
 /** Cuts a batch that is too large, for the enqueued-token limit or for its budget, into smaller ones. */
 import { ManifestEntries, type ManifestEntry } from '../files/manifest.ts';
-import type { BatchRecord } from '../model/model.ts';
-import { tokensOf } from '../scheduling/token-limit.ts';
+import { type BatchRecord, tokensOf } from '../model/batch.ts';
 
 /** A part of a batch. */
 export interface Part {

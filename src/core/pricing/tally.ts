@@ -6,7 +6,9 @@
 import type { PricedTier } from '../../contract/rates.ts';
 import { type Picodollars, toUsd } from '../base/money.ts';
 import type { ManifestEntries } from '../files/manifest.ts';
-import type { BatchRecord, Bill, TokenUsage } from '../model/model.ts';
+import type { BatchRecord } from '../model/batch.ts';
+import type { Bill } from '../model/outcome.ts';
+import type { TokenUsage } from '../model/usage.ts';
 import { toolUseOf } from '../results/tool-use.ts';
 import { addUsage, isUsageReported, noUsage, usageOf } from '../results/usage.ts';
 import { boundOf, sharesOf } from './bound.ts';

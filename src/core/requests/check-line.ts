@@ -2,6 +2,8 @@
  * Decides whether one line is a request that OpenAI's Batch API takes, by the rules that it checks for the file as a
  * whole (a single bad line would sink its batch) and no others: what a model thinks of its parameters is per-request.
  */
+
+import { countEmbeddingInputs } from '../model/embedding-inputs.ts';
 import { ENDPOINTS, type Endpoint, isEndpoint } from '../model/endpoints.ts';
 import { MAX_LINE_BYTES, OPENAI_LIMITS } from '../model/limits.ts';
 import { outputLimitOf } from '../model/output-limit.ts';
@@ -192,12 +194,6 @@ function countText(body: Record<string, unknown>): Pick<ValidLine, 'textBytes' |
     }
   }
   return counted;
-}
-
-/** The inputs of an embeddings request: each text of an array counts, and each array of tokens; a text alone or one array of tokens is one. */
-export function countEmbeddingInputs(input: unknown): number {
-  if (!Array.isArray(input)) return 1;
-  return input.length > 0 && typeof input[0] !== 'number' ? input.length : 1;
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -15,7 +15,8 @@ import type { Route } from '../../contract/settings.ts';
 import { describeJsonProblem } from '../../contract/settings-text.ts';
 import { BatchdropError, ObjectGoneError } from '../base/errors.ts';
 import { fromUsd } from '../base/money.ts';
-import type { AppliedOption, Job, ObjectHead } from '../model/model.ts';
+import type { AppliedOption, Job } from '../model/job.ts';
+import type { ObjectHead } from '../model/objects.ts';
 import {
   findMisnamedSidecar,
   MAX_OPTIONS_BYTES,

@@ -5,8 +5,8 @@
 import { OPTIONS_SUFFIX } from '../../contract/options.ts';
 import { ObjectGoneError } from '../base/errors.ts';
 import { MAX_KEY_BYTES } from '../files/keys.ts';
-import type { KeyVersion, ListCursor, ObjectHead, SourceObject } from '../model/model.ts';
-import type { Inputs, ObjectStore } from '../ports/ports.ts';
+import type { KeyVersion, ListCursor, ObjectHead, SourceObject } from '../model/objects.ts';
+import type { Inputs, ObjectStore } from '../ports/objects.ts';
 
 /** What it takes to look beside a file. */
 export interface SidecarDeps {

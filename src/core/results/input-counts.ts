@@ -2,8 +2,8 @@
 import { isUnavailable } from '../base/errors.ts';
 import type { Manifest } from '../files/manifest.ts';
 import { readRanges } from '../files/ranges.ts';
-import type { ObjectStore } from '../ports/ports.ts';
-import { countEmbeddingInputs } from '../requests/check-line.ts';
+import { countEmbeddingInputs } from '../model/embedding-inputs.ts';
+import type { ObjectStore } from '../ports/objects.ts';
 
 /**
  * Reads the requests of a batch again, one at a time, and counts their inputs.

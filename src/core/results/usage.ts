@@ -1,7 +1,7 @@
 /** The tokens that an answer, or a whole batch, says it used. */
 
 import { asObject, type JsonObject } from '../base/json-value.ts';
-import type { TokenUsage } from '../model/model.ts';
+import type { TokenUsage } from '../model/usage.ts';
 
 /**
  * Reads `usage`. Chat, completions and embeddings say prompt and completion tokens, responses say input and output tokens;

@@ -5,21 +5,15 @@
  * its ledger, so nothing starves.
  */
 import type { QuotaSettings } from '../../contract/settings.ts';
-import {
-  apiKeyOf,
-  type BatchRecord,
-  byRoundAndPlace,
-  isSlice,
-  type Ledger,
-  type Park,
-  type Reservation,
-} from '../model/model.ts';
-import type { Demand } from '../ports/ports.ts';
+import { apiKeyOf, type BatchRecord, byRoundAndPlace, isSlice, tokensOf } from '../model/batch.ts';
+import type { Ledger, Reservation } from '../model/ledger.ts';
+import type { Park } from '../model/park.ts';
+import type { Demand } from '../ports/quota.ts';
 import type { Prices } from '../pricing/prices.ts';
 import { judgeMoney, type MoneyRules, type MoneyVerdict } from './budget.ts';
 import { hasRoom, newLedger, reserveOn } from './ledger.ts';
 import { backlogScopeOf, ledgerOf, parkScopesOf, tokensLedgerOf } from './scopes.ts';
-import { RECUT_SHARE, SURELY_SMALL_SHARE, type TokenLimit, tokenLimitOf, tokensOf } from './token-limit.ts';
+import { RECUT_SHARE, SURELY_SMALL_SHARE, type TokenLimit, tokenLimitOf } from './token-limit.ts';
 
 /** Everything that a decision rests on. */
 export interface Situation {

@@ -8,12 +8,13 @@
  */
 import type { Route } from '../../contract/settings.ts';
 import { fromUsd, toMicrodollars } from '../base/money.ts';
-import type { BatchRecord, Ledger } from '../model/model.ts';
-import type { Demand } from '../ports/ports.ts';
+import type { BatchRecord } from '../model/batch.ts';
+import type { Ledger } from '../model/ledger.ts';
+import { BUDGET_EXCEEDED, UNPRICED_MODEL } from '../model/outcome-codes.ts';
+import type { Demand } from '../ports/quota.ts';
 import { boundOf } from '../pricing/bound.ts';
 import type { Prices } from '../pricing/prices.ts';
 import { newLedger } from './ledger.ts';
-import { BUDGET_EXCEEDED, UNPRICED_MODEL } from './limit-codes.ts';
 import { dayBudgetLedgerOf, jobBudgetLedgerOf, monthLedgerOf } from './scopes.ts';
 
 /** What a route says of money. */

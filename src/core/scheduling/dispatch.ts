@@ -4,20 +4,19 @@
  * checks everything again, so two dispatchers at once do no harm, and the lease only saves the work.
  */
 import type { Settings } from '../../contract/settings.ts';
-import {
-  apiKeyOf,
-  type BatchRecord,
-  isSlice,
-  type Ledger,
-  type Park,
-  type Reservation,
-} from '../model/model.ts';
-import type { Ambient, BatchChanges, JobStore, Log, Outbox, ParkStore, QuotaStore } from '../ports/ports.ts';
+import { apiKeyOf, type BatchRecord, isSlice } from '../model/batch.ts';
+import type { Ledger, Reservation } from '../model/ledger.ts';
+import { BUDGET_EXHAUSTED, EXCEEDS_LIMIT } from '../model/outcome-codes.ts';
+import type { Park } from '../model/park.ts';
+import type { Ambient } from '../ports/ambient.ts';
+import type { Log } from '../ports/log.ts';
+import type { Outbox } from '../ports/outbox.ts';
+import type { ParkStore, QuotaStore } from '../ports/quota.ts';
+import type { BatchChanges, JobStore } from '../ports/records.ts';
 import { microdollarsOf } from '../pricing/bill.ts';
 import type { Prices } from '../pricing/prices.ts';
 import { type Admission, admit, ageOf, type Decisions, type Recut, type Refused } from './admit.ts';
 import { type MoneyRules, moneyLedgersOf } from './budget.ts';
-import { BUDGET_EXHAUSTED, EXCEEDS_LIMIT } from './limit-codes.ts';
 import { backlogScopesOf, createTurnsOf, ledgerOf, parkScopesOf } from './scopes.ts';
 import { stepDown } from './step-down.ts';
 

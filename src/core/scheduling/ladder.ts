@@ -8,9 +8,9 @@
  */
 import type { Route, Tier } from '../../contract/settings.ts';
 import { readDuration } from '../../contract/settings.ts';
+import { type BatchRecord, type Ladder, tokensOf } from '../model/batch.ts';
 import { WITH_FLEX } from '../model/endpoints.ts';
-import type { BatchRecord, Job, Ladder } from '../model/model.ts';
-import { tokensOf } from './token-limit.ts';
+import type { Job } from '../model/job.ts';
 
 /** What is not answered yet. */
 export interface Work {
@@ -107,12 +107,6 @@ export function isWorthWaitingFor(
   const endMs = (progress.total - progress.completed - progress.failed) * perRequestMs * SLACK + SLACK_MS;
   const last = ladder.tiers.at(-1)!;
   return endMs <= left && left > needMs(work, paceOf(last)) + CANCEL_MS;
-}
-
-/** When what rests goes on: the nearer a deadline, the sooner, so that the time for another tier is not slept through. */
-export function restedAt({ ladder }: Pick<BatchRecord, 'ladder'>, restMs: number, now: number): number {
-  const leftMs = (ladder?.deadlineAt ?? Number.POSITIVE_INFINITY) - now;
-  return now + (leftMs > 0 ? Math.floor(Math.min(restMs, leftMs / 4)) : restMs);
 }
 
 /** What of a job's batches of one model is not answered yet, as far as OpenAI tells. */

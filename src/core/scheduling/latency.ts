@@ -1,11 +1,4 @@
-/**
- * Whether a call can be answered before its worker ends, by what recent calls of the model have shown. Pure.
- *
- * OpenAI executes and charges a call although its worker has ended, so a call that cannot be answered in time is not
- * begun. Calls that are still under way count as well, as long as they have lasted: quick answers come first, and would
- * hide the slow ones.
- */
-import type { Latencies } from '../model/model.ts';
+import type { Latencies } from '../model/ledger.ts';
 
 /** Answers that are remembered: enough for a quantile of 99 %, and below 1 KB in the ledger's item. */
 const MAX_REMEMBERED = 100;

@@ -1,6 +1,6 @@
-/** How a ledger changes when something is reserved on it and given back: pure, the same for the table and for memory. */
-import type { BatchRecord, Ledger, Reservation } from '../model/model.ts';
-import type { Demand } from '../ports/ports.ts';
+import type { BatchRecord } from '../model/batch.ts';
+import type { Ledger, Reservation } from '../model/ledger.ts';
+import type { Demand } from '../ports/quota.ts';
 import { isTokensLedger } from './scopes.ts';
 
 /**

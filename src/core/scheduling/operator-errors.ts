@@ -7,8 +7,11 @@ import {
   RefusedError,
   UploadRefusedError,
 } from '../base/errors.ts';
-import { apiKeyOf, type BatchRecord, type ParkProof } from '../model/model.ts';
-import type { Ambient, Log, ParkStore } from '../ports/ports.ts';
+import { apiKeyOf, type BatchRecord } from '../model/batch.ts';
+import type { ParkProof } from '../model/park.ts';
+import type { Ambient } from '../ports/ambient.ts';
+import type { Log } from '../ports/log.ts';
+import type { ParkStore } from '../ports/quota.ts';
 import { type OperatorScope, operatorScopeOf } from '../results/classify.ts';
 import { parkScope, parkScopesOf } from './scopes.ts';
 

@@ -1,6 +1,6 @@
 /** How fast a model can be called, request by request: what its ledger has learned from OpenAI's answers. */
 import type { QuotaSettings } from '../../contract/settings.ts';
-import type { LearnedPace, Ledger } from '../model/model.ts';
+import type { LearnedPace, Ledger } from '../model/ledger.ts';
 import type { Pace } from './ladder.ts';
 
 /** Before anything is learned: tier 1 of the gpt-5 models (model pages, 2026-10). */

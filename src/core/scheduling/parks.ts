@@ -1,8 +1,4 @@
-/**
- * Operator errors: what only a person can mend. The scope is parked, its batches wait unharmed, and from time to time one
- * of them is sent to see whether it is over. Pure rules, the same for the table and for memory.
- */
-import type { Park, ParkProof } from '../model/model.ts';
+import type { Park, ParkProof } from '../model/park.ts';
 
 const MINUTE_MS = 60_000;
 /**

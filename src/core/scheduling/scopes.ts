@@ -1,8 +1,4 @@
-/**
- * What is limited, and what can be out of order, by name. Whose limits and troubles they are is said by the name of an API
- * key, which holds no slash. Keys of one organization share OpenAI's limits: its refusals teach that to each of them.
- */
-import { apiKeyOf, type BatchRecord, isSlice, tierOf } from '../model/model.ts';
+import { apiKeyOf, type BatchRecord, isSlice, tierOf } from '../model/batch.ts';
 
 /** What an operator error puts out of order: everything sent with a key, or one model. */
 export function parkScope(apiKey: string, model?: string): string {

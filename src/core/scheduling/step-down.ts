@@ -1,8 +1,12 @@
 /** Takes the batches of a job down the ladder when their time has come. */
 import type { Settings, Tier } from '../../contract/settings.ts';
 import { SUCCEEDED } from '../lifecycle/step-failure.ts';
-import { type BatchRecord, tierOf } from '../model/model.ts';
-import type { Ambient, JobStore, Log, Outbox, QuotaStore } from '../ports/ports.ts';
+import { type BatchRecord, tierOf } from '../model/batch.ts';
+import type { Ambient } from '../ports/ambient.ts';
+import type { Log } from '../ports/log.ts';
+import type { Outbox } from '../ports/outbox.ts';
+import type { QuotaStore } from '../ports/quota.ts';
+import type { JobStore } from '../ports/records.ts';
 import { isWorthWaitingFor, type Pace, tierToBegin, tierToStay, workOf } from './ladder.ts';
 import { callsAtATime, paceOf } from './pace.ts';
 import { callsLedgerOf } from './scopes.ts';

@@ -1,21 +1,6 @@
-/**
- * How many tokens of a model may be enqueued at a time.
- *
- * Nobody tells the limit before it is exceeded, and then OpenAI's message does (openai-python#2084); what pages publish
- * differs from it. A refusal costs an upload and a create. So a ledger is in one of three modes:
- *
- * - *trusting*: the limit is set by the user, and has held: all of it is used.
- * - *probing*: what is proven (the ceiling: the most that OpenAI has had enqueued of ours) may be used; beyond it, and up to the
- *   limit if OpenAI has told it in the last day, a few batches at a time are sent to see whether OpenAI takes them. Each that it takes raises the
- *   ceiling and lets one more be unjudged, so that they double with every look.
- * - *recovering*: OpenAI refused a batch although the limit that it tells had room (others share the limit, tokens are counted
- *   otherwise, or were not given back). After a pause a part of what was enqueued then is used, and that grows so slowly that
- *   at most one batch in twenty is refused; once OpenAI has more enqueued than when it refused, it is probing again.
- *
- * And with nothing else enqueued, one batch may always try.
- */
-import type { BatchRecord, Ledger } from '../model/model.ts';
-import type { LedgerLessons } from '../ports/ports.ts';
+import { type BatchRecord, tokensOf } from '../model/batch.ts';
+import type { Ledger } from '../model/ledger.ts';
+import type { LedgerLessons } from '../ports/quota.ts';
 import { unjudgedWithout } from './ledger.ts';
 
 /** A batch above this part of the limit that is known is cut again. */
@@ -47,11 +32,6 @@ const STARTS: readonly (readonly [pattern: RegExp, tokens: number])[] = [
 ];
 /** For every other model: the lowest of all. */
 const LOWEST_START = 90_000;
-
-/** Estimated tokens of a batch: four bytes each where nobody has looked closer. */
-export function tokensOf(batch: Pick<BatchRecord, 'tokens' | 'bytes'>): number {
-  return batch.tokens ?? Math.ceil(batch.bytes / 4);
-}
 
 /** What to keep to. */
 export interface TokenLimit {

@@ -24,8 +24,9 @@ import {
   type RefusalTopic,
   UploadRefusedError,
 } from '../../core/base/errors.ts';
-import { type BatchLevelError, OPENAI_BATCH_STATUSES } from '../../core/model/model.ts';
-import type { BatchApi, ByteStream, RemoteBatch, RemoteFile } from '../../core/ports/ports.ts';
+import { type BatchLevelError, OPENAI_BATCH_STATUSES } from '../../core/model/batch.ts';
+import type { ByteStream } from '../../core/ports/objects.ts';
+import type { BatchApi, RemoteBatch, RemoteFile } from '../../core/ports/provider.ts';
 import { usageOf } from '../../core/results/usage.ts';
 import { topicOf } from './refusals.ts';
 

@@ -6,7 +6,9 @@
 import type OpenAI from 'openai';
 import type { ApiKeys } from '../../adapters/api-key.ts';
 import { IncompleteDownloadError } from '../../core/base/errors.ts';
-import type { BatchApi, ByteStream, Deadline } from '../../core/ports/ports.ts';
+import type { Deadline } from '../../core/ports/ambient.ts';
+import type { ByteStream } from '../../core/ports/objects.ts';
+import type { BatchApi } from '../../core/ports/provider.ts';
 import { OpenAIBatches, OpenAIRequestError } from './batch-api.ts';
 
 /** The longest that each kind of call may take in all, in ms. */

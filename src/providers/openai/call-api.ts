@@ -2,7 +2,7 @@
 import type OpenAI from 'openai';
 import { APIConnectionError, APIError, OpenAIError } from 'openai';
 import { BatchdropError, CallUnansweredError } from '../../core/base/errors.ts';
-import type { CallAnswer, CallApi } from '../../core/ports/ports.ts';
+import type { CallAnswer, CallApi } from '../../core/ports/provider.ts';
 import { NOT_CONNECTED, patientFetch } from './patient-fetch.ts';
 
 /** What a system says that could not even connect: nothing was sent. */

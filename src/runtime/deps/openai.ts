@@ -2,7 +2,7 @@ import OpenAI from 'openai';
 import { ApiKey, type ApiKeys, UnknownApiKey } from '../../adapters/api-key.ts';
 import { apiKeySecretName } from '../../contract/api-key.ts';
 import { apiKeyNamesOf, type Settings } from '../../contract/settings.ts';
-import type { BatchApi, ByKey, CallApi } from '../../core/ports/ports.ts';
+import type { BatchApi, ByKey, CallApi } from '../../core/ports/provider.ts';
 import { BoxedBatches } from '../../providers/openai/boxed-batch-api.ts';
 import { OpenAICalls } from '../../providers/openai/call-api.ts';
 import { systemAmbient } from '../ambient.ts';

@@ -3,8 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { type Route, type Settings, settingsSchema } from '../../../src/contract/settings.ts';
 import { fromUsd, toMicrodollars } from '../../../src/core/base/money.ts';
 import { cancelJob } from '../../../src/core/lifecycle/cancel.ts';
-import type { Job } from '../../../src/core/model/model.ts';
-import type { RemoteBatch } from '../../../src/core/ports/ports.ts';
+import type { Job } from '../../../src/core/model/job.ts';
+import type { RemoteBatch } from '../../../src/core/ports/provider.ts';
 import { dispatch } from '../../../src/core/scheduling/dispatch.ts';
 import { dayBudgetLedgerOf, jobBudgetLedgerOf, monthLedgerOf } from '../../../src/core/scheduling/scopes.ts';
 import {

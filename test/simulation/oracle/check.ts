@@ -5,7 +5,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Receipt } from '../../../src/contract/receipt.ts';
-import type { Job } from '../../../src/core/model/model.ts';
+import type { Job } from '../../../src/core/model/job.ts';
 import type { SimulatedOpenAI } from '../openai-service.ts';
 import type { Published, Stack } from '../stack.ts';
 import { checkDuplicates, type RecordedJob } from './duplicates.ts';

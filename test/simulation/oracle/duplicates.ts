@@ -4,7 +4,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Receipt } from '../../../src/contract/receipt.ts';
-import type { Job } from '../../../src/core/model/model.ts';
+import type { Job } from '../../../src/core/model/job.ts';
 import type { Stack } from '../stack.ts';
 import type { ExpectedJob, Report } from './expectations.ts';
 

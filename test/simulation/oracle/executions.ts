@@ -1,5 +1,4 @@
-/** What became of each request of a job, as far as anybody can know. */
-import type { BatchRecord } from '../../../src/core/model/model.ts';
+import type { BatchRecord } from '../../../src/core/model/batch.ts';
 import type { Execution, ServiceBatch } from '../openai-model.ts';
 import type { SimulatedOpenAI } from '../openai-service.ts';
 import type { ExpectedJob, Report } from './expectations.ts';

@@ -1,5 +1,4 @@
-/** What was dropped in a seed, and what may become of it. */
-import type { ObjectHead } from '../../../src/core/model/model.ts';
+import type { ObjectHead } from '../../../src/core/model/objects.ts';
 import type { Drop } from '../drops.ts';
 import type { Kind } from '../weather.ts';
 

@@ -1,7 +1,8 @@
 /** The files of a job, line by line, against what its requests must have become. */
 
 import type { Receipt } from '../../../src/contract/receipt.ts';
-import type { BatchRecord, Job } from '../../../src/core/model/model.ts';
+import type { BatchRecord } from '../../../src/core/model/batch.ts';
+import type { Job } from '../../../src/core/model/job.ts';
 import type { InputLine } from '../drops.ts';
 import type { Execution, ServiceBatch } from '../openai-model.ts';
 import type { Published } from '../stack.ts';

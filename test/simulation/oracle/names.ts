@@ -1,7 +1,8 @@
 /** The plain names belong to the newest version, whole: its files are there, and none of an older one. */
 import { createHash } from 'node:crypto';
 import type { Receipt } from '../../../src/contract/receipt.ts';
-import type { Job, ObjectHead } from '../../../src/core/model/model.ts';
+import type { Job } from '../../../src/core/model/job.ts';
+import type { ObjectHead } from '../../../src/core/model/objects.ts';
 import type { Published, Stack } from '../stack.ts';
 import type { RecordedJob } from './duplicates.ts';
 import type { ExpectedJob, Report } from './expectations.ts';

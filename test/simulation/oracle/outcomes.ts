@@ -1,5 +1,4 @@
-/** What each line of a job must have become, from what was executed of it. */
-import type { Job } from '../../../src/core/model/model.ts';
+import type { Job } from '../../../src/core/model/job.ts';
 import type { InputLine } from '../drops.ts';
 import type { Execution } from '../openai-model.ts';
 import type { JobFindings } from './job.ts';

@@ -1,7 +1,9 @@
 import { DEFAULT_API_KEY } from '../../../src/contract/api-key.ts';
 import { BatchdropError, CreateRefusedError } from '../../../src/core/base/errors.ts';
-import { isTerminal } from '../../../src/core/model/model.ts';
-import type { Ambient, BatchApi, ByKey, ByteStream, RemoteBatch } from '../../../src/core/ports/ports.ts';
+import { isTerminal } from '../../../src/core/model/batch.ts';
+import type { Ambient } from '../../../src/core/ports/ambient.ts';
+import type { ByteStream } from '../../../src/core/ports/objects.ts';
+import type { BatchApi, ByKey, RemoteBatch } from '../../../src/core/ports/provider.ts';
 
 const BATCHES_PER_PAGE = 100;
 

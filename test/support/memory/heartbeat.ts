@@ -1,5 +1,4 @@
-/** For steps whose clock stands still while they run: no lease is ever renewed. */
-import type { Pause } from '../../../src/core/ports/ports.ts';
+import type { Pause } from '../../../src/core/ports/ambient.ts';
 
 /** Lets no time pass; ends when the work does. */
 export const noHeartbeat: Pause = (_ms, signal) =>

@@ -19,8 +19,9 @@ import {
   liveEntryOfJob,
   liveJobOf,
 } from '../../../src/adapters/dynamodb/live-index.ts';
-import type { BatchRecord, Job } from '../../../src/core/model/model.ts';
-import type { JobStore, LatestJob, LiveItem, Publication } from '../../../src/core/ports/ports.ts';
+import type { BatchRecord } from '../../../src/core/model/batch.ts';
+import type { Job } from '../../../src/core/model/job.ts';
+import type { JobStore, LatestJob, LiveItem, Publication } from '../../../src/core/ports/records.ts';
 
 type BatchKey = Pick<BatchRecord, 'jobId' | 'batchId'>;
 

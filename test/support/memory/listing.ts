@@ -1,5 +1,5 @@
-import type { InputListing } from '../../../src/core/model/model.ts';
-import type { ListingStore } from '../../../src/core/ports/ports.ts';
+import type { InputListing } from '../../../src/core/model/input-listing.ts';
+import type { ListingStore } from '../../../src/core/ports/records.ts';
 
 /** {@link ListingStore} in memory. */
 export class MemoryListing implements ListingStore {

@@ -6,16 +6,16 @@ import {
   ObjectGoneError,
   UploadGoneError,
 } from '../../../src/core/base/errors.ts';
-import type { KeyVersion, ListCursor, ObjectHead, SourceObject } from '../../../src/core/model/model.ts';
+import type { KeyVersion, ListCursor, ObjectHead, SourceObject } from '../../../src/core/model/objects.ts';
+import type { Ambient } from '../../../src/core/ports/ambient.ts';
 import type {
-  Ambient,
   ByteStream,
   Inputs,
   ObjectStore,
   ObjectWriter,
   WorkFiles,
   WriterState,
-} from '../../../src/core/ports/ports.ts';
+} from '../../../src/core/ports/objects.ts';
 
 /** Chunks that a read gives; small, so that whoever reads has to cope with cuts anywhere. */
 const CHUNK_BYTES = 64 * 1024;

@@ -4,7 +4,7 @@ import type {
   JobMessage,
   ObjectMessage,
 } from '../../../src/contract/messages.ts';
-import type { Delivery, JobEvents, Outbox } from '../../../src/core/ports/ports.ts';
+import type { Delivery, JobEvents, Outbox } from '../../../src/core/ports/outbox.ts';
 
 /** One message and the queue that it is in. */
 export type QueuedMessage = (

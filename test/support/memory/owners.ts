@@ -1,4 +1,4 @@
-import type { OwnersStore } from '../../../src/core/ports/ports.ts';
+import type { OwnersStore } from '../../../src/core/ports/objects.ts';
 
 /** {@link OwnersStore} in memory: one instance for each bucket. */
 export class MemoryOwners implements OwnersStore {

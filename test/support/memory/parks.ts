@@ -1,5 +1,5 @@
-import type { Park, ParkProof } from '../../../src/core/model/model.ts';
-import type { ParkStore } from '../../../src/core/ports/ports.ts';
+import type { Park, ParkProof } from '../../../src/core/model/park.ts';
+import type { ParkStore } from '../../../src/core/ports/quota.ts';
 import { parked, probed, unparked } from '../../../src/core/scheduling/parks.ts';
 
 /** {@link ParkStore} in memory. */

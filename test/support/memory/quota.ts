@@ -1,5 +1,6 @@
-import type { BatchRecord, Ledger, Reservation } from '../../../src/core/model/model.ts';
-import type { Demand, LedgerLessons, QuotaStore } from '../../../src/core/ports/ports.ts';
+import type { BatchRecord } from '../../../src/core/model/batch.ts';
+import type { Ledger, Reservation } from '../../../src/core/model/ledger.ts';
+import type { Demand, LedgerLessons, QuotaStore } from '../../../src/core/ports/quota.ts';
 import {
   isFirstOn,
   newLedger,

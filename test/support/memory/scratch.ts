@@ -1,4 +1,4 @@
-import type { Scratch, ScratchFile } from '../../../src/core/ports/ports.ts';
+import type { Scratch, ScratchFile } from '../../../src/core/ports/scratch.ts';
 
 /** {@link Scratch} in memory. */
 export class MemoryScratch implements Scratch {

@@ -23,30 +23,22 @@ import { readManifest } from '../../files/manifest.ts';
 import { LEASE_MARGIN_MS, LEASE_MS } from '../../lifecycle/lease.ts';
 import { recordFailure, SUCCEEDED } from '../../lifecycle/step-failure.ts';
 import { isGivenUp } from '../../lifecycle/unreadable-source.ts';
+import { apiKeyOf, type BatchRecord, type Calls, isSlice, tierOf } from '../../model/batch.ts';
+import type { LearnedPace, Ledger } from '../../model/ledger.ts';
 import {
-  apiKeyOf,
-  type BatchRecord,
-  type Calls,
-  isSlice,
-  type LearnedPace,
-  type Ledger,
-  tierOf,
-} from '../../model/model.ts';
-import type {
-  Ambient,
-  BatchChanges,
-  ByKey,
-  CallAnswer,
-  CallApi,
-  Deadline,
-  JobStore,
-  Log,
-  ObjectStore,
-  Outbox,
-  ParkStore,
-  Pause,
-  QuotaStore,
-} from '../../ports/ports.ts';
+  CANCELLED,
+  INPUT_UNREADABLE,
+  OBJECT_GONE,
+  type StatedError,
+  TIER_NOT_OFFERED,
+} from '../../model/outcome-codes.ts';
+import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
+import type { Log } from '../../ports/log.ts';
+import type { ObjectStore } from '../../ports/objects.ts';
+import type { Outbox } from '../../ports/outbox.ts';
+import type { ByKey, CallAnswer, CallApi } from '../../ports/provider.ts';
+import type { ParkStore, QuotaStore } from '../../ports/quota.ts';
+import type { BatchChanges, JobStore } from '../../ports/records.ts';
 import { ANSWER_TOO_SLOW, classify, NOT_SENT } from '../../results/classify.ts';
 import { tierToStay, workOf } from '../../scheduling/ladder.ts';
 import {
@@ -60,13 +52,6 @@ import { operatorErrorOf, parkFor } from '../../scheduling/operator-errors.ts';
 import { CALLS_OF_A_SLICE, learn } from '../../scheduling/pace.ts';
 import { callsLedgerOf } from '../../scheduling/scopes.ts';
 import { readPaces } from '../../scheduling/step-down.ts';
-import {
-  CANCELLED,
-  INPUT_UNREADABLE,
-  OBJECT_GONE,
-  type StatedError,
-  TIER_NOT_OFFERED,
-} from '../collect/decide.ts';
 import {
   answerLine,
   bodyOf,

@@ -4,7 +4,8 @@ import { memberText, withMembers } from '../../base/json-members.ts';
 import type { Manifest } from '../../files/manifest.ts';
 import { renderBatch } from '../../files/render.ts';
 import { WITH_FLEX } from '../../model/endpoints.ts';
-import type { CallAnswer, ObjectStore } from '../../ports/ports.ts';
+import type { ObjectStore } from '../../ports/objects.ts';
+import type { CallAnswer } from '../../ports/provider.ts';
 
 /** A request of a slice. */
 export interface CallRequest {

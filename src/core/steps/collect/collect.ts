@@ -32,35 +32,29 @@ import { showsExecution, showsExecutionBesideFiles } from '../../lifecycle/execu
 import { leaseUntil } from '../../lifecycle/lease.ts';
 import { advanceAfter } from '../../lifecycle/rounds.ts';
 import { settledOutcome, settleOutcome } from '../../lifecycle/settled.ts';
-import { recordFailure, SUCCEEDED } from '../../lifecycle/step-failure.ts';
+import { recordFailure, restedAt, SUCCEEDED } from '../../lifecycle/step-failure.ts';
 import { workingTime } from '../../lifecycle/time-limits.ts';
 import { attemptsOf } from '../../model/attempts.ts';
 import {
   apiKeyOf,
-  type BatchOutcome,
   type BatchRecord,
-  type Bill,
   type FetchedFile,
   isSlice,
-  type Job,
   type NextBatch,
-  type SourceObject,
   tierOf,
-} from '../../model/model.ts';
-import type {
-  Ambient,
-  BatchApi,
-  ByKey,
-  Deadline,
-  JobStore,
-  Log,
-  ObjectStore,
-  Outbox,
-  ParkStore,
-  Pause,
-  QuotaStore,
-  Scratch,
-} from '../../ports/ports.ts';
+  tokensOf,
+} from '../../model/batch.ts';
+import type { Job } from '../../model/job.ts';
+import type { SourceObject } from '../../model/objects.ts';
+import type { BatchOutcome, Bill } from '../../model/outcome.ts';
+import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
+import type { Log } from '../../ports/log.ts';
+import type { ObjectStore } from '../../ports/objects.ts';
+import type { Outbox } from '../../ports/outbox.ts';
+import type { BatchApi, ByKey } from '../../ports/provider.ts';
+import type { ParkStore, QuotaStore } from '../../ports/quota.ts';
+import type { JobStore } from '../../ports/records.ts';
+import type { Scratch } from '../../ports/scratch.ts';
 import { differ, microdollarsOf } from '../../pricing/bill.ts';
 import { cutByCost, sizeOf } from '../../pricing/bound.ts';
 import type { Prices } from '../../pricing/prices.ts';
@@ -70,10 +64,9 @@ import type { Cut } from '../../results/answer.ts';
 import { readInputCounts } from '../../results/input-counts.ts';
 import { noUsage } from '../../results/usage.ts';
 import { dispatch } from '../../scheduling/dispatch.ts';
-import { restedAt, tierToBegin } from '../../scheduling/ladder.ts';
+import { tierToBegin } from '../../scheduling/ladder.ts';
 import { operatorErrorOf, parkFor, unparkFor } from '../../scheduling/operator-errors.ts';
 import { isUnsent, readPaces } from '../../scheduling/step-down.ts';
-import { tokensOf } from '../../scheduling/token-limit.ts';
 import { type Decision, decide, decideRefusal, type Refusal, unreadable } from './decide.ts';
 import { fetchResults, readFetched } from './fetch.ts';
 import { Join } from './join.ts';

@@ -6,16 +6,22 @@
 import type { ManifestEntries } from '../../files/manifest.ts';
 import { surelyDidNotBegin } from '../../lifecycle/executed.ts';
 import { type Cause, isExhausted, withAttempt } from '../../model/attempts.ts';
-import type { BatchLevelError, BatchRecord, Job } from '../../model/model.ts';
-import type { Cut } from '../../results/answer.ts';
-import { type OperatorScope, operatorScopeOf, type Verdict } from '../../results/classify.ts';
+import type { BatchLevelError, BatchRecord } from '../../model/batch.ts';
+import type { Job } from '../../model/job.ts';
 import {
   BUDGET_EXCEEDED,
   BUDGET_EXHAUSTED,
+  CANCELLED,
   EXCEEDS_LIMIT,
+  INPUT_UNREADABLE,
+  OBJECT_GONE,
+  type StatedError,
+  TIER_NOT_OFFERED,
   TOKEN_LIMIT_EXCEEDED,
   UNPRICED_MODEL,
-} from '../../scheduling/limit-codes.ts';
+} from '../../model/outcome-codes.ts';
+import type { Cut } from '../../results/answer.ts';
+import { type OperatorScope, operatorScopeOf, type Verdict } from '../../results/classify.ts';
 
 /** What becomes of one request. */
 export type Decision =
@@ -27,13 +33,6 @@ export type Decision =
   | { kind: 'retry'; tried: number; lost?: string }
   /** Final. `stated` is what we say ourselves where OpenAI has no line for it; `lost` as above. */
   | { kind: 'failed'; tried: number; code: string; stated?: StatedError; lost?: string };
-
-/** An error of a request that OpenAI has no line for. */
-export interface StatedError {
-  code: string;
-  message: string;
-  param?: string;
-}
 
 /** What the results of a batch say; see {@link ./join.ts}. */
 export interface Results {
@@ -71,30 +70,6 @@ const NOT_BEGUN: Record<'expired' | 'cancelled', StatedError> = {
     message: 'The batch was cancelled before this request was executed.',
   },
 };
-/** Code of what ends without having been sent, because its job was cancelled. */
-export const CANCELLED: StatedError = {
-  code: 'cancelled',
-  message: 'The job was cancelled before this request could be sent.',
-};
-/** Code of what cannot be sent any more. */
-export const OBJECT_GONE: StatedError = {
-  code: 'object_gone',
-  message: 'The input was deleted before this request could be sent.',
-};
-/** Code of what S3 does not give any more, so that it cannot be sent. */
-export const INPUT_UNREADABLE: StatedError = {
-  code: 'input_unreadable',
-  message:
-    'S3 has the input and did not give it for as long as it was tried, so this request could not be sent. Make the file readable and drop it again.',
-};
-
-/** Code of what no tier of its route can serve. */
-export const TIER_NOT_OFFERED: StatedError = {
-  code: 'tier_not_offered',
-  message:
-    'No tier of the route serves this endpoint; flex is offered for /v1/responses and /v1/chat/completions.',
-};
-
 /** Codes of batches that we ended ourselves, because they cannot be sent. */
 const OUR_ENDS: ReadonlySet<string> = new Set([
   CANCELLED.code,

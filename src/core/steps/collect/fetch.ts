@@ -15,17 +15,12 @@ import {
 import { readCheckpoint, writeCheckpoint } from '../../files/checkpoint.ts';
 import { workKeys } from '../../files/keys.ts';
 import { readInParallel } from '../../files/parallel-read.ts';
-import { type BatchRecord, type FetchedFile, isSlice } from '../../model/model.ts';
-import type {
-  Ambient,
-  BatchApi,
-  Deadline,
-  JobStore,
-  Log,
-  ObjectStore,
-  ObjectWriter,
-  WriterState,
-} from '../../ports/ports.ts';
+import { type BatchRecord, type FetchedFile, isSlice } from '../../model/batch.ts';
+import type { Ambient, Deadline } from '../../ports/ambient.ts';
+import type { Log } from '../../ports/log.ts';
+import type { ObjectStore, ObjectWriter, WriterState } from '../../ports/objects.ts';
+import type { BatchApi } from '../../ports/provider.ts';
+import type { JobStore } from '../../ports/records.ts';
 
 export interface FetchDeps {
   settings: Settings;

@@ -1,5 +1,4 @@
-/** When the results that can be had of a batch are taken as all that there are. */
-import type { BatchRecord } from '../../model/model.ts';
+import type { BatchRecord } from '../../model/batch.ts';
 
 /** After this many failures in a row: half a day. Ours. */
 const MAX_FAILURES = 18;

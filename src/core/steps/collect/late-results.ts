@@ -6,8 +6,10 @@
  */
 import { isOfKey, NotYetError } from '../../base/errors.ts';
 import { showsExecution, surelyDidNotBegin } from '../../lifecycle/executed.ts';
-import { type BatchRecord, type FetchedFile, isSlice } from '../../model/model.ts';
-import type { Ambient, BatchApi, BatchChanges, JobStore } from '../../ports/ports.ts';
+import { type BatchRecord, type FetchedFile, isSlice } from '../../model/batch.ts';
+import type { Ambient } from '../../ports/ambient.ts';
+import type { BatchApi } from '../../ports/provider.ts';
+import type { BatchChanges, JobStore } from '../../ports/records.ts';
 import { isLastTry } from './last-resort.ts';
 
 const MINUTE_MS = 60_000;

@@ -4,12 +4,13 @@
  * everything if the batch had been executed after all.
  */
 import type { Settings } from '../../../contract/settings.ts';
-import type { BatchRecord } from '../../model/model.ts';
-import type { Outbox, ParkStore, QuotaStore } from '../../ports/ports.ts';
+import { type BatchRecord, tokensOf } from '../../model/batch.ts';
+import type { Outbox } from '../../ports/outbox.ts';
+import type { ParkStore, QuotaStore } from '../../ports/quota.ts';
 import { configuredFor } from '../../scheduling/admit.ts';
 import { parkFor } from '../../scheduling/operator-errors.ts';
 import { tokensLedgerOf } from '../../scheduling/scopes.ts';
-import { cutAfterRefusal, lessonOfRefusal, tokensOf } from '../../scheduling/token-limit.ts';
+import { cutAfterRefusal, lessonOfRefusal } from '../../scheduling/token-limit.ts';
 import type { Refusal } from './decide.ts';
 import { type SendAgain, type SendAgainDeps, sendAgain } from './send-again.ts';
 

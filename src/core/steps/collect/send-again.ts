@@ -1,7 +1,8 @@
-/** Back from `ended` to `planned`: for a batch of which nothing ran and nothing was charged. */
-
-import type { BatchRecord } from '../../model/model.ts';
-import type { Ambient, BatchApi, JobStore, Log } from '../../ports/ports.ts';
+import type { BatchRecord } from '../../model/batch.ts';
+import type { Ambient } from '../../ports/ambient.ts';
+import type { Log } from '../../ports/log.ts';
+import type { BatchApi } from '../../ports/provider.ts';
+import type { JobStore } from '../../ports/records.ts';
 import { WAITING_AGAIN } from '../../scheduling/waiting.ts';
 
 export interface SendAgainDeps {

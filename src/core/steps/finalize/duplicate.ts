@@ -5,17 +5,12 @@ import { publishedKeys } from '../../files/keys.ts';
 import { whileJobTaken } from '../../lifecycle/claims.ts';
 import { fateOf, rootOf } from '../../lifecycle/duplicate-jobs.ts';
 import { leaseUntil } from '../../lifecycle/lease.ts';
-import type { Job } from '../../model/model.ts';
-import type {
-  Ambient,
-  Deadline,
-  JobEvents,
-  JobStore,
-  Log,
-  ObjectStore,
-  Outbox,
-  Pause,
-} from '../../ports/ports.ts';
+import type { Job } from '../../model/job.ts';
+import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
+import type { Log } from '../../ports/log.ts';
+import type { ObjectStore } from '../../ports/objects.ts';
+import type { JobEvents, Outbox } from '../../ports/outbox.ts';
+import type { JobStore } from '../../ports/records.ts';
 import { noUsage } from '../../results/usage.ts';
 import { costOf } from './account.ts';
 import { eventOf } from './event.ts';

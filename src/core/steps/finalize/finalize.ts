@@ -18,28 +18,16 @@ import { recordJobFailure } from '../../lifecycle/job-failure.ts';
 import { LEASE_MS, leaseUntil, whileLeased } from '../../lifecycle/lease.ts';
 import { advanceJob, isFinished } from '../../lifecycle/rounds.ts';
 import { workingTime } from '../../lifecycle/time-limits.ts';
-import {
-  apiKeyOf,
-  type BatchRecord,
-  byRoundAndPlace,
-  type Job,
-  type RunRef,
-  type SourceObject,
-} from '../../model/model.ts';
-import type {
-  Ambient,
-  BatchApi,
-  ByKey,
-  Deadline,
-  JobEvents,
-  JobStore,
-  Log,
-  ObjectStore,
-  Outbox,
-  Pause,
-  Publication,
-  QuotaStore,
-} from '../../ports/ports.ts';
+import { apiKeyOf, type BatchRecord, byRoundAndPlace, type RunRef } from '../../model/batch.ts';
+import type { Job } from '../../model/job.ts';
+import type { SourceObject } from '../../model/objects.ts';
+import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
+import type { Log } from '../../ports/log.ts';
+import type { ObjectStore } from '../../ports/objects.ts';
+import type { JobEvents, Outbox } from '../../ports/outbox.ts';
+import type { BatchApi, ByKey } from '../../ports/provider.ts';
+import type { QuotaStore } from '../../ports/quota.ts';
+import type { JobStore, Publication } from '../../ports/records.ts';
 import { billedOf, microdollarsOf } from '../../pricing/bill.ts';
 import { addUsage, noUsage } from '../../results/usage.ts';
 import { costOf, durationsOf, tiersOf } from './account.ts';

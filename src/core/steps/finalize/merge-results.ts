@@ -9,16 +9,13 @@ import { readCheckpoint, writeCheckpoint } from '../../files/checkpoint.ts';
 import { workKeys } from '../../files/keys.ts';
 import { type Range, readRanges } from '../../files/ranges.ts';
 import { type RunRecord, readRunIndex } from '../../files/run-file.ts';
-import type { Job, RunRef, SourceObject } from '../../model/model.ts';
-import type {
-  Ambient,
-  Deadline,
-  JobStore,
-  Log,
-  ObjectStore,
-  ObjectWriter,
-  WriterState,
-} from '../../ports/ports.ts';
+import type { RunRef } from '../../model/batch.ts';
+import type { Job } from '../../model/job.ts';
+import type { SourceObject } from '../../model/objects.ts';
+import type { Ambient, Deadline } from '../../ports/ambient.ts';
+import type { Log } from '../../ports/log.ts';
+import type { ObjectStore, ObjectWriter, WriterState } from '../../ports/objects.ts';
+import type { JobStore } from '../../ports/records.ts';
 import { mergeIndexes, type Stretch, writeMergedText } from './merge.ts';
 
 export interface MergeDeps {

@@ -5,8 +5,9 @@
  */
 import { CorruptWorkFileError } from '../../base/errors.ts';
 import { type RunRecord, readRunIndex } from '../../files/run-file.ts';
-import type { RunRef, SourceObject } from '../../model/model.ts';
-import type { ObjectStore, ObjectWriter } from '../../ports/ports.ts';
+import type { RunRef } from '../../model/batch.ts';
+import type { SourceObject } from '../../model/objects.ts';
+import type { ObjectStore, ObjectWriter } from '../../ports/objects.ts';
 
 /** Lines of one run that stand together in the merged order. */
 export interface Stretch {

@@ -2,8 +2,8 @@
 import type { Receipt } from '../../../contract/receipt.ts';
 import { readDuration } from '../../../contract/settings.ts';
 import { ObjectUnreadableError } from '../../base/errors.ts';
-import type { Job } from '../../model/model.ts';
-import type { ObjectStore } from '../../ports/ports.ts';
+import type { Job } from '../../model/job.ts';
+import type { ObjectStore } from '../../ports/objects.ts';
 import { findLateSidecar } from '../../requests/sidecar.ts';
 import { droppedAt } from '../../scheduling/ladder.ts';
 

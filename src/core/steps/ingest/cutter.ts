@@ -1,4 +1,5 @@
 import { ManifestEntries } from '../../files/manifest.ts';
+import { COALESCE_GAP_BYTES } from '../../files/ranges.ts';
 import type { Endpoint } from '../../model/endpoints.ts';
 import type { BatchLimits } from '../../model/limits.ts';
 import { withOutputLimit } from '../../model/output-limit.ts';
@@ -43,10 +44,6 @@ type Sums = Pick<
   Cuttable,
   'length' | 'embeddingInputs' | 'predictedOutputBytes' | 'textBytes' | 'dataUrlBytes'
 >;
-
-/** Unwanted bytes between two requests that are cheaper to read over than to start another GET for. */
-export const COALESCE_GAP_BYTES = 256 * 1024;
-
 /**
  * Requests that open batches may hold together: 32 MB of entries. Where many groups fill up at the same time, the
  * largest batch is closed early, so that memory does not grow with the number of groups.

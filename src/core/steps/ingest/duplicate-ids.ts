@@ -20,8 +20,9 @@ import { encodeManifest, type Manifest, ManifestEntries, readManifest } from '..
 import type { PlannedBatch } from '../../files/plan.ts';
 import { readRanges } from '../../files/ranges.ts';
 import { RunWriter } from '../../files/run-file.ts';
-import type { RunRef, SourceObject } from '../../model/model.ts';
-import type { ObjectStore } from '../../ports/ports.ts';
+import type { RunRef } from '../../model/batch.ts';
+import type { SourceObject } from '../../model/objects.ts';
+import type { ObjectStore } from '../../ports/objects.ts';
 import { sizeOf } from '../../pricing/bound.ts';
 import { checkLine, duplicateCustomId, type ValidLine } from '../../requests/check-line.ts';
 import { findDuplicatedHashes, type MergeState, type SortedIds } from './id-runs.ts';

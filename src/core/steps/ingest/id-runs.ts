@@ -8,7 +8,7 @@
  */
 import { crc32 } from 'node:zlib';
 import { CorruptWorkFileError, ObjectGoneError } from '../../base/errors.ts';
-import type { ByteStream, ObjectStore } from '../../ports/ports.ts';
+import type { ByteStream, ObjectStore } from '../../ports/objects.ts';
 
 const HASH_BYTES = 8;
 /** Ids kept in memory before they are written out: 32 MB. */

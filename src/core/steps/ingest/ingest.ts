@@ -21,28 +21,21 @@ import { whileJobTaken } from '../../lifecycle/claims.ts';
 import { fateOf, mayOwn, ownerOf, rootOf } from '../../lifecycle/duplicate-jobs.ts';
 import { isGivenUp, recordJobFailure } from '../../lifecycle/job-failure.ts';
 import { leaseUntil } from '../../lifecycle/lease.ts';
+import type { BatchRecord, Ladder } from '../../model/batch.ts';
+import type { IngestProgress, Job, Rejection } from '../../model/job.ts';
 import type { BatchLimits } from '../../model/limits.ts';
-import type { BatchRecord, IngestProgress, Job, Ladder, Rejection } from '../../model/model.ts';
-import type {
-  Ambient,
-  Deadline,
-  Inputs,
-  JobEvents,
-  JobStore,
-  Log,
-  ObjectStore,
-  Outbox,
-  OwnersStore,
-  ParkStore,
-  Pause,
-  QuotaStore,
-} from '../../ports/ports.ts';
+import { TIER_NOT_OFFERED } from '../../model/outcome-codes.ts';
+import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
+import type { Log } from '../../ports/log.ts';
+import type { Inputs, ObjectStore, OwnersStore } from '../../ports/objects.ts';
+import type { JobEvents, Outbox } from '../../ports/outbox.ts';
+import type { ParkStore, QuotaStore } from '../../ports/quota.ts';
+import type { JobStore } from '../../ports/records.ts';
 import type { Prices } from '../../pricing/prices.ts';
 import type { Tokenizer } from '../../pricing/tokens/estimate.ts';
 import { estimateBatchTokens } from '../../pricing/tokens/estimate-batch.ts';
 import { dispatch } from '../../scheduling/dispatch.ts';
 import { droppedAt, ladderOf } from '../../scheduling/ladder.ts';
-import { TIER_NOT_OFFERED } from '../collect/decide.ts';
 import { recordJob, recordPredecessor } from './record-job.ts';
 import { isOverOf, rejectedPlan, SCAN_VERSION, type ScanDeps, type ScanState, scan } from './scan.ts';
 

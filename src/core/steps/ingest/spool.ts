@@ -1,4 +1,4 @@
-import type { ObjectStore, ObjectWriter, WriterState } from '../../ports/ports.ts';
+import type { ObjectStore, ObjectWriter, WriterState } from '../../ports/objects.ts';
 import type { OpenBatch } from './cutter.ts';
 
 /** Lines held in memory before the largest group of them is written out. */

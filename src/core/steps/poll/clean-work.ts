@@ -5,8 +5,11 @@
 import type { Settings } from '../../../contract/settings.ts';
 import { workKeys } from '../../files/keys.ts';
 import { workingTime } from '../../lifecycle/time-limits.ts';
-import { hasEnded, type Job } from '../../model/model.ts';
-import type { Ambient, Deadline, JobStore, Log, WorkFiles } from '../../ports/ports.ts';
+import { hasEnded, type Job } from '../../model/job.ts';
+import type { Ambient, Deadline } from '../../ports/ambient.ts';
+import type { Log } from '../../ports/log.ts';
+import type { WorkFiles } from '../../ports/objects.ts';
+import type { JobStore } from '../../ports/records.ts';
 
 /** What {@link cleanWork} works with. */
 export interface CleanWorkDeps {

@@ -1,8 +1,4 @@
-/**
- * The poll is the clock (ADR 3), and in an account without free concurrency its runs wait. A worker has what they wait for,
- * so one that sees the clock late sweeps before it does its own work. See docs/adr/0035-accounts-with-little-concurrency.md.
- */
-import type { Deadline } from '../../ports/ports.ts';
+import type { Deadline } from '../../ports/ambient.ts';
 import { POLL_LEASE, type SweepDeps, sweep } from './sweep.ts';
 
 /** Intervals of the poll without a run of it, after which the clock is late. */

@@ -10,9 +10,13 @@ import type { PrefixOwner } from '../../../contract/prefix-owners.ts';
 import { type ClaimPrefixesDeps, claimPrefixes } from '../../drops/claim-prefixes.ts';
 import { findOtherOwner, ownedSince, prefixesOfRoute } from '../../drops/owners.ts';
 import { workingTime } from '../../lifecycle/time-limits.ts';
+import type { InputListing, ListingPass } from '../../model/input-listing.ts';
 import { jobIdOf } from '../../model/job-id.ts';
-import type { InputListing, ListingPass, ObjectHead } from '../../model/model.ts';
-import type { Deadline, Inputs, JobStore, ListingStore, Outbox } from '../../ports/ports.ts';
+import type { ObjectHead } from '../../model/objects.ts';
+import type { Deadline } from '../../ports/ambient.ts';
+import type { Inputs } from '../../ports/objects.ts';
+import type { Outbox } from '../../ports/outbox.ts';
+import type { JobStore, ListingStore } from '../../ports/records.ts';
 import { isFolderMarker, routeOf } from '../../requests/route.ts';
 
 export interface ListInputsDeps extends ClaimPrefixesDeps {

@@ -2,14 +2,16 @@
  * Batches that do not come to an end by themselves: OpenAI keeps them in a state for too long, or does not know them any
  * more. Nothing is run again because of that alone, except where the route says so once the batch must have ended.
  */
+
 import type { BatchMessage } from '../../../contract/messages.ts';
 import type { StuckLimits } from '../../../contract/settings.ts';
-import type { BatchRecord } from '../../model/model.ts';
-import type { Ambient, JobStore, Log, RemoteBatch } from '../../ports/ports.ts';
-
-const HOUR_MS = 60 * 60_000;
-/** OpenAI's only completion window, for a batch that does not say when it expires. Source: openai-batch guide. */
-export const COMPLETION_WINDOW_MS = 24 * HOUR_MS;
+import { HOUR_MS } from '../../base/time.ts';
+import { COMPLETION_WINDOW_MS } from '../../lifecycle/time-limits.ts';
+import type { BatchRecord } from '../../model/batch.ts';
+import type { Ambient } from '../../ports/ambient.ts';
+import type { Log } from '../../ports/log.ts';
+import type { RemoteBatch } from '../../ports/provider.ts';
+import type { JobStore } from '../../ports/records.ts';
 
 /** What a batch that is not ended needs. */
 export type Remedy =

@@ -11,29 +11,18 @@ import { whileLeased } from '../../lifecycle/lease.ts';
 import { isPast } from '../../lifecycle/pages.ts';
 import { SUCCEEDED } from '../../lifecycle/step-failure.ts';
 import { CLOCK_SKEW_MS, partOf } from '../../lifecycle/time-limits.ts';
-import { apiKeyOf, type BatchLevelError, type BatchRecord, isTerminal } from '../../model/model.ts';
-import type {
-  Ambient,
-  BatchApi,
-  ByKey,
-  Deadline,
-  Inputs,
-  JobStore,
-  ListingStore,
-  Log,
-  ObjectStore,
-  Outbox,
-  OwnersStore,
-  ParkStore,
-  Pause,
-  QuotaStore,
-  RemoteBatch,
-  WorkFiles,
-} from '../../ports/ports.ts';
+import { apiKeyOf, type BatchLevelError, type BatchRecord, isTerminal } from '../../model/batch.ts';
+import { TOKEN_LIMIT_EXCEEDED } from '../../model/outcome-codes.ts';
+import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
+import type { Log } from '../../ports/log.ts';
+import type { Inputs, ObjectStore, OwnersStore, WorkFiles } from '../../ports/objects.ts';
+import type { Outbox } from '../../ports/outbox.ts';
+import type { BatchApi, ByKey, RemoteBatch } from '../../ports/provider.ts';
+import type { ParkStore, QuotaStore } from '../../ports/quota.ts';
+import type { JobStore, ListingStore } from '../../ports/records.ts';
 import type { Prices } from '../../pricing/prices.ts';
 import { configuredFor } from '../../scheduling/admit.ts';
 import { dispatch, healReservations } from '../../scheduling/dispatch.ts';
-import { TOKEN_LIMIT_EXCEEDED } from '../../scheduling/limit-codes.ts';
 import { tokensLedgerOf } from '../../scheduling/scopes.ts';
 import { stepDown } from '../../scheduling/step-down.ts';
 import { lessonOfAcceptance } from '../../scheduling/token-limit.ts';

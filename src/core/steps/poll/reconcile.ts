@@ -15,19 +15,13 @@ import { inputFileOf, isOurs, recordKeyOf } from '../../lifecycle/ownership.ts';
 import { advance, isPast } from '../../lifecycle/pages.ts';
 import { SUCCEEDED } from '../../lifecycle/step-failure.ts';
 import { CLOCK_SKEW_MS } from '../../lifecycle/time-limits.ts';
-import { apiKeyOf, type BatchRecord, isTerminal, type PagePosition } from '../../model/model.ts';
-import type {
-  Ambient,
-  BatchApi,
-  ByKey,
-  Deadline,
-  JobStore,
-  Log,
-  ObjectStore,
-  Outbox,
-  RemoteBatch,
-  RemoteFile,
-} from '../../ports/ports.ts';
+import { apiKeyOf, type BatchRecord, isTerminal, type PagePosition } from '../../model/batch.ts';
+import type { Ambient, Deadline } from '../../ports/ambient.ts';
+import type { Log } from '../../ports/log.ts';
+import type { ObjectStore } from '../../ports/objects.ts';
+import type { Outbox } from '../../ports/outbox.ts';
+import type { BatchApi, ByKey, RemoteBatch, RemoteFile } from '../../ports/provider.ts';
+import type { JobStore } from '../../ports/records.ts';
 
 export interface ReconcileDeps {
   stackId: string;

@@ -1,6 +1,5 @@
-/** The sweep: whatever nobody moves is given another message. Messages get lost, workers die, waits run out. */
-
-import type { JobStore, LiveItem, Outbox } from '../../ports/ports.ts';
+import type { Outbox } from '../../ports/outbox.ts';
+import type { JobStore, LiveItem } from '../../ports/records.ts';
 import { sendOn } from '../../scheduling/dispatch.ts';
 import { type StepDownDeps, stepDown } from '../../scheduling/step-down.ts';
 

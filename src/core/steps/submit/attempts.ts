@@ -7,8 +7,8 @@ import * as z from 'zod';
 import type { Layout } from '../../../contract/settings.ts';
 import { workKeys } from '../../files/keys.ts';
 import { readWorkJson, settleWorkJson } from '../../files/work-json.ts';
-import type { BatchRecord } from '../../model/model.ts';
-import type { ObjectStore } from '../../ports/ports.ts';
+import type { BatchRecord } from '../../model/batch.ts';
+import type { ObjectStore } from '../../ports/objects.ts';
 
 const attemptSchema = z.object({
   v: z.literal(1),

@@ -9,8 +9,9 @@
 import { isOurs, NONCE_KEY } from '../../lifecycle/ownership.ts';
 import { advance, isPast } from '../../lifecycle/pages.ts';
 import { CLOCK_SKEW_MS } from '../../lifecycle/time-limits.ts';
-import type { BatchRecord, PagePosition } from '../../model/model.ts';
-import type { BatchApi, Deadline, RemoteBatch } from '../../ports/ports.ts';
+import type { BatchRecord, PagePosition } from '../../model/batch.ts';
+import type { Deadline } from '../../ports/ambient.ts';
+import type { BatchApi, RemoteBatch } from '../../ports/provider.ts';
 
 /** What a pass over the list found. */
 export type LookUp =

@@ -24,30 +24,23 @@ import { leaseUntil } from '../../lifecycle/lease.ts';
 import { inputFilename, metadataOf } from '../../lifecycle/ownership.ts';
 import { settledOutcome } from '../../lifecycle/settled.ts';
 import { recordFailure, SUCCEEDED } from '../../lifecycle/step-failure.ts';
-import { workingTime } from '../../lifecycle/time-limits.ts';
+import { COMPLETION_WINDOW_MS, workingTime } from '../../lifecycle/time-limits.ts';
 import { isGivenUp, isSourceUnreadable } from '../../lifecycle/unreadable-source.ts';
-import { apiKeyOf, type BatchRecord, type Job, type PagePosition } from '../../model/model.ts';
-import type {
-  Ambient,
-  BatchApi,
-  ByKey,
-  Deadline,
-  JobStore,
-  Log,
-  ObjectStore,
-  Outbox,
-  ParkStore,
-  Pause,
-  QuotaStore,
-  RemoteBatch,
-} from '../../ports/ports.ts';
+import { apiKeyOf, type BatchRecord, type PagePosition } from '../../model/batch.ts';
+import type { Job } from '../../model/job.ts';
+import { INPUT_UNREADABLE, OBJECT_GONE, type StatedError } from '../../model/outcome-codes.ts';
+import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
+import type { Log } from '../../ports/log.ts';
+import type { ObjectStore } from '../../ports/objects.ts';
+import type { Outbox } from '../../ports/outbox.ts';
+import type { BatchApi, ByKey, RemoteBatch } from '../../ports/provider.ts';
+import type { ParkStore, QuotaStore } from '../../ports/quota.ts';
+import type { JobStore } from '../../ports/records.ts';
 import { type OperatorError, operatorErrorOf, parkFor, unparkFor } from '../../scheduling/operator-errors.ts';
 import { isShortWait, refusalWaitMs } from '../../scheduling/refusal-wait.ts';
 import { createTurnsOf } from '../../scheduling/scopes.ts';
 import { unsent } from '../../scheduling/step-down.ts';
 import { ADMITTED_AGAIN, WAITING_AGAIN } from '../../scheduling/waiting.ts';
-import { INPUT_UNREADABLE, OBJECT_GONE, type StatedError } from '../collect/decide.ts';
-import { COMPLETION_WINDOW_MS } from '../poll/lost.ts';
 import { type CreateAttempt, settleAttempt, unknownAttempt } from './attempts.ts';
 import { type LookUp, lookUp } from './look-up.ts';
 import { RESENT_FILE_WAIT_MS, withSameFile } from './young-file.ts';

@@ -1,9 +1,5 @@
-/**
- * A create that OpenAI refuses because it does not have the input file ready: the same file is tried again, after seconds at
- * first. Nothing is wrong with it, and a new one would be younger still.
- */
-import type { BatchRecord } from '../../model/model.ts';
-import type { BatchChanges } from '../../ports/ports.ts';
+import type { BatchRecord } from '../../model/batch.ts';
+import type { BatchChanges } from '../../ports/records.ts';
 
 const FIRST_WAIT_MS = 2_000;
 const MAX_WAIT_MS = 60_000;

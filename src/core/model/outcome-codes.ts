@@ -1,0 +1,48 @@
+/** Codes and errors of our own, for requests that OpenAI has no error line for. */
+
+/** An error of a request that OpenAI has no line for. */
+export interface StatedError {
+  code: string;
+  message: string;
+  param?: string;
+}
+
+/** Code of what ends without having been sent, because its job was cancelled. */
+export const CANCELLED: StatedError = {
+  code: 'cancelled',
+  message: 'The job was cancelled before this request could be sent.',
+};
+
+/** Code of what cannot be sent any more. */
+export const OBJECT_GONE: StatedError = {
+  code: 'object_gone',
+  message: 'The input was deleted before this request could be sent.',
+};
+
+/** Code of what S3 does not give any more, so that it cannot be sent. */
+export const INPUT_UNREADABLE: StatedError = {
+  code: 'input_unreadable',
+  message:
+    'S3 has the input and did not give it for as long as it was tried, so this request could not be sent. Make the file readable and drop it again.',
+};
+
+/** Code of what no tier of its route can serve. */
+export const TIER_NOT_OFFERED: StatedError = {
+  code: 'tier_not_offered',
+  message:
+    'No tier of the route serves this endpoint; flex is offered for /v1/responses and /v1/chat/completions.',
+};
+
+/** Our code for a request with more tokens than the limit: OpenAI has none, it would refuse its batch for ever. */
+export const EXCEEDS_LIMIT = 'exceeds_enqueued_limit';
+
+/** Why a batch waits, or is cut: its budget is used up. */
+export const BUDGET_EXHAUSTED = 'budget_exhausted';
+
+/** Our codes for requests that are not sent because of money: over the budget of their route, or without a price. */
+export const BUDGET_EXCEEDED = 'budget_exceeded';
+
+export const UNPRICED_MODEL = 'unpriced_model';
+
+/** OpenAI's code for a batch that would exceed the enqueued-token limit (openai-python#2084). */
+export const TOKEN_LIMIT_EXCEEDED = 'token_limit_exceeded';

@@ -1,0 +1,21 @@
+/** Time and chance, which only come in as arguments. */
+
+/** The only source of time and chance. */
+export interface Ambient {
+  /** Epoch milliseconds. */
+  now(): number;
+  /** A fresh id that nobody else has: 128 random bits, hex. */
+  nonce(): string;
+}
+
+/**
+ * Lets `ms` pass, or less if `signal` is aborted. As a step's `heartbeat` it is what renewing a lease waits by, which goes
+ * on beside the step's work; as its `pause`, the work itself waits.
+ */
+export type Pause = (ms: number, signal?: AbortSignal) => Promise<void>;
+
+/** How long the worker that a step runs in still lives. */
+export interface Deadline {
+  /** Milliseconds until it is ended, whatever it does. */
+  remainingMs(): number;
+}

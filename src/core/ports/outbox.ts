@@ -1,0 +1,24 @@
+/** Messages to the next step, and the event that a job has ended. */
+import type { BatchMessage, JobCompleted, JobMessage, ObjectMessage } from '../../contract/messages.ts';
+
+/** When a message is delivered. */
+export interface Delivery {
+  /** Not before so many milliseconds have passed; a queue holds a message back for 15 minutes at most. @default 0 */
+  delayMs?: number;
+}
+
+/** Hands work to the next function; delivered at least once, in any order. */
+export interface Outbox {
+  /** Takes a job up again whose ingest did not end, or looks at an object that has no job. */
+  ingest(message: JobMessage | ObjectMessage, delivery?: Delivery): Promise<void>;
+  submit(message: BatchMessage, delivery?: Delivery): Promise<void>;
+  /** Calls the requests of a slice, one by one. */
+  call(message: BatchMessage, delivery?: Delivery): Promise<void>;
+  collect(message: BatchMessage, delivery?: Delivery): Promise<void>;
+  finalize(message: JobMessage, delivery?: Delivery): Promise<void>;
+}
+
+/** Tells the outside that a job has ended. */
+export interface JobEvents {
+  completed(detail: JobCompleted): Promise<void>;
+}

@@ -1,0 +1,183 @@
+/** The table: records of jobs and batches, and who may write what. */
+import type { BatchRecord } from '../model/batch.ts';
+import type { InputListing } from '../model/input-listing.ts';
+import type { Job } from '../model/job.ts';
+
+/** An update of a batch that holds only if nobody else moved it: see {@link JobStore.updateBatch}. */
+export type BatchChanges = Partial<Omit<BatchRecord, 'v' | 'jobId' | 'batchId'>>;
+
+/** What of a job changes. */
+export type JobChanges = Partial<
+  Pick<
+    Job,
+    | 'state'
+    | 'claim'
+    | 'claimedUntil'
+    | 'ingest'
+    | 'failing'
+    | 'planKey'
+    | 'rejection'
+    | 'cancelledAt'
+    | 'waitsFor'
+    | 'merge'
+    | 'duplicateOf'
+    | 'duplicatesRun'
+    | 'result'
+    | 'receiptKey'
+    | 'cost'
+    | 'workRemovedAt'
+  >
+>;
+
+/** Which live batches and jobs need to be looked at. */
+export type LiveItem =
+  | {
+      kind: 'job';
+      jobId: string;
+      state: Job['state'];
+      due: number;
+      /** See {@link Job.waitsFor}. */
+      waitsFor?: string;
+      cancelledAt?: number;
+    }
+  | { kind: 'batch'; batch: BatchRecord; due: number };
+
+/** A job, as it is recorded at a key without versions. */
+export interface LatestJob {
+  jobId: string;
+  /** Epoch milliseconds, whole seconds. */
+  lastModified: number;
+}
+
+/** Jobs and batches. Every write is conditional on what the caller read. */
+export interface JobStore {
+  /** Records the job unless it exists; gives the one that stands. */
+  claimJob(job: Job): Promise<Job>;
+  getJob(jobId: string): Promise<Job | undefined>;
+  /**
+   * Takes the job for one worker until `until`, as {@link claimBatch} takes a batch; `undefined` if it is in another
+   * state or somebody has it.
+   */
+  takeJob(
+    jobId: string,
+    state: Job['state'],
+    claim: string,
+    now: number,
+    until: number,
+  ): Promise<Job | undefined>;
+  /**
+   * Writes changes if the job is still in `expected.state` and, where `expected.claim` is given, still taken by it. A
+   * change to `undefined` removes the attribute. `false`: the expectation did not hold, nothing was written.
+   */
+  moveJob(
+    jobId: string,
+    expected: { state: Job['state']; claim?: string },
+    changes: { [Key in keyof JobChanges]: JobChanges[Key] | undefined },
+    now: number,
+  ): Promise<boolean>;
+  /**
+   * Records the job that is the latest at a key of a bucket without versioning, unless a later one is recorded.
+   * @param key bucket and key.
+   * @returns the job that was the latest before it; `undefined` if there was none, if a later one is, or if two objects were
+   * put within one second, so that nobody can tell. The same job gets the same answer again.
+   */
+  recordLatest(key: string, job: LatestJob): Promise<LatestJob | undefined>;
+  /** Notes that a job is about to wait for its owner; once is enough. */
+  addDuplicate(ownerId: string, jobId: string): Promise<void>;
+  /** All jobs that were noted for an owner, whatever has become of them; in the order of their ids. */
+  listDuplicates(ownerId: string): Promise<string[]>;
+  /** Records a new batch. `false`: it exists already, nothing was written. */
+  addBatch(batch: BatchRecord): Promise<boolean>;
+  getBatch(jobId: string, batchId: string): Promise<BatchRecord | undefined>;
+  /** Every batch of a job, consistent, ordered by batch id as text. */
+  listBatches(jobId: string): Promise<BatchRecord[]>;
+  /**
+   * Writes changes if the batch is still in `expected.state` and, where `expected.claim` is given, still claimed by
+   * it. A change to `undefined` removes the attribute. `undefined`: the expectation did not hold, nothing was written.
+   */
+  updateBatch(
+    batch: Pick<BatchRecord, 'jobId' | 'batchId'>,
+    expected: { state: BatchRecord['state']; claim?: string; openaiBatchId?: string },
+    changes: { [Key in keyof BatchChanges]: BatchChanges[Key] | undefined },
+    now: number,
+  ): Promise<BatchRecord | undefined>;
+  /** Takes the batch for one worker until `until`; `undefined` if it is in another state or somebody has it. */
+  claimBatch(
+    batch: Pick<BatchRecord, 'jobId' | 'batchId'>,
+    state: BatchRecord['state'],
+    claim: string,
+    now: number,
+    until: number,
+  ): Promise<BatchRecord | undefined>;
+  /** Planned batches, those of the oldest job first. A hint: the base record decides. */
+  listWaiting(): AsyncIterable<BatchRecord>;
+  /** Batches that wait at OpenAI. A hint: the base record decides. */
+  listAtOpenAI(): AsyncIterable<BatchRecord>;
+  /** Jobs and batches that are ours to move and have not moved by `now`. A hint: the base record decides. */
+  listOverdue(now: number): AsyncIterable<LiveItem>;
+  /**
+   * Jobs that ended by `endedBy` and whose files below `work/` are not removed yet, those that ended first come first. A hint: the
+   * base record decides.
+   */
+  listEnded(endedBy: number): AsyncIterable<Job>;
+  /** Looks at an overdue item again not before `due`. */
+  postpone(item: LiveItem, due: number): Promise<void>;
+  /** Makes a claim on a batch hold until `until`, whatever state it is in. `false`: another worker has it, or nobody. */
+  renewBatch(
+    batch: Pick<BatchRecord, 'jobId' | 'batchId'>,
+    claim: string,
+    now: number,
+    until: number,
+  ): Promise<boolean>;
+  /** The same for a job. */
+  renewJob(jobId: string, claim: string, now: number, until: number): Promise<boolean>;
+  /** Takes a named lease; the token grows with each holder. `undefined`: somebody holds it. */
+  acquireLease(name: string, now: number, until: number): Promise<number | undefined>;
+  /** Makes a named lease hold until `until`. `false`: it was given back, or another one has it. */
+  renewLease(name: string, token: number, until: number): Promise<boolean>;
+  /** Gives the lease back if the token still holds it. */
+  releaseLease(name: string, token: number): Promise<void>;
+  /** When a named lease was last taken, epoch ms, also if it has been given back since. `undefined`: never. */
+  leaseTakenAt(name: string): Promise<number | undefined>;
+  /**
+   * Who may write the plain names of an input key. `granted`: this holder, until `until`; `superseded`: a version with a
+   * greater `order`, or another owner, has published; `busy`: another holder is publishing.
+   */
+  acquirePublication(
+    publication: Publication,
+    now: number,
+    until: number,
+  ): Promise<'granted' | 'superseded' | 'busy'>;
+  /** Makes a publication hold until `until`. `false`: another holder took over, or it has ended. */
+  renewPublication(publication: Publication, until: number): Promise<boolean>;
+  /** Gives a publication back that did not come about; nothing is superseded by it. One that is not held is fine. */
+  abandonPublication(publication: Publication): Promise<void>;
+  /**
+   * Ends a publication that this holder still has: from now on, versions with a smaller `order` are superseded.
+   * `false`: its time had run out and another holder took over, so what was written may be somebody else's by now.
+   */
+  releasePublication(publication: Publication): Promise<boolean>;
+}
+
+/** How far the listing of inputs is. */
+export interface ListingStore {
+  /** `undefined` if there was none yet. */
+  getListing(): Promise<InputListing | undefined>;
+  /**
+   * Writes what follows generation `next.generation - 1`.
+   * @returns `false` if that is not what stands: somebody else wrote, and nothing was written.
+   */
+  putListing(next: InputListing): Promise<boolean>;
+}
+
+/** One worker's turn at the plain names of an input key. */
+export interface Publication {
+  /** The bucket and the names' common part. */
+  name: string;
+  /** Whose names they are: another input whose names come out the same never gets them. */
+  owner: string;
+  /** Sorts the versions of an input by age; compared as text. */
+  order: string;
+  /** A fresh id of this worker. */
+  holder: string;
+}
