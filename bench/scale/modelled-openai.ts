@@ -3,13 +3,13 @@
  * 100, newest first, that hold every batch there ever was. Nothing is refused and nothing goes wrong: for that there are
  * `local/openai-emulator` and the simulation.
  */
+import { HOUR_MS } from '../../src/contract/time.ts';
 import { BatchdropError } from '../../src/core/base/errors.ts';
 import type { Ambient } from '../../src/core/ports/ambient.ts';
 import type { ByteStream } from '../../src/core/ports/objects.ts';
 import type { BatchApi, ByKey, RemoteBatch, RemoteFile } from '../../src/core/ports/provider.ts';
 import { Random } from '../inputs/random.ts';
 
-const HOUR_MS = 60 * 60_000;
 const BATCHES_PER_PAGE = 100;
 /** Batches are checked in minutes. */
 const VALIDATING_MS = 3 * 60_000;

@@ -7,11 +7,13 @@
  * after the other and take no virtual time. Files that are too large for one invocation go on in further ones when they are
  * real; here they do not.
  */
+
 import { DynamoDBJobs } from '../../src/adapters/dynamodb/jobs.ts';
 import { DynamoDBListing } from '../../src/adapters/dynamodb/listing.ts';
 import { DynamoDBParks } from '../../src/adapters/dynamodb/parks.ts';
 import { DynamoDBQuota } from '../../src/adapters/dynamodb/quota.ts';
 import { defaultSettings } from '../../src/contract/settings.ts';
+import { DAY_MS, MINUTE_MS } from '../../src/contract/time.ts';
 import { OPENAI_LIMITS } from '../../src/core/model/limits.ts';
 import { Prices } from '../../src/core/pricing/prices.ts';
 import { collect } from '../../src/core/steps/collect/collect.ts';
@@ -29,8 +31,6 @@ import { MeteredTable } from './metered-table.ts';
 import { ModelledOpenAI } from './modelled-openai.ts';
 import { type PollUse, type Use, UseOfFunctions } from './use.ts';
 
-const MINUTE_MS = 60_000;
-const DAY_MS = 24 * 60 * MINUTE_MS;
 const BUCKET = 'bucket';
 const MODEL = 'gpt-5-nano';
 

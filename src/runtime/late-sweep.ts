@@ -1,7 +1,6 @@
+import { MINUTE_MS } from '../contract/time.ts';
 import { LateSweep, type LateSweepDeps } from '../core/steps/poll/late-sweep.ts';
 import type { Invocation } from './queue-handler.ts';
-
-const MINUTE_MS = 60_000;
 
 /**
  * A step of a queue handler, before which the worker sweeps if the poll is late.

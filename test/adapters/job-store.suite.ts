@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CLAIM_MARGIN_MS, SWEEP_AFTER_MS } from '../../src/adapters/dynamodb/live-index.ts';
 import { defaultSettings } from '../../src/contract/settings.ts';
+import { MINUTE_MS } from '../../src/contract/time.ts';
 import { type BatchRecord, batchIdOf } from '../../src/core/model/batch.ts';
 import type { Job } from '../../src/core/model/job.ts';
 import type { JobStore, LiveItem } from '../../src/core/ports/records.ts';
 
 const NOW = 1_790_000_000_000;
-const MINUTE_MS = 60_000;
 const FAR = NOW + 1000 * MINUTE_MS;
 
 export function jobOf(jobId: string, changes: Partial<Job> = {}): Job {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { MINUTE_MS } from '../../src/contract/time.ts';
 import type { BatchRecord } from '../../src/core/model/batch.ts';
 import type { Demand, ParkStore, QuotaStore } from '../../src/core/ports/quota.ts';
 import type { JobStore } from '../../src/core/ports/records.ts';
@@ -6,7 +7,6 @@ import { newLedger } from '../../src/core/scheduling/ledger.ts';
 import { all, batchOf } from './job-store.suite.ts';
 
 const NOW = 1_790_000_000_000;
-const MINUTE_MS = 60_000;
 
 export interface AdmissionStores {
   jobs: JobStore;

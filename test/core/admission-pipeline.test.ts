@@ -1,6 +1,8 @@
 /** Admission as a whole: against a service that has a limit and says it only when it refuses, against another dispatcher, and against what crashes leave. */
+
 import { afterEach, describe, expect, test } from 'vitest';
 import { type Settings, settingsSchema } from '../../src/contract/settings.ts';
+import { HOUR_MS, MINUTE_MS } from '../../src/contract/time.ts';
 import type { BatchRecord, BatchState } from '../../src/core/model/batch.ts';
 import { Prices } from '../../src/core/pricing/prices.ts';
 import { type DispatchDeps, dispatch, healReservations } from '../../src/core/scheduling/dispatch.ts';
@@ -13,9 +15,6 @@ import { MemoryParks } from '../support/memory/parks.ts';
 import { MemoryQuota } from '../support/memory/quota.ts';
 import { chatLine, type Pipeline, startPipeline } from '../support/pipeline.ts';
 import { BATCH_ONLY } from '../support/routes.ts';
-
-const MINUTE_MS = 60_000;
-const HOUR_MS = 60 * MINUTE_MS;
 
 describe('with a limit of enqueued tokens at OpenAI', () => {
   const MODEL = 'gpt-5-nano';

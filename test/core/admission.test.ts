@@ -1,8 +1,10 @@
 /** Which batches are admitted, in which order, within which limit: a table of cases, and properties. */
+
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DEFAULT_API_KEY } from '../../src/contract/api-key.ts';
 import { type QuotaSettings, quotaSchema } from '../../src/contract/settings.ts';
+import { HOUR_MS, MINUTE_MS } from '../../src/contract/time.ts';
 import { ManifestEntries } from '../../src/core/files/manifest.ts';
 import { apiKeyOf, type BatchRecord, batchIdOf, tokensOf } from '../../src/core/model/batch.ts';
 import type { Ledger } from '../../src/core/model/ledger.ts';
@@ -23,8 +25,6 @@ import { lessonOfAcceptance, lessonOfRefusal, tokenLimitOf } from '../../src/cor
 import { type MinuteOfTurns, takeTurnOf, turnsLeftOf } from '../../src/core/scheduling/turns.ts';
 
 const NOW = 1_790_000_000_000;
-const MINUTE_MS = 60_000;
-const HOUR_MS = 60 * MINUTE_MS;
 const MODEL = 'gpt-5-nano';
 const LEDGER = tokensLedgerOf({ model: MODEL });
 

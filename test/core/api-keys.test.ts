@@ -2,10 +2,12 @@
  * Routes with API keys of their own, each of a project of its own, over the OpenAI emulator: what is wrong with one key, or
  * used up by it, is no matter of the others, and nothing ever goes with another key than that of its route.
  */
+
 import OpenAI from 'openai';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { ApiKeys, ApiKeyValue } from '../../src/adapters/api-key.ts';
 import { settingsSchema } from '../../src/contract/settings.ts';
+import { HOUR_MS } from '../../src/contract/time.ts';
 import { ApiKeyMissingError } from '../../src/core/base/errors.ts';
 import { cancelJob } from '../../src/core/lifecycle/cancel.ts';
 import { inputFilename } from '../../src/core/lifecycle/ownership.ts';
@@ -13,7 +15,6 @@ import { poll } from '../../src/core/steps/poll/poll.ts';
 import { chatLine, type Pipeline, type PipelineOptions, startPipeline } from '../support/pipeline.ts';
 import { BATCH_ONLY } from '../support/routes.ts';
 
-const HOUR_MS = 3_600_000;
 const OWN = 'input/own.jsonl';
 const TEAM = 'input/team/a.jsonl';
 /** By what a request carries, the project that OpenAI takes it for. */

@@ -1,6 +1,8 @@
 /** A dispatch of what was just recorded costs as much with many others as alone, and lets nobody overtake what waits. */
+
 import { expect, test } from 'vitest';
 import { settingsSchema } from '../../src/contract/settings.ts';
+import { MINUTE_MS } from '../../src/contract/time.ts';
 import type { BatchRecord } from '../../src/core/model/batch.ts';
 import { Prices } from '../../src/core/pricing/prices.ts';
 import { type DispatchDeps, dispatch } from '../../src/core/scheduling/dispatch.ts';
@@ -13,7 +15,6 @@ import { MemoryQuota } from '../support/memory/quota.ts';
 import { BATCH_ONLY } from '../support/routes.ts';
 
 const NOW = 1_790_000_000_000;
-const MINUTE_MS = 60_000;
 const LEDGER = tokensLedgerOf(batchOf('x'));
 
 /** @param options.room the limit of enqueued tokens; a batch has 100. */

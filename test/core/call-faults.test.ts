@@ -1,12 +1,12 @@
 /** What goes wrong around the calls of a slice: slow writes, long refusals, a deadline that nears meanwhile. */
+
 import { afterEach, describe, expect, it } from 'vitest';
 import { readDuration, settingsSchema } from '../../src/contract/settings.ts';
+import { MINUTE_MS, SECOND_MS } from '../../src/contract/time.ts';
 import type { CallAnswer } from '../../src/core/ports/provider.ts';
 import { chatLine, type Pipeline, startPipeline } from '../support/pipeline.ts';
 
 const KEY = 'input/a.jsonl';
-const SECOND_MS = 1_000;
-const MINUTE_MS = 60_000;
 
 const REFUSED: CallAnswer = {
   status: 429,

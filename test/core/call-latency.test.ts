@@ -1,11 +1,12 @@
 /** Calls that take minutes, against workers that live for 15: over the whole pipeline, on a virtual clock. */
+
 import { afterEach, describe, expect, it } from 'vitest';
 import { settingsSchema } from '../../src/contract/settings.ts';
+import { MINUTE_MS } from '../../src/contract/time.ts';
 import { CallUnansweredError } from '../../src/core/base/errors.ts';
 import { chatLine, type Pipeline, startPipeline } from '../support/pipeline.ts';
 
 const KEY = 'input/a.jsonl';
-const MINUTE_MS = 60_000;
 const LIFE_MS = 15 * MINUTE_MS;
 const BODY =
   '{"object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"yes"},"finish_reason":"stop"}],"usage":{"prompt_tokens":5,"completion_tokens":5}}';

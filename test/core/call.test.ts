@@ -1,10 +1,11 @@
 /** The runner of flex and standard, and the ladder, over the emulator: real HTTP, the real client, a virtual clock. */
+
 import { afterEach, describe, expect, it } from 'vitest';
 import { settingsSchema } from '../../src/contract/settings.ts';
+import { HOUR_MS } from '../../src/contract/time.ts';
 import { chatLine, type Pipeline, type PipelineOptions, startPipeline } from '../support/pipeline.ts';
 
 const KEY = 'input/a.jsonl';
-const HOUR_MS = 3_600_000;
 
 let pipeline: Pipeline;
 afterEach(() => pipeline.stop());

@@ -1,11 +1,12 @@
 /** Who drops a file chooses its key. No key may hold up the functions that look at it: ingest, and the poll's listing. */
+
 import { expect, test } from 'vitest';
 import { settingsSchema } from '../../src/contract/settings.ts';
+import { HOUR_MS } from '../../src/contract/time.ts';
 import { poll } from '../../src/core/steps/poll/poll.ts';
 import { startPipeline } from '../support/pipeline.ts';
 import { BATCH_ONLY } from '../support/routes.ts';
 
-const HOUR_MS = 3_600_000;
 /** A matcher that backtracks takes over 20 s for each of them; the bound is for a busy machine. */
 const MAX_MS = 5_000;
 const settings = settingsSchema.parse({

@@ -1,5 +1,7 @@
 /** Steps of a job that fail: what is recorded of them, and when they are given up. */
+
 import { afterEach, describe, expect, test } from 'vitest';
+import { HOUR_MS, MINUTE_MS } from '../../src/contract/time.ts';
 import { CorruptWorkFileError } from '../../src/core/base/errors.ts';
 import { afterFailure, isGivenUp } from '../../src/core/lifecycle/job-failure.ts';
 import type { Failing } from '../../src/core/model/job.ts';
@@ -8,8 +10,6 @@ import { chatLine, type Pipeline, startPipeline } from '../support/pipeline.ts';
 
 const BUCKET = 'bucket';
 const KEY = 'input/a.jsonl';
-const MINUTE_MS = 60_000;
-const HOUR_MS = 60 * MINUTE_MS;
 
 describe('the record', () => {
   test('says when the next try is: at once three times, then ever later up to an hour, and every six hours after a day', () => {

@@ -1,4 +1,5 @@
 /** What becomes of batches when the API key is replaced: two keys, two projects, Secrets Manager and OpenAI over HTTP. */
+
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +9,7 @@ import { afterEach, expect, test } from 'vitest';
 import { startSecrets } from '../../local/services/secrets/secrets.ts';
 import { ApiKey } from '../../src/adapters/api-key.ts';
 import { settingsSchema } from '../../src/contract/settings.ts';
+import { HOUR_MS } from '../../src/contract/time.ts';
 import type { BatchRecord } from '../../src/core/model/batch.ts';
 import { OpenAIRequestError } from '../../src/providers/openai/batch-api.ts';
 import { createSecretsManagerClient } from '../../src/runtime/clients.ts';
@@ -17,7 +19,6 @@ import { BATCH_ONLY } from '../support/routes.ts';
 const KEY = 'input/a.jsonl';
 const IDS = ['a', 'b', 'c'];
 const ARN = 'arn:aws:secretsmanager:us-east-1:000000000000:secret:batchdrop-key';
-const HOUR = 3_600_000;
 const OLD = 'sk-old';
 const NEXT = 'sk-next';
 const TWO_PROJECTS = { [OLD]: 'proj_a', [NEXT]: 'proj_b' };
@@ -130,12 +131,12 @@ test('a batch whose key was revoked, with the next one of another project, is un
   await drop();
   await setKey(NEXT, 'next');
   p.emulator.setFaults({ apiKeys: { [NEXT]: 'proj_b' } });
-  await p.run(20, HOUR / 2);
+  await p.run(20, HOUR_MS / 2);
   const unreachable = await batch();
   expect(unreachable).toMatchObject({ state: 'submitted', lastError: 'OpenAI does not know the batch' });
   expect(unreachable.unreachableSince).toBeDefined();
   expect(unreachable.heldReason).toBeUndefined();
-  await p.run(20, HOUR / 2);
+  await p.run(20, HOUR_MS / 2);
   expect(await batch()).toMatchObject({ state: 'submitted', heldReason: 'lost_batch' });
   expect(p.failures).toEqual([]);
   // The old project is opened again: its answers are still there, and count.
@@ -150,7 +151,7 @@ test('the same batch is run again once it must have ended where its route says s
   await drop();
   await setKey(NEXT, 'next');
   p.emulator.setFaults({ apiKeys: { [NEXT]: 'proj_b' } });
-  await p.run(25, HOUR / 2);
+  await p.run(25, HOUR_MS / 2);
   expect((await p.emulator.ledger.all()).length).toBeLessThanOrEqual(IDS.length);
   await p.run();
   const receipt = await p.receipt(KEY);
@@ -162,7 +163,7 @@ test('while no key is accepted nothing is concluded', async () => {
   const { p, drop, batch } = await start(TWO_PROJECTS, { settings: onLost('resubmit') });
   await drop();
   p.emulator.setFaults({ apiKeys: {} });
-  await p.run(40, HOUR / 2);
+  await p.run(40, HOUR_MS / 2);
   expect(await batch()).toMatchObject({ state: 'submitted' });
   expect((await batch()).unreachableSince).toBeUndefined();
   expect(p.failures.every((error) => error instanceof OpenAIRequestError && error.status === 401)).toBe(true);
@@ -246,7 +247,7 @@ test('a create without an answer whose key was revoked is found with another key
 
 test('a create without an answer that no key can look for is held, not made again, and goes on once a key can', async () => {
   const { p, batch } = await unanswered(TWO_PROJECTS, {}, [NEXT]);
-  await p.run(40, HOUR / 2);
+  await p.run(40, HOUR_MS / 2);
   expect(await batch()).toMatchObject({ state: 'submitting', heldReason: 'unknown_create' });
   p.emulator.setFaults({ apiKeys: TWO_PROJECTS });
   await p.run();
@@ -256,10 +257,10 @@ test('a create without an answer that no key can look for is held, not made agai
 
 test('a create without an answer that no key can look for goes the way of a lost batch where its route says so', async () => {
   const { p } = await unanswered(TWO_PROJECTS, { settings: onLost('resubmit') }, [NEXT]);
-  await p.run(60, HOUR / 2);
+  await p.run(60, HOUR_MS / 2);
   const receipt = await p.receipt(KEY);
   expect(receipt.result).toBe('succeeded');
   expect(Object.values(receipt.possiblyBilledTwice).reduce((sum, count) => sum + count, 0)).toBe(IDS.length);
   const [first] = await p.deps.jobs.listBatches(receipt.jobId);
-  expect(first!.lostAt! - first!.intentAt!).toBeGreaterThanOrEqual(26 * HOUR);
+  expect(first!.lostAt! - first!.intentAt!).toBeGreaterThanOrEqual(26 * HOUR_MS);
 });

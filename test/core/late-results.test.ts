@@ -1,12 +1,12 @@
 /** Results that come late, and files that hold less than they should: nothing is bought twice, and nothing waits for long. */
+
 import { afterEach, describe, expect, test } from 'vitest';
 import type { FaultRule } from '../../local/openai-emulator/faults.ts';
+import { MINUTE_MS, SECOND_MS } from '../../src/contract/time.ts';
 import type { BatchRecord } from '../../src/core/model/batch.ts';
 import { nextLookMs } from '../../src/core/steps/collect/late-results.ts';
 import { chatLine, type Pipeline, type PipelineOptions, startPipeline } from '../support/pipeline.ts';
 
-const SECOND_MS = 1_000;
-const MINUTE_MS = 60 * SECOND_MS;
 const KEY = 'input/a.jsonl';
 const REQUESTS = 20;
 const TEXT = Array.from({ length: REQUESTS }, (_, index) => chatLine(`r${index}`)).join('\n');

@@ -1,6 +1,8 @@
 /** Workers that see the clock late: what an account without free concurrency keeps the poll from doing, they do first. */
+
 import { expect, test } from 'vitest';
 import { defaultSettings } from '../../src/contract/settings.ts';
+import { MINUTE_MS } from '../../src/contract/time.ts';
 import { LateSweep } from '../../src/core/steps/poll/late-sweep.ts';
 import { POLL_LEASE } from '../../src/core/steps/poll/sweep.ts';
 import { batchOf } from '../adapters/job-store.suite.ts';
@@ -9,7 +11,6 @@ import { MemoryOutbox } from '../support/memory/outbox.ts';
 import { MemoryQuota } from '../support/memory/quota.ts';
 
 const START = 1_790_000_000_000;
-const MINUTE_MS = 60_000;
 const INTERVAL_MS = 5 * MINUTE_MS;
 
 /** Batches whose messages were lost, a poll that ran last at {@link START}, and workers that look at the clock. */

@@ -1,6 +1,8 @@
 /** When a call may begin, by what is known of how long calls take. */
+
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { HOUR_MS, MINUTE_MS } from '../../src/contract/time.ts';
 import {
   isTooSlow,
   mayBegin,
@@ -8,8 +10,6 @@ import {
   rememberLatencies,
 } from '../../src/core/scheduling/latency.ts';
 
-const MINUTE_MS = 60_000;
-const HOUR_MS = 60 * MINUTE_MS;
 const FULL_MS = 12 * MINUTE_MS;
 
 const ask = (recent: number[], underWay: number[], availableMs: number) =>

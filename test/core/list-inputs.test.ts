@@ -1,7 +1,9 @@
 /** Inputs whose event was lost are found by the hourly listing; nothing else becomes a job by it. */
+
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type Settings, settingsSchema } from '../../src/contract/settings.ts';
+import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../src/contract/time.ts';
 import { jobIdOf } from '../../src/core/model/job-id.ts';
 import type { ObjectHead } from '../../src/core/model/objects.ts';
 import { listInputs } from '../../src/core/steps/poll/list-inputs.ts';
@@ -17,9 +19,6 @@ import { BATCH_ONLY } from '../support/routes.ts';
 
 const BUCKET = 'bucket';
 const START = 1_790_000_000_000;
-const MINUTE_MS = 60_000;
-const HOUR_MS = 60 * MINUTE_MS;
-const DAY_MS = 24 * HOUR_MS;
 const POLL_MS = 5 * MINUTE_MS;
 
 /** A bucket that has been listed for the first time, and a clock. */

@@ -1,12 +1,12 @@
 /** The look-up that must come before a second create, over lists as services give them. */
+
 import { beforeEach, describe, expect, it } from 'vitest';
+import { HOUR_MS, MINUTE_MS } from '../../src/contract/time.ts';
 import type { BatchRecord } from '../../src/core/model/batch.ts';
 import type { BatchApi, RemoteBatch } from '../../src/core/ports/provider.ts';
 import { submit } from '../../src/core/steps/submit/submit.ts';
 import { NOW, type SubmitTest, startSubmit } from '../support/submit.ts';
 
-const MINUTE_MS = 60_000;
-const HOUR_MS = 60 * MINUTE_MS;
 const PAGE = 100;
 
 let run: SubmitTest;

@@ -1,8 +1,10 @@
 /** Batches that OpenAI loses, forgets or keeps in a state for ever (openai-batch.md, section 5: Q1, Q2, Q13). */
+
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, test } from 'vitest';
 import type { FaultRule } from '../../local/openai-emulator/emulator.ts';
 import { settingsSchema } from '../../src/contract/settings.ts';
+import { HOUR_MS } from '../../src/contract/time.ts';
 import { cancelJob } from '../../src/core/lifecycle/cancel.ts';
 import type { BatchRecord, OpenAIBatchStatus } from '../../src/core/model/batch.ts';
 import type { RemoteBatch } from '../../src/core/ports/provider.ts';
@@ -12,7 +14,6 @@ import { BATCH_ONLY } from '../support/routes.ts';
 
 const KEY = 'input/a.jsonl';
 const IDS = ['a', 'b', 'c', 'd', 'e', 'f'];
-const HOUR = 3_600_000;
 const LIMITS = { validatingHours: 12, pastExpiryHours: 2, finalizingHours: 24 };
 
 const running: Pipeline[] = [];
@@ -50,7 +51,7 @@ function seeBatches(p: Pipeline, seen: (batch: RemoteBatch) => RemoteBatch | und
 }
 
 describe('remedyFor', () => {
-  const at = (hours: number): number => 1_000_000 + hours * HOUR;
+  const at = (hours: number): number => 1_000_000 + hours * HOUR_MS;
   it.each<[OpenAIBatchStatus, OpenAIBatchStatus, number, number, ReturnType<typeof remedyFor>]>([
     // seen before, seen now, when first seen, now
     ['validating', 'validating', 0, 11.9, undefined],

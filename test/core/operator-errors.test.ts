@@ -2,10 +2,12 @@
  * A key that is refused or missing, an account without money, a model without access: found at an upload or a create. What
  * it concerns waits unharmed and goes on by itself; nothing else waits.
  */
+
 import OpenAI from 'openai';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { FaultRule } from '../../local/openai-emulator/emulator.ts';
 import { DEFAULT_API_KEY } from '../../src/contract/api-key.ts';
+import { MINUTE_MS } from '../../src/contract/time.ts';
 import {
   ApiKeyMissingError,
   ApiKeyUnknownError,
@@ -21,7 +23,6 @@ import { chatLine, type Pipeline, type PipelineOptions, startPipeline } from '..
 
 const KEY = 'input/a.jsonl';
 const LUNA = 'gpt-6-luna';
-const MINUTE_MS = 60_000;
 
 describe('what an error says of the key or the model', () => {
   const create = (status: number, code?: string) => new CreateRefusedError('no', status, code);

@@ -1,6 +1,8 @@
 /** The poll is the only clock: what is outside and hangs must not keep the rest of a run from being done. */
+
 import { expect, test } from 'vitest';
 import { defaultSettings } from '../../src/contract/settings.ts';
+import { MINUTE_MS } from '../../src/contract/time.ts';
 import type { Deadline } from '../../src/core/ports/ambient.ts';
 import type { BatchApi } from '../../src/core/ports/provider.ts';
 import { Prices } from '../../src/core/pricing/prices.ts';
@@ -17,7 +19,6 @@ import { MemoryParks } from '../support/memory/parks.ts';
 import { MemoryQuota } from '../support/memory/quota.ts';
 
 const NOW = 1_790_000_000_000;
-const MINUTE_MS = 60_000;
 const RUN_MS = 5 * MINUTE_MS;
 
 /** A poll of five minutes, with a batch at OpenAI for each of the keys, and one that lost its message. */

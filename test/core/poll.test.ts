@@ -1,6 +1,8 @@
 /** What a poll asks and writes: as much as there is live, whatever there ever was. */
+
 import { describe, expect, it } from 'vitest';
 import { defaultSettings } from '../../src/contract/settings.ts';
+import { MINUTE_MS } from '../../src/contract/time.ts';
 import { type BatchRecord, batchIdOf } from '../../src/core/model/batch.ts';
 import type { BatchChanges } from '../../src/core/ports/records.ts';
 import { Prices } from '../../src/core/pricing/prices.ts';
@@ -15,7 +17,6 @@ import { MemoryOwners } from '../support/memory/owners.ts';
 import { MemoryParks } from '../support/memory/parks.ts';
 import { MemoryQuota } from '../support/memory/quota.ts';
 
-const MINUTE_MS = 60_000;
 const JOB_ID = 'job';
 
 function start() {

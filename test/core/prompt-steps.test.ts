@@ -1,12 +1,13 @@
 /** Steps that wait for nobody: who is told at once, and when a lost message is made up for. */
+
 import { afterEach, expect, test } from 'vitest';
 import { settingsSchema } from '../../src/contract/settings.ts';
+import { MINUTE_MS } from '../../src/contract/time.ts';
 import { poll } from '../../src/core/steps/poll/poll.ts';
 import { chatLine, type Pipeline, type PipelineOptions, startPipeline } from '../support/pipeline.ts';
 import { BATCH_ONLY } from '../support/routes.ts';
 
 const KEY = 'input/a.jsonl';
-const MINUTE = 60_000;
 
 const running: Pipeline[] = [];
 afterEach(async () => {
@@ -53,7 +54,7 @@ test('a job whose pushes are lost is pushed with each poll, not twenty minutes l
     updatedAt: now,
   });
   for (let lost = 0; lost < 3; lost++) {
-    p.emulator.clock.advance(5 * MINUTE);
+    p.emulator.clock.advance(5 * MINUTE_MS);
     await poll(p.deps);
     const sent = p.deps.outbox.messages.splice(0).filter(({ queue }) => queue === 'ingest');
     expect(sent.map(({ message }) => message)).toContainEqual({ v: 1, jobId: 'job' });
@@ -63,7 +64,7 @@ test('a job whose pushes are lost is pushed with each poll, not twenty minutes l
 test('a batch whose collector died is free again as soon as that worker must be gone', async () => {
   let isDead = false;
   const p = await start({
-    deadline: { remainingMs: () => 2 * MINUTE },
+    deadline: { remainingMs: () => 2 * MINUTE_MS },
     intercept: async (call, effect) => {
       if (isDead) throw new Error('dead');
       if (call !== 'batches.readFile') return effect();
@@ -76,11 +77,11 @@ test('a batch whose collector died is free again as soon as that worker must be 
   });
   await p.drop(KEY, chatLine('a'));
   await p.drain();
-  p.emulator.clock.advance(20 * MINUTE);
+  p.emulator.clock.advance(20 * MINUTE_MS);
   await poll(p.deps);
   await p.drain();
   const [batch] = await Array.fromAsync(p.deps.jobs.listOverdue(Number.POSITIVE_INFINITY)).then((items) =>
     items.flatMap((item) => (item.kind === 'batch' ? [item.batch] : [])),
   );
-  expect(batch!.claimedUntil! - p.emulator.clock.now()).toBe(2 * MINUTE + 5_000);
+  expect(batch!.claimedUntil! - p.emulator.clock.now()).toBe(2 * MINUTE_MS + 5_000);
 });

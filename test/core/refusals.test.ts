@@ -1,5 +1,7 @@
 /** What a refusal costs in time: of a create, of a batch as a whole, and of a batch that is above the limit that OpenAI tells. */
+
 import { afterEach, describe, expect, test } from 'vitest';
+import { MINUTE_MS, SECOND_MS } from '../../src/contract/time.ts';
 import { CreateRefusedError } from '../../src/core/base/errors.ts';
 import { isShortWait, refusalWaitMs } from '../../src/core/scheduling/refusal-wait.ts';
 import { tokensLedgerOf } from '../../src/core/scheduling/scopes.ts';
@@ -9,8 +11,6 @@ import { poll } from '../../src/core/steps/poll/poll.ts';
 import { submit } from '../../src/core/steps/submit/submit.ts';
 import { chatLine, type Pipeline, type PipelineOptions, startPipeline } from '../support/pipeline.ts';
 
-const SECOND_MS = 1_000;
-const MINUTE_MS = 60 * SECOND_MS;
 const MODEL = 'gpt-5-nano';
 const LEDGER = tokensLedgerOf({ model: MODEL });
 

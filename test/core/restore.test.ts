@@ -2,8 +2,10 @@
  * The table is restored to an earlier time, while OpenAI and the bucket are where they are: nothing is bought again, and
  * every result arrives.
  */
+
 import { afterEach, describe, expect, test } from 'vitest';
 import type { FaultRule } from '../../local/openai-emulator/emulator.ts';
+import { HOUR_MS } from '../../src/contract/time.ts';
 import type { Log } from '../../src/core/ports/log.ts';
 import { poll } from '../../src/core/steps/poll/poll.ts';
 import { chatLine, type Pipeline, startPipeline } from '../support/pipeline.ts';
@@ -11,7 +13,6 @@ import { chatLine, type Pipeline, startPipeline } from '../support/pipeline.ts';
 const KEY = 'input/a.jsonl';
 const IDS = ['a', 'b', 'c', 'd', 'e'];
 const BODY = IDS.map((id) => chatLine(id)).join('\n');
-const HOUR = 3_600_000;
 
 const running: Pipeline[] = [];
 afterEach(async () => {
@@ -69,7 +70,7 @@ async function play(p: Pipeline, steps = Number.POSITIVE_INFINITY): Promise<(() 
   for (;;) {
     const look = async () => {
       for (const before = await statesOf(p); (await statesOf(p)) === before && !(await isDone(p)); )
-        await pass(p, HOUR);
+        await pass(p, HOUR_MS);
     };
     if (!(await taken(look))) return before;
   }
@@ -115,7 +116,7 @@ describe.each(Array.from({ length: STEPS }, (_, step) => step))(
       const p = await start();
       const before = await play(p);
       await restoreTo(p, before[step]!);
-      for (let hour = 0; hour < 6; hour++) await pass(p, HOUR / 2);
+      for (let hour = 0; hour < 6; hour++) await pass(p, HOUR_MS / 2);
       await p.run();
       await expectDone(p);
     });
@@ -124,7 +125,7 @@ describe.each(Array.from({ length: STEPS }, (_, step) => step))(
       const p = await start();
       const before = await play(p, step + later);
       await restoreTo(p, before[step]!);
-      for (let hour = 0; hour < 6; hour++) await pass(p, HOUR / 2);
+      for (let hour = 0; hour < 6; hour++) await pass(p, HOUR_MS / 2);
       await p.run();
       if (await isDone(p)) return expectDone(p);
       // Before anything was at OpenAI: the listing of inputs finds the file again.
@@ -170,9 +171,9 @@ describe('whoever is first to see a restored table', () => {
     };
     await p.drain();
     p.deps.objects.put = put;
-    while ((await made(p)) < 2) await pass(p, HOUR / 6);
+    while ((await made(p)) < 2) await pass(p, HOUR_MS / 6);
     restore();
-    p.emulator.clock.advance(HOUR / 2);
+    p.emulator.clock.advance(HOUR_MS / 2);
     const [jobId] = p.deps.objects.keys().flatMap((key) => /^work\/([^/]+)\//.exec(key)?.[1] ?? []);
     for (const { batchId } of await p.deps.jobs.listBatches(jobId!))
       await p.deps.outbox.submit({ v: 1, jobId: jobId!, batchId });
@@ -205,11 +206,11 @@ describe('whoever is first to see a restored table', () => {
     };
     await p.drain();
     // Refused, sent again, and running.
-    while ((await made(p)) < 3) await pass(p, HOUR / 6);
+    while ((await made(p)) < 3) await pass(p, HOUR_MS / 6);
     const ofBatch = (await p.client.batches.list()).data.map(({ metadata }) => metadata?.batchdrop_batch);
     expect(ofBatch.toSorted()).toEqual(['0-00000', '0-00000', '0-00001']);
     await restoreTo(p, restore!);
-    p.emulator.clock.advance(HOUR / 2);
+    p.emulator.clock.advance(HOUR_MS / 2);
     const [jobId] = p.deps.objects.keys().flatMap((key) => /^work\/([^/]+)\//.exec(key)?.[1] ?? []);
     await p.deps.outbox.submit({ v: 1, jobId: jobId!, batchId: '0-00000' });
     await p.drain();
@@ -263,8 +264,8 @@ describe('what cannot be taken up', () => {
       await create(p, { batchdrop_stack: 'stack-1' }),
     ];
     await restoreTo(p, snapshot(p));
-    await pass(p, HOUR / 6);
-    await pass(p, HOUR);
+    await pass(p, HOUR_MS / 6);
+    await pass(p, HOUR_MS);
     expect(new Set(reports())).toEqual(
       new Set(['the files of its job are gone', 'its metadata names no job, batch and attempt']),
     );
@@ -282,7 +283,7 @@ describe('what cannot be taken up', () => {
     );
     await create(p, { ...first!.metadata, batchdrop_nonce: 'another' });
     await restoreTo(p, restore);
-    await pass(p, HOUR / 6);
+    await pass(p, HOUR_MS / 6);
     expect(await p.deps.jobs.getBatch(first!.metadata!.batchdrop_job!, '0-00000')).toMatchObject({
       openaiBatchId: first!.id,
     });
@@ -301,7 +302,7 @@ describe('what cannot be taken up', () => {
       }),
     ];
     await restoreTo(p, snapshot(p));
-    await pass(p, HOUR / 6);
+    await pass(p, HOUR_MS / 6);
     expect(reports()).toEqual([]);
     for (const id of ids) expect((await p.client.batches.retrieve(id)).status).toBe('completed');
   });
@@ -324,9 +325,9 @@ describe('input files that nothing needs', () => {
       await create('batchdrop-stack-1-notes.jsonl'),
     ];
     const ids = async () => (await p.client.files.list()).data.map(({ id }) => id);
-    await pass(p, 23 * HOUR);
+    await pass(p, 23 * HOUR_MS);
     expect(await ids()).toEqual(expect.arrayContaining([orphan, orphanOfPart, ...others]));
-    await pass(p, 2 * HOUR);
+    await pass(p, 2 * HOUR_MS);
     expect((await ids()).toSorted()).toEqual(others.toSorted());
   });
 
@@ -349,7 +350,7 @@ describe('input files that nothing needs', () => {
     const left: number[] = [];
     for (const hours of [25, 2, 2]) {
       leftMs = 5 * 60_000;
-      p.emulator.clock.advance(hours * HOUR);
+      p.emulator.clock.advance(hours * HOUR_MS);
       await poll({ ...p.deps, log });
       left.push((await p.client.files.list()).data.length);
     }
@@ -364,13 +365,13 @@ describe('input files that nothing needs', () => {
     const restore = snapshot(p);
     await p.drain();
     const used = (await p.client.batches.list()).data.map(({ input_file_id }) => input_file_id);
-    p.emulator.clock.advance(23.9 * HOUR);
+    p.emulator.clock.advance(23.9 * HOUR_MS);
     await restoreTo(p, restore);
     // Held back by a park, the records stay behind.
     await p.deps.parks.park('key', 'insufficient_quota', 'created', p.emulator.clock.now());
     p.deps.jobs.claimBatch = async () => undefined;
-    await pass(p, HOUR / 20);
-    p.emulator.clock.advance(HOUR / 20);
+    await pass(p, HOUR_MS / 20);
+    p.emulator.clock.advance(HOUR_MS / 20);
     await pass(p, 0);
     const ids = (await p.client.files.list()).data.map(({ id }) => id);
     expect(ids).toEqual(expect.arrayContaining(used));

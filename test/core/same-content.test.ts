@@ -1,7 +1,9 @@
 /** A producer that puts the same file again pays nothing for it, and learns whose results are its own. */
+
 import { afterEach, describe, expect, test } from 'vitest';
 import { type Receipt, receiptSchema } from '../../src/contract/receipt.ts';
 import { settingsSchema } from '../../src/contract/settings.ts';
+import { HOUR_MS } from '../../src/contract/time.ts';
 import { cancelJob } from '../../src/core/lifecycle/cancel.ts';
 import { contentOf, ownerOf } from '../../src/core/lifecycle/duplicate-jobs.ts';
 import type { Job } from '../../src/core/model/job.ts';
@@ -15,7 +17,6 @@ const BUCKET = 'bucket';
 const KEY = 'input/a.jsonl';
 const TEXT = ['a', 'b'].map((id) => chatLine(id)).join('\n');
 const OTHER = ['c', 'd'].map((id) => chatLine(id)).join('\n');
-const HOUR_MS = 60 * 60_000;
 /** What makes every request of these ids fail for good, in so many tries. */
 const refusing = (ids: string, times: number) =>
   [{ times, match: { custom_id: ids }, effect: { kind: 'line.status', status: 400 } }] as const;

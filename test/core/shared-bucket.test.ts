@@ -1,11 +1,12 @@
 /** Two stacks that use one bucket: whatever their prefixes, each request is bought once. */
+
 import { expect, onTestFinished, test } from 'vitest';
 import { type Settings, settingsSchema } from '../../src/contract/settings.ts';
+import { MINUTE_MS } from '../../src/contract/time.ts';
 import { poll } from '../../src/core/steps/poll/poll.ts';
 import { chatLine, type Pipeline, startPipeline } from '../support/pipeline.ts';
 import { BATCH_ONLY } from '../support/routes.ts';
 
-const MINUTE_MS = 60_000;
 const HANDOVER_MS = 2 * MINUTE_MS;
 
 const settingsWith = (prefix: string, more: object = {}): Settings =>

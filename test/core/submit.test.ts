@@ -1,12 +1,12 @@
 /** What submit does about a create whose answer was lost, and about turns. */
+
 import { expect, test } from 'vitest';
+import { HOUR_MS } from '../../src/contract/time.ts';
 import { CreateRefusedError } from '../../src/core/base/errors.ts';
 import type { RemoteBatch } from '../../src/core/ports/provider.ts';
 import { createTurnsOf } from '../../src/core/scheduling/scopes.ts';
 import { submit } from '../../src/core/steps/submit/submit.ts';
 import { NOW, startSubmit } from '../support/submit.ts';
-
-const HOUR_MS = 60 * 60_000;
 
 test('a fenced batch is found on the last page of a list in no order, behind old batches that look newest first', async () => {
   const { deps, batches, read, message } = await startSubmit({

@@ -2,9 +2,11 @@
  * Admission against limits of every kind, on virtual time: the rules alone, with a service that judges each batch as it comes
  * and tells what it made of it at the next poll. Nothing is random.
  */
+
 import { describe, expect, test } from 'vitest';
 import { DEFAULT_API_KEY } from '../../src/contract/api-key.ts';
 import { quotaSchema } from '../../src/contract/settings.ts';
+import { HOUR_MS, MINUTE_MS } from '../../src/contract/time.ts';
 import { type BatchRecord, batchIdOf } from '../../src/core/model/batch.ts';
 import type { Ledger } from '../../src/core/model/ledger.ts';
 import { Prices } from '../../src/core/pricing/prices.ts';
@@ -13,8 +15,6 @@ import { newLedger, reserveOn, settleOn } from '../../src/core/scheduling/ledger
 import { tokensLedgerOf } from '../../src/core/scheduling/scopes.ts';
 import { lessonOfAcceptance, lessonOfRefusal } from '../../src/core/scheduling/token-limit.ts';
 
-const MINUTE_MS = 60_000;
-const HOUR_MS = 60 * MINUTE_MS;
 const POLL_MS = 5 * MINUTE_MS;
 const STARTED_AT = 1_790_000_000_000;
 const MODEL = 'gpt-5-nano';

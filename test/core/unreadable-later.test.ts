@@ -1,7 +1,9 @@
 /** Inputs that S3 gave while they were checked, and does not give any more when their requests are to be sent or accounted for. */
+
 import { afterEach, expect, test } from 'vitest';
 import type { FaultRule } from '../../local/openai-emulator/faults.ts';
 import { settingsSchema } from '../../src/contract/settings.ts';
+import { HOUR_MS } from '../../src/contract/time.ts';
 import { ObjectUnreadableError } from '../../src/core/base/errors.ts';
 import { cancelJob } from '../../src/core/lifecycle/cancel.ts';
 import { jobIdOf } from '../../src/core/model/job-id.ts';
@@ -11,7 +13,6 @@ import { BATCH_ONLY } from '../support/routes.ts';
 const KEY = 'input/a.jsonl';
 const REQUESTS = 4;
 const TEXT = Array.from({ length: REQUESTS }, (_, index) => chatLine(`r${index}`)).join('\n');
-const HOUR_MS = 60 * 60_000;
 
 const running: Pipeline[] = [];
 afterEach(async () => {

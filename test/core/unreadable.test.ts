@@ -1,6 +1,8 @@
 /** Files that S3 has and does not give: tried for a time, with a recorded reason, then rejected with it. */
+
 import { afterEach, describe, expect, test } from 'vitest';
 import { settingsSchema } from '../../src/contract/settings.ts';
+import { HOUR_MS } from '../../src/contract/time.ts';
 import { ObjectUnreadableError } from '../../src/core/base/errors.ts';
 import { claimPrefixes } from '../../src/core/drops/claim-prefixes.ts';
 import { cancelJob } from '../../src/core/lifecycle/cancel.ts';
@@ -11,7 +13,6 @@ import { BATCH_ONLY } from '../support/routes.ts';
 
 const BUCKET = 'bucket';
 const KEY = 'input/a.jsonl';
-const HOUR_MS = 60 * 60_000;
 
 const running: Pipeline[] = [];
 afterEach(async () => {

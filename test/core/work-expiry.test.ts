@@ -2,7 +2,9 @@
  * Files below `work/` live as long as their job, however long it waits, and go some time after it has ended. The bucket's
  * lifecycle rules are those of the template, applied once a day.
  */
+
 import { afterEach, describe, expect, test } from 'vitest';
+import { HOUR_MS } from '../../src/contract/time.ts';
 import { CreateRefusedError } from '../../src/core/base/errors.ts';
 import { cleanWork } from '../../src/core/steps/poll/clean-work.ts';
 import { poll } from '../../src/core/steps/poll/poll.ts';
@@ -11,7 +13,6 @@ import type { LifecycleRule } from '../support/memory/objects.ts';
 import { chatLine, type Pipeline, startPipeline } from '../support/pipeline.ts';
 
 const KEY = 'input/a.jsonl';
-const HOUR_MS = 3_600_000;
 const DAY_HOURS = 24;
 const RULES: LifecycleRule[] = onlyResource(synthesize(), 'AWS::S3::Bucket').Properties.LifecycleConfiguration
   .Rules;

@@ -1,12 +1,13 @@
 /** Two teams on the synthesized stack, each with an OpenAI project and a key of its own, of which one is refused for a day. */
+
 import OpenAI from 'openai';
 import { expect, test } from 'vitest';
 import { receiptSchema } from '../../src/contract/receipt.ts';
+import { HOUR_MS } from '../../src/contract/time.ts';
 import { startEmulatedStack } from '../support/emulated-stack.ts';
 import { chatLine } from '../support/pipeline.ts';
 import { BATCH_ONLY } from '../support/routes.ts';
 
-const HOUR_MS = 3_600_000;
 const SETTINGS = {
   routes: [
     { ...BATCH_ONLY, name: 'ads', prefix: 'input/ads/', apiKey: 'ads' },

@@ -1,12 +1,12 @@
 /** 200 routes with 50 API keys, deployed and run on this machine: each file goes with its route and its key. */
+
 import OpenAI from 'openai';
 import { expect, test } from 'vitest';
 import { receiptSchema } from '../../src/contract/receipt.ts';
+import { HOUR_MS } from '../../src/contract/time.ts';
 import { startEmulatedStack } from '../support/emulated-stack.ts';
 import { chatLine } from '../support/pipeline.ts';
 import { manyRoutes } from '../support/routes.ts';
-
-const HOUR_MS = 3_600_000;
 
 test('a file of the 150th of 200 routes is run with its key, one of 50', { timeout: 240_000 }, async () => {
   const { emulator, drop, read, poll } = await startEmulatedStack({

@@ -1,10 +1,10 @@
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { expect, test } from 'vitest';
+import { MINUTE_MS } from '../../src/contract/time.ts';
 import { startEmulatedStack } from '../support/emulated-stack.ts';
 import { chatLine } from '../support/pipeline.ts';
 import { BATCH_ONLY } from '../support/routes.ts';
 
-const MINUTE_MS = 60_000;
 const OWNERS_KEY = '.batchdrop/owners.json';
 
 test('the deployed stack runs nothing of a prefix that another stack owns, and takes it over when its settings say so', {

@@ -1,6 +1,6 @@
 /** What the weather does to the drops of a seed: see {@link KINDS}. */
+import { HOUR_MS, MINUTE_MS, SECOND_MS } from '../../src/contract/time.ts';
 import type { Drop } from './drops.ts';
-import { HOUR_MS, MINUTE_MS, SECOND_MS } from './durations.ts';
 import type { Random } from './random.ts';
 import type { Kind } from './weather.ts';
 

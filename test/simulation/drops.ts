@@ -1,7 +1,8 @@
 /** What is dropped in a seed: files of lines as people write them, some of them again under their keys. */
+
 import { gzipSync } from 'node:zlib';
+import { HOUR_MS, MINUTE_MS } from '../../src/contract/time.ts';
 import type { BatchState } from '../../src/core/model/batch.ts';
-import { HOUR_MS, MINUTE_MS } from './durations.ts';
 import { MAX_TOKENS } from './money.ts';
 import type { Random } from './random.ts';
 

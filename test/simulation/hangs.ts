@@ -1,5 +1,5 @@
 /** Calls of OpenAI that never come back, as a connection may that is open and silent: see the kind `hanging-calls`. */
-import { HOUR_MS, MINUTE_MS, SECOND_MS } from './durations.ts';
+import { HOUR_MS, MINUTE_MS, SECOND_MS } from '../../src/contract/time.ts';
 import type { Random } from './random.ts';
 import type { Scenario } from './scenario.ts';
 

@@ -1,5 +1,5 @@
+import { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from '../../src/contract/time.ts';
 import type { BatchLevelError, OpenAIBatchStatus } from '../../src/core/model/batch.ts';
-import { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from './durations.ts';
 import type { Fate, ServiceBatch } from './openai-model.ts';
 import type { Random } from './random.ts';
 

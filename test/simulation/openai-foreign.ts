@@ -1,6 +1,7 @@
 /** Batches of somebody else in the same project of OpenAI's: one of them of another stage with a similar name. */
+
 import { DEFAULT_API_KEY } from '../../src/contract/api-key.ts';
-import { HOUR_MS } from './durations.ts';
+import { HOUR_MS } from '../../src/contract/time.ts';
 import { projectOf } from './openai-files.ts';
 import type { ServiceBatch, ServiceFile } from './openai-model.ts';
 import type { Random } from './random.ts';

@@ -1,5 +1,5 @@
+import { HOUR_MS, MINUTE_MS, SECOND_MS } from '../../src/contract/time.ts';
 import type { BatchLevelError, OpenAIBatchStatus } from '../../src/core/model/batch.ts';
-import { HOUR_MS, MINUTE_MS, SECOND_MS } from './durations.ts';
 import { BATCH_ERRORS } from './openai-fates.ts';
 import type { LateFailure, Progress, ServiceBatch, ServiceFile, ServiceWorld } from './openai-model.ts';
 import type { Random } from './random.ts';

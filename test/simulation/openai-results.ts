@@ -1,5 +1,5 @@
+import { HOUR_MS, MINUTE_MS, SECOND_MS } from '../../src/contract/time.ts';
 import type { OpenAIBatchStatus } from '../../src/core/model/batch.ts';
-import { HOUR_MS, MINUTE_MS, SECOND_MS } from './durations.ts';
 import { textOf } from './openai-files.ts';
 import type { Execution, ServiceBatch, ServiceFile, ServiceRequest } from './openai-model.ts';
 import type { Oddities } from './openai-oddities.ts';

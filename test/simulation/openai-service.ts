@@ -4,13 +4,13 @@
  * Q1 to Q20 that clients have reported (docs/reliability.md lists them). Ports get what the real adapter would give.
  */
 
+import { HOUR_MS, MINUTE_MS, SECOND_MS } from '../../src/contract/time.ts';
 import { CreateRefusedError } from '../../src/core/base/errors.ts';
 import { inputFileOf } from '../../src/core/lifecycle/ownership.ts';
 import type { BatchLevelError, OpenAIBatchStatus } from '../../src/core/model/batch.ts';
 import type { ByteStream } from '../../src/core/ports/objects.ts';
 import type { BatchApi, RemoteBatch, RemoteFile } from '../../src/core/ports/provider.ts';
 import { OpenAIRequestError } from '../../src/providers/openai/batch-api.ts';
-import { HOUR_MS, MINUTE_MS, SECOND_MS } from './durations.ts';
 import { SimulatedCalls } from './openai-calls.ts';
 import { BATCH_ERRORS, drawFate, drawSteps } from './openai-fates.ts';
 import { breakingOff, inPieces, projectOf, readRequests, tokensOf } from './openai-files.ts';

@@ -1,6 +1,6 @@
 /** The queues of every stack, as SQS and Lambda keep them: messages get lost, come twice, late and again. */
+import { MINUTE_MS, SECOND_MS } from '../../src/contract/time.ts';
 import { backoffSeconds } from '../../src/runtime/queue-handler.ts';
-import { MINUTE_MS, SECOND_MS } from './durations.ts';
 import type { Random } from './random.ts';
 import type { Scenario } from './scenario.ts';
 import type { Scheduler } from './scheduler.ts';

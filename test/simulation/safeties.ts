@@ -2,7 +2,9 @@
  * Each safety of the core, taken away: by what stands between the core and its ports, so that nothing in the product can
  * be switched off. A simulation that does not notice proves nothing.
  */
+
 import { DEFAULT_API_KEY } from '../../src/contract/api-key.ts';
+import { HOUR_MS } from '../../src/contract/time.ts';
 import type { BatchRecord } from '../../src/core/model/batch.ts';
 import type { Job } from '../../src/core/model/job.ts';
 import type { BatchApi, RemoteBatch } from '../../src/core/ports/provider.ts';
@@ -48,8 +50,6 @@ const withClock = (ports: PortsOfStack, aheadMs: number): PortsOfStack => ({
   ...ports,
   ambient: { ...ports.ambient, now: () => ports.ambient.now() + aheadMs },
 });
-
-const HOUR_MS = 60 * 60_000;
 
 /** Asked for what a batch may cost, they say an eighth of it. */
 const CHEAP = Object.assign(Object.create(SIMULATED_PRICES) as Prices, {

@@ -1,9 +1,10 @@
 /** What one seed is about: inputs, settings and how bad the weather is. Pure data, drawn before anything runs. */
+
 import { apiKeyNamesOf, type Settings, settingsSchema, type Tier } from '../../src/contract/settings.ts';
+import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../src/contract/time.ts';
 import { BATCH_ONLY } from '../support/routes.ts';
 import { inWeather } from './drop-weather.ts';
 import { type Drop, drawDrops, MODELS } from './drops.ts';
-import { DAY_MS, HOUR_MS, MINUTE_MS } from './durations.ts';
 import { drawBudget } from './money.ts';
 import type { Random } from './random.ts';
 import { drawKinds, type Kind } from './weather.ts';

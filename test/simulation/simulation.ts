@@ -1,9 +1,9 @@
+import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../src/contract/time.ts';
 import { apiKeyOf, type BatchRecord } from '../../src/core/model/batch.ts';
 import type { ObjectHead } from '../../src/core/model/objects.ts';
 import { routeOf } from '../../src/core/requests/route.ts';
 import { ADOPTION_EDGES, Coverage, STATE_EDGES } from './coverage.ts';
 import type { Drop } from './drops.ts';
-import { DAY_MS, HOUR_MS, MINUTE_MS } from './durations.ts';
 import { Faults } from './faults.ts';
 import { raiseBudgets } from './money.ts';
 import type { ServiceBatch } from './openai-model.ts';

@@ -2,6 +2,7 @@
  * The whole domain on memory adapters and the OpenAI emulator, with one virtual clock: a file goes in, the test plays
  * the queues and the schedule, result files come out.
  */
+
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,6 +17,7 @@ import { type ApiKeys, UnknownApiKey } from '../../src/adapters/api-key.ts';
 import { DEFAULT_API_KEY } from '../../src/contract/api-key.ts';
 import { type Receipt, receiptSchema } from '../../src/contract/receipt.ts';
 import { defaultSettings, layoutOf, type Settings } from '../../src/contract/settings.ts';
+import { MINUTE_MS } from '../../src/contract/time.ts';
 import { publishedKeys } from '../../src/core/files/keys.ts';
 import { type BatchLimits, OPENAI_LIMITS } from '../../src/core/model/limits.ts';
 import type { Deadline } from '../../src/core/ports/ambient.ts';
@@ -42,7 +44,6 @@ import { MemoryScratch } from './memory/scratch.ts';
 import { VirtualPause } from './virtual-pause.ts';
 
 const BUCKET = 'bucket';
-const MINUTE_MS = 60_000;
 
 export interface PipelineOptions {
   settings?: Settings;

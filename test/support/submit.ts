@@ -2,6 +2,7 @@
 
 import type { BatchMessage } from '../../src/contract/messages.ts';
 import { defaultSettings, quotaSchema } from '../../src/contract/settings.ts';
+import { HOUR_MS } from '../../src/contract/time.ts';
 import type { BatchRecord } from '../../src/core/model/batch.ts';
 import type { BatchApi } from '../../src/core/ports/provider.ts';
 import type { SubmitDeps } from '../../src/core/steps/submit/submit.ts';
@@ -15,7 +16,6 @@ import { MemoryQuota } from './memory/quota.ts';
 
 /** When each of these tests begins. */
 export const NOW = 1_790_000_000_000;
-const HOUR_MS = 60 * 60_000;
 const KEY = { jobId: 'job', batchId: '0-00000' };
 
 export type SubmitTest = Awaited<ReturnType<typeof startSubmit>>;

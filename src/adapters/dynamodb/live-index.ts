@@ -1,3 +1,4 @@
+import { MINUTE_MS } from '../../contract/time.ts';
 import type { BatchRecord } from '../../core/model/batch.ts';
 import { hasEnded, type Job } from '../../core/model/job.ts';
 import type { LiveItem } from '../../core/ports/records.ts';
@@ -6,8 +7,6 @@ import type { LiveItem } from '../../core/ports/records.ts';
 export type LiveEntry =
   | { live: 'waiting' | 'openai' | 'moving' | 'reserved' | 'ended'; due: number }
   | undefined;
-
-const MINUTE_MS = 60_000;
 
 /** A step that has not moved for this long is taken for lost; handing it out once more does no harm. */
 export const SWEEP_AFTER_MS = 2 * MINUTE_MS;

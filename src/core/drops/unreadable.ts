@@ -2,11 +2,10 @@
  * Inputs that S3 has and does not give: archived, encrypted with a key that may not be used, or forbidden. A person may change
  * that (a restore from a deep archive takes 48 hours), so they are tried for a time, and then rejected with what S3 said.
  */
+import { HOUR_MS, MINUTE_MS } from '../../contract/time.ts';
 import type { ObjectUnreadableError } from '../base/errors.ts';
 import type { Job, Rejection, Unreadable } from '../model/job.ts';
 
-const MINUTE_MS = 60_000;
-const HOUR_MS = 60 * MINUTE_MS;
 /** The first wait; each is twice as long as the one before, up to an hour. */
 const FIRST_WAIT_MS = MINUTE_MS;
 

@@ -1,5 +1,7 @@
 /** What the tiers cost and how long they take, and which one to take. */
+
 import type { Tier } from '../../contract/settings.ts';
+import { HOUR_MS } from '../../contract/time.ts';
 import type { Picodollars } from '../base/money.ts';
 import { WITH_FLEX } from '../model/endpoints.ts';
 import { costAt, type Prices } from '../pricing/prices.ts';
@@ -82,7 +84,6 @@ export interface Recommendation {
   ms: Partial<Record<Tier, number>>;
 }
 
-const HOUR_MS = 3_600_000;
 /** Source: guide "Batch API": each batch completes within 24 hours. */
 const BATCH_MS = 24 * HOUR_MS;
 /** Work is given half as long again as the quota says, and a quarter of an hour. */

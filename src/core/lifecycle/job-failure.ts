@@ -2,13 +2,13 @@
  * What is recorded of a step of a job (ingest, finalize) that fails. What gives up is the record, not the queue: the queue also
  * counts deliveries that are throttled and workers that are lost, which say nothing about the job.
  */
+import { HOUR_MS } from '../../contract/time.ts';
 import { NotYetError } from '../base/errors.ts';
 import type { Failing, Job } from '../model/job.ts';
 import type { Log } from '../ports/log.ts';
 import type { JobStore } from '../ports/records.ts';
 import { reasonOf, restAfter } from './step-failure.ts';
 
-const HOUR_MS = 60 * 60_000;
 /** After failing for so long, a step is given up; an outage of a region has been shorter. */
 const GIVEN_UP_AFTER_MS = 24 * HOUR_MS;
 /** And after so many tries at the least: a stack that was stopped for a day has not tried. */

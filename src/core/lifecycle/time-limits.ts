@@ -1,5 +1,5 @@
 /** Spans of time that several steps must agree on. */
-import { HOUR_MS } from '../base/time.ts';
+import { HOUR_MS } from '../../contract/time.ts';
 import type { Deadline } from '../ports/ambient.ts';
 
 /** OpenAI's only completion window, for a batch that does not say when it expires. Source: openai-batch guide. */

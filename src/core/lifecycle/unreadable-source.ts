@@ -2,15 +2,15 @@
  * A batch whose input S3 has and does not give any more, although it was read when it was checked: archived meanwhile, or
  * forbidden. It is tried for as long as a file that cannot be checked, see drops/unreadable.ts.
  */
+
 import type { Settings } from '../../contract/settings.ts';
+import { HOUR_MS } from '../../contract/time.ts';
 import { ObjectUnreadableError } from '../base/errors.ts';
 import type { Manifest } from '../files/manifest.ts';
 import type { BatchRecord } from '../model/batch.ts';
 import type { Ambient } from '../ports/ambient.ts';
 import type { ObjectStore } from '../ports/objects.ts';
 import type { JobStore } from '../ports/records.ts';
-
-const HOUR_MS = 60 * 60_000;
 
 /** What {@link isGivenUp} works with. */
 export interface UnreadableSourceDeps {

@@ -6,8 +6,10 @@
  * goes on in a more expensive tier while a cheaper one can still meet the deadline. In the last tier work goes on past
  * the deadline: late answers are better than none.
  */
+
 import type { Route, Tier } from '../../contract/settings.ts';
 import { readDuration } from '../../contract/settings.ts';
+import { MINUTE_MS } from '../../contract/time.ts';
 import { type BatchRecord, type Ladder, tokensOf } from '../model/batch.ts';
 import { WITH_FLEX } from '../model/endpoints.ts';
 import type { Job } from '../model/job.ts';
@@ -32,7 +34,6 @@ const SLACK_MS = 15 * 60_000;
 const CANCEL_MS = 15 * 60_000;
 /** A batch that has less time than this before it would be cancelled is not begun. */
 const LEAST_BATCH_MS = 30 * 60_000;
-const MINUTE_MS = 60_000;
 
 /** In which tiers a request of this route may go to this endpoint; `undefined`: in none. */
 export function ladderOf(

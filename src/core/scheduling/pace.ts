@@ -1,5 +1,7 @@
 /** How fast a model can be called, request by request: what its ledger has learned from OpenAI's answers. */
+
 import type { QuotaSettings } from '../../contract/settings.ts';
+import { MINUTE_MS } from '../../contract/time.ts';
 import type { LearnedPace, Ledger } from '../model/ledger.ts';
 import type { Pace } from './ladder.ts';
 
@@ -12,7 +14,6 @@ const FIRST: Required<Pick<LearnedPace, 'requestsPerMinute' | 'tokensPerMinute'>
 const OUR_SHARE = 0.8;
 /** How much the last call says of how long calls take. */
 const WEIGHT = 0.1;
-const MINUTE_MS = 60_000;
 
 /** How many calls a worker has under way at a time. */
 export const CALLS_OF_A_SLICE = 32;

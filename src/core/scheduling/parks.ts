@@ -1,6 +1,6 @@
+import { MINUTE_MS } from '../../contract/time.ts';
 import type { Park, ParkProof } from '../model/park.ts';
 
-const MINUTE_MS = 60_000;
 /**
  * When the first probe goes, and the most that lies between two: a refused create costs an upload at most, so it is tried
  * soon; a batch whose requests fail one by one has to run to its end.

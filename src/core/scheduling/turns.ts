@@ -1,3 +1,4 @@
+import { MINUTE_MS } from '../../contract/time.ts';
 /**
  * A number of turns that no 60 minutes may exceed, whoever takes them and wherever an hour is thought to begin. Turns are
  * counted by the minute, and minutes are only forgotten when they are surely more than an hour old, on clocks that differ
@@ -10,7 +11,6 @@ export interface MinuteOfTurns {
   count: number;
 }
 
-const MINUTE_MS = 60_000;
 /** A minute that began 60 minutes ago has turns that are younger; one more for the clocks. */
 const REMEMBERED_MINUTES = 61;
 

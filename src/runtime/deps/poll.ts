@@ -1,12 +1,11 @@
 import type * as z from 'zod';
 import { DynamoDBListing } from '../../adapters/dynamodb/listing.ts';
 import type { pollEnv } from '../../contract/env.ts';
+import { DAY_MS } from '../../contract/time.ts';
 import { createDynamoDBClient } from '../clients.ts';
 import { commonDeps } from './common.ts';
 import { createBatchApi } from './openai.ts';
 import { ownersDeps } from './owners.ts';
-
-const DAY_MS = 86_400_000;
 
 export function createPollDeps(config: z.output<typeof pollEnv>) {
   const common = commonDeps(config);

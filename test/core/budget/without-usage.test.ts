@@ -1,7 +1,9 @@
 /** Answers that do not say what they used: a budget holds all the same. */
+
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { settingsSchema, type Tier } from '../../../src/contract/settings.ts';
+import { DAY_MS, HOUR_MS } from '../../../src/contract/time.ts';
 import { fromUsd } from '../../../src/core/base/money.ts';
 import { ManifestEntries } from '../../../src/core/files/manifest.ts';
 import { withOutputLimit } from '../../../src/core/model/output-limit.ts';
@@ -12,8 +14,6 @@ import { dayBudgetLedgerOf } from '../../../src/core/scheduling/scopes.ts';
 import { startPipeline } from '../../support/pipeline.ts';
 
 const KEY = 'input/a.jsonl';
-const HOUR_MS = 60 * 60_000;
-const DAY_MS = 24 * HOUR_MS;
 const REQUESTS = 120;
 const PRICES = new Prices();
 const NOW = Date.parse('2026-11-10T12:00:00Z');

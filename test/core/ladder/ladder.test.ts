@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { TIERS, type Tier } from '../../../src/contract/settings.ts';
+import { HOUR_MS, MINUTE_MS } from '../../../src/contract/time.ts';
 import {
   isWorthWaitingFor,
   ladderOf,
@@ -12,8 +13,6 @@ import {
 } from '../../../src/core/scheduling/ladder.ts';
 import { paceOf } from '../../../src/core/scheduling/pace.ts';
 
-const MINUTE_MS = 60_000;
-const HOUR_MS = 60 * MINUTE_MS;
 /** 600 requests an hour. */
 const PACE: Pace = { requestsPerMinute: 10, tokensPerMinute: 1_000_000 };
 

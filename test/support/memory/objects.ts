@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { release } from '../../../src/adapters/body-chunks.ts';
+import { DAY_MS } from '../../../src/contract/time.ts';
 import {
   BatchdropError,
   CorruptWorkFileError,
@@ -39,7 +40,6 @@ export interface LifecycleRule {
   NoncurrentVersionExpiration?: { NoncurrentDays: number };
 }
 
-const DAY_MS = 86_400_000;
 /** S3's own. Source: S3 User Guide, "Amazon S3 multipart upload limits". */
 const MIN_PART_BYTES = 5 * 1024 * 1024;
 /** S3's own. Source: S3 API reference, ListObjectVersions. */

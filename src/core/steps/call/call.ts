@@ -9,9 +9,11 @@
  * The claim on the slice is a short lease, renewed with every write, so that a killed slice is picked up in minutes; no
  * call begins under a lease that is about to run out.
  */
+
 import { crc32 } from 'node:zlib';
 import type { BatchMessage } from '../../../contract/messages.ts';
 import type { Settings, Tier } from '../../../contract/settings.ts';
+import { MINUTE_MS, SECOND_MS } from '../../../contract/time.ts';
 import {
   CallUnansweredError,
   NotYetError,
@@ -75,8 +77,6 @@ export interface CallDeps {
   log: Log;
 }
 
-const SECOND_MS = 1_000;
-const MINUTE_MS = 60_000;
 /** Answers are kept and the lease renewed this often, or as soon as so many answers have come. */
 const KEEP_EVERY_MS = 15 * SECOND_MS;
 const KEEP_EVERY_ANSWERS = 64;

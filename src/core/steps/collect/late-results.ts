@@ -4,6 +4,7 @@
  * more slowly; what changed is fetched again, and what did not is not. After an hour the files are believed, but only as
  * OpenAI has them by then, however old our record and our copies of them are.
  */
+import { HOUR_MS, MINUTE_MS } from '../../../contract/time.ts';
 import { isOfKey, NotYetError } from '../../base/errors.ts';
 import { showsExecution, surelyDidNotBegin } from '../../lifecycle/executed.ts';
 import { type BatchRecord, type FetchedFile, isSlice } from '../../model/batch.ts';
@@ -12,8 +13,6 @@ import type { BatchApi } from '../../ports/provider.ts';
 import type { BatchChanges, JobStore } from '../../ports/records.ts';
 import { isLastTry } from './last-resort.ts';
 
-const MINUTE_MS = 60_000;
-const HOUR_MS = 60 * MINUTE_MS;
 /** How long files may lag behind the end of a batch. Ours; none is documented. */
 const LATE_RESULTS_MS = HOUR_MS;
 /** The same for a batch that OpenAI, asked for it, does not know: it may be back. Ours. */

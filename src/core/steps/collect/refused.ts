@@ -3,7 +3,9 @@
  * and then held until a person releases it (see resume.ts). Each time costs an upload and a create, and would cost
  * everything if the batch had been executed after all.
  */
+
 import type { Settings } from '../../../contract/settings.ts';
+import { MINUTE_MS } from '../../../contract/time.ts';
 import { type BatchRecord, tokensOf } from '../../model/batch.ts';
 import type { Outbox } from '../../ports/outbox.ts';
 import type { ParkStore, QuotaStore } from '../../ports/quota.ts';
@@ -14,7 +16,6 @@ import { cutAfterRefusal, lessonOfRefusal } from '../../scheduling/token-limit.t
 import type { Refusal } from './decide.ts';
 import { type SendAgain, type SendAgainDeps, sendAgain } from './send-again.ts';
 
-const MINUTE_MS = 60_000;
 /**
  * When such a batch is sent again: four times, within an hour and a half. Ours: OpenAI documents no state in which a batch
  * that failed would succeed later; what has not passed by then is taken for what only a person can explain.

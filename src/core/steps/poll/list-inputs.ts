@@ -6,7 +6,9 @@
  * What lay there when the deployment first ran, or when it claimed the prefix, is left alone: nobody has asked for it. So is
  * what another stack runs (see prefix-owners/owners.ts).
  */
+
 import type { PrefixOwner } from '../../../contract/prefix-owners.ts';
+import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../../contract/time.ts';
 import { type ClaimPrefixesDeps, claimPrefixes } from '../../drops/claim-prefixes.ts';
 import { findOtherOwner, ownedSince, prefixesOfRoute } from '../../drops/owners.ts';
 import { workingTime } from '../../lifecycle/time-limits.ts';
@@ -27,9 +29,6 @@ export interface ListInputsDeps extends ClaimPrefixesDeps {
   deadline: Deadline;
 }
 
-const MINUTE_MS = 60_000;
-const HOUR_MS = 60 * MINUTE_MS;
-const DAY_MS = 24 * HOUR_MS;
 const EVERY_MS = HOUR_MS;
 /** An event that is younger is not lost yet, it is on its way. The next pass looks at these objects. */
 const EVENTS_TAKE_MS = 15 * MINUTE_MS;

@@ -5,7 +5,7 @@
 
 import type { BatchMessage } from '../../../contract/messages.ts';
 import type { StuckLimits } from '../../../contract/settings.ts';
-import { HOUR_MS } from '../../base/time.ts';
+import { HOUR_MS } from '../../../contract/time.ts';
 import { COMPLETION_WINDOW_MS } from '../../lifecycle/time-limits.ts';
 import type { BatchRecord } from '../../model/batch.ts';
 import type { Ambient } from '../../ports/ambient.ts';

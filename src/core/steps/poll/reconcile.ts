@@ -4,8 +4,10 @@
  * up by its record, and a job that the table does not know is claimed again from what was written down below `work/`. What
  * cannot be taken up is reported; nothing is ever cancelled. Once an hour, input files that nothing has needed for a day are deleted.
  */
+
 import * as z from 'zod';
 import { apiKeyNamesOf, type Settings } from '../../../contract/settings.ts';
+import { HOUR_MS } from '../../../contract/time.ts';
 import { isOfKey } from '../../base/errors.ts';
 import { readSettledJob } from '../../files/job-file.ts';
 import { pollKey } from '../../files/keys.ts';
@@ -35,7 +37,6 @@ export interface ReconcileDeps {
   log: Log;
 }
 
-const HOUR_MS = 60 * 60_000;
 /** How far back the lists are read: no batch runs for longer than 24 hours, and some time is for whoever restores a table. */
 const LOOK_BACK_MS = 48 * HOUR_MS;
 /** How old an input file is that may be left over. An older one is in nobody's hands: steps take minutes. */
