@@ -12,6 +12,7 @@ import { formatUsd, fromUsd } from '../../src/core/base/money.ts';
 import { chooseOpenAI, requireAnswer } from '../options/openai.ts';
 import { requireRoute, settingsOf } from '../options/settings.ts';
 import { EXIT_CANNOT_RUN, EXIT_PARTIAL, EXIT_SUCCEEDED, UsageError } from '../view/exit.ts';
+import { jobView } from '../view/job-view.ts';
 import { describeJob, format, ProgressDisplay } from '../view/progress.ts';
 
 export interface LocalProcessOptions {
@@ -194,13 +195,13 @@ async function follow(
   stateDir: string,
 ): Promise<{ jobId: string; receiptKey: string }[]> {
   for (;;) {
-    const views = await Promise.all([...jobIds.values()].map((jobId) => pipeline.look(jobId)));
+    const jobs = await Promise.all([...jobIds.values()].map((jobId) => pipeline.look(jobId)));
     const names = [...jobIds.keys()].map((key) => basename(key));
-    display.show(views.map((view, index) => ({ name: names[index]!, text: describeJob(view) })));
-    const ended = views.flatMap(({ job }) =>
+    display.show(jobs.map((job, index) => ({ name: names[index]!, text: describeJob(jobView(job)) })));
+    const ended = jobs.flatMap(({ job }) =>
       job?.receiptKey === undefined ? [] : { jobId: job.jobId, receiptKey: job.receiptKey },
     );
-    if (ended.length === views.length) return ended;
+    if (ended.length === jobs.length) return ended;
     const deadLetters = pipeline.deadLetters();
     if (deadLetters.length > 0) {
       throw new StuckError(

@@ -1,7 +1,5 @@
 /** Progress of several jobs: redrawn in place on a terminal, plain lines elsewhere. */
-import type { JobView } from '../../local/stack/pipeline.ts';
-import type { BatchRecord } from '../../src/core/model/batch.ts';
-import type { Job } from '../../src/core/model/job.ts';
+import type { JobView, Retry } from './job-view.ts';
 
 export interface ProgressLine {
   /** What the user calls the job. */
@@ -10,58 +8,52 @@ export interface ProgressLine {
 }
 
 /** One sentence for how far a job is. */
-export function describeJob({ job, owner, batches }: JobView): string {
-  if (job === undefined) return 'dropped';
-  if (job.state === 'duplicate') return describeDuplicate(job, owner, batches);
-  if (job.receiptKey !== undefined) return job.state === 'rejected' ? 'rejected' : 'done';
-  if (job.state === 'ingesting') {
-    const { unreadable } = job.ingest ?? {};
-    if (unreadable === undefined) return ['checking lines', ...failingOf(job)].join(' · ');
-    return `waiting: it cannot be read (${unreadable.code}), ${unreadable.tries === 1 ? 'tried once' : `tried ${unreadable.tries} times`}, next at ${new Date(unreadable.nextAt).toISOString()}`;
+export function describeJob(view: JobView): string {
+  switch (view.phase) {
+    case 'dropped':
+      return 'dropped';
+    case 'checking':
+      return ['checking lines', ...describeFailing(view.failing)].join(' · ');
+    case 'unreadable':
+      return `waiting: the file cannot be read (${view.unreadable!.reason}), tried ${times(view.unreadable!)}, next try at ${at(view.unreadable!)}`;
+    case 'waiting_for_owner':
+      return `not run: ${sameContent(view)}; waiting for it · ${describeJob(view.owner!)}`;
+    case 'answered_by_owner':
+      return `not run: ${sameContent(view)}`;
+    case 'rejected':
+      return describeRejected(view);
+    case 'running':
+      return describeRunning(view);
+    case 'done':
+      return 'done';
   }
-  if (job.state === 'rejected') return `rejected: ${job.rejection?.code}`;
-  const requests = batches.filter(({ round }) => round === 0).reduce((sum, batch) => sum + batch.requests, 0);
-  let done = 0;
-  const states = new Map<string, number>();
-  for (const batch of batches) {
-    // What OpenAI says while a batch runs is for progress only; what was collected counts.
-    const { outcome, progress } = batch;
-    done += outcome
-      ? outcome.succeeded + outcome.failed
-      : (progress?.completed ?? 0) + (progress?.failed ?? 0);
-    const state = batch.state === 'submitted' ? batch.status! : batch.state;
-    states.set(state, (states.get(state) ?? 0) + 1);
-  }
+}
+
+function describeRejected(view: JobView): string {
+  if (view.owner !== undefined) return `cancelled: ${sameContent(view)}`;
+  return view.hasEnded ? 'rejected' : `rejected: ${view.rejection}`;
+}
+
+function describeRunning({ requests, batches, states, waitsFor, failing }: JobView): string {
   const inStates = [...states]
-    .map(([state, count]) => (batches.length === 1 ? state : `${count} ${state}`))
+    .map(([state, count]) => (batches === 1 ? state : `${count} ${state}`))
     .join(', ');
-  const waiting = batches
-    .filter(({ state }) => state !== 'collected')
-    .flatMap(({ lastError, heldReason }) => lastError ?? heldReason ?? [])[0];
   return [
-    `${format(Math.min(done, requests))} of ${format(requests)} requests`,
-    `${batches.length} ${batches.length === 1 ? 'batch' : 'batches'}${inStates === '' ? '' : `: ${inStates}`}`,
-    ...(waiting === undefined ? [] : [`waiting (${waiting})`]),
-    ...failingOf(job),
+    `${format(requests.done)} of ${format(requests.total)} requests`,
+    `${batches} ${batches === 1 ? 'batch' : 'batches'}${inStates === '' ? '' : `: ${inStates}`}`,
+    ...(waitsFor === undefined ? [] : [`waiting (${waitsFor})`]),
+    ...describeFailing(failing),
   ].join(' · ');
 }
 
-/** What a step of the job itself fails over, if it does. */
-function failingOf({ failing }: Job): string[] {
+function describeFailing(failing: Retry | undefined): string[] {
   if (failing === undefined) return [];
-  const { tries, reason, nextAt } = failing;
-  return [
-    `failed ${tries === 1 ? 'once' : `${tries} times`} (${reason}), next try at ${new Date(nextAt).toISOString()}`,
-  ];
+  return [`failed ${times(failing)} (${failing.reason}), next try at ${at(failing)}`];
 }
 
-/** The same content as another job: it is not run, and waits for that job's end. */
-function describeDuplicate(job: Job, owner: Job | undefined, batches: BatchRecord[]): string {
-  const ofOwner = `the same content as job ${owner?.jobId ?? job.duplicateOf}`;
-  if (job.receiptKey !== undefined)
-    return job.result === 'duplicate' ? `not run: ${ofOwner}` : `cancelled: ${ofOwner}`;
-  return `not run: ${ofOwner}; waiting for it · ${describeJob({ job: owner, batches })}`;
-}
+const sameContent = ({ owner }: JobView): string => `the same content as job ${owner?.jobId}`;
+const times = ({ tries }: Retry): string => (tries === 1 ? 'once' : `${tries} times`);
+const at = ({ nextAt }: Retry): string => new Date(nextAt).toISOString();
 
 /** Shows lines on standard error; call it as often as there may be news. */
 export class ProgressDisplay {

@@ -64,8 +64,9 @@ export interface LocalPipelineOptions {
   onLog?: ((line: string, source: string) => void) | undefined;
 }
 
-/** How a dropped file stands. */
-export interface JobView {
+/** The records of a dropped file. */
+export interface JobRecords {
+  /** Absent: no job is recorded yet. */
   job: Job | undefined;
   /** Of a duplicate, the job that it waits for or that has answered it. */
   owner?: Job;
@@ -88,7 +89,7 @@ export interface LocalPipeline {
     key: string,
     onBytes?: (bytes: number) => void,
   ): Promise<{ jobId: string; isResumed: boolean }>;
-  look(jobId: string): Promise<JobView>;
+  look(jobId: string): Promise<JobRecords>;
   /** Reads an object of the bucket. Its chunks may be kept. */
   read(key: string): Promise<AsyncIterable<Uint8Array>>;
   /** Names of dead-letter queues that hold messages: work that has failed too often. */

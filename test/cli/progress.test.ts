@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { jobView } from '../../cli/view/job-view.ts';
 import { describeJob, fitColumns, ProgressDisplay } from '../../cli/view/progress.ts';
 import { jobOf } from '../adapters/job-store.suite.ts';
 
@@ -27,12 +28,14 @@ test('on a terminal each line is as long as its columns at most, so that it can 
 test('of a duplicate it says that it is not run, what it waits for, and how far that is', () => {
   const owner = jobOf('owner');
   const waiting = { ...jobOf('again'), state: 'duplicate', duplicateOf: 'owner' } as const;
-  expect(describeJob({ job: waiting, owner, batches: [] })).toBe(
+  expect(describeJob(jobView({ job: waiting, owner, batches: [] }))).toBe(
     'not run: the same content as job owner; waiting for it · checking lines',
   );
   const answered = { ...waiting, receiptKey: 'receipts/a.again.json', result: 'duplicate' } as const;
-  expect(describeJob({ job: answered, owner, batches: [] })).toBe('not run: the same content as job owner');
-  expect(describeJob({ job: { ...answered, result: 'rejected' }, owner, batches: [] })).toBe(
+  expect(describeJob(jobView({ job: answered, owner, batches: [] }))).toBe(
+    'not run: the same content as job owner',
+  );
+  expect(describeJob(jobView({ job: { ...answered, result: 'rejected' }, owner, batches: [] }))).toBe(
     'cancelled: the same content as job owner',
   );
 });
