@@ -21,16 +21,25 @@ const rate = z
 const day = z.iso.date();
 
 export const priceSchema = onlyFields({
+  /** Model, as requests name it; a snapshot without a row has the price of its model. */
   model: z.string().min(1),
+  /** Service tier that the row is for. */
   tier: z.enum(PRICED_TIERS),
-  /** `short`: requests of up to 272,000 input tokens; `long`: of more. */
+  /** `short`: requests of up to 272,000 input tokens; `long`: of more; `any`: of both. */
   context: z.enum(['short', 'long', 'any']).default('any'),
+  /** Price of input tokens: at most 6 decimals, and at most 100,000. */
   input: rate,
+  /** Price of input tokens that were read from the prompt cache. Left out: that of `input`. */
   cached: rate.optional(),
+  /** Price of input tokens that were written to the prompt cache. Left out: that of `input`. */
   cacheWrite: rate.optional(),
+  /** Price of output tokens. */
   output: rate,
+  /** First day (UTC) that the row holds, such as `2026-11-01`. */
   from: day.optional(),
+  /** Last day (UTC) that the row holds. */
   to: day.optional(),
+  /** Where the price is from, for people. */
   source: z.string().optional(),
 }).refine(({ from, to }) => from === undefined || to === undefined || from <= to, '"from" is after "to"');
 export type Price = z.output<typeof priceSchema>;

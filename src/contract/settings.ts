@@ -1,5 +1,6 @@
 /**
- * What a deployment is told at synth time: where files go and how each key prefix is treated.
+ * The settings of a deployment, read at synth time: where files go and how each key prefix is treated. The docstrings of the
+ * fields are the meanings in docs/settings.md (`npm run docs:settings`).
  *
  * The construct validates it, hands it to the functions as a file (`settings-file.ts`), and a job
  * freezes the route it was claimed under, so that a later deployment changes nothing for work in flight.
@@ -47,9 +48,13 @@ const resultPrefixSchema = prefixSchema
 
 /** Where the results of a route's jobs go; what is left out goes where the layout says. */
 const resultPrefixesSchema = onlyFields({
+  /** Prefix of the route's answers. */
   output: resultPrefixSchema,
+  /** Prefix of its error lines. */
   errors: resultPrefixSchema,
+  /** Prefix of the original lines of everything not succeeded. */
   retry: resultPrefixSchema,
+  /** Prefix of its receipts. */
   receipts: resultPrefixSchema,
 } satisfies Record<(typeof RESULT_AREAS)[number], unknown>);
 
@@ -101,10 +106,12 @@ const usdSchema = z
 const budgetSchema = z.union(
   [
     z.literal('unlimited'),
-    onlyFields({ perJobUsd: usdSchema.optional(), perDayUsd: usdSchema.optional() }).refine(
-      ({ perJobUsd, perDayUsd }) => perJobUsd !== undefined || perDayUsd !== undefined,
-      refuseBudget,
-    ),
+    onlyFields({
+      /** The most that one job may cost, in USD, with at most 6 decimals: `"12.50"`. */
+      perJobUsd: usdSchema.optional(),
+      /** The most that all jobs of the route may cost in one day (UTC), in USD. */
+      perDayUsd: usdSchema.optional(),
+    }).refine(({ perJobUsd, perDayUsd }) => perJobUsd !== undefined || perDayUsd !== undefined, refuseBudget),
   ],
   refuseBudget,
 );
@@ -122,16 +129,21 @@ function isKeptInItems(value: unknown, levels = MAX_DEFAULT_LEVELS): boolean {
   return levels > 0 && Object.values(value).every((item) => isKeptInItems(item, levels - 1));
 }
 
-/** What is filled into lines that leave it out; what a line says itself stands. Body parameters are filled in one by one. */
+/** Filled into lines that leave it out; what a line has itself is kept. */
 const defaultsSchema = onlyFields({
+  /** Method of lines without one. */
   method: z.literal('POST', 'a method is "POST": the Batch API has no other').optional(),
+  /** Endpoint of lines without one, such as `/v1/responses`. */
   url: z
     .string()
     .regex(/^\/v1\/[a-z_/]+$/, {
       error: ({ input }) => `a url is a path such as "/v1/responses"; read ${JSON.stringify(input)}`,
     })
     .optional(),
-  /** Parameters of the body, such as `model`. */
+  /**
+   * Parameters of the body, such as `model`, each filled in where the line does not have it; parameters are not merged. Whole numbers
+   * lie within ±(2^53 − 1), and values have at most 28 levels.
+   */
   body: z
     .record(z.string().min(1), z.json())
     .refine(
@@ -199,19 +211,19 @@ const globsSchema = z
   )
   .max(MAX_GLOBS, `a route has at most ${MAX_GLOBS} globs in match, and as many in ignore`);
 
-/** What of a route whoever drops a file may say otherwise for it, if the route lets them: see options.ts. */
+/** Settings of a route that a dropped file may override, if the route allows it: see options.ts. */
 export const OVERRIDABLE = ['deadline', 'tiers', 'maxRounds', 'onInvalid', 'budget'] as const;
 
 /** Settings for the keys below one prefix. The route with the longest matching prefix applies. */
 const routeFields = onlyFields({
-  /** Names the route in receipts and logs. */
+  /** Name of the route in receipts and logs: 1 to 40 of `a-z`, `0-9` and `-`. */
   name: z.string().regex(/^[a-z0-9-]{1,40}$/, 'a route name has 1 to 40 of a-z, 0-9 and "-"'),
-  /** Full key prefix, inside the layout's input prefix. */
+  /** Prefix of the keys that the route is for, inside `layout.input`. Of several routes, the one with the longest prefix applies. */
   prefix: prefixSchema,
   /**
-   * Name of the OpenAI API key that everything of the route is sent with, and nothing else: the stack has a secret for each
-   * name. What is wrong with a key, and what its limits hold back, holds back the routes that name it and no others.
-   * Default: the stack's own key, whose name is `default`.
+   * Name (not the value) of the OpenAI API key that requests of the route are sent with: the stack makes one secret for each name.
+   * A key that does not work, or whose limits are used up, delays only the routes that name it. Left out: the stack's own key, whose
+   * name is `default`.
    */
   apiKey: z
     .string()
@@ -221,12 +233,12 @@ const routeFields = onlyFields({
         'secret that the stack makes for it',
     )
     .optional(),
-  /** Globs, relative to `prefix`; a key must match one. */
+  /** Globs, relative to `prefix`; a key must match one of them. At most 50. */
   match: globsSchema.min(1).default(['**']),
   /**
-   * Globs, relative to `prefix`; a key that matches one is left alone. The default skips what other tools leave while
-   * they write: marker files, hidden files, and folders of such names (`_temporary/`, `_delta_log/`), and the names that
-   * uploads have until they are whole and renamed (SFTP gateways, browsers, rsync).
+   * Globs, relative to `prefix`; a key that matches one is not an input. At most 50. The default leaves out what other tools write on the
+   * way: marker and hidden files, folders of such names (`_temporary/`, `_delta_log/`), and unfinished uploads (SFTP gateways, browsers,
+   * rsync).
    */
   ignore: globsSchema.default([
     '**/_*',
@@ -238,31 +250,36 @@ const routeFields = onlyFields({
     '**/*.partial',
     '**/*.tmp',
   ]),
-  /** `quarantine` runs the good lines of a file that has bad ones; `reject` runs nothing. */
+  /** For a file with invalid lines: `quarantine` runs the valid ones and reports the others; `reject` runs none. */
   onInvalid: z.enum(['quarantine', 'reject']).default('quarantine'),
-  /** How many times a request may be tried in a batch before its last error is final. */
-  maxRounds: z.int(ROUNDS).min(1, ROUNDS).max(10, ROUNDS).default(3),
   /**
-   * The same for one cause alone. `unexecuted`: OpenAI did not run it in time; `transient`: it failed while it ran;
-   * `lost`: no result came, though OpenAI may have charged it: by default such a request is run once more.
+   * How often a request is tried when OpenAI did not execute it, failed while it executed it, or lost the result; then its last error is
+   * final. Errors that a person must fix (quota, key, model access) use up no try.
    */
+  maxRounds: z.int(ROUNDS).min(1, ROUNDS).max(10, ROUNDS).default(3),
+  /** The same limit for tries that failed for one cause; the lower one counts. */
   maxRoundsByCause: onlyFields({
+    /** OpenAI did not execute the request in time. */
     unexecuted: z.int().min(1).max(10).optional(),
+    /** The request failed while it was executed. */
     transient: z.int().min(1).max(10).optional(),
+    /** No result came, though OpenAI may have charged the request. */
     lost: z.int().min(1).max(10).default(2),
   }).prefault({}),
   /**
-   * What becomes of a file whose content (by S3's ETag) and route are those of the version right before it, if that one's job is of
-   * the last 24 hours and live or succeeded: `skip` has it wait for that job as its duplicate, `run` runs it.
+   * For a file with the content (by S3's ETag) and route of the version right before it, whose job is of the last 24 hours and running or
+   * succeeded: `skip` makes it a duplicate, which waits for that job and costs nothing; `run` runs it.
    */
   sameContent: z.enum(['skip', 'run']).default('skip'),
   /**
-   * What becomes of a batch that OpenAI no longer knows, or does not end, long after it must have ended. `hold`: it waits
-   * for a person to see, and for OpenAI to find it again; `resubmit`: its requests run again, and the receipt says that
-   * they may have been charged twice.
+   * For a batch that OpenAI no longer knows, or has not ended hours after it must have. `hold`: it waits for a person, and for OpenAI to
+   * find it again; `resubmit`: its requests run again and are counted in `possiblyBilledTwice`.
    */
   onLost: z.enum(['hold', 'resubmit']).default('hold'),
-  /** The service tiers that may be used, the cheapest first; each request begins in the first one that serves it. */
+  /**
+   * OpenAI's service tiers that may be used, the cheapest first. A request begins in the first one that serves it; several tiers need a
+   * `deadline`.
+   */
   tiers: z
     .array(z.enum(TIERS, 'a tier is "batch", "flex" or "standard"'), TIERS_EXPECTED)
     .min(1, TIERS_EXPECTED)
@@ -274,18 +291,22 @@ const routeFields = onlyFields({
           `tiers are named once each, in the order ${TIERS.join(', ')}; read ${JSON.stringify(input)}`,
       },
     ),
+  /** When the results must be there, counted from the drop: `90m`, `24h`, `2d`; at most 14 days. */
   deadline: deadlineSchema.optional(),
+  /** What may be spent: `"unlimited"`, or an object with at least one of the limits. Reserved before anything is sent. */
   budget: budgetSchema,
-  /** Over the budget: `wait` until there is room again (a new day, a raised budget), or `refuse` what is left. */
+  /**
+   * When the budget has no room: `wait` for room (settled results, a new day, a larger budget), or `refuse` the requests that are left, as
+   * `budget_exceeded`.
+   */
   overBudget: z.enum(['wait', 'refuse']).default('wait'),
-  /** Whether requests without a known price run all the same; they count as nothing against the budget. */
+  /** Whether requests without a known price run on a route with a budget; they count as 0 USD. Otherwise they fail as `unpriced_model`. */
   allowUnpriced: z.boolean().default(false),
-  /** Filled into lines that leave it out. Each line of such a route is written out once below `work/`. */
+  /** Filled into lines that leave it out; what a line has itself is kept. Lines of such a route are written once below `work/`. */
   defaults: defaultsSchema.optional(),
   /**
-   * `by_prefix`: requests that name no `prompt_cache_key` are given one that is the same for all that begin with the same
-   * 4,096 bytes of text, where the price table has a cached rate for their model in one of the `tiers`. Each line of such
-   * a route is written out once below `work/`.
+   * `by_prefix`: requests without a `prompt_cache_key` get one that is the same for all that begin with the same 4,096 bytes of text, where
+   * the price table has a cached rate for their model in one of the `tiers`. Lines of such a route are written once below `work/`.
    */
   promptCacheKey: z
     .enum(['by_prefix'], {
@@ -293,11 +314,14 @@ const routeFields = onlyFields({
         `promptCacheKey is "by_prefix", or left out: requests then have the key that they name; read ${JSON.stringify(input)}`,
     })
     .optional(),
-  /** Prefixes of its own for its results: the same keys as in the layout, below these. */
+  /** Prefixes of the route's own for its results. What is left out goes below those of the top-level `layout`. */
   layout: resultPrefixesSchema.optional(),
-  /** ARN of a topic, queue or event bus in the stack's account and region that gets the route's `JobCompleted` events. */
+  /**
+   * ARN of an SQS queue, an SNS topic (neither FIFO) or an EventBridge bus in the stack's account and region that gets the route's
+   * `JobCompleted` events.
+   */
   notify: notifySchema.optional(),
-  /** What a dropped file may bring with it in place of what stands here. Default: nothing. */
+  /** Settings that a dropped file may override for itself. */
   mayOverride: z.array(z.enum(OVERRIDABLE)).default([]),
 });
 
@@ -321,15 +345,15 @@ export type Route = z.infer<typeof routeSchema>;
  */
 export const quotaSchema = onlyFields({
   /**
-   * Most tokens of a model that may be enqueued at a time with one API key, by model as requests name it. Default: what OpenAI's own
-   * refusals tell, beginning low (`core/admission/token-limit.ts`). OpenAI's limit holds where it is lower.
+   * The most tokens of a model that may be enqueued at a time with one API key, by model as requests name it. Left out: the limit is
+   * learned from OpenAI's refusals, beginning low. OpenAI's limit holds where it is lower.
    */
   enqueuedTokens: z.record(z.string().min(1), z.int().min(1)).default({}),
-  /** Most batches that are created with one API key in any 60 minutes. OpenAI takes 2,000 (guide "Batch API", 2026-09-26). */
+  /** The most batches that are created with one API key in any 60 minutes. OpenAI allows 2,000 (guide "Batch API", 2026-09-26). */
   createsPerHour: z.int().min(1).max(2_000).default(2_000),
   /**
-   * Slices of a model that are called at a time with one API key in flex, and as many in standard: each has at most 500 requests, and 32
-   * calls under way.
+   * The most slices of a model that are called at a time with one API key in flex, and as many in standard: each has at most 500 requests,
+   * with up to 32 calls at a time.
    */
   concurrentSlices: z.int().min(1).max(100).default(8),
 });
@@ -337,11 +361,11 @@ export type QuotaSettings = z.infer<typeof quotaSchema>;
 
 /** How long OpenAI may keep a batch in a state. */
 const stuckSchema = onlyFields({
-  /** In `validating`, which takes seconds to minutes; then it is cancelled and its requests run in the next round. */
+  /** Hours in `validating`, which normally takes minutes; then the batch is cancelled and its requests run in the next round. */
   validatingHours: z.number().positive().default(12),
-  /** Beyond its `expires_at`, not ended; then it is cancelled, and what it finished is kept. */
+  /** Hours after its `expires_at` without an end; then the batch is cancelled, and what it finished is kept. */
   pastExpiryHours: z.number().positive().default(2),
-  /** In `finalizing` or `cancelling` beyond its `expires_at`; then it is lost, see `onLost`. */
+  /** Hours in `finalizing` or `cancelling` after its `expires_at`; then the batch counts as lost, see `onLost`. */
   finalizingHours: z.number().positive().default(24),
 });
 export type StuckLimits = z.infer<typeof stuckSchema>;
@@ -349,32 +373,38 @@ export type StuckLimits = z.infer<typeof stuckSchema>;
 /** What becomes of files that cannot be read. */
 const inputsSchema = onlyFields({
   /**
-   * How long a file is tried that S3 has and does not give (archived, forbidden, a KMS key that may not be used), in hours;
-   * then it is rejected as `input_unreadable`. A restore from Glacier Deep Archive takes up to 48 hours (S3 User Guide,
-   * "Understanding archive retrieval options"). At most 144: inputs without a job are looked for in a week (`list-inputs.ts`).
+   * Hours for which reading a file is tried again when S3 refuses it (archived, forbidden, a KMS key that may not be used); then the file
+   * is rejected as `input_unreadable`. A restore from Glacier Deep Archive takes up to 48 hours (S3 User Guide, "Understanding archive
+   * retrieval options").
    */
   unreadableHours: z.number().positive().max(144).default(72),
 });
 
 /** What prices budgets and receipts reckon with, beside the table that batchdrop brings. */
 const pricesSchema = onlyFields({
-  /** Rows that take precedence over it: agreed, newer, or another provider's. */
+  /** Price rows that take precedence over the built-in table, in USD per million tokens. See [prices](cost.md#prices). */
   rows: z.array(priceSchema).default([]),
-  /** Whether requests go to a data-residency endpoint, which costs more. */
+  /** Whether requests go to a data-residency endpoint, which OpenAI charges more for. */
   residency: z.boolean().default(false),
 });
 
 /** The layout, every route, and limits for the whole stack. */
 export const settingsSchema = onlyFields({
+  /** Prefixes of the bucket. None may overlap with another. */
   layout: layoutSchema.prefault({}),
+  /** Settings for the keys below one prefix each; at least one route. Names and prefixes differ. */
   routes: z.array(routeSchema).min(1),
+  /** How long OpenAI may keep a batch in a state. */
   stuck: stuckSchema.prefault({}),
+  /** For files that cannot be read. */
   inputs: inputsSchema.prefault({}),
+  /** Limits for the use of OpenAI's quota, each for one API key; other applications may share it. */
   quota: quotaSchema.prefault({}),
+  /** Prices for budgets and receipts. */
   prices: pricesSchema.prefault({}),
   /**
    * Name of the CloudFormation stack whose prefixes of the bucket this one takes over, where they overlap with its own. Takes effect two
-   * minutes after the new deployment has seen it; what was put before is still run by the other stack.
+   * minutes after the first poll of the new deployment; files that were put before are run by the other stack.
    */
   takeOver: z
     .string()
