@@ -6,9 +6,9 @@
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
-import { simulate } from '../test/simulation/simulation.ts';
-import { outcomeOfSeed, type SeedOutcome, Summary } from '../test/simulation/summary.ts';
-import { KIND_NAMES, KINDS, type Kind, OFF, parseKinds } from '../test/simulation/weather.ts';
+import { simulate } from '../test/system/simulation/simulation.ts';
+import { outcomeOfSeed, type SeedOutcome, Summary } from '../test/system/simulation/summary.ts';
+import { KIND_NAMES, KINDS, type Kind, OFF, parseKinds } from '../test/system/simulation/weather.ts';
 
 const USAGE = `npm run simulate -- [options]
 

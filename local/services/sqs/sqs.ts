@@ -3,7 +3,7 @@
  *
  * fauxqs's own `startFauxqs` persists but listens on every interface; its `buildApp` listens where it is told but takes
  * the persistent store only from modules that the package does not export. They are imported by file, from the exact
- * version in package.json; `test/local/sqs.test.ts` covers what is relied on.
+ * version in package.json; `test/parts/local/services/sqs/sqs.test.ts` covers what is relied on.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { IncomingHttpHeaders } from 'node:http';

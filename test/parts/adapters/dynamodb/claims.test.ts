@@ -1,0 +1,46 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { freeAllClaims } from '../../../../src/adapters/dynamodb/claims.ts';
+import { DynamoDBJobs } from '../../../../src/adapters/dynamodb/jobs.ts';
+import { batchOf, jobOf } from '../../../support/contracts/job-store.suite.ts';
+import { startLocalDynamoDB, TABLE } from '../../../support/local-dynamodb.ts';
+
+const NOW = 1_790_000_000_000;
+const FAR = NOW + 1_000_000;
+
+let server: Awaited<ReturnType<typeof startLocalDynamoDB>>;
+let jobs: DynamoDBJobs;
+beforeAll(async () => {
+  server = await startLocalDynamoDB();
+  jobs = new DynamoDBJobs(server.client, { table: TABLE });
+});
+afterAll(() => server.close());
+
+test('everything that dead workers hold is free at once, due at once, and else as it was', async () => {
+  const job = jobOf('held');
+  await jobs.claimJob(job);
+  await jobs.takeJob('held', 'ingesting', 'dead', NOW, FAR);
+  const ingest = { starts: 3, restarts: 1 };
+  await jobs.moveJob('held', { state: 'ingesting', claim: 'dead' }, { ingest }, NOW);
+  const batch = batchOf('held', 0, { state: 'admitted' });
+  await jobs.addBatch(batch);
+  await jobs.claimBatch(batch, 'admitted', 'dead', NOW, FAR);
+  const idle = batchOf('held', 1, { state: 'admitted' });
+  await jobs.addBatch(idle);
+  const token = (await jobs.acquireLease('poll', NOW, FAR))!;
+  const publication = { name: 'n', owner: 'o', order: '2', holder: 'dead' };
+  await jobs.acquirePublication(publication, NOW, FAR);
+
+  expect(await freeAllClaims(server.client, { table: TABLE }, NOW)).toBe(4);
+
+  expect(await jobs.getJob('held')).toEqual({ ...job, ingest: { ...ingest, starts: 0 } });
+  expect(await jobs.getBatch('held', batch.batchId)).toEqual(batch);
+  const overdue = (await Array.fromAsync(jobs.listOverdue(NOW))).map((item) =>
+    item.kind === 'job' ? item.jobId : item.batch.batchId,
+  );
+  expect(overdue.sort()).toEqual([batch.batchId, 'held'].sort());
+  expect(await jobs.acquireLease('poll', NOW, FAR)).toBe(token + 1);
+  expect(await jobs.acquirePublication({ ...publication, holder: 'other' }, NOW, FAR)).toBe('granted');
+  await jobs.releaseLease('poll', token + 1);
+  await jobs.abandonPublication({ ...publication, holder: 'other' });
+  expect(await freeAllClaims(server.client, { table: TABLE }, NOW)).toBe(0);
+});

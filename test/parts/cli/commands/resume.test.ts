@@ -1,0 +1,126 @@
+/** What a person sees who releases what is held: in a table over the network, and in the state of a local stack. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { openStateFolder } from '../../../../local/stack/state-folder.ts';
+import { DynamoDBJobs } from '../../../../src/adapters/dynamodb/jobs.ts';
+import { defaultSettings } from '../../../../src/contract/settings.ts';
+import type { BatchRecord } from '../../../../src/core/model/batch.ts';
+import type { Job } from '../../../../src/core/model/job.ts';
+import { startLocalDynamoDB, TABLE } from '../../../support/local-dynamodb.ts';
+import { batchdrop } from '../../../support/run-cli.ts';
+
+const NOW = Date.UTC(2026, 10, 29);
+const HEAD = { bucket: 'bucket', key: 'input/a.jsonl', etag: '"e"', lastModified: NOW, size: 1 };
+const JOB: Job = {
+  v: 1,
+  jobId: 'job-1',
+  input: HEAD,
+  source: { bucket: 'bucket', key: 'input/a.jsonl' },
+  route: defaultSettings().routes[0]!,
+  state: 'running',
+  createdAt: NOW,
+  updatedAt: NOW,
+};
+const BATCH: BatchRecord = {
+  v: 1,
+  jobId: 'job-1',
+  batchId: '0-00000',
+  round: 0,
+  state: 'planned',
+  endpoint: '/v1/responses',
+  model: 'm',
+  manifestKey: 'work/m',
+  requests: 2_000,
+  bytes: 10,
+  createdAt: NOW,
+  updatedAt: NOW,
+};
+const HELD = { heldAt: NOW, heldReason: 'server_error', resends: 4 };
+
+let state: string;
+let database: Awaited<ReturnType<typeof startLocalDynamoDB>>;
+let jobs: DynamoDBJobs;
+beforeEach(async () => {
+  state = await mkdtemp(join(tmpdir(), 'batchdrop-resume-'));
+  database = await startLocalDynamoDB(join(state, 'aws', 'dynamodb'));
+  jobs = new DynamoDBJobs(database.client, { table: TABLE });
+  await jobs.claimJob(JOB);
+  await jobs.addBatch({ ...BATCH, ...HELD });
+  await jobs.addBatch({ ...BATCH, batchId: '0-00001' });
+  Object.assign(process.env, { AWS_ACCESS_KEY_ID: 'AKIDTEST', AWS_SECRET_ACCESS_KEY: 'secret' });
+});
+afterEach(async () => {
+  await database.close().catch(() => {});
+  await rm(state, { recursive: true, force: true });
+});
+
+const remote = (): string[] => ['--table', TABLE, '--region', 'us-east-1', '--endpoint', database.endpoint];
+
+test('without a job shows what is held, and releases nothing; a job releases its own, once', async () => {
+  expect(await batchdrop('resume', ...remote())).toEqual({
+    status: 0,
+    stdout:
+      'job-1  batch 0-00000  2,000 requests  server_error  held since 2026-11-29T00:00:00.000Z\n' +
+      'Nothing was released: name jobs to release theirs, or give --all.\n',
+    stderr: '',
+  });
+  expect(await jobs.getBatch('job-1', '0-00000')).toMatchObject(HELD);
+  expect(await batchdrop('resume', 'job-1', ...remote())).toMatchObject({
+    status: 0,
+    stdout: 'job-1 (input/a.jsonl): 1 batch released\n',
+  });
+  const released = await jobs.getBatch('job-1', '0-00000');
+  for (const name of Object.keys(HELD)) expect(released).not.toHaveProperty(name);
+  expect(await batchdrop('resume', 'job-1', ...remote())).toMatchObject({
+    status: 0,
+    stdout: 'job-1 (input/a.jsonl): nothing is held\n',
+  });
+});
+
+test('a job or a table that does not exist is named, and ends with 1', async () => {
+  const noJob = await batchdrop('resume', 'job-2', ...remote());
+  expect(noJob).toMatchObject({ status: 1, stdout: '' });
+  expect(noJob.stderr).toContain('there is no job job-2 in this table');
+  const noTable = await batchdrop('resume', '--table', 'other', ...remote().slice(2));
+  expect(noTable).toMatchObject({ status: 1, stdout: '' });
+  const jobOfNoTable = await batchdrop('resume', 'job-1', '--table', 'other', ...remote().slice(2));
+  expect(jobOfNoTable.stderr).toContain('table other cannot be used (ResourceNotFoundException)');
+  expect(noTable.stderr).toContain('table other cannot be used (ResourceNotFoundException)');
+});
+
+test('the table of a local stack needs no region', async () => {
+  const shown = await batchdrop('resume', '--table', TABLE, '--endpoint', database.endpoint);
+  expect(shown).toMatchObject({ status: 0, stderr: '' });
+  expect(shown.stdout).toContain('job-1  batch 0-00000');
+});
+
+test('--local releases what the state of a stopped local stack holds, and says when a stack is running', async () => {
+  // One process at a time uses the folder.
+  await database.close();
+  const running = openStateFolder(join(state, 'aws'));
+  const busy = await batchdrop('resume', '--all', '--local', '--state', state);
+  expect(busy.status).toBe(1);
+  expect(busy.stderr).toContain('is in use by another local stack');
+  running.release();
+  expect(await batchdrop('resume', '--all', '--local', '--state', state)).toMatchObject({
+    status: 0,
+    stdout: 'job-1 (input/a.jsonl): 1 batch released\n',
+  });
+  expect(await batchdrop('resume', '--local', '--state', state)).toMatchObject({
+    status: 0,
+    stdout: 'Nothing is held.\n',
+  });
+});
+
+test.each([
+  [[], 'give --table with the TableName'],
+  [['--local', '--table', 'x'], 'give --table with the TableName'],
+  [['job-1', '--all', '--table', 'x'], 'name jobs, or give --all, not both'],
+  [['--local', '--state', '/nowhere'], 'no local stack has run there'],
+])('%j is not understood', async (parameters, message) => {
+  const { status, stderr } = await batchdrop('resume', ...parameters);
+  expect(status).toBe(2);
+  expect(stderr).toContain(message);
+});

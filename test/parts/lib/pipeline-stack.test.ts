@@ -1,0 +1,61 @@
+import { Template } from 'aws-cdk-lib/assertions';
+import { expect, test } from 'vitest';
+import { PipelineStack, type PipelineStackProps } from '../../../lib/pipeline-stack.ts';
+import { BATCH_ONLY } from '../../support/routes.ts';
+import { nameOf, newApp } from '../../support/synthesize.ts';
+
+function outputsOf(props: PipelineStackProps = {}): Record<string, string> {
+  const stack = new PipelineStack(newApp(), 'batchdrop', props);
+  const outputs = Template.fromStack(stack).findOutputs('*');
+  return Object.fromEntries(Object.entries(outputs).map(([name, { Value }]) => [name, nameOf(Value)]));
+}
+
+test('the outputs say where things are and how to begin', () => {
+  expect(outputsOf()).toEqual({
+    BucketName: 'StorageBucket',
+    DropLocation: 's3://StorageBucket/input/',
+    TableName: 'StateTable',
+    ApiKeySecretArn: 'ApiKeySecret',
+    IngestQueueUrl: 'IngestQueue',
+    SubmitQueueUrl: 'SubmitQueue',
+    CallQueueUrl: 'CallQueue',
+    CollectQueueUrl: 'CollectQueue',
+    FinalizeQueueUrl: 'FinalizeQueue',
+    SetApiKeyCommand:
+      'aws secretsmanager put-secret-value --region <AWS::Region> --secret-id ApiKeySecret ' +
+      '--secret-string "$OPENAI_API_KEY"',
+    DropFileCommand:
+      'aws s3 cp requests.jsonl s3://StorageBucket/input/requests.jsonl --region <AWS::Region>',
+  });
+});
+
+test('each further API key has an output with the command that sets it', () => {
+  const route = { ...BATCH_ONLY, name: 'a', prefix: 'input/a/' };
+  const outputs = outputsOf({
+    settings: {
+      routes: [
+        { ...route, apiKey: 'team-a-1' },
+        { ...route, name: 'b', prefix: 'input/b/', apiKey: 'ads' },
+      ],
+    },
+  });
+  const commands = Object.entries(outputs).filter(([name]) => name.startsWith('SetApiKeyCommand'));
+  const commandOf = (secret: string) =>
+    `aws secretsmanager put-secret-value --region <AWS::Region> --secret-id ${secret} --secret-string "$OPENAI_API_KEY"`;
+  expect(Object.fromEntries(commands)).toEqual({
+    SetApiKeyCommand: commandOf('ApiKeySecret'),
+    SetApiKeyCommandTeamA1: commandOf('ApiKeySecretteama1'),
+    SetApiKeyCommandAds: commandOf('ApiKeySecretads'),
+  });
+});
+
+test('with an existing bucket the outputs also hold the command that enables EventBridge', () => {
+  expect(outputsOf({ bucketName: 'our-prompts' })).toMatchObject({
+    BucketName: 'our-prompts',
+    DropLocation: 's3://our-prompts/input/',
+    EnableEventBridgeCommand:
+      'aws s3api put-bucket-notification-configuration --bucket our-prompts ' +
+      `--notification-configuration '{"EventBridgeConfiguration":{}}'`,
+    EnableEventBridgeKeepingOthersCommand: expect.stringContaining('get-bucket-notification-configuration'),
+  });
+});

@@ -1,0 +1,160 @@
+import * as s3 from '@aws-sdk/client-s3';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { S3Call } from '../../../../../local/services/s3/server.ts';
+import { ACCESS_KEY_ID, clientOf, expectRefusal, startTestS3, type TestS3 } from './support.ts';
+
+const Bucket = 'b';
+const bucketArn = 'arn:aws:s3:::actions';
+const target = { Bucket: 'actions' };
+
+let local: TestS3;
+let calls: S3Call[] = [];
+
+beforeAll(async () => {
+  local = await startTestS3({ onCall: (call) => calls.push(call) });
+  await local.client.send(new s3.CreateBucketCommand(target));
+  await local.client.send(new s3.PutObjectCommand({ ...target, Key: 'k', Body: 'x', Tagging: 'a=1' }));
+});
+
+afterAll(() => local.stop());
+
+/** The permissions that one SDK call needs, as `action on resource`; whether it succeeds does not matter. */
+async function actionsOf(call: (client: s3.S3Client) => Promise<unknown>): Promise<string[]> {
+  calls = [];
+  await call(local.client).catch(() => {});
+  return calls.map(({ action, resource }) => `${action} on ${resource.replace(bucketArn, '')}`);
+}
+
+describe('onCall', () => {
+  it('names who called', async () => {
+    await actionsOf((client) => client.send(new s3.HeadObjectCommand({ ...target, Key: 'k' })));
+    expect(calls).toEqual([
+      { accessKeyId: ACCESS_KEY_ID, action: 's3:GetObject', resource: 'arn:aws:s3:::actions/k' },
+    ]);
+  });
+
+  it('says nothing of a call whose signature is wrong', async () => {
+    calls = [];
+    const client = clientOf(local.server.endpoint, 'wrong');
+    await expectRefusal(client.send(new s3.ListObjectsV2Command({ Bucket })), 403);
+    expect(calls).toEqual([]);
+  });
+
+  const object = { ...target, Key: 'k' };
+  const version = { ...object, VersionId: 'v' };
+  const upload = { ...object, UploadId: 'u', PartNumber: 1 };
+  const source = { CopySource: 'actions/k' };
+
+  it.each<[string, (client: s3.S3Client) => Promise<unknown>, string[]]>([
+    ['ListBuckets', (c) => c.send(new s3.ListBucketsCommand({})), ['s3:ListAllMyBuckets on *']],
+    ['HeadBucket', (c) => c.send(new s3.HeadBucketCommand(target)), ['s3:ListBucket on ']],
+    ['ListObjectsV2', (c) => c.send(new s3.ListObjectsV2Command(target)), ['s3:ListBucket on ']],
+    [
+      'ListObjectVersions',
+      (c) => c.send(new s3.ListObjectVersionsCommand(target)),
+      ['s3:ListBucketVersions on '],
+    ],
+    [
+      'ListMultipartUploads',
+      (c) => c.send(new s3.ListMultipartUploadsCommand(target)),
+      ['s3:ListBucketMultipartUploads on '],
+    ],
+    [
+      'GetBucketLifecycleConfiguration',
+      (c) => c.send(new s3.GetBucketLifecycleConfigurationCommand(target)),
+      ['s3:GetLifecycleConfiguration on '],
+    ],
+    [
+      'DeleteBucketPolicy',
+      (c) => c.send(new s3.DeleteBucketPolicyCommand(target)),
+      ['s3:DeleteBucketPolicy on '],
+    ],
+    [
+      'DeleteBucketEncryption',
+      (c) => c.send(new s3.DeleteBucketEncryptionCommand(target)),
+      ['s3:PutEncryptionConfiguration on '],
+    ],
+    ['GetObject', (c) => c.send(new s3.GetObjectCommand(object)), ['s3:GetObject on /k']],
+    [
+      'GetObject of a version',
+      (c) => c.send(new s3.GetObjectCommand(version)),
+      ['s3:GetObjectVersion on /k'],
+    ],
+    [
+      'GetObject of a missing key',
+      (c) => c.send(new s3.GetObjectCommand({ ...target, Key: 'missing' })),
+      ['s3:GetObject on /missing', 's3:ListBucket on '],
+    ],
+    [
+      'GetObjectAttributes',
+      (c) => c.send(new s3.GetObjectAttributesCommand({ ...object, ObjectAttributes: ['ETag'] })),
+      ['s3:GetObject on /k', 's3:GetObjectAttributes on /k'],
+    ],
+    [
+      'GetObjectTagging of a version',
+      (c) => c.send(new s3.GetObjectTaggingCommand(version)),
+      ['s3:GetObjectVersionTagging on /k'],
+    ],
+    [
+      'PutObject',
+      (c) => c.send(new s3.PutObjectCommand({ ...object, Key: 'p', Body: 'x' })),
+      ['s3:PutObject on /p'],
+    ],
+    [
+      'PutObject with tags and If-Match',
+      (c) =>
+        c.send(new s3.PutObjectCommand({ ...object, Key: 'p', Body: 'x', Tagging: 'a=1', IfMatch: '*' })),
+      ['s3:PutObject on /p', 's3:PutObjectTagging on /p', 's3:GetObject on /p'],
+    ],
+    [
+      'CopyObject of a tagged object',
+      (c) => c.send(new s3.CopyObjectCommand({ ...target, ...source, Key: 'copy' })),
+      [
+        's3:GetObject on /k',
+        's3:GetObjectTagging on /k',
+        's3:PutObjectTagging on /copy',
+        's3:PutObject on /copy',
+      ],
+    ],
+    [
+      'UploadPartCopy from a version',
+      (c) => c.send(new s3.UploadPartCopyCommand({ ...upload, CopySource: 'actions/k?versionId=v' })),
+      ['s3:GetObjectVersion on /k', 's3:PutObject on /k'],
+    ],
+    [
+      'CreateMultipartUpload',
+      (c) => c.send(new s3.CreateMultipartUploadCommand(object)),
+      ['s3:PutObject on /k'],
+    ],
+    ['UploadPart', (c) => c.send(new s3.UploadPartCommand({ ...upload, Body: 'x' })), ['s3:PutObject on /k']],
+    [
+      'CompleteMultipartUpload',
+      (c) => c.send(new s3.CompleteMultipartUploadCommand(upload)),
+      ['s3:PutObject on /k'],
+    ],
+    [
+      'AbortMultipartUpload',
+      (c) => c.send(new s3.AbortMultipartUploadCommand(upload)),
+      ['s3:AbortMultipartUpload on /k'],
+    ],
+    ['ListParts', (c) => c.send(new s3.ListPartsCommand(upload)), ['s3:ListMultipartUploadParts on /k']],
+    [
+      'DeleteObject of a version',
+      (c) => c.send(new s3.DeleteObjectCommand(version)),
+      ['s3:DeleteObjectVersion on /k'],
+    ],
+    [
+      'DeleteObjects',
+      (c) =>
+        c.send(
+          new s3.DeleteObjectsCommand({
+            ...target,
+            Delete: { Objects: [{ Key: 'x' }, { Key: 'y', VersionId: 'v' }] },
+          }),
+        ),
+      ['s3:DeleteObject on /x', 's3:DeleteObjectVersion on /y'],
+    ],
+  ])('reports what %s needs', async (_, call, expected) => {
+    expect(await actionsOf(call)).toEqual(expected);
+  });
+});

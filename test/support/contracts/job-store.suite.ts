@@ -1,0 +1,801 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { CLAIM_MARGIN_MS, SWEEP_AFTER_MS } from '../../../src/adapters/dynamodb/live-index.ts';
+import { defaultSettings } from '../../../src/contract/settings.ts';
+import { MINUTE_MS } from '../../../src/contract/time.ts';
+import { type BatchRecord, batchIdOf } from '../../../src/core/model/batch.ts';
+import type { Job } from '../../../src/core/model/job.ts';
+import type { JobStore, LiveItem } from '../../../src/core/ports/records.ts';
+
+const NOW = 1_790_000_000_000;
+const FAR = NOW + 1000 * MINUTE_MS;
+
+export function jobOf(jobId: string, changes: Partial<Job> = {}): Job {
+  const input = { bucket: 'b', key: `input/${jobId}.jsonl`, versionId: 'v1' };
+  return {
+    v: 1,
+    jobId,
+    input: { ...input, etag: '"e"', lastModified: NOW, size: 10 },
+    source: input,
+    route: defaultSettings().routes[0]!,
+    state: 'ingesting',
+    createdAt: NOW,
+    updatedAt: NOW,
+    ...changes,
+  };
+}
+
+export function batchOf(jobId: string, index = 0, changes: Partial<BatchRecord> = {}): BatchRecord {
+  return {
+    v: 1,
+    jobId,
+    batchId: batchIdOf(0, index),
+    round: 0,
+    state: 'planned',
+    endpoint: '/v1/responses',
+    model: 'gpt-6-luna',
+    manifestKey: `work/${jobId}/manifests/${index}`,
+    requests: 3,
+    bytes: 300,
+    createdAt: NOW,
+    updatedAt: NOW,
+    ...changes,
+  };
+}
+
+/** What every {@link JobStore} does. */
+export function describeJobStore(
+  name: string,
+  start: () => Promise<{ jobs: JobStore; close(): Promise<void> }>,
+): void {
+  describe(`job store: ${name}`, () => {
+    let jobs: JobStore;
+    let close: (() => Promise<void>) | undefined;
+    let idsMade = 0;
+    const freshId = () => {
+      idsMade += 1;
+      return `job${idsMade}`;
+    };
+    /** What the sweep would find of one job at a time. */
+    const overdue = async (jobId: string, now: number): Promise<LiveItem[]> =>
+      (await all(jobs.listOverdue(now))).filter(
+        (item) => (item.kind === 'job' ? item.jobId : item.batch.jobId) === jobId,
+      );
+    const atOpenAI = async (jobId: string) =>
+      (await all(jobs.listAtOpenAI())).filter((batch) => batch.jobId === jobId);
+
+    beforeAll(async () => {
+      ({ jobs, close } = await start());
+    });
+    afterAll(() => close?.());
+
+    describe('jobs', () => {
+      test('gives back a job as it was claimed', async () => {
+        const job = jobOf(freshId());
+        expect(await jobs.claimJob(job)).toEqual(job);
+        expect(await jobs.getJob(job.jobId)).toEqual(job);
+      });
+
+      test('knows no job that nobody claimed', async () => {
+        expect(await jobs.getJob('nobody')).toBeUndefined();
+      });
+
+      test('gives the standing job to whoever claims it later', async () => {
+        const job = jobOf(freshId());
+        await jobs.claimJob(job);
+        expect(await jobs.claimJob({ ...job, createdAt: NOW + 5 })).toEqual(job);
+      });
+
+      test('gives one and the same job to twenty that claim it at once', async () => {
+        const jobId = freshId();
+        const claims = Array.from({ length: 20 }, (_, index) =>
+          jobs.claimJob(jobOf(jobId, { createdAt: NOW + index })),
+        );
+        const given = await Promise.all(claims);
+        const standing = await jobs.getJob(jobId);
+        for (const job of given) expect(job).toEqual(standing);
+      });
+
+      test('moves a job on from the state that it is in', async () => {
+        const job = jobOf(freshId());
+        await jobs.claimJob(job);
+        expect(
+          await jobs.moveJob(
+            job.jobId,
+            { state: 'ingesting' },
+            { state: 'running', planKey: 'work/plan' },
+            NOW + 7,
+          ),
+        ).toBe(true);
+        expect(await jobs.getJob(job.jobId)).toEqual({
+          ...job,
+          state: 'running',
+          planKey: 'work/plan',
+          updatedAt: NOW + 7,
+        });
+      });
+
+      test('keeps the reason of a rejection', async () => {
+        const job = jobOf(freshId());
+        await jobs.claimJob(job);
+        const rejection = { code: 'empty_file', message: 'nothing in it' } as const;
+        await jobs.moveJob(job.jobId, { state: 'ingesting' }, { state: 'rejected', rejection }, NOW);
+        expect((await jobs.getJob(job.jobId))!.rejection).toEqual(rejection);
+      });
+
+      test('refuses to move a job that is in another state or unknown', async () => {
+        const job = jobOf(freshId());
+        await jobs.claimJob(job);
+        expect(await jobs.moveJob(job.jobId, { state: 'running' }, { state: 'completed' }, NOW + 7)).toBe(
+          false,
+        );
+        expect(await jobs.moveJob('nobody', { state: 'ingesting' }, { state: 'running' }, NOW)).toBe(false);
+        expect(await jobs.getJob(job.jobId)).toEqual(job);
+      });
+
+      test('lets exactly one of twenty move a job', async () => {
+        const job = jobOf(freshId());
+        await jobs.claimJob(job);
+        const moves = Array.from({ length: 20 }, (_, index) =>
+          jobs.moveJob(
+            job.jobId,
+            { state: 'ingesting' },
+            { state: 'running', planKey: `work/${index}` },
+            NOW + index,
+          ),
+        );
+        const moved = await Promise.all(moves);
+        expect(moved.filter(Boolean)).toHaveLength(1);
+        expect((await jobs.getJob(job.jobId))!.planKey).toBe(`work/${moved.indexOf(true)}`);
+      });
+    });
+
+    describe('taking a job', () => {
+      const taken = async (changes: Partial<Job> = {}) => {
+        const { jobId } = await jobs.claimJob(jobOf(freshId(), changes));
+        await jobs.takeJob(jobId, 'ingesting', 'me', NOW, NOW + MINUTE_MS);
+        return jobId;
+      };
+
+      test('gives a free job to whoever takes it', async () => {
+        const job = await jobs.claimJob(jobOf(freshId()));
+        const expected = { ...job, claim: 'me', claimedUntil: NOW + MINUTE_MS, updatedAt: NOW + 1 };
+        expect(await jobs.takeJob(job.jobId, 'ingesting', 'me', NOW + 1, NOW + MINUTE_MS)).toEqual(expected);
+        expect(await jobs.getJob(job.jobId)).toEqual(expected);
+      });
+
+      test('refuses a job that somebody has, until that time is over', async () => {
+        const jobId = await taken();
+        const until = NOW + 2 * MINUTE_MS;
+        expect(await jobs.takeJob(jobId, 'ingesting', 'other', NOW + MINUTE_MS - 1, until)).toBeUndefined();
+        expect(await jobs.takeJob(jobId, 'ingesting', 'other', NOW + MINUTE_MS, until)).toMatchObject({
+          claim: 'other',
+          claimedUntil: until,
+        });
+      });
+
+      test('refuses a job that is in another state or unknown', async () => {
+        const { jobId } = await jobs.claimJob(jobOf(freshId()));
+        expect(await jobs.takeJob(jobId, 'running', 'me', NOW, NOW + 1)).toBeUndefined();
+        expect(await jobs.takeJob('nobody', 'ingesting', 'me', NOW, NOW + 1)).toBeUndefined();
+      });
+
+      test('gives a job to exactly one of twenty that take it at once', async () => {
+        const { jobId } = await jobs.claimJob(jobOf(freshId()));
+        const given = await Promise.all(
+          Array.from({ length: 20 }, (_, index) =>
+            jobs.takeJob(jobId, 'ingesting', `worker ${index}`, NOW, NOW + MINUTE_MS),
+          ),
+        );
+        expect(given.filter((job) => job !== undefined)).toHaveLength(1);
+        expect((await jobs.getJob(jobId))!.claim).toBe(given.find((job) => job !== undefined)!.claim);
+      });
+
+      test('lets only the holder move the job, also after its time while nobody else took it', async () => {
+        const jobId = await taken();
+        const move = (claim: string) =>
+          jobs.moveJob(jobId, { state: 'ingesting', claim }, { ingest: { starts: 1 } }, NOW + 2 * MINUTE_MS);
+        expect(await move('other')).toBe(false);
+        expect(await move('me')).toBe(true);
+        expect((await jobs.getJob(jobId))!.ingest).toEqual({ starts: 1 });
+      });
+
+      test('frees a job whose claim is removed', async () => {
+        const jobId = await taken();
+        const free = { claim: undefined, claimedUntil: undefined };
+        await jobs.moveJob(jobId, { state: 'ingesting', claim: 'me' }, free, NOW + 1);
+        expect(await jobs.getJob(jobId)).toEqual({ ...jobOf(jobId), updatedAt: NOW + 1 });
+        expect(await jobs.takeJob(jobId, 'ingesting', 'other', NOW + 1, NOW + 2)).toBeDefined();
+      });
+
+      test('looks at a taken job again only when its claim has run out', async () => {
+        const { jobId } = await jobs.claimJob(jobOf(freshId()));
+        const until = NOW + 15 * MINUTE_MS;
+        await jobs.takeJob(jobId, 'ingesting', 'me', NOW, until);
+        expect(await overdue(jobId, FAR)).toMatchObject([{ due: until + CLAIM_MARGIN_MS }]);
+      });
+    });
+
+    describe('batches', () => {
+      test('gives back a batch with everything in it', async () => {
+        const batch = batchOf(freshId(), 0, {
+          claim: 'c',
+          claimedUntil: NOW + 1,
+          notBefore: NOW,
+          refusals: 2,
+          nonce: 'n',
+          inputFileId: 'file-1',
+          intentAt: NOW,
+          openaiBatchId: 'batch_1',
+          submittedAt: NOW,
+          status: 'completed',
+          progress: { total: 3, completed: 2, failed: 1 },
+          outputFileId: 'file-2',
+          errorFileId: 'file-3',
+          errors: [
+            { code: 'a', message: '', line: 1 },
+            { code: 'b', message: 'm', param: 'p' },
+          ],
+          endedAt: NOW,
+          outcome: {
+            succeeded: 1,
+            failed: 1,
+            retried: 1,
+            failedByCode: { 'some.odd code': 1 },
+            possiblyBilledTwice: { status_0: 1 },
+            incomplete: 0,
+            filtered: 0,
+            cutOtherwise: 0,
+            repairedLines: 0,
+            strayLines: 0,
+            usage: {
+              inputTokens: 1,
+              cachedTokens: 2,
+              cacheWriteTokens: 1,
+              outputTokens: 3,
+              reasoningTokens: 4,
+            },
+          },
+          next: [
+            { manifestKey: 'a', requests: 1, bytes: 2, repairs: 1, notBefore: NOW },
+            { manifestKey: 'b', requests: 1, bytes: 2 },
+          ],
+          lastError: 'e',
+          heldReason: 'h',
+          lostAt: NOW,
+        });
+        expect(await jobs.addBatch(batch)).toBe(true);
+        expect(await jobs.getBatch(batch.jobId, batch.batchId)).toEqual(batch);
+      });
+
+      test('refuses to add a batch twice, and keeps the first', async () => {
+        const batch = batchOf(freshId());
+        await jobs.addBatch(batch);
+        expect(await jobs.addBatch({ ...batch, requests: 99 })).toBe(false);
+        expect(await jobs.getBatch(batch.jobId, batch.batchId)).toEqual(batch);
+      });
+
+      test('knows no batch that nobody added', async () => {
+        expect(await jobs.getBatch('nobody', '0-00000')).toBeUndefined();
+        expect(await jobs.listBatches('nobody')).toEqual([]);
+      });
+
+      test('updates a batch that is in the expected state, and gives the new record', async () => {
+        const batch = batchOf(freshId());
+        await jobs.addBatch(batch);
+        const changes = { state: 'uploaded', inputFileId: 'file-1' } as const;
+        const updated = await jobs.updateBatch(batch, { state: 'planned' }, changes, NOW + 3);
+        expect(updated).toEqual({ ...batch, ...changes, updatedAt: NOW + 3 });
+        expect(await jobs.getBatch(batch.jobId, batch.batchId)).toEqual(updated);
+      });
+
+      test('removes what is changed to undefined', async () => {
+        const batch = batchOf(freshId(), 0, { claim: 'c', claimedUntil: NOW + 1, lastError: 'e' });
+        await jobs.addBatch(batch);
+        const updated = await jobs.updateBatch(
+          batch,
+          { state: 'planned' },
+          { claim: undefined, claimedUntil: undefined, nonce: undefined },
+          NOW,
+        );
+        expect(updated).toStrictEqual(batchOf(batch.jobId, 0, { lastError: 'e' }));
+        expect(await jobs.getBatch(batch.jobId, batch.batchId)).toStrictEqual(updated);
+      });
+
+      test('refuses an update that expects another state or another claim, or a batch that is not there', async () => {
+        const batch = batchOf(freshId(), 0, { claim: 'mine', claimedUntil: NOW });
+        await jobs.addBatch(batch);
+        const update = (expected: Parameters<JobStore['updateBatch']>[1]) =>
+          jobs.updateBatch(batch, expected, { lastError: 'x' }, NOW);
+        expect(await update({ state: 'uploaded' })).toBeUndefined();
+        expect(await update({ state: 'planned', claim: 'yours' })).toBeUndefined();
+        expect(await jobs.getBatch(batch.jobId, batch.batchId)).toEqual(batch);
+        expect(await update({ state: 'planned', claim: 'mine' })).toMatchObject({ lastError: 'x' });
+        expect(
+          await jobs.updateBatch({ jobId: 'nobody', batchId: '0-00000' }, { state: 'planned' }, {}, NOW),
+        ).toBeUndefined();
+      });
+
+      test('lets exactly one of twenty updates through', async () => {
+        const batch = batchOf(freshId());
+        await jobs.addBatch(batch);
+        const updates = Array.from({ length: 20 }, (_, index) =>
+          jobs.updateBatch(batch, { state: 'planned' }, { state: 'uploaded', nonce: `n${index}` }, NOW),
+        );
+        const updated = (await Promise.all(updates)).filter((record) => record !== undefined);
+        expect(updated).toHaveLength(1);
+        expect(await jobs.getBatch(batch.jobId, batch.batchId)).toEqual(updated[0]);
+      });
+
+      test('lists the batches of one job in order of their ids', async () => {
+        const jobId = freshId();
+        const added = [batchOf(jobId, 2), batchOf(jobId, 0), batchOf(jobId, 10)];
+        const nextRound = { ...batchOf(jobId), batchId: batchIdOf(1, 0), round: 1 };
+        for (const batch of [nextRound, ...added]) await jobs.addBatch(batch);
+        await jobs.claimJob(jobOf(jobId));
+        await jobs.addBatch(batchOf(`${jobId}x`));
+        const ids = (await jobs.listBatches(jobId)).map(({ batchId }) => batchId);
+        expect(ids).toEqual(['0-00000', '0-00002', '0-00010', '1-00000']);
+      });
+
+      test('lists 1,100 batches, whatever the size of a page', async () => {
+        const jobId = freshId();
+        const lastError = 'x'.repeat(1_500);
+        for (let from = 0; from < 1_100; from += 50) {
+          await Promise.all(
+            Array.from({ length: 50 }, (_, index) =>
+              jobs.addBatch(batchOf(jobId, from + index, { state: 'submitted', lastError })),
+            ),
+          );
+        }
+        const listed = await jobs.listBatches(jobId);
+        expect(listed.map(({ batchId }) => batchId)).toEqual(
+          Array.from({ length: 1_100 }, (_, index) => batchIdOf(0, index)),
+        );
+        expect(await atOpenAI(jobId)).toHaveLength(1_100);
+      });
+    });
+
+    describe('claims', () => {
+      test('gives a batch to the first, and to another one only when that claim has run out', async () => {
+        const batch = batchOf(freshId());
+        await jobs.addBatch(batch);
+        expect(await jobs.claimBatch(batch, 'planned', 'a', NOW, NOW + 100)).toEqual({
+          ...batch,
+          claim: 'a',
+          claimedUntil: NOW + 100,
+        });
+        expect(await jobs.claimBatch(batch, 'planned', 'b', NOW + 99, NOW + 200)).toBeUndefined();
+        expect(await jobs.claimBatch(batch, 'planned', 'b', NOW + 100, NOW + 200)).toMatchObject({
+          claim: 'b',
+        });
+        // The first one comes back late: its claim is nothing any more.
+        expect(
+          await jobs.updateBatch(
+            batch,
+            { state: 'planned', claim: 'a' },
+            { inputFileId: 'file-late' },
+            NOW + 101,
+          ),
+        ).toBeUndefined();
+      });
+
+      test('lets the holder claim again', async () => {
+        const batch = batchOf(freshId());
+        await jobs.addBatch(batch);
+        await jobs.claimBatch(batch, 'planned', 'a', NOW, NOW + 100);
+        expect(await jobs.claimBatch(batch, 'planned', 'a', NOW + 50, NOW + 150)).toMatchObject({
+          claimedUntil: NOW + 150,
+        });
+      });
+
+      test('gives a batch to exactly one of twenty', async () => {
+        const batch = batchOf(freshId());
+        await jobs.addBatch(batch);
+        const claims = Array.from({ length: 20 }, (_, index) =>
+          jobs.claimBatch(batch, 'planned', `worker${index}`, NOW, NOW + 100),
+        );
+        expect((await Promise.all(claims)).filter((claimed) => claimed !== undefined)).toHaveLength(1);
+      });
+
+      test('refuses to claim a batch in another state, or one that is not there', async () => {
+        const batch = batchOf(freshId(), 0, { state: 'uploaded' });
+        await jobs.addBatch(batch);
+        expect(await jobs.claimBatch(batch, 'planned', 'a', NOW, NOW + 100)).toBeUndefined();
+        expect(
+          await jobs.claimBatch({ jobId: 'nobody', batchId: '0-00000' }, 'planned', 'a', NOW, NOW + 1),
+        ).toBeUndefined();
+      });
+    });
+
+    describe('what is live', () => {
+      test('lists submitted batches as waiting at OpenAI, oldest first, and never as overdue', async () => {
+        const jobId = freshId();
+        for (const [index, submittedAt] of [NOW + 2, NOW, NOW + 1].entries()) {
+          await jobs.addBatch(batchOf(jobId, index, { state: 'submitted', submittedAt }));
+        }
+        const ids = (await atOpenAI(jobId)).map(({ batchId }) => batchId);
+        expect(ids).toEqual([batchIdOf(0, 1), batchIdOf(0, 2), batchIdOf(0, 0)]);
+        expect(await overdue(jobId, FAR)).toEqual([]);
+      });
+
+      test.each(['admitted', 'uploaded', 'submitting', 'ended'] as const)(
+        'lists a batch that stays %s as overdue after two minutes',
+        async (state) => {
+          const batch = batchOf(freshId(), 0, { state });
+          await jobs.addBatch(batch);
+          expect(await overdue(batch.jobId, NOW + SWEEP_AFTER_MS - 1)).toEqual([]);
+          expect(await overdue(batch.jobId, NOW + SWEEP_AFTER_MS)).toEqual([
+            { kind: 'batch', batch, due: NOW + SWEEP_AFTER_MS },
+          ]);
+          expect(await atOpenAI(batch.jobId)).toEqual([]);
+        },
+      );
+
+      test('does not list a batch before its claim has run out or while it has to wait', async () => {
+        const claimed = batchOf(freshId(), 0, { state: 'admitted' });
+        await jobs.addBatch(claimed);
+        await jobs.claimBatch(claimed, 'admitted', 'a', NOW, NOW + 15 * MINUTE_MS);
+        expect(await overdue(claimed.jobId, NOW + 15 * MINUTE_MS + CLAIM_MARGIN_MS - 1)).toEqual([]);
+        expect(await overdue(claimed.jobId, NOW + 15 * MINUTE_MS + CLAIM_MARGIN_MS)).toHaveLength(1);
+
+        const waiting = batchOf(freshId(), 0, { state: 'uploaded', notBefore: NOW + 60 * MINUTE_MS });
+        await jobs.addBatch(waiting);
+        expect(await overdue(waiting.jobId, NOW + 60 * MINUTE_MS)).toEqual([]);
+        expect(await overdue(waiting.jobId, NOW + 62 * MINUTE_MS)).toHaveLength(1);
+      });
+
+      test('follows a batch from state to state and forgets it when it is collected', async () => {
+        const batch = batchOf(freshId());
+        await jobs.addBatch(batch);
+        expect(await overdue(batch.jobId, FAR)).toEqual([]);
+        const move = (from: BatchRecord['state'], to: BatchRecord['state'], now: number) =>
+          jobs.updateBatch(batch, { state: from }, { state: to }, now);
+        await move('planned', 'submitted', NOW + 1);
+        expect(await atOpenAI(batch.jobId)).toHaveLength(1);
+        expect(await overdue(batch.jobId, FAR)).toEqual([]);
+        await move('submitted', 'ended', NOW + 2);
+        expect(await atOpenAI(batch.jobId)).toEqual([]);
+        expect(await overdue(batch.jobId, FAR)).toMatchObject([{ due: NOW + 2 + SWEEP_AFTER_MS }]);
+        await move('ended', 'collected', NOW + 3);
+        expect(await atOpenAI(batch.jobId)).toEqual([]);
+        expect(await overdue(batch.jobId, FAR)).toEqual([]);
+      });
+
+      test('lists planned batches as waiting, those of the oldest job first, until they are moved', async () => {
+        const [older, newer] = [freshId(), freshId()];
+        await jobs.addBatch(batchOf(newer, 0, { jobCreatedAt: NOW + 1, createdAt: NOW }));
+        await jobs.addBatch(batchOf(older, 0, { jobCreatedAt: NOW - 9, createdAt: NOW + 5 }));
+        await jobs.addBatch(batchOf(older, 1, { createdAt: NOW - 8 }));
+        const waiting = async () =>
+          (await all(jobs.listWaiting()))
+            .filter(({ jobId }) => jobId === older || jobId === newer)
+            .map(({ jobId, batchId }) => `${jobId} ${batchId}`);
+        expect(await waiting()).toEqual([`${older} 0-00000`, `${older} 0-00001`, `${newer} 0-00000`]);
+        await jobs.updateBatch(batchOf(older), { state: 'planned' }, { state: 'admitted' }, NOW);
+        expect(await waiting()).toEqual([`${older} 0-00001`, `${newer} 0-00000`]);
+      });
+
+      test('lists an ingesting job after two minutes and a running one after twenty', async () => {
+        const { jobId } = await jobs.claimJob(jobOf(freshId()));
+        const entry = { kind: 'job', jobId };
+        expect(await overdue(jobId, NOW + SWEEP_AFTER_MS - 1)).toEqual([]);
+        expect(await overdue(jobId, NOW + SWEEP_AFTER_MS)).toEqual([
+          { ...entry, state: 'ingesting', due: NOW + SWEEP_AFTER_MS },
+        ]);
+        await jobs.moveJob(jobId, { state: 'ingesting' }, { state: 'running' }, NOW);
+        expect(await overdue(jobId, NOW + 20 * MINUTE_MS)).toEqual([
+          { ...entry, state: 'running', due: NOW + 20 * MINUTE_MS },
+        ]);
+      });
+
+      test.each(['completed', 'rejected'] as const)(
+        'lists a %s job until its receipt is written',
+        async (state) => {
+          const { jobId } = await jobs.claimJob(jobOf(freshId()));
+          await jobs.moveJob(jobId, { state: 'ingesting' }, { state }, NOW);
+          expect(await overdue(jobId, NOW + SWEEP_AFTER_MS)).toMatchObject([{ state }]);
+          await jobs.moveJob(jobId, { state }, { receiptKey: 'receipts/x.json' }, NOW);
+          expect(await overdue(jobId, FAR)).toEqual([]);
+        },
+      );
+
+      test.each([
+        ['completed', { receiptKey: 'receipts/x.json' }],
+        ['duplicate', { duplicateOf: 'another', receiptKey: 'receipts/x.y.json' }],
+      ] as const)('lists a %s job as ended until its work files are removed', async (state, end) => {
+        const { jobId } = await jobs.claimJob(jobOf(freshId()));
+        const ended = async (by: number) =>
+          (await all(jobs.listEnded(by))).filter((job) => job.jobId === jobId);
+        expect(await ended(FAR)).toEqual([]);
+        await jobs.moveJob(jobId, { state: 'ingesting' }, { state, ...end }, NOW);
+        expect(await ended(NOW - 1)).toEqual([]);
+        expect(await ended(NOW)).toMatchObject([{ jobId, state, ...end }]);
+        await jobs.moveJob(jobId, { state }, { workRemovedAt: NOW + 1 }, NOW + 1);
+        expect(await ended(FAR)).toEqual([]);
+        expect(await jobs.getJob(jobId)).toMatchObject({ state, workRemovedAt: NOW + 1 });
+      });
+
+      test('gives overdue items in the order in which they are due', async () => {
+        const jobId = freshId();
+        for (const [index, updatedAt] of [NOW + 9, NOW + 1, NOW + 5].entries()) {
+          await jobs.addBatch(batchOf(jobId, index, { state: 'admitted', updatedAt }));
+        }
+        const dues = (await overdue(jobId, FAR)).map(({ due }) => due - NOW - SWEEP_AFTER_MS);
+        expect(dues).toEqual([1, 5, 9]);
+      });
+
+      test('postpones a job and a batch', async () => {
+        const { jobId } = await jobs.claimJob(jobOf(freshId()));
+        await jobs.addBatch(batchOf(jobId, 0, { state: 'admitted' }));
+        for (const item of await overdue(jobId, FAR)) await jobs.postpone(item, FAR);
+        expect(await overdue(jobId, FAR - 1)).toEqual([]);
+        expect(await overdue(jobId, FAR)).toHaveLength(2);
+        // What it postpones is the look at the item, not the record.
+        expect(await jobs.getJob(jobId)).toEqual(jobOf(jobId));
+      });
+
+      test('does not postpone what has moved meanwhile, and never brings a look forward', async () => {
+        const batch = batchOf(freshId(), 0, { state: 'admitted' });
+        await jobs.addBatch(batch);
+        const [seen] = await overdue(batch.jobId, FAR);
+        await jobs.updateBatch(batch, { state: 'admitted' }, { state: 'uploaded' }, NOW + 1);
+        await jobs.postpone(seen!, FAR);
+        const [moved] = await overdue(batch.jobId, FAR - 1);
+        expect(moved).toMatchObject({ due: NOW + 1 + SWEEP_AFTER_MS });
+        await jobs.postpone(moved!, NOW);
+        expect(await overdue(batch.jobId, FAR)).toEqual([moved]);
+        await jobs.updateBatch(batch, { state: 'uploaded' }, { state: 'submitted' }, NOW + 2);
+        await jobs.postpone(moved!, FAR);
+        expect(await overdue(batch.jobId, FAR)).toEqual([]);
+        expect(await atOpenAI(batch.jobId)).toHaveLength(1);
+      });
+    });
+
+    describe('leases', () => {
+      test('gives a lease to exactly one of twenty', async () => {
+        const name = freshId();
+        const tries = Array.from({ length: 20 }, () => jobs.acquireLease(name, NOW, NOW + 100));
+        expect((await Promise.all(tries)).filter((token) => token !== undefined)).toEqual([1]);
+      });
+
+      test('gives a greater token to each holder, after the lease was given back and after it ran out', async () => {
+        const name = freshId();
+        expect(await jobs.acquireLease(name, NOW, NOW + 100)).toBe(1);
+        await jobs.releaseLease(name, 1);
+        expect(await jobs.acquireLease(name, NOW, NOW + 100)).toBe(2);
+        expect(await jobs.acquireLease(name, NOW + 99, NOW + 200)).toBeUndefined();
+        expect(await jobs.acquireLease(name, NOW + 100, NOW + 200)).toBe(3);
+      });
+
+      test('knows when a lease was last taken, also once it was renewed or given back', async () => {
+        const name = freshId();
+        expect(await jobs.leaseTakenAt(name)).toBeUndefined();
+        await jobs.acquireLease(name, NOW, NOW + 100);
+        await jobs.renewLease(name, 1, NOW + 300);
+        await jobs.releaseLease(name, 1);
+        expect(await jobs.leaseTakenAt(name)).toBe(NOW);
+        await jobs.acquireLease(name, NOW + 400, NOW + 500);
+        expect(await jobs.acquireLease(name, NOW + 401, NOW + 500)).toBeUndefined();
+        expect(await jobs.leaseTakenAt(name)).toBe(NOW + 400);
+      });
+
+      test('ignores a release by whoever does not hold the lease any more', async () => {
+        const name = freshId();
+        await jobs.acquireLease(name, NOW, NOW + 100);
+        await jobs.acquireLease(name, NOW + 100, NOW + 200);
+        await jobs.releaseLease(name, 1);
+        await jobs.releaseLease('never taken', 1);
+        expect(await jobs.acquireLease(name, NOW + 101, NOW + 300)).toBeUndefined();
+      });
+
+      test('renews a lease for its holder alone, also one that ran out and that nobody has taken since', async () => {
+        const name = freshId();
+        const token = (await jobs.acquireLease(name, NOW, NOW + 100))!;
+        expect(await jobs.renewLease(name, token, NOW + 200)).toBe(true);
+        expect(await jobs.acquireLease(name, NOW + 199, NOW + 300)).toBeUndefined();
+        expect(await jobs.renewLease(name, token, NOW + 300)).toBe(true);
+        expect(await jobs.acquireLease(name, NOW + 300, NOW + 400)).toBe(token + 1);
+        expect(await jobs.renewLease(name, token, NOW + 900)).toBe(false);
+        expect(await jobs.acquireLease(name, NOW + 400, NOW + 500)).toBe(token + 2);
+      });
+
+      test('does not renew a lease that was given back, or never taken', async () => {
+        const name = freshId();
+        await jobs.acquireLease(name, NOW, NOW + 100);
+        await jobs.releaseLease(name, 1);
+        expect(await jobs.renewLease(name, 1, NOW + 200)).toBe(false);
+        expect(await jobs.renewLease(freshId(), 1, NOW + 200)).toBe(false);
+        expect(await jobs.acquireLease(name, NOW + 1, NOW + 200)).toBe(2);
+      });
+    });
+
+    describe('renewed claims', () => {
+      test('keep a batch with its worker in whatever state it is, and put off the sweep', async () => {
+        const batch = batchOf(freshId(), 0, { state: 'admitted' });
+        await jobs.addBatch(batch);
+        await jobs.claimBatch(batch, 'admitted', 'mine', NOW, NOW + 100);
+        await jobs.updateBatch(batch, { state: 'admitted', claim: 'mine' }, { state: 'uploaded' }, NOW + 1);
+        expect(await jobs.renewBatch(batch, 'mine', NOW + 50, NOW + 500)).toBe(true);
+        expect(await jobs.claimBatch(batch, 'uploaded', 'other', NOW + 499, FAR)).toBeUndefined();
+        const [item] = await overdue(batch.jobId, FAR);
+        expect(item!.due).toBeGreaterThan(NOW + 500);
+        expect(await jobs.getBatch(batch.jobId, batch.batchId)).toMatchObject({
+          state: 'uploaded',
+          claim: 'mine',
+          claimedUntil: NOW + 500,
+        });
+      });
+
+      test('are refused to a worker that gave the batch back or lost it', async () => {
+        const batch = batchOf(freshId(), 0, { state: 'admitted' });
+        await jobs.addBatch(batch);
+        await jobs.claimBatch(batch, 'admitted', 'mine', NOW, NOW + 100);
+        await jobs.claimBatch(batch, 'admitted', 'other', NOW + 100, NOW + 200);
+        expect(await jobs.renewBatch(batch, 'mine', NOW + 101, NOW + 900)).toBe(false);
+        const released = { claim: undefined, claimedUntil: undefined };
+        await jobs.updateBatch(batch, { state: 'admitted', claim: 'other' }, released, NOW + 110);
+        expect(await jobs.renewBatch(batch, 'other', NOW + 111, NOW + 900)).toBe(false);
+        expect(await jobs.renewBatch({ jobId: freshId(), batchId: '0-00000' }, 'x', NOW, FAR)).toBe(false);
+        expect(await jobs.claimBatch(batch, 'admitted', 'third', NOW + 112, NOW + 200)).toBeDefined();
+      });
+
+      test('keep a job with its worker, and nobody else', async () => {
+        const job = jobOf(freshId());
+        await jobs.claimJob(job);
+        await jobs.takeJob(job.jobId, 'ingesting', 'mine', NOW, NOW + 100);
+        expect(await jobs.renewJob(job.jobId, 'mine', NOW + 50, NOW + 500)).toBe(true);
+        expect(await jobs.takeJob(job.jobId, 'ingesting', 'other', NOW + 499, FAR)).toBeUndefined();
+        expect(await jobs.takeJob(job.jobId, 'ingesting', 'other', NOW + 500, NOW + 600)).toBeDefined();
+        expect(await jobs.renewJob(job.jobId, 'mine', NOW + 501, NOW + 900)).toBe(false);
+        expect(await jobs.renewJob(freshId(), 'mine', NOW, FAR)).toBe(false);
+      });
+    });
+
+    describe('the latest job at a key without versions', () => {
+      const at = (jobId: string, seconds: number) => ({ jobId, lastModified: seconds * 1_000 });
+
+      test('gets the one before it, as often as it asks', async () => {
+        const key = freshId();
+        expect(await jobs.recordLatest(key, at('one', 1))).toBeUndefined();
+        expect(await jobs.recordLatest(key, at('one', 1))).toBeUndefined();
+        expect(await jobs.recordLatest(key, at('two', 2))).toEqual(at('one', 1));
+        expect(await jobs.recordLatest(key, at('two', 2))).toEqual(at('one', 1));
+        expect(await jobs.recordLatest(key, at('three', 9))).toEqual(at('two', 2));
+        expect(await jobs.recordLatest(freshId(), at('four', 9))).toBeUndefined();
+      });
+
+      test('stays the latest when an older one is recorded late', async () => {
+        const key = freshId();
+        await jobs.recordLatest(key, at('two', 2));
+        expect(await jobs.recordLatest(key, at('one', 1))).toBeUndefined();
+        expect(await jobs.recordLatest(key, at('three', 3))).toEqual(at('two', 2));
+      });
+
+      test('is nobody where two were put within one second, until the next one', async () => {
+        const key = freshId();
+        await jobs.recordLatest(key, at('one', 1));
+        expect(await jobs.recordLatest(key, at('other', 1))).toBeUndefined();
+        expect(await jobs.recordLatest(key, at('one', 1))).toBeUndefined();
+        expect(await jobs.recordLatest(key, at('two', 2))).toBeUndefined();
+        expect(await jobs.recordLatest(key, at('three', 3))).toEqual(at('two', 2));
+      });
+    });
+
+    describe('duplicates', () => {
+      test('are listed by their owner, each once, and are no batches of it', async () => {
+        const [owner, other] = [freshId(), freshId()];
+        for (const jobId of ['b', 'a', 'b']) await jobs.addDuplicate(owner, jobId);
+        await jobs.addDuplicate(other, 'c');
+        expect(await jobs.listDuplicates(owner)).toEqual(['a', 'b']);
+        expect(await jobs.listDuplicates(freshId())).toEqual([]);
+        expect(await jobs.listBatches(owner)).toEqual([]);
+      });
+
+      test('are looked at by the sweep until they have a receipt', async () => {
+        const job = jobOf(freshId());
+        await jobs.claimJob(job);
+        await jobs.moveJob(job.jobId, { state: 'ingesting' }, { state: 'duplicate', duplicateOf: 'x' }, NOW);
+        const isLive = async () => {
+          for await (const item of jobs.listOverdue(FAR))
+            if (item.kind === 'job' && item.jobId === job.jobId) return item.state === 'duplicate';
+          return false;
+        };
+        expect(await isLive()).toBe(true);
+        const end = { receiptKey: 'receipts/a.json', result: 'duplicate' } as const;
+        await jobs.moveJob(job.jobId, { state: 'duplicate' }, end, NOW);
+        expect(await isLive()).toBe(false);
+      });
+    });
+
+    describe('publications', () => {
+      const publicationOf = (name: string, order: string, holder = `worker-${order}`, owner = 'input/a') => ({
+        name,
+        owner,
+        order,
+        holder,
+      });
+
+      test('gives names that two inputs share to the one that publishes first', async () => {
+        const name = freshId();
+        const first = publicationOf(name, '1');
+        const other = publicationOf(name, '2', 'w', 'input/a.jsonl');
+        expect(await jobs.acquirePublication(first, NOW, NOW + 100)).toBe('granted');
+        expect(await jobs.acquirePublication(other, NOW, NOW + 100)).toBe('busy');
+        expect(await jobs.releasePublication(first)).toBe(true);
+        expect(await jobs.acquirePublication(other, NOW, NOW + 100)).toBe('superseded');
+      });
+
+      test('lets one publish at a time', async () => {
+        const name = freshId();
+        const [older, newer] = [publicationOf(name, '1'), publicationOf(name, '2')];
+        expect(await jobs.acquirePublication(older, NOW, NOW + 100)).toBe('granted');
+        expect(await jobs.acquirePublication(newer, NOW + 99, NOW + 200)).toBe('busy');
+        expect(await jobs.acquirePublication(older, NOW + 50, NOW + 150)).toBe('granted');
+        await jobs.releasePublication(older);
+        expect(await jobs.acquirePublication(newer, NOW + 99, NOW + 200)).toBe('granted');
+      });
+
+      test('makes an older version step back once a newer one has published', async () => {
+        const name = freshId();
+        const newer = publicationOf(name, '2');
+        await jobs.acquirePublication(newer, NOW, NOW + 100);
+        await jobs.releasePublication(newer);
+        expect(await jobs.acquirePublication(publicationOf(name, '1'), NOW, NOW + 100)).toBe('superseded');
+        expect(await jobs.acquirePublication(publicationOf(name, '2', 'again'), NOW, NOW + 100)).toBe(
+          'granted',
+        );
+      });
+
+      test('lets another one publish after a holder has run out of time', async () => {
+        const name = freshId();
+        const [slow, other] = [publicationOf(name, '1'), publicationOf(name, '2')];
+        await jobs.acquirePublication(slow, NOW, NOW + 100);
+        expect(await jobs.acquirePublication(other, NOW + 100, NOW + 200)).toBe('granted');
+      });
+
+      test('ignores the end of a publication that somebody else has taken over', async () => {
+        const name = freshId();
+        const [slow, other] = [publicationOf(name, '2'), publicationOf(name, '1')];
+        await jobs.acquirePublication(slow, NOW, NOW + 100);
+        await jobs.acquirePublication(other, NOW + 100, NOW + 200);
+        expect(await jobs.releasePublication(slow)).toBe(false);
+        expect(await jobs.releasePublication(publicationOf('never taken', '1'))).toBe(false);
+        expect(await jobs.acquirePublication(publicationOf(name, '3'), NOW + 150, NOW + 300)).toBe('busy');
+        expect(await jobs.releasePublication(other)).toBe(true);
+        expect(await jobs.acquirePublication(slow, NOW + 150, NOW + 300)).toBe('granted');
+      });
+
+      test('is renewed for its holder alone, and can be given up without superseding anybody', async () => {
+        const name = freshId();
+        const [newer, older] = [publicationOf(name, '2'), publicationOf(name, '1')];
+        await jobs.acquirePublication(newer, NOW, NOW + 100);
+        expect(await jobs.renewPublication(newer, NOW + 200)).toBe(true);
+        expect(await jobs.renewPublication(older, NOW + 900)).toBe(false);
+        expect(await jobs.acquirePublication(older, NOW + 199, NOW + 300)).toBe('busy');
+        await jobs.abandonPublication(older);
+        expect(await jobs.acquirePublication(older, NOW + 199, NOW + 300)).toBe('busy');
+        await jobs.abandonPublication(newer);
+        expect(await jobs.renewPublication(newer, NOW + 300)).toBe(false);
+        expect(await jobs.acquirePublication(older, NOW + 199, NOW + 300)).toBe('granted');
+        expect(await jobs.releasePublication(older)).toBe(true);
+        await jobs.abandonPublication(publicationOf(freshId(), '1'));
+      });
+
+      test('grants a publication to exactly one of twenty', async () => {
+        const name = freshId();
+        const tries = Array.from({ length: 20 }, (_, index) =>
+          jobs.acquirePublication(publicationOf(name, '1', `w${index}`), NOW, NOW + 100),
+        );
+        const answers = await Promise.all(tries);
+        expect(answers.filter((answer) => answer === 'granted')).toHaveLength(1);
+        expect(answers.filter((answer) => answer === 'busy')).toHaveLength(19);
+      });
+    });
+  });
+}
+
+export async function all<Item>(items: AsyncIterable<Item>): Promise<Item[]> {
+  const list: Item[] = [];
+  for await (const item of items) list.push(item);
+  return list;
+}

@@ -1,0 +1,58 @@
+/** Calls of OpenAI that never come back, as a connection may that is open and silent: see the kind `hanging-calls`. */
+import { HOUR_MS, MINUTE_MS, SECOND_MS } from '../../../src/contract/time.ts';
+import type { Random } from './random.ts';
+import type { Scenario } from './scenario.ts';
+
+/** The longest that each kind of call takes, if nothing ends it sooner (`BoxedBatches`). */
+const LONGEST_MS: Readonly<Record<string, number>> = {
+  'batches.createBatch': 150 * SECOND_MS,
+  'batches.uploadFile': 870 * SECOND_MS,
+};
+const LONGEST_READ_MS = 120 * SECOND_MS;
+
+/** After how long its caller gives up a call that hangs. */
+export function givenUpAfterMs(name: string, leftMs: number): number {
+  return Math.ceil(Math.max(0, Math.min(LONGEST_MS[name] ?? LONGEST_READ_MS, leftMs)));
+}
+
+/** A time after the start in which every call of this name hangs. */
+interface Regime {
+  name: string;
+  from: number;
+  until: number;
+}
+
+export class Hangs {
+  readonly #random: Random;
+  readonly #calmAt: number;
+  /** Of each call. */
+  readonly #rate: number;
+  readonly #regime: Regime | undefined;
+
+  constructor(random: Random, { kinds, calmAt }: Pick<Scenario, 'kinds' | 'calmAt'>) {
+    this.#random = random;
+    this.#calmAt = calmAt;
+    const isOn = kinds.has('hanging-calls');
+    this.#rate = isOn && random.chance(0.7) ? random.spread(3, 40) / 1_000 : 0;
+    if (!isOn || random.chance(0.4)) return;
+    const from = random.spread(MINUTE_MS, calmAt / 2);
+    const name = random.pick([
+      'batches.listBatches',
+      'batches.getBatch',
+      'batches.readFile',
+      'batches.createBatch',
+      'batches.uploadFile',
+    ]);
+    // After half a day without a download, what can be read is taken as all there is (`MAX_FAILURES` in collect.ts).
+    const longestMs = name === 'batches.readFile' ? 4 * HOUR_MS : 48 * HOUR_MS;
+    this.#regime = { name, from, until: from + random.spread(HOUR_MS, longestMs) };
+  }
+
+  /** @param at milliseconds after the start. */
+  isHanging(name: string, at: number): boolean {
+    if (!name.startsWith('batches.')) return false;
+    const { name: hanging, from, until } = this.#regime ?? { name: '', from: 0, until: 0 };
+    if (name === hanging && at >= from && at < Math.min(until, this.#calmAt)) return true;
+    return this.#rate > 0 && at < this.#calmAt && this.#random.chance(this.#rate);
+  }
+}

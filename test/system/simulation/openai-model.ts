@@ -1,0 +1,153 @@
+import type { BatchLevelError, OpenAIBatchStatus } from '../../../src/core/model/batch.ts';
+
+/** What the service needs of the simulation. */
+export interface ServiceWorld {
+  now(): number;
+  /** Whether anything may still go wrong. */
+  isStormy(): boolean;
+  /** Counts something that was seen to happen. */
+  note(what: string): void;
+  /** Reports a broken promise. */
+  violation(text: string): void;
+  /** Runs something later. */
+  after(delayMs: number, what: string, run: () => void): void;
+  /** A batch is gone for good. */
+  lost(batch: ServiceBatch): void;
+  /** Whether two jobs were dropped with the same content. */
+  areSameContent(jobId: string, other: string): boolean;
+  /** The API key that a job is to be sent with; `undefined` if nobody knows the job. */
+  apiKeyOfJob(jobId: string): string | undefined;
+  /** The same of the line with this marker. */
+  apiKeyOfLine(marker: string): string | undefined;
+  /** Whether the line with this marker was dropped more than once. */
+  isDroppedAgain(marker: string): boolean;
+}
+
+/** What became of one request in one batch. */
+export type Execution = {
+  marker: string;
+  customId: string;
+  stackId: string;
+  /** Of a call, itself alone. */
+  batch: { id: string; executions: Execution[] };
+  /** When it was executed, or given up. */
+  at: number;
+  /** Whether OpenAI charges for it. */
+  isBilled: boolean;
+  /**
+   * - `answered`: its line is in the output file.
+   * - `final`: an error that stays the same.
+   * - `transient`: an error that another try may not meet.
+   * - `unexecuted`: not run, because the batch expired or was cancelled.
+   * - `operator`: an error that is not the request's: a quota, a key, a model.
+   * - `lost`: executed and charged, but its answer is nowhere.
+   */
+  result: 'answered' | 'final' | 'transient' | 'unexecuted' | 'operator' | 'lost';
+  /** Of the error that its line states; absent for answers and lines that are nowhere. */
+  code?: string;
+  /** How long a call was waited for that got no answer in time. */
+  waitedMs?: number;
+  /** Its line: the first answer where there are several. */
+  line?: string;
+};
+
+/** One request of an uploaded file, as the service reads it. */
+export interface ServiceRequest {
+  customId: string;
+  model: string;
+  marker: string;
+  kind: string;
+  tokens: number;
+}
+
+export interface ServiceFile {
+  id: string;
+  /** See {@link projectOf}. */
+  project: string;
+  /** Whose it is: a stack, or `foreign`. */
+  owner: string;
+  /** Of result files, whose results. */
+  batch?: ServiceBatch;
+  content: Uint8Array;
+  /** Of input files. */
+  filename?: string;
+  /** By our clock. */
+  createdAt: number;
+  /** 404 or empty until then. */
+  lateUntil?: number;
+  lateLooks?: 'missing' | 'empty';
+  /** 5xx until then. */
+  unreadableUntil?: number;
+  /** Downloads end after so many bytes until then: see the kind `line-boundary`. */
+  partUntil?: number;
+  part?: number;
+  isPartLengthTold?: boolean;
+  isDeleted: boolean;
+}
+
+/** How a batch goes, drawn when it is created. */
+export type Fate =
+  | 'normal'
+  | 'all_failed'
+  | 'stuck'
+  | 'slow_validation'
+  | 'slow_finalizing'
+  | 'expired'
+  | 'cancelled'
+  | 'refused_blindly'
+  | 'no_room';
+
+/**
+ * What a batch shows that ends as failed after it ran: files with some of its results, counts alone, or nothing, so that
+ * only a reader that has seen it running knows that it ran.
+ */
+export type LateFailure = 'files' | 'counts' | 'silent';
+
+export interface Progress {
+  total: number;
+  completed: number;
+  failed: number;
+}
+
+export interface ServiceBatch {
+  id: string;
+  /** See {@link projectOf}. */
+  project: string;
+  owner: string;
+  jobId: string;
+  batchId: string;
+  nonce: string;
+  inputFileId: string;
+  endpoint: string;
+  metadata: Record<string, string>;
+  /** By our clock. */
+  createdAt: number;
+  endedAt?: number;
+  status: OpenAIBatchStatus;
+  requests: ServiceRequest[];
+  fate: Fate;
+  /** Whether it was made while things could go wrong. */
+  isStormy: boolean;
+  /** Whether it arrived after its client had given up. */
+  isLate: boolean;
+  isCancelledUnbegun?: boolean;
+  steps: { at: number; to: OpenAIBatchStatus }[];
+  errors?: BatchLevelError[];
+  output?: ServiceFile;
+  errorFile?: ServiceFile;
+  /** File ids are absent until then. */
+  namedAt: number;
+  listedAt: number;
+  /** 404 in this time. */
+  vanished?: { from: number; until: number };
+  /** 404 from now on, for ever. */
+  isGone?: boolean;
+  progress: Progress;
+  /** What is reported of its progress once it is completed. Default: what it is. */
+  toldCounts?: 'absent' | 'zero' | 'low';
+  /** How it fails although it ran. */
+  lateFailure?: LateFailure;
+  /** Tokens still count as enqueued until then, though the batch has ended. */
+  leakedUntil?: number;
+  executions: Execution[];
+}

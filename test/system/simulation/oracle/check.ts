@@ -1,0 +1,173 @@
+/**
+ * What must hold once everything is quiet. It shares no code with the pipeline that it checks (test/unit/architecture.test.ts):
+ * from the lines that were dropped and the ledger of what OpenAI executed it follows what each file must hold, byte for
+ * byte.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import type { Receipt } from '../../../../src/contract/receipt.ts';
+import type { Job } from '../../../../src/core/model/job.ts';
+import type { SimulatedOpenAI } from '../openai-service.ts';
+import type { Published, Stack } from '../stack.ts';
+import { checkDuplicates, type RecordedJob } from './duplicates.ts';
+import { executionsOf, isLostSilently } from './executions.ts';
+import type { Expectations, ExpectedJob, Report, SeedStats } from './expectations.ts';
+import { checkJob } from './job.ts';
+import { checkLedgers, checkSpent } from './money.ts';
+import { checkNames, jobIdOf } from './names.ts';
+import { tokensIn } from './tokens.ts';
+
+/** So many runs that never came back make ingest give up on a file (`MAX_STARTS`). */
+const MAX_INGEST_STARTS = 4;
+/** A worker that has looked at a job before it was cancelled has ended by then. */
+const WORKER_MS = 15 * 60_000;
+
+/** What was found of the jobs of a stack. */
+interface Findings {
+  /** Batches of OpenAI's that a record knows. */
+  known: Set<string>;
+  /** Lines with an answer, and the input tokens of their requests. */
+  answers: { line: string; inputTokens: number }[];
+  recorded: RecordedJob[];
+  finished: { expected: ExpectedJob; receipt: Receipt; published: Published }[];
+}
+
+/** Reports everything that does not hold. */
+export async function check(
+  expectations: Expectations,
+  stacks: readonly Stack[],
+  openai: SimulatedOpenAI,
+  report: Report,
+): Promise<SeedStats> {
+  const stats: SeedStats = { jobs: 0, batches: 0, rounds: 0 };
+  for (const [place, stack] of stacks.entries()) {
+    const jobs = expectations.jobs.filter(({ drop }) => drop.stack === place);
+    await checkStack({ ...expectations, jobs }, stack, openai, { stats, report });
+  }
+  return stats;
+}
+
+async function checkStack(
+  expectations: Expectations,
+  stack: Stack,
+  openai: SimulatedOpenAI,
+  { stats, report }: { stats: SeedStats; report: Report },
+): Promise<void> {
+  const findings: Findings = { known: new Set(), answers: [], recorded: [], finished: [] };
+  for (const expected of expectations.jobs) {
+    const say: Report = (text) => report(`drop ${expected.drop.index} (${expected.drop.key}): ${text}`);
+    const job = await stack.jobs.getJob(jobIdOf(expected.head));
+    if (job === undefined) {
+      if (!expected.calledOff) say('there is no job for it');
+      continue;
+    }
+    findings.recorded.push({ expected, job });
+    checkSidecar(expectations, expected, job, say);
+    if (job.state === 'duplicate') continue;
+    const found = await checkOne({ expectations, expected, job }, stack, openai, { findings, say });
+    stats.jobs++;
+    stats.batches += found.batches;
+    stats.rounds = Math.max(stats.rounds, found.rounds);
+  }
+  checkOwnership(findings.known, stack.id, openai, report);
+  checkDuplicates({ dropped: expectations.jobs, recorded: findings.recorded }, stack, report);
+  await checkNames(findings, stack, report);
+  if (expectations.isRestored) return;
+  // Without versions, the same file put twice in one instant is one object, and has one job.
+  const receipts = new Map(findings.finished.map(({ receipt }) => [receipt.jobId, receipt]));
+  await checkLedgers(stack.quota, [...receipts.values()], report);
+  await checkSpent(stack.quota, findings.answers, report);
+}
+
+/** A job that is no duplicate: its batches, its files and its receipt. */
+async function checkOne(
+  { expectations, expected, job }: { expectations: Expectations; expected: ExpectedJob; job: Job },
+  stack: Stack,
+  openai: SimulatedOpenAI,
+  { findings, say }: { findings: Findings; say: Report },
+): Promise<{ batches: number; rounds: number }> {
+  const { jobId } = job;
+  const batches = await stack.jobs.listBatches(jobId);
+  const stats = { batches: batches.length, rounds: Math.max(0, ...batches.map(({ round }) => round + 1)) };
+  for (const { openaiBatchId } of batches) if (openaiBatchId !== undefined) findings.known.add(openaiBatchId);
+  const executions = Map.groupBy(executionsOf(expected, batches, openai, say), ({ marker }) => marker);
+  for (const { marker, text } of expected.drop.lines)
+    for (const { line } of executions.get(marker) ?? [])
+      if (line !== undefined) findings.answers.push({ line, inputTokens: tokensIn(text) });
+  const published = checkPublished(job, stack, expected.calledOff, say);
+  if (published === undefined) return stats;
+  const receipt = JSON.parse(Buffer.from(published.receipt).toString('utf8')) as Receipt;
+  findings.finished.push({ expected, receipt, published });
+  const { ingestKills, ingestErrors, interrupted } = expectations;
+  const sent = openai.batches.filter((batch) => batch.jobId === jobId);
+  checkJob({
+    isInterrupted: interrupted.has(jobId),
+    isHurried: expectations.isHurried,
+    mayHaveFailed: ingestKills + ingestErrors >= MAX_INGEST_STARTS,
+    expected,
+    job,
+    batches,
+    receipt,
+    published,
+    executions,
+    sent,
+    say,
+  });
+  const cancelledAt = job.cancelledAt ?? Number.POSITIVE_INFINITY;
+  const sentLate = sent.find(({ isLate, createdAt }) => !isLate && createdAt > cancelledAt + WORKER_MS);
+  if (sentLate !== undefined) say(`${sentLate.id} was made after its job had been cancelled`);
+  if (!stack.events.sent.some((event) => event.jobId === jobId)) say('no event says that it has ended');
+  return stats;
+}
+
+/** What a stack made is in its records if it ran, and nothing of anybody else's is. */
+function checkOwnership(
+  known: ReadonlySet<string>,
+  stackId: string,
+  openai: SimulatedOpenAI,
+  report: Report,
+): void {
+  for (const batch of openai.batches) {
+    if (known.has(batch.id) && batch.owner !== stackId)
+      report(`${stackId} has ${batch.id} in its records, which ${batch.owner} made`);
+    const hasRun = batch.executions.length > 0 || isLostSilently(batch, openai);
+    if (batch.owner === stackId && hasRun && !known.has(batch.id)) {
+      report(
+        `${batch.id} ran for batch ${batch.batchId} of job ${batch.jobId}, whose record does not know it`,
+      );
+    }
+  }
+}
+
+/** Options beside a file are its own if they were there when it was put; S3 tells whole seconds. */
+function checkSidecar(
+  { sidecars }: Expectations,
+  { head }: ExpectedJob,
+  { route, rejection }: Job,
+  say: Report,
+): void {
+  // Of what is rejected unread, options change nothing.
+  if (rejection !== undefined) return;
+  const sidecar = sidecars.get(`${head.bucket}/${head.key}`);
+  if (sidecar === undefined || sidecar.lastModified === head.lastModified) return;
+  const isOwn = sidecar.lastModified < head.lastModified;
+  if (isOwn && route.maxRounds !== sidecar.maxRounds)
+    say(`it has ${route.maxRounds} rounds; ${sidecar.maxRounds} were asked for beside it`);
+  // Where both are the same, nothing can be known.
+  if (!isOwn && route.maxRounds === sidecar.maxRounds && sidecar.maxRounds !== sidecar.routeRounds)
+    say(`it follows options that were put beside it ${sidecar.lastModified - head.lastModified} ms later`);
+}
+
+function checkPublished(job: Job, stack: Stack, calledOff: boolean, say: Report): Published | undefined {
+  const all = stack.objects.published.get(job.jobId) ?? [];
+  if (job.receiptKey === undefined || all.length === 0) {
+    say(`it has no receipt; its state is ${job.state}`);
+    return undefined;
+  }
+  const [first, ...others] = all;
+  for (const other of others) {
+    // The lines of an input that is gone meanwhile cannot be given back a second time.
+    if (!calledOff && !isDeepStrictEqual(first!.files, other.files))
+      say('published twice, with other files the second time');
+  }
+  return all.at(-1);
+}

@@ -1,0 +1,98 @@
+/**
+ * The same content again costs nothing while the job of the version before it owns it, and is run when none does. The
+ * person who drops it hears of it either way.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import type { Receipt } from '../../../../src/contract/receipt.ts';
+import type { Job } from '../../../../src/core/model/job.ts';
+import type { Stack } from '../stack.ts';
+import type { ExpectedJob, Report } from './expectations.ts';
+
+const DAY_MS = 24 * 60 * 60_000;
+
+/** A drop with its job in the table. */
+export interface RecordedJob {
+  expected: ExpectedJob;
+  job: Job;
+}
+
+/**
+ * @param dropped everything, in the order in which it was dropped; `recorded`: what of it has a job, in the same order.
+ */
+export function checkDuplicates(
+  { dropped, recorded }: { dropped: readonly ExpectedJob[]; recorded: readonly RecordedJob[] },
+  stack: Stack,
+  report: Report,
+): void {
+  for (const versions of Map.groupBy(recorded, ({ expected }) => expected.drop.key).values()) {
+    for (const [index, version] of versions.entries()) {
+      const { drop } = version.expected;
+      const say: Report = (text) => report(`drop ${drop.index} (${drop.key}): ${text}`);
+      const earlier = versions.slice(0, index);
+      if (version.job.state === 'duplicate') checkOwned(version, earlier, stack, say);
+      else {
+        const ofKey = dropped.filter(({ drop: other }) => other.key === drop.key);
+        const before = ofKey[ofKey.indexOf(version.expected) - 1];
+        checkRun(version, earlier, before, say);
+      }
+    }
+  }
+}
+
+/** It has an owner, nothing else was dropped in between, and a receipt and an event say so. */
+function checkOwned(
+  { expected, job }: RecordedJob,
+  earlier: readonly RecordedJob[],
+  stack: Stack,
+  say: Report,
+): void {
+  const { jobId, duplicateOf, route } = job;
+  const at = earlier.findIndex((other) => other.job.jobId === duplicateOf);
+  const owner = earlier[at]?.job;
+  if (owner === undefined || owner.state === 'duplicate' || route.sameContent === 'run') {
+    say(`it is a duplicate of ${duplicateOf}, which cannot own it`);
+    return;
+  }
+  const between = earlier.slice(at).filter(({ expected: other }) => !isSameContent(other, expected));
+  if (between.length > 0)
+    say(`it is a duplicate of ${duplicateOf}, and another content was dropped in between`);
+  const isAnswered = job.result === 'duplicate';
+  if (isAnswered && owner.result !== 'succeeded' && owner.result !== 'partial')
+    say(`it is answered by ${duplicateOf}, which ended as ${owner.result}`);
+  if (!isAnswered && job.cancelledAt === undefined && owner.cancelledAt === undefined)
+    say(`it was not run, and ended as ${job.result}`);
+  const [published] = stack.objects.published.get(jobId) ?? [];
+  const receipt = published && (JSON.parse(Buffer.from(published.receipt).toString('utf8')) as Receipt);
+  if (receipt?.duplicateOf?.jobId !== duplicateOf || receipt?.result !== job.result)
+    say(`its receipt does not name its owner ${duplicateOf}: ${JSON.stringify(receipt?.duplicateOf)}`);
+  if (!stack.events.sent.some((event) => event.jobId === jobId)) say('no event says that it is a duplicate');
+}
+
+/** It is not run while the version before it has what it asks for. */
+function checkRun(
+  { expected, job }: RecordedJob,
+  earlier: readonly RecordedJob[],
+  dropBefore: ExpectedJob | undefined,
+  say: Report,
+): void {
+  const before = earlier.at(-1);
+  // Without versions, what was replaced before anybody looked at it has no job.
+  if (before === undefined || before.expected !== dropBefore || job.route.sameContent === 'run') return;
+  // Without versions nobody can tell which of two objects of one second was first.
+  const isOfOneSecond = before.expected.head.lastModified === expected.head.lastModified;
+  if (expected.head.versionId === undefined && isOfOneSecond) return;
+  const owner = earlier.find((other) => other.job.jobId === before.job.duplicateOf)?.job ?? before.job;
+  const mayOwn =
+    isSameContent(before.expected, expected) &&
+    owner.result === 'succeeded' &&
+    // Options that differ (budgets are raised in between) make it another content.
+    isDeepStrictEqual(owner.route, job.route) &&
+    owner.cancelledAt === undefined &&
+    owner.createdAt <= job.createdAt &&
+    owner.createdAt >= job.createdAt - DAY_MS;
+  if (mayOwn) say(`it was run although job ${owner.jobId} of the version before it owns its content`);
+}
+
+function isSameContent({ drop: one }: ExpectedJob, { drop: other }: ExpectedJob): boolean {
+  return (one.sameAs ?? one.index) === (other.sameAs ?? other.index);
+}

@@ -1,0 +1,49 @@
+import type { ObjectHead } from '../../../../src/core/model/objects.ts';
+import type { Drop } from '../drops.ts';
+import type { Kind } from '../weather.ts';
+
+export type Report = (text: string) => void;
+
+/** What was dropped, and what may become of it. */
+export interface ExpectedJob {
+  drop: Drop;
+  head: ObjectHead;
+  /** The object was destroyed or replaced, so that what was not sent yet may end as `object_gone`. */
+  calledOff: boolean;
+  /** For how long it is tried if it cannot be read. */
+  unreadableMs: number;
+  /** Somebody has tried to cancel its job. */
+  cancelled: boolean;
+}
+
+/** Options beside an input: when they were put, and what they say. */
+export interface Sidecar {
+  lastModified: number;
+  maxRounds: number;
+  /** What the route says without them. */
+  routeRounds: number;
+}
+
+export interface Expectations {
+  kinds: ReadonlySet<Kind>;
+  /** Some workers had less time than others. */
+  isHurried: boolean;
+  /** By bucket and key. */
+  sidecars: ReadonlyMap<string, Sidecar>;
+  jobs: ExpectedJob[];
+  /** How many runs of ingest never came back. */
+  ingestKills: number;
+  /** How many ended with an error; what they report of it may get lost as well. */
+  ingestErrors: number;
+  /** The table was restored: what was spent since is not in its sums. */
+  isRestored: boolean;
+  /** Jobs of which a worker was lost while it called requests one by one. */
+  interrupted: ReadonlySet<string>;
+}
+
+/** What a seed was made of. */
+export interface SeedStats {
+  jobs: number;
+  batches: number;
+  rounds: number;
+}

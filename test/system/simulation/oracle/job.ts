@@ -1,0 +1,121 @@
+/** The files of a job, line by line, against what its requests must have become. */
+
+import type { Receipt } from '../../../../src/contract/receipt.ts';
+import type { BatchRecord } from '../../../../src/core/model/batch.ts';
+import type { Job } from '../../../../src/core/model/job.ts';
+import type { InputLine } from '../drops.ts';
+import type { Execution, ServiceBatch } from '../openai-model.ts';
+import type { Published } from '../stack.ts';
+import type { ExpectedJob, Report } from './expectations.ts';
+import { checkCost } from './money.ts';
+import { isInvalid, type Outcome, outcomeOf } from './outcomes.ts';
+import { checkBilledTwice, checkReceipt, codeOf } from './receipt.ts';
+
+export interface JobFindings {
+  /** Whether some tries are counted that the ledger does not have: of calls that may have been made, and were not. */
+  isInterrupted: boolean;
+  /** Whether some workers had less time than others. */
+  isHurried: boolean;
+  /** Whether ingest may have given up on a file that can be read. */
+  mayHaveFailed: boolean;
+  expected: ExpectedJob;
+  job: Job;
+  batches: BatchRecord[];
+  receipt: Receipt;
+  published: Published;
+  executions: Map<string, Execution[]>;
+  /** Its batches at OpenAI, oldest first. */
+  sent: readonly ServiceBatch[];
+  say: Report;
+}
+
+export function checkJob(findings: JobFindings): void {
+  const { mayHaveFailed, expected, receipt, published, executions, job, say } = findings;
+  const { lines } = expected.drop;
+  const { counts } = receipt;
+  const text = (name: string): string => Buffer.from(published.files.get(name) ?? '').toString('utf8');
+  if (counts.succeeded + counts.failed + counts.invalid !== counts.requests) say('its counts do not add up');
+  const isGone = receipt.rejection?.code === 'object_gone';
+  if (isGone && !expected.calledOff) say('rejected as gone, and it was not');
+  const isGivenUp = receipt.rejection?.code === 'ingest_failed';
+  if (isGivenUp && !mayHaveFailed) say('given up, although ingest has not failed that often');
+  const isUnreadable = receipt.rejection?.code === 'input_unreadable';
+  // Without versions, what replaced it may be what cannot be read.
+  const isReplaced = expected.calledOff && expected.head.versionId === undefined;
+  const mayBeUnreadable = isReplaced || (expected.drop.denied?.forMs ?? 0) >= expected.unreadableMs;
+  if (isUnreadable && !mayBeUnreadable) say('rejected as unreadable, and it could be read in time');
+  const invalid = lines.filter(isInvalid);
+  const isRejected =
+    isGone ||
+    isUnreadable ||
+    isGivenUp ||
+    invalid.length === lines.length ||
+    (invalid.length > 0 && job.route.onInvalid === 'reject');
+  if (isRejected !== (receipt.result === 'rejected')) say(`its result is ${receipt.result}`);
+  if (isRejected) {
+    if (lines.some(({ marker }) => executions.has(marker))) say('rejected, and yet some of it was executed');
+    if (isGone || isGivenUp || isUnreadable) return;
+    if (counts.requests !== lines.length || counts.invalid !== lines.length)
+      say('rejected, with wrong counts');
+    checkErrors(
+      invalid.map((line): [InputLine, Outcome] => [line, outcomeOf(line, findings)]),
+      text('errors'),
+      expected.calledOff,
+      say,
+    );
+    return;
+  }
+  const outcomes = lines.map((line): [InputLine, Outcome] => [line, outcomeOf(line, findings)]);
+  const answers = outcomes.flatMap(([, outcome]) => ('output' in outcome ? [outcome.output] : []));
+  const failures = outcomes.filter(([, outcome]) => 'errors' in outcome);
+  const output = answers.map((line) => `${line}\n`).join('');
+  if (text('output') !== output)
+    say(`its output is not what OpenAI gave: ${difference(text('output'), output)}`);
+  checkErrors(failures, text('errors'), expected.calledOff, say);
+  const retry = failures.map(([line]) => `${line.text}\n`).join('');
+  if (text('retry') !== retry && !(expected.calledOff && retry.includes(text('retry')))) {
+    say(`its retry file is not the lines that failed: ${difference(text('retry'), retry)}`);
+  }
+  checkBilledTwice(findings);
+  checkReceipt(receipt, text('output'), text('errors'), lines.length, invalid.length, say);
+  checkCost(receipt, text('output'), say);
+}
+
+function checkErrors(expected: [InputLine, Outcome][], text: string, calledOff: boolean, say: Report): void {
+  const lines = text === '' ? [] : text.trimEnd().split('\n');
+  if (lines.length !== expected.length) {
+    say(`its errors file has ${lines.length} lines, ${expected.length} were expected`);
+    return;
+  }
+  for (const [index, [line, outcome]] of expected.entries()) {
+    const found = JSON.parse(lines[index]!) as {
+      line: number;
+      custom_id: string | null;
+      rounds: number;
+      error: { code: string } | null;
+      response: { status_code: number; body?: { error?: { code?: string | null } } } | null;
+    };
+    if (found.line !== line.number) {
+      say(`its errors file has line ${found.line} where ${line.number} was expected`);
+      return;
+    }
+    if (!('errors' in outcome)) continue;
+    const { codes, rounds } = outcome.errors;
+    const code = codeOf(found);
+    if (!codes.includes(code))
+      say(`line ${line.number} failed with ${code}; ${codes.join(' or ')} was expected`);
+    if (rounds !== undefined && found.rounds !== rounds) {
+      say(`line ${line.number} says ${found.rounds} rounds, and was executed ${rounds} times`);
+    }
+    const isNamed = found.custom_id === line.customId;
+    // Names are read from the input: there is none to read from once it is gone.
+    if (!isNamed && !isInvalid(line) && !(calledOff && found.custom_id === null))
+      say(`line ${line.number} names ${found.custom_id}`);
+  }
+}
+
+function difference(found: string, wanted: string): string {
+  const [have, want] = [found.split('\n'), wanted.split('\n')];
+  const at = have.findIndex((line, index) => line !== want[index]);
+  return `line ${at + 1} is ${have[at]?.slice(0, 160) ?? 'missing'}; expected ${want[at]?.slice(0, 160) ?? 'nothing'}`;
+}

@@ -1,0 +1,112 @@
+/** What answers cost against what receipts and ledgers say of it. Prices are written down here. */
+import type { Receipt } from '../../../../src/contract/receipt.ts';
+import type { WatchedQuota } from '../money.ts';
+
+/** Picodollars a token in batch: input, output. Source: OpenAI's page "Pricing". */
+const PRICES: Readonly<Record<string, readonly [bigint, bigint]>> = {
+  'gpt-5-nano': [25_000n, 200_000n],
+  'gpt-5-mini': [125_000n, 1_000_000n],
+  'gpt-6-luna': [50_000n, 250_000n],
+};
+
+/** The receipt's money against the answers of the output file. */
+export function checkCost(receipt: Receipt, output: string, say: (text: string) => void): void {
+  let cost = 0n;
+  for (const line of output.trimEnd().split('\n')) {
+    if (line === '') continue;
+    const { response } = JSON.parse(line) as {
+      response: {
+        body: {
+          model: string;
+          service_tier?: string;
+          usage?: { prompt_tokens: number; completion_tokens: number };
+        };
+      };
+    };
+    const { model, service_tier, usage } = response.body;
+    if (usage !== undefined)
+      cost += priceOf(model, service_tier, usage.prompt_tokens, usage.completion_tokens);
+  }
+  if (picodollarsOf(receipt.cost.usd) !== cost)
+    say(`its receipt says ${receipt.cost.usd} USD, its output ${cost} picodollars`);
+  const batches = receipt.batches.reduce((sum, { usd }) => sum + picodollarsOf(usd), 0n);
+  if (batches !== cost) say('the costs of its batches do not add up to it');
+}
+
+/** Picodollars, at the rates of the tier that answered: `default` is OpenAI's name of standard. */
+function priceOf(model: string, serviceTier: string | undefined, input: number, output: number): bigint {
+  const [inputRate, outputRate] = PRICES[model]!;
+  const times = serviceTier === 'default' ? 2n : 1n;
+  return times * (BigInt(input) * inputRate + BigInt(output) * outputRate);
+}
+
+/** Tokens of every answer of the simulation, whether it says so or not. */
+const ANSWER_TOKENS = 5;
+
+/**
+ * What is booked is at least what the answers cost, those included that do not tell their usage: else a budget does not
+ * hold.
+ * @param answers lines of output files, with the input tokens of their requests.
+ */
+export async function checkSpent(
+  quota: WatchedQuota,
+  answers: readonly { line: string; inputTokens: number }[],
+  report: (text: string) => void,
+): Promise<void> {
+  let cost = 0n;
+  for (const { line, inputTokens } of answers) {
+    const { response } = JSON.parse(line) as {
+      response: { body: { model: string; service_tier?: string } };
+    };
+    const { model, service_tier } = response.body;
+    cost += priceOf(model, service_tier, inputTokens, ANSWER_TOKENS);
+  }
+  let booked = 0;
+  for (const name of quota.names)
+    if (name.startsWith('spent/')) booked += (await quota.getLedger(name))!.used;
+  if (booked * 1_000_000 < Number(cost))
+    report(`${booked} microdollars are booked in all; the answers cost ${Number(cost) / 1_000_000}`);
+}
+
+/** Once everything is quiet nothing is reserved, and what is booked is what the receipts say. */
+export async function checkLedgers(
+  quota: WatchedQuota,
+  receipts: readonly Receipt[],
+  report: (text: string) => void,
+): Promise<void> {
+  for await (const { jobId, batchId } of quota.listReservations())
+    report(`something is reserved for batch ${batchId} of job ${jobId}`);
+  let month = 0;
+  for (const name of quota.names) {
+    const { reserved, used } = (await quota.getLedger(name))!;
+    if (reserved !== 0) report(`${name} has ${reserved} reserved in the end`);
+    if (name.startsWith('spent/')) month += used;
+    const jobId = /^budget\/job\/(.*)$/.exec(name)?.[1];
+    const own = receipts.filter((receipt) => receipt.jobId === jobId);
+    if (jobId !== undefined && own.length > 0) checkBooked(name, used, own, report);
+  }
+  checkBooked('the months', month, receipts, report);
+}
+
+/** Each batch is rounded up once, with what OpenAI may have charged beyond what its results tell. */
+function checkBooked(
+  name: string,
+  used: number,
+  receipts: readonly Receipt[],
+  report: (text: string) => void,
+): void {
+  let batches = 0;
+  let cost = 0n;
+  for (const receipt of receipts) {
+    batches += receipt.batches.length;
+    cost += picodollarsOf(receipt.cost.usd) + picodollarsOf(receipt.cost.possibleUsd);
+  }
+  const exact = Number(cost) / 1_000_000;
+  if (used < exact || used > exact + batches)
+    report(`${name} has ${used} used; the receipts of its ${batches} batches say ${exact}`);
+}
+
+function picodollarsOf(usd: string): bigint {
+  const [whole, fraction = ''] = usd.split('.');
+  return BigInt(whole! + fraction.padEnd(12, '0'));
+}

@@ -1,0 +1,259 @@
+/**
+ * Each safety of the core, taken away: by what stands between the core and its ports, so that nothing in the product can
+ * be switched off. A simulation that does not notice proves nothing.
+ */
+
+import { DEFAULT_API_KEY } from '../../../src/contract/api-key.ts';
+import { HOUR_MS } from '../../../src/contract/time.ts';
+import type { BatchRecord } from '../../../src/core/model/batch.ts';
+import type { Job } from '../../../src/core/model/job.ts';
+import type { BatchApi, RemoteBatch } from '../../../src/core/ports/provider.ts';
+import type { JobStore } from '../../../src/core/ports/records.ts';
+import type { PriceQuestion, Prices } from '../../../src/core/pricing/prices.ts';
+import { SIMULATED_PRICES } from './money.ts';
+import type { PortsOfStack, Tamper } from './stack.ts';
+
+type UpdateParameters = Parameters<JobStore['updateBatch']>;
+
+/** The same port with some methods changed. */
+function withMethods<Port extends object>(port: Port, methods: Partial<Port>): Port {
+  return new Proxy(port, {
+    get(target, property) {
+      const method = (methods as Record<PropertyKey, unknown>)[property] ?? Reflect.get(target, property);
+      return typeof method === 'function' ? method.bind(target) : method;
+    },
+  });
+}
+
+const onJobs =
+  (change: (jobs: JobStore) => Partial<JobStore>): Tamper =>
+  (ports) => ({ ...ports, jobs: withMethods(ports.jobs, change(ports.jobs)) });
+
+const onBatches =
+  (change: (api: BatchApi, ports: PortsOfStack) => Partial<BatchApi>) =>
+  (ports: PortsOfStack): PortsOfStack => ({
+    ...ports,
+    batches: {
+      withKey: (name) => {
+        const api = ports.batches.withKey(name);
+        return withMethods(api, change(api, ports));
+      },
+    },
+  });
+
+const only =
+  (handler: string, tamper: (ports: PortsOfStack) => PortsOfStack): Tamper =>
+  (ports, name) =>
+    name === handler ? tamper(ports) : ports;
+
+const withClock = (ports: PortsOfStack, aheadMs: number): PortsOfStack => ({
+  ...ports,
+  ambient: { ...ports.ambient, now: () => ports.ambient.now() + aheadMs },
+});
+
+/** Asked for what a batch may cost, they say an eighth of it. */
+const CHEAP = Object.assign(Object.create(SIMULATED_PRICES) as Prices, {
+  ratesOf(question: PriceQuestion) {
+    const rates = SIMULATED_PRICES.ratesOf(question);
+    return rates && { input: Math.floor(rates.input / 8), output: Math.floor(rates.output / 8) };
+  },
+  costOf: SIMULATED_PRICES.costOf.bind(SIMULATED_PRICES),
+});
+
+/** Nothing is written to keys like this below `work/`, which nobody notices before the table is restored. */
+const withoutFiles =
+  (keys: RegExp): Tamper =>
+  (ports) => ({
+    ...ports,
+    objects: withMethods(ports.objects, {
+      get: async (key) => (keys.test(key) ? undefined : ports.objects.get(key)),
+      put: async (key, ...rest) => keys.test(key) || ports.objects.put(key, ...rest),
+    }),
+  });
+
+/** By what is missing. */
+export const SAFETIES: Readonly<Record<string, Tamper>> = {
+  'the intent is not recorded before a create': onJobs((jobs) => ({
+    updateBatch: async (...[batch, expected, changes, now]: UpdateParameters) => {
+      if (changes.state === 'submitting') {
+        const standing = (await jobs.getBatch(batch.jobId, batch.batchId))!;
+        return { ...standing, ...changes } as BatchRecord;
+      }
+      const state = expected.state === 'submitting' ? 'uploaded' : expected.state;
+      return jobs.updateBatch(batch, { ...expected, state }, changes, now);
+    },
+  })),
+  'answers without usage are booked as nothing': onJobs((jobs) => ({
+    updateBatch: async (...[batch, expected, changes, now]: UpdateParameters) => {
+      const bill = changes.outcome?.bill;
+      if (bill === undefined || bill.withoutUsage === 0)
+        return jobs.updateBatch(batch, expected, changes, now);
+      const outcome = { ...changes.outcome!, bill: { ...bill, possibleUsd: '0' } };
+      return jobs.updateBatch(batch, expected, { ...changes, outcome }, now);
+    },
+  })),
+  'an unanswered create is not looked up': only(
+    'submit',
+    onBatches(() => ({ listBatches: async () => ({ batches: [] }) })),
+  ),
+  'the input file of an unanswered create is not deleted': only(
+    'submit',
+    onBatches(() => ({ deleteFile: async () => {} })),
+  ),
+  // The list lags by an hour: to wait for a quarter of one is then as good as not to wait.
+  'nobody waits for the list to catch up': only(
+    'submit',
+    onBatches((api, { ambient }) => ({
+      listBatches: async (after) => {
+        const page = await api.listBatches(after);
+        const isListed = ({ createdAt }: RemoteBatch) => createdAt < ambient.now() - HOUR_MS;
+        return { ...page, batches: page.batches.filter(isListed) };
+      },
+    })),
+  ),
+  // A claim is such a write as well; what the state does not stop, it would.
+  'writes to batches are not conditional': onJobs((jobs) => {
+    const write = async (...[batch, , changes, now]: UpdateParameters): Promise<BatchRecord | undefined> => {
+      const standing = await jobs.getBatch(batch.jobId, batch.batchId);
+      return standing && jobs.updateBatch(batch, { state: standing.state }, changes, now);
+    };
+    return {
+      updateBatch: write,
+      claimBatch: async (batch, state, claim, now, claimedUntil) =>
+        write(batch, { state }, { claim, claimedUntil }, now),
+    };
+  }),
+  'an event that comes twice makes two jobs': (ports) => {
+    let made = 0;
+    return onJobs((jobs) => ({
+      claimJob: async (job) => {
+        const again = await jobs.getJob(job.jobId);
+        if (again === undefined) return jobs.claimJob(job);
+        return jobs.claimJob({ ...job, jobId: `${(++made).toString(16)}${job.jobId.slice(2)}` });
+      },
+    }))(ports, 'ingest');
+  },
+  'a batch that is recorded is recorded anew': onJobs((jobs) => ({
+    addBatch: async (batch) => {
+      if (await jobs.addBatch(batch)) return true;
+      const standing = (await jobs.getBatch(batch.jobId, batch.batchId))!;
+      await jobs.updateBatch(
+        batch,
+        { state: standing.state },
+        { ...batch, claim: undefined },
+        batch.updatedAt,
+      );
+      return true;
+    },
+  })),
+  'money is given back before it is known what was spent': (ports) => ({
+    ...ports,
+    quota: withMethods(ports.quota, {
+      giveBackTokens: async (reservation, now) => ports.quota.settle(reservation, now),
+    }),
+  }),
+  'a batch may cost less than it does': (ports) => ({ ...ports, prices: CHEAP }),
+  // Neither by its bytes nor, which would be noticed as well, by the number of its lines.
+  'nobody knows how long a download is': onBatches((api) => {
+    const uncounted = ({ progress: _, ...batch }: RemoteBatch): RemoteBatch => batch;
+    return {
+      readFile: async (id, options) => ({ body: (await api.readFile(id, options)).body }),
+      getBatch: async (id) => {
+        const batch = await api.getBatch(id);
+        return batch && uncounted(batch);
+      },
+      listBatches: async (after) => {
+        const page = await api.listBatches(after);
+        return { ...page, batches: page.batches.map(uncounted) };
+      },
+    };
+  }),
+  'nobody looks at the size that OpenAI counted': onBatches((api) => ({
+    uploadFile: async (file) => ({ id: (await api.uploadFile(file)).id, bytes: file.bytes }),
+  })),
+  'everything is sent with one API key': (ports) => ({
+    ...ports,
+    batches: { withKey: () => ports.batches.withKey(DEFAULT_API_KEY) },
+  }),
+  'files that are late are not waited for': only('collect', (ports) => withClock(ports, 3 * HOUR_MS)),
+  'a create is in the table alone': withoutFiles(/\/attempts\//),
+  'what became of a batch is in the table alone': withoutFiles(/\/record\.json$/),
+  'an older version may write over a newer one': onJobs(() => ({
+    acquirePublication: async () => 'granted',
+    renewPublication: async () => true,
+    releasePublication: async () => true,
+  })),
+  'inputs without a job are not looked for': (ports) => ({
+    ...ports,
+    inputs: { ...ports.inputs, listVersions: async () => ({ versions: [] }) },
+  }),
+  'what nobody moves is not swept up': onJobs(() => ({ listOverdue: () => nothing() })),
+  'nobody remembers that a batch ran, nor sees that it has files': only(
+    'poll',
+    onBatches((api) => {
+      const unseen = (batch: RemoteBatch): RemoteBatch => {
+        if (batch.status !== 'failed') return batch;
+        const { outputFileId: _, errorFileId: __, progress: ___, ...rest } = batch;
+        return rest;
+      };
+      return {
+        getBatch: async (...of) => {
+          const batch = await api.getBatch(...of);
+          return batch && unseen(batch);
+        },
+        listBatches: async (...of) => {
+          const page = await api.listBatches(...of);
+          return { ...page, batches: page.batches.map(unseen) };
+        },
+      };
+    }),
+  ),
+  'a re-drop is owned by whatever had its content before': (ports) => ({
+    ...ports,
+    inputs: withMethods(ports.inputs, {
+      // Only what has the content of the newest is left of the versions.
+      listKey: async (...of) => {
+        const page = await ports.inputs.listKey(...of);
+        const [newest] = page.versions;
+        return { ...page, versions: page.versions.filter(({ etag }) => etag === newest?.etag) };
+      },
+    }),
+  }),
+  'options beside a file are taken for those of an older one': (ports) => ({
+    ...ports,
+    objects: withMethods(ports.objects, {
+      head: async (...of) => {
+        const head = await ports.objects.head(...of);
+        return head && of[1].endsWith('.options.json') ? { ...head, lastModified: 0 } : head;
+      },
+    }),
+  }),
+  'files below work/ go before their job has ended': only('poll', (ports) => ({
+    ...ports,
+    jobs: withMethods(ports.jobs, {
+      listEnded: () => running(ports.jobs),
+      getJob: async (jobId) => {
+        const job = await ports.jobs.getJob(jobId);
+        return job && { ...job, state: 'completed', receiptKey: 'gone', updatedAt: 0 };
+      },
+    }),
+  })),
+  'the list of batches may lead in a circle': onBatches((api) => ({
+    listBatches: async (after, ...of) => {
+      const page = await api.listBatches(after?.split('#')[0], ...of);
+      return page.next === undefined ? page : { ...page, next: `${page.next}#${Math.trunc(++pages)}` };
+    },
+  })),
+};
+
+let pages = 0;
+
+/** Jobs that have not ended. */
+async function* running(jobs: JobStore): AsyncGenerator<Job> {
+  for await (const item of jobs.listOverdue(Number.POSITIVE_INFINITY)) {
+    const job = item.kind === 'job' ? await jobs.getJob(item.jobId) : undefined;
+    if (job !== undefined) yield job;
+  }
+}
+
+async function* nothing(): AsyncGenerator<never> {}

@@ -1,0 +1,431 @@
+import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../../src/contract/time.ts';
+import { apiKeyOf, type BatchRecord } from '../../../src/core/model/batch.ts';
+import type { ObjectHead } from '../../../src/core/model/objects.ts';
+import { routeOf } from '../../../src/core/requests/route.ts';
+import { ADOPTION_EDGES, Coverage, STATE_EDGES } from './coverage.ts';
+import type { Drop } from './drops.ts';
+import { Faults } from './faults.ts';
+import { raiseBudgets } from './money.ts';
+import type { ServiceBatch } from './openai-model.ts';
+import { SimulatedOpenAI } from './openai-service.ts';
+import { check } from './oracle/check.ts';
+import type { ExpectedJob, Sidecar } from './oracle/expectations.ts';
+import { jobIdOf } from './oracle/names.ts';
+import { Queues } from './queues.ts';
+import { Random } from './random.ts';
+import { drawScenario, type Scenario, START_MS } from './scenario.ts';
+import { Scheduler, type SchedulerWorld } from './scheduler.ts';
+import { HANDLERS, Stack, type StackWorld, type Tamper } from './stack.ts';
+import type { Kind } from './weather.ts';
+
+/** Once nothing fails any more, everything must come to its end within this time: a few rounds of a day each, and waits. */
+const QUIET_WITHIN_MS = 14 * DAY_MS;
+
+/** Whatever hangs or fails, a sweep comes to everything that is overdue in this time, which is more than a dozen polls. */
+const MAX_OVERDUE_MS = 8 * HOUR_MS;
+
+export interface SimulationOptions {
+  /** Keeps a line for everything that happens. */
+  trace?: boolean;
+  /** Takes a safety away. */
+  tamper?: Tamper;
+  /** These kinds of trouble, and no others: see {@link KINDS}. Default: as the seed draws them. */
+  weather?: readonly Kind[];
+}
+
+export interface SimulationResult {
+  seed: number;
+  /** Broken promises, the first one first; the run ends at the first. */
+  violations: string[];
+  coverage: Coverage;
+  trace: string[];
+  stats: { picks: number; jobs: number; batches: number; rounds: number; virtualHours: number };
+}
+
+/** Runs one seed to its end and checks everything. Never rejects. */
+export async function simulate(seed: number, options: SimulationOptions = {}): Promise<SimulationResult> {
+  const simulation = new Simulation(seed, options);
+  try {
+    await simulation.run();
+  } catch (error) {
+    simulation.violation(`the simulation itself failed: ${(error as Error).stack}`);
+  }
+  return simulation.result();
+}
+
+class Simulation {
+  readonly #seed: number;
+  readonly #scenario: Scenario;
+  readonly #random: Random;
+  readonly #scheduler: Scheduler;
+  readonly #queues: Queues;
+  readonly #openai: SimulatedOpenAI;
+  readonly #stacks: Stack[];
+  readonly #coverage = new Coverage();
+  readonly #violations: string[] = [];
+  readonly #trace: string[] | undefined;
+  readonly #jobs: ExpectedJob[] = [];
+  #isRestored = false;
+  /** Options beside inputs, by bucket and key. */
+  readonly #sidecars = new Map<string, Sidecar>();
+  #drops: number;
+  #stats = { jobs: 0, batches: 0, rounds: 0 };
+
+  constructor(seed: number, { trace, tamper, weather: chosen }: SimulationOptions) {
+    this.#seed = seed;
+    const random = new Random(`batchdrop ${seed}`);
+    this.#scenario = drawScenario(random.fork('scenario'), chosen);
+    this.#random = random.fork('schedule');
+    const faults = new Faults(random.fork('faults'), this.#scenario.weather);
+    const world: SchedulerWorld = {
+      note: (what, times) => this.#coverage.add(what, times),
+      violation: (text) => this.violation(text),
+      trace: (text) => this.trace(text),
+      run: ({ place, handler }, message, gate, deadline) =>
+        HANDLERS[handler].run(this.#stacks[place]!.depsFor(handler, gate, deadline), message),
+    };
+    this.#scheduler = new Scheduler(world, this.#scenario, { random: this.#random, faults });
+    this.#queues = new Queues(this.#scheduler, this.#scenario, this.#random, world);
+    this.#trace = trace ? [] : undefined;
+    this.#openai = new SimulatedOpenAI(this, random.fork('openai'), this.#scenario);
+    this.#stacks = Array.from(
+      { length: this.#scenario.stacks },
+      (_, place) => new Stack(this.#worldOf(place), this.#scenario, this.#openai, place, tamper),
+    );
+    this.#openai.calls.isKept = (id) => this.#stacks.some(({ objects }) => objects.keptAnswers.has(id));
+    this.#openai.onResultDeleted = ({ batch }) => {
+      const stack = this.#stacks.find(({ id }) => id === batch.owner)!;
+      if (!stack.objects.published.has(batch.jobId)) {
+        this.violation(
+          `results of ${batch.id} were deleted at OpenAI before the receipt of their job was written`,
+        );
+      }
+    };
+    this.#drops = this.#scenario.drops.length;
+  }
+
+  now(): number {
+    return this.#scheduler.now();
+  }
+
+  isStormy(): boolean {
+    return this.#scheduler.isStormy();
+  }
+
+  note(what: string): void {
+    this.#coverage.add(what);
+    const edges = this.#scenario.restore === undefined ? STATE_EDGES : [...STATE_EDGES, ...ADOPTION_EDGES];
+    if (/^(job|batch):/.test(what) && !edges.includes(what)) {
+      this.violation(`${what} is no arrow that a record may go`);
+    }
+  }
+
+  violation(text: string): void {
+    this.#violations.push(text);
+    this.trace(`!!! ${text}`);
+  }
+
+  trace(text: string): void {
+    this.#trace?.push(`${new Date(this.now()).toISOString().slice(8, 23)} ${text}`);
+  }
+
+  after(delayMs: number, what: string, run: () => void): void {
+    this.#scheduler.after(delayMs, what, run);
+  }
+
+  moved({ jobId, state }: BatchRecord): void {
+    const expected = this.#jobs.find(({ head }) => jobIdOf(head) === jobId);
+    const { cancelled } = expected?.drop ?? {};
+    if (expected === undefined || expected.cancelled || cancelled?.state !== state) return;
+    this.#cancelLater(expected, cancelled.delayMs);
+    // Else nobody would ever find a batch in this state.
+    if (state === 'uploaded' && this.isStormy()) this.#scheduler.doom();
+  }
+
+  /** A person may have to act on what is held for one. */
+  lost({ jobId }: ServiceBatch): void {
+    const expected = this.#jobs.find(({ head }) => jobIdOf(head) === jobId);
+    const { routes } = this.#scenario.settings;
+    if (expected === undefined || expected.cancelled || routes[0]!.onLost !== 'hold') return;
+    this.note('fault:a lost batch held');
+    this.#cancelLater(expected, this.#random.spread(HOUR_MS, 4 * DAY_MS));
+  }
+
+  areSameContent(jobId: string, other: string): boolean {
+    const contentOf = (id: string): number | undefined => {
+      const drop = this.#jobs.find(({ head }) => jobIdOf(head) === id)?.drop;
+      return drop && (drop.sameAs ?? drop.index);
+    };
+    return contentOf(jobId) !== undefined && contentOf(jobId) === contentOf(other);
+  }
+
+  apiKeyOfJob(jobId: string): string | undefined {
+    const expected = this.#jobs.find(({ head }) => jobIdOf(head) === jobId);
+    return expected && this.#apiKeyOf(expected.drop);
+  }
+
+  apiKeyOfLine(marker: string): string | undefined {
+    const [index] = marker.split('.');
+    const drop = this.#scenario.drops.find((one) => one.index === Number(index));
+    return drop && this.#apiKeyOf(drop);
+  }
+
+  #apiKeyOf({ key }: Drop): string {
+    return apiKeyOf(routeOf(this.#scenario.settings, key)!);
+  }
+
+  isDroppedAgain(marker: string): boolean {
+    const [index] = marker.split('.');
+    return this.#scenario.drops.some(({ sameAs }) => sameAs === Number(index));
+  }
+
+  /** What a stack sees of the simulation. */
+  #worldOf(place: number): StackWorld {
+    return {
+      now: () => this.now(),
+      note: (what) => this.note(what),
+      violation: (text) => this.violation(text),
+      trace: (text) => this.trace(text),
+      moved: (batch) => this.moved(batch),
+      held: ({ jobId }) => {
+        this.note('fault:a batch held');
+        const delayMs = this.#random.spread(10 * MINUTE_MS, 2 * DAY_MS);
+        this.after(delayMs, `what is held of ${jobId} is released`, () => this.#resume(place, jobId));
+      },
+      send: (queue, message, delayMs) =>
+        this.#queues.post(
+          queue,
+          structuredClone(message),
+          { place, isEvent: false, mayBeLost: true },
+          delayMs,
+        ),
+    };
+  }
+
+  #cancelLater(expected: ExpectedJob, delayMs: number): void {
+    expected.cancelled = true;
+    this.after(delayMs, `the job of ${expected.drop.key} is cancelled`, () =>
+      this.#cancel(expected.drop.stack, jobIdOf(expected.head)),
+    );
+  }
+
+  async run(): Promise<void> {
+    for (const drop of this.#scenario.drops) {
+      this.after(drop.at, '', () => void this.#drop(drop));
+      if (drop.sidecar !== undefined) this.after(drop.sidecar.at, '', () => void this.#putSidecar(drop));
+    }
+    if (this.#scenario.kinds.has('work-expiry')) {
+      this.note('fault:a person comes after weeks');
+      this.#expireLater();
+    }
+    this.after(this.#scenario.calmAt, 'budgets are raised', () => raiseBudgets(this.#scenario.settings));
+    if (this.#scenario.restore !== undefined) this.#scheduleRestore(this.#scenario.restore);
+    for (const place of this.#stacks.keys()) this.#schedulePoll(place, 0);
+    if (this.#scenario.openai.apiKeys.length > 1) this.note('fault:two API keys');
+    if (this.#stacks.length > 1) this.note('fault:two live stacks in one project');
+    while (this.#violations.length === 0 && (await this.#scheduler.pick()));
+    if (this.#violations.length > 0) return;
+    const { kinds, weather } = this.#scenario;
+    const expectations = {
+      kinds,
+      isHurried: weather.hurry > 0,
+      sidecars: this.#sidecars,
+      jobs: this.#jobs,
+      isRestored: this.#isRestored,
+      ...this.#scheduler.losses,
+    };
+    this.#stats = await check(expectations, this.#stacks, this.#openai, (text) => this.violation(text));
+  }
+
+  /** Whoever runs while the table is restored dies: an operator stops them. */
+  #scheduleRestore({ to, at }: { to: number; at: number }): void {
+    let restore: (() => void) | undefined;
+    this.after(to, 'the table is restored to this point', () => {
+      restore = this.#stacks[0]!.snapshot();
+    });
+    this.after(at, 'the table is restored', () => {
+      this.#scheduler.killAll('for a restore');
+      restore?.();
+      // What no record knows any more is for the list alone to say: see `SimulatedOpenAI`.
+      this.#openai.recorded.clear();
+      this.#openai.seenRunning.clear();
+      this.#isRestored = true;
+      this.note('fault:table restored');
+    });
+  }
+
+  result(): SimulationResult {
+    return {
+      seed: this.#seed,
+      violations: this.#violations,
+      coverage: this.#coverage,
+      trace: this.#trace ?? [],
+      stats: {
+        ...this.#stats,
+        picks: this.#scheduler.picks,
+        virtualHours: (this.now() - START_MS) / HOUR_MS,
+      },
+    };
+  }
+
+  #schedulePoll(place: number, delayMs: number): void {
+    this.after(delayMs, '', () => void this.#poll(place));
+  }
+
+  async #poll(place: number): Promise<void> {
+    const { restore } = this.#scenario;
+    const isRestoreDue = restore !== undefined && this.now() <= START_MS + restore.at;
+    if (
+      !isRestoreDue &&
+      this.#drops === 0 &&
+      this.#queues.waiting().length === 0 &&
+      this.#scheduler.countRunning() === 0
+    ) {
+      const live = await this.#live();
+      if (live.length === 0) {
+        this.trace('all is quiet');
+        return;
+      }
+    }
+    if (this.now() > this.#quietFrom() + QUIET_WITHIN_MS) {
+      const live = await this.#live();
+      const queues = this.#queues.waiting();
+      this.violation(`in flight for ever: ${[...live, ...queues].join('; ')}`);
+      return;
+    }
+    const overdue = await this.#stacks[place]!.overdueSince(this.now() - MAX_OVERDUE_MS);
+    // Where nothing hangs, all of a dozen polls in a row may be killed before they come to it.
+    const isWatched = this.#scenario.kinds.has('hanging-calls') && this.#scenario.restore === undefined;
+    if (isWatched && overdue.length > 0)
+      this.violation(`nothing has been swept for hours: ${overdue.join('; ')}`);
+    this.#schedulePoll(place, this.#pollEveryMs());
+    this.#scheduler.start(place, 'poll', undefined, () => {});
+    if (this.isStormy() && this.#random.chance(0.05)) {
+      this.note('fault:poll twice');
+      this.#scheduler.start(place, 'poll', undefined, () => {});
+    }
+  }
+
+  /** When the last thing that a person has to set right is right. */
+  #quietFrom(): number {
+    const { calmAt, openai } = this.#scenario;
+    return START_MS + Math.max(calmAt, openai.trouble?.isLasting ? openai.trouble.until : 0);
+  }
+
+  /** Rarely while nothing but time passes. */
+  #pollEveryMs(): number {
+    if (this.isStormy()) return this.#scenario.pollEveryMs;
+    return this.now() < this.#quietFrom() ? 6 * HOUR_MS : 30 * MINUTE_MS;
+  }
+
+  /** Every day, for as long as anything may still have to be read. */
+  #expireLater(): void {
+    this.after(DAY_MS, '', () => {
+      for (const { objects } of this.#stacks) objects.expire();
+      if (this.now() < this.#quietFrom() + 2 * DAY_MS) this.#expireLater();
+    });
+  }
+
+  async #putSidecar({ key, stack, sidecar }: Drop): Promise<void> {
+    const { objects, bucket } = this.#stacks[stack]!;
+    const { maxRounds } = sidecar!;
+    await objects.put(`${key}.options.json`, Buffer.from(JSON.stringify({ maxRounds })));
+    const { lastModified } = (await objects.head(bucket, `${key}.options.json`))!;
+    const routeRounds = routeOf(this.#scenario.settings, key)!.maxRounds;
+    this.#sidecars.set(`${bucket}/${key}`, { lastModified, maxRounds, routeRounds });
+    const isBefore = !this.#jobs.some(({ head }) => head.bucket === bucket && head.key === key);
+    this.note(`sidecar:${isBefore ? 'before' : 'after'}`);
+    this.trace(`options beside ${key}: ${maxRounds} rounds`);
+  }
+
+  /** What has not come to its end: records that need something, and objects that have no record. */
+  async #live(): Promise<string[]> {
+    const live = (await Promise.all(this.#stacks.map((stack) => stack.live()))).flat();
+    for (const { drop, head, calledOff } of this.#jobs) {
+      if (!calledOff && (await this.#stacks[drop.stack]!.jobs.getJob(jobIdOf(head))) === undefined)
+        live.push(`drop ${drop.index} (${drop.key}), of which nobody knows`);
+    }
+    for (const { id } of this.#stacks) {
+      const left = this.#openai.inputFilesLeft(id);
+      if (left > 0) live.push(`${left} input files of ${id} at OpenAI`);
+    }
+    if (live.length === 1 && live[0]!.includes('input files')) this.note('fault:input file left behind');
+    return live;
+  }
+
+  async #drop(drop: Drop): Promise<void> {
+    const stack = this.#stacks[drop.stack]!;
+    await stack.objects.put(drop.key, drop.body);
+    const head = (await stack.objects.head(stack.bucket, drop.key))!;
+    this.#drops--;
+    if (!this.#scenario.isVersioned) this.#callOff(drop);
+    if (drop.sameAs !== undefined) this.#noteSameContent(drop, head);
+    const unreadableMs = this.#scenario.settings.inputs.unreadableHours * HOUR_MS;
+    this.#jobs.push({ drop, head, unreadableMs, calledOff: false, cancelled: false });
+    this.trace(`drop ${drop.index}: ${drop.key}, ${drop.lines.length} lines`);
+    const { versionId } = head;
+    const location = {
+      bucket: stack.bucket,
+      key: drop.key,
+      ...(versionId === undefined ? {} : { versionId }),
+    };
+    // The listing leaves alone what lay there when the deployment first ran.
+    const since = (await stack.listing.getListing())?.since ?? Number.POSITIVE_INFINITY;
+    if (drop.denied !== undefined) {
+      const { forMs, reason } = drop.denied;
+      // What not even HeadObject tells of is found again by the listing, which leaves alone what is older than its first run.
+      const isOfHead = drop.denied.isOfHead && head.lastModified >= since;
+      stack.objects.deny(head, { until: this.now() + forMs, reason, isOfHead });
+    }
+    this.#queues.post('ingest', location, {
+      place: drop.stack,
+      isEvent: true,
+      mayBeLost: head.lastModified >= since,
+    });
+    if (drop.destroyedAt === undefined) return;
+    this.after(START_MS + drop.destroyedAt - this.now(), `${drop.key} is destroyed`, () => {
+      // Older and newer versions go as well.
+      stack.objects.destroy(drop.key);
+      this.#callOff(drop);
+    });
+  }
+
+  /** Whether it comes after another content, and in one second with that. */
+  #noteSameContent({ stack, key, sameAs }: Drop, { lastModified }: ObjectHead): void {
+    this.note('fault:the same content again');
+    const before = this.#jobs.findLast(({ drop }) => drop.stack === stack && drop.key === key);
+    if (before === undefined || (before.drop.sameAs ?? before.drop.index) === sameAs) return;
+    this.note('same content:after another');
+    if (before.head.lastModified === lastModified) this.note('same content:in one second');
+  }
+
+  /** Whoever cancels a job tries until it is done. */
+  #cancel(place: number, jobId: string): void {
+    let isDone = false;
+    this.note('fault:job cancelled');
+    this.#scheduler.start(place, 'cancel', { v: 1, jobId }, ({ error }) => {
+      isDone = error === undefined;
+    });
+    this.after(20 * MINUTE_MS, '', () => {
+      if (!isDone) this.#cancel(place, jobId);
+    });
+  }
+
+  /** The person who releases what is held of a job tries until it is done. */
+  #resume(place: number, jobId: string): void {
+    let isDone = false;
+    this.#scheduler.start(place, 'resume', { v: 1, jobId }, ({ error }) => {
+      isDone = error === undefined;
+    });
+    this.after(20 * MINUTE_MS, '', () => {
+      if (!isDone) this.#resume(place, jobId);
+    });
+  }
+
+  /** What stood at a key is not there any more. */
+  #callOff({ stack, key }: Drop): void {
+    for (const job of this.#jobs) {
+      if (job.drop.stack === stack && job.drop.key === key) job.calledOff = true;
+    }
+  }
+}

@@ -1,0 +1,409 @@
+/** One deployment: its stores, and the handlers that work on them. A new handler is added to {@link HANDLERS}. */
+
+import type { BatchMessage, IngestMessage, JobMessage } from '../../../src/contract/messages.ts';
+import type { Layout } from '../../../src/contract/settings.ts';
+import { ObjectUnreadableError } from '../../../src/core/base/errors.ts';
+import { type CancelDeps, cancelJob } from '../../../src/core/lifecycle/cancel.ts';
+import { resumeJob } from '../../../src/core/lifecycle/resume.ts';
+import type { BatchRecord } from '../../../src/core/model/batch.ts';
+import { OPENAI_LIMITS } from '../../../src/core/model/limits.ts';
+import type { ObjectHead } from '../../../src/core/model/objects.ts';
+import type { Deadline } from '../../../src/core/ports/ambient.ts';
+import type { Delivery, Outbox } from '../../../src/core/ports/outbox.ts';
+import type { JobStore } from '../../../src/core/ports/records.ts';
+import { type CallDeps, call } from '../../../src/core/steps/call/call.ts';
+import { type CollectDeps, collect } from '../../../src/core/steps/collect/collect.ts';
+import { type FinalizeDeps, finalize } from '../../../src/core/steps/finalize/finalize.ts';
+import { type IngestDeps, ingest } from '../../../src/core/steps/ingest/ingest.ts';
+import { LateSweep } from '../../../src/core/steps/poll/late-sweep.ts';
+import { type PollDeps, poll } from '../../../src/core/steps/poll/poll.ts';
+import { type SubmitDeps, submit } from '../../../src/core/steps/submit/submit.ts';
+import { MemoryJobs } from '../../support/memory/jobs.ts';
+import { MemoryListing } from '../../support/memory/listing.ts';
+import { type LifecycleRule, MemoryObjects } from '../../support/memory/objects.ts';
+import { MemoryEvents } from '../../support/memory/outbox.ts';
+import { MemoryOwners } from '../../support/memory/owners.ts';
+import { MemoryParks } from '../../support/memory/parks.ts';
+import { MemoryScratch } from '../../support/memory/scratch.ts';
+import { SIMULATED_PRICES, WatchedQuota } from './money.ts';
+import type { SimulatedOpenAI } from './openai-service.ts';
+import { boxed, type Gate, throughGate } from './port-calls.ts';
+import type { Scenario } from './scenario.ts';
+
+/** Ids of the stacks of a scenario, by their place. The first one's name begins the second one's, on purpose. */
+const STACK_IDS = ['stack-1', 'stack-1-b'] as const;
+
+/** What is the same for every invocation. */
+export type PortsOfStack = Omit<Deps, 'deadline'>;
+
+export type Deps = IngestDeps &
+  SubmitDeps &
+  CallDeps &
+  PollDeps &
+  CollectDeps &
+  FinalizeDeps &
+  CancelDeps & { lateSweep: LateSweep };
+
+/** A step of a queue handler, before which its worker sweeps if the poll is late. */
+function sweepingFirst<Message>(step: (deps: Deps, message: Message) => Promise<unknown>) {
+  return async (deps: Deps, message: unknown): Promise<void> => {
+    await deps.lateSweep.run(deps);
+    await step(deps, message as Message);
+  };
+}
+
+/** What runs, and how long Lambda lets it (`lib/`). Queue handlers are named as their queue. */
+export const HANDLERS = {
+  ingest: { minutes: 15, run: sweepingFirst<IngestMessage>(ingest) },
+  submit: { minutes: 15, run: sweepingFirst<BatchMessage>(submit) },
+  call: { minutes: 15, run: sweepingFirst<BatchMessage>(call) },
+  collect: { minutes: 15, run: sweepingFirst<BatchMessage>(collect) },
+  finalize: { minutes: 15, run: sweepingFirst<JobMessage>(finalize) },
+  /** Not a function: what an operator's command calls. */
+  cancel: {
+    minutes: 15,
+    run: (deps: Deps, message: unknown) => cancelJob(deps, (message as JobMessage).jobId),
+  },
+  resume: {
+    minutes: 15,
+    run: (deps: Deps, message: unknown) => resumeJob(deps, (message as JobMessage).jobId),
+  },
+  poll: { minutes: 5, run: (deps: Deps) => poll(deps) },
+} as const;
+
+export type HandlerName = keyof typeof HANDLERS;
+export type QueueName = keyof Outbox;
+
+/** Changes what a handler works with, to see that it is missed: see safeties.test.ts. */
+export type Tamper = (deps: PortsOfStack, handler: HandlerName) => PortsOfStack;
+
+/** What a stack needs of the simulation. */
+export interface StackWorld {
+  now(): number;
+  note(what: string): void;
+  violation(text: string): void;
+  trace(text: string): void;
+  /** A batch has come to another state. */
+  moved(batch: BatchRecord): void;
+  /** A batch waits until a person releases it. */
+  held(batch: BatchRecord): void;
+  /** Puts a message on a queue. */
+  send(queue: QueueName, message: unknown, delayMs?: number): void;
+}
+
+/** What stood under the names of a receipt when it was written. */
+export interface Published {
+  receipt: Uint8Array;
+  files: Map<string, Uint8Array>;
+}
+
+export class Stack {
+  readonly jobs: WatchedJobs;
+  readonly quota: WatchedQuota;
+  readonly objects: WatchedObjects;
+  readonly events = new MemoryEvents();
+  readonly listing = new MemoryListing();
+  readonly layout: Layout;
+  readonly #deps: PortsOfStack;
+  readonly #tamper: Tamper | undefined;
+  readonly id: string;
+  readonly bucket: string;
+  #nonces = 0;
+
+  /** @param place of the stack in the scenario. */
+  constructor(
+    world: StackWorld,
+    scenario: Scenario,
+    openai: SimulatedOpenAI,
+    place: number,
+    tamper?: Tamper,
+  ) {
+    this.id = STACK_IDS[place]!;
+    this.bucket = `bucket-of-${this.id}`;
+    const ambient = {
+      now: () => world.now(),
+      nonce: () => `${place}${(++this.#nonces).toString(16).padStart(31, '0')}`,
+    };
+    const send =
+      (queue: QueueName) =>
+      async (message: unknown, delivery?: Delivery): Promise<void> => {
+        noContent(world, 'a message', message);
+        if (delivery?.delayMs !== undefined) world.note(`waits: ${queue}`);
+        world.send(queue, message, delivery?.delayMs);
+      };
+    const log = (message: string, fields: Record<string, unknown> = {}): void => {
+      if (/^the poll is late/.test(message)) world.note('fault:the poll is late');
+      noContent(world, 'a log line', fields);
+      if (/^the lease on /.test(String(fields.reason))) world.note('thrown:LeaseLostError');
+      world.trace(`      "${message}" ${JSON.stringify(fields)}`);
+    };
+    this.jobs = new WatchedJobs(world, openai);
+    this.quota = new WatchedQuota({
+      jobs: this.jobs,
+      settings: scenario.settings,
+      note: (what) => world.note(what),
+      violation: (text) => world.violation(text),
+    });
+    this.objects = new WatchedObjects(
+      { bucket: this.bucket, isVersioned: scenario.isVersioned, pageSize: scenario.pageSize },
+      ambient,
+      world,
+    );
+    this.layout = scenario.settings.layout;
+    this.#tamper = tamper;
+    this.#deps = {
+      stackId: this.id,
+      stackName: this.id,
+      owners: new MemoryOwners(),
+      settings: scenario.settings,
+      limits: { ...OPENAI_LIMITS, requests: scenario.batchRequests },
+      tokenizerOf: async () => (text: string) => text.length / 4,
+      workKeptMs: scenario.workKeptMs,
+      lateSweep: new LateSweep(scenario.pollEveryMs),
+      objects: this.objects,
+      inputs: this.objects,
+      listing: this.listing,
+      jobs: this.jobs,
+      quota: this.quota,
+      prices: SIMULATED_PRICES,
+      parks: new MemoryParks(),
+      batches: { withKey: (name) => openai.apiFor(this.id, name) },
+      calls: { withKey: (name) => openai.calls.apiFor(this.id, name) },
+      pause: () => Promise.reject(new Error('each invocation has its own')),
+      heartbeat: () => Promise.reject(new Error('each invocation has its own')),
+      outbox: {
+        ingest: send('ingest'),
+        submit: send('submit'),
+        call: send('call'),
+        collect: send('collect'),
+        finalize: send('finalize'),
+      },
+      events: this.events,
+      scratch: new MemoryScratch(),
+      ambient,
+      log: { info: log, warn: log },
+    };
+  }
+
+  /** What the table holds now; what this gives puts it back. */
+  snapshot(): () => void {
+    const restores = [this.jobs.snapshot(), this.quota.snapshot(), this.listing.snapshot()];
+    return () => {
+      for (const restore of restores) restore();
+    };
+  }
+
+  /** What one invocation of a handler works with. */
+  depsFor(handler: HandlerName, gate: Gate, deadline: Deadline): Deps {
+    const deps = this.#tamper?.(this.#deps, handler) ?? this.#deps;
+    return {
+      ...deps,
+      deadline,
+      objects: throughGate('objects', deps.objects, gate),
+      inputs: throughGate('inputs', deps.inputs, gate),
+      listing: throughGate('listing', deps.listing, gate),
+      jobs: throughGate('jobs', deps.jobs, gate),
+      quota: throughGate('quota', deps.quota, gate),
+      parks: throughGate('parks', deps.parks, gate),
+      batches: {
+        withKey: (name, box) => throughGate('batches', deps.batches.withKey(name), boxed(gate, box)),
+      },
+      calls: { withKey: (name) => throughGate('calls', deps.calls.withKey(name), gate) },
+      pause: gate.pause,
+      heartbeat: gate.heartbeat,
+      outbox: throughGate('outbox', deps.outbox, gate),
+      events: throughGate('events', deps.events, gate),
+    };
+  }
+
+  /** What has waited for a sweep since before `due`, or earlier. */
+  async overdueSince(due: number): Promise<string[]> {
+    const items = await Array.fromAsync(this.jobs.listOverdue(due));
+    return items.map((item) =>
+      item.kind === 'job'
+        ? `job ${item.jobId} ${item.state}`
+        : `batch ${item.batch.jobId} ${item.batch.batchId} ${item.batch.state}`,
+    );
+  }
+
+  /** What still has to be moved, waits at OpenAI, or is reserved. */
+  async live(): Promise<string[]> {
+    const live: string[] = [];
+    for await (const { batchId, jobId, lastError } of this.jobs.listWaiting()) {
+      live.push(`batch ${jobId} ${batchId} waiting (${lastError})`);
+    }
+    for await (const { batchId, jobId, status } of this.jobs.listAtOpenAI()) {
+      live.push(`batch ${jobId} ${batchId} at OpenAI, ${status}`);
+    }
+    for await (const item of this.jobs.listOverdue(Number.POSITIVE_INFINITY)) {
+      live.push(
+        item.kind === 'job'
+          ? `job ${item.jobId} ${item.state}`
+          : `batch ${item.batch.jobId} ${item.batch.batchId} ${item.batch.state} (${item.batch.lastError})`,
+      );
+    }
+    // What a crash leaves reserved is given back within the hour.
+    for await (const { batchId, jobId } of this.quota.listReservations())
+      live.push(`something reserved for batch ${jobId} ${batchId}`);
+    return live;
+  }
+}
+
+/** Prompts and answers stand in objects, nowhere else. */
+function noContent(world: StackWorld, where: string, value: unknown): void {
+  if (/prompt-|answer to /.test(JSON.stringify(value))) world.violation(`${where} holds content`);
+}
+
+/** Notes every arrow that a record goes. */
+class WatchedJobs extends MemoryJobs {
+  readonly #world: StackWorld;
+  readonly #openai: Pick<SimulatedOpenAI, 'recorded' | 'ended' | 'seenRunning'>;
+
+  constructor(world: StackWorld, openai: Pick<SimulatedOpenAI, 'recorded' | 'ended' | 'seenRunning'>) {
+    super();
+    this.#world = world;
+    this.#openai = openai;
+  }
+
+  override async moveJob(...parameters: Parameters<JobStore['moveJob']>): Promise<boolean> {
+    const [jobId, , changes] = parameters;
+    const before = await super.getJob(jobId);
+    const isMoved = await super.moveJob(...parameters);
+    if (isMoved && changes.state !== undefined) this.#world.note(`job:${before!.state} -> ${changes.state}`);
+    return isMoved;
+  }
+
+  override admitBatch(...parameters: Parameters<MemoryJobs['admitBatch']>): boolean {
+    const isAdmitted = super.admitBatch(...parameters);
+    if (isAdmitted) this.#world.note('batch:planned -> admitted');
+    return isAdmitted;
+  }
+
+  override async updateBatch(
+    ...parameters: Parameters<JobStore['updateBatch']>
+  ): Promise<BatchRecord | undefined> {
+    const before = await super.getBatch(parameters[0].jobId, parameters[0].batchId);
+    const after = await super.updateBatch(...parameters);
+    if (after === undefined) return after;
+    noContent(this.#world, 'a record', after);
+    if (after.recutMicrodollars !== before!.recutMicrodollars) this.#world.note('money:cut');
+    if (after.heldReason === 'budget_exhausted') this.#world.note('money:waits for a budget');
+    if (after.errors?.some(({ code }) => code === 'budget_exceeded')) this.#world.note('money:refused');
+    const to = after.goTo ?? after.tier;
+    if (to !== undefined && to !== (before!.goTo ?? before!.tier))
+      this.#world.note(`ladder:${before!.tier ?? 'batch'} -> ${to}`);
+    if (after.openaiBatchId !== undefined) {
+      this.#openai.recorded.add(after.openaiBatchId);
+      if (after.state === 'ended') this.#openai.ended.add(after.openaiBatchId);
+      if (after.status === 'in_progress' || after.status === 'finalizing')
+        this.#openai.seenRunning.add(after.openaiBatchId);
+    }
+    if (after.heldAt !== undefined && before!.heldAt === undefined) this.#world.held(after);
+    if (after.lostAt !== before!.lostAt) this.#world.note('fault:a batch given up');
+    if (after.state !== before!.state) {
+      this.#world.note(`batch:${before!.state} -> ${after.state}`);
+      this.#world.moved(after);
+    }
+    return after;
+  }
+}
+
+const NOT_DENIED = { until: 0, reason: '', isOfHead: false };
+
+/** Of one version, where there are versions. */
+function nameOf(key: string, versionId: string | undefined): string {
+  return versionId === undefined ? key : `${key}\0${versionId}`;
+}
+
+/** What `lib/storage.ts` says of `work/`. */
+const LIFECYCLE_RULES: readonly LifecycleRule[] = [
+  {
+    Status: 'Enabled',
+    Prefix: 'work/',
+    NoncurrentVersionExpiration: { NoncurrentDays: 1 },
+    ExpiredObjectDeleteMarker: true,
+  },
+];
+
+/** Remembers what was published with each receipt: a newer version of the same input may write over it. */
+class WatchedObjects extends MemoryObjects {
+  /** By job. */
+  readonly published = new Map<string, Published[]>();
+  readonly #world: StackWorld;
+  /** Ids of the answers to calls that stand in `work/`. */
+  readonly keptAnswers = new Set<string>();
+
+  constructor(
+    options: { bucket: string; isVersioned: boolean; pageSize: number },
+    ambient: { now(): number },
+    world: StackWorld,
+  ) {
+    super(options, ambient);
+    this.#world = world;
+  }
+
+  /** What nobody may read before then, though it is listed. */
+  readonly #denied = new Map<string, { until: number; reason: string; isOfHead: boolean }>();
+
+  /** @param until when it can be read; `isOfHead`: till then, not even HeadObject tells of it. */
+  deny(head: ObjectHead, denial: { until: number; reason: string; isOfHead: boolean }): void {
+    this.#denied.set(nameOf(head.key, head.versionId), denial);
+  }
+
+  override async read(...parameters: Parameters<MemoryObjects['read']>): ReturnType<MemoryObjects['read']> {
+    this.#checkDenied(parameters[0]);
+    return super.read(...parameters);
+  }
+
+  override async head(...parameters: Parameters<MemoryObjects['head']>): ReturnType<MemoryObjects['head']> {
+    const [, key, versionId] = parameters;
+    this.#checkDenied({ key, versionId }, true);
+    return super.head(...parameters);
+  }
+
+  override async pin(...parameters: Parameters<MemoryObjects['pin']>): Promise<void> {
+    this.#checkDenied(parameters[0]);
+    return super.pin(...parameters);
+  }
+
+  #checkDenied({ key, versionId }: { key: string; versionId?: string | undefined }, isHead = false): void {
+    const { until, reason, isOfHead } = this.#denied.get(nameOf(key, versionId)) ?? NOT_DENIED;
+    if (this.#world.now() >= until || (isHead && !isOfHead)) return;
+    this.#world.note(`denied:${reason}`);
+    throw new ObjectUnreadableError(`${key}: ${reason}`, key, reason);
+  }
+
+  /** What the bucket does once a day. */
+  expire(): void {
+    this.applyLifecycle(LIFECYCLE_RULES);
+  }
+
+  override async removeBelow(prefix: string): Promise<boolean> {
+    this.#world.note('removed below work/');
+    return super.removeBelow(prefix);
+  }
+
+  override async put(...parameters: Parameters<MemoryObjects['put']>): Promise<boolean> {
+    const [key, body] = parameters;
+    // Without versions it is another object from now on.
+    this.#denied.delete(key);
+    const isWritten = await super.put(...parameters);
+    if (isWritten && key.includes('/calls/'))
+      for (const [id] of Buffer.from(body)
+        .toString('utf8')
+        .matchAll(/req_\d+/g))
+        this.keptAnswers.add(id);
+    if (!key.startsWith('receipts/')) return isWritten;
+    const { jobId, files } = JSON.parse(Buffer.from(body).toString('utf8')) as {
+      jobId: string;
+      files: Record<string, string>;
+    };
+    const published: Published = { receipt: body.slice(), files: new Map() };
+    for (const [name, file] of Object.entries(files)) {
+      const bytes = await super.get(file);
+      if (name !== 'receipt' && bytes !== undefined) published.files.set(name, bytes);
+    }
+    this.published.set(jobId, [...(this.published.get(jobId) ?? []), published]);
+    return isWritten;
+  }
+}

@@ -1,0 +1,222 @@
+import { globSync, readFileSync } from 'node:fs';
+import { join, sep } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { findViolations, importsOf, runtimeImportsOf } from '../support/architecture.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+const TREE = new Map(
+  globSync('{src,lambdas,lib,bin,cli,local}/**/*.ts', { cwd: ROOT }).map((path) => [
+    path.split(sep).join('/'),
+    readFileSync(join(ROOT, path), 'utf8'),
+  ]),
+);
+
+/** A small tree in which everything is in order. */
+const CLEAN: Record<string, string> = {
+  'src/contract/env.ts': "import { z } from 'zod';\n",
+  'src/core/model/job.ts':
+    "import type { Env } from '../../contract/env.ts';\nconst iso = (at: number) => new Date(at);\n",
+  'src/core/steps/ingest/scan.ts':
+    "import { createHash } from 'node:crypto';\nimport type { Job } from '../../model/job.ts';\n",
+  'src/adapters/s3.ts':
+    "import { S3Client } from '@aws-sdk/client-s3';\nimport type { Job } from '../core/model/job.ts';\n",
+  'src/runtime/deps.ts': "import { s3 } from '../adapters/s3.ts';\nconst now = () => Date.now();\n",
+  'lambdas/ingest/handler.ts': "import { deps } from '../../src/runtime/deps.ts';\n",
+  'local/stack.ts': "import { env } from '../src/contract/env.ts';\n",
+  'cli/main.ts': "import manifest from '../package.json';\nimport { stack } from '../local/stack.ts';\n",
+  'lib/ingest.ts':
+    "import { Queue } from 'aws-cdk-lib/aws-sqs';\nimport { env } from '../src/contract/env.ts';\n",
+  'bin/app.ts': "import { Ingest } from '../lib/ingest.ts';\n",
+};
+const violationsWith = (changes: Record<string, string>): string[] =>
+  findViolations(new Map(Object.entries({ ...CLEAN, ...changes })));
+
+describe('architecture', () => {
+  it('finds the files of every room', () => {
+    for (const room of [
+      'src/contract/',
+      'src/core/',
+      'src/adapters/',
+      'src/runtime/',
+      'lambdas/',
+      'lib/',
+      'bin/',
+      'local/',
+    ])
+      expect(
+        [...TREE.keys()].some((path) => path.startsWith(room)),
+        room,
+      ).toBe(true);
+    expect(TREE.size).toBeGreaterThan(60);
+  });
+
+  it('keeps the rooms apart, the core pure, imports free of cycles, and names telling', () => {
+    expect(findViolations(TREE)).toEqual([]);
+  });
+});
+
+describe("the simulation's oracle", () => {
+  it('runs nothing but itself, so that it cannot share a mistake with the pipeline', () => {
+    const folder = join(ROOT, 'test/system/simulation/oracle');
+    const files = globSync('*.ts', { cwd: folder });
+    expect(files.length).toBeGreaterThan(5);
+    for (const file of files) {
+      const foreign = runtimeImportsOf(readFileSync(join(folder, file), 'utf8')).filter(
+        (path) => !path.startsWith('node:') && !/^\.\/[a-z-]+\.ts$/.test(path),
+      );
+      expect(foreign, file).toEqual([]);
+    }
+  });
+
+  it('may name types of the pipeline, and is found out when it runs any of it', () => {
+    expect(
+      runtimeImportsOf("import type { Job } from '../a.ts';\nimport type {\n  B,\n} from '../b.ts';"),
+    ).toEqual([]);
+    expect(
+      runtimeImportsOf("import { type Job, run } from '../a.ts';\nimport { b } from '../b.ts';"),
+    ).toEqual(['../a.ts', '../b.ts']);
+  });
+});
+
+describe('the check itself', () => {
+  it('finds nothing in a tree that is in order', () => {
+    expect(violationsWith({})).toEqual([]);
+  });
+
+  it.each<[string, string, string]>([
+    ['contract that imports core', 'src/contract/a.ts', "import type { Job } from '../core/model/job.ts';"],
+    ['contract that imports a package', 'src/contract/a.ts', "import { createHash } from 'node:crypto';"],
+    ['core that imports adapters', 'src/core/model/a.ts', "import { s3 } from '../../adapters/s3.ts';"],
+    [
+      'core that imports adapters as types',
+      'src/core/model/a.ts',
+      "import type { s3 } from '../../adapters/s3.ts';",
+    ],
+    [
+      'core that imports runtime',
+      'src/core/steps/ingest/a.ts',
+      "import { deps } from '../../../runtime/deps.ts';",
+    ],
+    ['core that imports an SDK', 'src/core/model/a.ts', "import { S3Client } from '@aws-sdk/client-s3';"],
+    ['core that imports openai', 'src/core/model/a.ts', "import type OpenAI from 'openai';"],
+    ['core that reads package.json', 'src/core/model/a.ts', "import manifest from '../../../package.json';"],
+    ['core that calls the network', 'src/core/model/a.ts', "await fetch('https://example.com');"],
+    ['core that calls a URL of a variable', 'src/core/model/a.ts', 'await fetch(url);'],
+    ['core that asks Temporal for the time', 'src/core/model/a.ts', 'const now = Temporal.Now.instant();'],
+    ['core that queues a microtask', 'src/core/model/a.ts', 'queueMicrotask(() => {});'],
+    ['core that schedules', 'src/core/model/a.ts', 'await scheduler.wait(1);'],
+    ['core that ends its signals by itself', 'src/core/model/a.ts', 'AbortSignal.timeout(1);'],
+    [
+      'a folder of the core that imports one after it',
+      'src/core/model/a.ts',
+      "import { scan } from '../steps/ingest/scan.ts';",
+    ],
+    [
+      'a step that imports another one',
+      'src/core/steps/poll/a.ts',
+      "import { scan } from '../ingest/scan.ts';",
+    ],
+    ['a file of the core in no folder', 'src/core/a.ts', ''],
+    ['a folder of the core without a rank', 'src/core/other/a.ts', ''],
+    ['core that reads files', 'src/core/model/a.ts', "import { readFile } from 'node:fs/promises';"],
+    ['core that imports late', 'src/core/model/a.ts', "const fs = await import('node:fs');"],
+    ['core that requires', 'src/core/model/a.ts', "const fs = require('node:fs');"],
+    ['core that imports for effect', 'src/core/model/a.ts', "import 'node:fs';"],
+    ['core that exports adapters', 'src/core/model/a.ts', "export * from '../../adapters/s3.ts';"],
+    [
+      'core that imports over several lines',
+      'src/core/model/a.ts',
+      "import {\n  one,\n  two,\n} from '../../adapters/s3.ts';",
+    ],
+    [
+      'core that imports after other code',
+      'src/core/model/a.ts',
+      "export const one = 'x';\nimport { s3 } from '../../adapters/s3.ts';",
+    ],
+    ['adapters that import runtime', 'src/adapters/a.ts', "import { deps } from '../runtime/deps.ts';"],
+    [
+      'runtime that imports lambdas',
+      'src/runtime/a.ts',
+      "import { handler } from '../../lambdas/ingest/handler.ts';",
+    ],
+    ['lambdas that import lib', 'lambdas/a/handler.ts', "import { Ingest } from '../../lib/ingest.ts';"],
+    ['lambdas that import the CDK', 'lambdas/a/handler.ts', "import { Stack } from 'aws-cdk-lib';"],
+    ['lambdas that import local', 'lambdas/a/handler.ts', "import { stack } from '../../local/stack.ts';"],
+    ['lib that imports lambdas', 'lib/a.ts', "import { handler } from '../lambdas/ingest/handler.ts';"],
+    ['lib that imports core', 'lib/a.ts', "import type { Job } from '../src/core/model/job.ts';"],
+    ['bin that imports runtime', 'bin/a.ts', "import { deps } from '../src/runtime/deps.ts';"],
+    ['local that imports lib', 'local/a.ts', "import { Ingest } from '../lib/ingest.ts';"],
+    [
+      'the emulator that imports core',
+      'local/openai-emulator/a.ts',
+      "import type { J } from '../../src/core/model/job.ts';",
+    ],
+    [
+      'the emulator that imports the local stack',
+      'local/openai-emulator/a.ts',
+      "import { s } from '../stack.ts';",
+    ],
+    ['local that imports the command line', 'local/a.ts', "import { main } from '../cli/main.ts';"],
+    ['anything that imports tests', 'local/a.ts', "import { x } from '../test/support/x.ts';"],
+    ['an import without .ts', 'src/core/model/a.ts', "import type { Job } from './job';"],
+    ['an import of nothing', 'src/core/model/a.ts', "import type { Job } from './gone.ts';"],
+    ['core that reads the environment', 'src/core/model/a.ts', 'const key = process.env.KEY;'],
+    ['core that asks for the time', 'src/core/model/a.ts', 'const now = Date.now();'],
+    ['core that makes a date of now', 'src/core/model/a.ts', 'const now = new Date();'],
+    ['core that makes a date of now in brief', 'src/core/model/a.ts', 'const now = +new Date;'],
+    ['core that rolls dice', 'src/core/model/a.ts', 'const random = Math.random();'],
+    ['core that makes ids', 'src/core/model/a.ts', "import { randomUUID } from 'node:crypto';"],
+    ['core that waits', 'src/core/model/a.ts', 'setTimeout(() => {}, 1);'],
+    ['core that prints', 'src/core/model/a.ts', "console.log('x');"],
+    ['contract that prints', 'src/contract/a.ts', "console.log('x');"],
+    ['a file of utils', 'src/core/base/utils.ts', ''],
+    ['a file of helpers', 'lib/test-helpers.ts', ''],
+    ['a manager', 'src/runtime/queue-manager.ts', ''],
+    ['a folder of helpers', 'src/core/base/helpers/a.ts', ''],
+    ['a name in camel case', 'src/core/base/runFile.ts', ''],
+    ['a file in no room', 'src/index.ts', ''],
+  ])('finds %s', (_what, path, text) => {
+    // Some close a ring of folders, too.
+    const violations = violationsWith({ [path]: text }).filter((found) => !found.startsWith('folders'));
+    expect(violations).toHaveLength(1);
+    expect(violations[0]).toContain(path);
+  });
+
+  it('finds cycles: of two, of three, and of a file with itself', () => {
+    expect(
+      violationsWith({ 'lib/a.ts': "import './b.ts';", 'lib/b.ts': "import type { A } from './a.ts';" }),
+    ).toEqual(['import cycle: lib/a.ts -> lib/b.ts -> lib/a.ts']);
+    const ring = {
+      'lib/a.ts': "import './b.ts';",
+      'lib/b.ts': "import './c.ts';",
+      'lib/c.ts': "import './a.ts';",
+    };
+    expect(violationsWith(ring)).toEqual(['import cycle: lib/a.ts -> lib/b.ts -> lib/c.ts -> lib/a.ts']);
+    expect(violationsWith({ 'lib/a.ts': "import './a.ts';" })).toEqual([
+      'import cycle: lib/a.ts -> lib/a.ts',
+    ]);
+  });
+
+  it('finds folders that import each other though no files do', () => {
+    expect(
+      violationsWith({
+        'local/a/one.ts': "import '../b/two.ts';",
+        'local/b/two.ts': '',
+        'local/b/three.ts': "import '../a/four.ts';",
+        'local/a/four.ts': '',
+      }),
+    ).toEqual(['folders import each other: local/a -> local/b -> local/a']);
+  });
+
+  it('is not misled by comments, strings and dates with a time', () => {
+    const text = [
+      "/** Not `import { x } from '../adapters/s3.ts'`, not process.env, not Date.now(). */",
+      '// console.log(new Date())',
+      "export const url = 'https://example.com/v1'; // Math.random()",
+      'export const iso = (at: number): string => new Date(at).toISOString();',
+      'export const parse = (text: string): number => Date.parse(text);',
+    ].join('\n');
+    expect(violationsWith({ 'src/core/model/a.ts': text })).toEqual([]);
+    expect(importsOf(text)).toEqual([]);
+  });
+});

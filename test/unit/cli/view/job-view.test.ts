@@ -1,0 +1,87 @@
+import { expect, test } from 'vitest';
+import { jobView } from '../../../../cli/view/job-view.ts';
+import { describeJob } from '../../../../cli/view/progress.ts';
+import type { BatchRecord } from '../../../../src/core/model/batch.ts';
+import type { Job } from '../../../../src/core/model/job.ts';
+import { batchOf, jobOf } from '../../../support/contracts/job-store.suite.ts';
+
+const NEXT_AT = Date.UTC(2026, 10, 30, 12);
+const job = (changes: Partial<Job>): Job => jobOf('j', changes);
+const batch = (changes: Partial<BatchRecord>): BatchRecord => batchOf('j', 0, changes);
+const outcome = (succeeded: number, failed: number) =>
+  ({ succeeded, failed }) as unknown as NonNullable<BatchRecord['outcome']>;
+
+test('a file without a job has only been dropped', () => {
+  const view = jobView({ job: undefined, batches: [] });
+  expect(view).toMatchObject({ jobId: undefined, phase: 'dropped', hasEnded: false, batches: 0 });
+  expect(describeJob(view)).toBe('dropped');
+});
+
+test.each<[string, Partial<Job>, string]>([
+  ['is being ingested', { state: 'ingesting' }, 'checking lines'],
+  [
+    'fails in a step of its own',
+    { state: 'ingesting', failing: { since: 0, tries: 2, reason: 'SlowDown', nextAt: NEXT_AT } },
+    'checking lines · failed 2 times (SlowDown), next try at 2026-11-30T12:00:00.000Z',
+  ],
+  [
+    'cannot be read',
+    {
+      state: 'ingesting',
+      ingest: {
+        starts: 0,
+        unreadable: { since: 0, tries: 1, code: 'AccessDenied', reason: 'denied', nextAt: NEXT_AT },
+      },
+    },
+    'waiting: the file cannot be read (AccessDenied), tried once, next try at 2026-11-30T12:00:00.000Z',
+  ],
+  [
+    'is rejected and has no receipt yet',
+    { state: 'rejected', rejection: { code: 'empty_file', message: 'The file is empty.' } },
+    'rejected: empty_file',
+  ],
+  ['is rejected', { state: 'rejected', receiptKey: 'receipts/a.json' }, 'rejected'],
+  ['has completed', { state: 'completed', receiptKey: 'receipts/a.json' }, 'done'],
+])('of a job that %s it says so', (_what, changes, text) => {
+  expect(describeJob(jobView({ job: job(changes), batches: [] }))).toBe(text);
+});
+
+test('a running job counts the requests of its first round once, and what has a result of every round', () => {
+  const batches = [
+    batch({ round: 0, requests: 1500, state: 'collected', outcome: outcome(1000, 100) }),
+    batch({
+      round: 0,
+      requests: 500,
+      state: 'submitted',
+      status: 'in_progress',
+      progress: { total: 500, completed: 40, failed: 1 },
+    }),
+    batch({ round: 1, requests: 400, state: 'planned', heldReason: 'budget_exhausted' }),
+  ];
+  const view = jobView({ job: job({ state: 'running' }), batches });
+  expect(view).toMatchObject({
+    phase: 'running',
+    requests: { total: 2000, done: 1141 },
+    batches: 3,
+    waitsFor: 'budget_exhausted',
+  });
+  expect(describeJob(view)).toBe(
+    '1,141 of 2,000 requests · 3 batches: 1 collected, 1 in_progress, 1 planned · waiting (budget_exhausted)',
+  );
+});
+
+test('what OpenAI reports of a batch that runs again never makes more requests done than there are', () => {
+  const progress = { total: 10, completed: 10, failed: 0 };
+  const batches = [
+    batch({ round: 0, requests: 10, state: 'collected', outcome: outcome(9, 0) }),
+    batch({ round: 1, requests: 1, state: 'submitted', status: 'finalizing', progress }),
+  ];
+  expect(jobView({ job: job({ state: 'running' }), batches }).requests).toEqual({ total: 10, done: 10 });
+});
+
+test('of a duplicate it shows its owner, also where the record of that one is gone', () => {
+  const duplicate = job({ state: 'duplicate', duplicateOf: 'owner' });
+  const view = jobView({ job: duplicate, owner: { ...jobOf('owner'), state: 'running' }, batches: [] });
+  expect(view).toMatchObject({ phase: 'waiting_for_owner', owner: { jobId: 'owner', phase: 'running' } });
+  expect(jobView({ job: duplicate, batches: [] }).owner).toMatchObject({ jobId: 'owner', phase: 'dropped' });
+});

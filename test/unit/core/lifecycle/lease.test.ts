@@ -1,0 +1,163 @@
+/** A lease while a worker uses it: renewed beside the work, and looked at before each side effect. */
+import { expect, test } from 'vitest';
+import { whileBatchClaimed } from '../../../../src/core/lifecycle/claims.ts';
+import {
+  LEASE_MARGIN_MS,
+  LEASE_MS,
+  LeaseLostError,
+  leaseUntil,
+  RENEW_EVERY_MS,
+} from '../../../../src/core/lifecycle/lease.ts';
+import type { BatchRecord } from '../../../../src/core/model/batch.ts';
+import type { Pause } from '../../../../src/core/ports/ambient.ts';
+import { MemoryBatches } from '../../../support/memory/batches.ts';
+import { MemoryJobs } from '../../../support/memory/jobs.ts';
+import { MemoryObjects } from '../../../support/memory/objects.ts';
+
+const NOW = 1_790_000_000_000;
+const KEY = { jobId: 'job', batchId: '0-00000' };
+
+/** A claimed batch, and a clock whose every beat is called for. */
+async function start() {
+  const clock = { now: NOW };
+  const ambient = { now: () => clock.now, nonce: () => 'nonce' };
+  const jobs = new MemoryJobs();
+  const warnings: string[] = [];
+  let beat = (): void => {};
+  const heartbeat: Pause = (_ms, signal) =>
+    new Promise((resolve) => {
+      beat = resolve;
+      if (signal?.aborted) resolve();
+      signal?.addEventListener('abort', () => resolve(), { once: true });
+    });
+  const deps = {
+    jobs,
+    objects: new MemoryObjects({ bucket: 'bucket' }, ambient),
+    batches: new MemoryBatches(ambient),
+    ambient,
+    heartbeat,
+    log: { info: () => {}, warn: (message: string) => void warnings.push(message) },
+  };
+  await jobs.addBatch({
+    v: 1,
+    ...KEY,
+    round: 0,
+    state: 'admitted',
+    endpoint: '/v1/responses',
+    model: 'm',
+    manifestKey: 'work/m',
+    requests: 1,
+    bytes: 10,
+    createdAt: NOW,
+    updatedAt: NOW,
+  });
+  const batch = (await jobs.claimBatch(KEY, 'admitted', 'mine', NOW, NOW + LEASE_MS))!;
+  return {
+    deps,
+    batch,
+    warnings,
+    read: async (): Promise<BatchRecord> => (await jobs.getBatch(KEY.jobId, KEY.batchId))!,
+    pass: async (ms: number): Promise<void> => {
+      clock.now += ms;
+      beat();
+      for (let turns = 0; turns < 20; turns++) await Promise.resolve();
+    },
+    other: (now: number) => jobs.claimBatch(KEY, 'admitted', 'other', now, now + LEASE_MS),
+  };
+}
+
+test('work that takes hours keeps its claim, which is short all the while', async () => {
+  const { deps, batch, read, pass, other } = await start();
+  await whileBatchClaimed(deps, batch, 'mine', async (leased) => {
+    for (let beats = 0; beats < 500; beats++) {
+      await pass(RENEW_EVERY_MS);
+      expect(await other(deps.ambient.now())).toBeUndefined();
+    }
+    expect((await read()).claimedUntil).toBe(deps.ambient.now() + LEASE_MS);
+    await leased.objects.put('work/late', new Uint8Array(1));
+  });
+});
+
+test('a worker that was stopped for longer than its lease begins no side effect, and every one is looked at', async () => {
+  const { deps, batch } = await start();
+  await whileBatchClaimed(deps, batch, 'mine', async ({ objects, batches }) => {
+    const writer = objects.openWrite('work/open');
+    const stopped = deps.ambient.now() + LEASE_MS - LEASE_MARGIN_MS;
+    deps.ambient.now = () => stopped;
+    const upload = { filename: 'f', bytes: 0, body: (async function* () {})() };
+    const create = { inputFileId: 'f', endpoint: '/v1/responses', metadata: {} };
+    const effects: (() => Promise<unknown>)[] = [
+      () => objects.put('work/a', new Uint8Array(1)),
+      () => objects.remove('work/a'),
+      () => writer.close(),
+      () => batches.uploadFile(upload),
+      () => batches.createBatch(create),
+      () => batches.cancelBatch('b'),
+      () => batches.deleteFile('f'),
+    ];
+    for (const effect of effects) await expect(effect()).rejects.toThrow(LeaseLostError);
+    // Reading does no harm.
+    expect(await objects.get('work/a')).toBeUndefined();
+    expect((await batches.listBatches()).batches).toEqual([]);
+  });
+});
+
+test('a worker that another one has followed begins no side effect, though its own time is not up', async () => {
+  const { deps, batch, pass, other, warnings } = await start();
+  await whileBatchClaimed(deps, batch, 'mine', async ({ objects }) => {
+    expect(await other(NOW + LEASE_MS)).toBeDefined();
+    await pass(RENEW_EVERY_MS);
+    await expect(objects.put('work/a', new Uint8Array(1))).rejects.toThrow(LeaseLostError);
+  });
+  expect(warnings).toEqual(['a lease was lost to another worker']);
+});
+
+test('a renewal that fails is repeated, and the work is stopped before the lease runs out if none succeeds', async () => {
+  const { deps, batch, pass, warnings } = await start();
+  const renew = deps.jobs.renewBatch.bind(deps.jobs);
+  const away = async (): Promise<boolean> => {
+    throw new Error('the table is away');
+  };
+  deps.jobs.renewBatch = away;
+  await whileBatchClaimed(deps, batch, 'mine', async ({ objects }) => {
+    await pass(RENEW_EVERY_MS);
+    await pass(RENEW_EVERY_MS);
+    await objects.put('work/a', new Uint8Array(1));
+    deps.jobs.renewBatch = renew;
+    await pass(RENEW_EVERY_MS);
+    deps.jobs.renewBatch = away;
+    for (let beats = 0; beats < 4; beats++) await pass(RENEW_EVERY_MS);
+    await expect(objects.put('work/b', new Uint8Array(1))).rejects.toThrow(LeaseLostError);
+  });
+  expect(new Set(warnings)).toEqual(new Set(['a lease could not be renewed; trying again']));
+});
+
+test('what follows once the claim was given back is not stopped, and nothing is renewed any more', async () => {
+  const { deps, batch, read, pass, warnings } = await start();
+  await whileBatchClaimed(deps, batch, 'mine', async ({ jobs, batches }) => {
+    const released = { state: 'planned', claim: undefined, claimedUntil: undefined } as const;
+    await jobs.updateBatch(batch, { state: 'admitted', claim: 'mine' }, released, NOW);
+    await pass(LEASE_MS);
+    await batches.deleteFile('left over');
+  });
+  expect((await read()).claimedUntil).toBeUndefined();
+  expect(warnings).toEqual([]);
+});
+
+test('a worker that lives shorter than a lease claims for its life, renews nothing, and begins nothing after it', async () => {
+  const { deps, warnings, pass } = await start();
+  const now = deps.ambient.now();
+  const until = leaseUntil(now, { remainingMs: () => 3_000 });
+  expect(until).toBe(now + 8_000);
+  expect(leaseUntil(now, { remainingMs: () => 15 * 60_000 })).toBe(now + LEASE_MS);
+  await deps.jobs.updateBatch(KEY, { state: 'admitted' }, { claim: undefined, claimedUntil: undefined }, now);
+  const batch = (await deps.jobs.claimBatch(KEY, 'admitted', 'short', now, until))!;
+  await whileBatchClaimed(deps, batch, 'short', async ({ objects }) => {
+    await pass(7_999);
+    await objects.put('work/in-time', new Uint8Array(1));
+    await pass(1);
+    await expect(objects.put('work/late', new Uint8Array(1))).rejects.toThrow(LeaseLostError);
+  });
+  expect((await deps.jobs.getBatch(KEY.jobId, KEY.batchId))!.claimedUntil).toBe(until);
+  expect(warnings).toEqual([]);
+});

@@ -1,0 +1,212 @@
+/** What a poll asks and writes: as much as there is live, whatever there ever was. */
+
+import { describe, expect, it } from 'vitest';
+import { defaultSettings } from '../../../../../src/contract/settings.ts';
+import { MINUTE_MS } from '../../../../../src/contract/time.ts';
+import { type BatchRecord, batchIdOf } from '../../../../../src/core/model/batch.ts';
+import type { BatchChanges } from '../../../../../src/core/ports/records.ts';
+import { Prices } from '../../../../../src/core/pricing/prices.ts';
+import { poll } from '../../../../../src/core/steps/poll/poll.ts';
+import { MemoryBatches } from '../../../../support/memory/batches.ts';
+import { noHeartbeat } from '../../../../support/memory/heartbeat.ts';
+import { MemoryJobs } from '../../../../support/memory/jobs.ts';
+import { MemoryListing } from '../../../../support/memory/listing.ts';
+import { MemoryObjects } from '../../../../support/memory/objects.ts';
+import { MemoryOutbox } from '../../../../support/memory/outbox.ts';
+import { MemoryOwners } from '../../../../support/memory/owners.ts';
+import { MemoryParks } from '../../../../support/memory/parks.ts';
+import { MemoryQuota } from '../../../../support/memory/quota.ts';
+
+const JOB_ID = 'job';
+
+function start() {
+  let now = Date.UTC(2026, 0, 1);
+  const asked = { pages: 0, single: 0 };
+  const written: BatchChanges[] = [];
+  const ambient = { now: () => now, nonce: () => 'nonce' };
+  class WatchedJobs extends MemoryJobs {
+    override updateBatch(...parameters: Parameters<MemoryJobs['updateBatch']>) {
+      written.push(parameters[2] as BatchChanges);
+      return super.updateBatch(...parameters);
+    }
+  }
+  class WatchedBatches extends MemoryBatches {
+    override getBatch(id: string) {
+      asked.single++;
+      return super.getBatch(id);
+    }
+    override listBatches(after?: string) {
+      asked.pages++;
+      return super.listBatches(after);
+    }
+  }
+  const jobs = new WatchedJobs();
+  const batches = new WatchedBatches(ambient);
+  const deps = {
+    stackId: 'stack',
+    stackName: 'stack',
+    owners: new MemoryOwners(),
+    settings: defaultSettings(),
+    workKeptMs: 30 * 24 * 60 * MINUTE_MS,
+    inputs: new MemoryObjects({ bucket: 'bucket' }, ambient),
+    listing: new MemoryListing(),
+    objects: new MemoryObjects({ bucket: 'bucket' }, ambient),
+    jobs,
+    quota: new MemoryQuota(jobs),
+    prices: new Prices(),
+    parks: new MemoryParks(),
+    batches,
+    outbox: new MemoryOutbox(),
+    ambient,
+    deadline: { remainingMs: () => 5 * MINUTE_MS },
+    heartbeat: noHeartbeat,
+    log: { info: () => {}, warn: () => {} },
+  };
+  let made = 0;
+  return {
+    ...deps,
+    asked,
+    written,
+    pass: (minutes: number) => {
+      now += minutes * MINUTE_MS;
+    },
+    /** A batch in the project; of ours, if it is to be polled. */
+    create: async (isOurs: boolean): Promise<BatchRecord> => {
+      const remote = await batches.createBatch({
+        inputFileId: 'file',
+        endpoint: '/v1/responses',
+        metadata: {},
+      });
+      const batch: BatchRecord = {
+        v: 1,
+        jobId: JOB_ID,
+        batchId: batchIdOf(0, made++),
+        round: 0,
+        state: 'submitted',
+        endpoint: '/v1/responses',
+        model: 'gpt-5-nano',
+        manifestKey: 'work/m',
+        requests: 1_000,
+        bytes: 1_000,
+        createdAt: now,
+        updatedAt: now,
+        openaiBatchId: remote.id,
+        submittedAt: now,
+        status: 'validating',
+        statusAt: now,
+      };
+      if (isOurs) await jobs.addBatch(batch);
+      return batch;
+    },
+    poll: () => poll(deps),
+  };
+}
+
+describe('what a poll asks', () => {
+  it('is nothing where no batch is live', async () => {
+    const stack = start();
+    for (let index = 0; index < 250; index++) await stack.create(false);
+    await stack.poll();
+    expect(stack.asked).toEqual({ pages: 0, single: 0 });
+  });
+
+  it('is the pages of live batches, however many there were before', async () => {
+    const stack = start();
+    for (let index = 0; index < 3_000; index++) await stack.create(false);
+    stack.pass(60);
+    for (let index = 0; index < 250; index++) await stack.create(true);
+    await stack.poll();
+    expect(stack.asked).toEqual({ pages: 3, single: 0 });
+  });
+
+  it('is answered for more live batches than a call may have arguments', async () => {
+    const stack = start();
+    const batch = await stack.create(true);
+    for (let index = 1; index < 130_000; index++)
+      await stack.jobs.addBatch({ ...batch, batchId: batchIdOf(1, index), openaiBatchId: `gone-${index}` });
+    stack.batches.end(batch.openaiBatchId!, { status: 'completed' });
+    await stack.poll();
+    expect(await stack.jobs.getBatch(JOB_ID, batch.batchId)).toMatchObject({ state: 'ended' });
+  });
+
+  it('is no more than one page in vain for a batch that has been there for weeks, and that batch alone', async () => {
+    const stack = start();
+    const held = await stack.create(true);
+    for (let index = 0; index < 3_000; index++) {
+      stack.pass(5);
+      await stack.create(false);
+    }
+    stack.batches.end(held.openaiBatchId!, { status: 'completed' });
+    await stack.poll();
+    expect(stack.asked).toEqual({ pages: 1, single: 1 });
+    expect(await stack.jobs.getBatch(JOB_ID, held.batchId)).toMatchObject({ state: 'ended' });
+  });
+
+  it('is pages on and on while they show more batches of ours than it would have to ask for', async () => {
+    const stack = start();
+    for (let round = 0; round < 20; round++) {
+      for (let index = 0; index < 20; index++) await stack.create(true);
+      for (let index = 0; index < 180; index++) await stack.create(false);
+    }
+    await stack.poll();
+    expect(stack.asked.pages).toBeLessThanOrEqual(40);
+    expect(stack.asked.single).toBe(0);
+  });
+});
+
+describe('what a poll writes', () => {
+  it('is the status as soon as it is another, and progress when it has moved by a twentieth', async () => {
+    const stack = start();
+    const { openaiBatchId, batchId } = await stack.create(true);
+    const see = async (status: 'validating' | 'in_progress', completed: number): Promise<number> => {
+      const before = stack.written.length;
+      stack.pass(5);
+      stack.batches.end(openaiBatchId!, { status, progress: { total: 1_000, completed, failed: 0 } });
+      await stack.poll();
+      return stack.written.length - before;
+    };
+    expect(await see('validating', 0)).toBe(1);
+    expect(await see('validating', 0)).toBe(0);
+    expect(await see('in_progress', 3)).toBe(1);
+    expect(await see('in_progress', 52)).toBe(0);
+    expect(await see('in_progress', 53)).toBe(1);
+    expect(await see('in_progress', 60)).toBe(0);
+    expect(await stack.jobs.getBatch(JOB_ID, batchId)).toMatchObject({
+      status: 'in_progress',
+      progress: { total: 1_000, completed: 53, failed: 0 },
+    });
+  });
+
+  it('is all of it once the batch has ended', async () => {
+    const stack = start();
+    const { openaiBatchId, batchId } = await stack.create(true);
+    const progress = { total: 1_000, completed: 1, failed: 0 };
+    stack.batches.end(openaiBatchId!, { status: 'in_progress', progress });
+    await stack.poll();
+    stack.batches.end(openaiBatchId!, { status: 'expired', progress: { ...progress, completed: 2 } });
+    await stack.poll();
+    expect(await stack.jobs.getBatch(JOB_ID, batchId)).toMatchObject({
+      state: 'ended',
+      progress: { completed: 2 },
+    });
+  });
+
+  it('is as much of what is wrong with a batch as a table item has room for, in any script', async () => {
+    const stack = start();
+    const { openaiBatchId, batchId } = await stack.create(true);
+    const text = `a${'\u{1F4B8}'.repeat(300)}`;
+    const errors = Array.from({ length: 1_000 }, (_, index) => ({
+      code: 'invalid_value',
+      message: text,
+      param: text,
+      line: index + 1,
+    }));
+    stack.batches.end(openaiBatchId!, { status: 'failed', errors });
+    await stack.poll();
+    const { errors: recorded = [], state } = (await stack.jobs.getBatch(JOB_ID, batchId))!;
+    expect(state).toBe('ended');
+    expect(Buffer.byteLength(JSON.stringify(recorded))).toBeLessThan(300_000);
+    expect(recorded.length).toBeGreaterThan(100);
+    expect(recorded.every(({ message }) => message.isWellFormed())).toBe(true);
+  });
+});
