@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { routeSchema } from '../src/contract/settings.ts';
+import type { routeSchema } from '../src/contract/route.ts';
 
 type BudgetJson = z.input<typeof routeSchema>['budget'];
 

@@ -5,7 +5,8 @@ import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import { EVENT_SOURCE, JOB_COMPLETED } from '../src/contract/messages.ts';
-import { type NotifyTarget, type Route, readNotifyArn } from '../src/contract/settings.ts';
+import { type NotifyTarget, readNotifyArn } from '../src/contract/notify.ts';
+import type { Route } from '../src/contract/route.ts';
 import { InvalidConfigurationError } from './configuration.ts';
 import { newDeadLetterQueue } from './work-queue.ts';
 

@@ -1,8 +1,8 @@
 import { Annotations, Duration, RemovalPolicy, Validations } from 'aws-cdk-lib';
 import * as s3 from 'aws-cdk-lib/aws-s3';
 import { Construct } from 'constructs';
+import { type Layout, type Places, prefixesOf } from '../src/contract/layout.ts';
 import { OWNERS_KEY } from '../src/contract/prefix-owners.ts';
-import { type Layout, type Places, prefixesOf } from '../src/contract/settings.ts';
 import { requireBucketName } from './configuration.ts';
 import type { PipelineFunction } from './pipeline-function.ts';
 

@@ -4,7 +4,8 @@
  */
 
 import { statSync } from 'node:fs';
-import type { Layout, Route } from '../../src/contract/settings.ts';
+import type { Layout } from '../../src/contract/layout.ts';
+import type { Route } from '../../src/contract/route.ts';
 import type { Job } from '../../src/core/model/job.ts';
 import { OPENAI_LIMITS } from '../../src/core/model/limits.ts';
 import { Prices } from '../../src/core/pricing/prices.ts';

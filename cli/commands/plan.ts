@@ -1,6 +1,8 @@
 /** `batchdrop plan FILE...`: what files would become and cost. Reads them, and nothing else; sends nothing. */
 import { basename } from 'node:path';
-import { type Route, readDuration, type Settings, TIERS, type Tier } from '../../src/contract/settings.ts';
+import { readDuration } from '../../src/contract/durations.ts';
+import { type Route, TIERS, type Tier } from '../../src/contract/route.ts';
+import type { Settings } from '../../src/contract/settings.ts';
 import { formatUsd, fromUsd, type Picodollars, toUsd } from '../../src/core/base/money.ts';
 import {
   ASSUMED_OUTPUT_TOKENS,

@@ -1,12 +1,10 @@
 import { InvalidArgumentError } from 'commander';
+import { readDuration } from '../../src/contract/durations.ts';
 
-const UNIT_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-
-/** Reads `90m`, `2h`, `1d` or `1h30m` as milliseconds. */
+/** Reads `90m`, `2h` or `1d` as milliseconds, as the settings do. */
 export function durationMs(text: string): number {
-  const parts = [...text.matchAll(/(\d+(?:\.\d+)?)([smhd])/g)];
-  const ms = parts.reduce((sum, [, count, unit]) => sum + Number(count) * UNIT_MS[unit!]!, 0);
-  if (parts.map(([part]) => part).join('') !== text || ms <= 0)
+  const ms = readDuration(text);
+  if (ms === undefined)
     throw new InvalidArgumentError('a duration above zero such as 90m, 2h or 1d is expected.');
   return ms;
 }

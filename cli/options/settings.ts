@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
-import type { Route, Settings } from '../../src/contract/settings.ts';
+import type { Route } from '../../src/contract/route.ts';
+import type { Settings } from '../../src/contract/settings.ts';
 import { readSettings, SettingsTextError } from '../../src/contract/settings-text.ts';
 import { routeOf } from '../../src/core/requests/route.ts';
 import { UsageError } from '../view/exit.ts';

@@ -3,7 +3,8 @@
  * `mayOverride` lets them.
  */
 import * as z from 'zod';
-import { isUsd, type OVERRIDABLE, routeSchema } from './settings.ts';
+import { isUsd } from './budget.ts';
+import { type OVERRIDABLE, routeSchema } from './route.ts';
 
 /** `input/a.jsonl.options.json` holds the options of `input/a.jsonl`; it is never an input itself. */
 export const OPTIONS_SUFFIX = '.options.json';

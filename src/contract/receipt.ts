@@ -5,7 +5,7 @@
 import * as z from 'zod';
 import { appliedOptionSchema } from './options.ts';
 import { PRICED_TIERS } from './rates.ts';
-import { routeSchema } from './settings.ts';
+import { routeSchema } from './route.ts';
 
 const count = z.int().min(0);
 

@@ -2,6 +2,9 @@ import { BatchProcessor, EventType, processPartialResponse } from '@aws-lambda-p
 import { ChangeMessageVisibilityCommand, type SQSClient } from '@aws-sdk/client-sqs';
 import type { Context, SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
 import type { z } from 'zod';
+import { problemsOf } from '../contract/problems.ts';
+import { MINUTE_MS, SECOND_MS } from '../contract/time.ts';
+import { type Backoff, waitAfter } from '../core/base/backoff.ts';
 import { BatchdropError } from '../core/base/errors.ts';
 import type { Deadline } from '../core/ports/ambient.ts';
 import type { Log } from '../core/ports/log.ts';
@@ -17,12 +20,11 @@ export interface Invocation {
   log: Log;
 }
 
-const FIRST_BACKOFF_SECONDS = 30;
-const MAX_BACKOFF_SECONDS = 15 * 60;
+const REDELIVERY_BACKOFF: Backoff = { firstMs: 30 * SECOND_MS, maxMs: 15 * MINUTE_MS };
 
 /** 30 s after the first failure, twice as long after each further one, at most 15 minutes. */
 export function backoffSeconds(receiveCount: number): number {
-  return Math.min(FIRST_BACKOFF_SECONDS * 2 ** Math.max(0, receiveCount - 1), MAX_BACKOFF_SECONDS);
+  return waitAfter(REDELIVERY_BACKOFF, receiveCount) / SECOND_MS;
 }
 
 /** The message is not one of ours; trying it again changes nothing, so it goes to the dead-letter queue. */
@@ -101,9 +103,9 @@ function parseBody<Schema extends z.ZodType>(schema: Schema, body: string): z.ou
   }
   const result = schema.safeParse(json);
   if (result.success) return result.data;
-  const problems = result.error.issues.map(({ path, message }) => `${path.join('.') || 'body'}: ${message}`);
+
   throw new UnreadableMessageError(
-    `the message is not one that this release understands: ${problems.join('; ')}`,
+    `the message is not one that this release understands: ${problemsOf(result.error).join('; ')}`,
   );
 }
 

@@ -15,8 +15,9 @@ import {
 } from '../../local/openai-emulator/emulator.ts';
 import { type ApiKeys, UnknownApiKey } from '../../src/adapters/api-key.ts';
 import { DEFAULT_API_KEY } from '../../src/contract/api-key.ts';
+import { layoutOf } from '../../src/contract/layout.ts';
 import { type Receipt, receiptSchema } from '../../src/contract/receipt.ts';
-import { defaultSettings, layoutOf, type Settings } from '../../src/contract/settings.ts';
+import { defaultSettings, type Settings } from '../../src/contract/settings.ts';
 import { MINUTE_MS } from '../../src/contract/time.ts';
 import { publishedKeys } from '../../src/core/files/keys.ts';
 import { type BatchLimits, OPENAI_LIMITS } from '../../src/core/model/limits.ts';

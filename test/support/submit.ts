@@ -1,7 +1,8 @@
 /** One batch in a store of its own, for tests of submit alone. */
 
 import type { BatchMessage } from '../../src/contract/messages.ts';
-import { defaultSettings, quotaSchema } from '../../src/contract/settings.ts';
+import { quotaSchema } from '../../src/contract/quota.ts';
+import { defaultSettings } from '../../src/contract/settings.ts';
 import { HOUR_MS } from '../../src/contract/time.ts';
 import type { BatchRecord } from '../../src/core/model/batch.ts';
 import type { BatchApi } from '../../src/core/ports/provider.ts';

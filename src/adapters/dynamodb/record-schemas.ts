@@ -2,10 +2,12 @@
  * What stands in the table, checked as it is read. Attributes that a later deployment added are ignored here and kept
  * in the item; a version that this deployment does not know is an error.
  */
+
 import * as z from 'zod';
 import { appliedOptionSchema } from '../../contract/options.ts';
+import { problemsOf } from '../../contract/problems.ts';
 import { receiptSchema } from '../../contract/receipt.ts';
-import { routeSchema, TIERS } from '../../contract/settings.ts';
+import { routeSchema, TIERS } from '../../contract/route.ts';
 import { BatchdropError } from '../../core/base/errors.ts';
 import {
   type BatchRecord,
@@ -436,6 +438,7 @@ function readRecord<Record>(
   }
   const result = schema.safeParse(item);
   if (result.success) return result.data;
-  const problems = result.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ');
-  throw new BatchdropError(`${where} is not a record that this deployment can read: ${problems}`);
+  throw new BatchdropError(
+    `${where} is not a record that this deployment can read: ${problemsOf(result.error, 'the item').join('; ')}`,
+  );
 }

@@ -13,8 +13,10 @@
  * The first rule all of whose fields fit holds; `*` stands for anything. `now`: a user waits, standard. `soon`: within
  * minutes or hours, flex. `later`: within a day, batch.
  */
+
 import * as z from 'zod';
 import { compileGlob, describeGlobProblem } from '../../contract/glob.ts';
+import { problemsOf } from '../../contract/problems.ts';
 import { BatchdropError } from '../base/errors.ts';
 import type { Calls } from './calls.ts';
 
@@ -70,9 +72,7 @@ export function readRules(text: string, name: string): Rules {
   }
   const parsed = rulesSchema.safeParse(json);
   if (!parsed.success) {
-    const problems = parsed.error.issues.map(
-      ({ path, message }) => `  - ${path.length === 0 ? 'the file' : path.join('.')}: ${message}`,
-    );
+    const problems = problemsOf(parsed.error, 'the file').map((problem) => `  - ${problem}`);
     throw new RulesFileError(
       `${name} is not a rules file of version 1:\n${problems.join('\n')}\n` +
         'Expected: {"version":1,"rules":[{"endpoint","model","project","tag","urgency"}],"otherwise"}, urgency "now", "soon" or "later".',

@@ -1,5 +1,7 @@
 /** Reads who owns which prefix of the bucket, and claims what the stack needs and may have, by conditional write. */
+
 import { OWNERS_KEY, ownersSchema, type PrefixOwner } from '../../contract/prefix-owners.ts';
+import { problemsOf } from '../../contract/problems.ts';
 import type { Settings } from '../../contract/settings.ts';
 import { BatchdropError, CorruptWorkFileError } from '../base/errors.ts';
 import type { Ambient } from '../ports/ambient.ts';
@@ -65,9 +67,9 @@ function parseOwners(body: string): PrefixOwner[] {
   }
   const parsed = ownersSchema.safeParse(json);
   if (parsed.success) return parsed.data.owners;
-  const problems = parsed.error.issues.map(({ path, message }) => `${path.join('.') || 'body'}: ${message}`);
+
   throw new CorruptWorkFileError(
-    `${OWNERS_KEY} does not say which stack owns which prefix (${problems.join('; ')}). No new file is run until it does: ` +
+    `${OWNERS_KEY} does not say which stack owns which prefix (${problemsOf(parsed.error).join('; ')}). No new file is run until it does: ` +
       'put back the version before, or remove it if one stack alone uses the bucket.',
   );
 }

@@ -3,8 +3,10 @@
  * object has one owner for ever: the stack that owned its key when it was put. So a takeover moves no object from one stack
  * to another, and what each of two stacks reads at different times does not matter.
  */
+
+import { layoutOf, type Places } from '../../contract/layout.ts';
 import type { PastOwner, PrefixOwner } from '../../contract/prefix-owners.ts';
-import { layoutOf, type Places, type Route } from '../../contract/settings.ts';
+import type { Route } from '../../contract/route.ts';
 
 /**
  * How long after it was written a takeover takes effect: longer than S3 takes to write the object, and than clocks of AWS

@@ -3,11 +3,12 @@
  * that (a restore from a deep archive takes 48 hours), so they are tried for a time, and then rejected with what S3 said.
  */
 import { HOUR_MS, MINUTE_MS } from '../../contract/time.ts';
+import { type Backoff, waitAfter } from '../base/backoff.ts';
 import type { ObjectUnreadableError } from '../base/errors.ts';
 import type { Job, Rejection, Unreadable } from '../model/job.ts';
 
 /** The first wait; each is twice as long as the one before, up to an hour. */
-const FIRST_WAIT_MS = MINUTE_MS;
+const UNREADABLE_BACKOFF: Backoff = { firstMs: MINUTE_MS, maxMs: HOUR_MS };
 
 /** What is recorded after a try. */
 export function afterUnreadable(
@@ -17,7 +18,7 @@ export function afterUnreadable(
 ): Unreadable {
   const tries = (before?.tries ?? 0) + 1;
   const { code, message } = error;
-  const waitMs = Math.min(HOUR_MS, FIRST_WAIT_MS * 2 ** Math.min(tries - 1, 20));
+  const waitMs = waitAfter(UNREADABLE_BACKOFF, tries);
   return { since: before?.since ?? now, tries, code, reason: message, nextAt: now + waitMs };
 }
 

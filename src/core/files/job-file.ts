@@ -3,9 +3,9 @@
  * the job again then takes what stands here, with the time and the route of then.
  */
 import * as z from 'zod';
+import type { Layout } from '../../contract/layout.ts';
 import { appliedOptionSchema } from '../../contract/options.ts';
-import type { Layout } from '../../contract/settings.ts';
-import { routeSchema } from '../../contract/settings.ts';
+import { routeSchema } from '../../contract/route.ts';
 import type { Job } from '../model/job.ts';
 import type { ObjectStore } from '../ports/objects.ts';
 import { workKeys } from './keys.ts';

@@ -1,5 +1,5 @@
 /** The only place that spells object keys. */
-import type { Layout } from '../../contract/settings.ts';
+import type { Layout } from '../../contract/layout.ts';
 import { JOB_ID_CHARS } from '../model/job-id.ts';
 
 /** Source: S3 user guide, "Naming Amazon S3 objects". */

@@ -1,5 +1,7 @@
 /** Small files below `work/` that are written once: whoever comes second takes what stands. */
+
 import type * as z from 'zod';
+import { problemsOf } from '../../contract/problems.ts';
 import { CorruptWorkFileError } from '../base/errors.ts';
 import type { ObjectStore } from '../ports/objects.ts';
 
@@ -22,8 +24,10 @@ export async function readWorkJson<Schema extends z.ZodType>(
   }
   const parsed = schema.safeParse(json);
   if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map(({ path, message }) => `${path.join('.') || 'body'}: ${message}`);
-  throw new CorruptWorkFileError(`${key} does not read back as it was written: ${problems.join('; ')}`);
+
+  throw new CorruptWorkFileError(
+    `${key} does not read back as it was written: ${problemsOf(parsed.error).join('; ')}`,
+  );
 }
 
 /** Writes a file unless one stands; gives the one that stands. */

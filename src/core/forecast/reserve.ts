@@ -1,5 +1,5 @@
 /** What a budget is asked to hold for a file: as admission reckons it, all batches of the file at the same time. */
-import type { Route } from '../../contract/settings.ts';
+import type { Route } from '../../contract/route.ts';
 import { fromMicrodollars, type Picodollars, toMicrodollars } from '../base/money.ts';
 import { boundOf } from '../pricing/bound.ts';
 import type { Prices } from '../pricing/prices.ts';

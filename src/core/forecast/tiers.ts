@@ -1,6 +1,6 @@
 /** What the tiers cost and how long they take, and which one to take. */
 
-import type { Tier } from '../../contract/settings.ts';
+import type { Tier } from '../../contract/route.ts';
 import { HOUR_MS } from '../../contract/time.ts';
 import type { Picodollars } from '../base/money.ts';
 import { WITH_FLEX } from '../model/endpoints.ts';

@@ -4,7 +4,7 @@
  * succeeded: it waits until its owner has ended, and costs nothing. See docs/adr/0022-duplicates-and-their-owners.md.
  */
 import { createHash } from 'node:crypto';
-import type { Route } from '../../contract/settings.ts';
+import type { Route } from '../../contract/route.ts';
 import type { Job } from '../model/job.ts';
 import type { JobStore } from '../ports/records.ts';
 

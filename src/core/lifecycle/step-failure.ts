@@ -7,6 +7,8 @@
  * A wait: its message is done with, and the record says when it is over. A delayed message looks at it then, and the sweep
  * should that be lost; so no wait uses up the receives of a message, however long it takes.
  */
+import { HOUR_MS, MINUTE_MS } from '../../contract/time.ts';
+import { type Backoff, waitAfter } from '../base/backoff.ts';
 import { BatchdropError, NotYetError } from '../base/errors.ts';
 import type { BatchRecord } from '../model/batch.ts';
 import type { Log } from '../ports/log.ts';
@@ -15,11 +17,10 @@ import type { BatchChanges, JobStore } from '../ports/records.ts';
 
 /** Failures that the queue's own backoff deals with. */
 const QUICK_FAILURES = 3;
-const FIRST_WAIT_MS = 5 * 60_000;
-const MOST_WAIT_MS = 60 * 60_000;
+const REST_BACKOFF: Backoff = { firstMs: 5 * MINUTE_MS, maxMs: HOUR_MS };
 const MAX_REASON_CHARS = 300;
 /** A longer wait is left to the sweep. Source: SQS API reference, SendMessage: a message is delayed by 15 minutes at most. */
-const MAX_DELAY_MS = 15 * 60_000;
+const MAX_DELAY_MS = 15 * MINUTE_MS;
 
 /** What clears the traces of failure once a step succeeds. */
 export const SUCCEEDED = { failures: undefined, notBefore: undefined, lastError: undefined } as const;
@@ -27,7 +28,7 @@ export const SUCCEEDED = { failures: undefined, notBefore: undefined, lastError:
 /** How long a batch rests after so many failures in a row; `undefined`: the queue tries again. */
 export function restAfter(failures: number): number | undefined {
   if (failures <= QUICK_FAILURES) return undefined;
-  return Math.min(FIRST_WAIT_MS * 2 ** (failures - QUICK_FAILURES - 1), MOST_WAIT_MS);
+  return waitAfter(REST_BACKOFF, failures - QUICK_FAILURES);
 }
 
 /** What {@link recordFailure} works with. */

@@ -3,7 +3,7 @@
  * Only tries that did not answer the request are counted; one that was not its own fault (no room, a refused file, an
  * operator's error) is not.
  */
-import type { Route } from '../../contract/settings.ts';
+import type { Route } from '../../contract/route.ts';
 
 /**
  * Why a try was worth another one. `unexecuted`: OpenAI says that it did not run it. `transient`: it failed while it

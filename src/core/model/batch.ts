@@ -3,7 +3,7 @@
  * lives for up to 24 hours and the next deployment must be able to finish it.
  */
 import { DEFAULT_API_KEY } from '../../contract/api-key.ts';
-import type { Tier } from '../../contract/settings.ts';
+import type { Tier } from '../../contract/route.ts';
 import type { BatchOutcome } from './outcome.ts';
 import type { TokenUsage } from './usage.ts';
 

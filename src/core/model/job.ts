@@ -1,7 +1,7 @@
 /** The record of a job. Times are epoch milliseconds. */
 import type { OptionName } from '../../contract/options.ts';
 import type { Receipt } from '../../contract/receipt.ts';
-import type { Route } from '../../contract/settings.ts';
+import type { Route } from '../../contract/route.ts';
 import type { ObjectHead, SourceObject } from './objects.ts';
 
 /**

@@ -11,8 +11,10 @@
  *
  * USD per million tokens, as a number or as decimal text, with at most six decimals.
  */
+
 import * as z from 'zod';
 import { type Price, priceSchema } from '../../contract/prices.ts';
+import { problemsOf } from '../../contract/problems.ts';
 import { PICODOLLARS } from '../../contract/rates.ts';
 import type { Settings } from '../../contract/settings.ts';
 import { BatchdropError } from '../base/errors.ts';
@@ -38,9 +40,7 @@ export function readPriceFile(text: string, name: string): PriceRow[] {
   }
   const parsed = priceFileSchema.safeParse(json);
   if (!parsed.success) {
-    const problems = parsed.error.issues.map(
-      ({ path, message }) => `  - ${path.length === 0 ? 'the file' : path.join('.')}: ${message}`,
-    );
+    const problems = problemsOf(parsed.error, 'the file').map((problem) => `  - ${problem}`);
     throw new PriceFileError(
       `${name} is not a price file of version 1:\n${problems.join('\n')}\n` +
         'Expected: {"version":1,"prices":[{"model","tier","input","output", ...}]}, USD per million tokens.',

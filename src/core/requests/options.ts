@@ -11,7 +11,7 @@ import {
   type Options,
   optionsSchema,
 } from '../../contract/options.ts';
-import type { Route } from '../../contract/settings.ts';
+import type { Route } from '../../contract/route.ts';
 import { describeJsonProblem } from '../../contract/settings-text.ts';
 import { BatchdropError, ObjectGoneError } from '../base/errors.ts';
 import { fromUsd } from '../base/money.ts';

@@ -1,6 +1,7 @@
 import { compileGlob, type Matcher } from '../../contract/glob.ts';
 import { OPTIONS_SUFFIX } from '../../contract/options.ts';
-import type { Route, Settings } from '../../contract/settings.ts';
+import type { Route } from '../../contract/route.ts';
+import type { Settings } from '../../contract/settings.ts';
 
 /**
  * The route that a key belongs to: the longest prefix that the key begins with, if the rest matches one of its globs

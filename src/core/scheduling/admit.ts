@@ -4,7 +4,7 @@
  * whatever the others have dropped. What is next and does not fit yet keeps its place: nothing smaller overtakes it on
  * its ledger, so nothing starves.
  */
-import type { QuotaSettings } from '../../contract/settings.ts';
+import type { QuotaSettings } from '../../contract/quota.ts';
 import { apiKeyOf, type BatchRecord, byRoundAndPlace, isSlice, tokensOf } from '../model/batch.ts';
 import type { Ledger, Reservation } from '../model/ledger.ts';
 import type { Park } from '../model/park.ts';

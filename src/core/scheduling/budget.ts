@@ -6,7 +6,7 @@
  * sent, and what it did not cost is given back when it is collected. What the dropped object says of its own budget stays
  * with its batches, and only ever lowers that of the route.
  */
-import type { Route } from '../../contract/settings.ts';
+import type { Route } from '../../contract/route.ts';
 import { fromUsd, toMicrodollars } from '../base/money.ts';
 import type { BatchRecord } from '../model/batch.ts';
 import type { Ledger } from '../model/ledger.ts';

@@ -7,8 +7,8 @@
  * the deadline: late answers are better than none.
  */
 
-import type { Route, Tier } from '../../contract/settings.ts';
-import { readDuration } from '../../contract/settings.ts';
+import { readDuration } from '../../contract/durations.ts';
+import type { Route, Tier } from '../../contract/route.ts';
 import { MINUTE_MS } from '../../contract/time.ts';
 import { type BatchRecord, type Ladder, tokensOf } from '../model/batch.ts';
 import { WITH_FLEX } from '../model/endpoints.ts';

@@ -1,6 +1,6 @@
 /** How fast a model can be called, request by request: what its ledger has learned from OpenAI's answers. */
 
-import type { QuotaSettings } from '../../contract/settings.ts';
+import type { QuotaSettings } from '../../contract/quota.ts';
 import { MINUTE_MS } from '../../contract/time.ts';
 import type { LearnedPace, Ledger } from '../model/ledger.ts';
 import type { Pace } from './ladder.ts';

@@ -1,13 +1,14 @@
-import { MINUTE_MS } from '../../contract/time.ts';
+import { HOUR_MS, MINUTE_MS } from '../../contract/time.ts';
+import { type Backoff, waitAfter } from '../base/backoff.ts';
 import type { Park, ParkProof } from '../model/park.ts';
 
 /**
  * When the first probe goes, and the most that lies between two: a refused create costs an upload at most, so it is tried
  * soon; a batch whose requests fail one by one has to run to its end.
  */
-const PROBE_AFTER_MS: Readonly<Record<ParkProof, { first: number; most: number }>> = {
-  created: { first: 5 * MINUTE_MS, most: 30 * MINUTE_MS },
-  collected: { first: 30 * MINUTE_MS, most: 4 * 60 * MINUTE_MS },
+const PROBE_BACKOFF: Readonly<Record<ParkProof, Backoff>> = {
+  created: { firstMs: 5 * MINUTE_MS, maxMs: 30 * MINUTE_MS },
+  collected: { firstMs: 30 * MINUTE_MS, maxMs: 4 * HOUR_MS },
 };
 
 /** The park as it becomes. What goes wrong again while it stands (batches sent before it) changes the reason only. */
@@ -22,16 +23,20 @@ export function parked(
     // What takes more to refute wins: a created batch says nothing of an account without credit.
     return { ...standing, reason, provenBy: stronger(standing.provenBy, provenBy), updatedAt: now };
   }
-  const probeAt = now + PROBE_AFTER_MS[provenBy].first;
+  const probeAt = now + PROBE_BACKOFF[provenBy].firstMs;
   return { v: 1, scope, isParked: true, reason, provenBy, parkedAt: now, probes: 0, probeAt, updatedAt: now };
 }
 
 /** The park with one more probe on its way, or `undefined` if none may go. */
 export function probed(standing: Park | undefined, now: number): Park | undefined {
   if (!standing?.isParked || now < standing.probeAt) return undefined;
-  const { first, most } = PROBE_AFTER_MS[standing.provenBy];
   const probes = standing.probes + 1;
-  return { ...standing, probes, probeAt: now + Math.min(first * 2 ** probes, most), updatedAt: now };
+  return {
+    ...standing,
+    probes,
+    probeAt: now + waitAfter(PROBE_BACKOFF[standing.provenBy], probes + 1),
+    updatedAt: now,
+  };
 }
 
 /** The park lifted, or `undefined` if there is none or the proof does not refute it. */

@@ -1,5 +1,6 @@
 /** Takes the batches of a job down the ladder when their time has come. */
-import type { Settings, Tier } from '../../contract/settings.ts';
+import type { Tier } from '../../contract/route.ts';
+import type { Settings } from '../../contract/settings.ts';
 import { SUCCEEDED } from '../lifecycle/step-failure.ts';
 import { type BatchRecord, tierOf } from '../model/batch.ts';
 import type { Ambient } from '../ports/ambient.ts';

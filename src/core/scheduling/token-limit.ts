@@ -1,3 +1,5 @@
+import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../contract/time.ts';
+import { type Backoff, waitAfter } from '../base/backoff.ts';
 import { type BatchRecord, tokensOf } from '../model/batch.ts';
 import type { Ledger } from '../model/ledger.ts';
 import type { LedgerLessons } from '../ports/quota.ts';
@@ -6,7 +8,7 @@ import { unjudgedWithout } from './ledger.ts';
 /** A batch above this part of the limit that is known is cut again. */
 export const RECUT_SHARE = 0.8;
 /** A lesson is believed for a day: accounts move up, and one batch a day that is refused is how it shows. */
-const LESSON_LASTS_MS = 24 * 60 * 60_000;
+const LESSON_LASTS_MS = DAY_MS;
 /** Batches beyond what is proven that may be unjudged: before the first refusal, after it, and ever. */
 const FIRST_PROBES = 4;
 const PROBES_AFTER_REFUSAL = 1;
@@ -16,8 +18,8 @@ const FIRST_SHRINK = 3 / 4;
 const FURTHER_SHRINK = 1 / 2;
 /** So many batches are taken before the ceiling is where it was refused. */
 const ACCEPTED_PER_REFUSAL = 40;
-const FIRST_PAUSE_MS = 5 * 60_000;
-const MOST_PAUSE_MS = 60 * 60_000;
+/** How long nothing is sent after a refusal. */
+const PAUSE_BACKOFF: Backoff = { firstMs: 5 * MINUTE_MS, maxMs: HOUR_MS };
 
 /**
  * Where the ceiling of a model starts: the lowest limit that was published or reported for its class (tier 1). Low is
@@ -138,7 +140,7 @@ export function lessonOfRefusal(
   const recovering = { ...lesson, ceiling, refusedAt: enqueued, sharedAt: now, probes: PROBES_AFTER_REFUSAL };
   // Its parts are what OpenAI takes by its own count, so they need not rest.
   if (refusal.isCut) return recovering;
-  const pause = Math.min(FIRST_PAUSE_MS * 2 ** (refusals - 1), MOST_PAUSE_MS);
+  const pause = waitAfter(PAUSE_BACKOFF, refusals);
   return { ...recovering, refusals, pausedUntil: now + pause };
 }
 

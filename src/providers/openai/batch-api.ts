@@ -8,12 +8,14 @@
  *
  * What this throws holds status, code and OpenAI's message, if that cannot quote what was sent; never a key.
  */
+
 import { randomUUID } from 'node:crypto';
 import type OpenAI from 'openai';
 import { APIConnectionError, APIConnectionTimeoutError, APIError, OpenAIError } from 'openai';
 import * as z from 'zod';
 import type { ApiKeys, ApiKeyValue } from '../../adapters/api-key.ts';
 import { release } from '../../adapters/body-chunks.ts';
+import { problemsOf } from '../../contract/problems.ts';
 import {
   BatchdropError,
   CreateRefusedError,
@@ -561,9 +563,9 @@ function parseAnswer<Schema extends z.ZodType>(
 ): z.output<Schema> {
   const result = schema.safeParse(answer);
   if (result.success) return result.data;
-  const problems = result.error.issues.map(({ path, message }) => `${path.join('.') || 'body'}: ${message}`);
+
   throw new OpenAIRequestError(
-    `${action} was answered with something that is not understood: ${problems.join('; ')}`,
+    `${action} was answered with something that is not understood: ${problemsOf(result.error).join('; ')}`,
   );
 }
 

@@ -2,7 +2,8 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { settingsSchema, type Tier } from '../../../src/contract/settings.ts';
+import type { Tier } from '../../../src/contract/route.ts';
+import { settingsSchema } from '../../../src/contract/settings.ts';
 import { DAY_MS, HOUR_MS } from '../../../src/contract/time.ts';
 import { fromUsd } from '../../../src/core/base/money.ts';
 import { ManifestEntries } from '../../../src/core/files/manifest.ts';

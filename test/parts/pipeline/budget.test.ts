@@ -1,6 +1,7 @@
 /** Budgets from the drop to the receipt, on the emulator: never a millionth over them, and every one of them booked once. */
 import { describe, expect, test } from 'vitest';
-import { type Route, type Settings, settingsSchema } from '../../../src/contract/settings.ts';
+import type { Route } from '../../../src/contract/route.ts';
+import { type Settings, settingsSchema } from '../../../src/contract/settings.ts';
 import { fromUsd, toMicrodollars } from '../../../src/core/base/money.ts';
 import { cancelJob } from '../../../src/core/lifecycle/cancel.ts';
 import type { Job } from '../../../src/core/model/job.ts';

@@ -1,7 +1,8 @@
 /** What goes wrong around the calls of a slice: slow writes, long refusals, a deadline that nears meanwhile. */
 
 import { afterEach, describe, expect, it } from 'vitest';
-import { readDuration, settingsSchema } from '../../../src/contract/settings.ts';
+import { readDuration } from '../../../src/contract/durations.ts';
+import { settingsSchema } from '../../../src/contract/settings.ts';
 import { MINUTE_MS, SECOND_MS } from '../../../src/contract/time.ts';
 import type { CallAnswer } from '../../../src/core/ports/provider.ts';
 import { chatLine, type Pipeline, startPipeline } from '../../support/pipeline.ts';

@@ -1,7 +1,7 @@
 /** What the name of a dropped object says: markers are no jobs, unfinished uploads wait for their last name, and a key that is too long is answered. */
 import fc from 'fast-check';
 import { afterEach, expect, test } from 'vitest';
-import { layoutSchema } from '../../../src/contract/settings.ts';
+import { layoutSchema } from '../../../src/contract/layout.ts';
 import { hasRoomForResults, MAX_KEY_BYTES, publishedKeys } from '../../../src/core/files/keys.ts';
 import { jobIdOf } from '../../../src/core/model/job-id.ts';
 import { chatLine, type Pipeline, startPipeline } from '../../support/pipeline.ts';

@@ -1,7 +1,7 @@
 /** Cases from public reports, from the drop to the receipt: what OpenAI answered, and what must become of it. */
 import { readFile } from 'node:fs/promises';
 import { afterEach, describe, expect, test } from 'vitest';
-import type { Tier } from '../../../src/contract/settings.ts';
+import type { Tier } from '../../../src/contract/route.ts';
 import { settingsSchema } from '../../../src/contract/settings.ts';
 import { chatLine, type Pipeline, startPipeline } from '../../support/pipeline.ts';
 import { answerWith, type ResultLines } from '../../support/result-lines.ts';

@@ -1,7 +1,9 @@
 /** Results of a route below prefixes of its own: where they go, and that no two inputs ever get one name. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { layoutOf, routeSchema, type Settings, settingsSchema } from '../../../src/contract/settings.ts';
+import { layoutOf } from '../../../src/contract/layout.ts';
+import { routeSchema } from '../../../src/contract/route.ts';
+import { type Settings, settingsSchema } from '../../../src/contract/settings.ts';
 import { publicationName, publishedKeys } from '../../../src/core/files/keys.ts';
 import { jobIdOf } from '../../../src/core/model/job-id.ts';
 import { routeOf } from '../../../src/core/requests/route.ts';

@@ -1,6 +1,7 @@
 /** What one seed is about: inputs, settings and how bad the weather is. Pure data, drawn before anything runs. */
 
-import { apiKeyNamesOf, type Settings, settingsSchema, type Tier } from '../../../src/contract/settings.ts';
+import type { Tier } from '../../../src/contract/route.ts';
+import { apiKeyNamesOf, type Settings, settingsSchema } from '../../../src/contract/settings.ts';
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../../src/contract/time.ts';
 import { BATCH_ONLY } from '../../support/routes.ts';
 import { inWeather } from './drop-weather.ts';

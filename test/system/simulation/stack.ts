@@ -1,7 +1,7 @@
 /** One deployment: its stores, and the handlers that work on them. A new handler is added to {@link HANDLERS}. */
 
+import type { Layout } from '../../../src/contract/layout.ts';
 import type { BatchMessage, IngestMessage, JobMessage } from '../../../src/contract/messages.ts';
-import type { Layout } from '../../../src/contract/settings.ts';
 import { ObjectUnreadableError } from '../../../src/core/base/errors.ts';
 import { type CancelDeps, cancelJob } from '../../../src/core/lifecycle/cancel.ts';
 import { resumeJob } from '../../../src/core/lifecycle/resume.ts';

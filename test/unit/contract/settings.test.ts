@@ -1,12 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import {
-  apiKeyNamesOf,
-  defaultSettings,
-  layoutSchema,
-  readDuration,
-  routeSchema,
-  settingsSchema,
-} from '../../../src/contract/settings.ts';
+import { readDuration } from '../../../src/contract/durations.ts';
+import { layoutSchema } from '../../../src/contract/layout.ts';
+import { routeSchema } from '../../../src/contract/route.ts';
+import { apiKeyNamesOf, defaultSettings, settingsSchema } from '../../../src/contract/settings.ts';
 import { pricesOf } from '../../../src/core/pricing/price-file.ts';
 import { BATCH_ONLY } from '../../support/routes.ts';
 

@@ -12,8 +12,10 @@
 
 import { crc32 } from 'node:zlib';
 import type { BatchMessage } from '../../../contract/messages.ts';
-import type { Settings, Tier } from '../../../contract/settings.ts';
+import type { Tier } from '../../../contract/route.ts';
+import type { Settings } from '../../../contract/settings.ts';
 import { MINUTE_MS, SECOND_MS } from '../../../contract/time.ts';
+import { type Backoff, waitAfter } from '../../base/backoff.ts';
 import {
   CallUnansweredError,
   NotYetError,
@@ -94,11 +96,9 @@ const MIN_TO_CONDEMN = 3;
 const SHARE_OF_LIFE = 0.9;
 /** After this long without a single answer, the worker ends, and the slice rests. */
 const MAX_REFUSED_MS = 2 * MINUTE_MS;
-const FIRST_REST_MS = 2 * MINUTE_MS;
-const MAX_REST_MS = 30 * MINUTE_MS;
+const REST_BACKOFF: Backoff = { firstMs: 2 * MINUTE_MS, maxMs: 30 * MINUTE_MS };
 /** Back-off between refused calls. Source: guide "Flex processing" (exponential back-off). */
-const FIRST_BACKOFF_MS = SECOND_MS;
-const MAX_BACKOFF_MS = 30 * SECOND_MS;
+const CALL_BACKOFF: Backoff = { firstMs: SECOND_MS, maxMs: 30 * SECOND_MS };
 
 /** For a call whose answer never came; `request_timeout` is OpenAI's own code for that. */
 const NO_ANSWER = { code: 'request_timeout', message: 'No answer came; the call may have been charged.' };
@@ -330,7 +330,7 @@ class Slice {
         return true;
       }
       // However long OpenAI wants to be left alone: the worker's own time and patience go on.
-      const waitMs = Math.min(Math.max(SECOND_MS, this.#pausedUntil - now), MAX_BACKOFF_MS);
+      const waitMs = Math.min(Math.max(SECOND_MS, this.#pausedUntil - now), CALL_BACKOFF.maxMs);
       await pause(waitMs, this.#stopped.signal);
     }
   }
@@ -446,8 +446,8 @@ class Slice {
     const now = this.#deps.ambient.now();
     // Calls that were under way together are refused together: that counts once.
     if (now < this.#pausedUntil) return;
-    const backoff = Math.min(FIRST_BACKOFF_MS * 2 ** this.#refusals, MAX_BACKOFF_MS);
     this.#refusals++;
+    const backoff = waitAfter(CALL_BACKOFF, this.#refusals);
     this.#allowed = Math.max(1, this.#allowed / 2);
     const jitter = Number.parseInt(this.#deps.ambient.nonce().slice(0, 8), 16) / 2 ** 32;
     this.#pausedUntil = now + Math.ceil(Math.max(retryAfterMs ?? 0, backoff * (0.5 + jitter / 2)));
@@ -530,9 +530,9 @@ class Slice {
   /** When a slice that OpenAI had no room for is called on: ever later, but in time for the next tier. */
   async #restedAt(refusals: number): Promise<number> {
     const now = this.#deps.ambient.now();
-    const restMs = Math.min(FIRST_REST_MS * 2 ** (refusals - 1), MAX_REST_MS);
+    const restMs = waitAfter(REST_BACKOFF, refusals);
     const isInTime = (await this.#tierAt(now + restMs)) === this.#tier;
-    return now + (isInTime ? restMs : FIRST_REST_MS);
+    return now + (isInTime ? restMs : REST_BACKOFF.firstMs);
   }
 
   /** Keeps the answers that have come, and the lease. */

@@ -1,5 +1,5 @@
 /** What is sent in a call, and what is written down of its answer: the form of OpenAI's output files. */
-import type { Tier } from '../../../contract/settings.ts';
+import type { Tier } from '../../../contract/route.ts';
 import { memberText, withMembers } from '../../base/json-members.ts';
 import type { Manifest } from '../../files/manifest.ts';
 import { renderBatch } from '../../files/render.ts';

@@ -6,7 +6,10 @@
  */
 
 import type { BatchMessage } from '../../../contract/messages.ts';
-import type { Settings, Tier } from '../../../contract/settings.ts';
+import type { Tier } from '../../../contract/route.ts';
+import type { Settings } from '../../../contract/settings.ts';
+import { MINUTE_MS } from '../../../contract/time.ts';
+import { type Backoff, waitAfter } from '../../base/backoff.ts';
 import {
   IncompleteDownloadError,
   isOfKey,
@@ -96,11 +99,10 @@ export interface CollectDeps {
 type DepsWithKey = Omit<CollectDeps, 'batches'> & { batches: Batches };
 
 /** How long requests rest that failed as they were called: what is down for minutes is not to use up all their tries. */
-const FIRST_REST_MS = 2 * 60_000;
-const MOST_REST_MS = 30 * 60_000;
+const REST_BACKOFF: Backoff = { firstMs: 2 * MINUTE_MS, maxMs: 30 * MINUTE_MS };
 
 /** When results are asked for again whose key could not be used; a new one is in use within five minutes. */
-const KEY_REST_MS = 10 * 60_000;
+const KEY_REST_MS = 10 * MINUTE_MS;
 export async function collect(deps: CollectDeps, { jobId, batchId }: BatchMessage): Promise<void> {
   const job = await deps.jobs.getJob(jobId);
   if (job?.planKey === undefined) {
@@ -438,7 +440,7 @@ async function writeResults(
           ? halvesOf(next)
           : [next].filter(({ count }) => count > 0);
     const children: NextBatch[] = [];
-    const restMs = Math.min(FIRST_REST_MS * 2 ** (tries - 1), MOST_REST_MS);
+    const restMs = waitAfter(REST_BACKOFF, tries);
     const rest = tries === 0 ? {} : { notBefore: restedAt(batch, restMs, deps.ambient.now()) };
     for (const [index, part] of parts.entries()) {
       const manifestKey = keys.nextManifest(index);

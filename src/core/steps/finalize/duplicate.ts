@@ -1,6 +1,8 @@
 /** The end of a duplicate: it is answered by its owner's results, cancelled with it, or run after all. */
+
+import { layoutOf } from '../../../contract/layout.ts';
 import { type Receipt, receiptSchema } from '../../../contract/receipt.ts';
-import { layoutOf, type Settings } from '../../../contract/settings.ts';
+import type { Settings } from '../../../contract/settings.ts';
 import { publishedKeys } from '../../files/keys.ts';
 import { whileJobTaken } from '../../lifecycle/claims.ts';
 import { fateOf, rootOf } from '../../lifecycle/duplicate-jobs.ts';

@@ -3,9 +3,10 @@
  * lines of what did not succeed, and last of all the receipt.
  */
 
+import { layoutOf } from '../../../contract/layout.ts';
 import type { JobMessage } from '../../../contract/messages.ts';
 import { type Receipt, receiptSchema } from '../../../contract/receipt.ts';
-import { layoutOf, type Settings } from '../../../contract/settings.ts';
+import type { Settings } from '../../../contract/settings.ts';
 import { CorruptWorkFileError, NotYetError } from '../../base/errors.ts';
 import { toUsd } from '../../base/money.ts';
 import { orderOf } from '../../drops/place.ts';

@@ -1,6 +1,7 @@
 /** Under which terms a job ran: what its route and its file said, as the receipt states it. */
+
+import { readDuration } from '../../../contract/durations.ts';
 import type { Receipt } from '../../../contract/receipt.ts';
-import { readDuration } from '../../../contract/settings.ts';
 import { ObjectUnreadableError } from '../../base/errors.ts';
 import type { Job } from '../../model/job.ts';
 import type { ObjectStore } from '../../ports/objects.ts';

@@ -1,5 +1,6 @@
 /** What a route adds to lines that leave it out: its `defaults`, and a `prompt_cache_key`. Pure. */
-import type { Defaults, Route } from '../../../contract/settings.ts';
+import type { Defaults } from '../../../contract/line-defaults.ts';
+import type { Route } from '../../../contract/route.ts';
 import { memberText, withMembers } from '../../base/json-members.ts';
 import { MAX_LINE_BYTES } from '../../model/limits.ts';
 import type { Prices } from '../../pricing/prices.ts';

@@ -2,8 +2,12 @@
  * From an object to the record of its job. Whatever an object in an input prefix is, it ends as a job that a receipt
  * answers, unless nobody can have meant it as a file to run (see route.ts).
  */
+
+import { readDuration } from '../../../contract/durations.ts';
+import { layoutOf } from '../../../contract/layout.ts';
 import type { ObjectLocation } from '../../../contract/messages.ts';
-import { layoutOf, type Route, readDuration, type Settings } from '../../../contract/settings.ts';
+import type { Route } from '../../../contract/route.ts';
+import type { Settings } from '../../../contract/settings.ts';
 import { ObjectUnreadableError } from '../../base/errors.ts';
 import { type ClaimPrefixesDeps, claimPrefixes } from '../../drops/claim-prefixes.ts';
 import { findOtherOwner, prefixesOfRoute } from '../../drops/owners.ts';

@@ -4,7 +4,7 @@
  * frozen route, the attempt's name and, for prompt cache keys, the prices: run twice, it writes the same bytes to keys of its own, and so it does when it is
  * broken off anywhere and gone on with by another worker.
  */
-import type { Layout } from '../../../contract/settings.ts';
+import type { Layout } from '../../../contract/layout.ts';
 import { Block } from '../../base/block.ts';
 import { CustomIdHasher } from '../../base/custom-id-hash.ts';
 import { statedErrorLine } from '../../files/error-line.ts';

@@ -4,7 +4,7 @@
  * begun since must be looked for before anything is created.
  */
 import * as z from 'zod';
-import type { Layout } from '../../../contract/settings.ts';
+import type { Layout } from '../../../contract/layout.ts';
 import { workKeys } from '../../files/keys.ts';
 import { readWorkJson, settleWorkJson } from '../../files/work-json.ts';
 import type { BatchRecord } from '../../model/batch.ts';

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { defaultSettings, layoutSchema } from '../../../../src/contract/settings.ts';
+import { layoutSchema } from '../../../../src/contract/layout.ts';
+import { defaultSettings } from '../../../../src/contract/settings.ts';
 import { publicationName, publishedKeys, workKeys } from '../../../../src/core/files/keys.ts';
 
 const { layout } = defaultSettings();

@@ -1,7 +1,8 @@
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { routeSchema, settingsSchema } from '../../../../src/contract/settings.ts';
+import { routeSchema } from '../../../../src/contract/route.ts';
+import { settingsSchema } from '../../../../src/contract/settings.ts';
 import { fromMicrodollars, toUsd } from '../../../../src/core/base/money.ts';
 import { type Forecast, type ForecastOptions, forecast } from '../../../../src/core/forecast/forecast.ts';
 import { reserveFor } from '../../../../src/core/forecast/reserve.ts';

@@ -1,6 +1,6 @@
 /** What results cost, line by line. */
 import { describe, expect, test } from 'vitest';
-import type { Tier } from '../../../../src/contract/settings.ts';
+import type { Tier } from '../../../../src/contract/route.ts';
 import { fromUsd } from '../../../../src/core/base/money.ts';
 import { ManifestEntries } from '../../../../src/core/files/manifest.ts';
 import { withOutputLimit } from '../../../../src/core/model/output-limit.ts';

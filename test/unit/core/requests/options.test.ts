@@ -1,6 +1,7 @@
 /** What a dropped object says of how it is to be run, and that nothing of it is passed over in silence. */
 import { afterEach, describe, expect, test } from 'vitest';
-import { type Route, routeSchema, settingsSchema } from '../../../../src/contract/settings.ts';
+import { type Route, routeSchema } from '../../../../src/contract/route.ts';
+import { settingsSchema } from '../../../../src/contract/settings.ts';
 import type { Job } from '../../../../src/core/model/job.ts';
 import { jobIdOf } from '../../../../src/core/model/job-id.ts';
 import type { ObjectHead } from '../../../../src/core/model/objects.ts';

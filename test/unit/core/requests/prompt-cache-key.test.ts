@@ -1,7 +1,8 @@
 /** Prompts that begin alike are given one `prompt_cache_key`: which requests are, and what else becomes of them. */
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
-import { type Route, settingsSchema } from '../../../../src/contract/settings.ts';
+import type { Route } from '../../../../src/contract/route.ts';
+import { settingsSchema } from '../../../../src/contract/settings.ts';
 import { MAX_LINE_BYTES } from '../../../../src/core/model/limits.ts';
 import { Prices } from '../../../../src/core/pricing/prices.ts';
 import { KEYED_BYTES, promptCacheKeyOf } from '../../../../src/core/requests/prompt-cache-key.ts';

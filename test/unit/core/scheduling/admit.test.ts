@@ -3,7 +3,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DEFAULT_API_KEY } from '../../../../src/contract/api-key.ts';
-import { type QuotaSettings, quotaSchema } from '../../../../src/contract/settings.ts';
+import { type QuotaSettings, quotaSchema } from '../../../../src/contract/quota.ts';
 import { HOUR_MS, MINUTE_MS } from '../../../../src/contract/time.ts';
 import { ManifestEntries } from '../../../../src/core/files/manifest.ts';
 import { apiKeyOf, type BatchRecord, batchIdOf, tokensOf } from '../../../../src/core/model/batch.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { TIERS, type Tier } from '../../../../src/contract/settings.ts';
+import { TIERS, type Tier } from '../../../../src/contract/route.ts';
 import { HOUR_MS, MINUTE_MS } from '../../../../src/contract/time.ts';
 import {
   isWorthWaitingFor,

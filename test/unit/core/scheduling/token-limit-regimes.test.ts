@@ -5,7 +5,7 @@
 
 import { describe, expect, test } from 'vitest';
 import { DEFAULT_API_KEY } from '../../../../src/contract/api-key.ts';
-import { quotaSchema } from '../../../../src/contract/settings.ts';
+import { quotaSchema } from '../../../../src/contract/quota.ts';
 import { HOUR_MS, MINUTE_MS } from '../../../../src/contract/time.ts';
 import { type BatchRecord, batchIdOf } from '../../../../src/core/model/batch.ts';
 import type { Ledger } from '../../../../src/core/model/ledger.ts';

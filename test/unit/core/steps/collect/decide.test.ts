@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { routeSchema } from '../../../../../src/contract/settings.ts';
+import { routeSchema } from '../../../../../src/contract/route.ts';
 import { attemptsOf, type Cause, withAttempt } from '../../../../../src/core/model/attempts.ts';
 import type { BatchLevelError, BatchRecord } from '../../../../../src/core/model/batch.ts';
 import type { Verdict } from '../../../../../src/core/results/classify.ts';

@@ -2,7 +2,8 @@
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
-import { type Defaults, settingsSchema } from '../../../../../src/contract/settings.ts';
+import type { Defaults } from '../../../../../src/contract/line-defaults.ts';
+import { settingsSchema } from '../../../../../src/contract/settings.ts';
 import { jobIdOf } from '../../../../../src/core/model/job-id.ts';
 import { MAX_LINE_BYTES } from '../../../../../src/core/model/limits.ts';
 import { checkFilledIn, fillIn } from '../../../../../src/core/steps/ingest/fill-in.ts';

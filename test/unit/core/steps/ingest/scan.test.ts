@@ -1,7 +1,8 @@
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { defaultSettings, type Route } from '../../../../../src/contract/settings.ts';
+import type { Route } from '../../../../../src/contract/route.ts';
+import { defaultSettings } from '../../../../../src/contract/settings.ts';
 import { CustomIdHasher } from '../../../../../src/core/base/custom-id-hash.ts';
 import { ObjectGoneError } from '../../../../../src/core/base/errors.ts';
 import { workKeys } from '../../../../../src/core/files/keys.ts';

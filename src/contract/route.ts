@@ -1,0 +1,177 @@
+/** A route: how the files below one key prefix are treated. */
+import * as z from 'zod';
+import { budgetSchema } from './budget.ts';
+import { readDuration } from './durations.ts';
+import { describeGlobProblem } from './glob.ts';
+import { prefixSchema, resultPrefixesSchema } from './layout.ts';
+import { defaultsSchema } from './line-defaults.ts';
+import { notifySchema } from './notify.ts';
+import { onlyFields } from './only-fields.ts';
+import { DAY_MS } from './time.ts';
+
+/** OpenAI's service tiers that requests can be sent in, the cheapest and slowest first. */
+export const TIERS = ['batch', 'flex', 'standard'] as const;
+export type Tier = (typeof TIERS)[number];
+
+/** Far beyond the 24 hours of a batch: a longer deadline gives nothing that no deadline would not give. */
+const MAX_DEADLINE_MS = 14 * DAY_MS;
+
+const refuseDeadline = {
+  error: ({ input }: { input?: unknown }) =>
+    `a deadline is a duration from the drop, such as "90m", "24h" or "2d", of 14 days at most; read ${JSON.stringify(input)}`,
+};
+
+/** When the results must be there, counted from the drop: `2h`. */
+const deadlineSchema = z.string(refuseDeadline).refine((text) => {
+  const ms = readDuration(text);
+  return ms !== undefined && ms <= MAX_DEADLINE_MS;
+}, refuseDeadline);
+
+const TIERS_EXPECTED =
+  'tiers are a list of one or more of "batch", "flex" and "standard", such as ["batch", "flex"]';
+
+const ROUNDS = 'maxRounds is a whole number from 1 to 10';
+
+/** So that a key is looked at in bounded time. */
+const MAX_GLOBS = 50;
+
+/** Globs of the language in `glob.ts`. */
+const globsSchema = z
+  .array(
+    z
+      .string()
+      .min(1)
+      .refine((glob) => describeGlobProblem(glob) === undefined, {
+        error: ({ input }) => describeGlobProblem(String(input)) ?? 'a glob is expected',
+      }),
+  )
+  .max(MAX_GLOBS, `a route has at most ${MAX_GLOBS} globs in match, and as many in ignore`);
+
+/** Settings of a route that a dropped file may override, if the route allows it: see options.ts. */
+export const OVERRIDABLE = ['deadline', 'tiers', 'maxRounds', 'onInvalid', 'budget'] as const;
+
+/** Settings for the keys below one prefix. The route with the longest matching prefix applies. */
+const routeFields = onlyFields({
+  /** Name of the route in receipts and logs: 1 to 40 of `a-z`, `0-9` and `-`. */
+  name: z.string().regex(/^[a-z0-9-]{1,40}$/, 'a route name has 1 to 40 of a-z, 0-9 and "-"'),
+  /** Prefix of the keys that the route is for, inside `layout.input`. Of several routes, the one with the longest prefix applies. */
+  prefix: prefixSchema,
+  /**
+   * Name (not the value) of the OpenAI API key that requests of the route are sent with: the stack makes one secret for each name.
+   * A key that does not work, or whose limits are used up, delays only the routes that name it. Left out: the stack's own key, whose
+   * name is `default`.
+   */
+  apiKey: z
+    .string()
+    .regex(
+      /^[a-z0-9][a-z0-9-]{0,39}$/,
+      'the name of an API key has 1 to 40 of a-z, 0-9 and "-", and does not begin with "-"; the key itself goes into the ' +
+        'secret that the stack makes for it',
+    )
+    .optional(),
+  /** Globs, relative to `prefix`; a key must match one of them. At most 50. */
+  match: globsSchema.min(1).default(['**']),
+  /**
+   * Globs, relative to `prefix`; a key that matches one is not an input. At most 50. The default leaves out what other tools write on the
+   * way: marker and hidden files, folders of such names (`_temporary/`, `_delta_log/`), and unfinished uploads (SFTP gateways, browsers,
+   * rsync).
+   */
+  ignore: globsSchema.default([
+    '**/_*',
+    '**/_*/**',
+    '**/.[!.]*',
+    '**/.[!.]*/**',
+    '**/*.filepart',
+    '**/*.part',
+    '**/*.partial',
+    '**/*.tmp',
+  ]),
+  /** For a file with invalid lines: `quarantine` runs the valid ones and reports the others; `reject` runs none. */
+  onInvalid: z.enum(['quarantine', 'reject']).default('quarantine'),
+  /**
+   * How often a request is tried when OpenAI did not execute it, failed while it executed it, or lost the result; then its last error is
+   * final. Errors that a person must fix (quota, key, model access) use up no try.
+   */
+  maxRounds: z.int(ROUNDS).min(1, ROUNDS).max(10, ROUNDS).default(3),
+  /** The same limit for tries that failed for one cause; the lower one counts. */
+  maxRoundsByCause: onlyFields({
+    /** OpenAI did not execute the request in time. */
+    unexecuted: z.int().min(1).max(10).optional(),
+    /** The request failed while it was executed. */
+    transient: z.int().min(1).max(10).optional(),
+    /** No result came, though OpenAI may have charged the request. */
+    lost: z.int().min(1).max(10).default(2),
+  }).prefault({}),
+  /**
+   * For a file with the content (by S3's ETag) and route of the version right before it, whose job is of the last 24 hours and running or
+   * succeeded: `skip` makes it a duplicate, which waits for that job and costs nothing; `run` runs it.
+   */
+  sameContent: z.enum(['skip', 'run']).default('skip'),
+  /**
+   * For a batch that OpenAI no longer knows, or has not ended hours after it must have. `hold`: it waits for a person, and for OpenAI to
+   * find it again; `resubmit`: its requests run again and are counted in `possiblyBilledTwice`.
+   */
+  onLost: z.enum(['hold', 'resubmit']).default('hold'),
+  /**
+   * OpenAI's service tiers that may be used, the cheapest first. A request begins in the first one that serves it; several tiers need a
+   * `deadline`.
+   */
+  tiers: z
+    .array(z.enum(TIERS, 'a tier is "batch", "flex" or "standard"'), TIERS_EXPECTED)
+    .min(1, TIERS_EXPECTED)
+    .refine(
+      (tiers) =>
+        tiers.every((tier, index) => index === 0 || TIERS.indexOf(tiers[index - 1]!) < TIERS.indexOf(tier)),
+      {
+        error: ({ input }) =>
+          `tiers are named once each, in the order ${TIERS.join(', ')}; read ${JSON.stringify(input)}`,
+      },
+    ),
+  /** When the results must be there, counted from the drop: `90m`, `24h`, `2d`; at most 14 days. */
+  deadline: deadlineSchema.optional(),
+  /** What may be spent: `"unlimited"`, or an object with at least one of the limits. Reserved before anything is sent. */
+  budget: budgetSchema,
+  /**
+   * When the budget has no room: `wait` for room (settled results, a new day, a larger budget), or `refuse` the requests that are left, as
+   * `budget_exceeded`.
+   */
+  overBudget: z.enum(['wait', 'refuse']).default('wait'),
+  /** Whether requests without a known price run on a route with a budget; they count as 0 USD. Otherwise they fail as `unpriced_model`. */
+  allowUnpriced: z.boolean().default(false),
+  /** Filled into lines that leave it out; what a line has itself is kept. Lines of such a route are written once below `work/`. */
+  defaults: defaultsSchema.optional(),
+  /**
+   * `by_prefix`: requests without a `prompt_cache_key` get one that is the same for all that begin with the same 4,096 bytes of text, where
+   * the price table has a cached rate for their model in one of the `tiers`. Lines of such a route are written once below `work/`.
+   */
+  promptCacheKey: z
+    .enum(['by_prefix'], {
+      error: ({ input }) =>
+        `promptCacheKey is "by_prefix", or left out: requests then have the key that they name; read ${JSON.stringify(input)}`,
+    })
+    .optional(),
+  /** Prefixes of the route's own for its results. What is left out goes below those of the top-level `layout`. */
+  layout: resultPrefixesSchema.optional(),
+  /**
+   * ARN of an SQS queue, an SNS topic (neither FIFO) or an EventBridge bus in the stack's account and region that gets the route's
+   * `JobCompleted` events.
+   */
+  notify: notifySchema.optional(),
+  /** Settings that a dropped file may override for itself. */
+  mayOverride: z.array(z.enum(OVERRIDABLE)).default([]),
+});
+
+/** A ladder of several tiers goes down when time runs short, so it needs to know when that is. */
+function needsDeadline({
+  tiers,
+  deadline,
+}: Pick<z.infer<typeof routeFields>, 'tiers' | 'deadline'>): boolean {
+  return tiers.length > 1 && deadline === undefined;
+}
+
+export const routeSchema = routeFields.refine((route) => !needsDeadline(route), {
+  path: ['deadline'],
+  error:
+    'several tiers need a deadline: it decides when to continue in the next one; give one such as "12h", or one tier',
+});
+export type Route = z.infer<typeof routeSchema>;
