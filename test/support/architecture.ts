@@ -19,7 +19,7 @@ const BELOW_RUNTIME = ['src/contract/', 'src/core/', 'src/adapters/', 'src/provi
  * `contract <- core <- adapters <- providers <- runtime <- {lambdas, cli, local}` and `contract <- lib <- bin`. The command line
  * also drives the local stack. A file is in the first room whose prefix it has.
  */
-const ROOMS: readonly Room[] = [
+export const ROOMS: readonly Room[] = [
   { prefix: 'src/contract/', from: [], packages: ['zod'] },
   {
     prefix: 'src/core/',
@@ -42,7 +42,7 @@ const ROOMS: readonly Room[] = [
  * The folders of `src/core`: each may import those before it, and itself. The folders of `steps` may not import each
  * other; the folders within any other one count as that one.
  */
-const CORE_RANKS = [
+export const CORE_RANKS = [
   'base',
   'model',
   'ports',

@@ -1,7 +1,7 @@
 import { globSync, readFileSync } from 'node:fs';
 import { join, sep } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { findViolations, importsOf, runtimeImportsOf } from '../support/architecture.ts';
+import { CORE_RANKS, findViolations, importsOf, ROOMS, runtimeImportsOf } from '../support/architecture.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const TREE = new Map(
@@ -52,6 +52,24 @@ describe('architecture', () => {
 
   it('keeps the rooms apart, the core pure, imports free of cycles, and names telling', () => {
     expect(findViolations(TREE)).toEqual([]);
+  });
+});
+
+describe('docs/architecture.md', () => {
+  const rows = [
+    ...readFileSync(join(ROOT, 'docs/architecture.md'), 'utf8').matchAll(
+      /^\| `([a-z/-]+\/)` +\| (.{20,}) \|$/gm,
+    ),
+  ];
+  const folders = rows.map(([, folder]) => folder!);
+
+  it('says of each room in one sentence what lives there', () => {
+    expect(folders).toEqual(expect.arrayContaining(ROOMS.map(({ prefix }) => prefix)));
+  });
+
+  it('says the same of each folder of the core, in the order of their ranks', () => {
+    const ofCore = folders.filter((folder) => CORE_RANKS.includes(folder.slice(0, -1)));
+    expect(ofCore).toEqual(CORE_RANKS.map((name) => `${name}/`));
   });
 });
 

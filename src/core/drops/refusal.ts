@@ -41,7 +41,7 @@ export function describeOtherOwner(
   }
   const wasOurs = entry.before?.some((past) => past.stackId === stackId) ?? false;
   const remedy = wasOurs
-    ? 'It took the prefix over from this stack. To take it back, remove its entry from .batchdrop/owners.json once it uses the prefix no more (README, "Several stacks on one bucket").'
+    ? 'It took the prefix over from this stack. To take it back, remove its entry from .batchdrop/owners.json once it uses the prefix no more (docs/settings.md, "Several stacks on one bucket").'
     : `Give this stack another prefix in its settings, or set "takeOver": ${JSON.stringify(owner.stackName)} to take the prefix over.`;
   return (
     `"${prefix}" overlaps with "${entry.prefix}", which belongs to ${whose}: this stack, "${stackName}", does not run the file, so ` +

@@ -1,0 +1,42 @@
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { readSettings } from '../../../src/contract/settings-text.ts';
+
+const ROOT = join(import.meta.dirname, '../../..');
+const DOCUMENTS = ['*.md', 'docs/**/*.md', 'local/**/*.md'].flatMap((pattern) =>
+  globSync(pattern, { cwd: ROOT }),
+);
+const textOf = (document: string): string => readFileSync(join(ROOT, document), 'utf8');
+
+/** Anchors of a document's headings, as GitHub makes them. */
+function anchorsOf(document: string): Set<string> {
+  const headings = textOf(document).matchAll(/^#+ (.+)$/gm);
+  const plain = [...headings].map(([, heading]) => heading!.toLowerCase().replace(/[^\p{L}\p{N}_ -]/gu, ''));
+  return new Set(plain.map((heading) => heading.replaceAll(' ', '-')));
+}
+
+/** What of a document's links leads nowhere. */
+function brokenLinksOf(document: string): string[] {
+  const links = [...textOf(document).matchAll(/\]\(([^()\s]+)\)/g)].map(([, link]) => link!);
+  return links.filter((link) => {
+    if (/^https?:/.test(link)) return false;
+    const [path, anchor] = link.split('#');
+    const target = path === '' ? document : relative(ROOT, join(ROOT, dirname(document), path!));
+    if (!existsSync(join(ROOT, target))) return true;
+    return anchor !== undefined && !anchorsOf(target).has(anchor);
+  });
+}
+
+describe('documents', () => {
+  it.each(DOCUMENTS)('%s has links that lead somewhere', (document) => {
+    expect(brokenLinksOf(document)).toEqual([]);
+  });
+
+  it.each(DOCUMENTS)('%s has examples of settings that are valid', (document) => {
+    const blocks = [...textOf(document).matchAll(/^ *```json\n([\s\S]*?)^ *```/gm)].map(
+      ([, block]) => block!,
+    );
+    for (const block of blocks.filter((one) => one.includes('"routes":'))) readSettings(block, document);
+  });
+});
