@@ -1,8 +1,9 @@
 import type * as z from 'zod';
+import { DynamoDBListing } from '../../adapters/dynamodb/listing.ts';
 import { EventBridgeEvents } from '../../adapters/eventbridge-events.ts';
 import type { ingestEnv } from '../../contract/env.ts';
 import { loadTokenizer } from '../../providers/openai/gpt-tokenizer.ts';
-import { createEventBridgeClient } from '../clients.ts';
+import { createDynamoDBClient, createEventBridgeClient } from '../clients.ts';
 import { commonDeps } from './common.ts';
 import { ownersDeps } from './owners.ts';
 
@@ -12,6 +13,7 @@ export function createIngestDeps(config: z.output<typeof ingestEnv>) {
     ...common,
     ...ownersDeps(config),
     inputs: common.objects,
+    listing: new DynamoDBListing(createDynamoDBClient(), { table: config.TABLE_NAME }),
     events: new EventBridgeEvents(createEventBridgeClient(), { eventBus: config.EVENT_BUS_NAME }),
     tokenizerOf: loadTokenizer,
   };

@@ -8,6 +8,7 @@ import { claimPrefixes } from '../../../src/core/drops/claim-prefixes.ts';
 import { cancelJob } from '../../../src/core/lifecycle/cancel.ts';
 import { jobIdOf } from '../../../src/core/model/job-id.ts';
 import { poll } from '../../../src/core/steps/poll/poll.ts';
+import { backoffSeconds } from '../../../src/runtime/queue-handler.ts';
 import { chatLine, type Pipeline, startPipeline } from '../../support/pipeline.ts';
 import { BATCH_ONLY } from '../../support/routes.ts';
 
@@ -125,4 +126,71 @@ test.each([
   const receipt = await p.receipt(KEY);
   expect(receipt).toMatchObject({ result: 'rejected', rejection: { code: 'input_unreadable' } });
   expect(await p.emulator.ledger.all()).toEqual([]);
+});
+
+describe('a file that S3 tells nothing of, put before inputs were first listed', () => {
+  /** Hour by hour: nothing else is busy that would keep the clock going. */
+  async function pass(p: Pipeline, hours: number): Promise<void> {
+    for (let hour = 0; hour < hours; hour++) {
+      p.emulator.clock.advance(HOUR_MS);
+      await p.run(0);
+      await poll(p.deps);
+      await p.run(1);
+    }
+  }
+
+  test.each([
+    ['once', false],
+    ['twice', true],
+  ])('has a receipt after three days (each message comes %s)', async (_times, twice) => {
+    const { p, refusal } = await start(['head', 'read'], KEY, { twice });
+    await pass(p, 80);
+    expect(p.failures).toEqual([]);
+    expect(await p.receipt(KEY)).toMatchObject({
+      result: 'rejected',
+      rejection: { code: 'input_unreadable' },
+    });
+    // However often a message comes, there is one look at a time.
+    expect(refusal.tries).toBeLessThan(400);
+  });
+
+  test('runs once it can be read', async () => {
+    const { p, refusal } = await start(['head', 'read']);
+    await pass(p, 5);
+    refusal.isOn = false;
+    await pass(p, 3);
+    await p.run(30);
+    expect((await p.receipt(KEY)).result).toBe('succeeded');
+  });
+
+  test('is looked at again although the message for that could not be sent at first', async () => {
+    let isFailing = true;
+    const { p } = await start(['head', 'read'], KEY, {
+      intercept: async (call: string, effect: () => Promise<never>) => {
+        if (call !== 'outbox.ingest' || !isFailing) return effect();
+        isFailing = false;
+        throw new Error('503');
+      },
+    });
+    const [message] = p.deps.outbox.messages;
+    expect(await p.drain()).toEqual([new Error('503')]);
+    // As a queue does after a failure.
+    p.emulator.clock.advance(backoffSeconds(1) * 1_000);
+    p.deps.outbox.messages.push(message!);
+    await pass(p, 80);
+    expect(await p.receipt(KEY)).toMatchObject({ rejection: { code: 'input_unreadable' } });
+  });
+});
+
+test('a file that can be read does not wait for the version before it, which S3 tells nothing of', async () => {
+  const { p } = await start([]);
+  const [{ versionId: unreadable } = {}] = (await p.deps.objects.listKey(KEY)).versions;
+  const head = p.deps.objects.head.bind(p.deps.objects);
+  p.deps.objects.head = async (bucket, key, versionId) => {
+    if (versionId !== unreadable) return head(bucket, key, versionId);
+    throw new ObjectUnreadableError('S3 answers 403 AccessDenied.', key, 'AccessDenied');
+  };
+  await p.drop(KEY, chatLine('a'));
+  await p.run(30);
+  expect((await p.receipt(KEY)).result).toBe('succeeded');
 });

@@ -174,7 +174,7 @@ const WEATHER: Readonly<Record<Kind, readonly string[]>> = {
   ],
   'missing-usage': ['answer without usage'],
   'long-calls': ['long call:that fits a worker', 'long call:longer than a worker lives'],
-  'denied-inputs': ['denied:AccessDenied', 'denied:InvalidObjectState'],
+  'denied-inputs': ['denied:AccessDenied', 'denied:InvalidObjectState', 'denied:before the first listing'],
   'throttled-deliveries': ['fault:throttled delivery'],
   'work-expiry': ['removed below work/', 'fault:a person comes after weeks'],
   'late-sidecars': ['sidecar:before', 'sidecar:after'],

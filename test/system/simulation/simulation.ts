@@ -196,7 +196,8 @@ class Simulation {
         this.#queues.post(
           queue,
           structuredClone(message),
-          { place, isEvent: false, mayBeLost: true },
+          // Only these name an object that has no job and is not listed: SQS itself loses nothing.
+          { place, isEvent: false, mayBeLost: queue !== 'ingest' || delayMs === undefined },
           delayMs,
         ),
     };
@@ -372,9 +373,8 @@ class Simulation {
     // The listing leaves alone what lay there when the deployment first ran.
     const since = (await stack.listing.getListing())?.since ?? Number.POSITIVE_INFINITY;
     if (drop.denied !== undefined) {
-      const { forMs, reason } = drop.denied;
-      // What not even HeadObject tells of is found again by the listing, which leaves alone what is older than its first run.
-      const isOfHead = drop.denied.isOfHead && head.lastModified >= since;
+      const { forMs, reason, isOfHead } = drop.denied;
+      if (isOfHead && head.lastModified < since) this.note('denied:before the first listing');
       stack.objects.deny(head, { until: this.now() + forMs, reason, isOfHead });
     }
     this.#queues.post('ingest', location, {

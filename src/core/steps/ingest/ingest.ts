@@ -30,7 +30,7 @@ import type { Log } from '../../ports/log.ts';
 import type { Inputs, ObjectStore, OwnersStore } from '../../ports/objects.ts';
 import type { JobEvents, Outbox } from '../../ports/outbox.ts';
 import type { ParkStore, QuotaStore } from '../../ports/quota.ts';
-import type { JobStore } from '../../ports/records.ts';
+import type { JobStore, ListingStore } from '../../ports/records.ts';
 import type { Prices } from '../../pricing/prices.ts';
 import type { Tokenizer } from '../../pricing/tokens/estimate.ts';
 import { estimateBatchTokens } from '../../pricing/tokens/estimate-batch.ts';
@@ -45,6 +45,7 @@ export interface IngestDeps {
   settings: Settings;
   objects: ObjectStore;
   inputs: Pick<Inputs, 'listKey'>;
+  listing: Pick<ListingStore, 'getListing'>;
   jobs: JobStore;
   quota: QuotaStore;
   parks: ParkStore;

@@ -9,7 +9,8 @@ import type { ObjectLocation } from '../../../contract/messages.ts';
 import type { Route } from '../../../contract/route.ts';
 import type { Settings } from '../../../contract/settings.ts';
 import { ObjectUnreadableError } from '../../base/errors.ts';
-import { type ClaimPrefixesDeps, claimPrefixes } from '../../drops/claim-prefixes.ts';
+import { claimPrefixes } from '../../drops/claim-prefixes.ts';
+import { isListedLater, type LookAgainDeps, lookAgain } from '../../drops/look-again.ts';
 import { findOtherOwner, prefixesOfRoute } from '../../drops/owners.ts';
 import { placeOf } from '../../drops/place.ts';
 import { describeOtherOwner, refusalOf } from '../../drops/refusal.ts';
@@ -30,11 +31,11 @@ import { isFolderMarker, routeOf } from '../../requests/route.ts';
 import { droppedAt } from '../../scheduling/ladder.ts';
 
 /** What it takes to record a job. */
-export interface RecordDeps extends ClaimPrefixesDeps {
+export interface RecordDeps extends LookAgainDeps {
   settings: Settings;
   objects: ObjectStore;
   inputs: Pick<Inputs, 'listKey'>;
-  jobs: Pick<JobStore, 'getJob' | 'claimJob' | 'recordLatest'>;
+  jobs: Pick<JobStore, 'getJob' | 'claimJob' | 'recordLatest'> & LookAgainDeps['jobs'];
   events: JobEvents;
   ambient: Pick<Ambient, 'now'>;
   log: Log;
@@ -56,7 +57,8 @@ export async function recordJob(deps: RecordDeps, location: ObjectLocation): Pro
 
 /**
  * A file that S3 does not even tell of, or whose options it does not give, has no job while that may change: the hourly
- * listing, which needs neither, hands it to ingest again. After the time for unreadable files it has one, rejected.
+ * listing, which needs neither, hands it to ingest again, or a delayed message where the listing leaves it alone. After the time for
+ * unreadable files it has one, rejected.
  */
 async function recordUnreadable(
   deps: RecordDeps,
@@ -77,11 +79,12 @@ async function recordUnreadable(
   const { code, reason } = unreadable;
   const rejection = rejectionOf(unreadable, hours, now);
   if (rejection === undefined) {
-    log.warn('the file cannot be looked at; the hourly listing finds it again', {
+    log.warn('the file cannot be looked at; it is tried again within the hour', {
       key: input.key,
       code,
       reason,
     });
+    if (!(await isListedLater(deps, input))) await lookAgain(deps, jobId, input);
     return undefined;
   }
   return claim(deps, {
@@ -120,7 +123,8 @@ async function findVersion(
 
 /**
  * Records the job of the version right before a job's own, if it has the same content and options and could own it: events
- * come in any order, and two jobs must not run the same content because the second one was first.
+ * come in any order, and two jobs must not run the same content because the second one was first. One that S3 does not tell of
+ * owns nothing: the file may have been dropped again because of that.
  */
 export async function recordPredecessor(
   deps: RecordDeps,
@@ -129,9 +133,18 @@ export async function recordPredecessor(
   if (predecessor?.versionId === undefined) return undefined;
   if (predecessor.lastModified < input.lastModified - OWNER_MS) return undefined;
   const { bucket, key } = input;
-  const before = await describeJob(deps, { bucket, key, versionId: predecessor.versionId });
+  const before = await describePredecessor(deps, { bucket, key, versionId: predecessor.versionId });
   if (before === undefined || contentOf(before) !== contentOf({ input, route })) return undefined;
   return claim(deps, before, false);
+}
+
+async function describePredecessor(deps: RecordDeps, location: ObjectLocation): Promise<NewJob | undefined> {
+  try {
+    return await describeJob(deps, location);
+  } catch (error) {
+    if (error instanceof ObjectUnreadableError) return undefined;
+    throw error;
+  }
 }
 
 /** The job that an object is, as far as nobody has recorded it; `undefined` if it is no input, or gone. */

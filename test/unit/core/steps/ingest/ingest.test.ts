@@ -10,6 +10,7 @@ import { type IngestDeps, ingest } from '../../../../../src/core/steps/ingest/in
 import type { ScanState } from '../../../../../src/core/steps/ingest/scan.ts';
 import { noHeartbeat } from '../../../../support/memory/heartbeat.ts';
 import { MemoryJobs } from '../../../../support/memory/jobs.ts';
+import { MemoryListing } from '../../../../support/memory/listing.ts';
 import { MemoryObjects } from '../../../../support/memory/objects.ts';
 import { MemoryEvents, MemoryOutbox } from '../../../../support/memory/outbox.ts';
 import { MemoryOwners } from '../../../../support/memory/owners.ts';
@@ -39,6 +40,7 @@ async function start(text = requestLine('a')) {
     settings: defaultSettings(),
     objects,
     inputs: objects,
+    listing: new MemoryListing(),
     jobs,
     quota: new MemoryQuota(jobs),
     prices: new Prices(),
