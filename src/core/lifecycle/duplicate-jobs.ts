@@ -43,9 +43,9 @@ export function mayOwn(owner: Job, job: Job): boolean {
   return owner.result === 'succeeded';
 }
 
-/** A duplicate that nothing was made of yet. */
-export function isWaiting({ state, receiptKey }: Pick<Job, 'state' | 'receiptKey'>): boolean {
-  return state === 'duplicate' && receiptKey === undefined;
+/** A duplicate of which it is not decided yet what becomes of it. */
+export function isWaiting({ state, result }: Pick<Job, 'state' | 'result'>): boolean {
+  return state === 'duplicate' && result === undefined;
 }
 
 /** What becomes of a duplicate: `answered` by its owner's results, `cancelled` with its owner, or `runs` by itself. */
@@ -56,8 +56,13 @@ function isCancelledWhole({ cancelledAt, duplicatesRun }: Job): boolean {
   return cancelledAt !== undefined && duplicatesRun !== true;
 }
 
-/** @param owner as it is now; see {@link rootOf}. */
-export function fateOf(job: Pick<Job, 'cancelledAt'>, owner: Job | undefined): Fate {
+/**
+ * What was decided of a duplicate stands, whatever happens to it or to its owner after that.
+ * @param owner as it is now; see {@link rootOf}.
+ */
+export function fateOf(job: Pick<Job, 'cancelledAt' | 'result'>, owner: Job | undefined): Fate {
+  if (job.result === 'duplicate') return 'answered';
+  if (job.result === 'rejected') return 'cancelled';
   if (job.cancelledAt !== undefined) return 'cancelled';
   if (owner === undefined) return 'runs';
   const hasEnded = owner.receiptKey !== undefined;

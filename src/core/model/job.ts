@@ -118,7 +118,7 @@ export interface Job {
   duplicateOf?: string;
   /** Of a cancelled job: its duplicates run, in place of being cancelled with it. */
   duplicatesRun?: boolean;
-  /** What the receipt says; present once it is written. */
+  /** What the receipt says; present once it is written. Of a duplicate: once it is decided, before the receipt is written. */
   result?: Receipt['result'];
   /** When somebody cancelled it: what is not finished ends as it stands, and nothing is sent any more. */
   cancelledAt?: number;

@@ -220,6 +220,57 @@ test('a duplicate that is judged at the moment at which its owner ends is answer
   expect(await receiptOf(p, second)).toMatchObject({ result: 'duplicate', duplicateOf: { jobId: owner } });
 });
 
+/** A pipeline whose worker dies right after each event of one job, as long as it has to. */
+async function dyingAfterEvents(): Promise<{ p: Pipeline; dying: { jobId?: string | undefined } }> {
+  const dying: { jobId?: string | undefined } = {};
+  const p = await pipeline({
+    emulator: { timings: { finalizingMs: 2 * HOUR_MS } },
+    intercept: async (call, effect) => {
+      const result = await effect();
+      if (call === 'events.completed' && p.deps.events.sent.at(-1)?.jobId === dying.jobId)
+        throw new Error('killed');
+      return result;
+    },
+  });
+  return { p, dying };
+}
+
+const resultsSentOf = (p: Pipeline, jobId: string): string[] =>
+  p.deps.events.sent.filter((event) => event.jobId === jobId).map(({ result }) => result);
+
+test('a duplicate whose cancellation was announced stays cancelled, also when its owner succeeds', async () => {
+  const { p, dying } = await dyingAfterEvents();
+  const first = await drop(p);
+  const second = await drop(p);
+  await p.run(1);
+  await cancelJob(p.deps, first);
+  dying.jobId = second;
+  while ((await jobOf(p, first)).receiptKey === undefined) await p.run(1 / 6);
+  dying.jobId = undefined;
+  await p.run();
+  expect(await jobOf(p, first)).toMatchObject({ result: 'succeeded' });
+  expect(new Set(resultsSentOf(p, second))).toEqual(new Set(['rejected']));
+  expect(await receiptOf(p, second)).toMatchObject({ result: 'rejected', duplicateOf: { jobId: first } });
+});
+
+test('a duplicate whose answer was announced stays answered, also when it is cancelled after that', async () => {
+  const { p, dying } = await dyingAfterEvents();
+  const first = await drop(p);
+  const second = await drop(p);
+  dying.jobId = second;
+  while (resultsSentOf(p, second).length === 0) await p.run(1 / 6);
+  expect((await jobOf(p, second)).receiptKey).toBeUndefined();
+  const cancelled = await cancelJob(p.deps, second);
+  const third = await drop(p);
+  dying.jobId = undefined;
+  await p.run();
+  expect(new Set(resultsSentOf(p, second))).toEqual(new Set(['duplicate']));
+  for (const id of [second, third])
+    expect(await receiptOf(p, id)).toMatchObject({ result: 'duplicate', duplicateOf: { jobId: first } });
+  expect(cancelled).toEqual({ state: 'ended', duplicates: [] });
+  expect(await executions(p)).toBe(2);
+});
+
 test('a re-drop that is judged while its owner is being cancelled is not named, and runs', async () => {
   let owner = '';
   let isAt = false;

@@ -5,7 +5,7 @@ import { type Receipt, receiptSchema } from '../../../contract/receipt.ts';
 import type { Settings } from '../../../contract/settings.ts';
 import { publishedKeys } from '../../files/keys.ts';
 import { whileJobTaken } from '../../lifecycle/claims.ts';
-import { fateOf, rootOf } from '../../lifecycle/duplicate-jobs.ts';
+import { fateOf, isWaiting, rootOf } from '../../lifecycle/duplicate-jobs.ts';
 import { leaseUntil } from '../../lifecycle/lease.ts';
 import type { Job } from '../../model/job.ts';
 import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
@@ -63,7 +63,7 @@ export async function settleDuplicate(deps: DuplicateDeps, seen: Job): Promise<v
 async function settleTaken(deps: DuplicateDeps, job: Job, claim: string): Promise<void> {
   const { jobId } = job;
   const expected = { state: 'duplicate', claim } as const;
-  const owner = await rootOf(deps.jobs, job);
+  const owner = await (isWaiting(job) ? rootOf(deps.jobs, job) : deps.jobs.getJob(job.duplicateOf!));
   const fate = fateOf(job, owner);
   const fields = { jobId, owner: owner?.jobId };
   if (fate === 'waits') {
@@ -77,6 +77,7 @@ async function settleTaken(deps: DuplicateDeps, job: Job, claim: string): Promis
       deps.log.info('the owner failed or was rejected: the duplicate is run', fields);
     return;
   }
+  if (!(await recordFate(deps, job, owner, fate, expected.claim))) return;
   const receipt = await receiptOf(deps, job, owner, fate);
   const body = Buffer.from(`${JSON.stringify(receiptSchema.parse(receipt), null, 2)}\n`);
   await deps.objects.put(receipt.files.receipt, body, { contentType: 'application/json' });
@@ -93,6 +94,25 @@ async function settleTaken(deps: DuplicateDeps, job: Job, claim: string): Promis
   deps.log.info(fate === 'cancelled' ? 'duplicate cancelled' : 'duplicate answered by its owner', fields);
   await tellDuplicates(deps, jobId);
 }
+
+/**
+ * Records what becomes of a duplicate before anybody hears of it: if a worker dies after the event, its successor says the
+ * same again, although the owner may have ended, or the duplicate been cancelled, in between.
+ * @returns `false` if another worker has the job.
+ */
+async function recordFate(
+  { jobs, ambient }: Pick<DuplicateDeps, 'jobs' | 'ambient'>,
+  job: Job,
+  owner: Job,
+  fate: 'answered' | 'cancelled',
+  claim: string,
+): Promise<boolean> {
+  if (!isWaiting(job)) return true;
+  const changes = { result: RESULT_OF[fate], duplicateOf: owner.jobId };
+  return jobs.moveJob(job.jobId, { state: 'duplicate', claim }, changes, ambient.now());
+}
+
+const RESULT_OF = { answered: 'duplicate', cancelled: 'rejected' } as const;
 
 /** Has the duplicates that wait for a job looked at, now that it has ended; the sweep finds those that are missed. */
 export async function tellDuplicates(

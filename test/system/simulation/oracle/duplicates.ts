@@ -64,8 +64,14 @@ function checkOwned(
   const [published] = stack.objects.published.get(jobId) ?? [];
   const receipt = published && (JSON.parse(Buffer.from(published.receipt).toString('utf8')) as Receipt);
   if (receipt?.duplicateOf?.jobId !== duplicateOf || receipt?.result !== job.result)
-    say(`its receipt does not name its owner ${duplicateOf}: ${JSON.stringify(receipt?.duplicateOf)}`);
-  if (!stack.events.sent.some((event) => event.jobId === jobId)) say('no event says that it is a duplicate');
+    say(
+      `its receipt says ${receipt?.result} of ${receipt?.duplicateOf?.jobId}; its record ${job.result} of ${duplicateOf}`,
+    );
+  const results = new Set(
+    stack.events.sent.filter((event) => event.jobId === jobId).map(({ result }) => result),
+  );
+  if (results.size === 0) say('no event says that it is a duplicate');
+  if (results.size > 1) say(`its events disagree: ${[...results].join(', ')}`);
 }
 
 /** It is not run while the version before it has what it asks for. */
