@@ -2,6 +2,7 @@
 import { HOUR_MS, MINUTE_MS, SECOND_MS } from '../../../src/contract/time.ts';
 import type { Random } from './random.ts';
 import type { Scenario } from './scenario.ts';
+import type { HandlerName } from './stack.ts';
 
 /** The longest that each kind of call takes, if nothing ends it sooner (`BoxedBatches`). */
 const LONGEST_MS: Readonly<Record<string, number>> = {
@@ -14,6 +15,14 @@ const LONGEST_READ_MS = 120 * SECOND_MS;
 export function givenUpAfterMs(name: string, leftMs: number): number {
   return Math.ceil(Math.max(0, Math.min(LONGEST_MS[name] ?? LONGEST_READ_MS, leftMs)));
 }
+
+/** The longest regime: longer than a batch runs, so that all of a job may be caught in one. */
+const MAX_REGIME_MS = 48 * HOUR_MS;
+/**
+ * The longest regime for collect, which takes what it can read as all there is once it has failed for half a day
+ * (`isLastTry`). A third of that, because other faults before and after a regime count as failures in a row, too.
+ */
+export const MAX_COLLECT_REGIME_MS = 4 * HOUR_MS;
 
 /** A time after the start in which every call of this name hangs. */
 interface Regime {
@@ -43,16 +52,18 @@ export class Hangs {
       'batches.createBatch',
       'batches.uploadFile',
     ]);
-    // After half a day without a download, what can be read is taken as all there is (`MAX_FAILURES` in collect.ts).
-    const longestMs = name === 'batches.readFile' ? 4 * HOUR_MS : 48 * HOUR_MS;
-    this.#regime = { name, from, until: from + random.spread(HOUR_MS, longestMs) };
+    this.#regime = { name, from, until: from + random.spread(HOUR_MS, MAX_REGIME_MS) };
   }
 
-  /** @param at milliseconds after the start. */
-  isHanging(name: string, at: number): boolean {
+  /**
+   * @param at milliseconds after the start.
+   * @param handler who makes the call.
+   */
+  isHanging(name: string, at: number, handler: HandlerName): boolean {
     if (!name.startsWith('batches.')) return false;
     const { name: hanging, from, until } = this.#regime ?? { name: '', from: 0, until: 0 };
-    if (name === hanging && at >= from && at < Math.min(until, this.#calmAt)) return true;
+    const longestMs = handler === 'collect' ? MAX_COLLECT_REGIME_MS : MAX_REGIME_MS;
+    if (name === hanging && at >= from && at < Math.min(until, from + longestMs, this.#calmAt)) return true;
     return this.#rate > 0 && at < this.#calmAt && this.#random.chance(this.#rate);
   }
 }

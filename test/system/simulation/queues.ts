@@ -4,7 +4,7 @@ import { backoffSeconds } from '../../../src/runtime/queue-handler.ts';
 import type { Random } from './random.ts';
 import type { Scenario } from './scenario.ts';
 import type { Scheduler } from './scheduler.ts';
-import type { QueueName } from './stack.ts';
+import type { HandlerName, QueueName } from './stack.ts';
 
 /** `lib/work-queue.ts`: one minute more than the longest run. */
 const VISIBILITY_MS = 16 * MINUTE_MS;
@@ -31,6 +31,8 @@ export class Queues {
   readonly #random: Random;
   readonly #world: { note(what: string): void; trace(text: string): void };
   readonly #messages = new Set<Message>();
+  /** Messages that found no room and were not received: SQS keeps them until a poller has room, in no order. */
+  readonly #withoutRoom = new Set<Message>();
 
   constructor(
     scheduler: Scheduler,
@@ -89,14 +91,13 @@ export class Queues {
   #deliver(message: Message): void {
     if (message.isDone) return;
     const { queue, place } = message;
-    const isThrottled =
-      this.#scheduler.countRunning((one) => one.handler === queue && one.place === place) >=
-      this.#scenario.concurrency;
+    const isThrottled = !this.#hasRoom(place, queue);
     const isCounted = this.#scenario.kinds.has('throttled-deliveries');
     if (isThrottled && !isCounted) {
-      this.#scheduler.after(this.#random.spread(SECOND_MS, 2 * MINUTE_MS), '', () => this.#deliver(message));
+      this.#withoutRoom.add(message);
       return;
     }
+    this.#withoutRoom.delete(message);
     if (message.receives >= MAX_RECEIVES && message.mayBeLost) {
       this.#world.note('fault:dead letter');
       this.#done(message);
@@ -126,6 +127,34 @@ export class Queues {
     });
   }
 
+  #hasRoom(place: number, handler: HandlerName): boolean {
+    const running = this.#scheduler.countRunning((one) => one.handler === handler && one.place === place);
+    return running < this.#scenario.concurrency;
+  }
+
+  /**
+   * A handler has ended or died. What waits for its room gets it after a while, and costs no step until then: over hours
+   * in which every upload hangs, each poll adds a message for each batch that waits.
+   */
+  freed(place: number, handler: HandlerName): void {
+    if (this.#waitingFor(place, handler).length === 0) return;
+    this.#scheduler.after(this.#random.spread(SECOND_MS, 2 * MINUTE_MS), '', () =>
+      this.#fillRoom(place, handler),
+    );
+  }
+
+  #fillRoom(place: number, handler: HandlerName): void {
+    while (this.#hasRoom(place, handler)) {
+      const waiting = this.#waitingFor(place, handler);
+      if (waiting.length === 0) return;
+      this.#deliver(this.#random.pick(waiting));
+    }
+  }
+
+  #waitingFor(place: number, handler: HandlerName): Message[] {
+    return [...this.#withoutRoom].filter((one) => one.queue === handler && one.place === place);
+  }
+
   #bringBack(message: Message): void {
     const mayBeLost = message.isEvent && message.mayBeLost && this.#scheduler.isStormy();
     if (!mayBeLost || !this.#random.chance(0.5)) {
@@ -139,5 +168,6 @@ export class Queues {
   #done(message: Message): void {
     message.isDone = true;
     this.#messages.delete(message);
+    this.#withoutRoom.delete(message);
   }
 }

@@ -69,6 +69,8 @@ export interface SchedulerWorld {
   trace(text: string): void;
   /** Runs a handler of a stack. */
   run(invocation: Invocation, message: unknown, gate: Gate, deadline: Deadline): Promise<unknown>;
+  /** A handler of a stack has ended or died, so that there is room for another one. */
+  freed(invocation: Invocation): void;
 }
 
 /** What the end has to allow for. */
@@ -151,8 +153,10 @@ export class Scheduler {
     }
     const due = this.#timers.filter(({ at }) => at <= this.#now);
     if (due.length === 0 && this.#pending.length === 0) {
-      if (this.#timers.length === 0) return false;
-      this.#now = Math.min(...this.#timers.map(({ at }) => at));
+      // A worker dies when its time is up, not at the next timer: the visibility timeout of its message is a minute longer.
+      const next = [...this.#timers.map(({ at }) => at), ...[...this.#running].map(({ endsAt }) => endsAt)];
+      if (next.length === 0) return false;
+      this.#now = Math.min(...next);
       return true;
     }
     if (++this.picks > MAX_PICKS) {
@@ -247,7 +251,8 @@ export class Scheduler {
     let fate: ReturnType<Faults['of']> | 'hang' = isStormy ? this.#faults.of(name, kind) : 'none';
     if (fate.startsWith('kill') && invocation.handler === 'ingest' && !this.#mayLoseIngest(name))
       fate = 'none';
-    if (fate === 'none' && this.#hangs.isHanging(name, this.#now - START_MS)) fate = 'hang';
+    if (fate === 'none' && this.#hangs.isHanging(name, this.#now - START_MS, invocation.handler))
+      fate = 'hang';
     this.#world.trace(
       `  #${invocation.id} ${invocation.handler} ${name} ${subject}${fate === 'none' ? '' : ` [${fate}]`}`,
     );
@@ -294,6 +299,7 @@ export class Scheduler {
     this.#world.trace(`  #${invocation.id} ${invocation.handler} is killed ${why}`);
     invocation.state = 'dead';
     this.#running.delete(invocation);
+    this.#world.freed(invocation);
     if (invocation.handler === 'ingest') this.losses.ingestKills++;
     this.#interrupted(invocation);
     const isOf = (call: PendingCall): boolean => call.invocation === invocation;
@@ -338,6 +344,7 @@ export class Scheduler {
       if (invocation.state !== 'running') return;
       invocation.state = 'ended';
       this.#running.delete(invocation);
+      this.#world.freed(invocation);
       const { error } = outcome;
       if (error !== undefined) this.#failed(invocation, error);
       else this.#world.trace(`#${invocation.id} ${handler} ends`);

@@ -83,6 +83,7 @@ class Simulation {
       trace: (text) => this.trace(text),
       run: ({ place, handler }, message, gate, deadline) =>
         HANDLERS[handler].run(this.#stacks[place]!.depsFor(handler, gate, deadline), message),
+      freed: ({ place, handler }) => this.#queues.freed(place, handler),
     };
     this.#scheduler = new Scheduler(world, this.#scenario, { random: this.#random, faults });
     this.#queues = new Queues(this.#scheduler, this.#scenario, this.#random, world);
