@@ -74,7 +74,10 @@ export interface BatchApi {
   }): Promise<RemoteBatch>;
   /** Asks OpenAI to cancel a batch; one that has ended or is not known is fine. What was finished is kept. */
   cancelBatch(id: string, keyVersion?: string): Promise<void>;
-  /** `undefined` if a key that is accepted does not know it, and no other one does. */
+  /**
+   * `undefined` if a key that is accepted does not know it, and no other one does.
+   * @throws {KeyUnusableError} if no key is accepted.
+   */
   getBatch(id: string, keyVersion?: string): Promise<RemoteBatch | undefined>;
   /**
    * One page of the batches of one key's project, newest first in practice. With a `keyVersion`, no other key is tried.
@@ -101,7 +104,10 @@ export interface BatchApi {
     after?: string,
     keyVersion?: string,
   ): Promise<{ files: RemoteFile[]; next?: string; keyVersion?: string }>;
-  /** What OpenAI says of a file: `undefined` if it does not know it; `bytes` is absent where it does not tell. */
+  /**
+   * What OpenAI says of a file: `undefined` if it does not know it; `bytes` is absent where it does not tell.
+   * @throws {KeyUnusableError} if no key is accepted.
+   */
   fileSize(id: string, keyVersion?: string): Promise<{ bytes?: number } | undefined>;
   /** Deletes a file of ours; a missing one is fine. */
   deleteFile(id: string, keyVersion?: string): Promise<void>;

@@ -295,7 +295,7 @@ export class OpenAIBatches implements BatchApi {
       return toRemoteBatch(parseAnswer(remoteBatchSchema, answer, `GET /batches/${id}`));
     } catch (error) {
       if (isNotFound(error)) return undefined;
-      throw toRequestError(`GET /batches/${id}`, error);
+      throw toReadError(`GET /batches/${id}`, error);
     }
   }
 
@@ -378,7 +378,7 @@ export class OpenAIBatches implements BatchApi {
       return bytes === undefined ? {} : { bytes };
     } catch (error) {
       if (isNotFound(error)) return undefined;
-      throw toRequestError(`GET /files/${id}`, error);
+      throw toReadError(`GET /files/${id}`, error);
     }
   }
 
@@ -406,8 +406,7 @@ export class OpenAIBatches implements BatchApi {
     try {
       return await this.#callFirst(keyVersion, (client) => client.files.content(id, { headers }));
     } catch (error) {
-      if (isUnauthorized(error)) throw new KeyUnusableError(`${action}: OpenAI refuses the API key`);
-      throw toRequestError(action, error);
+      throw toReadError(action, error);
     }
   }
 
@@ -611,6 +610,15 @@ function toRequestError(action: string, error: unknown): Error {
     );
   }
   return new OpenAIRequestError(`${action} failed: ${error instanceof Error ? error.name : 'unknown error'}`);
+}
+
+/**
+ * The error of a call that asks for one batch or file.
+ * @returns {@link KeyUnusableError} if no key is accepted: what was paid for waits for one, for as long as it takes.
+ */
+function toReadError(action: string, error: unknown): Error {
+  const failure = toRequestError(action, error);
+  return isUnauthorized(error) ? new KeyUnusableError(failure.message) : failure;
 }
 
 /** OpenAI's message if it can stand in a log: it may quote what was sent, and a 401 quotes the key in part. */

@@ -5,6 +5,7 @@
 
 import OpenAI from 'openai';
 import { afterEach, describe, expect, test } from 'vitest';
+import type { FaultRule } from '../../../local/openai-emulator/faults.ts';
 import type { ApiKeys, ApiKeyValue } from '../../../src/adapters/api-key.ts';
 import { settingsSchema } from '../../../src/contract/settings.ts';
 import { HOUR_MS } from '../../../src/contract/time.ts';
@@ -43,6 +44,8 @@ class SettableKey implements ApiKeys {
     return this.value?.versionId === versionId ? this.value : undefined;
   }
 }
+
+const LATE_FILES: FaultRule = { effect: { kind: 'batch.files_named_late', seconds: 5_400 } };
 
 const running: Pipeline[] = [];
 afterEach(async () => {
@@ -172,28 +175,35 @@ describe.each([
     expect((await p.emulator.ledger.all()).length).toBe(4);
   });
 
-  test('is waited for by results that it takes, for days, and nothing of them is run again', async () => {
-    const stack = await start({
-      intercept: async (call, effect) => {
-        if (call === 'batches.readFile') breakOnce();
-        return effect();
-      },
-    });
-    let breakOnce = (): void => {
-      breakIt(stack);
-      breakOnce = () => {};
-    };
-    const { p } = stack;
-    await p.drop(TEAM, ['c', 'd'].map((id) => chatLine(id)).join('\n'));
-    await p.run(100, HOUR_MS);
-    await expect(p.receipt(TEAM)).rejects.toThrow('is not there');
-    const [item] = await Array.fromAsync(p.deps.jobs.listOverdue(Number.POSITIVE_INFINITY));
-    expect(item).toMatchObject({ kind: 'batch', batch: { state: 'ended', heldReason: reason } });
-    mend(stack);
-    await p.run();
-    expect(await p.receipt(TEAM)).toMatchObject({ result: 'succeeded', possiblyBilledTwice: {} });
-    expect((await p.emulator.ledger.all()).length).toBe(2);
-  });
+  test.each([
+    ['to be read', 'batches.readFile', []],
+    ['to be asked for, because they are late', 'batches.getBatch', [LATE_FILES]],
+  ])(
+    'is waited for by results that take it %s, for days, and nothing of them is run again',
+    async (_, at, faults) => {
+      const stack = await start({
+        emulator: { apiKeys: PROJECTS, faults },
+        intercept: async (call, effect) => {
+          if (call === at) breakOnce();
+          return effect();
+        },
+      });
+      let breakOnce = (): void => {
+        breakIt(stack);
+        breakOnce = () => {};
+      };
+      const { p } = stack;
+      await p.drop(TEAM, ['c', 'd'].map((id) => chatLine(id)).join('\n'));
+      await p.run(100, HOUR_MS);
+      await expect(p.receipt(TEAM)).rejects.toThrow('is not there');
+      const [item] = await Array.fromAsync(p.deps.jobs.listOverdue(Number.POSITIVE_INFINITY));
+      expect(item).toMatchObject({ kind: 'batch', batch: { state: 'ended', heldReason: reason } });
+      mend(stack);
+      await p.run();
+      expect(await p.receipt(TEAM)).toMatchObject({ result: 'succeeded', possiblyBilledTwice: {} });
+      expect((await p.emulator.ledger.all()).length).toBe(2);
+    },
+  );
 
   test('keeps no leftover of another key from being deleted', async () => {
     const stack = await start();

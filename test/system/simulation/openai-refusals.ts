@@ -18,6 +18,9 @@ const TROUBLE_STATUS: Readonly<Record<Exclude<Trouble['code'], 'api_key_missing'
   model_not_found: 403,
 };
 
+/** Calls that ask for one batch or file: what takes them waits for the key. */
+const ASKING: ReadonlySet<string> = new Set(['get', 'read', 'size']);
+
 export class Refusals {
   readonly #world: Pick<ServiceWorld, 'now' | 'isStormy' | 'note'>;
   readonly #random: Random;
@@ -74,7 +77,7 @@ export class Refusals {
     const status = TROUBLE_STATUS[code];
     const message = `${call} was answered ${status} ${code}`;
     if (call === 'create') return new CreateRefusedError(message, status, code);
-    if (call === 'read') return new KeyUnusableError(message);
+    if (ASKING.has(call)) return new KeyUnusableError(message);
     return call === 'upload'
       ? new UploadRefusedError(message, status, code)
       : new OpenAIRequestError(message, status, code);

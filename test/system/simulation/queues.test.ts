@@ -1,6 +1,6 @@
 /** Messages that find no room get it once a handler has ended or died, and cost no steps until then. */
 import { expect, test } from 'vitest';
-import { MINUTE_MS } from './durations.ts';
+import { MINUTE_MS } from '../../../src/contract/time.ts';
 import { Faults } from './faults.ts';
 import { Queues } from './queues.ts';
 import { Random } from './random.ts';
