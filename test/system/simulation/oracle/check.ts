@@ -25,8 +25,8 @@ const WORKER_MS = 15 * 60_000;
 interface Findings {
   /** Batches of OpenAI's that a record knows. */
   known: Set<string>;
-  /** Lines with an answer, and the input tokens of their requests. */
-  answers: { line: string; inputTokens: number }[];
+  /** Of each job, once for all drops that are one object: lines with an answer, and the input tokens of their requests. */
+  answers: Map<string, { line: string; inputTokens: number }[]>;
   recorded: RecordedJob[];
   finished: { expected: ExpectedJob; receipt: Receipt; published: Published }[];
 }
@@ -52,7 +52,7 @@ async function checkStack(
   openai: SimulatedOpenAI,
   { stats, report }: { stats: SeedStats; report: Report },
 ): Promise<void> {
-  const findings: Findings = { known: new Set(), answers: [], recorded: [], finished: [] };
+  const findings: Findings = { known: new Set(), answers: new Map(), recorded: [], finished: [] };
   for (const expected of expectations.jobs) {
     const say: Report = (text) => report(`drop ${expected.drop.index} (${expected.drop.key}): ${text}`);
     const job = await stack.jobs.getJob(jobIdOf(expected.head));
@@ -75,7 +75,7 @@ async function checkStack(
   // Without versions, the same file put twice in one instant is one object, and has one job.
   const receipts = new Map(findings.finished.map(({ receipt }) => [receipt.jobId, receipt]));
   await checkLedgers(stack.quota, [...receipts.values()], report);
-  await checkSpent(stack.quota, findings.answers, report);
+  await checkSpent(stack.quota, [...findings.answers.values()].flat(), report);
 }
 
 /** A job that is no duplicate: its batches, its files and its receipt. */
@@ -90,9 +90,12 @@ async function checkOne(
   const stats = { batches: batches.length, rounds: Math.max(0, ...batches.map(({ round }) => round + 1)) };
   for (const { openaiBatchId } of batches) if (openaiBatchId !== undefined) findings.known.add(openaiBatchId);
   const executions = Map.groupBy(executionsOf(expected, batches, openai, say), ({ marker }) => marker);
-  for (const { marker, text } of expected.drop.lines)
-    for (const { line } of executions.get(marker) ?? [])
-      if (line !== undefined) findings.answers.push({ line, inputTokens: tokensIn(text) });
+  const answers = expected.drop.lines.flatMap(({ marker, text }) =>
+    (executions.get(marker) ?? []).flatMap(({ line }) =>
+      line === undefined ? [] : [{ line, inputTokens: tokensIn(text) }],
+    ),
+  );
+  findings.answers.set(jobId, answers);
   const published = checkPublished(job, stack, expected.calledOff, say);
   if (published === undefined) return stats;
   const receipt = JSON.parse(Buffer.from(published.receipt).toString('utf8')) as Receipt;
