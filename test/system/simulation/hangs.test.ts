@@ -1,8 +1,8 @@
 /** Hanging calls stay within what the core promises to survive, and reach it. */
 import { expect, test } from 'vitest';
+import { HOUR_MS, MINUTE_MS } from '../../../src/contract/time.ts';
 import { restAfter } from '../../../src/core/lifecycle/step-failure.ts';
 import { isLastTry } from '../../../src/core/steps/collect/last-resort.ts';
-import { HOUR_MS, MINUTE_MS } from '../../../src/contract/time.ts';
 import { Hangs, MAX_COLLECT_REGIME_MS } from './hangs.ts';
 import { Random } from './random.ts';
 import type { HandlerName } from './stack.ts';
