@@ -176,6 +176,7 @@ const WEATHER: Readonly<Record<Kind, readonly string[]>> = {
   'long-calls': ['long call:that fits a worker', 'long call:longer than a worker lives'],
   'denied-inputs': ['denied:AccessDenied', 'denied:InvalidObjectState', 'denied:before the first listing'],
   'throttled-deliveries': ['fault:throttled delivery'],
+  'late-polls': ['fault:the poll does not run', 'fault:the poll is late'],
   'work-expiry': ['removed below work/', 'fault:a person comes after weeks'],
   'late-sidecars': ['sidecar:before', 'sidecar:after'],
   'same-content': ['same content:after another', 'same content:in one second'],

@@ -5,6 +5,7 @@
 
 import { DEFAULT_API_KEY } from '../../../src/contract/api-key.ts';
 import { HOUR_MS } from '../../../src/contract/time.ts';
+import type { CreateRefusedError } from '../../../src/core/base/errors.ts';
 import type { BatchRecord } from '../../../src/core/model/batch.ts';
 import type { Job } from '../../../src/core/model/job.ts';
 import type { BatchApi, RemoteBatch } from '../../../src/core/ports/provider.ts';
@@ -12,6 +13,7 @@ import type { JobStore } from '../../../src/core/ports/records.ts';
 import type { PriceQuestion, Prices } from '../../../src/core/pricing/prices.ts';
 import { SIMULATED_PRICES } from './money.ts';
 import type { PortsOfStack, Tamper } from './stack.ts';
+import type { Kind } from './weather.ts';
 
 type UpdateParameters = Parameters<JobStore['updateBatch']>;
 
@@ -70,6 +72,20 @@ const withoutFiles =
       put: async (key, ...rest) => keys.test(key) || ports.objects.put(key, ...rest),
     }),
   });
+
+const withUnreadableHours =
+  (unreadableHours: number): Tamper =>
+  (ports) => ({ ...ports, settings: { ...ports.settings, inputs: { unreadableHours } } });
+
+/** Of safeties that are missed in some kinds of weather only: these, in every seed. */
+export const SAFETY_WEATHER: Readonly<Record<string, readonly Kind[]>> = {
+  'a file that is too young is uploaded anew': ['young-files'],
+  'calls of the poll have no time box': ['hanging-calls'],
+  'a file that cannot be read is tried for ever': ['denied-inputs'],
+  'a file that cannot be read is rejected at once': ['denied-inputs'],
+  'a file that S3 tells nothing of is left to the listing alone': ['denied-inputs'],
+  'no worker sweeps while the poll is late': ['late-polls'],
+};
 
 /** By what is missing. */
 export const SAFETIES: Readonly<Record<string, Tamper>> = {
@@ -238,6 +254,30 @@ export const SAFETIES: Readonly<Record<string, Tamper>> = {
       },
     }),
   })),
+  'a file that is too young is uploaded anew': onBatches((api) => ({
+    createBatch: async (batch) => {
+      try {
+        return await api.createBatch(batch);
+      } catch (error) {
+        if ((error as CreateRefusedError).topic === 'file_not_ready') await api.deleteFile(batch.inputFileId);
+        throw error;
+      }
+    },
+  })),
+  'calls of the poll have no time box': only('poll', (ports) => ({ ...ports, isUnboxed: true })),
+  'a file that cannot be read is tried for ever': withUnreadableHours(Number.POSITIVE_INFINITY),
+  'a file that cannot be read is rejected at once': withUnreadableHours(0),
+  'a file that S3 tells nothing of is left to the listing alone': only('ingest', (ports) => ({
+    ...ports,
+    outbox: withMethods(ports.outbox, {
+      ingest: async (message, delivery) =>
+        delivery?.delayMs === undefined ? ports.outbox.ingest(message) : undefined,
+    }),
+  })),
+  'no worker sweeps while the poll is late': (ports) => ({
+    ...ports,
+    lateSweep: withMethods(ports.lateSweep, { run: async () => {} }),
+  }),
   'the list of batches may lead in a circle': onBatches((api) => ({
     listBatches: async (after, ...of) => {
       const page = await api.listBatches(after?.split('#')[0], ...of);

@@ -48,6 +48,8 @@ export interface Scenario {
   /** Versions that a page of a listing has. */
   pageSize: number;
   pollEveryMs: number;
+  /** A time after the start in which no poll runs, if there is one. */
+  unpolled?: { from: number; until: number };
   /** How long the files of a job stay below `work/` after it has ended. */
   workKeptMs: number;
   /** Messages of one queue that are worked on at a time. */
@@ -143,6 +145,7 @@ export function drawScenario(random: Random, chosen?: readonly Kind[]): Scenario
     pageSize: random.fork('pages').whole(1, 3),
     workKeptMs: restored.restore === undefined ? drawWorkKept(random.fork('work kept')) : 30 * DAY_MS,
     pollEveryMs: random.pick([5, 10, 15, 30]) * MINUTE_MS,
+    ...(kinds.has('late-polls') ? drawUnpolled(random.fork('late-polls'), calmAt) : {}),
     concurrency: random.whole(1, 4),
     // So that what a call is cut by is its own worker, in some seeds.
     weather: drawWeather(random.fork('weather'), mayBeLong && random.fork('quiet').chance(0.6)),
@@ -266,6 +269,12 @@ function drawLastingTrouble(
     apiKey: random.pick(apiKeys),
   };
   return { trouble };
+}
+
+/** Its events wait for a place among the functions that may run at a time. */
+function drawUnpolled(random: Random, calmAt: number): Pick<Scenario, 'unpolled'> {
+  const from = random.spread(MINUTE_MS, calmAt / 2);
+  return { unpolled: { from, until: Math.min(calmAt, from + random.spread(2 * HOUR_MS, 36 * HOUR_MS)) } };
 }
 
 /** Some files are in a hurry. */

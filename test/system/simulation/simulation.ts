@@ -24,6 +24,9 @@ const QUIET_WITHIN_MS = 14 * DAY_MS;
 /** Whatever hangs or fails, a sweep comes to everything that is overdue in this time, which is more than a dozen polls. */
 const MAX_OVERDUE_MS = 8 * HOUR_MS;
 
+/** The same for the listing of inputs, which the poll comes to last. */
+const MAX_UNLISTED_MS = 16 * HOUR_MS;
+
 export interface SimulationOptions {
   /** Keeps a line for everything that happens. */
   trace?: boolean;
@@ -59,6 +62,8 @@ class Simulation {
   readonly #random: Random;
   readonly #scheduler: Scheduler;
   readonly #queues: Queues;
+  /** Of what is put beside the inputs. */
+  readonly #others: Random;
   readonly #openai: SimulatedOpenAI;
   readonly #stacks: Stack[];
   readonly #coverage = new Coverage();
@@ -76,6 +81,7 @@ class Simulation {
     const random = new Random(`batchdrop ${seed}`);
     this.#scenario = drawScenario(random.fork('scenario'), chosen);
     this.#random = random.fork('schedule');
+    this.#others = random.fork('others');
     const faults = new Faults(random.fork('faults'), this.#scenario.weather);
     const world: SchedulerWorld = {
       note: (what, times) => this.#coverage.add(what, times),
@@ -222,7 +228,10 @@ class Simulation {
     }
     this.after(this.#scenario.calmAt, 'budgets are raised', () => raiseBudgets(this.#scenario.settings));
     if (this.#scenario.restore !== undefined) this.#scheduleRestore(this.#scenario.restore);
-    for (const place of this.#stacks.keys()) this.#schedulePoll(place, 0);
+    for (const place of this.#stacks.keys()) {
+      this.#schedulePoll(place, 0);
+      this.#putOthersLater(place);
+    }
     if (this.#scenario.openai.apiKeys.length > 1) this.note('fault:two API keys');
     if (this.#stacks.length > 1) this.note('fault:two live stacks in one project');
     while (this.#violations.length === 0 && (await this.#scheduler.pick()));
@@ -297,15 +306,40 @@ class Simulation {
     }
     const overdue = await this.#stacks[place]!.overdueSince(this.now() - MAX_OVERDUE_MS);
     // Where nothing hangs, all of a dozen polls in a row may be killed before they come to it.
-    const isWatched = this.#scenario.kinds.has('hanging-calls') && this.#scenario.restore === undefined;
-    if (isWatched && overdue.length > 0)
+    const { kinds } = this.#scenario;
+    const isHanging = kinds.has('hanging-calls') && restore === undefined;
+    const isLate = kinds.has('late-polls') && restore === undefined;
+    if ((isHanging || isLate) && overdue.length > 0)
       this.violation(`nothing has been swept for hours: ${overdue.join('; ')}`);
+    const listing = await this.#stacks[place]!.listing.getListing();
+    if (isHanging && !isLate && listing !== undefined && this.now() > listing.nextAt + MAX_UNLISTED_MS)
+      this.violation('inputs have not been listed for hours');
     this.#schedulePoll(place, this.#pollEveryMs());
+    if (this.#isUnpolled()) {
+      this.note('fault:the poll does not run');
+      return;
+    }
     this.#scheduler.start(place, 'poll', undefined, () => {});
     if (this.isStormy() && this.#random.chance(0.05)) {
       this.note('fault:poll twice');
       this.#scheduler.start(place, 'poll', undefined, () => {});
     }
+  }
+
+  #isUnpolled(): boolean {
+    const { from, until } = this.#scenario.unpolled ?? { from: 0, until: 0 };
+    return this.now() >= START_MS + from && this.now() < START_MS + until;
+  }
+
+  /** Objects that are no inputs have workers of ingest begin, while no poll runs. */
+  #putOthersLater(place: number): void {
+    const { unpolled } = this.#scenario;
+    if (unpolled === undefined || this.now() >= START_MS + unpolled.until) return;
+    this.after(this.#others.spread(5 * MINUTE_MS, 40 * MINUTE_MS), '', () => {
+      const other = { bucket: this.#stacks[place]!.bucket, key: 'elsewhere/other.jsonl' };
+      if (this.#isUnpolled()) this.#queues.post('ingest', other, { place, isEvent: true, mayBeLost: true });
+      this.#putOthersLater(place);
+    });
   }
 
   /** When the last thing that a person has to set right is right. */

@@ -25,6 +25,7 @@ import { MemoryEvents } from '../../support/memory/outbox.ts';
 import { MemoryOwners } from '../../support/memory/owners.ts';
 import { MemoryParks } from '../../support/memory/parks.ts';
 import { MemoryScratch } from '../../support/memory/scratch.ts';
+import { UNBOXED } from './hangs.ts';
 import { SIMULATED_PRICES, WatchedQuota } from './money.ts';
 import type { SimulatedOpenAI } from './openai-service.ts';
 import { boxed, type Gate, throughGate } from './port-calls.ts';
@@ -34,7 +35,10 @@ import type { Scenario } from './scenario.ts';
 const STACK_IDS = ['stack-1', 'stack-1-b'] as const;
 
 /** What is the same for every invocation. */
-export type PortsOfStack = Omit<Deps, 'deadline'>;
+export type PortsOfStack = Omit<Deps, 'deadline'> & {
+  /** Whether calls of OpenAI last as long as its client waits, whatever deadline their caller gives. Default: no. */
+  isUnboxed?: boolean;
+};
 
 export type Deps = IngestDeps &
   SubmitDeps &
@@ -206,7 +210,8 @@ export class Stack {
       quota: throughGate('quota', deps.quota, gate),
       parks: throughGate('parks', deps.parks, gate),
       batches: {
-        withKey: (name, box) => throughGate('batches', deps.batches.withKey(name), boxed(gate, box)),
+        withKey: (name, box) =>
+          throughGate('batches', deps.batches.withKey(name), boxed(gate, deps.isUnboxed ? UNBOXED : box)),
       },
       calls: { withKey: (name) => throughGate('calls', deps.calls.withKey(name), gate) },
       pause: gate.pause,

@@ -43,6 +43,10 @@ export const KINDS = {
     share: 0.1,
     does: 'inputs that can be listed are not readable for hours, days or for ever',
   },
+  'late-polls': {
+    share: 0.12,
+    does: 'the poll does not run for hours, up to a day and a half, while events of other objects have workers begin',
+  },
   'work-expiry': { share: 0.05, does: 'jobs wait for a person for weeks, while work/ is cleaned' },
   'late-sidecars': { share: 0.15, does: 'options beside a file are put before it or after it' },
   'same-content': {
