@@ -17,7 +17,7 @@ import { defaultSettings } from '../src/contract/settings.ts';
 import { CustomIdHasher } from '../src/core/base/custom-id-hash.ts';
 import { workKeys } from '../src/core/files/keys.ts';
 import { encodeManifest, ManifestEntries } from '../src/core/files/manifest.ts';
-import { type Plan, settlePlan } from '../src/core/files/plan.ts';
+import { type Plan, writePlanOnce } from '../src/core/files/plan.ts';
 import { RunWriter } from '../src/core/files/run-file.ts';
 import { type BatchRecord, batchIdOf, type RunRef } from '../src/core/model/batch.ts';
 import type { Job } from '../src/core/model/job.ts';
@@ -276,7 +276,7 @@ async function jobOf(objects: S3Objects, batches: readonly BatchRecord[]): Promi
     invalidRuns: [],
   };
   await objects.remove(planKey);
-  await settlePlan(objects, planKey, plan);
+  await writePlanOnce(objects, planKey, plan);
   const source = { bucket: BUCKET, key: 'input/bench.jsonl', versionId: '1' };
   return {
     v: 1,

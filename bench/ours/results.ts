@@ -35,8 +35,8 @@ const task = JSON.parse(process.argv[2]!) as ResultsTask;
 const { job, bucket } = task;
 const objects = new S3Objects(createS3Client(task.s3), { bucket });
 const jobs = new MemoryJobs();
-await jobs.claimJob(job);
-for (const batch of task.batches) await jobs.addBatch(batch);
+await jobs.createJob(job);
+for (const batch of task.batches) await jobs.createBatch(batch);
 let nonces = 0;
 const batches = new OpenAIBatches(
   new OpenAI({ apiKey: 'sk-none', baseURL: task.openaiBaseUrl, maxRetries: 0 }),

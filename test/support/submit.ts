@@ -42,7 +42,7 @@ export async function startSubmit(record: Partial<BatchRecord>) {
     heartbeat: noHeartbeat,
     log: { info: () => {}, warn: () => {} },
   } satisfies SubmitDeps;
-  await jobs.addBatch({
+  await jobs.createBatch({
     v: 1,
     ...KEY,
     round: 0,

@@ -61,7 +61,7 @@ export class DynamoDBJobs implements JobStore {
     this.#items = new DynamoDBItems(client, names);
   }
 
-  async claimJob(job: Job): Promise<Job> {
+  async createJob(job: Job): Promise<Job> {
     const standing = await this.#items.insert(jobKey(job.jobId), job, liveEntryOfJob(job));
     return standing === undefined ? job : this.#readJob(standing);
   }
@@ -71,7 +71,7 @@ export class DynamoDBJobs implements JobStore {
     return item === undefined ? undefined : this.#readJob(item);
   }
 
-  takeJob(
+  leaseJob(
     jobId: string,
     state: Job['state'],
     claim: string,
@@ -124,7 +124,7 @@ export class DynamoDBJobs implements JobStore {
     return duplicates;
   }
 
-  async addBatch(batch: BatchRecord): Promise<boolean> {
+  async createBatch(batch: BatchRecord): Promise<boolean> {
     return (await this.#items.insert(batchKey(batch), batch, liveEntryOfBatch(batch))) === undefined;
   }
 
@@ -156,7 +156,7 @@ export class DynamoDBJobs implements JobStore {
     );
   }
 
-  claimBatch(
+  leaseBatch(
     batch: BatchKey,
     state: BatchRecord['state'],
     claim: string,

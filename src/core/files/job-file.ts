@@ -9,7 +9,7 @@ import { routeSchema } from '../../contract/route.ts';
 import type { Job } from '../model/job.ts';
 import type { ObjectStore } from '../ports/objects.ts';
 import { workKeys } from './keys.ts';
-import { readWorkJson, settleWorkJson } from './work-json.ts';
+import { readWorkJson, writeWorkJsonOnce } from './work-json.ts';
 
 const versioned = { bucket: z.string(), key: z.string(), versionId: z.exactOptional(z.string()) };
 
@@ -38,16 +38,16 @@ const jobFileSchema = z.object({
 export type NewJob = z.output<typeof jobFileSchema>;
 
 /** Records a job that is about to be claimed; gives it as it was claimed first. */
-export function settleJob(
+export function writeJobOnce(
   objects: Pick<ObjectStore, 'get' | 'put'>,
   layout: Layout,
   job: NewJob,
 ): Promise<Job> {
-  return settleWorkJson(objects, workKeys(layout, job.jobId).job, jobFileSchema, job);
+  return writeWorkJsonOnce(objects, workKeys(layout, job.jobId).job, jobFileSchema, job);
 }
 
 /** The job as it was claimed first; `undefined` if its files are gone. */
-export function readSettledJob(
+export function readJobFile(
   objects: Pick<ObjectStore, 'get'>,
   layout: Layout,
   jobId: string,

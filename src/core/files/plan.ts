@@ -55,7 +55,7 @@ export type Plan = z.infer<typeof planSchema>;
 export type PlannedBatch = Plan['batches'][number];
 
 /** Records the plan unless one stands already; gives the one that stands. */
-export async function settlePlan(objects: ObjectStore, key: string, plan: Plan): Promise<Plan> {
+export async function writePlanOnce(objects: ObjectStore, key: string, plan: Plan): Promise<Plan> {
   await objects.put(key, Buffer.from(JSON.stringify(plan)), {
     ifAbsent: true,
     contentType: 'application/json',

@@ -31,7 +31,7 @@ export async function readWorkJson<Schema extends z.ZodType>(
 }
 
 /** Writes a file unless one stands; gives the one that stands. */
-export async function settleWorkJson<Schema extends z.ZodType>(
+export async function writeWorkJsonOnce<Schema extends z.ZodType>(
   objects: Pick<ObjectStore, 'get' | 'put'>,
   key: string,
   schema: Schema,

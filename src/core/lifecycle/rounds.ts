@@ -70,7 +70,7 @@ export async function advanceAfter(
   const { jobId, waitsFor } = job;
   const { batchId } = batch;
   const added: BatchRecord[] = [];
-  for (const next of nextRound(batch, now)) if (await deps.jobs.addBatch(next)) added.push(next);
+  for (const next of nextRound(batch, now)) if (await deps.jobs.createBatch(next)) added.push(next);
   if (added.length > 0) return added;
   if (waitsFor !== undefined && waitsFor !== batchId) {
     const other = await deps.jobs.getBatch(jobId, waitsFor);
@@ -101,7 +101,7 @@ async function advance(
   const added: BatchRecord[] = [];
   for (const next of batches.flatMap((batch) => nextRound(batch, now))) {
     if (known.has(next.batchId)) continue;
-    await deps.jobs.addBatch(next);
+    await deps.jobs.createBatch(next);
     added.push(next);
   }
   if (isFinished(plan, batches)) await deps.outbox.finalize({ v: 1, jobId: plan.jobId });

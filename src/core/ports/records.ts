@@ -52,13 +52,13 @@ export interface LatestJob {
 /** Jobs and batches. Every write is conditional on what the caller read. */
 export interface JobStore {
   /** Records the job unless it exists; gives the one that stands. */
-  claimJob(job: Job): Promise<Job>;
+  createJob(job: Job): Promise<Job>;
   getJob(jobId: string): Promise<Job | undefined>;
   /**
-   * Takes the job for one worker until `until`, as {@link claimBatch} takes a batch; `undefined` if it is in another
+   * Takes the job for one worker until `until`, as {@link leaseBatch} takes a batch; `undefined` if it is in another
    * state or somebody has it.
    */
-  takeJob(
+  leaseJob(
     jobId: string,
     state: Job['state'],
     claim: string,
@@ -87,7 +87,7 @@ export interface JobStore {
   /** All jobs that were noted for an owner, whatever has become of them; in the order of their ids. */
   listDuplicates(ownerId: string): Promise<string[]>;
   /** Records a new batch. `false`: it exists already, nothing was written. */
-  addBatch(batch: BatchRecord): Promise<boolean>;
+  createBatch(batch: BatchRecord): Promise<boolean>;
   getBatch(jobId: string, batchId: string): Promise<BatchRecord | undefined>;
   /** Every batch of a job, consistent, ordered by batch id as text. */
   listBatches(jobId: string): Promise<BatchRecord[]>;
@@ -102,7 +102,7 @@ export interface JobStore {
     now: number,
   ): Promise<BatchRecord | undefined>;
   /** Takes the batch for one worker until `until`; `undefined` if it is in another state or somebody has it. */
-  claimBatch(
+  leaseBatch(
     batch: Pick<BatchRecord, 'jobId' | 'batchId'>,
     state: BatchRecord['state'],
     claim: string,

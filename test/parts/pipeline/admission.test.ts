@@ -160,7 +160,7 @@ function stackWith(batches: readonly BatchRecord[]) {
     deps,
     clock,
     fill: async () => {
-      for (const batch of batches) await jobs.addBatch(batch);
+      for (const batch of batches) await jobs.createBatch(batch);
     },
     reserved: async () => (await deps.quota.getLedger(LEDGER))?.reserved ?? 0,
     held: () => Array.fromAsync(deps.quota.listReservations()),
@@ -343,7 +343,7 @@ describe('what is reserved for a batch that is not on its way', () => {
     });
     try {
       const gone = batchOf('gone', 0, { tokens: 100, model: 'gpt-5-nano' });
-      await p.deps.jobs.addBatch(gone);
+      await p.deps.jobs.createBatch(gone);
       const demand = { ledger: tokensLedgerOf(gone), amount: 100, limit: 100 };
       expect(await p.deps.quota.admit(gone, 'left', [demand], p.emulator.clock.now())).toBe('admitted');
       await p.deps.jobs.updateBatch(

@@ -23,7 +23,7 @@ async function run(at: number, when: 'before' | 'after', isHurried: boolean, set
     if (call === 'jobs.acquirePublication') hasTaken = false;
     if (hasTaken) calls.push(call);
     const isLast = hasTaken && calls.length - 1 === at;
-    const isTaking = call === 'jobs.takeJob';
+    const isTaking = call === 'jobs.leaseJob';
     if (isLast && when === 'before') isDead = true;
     if (isDead) throw new KilledError(call);
     const result = await effect();

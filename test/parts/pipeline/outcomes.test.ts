@@ -166,7 +166,7 @@ test('results that no invocation has the time to sort end with a recorded error 
   const p = await startPipeline({
     deadline: { remainingMs: () => (hasBatch ? 0 : 900_000) },
     intercept: async (call, effect) => {
-      if (call === 'jobs.claimBatch') hasBatch = true;
+      if (call === 'jobs.leaseBatch') hasBatch = true;
       if (call === 'jobs.listBatches') hasBatch = false;
       return effect();
     },

@@ -43,7 +43,7 @@ test('a job whose pushes are lost is pushed with each poll, not twenty minutes l
   await p.deps.objects.put(KEY, Buffer.from(chatLine('a')));
   const head = (await p.deps.objects.head('bucket', KEY))!;
   const now = p.emulator.clock.now();
-  await p.deps.jobs.claimJob({
+  await p.deps.jobs.createJob({
     v: 1,
     jobId: 'job',
     input: head,

@@ -192,7 +192,7 @@ describe('a batch above the limit that OpenAI tells', () => {
       jobId: 'other',
       state: 'planned',
     } as const;
-    await p.deps.jobs.addBatch(other);
+    await p.deps.jobs.createBatch(other);
     const demand = { ledger: LEDGER, amount: 100, limit: 400 };
     expect(await p.deps.quota.admit(other, 'theirs', [demand], p.emulator.clock.now())).toBe('admitted');
     await collect(p.deps, message as never);

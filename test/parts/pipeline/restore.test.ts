@@ -369,7 +369,7 @@ describe('input files that nothing needs', () => {
     await restoreTo(p, restore);
     // Held back by a park, the records stay behind.
     await p.deps.parks.park('key', 'insufficient_quota', 'created', p.emulator.clock.now());
-    p.deps.jobs.claimBatch = async () => undefined;
+    p.deps.jobs.leaseBatch = async () => undefined;
     await pass(p, HOUR_MS / 20);
     p.emulator.clock.advance(HOUR_MS / 20);
     await pass(p, 0);

@@ -71,7 +71,7 @@ export function describeJobStore(
     describe('jobs', () => {
       test('gives back a job as it was claimed', async () => {
         const job = jobOf(freshId());
-        expect(await jobs.claimJob(job)).toEqual(job);
+        expect(await jobs.createJob(job)).toEqual(job);
         expect(await jobs.getJob(job.jobId)).toEqual(job);
       });
 
@@ -81,14 +81,14 @@ export function describeJobStore(
 
       test('gives the standing job to whoever claims it later', async () => {
         const job = jobOf(freshId());
-        await jobs.claimJob(job);
-        expect(await jobs.claimJob({ ...job, createdAt: NOW + 5 })).toEqual(job);
+        await jobs.createJob(job);
+        expect(await jobs.createJob({ ...job, createdAt: NOW + 5 })).toEqual(job);
       });
 
       test('gives one and the same job to twenty that claim it at once', async () => {
         const jobId = freshId();
         const claims = Array.from({ length: 20 }, (_, index) =>
-          jobs.claimJob(jobOf(jobId, { createdAt: NOW + index })),
+          jobs.createJob(jobOf(jobId, { createdAt: NOW + index })),
         );
         const given = await Promise.all(claims);
         const standing = await jobs.getJob(jobId);
@@ -97,7 +97,7 @@ export function describeJobStore(
 
       test('moves a job on from the state that it is in', async () => {
         const job = jobOf(freshId());
-        await jobs.claimJob(job);
+        await jobs.createJob(job);
         expect(
           await jobs.moveJob(
             job.jobId,
@@ -116,7 +116,7 @@ export function describeJobStore(
 
       test('keeps the reason of a rejection', async () => {
         const job = jobOf(freshId());
-        await jobs.claimJob(job);
+        await jobs.createJob(job);
         const rejection = { code: 'empty_file', message: 'nothing in it' } as const;
         await jobs.moveJob(job.jobId, { state: 'ingesting' }, { state: 'rejected', rejection }, NOW);
         expect((await jobs.getJob(job.jobId))!.rejection).toEqual(rejection);
@@ -124,7 +124,7 @@ export function describeJobStore(
 
       test('refuses to move a job that is in another state or unknown', async () => {
         const job = jobOf(freshId());
-        await jobs.claimJob(job);
+        await jobs.createJob(job);
         expect(await jobs.moveJob(job.jobId, { state: 'running' }, { state: 'completed' }, NOW + 7)).toBe(
           false,
         );
@@ -134,7 +134,7 @@ export function describeJobStore(
 
       test('lets exactly one of twenty move a job', async () => {
         const job = jobOf(freshId());
-        await jobs.claimJob(job);
+        await jobs.createJob(job);
         const moves = Array.from({ length: 20 }, (_, index) =>
           jobs.moveJob(
             job.jobId,
@@ -151,39 +151,39 @@ export function describeJobStore(
 
     describe('taking a job', () => {
       const taken = async (changes: Partial<Job> = {}) => {
-        const { jobId } = await jobs.claimJob(jobOf(freshId(), changes));
-        await jobs.takeJob(jobId, 'ingesting', 'me', NOW, NOW + MINUTE_MS);
+        const { jobId } = await jobs.createJob(jobOf(freshId(), changes));
+        await jobs.leaseJob(jobId, 'ingesting', 'me', NOW, NOW + MINUTE_MS);
         return jobId;
       };
 
       test('gives a free job to whoever takes it', async () => {
-        const job = await jobs.claimJob(jobOf(freshId()));
+        const job = await jobs.createJob(jobOf(freshId()));
         const expected = { ...job, claim: 'me', claimedUntil: NOW + MINUTE_MS, updatedAt: NOW + 1 };
-        expect(await jobs.takeJob(job.jobId, 'ingesting', 'me', NOW + 1, NOW + MINUTE_MS)).toEqual(expected);
+        expect(await jobs.leaseJob(job.jobId, 'ingesting', 'me', NOW + 1, NOW + MINUTE_MS)).toEqual(expected);
         expect(await jobs.getJob(job.jobId)).toEqual(expected);
       });
 
       test('refuses a job that somebody has, until that time is over', async () => {
         const jobId = await taken();
         const until = NOW + 2 * MINUTE_MS;
-        expect(await jobs.takeJob(jobId, 'ingesting', 'other', NOW + MINUTE_MS - 1, until)).toBeUndefined();
-        expect(await jobs.takeJob(jobId, 'ingesting', 'other', NOW + MINUTE_MS, until)).toMatchObject({
+        expect(await jobs.leaseJob(jobId, 'ingesting', 'other', NOW + MINUTE_MS - 1, until)).toBeUndefined();
+        expect(await jobs.leaseJob(jobId, 'ingesting', 'other', NOW + MINUTE_MS, until)).toMatchObject({
           claim: 'other',
           claimedUntil: until,
         });
       });
 
       test('refuses a job that is in another state or unknown', async () => {
-        const { jobId } = await jobs.claimJob(jobOf(freshId()));
-        expect(await jobs.takeJob(jobId, 'running', 'me', NOW, NOW + 1)).toBeUndefined();
-        expect(await jobs.takeJob('nobody', 'ingesting', 'me', NOW, NOW + 1)).toBeUndefined();
+        const { jobId } = await jobs.createJob(jobOf(freshId()));
+        expect(await jobs.leaseJob(jobId, 'running', 'me', NOW, NOW + 1)).toBeUndefined();
+        expect(await jobs.leaseJob('nobody', 'ingesting', 'me', NOW, NOW + 1)).toBeUndefined();
       });
 
       test('gives a job to exactly one of twenty that take it at once', async () => {
-        const { jobId } = await jobs.claimJob(jobOf(freshId()));
+        const { jobId } = await jobs.createJob(jobOf(freshId()));
         const given = await Promise.all(
           Array.from({ length: 20 }, (_, index) =>
-            jobs.takeJob(jobId, 'ingesting', `worker ${index}`, NOW, NOW + MINUTE_MS),
+            jobs.leaseJob(jobId, 'ingesting', `worker ${index}`, NOW, NOW + MINUTE_MS),
           ),
         );
         expect(given.filter((job) => job !== undefined)).toHaveLength(1);
@@ -204,13 +204,13 @@ export function describeJobStore(
         const free = { claim: undefined, claimedUntil: undefined };
         await jobs.moveJob(jobId, { state: 'ingesting', claim: 'me' }, free, NOW + 1);
         expect(await jobs.getJob(jobId)).toEqual({ ...jobOf(jobId), updatedAt: NOW + 1 });
-        expect(await jobs.takeJob(jobId, 'ingesting', 'other', NOW + 1, NOW + 2)).toBeDefined();
+        expect(await jobs.leaseJob(jobId, 'ingesting', 'other', NOW + 1, NOW + 2)).toBeDefined();
       });
 
       test('looks at a taken job again only when its claim has run out', async () => {
-        const { jobId } = await jobs.claimJob(jobOf(freshId()));
+        const { jobId } = await jobs.createJob(jobOf(freshId()));
         const until = NOW + 15 * MINUTE_MS;
-        await jobs.takeJob(jobId, 'ingesting', 'me', NOW, until);
+        await jobs.leaseJob(jobId, 'ingesting', 'me', NOW, until);
         expect(await overdue(jobId, FAR)).toMatchObject([{ due: until + CLAIM_MARGIN_MS }]);
       });
     });
@@ -263,14 +263,14 @@ export function describeJobStore(
           heldReason: 'h',
           lostAt: NOW,
         });
-        expect(await jobs.addBatch(batch)).toBe(true);
+        expect(await jobs.createBatch(batch)).toBe(true);
         expect(await jobs.getBatch(batch.jobId, batch.batchId)).toEqual(batch);
       });
 
       test('refuses to add a batch twice, and keeps the first', async () => {
         const batch = batchOf(freshId());
-        await jobs.addBatch(batch);
-        expect(await jobs.addBatch({ ...batch, requests: 99 })).toBe(false);
+        await jobs.createBatch(batch);
+        expect(await jobs.createBatch({ ...batch, requests: 99 })).toBe(false);
         expect(await jobs.getBatch(batch.jobId, batch.batchId)).toEqual(batch);
       });
 
@@ -281,7 +281,7 @@ export function describeJobStore(
 
       test('updates a batch that is in the expected state, and gives the new record', async () => {
         const batch = batchOf(freshId());
-        await jobs.addBatch(batch);
+        await jobs.createBatch(batch);
         const changes = { state: 'uploaded', inputFileId: 'file-1' } as const;
         const updated = await jobs.updateBatch(batch, { state: 'planned' }, changes, NOW + 3);
         expect(updated).toEqual({ ...batch, ...changes, updatedAt: NOW + 3 });
@@ -290,7 +290,7 @@ export function describeJobStore(
 
       test('removes what is changed to undefined', async () => {
         const batch = batchOf(freshId(), 0, { claim: 'c', claimedUntil: NOW + 1, lastError: 'e' });
-        await jobs.addBatch(batch);
+        await jobs.createBatch(batch);
         const updated = await jobs.updateBatch(
           batch,
           { state: 'planned' },
@@ -303,7 +303,7 @@ export function describeJobStore(
 
       test('refuses an update that expects another state or another claim, or a batch that is not there', async () => {
         const batch = batchOf(freshId(), 0, { claim: 'mine', claimedUntil: NOW });
-        await jobs.addBatch(batch);
+        await jobs.createBatch(batch);
         const update = (expected: Parameters<JobStore['updateBatch']>[1]) =>
           jobs.updateBatch(batch, expected, { lastError: 'x' }, NOW);
         expect(await update({ state: 'uploaded' })).toBeUndefined();
@@ -317,7 +317,7 @@ export function describeJobStore(
 
       test('lets exactly one of twenty updates through', async () => {
         const batch = batchOf(freshId());
-        await jobs.addBatch(batch);
+        await jobs.createBatch(batch);
         const updates = Array.from({ length: 20 }, (_, index) =>
           jobs.updateBatch(batch, { state: 'planned' }, { state: 'uploaded', nonce: `n${index}` }, NOW),
         );
@@ -330,9 +330,9 @@ export function describeJobStore(
         const jobId = freshId();
         const added = [batchOf(jobId, 2), batchOf(jobId, 0), batchOf(jobId, 10)];
         const nextRound = { ...batchOf(jobId), batchId: batchIdOf(1, 0), round: 1 };
-        for (const batch of [nextRound, ...added]) await jobs.addBatch(batch);
-        await jobs.claimJob(jobOf(jobId));
-        await jobs.addBatch(batchOf(`${jobId}x`));
+        for (const batch of [nextRound, ...added]) await jobs.createBatch(batch);
+        await jobs.createJob(jobOf(jobId));
+        await jobs.createBatch(batchOf(`${jobId}x`));
         const ids = (await jobs.listBatches(jobId)).map(({ batchId }) => batchId);
         expect(ids).toEqual(['0-00000', '0-00002', '0-00010', '1-00000']);
       });
@@ -343,7 +343,7 @@ export function describeJobStore(
         for (let from = 0; from < 1_100; from += 50) {
           await Promise.all(
             Array.from({ length: 50 }, (_, index) =>
-              jobs.addBatch(batchOf(jobId, from + index, { state: 'submitted', lastError })),
+              jobs.createBatch(batchOf(jobId, from + index, { state: 'submitted', lastError })),
             ),
           );
         }
@@ -358,14 +358,14 @@ export function describeJobStore(
     describe('claims', () => {
       test('gives a batch to the first, and to another one only when that claim has run out', async () => {
         const batch = batchOf(freshId());
-        await jobs.addBatch(batch);
-        expect(await jobs.claimBatch(batch, 'planned', 'a', NOW, NOW + 100)).toEqual({
+        await jobs.createBatch(batch);
+        expect(await jobs.leaseBatch(batch, 'planned', 'a', NOW, NOW + 100)).toEqual({
           ...batch,
           claim: 'a',
           claimedUntil: NOW + 100,
         });
-        expect(await jobs.claimBatch(batch, 'planned', 'b', NOW + 99, NOW + 200)).toBeUndefined();
-        expect(await jobs.claimBatch(batch, 'planned', 'b', NOW + 100, NOW + 200)).toMatchObject({
+        expect(await jobs.leaseBatch(batch, 'planned', 'b', NOW + 99, NOW + 200)).toBeUndefined();
+        expect(await jobs.leaseBatch(batch, 'planned', 'b', NOW + 100, NOW + 200)).toMatchObject({
           claim: 'b',
         });
         // The first one comes back late: its claim is nothing any more.
@@ -381,28 +381,28 @@ export function describeJobStore(
 
       test('lets the holder claim again', async () => {
         const batch = batchOf(freshId());
-        await jobs.addBatch(batch);
-        await jobs.claimBatch(batch, 'planned', 'a', NOW, NOW + 100);
-        expect(await jobs.claimBatch(batch, 'planned', 'a', NOW + 50, NOW + 150)).toMatchObject({
+        await jobs.createBatch(batch);
+        await jobs.leaseBatch(batch, 'planned', 'a', NOW, NOW + 100);
+        expect(await jobs.leaseBatch(batch, 'planned', 'a', NOW + 50, NOW + 150)).toMatchObject({
           claimedUntil: NOW + 150,
         });
       });
 
       test('gives a batch to exactly one of twenty', async () => {
         const batch = batchOf(freshId());
-        await jobs.addBatch(batch);
+        await jobs.createBatch(batch);
         const claims = Array.from({ length: 20 }, (_, index) =>
-          jobs.claimBatch(batch, 'planned', `worker${index}`, NOW, NOW + 100),
+          jobs.leaseBatch(batch, 'planned', `worker${index}`, NOW, NOW + 100),
         );
         expect((await Promise.all(claims)).filter((claimed) => claimed !== undefined)).toHaveLength(1);
       });
 
       test('refuses to claim a batch in another state, or one that is not there', async () => {
         const batch = batchOf(freshId(), 0, { state: 'uploaded' });
-        await jobs.addBatch(batch);
-        expect(await jobs.claimBatch(batch, 'planned', 'a', NOW, NOW + 100)).toBeUndefined();
+        await jobs.createBatch(batch);
+        expect(await jobs.leaseBatch(batch, 'planned', 'a', NOW, NOW + 100)).toBeUndefined();
         expect(
-          await jobs.claimBatch({ jobId: 'nobody', batchId: '0-00000' }, 'planned', 'a', NOW, NOW + 1),
+          await jobs.leaseBatch({ jobId: 'nobody', batchId: '0-00000' }, 'planned', 'a', NOW, NOW + 1),
         ).toBeUndefined();
       });
     });
@@ -411,7 +411,7 @@ export function describeJobStore(
       test('lists submitted batches as waiting at OpenAI, oldest first, and never as overdue', async () => {
         const jobId = freshId();
         for (const [index, submittedAt] of [NOW + 2, NOW, NOW + 1].entries()) {
-          await jobs.addBatch(batchOf(jobId, index, { state: 'submitted', submittedAt }));
+          await jobs.createBatch(batchOf(jobId, index, { state: 'submitted', submittedAt }));
         }
         const ids = (await atOpenAI(jobId)).map(({ batchId }) => batchId);
         expect(ids).toEqual([batchIdOf(0, 1), batchIdOf(0, 2), batchIdOf(0, 0)]);
@@ -422,7 +422,7 @@ export function describeJobStore(
         'lists a batch that stays %s as overdue after two minutes',
         async (state) => {
           const batch = batchOf(freshId(), 0, { state });
-          await jobs.addBatch(batch);
+          await jobs.createBatch(batch);
           expect(await overdue(batch.jobId, NOW + SWEEP_AFTER_MS - 1)).toEqual([]);
           expect(await overdue(batch.jobId, NOW + SWEEP_AFTER_MS)).toEqual([
             { kind: 'batch', batch, due: NOW + SWEEP_AFTER_MS },
@@ -433,20 +433,20 @@ export function describeJobStore(
 
       test('does not list a batch before its claim has run out or while it has to wait', async () => {
         const claimed = batchOf(freshId(), 0, { state: 'admitted' });
-        await jobs.addBatch(claimed);
-        await jobs.claimBatch(claimed, 'admitted', 'a', NOW, NOW + 15 * MINUTE_MS);
+        await jobs.createBatch(claimed);
+        await jobs.leaseBatch(claimed, 'admitted', 'a', NOW, NOW + 15 * MINUTE_MS);
         expect(await overdue(claimed.jobId, NOW + 15 * MINUTE_MS + CLAIM_MARGIN_MS - 1)).toEqual([]);
         expect(await overdue(claimed.jobId, NOW + 15 * MINUTE_MS + CLAIM_MARGIN_MS)).toHaveLength(1);
 
         const waiting = batchOf(freshId(), 0, { state: 'uploaded', notBefore: NOW + 60 * MINUTE_MS });
-        await jobs.addBatch(waiting);
+        await jobs.createBatch(waiting);
         expect(await overdue(waiting.jobId, NOW + 60 * MINUTE_MS)).toEqual([]);
         expect(await overdue(waiting.jobId, NOW + 62 * MINUTE_MS)).toHaveLength(1);
       });
 
       test('follows a batch from state to state and forgets it when it is collected', async () => {
         const batch = batchOf(freshId());
-        await jobs.addBatch(batch);
+        await jobs.createBatch(batch);
         expect(await overdue(batch.jobId, FAR)).toEqual([]);
         const move = (from: BatchRecord['state'], to: BatchRecord['state'], now: number) =>
           jobs.updateBatch(batch, { state: from }, { state: to }, now);
@@ -463,9 +463,9 @@ export function describeJobStore(
 
       test('lists planned batches as waiting, those of the oldest job first, until they are moved', async () => {
         const [older, newer] = [freshId(), freshId()];
-        await jobs.addBatch(batchOf(newer, 0, { jobCreatedAt: NOW + 1, createdAt: NOW }));
-        await jobs.addBatch(batchOf(older, 0, { jobCreatedAt: NOW - 9, createdAt: NOW + 5 }));
-        await jobs.addBatch(batchOf(older, 1, { createdAt: NOW - 8 }));
+        await jobs.createBatch(batchOf(newer, 0, { jobCreatedAt: NOW + 1, createdAt: NOW }));
+        await jobs.createBatch(batchOf(older, 0, { jobCreatedAt: NOW - 9, createdAt: NOW + 5 }));
+        await jobs.createBatch(batchOf(older, 1, { createdAt: NOW - 8 }));
         const waiting = async () =>
           (await all(jobs.listWaiting()))
             .filter(({ jobId }) => jobId === older || jobId === newer)
@@ -476,7 +476,7 @@ export function describeJobStore(
       });
 
       test('lists an ingesting job after two minutes and a running one after twenty', async () => {
-        const { jobId } = await jobs.claimJob(jobOf(freshId()));
+        const { jobId } = await jobs.createJob(jobOf(freshId()));
         const entry = { kind: 'job', jobId };
         expect(await overdue(jobId, NOW + SWEEP_AFTER_MS - 1)).toEqual([]);
         expect(await overdue(jobId, NOW + SWEEP_AFTER_MS)).toEqual([
@@ -491,7 +491,7 @@ export function describeJobStore(
       test.each(['completed', 'rejected'] as const)(
         'lists a %s job until its receipt is written',
         async (state) => {
-          const { jobId } = await jobs.claimJob(jobOf(freshId()));
+          const { jobId } = await jobs.createJob(jobOf(freshId()));
           await jobs.moveJob(jobId, { state: 'ingesting' }, { state }, NOW);
           expect(await overdue(jobId, NOW + SWEEP_AFTER_MS)).toMatchObject([{ state }]);
           await jobs.moveJob(jobId, { state }, { receiptKey: 'receipts/x.json' }, NOW);
@@ -503,7 +503,7 @@ export function describeJobStore(
         ['completed', { receiptKey: 'receipts/x.json' }],
         ['duplicate', { duplicateOf: 'another', receiptKey: 'receipts/x.y.json' }],
       ] as const)('lists a %s job as ended until its work files are removed', async (state, end) => {
-        const { jobId } = await jobs.claimJob(jobOf(freshId()));
+        const { jobId } = await jobs.createJob(jobOf(freshId()));
         const ended = async (by: number) =>
           (await all(jobs.listEnded(by))).filter((job) => job.jobId === jobId);
         expect(await ended(FAR)).toEqual([]);
@@ -518,15 +518,15 @@ export function describeJobStore(
       test('gives overdue items in the order in which they are due', async () => {
         const jobId = freshId();
         for (const [index, updatedAt] of [NOW + 9, NOW + 1, NOW + 5].entries()) {
-          await jobs.addBatch(batchOf(jobId, index, { state: 'admitted', updatedAt }));
+          await jobs.createBatch(batchOf(jobId, index, { state: 'admitted', updatedAt }));
         }
         const dues = (await overdue(jobId, FAR)).map(({ due }) => due - NOW - SWEEP_AFTER_MS);
         expect(dues).toEqual([1, 5, 9]);
       });
 
       test('postpones a job and a batch', async () => {
-        const { jobId } = await jobs.claimJob(jobOf(freshId()));
-        await jobs.addBatch(batchOf(jobId, 0, { state: 'admitted' }));
+        const { jobId } = await jobs.createJob(jobOf(freshId()));
+        await jobs.createBatch(batchOf(jobId, 0, { state: 'admitted' }));
         for (const item of await overdue(jobId, FAR)) await jobs.postpone(item, FAR);
         expect(await overdue(jobId, FAR - 1)).toEqual([]);
         expect(await overdue(jobId, FAR)).toHaveLength(2);
@@ -536,7 +536,7 @@ export function describeJobStore(
 
       test('does not postpone what has moved meanwhile, and never brings a look forward', async () => {
         const batch = batchOf(freshId(), 0, { state: 'admitted' });
-        await jobs.addBatch(batch);
+        await jobs.createBatch(batch);
         const [seen] = await overdue(batch.jobId, FAR);
         await jobs.updateBatch(batch, { state: 'admitted' }, { state: 'uploaded' }, NOW + 1);
         await jobs.postpone(seen!, FAR);
@@ -612,11 +612,11 @@ export function describeJobStore(
     describe('renewed claims', () => {
       test('keep a batch with its worker in whatever state it is, and put off the sweep', async () => {
         const batch = batchOf(freshId(), 0, { state: 'admitted' });
-        await jobs.addBatch(batch);
-        await jobs.claimBatch(batch, 'admitted', 'mine', NOW, NOW + 100);
+        await jobs.createBatch(batch);
+        await jobs.leaseBatch(batch, 'admitted', 'mine', NOW, NOW + 100);
         await jobs.updateBatch(batch, { state: 'admitted', claim: 'mine' }, { state: 'uploaded' }, NOW + 1);
         expect(await jobs.renewBatch(batch, 'mine', NOW + 50, NOW + 500)).toBe(true);
-        expect(await jobs.claimBatch(batch, 'uploaded', 'other', NOW + 499, FAR)).toBeUndefined();
+        expect(await jobs.leaseBatch(batch, 'uploaded', 'other', NOW + 499, FAR)).toBeUndefined();
         const [item] = await overdue(batch.jobId, FAR);
         expect(item!.due).toBeGreaterThan(NOW + 500);
         expect(await jobs.getBatch(batch.jobId, batch.batchId)).toMatchObject({
@@ -628,24 +628,24 @@ export function describeJobStore(
 
       test('are refused to a worker that gave the batch back or lost it', async () => {
         const batch = batchOf(freshId(), 0, { state: 'admitted' });
-        await jobs.addBatch(batch);
-        await jobs.claimBatch(batch, 'admitted', 'mine', NOW, NOW + 100);
-        await jobs.claimBatch(batch, 'admitted', 'other', NOW + 100, NOW + 200);
+        await jobs.createBatch(batch);
+        await jobs.leaseBatch(batch, 'admitted', 'mine', NOW, NOW + 100);
+        await jobs.leaseBatch(batch, 'admitted', 'other', NOW + 100, NOW + 200);
         expect(await jobs.renewBatch(batch, 'mine', NOW + 101, NOW + 900)).toBe(false);
         const released = { claim: undefined, claimedUntil: undefined };
         await jobs.updateBatch(batch, { state: 'admitted', claim: 'other' }, released, NOW + 110);
         expect(await jobs.renewBatch(batch, 'other', NOW + 111, NOW + 900)).toBe(false);
         expect(await jobs.renewBatch({ jobId: freshId(), batchId: '0-00000' }, 'x', NOW, FAR)).toBe(false);
-        expect(await jobs.claimBatch(batch, 'admitted', 'third', NOW + 112, NOW + 200)).toBeDefined();
+        expect(await jobs.leaseBatch(batch, 'admitted', 'third', NOW + 112, NOW + 200)).toBeDefined();
       });
 
       test('keep a job with its worker, and nobody else', async () => {
         const job = jobOf(freshId());
-        await jobs.claimJob(job);
-        await jobs.takeJob(job.jobId, 'ingesting', 'mine', NOW, NOW + 100);
+        await jobs.createJob(job);
+        await jobs.leaseJob(job.jobId, 'ingesting', 'mine', NOW, NOW + 100);
         expect(await jobs.renewJob(job.jobId, 'mine', NOW + 50, NOW + 500)).toBe(true);
-        expect(await jobs.takeJob(job.jobId, 'ingesting', 'other', NOW + 499, FAR)).toBeUndefined();
-        expect(await jobs.takeJob(job.jobId, 'ingesting', 'other', NOW + 500, NOW + 600)).toBeDefined();
+        expect(await jobs.leaseJob(job.jobId, 'ingesting', 'other', NOW + 499, FAR)).toBeUndefined();
+        expect(await jobs.leaseJob(job.jobId, 'ingesting', 'other', NOW + 500, NOW + 600)).toBeDefined();
         expect(await jobs.renewJob(job.jobId, 'mine', NOW + 501, NOW + 900)).toBe(false);
         expect(await jobs.renewJob(freshId(), 'mine', NOW, FAR)).toBe(false);
       });
@@ -693,7 +693,7 @@ export function describeJobStore(
 
       test('are looked at by the sweep until they have a receipt', async () => {
         const job = jobOf(freshId());
-        await jobs.claimJob(job);
+        await jobs.createJob(job);
         await jobs.moveJob(job.jobId, { state: 'ingesting' }, { state: 'duplicate', duplicateOf: 'x' }, NOW);
         const isLive = async () => {
           for await (const item of jobs.listOverdue(FAR))

@@ -31,7 +31,7 @@ export function describeAdmissionStores(name: string, start: () => Promise<Admis
     };
     const waitingBatch = async (changes: Partial<BatchRecord> = {}): Promise<BatchRecord> => {
       const batch = batchOf(fresh('job'), 0, changes);
-      await stores.jobs.addBatch(batch);
+      await stores.jobs.createBatch(batch);
       return batch;
     };
     const demand = (ledger: string, amount: number, limit = 100): Demand => ({ ledger, amount, limit });

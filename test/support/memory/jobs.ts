@@ -56,7 +56,7 @@ export class MemoryJobs implements JobStore {
     return snapshotOf(maps as Map<string, unknown>[]);
   }
 
-  async claimJob(job: Job): Promise<Job> {
+  async createJob(job: Job): Promise<Job> {
     if (!this.#jobs.has(job.jobId)) this.#storeJob(job);
     return structuredClone(this.#jobs.get(job.jobId)!.record);
   }
@@ -65,7 +65,7 @@ export class MemoryJobs implements JobStore {
     return structuredClone(this.#jobs.get(jobId)?.record);
   }
 
-  async takeJob(
+  async leaseJob(
     jobId: string,
     state: Job['state'],
     claim: string,
@@ -103,7 +103,7 @@ export class MemoryJobs implements JobStore {
     return [...(this.#duplicates.get(ownerId) ?? [])];
   }
 
-  async addBatch(batch: BatchRecord): Promise<boolean> {
+  async createBatch(batch: BatchRecord): Promise<boolean> {
     if (this.#findBatch(batch) !== undefined) return false;
     this.#storeBatch(batch);
     return true;
@@ -143,7 +143,7 @@ export class MemoryJobs implements JobStore {
     return true;
   }
 
-  async claimBatch(
+  async leaseBatch(
     batch: BatchKey,
     state: BatchRecord['state'],
     claim: string,

@@ -7,9 +7,9 @@ const KEY = 'input/a.jsonl';
 const TEXT = chatLine('a');
 const CALLS: ReadonlySet<string> = new Set([
   'inputs.listKey',
-  'jobs.claimJob',
+  'jobs.createJob',
   'jobs.recordLatest',
-  'jobs.takeJob',
+  'jobs.leaseJob',
   'jobs.addDuplicate',
   'jobs.listDuplicates',
   'jobs.moveJob',

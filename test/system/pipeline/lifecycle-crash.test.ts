@@ -65,7 +65,7 @@ const SCENES: readonly [what: string, faults: FaultRule[], creates: number, firs
     'a batch that failed before anything ran',
     [{ times: 1, effect: { kind: 'batch.fail', errors: ERRORS } }],
     2,
-    /^jobs\.claimBatch$/,
+    /^jobs\.leaseBatch$/,
   ],
 ];
 

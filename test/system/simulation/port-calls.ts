@@ -43,18 +43,18 @@ const WRITER = {
 } as const satisfies Record<keyof ObjectWriter, CallKind>;
 
 const JOBS = {
-  claimJob: 'call',
+  createJob: 'call',
   getJob: 'read',
-  takeJob: 'call',
+  leaseJob: 'call',
   moveJob: 'call',
   recordLatest: 'call',
   addDuplicate: 'call',
   listDuplicates: 'read',
-  addBatch: 'call',
+  createBatch: 'call',
   getBatch: 'read',
   listBatches: 'read',
   updateBatch: 'call',
-  claimBatch: 'call',
+  leaseBatch: 'call',
   listWaiting: 'list',
   listAtOpenAI: 'list',
   listOverdue: 'list',

@@ -135,23 +135,23 @@ export const SAFETIES: Readonly<Record<string, Tamper>> = {
     };
     return {
       updateBatch: write,
-      claimBatch: async (batch, state, claim, now, claimedUntil) =>
+      leaseBatch: async (batch, state, claim, now, claimedUntil) =>
         write(batch, { state }, { claim, claimedUntil }, now),
     };
   }),
   'an event that comes twice makes two jobs': (ports) => {
     let made = 0;
     return onJobs((jobs) => ({
-      claimJob: async (job) => {
+      createJob: async (job) => {
         const again = await jobs.getJob(job.jobId);
-        if (again === undefined) return jobs.claimJob(job);
-        return jobs.claimJob({ ...job, jobId: `${(++made).toString(16)}${job.jobId.slice(2)}` });
+        if (again === undefined) return jobs.createJob(job);
+        return jobs.createJob({ ...job, jobId: `${(++made).toString(16)}${job.jobId.slice(2)}` });
       },
     }))(ports, 'ingest');
   },
   'a batch that is recorded is recorded anew': onJobs((jobs) => ({
-    addBatch: async (batch) => {
-      if (await jobs.addBatch(batch)) return true;
+    createBatch: async (batch) => {
+      if (await jobs.createBatch(batch)) return true;
       const standing = (await jobs.getBatch(batch.jobId, batch.batchId))!;
       await jobs.updateBatch(
         batch,

@@ -128,7 +128,7 @@ export async function call(deps: CallDeps, { jobId, batchId }: BatchMessage): Pr
   const now = deps.ambient.now();
   if (found.notBefore !== undefined && found.notBefore > now) return;
   const claim = deps.ambient.nonce();
-  const batch = await deps.jobs.claimBatch(found, 'admitted', claim, now, now + LEASE_MS);
+  const batch = await deps.jobs.leaseBatch(found, 'admitted', claim, now, now + LEASE_MS);
   if (batch === undefined) return;
   try {
     await new Slice(deps, batch, claim).run();

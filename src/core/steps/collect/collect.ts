@@ -33,8 +33,8 @@ import { cutIntoSlices } from '../../files/slices.ts';
 import { whileBatchClaimed } from '../../lifecycle/claims.ts';
 import { showsExecution, showsExecutionBesideFiles } from '../../lifecycle/executed.ts';
 import { leaseUntil } from '../../lifecycle/lease.ts';
+import { readOutcome, writeOutcomeOnce } from '../../lifecycle/outcome-file.ts';
 import { advanceAfter } from '../../lifecycle/rounds.ts';
-import { settledOutcome, settleOutcome } from '../../lifecycle/settled.ts';
 import { recordFailure, restedAt, SUCCEEDED } from '../../lifecycle/step-failure.ts';
 import { workingTime } from '../../lifecycle/time-limits.ts';
 import { attemptsOf } from '../../model/attempts.ts';
@@ -115,7 +115,7 @@ export async function collect(deps: CollectDeps, { jobId, batchId }: BatchMessag
   // It waited for a short time after a refusal, which is over.
   if (found?.state === 'planned') return dispatch(deps, [found]);
   const claim = deps.ambient.nonce();
-  const batch = await deps.jobs.claimBatch(
+  const batch = await deps.jobs.leaseBatch(
     { jobId, batchId },
     'ended',
     claim,
@@ -169,7 +169,7 @@ async function collectClaimed(
   let batch = claimed;
   // Whoever ended the batch may not have come so far.
   if (batch.reservation !== undefined) await deps.quota.giveBackTokens(batch.reservation, deps.ambient.now());
-  const settled = await settledOutcome(deps, batch);
+  const settled = await readOutcome(deps, batch);
   if (settled !== undefined) {
     await deps.jobs.updateBatch(batch, { state: 'ended', claim }, settled, deps.ambient.now());
     return;
@@ -237,7 +237,7 @@ async function collectClaimed(
     const written = await deps.jobs.updateBatch(
       batch,
       { state: 'ended', claim },
-      await settleOutcome(deps, batch, collected),
+      await writeOutcomeOnce(deps, batch, collected),
       deps.ambient.now(),
     );
     if (written === undefined) return;
@@ -348,7 +348,7 @@ async function recut(
     claim: undefined,
     claimedUntil: undefined,
   } as const;
-  const settled = await settleOutcome(deps, batch, collected);
+  const settled = await writeOutcomeOnce(deps, batch, collected);
   await deps.jobs.updateBatch(batch, { state: 'ended', claim }, settled, deps.ambient.now());
   deps.log.info('cut again', { jobId: batch.jobId, batchId: batch.batchId, parts: next.length });
 }

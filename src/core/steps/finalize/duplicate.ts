@@ -44,7 +44,7 @@ export async function settleDuplicate(deps: DuplicateDeps, seen: Job): Promise<v
   }
   const claim = deps.ambient.nonce();
   const now = deps.ambient.now();
-  const job = await deps.jobs.takeJob(jobId, 'duplicate', claim, now, leaseUntil(now, deps.deadline));
+  const job = await deps.jobs.leaseJob(jobId, 'duplicate', claim, now, leaseUntil(now, deps.deadline));
   if (job === undefined) return;
   const release = () =>
     deps.jobs.moveJob(jobId, { state: 'duplicate', claim }, UNCLAIMED, deps.ambient.now());

@@ -83,7 +83,7 @@ async function finalizeJob(deps: FinalizeDeps, jobId: string): Promise<void> {
   }
   const claim = deps.ambient.nonce();
   const now = deps.ambient.now();
-  const taken = await deps.jobs.takeJob(jobId, job.state, claim, now, leaseUntil(now, deps.deadline));
+  const taken = await deps.jobs.leaseJob(jobId, job.state, claim, now, leaseUntil(now, deps.deadline));
   if (taken === undefined || taken.receiptKey !== undefined) {
     if (taken !== undefined) await release(deps, taken, claim);
     deps.log.info('finalized, or being finalized, by another worker', { jobId });

@@ -16,7 +16,7 @@ import {
 import { afterUnreadable, isOfInput, rejectionOf } from '../../drops/unreadable.ts';
 import { readCheckpoint, writeCheckpoint } from '../../files/checkpoint.ts';
 import { workKeys } from '../../files/keys.ts';
-import { type Plan, type PlannedBatch, readPlan, settlePlan } from '../../files/plan.ts';
+import { type Plan, type PlannedBatch, readPlan, writePlanOnce } from '../../files/plan.ts';
 import { whileJobTaken } from '../../lifecycle/claims.ts';
 import { fateOf, mayOwn, ownerOf, rootOf } from '../../lifecycle/duplicate-jobs.ts';
 import { isGivenUp, recordJobFailure } from '../../lifecycle/job-failure.ts';
@@ -76,7 +76,7 @@ export async function ingest(deps: IngestDeps, message: IngestMessage): Promise<
   }
   const now = deps.ambient.now();
   const claim = deps.ambient.nonce();
-  const taken = await deps.jobs.takeJob(jobId, 'ingesting', claim, now, leaseUntil(now, deps.deadline));
+  const taken = await deps.jobs.leaseJob(jobId, 'ingesting', claim, now, leaseUntil(now, deps.deadline));
   if (taken === undefined) {
     deps.log.info('being read by another worker', { jobId });
     return;
@@ -160,7 +160,7 @@ async function ingestTaken(run: Run): Promise<void> {
       await handOn(run);
       return;
     }
-    plan = await settlePlan(deps.objects, planKey, made);
+    plan = await writePlanOnce(deps.objects, planKey, made);
   }
   await carryOut(run, plan, isNew, isOver);
 }
@@ -369,7 +369,7 @@ async function carryOut(run: Run, plan: Plan, isNew: boolean, isOver: () => bool
     }
     const tokens = starts < MAX_STARTS ? await estimate(deps, plan.batches[index]!) : undefined;
     const batch = tokens === undefined ? record : { ...record, tokens };
-    await deps.jobs.addBatch(batch);
+    await deps.jobs.createBatch(batch);
     if (batch.state === 'planned') waiting.push(batch);
   }
   // A job waits for one of its batches, see advanceAfter.

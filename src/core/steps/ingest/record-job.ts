@@ -15,7 +15,7 @@ import { findOtherOwner, prefixesOfRoute } from '../../drops/owners.ts';
 import { placeOf } from '../../drops/place.ts';
 import { describeOtherOwner, refusalOf } from '../../drops/refusal.ts';
 import { afterUnreadable, rejectionOf } from '../../drops/unreadable.ts';
-import { type NewJob, settleJob } from '../../files/job-file.ts';
+import { type NewJob, writeJobOnce } from '../../files/job-file.ts';
 import { hasRoomForResults, MAX_KEY_BYTES, workKeys } from '../../files/keys.ts';
 import { contentOf, OWNER_MS } from '../../lifecycle/duplicate-jobs.ts';
 import type { Job, Rejection } from '../../model/job.ts';
@@ -35,7 +35,7 @@ export interface RecordDeps extends LookAgainDeps {
   settings: Settings;
   objects: ObjectStore;
   inputs: Pick<Inputs, 'listKey'>;
-  jobs: Pick<JobStore, 'getJob' | 'claimJob' | 'recordLatest'> & LookAgainDeps['jobs'];
+  jobs: Pick<JobStore, 'getJob' | 'createJob' | 'recordLatest'> & LookAgainDeps['jobs'];
   events: JobEvents;
   ambient: Pick<Ambient, 'now'>;
   log: Log;
@@ -190,16 +190,16 @@ async function claim(deps: RecordDeps, job: NewJob, isReported = true): Promise<
   const left = await leaveToOwner(deps, job, isReported);
   if (left !== undefined) return left.job;
   // First where a restored table leaves it alone.
-  const claimed = await deps.jobs.claimJob(await settleJob(deps.objects, deps.settings.layout, job));
-  const { deadline } = claimed.route;
-  if (deadline !== undefined && droppedAt(claimed) + readDuration(deadline)! <= deps.ambient.now()) {
-    const { jobId } = claimed;
+  const created = await deps.jobs.createJob(await writeJobOnce(deps.objects, deps.settings.layout, job));
+  const { deadline } = created.route;
+  if (deadline !== undefined && droppedAt(created) + readDuration(deadline)! <= deps.ambient.now()) {
+    const { jobId } = created;
     deps.log.warn('the deadline had passed when the file was recorded: it starts in its last tier', {
       jobId,
       deadline,
     });
   }
-  return claimed;
+  return created;
 }
 
 /**

@@ -9,7 +9,7 @@ import * as z from 'zod';
 import { apiKeyNamesOf, type Settings } from '../../../contract/settings.ts';
 import { HOUR_MS } from '../../../contract/time.ts';
 import { isOfKey } from '../../base/errors.ts';
-import { readSettledJob } from '../../files/job-file.ts';
+import { readJobFile } from '../../files/job-file.ts';
 import { pollKey } from '../../files/keys.ts';
 import { readWorkJson } from '../../files/work-json.ts';
 import { LEASE_MS } from '../../lifecycle/lease.ts';
@@ -229,7 +229,7 @@ async function adopt(
   const now = deps.ambient.now();
   const claim = deps.ambient.nonce();
   // A worker that has it is about to see for itself.
-  const claimed = await deps.jobs.claimBatch(batch, batch.state, claim, now, now + LEASE_MS);
+  const claimed = await deps.jobs.leaseBatch(batch, batch.state, claim, now, now + LEASE_MS);
   if (claimed === undefined) return;
   const submitted = {
     ...SUCCEEDED,
@@ -264,9 +264,9 @@ async function adoptJob(
 ): Promise<void> {
   // One that is known brings its batches on by itself: they follow from its plan and from each other.
   if ((await deps.jobs.getJob(jobId)) !== undefined) return;
-  const job = await readSettledJob(deps.objects, deps.settings.layout, jobId);
+  const job = await readJobFile(deps.objects, deps.settings.layout, jobId);
   if (job === undefined) return report('the files of its job are gone');
-  await deps.jobs.claimJob({ ...job, updatedAt: deps.ambient.now() });
+  await deps.jobs.createJob({ ...job, updatedAt: deps.ambient.now() });
   await deps.outbox.ingest({ v: 1, jobId });
   deps.log.warn('a job that the table did not know is taken up again', { jobId });
 }

@@ -6,7 +6,7 @@
 import * as z from 'zod';
 import type { Layout } from '../../../contract/layout.ts';
 import { workKeys } from '../../files/keys.ts';
-import { readWorkJson, settleWorkJson } from '../../files/work-json.ts';
+import { readWorkJson, writeWorkJsonOnce } from '../../files/work-json.ts';
 import type { BatchRecord } from '../../model/batch.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
 
@@ -40,12 +40,12 @@ export async function unknownAttempt(
 }
 
 /** Records a create that is about to be begun; gives the one that stands, which is another's if the nonce is. */
-export function settleAttempt(
+export function writeAttemptOnce(
   objects: Pick<ObjectStore, 'get' | 'put'>,
   layout: Layout,
   { jobId, batchId }: BatchKey,
   attempt: CreateAttempt,
 ): Promise<CreateAttempt> {
   const key = workKeys(layout, jobId).attempt(batchId, attempt.attempt);
-  return settleWorkJson(objects, key, attemptSchema, attempt);
+  return writeWorkJsonOnce(objects, key, attemptSchema, attempt);
 }

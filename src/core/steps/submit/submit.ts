@@ -21,8 +21,8 @@ import { renderBatch } from '../../files/render.ts';
 import { cancelledUnsent } from '../../lifecycle/cancel.ts';
 import { whileBatchClaimed } from '../../lifecycle/claims.ts';
 import { leaseUntil } from '../../lifecycle/lease.ts';
+import { readOutcome } from '../../lifecycle/outcome-file.ts';
 import { inputFilename, metadataOf } from '../../lifecycle/ownership.ts';
-import { settledOutcome } from '../../lifecycle/settled.ts';
 import { recordFailure, SUCCEEDED } from '../../lifecycle/step-failure.ts';
 import { COMPLETION_WINDOW_MS, workingTime } from '../../lifecycle/time-limits.ts';
 import { isGivenUp, isSourceUnreadable } from '../../lifecycle/unreadable-source.ts';
@@ -41,7 +41,7 @@ import { isShortWait, refusalWaitMs } from '../../scheduling/refusal-wait.ts';
 import { createTurnsOf } from '../../scheduling/scopes.ts';
 import { unsent } from '../../scheduling/step-down.ts';
 import { ADMITTED_AGAIN, WAITING_AGAIN } from '../../scheduling/waiting.ts';
-import { type CreateAttempt, settleAttempt, unknownAttempt } from './attempts.ts';
+import { type CreateAttempt, unknownAttempt, writeAttemptOnce } from './attempts.ts';
 import { type LookUp, lookUp } from './look-up.ts';
 import { RESENT_FILE_WAIT_MS, withSameFile } from './young-file.ts';
 
@@ -92,7 +92,7 @@ export async function submit(allDeps: SubmitDeps, { jobId, batchId }: BatchMessa
   const now = deps.ambient.now();
   if (found.notBefore !== undefined && found.notBefore > now) return;
   const claim = deps.ambient.nonce();
-  const claimed = await deps.jobs.claimBatch(found, found.state, claim, now, leaseUntil(now, deps.deadline));
+  const claimed = await deps.jobs.leaseBatch(found, found.state, claim, now, leaseUntil(now, deps.deadline));
   if (claimed === undefined) return;
   try {
     await whileBatchClaimed(deps, claimed, claim, (leased) => submitClaimed(leased, claimed, claim));
@@ -289,7 +289,7 @@ async function triedAgain(
 async function settleIntent(deps: DepsWithKey, batch: BatchRecord, claim: string): Promise<void> {
   // An intent of a release that did not count them.
   if (batch.attempts === undefined) return;
-  const attempt = await settleAttempt(deps.objects, deps.settings.layout, batch, attemptOf(batch));
+  const attempt = await writeAttemptOnce(deps.objects, deps.settings.layout, batch, attemptOf(batch));
   if (attempt.nonce === batch.nonce) return;
   await takeUp(deps, batch, claim, attempt);
   throw new NotYetError(`batch ${batch.batchId} of job ${batch.jobId} was begun before`, 0);
@@ -312,7 +312,7 @@ function attemptOf({ attempts, nonce, inputFileId, keyVersion, intentAt }: Batch
  */
 async function catchUp(deps: DepsWithKey, batch: BatchRecord, claim: string): Promise<BatchRecord> {
   const { jobId, batchId } = batch;
-  const settled = await settledOutcome(deps, batch);
+  const settled = await readOutcome(deps, batch);
   if (settled !== undefined) {
     deps.log.warn('the record of a batch was behind: the batch is collected', { jobId, batchId });
     const collected = await write(deps, batch, claim, { ...settled, adoptedAt: deps.ambient.now() });

@@ -17,15 +17,15 @@ afterAll(() => server.close());
 
 test('everything that dead workers hold is free at once, due at once, and else as it was', async () => {
   const job = jobOf('held');
-  await jobs.claimJob(job);
-  await jobs.takeJob('held', 'ingesting', 'dead', NOW, FAR);
+  await jobs.createJob(job);
+  await jobs.leaseJob('held', 'ingesting', 'dead', NOW, FAR);
   const ingest = { starts: 3, restarts: 1 };
   await jobs.moveJob('held', { state: 'ingesting', claim: 'dead' }, { ingest }, NOW);
   const batch = batchOf('held', 0, { state: 'admitted' });
-  await jobs.addBatch(batch);
-  await jobs.claimBatch(batch, 'admitted', 'dead', NOW, FAR);
+  await jobs.createBatch(batch);
+  await jobs.leaseBatch(batch, 'admitted', 'dead', NOW, FAR);
   const idle = batchOf('held', 1, { state: 'admitted' });
-  await jobs.addBatch(idle);
+  await jobs.createBatch(idle);
   const token = (await jobs.acquireLease('poll', NOW, FAR))!;
   const publication = { name: 'n', owner: 'o', order: '2', holder: 'dead' };
   await jobs.acquirePublication(publication, NOW, FAR);

@@ -32,8 +32,8 @@ function setAttribute(jobId: string, sk: string, name: string, value: unknown) {
 describe('items of other deployments', () => {
   test('ignores attributes that it does not know, and keeps them when it writes', async () => {
     const batch = batchOf('later');
-    await jobs.addBatch(batch);
-    await jobs.claimJob(jobOf('later'));
+    await jobs.createBatch(batch);
+    await jobs.createJob(jobOf('later'));
     await setAttribute('later', `BATCH#${batch.batchId}`, 'shape', 'flex');
     await setAttribute('later', 'JOB', 'budget', { usd: 5 });
     expect(await jobs.getBatch('later', batch.batchId)).toEqual(batch);
@@ -48,13 +48,13 @@ describe('items of other deployments', () => {
   test('reads a route that has more or fewer settings than it knows', async () => {
     const job = jobOf('route');
     const { maxRounds: _, ...route } = job.route;
-    await jobs.claimJob(job);
+    await jobs.createJob(job);
     await setAttribute('route', 'JOB', 'route', { ...route, window: '4h' });
     expect((await jobs.getJob('route'))!.route).toEqual({ ...route, maxRounds: 3 });
   });
 
   test('fails, naming item and version, on a version that it does not know', async () => {
-    await jobs.claimJob(jobOf('newer'));
+    await jobs.createJob(jobOf('newer'));
     await setAttribute('newer', 'JOB', 'v', 2);
     await expect(jobs.getJob('newer')).rejects.toThrow(
       'item JOB#newer JOB of table batchdrop-test has version 2, this deployment reads version 1',
@@ -66,7 +66,7 @@ describe('items of other deployments', () => {
   });
 
   test('fails, naming the attribute but not its value, on an item that it cannot read', async () => {
-    await jobs.claimJob(jobOf('odd'));
+    await jobs.createJob(jobOf('odd'));
     await setAttribute('odd', 'JOB', 'planKey', { secret: 'value' });
     const reading = jobs.getJob('odd');
     await expect(reading).rejects.toThrow(/item JOB#odd JOB .* planKey: /);
@@ -76,7 +76,7 @@ describe('items of other deployments', () => {
 
   test('lists the items that it can read before it fails on one that it cannot', async () => {
     const submitted = { state: 'submitted' } as const;
-    for (const index of [0, 1, 2]) await jobs.addBatch(batchOf('mixed', index, submitted));
+    for (const index of [0, 1, 2]) await jobs.createBatch(batchOf('mixed', index, submitted));
     await setAttribute('mixed', 'BATCH#0-00001', 'v', 9);
     const seen: string[] = [];
     const listing = (async () => {
@@ -92,7 +92,7 @@ describe('items of other deployments', () => {
 describe('the index', () => {
   test('holds no attribute of an item that needs nothing', async () => {
     const batch = batchOf('done');
-    await jobs.addBatch(batch);
+    await jobs.createBatch(batch);
     await jobs.updateBatch(batch, { state: 'planned' }, { state: 'collected' }, NOW);
     const { Item } = await dynamodb.client.send(new GetCommand(keyOf('done', `BATCH#${batch.batchId}`)));
     expect(Item).not.toHaveProperty('live');
@@ -102,7 +102,7 @@ describe('the index', () => {
   test('pages through more items than one answer holds', async () => {
     const lastError = 'x'.repeat(20_000);
     for (let index = 0; index < 60; index += 1) {
-      await jobs.addBatch(batchOf('paged', index, { state: 'admitted', lastError }));
+      await jobs.createBatch(batchOf('paged', index, { state: 'admitted', lastError }));
     }
     const due = (await all(jobs.listOverdue(FAR))).filter(
       (item) => item.kind === 'batch' && item.batch.jobId === 'paged',
@@ -134,14 +134,14 @@ describe('an answer that is lost', () => {
 
   test('is not taken for somebody else: a new batch is new', async () => {
     const { lossy, writes } = storeWithLostAnswer('PutItemCommand');
-    expect(await lossy.addBatch(batchOf('lost1'))).toBe(true);
+    expect(await lossy.createBatch(batchOf('lost1'))).toBe(true);
     expect(writes()).toBe(2);
-    expect(await lossy.addBatch(batchOf('lost1'))).toBe(false);
+    expect(await lossy.createBatch(batchOf('lost1'))).toBe(false);
   });
 
   test('is not taken for somebody else: an update holds', async () => {
     const batch = batchOf('lost2');
-    await jobs.addBatch(batch);
+    await jobs.createBatch(batch);
     const { lossy, writes } = storeWithLostAnswer('UpdateItemCommand');
     expect(
       await lossy.updateBatch(batch, { state: 'planned' }, { state: 'uploaded' }, NOW + 1),

@@ -56,7 +56,7 @@ test('knows its own transaction when the answer was lost and the SDK sends it ag
   );
   const quota = new DynamoDBQuota(client, { table: TABLE });
   const batch = batchOf('lost');
-  await jobs.addBatch(batch);
+  await jobs.createBatch(batch);
   expect(await quota.admit(batch, 'r', DEMANDS, NOW)).toBe('admitted');
   expect(sent).toBe(1);
   expect(await quota.getLedger('tokens')).toMatchObject({ reserved: 10 });
@@ -78,7 +78,7 @@ test('lets a transaction fail that is cancelled for another reason than a race',
     { step: 'initialize' },
   );
   const batch = batchOf('bad');
-  await jobs.addBatch(batch);
+  await jobs.createBatch(batch);
   const quota = new DynamoDBQuota(client, { table: TABLE });
   await expect(quota.admit(batch, 'r', DEMANDS, NOW)).rejects.toThrow('cancelled');
 });
@@ -87,7 +87,7 @@ test('has a settled reservation forgotten after a week, and no other item', asyn
   const { client, jobs } = await table();
   const quota = new DynamoDBQuota(client, { table: TABLE });
   const batch = batchOf('job');
-  await jobs.addBatch(batch);
+  await jobs.createBatch(batch);
   await quota.admit(batch, 'r', DEMANDS, NOW);
   const read = async (pk: string, sk: string) =>
     (await client.send(new GetCommand({ TableName: TABLE, Key: { pk, sk } }))).Item!;

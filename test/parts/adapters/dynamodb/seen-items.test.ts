@@ -37,9 +37,9 @@ function newProcess() {
 test('a write after a read, or after a write, of the same item reads nothing', async () => {
   const one = newProcess();
   const batch = batchOf('mine');
-  await one.jobs.addBatch(batch);
+  await one.jobs.createBatch(batch);
   await one.jobs.updateBatch(batch, { state: 'planned' }, { state: 'uploaded' }, NOW);
-  const claimed = await one.jobs.claimBatch(batch, 'uploaded', 'me', NOW, NOW + 1);
+  const claimed = await one.jobs.leaseBatch(batch, 'uploaded', 'me', NOW, NOW + 1);
   expect(one.sent()).toEqual(['update', 'update']);
   expect(claimed).toEqual(await one.jobs.getBatch('mine', batch.batchId));
 });
@@ -47,7 +47,7 @@ test('a write after a read, or after a write, of the same item reads nothing', a
 test('a write of another process in between is seen, and nothing of it is lost', async () => {
   const [one, other] = [newProcess(), newProcess()];
   const batch = batchOf('both');
-  await one.jobs.addBatch(batch);
+  await one.jobs.createBatch(batch);
   await other.jobs.updateBatch(batch, { state: 'planned' }, { lastError: 'theirs' }, NOW);
   const written = await one.jobs.updateBatch(batch, { state: 'planned' }, { heldReason: 'ours' }, NOW);
   expect(written).toMatchObject({ lastError: 'theirs', heldReason: 'ours' });
@@ -56,9 +56,9 @@ test('a write of another process in between is seen, and nothing of it is lost',
 test('a change that what was seen forbids is made if what is there now allows it, and the other way round', async () => {
   const [one, other] = [newProcess(), newProcess()];
   const batch = batchOf('moves');
-  await one.jobs.addBatch(batch);
+  await one.jobs.createBatch(batch);
   await other.jobs.updateBatch(batch, { state: 'planned' }, { state: 'ended' }, NOW);
-  expect(await one.jobs.claimBatch(batch, 'ended', 'me', NOW, NOW + 1)).toMatchObject({ claim: 'me' });
+  expect(await one.jobs.leaseBatch(batch, 'ended', 'me', NOW, NOW + 1)).toMatchObject({ claim: 'me' });
   await other.jobs.updateBatch(batch, { state: 'ended', claim: 'me' }, { state: 'collected' }, NOW);
   expect(await one.jobs.updateBatch(batch, { state: 'ended', claim: 'me' }, {}, NOW)).toBeUndefined();
 });
@@ -67,7 +67,7 @@ test('an admission of what was just recorded is one read of each new ledger and 
   const [one, other] = [newProcess(), newProcess()];
   const demand = { ledger: 'tokens/seen', amount: 10, limit: 15 };
   const [first, second] = [batchOf('first'), batchOf('second')];
-  for (const batch of [first, second]) await one.jobs.addBatch(batch);
+  for (const batch of [first, second]) await one.jobs.createBatch(batch);
   expect(await one.quota.admit(first, 'r1', [demand], NOW)).toBe('admitted');
   expect(one.sent()).toEqual(['get', 'transact']);
   // Another process has given it back: what was seen says full, what is there does not.

@@ -46,9 +46,9 @@ beforeEach(async () => {
   state = await mkdtemp(join(tmpdir(), 'batchdrop-resume-'));
   database = await startLocalDynamoDB(join(state, 'aws', 'dynamodb'));
   jobs = new DynamoDBJobs(database.client, { table: TABLE });
-  await jobs.claimJob(JOB);
-  await jobs.addBatch({ ...BATCH, ...HELD });
-  await jobs.addBatch({ ...BATCH, batchId: '0-00001' });
+  await jobs.createJob(JOB);
+  await jobs.createBatch({ ...BATCH, ...HELD });
+  await jobs.createBatch({ ...BATCH, batchId: '0-00001' });
   Object.assign(process.env, { AWS_ACCESS_KEY_ID: 'AKIDTEST', AWS_SECRET_ACCESS_KEY: 'secret' });
 });
 afterEach(async () => {

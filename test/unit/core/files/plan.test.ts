@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { CorruptWorkFileError } from '../../../../src/core/base/errors.ts';
-import { type Plan, readPlan, settlePlan } from '../../../../src/core/files/plan.ts';
+import { type Plan, readPlan, writePlanOnce } from '../../../../src/core/files/plan.ts';
 import { memoryStore } from '../../../support/memory-store.ts';
 
 const KEY = 'work/j/plan.json';
@@ -28,22 +28,22 @@ const plan = (attempt: string): Plan => ({
 describe('plan', () => {
   it('is what was settled', async () => {
     const objects = memoryStore();
-    expect(await settlePlan(objects, KEY, plan('a'))).toEqual(plan('a'));
+    expect(await writePlanOnce(objects, KEY, plan('a'))).toEqual(plan('a'));
     expect(await readPlan(objects, KEY)).toEqual(plan('a'));
   });
 
   it('stands once settled: a second run of ingest is given the first plan', async () => {
     const objects = memoryStore();
     const settled = await Promise.all(
-      ['a', 'b', 'c'].map((attempt) => settlePlan(objects, KEY, plan(attempt))),
+      ['a', 'b', 'c'].map((attempt) => writePlanOnce(objects, KEY, plan(attempt))),
     );
     expect(new Set(settled.map((standing) => JSON.stringify(standing))).size).toBe(1);
-    expect(await settlePlan(objects, KEY, plan('d'))).toEqual(settled[0]);
+    expect(await writePlanOnce(objects, KEY, plan('d'))).toEqual(settled[0]);
   });
 
   it('keeps the reason why nothing is run', async () => {
     const rejected: Plan = { ...plan('a'), batches: [], rejection: { code: 'empty_file', message: 'm' } };
-    expect(await settlePlan(memoryStore(), KEY, rejected)).toEqual(rejected);
+    expect(await writePlanOnce(memoryStore(), KEY, rejected)).toEqual(rejected);
   });
 
   it('is undefined before it was written', async () => {

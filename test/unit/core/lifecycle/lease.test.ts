@@ -38,7 +38,7 @@ async function start() {
     heartbeat,
     log: { info: () => {}, warn: (message: string) => void warnings.push(message) },
   };
-  await jobs.addBatch({
+  await jobs.createBatch({
     v: 1,
     ...KEY,
     round: 0,
@@ -51,7 +51,7 @@ async function start() {
     createdAt: NOW,
     updatedAt: NOW,
   });
-  const batch = (await jobs.claimBatch(KEY, 'admitted', 'mine', NOW, NOW + LEASE_MS))!;
+  const batch = (await jobs.leaseBatch(KEY, 'admitted', 'mine', NOW, NOW + LEASE_MS))!;
   return {
     deps,
     batch,
@@ -62,7 +62,7 @@ async function start() {
       beat();
       for (let turns = 0; turns < 20; turns++) await Promise.resolve();
     },
-    other: (now: number) => jobs.claimBatch(KEY, 'admitted', 'other', now, now + LEASE_MS),
+    other: (now: number) => jobs.leaseBatch(KEY, 'admitted', 'other', now, now + LEASE_MS),
   };
 }
 
@@ -151,7 +151,7 @@ test('a worker that lives shorter than a lease claims for its life, renews nothi
   expect(until).toBe(now + 8_000);
   expect(leaseUntil(now, { remainingMs: () => 15 * 60_000 })).toBe(now + LEASE_MS);
   await deps.jobs.updateBatch(KEY, { state: 'admitted' }, { claim: undefined, claimedUntil: undefined }, now);
-  const batch = (await deps.jobs.claimBatch(KEY, 'admitted', 'short', now, until))!;
+  const batch = (await deps.jobs.leaseBatch(KEY, 'admitted', 'short', now, until))!;
   await whileBatchClaimed(deps, batch, 'short', async ({ objects }) => {
     await pass(7_999);
     await objects.put('work/in-time', new Uint8Array(1));

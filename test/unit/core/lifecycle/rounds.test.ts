@@ -58,7 +58,7 @@ function planOf(...batchIds: string[]): Plan {
 async function advance(plan: Plan, batches: readonly BatchRecord[]) {
   const jobs = new MemoryJobs();
   const outbox = new MemoryOutbox();
-  for (const batch of batches) await jobs.addBatch(batch);
+  for (const batch of batches) await jobs.createBatch(batch);
   const added = await advanceJob({ jobs, outbox }, plan, 5_000);
   return { jobs, outbox, added };
 }
@@ -339,8 +339,8 @@ describe('advanceAfter', () => {
       updatedAt: 1,
       planKey: PLAN_KEY,
     };
-    await jobs.claimJob(job);
-    for (const batch of batches) await jobs.addBatch(batch);
+    await jobs.createJob(job);
+    for (const batch of batches) await jobs.createBatch(batch);
     const objects = { get: async () => Buffer.from(JSON.stringify(plan)) };
     const follow = async (batchId: string, as?: Job): Promise<BatchRecord[]> =>
       advanceAfter(

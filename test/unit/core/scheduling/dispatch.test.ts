@@ -45,7 +45,7 @@ function stackWith(options: { room?: number; createsPerHour?: number; budget?: o
   /** Records a batch of a job, and dispatches it as ingest does. */
   const arrive = async (jobId: string, changes: Partial<BatchRecord> = {}) => {
     const batch = batchOf(jobId, 0, { tokens: 100, jobCreatedAt: clock.now, ...changes });
-    await jobs.addBatch(batch);
+    await jobs.createBatch(batch);
     await dispatch(deps, [batch]);
     return submitted();
   };
@@ -142,7 +142,7 @@ test('reservations are read only where not all may go', async () => {
     reads++;
     return list();
   };
-  await deps.jobs.addBatch(batchOf('found', 0, { tokens: 100 }));
+  await deps.jobs.createBatch(batchOf('found', 0, { tokens: 100 }));
   await dispatch(deps);
   expect(reads).toBe(0);
   await arrive('fits');

@@ -58,7 +58,7 @@ async function world(
   const ambient = { now: () => NOW, nonce: () => `nonce-${nonces++}` };
   const objects = new MemoryObjects({ bucket: BUCKET, minPartBytes: 40 }, ambient);
   const jobs = new MemoryJobs();
-  await jobs.addBatch({ ...BATCH, claim: CLAIM, claimedUntil: NOW + 1 });
+  await jobs.createBatch({ ...BATCH, claim: CLAIM, claimedUntil: NOW + 1 });
   const begun: World['begun'] = [];
   const deps: FetchDeps = {
     settings: defaultSettings(),

@@ -19,7 +19,7 @@ async function start({ batches = 1, remainingMs = 15 * MINUTE_MS, hasPolled = tr
   const jobs = new MemoryJobs();
   for (let index = 0; index < batches; index += 1) {
     const ended = { state: 'ended', status: 'completed', createdAt: START, updatedAt: START } as const;
-    await jobs.addBatch(batchOf('job', index, ended));
+    await jobs.createBatch(batchOf('job', index, ended));
   }
   const outbox = new MemoryOutbox();
   let reads = 0;

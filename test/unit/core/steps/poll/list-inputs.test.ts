@@ -72,7 +72,7 @@ async function start(options: { settings?: Settings; isVersioned?: boolean } = {
     },
     /** Does what ingest does of an object. */
     async record(input: ObjectHead): Promise<void> {
-      await jobs.claimJob(jobOf(jobIdOf(input), { input, source: input }));
+      await jobs.createJob(jobOf(jobIdOf(input), { input, source: input }));
     },
     async wait(ms: number): Promise<void> {
       for (const end = clock.now + ms; clock.now < end; ) {

@@ -71,8 +71,10 @@ async function start(hanging: ReadonlySet<string>) {
   };
   const submitted = { state: 'submitted', submittedAt: NOW, status: 'validating', statusAt: NOW } as const;
   for (const [index, apiKey] of ['a', 'b'].entries())
-    await jobs.addBatch(batchOf('live', index, { ...submitted, apiKey, openaiBatchId: `batch_${apiKey}` }));
-  await jobs.addBatch(batchOf('lost', 0, { state: 'ended', status: 'completed', endedAt: NOW }));
+    await jobs.createBatch(
+      batchOf('live', index, { ...submitted, apiKey, openaiBatchId: `batch_${apiKey}` }),
+    );
+  await jobs.createBatch(batchOf('lost', 0, { state: 'ended', status: 'completed', endedAt: NOW }));
   return { deps, told, leftMs: () => endsAt - now };
 }
 

@@ -95,7 +95,7 @@ function start() {
         status: 'validating',
         statusAt: now,
       };
-      if (isOurs) await jobs.addBatch(batch);
+      if (isOurs) await jobs.createBatch(batch);
       return batch;
     },
     poll: () => poll(deps),
@@ -123,7 +123,11 @@ describe('what a poll asks', () => {
     const stack = start();
     const batch = await stack.create(true);
     for (let index = 1; index < 130_000; index++)
-      await stack.jobs.addBatch({ ...batch, batchId: batchIdOf(1, index), openaiBatchId: `gone-${index}` });
+      await stack.jobs.createBatch({
+        ...batch,
+        batchId: batchIdOf(1, index),
+        openaiBatchId: `gone-${index}`,
+      });
     stack.batches.end(batch.openaiBatchId!, { status: 'completed' });
     await stack.poll();
     expect(await stack.jobs.getBatch(JOB_ID, batch.batchId)).toMatchObject({ state: 'ended' });

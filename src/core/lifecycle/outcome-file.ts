@@ -6,7 +6,7 @@
 import * as z from 'zod';
 import type { Layout } from '../../contract/layout.ts';
 import { workKeys } from '../files/keys.ts';
-import { readWorkJson, settleWorkJson } from '../files/work-json.ts';
+import { readWorkJson, writeWorkJsonOnce } from '../files/work-json.ts';
 import type { BatchRecord } from '../model/batch.ts';
 import type { ObjectStore } from '../ports/objects.ts';
 import type { JobStore } from '../ports/records.ts';
@@ -31,18 +31,18 @@ interface SettledDeps {
  * Writes down what becomes of a batch.
  * @returns the changes to its record that are to be written: those of whoever was first.
  */
-export async function settleOutcome(
+export async function writeOutcomeOnce(
   { objects, settings }: SettledDeps,
   batch: BatchRecord,
   changes: Changes,
 ): Promise<Changes> {
   const key = workKeys(settings.layout, batch.jobId).settled(batch.batchId);
   const record = JSON.parse(JSON.stringify({ ...batch, ...changes })) as z.infer<typeof settledSchema>;
-  return changesOf(await settleWorkJson(objects, key, settledSchema, record));
+  return changesOf(await writeWorkJsonOnce(objects, key, settledSchema, record));
 }
 
 /** The changes that bring a batch to what became of it; `undefined` if nothing has yet. */
-export async function settledOutcome(
+export async function readOutcome(
   { objects, settings }: { objects: Pick<ObjectStore, 'get'>; settings: { layout: Layout } },
   { jobId, batchId }: Pick<BatchRecord, 'jobId' | 'batchId'>,
 ): Promise<Changes | undefined> {
