@@ -55,7 +55,7 @@ const DEFAULT_LIMITS: Limits = {
 /** How to start an emulator. */
 export type EmulatorOptions = {
   /** 0, the default, lets the system choose. */
-  port?: number;
+  port?: number | undefined;
   /** Where state is kept; made when absent. Starting again on the same folder continues. */
   dir: string;
   /** A virtual clock, or real time times `scale`. Default `{ scale: 1 }`. */

@@ -1,7 +1,7 @@
 /** Knows who calls the local services, by access key, and what each may do. */
 import { createHash, randomBytes } from 'node:crypto';
 import { type ApiCall, isAllowed, refusal } from '../services/iam.ts';
-import type { StackPlan } from './wiring.ts';
+import type { StackPlan } from './plan.ts';
 
 /** What signs calls. */
 export interface AccessKey {

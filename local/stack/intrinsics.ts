@@ -27,102 +27,45 @@ const NO_VALUE = Symbol('AWS::NoValue');
 /**
  * Makes the resolver of one template.
  *
- * @throws (from the resolver) on an intrinsic or a reference that has no local meaning, naming it and where it stood
+ * @throws (from the resolver) on an intrinsic or a reference that has no local meaning, naming it and its place
  */
 export function createResolver(template: Template, account: LocalAccount, values: ResourceValues): Resolve {
-  const pseudo: Record<string, unknown> = {
-    'AWS::AccountId': account.accountId,
-    'AWS::Region': account.region,
-    'AWS::Partition': 'aws',
-    'AWS::StackName': account.stackName,
-    'AWS::StackId': account.stackId,
-    'AWS::URLSuffix': 'amazonaws.com',
-    'AWS::NoValue': NO_VALUE,
-    'AWS::NotificationARNs': [],
-  };
+  const resolver = new Resolver(template, account, values);
+  return (value) => resolver.resolve(value, 'template');
+}
 
-  function ref(name: string): unknown {
-    if (Object.hasOwn(pseudo, name)) return pseudo[name];
-    const parameter = template.Parameters?.[name];
-    if (parameter !== undefined) {
-      if (parameter.Default !== undefined) return parameter.Default;
-      throw new Error(`Parameter "${name}" has no default, and the local stack gives no parameters.`);
-    }
-    return values.ref(name);
+class Resolver {
+  readonly #template: Template;
+  readonly #values: ResourceValues;
+  readonly #pseudo: Readonly<Record<string, unknown>>;
+
+  constructor(template: Template, account: LocalAccount, values: ResourceValues) {
+    this.#template = template;
+    this.#values = values;
+    this.#pseudo = {
+      'AWS::AccountId': account.accountId,
+      'AWS::Region': account.region,
+      'AWS::Partition': 'aws',
+      'AWS::StackName': account.stackName,
+      'AWS::StackId': account.stackId,
+      'AWS::URLSuffix': 'amazonaws.com',
+      'AWS::NoValue': NO_VALUE,
+      'AWS::NotificationARNs': [],
+    };
   }
 
-  function getAtt(argument: unknown): string {
-    const [logicalId, name] = Array.isArray(argument) ? argument : splitOnce(String(argument));
-    return values.attribute(String(logicalId), String(resolve(name, 'Fn::GetAtt')));
-  }
-
-  function sub(argument: unknown, path: string): string {
-    const [text, variables] = Array.isArray(argument) ? argument : [argument, {}];
-    return String(text).replace(/\$\{(!?)([^}]+)\}/g, (_match, literal: string, name: string) => {
-      if (literal === '!') return `\${${name}}`;
-      if (Object.hasOwn(variables as object, name)) {
-        return String(resolve((variables as Record<string, unknown>)[name], path));
-      }
-      return String(name.includes('.') ? getAtt(name) : ref(name));
-    });
-  }
-
-  function condition(name: string): boolean {
-    const definition = template.Conditions?.[name];
-    if (definition === undefined) throw new Error(`The template has no condition "${name}".`);
-    return resolve(definition, `Conditions.${name}`) === true;
-  }
-
-  const functions: Record<string, (argument: unknown, path: string) => unknown> = {
-    Ref: (argument) => ref(String(argument)),
-    Condition: (argument) => condition(String(argument)),
-    'Fn::GetAtt': getAtt,
-    'Fn::Sub': sub,
-    'Fn::Join': (argument, path) => {
-      const [delimiter, parts] = argument as [string, unknown];
-      return (resolve(parts, path) as unknown[]).join(delimiter);
-    },
-    'Fn::Select': (argument, path) => {
-      const [index, list] = resolve(argument, path) as [number | string, unknown[]];
-      const item = list[Number(index)];
-      if (item === undefined) throw new Error(`${path}: the list of ${list.length} has no item ${index}.`);
-      return item;
-    },
-    'Fn::Split': (argument, path) => {
-      const [delimiter, text] = resolve(argument, path) as [string, string];
-      return text.split(delimiter);
-    },
-    'Fn::If': (argument, path) => {
-      const [name, whenTrue, whenFalse] = argument as [string, unknown, unknown];
-      return resolve(condition(name) ? whenTrue : whenFalse, path);
-    },
-    'Fn::Equals': (argument, path) => {
-      const [left, right] = resolve(argument, path) as [unknown, unknown];
-      return left === right;
-    },
-    'Fn::Not': (argument, path) => (resolve(argument, path) as [boolean])[0] !== true,
-    'Fn::And': (argument, path) => (resolve(argument, path) as boolean[]).every(Boolean),
-    'Fn::Or': (argument, path) => (resolve(argument, path) as boolean[]).some(Boolean),
-    'Fn::FindInMap': (argument, path) => {
-      const [map, first, second] = resolve(argument, path) as [string, string, string];
-      const value = template.Mappings?.[map]?.[first]?.[second];
-      if (value === undefined)
-        throw new Error(`${path}: the mapping ${map}.${first}.${second} is not there.`);
-      return value;
-    },
-  };
-
-  function resolve(value: unknown, path: string): unknown {
+  /** @param path where the value is, for messages */
+  resolve(value: unknown, path: string): unknown {
     if (Array.isArray(value)) {
       return value
-        .map((item, index) => resolve(item, `${path}[${index}]`))
+        .map((item, index) => this.resolve(item, `${path}[${index}]`))
         .filter((item) => item !== NO_VALUE);
     }
     if (typeof value !== 'object' || value === null) return value;
     const entries = Object.entries(value);
     const [name, argument] = entries[0] ?? [];
     if (entries.length === 1 && name !== undefined) {
-      const intrinsic = Object.hasOwn(functions, name) ? functions[name] : undefined;
+      const intrinsic = Object.hasOwn(this.#functions, name) ? this.#functions[name] : undefined;
       // `Condition` is also the plain key of an IAM statement; a condition's name is always text.
       if (intrinsic !== undefined && (name !== 'Condition' || typeof argument === 'string')) {
         return intrinsic(argument, `${path} ${name}`);
@@ -130,18 +73,87 @@ export function createResolver(template: Template, account: LocalAccount, values
       if (name.startsWith('Fn::')) {
         throw new Error(
           `${path}: the intrinsic function ${name} is not known to the local stack ` +
-            `(known: ${Object.keys(functions).join(', ')}). Add it in local/stack/intrinsics.ts.`,
+            `(known: ${Object.keys(this.#functions).join(', ')}). Add it in local/stack/intrinsics.ts.`,
         );
       }
     }
     return Object.fromEntries(
       entries
-        .map(([key, item]) => [key, resolve(item, `${path}.${key}`)] as const)
+        .map(([key, item]) => [key, this.resolve(item, `${path}.${key}`)] as const)
         .filter(([, item]) => item !== NO_VALUE),
     );
   }
 
-  return (value) => resolve(value, 'template');
+  readonly #functions: Readonly<Record<string, (argument: unknown, path: string) => unknown>> = {
+    Ref: (argument) => this.#ref(String(argument)),
+    Condition: (argument) => this.#condition(String(argument)),
+    'Fn::GetAtt': (argument) => this.#getAtt(argument),
+    'Fn::Sub': (argument, path) => this.#sub(argument, path),
+    'Fn::Join': (argument, path) => {
+      const [delimiter, parts] = argument as [string, unknown];
+      return (this.resolve(parts, path) as unknown[]).join(delimiter);
+    },
+    'Fn::Select': (argument, path) => {
+      const [index, list] = this.resolve(argument, path) as [number | string, unknown[]];
+      const item = list[Number(index)];
+      if (item === undefined) throw new Error(`${path}: the list of ${list.length} has no item ${index}.`);
+      return item;
+    },
+    'Fn::Split': (argument, path) => {
+      const [delimiter, text] = this.resolve(argument, path) as [string, string];
+      return text.split(delimiter);
+    },
+    'Fn::If': (argument, path) => {
+      const [name, whenTrue, whenFalse] = argument as [string, unknown, unknown];
+      return this.resolve(this.#condition(name) ? whenTrue : whenFalse, path);
+    },
+    'Fn::Equals': (argument, path) => {
+      const [left, right] = this.resolve(argument, path) as [unknown, unknown];
+      return left === right;
+    },
+    'Fn::Not': (argument, path) => (this.resolve(argument, path) as [boolean])[0] !== true,
+    'Fn::And': (argument, path) => (this.resolve(argument, path) as boolean[]).every(Boolean),
+    'Fn::Or': (argument, path) => (this.resolve(argument, path) as boolean[]).some(Boolean),
+    'Fn::FindInMap': (argument, path) => {
+      const [map, first, second] = this.resolve(argument, path) as [string, string, string];
+      const value = this.#template.Mappings?.[map]?.[first]?.[second];
+      if (value === undefined)
+        throw new Error(`${path}: the mapping ${map}.${first}.${second} is not there.`);
+      return value;
+    },
+  };
+
+  #ref(name: string): unknown {
+    if (Object.hasOwn(this.#pseudo, name)) return this.#pseudo[name];
+    const parameter = this.#template.Parameters?.[name];
+    if (parameter !== undefined) {
+      if (parameter.Default !== undefined) return parameter.Default;
+      throw new Error(`Parameter "${name}" has no default, and the local stack gives no parameters.`);
+    }
+    return this.#values.ref(name);
+  }
+
+  #getAtt(argument: unknown): string {
+    const [logicalId, name] = Array.isArray(argument) ? argument : splitOnce(String(argument));
+    return this.#values.attribute(String(logicalId), String(this.resolve(name, 'Fn::GetAtt')));
+  }
+
+  #sub(argument: unknown, path: string): string {
+    const [text, variables] = Array.isArray(argument) ? argument : [argument, {}];
+    return String(text).replace(/\$\{(!?)([^}]+)\}/g, (_match, literal: string, name: string) => {
+      if (literal === '!') return `\${${name}}`;
+      if (Object.hasOwn(variables as object, name)) {
+        return String(this.resolve((variables as Record<string, unknown>)[name], path));
+      }
+      return String(name.includes('.') ? this.#getAtt(name) : this.#ref(name));
+    });
+  }
+
+  #condition(name: string): boolean {
+    const definition = this.#template.Conditions?.[name];
+    if (definition === undefined) throw new Error(`The template has no condition "${name}".`);
+    return this.resolve(definition, `Conditions.${name}`) === true;
+  }
 }
 
 function splitOnce(text: string): [string, string] {

@@ -46,7 +46,7 @@ export function nameResources(
   account: LocalAccount,
   queueUrl: (name: string) => string,
 ): NamedTemplate {
-  const { accountId, region, stackName } = account;
+  const { stackName } = account;
 
   function resource(logicalId: string): TemplateResource {
     const found = template.Resources[logicalId];
@@ -64,35 +64,12 @@ export function nameResources(
     return Type === 'AWS::S3::Bucket' ? fitted.toLowerCase() : fitted;
   }
 
-  function arnOf(logicalId: string): string {
+  const arnOf = (logicalId: string): string => {
     const { Type } = resource(logicalId);
-    const name = nameOf(logicalId);
-    const arn = (service: string, rest: string) => `arn:aws:${service}:${region}:${accountId}:${rest}`;
-    switch (Type) {
-      case 'AWS::S3::Bucket':
-        return `arn:aws:s3:::${name}`;
-      case 'AWS::DynamoDB::Table':
-      case 'AWS::DynamoDB::GlobalTable':
-        return arn('dynamodb', `table/${name}`);
-      case 'AWS::SQS::Queue':
-        return arn('sqs', name);
-      case 'AWS::Lambda::Function':
-        return arn('lambda', `function:${name}`);
-      case 'AWS::Events::Rule':
-        return arn('events', `rule/${name}`);
-      case 'AWS::Events::EventBus':
-        return arn('events', `event-bus/${name}`);
-      case 'AWS::SecretsManager::Secret':
-        // AWS adds six random characters; these are stable.
-        return arn('secretsmanager', `secret:${name}-${digest(name).slice(0, 6)}`);
-      case 'AWS::IAM::Role':
-        return `arn:aws:iam::${accountId}:role/${name}`;
-      case 'AWS::Logs::LogGroup':
-        return arn('logs', `log-group:${name}:*`);
-      default:
-        throw new Error(`"${logicalId}" (${Type}) has no local ARN. Add its type in local/stack/names.ts.`);
-    }
-  }
+    const arn = localArn(Type, nameOf(logicalId), account);
+    if (arn !== undefined) return arn;
+    throw new Error(`"${logicalId}" (${Type}) has no local ARN. Add its type in local/stack/names.ts.`);
+  };
 
   const resolve = createResolver(template, account, {
     ref(logicalId) {
@@ -130,6 +107,35 @@ export function nameResources(
         }));
     },
   };
+}
+
+/** `undefined`: resources of the type have no local ARN. */
+function localArn(type: string, name: string, { region, accountId }: LocalAccount): string | undefined {
+  const arn = (service: string, rest: string) => `arn:aws:${service}:${region}:${accountId}:${rest}`;
+  switch (type) {
+    case 'AWS::S3::Bucket':
+      return `arn:aws:s3:::${name}`;
+    case 'AWS::DynamoDB::Table':
+    case 'AWS::DynamoDB::GlobalTable':
+      return arn('dynamodb', `table/${name}`);
+    case 'AWS::SQS::Queue':
+      return arn('sqs', name);
+    case 'AWS::Lambda::Function':
+      return arn('lambda', `function:${name}`);
+    case 'AWS::Events::Rule':
+      return arn('events', `rule/${name}`);
+    case 'AWS::Events::EventBus':
+      return arn('events', `event-bus/${name}`);
+    case 'AWS::SecretsManager::Secret':
+      // AWS adds six random characters; these are stable.
+      return arn('secretsmanager', `secret:${name}-${digest(name).slice(0, 6)}`);
+    case 'AWS::IAM::Role':
+      return `arn:aws:iam::${accountId}:role/${name}`;
+    case 'AWS::Logs::LogGroup':
+      return arn('logs', `log-group:${name}:*`);
+    default:
+      return undefined;
+  }
 }
 
 /** `stack/Pipeline/Ingest/Queue/Resource` -> `Pipeline/Ingest/Queue`. */

@@ -20,7 +20,9 @@ import type { ObjectHead } from '../../src/core/model/objects.ts';
 import type { ByteStream } from '../../src/core/ports/objects.ts';
 import { createDynamoDBClient, createS3Client, createSqsClient } from '../../src/runtime/clients.ts';
 import { startEmulator } from '../openai-emulator/emulator.ts';
-import { type LocalStack, startLocalStack } from './start.ts';
+import type { LocalStack } from './local-stack.ts';
+import type { LocalStackOptions } from './options.ts';
+import { startLocalStack } from './start.ts';
 import { ensureSynth } from './synth.ts';
 
 /** The repository. */
@@ -55,7 +57,7 @@ export interface LocalPipelineOptions {
   settings?: Settings | undefined;
   /** A service in place of the emulator. */
   openai?: { baseUrl: string; apiKey: string } | undefined;
-  ports?: { s3?: number; emulator?: number } | undefined;
+  ports?: { s3?: number | undefined; emulator?: number | undefined } | undefined;
   /** Invocations that the account runs at a time; above it they are throttled. @default no limit */
   concurrency?: number | undefined;
   /** Delivers every queue message and every event twice. */
@@ -69,7 +71,7 @@ export interface JobRecords {
   /** Absent: no job is recorded yet. */
   job: Job | undefined;
   /** Of a duplicate, the job that it waits for or that has answered it. */
-  owner?: Job;
+  owner?: Job | undefined;
   /** Of a duplicate, those of its owner. */
   batches: BatchRecord[];
 }
@@ -107,45 +109,65 @@ export async function startLocalPipeline(options: LocalPipelineOptions): Promise
     onProgress: options.onProgress,
     settings: options.settings,
   });
-  const stateDir = resolve(options.stateDir);
   const emulator =
     options.openai === undefined
       ? await startEmulator({
-          dir: resolve(stateDir, 'openai'),
+          dir: resolve(options.stateDir, 'openai'),
           clock: { scale: EMULATOR_SPEED },
           refuseChunkedUploads: true,
-          ...(options.ports?.emulator === undefined ? {} : { port: options.ports.emulator }),
+          port: options.ports?.emulator,
         })
       : undefined;
   let stack: LocalStack;
   try {
-    stack = await startLocalStack({
-      dir: resolve(stateDir, 'aws'),
-      cdkOut,
-      openai: options.openai ?? { baseUrl: emulator!.endpoint, apiKey: 'sk-emulated' },
-      scheduleEveryMs: emulator === undefined ? REAL_POLL_MS : EMULATED_POLL_MS,
-      ...(options.ports?.s3 === undefined ? {} : { ports: { s3: options.ports.s3 } }),
-      ...(options.concurrency === undefined ? {} : { concurrency: options.concurrency }),
-      deliver: {
-        ...(options.deliverTwice ? { twice: true } : {}),
-        ...(emulator === undefined ? {} : { throttledForSeconds: EMULATED_THROTTLED_SECONDS }),
-      },
-      ...(emulator === undefined
-        ? {}
-        : {
-            functions: {
-              submit: { environment: { CREATE_SETTLES_SECONDS: String(EMULATOR_SETTLES_SECONDS) } },
-            },
-          }),
-      onLog: options.onLog,
-    });
+    stack = await startLocalStack(stackOptions(options, cdkOut, emulator?.endpoint));
   } catch (error) {
     await emulator?.close();
     throw error;
   }
-
   for (const arn of stack.undelivered)
     options.onProgress?.(`Notifications for ${arn} are not delivered here.`);
+  const { close, ...operations } = openPipeline(stack);
+  return {
+    ...operations,
+    stack,
+    openai: { baseUrl: options.openai?.baseUrl ?? emulator!.endpoint, isEmulated: emulator !== undefined },
+    async stop() {
+      // First: a server that closes waits for its connections to end.
+      close();
+      await stack.stop();
+      await emulator?.close();
+    },
+  };
+}
+
+/** @param emulator endpoint of the emulator, if that answers. */
+function stackOptions(
+  options: LocalPipelineOptions,
+  cdkOut: string,
+  emulator: string | undefined,
+): LocalStackOptions {
+  const settles = { CREATE_SETTLES_SECONDS: String(EMULATOR_SETTLES_SECONDS) };
+  return {
+    dir: resolve(options.stateDir, 'aws'),
+    cdkOut,
+    openai: options.openai ?? { baseUrl: emulator!, apiKey: 'sk-emulated' },
+    scheduleEveryMs: emulator === undefined ? REAL_POLL_MS : EMULATED_POLL_MS,
+    ports: { s3: options.ports?.s3 },
+    concurrency: options.concurrency,
+    deliver: {
+      twice: options.deliverTwice,
+      throttledForSeconds: emulator === undefined ? undefined : EMULATED_THROTTLED_SECONDS,
+    },
+    functions: emulator === undefined ? {} : { submit: { environment: settles } },
+    onLog: options.onLog,
+  };
+}
+
+/** What a person does with a running pipeline. */
+function openPipeline(
+  stack: LocalStack,
+): Pick<LocalPipeline, 'drop' | 'look' | 'read' | 'deadLetters'> & { close(): void } {
   const { region, endpoints, credentials, resources } = stack;
   const { bucket, table } = resources;
   const s3 = createS3Client({ region, credentials, endpoint: endpoints.s3 });
@@ -155,8 +177,6 @@ export async function startLocalPipeline(options: LocalPipelineOptions): Promise
   const sqs = createSqsClient({ region, credentials, endpoint: endpoints.sqs });
   const outbox = new SqsOutbox(sqs, { ingest: resources.queues.ingest!.url });
   return {
-    stack,
-    openai: { baseUrl: options.openai?.baseUrl ?? emulator!.endpoint, isEmulated: emulator !== undefined },
     async drop(file, key, onBytes) {
       const standing = await objects.head(bucket, key);
       if (standing !== undefined && standing.etag === (await etagOf(file))) {
@@ -178,7 +198,7 @@ export async function startLocalPipeline(options: LocalPipelineOptions): Promise
       if (job === undefined) return { job, batches: [] };
       const owner = job.state === 'duplicate' ? await rootOf(jobs, job) : undefined;
       const batches = await jobs.listBatches(owner?.jobId ?? jobId);
-      return { job, ...(owner === undefined ? {} : { owner }), batches };
+      return { job, owner, batches };
     },
     read: async (key) => copies(await objects.read({ bucket, key })),
     deadLetters: () =>
@@ -186,13 +206,10 @@ export async function startLocalPipeline(options: LocalPipelineOptions): Promise
         const { ready, inFlight } = stack.queueDepth(role);
         return role.endsWith('dead-letters') && ready + inFlight > 0;
       }),
-    async stop() {
-      // First: a server that closes waits for its connections to end.
+    close() {
       s3.destroy();
       dynamodb.destroy();
       sqs.destroy();
-      await stack.stop();
-      await emulator?.close();
     },
   };
 }

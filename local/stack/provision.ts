@@ -21,7 +21,7 @@ import {
 import { freeAllClaims } from '../../src/adapters/dynamodb/claims.ts';
 import { LIVE_INDEX } from '../../src/contract/table.ts';
 import { createDynamoDBClient } from '../../src/runtime/clients.ts';
-import type { BucketPlan, TablePlan } from './wiring.ts';
+import type { BucketPlan, TablePlan } from './plan.ts';
 
 /** How to reach a local service. */
 export interface ServiceAccess {

@@ -2,14 +2,19 @@
  * Reads out of the named template what the local stack has to build, and refuses what AWS would refuse or would
  * silently not deliver: a mistake in `lib/` fails at the start of the local stack.
  */
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import type { EventPattern } from '../services/eventbridge/event-pattern.ts';
 import { DEFAULT_MAX_RETRIES, type EventRule, type EventTarget } from '../services/eventbridge/events.ts';
-import { isAllowed, type PolicyStatement } from '../services/iam.ts';
+import type { PolicyStatement } from '../services/iam.ts';
 import { layerFolders, mountLayers } from './layers.ts';
 import type { NamedResource, NamedTemplate } from './names.ts';
+import type { BucketPlan, EventSourcePlan, FunctionPlan, QueuePlan, StackPlan, TablePlan } from './plan.ts';
 import type { SynthesizedStack } from './template.ts';
+import {
+  findEventSourceProblems,
+  findHandlerProblems,
+  findQueueProblems,
+  findTargetProblems,
+} from './wiring-problems.ts';
 
 /** Built here. */
 const BUILT = [
@@ -43,86 +48,11 @@ const IGNORED = [
   'AWS::SecretsManager::ResourcePolicy',
 ];
 
-export interface BucketPlan {
-  path: string;
-  name: string;
-  isVersioned: boolean;
-  sendsEvents: boolean;
-}
-
-export interface TablePlan {
-  path: string;
-  name: string;
-  /** Input of CreateTable. */
-  definition: { TableName: string } & Record<string, unknown>;
-  ttlAttribute?: string | undefined;
-}
-
-export interface QueuePlan {
-  path: string;
-  name: string;
-  arn: string;
-  attributes: Record<string, string>;
-  deadLetterQueueName?: string | undefined;
-}
-
-export interface FunctionPlan {
-  path: string;
-  name: string;
-  arn: string;
-  roleArn: string;
-  handler: string;
-  taskRoot: string;
-  timeoutMs: number;
-  memoryMb: number;
-  environment: Record<string, string>;
-  reservedConcurrency?: number | undefined;
-  allowsRecursion: boolean;
-}
-
-export interface EventSourcePlan {
-  queueName: string;
-  functionName: string;
-  batchSize: number;
-  maxConcurrency?: number | undefined;
-  reportsItemFailures: boolean;
-}
-
-export interface SecretPlan {
-  path: string;
-  name: string;
-  arn: string;
-  initialValue?: string | undefined;
-}
-
-/** Everything that is built. */
-export interface StackPlan {
-  buckets: BucketPlan[];
-  tables: TablePlan[];
-  queues: QueuePlan[];
-  functions: FunctionPlan[];
-  eventSources: EventSourcePlan[];
-  rules: EventRule[];
-  /** Targets of rules that are not in the stack, named by their ARN: what is meant for them goes nowhere here. */
-  undelivered: string[];
-  secrets: SecretPlan[];
-  /** Identity policies by ARN of the role. */
-  statementsOf(roleArn: string): readonly PolicyStatement[];
-}
-
-/** What the bootstrap looks for (local/services/lambda/bootstrap.mjs), as AWS's own does. */
-const MODULE_EXTENSIONS = ['.mjs', '.js', '.cjs'];
-
 /** AWS: defaults of a function. */
 const DEFAULT_TIMEOUT_SECONDS = 3;
 const DEFAULT_MEMORY_MB = 128;
-/** AWS: default visibility timeout of a queue, seconds. */
-const DEFAULT_VISIBILITY_SECONDS = 30;
 /** AWS: default batch size of a mapping; also the most that one receive gives. */
 const DEFAULT_BATCH_SIZE = 10;
-
-/** The rights that AWS wants of the function's role before it makes a mapping. */
-const EVENT_SOURCE_ACTIONS = ['sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes'];
 
 /**
  * Makes the plan.
@@ -216,8 +146,8 @@ function planTable({ path, name, properties }: NamedResource): TablePlan {
       BillingMode: 'PAY_PER_REQUEST',
       AttributeDefinitions,
       KeySchema,
-      ...(GlobalSecondaryIndexes === undefined ? {} : { GlobalSecondaryIndexes }),
-      ...(LocalSecondaryIndexes === undefined ? {} : { LocalSecondaryIndexes }),
+      GlobalSecondaryIndexes,
+      LocalSecondaryIndexes,
     },
     ttlAttribute: ttl !== undefined && isTrue(ttl.Enabled) ? ttl.AttributeName : undefined,
   };
@@ -290,16 +220,6 @@ function planFunction(
     reservedConcurrency: given.ReservedConcurrentExecutions,
     allowsRecursion: given.RecursiveLoop === 'Allow',
   };
-}
-
-/** A function whose module is not there would start nothing and say nothing but that. */
-function findHandlerProblems({ path, handler, taskRoot }: FunctionPlan): string[] {
-  const module = handler.slice(0, handler.lastIndexOf('.'));
-  const files = MODULE_EXTENSIONS.map((extension) => `${module}${extension}`);
-  if (files.some((file) => existsSync(join(taskRoot, file)))) return [];
-  return [
-    `${path} has the handler "${handler}", and none of ${files.join(', ')} is in ${taskRoot}: run "npx cdk synth" again`,
-  ];
 }
 
 function planEventSource(
@@ -436,96 +356,6 @@ function readIdentityPolicies(named: NamedTemplate): Map<string, PolicyStatement
   return new Map(
     roles.map(({ logicalId, name }) => [named.arnOf(logicalId), byRoleName.get(name) ?? []] as const),
   );
-}
-
-function findQueueProblems(plan: StackPlan): string[] {
-  const names = new Set(plan.queues.map(({ name }) => name));
-  return plan.queues
-    .filter(({ deadLetterQueueName }) => deadLetterQueueName !== undefined && !names.has(deadLetterQueueName))
-    .map(
-      ({ path, deadLetterQueueName }) =>
-        `${path}: its dead-letter queue "${deadLetterQueueName}" is not in the stack`,
-    );
-}
-
-function findEventSourceProblems(plan: StackPlan): string[] {
-  return plan.eventSources.flatMap(({ queueName, functionName }) => {
-    const queue = plan.queues.find(({ name }) => name === queueName)!;
-    const target = plan.functions.find(({ name }) => name === functionName)!;
-    const problems = EVENT_SOURCE_ACTIONS.filter(
-      (action) => !isAllowed(plan.statementsOf(target.roleArn), { action, resource: queue.arn }),
-    ).map(
-      (action) =>
-        `the role of ${target.path} does not allow ${action} on ${queue.path}, which it is mapped to`,
-    );
-    const visibilityMs = Number(queue.attributes.VisibilityTimeout ?? DEFAULT_VISIBILITY_SECONDS) * 1000;
-    if (visibilityMs < target.timeoutMs) {
-      problems.push(
-        `${queue.path} shows a message again after ${visibilityMs / 1000} s, while ${target.path} may still work on it ` +
-          `(timeout ${target.timeoutMs / 1000} s): AWS refuses the mapping`,
-      );
-    }
-    return problems;
-  });
-}
-
-interface ResourceStatement extends PolicyStatement {
-  Principal?: { Service?: string | string[] };
-  Condition?: { ArnEquals?: Record<string, string>; ArnLike?: Record<string, string> };
-}
-
-/** EventBridge needs the target's own permission. */
-function findTargetProblems(plan: StackPlan, named: NamedTemplate): string[] {
-  const queueStatements = named
-    .resourcesOf('AWS::SQS::QueuePolicy')
-    .flatMap(
-      ({ properties }) =>
-        (properties as { PolicyDocument: { Statement: ResourceStatement[] } }).PolicyDocument.Statement,
-    )
-    .filter(({ Principal }) => [Principal?.Service].flat().includes('events.amazonaws.com'));
-  const permissions = named
-    .resourcesOf('AWS::Lambda::Permission')
-    .map(({ properties }) => properties as { FunctionName: string; Principal: string; SourceArn?: string })
-    .filter(({ Principal }) => Principal === 'events.amazonaws.com');
-  const problems: string[] = [];
-  for (const rule of plan.rules) {
-    for (const target of rule.targets) {
-      if (target.kind === 'queue') {
-        const resource = plan.queues.find(({ name }) => name === target.queueName)?.arn;
-        if (resource === undefined) {
-          problems.push(
-            `rule "${rule.name}" sends to the queue "${target.queueName}", which is not in the stack`,
-          );
-          continue;
-        }
-        const meant = queueStatements.filter(({ Condition }) => isMeantFor(Condition, rule.arn));
-        if (!isAllowed(meant, { action: 'sqs:SendMessage', resource })) {
-          problems.push(
-            `rule "${rule.name}" may not send to the queue "${target.queueName}": no queue policy allows events.amazonaws.com`,
-          );
-        }
-      } else {
-        const isPermitted = permissions.some(
-          ({ FunctionName, SourceArn }) =>
-            FunctionName.split(':').at(-1) === target.functionName &&
-            (SourceArn === undefined || SourceArn === rule.arn),
-        );
-        if (!plan.functions.some(({ name }) => name === target.functionName)) {
-          problems.push(`rule "${rule.name}" invokes "${target.functionName}", which is not in the stack`);
-        } else if (!isPermitted) {
-          problems.push(
-            `rule "${rule.name}" may not invoke "${target.functionName}": no AWS::Lambda::Permission for events.amazonaws.com`,
-          );
-        }
-      }
-    }
-  }
-  return problems;
-}
-
-function isMeantFor(condition: ResourceStatement['Condition'], ruleArn: string): boolean {
-  const source = condition?.ArnEquals?.['aws:SourceArn'] ?? condition?.ArnLike?.['aws:SourceArn'];
-  return source === undefined || source === ruleArn;
 }
 
 /** CloudFormation takes booleans as text too. */

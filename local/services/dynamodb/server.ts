@@ -52,7 +52,7 @@ interface TableSettings {
 export async function startDynamoDb(options: {
   dir: string;
   port?: number | undefined;
-  now?: () => number;
+  now?: (() => number) | undefined;
   authorize?: Authorize | undefined;
   intercept?: Intercept | undefined;
 }): Promise<DynamoDb> {

@@ -33,26 +33,26 @@ export interface S3Options {
   /** Secrets by access key id, or a function that finds one. */
   readonly credentials: Readonly<Record<string, string>> | SecretLookup;
   /** @default chosen by the system */
-  readonly port?: number;
+  readonly port?: number | undefined;
   /** Named in events and by HeadBucket; a signature may be for any region. @default us-east-1 */
-  readonly region?: string;
+  readonly region?: string | undefined;
   /** Least size of a multipart part that is not the last. @default 5 MiB, as in S3 */
-  readonly minPartBytes?: number;
+  readonly minPartBytes?: number | undefined;
   /** Clock of LastModified, version order and events, in milliseconds; not of signatures. @default Date.now */
-  readonly now?: () => number;
+  readonly now?: (() => number) | undefined;
   /** Clock that signatures are held against, in milliseconds; clients learn it from `Date`. @default Date.now */
-  readonly signatureNow?: () => number;
+  readonly signatureNow?: (() => number) | undefined;
   /**
    * Takes the events of buckets whose notification configuration has EventBridgeConfiguration, in the order of the
    * writes, after the commit. When it throws or rejects, or the process dies before it has returned or resolved, the
    * event is sent again at the next start.
    */
-  readonly onEvent?: (event: S3Event) => void | Promise<void>;
+  readonly onEvent?: ((event: S3Event) => void | Promise<void>) | undefined;
   /**
    * Takes each permission that an authenticated call needs, before the call is carried out. A read of a missing key
    * also reports `s3:ListBucket`: without it AWS answers 403 and not 404.
    */
-  readonly onCall?: (call: S3Call) => void;
+  readonly onCall?: ((call: S3Call) => void) | undefined;
   /** Sees the calls of functions, see there. The answer of a read is cut before its first byte. */
   readonly intercept?: Intercept | undefined;
 }

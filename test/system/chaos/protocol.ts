@@ -1,5 +1,5 @@
 /** What the run and the process that holds the stack tell each other. */
-import type { LocalStack } from '../../../local/stack/start.ts';
+import type { LocalStack } from '../../../local/stack/local-stack.ts';
 
 /** What a stack host is started with, as JSON in its first argument. */
 export interface HostSettings {

@@ -6,7 +6,8 @@
  */
 import { appendFileSync } from 'node:fs';
 import { randomOf } from '../../../local/openai-emulator/ids.ts';
-import { type ObservedCall, startLocalStack } from '../../../local/stack/start.ts';
+import type { ObservedCall } from '../../../local/stack/options.ts';
+import { startLocalStack } from '../../../local/stack/start.ts';
 import type { Death, HostMessage, HostSettings, Tick } from './protocol.ts';
 
 /** One death in so many is that of the whole stack. */

@@ -7,12 +7,9 @@ import { GetObjectCommand, ListObjectVersionsCommand, PutObjectCommand, S3Client
 import { build } from 'esbuild';
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import type { BusEvent } from '../../../../local/services/eventbridge/events.ts';
-import {
-  type LocalStack,
-  type LocalStackOptions,
-  type ObservedCall,
-  startLocalStack,
-} from '../../../../local/stack/start.ts';
+import type { LocalStack } from '../../../../local/stack/local-stack.ts';
+import type { LocalStackOptions, ObservedCall } from '../../../../local/stack/options.ts';
+import { startLocalStack } from '../../../../local/stack/start.ts';
 import { pipelineTemplate, writeAssembly } from '../../../support/assembly.ts';
 import { makeFolder, removeFolder, temporaryFolder } from '../../../support/temporary-folder.ts';
 

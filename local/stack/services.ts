@@ -1,0 +1,167 @@
+/** The services of a stack, started one after the other with the resources that its template has. */
+import { apiKeySecretsPrefix } from '../../src/contract/api-key.ts';
+import { startDynamoDb } from '../services/dynamodb/server.ts';
+import { startEvents } from '../services/eventbridge/events.ts';
+import type { Authorize } from '../services/iam.ts';
+import type { Intercept } from '../services/interception.ts';
+import type { LocalFunction } from '../services/lambda/runtime-api.ts';
+import { S3Error } from '../services/s3/errors.ts';
+import { startS3 } from '../services/s3/server.ts';
+import { startSecrets } from '../services/secrets/secrets.ts';
+import { startSqs } from '../services/sqs/sqs.ts';
+import { ACCOUNT_ID, REGION } from './account.ts';
+import { createCallers, OPERATOR } from './callers.ts';
+import type { LocalEndpoints } from './local-stack.ts';
+import { nameResources } from './names.ts';
+import type { LocalStackOptions } from './options.ts';
+import type { StackPlan } from './plan.ts';
+import { ensureBuckets, ensureTables, freeDeadClaims, type ServiceAccess } from './provision.ts';
+import type { StateFolder } from './state-folder.ts';
+import type { SynthesizedStack } from './template.ts';
+import { planStack } from './wiring.ts';
+
+/** What the services are started with. */
+export interface ServicesInput {
+  synthesized: SynthesizedStack;
+  options: LocalStackOptions;
+  folder: StateFolder;
+  stackId: string;
+  intercept: Intercept | undefined;
+  /** By physical name: S3 may send an event of the last run before the functions are there. */
+  functions: Promise<ReadonlyMap<string, LocalFunction>>;
+  /** Takes what ends each service, once that has been started. */
+  onStarted: (end: () => unknown) => void;
+  /** Takes each problem of the stack itself. */
+  report: (text: string) => void;
+}
+
+/** What each service has in common with the others. */
+type ServiceInput = ServicesInput & { plan: StackPlan; authorize: Authorize };
+
+/** The running services with their resources. */
+export type Services = Awaited<ReturnType<typeof startServices>>;
+
+/**
+ * Starts the services and makes the resources that are not there yet.
+ *
+ * @throws when the template cannot be built here or would not work in AWS
+ */
+export async function startServices(input: ServicesInput) {
+  const { synthesized, options, folder, stackId, intercept, report } = input;
+  // SQS first: the template's queue URLs hold its port. The callers follow from the template.
+  const sqs = await startSqs({
+    dir: folder.path('sqs'),
+    port: options.ports?.sqs,
+    authorize: (...call) => callers.authorize(...call),
+    intercept,
+  });
+  input.onStarted(sqs.close);
+  const account = { accountId: ACCOUNT_ID, region: REGION, stackName: synthesized.stackName, stackId };
+  const named = nameResources(synthesized.template, account, sqs.queueUrl);
+  const plan = planStack(synthesized, named);
+  const callers = createCallers(plan, report);
+  for (const { name, attributes } of plan.queues) sqs.ensureQueue(name, attributes);
+
+  const shared: ServiceInput = { ...input, plan, authorize: callers.authorize };
+  const dynamodb = await startTables(shared);
+  const secrets = await startSecretValues(shared);
+  const events = await startBus(shared, sqs.send);
+  const s3 = await startBuckets(shared, callers.secrets, events.publish);
+  const endpoints: LocalEndpoints = {
+    s3: s3.endpoint,
+    dynamodb: dynamodb.endpoint,
+    sqs: sqs.endpoint,
+    events: events.endpoint,
+    secretsManager: secrets.endpoint,
+  };
+  return { named, plan, callers, sqs, events, endpoints };
+}
+
+async function startTables({ options, folder, plan, authorize, intercept, onStarted }: ServiceInput) {
+  const dynamodb = await startDynamoDb({
+    dir: folder.path('dynamodb'),
+    port: options.ports?.dynamodb,
+    now: options.now,
+    authorize,
+    intercept,
+  });
+  onStarted(dynamodb.close);
+  await ensureTables(plan.tables, accessTo(dynamodb.endpoint), options.dir);
+  // The folder is locked: the process that holds anything in its table is dead, now and once the functions have been stopped.
+  const freeClaims = () =>
+    freeDeadClaims(plan.tables, accessTo(dynamodb.endpoint), options.now?.() ?? Date.now());
+  await freeClaims();
+  onStarted(freeClaims);
+  return dynamodb;
+}
+
+async function startSecretValues({ options, folder, plan, authorize, intercept, onStarted }: ServiceInput) {
+  const secrets = await startSecrets({
+    file: folder.path('secrets.json'),
+    port: options.ports?.secretsManager,
+    authorize,
+    intercept,
+  });
+  onStarted(secrets.close);
+  const { apiKey, apiKeys } = options.openai;
+  for (const secret of plan.secrets) {
+    const name = apiKeyNameOf(secret, folder.id);
+    const memoryValue = (name === undefined ? undefined : apiKeys?.[name]) ?? apiKey;
+    secrets.ensureSecret({ ...secret, memoryValue });
+  }
+  return secrets;
+}
+
+async function startBus(
+  { options, functions, plan, authorize, intercept, onStarted }: ServiceInput,
+  sendToQueue: (queueName: string, body: string) => void,
+) {
+  const events = await startEvents({
+    port: options.ports?.events,
+    rules: plan.rules,
+    sendToQueue,
+    invokeFunction: async (name, event) => (await functions).get(name)!.invoke(event),
+    scheduleEveryMs: options.scheduleEveryMs,
+    deliverTwice: (options.deliver?.twice ?? false) !== false,
+    authorize,
+    onEvent: options.onEvent,
+    intercept,
+  });
+  onStarted(events.close);
+  return events;
+}
+
+async function startBuckets(
+  { options, folder, plan, authorize, intercept, onStarted }: ServiceInput,
+  credentials: Record<string, string>,
+  onEvent: Parameters<typeof startS3>[0]['onEvent'],
+) {
+  const s3 = await startS3({
+    dir: folder.path('s3'),
+    port: options.ports?.s3,
+    credentials,
+    region: REGION,
+    now: options.now,
+    signatureNow: options.now,
+    onEvent,
+    intercept,
+    onCall({ accessKeyId, ...call }) {
+      const reason = authorize(accessKeyId, call);
+      if (reason !== undefined) throw new S3Error('AccessDenied', reason);
+    },
+  });
+  onStarted(s3.close);
+  await ensureBuckets(plan.buckets, accessTo(s3.endpoint));
+  return s3;
+}
+
+/** How the person at the machine reaches a service. */
+export function accessTo(endpoint: string): ServiceAccess {
+  return { endpoint, region: REGION, credentials: OPERATOR };
+}
+
+/** Which API key a secret is for, as its name says. */
+function apiKeyNameOf({ name }: { name: string }, stackUuid: string): string | undefined {
+  const prefix = apiKeySecretsPrefix(stackUuid);
+  return name.startsWith(prefix) ? name.slice(prefix.length) : undefined;
+}
