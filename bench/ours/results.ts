@@ -2,12 +2,15 @@
  * Ours: one step of the results path, as its function runs it, against the S3 and the provider that it is told of. The
  * records of jobs and batches are in memory. Prints what came of it.
  */
+
 import OpenAI from 'openai';
 import { S3Objects } from '../../src/adapters/s3/objects.ts';
 import { TmpScratch } from '../../src/adapters/tmp-scratch.ts';
+import { EVENTS } from '../../src/contract/events.ts';
 import { defaultSettings } from '../../src/contract/settings.ts';
 import type { BatchRecord } from '../../src/core/model/batch.ts';
 import type { Job } from '../../src/core/model/job.ts';
+import type { Telemetry } from '../../src/core/ports/telemetry.ts';
 import { Prices } from '../../src/core/pricing/prices.ts';
 import { collect } from '../../src/core/steps/collect/collect.ts';
 import { finalize } from '../../src/core/steps/finalize/finalize.ts';
@@ -56,7 +59,11 @@ const deps = {
   ambient: { now: () => Date.now(), nonce: () => `bench-${process.pid}-${nonces++}` },
   deadline: { remainingMs: () => 15 * 60_000 },
   heartbeat: noHeartbeat,
-  log: { info: () => {}, warn: (message: string, fields = {}) => console.error(message, fields) },
+  telemetry: {
+    record: (name, fields) => {
+      if (EVENTS[name].level !== 'info') console.error(name, fields);
+    },
+  } satisfies Telemetry,
 };
 
 const { jobId } = job;

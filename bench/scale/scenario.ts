@@ -12,9 +12,11 @@ import { DynamoDBJobs } from '../../src/adapters/dynamodb/jobs.ts';
 import { DynamoDBListing } from '../../src/adapters/dynamodb/listing.ts';
 import { DynamoDBParks } from '../../src/adapters/dynamodb/parks.ts';
 import { DynamoDBQuota } from '../../src/adapters/dynamodb/quota.ts';
+import { EVENTS } from '../../src/contract/events.ts';
 import { defaultSettings } from '../../src/contract/settings.ts';
 import { DAY_MS, MINUTE_MS } from '../../src/contract/time.ts';
 import { OPENAI_LIMITS } from '../../src/core/model/limits.ts';
+import type { Telemetry } from '../../src/core/ports/telemetry.ts';
 import { Prices } from '../../src/core/pricing/prices.ts';
 import { collect } from '../../src/core/steps/collect/collect.ts';
 import { finalize } from '../../src/core/steps/finalize/finalize.ts';
@@ -109,8 +111,10 @@ export async function play(scenario: Scenario): Promise<Played> {
   }
   if (scenario.createsPerHour !== undefined) settings.quota.createsPerHour = scenario.createsPerHour;
   const outbox = new MemoryOutbox();
-  const log = (message: string, fields: object = {}): void =>
-    uses.addLogLine(JSON.stringify({ message, ...fields }).length);
+  const telemetry: Telemetry = {
+    record: (event, fields) =>
+      uses.addLogLine(JSON.stringify({ event, message: EVENTS[event].message, ...fields }).length),
+  };
   const owners = new MemoryOwners();
   const deps = {
     stackId: 'scale',
@@ -140,7 +144,7 @@ export async function play(scenario: Scenario): Promise<Played> {
     ambient,
     deadline: { remainingMs: () => 15 * MINUTE_MS },
     heartbeat: noHeartbeat,
-    log: { info: log, warn: log },
+    telemetry,
   };
 
   /** Each invocation starts with nothing that another one has seen of the table. */

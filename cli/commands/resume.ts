@@ -55,10 +55,10 @@ export async function resume(jobIds: readonly string[], options: ResumeOptions):
 }
 
 async function release(jobs: DynamoDBJobs, jobIds: Iterable<string>): Promise<number> {
-  const log = { info: () => {}, warn: () => {} };
+  const telemetry = { record: () => {} };
   let status = EXIT_SUCCEEDED;
   for (const jobId of jobIds) {
-    const resumed = await resumeJob({ jobs, ambient: { now: Date.now }, log }, jobId);
+    const resumed = await resumeJob({ jobs, ambient: { now: Date.now }, telemetry }, jobId);
     if (resumed === undefined) {
       console.error(
         `batchdrop: there is no job ${jobId} in this table; receipts and logs name jobs by \`jobId\``,

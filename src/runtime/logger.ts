@@ -1,29 +1,35 @@
 import { Logger } from '@aws-lambda-powertools/logger';
 import type { Context } from 'aws-lambda';
-import type { Log } from '../core/ports/log.ts';
+import { type ErrorDescription, writeFields } from '../contract/event-fields.ts';
+import { EVENTS, INVOCATION_FIELDS, type InvocationFields } from '../contract/events.ts';
+import type { Telemetry } from '../core/ports/telemetry.ts';
 
-/** {@link Log} with the means of a handler. Events are never logged: they may name what people call their files. */
-export interface HandlerLog extends Log {
-  error(message: string, fields?: Record<string, unknown>): void;
-  /** A log whose every line carries these fields as well. */
-  with(fields: Record<string, unknown>): HandlerLog;
-  /** A log whose every line carries the invocation's request id and function. */
-  forInvocation(context: Context): HandlerLog;
+/** {@link Telemetry} with the means of a handler. */
+export interface HandlerTelemetry extends Telemetry {
+  /** Telemetry whose every event carries these fields as well. */
+  with(fields: InvocationFields): HandlerTelemetry;
+  /** Telemetry whose every event carries the invocation's request id and function. */
+  forInvocation(context: Context): HandlerTelemetry;
 }
 
-/** A structured log on standard output; `POWERTOOLS_SERVICE_NAME` and `POWERTOOLS_LOG_LEVEL` apply. */
-export function createLogger(): HandlerLog {
+/**
+ * Writes each event as one line of JSON on standard output: `{ level, event, message, …fields }` (ADR 38).
+ * `POWERTOOLS_SERVICE_NAME` and `POWERTOOLS_LOG_LEVEL` apply. What Lambda passes to a handler is never written: it may name
+ * what people call their files.
+ */
+export function createTelemetry(): HandlerTelemetry {
   return wrap(new Logger());
 }
 
-function wrap(logger: Logger): HandlerLog {
+function wrap(logger: Logger): HandlerTelemetry {
   return {
-    info: (message, fields = {}) => logger.info(message, fields),
-    warn: (message, fields = {}) => logger.warn(message, fields),
-    error: (message, fields = {}) => logger.error(message, fields),
-    with(fields) {
+    record(event, values) {
+      const { level, message, fields: kinds } = EVENTS[event];
+      logger[level](message, { event, ...writeFields(kinds, values).fields });
+    },
+    with(values) {
       const child = logger.createChild();
-      child.appendKeys(fields);
+      child.appendKeys(writeFields(INVOCATION_FIELDS, values).fields);
       return wrap(child);
     },
     forInvocation(context) {
@@ -35,20 +41,21 @@ function wrap(logger: Logger): HandlerLog {
 }
 
 /** What may be logged of an error: names, messages and codes along its causes, and where it was thrown. */
-export function describeError(error: unknown): Record<string, unknown> {
+export function describeError(error: unknown): ErrorDescription {
   if (!(error instanceof Error)) return { name: typeof error };
   // Of JSON.parse: quotes what it could not read.
   const message = error instanceof SyntaxError ? 'withheld, it may quote content' : error.message;
   const { code } = error as { code?: unknown };
+  const at = error.stack
+    ?.split('\n')
+    .filter((line) => /^\s+at /.test(line))
+    .slice(0, 5)
+    .map((line) => line.trim());
   return {
     name: error.name,
     message,
     ...(typeof code === 'string' ? { code } : {}),
-    at: error.stack
-      ?.split('\n')
-      .filter((line) => /^\s+at /.test(line))
-      .slice(0, 5)
-      .map((line) => line.trim()),
+    ...(at === undefined ? {} : { at }),
     ...(error.cause instanceof Error ? { cause: describeError(error.cause) } : {}),
   };
 }

@@ -7,17 +7,17 @@ import { MINUTE_MS, SECOND_MS } from '../contract/time.ts';
 import { type Backoff, waitAfter } from '../core/base/backoff.ts';
 import { BatchdropError } from '../core/base/errors.ts';
 import type { Deadline } from '../core/ports/ambient.ts';
-import type { Log } from '../core/ports/log.ts';
+import type { Telemetry } from '../core/ports/telemetry.ts';
 import { createSqsClient } from './clients.ts';
 import { beginLife } from './life.ts';
-import { createLogger, describeError, type HandlerLog } from './logger.ts';
+import { createTelemetry, describeError, type HandlerTelemetry } from './logger.ts';
 
 /** What a step is told about the invocation that it runs in: part of its dependencies. */
 export interface Invocation {
   /** When Lambda ends it. */
   deadline: Deadline;
   /** Carries the ids of the message and of what it names. */
-  log: Log;
+  telemetry: Telemetry;
 }
 
 const REDELIVERY_BACKOFF: Backoff = { firstMs: 30 * SECOND_MS, maxMs: 15 * MINUTE_MS };
@@ -44,21 +44,28 @@ export function createQueueHandler<Schema extends z.ZodType>(options: {
   queueUrl: string;
   run(message: z.output<Schema>, invocation: Invocation): Promise<unknown>;
   sqs?: SQSClient;
-  log?: HandlerLog;
+  telemetry?: HandlerTelemetry;
 }): (event: SQSEvent, context: Context) => Promise<SQSBatchResponse> {
-  const { schema, queueUrl, run, sqs = createSqsClient(), log = createLogger() } = options;
+  const { schema, queueUrl, run, sqs = createSqsClient(), telemetry = createTelemetry() } = options;
   const processor = new BatchProcessor(EventType.SQS);
 
-  async function runRecord(record: SQSRecord, context: Context, invocationLog: HandlerLog): Promise<void> {
+  async function runRecord(
+    record: SQSRecord,
+    context: Context,
+    invocationTelemetry: HandlerTelemetry,
+  ): Promise<void> {
     const receiveCount = Number(record.attributes.ApproximateReceiveCount);
-    let recordLog = invocationLog.with({ messageId: record.messageId, receiveCount });
+    let messageTelemetry = invocationTelemetry.with({ messageId: record.messageId, receiveCount });
     try {
       const message = parseBody(schema, record.body);
-      recordLog = recordLog.with(idsOf(message));
-      await run(message, { deadline: deadlineOf(context), log: recordLog });
+      messageTelemetry = messageTelemetry.with(idsOf(message));
+      await run(message, { deadline: deadlineOf(context), telemetry: messageTelemetry });
     } catch (error) {
       const delaySeconds = delayOf(error, receiveCount);
-      recordLog.error('step failed', { error: describeError(error), delaySeconds });
+      messageTelemetry.record('step.failed', {
+        error: describeError(error),
+        waitMs: delaySeconds * SECOND_MS,
+      });
       try {
         await sqs.send(
           new ChangeMessageVisibilityCommand({
@@ -68,20 +75,18 @@ export function createQueueHandler<Schema extends z.ZodType>(options: {
           }),
         );
       } catch (visibilityError) {
-        recordLog.warn('the message comes back only after the visibility timeout of the queue', {
-          error: describeError(visibilityError),
-        });
+        messageTelemetry.record('visibility.unchanged', { error: describeError(visibilityError) });
       }
       throw error;
     }
   }
 
   return (event, context) => {
-    const invocationLog = log.forInvocation(context);
+    const invocationTelemetry = telemetry.forInvocation(context);
     beginLife(deadlineOf(context));
     return processPartialResponse(
       event,
-      (record: SQSRecord) => runRecord(record, context, invocationLog),
+      (record: SQSRecord) => runRecord(record, context, invocationTelemetry),
       processor,
       // In parallel they would share the memory that one is sized for.
       { context, processInParallel: false, throwOnFullBatchFailure: false },

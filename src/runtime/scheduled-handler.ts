@@ -1,22 +1,22 @@
 import type { Context } from 'aws-lambda';
 import { beginLife } from './life.ts';
-import { createLogger, describeError, type HandlerLog } from './logger.ts';
+import { createTelemetry, describeError, type HandlerTelemetry } from './logger.ts';
 import { deadlineOf, type Invocation } from './queue-handler.ts';
 
 /** A handler for an EventBridge schedule. What `run` throws is logged once and fails the invocation. */
 export function createScheduledHandler(options: {
   run(invocation: Invocation): Promise<unknown>;
-  log?: HandlerLog;
+  telemetry?: HandlerTelemetry;
 }): (event: unknown, context: Context) => Promise<void> {
-  const { run, log = createLogger() } = options;
+  const { run, telemetry = createTelemetry() } = options;
   return async (_event, context) => {
-    const invocationLog = log.forInvocation(context);
+    const invocationTelemetry = telemetry.forInvocation(context);
     const deadline = deadlineOf(context);
     beginLife(deadline);
     try {
-      await run({ deadline, log: invocationLog });
+      await run({ deadline, telemetry: invocationTelemetry });
     } catch (error) {
-      invocationLog.error('step failed', { error: describeError(error) });
+      invocationTelemetry.record('poll.failed', { error: describeError(error) });
       throw error;
     }
   };

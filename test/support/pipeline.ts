@@ -42,6 +42,7 @@ import { MemoryOwners } from './memory/owners.ts';
 import { MemoryParks } from './memory/parks.ts';
 import { MemoryQuota } from './memory/quota.ts';
 import { MemoryScratch } from './memory/scratch.ts';
+import { noTelemetry } from './telemetry.ts';
 import { VirtualPause } from './virtual-pause.ts';
 
 const BUCKET = 'bucket';
@@ -153,7 +154,7 @@ export async function startPipeline(options: PipelineOptions = {}) {
     ambient,
     // As long as a Lambda may live; the virtual clock stands still while a handler runs.
     deadline: options.deadline ?? { remainingMs: () => 15 * MINUTE_MS },
-    log: { info: () => {}, warn: () => {} },
+    telemetry: noTelemetry,
   };
 
   const { intercept } = options;

@@ -14,6 +14,7 @@ import { MemoryObjects } from './memory/objects.ts';
 import { MemoryOutbox } from './memory/outbox.ts';
 import { MemoryParks } from './memory/parks.ts';
 import { MemoryQuota } from './memory/quota.ts';
+import { noTelemetry } from './telemetry.ts';
 
 /** When each of these tests begins. */
 export const NOW = 1_790_000_000_000;
@@ -40,7 +41,7 @@ export async function startSubmit(record: Partial<BatchRecord>) {
     ambient,
     deadline: { remainingMs: () => 15 * 60_000 },
     heartbeat: noHeartbeat,
-    log: { info: () => {}, warn: () => {} },
+    telemetry: noTelemetry,
   } satisfies SubmitDeps;
   await jobs.createBatch({
     v: 1,

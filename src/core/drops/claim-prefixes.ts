@@ -5,8 +5,8 @@ import { problemsOf } from '../../contract/problems.ts';
 import type { Settings } from '../../contract/settings.ts';
 import { BatchdropError, CorruptWorkFileError } from '../base/errors.ts';
 import type { Ambient } from '../ports/ambient.ts';
-import type { Log } from '../ports/log.ts';
 import type { OwnersStore } from '../ports/objects.ts';
+import type { Telemetry } from '../ports/telemetry.ts';
 import { claimFor, prefixesOfRoute, type StackIdentity } from './owners.ts';
 
 /** What it takes to claim prefixes. */
@@ -14,7 +14,7 @@ export interface ClaimPrefixesDeps extends StackIdentity {
   settings: Pick<Settings, 'layout' | 'routes' | 'takeOver'>;
   owners: OwnersStore;
   ambient: Pick<Ambient, 'now'>;
-  log: Log;
+  telemetry: Telemetry;
 }
 
 /** Each write that was in vain is one of another stack; there are few, and each writes once. */
@@ -45,11 +45,8 @@ export async function claimPrefixes(deps: ClaimPrefixesDeps): Promise<PrefixOwne
     if (!(await deps.owners.writeOwners(body, standing?.etag))) continue;
     for (const { prefix, since, before } of claimed) {
       const from = before?.at(-1)?.stackName;
-      deps.log.info(from === undefined ? 'prefix claimed' : 'prefix taken over from another stack', {
-        prefix,
-        since: new Date(since).toISOString(),
-        ...(from === undefined ? {} : { from }),
-      });
+      if (from === undefined) deps.telemetry.record('prefix.claimed', { prefix, since });
+      else deps.telemetry.record('prefix.transferred', { prefix, since, from });
     }
     return owners;
   }

@@ -2,10 +2,10 @@ import { apiKeyOf, type BatchRecord, isSlice } from '../model/batch.ts';
 import type { Job } from '../model/job.ts';
 import { CANCELLED } from '../model/outcome-codes.ts';
 import type { Ambient } from '../ports/ambient.ts';
-import type { Log } from '../ports/log.ts';
 import type { Outbox } from '../ports/outbox.ts';
 import type { BatchApi, ByKey, RemoteBatch } from '../ports/provider.ts';
 import type { JobStore } from '../ports/records.ts';
+import type { Telemetry } from '../ports/telemetry.ts';
 import { isWaiting, waitingFor } from './duplicate-jobs.ts';
 import { SUCCEEDED } from './step-failure.ts';
 
@@ -14,7 +14,7 @@ export interface CancelDeps {
   batches: ByKey<Pick<BatchApi, 'getBatch' | 'cancelBatch'>>;
   outbox: Pick<Outbox, 'finalize'>;
   ambient: Pick<Ambient, 'now'>;
-  log: Log;
+  telemetry: Telemetry;
 }
 
 /** What came of cancelling a job. */
@@ -48,7 +48,11 @@ export async function cancelJob(
       continue;
     // After the mark: who becomes a duplicate from now on sees it.
     const duplicates = await waitingFor(deps.jobs, jobId);
-    deps.log.info('cancelled', { jobId, duplicates, duplicatesRun: duplicatesRun ?? false });
+    deps.telemetry.record('job.cancelled', {
+      jobId,
+      duplicates: duplicates.length,
+      duplicatesRun: duplicatesRun ?? false,
+    });
     for (const duplicate of [...(isWaiting(job) ? [jobId] : []), ...duplicates])
       await deps.outbox.finalize({ v: 1, jobId: duplicate });
     const batches = await deps.jobs.listBatches(jobId);
@@ -108,12 +112,12 @@ export function cancelledUnsent(now: number): Parameters<JobStore['updateBatch']
  * @param remote the batch as OpenAI has it now.
  */
 export async function cancelAtOpenAI(
-  deps: Pick<CancelDeps, 'log'> & { batches: ByKey<Pick<BatchApi, 'cancelBatch'>> },
+  deps: Pick<CancelDeps, 'telemetry'> & { batches: ByKey<Pick<BatchApi, 'cancelBatch'>> },
   batch: BatchRecord,
   remote: RemoteBatch,
 ): Promise<void> {
   if (remote.status !== 'validating' && remote.status !== 'in_progress') return;
   await deps.batches.withKey(apiKeyOf(batch)).cancelBatch(remote.id, batch.keyVersion);
   const { jobId, batchId } = batch;
-  deps.log.info('cancelled at OpenAI', { jobId, batchId, openaiBatchId: remote.id });
+  deps.telemetry.record('cancellation.requested', { jobId, batchId, openaiBatchId: remote.id });
 }

@@ -1,3 +1,4 @@
+import { ownText } from '../base/own-text.ts';
 import type { BatchRecord } from '../model/batch.ts';
 import type { Job } from '../model/job.ts';
 import type { JobStore } from '../ports/records.ts';
@@ -21,7 +22,7 @@ export function whileBatchClaimed<Deps extends ClaimDeps & { jobs: Pick<JobStore
   return whileClaimed(
     deps,
     {
-      what: `batch ${batchId} of job ${jobId}`,
+      what: ownText`batch ${batchId} of job ${jobId}`,
       until: batch.claimedUntil!,
       isForLife: isForLife(batch),
       renew: (now, until) => deps.jobs.renewBatch({ jobId, batchId }, claim, now, until),
@@ -41,7 +42,7 @@ export function whileJobTaken<Deps extends ClaimDeps & { jobs: Pick<JobStore, 'r
   return whileClaimed(
     deps,
     {
-      what: `job ${jobId}`,
+      what: ownText`job ${jobId}`,
       until: job.claimedUntil!,
       isForLife: isForLife(job),
       renew: (now, until) => deps.jobs.renewJob(jobId, claim, now, until),

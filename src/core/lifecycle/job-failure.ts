@@ -2,12 +2,14 @@
  * What is recorded of a step of a job (ingest, finalize) that fails. What gives up is the record, not the queue: the queue also
  * counts deliveries that are throttled and workers that are lost, which say nothing about the job.
  */
+
 import { HOUR_MS } from '../../contract/time.ts';
 import { NotYetError } from '../base/errors.ts';
-import type { Failing, Job } from '../model/job.ts';
-import type { Log } from '../ports/log.ts';
+import { reasonOf } from '../base/own-text.ts';
+import type { Failing } from '../model/job.ts';
 import type { JobStore } from '../ports/records.ts';
-import { reasonOf, restAfter } from './step-failure.ts';
+import type { Telemetry } from '../ports/telemetry.ts';
+import { restAfter } from './step-failure.ts';
 
 /** After failing for so long, a step is given up; an outage of a region has been shorter. */
 const GIVEN_UP_AFTER_MS = 24 * HOUR_MS;
@@ -20,7 +22,7 @@ const HELD_TRY_MS = 6 * HOUR_MS;
 export interface JobFailureDeps {
   jobs: Pick<JobStore, 'getJob' | 'moveJob'>;
   ambient: { now(): number };
-  log: Log;
+  telemetry: Telemetry;
 }
 
 /** Whether a step has failed for so long, and so often, that it is given up. */
@@ -47,7 +49,7 @@ export function afterFailure(before: Failing | undefined, error: unknown, now: n
  * @returns whether the message is done with; otherwise the caller throws the error.
  */
 export async function recordJobFailure(
-  { jobs, ambient, log }: JobFailureDeps,
+  { jobs, ambient, telemetry }: JobFailureDeps,
   jobId: string,
   error: unknown,
 ): Promise<boolean> {
@@ -60,21 +62,15 @@ export async function recordJobFailure(
   const failing = afterFailure(job.failing, error, now);
   if (!(await jobs.moveJob(jobId, { state: job.state }, { failing }, now))) return false;
   if (restAfter(failing.tries) === undefined) return false;
-  log.warn('a step of the job failed again; the job waits before the next try', {
+  const { tries, since, nextAt } = failing;
+  telemetry.record('job.delayed', {
     jobId,
-    ...describe(job, failing, now),
+    state: job.state,
+    tries,
+    reason: reasonOf(error),
+    since,
+    nextAt,
+    isHeld: isGivenUp(failing, now),
   });
   return true;
-}
-
-function describe({ state }: Job, failing: Failing, now: number): Record<string, unknown> {
-  const { tries, reason, since, nextAt } = failing;
-  return {
-    state,
-    tries,
-    reason,
-    since: new Date(since).toISOString(),
-    nextAt: new Date(nextAt).toISOString(),
-    isHeld: isGivenUp(failing, now),
-  };
 }

@@ -5,9 +5,11 @@
  * A worker that could not renew finds out before its next side effect: {@link Lease.check} throws, and the writes that
  * carry the claim fail once somebody else has it. See docs/adr/0020-short-leases.md.
  */
-import { BatchdropError, NotYetError } from '../base/errors.ts';
+import type { OwnText } from '../../contract/event-fields.ts';
+import { NotYetError } from '../base/errors.ts';
+import { reasonOf } from '../base/own-text.ts';
 import type { Ambient, Deadline, Pause } from '../ports/ambient.ts';
-import type { Log } from '../ports/log.ts';
+import type { Telemetry } from '../ports/telemetry.ts';
 
 /**
  * What a worker takes or renews now is its own for so long (ms). It outlasts two renewals that fail in a row, each of which
@@ -57,13 +59,13 @@ export interface Lease {
 export interface LeaseDeps {
   ambient: Pick<Ambient, 'now'>;
   heartbeat: Pause;
-  log: Log;
+  telemetry: Telemetry;
 }
 
 /** A lease that was taken. */
 export interface HeldLease {
   /** What it is on, for messages: kind and id. */
-  what: string;
+  what: OwnText;
   /** Epoch ms until which it holds. */
   until: number;
   /** How long a renewal holds (ms). Default: {@link LEASE_MS}. */
@@ -120,7 +122,7 @@ class RenewedLease implements Lease {
 
   /** Renews until it is given back, or lost. Never rejects. */
   async keep(): Promise<void> {
-    const { ambient, heartbeat, log } = this.#deps;
+    const { ambient, heartbeat, telemetry } = this.#deps;
     const { what, leaseMs = LEASE_MS, isForLife } = this.#held;
     if (isForLife) return;
     const ended = this.#ended.signal;
@@ -133,15 +135,14 @@ class RenewedLease implements Lease {
         this.#isLost = !(await this.#held.renew(now, until));
         this.#until = until;
       } catch (error) {
-        const { name, message } = error as Error;
-        log.warn('a lease could not be renewed; trying again', {
+        telemetry.record('renewal.failed', {
           lease: what,
-          heldForMs: this.#until - ambient.now(),
-          error: error instanceof BatchdropError ? message : name,
+          leftMs: this.#until - ambient.now(),
+          reason: reasonOf(error),
         });
       }
     }
     // A lease that is given back meanwhile is nobody's, which is no loss.
-    if (!ended.aborted) log.warn('a lease was lost to another worker', { lease: what });
+    if (!ended.aborted) telemetry.record('lease.lost', { lease: what });
   }
 }

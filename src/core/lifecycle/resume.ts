@@ -1,13 +1,13 @@
 import type { BatchRecord } from '../model/batch.ts';
 import type { Job } from '../model/job.ts';
 import type { Ambient } from '../ports/ambient.ts';
-import type { Log } from '../ports/log.ts';
 import type { JobStore } from '../ports/records.ts';
+import type { Telemetry } from '../ports/telemetry.ts';
 
 export interface ResumeDeps {
   jobs: Pick<JobStore, 'getJob' | 'listBatches' | 'updateBatch'>;
   ambient: Pick<Ambient, 'now'>;
-  log: Log;
+  telemetry: Telemetry;
 }
 
 /** What became of the batches of a job. */
@@ -49,7 +49,7 @@ export async function resumeJob(deps: ResumeDeps, jobId: string): Promise<Resume
     const now = deps.ambient.now();
     // One that has left the state meanwhile was cancelled, or continues in another tier.
     if ((await deps.jobs.updateBatch(batch, { state: 'planned' }, changes, now)) === undefined) continue;
-    deps.log.info('a held batch was released', { jobId, batchId: batch.batchId });
+    deps.telemetry.record('batch.resumed', { jobId, batchId: batch.batchId });
     released.push(batch);
   }
   return { job, released, waiting };

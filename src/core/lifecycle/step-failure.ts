@@ -9,16 +9,16 @@
  */
 import { HOUR_MS, MINUTE_MS } from '../../contract/time.ts';
 import { type Backoff, waitAfter } from '../base/backoff.ts';
-import { BatchdropError, NotYetError } from '../base/errors.ts';
+import { NotYetError } from '../base/errors.ts';
+import { reasonOf } from '../base/own-text.ts';
 import type { BatchRecord } from '../model/batch.ts';
-import type { Log } from '../ports/log.ts';
 import type { Delivery } from '../ports/outbox.ts';
 import type { BatchChanges, JobStore } from '../ports/records.ts';
+import type { Telemetry } from '../ports/telemetry.ts';
 
 /** Failures that the queue's own backoff deals with. */
 const QUICK_FAILURES = 3;
 const REST_BACKOFF: Backoff = { firstMs: 5 * MINUTE_MS, maxMs: HOUR_MS };
-const MAX_REASON_CHARS = 300;
 /** A longer wait is left to the sweep. Source: SQS API reference, SendMessage: a message is delayed by 15 minutes at most. */
 const MAX_DELAY_MS = 15 * MINUTE_MS;
 
@@ -35,7 +35,7 @@ export function restAfter(failures: number): number | undefined {
 export interface FailureDeps {
   jobs: Pick<JobStore, 'getBatch' | 'updateBatch'>;
   ambient: { now(): number };
-  log: Log;
+  telemetry: Telemetry;
 }
 
 /**
@@ -45,7 +45,7 @@ export interface FailureDeps {
  * error.
  */
 export async function recordFailure(
-  { jobs, ambient, log }: FailureDeps,
+  { jobs, ambient, telemetry }: FailureDeps,
   key: Pick<BatchRecord, 'jobId' | 'batchId'>,
   claim: string,
   error: unknown,
@@ -56,7 +56,7 @@ export async function recordFailure(
   const isWait = error instanceof NotYetError;
   if (batch === undefined || batch.claim !== claim) {
     // It was given back, or another worker has it and brings it to its end.
-    if (isWait) log.info('the batch is left to another worker', { jobId, batchId, reason: error.message });
+    if (isWait) telemetry.record('step.skipped', { jobId, batchId, reason: reasonOf(error) });
     return isWait;
   }
   const now = ambient.now();
@@ -66,7 +66,7 @@ export async function recordFailure(
     const { delayMs } = error;
     const waits = { ...released, notBefore: now + delayMs, lastError: reasonOf(error) };
     if ((await jobs.updateBatch(batch, expected, waits, now)) === undefined) return true;
-    log.info('the step has to wait and is tried again', { jobId, batchId, reason: error.message, delayMs });
+    telemetry.record('step.postponed', { jobId, batchId, reason: reasonOf(error), waitMs: delayMs });
     if (delayMs <= MAX_DELAY_MS) await sendAgain({ delayMs });
     return true;
   }
@@ -83,21 +83,15 @@ export async function recordFailure(
   };
   await jobs.updateBatch(batch, expected, changes, now);
   if (rest === undefined) return false;
-  log.warn('a step failed again; the batch waits before the next try', {
+  telemetry.record('batch.delayed', {
     jobId,
     batchId,
     state: batch.state,
     failures,
-    restMs: rest,
+    waitMs: rest,
     reason: reasonOf(error),
   });
   return true;
-}
-
-/** Our own messages never hold content; of other errors only the name is kept. */
-export function reasonOf(error: unknown): string {
-  const { name, message } = error as Error;
-  return error instanceof BatchdropError ? message.slice(0, MAX_REASON_CHARS) : name;
 }
 
 /** When what rests goes on: the nearer a deadline, the sooner, so that the time for another tier is not slept through. */

@@ -9,10 +9,10 @@ import type { Ledger, Reservation } from '../model/ledger.ts';
 import { BUDGET_EXHAUSTED, EXCEEDS_LIMIT } from '../model/outcome-codes.ts';
 import type { Park } from '../model/park.ts';
 import type { Ambient } from '../ports/ambient.ts';
-import type { Log } from '../ports/log.ts';
 import type { Outbox } from '../ports/outbox.ts';
 import type { ParkStore, QuotaStore } from '../ports/quota.ts';
 import type { BatchChanges, JobStore } from '../ports/records.ts';
+import type { Telemetry } from '../ports/telemetry.ts';
 import { microdollarsOf } from '../pricing/bill.ts';
 import type { Prices } from '../pricing/prices.ts';
 import { type Admission, admit, ageOf, type Decisions, type Recut, type Refused } from './admit.ts';
@@ -28,7 +28,7 @@ export interface DispatchDeps {
   parks: ParkStore;
   outbox: Pick<Outbox, 'submit' | 'call' | 'collect'>;
   ambient: Ambient;
-  log: Log;
+  telemetry: Telemetry;
 }
 
 /** A run ends before its lease does. Short: while the lease of one that died holds, nobody else admits. */
@@ -73,7 +73,7 @@ async function dispatchAll(deps: DispatchDeps): Promise<void> {
 
 /** No lease: what was recorded by one worker is dispatched by it, and the transaction decides. */
 async function dispatchKnown(deps: DispatchDeps, known: readonly BatchRecord[]): Promise<void> {
-  const { quota, ambient, log } = deps;
+  const { quota, ambient, telemetry } = deps;
   const found = new Map(known.map((batch) => [nameOf(batch), batch]));
   await addOfJobs(deps, found);
   await stepDownWaiting(deps, found);
@@ -85,7 +85,7 @@ async function dispatchKnown(deps: DispatchDeps, known: readonly BatchRecord[]):
     isBehind(batch) ? 'behind' : 'first',
   );
   if (behind.length > 0)
-    log.info('batches wait for the next poll: others wait for the same limits', {
+    telemetry.record('dispatch.deferred', {
       jobId: behind[0]!.jobId,
       waiting: behind.length,
     });
@@ -146,7 +146,7 @@ async function dispatchFound(
   if (what === 'all' && (decisions.waitingFor.has('tokens') || decisions.waitingFor.has('turns')))
     decisions = admit({ ...situation, held: await Array.fromAsync(quota.listReservations()) });
   const { admitted, left } = await carryOut(deps, decisions, until);
-  deps.log.info('dispatched', {
+  deps.telemetry.record('dispatch.completed', {
     waiting: waiting.length,
     admitted,
     recut: decisions.recuts.length + decisions.cuts.length,
@@ -258,7 +258,7 @@ async function turnsLeftOf(
 }
 
 async function parksOf(
-  { parks, log }: DispatchDeps,
+  { parks, telemetry }: DispatchDeps,
   waiting: readonly BatchRecord[],
 ): Promise<Map<string, Park>> {
   const scopes = new Set(waiting.flatMap(parkScopesOf));
@@ -268,10 +268,10 @@ async function parksOf(
       const { scope, reason, parkedAt, probeAt, probes } = park;
       if (!scopes.has(scope)) continue;
       found.set(scope, park);
-      log.warn('suspended: batches wait until a person has fixed the reason', {
+      telemetry.record('suspension.continued', {
         scope,
-        reason,
-        parkedAt,
+        code: reason,
+        suspendedAt: parkedAt,
         probeAt,
         probes,
       });
@@ -324,7 +324,7 @@ async function endUnsent(
   } satisfies { [Key in keyof BatchChanges]: BatchChanges[Key] | undefined };
   if ((await deps.jobs.updateBatch(batch, { state: 'planned' }, ended, now)) === undefined) return;
   const { jobId, batchId, requests } = batch;
-  deps.log.info('ended without having been sent', { jobId, batchId, requests, code, ...changes });
+  deps.telemetry.record('batch.withdrawn', { jobId, batchId, requests, code, ...changes });
   await deps.outbox.collect({ v: 1, jobId, batchId });
 }
 
@@ -334,7 +334,7 @@ async function markExhausted(deps: DispatchDeps, batch: BatchRecord): Promise<vo
   const { jobId, batchId } = batch;
   const held = { heldReason: BUDGET_EXHAUSTED };
   await deps.jobs.updateBatch(batch, { state: 'planned' }, held, deps.ambient.now());
-  deps.log.warn('the budget is used up: the batch waits for a new day, or for a larger one', {
+  deps.telemetry.record('budget.exhausted', {
     jobId,
     batchId,
   });
@@ -345,7 +345,7 @@ async function markExhausted(deps: DispatchDeps, batch: BatchRecord): Promise<vo
  * an hour, whoever asks.
  */
 export async function healReservations(
-  deps: Pick<DispatchDeps, 'jobs' | 'quota' | 'ambient' | 'log'>,
+  deps: Pick<DispatchDeps, 'jobs' | 'quota' | 'ambient' | 'telemetry'>,
 ): Promise<void> {
   const now = deps.ambient.now();
   // Not given back: it is the clock.
@@ -354,7 +354,7 @@ export async function healReservations(
     const { reservationId, jobId, batchId } = reservation;
     const batch = await deps.jobs.getBatch(jobId, batchId);
     if (await release(deps, reservation, batch))
-      deps.log.warn('gave back what a batch had left reserved', { jobId, batchId, reservationId });
+      deps.telemetry.record('reservation.released', { jobId, batchId, reservationId });
   }
 }
 

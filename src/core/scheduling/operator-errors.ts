@@ -10,8 +10,8 @@ import {
 import { apiKeyOf, type BatchRecord } from '../model/batch.ts';
 import type { ParkProof } from '../model/park.ts';
 import type { Ambient } from '../ports/ambient.ts';
-import type { Log } from '../ports/log.ts';
 import type { ParkStore } from '../ports/quota.ts';
+import type { Telemetry } from '../ports/telemetry.ts';
 import { type OperatorScope, operatorScopeOf } from '../results/classify.ts';
 import { parkScope, parkScopesOf } from './scopes.ts';
 
@@ -50,7 +50,7 @@ export function operatorErrorOf(error: unknown): OperatorError | undefined {
 interface ParkDeps {
   parks: Pick<ParkStore, 'getParks' | 'park' | 'unpark'>;
   ambient: Pick<Ambient, 'now'>;
-  log: Log;
+  telemetry: Telemetry;
 }
 
 /**
@@ -66,7 +66,7 @@ export async function parkFor(
   const { jobId, batchId, model } = batch;
   const name = scope === 'key' ? parkScope(apiKeyOf(batch)) : parkScope(apiKeyOf(batch), model);
   await deps.parks.park(name, code, provenBy, deps.ambient.now());
-  deps.log.warn('suspended: batches wait until a person has fixed this error', {
+  deps.telemetry.record('suspension.started', {
     jobId,
     batchId,
     scope: name,
@@ -76,7 +76,7 @@ export async function parkFor(
 
 /** What `batch` has got through is not out of order any more. */
 export async function unparkFor(
-  deps: Omit<ParkDeps, 'log'>,
+  deps: Omit<ParkDeps, 'telemetry'>,
   batch: BatchRecord,
   proof: ParkProof,
 ): Promise<void> {

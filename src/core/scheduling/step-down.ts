@@ -4,10 +4,10 @@ import type { Settings } from '../../contract/settings.ts';
 import { SUCCEEDED } from '../lifecycle/step-failure.ts';
 import { type BatchRecord, tierOf } from '../model/batch.ts';
 import type { Ambient } from '../ports/ambient.ts';
-import type { Log } from '../ports/log.ts';
 import type { Outbox } from '../ports/outbox.ts';
 import type { QuotaStore } from '../ports/quota.ts';
 import type { JobStore } from '../ports/records.ts';
+import type { Telemetry } from '../ports/telemetry.ts';
 import { isWorthWaitingFor, type Pace, tierToBegin, tierToStay, workOf } from './ladder.ts';
 import { callsAtATime, paceOf } from './pace.ts';
 import { callsLedgerOf } from './scopes.ts';
@@ -18,7 +18,7 @@ export interface StepDownDeps {
   quota: Pick<QuotaStore, 'getLedger'>;
   outbox: Pick<Outbox, 'collect'>;
   ambient: Pick<Ambient, 'now'>;
-  log: Log;
+  telemetry: Telemetry;
 }
 
 /** What it takes to find out that an unanswered create made no batch: see submit.ts. */
@@ -90,7 +90,7 @@ async function leave(
   else changes = { ...SUCCEEDED, ...unsent(goTo, now) };
   const left = await deps.jobs.updateBatch(batch, { state }, changes, now);
   if (left === undefined) return undefined;
-  deps.log.info('goes down the ladder', { jobId, batchId, state, from, to: goTo });
+  deps.telemetry.record('tier.changed', { jobId, batchId, state, from, to: goTo });
   if (left.state === 'ended') await deps.outbox.collect({ v: 1, jobId, batchId });
   return left;
 }

@@ -15,6 +15,7 @@ import { MemoryParks } from '../../support/memory/parks.ts';
 import { MemoryQuota } from '../../support/memory/quota.ts';
 import { chatLine, type Pipeline, startPipeline } from '../../support/pipeline.ts';
 import { BATCH_ONLY } from '../../support/routes.ts';
+import { noTelemetry, type SeenEvent, telemetryTo } from '../../support/telemetry.ts';
 
 describe('with a limit of enqueued tokens at OpenAI', () => {
   const MODEL = 'gpt-5-nano';
@@ -154,7 +155,7 @@ function stackWith(batches: readonly BatchRecord[]) {
     parks: new MemoryParks(),
     outbox: new MemoryOutbox(),
     ambient: { now: () => clock.now, nonce: () => `nonce-${nonces++}` },
-    log: { info: () => {}, warn: () => {} },
+    telemetry: noTelemetry,
   } satisfies DispatchDeps;
   return {
     deps,
@@ -235,15 +236,18 @@ test('each dispatch tells how many wait, for what, and how long the oldest has',
   const since = { tokens: 600, jobCreatedAt: NOW - 3 * HOUR_MS };
   const stack = stackWith([batchOf('job', 0, since), batchOf('job', 1, since)]);
   await stack.fill();
-  const told: unknown[][] = [];
-  const deps = { ...stack.deps, log: { ...stack.deps.log, info: (...said: unknown[]) => told.push(said) } };
+  const seen: SeenEvent[] = [];
+  const deps = { ...stack.deps, telemetry: telemetryTo((event) => seen.push(event)) };
   for (const expected of [
     { waiting: 2, admitted: 1, oldestWaitingMs: 3 * HOUR_MS },
     { waiting: 1, admitted: 0, oldestWaitingMs: 4 * HOUR_MS },
   ]) {
     await dispatch(deps);
     const waitingFor = { tokens: 1 };
-    expect(told.at(-1)).toEqual(['dispatched', expect.objectContaining({ ...expected, waitingFor })]);
+    expect(seen.at(-1)).toEqual({
+      name: 'dispatch.completed',
+      fields: expect.objectContaining({ ...expected, waitingFor }),
+    });
     stack.clock.now += HOUR_MS;
   }
 });

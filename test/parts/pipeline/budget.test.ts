@@ -1,5 +1,7 @@
 /** Budgets from the drop to the receipt, on the emulator: never a millionth over them, and every one of them booked once. */
+
 import { describe, expect, test } from 'vitest';
+import { EVENTS } from '../../../src/contract/events.ts';
 import type { Route } from '../../../src/contract/route.ts';
 import { type Settings, settingsSchema } from '../../../src/contract/settings.ts';
 import { fromUsd, toMicrodollars } from '../../../src/core/base/money.ts';
@@ -14,6 +16,7 @@ import {
   type PipelineOptions,
   startPipeline,
 } from '../../support/pipeline.ts';
+import { telemetryTo } from '../../support/telemetry.ts';
 
 const KEY = 'input/a.jsonl';
 
@@ -240,7 +243,9 @@ test('tokens that OpenAI reports for a batch and that its lines do not have are 
         return result;
       },
     });
-    Object.assign(p.deps.log, { warn: (message: string) => warnings.push(message) });
+    p.deps.telemetry = telemetryTo(({ name }) => {
+      if (EVENTS[name].level === 'warn') warnings.push(name);
+    });
     try {
       await p.drop(KEY, lines(3));
       await p.run();
@@ -251,7 +256,7 @@ test('tokens that OpenAI reports for a batch and that its lines do not have are 
       await p.stop();
     }
   }
-  expect(warnings).toEqual(['the tokens of a batch are not those of its lines, which are billed']);
+  expect(warnings).toEqual(['usage.mismatched']);
 });
 
 describe('money and accidents', () => {

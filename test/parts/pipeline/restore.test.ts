@@ -6,9 +6,9 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import type { FaultRule } from '../../../local/openai-emulator/emulator.ts';
 import { HOUR_MS } from '../../../src/contract/time.ts';
-import type { Log } from '../../../src/core/ports/log.ts';
 import { poll } from '../../../src/core/steps/poll/poll.ts';
 import { chatLine, type Pipeline, startPipeline } from '../../support/pipeline.ts';
+import { type SeenEvent, telemetryTo } from '../../support/telemetry.ts';
 
 const KEY = 'input/a.jsonl';
 const IDS = ['a', 'b', 'c', 'd', 'e'];
@@ -225,15 +225,10 @@ describe('whoever is first to see a restored table', () => {
 describe('what cannot be taken up', () => {
   async function watched() {
     const p = await start({ emulator: { faults: [] } });
-    const warnings: { message: string; fields: Record<string, unknown> }[] = [];
-    const log: Log = p.deps.log;
-    log.warn = (message, fields = {}) => {
-      warnings.push({ message, fields });
-    };
+    const events: SeenEvent[] = [];
+    p.deps.telemetry = telemetryTo((event) => events.push(event));
     const reports = () =>
-      warnings
-        .filter(({ message }) => message.startsWith('a batch of ours at OpenAI is in no record'))
-        .map(({ fields }) => fields.problem);
+      events.filter(({ name }) => name === 'batch.orphaned').map(({ fields }) => fields.reason);
     return { p, reports };
   }
 
@@ -337,12 +332,9 @@ describe('input files that nothing needs', () => {
       emulator: { faults: [] },
       deadline: { remainingMs: () => leftMs },
     });
-    const log: Log = {
-      info: (message) => {
-        if (message.startsWith('deleted')) leftMs -= 2 * 60_000;
-      },
-      warn: () => {},
-    };
+    const telemetry = telemetryTo(({ name }) => {
+      if (name === 'file.deleted') leftMs -= 2 * 60_000;
+    });
     for (const id of [1, 2, 3, 4, 5]) {
       const name = `batchdrop-stack-1-${'a'.repeat(32)}-0-0000${id}-${'0'.repeat(32)}.jsonl`;
       await p.client.files.create({ purpose: 'batch', file: new File([`${chatLine('x')}\n`], name) });
@@ -351,7 +343,7 @@ describe('input files that nothing needs', () => {
     for (const hours of [25, 2, 2]) {
       leftMs = 5 * 60_000;
       p.emulator.clock.advance(hours * HOUR_MS);
-      await poll({ ...p.deps, log });
+      await poll({ ...p.deps, telemetry });
       left.push((await p.client.files.list()).data.length);
     }
     expect(left).toEqual([3, 1, 0]);

@@ -5,30 +5,30 @@ import { ReceiveMessageCommand, type SQSClient } from '@aws-sdk/client-sqs';
 import type { Context, SQSEvent } from 'aws-lambda';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Sqs, startSqs } from '../../../local/services/sqs/sqs.ts';
+import { writeFields } from '../../../src/contract/event-fields.ts';
+import { EVENTS } from '../../../src/contract/events.ts';
 import { batchMessageSchema } from '../../../src/contract/messages.ts';
 import { createSqsClient } from '../../../src/runtime/clients.ts';
-import type { HandlerLog } from '../../../src/runtime/logger.ts';
+import type { HandlerTelemetry } from '../../../src/runtime/logger.ts';
 import { backoffSeconds, createQueueHandler } from '../../../src/runtime/queue-handler.ts';
 import { createScheduledHandler } from '../../../src/runtime/scheduled-handler.ts';
 
 const context = { awsRequestId: 'r', getRemainingTimeInMillis: () => 60_000 } as Context;
 
-/** A log that keeps its lines, with the fields that they carry. */
-function recordingLog() {
+/** Telemetry that keeps its events, with the fields that they carry. */
+function recordingTelemetry() {
   const lines: Record<string, unknown>[] = [];
-  const logWith = (bound: Record<string, unknown>): HandlerLog => {
-    const write = (level: string) => (message: string, fields?: Record<string, unknown>) => {
-      lines.push({ level, message, ...bound, ...fields });
-    };
-    return {
-      info: write('info'),
-      warn: write('warn'),
-      error: write('error'),
-      with: (fields) => logWith({ ...bound, ...fields }),
-      forInvocation: () => logWith(bound),
-    };
-  };
-  return { log: logWith({}), lines };
+  const telemetryWith = (bound: Record<string, unknown>): HandlerTelemetry => ({
+    record: (event, values) => {
+      const { level, fields: kinds } = EVENTS[event];
+      const { fields, problems } = writeFields(kinds, values);
+      expect(problems).toEqual([]);
+      lines.push({ level, event, ...bound, ...fields });
+    },
+    with: (fields) => telemetryWith({ ...bound, ...fields }),
+    forInvocation: () => telemetryWith(bound),
+  });
+  return { telemetry: telemetryWith({}), lines };
 }
 
 describe('the queue handler', () => {
@@ -81,7 +81,7 @@ describe('the queue handler', () => {
 
   /** A handler over the queue whose visibility changes are told, not only made. */
   function handlerOf(run: Parameters<typeof createQueueHandler<typeof batchMessageSchema>>[0]['run']) {
-    const { log, lines } = recordingLog();
+    const { telemetry, lines } = recordingTelemetry();
     const delays: number[] = [];
     const own = createSqsClient({
       endpoint: sqs.endpoint,
@@ -100,7 +100,7 @@ describe('the queue handler', () => {
       queueUrl: sqs.queueUrl(name),
       run,
       sqs: own,
-      log,
+      telemetry,
     });
     return { handler, lines, delays };
   }
@@ -136,7 +136,8 @@ describe('the queue handler', () => {
     expect(lines).toMatchObject([
       {
         level: 'error',
-        message: 'step failed',
+        event: 'step.failed',
+        waitMs: 30_000,
         jobId: 'job',
         batchId: 'bad',
         messageId: bad.messageId,
@@ -191,24 +192,24 @@ describe('the queue handler', () => {
 
 describe('the scheduled handler', () => {
   test('runs with the time that is left', async () => {
-    const { log } = recordingLog();
+    const { telemetry } = recordingTelemetry();
     const times: number[] = [];
     const handler = createScheduledHandler({
       run: async ({ deadline }) => times.push(deadline.remainingMs()),
-      log,
+      telemetry,
     });
     await handler({}, context);
     expect(times).toEqual([60_000]);
   });
 
   test('fails the invocation with what was thrown, logged once', async () => {
-    const { log, lines } = recordingLog();
+    const { telemetry, lines } = recordingTelemetry();
     const cause = new Error('no');
     const handler = createScheduledHandler({
       run: async () => {
         throw cause;
       },
-      log,
+      telemetry,
     });
     await expect(handler({ secret: 1 }, context)).rejects.toBe(cause);
     expect(lines).toMatchObject([{ level: 'error', error: { name: 'Error', message: 'no' } }]);

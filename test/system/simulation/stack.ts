@@ -1,5 +1,7 @@
 /** One deployment: its stores, and the handlers that work on them. A new handler is added to {@link HANDLERS}. */
 
+import { writeFields } from '../../../src/contract/event-fields.ts';
+import { EVENTS, type EventFields, type EventName } from '../../../src/contract/events.ts';
 import type { Layout } from '../../../src/contract/layout.ts';
 import type { BatchMessage, IngestMessage, JobMessage } from '../../../src/contract/messages.ts';
 import { ObjectUnreadableError } from '../../../src/core/base/errors.ts';
@@ -135,11 +137,14 @@ export class Stack {
         if (delivery?.delayMs !== undefined) world.note(`waits: ${queue}`);
         world.send(queue, message, delivery?.delayMs);
       };
-    const log = (message: string, fields: Record<string, unknown> = {}): void => {
-      if (/^the poll is late/.test(message)) world.note('fault:the poll is late');
-      noContent(world, 'a log line', fields);
+    const record = <Name extends EventName>(name: Name, values: EventFields<Name>): void => {
+      const { fields, problems } = writeFields(EVENTS[name].fields, values);
+      for (const problem of problems) world.violation(`event ${name}: ${problem}`);
+      noContent(world, `event ${name}`, fields);
+      if (name === 'poll.delayed') world.note('fault:the poll is late');
       if (/^the lease on /.test(String(fields.reason))) world.note('thrown:LeaseLostError');
-      world.trace(`      "${message}" ${JSON.stringify(fields)}`);
+      world.note(`event:${name}`);
+      world.trace(`      ${name} ${JSON.stringify(fields)}`);
     };
     this.jobs = new WatchedJobs(world, openai);
     this.quota = new WatchedQuota({
@@ -185,7 +190,7 @@ export class Stack {
       events: this.events,
       scratch: new MemoryScratch(),
       ambient,
-      log: { info: log, warn: log },
+      telemetry: { record },
     };
   }
 

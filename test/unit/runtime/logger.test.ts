@@ -2,13 +2,14 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
+import { EVENTS } from '../../../src/contract/events.ts';
 import { describeError } from '../../../src/runtime/logger.ts';
 
 const MODULE = fileURLToPath(new URL('../../../src/runtime/logger.ts', import.meta.url));
 
-/** The lines that a process writes that runs this code with a logger `log`. */
+/** The lines that a process writes that runs this code with `telemetry`. */
 async function linesOf(code: string): Promise<Record<string, unknown>[]> {
-  const script = `import { createLogger } from ${JSON.stringify(MODULE)}; const log = createLogger(); ${code}`;
+  const script = `import { createTelemetry } from ${JSON.stringify(MODULE)}; const telemetry = createTelemetry(); ${code}`;
   const { stdout, stderr } = await promisify(execFile)(
     process.execPath,
     ['--input-type=module-typescript', '-e', script],
@@ -28,24 +29,40 @@ async function linesOf(code: string): Promise<Record<string, unknown>[]> {
     .map((line) => JSON.parse(line));
 }
 
-test('writes one line of JSON for each entry, with service, invocation and bound fields', async () => {
+test('writes one line of JSON for each event: its name, message and fields, with service, invocation and bound fields', async () => {
   const lines = await linesOf(`
-    const bound = log.forInvocation({ awsRequestId: 'r', functionName: 'f' }).with({ jobId: 'j' });
-    bound.info('one', { batchId: 'b' });
-    bound.warn('two');
-    bound.with({ batchId: 'c' }).error('three');
-    log.info('four');
+    const bound = telemetry.forInvocation({ awsRequestId: 'r', functionName: 'f' }).with({ jobId: 'j' });
+    bound.record('object.ignored', { key: 'input/a b.txt' });
+    bound.record('lease.lost', { lease: 'job j' });
+    bound.with({ batchId: 'c', receiveCount: 2 }).record('step.failed', { error: { name: 'Error' }, waitMs: 30000 });
+    telemetry.record('listing.started', { since: 0 });
   `);
-  const byMessage = Object.fromEntries(lines.map((line) => [line.message, line]));
-  expect(['one', 'two', 'three', 'four'].map((message) => byMessage[message])).toMatchObject([
-    { level: 'INFO', message: 'one', service: 'ingest', function_request_id: 'r', jobId: 'j', batchId: 'b' },
-    { level: 'WARN', message: 'two', jobId: 'j' },
-    { level: 'ERROR', message: 'three', jobId: 'j', batchId: 'c' },
-    { level: 'INFO', message: 'four' },
-  ]);
-  // What was bound to one line or one child is not on the others.
-  expect(byMessage.two).not.toHaveProperty('batchId');
-  expect(byMessage.four).not.toHaveProperty('jobId');
+  const byEvent = Object.fromEntries(lines.map((line) => [line.event, line]));
+  expect(byEvent).toMatchObject({
+    'object.ignored': {
+      level: 'INFO',
+      message: EVENTS['object.ignored'].message,
+      service: 'ingest',
+      function_request_id: 'r',
+      jobId: 'j',
+      key: 'input/a b.txt',
+    },
+    'lease.lost': { level: 'WARN', message: EVENTS['lease.lost'].message, jobId: 'j', lease: 'job j' },
+    'step.failed': { level: 'ERROR', jobId: 'j', batchId: 'c', receiveCount: 2, error: { name: 'Error' } },
+    'listing.started': { level: 'INFO', since: '1970-01-01T00:00:00.000Z' },
+  });
+  // What was bound to one event or one child is not on the others.
+  expect(byEvent['lease.lost']).not.toHaveProperty('key');
+  expect(byEvent['listing.started']).not.toHaveProperty('jobId');
+});
+
+test('writes no value that is not of the kind of its field, and no field that the event does not have', async () => {
+  const lines = await linesOf(`
+    telemetry.record('batch.ended', { jobId: 'Translate: "Guten Morgen"', batchId: 'b', openaiBatchId: 'o', status: 'ended', prompt: 'Guten Morgen' });
+    telemetry.with({ jobId: 'Guten Morgen' }).record('lease.lost', { lease: 'job j' });
+  `);
+  expect(lines).toMatchObject([{ jobId: 'withheld: expected id' }, { jobId: 'withheld: expected id' }]);
+  expect(JSON.stringify(lines)).not.toContain('Guten');
 });
 
 test('describes an error by names, messages and codes along its causes', () => {

@@ -22,6 +22,7 @@ import {
   ObjectGoneError,
   ObjectUnreadableError,
 } from '../../base/errors.ts';
+import { errorName } from '../../base/own-text.ts';
 import { workKeys } from '../../files/keys.ts';
 import { readManifest } from '../../files/manifest.ts';
 import { LEASE_MARGIN_MS, LEASE_MS } from '../../lifecycle/lease.ts';
@@ -37,12 +38,12 @@ import {
   TIER_NOT_OFFERED,
 } from '../../model/outcome-codes.ts';
 import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
-import type { Log } from '../../ports/log.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
 import type { Outbox } from '../../ports/outbox.ts';
 import type { ByKey, CallAnswer, CallApi } from '../../ports/provider.ts';
 import type { ParkStore, QuotaStore } from '../../ports/quota.ts';
 import type { BatchChanges, JobStore } from '../../ports/records.ts';
+import type { Telemetry } from '../../ports/telemetry.ts';
 import { ANSWER_TOO_SLOW, classify, NOT_SENT } from '../../results/classify.ts';
 import { tierToStay, workOf } from '../../scheduling/ladder.ts';
 import {
@@ -76,7 +77,7 @@ export interface CallDeps {
   ambient: Ambient;
   pause: Pause;
   deadline: Deadline;
-  log: Log;
+  telemetry: Telemetry;
 }
 
 /** Answers are kept and the lease renewed this often, or as soon as so many answers have come. */
@@ -502,7 +503,7 @@ class Slice {
         if (this.#stop === undefined) await this.#lookAround();
       } catch (error) {
         // The workers find out by the lease, or by their next write.
-        this.#deps.log.warn('a slice could not be kept', { ...this.#ids(), error: (error as Error).name });
+        this.#deps.telemetry.record('save.failed', { ...this.#ids(), error: errorName(error) });
       }
     }
   }
@@ -594,7 +595,7 @@ class Slice {
 
   async #finish(): Promise<void> {
     const { jobId, batchId } = this.#batch;
-    const { outbox, ambient, log } = this.#deps;
+    const { outbox, ambient, telemetry } = this.#deps;
     await this.#learn();
     const stop = this.#stop;
     const isDone = this.#lines.size === this.#requests.length;
@@ -606,9 +607,9 @@ class Slice {
       await this.#update({ ...SUCCEEDED, claim: undefined, claimedUntil: undefined, notBefore });
       // What rests is found by the sweep.
       if (refusals === 0) await outbox.call({ v: 1, jobId, batchId });
-      log.info('a slice continues in a later invocation', {
+      telemetry.record('slice.continued', {
         ...this.#ids(),
-        why: stop.why,
+        cause: stop.why,
         done: this.#calls.done,
       });
       return;
@@ -629,7 +630,7 @@ class Slice {
   }
 
   async #end(changes: BatchChanges): Promise<void> {
-    const { quota, outbox, ambient, log } = this.#deps;
+    const { quota, outbox, ambient, telemetry } = this.#deps;
     const { jobId, batchId, reservation } = this.#batch;
     const endedAt = ambient.now();
     await this.#update({
@@ -640,7 +641,7 @@ class Slice {
       claim: undefined,
       claimedUntil: undefined,
     });
-    log.info('called', { ...this.#ids(), requests: this.#requests.length });
+    telemetry.record('slice.completed', { ...this.#ids(), requests: this.#requests.length });
     if (reservation !== undefined) await quota.giveBackTokens(reservation, endedAt);
     await outbox.collect({ v: 1, jobId, batchId });
   }
@@ -649,7 +650,7 @@ class Slice {
   async #learn(): Promise<void> {
     const measured = this.#measuredMs;
     if (measured.length === 0) return;
-    const { quota, ambient, log } = this.#deps;
+    const { quota, ambient, telemetry } = this.#deps;
     const now = ambient.now();
     const rule = (ledger: Ledger | undefined) => ({
       pace: {
@@ -661,7 +662,7 @@ class Slice {
     try {
       await quota.changeLedger(callsLedgerOf(this.#batch), rule, ambient.now());
     } catch (error) {
-      log.warn('the pace of calls could not be noted', { ...this.#ids(), error: (error as Error).name });
+      telemetry.record('pace.discarded', { ...this.#ids(), error: errorName(error) });
     }
   }
 

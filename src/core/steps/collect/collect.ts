@@ -17,6 +17,7 @@ import {
   ObjectGoneError,
   OutOfTimeError,
 } from '../../base/errors.ts';
+import { reasonOf } from '../../base/own-text.ts';
 import { asUtf8 } from '../../base/utf8.ts';
 import { openaiErrorLine, statedErrorLine } from '../../files/error-line.ts';
 import { workKeys } from '../../files/keys.ts';
@@ -51,13 +52,13 @@ import type { Job } from '../../model/job.ts';
 import type { SourceObject } from '../../model/objects.ts';
 import type { BatchOutcome, Bill } from '../../model/outcome.ts';
 import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
-import type { Log } from '../../ports/log.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
 import type { Outbox } from '../../ports/outbox.ts';
 import type { BatchApi, ByKey } from '../../ports/provider.ts';
 import type { ParkStore, QuotaStore } from '../../ports/quota.ts';
 import type { JobStore } from '../../ports/records.ts';
 import type { Scratch } from '../../ports/scratch.ts';
+import type { Telemetry } from '../../ports/telemetry.ts';
 import { differ, microdollarsOf } from '../../pricing/bill.ts';
 import { cutByCost, sizeOf } from '../../pricing/bound.ts';
 import type { Prices } from '../../pricing/prices.ts';
@@ -92,7 +93,7 @@ export interface CollectDeps {
   ambient: Ambient;
   deadline: Deadline;
   heartbeat: Pause;
-  log: Log;
+  telemetry: Telemetry;
 }
 
 /** The same, with the key of the batch that is collected. */
@@ -106,7 +107,7 @@ const KEY_REST_MS = 10 * MINUTE_MS;
 export async function collect(deps: CollectDeps, { jobId, batchId }: BatchMessage): Promise<void> {
   const job = await deps.jobs.getJob(jobId);
   if (job?.planKey === undefined) {
-    deps.log.warn('no such job', { jobId });
+    deps.telemetry.record('message.dropped', { jobId, batchId });
     return;
   }
   const now = deps.ambient.now();
@@ -146,7 +147,7 @@ export async function collect(deps: CollectDeps, { jobId, batchId }: BatchMessag
 
 /** Results that take a key which cannot be used stay where they are, for as long as it takes: no try of theirs counts. */
 async function waitForKey(
-  { jobs, ambient, log }: CollectDeps,
+  { jobs, ambient, telemetry }: CollectDeps,
   batch: BatchRecord,
   claim: string,
   error: Error,
@@ -157,7 +158,7 @@ async function waitForKey(
   const released = { claim: undefined, claimedUntil: undefined };
   const changes = { heldReason, lastError: error.message, notBefore: now + KEY_REST_MS, ...released };
   await jobs.updateBatch(batch, { state: 'ended', claim }, changes, now);
-  log.warn('results wait for an API key', { jobId, batchId, apiKey: apiKeyOf(batch), reason: error.message });
+  telemetry.record('collect.delayed', { jobId, batchId, apiKey: apiKeyOf(batch), reason: reasonOf(error) });
 }
 
 async function collectClaimed(
@@ -241,7 +242,10 @@ async function collectClaimed(
       deps.ambient.now(),
     );
     if (written === undefined) return;
-    deps.log.info('collected', { jobId: job.jobId, batchId: batch.batchId, ...changes.outcome });
+    const { usage, bill: _, ...counts } = changes.outcome ?? noOutcome();
+    const { inputTokens, outputTokens } = usage;
+    const { jobId, batchId } = batch;
+    deps.telemetry.record('batch.collected', { jobId, batchId, ...counts, inputTokens, outputTokens });
   } finally {
     await scratch.dispose();
   }
@@ -279,7 +283,7 @@ async function continueLater(
   const released = { ...changes, claim: undefined, claimedUntil: undefined };
   await deps.jobs.updateBatch(batch, { state: 'ended', claim }, released, deps.ambient.now());
   await deps.outbox.collect({ v: 1, jobId, batchId });
-  deps.log.info('collect continues in the next invocation', { jobId, batchId });
+  deps.telemetry.record('collect.continued', { jobId, batchId });
 }
 
 /** Joins a fetched file. One that does not read as it should is fetched again the next time. */
@@ -350,7 +354,7 @@ async function recut(
   } as const;
   const settled = await writeOutcomeOnce(deps, batch, collected);
   await deps.jobs.updateBatch(batch, { state: 'ended', claim }, settled, deps.ambient.now());
-  deps.log.info('cut again', { jobId: batch.jobId, batchId: batch.batchId, parts: next.length });
+  deps.telemetry.record('batch.recut', { jobId: batch.jobId, batchId: batch.batchId, parts: next.length });
 }
 
 /** The parts of a batch that is too large, by its tokens or by what it costs. */
@@ -479,17 +483,20 @@ const COUNT_OF_CUT = {
 } as const satisfies Record<Cut, keyof BatchOutcome>;
 
 /** Held against what OpenAI says of the whole batch, where it does. */
-function billOf({ log }: DepsWithKey, batch: BatchRecord, tally: Tally, lost: readonly number[]): Bill {
+function billOf({ telemetry }: DepsWithKey, batch: BatchRecord, tally: Tally, lost: readonly number[]): Bill {
   const bill = tally.bill(lost);
   const { jobId, batchId, openaiBatchId, reportedUsage: reported } = batch;
   if (reported === undefined || reported.inputTokens + reported.outputTokens === 0) return bill;
-  if (!differ(reported, tally.usage())) return bill;
-  log.warn('the tokens of a batch are not those of its lines, which are billed', {
+  const counted = tally.usage();
+  if (!differ(reported, counted)) return bill;
+  telemetry.record('usage.mismatched', {
     jobId,
     batchId,
     openaiBatchId,
-    reported,
-    counted: tally.usage(),
+    reportedInputTokens: reported.inputTokens,
+    reportedOutputTokens: reported.outputTokens,
+    countedInputTokens: counted.inputTokens,
+    countedOutputTokens: counted.outputTokens,
   });
   return { ...bill, differs: true };
 }

@@ -2,6 +2,7 @@
  * Copies OpenAI's result files to below `work/`, byte for byte, before anything is made of them: a crash later on reads S3
  * again and not OpenAI, and a file that takes longer than an invocation is gone on with in the next one.
  */
+
 import { crc32 } from 'node:zlib';
 import type { Settings } from '../../../contract/settings.ts';
 import {
@@ -12,15 +13,16 @@ import {
   OutOfTimeError,
   UploadGoneError,
 } from '../../base/errors.ts';
+import { reasonOf } from '../../base/own-text.ts';
 import { readCheckpoint, writeCheckpoint } from '../../files/checkpoint.ts';
 import { workKeys } from '../../files/keys.ts';
 import { readInParallel } from '../../files/parallel-read.ts';
 import { type BatchRecord, type FetchedFile, isSlice } from '../../model/batch.ts';
 import type { Ambient, Deadline } from '../../ports/ambient.ts';
-import type { Log } from '../../ports/log.ts';
 import type { ObjectStore, ObjectWriter, WriterState } from '../../ports/objects.ts';
 import type { BatchApi } from '../../ports/provider.ts';
 import type { JobStore } from '../../ports/records.ts';
+import type { Telemetry } from '../../ports/telemetry.ts';
 
 export interface FetchDeps {
   settings: Settings;
@@ -30,7 +32,7 @@ export interface FetchDeps {
   ambient: Ambient;
   /** Until when there is time to fetch. */
   deadline: Deadline;
-  log: Log;
+  telemetry: Telemetry;
 }
 
 /** What came of fetching: every file, or how far one is; in that case another invocation is to go on. */
@@ -163,10 +165,8 @@ class Copy {
       return new Copy(deps, batch, fileId, state as CopyState);
     } catch (error) {
       if (!(error instanceof CorruptWorkFileError)) throw error;
-      deps.log.warn('the copy of a result file cannot be continued and starts over', {
-        fileId,
-        error: error.message,
-      });
+      const { jobId, batchId } = batch;
+      deps.telemetry.record('download.restarted', { jobId, batchId, fileId, reason: reasonOf(error) });
       return new Copy(deps, batch, fileId, undefined);
     }
   }

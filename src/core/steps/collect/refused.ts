@@ -64,15 +64,15 @@ function restAfterRefusal(batch: BatchRecord, refusal: Exclude<Refusal, { kind: 
   switch (refusal.kind) {
     case 'no_room':
       // The ledger knows when there may be room.
-      return { waitMs: 0, reason, counted: 'tokenRefusals' };
+      return { waitMs: 0, code, reason, counted: 'tokenRefusals' };
     case 'operator':
       // Its scope is suspended.
-      return { waitMs: 0, reason, heldReason: code, counted: 'refusals' };
+      return { waitMs: 0, code, reason, heldReason: code, counted: 'refusals' };
     case 'again': {
       const waitMs = RESEND_AFTER_MS[batch.resends ?? 0];
       return waitMs === undefined
-        ? { waitMs: 0, reason, heldReason: code, isHeld: true }
-        : { waitMs, reason, counted: 'resends' };
+        ? { waitMs: 0, code, reason, heldReason: code, isHeld: true }
+        : { waitMs, code, reason, counted: 'resends' };
     }
   }
 }

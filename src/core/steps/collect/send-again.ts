@@ -1,21 +1,23 @@
 import type { BatchRecord } from '../../model/batch.ts';
 import type { Ambient } from '../../ports/ambient.ts';
-import type { Log } from '../../ports/log.ts';
 import type { BatchApi } from '../../ports/provider.ts';
 import type { JobStore } from '../../ports/records.ts';
+import type { Telemetry } from '../../ports/telemetry.ts';
 import { WAITING_AGAIN } from '../../scheduling/waiting.ts';
 
 export interface SendAgainDeps {
   jobs: Pick<JobStore, 'updateBatch'>;
   batches: Pick<BatchApi, 'deleteFile'>;
   ambient: Pick<Ambient, 'now'>;
-  log: Log;
+  telemetry: Telemetry;
 }
 
 /** Why a batch goes again, and when. */
 export interface SendAgain {
   waitMs: number;
   /** For the operator; never content. */
+  /** OpenAI's, or ours, for why it is sent again. */
+  code: string;
   reason: string;
   /** Marks the batch as one that a person should look at. Absent: nobody need act. */
   heldReason?: string;
@@ -33,7 +35,7 @@ export async function sendAgain(
   deps: SendAgainDeps,
   batch: BatchRecord,
   claim: string,
-  { waitMs, reason, heldReason, counted, isHeld = false }: SendAgain,
+  { waitMs, code, reason, heldReason, counted, isHeld = false }: SendAgain,
 ): Promise<void> {
   const now = deps.ambient.now();
   const planned = {
@@ -47,25 +49,16 @@ export async function sendAgain(
   };
   if ((await deps.jobs.updateBatch(batch, { state: 'ended', claim }, planned, now)) === undefined) return;
   const { jobId, batchId, openaiBatchId, resends = 0 } = batch;
-  if (isHeld)
-    deps.log.warn(
-      'batch held: OpenAI failed it each time; run `batchdrop resume` once the reason is dealt with',
-      {
-        jobId,
-        batchId,
-        openaiBatchId,
-        reason,
-        resends,
-      },
-    );
+  if (isHeld) deps.telemetry.record('batch.held', { jobId, batchId, openaiBatchId, code, resends });
   else
-    deps.log.warn('a batch that OpenAI refused is sent again', {
+    deps.telemetry.record('batch.resent', {
       jobId,
       batchId,
       openaiBatchId,
-      reason,
+      code,
       waitMs,
-      ...(counted === undefined ? {} : { counted, count: (batch[counted] ?? 0) + 1 }),
+      counted,
+      tries: counted === undefined ? undefined : (batch[counted] ?? 0) + 1,
     });
   if (batch.inputFileId !== undefined) await deps.batches.deleteFile(batch.inputFileId, batch.keyVersion);
 }

@@ -9,10 +9,10 @@ import { fateOf, isWaiting, rootOf } from '../../lifecycle/duplicate-jobs.ts';
 import { leaseUntil } from '../../lifecycle/lease.ts';
 import type { Job } from '../../model/job.ts';
 import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
-import type { Log } from '../../ports/log.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
 import type { JobEvents, Outbox } from '../../ports/outbox.ts';
 import type { JobStore } from '../../ports/records.ts';
+import type { Telemetry } from '../../ports/telemetry.ts';
 import { noUsage } from '../../results/usage.ts';
 import { costOf } from './account.ts';
 import { eventOf } from './event.ts';
@@ -29,7 +29,7 @@ export interface DuplicateDeps {
   ambient: Ambient;
   deadline: Deadline;
   heartbeat: Pause;
-  log: Log;
+  telemetry: Telemetry;
 }
 
 const UNCLAIMED = { claim: undefined, claimedUntil: undefined };
@@ -39,7 +39,7 @@ export async function settleDuplicate(deps: DuplicateDeps, seen: Job): Promise<v
   const { jobId } = seen;
   if (seen.receiptKey !== undefined) return;
   if (fateOf(seen, await rootOf(deps.jobs, seen)) === 'waits') {
-    deps.log.info('duplicate waits until its owner has ended', { jobId, owner: seen.duplicateOf });
+    deps.telemetry.record('duplicate.deferred', { jobId, owner: seen.duplicateOf });
     return;
   }
   const claim = deps.ambient.nonce();
@@ -65,7 +65,6 @@ async function settleTaken(deps: DuplicateDeps, job: Job, claim: string): Promis
   const expected = { state: 'duplicate', claim } as const;
   const owner = await (isWaiting(job) ? rootOf(deps.jobs, job) : deps.jobs.getJob(job.duplicateOf!));
   const fate = fateOf(job, owner);
-  const fields = { jobId, owner: owner?.jobId };
   if (fate === 'waits') {
     await deps.jobs.moveJob(jobId, expected, UNCLAIMED, deps.ambient.now());
     return;
@@ -74,7 +73,7 @@ async function settleTaken(deps: DuplicateDeps, job: Job, claim: string): Promis
     // The sweep hands it to ingest, which looks once more for an owner: another duplicate may have been first.
     const alone = { ...UNCLAIMED, state: 'ingesting', duplicateOf: undefined } as const;
     if (await deps.jobs.moveJob(jobId, expected, alone, deps.ambient.now()))
-      deps.log.info('the owner failed or was rejected: the duplicate is run', fields);
+      deps.telemetry.record('duplicate.started', { jobId, owner: owner?.jobId });
     return;
   }
   if (!(await recordFate(deps, job, owner, fate, expected.claim))) return;
@@ -91,7 +90,10 @@ async function settleTaken(deps: DuplicateDeps, job: Job, claim: string): Promis
     cost: { usd: '0', possibleUsd: '0' },
   };
   if (!(await deps.jobs.moveJob(jobId, expected, end, deps.ambient.now()))) return;
-  deps.log.info(fate === 'cancelled' ? 'duplicate cancelled' : 'duplicate answered by its owner', fields);
+  deps.telemetry.record(fate === 'cancelled' ? 'duplicate.cancelled' : 'duplicate.answered', {
+    jobId,
+    owner: owner.jobId,
+  });
   await tellDuplicates(deps, jobId);
 }
 

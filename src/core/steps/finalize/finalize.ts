@@ -9,6 +9,7 @@ import { type Receipt, receiptSchema } from '../../../contract/receipt.ts';
 import type { Settings } from '../../../contract/settings.ts';
 import { CorruptWorkFileError, NotYetError } from '../../base/errors.ts';
 import { toUsd } from '../../base/money.ts';
+import { errorName, ownText, reasonOf } from '../../base/own-text.ts';
 import { orderOf } from '../../drops/place.ts';
 import { hasRoomForResults, publicationName, publishedKeys } from '../../files/keys.ts';
 import { type Plan, readPlan } from '../../files/plan.ts';
@@ -23,12 +24,12 @@ import { apiKeyOf, type BatchRecord, byRoundAndPlace, type RunRef } from '../../
 import type { Job } from '../../model/job.ts';
 import type { SourceObject } from '../../model/objects.ts';
 import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
-import type { Log } from '../../ports/log.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
 import type { JobEvents, Outbox } from '../../ports/outbox.ts';
 import type { BatchApi, ByKey } from '../../ports/provider.ts';
 import type { QuotaStore } from '../../ports/quota.ts';
 import type { JobStore, Publication } from '../../ports/records.ts';
+import type { Telemetry } from '../../ports/telemetry.ts';
 import { billedOf, microdollarsOf } from '../../pricing/bill.ts';
 import { addUsage, noUsage } from '../../results/usage.ts';
 import { costOf, durationsOf, tiersOf } from './account.ts';
@@ -49,7 +50,7 @@ export interface FinalizeDeps {
   ambient: Ambient;
   deadline: Deadline;
   heartbeat: Pause;
-  log: Log;
+  telemetry: Telemetry;
 }
 
 /** How long to stay away from names that another worker is writing. */
@@ -86,7 +87,7 @@ async function finalizeJob(deps: FinalizeDeps, jobId: string): Promise<void> {
   const taken = await deps.jobs.leaseJob(jobId, job.state, claim, now, leaseUntil(now, deps.deadline));
   if (taken === undefined || taken.receiptKey !== undefined) {
     if (taken !== undefined) await release(deps, taken, claim);
-    deps.log.info('finalized, or being finalized, by another worker', { jobId });
+    deps.telemetry.record('finalize.skipped', { jobId });
     return;
   }
   try {
@@ -98,9 +99,9 @@ async function finalizeJob(deps: FinalizeDeps, jobId: string): Promise<void> {
     await release(deps, taken, claim);
     if (!(error instanceof NotYetError)) throw error;
     // Should the message be lost, the sweep sends it. What was merged stays.
-    const { message: reason, delayMs } = error;
+    const { delayMs } = error;
     await deps.outbox.finalize({ v: 1, jobId }, { delayMs });
-    deps.log.info('finalize has to wait and is tried again', { jobId, reason, delayMs });
+    deps.telemetry.record('finalize.postponed', { jobId, reason: reasonOf(error), waitMs: delayMs });
   }
 }
 
@@ -131,7 +132,7 @@ async function finalizeTaken(
   if (merged === 'taken over') return;
   if (merged === 'to be continued') {
     await deps.outbox.finalize({ v: 1, jobId });
-    deps.log.info('finalize continues in the next invocation', { jobId });
+    deps.telemetry.record('finalize.continued', { jobId });
     return;
   }
   const publication = {
@@ -149,7 +150,7 @@ async function finalizeTaken(
   await whileItsTurn(deps, publication, async (publishing, isSuperseded) => {
     await publish(publishing, job, receipt, merged, hasRoom && !isSuperseded);
   });
-  await deleteProviderFiles(deps, batches);
+  await deleteProviderFiles(deps, jobId, batches);
   // Told at least once: only the job's own record, written last, ends the repeating.
   await deps.events.completed(eventOf(receipt));
   const end = {
@@ -163,7 +164,7 @@ async function finalizeTaken(
     claimedUntil: undefined,
   } as const;
   if (!(await deps.jobs.moveJob(jobId, { state: job.state, claim }, end, deps.ambient.now()))) return;
-  deps.log.info('completed', { jobId, result: receipt.result, ...receipt.counts });
+  deps.telemetry.record('job.completed', { jobId, result: receipt.result, ...receipt.counts });
   await tellDuplicates(deps, jobId);
   // Should this not come about, they expire with the rest below work/.
   for (const { key } of Object.values(merged)) await deps.objects.remove(key);
@@ -188,7 +189,7 @@ async function whileItsTurn(
     throw new NotYetError(`results for ${key} are being published by another worker`, BUSY_MS);
   if (turn === 'superseded') return work(deps, true);
   const held = {
-    what: `the results of ${key}`,
+    what: ownText`the results of ${key}`,
     until,
     renew: (_now: number, renewedUntil: number) => jobs.renewPublication(publication, renewedUntil),
   };
@@ -367,11 +368,12 @@ function resultOf(plan: Plan, { requests, succeeded }: Receipt['counts']): Recei
  * Everything has landed, so OpenAI need not keep it. What cannot be deleted now expires there after 30 days: with thousands
  * of batches, time may run out over it, and the job would never end.
  */
-async function deleteProviderFiles(deps: FinalizeDeps, batches: BatchRecord[]): Promise<void> {
+async function deleteProviderFiles(deps: FinalizeDeps, jobId: string, batches: BatchRecord[]): Promise<void> {
   try {
     for (const [index, batch] of batches.entries()) {
       if (deps.deadline.remainingMs() <= 0) {
-        deps.log.warn('no time to delete all files at OpenAI; they expire there', {
+        deps.telemetry.record('deletion.skipped', {
+          jobId,
           batches: batches.length - index,
         });
         return;
@@ -382,7 +384,7 @@ async function deleteProviderFiles(deps: FinalizeDeps, batches: BatchRecord[]): 
         if (id !== undefined) await api.deleteFile(id, keyVersion);
     }
   } catch (error) {
-    deps.log.warn('files left at OpenAI; they expire there', { error: (error as Error).name });
+    deps.telemetry.record('deletion.failed', { jobId, error: errorName(error) });
   }
 }
 

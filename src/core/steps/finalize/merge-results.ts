@@ -5,6 +5,7 @@
 
 import type { Settings } from '../../../contract/settings.ts';
 import { CorruptWorkFileError, isUnavailable, OutOfTimeError, UploadGoneError } from '../../base/errors.ts';
+import { reasonOf } from '../../base/own-text.ts';
 import { readCheckpoint, writeCheckpoint } from '../../files/checkpoint.ts';
 import { workKeys } from '../../files/keys.ts';
 import { type Range, readRanges } from '../../files/ranges.ts';
@@ -13,9 +14,9 @@ import type { RunRef } from '../../model/batch.ts';
 import type { Job } from '../../model/job.ts';
 import type { SourceObject } from '../../model/objects.ts';
 import type { Ambient, Deadline } from '../../ports/ambient.ts';
-import type { Log } from '../../ports/log.ts';
 import type { ObjectStore, ObjectWriter, WriterState } from '../../ports/objects.ts';
 import type { JobStore } from '../../ports/records.ts';
+import type { Telemetry } from '../../ports/telemetry.ts';
 import { mergeIndexes, type Stretch, writeMergedText } from './merge.ts';
 
 export interface MergeDeps {
@@ -25,7 +26,7 @@ export interface MergeDeps {
   ambient: Ambient;
   /** Until when there is time to merge. */
   deadline: Deadline;
-  log: Log;
+  telemetry: Telemetry;
 }
 
 /** Original lines that are looked up together, and held in memory meanwhile. */
@@ -111,13 +112,13 @@ function hasTimeToPublish({ deadline }: MergeDeps, files: MergedFiles): boolean 
   return deadline.remainingMs() > (bytes / PUBLISHED_BYTES_PER_SECOND) * 1000;
 }
 
-async function readState({ objects, ambient, log }: MergeDeps, job: Job): Promise<MergeState> {
+async function readState({ objects, ambient, telemetry }: MergeDeps, job: Job): Promise<MergeState> {
   if (job.merge !== undefined) {
     try {
       return (await readCheckpoint(objects, job.merge.checkpointKey, CHECKPOINT_KIND)) as MergeState;
     } catch (error) {
       if (!(error instanceof CorruptWorkFileError)) throw error;
-      log.warn('the merge cannot be continued and starts over', { jobId: job.jobId, reason: error.message });
+      telemetry.record('merge.restarted', { jobId: job.jobId, reason: reasonOf(error) });
     }
   }
   return { attempt: ambient.nonce(), done: {}, part: 0, nextLine: 0 };

@@ -13,6 +13,7 @@ import {
   ObjectUnreadableError,
   UploadGoneError,
 } from '../../base/errors.ts';
+import { reasonOf } from '../../base/own-text.ts';
 import { afterUnreadable, isOfInput, rejectionOf } from '../../drops/unreadable.ts';
 import { readCheckpoint, writeCheckpoint } from '../../files/checkpoint.ts';
 import { workKeys } from '../../files/keys.ts';
@@ -26,11 +27,11 @@ import type { IngestProgress, Job, Rejection } from '../../model/job.ts';
 import type { BatchLimits } from '../../model/limits.ts';
 import { TIER_NOT_OFFERED } from '../../model/outcome-codes.ts';
 import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
-import type { Log } from '../../ports/log.ts';
 import type { Inputs, ObjectStore, OwnersStore } from '../../ports/objects.ts';
 import type { JobEvents, Outbox } from '../../ports/outbox.ts';
 import type { ParkStore, QuotaStore } from '../../ports/quota.ts';
 import type { JobStore, ListingStore } from '../../ports/records.ts';
+import type { Telemetry } from '../../ports/telemetry.ts';
 import type { Prices } from '../../pricing/prices.ts';
 import type { Tokenizer } from '../../pricing/tokens/estimate.ts';
 import { estimateBatchTokens } from '../../pricing/tokens/estimate-batch.ts';
@@ -55,7 +56,7 @@ export interface IngestDeps {
   ambient: Ambient;
   deadline: Deadline;
   heartbeat: Pause;
-  log: Log;
+  telemetry: Telemetry;
   limits: BatchLimits;
   prices: Prices;
   /** Loads a model's tokenizer: asked for only once there are batches to record. */
@@ -71,14 +72,14 @@ export async function ingest(deps: IngestDeps, message: IngestMessage): Promise<
   if (job === undefined) return;
   const { jobId } = job;
   if (job.state !== 'ingesting') {
-    deps.log.info('ingested already', { jobId, state: job.state });
+    deps.telemetry.record('ingest.repeated', { jobId, state: job.state });
     return;
   }
   const now = deps.ambient.now();
   const claim = deps.ambient.nonce();
   const taken = await deps.jobs.leaseJob(jobId, 'ingesting', claim, now, leaseUntil(now, deps.deadline));
   if (taken === undefined) {
-    deps.log.info('being read by another worker', { jobId });
+    deps.telemetry.record('ingest.skipped', { jobId });
     return;
   }
   const run: Run = { deps, job: taken, claim, progress: taken.ingest ?? { starts: 0 } };
@@ -89,7 +90,7 @@ export async function ingest(deps: IngestDeps, message: IngestMessage): Promise<
     });
   } catch (error) {
     if (error instanceof OvertakenError) {
-      deps.log.warn('taken over by another worker', { jobId });
+      deps.telemetry.record('ingest.overtaken', { jobId });
       return;
     }
     if (await putOff(run, error)) return;
@@ -132,14 +133,14 @@ async function putOff(run: Run, error: unknown): Promise<boolean> {
   const unreadable = afterUnreadable(progress.unreadable, error, now);
   const changes = { ...UNCLAIMED, ingest: { ...progress, unreadable } };
   await deps.jobs.moveJob(job.jobId, { state: 'ingesting', claim }, changes, now);
-  const { since, tries, code, reason, nextAt } = unreadable;
-  deps.log.warn('the file cannot be read; it is tried again', {
+  const { since, tries, code, nextAt } = unreadable;
+  deps.telemetry.record('input.withheld', {
     jobId: job.jobId,
     code,
-    reason,
+    reason: reasonOf(error),
     tries,
-    since: new Date(since).toISOString(),
-    nextAt: new Date(nextAt).toISOString(),
+    since,
+    nextAt,
   });
   return true;
 }
@@ -198,7 +199,7 @@ async function becomeDuplicate(run: Run, { jobId: ownerId }: Job): Promise<boole
   const duplicate = { ...UNCLAIMED, state: 'duplicate', duplicateOf: ownerId, failing: undefined } as const;
   const expected = { state: 'ingesting', claim } as const;
   if (!(await deps.jobs.moveJob(jobId, expected, duplicate, deps.ambient.now()))) return true;
-  deps.log.info('duplicate of another job: not run', { jobId, owner: ownerId });
+  deps.telemetry.record('duplicate.detected', { jobId, owner: ownerId });
   // An owner that has ended already tells nobody any more.
   const root = await rootOf(deps.jobs, owner);
   if (fateOf(job, root) !== 'waits') await deps.outbox.finalize({ v: 1, jobId });
@@ -251,10 +252,7 @@ async function makePlan(run: Run): Promise<Plan | undefined> {
       checkpoint !== undefined &&
       (error instanceof UploadGoneError || error instanceof CorruptWorkFileError)
     ) {
-      deps.log.warn('the checkpoint is unusable: the scan starts over', {
-        jobId: job.jobId,
-        reason: error.message,
-      });
+      deps.telemetry.record('scan.restarted', { jobId: job.jobId, reason: reasonOf(error) });
       run.progress = { starts, restarts: restarts + 1 };
     }
     throw error;
@@ -284,7 +282,12 @@ function scanDepsOf(run: Run): ScanDeps {
         checkpoint: { generation, key, offset },
       };
       await keep(run, { ...run.progress, starts: 1 });
-      deps.log.info('checkpoint', { jobId: job.jobId, generation, phase: state.phase, offset });
+      deps.telemetry.record('scan.checkpointed', {
+        jobId: job.jobId,
+        generation,
+        phase: state.phase,
+        offset,
+      });
     },
   };
 }
@@ -333,7 +336,7 @@ async function carryOut(run: Run, plan: Plan, isNew: boolean, isOver: () => bool
     const rejection = plan.rejection as Rejection;
     const rejected = { ...UNCLAIMED, state: 'rejected', planKey, rejection, failing: undefined } as const;
     if (!(await deps.jobs.moveJob(jobId, expected, rejected, now))) return;
-    deps.log.warn('rejected', { jobId, code: rejection.code });
+    deps.telemetry.record('job.rejected', { jobId, code: rejection.code });
     await deps.outbox.finalize({ v: 1, jobId });
     return;
   }
@@ -376,7 +379,7 @@ async function carryOut(run: Run, plan: Plan, isNew: boolean, isOver: () => bool
   const waitsFor = records[records.length >> 1]?.batchId;
   const running = { ...UNCLAIMED, state: 'running', planKey, waitsFor, failing: undefined } as const;
   if (!(await deps.jobs.moveJob(jobId, expected, running, now))) return;
-  deps.log.info('planned', {
+  deps.telemetry.record('job.planned', {
     jobId,
     requests: plan.requests,
     invalid: plan.invalid,
@@ -395,7 +398,7 @@ async function estimate(deps: IngestDeps, batch: PlannedBatch): Promise<number |
     return await estimateBatchTokens(deps.objects, batch, await deps.tokenizerOf(batch.model));
   } catch (error) {
     if (!(isUnavailable(error) || error instanceof CorruptWorkFileError)) throw error;
-    deps.log.warn('tokens cannot be estimated', { batchId: batch.batchId, reason: error.message });
+    deps.telemetry.record('estimate.failed', { batchId: batch.batchId, reason: reasonOf(error) });
     return undefined;
   }
 }

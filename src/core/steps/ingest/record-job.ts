@@ -9,6 +9,7 @@ import type { ObjectLocation } from '../../../contract/messages.ts';
 import type { Route } from '../../../contract/route.ts';
 import type { Settings } from '../../../contract/settings.ts';
 import { ObjectUnreadableError } from '../../base/errors.ts';
+import { ownText, reasonOf } from '../../base/own-text.ts';
 import { claimPrefixes } from '../../drops/claim-prefixes.ts';
 import { isListedLater, type LookAgainDeps, lookAgain } from '../../drops/look-again.ts';
 import { findOtherOwner, prefixesOfRoute } from '../../drops/owners.ts';
@@ -22,10 +23,10 @@ import type { Job, Rejection } from '../../model/job.ts';
 import { jobIdOf } from '../../model/job-id.ts';
 import type { ListCursor, ObjectHead } from '../../model/objects.ts';
 import type { Ambient } from '../../ports/ambient.ts';
-import type { Log } from '../../ports/log.ts';
 import type { Inputs, ObjectStore } from '../../ports/objects.ts';
 import type { JobEvents } from '../../ports/outbox.ts';
 import type { JobStore } from '../../ports/records.ts';
+import type { Telemetry } from '../../ports/telemetry.ts';
 import { readOptions } from '../../requests/options.ts';
 import { isFolderMarker, routeOf } from '../../requests/route.ts';
 import { droppedAt } from '../../scheduling/ladder.ts';
@@ -38,7 +39,7 @@ export interface RecordDeps extends LookAgainDeps {
   jobs: Pick<JobStore, 'getJob' | 'createJob' | 'recordLatest'> & LookAgainDeps['jobs'];
   events: JobEvents;
   ambient: Pick<Ambient, 'now'>;
-  log: Log;
+  telemetry: Telemetry;
 }
 
 /**
@@ -65,7 +66,7 @@ async function recordUnreadable(
   location: ObjectLocation,
   error: ObjectUnreadableError,
 ): Promise<Job | undefined> {
-  const { settings, inputs, log } = deps;
+  const { settings, inputs, telemetry } = deps;
   const route = routeOf(settings, location.key);
   const input = await findVersion(inputs, location);
   if (route === undefined || input === undefined) return undefined;
@@ -76,14 +77,9 @@ async function recordUnreadable(
   const now = deps.ambient.now();
   const hours = settings.inputs.unreadableHours;
   const unreadable = { ...afterUnreadable(undefined, error, now), since: input.lastModified };
-  const { code, reason } = unreadable;
   const rejection = rejectionOf(unreadable, hours, now);
   if (rejection === undefined) {
-    log.warn('the file cannot be looked at; it is tried again within the hour', {
-      key: input.key,
-      code,
-      reason,
-    });
+    telemetry.record('inspection.failed', { key: input.key, code: error.code, reason: reasonOf(error) });
     if (!(await isListedLater(deps, input))) await lookAgain(deps, jobId, input);
     return undefined;
   }
@@ -151,17 +147,17 @@ async function describePredecessor(deps: RecordDeps, location: ObjectLocation): 
 async function describeJob(deps: RecordDeps, location: ObjectLocation): Promise<NewJob | undefined> {
   const route = routeOf(deps.settings, location.key);
   if (route === undefined) {
-    deps.log.info('not an input', { key: location.key });
+    deps.telemetry.record('object.ignored', { key: location.key });
     return undefined;
   }
   const head = await deps.objects.head(location.bucket, location.key, location.versionId);
   if (head === undefined) {
     // It was there for an instant. Nobody saw its version, so there is nothing to name a job by.
-    deps.log.warn('object removed before it was recorded', { key: location.key });
+    deps.telemetry.record('object.missed', { key: location.key });
     return undefined;
   }
   if (isFolderMarker(head)) {
-    deps.log.info('folder marker, not an input', { key: location.key });
+    deps.telemetry.record('marker.ignored', { key: location.key });
     return undefined;
   }
   const { metadata = {}, ...input } = head;
@@ -194,7 +190,7 @@ async function claim(deps: RecordDeps, job: NewJob, isReported = true): Promise<
   const { deadline } = created.route;
   if (deadline !== undefined && droppedAt(created) + readDuration(deadline)! <= deps.ambient.now()) {
     const { jobId } = created;
-    deps.log.warn('the deadline had passed when the file was recorded: it starts in its last tier', {
+    deps.telemetry.record('deadline.missed', {
       jobId,
       deadline,
     });
@@ -222,7 +218,7 @@ async function leaveToOwner(
   if (known !== undefined || !isReported) return { job: known };
   const reason = describeOtherOwner(other, stackId, stackName);
   await deps.events.completed(refusalOf(stackId, job, reason));
-  deps.log.warn('not run: the prefix belongs to another stack', { jobId, key: input.key, reason });
+  deps.telemetry.record('input.declined', { jobId, key: input.key, reason: ownText`${reason}` });
   return { job: undefined };
 }
 

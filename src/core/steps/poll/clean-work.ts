@@ -7,9 +7,9 @@ import { workKeys } from '../../files/keys.ts';
 import { workingTime } from '../../lifecycle/time-limits.ts';
 import { hasEnded, type Job } from '../../model/job.ts';
 import type { Ambient, Deadline } from '../../ports/ambient.ts';
-import type { Log } from '../../ports/log.ts';
 import type { WorkFiles } from '../../ports/objects.ts';
 import type { JobStore } from '../../ports/records.ts';
+import type { Telemetry } from '../../ports/telemetry.ts';
 
 /** What {@link cleanWork} works with. */
 export interface CleanWorkDeps {
@@ -20,7 +20,7 @@ export interface CleanWorkDeps {
   jobs: Pick<JobStore, 'listEnded' | 'getJob' | 'moveJob'>;
   ambient: Pick<Ambient, 'now'>;
   deadline: Deadline;
-  log: Log;
+  telemetry: Telemetry;
 }
 
 /** Of a run: what else the poll does must not wait for it. */
@@ -45,7 +45,7 @@ export async function cleanWork(deps: CleanWorkDeps): Promise<void> {
       failures.push(error);
     }
   }
-  if (cleaned > 0) deps.log.info('files of ended jobs removed from work/', { jobs: cleaned });
+  if (cleaned > 0) deps.telemetry.record('work.removed', { jobs: cleaned });
   if (failures.length > 0) throw failures[0];
 }
 

@@ -1,3 +1,4 @@
+import { errorName } from '../../base/own-text.ts';
 import type { Deadline } from '../../ports/ambient.ts';
 import { POLL_LEASE, type SweepDeps, sweep } from './sweep.ts';
 
@@ -35,14 +36,12 @@ export class LateSweep {
       if (polledAt !== undefined && now - polledAt <= LATE_INTERVALS * this.#intervalMs) return;
       // Not given back: one late sweep in an interval is enough.
       if ((await deps.jobs.acquireLease('late-sweep', now, now + this.#intervalMs)) === undefined) return;
-      deps.log.warn('the poll is late: this worker sweeps first', {
-        lastPoll: polledAt === undefined ? 'never' : new Date(polledAt).toISOString(),
-      });
+      deps.telemetry.record('poll.delayed', { lastPoll: polledAt });
       const failures: unknown[] = [];
       await sweep(deps, failures, MAX_ITEMS);
       if (failures.length > 0) throw failures[0];
     } catch (error) {
-      deps.log.warn('the late sweep failed; the next one makes up for it', { error: (error as Error).name });
+      deps.telemetry.record('sweep.failed', { error: errorName(error) });
     }
   }
 }

@@ -55,7 +55,7 @@ export async function listInputs(deps: ListInputsDeps): Promise<void> {
     // As S3 tells time, in whole seconds.
     const since = Math.floor(now / 1000) * 1000;
     const first = { v: 1, generation: 1, since, watermark: since, nextAt: now + EVERY_MS } as const;
-    if (await deps.listing.putListing(first)) deps.log.info('inputs are listed from now on', { since });
+    if (await deps.listing.putListing(first)) deps.telemetry.record('listing.started', { since });
     return;
   }
   if (standing.pass === undefined && now < standing.nextAt) return;
@@ -64,7 +64,7 @@ export async function listInputs(deps: ListInputsDeps): Promise<void> {
   const generation = standing.generation + 1;
   if (!isDone) {
     await deps.listing.putListing({ ...rest, generation, pass });
-    deps.log.info('the listing of inputs continues in the next run', {
+    deps.telemetry.record('listing.interrupted', {
       prefix: pass.prefix,
       found: pass.found,
     });
@@ -72,7 +72,7 @@ export async function listInputs(deps: ListInputsDeps): Promise<void> {
   }
   const watermark = watermarkAfter(pass);
   await deps.listing.putListing({ ...rest, generation, watermark, nextAt: pass.startedAt + EVERY_MS });
-  if (pass.found > 0) deps.log.warn('inputs without a job were found', { found: pass.found });
+  if (pass.found > 0) deps.telemetry.record('inputs.discovered', { found: pass.found });
 }
 
 function watermarkAfter({ startedAt, oldestFound = Number.POSITIVE_INFINITY }: ListingPass): number {

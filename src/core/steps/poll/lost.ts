@@ -9,9 +9,9 @@ import { HOUR_MS } from '../../../contract/time.ts';
 import { COMPLETION_WINDOW_MS } from '../../lifecycle/time-limits.ts';
 import type { BatchRecord } from '../../model/batch.ts';
 import type { Ambient } from '../../ports/ambient.ts';
-import type { Log } from '../../ports/log.ts';
 import type { RemoteBatch } from '../../ports/provider.ts';
 import type { JobStore } from '../../ports/records.ts';
+import type { Telemetry } from '../../ports/telemetry.ts';
 
 /** What a batch that is not ended needs. */
 export type Remedy =
@@ -50,14 +50,14 @@ interface LostDeps {
   jobs: Pick<JobStore, 'getJob' | 'updateBatch'>;
   outbox: { collect(message: BatchMessage): Promise<void> };
   ambient: Pick<Ambient, 'now'>;
-  log: Log;
+  telemetry: Telemetry;
 }
 
 /** Notes that OpenAI answered 404 for a batch; once it must have ended, its route decides. */
 export async function unreachable(deps: LostDeps, batch: BatchRecord, limits: StuckLimits): Promise<void> {
   const now = deps.ambient.now();
   const { jobId, batchId, openaiBatchId } = batch;
-  deps.log.warn('OpenAI does not know the batch', { jobId, batchId, openaiBatchId });
+  deps.telemetry.record('batch.vanished', { jobId, batchId, openaiBatchId: openaiBatchId! });
   const expiresAt = batch.expiresAt ?? batch.submittedAt! + COMPLETION_WINDOW_MS;
   if (now >= expiresAt + limits.pastExpiryHours * HOUR_MS) {
     await lost(deps, batch);
@@ -78,12 +78,12 @@ export async function lost(deps: LostDeps, batch: BatchRecord): Promise<void> {
   if (job?.route.onLost !== 'resubmit' && job?.cancelledAt === undefined) {
     if (batch.heldReason === undefined)
       await deps.jobs.updateBatch(batch, expectedOf(batch), { heldReason: 'lost_batch' }, now);
-    deps.log.warn('a batch is lost and held', { jobId, batchId, openaiBatchId });
+    deps.telemetry.record('batch.lost', { jobId, batchId, openaiBatchId: openaiBatchId! });
     return;
   }
   const given = { state: 'ended', lostAt: now, endedAt: now } as const;
   if ((await deps.jobs.updateBatch(batch, expectedOf(batch), given, now)) === undefined) return;
-  deps.log.warn('a batch is lost and given up', { jobId, batchId, openaiBatchId });
+  deps.telemetry.record('batch.abandoned', { jobId, batchId, openaiBatchId: openaiBatchId! });
   await deps.outbox.collect({ v: 1, jobId, batchId });
 }
 

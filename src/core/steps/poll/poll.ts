@@ -5,6 +5,7 @@
 
 import type { Settings } from '../../../contract/settings.ts';
 import { KeyUnusableError } from '../../base/errors.ts';
+import { ownText, reasonOf } from '../../base/own-text.ts';
 import { cancelAtOpenAI } from '../../lifecycle/cancel.ts';
 import { startOf } from '../../lifecycle/executed.ts';
 import { whileLeased } from '../../lifecycle/lease.ts';
@@ -14,12 +15,12 @@ import { CLOCK_SKEW_MS, partOf } from '../../lifecycle/time-limits.ts';
 import { apiKeyOf, type BatchLevelError, type BatchRecord, isTerminal } from '../../model/batch.ts';
 import { TOKEN_LIMIT_EXCEEDED } from '../../model/outcome-codes.ts';
 import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
-import type { Log } from '../../ports/log.ts';
 import type { Inputs, ObjectStore, OwnersStore, WorkFiles } from '../../ports/objects.ts';
 import type { Outbox } from '../../ports/outbox.ts';
 import type { BatchApi, ByKey, RemoteBatch } from '../../ports/provider.ts';
 import type { ParkStore, QuotaStore } from '../../ports/quota.ts';
 import type { JobStore, ListingStore } from '../../ports/records.ts';
+import type { Telemetry } from '../../ports/telemetry.ts';
 import type { Prices } from '../../pricing/prices.ts';
 import { configuredFor } from '../../scheduling/admit.ts';
 import { dispatch, healReservations } from '../../scheduling/dispatch.ts';
@@ -52,7 +53,7 @@ export interface PollDeps extends ReconcileDeps {
   ambient: Ambient;
   deadline: Deadline;
   heartbeat: Pause;
-  log: Log;
+  telemetry: Telemetry;
 }
 
 /** Batches asked for one by one in a run, for those that no page showed; each key has its share of them. */
@@ -79,7 +80,7 @@ export async function poll(deps: PollDeps): Promise<void> {
   // Another one is running. Not logged: on a laptop that would be twice a second.
   if (token === undefined) return;
   const held = {
-    what: 'the poll',
+    what: ownText`the poll`,
     until,
     leaseMs: POLL_LEASE_MS,
     renew: (_now: number, renewedUntil: number) => jobs.renewLease(POLL_LEASE, token, renewedUntil),
@@ -164,11 +165,10 @@ async function readWithKey(
     if (version !== current) await attempt(failures, () => readPages(deps, api, live, version, failures));
   }
   // With nothing to say, nothing: on a laptop that would be twice a second.
-  if (live.size > 0)
-    deps.log.info('asking OpenAI for each batch that its list did not show', { apiKey, batches: live.size });
+  if (live.size > 0) deps.telemetry.record('batches.queried', { apiKey, batches: live.size });
   for (const batch of turnOf([...live.values()], most, token)) {
     if (deadline.remainingMs() <= 0) {
-      deps.log.warn('no time is left to ask for every batch; the next run asks for the others', { apiKey });
+      deps.telemetry.record('poll.shortened', { apiKey });
       return;
     }
     await attempt(failures, async () => {
@@ -221,7 +221,7 @@ async function readPages(
   } catch (error) {
     if (!(error instanceof KeyUnusableError)) throw error;
     // Its batches are asked for one by one, with the current key.
-    deps.log.warn('a key that batches were made with cannot be used', { keyVersion, reason: error.message });
+    deps.telemetry.record('version.refused', { keyVersion, reason: reasonOf(error) });
   }
   return usedVersion;
 }
@@ -259,7 +259,7 @@ async function record(deps: PollDeps, batch: BatchRecord, remote: RemoteBatch): 
     undefined
   )
     return;
-  deps.log.info('ended', { jobId, batchId, openaiBatchId: remote.id, status });
+  deps.telemetry.record('batch.ended', { jobId, batchId, openaiBatchId: remote.id, status });
   // What was refused for lack of room gives its tokens back once collect has learned from it: until then, no other one tries.
   const isRefused = errors?.some(({ code }) => code === TOKEN_LIMIT_EXCEEDED) ?? false;
   if (batch.reservation !== undefined && !isRefused) await deps.quota.giveBackTokens(batch.reservation, now);
@@ -324,7 +324,7 @@ async function recordLive(
     await deps.jobs.updateBatch(batch, expected, changes, now);
   }
   if (isStuck)
-    deps.log.warn('a batch does not end and is cancelled', {
+    deps.telemetry.record('batch.stuck', {
       jobId: batch.jobId,
       batchId: batch.batchId,
       openaiBatchId: remote.id,

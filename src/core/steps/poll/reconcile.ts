@@ -6,9 +6,11 @@
  */
 
 import * as z from 'zod';
+import type { OwnText } from '../../../contract/event-fields.ts';
 import { apiKeyNamesOf, type Settings } from '../../../contract/settings.ts';
 import { HOUR_MS } from '../../../contract/time.ts';
 import { isOfKey } from '../../base/errors.ts';
+import { ownText, reasonOf } from '../../base/own-text.ts';
 import { readJobFile } from '../../files/job-file.ts';
 import { pollKey } from '../../files/keys.ts';
 import { readWorkJson } from '../../files/work-json.ts';
@@ -19,11 +21,11 @@ import { SUCCEEDED } from '../../lifecycle/step-failure.ts';
 import { CLOCK_SKEW_MS } from '../../lifecycle/time-limits.ts';
 import { apiKeyOf, type BatchRecord, isTerminal, type PagePosition } from '../../model/batch.ts';
 import type { Ambient, Deadline } from '../../ports/ambient.ts';
-import type { Log } from '../../ports/log.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
 import type { Outbox } from '../../ports/outbox.ts';
 import type { BatchApi, ByKey, RemoteBatch, RemoteFile } from '../../ports/provider.ts';
 import type { JobStore } from '../../ports/records.ts';
+import type { Telemetry } from '../../ports/telemetry.ts';
 
 export interface ReconcileDeps {
   stackId: string;
@@ -34,7 +36,7 @@ export interface ReconcileDeps {
   outbox: Pick<Outbox, 'ingest'>;
   ambient: Ambient;
   deadline: Deadline;
-  log: Log;
+  telemetry: Telemetry;
 }
 
 /** How far back the lists are read: no batch runs for longer than 24 hours, and some time is for whoever restores a table. */
@@ -71,7 +73,7 @@ async function seeRestore(deps: ReconcileDeps, poll: number): Promise<number | u
   const isRestored = standing !== undefined && poll <= standing.poll;
   const restoredAt = isRestored ? deps.ambient.now() : standing?.restoredAt;
   if (isRestored)
-    deps.log.warn('the table was restored to an earlier time; what was done since is looked for', {
+    deps.telemetry.record('table.restored', {
       poll,
       seen: standing.poll,
     });
@@ -128,7 +130,7 @@ async function forEachProject(
     try {
       return await step(project);
     } catch (error) {
-      if (isOfKey(error)) deps.log.warn('a key cannot be used', { ...project, reason: error.message });
+      if (isOfKey(error)) deps.telemetry.record('key.refused', { ...project, reason: reasonOf(error) });
       // What one key is refused must not keep the others from being looked at.
       else failures.push(error);
       return undefined;
@@ -178,14 +180,13 @@ async function* recentPages(deps: ReconcileDeps, { apiKey, keyVersion }: Project
 
 /** The next position in a list; `undefined` at its end, or where it leads in a circle, which is logged. */
 function continueList(
-  { log }: Pick<ReconcileDeps, 'log'>,
+  { telemetry }: Pick<ReconcileDeps, 'telemetry'>,
   position: PagePosition | undefined,
   next: string | undefined,
 ): PagePosition | undefined {
   if (next === undefined) return undefined;
   const following = advance(position, next);
-  if (following === undefined)
-    log.warn('a list of OpenAI leads back to an earlier cursor; reading stops', { cursor: next });
+  if (following === undefined) telemetry.record('list.repeated', { cursor: next });
   return following;
 }
 
@@ -203,14 +204,14 @@ async function adopt(
   taken: Set<string>,
 ): Promise<void> {
   const key = recordKeyOf(remote);
-  const report = (problem: string): void =>
-    deps.log.warn('a batch of ours at OpenAI is in no record; cancelling it is up to you', {
+  const report = (reason: OwnText): void =>
+    deps.telemetry.record('batch.orphaned', {
       ...key,
       openaiBatchId: remote.id,
       status: remote.status,
-      problem,
+      reason,
     });
-  if (key === undefined) return report('its metadata names no job, batch and attempt');
+  if (key === undefined) return report(ownText`its metadata names no job, batch and attempt`);
   const { jobId, batchId, nonce } = key;
   const batch = await deps.jobs.getBatch(jobId, batchId);
   if (batch === undefined) {
@@ -223,7 +224,7 @@ async function adopt(
   // Whoever resolves the create finds it.
   if (batch.state === 'submitting') return;
   if (batch.state !== 'planned' && batch.state !== 'admitted' && batch.state !== 'uploaded') {
-    if (batch.openaiBatchId !== remote.id) report(`the record is ${batch.state} with another batch`);
+    if (batch.openaiBatchId !== remote.id) report(ownText`the record is ${batch.state} with another batch`);
     return;
   }
   const now = deps.ambient.now();
@@ -249,7 +250,7 @@ async function adopt(
   } as const;
   if ((await deps.jobs.updateBatch(claimed, { state: batch.state, claim }, submitted, now)) === undefined)
     return;
-  deps.log.warn('the record of a batch was behind: it is at OpenAI', {
+  deps.telemetry.record('batch.adopted', {
     jobId,
     batchId,
     openaiBatchId: remote.id,
@@ -260,15 +261,15 @@ async function adopt(
 async function adoptJob(
   deps: ReconcileDeps,
   jobId: string,
-  report: (problem: string) => void,
+  report: (reason: OwnText) => void,
 ): Promise<void> {
   // One that is known brings its batches on by itself: they follow from its plan and from each other.
   if ((await deps.jobs.getJob(jobId)) !== undefined) return;
   const job = await readJobFile(deps.objects, deps.settings.layout, jobId);
-  if (job === undefined) return report('the files of its job are gone');
+  if (job === undefined) return report(ownText`the files of its job are gone`);
   await deps.jobs.createJob({ ...job, updatedAt: deps.ambient.now() });
   await deps.outbox.ingest({ v: 1, jobId });
-  deps.log.warn('a job that the table did not know is taken up again', { jobId });
+  deps.telemetry.record('job.adopted', { jobId });
 }
 
 /** Deletes input files of ours that no batch and no record needs. */
@@ -292,11 +293,11 @@ async function deleteOrphans(deps: ReconcileDeps, project: Project): Promise<str
     for (const { status, inputFileId } of batches) if (!isTerminal(status)) orphans.delete(inputFileId);
   for (const { id, filename } of orphans.values()) {
     if (deps.deadline.remainingMs() < KEPT_MS) {
-      deps.log.info('input files that nothing needs are left for the next hour', { found: orphans.size });
+      deps.telemetry.record('cleanup.deferred', { found: orphans.size });
       break;
     }
     await api.deleteFile(id, keyVersion);
-    deps.log.info('deleted an input file that nothing needs', { fileId: id, filename });
+    deps.telemetry.record('file.deleted', { fileId: id, filename });
   }
   return usedVersion;
 }

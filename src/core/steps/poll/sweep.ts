@@ -56,7 +56,7 @@ export async function sweep(
         now + (isWaitingJob(item) ? WAITING_JOB_PUSHED_AGAIN_MS : PUSHED_AGAIN_MS),
       );
       const { jobId, state } = item.kind === 'job' ? item : item.batch;
-      deps.log.info('overdue: its message was sent again', { jobId, state });
+      deps.telemetry.record('message.resent', { jobId, state });
     }
   } catch (error) {
     failures.push(error);

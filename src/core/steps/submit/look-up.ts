@@ -6,6 +6,8 @@
  * do not matter, because a pass that must prove something begins only when no create can succeed any more.
  */
 
+import type { OwnText } from '../../../contract/event-fields.ts';
+import { ownText } from '../../base/own-text.ts';
 import { isOurs, NONCE_KEY } from '../../lifecycle/ownership.ts';
 import { advance, isPast } from '../../lifecycle/pages.ts';
 import { CLOCK_SKEW_MS } from '../../lifecycle/time-limits.ts';
@@ -20,7 +22,7 @@ export type LookUp =
   /** The worker's time is over: the next one continues there. */
   | { kind: 'unfinished'; position: PagePosition }
   /** The service does not give its list to the end, so nothing is proven. `reason` is for the operator. */
-  | { kind: 'unprovable'; reason: string };
+  | { kind: 'unprovable'; reason: OwnText };
 
 export interface LookUpDeps {
   stackId: string;
@@ -52,14 +54,17 @@ export async function lookUp(deps: LookUpDeps, batch: Attempt): Promise<LookUp> 
     // Newest first is practice, not promise: only a page that is old from end to end says that we are past it.
     if (fencedAt === undefined && isNewestFirst && isPast(page.batches, until)) return { kind: 'absent' };
     const pages = (position?.pages ?? 0) + 1;
-    if (page.isCut) return { kind: 'unprovable', reason: reasonOf(pages, 'has more but no cursor') };
+    if (page.isCut) return { kind: 'unprovable', reason: listProblem(pages, 'has more but no cursor') };
     if (page.next === undefined) return { kind: 'absent' };
     position = advance(position, page.next);
     if (position === undefined)
-      return { kind: 'unprovable', reason: reasonOf(pages, `leads back to an earlier cursor, ${page.next}`) };
+      return {
+        kind: 'unprovable',
+        reason: listProblem(pages, `leads back to an earlier cursor, ${page.next}`),
+      };
     if (deps.deadline.remainingMs() <= 0) return { kind: 'unfinished', position };
   }
 }
 
-const reasonOf = (pages: number, found: string): string =>
-  `GET /v1/batches, page ${pages}: ${found}; expected a list that can be read to its end`;
+const listProblem = (pages: number, found: string): OwnText =>
+  ownText`GET /v1/batches, page ${pages}: ${found}; expected a list that can be read to its end`;

@@ -8,6 +8,7 @@
  * new nonce.
  */
 
+import type { OwnText } from '../../../contract/event-fields.ts';
 import type { BatchMessage } from '../../../contract/messages.ts';
 import type { Settings } from '../../../contract/settings.ts';
 import {
@@ -16,6 +17,7 @@ import {
   NotYetError,
   UploadIncompleteError,
 } from '../../base/errors.ts';
+import { errorName, reasonOf } from '../../base/own-text.ts';
 import { type Manifest, readManifest, renderedBytes } from '../../files/manifest.ts';
 import { renderBatch } from '../../files/render.ts';
 import { cancelledUnsent } from '../../lifecycle/cancel.ts';
@@ -30,12 +32,12 @@ import { apiKeyOf, type BatchRecord, type PagePosition } from '../../model/batch
 import type { Job } from '../../model/job.ts';
 import { INPUT_UNREADABLE, OBJECT_GONE, type StatedError } from '../../model/outcome-codes.ts';
 import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
-import type { Log } from '../../ports/log.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
 import type { Outbox } from '../../ports/outbox.ts';
 import type { BatchApi, ByKey, RemoteBatch } from '../../ports/provider.ts';
 import type { ParkStore, QuotaStore } from '../../ports/quota.ts';
 import type { JobStore } from '../../ports/records.ts';
+import type { Telemetry } from '../../ports/telemetry.ts';
 import { type OperatorError, operatorErrorOf, parkFor, unparkFor } from '../../scheduling/operator-errors.ts';
 import { isShortWait, refusalWaitMs } from '../../scheduling/refusal-wait.ts';
 import { createTurnsOf } from '../../scheduling/scopes.ts';
@@ -59,7 +61,7 @@ export interface SubmitDeps {
   heartbeat: Pause;
   /** Default: those of OpenAI. */
   createSettles?: CreateSettles | undefined;
-  log: Log;
+  telemetry: Telemetry;
 }
 
 /** After how long it is sure that a create without an answer did not come about, if the batch is in no list (ms). */
@@ -84,7 +86,7 @@ type DepsWithKey = Omit<SubmitDeps, 'batches'> & { batches: BatchApi };
 export async function submit(allDeps: SubmitDeps, { jobId, batchId }: BatchMessage): Promise<void> {
   const found = await allDeps.jobs.getBatch(jobId, batchId);
   if (found === undefined) {
-    allDeps.log.warn('no such batch', { jobId, batchId });
+    allDeps.telemetry.record('message.dropped', { jobId, batchId });
     return;
   }
   const deps: DepsWithKey = { ...allDeps, batches: allDeps.batches.withKey(apiKeyOf(found)) };
@@ -164,7 +166,7 @@ async function upload(deps: DepsWithKey, batch: BatchRecord, claim: string): Pro
  * @throws {UploadIncompleteError} if OpenAI says that it has another number of bytes than were sent; the file is deleted.
  */
 async function checkSize(
-  { batches, log }: DepsWithKey,
+  { batches, telemetry }: DepsWithKey,
   file: Awaited<ReturnType<BatchApi['uploadFile']>>,
   filename: string,
   bytes: number,
@@ -174,7 +176,7 @@ async function checkSize(
   if (stated === bytes) return;
   const counted = stated || file.bytes;
   if (!counted) {
-    log.warn('OpenAI does not say how large an uploaded file is; it is used all the same', {
+    telemetry.record('upload.unconfirmed', {
       filename,
       bytes,
     });
@@ -227,9 +229,11 @@ async function create(deps: DepsWithKey, uploaded: BatchRecord, claim: string): 
   if (wait > 0) {
     const released = { notBefore: turn + wait, claim: undefined, claimedUntil: undefined };
     await write(deps, uploaded, claim, released);
-    deps.log.info('hourly limit of batch creations reached: the batch waits', {
+    deps.telemetry.record('creation.deferred', {
+      jobId: uploaded.jobId,
+      batchId: uploaded.batchId,
       apiKey: apiKeyOf(uploaded),
-      wait,
+      waitMs: wait,
     });
     return;
   }
@@ -274,7 +278,7 @@ async function triedAgain(
   await write(deps, batch, claim, changes);
   await deps.outbox.submit({ v: 1, jobId, batchId }, { delayMs: waitMs });
   const { status } = error;
-  deps.log.info('create refused: OpenAI does not have the input file ready; the same file is tried again', {
+  deps.telemetry.record('creation.retried', {
     jobId,
     batchId,
     inputFileId,
@@ -314,7 +318,7 @@ async function catchUp(deps: DepsWithKey, batch: BatchRecord, claim: string): Pr
   const { jobId, batchId } = batch;
   const settled = await readOutcome(deps, batch);
   if (settled !== undefined) {
-    deps.log.warn('the record of a batch was behind: the batch is collected', { jobId, batchId });
+    deps.telemetry.record('outcome.adopted', { jobId, batchId });
     const collected = await write(deps, batch, claim, { ...settled, adoptedAt: deps.ambient.now() });
     // Finalize settles what it cost.
     if (batch.reservation !== undefined)
@@ -333,7 +337,7 @@ async function takeUp(
   { attempt, nonce, inputFileId, keyVersion, intentAt }: CreateAttempt,
 ): Promise<BatchRecord> {
   const { jobId, batchId } = batch;
-  deps.log.warn('the record of a batch was behind: it was begun to be created', { jobId, batchId, attempt });
+  deps.telemetry.record('creation.adopted', { jobId, batchId, attempt });
   const begun = await write(deps, batch, claim, {
     ...SUCCEEDED,
     state: 'submitting',
@@ -373,7 +377,12 @@ async function submitted(
     fileTries: undefined,
     ...SUCCEEDED,
   });
-  deps.log.info('submitted', { jobId, batchId, openaiBatchId: remote.id, requests: batch.requests });
+  deps.telemetry.record('batch.submitted', {
+    jobId,
+    batchId,
+    openaiBatchId: remote.id,
+    requests: batch.requests,
+  });
   await unparkFor(deps, batch, 'created');
   return written;
 }
@@ -407,18 +416,8 @@ async function refused(
     ...(isHeld ? { heldAt: now, heldReason: code ?? `http_${status}` } : {}),
   });
   if (!isShort) await giveBack(deps, batch);
-  if (isHeld)
-    deps.log.warn(
-      'batch held: OpenAI refuses to create it; run `batchdrop resume` once the reason is dealt with',
-      {
-        jobId,
-        batchId,
-        status,
-        code,
-        refusals,
-      },
-    );
-  else deps.log.warn('create refused', { jobId, batchId, status, code, waitMs });
+  if (isHeld) deps.telemetry.record('creation.held', { jobId, batchId, status, code, refusals });
+  else deps.telemetry.record('creation.refused', { jobId, batchId, status, code, waitMs });
   await deps.batches.deleteFile(batch.inputFileId!, batch.keyVersion);
   if (isShort) await deps.outbox.submit({ v: 1, jobId, batchId }, { delayMs: waitMs });
 }
@@ -447,11 +446,7 @@ async function waitForOperator(
     await deps.batches.deleteFile(inputFileId, keyVersion);
   } catch (error) {
     // The key that is refused may be what this takes.
-    deps.log.warn('a file left at OpenAI; it expires there', {
-      jobId,
-      batchId,
-      error: (error as Error).name,
-    });
+    deps.telemetry.record('deletion.failed', { jobId, batchId, error: errorName(error) });
   }
   return waiting;
 }
@@ -507,7 +502,7 @@ async function continueLookUp(
   lookUp: PagePosition,
 ): Promise<BatchRecord> {
   const { jobId, batchId } = batch;
-  deps.log.info('the look-up of a create continues in the next invocation', {
+  deps.telemetry.record('lookup.continued', {
     jobId,
     batchId,
     pages: lookUp.pages,
@@ -538,7 +533,7 @@ async function resolveWithoutKey(
     return submitted(deps, withCurrentKey, claim, result.remote);
   }
   if (result.kind === 'unfinished') return continueLookUp(deps, batch, claim, result.position);
-  return resolveUnknown(deps, job, batch, claim, reason.message);
+  return resolveUnknown(deps, job, batch, claim, reasonOf(reason));
 }
 
 /**
@@ -550,18 +545,18 @@ async function resolveUnknown(
   job: Job | undefined,
   batch: BatchRecord,
   claim: string,
-  reason: string,
+  reason: OwnText,
 ): Promise<BatchRecord> {
   const { jobId, batchId } = batch;
   const now = deps.ambient.now();
   const endsAt = batch.intentAt! + COMPLETION_WINDOW_MS + deps.settings.stuck.pastExpiryHours * 60 * 60_000;
   if (now >= endsAt && (job?.route.onLost === 'resubmit' || job?.cancelledAt !== undefined)) {
-    deps.log.warn('a batch that may have been created is given up', { jobId, batchId });
+    deps.telemetry.record('creation.abandoned', { jobId, batchId });
     const given = { ...SUCCEEDED, state: 'ended', status: 'expired', lostAt: now, endedAt: now } as const;
     const released = { heldReason: undefined, lookUp: undefined, claim: undefined, claimedUntil: undefined };
     return write(deps, batch, claim, { ...given, ...released });
   }
-  deps.log.warn('unknown whether OpenAI created the batch: it is looked up again, and not sent meanwhile', {
+  deps.telemetry.record('creation.unconfirmed', {
     jobId,
     batchId,
     reason,

@@ -1,4 +1,5 @@
 /** Which stack owns which prefix of a bucket, and whose each object is. */
+
 import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
 import type { PrefixOwner } from '../../../../src/contract/prefix-owners.ts';
@@ -8,6 +9,7 @@ import { claimPrefixes } from '../../../../src/core/drops/claim-prefixes.ts';
 import { claimFor, findOtherOwner } from '../../../../src/core/drops/owners.ts';
 import { MemoryOwners } from '../../../support/memory/owners.ts';
 import { BATCH_ONLY } from '../../../support/routes.ts';
+import { noTelemetry } from '../../../support/telemetry.ts';
 
 const T0 = 1_790_000_000_000;
 const HANDOVER_MS = 120_000;
@@ -169,7 +171,7 @@ describe('claimPrefixes', () => {
     settings,
     owners,
     ambient: { now: () => T0 },
-    log: { info: () => {}, warn: () => {} },
+    telemetry: noTelemetry,
   });
 
   it('claims all that the routes are read from and write to, with one write, and none if they stand', async () => {

@@ -1,4 +1,5 @@
 /** A lease while a worker uses it: renewed beside the work, and looked at before each side effect. */
+
 import { expect, test } from 'vitest';
 import { whileBatchClaimed } from '../../../../src/core/lifecycle/claims.ts';
 import {
@@ -13,6 +14,7 @@ import type { Pause } from '../../../../src/core/ports/ambient.ts';
 import { MemoryBatches } from '../../../support/memory/batches.ts';
 import { MemoryJobs } from '../../../support/memory/jobs.ts';
 import { MemoryObjects } from '../../../support/memory/objects.ts';
+import { telemetryTo } from '../../../support/telemetry.ts';
 
 const NOW = 1_790_000_000_000;
 const KEY = { jobId: 'job', batchId: '0-00000' };
@@ -36,7 +38,7 @@ async function start() {
     batches: new MemoryBatches(ambient),
     ambient,
     heartbeat,
-    log: { info: () => {}, warn: (message: string) => void warnings.push(message) },
+    telemetry: telemetryTo(({ name }) => warnings.push(name)),
   };
   await jobs.createBatch({
     v: 1,
@@ -109,7 +111,7 @@ test('a worker that another one has followed begins no side effect, though its o
     await pass(RENEW_EVERY_MS);
     await expect(objects.put('work/a', new Uint8Array(1))).rejects.toThrow(LeaseLostError);
   });
-  expect(warnings).toEqual(['a lease was lost to another worker']);
+  expect(warnings).toEqual(['lease.lost']);
 });
 
 test('a renewal that fails is repeated, and the work is stopped before the lease runs out if none succeeds', async () => {
@@ -129,7 +131,7 @@ test('a renewal that fails is repeated, and the work is stopped before the lease
     for (let beats = 0; beats < 4; beats++) await pass(RENEW_EVERY_MS);
     await expect(objects.put('work/b', new Uint8Array(1))).rejects.toThrow(LeaseLostError);
   });
-  expect(new Set(warnings)).toEqual(new Set(['a lease could not be renewed; trying again']));
+  expect(new Set(warnings)).toEqual(new Set(['renewal.failed']));
 });
 
 test('what follows once the claim was given back is not stopped, and nothing is renewed any more', async () => {

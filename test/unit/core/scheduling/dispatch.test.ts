@@ -13,6 +13,7 @@ import { MemoryOutbox } from '../../../support/memory/outbox.ts';
 import { MemoryParks } from '../../../support/memory/parks.ts';
 import { MemoryQuota } from '../../../support/memory/quota.ts';
 import { BATCH_ONLY } from '../../../support/routes.ts';
+import { noTelemetry } from '../../../support/telemetry.ts';
 
 const NOW = 1_790_000_000_000;
 const LEDGER = tokensLedgerOf(batchOf('x'));
@@ -34,7 +35,7 @@ function stackWith(options: { room?: number; createsPerHour?: number; budget?: o
     parks: new MemoryParks(),
     outbox: new MemoryOutbox(),
     ambient: { now: () => clock.now, nonce: () => `nonce-${nonces++}` },
-    log: { info: () => {}, warn: () => {} },
+    telemetry: noTelemetry,
   } satisfies DispatchDeps;
   const submitted = () =>
     deps.outbox.messages

@@ -1,4 +1,5 @@
 /** How result files come from OpenAI to S3: whole, whatever breaks off, runs out or dies. */
+
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { defaultSettings } from '../../../../../src/contract/settings.ts';
@@ -9,6 +10,7 @@ import { chunkSizesArbitrary, collectBytes, cut } from '../../../../support/byte
 import { MemoryJobs } from '../../../../support/memory/jobs.ts';
 import { MemoryObjects } from '../../../../support/memory/objects.ts';
 import { BUCKET } from '../../../../support/memory-store.ts';
+import { noTelemetry } from '../../../../support/telemetry.ts';
 
 const NOW = 1_790_000_000_000;
 const CLAIM = 'claim';
@@ -93,7 +95,7 @@ async function world(
     },
     ambient,
     deadline: { remainingMs: options.remainingMs ?? (() => 900_000) },
-    log: { info: () => {}, warn: () => {} },
+    telemetry: noTelemetry,
   };
   const batch = async () => (await jobs.getBatch(BATCH.jobId, BATCH.batchId))!;
   return {

@@ -1,4 +1,5 @@
 /** Who reads a file: one worker at a time, the next one when that one is dead, nobody any more after four deaths. */
+
 import { expect, test } from 'vitest';
 import type { IngestMessage } from '../../../../../src/contract/messages.ts';
 import { defaultSettings } from '../../../../../src/contract/settings.ts';
@@ -18,6 +19,7 @@ import { MemoryParks } from '../../../../support/memory/parks.ts';
 import { MemoryQuota } from '../../../../support/memory/quota.ts';
 import { BUCKET } from '../../../../support/memory-store.ts';
 import { requestLine } from '../../../../support/request-lines.ts';
+import { noTelemetry } from '../../../../support/telemetry.ts';
 
 const NOW = 1_790_000_000_000;
 const LIFETIME_MS = 60_000;
@@ -49,7 +51,7 @@ async function start(text = requestLine('a')) {
     ambient,
     deadline: { remainingMs: () => LIFETIME_MS },
     heartbeat: noHeartbeat,
-    log: { info: () => {}, warn: () => {} },
+    telemetry: noTelemetry,
     limits: OPENAI_LIMITS,
     tokenizerOf: async () => (text: string) => text.length / 4,
   } satisfies IngestDeps;

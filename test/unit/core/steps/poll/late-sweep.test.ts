@@ -1,6 +1,7 @@
 /** Workers that see the clock late: what an account without free concurrency keeps the poll from doing, they do first. */
 
 import { expect, test } from 'vitest';
+import { EVENTS } from '../../../../../src/contract/events.ts';
 import { defaultSettings } from '../../../../../src/contract/settings.ts';
 import { MINUTE_MS } from '../../../../../src/contract/time.ts';
 import { LateSweep } from '../../../../../src/core/steps/poll/late-sweep.ts';
@@ -9,6 +10,7 @@ import { batchOf } from '../../../../support/contracts/job-store.suite.ts';
 import { MemoryJobs } from '../../../../support/memory/jobs.ts';
 import { MemoryOutbox } from '../../../../support/memory/outbox.ts';
 import { MemoryQuota } from '../../../../support/memory/quota.ts';
+import { telemetryTo } from '../../../../support/telemetry.ts';
 
 const START = 1_790_000_000_000;
 const INTERVAL_MS = 5 * MINUTE_MS;
@@ -36,7 +38,9 @@ async function start({ batches = 1, remainingMs = 15 * MINUTE_MS, hasPolled = tr
     outbox,
     ambient: { now: () => now },
     deadline: { remainingMs: () => remainingMs },
-    log: { info() {}, warn: (message: string) => void looked.push(message) },
+    telemetry: telemetryTo(({ name }) => {
+      if (EVENTS[name].level === 'warn') looked.push(name);
+    }),
   };
   if (hasPolled) await jobs.acquireLease(POLL_LEASE, START, START + MINUTE_MS);
   return {
@@ -61,7 +65,7 @@ test('a worker sweeps first once the poll has not run for more than two interval
   at(10.1);
   await worker().run(deps);
   expect(sent()).toBe(1);
-  expect(warnings).toEqual(['the poll is late: this worker sweeps first']);
+  expect(warnings).toEqual(['poll.delayed']);
 });
 
 test('a poll that has never run is late, too', async () => {
@@ -117,5 +121,5 @@ test('what fails in a late sweep does not keep the worker from its own step', as
     },
   });
   await worker().run(deps);
-  expect(warnings).toEqual(['the late sweep failed; the next one makes up for it']);
+  expect(warnings).toEqual(['sweep.failed']);
 });

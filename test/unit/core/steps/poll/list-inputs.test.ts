@@ -16,6 +16,7 @@ import { MemoryOutbox } from '../../../../support/memory/outbox.ts';
 import { MemoryOwners } from '../../../../support/memory/owners.ts';
 import { chatLine, startPipeline } from '../../../../support/pipeline.ts';
 import { BATCH_ONLY } from '../../../../support/routes.ts';
+import { noTelemetry } from '../../../../support/telemetry.ts';
 
 const BUCKET = 'bucket';
 const START = 1_790_000_000_000;
@@ -55,7 +56,7 @@ async function start(options: { settings?: Settings; isVersioned?: boolean } = {
     outbox,
     ambient,
     deadline: { remainingMs: () => (budget.pages > 0 ? 5 * MINUTE_MS : 0) },
-    log: { info: () => {}, warn: () => {} },
+    telemetry: noTelemetry,
   };
   const poll = () => listInputs(deps);
   return {

@@ -17,6 +17,7 @@ import { MemoryOutbox } from '../../../../support/memory/outbox.ts';
 import { MemoryOwners } from '../../../../support/memory/owners.ts';
 import { MemoryParks } from '../../../../support/memory/parks.ts';
 import { MemoryQuota } from '../../../../support/memory/quota.ts';
+import { noTelemetry } from '../../../../support/telemetry.ts';
 
 const NOW = 1_790_000_000_000;
 const RUN_MS = 5 * MINUTE_MS;
@@ -67,7 +68,7 @@ async function start(hanging: ReadonlySet<string>) {
     deadline: { remainingMs: () => endsAt - now },
     heartbeat: noHeartbeat,
     workKeptMs: 30 * 24 * 60 * MINUTE_MS,
-    log: { info: () => {}, warn: () => {} },
+    telemetry: noTelemetry,
   };
   const submitted = { state: 'submitted', submittedAt: NOW, status: 'validating', statusAt: NOW } as const;
   for (const [index, apiKey] of ['a', 'b'].entries())

@@ -16,6 +16,7 @@ import { MemoryOutbox } from '../../../../support/memory/outbox.ts';
 import { MemoryOwners } from '../../../../support/memory/owners.ts';
 import { MemoryParks } from '../../../../support/memory/parks.ts';
 import { MemoryQuota } from '../../../../support/memory/quota.ts';
+import { noTelemetry } from '../../../../support/telemetry.ts';
 
 const JOB_ID = 'job';
 
@@ -60,7 +61,7 @@ function start() {
     ambient,
     deadline: { remainingMs: () => 5 * MINUTE_MS },
     heartbeat: noHeartbeat,
-    log: { info: () => {}, warn: () => {} },
+    telemetry: noTelemetry,
   };
   let made = 0;
   return {

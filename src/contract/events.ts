@@ -1,0 +1,679 @@
+/**
+ * Every event that the pipeline reports, one row each. A row's name is the `event` of a log line, its message the `message`: one
+ * or two plain sentences that say what happened and what happens next. Log lines come from here only (ADR 38).
+ */
+import type { FieldKinds, FieldsOf } from './event-fields.ts';
+
+/** `error`: an invocation failed. `warn`: a person may want to look. `info`: work as planned. */
+export type EventLevel = 'info' | 'warn' | 'error';
+
+/** A metric that counts an event, or sums or samples one of its numbers. */
+export interface EventMetric {
+  /** Name in CloudWatch. */
+  name: string;
+  /** The field whose value it takes. @default every event counts 1 */
+  field?: string;
+}
+
+/** When an event is a matter for a person. */
+export interface EventAlarm {
+  /** So many of the events within the period. */
+  threshold: number;
+  periodMinutes: number;
+}
+
+/** One row of the table. */
+export interface EventRow {
+  level: EventLevel;
+  message: string;
+  fields: FieldKinds;
+  metric?: EventMetric;
+  alarm?: EventAlarm;
+  /** Heading of the runbook's section for it. */
+  runbook?: string;
+}
+
+const JOB = { jobId: 'id' } as const;
+const BATCH = { jobId: 'id', batchId: 'id' } as const;
+const SLICE = { ...BATCH, tier: 'code' } as const;
+const REMOTE = { ...BATCH, openaiBatchId: 'id' } as const;
+
+/** The events by name: one noun, one past participle. */
+export const EVENTS = {
+  // Inputs
+  'object.ignored': {
+    level: 'info',
+    message:
+      'The object matches no route of the settings, so it is not an input and nothing is done with it.',
+    fields: { key: 'key' },
+  },
+  'marker.ignored': {
+    level: 'info',
+    message: 'The object only marks a folder, so it is not an input and nothing is done with it.',
+    fields: { key: 'key' },
+  },
+  'object.missed': {
+    level: 'warn',
+    message: 'The object was removed before it was recorded, so there is no job for it and no receipt.',
+    fields: { key: 'key' },
+  },
+  'input.declined': {
+    level: 'warn',
+    message:
+      'The prefix of this file belongs to another stack, so this stack does not run it. The reason names the owner and says what to do.',
+    fields: { ...JOB, key: 'key', reason: 'reason' },
+  },
+  'inspection.failed': {
+    level: 'warn',
+    message:
+      'S3 does not allow this file to be looked at, so it has no job yet. It is tried again within the hour.',
+    fields: { key: 'key', code: 'code', reason: 'reason' },
+  },
+  'input.withheld': {
+    level: 'warn',
+    message:
+      'S3 has the input file and does not give it. Reading is tried again at nextAt; after inputs.unreadableHours the job is rejected.',
+    fields: { ...JOB, code: 'code', reason: 'reason', tries: 'count', since: 'time', nextAt: 'time' },
+  },
+  'deadline.missed': {
+    level: 'warn',
+    message:
+      'The deadline had already passed when the file was recorded, so its requests start in the last tier of the route.',
+    fields: { ...JOB, deadline: 'code' },
+  },
+  'listing.started': {
+    level: 'info',
+    message:
+      'The hourly listing of inputs begins here: objects that were put since then get a job even if their event is lost.',
+    fields: { since: 'time' },
+  },
+  'listing.interrupted': {
+    level: 'info',
+    message:
+      'The run had no time to list all inputs. The next run of the poll continues where this one stopped.',
+    fields: { prefix: 'key?', found: 'count' },
+  },
+  'inputs.discovered': {
+    level: 'warn',
+    message:
+      'The listing found input files that had no job, so their S3 events were lost or late. They have been sent to ingest.',
+    fields: { found: 'count' },
+  },
+  'prefix.claimed': {
+    level: 'info',
+    message: 'This stack now owns the prefix. Files that are put below it from now on are run by this stack.',
+    fields: { prefix: 'key', since: 'time' },
+  },
+  'prefix.transferred': {
+    level: 'info',
+    message:
+      'This stack took the prefix over from another stack. It runs files that are put from now on; earlier files belong to the other stack.',
+    fields: { prefix: 'key', since: 'time', from: 'name' },
+  },
+
+  // Ingest
+  'ingest.repeated': {
+    level: 'info',
+    message: 'The job has been ingested already, so this repeated message changes nothing.',
+    fields: { ...JOB, state: 'code' },
+  },
+  'ingest.skipped': {
+    level: 'info',
+    message: 'Another worker is reading this input, so this one leaves it alone.',
+    fields: JOB,
+  },
+  'ingest.overtaken': {
+    level: 'warn',
+    message: 'Another worker took over the reading of this input. It continues the work; this worker stops.',
+    fields: JOB,
+  },
+  'scan.checkpointed': {
+    level: 'info',
+    message: 'The scan of the input wrote a checkpoint. A later invocation can continue from this offset.',
+    fields: { ...JOB, generation: 'count', phase: 'code', offset: 'bytes' },
+  },
+  'scan.restarted': {
+    level: 'warn',
+    message: 'Checkpoint unusable; restarting the scan of the input from its first byte. No request is lost.',
+    fields: { ...JOB, reason: 'reason' },
+  },
+  'estimate.failed': {
+    level: 'warn',
+    message:
+      'The tokens of this batch cannot be estimated because its requests cannot be read. A quarter of its bytes is reserved instead.',
+    fields: { batchId: 'id', reason: 'reason' },
+  },
+  'job.rejected': {
+    level: 'warn',
+    message: 'The input file cannot be run as a whole, so no request of it is sent. Its receipt says why.',
+    fields: { ...JOB, code: 'code' },
+  },
+  'job.planned': {
+    level: 'info',
+    message:
+      'The input has been read and cut into batches. They are sent to OpenAI as limits and budget allow.',
+    fields: { ...JOB, requests: 'count', invalid: 'count', batches: 'count' },
+  },
+  'duplicate.detected': {
+    level: 'info',
+    message:
+      'Another job (owner) has the same content and the same route, so this job is not run. It waits for the results of its owner.',
+    fields: { ...JOB, owner: 'id' },
+  },
+
+  // Waiting for a turn
+  'dispatch.completed': {
+    level: 'info',
+    message:
+      'The waiting batches were compared with limits and budgets. What was admitted is sent now; the next poll decides on the others.',
+    fields: {
+      waiting: 'count',
+      admitted: 'count',
+      recut: 'count',
+      refused: 'count',
+      waitingFor: 'counts',
+      oldestWaitingMs: 'ms',
+    },
+  },
+  'dispatch.deferred': {
+    level: 'info',
+    message: 'Batches wait for the next poll because earlier batches wait for the same limits.',
+    fields: { ...JOB, waiting: 'count' },
+  },
+  'suspension.started': {
+    level: 'warn',
+    message:
+      'OpenAI refuses this key or model for a reason that only a person can fix. Batches of the scope wait; one of them is sent now and then to see whether it is fixed.',
+    fields: { ...BATCH, scope: 'name', code: 'code' },
+  },
+  'suspension.continued': {
+    level: 'warn',
+    message:
+      'Batches of this scope are still suspended until a person fixes the reason. The next trial is made at probeAt.',
+    fields: { scope: 'name', code: 'code', suspendedAt: 'time', probeAt: 'time', probes: 'count' },
+  },
+  'budget.exhausted': {
+    level: 'warn',
+    message:
+      'The budget is used up, so the batch waits for a new day or for a larger budget in the settings.',
+    fields: BATCH,
+  },
+  'batch.withdrawn': {
+    level: 'info',
+    message:
+      'The batch was ended without being sent, for the reason in code. Its requests get their outcome, or are cut into smaller batches.',
+    fields: {
+      ...BATCH,
+      requests: 'count',
+      code: 'code',
+      recutTokens: 'count?',
+      recutMicrodollars: 'count?',
+    },
+  },
+  'reservation.released': {
+    level: 'warn',
+    message:
+      'A batch had left tokens or money reserved after a crash. They have been released for other batches.',
+    fields: { ...BATCH, reservationId: 'id' },
+  },
+  'tier.changed': {
+    level: 'info',
+    message:
+      'The time of this batch in its tier is over. Its requests continue in the next tier of the route.',
+    fields: { ...BATCH, state: 'code', from: 'code', to: 'code' },
+  },
+
+  // Submit
+  'message.dropped': {
+    level: 'warn',
+    message:
+      'The message names a job or batch that the table does not have, so it is dropped. Work that exists is found again by the sweep.',
+    fields: { ...JOB, batchId: 'id?' },
+  },
+  'upload.unconfirmed': {
+    level: 'warn',
+    message: 'OpenAI does not say how many bytes of the uploaded file it has. The file is used all the same.',
+    fields: { filename: 'key', bytes: 'bytes' },
+  },
+  'creation.deferred': {
+    level: 'info',
+    message: 'Hourly batch-creation limit reached. The batch is created when its turn comes, after waitMs.',
+    fields: { ...BATCH, apiKey: 'name', waitMs: 'ms' },
+  },
+  'creation.retried': {
+    level: 'info',
+    message:
+      'OpenAI refused to create the batch because it does not have the input file ready. The same file is tried again after waitMs.',
+    fields: { ...BATCH, inputFileId: 'id?', status: 'httpStatus', tries: 'count', waitMs: 'ms' },
+  },
+  'creation.refused': {
+    level: 'warn',
+    message:
+      'OpenAI refused to create the batch. Nothing was charged; the batch is tried again after waitMs.',
+    fields: { ...BATCH, status: 'httpStatus', code: 'code?', waitMs: 'ms' },
+  },
+  'creation.held': {
+    level: 'warn',
+    message:
+      'OpenAI refused to create this batch each time, so it is held. Fix the reason in code, then run `batchdrop resume` for the job.',
+    fields: { ...BATCH, status: 'httpStatus', code: 'code?', refusals: 'count' },
+  },
+  'creation.unconfirmed': {
+    level: 'warn',
+    message:
+      'It cannot be proven whether OpenAI created the batch. It is not sent again, so that nothing is paid twice; the look-up is repeated every hour.',
+    fields: { ...BATCH, reason: 'reason' },
+  },
+  'creation.abandoned': {
+    level: 'warn',
+    message:
+      'Whether OpenAI created the batch could not be found out before it must have ended, so it counts as lost. Its requests get their outcome or run again, as the route says.',
+    fields: BATCH,
+  },
+  'lookup.continued': {
+    level: 'info',
+    message:
+      "The search for a batch in OpenAI's list did not fit into this invocation. The next one continues on the following page.",
+    fields: { ...BATCH, pages: 'count' },
+  },
+  'creation.adopted': {
+    level: 'warn',
+    message:
+      'The record of the batch was behind: a create had been started for it. Its result is looked up before anything is sent.',
+    fields: { ...BATCH, attempt: 'count' },
+  },
+  'outcome.adopted': {
+    level: 'warn',
+    message: 'The record of the batch was behind: its results are collected already. The record now says so.',
+    fields: BATCH,
+  },
+  'batch.submitted': {
+    level: 'info',
+    message: 'OpenAI created the batch. The poll watches it until it has ended.',
+    fields: { ...REMOTE, requests: 'count' },
+  },
+
+  // Call
+  'slice.completed': {
+    level: 'info',
+    message:
+      'Each request of this slice has been called or is left to the next tier. The answers are collected next.',
+    fields: { ...SLICE, requests: 'count' },
+  },
+  'slice.continued': {
+    level: 'info',
+    message:
+      'The calls of this slice stopped before the last one, because the time was over or OpenAI refused more. A later invocation calls the others.',
+    fields: { ...SLICE, cause: 'code', done: 'count' },
+  },
+  'save.failed': {
+    level: 'warn',
+    message:
+      'The answers of a slice could not be saved between two calls. The calls continue and saving is tried again.',
+    fields: { ...SLICE, error: 'code' },
+  },
+  'pace.discarded': {
+    level: 'warn',
+    message:
+      'What this worker measured of the pace of a model could not be recorded. Answers are kept; the next worker measures again.',
+    fields: { ...SLICE, error: 'code' },
+  },
+
+  // Poll
+  'poll.delayed': {
+    level: 'warn',
+    message:
+      'The poll is late (lastPoll is absent if it never ran), so this worker sweeps overdue work before its own step.',
+    fields: { lastPoll: 'time?' },
+  },
+  'sweep.failed': {
+    level: 'warn',
+    message: 'The sweep that this worker did for the late poll failed. The next sweep does what was left.',
+    fields: { error: 'code' },
+  },
+  'message.resent': {
+    level: 'info',
+    message: 'The work was overdue, so its message was lost or failed. The sweep sent the message again.',
+    fields: { ...JOB, state: 'code' },
+  },
+  'batches.queried': {
+    level: 'info',
+    message: "OpenAI's list did not show these batches, so the poll asks for each of them by its id.",
+    fields: { apiKey: 'name', batches: 'count' },
+  },
+  'poll.shortened': {
+    level: 'warn',
+    message: 'The poll had no time to ask for every batch. The next run asks for the others first.',
+    fields: { apiKey: 'name' },
+  },
+  'version.refused': {
+    level: 'warn',
+    message:
+      'An earlier version of an API key cannot be used any more. The batches that were made with it are asked for with the current version.',
+    fields: { keyVersion: 'id?', reason: 'reason' },
+  },
+  'batch.ended': {
+    level: 'info',
+    message: 'The batch has ended at OpenAI. Its results are collected next.',
+    fields: { ...REMOTE, status: 'code' },
+  },
+  'batch.stuck': {
+    level: 'warn',
+    message:
+      'The batch did not end within its time, so it is being cancelled at OpenAI. What was finished is kept; the rest runs again.',
+    fields: { ...REMOTE, status: 'code' },
+  },
+  'batch.vanished': {
+    level: 'warn',
+    message:
+      'OpenAI answers 404 for a batch that it created. It is asked again in each poll until it must have ended.',
+    fields: REMOTE,
+  },
+  'batch.lost': {
+    level: 'warn',
+    message:
+      'OpenAI does not know the batch and its time is over. It is held, because its requests may have been charged: resubmit it by setting onLost, or cancel the job.',
+    fields: REMOTE,
+  },
+  'batch.abandoned': {
+    level: 'warn',
+    message:
+      'OpenAI does not know the batch and its time is over. It is given up; its requests run again or get their outcome, as the route says.',
+    fields: REMOTE,
+  },
+  'work.removed': {
+    level: 'info',
+    message: 'Files below work/ of jobs that ended long ago have been removed.',
+    fields: { jobs: 'count' },
+  },
+
+  // A restored table
+  'table.restored': {
+    level: 'warn',
+    message:
+      'The table was restored to an earlier time. The poll now looks for batches and jobs that were made since, so that nothing runs twice.',
+    fields: { poll: 'count', seen: 'count' },
+  },
+  'key.refused': {
+    level: 'warn',
+    message:
+      'An API key cannot be used, so this run cannot compare its project at OpenAI with the records. The next run tries again.',
+    fields: { apiKey: 'name', keyVersion: 'id?', reason: 'reason' },
+  },
+  'list.repeated': {
+    level: 'warn',
+    message:
+      'A list of OpenAI leads back to an earlier cursor. Reading stops here, and the next run begins again.',
+    fields: { cursor: 'id' },
+  },
+  'batch.orphaned': {
+    level: 'warn',
+    message:
+      'A batch of this stack at OpenAI is in no record, so its results are not collected. Cancel it at OpenAI if it is not wanted.',
+    fields: {
+      jobId: 'id?',
+      batchId: 'id?',
+      nonce: 'id?',
+      openaiBatchId: 'id',
+      status: 'code',
+      reason: 'reason',
+    },
+  },
+  'batch.adopted': {
+    level: 'warn',
+    message:
+      'The record of the batch was behind: it runs at OpenAI. The record now says so, and the batch is polled.',
+    fields: REMOTE,
+  },
+  'job.adopted': {
+    level: 'warn',
+    message:
+      'A job of this stack was missing in the table. It was recorded again from its files and continues.',
+    fields: JOB,
+  },
+  'file.deleted': {
+    level: 'info',
+    message: 'An input file at OpenAI that no batch needs was deleted.',
+    fields: { fileId: 'id', filename: 'key' },
+  },
+  'cleanup.deferred': {
+    level: 'info',
+    message:
+      'The run had no time to delete all input files at OpenAI that no batch needs. The next hour deletes the others.',
+    fields: { found: 'count' },
+  },
+
+  // Collect
+  'batch.collected': {
+    level: 'info',
+    message: 'Every request of the batch has its outcome or a place in the next round.',
+    fields: {
+      ...BATCH,
+      succeeded: 'count',
+      failed: 'count',
+      retried: 'count',
+      failedByCode: 'counts',
+      possiblyBilledTwice: 'counts',
+      incomplete: 'count',
+      filtered: 'count',
+      cutOtherwise: 'count',
+      repairedLines: 'count',
+      strayLines: 'count',
+      inputTokens: 'count',
+      outputTokens: 'count',
+    },
+  },
+  'collect.continued': {
+    level: 'info',
+    message: 'The results of the batch did not fit into this invocation. The next one continues.',
+    fields: BATCH,
+  },
+  'collect.delayed': {
+    level: 'warn',
+    message:
+      'The results of the batch cannot be fetched because its API key cannot be used. They are asked for again in ten minutes.',
+    fields: { ...BATCH, apiKey: 'name', reason: 'reason' },
+  },
+  'download.restarted': {
+    level: 'warn',
+    message: 'Checkpoint unusable; restarting the download of a result file from its first byte.',
+    fields: { ...BATCH, fileId: 'id', reason: 'reason' },
+  },
+  'batch.recut': {
+    level: 'info',
+    message:
+      'The batch was too large for a limit or a budget. It was cut into smaller ones, which are sent next.',
+    fields: { ...BATCH, parts: 'count' },
+  },
+  'batch.resent': {
+    level: 'warn',
+    message:
+      'OpenAI failed the batch before it ran any request. The same requests are sent again in a new batch after waitMs.',
+    fields: {
+      ...BATCH,
+      openaiBatchId: 'id?',
+      code: 'code',
+      waitMs: 'ms',
+      counted: 'code?',
+      tries: 'count?',
+    },
+  },
+  'batch.held': {
+    level: 'warn',
+    message:
+      'OpenAI failed this batch each time before it ran any request, so it is held. Fix the reason in code, then run `batchdrop resume` for the job.',
+    fields: { ...BATCH, openaiBatchId: 'id?', code: 'code', resends: 'count' },
+  },
+  'usage.mismatched': {
+    level: 'warn',
+    message:
+      'OpenAI reports other tokens for the batch than its result lines add up to. The cost in the receipt is that of the lines.',
+    fields: {
+      ...BATCH,
+      openaiBatchId: 'id?',
+      reportedInputTokens: 'count',
+      reportedOutputTokens: 'count',
+      countedInputTokens: 'count',
+      countedOutputTokens: 'count',
+    },
+  },
+
+  // Finalize
+  'finalize.skipped': {
+    level: 'info',
+    message: 'Another worker finalizes this job, or has done so, so this one leaves it alone.',
+    fields: JOB,
+  },
+  'finalize.postponed': {
+    level: 'info',
+    message: 'The job cannot be finalized yet. It is tried again after waitMs.',
+    fields: { ...JOB, reason: 'reason', waitMs: 'ms' },
+  },
+  'finalize.continued': {
+    level: 'info',
+    message: 'Merging the results did not fit into this invocation. The next one continues.',
+    fields: JOB,
+  },
+  'merge.restarted': {
+    level: 'warn',
+    message: 'Checkpoint unusable; restarting the merge of the results. No result is lost.',
+    fields: { ...JOB, reason: 'reason' },
+  },
+  'job.completed': {
+    level: 'info',
+    message: 'The job has ended. Its results and its receipt are written, and a JobCompleted event was sent.',
+    fields: {
+      ...JOB,
+      result: 'code',
+      requests: 'count',
+      succeeded: 'count',
+      failed: 'count',
+      invalid: 'count',
+    },
+  },
+  'deletion.skipped': {
+    level: 'warn',
+    message:
+      'There was no time to delete all files of the job at OpenAI. They expire there within 30 days; the results are not affected.',
+    fields: { ...JOB, batches: 'count' },
+  },
+  'deletion.failed': {
+    level: 'warn',
+    message:
+      'A file at OpenAI that is not needed any more could not be deleted. It expires there within 30 days; the results are not affected.',
+    fields: { ...JOB, batchId: 'id?', error: 'code' },
+  },
+  'duplicate.deferred': {
+    level: 'info',
+    message: 'The job waits for its owner, the job of the same content, which has not ended yet.',
+    fields: { ...JOB, owner: 'id?' },
+  },
+  'duplicate.started': {
+    level: 'info',
+    message: 'The job of the same content failed or was rejected, so this one is run after all.',
+    fields: { ...JOB, owner: 'id?' },
+  },
+  'duplicate.answered': {
+    level: 'info',
+    message:
+      'The job of the same content (owner) has ended. Its results are the results of this job as well.',
+    fields: { ...JOB, owner: 'id' },
+  },
+  'duplicate.cancelled': {
+    level: 'info',
+    message: 'The job waited for another one of the same content (owner) and was cancelled with it.',
+    fields: { ...JOB, owner: 'id' },
+  },
+
+  // What a person asks for
+  'job.cancelled': {
+    level: 'info',
+    message:
+      'The job was cancelled. Nothing more of it is sent; what is finished is kept, and the receipt follows.',
+    fields: { ...JOB, duplicates: 'count', duplicatesRun: 'flag' },
+  },
+  'cancellation.requested': {
+    level: 'info',
+    message: 'OpenAI was asked to cancel the batch. The poll waits until it has ended.',
+    fields: REMOTE,
+  },
+  'batch.resumed': {
+    level: 'info',
+    message: 'A person released the held batch. It is sent as soon as limits and budget allow.',
+    fields: BATCH,
+  },
+
+  // Steps, leases and retries
+  'step.failed': {
+    level: 'error',
+    message: 'A step failed. Its message comes back after waitMs and is tried again.',
+    fields: { error: 'error', waitMs: 'ms' },
+  },
+  'poll.failed': {
+    level: 'error',
+    message: 'The poll failed, in whole or in part. The next scheduled run tries again.',
+    fields: { error: 'error' },
+  },
+  'visibility.unchanged': {
+    level: 'warn',
+    message:
+      'The time of the retry could not be set, so the message comes back only after the visibility timeout of its queue.',
+    fields: { error: 'error' },
+  },
+  'step.skipped': {
+    level: 'info',
+    message: 'The step has to wait, and another worker or the sweep continues with the batch.',
+    fields: { ...BATCH, reason: 'reason' },
+  },
+  'step.postponed': {
+    level: 'info',
+    message: 'The step has to wait. It is tried again after waitMs.',
+    fields: { ...BATCH, reason: 'reason', waitMs: 'ms' },
+  },
+  'batch.delayed': {
+    level: 'warn',
+    message: 'A step of the batch failed several times. The batch waits for waitMs before the next try.',
+    fields: { ...BATCH, state: 'code', failures: 'count', waitMs: 'ms', reason: 'reason' },
+  },
+  'job.delayed': {
+    level: 'warn',
+    message:
+      'A step of the job failed several times. The job is tried again at nextAt; if isHeld, only every six hours until a person fixes the reason.',
+    fields: {
+      ...JOB,
+      state: 'code',
+      tries: 'count',
+      reason: 'reason',
+      since: 'time',
+      nextAt: 'time',
+      isHeld: 'flag',
+    },
+  },
+  'renewal.failed': {
+    level: 'warn',
+    message: 'A lease could not be renewed; trying again. The work stops if the lease runs out.',
+    fields: { lease: 'reason', leftMs: 'ms', reason: 'reason' },
+  },
+  'lease.lost': {
+    level: 'warn',
+    message: 'Another worker has the lease now. It continues the work; this worker changes nothing more.',
+    fields: { lease: 'reason' },
+  },
+} as const satisfies Readonly<Record<`${string}.${string}`, EventRow>>;
+
+/** The name of an event. */
+export type EventName = keyof typeof EVENTS;
+
+/** The fields of an event. */
+export type EventFields<Name extends EventName> = FieldsOf<(typeof EVENTS)[Name]['fields']>;
+
+/** What a worker knows of its invocation, and adds to each event. */
+export const INVOCATION_FIELDS = {
+  messageId: 'id?',
+  receiveCount: 'count?',
+  jobId: 'id?',
+  batchId: 'id?',
+} as const satisfies FieldKinds;
+
+/** Values of {@link INVOCATION_FIELDS}. */
+export type InvocationFields = FieldsOf<typeof INVOCATION_FIELDS>;
