@@ -33,10 +33,24 @@ describe('documents', () => {
     expect(brokenLinksOf(document)).toEqual([]);
   });
 
+  it.each(DOCUMENTS)('%s names files and folders that exist', (document) => {
+    const names = [
+      ...textOf(document).matchAll(
+        /`((?:bin|cli|docs|examples|lambdas|lib|local|scripts|src|test)\/[\w./-]*)`/g,
+      ),
+    ];
+    const gone = names.map(([, name]) => name!).filter((name) => !existsSync(join(ROOT, name)));
+    expect(gone).toEqual([]);
+  });
+
   it.each(DOCUMENTS)('%s has examples of settings that are valid', (document) => {
     const blocks = [...textOf(document).matchAll(/^ *```json\n([\s\S]*?)^ *```/gm)].map(
       ([, block]) => block!,
     );
     for (const block of blocks.filter((one) => one.includes('"routes":'))) readSettings(block, document);
+  });
+
+  it('has a README that fits on a few screens', () => {
+    expect(textOf('README.md').split('\n').length).toBeLessThanOrEqual(151);
   });
 });
