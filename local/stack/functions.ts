@@ -66,6 +66,7 @@ export function createFunctions(input: FunctionsInput) {
 /** A function as the template has it, with what the options change, and where its services are. */
 function settingsOf(plan: FunctionPlan, role: string, { options, folder, services }: FunctionsInput) {
   const {
+    taskRoot = plan.taskRoot,
     timeoutMs = plan.timeoutMs,
     memoryMb = plan.memoryMb,
     environment,
@@ -73,6 +74,7 @@ function settingsOf(plan: FunctionPlan, role: string, { options, folder, service
   const key = services.callers.keyOf(plan.name);
   return {
     ...plan,
+    taskRoot,
     timeoutMs,
     memoryMb,
     now: options.now,

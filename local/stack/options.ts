@@ -9,8 +9,10 @@ export interface ObservedCall extends Omit<ServiceCall, 'sessionToken'> {
   functionName: string;
 }
 
-/** What a test may set otherwise than the template says. */
+/** What a test or a debugger may set otherwise than the template says. */
 export interface FunctionOverrides {
+  /** Folder of a bundle that is run in place of the synthesized one. */
+  taskRoot?: string | undefined;
   timeoutMs?: number | undefined;
   memoryMb?: number | undefined;
   environment?: Record<string, string> | undefined;

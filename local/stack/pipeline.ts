@@ -21,7 +21,7 @@ import type { ByteStream } from '../../src/core/ports/objects.ts';
 import { createDynamoDBClient, createS3Client, createSqsClient } from '../../src/runtime/clients.ts';
 import { startEmulator } from '../openai-emulator/emulator.ts';
 import type { LocalStack } from './local-stack.ts';
-import type { LocalStackOptions } from './options.ts';
+import type { FunctionOverrides, LocalStackOptions } from './options.ts';
 import { startLocalStack } from './start.ts';
 import { ensureSynth } from './synth.ts';
 
@@ -60,6 +60,8 @@ export interface LocalPipelineOptions {
   ports?: { s3?: number | undefined; emulator?: number | undefined } | undefined;
   /** Invocations that the account runs at a time; above it they are throttled. @default no limit */
   concurrency?: number | undefined;
+  /** What functions are run with otherwise than the template says, by role. */
+  functions?: Record<string, FunctionOverrides> | undefined;
   /** Delivers every queue message and every event twice. */
   deliverTwice?: boolean | undefined;
   onProgress?: ((text: string) => void) | undefined;
@@ -147,7 +149,9 @@ function stackOptions(
   cdkOut: string,
   emulator: string | undefined,
 ): LocalStackOptions {
+  const { submit, ...others } = options.functions ?? {};
   const settles = { CREATE_SETTLES_SECONDS: String(EMULATOR_SETTLES_SECONDS) };
+  const emulated = { ...submit, environment: { ...settles, ...submit?.environment } };
   return {
     dir: resolve(options.stateDir, 'aws'),
     cdkOut,
@@ -159,7 +163,7 @@ function stackOptions(
       twice: options.deliverTwice,
       throttledForSeconds: emulator === undefined ? undefined : EMULATED_THROTTLED_SECONDS,
     },
-    functions: emulator === undefined ? {} : { submit: { environment: settles } },
+    functions: emulator === undefined ? options.functions : { ...others, submit: emulated },
     onLog: options.onLog,
   };
 }
