@@ -1,12 +1,14 @@
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import packageJson from '../../../package.json' with { type: 'json' };
 import { readSettings } from '../../../src/contract/settings-text.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
 const DOCUMENTS = ['*.md', 'docs/**/*.md', 'local/**/*.md'].flatMap((pattern) =>
   globSync(pattern, { cwd: ROOT }),
 );
+const SCRIPTS = new Set(Object.keys(packageJson.scripts));
 const textOf = (document: string): string => readFileSync(join(ROOT, document), 'utf8');
 
 /** Anchors of a document's headings, as GitHub makes them. */
@@ -41,6 +43,13 @@ describe('documents', () => {
     ];
     const gone = names.map(([, name]) => name!).filter((name) => !existsSync(join(ROOT, name)));
     expect(gone).toEqual([]);
+  });
+
+  it.each(DOCUMENTS)('%s names scripts of package.json that exist', (document) => {
+    const names = [...textOf(document).matchAll(/\bnpm run (?:-s )?([a-z][a-z:]*)/g)].map(
+      ([, name]) => name!,
+    );
+    expect(names.filter((name) => !SCRIPTS.has(name))).toEqual([]);
   });
 
   it.each(DOCUMENTS)('%s has examples of settings that are valid', (document) => {
