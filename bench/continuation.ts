@@ -28,9 +28,9 @@ import { defaultSettings } from '../src/contract/settings.ts';
 import { type Plan, readPlan } from '../src/core/files/plan.ts';
 import type { Job } from '../src/core/model/job.ts';
 import { jobIdOf } from '../src/core/model/job-id.ts';
-import { OPENAI_LIMITS } from '../src/core/model/limits.ts';
 import { Prices } from '../src/core/pricing/prices.ts';
 import { scan } from '../src/core/steps/ingest/scan.ts';
+import { OPENAI_RULES } from '../src/providers/openai/rules.ts';
 import { createDynamoDBClient, createS3Client } from '../src/runtime/clients.ts';
 import { inputFile } from './inputs/input-file.ts';
 import { FileObjects } from './ours/file-objects.ts';
@@ -126,7 +126,8 @@ export async function runContinuation(options: ContinuationOptions): Promise<Con
       {
         objects: reference,
         layout: defaultSettings().layout,
-        limits: OPENAI_LIMITS,
+        rules: OPENAI_RULES,
+        limits: OPENAI_RULES.limits,
         prices: new Prices(),
         deadline: { remainingMs: () => Number.POSITIVE_INFINITY },
         worker: 'reference',

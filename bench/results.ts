@@ -21,7 +21,7 @@ import { type Plan, writePlanOnce } from '../src/core/files/plan.ts';
 import { RunWriter } from '../src/core/files/run-file.ts';
 import { type BatchRecord, batchIdOf, type RunRef } from '../src/core/model/batch.ts';
 import type { Job } from '../src/core/model/job.ts';
-import { noUsage } from '../src/core/results/usage.ts';
+import { noUsage } from '../src/core/model/usage.ts';
 import { createS3Client } from '../src/runtime/clients.ts';
 import { bundleOurs } from './bundle.ts';
 import { type Measurement, measure } from './measure.ts';

@@ -6,8 +6,9 @@ import { isUtf8 } from 'node:buffer';
 import { closeSync, openSync, readSync } from 'node:fs';
 import { CustomIdHasher } from '../../src/core/base/custom-id-hash.ts';
 import { checkLine } from '../../src/core/requests/check-line.ts';
-import { LineScanner } from '../../src/core/requests/line-scanner.ts';
+import { type LineHandlers, LineScanner } from '../../src/core/requests/line-scanner.ts';
 import { IdRuns } from '../../src/core/steps/ingest/id-runs.ts';
+import { OPENAI_RULES } from '../../src/providers/openai/rules.ts';
 
 const [path, megabytes, count] = process.argv.slice(2) as [string, string, string];
 const LINE_FEED = 0x0a;
@@ -49,7 +50,7 @@ const CORES: Record<string, Core> = {
   'core-ours': (bytes) => {
     const ids = collectIds();
     let lines = 0;
-    const scanner = new LineScanner(JOB_ID, {
+    const handlers: LineHandlers = {
       onSpan: ({ count, hashes }) => {
         ids.appendAll(hashes);
         lines += count;
@@ -57,7 +58,8 @@ const CORES: Record<string, Core> = {
       onLine: () => {
         throw new Error('a line was left to checkLine');
       },
-    });
+    };
+    const scanner = new LineScanner(JOB_ID, handlers, { rules: OPENAI_RULES });
     for (let from = 0; from < bytes.length; from += CHUNK_BYTES) {
       scanner.push(bytes.subarray(from, from + CHUNK_BYTES));
     }
@@ -71,7 +73,7 @@ const CORES: Record<string, Core> = {
     let lines = 0;
     for (let from = 0; from < bytes.length; ) {
       const end = bytes.indexOf(LINE_FEED, from);
-      const verdict = checkLine(bytes.subarray(from, end));
+      const verdict = checkLine(bytes.subarray(from, end), OPENAI_RULES);
       if (!verdict.valid) throw new Error(verdict.code);
       hasher.hashText(verdict.customId);
       ids.append(hasher.hash0, hasher.hash1);

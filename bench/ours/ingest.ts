@@ -7,9 +7,9 @@ import { statSync } from 'node:fs';
 import type { Layout } from '../../src/contract/layout.ts';
 import type { Route } from '../../src/contract/route.ts';
 import type { Job } from '../../src/core/model/job.ts';
-import { OPENAI_LIMITS } from '../../src/core/model/limits.ts';
 import { Prices } from '../../src/core/pricing/prices.ts';
 import { scan } from '../../src/core/steps/ingest/scan.ts';
+import { OPENAI_RULES } from '../../src/providers/openai/rules.ts';
 import { FileObjects } from './file-objects.ts';
 
 const [path, folder] = process.argv.slice(2) as [string, string];
@@ -56,7 +56,8 @@ const objects = new FileObjects({ key, path }, folder);
 const deps = {
   objects,
   layout,
-  limits: OPENAI_LIMITS,
+  rules: OPENAI_RULES,
+  limits: OPENAI_RULES.limits,
   prices: new Prices(),
   deadline: { remainingMs: () => Number.POSITIVE_INFINITY },
   worker: 'bench',

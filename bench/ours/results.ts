@@ -15,6 +15,7 @@ import { Prices } from '../../src/core/pricing/prices.ts';
 import { collect } from '../../src/core/steps/collect/collect.ts';
 import { finalize } from '../../src/core/steps/finalize/finalize.ts';
 import { OpenAIBatches } from '../../src/providers/openai/batch-api.ts';
+import { OPENAI_RULES } from '../../src/providers/openai/rules.ts';
 import { createS3Client } from '../../src/runtime/clients.ts';
 import { noHeartbeat } from '../../test/support/memory/heartbeat.ts';
 import { MemoryJobs } from '../../test/support/memory/jobs.ts';
@@ -53,6 +54,7 @@ const deps = {
   prices: new Prices(),
   parks: new MemoryParks(),
   batches: { withKey: () => batches },
+  rules: OPENAI_RULES,
   outbox: new MemoryOutbox(),
   events: new MemoryEvents(),
   scratch: new TmpScratch(),

@@ -15,7 +15,6 @@ import { DynamoDBQuota } from '../../src/adapters/dynamodb/quota.ts';
 import { EVENTS } from '../../src/contract/events.ts';
 import { defaultSettings } from '../../src/contract/settings.ts';
 import { DAY_MS, MINUTE_MS } from '../../src/contract/time.ts';
-import { OPENAI_LIMITS } from '../../src/core/model/limits.ts';
 import type { Telemetry } from '../../src/core/ports/telemetry.ts';
 import { Prices } from '../../src/core/pricing/prices.ts';
 import { collect } from '../../src/core/steps/collect/collect.ts';
@@ -23,6 +22,7 @@ import { finalize } from '../../src/core/steps/finalize/finalize.ts';
 import { ingest } from '../../src/core/steps/ingest/ingest.ts';
 import { poll } from '../../src/core/steps/poll/poll.ts';
 import { submit } from '../../src/core/steps/submit/submit.ts';
+import { OPENAI_RULES } from '../../src/providers/openai/rules.ts';
 import { noHeartbeat } from '../../test/support/memory/heartbeat.ts';
 import { MemoryEvents, MemoryOutbox, type QueuedMessage } from '../../test/support/memory/outbox.ts';
 import { MemoryOwners } from '../../test/support/memory/owners.ts';
@@ -130,7 +130,8 @@ export async function play(scenario: Scenario): Promise<Played> {
       },
     },
     settings,
-    limits: { ...OPENAI_LIMITS, requests: linesPerBatch },
+    rules: OPENAI_RULES,
+    limits: { ...OPENAI_RULES.limits, requests: linesPerBatch },
     tokenizerOf: async () => (text: string) => text.length / CHARS_PER_TOKEN,
     workKeptMs: 30 * DAY_MS,
     objects,

@@ -6,6 +6,8 @@ import { formatUsd, type Picodollars, toUsd } from '../../src/core/base/money.ts
 import { GzipError } from '../../src/core/files/gunzip.ts';
 import { LineSplitter } from '../../src/core/files/lines.ts';
 import { unpacked } from '../../src/core/files/unpacked.ts';
+import { readCalls } from '../../src/providers/openai/past-calls.ts';
+import { OPENAI_RULES } from '../../src/providers/openai/rules.ts';
 import { type PriceOptions, pricesOf } from '../options/prices.ts';
 import { readWithProgress, sizesOf } from '../options/read-files.ts';
 import { EXIT_PARTIAL, EXIT_SUCCEEDED, UsageError } from '../view/exit.ts';
@@ -20,7 +22,10 @@ export interface AuditOptions extends PriceOptions {
 
 /** @returns the exit status: whether every line was understood and has a price. */
 export async function audit(files: readonly string[], options: AuditOptions): Promise<number> {
-  const auditor = new Auditor(await pricesOf(options), await rulesOf(options.rules));
+  const auditor = new Auditor(await pricesOf(options), await rulesOf(options.rules), {
+    rules: OPENAI_RULES,
+    readCalls,
+  });
   const utf8 = new TextDecoder('utf-8', { fatal: true });
   for (const [file, size] of await sizesOf(files)) {
     const lines = new LineSplitter(({ bytes, line }) => {

@@ -22,12 +22,12 @@ import {
   recommendTier,
   type TierCost,
 } from '../../src/core/forecast/tiers.ts';
-import { OPENAI_LIMITS } from '../../src/core/model/limits.ts';
 import type { Prices } from '../../src/core/pricing/prices.ts';
-import { encodingOf } from '../../src/core/requests/models.ts';
 import { configuredFor } from '../../src/core/scheduling/admit.ts';
 import { additionsOf } from '../../src/core/steps/ingest/fill-in.ts';
 import { loadTokenizer } from '../../src/providers/openai/gpt-tokenizer.ts';
+import { encodingOf } from '../../src/providers/openai/models.ts';
+import { OPENAI_RULES } from '../../src/providers/openai/rules.ts';
 import { formatDuration } from '../options/duration.ts';
 import { type PriceOptions, pricesOf } from '../options/prices.ts';
 import { readWithProgress, sizesOf } from '../options/read-files.ts';
@@ -72,7 +72,8 @@ export async function plan(files: readonly string[], options: PlanOptions): Prom
   const plans: FilePlan[] = [];
   for (const [file, bytes] of sizes) {
     const found = await forecast(readWithProgress(file, bytes, process.stderr, Date.now), {
-      limits: OPENAI_LIMITS,
+      rules: OPENAI_RULES,
+      limits: OPENAI_RULES.limits,
       tokenizerOf: (model) => (encodingOf(model) === 'o200k_base' ? o200k : cl100k),
       enqueuedTokensOf: terms.enqueuedTokensOf,
       route: terms.route,
@@ -219,11 +220,11 @@ class WholePlan {
         `    beside   ${kinds.join(', ')}: not text, so not sure; at most ${format(group.inputTokensAtMost)} tokens in`,
       );
     for (const tier of TIERS) {
-      const cost = costOfGroup(this.#prices, group, tier, this.#at);
+      const cost = costOfGroup(this.#prices, group, tier, this.#at, OPENAI_RULES);
       lines.push(`    ${tier.padEnd(8)} ${cost === undefined ? 'no price known' : costText(cost)}`);
     }
     if (long.requests > 0) {
-      const extra = costOfGroup(this.#prices, group, 'batch', this.#at)?.longExtra;
+      const extra = costOfGroup(this.#prices, group, 'batch', this.#at, OPENAI_RULES)?.longExtra;
       lines.push(
         `    long     ${count(long.requests, 'request')} of more than 272,000 tokens (line ${long.firstLines.map(format).join(', ')}${long.requests > long.firstLines.length ? ', …' : ''})${extra === undefined ? '' : `: ${formatUsd(extra)} more in batch than at the short price`}`,
       );
@@ -276,7 +277,7 @@ class WholePlan {
 
   #reserveOf(route: Route, plans: readonly FilePlan[]): Reserve {
     const batches = plans.flatMap((file) => file.batches);
-    return reserveFor(batches, route, this.#prices, this.#at);
+    return reserveFor(batches, route, this.#prices, this.#at, OPENAI_RULES);
   }
 
   #budgetLines(route: Route): string[] {
@@ -307,7 +308,7 @@ class WholePlan {
   #totalOf(tier: Tier): Picodollars | undefined {
     let total = 0n;
     for (const group of this.#groups()) {
-      const cost = costOfGroup(this.#prices, group, tier, this.#at);
+      const cost = costOfGroup(this.#prices, group, tier, this.#at, OPENAI_RULES);
       if (cost === undefined) return undefined;
       total += cost.input + cost.output;
     }
@@ -324,7 +325,7 @@ class WholePlan {
 
   #usdOf(group: GroupForecast): Record<Tier, object | null> {
     const usd = (tier: Tier): object | null => {
-      const cost = costOfGroup(this.#prices, group, tier, this.#at);
+      const cost = costOfGroup(this.#prices, group, tier, this.#at, OPENAI_RULES);
       if (cost === undefined) return null;
       const { input, output, longExtra } = cost;
       return { input: toUsd(input), outputAtMost: toUsd(output), longExtra: toUsd(longExtra) };

@@ -20,7 +20,7 @@ import { type Receipt, receiptSchema } from '../../src/contract/receipt.ts';
 import { defaultSettings, type Settings } from '../../src/contract/settings.ts';
 import { MINUTE_MS } from '../../src/contract/time.ts';
 import { publishedKeys } from '../../src/core/files/keys.ts';
-import { type BatchLimits, OPENAI_LIMITS } from '../../src/core/model/limits.ts';
+import type { BatchLimits } from '../../src/core/model/limits.ts';
 import type { Deadline } from '../../src/core/ports/ambient.ts';
 import type { BatchApi, CallApi } from '../../src/core/ports/provider.ts';
 import { Prices } from '../../src/core/pricing/prices.ts';
@@ -33,6 +33,7 @@ import { poll } from '../../src/core/steps/poll/poll.ts';
 import { submit } from '../../src/core/steps/submit/submit.ts';
 import { OpenAIBatches } from '../../src/providers/openai/batch-api.ts';
 import { OpenAICalls } from '../../src/providers/openai/call-api.ts';
+import { OPENAI_RULES } from '../../src/providers/openai/rules.ts';
 import { noHeartbeat } from './memory/heartbeat.ts';
 import { MemoryJobs } from './memory/jobs.ts';
 import { MemoryListing } from './memory/listing.ts';
@@ -132,7 +133,8 @@ export async function startPipeline(options: PipelineOptions = {}) {
     stackId: options.stackId ?? 'stack-1',
     stackName: options.stackName ?? options.stackId ?? 'stack-1',
     settings: options.settings ?? defaultSettings(),
-    limits: { ...OPENAI_LIMITS, ...options.limits },
+    rules: OPENAI_RULES,
+    limits: { ...OPENAI_RULES.limits, ...options.limits },
     tokenizerOf: async () => (text: string) => text.length / 4,
     workKeptMs: 30 * 24 * 60 * MINUTE_MS,
     objects,

@@ -7,6 +7,7 @@ import { HOUR_MS } from '../../src/contract/time.ts';
 import type { BatchRecord } from '../../src/core/model/batch.ts';
 import type { BatchApi } from '../../src/core/ports/provider.ts';
 import type { SubmitDeps } from '../../src/core/steps/submit/submit.ts';
+import { OPENAI_RULES } from '../../src/providers/openai/rules.ts';
 import { MemoryBatches } from './memory/batches.ts';
 import { noHeartbeat } from './memory/heartbeat.ts';
 import { MemoryJobs } from './memory/jobs.ts';
@@ -38,6 +39,7 @@ export async function startSubmit(record: Partial<BatchRecord>) {
     parks: new MemoryParks(),
     outbox: new MemoryOutbox(),
     batches,
+    rules: OPENAI_RULES,
     ambient,
     deadline: { remainingMs: () => 15 * 60_000 },
     heartbeat: noHeartbeat,

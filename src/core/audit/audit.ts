@@ -2,13 +2,11 @@
 
 import type { PricedTier } from '../../contract/rates.ts';
 import type { Picodollars } from '../base/money.ts';
-import { WITH_FLEX } from '../model/endpoints.ts';
-import type { TokenUsage } from '../model/usage.ts';
+import { addUsage, noUsage, type TokenUsage } from '../model/usage.ts';
+import type { ProviderRules } from '../ports/provider-rules.ts';
 import { costAt, type Prices } from '../pricing/prices.ts';
 import { SHORT_CONTEXT_TOKENS } from '../pricing/table.ts';
-import { toolFeeOf } from '../pricing/tool-fees.ts';
-import { addUsage, noUsage } from '../results/usage.ts';
-import { type Calls, hasBatch, readCalls } from './calls.ts';
+import type { Calls, ReadCalls } from './calls.ts';
 import type { Rules } from './rules.ts';
 
 /** Calls of one month that could go in one tier. */
@@ -54,10 +52,18 @@ export interface Audit {
 
 const MOST_PROBLEMS = 20;
 
+/** Whose calls they were. */
+export interface AuditedProvider {
+  rules: Pick<ProviderRules, 'endpoints' | 'answers'>;
+  /** Reads one line of a log, without its line feed. */
+  readCalls(line: string): ReadCalls;
+}
+
 /** Takes lines; order does not matter. */
 export class Auditor {
   readonly #prices: Prices;
   readonly #rules: Rules;
+  readonly #provider: AuditedProvider;
   readonly #months = new Map<string, MonthAudit>();
   readonly #unpriced = new Map<string, number>();
   readonly #problems: AuditProblem[] = [];
@@ -65,15 +71,16 @@ export class Auditor {
   #failed = 0;
   #unread = 0;
 
-  constructor(prices: Prices, rules: Rules) {
+  constructor(prices: Prices, rules: Rules, provider: AuditedProvider) {
     this.#prices = prices;
     this.#rules = rules;
+    this.#provider = provider;
   }
 
   /** @param text a line without its line feed. @param line its number, 1-based. */
   addLine(text: string, file: string, line: number): void {
     this.#lines++;
-    const read = readCalls(text);
+    const read = this.#provider.readCalls(text);
     if ('calls' in read) for (const calls of read.calls) this.#add(calls);
     else if ('failed' in read) this.#failed += read.failed;
     else this.#unreadLine(file, line, read.problem);
@@ -132,9 +139,10 @@ export class Auditor {
   /** The cheapest tier that the calls' urgency allows and that exists for them. */
   #eligible(calls: Calls): { tier: 'batch' | 'flex' | 'standard'; cost: Picodollars | undefined } {
     const urgency = this.#rules(calls);
+    const endpoint = this.#provider.rules.endpoints.get(calls.endpoint);
     const allowed: ('batch' | 'flex')[] = [];
-    if (urgency === 'later' && hasBatch(calls.endpoint)) allowed.push('batch');
-    if (urgency !== 'now' && WITH_FLEX.has(calls.endpoint)) allowed.push('flex');
+    if (urgency === 'later' && endpoint !== undefined) allowed.push('batch');
+    if (urgency !== 'now' && endpoint?.hasFlex) allowed.push('flex');
     let found: { tier: 'batch' | 'flex' | 'standard'; cost: Picodollars | undefined } | undefined;
     for (const tier of allowed) {
       const cost = this.#costOf(calls, tier);
@@ -148,7 +156,7 @@ export class Auditor {
   #costOf({ model, at, count, usage, tools }: Calls, tier: PricedTier): Picodollars | undefined {
     const isLong = usage.inputTokens > SHORT_CONTEXT_TOKENS * Math.max(1, count);
     const rates = this.#prices.ratesOf({ model, tier, at, isLong });
-    const fee = tools === undefined ? 0n : toolFeeOf(tools, model);
+    const fee = tools === undefined ? 0n : this.#provider.rules.answers.toolFeeOf(tools, model);
     return rates === undefined ? undefined : costAt(rates, usage) + fee;
   }
 

@@ -7,10 +7,11 @@ import { CustomIdHasher } from '../base/custom-id-hash.ts';
 import { GzipError } from '../files/gunzip.ts';
 import { ManifestEntries, renderedBytes } from '../files/manifest.ts';
 import { unpacked } from '../files/unpacked.ts';
-import type { Endpoint } from '../model/endpoints.ts';
 import { type BatchLimits, MAX_GROUPS } from '../model/limits.ts';
-import { outputLimitOf, withOutputLimit } from '../model/output-limit.ts';
+import { withOutputLimit } from '../model/output-limit.ts';
+import { UNESTIMATED_KINDS, type UnestimatedKind } from '../model/prompt.ts';
 import type { ByteStream } from '../ports/objects.ts';
+import type { ProviderRules } from '../ports/provider-rules.ts';
 import { sizeOf } from '../pricing/bound.ts';
 import { SHORT_CONTEXT_TOKENS } from '../pricing/table.ts';
 import { estimateTokens, type TokenEstimate, type Tokenizer } from '../pricing/tokens/estimate.ts';
@@ -23,7 +24,6 @@ import {
   type ValidLine,
 } from '../requests/check-line.ts';
 import { LineScanner, type ScannedRequest } from '../requests/line-scanner.ts';
-import { readPrompt, UNESTIMATED_KINDS, type UnestimatedKind } from '../requests/prompt.ts';
 import { Cutter, type OpenBatch } from '../steps/ingest/cutter.ts';
 import { type Additions, checkFilledIn } from '../steps/ingest/fill-in.ts';
 import { type PrefixReport, SharedPrefixes } from './prefixes.ts';
@@ -33,7 +33,7 @@ import { SeenIds } from './seen-ids.ts';
 export type Bound = 'requests' | 'bytes' | 'embedding_inputs' | 'output' | 'tokens' | 'groups' | 'end';
 
 export interface BatchForecast {
-  endpoint: Endpoint;
+  endpoint: string;
   model: string;
   requests: number;
   bytes: number;
@@ -55,7 +55,7 @@ export interface Finding {
 
 /** Requests of one model and endpoint. */
 export interface GroupForecast {
-  endpoint: Endpoint;
+  endpoint: string;
   model: string;
   requests: number;
   batches: number;
@@ -90,6 +90,7 @@ export interface Forecast {
 }
 
 export interface ForecastOptions {
+  rules: ProviderRules;
   limits: BatchLimits;
   tokenizerOf: (model: string) => Tokenizer;
   /** OpenAI's limit of enqueued tokens of a model, if it is known: larger batches are cut again. */
@@ -101,7 +102,7 @@ export interface ForecastOptions {
 }
 
 export const MOST_FINDINGS = 20;
-/** Answers of requests that set no limit: a few paragraphs, as `predictOutputBytes` has it. */
+/** Answers of requests that set no limit: a few paragraphs, as `EndpointRules.predictOutput` has it. */
 export const ASSUMED_OUTPUT_TOKENS = 450;
 /** Batches stay below this share of the limit of enqueued tokens, so that others find room beside them. */
 const ENQUEUED_SHARE = 0.8;
@@ -167,7 +168,8 @@ class Reading {
               this.#lines += span.count;
               for (const request of span.requests()) this.#accept(request);
             },
-            onLine: (line) => this.#take(line, line.bytes && checkLine(line.bytes), line.bytes),
+            onLine: (line) =>
+              this.#take(line, line.bytes && checkLine(line.bytes, options.rules), line.bytes),
           }
         : {
             onSpan: (span) => {
@@ -175,12 +177,13 @@ class Reading {
             },
             onLine: (line) => this.#fillIn(line, line.bytes, additions),
           },
+      { rules: options.rules },
     );
   }
 
   /** As in ingest, every line is filled in before it is judged, those that need nothing too. */
   #fillIn(line: Place, dropped: Uint8Array | undefined, additions: Additions): void {
-    const filled = dropped && checkFilledIn(dropped, additions);
+    const filled = dropped && checkFilledIn(dropped, additions, this.#options.rules);
     this.#take(line, filled?.verdict, filled?.bytes);
   }
 
@@ -271,7 +274,7 @@ class Reading {
     }
     let sample = this.#samples.get(batch);
     if (sample === undefined) {
-      sample = new PromptSample(endpoint, model, this.#budget);
+      sample = new PromptSample(this.#options.rules, endpoint, model, this.#budget);
       this.#samples.set(batch, sample);
     }
     sample.add(request);
@@ -284,11 +287,12 @@ class Reading {
     const group = this.#groupOf(endpoint, model);
     group.requests++;
     const body = bodyOf(request.bytes());
-    const output = outputLimitOf(endpoint, body);
+    const rules = this.#options.rules.endpoints.get(endpoint)!;
+    const output = rules.outputLimitOf(body);
     if (output === undefined) group.unlimited++;
     const outputTokens = output ?? ASSUMED_OUTPUT_TOKENS;
     group.outputTokens += outputTokens;
-    const { texts, opaqueAt } = readPrompt(endpoint, body);
+    const { texts, opaqueAt } = rules.readPrompt(body);
     this.#prefixes.add(endpoint, model, texts.slice(0, opaqueAt), line);
     if (!Object.hasOwn(body, 'prompt_cache_key')) this.#withoutCacheKey++;
     const inputTokens = this.#tokensIfLong(model, request.textBytes, texts);
@@ -313,7 +317,7 @@ class Reading {
     return tokens;
   }
 
-  #groupOf(endpoint: Endpoint, model: string): OpenGroup {
+  #groupOf(endpoint: string, model: string): OpenGroup {
     const key = `${endpoint}\0${model}`;
     let group = this.#groups.get(key);
     if (group === undefined) {

@@ -3,7 +3,7 @@
 import type { Tier } from '../../contract/route.ts';
 import { HOUR_MS } from '../../contract/time.ts';
 import type { Picodollars } from '../base/money.ts';
-import { WITH_FLEX } from '../model/endpoints.ts';
+import type { ProviderRules } from '../ports/provider-rules.ts';
 import { costAt, type Prices } from '../pricing/prices.ts';
 import type { GroupForecast } from './forecast.ts';
 import type { PrefixReport } from './prefixes.ts';
@@ -23,9 +23,10 @@ export function costOfGroup(
   group: GroupForecast,
   tier: Tier,
   at: number,
+  { endpoints }: Pick<ProviderRules, 'endpoints'>,
 ): TierCost | undefined {
   const { model, long } = group;
-  if (tier === 'flex' && !WITH_FLEX.has(group.endpoint)) return undefined;
+  if (tier === 'flex' && !endpoints.get(group.endpoint)?.hasFlex) return undefined;
   const short = prices.ratesOf({ model, tier, at, isLong: false });
   const forLong = long.requests === 0 ? short : prices.ratesOf({ model, tier, at, isLong: true });
   if (short === undefined || forLong === undefined) return undefined;

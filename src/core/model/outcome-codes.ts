@@ -44,5 +44,8 @@ export const BUDGET_EXCEEDED = 'budget_exceeded';
 
 export const UNPRICED_MODEL = 'unpriced_model';
 
-/** OpenAI's code for a batch that would exceed the enqueued-token limit (openai-python#2084). */
-export const TOKEN_LIMIT_EXCEEDED = 'token_limit_exceeded';
+/** Our code for a request of a slice that was not called. */
+export const NOT_SENT = 'not_sent';
+
+/** Our code for a call whose answer takes longer than any worker can wait. */
+export const ANSWER_TOO_SLOW = 'answer_too_slow';

@@ -3,36 +3,6 @@
  * fourth of those that count its tries (see attempts.ts), so that every batch that the request is ever in can tell what
  * it may cost.
  */
-import type { Endpoint } from './endpoints.ts';
-
-/** `undefined` if the request does not say. Endpoints that give no text have 0. */
-export function outputLimitOf(endpoint: Endpoint, body: Record<string, unknown>): number | undefined {
-  switch (endpoint) {
-    case '/v1/responses':
-      return times(positive(body.max_output_tokens), body);
-    case '/v1/chat/completions':
-      return times(positive(body.max_completion_tokens) ?? positive(body.max_tokens), body);
-    case '/v1/completions':
-      // Source: API reference, legacy completions: max_tokens defaults to 16.
-      return times(positive(body.max_tokens) ?? 16, body);
-    default:
-      return 0;
-  }
-}
-
-/** Each choice may be as long. */
-function times(
-  tokens: number | undefined,
-  { n, best_of: bestOf }: Record<string, unknown>,
-): number | undefined {
-  return tokens === undefined
-    ? undefined
-    : Math.ceil(tokens * Math.max(positive(n) ?? 1, positive(bestOf) ?? 1));
-}
-
-function positive(value: unknown): number | undefined {
-  return typeof value === 'number' && Number.isFinite(value) && value > 0 ? value : undefined;
-}
 
 /**
  * What a byte stands for: 0 for a request that does not say, 1 for none, then powers of the eighth root of 2: a limit is

@@ -8,7 +8,6 @@ import type { Picodollars } from '../base/money.ts';
 import type { ManifestEntries, ManifestEntry } from '../files/manifest.ts';
 import type { BatchRecord } from '../model/batch.ts';
 import { outputLimitIn } from '../model/output-limit.ts';
-import { baseModelOf } from '../requests/models.ts';
 import type { Rates } from './blocks.ts';
 import type { Prices } from './prices.ts';
 import { cutByWeight, type Part, tokensOfEach } from './recut.ts';
@@ -19,7 +18,7 @@ import { SHORT_CONTEXT_TOKENS } from './table.ts';
  * advises to leave room for 25,000 tokens of reasoning and output. Others: ours; answers of a few pages.
  */
 function unlimitedOutputTokens(model: string): number {
-  return /^(gpt-(5|6)|o\d)/.test(baseModelOf(model)) ? 25_000 : 4_096;
+  return /^(ft:)?(gpt-(5|6)|o\d)/.test(model) ? 25_000 : 4_096;
 }
 
 /** Records of a batch that were made before there were budgets lack these. */

@@ -8,12 +8,10 @@ import { type Picodollars, toUsd } from '../base/money.ts';
 import type { ManifestEntries } from '../files/manifest.ts';
 import type { BatchRecord } from '../model/batch.ts';
 import type { Bill } from '../model/outcome.ts';
-import type { TokenUsage } from '../model/usage.ts';
-import { toolUseOf } from '../results/tool-use.ts';
-import { addUsage, isUsageReported, noUsage, usageOf } from '../results/usage.ts';
+import { addUsage, noUsage, type TokenUsage } from '../model/usage.ts';
+import type { AnswerRules } from '../ports/provider-rules.ts';
 import { boundOf, sharesOf } from './bound.ts';
 import type { Prices } from './prices.ts';
-import { toolFeeOf } from './tool-fees.ts';
 
 /** What is billed in a tier so far. */
 interface Sum {
@@ -41,6 +39,7 @@ export class Tally {
   readonly #batch: Billed;
   readonly #entries: ManifestEntries;
   readonly #prices: Prices;
+  readonly #rules: AnswerRules;
   readonly #at: number;
   readonly #tiers = new Map<PricedTier, Sum>();
   readonly #usage = noUsage();
@@ -52,11 +51,15 @@ export class Tally {
   #tools: Picodollars = 0n;
   #standard: Picodollars = 0n;
 
-  /** @param entries the batch's manifest. */
-  constructor(batch: Billed, entries: ManifestEntries, prices: Prices) {
+  /**
+   * @param entries the batch's manifest.
+   * @param rules by which its provider's answers are read.
+   */
+  constructor(batch: Billed, entries: ManifestEntries, prices: Prices, rules: AnswerRules) {
     this.#batch = batch;
     this.#entries = entries;
     this.#prices = prices;
+    this.#rules = rules;
     this.#costs = new BigInt64Array(entries.count);
     // OpenAI does not say when it ran a line; of what was sent on the last day of a price, some may have run on the next.
     this.#at = batch.submittedAt ?? batch.createdAt;
@@ -68,17 +71,17 @@ export class Tally {
    * @param index of its request in the manifest.
    */
   add(index: number, body: Record<string, unknown>, isAnswer: boolean): void {
-    const usage = usageOf(body);
+    const usage = this.#rules.usageOf(body);
     const tier = this.#tierOf(body);
     const answered = typeof body.model === 'string' ? body.model : this.#batch.model;
     const hasTokens = usage.inputTokens + usage.outputTokens > 0;
     const isMissing =
       isAnswer &&
-      !isUsageReported(body, this.#batch.endpoint) &&
+      !this.#rules.isUsageReported(body, this.#batch.endpoint) &&
       this.#costOf(ONE_OF_EACH, answered, tier) !== 0n;
     const cost = this.#costOf(usage, answered, tier);
-    const tools = toolUseOf(body);
-    const fee = toolFeeOf(tools, answered);
+    const tools = this.#rules.toolUseOf(body);
+    const fee = this.#rules.toolFeeOf(tools, answered);
     if (((hasTokens || isMissing) && cost === undefined) || tools.isUnpriced) this.#unpriced++;
     if (isMissing && cost !== undefined) this.#withoutUsage.add(index);
     if (hasTokens) addUsage(this.#usage, usage);

@@ -1,13 +1,12 @@
 /**
- * Decides whether one line is a request that OpenAI's Batch API takes, by the rules that it checks for the file as a
- * whole (a single bad line would sink its batch) and no others: what a model thinks of its parameters is per-request.
+ * Decides whether one line is a request that can be in a batch: the form of an input, which is that of OpenAI's batch files
+ * whoever the provider is, and the provider's endpoints and limits. Only what would sink a whole batch is checked: what a
+ * model thinks of its parameters is per-request.
  */
 
-import { countEmbeddingInputs } from '../model/embedding-inputs.ts';
-import { ENDPOINTS, type Endpoint, isEndpoint } from '../model/endpoints.ts';
-import { MAX_LINE_BYTES, OPENAI_LIMITS } from '../model/limits.ts';
-import { outputLimitOf } from '../model/output-limit.ts';
-import { predictOutputBytes } from './predict-output.ts';
+import { MAX_LINE_BYTES } from '../model/limits.ts';
+import { withRequest } from '../model/predicted-output.ts';
+import type { LineRules } from '../ports/provider-rules.ts';
 
 /** Why a line is invalid: OpenAI's own codes where it has one, ours for the rest. */
 export type InvalidCode =
@@ -35,13 +34,14 @@ export interface InvalidLine {
 export interface ValidLine {
   valid: true;
   customId: string;
-  url: Endpoint;
+  /** One of the provider's endpoints. */
+  url: string;
   model: string;
   /** Embedding inputs; 0 for other endpoints. */
   embeddingInputs: number;
   /** Bytes that the answer's output line may take. */
   predictedOutputBytes: number;
-  /** See {@link outputLimitOf}. */
+  /** See `EndpointRules.outputLimitOf`. */
   outputLimit: number | undefined;
   /**
    * UTF-8 bytes of all strings in the body, escapes decoded: for the token estimate. Left out are keys, data: URLs, the
@@ -81,8 +81,9 @@ export function duplicateCustomId(customId: string, firstLine: number): InvalidL
 /**
  * Checks one line.
  * @param bytes the line without line end and surrounding blanks.
+ * @param rules of the provider that it is to be sent to.
  */
-export function checkLine(bytes: Uint8Array): ValidLine | InvalidLine {
+export function checkLine(bytes: Uint8Array, rules: LineRules): ValidLine | InvalidLine {
   let text: string;
   try {
     text = utf8.decode(bytes);
@@ -123,10 +124,12 @@ export function checkLine(bytes: Uint8Array): ValidLine | InvalidLine {
     );
   }
   if (url === undefined) return missing('url', customId);
-  if (!isEndpoint(url)) {
+  const endpoint = typeof url === 'string' ? rules.endpoints.get(url) : undefined;
+  if (endpoint === undefined) {
+    const served = [...rules.endpoints.keys()].map((known) => `'${known}'`).join(', ');
     return invalid(
       'invalid_url',
-      `The URL ${quote(url)} is not one that the Batch API serves. Supported values are: ${ENDPOINTS.map((endpoint) => `'${endpoint}'`).join(', ')}.`,
+      `The URL ${quote(url)} is not one that the Batch API serves. Supported values are: ${served}.`,
       'url',
       customId,
     );
@@ -156,11 +159,11 @@ export function checkLine(bytes: Uint8Array): ValidLine | InvalidLine {
       customId,
     );
   }
-  const embeddingInputs = url === '/v1/embeddings' ? countEmbeddingInputs(body.input) : 0;
-  if (embeddingInputs > OPENAI_LIMITS.embeddingInputs) {
+  const embeddingInputs = endpoint.countInputs?.(body) ?? 0;
+  if (embeddingInputs > rules.limits.embeddingInputs) {
     return invalid(
       'too_many_inputs',
-      `This request has ${embeddingInputs} embedding inputs; a whole batch may have at most ${OPENAI_LIMITS.embeddingInputs}.`,
+      `This request has ${embeddingInputs} embedding inputs; a whole batch may have at most ${rules.limits.embeddingInputs}.`,
       'body.input',
       customId,
     );
@@ -168,11 +171,11 @@ export function checkLine(bytes: Uint8Array): ValidLine | InvalidLine {
   return {
     valid: true,
     customId,
-    url,
+    url: endpoint.url,
     model,
     embeddingInputs,
-    predictedOutputBytes: predictOutputBytes(url, body, embeddingInputs, bytes.length),
-    outputLimit: outputLimitOf(url, body),
+    predictedOutputBytes: withRequest(endpoint.predictOutput(body, embeddingInputs), bytes.length),
+    outputLimit: endpoint.outputLimitOf(body),
     ...countText(body),
   };
 }

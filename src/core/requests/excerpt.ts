@@ -1,5 +1,5 @@
-import type { Endpoint } from '../model/endpoints.ts';
-import { type Prompt, readPrompt } from './prompt.ts';
+import type { Prompt } from '../model/prompt.ts';
+import type { EndpointRules } from '../ports/provider-rules.ts';
 
 /** Of one request, in characters: enough to tell its kind of text. */
 const EXCERPT_CHARS = 4_096;
@@ -14,9 +14,13 @@ export interface Excerpt {
 }
 
 /** Takes the text from a place on that `chance` decides, and from its beginning again after its end. */
-export function excerptOf(endpoint: Endpoint, line: Uint8Array, chance: number): Excerpt {
+export function excerptOf(
+  endpoint: Pick<EndpointRules, 'readPrompt'>,
+  line: Uint8Array,
+  chance: number,
+): Excerpt {
   const { body } = JSON.parse(Buffer.from(line).toString('utf8'));
-  const { texts, ...prompt } = readPrompt(endpoint, body);
+  const { texts, ...prompt } = endpoint.readPrompt(body);
   const textBytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
   const chosen = chooseTexts(texts, chance);
   const excerptBytes = chosen.reduce((sum, text) => sum + Buffer.byteLength(text), 0);

@@ -8,10 +8,10 @@ import { isUtf8 } from 'node:buffer';
 import { BatchdropError } from '../base/errors.ts';
 import { type Line, LineSplitter, type LineStart } from '../files/lines.ts';
 import { RECORD_BYTES as ENTRY_BYTES } from '../files/record-file.ts';
-import { type Endpoint, isEndpoint } from '../model/endpoints.ts';
-import { MAX_LINE_BYTES, OPENAI_LIMITS } from '../model/limits.ts';
-import { outputLimitOf, withOutputLimit } from '../model/output-limit.ts';
-import { type PredictedOutput, predictOutput, withRequest } from './predict-output.ts';
+import { MAX_LINE_BYTES } from '../model/limits.ts';
+import { withOutputLimit } from '../model/output-limit.ts';
+import { type PredictedOutput, withRequest } from '../model/predicted-output.ts';
+import type { EndpointRules, LineRules } from '../ports/provider-rules.ts';
 import { SCAN_LINES_WASM } from './scanner/module.ts';
 
 const LINE_FEED = 0x0a;
@@ -21,9 +21,6 @@ const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
  * together in memory of their own. Measured: from 64 KB to 1 MB it makes no difference to speed.
  */
 const BLOCK_BYTES = 512 * 1024;
-/** Inputs of a moderation request up to which its output is predicted here. */
-const MAX_MODERATION_INPUTS = 1_000;
-
 /** Words of an entry, a record and a kind, and a group's entry; see scan-lines.as for what they mean. */
 const ENTRY = { length: 4, tried: 5, hash0: 6, hash1: 7 } as const;
 const ENTRY_WORDS = ENTRY_BYTES / 4;
@@ -61,13 +58,13 @@ export interface ScannedRequest {
   offset: number;
   /** Length in bytes, without line end and blanks around. */
   length: number;
-  endpoint: Endpoint;
+  endpoint: string;
   model: string;
   /** Embedding inputs; 0 for other endpoints. */
   embeddingInputs: number;
   /** Bytes that the answer's output line may take. */
   predictedOutputBytes: number;
-  /** See {@link outputLimitOf}. */
+  /** See `EndpointRules.outputLimitOf`. */
   outputLimit: number | undefined;
   /** Hash of the custom_id; see {@link ../custom-id-hash.ts CustomIdHasher}. */
   hash0: number;
@@ -92,7 +89,7 @@ export interface ScannedRequest {
  * scanner's spans: it holds only during the call.
  */
 export interface RequestSpan {
-  endpoint: Endpoint;
+  endpoint: string;
   model: string;
   /** Requests in it, at least one. */
   count: number;
@@ -143,8 +140,8 @@ interface ScannerExports {
 
 /** A pair of endpoint and model. */
 interface Group {
-  /** Absent if the Batch API does not serve the line's URL. */
-  endpoint: Endpoint | undefined;
+  /** Absent if the provider does not serve the line's URL. */
+  endpoint: EndpointRules | undefined;
   model: string;
 }
 
@@ -178,6 +175,7 @@ function instantiate(): ScannerExports {
  */
 export class LineScanner {
   readonly #handlers: LineHandlers;
+  readonly #rules: LineRules;
   readonly #maxBytes: number;
   /** A line in a slot is not treated otherwise than one that would not fit into the block. */
   readonly #longest: number;
@@ -216,6 +214,7 @@ export class LineScanner {
 
   /**
    * @param jobId seeds the hash of ids, as it does for `CustomIdHasher`.
+   * @param options.rules of the provider that the requests are to be sent to.
    * @param options.start where the stream begins in the source, which must be the start of a line.
    * @param options.blockBytes how much of copied chunks is scanned at a time. Default: 512 KB.
    * @param options.sourceBytes no line is longer: memory for longer ones is not reserved. Default: unknown.
@@ -226,14 +225,16 @@ export class LineScanner {
     jobId: string,
     handlers: LineHandlers,
     options: {
+      rules: LineRules;
       maxBytes?: number;
       blockBytes?: number;
       sourceBytes?: number;
       start?: LineStart;
       slots?: { count: number; bytes: number };
-    } = {},
+    },
   ) {
     this.#handlers = handlers;
+    this.#rules = options.rules;
     this.#maxBytes = options.maxBytes ?? MAX_LINE_BYTES;
     this.#start = { offset: 0, line: 1, ...options.start };
     this.#blockBytes = options.blockBytes ?? BLOCK_BYTES;
@@ -263,7 +264,7 @@ export class LineScanner {
     this.#groupBytes = Buffer.from(memory, this.#wasm.groupsOffset());
     this.#request = this.#newRequest();
     this.#span = {
-      endpoint: '/v1/responses',
+      endpoint: '',
       model: '',
       count: 0,
       start: 0,
@@ -469,7 +470,7 @@ export class LineScanner {
     if (group === undefined) return at;
     const span = this.#span;
     const last = end - 1;
-    span.endpoint = group.endpoint!;
+    span.endpoint = group.endpoint!.url;
     span.model = group.model;
     span.count = end - at;
     span.start = this.#entryDoubles[at * ENTRY_DOUBLES + 1]!;
@@ -497,7 +498,7 @@ export class LineScanner {
       line: 0,
       offset: 0,
       length: 0,
-      endpoint: '/v1/responses',
+      endpoint: '',
       model: '',
       embeddingInputs: 0,
       predictedOutputBytes: 0,
@@ -525,7 +526,7 @@ export class LineScanner {
     request.line = this.#entryDoubles[at * ENTRY_DOUBLES]!;
     request.offset = this.#entryDoubles[at * ENTRY_DOUBLES + 1]!;
     request.length = length;
-    request.endpoint = group.endpoint!;
+    request.endpoint = group.endpoint!.url;
     request.model = group.model;
     request.embeddingInputs = embeddingInputs;
     request.predictedOutputBytes = withRequest(output, length);
@@ -555,13 +556,8 @@ export class LineScanner {
     const flags = words[at + KIND.flags]!;
     // 0 if the input is no array, else one more than its length.
     const inputs = words[at + KIND.inputs]!;
-    let embeddingInputs = 0;
-    if (endpoint === '/v1/embeddings') {
-      // A text, an array of tokens, and an empty array are one input each; texts and arrays of tokens count one by one.
-      embeddingInputs = inputs < 2 || (flags & FLAG.tokenInput) !== 0 ? 1 : inputs - 1;
-      if (embeddingInputs > OPENAI_LIMITS.embeddingInputs) return null;
-    }
-    if (endpoint === '/v1/moderations' && inputs > MAX_MODERATION_INPUTS) return null;
+    const { limits } = this.#rules;
+    if (endpoint.readsInputs && inputs - 1 > limits.embeddingInputs) return null;
     const logprobs = words[at + KIND.logprobs]!;
     const body = {
       model,
@@ -576,13 +572,15 @@ export class LineScanner {
       encoding_format: (flags & FLAG.base64) === 0 ? undefined : 'base64',
       response_format: (flags & FLAG.urlResponse) === 0 ? undefined : 'url',
       echo: (flags & FLAG.echo) !== 0,
-      input: inputs === 0 || endpoint !== '/v1/moderations' ? undefined : new Array(inputs - 1),
+      input: endpoint.readsInputs ? inputOf(inputs, (flags & FLAG.tokenInput) !== 0) : undefined,
     };
-    const outputLimit = outputLimitOf(endpoint, body);
+    const embeddingInputs = endpoint.countInputs?.(body) ?? 0;
+    if (embeddingInputs > limits.embeddingInputs) return null;
+    const outputLimit = endpoint.outputLimitOf(body);
     return {
       group,
       embeddingInputs,
-      output: predictOutput(endpoint, body, embeddingInputs),
+      output: endpoint.predictOutput(body, embeddingInputs),
       outputLimit,
       tried: withOutputLimit(0, outputLimit),
     };
@@ -597,7 +595,7 @@ export class LineScanner {
     const modelAt = urlAt + GROUP_NAME_BYTES;
     const url = bytes.toString('utf8', urlAt, urlAt + bytes.readUInt32LE(at));
     const model = bytes.toString('utf8', modelAt, modelAt + bytes.readUInt32LE(at + 4));
-    const group = { endpoint: isEndpoint(url) ? url : undefined, model };
+    const group = { endpoint: this.#rules.endpoints.get(url), model };
     this.#groups[index] = group;
     return group;
   }
@@ -618,7 +616,15 @@ export class LineScanner {
   }
 }
 
-/** 0 stands for a field that is absent or null. */
+/** As many items as `body.input` has, one less than the word says; only the first tells whether they are tokens. */
+function inputOf(word: number, isTokens: boolean): unknown[] | undefined {
+  if (word === 0) return undefined;
+  const input = new Array<unknown>(word - 1);
+  if (isTokens) input[0] = 0;
+  return input;
+}
+
+/** 0 means a field that is absent or null. */
 function numberOf(word: number): number | undefined {
   return word === 0 ? undefined : word - 1;
 }

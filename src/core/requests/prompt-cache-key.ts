@@ -3,8 +3,7 @@
  * other days too, so that OpenAI sends them to where their beginning may be cached. Pure.
  */
 import { createHash } from 'node:crypto';
-import { type Endpoint, isEndpoint } from '../model/endpoints.ts';
-import { readPrompt } from './prompt.ts';
+import type { ProviderRules } from '../ports/provider-rules.ts';
 
 /**
  * UTF-8 bytes of a prompt's beginning that make its key; a shorter prompt has none. Prompts are cached from 1,024 tokens
@@ -15,25 +14,25 @@ export const KEYED_BYTES = 4_096;
 /** Hex digits, as many as a job's id has; a key has 42 characters with them. OpenAI takes 64. */
 const HASH_CHARS = 32;
 
-const CACHED_ENDPOINTS: ReadonlySet<unknown> = new Set<Endpoint>(['/v1/responses', '/v1/chat/completions']);
-
 /**
  * The key for a request; `undefined` for one that says `prompt_cache_key` itself, whatever it says, and where nothing
  * would be cached: endpoints without a prompt cache, models whose cached tokens cost no less, and prompts that do not
  * begin with {@link KEYED_BYTES} of text, whether they are short or begin with what is no text. Only a hash of the text
  * goes into it.
+ * @param endpoints of the provider.
  * @param hasCachedRate whether cached tokens of the model cost less than others.
  */
 export function promptCacheKeyOf(
+  endpoints: ProviderRules['endpoints'],
   url: unknown,
   body: Record<string, unknown>,
   hasCachedRate: (model: string) => boolean,
 ): string | undefined {
-  if (!isEndpoint(url) || !CACHED_ENDPOINTS.has(url) || Object.hasOwn(body, 'prompt_cache_key'))
-    return undefined;
+  const endpoint = typeof url === 'string' ? endpoints.get(url) : undefined;
+  if (!endpoint?.hasPromptCache || Object.hasOwn(body, 'prompt_cache_key')) return undefined;
   const { model } = body;
   if (typeof model !== 'string' || !hasCachedRate(model)) return undefined;
-  const { texts, opaqueAt } = readPrompt(url, body);
+  const { texts, opaqueAt } = endpoint.readPrompt(body);
   const beginning = beginningOf(texts.slice(0, opaqueAt));
   if (beginning === undefined) return undefined;
   const hash = createHash('sha256').update(`${url}\0${model}\0`).update(beginning).digest('hex');

@@ -1,9 +1,10 @@
 /** How many inputs the requests of an embeddings batch have: an answer with fewer vectors is not whole. */
 import { isUnavailable } from '../base/errors.ts';
+import type { JsonObject } from '../base/json-value.ts';
 import type { Manifest } from '../files/manifest.ts';
 import { readRanges } from '../files/ranges.ts';
-import { countEmbeddingInputs } from '../model/embedding-inputs.ts';
 import type { ObjectStore } from '../ports/objects.ts';
+import type { EndpointRules } from '../ports/provider-rules.ts';
 
 /**
  * Reads the requests of a batch again, one at a time, and counts their inputs.
@@ -13,9 +14,9 @@ import type { ObjectStore } from '../ports/objects.ts';
 export async function readInputCounts(
   objects: Pick<ObjectStore, 'read'>,
   { source, entries }: Manifest,
-  endpoint: string,
+  endpoint: Pick<EndpointRules, 'countInputs'> | undefined,
 ): Promise<Uint16Array | undefined> {
-  if (endpoint !== '/v1/embeddings') return undefined;
+  if (endpoint?.countInputs === undefined) return undefined;
   const counts = new Uint16Array(entries.count);
   const ranges = Array.from({ length: entries.count }, (_, index) => ({
     offset: entries.offset(index),
@@ -27,8 +28,8 @@ export async function readInputCounts(
       // The next piece may come in the same buffer.
       pieces.push(last ? bytes : new Uint8Array(bytes));
       if (!last) continue;
-      const { body } = JSON.parse(Buffer.concat(pieces).toString('utf8')) as { body: { input: unknown } };
-      counts[index] = countEmbeddingInputs(body.input);
+      const { body } = JSON.parse(Buffer.concat(pieces).toString('utf8')) as { body: JsonObject };
+      counts[index] = endpoint.countInputs(body);
       pieces = [];
     }
   } catch (error) {

@@ -11,8 +11,8 @@ import { readDuration } from '../../contract/durations.ts';
 import type { Route, Tier } from '../../contract/route.ts';
 import { MINUTE_MS } from '../../contract/time.ts';
 import { type BatchRecord, type Ladder, tokensOf } from '../model/batch.ts';
-import { WITH_FLEX } from '../model/endpoints.ts';
 import type { Job } from '../model/job.ts';
+import type { EndpointRules } from '../ports/provider-rules.ts';
 
 /** What is not answered yet. */
 export interface Work {
@@ -38,10 +38,10 @@ const LEAST_BATCH_MS = 30 * 60_000;
 /** In which tiers a request of this route may go to this endpoint; `undefined`: in none. */
 export function ladderOf(
   route: Pick<Route, 'tiers' | 'deadline'>,
-  endpoint: string,
+  endpoint: Pick<EndpointRules, 'hasFlex'> | undefined,
   droppedAt: number,
 ): Ladder | undefined {
-  const tiers = route.tiers.filter((tier) => tier !== 'flex' || WITH_FLEX.has(endpoint));
+  const tiers = route.tiers.filter((tier) => tier !== 'flex' || endpoint?.hasFlex);
   if (tiers.length === 0) return undefined;
   const deadlineMs = route.deadline === undefined ? undefined : readDuration(route.deadline);
   return { tiers, ...(deadlineMs === undefined ? {} : { deadlineAt: droppedAt + deadlineMs }) };

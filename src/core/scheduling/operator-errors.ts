@@ -9,10 +9,11 @@ import {
 } from '../base/errors.ts';
 import { apiKeyOf, type BatchRecord } from '../model/batch.ts';
 import type { ParkProof } from '../model/park.ts';
+import type { OperatorScope } from '../model/verdict.ts';
 import type { Ambient } from '../ports/ambient.ts';
+import type { ErrorRules } from '../ports/provider-rules.ts';
 import type { ParkStore } from '../ports/quota.ts';
 import type { Telemetry } from '../ports/telemetry.ts';
-import { type OperatorScope, operatorScopeOf } from '../results/classify.ts';
 import { parkScope, parkScopesOf } from './scopes.ts';
 
 /** What an error stops, and why. */
@@ -33,14 +34,14 @@ const STORAGE_FULL = 'storage_quota_exceeded';
  * By OpenAI's code first. Without a known one: 401 is about the key, which may have been replaced meanwhile; 403 and 404 are about the model, which a create names
  * by its file and an upload does not. (A model that is parked in place of the key holds up nobody else.)
  */
-export function operatorErrorOf(error: unknown): OperatorError | undefined {
+export function operatorErrorOf(rules: ErrorRules, error: unknown): OperatorError | undefined {
   if (error instanceof ApiKeyUnknownError) return { scope: 'key', code: API_KEY_UNKNOWN };
   if (error instanceof ApiKeyMissingError) return { scope: 'key', code: API_KEY_MISSING };
   if (!(error instanceof RefusedError)) return undefined;
   if (error.topic === 'storage_full') return { scope: 'key', code: STORAGE_FULL };
   const { status } = error;
   const code = error.code ?? `http_${status}`;
-  const scope = operatorScopeOf(code);
+  const scope = rules.operatorScopeOf(code);
   if (scope !== undefined) return { scope, code };
   if (status === 401) return code === KEY_REPLACED ? undefined : { scope: 'key', code };
   if (status !== 403 && status !== 404) return undefined;

@@ -29,8 +29,8 @@ import {
 import { type BatchLevelError, OPENAI_BATCH_STATUSES } from '../../core/model/batch.ts';
 import type { ByteStream } from '../../core/ports/objects.ts';
 import type { BatchApi, RemoteBatch, RemoteFile } from '../../core/ports/provider.ts';
-import { usageOf } from '../../core/results/usage.ts';
 import { topicOf } from './refusals.ts';
+import { usageOf } from './usage.ts';
 
 /** An upload of 190 MB may take most of the 15 minutes that a Lambda has; the rest is for what follows. */
 const UPLOAD_TIMEOUT_MS = 14 * 60_000;

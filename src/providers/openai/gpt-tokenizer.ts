@@ -1,5 +1,5 @@
 import type { Tokenizer } from '../../core/pricing/tokens/estimate.ts';
-import { type Encoding, encodingOf } from '../../core/requests/models.ts';
+import { type Encoding, encodingOf } from './models.ts';
 
 /** Longest word, in characters, that is cut into tokens at once: the library takes time with the square of it. */
 const MAX_WORD_CHARS = 512;

@@ -9,8 +9,8 @@ import { DynamoDBQuota } from '../../adapters/dynamodb/quota.ts';
 import { S3Objects } from '../../adapters/s3/objects.ts';
 import { SqsOutbox } from '../../adapters/sqs-outbox.ts';
 import type { ingestEnv } from '../../contract/env.ts';
-import { OPENAI_LIMITS } from '../../core/model/limits.ts';
 import { pricesOf } from '../../core/pricing/price-file.ts';
+import { OPENAI_RULES } from '../../providers/openai/rules.ts';
 import { pause, systemAmbient } from '../ambient.ts';
 import { createDynamoDBClient, createS3Client, createSqsClient } from '../clients.ts';
 import { readSettingsFile } from '../settings-file.ts';
@@ -36,7 +36,8 @@ export function commonDeps(config: CommonConfig) {
     stackId: config.STACK_ID,
     bucket: config.BUCKET_NAME,
     settings,
-    limits: OPENAI_LIMITS,
+    rules: OPENAI_RULES,
+    limits: OPENAI_RULES.limits,
     objects: new S3Objects(createS3Client(), { bucket: config.BUCKET_NAME }),
     jobs: new DynamoDBJobs(dynamodb, table),
     quota: new DynamoDBQuota(dynamodb, table),

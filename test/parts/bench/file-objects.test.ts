@@ -7,9 +7,10 @@ import { FileObjects } from '../../../bench/ours/file-objects.ts';
 import { defaultSettings } from '../../../src/contract/settings.ts';
 import { ObjectGoneError } from '../../../src/core/base/errors.ts';
 import type { Job } from '../../../src/core/model/job.ts';
-import { OPENAI_LIMITS } from '../../../src/core/model/limits.ts';
 import type { SourceObject } from '../../../src/core/model/objects.ts';
 import type { ObjectStore } from '../../../src/core/ports/objects.ts';
+import { OPENAI_LIMITS } from '../../../src/providers/openai/limits.ts';
+import { OPENAI_RULES } from '../../../src/providers/openai/rules.ts';
 import { collectBytes } from '../../support/bytes.ts';
 import { BUCKET, memoryStore, putSource } from '../../support/memory-store.ts';
 import { scanWhole } from '../../support/scans.ts';
@@ -35,7 +36,11 @@ describe('objects on files', () => {
     const ingest = (store: ObjectStore) => {
       const { layout, routes } = defaultSettings();
       const limits = { ...OPENAI_LIMITS, requests: 100 };
-      return scanWhole({ objects: store, layout, limits }, jobOver(source, file.length, routes[0]!), 'try');
+      return scanWhole(
+        { objects: store, layout, rules: OPENAI_RULES, limits },
+        jobOver(source, file.length, routes[0]!),
+        'try',
+      );
     };
     const plan = await ingest(objects);
     expect(plan.requests).toBe(401);

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CONTENT, type Content, GENERATOR_VERSION, generateLines } from '../../../bench/inputs/generate.ts';
 import { type InputSpec, inputFile } from '../../../bench/inputs/input-file.ts';
 import { checkLine } from '../../../src/core/requests/check-line.ts';
+import { OPENAI_RULES } from '../../../src/providers/openai/rules.ts';
 
 const CONTENTS = Object.keys(CONTENT) as Content[];
 
@@ -52,7 +53,7 @@ describe('generated lines', () => {
   it.each(CONTENTS)('are valid requests with ids of their own, as long as stated: %s', (content) => {
     const count = enough(content, 2_000);
     const lines = firstLines(content, count);
-    const verdicts = lines.map((line) => checkLine(Buffer.from(line)));
+    const verdicts = lines.map((line) => checkLine(Buffer.from(line), OPENAI_RULES));
     expect(verdicts.filter(({ valid }) => !valid)).toEqual([]);
     expect(new Set(verdicts.map(({ customId }) => customId)).size).toBe(lines.length);
     const bytes = lines.reduce((sum, line) => sum + Buffer.byteLength(line) + 1, 0);

@@ -12,6 +12,7 @@ import { boundOf, sharesOf, sizeOf } from '../../../src/core/pricing/bound.ts';
 import { Prices } from '../../../src/core/pricing/prices.ts';
 import { Tally } from '../../../src/core/pricing/tally.ts';
 import { dayBudgetLedgerOf } from '../../../src/core/scheduling/scopes.ts';
+import { OPENAI_RULES } from '../../../src/providers/openai/rules.ts';
 import { startPipeline } from '../../support/pipeline.ts';
 
 const KEY = 'input/a.jsonl';
@@ -145,7 +146,7 @@ describe('shares of what a batch may cost at the most', () => {
     fc.assert(
       fc.property(batchArbitrary, (given) => {
         const { batch, entries } = batchOf(given);
-        const tally = new Tally(batch, entries, PRICES);
+        const tally = new Tally(batch, entries, PRICES, OPENAI_RULES.answers);
         const lost: number[] = [];
         for (const [index, { said, fate }] of given.requests.entries()) {
           if (fate === 'lost') lost.push(index);

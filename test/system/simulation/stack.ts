@@ -8,7 +8,6 @@ import { ObjectUnreadableError } from '../../../src/core/base/errors.ts';
 import { type CancelDeps, cancelJob } from '../../../src/core/lifecycle/cancel.ts';
 import { resumeJob } from '../../../src/core/lifecycle/resume.ts';
 import type { BatchRecord } from '../../../src/core/model/batch.ts';
-import { OPENAI_LIMITS } from '../../../src/core/model/limits.ts';
 import type { ObjectHead } from '../../../src/core/model/objects.ts';
 import type { Deadline } from '../../../src/core/ports/ambient.ts';
 import type { Delivery, Outbox } from '../../../src/core/ports/outbox.ts';
@@ -20,6 +19,7 @@ import { type IngestDeps, ingest } from '../../../src/core/steps/ingest/ingest.t
 import { LateSweep } from '../../../src/core/steps/poll/late-sweep.ts';
 import { type PollDeps, poll } from '../../../src/core/steps/poll/poll.ts';
 import { type SubmitDeps, submit } from '../../../src/core/steps/submit/submit.ts';
+import { OPENAI_RULES } from '../../../src/providers/openai/rules.ts';
 import { MemoryJobs } from '../../support/memory/jobs.ts';
 import { MemoryListing } from '../../support/memory/listing.ts';
 import { type LifecycleRule, MemoryObjects } from '../../support/memory/objects.ts';
@@ -165,7 +165,8 @@ export class Stack {
       stackName: this.id,
       owners: new MemoryOwners(),
       settings: scenario.settings,
-      limits: { ...OPENAI_LIMITS, requests: scenario.batchRequests },
+      rules: OPENAI_RULES,
+      limits: { ...OPENAI_RULES.limits, requests: scenario.batchRequests },
       tokenizerOf: async () => (text: string) => text.length / 4,
       workKeptMs: scenario.workKeptMs,
       lateSweep: new LateSweep(scenario.pollEveryMs),

@@ -49,6 +49,7 @@ test('builds what each capability works with from its environment, without a cal
     'parks',
     'prices',
     'quota',
+    'rules',
     'settings',
     'stackId',
   ];

@@ -8,10 +8,11 @@ import { type ManifestEntries, readManifest } from '../../files/manifest.ts';
 import type { PlannedBatch } from '../../files/plan.ts';
 import { readRanges } from '../../files/ranges.ts';
 import type { SourceObject } from '../../model/objects.ts';
+import type { UnestimatedKind } from '../../model/prompt.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
+import type { ProviderRules } from '../../ports/provider-rules.ts';
 import { checkLine } from '../../requests/check-line.ts';
 import { excerptOf } from '../../requests/excerpt.ts';
-import type { UnestimatedKind } from '../../requests/prompt.ts';
 import { type Counted, count, ENOUGH_ERROR, LEAST_COUNTED, type Tokenizer } from './estimate.ts';
 
 /** Requests of a stratum that are read at most, and at least however long they are; bytes that are read of a batch. */
@@ -40,6 +41,7 @@ export async function estimateBatchTokens(
   objects: Pick<ObjectStore, 'read' | 'get'>,
   batch: Pick<PlannedBatch, 'endpoint' | 'model' | 'manifestKey' | 'textBytes' | 'dataUrlBytes'>,
   tokenizer: Tokenizer,
+  rules: ProviderRules,
 ): Promise<number | undefined> {
   const { source, entries } = await readManifest(objects, batch.manifestKey);
   const strata = strataOf(entries);
@@ -49,7 +51,7 @@ export async function estimateBatchTokens(
     for (const stratum of next) {
       const more = moreOf(stratum, entries, MOST_READ_BYTES - readBytes);
       for await (const { entry, bytes } of readEntries(objects, source, entries, more)) {
-        const counted = countLine(batch, bytes, entries.hash1(entry), tokenizer);
+        const counted = countLine(batch, bytes, entries.hash1(entry), tokenizer, rules);
         if (counted.kinds.some((kind) => UNBOUNDED.includes(kind))) return undefined;
         stratum.counted.push(counted);
         readBytes += bytes.length;
@@ -131,15 +133,17 @@ function countLine(
   line: Uint8Array,
   hash1: number,
   tokenizer: Tokenizer,
+  rules: ProviderRules,
 ): Counted {
-  const request = checkLine(line);
+  const request = checkLine(line, rules);
   if (!request.valid)
     throw new CorruptWorkFileError(
       `a line of ${line.length} bytes for ${endpoint} is no valid request any more; did the object change?`,
     );
   const { textBytes, dataUrlBytes } = request;
-  const excerpt = excerptOf(request.url, line, hash1 / 2 ** 32);
-  return count({ textBytes, plainBytes: line.length - dataUrlBytes, excerpt }, model, tokenizer);
+  const excerpt = excerptOf(rules.endpoints.get(request.url)!, line, hash1 / 2 ** 32);
+  const sampled = { textBytes, plainBytes: line.length - dataUrlBytes, excerpt };
+  return count(sampled, { name: model, rules: rules.models }, tokenizer);
 }
 
 /**

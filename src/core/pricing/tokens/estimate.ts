@@ -12,9 +12,8 @@
  * What is not text is counted by what OpenAI documents (images of known size), or flagged and bounded: see
  * {@link TokenEstimate}.
  */
-import { imageTokens } from '../../requests/images.ts';
-import { contextTokensOf } from '../../requests/models.ts';
-import { type Prompt, UNESTIMATED_KINDS, type UnestimatedKind } from '../../requests/prompt.ts';
+import { type Prompt, UNESTIMATED_KINDS, type UnestimatedKind } from '../../model/prompt.ts';
+import type { ModelRules } from '../../ports/provider-rules.ts';
 import type { PromptSample, SampledRequest, Stratum } from './sample.ts';
 
 /** Counts the tokens of a text. */
@@ -56,7 +55,7 @@ const AUDIO_BYTES_PER_TOKEN = 100;
 
 /** Estimates the input tokens of all requests that the sample was given, which are of one endpoint and model. */
 export function estimateTokens(sample: PromptSample, tokenizer?: Tokenizer): TokenEstimate {
-  const { model } = sample;
+  const model: Model = { name: sample.model, rules: sample.models };
   const sum = { tokens: 0, atMost: 0, variance: 0 };
   const unestimated: Partial<Record<UnestimatedKind, number>> = {};
   for (const stratum of sample.strata) {
@@ -79,6 +78,12 @@ export function estimateTokens(sample: PromptSample, tokenizer?: Tokenizer): Tok
   };
 }
 
+/** A model, and the rules of its provider. */
+export interface Model {
+  name: string;
+  rules: ModelRules;
+}
+
 /** What one request takes. */
 export interface Counted {
   /** By which the tokens of others are told: see {@link scaleText}. */
@@ -98,7 +103,7 @@ interface Measured {
   unestimated: Partial<Record<UnestimatedKind, number>>;
 }
 
-function measure(stratum: Stratum, model: string, tokenizer: Tokenizer): Measured {
+function measure(stratum: Stratum, model: Model, tokenizer: Tokenizer): Measured {
   const counted: Counted[] = [];
   let text = { tokens: 0, variance: 0 };
   for (const request of stratum.sampled()) {
@@ -154,7 +159,7 @@ function ratio(
 }
 
 /** Counts a request. */
-export function count(request: SampledRequest, model: string, tokenizer: Tokenizer): Counted {
+export function count(request: SampledRequest, model: Model, tokenizer: Tokenizer): Counted {
   const { excerpt, textBytes, plainBytes } = request;
   const { messages, tokens } = excerpt.prompt;
   let text = tokens + (messages === 0 ? 0 : messages * TOKENS_PER_MESSAGE + TOKENS_PER_REPLY);
@@ -167,13 +172,13 @@ export function count(request: SampledRequest, model: string, tokenizer: Tokeniz
 
 function othersOf(
   prompt: Omit<Prompt, 'texts'>,
-  model: string,
+  { name, rules }: Model,
 ): Pick<Counted, 'other' | 'otherAtMost' | 'kinds'> {
   let [other, otherAtMost] = [0, 0];
   const kinds: UnestimatedKind[] = [];
-  const context = contextTokensOf(model);
+  const context = rules.contextTokensOf(name);
   for (const image of prompt.images) {
-    const { tokens, atMost, isExact } = imageTokens(model, image);
+    const { tokens, atMost, isExact } = rules.imageTokens(name, image);
     other += tokens;
     otherAtMost += atMost;
     if (!isExact && !kinds.includes('image')) kinds.push('image');

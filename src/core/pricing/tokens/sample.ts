@@ -1,4 +1,4 @@
-import type { Endpoint } from '../../model/endpoints.ts';
+import type { EndpointRules, ProviderRules } from '../../ports/provider-rules.ts';
 import { type Excerpt, excerptOf } from '../../requests/excerpt.ts';
 
 /** What the sample needs to know of a request. */
@@ -67,14 +67,22 @@ interface Kept {
  * replacement that depends on nothing but the requests. Memory does not grow with their number.
  */
 export class PromptSample {
-  readonly endpoint: Endpoint;
   readonly model: string;
+  readonly models: ProviderRules['models'];
+  readonly #endpoint: EndpointRules;
   readonly #budget: SampleBudget;
   readonly #strata = new Map<number, SampledStratum>();
 
-  constructor(endpoint: Endpoint, model: string, budget = new SampleBudget()) {
-    this.endpoint = endpoint;
+  /** @param endpoint URL of one of the provider's endpoints. */
+  constructor(
+    { endpoints, models }: Pick<ProviderRules, 'endpoints' | 'models'>,
+    endpoint: string,
+    model: string,
+    budget = new SampleBudget(),
+  ) {
+    this.#endpoint = endpoints.get(endpoint)!;
     this.model = model;
+    this.models = models;
     this.#budget = budget;
   }
 
@@ -84,7 +92,7 @@ export class PromptSample {
     const key = request.dataUrlBytes > 0 ? size + 16 : size;
     let stratum = this.#strata.get(key);
     if (stratum === undefined) {
-      stratum = new SampledStratum(this.endpoint, this.#budget);
+      stratum = new SampledStratum(this.#endpoint, this.#budget);
       this.#strata.set(key, stratum);
     }
     stratum.add(request);
@@ -105,14 +113,14 @@ class SampledStratum implements Stratum {
   requests = 0;
   textBytes = 0;
   plainBytes = 0;
-  readonly #endpoint: Endpoint;
+  readonly #endpoint: EndpointRules;
   readonly #budget: SampleBudget;
   #kept: Kept[] = [];
   #most = MOST_KEPT;
   /** Hashes from this one on are not taken. */
   #limit = Number.POSITIVE_INFINITY;
 
-  constructor(endpoint: Endpoint, budget: SampleBudget) {
+  constructor(endpoint: EndpointRules, budget: SampleBudget) {
     this.#endpoint = endpoint;
     this.#budget = budget;
   }

@@ -31,8 +31,10 @@ import { isGivenUp } from '../../lifecycle/unreadable-source.ts';
 import { apiKeyOf, type BatchRecord, type Calls, isSlice, tierOf } from '../../model/batch.ts';
 import type { LearnedPace, Ledger } from '../../model/ledger.ts';
 import {
+  ANSWER_TOO_SLOW,
   CANCELLED,
   INPUT_UNREADABLE,
+  NOT_SENT,
   OBJECT_GONE,
   type StatedError,
   TIER_NOT_OFFERED,
@@ -41,10 +43,10 @@ import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
 import type { Outbox } from '../../ports/outbox.ts';
 import type { ByKey, CallAnswer, CallApi } from '../../ports/provider.ts';
+import type { ProviderRules } from '../../ports/provider-rules.ts';
 import type { ParkStore, QuotaStore } from '../../ports/quota.ts';
 import type { BatchChanges, JobStore } from '../../ports/records.ts';
 import type { Telemetry } from '../../ports/telemetry.ts';
-import { ANSWER_TOO_SLOW, classify, NOT_SENT } from '../../results/classify.ts';
 import { tierToStay, workOf } from '../../scheduling/ladder.ts';
 import {
   type BeginAnswer,
@@ -73,6 +75,7 @@ export interface CallDeps {
   quota: QuotaStore;
   parks: ParkStore;
   calls: ByKey<CallApi>;
+  rules: ProviderRules;
   outbox: Pick<Outbox, 'call' | 'collect'>;
   ambient: Ambient;
   pause: Pause;
@@ -391,7 +394,7 @@ class Slice {
     const { ambient, deadline } = this.#deps;
     const calls = this.#deps.calls.withKey(apiKeyOf(this.#batch));
     const request = this.#requests[index]!;
-    const body = bodyOf(request, this.#tier, this.#batch.endpoint);
+    const body = bodyOf(request, this.#tier, this.#deps.rules.endpoints.get(this.#batch.endpoint));
     const begunAt = ambient.now();
     this.#begunAt.set(index, begunAt);
     const timeoutMs = Math.min(MAX_CALL_MS, deadline.remainingMs() - RESERVE_MS);
@@ -405,7 +408,7 @@ class Slice {
       this.#begunAt.delete(index);
     } catch (error) {
       this.#begunAt.delete(index);
-      const trouble = operatorErrorOf(error);
+      const trouble = operatorErrorOf(this.#deps.rules.errors, error);
       if (trouble !== undefined) {
         this.#again.push(index);
         await parkFor(this.#deps, this.#batch, trouble, 'collected');
@@ -417,7 +420,10 @@ class Slice {
     }
     const { requestsPerMinute, tokensPerMinute } = answer;
     const line = answerLine(request.customId, answer);
-    const verdict = classify(JSON.parse(line) as Record<string, unknown>, this.#batch);
+    const verdict = this.#deps.rules.answers.verdictOf(
+      JSON.parse(line) as Record<string, unknown>,
+      this.#batch,
+    );
     if (REFUSING.has(answer.status) && verdict.kind !== 'operator' && !isTooLarge(answer)) {
       this.#refused(index, answer.retryAfterMs);
       return;

@@ -3,9 +3,9 @@ import type { Tier } from '../../../contract/route.ts';
 import { memberText, withMembers } from '../../base/json-members.ts';
 import type { Manifest } from '../../files/manifest.ts';
 import { renderBatch } from '../../files/render.ts';
-import { WITH_FLEX } from '../../model/endpoints.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
 import type { CallAnswer } from '../../ports/provider.ts';
+import type { EndpointRules } from '../../ports/provider-rules.ts';
 
 /** A request of a slice. */
 export interface CallRequest {
@@ -41,12 +41,16 @@ export function readRequests(rendered: Uint8Array): CallRequest[] {
  * The body of a request as JSON, in the tier. Nothing else of its text changes, but that a response is made while we wait:
  * one that is made in the background has no answer yet when the call ends, and no usage.
  */
-export function bodyOf({ line }: CallRequest, tier: Exclude<Tier, 'batch'>, endpoint: string): string {
+export function bodyOf(
+  { line }: CallRequest,
+  tier: Exclude<Tier, 'batch'>,
+  endpoint: Pick<EndpointRules, 'hasFlex'> | undefined,
+): string {
   const body = memberText(line, 'body')!;
   const set: [string, string][] = [];
   if (memberText(body, 'background') === 'true') set.push(['background', 'false']);
   // The others have no such parameter, and OpenAI refuses what it does not know.
-  if (WITH_FLEX.has(endpoint)) set.push(['service_tier', JSON.stringify(SERVICE_TIERS[tier])]);
+  if (endpoint?.hasFlex) set.push(['service_tier', JSON.stringify(SERVICE_TIERS[tier])]);
   return withMembers(body, { set });
 }
 

@@ -51,10 +51,13 @@ import {
 import type { Job } from '../../model/job.ts';
 import type { SourceObject } from '../../model/objects.ts';
 import type { BatchOutcome, Bill } from '../../model/outcome.ts';
+import { noUsage } from '../../model/usage.ts';
+import type { Cut } from '../../model/verdict.ts';
 import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
 import type { Outbox } from '../../ports/outbox.ts';
 import type { BatchApi, ByKey } from '../../ports/provider.ts';
+import type { ProviderRules } from '../../ports/provider-rules.ts';
 import type { ParkStore, QuotaStore } from '../../ports/quota.ts';
 import type { JobStore } from '../../ports/records.ts';
 import type { Scratch } from '../../ports/scratch.ts';
@@ -64,9 +67,7 @@ import { cutByCost, sizeOf } from '../../pricing/bound.ts';
 import type { Prices } from '../../pricing/prices.ts';
 import { cutByTokens, type Part } from '../../pricing/recut.ts';
 import { Tally } from '../../pricing/tally.ts';
-import type { Cut } from '../../results/answer.ts';
 import { readInputCounts } from '../../results/input-counts.ts';
-import { noUsage } from '../../results/usage.ts';
 import { dispatch } from '../../scheduling/dispatch.ts';
 import { tierToBegin } from '../../scheduling/ladder.ts';
 import { operatorErrorOf, parkFor, unparkFor } from '../../scheduling/operator-errors.ts';
@@ -86,6 +87,7 @@ export interface CollectDeps {
   objects: ObjectStore;
   jobs: JobStore;
   batches: ByKey<Batches>;
+  rules: ProviderRules;
   quota: QuotaStore;
   parks: ParkStore;
   outbox: Pick<Outbox, 'submit' | 'call' | 'collect' | 'finalize'>;
@@ -147,14 +149,14 @@ export async function collect(deps: CollectDeps, { jobId, batchId }: BatchMessag
 
 /** Results that take a key which cannot be used stay where they are, for as long as it takes: no try of theirs counts. */
 async function waitForKey(
-  { jobs, ambient, telemetry }: CollectDeps,
+  { jobs, rules, ambient, telemetry }: CollectDeps,
   batch: BatchRecord,
   claim: string,
   error: Error,
 ): Promise<void> {
   const now = ambient.now();
   const { jobId, batchId } = batch;
-  const heldReason = operatorErrorOf(error)?.code ?? 'invalid_api_key';
+  const heldReason = operatorErrorOf(rules.errors, error)?.code ?? 'invalid_api_key';
   const released = { claim: undefined, claimedUntil: undefined };
   const changes = { heldReason, lastError: error.message, notBefore: now + KEY_REST_MS, ...released };
   await jobs.updateBatch(batch, { state: 'ended', claim }, changes, now);
@@ -185,7 +187,7 @@ async function collectClaimed(
     return;
   }
   const isRefused = batch.status === 'failed' && !showsExecution(batch);
-  const refusal = isRefused ? decideRefusal(job, batch) : undefined;
+  const refusal = isRefused ? decideRefusal(job, batch, deps.rules.errors) : undefined;
   if (refusal !== undefined && refusal.kind !== 'repair') {
     const tooLarge = await sendRefusedAgain(deps, batch, claim, refusal);
     if (tooLarge === undefined) return;
@@ -209,11 +211,15 @@ async function collectClaimed(
   }
   const scratch = await deps.scratch.open();
   try {
+    const { rules } = deps;
     const stores = { scratch, objects: deps.objects };
-    const tally = new Tally(batch, manifest.entries, deps.prices);
+    const tally = new Tally(batch, manifest.entries, deps.prices, rules.answers);
     // In the end, results do not wait for an input that cannot be read.
-    const inputs = isLastResort ? undefined : await readInputCounts(deps.objects, manifest, batch.endpoint);
+    const inputs = isLastResort
+      ? undefined
+      : await readInputCounts(deps.objects, manifest, rules.endpoints.get(batch.endpoint));
     const join = new Join(manifest, job.jobId, stores, {
+      rules: rules.answers,
       askedOf: (index) => ({ endpoint: batch.endpoint, inputs: inputs?.[index] }),
       takesWhatIsReadable: isLastResort,
       onResult: (index, body, isAnswer) => tally.add(index, body, isAnswer),
@@ -377,7 +383,9 @@ async function writeResults(
   const { entries, source } = manifest;
   const keys = workKeys(deps.settings.layout, job.jobId).collected(batch.batchId, deps.ambient.nonce());
   const { of: decisions, park: trouble } =
-    refusal === undefined ? decide(job, batch, entries, join) : decideMended(entries, refusal);
+    refusal === undefined
+      ? decide(job, batch, entries, join, deps.rules.errors)
+      : decideMended(entries, refusal);
   const customIds = await readCustomIds(deps.objects, manifest, decisions);
   const outcome: BatchOutcome = { ...noOutcome(), strayLines: join.strayLines };
   const output = new RunWriter(deps.objects, keys.output, source);

@@ -17,11 +17,10 @@ import {
   OBJECT_GONE,
   type StatedError,
   TIER_NOT_OFFERED,
-  TOKEN_LIMIT_EXCEEDED,
   UNPRICED_MODEL,
 } from '../../model/outcome-codes.ts';
-import type { Cut } from '../../results/answer.ts';
-import { type OperatorScope, operatorScopeOf, type Verdict } from '../../results/classify.ts';
+import type { Cut, OperatorScope, Verdict } from '../../model/verdict.ts';
+import type { ErrorRules } from '../../ports/provider-rules.ts';
 
 /** What becomes of one request. */
 export type Decision =
@@ -102,6 +101,7 @@ export function decide(
   batch: EndedBatch,
   entries: Pick<ManifestEntries, 'count' | 'tried'>,
   results: Results,
+  rules: ErrorRules,
 ): Decisions {
   const mayRetry = job.cancelledAt === undefined;
   let hasAnswers = false;
@@ -139,15 +139,15 @@ export function decide(
       ? { kind: 'failed', tried: now, code, stated: absent.stated, ...lost }
       : { kind: 'failed', tried: now, code, ...lost };
   });
-  if (park === undefined && of.some(({ kind }) => kind === 'retry')) park = operatorErrorIn(batch);
+  if (park === undefined && of.some(({ kind }) => kind === 'retry')) park = operatorErrorIn(batch, rules);
   return { of, ...(park === undefined ? {} : { park }) };
 }
 
 /** What ended a batch while it ran, if that takes a person: what is left of it would meet the same. */
-function operatorErrorIn({ status, errors = [] }: EndedBatch): Decisions['park'] {
+function operatorErrorIn({ status, errors = [] }: EndedBatch, rules: ErrorRules): Decisions['park'] {
   if (status !== 'failed') return undefined;
   for (const { code } of errors) {
-    const scope = operatorScopeOf(code);
+    const scope = rules.operatorScopeOf(code);
     if (scope !== undefined) return { scope, code };
   }
   return undefined;
@@ -194,27 +194,6 @@ export type Refusal =
 /** How often the lines that OpenAI names are taken out before the rest is halved: it may name one at a time. */
 const MAX_REPAIRS = 3;
 
-/** What a batch-level error without a line means. Sources: openai-batch guide; names of Azure OpenAI beside them. */
-const FILE_ERRORS: ReadonlyMap<string, 'no_room' | 'halve'> = new Map([
-  [TOKEN_LIMIT_EXCEEDED, 'no_room'],
-  ['too_many_tasks', 'halve'],
-]);
-
-/** Codes that are about one line: without its number, the batch is halved until the line stands alone. */
-const LINE_ERRORS: ReadonlySet<string> = new Set([
-  'invalid_json_line',
-  'duplicate_custom_id',
-  'missing_required_parameter',
-  'mismatched_model',
-  'model_mismatch',
-  'invalid_url',
-  'url_mismatch',
-  'invalid_request',
-  'invalid_value',
-  'invalid_type',
-  'streaming_unsupported',
-]);
-
 const BATCH_FAILED: BatchLevelError = {
   code: 'batch_failed',
   message: 'OpenAI refused the batch without a reason; no request of it was executed.',
@@ -224,6 +203,7 @@ const BATCH_FAILED: BatchLevelError = {
 export function decideRefusal(
   job: Pick<Job, 'cancelledAt'>,
   batch: Pick<BatchRecord, 'errors' | 'requests' | 'repairs'>,
+  rules: ErrorRules,
 ): Refusal {
   const errors = batch.errors ?? [];
   const ours = errors.find(({ code }) => OUR_ENDS.has(code));
@@ -240,10 +220,10 @@ export function decideRefusal(
   if (job.cancelledAt !== undefined)
     return { kind: 'repair', errorOf: (index) => named.get(index) ?? CANCELLED, inHalves: false };
   for (const error of unnamed) {
-    if (FILE_ERRORS.get(error.code) === 'no_room') return { kind: 'no_room', error };
+    if (rules.batchErrorKindOf(error) === 'no_room') return { kind: 'no_room', error };
   }
   for (const error of unnamed) {
-    const scope = operatorScopeOf(error.code);
+    const scope = rules.operatorScopeOf(error.code);
     if (scope !== undefined) return { kind: 'operator', scope, error };
   }
   if (named.size > 0) {
@@ -251,14 +231,10 @@ export function decideRefusal(
     return { kind: 'repair', errorOf: (index) => named.get(index), inHalves };
   }
   const [error = BATCH_FAILED] = unnamed;
-  if (isAboutTheFile(error)) return { kind: 'again', error };
-  const isHalved = LINE_ERRORS.has(error.code) || FILE_ERRORS.get(error.code) === 'halve';
+  const kind = rules.batchErrorKindOf(error);
+  // Without the number of the line, the batch is halved until the line is alone.
+  const isHalved = kind === 'line' || kind === 'too_large';
   if (isHalved && batch.requests > 1) return { kind: 'repair', errorOf: () => undefined, inHalves: true };
-  if (LINE_ERRORS.has(error.code)) return { kind: 'repair', errorOf: () => error, inHalves: false };
+  if (kind === 'line') return { kind: 'repair', errorOf: () => error, inHalves: false };
   return { kind: 'again', error };
-}
-
-/** "Cannot find file …": the input file vanished, or was deleted as a fence. */
-function isAboutTheFile({ code, param }: BatchLevelError): boolean {
-  return code === 'invalid_request' && (param === 'file_id' || param === 'input_file_id');
 }

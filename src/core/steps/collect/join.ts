@@ -9,10 +9,11 @@ import { LineSplitter } from '../../files/lines.ts';
 import type { Manifest, ManifestEntries } from '../../files/manifest.ts';
 import { readRanges } from '../../files/ranges.ts';
 import type { SourceObject } from '../../model/objects.ts';
+import type { Asked, Verdict } from '../../model/verdict.ts';
 import type { ByteStream, ObjectStore } from '../../ports/objects.ts';
+import type { AnswerRules } from '../../ports/provider-rules.ts';
 import type { ScratchFile } from '../../ports/scratch.ts';
-import type { Asked } from '../../results/answer.ts';
-import { bodyOf, classify, type Verdict } from '../../results/classify.ts';
+import { bodyOf } from '../../results/line-body.ts';
 import { LONG_STRING, writeOutline } from './outline.ts';
 
 /** Longest result line that is read: ten images of 4 MB, and room. */
@@ -46,6 +47,8 @@ export interface LineStores {
 type OnResult = (index: number, body: Record<string, unknown>, isAnswer: boolean) => void;
 
 export interface JoinOptions {
+  /** By which the provider's lines are judged. */
+  rules: Pick<AnswerRules, 'verdictOf'>;
   /** What is known of a request, to judge its answer by. */
   askedOf: (index: number) => Asked;
   /** Counts lines that are not whole as stray instead of failing. Default: false. */
@@ -59,6 +62,7 @@ export class Join {
   readonly #hasher: CustomIdHasher;
   readonly #requests: RequestIndex;
   readonly #takesWhatIsReadable: boolean;
+  readonly #rules: JoinOptions['rules'];
   readonly #askedOf: (index: number) => Asked;
   readonly #onResult: OnResult;
   /** Every verdict that occurs, once: a request has its place here. The first one stands for none. */
@@ -83,6 +87,7 @@ export class Join {
   strayLines = 0;
 
   constructor({ entries }: Manifest, jobId: string, stores: LineStores, options: JoinOptions) {
+    this.#rules = options.rules;
     this.#askedOf = options.askedOf;
     this.#onResult = options.onResult ?? (() => {});
     this.#takesWhatIsReadable = options.takesWhatIsReadable ?? false;
@@ -184,7 +189,8 @@ export class Join {
       this.#hasher.hashText(line.custom_id);
       index = this.#requests.find(this.#hasher.hash0, this.#hasher.hash1);
     }
-    return { line, index, verdict: classify(line, index === undefined ? {} : this.#askedOf(index)) };
+    const asked = index === undefined ? {} : this.#askedOf(index);
+    return { line, index, verdict: this.#rules.verdictOf(line, asked) };
   }
 
   #place(verdict: Verdict): number {

@@ -3,9 +3,8 @@ import { PRICED_TIERS } from '../../../contract/rates.ts';
 import type { Receipt } from '../../../contract/receipt.ts';
 import { fromUsd, type Picodollars, toUsd } from '../../base/money.ts';
 import type { BatchRecord } from '../../model/batch.ts';
-import type { TokenUsage } from '../../model/usage.ts';
+import { addUsage, noUsage, type TokenUsage } from '../../model/usage.ts';
 import { billedOf } from '../../pricing/bill.ts';
-import { addUsage, noUsage } from '../../results/usage.ts';
 
 /** The receipt's `cost`. */
 export function costOf(batches: readonly BatchRecord[]): Receipt['cost'] {

@@ -1,13 +1,12 @@
 import { ManifestEntries } from '../../files/manifest.ts';
 import { COALESCE_GAP_BYTES } from '../../files/ranges.ts';
-import type { Endpoint } from '../../model/endpoints.ts';
 import type { BatchLimits } from '../../model/limits.ts';
 import { withOutputLimit } from '../../model/output-limit.ts';
 import type { RequestSpan } from '../../requests/line-scanner.ts';
 
 /** A batch being filled: requests of one model at one endpoint. */
 export interface OpenBatch {
-  endpoint: Endpoint;
+  endpoint: string;
   model: string;
   entries: ManifestEntries;
   bytes: number;
@@ -24,7 +23,7 @@ export interface OpenBatch {
 
 /** What the cutter needs to know of a request. */
 export interface Cuttable {
-  endpoint: Endpoint;
+  endpoint: string;
   model: string;
   line: number;
   offset: number;
@@ -33,7 +32,7 @@ export interface Cuttable {
   hash1: number;
   embeddingInputs: number;
   predictedOutputBytes: number;
-  /** See `outputLimitOf`. */
+  /** See `EndpointRules.outputLimitOf`. */
   outputLimit?: number | undefined;
   textBytes: number;
   dataUrlBytes: number;
@@ -57,7 +56,7 @@ const MAX_SPARE = 2;
 export class Cutter {
   readonly #open = new Map<string, OpenBatch>();
   /** The same by endpoint and model: no text is put together to find one. */
-  readonly #byEndpoint = new Map<Endpoint, Map<string, OpenBatch>>();
+  readonly #byEndpoint = new Map<string, Map<string, OpenBatch>>();
   #last: OpenBatch | undefined;
   readonly #limits: BatchLimits;
   readonly #onFull: (batch: OpenBatch) => void;

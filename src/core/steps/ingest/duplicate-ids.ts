@@ -23,6 +23,7 @@ import { RunWriter } from '../../files/run-file.ts';
 import type { RunRef } from '../../model/batch.ts';
 import type { SourceObject } from '../../model/objects.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
+import type { LineRules } from '../../ports/provider-rules.ts';
 import { sizeOf } from '../../pricing/bound.ts';
 import { checkLine, duplicateCustomId, type ValidLine } from '../../requests/check-line.ts';
 import { findDuplicatedHashes, type MergeState, type SortedIds } from './id-runs.ts';
@@ -99,6 +100,7 @@ interface PartStep {
 
 export interface DuplicatesDeps {
   objects: ObjectStore;
+  rules: LineRules;
   bucket: string;
   ids: SortedIds;
   /** Names what is made of batch `batchId`; `name` tells apart what is made of it at several times. */
@@ -266,7 +268,7 @@ async function readFirstIds(
   unread.sort((a, b) => hashes.range(a).offset - hashes.range(b).offset);
   const ranges = unread.map((slot) => hashes.range(slot));
   for await (const { index, bytes } of readLines(deps.objects, source, ranges)) {
-    const { customId } = readRequest(bytes, source, ranges[index]!.offset);
+    const { customId } = readRequest(deps.rules, bytes, source, ranges[index]!.offset);
     hashes.setId(unread[index]!, digestOf(customId));
     if (deps.isOver()) return false;
   }
@@ -288,7 +290,12 @@ async function judge(
     const entry = left[index]!;
     const [hash0, hash1] = [entries.hash0(entry), entries.hash1(entry)];
     const slot = hashes.find(hash0, hash1);
-    const { customId, textBytes, dataUrlBytes } = readRequest(bytes, source, ranges[index]!.offset);
+    const { customId, textBytes, dataUrlBytes } = readRequest(
+      deps.rules,
+      bytes,
+      source,
+      ranges[index]!.offset,
+    );
     if (hashes.isFirstId(slot, digestOf(customId))) {
       judged.repeated.push({ entry, customId });
       judged.textBytes += textBytes;
@@ -356,7 +363,7 @@ async function putApart(deps: DuplicatesDeps, from: PlannedBatch, manifest: Mani
   const { line, offset, length } = entries.at(0);
   let request: ValidLine | undefined;
   for await (const { bytes } of readLines(deps.objects, source, [{ offset, length }]))
-    request = readRequest(bytes, source, offset);
+    request = readRequest(deps.rules, bytes, source, offset);
   const key = deps.keysOf(from.batchId, `line-${line}`).manifest;
   await deps.objects.put(key, encodeManifest(manifest));
   const { endpoint, model } = from;
@@ -392,8 +399,8 @@ async function* readLines(
   }
 }
 
-function readRequest(bytes: Uint8Array, source: SourceObject, offset: number): ValidLine {
-  const request = checkLine(bytes);
+function readRequest(rules: LineRules, bytes: Uint8Array, source: SourceObject, offset: number): ValidLine {
+  const request = checkLine(bytes, rules);
   if (request.valid) return request;
   throw new CorruptWorkFileError(
     `${source.key} has no valid request at byte ${offset}, where one was read before; did the object change?`,

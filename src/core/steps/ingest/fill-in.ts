@@ -3,6 +3,7 @@ import type { Defaults } from '../../../contract/line-defaults.ts';
 import type { Route } from '../../../contract/route.ts';
 import { memberText, withMembers } from '../../base/json-members.ts';
 import { MAX_LINE_BYTES } from '../../model/limits.ts';
+import type { LineRules } from '../../ports/provider-rules.ts';
 import type { Prices } from '../../pricing/prices.ts';
 import { checkLine, type InvalidLine, lineTooLong, type ValidLine } from '../../requests/check-line.ts';
 import { promptCacheKeyOf } from '../../requests/prompt-cache-key.ts';
@@ -38,7 +39,11 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
  * Fills in what the line leaves out: what it says stays as it is, byte for byte. So does what is no JSON object, and a body
  * that is none. A key that would make the line too long is left out.
  */
-export function fillIn(bytes: Uint8Array, { defaults, hasCachedRate }: Additions): Uint8Array {
+export function fillIn(
+  bytes: Uint8Array,
+  { defaults, hasCachedRate }: Additions,
+  rules: LineRules,
+): Uint8Array {
   let text: string;
   let line: unknown;
   try {
@@ -50,7 +55,7 @@ export function fillIn(bytes: Uint8Array, { defaults, hasCachedRate }: Additions
   if (!isObject(line)) return bytes;
   const filled = defaults === undefined ? text : withDefaults(text, line, defaults);
   if (hasCachedRate !== undefined) {
-    const keyed = withKey(filled, filled === text ? line : JSON.parse(filled), hasCachedRate);
+    const keyed = withKey(filled, filled === text ? line : JSON.parse(filled), hasCachedRate, rules);
     if (keyed !== undefined) return keyed;
   }
   return filled === text ? bytes : Buffer.from(filled);
@@ -75,11 +80,12 @@ function withKey(
   text: string,
   { url, body }: Record<string, unknown>,
   hasCachedRate: (model: string) => boolean,
+  { endpoints }: LineRules,
 ): Uint8Array | undefined {
   if (!isObject(body)) return undefined;
   let key: string | undefined;
   try {
-    key = promptCacheKeyOf(url, body, hasCachedRate);
+    key = promptCacheKeyOf(endpoints, url, body, hasCachedRate);
   } catch (error) {
     // Its tools are nested too deeply to be read; without a key it is as good.
     if (error instanceof RangeError) return undefined;
@@ -107,10 +113,11 @@ function jsonOf(members: Record<string, unknown>): [string, string][] {
 export function checkFilledIn(
   bytes: Uint8Array,
   additions: Additions,
+  rules: LineRules,
 ): { verdict: ValidLine | InvalidLine; bytes: Uint8Array } {
-  const filled = fillIn(bytes, additions);
+  const filled = fillIn(bytes, additions, rules);
   const isTooLong = filled.length > MAX_LINE_BYTES;
-  return { verdict: isTooLong ? lineTooLong(filled.length) : checkLine(filled), bytes: filled };
+  return { verdict: isTooLong ? lineTooLong(filled.length) : checkLine(filled, rules), bytes: filled };
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -29,6 +29,7 @@ import { TIER_NOT_OFFERED } from '../../model/outcome-codes.ts';
 import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
 import type { Inputs, ObjectStore, OwnersStore } from '../../ports/objects.ts';
 import type { JobEvents, Outbox } from '../../ports/outbox.ts';
+import type { ProviderRules } from '../../ports/provider-rules.ts';
 import type { ParkStore, QuotaStore } from '../../ports/quota.ts';
 import type { JobStore, ListingStore } from '../../ports/records.ts';
 import type { Telemetry } from '../../ports/telemetry.ts';
@@ -57,6 +58,8 @@ export interface IngestDeps {
   deadline: Deadline;
   heartbeat: Pause;
   telemetry: Telemetry;
+  rules: ProviderRules;
+  /** Those of the rules, or less. */
   limits: BatchLimits;
   prices: Prices;
   /** Loads a model's tokenizer: asked for only once there are batches to record. */
@@ -261,11 +264,12 @@ async function makePlan(run: Run): Promise<Plan | undefined> {
 
 function scanDepsOf(run: Run): ScanDeps {
   const { deps, job, claim } = run;
-  const { objects, limits, prices, deadline } = deps;
+  const { objects, rules, limits, prices, deadline } = deps;
   const { layout } = deps.settings;
   return {
     objects,
     layout,
+    rules,
     limits,
     prices,
     deadline,
@@ -352,7 +356,7 @@ async function carryOut(run: Run, plan: Plan, isNew: boolean, isOver: () => bool
       route: job.route.name,
       ...(job.route.apiKey === undefined ? {} : { apiKey: job.route.apiKey }),
       ...(job.budgetUsd === undefined ? {} : { budgetUsd: job.budgetUsd }),
-      ...onLadder(ladderOf(job.route, batch.endpoint, droppedAt(job)), now),
+      ...onLadder(ladderOf(job.route, deps.rules.endpoints.get(batch.endpoint), droppedAt(job)), now),
       jobCreatedAt: job.createdAt,
       createdAt: now,
       updatedAt: now,
@@ -395,7 +399,7 @@ async function carryOut(run: Run, plan: Plan, isNew: boolean, isOver: () => bool
  */
 async function estimate(deps: IngestDeps, batch: PlannedBatch): Promise<number | undefined> {
   try {
-    return await estimateBatchTokens(deps.objects, batch, await deps.tokenizerOf(batch.model));
+    return await estimateBatchTokens(deps.objects, batch, await deps.tokenizerOf(batch.model), deps.rules);
   } catch (error) {
     if (!(isUnavailable(error) || error instanceof CorruptWorkFileError)) throw error;
     deps.telemetry.record('estimate.failed', { batchId: batch.batchId, reason: reasonOf(error) });

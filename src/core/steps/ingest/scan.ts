@@ -21,6 +21,7 @@ import { type BatchLimits, MAX_GROUPS } from '../../model/limits.ts';
 import type { SourceObject } from '../../model/objects.ts';
 import type { Deadline } from '../../ports/ambient.ts';
 import type { ByteStream, ObjectStore } from '../../ports/objects.ts';
+import type { LineRules } from '../../ports/provider-rules.ts';
 import { sizeOf } from '../../pricing/bound.ts';
 import type { Prices } from '../../pricing/prices.ts';
 import { checkLine, type InvalidLine, lineTooLong, type ValidLine } from '../../requests/check-line.ts';
@@ -34,6 +35,8 @@ import { Spool, type SpoolState } from './spool.ts';
 export interface ScanDeps {
   objects: ObjectStore;
   layout: Layout;
+  rules: LineRules;
+  /** Those of the rules, or less. */
   limits: BatchLimits;
   /** Say whose prompts are worth a key, where the route gives them one. */
   prices: Prices;
@@ -314,7 +317,8 @@ async function readLines(
       ids.appendAll(span.hashes);
       cutter.addSpan(span);
     },
-    onLine: (line) => take(line, line.bytes === undefined ? lineTooLong(line.length) : checkLine(line.bytes)),
+    onLine: (line) =>
+      take(line, line.bytes === undefined ? lineTooLong(line.length) : checkLine(line.bytes, deps.rules)),
   };
 
   /** Every line is filled in before it is judged, those that need nothing too. */
@@ -325,7 +329,7 @@ async function readLines(
         return;
       }
       run.add(line.line, line.bytes, { offset: line.offset, length: line.length });
-      const { verdict, bytes } = checkFilledIn(line.bytes, additions);
+      const { verdict, bytes } = checkFilledIn(line.bytes, additions, deps.rules);
       take(line, verdict, bytes);
     };
     return {
@@ -341,6 +345,7 @@ async function readLines(
     job.jobId,
     additions === undefined || originals === undefined ? handlers : fillingHandlers(additions, originals),
     {
+      rules: deps.rules,
       start: state.next,
       ...(compressed
         ? { sourceBytes: job.input.size * MAX_DEFLATE_RATIO }
@@ -504,6 +509,7 @@ async function end(
   const isDone = await removeDuplicates(
     {
       objects: deps.objects,
+      rules: deps.rules,
       bucket: job.source.bucket,
       ids: ids?.sorted() ?? { runs: state.ids, memory: new Uint32Array(0) },
       keysOf: (batchId, name) => keys.unique(attempt, batchId, name),

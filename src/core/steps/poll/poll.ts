@@ -13,11 +13,11 @@ import { isPast } from '../../lifecycle/pages.ts';
 import { SUCCEEDED } from '../../lifecycle/step-failure.ts';
 import { CLOCK_SKEW_MS, partOf } from '../../lifecycle/time-limits.ts';
 import { apiKeyOf, type BatchLevelError, type BatchRecord, isTerminal } from '../../model/batch.ts';
-import { TOKEN_LIMIT_EXCEEDED } from '../../model/outcome-codes.ts';
 import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
 import type { Inputs, ObjectStore, OwnersStore, WorkFiles } from '../../ports/objects.ts';
 import type { Outbox } from '../../ports/outbox.ts';
 import type { BatchApi, ByKey, RemoteBatch } from '../../ports/provider.ts';
+import type { ProviderRules } from '../../ports/provider-rules.ts';
 import type { ParkStore, QuotaStore } from '../../ports/quota.ts';
 import type { JobStore, ListingStore } from '../../ports/records.ts';
 import type { Telemetry } from '../../ports/telemetry.ts';
@@ -49,6 +49,7 @@ export interface PollDeps extends ReconcileDeps {
   listing: ListingStore;
   owners: OwnersStore;
   batches: ByKey<Batches>;
+  rules: ProviderRules;
   outbox: Outbox;
   ambient: Ambient;
   deadline: Deadline;
@@ -261,7 +262,7 @@ async function record(deps: PollDeps, batch: BatchRecord, remote: RemoteBatch): 
     return;
   deps.telemetry.record('batch.ended', { jobId, batchId, openaiBatchId: remote.id, status });
   // What was refused for lack of room gives its tokens back once collect has learned from it: until then, no other one tries.
-  const isRefused = errors?.some(({ code }) => code === TOKEN_LIMIT_EXCEEDED) ?? false;
+  const isRefused = errors?.some((error) => deps.rules.errors.batchErrorKindOf(error) === 'no_room') ?? false;
   if (batch.reservation !== undefined && !isRefused) await deps.quota.giveBackTokens(batch.reservation, now);
   await deps.outbox.collect({ v: 1, jobId, batchId });
 }

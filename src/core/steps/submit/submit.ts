@@ -35,6 +35,7 @@ import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
 import type { Outbox } from '../../ports/outbox.ts';
 import type { BatchApi, ByKey, RemoteBatch } from '../../ports/provider.ts';
+import type { ProviderRules } from '../../ports/provider-rules.ts';
 import type { ParkStore, QuotaStore } from '../../ports/quota.ts';
 import type { JobStore } from '../../ports/records.ts';
 import type { Telemetry } from '../../ports/telemetry.ts';
@@ -52,6 +53,7 @@ export interface SubmitDeps {
   objects: ObjectStore;
   jobs: JobStore;
   batches: ByKey<BatchApi>;
+  rules: ProviderRules;
   settings: Pick<Settings, 'quota' | 'stuck' | 'layout' | 'inputs'>;
   quota: QuotaStore;
   parks: ParkStore;
@@ -142,7 +144,7 @@ async function upload(deps: DepsWithKey, batch: BatchRecord, claim: string): Pro
   try {
     file = await deps.batches.uploadFile({ filename, bytes, body: renderBatch(deps.objects, manifest) });
   } catch (error) {
-    const trouble = operatorErrorOf(error);
+    const trouble = operatorErrorOf(deps.rules.errors, error);
     if (trouble !== undefined) return waitForOperator(deps, batch, claim, trouble);
     if (await isSourceUnreadable(deps.objects, manifest)) {
       if (await isGivenUp(deps, batch, claim)) return giveUp(deps, batch, claim, INPUT_UNREADABLE);
@@ -254,7 +256,7 @@ async function create(deps: DepsWithKey, uploaded: BatchRecord, claim: string): 
     });
   } catch (error) {
     if (await triedAgain(deps, batch, claim, error)) return;
-    const trouble = operatorErrorOf(error);
+    const trouble = operatorErrorOf(deps.rules.errors, error);
     if (trouble !== undefined) await waitForOperator(deps, batch, claim, trouble);
     else if (error instanceof CreateRefusedError) await refused(deps, batch, claim, error);
     else throw error;

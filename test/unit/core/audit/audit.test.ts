@@ -5,6 +5,8 @@ import { NOBODY_WAITS, type Rules, readRules } from '../../../../src/core/audit/
 import { toUsd } from '../../../../src/core/base/money.ts';
 import { readPriceFile } from '../../../../src/core/pricing/price-file.ts';
 import { Prices } from '../../../../src/core/pricing/prices.ts';
+import { readCalls } from '../../../../src/providers/openai/past-calls.ts';
+import { OPENAI_RULES } from '../../../../src/providers/openai/rules.ts';
 
 interface Options {
   rules?: Rules;
@@ -15,7 +17,7 @@ function auditOf(
   lines: readonly (object | string)[],
   { rules = NOBODY_WAITS, prices = new Prices() }: Options = {},
 ): Audit {
-  const auditor = new Auditor(prices, rules);
+  const auditor = new Auditor(prices, rules, { rules: OPENAI_RULES, readCalls });
   lines.forEach((line, index) => {
     auditor.addLine(typeof line === 'string' ? line : JSON.stringify(line), 'calls.jsonl', index + 1);
   });

@@ -8,12 +8,12 @@ import { type Forecast, type ForecastOptions, forecast } from '../../../../src/c
 import { reserveFor } from '../../../../src/core/forecast/reserve.ts';
 import { cachingSaves, costOfGroup, recommendTier } from '../../../../src/core/forecast/tiers.ts';
 import { jobIdOf } from '../../../../src/core/model/job-id.ts';
-import { OPENAI_LIMITS } from '../../../../src/core/model/limits.ts';
 import { readPriceFile } from '../../../../src/core/pricing/price-file.ts';
 import { Prices } from '../../../../src/core/pricing/prices.ts';
 import { jobBudgetLedgerOf } from '../../../../src/core/scheduling/scopes.ts';
 import { additionsOf } from '../../../../src/core/steps/ingest/fill-in.ts';
 import { loadTokenizer } from '../../../../src/providers/openai/gpt-tokenizer.ts';
+import { OPENAI_RULES } from '../../../../src/providers/openai/rules.ts';
 import { BAD_LINES } from '../../../support/bad-lines.ts';
 import { BUCKET } from '../../../support/memory-store.ts';
 import { startPipeline } from '../../../support/pipeline.ts';
@@ -27,7 +27,12 @@ function forecastOf(file: string | Uint8Array, options: Partial<ForecastOptions>
   async function* stream(): AsyncGenerator<Uint8Array> {
     yield Buffer.from(file);
   }
-  return forecast(stream(), { limits: OPENAI_LIMITS, tokenizerOf: () => o200k, ...options });
+  return forecast(stream(), {
+    rules: OPENAI_RULES,
+    limits: OPENAI_RULES.limits,
+    tokenizerOf: () => o200k,
+    ...options,
+  });
 }
 
 const chat = (id: string, content: string, body: object = {}): string =>
@@ -70,7 +75,8 @@ describe('forecast', () => {
     const lines = Array.from({ length: 7 }, (_, index) => chat(`r${index}`, 'x'.repeat(100))).join('\n');
     const bounds = async (limits: object, enqueuedTokens?: number): Promise<string[]> => {
       const options = {
-        limits: { ...OPENAI_LIMITS, ...limits },
+        rules: OPENAI_RULES,
+        limits: { ...OPENAI_RULES.limits, ...limits },
         enqueuedTokensOf: () => enqueuedTokens,
       };
       return (await forecastOf(lines, options)).batches.map(({ bound }) => bound);
@@ -85,7 +91,10 @@ describe('forecast', () => {
         body: { model: 'text-embedding-3-small', input: ['a', 'b'] },
       }),
     ).join('\n');
-    const embeddings = await forecastOf(inputs, { limits: { ...OPENAI_LIMITS, embeddingInputs: 4 } });
+    const embeddings = await forecastOf(inputs, {
+      rules: OPENAI_RULES,
+      limits: { ...OPENAI_RULES.limits, embeddingInputs: 4 },
+    });
     expect(embeddings.batches.map(({ bound }) => bound)).toEqual(['embedding_inputs', 'end']);
   });
 
@@ -100,7 +109,10 @@ describe('forecast', () => {
       await p.run();
       const { jobId } = await p.receipt('input/a.jsonl');
       const made = (await p.deps.jobs.listBatches(jobId)).filter(({ round }) => round === 0);
-      const { batches } = await forecastOf(lines.join('\n'), { limits: { ...OPENAI_LIMITS, ...limits } });
+      const { batches } = await forecastOf(lines.join('\n'), {
+        rules: OPENAI_RULES,
+        limits: { ...OPENAI_RULES.limits, ...limits },
+      });
       const sizes = (of: readonly { model: string; requests: number; bytes: number }[]): string[] =>
         of.map(({ model, requests, bytes }) => `${model} ${requests} ${bytes}`);
       expect(sizes(batches)).toEqual(sizes(made));
@@ -139,7 +151,8 @@ describe('forecast', () => {
       const jobId = jobIdOf((await p.deps.objects.head(BUCKET, 'input/a.jsonl'))!);
       const { reserved } = (await p.deps.quota.getLedger(jobBudgetLedgerOf(jobId)))!;
       const found = await forecastOf(text, {
-        limits: { ...OPENAI_LIMITS, requests: 10 },
+        rules: OPENAI_RULES,
+        limits: { ...OPENAI_RULES.limits, requests: 10 },
         route,
         additions: additionsOf(route, prices, AT),
         // As the pipeline of tests counts.
@@ -150,7 +163,7 @@ describe('forecast', () => {
       expect(found.batches.map(({ requests, bytes }) => [requests, bytes])).toEqual(
         made.map(({ requests, bytes }) => [requests, bytes]),
       );
-      expect(reserveFor(found.batches, route, prices, AT)).toEqual({
+      expect(reserveFor(found.batches, route, prices, AT, OPENAI_RULES)).toEqual({
         atMost: fromMicrodollars(reserved),
         unpriced: [],
       });
@@ -166,7 +179,7 @@ describe('forecast', () => {
         chat('a', 'x', { model: 'our-model' }),
       ].join('\n'),
     );
-    expect(reserveFor(batches, { tiers: ['flex'] }, prices, AT)).toEqual({
+    expect(reserveFor(batches, { tiers: ['flex'] }, prices, AT, OPENAI_RULES)).toEqual({
       atMost: 0n,
       unpriced: ['our-model in flex'],
     });
@@ -186,7 +199,8 @@ describe('forecast', () => {
         async (texts, { requests, bytes, enqueuedTokens }) => {
           const lines = texts.map((each, index) => chat(`r${index}`, each));
           const found = await forecastOf(lines.join('\n'), {
-            limits: { ...OPENAI_LIMITS, requests, bytes },
+            rules: OPENAI_RULES,
+            limits: { ...OPENAI_RULES.limits, requests, bytes },
             enqueuedTokensOf: () => enqueuedTokens,
           });
           const sum = (of: 'requests' | 'bytes' | 'inputTokens'): number =>
@@ -220,7 +234,7 @@ describe('forecast', () => {
     const [group] = groups;
     expect(group!.long).toMatchObject({ requests: 1, firstLines: [1], outputTokens: 1_000 });
     const short = group!.inputTokens - group!.long.inputTokens;
-    const cost = costOfGroup(prices, group!, 'batch', AT)!;
+    const cost = costOfGroup(prices, group!, 'batch', AT, OPENAI_RULES)!;
     // $2.50 and $15 a million in batch; long: $5 and $22.50.
     expect(Number(toUsd(cost.input))).toBeCloseTo((group!.long.inputTokens * 5 + short * 2.5) / 1e6, 9);
     expect(toUsd(cost.output)).toBe('0.0375');
@@ -229,10 +243,10 @@ describe('forecast', () => {
 
   it('knows no price, rather than nothing, for a model that is not in the table, until a price file has it', async () => {
     const { groups } = await forecastOf(chat('a', 'x', { model: 'our-model' }));
-    expect(costOfGroup(prices, groups[0]!, 'batch', AT)).toBeUndefined();
+    expect(costOfGroup(prices, groups[0]!, 'batch', AT, OPENAI_RULES)).toBeUndefined();
     const file = '{"version":1,"prices":[{"model":"our-model","tier":"batch","input":1,"output":1}]}';
     const ours = new Prices({ overrides: readPriceFile(file, 'ours.json') });
-    expect(costOfGroup(ours, groups[0]!, 'batch', AT)).toBeDefined();
+    expect(costOfGroup(ours, groups[0]!, 'batch', AT, OPENAI_RULES)).toBeDefined();
   });
 
   it('says what caching saves at most: nothing where the tier has no price for it', async () => {

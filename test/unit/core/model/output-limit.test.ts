@@ -1,8 +1,10 @@
 /** How a manifest entry keeps what its request may be answered with. */
+
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { attemptsOf, withAttempt } from '../../../../src/core/model/attempts.ts';
-import { outputLimitIn, outputLimitOf, withOutputLimit } from '../../../../src/core/model/output-limit.ts';
+import { outputLimitIn, withOutputLimit } from '../../../../src/core/model/output-limit.ts';
+import { ENDPOINTS } from '../../../../src/providers/openai/endpoints/all.ts';
 
 test('a limit is never rounded down, nor up by more than 9 %', () => {
   fc.assert(
@@ -50,5 +52,5 @@ test.each([
   ['/v1/completions', { best_of: 4 }, 64],
   ['/v1/embeddings', { max_tokens: 5 }, 0],
 ] as const)('%s with %j may be answered with %s tokens', (endpoint, body, tokens) => {
-  expect(outputLimitOf(endpoint, body)).toBe(tokens);
+  expect(ENDPOINTS.get(endpoint)!.outputLimitOf(body)).toBe(tokens);
 });

@@ -1,4 +1,5 @@
 /** What results cost, line by line. */
+
 import { describe, expect, test } from 'vitest';
 import type { Tier } from '../../../../src/contract/route.ts';
 import { fromUsd } from '../../../../src/core/base/money.ts';
@@ -6,6 +7,7 @@ import { ManifestEntries } from '../../../../src/core/files/manifest.ts';
 import { withOutputLimit } from '../../../../src/core/model/output-limit.ts';
 import { Prices } from '../../../../src/core/pricing/prices.ts';
 import { Tally } from '../../../../src/core/pricing/tally.ts';
+import { OPENAI_RULES } from '../../../../src/providers/openai/rules.ts';
 
 const NOW = Date.parse('2026-11-10T12:00:00Z');
 const PRICES = new Prices();
@@ -27,6 +29,7 @@ const tallyOf = (model: string, tier?: Tier, endpoint = '/v1/chat/completions') 
     },
     entries,
     PRICES,
+    OPENAI_RULES.answers,
   );
 };
 const body = (input: number, output: number, more: Record<string, unknown> = {}) => ({

@@ -1,10 +1,16 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ENDPOINTS } from '../../../../src/core/model/endpoints.ts';
-import { checkLine, duplicateCustomId, lineTooLong } from '../../../../src/core/requests/check-line.ts';
+import {
+  checkLine as checkLineBy,
+  duplicateCustomId,
+  lineTooLong,
+} from '../../../../src/core/requests/check-line.ts';
+import { ENDPOINTS } from '../../../../src/providers/openai/endpoints/all.ts';
+import { OPENAI_RULES } from '../../../../src/providers/openai/rules.ts';
 import { BAD_LINES } from '../../../support/bad-lines.ts';
 import { request, requestLine } from '../../../support/request-lines.ts';
 
+const checkLine = (line: Uint8Array) => checkLineBy(line, OPENAI_RULES);
 const bytes = (text: string): Uint8Array => Buffer.from(text);
 const line = (changes: Record<string, unknown>): string => requestLine('id-1', changes);
 /** A valid request with a body of its own; `undefined` leaves a field out. */
@@ -46,7 +52,7 @@ describe('checkLine', () => {
       expect(checkLine(bytes(input))).not.toHaveProperty('customId');
   });
 
-  it.each(ENDPOINTS)('accepts %s', (url) => {
+  it.each([...ENDPOINTS.keys()])('accepts %s', (url) => {
     expect(checkLine(bytes(line({ url })))).toMatchObject({
       valid: true,
       customId: 'id-1',
@@ -56,7 +62,7 @@ describe('checkLine', () => {
   });
 
   it("accepts exactly the eight endpoints that OpenAI's client lists", () => {
-    expect([...ENDPOINTS].sort()).toEqual([
+    expect([...ENDPOINTS.keys()].sort()).toEqual([
       '/v1/chat/completions',
       '/v1/completions',
       '/v1/embeddings',
@@ -167,7 +173,7 @@ describe('checkLine', () => {
   it('throws for no JSON whatever, and what it accepts has what a batch needs', () => {
     const value = fc.oneof(
       fc.jsonValue({ maxDepth: 2 }),
-      fc.constantFrom('POST', ...ENDPOINTS, 'id-1', true),
+      fc.constantFrom('POST', ...ENDPOINTS.keys(), 'id-1', true),
       fc.record({ model: fc.jsonValue(), stream: fc.jsonValue() }, { requiredKeys: [] }),
     );
     const anyRequest = fc.record(
@@ -190,7 +196,7 @@ describe('checkLine', () => {
     fc.assert(
       fc.property(
         fc.string({ unit: 'binary', minLength: 1 }),
-        fc.constantFrom(...ENDPOINTS),
+        fc.constantFrom(...ENDPOINTS.keys()),
         fc.string({ unit: 'binary', minLength: 1 }),
         fc.dictionary(
           fc.string().filter((key) => key !== 'model' && key !== 'stream'),

@@ -7,7 +7,12 @@ import { type Line, LineSplitter, type LineStart } from '../../../../src/core/fi
 import { ManifestEntries } from '../../../../src/core/files/manifest.ts';
 import { withOutputLimit } from '../../../../src/core/model/output-limit.ts';
 import { checkLine, lineTooLong } from '../../../../src/core/requests/check-line.ts';
-import { LineScanner, type RequestSpan } from '../../../../src/core/requests/line-scanner.ts';
+import {
+  type LineHandlers,
+  LineScanner,
+  type RequestSpan,
+} from '../../../../src/core/requests/line-scanner.ts';
+import { OPENAI_RULES } from '../../../../src/providers/openai/rules.ts';
 import { chunkSizesArbitrary, cut } from '../../../support/bytes.ts';
 import { requestLine } from '../../../support/request-lines.ts';
 import { TRICKY_LINES, USUAL_LINES } from './fixtures/tricky-lines.ts';
@@ -33,7 +38,7 @@ interface Outcomes {
 const hasher = new CustomIdHasher(JOB_ID);
 
 function outcomeOf({ line, offset, length, bytes }: Line): Outcome {
-  const verdict = bytes === undefined ? lineTooLong(length) : checkLine(bytes);
+  const verdict = bytes === undefined ? lineTooLong(length) : checkLine(bytes, OPENAI_RULES);
   if (!verdict.valid) return { line, offset, length, ...verdict };
   // The text counted is held against `countText`.
   const { url: endpoint, textBytes: _, dataUrlBytes: __, ...values } = verdict;
@@ -91,7 +96,7 @@ function scan(chunks: readonly Uint8Array[], options: Options = {}) {
       },
       onLine: (line) => lines.push(outcomeOf(line)),
     },
-    { sourceBytes: chunks.reduce((sum, { length }) => sum + length, 0), ...options },
+    { rules: OPENAI_RULES, sourceBytes: chunks.reduce((sum, { length }) => sum + length, 0), ...options },
   );
   for (const chunk of chunks) {
     scanner.push(chunk);
@@ -118,7 +123,7 @@ function scanEach(file: Uint8Array): Outcomes {
       },
       onLine: (line) => lines.push(outcomeOf(line)),
     },
-    { sourceBytes: file.length },
+    { rules: OPENAI_RULES, sourceBytes: file.length },
   );
   scanner.push(file);
   scanner.end();
@@ -259,7 +264,7 @@ describe('LineScanner', () => {
               },
               onLine: (line) => lines.push(outcomeOf(line)),
             },
-            { blockBytes, maxBytes, slots },
+            { rules: OPENAI_RULES, blockBytes, maxBytes, slots },
           );
           // Pieces of ranges: each range is written over what the slot held before.
           for (let at = 0, range = 0; at < file.length; at += slots.bytes, range++) {
@@ -304,7 +309,7 @@ describe('LineScanner', () => {
         },
         onLine: () => expect.unreachable('every line is certain'),
       },
-      slots === undefined ? {} : { slots },
+      { rules: OPENAI_RULES, ...(slots === undefined ? {} : { slots }) },
     );
     const PIECE = 1024 * 1024;
     for (let at = 0, piece = 0; at < file.length; at += PIECE, piece++) {
@@ -323,7 +328,10 @@ describe('LineScanner', () => {
 
   it('refuses a chunk that stands in none of its slots', () => {
     const handlers = { onSpan: () => {}, onLine: () => {} };
-    const scanner = new LineScanner(JOB_ID, handlers, { slots: { count: 1, bytes: 10 } });
+    const scanner = new LineScanner(JOB_ID, handlers, {
+      rules: OPENAI_RULES,
+      slots: { count: 1, bytes: 10 },
+    });
     expect(() => scanner.push(Buffer.from('{}\n'))).toThrow('in none of the slots');
   });
 
@@ -357,7 +365,7 @@ describe('LineScanner', () => {
             },
             onLine: (line) => lines.push(outcomeOf(line)),
           },
-          { blockBytes, start },
+          { rules: OPENAI_RULES, blockBytes, start },
         );
         const chunk = file.subarray(start.offset, start.offset + 5_000);
         scanner.push(chunk);
@@ -750,17 +758,18 @@ describe('LineScanner', () => {
         ]);
         const ours = new CustomIdHasher(jobId);
         const seen: [string, number, number][] = [];
-        const scanner = new LineScanner(jobId, {
+        const handlers: LineHandlers = {
           onSpan: (span) => {
             for (const { customId, hash0, hash1 } of span.requests()) seen.push([customId(), hash0, hash1]);
           },
           onLine: ({ bytes }) => {
-            const verdict = checkLine(bytes!);
+            const verdict = checkLine(bytes!, OPENAI_RULES);
             if (!verdict.valid) throw new Error(verdict.message);
             ours.hashText(verdict.customId);
             seen.push([verdict.customId, ours.hash0, ours.hash1]);
           },
-        });
+        };
+        const scanner = new LineScanner(jobId, handlers, { rules: OPENAI_RULES });
         scanner.push(Buffer.from(lines.join('\n')));
         scanner.end();
         const wanted = ids.flatMap((id) => {

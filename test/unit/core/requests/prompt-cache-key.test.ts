@@ -1,4 +1,5 @@
 /** Prompts that begin alike are given one `prompt_cache_key`: which requests are, and what else becomes of them. */
+
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Route } from '../../../../src/contract/route.ts';
@@ -7,6 +8,7 @@ import { MAX_LINE_BYTES } from '../../../../src/core/model/limits.ts';
 import { Prices } from '../../../../src/core/pricing/prices.ts';
 import { KEYED_BYTES, promptCacheKeyOf } from '../../../../src/core/requests/prompt-cache-key.ts';
 import { checkFilledIn, fillIn } from '../../../../src/core/steps/ingest/fill-in.ts';
+import { OPENAI_RULES } from '../../../../src/providers/openai/rules.ts';
 import { type Pipeline, startPipeline } from '../../../support/pipeline.ts';
 import { requestLine } from '../../../support/request-lines.ts';
 import { BATCH_ONLY } from '../../../support/routes.ts';
@@ -16,9 +18,9 @@ const CHAT = '/v1/chat/completions';
 const LONG = 'Be brief and to the point. '.repeat(200);
 const always = () => true;
 const keyOf = (body: Record<string, unknown>, url: string = RESPONSES): string | undefined =>
-  promptCacheKeyOf(url, { model: 'gpt-5-nano', ...body }, always);
+  promptCacheKeyOf(OPENAI_RULES.endpoints, url, { model: 'gpt-5-nano', ...body }, always);
 const filled = (line: string): string =>
-  Buffer.from(fillIn(Buffer.from(line), { hasCachedRate: always })).toString('utf8');
+  Buffer.from(fillIn(Buffer.from(line), { hasCachedRate: always }, OPENAI_RULES)).toString('utf8');
 
 /** Well-formed text of a byte or more a character. */
 const textArbitrary = fc.string({ unit: 'grapheme', maxLength: 40 });
@@ -146,7 +148,7 @@ describe('a line with a key', () => {
     const long = requestLine('a', { body: { model: 'gpt-5-nano', messages: [{ role: 'user', content }] } });
     const deep = `{"custom_id":"a","method":"POST","url":"${CHAT}","body":{"model":"gpt-5-nano","x":${'['.repeat(50_000)}${']'.repeat(50_000)}}}`;
     for (const line of [long, deep]) {
-      const { verdict, bytes } = checkFilledIn(Buffer.from(line), { hasCachedRate });
+      const { verdict, bytes } = checkFilledIn(Buffer.from(line), { hasCachedRate }, OPENAI_RULES);
       expect(verdict.valid).toBe(true);
       expect(Buffer.from(line).equals(bytes)).toBe(true);
     }

@@ -12,6 +12,7 @@ import {
   tierToStay,
 } from '../../../../src/core/scheduling/ladder.ts';
 import { paceOf } from '../../../../src/core/scheduling/pace.ts';
+import { ENDPOINTS } from '../../../../src/providers/openai/endpoints/all.ts';
 
 /** 600 requests an hour. */
 const PACE: Pace = { requestsPerMinute: 10, tokensPerMinute: 1_000_000 };
@@ -32,14 +33,16 @@ describe('the tiers of a request', () => {
     [['flex'], '/v1/chat/completions', ['flex']],
     [['flex'], '/v1/moderations', undefined],
   ])('of a route with %j are at %s %j', (tiers, endpoint, expected) => {
-    expect(ladderOf({ tiers, deadline: '2h' }, endpoint, 1_000)?.tiers).toEqual(expected);
+    expect(ladderOf({ tiers, deadline: '2h' }, ENDPOINTS.get(endpoint), 1_000)?.tiers).toEqual(expected);
   });
 
   it('have a deadline that counts from the drop, or none', () => {
-    expect(ladderOf({ tiers: ['batch'], deadline: '90m' }, '/v1/responses', 1_000)?.deadlineAt).toBe(
-      5_401_000,
-    );
-    expect(ladderOf({ tiers: ['batch'] }, '/v1/responses', 1_000)).toEqual({ tiers: ['batch'] });
+    expect(
+      ladderOf({ tiers: ['batch'], deadline: '90m' }, ENDPOINTS.get('/v1/responses'), 1_000)?.deadlineAt,
+    ).toBe(5_401_000);
+    expect(ladderOf({ tiers: ['batch'] }, ENDPOINTS.get('/v1/responses'), 1_000)).toEqual({
+      tiers: ['batch'],
+    });
   });
 });
 

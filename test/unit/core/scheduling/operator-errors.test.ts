@@ -19,6 +19,7 @@ import { operatorErrorOf } from '../../../../src/core/scheduling/operator-errors
 import { parkScope } from '../../../../src/core/scheduling/scopes.ts';
 import { poll } from '../../../../src/core/steps/poll/poll.ts';
 import { OpenAIBatches, OpenAIRequestError } from '../../../../src/providers/openai/batch-api.ts';
+import { OPENAI_RULES } from '../../../../src/providers/openai/rules.ts';
 import { chatLine, type Pipeline, type PipelineOptions, startPipeline } from '../../../support/pipeline.ts';
 
 const KEY = 'input/a.jsonl';
@@ -48,7 +49,7 @@ describe('what an error says of the key or the model', () => {
     [new OpenAIRequestError('no answer'), undefined],
     [new OpenAIRequestError('unclear', 500, 'invalid_api_key'), undefined],
   ])('%o means %o', (error, expected) => {
-    expect(operatorErrorOf(error)).toEqual(expected);
+    expect(operatorErrorOf(OPENAI_RULES.errors, error)).toEqual(expected);
   });
 });
 

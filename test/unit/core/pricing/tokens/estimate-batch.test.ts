@@ -4,13 +4,12 @@ import { type Content, generateLines } from '../../../../../bench/inputs/generat
 import { defaultSettings } from '../../../../../src/contract/settings.ts';
 import { CorruptWorkFileError, ObjectGoneError } from '../../../../../src/core/base/errors.ts';
 import type { Plan } from '../../../../../src/core/files/plan.ts';
-import type { Endpoint } from '../../../../../src/core/model/endpoints.ts';
 import type { Job } from '../../../../../src/core/model/job.ts';
-import { type BatchLimits, OPENAI_LIMITS } from '../../../../../src/core/model/limits.ts';
+import type { BatchLimits } from '../../../../../src/core/model/limits.ts';
 import { estimateBatchTokens } from '../../../../../src/core/pricing/tokens/estimate-batch.ts';
-import { imageTokens } from '../../../../../src/core/requests/images.ts';
-import { readPrompt } from '../../../../../src/core/requests/prompt.ts';
 import { loadTokenizer } from '../../../../../src/providers/openai/gpt-tokenizer.ts';
+import { imageTokens } from '../../../../../src/providers/openai/image-tokens.ts';
+import { OPENAI_RULES } from '../../../../../src/providers/openai/rules.ts';
 import type { MemoryObjects } from '../../../../support/memory/objects.ts';
 import { BUCKET, memoryStore } from '../../../../support/memory-store.ts';
 import { scanWhole } from '../../../../support/scans.ts';
@@ -48,18 +47,22 @@ async function planOf(lines: readonly string[], limits: Partial<BatchLimits> = {
     updatedAt: 0,
   };
   const { layout } = defaultSettings();
-  const plan = await scanWhole({ objects, layout, limits: { ...OPENAI_LIMITS, ...limits } }, job, 'try');
+  const plan = await scanWhole(
+    { objects, layout, rules: OPENAI_RULES, limits: { ...OPENAI_RULES.limits, ...limits } },
+    job,
+    'try',
+  );
   return { objects, plan };
 }
 
 const estimatesOf = ({ objects, plan }: Planned): Promise<(number | undefined)[]> =>
-  Promise.all(plan.batches.map((batch) => estimateBatchTokens(objects, batch, o200k)));
+  Promise.all(plan.batches.map((batch) => estimateBatchTokens(objects, batch, o200k, OPENAI_RULES)));
 
 /** Every token of every line, counted. */
 function countedOf(lines: readonly string[]): number {
   return lines.reduce((sum, line) => {
-    const { url, body } = JSON.parse(line) as { url: Endpoint; body: Record<string, unknown> };
-    const prompt = readPrompt(url, body);
+    const { url, body } = JSON.parse(line) as { url: string; body: Record<string, unknown> };
+    const prompt = OPENAI_RULES.endpoints.get(url)!.readPrompt(body);
     const texts = prompt.texts.reduce((tokens, text) => tokens + o200k(text), 0);
     return sum + texts + prompt.tokens + (prompt.messages === 0 ? 0 : 3 * prompt.messages + 3);
   }, 0);
@@ -179,7 +182,7 @@ describe('estimateBatchTokens', () => {
         return objects.read(...args);
       },
     };
-    await estimateBatchTokens(counting, plan.batches[0]!, o200k);
+    await estimateBatchTokens(counting, plan.batches[0]!, o200k, OPENAI_RULES);
     expect(reads).toBeLessThan(400);
   });
 
@@ -201,7 +204,7 @@ describe('estimateBatchTokens', () => {
       })();
     };
     const other = { get: (key: string) => objects.get(key), read };
-    await expect(estimateBatchTokens(other, plan.batches[0]!, o200k)).rejects.toBeInstanceOf(
+    await expect(estimateBatchTokens(other, plan.batches[0]!, o200k, OPENAI_RULES)).rejects.toBeInstanceOf(
       CorruptWorkFileError,
     );
   });

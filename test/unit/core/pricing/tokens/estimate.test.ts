@@ -1,16 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Content, generateLines } from '../../../../../bench/inputs/generate.ts';
-import type { Endpoint } from '../../../../../src/core/model/endpoints.ts';
 import {
   estimateTokens,
   type TokenEstimate,
   type Tokenizer,
 } from '../../../../../src/core/pricing/tokens/estimate.ts';
 import { PromptSample, SampleBudget } from '../../../../../src/core/pricing/tokens/sample.ts';
-import { LineScanner } from '../../../../../src/core/requests/line-scanner.ts';
-import { readPrompt } from '../../../../../src/core/requests/prompt.ts';
+import { type LineHandlers, LineScanner } from '../../../../../src/core/requests/line-scanner.ts';
 import { loadTokenizer } from '../../../../../src/providers/openai/gpt-tokenizer.ts';
+import { OPENAI_RULES } from '../../../../../src/providers/openai/rules.ts';
 import { CORPORA, textsOf } from './corpora.ts';
 
 const CHAT = '/v1/chat/completions';
@@ -30,15 +29,16 @@ function sampleOf(
 ): Sampled {
   let sample: PromptSample | undefined;
   let counted = 0;
-  const scanner = new LineScanner(jobId, {
+  const handlers: LineHandlers = {
     onSpan: (span) => {
-      sample ??= new PromptSample(span.endpoint, span.model, budget);
+      sample ??= new PromptSample(OPENAI_RULES, span.endpoint, span.model, budget);
       for (const request of span.requests()) sample.add(request);
     },
     onLine: ({ line }) => {
       throw new Error(`line ${line} is not certain`);
     },
-  });
+  };
+  const scanner = new LineScanner(jobId, handlers, { rules: OPENAI_RULES });
   for (const line of lines) {
     scanner.push(Buffer.from(`${line}\n`));
     counted += countWhole(JSON.parse(line), tokenizer);
@@ -48,10 +48,10 @@ function sampleOf(
 }
 
 function countWhole(
-  { url, body }: { url: Endpoint; body: Record<string, unknown> },
+  { url, body }: { url: string; body: Record<string, unknown> },
   tokenizer: Tokenizer,
 ): number {
-  const prompt = readPrompt(url, body);
+  const prompt = OPENAI_RULES.endpoints.get(url)!.readPrompt(body);
   const texts = prompt.texts.reduce((sum, text) => sum + tokenizer(text), 0);
   return texts + prompt.tokens + (prompt.messages === 0 ? 0 : 3 * prompt.messages + 3);
 }
@@ -163,7 +163,7 @@ describe('estimateTokens', () => {
       dataUrlBytes: 0,
       bytes: () => Buffer.from(line),
     }));
-    const sample = new PromptSample(CHAT, 'gpt-4o');
+    const sample = new PromptSample(OPENAI_RULES, CHAT, 'gpt-4o');
     for (const request of long) sample.add(request);
     const { inputTokens, inputTokensAtMost, unestimated } = estimateTokens(sample, o200k);
     expect(inputTokens).toBe(3 * (o200k('user') + o200k('What is said?') + 6));

@@ -3,8 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { routeSchema } from '../../../../../src/contract/route.ts';
 import { attemptsOf, type Cause, withAttempt } from '../../../../../src/core/model/attempts.ts';
 import type { BatchLevelError, BatchRecord } from '../../../../../src/core/model/batch.ts';
-import type { Verdict } from '../../../../../src/core/results/classify.ts';
+import type { Verdict } from '../../../../../src/core/model/verdict.ts';
 import { type Decision, decide, decideRefusal } from '../../../../../src/core/steps/collect/decide.ts';
+import { OPENAI_RULES } from '../../../../../src/providers/openai/rules.ts';
 import { BATCH_ONLY } from '../../../../support/routes.ts';
 
 const route = routeSchema.parse({ ...BATCH_ONLY, name: 'default', prefix: 'input/' });
@@ -28,6 +29,7 @@ function decideAll(
     { status: 'completed', outputFileId: 'file-1', ...batch },
     { count: verdicts.length, tried: () => tried },
     { isUnreadable, verdict: (index) => verdicts[index] },
+    OPENAI_RULES.errors,
   );
 }
 const decideOne = (verdict: Verdict | undefined, options = {}): Decision =>
@@ -216,11 +218,15 @@ const refusalOf = (
   more: { requests?: number; repairs?: number; cancelledAt?: number } = {},
 ) => {
   const { requests = 4, repairs, cancelledAt } = more;
-  return decideRefusal(cancelledAt === undefined ? {} : { cancelledAt }, {
-    requests,
-    ...(errors === undefined ? {} : { errors }),
-    ...(repairs === undefined ? {} : { repairs }),
-  });
+  return decideRefusal(
+    cancelledAt === undefined ? {} : { cancelledAt },
+    {
+      requests,
+      ...(errors === undefined ? {} : { errors }),
+      ...(repairs === undefined ? {} : { repairs }),
+    },
+    OPENAI_RULES.errors,
+  );
 };
 const repairOf = (refusal: ReturnType<typeof refusalOf>, requests = 4) =>
   refusal.kind === 'repair'

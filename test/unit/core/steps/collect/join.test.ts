@@ -3,10 +3,11 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { CustomIdHasher } from '../../../../../src/core/base/custom-id-hash.ts';
 import { IncompleteDownloadError } from '../../../../../src/core/base/errors.ts';
 import { ManifestEntries } from '../../../../../src/core/files/manifest.ts';
-import type { Asked } from '../../../../../src/core/results/answer.ts';
-import { classify } from '../../../../../src/core/results/classify.ts';
-import { usageOf } from '../../../../../src/core/results/usage.ts';
+import type { Asked } from '../../../../../src/core/model/verdict.ts';
 import { Join } from '../../../../../src/core/steps/collect/join.ts';
+import { OPENAI_RULES } from '../../../../../src/providers/openai/rules.ts';
+import { usageOf } from '../../../../../src/providers/openai/usage.ts';
+import { classify } from '../../../../../src/providers/openai/verdict.ts';
 import { chunkSizesArbitrary, cut, pooled, streamOf } from '../../../../support/bytes.ts';
 import { MemoryScratch } from '../../../../support/memory/scratch.ts';
 import { memoryStore, putSource } from '../../../../support/memory-store.ts';
@@ -38,7 +39,7 @@ async function joinOf(
     { source: RUN_SOURCE, entries },
     JOB_ID,
     { scratch, objects },
-    { askedOf: () => asked, onResult: (_index, body) => onResult(body) },
+    { rules: OPENAI_RULES.answers, askedOf: () => asked, onResult: (_index, body) => onResult(body) },
   );
 }
 

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ManifestEntries } from '../../../../../src/core/files/manifest.ts';
 import { COALESCE_GAP_BYTES } from '../../../../../src/core/files/ranges.ts';
-import { type BatchLimits, OPENAI_LIMITS } from '../../../../../src/core/model/limits.ts';
+import type { BatchLimits } from '../../../../../src/core/model/limits.ts';
 import { withOutputLimit } from '../../../../../src/core/model/output-limit.ts';
 import type { RequestSpan } from '../../../../../src/core/requests/line-scanner.ts';
 import {
@@ -11,6 +11,7 @@ import {
   isShattered,
   type OpenBatch,
 } from '../../../../../src/core/steps/ingest/cutter.ts';
+import { OPENAI_LIMITS } from '../../../../../src/providers/openai/limits.ts';
 
 type Shape = Pick<Cuttable, 'endpoint' | 'model' | 'length' | 'embeddingInputs' | 'predictedOutputBytes'>;
 

@@ -1,4 +1,5 @@
 /** Lines that leave out what their route fills in: what is sent, what is invalid, and what a person gets back. */
+
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -7,6 +8,7 @@ import { settingsSchema } from '../../../../../src/contract/settings.ts';
 import { jobIdOf } from '../../../../../src/core/model/job-id.ts';
 import { MAX_LINE_BYTES } from '../../../../../src/core/model/limits.ts';
 import { checkFilledIn, fillIn } from '../../../../../src/core/steps/ingest/fill-in.ts';
+import { OPENAI_RULES } from '../../../../../src/providers/openai/rules.ts';
 import { BUCKET } from '../../../../support/memory-store.ts';
 import { type Pipeline, type PipelineOptions, startPipeline } from '../../../../support/pipeline.ts';
 import { BATCH_ONLY } from '../../../../support/routes.ts';
@@ -17,9 +19,9 @@ const DEFAULTS: Defaults = {
   body: { model: 'gpt-5-nano', max_completion_tokens: 50 },
 };
 const filled = (line: string, defaults = DEFAULTS): string =>
-  Buffer.from(fillIn(Buffer.from(line), { defaults })).toString('utf8');
+  Buffer.from(fillIn(Buffer.from(line), { defaults }, OPENAI_RULES)).toString('utf8');
 const verdictOf = (line: string, defaults = DEFAULTS) =>
-  checkFilledIn(Buffer.from(line), { defaults }).verdict;
+  checkFilledIn(Buffer.from(line), { defaults }, OPENAI_RULES).verdict;
 
 describe('filling in', () => {
   test('equals a plain merge of JSON: what a line says itself stands, the body goes one level deep', () => {

@@ -5,10 +5,11 @@ import type { IngestMessage } from '../../../../../src/contract/messages.ts';
 import { defaultSettings } from '../../../../../src/contract/settings.ts';
 import { readCheckpoint } from '../../../../../src/core/files/checkpoint.ts';
 import { LeaseLostError } from '../../../../../src/core/lifecycle/lease.ts';
-import { OPENAI_LIMITS } from '../../../../../src/core/model/limits.ts';
 import { Prices } from '../../../../../src/core/pricing/prices.ts';
 import { type IngestDeps, ingest } from '../../../../../src/core/steps/ingest/ingest.ts';
 import type { ScanState } from '../../../../../src/core/steps/ingest/scan.ts';
+import { OPENAI_LIMITS } from '../../../../../src/providers/openai/limits.ts';
+import { OPENAI_RULES } from '../../../../../src/providers/openai/rules.ts';
 import { noHeartbeat } from '../../../../support/memory/heartbeat.ts';
 import { MemoryJobs } from '../../../../support/memory/jobs.ts';
 import { MemoryListing } from '../../../../support/memory/listing.ts';
@@ -52,7 +53,8 @@ async function start(text = requestLine('a')) {
     deadline: { remainingMs: () => LIFETIME_MS },
     heartbeat: noHeartbeat,
     telemetry: noTelemetry,
-    limits: OPENAI_LIMITS,
+    rules: OPENAI_RULES,
+    limits: OPENAI_RULES.limits,
     tokenizerOf: async () => (text: string) => text.length / 4,
   } satisfies IngestDeps;
   await deps.objects.put(KEY, Buffer.from(text));

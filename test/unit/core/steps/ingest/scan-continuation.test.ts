@@ -14,10 +14,11 @@ import { readManifest } from '../../../../../src/core/files/manifest.ts';
 import type { Plan } from '../../../../../src/core/files/plan.ts';
 import { readRunIndex } from '../../../../../src/core/files/run-file.ts';
 import type { Job } from '../../../../../src/core/model/job.ts';
-import { type BatchLimits, OPENAI_LIMITS } from '../../../../../src/core/model/limits.ts';
+import type { BatchLimits } from '../../../../../src/core/model/limits.ts';
 import type { ObjectStore } from '../../../../../src/core/ports/objects.ts';
 import { Prices } from '../../../../../src/core/pricing/prices.ts';
 import { type ScanDeps, type ScanState, scan } from '../../../../../src/core/steps/ingest/scan.ts';
+import { OPENAI_RULES } from '../../../../../src/providers/openai/rules.ts';
 import { chunkSizesArbitrary, collectBytes, cut } from '../../../../support/bytes.ts';
 import { MemoryObjects } from '../../../../support/memory/objects.ts';
 import { BUCKET, chopReads } from '../../../../support/memory-store.ts';
@@ -122,7 +123,8 @@ async function scanInPieces({ file, limits, chunks, sizes, looks, kills, route }
     const deps: ScanDeps = {
       objects: store,
       layout,
-      limits: { ...OPENAI_LIMITS, ...limits },
+      rules: OPENAI_RULES,
+      limits: { ...OPENAI_RULES.limits, ...limits },
       prices: new Prices(),
       // The first look only says how long the worker has.
       deadline: {
@@ -189,7 +191,13 @@ async function expectSame(setup: Setup) {
   const { file, limits, sizes, route } = setup;
   const reference = await drop(file, route);
   const plan = await scanWhole(
-    { objects: reference.objects, layout, limits: { ...OPENAI_LIMITS, ...limits }, sizes },
+    {
+      objects: reference.objects,
+      layout,
+      rules: OPENAI_RULES,
+      limits: { ...OPENAI_RULES.limits, ...limits },
+      sizes,
+    },
     reference.job,
     'try-0',
   );
@@ -377,7 +385,8 @@ describe('a scan that is broken off', () => {
           {
             objects: store,
             layout,
-            limits: { ...OPENAI_LIMITS, requests: 7 },
+            rules: OPENAI_RULES,
+            limits: { ...OPENAI_RULES.limits, requests: 7 },
             prices: new Prices(),
             deadline: { remainingMs: () => -1 },
             worker: 'a',
@@ -411,7 +420,8 @@ describe('a scan that is broken off', () => {
         {
           objects,
           layout,
-          limits: OPENAI_LIMITS,
+          rules: OPENAI_RULES,
+          limits: OPENAI_RULES.limits,
           prices: new Prices(),
           deadline: { remainingMs: () => -1 },
           worker: String(positions.length),

@@ -12,15 +12,12 @@ import { renderBatch } from '../../../../../src/core/files/render.ts';
 import { readRunIndex } from '../../../../../src/core/files/run-file.ts';
 import { attemptsOf } from '../../../../../src/core/model/attempts.ts';
 import type { Job } from '../../../../../src/core/model/job.ts';
-import {
-  type BatchLimits,
-  MAX_GROUPS,
-  MAX_LINE_BYTES,
-  OPENAI_LIMITS,
-} from '../../../../../src/core/model/limits.ts';
+import { type BatchLimits, MAX_GROUPS, MAX_LINE_BYTES } from '../../../../../src/core/model/limits.ts';
 import type { ObjectStore } from '../../../../../src/core/ports/objects.ts';
 import { checkLine, type ValidLine } from '../../../../../src/core/requests/check-line.ts';
 import type { ScanDeps } from '../../../../../src/core/steps/ingest/scan.ts';
+import { OPENAI_LIMITS } from '../../../../../src/providers/openai/limits.ts';
+import { OPENAI_RULES } from '../../../../../src/providers/openai/rules.ts';
 import { chunkSizesArbitrary, collectBytes, cut, pooled } from '../../../../support/bytes.ts';
 import type { MemoryObjects } from '../../../../support/memory/objects.ts';
 import { BUCKET, chopReads, memoryStore, putSource } from '../../../../support/memory-store.ts';
@@ -67,6 +64,7 @@ async function scanFile(file: Uint8Array, options: ScanOptions = {}) {
     {
       objects: store,
       layout: SETTINGS.layout,
+      rules: OPENAI_RULES,
       limits,
       ...(options.scanSizes === undefined ? {} : { sizes: options.scanSizes }),
     },
@@ -115,7 +113,7 @@ async function readBatches(objects: MemoryObjects, plan: Plan, hashMask = 0xffff
       return `${hash0} ${hash1}`;
     });
     expect(new Set(hashes).size).toBe(hashes.length);
-    const checked = texts.map((text) => checkLine(Buffer.from(text)) as ValidLine);
+    const checked = texts.map((text) => checkLine(Buffer.from(text), OPENAI_RULES) as ValidLine);
     for (const count of ['textBytes', 'dataUrlBytes'] as const)
       expect(batch[count]).toBe(checked.reduce((sum, request) => sum + request[count], 0));
     const { batchId, endpoint, model } = batch;
@@ -557,7 +555,12 @@ describe('scan', () => {
     const store = chopReads(objects, async function* (stream) {
       yield* pooled(cut(await collectBytes(stream), [100_000]));
     });
-    const deps = { objects: store, layout: SETTINGS.layout, limits: OPENAI_LIMITS };
+    const deps = {
+      objects: store,
+      layout: SETTINGS.layout,
+      rules: OPENAI_RULES,
+      limits: OPENAI_RULES.limits,
+    };
     const plan = await scanWhole(deps, jobOver(versionId!, expected.file.length), 'a');
     await expectPlan({ objects, plan }, expected);
   });
@@ -565,7 +568,7 @@ describe('scan', () => {
   it('fails with ObjectGoneError when the version is gone, or goes while it is read', async () => {
     const objects = memoryStore();
     const job = jobOver('v-none', 10);
-    const deps = { objects, layout: SETTINGS.layout, limits: OPENAI_LIMITS };
+    const deps = { objects, layout: SETTINGS.layout, rules: OPENAI_RULES, limits: OPENAI_RULES.limits };
     await expect(scanWhole(deps, job, 'a')).rejects.toBeInstanceOf(ObjectGoneError);
     const file = layOut(manyModels(2, 50), ['\n']).file;
     for (const body of [file, gzipSync(file)]) {

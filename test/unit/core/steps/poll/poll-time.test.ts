@@ -7,6 +7,7 @@ import type { Deadline } from '../../../../../src/core/ports/ambient.ts';
 import type { BatchApi } from '../../../../../src/core/ports/provider.ts';
 import { Prices } from '../../../../../src/core/pricing/prices.ts';
 import { type PollDeps, poll } from '../../../../../src/core/steps/poll/poll.ts';
+import { OPENAI_RULES } from '../../../../../src/providers/openai/rules.ts';
 import { batchOf } from '../../../../support/contracts/job-store.suite.ts';
 import { MemoryBatches } from '../../../../support/memory/batches.ts';
 import { noHeartbeat } from '../../../../support/memory/heartbeat.ts';
@@ -57,6 +58,7 @@ async function start(hanging: ReadonlySet<string>) {
     jobs,
     quota: new MemoryQuota(jobs),
     prices: new Prices(),
+    rules: OPENAI_RULES,
     parks: new MemoryParks(),
     batches: { withKey: apiOf },
     outbox: Object.assign(outbox, {

@@ -7,6 +7,7 @@ import { type BatchRecord, batchIdOf } from '../../../../../src/core/model/batch
 import type { BatchChanges } from '../../../../../src/core/ports/records.ts';
 import { Prices } from '../../../../../src/core/pricing/prices.ts';
 import { poll } from '../../../../../src/core/steps/poll/poll.ts';
+import { OPENAI_RULES } from '../../../../../src/providers/openai/rules.ts';
 import { MemoryBatches } from '../../../../support/memory/batches.ts';
 import { noHeartbeat } from '../../../../support/memory/heartbeat.ts';
 import { MemoryJobs } from '../../../../support/memory/jobs.ts';
@@ -55,6 +56,7 @@ function start() {
     jobs,
     quota: new MemoryQuota(jobs),
     prices: new Prices(),
+    rules: OPENAI_RULES,
     parks: new MemoryParks(),
     batches,
     outbox: new MemoryOutbox(),

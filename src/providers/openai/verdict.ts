@@ -4,48 +4,14 @@
  * tidyverse/ellmer#830.
  */
 
-import { asObject, type JsonObject, objectsIn } from '../base/json-value.ts';
-import type { Cause } from '../model/attempts.ts';
-import { type Asked, type Cut, cutOf, holdsAnswer } from './answer.ts';
+import { asObject, type JsonObject, objectsIn } from '../../core/base/json-value.ts';
+import type { Cause } from '../../core/model/attempts.ts';
+import { ANSWER_TOO_SLOW, NOT_SENT } from '../../core/model/outcome-codes.ts';
+import type { Asked, OperatorScope, Verdict } from '../../core/model/verdict.ts';
+import { cutOf, holdsAnswer } from './answer.ts';
+import { ENDPOINTS } from './endpoints/all.ts';
+import { operatorScopeOf } from './errors.ts';
 import { type StatedError, statedIn } from './stated-error.ts';
-
-export type Verdict =
-  | { kind: 'succeeded'; cut?: Cut }
-  /** Worth another try: OpenAI did not execute it, failed while it did, or lost what came of it. */
-  | { kind: 'retry'; code: string; cause: Cause }
-  /** It was never sent: that is no try. */
-  | { kind: 'unsent'; code: string }
-  /** Nothing is wrong with the request: a person must set the account or the choice of model right. */
-  | { kind: 'operator'; code: string; scope: OperatorScope }
-  /** It may have been charged, and another try would end the same way. */
-  | { kind: 'lost'; code: string }
-  /** The same again would fail the same way. */
-  | { kind: 'failed'; code: string };
-
-/** What an operator's error stops: everything sent with the key, or the one model. */
-export type OperatorScope = 'key' | 'model';
-
-/** Codes that say that the key or its account cannot be used as it is. Source: OpenAI guide "Error codes". */
-const KEY_ERRORS: ReadonlySet<string> = new Set([
-  'insufficient_quota',
-  'billing_hard_limit_reached',
-  'billing_not_active',
-  'account_deactivated',
-  'invalid_api_key',
-]);
-const MODEL_NOT_FOUND = 'model_not_found';
-
-/** What an error of this code stops, if it is not the request that is at fault. By code alone: see {@link classify}. */
-export function operatorScopeOf(code: string): OperatorScope | undefined {
-  if (KEY_ERRORS.has(code)) return 'key';
-  return code === MODEL_NOT_FOUND ? 'model' : undefined;
-}
-
-/** Our code for a request of a slice that was not called. */
-export const NOT_SENT = 'not_sent';
-
-/** Our code for a call whose answer takes longer than any worker can wait. */
-export const ANSWER_TOO_SLOW = 'answer_too_slow';
 
 /** `error.code`s of requests that OpenAI did not execute to the end; one that timed out may have been charged. */
 const UNEXECUTED: ReadonlyMap<string, Cause> = new Map([
@@ -124,7 +90,7 @@ function errorIn(body: JsonObject): StatedError | undefined {
 
 /** A response that is neither whole nor cut short. */
 function isUnfinished({ object, status }: JsonObject, { endpoint }: Asked): boolean {
-  if (endpoint !== '/v1/responses' && object !== 'response') return false;
+  if (!ENDPOINTS.get(endpoint ?? '')?.hasStatus && object !== 'response') return false;
   return status !== undefined && status !== null && status !== 'completed' && status !== 'incomplete';
 }
 
@@ -155,9 +121,4 @@ function scopeOfStatus(
 /** Written as text by some services; anything else, an object with a `toString` of its own included, is no status. */
 function statusOf(value: unknown): number {
   return typeof value === 'number' || typeof value === 'string' ? Number(value) || 0 : 0;
-}
-
-/** The body of a result line, if it has one. */
-export function bodyOf(line: JsonObject): JsonObject | undefined {
-  return asObject(asObject(line.response)?.body);
 }

@@ -1,5 +1,5 @@
 /** What an error of a result says, in whatever shape a service writes it. */
-import { asObject, isText } from '../base/json-value.ts';
+import { asObject, isText } from '../../core/base/json-value.ts';
 
 /** An error that says something. */
 export interface StatedError {

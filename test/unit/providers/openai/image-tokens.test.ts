@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { imageSizeOf, imageTokens } from '../../../../src/core/requests/images.ts';
+import { imageSizeOf } from '../../../../src/providers/openai/endpoints/image-size.ts';
+import { imageTokens } from '../../../../src/providers/openai/image-tokens.ts';
 
 const tokens = (model: string, width: number, height: number, detail?: string): number =>
   imageTokens(model, { size: { width, height }, ...(detail === undefined ? {} : { detail }) }).tokens;

@@ -1,6 +1,7 @@
 /** Tokens, as answers count them. */
 import { describe, expect, it } from 'vitest';
-import { addUsage, isUsageReported, noUsage, usageOf } from '../../../../src/core/results/usage.ts';
+import { addUsage, noUsage } from '../../../../src/core/model/usage.ts';
+import { isUsageReported, usageOf } from '../../../../src/providers/openai/usage.ts';
 
 describe('usage', () => {
   it.each<[string, unknown, number[]]>([

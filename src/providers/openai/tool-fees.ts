@@ -4,8 +4,8 @@
  * (web search, file search); that batch does not halve them: OpenAI's help, and reports of users.
  */
 
-import type { Picodollars } from '../base/money.ts';
-import type { ToolUse } from '../results/tool-use.ts';
+import type { Picodollars } from '../../core/base/money.ts';
+import type { ToolUse } from '../../core/model/tool-use.ts';
 
 const PICODOLLARS_PER_USD_PER_THOUSAND = 1_000_000_000n;
 

@@ -1,18 +1,6 @@
 /** What an answer was charged for beside the tokens in its `usage`: calls of tools that OpenAI runs. */
-import { asObject, type JsonObject, objectsIn } from '../base/json-value.ts';
-
-export interface ToolUse {
-  webSearches: number;
-  /** Whether the searches were made with the preview of the tool, which has a price of its own. */
-  isPreview: boolean;
-  fileSearches: number;
-  /**
-   * Whether there is a charge that the answer does not tell the amount of: containers of the code interpreter and the shell
-   * (by the minute since 2026-06-02, OpenAI's changelog), image tokens of the image tool, searches of chat models, tools that
-   * are not known here.
-   */
-  isUnpriced: boolean;
-}
+import { asObject, type JsonObject, objectsIn } from '../../core/base/json-value.ts';
+import type { ToolUse } from '../../core/model/tool-use.ts';
 
 /** Calls that cost tokens only, or nothing of OpenAI's. Source: openai 7.55.0 `ResponseOutputItem`; page "Pricing". */
 const WITHOUT_FEE: ReadonlySet<string> = new Set([
@@ -26,7 +14,11 @@ const WITHOUT_FEE: ReadonlySet<string> = new Set([
 ]);
 const COUNTED: ReadonlySet<string> = new Set(['web_search_call', 'file_search_call']);
 
-/** Reads the calls of a response's output; chat models that search do not say how often. */
+/**
+ * Reads the calls of a response's output; chat models that search do not say how often. Charges whose amount the answer does
+ * not tell: containers of the code interpreter and the shell (by the minute since 2026-06-02, OpenAI's changelog), image
+ * tokens of the image tool, searches of chat models, tools that are not known here.
+ */
 export function toolUseOf(body: JsonObject): ToolUse {
   const types = objectsIn(body.output).map(({ type }) => (typeof type === 'string' ? type : ''));
   const usage = asObject(body.tool_usage);

@@ -1,10 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Cause } from '../../../../src/core/model/attempts.ts';
-import { ENDPOINTS, type Endpoint } from '../../../../src/core/model/endpoints.ts';
-import type { Asked } from '../../../../src/core/results/answer.ts';
-import { bodyOf, classify, type OperatorScope, type Verdict } from '../../../../src/core/results/classify.ts';
-import { usageOf } from '../../../../src/core/results/usage.ts';
+import type { Asked, OperatorScope, Verdict } from '../../../../src/core/model/verdict.ts';
+import { bodyOf } from '../../../../src/core/results/line-body.ts';
+import { ENDPOINTS } from '../../../../src/providers/openai/endpoints/all.ts';
+import { usageOf } from '../../../../src/providers/openai/usage.ts';
+import { classify } from '../../../../src/providers/openai/verdict.ts';
 
 type Line = Record<string, unknown>;
 
@@ -361,7 +362,7 @@ describe('classify', () => {
   });
   const RESPONSE = { object: 'response', status: 'completed', output: [{ type: 'message' }] };
   /** By endpoint: bodies that hold an answer, and bodies that do not. */
-  const BODIES: Record<Endpoint, { answers: unknown[]; none: unknown[] }> = {
+  const BODIES: Record<string, { answers: unknown[]; none: unknown[] }> = {
     '/v1/chat/completions': {
       answers: [
         WHOLE,
@@ -436,7 +437,7 @@ describe('classify', () => {
     expect(classify(answered(200, JSON.parse(body)), { endpoint }).kind).toBe('succeeded');
   });
   it('takes an answer in the shape of another endpoint for one: it was paid for', () => {
-    for (const endpoint of ENDPOINTS) {
+    for (const endpoint of ENDPOINTS.keys()) {
       expect(classify(answered(200, WHOLE), { endpoint }).kind).toBe('succeeded');
       expect(classify(answered(200, RESPONSE), { endpoint }).kind).toBe('succeeded');
     }
@@ -503,7 +504,7 @@ describe('classify', () => {
       { requiredKeys: [] },
     );
     fc.assert(
-      fc.property(anyLine, fc.constantFrom(...ENDPOINTS, undefined), (line, endpoint) => {
+      fc.property(anyLine, fc.constantFrom(...ENDPOINTS.keys(), undefined), (line, endpoint) => {
         const asked = { endpoint };
         const verdict = classify(line, asked);
         for (const tokens of Object.values(usageOf(bodyOf(line) ?? {})))

@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ENDPOINTS, type Endpoint } from '../../../../src/core/model/endpoints.ts';
-import { OPENAI_LIMITS } from '../../../../src/core/model/limits.ts';
-import { predictOutputBytes } from '../../../../src/core/requests/predict-output.ts';
+import { withRequest } from '../../../../../src/core/model/predicted-output.ts';
+import { ENDPOINTS } from '../../../../../src/providers/openai/endpoints/all.ts';
+import { OPENAI_LIMITS } from '../../../../../src/providers/openai/limits.ts';
 
-const predict = (url: Endpoint, body: Record<string, unknown>, inputs = 0, requestBytes = 200): number =>
-  predictOutputBytes(url, { model: 'm', ...body }, inputs, requestBytes);
+const predict = (url: string, body: Record<string, unknown>, inputs = 0, requestBytes = 200): number =>
+  withRequest(ENDPOINTS.get(url)!.predictOutput({ model: 'm', ...body }, inputs), requestBytes);
 
 /** Bytes of an answer's line with an embedding of so many dimensions for each input, at full precision. */
 function embeddingLineBytes(inputs: number, dimensions: number): number {
@@ -15,7 +15,7 @@ function embeddingLineBytes(inputs: number, dimensions: number): number {
     .length;
 }
 
-describe('predictOutputBytes', () => {
+describe('predictOutput', () => {
   it('is at least what an embedding takes, by model and by dimensions asked for', () => {
     const small = predict('/v1/embeddings', { model: 'text-embedding-3-small' }, 3);
     expect(small).toBeGreaterThanOrEqual(embeddingLineBytes(3, 1_536));
@@ -99,7 +99,7 @@ describe('predictOutputBytes', () => {
     expect(50_000 * predict('/v1/chat/completions', {})).toBeLessThanOrEqual(OPENAI_LIMITS.outputBytes);
   });
 
-  it.each<[string, Endpoint, Record<string, unknown>]>([
+  it.each<[string, string, Record<string, unknown>]>([
     ['negative logprobs', '/v1/completions', { logprobs: -1_000_000 }],
     ['logprobs of minus infinity', '/v1/completions', { logprobs: Number.NEGATIVE_INFINITY }],
     ['negative n', '/v1/chat/completions', { n: -5 }],
@@ -122,7 +122,7 @@ describe('predictOutputBytes', () => {
     ].flatMap((names) => names.split(' '));
     fc.assert(
       fc.property(
-        fc.constantFrom(...ENDPOINTS),
+        fc.constantFrom(...ENDPOINTS.keys()),
         fc.dictionary(fc.constantFrom(...fields), value),
         fc.integer({ min: 1, max: 50_000 }),
         (url, body, inputs) => {

@@ -1,7 +1,8 @@
 /** The tokens that an answer, or a whole batch, says it used. */
 
-import { asObject, type JsonObject } from '../base/json-value.ts';
-import type { TokenUsage } from '../model/usage.ts';
+import { asObject, type JsonObject } from '../../core/base/json-value.ts';
+import type { TokenUsage } from '../../core/model/usage.ts';
+import { ENDPOINTS } from './endpoints/all.ts';
 
 /**
  * Reads `usage`. Chat, completions and embeddings say prompt and completion tokens, responses say input and output tokens;
@@ -20,13 +21,6 @@ export function usageOf(body: JsonObject): TokenUsage {
   };
 }
 
-/** Endpoints whose answers are made of tokens: a count of them is missing where there is none. */
-const WITH_OUTPUT_TOKENS: ReadonlySet<string> = new Set([
-  '/v1/responses',
-  '/v1/chat/completions',
-  '/v1/completions',
-]);
-
 /**
  * Whether `usage` says what an answer used: no request is read without tokens, and no text is written without a count of
  * them, which may be 0.
@@ -36,20 +30,7 @@ export function isUsageReported(body: JsonObject, endpoint: string): boolean {
   if (inputTokens === 0) return false;
   const { output_tokens, completion_tokens } = asObject(body.usage)!;
   const hasOutput = outputTokens > 0 || output_tokens === 0 || completion_tokens === 0;
-  return hasOutput || !WITH_OUTPUT_TOKENS.has(endpoint);
-}
-
-export function noUsage(): TokenUsage {
-  return { inputTokens: 0, cachedTokens: 0, cacheWriteTokens: 0, outputTokens: 0, reasoningTokens: 0 };
-}
-
-/** Adds `more` to `sum`. */
-export function addUsage(sum: TokenUsage, more: TokenUsage): void {
-  sum.inputTokens += more.inputTokens;
-  sum.cachedTokens += more.cachedTokens;
-  sum.cacheWriteTokens += more.cacheWriteTokens;
-  sum.outputTokens += more.outputTokens;
-  sum.reasoningTokens += more.reasoningTokens;
+  return hasOutput || ENDPOINTS.get(endpoint)?.hasOutputTokens !== true;
 }
 
 /** No model reads or writes so many, nor does a batch; sums of as many results as a batch may have stay exact. */

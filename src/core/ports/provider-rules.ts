@@ -1,0 +1,95 @@
+/**
+ * What differs between providers, as rules that the core asks: which endpoints there are, how much a batch may hold, what
+ * a line of results means. Pure: nothing here sends anything, asks for the time, or keeps state.
+ */
+import type { JsonObject } from '../base/json-value.ts';
+import type { Picodollars } from '../base/money.ts';
+import type { BatchLevelError } from '../model/batch.ts';
+import type { BatchLimits } from '../model/limits.ts';
+import type { PredictedOutput } from '../model/predicted-output.ts';
+import type { ImagePart, ImageTokens, Prompt } from '../model/prompt.ts';
+import type { ToolUse } from '../model/tool-use.ts';
+import type { TokenUsage } from '../model/usage.ts';
+import type { Asked, OperatorScope, Verdict } from '../model/verdict.ts';
+
+/** All that the core knows of a provider beside its calls. */
+export interface ProviderRules {
+  /** As messages name it, such as `OpenAI`. */
+  name: string;
+  /** How much one batch may hold. */
+  limits: BatchLimits;
+  /** By URL, as lines of an input name it. The order is that of messages. */
+  endpoints: ReadonlyMap<string, EndpointRules>;
+  models: ModelRules;
+  answers: AnswerRules;
+  errors: ErrorRules;
+}
+
+/** One endpoint that a batch may address. */
+export interface EndpointRules {
+  /** Such as `/v1/embeddings`. */
+  url: string;
+  /** Whether it has a flex tier. */
+  hasFlex: boolean;
+  /** Whether beginnings of its prompts are cached, so that a `prompt_cache_key` helps. */
+  hasPromptCache: boolean;
+  /** Whether the rules below read `body.input` for the number of its items. The line scanner tells that number only then. */
+  readsInputs: boolean;
+  /** The inputs that count against `limits.embeddingInputs`. Absent: there are none. */
+  countInputs?: (body: JsonObject) => number;
+  /**
+   * The most output tokens that a request may be answered with, as it says itself; `undefined` if it does not say. Endpoints
+   * that give no text have 0.
+   */
+  outputLimitOf(body: JsonObject): number | undefined;
+  /** @param inputs what `countInputs` gave; 0 without one. */
+  predictOutput(body: JsonObject, inputs: number): PredictedOutput;
+  /** Reads a body that may yet be refused: whatever is not as expected counts as text or not at all, and nothing throws. */
+  readPrompt(body: JsonObject): Prompt;
+}
+
+/** What is known of models by their names. */
+export interface ModelRules {
+  /** No request that the model answers has more input tokens than this. */
+  contextTokensOf(model: string): number;
+  imageTokens(model: string, image: ImagePart): ImageTokens;
+}
+
+/** How results are read. */
+export interface AnswerRules {
+  /**
+   * The one judge of answers, of result files and of calls alike.
+   * @param line a parsed line of a result file.
+   */
+  verdictOf(line: JsonObject, asked: Asked): Verdict;
+  /** The tokens that the body of an answer says it used. */
+  usageOf(body: JsonObject): TokenUsage;
+  /** Whether it says so. A body that does not is booked with its share of what the batch may cost at most. */
+  isUsageReported(body: JsonObject, endpoint: string): boolean;
+  /** Calls of tools that the provider ran for the answer. */
+  toolUseOf(body: JsonObject): ToolUse;
+  /** What the calls of tools cost whose price is known. @param model that made them. */
+  toolFeeOf(use: ToolUse, model: string): Picodollars;
+}
+
+/** What an error of a batch as a whole is about. */
+export type BatchErrorKind =
+  /** There is no room for the batch now. */
+  | 'no_room'
+  /** The batch has too many requests. */
+  | 'too_large'
+  /** One line of the batch is at fault. */
+  | 'line'
+  /** The input file was not found or could not be read. */
+  | 'file';
+
+/** What the provider's errors mean. */
+export interface ErrorRules {
+  /** What an error of this code stops, if it is not the request that is at fault. */
+  operatorScopeOf(code: string): OperatorScope | undefined;
+  /** `undefined`: nobody knows. */
+  batchErrorKindOf(error: Pick<BatchLevelError, 'code' | 'param'>): BatchErrorKind | undefined;
+}
+
+/** What checking a line takes. */
+export type LineRules = Pick<ProviderRules, 'endpoints' | 'limits'>;

@@ -1,0 +1,25 @@
+/** What the endpoints have in common that make images and videos from a text and, possibly, other images. */
+import { isText, type JsonObject, objectsIn } from '../../../core/base/json-value.ts';
+import type { PredictedOutput } from '../../../core/model/predicted-output.ts';
+import type { Prompt } from '../../../core/model/prompt.ts';
+import { answerOf, positive } from './answer-size.ts';
+import { newPrompt } from './prompt-parts.ts';
+
+/** A generated image, base64 in the line: a 1536x1024 PNG. */
+const IMAGE_BYTES = 4_000_000;
+const IMAGE_URL_BYTES = 1_000;
+
+export function predictImages({ n, response_format: format }: JsonObject): PredictedOutput {
+  return answerOf((positive(n) ?? 1) * (format === 'url' ? IMAGE_URL_BYTES : IMAGE_BYTES));
+}
+
+export function readPicturePrompt({ prompt: text, image, images }: JsonObject): Prompt {
+  const prompt = newPrompt();
+  if (typeof text === 'string') prompt.texts.push(text);
+  if (image !== undefined || images !== undefined) prompt.files++;
+  return prompt;
+}
+
+export function holdsImage({ data }: JsonObject): boolean {
+  return objectsIn(data).some(({ b64_json: bytes, url }) => isText(bytes) || isText(url));
+}
