@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type Intercept, SESSION_TOKEN_HEADER, type ServiceCall } from './interception.ts';
+import type { LocalService } from './service.ts';
 
 /** An error that a client gets as the service's own exception. */
 export class AwsError extends Error {
@@ -47,13 +48,6 @@ export interface AwsJsonInterception {
   intercept: Intercept;
 }
 
-export interface AwsJsonServer {
-  /** `http://127.0.0.1:PORT` */
-  endpoint: string;
-  port: number;
-  close(): Promise<void>;
-}
-
 /**
  * Starts the server on 127.0.0.1.
  *
@@ -67,7 +61,7 @@ export async function startAwsJsonServer(options: {
   contentType: string;
   handle: (request: AwsJsonRequest) => Promise<AwsJsonResponse>;
   interception?: AwsJsonInterception | undefined;
-}): Promise<AwsJsonServer> {
+}): Promise<LocalService> {
   const server = createServer(async (request, response) => {
     const call = await readCall(request);
     if (call === undefined || isCut(call, request, options.interception, 'before')) return;

@@ -14,18 +14,23 @@ import {
   startAwsJsonServer,
 } from '../aws-json-server.ts';
 import type { Authorize } from '../iam.ts';
-import type { Intercept } from '../interception.ts';
-import { type Item, openEngine } from './engine.ts';
+import type { LocalService, ServiceOptions } from '../service.ts';
+import { type Engine, type Item, openEngine } from './engine.ts';
 import { ReadWriteLock } from './read-write-lock.ts';
 import { type TransactGetInput, TransactionLog, type TransactWriteInput } from './transactions.ts';
 
-export interface DynamoDb {
-  /** `http://127.0.0.1:PORT` */
-  endpoint: string;
-  port: number;
+/** A running DynamoDB. */
+export interface DynamoDb extends LocalService {
   /** Deletes the items whose time to live has passed; gives how many. AWS does it within days. */
   sweepExpired(): Promise<number>;
-  close(): Promise<void>;
+}
+
+/** What DynamoDB is started with. */
+export interface DynamoDbOptions extends ServiceOptions {
+  /** Folder of its own, made if missing; tables and items survive a restart. */
+  dir: string;
+  /** Epoch milliseconds, for time to live. @default the machine's clock */
+  now?: (() => number) | undefined;
 }
 
 /** How often a table that is being made is looked at. */
@@ -40,181 +45,22 @@ interface TableSettings {
   isPointInTimeRecoveryEnabled?: boolean;
 }
 
-/**
- * Starts DynamoDB over the tables in folder `dir`; tables and items survive a restart.
- *
- * @param options.dir folder of its own, made if missing
- * @param options.port default 0: the system chooses
- * @param options.now epoch milliseconds, for time to live; default the machine's clock
- * @param options.authorize refuses calls; default: every call is allowed
- * @param options.intercept sees the calls of functions
- */
-export async function startDynamoDb(options: {
-  dir: string;
-  port?: number | undefined;
-  now?: (() => number) | undefined;
-  authorize?: Authorize | undefined;
-  intercept?: Intercept | undefined;
-}): Promise<DynamoDb> {
-  const now = options.now ?? Date.now;
+/** Starts DynamoDB over the tables in a folder. */
+export async function startDynamoDb(options: DynamoDbOptions): Promise<DynamoDb> {
   mkdirSync(options.dir, { recursive: true });
   const engine = await openEngine(join(options.dir, 'tables'));
-  const lock = new ReadWriteLock();
-  const settings = loadSettings(join(options.dir, 'settings.json'));
-
-  const keyNames = new Map<string, string[]>();
-  async function keyOf(table: string, item: Item): Promise<Item> {
-    let names = keyNames.get(table);
-    if (names === undefined) {
-      const { Table } = await engine.call<{ Table: { KeySchema: { AttributeName: string }[] } }>(
-        'DescribeTable',
-        { TableName: table },
-      );
-      names = Table.KeySchema.map(({ AttributeName }) => AttributeName);
-      keyNames.set(table, names);
-    }
-    return Object.fromEntries(names.map((name) => [name, item[name]]));
-  }
-
-  const transactions = new TransactionLog({
-    engine,
-    keyOf,
-    undoFile: join(options.dir, 'transaction.json'),
-    now,
-  });
-  await transactions.recover();
-
-  /** Operations that the front answers itself. */
-  const own: Record<string, (input: never) => Promise<object>> = {
-    TransactWriteItems: (input: TransactWriteInput) => lock.exclusive(() => transactions.write(input)),
-    // Exclusive too: a reader must see all of a plain writer's items or none.
-    TransactGetItems: (input: TransactGetInput) => lock.exclusive(() => transactions.get(input)),
-    async UpdateTimeToLive(input: {
-      TableName: string;
-      TimeToLiveSpecification: { AttributeName: string; Enabled: boolean };
-    }) {
-      const { AttributeName, Enabled } = input.TimeToLiveSpecification;
-      const { ttlAttribute: _, ...rest } = settings.of(input.TableName);
-      settings.set(input.TableName, Enabled ? { ...rest, ttlAttribute: AttributeName } : rest);
-      return { TimeToLiveSpecification: input.TimeToLiveSpecification };
-    },
-    async DescribeTimeToLive(input: { TableName: string }) {
-      const { ttlAttribute } = settings.of(input.TableName);
-      return {
-        TimeToLiveDescription:
-          ttlAttribute === undefined
-            ? { TimeToLiveStatus: 'DISABLED' }
-            : { TimeToLiveStatus: 'ENABLED', AttributeName: ttlAttribute },
-      };
-    },
-    async UpdateContinuousBackups(input: {
-      TableName: string;
-      PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: boolean };
-    }) {
-      settings.set(input.TableName, {
-        ...settings.of(input.TableName),
-        isPointInTimeRecoveryEnabled: input.PointInTimeRecoverySpecification.PointInTimeRecoveryEnabled,
-      });
-      return describeBackups(settings.of(input.TableName));
-    },
-    async DescribeContinuousBackups(input: { TableName: string }) {
-      return describeBackups(settings.of(input.TableName));
-    },
-  };
-
-  /** Answers once the table can be used: callers on a laptop need not wait for what takes a millisecond. */
-  async function createTable(name: string, body: Buffer): Promise<AwsJsonResponse> {
-    const outcome = await engine.forward('CreateTable', body);
-    if (outcome.status !== 200) return outcome;
-    for (;;) {
-      const { Table } = await engine.call<{ Table: { TableStatus: string } }>('DescribeTable', {
-        TableName: name,
-      });
-      if (Table.TableStatus === 'ACTIVE') return outcome;
-      await wait(TABLE_CHECK_MS);
-    }
-  }
-
-  async function handle(request: AwsJsonRequest): Promise<AwsJsonResponse> {
-    const { operation, body } = request;
-    const input = parseInput(body);
-    for (const call of apiCallsOf(operation, input)) {
-      const reason = options.authorize?.(request.accessKeyId, call);
-      if (reason !== undefined) throw new AwsError('AccessDeniedException', reason);
-    }
-    const answer = own[operation];
-    if (answer !== undefined) return { status: 200, body: await answer(input as never) };
-    if (operation === 'DeleteTable') keyNames.delete(String(input.TableName));
-    if (operation === 'CreateTable') return createTable(String(input.TableName), body);
-    const wantsItem = input.ReturnValuesOnConditionCheckFailure === 'ALL_OLD';
-    if (!wantsItem) return lock.shared(() => engine.forward(operation, body));
-    // Exclusive, so that the item given with the failure is the one that the condition failed on.
-    return lock.exclusive(async () => {
-      const table = String(input.TableName);
-      const key = (input.Key as Item | undefined) ?? (await keyOf(table, input.Item as Item));
-      const outcome = await engine.forward(operation, body);
-      if (outcome.status !== 400) return outcome;
-      const error = JSON.parse(outcome.body.toString());
-      if (!String(error.__type).endsWith('ConditionalCheckFailedException')) return outcome;
-      const { Item } = await engine.call<{ Item?: Item }>('GetItem', {
-        TableName: table,
-        Key: key,
-        ConsistentRead: true,
-      });
-      return { status: 400, body: Item === undefined ? error : { ...error, Item } };
-    });
-  }
-
-  async function sweepExpired(): Promise<number> {
-    let count = 0;
-    for (const [table, { ttlAttribute }] of settings.entries()) {
-      if (ttlAttribute === undefined) continue;
-      const isExpired = {
-        ExpressionAttributeNames: { '#ttl': ttlAttribute },
-        ExpressionAttributeValues: { ':now': { N: String(Math.floor(now() / 1000)) } },
-      };
-      let start: Item | undefined;
-      do {
-        const page: { Items: Item[]; LastEvaluatedKey?: Item } = await lock.shared(() =>
-          engine.call('Scan', {
-            TableName: table,
-            FilterExpression: '#ttl < :now',
-            ...isExpired,
-            ...(start === undefined ? {} : { ExclusiveStartKey: start }),
-          }),
-        );
-        for (const item of page.Items) {
-          const input = {
-            TableName: table,
-            Key: await keyOf(table, item),
-            ConditionExpression: '#ttl < :now',
-            ...isExpired,
-          };
-          try {
-            await lock.shared(() => engine.call('DeleteItem', input));
-            count += 1;
-          } catch (error) {
-            // Renewed since the scan.
-            if (!(error instanceof AwsError) || error.code !== 'ConditionalCheckFailedException') throw error;
-          }
-        }
-        start = page.LastEvaluatedKey;
-      } while (start !== undefined);
-    }
-    return count;
-  }
-
+  const front = new Front(engine, options);
+  await front.recover();
   let sweep: Promise<unknown> = Promise.resolve();
   const timer = setInterval(() => {
     // What goes wrong here goes wrong for the next caller too, who then hears of it.
-    sweep = sweepExpired().catch(() => 0);
+    sweep = front.sweepExpired().catch(() => 0);
   }, SWEEP_INTERVAL_MS);
   timer.unref();
-
   const server = await startAwsJsonServer({
     port: options.port,
     contentType: 'application/x-amz-json-1.0',
-    handle,
+    handle: (request) => front.handle(request),
     interception: options.intercept && {
       service: 'dynamodb',
       resourceOf: ({ TableName }) => TableName,
@@ -224,7 +70,7 @@ export async function startDynamoDb(options: {
   return {
     endpoint: server.endpoint,
     port: server.port,
-    sweepExpired,
+    sweepExpired: () => front.sweepExpired(),
     async close() {
       clearInterval(timer);
       await sweep;
@@ -232,6 +78,185 @@ export async function startDynamoDb(options: {
       await engine.close();
     },
   };
+}
+
+/** What stands before dynalite: it answers what dynalite does not have and passes on the rest. */
+class Front {
+  readonly #engine: Engine;
+  readonly #authorize: Authorize | undefined;
+  readonly #now: () => number;
+  readonly #lock = new ReadWriteLock();
+  readonly #settings: ReturnType<typeof loadSettings>;
+  readonly #transactions: TransactionLog;
+  readonly #keyNames = new Map<string, string[]>();
+
+  constructor(engine: Engine, { dir, authorize, now = Date.now }: DynamoDbOptions) {
+    this.#engine = engine;
+    this.#authorize = authorize;
+    this.#now = now;
+    this.#settings = loadSettings(join(dir, 'settings.json'));
+    this.#transactions = new TransactionLog({
+      engine,
+      keyOf: (table, item) => this.#keyOf(table, item),
+      undoFile: join(dir, 'transaction.json'),
+      now,
+    });
+  }
+
+  /** Undoes the transaction that a killed process left half done. */
+  recover(): Promise<void> {
+    return this.#transactions.recover();
+  }
+
+  async handle(request: AwsJsonRequest): Promise<AwsJsonResponse> {
+    const { operation, body } = request;
+    const input = parseInput(body);
+    for (const call of apiCallsOf(operation, input)) {
+      const reason = this.#authorize?.(request.accessKeyId, call);
+      if (reason !== undefined) throw new AwsError('AccessDeniedException', reason);
+    }
+    const answer = this.#own[operation];
+    if (answer !== undefined) return { status: 200, body: await answer(input as never) };
+    const table = String(input.TableName);
+    if (operation === 'DeleteTable') this.#keyNames.delete(table);
+    if (operation === 'CreateTable') return this.#createTable(table, body);
+    if (input.ReturnValuesOnConditionCheckFailure === 'ALL_OLD')
+      return this.#writeShowingItem(operation, table, input, body);
+    return this.#lock.shared(() => this.#engine.forward(operation, body));
+  }
+
+  /** Operations that the front answers itself. */
+  readonly #own: Record<string, (input: never) => Promise<object>> = {
+    TransactWriteItems: (input: TransactWriteInput) =>
+      this.#lock.exclusive(() => this.#transactions.write(input)),
+    // Exclusive too: a reader must see all of a plain writer's items or none.
+    TransactGetItems: (input: TransactGetInput) => this.#lock.exclusive(() => this.#transactions.get(input)),
+    UpdateTimeToLive: async (input: {
+      TableName: string;
+      TimeToLiveSpecification: { AttributeName: string; Enabled: boolean };
+    }) => {
+      const { AttributeName, Enabled } = input.TimeToLiveSpecification;
+      const { ttlAttribute: _, ...rest } = this.#settings.of(input.TableName);
+      this.#settings.set(input.TableName, Enabled ? { ...rest, ttlAttribute: AttributeName } : rest);
+      return { TimeToLiveSpecification: input.TimeToLiveSpecification };
+    },
+    DescribeTimeToLive: async (input: { TableName: string }) => {
+      const { ttlAttribute } = this.#settings.of(input.TableName);
+      return {
+        TimeToLiveDescription:
+          ttlAttribute === undefined
+            ? { TimeToLiveStatus: 'DISABLED' }
+            : { TimeToLiveStatus: 'ENABLED', AttributeName: ttlAttribute },
+      };
+    },
+    UpdateContinuousBackups: async (input: {
+      TableName: string;
+      PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: boolean };
+    }) => {
+      this.#settings.set(input.TableName, {
+        ...this.#settings.of(input.TableName),
+        isPointInTimeRecoveryEnabled: input.PointInTimeRecoverySpecification.PointInTimeRecoveryEnabled,
+      });
+      return describeBackups(this.#settings.of(input.TableName));
+    },
+    DescribeContinuousBackups: async (input: { TableName: string }) =>
+      describeBackups(this.#settings.of(input.TableName)),
+  };
+
+  async #keyOf(table: string, item: Item): Promise<Item> {
+    let names = this.#keyNames.get(table);
+    if (names === undefined) {
+      const { Table } = await this.#engine.call<{ Table: { KeySchema: { AttributeName: string }[] } }>(
+        'DescribeTable',
+        { TableName: table },
+      );
+      names = Table.KeySchema.map(({ AttributeName }) => AttributeName);
+      this.#keyNames.set(table, names);
+    }
+    return Object.fromEntries(names.map((name) => [name, item[name]]));
+  }
+
+  /** Answers once the table can be used: callers on a laptop need not wait for what takes a millisecond. */
+  async #createTable(name: string, body: Buffer): Promise<AwsJsonResponse> {
+    const outcome = await this.#engine.forward('CreateTable', body);
+    if (outcome.status !== 200) return outcome;
+    for (;;) {
+      const { Table } = await this.#engine.call<{ Table: { TableStatus: string } }>('DescribeTable', {
+        TableName: name,
+      });
+      if (Table.TableStatus === 'ACTIVE') return outcome;
+      await wait(TABLE_CHECK_MS);
+    }
+  }
+
+  /** Exclusive, so that the item given with the failure is the one that the condition failed on. */
+  #writeShowingItem(
+    operation: string,
+    table: string,
+    input: Record<string, unknown>,
+    body: Buffer,
+  ): Promise<AwsJsonResponse> {
+    return this.#lock.exclusive(async () => {
+      const key = (input.Key as Item | undefined) ?? (await this.#keyOf(table, input.Item as Item));
+      const outcome = await this.#engine.forward(operation, body);
+      if (outcome.status !== 400) return outcome;
+      const error = JSON.parse(outcome.body.toString());
+      if (!String(error.__type).endsWith('ConditionalCheckFailedException')) return outcome;
+      const { Item } = await this.#engine.call<{ Item?: Item }>('GetItem', {
+        TableName: table,
+        Key: key,
+        ConsistentRead: true,
+      });
+      return { status: 400, body: Item === undefined ? error : { ...error, Item } };
+    });
+  }
+
+  /** See {@link DynamoDb.sweepExpired}. */
+  async sweepExpired(): Promise<number> {
+    let count = 0;
+    for (const [table, { ttlAttribute }] of this.#settings.entries()) {
+      if (ttlAttribute === undefined) continue;
+      let start: Item | undefined;
+      do {
+        const expired = this.#expired(ttlAttribute);
+        const page: { Items: Item[]; LastEvaluatedKey?: Item } = await this.#lock.shared(() =>
+          this.#engine.call('Scan', {
+            TableName: table,
+            FilterExpression: expired.expression,
+            ...expired.names,
+            ExclusiveStartKey: start,
+          }),
+        );
+        for (const item of page.Items) if (await this.#removeExpired(table, item, ttlAttribute)) count += 1;
+        start = page.LastEvaluatedKey;
+      } while (start !== undefined);
+    }
+    return count;
+  }
+
+  #expired(ttlAttribute: string) {
+    return {
+      expression: '#ttl < :now',
+      names: {
+        ExpressionAttributeNames: { '#ttl': ttlAttribute },
+        ExpressionAttributeValues: { ':now': { N: String(Math.floor(this.#now() / 1000)) } },
+      },
+    };
+  }
+
+  /** `false`: it was renewed since the scan. */
+  async #removeExpired(table: string, item: Item, ttlAttribute: string): Promise<boolean> {
+    const { expression, names } = this.#expired(ttlAttribute);
+    const key = await this.#keyOf(table, item);
+    const input = { TableName: table, Key: key, ConditionExpression: expression, ...names };
+    try {
+      await this.#lock.shared(() => this.#engine.call('DeleteItem', input));
+      return true;
+    } catch (error) {
+      if (!(error instanceof AwsError) || error.code !== 'ConditionalCheckFailedException') throw error;
+      return false;
+    }
+  }
 }
 
 function parseInput(body: Buffer): Record<string, unknown> {

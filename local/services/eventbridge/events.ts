@@ -7,12 +7,11 @@
  * makes up for it.
  */
 import { randomUUID } from 'node:crypto';
-import type { Pause } from '../../../src/core/ports/ambient.ts';
-import { pause as realPause } from '../../../src/runtime/ambient.ts';
+import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../../src/contract/time.ts';
 import { AwsError, startAwsJsonServer } from '../aws-json-server.ts';
-import type { Authorize } from '../iam.ts';
-import type { Intercept } from '../interception.ts';
 import type { Invocation } from '../lambda/sandbox.ts';
+import type { LocalService, ServiceOptions } from '../service.ts';
+import { AsyncInvocations, type AsyncInvocationsOptions, type FunctionTarget } from './async-invocations.ts';
 import { type EventPattern, matchesPattern, requireKnownOperators } from './event-pattern.ts';
 
 /** An event as targets get it. */
@@ -30,17 +29,7 @@ export interface BusEvent {
 }
 
 /** Where a rule sends what it matches. */
-export type EventTarget =
-  | { kind: 'queue'; queueName: string; input?: string | undefined }
-  | {
-      kind: 'function';
-      functionName: string;
-      input?: string | undefined;
-      /** How often an invocation that failed is run again. */
-      maxRetries: number;
-      /** How long Lambda tries to run an event that is throttled, in ms. @default six hours, as in AWS */
-      maxAgeMs?: number | undefined;
-    };
+export type EventTarget = { kind: 'queue'; queueName: string; input?: string | undefined } | FunctionTarget;
 
 export interface EventRule {
   name: string;
@@ -53,10 +42,8 @@ export interface EventRule {
   targets: EventTarget[];
 }
 
-export interface EventBus {
-  /** `http://127.0.0.1:PORT` */
-  endpoint: string;
-  port: number;
+/** A running EventBridge. */
+export interface EventBus extends LocalService {
   /** Function deliveries that have not ended. */
   readonly active: number;
   /** Sends an event to the targets of each rule of the default bus that matches. */
@@ -68,165 +55,37 @@ export interface EventBus {
    * @throws when there is no such schedule
    */
   runSchedule(ruleName?: string): Promise<Invocation[]>;
-  close(): Promise<void>;
 }
 
 /** AWS: Lambda runs an asynchronous invocation that failed twice more. */
 export const DEFAULT_MAX_RETRIES = 2;
-/** AWS: Lambda keeps an asynchronous event for six hours. */
-const DEFAULT_MAX_AGE_MS = 6 * 3_600_000;
-
-/**
- * AWS: an asynchronous invocation that is throttled is tried again after a second, then after twice as long each time, up to
- * five minutes. Source: Lambda Developer Guide, "How Lambda handles errors and retries with asynchronous invocation".
- */
-const FIRST_THROTTLED_WAIT_MS = 1_000;
-const MAX_THROTTLED_WAIT_MS = 5 * 60_000;
-
 const REGION = 'us-east-1';
 const ACCOUNT = '000000000000';
 const DEFAULT_BUS = 'default';
-const UNIT_MS: Record<string, number> = { minute: 60_000, hour: 3_600_000, day: 86_400_000 };
+const UNIT_MS: Record<string, number> = { minute: MINUTE_MS, hour: HOUR_MS, day: DAY_MS };
+
+/** What EventBridge is started with. */
+export interface EventsOptions extends ServiceOptions, AsyncInvocationsOptions {
+  rules: readonly EventRule[];
+  sendToQueue: (queueName: string, body: string) => void;
+  /**
+   * Interval of every schedule; `manual`: only {@link EventBus.runSchedule} runs them. A tick is left out while the run before
+   * it is still going. @default what each schedule says
+   */
+  scheduleEveryMs?: number | 'manual' | undefined;
+  /** Each event goes to each target twice. */
+  deliverTwice?: boolean | undefined;
+  /** Sees every event that comes in. */
+  onEvent?: ((event: BusEvent) => void) | undefined;
+}
 
 /**
  * Starts EventBridge.
  *
- * @param options.scheduleEveryMs interval of every schedule; `manual`: only {@link EventBus.runSchedule} runs them;
- *   default: what each schedule says. A tick is left out while the run before it is still going.
- * @param options.deliverTwice each event goes to each target twice
- * @param options.onEvent sees every event that comes in
- * @param options.intercept sees the calls of functions
- * @param options.pause waits before a throttled invocation is tried again; default: real time passes
  * @throws when a rule is not understood
  */
-export async function startEvents(options: {
-  port?: number | undefined;
-  rules: readonly EventRule[];
-  sendToQueue: (queueName: string, body: string) => void;
-  invokeFunction: (functionName: string, event: unknown) => Promise<Invocation>;
-  scheduleEveryMs?: number | 'manual' | undefined;
-  deliverTwice?: boolean | undefined;
-  authorize?: Authorize | undefined;
-  onEvent?: ((event: BusEvent) => void) | undefined;
-  intercept?: Intercept | undefined;
-  pause?: Pause | undefined;
-}): Promise<EventBus> {
-  for (const { name, pattern } of options.rules) {
-    if (pattern !== undefined) requireKnownOperators(pattern, name);
-  }
-  const times = options.deliverTwice === true ? 2 : 1;
-  let active = 0;
-  const closing = new AbortController();
-  const { pause = realPause } = options;
-
-  async function invokeWithRetries(target: EventTarget & { kind: 'function' }, event: unknown) {
-    active += 1;
-    try {
-      let invocation = await invokeWithRoom(target, event);
-      for (let retry = 0; !invocation.ok && retry < target.maxRetries; retry += 1) {
-        if (invocation.isThrottled) break;
-        invocation = await invokeWithRoom(target, event);
-      }
-      return invocation;
-    } finally {
-      active -= 1;
-    }
-  }
-
-  /** Being throttled uses up no retry, only the event's age. */
-  async function invokeWithRoom(target: EventTarget & { kind: 'function' }, event: unknown) {
-    const { scheduleEveryMs } = options;
-    // A schedule that runs faster than the template says is not to rest for longer than its interval, as in AWS.
-    const maxWaitMs = Math.min(
-      MAX_THROTTLED_WAIT_MS,
-      typeof scheduleEveryMs === 'number' ? scheduleEveryMs : MAX_THROTTLED_WAIT_MS,
-    );
-    let waitMs = Math.min(FIRST_THROTTLED_WAIT_MS, maxWaitMs);
-    const { maxAgeMs = DEFAULT_MAX_AGE_MS } = target;
-    let ageMs = 0;
-    for (;;) {
-      const invocation = await options.invokeFunction(target.functionName, event);
-      const isThrottled = !invocation.ok && invocation.isThrottled === true;
-      if (!isThrottled || ageMs + waitMs > maxAgeMs || closing.signal.aborted) return invocation;
-      await pause(waitMs, closing.signal);
-      ageMs += waitMs;
-      waitMs = Math.min(maxWaitMs, waitMs * 2);
-    }
-  }
-
-  /** The queues have the event when this returns. */
-  function sendToQueues(targets: readonly EventTarget[], event: BusEvent): void {
-    for (const target of targets) {
-      if (target.kind !== 'queue') continue;
-      for (let time = 0; time < times; time += 1) {
-        options.sendToQueue(target.queueName, target.input ?? JSON.stringify(event));
-      }
-    }
-  }
-
-  async function runFunctions(targets: readonly EventTarget[], event: BusEvent): Promise<Invocation[]> {
-    const invocations: Invocation[] = [];
-    for (const target of targets) {
-      if (target.kind !== 'function') continue;
-      const input = target.input === undefined ? event : JSON.parse(target.input);
-      for (let time = 0; time < times; time += 1) invocations.push(await invokeWithRetries(target, input));
-    }
-    return invocations;
-  }
-
-  function publishOn(busName: string, event: BusEvent): void {
-    options.onEvent?.(event);
-    for (const rule of options.rules) {
-      if (rule.busName !== busName || rule.pattern === undefined) continue;
-      if (!matchesPattern(rule.pattern, event)) continue;
-      sendToQueues(rule.targets, event);
-      void runFunctions(rule.targets, event);
-    }
-  }
-
-  function runRule(rule: EventRule): Promise<Invocation[]> {
-    const event = makeEvent('aws.events', 'Scheduled Event', {}, [rule.arn]);
-    sendToQueues(rule.targets, event);
-    return runFunctions(rule.targets, event);
-  }
-
-  const schedules = options.rules.filter(({ schedule }) => schedule !== undefined);
-  const timers = schedules.flatMap((rule) => {
-    const everyMs = options.scheduleEveryMs ?? parseRateMs(rule);
-    if (everyMs === 'manual') return [];
-    let isRunning = false;
-    const tick = async () => {
-      if (isRunning) return;
-      isRunning = true;
-      await runRule(rule);
-      isRunning = false;
-    };
-    return [setInterval(tick, everyMs)];
-  });
-
-  function putEvents(input: { Entries?: PutEventsEntry[] }, accessKeyId: string): object {
-    const entries = input.Entries ?? [];
-    if (entries.length < 1 || entries.length > 10) {
-      throw new AwsError('ValidationException', `1 to 10 entries are allowed, not ${entries.length}`);
-    }
-    const results = entries.map((entry) => {
-      const busName = (entry.EventBusName ?? DEFAULT_BUS).split('/').at(-1)!;
-      const reason = options.authorize?.(accessKeyId, {
-        action: 'events:PutEvents',
-        resource: `arn:aws:events:${REGION}:${ACCOUNT}:event-bus/${busName}`,
-      });
-      if (reason !== undefined) throw new AwsError('AccessDeniedException', reason);
-      if (!entry.Source) return refuseEntry('InvalidArgument', 'Parameter Source is not valid.');
-      if (!entry.DetailType) return refuseEntry('InvalidArgument', 'Parameter DetailType is not valid.');
-      const detail = parseDetail(entry.Detail);
-      if (detail === undefined) return refuseEntry('MalformedDetail', 'Detail is malformed.');
-      const event = makeEvent(entry.Source, entry.DetailType, detail, entry.Resources ?? []);
-      publishOn(busName, event);
-      return { EventId: event.id };
-    });
-    return { FailedEntryCount: results.filter((result) => 'ErrorCode' in result).length, Entries: results };
-  }
-
+export async function startEvents(options: EventsOptions): Promise<EventBus> {
+  const bus = new Bus(options);
   const server = await startAwsJsonServer({
     port: options.port,
     contentType: 'application/x-amz-json-1.1',
@@ -239,33 +98,140 @@ export async function startEvents(options: {
       if (operation !== 'PutEvents') {
         throw new AwsError('UnknownOperationException', `The local EventBridge has no ${operation}`);
       }
-      return { status: 200, body: putEvents(JSON.parse(body.toString()), accessKeyId) };
+      return { status: 200, body: bus.putEvents(JSON.parse(body.toString()), accessKeyId) };
     },
   });
-
   return {
     endpoint: server.endpoint,
     port: server.port,
     get active() {
-      return active;
+      return bus.active;
     },
-    publish: (event) => publishOn(DEFAULT_BUS, event),
-    async runSchedule(ruleName) {
-      const chosen = schedules.filter(({ name }) => ruleName === undefined || name === ruleName);
-      if (chosen.length === 0) {
-        const names = schedules.map(({ name }) => name).join(', ') || 'none';
-        throw new Error(
-          `There is no schedule${ruleName ? ` "${ruleName}"` : ''} in the stack (all: ${names}).`,
-        );
-      }
-      return (await Promise.all(chosen.map(runRule))).flat();
-    },
+    publish: (event) => bus.publishOn(DEFAULT_BUS, event),
+    runSchedule: (ruleName) => bus.runSchedule(ruleName),
     async close() {
-      closing.abort();
-      for (const timer of timers) clearInterval(timer);
+      bus.stop();
       await server.close();
     },
   };
+}
+
+/** The rules, with what they deliver. */
+class Bus {
+  readonly #options: EventsOptions;
+  readonly #functions: AsyncInvocations;
+  readonly #schedules: readonly EventRule[];
+  readonly #timers: readonly NodeJS.Timeout[];
+  /** How often each event goes to each target. */
+  readonly #times: number;
+
+  constructor(options: EventsOptions) {
+    for (const { name, pattern } of options.rules) {
+      if (pattern !== undefined) requireKnownOperators(pattern, name);
+    }
+    this.#options = options;
+    this.#times = options.deliverTwice === true ? 2 : 1;
+    this.#functions = new AsyncInvocations(options);
+    this.#schedules = options.rules.filter(({ schedule }) => schedule !== undefined);
+    this.#timers = this.#schedules.flatMap((rule) => {
+      const everyMs = options.scheduleEveryMs ?? parseRateMs(rule);
+      return everyMs === 'manual' ? [] : [this.#runEvery(everyMs, rule)];
+    });
+  }
+
+  get active(): number {
+    return this.#functions.active;
+  }
+
+  stop(): void {
+    this.#functions.stop();
+    for (const timer of this.#timers) clearInterval(timer);
+  }
+
+  publishOn(busName: string, event: BusEvent): void {
+    this.#options.onEvent?.(event);
+    for (const rule of this.#options.rules) {
+      if (rule.busName !== busName || rule.pattern === undefined) continue;
+      if (!matchesPattern(rule.pattern, event)) continue;
+      this.#sendToQueues(rule.targets, event);
+      void this.#runFunctions(rule.targets, event);
+    }
+  }
+
+  /** See {@link EventBus.runSchedule}. */
+  async runSchedule(ruleName: string | undefined): Promise<Invocation[]> {
+    const chosen = this.#schedules.filter(({ name }) => ruleName === undefined || name === ruleName);
+    if (chosen.length === 0) {
+      const names = this.#schedules.map(({ name }) => name).join(', ') || 'none';
+      throw new Error(
+        `There is no schedule${ruleName ? ` "${ruleName}"` : ''} in the stack (all: ${names}).`,
+      );
+    }
+    return (await Promise.all(chosen.map((rule) => this.#runRule(rule)))).flat();
+  }
+
+  /** PutEvents of the API. @throws AwsError */
+  putEvents(input: { Entries?: PutEventsEntry[] }, accessKeyId: string): object {
+    const entries = input.Entries ?? [];
+    if (entries.length < 1 || entries.length > 10) {
+      throw new AwsError('ValidationException', `1 to 10 entries are allowed, not ${entries.length}`);
+    }
+    const results = entries.map((entry) => this.#putEvent(entry, accessKeyId));
+    return { FailedEntryCount: results.filter((result) => 'ErrorCode' in result).length, Entries: results };
+  }
+
+  #putEvent(entry: PutEventsEntry, accessKeyId: string) {
+    const busName = (entry.EventBusName ?? DEFAULT_BUS).split('/').at(-1)!;
+    const reason = this.#options.authorize?.(accessKeyId, {
+      action: 'events:PutEvents',
+      resource: `arn:aws:events:${REGION}:${ACCOUNT}:event-bus/${busName}`,
+    });
+    if (reason !== undefined) throw new AwsError('AccessDeniedException', reason);
+    if (!entry.Source) return refuseEntry('InvalidArgument', 'Parameter Source is not valid.');
+    if (!entry.DetailType) return refuseEntry('InvalidArgument', 'Parameter DetailType is not valid.');
+    const detail = parseDetail(entry.Detail);
+    if (detail === undefined) return refuseEntry('MalformedDetail', 'Detail is malformed.');
+    const event = makeEvent(entry.Source, entry.DetailType, detail, entry.Resources ?? []);
+    this.publishOn(busName, event);
+    return { EventId: event.id };
+  }
+
+  #runEvery(everyMs: number, rule: EventRule): NodeJS.Timeout {
+    let isRunning = false;
+    return setInterval(async () => {
+      if (isRunning) return;
+      isRunning = true;
+      await this.#runRule(rule);
+      isRunning = false;
+    }, everyMs);
+  }
+
+  #runRule(rule: EventRule): Promise<Invocation[]> {
+    const event = makeEvent('aws.events', 'Scheduled Event', {}, [rule.arn]);
+    this.#sendToQueues(rule.targets, event);
+    return this.#runFunctions(rule.targets, event);
+  }
+
+  /** The queues have the event when this returns. */
+  #sendToQueues(targets: readonly EventTarget[], event: BusEvent): void {
+    for (const target of targets) {
+      if (target.kind !== 'queue') continue;
+      for (let time = 0; time < this.#times; time += 1) {
+        this.#options.sendToQueue(target.queueName, target.input ?? JSON.stringify(event));
+      }
+    }
+  }
+
+  async #runFunctions(targets: readonly EventTarget[], event: BusEvent): Promise<Invocation[]> {
+    const invocations: Invocation[] = [];
+    for (const target of targets) {
+      if (target.kind !== 'function') continue;
+      const input = target.input === undefined ? event : JSON.parse(target.input);
+      for (let time = 0; time < this.#times; time += 1)
+        invocations.push(await this.#functions.invoke(target, input));
+    }
+    return invocations;
+  }
 }
 
 interface PutEventsEntry {

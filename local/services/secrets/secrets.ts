@@ -3,13 +3,10 @@ import { createHash, randomUUID } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { AwsError, startAwsJsonServer } from '../aws-json-server.ts';
-import type { Authorize } from '../iam.ts';
-import type { Intercept } from '../interception.ts';
+import type { LocalService, ServiceOptions } from '../service.ts';
 
-export interface Secrets {
-  /** `http://127.0.0.1:PORT` */
-  endpoint: string;
-  port: number;
+/** A running Secrets Manager. */
+export interface Secrets extends LocalService {
   /**
    * Declares a secret.
    *
@@ -17,13 +14,14 @@ export interface Secrets {
    * @param options.memoryValue is current from now until somebody puts a value, and is never written to disk: for a key
    *   that the user gave to this run
    */
-  ensureSecret(options: {
-    name: string;
-    arn: string;
-    initialValue?: string | undefined;
-    memoryValue?: string | undefined;
-  }): void;
-  close(): Promise<void>;
+  ensureSecret(options: DeclaredSecret): void;
+}
+
+interface DeclaredSecret {
+  name: string;
+  arn: string;
+  initialValue?: string | undefined;
+  memoryValue?: string | undefined;
 }
 
 interface Version {
@@ -47,25 +45,73 @@ type Stored = Record<string, { current: Version; previous?: Version | undefined 
  *
  * @param options.file where they are kept
  */
-export async function startSecrets(options: {
-  file: string;
-  port?: number | undefined;
-  authorize?: Authorize | undefined;
-  /** Sees the calls of functions. */
-  intercept?: Intercept | undefined;
-}): Promise<Secrets> {
-  const stored: Stored = existsSync(options.file) ? JSON.parse(readFileSync(options.file, 'utf8')) : {};
-  const secrets: Secret[] = [];
+export async function startSecrets(options: ServiceOptions & { file: string }): Promise<Secrets> {
+  const secrets = new SecretValues(options.file);
+  const server = await startAwsJsonServer({
+    port: options.port,
+    contentType: 'application/x-amz-json-1.1',
+    interception: options.intercept && {
+      service: 'secretsmanager',
+      resourceOf: ({ SecretId }) => SecretId,
+      intercept: options.intercept,
+    },
+    async handle({ operation, body, accessKeyId }) {
+      const run = secrets.operations[operation];
+      if (run === undefined) {
+        throw new AwsError('UnknownOperationException', `The local Secrets Manager has no ${operation}`);
+      }
+      const input = JSON.parse(body.toString());
+      const secret = secrets.find(input.SecretId);
+      const reason = options.authorize?.(accessKeyId, {
+        action: `secretsmanager:${operation}`,
+        resource: secret.arn,
+      });
+      if (reason !== undefined) throw new AwsError('AccessDeniedException', reason);
+      return { status: 200, body: run(secret, input) };
+    },
+  });
+  return {
+    endpoint: server.endpoint,
+    port: server.port,
+    ensureSecret: (declared) => secrets.ensure(declared),
+    close: server.close,
+  };
+}
 
-  function find(secretId: unknown): Secret {
-    const secret = secrets.find(({ name, arn }) => secretId === name || secretId === arn);
-    if (secret === undefined) {
-      throw new AwsError('ResourceNotFoundException', "Secrets Manager can't find the specified secret.");
-    }
-    return secret;
+/** The secrets that are declared, with the values that were put. */
+class SecretValues {
+  readonly #file: string;
+  readonly #stored: Stored;
+  readonly #secrets: Secret[] = [];
+
+  constructor(file: string) {
+    this.#file = file;
+    this.#stored = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {};
   }
 
-  const operations: Record<string, (secret: Secret, input: Record<string, never>) => object> = {
+  /** See {@link Secrets.ensureSecret}. */
+  ensure({ name, arn, initialValue, memoryValue }: DeclaredSecret): void {
+    const kept = this.#stored[name];
+    const initial = initialValue === undefined ? undefined : versionOf(initialValue);
+    const before = kept?.current ?? initial;
+    const given = memoryValue === undefined ? undefined : versionOf(memoryValue);
+    this.#secrets.push({
+      name,
+      arn,
+      current: given ?? before,
+      previous: given === undefined ? kept?.previous : before,
+    });
+  }
+
+  /** @throws AwsError `ResourceNotFoundException` */
+  find(secretId: unknown): Secret {
+    const secret = this.#secrets.find(({ name, arn }) => secretId === name || secretId === arn);
+    if (secret !== undefined) return secret;
+    throw new AwsError('ResourceNotFoundException', "Secrets Manager can't find the specified secret.");
+  }
+
+  /** By the API's names. */
+  readonly operations: Record<string, (secret: Secret, input: Record<string, never>) => object> = {
     GetSecretValue(secret, { VersionId, VersionStage }) {
       const stages = stagesOf(secret);
       const found = stages.find(({ version, stage }) =>
@@ -88,7 +134,7 @@ export async function startSecrets(options: {
         CreatedDate: found.version.createdAtSeconds,
       };
     },
-    PutSecretValue(secret, { SecretString, ClientRequestToken }) {
+    PutSecretValue: (secret, { SecretString, ClientRequestToken }) => {
       if (typeof SecretString !== 'string') {
         throw new AwsError(
           'InvalidParameterException',
@@ -97,13 +143,7 @@ export async function startSecrets(options: {
       }
       const id: string = ClientRequestToken ?? randomUUID();
       if (secret.current?.id !== id) {
-        secret.previous = secret.current;
-        secret.current = { id, value: SecretString, createdAtSeconds: Date.now() / 1000 };
-        stored[secret.name] = {
-          current: secret.current,
-          previous: stored[secret.name]?.current,
-        };
-        writePrivately(options.file, JSON.stringify(stored));
+        this.#put(secret, { id, value: SecretString, createdAtSeconds: Date.now() / 1000 });
       }
       return { ARN: secret.arn, Name: secret.name, VersionId: id, VersionStages: ['AWSCURRENT'] };
     },
@@ -116,47 +156,12 @@ export async function startSecrets(options: {
     }),
   };
 
-  const server = await startAwsJsonServer({
-    port: options.port,
-    contentType: 'application/x-amz-json-1.1',
-    interception: options.intercept && {
-      service: 'secretsmanager',
-      resourceOf: ({ SecretId }) => SecretId,
-      intercept: options.intercept,
-    },
-    async handle({ operation, body, accessKeyId }) {
-      const run = operations[operation];
-      if (run === undefined) {
-        throw new AwsError('UnknownOperationException', `The local Secrets Manager has no ${operation}`);
-      }
-      const input = JSON.parse(body.toString());
-      const secret = find(input.SecretId);
-      const reason = options.authorize?.(accessKeyId, {
-        action: `secretsmanager:${operation}`,
-        resource: secret.arn,
-      });
-      if (reason !== undefined) throw new AwsError('AccessDeniedException', reason);
-      return { status: 200, body: run(secret, input) };
-    },
-  });
-
-  return {
-    endpoint: server.endpoint,
-    port: server.port,
-    ensureSecret({ name, arn, initialValue, memoryValue }) {
-      const kept = stored[name];
-      const initial = initialValue === undefined ? undefined : versionOf(initialValue);
-      const before = kept?.current ?? initial;
-      const given = memoryValue === undefined ? undefined : versionOf(memoryValue);
-      secrets.push({
-        name,
-        arn,
-        current: given ?? before,
-        previous: given === undefined ? kept?.previous : before,
-      });
-    },
-    close: () => server.close(),
-  };
+  #put(secret: Secret, version: Version): void {
+    secret.previous = secret.current;
+    secret.current = version;
+    this.#stored[secret.name] = { current: version, previous: this.#stored[secret.name]?.current };
+    writePrivately(this.#file, JSON.stringify(this.#stored));
+  }
 }
 
 function stagesOf({ current, previous }: Secret): { version: Version; stage: string }[] {

@@ -9,8 +9,8 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { IncomingHttpHeaders } from 'node:http';
 import { buildApp } from 'fauxqs';
 import { accessKeyIdOf } from '../aws-json-server.ts';
-import type { Authorize } from '../iam.ts';
-import { type Intercept, SESSION_TOKEN_HEADER, type ServiceCall } from '../interception.ts';
+import { SESSION_TOKEN_HEADER, type ServiceCall } from '../interception.ts';
+import type { LocalService, ServiceOptions } from '../service.ts';
 
 /** What is used of fauxqs's queue. */
 interface FauxqsQueue {
@@ -65,12 +65,10 @@ export interface QueueDepth {
   inFlight: number;
 }
 
-export interface Sqs {
+/** A running SQS. */
+export interface Sqs extends LocalService {
   /** How many of the delayed messages are due within `ms`. */
   dueWithin(name: string, ms: number): number;
-  /** `http://127.0.0.1:PORT` */
-  endpoint: string;
-  port: number;
   /** Makes the queue, or gives an existing one the attributes; its messages are kept. Gives its URL. */
   ensureQueue(name: string, attributes: Record<string, string>): string;
   /** `http://127.0.0.1:PORT/000000000000/NAME`: changes with the port, so it is never stored. */
@@ -78,7 +76,6 @@ export interface Sqs {
   /** Puts a message into a queue; it is on disk when this returns. */
   send(name: string, body: string): void;
   depth(name: string): QueueDepth;
-  close(): Promise<void>;
 }
 
 const ACCOUNT = '000000000000';
@@ -98,104 +95,32 @@ const ACTIONS: Record<string, string> = {
  * nobody can delete it any more, and waiting for the visibility timeout (minutes to hours) would help nobody.
  *
  * @param options.dir folder of its own, made if missing
- * @param options.port default 0: the system chooses
- * @param options.authorize refuses calls; default: every call is allowed
- * @param options.intercept sees the calls of functions
  */
-export async function startSqs(options: {
-  dir: string;
-  port?: number | undefined;
-  authorize?: Authorize | undefined;
-  intercept?: Intercept | undefined;
-}): Promise<Sqs> {
+export async function startSqs(options: ServiceOptions & { dir: string }): Promise<Sqs> {
   const { SqsStore, SnsStore, PersistenceManager } = await importFauxqsInternals();
   const persistence: FauxqsPersistence = new PersistenceManager(options.dir);
-  // WAL without a sync on each commit: safe against a killed process, which is what a laptop meets.
-  persistence.db.exec('PRAGMA synchronous = NORMAL');
-  // fauxqs 2.4.1 clears the receive count here, which its own schema forbids (NOT NULL): the call would fail.
-  const makeReady = persistence.db.prepare(
-    'UPDATE sqs_messages SET receipt_handle = NULL, visibility_deadline = NULL WHERE message_id = ?',
-  );
-  persistence.updateMessageReady = (messageId) => {
-    makeReady.run(messageId);
-  };
-
+  fitPersistence(persistence);
   const traceHeaders = keepTraceHeaders(persistence);
-
   const store: FauxqsStore = new SqsStore();
-  const sns = new SnsStore();
-  persistence.loadSqsAndSns(store, sns);
+  persistence.loadSqsAndSns(store, new SnsStore());
   store.persistence = persistence;
   // Queue URLs are then made from the host that the client called.
   store.host = '';
   store.region = REGION;
-  for (const queue of store.allQueues()) {
-    queue.persistence = persistence;
-    const inFlight = [...queue.inflightMessages.values()].map(({ message }) => message);
-    for (const message of [...queue.messages, ...queue.delayedMessages, ...inFlight]) {
-      message.traceHeader = traceHeaders.of(message.messageId);
-    }
-    for (const receiptHandle of [...queue.inflightMessages.keys()]) queue.changeVisibility(receiptHandle, 0);
-  }
+  for (const queue of store.allQueues()) releaseInFlight(queue, persistence, traceHeaders);
 
-  const app = buildApp({
-    logger: false,
-    defaultRegion: REGION,
-    // fauxqs makes the stores that are not given.
-    stores: { sqsStore: store } as unknown as NonNullable<
-      NonNullable<Parameters<typeof buildApp>[0]>['stores']
-    >,
-  });
-  app.addHook('preHandler', async (request, reply) => {
-    const call = readCall(request);
-    if (call === undefined) return;
-    const reason = options.authorize?.(accessKeyIdOf(request.headers), {
-      action: `sqs:${ACTIONS[call.operation] ?? call.operation}`,
-      resource: call.resource === '' ? '*' : queueArn(call.resource),
-    });
-    if (reason === undefined) {
-      if (options.intercept?.({ ...call, moment: 'before' }) !== 'cut') return;
-      request.raw.socket.destroy();
-      return reply.hijack();
-    }
-    reply.status(403).header('content-type', 'application/x-amz-json-1.0');
-    return reply.send({ __type: 'com.amazonaws.sqs#AccessDeniedException', message: reason });
-  });
-  // The last before fauxqs's own handler, which runs inside it.
-  app.addHook('preHandler', (request, _reply, next) =>
-    traceHeaders.whileSending(traceHeaderOf(request.headers), next),
-  );
-  app.addHook('onSend', async (request, reply, payload) => {
-    const call = readCall(request);
-    if (call === undefined) return payload;
-    if (options.intercept?.({ ...call, moment: 'after' }) === 'cut') {
-      request.raw.socket.destroy();
-      return payload;
-    }
-    if (call.operation !== 'ReceiveMessage' || typeof payload !== 'string' || reply.statusCode !== 200) {
-      return payload;
-    }
-    const { Messages, ...rest } = JSON.parse(payload) as { Messages?: ReceivedMessage[] };
-    return Messages === undefined
-      ? payload
-      : JSON.stringify({ ...rest, Messages: Messages.map(traceHeaders.addTo) });
-  });
+  const app = createApp(store);
+  addHooks(app, options, traceHeaders);
   await app.listen({ host: '127.0.0.1', port: options.port ?? 0 });
   const { port } = app.server.address() as { port: number };
   const endpoint = `http://127.0.0.1:${port}`;
   const queueUrl = (name: string) => `${endpoint}/${ACCOUNT}/${name}`;
-  // The port may have changed since the queues were stored.
-  for (const queue of [...store.allQueues()]) {
-    store.queues.delete(queue.url);
-    queue.url = queueUrl(queue.name);
-    store.queues.set(queue.url, queue);
-  }
+  moveQueues(store, queueUrl);
   const queueNamed = (name: string): FauxqsQueue => {
     const queue = store.getQueueByName(name);
     if (queue === undefined) throw new Error(`There is no queue "${name}" in the local SQS.`);
     return queue;
   };
-
   return {
     endpoint,
     port,
@@ -213,19 +138,109 @@ export async function startSqs(options: {
       const until = Date.now() + ms;
       return queueNamed(name).delayedMessages.filter(({ delayUntil = 0 }) => delayUntil <= until).length;
     },
-    depth(name) {
-      const queue = queueNamed(name);
-      queue.processTimers();
-      return {
-        ready: queue.messages.length,
-        delayed: queue.delayedMessages.length,
-        inFlight: queue.inflightMessages.size,
-      };
-    },
+    depth: (name) => depthOf(queueNamed(name)),
     async close() {
       await app.close();
       persistence.close();
     },
+  };
+}
+
+function fitPersistence(persistence: FauxqsPersistence): void {
+  // WAL without a sync on each commit: safe against a killed process, which is what a laptop meets.
+  persistence.db.exec('PRAGMA synchronous = NORMAL');
+  // fauxqs 2.4.1 clears the receive count here, which its own schema forbids (NOT NULL): the call would fail.
+  const makeReady = persistence.db.prepare(
+    'UPDATE sqs_messages SET receipt_handle = NULL, visibility_deadline = NULL WHERE message_id = ?',
+  );
+  persistence.updateMessageReady = (messageId) => {
+    makeReady.run(messageId);
+  };
+}
+
+/** Gives a queue that was read from disk what fauxqs does not keep, and makes its messages visible. */
+function releaseInFlight(
+  queue: FauxqsQueue,
+  persistence: FauxqsPersistence,
+  traceHeaders: TraceHeaders,
+): void {
+  queue.persistence = persistence;
+  const inFlight = [...queue.inflightMessages.values()].map(({ message }) => message);
+  for (const message of [...queue.messages, ...queue.delayedMessages, ...inFlight]) {
+    message.traceHeader = traceHeaders.of(message.messageId);
+  }
+  for (const receiptHandle of [...queue.inflightMessages.keys()]) queue.changeVisibility(receiptHandle, 0);
+}
+
+/** fauxqs's server over the store. */
+function createApp(store: FauxqsStore) {
+  return buildApp({
+    logger: false,
+    defaultRegion: REGION,
+    // fauxqs makes the stores that are not given.
+    stores: { sqsStore: store } as unknown as NonNullable<
+      NonNullable<Parameters<typeof buildApp>[0]>['stores']
+    >,
+  });
+}
+
+/** Adds what fauxqs lacks: rights, interception, and the trace headers of messages. */
+function addHooks(
+  app: ReturnType<typeof createApp>,
+  { authorize, intercept }: ServiceOptions,
+  traceHeaders: TraceHeaders,
+): void {
+  app.addHook('preHandler', async (request, reply) => {
+    const call = readCall(request);
+    if (call === undefined) return;
+    const reason = authorize?.(accessKeyIdOf(request.headers), {
+      action: `sqs:${ACTIONS[call.operation] ?? call.operation}`,
+      resource: call.resource === '' ? '*' : queueArn(call.resource),
+    });
+    if (reason === undefined) {
+      if (intercept?.({ ...call, moment: 'before' }) !== 'cut') return;
+      request.raw.socket.destroy();
+      return reply.hijack();
+    }
+    reply.status(403).header('content-type', 'application/x-amz-json-1.0');
+    return reply.send({ __type: 'com.amazonaws.sqs#AccessDeniedException', message: reason });
+  });
+  // The last before fauxqs's own handler, which runs inside it.
+  app.addHook('preHandler', (request, _reply, next) =>
+    traceHeaders.whileSending(traceHeaderOf(request.headers), next),
+  );
+  app.addHook('onSend', async (request, reply, payload) => {
+    const call = readCall(request);
+    if (call === undefined) return payload;
+    if (intercept?.({ ...call, moment: 'after' }) === 'cut') {
+      request.raw.socket.destroy();
+      return payload;
+    }
+    if (call.operation !== 'ReceiveMessage' || typeof payload !== 'string' || reply.statusCode !== 200) {
+      return payload;
+    }
+    const { Messages, ...rest } = JSON.parse(payload) as { Messages?: ReceivedMessage[] };
+    return Messages === undefined
+      ? payload
+      : JSON.stringify({ ...rest, Messages: Messages.map(traceHeaders.addTo) });
+  });
+}
+
+/** The port may have changed since the queues were stored. */
+function moveQueues(store: FauxqsStore, queueUrl: (name: string) => string): void {
+  for (const queue of [...store.allQueues()]) {
+    store.queues.delete(queue.url);
+    queue.url = queueUrl(queue.name);
+    store.queues.set(queue.url, queue);
+  }
+}
+
+function depthOf(queue: FauxqsQueue): QueueDepth {
+  queue.processTimers();
+  return {
+    ready: queue.messages.length,
+    delayed: queue.delayedMessages.length,
+    inFlight: queue.inflightMessages.size,
   };
 }
 
@@ -259,6 +274,8 @@ function readCall(request: {
 function traceHeaderOf(headers: IncomingHttpHeaders): string | undefined {
   return headers['x-amzn-trace-id']?.toString();
 }
+
+type TraceHeaders = ReturnType<typeof keepTraceHeaders>;
 
 /**
  * fauxqs does not keep the `X-Amzn-Trace-Id` header that a message was sent with, which SQS gives back as the system
