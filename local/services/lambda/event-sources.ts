@@ -8,6 +8,7 @@ import {
   SendMessageCommand,
   type SQSClient,
 } from '@aws-sdk/client-sqs';
+import { type Backoff, waitAfter } from '../../../src/core/base/backoff.ts';
 import { pause } from '../../../src/runtime/ambient.ts';
 import { type Lineage, type LocalFunction, lineageOf, mergeLineages, runsInLineage } from './runtime-api.ts';
 
@@ -45,45 +46,72 @@ const MAX_RUNS_IN_CHAIN = 16;
 /** SQS: the longest wait of a receive. */
 const LONG_POLL_SECONDS = 20;
 /** While its function is throttled, a source receives less and less: AWS takes pollers away then, and says no times. */
-const FIRST_BACKOFF_MS = 100;
-const MAX_BACKOFF_MS = 2_000;
+const THROTTLED_BACKOFF: Backoff = { firstMs: 100, maxMs: 2_000 };
 
-/**
- * Starts polling.
- *
- * @param options.onProblem gets one sentence for each batch that failed
- */
-export function startEventSource(options: {
+/** What an event source is started with. */
+export interface EventSourceOptions {
   sqs: SQSClient;
   target: LocalFunction;
   settings: EventSourceSettings;
+  /** Gets one sentence for each batch that failed. */
   onProblem: (text: string) => void;
-}): EventSource {
-  const { sqs, target, settings } = options;
-  const stopping = new AbortController();
-  const running = new Set<Promise<void>>();
-  /** How long the source rests before it receives again; 0 while its function is not throttled. */
-  let backoffMs = 0;
+}
 
-  async function poll(): Promise<void> {
-    while (!stopping.signal.aborted) {
-      if (running.size >= settings.maxConcurrency) {
-        await Promise.race(running);
+/** Starts polling. */
+export function startEventSource(options: EventSourceOptions): EventSource {
+  return new QueuePoller(options);
+}
+
+class QueuePoller implements EventSource {
+  readonly #options: EventSourceOptions;
+  readonly #stopping = new AbortController();
+  readonly #running = new Set<Promise<void>>();
+  readonly #polling: Promise<void>;
+  /** Deliveries in a row that were throttled: the source rests before it receives again. */
+  #throttled = 0;
+
+  constructor(options: EventSourceOptions) {
+    this.#options = options;
+    this.#polling = this.#poll().catch((error: Error) => {
+      options.onProblem(`event source ${options.settings.queueArn} stopped: ${error.message}`);
+    });
+  }
+
+  get active(): number {
+    return this.#running.size;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#polling;
+    await Promise.all(this.#running);
+  }
+
+  get #isStopping(): boolean {
+    return this.#stopping.signal.aborted;
+  }
+
+  async #poll(): Promise<void> {
+    const { settings, onProblem } = this.#options;
+    while (!this.#isStopping) {
+      if (this.#running.size >= settings.maxConcurrency) {
+        await Promise.race(this.#running);
         continue;
       }
-      if (backoffMs > 0) await pause(backoffMs, stopping.signal);
-      const messages = await receive();
+      if (this.#throttled > 0)
+        await pause(waitAfter(THROTTLED_BACKOFF, this.#throttled), this.#stopping.signal);
+      const messages = await this.#receive();
       if (messages.length === 0) continue;
-      const work = handle(messages).catch((error: Error) => {
-        if (!stopping.signal.aborted)
-          options.onProblem(`event source ${settings.queueArn}: ${error.message}`);
+      const work = this.#handle(messages).catch((error: Error) => {
+        if (!this.#isStopping) onProblem(`event source ${settings.queueArn}: ${error.message}`);
       });
-      running.add(work);
-      void work.finally(() => running.delete(work));
+      this.#running.add(work);
+      void work.finally(() => this.#running.delete(work));
     }
   }
 
-  async function receive(): Promise<Message[]> {
+  async #receive(): Promise<Message[]> {
+    const { sqs, settings } = this.#options;
     try {
       const { Messages = [] } = await sqs.send(
         new ReceiveMessageCommand({
@@ -93,76 +121,65 @@ export function startEventSource(options: {
           MessageSystemAttributeNames: ['All'],
           WaitTimeSeconds: LONG_POLL_SECONDS,
         }),
-        { abortSignal: stopping.signal },
+        { abortSignal: this.#stopping.signal },
       );
       return Messages;
     } catch (error) {
-      if (stopping.signal.aborted) return [];
+      if (this.#isStopping) return [];
       throw error;
     }
   }
 
-  async function handle(messages: Message[]): Promise<void> {
+  async #handle(messages: Message[]): Promise<void> {
+    const { target, settings, onProblem } = this.#options;
     const lineage = mergeLineages(messages.map(({ Attributes }) => lineageOf(Attributes?.AWSTraceHeader)));
     if (!settings.allowsRecursion && runsInLineage(lineage, target.name) >= MAX_RUNS_IN_CHAIN) {
-      await stopLoop(messages);
+      await this.#stopLoop(messages);
       return;
     }
     const event = { Records: messages.map((message) => messageToRecord(message, settings.queueArn)) };
-    const { failures, isThrottled } = await runDeliveries(event, lineage);
-    noteThrottling(isThrottled);
+    const { failures, isThrottled } = await this.#runDeliveries(event, lineage);
+    this.#noteThrottling(isThrottled);
     const failed = messages.filter(({ MessageId }) => failures.has(MessageId!));
-    await remove(messages.filter(({ MessageId }) => !failures.has(MessageId!)));
+    await this.#remove(messages.filter(({ MessageId }) => !failures.has(MessageId!)));
     // When the stack stops, its functions are killed: no failure of theirs.
-    if (failed.length === 0 || stopping.signal.aborted) return;
-    if (!isThrottled)
-      options.onProblem(`${target.name} failed ${failed.length} of ${messages.length} messages`);
+    if (failed.length === 0 || this.#isStopping) return;
+    if (!isThrottled) onProblem(`${target.name} failed ${failed.length} of ${messages.length} messages`);
     const afterSeconds = isThrottled ? settings.throttledForSeconds : settings.retryAfterSeconds;
-    if (afterSeconds === undefined) return;
-    await sqs.send(
-      new ChangeMessageVisibilityBatchCommand({
-        QueueUrl: settings.queueUrl,
-        Entries: failed.map(({ ReceiptHandle }, index) => ({
-          Id: String(index),
-          ReceiptHandle,
-          VisibilityTimeout: afterSeconds,
-        })),
-      }),
-    );
+    if (afterSeconds !== undefined) await this.#showAgain(failed, afterSeconds);
   }
 
-  function noteThrottling(isThrottled: boolean): void {
-    if (!isThrottled) {
-      backoffMs = 0;
-      return;
-    }
+  #noteThrottling(isThrottled: boolean): void {
+    const { target, onProblem } = this.#options;
     // Once, not for each message that finds no room.
-    if (backoffMs === 0 && !stopping.signal.aborted)
-      options.onProblem(`${target.name} is throttled: no concurrency is left; its messages come back later`);
-    backoffMs = Math.min(MAX_BACKOFF_MS, Math.max(FIRST_BACKOFF_MS, backoffMs * 2));
+    if (isThrottled && this.#throttled === 0 && !this.#isStopping)
+      onProblem(`${target.name} is throttled: no concurrency is left; its messages come back later`);
+    this.#throttled = isThrottled ? this.#throttled + 1 : 0;
   }
 
   /** Ids of the messages that the last delivery did not deal with, and whether it was throttled. */
-  async function runDeliveries(event: { Records: { messageId: string }[] }, lineage: Lineage) {
+  async #runDeliveries(event: { Records: { messageId: string }[] }, lineage: Lineage) {
+    const { target, settings } = this.#options;
     const run = async () => {
       const invocation = await target.invoke(event, lineage);
       const isThrottled = !invocation.ok && invocation.isThrottled === true;
-      return { failures: failuresOf(invocation, event.Records), isThrottled };
+      return { failures: this.#failuresOf(invocation, event.Records), isThrottled };
     };
     if (settings.delivery === 'at-once') return (await Promise.all([run(), run()]))[1];
     if (settings.delivery === 'twice') await run();
     return run();
   }
 
-  function failuresOf(
+  #failuresOf(
     invocation: Awaited<ReturnType<LocalFunction['invoke']>>,
     records: { messageId: string }[],
   ): Set<string> {
+    const { target, settings, onProblem } = this.#options;
     const all = new Set(records.map(({ messageId }) => messageId));
     if (!invocation.ok) {
       const { errorType, errorMessage } = invocation.error;
-      if (!stopping.signal.aborted && invocation.isThrottled !== true)
-        options.onProblem(`${target.name}: ${errorType}: ${errorMessage}`);
+      if (!this.#isStopping && invocation.isThrottled !== true)
+        onProblem(`${target.name}: ${errorType}: ${errorMessage}`);
       return all;
     }
     if (!settings.reportsItemFailures) return new Set();
@@ -174,8 +191,9 @@ export function startEventSource(options: {
     return failed.isSubsetOf(all) ? failed : all;
   }
 
-  async function stopLoop(messages: Message[]): Promise<void> {
-    options.onProblem(
+  async #stopLoop(messages: Message[]): Promise<void> {
+    const { sqs, target, settings, onProblem } = this.#options;
+    onProblem(
       `${target.name} ran ${MAX_RUNS_IN_CHAIN} times in one chain of calls: Lambda stops such a loop. ` +
         'A function that re-queues to itself needs recursiveLoop: Allow.',
     );
@@ -184,32 +202,31 @@ export function startEventSource(options: {
         await sqs.send(new SendMessageCommand({ QueueUrl: settings.deadLetterQueueUrl, MessageBody: Body }));
       }
     }
-    await remove(messages);
+    await this.#remove(messages);
   }
 
-  async function remove(messages: Message[]): Promise<void> {
-    if (messages.length === 0) return;
-    await sqs.send(
-      new DeleteMessageBatchCommand({
-        QueueUrl: settings.queueUrl,
-        Entries: messages.map(({ ReceiptHandle }, index) => ({ Id: String(index), ReceiptHandle })),
+  async #showAgain(messages: Message[], afterSeconds: number): Promise<void> {
+    await this.#options.sqs.send(
+      new ChangeMessageVisibilityBatchCommand({
+        QueueUrl: this.#options.settings.queueUrl,
+        Entries: messages.map(({ ReceiptHandle }, index) => ({
+          Id: String(index),
+          ReceiptHandle,
+          VisibilityTimeout: afterSeconds,
+        })),
       }),
     );
   }
 
-  const polling = poll().catch((error: Error) => {
-    options.onProblem(`event source ${settings.queueArn} stopped: ${error.message}`);
-  });
-  return {
-    get active() {
-      return running.size;
-    },
-    async stop() {
-      stopping.abort();
-      await polling;
-      await Promise.all(running);
-    },
-  };
+  async #remove(messages: Message[]): Promise<void> {
+    if (messages.length === 0) return;
+    await this.#options.sqs.send(
+      new DeleteMessageBatchCommand({
+        QueueUrl: this.#options.settings.queueUrl,
+        Entries: messages.map(({ ReceiptHandle }, index) => ({ Id: String(index), ReceiptHandle })),
+      }),
+    );
+  }
 }
 
 /** SQS's message as Lambda's record. */
@@ -224,10 +241,8 @@ function messageToRecord(message: Message, queueArn: string) {
         ([name, { StringValue, BinaryValue, DataType }]) => [
           name,
           {
-            ...(StringValue === undefined ? {} : { stringValue: StringValue }),
-            ...(BinaryValue === undefined
-              ? {}
-              : { binaryValue: Buffer.from(BinaryValue).toString('base64') }),
+            stringValue: StringValue,
+            binaryValue: BinaryValue && Buffer.from(BinaryValue).toString('base64'),
             stringListValues: [],
             binaryListValues: [],
             dataType: DataType,

@@ -1,6 +1,6 @@
 /** A Lambda function on this machine: a pool of sandboxes that grows with the load, up to a limit. */
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
-import { createWriteStream, mkdirSync } from 'node:fs';
+import { createWriteStream, mkdirSync, type WriteStream } from 'node:fs';
 import { dirname } from 'node:path';
 import type { ConcurrencyShare } from './concurrency.ts';
 import { type FunctionSettings, type Invocation, type Sandbox, startSandbox } from './sandbox.ts';
@@ -68,30 +68,33 @@ export function mergeLineages(lineages: readonly Lineage[]): Lineage {
   return merged;
 }
 
-/**
- * Makes a function; processes are started when they are needed.
- *
- * @param options.maxConcurrency how many processes at most; further invocations wait
- * @param options.concurrency what the account gives it; above, invocations are throttled. @default no limit
- * @param options.logFile everything that the processes write is appended to it
- * @param options.onLog gets each line as well
- * @param options.environmentOf variables that differ between processes, found by `AWS_SESSION_TOKEN`, which each has for
- *   itself
- */
+/** What a function is made with. */
+export interface LocalFunctionOptions {
+  /** How many processes at most; further invocations wait. */
+  maxConcurrency: number;
+  /** What the account gives it; above, invocations are throttled. @default no limit */
+  concurrency?: ConcurrencyShare | undefined;
+  /** Everything that the processes write is appended to it. */
+  logFile: string;
+  /** Gets each line as well. */
+  onLog?: ((line: string) => void) | undefined;
+  /** Variables that differ between processes, found by `AWS_SESSION_TOKEN`, which each has for itself. */
+  environmentOf?: ((sessionToken: string) => Record<string, string>) | undefined;
+}
+
+/** Makes a function; processes are started when they are needed. */
 export function createLocalFunction(
   settings: FunctionSettings,
-  options: {
-    maxConcurrency: number;
-    concurrency?: ConcurrencyShare | undefined;
-    logFile: string;
-    onLog?: ((line: string) => void) | undefined;
-    environmentOf?: ((sessionToken: string) => Record<string, string>) | undefined;
-  },
+  options: LocalFunctionOptions,
 ): LocalFunction {
-  mkdirSync(dirname(options.logFile), { recursive: true });
-  mkdirSync(settings.tempRoot, { recursive: true });
-  const log = createWriteStream(options.logFile, { flags: 'a' });
-  const stats: FunctionStats = {
+  return new SandboxPool(settings, options);
+}
+
+class SandboxPool implements LocalFunction {
+  readonly #settings: FunctionSettings;
+  readonly #options: LocalFunctionOptions;
+  readonly #log: WriteStream;
+  readonly stats: FunctionStats = {
     invocations: 0,
     errors: 0,
     throttles: 0,
@@ -100,122 +103,137 @@ export function createLocalFunction(
     longestMs: 0,
   };
   /** By security token. */
-  const sandboxes = new Map<string, Sandbox>();
-  const idle = new Map<Sandbox, NodeJS.Timeout>();
-  const waiting: (() => void)[] = [];
-  let occupied = 0;
-  let active = 0;
-  let isStopped = false;
+  readonly #sandboxes = new Map<string, Sandbox>();
+  readonly #idle = new Map<Sandbox, NodeJS.Timeout>();
+  readonly #waiting: (() => void)[] = [];
+  #occupied = 0;
+  #active = 0;
+  #isStopped = false;
 
-  async function acquire(): Promise<Sandbox> {
-    if (occupied >= options.maxConcurrency) await new Promise<void>((resolve) => waiting.push(resolve));
-    else occupied += 1;
-    for (const [sandbox, timer] of idle) {
-      clearTimeout(timer);
-      idle.delete(sandbox);
-      if (sandbox.isAlive) return sandbox;
-      forget(sandbox);
+  constructor(settings: FunctionSettings, options: LocalFunctionOptions) {
+    mkdirSync(dirname(options.logFile), { recursive: true });
+    mkdirSync(settings.tempRoot, { recursive: true });
+    this.#settings = settings;
+    this.#options = options;
+    this.#log = createWriteStream(options.logFile, { flags: 'a' });
+  }
+
+  get name(): string {
+    return this.#settings.name;
+  }
+
+  get active(): number {
+    return this.#active;
+  }
+
+  async invoke(event: unknown, lineage: Lineage = {}): Promise<Invocation> {
+    const requestId = randomUUID();
+    const { concurrency } = this.#options;
+    if (concurrency?.enter() === false) {
+      this.stats.throttles += 1;
+      return throttled(requestId);
     }
-    stats.coldStarts += 1;
-    const sessionToken = `${settings.name}.${randomUUID()}`;
-    const environment = {
-      ...settings.environment,
-      ...options.environmentOf?.(sessionToken),
-      AWS_SESSION_TOKEN: sessionToken,
-    };
-    const sandbox = await startSandbox({ ...settings, environment }, createLineWriter());
-    sandboxes.set(sessionToken, sandbox);
-    return sandbox;
+    this.#active += 1;
+    try {
+      return await this.#run(event, { requestId, traceId: traceId(this.name, lineage) });
+    } finally {
+      this.#active -= 1;
+      concurrency?.leave();
+    }
   }
 
-  function release(sandbox: Sandbox): void {
-    stats.peakRssBytes = Math.max(stats.peakRssBytes, sandbox.peakRssBytes);
-    if (sandbox.isAlive) {
-      const timer = setTimeout(() => {
-        idle.delete(sandbox);
-        forget(sandbox);
-        void sandbox.kill();
-      }, IDLE_LIFETIME_MS);
-      timer.unref();
-      idle.set(sandbox, timer);
-    } else forget(sandbox);
-    // The place goes to the next in line, or is given back.
-    const next = waiting.shift();
-    if (next === undefined) occupied -= 1;
-    else next();
+  async #run(event: unknown, ids: { requestId: string; traceId: string }): Promise<Invocation> {
+    if (this.#isStopped) return refused(ids.requestId);
+    const sandbox = await this.#acquire();
+    if (this.#isStopped) {
+      // It was started, or waited for, while everything ended; nobody else will end it.
+      await sandbox.kill();
+      this.#release(sandbox);
+      return refused(ids.requestId);
+    }
+    this.stats.invocations += 1;
+    const invocation = await sandbox.invoke(event, ids);
+    if (!invocation.ok) this.stats.errors += 1;
+    this.stats.longestMs = Math.max(this.stats.longestMs, invocation.durationMs);
+    // A killed process may take a moment to go; its place is free when it is gone.
+    if (!sandbox.isAlive) await sandbox.kill();
+    this.#release(sandbox);
+    return invocation;
   }
 
-  function forget(sandbox: Sandbox): void {
-    for (const [sessionToken, each] of sandboxes) if (each === sandbox) sandboxes.delete(sessionToken);
-  }
-
-  function createLineWriter(): (chunk: Buffer) => void {
-    let rest = '';
-    return (chunk) => {
-      log.write(chunk);
-      if (options.onLog === undefined) return;
-      const lines = (rest + chunk.toString()).split('\n');
-      rest = lines.pop() ?? '';
-      for (const line of lines) options.onLog(line);
-    };
-  }
-
-  async function killAll(): Promise<void> {
-    for (const timer of idle.values()) clearTimeout(timer);
-    idle.clear();
-    const all = [...sandboxes.values()];
-    sandboxes.clear();
+  async kill(): Promise<void> {
+    for (const timer of this.#idle.values()) clearTimeout(timer);
+    this.#idle.clear();
+    const all = [...this.#sandboxes.values()];
+    this.#sandboxes.clear();
     await Promise.all(all.map((sandbox) => sandbox.kill()));
   }
 
-  return {
-    name: settings.name,
-    stats,
-    get active() {
-      return active;
-    },
-    async invoke(event, lineage = {}) {
-      const requestId = randomUUID();
-      if (options.concurrency?.enter() === false) {
-        stats.throttles += 1;
-        return throttled(requestId);
-      }
-      active += 1;
-      try {
-        if (isStopped) return refused(requestId);
-        const sandbox = await acquire();
-        if (isStopped) {
-          // It was started, or waited for, while everything ended; nobody else will end it.
-          await sandbox.kill();
-          release(sandbox);
-          return refused(requestId);
-        }
-        stats.invocations += 1;
-        const invocation = await sandbox.invoke(event, {
-          requestId,
-          traceId: traceId(settings.name, lineage),
-        });
-        if (!invocation.ok) stats.errors += 1;
-        stats.longestMs = Math.max(stats.longestMs, invocation.durationMs);
-        // A killed process may take a moment to go; its place is free when it is gone.
-        if (!sandbox.isAlive) await sandbox.kill();
-        release(sandbox);
-        return invocation;
-      } finally {
-        active -= 1;
-        options.concurrency?.leave();
-      }
-    },
-    kill: killAll,
-    killProcess(sessionToken) {
-      void sandboxes.get(sessionToken)?.kill();
-    },
-    async stop() {
-      isStopped = true;
-      await killAll();
-      await new Promise<void>((resolve) => log.end(resolve));
-    },
-  };
+  killProcess(sessionToken: string): void {
+    void this.#sandboxes.get(sessionToken)?.kill();
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    await this.kill();
+    await new Promise<void>((resolve) => this.#log.end(resolve));
+  }
+
+  async #acquire(): Promise<Sandbox> {
+    if (this.#occupied >= this.#options.maxConcurrency)
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    else this.#occupied += 1;
+    for (const [sandbox, timer] of this.#idle) {
+      clearTimeout(timer);
+      this.#idle.delete(sandbox);
+      if (sandbox.isAlive) return sandbox;
+      this.#forget(sandbox);
+    }
+    this.stats.coldStarts += 1;
+    const sessionToken = `${this.name}.${randomUUID()}`;
+    const environment = {
+      ...this.#settings.environment,
+      ...this.#options.environmentOf?.(sessionToken),
+      AWS_SESSION_TOKEN: sessionToken,
+    };
+    const sandbox = await startSandbox({ ...this.#settings, environment }, this.#createLineWriter());
+    this.#sandboxes.set(sessionToken, sandbox);
+    return sandbox;
+  }
+
+  #release(sandbox: Sandbox): void {
+    this.stats.peakRssBytes = Math.max(this.stats.peakRssBytes, sandbox.peakRssBytes);
+    if (sandbox.isAlive) {
+      const timer = setTimeout(() => {
+        this.#idle.delete(sandbox);
+        this.#forget(sandbox);
+        void sandbox.kill();
+      }, IDLE_LIFETIME_MS);
+      timer.unref();
+      this.#idle.set(sandbox, timer);
+    } else this.#forget(sandbox);
+    // The place goes to the next in line, or is given back.
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#occupied -= 1;
+    else next();
+  }
+
+  #forget(sandbox: Sandbox): void {
+    for (const [sessionToken, each] of this.#sandboxes)
+      if (each === sandbox) this.#sandboxes.delete(sessionToken);
+  }
+
+  #createLineWriter(): (chunk: Buffer) => void {
+    const { onLog } = this.#options;
+    let rest = '';
+    return (chunk) => {
+      this.#log.write(chunk);
+      if (onLog === undefined) return;
+      const lines = (rest + chunk.toString()).split('\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines) onLog(line);
+    };
+  }
 }
 
 /** What an invocation gets once the stack has ended. */

@@ -92,174 +92,200 @@ export async function startSandbox(
   settings: FunctionSettings,
   onOutput: (chunk: Buffer) => void,
 ): Promise<Sandbox> {
-  let child: ChildProcess | undefined;
-  let isAlive = true;
-  let peakRssBytes = 0;
+  const sandbox = new ProcessSandbox(settings);
+  await sandbox.start(onOutput);
+  return sandbox;
+}
+
+class ProcessSandbox implements Sandbox {
+  readonly #settings: FunctionSettings;
+  readonly #server: Server;
+  readonly #gone = Promise.withResolvers<void>();
+  #child: ChildProcess | undefined;
+  #isAlive = true;
+  #peakRssBytes = 0;
   /** The runtime's open request for the next event. */
-  let waiting: ServerResponse | undefined;
-  let running: Running | undefined;
-  let initError: FunctionError | undefined;
+  #waiting: ServerResponse | undefined;
+  #running: Running | undefined;
+  #initError: FunctionError | undefined;
   /** Why we killed the process, if we did. */
-  let killReason: FunctionError | undefined;
+  #killReason: FunctionError | undefined;
 
-  const server = createServer((request, response) => {
-    answer(request, response).catch(() => response.destroy());
-  });
-  // The runtime keeps one connection and is silent on it for as long as an invocation takes. Node would close it after five
-  // seconds, just when the runtime may send its answer, and the function would die of that.
-  server.keepAliveTimeout = 0;
-  server.headersTimeout = 0;
-  server.requestTimeout = 0;
+  constructor(settings: FunctionSettings) {
+    this.#settings = settings;
+    this.#server = createServer((request, response) => {
+      this.#answer(request, response).catch(() => response.destroy());
+    });
+    // The runtime keeps one connection and is silent on it for as long as an invocation takes. Node would close it after five
+    // seconds, just when the runtime may send its answer, and the function would die of that.
+    this.#server.keepAliveTimeout = 0;
+    this.#server.headersTimeout = 0;
+    this.#server.requestTimeout = 0;
+  }
 
-  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  get isAlive(): boolean {
+    return this.#isAlive;
+  }
+
+  get peakRssBytes(): number {
+    return this.#peakRssBytes;
+  }
+
+  /** Starts the Runtime API and the process. */
+  async start(onOutput: (chunk: Buffer) => void): Promise<void> {
+    const settings = this.#settings;
+    await listen(this.#server);
+    const { port } = this.#server.address() as AddressInfo;
+    const tempFolder = mkdtempSync(join(settings.tempRoot, 'sandbox-'));
+    const child = spawn(process.execPath, [...heapOptions(settings), BOOTSTRAP, settings.handler], {
+      cwd: settings.taskRoot,
+      env: runtimeEnvironment(settings, `127.0.0.1:${port}`, tempFolder),
+      // A group of its own: Ctrl+C is for the stack, which then ends its functions.
+      detached: process.platform !== 'win32',
+      // The bootstrap ends with its standard input, see there.
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
+    this.#child = child;
+    // It may be gone already when the pipe is closed.
+    child.stdin.on('error', () => {});
+    child.stdout.on('data', onOutput);
+    child.stderr.on('data', onOutput);
+    const sampling = setInterval(() => this.#sampleMemory(), MEMORY_SAMPLE_MS);
+    sampling.unref();
+    const onGone = (how: string) => {
+      clearInterval(sampling);
+      this.#onGone(how);
+      rmSync(tempFolder, { recursive: true, force: true });
+      this.#gone.resolve();
+    };
+    // "close" and not "exit": by then everything that it wrote has been read.
+    child.once('close', (code, signal) =>
+      onGone(signal === null ? `exit status ${code}` : `signal: ${signalText(signal)}`),
+    );
+    child.once('error', (error) => onGone(error.message));
+  }
+
+  invoke(
+    event: unknown,
+    { requestId, traceId }: { requestId: string; traceId: string },
+  ): Promise<Invocation> {
+    return new Promise((resolve) => {
+      const startedAtMs = performance.now();
+      this.#running = {
+        requestId,
+        traceId,
+        event,
+        startedAtMs,
+        timer: setTimeout(() => this.#onTimeout(INIT_TIMEOUT_MS), INIT_TIMEOUT_MS),
+        finish: (result) => {
+          clearTimeout(this.#running?.timer);
+          this.#running = undefined;
+          resolve({ requestId, durationMs: performance.now() - startedAtMs, ...result });
+        },
+      };
+      const { exitCode, signalCode } = this.#child!;
+      if (!this.#isAlive || exitCode !== null || signalCode !== null) {
+        const error = this.#initError ?? exitError(requestId, 'Runtime exited before the invocation');
+        this.#running.finish({ ok: false, error });
+      } else this.#handOver();
+    });
+  }
+
+  kill(): Promise<void> {
+    this.#end();
+    return this.#gone.promise;
+  }
+
+  /** Answers a request of the runtime. */
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = (request.url ?? '').replace('/2018-06-01/runtime', '');
     if (path === '/invocation/next') {
-      waiting = response;
-      handOver();
+      this.#waiting = response;
+      this.#handOver();
       return;
     }
     const body = await readText(request);
     const [, requestId, kind] = /^\/invocation\/([^/]+)\/(response|error)$/.exec(path) ?? [];
-    if (path === '/init/error') initError = JSON.parse(body);
+    if (path === '/init/error') this.#initError = JSON.parse(body);
     else if (requestId === undefined) {
       response.writeHead(404).end();
       return;
-    } else if (running?.requestId === requestId) {
-      sampleMemory();
-      if (kind === 'response') running.finish({ ok: true, payload: JSON.parse(body || 'null') });
-      else running.finish({ ok: false, error: JSON.parse(body) });
+    } else if (this.#running?.requestId === requestId) {
+      this.#sampleMemory();
+      if (kind === 'response') this.#running.finish({ ok: true, payload: JSON.parse(body || 'null') });
+      else this.#running.finish({ ok: false, error: JSON.parse(body) });
     }
     response.writeHead(202, { 'content-type': 'application/json' }).end('{"status":"OK"}');
   }
 
-  function handOver(): void {
-    if (running === undefined || waiting === undefined) return;
-    const { requestId, traceId, event } = running;
+  #handOver(): void {
+    const running = this.#running;
+    const response = this.#waiting;
+    if (running === undefined || response === undefined) return;
+    const { timeoutMs, now, arn } = this.#settings;
     clearTimeout(running.timer);
-    running.timer = setTimeout(onTimeout, settings.timeoutMs, settings.timeoutMs);
-    const response = waiting;
-    waiting = undefined;
+    running.timer = setTimeout(() => this.#onTimeout(timeoutMs), timeoutMs);
+    this.#waiting = undefined;
     const machineMs = Date.now();
-    const nowMs = settings.now?.() ?? machineMs;
+    const nowMs = now?.() ?? machineMs;
     response.writeHead(200, {
       'content-type': 'application/json',
       'local-clock-offset-ms': String(nowMs - machineMs),
-      'lambda-runtime-aws-request-id': requestId,
-      'lambda-runtime-deadline-ms': String(nowMs + settings.timeoutMs),
-      'lambda-runtime-invoked-function-arn': settings.arn,
-      'lambda-runtime-trace-id': traceId,
+      'lambda-runtime-aws-request-id': running.requestId,
+      'lambda-runtime-deadline-ms': String(nowMs + timeoutMs),
+      'lambda-runtime-invoked-function-arn': arn,
+      'lambda-runtime-trace-id': running.traceId,
     });
-    response.end(JSON.stringify(event));
+    response.end(JSON.stringify(running.event));
   }
 
-  function onTimeout(limitMs: number): void {
-    end({
+  #onTimeout(limitMs: number): void {
+    this.#end({
       errorType: 'Sandbox.Timedout',
-      errorMessage: `RequestId: ${running?.requestId} Error: Task timed out after ${(limitMs / 1000).toFixed(2)} seconds`,
+      errorMessage: `RequestId: ${this.#running?.requestId} Error: Task timed out after ${(limitMs / 1000).toFixed(2)} seconds`,
     });
   }
 
-  function end(reason?: FunctionError): void {
-    sampleMemory();
-    isAlive = false;
-    killReason ??= reason;
-    child?.kill('SIGKILL');
+  #end(reason?: FunctionError): void {
+    this.#sampleMemory();
+    this.#isAlive = false;
+    this.#killReason ??= reason;
+    this.#child?.kill('SIGKILL');
   }
 
-  function sampleMemory(): void {
-    const memory = child?.pid === undefined ? undefined : readMemory(child.pid);
+  #onGone(how: string): void {
+    this.#isAlive = false;
+    const running = this.#running;
+    const reason = this.#killReason ?? this.#initError;
+    running?.finish({
+      ok: false,
+      error: reason ?? exitError(running.requestId, `Runtime exited with error: ${how}`),
+    });
+    this.#server.close();
+    this.#server.closeAllConnections();
+  }
+
+  #sampleMemory(): void {
+    const pid = this.#child?.pid;
+    const memory = pid === undefined ? undefined : readMemory(pid);
     if (memory === undefined) return;
-    peakRssBytes = Math.max(peakRssBytes, memory.peakBytes);
-    if (isAlive && memory.currentBytes > settings.memoryMb * 2 ** 20) {
-      end({
+    this.#peakRssBytes = Math.max(this.#peakRssBytes, memory.peakBytes);
+    const { memoryMb } = this.#settings;
+    if (this.#isAlive && memory.currentBytes > memoryMb * 2 ** 20) {
+      this.#end({
         errorType: 'Runtime.OutOfMemory',
-        errorMessage: `RequestId: ${running?.requestId} Error: Runtime exited with error: signal: killed (over ${settings.memoryMb} MB)`,
+        errorMessage: `RequestId: ${this.#running?.requestId} Error: Runtime exited with error: signal: killed (over ${memoryMb} MB)`,
       });
     }
   }
+}
 
-  await listen(server);
-  const { port } = server.address() as AddressInfo;
-  const tempFolder = mkdtempSync(join(settings.tempRoot, 'sandbox-'));
-  const started = spawn(process.execPath, [...heapOptions(settings), BOOTSTRAP, settings.handler], {
-    cwd: settings.taskRoot,
-    env: runtimeEnvironment(settings, `127.0.0.1:${port}`, tempFolder),
-    // A group of its own: Ctrl+C is for the stack, which then ends its functions.
-    detached: process.platform !== 'win32',
-    // The bootstrap ends with its standard input, see there.
-    stdio: ['pipe', 'pipe', 'pipe'],
-  });
-  child = started;
-  // It may be gone already when the pipe is closed.
-  started.stdin.on('error', () => {});
-  started.stdout.on('data', onOutput);
-  started.stderr.on('data', onOutput);
-  const sampling = setInterval(sampleMemory, MEMORY_SAMPLE_MS);
-  sampling.unref();
-
-  const gone = new Promise<void>((resolve) => {
-    const onGone = (how: string) => {
-      isAlive = false;
-      clearInterval(sampling);
-      running?.finish({
-        ok: false,
-        error: killReason ??
-          initError ?? {
-            errorType: 'Runtime.ExitError',
-            errorMessage: `RequestId: ${running.requestId} Error: Runtime exited with error: ${how}`,
-          },
-      });
-      server.close();
-      server.closeAllConnections();
-      rmSync(tempFolder, { recursive: true, force: true });
-      resolve();
-    };
-    // "close" and not "exit": by then everything that it wrote has been read.
-    started.once('close', (code, signal) =>
-      onGone(signal === null ? `exit status ${code}` : `signal: ${signalText(signal)}`),
-    );
-    started.once('error', (error) => onGone(error.message));
-  });
-
-  return {
-    get pid() {
-      return started.pid;
-    },
-    get isAlive() {
-      return isAlive;
-    },
-    get peakRssBytes() {
-      return peakRssBytes;
-    },
-    invoke(event, { requestId, traceId }) {
-      return new Promise((resolve) => {
-        const startedAtMs = performance.now();
-        running = {
-          requestId,
-          traceId,
-          event,
-          startedAtMs,
-          timer: setTimeout(onTimeout, INIT_TIMEOUT_MS, INIT_TIMEOUT_MS),
-          finish(result) {
-            clearTimeout(running?.timer);
-            running = undefined;
-            resolve({ requestId, durationMs: performance.now() - startedAtMs, ...result });
-          },
-        };
-        if (!isAlive || started.exitCode !== null || started.signalCode !== null) {
-          const error = initError ?? {
-            errorType: 'Runtime.ExitError',
-            errorMessage: `RequestId: ${requestId} Error: Runtime exited before the invocation`,
-          };
-          running.finish({ ok: false, error });
-        } else handOver();
-      });
-    },
-    kill() {
-      end();
-      return gone;
-    },
-  };
+function exitError(requestId: string, what: string): FunctionError {
+  return { errorType: 'Runtime.ExitError', errorMessage: `RequestId: ${requestId} Error: ${what}` };
 }
 
 /**
@@ -277,8 +303,8 @@ function heapOptions({ memoryMb, environment: { NODE_OPTIONS = '' } }: FunctionS
 function runtimeEnvironment(settings: FunctionSettings, runtimeApi: string, tempFolder: string) {
   const { SystemRoot } = process.env;
   return {
-    // Node does not start on Windows without it.
-    ...(SystemRoot === undefined ? {} : { SystemRoot }),
+    // Node does not start on Windows without it; a variable that is `undefined` is not set.
+    SystemRoot,
     PATH: '/usr/local/bin:/usr/bin/:/bin',
     LANG: 'en_US.UTF-8',
     TZ: ':UTC',
