@@ -4,8 +4,9 @@ import { S3Error } from './errors.ts';
 import { objectArn } from './iam-actions.ts';
 import { listObjects, listVersions, type PageRequest, type VersionEntry } from './listing.ts';
 import { LOCAL_ACCOUNT_ID } from './notifications.ts';
-import type { Version } from './object-store.ts';
-import { BUCKET_DOCUMENTS, bucketDocumentOf } from './operations.ts';
+
+import { type BucketDocument, bucketDocumentOf } from './operations.ts';
+import type { Version } from './records.ts';
 import { encodeRfc3986 } from './sigv4.ts';
 import { childrenOf, childText, element, parseXml, renderXml, type XmlNode } from './xml.ts';
 
@@ -45,106 +46,48 @@ export function headBucket(call: Call): void {
   sendEmpty(call, 200, { 'x-amz-bucket-region': call.region });
 }
 
-export function deleteBucket(call: Call): void {
-  call.store.deleteBucket(call.bucket);
-  sendEmpty(call, 204);
-}
-
-export function getBucketLocation(call: Call): void {
-  call.store.getBucket(call.bucket);
-  // us-east-1 is the region without a constraint.
-  sendXml(call, element('LocationConstraint', call.region === 'us-east-1' ? '' : call.region));
-}
-
 export function getBucketDocument(call: Call): void {
   const name = bucketDocumentOf(call.query)!;
   const document = call.store.getBucket(call.bucket).configuration.get(name) ?? defaultDocument(name);
-  if (document === undefined) throw new S3Error(BUCKET_DOCUMENTS[name].missing ?? 'InvalidRequest');
-  sendDocument(call, document, {
-    'content-type': name === 'policy' ? 'application/json' : 'application/xml',
-  });
+  sendDocument(call, document, { 'content-type': 'application/xml' });
 }
 
 export async function putBucketDocument(call: Call): Promise<void> {
   const name = bucketDocumentOf(call.query)!;
   call.store.getBucket(call.bucket);
   const document = await receiveDocument(call);
-  if (name === 'policy') assertPolicy(document);
-  else {
-    const status = childText(parseXml(document), 'Status');
-    if (name === 'versioning' && status !== 'Enabled' && status !== 'Suspended') {
-      throw new S3Error('MalformedXML');
-    }
+  const status = childText(parseXml(document), 'Status');
+  if (name === 'versioning' && status !== 'Enabled' && status !== 'Suspended') {
+    throw new S3Error('MalformedXML');
   }
   call.store.setConfiguration(call.bucket, name, document);
-  sendEmpty(call, name === 'policy' || name === 'tagging' ? 204 : 200);
-}
-
-export function deleteBucketDocument(call: Call): void {
-  const name = bucketDocumentOf(call.query)!;
-  if (name === 'versioning' || name === 'notification') throw new S3Error('MethodNotAllowed');
-  call.store.setConfiguration(call.bucket, name, null);
-  sendEmpty(call, 204);
+  sendEmpty(call, 200);
 }
 
 /** What S3 answers for a document that nobody has put. */
-function defaultDocument(name: string): string | undefined {
-  switch (name) {
-    case 'versioning':
-      return renderXml(element('VersioningConfiguration', ''));
-    case 'notification':
-      return renderXml(element('NotificationConfiguration', ''));
-    case 'encryption':
-      return renderXml(
-        element('ServerSideEncryptionConfiguration', [
-          element('Rule', [
-            element('ApplyServerSideEncryptionByDefault', [element('SSEAlgorithm', 'AES256')]),
-            element('BucketKeyEnabled', false),
-          ]),
-        ]),
-      );
-    default:
-      return undefined;
-  }
-}
-
-function assertPolicy(document: string): void {
-  try {
-    JSON.parse(document);
-  } catch {
-    throw new S3Error('MalformedPolicy');
-  }
+function defaultDocument(name: BucketDocument): string {
+  const root = { versioning: 'VersioningConfiguration', notification: 'NotificationConfiguration' }[name];
+  return renderXml(element(root, ''));
 }
 
 // ---- listings
 
-/** ListObjects and ListObjectsV2: the same page, told in two ways. */
 export function listObjectPage(call: Call): void {
-  const isV2 = call.operation === 'ListObjectsV2';
   const { query } = call;
   const token = query.get('continuation-token');
-  const after = isV2
-    ? token !== null
-      ? decodeToken(token)
-      : (query.get('start-after') ?? '')
-    : (query.get('marker') ?? '');
+  const after = token !== null ? decodeToken(token) : (query.get('start-after') ?? '');
   const request = pageRequest(call, after);
   const page = listObjects(call.store.getBucket(call.bucket), request);
   const encode = keyEncoder(call);
-  const hasOwner = !isV2 || query.get('fetch-owner') === 'true';
-  const place = isV2
-    ? [
-        element('KeyCount', page.entries.length + page.commonPrefixes.length),
-        token !== null && element('ContinuationToken', token),
-        query.has('start-after') && element('StartAfter', encode(query.get('start-after') ?? '')),
-        page.isTruncated && element('NextContinuationToken', encodeToken(page.last)),
-      ]
-    : [element('Marker', encode(after)), page.isTruncated && element('NextMarker', encode(page.last))];
+  const hasOwner = query.get('fetch-owner') === 'true';
   sendXml(
     call,
     element('ListBucketResult', [
       ...pageHead(call, request, page.isTruncated),
-      ...place,
+      element('KeyCount', page.entries.length + page.commonPrefixes.length),
+      token !== null && element('ContinuationToken', token),
+      query.has('start-after') && element('StartAfter', encode(query.get('start-after') ?? '')),
+      page.isTruncated && element('NextContinuationToken', encodeToken(page.last)),
       ...page.entries.map(({ key, version }) =>
         element('Contents', [...entryElements(encode(key), version), hasOwner && ownerElement()]),
       ),

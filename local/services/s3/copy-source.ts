@@ -1,6 +1,7 @@
 import { type Call, header } from './call.ts';
 import { S3Error } from './errors.ts';
-import { etagMatches, type ObjectVersion } from './object-store.ts';
+import { etagMatches } from './object-store.ts';
+import type { ObjectVersion } from './records.ts';
 
 /** Where a copy reads from. */
 export interface CopySource {

@@ -24,11 +24,8 @@ export function iamActionsOf(call: Call): IamAction[] {
     case 'ListBuckets':
       return [{ action: 's3:ListAllMyBuckets', resource: '*' }];
     case 'CreateBucket':
-    case 'DeleteBucket':
-    case 'GetBucketLocation':
       return [{ action: `s3:${call.operation}`, resource: bucket }];
     case 'HeadBucket':
-    case 'ListObjects':
     case 'ListObjectsV2':
       return [{ action: 's3:ListBucket', resource: bucket }];
     case 'ListObjectVersions':
@@ -37,22 +34,12 @@ export function iamActionsOf(call: Call): IamAction[] {
       return [{ action: 's3:ListBucketMultipartUploads', resource: bucket }];
     case 'GetBucketDocument':
     case 'PutBucketDocument':
-    case 'DeleteBucketDocument':
       return [{ action: bucketDocumentAction(call), resource: bucket }];
     case 'DeleteObjects':
       return [];
     case 'GetObject':
     case 'HeadObject':
       return [{ action: `s3:GetObject${version}`, resource: object }];
-    case 'GetObjectAttributes':
-      return [
-        { action: `s3:GetObject${version}`, resource: object },
-        { action: `s3:GetObject${version}Attributes`, resource: object },
-      ];
-    case 'GetObjectTagging':
-    case 'PutObjectTagging':
-    case 'DeleteObjectTagging':
-      return [{ action: `s3:${call.operation.replace('Tagging', `${version}Tagging`)}`, resource: object }];
     case 'DeleteObject':
       return [{ action: `s3:DeleteObject${version}`, resource: object }, ...conditionActions(call, object)];
     case 'AbortMultipartUpload':
@@ -81,12 +68,7 @@ export function objectArn(bucket: string, key: string): string {
 }
 
 function putActions(call: Call, resource: string): IamAction[] {
-  const isTagged = header(call, 'x-amz-tagging') !== undefined;
-  return [
-    { action: 's3:PutObject', resource },
-    ...(isTagged ? [{ action: 's3:PutObjectTagging', resource }] : []),
-    ...conditionActions(call, resource),
-  ];
+  return [{ action: 's3:PutObject', resource }, ...conditionActions(call, resource)];
 }
 
 /** If-Match tells the caller about the object that is there, so AWS asks for the right to read it. */
@@ -96,27 +78,11 @@ function conditionActions(call: Call, resource: string): IamAction[] {
 
 function copySourceActions(call: Call): IamAction[] {
   const { bucket, key, versionId } = parseCopySource(call);
-  const resource = objectArn(bucket, key);
   const version = versionId === undefined ? '' : 'Version';
-  const copiesTags =
-    call.operation === 'CopyObject' &&
-    header(call, 'x-amz-tagging-directive') !== 'REPLACE' &&
-    (call.store.findObject(bucket, key, versionId)?.tags?.length ?? 0) > 0;
-  return [
-    { action: `s3:GetObject${version}`, resource },
-    ...(copiesTags
-      ? [
-          { action: `s3:GetObject${version}Tagging`, resource },
-          { action: 's3:PutObjectTagging', resource: objectArn(call.bucket, call.key) },
-        ]
-      : []),
-  ];
+  return [{ action: `s3:GetObject${version}`, resource: objectArn(bucket, key) }];
 }
 
 function bucketDocumentAction(call: Call): string {
-  const document = bucketDocumentOf(call.query)!;
-  // IAM has no delete action for most documents: removing one is putting none.
   const verb = call.operation === 'GetBucketDocument' ? 'Get' : 'Put';
-  if (call.operation === 'DeleteBucketDocument' && document === 'policy') return 's3:DeleteBucketPolicy';
-  return `s3:${verb}${BUCKET_DOCUMENTS[document].iamName}`;
+  return `s3:${verb}${BUCKET_DOCUMENTS[bucketDocumentOf(call.query)!]}`;
 }

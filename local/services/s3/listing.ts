@@ -1,4 +1,4 @@
-import type { Bucket, Version } from './object-store.ts';
+import type { Bucket, Version } from './records.ts';
 
 /** What a page of a listing is asked to hold. */
 export interface PageRequest {

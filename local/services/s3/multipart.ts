@@ -5,7 +5,7 @@ import { type Call, header, integerInQuery, sendEmpty, sendXml } from './call.ts
 import { type Checksum, type ChecksumAlgorithm, type ChecksumType, checksumOfParts } from './checksums.ts';
 import { getCopySource } from './copy-source.ts';
 import { S3Error } from './errors.ts';
-import type { Upload, UploadPart } from './object-store.ts';
+
 import {
   assertKey,
   causeOf,
@@ -13,13 +13,14 @@ import {
   digestOfCopy,
   discardingOnFailure,
   MAX_PARTS,
+  refuseTags,
   storedHeaders,
-  tagsInHeader,
   versionHeader,
   withSegments,
   writeConditions,
 } from './objects.ts';
 import { parseCopyRange } from './ranges.ts';
+import type { Upload, UploadPart } from './records.ts';
 import { compareUtf8 } from './sorted-keys.ts';
 import { childrenOf, childText, element, parseXml, type XmlElement } from './xml.ts';
 
@@ -30,13 +31,13 @@ export function createMultipartUpload(call: Call): void {
   assertKey(call);
   const algorithm = checksumAlgorithmInHeader(call);
   const type = checksumTypeInHeader(call, algorithm);
-  const tags = tagsInHeader(call);
+  refuseTags(call);
   const { uploadId } = call.store.createUpload({
     bucket: call.bucket,
     key: call.key,
     headers: storedHeaders(call),
-    ...(tags ? { tags } : {}),
-    ...(algorithm ? { checksumAlgorithm: algorithm, checksumType: type } : {}),
+    checksumAlgorithm: algorithm,
+    checksumType: algorithm && type,
   });
   sendXml(
     call,
@@ -71,7 +72,7 @@ export async function uploadPart(call: Call): Promise<void> {
       sizeBytes: body.sizeBytes,
       etag: body.md5.toString('hex'),
       segments: body.segments,
-      ...(body.checksum ? { checksum: body.checksum } : {}),
+      checksum: body.checksum,
     }),
   );
   sendEmpty(call, 200, {
@@ -138,12 +139,13 @@ export async function completeMultipartUpload(call: Call): Promise<void> {
       segments: parts.flatMap((part) => part.segments),
       headers: upload.headers,
       partSizesBytes: parts.map((part) => part.sizeBytes),
-      ...(checksum ? { checksum } : {}),
-      ...(upload.tags ? { tags: upload.tags } : {}),
+      checksum,
     },
-    writeConditions(call),
-    causeOf(call, 'CompleteMultipartUpload'),
-    upload.uploadId,
+    {
+      conditions: writeConditions(call),
+      cause: causeOf(call, 'CompleteMultipartUpload'),
+      endedUploadId: upload.uploadId,
+    },
   );
   sendXml(
     call,

@@ -22,8 +22,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import { BlobStore, joinSegments, type Segment } from './blobs.ts';
-import type { Checksum, ChecksumAlgorithm, ChecksumType } from './checksums.ts';
+import { BlobStore, joinSegments } from './blobs.ts';
 import { S3Error } from './errors.ts';
 import { Journal } from './journal.ts';
 import {
@@ -33,123 +32,20 @@ import {
   type S3Event,
   sendsToEventBridge,
 } from './notifications.ts';
-import { SortedKeys } from './sorted-keys.ts';
-import { childText, parseXml } from './xml.ts';
-
-export interface Tag {
-  readonly key: string;
-  readonly value: string;
-}
-
-/** What an object is, apart from its place in a bucket. */
-export interface ObjectContent {
-  readonly sizeBytes: number;
-  /** Without quotes. */
-  readonly etag: string;
-  readonly segments: readonly Segment[];
-  /** Response headers that were set with the object: content-type, x-amz-meta-… */
-  readonly headers: Readonly<Record<string, string>>;
-  readonly checksum?: Checksum;
-  /** Of an object made by a multipart upload. */
-  readonly partSizesBytes?: readonly number[];
-  readonly tags?: readonly Tag[];
-}
-
-interface VersionPlace {
-  /** `null` in a bucket that was not versioned at the time. */
-  readonly versionId: string;
-  readonly lastModifiedMs: number;
-  readonly sequencer: string;
-}
-
-export interface ObjectVersion extends ObjectContent, VersionPlace {
-  readonly kind: 'object';
-}
-
-export interface DeleteMarker extends VersionPlace {
-  readonly kind: 'delete-marker';
-}
-
-export type Version = ObjectVersion | DeleteMarker;
-
-export interface UploadPart {
-  readonly sizeBytes: number;
-  /** Hexadecimal MD5, without quotes. */
-  readonly etag: string;
-  readonly segments: readonly Segment[];
-  readonly checksum?: { readonly algorithm: ChecksumAlgorithm; readonly value: string };
-  readonly lastModifiedMs: number;
-}
-
-export interface UploadStart {
-  readonly uploadId: string;
-  readonly bucket: string;
-  readonly key: string;
-  readonly initiatedMs: number;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly tags?: readonly Tag[];
-  readonly checksumAlgorithm?: ChecksumAlgorithm;
-  readonly checksumType?: ChecksumType;
-}
-
-export interface Upload extends UploadStart {
-  readonly parts: ReadonlyMap<number, UploadPart>;
-}
-
-export interface Bucket {
-  readonly name: string;
-  readonly createdMs: number;
-  /** Undefined until versioning is set for the first time; after that it can only be suspended. */
-  readonly versioning: 'Enabled' | 'Suspended' | undefined;
-  /** Documents as the client sent them, by the name of their subresource (`lifecycle`, `policy`, …). */
-  readonly configuration: ReadonlyMap<string, string>;
-  readonly keys: SortedKeys;
-  /** Newest first; never empty. */
-  readonly versions: ReadonlyMap<string, readonly Version[]>;
-}
-
-/** Preconditions on the version that a write would replace. */
-export interface WriteConditions {
-  readonly ifMatch?: string | undefined;
-  readonly ifNoneMatch?: string | undefined;
-}
-
-type Mutation =
-  | { readonly op: 'createBucket'; readonly bucket: string; readonly createdMs: number }
-  | { readonly op: 'deleteBucket'; readonly bucket: string }
-  | {
-      readonly op: 'setConfiguration';
-      readonly bucket: string;
-      readonly name: string;
-      readonly document: string | null;
-    }
-  | { readonly op: 'putVersion'; readonly bucket: string; readonly key: string; readonly version: Version }
-  | {
-      readonly op: 'removeVersion';
-      readonly bucket: string;
-      readonly key: string;
-      readonly versionId: string;
-    }
-  | { readonly op: 'createUpload'; readonly upload: UploadStart }
-  | {
-      readonly op: 'putPart';
-      readonly uploadId: string;
-      readonly partNumber: number;
-      readonly part: UploadPart;
-    }
-  | { readonly op: 'endUpload'; readonly uploadId: string }
-  | { readonly op: 'event'; readonly event: S3Event }
-  | { readonly op: 'eventDelivered'; readonly id: string };
-
-interface MutableBucket extends Bucket {
-  versioning: 'Enabled' | 'Suspended' | undefined;
-  readonly configuration: Map<string, string>;
-  readonly versions: Map<string, Version[]>;
-}
-
-interface MutableUpload extends Upload {
-  readonly parts: Map<number, UploadPart>;
-}
+import type {
+  Bucket,
+  DeleteMarker,
+  Mutation,
+  ObjectContent,
+  ObjectVersion,
+  Upload,
+  UploadPart,
+  UploadStart,
+  Version,
+  VersionPlace,
+  WriteConditions,
+} from './records.ts';
+import { StoreState } from './state.ts';
 
 export interface ObjectStoreOptions {
   readonly dir: string;
@@ -160,19 +56,25 @@ export interface ObjectStoreOptions {
   readonly onEvent?: ((event: S3Event) => void | Promise<void>) | undefined;
 }
 
+/** How an object is written. */
+export interface ObjectWrite {
+  readonly conditions: WriteConditions;
+  readonly cause: ChangeCause;
+  /** The multipart upload that this completes. */
+  readonly endedUploadId?: string | undefined;
+}
+
 /** The state of the server. Reads are plain; every write is one commit (see the head of this file). */
 export class ObjectStore {
   readonly blobs: BlobStore;
   readonly #options: ObjectStoreOptions;
-  readonly #buckets = new Map<string, MutableBucket>();
-  readonly #uploads = new Map<string, MutableUpload>();
-  readonly #undeliveredEvents = new Map<string, S3Event>();
-  #lastSequence = 0n;
+  readonly #state: StoreState;
   #journal: Journal<readonly Mutation[]> | undefined;
 
   private constructor(options: ObjectStoreOptions) {
     this.#options = options;
     this.blobs = new BlobStore(path.join(options.dir, 'blobs'));
+    this.#state = new StoreState(this.blobs);
   }
 
   /**
@@ -185,16 +87,16 @@ export class ObjectStore {
     const store = new ObjectStore(options);
     const file = path.join(options.dir, 'journal.jsonl');
     for await (const commit of Journal.read<readonly Mutation[]>(file)) {
-      for (const mutation of commit) store.#apply(mutation);
+      for (const mutation of commit) store.#state.apply(mutation);
     }
-    store.#journal = Journal.replace(file, store.#snapshot());
+    store.#journal = Journal.replace(file, store.#state.snapshot());
     await store.blobs.sweep();
     return store;
   }
 
   /** Sends the events that were committed but not delivered before the last stop. */
   redeliverEvents(): void {
-    for (const event of [...this.#undeliveredEvents.values()]) this.#deliver(event);
+    for (const event of [...this.#state.undeliveredEvents.values()]) this.#deliver(event);
   }
 
   /** Closes the files. Writes that come later fail. */
@@ -207,37 +109,23 @@ export class ObjectStore {
   // ---- buckets
 
   listBuckets(): Bucket[] {
-    return [...this.#buckets.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+    return [...this.#state.buckets.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   /** @throws S3Error `NoSuchBucket` */
   getBucket(name: string): Bucket {
-    return this.#bucket(name);
+    return this.#state.bucket(name);
   }
 
   /** @throws S3Error `BucketAlreadyOwnedByYou` */
   createBucket(name: string): void {
-    if (this.#buckets.has(name)) throw new S3Error('BucketAlreadyOwnedByYou');
+    if (this.#state.buckets.has(name)) throw new S3Error('BucketAlreadyOwnedByYou');
     this.#commit([{ op: 'createBucket', bucket: name, createdMs: this.#nowToTheSecond() }]);
   }
 
-  /**
-   * Deletes an empty bucket and its uploads in progress.
-   *
-   * @throws S3Error `NoSuchBucket` or `BucketNotEmpty`
-   */
-  deleteBucket(name: string): void {
-    if (this.#bucket(name).versions.size > 0) throw new S3Error('BucketNotEmpty');
-    const uploads = this.listUploads(name);
-    this.#commit([
-      ...uploads.map(({ uploadId }) => ({ op: 'endUpload', uploadId }) as const),
-      { op: 'deleteBucket', bucket: name },
-    ]);
-  }
-
-  /** Sets a configuration document, or removes it with null. */
-  setConfiguration(bucket: string, name: string, document: string | null): void {
-    this.#bucket(bucket);
+  /** Sets a configuration document. */
+  setConfiguration(bucket: string, name: string, document: string): void {
+    this.#state.bucket(bucket);
     this.#commit([{ op: 'setConfiguration', bucket, name, document }]);
   }
 
@@ -245,9 +133,7 @@ export class ObjectStore {
 
   /** As `getObject`, but gives undefined for whatever cannot be read. */
   findObject(bucket: string, key: string, versionId?: string): ObjectVersion | undefined {
-    const versions = this.#buckets.get(bucket)?.versions.get(key) ?? [];
-    const version =
-      versionId === undefined ? versions[0] : versions.find((candidate) => candidate.versionId === versionId);
+    const version = chosenVersion(this.#state.buckets.get(bucket), key, versionId);
     return version?.kind === 'object' ? version : undefined;
   }
 
@@ -257,9 +143,7 @@ export class ObjectStore {
    * @throws S3Error `NoSuchBucket`, `NoSuchKey`, `NoSuchVersion`, or `MethodNotAllowed` for a delete marker by version
    */
   getObject(bucket: string, key: string, versionId?: string): ObjectVersion {
-    const versions = this.#bucket(bucket).versions.get(key) ?? [];
-    const version =
-      versionId === undefined ? versions[0] : versions.find((candidate) => candidate.versionId === versionId);
+    const version = chosenVersion(this.#state.bucket(bucket), key, versionId);
     if (!version) throw new S3Error(versionId === undefined ? 'NoSuchKey' : 'NoSuchVersion');
     if (version.kind === 'object') return version;
     const headers = { 'x-amz-delete-marker': 'true', 'x-amz-version-id': version.versionId };
@@ -277,7 +161,7 @@ export class ObjectStore {
    * @throws S3Error `NoSuchBucket`, `PreconditionFailed`, `NoSuchKey` or `NotImplemented`
    */
   checkWriteConditions(bucket: string, key: string, { ifMatch, ifNoneMatch }: WriteConditions): void {
-    this.#bucket(bucket);
+    this.#state.bucket(bucket);
     const current = this.findObject(bucket, key);
     if (ifNoneMatch !== undefined && ifNoneMatch !== '*') throw new S3Error('NotImplemented');
     if (ifNoneMatch !== undefined && current) throw new S3Error('PreconditionFailed');
@@ -289,21 +173,18 @@ export class ObjectStore {
   /**
    * Makes an object the current version of a key, if the conditions hold.
    *
-   * @param endedUploadId the multipart upload that this completes
    * @throws S3Error as `checkWriteConditions`
    */
   putObject(
     bucket: string,
     key: string,
     content: ObjectContent,
-    conditions: WriteConditions,
-    cause: ChangeCause,
-    endedUploadId?: string,
+    { conditions, cause, endedUploadId }: ObjectWrite,
   ): ObjectVersion {
     this.checkWriteConditions(bucket, key, conditions);
     const version: ObjectVersion = {
       kind: 'object',
-      ...this.#nextPlace(this.#bucket(bucket).versioning === 'Enabled'),
+      ...this.#nextPlace(this.#state.bucket(bucket).versioning === 'Enabled'),
       ...content,
       segments: joinSegments(content.segments),
     };
@@ -338,7 +219,7 @@ export class ObjectStore {
     ifMatch: string | undefined,
     cause: ChangeCause,
   ): Version | undefined {
-    const { versioning, versions } = this.#bucket(bucket);
+    const { versioning, versions } = this.#state.bucket(bucket);
     const current = this.findObject(bucket, key);
     if (ifMatch !== undefined && !(current && etagMatches(ifMatch, current.etag))) {
       throw new S3Error('PreconditionFailed');
@@ -366,7 +247,7 @@ export class ObjectStore {
   }
 
   #addDeleteMarker(bucket: string, key: string, cause: ChangeCause): DeleteMarker {
-    const isVersioned = this.#bucket(bucket).versioning === 'Enabled';
+    const isVersioned = this.#state.bucket(bucket).versioning === 'Enabled';
     const marker: DeleteMarker = { kind: 'delete-marker', ...this.#nextPlace(isVersioned) };
     this.#commit([
       { op: 'putVersion', bucket, key, version: marker },
@@ -384,17 +265,10 @@ export class ObjectStore {
     return marker;
   }
 
-  /** Replaces the tags of an object version, which is otherwise unchanged. */
-  setTags(bucket: string, key: string, versionId: string | undefined, tags: readonly Tag[]): ObjectVersion {
-    const version = { ...this.getObject(bucket, key, versionId), tags };
-    this.#commit([{ op: 'putVersion', bucket, key, version }]);
-    return version;
-  }
-
   // ---- multipart uploads
 
   createUpload(start: Omit<UploadStart, 'uploadId' | 'initiatedMs'>): UploadStart {
-    this.#bucket(start.bucket);
+    this.#state.bucket(start.bucket);
     const upload = {
       ...start,
       uploadId: randomBytes(32).toString('base64url'),
@@ -406,15 +280,15 @@ export class ObjectStore {
 
   /** @throws S3Error `NoSuchBucket` or `NoSuchUpload` */
   getUpload(bucket: string, key: string, uploadId: string): Upload {
-    this.#bucket(bucket);
-    const upload = this.#uploads.get(uploadId);
+    this.#state.bucket(bucket);
+    const upload = this.#state.uploads.get(uploadId);
     if (!upload || upload.bucket !== bucket || upload.key !== key) throw new S3Error('NoSuchUpload');
     return upload;
   }
 
   /** In S3's order: by key, then by time of initiation. */
   listUploads(bucket: string): Upload[] {
-    return [...this.#uploads.values()]
+    return [...this.#state.uploads.values()]
       .filter((upload) => upload.bucket === bucket)
       .sort(
         (a, b) => Buffer.compare(Buffer.from(a.key), Buffer.from(b.key)) || a.initiatedMs - b.initiatedMs,
@@ -438,126 +312,14 @@ export class ObjectStore {
   #commit(mutations: readonly Mutation[]): void {
     if (!this.#journal) throw new Error('The S3 server is closed.');
     this.#journal.append(mutations);
-    for (const mutation of mutations) this.#apply(mutation);
+    for (const mutation of mutations) this.#state.apply(mutation);
     for (const mutation of mutations) if (mutation.op === 'event') this.#deliver(mutation.event);
-  }
-
-  /** The one place that changes memory, for commits as they happen and for those read back at the start. */
-  #apply(mutation: Mutation): void {
-    switch (mutation.op) {
-      case 'createBucket':
-        this.#buckets.set(mutation.bucket, {
-          name: mutation.bucket,
-          createdMs: mutation.createdMs,
-          versioning: undefined,
-          configuration: new Map(),
-          keys: new SortedKeys(),
-          versions: new Map(),
-        });
-        break;
-      case 'deleteBucket':
-        this.#buckets.delete(mutation.bucket);
-        break;
-      case 'setConfiguration':
-        this.#applyConfiguration(this.#bucket(mutation.bucket), mutation.name, mutation.document);
-        break;
-      case 'putVersion':
-        this.#applyVersion(this.#bucket(mutation.bucket), mutation.key, mutation.version);
-        break;
-      case 'removeVersion':
-        this.#applyRemoval(this.#bucket(mutation.bucket), mutation.key, mutation.versionId);
-        break;
-      case 'createUpload':
-        this.#uploads.set(mutation.upload.uploadId, { ...mutation.upload, parts: new Map() });
-        break;
-      case 'putPart': {
-        const parts = this.#uploads.get(mutation.uploadId)?.parts;
-        this.blobs.retain(mutation.part.segments);
-        this.blobs.release(parts?.get(mutation.partNumber)?.segments ?? []);
-        parts?.set(mutation.partNumber, mutation.part);
-        break;
-      }
-      case 'endUpload':
-        for (const part of this.#uploads.get(mutation.uploadId)?.parts.values() ?? []) {
-          this.blobs.release(part.segments);
-        }
-        this.#uploads.delete(mutation.uploadId);
-        break;
-      case 'event':
-        this.#undeliveredEvents.set(mutation.event.id, mutation.event);
-        break;
-      case 'eventDelivered':
-        this.#undeliveredEvents.delete(mutation.id);
-        break;
-    }
-  }
-
-  #applyConfiguration(bucket: MutableBucket, name: string, document: string | null): void {
-    if (document === null) bucket.configuration.delete(name);
-    else bucket.configuration.set(name, document);
-    if (name === 'versioning' && document !== null) {
-      bucket.versioning = childText(parseXml(document), 'Status') === 'Enabled' ? 'Enabled' : 'Suspended';
-    }
-  }
-
-  /** Adds a version in front, or in the place of the one with the same id if only its tags have changed. */
-  #applyVersion(bucket: MutableBucket, key: string, version: Version): void {
-    if (version.kind === 'object') this.blobs.retain(version.segments);
-    if (BigInt(`0x${version.sequencer}`) > this.#lastSequence) {
-      this.#lastSequence = BigInt(`0x${version.sequencer}`);
-    }
-    const versions = bucket.versions.get(key) ?? [];
-    const index = versions.findIndex((candidate) => candidate.versionId === version.versionId);
-    const replaced = versions[index];
-    if (replaced?.kind === 'object') this.blobs.release(replaced.segments);
-    if (replaced?.sequencer === version.sequencer) versions[index] = version;
-    else {
-      if (replaced) versions.splice(index, 1);
-      versions.unshift(version);
-    }
-    bucket.versions.set(key, versions);
-    bucket.keys.add(key);
-  }
-
-  #applyRemoval(bucket: MutableBucket, key: string, versionId: string): void {
-    const versions = bucket.versions.get(key) ?? [];
-    const index = versions.findIndex((version) => version.versionId === versionId);
-    const removed = versions[index];
-    if (!removed) return;
-    if (removed.kind === 'object') this.blobs.release(removed.segments);
-    versions.splice(index, 1);
-    if (versions.length > 0) return;
-    bucket.versions.delete(key);
-    bucket.keys.delete(key);
-  }
-
-  /** The state as commits that would make it. */
-  *#snapshot(): Generator<readonly Mutation[]> {
-    for (const bucket of this.#buckets.values()) {
-      yield [{ op: 'createBucket', bucket: bucket.name, createdMs: bucket.createdMs }];
-      for (const [name, document] of bucket.configuration) {
-        yield [{ op: 'setConfiguration', bucket: bucket.name, name, document }];
-      }
-      for (let index = 0; index < bucket.keys.size; index++) {
-        const key = bucket.keys.at(index)!;
-        for (const version of bucket.versions.get(key)!.toReversed()) {
-          yield [{ op: 'putVersion', bucket: bucket.name, key, version }];
-        }
-      }
-    }
-    for (const { parts, ...upload } of this.#uploads.values()) {
-      yield [{ op: 'createUpload', upload }];
-      for (const [partNumber, part] of parts) {
-        yield [{ op: 'putPart', uploadId: upload.uploadId, partNumber, part }];
-      }
-    }
-    for (const event of this.#undeliveredEvents.values()) yield [{ op: 'event', event }];
   }
 
   // ---- events
 
   #eventOf(change: ObjectChange): Mutation[] {
-    const notification = this.#bucket(change.bucket).configuration.get('notification');
+    const notification = this.#state.bucket(change.bucket).configuration.get('notification');
     if (!this.#options.onEvent || notification === undefined || !sendsToEventBridge(notification)) return [];
     return [{ op: 'event', event: objectChangeToEvent(change, this.#options.region) }];
   }
@@ -578,12 +340,6 @@ export class ObjectStore {
 
   // ---- small parts
 
-  #bucket(name: string): MutableBucket {
-    const bucket = this.#buckets.get(name);
-    if (!bucket) throw new S3Error('NoSuchBucket');
-    return bucket;
-  }
-
   /** S3 keeps times to the second. */
   #nowToTheSecond(): number {
     return Math.floor(this.#options.now() / 1000) * 1000;
@@ -592,14 +348,25 @@ export class ObjectStore {
   /** Version ids begin with the sequencer, so that they sort by age and a listing can go on after a deleted one. */
   #nextPlace(isVersioned: boolean): VersionPlace {
     const fromClock = BigInt(Math.floor(this.#options.now())) << 20n;
-    this.#lastSequence = fromClock > this.#lastSequence ? fromClock : this.#lastSequence + 1n;
-    const sequencer = this.#lastSequence.toString(16).padStart(16, '0');
+    this.#state.lastSequence =
+      fromClock > this.#state.lastSequence ? fromClock : this.#state.lastSequence + 1n;
+    const sequencer = this.#state.lastSequence.toString(16).padStart(16, '0');
     return {
       versionId: isVersioned ? `${sequencer}${randomBytes(8).toString('hex')}` : 'null',
       lastModifiedMs: this.#nowToTheSecond(),
       sequencer,
     };
   }
+}
+
+/** The newest version of a key, or the one that is named. */
+function chosenVersion(
+  bucket: Bucket | undefined,
+  key: string,
+  versionId: string | undefined,
+): Version | undefined {
+  const versions = bucket?.versions.get(key) ?? [];
+  return versionId === undefined ? versions[0] : versions.find((version) => version.versionId === versionId);
 }
 
 /** MD5 of nothing: the ETag that S3 gives for delete markers in events. */

@@ -1,26 +1,18 @@
 import { pipeline } from 'node:stream/promises';
 import { type Segment, sliceSegments } from './blobs.ts';
-import { MAX_UPLOAD_BYTES, receiveBlob, receiveDocument } from './body.ts';
+import { MAX_UPLOAD_BYTES, receiveBlob } from './body.ts';
 import { type Call, header, integerInQuery, sendEmpty, sendXml, versionIdOf } from './call.ts';
 import { type ChecksumAlgorithm, createDigest, isChecksumAlgorithm } from './checksums.ts';
 import { getCopySource, parseCopySource } from './copy-source.ts';
 import { S3Error } from './errors.ts';
 import type { ChangeCause, WriteReason } from './notifications.ts';
-import {
-  etagMatches,
-  type ObjectContent,
-  type ObjectVersion,
-  type Tag,
-  type WriteConditions,
-} from './object-store.ts';
+import { etagMatches } from './object-store.ts';
 import { type ByteRange, parseRange } from './ranges.ts';
-import { childrenOf, childText, element, parseXml, type XmlElement } from './xml.ts';
+import type { ObjectContent, ObjectVersion, WriteConditions } from './records.ts';
+import { element } from './xml.ts';
 
 /** Longest key, in UTF-8 bytes. https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html */
 const MAX_KEY_BYTES = 1024;
-
-/** Most tags of an object. https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html */
-const MAX_TAGS = 10;
 
 /** Most parts of an upload, and so of an object. */
 export const MAX_PARTS = 10_000;
@@ -74,7 +66,7 @@ function requestedRange(call: Call, version: ObjectVersion): ByteRange | undefin
 }
 
 function objectHeaders(call: Call, version: ObjectVersion, isWhole: boolean): Record<string, string> {
-  const { checksum, tags, partSizesBytes } = version;
+  const { checksum, partSizesBytes } = version;
   const wantsChecksum = header(call, 'x-amz-checksum-mode')?.toUpperCase() === 'ENABLED';
   return {
     'content-type': 'binary/octet-stream',
@@ -84,7 +76,6 @@ function objectHeaders(call: Call, version: ObjectVersion, isWhole: boolean): Re
     'last-modified': new Date(version.lastModifiedMs).toUTCString(),
     'accept-ranges': 'bytes',
     ...versionHeader(call, version),
-    ...(tags?.length ? { 'x-amz-tagging-count': String(tags.length) } : {}),
     ...(call.query.has('partNumber') && partSizesBytes
       ? { 'x-amz-mp-parts-count': String(partSizesBytes.length) }
       : {}),
@@ -112,37 +103,13 @@ function responseOverrides(call: Call): Record<string, string> {
   );
 }
 
-export function getObjectAttributes(call: Call): void {
-  const version = call.store.getObject(call.bucket, call.key, versionIdOf(call));
-  const wanted = new Set((header(call, 'x-amz-object-attributes') ?? '').split(/\s*,\s*/));
-  const { checksum, partSizesBytes } = version;
-  sendXml(
-    call,
-    element('GetObjectAttributesResponse', [
-      wanted.has('ETag') && element('ETag', version.etag),
-      wanted.has('Checksum') &&
-        checksum !== undefined &&
-        element('Checksum', [
-          element(`Checksum${checksum.algorithm.toUpperCase()}`, checksum.value),
-          element('ChecksumType', checksum.type),
-        ]),
-      wanted.has('ObjectParts') &&
-        partSizesBytes !== undefined &&
-        element('ObjectParts', [element('PartsCount', partSizesBytes.length)]),
-      wanted.has('StorageClass') && element('StorageClass', 'STANDARD'),
-      wanted.has('ObjectSize') && element('ObjectSize', version.sizeBytes),
-    ]),
-    { 'last-modified': new Date(version.lastModifiedMs).toUTCString(), ...versionHeader(call, version) },
-  );
-}
-
 // ---- writing
 
 export async function putObject(call: Call): Promise<void> {
   assertKey(call);
   const conditions = writeConditions(call);
   call.store.checkWriteConditions(call.bucket, call.key, conditions);
-  const tags = tagsInHeader(call);
+  refuseTags(call);
   const body = await receiveBlob(call);
   const version = discardingOnFailure(call, body.segments, () =>
     call.store.putObject(
@@ -153,11 +120,9 @@ export async function putObject(call: Call): Promise<void> {
         etag: body.md5.toString('hex'),
         segments: body.segments,
         headers: storedHeaders(call),
-        ...(body.checksum ? { checksum: { ...body.checksum, type: 'FULL_OBJECT' } } : {}),
-        ...(tags ? { tags } : {}),
+        checksum: body.checksum && { ...body.checksum, type: 'FULL_OBJECT' },
       },
-      conditions,
-      causeOf(call, 'PutObject'),
+      { conditions, cause: causeOf(call, 'PutObject') },
     ),
   );
   sendEmpty(call, 200, {
@@ -191,8 +156,7 @@ export async function copyObject(call: Call): Promise<void> {
       `The specified copy source is larger than the maximum allowable size for a copy source: ${MAX_UPLOAD_BYTES}`,
     );
   }
-  const replacesTags = header(call, 'x-amz-tagging-directive')?.toUpperCase() === 'REPLACE';
-  const tags = replacesTags ? tagsInHeader(call) : source.tags;
+  refuseTags(call);
   const version = await withSegments(call, source.segments, async () => {
     const { etag, checksum } = await digestOfCopy(call, source, undefined, checksumAlgorithmInHeader(call));
     const content: ObjectContent = {
@@ -200,16 +164,12 @@ export async function copyObject(call: Call): Promise<void> {
       etag,
       segments: source.segments,
       headers: replacesMetadata ? storedHeaders(call) : source.headers,
-      ...(checksum ? { checksum: { ...checksum, type: 'FULL_OBJECT' } } : {}),
-      ...(tags ? { tags } : {}),
+      checksum: checksum && { ...checksum, type: 'FULL_OBJECT' },
     };
-    return call.store.putObject(
-      call.bucket,
-      call.key,
-      content,
-      writeConditions(call),
-      causeOf(call, 'CopyObject'),
-    );
+    return call.store.putObject(call.bucket, call.key, content, {
+      conditions: writeConditions(call),
+      cause: causeOf(call, 'CopyObject'),
+    });
   });
   sendXml(
     call,
@@ -236,61 +196,13 @@ export function deleteObject(call: Call): void {
   });
 }
 
-// ---- tags
-
-export function getObjectTagging(call: Call): void {
-  const version = call.store.getObject(call.bucket, call.key, versionIdOf(call));
-  sendXml(
-    call,
-    element('Tagging', [
-      element(
-        'TagSet',
-        (version.tags ?? []).map(({ key, value }) =>
-          element('Tag', [element('Key', key), element('Value', value)]),
-        ),
-      ),
-    ]),
-    versionHeader(call, version),
-  );
-}
-
-export async function putObjectTagging(call: Call): Promise<void> {
-  const set = parseXml(await receiveDocument(call)).children.find(({ name }) => name === 'TagSet');
-  if (!set) throw new S3Error('MalformedXML');
-  const tags = childrenOf(set, 'Tag').map(tagFromXml);
-  const version = call.store.setTags(call.bucket, call.key, versionIdOf(call), checkedTags(tags));
-  sendEmpty(call, 200, versionHeader(call, version));
-}
-
-export function deleteObjectTagging(call: Call): void {
-  const version = call.store.setTags(call.bucket, call.key, versionIdOf(call), []);
-  sendEmpty(call, 204, versionHeader(call, version));
-}
-
-function tagFromXml(tag: XmlElement): Tag {
-  const key = childText(tag, 'Key');
-  const value = childText(tag, 'Value');
-  if (!key || value === undefined) throw new S3Error('MalformedXML');
-  return { key, value };
-}
-
-/** Tags in `x-amz-tagging`, spelled like a query. */
-export function tagsInHeader(call: Call): Tag[] | undefined {
-  const text = header(call, 'x-amz-tagging');
-  if (text === undefined) return undefined;
-  return checkedTags([...new URLSearchParams(text)].map(([key, value]) => ({ key, value })));
-}
-
-function checkedTags(tags: Tag[]): Tag[] {
-  if (tags.length > MAX_TAGS)
-    throw new S3Error('InvalidTag', `Object tags cannot be greater than ${MAX_TAGS}`);
-  if (new Set(tags.map(({ key }) => key)).size < tags.length) {
-    throw new S3Error('InvalidTag', 'Cannot provide multiple Tags with the same key');
-  }
-  return tags;
-}
-
 // ---- shared with multipart uploads
+
+/** @throws S3Error `NotImplemented`: tags would be lost */
+export function refuseTags(call: Call): void {
+  if (header(call, 'x-amz-tagging') !== undefined)
+    throw new S3Error('NotImplemented', 'The local S3 server keeps no tags of objects.');
+}
 
 /** @throws S3Error `KeyTooLongError` */
 export function assertKey(call: Call): void {
@@ -365,7 +277,7 @@ export async function withSegments<T>(
 /** What S3 would compute for copied bytes. */
 export interface CopyDigest {
   readonly etag: string;
-  readonly checksum?: { readonly algorithm: ChecksumAlgorithm; readonly value: string };
+  readonly checksum?: { readonly algorithm: ChecksumAlgorithm; readonly value: string } | undefined;
 }
 
 /**
@@ -388,7 +300,7 @@ export async function digestOfCopy(
     source.partSizesBytes === undefined &&
     (wanted === undefined || wanted === known?.algorithm)
   ) {
-    return { etag: source.etag, ...(wanted && known ? { checksum: known } : {}) };
+    return { etag: source.etag, checksum: wanted && known };
   }
   const segments = range ? sliceSegments(source.segments, range.first, range.last) : source.segments;
   const md5 = createDigest('md5');
@@ -399,8 +311,6 @@ export async function digestOfCopy(
   }
   return {
     etag: md5.digest().toString('hex'),
-    ...(wanted && checksum
-      ? { checksum: { algorithm: wanted, value: checksum.digest().toString('base64') } }
-      : {}),
+    checksum: wanted && checksum && { algorithm: wanted, value: checksum.digest().toString('base64') },
   };
 }

@@ -2,44 +2,26 @@ import { S3Error } from './errors.ts';
 
 /** The bucket subresources that are kept as documents, and what S3 calls them in IAM. */
 export const BUCKET_DOCUMENTS = {
-  cors: { iamName: 'BucketCORS', missing: 'NoSuchCORSConfiguration' },
-  encryption: { iamName: 'EncryptionConfiguration', missing: undefined },
-  lifecycle: { iamName: 'LifecycleConfiguration', missing: 'NoSuchLifecycleConfiguration' },
-  notification: { iamName: 'BucketNotification', missing: undefined },
-  ownershipControls: { iamName: 'BucketOwnershipControls', missing: 'OwnershipControlsNotFoundError' },
-  policy: { iamName: 'BucketPolicy', missing: 'NoSuchBucketPolicy' },
-  publicAccessBlock: {
-    iamName: 'BucketPublicAccessBlock',
-    missing: 'NoSuchPublicAccessBlockConfiguration',
-  },
-  tagging: { iamName: 'BucketTagging', missing: 'NoSuchTagSet' },
-  versioning: { iamName: 'BucketVersioning', missing: undefined },
+  notification: 'BucketNotification',
+  versioning: 'BucketVersioning',
 } as const;
 
 /** Name of a bucket subresource that is kept as a document. */
 export type BucketDocument = keyof typeof BUCKET_DOCUMENTS;
 
-/** What the server can do, by the API's names. The three on bucket documents stand for one call per document. */
+/** What the server can do, by the API's names. The two on bucket documents are one call for each document. */
 export type OperationName =
   | 'ListBuckets'
   | 'CreateBucket'
   | 'HeadBucket'
-  | 'DeleteBucket'
-  | 'GetBucketLocation'
   | 'GetBucketDocument'
   | 'PutBucketDocument'
-  | 'DeleteBucketDocument'
-  | 'ListObjects'
   | 'ListObjectsV2'
   | 'ListObjectVersions'
   | 'ListMultipartUploads'
   | 'DeleteObjects'
   | 'GetObject'
   | 'HeadObject'
-  | 'GetObjectAttributes'
-  | 'GetObjectTagging'
-  | 'PutObjectTagging'
-  | 'DeleteObjectTagging'
   | 'PutObject'
   | 'CopyObject'
   | 'DeleteObject'
@@ -65,18 +47,27 @@ const UNSUPPORTED_SUBRESOURCES = [
   'accelerate',
   'acl',
   'analytics',
+  'attributes',
+  'cors',
+  'encryption',
   'intelligent-tiering',
   'inventory',
   'legal-hold',
+  'lifecycle',
+  'location',
   'logging',
   'metrics',
   'object-lock',
+  'ownershipControls',
+  'policy',
   'policyStatus',
+  'publicAccessBlock',
   'replication',
   'requestPayment',
   'restore',
   'retention',
   'select',
+  'tagging',
   'torrent',
   'website',
 ];
@@ -111,21 +102,17 @@ function serviceOperation({ method }: RequestTarget): OperationName | undefined 
 function bucketOperation({ method, query }: RequestTarget): OperationName | undefined {
   if (bucketDocumentOf(query)) {
     if (method === 'GET') return 'GetBucketDocument';
-    if (method === 'PUT') return 'PutBucketDocument';
-    return method === 'DELETE' ? 'DeleteBucketDocument' : undefined;
+    return method === 'PUT' ? 'PutBucketDocument' : undefined;
   }
   switch (method) {
     case 'GET':
-      if (query.has('location')) return 'GetBucketLocation';
       if (query.has('uploads')) return 'ListMultipartUploads';
       if (query.has('versions')) return 'ListObjectVersions';
-      return query.get('list-type') === '2' ? 'ListObjectsV2' : 'ListObjects';
+      return query.get('list-type') === '2' ? 'ListObjectsV2' : undefined;
     case 'HEAD':
       return 'HeadBucket';
     case 'PUT':
       return 'CreateBucket';
-    case 'DELETE':
-      return 'DeleteBucket';
     case 'POST':
       return query.has('delete') ? 'DeleteObjects' : undefined;
     default:
@@ -134,15 +121,9 @@ function bucketOperation({ method, query }: RequestTarget): OperationName | unde
 }
 
 function objectOperation({ method, query, isCopy }: RequestTarget): OperationName | undefined {
-  if (query.has('tagging')) {
-    if (method === 'GET') return 'GetObjectTagging';
-    if (method === 'PUT') return 'PutObjectTagging';
-    return method === 'DELETE' ? 'DeleteObjectTagging' : undefined;
-  }
   const isUpload = query.has('uploadId');
   switch (method) {
     case 'GET':
-      if (query.has('attributes')) return 'GetObjectAttributes';
       return isUpload ? 'ListParts' : 'GetObject';
     case 'HEAD':
       return 'HeadObject';

@@ -47,7 +47,7 @@ describe('the AWS CLI', () => {
     return;
   }
 
-  it('makes a bucket, copies 30 MB both ways in parts, lists, syncs, removes and removes the bucket', async () => {
+  it('makes a bucket, copies 30 MB both ways in parts, lists, syncs and removes', async () => {
     const large = patternBytes(30 * 1024 ** 2);
     await mkdir(path.join(folder.dir, 'tree', 'ü b'), { recursive: true });
     await writeFile(path.join(folder.dir, 'large.bin'), large);
@@ -67,7 +67,6 @@ describe('the AWS CLI', () => {
 
     await aws('rm', 's3://cli/', '--recursive', '--only-show-errors');
     expect(await aws('ls', 's3://cli/')).toBe('');
-    await aws('rb', 's3://cli');
-    expect(await aws('ls')).toBe('');
+    expect(await aws('ls')).toMatch(/ cli$/m);
   }, 60_000);
 });

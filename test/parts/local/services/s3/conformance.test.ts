@@ -74,7 +74,6 @@ describe('buckets', () => {
     expect(Buckets?.map(({ Name }) => Name)).toContain(Bucket);
     const answer = await client.send(new s3.HeadBucketCommand({ Bucket }));
     expect(answer.BucketRegion).toBe('us-east-1');
-    await client.send(new s3.GetBucketLocationCommand({ Bucket }));
   });
 
   it('fails with BucketAlreadyOwnedByYou when the bucket exists', () =>
@@ -92,17 +91,6 @@ describe('buckets', () => {
       404,
       'NoSuchBucket',
     ));
-
-  it('deletes an empty bucket and fails with BucketNotEmpty before', async () => {
-    const other = { Bucket: 'to-delete' };
-    await client.send(new s3.CreateBucketCommand(other));
-    await client.send(new s3.PutObjectCommand({ ...other, Key: 'k', Body: 'x' }));
-    await client.send(new s3.CreateMultipartUploadCommand({ ...other, Key: 'in-progress' }));
-    await expectRefusal(client.send(new s3.DeleteBucketCommand(other)), 409, 'BucketNotEmpty');
-    await client.send(new s3.DeleteObjectCommand({ ...other, Key: 'k' }));
-    await client.send(new s3.DeleteBucketCommand(other));
-    await expectRefusal(client.send(new s3.HeadBucketCommand(other)), 404);
-  });
 });
 
 describe('put and get', () => {
@@ -317,16 +305,10 @@ describe('multipart uploads', () => {
     const object = await get('upload', { ChecksumMode: 'ENABLED' });
     expect((await bytesOf(object)).equals(large)).toBe(true);
     expect(object.Metadata).toEqual({ x: 'y' });
-    const attributes = await client.send(
-      new s3.GetObjectAttributesCommand({
-        Bucket,
-        Key: 'upload',
-        ObjectAttributes: ['ETag', 'ObjectSize', 'Checksum', 'ObjectParts'],
-      }),
-    );
-    expect(attributes.ObjectSize).toBe(12 * MIB);
-    expect(attributes.ObjectParts?.TotalPartsCount).toBe(3);
-    expect(attributes.Checksum?.ChecksumCRC32).toBe(answer.ChecksumCRC32);
+    expect(object.ContentLength).toBe(12 * MIB);
+    expect(object.ChecksumCRC32).toBe(answer.ChecksumCRC32);
+    const first = await client.send(new s3.HeadObjectCommand({ Bucket, Key: 'upload', PartNumber: 1 }));
+    expect(first.PartsCount).toBe(3);
   });
 
   it('combines part checksums into that of the whole object on request', async () => {
@@ -491,14 +473,13 @@ describe('multipart uploads', () => {
 
 describe('copies', () => {
   it('copies bytes and metadata under an encoded source key', async () => {
-    await put('src/ü +%.bin', body, { Metadata: { job: 'j-1' }, Tagging: 'a=1' });
+    await put('src/ü +%.bin', body, { Metadata: { job: 'j-1' } });
     const CopySource = `${Bucket}/${encodeURIComponent('src/ü +%.bin')}`;
     const answer = await client.send(new s3.CopyObjectCommand({ Bucket, Key: 'copy', CopySource }));
     expect(answer.CopyObjectResult?.ETag).toBe(bodyEtag);
     const object = await get('copy');
     expect((await bytesOf(object)).equals(body)).toBe(true);
     expect(object.Metadata).toEqual({ job: 'j-1' });
-    expect(object.TagCount).toBe(1);
   });
 
   it('replaces metadata on request, also in place', async () => {
@@ -554,8 +535,6 @@ describe('listings', () => {
       new s3.ListObjectsV2Command({ Bucket, Prefix: 'list/', StartAfter: 'list/019' }),
     );
     expect(after.KeyCount).toBe(5);
-    const v1 = await client.send(new s3.ListObjectsCommand({ Bucket, Prefix: 'list/', Marker: 'list/022' }));
-    expect(v1.Contents?.map(({ Key }) => Key)).toEqual(keys.slice(23));
   });
 
   it('gives at most 1000 keys on a page', async () => {
@@ -654,23 +633,7 @@ describe('signatures', () => {
   });
 });
 
-describe('documents of objects and buckets', () => {
-  it('keeps the tags of an object and leaves its bytes alone', async () => {
-    await put('tagged', body, { Tagging: 'a=1&b=two%20words' });
-    const TagSet = [{ Key: 'k', Value: 'v' }];
-    const read = async () =>
-      (await client.send(new s3.GetObjectTaggingCommand({ Bucket, Key: 'tagged' }))).TagSet;
-    expect(await read()).toEqual([
-      { Key: 'a', Value: '1' },
-      { Key: 'b', Value: 'two words' },
-    ]);
-    await client.send(new s3.PutObjectTaggingCommand({ Bucket, Key: 'tagged', Tagging: { TagSet } }));
-    expect(await read()).toEqual(TagSet);
-    expect((await bytesOf(await get('tagged'))).equals(body)).toBe(true);
-    await client.send(new s3.DeleteObjectTaggingCommand({ Bucket, Key: 'tagged' }));
-    expect(await read()).toEqual([]);
-  });
-
+describe('documents of buckets', () => {
   it('keeps notification configurations', async () => {
     const read = () => client.send(new s3.GetBucketNotificationConfigurationCommand({ Bucket }));
     const write = (NotificationConfiguration: s3.NotificationConfiguration) =>
@@ -686,61 +649,17 @@ describe('documents of objects and buckets', () => {
     expect((await read()).EventBridgeConfiguration).toEqual({});
   });
 
-  it('keeps the lifecycle, policy, encryption, access block, ownership, tags and CORS of a bucket', async () => {
-    await expectRefusal(
-      client.send(new s3.GetBucketLifecycleConfigurationCommand({ Bucket })),
-      404,
-      'NoSuchLifecycleConfiguration',
-    );
-    const Rules: s3.LifecycleRule[] = [
-      { ID: 'x', Status: 'Enabled', Filter: { Prefix: 'tmp/' }, Expiration: { Days: 1 } },
-    ];
-    await client.send(
-      new s3.PutBucketLifecycleConfigurationCommand({ Bucket, LifecycleConfiguration: { Rules } }),
-    );
-    expect((await client.send(new s3.GetBucketLifecycleConfigurationCommand({ Bucket }))).Rules).toEqual(
-      Rules,
-    );
-    await client.send(new s3.DeleteBucketLifecycleCommand({ Bucket }));
-
-    await expectRefusal(client.send(new s3.GetBucketPolicyCommand({ Bucket })), 404, 'NoSuchBucketPolicy');
-    const Policy = JSON.stringify({ Version: '2012-10-17', Statement: [] });
-    await client.send(new s3.PutBucketPolicyCommand({ Bucket, Policy }));
-    expect((await client.send(new s3.GetBucketPolicyCommand({ Bucket }))).Policy).toBe(Policy);
-    await expectRefusal(
-      client.send(new s3.PutBucketPolicyCommand({ Bucket, Policy: 'no json' })),
-      400,
-      'MalformedPolicy',
-    );
-
-    const encryption = await client.send(new s3.GetBucketEncryptionCommand({ Bucket }));
-    expect(
-      encryption.ServerSideEncryptionConfiguration?.Rules?.[0]?.ApplyServerSideEncryptionByDefault
-        ?.SSEAlgorithm,
-    ).toBe('AES256');
-
-    const PublicAccessBlockConfiguration = { BlockPublicAcls: true, RestrictPublicBuckets: true };
-    await client.send(new s3.PutPublicAccessBlockCommand({ Bucket, PublicAccessBlockConfiguration }));
-    expect(
-      (await client.send(new s3.GetPublicAccessBlockCommand({ Bucket }))).PublicAccessBlockConfiguration,
-    ).toEqual(PublicAccessBlockConfiguration);
-
-    const OwnershipControls: s3.OwnershipControls = { Rules: [{ ObjectOwnership: 'BucketOwnerEnforced' }] };
-    await client.send(new s3.PutBucketOwnershipControlsCommand({ Bucket, OwnershipControls }));
-    expect(
-      (await client.send(new s3.GetBucketOwnershipControlsCommand({ Bucket }))).OwnershipControls,
-    ).toEqual(OwnershipControls);
-
-    const TagSet = [{ Key: 'team', Value: 'a & b' }];
-    await client.send(new s3.PutBucketTaggingCommand({ Bucket, Tagging: { TagSet } }));
-    expect((await client.send(new s3.GetBucketTaggingCommand({ Bucket }))).TagSet).toEqual(TagSet);
-    await expectRefusal(client.send(new s3.GetBucketCorsCommand({ Bucket })), 404, 'NoSuchCORSConfiguration');
+  it.each<[string, (client: s3.S3Client) => Promise<unknown>]>([
+    [
+      'the rights of an object',
+      (c) => c.send(new s3.PutObjectAclCommand({ Bucket, Key: 'k', ACL: 'private' })),
+    ],
+    ['tags of an object', (c) => c.send(new s3.GetObjectTaggingCommand({ Bucket, Key: 'k' }))],
+    ['a new object with tags', (c) => c.send(new s3.PutObjectCommand({ Bucket, Key: 'k', Tagging: 'a=1' }))],
+    ['a lifecycle', (c) => c.send(new s3.GetBucketLifecycleConfigurationCommand({ Bucket }))],
+    ['a bucket policy', (c) => c.send(new s3.PutBucketPolicyCommand({ Bucket, Policy: '{}' }))],
+    ['a location', (c) => c.send(new s3.GetBucketLocationCommand({ Bucket }))],
+  ])('fails with NotImplemented on %s, rather than doing something else', async (_, call) => {
+    await expectRefusal(call(client), 501, 'NotImplemented');
   });
-
-  it('fails with NotImplemented on what it does not have, rather than doing something else', () =>
-    expectRefusal(
-      client.send(new s3.PutObjectAclCommand({ Bucket, Key: 'object', ACL: 'private' })),
-      501,
-      'NotImplemented',
-    ));
 });

@@ -180,17 +180,6 @@ describe('a bucket with versioning enabled', () => {
     expect(await read('k')).toBe('3');
   });
 
-  it('tags one version and not the other', async () => {
-    const first = await put('k', '1', { Tagging: 'a=1' });
-    await put('k', '2');
-    const tagged = { Bucket, Key: 'k', VersionId: first };
-    const TagSet = [{ Key: 'b', Value: '2' }];
-    await client.send(new s3.PutObjectTaggingCommand({ ...tagged, Tagging: { TagSet } }));
-    expect((await client.send(new s3.GetObjectTaggingCommand(tagged))).TagSet).toEqual(TagSet);
-    expect((await client.send(new s3.GetObjectTaggingCommand({ Bucket, Key: 'k' }))).TagSet).toEqual([]);
-    expect(await read('k')).toBe('2');
-  });
-
   it('lists versions in pages that go on within a key', async () => {
     const ids: (string | undefined)[] = [];
     for (const body of ['1', '2', '3', '4', '5']) ids.unshift(await put('a', body));
@@ -216,14 +205,13 @@ describe('a bucket with versioning enabled', () => {
     expect(listed).toEqual([...ids, 'c/']);
   });
 
-  it('deletes versions and makes markers with DeleteObjects, and then the bucket', async () => {
+  it('deletes versions and makes markers with DeleteObjects', async () => {
     const first = await put('k', '1');
     const made = await client.send(
       new s3.DeleteObjectsCommand({ Bucket, Delete: { Objects: [{ Key: 'k' }] } }),
     );
     const marker = made.Deleted?.[0]?.DeleteMarkerVersionId;
     expect(made.Deleted?.[0]).toMatchObject({ Key: 'k', DeleteMarker: true });
-    await expectRefusal(client.send(new s3.DeleteBucketCommand({ Bucket })), 409, 'BucketNotEmpty');
     const Objects = [
       { Key: 'k', VersionId: first },
       { Key: 'k', VersionId: marker },
@@ -233,7 +221,7 @@ describe('a bucket with versioning enabled', () => {
       { Key: 'k', VersionId: first },
       { Key: 'k', VersionId: marker, DeleteMarker: true, DeleteMarkerVersionId: marker },
     ]);
-    await client.send(new s3.DeleteBucketCommand({ Bucket }));
+    expect(await history('k')).toEqual([]);
   });
 
   it('fails with MalformedXML on a versioning status that is neither', () =>

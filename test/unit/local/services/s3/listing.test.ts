@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { listObjects, listVersions } from '../../../../../local/services/s3/listing.ts';
-import type { Bucket, Version } from '../../../../../local/services/s3/object-store.ts';
+import type { Bucket, Version } from '../../../../../local/services/s3/records.ts';
 import { compareUtf8, SortedKeys } from '../../../../../local/services/s3/sorted-keys.ts';
 
 function versionOf(sequence: number, isDeleted: boolean): Version {
