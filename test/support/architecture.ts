@@ -83,6 +83,19 @@ const IMPURE: readonly [name: string, pattern: RegExp][] = [
   ['fetch', /(?<![.\w]|function\s+)fetch\s*\(/],
 ];
 
+/**
+ * Free text in a log: what is reported is an event of src/contract/events.ts. Only the telemetry itself writes log lines.
+ */
+const FREE_TEXT_ROOMS = ['src/', 'lambdas/'];
+const TELEMETRY = 'src/runtime/logger.ts';
+const FREE_TEXT: readonly [name: string, pattern: RegExp][] = [
+  ['free-text logging', /\b(log|logger)\s*\??\.\s*(trace|debug|info|warn|error|critical|log)\b/i],
+  ['a logger of its own', /@aws-lambda-powertools\/logger/],
+  ['text that it makes its own', /\bas\s+OwnText\b/],
+  ['console', /\bconsole\s*\./],
+];
+const OWN_TEXT = 'src/core/base/own-text.ts';
+
 const EMPTY_NAMES = /(^|[-.])(utils?|helpers?|managers?)\.ts$/;
 const KEBAB_CASE = /^[a-z0-9]+(-[a-z0-9]+)*(\.d)?\.ts$/;
 
@@ -94,6 +107,7 @@ export function findViolations(tree: SourceTree): string[] {
     ...findCycles(tree),
     ...findFolderCycles(tree),
     ...findImpurities(tree),
+    ...findFreeText(tree),
     ...findBadNames(tree),
   ];
 }
@@ -221,6 +235,21 @@ function findImpurities(tree: SourceTree): string[] {
     if (!PURE_ROOMS.some((prefix) => path.startsWith(prefix))) continue;
     const code = withoutComments(text);
     for (const [name, pattern] of IMPURE) if (pattern.test(code)) violations.push(`${path} uses ${name}`);
+  }
+  return violations;
+}
+
+function findFreeText(tree: SourceTree): string[] {
+  const violations: string[] = [];
+  for (const [path, text] of tree) {
+    if (path === TELEMETRY || path === OWN_TEXT || !FREE_TEXT_ROOMS.some((prefix) => path.startsWith(prefix)))
+      continue;
+    const code = withoutComments(text);
+    for (const [name, pattern] of FREE_TEXT) {
+      // In the pure rooms the console is refused already.
+      if (name === 'console' && PURE_ROOMS.some((prefix) => path.startsWith(prefix))) continue;
+      if (pattern.test(code)) violations.push(`${path} uses ${name}; it should record an event`);
+    }
   }
   return violations;
 }
