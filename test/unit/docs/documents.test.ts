@@ -3,6 +3,7 @@ import { dirname, join, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import packageJson from '../../../package.json' with { type: 'json' };
 import { readSettings } from '../../../src/contract/settings-text.ts';
+import { ENDPOINTS } from '../../../src/providers/openai/endpoints/all.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
 const DOCUMENTS = ['*.md', 'docs/**/*.md', 'local/**/*.md'].flatMap((pattern) =>
@@ -57,6 +58,11 @@ describe('documents', () => {
       ([, block]) => block!,
     );
     for (const block of blocks.filter((one) => one.includes('"routes":'))) readSettings(block, document);
+  });
+
+  it('names every endpoint that a request may have', () => {
+    const named = textOf('docs/formats.md');
+    expect([...ENDPOINTS.keys()].filter((url) => !named.includes(`\`${url}\``))).toEqual([]);
   });
 
   it('has a README that fits on a few screens', () => {
