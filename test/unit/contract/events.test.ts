@@ -1,3 +1,5 @@
+import { globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import {
   type FieldKind,
@@ -39,6 +41,13 @@ describe('the table of events', () => {
 
   test('says each thing once: no two events have the same message', () => {
     expect(new Set(ROWS.map(([, { message }]) => message)).size).toBe(ROWS.length);
+  });
+
+  test('has no row that nothing records', () => {
+    const root = join(import.meta.dirname, '../../..');
+    const sources = globSync('src/{core,runtime,providers,adapters}/**/*.ts', { cwd: root });
+    const text = sources.map((path) => readFileSync(join(root, path), 'utf8')).join('\n');
+    expect(ROWS.map(([name]) => name).filter((name) => !text.includes(`'${name}'`))).toEqual([]);
   });
 
   test.each(ROWS)('%s has fields of known kinds, and writes each of them', (_name, { fields }) => {
