@@ -1,11 +1,45 @@
+import { globSync, readFileSync } from 'node:fs';
 import { defineConfig } from 'vitest/config';
 
+/** Files with properties that state more runs than `npm test` tries: see test/support/property-runs.ts. */
+const PROPERTY_FILES = globSync('test/{unit,parts}/**/*.test.ts').filter((path) =>
+  /propertyRuns|contracts\/object-store/.test(readFileSync(path, 'utf8')),
+);
+
+/**
+ * - `unit`, `parts` and `smoke` are `npm test`; `unit` alone is `npm run test:unit`.
+ * - `properties` and `system` are `npm run test:system`.
+ */
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
     // Two cores: one file per core; each file owns the servers and processes that it starts.
     maxWorkers: 2,
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    // Node runs the sources as they are, as it does in production: nothing is transformed, and modules are loaded once.
+    experimental: { viteModuleRunner: false, nodeLoader: false },
+    isolate: false,
+    projects: [
+      { extends: true, test: { name: 'unit', include: ['test/unit/**/*.test.ts'], pool: 'threads' } },
+      { extends: true, test: { name: 'parts', include: ['test/parts/**/*.test.ts'] } },
+      { extends: true, test: { name: 'smoke', include: ['test/system/smoke/*.test.ts'] } },
+      {
+        extends: true,
+        test: {
+          name: 'properties',
+          include: PROPERTY_FILES,
+          env: { PROPERTY_RUNS: 'all' },
+          testTimeout: 120_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'system',
+          include: ['test/system/**/*.test.ts'],
+          exclude: ['test/system/smoke/**'],
+        },
+      },
+    ],
   },
 });

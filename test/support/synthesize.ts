@@ -1,12 +1,11 @@
 /** Synthesizes a pipeline in memory and reads the template the way a reviewer does. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdtempSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { App, Stack } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
-import { afterAll } from 'vitest';
 import { BatchPipeline, type BatchPipelineProps } from '../../lib/batch-pipeline.ts';
 import type { Capability } from '../../lib/pipeline-function.ts';
+import { workerFolder } from './worker-folder.ts';
 
 /** A resource of a template. */
 export interface Resource {
@@ -22,16 +21,23 @@ export const TEST_CONTEXT: Readonly<Record<string, unknown>> = {
   'aws:cdk:bundling-stacks': [],
 };
 
-const folder = mkdtempSync(join(tmpdir(), 'batchdrop-synth-'));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = workerFolder('batchdrop-synth-');
 
-/** An app whose output goes when the test file ends. */
+/** An app whose output goes when the test worker ends. */
 export function newApp(): App {
   return new App({ context: { ...TEST_CONTEXT }, outdir: mkdtempSync(join(folder, 'app-')) });
 }
 
-/** A pipeline in a stack of its own. */
-export function synthesize(props: BatchPipelineProps = {}): Template {
+let plain: Template | undefined;
+
+/** A pipeline in a stack of its own. The one without props is synthesized once for all test files of a worker. */
+export function synthesize(props?: BatchPipelineProps): Template {
+  if (props !== undefined) return synthesizeWith(props);
+  plain ??= synthesizeWith({});
+  return plain;
+}
+
+function synthesizeWith(props: BatchPipelineProps): Template {
   const stack = new Stack(newApp(), 'Test');
   new BatchPipeline(stack, 'Pipeline', props);
   return Template.fromStack(stack);

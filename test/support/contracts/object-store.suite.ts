@@ -11,6 +11,7 @@ import type {
   WorkFiles,
   WriterState,
 } from '../../../src/core/ports/objects.ts';
+import { propertyRuns } from '../property-runs.ts';
 
 /** The smallest part of {@link ObjectStoreFixture.inSmallParts}. */
 export const SMALL_PART_BYTES = 60;
@@ -434,7 +435,7 @@ export function describeObjectStore(name: string, start: () => Promise<ObjectSto
           }
           expect(Buffer.compare((await inSmallParts.get(key))!, expected)).toBe(0);
         }),
-        { numRuns: 60 },
+        { numRuns: propertyRuns(60) },
       );
     });
 

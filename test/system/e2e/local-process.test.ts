@@ -1,17 +1,18 @@
 /**
  * The main job as a person runs it: the command line, the synthesized stack in processes of its own, the emulator.
  */
-import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { afterEach, expect, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { startLocalPipeline } from '../../../local/stack/pipeline.ts';
 import { ensureSynth } from '../../../local/stack/synth.ts';
 import { type Receipt, receiptSchema } from '../../../src/contract/receipt.ts';
 import { settingsSchema } from '../../../src/contract/settings.ts';
 import { BAD_LINES } from '../../support/bad-lines.ts';
 import { chatLine as lineOf } from '../../support/pipeline.ts';
+import { moviesFile, processFiles, writeInput } from '../../support/process-files.ts';
+import { runScript } from '../../support/run-script.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 /** A line for a model that is served: the emulator's clock begins with the machine's here. */
 const chatLine = (id: string, options: Parameters<typeof lineOf>[1] = {}): string =>
@@ -19,79 +20,6 @@ const chatLine = (id: string, options: Parameters<typeof lineOf>[1] = {}): strin
 
 const ROOT = resolve(import.meta.dirname, '../../..');
 const LONG = { timeout: 180_000 };
-
-const folders: string[] = [];
-async function makeFolder(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'batchdrop-e2e-'));
-  folders.push(folder);
-  return folder;
-}
-afterEach(async () => {
-  for (const folder of folders.splice(0)) await rm(folder, { recursive: true, force: true });
-});
-
-interface Finished {
-  status: number;
-  stdout: string;
-  stderr: string;
-}
-
-function run(
-  script: string,
-  parameters: readonly string[],
-  env: Record<string, string> = {},
-): Promise<Finished> {
-  const { OPENAI_API_KEY: _, OPENAI_BASE_URL: __, ...inherited } = process.env;
-  return new Promise((done) => {
-    const options = { cwd: ROOT, env: { ...inherited, ...env }, maxBuffer: 64_000_000 };
-    execFile(process.execPath, [join(ROOT, script), ...parameters], options, (error, stdout, stderr) =>
-      done({ status: typeof error?.code === 'number' ? error.code : error ? -1 : 0, stdout, stderr }),
-    );
-  });
-}
-
-/** Runs files through `batchdrop local process` in a fresh state folder. */
-async function processFiles(files: readonly string[], parameters: readonly string[] = []) {
-  const folder = await makeFolder();
-  const out = join(folder, 'results');
-  const state = join(folder, 'state');
-  const finished = await run('cli/main.ts', [
-    'local',
-    'process',
-    ...files,
-    '--out',
-    out,
-    '--state',
-    state,
-    '--json',
-    ...parameters,
-  ]);
-  const last = finished.stdout.trimEnd().split('\n').at(-1)!;
-  return {
-    ...finished,
-    state,
-    receipts: finished.stdout === '' ? [] : receiptSchema.array().parse(JSON.parse(last)),
-    // biome-ignore lint/suspicious/noExplicitAny: result lines are compared field by field
-    lines: async (path: string): Promise<any[]> =>
-      (await readFile(join(out, path), 'utf8'))
-        .trimEnd()
-        .split('\n')
-        .map((line) => JSON.parse(line)),
-    bytes: (path: string) => readFile(join(out, path)),
-  };
-}
-
-async function writeInput(name: string, text: string | Uint8Array): Promise<string> {
-  const path = join(await makeFolder(), name);
-  await writeFile(path, text);
-  return path;
-}
-
-async function moviesFile(count: number): Promise<string> {
-  const path = join(await makeFolder(), 'movies.jsonl');
-  expect((await run('examples/movies.ts', [path, String(count)])).status).toBe(0);
-  return path;
-}
 
 /** What must not depend on how often things are delivered. */
 function settled({ timings: _, batches, jobId: __, stackId: ___, input, ...receipt }: Receipt) {
@@ -101,30 +29,6 @@ function settled({ timings: _, batches, jobId: __, stackId: ___, input, ...recei
     batches: batches.map(({ openaiBatchId: _id, submittedAt: _from, endedAt: _to, ...batch }) => batch),
   };
 }
-
-test(
-  '3,201 films become 3,201 answers in input order, and the receipt agrees with the files',
-  LONG,
-  async () => {
-    const input = await moviesFile(3_201);
-    const { status, receipts, lines } = await processFiles([input]);
-    expect(status).toBe(0);
-    expect(receipts.map((receipt) => [receipt.result, receipt.counts])).toEqual([
-      ['succeeded', { requests: 3_201, succeeded: 3_201, failed: 0, invalid: 0 }],
-    ]);
-    const asked = (await readFile(input, 'utf8'))
-      .trimEnd()
-      .split('\n')
-      .map((line) => JSON.parse(line).custom_id);
-    const output = await lines('output/movies.jsonl');
-    expect(output.map((line) => line.custom_id)).toEqual(asked);
-    const sum = (field: string) => output.reduce((total, line) => total + line.response.body.usage[field], 0);
-    expect(receipts[0]!.usage).toMatchObject({
-      inputTokens: sum('prompt_tokens'),
-      outputTokens: sum('completion_tokens'),
-    });
-  },
-);
 
 test(
   'every event and every message delivered twice leaves the same files and the same receipt',
@@ -210,7 +114,7 @@ test(
   'settings from a file take short lines by the route of their prefix; a job under way goes on when they change',
   LONG,
   async () => {
-    const folder = await makeFolder();
+    const folder = temporaryFolder();
     const at = (name: string) => join(folder, name);
     const input = '{"custom_id":"a","body":{"messages":[{"role":"user","content":"Hi"}]}}';
     const file = await writeInput('short.jsonl', input);
@@ -221,7 +125,7 @@ test(
       return { layout: { output }, routes: [route] };
     };
     const process = (...parameters: string[]) =>
-      run('cli/main.ts', [
+      runScript('cli/main.ts', [
         ...['local', 'process', file, '--state', at('state'), '--out', at('results')],
         ...['--settings', at('settings.json'), '--json', ...parameters],
       ]);
@@ -261,7 +165,7 @@ test(
 
 test('the functions that run locally are the very folders that cdk deploy uploads', LONG, async () => {
   const cdkOut = await ensureSynth({ root: ROOT });
-  const pipeline = await startLocalPipeline({ stateDir: await makeFolder() });
+  const pipeline = await startLocalPipeline({ stateDir: temporaryFolder() });
   const ran = pipeline.stack.resources.functions;
   await pipeline.stop();
   const assets = JSON.parse(await readFile(join(cdkOut, 'batchdrop.assets.json'), 'utf8')) as {
@@ -290,7 +194,7 @@ test.each([
   },
   { parameters: ['local', 'process', 'package.json', '--live'], status: 2, message: 'OPENAI_API_KEY' },
 ])('$parameters exits with $status and says: $message', async ({ parameters, status, message }) => {
-  const finished = await run('cli/main.ts', parameters);
+  const finished = await runScript('cli/main.ts', parameters);
   expect(finished.status).toBe(status);
   expect(finished.stderr).toContain(message);
   expect(finished.stdout).toBe('');
@@ -302,9 +206,9 @@ test.each([
 ])(
   'a service at $url that cannot answer exits with $status before anything is dropped',
   async ({ url, status, message }) => {
-    const finished = await run(
+    const finished = await runScript(
       'cli/main.ts',
-      ['local', 'process', 'package.json', '--out', await makeFolder()],
+      ['local', 'process', 'package.json', '--out', temporaryFolder()],
       { OPENAI_BASE_URL: url },
     );
     expect(finished.status).toBe(status);
@@ -316,7 +220,7 @@ test(
   'the same command after an interruption goes on with what was under way and buys nothing twice',
   LONG,
   async () => {
-    const stateDir = await makeFolder();
+    const stateDir = temporaryFolder();
     const ids = Array.from({ length: 2_000 }, (_, index) => `request-${index + 1}`);
     const input = await writeInput('again.jsonl', ids.map((id) => chatLine(id)).join('\n'));
     const first = await startLocalPipeline({ stateDir });
@@ -343,7 +247,7 @@ test(
   'content X, Y, X, X under one name: the third is run, and the fourth is answered by the third and says so',
   LONG,
   async () => {
-    const state = await makeFolder();
+    const state = temporaryFolder();
     const [x, y] = [await writeInput('a.jsonl', chatLine('x')), await writeInput('a.jsonl', chatLine('y'))];
     const ids: string[] = [];
     const local = await startLocalPipeline({ stateDir: state });
@@ -370,7 +274,7 @@ test(
 );
 
 test('the real OpenAI is refused as a base URL without --live', async () => {
-  const finished = await run('cli/main.ts', ['local', 'process', 'package.json'], {
+  const finished = await runScript('cli/main.ts', ['local', 'process', 'package.json'], {
     OPENAI_BASE_URL: 'https://api.openai.com/v1',
   });
   expect(finished.status).toBe(2);

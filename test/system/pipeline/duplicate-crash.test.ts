@@ -1,7 +1,8 @@
 /** Kills the pipeline before and after the calls by which a duplicate is made and ended: it is bought once and answered once. */
 import { expect, test } from 'vitest';
 import { jobIdOf } from '../../../src/core/model/job-id.ts';
-import { chatLine, type Interceptor, startPipeline } from '../../support/pipeline.ts';
+import { type Crash, expectSameAtEachCrash, notifyUntilHandled, withoutCrash } from '../../support/crash.ts';
+import { chatLine, startPipeline } from '../../support/pipeline.ts';
 
 const KEY = 'input/a.jsonl';
 const TEXT = chatLine('a');
@@ -18,30 +19,17 @@ const CALLS: ReadonlySet<string> = new Set([
   'events.completed',
 ]);
 
-class KilledError extends Error {}
+const counts = (call: string): boolean => CALLS.has(call);
 
-/** Drops the same file twice; at the call number `at`, of those that count, the process dies. */
-async function run(at: number, when: 'before' | 'after', isVersioned: boolean, ends: 'succeeded' | 'failed') {
-  const calls: string[] = [];
-  let isDead = false;
-  const intercept: Interceptor = async (call, effect) => {
-    if (isDead) throw new KilledError(call);
-    if (CALLS.has(call)) calls.push(call);
-    if (!CALLS.has(call) || calls.length - 1 !== at) return effect();
-    if (when === 'after') await effect();
-    isDead = true;
-    throw new KilledError(call);
-  };
+/** Drops the same file twice. */
+async function runJobs(crash: Crash, isVersioned: boolean, ends: 'succeeded' | 'failed') {
   const faults =
     ends === 'failed'
       ? ([{ times: 1, match: { custom_id: '^a$' }, effect: { kind: 'line.status', status: 400 } }] as const)
       : [];
   const p = await startPipeline({
+    ...crash,
     isVersioned,
-    intercept,
-    onInvocation: () => {
-      isDead = false;
-    },
     emulator: { faults },
   });
   try {
@@ -50,21 +38,14 @@ async function run(at: number, when: 'before' | 'after', isVersioned: boolean, e
       p.emulator.clock.advance(1_000);
       await p.deps.objects.put(KEY, Buffer.from(TEXT));
       ids.push(jobIdOf((await p.deps.objects.head('bucket', KEY))!));
-      // S3's event comes back until it has been handled.
-      for (let isHandled = false; !isHandled; ) {
-        isDead = false;
-        isHandled = await p.notify(KEY).then(
-          () => true,
-          () => false,
-        );
-      }
+      await notifyUntilHandled(p, KEY, crash);
     }
     await p.run(40);
     const jobs = await Promise.all(ids.map((id) => p.deps.jobs.getJob(id)));
     const executions = (await p.emulator.ledger.all()).length;
     const told = new Set(p.deps.events.sent.map(({ jobId }) => jobId)).size;
     const owner = jobs[1]?.duplicateOf === ids[0] ? 'the first' : jobs[1]?.duplicateOf;
-    return { calls, end: { results: jobs.map((job) => job?.result), owner, executions, told } };
+    return { results: jobs.map((job) => job?.result), owner, executions, told };
   } finally {
     await p.stop();
   }
@@ -83,13 +64,10 @@ test.each([
   'killed anywhere (versions are kept: %s; the owner %s)',
   { timeout: 240_000 },
   async (isVersioned, ends) => {
-    const calm = await run(-1, 'before', isVersioned, ends);
-    expect(calm.end).toEqual(EXPECTED[ends]);
-    for (const when of ['before', 'after'] as const) {
-      for (const [at, call] of calm.calls.entries()) {
-        const { end } = await run(at, when, isVersioned, ends);
-        expect(end, `killed ${when} call ${at}, ${call}`).toEqual(EXPECTED[ends]);
-      }
-    }
+    const run = (crash: Crash) => runJobs(crash, isVersioned, ends);
+    const calm = await withoutCrash(run, counts);
+    expect(calm.result).toEqual(EXPECTED[ends]);
+    for (const when of ['before', 'after'] as const)
+      await expectSameAtEachCrash({ calls: calm.calls, when, counts }, run, EXPECTED[ends]);
   },
 );

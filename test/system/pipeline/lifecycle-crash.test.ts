@@ -4,7 +4,8 @@
  */
 import { describe, expect, test } from 'vitest';
 import type { FaultRule } from '../../../local/openai-emulator/faults.ts';
-import { chatLine, type Interceptor, startPipeline } from '../../support/pipeline.ts';
+import { type CallFilter, type Crash, expectSameAtEachCrash, withoutCrash } from '../../support/crash.ts';
+import { chatLine, startPipeline } from '../../support/pipeline.ts';
 
 const KEY = 'input/a.jsonl';
 const TEXT = ['a', 'b', 'c'].map((id) => chatLine(id)).join('\n');
@@ -12,29 +13,8 @@ const ERRORS = [{ code: 'server_error', message: 'Batch processing failed.' }];
 /** What shows on the way to here is killed elsewhere: see pipeline-crash.test.ts. */
 const FIRST = /^batches\.(getBatch|fileSize)$/;
 
-class KilledError extends Error {}
-
-/** At call number `at`, from the first that looks at an ended batch on, the process dies. */
-function killer(at: number, when: 'before' | 'after', first: RegExp) {
-  const calls: string[] = [];
-  let isDead = false;
-  const intercept: Interceptor = async (call, effect) => {
-    if (isDead) throw new KilledError(call);
-    if (calls.length === 0 && !first.test(call)) return effect();
-    calls.push(call);
-    if (calls.length - 1 !== at) return effect();
-    if (when === 'after') await effect();
-    isDead = true;
-    throw new KilledError(call);
-  };
-  const onInvocation = (): void => {
-    isDead = false;
-  };
-  return { calls, intercept, onInvocation };
-}
-
-async function run(faults: readonly FaultRule[], kills: ReturnType<typeof killer>): Promise<unknown> {
-  const p = await startPipeline({ ...kills, redeliver: false, emulator: { faults } });
+async function runJob(faults: readonly FaultRule[], crash: Crash): Promise<unknown> {
+  const p = await startPipeline({ ...crash, redeliver: false, emulator: { faults } });
   try {
     await p.drop(KEY, TEXT);
     await p.run(60);
@@ -83,13 +63,13 @@ describe.each(SCENES)('%s', (_what, faults, creates, first) => {
         creates,
         twice: [],
       };
-      const calm = killer(-1, when, first);
-      expect(await run(faults, calm)).toEqual(expected);
+      // Counts from the first call on that looks at an ended batch.
+      const counts: CallFilter = (call, counted) => counted.length > 0 || first.test(call);
+      const run = (crash: Crash) => runJob(faults, crash);
+      const calm = await withoutCrash(run, counts);
+      expect(calm.result).toEqual(expected);
       expect(calm.calls.length).toBeGreaterThan(10);
-      for (const [at, call] of calm.calls.entries()) {
-        const result = await run(faults, killer(at, when, first)).catch((error: Error) => error.message);
-        expect(result, `killed ${when} call ${at}, ${call}`).toEqual(expected);
-      }
+      await expectSameAtEachCrash({ calls: calm.calls, when, counts }, run, expected);
     },
   );
 });

@@ -3,13 +3,8 @@
  * no request may be answered twice.
  */
 import { expect, test } from 'vitest';
-import {
-  chatLine,
-  type Interceptor,
-  type Pipeline,
-  type PipelineOptions,
-  startPipeline,
-} from '../../support/pipeline.ts';
+import { type Crash, expectSameAtEachCrash, notifyUntilHandled, withoutCrash } from '../../support/crash.ts';
+import { chatLine, type Pipeline, startPipeline } from '../../support/pipeline.ts';
 
 const KEY = 'input/a.jsonl';
 const TEXT = [
@@ -43,38 +38,16 @@ const EXPECTED = {
   executions: { a: 1, b: 1, c: 1, d: 1, again: 2, refused: 1 },
 };
 
-class KilledError extends Error {}
-
-/** At call number `at` the process dies; no call of that invocation does anything any more. */
-function killer(at: number, when: 'before' | 'after') {
-  const calls: string[] = [];
-  let isDead = false;
-  const intercept: Interceptor = async (call, effect) => {
-    if (isDead) throw new KilledError(call);
-    calls.push(call);
-    if (calls.length - 1 !== at) return effect();
-    if (when === 'after') await effect();
-    isDead = true;
-    throw new KilledError(call);
-  };
-  const onInvocation = (): void => {
-    isDead = false;
-  };
-  return { calls, intercept, onInvocation };
-}
-
-async function runJob(options: PipelineOptions): Promise<unknown> {
-  const p = await startPipeline({ ...options, limits: { requests: 2 }, emulator: { faults: FAULTS } });
+async function runJob(crash: Crash, redeliver = false): Promise<unknown> {
+  const p = await startPipeline({
+    ...crash,
+    redeliver,
+    limits: { requests: 2 },
+    emulator: { faults: FAULTS },
+  });
   try {
     await p.deps.objects.put(KEY, Buffer.from(TEXT));
-    // S3's event comes back until it has been handled.
-    for (let handled = false; !handled; ) {
-      options.onInvocation?.();
-      handled = await p.notify(KEY).then(
-        () => true,
-        () => false,
-      );
-    }
+    await notifyUntilHandled(p, KEY, crash);
     await p.run(40);
     return await resultOf(p);
   } finally {
@@ -98,22 +71,18 @@ async function resultOf(p: Pipeline): Promise<unknown> {
   };
 }
 
-const calm = killer(-1, 'before');
-expect(await runJob(calm)).toEqual(EXPECTED);
+const calm = await withoutCrash(runJob);
+expect(calm.result).toEqual(EXPECTED);
 
 for (const { when, redeliver, fate } of [
   { when: 'before', redeliver: true, fate: 'its message comes back' },
   { when: 'after', redeliver: false, fate: 'its message is lost' },
 ] as const) {
-  test(`a process killed ${when} any call leaves the same result, when ${fate}`, {
-    timeout: 240_000,
-  }, async () => {
-    for (const [at, call] of calm.calls.entries()) {
-      const { intercept, onInvocation } = killer(at, when);
-      const result = await runJob({ intercept, onInvocation, redeliver }).catch(
-        (error: Error) => error.message,
-      );
-      expect(result, `killed ${when} call ${at}, ${call}`).toEqual(EXPECTED);
-    }
-  });
+  test(
+    `a process killed ${when} any call leaves the same result, when ${fate}`,
+    {
+      timeout: 240_000,
+    },
+    () => expectSameAtEachCrash({ calls: calm.calls, when }, (crash) => runJob(crash, redeliver), EXPECTED),
+  );
 }

@@ -1,26 +1,6 @@
-/**
- * Six hundred seeds of the simulation, as a part of the test suite; `npm run simulate -- --seeds 20000` runs more. See
- * docs/reliability.md.
- */
 import { expect, test } from 'vitest';
 import { Random } from './random.ts';
 import { simulate } from './simulation.ts';
-import { outcomeOfSeed, Summary } from './summary.ts';
-
-const SEEDS = 600;
-
-test(`keeps every promise under ${SEEDS} seeds of faults, and tries every fault`, {
-  timeout: 600_000,
-}, async () => {
-  const summary = new Summary();
-  for (let seed = 1; seed <= SEEDS; seed++) {
-    summary.add(outcomeOfSeed(await simulate(seed)));
-    // One is enough to look at; the others may take long.
-    if (summary.violations.length > 0) break;
-  }
-  expect(summary.violations, 'npm run simulate -- --seed SEED --trace').toEqual([]);
-  expect(summary.gaps()).toEqual([]);
-});
 
 test('a seed runs the same way each time, step by step', async () => {
   for (const seed of [3, 14, 159]) {

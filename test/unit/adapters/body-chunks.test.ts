@@ -2,6 +2,7 @@ import { PassThrough, Readable } from 'node:stream';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { BodyChunks, release } from '../../../src/adapters/body-chunks.ts';
+import { propertyRuns } from '../../support/property-runs.ts';
 
 /** What comes out, copied, and what went wrong then, if anything did. */
 async function drain(body: Readable): Promise<{ bytes: Buffer; error?: unknown }> {
@@ -39,7 +40,7 @@ describe('the chunks of a body', () => {
           expect(bytes.equals(expected)).toBe(true);
         },
       ),
-      { numRuns: 200 },
+      { numRuns: propertyRuns(200) },
     );
   });
 

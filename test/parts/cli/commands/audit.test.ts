@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { batchdrop } from '../../../support/run-cli.ts';
+import { batchdrop } from '../../../support/run-script.ts';
 
 let folder: string;
 const path = (name: string): string => join(folder, name);

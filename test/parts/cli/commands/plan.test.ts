@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { requestLine } from '../../../support/request-lines.ts';
-import { batchdrop } from '../../../support/run-cli.ts';
+import { batchdrop } from '../../../support/run-script.ts';
 
 let folder: string;
 const path = (name: string): string => join(folder, name);

@@ -9,7 +9,7 @@ import { defaultSettings } from '../../../../src/contract/settings.ts';
 import type { BatchRecord } from '../../../../src/core/model/batch.ts';
 import type { Job } from '../../../../src/core/model/job.ts';
 import { startLocalDynamoDB, TABLE } from '../../../support/local-dynamodb.ts';
-import { batchdrop } from '../../../support/run-cli.ts';
+import { batchdrop } from '../../../support/run-script.ts';
 
 const NOW = Date.UTC(2026, 10, 29);
 const HEAD = { bucket: 'bucket', key: 'input/a.jsonl', etag: '"e"', lastModified: NOW, size: 1 };

@@ -271,7 +271,7 @@ describe('Auditor', () => {
         const sum = (audits: Audit[], of: 'billed' | 'would'): bigint =>
           audits.flatMap(({ months }) => months).reduce((total, month) => total + month[of], 0n);
         const parts = [auditOf(lines.slice(0, at)), auditOf(lines.slice(at))];
-        for (const of of ['billed', 'would'] as const) expect(sum(parts, of)).toBe(sum([whole], of));
+        for (const side of ['billed', 'would'] as const) expect(sum(parts, side)).toBe(sum([whole], side));
         for (const { billed, would, eligible } of whole.months) {
           expect(would).toBeLessThanOrEqual(billed);
           expect(Object.values(eligible).reduce((total, each) => total + each.billed, 0n)).toBe(billed);

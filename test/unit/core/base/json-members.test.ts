@@ -1,7 +1,9 @@
 /** Changing members of a JSON object in its text. */
+
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { membersOf, memberText, withMembers } from '../../../../src/core/base/json-members.ts';
+import { propertyRuns } from '../../../support/property-runs.ts';
 
 /** JSON text of any value, with blanks in between, keys that look like indexes, escapes and repeated names. */
 const blank = fc.constantFrom('', ' ', '\n', '\r\n\t');
@@ -46,7 +48,7 @@ describe('members of a JSON object', () => {
         for (const [name, value] of entriesOf(text))
           expect(JSON.parse(memberText(text, name)!)).toEqual(value);
       }),
-      { numRuns: 500 },
+      { numRuns: propertyRuns(500) },
     );
   });
 
@@ -71,7 +73,7 @@ describe('members of a JSON object', () => {
           if (!set.some(([other]) => other === name))
             expect(memberText(changed, name)).toBe(memberText(text, name));
       }),
-      { numRuns: 500 },
+      { numRuns: propertyRuns(500) },
     );
   });
 

@@ -8,6 +8,7 @@ import { CorruptWorkFileError } from '../../../../src/core/base/errors.ts';
 import { claimPrefixes } from '../../../../src/core/drops/claim-prefixes.ts';
 import { claimFor, findOtherOwner } from '../../../../src/core/drops/owners.ts';
 import { MemoryOwners } from '../../../support/memory/owners.ts';
+import { propertyRuns } from '../../../support/property-runs.ts';
 import { BATCH_ONLY } from '../../../support/routes.ts';
 import { noTelemetry } from '../../../support/telemetry.ts';
 
@@ -156,7 +157,7 @@ test('whatever stacks claim, take over and are deployed with, no two run one obj
         }
       }
     }),
-    { numRuns: 2_000 },
+    { numRuns: propertyRuns(2_000) },
   );
 });
 

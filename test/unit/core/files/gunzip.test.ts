@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { ObjectGoneError } from '../../../../src/core/base/errors.ts';
 import { GzipError, gunzip, isGzip, MAX_GZIP_RATIO } from '../../../../src/core/files/gunzip.ts';
 import { chunkSizesArbitrary, collectBytes, cut } from '../../../support/bytes.ts';
+import { propertyRuns } from '../../../support/property-runs.ts';
 
 async function* stream(chunks: Iterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   yield* chunks;
@@ -44,7 +45,7 @@ describe('gunzip', () => {
           expect((await unpack(packed, sizes)).equals(Buffer.concat(members))).toBe(true);
         },
       ),
-      { numRuns: 100 },
+      { numRuns: propertyRuns(100) },
     );
   });
 

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { LineSplitter } from '../../../../src/core/files/lines.ts';
 import { chunkSizesArbitrary, cut } from '../../../support/bytes.ts';
+import { propertyRuns } from '../../../support/property-runs.ts';
 
 interface Seen {
   line: number;
@@ -77,7 +78,7 @@ describe('LineSplitter', () => {
       fc.property(bytesArbitrary, chunkSizesArbitrary(20), (bytes, sizes) => {
         expect(split(cut(bytes, sizes))).toEqual(reference(bytes));
       }),
-      { numRuns: 1_000 },
+      { numRuns: propertyRuns(1_000) },
     );
   });
 
@@ -91,7 +92,7 @@ describe('LineSplitter', () => {
           expect(split(cut(bytes, sizes), max)).toEqual(reference(bytes, max));
         },
       ),
-      { numRuns: 500 },
+      { numRuns: propertyRuns(500) },
     );
   });
 

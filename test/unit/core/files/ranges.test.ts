@@ -5,6 +5,7 @@ import { COALESCE_GAP_BYTES, type Range, readRanges } from '../../../../src/core
 import type { ObjectStore } from '../../../../src/core/ports/objects.ts';
 import { chunkSizesArbitrary, cut, streamOf } from '../../../support/bytes.ts';
 import { BUCKET, memoryStore, putSource, watchReads } from '../../../support/memory-store.ts';
+import { propertyRuns } from '../../../support/property-runs.ts';
 
 const KEY = 'input/a.jsonl';
 
@@ -68,7 +69,7 @@ describe('readRanges', () => {
           expect(ended).toEqual(ranges.map((_, index) => index));
         },
       ),
-      { numRuns: 500 },
+      { numRuns: propertyRuns(500) },
     );
   });
 

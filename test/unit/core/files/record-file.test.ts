@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { CorruptWorkFileError } from '../../../../src/core/base/errors.ts';
 import { RECORD_BYTES, RecordFileEncoder, readRecordFile } from '../../../../src/core/files/record-file.ts';
 import { chunkSizesArbitrary, cut } from '../../../support/bytes.ts';
+import { propertyRuns } from '../../../support/property-runs.ts';
 
 const MAGIC = 'BDXX';
 
@@ -58,7 +59,7 @@ describe('record file', () => {
           expect(read.records.equals(records)).toBe(true);
         },
       ),
-      { numRuns: 300 },
+      { numRuns: propertyRuns(300) },
     );
   });
 

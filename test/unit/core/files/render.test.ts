@@ -5,6 +5,7 @@ import { ManifestEntries, renderedBytes } from '../../../../src/core/files/manif
 import { renderBatch } from '../../../../src/core/files/render.ts';
 import { collectBytes, collectItems } from '../../../support/bytes.ts';
 import { memoryStore, putSource, watchReads } from '../../../support/memory-store.ts';
+import { propertyRuns } from '../../../support/property-runs.ts';
 
 const KEY = 'input/a.jsonl';
 
@@ -54,7 +55,7 @@ describe('renderBatch', () => {
           expect(rendered.length).toBe(renderedBytes(entries));
         },
       ),
-      { numRuns: 200 },
+      { numRuns: propertyRuns(200) },
     );
   });
 

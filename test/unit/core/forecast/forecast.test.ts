@@ -17,6 +17,7 @@ import { OPENAI_RULES } from '../../../../src/providers/openai/rules.ts';
 import { BAD_LINES } from '../../../support/bad-lines.ts';
 import { BUCKET } from '../../../support/memory-store.ts';
 import { startPipeline } from '../../../support/pipeline.ts';
+import { propertyRuns } from '../../../support/property-runs.ts';
 import { requestLine } from '../../../support/request-lines.ts';
 
 const o200k = await loadTokenizer('gpt-6-luna');
@@ -211,7 +212,7 @@ describe('forecast', () => {
           expect(found.groups[0]!.batches).toBe(found.batches.length);
         },
       ),
-      { numRuns: 60 },
+      { numRuns: propertyRuns(60) },
     );
   });
 

@@ -12,6 +12,7 @@ import {
 import type { Job } from '../../../../src/core/model/job.ts';
 import { MemoryJobs } from '../../../support/memory/jobs.ts';
 import { MemoryOutbox } from '../../../support/memory/outbox.ts';
+import { propertyRuns } from '../../../support/property-runs.ts';
 
 const JOB_ID = 'job';
 const CHILD = { manifestKey: 'work/next', requests: 3, bytes: 300 };
@@ -433,7 +434,7 @@ describe('advanceAfter', () => {
           expect(outbox.messages.length).toBeGreaterThan(0);
         },
       ),
-      { numRuns: 100 },
+      { numRuns: propertyRuns(100) },
     );
   });
 });

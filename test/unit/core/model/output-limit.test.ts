@@ -5,6 +5,7 @@ import { expect, test } from 'vitest';
 import { attemptsOf, withAttempt } from '../../../../src/core/model/attempts.ts';
 import { outputLimitIn, withOutputLimit } from '../../../../src/core/model/output-limit.ts';
 import { ENDPOINTS } from '../../../../src/providers/openai/endpoints/all.ts';
+import { propertyRuns } from '../../../support/property-runs.ts';
 
 test('a limit is never rounded down, nor up by more than 9 %', () => {
   fc.assert(
@@ -13,7 +14,7 @@ test('a limit is never rounded down, nor up by more than 9 %', () => {
       expect(kept).toBeGreaterThanOrEqual(tokens);
       expect(kept).toBeLessThanOrEqual(Math.ceil(tokens * 1.0906));
     }),
-    { numRuns: 2_000 },
+    { numRuns: propertyRuns(2_000) },
   );
 });
 

@@ -8,6 +8,7 @@ import {
 import { ENDPOINTS } from '../../../../src/providers/openai/endpoints/all.ts';
 import { OPENAI_RULES } from '../../../../src/providers/openai/rules.ts';
 import { BAD_LINES } from '../../../support/bad-lines.ts';
+import { propertyRuns } from '../../../support/property-runs.ts';
 import { request, requestLine } from '../../../support/request-lines.ts';
 
 const checkLine = (line: Uint8Array) => checkLineBy(line, OPENAI_RULES);
@@ -166,7 +167,7 @@ describe('checkLine', () => {
       fc.property(fc.uint8Array({ maxLength: 300 }), (input) => {
         expect(checkLine(input).valid).toBe(false);
       }),
-      { numRuns: 1_000 },
+      { numRuns: propertyRuns(1_000) },
     );
   });
 
@@ -188,7 +189,7 @@ describe('checkLine', () => {
           expect(verdict.model).not.toBe('');
         } else expect(verdict.code).toMatch(/^[a-z_]+$/);
       }),
-      { numRuns: 1_000 },
+      { numRuns: propertyRuns(1_000) },
     );
   });
 
@@ -208,7 +209,7 @@ describe('checkLine', () => {
           expect((verdict as { predictedOutputBytes: number }).predictedOutputBytes).toBeGreaterThan(0);
         },
       ),
-      { numRuns: 500 },
+      { numRuns: propertyRuns(500) },
     );
   });
 

@@ -14,6 +14,7 @@ import {
 } from '../../../../src/core/requests/line-scanner.ts';
 import { OPENAI_RULES } from '../../../../src/providers/openai/rules.ts';
 import { chunkSizesArbitrary, cut } from '../../../support/bytes.ts';
+import { propertyRuns } from '../../../support/property-runs.ts';
 import { requestLine } from '../../../support/request-lines.ts';
 import { TRICKY_LINES, USUAL_LINES } from './fixtures/tricky-lines.ts';
 import { mutatedLines, seededRandom } from './fixtures/tricky-lines-mutated.ts';
@@ -227,7 +228,7 @@ describe('LineScanner', () => {
           expect(next).toEqual({ offset: file.length, line: lines + 1 });
         },
       ),
-      { numRuns: 2_000 },
+      { numRuns: propertyRuns(2_000) },
     );
   });
 
@@ -282,7 +283,7 @@ describe('LineScanner', () => {
           expect({ lines, blank: scanner.blank }).toEqual(check(file, { maxBytes }));
         },
       ),
-      { numRuns: 2_000 },
+      { numRuns: propertyRuns(2_000) },
     );
   });
 
@@ -429,7 +430,7 @@ describe('LineScanner', () => {
         const file = joined(lines);
         expect(scan(whole(file)).outcomes).toEqual(check(file));
       }),
-      { numRuns: 500 },
+      { numRuns: propertyRuns(500) },
     );
   });
 
@@ -495,7 +496,7 @@ describe('LineScanner', () => {
         expectTextsCounted(texts);
         expect(scanEach(file)).toEqual(outcomes);
       }),
-      { numRuns: 1_500 },
+      { numRuns: propertyRuns(1_500) },
     );
   });
 
@@ -695,6 +696,7 @@ describe('LineScanner', () => {
         ([key, each, rest]) =>
           `{"custom_id":"a","method":"POST","url":"/v1/responses","z":[${each}],"body":{"model":"m","${key}":${each}${rest}}}`,
       );
+    const runs = propertyRuns(1_500);
     const count = { valid: 0, certain: 0 };
     fc.assert(
       fc.property(fc.array(bodies, { minLength: 5, maxLength: 20 }), (lines) => {
@@ -706,9 +708,9 @@ describe('LineScanner', () => {
         count.valid += wanted.lines.filter(({ valid }) => valid).length;
         count.certain += texts.length;
       }),
-      { numRuns: 1_500 },
+      { numRuns: runs },
     );
-    expect(count.valid).toBeGreaterThan(1_500);
+    expect(count.valid).toBeGreaterThan(runs);
     expect(count.certain / count.valid).toBeGreaterThan(0.7);
   });
 
@@ -779,13 +781,13 @@ describe('LineScanner', () => {
         });
         expect(seen).toEqual(wanted);
       }),
-      { numRuns: 500 },
+      { numRuns: propertyRuns(500) },
     );
   });
 });
 
 describe('LineScanner, fuzzed', () => {
-  const LINES = 150_000;
+  const LINES = propertyRuns(150_000, 15_000);
   /** A scanner keeps at most 512 pairs of endpoint and model, and mutation makes many: so many lines each gets. */
   const LINES_A_FILE = 1_500;
   /** Another one in every run; set it to repeat a failure. */

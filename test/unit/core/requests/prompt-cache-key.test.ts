@@ -10,6 +10,7 @@ import { KEYED_BYTES, promptCacheKeyOf } from '../../../../src/core/requests/pro
 import { checkFilledIn, fillIn } from '../../../../src/core/steps/ingest/fill-in.ts';
 import { OPENAI_RULES } from '../../../../src/providers/openai/rules.ts';
 import { type Pipeline, startPipeline } from '../../../support/pipeline.ts';
+import { propertyRuns } from '../../../support/property-runs.ts';
 import { requestLine } from '../../../support/request-lines.ts';
 import { BATCH_ONLY } from '../../../support/routes.ts';
 
@@ -43,7 +44,7 @@ describe('the key of a prompt', () => {
         expect(keyOf({ input: changed }) === key).toBe(keyed(changed) === keyed(begin));
       },
     );
-    fc.assert(property, { numRuns: 200 });
+    fc.assert(property, { numRuns: propertyRuns(200) });
   });
 
   test('is another one for another model, another endpoint, other tools and other boundaries of messages', () => {
@@ -128,7 +129,7 @@ describe('a line with a key', () => {
       expect({ ...JSON.parse(result), body: rest }).toEqual(JSON.parse(json));
       expect(Object.hasOwn(JSON.parse(json).body, 'prompt_cache_key')).toBe(false);
     });
-    fc.assert(property, { numRuns: 1_000 });
+    fc.assert(property, { numRuns: propertyRuns(1_000, 400) });
     expect(keyed).toBeGreaterThan(20);
   });
 

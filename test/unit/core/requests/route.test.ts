@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { defaultSettings, settingsSchema } from '../../../../src/contract/settings.ts';
 import { routeOf } from '../../../../src/core/requests/route.ts';
+import { propertyRuns } from '../../../support/property-runs.ts';
 import { BATCH_ONLY } from '../../../support/routes.ts';
 
 type RouteInput = { name: string; prefix: string; match?: string[]; ignore?: string[] };
@@ -75,7 +76,7 @@ describe('routeOf with the settings that a deployment has by default', () => {
         expect(nameOf(settings, `input/${segments.join('/')}`)).toBe('default');
         expect(nameOf(settings, `work/${segments.join('/')}`)).toBeUndefined();
       }),
-      { numRuns: 300 },
+      { numRuns: propertyRuns(300) },
     );
   });
 });

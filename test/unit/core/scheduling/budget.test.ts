@@ -1,4 +1,5 @@
 /** Whether a batch may go by its budget: a table of cases, and properties. */
+
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { toMicrodollars, toUsd } from '../../../../src/core/base/money.ts';
@@ -16,6 +17,7 @@ import {
   jobBudgetLedgerOf,
   monthLedgerOf,
 } from '../../../../src/core/scheduling/scopes.ts';
+import { propertyRuns } from '../../../support/property-runs.ts';
 
 const NOW = Date.parse('2026-11-10T12:00:00Z');
 const PRICES = new Prices();
@@ -131,7 +133,7 @@ describe('what a batch costs at the most', () => {
           }
         },
       ),
-      { numRuns: 2_000 },
+      { numRuns: propertyRuns(2_000) },
     );
   });
 

@@ -6,6 +6,7 @@ import { bodyOf } from '../../../../src/core/results/line-body.ts';
 import { ENDPOINTS } from '../../../../src/providers/openai/endpoints/all.ts';
 import { usageOf } from '../../../../src/providers/openai/usage.ts';
 import { classify } from '../../../../src/providers/openai/verdict.ts';
+import { propertyRuns } from '../../../support/property-runs.ts';
 
 type Line = Record<string, unknown>;
 
@@ -511,7 +512,7 @@ describe('classify', () => {
           expect(Number.isSafeInteger(tokens) && tokens >= 0).toBe(true);
         if (verdict.kind !== 'succeeded') expect(typeof verdict.code).toBe('string');
       }),
-      { numRuns: 1_000 },
+      { numRuns: propertyRuns(1_000) },
     );
   });
 });

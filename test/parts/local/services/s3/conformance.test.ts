@@ -6,6 +6,7 @@ import { Upload } from '@aws-sdk/lib-storage';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { propertyRuns } from '../../../../support/property-runs.ts';
 import { bytesOf, clientOf, expectRefusal, patternBytes, startTestS3, type TestS3 } from './support.ts';
 
 const Bucket = 'conformance';
@@ -124,7 +125,7 @@ describe('put and get', () => {
           expect(decodeURIComponent(list.Contents?.[0]?.Key ?? '')).toBe(Key);
         },
       ),
-      { numRuns: 60 },
+      { numRuns: propertyRuns(60) },
     );
   });
 

@@ -11,6 +11,7 @@ import { classify } from '../../../../../src/providers/openai/verdict.ts';
 import { chunkSizesArbitrary, cut, pooled, streamOf } from '../../../../support/bytes.ts';
 import { MemoryScratch } from '../../../../support/memory/scratch.ts';
 import { memoryStore, putSource } from '../../../../support/memory-store.ts';
+import { propertyRuns } from '../../../../support/property-runs.ts';
 import { RUN_SOURCE } from '../../../../support/runs.ts';
 
 const JOB_ID = 'c0ffee00c0ffee00c0ffee00c0ffee00';
@@ -112,7 +113,7 @@ describe('Join', () => {
         await add(join, JSON.stringify(line));
         expect(join.verdict(0)).toEqual(classify(line, {}));
       }),
-      { numRuns: 400 },
+      { numRuns: propertyRuns(400) },
     );
   });
 
@@ -156,7 +157,7 @@ describe('Join', () => {
           expect(join.strayLines).toBe(0);
         },
       ),
-      { numRuns: 150 },
+      { numRuns: propertyRuns(150) },
     );
   });
 

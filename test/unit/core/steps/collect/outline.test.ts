@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Block } from '../../../../../src/core/base/block.ts';
 import { writeOutline } from '../../../../../src/core/steps/collect/outline.ts';
+import { propertyRuns } from '../../../../support/property-runs.ts';
 
 /** The text without its long strings, or `undefined` if it is not valid. */
 function outlineOf(text: string | Uint8Array): string | undefined {
@@ -102,7 +103,7 @@ describe('writeOutline', () => {
         const expected = text.replace(/"(?:[^"\\]|\\.)*"/g, (literal) => (isLong(literal) ? '"…"' : literal));
         expect(outline === expected).toBe(true);
       }),
-      { numRuns: 3_000 },
+      { numRuns: propertyRuns(3_000) },
     );
   });
 });

@@ -12,6 +12,7 @@ import {
   type OpenBatch,
 } from '../../../../../src/core/steps/ingest/cutter.ts';
 import { OPENAI_LIMITS } from '../../../../../src/providers/openai/limits.ts';
+import { propertyRuns } from '../../../../support/property-runs.ts';
 
 type Shape = Pick<Cuttable, 'endpoint' | 'model' | 'length' | 'embeddingInputs' | 'predictedOutputBytes'>;
 
@@ -96,7 +97,7 @@ describe('Cutter', () => {
           }
         },
       ),
-      { numRuns: 500 },
+      { numRuns: propertyRuns(500) },
     );
   });
 
@@ -183,7 +184,7 @@ describe('Cutter', () => {
           expect(together).toEqual(oneByOne);
         },
       ),
-      { numRuns: 1_000 },
+      { numRuns: propertyRuns(1_000) },
     );
   });
 

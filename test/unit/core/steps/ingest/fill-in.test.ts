@@ -11,6 +11,7 @@ import { checkFilledIn, fillIn } from '../../../../../src/core/steps/ingest/fill
 import { OPENAI_RULES } from '../../../../../src/providers/openai/rules.ts';
 import { BUCKET } from '../../../../support/memory-store.ts';
 import { type Pipeline, type PipelineOptions, startPipeline } from '../../../../support/pipeline.ts';
+import { propertyRuns } from '../../../../support/property-runs.ts';
 import { BATCH_ONLY } from '../../../../support/routes.ts';
 
 const DEFAULTS: Defaults = {
@@ -51,7 +52,7 @@ describe('filling in', () => {
         const merged = JSON.parse(JSON.stringify(expected)) as unknown;
         expect(JSON.parse(filled(json, given as Defaults))).toEqual(merged);
       }),
-      { numRuns: 200 },
+      { numRuns: propertyRuns(200) },
     );
   });
 

@@ -7,6 +7,7 @@ import {
   type MergeState,
 } from '../../../../../src/core/steps/ingest/id-runs.ts';
 import { BUCKET, memoryStore } from '../../../../support/memory-store.ts';
+import { propertyRuns } from '../../../../support/property-runs.ts';
 
 type Hash = [hash0: number, hash1: number];
 
@@ -100,7 +101,7 @@ describe('IdRuns', () => {
           expect(found).toEqual(duplicatesOf(hashes));
         },
       ),
-      { numRuns: 400 },
+      { numRuns: propertyRuns(400) },
     );
   });
 

@@ -21,6 +21,7 @@ import { OPENAI_RULES } from '../../../../../src/providers/openai/rules.ts';
 import { chunkSizesArbitrary, collectBytes, cut, pooled } from '../../../../support/bytes.ts';
 import type { MemoryObjects } from '../../../../support/memory/objects.ts';
 import { BUCKET, chopReads, memoryStore, putSource } from '../../../../support/memory-store.ts';
+import { propertyRuns } from '../../../../support/property-runs.ts';
 import {
   bad,
   ENDPOINTS,
@@ -224,7 +225,7 @@ describe('scan', () => {
             expect(source).toEqual(result.job.source);
         },
       ),
-      { numRuns: 300 },
+      { numRuns: propertyRuns(300) },
     );
   });
 
@@ -247,7 +248,7 @@ describe('scan', () => {
           expect(strip(packed.plan)).toEqual(strip(plain.plan));
         },
       ),
-      { numRuns: 200 },
+      { numRuns: propertyRuns(200) },
     );
   });
 
@@ -295,7 +296,7 @@ describe('scan', () => {
           await expectPlan(await scanFile(file, { limits, scanSizes }), expected, hashMask);
         },
       ),
-      { numRuns: 300 },
+      { numRuns: propertyRuns(300) },
     );
   });
 
@@ -304,7 +305,7 @@ describe('scan', () => {
       fc.asyncProperty(fileArbitrary, fc.integer({ min: 1, max: 20 }), async (expected, maxOpenRequests) => {
         await expectPlan(await scanFile(expected.file, { scanSizes: { maxOpenRequests } }), expected);
       }),
-      { numRuns: 100 },
+      { numRuns: propertyRuns(100) },
     );
   });
 

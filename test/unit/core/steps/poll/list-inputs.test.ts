@@ -15,6 +15,7 @@ import { MemoryObjects } from '../../../../support/memory/objects.ts';
 import { MemoryOutbox } from '../../../../support/memory/outbox.ts';
 import { MemoryOwners } from '../../../../support/memory/owners.ts';
 import { chatLine, startPipeline } from '../../../../support/pipeline.ts';
+import { propertyRuns } from '../../../../support/property-runs.ts';
 import { BATCH_ONLY } from '../../../../support/routes.ts';
 import { noTelemetry } from '../../../../support/telemetry.ts';
 
@@ -337,7 +338,7 @@ test('whatever is dropped whenever, and whichever events get lost: everything si
           expect(await world.deps.jobs.getJob(jobIdOf(head))).toBeDefined();
       },
     ),
-    { numRuns: 60 },
+    { numRuns: propertyRuns(60) },
   );
 });
 

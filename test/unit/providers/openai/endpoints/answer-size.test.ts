@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { withRequest } from '../../../../../src/core/model/predicted-output.ts';
 import { ENDPOINTS } from '../../../../../src/providers/openai/endpoints/all.ts';
 import { OPENAI_LIMITS } from '../../../../../src/providers/openai/limits.ts';
+import { propertyRuns } from '../../../../support/property-runs.ts';
 
 const predict = (url: string, body: Record<string, unknown>, inputs = 0, requestBytes = 200): number =>
   withRequest(ENDPOINTS.get(url)!.predictOutput({ model: 'm', ...body }, inputs), requestBytes);
@@ -130,7 +131,7 @@ describe('predictOutput', () => {
           expect(bytes).toBeGreaterThan(0);
         },
       ),
-      { numRuns: 1_000 },
+      { numRuns: propertyRuns(1_000) },
     );
   });
 });

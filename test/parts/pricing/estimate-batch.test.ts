@@ -1,18 +1,18 @@
 /** Batches that a real scan planned, and their tokens, told from some of their lines. */
 import { describe, expect, it } from 'vitest';
-import { type Content, generateLines } from '../../../../../bench/inputs/generate.ts';
-import { defaultSettings } from '../../../../../src/contract/settings.ts';
-import { CorruptWorkFileError, ObjectGoneError } from '../../../../../src/core/base/errors.ts';
-import type { Plan } from '../../../../../src/core/files/plan.ts';
-import type { Job } from '../../../../../src/core/model/job.ts';
-import type { BatchLimits } from '../../../../../src/core/model/limits.ts';
-import { estimateBatchTokens } from '../../../../../src/core/pricing/tokens/estimate-batch.ts';
-import { loadTokenizer } from '../../../../../src/providers/openai/gpt-tokenizer.ts';
-import { imageTokens } from '../../../../../src/providers/openai/image-tokens.ts';
-import { OPENAI_RULES } from '../../../../../src/providers/openai/rules.ts';
-import type { MemoryObjects } from '../../../../support/memory/objects.ts';
-import { BUCKET, memoryStore } from '../../../../support/memory-store.ts';
-import { scanWhole } from '../../../../support/scans.ts';
+import { type Content, generateLines } from '../../../bench/inputs/generate.ts';
+import { defaultSettings } from '../../../src/contract/settings.ts';
+import { CorruptWorkFileError, ObjectGoneError } from '../../../src/core/base/errors.ts';
+import type { Plan } from '../../../src/core/files/plan.ts';
+import type { Job } from '../../../src/core/model/job.ts';
+import type { BatchLimits } from '../../../src/core/model/limits.ts';
+import { estimateBatchTokens } from '../../../src/core/pricing/tokens/estimate-batch.ts';
+import { loadTokenizer } from '../../../src/providers/openai/gpt-tokenizer.ts';
+import { imageTokens } from '../../../src/providers/openai/image-tokens.ts';
+import { OPENAI_RULES } from '../../../src/providers/openai/rules.ts';
+import type { MemoryObjects } from '../../support/memory/objects.ts';
+import { BUCKET, memoryStore } from '../../support/memory-store.ts';
+import { scanWhole } from '../../support/scans.ts';
 import { CORPORA, textsOf } from './corpora.ts';
 
 const CHAT = '/v1/chat/completions';

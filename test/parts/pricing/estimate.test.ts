@@ -1,15 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Content, generateLines } from '../../../../../bench/inputs/generate.ts';
+import { type Content, generateLines } from '../../../bench/inputs/generate.ts';
 import {
   estimateTokens,
   type TokenEstimate,
   type Tokenizer,
-} from '../../../../../src/core/pricing/tokens/estimate.ts';
-import { PromptSample, SampleBudget } from '../../../../../src/core/pricing/tokens/sample.ts';
-import { type LineHandlers, LineScanner } from '../../../../../src/core/requests/line-scanner.ts';
-import { loadTokenizer } from '../../../../../src/providers/openai/gpt-tokenizer.ts';
-import { OPENAI_RULES } from '../../../../../src/providers/openai/rules.ts';
+} from '../../../src/core/pricing/tokens/estimate.ts';
+import { PromptSample, SampleBudget } from '../../../src/core/pricing/tokens/sample.ts';
+import { type LineHandlers, LineScanner } from '../../../src/core/requests/line-scanner.ts';
+import { loadTokenizer } from '../../../src/providers/openai/gpt-tokenizer.ts';
+import { OPENAI_RULES } from '../../../src/providers/openai/rules.ts';
 import { CORPORA, textsOf } from './corpora.ts';
 
 const CHAT = '/v1/chat/completions';

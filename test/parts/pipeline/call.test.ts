@@ -1,14 +1,9 @@
 /** The runner of flex and standard, and the ladder, over the emulator: real HTTP, the real client, a virtual clock. */
 
 import { afterEach, describe, expect, it } from 'vitest';
-import { settingsSchema } from '../../../../../src/contract/settings.ts';
-import { HOUR_MS } from '../../../../../src/contract/time.ts';
-import {
-  chatLine,
-  type Pipeline,
-  type PipelineOptions,
-  startPipeline,
-} from '../../../../support/pipeline.ts';
+import { settingsSchema } from '../../../src/contract/settings.ts';
+import { HOUR_MS } from '../../../src/contract/time.ts';
+import { chatLine, type Pipeline, type PipelineOptions, startPipeline } from '../../support/pipeline.ts';
 
 const KEY = 'input/a.jsonl';
 

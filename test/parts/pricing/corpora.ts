@@ -1,6 +1,6 @@
 /** Texts of kinds that differ in how many bytes make a token, generated from a seed. */
-import { Random } from '../../../../../bench/inputs/random.ts';
-import { codeBlock, englishParagraph, foreignSentence } from '../../../../../bench/inputs/texts.ts';
+import { Random } from '../../../bench/inputs/random.ts';
+import { codeBlock, englishParagraph, foreignSentence } from '../../../bench/inputs/texts.ts';
 
 const THAI =
   'การ ที่ เป็น และ ของ ใน มี ได้ ว่า ไม่ ให้ จะ กับ ความ คน นี้ ไป มา อยู่ แล้ว ต้อง ทำ จาก วัน ประเทศ ไทย รัฐบาล ลูกค้า บริการ ข้อมูล ระบบ คำถาม สรุป ภาษา วิเคราะห์ ปัญหา ผลิตภัณฑ์ สำคัญ กรุณา ขอบคุณ'.split(

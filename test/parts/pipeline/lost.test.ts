@@ -2,20 +2,15 @@
 
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, test } from 'vitest';
-import type { FaultRule } from '../../../../../local/openai-emulator/emulator.ts';
-import { settingsSchema } from '../../../../../src/contract/settings.ts';
-import { HOUR_MS } from '../../../../../src/contract/time.ts';
-import { cancelJob } from '../../../../../src/core/lifecycle/cancel.ts';
-import type { BatchRecord, OpenAIBatchStatus } from '../../../../../src/core/model/batch.ts';
-import type { RemoteBatch } from '../../../../../src/core/ports/provider.ts';
-import { remedyFor, turnOf } from '../../../../../src/core/steps/poll/lost.ts';
-import {
-  chatLine,
-  type Pipeline,
-  type PipelineOptions,
-  startPipeline,
-} from '../../../../support/pipeline.ts';
-import { BATCH_ONLY } from '../../../../support/routes.ts';
+import type { FaultRule } from '../../../local/openai-emulator/emulator.ts';
+import { settingsSchema } from '../../../src/contract/settings.ts';
+import { HOUR_MS } from '../../../src/contract/time.ts';
+import { cancelJob } from '../../../src/core/lifecycle/cancel.ts';
+import type { BatchRecord, OpenAIBatchStatus } from '../../../src/core/model/batch.ts';
+import type { RemoteBatch } from '../../../src/core/ports/provider.ts';
+import { remedyFor, turnOf } from '../../../src/core/steps/poll/lost.ts';
+import { chatLine, type Pipeline, type PipelineOptions, startPipeline } from '../../support/pipeline.ts';
+import { BATCH_ONLY } from '../../support/routes.ts';
 
 const KEY = 'input/a.jsonl';
 const IDS = ['a', 'b', 'c', 'd', 'e', 'f'];
