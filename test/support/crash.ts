@@ -18,12 +18,12 @@ export interface Crash {
 }
 
 /** What a port throws once its worker is dead. */
-export class CrashedError extends Error {}
+class CrashedError extends Error {}
 
 const NEVER = -1;
 
 /** Dies at the counted call of index `at`; no call of that worker has an effect any more. */
-export function crashAt(at: number, when: CrashTime, counts: CallFilter = () => true): Crash {
+function crashAt(at: number, when: CrashTime, counts: CallFilter = () => true): Crash {
   const calls: string[] = [];
   let isDead = false;
   const intercept: Interceptor = async (call, effect) => {
