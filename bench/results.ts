@@ -179,7 +179,14 @@ async function planCollect(objects: S3Objects, lines: number) {
   const hasher = new CustomIdHasher(JOB_ID);
   for (let index = 0; index < lines; index++) {
     hasher.hashText(`r-${index}`);
-    entries.push(index + 1, index * 100, 99, 0, hasher.hash0, hasher.hash1);
+    entries.push({
+      line: index + 1,
+      offset: index * 100,
+      length: 99,
+      tried: 0,
+      hash0: hasher.hash0,
+      hash1: hasher.hash1,
+    });
   }
   const manifestKey = 'work/manifest';
   const source = { bucket: BUCKET, key: 'input/bench.jsonl' };

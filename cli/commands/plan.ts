@@ -9,10 +9,10 @@ import {
   type BatchForecast,
   type Bound,
   type Forecast,
-  forecast,
   type GroupForecast,
-  MOST_FINDINGS,
-} from '../../src/core/forecast/forecast.ts';
+  MAX_FINDINGS,
+} from '../../src/core/forecast/file-forecast.ts';
+import { forecast } from '../../src/core/forecast/forecast.ts';
 import { LEAST_CACHED_TOKENS, type SharedPrefix } from '../../src/core/forecast/prefixes.ts';
 import { type Reserve, reserveFor } from '../../src/core/forecast/reserve.ts';
 import {
@@ -198,7 +198,7 @@ class WholePlan {
     for (const { line, byte, code, message } of file.findings)
       lines.push(`  line ${format(line)}   ${code} at byte ${format(byte)}: ${message}`);
     if (file.invalid > file.findings.length)
-      lines.push(`  …          ${format(file.invalid - MOST_FINDINGS)} more: ${codesOf(file)}`);
+      lines.push(`  …          ${format(file.invalid - MAX_FINDINGS)} more: ${codesOf(file)}`);
     if (file.batches.length > 0) lines.push(`  batches    ${batchesText(file.batches)}`);
     for (const group of file.groups) lines.push(...this.#groupLines(group));
     lines.push(...this.#prefixLines(file));

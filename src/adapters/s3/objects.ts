@@ -22,6 +22,7 @@ import {
   type S3Client,
   UploadPartCopyCommand,
 } from '@aws-sdk/client-s3';
+import { type Backoff, waitAfter } from '../../core/base/backoff.ts';
 import { BatchdropError, ObjectGoneError } from '../../core/base/errors.ts';
 import type { KeyVersion, ListCursor, ObjectHead, SourceObject } from '../../core/model/objects.ts';
 import type {
@@ -32,7 +33,6 @@ import type {
   WorkFiles,
   WriterState,
 } from '../../core/ports/objects.ts';
-import { BodyChunks } from '../body-chunks.ts';
 import { decodeKey, keyVersionsOf, versionOf, wholeSeconds } from './listing.ts';
 import { S3ObjectWriter } from './object-writer.ts';
 import { PartBuffers } from './part-buffers.ts';
@@ -45,20 +45,15 @@ import {
   statusOf,
   unreadableError,
 } from './requests.ts';
+import { type OpenRange, ResumingBody } from './resuming-body.ts';
 import { copyRangesOf, MAX_COPIES_IN_FLIGHT, S3_SIZES, type S3Sizes } from './sizes.ts';
-
-/** How often a body may break off, counted anew each time that {@link RESUME_PROGRESS_BYTES} came through. */
-const MAX_RESUMES = 5;
-const RESUME_PROGRESS_BYTES = 8 * 1024 * 1024;
-/** A connection that its reader left alone for so long may be ended by either side: such a break is not counted. */
-const LEFT_ALONE_MS = 20_000;
 
 /** Entries of a page of one key's versions: most keys have one or two. */
 const KEY_PAGE = 50;
 
 /** How often a conditional write that ran into another one is sent; waits 50, 100, 200 and 400 ms between. */
 const MAX_CONDITIONAL_PUTS = 5;
-const CONDITIONAL_PUT_DELAY_MS = 50;
+const CONDITIONAL_PUT_BACKOFF: Backoff = { firstMs: 50, maxMs: 400 };
 
 export class S3Objects implements ObjectStore, Inputs, WorkFiles {
   readonly #client: S3Client;
@@ -79,7 +74,7 @@ export class S3Objects implements ObjectStore, Inputs, WorkFiles {
         new HeadObjectCommand({
           Bucket: bucket,
           Key: key,
-          ...(versionId === undefined ? {} : { VersionId: versionId }),
+          VersionId: versionId,
         }),
       );
       return {
@@ -107,9 +102,9 @@ export class S3Objects implements ObjectStore, Inputs, WorkFiles {
         new GetObjectCommand({
           Bucket: source.bucket,
           Key: source.key,
-          ...(source.versionId === undefined ? {} : { VersionId: source.versionId }),
-          ...(whole ? {} : { Range: `bytes=${from}-${to === undefined ? '' : to - 1}` }),
-          ...(etag === undefined ? {} : { IfMatch: etag }),
+          VersionId: source.versionId,
+          Range: whole ? undefined : `bytes=${from}-${to === undefined ? '' : to - 1}`,
+          IfMatch: etag,
         }),
       );
     };
@@ -119,7 +114,7 @@ export class S3Objects implements ObjectStore, Inputs, WorkFiles {
         return {
           body: Body as Readable,
           bytes: ContentLength ?? 0,
-          ...(ETag === undefined ? {} : { etag: ETag }),
+          etag: ETag,
         };
       } catch (error) {
         if (isMissing(error) || (etag !== undefined && statusOf(error) === 412)) {
@@ -158,8 +153,8 @@ export class S3Objects implements ObjectStore, Inputs, WorkFiles {
       Bucket: this.#bucket,
       Key: key,
       Body: body,
-      ...(options.contentType === undefined ? {} : { ContentType: options.contentType }),
-      ...(options.ifAbsent ? { IfNoneMatch: '*' } : {}),
+      ContentType: options.contentType,
+      IfNoneMatch: options.ifAbsent ? '*' : undefined,
     });
     for (let attempt = 1; ; attempt += 1) {
       try {
@@ -171,7 +166,7 @@ export class S3Objects implements ObjectStore, Inputs, WorkFiles {
         // ConditionalRequestConflict: another write or a delete of this key was under way, neither has won yet.
         // S3 User Guide, "Prevent object overwrites with conditional writes": send it again.
         if (statusOf(error) !== 409 || attempt === MAX_CONDITIONAL_PUTS) throw error;
-        await delay(CONDITIONAL_PUT_DELAY_MS * 2 ** (attempt - 1));
+        await delay(waitAfter(CONDITIONAL_PUT_BACKOFF, attempt));
       }
     }
   }
@@ -241,8 +236,8 @@ export class S3Objects implements ObjectStore, Inputs, WorkFiles {
         Prefix: prefix,
         // XML cannot carry every character that a key may have.
         EncodingType: 'url',
-        ...(after === undefined ? {} : { KeyMarker: after.key }),
-        ...(after?.versionId === undefined ? {} : { VersionIdMarker: after.versionId }),
+        KeyMarker: after?.key,
+        VersionIdMarker: after?.versionId,
       }),
     );
     const versions = (page.Versions ?? [])
@@ -274,8 +269,8 @@ export class S3Objects implements ObjectStore, Inputs, WorkFiles {
         Prefix: key,
         MaxKeys: KEY_PAGE,
         EncodingType: 'url',
-        ...(after === undefined ? {} : { KeyMarker: after.key }),
-        ...(after?.versionId === undefined ? {} : { VersionIdMarker: after.versionId }),
+        KeyMarker: after?.key,
+        VersionIdMarker: after?.versionId,
       }),
     );
     const versions = keyVersionsOf(page, this.#bucket, key);
@@ -323,99 +318,6 @@ export class S3Objects implements ObjectStore, Inputs, WorkFiles {
       await abortUpload(this.#client, { ...target, UploadId });
       throw error;
     }
-  }
-}
-
-interface OpenedRange {
-  /** What the SDK's node handler gives. */
-  body: Readable;
-  bytes: number;
-  etag?: string;
-}
-
-/** Opens bytes `from` to `to` (exclusive); with `etag`, only if the object still has it. */
-type OpenRange = (from: number, to: number | undefined, etag: string | undefined) => Promise<OpenedRange>;
-
-/** One range of one object as a stream that fetches on after a break. Lets go of the connection when dropped. */
-class ResumingBody implements AsyncIterableIterator<Uint8Array> {
-  readonly #open: OpenRange;
-  readonly #end: number;
-  readonly #etag: string | undefined;
-  #body: Readable;
-  #chunks: BodyChunks;
-  #position: number;
-  #resumes = 0;
-  #lastBreakAt: number;
-  #givenAt = performance.now();
-  #isDone = false;
-
-  constructor(open: OpenRange, start: number, first: OpenedRange) {
-    this.#open = open;
-    this.#position = start;
-    this.#lastBreakAt = start;
-    this.#end = start + first.bytes;
-    this.#etag = first.etag;
-    this.#body = first.body;
-    this.#chunks = new BodyChunks(first.body);
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  async next(): Promise<IteratorResult<Uint8Array>> {
-    let wasLeftAlone = performance.now() - this.#givenAt >= LEFT_ALONE_MS;
-    while (!this.#isDone) {
-      let cause: unknown;
-      try {
-        const result = await this.#chunks.next();
-        if (!result.done) {
-          this.#position += result.value.length;
-          this.#givenAt = performance.now();
-          return result;
-        }
-        if (this.#position === this.#end) break;
-      } catch (error) {
-        // All bytes came and the stream still failed: its checksum is wrong.
-        if (this.#position >= this.#end) return this.#fail(error);
-        cause = error;
-      }
-      try {
-        await this.#resume(cause, wasLeftAlone);
-      } catch (error) {
-        return this.#fail(error);
-      }
-      wasLeftAlone = false;
-    }
-    return this.return();
-  }
-
-  async return(): Promise<IteratorResult<Uint8Array>> {
-    this.#isDone = true;
-    this.#body.destroy();
-    return { done: true, value: undefined };
-  }
-
-  #fail(error: unknown): never {
-    this.#isDone = true;
-    this.#body.destroy();
-    throw error;
-  }
-
-  async #resume(cause: unknown, wasLeftAlone: boolean): Promise<void> {
-    this.#body.destroy();
-    if (this.#position - this.#lastBreakAt >= RESUME_PROGRESS_BYTES) this.#resumes = 0;
-    this.#lastBreakAt = this.#position;
-    if (this.#resumes >= MAX_RESUMES && !wasLeftAlone) {
-      throw new BatchdropError(
-        `reading from S3 broke off ${MAX_RESUMES + 1} times, last after byte ${this.#position} of ${this.#end}`,
-        { cause },
-      );
-    }
-    if (!wasLeftAlone) this.#resumes += 1;
-    const { body } = await this.#open(this.#position, this.#end, this.#etag);
-    this.#body = body;
-    this.#chunks = new BodyChunks(body);
   }
 }
 

@@ -52,7 +52,7 @@ export class ManifestEntries {
   }
 
   /** Appends and gives the entry's index. */
-  push(line: number, offset: number, length: number, tried: number, hash0: number, hash1: number): number {
+  push({ line, offset, length, tried, hash0, hash1 }: ManifestEntry): number {
     if (this.#count === this.#capacity) this.#grow(this.#capacity * 2);
     const double = this.#count * DOUBLES;
     const word = this.#count * WORDS;

@@ -9,7 +9,7 @@ import { ManifestEntries, renderedBytes } from '../files/manifest.ts';
 import { unpacked } from '../files/unpacked.ts';
 import { type BatchLimits, MAX_GROUPS } from '../model/limits.ts';
 import { withOutputLimit } from '../model/output-limit.ts';
-import { UNESTIMATED_KINDS, type UnestimatedKind } from '../model/prompt.ts';
+import { UNESTIMATED_KINDS } from '../model/prompt.ts';
 import type { ByteStream } from '../ports/objects.ts';
 import type { ProviderRules } from '../ports/provider-rules.ts';
 import { sizeOf } from '../pricing/bound.ts';
@@ -26,68 +26,10 @@ import {
 import { LineScanner, type ScannedRequest } from '../requests/line-scanner.ts';
 import { Cutter, type OpenBatch } from '../steps/ingest/cutter.ts';
 import { type Additions, checkFilledIn } from '../steps/ingest/fill-in.ts';
-import { type PrefixReport, SharedPrefixes } from './prefixes.ts';
+import type { BatchForecast, Bound, Finding, Forecast, GroupForecast } from './file-forecast.ts';
+import { ASSUMED_OUTPUT_TOKENS, MAX_FINDINGS } from './file-forecast.ts';
+import { SharedPrefixes } from './prefixes.ts';
 import { SeenIds } from './seen-ids.ts';
-
-/** What a batch was full of; `groups`: many fill up side by side, and it was the largest; `end`: the file ended. */
-export type Bound = 'requests' | 'bytes' | 'embedding_inputs' | 'output' | 'tokens' | 'groups' | 'end';
-
-export interface BatchForecast {
-  endpoint: string;
-  model: string;
-  requests: number;
-  bytes: number;
-  inputTokens: number;
-  inputTokensAtMost: number;
-  /** The most that the requests allow, or that is reserved for those that set no limit. */
-  outputTokensAtMost: number;
-  longestBytes: number;
-  bound: Bound;
-}
-
-/** What a line is refused for. Never its content. */
-export interface Finding {
-  line: number;
-  byte: number;
-  code: string;
-  message: string;
-}
-
-/** Requests of one model and endpoint. */
-export interface GroupForecast {
-  endpoint: string;
-  model: string;
-  requests: number;
-  batches: number;
-  inputTokens: number;
-  inputTokensAtMost: number;
-  /** Standard error of the estimate over `inputTokens`. */
-  relativeError: number;
-  unestimated: Partial<Record<UnestimatedKind, number>>;
-  /** The most that the requests allow, or {@link ASSUMED_OUTPUT_TOKENS} for each that sets no limit. */
-  outputTokens: number;
-  /** Requests that set no limit to their answer. */
-  unlimited: number;
-  /** Requests of more than 272,000 input tokens, which cost more. */
-  long: { requests: number; inputTokens: number; outputTokens: number; firstLines: number[] };
-}
-
-export interface Forecast {
-  /** Lines with something on them. */
-  lines: number;
-  blank: number;
-  invalid: number;
-  invalidByCode: Record<string, number>;
-  /** The first invalid lines; at most {@link MOST_FINDINGS}. */
-  findings: Finding[];
-  batches: BatchForecast[];
-  groups: GroupForecast[];
-  prefixes: PrefixReport;
-  /** Requests that name no `prompt_cache_key`. */
-  withoutCacheKey: number;
-  /** The file as a whole would not be run. */
-  rejection?: { code: string; message: string };
-}
 
 export interface ForecastOptions {
   rules: ProviderRules;
@@ -101,9 +43,6 @@ export interface ForecastOptions {
   route?: Pick<Route, 'name' | 'onInvalid'> | undefined;
 }
 
-export const MOST_FINDINGS = 20;
-/** Answers of requests that set no limit: a few paragraphs, as `EndpointRules.predictOutput` has it. */
-export const ASSUMED_OUTPUT_TOKENS = 450;
 /** Batches stay below this share of the limit of enqueued tokens, so that others find room beside them. */
 const ENQUEUED_SHARE = 0.8;
 /** Long requests that are counted token by token; of more, tokens are told by their bytes. */
@@ -218,7 +157,6 @@ class Reading {
       ...group,
       relativeError: group.inputTokens === 0 ? 0 : Math.sqrt(error) / group.inputTokens,
     }));
-    const rejection = this.#rejection();
     return {
       lines: this.#lines,
       blank: this.#scanner.blank,
@@ -229,7 +167,7 @@ class Reading {
       groups,
       prefixes: this.#prefixes.report(),
       withoutCacheKey: this.#withoutCacheKey,
-      ...(rejection === undefined ? {} : { rejection }),
+      rejection: this.#rejection(),
     };
   }
 
@@ -255,7 +193,7 @@ class Reading {
   #reject(line: number, byte: number, { code, message }: InvalidLine): void {
     this.#invalid++;
     this.#invalidByCode[code] = (this.#invalidByCode[code] ?? 0) + 1;
-    if (this.#findings.length < MOST_FINDINGS) this.#findings.push({ line, byte, code, message });
+    if (this.#findings.length < MAX_FINDINGS) this.#findings.push({ line, byte, code, message });
   }
 
   #accept(request: Request): void {
@@ -268,7 +206,7 @@ class Reading {
       this.#reject(line, offset, duplicateCustomId(request.customId(), firstLine));
       const taken = this.#duplicates.get(batch) ?? new ManifestEntries();
       const { length, hash0, hash1, outputLimit } = request;
-      taken.push(line, offset, length, withOutputLimit(0, outputLimit), hash0, hash1);
+      taken.push({ line, offset, length, tried: withOutputLimit(0, outputLimit), hash0, hash1 });
       this.#duplicates.set(batch, taken);
       return;
     }

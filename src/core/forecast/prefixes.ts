@@ -98,7 +98,7 @@ export class SharedPrefixes {
       const node = this.#nodes.get(key);
       if (node === undefined) {
         if (parent !== undefined && parent.count > 1) this.#stopAt(parent, prompt);
-        this.#create(key, parent, endpoint, model, prompt, rung, line);
+        this.#create(key, prompt, rung, { parent, endpoint, model, firstLine: line });
         // What is new from here on is new all the way down.
         for (
           let below = rung + 1, last = this.#nodes.get(key);
@@ -106,7 +106,7 @@ export class SharedPrefixes {
           below++
         ) {
           hash.add(prompt, RUNGS[below - 1]!, RUNGS[below]!);
-          last = this.#create(hash.key(), last, endpoint, model, prompt, below, line);
+          last = this.#create(hash.key(), prompt, below, { parent: last, endpoint, model, firstLine: line });
         }
         this.#forget();
         return;
@@ -148,27 +148,14 @@ export class SharedPrefixes {
 
   #create(
     key: string,
-    parent: Node | undefined,
-    endpoint: string,
-    model: string,
     prompt: string,
     rung: number,
-    firstLine: number,
+    place: Pick<Node, 'parent' | 'endpoint' | 'model' | 'firstLine'>,
   ): Node {
     const chars = RUNGS[rung]!;
     const next = chars < KEPT_CHARS ? prompt.slice(chars, RUNGS[rung + 1]) : undefined;
     this.#keptChars += next?.length ?? 0;
-    const node = {
-      parent,
-      endpoint,
-      model,
-      chars,
-      count: 1,
-      next,
-      tokens: undefined,
-      tokensAtChars: 0,
-      firstLine,
-    };
+    const node = { ...place, chars, count: 1, next, tokens: undefined, tokensAtChars: 0 };
     this.#nodes.set(key, node);
     return node;
   }

@@ -5,7 +5,7 @@ import type { ProviderRules } from '../ports/provider-rules.ts';
 import { boundOf } from '../pricing/bound.ts';
 import type { Prices } from '../pricing/prices.ts';
 import { ladderOf } from '../scheduling/ladder.ts';
-import type { BatchForecast } from './forecast.ts';
+import type { BatchForecast } from './file-forecast.ts';
 
 export interface Reserve {
   /** Each batch rounded up to a millionth of a USD, as ledgers do. */

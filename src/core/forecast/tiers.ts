@@ -5,7 +5,7 @@ import { HOUR_MS } from '../../contract/time.ts';
 import type { Picodollars } from '../base/money.ts';
 import type { ProviderRules } from '../ports/provider-rules.ts';
 import { costAt, type Prices } from '../pricing/prices.ts';
-import type { GroupForecast } from './forecast.ts';
+import type { GroupForecast } from './file-forecast.ts';
 import type { PrefixReport } from './prefixes.ts';
 
 /** What a group would cost in a tier. */

@@ -56,8 +56,7 @@ export function boundOf(batch: Bounded, prices: Prices, at: number): Picodollars
 export function cutByCost(
   batch: Bounded,
   entries: ManifestEntries,
-  microdollars: number,
-  mostParts: number,
+  { microdollars, mostParts }: { microdollars: number; mostParts: number },
   prices: Prices,
   at: number,
 ): Part[] {

@@ -43,7 +43,7 @@ export function cutByWeight(
       part = { entries: new ManifestEntries(), tokens: 0 };
       weight = 0;
     }
-    part.entries.push(line, offset, length, tried, hash0, hash1);
+    part.entries.push({ line, offset, length, tried, hash0, hash1 });
     part.tokens += tokensOfOne(entry);
     weight += own;
   }

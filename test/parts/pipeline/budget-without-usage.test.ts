@@ -115,7 +115,14 @@ describe('shares of what a batch may cost at the most', () => {
     const entries = new ManifestEntries();
     let offset = 0;
     for (const [index, { length, limit }] of given.entries()) {
-      entries.push(index + 1, offset, length, withOutputLimit(0, limit), index, 7);
+      entries.push({
+        line: index + 1,
+        offset,
+        length,
+        tried: withOutputLimit(0, limit),
+        hash0: index,
+        hash1: 7,
+      });
       offset += length + 1;
     }
     const model = 'gpt-5-nano';

@@ -367,7 +367,13 @@ async function recut(
 function cut({ prices, ambient }: DepsWithKey, batch: BatchRecord, entries: ManifestEntries): Part[] {
   if (batch.recutMicrodollars === undefined)
     return cutByTokens(batch, entries, Math.max(batch.recutTokens!, Math.ceil(tokensOf(batch) / MAX_PARTS)));
-  return cutByCost(batch, entries, batch.recutMicrodollars, MAX_PARTS, prices, ambient.now());
+  return cutByCost(
+    batch,
+    entries,
+    { microdollars: batch.recutMicrodollars, mostParts: MAX_PARTS },
+    prices,
+    ambient.now(),
+  );
 }
 
 async function writeResults(
@@ -423,7 +429,7 @@ async function writeResults(
         outcome.retried++;
         if (isSlice(batch) && decision.tried !== tried) tries = Math.max(tries, attemptsOf(decision.tried));
         if (decision.lost !== undefined) countIn(billedTwice, decision.lost);
-        next.push(line, offset, length, decision.tried, hash0, hash1);
+        next.push({ line, offset, length, tried: decision.tried, hash0, hash1 });
       } else {
         outcome.failed++;
         countIn(failedByCode, decision.code);
@@ -572,7 +578,7 @@ function halvesOf(entries: ManifestEntries): ManifestEntries[] {
   const halves = [new ManifestEntries(), new ManifestEntries()] as const;
   for (let index = 0; index < entries.count; index++) {
     const { line, offset, length, tried, hash0, hash1 } = entries.at(index);
-    halves[index < middle ? 0 : 1].push(line, offset, length, tried, hash0, hash1);
+    halves[index < middle ? 0 : 1].push({ line, offset, length, tried, hash0, hash1 });
   }
   return halves.filter(({ count }) => count > 0);
 }

@@ -125,7 +125,7 @@ export class Cutter {
       batch = this.#close(batch);
     this.#grow(batch, request.offset, request.offset + request.length, 1, request);
     const { line, offset, length, outputLimit, hash0, hash1 } = request;
-    batch.entries.push(line, offset, length, withOutputLimit(0, outputLimit), hash0, hash1);
+    batch.entries.push({ line, offset, length, tried: withOutputLimit(0, outputLimit), hash0, hash1 });
     this.#isShattered ||= !this.#isSpooled && isShattered(batch);
     return batch;
   }

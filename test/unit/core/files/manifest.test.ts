@@ -26,7 +26,7 @@ const entryArbitrary: fc.Arbitrary<ManifestEntry> = fc.record({
 function entriesOf(list: readonly ManifestEntry[], capacity?: number): ManifestEntries {
   const entries = new ManifestEntries(capacity);
   for (const { line, offset, length, tried, hash0, hash1 } of list)
-    entries.push(line, offset, length, tried, hash0, hash1);
+    entries.push({ line, offset, length, tried, hash0, hash1 });
   return entries;
 }
 
@@ -90,11 +90,12 @@ describe('manifest', () => {
 
   it('reads back 50,000 entries, and takes more after that', async () => {
     const entries = new ManifestEntries();
-    for (let line = 1; line <= 50_000; line++) entries.push(line, line * 100, 99, 0, line, 1);
+    for (let line = 1; line <= 50_000; line++)
+      entries.push({ line, offset: line * 100, length: 99, tried: 0, hash0: line, hash1: 1 });
     const read = await roundTrip(encodeManifest({ source: SOURCE, entries }));
     expect(read.entries.count).toBe(50_000);
     expect(read.entries.at(49_999)).toMatchObject({ line: 50_000, offset: 5_000_000 });
-    read.entries.push(50_001, 0, 1, 2, 3, 4);
+    read.entries.push({ line: 50_001, offset: 0, length: 1, tried: 2, hash0: 3, hash1: 4 });
     expect(read.entries.at(50_000)).toMatchObject({ line: 50_001, tried: 2 });
   });
 

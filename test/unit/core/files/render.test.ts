@@ -24,7 +24,7 @@ function layOut(pieces: readonly Piece[]): { source: Buffer; entries: ManifestEn
     const line = Buffer.alloc(length, `line-${index};`);
     source.push(Buffer.alloc(gap, 0x0d), line);
     lines.push(line, Buffer.from('\n'));
-    entries.push(index + 1, at + gap, length, 0, index, 1);
+    entries.push({ line: index + 1, offset: at + gap, length, tried: 0, hash0: index, hash1: 1 });
     at += gap + length;
   }
   return { source: Buffer.concat(source), entries, expected: Buffer.concat(lines) };

@@ -16,7 +16,14 @@ const PRICES = new Prices();
 const tallyOf = (model: string, tier?: Tier, endpoint = '/v1/chat/completions') => {
   const entries = new ManifestEntries();
   for (let index = 0; index < 10; index++)
-    entries.push(index + 1, index * 200, 199, withOutputLimit(0, 128), index, 7);
+    entries.push({
+      line: index + 1,
+      offset: index * 200,
+      length: 199,
+      tried: withOutputLimit(0, 128),
+      hash0: index,
+      hash1: 7,
+    });
   return new Tally(
     {
       endpoint,

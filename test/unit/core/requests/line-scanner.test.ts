@@ -70,7 +70,7 @@ function expectSum(span: RequestSpan): void {
     expect([request.endpoint, request.model]).toEqual([span.endpoint, span.model]);
     if (wanted.count === 0) start = offset;
     end = offset + length;
-    wanted.push(line, offset, length, withOutputLimit(0, outputLimit), hash0, hash1);
+    wanted.push({ line, offset, length, tried: withOutputLimit(0, outputLimit), hash0, hash1 });
     for (const name of Object.keys(sums) as (keyof typeof sums)[]) sums[name] += request[name];
   }
   const { endpoint, model } = span;

@@ -202,7 +202,14 @@ describe('what is too large', () => {
         (lengths, most, tokens) => {
           const entries = new ManifestEntries();
           for (const [index, length] of lengths.entries())
-            entries.push(index + 1, index * 10_000, length, index % 4, index, 7);
+            entries.push({
+              line: index + 1,
+              offset: index * 10_000,
+              length,
+              tried: index % 4,
+              hash0: index,
+              hash1: 7,
+            });
           const parts = cutByTokens({ tokens, bytes: 1 }, entries, most);
           const all = parts.flatMap((part) =>
             Array.from({ length: part.entries.count }, (_, index) => part.entries.at(index)),

@@ -100,7 +100,14 @@ describe('what a batch costs at the most', () => {
         (requests, tokens, most) => {
           const entries = new ManifestEntries();
           for (const [index, [length, limit]] of requests.entries())
-            entries.push(index + 1, index * 10_000, length, withOutputLimit(0, limit), index, 7);
+            entries.push({
+              line: index + 1,
+              offset: index * 10_000,
+              length,
+              tried: withOutputLimit(0, limit),
+              hash0: index,
+              hash1: 7,
+            });
           const bytes = requests.reduce((sum, [length]) => sum + length + 1, 0);
           const whole = batch({
             requests: requests.length,
@@ -108,7 +115,7 @@ describe('what a batch costs at the most', () => {
             ...sizeOf(entries, 'gpt-5-nano'),
             ...(tokens === undefined ? {} : { tokens }),
           });
-          const parts = cutByCost(whole, entries, most, 1_000_000, PRICES, NOW);
+          const parts = cutByCost(whole, entries, { microdollars: most, mostParts: 1_000_000 }, PRICES, NOW);
           expect(
             parts.flatMap((part) =>
               Array.from({ length: part.entries.count }, (_, i) => part.entries.line(i)),
@@ -168,14 +175,27 @@ describe('what is cut', () => {
         (requests, tokens, cuts) => {
           const entries = new ManifestEntries();
           for (const [index, [length, limit]] of requests.entries())
-            entries.push(index + 1, index * 10_000, length, withOutputLimit(0, limit), index, 7);
+            entries.push({
+              line: index + 1,
+              offset: index * 10_000,
+              length,
+              tried: withOutputLimit(0, limit),
+              hash0: index,
+              hash1: 7,
+            });
           const whole: Part = { entries, ...(tokens === undefined ? {} : { tokens }) };
           let parts = [whole];
           for (const [byTokens, most] of cuts) {
             parts = parts.flatMap((part) =>
               byTokens
                 ? cutByTokens(recorded(part), part.entries, most)
-                : cutByCost(recorded(part), part.entries, most, 1_000, PRICES, NOW),
+                : cutByCost(
+                    recorded(part),
+                    part.entries,
+                    { microdollars: most, mostParts: 1_000 },
+                    PRICES,
+                    NOW,
+                  ),
             );
           }
           const bounds = parts.map((part) => boundOf(recorded(part), PRICES, NOW)!);

@@ -33,7 +33,14 @@ async function joinOf(
   const hasher = new CustomIdHasher(JOB_ID);
   for (const [index, id] of ids.entries()) {
     hasher.hashText(id);
-    entries.push(index + 1, index * 100, 99, 0, hasher.hash0, hasher.hash1);
+    entries.push({
+      line: index + 1,
+      offset: index * 100,
+      length: 99,
+      tried: 0,
+      hash0: hasher.hash0,
+      hash1: hasher.hash1,
+    });
   }
   const scratch = await new MemoryScratch(roomBytes).open();
   return new Join(

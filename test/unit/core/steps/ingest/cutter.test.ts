@@ -111,7 +111,7 @@ describe('Cutter', () => {
         const members = ends < 0 ? others : others.slice(0, ends);
         const entries = new ManifestEntries();
         for (const { line, offset, length, outputLimit, hash0, hash1 } of members)
-          entries.push(line, offset, length, withOutputLimit(0, outputLimit), hash0, hash1);
+          entries.push({ line, offset, length, tried: withOutputLimit(0, outputLimit), hash0, hash1 });
         const sum = (of: (request: Cuttable) => number): number =>
           members.reduce((total, member) => total + of(member), 0);
         const last = members.at(-1)!;

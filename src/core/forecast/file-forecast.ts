@@ -1,0 +1,68 @@
+/** What a forecast tells of a file. */
+import type { UnestimatedKind } from '../model/prompt.ts';
+import type { PrefixReport } from './prefixes.ts';
+
+/** The most invalid lines that a forecast names. */
+export const MAX_FINDINGS = 20;
+/** Answers of requests that set no limit: a few paragraphs, as `EndpointRules.predictOutput` has it. */
+export const ASSUMED_OUTPUT_TOKENS = 450;
+
+/** What a batch was full of; `groups`: many fill up side by side, and it was the largest; `end`: the file ended. */
+export type Bound = 'requests' | 'bytes' | 'embedding_inputs' | 'output' | 'tokens' | 'groups' | 'end';
+
+export interface BatchForecast {
+  endpoint: string;
+  model: string;
+  requests: number;
+  bytes: number;
+  inputTokens: number;
+  inputTokensAtMost: number;
+  /** The most that the requests allow, or that is reserved for those that set no limit. */
+  outputTokensAtMost: number;
+  longestBytes: number;
+  bound: Bound;
+}
+
+/** What a line is refused for. Never its content. */
+export interface Finding {
+  line: number;
+  byte: number;
+  code: string;
+  message: string;
+}
+
+/** Requests of one model and endpoint. */
+export interface GroupForecast {
+  endpoint: string;
+  model: string;
+  requests: number;
+  batches: number;
+  inputTokens: number;
+  inputTokensAtMost: number;
+  /** Standard error of the estimate over `inputTokens`. */
+  relativeError: number;
+  unestimated: Partial<Record<UnestimatedKind, number>>;
+  /** The most that the requests allow, or {@link ASSUMED_OUTPUT_TOKENS} for each that sets no limit. */
+  outputTokens: number;
+  /** Requests that set no limit to their answer. */
+  unlimited: number;
+  /** Requests of more than 272,000 input tokens, which cost more. */
+  long: { requests: number; inputTokens: number; outputTokens: number; firstLines: number[] };
+}
+
+export interface Forecast {
+  /** Lines with something on them. */
+  lines: number;
+  blank: number;
+  invalid: number;
+  invalidByCode: Record<string, number>;
+  /** The first invalid lines; at most {@link MAX_FINDINGS}. */
+  findings: Finding[];
+  batches: BatchForecast[];
+  groups: GroupForecast[];
+  prefixes: PrefixReport;
+  /** Requests that name no `prompt_cache_key`. */
+  withoutCacheKey: number;
+  /** The file as a whole would not be run. */
+  rejection?: { code: string; message: string } | undefined;
+}
