@@ -60,6 +60,11 @@ describe('documents', () => {
     for (const block of blocks.filter((one) => one.includes('"routes":'))) readSettings(block, document);
   });
 
+  it('has tasks for VS Code whose scripts exist', () => {
+    const { tasks } = JSON.parse(textOf('.vscode/tasks.json')) as { tasks: { script?: string }[] };
+    expect(tasks.flatMap(({ script }) => script ?? []).filter((script) => !SCRIPTS.has(script))).toEqual([]);
+  });
+
   it('names every endpoint that a request may have', () => {
     const named = textOf('docs/formats.md');
     expect([...ENDPOINTS.keys()].filter((url) => !named.includes(`\`${url}\``))).toEqual([]);
