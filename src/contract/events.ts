@@ -355,7 +355,7 @@ export const EVENTS = {
   'batch.ended': {
     level: 'info',
     message: 'The batch has ended at OpenAI. Its results are collected next.',
-    fields: { ...REMOTE, status: 'code' },
+    fields: { ...REMOTE, status: 'code', rawStatus: 'code?' },
   },
   'batch.stuck': {
     level: 'warn',

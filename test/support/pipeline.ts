@@ -22,7 +22,8 @@ import { MINUTE_MS } from '../../src/contract/time.ts';
 import { publishedKeys } from '../../src/core/files/keys.ts';
 import type { BatchLimits } from '../../src/core/model/limits.ts';
 import type { Deadline } from '../../src/core/ports/ambient.ts';
-import type { BatchApi, CallApi } from '../../src/core/ports/provider.ts';
+import type { BatchApi, BatchService, ByKey, CallApi } from '../../src/core/ports/provider.ts';
+import type { ProviderRules } from '../../src/core/ports/provider-rules.ts';
 import { Prices } from '../../src/core/pricing/prices.ts';
 import { routeOf } from '../../src/core/requests/route.ts';
 import { call } from '../../src/core/steps/call/call.ts';
@@ -75,6 +76,8 @@ export interface PipelineOptions {
   otherKeys?: Readonly<Record<string, ApiKeys>>;
   /** Another stack's project, to share it. */
   openai?: Emulator;
+  /** A provider in place of OpenAI. */
+  provider?: { rules: ProviderRules; batches: ByKey<BatchService> };
 }
 
 /** Told of every call of a port; `effect` makes the call. What it throws, the domain sees. */
@@ -159,8 +162,12 @@ export async function startPipeline(options: PipelineOptions = {}) {
     telemetry: noTelemetry,
   };
 
-  const { intercept } = options;
-  const seen = intercept === undefined ? deps : interceptPorts(deps, intercept);
+  const { intercept, provider } = options;
+  const composed =
+    provider === undefined
+      ? deps
+      : { ...deps, ...provider, limits: { ...provider.rules.limits, ...options.limits } };
+  const seen = intercept === undefined ? composed : interceptPorts(composed, intercept);
 
   /** Where the results of an input are looked for. */
   const namesOf = (key: string) =>

@@ -10,13 +10,13 @@ import { receiptSchema } from '../../contract/receipt.ts';
 import { routeSchema, TIERS } from '../../contract/route.ts';
 import { BatchdropError } from '../../core/base/errors.ts';
 import {
+  BATCH_STATUSES,
   type BatchRecord,
   type Calls,
   type FetchedFile,
   type Fetching,
   type Ladder,
   type NextBatch,
-  OPENAI_BATCH_STATUSES,
   type RunRef,
 } from '../../core/model/batch.ts';
 import type { InputListing, ListingPass } from '../../core/model/input-listing.ts';
@@ -259,7 +259,7 @@ const batchSchema = z.object({
   lookUp: z.exactOptional(z.object({ after: z.string(), pages: count, mark: z.string() })),
   openaiBatchId: z.exactOptional(z.string()),
   submittedAt: z.exactOptional(z.number()),
-  status: z.exactOptional(z.enum(OPENAI_BATCH_STATUSES)),
+  status: z.exactOptional(z.enum(BATCH_STATUSES)),
   statusAt: z.exactOptional(z.number()),
   startedAt: z.exactOptional(z.number()),
   expiresAt: z.exactOptional(z.number()),

@@ -3,7 +3,7 @@ import type { Job } from '../model/job.ts';
 import { CANCELLED } from '../model/outcome-codes.ts';
 import type { Ambient } from '../ports/ambient.ts';
 import type { Outbox } from '../ports/outbox.ts';
-import type { BatchApi, ByKey, RemoteBatch } from '../ports/provider.ts';
+import type { BatchService, ByKey, RemoteBatch } from '../ports/provider.ts';
 import type { JobStore } from '../ports/records.ts';
 import type { Telemetry } from '../ports/telemetry.ts';
 import { isWaiting, waitingFor } from './duplicate-jobs.ts';
@@ -11,7 +11,7 @@ import { SUCCEEDED } from './step-failure.ts';
 
 export interface CancelDeps {
   jobs: JobStore;
-  batches: ByKey<Pick<BatchApi, 'getBatch' | 'cancelBatch'>>;
+  batches: ByKey<Pick<BatchService, 'getBatch' | 'cancelBatch'>>;
   outbox: Pick<Outbox, 'finalize'>;
   ambient: Pick<Ambient, 'now'>;
   telemetry: Telemetry;
@@ -112,7 +112,7 @@ export function cancelledUnsent(now: number): Parameters<JobStore['updateBatch']
  * @param remote the batch as OpenAI has it now.
  */
 export async function cancelAtOpenAI(
-  deps: Pick<CancelDeps, 'telemetry'> & { batches: ByKey<Pick<BatchApi, 'cancelBatch'>> },
+  deps: Pick<CancelDeps, 'telemetry'> & { batches: ByKey<Pick<BatchService, 'cancelBatch'>> },
   batch: BatchRecord,
   remote: RemoteBatch,
 ): Promise<void> {

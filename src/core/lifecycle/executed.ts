@@ -1,8 +1,8 @@
-import type { BatchRecord, OpenAIBatchStatus } from '../model/batch.ts';
+import type { BatchRecord, BatchStatus } from '../model/batch.ts';
 import type { RemoteBatch } from '../ports/provider.ts';
 
 /** Statuses that a batch comes to only once its requests are executed. Source: openai-batch guide, "Batch object status". */
-const RUNNING: ReadonlySet<OpenAIBatchStatus | undefined> = new Set(['in_progress', 'finalizing']);
+const RUNNING: ReadonlySet<BatchStatus | undefined> = new Set(['in_progress', 'finalizing']);
 
 /**
  * When OpenAI began to execute a batch, or when that was first seen.

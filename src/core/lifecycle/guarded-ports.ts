@@ -1,12 +1,12 @@
 import type { ObjectStore, ObjectWriter } from '../ports/objects.ts';
 import type { JobEvents } from '../ports/outbox.ts';
-import type { BatchApi } from '../ports/provider.ts';
+import type { BatchService } from '../ports/provider.ts';
 import type { Lease } from './lease.ts';
 
 /** Those of a step's ports that are guarded. */
 export interface GuardedPorts {
   objects?: Partial<ObjectStore>;
-  batches?: Partial<BatchApi> | { withKey(name: string): Partial<BatchApi> };
+  batches?: Partial<BatchService> | { withKey(name: string): Partial<BatchService> };
   events?: JobEvents;
 }
 
@@ -17,7 +17,7 @@ const BATCH_EFFECTS = [
   'createBatch',
   'cancelBatch',
   'deleteFile',
-] as const satisfies (keyof BatchApi)[];
+] as const satisfies (keyof BatchService)[];
 const EVENT_EFFECTS = ['completed'] as const satisfies (keyof JobEvents)[];
 
 /** The same dependencies; side effects throw {@link LeaseLostError} once the lease is lost. */

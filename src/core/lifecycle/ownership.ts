@@ -1,5 +1,7 @@
+import { BatchdropError } from '../base/errors.ts';
 import type { BatchRecord } from '../model/batch.ts';
 import type { RemoteBatch } from '../ports/provider.ts';
+import type { ProviderRules } from '../ports/provider-rules.ts';
 
 const STACK_KEY = 'batchdrop_stack';
 const JOB_KEY = 'batchdrop_job';
@@ -28,6 +30,22 @@ export function recordKeyOf({
 }: Pick<RemoteBatch, 'metadata'>): (BatchKey & { nonce: string }) | undefined {
   const { [JOB_KEY]: jobId, [BATCH_KEY]: batchId, [NONCE_KEY]: nonce } = metadata;
   return jobId && batchId && nonce ? { jobId, batchId, nonce } : undefined;
+}
+
+/** A provider with which the same requests could be paid for twice. A person must not deploy it. */
+export class UnprovenOwnershipError extends BatchdropError {}
+
+/**
+ * To be asked wherever a provider is put together with the core. A create whose answer was lost is looked up before another one
+ * is begun, by the nonce in its metadata: without that, or another proof in its place, "never pay twice" does not hold.
+ * @returns the rules as they are.
+ * @throws {UnprovenOwnershipError} if nothing proves whose a batch is.
+ */
+export function requireOwnershipProof(rules: ProviderRules): ProviderRules {
+  if (rules.ownership !== 'none') return rules;
+  throw new UnprovenOwnershipError(
+    `the provider ${rules.name} says ownership "none": it keeps no metadata with its batches, so a create whose answer was lost could not be found and might be paid for twice. Expected is "metadata", or a provider with another proof, such as an idempotency key, that ProviderRules.ownership and look-up.ts know of.`,
+  );
 }
 
 /** The name of an input file. */

@@ -53,8 +53,11 @@ export type BatchState =
   | 'ended'
   | 'collected';
 
-/** OpenAI's batch statuses, verbatim. Source: openai 7.55.0 `resources/batches.ts`. */
-export const OPENAI_BATCH_STATUSES = [
+/**
+ * How far a batch is at its provider, in the words that every adapter translates its provider's into. They are OpenAI's (openai
+ * 7.55.0 `resources/batches.ts`), the finest that any provider tells.
+ */
+export const BATCH_STATUSES = [
   'validating',
   'failed',
   'in_progress',
@@ -65,7 +68,7 @@ export const OPENAI_BATCH_STATUSES = [
   'cancelled',
 ] as const;
 
-export type OpenAIBatchStatus = (typeof OPENAI_BATCH_STATUSES)[number];
+export type BatchStatus = (typeof BATCH_STATUSES)[number];
 
 /** A slice of a job that becomes one OpenAI batch. */
 export interface BatchRecord {
@@ -145,7 +148,7 @@ export interface BatchRecord {
   lookUp?: PagePosition;
   openaiBatchId?: string;
   submittedAt?: number;
-  status?: OpenAIBatchStatus;
+  status?: BatchStatus;
   /** When the status was first seen. */
   statusAt?: number;
   /** When OpenAI began to execute it, as it says, or when that was first seen. Absent: nothing shows that it has. */
@@ -261,15 +264,10 @@ export interface BatchLevelError {
 }
 
 /** Statuses after which OpenAI changes nothing any more. Source: openai-batch guide, "Batch object status". */
-const TERMINAL_STATUSES: ReadonlySet<OpenAIBatchStatus> = new Set([
-  'failed',
-  'completed',
-  'expired',
-  'cancelled',
-]);
+const TERMINAL_STATUSES: ReadonlySet<BatchStatus> = new Set(['failed', 'completed', 'expired', 'cancelled']);
 
 /** Whether OpenAI is done with a batch. */
-export function isTerminal(status: OpenAIBatchStatus): boolean {
+export function isTerminal(status: BatchStatus): boolean {
   return TERMINAL_STATUSES.has(status);
 }
 

@@ -16,6 +16,11 @@ import type { Asked, OperatorScope, Verdict } from '../model/verdict.ts';
 export interface ProviderRules {
   /** As messages name it, such as `OpenAI`. */
   name: string;
+  /**
+   * What proves whose a batch is: metadata that the provider keeps with it, so that a create whose answer was lost is found by
+   * its nonce before anything else is created; or nothing, so that it cannot be found.
+   */
+  ownership: 'metadata' | 'none';
   /** How much one batch may hold. */
   limits: BatchLimits;
   /** By URL, as lines of an input name it. The order is that of messages. */

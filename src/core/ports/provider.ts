@@ -1,13 +1,16 @@
-/** OpenAI: batches, files and single calls. */
-import type { BatchLevelError, OpenAIBatchStatus } from '../model/batch.ts';
+/** The provider: batches, what they are made of, and single calls. */
+import type { BatchLevelError, BatchStatus } from '../model/batch.ts';
 import type { TokenUsage } from '../model/usage.ts';
 import type { Deadline } from './ambient.ts';
 import type { ByteStream } from './objects.ts';
 
-/** An OpenAI batch, as read. */
+/** A batch at the provider, as read. */
 export interface RemoteBatch {
   id: string;
-  status: OpenAIBatchStatus;
+  status: BatchStatus;
+  /** What the provider called the status, where its word is another one. */
+  rawStatus?: string;
+  /** Empty for a batch that was made without a file. */
   inputFileId: string;
   outputFileId?: string;
   errorFileId?: string;
@@ -24,7 +27,7 @@ export interface RemoteBatch {
   usage?: TokenUsage;
 }
 
-/** An input file at OpenAI, as listed. */
+/** An input file at the provider, as listed. */
 export interface RemoteFile {
   id: string;
   filename: string;
@@ -32,7 +35,7 @@ export interface RemoteFile {
   createdAt: number;
 }
 
-/** An API of OpenAI's, as it is used with each API key: what belongs to one key is never asked of another one. */
+/** An API of the provider's, as it is used with each API key: what belongs to one key is never asked of another one. */
 export interface ByKey<Api> {
   /**
    * The API with one key.
@@ -44,40 +47,42 @@ export interface ByKey<Api> {
   withKey(name: string, deadline?: Deadline): Api;
 }
 
+/** The requests of a batch, each on a line of its own, as the input file of a batch has them. */
+export interface BatchInput {
+  /** The exact length of {@link body}. */
+  bytes: number;
+  body: ByteStream;
+}
+
+/** What a batch is made of: a file that was uploaded, or the requests themselves. */
+export type BatchSource = { inputFileId: string } | { input: BatchInput };
+
 /**
- * OpenAI's Files and Batch API, or one compatible with it, as it is used with one API key.
+ * The batch service of a provider, as it is used with one API key. Two of its methods are for providers that take the requests
+ * of a batch as a file; one that takes them with the create has neither.
  *
  * A `keyVersion` names the version of the key's secret whose key is to be used first, because only keys of the same project see
  * a file or a batch. Where that key is refused or does not know what is asked for, the current key is tried. Without one,
  * the current key is used.
  */
-export interface BatchApi {
+export interface BatchService {
   /**
-   * Uploads an input file with the current key. `bytes` must be the exact length of `body`.
-   * @returns the file's id, the size that OpenAI counted where it tells, and which key it was.
-   * @throws {UploadRefusedError} if OpenAI said no.
+   * Uploads an input file with the current key.
+   * @returns the file's id, the size that the provider counted where it tells, and which key it was.
+   * @throws {UploadRefusedError} if the provider said no.
    */
-  uploadFile(file: {
-    filename: string;
-    bytes: number;
-    body: ByteStream;
-  }): Promise<{ id: string; bytes?: number; keyVersion?: string }>;
+  uploadFile?(file: BatchInput & { filename: string }): Promise<UploadedFile>;
   /**
    * Creates a batch, once: never retried by the client, and with no other key than that of `keyVersion`.
-   * @throws {CreateRefusedError} if OpenAI said no, so that surely no batch exists; anything else leaves it unknown.
+   * @param batch.metadata marks the batch as ours, as far as `ProviderRules.ownership` says that the provider keeps it.
+   * @throws {CreateRefusedError} if the provider said no, so that surely no batch exists; anything else leaves it unknown.
    */
-  createBatch(batch: {
-    inputFileId: string;
-    endpoint: string;
-    metadata: Record<string, string>;
-    keyVersion?: string;
-  }): Promise<RemoteBatch>;
-  /** Asks OpenAI to cancel a batch; one that has ended or is not known is fine. What was finished is kept. */
+  createBatch(
+    batch: BatchSource & { endpoint: string; metadata: Record<string, string>; keyVersion?: string },
+  ): Promise<RemoteBatch>;
+  /** Asks for a batch to be cancelled; one that has ended or is not known is fine. What was finished is kept. */
   cancelBatch(id: string, keyVersion?: string): Promise<void>;
-  /**
-   * `undefined` if a key that is accepted does not know it, and no other one does.
-   * @throws {KeyUnusableError} if no key is accepted.
-   */
+  /** `undefined` if a key that is accepted does not know it, and no other one does. */
   getBatch(id: string, keyVersion?: string): Promise<RemoteBatch | undefined>;
   /**
    * One page of the batches of one key's project, newest first in practice. With a `keyVersion`, no other key is tried.
@@ -89,10 +94,11 @@ export interface BatchApi {
     keyVersion?: string,
   ): Promise<{ batches: RemoteBatch[]; next?: string; isCut?: boolean; keyVersion?: string }>;
   /**
-   * Reads a result file.
+   * Reads results: lines in the form of OpenAI's output files, which is that of ours.
+   * @param id as `outputFileId` or `errorFileId` of a batch names them.
    * @param options.from leaves out so many bytes at the start. Default: 0. They still come over the network if the
    * service gives whole files only.
-   * @returns its bytes and, where OpenAI tells, the length to expect of the whole file.
+   * @returns the bytes and, where the provider tells, the length to expect of all of them.
    * @throws {KeyUnusableError} if no key is accepted.
    */
   readFile(
@@ -100,20 +106,39 @@ export interface BatchApi {
     options?: { from?: number; keyVersion?: string | undefined },
   ): Promise<{ body: ByteStream; bytes?: number }>;
   /** One page of the input files of one key's project, whoever uploaded them; as {@link listBatches}. */
-  listFiles(
+  listFiles?(
     after?: string,
     keyVersion?: string,
   ): Promise<{ files: RemoteFile[]; next?: string; keyVersion?: string }>;
-  /**
-   * What OpenAI says of a file: `undefined` if it does not know it; `bytes` is absent where it does not tell.
-   * @throws {KeyUnusableError} if no key is accepted.
-   */
+  /** What the provider says of a file: `undefined` if it does not know it; `bytes` is absent where it does not tell. */
   fileSize(id: string, keyVersion?: string): Promise<{ bytes?: number } | undefined>;
   /** Deletes a file of ours; a missing one is fine. */
   deleteFile(id: string, keyVersion?: string): Promise<void>;
 }
 
-/** OpenAI's endpoints that answer at once, or one compatible with them, as they are called with one API key. */
+/** An input file that was taken. */
+export interface UploadedFile {
+  id: string;
+  bytes?: number;
+  keyVersion?: string;
+}
+
+/** A {@link BatchService} that takes the requests of a batch as a file, as OpenAI's Files and Batch API does. */
+export interface BatchApi extends BatchService {
+  uploadFile(file: BatchInput & { filename: string }): Promise<UploadedFile>;
+  createBatch(batch: {
+    inputFileId: string;
+    endpoint: string;
+    metadata: Record<string, string>;
+    keyVersion?: string;
+  }): Promise<RemoteBatch>;
+  listFiles(
+    after?: string,
+    keyVersion?: string,
+  ): Promise<{ files: RemoteFile[]; next?: string; keyVersion?: string }>;
+}
+
+/** The provider's endpoints that answer at once, as they are called with one API key. */
 export interface CallApi {
   /**
    * One call, never repeated by the client.

@@ -26,10 +26,11 @@ import {
   type RefusalTopic,
   UploadRefusedError,
 } from '../../core/base/errors.ts';
-import { type BatchLevelError, OPENAI_BATCH_STATUSES } from '../../core/model/batch.ts';
+import type { BatchLevelError } from '../../core/model/batch.ts';
 import type { ByteStream } from '../../core/ports/objects.ts';
 import type { BatchApi, RemoteBatch, RemoteFile } from '../../core/ports/provider.ts';
 import { topicOf } from './refusals.ts';
+import { statusOf } from './statuses.ts';
 import { usageOf } from './usage.ts';
 
 /** An upload of 190 MB may take most of the 15 minutes that a Lambda has; the rest is for what follows. */
@@ -73,20 +74,11 @@ const optionalId = z
   .transform((id) => id || undefined);
 
 /**
- * What is read of a batch object. Source: openai 7.55.0 `resources/batches.ts`; compatible services spell statuses in
- * capitals, and give ids as empty strings.
+ * What is read of a batch object. Source: openai 7.55.0 `resources/batches.ts`; compatible services give ids as empty strings.
  */
 const remoteBatchSchema = z.object({
   id: z.string().min(1),
-  status: z
-    .string()
-    .transform((status) => status.toLowerCase())
-    .pipe(
-      z
-        .enum(OPENAI_BATCH_STATUSES)
-        // One that is new to us must not stop the listing of all others; nothing final is decided by this one.
-        .catch('in_progress'),
-    ),
+  status: z.string(),
   // Batches of other applications may have been made without a file.
   input_file_id: z
     .string()
@@ -540,7 +532,7 @@ function toRemoteBatch(batch: z.output<typeof remoteBatchSchema>): RemoteBatch {
   const startedAt = batch.in_progress_at || batch.finalizing_at;
   return {
     id: batch.id,
-    status: batch.status,
+    ...statusOf(batch.status),
     inputFileId: batch.input_file_id,
     ...(batch.output_file_id === undefined ? {} : { outputFileId: batch.output_file_id }),
     ...(batch.error_file_id === undefined ? {} : { errorFileId: batch.error_file_id }),

@@ -12,6 +12,7 @@ import { classify } from './verdict.ts';
 /** OpenAI's Batch API, and services that are compatible with it. */
 export const OPENAI_RULES: ProviderRules = {
   name: 'OpenAI',
+  ownership: 'metadata',
   limits: OPENAI_LIMITS,
   endpoints: ENDPOINTS,
   models: { contextTokensOf, imageTokens },

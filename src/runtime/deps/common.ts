@@ -9,6 +9,7 @@ import { DynamoDBQuota } from '../../adapters/dynamodb/quota.ts';
 import { S3Objects } from '../../adapters/s3/objects.ts';
 import { SqsOutbox } from '../../adapters/sqs-outbox.ts';
 import type { ingestEnv } from '../../contract/env.ts';
+import { requireOwnershipProof } from '../../core/lifecycle/ownership.ts';
 import { pricesOf } from '../../core/pricing/price-file.ts';
 import { OPENAI_RULES } from '../../providers/openai/rules.ts';
 import { pause, systemAmbient } from '../ambient.ts';
@@ -32,12 +33,13 @@ export function commonDeps(config: CommonConfig) {
   const table = { table: config.TABLE_NAME };
   const dynamodb = createDynamoDBClient();
   const settings = readSettingsFile(config.SETTINGS_FILE);
+  const rules = requireOwnershipProof(OPENAI_RULES);
   return {
     stackId: config.STACK_ID,
     bucket: config.BUCKET_NAME,
     settings,
-    rules: OPENAI_RULES,
-    limits: OPENAI_RULES.limits,
+    rules,
+    limits: rules.limits,
     objects: new S3Objects(createS3Client(), { bucket: config.BUCKET_NAME }),
     jobs: new DynamoDBJobs(dynamodb, table),
     quota: new DynamoDBQuota(dynamodb, table),

@@ -6,7 +6,7 @@ import type { FaultRule } from '../../../local/openai-emulator/emulator.ts';
 import { settingsSchema } from '../../../src/contract/settings.ts';
 import { HOUR_MS } from '../../../src/contract/time.ts';
 import { cancelJob } from '../../../src/core/lifecycle/cancel.ts';
-import type { BatchRecord, OpenAIBatchStatus } from '../../../src/core/model/batch.ts';
+import type { BatchRecord, BatchStatus } from '../../../src/core/model/batch.ts';
 import type { RemoteBatch } from '../../../src/core/ports/provider.ts';
 import { remedyFor, turnOf } from '../../../src/core/steps/poll/lost.ts';
 import { chatLine, type Pipeline, type PipelineOptions, startPipeline } from '../../support/pipeline.ts';
@@ -52,7 +52,7 @@ function seeBatches(p: Pipeline, seen: (batch: RemoteBatch) => RemoteBatch | und
 
 describe('remedyFor', () => {
   const at = (hours: number): number => 1_000_000 + hours * HOUR_MS;
-  it.each<[OpenAIBatchStatus, OpenAIBatchStatus, number, number, ReturnType<typeof remedyFor>]>([
+  it.each<[BatchStatus, BatchStatus, number, number, ReturnType<typeof remedyFor>]>([
     // seen before, seen now, when first seen, now
     ['validating', 'validating', 0, 11.9, undefined],
     ['validating', 'validating', 0, 12, 'cancel'],

@@ -1,5 +1,5 @@
 import { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from '../../../src/contract/time.ts';
-import type { BatchLevelError, OpenAIBatchStatus } from '../../../src/core/model/batch.ts';
+import type { BatchLevelError, BatchStatus } from '../../../src/core/model/batch.ts';
 import type { Fate, ServiceBatch } from './openai-model.ts';
 import type { Random } from './random.ts';
 
@@ -91,7 +91,7 @@ function drawLastMoment(
   random: Random,
   note: (what: string) => void,
   expires: number,
-): { at: number; to: OpenAIBatchStatus } {
+): { at: number; to: BatchStatus } {
   if (random.chance(0.5)) note('Q14');
   return {
     at: random.chance(0.5) ? expires + 5 * MINUTE_MS : expires,

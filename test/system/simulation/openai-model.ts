@@ -1,4 +1,4 @@
-import type { BatchLevelError, OpenAIBatchStatus } from '../../../src/core/model/batch.ts';
+import type { BatchLevelError, BatchStatus } from '../../../src/core/model/batch.ts';
 
 /** What the service needs of the simulation. */
 export interface ServiceWorld {
@@ -123,7 +123,7 @@ export interface ServiceBatch {
   /** By our clock. */
   createdAt: number;
   endedAt?: number;
-  status: OpenAIBatchStatus;
+  status: BatchStatus;
   requests: ServiceRequest[];
   fate: Fate;
   /** Whether it was made while things could go wrong. */
@@ -131,7 +131,7 @@ export interface ServiceBatch {
   /** Whether it arrived after its client had given up. */
   isLate: boolean;
   isCancelledUnbegun?: boolean;
-  steps: { at: number; to: OpenAIBatchStatus }[];
+  steps: { at: number; to: BatchStatus }[];
   errors?: BatchLevelError[];
   output?: ServiceFile;
   errorFile?: ServiceFile;

@@ -1,5 +1,5 @@
 import { HOUR_MS, MINUTE_MS, SECOND_MS } from '../../../src/contract/time.ts';
-import type { BatchLevelError, OpenAIBatchStatus } from '../../../src/core/model/batch.ts';
+import type { BatchLevelError, BatchStatus } from '../../../src/core/model/batch.ts';
 import { BATCH_ERRORS } from './openai-fates.ts';
 import type { LateFailure, Progress, ServiceBatch, ServiceFile, ServiceWorld } from './openai-model.ts';
 import type { Random } from './random.ts';
@@ -78,7 +78,7 @@ export class Oddities {
   }
 
   /** Hides what a completed batch counts, and its files for a while. */
-  ended(batch: ServiceBatch, status: OpenAIBatchStatus, at: number): void {
+  ended(batch: ServiceBatch, status: BatchStatus, at: number): void {
     if (status !== 'completed' || !batch.isStormy || !this.#kinds.has('counts')) return;
     const random = this.#streams.counts;
     const told = random.pick(['right', 'absent', 'zero', 'low'] as const);

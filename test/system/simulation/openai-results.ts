@@ -1,5 +1,5 @@
 import { HOUR_MS, MINUTE_MS, SECOND_MS } from '../../../src/contract/time.ts';
-import type { OpenAIBatchStatus } from '../../../src/core/model/batch.ts';
+import type { BatchStatus } from '../../../src/core/model/batch.ts';
 import { textOf } from './openai-files.ts';
 import type { Execution, ServiceBatch, ServiceFile, ServiceRequest } from './openai-model.ts';
 import type { Oddities } from './openai-oddities.ts';
@@ -49,7 +49,7 @@ export class BatchResults {
   }
 
   /** Executes what is executed, and writes the files. */
-  end(batch: ServiceBatch, status: OpenAIBatchStatus, at: number): void {
+  end(batch: ServiceBatch, status: BatchStatus, at: number): void {
     const random = this.#random;
     const lineFault = batch.isStormy ? this.#weather.lineFault : 0;
     // A stuck batch has nothing to show.
@@ -145,7 +145,7 @@ export class BatchResults {
   #execute(
     execution: Execution,
     request: ServiceRequest,
-    { status, lineFault, lines }: { status: OpenAIBatchStatus; lineFault: number; lines: Lines },
+    { status, lineFault, lines }: { status: BatchStatus; lineFault: number; lines: Lines },
   ): void {
     const random = this.#random;
     if (random.chance(lineFault)) {
@@ -166,7 +166,7 @@ export class BatchResults {
     }
   }
 
-  #spoil(execution: Execution, request: ServiceRequest, status: OpenAIBatchStatus, lines: Lines): void {
+  #spoil(execution: Execution, request: ServiceRequest, status: BatchStatus, lines: Lines): void {
     const random = this.#random;
     const { note } = this.#service;
     const fault = random.weighted({
@@ -207,7 +207,7 @@ export class BatchResults {
     }
   }
 
-  #count(batch: ServiceBatch, status: OpenAIBatchStatus, lines: Lines, lineFault: number): void {
+  #count(batch: ServiceBatch, status: BatchStatus, lines: Lines, lineFault: number): void {
     const answered = batch.executions.filter(({ result }) => result === 'answered').length;
     const completed = answered + lines.lostAsCompleted;
     batch.progress = {
@@ -225,7 +225,7 @@ export class BatchResults {
     }
   }
 
-  #writeFiles(batch: ServiceBatch, status: OpenAIBatchStatus, lines: Lines, at: number): void {
+  #writeFiles(batch: ServiceBatch, status: BatchStatus, lines: Lines, at: number): void {
     if (lines.output.length === 0 && status === 'completed') this.#service.note('Q3');
     if (lines.output.length > 0) batch.output = this.#storeResult(batch, lines.output, at);
     if (lines.errors.length > 0) batch.errorFile = this.#storeResult(batch, lines.errors, at);

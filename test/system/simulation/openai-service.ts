@@ -7,7 +7,7 @@
 import { HOUR_MS, MINUTE_MS, SECOND_MS } from '../../../src/contract/time.ts';
 import { CreateRefusedError } from '../../../src/core/base/errors.ts';
 import { inputFileOf } from '../../../src/core/lifecycle/ownership.ts';
-import type { BatchLevelError, OpenAIBatchStatus } from '../../../src/core/model/batch.ts';
+import type { BatchLevelError, BatchStatus } from '../../../src/core/model/batch.ts';
 import type { ByteStream } from '../../../src/core/ports/objects.ts';
 import type { BatchApi, RemoteBatch, RemoteFile } from '../../../src/core/ports/provider.ts';
 import { OpenAIRequestError } from '../../../src/providers/openai/batch-api.ts';
@@ -339,7 +339,7 @@ export class SimulatedOpenAI {
     }
   }
 
-  #step(batch: ServiceBatch, to: OpenAIBatchStatus, at: number): void {
+  #step(batch: ServiceBatch, to: BatchStatus, at: number): void {
     if (to === 'in_progress') {
       const errors = batch.errors ?? this.#validate(batch, at);
       if (errors !== undefined) {

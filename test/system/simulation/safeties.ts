@@ -37,7 +37,8 @@ const onBatches =
     ...ports,
     batches: {
       withKey: (name) => {
-        const api = ports.batches.withKey(name);
+        // The simulated provider takes files.
+        const api = ports.batches.withKey(name) as BatchApi;
         return withMethods(api, change(api, ports));
       },
     },

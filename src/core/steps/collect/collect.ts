@@ -56,7 +56,7 @@ import type { Cut } from '../../model/verdict.ts';
 import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
 import type { Outbox } from '../../ports/outbox.ts';
-import type { BatchApi, ByKey } from '../../ports/provider.ts';
+import type { BatchService, ByKey } from '../../ports/provider.ts';
 import type { ProviderRules } from '../../ports/provider-rules.ts';
 import type { ParkStore, QuotaStore } from '../../ports/quota.ts';
 import type { JobStore } from '../../ports/records.ts';
@@ -79,7 +79,7 @@ import { isLastTry } from './last-resort.ts';
 import { lookAgain, waitForLateResults } from './late-results.ts';
 import { sendRefusedAgain } from './refused.ts';
 
-type Batches = Pick<BatchApi, 'getBatch' | 'readFile' | 'fileSize' | 'deleteFile'>;
+type Batches = Pick<BatchService, 'getBatch' | 'readFile' | 'fileSize' | 'deleteFile'>;
 
 export interface CollectDeps {
   settings: Settings;

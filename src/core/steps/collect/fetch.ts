@@ -20,7 +20,7 @@ import { readInParallel } from '../../files/parallel-read.ts';
 import { type BatchRecord, type FetchedFile, isSlice } from '../../model/batch.ts';
 import type { Ambient, Deadline } from '../../ports/ambient.ts';
 import type { ObjectStore, ObjectWriter, WriterState } from '../../ports/objects.ts';
-import type { BatchApi } from '../../ports/provider.ts';
+import type { BatchService } from '../../ports/provider.ts';
 import type { JobStore } from '../../ports/records.ts';
 import type { Telemetry } from '../../ports/telemetry.ts';
 
@@ -28,7 +28,7 @@ export interface FetchDeps {
   settings: Settings;
   objects: ObjectStore;
   jobs: Pick<JobStore, 'updateBatch'>;
-  batches: Pick<BatchApi, 'readFile'>;
+  batches: Pick<BatchService, 'readFile'>;
   ambient: Ambient;
   /** Until when there is time to fetch. */
   deadline: Deadline;

@@ -9,7 +9,7 @@ import { isOfKey, NotYetError } from '../../base/errors.ts';
 import { showsExecution, surelyDidNotBegin } from '../../lifecycle/executed.ts';
 import { type BatchRecord, type FetchedFile, isSlice } from '../../model/batch.ts';
 import type { Ambient } from '../../ports/ambient.ts';
-import type { BatchApi } from '../../ports/provider.ts';
+import type { BatchService } from '../../ports/provider.ts';
 import type { BatchChanges, JobStore } from '../../ports/records.ts';
 import { isLastTry } from './last-resort.ts';
 
@@ -25,7 +25,7 @@ const MAX_LATE_LOOK_MS = 30 * MINUTE_MS;
 
 export interface LateResultsDeps {
   jobs: Pick<JobStore, 'updateBatch'>;
-  batches: Pick<BatchApi, 'getBatch' | 'fileSize'>;
+  batches: Pick<BatchService, 'getBatch' | 'fileSize'>;
   ambient: Pick<Ambient, 'now'>;
 }
 

@@ -1,13 +1,13 @@
 import type { BatchRecord } from '../../model/batch.ts';
 import type { Ambient } from '../../ports/ambient.ts';
-import type { BatchApi } from '../../ports/provider.ts';
+import type { BatchService } from '../../ports/provider.ts';
 import type { JobStore } from '../../ports/records.ts';
 import type { Telemetry } from '../../ports/telemetry.ts';
 import { WAITING_AGAIN } from '../../scheduling/waiting.ts';
 
 export interface SendAgainDeps {
   jobs: Pick<JobStore, 'updateBatch'>;
-  batches: Pick<BatchApi, 'deleteFile'>;
+  batches: Pick<BatchService, 'deleteFile'>;
   ambient: Pick<Ambient, 'now'>;
   telemetry: Telemetry;
 }

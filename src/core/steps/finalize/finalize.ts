@@ -27,7 +27,7 @@ import { addUsage, noUsage } from '../../model/usage.ts';
 import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
 import type { JobEvents, Outbox } from '../../ports/outbox.ts';
-import type { BatchApi, ByKey } from '../../ports/provider.ts';
+import type { BatchService, ByKey } from '../../ports/provider.ts';
 import type { QuotaStore } from '../../ports/quota.ts';
 import type { JobStore, Publication } from '../../ports/records.ts';
 import type { Telemetry } from '../../ports/telemetry.ts';
@@ -44,7 +44,7 @@ export interface FinalizeDeps {
   objects: ObjectStore;
   jobs: JobStore;
   quota: Pick<QuotaStore, 'settle'>;
-  batches: ByKey<Pick<BatchApi, 'deleteFile'>>;
+  batches: ByKey<Pick<BatchService, 'deleteFile'>>;
   outbox: Pick<Outbox, 'finalize'>;
   events: JobEvents;
   ambient: Ambient;

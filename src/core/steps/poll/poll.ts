@@ -16,7 +16,7 @@ import { apiKeyOf, type BatchLevelError, type BatchRecord, isTerminal } from '..
 import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
 import type { Inputs, ObjectStore, OwnersStore, WorkFiles } from '../../ports/objects.ts';
 import type { Outbox } from '../../ports/outbox.ts';
-import type { BatchApi, ByKey, RemoteBatch } from '../../ports/provider.ts';
+import type { BatchService, ByKey, RemoteBatch } from '../../ports/provider.ts';
 import type { ProviderRules } from '../../ports/provider-rules.ts';
 import type { ParkStore, QuotaStore } from '../../ports/quota.ts';
 import type { JobStore, ListingStore } from '../../ports/records.ts';
@@ -33,7 +33,7 @@ import { lost, remedyFor, turnOf, unreachable } from './lost.ts';
 import { type ReconcileDeps, reconcile } from './reconcile.ts';
 import { attempt, POLL_LEASE, sweep } from './sweep.ts';
 
-type Batches = Pick<BatchApi, 'getBatch' | 'cancelBatch' | 'listBatches' | 'listFiles' | 'deleteFile'>;
+type Batches = Pick<BatchService, 'getBatch' | 'cancelBatch' | 'listBatches' | 'listFiles' | 'deleteFile'>;
 
 export interface PollDeps extends ReconcileDeps {
   stackName: string;
@@ -260,7 +260,13 @@ async function record(deps: PollDeps, batch: BatchRecord, remote: RemoteBatch): 
     undefined
   )
     return;
-  deps.telemetry.record('batch.ended', { jobId, batchId, openaiBatchId: remote.id, status });
+  deps.telemetry.record('batch.ended', {
+    jobId,
+    batchId,
+    openaiBatchId: remote.id,
+    status,
+    rawStatus: remote.rawStatus,
+  });
   // What was refused for lack of room gives its tokens back once collect has learned from it: until then, no other one tries.
   const isRefused = errors?.some((error) => deps.rules.errors.batchErrorKindOf(error) === 'no_room') ?? false;
   if (batch.reservation !== undefined && !isRefused) await deps.quota.giveBackTokens(batch.reservation, now);

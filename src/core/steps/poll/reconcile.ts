@@ -23,7 +23,7 @@ import { apiKeyOf, type BatchRecord, isTerminal, type PagePosition } from '../..
 import type { Ambient, Deadline } from '../../ports/ambient.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
 import type { Outbox } from '../../ports/outbox.ts';
-import type { BatchApi, ByKey, RemoteBatch, RemoteFile } from '../../ports/provider.ts';
+import type { BatchService, ByKey, RemoteBatch, RemoteFile } from '../../ports/provider.ts';
 import type { JobStore } from '../../ports/records.ts';
 import type { Telemetry } from '../../ports/telemetry.ts';
 
@@ -32,7 +32,7 @@ export interface ReconcileDeps {
   settings: Pick<Settings, 'layout' | 'routes'>;
   objects: Pick<ObjectStore, 'get' | 'put'>;
   jobs: JobStore;
-  batches: ByKey<Pick<BatchApi, 'listBatches' | 'listFiles' | 'deleteFile'>>;
+  batches: ByKey<Pick<BatchService, 'listBatches' | 'listFiles' | 'deleteFile'>>;
   outbox: Pick<Outbox, 'ingest'>;
   ambient: Ambient;
   deadline: Deadline;
@@ -276,6 +276,7 @@ async function adoptJob(
 async function deleteOrphans(deps: ReconcileDeps, project: Project): Promise<string | undefined> {
   const { apiKey, keyVersion } = project;
   const api = deps.batches.withKey(apiKey);
+  if (api.listFiles === undefined) return keyVersion;
   const until = deps.ambient.now() - ORPHAN_AFTER_MS;
   const orphans = new Map<string, RemoteFile>();
   let usedVersion = keyVersion;

@@ -15,7 +15,8 @@ const attemptSchema = z.object({
   /** Counts the creates of the batch, from 1. */
   attempt: z.int().min(1),
   nonce: z.string(),
-  inputFileId: z.string(),
+  /** Absent where the provider takes no file. */
+  inputFileId: z.exactOptional(z.string()),
   keyVersion: z.exactOptional(z.string()),
   /** Epoch milliseconds. */
   intentAt: z.number(),

@@ -13,7 +13,8 @@ import { advance, isPast } from '../../lifecycle/pages.ts';
 import { CLOCK_SKEW_MS } from '../../lifecycle/time-limits.ts';
 import type { BatchRecord, PagePosition } from '../../model/batch.ts';
 import type { Deadline } from '../../ports/ambient.ts';
-import type { BatchApi, RemoteBatch } from '../../ports/provider.ts';
+import type { BatchService, RemoteBatch } from '../../ports/provider.ts';
+import type { ProviderRules } from '../../ports/provider-rules.ts';
 
 /** What a pass over the list found. */
 export type LookUp =
@@ -26,7 +27,8 @@ export type LookUp =
 
 export interface LookUpDeps {
   stackId: string;
-  batches: Pick<BatchApi, 'listBatches'>;
+  batches: Pick<BatchService, 'listBatches'>;
+  rules: Pick<ProviderRules, 'name' | 'ownership'>;
   deadline: Deadline;
 }
 
@@ -39,6 +41,12 @@ type Attempt = Pick<BatchRecord, 'nonce' | 'inputFileId' | 'intentAt' | 'fencedA
  */
 export async function lookUp(deps: LookUpDeps, batch: Attempt): Promise<LookUp> {
   const { nonce, inputFileId, fencedAt, keyVersion } = batch;
+  const { name, ownership } = deps.rules;
+  if (ownership === 'none')
+    return {
+      kind: 'unprovable',
+      reason: ownText`${name} keeps no mark on its batches: none can be told to be ours`,
+    };
   const until = batch.intentAt! - CLOCK_SKEW_MS;
   let position = batch.lookUp;
   let previous = Number.POSITIVE_INFINITY;
@@ -47,7 +55,8 @@ export async function lookUp(deps: LookUpDeps, batch: Attempt): Promise<LookUp> 
     const page = await deps.batches.listBatches(position?.after, keyVersion);
     for (const remote of page.batches) {
       const isMatch = isOurs(deps.stackId, remote) && remote.metadata[NONCE_KEY] === nonce;
-      if (isMatch || remote.inputFileId === inputFileId) return { kind: 'found', remote };
+      const isOfFile = inputFileId !== undefined && remote.inputFileId === inputFileId;
+      if (isMatch || isOfFile) return { kind: 'found', remote };
       if (remote.createdAt > previous) isNewestFirst = false;
       previous = remote.createdAt;
     }
@@ -67,4 +76,4 @@ export async function lookUp(deps: LookUpDeps, batch: Attempt): Promise<LookUp> 
 }
 
 const listProblem = (pages: number, found: string): OwnText =>
-  ownText`GET /v1/batches, page ${pages}: ${found}; expected a list that can be read to its end`;
+  ownText`the list of batches, page ${pages}: ${found}; expected a list that can be read to its end`;

@@ -34,7 +34,7 @@ import { INPUT_UNREADABLE, OBJECT_GONE, type StatedError } from '../../model/out
 import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
 import type { Outbox } from '../../ports/outbox.ts';
-import type { BatchApi, ByKey, RemoteBatch } from '../../ports/provider.ts';
+import type { BatchService, BatchSource, ByKey, RemoteBatch, UploadedFile } from '../../ports/provider.ts';
 import type { ProviderRules } from '../../ports/provider-rules.ts';
 import type { ParkStore, QuotaStore } from '../../ports/quota.ts';
 import type { JobStore } from '../../ports/records.ts';
@@ -52,7 +52,7 @@ export interface SubmitDeps {
   stackId: string;
   objects: ObjectStore;
   jobs: JobStore;
-  batches: ByKey<BatchApi>;
+  batches: ByKey<BatchService>;
   rules: ProviderRules;
   settings: Pick<Settings, 'quota' | 'stuck' | 'layout' | 'inputs'>;
   quota: QuotaStore;
@@ -82,7 +82,7 @@ const MAX_REFUSALS = 10;
 const UNKNOWN_REST_MS = 60 * 60_000;
 
 /** The same, with the key of the batch. */
-type DepsWithKey = Omit<SubmitDeps, 'batches'> & { batches: BatchApi };
+type DepsWithKey = Omit<SubmitDeps, 'batches'> & { batches: BatchService };
 
 /** Takes a batch as far as it goes now. What cannot be done now is left for the sweep. */
 export async function submit(allDeps: SubmitDeps, { jobId, batchId }: BatchMessage): Promise<void> {
@@ -136,11 +136,14 @@ async function submitClaimed(deps: DepsWithKey, claimed: BatchRecord, claim: str
 
 /** `admitted -> uploaded`, or back to `planned` if that takes a person. Dying after the upload leaves a file that nothing refers to; the poll deletes it. */
 async function upload(deps: DepsWithKey, batch: BatchRecord, claim: string): Promise<BatchRecord> {
+  const nonce = deps.ambient.nonce();
+  // Such a provider takes the requests with the create.
+  if (deps.batches.uploadFile === undefined)
+    return write(deps, batch, claim, { ...SUCCEEDED, state: 'uploaded', nonce });
   const manifest = await readManifest(deps.objects, batch.manifestKey);
   const bytes = renderedBytes(manifest.entries);
-  const nonce = deps.ambient.nonce();
   const filename = inputFilename(deps.stackId, batch, nonce);
-  let file: Awaited<ReturnType<BatchApi['uploadFile']>>;
+  let file: UploadedFile;
   try {
     file = await deps.batches.uploadFile({ filename, bytes, body: renderBatch(deps.objects, manifest) });
   } catch (error) {
@@ -169,7 +172,7 @@ async function upload(deps: DepsWithKey, batch: BatchRecord, claim: string): Pro
  */
 async function checkSize(
   { batches, telemetry }: DepsWithKey,
-  file: Awaited<ReturnType<BatchApi['uploadFile']>>,
+  file: UploadedFile,
   filename: string,
   bytes: number,
 ): Promise<void> {
@@ -249,7 +252,7 @@ async function create(deps: DepsWithKey, uploaded: BatchRecord, claim: string): 
   let remote: RemoteBatch;
   try {
     remote = await deps.batches.createBatch({
-      inputFileId: batch.inputFileId!,
+      ...(await sourceOf(deps, batch)),
       endpoint: batch.endpoint,
       metadata: metadataOf(deps.stackId, batch),
       ...(batch.keyVersion === undefined ? {} : { keyVersion: batch.keyVersion }),
@@ -263,6 +266,14 @@ async function create(deps: DepsWithKey, uploaded: BatchRecord, claim: string): 
     return;
   }
   await submitted(deps, batch, claim, remote);
+}
+
+/** What the create is given: the file that was uploaded, or the requests where the provider takes no file. */
+async function sourceOf(deps: DepsWithKey, { inputFileId, manifestKey }: BatchRecord): Promise<BatchSource> {
+  if (inputFileId !== undefined) return { inputFileId };
+  const manifest = await readManifest(deps.objects, manifestKey);
+  const body = renderBatch(deps.objects, manifest);
+  return { input: { bytes: renderedBytes(manifest.entries), body } };
 }
 
 /** Whether a create was refused only because its file is young: then it is tried again with the same file. */
@@ -306,7 +317,7 @@ function attemptOf({ attempts, nonce, inputFileId, keyVersion, intentAt }: Batch
     v: 1,
     attempt: attempts!,
     nonce: nonce!,
-    inputFileId: inputFileId!,
+    ...(inputFileId === undefined ? {} : { inputFileId }),
     ...(keyVersion === undefined ? {} : { keyVersion }),
     intentAt: intentAt!,
   };
@@ -420,7 +431,7 @@ async function refused(
   if (!isShort) await giveBack(deps, batch);
   if (isHeld) deps.telemetry.record('creation.held', { jobId, batchId, status, code, refusals });
   else deps.telemetry.record('creation.refused', { jobId, batchId, status, code, waitMs });
-  await deps.batches.deleteFile(batch.inputFileId!, batch.keyVersion);
+  if (batch.inputFileId !== undefined) await deps.batches.deleteFile(batch.inputFileId, batch.keyVersion);
   if (isShort) await deps.outbox.submit({ v: 1, jobId, batchId }, { delayMs: waitMs });
 }
 
@@ -476,7 +487,7 @@ async function resolveIntent(
     const wait = batch.intentAt! + createMs - now;
     if (wait > 0) throw new NotYetError(`whether batch ${batch.batchId} was created is not known yet`, wait);
     // The fence: from here on, a create that is still on its way finds no input file.
-    await deps.batches.deleteFile(batch.inputFileId!, batch.keyVersion);
+    if (batch.inputFileId !== undefined) await deps.batches.deleteFile(batch.inputFileId, batch.keyVersion);
     await write(deps, batch, claim, { fencedAt: deps.ambient.now(), lookUp: undefined });
     throw new NotYetError(`batch ${batch.batchId} is fenced off; it is looked up once more`, listMs);
   }
@@ -525,7 +536,8 @@ async function resolveWithoutKey(
   reason: KeyUnusableError,
 ): Promise<BatchRecord> {
   const { keyVersion: _, ...withCurrentKey } = batch;
-  if ((await deps.batches.fileSize(batch.inputFileId!)) !== undefined) {
+  const { inputFileId } = batch;
+  if (inputFileId !== undefined && (await deps.batches.fileSize(inputFileId)) !== undefined) {
     await write(deps, batch, claim, { keyVersion: undefined });
     return resolveIntent(deps, job, withCurrentKey, claim);
   }

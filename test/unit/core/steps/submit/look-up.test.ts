@@ -132,7 +132,7 @@ describe('a list that proves nothing', () => {
     expect(created).toBe(0);
     const held = await run.read();
     expect(held).toMatchObject({ state: 'submitting', heldReason: 'unknown_create', inputFileId: 'file-1' });
-    expect(held.lastError).toMatch(/GET \/v1\/batches, page \d+: .*; expected a list/);
+    expect(held.lastError).toMatch(/list of batches, page \d+: .*; expected a list/);
     expect(held.notBefore).toBe(run.clock.now + HOUR_MS);
     // The list is whole again an hour later.
     serveList(500, 450);

@@ -1,0 +1,79 @@
+/** A provider that is not like OpenAI runs a whole job through the core: inline requests, other states and limits, no metadata. */
+import { afterEach, expect, test } from 'vitest';
+import { settingsSchema } from '../../../src/contract/settings.ts';
+import { INLINE_RULES, InlineProvider } from '../../support/memory/inline-provider.ts';
+import { type Pipeline, startPipeline } from '../../support/pipeline.ts';
+
+const running: Pipeline[] = [];
+afterEach(async () => {
+  for (const started of running.splice(0)) await started.stop();
+});
+
+const KEY = 'input/a.jsonl';
+const line = (customId: string, changes: object = {}): string =>
+  JSON.stringify({
+    custom_id: customId,
+    method: 'POST',
+    url: '/v2/generate',
+    body: { model: 'inline-1', text: `question of ${customId}`, limit: 5 },
+    ...changes,
+  });
+
+async function startInline(answer: ConstructorParameters<typeof InlineProvider>[1]) {
+  let now = () => 0;
+  const provider = new InlineProvider({ now: () => now() }, answer);
+  const p = await startPipeline({
+    settings: settingsSchema.parse({
+      routes: [{ name: 'r', prefix: 'input/', tiers: ['batch'], budget: 'unlimited' }],
+    }),
+    provider: { rules: INLINE_RULES, batches: provider },
+  });
+  running.push(p);
+  now = () => p.emulator.clock.now();
+  return { p, provider };
+}
+
+test('a job with answers, an error that passes, one that does not, and a line that is no request of this provider', async () => {
+  const { p, provider } = await startInline((id, times) => {
+    if (id === 'r2') return 'unreadable_text';
+    return id === 'r4' && times === 1 ? 'overloaded' : { text: `answer ${id}`, read: 7, written: 3 };
+  });
+  const ids = ['r1', 'r2', 'r3', 'r4', 'r5', 'r6', 'r7'];
+  const lines = [...ids.map((id) => line(id)), line('r8', { url: '/v1/responses' })];
+  await p.drop(KEY, lines.join('\n'));
+  await p.run();
+
+  expect(p.failures).toEqual([]);
+  // Three requests are its limit: two batches of three, one of one, and the one that is tried again.
+  expect(provider.created).toEqual([3, 3, 1, 1]);
+  expect((await p.output(KEY)).map(({ custom_id }) => custom_id)).toEqual([
+    'r1',
+    'r3',
+    'r4',
+    'r5',
+    'r6',
+    'r7',
+  ]);
+  expect((await p.errors(KEY)).map(({ custom_id, error }) => [custom_id, error.code])).toEqual([
+    ['r2', 'unreadable_text'],
+    ['r8', 'invalid_url'],
+  ]);
+  const receipt = await p.receipt(KEY);
+  expect(receipt.counts).toEqual({ requests: 8, succeeded: 6, failed: 1, invalid: 1 });
+  expect(receipt.usage).toMatchObject({ inputTokens: 42, outputTokens: 18 });
+});
+
+test('a create whose answer is lost is never made again: nothing proves that it did not come about', async () => {
+  const { p, provider } = await startInline(() => ({ text: 'answer', read: 1, written: 1 }));
+  provider.losesAnswer = true;
+  await p.drop(KEY, line('r1'));
+  await p.run(6);
+
+  expect(provider.created).toEqual([1]);
+  const found: unknown[] = [];
+  for await (const item of p.deps.jobs.listOverdue(Number.POSITIVE_INFINITY))
+    found.push(...(await p.deps.jobs.listBatches(item.kind === 'job' ? item.jobId : item.batch.jobId)));
+  expect(found).toContainEqual(
+    expect.objectContaining({ state: 'submitting', heldReason: 'unknown_create' }),
+  );
+});
