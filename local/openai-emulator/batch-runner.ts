@@ -42,50 +42,17 @@ export function createBatchRunner(
     const { custom_id, body } = parseBatchLine(line);
     const executionKey = hexOf(32, seed, record.id, line.number);
     const nowMs = deps.upstream === undefined ? executedAtMs(record, line.number, timings) : now();
-    const subject = {
-      custom_id,
-      line: line.number,
-      model: record.model,
-      batch: record.ordinal,
-      endpoint: record.endpoint,
-      metadata: record.metadata,
-      via: 'batch' as const,
-      tier: typeof body.service_tier === 'string' ? body.service_tier : null,
-      atMs: nowMs,
-    };
+    const subject = subjectOf(record, { line: line.number, custom_id, body, atMs: nowMs });
     const request = { endpoint: record.endpoint, body, subject, executionKey, nowMs, signal };
     const executed = await execute(deps, request);
     return resultOf({ number: line.number, customId: custom_id }, executionKey, nowMs, executed);
-  };
-
-  /** Appends results in the order they come, many at a time. */
-  const collector = () => {
-    let pending: ExecutionResult[] = [];
-    let bytes = 0;
-    let writing = Promise.resolve();
-    const flush = () => {
-      const results = pending;
-      pending = [];
-      bytes = 0;
-      writing = writing.then(() => workspace.append(results));
-      return writing;
-    };
-    return {
-      add: async (result: ExecutionResult) => {
-        pending.push(result);
-        bytes += result.text.length;
-        // What an upstream answered is written at once: it was paid for.
-        if (bytes >= APPEND_BYTES || deps.upstream !== undefined) await flush();
-      },
-      flush,
-    };
   };
 
   return {
     through: async (record, count) => {
       if (workspace.tally.rows >= count) return;
       const { signal } = new AbortController();
-      const results = collector();
+      const results = collectorOf(workspace, deps.upstream !== undefined);
       let executed = workspace.tally.rows;
       let reached = place;
       for await (const lines of readLines(workspace.inputPath, place)) {
@@ -103,7 +70,7 @@ export function createBatchRunner(
       place = reached;
     },
     rest: async (record, signal) => {
-      const results = collector();
+      const results = collectorOf(workspace, deps.upstream !== undefined);
       const running = new Set<Promise<void>>();
       const limit = deps.upstream?.concurrency ?? DEFAULT_CONCURRENCY;
       for await (const lines of readLines(workspace.inputPath)) {
@@ -125,7 +92,7 @@ export function createBatchRunner(
       await results.flush();
     },
     giveUp: async (record, code, atMs) => {
-      const results = collector();
+      const results = collectorOf(workspace, deps.upstream !== undefined);
       for await (const lines of readLines(workspace.inputPath)) {
         for (const line of lines) {
           if (workspace.isDone(line.number)) continue;
@@ -218,5 +185,51 @@ function echoOf(
   return {
     to: isError || answer.status !== 200 ? 'error' : 'output',
     text: bytesOfLines([{ ...own, id: `${own.id}2`, response }]),
+  };
+}
+
+/** Appends results in the order they come, many at a time. */
+function collectorOf(workspace: Workspace, isPaid: boolean) {
+  let pending: ExecutionResult[] = [];
+  let bytes = 0;
+  let writing = Promise.resolve();
+  const flush = () => {
+    const results = pending;
+    pending = [];
+    bytes = 0;
+    writing = writing.then(() => workspace.append(results));
+    return writing;
+  };
+  return {
+    add: async (result: ExecutionResult) => {
+      pending.push(result);
+      bytes += result.text.length;
+      // What an upstream answered is written at once: it was paid for.
+      if (bytes >= APPEND_BYTES || isPaid) await flush();
+    },
+    flush,
+  };
+}
+
+/** What the rules of a fault script see of a line. */
+function subjectOf(
+  record: BatchRecord,
+  {
+    line,
+    custom_id,
+    body,
+    atMs,
+  }: { line: number; custom_id: string; body: Record<string, unknown>; atMs: number },
+) {
+  return {
+    custom_id,
+    line,
+    model: record.model,
+    batch: record.ordinal,
+    endpoint: record.endpoint,
+    metadata: record.metadata,
+    via: 'batch' as const,
+    tier: typeof body.service_tier === 'string' ? body.service_tier : null,
+    atMs,
   };
 }

@@ -5,9 +5,10 @@ import { setTimeout } from 'node:timers/promises';
 import { ApiError, errorObject } from './api-error.ts';
 import { ORGANIZATION } from './batch-errors.ts';
 import { DEFAULT_SHAPES, DEFAULT_TIMINGS, type Shapes, type Timings } from './batch-lifecycle.ts';
-import { type BatchLimits, createBatches } from './batches.ts';
+import type { BatchLimits } from './batch-progress.ts';
+import { createBatches } from './batches.ts';
 import { type Clock, scaledClock } from './clock.ts';
-import { createFaults, type FaultRule } from './faults.ts';
+import { createFaults, type FaultRule, type Faults } from './faults.ts';
 import { createFiles, type FileLimits } from './files.ts';
 import { patched } from './json-patch.ts';
 import { createLedger, type Ledger } from './ledger.ts';
@@ -123,46 +124,16 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
     (counter, count) => store.save(clock.now(), { type: 'fault', counter, count }),
     (atMs = clock.now()) => (atMs - store.startedAtMs()!) / 1000,
   );
-  // Replaced part by part, in place: those who read them see what holds now.
-  const limits = { ...DEFAULT_LIMITS };
-  const timings = { ...DEFAULT_TIMINGS };
-  const shapes = { ...DEFAULT_SHAPES };
-  const keys: { accepted: ApiKeys } = { accepted: options.apiKeys };
-  let endpoints = options.webhooks ?? [];
-  let isStrictNow = strictnessOf(options.lenient ?? false);
-  const isStrict: IsStrict = (check) => isStrictNow(check);
-  const follow = (next: Script) => {
-    if (next.limits !== undefined) Object.assign(limits, DEFAULT_LIMITS, next.limits, options.limits);
-    if (next.timings !== undefined) Object.assign(timings, DEFAULT_TIMINGS, next.timings, options.timings);
-    if (next.shapes !== undefined) Object.assign(shapes, DEFAULT_SHAPES, next.shapes, options.shapes);
-    if (next.apiKeys !== undefined) keys.accepted = next.apiKeys;
-    if (next.webhooks !== undefined) endpoints = next.webhooks;
-    if (next.lenient !== undefined) isStrictNow = strictnessOf(options.lenient ?? next.lenient);
-    if (next.rules !== undefined) faults.replace(next.rules);
-  };
+  const behaviour = createBehaviour(options, faults);
+  const { limits, timings, shapes, keys, endpoints, isStrict, follow } = behaviour;
   follow({ limits: {}, timings: {}, shapes: {}, ...script });
-  const webhooks = createWebhooks(store, clock, faults, () => endpoints);
+  const webhooks = createWebhooks(store, clock, faults, endpoints);
   const files = createFiles({ store, clock, limits, timings, faults });
-  const batches = createBatches({
-    store,
-    clock,
-    seed,
-    limits,
-    faults,
-    upstream,
-    isStrict,
-    timings,
-    shapes,
-    webhooks,
-  });
+  const shared = { store, clock, seed, faults, upstream, isStrict };
+  const batches = createBatches({ ...shared, limits, timings, shapes, webhooks });
   const ledger = createLedger(store, batches.settle);
   const deps: RouteDeps = {
-    store,
-    clock,
-    seed,
-    faults,
-    upstream,
-    isStrict,
+    ...shared,
     files,
     batches,
     ledger,
@@ -187,7 +158,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   };
   // Answers from an upstream take real time, and webhooks come unasked: neither waits for a client to look.
   const ticker = setInterval(() => {
-    if (upstream !== undefined || endpoints.length > 0) void deliverWebhooks();
+    if (upstream !== undefined || endpoints().length > 0) void deliverWebhooks();
   }, TICK_MS);
   ticker.unref();
   return {
@@ -209,6 +180,27 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
       ledger.close();
     },
   };
+}
+
+/** What the emulator goes by: its options and the last script. Replaced part by part, in place: readers see what holds now. */
+function createBehaviour(options: EmulatorOptions, faults: Pick<Faults, 'replace'>) {
+  const limits = { ...DEFAULT_LIMITS };
+  const timings = { ...DEFAULT_TIMINGS };
+  const shapes = { ...DEFAULT_SHAPES };
+  const keys: { accepted: ApiKeys } = { accepted: options.apiKeys };
+  let endpoints = options.webhooks ?? [];
+  let isStrictNow = strictnessOf(options.lenient ?? false);
+  const isStrict: IsStrict = (check) => isStrictNow(check);
+  const follow = (next: Script) => {
+    if (next.limits !== undefined) Object.assign(limits, DEFAULT_LIMITS, next.limits, options.limits);
+    if (next.timings !== undefined) Object.assign(timings, DEFAULT_TIMINGS, next.timings, options.timings);
+    if (next.shapes !== undefined) Object.assign(shapes, DEFAULT_SHAPES, next.shapes, options.shapes);
+    if (next.apiKeys !== undefined) keys.accepted = next.apiKeys;
+    if (next.webhooks !== undefined) endpoints = next.webhooks;
+    if (next.lenient !== undefined) isStrictNow = strictnessOf(options.lenient ?? next.lenient);
+    if (next.rules !== undefined) faults.replace(next.rules);
+  };
+  return { limits, timings, shapes, keys, endpoints: () => endpoints, isStrict, follow };
 }
 
 /** @throws an error saying what is wrong where */

@@ -97,18 +97,21 @@ export type Files = {
   /** `POST /v1/files` */
   create(request: IncomingMessage, project: string): Promise<Record<string, unknown>>;
   /** Makes a stored file of one that is whole on disk: checks, moves and remembers it. */
-  adopt(source: {
-    path: string;
-    bytes: number;
-    filename: string;
-    purpose: string;
-    project: string;
-    expiresAfterSeconds: number | null;
-  }): Promise<FileRecord>;
+  adopt(source: FileSource): Promise<FileRecord>;
   list(query: URLSearchParams, project: string): Record<string, unknown>;
   /** The live file of this id, if it is the project's. @throws ApiError 404 */
   find(id: string, project: string): FileRecord;
   remove(id: string, project: string): Promise<Record<string, unknown>>;
+};
+
+/** A file that is whole on disk. */
+type FileSource = {
+  path: string;
+  bytes: number;
+  filename: string;
+  purpose: string;
+  project: string;
+  expiresAfterSeconds: number | null;
 };
 
 /** What files are kept by; limits, timings and faults are read at each call. */
@@ -163,25 +166,7 @@ export function createFiles({ store, clock, limits, timings, faults }: FileDeps)
         throw error;
       }
     },
-    adopt: async ({ path, bytes, filename, purpose, project, expiresAfterSeconds }) => {
-      if (bytes > (purpose === 'batch' ? limits.batchFileBytes : limits.fileBytes)) throw tooLarge();
-      if (purpose === 'batch' && !(await beginsAsJsonl(path, filename, bytes))) throw notJsonl();
-      const now = clock.now();
-      const seconds = expiresAfterSeconds ?? (purpose === 'batch' ? DEFAULT_EXPIRY_SECONDS : null);
-      const record: FileRecord = {
-        id: store.ids.file(),
-        bytes,
-        createdAtMs: now,
-        expiresAtMs: seconds === null ? null : now + seconds * 1000,
-        readyAtMs: now + timings.fileReadyMs,
-        filename,
-        purpose,
-        project,
-      };
-      await rename(path, store.filePath(record.id));
-      store.save(now, { type: 'file', record });
-      return record;
-    },
+    adopt: (source) => adoptFile(source, { store, clock, limits, timings }),
     list: (query, project) => {
       const limit = checkInteger('limit', Number(query.get('limit') ?? 10_000), 1, 10_000);
       const order = query.get('order') ?? 'desc';
@@ -212,6 +197,30 @@ export function createFiles({ store, clock, limits, timings, faults }: FileDeps)
     },
   };
   return files;
+}
+
+/** See {@link Files.adopt}. */
+async function adoptFile(
+  { path, bytes, filename, purpose, project, expiresAfterSeconds }: FileSource,
+  { store, clock, limits, timings }: Omit<FileDeps, 'faults'>,
+): Promise<FileRecord> {
+  if (bytes > (purpose === 'batch' ? limits.batchFileBytes : limits.fileBytes)) throw tooLarge();
+  if (purpose === 'batch' && !(await beginsAsJsonl(path, filename, bytes))) throw notJsonl();
+  const now = clock.now();
+  const seconds = expiresAfterSeconds ?? (purpose === 'batch' ? DEFAULT_EXPIRY_SECONDS : null);
+  const record: FileRecord = {
+    id: store.ids.file(),
+    bytes,
+    createdAtMs: now,
+    expiresAtMs: seconds === null ? null : now + seconds * 1000,
+    readyAtMs: now + timings.fileReadyMs,
+    filename,
+    purpose,
+    project,
+  };
+  await rename(path, store.filePath(record.id));
+  store.save(now, { type: 'file', record });
+  return record;
 }
 
 /** Which page of a list is asked for, and what goes wrong with it. */

@@ -41,18 +41,10 @@ export function createUploads(store: Store, clock: Clock, files: Files): Uploads
     Promise.all(upload.parts.map((part) => rm(partPath(part.id), { force: true })));
   return {
     create: (body, project) => {
-      const text = (name: string): string => {
-        const value = body[name];
-        if (value === undefined || value === null) throw missingParameter(name);
-        if (typeof value !== 'string') throw invalidType(name, 'a string', value);
-        return value;
-      };
-      const bytes = body.bytes;
-      if (bytes === undefined || bytes === null) throw missingParameter('bytes');
-      if (typeof bytes !== 'number') throw invalidType('bytes', 'an integer', bytes);
+      const { text, bytes } = fieldsOf(body);
       const record: UploadRecord = {
         id: store.ids.upload(),
-        bytes: checkInteger('bytes', bytes, 1, MAX_UPLOAD_BYTES),
+        bytes,
         createdAtMs: clock.now(),
         filename: text('filename'),
         purpose: text('purpose'),
@@ -84,22 +76,9 @@ export function createUploads(store: Store, clock: Clock, files: Files): Uploads
     },
     complete: async (id, project, body) => {
       const upload = findPending(id, project);
-      const partIds = body.part_ids;
-      if (partIds === undefined) throw missingParameter('part_ids');
-      if (!Array.isArray(partIds)) throw invalidType('part_ids', 'an array of strings', partIds);
-      const parts = partIds.map((partId) => {
-        const part = upload.parts.find((candidate) => candidate.id === partId);
-        if (part === undefined) throw refusal(400, `No such Part object: ${partId}`, { param: 'part_ids' });
-        return part;
-      });
-      const bytes = parts.reduce((sum, part) => sum + part.bytes, 0);
-      if (bytes !== upload.bytes) {
-        throw refusal(
-          400,
-          `Upload has ${bytes} bytes in its parts, but ${upload.bytes} bytes were declared.`,
-        );
-      }
+      const parts = chosenParts(upload, body.part_ids);
       const path = join(store.dir, 'incoming', id);
+      const { bytes, filename, purpose, expiresAfterSeconds } = upload;
       const md5 = await joinFiles(
         parts.map((part) => partPath(part.id)),
         path,
@@ -108,14 +87,7 @@ export function createUploads(store: Store, clock: Clock, files: Files): Uploads
         if (typeof body.md5 === 'string' && body.md5 !== md5) {
           throw refusal(400, 'The md5 checksum does not match the uploaded bytes.', { param: 'md5' });
         }
-        const file = await files.adopt({
-          path,
-          bytes,
-          filename: upload.filename,
-          purpose: upload.purpose,
-          project,
-          expiresAfterSeconds: upload.expiresAfterSeconds,
-        });
+        const file = await files.adopt({ path, bytes, filename, purpose, project, expiresAfterSeconds });
         const record: UploadRecord = { ...upload, status: 'completed', file };
         store.save(clock.now(), { type: 'upload', record });
         await forget(upload);
@@ -133,6 +105,36 @@ export function createUploads(store: Store, clock: Clock, files: Files): Uploads
       return uploadObject(record, clock.now());
     },
   };
+}
+
+/** The fields of a new upload. @throws ApiError 400 */
+function fieldsOf(body: Record<string, unknown>): { text: (name: string) => string; bytes: number } {
+  const { bytes } = body;
+  if (bytes === undefined || bytes === null) throw missingParameter('bytes');
+  if (typeof bytes !== 'number') throw invalidType('bytes', 'an integer', bytes);
+  return {
+    bytes: checkInteger('bytes', bytes, 1, MAX_UPLOAD_BYTES),
+    text: (name) => {
+      const value = body[name];
+      if (value === undefined || value === null) throw missingParameter(name);
+      if (typeof value !== 'string') throw invalidType(name, 'a string', value);
+      return value;
+    },
+  };
+}
+
+/** The parts that make the whole. @throws ApiError 400 */
+function chosenParts(upload: UploadRecord, partIds: unknown): UploadRecord['parts'] {
+  if (partIds === undefined) throw missingParameter('part_ids');
+  if (!Array.isArray(partIds)) throw invalidType('part_ids', 'an array of strings', partIds);
+  const parts = partIds.map((partId) => {
+    const part = upload.parts.find((candidate) => candidate.id === partId);
+    if (part === undefined) throw refusal(400, `No such Part object: ${partId}`, { param: 'part_ids' });
+    return part;
+  });
+  const bytes = parts.reduce((sum, part) => sum + part.bytes, 0);
+  if (bytes === upload.bytes) return parts;
+  throw refusal(400, `Upload has ${bytes} bytes in its parts, but ${upload.bytes} bytes were declared.`);
 }
 
 function statusOf(upload: UploadRecord, nowMs: number): UploadRecord['status'] | 'expired' {

@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto';
 import type { BatchRecord, BatchStatus } from './batch-lifecycle.ts';
 import { type Clock, unixSeconds } from './clock.ts';
+import type { EffectOf } from './effects.ts';
 import type { Faults } from './faults.ts';
 import { hexOf } from './ids.ts';
 import type { DeliveryRecord, Store } from './store.ts';
@@ -45,31 +46,6 @@ export function createWebhooks(
 ): Webhooks {
   let turn: Promise<void> = Promise.resolve();
 
-  const send = async (delivery: DeliveryRecord, endpoint: WebhookEndpoint): Promise<boolean> => {
-    const nowMs = endpoint.timestamps === 'clock' ? clock.now() : Date.now();
-    const timestamp = String(unixSeconds(nowMs) - delivery.agedSeconds);
-    const signature = signatureOf(endpoint.secret, `${delivery.webhookId}.${timestamp}.${delivery.body}`);
-    try {
-      const response = await fetch(endpoint.url, {
-        method: 'POST',
-        headers: {
-          'content-type': 'application/json',
-          'user-agent': 'OpenAI/1.0 (+https://platform.openai.com/docs/webhooks)',
-          'webhook-id': delivery.webhookId,
-          'webhook-timestamp': timestamp,
-          'webhook-signature': delivery.isForged ? signatureOf('another secret', signature) : signature,
-        },
-        body: delivery.body,
-        redirect: 'manual',
-        signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
-      });
-      await response.body?.cancel();
-      return response.ok;
-    } catch {
-      return false;
-    }
-  };
-
   const deliverAll = async (): Promise<void> => {
     for (;;) {
       const now = clock.now();
@@ -78,7 +54,7 @@ export function createWebhooks(
         .sort((a, b) => a.dueAtMs - b.dueAtMs)[0];
       if (next === undefined) return;
       const endpoint = endpoints().find(({ url }) => url === next.url);
-      const isOver = endpoint === undefined || (await send(next, endpoint));
+      const isOver = endpoint === undefined || (await send(next, endpoint, clock));
       const waitMs = Math.min(FIRST_RETRY_MS * 2 ** next.attempts, LONGEST_RETRY_MS);
       const dueAtMs = clock.now() + waitMs;
       store.save(
@@ -104,36 +80,7 @@ export function createWebhooks(
           const subject = { batch: ordinal, endpoint, metadata, model, event, atMs };
           const effects = faults.fire('webhook', subject);
           if (effects.some(({ kind }) => kind === 'webhook.lose')) return [];
-          const name = hexOf(32, batch.id, url);
-          const sum = (kind: 'webhook.delay' | 'webhook.old_timestamp') =>
-            effects.reduce(
-              (seconds, effect) => (effect.kind === kind ? seconds + effect.seconds : seconds),
-              0,
-            );
-          const first: DeliveryRecord = {
-            id: `${name}-0`,
-            webhookId: `wh_${name}`,
-            url,
-            body: JSON.stringify({
-              object: 'event',
-              id: `evt_${name}`,
-              type: event,
-              created_at: unixSeconds(atMs),
-              data: { id: batch.id },
-            }),
-            createdAtMs: atMs,
-            dueAtMs: atMs + sum('webhook.delay') * 1000,
-            attempts: 0,
-            agedSeconds: sum('webhook.old_timestamp'),
-            isForged: effects.some(({ kind }) => kind === 'webhook.bad_signature'),
-          };
-          const again = effects.filter((effect) => effect.kind === 'webhook.duplicate');
-          const copies = again.map((effect, index) => ({
-            ...first,
-            id: `${name}-${index + 1}`,
-            dueAtMs: first.dueAtMs + effect.after_seconds * 1000,
-          }));
-          return [first, ...copies];
+          return deliveriesOf(batch, url, event, { atMs, effects });
         });
     },
     deliverDue: () => {
@@ -141,6 +88,68 @@ export function createWebhooks(
       return turn;
     },
   };
+}
+
+/** The deliveries of one event to one URL: as often, as late and as signed as the faults say. */
+function deliveriesOf(
+  batch: BatchRecord,
+  url: string,
+  event: string,
+  { atMs, effects }: { atMs: number; effects: readonly EffectOf<'webhook'>[] },
+): DeliveryRecord[] {
+  const name = hexOf(32, batch.id, url);
+  const sum = (kind: 'webhook.delay' | 'webhook.old_timestamp') =>
+    effects.reduce((seconds, effect) => (effect.kind === kind ? seconds + effect.seconds : seconds), 0);
+  const first: DeliveryRecord = {
+    id: `${name}-0`,
+    webhookId: `wh_${name}`,
+    url,
+    body: JSON.stringify({
+      object: 'event',
+      id: `evt_${name}`,
+      type: event,
+      created_at: unixSeconds(atMs),
+      data: { id: batch.id },
+    }),
+    createdAtMs: atMs,
+    dueAtMs: atMs + sum('webhook.delay') * 1000,
+    attempts: 0,
+    agedSeconds: sum('webhook.old_timestamp'),
+    isForged: effects.some(({ kind }) => kind === 'webhook.bad_signature'),
+  };
+  const again = effects.filter((effect) => effect.kind === 'webhook.duplicate');
+  const copies = again.map((effect, index) => ({
+    ...first,
+    id: `${name}-${index + 1}`,
+    dueAtMs: first.dueAtMs + effect.after_seconds * 1000,
+  }));
+  return [first, ...copies];
+}
+
+/** Whether it was answered by 2xx. */
+async function send(delivery: DeliveryRecord, endpoint: WebhookEndpoint, clock: Clock): Promise<boolean> {
+  const nowMs = endpoint.timestamps === 'clock' ? clock.now() : Date.now();
+  const timestamp = String(unixSeconds(nowMs) - delivery.agedSeconds);
+  const signature = signatureOf(endpoint.secret, `${delivery.webhookId}.${timestamp}.${delivery.body}`);
+  try {
+    const response = await fetch(endpoint.url, {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        'user-agent': 'OpenAI/1.0 (+https://platform.openai.com/docs/webhooks)',
+        'webhook-id': delivery.webhookId,
+        'webhook-timestamp': timestamp,
+        'webhook-signature': delivery.isForged ? signatureOf('another secret', signature) : signature,
+      },
+      body: delivery.body,
+      redirect: 'manual',
+      signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
+    });
+    await response.body?.cancel();
+    return response.ok;
+  } catch {
+    return false;
+  }
 }
 
 /** As openai 7.55.0 checks it (lib/webhook-signature.ts). */
