@@ -25,7 +25,7 @@ export async function localUp(options: LocalUpOptions): Promise<number> {
     settings,
     concurrency: options.concurrency,
     openai: chooseOpenAI(process.env, options.live ?? false),
-    ...(options.port === undefined ? {} : { ports: { s3: options.port } }),
+    ports: { s3: options.port },
     onProgress: (text) => console.error(text),
     onLog: (line, source) => {
       if (source === 'stack') console.error(line);

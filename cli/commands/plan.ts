@@ -148,7 +148,7 @@ class WholePlan {
     const { route } = this.#terms;
     return {
       version: 1,
-      ...(route === undefined ? {} : { route: this.#routeJson(route) }),
+      route: route && this.#routeJson(route),
       files: this.#plans.map(({ prefixes, groups, ...file }) => ({
         ...file,
         groups: groups.map((group) => ({ ...group, usd: this.#usdOf(group) })),
@@ -267,11 +267,11 @@ class WholePlan {
           file: file.file,
           atMostUsd: toUsd(atMost),
           unpriced,
-          ...(perJobUsd === undefined ? {} : { fitsJobBudget: holds(perJobUsd, atMost) }),
+          fitsJobBudget: perJobUsd === undefined ? undefined : holds(perJobUsd, atMost),
         };
       }),
       atMostUsd: toUsd(all.atMost),
-      ...(perDayUsd === undefined ? {} : { fitsDayBudget: holds(perDayUsd, all.atMost) }),
+      fitsDayBudget: perDayUsd === undefined ? undefined : holds(perDayUsd, all.atMost),
     };
   }
 
@@ -339,8 +339,8 @@ class WholePlan {
       groups: this.#groups(),
       isPriced: (tier) => this.#totalOf(tier) !== undefined,
       enqueuedTokensOf,
-      ...(deadlineMs === undefined ? {} : { deadlineMs }),
-      ...(tokensPerMinute === undefined ? {} : { tokensPerMinute }),
+      deadlineMs,
+      tokensPerMinute,
     });
   }
 }

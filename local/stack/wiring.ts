@@ -2,6 +2,7 @@
  * Reads out of the named template what the local stack has to build, and refuses what AWS would refuse or would
  * silently not deliver: a mistake in `lib/` fails at the start of the local stack.
  */
+import { SECOND_MS } from '../../src/contract/time.ts';
 import type { EventPattern } from '../services/eventbridge/event-pattern.ts';
 import { DEFAULT_MAX_RETRIES, type EventRule, type EventTarget } from '../services/eventbridge/events.ts';
 import type { PolicyStatement } from '../services/iam.ts';
@@ -316,7 +317,7 @@ function planRule(
 function asyncInvokeOf(
   functionName: string,
   named: NamedTemplate,
-): { maxRetries: number; maxAgeMs?: number } {
+): { maxRetries: number; maxAgeMs: number | undefined } {
   const config = named
     .resourcesOf('AWS::Lambda::EventInvokeConfig')
     .map(
@@ -331,7 +332,7 @@ function asyncInvokeOf(
   const ageSeconds = config?.MaximumEventAgeInSeconds;
   return {
     maxRetries: config?.MaximumRetryAttempts ?? DEFAULT_MAX_RETRIES,
-    ...(ageSeconds === undefined ? {} : { maxAgeMs: Number(ageSeconds) * 1_000 }),
+    maxAgeMs: ageSeconds === undefined ? undefined : Number(ageSeconds) * SECOND_MS,
   };
 }
 

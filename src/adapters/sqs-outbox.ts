@@ -59,7 +59,7 @@ export class SqsOutbox implements Outbox {
       new SendMessageCommand({
         QueueUrl: url,
         MessageBody: JSON.stringify(message),
-        ...(delaySeconds > 0 ? { DelaySeconds: delaySeconds } : {}),
+        DelaySeconds: delaySeconds > 0 ? delaySeconds : undefined,
       }),
     );
   }

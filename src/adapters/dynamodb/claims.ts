@@ -39,7 +39,7 @@ export async function freeAllClaims(
           'attribute_exists(#claim) OR attribute_exists(#holder) OR (begins_with(#pk, :lease) AND #until > :none)',
         ExpressionAttributeNames: NAMES,
         ExpressionAttributeValues: { ':lease': 'LEASE#', ':none': 0 },
-        ...(start === undefined ? {} : { ExclusiveStartKey: start }),
+        ExclusiveStartKey: start,
       }),
     );
     for (const item of page.Items ?? []) await free(client, table, item, now);

@@ -195,7 +195,7 @@ export class DynamoDBItems {
         new QueryCommand({
           TableName: this.#table,
           ...input,
-          ...(start === undefined ? {} : { ExclusiveStartKey: start }),
+          ExclusiveStartKey: start,
         }),
       );
       yield* page.Items ?? [];

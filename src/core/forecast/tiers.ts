@@ -70,11 +70,11 @@ export interface TierQuestion {
   /** Whether the tier has a price for all of them. */
   isPriced: (tier: Tier) => boolean;
   /** From the drop on. */
-  deadlineMs?: number;
+  deadlineMs?: number | undefined;
   /** See `ForecastOptions`. */
   enqueuedTokensOf?: (model: string) => number | undefined;
   /** Input tokens a minute that the account may send in flex and standard. */
-  tokensPerMinute?: number;
+  tokensPerMinute?: number | undefined;
 }
 
 export interface Recommendation {
