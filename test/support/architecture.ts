@@ -96,6 +96,15 @@ const FREE_TEXT: readonly [name: string, pattern: RegExp][] = [
 ];
 const OWN_TEXT = 'src/core/base/own-text.ts';
 
+/** What only a provider knows: in the core it would be a second place to change for a new endpoint or another provider. */
+const CORE_NAMES_NO: readonly [name: string, pattern: RegExp][] = [
+  ['the URL of an endpoint', /['"`]\/v\d+\//],
+  [
+    "an error code of OpenAI's",
+    /['"`](insufficient_quota|billing_\w+|account_deactivated|invalid_api_key|model_not_found|token_limit_exceeded|too_many_tasks|mismatched_model|rate_limit_exceeded|resource_unavailable)['"`]/,
+  ],
+];
+
 const EMPTY_NAMES = /(^|[-.])(utils?|helpers?|managers?)\.ts$/;
 const KEBAB_CASE = /^[a-z0-9]+(-[a-z0-9]+)*(\.d)?\.ts$/;
 
@@ -107,6 +116,7 @@ export function findViolations(tree: SourceTree): string[] {
     ...findCycles(tree),
     ...findFolderCycles(tree),
     ...findImpurities(tree),
+    ...findProviderKnowledge(tree),
     ...findFreeText(tree),
     ...findBadNames(tree),
   ];
@@ -250,6 +260,17 @@ function findFreeText(tree: SourceTree): string[] {
       if (name === 'console' && PURE_ROOMS.some((prefix) => path.startsWith(prefix))) continue;
       if (pattern.test(code)) violations.push(`${path} uses ${name}; it should record an event`);
     }
+  }
+  return violations;
+}
+
+function findProviderKnowledge(tree: SourceTree): string[] {
+  const violations: string[] = [];
+  for (const [path, text] of tree) {
+    if (!path.startsWith(CORE)) continue;
+    const code = withoutComments(text);
+    for (const [name, pattern] of CORE_NAMES_NO)
+      if (pattern.test(code)) violations.push(`${path} names ${name}, which belongs below src/providers`);
   }
   return violations;
 }

@@ -117,6 +117,17 @@ describe('the check itself', () => {
     ],
     ['core that imports an SDK', 'src/core/model/a.ts', "import { S3Client } from '@aws-sdk/client-s3';"],
     ['core that imports openai', 'src/core/model/a.ts', "import type OpenAI from 'openai';"],
+    [
+      'core that imports a provider',
+      'src/core/model/a.ts',
+      "import { OPENAI_RULES } from '../../providers/openai/rules.ts';",
+    ],
+    ['core that names an endpoint', 'src/core/model/a.ts', "const url = '/v1/embeddings';"],
+    [
+      'core that names an error code of OpenAI',
+      'src/core/model/a.ts',
+      "const code = 'token_limit_exceeded';",
+    ],
     ['core that reads package.json', 'src/core/model/a.ts', "import manifest from '../../../package.json';"],
     ['core that calls the network', 'src/core/model/a.ts', "await fetch('https://example.com');"],
     ['core that calls a URL of a variable', 'src/core/model/a.ts', 'await fetch(url);'],

@@ -27,11 +27,7 @@ export const INPUT_UNREADABLE: StatedError = {
 };
 
 /** Code of what no tier of its route can serve. */
-export const TIER_NOT_OFFERED: StatedError = {
-  code: 'tier_not_offered',
-  message:
-    'No tier of the route serves this endpoint; flex is offered for /v1/responses and /v1/chat/completions.',
-};
+export const TIER_NOT_OFFERED = 'tier_not_offered';
 
 /** Our code for a request with more tokens than the limit: OpenAI has none, it would refuse its batch for ever. */
 export const EXCEEDS_LIMIT = 'exceeds_enqueued_limit';

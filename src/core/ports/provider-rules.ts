@@ -2,6 +2,7 @@
  * What differs between providers, as rules that the core asks: which endpoints there are, how much a batch may hold, what
  * a line of results means. Pure: nothing here sends anything, asks for the time, or keeps state.
  */
+import type { Tier } from '../../contract/route.ts';
 import type { JsonObject } from '../base/json-value.ts';
 import type { Picodollars } from '../base/money.ts';
 import type { BatchLevelError } from '../model/batch.ts';
@@ -11,6 +12,7 @@ import type { ImagePart, ImageTokens, Prompt } from '../model/prompt.ts';
 import type { ToolUse } from '../model/tool-use.ts';
 import type { TokenUsage } from '../model/usage.ts';
 import type { Asked, OperatorScope, Verdict } from '../model/verdict.ts';
+import type { CallAnswer } from './provider.ts';
 
 /** All that the core knows of a provider beside its calls. */
 export interface ProviderRules {
@@ -28,6 +30,7 @@ export interface ProviderRules {
   models: ModelRules;
   answers: AnswerRules;
   errors: ErrorRules;
+  calls: CallRules;
 }
 
 /** One endpoint that a batch may address. */
@@ -92,8 +95,20 @@ export type BatchErrorKind =
 export interface ErrorRules {
   /** What an error of this code stops, if it is not the request that is at fault. */
   operatorScopeOf(code: string): OperatorScope | undefined;
+  /** The code of a key that is refused, where an error does not say one. */
+  keyRefused: string;
   /** `undefined`: nobody knows. */
   batchErrorKindOf(error: Pick<BatchLevelError, 'code' | 'param'>): BatchErrorKind | undefined;
+}
+
+/** How requests are called one by one. */
+export interface CallRules {
+  /** Members of the body that say the tier, as names and JSON texts. */
+  tierMembersOf(tier: Exclude<Tier, 'batch'>, endpoint: string): [name: string, json: string][];
+  /** Whether the answer says that there is no room now, which is not charged: the same call may be made again later. */
+  isWithoutRoom(answer: CallAnswer): boolean;
+  /** Whether the answer says that the model is not served in flex. */
+  refusesFlex(answer: CallAnswer): boolean;
 }
 
 /** What checking a line takes. */

@@ -12,7 +12,8 @@ import type { Route, Tier } from '../../contract/route.ts';
 import { MINUTE_MS } from '../../contract/time.ts';
 import { type BatchRecord, type Ladder, tokensOf } from '../model/batch.ts';
 import type { Job } from '../model/job.ts';
-import type { EndpointRules } from '../ports/provider-rules.ts';
+import { type StatedError, TIER_NOT_OFFERED } from '../model/outcome-codes.ts';
+import type { EndpointRules, ProviderRules } from '../ports/provider-rules.ts';
 
 /** What is not answered yet. */
 export interface Work {
@@ -45,6 +46,27 @@ export function ladderOf(
   if (tiers.length === 0) return undefined;
   const deadlineMs = route.deadline === undefined ? undefined : readDuration(route.deadline);
   return { tiers, ...(deadlineMs === undefined ? {} : { deadlineAt: droppedAt + deadlineMs }) };
+}
+
+/** For requests that {@link ladderOf} has no tier for. */
+function tierNotOffered(endpoints: ProviderRules['endpoints']): StatedError {
+  const withFlex = [...endpoints.values()].filter(({ hasFlex }) => hasFlex).map(({ url }) => url);
+  const offered = withFlex.length === 0 ? 'no endpoint' : withFlex.join(' and ');
+  return {
+    code: TIER_NOT_OFFERED,
+    message: `No tier of the route serves this endpoint; flex is offered for ${offered}.`,
+  };
+}
+
+/** What its ladder makes of a new batch: with one tier, batch, there is nothing to decide; with none, it cannot run. */
+export function onLadder(
+  ladder: Ladder | undefined,
+  endpoints: ProviderRules['endpoints'],
+  now: number,
+): Partial<BatchRecord> {
+  if (ladder === undefined)
+    return { state: 'ended', status: 'failed', errors: [tierNotOffered(endpoints)], endedAt: now };
+  return ladder.tiers.length === 1 && ladder.tiers[0] === 'batch' ? {} : { ladder };
 }
 
 /** When the deadline of a job counts from: S3's time of the drop. */

@@ -1,6 +1,7 @@
 import type { ProviderRules } from '../../core/ports/provider-rules.ts';
+import { isWithoutRoom, refusesFlex, tierMembersOf } from './calls.ts';
 import { ENDPOINTS } from './endpoints/all.ts';
-import { batchErrorKindOf, operatorScopeOf } from './errors.ts';
+import { batchErrorKindOf, KEY_REFUSED, operatorScopeOf } from './errors.ts';
 import { imageTokens } from './image-tokens.ts';
 import { OPENAI_LIMITS } from './limits.ts';
 import { contextTokensOf } from './models.ts';
@@ -17,5 +18,6 @@ export const OPENAI_RULES: ProviderRules = {
   endpoints: ENDPOINTS,
   models: { contextTokensOf, imageTokens },
   answers: { verdictOf: classify, usageOf, isUsageReported, toolUseOf, toolFeeOf },
-  errors: { operatorScopeOf, batchErrorKindOf },
+  errors: { operatorScopeOf, batchErrorKindOf, keyRefused: KEY_REFUSED },
+  calls: { tierMembersOf, isWithoutRoom, refusesFlex },
 };

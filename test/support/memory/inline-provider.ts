@@ -57,8 +57,10 @@ export const INLINE_RULES: ProviderRules = {
   },
   errors: {
     operatorScopeOf: (code) => (code === 'no_credit' ? 'key' : undefined),
+    keyRefused: 'bad_key',
     batchErrorKindOf: ({ code }) => (code === 'queue_full' ? 'no_room' : undefined),
   },
+  calls: { tierMembersOf: () => [], isWithoutRoom: () => false, refusesFlex: () => false },
 };
 
 /** Its states, in the order in which a batch goes through them, and the core's words for them. */

@@ -115,12 +115,9 @@ function tooSlow(waitedMs: number): { code: string; message: string } {
   };
 }
 
-/** No room, not charged: 429 by OpenAI (guide "Flex processing"), 498 by Groq (docs, "Flex processing"). */
-const REFUSING: ReadonlySet<number> = new Set([429, 498]);
-
 /** For a request whose model has no flex, on a route that ends there. */
 const MODEL_WITHOUT_FLEX = {
-  code: TIER_NOT_OFFERED.code,
+  code: TIER_NOT_OFFERED,
   message:
     'OpenAI does not serve this model in flex, the last tier of the route. Add "standard" to its tiers, or name another model.',
 };
@@ -391,10 +388,10 @@ class Slice {
   }
 
   async #callOne(index: number): Promise<void> {
-    const { ambient, deadline } = this.#deps;
+    const { ambient, deadline, rules } = this.#deps;
     const calls = this.#deps.calls.withKey(apiKeyOf(this.#batch));
     const request = this.#requests[index]!;
-    const body = bodyOf(request, this.#tier, this.#deps.rules.endpoints.get(this.#batch.endpoint));
+    const body = bodyOf(request, rules.calls.tierMembersOf(this.#tier, this.#batch.endpoint));
     const begunAt = ambient.now();
     this.#begunAt.set(index, begunAt);
     const timeoutMs = Math.min(MAX_CALL_MS, deadline.remainingMs() - RESERVE_MS);
@@ -408,7 +405,7 @@ class Slice {
       this.#begunAt.delete(index);
     } catch (error) {
       this.#begunAt.delete(index);
-      const trouble = operatorErrorOf(this.#deps.rules.errors, error);
+      const trouble = operatorErrorOf(rules.errors, error);
       if (trouble !== undefined) {
         this.#again.push(index);
         await parkFor(this.#deps, this.#batch, trouble, 'collected');
@@ -420,11 +417,8 @@ class Slice {
     }
     const { requestsPerMinute, tokensPerMinute } = answer;
     const line = answerLine(request.customId, answer);
-    const verdict = this.#deps.rules.answers.verdictOf(
-      JSON.parse(line) as Record<string, unknown>,
-      this.#batch,
-    );
-    if (REFUSING.has(answer.status) && verdict.kind !== 'operator' && !isTooLarge(answer)) {
+    const verdict = rules.answers.verdictOf(JSON.parse(line) as Record<string, unknown>, this.#batch);
+    if (rules.calls.isWithoutRoom(answer) && verdict.kind !== 'operator') {
       this.#refused(index, answer.retryAfterMs);
       return;
     }
@@ -433,7 +427,7 @@ class Slice {
       this.#measured(now - begunAt);
       this.#pace = learn(this.#pace, { ms: now - begunAt, requestsPerMinute, tokensPerMinute });
     }
-    const isWithoutFlex = this.#tier === 'flex' && refusesFlex(answer);
+    const isWithoutFlex = this.#tier === 'flex' && rules.calls.refusesFlex(answer);
     if (isWithoutFlex && this.#goToNextTier()) {
       this.#again.push(index);
       return;
@@ -674,35 +668,5 @@ class Slice {
 
   #ids(): { jobId: string; batchId: string; tier: Tier } {
     return { jobId: this.#batch.jobId, batchId: this.#batch.batchId, tier: this.#tier };
-  }
-}
-
-/**
- * Whether a refusal is about the request alone, which has more tokens than the account may send in a minute: "Request too
- * large for gpt-4o … on tokens per min (TPM): Limit 30000, Requested 31538." (seen in many issues, such as
- * shell_gpt#653). Waiting makes no room for that.
- */
-function isTooLarge({ body }: CallAnswer): boolean {
-  try {
-    const { message } = (JSON.parse(body) as { error: { message?: unknown } }).error;
-    return typeof message === 'string' && /^request too large/i.test(message);
-  } catch {
-    return false;
-  }
-}
-
-/**
- * Whether it says that the model has no flex: 400 with `param` `service_tier`, or with no `param` and a message that names
- * it, as in "Flex is not available for this model." and "Invalid service_tier argument" (both seen with models that have
- * none). What is said of another parameter is about the request, even where it quotes the word.
- */
-function refusesFlex({ status, body }: CallAnswer): boolean {
-  if (status !== 400) return false;
-  try {
-    const { param, message } = (JSON.parse(body) as { error: { param?: unknown; message?: unknown } }).error;
-    if (typeof param === 'string' && param !== '') return param === 'service_tier';
-    return typeof message === 'string' && /service_tier|\bflex\b/i.test(message);
-  } catch {
-    return false;
   }
 }

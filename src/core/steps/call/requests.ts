@@ -1,11 +1,9 @@
 /** What is sent in a call, and what is written down of its answer: the form of OpenAI's output files. */
-import type { Tier } from '../../../contract/route.ts';
 import { memberText, withMembers } from '../../base/json-members.ts';
 import type { Manifest } from '../../files/manifest.ts';
 import { renderBatch } from '../../files/render.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
 import type { CallAnswer } from '../../ports/provider.ts';
-import type { EndpointRules } from '../../ports/provider-rules.ts';
 
 /** A request of a slice. */
 export interface CallRequest {
@@ -13,9 +11,6 @@ export interface CallRequest {
   /** The body without the tier, as it stands in the line. */
   line: string;
 }
-
-/** `service_tier` of a call. Source: openai 7.55.0 `resources/responses/responses.ts`; `default` is standard. */
-const SERVICE_TIERS = { flex: 'flex', standard: 'default' } as const;
 
 /**
  * The lines of a slice, in order, each with a line feed.
@@ -38,20 +33,13 @@ export function readRequests(rendered: Uint8Array): CallRequest[] {
 }
 
 /**
- * The body of a request as JSON, in the tier. Nothing else of its text changes, but that a response is made while we wait:
- * one that is made in the background has no answer yet when the call ends, and no usage.
+ * The body of a request as JSON, with the members that say its tier. Nothing else of its text changes, but that a response is
+ * made while we wait: one that is made in the background has no answer yet when the call ends, and no usage.
  */
-export function bodyOf(
-  { line }: CallRequest,
-  tier: Exclude<Tier, 'batch'>,
-  endpoint: Pick<EndpointRules, 'hasFlex'> | undefined,
-): string {
+export function bodyOf({ line }: CallRequest, tierMembers: readonly [name: string, json: string][]): string {
   const body = memberText(line, 'body')!;
-  const set: [string, string][] = [];
-  if (memberText(body, 'background') === 'true') set.push(['background', 'false']);
-  // The others have no such parameter, and OpenAI refuses what it does not know.
-  if (endpoint?.hasFlex) set.push(['service_tier', JSON.stringify(SERVICE_TIERS[tier])]);
-  return withMembers(body, { set });
+  const set: [string, string][] = memberText(body, 'background') === 'true' ? [['background', 'false']] : [];
+  return withMembers(body, { set: [...set, ...tierMembers] });
 }
 
 /** The line of an answer, whatever its status. A body that is no JSON is kept as text, as OpenAI does. */

@@ -156,7 +156,7 @@ async function waitForKey(
 ): Promise<void> {
   const now = ambient.now();
   const { jobId, batchId } = batch;
-  const heldReason = operatorErrorOf(rules.errors, error)?.code ?? 'invalid_api_key';
+  const heldReason = operatorErrorOf(rules.errors, error)?.code ?? rules.errors.keyRefused;
   const released = { claim: undefined, claimedUntil: undefined };
   const changes = { heldReason, lastError: error.message, notBefore: now + KEY_REST_MS, ...released };
   await jobs.updateBatch(batch, { state: 'ended', claim }, changes, now);

@@ -74,7 +74,7 @@ const OUR_ENDS: ReadonlySet<string> = new Set([
   CANCELLED.code,
   OBJECT_GONE.code,
   INPUT_UNREADABLE.code,
-  TIER_NOT_OFFERED.code,
+  TIER_NOT_OFFERED,
   EXCEEDS_LIMIT,
   BUDGET_EXCEEDED,
   BUDGET_EXHAUSTED,

@@ -22,10 +22,9 @@ import { whileJobTaken } from '../../lifecycle/claims.ts';
 import { fateOf, mayOwn, ownerOf, rootOf } from '../../lifecycle/duplicate-jobs.ts';
 import { isGivenUp, recordJobFailure } from '../../lifecycle/job-failure.ts';
 import { leaseUntil } from '../../lifecycle/lease.ts';
-import type { BatchRecord, Ladder } from '../../model/batch.ts';
+import type { BatchRecord } from '../../model/batch.ts';
 import type { IngestProgress, Job, Rejection } from '../../model/job.ts';
 import type { BatchLimits } from '../../model/limits.ts';
-import { TIER_NOT_OFFERED } from '../../model/outcome-codes.ts';
 import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
 import type { Inputs, ObjectStore, OwnersStore } from '../../ports/objects.ts';
 import type { JobEvents, Outbox } from '../../ports/outbox.ts';
@@ -37,7 +36,7 @@ import type { Prices } from '../../pricing/prices.ts';
 import type { Tokenizer } from '../../pricing/tokens/estimate.ts';
 import { estimateBatchTokens } from '../../pricing/tokens/estimate-batch.ts';
 import { dispatch } from '../../scheduling/dispatch.ts';
-import { droppedAt, ladderOf } from '../../scheduling/ladder.ts';
+import { droppedAt, ladderOf, onLadder } from '../../scheduling/ladder.ts';
 import { recordJob, recordPredecessor } from './record-job.ts';
 import { isOverOf, rejectedPlan, SCAN_VERSION, type ScanDeps, type ScanState, scan } from './scan.ts';
 
@@ -345,6 +344,7 @@ async function carryOut(run: Run, plan: Plan, isNew: boolean, isOver: () => bool
     return;
   }
   const jobBytes = plan.batches.reduce((sum, { bytes }) => sum + bytes, 0);
+  const { endpoints } = deps.rules;
   const records = plan.batches.map(
     ({ textBytes: _, dataUrlBytes: __, ...batch }): BatchRecord => ({
       v: 1,
@@ -356,7 +356,7 @@ async function carryOut(run: Run, plan: Plan, isNew: boolean, isOver: () => bool
       route: job.route.name,
       ...(job.route.apiKey === undefined ? {} : { apiKey: job.route.apiKey }),
       ...(job.budgetUsd === undefined ? {} : { budgetUsd: job.budgetUsd }),
-      ...onLadder(ladderOf(job.route, deps.rules.endpoints.get(batch.endpoint), droppedAt(job)), now),
+      ...onLadder(ladderOf(job.route, endpoints.get(batch.endpoint), droppedAt(job)), endpoints, now),
       jobCreatedAt: job.createdAt,
       createdAt: now,
       updatedAt: now,
@@ -405,11 +405,4 @@ async function estimate(deps: IngestDeps, batch: PlannedBatch): Promise<number |
     deps.telemetry.record('estimate.failed', { batchId: batch.batchId, reason: reasonOf(error) });
     return undefined;
   }
-}
-
-/** What its ladder makes of a new batch: with one tier, batch, there is nothing to decide; with none, it cannot run. */
-function onLadder(ladder: Ladder | undefined, now: number): Partial<BatchRecord> {
-  if (ladder === undefined)
-    return { state: 'ended', status: 'failed', errors: [TIER_NOT_OFFERED], endedAt: now };
-  return ladder.tiers.length === 1 && ladder.tiers[0] === 'batch' ? {} : { ladder };
 }
