@@ -15,12 +15,11 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
     'src/adapters/s3/object-writer.ts',
     'src/adapters/s3/part-buffers.ts',
     'src/adapters/s3/requests.ts',
+    'src/adapters/s3/resuming-body.ts',
     'src/adapters/s3/sizes.ts',
     'src/runtime/clients.ts',
   ],
-  'test/parts/pipeline/api-keys.test.ts': ['src/core/lifecycle/ownership.ts'],
   'test/parts/pipeline/call.test.ts': [
-    'src/core/files/slices.ts',
     'src/core/scheduling/step-down.ts',
     'src/core/steps/call/call.ts',
     'src/core/steps/call/requests.ts',
@@ -40,7 +39,6 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
     'src/core/steps/finalize/merge-results.ts',
     'src/core/steps/finalize/terms.ts',
   ],
-  'test/parts/pipeline/refusals.test.ts': ['src/core/scheduling/refusal-wait.ts'],
   'test/parts/pipeline/restore.test.ts': ['src/core/lifecycle/outcome-file.ts'],
   'test/parts/pipeline/route-layout.test.ts': ['src/contract/layout.ts'],
   'test/parts/pipeline/same-content.test.ts': [
@@ -65,7 +63,6 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
   'test/unit/contract/events.test.ts': ['src/contract/event-fields.ts'],
   'test/unit/contract/settings.test.ts': [
     'src/contract/budget.ts',
-    'src/contract/durations.ts',
     'src/contract/notify.ts',
     'src/contract/only-fields.ts',
     'src/contract/prices.ts',
@@ -79,35 +76,30 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
   'test/unit/core/forecast/forecast.test.ts': [
     'src/core/files/unpacked.ts',
     'src/core/forecast/reserve.ts',
-    'src/core/forecast/seen-ids.ts',
     'src/core/forecast/tiers.ts',
     'src/providers/openai/gpt-tokenizer.ts',
   ],
-  'test/unit/core/lifecycle/job-failure.test.ts': ['src/core/base/own-text.ts'],
   'test/unit/core/lifecycle/lease.test.ts': [
     'src/core/lifecycle/claims.ts',
     'src/core/lifecycle/guarded-ports.ts',
   ],
   'test/unit/core/lifecycle/rounds.test.ts': ['src/core/model/batch.ts', 'src/core/model/job.ts'],
-  'test/unit/core/pricing/prices.test.ts': ['src/core/base/money.ts', 'src/core/pricing/blocks.ts'],
+  'test/unit/core/pricing/prices.test.ts': ['src/core/pricing/blocks.ts'],
   'test/unit/core/pricing/tally.test.ts': [
     'src/providers/openai/tool-fees.ts',
     'src/providers/openai/tool-use.ts',
   ],
   'test/unit/core/requests/options.test.ts': ['src/core/requests/sidecar.ts'],
-  'test/unit/core/requests/prompt-cache-key.test.ts': ['src/core/requests/excerpt.ts'],
   'test/unit/core/scheduling/admit.test.ts': [
     'src/core/pricing/recut.ts',
     'src/core/scheduling/ledger.ts',
     'src/core/scheduling/parks.ts',
-    'src/core/scheduling/turns.ts',
   ],
   'test/unit/core/scheduling/budget.test.ts': ['src/core/pricing/bound.ts', 'src/core/scheduling/scopes.ts'],
   'test/unit/core/scheduling/dispatch.test.ts': ['src/core/pricing/bill.ts'],
   'test/unit/core/scheduling/ladder.test.ts': ['src/core/scheduling/pace.ts'],
   'test/unit/core/scheduling/token-limit-regimes.test.ts': ['src/core/scheduling/token-limit.ts'],
   'test/unit/core/steps/collect/late-results.test.ts': ['src/core/lifecycle/executed.ts'],
-  'test/unit/core/steps/collect/outline.test.ts': ['src/core/base/block.ts'],
   'test/unit/core/steps/ingest/fill-in.test.ts': ['src/contract/line-defaults.ts'],
   'test/unit/core/steps/ingest/ingest.test.ts': ['src/core/steps/ingest/record-job.ts'],
   'test/unit/core/steps/ingest/scan.test.ts': [
@@ -118,10 +110,7 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
   'test/unit/core/steps/poll/poll.test.ts': ['src/core/steps/poll/reconcile.ts'],
   'test/unit/core/steps/submit/look-up.test.ts': ['src/core/steps/submit/attempts.ts'],
   'test/unit/core/steps/submit/submit.test.ts': ['src/core/steps/submit/young-file.ts'],
-  'test/unit/providers/openai/endpoints/answer-size.test.ts': [
-    'src/core/base/json-value.ts',
-    'src/core/model/predicted-output.ts',
-  ],
+  'test/unit/providers/openai/endpoints/answer-size.test.ts': ['src/core/model/predicted-output.ts'],
   'test/unit/providers/openai/image-tokens.test.ts': [
     'src/providers/openai/endpoints/image-size.ts',
     'src/providers/openai/models.ts',

@@ -1,0 +1,21 @@
+import { expect, test } from 'vitest';
+import { MAX_OWN_TEXT_CHARS } from '../../../../src/contract/event-fields.ts';
+import { BatchdropError } from '../../../../src/core/base/errors.ts';
+import { errorName, ownText, reasonOf } from '../../../../src/core/base/own-text.ts';
+
+test('ids and counts are put into a sentence, which has one line and an end', () => {
+  expect(ownText`job ${'j1'} has ${3} batches`).toBe('job j1 has 3 batches');
+  expect(ownText`one ${'a\r\n  b'} two`).toBe('one a b two');
+  expect(ownText`${'x'.repeat(MAX_OWN_TEXT_CHARS + 1)}`).toHaveLength(MAX_OWN_TEXT_CHARS);
+});
+
+test('of our own errors the message is the reason, of others only the name, which quotes nothing', () => {
+  expect(reasonOf(new BatchdropError('the input is gone'))).toBe('the input is gone');
+  expect(reasonOf(new SyntaxError('Unexpected token in "secret prompt"'))).toBe('SyntaxError');
+  expect(reasonOf(new BatchdropError('x'.repeat(1_000)))).toHaveLength(300);
+});
+
+test('what was thrown has a name, an error or not', () => {
+  expect(errorName(new TypeError('secret'))).toBe('TypeError');
+  expect(errorName('secret')).toBe('string');
+});
