@@ -8,7 +8,7 @@ function entriesOf(lengths: readonly number[]): ManifestEntries {
   const entries = new ManifestEntries();
   let offset = 0;
   for (const [index, length] of lengths.entries()) {
-    entries.push(index + 1, offset, length, 0, index, index);
+    entries.push({ line: index + 1, offset, length, tried: 0, hash0: index, hash1: index });
     offset += length;
   }
   return entries;

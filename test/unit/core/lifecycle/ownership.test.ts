@@ -1,5 +1,12 @@
 import { expect, test } from 'vitest';
-import { requireOwnershipProof, UnprovenOwnershipError } from '../../../../src/core/lifecycle/ownership.ts';
+import {
+  inputFilename,
+  inputFileOf,
+  isOurs,
+  recordKeyOf,
+  requireOwnershipProof,
+  UnprovenOwnershipError,
+} from '../../../../src/core/lifecycle/ownership.ts';
 import { OPENAI_RULES } from '../../../../src/providers/openai/rules.ts';
 import { INLINE_RULES } from '../../../support/memory/inline-provider.ts';
 
@@ -12,4 +19,36 @@ test('a provider that keeps none is refused: a create whose answer was lost coul
   expect(() => requireOwnershipProof(INLINE_RULES)).toThrow(
     /Inline says ownership "none".*Expected is "metadata"/,
   );
+});
+
+const KEY = { jobId: 'c0ffee', batchId: '0-00003' };
+
+test('an input file is found by its name, of this stack only', () => {
+  const name = inputFilename('stack-1', KEY, 'ab12');
+  expect(inputFileOf('stack-1', name)).toEqual(KEY);
+  expect(inputFileOf('stack-2', name)).toBeUndefined();
+  expect(inputFileOf('stack', name)).toBeUndefined();
+});
+
+test.each([
+  'report.jsonl',
+  'batchdrop-stack-1-c0ffee.jsonl',
+  'batchdrop-stack-1-c0ffee-0-00003-ab12.txt',
+  'batchdrop-stack-1-a-b-0-00003-ab12.jsonl',
+])('%s is the input file of no batch', (name) => {
+  expect(inputFileOf('stack-1', name)).toBeUndefined();
+});
+
+test('a batch of somebody else is not ours, and metadata that lack a part say nothing', () => {
+  const metadata = {
+    batchdrop_stack: 'stack-1',
+    batchdrop_job: 'c0ffee',
+    batchdrop_batch: '0-00003',
+    batchdrop_nonce: 'ab12',
+  };
+  expect(isOurs('stack-1', { metadata })).toBe(true);
+  expect(isOurs('stack-2', { metadata })).toBe(false);
+  expect(isOurs('stack-1', { metadata: {} })).toBe(false);
+  expect(recordKeyOf({ metadata })).toEqual({ ...KEY, nonce: 'ab12' });
+  expect(recordKeyOf({ metadata: { ...metadata, batchdrop_nonce: '' } })).toBeUndefined();
 });
