@@ -19,7 +19,8 @@ import { workKeys } from '../src/core/files/keys.ts';
 import { encodeManifest, ManifestEntries } from '../src/core/files/manifest.ts';
 import { type Plan, writePlanOnce } from '../src/core/files/plan.ts';
 import { RunWriter } from '../src/core/files/run-file.ts';
-import { type BatchRecord, batchIdOf, type RunRef } from '../src/core/model/batch.ts';
+import type { BatchRecord, RunRef } from '../src/core/model/batch.ts';
+import { batchIdOf } from '../src/core/model/batch-id.ts';
 import type { Job } from '../src/core/model/job.ts';
 import { noUsage } from '../src/core/model/usage.ts';
 import { createS3Client } from '../src/runtime/clients.ts';
@@ -102,7 +103,10 @@ export async function runResults(options: ResultsOptions): Promise<ResultsRow[]>
       const planned = await planMerge(objects, options.mergeBytes, every);
       const merged = await run('finalize', planned);
       const { state, bytes: published } = merged.printed as { state: string; bytes: number };
-      const expected = planned.batches.reduce((sum, { outputRun }) => sum + (outputRun?.bytes ?? 0), 0);
+      const expected = planned.batches.reduce(
+        (sum, { results }) => sum + (results?.outputRun?.bytes ?? 0),
+        0,
+      );
       if (state !== 'completed' || published !== expected)
         throw new Error(`the job is ${state}, with ${published} of ${expected} bytes published`);
       rows.push(rowOf(title, expected, merged, passed, bytes));
@@ -195,7 +199,13 @@ async function planCollect(objects: S3Objects, lines: number) {
     ...batchOf(0, 0, lines),
     state: 'ended',
     manifestKey,
-    outputFileId: 'file-output',
+    remote: {
+      openaiBatchId: 'batch_1',
+      submittedAt: 0,
+      status: 'completed',
+      statusAt: 0,
+      outputFileId: 'file-output',
+    },
   };
   return { job: await jobOf(objects, [batch]), batches: [batch] };
 }
@@ -226,19 +236,21 @@ function collectedBatch(round: number, index: number, outputRun: RunRef): BatchR
   return {
     ...batchOf(round, index, outputRun.lines),
     state: 'collected',
-    outputRun,
-    outcome: {
-      succeeded: outputRun.lines,
-      failed: 0,
-      retried: 0,
-      failedByCode: {},
-      possiblyBilledTwice: {},
-      incomplete: 0,
-      filtered: 0,
-      cutOtherwise: 0,
-      repairedLines: 0,
-      strayLines: 0,
-      usage: noUsage(),
+    results: {
+      outputRun,
+      outcome: {
+        succeeded: outputRun.lines,
+        failed: 0,
+        retried: 0,
+        failedByCode: {},
+        possiblyBilledTwice: {},
+        incomplete: 0,
+        filtered: 0,
+        cutOtherwise: 0,
+        repairedLines: 0,
+        strayLines: 0,
+        usage: noUsage(),
+      },
     },
   };
 }

@@ -76,7 +76,7 @@ if (task.step === 'pass through') {
 } else if (task.step === 'collect') {
   const { batchId } = task.batches[0]!;
   await collect(deps, { v: 1, jobId, batchId });
-  const { outcome, outputRun } = (await jobs.getBatch(jobId, batchId))!;
+  const { outcome, outputRun } = (await jobs.getBatch(jobId, batchId))!.results!;
   await report({ succeeded: outcome?.succeeded ?? 0, bytes: outputRun?.bytes ?? 0, key: outputRun?.dataKey });
 } else {
   await finalize(deps, { v: 1, jobId });

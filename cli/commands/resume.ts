@@ -72,7 +72,7 @@ async function release(jobs: DynamoDBJobs, jobIds: Iterable<string>): Promise<nu
     console.log(`${jobId} (${job.input.key}): ${done}`);
     for (const batch of waiting)
       console.log(
-        `  batch ${batch.batchId} waits for ${batch.heldReason}, and continues by itself once that is dealt with`,
+        `  batch ${batch.batchId} waits for ${batch.hold?.reason}, and continues by itself once that is dealt with`,
       );
   }
   return status;
@@ -100,9 +100,9 @@ function regionOf({ region, endpoint }: ResumeOptions, env: NodeJS.ProcessEnv): 
   );
 }
 
-function lineOf({ jobId, batchId, requests, heldReason, heldAt }: BatchRecord): string {
-  const since = new Date(heldAt!).toISOString();
-  return `${jobId}  batch ${batchId}  ${count(requests, 'request')}  ${heldReason}  held since ${since}`;
+function lineOf({ jobId, batchId, requests, hold }: BatchRecord): string {
+  const since = new Date(hold!.at!).toISOString();
+  return `${jobId}  batch ${batchId}  ${count(requests, 'request')}  ${hold!.reason}  held since ${since}`;
 }
 
 async function openJobs(options: ResumeOptions): Promise<{ jobs: DynamoDBJobs; close(): Promise<void> }> {

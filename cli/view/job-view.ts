@@ -96,13 +96,15 @@ function phaseOf(job: Job | undefined): JobPhase {
 function progressOf(batches: readonly BatchRecord[]): Pick<JobView, 'requests' | 'batches' | 'states'> {
   const requests = { total: 0, done: 0 };
   const states = new Map<string, number>();
-  for (const { round, requests: count, outcome, progress, state, status } of batches) {
+  for (const { round, requests: count, results, remote, state } of batches) {
     if (round === 0) requests.total += count;
     // What OpenAI reports while a batch runs is only shown; what was collected counts.
+    const { outcome } = results ?? {};
+    const { progress } = remote ?? {};
     requests.done += outcome
       ? outcome.succeeded + outcome.failed
       : (progress?.completed ?? 0) + (progress?.failed ?? 0);
-    const shown = state === 'submitted' ? status! : state;
+    const shown = state === 'submitted' ? remote!.status : state;
     states.set(shown, (states.get(shown) ?? 0) + 1);
   }
   return {
@@ -115,6 +117,6 @@ function progressOf(batches: readonly BatchRecord[]): Pick<JobView, 'requests' |
 function reasonToWait(batches: readonly BatchRecord[]): string | undefined {
   return batches
     .filter(({ state }) => state !== 'collected')
-    .map(({ lastError, heldReason }) => lastError ?? heldReason)
+    .map(({ wait, hold }) => wait?.lastError ?? hold?.reason)
     .find((reason) => reason !== undefined);
 }

@@ -18,7 +18,7 @@ import {
   PutBucketVersioningCommand,
   S3Client,
 } from '@aws-sdk/client-s3';
-import { freeAllClaims } from '../../src/adapters/dynamodb/claims.ts';
+import { freeAllLeases } from '../../src/adapters/dynamodb/free-leases.ts';
 import { LIVE_INDEX } from '../../src/contract/table.ts';
 import { createDynamoDBClient } from '../../src/runtime/clients.ts';
 import type { BucketPlan, TablePlan } from './plan.ts';
@@ -111,7 +111,7 @@ export async function freeDeadClaims(
     for (const { name, definition } of tables) {
       const { GlobalSecondaryIndexes = [] } = definition as TableDescription;
       if (GlobalSecondaryIndexes.some(({ IndexName }) => IndexName === LIVE_INDEX))
-        await freeAllClaims(dynamodb, { table: name }, now);
+        await freeAllLeases(dynamodb, { table: name }, now);
     }
   } finally {
     dynamodb.destroy();

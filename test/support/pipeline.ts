@@ -180,7 +180,7 @@ export async function startPipeline(options: PipelineOptions = {}) {
       case 'submit':
         return submit(seen, queued.message);
       case 'call':
-        return call(seen, queued.message);
+        return call({ ...seen, heartbeat: seen.pause }, queued.message);
       case 'collect':
         return collect(seen, queued.message);
       case 'finalize':

@@ -6,7 +6,7 @@ import { defaultSettings } from '../../src/contract/settings.ts';
 import { HOUR_MS } from '../../src/contract/time.ts';
 import type { BatchRecord } from '../../src/core/model/batch.ts';
 import type { BatchApi } from '../../src/core/ports/provider.ts';
-import type { SubmitDeps } from '../../src/core/steps/submit/submit.ts';
+import type { SubmitDeps } from '../../src/core/steps/submit/deps.ts';
 import { OPENAI_RULES } from '../../src/providers/openai/rules.ts';
 import { MemoryBatches } from './memory/batches.ts';
 import { noHeartbeat } from './memory/heartbeat.ts';

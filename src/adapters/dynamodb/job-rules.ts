@@ -42,17 +42,21 @@ export interface LeaseState {
 }
 
 /** What of a job or a batch decides who may write it. */
-interface Claimed {
+interface Leasable {
   state: string;
-  claim?: string;
-  claimedUntil?: number;
-  openaiBatchId?: string;
+  lease?: { holder: string; until: number };
+  remote?: { openaiBatchId: string };
 }
 
-/** Whether a job or batch is in `state` and free for `claim`: never claimed, run out, or held by the same claim. */
-export function isClaimable(record: Claimed, state: string, claim: string, now: number): boolean {
-  if (record.state !== state) return false;
-  return record.claim === undefined || record.claim === claim || (record.claimedUntil ?? 0) <= now;
+/** Whether a job or batch is in `state` and free for `holder`: never leased, run out, or leased to the same holder. */
+export function isLeasable(
+  { state: standing, lease }: Leasable,
+  state: string,
+  holder: string,
+  now: number,
+): boolean {
+  if (standing !== state) return false;
+  return lease === undefined || lease.holder === holder || lease.until <= now;
 }
 
 /** Whether a batch still waits, in the tier in which its price and its place were judged: an index may lag behind. */
@@ -63,24 +67,17 @@ export function isAdmissible(
   return standing.state === 'planned' && tierOf(standing) === tierOf(judged);
 }
 
-/**
- * What changes of a waiting batch when there is room for it.
- * @param isAlone nothing else is reserved on the first ledger that it demands of.
- */
-export function admittedWith(reservation: string, isAlone: boolean, now: number) {
-  const sentAlone = isAlone ? (true as const) : undefined;
-  return { state: 'admitted', reservation, sentAlone, heldReason: undefined, updatedAt: now } as const;
-}
-
-/** Whether a job or batch is as the writer last saw it. A claim that ran out still counts while nobody else took it. */
+/** Whether a job or batch is as the writer last saw it. A lease that ran out still counts while nobody else took it. */
 export function isAsExpected(
-  record: Claimed,
-  expected: { state: string; claim?: string; openaiBatchId?: string },
+  record: Leasable,
+  transition: { from: string; ofOpenAI?: string },
+  holder: string | undefined,
 ): boolean {
+  const { from, ofOpenAI } = transition;
   return (
-    record.state === expected.state &&
-    (expected.claim === undefined || record.claim === expected.claim) &&
-    (expected.openaiBatchId === undefined || record.openaiBatchId === expected.openaiBatchId)
+    record.state === from &&
+    (holder === undefined || record.lease?.holder === holder) &&
+    (ofOpenAI === undefined || record.remote?.openaiBatchId === ofOpenAI)
   );
 }
 
@@ -99,9 +96,9 @@ export function renewedLease(
   return lease?.token !== token || lease.until === 0 ? undefined : { token, until, takenAt: lease.takenAt };
 }
 
-/** The attributes that renew a claim, or `undefined` if it is not this one's any more. */
-export function renewedClaim(record: Claimed | undefined, claim: string, now: number, until: number) {
-  return record?.claim !== claim ? undefined : { claimedUntil: until, updatedAt: now };
+/** The attributes that renew the lease on a job or batch, or `undefined` if it is not this holder's any more. */
+export function renewedHolder(record: Leasable | undefined, holder: string, now: number, until: number) {
+  return record?.lease?.holder !== holder ? undefined : { lease: { holder, until }, updatedAt: now };
 }
 
 /** What a worker that wants to publish is told. */

@@ -7,26 +7,25 @@ import {
   TABLE_PARTITION_KEY,
   TABLE_SORT_KEY,
 } from '../../contract/table.ts';
-import type { BatchRecord } from '../../core/model/batch.ts';
+import type { BatchKey, BatchRecord } from '../../core/model/batch.ts';
 import type { Job } from '../../core/model/job.ts';
+import { type BatchTransition, changesOf, type JobTransition } from '../../core/model/transition.ts';
 import type { JobStore, LatestJob, LiveItem, Publication } from '../../core/ports/records.ts';
 import { DynamoDBItems, type Item, indexAttributes, type Key } from './items.ts';
 import {
   afterPublication,
   decidePublication,
   isAsExpected,
-  isClaimable,
+  isLeasable,
   type LeaseState,
   type PublicationState,
   recordedLatest,
-  renewedClaim,
+  renewedHolder,
   renewedLease,
   takeLease,
 } from './job-rules.ts';
 import { liveEntryOfBatch, liveEntryOfJob, liveJobOf } from './live-index.ts';
 import { readBatch, readJob, readLatest } from './record-schemas.ts';
-
-type BatchKey = Pick<BatchRecord, 'jobId' | 'batchId'>;
 
 /** The item is in the index with the very `due` that the sweep saw: any move since would have set another. */
 const itemHasNotMoved = '#live = :moving AND #due = :seen';
@@ -74,25 +73,21 @@ export class DynamoDBJobs implements JobStore {
   leaseJob(
     jobId: string,
     state: Job['state'],
-    claim: string,
+    holder: string,
     now: number,
     until: number,
   ): Promise<Job | undefined> {
     return this.#changeJob(jobId, (standing) =>
-      isClaimable(standing, state, claim, now) ? { claim, claimedUntil: until, updatedAt: now } : undefined,
+      isLeasable(standing, state, holder, now) ? { lease: { holder, until }, updatedAt: now } : undefined,
     );
   }
 
-  async moveJob(
-    jobId: string,
-    expected: Parameters<JobStore['moveJob']>[1],
-    changes: Parameters<JobStore['moveJob']>[2],
-    now: number,
-  ): Promise<boolean> {
-    const moved = await this.#changeJob(jobId, (standing) =>
-      isAsExpected(standing, expected) ? { ...changes, updatedAt: now } : undefined,
+  moveJob(jobId: string, transition: JobTransition, now: number, holder?: string): Promise<Job | undefined> {
+    return this.#changeJob(jobId, (standing, item) =>
+      isAsExpected(standing, transition, holder)
+        ? { ...changesOf(item, transition), updatedAt: now }
+        : undefined,
     );
-    return moved !== undefined;
   }
 
   async recordLatest(key: string, job: LatestJob): Promise<LatestJob | undefined> {
@@ -145,36 +140,38 @@ export class DynamoDBJobs implements JobStore {
     return batches;
   }
 
-  updateBatch(
+  moveBatch(
     batch: BatchKey,
-    expected: { state: BatchRecord['state']; claim?: string; openaiBatchId?: string },
-    changes: Parameters<JobStore['updateBatch']>[2],
+    transition: BatchTransition,
     now: number,
+    holder?: string,
   ): Promise<BatchRecord | undefined> {
-    return this.#changeBatch(batch, (standing) =>
-      isAsExpected(standing, expected) ? { ...changes, updatedAt: now } : undefined,
+    return this.#changeBatch(batch, (standing, item) =>
+      isAsExpected(standing, transition, holder)
+        ? { ...changesOf(item, transition), updatedAt: now }
+        : undefined,
     );
   }
 
   leaseBatch(
     batch: BatchKey,
     state: BatchRecord['state'],
-    claim: string,
+    holder: string,
     now: number,
     until: number,
   ): Promise<BatchRecord | undefined> {
     return this.#changeBatch(batch, (standing) =>
-      isClaimable(standing, state, claim, now) ? { claim, claimedUntil: until, updatedAt: now } : undefined,
+      isLeasable(standing, state, holder, now) ? { lease: { holder, until }, updatedAt: now } : undefined,
     );
   }
 
-  async renewBatch(batch: BatchKey, claim: string, now: number, until: number): Promise<boolean> {
-    const renewed = await this.#changeBatch(batch, (standing) => renewedClaim(standing, claim, now, until));
+  async renewBatch(batch: BatchKey, holder: string, now: number, until: number): Promise<boolean> {
+    const renewed = await this.#changeBatch(batch, (standing) => renewedHolder(standing, holder, now, until));
     return renewed !== undefined;
   }
 
-  async renewJob(jobId: string, claim: string, now: number, until: number): Promise<boolean> {
-    const renewed = await this.#changeJob(jobId, (standing) => renewedClaim(standing, claim, now, until));
+  async renewJob(jobId: string, holder: string, now: number, until: number): Promise<boolean> {
+    const renewed = await this.#changeJob(jobId, (standing) => renewedHolder(standing, holder, now, until));
     return renewed !== undefined;
   }
 
@@ -273,11 +270,14 @@ export class DynamoDBJobs implements JobStore {
     return item !== undefined;
   }
 
-  async #changeJob(jobId: string, decide: (standing: Job) => Item | undefined): Promise<Job | undefined> {
+  async #changeJob(
+    jobId: string,
+    decide: (standing: Job, item: Item) => Item | undefined,
+  ): Promise<Job | undefined> {
     const item = await this.#items.change(jobKey(jobId), (standing) => {
       if (standing === undefined) return undefined;
       const job = this.#readJob(standing);
-      const changes = decide(job);
+      const changes = decide(job, standing);
       if (changes === undefined) return undefined;
       return { ...changes, ...indexAttributes(liveEntryOfJob({ ...job, ...changes })) };
     });
@@ -286,12 +286,12 @@ export class DynamoDBJobs implements JobStore {
 
   async #changeBatch(
     batch: BatchKey,
-    decide: (standing: BatchRecord) => Item | undefined,
+    decide: (standing: BatchRecord, item: Item) => Item | undefined,
   ): Promise<BatchRecord | undefined> {
     const item = await this.#items.change(batchKey(batch), (standing) => {
       if (standing === undefined) return undefined;
       const record = this.#readBatch(standing);
-      const changes = decide(record);
+      const changes = decide(record, standing);
       if (changes === undefined) return undefined;
       return { ...changes, ...indexAttributes(liveEntryOfBatch({ ...record, ...changes })) };
     });

@@ -11,8 +11,8 @@ export type LiveEntry =
 /** A step that has not moved for this long is taken for lost; handing it out once more does no harm. */
 export const SWEEP_AFTER_MS = 2 * MINUTE_MS;
 
-/** A claim that ran out is nobody's; the margin is for clocks that differ. */
-export const CLAIM_MARGIN_MS = 30_000;
+/** A lease that ran out is nobody's; the margin is for clocks that differ. */
+export const LEASE_END_MARGIN_MS = 30_000;
 
 /** When the sweep first asks whether all batches of a running job are collected, or a duplicate's owner has ended: the end says so by itself. */
 const SWEEP_RUNNING_AFTER_MS = 20 * MINUTE_MS;
@@ -37,10 +37,7 @@ export function liveJobOf(
  * removed.
  */
 export function liveEntryOfJob(
-  job: Pick<
-    Job,
-    'state' | 'updatedAt' | 'claimedUntil' | 'receiptKey' | 'workRemovedAt' | 'ingest' | 'failing'
-  >,
+  job: Pick<Job, 'state' | 'updatedAt' | 'lease' | 'receiptKey' | 'workRemovedAt' | 'ingest' | 'failing'>,
 ): LiveEntry {
   if (hasEnded(job))
     return job.workRemovedAt === undefined ? { live: 'ended', due: job.updatedAt } : undefined;
@@ -51,7 +48,7 @@ export function liveEntryOfJob(
     live: 'moving',
     due: Math.max(
       job.updatedAt + after,
-      (job.claimedUntil ?? 0) + CLAIM_MARGIN_MS,
+      (job.lease?.until ?? 0) + LEASE_END_MARGIN_MS,
       job.state === 'ingesting' ? (job.ingest?.unreadable?.nextAt ?? 0) : 0,
       job.failing?.nextAt ?? 0,
     ),
@@ -65,21 +62,14 @@ export function liveEntryOfJob(
 export function liveEntryOfBatch(
   batch: Pick<
     BatchRecord,
-    | 'state'
-    | 'ladder'
-    | 'jobCreatedAt'
-    | 'createdAt'
-    | 'updatedAt'
-    | 'submittedAt'
-    | 'notBefore'
-    | 'claimedUntil'
+    'state' | 'ladder' | 'jobCreatedAt' | 'createdAt' | 'updatedAt' | 'remote' | 'wait' | 'lease'
   >,
 ): LiveEntry {
   switch (batch.state) {
     case 'planned':
       return { live: 'waiting', due: batch.jobCreatedAt ?? batch.createdAt };
     case 'submitted':
-      return { live: 'openai', due: batch.submittedAt ?? batch.createdAt };
+      return { live: 'openai', due: batch.remote?.submittedAt ?? batch.createdAt };
     case 'collected':
       return undefined;
     default:
@@ -88,8 +78,8 @@ export function liveEntryOfBatch(
         due: Math.max(
           batch.updatedAt + SWEEP_AFTER_MS,
           // A deadline is watched by each sweep, also while it is not known yet whether the batch was created.
-          isWatched(batch) ? 0 : (batch.notBefore ?? 0) + SWEEP_AFTER_MS,
-          (batch.claimedUntil ?? 0) + CLAIM_MARGIN_MS,
+          isWatched(batch) ? 0 : (batch.wait?.notBefore ?? 0) + SWEEP_AFTER_MS,
+          (batch.lease?.until ?? 0) + LEASE_END_MARGIN_MS,
         ),
       };
   }

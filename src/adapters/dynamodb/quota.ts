@@ -1,8 +1,10 @@
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { TTL_ATTRIBUTE } from '../../contract/table.ts';
 import { BatchdropError } from '../../core/base/errors.ts';
+import { toAdmitted } from '../../core/lifecycle/batch-transitions.ts';
 import type { BatchRecord } from '../../core/model/batch.ts';
 import type { Ledger, Reservation } from '../../core/model/ledger.ts';
+import { changesOf } from '../../core/model/transition.ts';
 import type { Demand, LedgerLessons, QuotaStore } from '../../core/ports/quota.ts';
 import {
   isFirstOn,
@@ -16,7 +18,7 @@ import {
 } from '../../core/scheduling/ledger.ts';
 import { type MinuteOfTurns, takeTurnOf, turnsLeftOf } from '../../core/scheduling/turns.ts';
 import { DynamoDBItems, type Item, indexAttributes, type Key } from './items.ts';
-import { admittedWith, isAdmissible } from './job-rules.ts';
+import { isAdmissible } from './job-rules.ts';
 import { batchKey } from './jobs.ts';
 import { liveEntryOfBatch } from './live-index.ts';
 import { readBatch, readLedger, readReservation } from './record-schemas.ts';
@@ -68,7 +70,10 @@ export class DynamoDBQuota implements QuotaStore {
       if (!ledgers.every((ledger) => ledger !== undefined)) return undefined;
       verdict = 'admitted';
       const isAlone = isFirstOn(this.#readLedger(ledgerItems[0]));
-      const admitted = admittedWith(reservationId, isAlone, now);
+      const admitted = {
+        ...changesOf(batchItem!, toAdmitted(record, reservationId, isAlone)),
+        updatedAt: now,
+      };
       const reservation = reservationFor(batch, reservationId, demands, now);
       return [
         { ...admitted, ...indexAttributes(liveEntryOfBatch({ ...record, ...admitted })) },

@@ -6,8 +6,9 @@ import type { Outbox } from '../ports/outbox.ts';
 import type { BatchService, ByKey, RemoteBatch } from '../ports/provider.ts';
 import type { JobStore } from '../ports/records.ts';
 import type { Telemetry } from '../ports/telemetry.ts';
+import { toStopping, toWithdrawn } from './batch-transitions.ts';
 import { isWaiting, waitingFor } from './duplicate-jobs.ts';
-import { SUCCEEDED } from './step-failure.ts';
+import { toCancelled } from './job-transitions.ts';
 
 export interface CancelDeps {
   jobs: JobStore;
@@ -42,17 +43,13 @@ export async function cancelJob(
       return { state: 'ended', duplicates: [] };
     const now = deps.ambient.now();
     const cancelledAt = job.cancelledAt ?? now;
-    const duplicatesRun = options.duplicates === 'run' ? true : undefined;
+    const duplicatesRun = options.duplicates === 'run';
     // A job that moved in between is looked at again. It moves forward, but for a duplicate that runs after all, once.
-    if (!(await deps.jobs.moveJob(jobId, { state: job.state }, { cancelledAt, duplicatesRun }, now)))
-      continue;
+    const cancelled = toCancelled(job, cancelledAt, duplicatesRun);
+    if ((await deps.jobs.moveJob(jobId, cancelled, now)) === undefined) continue;
     // After the mark: who becomes a duplicate from now on sees it.
     const duplicates = await waitingFor(deps.jobs, jobId);
-    deps.telemetry.record('job.cancelled', {
-      jobId,
-      duplicates: duplicates.length,
-      duplicatesRun: duplicatesRun ?? false,
-    });
+    deps.telemetry.record('job.cancelled', { jobId, duplicates: duplicates.length, duplicatesRun });
     for (const duplicate of [...(isWaiting(job) ? [jobId] : []), ...duplicates])
       await deps.outbox.finalize({ v: 1, jobId: duplicate });
     const batches = await deps.jobs.listBatches(jobId);
@@ -61,7 +58,7 @@ export async function cancelJob(
       if (batch.state !== 'submitted') continue;
       const remote = await deps.batches
         .withKey(apiKeyOf(batch))
-        .getBatch(batch.openaiBatchId!, batch.keyVersion);
+        .getBatch(batch.remote!.openaiBatchId, batch.attempt?.keyVersion);
       if (remote !== undefined) await cancelAtOpenAI(deps, batch, remote);
     }
     return { state: 'cancelling', duplicates };
@@ -74,7 +71,7 @@ export async function cancelJob(
  * looks at the job before it creates anything. The sweep collects what has ended.
  */
 export async function endWaiting(
-  deps: { jobs: Pick<JobStore, 'updateBatch'>; ambient: Pick<Ambient, 'now'> },
+  deps: { jobs: Pick<JobStore, 'moveBatch'>; ambient: Pick<Ambient, 'now'> },
   job: Pick<Job, 'cancelledAt'>,
   batches: readonly BatchRecord[],
 ): Promise<void> {
@@ -86,25 +83,12 @@ export async function endWaiting(
     if (state === 'admitted' && isSlice(batch)) continue;
     const now = deps.ambient.now();
     if (state === 'submitting' || state === 'submitted') {
-      if (batch.cancelRequestedAt === undefined)
-        await deps.jobs.updateBatch(batch, { state }, { cancelRequestedAt: now }, now);
+      if (batch.stop?.cancelRequestedAt === undefined)
+        await deps.jobs.moveBatch(batch, toStopping(batch, now), now);
       continue;
     }
-    await deps.jobs.updateBatch(batch, { state }, cancelledUnsent(now), now);
+    await deps.jobs.moveBatch(batch, toWithdrawn(batch, { errors: [CANCELLED] }, now), now);
   }
-}
-
-/** What a batch becomes that was not sent and never will be; collect gives its requests their outcome. */
-export function cancelledUnsent(now: number): Parameters<JobStore['updateBatch']>[2] {
-  return {
-    ...SUCCEEDED,
-    state: 'ended',
-    status: 'failed',
-    errors: [CANCELLED],
-    endedAt: now,
-    claim: undefined,
-    claimedUntil: undefined,
-  };
 }
 
 /**
@@ -117,7 +101,7 @@ export async function cancelAtOpenAI(
   remote: RemoteBatch,
 ): Promise<void> {
   if (remote.status !== 'validating' && remote.status !== 'in_progress') return;
-  await deps.batches.withKey(apiKeyOf(batch)).cancelBatch(remote.id, batch.keyVersion);
+  await deps.batches.withKey(apiKeyOf(batch)).cancelBatch(remote.id, batch.attempt?.keyVersion);
   const { jobId, batchId } = batch;
   deps.telemetry.record('cancellation.requested', { jobId, batchId, openaiBatchId: remote.id });
 }

@@ -11,47 +11,41 @@ const RUNNING: ReadonlySet<BatchStatus | undefined> = new Set(['in_progress', 'f
  * @returns epoch ms; `undefined` while nothing shows that it has begun.
  */
 export function startOf(
-  batch: Pick<BatchRecord, 'startedAt' | 'status'>,
+  batch: Pick<BatchRecord, 'remote'>,
   remote: Pick<RemoteBatch, 'status' | 'startedAt'>,
   now: number,
 ): number | undefined {
-  const isRunning = RUNNING.has(remote.status) || RUNNING.has(batch.status);
-  return batch.startedAt ?? remote.startedAt ?? (isRunning ? now : undefined);
+  const isRunning = RUNNING.has(remote.status) || RUNNING.has(batch.remote?.status);
+  return batch.remote?.startedAt ?? remote.startedAt ?? (isRunning ? now : undefined);
 }
 
 /** What of a batch tells whether it was executed. */
-type Traces = Pick<
-  BatchRecord,
-  'openaiBatchId' | 'startedAt' | 'outputFileId' | 'errorFileId' | 'progress' | 'reportedUsage'
->;
+type Traces = Pick<BatchRecord, 'remote'>;
 
 /** Whether a batch that OpenAI calls `failed` may have been executed, at least in part. */
 export function showsExecution(batch: Traces): boolean {
-  return batch.openaiBatchId !== undefined && (hasFiles(batch) || showsExecutionBesideFiles(batch));
+  return batch.remote !== undefined && (hasFiles(batch) || showsExecutionBesideFiles(batch));
 }
 
 /**
  * The same without its files, which may turn out to be empty. Its requests are counted once they begin: in captures of OpenAI's
  * batches, `total` is 0 while they are validated, and of those that fail then.
  */
-export function showsExecutionBesideFiles({
-  startedAt,
-  progress,
-  reportedUsage,
-}: Omit<Traces, 'openaiBatchId'>): boolean {
+export function showsExecutionBesideFiles({ remote }: Traces): boolean {
+  const { startedAt, progress, reportedUsage }: Partial<NonNullable<Traces['remote']>> = remote ?? {};
   const { total = 0, completed = 0, failed = 0 } = progress ?? {};
   const { inputTokens = 0, outputTokens = 0 } = reportedUsage ?? {};
   return startedAt !== undefined || total + completed + failed > 0 || inputTokens + outputTokens > 0;
 }
 
-function hasFiles({ outputFileId, errorFileId }: Pick<Traces, 'outputFileId' | 'errorFileId'>): boolean {
-  return outputFileId !== undefined || errorFileId !== undefined;
+function hasFiles({ remote }: Traces): boolean {
+  return remote?.outputFileId !== undefined || remote?.errorFileId !== undefined;
 }
 
 /**
  * Whether a batch that expired or was cancelled came to its end before any request of it began: nothing names a file, and
  * nothing shows that it ever left `validating`.
  */
-export function surelyDidNotBegin(batch: Omit<Traces, 'openaiBatchId'>): boolean {
+export function surelyDidNotBegin(batch: Traces): boolean {
   return !hasFiles(batch) && !showsExecutionBesideFiles(batch);
 }

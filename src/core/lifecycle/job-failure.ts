@@ -9,6 +9,7 @@ import { reasonOf } from '../base/own-text.ts';
 import type { Failing } from '../model/job.ts';
 import type { JobStore } from '../ports/records.ts';
 import type { Telemetry } from '../ports/telemetry.ts';
+import { toFailed } from './job-transitions.ts';
 import { restAfter } from './step-failure.ts';
 
 /** After failing for so long, a step is given up; an outage of a region has been shorter. */
@@ -57,10 +58,10 @@ export async function recordJobFailure(
   if (error instanceof NotYetError) return false;
   const job = await jobs.getJob(jobId);
   // The worker that has it now records how that goes.
-  if (job === undefined || job.receiptKey !== undefined || job.claim !== undefined) return false;
+  if (job === undefined || job.receiptKey !== undefined || job.lease !== undefined) return false;
   const now = ambient.now();
   const failing = afterFailure(job.failing, error, now);
-  if (!(await jobs.moveJob(jobId, { state: job.state }, { failing }, now))) return false;
+  if ((await jobs.moveJob(jobId, toFailed(job, failing), now)) === undefined) return false;
   if (restAfter(failing.tries) === undefined) return false;
   const { tries, since, nextAt } = failing;
   telemetry.record('job.delayed', {

@@ -49,6 +49,8 @@ export class LeaseLostError extends NotYetError {
 
 /** A lease that is being renewed. */
 export interface Lease {
+  /** Whether a side effect may begin. */
+  isHeld(): boolean;
   /** @throws {LeaseLostError} if a side effect must not begin any more. */
   check(): void;
   /** The holder has given it back: what follows does not need it, and it is not renewed any more. */
@@ -108,12 +110,15 @@ class RenewedLease implements Lease {
     this.#until = held.until;
   }
 
-  check(): void {
-    if (this.#ended.signal.aborted) return;
+  isHeld(): boolean {
+    if (this.#ended.signal.aborted) return true;
     // Its worker must have been ended before a lease for life runs out.
     const marginMs = this.#held.isForLife ? 0 : LEASE_MARGIN_MS;
-    if (this.#isLost || this.#deps.ambient.now() >= this.#until - marginMs)
-      throw new LeaseLostError(this.#held.what);
+    return !this.#isLost && this.#deps.ambient.now() < this.#until - marginMs;
+  }
+
+  check(): void {
+    if (!this.isHeld()) throw new LeaseLostError(this.#held.what);
   }
 
   released(): void {

@@ -7,59 +7,67 @@ import * as z from 'zod';
 import type { Layout } from '../../contract/layout.ts';
 import { workKeys } from '../files/keys.ts';
 import { readWorkJson, writeWorkJsonOnce } from '../files/work-json.ts';
-import type { BatchRecord } from '../model/batch.ts';
+import type { BatchGroup, BatchKey, BatchRecord } from '../model/batch.ts';
+import type { BatchPatch } from '../model/transition.ts';
 import type { ObjectStore } from '../ports/objects.ts';
-import type { JobStore } from '../ports/records.ts';
-import { SUCCEEDED } from './step-failure.ts';
 
 /** Of our own making: what names it is checked, the rest is taken as it was written. */
-const settledSchema = z.looseObject({
+const outcomeFileSchema = z.looseObject({
   v: z.literal(1),
   jobId: z.string(),
   batchId: z.string(),
   state: z.literal('collected'),
-  outcome: z.looseObject({}),
+  results: z.looseObject({ outcome: z.looseObject({}) }),
 });
 
-type Changes = Parameters<JobStore['updateBatch']>[2];
-interface SettledDeps {
+interface OutcomeDeps {
   objects: Pick<ObjectStore, 'get' | 'put'>;
   settings: { layout: Layout };
 }
 
 /**
  * Writes down what becomes of a batch.
- * @returns the changes to its record that are to be written: those of whoever was first.
+ * @returns what its record is to hold of that: as whoever was first wrote it.
  */
 export async function writeOutcomeOnce(
-  { objects, settings }: SettledDeps,
+  { objects, settings }: OutcomeDeps,
   batch: BatchRecord,
-  changes: Changes,
-): Promise<Changes> {
+  results: NonNullable<BatchRecord['results']>,
+): Promise<BatchPatch> {
   const key = workKeys(settings.layout, batch.jobId).settled(batch.batchId);
-  const record = JSON.parse(JSON.stringify({ ...batch, ...changes })) as z.infer<typeof settledSchema>;
-  return changesOf(await writeWorkJsonOnce(objects, key, settledSchema, record));
+  const collected = { ...batch, state: 'collected', results };
+  const record = JSON.parse(JSON.stringify(collected)) as z.infer<typeof outcomeFileSchema>;
+  return patchOf(await writeWorkJsonOnce(objects, key, outcomeFileSchema, record));
 }
 
-/** The changes that bring a batch to what became of it; `undefined` if nothing has yet. */
+/** What a batch's record is to hold of what became of it; `undefined` if nothing has yet. */
 export async function readOutcome(
   { objects, settings }: { objects: Pick<ObjectStore, 'get'>; settings: { layout: Layout } },
-  { jobId, batchId }: Pick<BatchRecord, 'jobId' | 'batchId'>,
-): Promise<Changes | undefined> {
+  { jobId, batchId }: BatchKey,
+): Promise<BatchPatch | undefined> {
   const key = workKeys(settings.layout, jobId).settled(batchId);
-  const settled = await readWorkJson(objects, key, settledSchema);
-  return settled === undefined ? undefined : changesOf(settled);
+  const written = await readWorkJson(objects, key, outcomeFileSchema);
+  return written === undefined ? undefined : patchOf(written);
 }
 
-function changesOf(settled: z.infer<typeof settledSchema>): Changes {
-  // What the record holds reserved now is its own.
-  const {
-    v: _,
-    jobId: __,
-    batchId: ___,
-    reservation: ____,
-    ...attributes
-  } = settled as unknown as BatchRecord;
-  const cleared = { ...SUCCEEDED, heldReason: undefined, heldAt: undefined, lateResults: undefined };
-  return { ...cleared, ...attributes, claim: undefined, claimedUntil: undefined };
+/** What is of the worker that wrote the file, or reserved now, is the record's own. */
+const TAKEN = {
+  lease: false,
+  wait: false,
+  hold: false,
+  admission: false,
+  attempt: true,
+  remote: true,
+  stop: true,
+  ending: true,
+  download: true,
+  results: true,
+  calls: true,
+  recut: true,
+  history: true,
+} as const satisfies Record<BatchGroup, boolean>;
+
+function patchOf(written: z.infer<typeof outcomeFileSchema>): BatchPatch {
+  const taken = Object.entries(written).filter(([name]) => TAKEN[name as BatchGroup]);
+  return Object.fromEntries(taken) as BatchPatch;
 }

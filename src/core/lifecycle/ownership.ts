@@ -16,7 +16,7 @@ export function metadataOf(stackId: string, batch: BatchRecord): Record<string, 
     [STACK_KEY]: stackId,
     [JOB_KEY]: batch.jobId,
     [BATCH_KEY]: batch.batchId,
-    [NONCE_KEY]: batch.nonce!,
+    [NONCE_KEY]: batch.attempt!.nonce,
   };
 }
 

@@ -3,9 +3,10 @@ import type { Job } from '../model/job.ts';
 import type { Ambient } from '../ports/ambient.ts';
 import type { JobStore } from '../ports/records.ts';
 import type { Telemetry } from '../ports/telemetry.ts';
+import { toResumed } from './batch-transitions.ts';
 
 export interface ResumeDeps {
-  jobs: Pick<JobStore, 'getJob' | 'listBatches' | 'updateBatch'>;
+  jobs: Pick<JobStore, 'getJob' | 'listBatches' | 'moveBatch'>;
   ambient: Pick<Ambient, 'now'>;
   telemetry: Telemetry;
 }
@@ -20,8 +21,8 @@ export interface Resumed {
 }
 
 /** Whether a batch waits until a person releases it. */
-export function isHeld({ state, heldAt }: Pick<BatchRecord, 'state' | 'heldAt'>): boolean {
-  return state === 'planned' && heldAt !== undefined;
+export function isHeld({ state, hold }: Pick<BatchRecord, 'state' | 'hold'>): boolean {
+  return state === 'planned' && hold?.at !== undefined;
 }
 
 /**
@@ -36,19 +37,12 @@ export async function resumeJob(deps: ResumeDeps, jobId: string): Promise<Resume
   const waiting: BatchRecord[] = [];
   for (const batch of await deps.jobs.listBatches(jobId)) {
     if (!isHeld(batch)) {
-      if (batch.heldReason !== undefined && batch.state !== 'collected') waiting.push(batch);
+      if (batch.hold !== undefined && batch.state !== 'collected') waiting.push(batch);
       continue;
     }
-    const changes = {
-      heldAt: undefined,
-      heldReason: undefined,
-      resends: undefined,
-      refusals: undefined,
-      lastError: undefined,
-    };
     const now = deps.ambient.now();
     // One that has left the state meanwhile was cancelled, or continues in another tier.
-    if ((await deps.jobs.updateBatch(batch, { state: 'planned' }, changes, now)) === undefined) continue;
+    if ((await deps.jobs.moveBatch(batch, toResumed(batch), now)) === undefined) continue;
     deps.telemetry.record('batch.resumed', { jobId, batchId: batch.batchId });
     released.push(batch);
   }

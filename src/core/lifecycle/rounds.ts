@@ -1,16 +1,18 @@
 /** How batches of a job follow each other, and when the job has none left to wait for. */
 import { CorruptWorkFileError } from '../base/errors.ts';
 import { type Plan, readPlan } from '../files/plan.ts';
-import { type BatchRecord, childBatchId } from '../model/batch.ts';
+import type { BatchRecord } from '../model/batch.ts';
+import { childBatchId } from '../model/batch-id.ts';
 import type { Job } from '../model/job.ts';
 import type { ObjectStore } from '../ports/objects.ts';
 import type { Outbox } from '../ports/outbox.ts';
 import type { JobStore } from '../ports/records.ts';
+import { toWaitsFor } from './job-transitions.ts';
 
 /** The batches that take up what `batch` leaves; none if it finished everything. The same ids each time. */
 export function nextRound(batch: BatchRecord, now: number): BatchRecord[] {
-  const children = batch.next ?? [];
-  return children.map((child, index) => ({
+  const children = batch.results?.next ?? [];
+  return children.map(({ notBefore, ...child }, index) => ({
     v: 1,
     jobId: batch.jobId,
     batchId: childBatchId(batch, index, children.length),
@@ -25,6 +27,7 @@ export function nextRound(batch: BatchRecord, now: number): BatchRecord[] {
     ...(batch.budgetUsd === undefined ? {} : { budgetUsd: batch.budgetUsd }),
     ...(batch.ladder === undefined ? {} : { ladder: batch.ladder }),
     ...child,
+    ...(notBefore === undefined ? {} : { wait: { notBefore } }),
     jobCreatedAt: batch.jobCreatedAt ?? batch.createdAt,
     createdAt: now,
     updatedAt: now,
@@ -80,14 +83,13 @@ export async function advanceAfter(
   if (plan === undefined) throw new CorruptWorkFileError(`${job.planKey} is missing`);
   // An only batch that leaves nothing is all there is of its job.
   const isOnly = plan.batches.length === 1 && plan.batches[0]!.batchId === batchId;
-  const batches = isOnly && batch.next === undefined ? [batch] : await deps.jobs.listBatches(jobId);
+  const batches = isOnly && batch.results?.next === undefined ? [batch] : await deps.jobs.listBatches(jobId);
   const missing = await advance(deps, plan, batches, now);
   // The middle one: in whatever order they end, half of them are collected before it, more or less.
   const open = [...batches, ...missing].filter(({ state }) => state !== 'collected');
   const awaited = open[open.length >> 1];
   // A hint that everybody checks: it does not matter who writes it last.
-  if (awaited !== undefined)
-    await deps.jobs.moveJob(jobId, { state: job.state }, { waitsFor: awaited.batchId }, now);
+  if (awaited !== undefined) await deps.jobs.moveJob(jobId, toWaitsFor(job, awaited.batchId), now);
   return missing;
 }
 

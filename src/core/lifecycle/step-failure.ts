@@ -7,23 +7,22 @@
  * A wait: its message is done with, and the record says when it is over. A delayed message looks at it then, and the sweep
  * should that be lost; so no wait uses up the receives of a message, however long it takes.
  */
+
 import { HOUR_MS, MINUTE_MS } from '../../contract/time.ts';
 import { type Backoff, waitAfter } from '../base/backoff.ts';
 import { NotYetError } from '../base/errors.ts';
 import { reasonOf } from '../base/own-text.ts';
-import type { BatchRecord } from '../model/batch.ts';
+import type { BatchKey, BatchRecord } from '../model/batch.ts';
 import type { Delivery } from '../ports/outbox.ts';
-import type { BatchChanges, JobStore } from '../ports/records.ts';
+import type { JobStore } from '../ports/records.ts';
 import type { Telemetry } from '../ports/telemetry.ts';
+import { toPostponed } from './batch-transitions.ts';
 
 /** Failures that the queue's own backoff deals with. */
 const QUICK_FAILURES = 3;
 const REST_BACKOFF: Backoff = { firstMs: 5 * MINUTE_MS, maxMs: HOUR_MS };
 /** A longer wait is left to the sweep. Source: SQS API reference, SendMessage: a message is delayed by 15 minutes at most. */
 const MAX_DELAY_MS = 15 * MINUTE_MS;
-
-/** What clears the traces of failure once a step succeeds. */
-export const SUCCEEDED = { failures: undefined, notBefore: undefined, lastError: undefined } as const;
 
 /** How long a batch rests after so many failures in a row; `undefined`: the queue tries again. */
 export function restAfter(failures: number): number | undefined {
@@ -33,55 +32,47 @@ export function restAfter(failures: number): number | undefined {
 
 /** What {@link recordFailure} works with. */
 export interface FailureDeps {
-  jobs: Pick<JobStore, 'getBatch' | 'updateBatch'>;
+  jobs: Pick<JobStore, 'getBatch' | 'moveBatch'>;
   ambient: { now(): number };
   telemetry: Telemetry;
 }
 
 /**
- * Gives a claimed batch back after an error.
+ * Gives a leased batch back after an error.
  * @param sendAgain puts the same message on its queue once more.
  * @returns whether the message is done with, because something else brings the batch back; otherwise the caller throws the
  * error.
  */
 export async function recordFailure(
   { jobs, ambient, telemetry }: FailureDeps,
-  key: Pick<BatchRecord, 'jobId' | 'batchId'>,
-  claim: string,
+  { jobId, batchId }: BatchKey,
+  holder: string,
   error: unknown,
   sendAgain: (delivery: Delivery) => Promise<void>,
 ): Promise<boolean> {
-  const { jobId, batchId } = key;
   const batch = await jobs.getBatch(jobId, batchId);
   const isWait = error instanceof NotYetError;
-  if (batch === undefined || batch.claim !== claim) {
+  if (batch === undefined || batch.lease?.holder !== holder) {
     // It was given back, or another worker has it and brings it to its end.
     if (isWait) telemetry.record('step.skipped', { jobId, batchId, reason: reasonOf(error) });
     return isWait;
   }
   const now = ambient.now();
-  const released = { claim: undefined, claimedUntil: undefined };
-  const expected = { state: batch.state, claim };
+  const lastError = reasonOf(error);
   if (isWait) {
     const { delayMs } = error;
-    const waits = { ...released, notBefore: now + delayMs, lastError: reasonOf(error) };
-    if ((await jobs.updateBatch(batch, expected, waits, now)) === undefined) return true;
-    telemetry.record('step.postponed', { jobId, batchId, reason: reasonOf(error), waitMs: delayMs });
+    const waits = toPostponed(batch, { notBefore: now + delayMs, lastError });
+    if ((await jobs.moveBatch(batch, waits, now, holder)) === undefined) return true;
+    telemetry.record('step.postponed', { jobId, batchId, reason: lastError, waitMs: delayMs });
     if (delayMs <= MAX_DELAY_MS) await sendAgain({ delayMs });
     return true;
   }
-  const failures = (batch.failures ?? 0) + 1;
+  const failures = (batch.wait?.failures ?? 0) + 1;
   const rest = restAfter(failures);
-  const changes: { [Key in keyof BatchChanges]: BatchChanges[Key] | undefined } = {
-    ...released,
-    failures,
-    lastError: reasonOf(error),
-    // What has ended is in no hurry: after many failures it is taken for unreadable.
-    ...(rest === undefined
-      ? {}
-      : { notBefore: batch.state === 'ended' ? now + rest : restedAt(batch, rest, now) }),
-  };
-  await jobs.updateBatch(batch, expected, changes, now);
+  // What has ended is in no hurry: after many failures it is taken for unreadable.
+  const until = (restMs: number) => (batch.state === 'ended' ? now + restMs : restedAt(batch, restMs, now));
+  const rests = rest === undefined ? {} : { notBefore: until(rest) };
+  await jobs.moveBatch(batch, toPostponed(batch, { failures, lastError, ...rests }), now, holder);
   if (rest === undefined) return false;
   telemetry.record('batch.delayed', {
     jobId,
@@ -89,7 +80,7 @@ export async function recordFailure(
     state: batch.state,
     failures,
     waitMs: rest,
-    reason: reasonOf(error),
+    reason: lastError,
   });
   return true;
 }

@@ -7,15 +7,14 @@ import type { Settings } from '../../contract/settings.ts';
 import { HOUR_MS } from '../../contract/time.ts';
 import { ObjectUnreadableError } from '../base/errors.ts';
 import type { Manifest } from '../files/manifest.ts';
-import type { BatchRecord } from '../model/batch.ts';
 import type { Ambient } from '../ports/ambient.ts';
 import type { ObjectStore } from '../ports/objects.ts';
-import type { JobStore } from '../ports/records.ts';
+import { toInputUnreadable } from './batch-transitions.ts';
+import type { LeasedBatch } from './leased.ts';
 
 /** What {@link isGivenUp} works with. */
 export interface UnreadableSourceDeps {
   settings: Pick<Settings, 'inputs'>;
-  jobs: Pick<JobStore, 'updateBatch'>;
   ambient: Pick<Ambient, 'now'>;
 }
 
@@ -34,17 +33,16 @@ export async function isSourceUnreadable(
 }
 
 /**
- * To be asked each time that a claimed batch could not be sent because of this; notes the first time.
+ * To be asked each time that a leased batch could not be sent because of this; notes the first time.
  * @returns whether that was so long ago that the batch is to end.
  */
 export async function isGivenUp(
-  { settings, jobs, ambient }: UnreadableSourceDeps,
-  batch: BatchRecord,
-  claim: string,
+  { settings, ambient }: UnreadableSourceDeps,
+  batch: LeasedBatch,
 ): Promise<boolean> {
   const now = ambient.now();
-  const since = batch.inputUnreadableSince;
+  const since = batch.record.history?.inputUnreadableSince;
   if (since !== undefined) return now >= since + settings.inputs.unreadableHours * HOUR_MS;
-  await jobs.updateBatch(batch, { state: batch.state, claim }, { inputUnreadableSince: now }, now);
+  await batch.tryMove(toInputUnreadable(batch.record, now));
   return false;
 }

@@ -1,12 +1,15 @@
 /** Objects in the bucket: one version of an input, what S3 says of it, and where a listing is. */
+import * as z from 'zod';
 
-/** One immutable version of one object: what a job reads and what manifests point into. */
-export interface SourceObject {
-  bucket: string;
-  key: string;
+/** See {@link SourceObject}. */
+export const sourceSchema = z.object({
+  bucket: z.string(),
+  key: z.string(),
   /** Absent only for objects below `work/`, which batchdrop writes once and never changes. */
-  versionId?: string;
-}
+  versionId: z.exactOptional(z.string()),
+});
+/** One immutable version of one object: what a job reads and what manifests point into. */
+export type SourceObject = z.infer<typeof sourceSchema>;
 
 /** What HeadObject says of an input. */
 export interface ObjectHead {
@@ -30,9 +33,11 @@ export interface KeyVersion extends ObjectHead {
   isDeleteMarker: boolean;
 }
 
-/** Where a listing of versions is: after this one. Plain data, to be kept as it is. */
-export interface ListCursor {
-  key: string;
+/** See {@link ListCursor}. */
+export const listCursorSchema = z.object({
+  key: z.string(),
   /** Absent: after every version of the key. */
-  versionId?: string;
-}
+  versionId: z.exactOptional(z.string()),
+});
+/** Where a listing of versions is: after this one. Plain data, to be kept as it is. */
+export type ListCursor = z.infer<typeof listCursorSchema>;

@@ -1,20 +1,25 @@
 /** A scope of batches that is suspended until a person has acted. */
+import * as z from 'zod';
+
+/** See {@link Park}. */
+export const parkSchema = z.object({
+  v: z.literal(1),
+  /** A key scope, or a key scope and a model: see `scheduling/scopes.ts`. */
+  scope: z.string(),
+  isParked: z.boolean(),
+  /** OpenAI's code, or ours. */
+  reason: z.string(),
+  provenBy: z.enum(['created', 'collected']),
+  /** Epoch milliseconds. */
+  parkedAt: z.number(),
+  /** Batches sent to see whether it is over, and when the next one may go. */
+  probes: z.int().min(0),
+  probeAt: z.number(),
+  updatedAt: z.number(),
+});
+
+/** Something that only a person can fix (key, billing, access to a model): batches of the scope wait, unharmed. */
+export type Park = z.infer<typeof parkSchema>;
 
 /** How it shows that what was wrong is over: OpenAI took a batch, or answered requests of one. */
-export type ParkProof = 'created' | 'collected';
-
-/** Something that only a person can mend (key, billing, access to a model): batches of the scope wait, unharmed. */
-export interface Park {
-  v: 1;
-  /** A key scope, or a key scope and a model: see `admission/scopes.ts`. */
-  scope: string;
-  isParked: boolean;
-  /** OpenAI's code, or ours. */
-  reason: string;
-  provenBy: ParkProof;
-  parkedAt: number;
-  /** Batches sent to see whether it is over, and when the next one may go. */
-  probes: number;
-  probeAt: number;
-  updatedAt: number;
-}
+export type ParkProof = Park['provenBy'];

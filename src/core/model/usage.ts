@@ -1,14 +1,22 @@
-/** Tokens as the provider reports them, summed. */
-export interface TokenUsage {
-  inputTokens: number;
-  /** Part of the input that was read from the provider's prompt cache. */
-  cachedTokens: number;
-  /** Part of the input that was written to the provider's prompt cache, which some models charge for. */
-  cacheWriteTokens: number;
-  outputTokens: number;
-  reasoningTokens: number;
-}
+import * as z from 'zod';
 
+const tokens = z.int().min(0);
+
+/** See {@link TokenUsage}. */
+export const usageSchema = z.object({
+  inputTokens: tokens,
+  /** Part of the input that was read from the provider's prompt cache. */
+  cachedTokens: tokens,
+  /** Part of the input that was written to the provider's prompt cache, which some models charge for. */
+  cacheWriteTokens: tokens,
+  outputTokens: tokens,
+  reasoningTokens: tokens,
+});
+
+/** Tokens as the provider reports them, summed. */
+export type TokenUsage = z.infer<typeof usageSchema>;
+
+/** No tokens. */
 export function noUsage(): TokenUsage {
   return { inputTokens: 0, cachedTokens: 0, cacheWriteTokens: 0, outputTokens: 0, reasoningTokens: 0 };
 }

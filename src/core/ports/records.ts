@@ -1,33 +1,8 @@
 /** The table: records of jobs and batches, and who may write what. */
-import type { BatchRecord } from '../model/batch.ts';
+import type { BatchKey, BatchRecord } from '../model/batch.ts';
 import type { InputListing } from '../model/input-listing.ts';
 import type { Job } from '../model/job.ts';
-
-/** An update of a batch that holds only if nobody else moved it: see {@link JobStore.updateBatch}. */
-export type BatchChanges = Partial<Omit<BatchRecord, 'v' | 'jobId' | 'batchId'>>;
-
-/** What of a job changes. */
-export type JobChanges = Partial<
-  Pick<
-    Job,
-    | 'state'
-    | 'claim'
-    | 'claimedUntil'
-    | 'ingest'
-    | 'failing'
-    | 'planKey'
-    | 'rejection'
-    | 'cancelledAt'
-    | 'waitsFor'
-    | 'merge'
-    | 'duplicateOf'
-    | 'duplicatesRun'
-    | 'result'
-    | 'receiptKey'
-    | 'cost'
-    | 'workRemovedAt'
-  >
->;
+import type { BatchTransition, JobTransition } from '../model/transition.ts';
 
 /** Which live batches and jobs need to be looked at. */
 export type LiveItem =
@@ -55,26 +30,21 @@ export interface JobStore {
   createJob(job: Job): Promise<Job>;
   getJob(jobId: string): Promise<Job | undefined>;
   /**
-   * Takes the job for one worker until `until`, as {@link leaseBatch} takes a batch; `undefined` if it is in another
-   * state or somebody has it.
+   * Leases the job to one worker until `until`, as {@link leaseBatch} does a batch; `undefined` if it is in another state or
+   * another worker has it.
    */
   leaseJob(
     jobId: string,
     state: Job['state'],
-    claim: string,
+    holder: string,
     now: number,
     until: number,
   ): Promise<Job | undefined>;
   /**
-   * Writes changes if the job is still in `expected.state` and, where `expected.claim` is given, still taken by it. A
-   * change to `undefined` removes the attribute. `false`: the expectation did not hold, nothing was written.
+   * Writes a transition, if the job is in the state that it begins in and, where `holder` is given, is still leased to it.
+   * @returns the job as it is then; `undefined`: the expectation did not hold, nothing was written.
    */
-  moveJob(
-    jobId: string,
-    expected: { state: Job['state']; claim?: string },
-    changes: { [Key in keyof JobChanges]: JobChanges[Key] | undefined },
-    now: number,
-  ): Promise<boolean>;
+  moveJob(jobId: string, transition: JobTransition, now: number, holder?: string): Promise<Job | undefined>;
   /**
    * Records the job that is the latest at a key of a bucket without versioning, unless a later one is recorded.
    * @param key bucket and key.
@@ -92,20 +62,21 @@ export interface JobStore {
   /** Every batch of a job, consistent, ordered by batch id as text. */
   listBatches(jobId: string): Promise<BatchRecord[]>;
   /**
-   * Writes changes if the batch is still in `expected.state` and, where `expected.claim` is given, still claimed by
-   * it. A change to `undefined` removes the attribute. `undefined`: the expectation did not hold, nothing was written.
+   * Writes a transition, if the batch is in the state that it begins in, names the batch at OpenAI that it is about, and,
+   * where `holder` is given, is still leased to it.
+   * @returns the batch as it is then; `undefined`: the expectation did not hold, nothing was written.
    */
-  updateBatch(
-    batch: Pick<BatchRecord, 'jobId' | 'batchId'>,
-    expected: { state: BatchRecord['state']; claim?: string; openaiBatchId?: string },
-    changes: { [Key in keyof BatchChanges]: BatchChanges[Key] | undefined },
+  moveBatch(
+    batch: BatchKey,
+    transition: BatchTransition,
     now: number,
+    holder?: string,
   ): Promise<BatchRecord | undefined>;
-  /** Takes the batch for one worker until `until`; `undefined` if it is in another state or somebody has it. */
+  /** Leases the batch to one worker until `until`; `undefined` if it is in another state or another worker has it. */
   leaseBatch(
-    batch: Pick<BatchRecord, 'jobId' | 'batchId'>,
+    batch: BatchKey,
     state: BatchRecord['state'],
-    claim: string,
+    holder: string,
     now: number,
     until: number,
   ): Promise<BatchRecord | undefined>;
@@ -122,15 +93,10 @@ export interface JobStore {
   listEnded(endedBy: number): AsyncIterable<Job>;
   /** Looks at an overdue item again not before `due`. */
   postpone(item: LiveItem, due: number): Promise<void>;
-  /** Makes a claim on a batch hold until `until`, whatever state it is in. `false`: another worker has it, or nobody. */
-  renewBatch(
-    batch: Pick<BatchRecord, 'jobId' | 'batchId'>,
-    claim: string,
-    now: number,
-    until: number,
-  ): Promise<boolean>;
+  /** Makes the lease on a batch hold until `until`, whatever state it is in. `false`: another worker has it, or nobody. */
+  renewBatch(batch: BatchKey, holder: string, now: number, until: number): Promise<boolean>;
   /** The same for a job. */
-  renewJob(jobId: string, claim: string, now: number, until: number): Promise<boolean>;
+  renewJob(jobId: string, holder: string, now: number, until: number): Promise<boolean>;
   /** Takes a named lease; the token grows with each holder. `undefined`: somebody holds it. */
   acquireLease(name: string, now: number, until: number): Promise<number | undefined>;
   /** Makes a named lease hold until `until`. `false`: it was given back, or another one has it. */

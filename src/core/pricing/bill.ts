@@ -11,8 +11,8 @@ export function billedOf({ tiers }: Bill): Picodollars {
 }
 
 /** What a collected batch is booked with: what it cost and what it may have cost beyond that, rounded up once. */
-export function microdollarsOf({ outcome }: Pick<BatchRecord, 'outcome'>): number {
-  const bill = outcome?.bill;
+export function microdollarsOf({ results }: Pick<BatchRecord, 'results'>): number {
+  const bill = results?.outcome.bill;
   return bill === undefined ? 0 : toMicrodollars(billedOf(bill) + fromUsd(bill.possibleUsd)!);
 }
 

@@ -30,7 +30,7 @@ type Billed = Pick<
   | 'tokens'
   | 'outputTokens'
   | 'longestBytes'
-  | 'submittedAt'
+  | 'remote'
   | 'createdAt'
 >;
 
@@ -62,7 +62,7 @@ export class Tally {
     this.#rules = rules;
     this.#costs = new BigInt64Array(entries.count);
     // OpenAI does not say when it ran a line; of what was sent on the last day of a price, some may have run on the next.
-    this.#at = batch.submittedAt ?? batch.createdAt;
+    this.#at = batch.remote?.submittedAt ?? batch.createdAt;
   }
 
   /**

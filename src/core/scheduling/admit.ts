@@ -5,7 +5,8 @@
  * its ledger, so nothing starves.
  */
 import type { QuotaSettings } from '../../contract/quota.ts';
-import { apiKeyOf, type BatchRecord, byRoundAndPlace, isSlice, tokensOf } from '../model/batch.ts';
+import { apiKeyOf, type BatchRecord, isSlice, tokensOf } from '../model/batch.ts';
+import { byRoundAndPlace } from '../model/batch-id.ts';
 import type { Ledger, Reservation } from '../model/ledger.ts';
 import type { Park } from '../model/park.ts';
 import type { Demand } from '../ports/quota.ts';
@@ -117,11 +118,11 @@ export function admit(situation: Situation): Decisions {
   const free: BatchRecord[] = [];
   const underPark: { batch: BatchRecord; scopes: string[] }[] = [];
   for (const batch of situation.waiting) {
-    if (batch.heldAt !== undefined) {
+    if (batch.hold?.at !== undefined) {
       waitFor('release', [batch]);
       continue;
     }
-    if ((batch.notBefore ?? 0) > now) {
+    if ((batch.wait?.notBefore ?? 0) > now) {
       waitFor('time', [batch]);
       continue;
     }
@@ -237,7 +238,7 @@ function recutOf(
   configured: number | undefined,
 ): Recut | undefined {
   const tokens = tokensOf(batch);
-  const refusals = batch.tokenRefusals ?? 0;
+  const refusals = batch.history?.tokenRefusals ?? 0;
   if (batch.requests === 1) {
     if (known === undefined || tokens <= known) return undefined;
     const isSurelyAbove = refusals > 0 || (configured !== undefined && tokens > configured);

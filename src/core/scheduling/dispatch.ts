@@ -3,7 +3,10 @@
  * (after ingest, after collect, with each poll). What it decides on may be stale; the transaction that admits a batch
  * checks everything again, so two dispatchers at once do no harm, and the lease only saves the work.
  */
+
 import type { Settings } from '../../contract/settings.ts';
+import { toHeld, toWithdrawn } from '../lifecycle/batch-transitions.ts';
+import { LEASE_MS } from '../lifecycle/lease.ts';
 import { apiKeyOf, type BatchRecord, isSlice } from '../model/batch.ts';
 import type { Ledger, Reservation } from '../model/ledger.ts';
 import { BUDGET_EXHAUSTED, EXCEEDS_LIMIT } from '../model/outcome-codes.ts';
@@ -11,7 +14,7 @@ import type { Park } from '../model/park.ts';
 import type { Ambient } from '../ports/ambient.ts';
 import type { Outbox } from '../ports/outbox.ts';
 import type { ParkStore, QuotaStore } from '../ports/quota.ts';
-import type { BatchChanges, JobStore } from '../ports/records.ts';
+import type { JobStore } from '../ports/records.ts';
 import type { Telemetry } from '../ports/telemetry.ts';
 import { microdollarsOf } from '../pricing/bill.ts';
 import type { Prices } from '../pricing/prices.ts';
@@ -31,8 +34,6 @@ export interface DispatchDeps {
   telemetry: Telemetry;
 }
 
-/** A run ends before its lease does. Short: while the lease of one that died holds, nobody else admits. */
-const LEASE_MS = 2 * 60_000;
 /** How often reservations are held against their batches. */
 const HEAL_EVERY_MS = 60 * 60_000;
 
@@ -169,7 +170,7 @@ async function carryOut(
   for (const { batch, microdollars } of decisions.cuts) {
     // Not the requests' own error: none of them fails of it.
     const message = 'The batch costs more than its budget has left, and is cut.';
-    await endUnsent(deps, { batch, code: BUDGET_EXHAUSTED, message }, { recutMicrodollars: microdollars });
+    await endUnsent(deps, { batch, code: BUDGET_EXHAUSTED, message }, { microdollars });
   }
   const full = new Set<string>();
   let admitted = 0;
@@ -304,36 +305,35 @@ export async function sendOn(
 /** Ends a batch that is too large; collect makes smaller ones of it, or states why its one request cannot run. */
 async function endForRecut(deps: DispatchDeps, { batch, tokens, limit }: Recut): Promise<void> {
   const message = `The request has about ${batch.tokens ?? 'a quarter of its bytes in'} tokens; the limit of enqueued tokens is ${limit}.`;
-  await endUnsent(deps, { batch, code: EXCEEDS_LIMIT, message }, { recutTokens: tokens });
+  await endUnsent(deps, { batch, code: EXCEEDS_LIMIT, message }, { tokens });
 }
 
 /** Ends a batch that was never sent, and hands it to collect; should the message be lost, the sweep sends it again. */
 async function endUnsent(
   deps: DispatchDeps,
   { batch, code, message }: Refused,
-  changes: Pick<BatchChanges, 'recutTokens' | 'recutMicrodollars'> = {},
+  recut?: BatchRecord['recut'],
 ): Promise<void> {
   const now = deps.ambient.now();
-  const ended = {
-    ...changes,
-    state: 'ended',
-    status: 'failed',
-    errors: [{ code, message }],
-    heldReason: undefined,
-    endedAt: now,
-  } satisfies { [Key in keyof BatchChanges]: BatchChanges[Key] | undefined };
-  if ((await deps.jobs.updateBatch(batch, { state: 'planned' }, ended, now)) === undefined) return;
+  const withdrawn = toWithdrawn(batch, { errors: [{ code, message }], ...(recut && { recut }) }, now);
+  if ((await deps.jobs.moveBatch(batch, withdrawn, now)) === undefined) return;
   const { jobId, batchId, requests } = batch;
-  deps.telemetry.record('batch.withdrawn', { jobId, batchId, requests, code, ...changes });
+  deps.telemetry.record('batch.withdrawn', {
+    jobId,
+    batchId,
+    requests,
+    code,
+    recutTokens: recut?.tokens,
+    recutMicrodollars: recut?.microdollars,
+  });
   await deps.outbox.collect({ v: 1, jobId, batchId });
 }
 
 /** For a person to see: only a new day or a larger budget makes room. */
 async function markExhausted(deps: DispatchDeps, batch: BatchRecord): Promise<void> {
-  if (batch.heldReason === BUDGET_EXHAUSTED) return;
+  if (batch.hold?.reason === BUDGET_EXHAUSTED) return;
   const { jobId, batchId } = batch;
-  const held = { heldReason: BUDGET_EXHAUSTED };
-  await deps.jobs.updateBatch(batch, { state: 'planned' }, held, deps.ambient.now());
+  await deps.jobs.moveBatch(batch, toHeld(batch, BUDGET_EXHAUSTED), deps.ambient.now());
   deps.telemetry.record('budget.exhausted', {
     jobId,
     batchId,
@@ -367,14 +367,14 @@ const ON_ITS_WAY: ReadonlySet<BatchRecord['state']> = new Set([
 
 /**
  * Gives back what a reservation need not hold any more. Money is live for longer than tokens: until the batch is
- * collected, and with it what it cost. An attempt that the batch has left behind cost nothing: see `WAITING_AGAIN`.
+ * collected, and with it what it cost. An attempt that the batch has left behind cost nothing: see `toWaiting`.
  */
 async function release(
   { quota, ambient }: Pick<DispatchDeps, 'quota' | 'ambient'>,
   { reservationId }: Reservation,
   batch: BatchRecord | undefined,
 ): Promise<boolean> {
-  if (batch?.reservation !== reservationId) return quota.settle(reservationId, ambient.now());
+  if (batch?.admission?.reservation !== reservationId) return quota.settle(reservationId, ambient.now());
   if (ON_ITS_WAY.has(batch.state)) return false;
   return batch.state === 'ended'
     ? quota.giveBackTokens(reservationId, ambient.now())

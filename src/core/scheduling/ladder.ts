@@ -65,7 +65,7 @@ export function onLadder(
   now: number,
 ): Partial<BatchRecord> {
   if (ladder === undefined)
-    return { state: 'ended', status: 'failed', errors: [tierNotOffered(endpoints)], endedAt: now };
+    return { state: 'ended', ending: { status: 'failed', errors: [tierNotOffered(endpoints)], endedAt: now } };
   return ladder.tiers.length === 1 && ladder.tiers[0] === 'batch' ? {} : { ladder };
 }
 
@@ -118,12 +118,13 @@ function stepDown({ ladder, tier, work, paceOf, now }: StepQuestion, toLeaveBatc
  * counts as long as the last tier alone could still do what is left.
  */
 export function isWorthWaitingFor(
-  batch: Pick<BatchRecord, 'status' | 'statusAt' | 'progress' | 'requests'>,
+  batch: Pick<BatchRecord, 'remote'>,
   { ladder, work, paceOf, now }: Omit<StepQuestion, 'tier'>,
 ): boolean {
-  if (batch.status === 'finalizing' || batch.status === 'cancelling') return true;
-  const { progress, statusAt } = batch;
-  if (ladder.deadlineAt === undefined || batch.status !== 'in_progress') return false;
+  if (batch.remote?.status === 'finalizing' || batch.remote?.status === 'cancelling') return true;
+  const progress = batch.remote?.progress;
+  const statusAt = batch.remote?.statusAt;
+  if (ladder.deadlineAt === undefined || batch.remote?.status !== 'in_progress') return false;
   if (progress === undefined || statusAt === undefined || progress.completed === 0) return false;
   const left = ladder.deadlineAt - now;
   const perRequestMs = (now - statusAt) / progress.completed;
@@ -137,7 +138,8 @@ export function workOf(batches: readonly BatchRecord[], model: string): Work {
   const work: Work = { requests: 0, tokens: 0 };
   for (const batch of batches) {
     if (batch.model !== model || batch.state === 'collected' || batch.requests === 0) continue;
-    const done = batch.calls?.done ?? (batch.progress?.completed ?? 0) + (batch.progress?.failed ?? 0);
+    const done =
+      batch.calls?.done ?? (batch.remote?.progress?.completed ?? 0) + (batch.remote?.progress?.failed ?? 0);
     const requests = Math.max(0, batch.requests - done);
     work.requests += requests;
     work.tokens += Math.ceil((tokensOf(batch) * requests) / batch.requests);

@@ -1,7 +1,7 @@
 /** Takes the batches of a job down the ladder when their time has come. */
 import type { Tier } from '../../contract/route.ts';
 import type { Settings } from '../../contract/settings.ts';
-import { SUCCEEDED } from '../lifecycle/step-failure.ts';
+import { toStopping, toTier, toWithdrawn } from '../lifecycle/batch-transitions.ts';
 import { type BatchRecord, tierOf } from '../model/batch.ts';
 import type { Ambient } from '../ports/ambient.ts';
 import type { Outbox } from '../ports/outbox.ts';
@@ -14,7 +14,7 @@ import { callsLedgerOf } from './scopes.ts';
 
 export interface StepDownDeps {
   settings: Pick<Settings, 'quota'>;
-  jobs: Pick<JobStore, 'updateBatch'>;
+  jobs: Pick<JobStore, 'moveBatch'>;
   quota: Pick<QuotaStore, 'getLedger'>;
   outbox: Pick<Outbox, 'collect'>;
   ambient: Pick<Ambient, 'now'>;
@@ -35,7 +35,7 @@ export async function stepDown(deps: StepDownDeps, batches: readonly BatchRecord
   const paces = new Map<string, (tier: Tier) => Pace>();
   for (const batch of batches) {
     const { ladder, model, state } = batch;
-    if (ladder === undefined || batch.goTo !== undefined) continue;
+    if (ladder === undefined || batch.stop?.goTo !== undefined) continue;
     if (state === 'ended' || state === 'collected') continue;
     const tier = tierOf(batch);
     if (tier !== 'batch' && state !== 'planned') continue;
@@ -43,7 +43,7 @@ export async function stepDown(deps: StepDownDeps, batches: readonly BatchRecord
     paces.set(model, paceOfTier);
     const now = deps.ambient.now();
     // A batch that waits for its look-up is free only then, and its next create may take as long again.
-    const waits = state === 'submitting' && (batch.notBefore ?? 0) > now;
+    const waits = state === 'submitting' && (batch.wait?.notBefore ?? 0) > now;
     const asked = waits ? now + UNANSWERED_CREATE_MS : now;
     const question = { ladder, tier, work: workOf(batches, model), paceOf: paceOfTier, now: asked };
     const next = state === 'planned' ? tierToBegin(question) : tierToStay(question);
@@ -83,34 +83,20 @@ async function leave(
 ): Promise<BatchRecord | undefined> {
   const { jobId, batchId, state } = batch;
   const from = tierOf(batch);
-  let changes: Parameters<JobStore['updateBatch']>[2];
-  if (state === 'submitting' || state === 'submitted') {
-    changes = { goTo, ...(batch.cancelRequestedAt === undefined ? { cancelRequestedAt: now } : {}) };
-  } else if (from !== 'batch') changes = { tier: goTo };
-  else changes = { ...SUCCEEDED, ...unsent(goTo, now) };
-  const left = await deps.jobs.updateBatch(batch, { state }, changes, now);
+  const isOrMayBeThere = state === 'submitting' || state === 'submitted';
+  const leaving = isOrMayBeThere
+    ? toStopping(batch, now, goTo)
+    : from === 'batch'
+      ? toWithdrawn(batch, { errors: [], goTo }, now)
+      : toTier(batch, goTo);
+  const left = await deps.jobs.moveBatch(batch, leaving, now);
   if (left === undefined) return undefined;
   deps.telemetry.record('tier.changed', { jobId, batchId, state, from, to: goTo });
   if (left.state === 'ended') await deps.outbox.collect({ v: 1, jobId, batchId });
   return left;
 }
 
-/** What a batch becomes that goes on in another tier before anything of it was sent; collect makes slices of it. */
-export function unsent(goTo: Tier, endedAt: number): Parameters<JobStore['updateBatch']>[2] {
-  return {
-    state: 'ended',
-    status: 'failed',
-    errors: [],
-    heldReason: undefined,
-    heldAt: undefined,
-    goTo,
-    endedAt,
-    claim: undefined,
-    claimedUntil: undefined,
-  };
-}
-
 /** Whether nothing of an ended batch was sent, because it goes on in another tier. */
-export function isUnsent({ goTo, openaiBatchId, calls }: BatchRecord): boolean {
-  return goTo !== undefined && openaiBatchId === undefined && calls === undefined;
+export function isUnsent({ stop, remote, calls }: BatchRecord): boolean {
+  return stop?.goTo !== undefined && remote === undefined && calls === undefined;
 }

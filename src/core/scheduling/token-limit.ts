@@ -98,14 +98,14 @@ export const SURELY_SMALL_SHARE = 1 / 8;
  */
 export function cutAfterRefusal(
   ledger: Pick<Ledger, 'reserved'> | undefined,
-  batch: Pick<BatchRecord, 'tokens' | 'bytes' | 'requests' | 'sentAlone'>,
+  batch: Pick<BatchRecord, 'tokens' | 'bytes' | 'requests' | 'admission'>,
   message: string,
 ): number | undefined {
   const told = limitToldBy(message);
   if (told === undefined || batch.requests === 1) return undefined;
   const tokens = tokensOf(batch);
   if (tokens > told) return Math.max(1, Math.floor(told * RECUT_SHARE));
-  const isAlone = batch.sentAlone === true && (ledger?.reserved ?? 0) === 0;
+  const isAlone = batch.admission?.sentAlone === true && (ledger?.reserved ?? 0) === 0;
   return isAlone && tokens >= told * SURELY_SMALL_SHARE ? Math.max(1, Math.floor(tokens / 2)) : undefined;
 }
 
@@ -147,14 +147,14 @@ export function lessonOfRefusal(
 /** What it teaches that OpenAI has taken a batch; `undefined` if nothing new. */
 export function lessonOfAcceptance(
   ledger: Ledger | undefined,
-  batch: Pick<BatchRecord, 'model' | 'reservation'>,
+  batch: Pick<BatchRecord, 'model' | 'admission'>,
   configured: number | undefined,
   now: number,
 ): LedgerLessons | undefined {
   if (ledger === undefined) return undefined;
   const { known, ceiling, probes } = tokenLimitOf(ledger, batch.model, configured, now);
-  const wasProbe = ledger.unjudged?.[batch.reservation ?? ''] !== undefined;
-  const unjudged = unjudgedWithout(ledger.unjudged, batch.reservation);
+  const wasProbe = ledger.unjudged?.[batch.admission?.reservation ?? ''] !== undefined;
+  const unjudged = unjudgedWithout(ledger.unjudged, batch.admission?.reservation);
   const taken = Math.min(takenOf(ledger, unjudged), known ?? Number.MAX_SAFE_INTEGER);
   const lesson: LedgerLessons = {};
   if (wasProbe) {

@@ -14,6 +14,7 @@ import { MemoryOutbox } from '../../support/memory/outbox.ts';
 import { MemoryParks } from '../../support/memory/parks.ts';
 import { MemoryQuota } from '../../support/memory/quota.ts';
 import { chatLine, type Pipeline, startPipeline } from '../../support/pipeline.ts';
+import { batchWrite } from '../../support/records.ts';
 import { BATCH_ONLY } from '../../support/routes.ts';
 import { noTelemetry, type SeenEvent, telemetryTo } from '../../support/telemetry.ts';
 
@@ -220,10 +221,10 @@ test('a dispatcher that wakes at any call, after another has done all of its wor
     expect(await reserved()).toBe(900);
     const admitted: string[] = [];
     for (const { jobId, batchId } of batches) {
-      const { state, reservation } = (await deps.jobs.getBatch(jobId, batchId))!;
+      const { state, admission } = (await deps.jobs.getBatch(jobId, batchId))!;
       if (state !== 'admitted') continue;
       admitted.push(batchId);
-      expect(reservations.some(({ reservationId }) => reservationId === reservation)).toBe(true);
+      expect(reservations.some(({ reservationId }) => reservationId === admission!.reservation)).toBe(true);
     }
     expect(admitted).toHaveLength(3);
     const told = deps.outbox.messages.map(({ message }) => ('batchId' in message ? message.batchId : ''));
@@ -294,14 +295,14 @@ describe('what is reserved for a batch that is not on its way', () => {
   const move = async (stack: Awaited<ReturnType<typeof admitted>>, changes: Partial<BatchRecord>) => {
     const { deps, clock } = stack;
     const { state } = (await deps.jobs.getBatch(batch.jobId, batch.batchId))!;
-    await deps.jobs.updateBatch(batch, { state }, changes, clock.now);
+    await deps.jobs.moveBatch(batch, batchWrite(state, changes), clock.now);
   };
 
   test.each<[BatchState, Partial<BatchRecord>]>([
     ['planned', { state: 'planned' }],
     ['ended', { state: 'ended' }],
     ['collected', { state: 'collected' }],
-    ['uploaded', { state: 'uploaded', reservation: 'of another attempt' }],
+    ['uploaded', { state: 'uploaded', admission: { reservation: 'of another attempt' } }],
   ])('is given back by the next hourly look (%s)', async (_state, changes) => {
     const stack = await admitted();
     await move(stack, changes);
@@ -350,10 +351,9 @@ describe('what is reserved for a batch that is not on its way', () => {
       await p.deps.jobs.createBatch(gone);
       const demand = { ledger: tokensLedgerOf(gone), amount: 100, limit: 100 };
       expect(await p.deps.quota.admit(gone, 'left', [demand], p.emulator.clock.now())).toBe('admitted');
-      await p.deps.jobs.updateBatch(
+      await p.deps.jobs.moveBatch(
         gone,
-        { state: 'admitted' },
-        { state: 'collected' },
+        batchWrite('admitted', { state: 'collected' }),
         p.emulator.clock.now(),
       );
       await p.drop('input/a.jsonl', chatLine('a'));

@@ -145,7 +145,7 @@ describe.each([
     await dropBoth();
     await p.run(10);
     expect((await p.receipt(OWN)).result).toBe('succeeded');
-    expect(await waiting()).toMatchObject({ apiKey: 'team', heldReason: reason });
+    expect(await waiting()).toMatchObject({ apiKey: 'team', hold: { reason } });
     expect(await p.deps.parks.getPark('team')).toMatchObject({ reason });
     expect(await p.deps.parks.getPark('default')).toBeUndefined();
     expect(await jobsSeenBy('sk-test')).toEqual([await jobIdOf(p, OWN)]);
@@ -167,7 +167,7 @@ describe.each([
     expect((await p.receipt(OWN)).result).toBe('succeeded');
     for await (const batch of p.deps.jobs.listAtOpenAI()) {
       expect(batch).toMatchObject({ apiKey: 'team', state: 'submitted' });
-      expect(batch.unreachableSince).toBeUndefined();
+      expect(batch.remote?.unreachableSince).toBeUndefined();
     }
     mend(stack);
     await p.run();
@@ -197,7 +197,7 @@ describe.each([
       await p.run(100, HOUR_MS);
       await expect(p.receipt(TEAM)).rejects.toThrow('is not there');
       const [item] = await Array.fromAsync(p.deps.jobs.listOverdue(Number.POSITIVE_INFINITY));
-      expect(item).toMatchObject({ kind: 'batch', batch: { state: 'ended', heldReason: reason } });
+      expect(item).toMatchObject({ kind: 'batch', batch: { state: 'ended', hold: { reason } } });
       mend(stack);
       await p.run();
       expect(await p.receipt(TEAM)).toMatchObject({ result: 'succeeded', possiblyBilledTwice: {} });
@@ -228,7 +228,7 @@ test('the key of the stack itself that is refused holds up no route with another
   await dropBoth();
   await p.run(10);
   expect((await p.receipt(TEAM)).result).toBe('succeeded');
-  expect(await waiting()).toMatchObject({ heldReason: 'invalid_api_key' });
+  expect(await waiting()).toMatchObject({ hold: { reason: 'invalid_api_key' } });
 });
 
 test('a job whose key a later deployment has no secret for waits, and goes on once there is one again', async () => {
@@ -238,7 +238,7 @@ test('a job whose key a later deployment has no secret for waits, and goes on on
   p.deps.batches.withKey = (name) => withKey(name === 'team' ? 'gone' : name);
   await p.drop(TEAM, chatLine('c'));
   await p.run(10);
-  expect(await waiting()).toMatchObject({ state: 'planned', heldReason: 'api_key_unknown' });
+  expect(await waiting()).toMatchObject({ state: 'planned', hold: { reason: 'api_key_unknown' } });
   expect(await p.deps.parks.getPark('team')).toMatchObject({ reason: 'api_key_unknown' });
   expect(await jobsSeenBy('sk-test')).toEqual([]);
   p.deps.batches.withKey = (name) => (name === 'team' ? known : withKey(name));
@@ -263,7 +263,7 @@ test('a job is cancelled at OpenAI with the key of its route', async () => {
   await cancelJob(p.deps, batch!.jobId);
   const remote = await p.client
     .withOptions({ apiKey: team.value!.key })
-    .batches.retrieve(batch!.openaiBatchId!);
+    .batches.retrieve(batch!.remote!.openaiBatchId);
   expect(['cancelling', 'cancelled']).toContain(remote.status);
   await p.run();
   expect((await p.receipt(TEAM)).errorsByCode).toEqual({ batch_cancelled: 1 });
@@ -281,7 +281,11 @@ test('a batch that a restored table does not know is taken up with the key of it
   p.emulator.clock.advance(10 * 60_000);
   await expect(poll(p.deps)).rejects.toThrow('GET /batches was answered 401');
   const [batch] = await Array.fromAsync(p.deps.jobs.listAtOpenAI());
-  expect(batch).toMatchObject({ apiKey: 'team', keyVersion: 'version-1', adoptedAt: p.emulator.clock.now() });
+  expect(batch).toMatchObject({
+    apiKey: 'team',
+    attempt: { keyVersion: 'version-1' },
+    history: { adoptedAt: p.emulator.clock.now() },
+  });
   await p.run();
   const { jobId, result } = await p.receipt(TEAM);
   expect(result).toBe('succeeded');

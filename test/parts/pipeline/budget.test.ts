@@ -136,7 +136,7 @@ describe('a job with a budget', () => {
       const waiting = batches.filter(({ state }) => state !== 'collected');
       expect(waiting.length).toBeGreaterThan(0);
       for (const batch of waiting)
-        expect(batch).toMatchObject({ state: 'planned', heldReason: 'budget_exhausted' });
+        expect(batch).toMatchObject({ state: 'planned', hold: { reason: 'budget_exhausted' } });
       const done = (await p.emulator.ledger.all()).length;
       // Nine tenths of the budget are used, of which a request takes some 3 %.
       const { used, reserved } = (await p.deps.quota.getLedger(jobBudgetLedgerOf(jobId)))!;
@@ -220,7 +220,7 @@ describe('a job with a budget', () => {
     try {
       await p.drop(KEY, lines(10));
       const { jobId } = await jobOf(p);
-      expect((await p.deps.jobs.listBatches(jobId))[0]).toMatchObject({ recutMicrodollars: 7 });
+      expect((await p.deps.jobs.listBatches(jobId))[0]).toMatchObject({ recut: { microdollars: 7 } });
       await cancelJob(p.deps, jobId);
       await p.run();
       expect((await p.receipt(KEY)).errorsByCode).toEqual({ cancelled: 10 });
@@ -293,7 +293,7 @@ describe('money and accidents', () => {
     const watched = watch({ most: 120 });
     const intercept: Interceptor = async (call, effect) => {
       if (isDead) throw new KilledError(call);
-      const isOfMoney = call.startsWith('quota.') || call === 'jobs.updateBatch';
+      const isOfMoney = call.startsWith('quota.') || call === 'jobs.moveBatch';
       if (isOfMoney) calls.push(call);
       if (!isOfMoney || calls.length - 1 !== at) return watched.intercept(call, effect);
       if (when === 'after') await watched.intercept(call, effect);

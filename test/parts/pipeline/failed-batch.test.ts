@@ -128,9 +128,9 @@ describe('a batch that failed without a sign of execution', () => {
     await p.run(72);
     expect(await createsOf(p)).toBe(5);
     const [batch] = await batchesOf(p);
-    expect(batch).toMatchObject({ state: 'planned', resends: 4 });
-    expect(batch!.heldAt! - batch!.createdAt).toBeLessThan(2.5 * 60 * 60_000);
-    expect(batch!.heldReason).toBeDefined();
+    expect(batch).toMatchObject({ state: 'planned', history: { resends: 4 } });
+    expect(batch!.hold!.at! - batch!.createdAt).toBeLessThan(2.5 * 60 * 60_000);
+    expect(batch!.hold?.reason).toBeDefined();
     // Nothing is held for it, and nothing of it is left at OpenAI.
     expect(await Array.fromAsync(p.deps.quota.listReservations())).toEqual([]);
     expect(await Array.fromAsync(p.client.files.list())).toEqual([]);
@@ -175,8 +175,8 @@ describe('a held batch', () => {
     p.emulator.setFaults([]);
     const jobId = await jobIdIn(p);
     const resumed = await resumeJob(p.deps, jobId);
-    expect(resumed?.released).toMatchObject([{ batchId: '0-00000', heldReason: 'server_error' }]);
-    expect((await batchesOf(p))[0]).not.toHaveProperty('heldAt');
+    expect(resumed?.released).toMatchObject([{ batchId: '0-00000', hold: { reason: 'server_error' } }]);
+    expect((await batchesOf(p))[0]).not.toHaveProperty('hold');
     // Once more changes nothing.
     expect((await resumeJob(p.deps, jobId))?.released).toEqual([]);
     await p.run();
@@ -190,7 +190,7 @@ describe('a held batch', () => {
     await resumeJob(p.deps, await jobIdIn(p));
     await p.run(72);
     expect(await createsOf(p)).toBe(10);
-    expect((await batchesOf(p))[0]).toMatchObject({ heldReason: 'server_error' });
+    expect((await batchesOf(p))[0]).toMatchObject({ hold: { reason: 'server_error' } });
   });
 
   test('ends with its job, when that is cancelled', async () => {

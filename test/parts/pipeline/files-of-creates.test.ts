@@ -50,7 +50,11 @@ test('a file that is never ready is tried for a quarter of an hour, then uploade
   expect(uploadsOf()).toBe(1);
   await p.run(72);
   expect(uploadsOf()).toBe(10);
-  expect(await batchOf(p)).toMatchObject({ state: 'planned', heldReason: 'invalid_request', refusals: 10 });
+  expect(await batchOf(p)).toMatchObject({
+    state: 'planned',
+    hold: { reason: 'invalid_request' },
+    history: { refusals: 10 },
+  });
   expect(await Array.fromAsync(p.client.files.list())).toEqual([]);
 });
 

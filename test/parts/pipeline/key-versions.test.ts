@@ -82,7 +82,7 @@ const onLost = (value: 'hold' | 'resubmit') =>
 test('a batch is read, fetched and cleared away with the key that made it, when the next key is of another project', async () => {
   const { p, oldVersion, setKey, seenBy, drop, batch } = await start(TWO_PROJECTS);
   await drop();
-  expect(await batch()).toMatchObject({ state: 'submitted', keyVersion: oldVersion });
+  expect(await batch()).toMatchObject({ state: 'submitted', attempt: { keyVersion: oldVersion } });
   await setKey(NEXT, 'next');
   p.emulator.clock.advance(10 * 60_000);
   await p.run();
@@ -110,7 +110,7 @@ test('batches of two keys at once are both listed, and what is new is sent with 
   expect((await p.receipt(KEY)).result).toBe('succeeded');
   const other = await p.receipt('input/b.jsonl');
   expect(other.result).toBe('succeeded');
-  expect((await p.deps.jobs.listBatches(other.jobId))[0]).toMatchObject({ keyVersion: next });
+  expect((await p.deps.jobs.listBatches(other.jobId))[0]).toMatchObject({ attempt: { keyVersion: next } });
   expect((await seenBy(NEXT).batches.list()).data.length).toBe(1);
   expect(single).toEqual([]);
 });
@@ -133,11 +133,14 @@ test('a batch whose key was revoked, with the next one of another project, is un
   p.emulator.setFaults({ apiKeys: { [NEXT]: 'proj_b' } });
   await p.run(20, HOUR_MS / 2);
   const unreachable = await batch();
-  expect(unreachable).toMatchObject({ state: 'submitted', lastError: 'OpenAI does not know the batch' });
-  expect(unreachable.unreachableSince).toBeDefined();
-  expect(unreachable.heldReason).toBeUndefined();
+  expect(unreachable).toMatchObject({
+    state: 'submitted',
+    wait: { lastError: 'OpenAI does not know the batch' },
+  });
+  expect(unreachable.remote?.unreachableSince).toBeDefined();
+  expect(unreachable.hold?.reason).toBeUndefined();
   await p.run(20, HOUR_MS / 2);
-  expect(await batch()).toMatchObject({ state: 'submitted', heldReason: 'lost_batch' });
+  expect(await batch()).toMatchObject({ state: 'submitted', hold: { reason: 'lost_batch' } });
   expect(p.failures).toEqual([]);
   // The old project is opened again: its answers are still there, and count.
   p.emulator.setFaults({ apiKeys: TWO_PROJECTS });
@@ -165,7 +168,7 @@ test('while no key is accepted nothing is concluded', async () => {
   p.emulator.setFaults({ apiKeys: {} });
   await p.run(40, HOUR_MS / 2);
   expect(await batch()).toMatchObject({ state: 'submitted' });
-  expect((await batch()).unreachableSince).toBeUndefined();
+  expect((await batch()).remote?.unreachableSince).toBeUndefined();
   expect(p.failures.every((error) => error instanceof OpenAIRequestError && error.status === 401)).toBe(true);
   p.emulator.setFaults({ apiKeys: TWO_PROJECTS });
   await p.run();
@@ -248,7 +251,7 @@ test('a create without an answer whose key was revoked is found with another key
 test('a create without an answer that no key can look for is held, not made again, and goes on once a key can', async () => {
   const { p, batch } = await unanswered(TWO_PROJECTS, {}, [NEXT]);
   await p.run(40, HOUR_MS / 2);
-  expect(await batch()).toMatchObject({ state: 'submitting', heldReason: 'unknown_create' });
+  expect(await batch()).toMatchObject({ state: 'submitting', hold: { reason: 'unknown_create' } });
   p.emulator.setFaults({ apiKeys: TWO_PROJECTS });
   await p.run();
   expect(await p.receipt(KEY)).toMatchObject({ result: 'succeeded', possiblyBilledTwice: {} });
@@ -262,5 +265,5 @@ test('a create without an answer that no key can look for goes the way of a lost
   expect(receipt.result).toBe('succeeded');
   expect(Object.values(receipt.possiblyBilledTwice).reduce((sum, count) => sum + count, 0)).toBe(IDS.length);
   const [first] = await p.deps.jobs.listBatches(receipt.jobId);
-  expect(first!.lostAt! - first!.intentAt!).toBeGreaterThanOrEqual(26 * HOUR_MS);
+  expect(first!.ending!.lostAt! - first!.attempt!.intentAt!).toBeGreaterThanOrEqual(26 * HOUR_MS);
 });

@@ -70,7 +70,7 @@ describe('remedyFor', () => {
     ['in_progress', 'completed', 0, 99, undefined],
   ])('a batch seen as %s, now %s since hour %d at hour %d: %s', (before, status, since, now, expected) => {
     const remote = { status, createdAt: at(0) };
-    const batch = { status: before, statusAt: at(since), submittedAt: at(0) };
+    const batch = { status: before, statusAt: at(since) };
     expect(remedyFor(batch, remote, LIMITS, at(now))).toBe(expected);
     expect(remedyFor(batch, { ...remote, expiresAt: at(24) }, LIMITS, at(now))).toBe(expected);
   });
@@ -101,8 +101,8 @@ test('a batch that is not found for a day is never run again, and its answers co
   seeBatches(p, (batch) => (isHidden ? undefined : batch));
   await p.run(30);
   expect(await onlyBatch(p)).toMatchObject({
-    unreachableSince: expect.any(Number),
-    heldReason: 'lost_batch',
+    remote: { unreachableSince: expect.any(Number) },
+    hold: { reason: 'lost_batch' },
   });
   isHidden = false;
   await p.run(2);
@@ -117,7 +117,7 @@ test('a batch that vanished runs again only after it must have ended, and only i
   const faults: FaultRule[] = [{ times: 1, effect: { kind: 'batch.vanish' } }];
   const p = await dropped({ settings: onLost('resubmit'), emulator: { faults } });
   await p.run(25);
-  expect(await onlyBatch(p)).toMatchObject({ round: 0, unreachableSince: expect.any(Number) });
+  expect(await onlyBatch(p)).toMatchObject({ round: 0, remote: { unreachableSince: expect.any(Number) } });
   await p.run(10);
   expect((await p.output(KEY)).map((line) => line.custom_id)).toEqual(IDS);
   const { possiblyBilledTwice, batches } = await p.receipt(KEY);
@@ -194,9 +194,9 @@ test('a batch that never comes out of finalizing is held, and ends if it does af
     return { ...rest, status: 'finalizing' };
   });
   await p.run(47);
-  expect((await onlyBatch(p)).heldReason).toBeUndefined();
+  expect((await onlyBatch(p)).hold?.reason).toBeUndefined();
   await p.run(3);
-  expect((await onlyBatch(p)).heldReason).toBe('lost_batch');
+  expect((await onlyBatch(p)).hold?.reason).toBe('lost_batch');
   isHeld = false;
   await p.run(2);
   expect((await p.output(KEY)).map((line) => line.custom_id)).toEqual(IDS);

@@ -2,9 +2,11 @@
  * Every way in which OpenAI ends a batch, and everything that its files have been seen to lack or to hold too much of
  * (openai-batch.md, sections 2.2, 3 and 5): each request ends with exactly one outcome.
  */
+
 import { afterEach, expect, test } from 'vitest';
 import type { FaultRule } from '../../../local/openai-emulator/emulator.ts';
 import { settingsSchema } from '../../../src/contract/settings.ts';
+import { toLost } from '../../../src/core/lifecycle/batch-transitions.ts';
 import type { BatchLevelError, BatchRecord } from '../../../src/core/model/batch.ts';
 import { chatLine, type Pipeline, type PipelineOptions, startPipeline } from '../../support/pipeline.ts';
 import { BATCH_ONLY } from '../../support/routes.ts';
@@ -216,7 +218,10 @@ test.each(['invalid_request', 'a_code_that_nobody_knows'])(
     await p.drop(KEY, IDS.map((id) => chatLine(id)).join('\n'));
     await p.run(0.3);
     const [batch] = await p.deps.jobs.listBatches((await first(liveBatches(p)))!.jobId);
-    expect(batch).toMatchObject({ state: 'planned', lastError: `OpenAI refused the batch: ${code}` });
+    expect(batch).toMatchObject({
+      state: 'planned',
+      wait: { lastError: `OpenAI refused the batch: ${code}` },
+    });
     p.emulator.setFaults([]);
     await p.run(4);
     const receipt = await p.receipt(KEY);
@@ -615,10 +620,8 @@ test('a poller that wakes with old news of a batch does not end the attempt that
   await p.drain();
   const old = await first(p.deps.jobs.listAtOpenAI());
   await p.run(2);
-  const stale = { state: 'submitted', openaiBatchId: old!.openaiBatchId! } as const;
-  expect(
-    await p.deps.jobs.updateBatch(old!, stale, { state: 'ended' }, p.deps.ambient.now()),
-  ).toBeUndefined();
+  const stale = toLost(old!, p.deps.ambient.now());
+  expect(await p.deps.jobs.moveBatch(old!, stale, p.deps.ambient.now())).toBeUndefined();
   expect(Object.values(await executionsOf(p))).toEqual([1, 1, 1, 1, 1, 1]);
 });
 

@@ -83,5 +83,5 @@ test('a batch whose collector died is free again as soon as that worker must be 
   const [batch] = await Array.fromAsync(p.deps.jobs.listOverdue(Number.POSITIVE_INFINITY)).then((items) =>
     items.flatMap((item) => (item.kind === 'batch' ? [item.batch] : [])),
   );
-  expect(batch!.claimedUntil! - p.emulator.clock.now()).toBe(2 * MINUTE_MS + 5_000);
+  expect(batch!.lease!.until - p.emulator.clock.now()).toBe(2 * MINUTE_MS + 5_000);
 });

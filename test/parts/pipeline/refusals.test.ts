@@ -10,6 +10,7 @@ import { collect } from '../../../src/core/steps/collect/collect.ts';
 import { poll } from '../../../src/core/steps/poll/poll.ts';
 import { submit } from '../../../src/core/steps/submit/submit.ts';
 import { chatLine, type Pipeline, type PipelineOptions, startPipeline } from '../../support/pipeline.ts';
+import { jobWrite } from '../../support/records.ts';
 
 const MODEL = 'gpt-5-nano';
 const LEDGER = tokensLedgerOf({ model: MODEL });
@@ -65,11 +66,13 @@ describe('a create that OpenAI refuses', () => {
     await p.drop('input/a.jsonl', chatLine('a'));
     expect(await deliver(p, 5)).toEqual([30 * SECOND_MS]);
     const batch = await onlyBatch(p);
-    expect(batch).toMatchObject({ state: 'submitted', attempts: 2 });
-    expect(batch.submittedAt! - begun).toBeLessThan(MINUTE_MS);
+    expect(batch).toMatchObject({ state: 'submitted', history: { attempts: 2 } });
+    expect(batch.remote!.submittedAt - begun).toBeLessThan(MINUTE_MS);
     expect(await p.deps.quota.getLedger(LEDGER)).toMatchObject({ reserved: batch.tokens });
     // The file that was refused is not left behind.
-    expect((await Array.fromAsync(p.client.files.list())).map(({ id }) => id)).toEqual([batch.inputFileId]);
+    expect((await Array.fromAsync(p.client.files.list())).map(({ id }) => id)).toEqual([
+      batch.attempt?.inputFileId,
+    ]);
     await p.run();
     expect(await p.receipt('input/a.jsonl')).toMatchObject({ result: 'succeeded' });
     expect(await p.emulator.ledger.boughtTwice()).toEqual([]);
@@ -83,8 +86,8 @@ describe('a create that OpenAI refuses', () => {
     const delays = await deliver(p, 9);
     expect(delays.map((delay) => delay / MINUTE_MS)).toEqual([0.5, 1, 2, 4]);
     const batch = (await p.deps.jobs.getBatch(jobId, batchId))!;
-    expect(batch).toMatchObject({ state: 'planned', refusals: 5 });
-    expect(batch.notBefore! - p.emulator.clock.now()).toBe(8 * MINUTE_MS);
+    expect(batch).toMatchObject({ state: 'planned', history: { refusals: 5 } });
+    expect(batch.wait!.notBefore! - p.emulator.clock.now()).toBe(8 * MINUTE_MS);
     expect(await Array.fromAsync(p.deps.quota.listReservations())).toEqual([]);
     expect(await Array.fromAsync(p.client.files.list())).toEqual([]);
   });
@@ -106,7 +109,7 @@ describe('a create that OpenAI refuses', () => {
     const { jobId } = await onlyBatch(p);
     await deliver(p, 1);
     const job = (await p.deps.jobs.getJob(jobId))!;
-    await p.deps.jobs.moveJob(jobId, { state: job.state }, { cancelledAt: 1 }, p.emulator.clock.now());
+    await p.deps.jobs.moveJob(jobId, jobWrite(job.state, { cancelledAt: 1 }), p.emulator.clock.now());
     await p.run(2);
     expect(await p.receipt('input/a.jsonl')).toMatchObject({ errorsByCode: { cancelled: 1 } });
     expect(await Array.fromAsync(p.deps.quota.listReservations())).toEqual([]);
@@ -158,11 +161,16 @@ describe('a batch above the limit that OpenAI tells', () => {
 
   const MESSAGE =
     'Enqueued token limit reached for m in organization org. Limit: 1,000 enqueued tokens. Please try again once some in_progress batches have been completed.';
-  const batch = { tokens: 900, bytes: 1, requests: 10, sentAlone: true } as const;
+  const batch = {
+    tokens: 900,
+    bytes: 1,
+    requests: 10,
+    admission: { reservation: 'r', sentAlone: true },
+  } as const;
   test.each([
-    ['above the limit by our own count', { ...batch, tokens: 1_500, sentAlone: undefined as never }, 800, 9],
+    ['above the limit by our own count', { ...batch, tokens: 1_500, admission: undefined as never }, 800, 9],
     ['sent while nothing else was enqueued', batch, 450, 0],
-    ['sent while something else was enqueued', { ...batch, sentAlone: undefined as never }, undefined, 0],
+    ['sent while something else was enqueued', { ...batch, admission: undefined as never }, undefined, 0],
     ['joined by others since', batch, undefined, 1],
     ['of one request', { ...batch, requests: 1 }, undefined, 0],
     ['so small that others must have taken the room', { ...batch, tokens: 124 }, undefined, 0],
@@ -197,9 +205,10 @@ describe('a batch above the limit that OpenAI tells', () => {
     expect(await p.deps.quota.admit(other, 'theirs', [demand], p.emulator.clock.now())).toBe('admitted');
     await collect(p.deps, message as never);
     const collected = (await p.deps.jobs.getBatch(...keyOf(message)))!;
-    expect(collected).toMatchObject({ state: 'collected', outcome: { retried: 8 } });
-    expect(collected.recutTokens).toBeGreaterThan(0);
-    for (const part of collected.next!) expect(part.tokens).toBeLessThanOrEqual(collected.recutTokens!);
+    expect(collected).toMatchObject({ state: 'collected', results: { outcome: { retried: 8 } } });
+    expect(collected.recut?.tokens).toBeGreaterThan(0);
+    for (const part of collected.results!.next!)
+      expect(part.tokens).toBeLessThanOrEqual(collected.recut!.tokens!);
     expect((await p.deps.quota.getLedger(LEDGER))?.pausedUntil).toBeUndefined();
   });
 });

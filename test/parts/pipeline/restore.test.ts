@@ -215,7 +215,10 @@ describe('whoever is first to see a restored table', () => {
     await p.deps.outbox.submit({ v: 1, jobId: jobId!, batchId: '0-00000' });
     await p.drain();
     expect((await p.client.batches.list()).data.length).toBe(3);
-    expect(await p.deps.jobs.getBatch(jobId!, '0-00000')).toMatchObject({ state: 'submitted', attempts: 2 });
+    expect(await p.deps.jobs.getBatch(jobId!, '0-00000')).toMatchObject({
+      state: 'submitted',
+      history: { attempts: 2 },
+    });
     await p.run();
     expect((await p.output(KEY)).map(({ custom_id }) => custom_id)).toEqual(IDS);
     expect(await p.emulator.ledger.boughtTwice()).toEqual([]);
@@ -280,7 +283,7 @@ describe('what cannot be taken up', () => {
     await restoreTo(p, restore);
     await pass(p, HOUR_MS / 6);
     expect(await p.deps.jobs.getBatch(first!.metadata!.batchdrop_job!, '0-00000')).toMatchObject({
-      openaiBatchId: first!.id,
+      remote: { openaiBatchId: first!.id },
     });
     expect(reports()).toEqual(['the record is submitted with another batch']);
   });

@@ -1,10 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { CLAIM_MARGIN_MS, SWEEP_AFTER_MS } from '../../../src/adapters/dynamodb/live-index.ts';
+import { LEASE_END_MARGIN_MS, SWEEP_AFTER_MS } from '../../../src/adapters/dynamodb/live-index.ts';
 import { defaultSettings } from '../../../src/contract/settings.ts';
 import { MINUTE_MS } from '../../../src/contract/time.ts';
-import { type BatchRecord, batchIdOf } from '../../../src/core/model/batch.ts';
+import type { BatchRecord, BatchState } from '../../../src/core/model/batch.ts';
+import { batchIdOf } from '../../../src/core/model/batch-id.ts';
 import type { Job } from '../../../src/core/model/job.ts';
 import type { JobStore, LiveItem } from '../../../src/core/ports/records.ts';
+import { batchWrite, jobWrite, remoteOf } from '../records.ts';
 
 const NOW = 1_790_000_000_000;
 const FAR = NOW + 1000 * MINUTE_MS;
@@ -101,11 +103,10 @@ export function describeJobStore(
         expect(
           await jobs.moveJob(
             job.jobId,
-            { state: 'ingesting' },
-            { state: 'running', planKey: 'work/plan' },
+            jobWrite('ingesting', { state: 'running', planKey: 'work/plan' }),
             NOW + 7,
           ),
-        ).toBe(true);
+        ).toBeDefined();
         expect(await jobs.getJob(job.jobId)).toEqual({
           ...job,
           state: 'running',
@@ -118,17 +119,19 @@ export function describeJobStore(
         const job = jobOf(freshId());
         await jobs.createJob(job);
         const rejection = { code: 'empty_file', message: 'nothing in it' } as const;
-        await jobs.moveJob(job.jobId, { state: 'ingesting' }, { state: 'rejected', rejection }, NOW);
+        await jobs.moveJob(job.jobId, jobWrite('ingesting', { state: 'rejected', rejection }), NOW);
         expect((await jobs.getJob(job.jobId))!.rejection).toEqual(rejection);
       });
 
       test('refuses to move a job that is in another state or unknown', async () => {
         const job = jobOf(freshId());
         await jobs.createJob(job);
-        expect(await jobs.moveJob(job.jobId, { state: 'running' }, { state: 'completed' }, NOW + 7)).toBe(
-          false,
-        );
-        expect(await jobs.moveJob('nobody', { state: 'ingesting' }, { state: 'running' }, NOW)).toBe(false);
+        expect(
+          await jobs.moveJob(job.jobId, jobWrite('running', { state: 'completed' }), NOW + 7),
+        ).toBeUndefined();
+        expect(
+          await jobs.moveJob('nobody', jobWrite('ingesting', { state: 'running' }), NOW),
+        ).toBeUndefined();
         expect(await jobs.getJob(job.jobId)).toEqual(job);
       });
 
@@ -138,14 +141,15 @@ export function describeJobStore(
         const moves = Array.from({ length: 20 }, (_, index) =>
           jobs.moveJob(
             job.jobId,
-            { state: 'ingesting' },
-            { state: 'running', planKey: `work/${index}` },
+            jobWrite('ingesting', { state: 'running', planKey: `work/${index}` }),
             NOW + index,
           ),
         );
         const moved = await Promise.all(moves);
         expect(moved.filter(Boolean)).toHaveLength(1);
-        expect((await jobs.getJob(job.jobId))!.planKey).toBe(`work/${moved.indexOf(true)}`);
+        expect((await jobs.getJob(job.jobId))!.planKey).toBe(
+          `work/${moved.findIndex((job) => job !== undefined)}`,
+        );
       });
     });
 
@@ -158,7 +162,7 @@ export function describeJobStore(
 
       test('gives a free job to whoever takes it', async () => {
         const job = await jobs.createJob(jobOf(freshId()));
-        const expected = { ...job, claim: 'me', claimedUntil: NOW + MINUTE_MS, updatedAt: NOW + 1 };
+        const expected = { ...job, lease: { holder: 'me', until: NOW + MINUTE_MS }, updatedAt: NOW + 1 };
         expect(await jobs.leaseJob(job.jobId, 'ingesting', 'me', NOW + 1, NOW + MINUTE_MS)).toEqual(expected);
         expect(await jobs.getJob(job.jobId)).toEqual(expected);
       });
@@ -168,8 +172,7 @@ export function describeJobStore(
         const until = NOW + 2 * MINUTE_MS;
         expect(await jobs.leaseJob(jobId, 'ingesting', 'other', NOW + MINUTE_MS - 1, until)).toBeUndefined();
         expect(await jobs.leaseJob(jobId, 'ingesting', 'other', NOW + MINUTE_MS, until)).toMatchObject({
-          claim: 'other',
-          claimedUntil: until,
+          lease: { holder: 'other', until },
         });
       });
 
@@ -187,22 +190,21 @@ export function describeJobStore(
           ),
         );
         expect(given.filter((job) => job !== undefined)).toHaveLength(1);
-        expect((await jobs.getJob(jobId))!.claim).toBe(given.find((job) => job !== undefined)!.claim);
+        expect((await jobs.getJob(jobId))!.lease).toEqual(given.find((job) => job !== undefined)!.lease);
       });
 
       test('lets only the holder move the job, also after its time while nobody else took it', async () => {
         const jobId = await taken();
         const move = (claim: string) =>
-          jobs.moveJob(jobId, { state: 'ingesting', claim }, { ingest: { starts: 1 } }, NOW + 2 * MINUTE_MS);
-        expect(await move('other')).toBe(false);
-        expect(await move('me')).toBe(true);
+          jobs.moveJob(jobId, jobWrite('ingesting', { ingest: { starts: 1 } }), NOW + 2 * MINUTE_MS, claim);
+        expect(await move('other')).toBeUndefined();
+        expect(await move('me')).toBeDefined();
         expect((await jobs.getJob(jobId))!.ingest).toEqual({ starts: 1 });
       });
 
       test('frees a job whose claim is removed', async () => {
         const jobId = await taken();
-        const free = { claim: undefined, claimedUntil: undefined };
-        await jobs.moveJob(jobId, { state: 'ingesting', claim: 'me' }, free, NOW + 1);
+        await jobs.moveJob(jobId, jobWrite('ingesting', {}, ['lease']), NOW + 1, 'me');
         expect(await jobs.getJob(jobId)).toEqual({ ...jobOf(jobId), updatedAt: NOW + 1 });
         expect(await jobs.leaseJob(jobId, 'ingesting', 'other', NOW + 1, NOW + 2)).toBeDefined();
       });
@@ -211,57 +213,66 @@ export function describeJobStore(
         const { jobId } = await jobs.createJob(jobOf(freshId()));
         const until = NOW + 15 * MINUTE_MS;
         await jobs.leaseJob(jobId, 'ingesting', 'me', NOW, until);
-        expect(await overdue(jobId, FAR)).toMatchObject([{ due: until + CLAIM_MARGIN_MS }]);
+        expect(await overdue(jobId, FAR)).toMatchObject([{ due: until + LEASE_END_MARGIN_MS }]);
       });
     });
 
     describe('batches', () => {
       test('gives back a batch with everything in it', async () => {
         const batch = batchOf(freshId(), 0, {
-          claim: 'c',
-          claimedUntil: NOW + 1,
-          notBefore: NOW,
-          refusals: 2,
-          nonce: 'n',
-          inputFileId: 'file-1',
-          intentAt: NOW,
-          openaiBatchId: 'batch_1',
-          submittedAt: NOW,
-          status: 'completed',
-          progress: { total: 3, completed: 2, failed: 1 },
-          outputFileId: 'file-2',
-          errorFileId: 'file-3',
-          errors: [
-            { code: 'a', message: '', line: 1 },
-            { code: 'b', message: 'm', param: 'p' },
-          ],
-          endedAt: NOW,
-          outcome: {
-            succeeded: 1,
-            failed: 1,
-            retried: 1,
-            failedByCode: { 'some.odd code': 1 },
-            possiblyBilledTwice: { status_0: 1 },
-            incomplete: 0,
-            filtered: 0,
-            cutOtherwise: 0,
-            repairedLines: 0,
-            strayLines: 0,
-            usage: {
-              inputTokens: 1,
-              cachedTokens: 2,
-              cacheWriteTokens: 1,
-              outputTokens: 3,
-              reasoningTokens: 4,
-            },
+          lease: { holder: 'c', until: NOW + 1 },
+
+          wait: { notBefore: NOW, lastError: 'e' },
+          history: { refusals: 2 },
+          attempt: { nonce: 'n', inputFileId: 'file-1', intentAt: NOW },
+
+          remote: {
+            openaiBatchId: 'batch_1',
+            submittedAt: NOW,
+            status: 'completed',
+            statusAt: NOW,
+            progress: { total: 3, completed: 2, failed: 1 },
+            outputFileId: 'file-2',
+            errorFileId: 'file-3',
           },
-          next: [
-            { manifestKey: 'a', requests: 1, bytes: 2, repairs: 1, notBefore: NOW },
-            { manifestKey: 'b', requests: 1, bytes: 2 },
-          ],
-          lastError: 'e',
-          heldReason: 'h',
-          lostAt: NOW,
+
+          ending: {
+            status: 'completed',
+            errors: [
+              { code: 'a', message: '', line: 1 },
+              { code: 'b', message: 'm', param: 'p' },
+            ],
+            endedAt: NOW,
+            lostAt: NOW,
+          },
+
+          results: {
+            outcome: {
+              succeeded: 1,
+              failed: 1,
+              retried: 1,
+              failedByCode: { 'some.odd code': 1 },
+              possiblyBilledTwice: { status_0: 1 },
+              incomplete: 0,
+              filtered: 0,
+              cutOtherwise: 0,
+              repairedLines: 0,
+              strayLines: 0,
+              usage: {
+                inputTokens: 1,
+                cachedTokens: 2,
+                cacheWriteTokens: 1,
+                outputTokens: 3,
+                reasoningTokens: 4,
+              },
+            },
+            next: [
+              { manifestKey: 'a', requests: 1, bytes: 2, repairs: 1, notBefore: NOW },
+              { manifestKey: 'b', requests: 1, bytes: 2 },
+            ],
+          },
+
+          hold: { reason: 'h' },
         });
         expect(await jobs.createBatch(batch)).toBe(true);
         expect(await jobs.getBatch(batch.jobId, batch.batchId)).toEqual(batch);
@@ -282,36 +293,38 @@ export function describeJobStore(
       test('updates a batch that is in the expected state, and gives the new record', async () => {
         const batch = batchOf(freshId());
         await jobs.createBatch(batch);
-        const changes = { state: 'uploaded', inputFileId: 'file-1' } as const;
-        const updated = await jobs.updateBatch(batch, { state: 'planned' }, changes, NOW + 3);
+        const changes = { state: 'uploaded', attempt: { nonce: 'n', inputFileId: 'file-1' } } as const;
+        const updated = await jobs.moveBatch(batch, batchWrite('planned', changes), NOW + 3);
         expect(updated).toEqual({ ...batch, ...changes, updatedAt: NOW + 3 });
         expect(await jobs.getBatch(batch.jobId, batch.batchId)).toEqual(updated);
       });
 
       test('removes what is changed to undefined', async () => {
-        const batch = batchOf(freshId(), 0, { claim: 'c', claimedUntil: NOW + 1, lastError: 'e' });
+        const batch = batchOf(freshId(), 0, {
+          lease: { holder: 'c', until: NOW + 1 },
+          wait: { lastError: 'e' },
+        });
         await jobs.createBatch(batch);
-        const updated = await jobs.updateBatch(
+        const updated = await jobs.moveBatch(
           batch,
-          { state: 'planned' },
-          { claim: undefined, claimedUntil: undefined, nonce: undefined },
+          batchWrite('planned', { attempt: { nonce: undefined } }, { clear: ['lease'] }),
           NOW,
         );
-        expect(updated).toStrictEqual(batchOf(batch.jobId, 0, { lastError: 'e' }));
+        expect(updated).toStrictEqual(batchOf(batch.jobId, 0, { wait: { lastError: 'e' } }));
         expect(await jobs.getBatch(batch.jobId, batch.batchId)).toStrictEqual(updated);
       });
 
       test('refuses an update that expects another state or another claim, or a batch that is not there', async () => {
-        const batch = batchOf(freshId(), 0, { claim: 'mine', claimedUntil: NOW });
+        const batch = batchOf(freshId(), 0, { lease: { holder: 'mine', until: NOW } });
         await jobs.createBatch(batch);
-        const update = (expected: Parameters<JobStore['updateBatch']>[1]) =>
-          jobs.updateBatch(batch, expected, { lastError: 'x' }, NOW);
-        expect(await update({ state: 'uploaded' })).toBeUndefined();
-        expect(await update({ state: 'planned', claim: 'yours' })).toBeUndefined();
+        const update = (from: BatchState, holder?: string) =>
+          jobs.moveBatch(batch, batchWrite(from, { wait: { lastError: 'x' } }), NOW, holder);
+        expect(await update('uploaded')).toBeUndefined();
+        expect(await update('planned', 'yours')).toBeUndefined();
         expect(await jobs.getBatch(batch.jobId, batch.batchId)).toEqual(batch);
-        expect(await update({ state: 'planned', claim: 'mine' })).toMatchObject({ lastError: 'x' });
+        expect(await update('planned', 'mine')).toMatchObject({ wait: { lastError: 'x' } });
         expect(
-          await jobs.updateBatch({ jobId: 'nobody', batchId: '0-00000' }, { state: 'planned' }, {}, NOW),
+          await jobs.moveBatch({ jobId: 'nobody', batchId: '0-00000' }, batchWrite('planned', {}), NOW),
         ).toBeUndefined();
       });
 
@@ -319,7 +332,11 @@ export function describeJobStore(
         const batch = batchOf(freshId());
         await jobs.createBatch(batch);
         const updates = Array.from({ length: 20 }, (_, index) =>
-          jobs.updateBatch(batch, { state: 'planned' }, { state: 'uploaded', nonce: `n${index}` }, NOW),
+          jobs.moveBatch(
+            batch,
+            batchWrite('planned', { state: 'uploaded', attempt: { nonce: `n${index}` } }),
+            NOW,
+          ),
         );
         const updated = (await Promise.all(updates)).filter((record) => record !== undefined);
         expect(updated).toHaveLength(1);
@@ -343,7 +360,7 @@ export function describeJobStore(
         for (let from = 0; from < 1_100; from += 50) {
           await Promise.all(
             Array.from({ length: 50 }, (_, index) =>
-              jobs.createBatch(batchOf(jobId, from + index, { state: 'submitted', lastError })),
+              jobs.createBatch(batchOf(jobId, from + index, { state: 'submitted', wait: { lastError } })),
             ),
           );
         }
@@ -361,20 +378,19 @@ export function describeJobStore(
         await jobs.createBatch(batch);
         expect(await jobs.leaseBatch(batch, 'planned', 'a', NOW, NOW + 100)).toEqual({
           ...batch,
-          claim: 'a',
-          claimedUntil: NOW + 100,
+          lease: { holder: 'a', until: NOW + 100 },
         });
         expect(await jobs.leaseBatch(batch, 'planned', 'b', NOW + 99, NOW + 200)).toBeUndefined();
         expect(await jobs.leaseBatch(batch, 'planned', 'b', NOW + 100, NOW + 200)).toMatchObject({
-          claim: 'b',
+          lease: { holder: 'b' },
         });
         // The first one comes back late: its claim is nothing any more.
         expect(
-          await jobs.updateBatch(
+          await jobs.moveBatch(
             batch,
-            { state: 'planned', claim: 'a' },
-            { inputFileId: 'file-late' },
+            batchWrite('planned', { attempt: { inputFileId: 'file-late' } }),
             NOW + 101,
+            'a',
           ),
         ).toBeUndefined();
       });
@@ -384,7 +400,7 @@ export function describeJobStore(
         await jobs.createBatch(batch);
         await jobs.leaseBatch(batch, 'planned', 'a', NOW, NOW + 100);
         expect(await jobs.leaseBatch(batch, 'planned', 'a', NOW + 50, NOW + 150)).toMatchObject({
-          claimedUntil: NOW + 150,
+          lease: { until: NOW + 150 },
         });
       });
 
@@ -411,7 +427,9 @@ export function describeJobStore(
       test('lists submitted batches as waiting at OpenAI, oldest first, and never as overdue', async () => {
         const jobId = freshId();
         for (const [index, submittedAt] of [NOW + 2, NOW, NOW + 1].entries()) {
-          await jobs.createBatch(batchOf(jobId, index, { state: 'submitted', submittedAt }));
+          await jobs.createBatch(
+            batchOf(jobId, index, { state: 'submitted', remote: remoteOf({ submittedAt }) }),
+          );
         }
         const ids = (await atOpenAI(jobId)).map(({ batchId }) => batchId);
         expect(ids).toEqual([batchIdOf(0, 1), batchIdOf(0, 2), batchIdOf(0, 0)]);
@@ -435,10 +453,13 @@ export function describeJobStore(
         const claimed = batchOf(freshId(), 0, { state: 'admitted' });
         await jobs.createBatch(claimed);
         await jobs.leaseBatch(claimed, 'admitted', 'a', NOW, NOW + 15 * MINUTE_MS);
-        expect(await overdue(claimed.jobId, NOW + 15 * MINUTE_MS + CLAIM_MARGIN_MS - 1)).toEqual([]);
-        expect(await overdue(claimed.jobId, NOW + 15 * MINUTE_MS + CLAIM_MARGIN_MS)).toHaveLength(1);
+        expect(await overdue(claimed.jobId, NOW + 15 * MINUTE_MS + LEASE_END_MARGIN_MS - 1)).toEqual([]);
+        expect(await overdue(claimed.jobId, NOW + 15 * MINUTE_MS + LEASE_END_MARGIN_MS)).toHaveLength(1);
 
-        const waiting = batchOf(freshId(), 0, { state: 'uploaded', notBefore: NOW + 60 * MINUTE_MS });
+        const waiting = batchOf(freshId(), 0, {
+          state: 'uploaded',
+          wait: { notBefore: NOW + 60 * MINUTE_MS },
+        });
         await jobs.createBatch(waiting);
         expect(await overdue(waiting.jobId, NOW + 60 * MINUTE_MS)).toEqual([]);
         expect(await overdue(waiting.jobId, NOW + 62 * MINUTE_MS)).toHaveLength(1);
@@ -449,7 +470,7 @@ export function describeJobStore(
         await jobs.createBatch(batch);
         expect(await overdue(batch.jobId, FAR)).toEqual([]);
         const move = (from: BatchRecord['state'], to: BatchRecord['state'], now: number) =>
-          jobs.updateBatch(batch, { state: from }, { state: to }, now);
+          jobs.moveBatch(batch, batchWrite(from, { state: to }), now);
         await move('planned', 'submitted', NOW + 1);
         expect(await atOpenAI(batch.jobId)).toHaveLength(1);
         expect(await overdue(batch.jobId, FAR)).toEqual([]);
@@ -471,7 +492,7 @@ export function describeJobStore(
             .filter(({ jobId }) => jobId === older || jobId === newer)
             .map(({ jobId, batchId }) => `${jobId} ${batchId}`);
         expect(await waiting()).toEqual([`${older} 0-00000`, `${older} 0-00001`, `${newer} 0-00000`]);
-        await jobs.updateBatch(batchOf(older), { state: 'planned' }, { state: 'admitted' }, NOW);
+        await jobs.moveBatch(batchOf(older), batchWrite('planned', { state: 'admitted' }), NOW);
         expect(await waiting()).toEqual([`${older} 0-00001`, `${newer} 0-00000`]);
       });
 
@@ -482,7 +503,7 @@ export function describeJobStore(
         expect(await overdue(jobId, NOW + SWEEP_AFTER_MS)).toEqual([
           { ...entry, state: 'ingesting', due: NOW + SWEEP_AFTER_MS },
         ]);
-        await jobs.moveJob(jobId, { state: 'ingesting' }, { state: 'running' }, NOW);
+        await jobs.moveJob(jobId, jobWrite('ingesting', { state: 'running' }), NOW);
         expect(await overdue(jobId, NOW + 20 * MINUTE_MS)).toEqual([
           { ...entry, state: 'running', due: NOW + 20 * MINUTE_MS },
         ]);
@@ -492,9 +513,9 @@ export function describeJobStore(
         'lists a %s job until its receipt is written',
         async (state) => {
           const { jobId } = await jobs.createJob(jobOf(freshId()));
-          await jobs.moveJob(jobId, { state: 'ingesting' }, { state }, NOW);
+          await jobs.moveJob(jobId, jobWrite('ingesting', { state }), NOW);
           expect(await overdue(jobId, NOW + SWEEP_AFTER_MS)).toMatchObject([{ state }]);
-          await jobs.moveJob(jobId, { state }, { receiptKey: 'receipts/x.json' }, NOW);
+          await jobs.moveJob(jobId, jobWrite(state, { receiptKey: 'receipts/x.json' }), NOW);
           expect(await overdue(jobId, FAR)).toEqual([]);
         },
       );
@@ -507,10 +528,10 @@ export function describeJobStore(
         const ended = async (by: number) =>
           (await all(jobs.listEnded(by))).filter((job) => job.jobId === jobId);
         expect(await ended(FAR)).toEqual([]);
-        await jobs.moveJob(jobId, { state: 'ingesting' }, { state, ...end }, NOW);
+        await jobs.moveJob(jobId, jobWrite('ingesting', { state, ...end }), NOW);
         expect(await ended(NOW - 1)).toEqual([]);
         expect(await ended(NOW)).toMatchObject([{ jobId, state, ...end }]);
-        await jobs.moveJob(jobId, { state }, { workRemovedAt: NOW + 1 }, NOW + 1);
+        await jobs.moveJob(jobId, jobWrite(state, { workRemovedAt: NOW + 1 }), NOW + 1);
         expect(await ended(FAR)).toEqual([]);
         expect(await jobs.getJob(jobId)).toMatchObject({ state, workRemovedAt: NOW + 1 });
       });
@@ -538,13 +559,13 @@ export function describeJobStore(
         const batch = batchOf(freshId(), 0, { state: 'admitted' });
         await jobs.createBatch(batch);
         const [seen] = await overdue(batch.jobId, FAR);
-        await jobs.updateBatch(batch, { state: 'admitted' }, { state: 'uploaded' }, NOW + 1);
+        await jobs.moveBatch(batch, batchWrite('admitted', { state: 'uploaded' }), NOW + 1);
         await jobs.postpone(seen!, FAR);
         const [moved] = await overdue(batch.jobId, FAR - 1);
         expect(moved).toMatchObject({ due: NOW + 1 + SWEEP_AFTER_MS });
         await jobs.postpone(moved!, NOW);
         expect(await overdue(batch.jobId, FAR)).toEqual([moved]);
-        await jobs.updateBatch(batch, { state: 'uploaded' }, { state: 'submitted' }, NOW + 2);
+        await jobs.moveBatch(batch, batchWrite('uploaded', { state: 'submitted' }), NOW + 2);
         await jobs.postpone(moved!, FAR);
         expect(await overdue(batch.jobId, FAR)).toEqual([]);
         expect(await atOpenAI(batch.jobId)).toHaveLength(1);
@@ -614,15 +635,14 @@ export function describeJobStore(
         const batch = batchOf(freshId(), 0, { state: 'admitted' });
         await jobs.createBatch(batch);
         await jobs.leaseBatch(batch, 'admitted', 'mine', NOW, NOW + 100);
-        await jobs.updateBatch(batch, { state: 'admitted', claim: 'mine' }, { state: 'uploaded' }, NOW + 1);
+        await jobs.moveBatch(batch, batchWrite('admitted', { state: 'uploaded' }), NOW + 1, 'mine');
         expect(await jobs.renewBatch(batch, 'mine', NOW + 50, NOW + 500)).toBe(true);
         expect(await jobs.leaseBatch(batch, 'uploaded', 'other', NOW + 499, FAR)).toBeUndefined();
         const [item] = await overdue(batch.jobId, FAR);
         expect(item!.due).toBeGreaterThan(NOW + 500);
         expect(await jobs.getBatch(batch.jobId, batch.batchId)).toMatchObject({
           state: 'uploaded',
-          claim: 'mine',
-          claimedUntil: NOW + 500,
+          lease: { holder: 'mine', until: NOW + 500 },
         });
       });
 
@@ -632,8 +652,7 @@ export function describeJobStore(
         await jobs.leaseBatch(batch, 'admitted', 'mine', NOW, NOW + 100);
         await jobs.leaseBatch(batch, 'admitted', 'other', NOW + 100, NOW + 200);
         expect(await jobs.renewBatch(batch, 'mine', NOW + 101, NOW + 900)).toBe(false);
-        const released = { claim: undefined, claimedUntil: undefined };
-        await jobs.updateBatch(batch, { state: 'admitted', claim: 'other' }, released, NOW + 110);
+        await jobs.moveBatch(batch, batchWrite('admitted', {}, { clear: ['lease'] }), NOW + 110, 'other');
         expect(await jobs.renewBatch(batch, 'other', NOW + 111, NOW + 900)).toBe(false);
         expect(await jobs.renewBatch({ jobId: freshId(), batchId: '0-00000' }, 'x', NOW, FAR)).toBe(false);
         expect(await jobs.leaseBatch(batch, 'admitted', 'third', NOW + 112, NOW + 200)).toBeDefined();
@@ -694,7 +713,7 @@ export function describeJobStore(
       test('are looked at by the sweep until they have a receipt', async () => {
         const job = jobOf(freshId());
         await jobs.createJob(job);
-        await jobs.moveJob(job.jobId, { state: 'ingesting' }, { state: 'duplicate', duplicateOf: 'x' }, NOW);
+        await jobs.moveJob(job.jobId, jobWrite('ingesting', { state: 'duplicate', duplicateOf: 'x' }), NOW);
         const isLive = async () => {
           for await (const item of jobs.listOverdue(FAR))
             if (item.kind === 'job' && item.jobId === job.jobId) return item.state === 'duplicate';
@@ -702,7 +721,7 @@ export function describeJobStore(
         };
         expect(await isLive()).toBe(true);
         const end = { receiptKey: 'receipts/a.json', result: 'duplicate' } as const;
-        await jobs.moveJob(job.jobId, { state: 'duplicate' }, end, NOW);
+        await jobs.moveJob(job.jobId, jobWrite('duplicate', end), NOW);
         expect(await isLive()).toBe(false);
       });
     });

@@ -4,6 +4,7 @@ import type { BatchRecord } from '../../../src/core/model/batch.ts';
 import type { Demand, ParkStore, QuotaStore } from '../../../src/core/ports/quota.ts';
 import type { JobStore } from '../../../src/core/ports/records.ts';
 import { newLedger } from '../../../src/core/scheduling/ledger.ts';
+import { batchWrite } from '../records.ts';
 import { all, batchOf } from './job-store.suite.ts';
 
 const NOW = 1_790_000_000_000;
@@ -47,8 +48,8 @@ export function describeAdmissionStores(name: string, start: () => Promise<Admis
         await stores.quota.admit(batch, fresh('reservation'), [demand(tokens, 1), demand(money, 1)], NOW);
         return stores.jobs.getBatch(batch.jobId, batch.batchId);
       };
-      expect(await admitted()).toHaveProperty('sentAlone', true);
-      expect(await admitted()).not.toHaveProperty('sentAlone');
+      expect(await admitted()).toHaveProperty('admission.sentAlone', true);
+      expect(await admitted()).not.toHaveProperty('admission.sentAlone');
     });
 
     test('admits a batch, reserves on every ledger and keeps the reservation, in one step', async () => {
@@ -59,8 +60,8 @@ export function describeAdmissionStores(name: string, start: () => Promise<Admis
       expect(await stores.jobs.getBatch(batch.jobId, batch.batchId)).toEqual({
         ...batch,
         state: 'admitted',
-        sentAlone: true,
-        reservation: id,
+        admission: { sentAlone: true, reservation: id },
+
         updatedAt: NOW + 1,
       });
       expect(await stores.quota.getLedger(tokens)).toEqual({ ...newLedger(tokens, NOW + 1), reserved: 60 });
@@ -84,7 +85,7 @@ export function describeAdmissionStores(name: string, start: () => Promise<Admis
 
     test('does not admit a batch that is in another tier than the one it was judged in', async () => {
       const judged = await waitingBatch({ tier: 'flex' });
-      await stores.jobs.updateBatch(judged, { state: 'planned' }, { tier: 'standard' }, NOW);
+      await stores.jobs.moveBatch(judged, batchWrite('planned', { tier: 'standard' }), NOW);
       const [slices, id] = [fresh('slices'), fresh('reservation')];
       expect(await stores.quota.admit(judged, id, [demand(slices, 1)], NOW)).toBe('moved');
       expect(await stateOf(judged)).toBe('planned');

@@ -1,15 +1,14 @@
 import {
-  admittedWith,
   afterPublication,
   decidePublication,
   isAdmissible,
   isAsExpected,
-  isClaimable,
+  isLeasable,
   type LatestState,
   type LeaseState,
   type PublicationState,
   recordedLatest,
-  renewedClaim,
+  renewedHolder,
   renewedLease,
   takeLease,
 } from '../../../src/adapters/dynamodb/job-rules.ts';
@@ -19,11 +18,11 @@ import {
   liveEntryOfJob,
   liveJobOf,
 } from '../../../src/adapters/dynamodb/live-index.ts';
-import type { BatchRecord } from '../../../src/core/model/batch.ts';
+import { toAdmitted } from '../../../src/core/lifecycle/batch-transitions.ts';
+import type { BatchKey, BatchRecord } from '../../../src/core/model/batch.ts';
 import type { Job } from '../../../src/core/model/job.ts';
+import { type BatchTransition, changesOf, type JobTransition } from '../../../src/core/model/transition.ts';
 import type { JobStore, LatestJob, LiveItem, Publication } from '../../../src/core/ports/records.ts';
-
-type BatchKey = Pick<BatchRecord, 'jobId' | 'batchId'>;
 
 /** A record with its place in the index. */
 interface Stored<Record> {
@@ -68,25 +67,24 @@ export class MemoryJobs implements JobStore {
   async leaseJob(
     jobId: string,
     state: Job['state'],
-    claim: string,
+    holder: string,
     now: number,
     until: number,
   ): Promise<Job | undefined> {
     const standing = this.#jobs.get(jobId);
-    if (standing === undefined || !isClaimable(standing.record, state, claim, now)) return undefined;
-    return this.#changeJob(standing.record, { claim, claimedUntil: until, updatedAt: now });
+    if (standing === undefined || !isLeasable(standing.record, state, holder, now)) return undefined;
+    return this.#changeJob(standing.record, { lease: { holder, until }, updatedAt: now });
   }
 
   async moveJob(
     jobId: string,
-    expected: Parameters<JobStore['moveJob']>[1],
-    changes: Parameters<JobStore['moveJob']>[2],
+    transition: JobTransition,
     now: number,
-  ): Promise<boolean> {
-    const standing = this.#jobs.get(jobId);
-    if (standing === undefined || !isAsExpected(standing.record, expected)) return false;
-    this.#changeJob(standing.record, { ...changes, updatedAt: now });
-    return true;
+    holder?: string,
+  ): Promise<Job | undefined> {
+    const record = this.#jobs.get(jobId)?.record;
+    if (record === undefined || !isAsExpected(record, transition, holder)) return undefined;
+    return this.#changeJob(record, { ...changesOf(record, transition), updatedAt: now });
   }
 
   async recordLatest(key: string, job: LatestJob): Promise<LatestJob | undefined> {
@@ -119,15 +117,15 @@ export class MemoryJobs implements JobStore {
       .sort((one, other) => (one.batchId < other.batchId ? -1 : 1));
   }
 
-  async updateBatch(
+  async moveBatch(
     batch: BatchKey,
-    expected: { state: BatchRecord['state']; claim?: string; openaiBatchId?: string },
-    changes: Parameters<JobStore['updateBatch']>[2],
+    transition: BatchTransition,
     now: number,
+    holder?: string,
   ): Promise<BatchRecord | undefined> {
-    const standing = this.#findBatch(batch);
-    if (standing === undefined || !isAsExpected(standing.record, expected)) return undefined;
-    return this.#changeBatch(standing.record, { ...changes, updatedAt: now });
+    const record = this.#findBatch(batch)?.record;
+    if (record === undefined || !isAsExpected(record, transition, holder)) return undefined;
+    return this.#changeBatch(record, { ...changesOf(record, transition), updatedAt: now });
   }
 
   /** `planned -> admitted`, for {@link MemoryQuota}; nothing can come in between. */
@@ -139,32 +137,33 @@ export class MemoryJobs implements JobStore {
   ): boolean {
     const standing = this.#findBatch(batch);
     if (standing === undefined || !isAdmissible(standing.record, batch)) return false;
-    this.#changeBatch(standing.record, admittedWith(reservation, isAlone, now));
+    const admitted = changesOf(standing.record, toAdmitted(standing.record, reservation, isAlone));
+    this.#changeBatch(standing.record, { ...admitted, updatedAt: now });
     return true;
   }
 
   async leaseBatch(
     batch: BatchKey,
     state: BatchRecord['state'],
-    claim: string,
+    holder: string,
     now: number,
     until: number,
   ): Promise<BatchRecord | undefined> {
     const standing = this.#findBatch(batch);
-    if (standing === undefined || !isClaimable(standing.record, state, claim, now)) return undefined;
-    return this.#changeBatch(standing.record, { claim, claimedUntil: until, updatedAt: now });
+    if (standing === undefined || !isLeasable(standing.record, state, holder, now)) return undefined;
+    return this.#changeBatch(standing.record, { lease: { holder, until }, updatedAt: now });
   }
 
-  async renewBatch(batch: BatchKey, claim: string, now: number, until: number): Promise<boolean> {
+  async renewBatch(batch: BatchKey, holder: string, now: number, until: number): Promise<boolean> {
     const standing = this.#findBatch(batch)?.record;
-    const changes = renewedClaim(standing, claim, now, until);
+    const changes = renewedHolder(standing, holder, now, until);
     if (changes !== undefined) this.#changeBatch(standing!, changes);
     return changes !== undefined;
   }
 
-  async renewJob(jobId: string, claim: string, now: number, until: number): Promise<boolean> {
+  async renewJob(jobId: string, holder: string, now: number, until: number): Promise<boolean> {
     const standing = this.#jobs.get(jobId)?.record;
-    const changes = renewedClaim(standing, claim, now, until);
+    const changes = renewedHolder(standing, holder, now, until);
     if (changes !== undefined) this.#changeJob(standing!, changes);
     return changes !== undefined;
   }

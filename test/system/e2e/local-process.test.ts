@@ -145,7 +145,7 @@ test(
     });
     const { jobId } = await pipeline.drop(file, 'input/nightly/short.jsonl');
     const isHeld = async () =>
-      expect((await pipeline.look(jobId)).batches).toMatchObject([{ heldReason: 'budget_exhausted' }]);
+      expect((await pipeline.look(jobId)).batches).toMatchObject([{ hold: { reason: 'budget_exhausted' } }]);
     await vi.waitFor(isHeld, { timeout: 60_000, interval: 100 });
     // Whoever is killed while it admits batches keeps its lease for two minutes.
     await pipeline.stack.idle();

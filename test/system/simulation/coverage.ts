@@ -1,4 +1,7 @@
 /** What a run of the simulation has tried, and what it must have tried to prove anything. */
+import { BATCH_TRANSITIONS } from '../../../src/core/lifecycle/batch-rules.ts';
+import { JOB_TRANSITIONS } from '../../../src/core/lifecycle/job-transitions.ts';
+import { edgesOf } from '../../../src/core/lifecycle/transition.ts';
 import { CALL_NAMES, PORT_CALLS, type PortName, UNCALLED } from './port-calls.ts';
 import { TROUBLES } from './scenario.ts';
 import { KIND_NAMES, type Kind, OFF } from './weather.ts';
@@ -41,37 +44,26 @@ export class Coverage {
   }
 }
 
-/** Every arrow of the journals: what `from -> to` a record may go. */
-export const STATE_EDGES: readonly string[] = [
-  'job:ingesting -> running',
-  'job:ingesting -> rejected',
-  'job:ingesting -> duplicate',
-  'job:duplicate -> ingesting',
-  'job:running -> completed',
-  'job:rejected -> rejected',
-  'batch:planned -> admitted',
-  'batch:admitted -> uploaded',
-  'batch:admitted -> ended',
-  'batch:planned -> ended',
-  'batch:uploaded -> ended',
-  'batch:uploaded -> submitting',
-  'batch:submitting -> submitted',
-  'batch:submitting -> admitted',
-  'batch:admitted -> planned',
-  'batch:submitting -> planned',
-  // The same file again, while it is young.
-  'batch:submitting -> uploaded',
-  'batch:submitted -> ended',
-  'batch:ended -> planned',
-  'batch:ended -> collected',
+const EDGES = [
+  ...edgesOf(JOB_TRANSITIONS).map((edge) => ({ ...edge, of: 'job' })),
+  ...edgesOf(BATCH_TRANSITIONS).map((edge) => ({ ...edge, of: 'batch' })),
 ];
+const nameOf = ({ of, from, to }: (typeof EDGES)[number]): string => `${of}:${from} -> ${to}`;
+
+/** Every arrow of the journals: what `from -> to` a record may go. */
+export const STATE_EDGES: readonly string[] = EDGES.filter(({ isAfterRestore }) => !isAfterRestore).map(
+  nameOf,
+);
 
 /** What it may go beside that, where its table was restored to an earlier time. */
-export const ADOPTION_EDGES: readonly string[] = [
-  ...['planned', 'admitted', 'uploaded'].map((state) => `batch:${state} -> submitted`),
-  'batch:admitted -> submitting',
-  ...['admitted', 'uploaded', 'submitting'].map((state) => `batch:${state} -> collected`),
-];
+export const ADOPTION_EDGES: readonly string[] = EDGES.filter(({ isAfterRestore }) => isAfterRestore).map(
+  nameOf,
+);
+
+/** What a run must have seen. */
+const REQUIRED_EDGES = EDGES.filter(({ isAfterRestore, isSeldom }) => !isAfterRestore && !isSeldom).map(
+  nameOf,
+);
 
 /** What budgets lead to. */
 const MONEY = ['booked', 'cut', 'waits for a budget', 'refused'].map((what) => `money:${what}`);
@@ -196,7 +188,7 @@ const REQUIRED: readonly string[] = [
     `error after ${name}`,
     `retried ${name}`,
   ]),
-  ...STATE_EDGES,
+  ...REQUIRED_EDGES,
   ...MONEY,
   ...QUIRKS,
   ...FAULTS,

@@ -33,7 +33,8 @@ function longestOfAll(handler: HandlerName): number {
 
 test('no call of collect hangs until collect takes what it has as all there is', () => {
   let givenUpAfterMs = 0;
-  for (let failures = 1; !isLastTry({ failures }); failures++) givenUpAfterMs += restAfter(failures) ?? 0;
+  for (let failures = 1; !isLastTry({ wait: { failures } }); failures++)
+    givenUpAfterMs += restAfter(failures) ?? 0;
   expect(givenUpAfterMs).toBeGreaterThan(2 * MAX_COLLECT_REGIME_MS);
   // A call may hang by chance right before a regime and right after it.
   expect(longestOfAll('collect')).toBeLessThan(MAX_COLLECT_REGIME_MS + HOUR_MS);

@@ -53,7 +53,7 @@ const JOBS = {
   createBatch: 'call',
   getBatch: 'read',
   listBatches: 'read',
-  updateBatch: 'call',
+  moveBatch: 'call',
   leaseBatch: 'call',
   listWaiting: 'list',
   listAtOpenAI: 'list',

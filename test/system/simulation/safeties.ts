@@ -8,14 +8,23 @@ import { HOUR_MS } from '../../../src/contract/time.ts';
 import type { CreateRefusedError } from '../../../src/core/base/errors.ts';
 import type { BatchRecord } from '../../../src/core/model/batch.ts';
 import type { Job } from '../../../src/core/model/job.ts';
+import { type BatchPatch, type BatchTransition, changesOf } from '../../../src/core/model/transition.ts';
 import type { BatchApi, RemoteBatch } from '../../../src/core/ports/provider.ts';
 import type { JobStore } from '../../../src/core/ports/records.ts';
 import type { PriceQuestion, Prices } from '../../../src/core/pricing/prices.ts';
+import { batchWrite } from '../../support/records.ts';
 import { SIMULATED_PRICES } from './money.ts';
 import type { PortsOfStack, Tamper } from './stack.ts';
 import type { Kind } from './weather.ts';
 
-type UpdateParameters = Parameters<JobStore['updateBatch']>;
+type MoveParameters = Parameters<JobStore['moveBatch']>;
+
+/** The same write to a record that is in another state. */
+const from = (state: BatchRecord['state'], write: BatchTransition): BatchTransition => ({
+  ...write,
+  from: state,
+  to: write.to === write.from ? state : write.to,
+});
 
 /** The same port with some methods changed. */
 function withMethods<Port extends object>(port: Port, methods: Partial<Port>): Port {
@@ -91,22 +100,23 @@ export const SAFETY_WEATHER: Readonly<Record<string, readonly Kind[]>> = {
 /** By what is missing. */
 export const SAFETIES: Readonly<Record<string, Tamper>> = {
   'the intent is not recorded before a create': onJobs((jobs) => ({
-    updateBatch: async (...[batch, expected, changes, now]: UpdateParameters) => {
-      if (changes.state === 'submitting') {
+    moveBatch: async (...[batch, write, now, holder]: MoveParameters) => {
+      if (write.to === 'submitting' && write.from !== 'submitting') {
         const standing = (await jobs.getBatch(batch.jobId, batch.batchId))!;
-        return { ...standing, ...changes } as BatchRecord;
+        return { ...standing, ...changesOf(standing, write) } as BatchRecord;
       }
-      const state = expected.state === 'submitting' ? 'uploaded' : expected.state;
-      return jobs.updateBatch(batch, { ...expected, state }, changes, now);
+      const state = write.from === 'submitting' ? 'uploaded' : write.from;
+      return jobs.moveBatch(batch, from(state, write), now, holder);
     },
   })),
   'answers without usage are booked as nothing': onJobs((jobs) => ({
-    updateBatch: async (...[batch, expected, changes, now]: UpdateParameters) => {
-      const bill = changes.outcome?.bill;
-      if (bill === undefined || bill.withoutUsage === 0)
-        return jobs.updateBatch(batch, expected, changes, now);
-      const outcome = { ...changes.outcome!, bill: { ...bill, possibleUsd: '0' } };
-      return jobs.updateBatch(batch, expected, { ...changes, outcome }, now);
+    moveBatch: async (...[batch, write, now, holder]: MoveParameters) => {
+      const { outcome } = write.set.results ?? {};
+      if (outcome?.bill === undefined || outcome.bill.withoutUsage === 0)
+        return jobs.moveBatch(batch, write, now, holder);
+      const booked = { ...outcome, bill: { ...outcome.bill, possibleUsd: '0' } };
+      const set = { ...write.set, results: { ...write.set.results, outcome: booked } };
+      return jobs.moveBatch(batch, { ...write, set }, now, holder);
     },
   })),
   'an unanswered create is not looked up': only(
@@ -130,14 +140,15 @@ export const SAFETIES: Readonly<Record<string, Tamper>> = {
   ),
   // A claim is such a write as well; what the state does not stop, it would.
   'writes to batches are not conditional': onJobs((jobs) => {
-    const write = async (...[batch, , changes, now]: UpdateParameters): Promise<BatchRecord | undefined> => {
+    const move = async (...[batch, write, now]: MoveParameters): Promise<BatchRecord | undefined> => {
       const standing = await jobs.getBatch(batch.jobId, batch.batchId);
-      return standing && jobs.updateBatch(batch, { state: standing.state }, changes, now);
+      const { ofOpenAI: _, ...anyway } = write;
+      return standing && jobs.moveBatch(batch, from(standing.state, anyway), now);
     };
     return {
-      updateBatch: write,
-      leaseBatch: async (batch, state, claim, now, claimedUntil) =>
-        write(batch, { state }, { claim, claimedUntil }, now),
+      moveBatch: move,
+      leaseBatch: async (batch, state, holder, now, until) =>
+        move(batch, batchWrite(state, { lease: { holder, until } }), now),
     };
   }),
   'an event that comes twice makes two jobs': (ports) => {
@@ -154,12 +165,9 @@ export const SAFETIES: Readonly<Record<string, Tamper>> = {
     createBatch: async (batch) => {
       if (await jobs.createBatch(batch)) return true;
       const standing = (await jobs.getBatch(batch.jobId, batch.batchId))!;
-      await jobs.updateBatch(
-        batch,
-        { state: standing.state },
-        { ...batch, claim: undefined },
-        batch.updatedAt,
-      );
+      const again = batch as unknown as BatchPatch & { state: BatchRecord['state'] };
+      const write = batchWrite(standing.state, again, { clear: ['lease'] });
+      await jobs.moveBatch(batch, write, batch.updatedAt);
       return true;
     },
   })),

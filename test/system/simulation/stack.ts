@@ -6,8 +6,10 @@ import type { Layout } from '../../../src/contract/layout.ts';
 import type { BatchMessage, IngestMessage, JobMessage } from '../../../src/contract/messages.ts';
 import { ObjectUnreadableError } from '../../../src/core/base/errors.ts';
 import { type CancelDeps, cancelJob } from '../../../src/core/lifecycle/cancel.ts';
+import { JOB_TRANSITIONS, type JobTransitionName } from '../../../src/core/lifecycle/job-transitions.ts';
 import { resumeJob } from '../../../src/core/lifecycle/resume.ts';
 import type { BatchRecord } from '../../../src/core/model/batch.ts';
+import type { Job } from '../../../src/core/model/job.ts';
 import type { ObjectHead } from '../../../src/core/model/objects.ts';
 import type { Deadline } from '../../../src/core/ports/ambient.ts';
 import type { Delivery, Outbox } from '../../../src/core/ports/outbox.ts';
@@ -18,7 +20,8 @@ import { type FinalizeDeps, finalize } from '../../../src/core/steps/finalize/fi
 import { type IngestDeps, ingest } from '../../../src/core/steps/ingest/ingest.ts';
 import { LateSweep } from '../../../src/core/steps/poll/late-sweep.ts';
 import { type PollDeps, poll } from '../../../src/core/steps/poll/poll.ts';
-import { type SubmitDeps, submit } from '../../../src/core/steps/submit/submit.ts';
+import type { SubmitDeps } from '../../../src/core/steps/submit/deps.ts';
+import { submit } from '../../../src/core/steps/submit/submit.ts';
 import { OPENAI_RULES } from '../../../src/providers/openai/rules.ts';
 import { MemoryJobs } from '../../support/memory/jobs.ts';
 import { MemoryListing } from '../../support/memory/listing.ts';
@@ -240,17 +243,17 @@ export class Stack {
   /** What still has to be moved, waits at OpenAI, or is reserved. */
   async live(): Promise<string[]> {
     const live: string[] = [];
-    for await (const { batchId, jobId, lastError } of this.jobs.listWaiting()) {
-      live.push(`batch ${jobId} ${batchId} waiting (${lastError})`);
+    for await (const { batchId, jobId, wait } of this.jobs.listWaiting()) {
+      live.push(`batch ${jobId} ${batchId} waiting (${wait?.lastError})`);
     }
-    for await (const { batchId, jobId, status } of this.jobs.listAtOpenAI()) {
-      live.push(`batch ${jobId} ${batchId} at OpenAI, ${status}`);
+    for await (const { batchId, jobId, remote } of this.jobs.listAtOpenAI()) {
+      live.push(`batch ${jobId} ${batchId} at OpenAI, ${remote!.status}`);
     }
     for await (const item of this.jobs.listOverdue(Number.POSITIVE_INFINITY)) {
       live.push(
         item.kind === 'job'
           ? `job ${item.jobId} ${item.state}`
-          : `batch ${item.batch.jobId} ${item.batch.batchId} ${item.batch.state} (${item.batch.lastError})`,
+          : `batch ${item.batch.jobId} ${item.batch.batchId} ${item.batch.state} (${item.batch.wait?.lastError})`,
       );
     }
     // What a crash leaves reserved is given back within the hour.
@@ -276,12 +279,12 @@ class WatchedJobs extends MemoryJobs {
     this.#openai = openai;
   }
 
-  override async moveJob(...parameters: Parameters<JobStore['moveJob']>): Promise<boolean> {
-    const [jobId, , changes] = parameters;
-    const before = await super.getJob(jobId);
-    const isMoved = await super.moveJob(...parameters);
-    if (isMoved && changes.state !== undefined) this.#world.note(`job:${before!.state} -> ${changes.state}`);
-    return isMoved;
+  override async moveJob(...parameters: Parameters<JobStore['moveJob']>): Promise<Job | undefined> {
+    const [, { name, from, to }] = parameters;
+    const moved = await super.moveJob(...parameters);
+    if (moved !== undefined && 'to' in JOB_TRANSITIONS[name as JobTransitionName])
+      this.#world.note(`job:${from} -> ${to}`);
+    return moved;
   }
 
   override admitBatch(...parameters: Parameters<MemoryJobs['admitBatch']>): boolean {
@@ -290,27 +293,28 @@ class WatchedJobs extends MemoryJobs {
     return isAdmitted;
   }
 
-  override async updateBatch(
-    ...parameters: Parameters<JobStore['updateBatch']>
+  override async moveBatch(
+    ...parameters: Parameters<JobStore['moveBatch']>
   ): Promise<BatchRecord | undefined> {
     const before = await super.getBatch(parameters[0].jobId, parameters[0].batchId);
-    const after = await super.updateBatch(...parameters);
+    const after = await super.moveBatch(...parameters);
     if (after === undefined) return after;
     noContent(this.#world, 'a record', after);
-    if (after.recutMicrodollars !== before!.recutMicrodollars) this.#world.note('money:cut');
-    if (after.heldReason === 'budget_exhausted') this.#world.note('money:waits for a budget');
-    if (after.errors?.some(({ code }) => code === 'budget_exceeded')) this.#world.note('money:refused');
-    const to = after.goTo ?? after.tier;
-    if (to !== undefined && to !== (before!.goTo ?? before!.tier))
+    if (after.recut?.microdollars !== before!.recut?.microdollars) this.#world.note('money:cut');
+    if (after.hold?.reason === 'budget_exhausted') this.#world.note('money:waits for a budget');
+    if (after.ending?.errors?.some(({ code }) => code === 'budget_exceeded'))
+      this.#world.note('money:refused');
+    const to = after.stop?.goTo ?? after.tier;
+    if (to !== undefined && to !== (before!.stop?.goTo ?? before!.tier))
       this.#world.note(`ladder:${before!.tier ?? 'batch'} -> ${to}`);
-    if (after.openaiBatchId !== undefined) {
-      this.#openai.recorded.add(after.openaiBatchId);
-      if (after.state === 'ended') this.#openai.ended.add(after.openaiBatchId);
-      if (after.status === 'in_progress' || after.status === 'finalizing')
-        this.#openai.seenRunning.add(after.openaiBatchId);
+    if (after.remote?.openaiBatchId !== undefined) {
+      this.#openai.recorded.add(after.remote?.openaiBatchId);
+      if (after.state === 'ended') this.#openai.ended.add(after.remote?.openaiBatchId);
+      if (after.remote?.status === 'in_progress' || after.remote?.status === 'finalizing')
+        this.#openai.seenRunning.add(after.remote?.openaiBatchId);
     }
-    if (after.heldAt !== undefined && before!.heldAt === undefined) this.#world.held(after);
-    if (after.lostAt !== before!.lostAt) this.#world.note('fault:a batch given up');
+    if (after.hold?.at !== undefined && before!.hold?.at === undefined) this.#world.held(after);
+    if (after.ending?.lostAt !== before!.ending?.lostAt) this.#world.note('fault:a batch given up');
     if (after.state !== before!.state) {
       this.#world.note(`batch:${before!.state} -> ${after.state}`);
       this.#world.moved(after);

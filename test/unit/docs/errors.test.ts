@@ -17,7 +17,10 @@ const ANCHORS = /'(empty_file|duplicate_custom_id|insufficient_quota|billing_not
 function codesInSource(): Set<string> {
   const codes = new Set<string>();
   for (const text of SOURCES) {
-    for (const [, code] of text.matchAll(/\b(?:code|heldReason)\??: '([a-z_0-9]+)'/g)) codes.add(code!);
+    for (const [, code] of text.matchAll(
+      /\b(?:(?:code|heldReason|hold: \{ reason)\??: |toHeld\(batch, )'([a-z_0-9]+)'/g,
+    ))
+      codes.add(code!);
     for (const [, code] of text.matchAll(/\bconst [A-Z_]+ = '([a-z]+(?:_[a-z0-9]+)+)'/g)) codes.add(code!);
     for (const [list] of text.matchAll(/(?:'[a-z0-9_]+'\s*[|,\])]\s*){3,}/g))
       if (ANCHORS.test(list)) for (const [, code] of list.matchAll(/'([a-z0-9_]+)'/g)) codes.add(code!);

@@ -6,8 +6,7 @@
  * requests are answered, which surely were never called, and which may have been called without an answer that anybody
  * has: those count as lost, are tried again as the route allows, and appear in the receipt as possibly billed twice.
  *
- * The claim on the slice is a short lease, renewed with every write, so that a killed slice is picked up in minutes; no
- * call begins under a lease that is about to run out.
+ * No call begins under a lease that is about to run out.
  */
 
 import { crc32 } from 'node:zlib';
@@ -25,8 +24,8 @@ import {
 import { errorName } from '../../base/own-text.ts';
 import { workKeys } from '../../files/keys.ts';
 import { readManifest } from '../../files/manifest.ts';
-import { LEASE_MARGIN_MS, LEASE_MS } from '../../lifecycle/lease.ts';
-import { recordFailure, SUCCEEDED } from '../../lifecycle/step-failure.ts';
+import { toCalled, toCalling, toCallsPaused, toWithdrawn } from '../../lifecycle/batch-transitions.ts';
+import { LeasedBatch, TakenOverError } from '../../lifecycle/leased.ts';
 import { isGivenUp } from '../../lifecycle/unreadable-source.ts';
 import { apiKeyOf, type BatchRecord, type Calls, isSlice, tierOf } from '../../model/batch.ts';
 import type { LearnedPace, Ledger } from '../../model/ledger.ts';
@@ -39,13 +38,14 @@ import {
   type StatedError,
   TIER_NOT_OFFERED,
 } from '../../model/outcome-codes.ts';
+import type { BatchTransition } from '../../model/transition.ts';
 import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
 import type { Outbox } from '../../ports/outbox.ts';
 import type { ByKey, CallAnswer, CallApi } from '../../ports/provider.ts';
 import type { ProviderRules } from '../../ports/provider-rules.ts';
 import type { ParkStore, QuotaStore } from '../../ports/quota.ts';
-import type { BatchChanges, JobStore } from '../../ports/records.ts';
+import type { JobStore } from '../../ports/records.ts';
 import type { Telemetry } from '../../ports/telemetry.ts';
 import { tierToStay, workOf } from '../../scheduling/ladder.ts';
 import {
@@ -79,11 +79,12 @@ export interface CallDeps {
   outbox: Pick<Outbox, 'call' | 'collect'>;
   ambient: Ambient;
   pause: Pause;
+  heartbeat: Pause;
   deadline: Deadline;
   telemetry: Telemetry;
 }
 
-/** Answers are kept and the lease renewed this often, or as soon as so many answers have come. */
+/** Answers are kept this often, or as soon as so many answers have come. */
 const KEEP_EVERY_MS = 15 * SECOND_MS;
 const KEEP_EVERY_ANSWERS = 64;
 /** How many requests ahead of the calls the record says that they may have been called. */
@@ -126,15 +127,14 @@ const MODEL_WITHOUT_FLEX = {
 export async function call(deps: CallDeps, { jobId, batchId }: BatchMessage): Promise<void> {
   const found = await deps.jobs.getBatch(jobId, batchId);
   if (found === undefined || found.state !== 'admitted' || !isSlice(found)) return;
-  const now = deps.ambient.now();
-  if (found.notBefore !== undefined && found.notBefore > now) return;
-  const claim = deps.ambient.nonce();
-  const batch = await deps.jobs.leaseBatch(found, 'admitted', claim, now, now + LEASE_MS);
+  if ((found.wait?.notBefore ?? 0) > deps.ambient.now()) return;
+  const batch = await LeasedBatch.lease(deps, found, 'admitted');
   if (batch === undefined) return;
   try {
-    await new Slice(deps, batch, claim).run();
+    // Without guarded ports: an answer that was paid for is kept, also once the lease is lost.
+    await batch.work(deps, () => new Slice(deps, batch).run());
   } catch (error) {
-    const isDone = await recordFailure(deps, found, claim, error, (delivery) =>
+    const isDone = await batch.fail(deps, error, (delivery) =>
       deps.outbox.call({ v: 1, jobId, batchId }, delivery),
     );
     if (!isDone) throw error;
@@ -153,8 +153,8 @@ type Stop =
 /** One worker's turn at a slice. */
 class Slice {
   readonly #deps: CallDeps;
+  readonly #leased: LeasedBatch;
   readonly #batch: BatchRecord;
-  readonly #claim: string;
   readonly #tier: Exclude<Tier, 'batch'>;
   readonly #keys: ReturnType<ReturnType<typeof workKeys>['calls']>;
   #requests: CallRequest[] = [];
@@ -163,7 +163,6 @@ class Slice {
   /** Of those, what no segment holds yet. */
   #unkept: number[] = [];
   #calls: Calls;
-  #leasedUntil: number;
   #next: number;
   /** Surely not executed, although the record says that they may have been called: to be called. */
   readonly #again: number[];
@@ -188,16 +187,16 @@ class Slice {
   /** The longest that a call of a fresh worker can wait for its answer. */
   readonly #fullMs: number;
 
-  constructor(deps: CallDeps, batch: BatchRecord, claim: string) {
+  constructor(deps: CallDeps, leased: LeasedBatch) {
+    const batch = leased.record;
     this.#deps = deps;
+    this.#leased = leased;
     this.#batch = batch;
-    this.#claim = claim;
     this.#tier = tierOf(batch) as Exclude<Tier, 'batch'>;
     this.#keys = workKeys(deps.settings.layout, batch.jobId).calls(batch.batchId);
     this.#calls = batch.calls ?? { started: 0, segments: 0, done: 0 };
     this.#next = this.#calls.started;
     this.#again = [...(this.#calls.again ?? [])];
-    this.#leasedUntil = batch.claimedUntil!;
     this.#answeredAt = deps.ambient.now();
     const lifeMs = (deps.deadline.remainingMs() - RESERVE_MS) * SHARE_OF_LIFE;
     this.#fullMs = Math.min(MAX_CALL_MS, Math.max(MIN_CALL_MS, lifeMs));
@@ -206,7 +205,8 @@ class Slice {
   async run(): Promise<void> {
     const rendered = await this.#readSlice();
     if (!(rendered instanceof Uint8Array)) {
-      await this.#end({ status: 'failed', errors: [rendered] });
+      const { ambient } = this.#deps;
+      await this.#end(toWithdrawn(this.#batch, { errors: [rendered] }, ambient.now()));
       return;
     }
     this.#requests = readRequests(rendered);
@@ -244,7 +244,7 @@ class Slice {
       if (!(error instanceof ObjectUnreadableError)) throw error;
       const job = await this.#deps.jobs.getJob(this.#batch.jobId);
       if (job?.cancelledAt !== undefined) return CANCELLED;
-      if (await isGivenUp(this.#deps, this.#batch, this.#claim)) return INPUT_UNREADABLE;
+      if (await isGivenUp(this.#deps, this.#leased)) return INPUT_UNREADABLE;
       throw error;
     }
   }
@@ -323,9 +323,8 @@ class Slice {
       if (this.#isTooSlow()) this.#goToNextTier();
       if (this.#refusals > 0 && now - this.#answeredAt > MAX_REFUSED_MS) this.#halt({ why: 'refused' });
       if (this.#stop !== undefined || this.#isEmpty()) return false;
-      const isLeased = now < this.#leasedUntil - LEASE_MARGIN_MS;
       const mayCall = now >= this.#pausedUntil && this.#active < Math.floor(this.#allowed);
-      if (begins === 'begin' && mayCall && isLeased) {
+      if (begins === 'begin' && mayCall && this.#leased.isHeld) {
         this.#active++;
         this.#hasBegun = true;
         return true;
@@ -564,17 +563,16 @@ class Slice {
   /** @param again see {@link #unsent}; nothing is called any more after a record that names some. */
   async #record({ again: _, ...rest }: Calls, again: readonly number[] = []): Promise<void> {
     const calls: Calls = { ...rest, ...(again.length === 0 ? {} : { again: [...again] }) };
-    const claimedUntil = this.#deps.ambient.now() + LEASE_MS;
-    await this.#update({ calls, claimedUntil });
+    await this.#move(toCalling(this.#batch, calls));
     this.#calls = calls;
-    this.#leasedUntil = claimedUntil;
   }
 
-  async #update(changes: { [Key in keyof BatchChanges]: BatchChanges[Key] | undefined }): Promise<void> {
-    const { jobs, ambient } = this.#deps;
-    const expected = { state: 'admitted', claim: this.#claim } as const;
-    if ((await jobs.updateBatch(this.#batch, expected, changes, ambient.now())) !== undefined) return;
-    throw this.#takenOver();
+  async #move(transition: BatchTransition): Promise<void> {
+    try {
+      await this.#leased.move(transition);
+    } catch (error) {
+      throw error instanceof TakenOverError ? this.#takenOver() : error;
+    }
   }
 
   /**
@@ -604,7 +602,7 @@ class Slice {
       this.#calls = { ...this.#calls, refusals };
       await this.#keep(this.#unsent());
       const notBefore = refusals === 0 ? undefined : await this.#restedAt(refusals);
-      await this.#update({ ...SUCCEEDED, claim: undefined, claimedUntil: undefined, notBefore });
+      await this.#move(toCallsPaused(this.#batch, notBefore));
       // What rests is found by the sweep.
       if (refusals === 0) await outbox.call({ v: 1, jobId, batchId });
       telemetry.record('slice.continued', {
@@ -621,28 +619,20 @@ class Slice {
     }
     await this.#keep();
     const body = Buffer.from(`${this.#requests.map((_, index) => this.#lines.get(index)!).join('\n')}\n`);
-    const key = this.#keys.file(this.#claim);
+    const key = this.#keys.file(this.#leased.holder);
     await this.#deps.objects.put(key, body);
     const fetchedAt = ambient.now();
     const file = { fileId: 'calls', key, bytes: body.length, crc32: crc32(body), fetchedAt };
     const goTo = stop?.why === 'over' ? stop.goTo : undefined;
-    await this.#end({ status: 'completed', fetched: [file], ...(goTo === undefined ? {} : { goTo }) });
+    await this.#end(toCalled(this.#batch, file, goTo, ambient.now()));
   }
 
-  async #end(changes: BatchChanges): Promise<void> {
+  async #end(transition: BatchTransition): Promise<void> {
     const { quota, outbox, ambient, telemetry } = this.#deps;
-    const { jobId, batchId, reservation } = this.#batch;
-    const endedAt = ambient.now();
-    await this.#update({
-      ...SUCCEEDED,
-      ...changes,
-      state: 'ended',
-      endedAt,
-      claim: undefined,
-      claimedUntil: undefined,
-    });
+    const { jobId, batchId, admission } = this.#batch;
+    await this.#move(transition);
     telemetry.record('slice.completed', { ...this.#ids(), requests: this.#requests.length });
-    if (reservation !== undefined) await quota.giveBackTokens(reservation, endedAt);
+    if (admission !== undefined) await quota.giveBackTokens(admission.reservation, ambient.now());
     await outbox.collect({ v: 1, jobId, batchId });
   }
 

@@ -31,12 +31,18 @@ import {
 import { readRanges } from '../../files/ranges.ts';
 import { RunWriter } from '../../files/run-file.ts';
 import { cutIntoSlices } from '../../files/slices.ts';
-import { whileBatchClaimed } from '../../lifecycle/claims.ts';
+import {
+  toCollected,
+  toFetched,
+  toPostponed,
+  toReleased,
+  toWithoutFiles,
+} from '../../lifecycle/batch-transitions.ts';
 import { showsExecution, showsExecutionBesideFiles } from '../../lifecycle/executed.ts';
-import { leaseUntil } from '../../lifecycle/lease.ts';
+import { LeasedBatch, TakenOverError } from '../../lifecycle/leased.ts';
 import { readOutcome, writeOutcomeOnce } from '../../lifecycle/outcome-file.ts';
 import { advanceAfter } from '../../lifecycle/rounds.ts';
-import { recordFailure, restedAt, SUCCEEDED } from '../../lifecycle/step-failure.ts';
+import { restedAt } from '../../lifecycle/step-failure.ts';
 import { workingTime } from '../../lifecycle/time-limits.ts';
 import { attemptsOf } from '../../model/attempts.ts';
 import {
@@ -112,31 +118,26 @@ export async function collect(deps: CollectDeps, { jobId, batchId }: BatchMessag
     deps.telemetry.record('message.dropped', { jobId, batchId });
     return;
   }
-  const now = deps.ambient.now();
   const found = await deps.jobs.getBatch(jobId, batchId);
-  if (found?.notBefore !== undefined && found.notBefore > now) return;
+  if ((found?.wait?.notBefore ?? 0) > deps.ambient.now()) return;
   // It waited for a short time after a refusal, which is over.
   if (found?.state === 'planned') return dispatch(deps, [found]);
-  const claim = deps.ambient.nonce();
-  const batch = await deps.jobs.leaseBatch(
-    { jobId, batchId },
-    'ended',
-    claim,
-    now,
-    leaseUntil(now, deps.deadline),
-  );
+  const batch = await LeasedBatch.lease(deps, { jobId, batchId }, 'ended');
   if (batch !== undefined) {
     try {
-      const batches = deps.batches.withKey(apiKeyOf(batch));
+      const batches = deps.batches.withKey(apiKeyOf(batch.record));
       const withKey = { ...deps, batches, deadline: workingTime(deps.deadline) };
-      await whileBatchClaimed(withKey, batch, claim, (leased) => collectClaimed(leased, job, batch, claim));
+      await batch.work(withKey, (leased) => collectLeased(leased, job, batch));
     } catch (error) {
-      if (isOfKey(error)) return waitForKey(deps, batch, claim, error);
-      const isDone = await recordFailure(deps, batch, claim, error, (delivery) =>
-        deps.outbox.collect({ v: 1, jobId, batchId }, delivery),
-      );
-      if (!isDone) throw error;
-      return;
+      if (isOfKey(error)) return waitForKey(deps, batch, error);
+      // Another worker may have collected it, which is to be carried on below.
+      if (!(error instanceof TakenOverError)) {
+        const isDone = await batch.fail(deps, error, (delivery) =>
+          deps.outbox.collect({ v: 1, jobId, batchId }, delivery),
+        );
+        if (!isDone) throw error;
+        return;
+      }
     }
   }
   const collected = await deps.jobs.getBatch(jobId, batchId);
@@ -149,32 +150,26 @@ export async function collect(deps: CollectDeps, { jobId, batchId }: BatchMessag
 
 /** Results that take a key which cannot be used stay where they are, for as long as it takes: no try of theirs counts. */
 async function waitForKey(
-  { jobs, rules, ambient, telemetry }: CollectDeps,
-  batch: BatchRecord,
-  claim: string,
+  { rules, ambient, telemetry }: CollectDeps,
+  batch: LeasedBatch,
   error: Error,
 ): Promise<void> {
-  const now = ambient.now();
-  const { jobId, batchId } = batch;
-  const heldReason = operatorErrorOf(rules.errors, error)?.code ?? rules.errors.keyRefused;
-  const released = { claim: undefined, claimedUntil: undefined };
-  const changes = { heldReason, lastError: error.message, notBefore: now + KEY_REST_MS, ...released };
-  await jobs.updateBatch(batch, { state: 'ended', claim }, changes, now);
-  telemetry.record('collect.delayed', { jobId, batchId, apiKey: apiKeyOf(batch), reason: reasonOf(error) });
+  const { jobId, batchId } = batch.record;
+  const reason = operatorErrorOf(rules.errors, error)?.code ?? rules.errors.keyRefused;
+  const wait = { lastError: error.message, notBefore: ambient.now() + KEY_REST_MS };
+  await batch.tryMove(toPostponed(batch.record, wait, reason));
+  const apiKey = apiKeyOf(batch.record);
+  telemetry.record('collect.delayed', { jobId, batchId, apiKey, reason: reasonOf(error) });
 }
 
-async function collectClaimed(
-  deps: DepsWithKey,
-  job: Job,
-  claimed: BatchRecord,
-  claim: string,
-): Promise<void> {
-  let batch = claimed;
+async function collectLeased(deps: DepsWithKey, job: Job, leased: LeasedBatch): Promise<void> {
+  const batch = leased.record;
   // Whoever ended the batch may not have come so far.
-  if (batch.reservation !== undefined) await deps.quota.giveBackTokens(batch.reservation, deps.ambient.now());
-  const settled = await readOutcome(deps, batch);
-  if (settled !== undefined) {
-    await deps.jobs.updateBatch(batch, { state: 'ended', claim }, settled, deps.ambient.now());
+  if (batch.admission !== undefined)
+    await deps.quota.giveBackTokens(batch.admission.reservation, deps.ambient.now());
+  const outcome = await readOutcome(deps, batch);
+  if (outcome !== undefined) {
+    await leased.move(toCollected(batch, outcome));
     return;
   }
   if (isUnsent(batch) && job.cancelledAt === undefined) {
@@ -183,32 +178,42 @@ async function collectClaimed(
       entries: slice,
       ...tokensOfPart(batch, renderedBytes(slice)),
     }));
-    await recut(deps, batch, claim, source, parts);
+    await recut(deps, leased, source, parts);
     return;
   }
-  const isRefused = batch.status === 'failed' && !showsExecution(batch);
+  const isRefused = batch.ending!.status === 'failed' && !showsExecution(batch);
   const refusal = isRefused ? decideRefusal(job, batch, deps.rules.errors) : undefined;
   if (refusal !== undefined && refusal.kind !== 'repair') {
-    const tooLarge = await sendRefusedAgain(deps, batch, claim, refusal);
-    if (tooLarge === undefined) return;
+    const isTooLarge = await sendRefusedAgain(deps, leased, refusal);
+    if (!isTooLarge) return;
     const { source, entries } = await readManifest(deps.objects, batch.manifestKey);
-    await recut(deps, batch, claim, source, cut(deps, tooLarge, entries));
+    await recut(deps, leased, source, cut(deps, leased.record, entries));
     return;
   }
   const manifest = await readManifest(deps.objects, batch.manifestKey);
-  const isTooLarge = batch.recutTokens !== undefined || batch.recutMicrodollars !== undefined;
-  if (isTooLarge && batch.requests > 1 && job.cancelledAt === undefined) {
-    await recut(deps, batch, claim, manifest.source, cut(deps, batch, manifest.entries));
+  if (batch.recut !== undefined && batch.requests > 1 && job.cancelledAt === undefined) {
+    await recut(deps, leased, manifest.source, cut(deps, batch, manifest.entries));
     return;
   }
-  batch = await lookAgain(deps, batch, claim);
-  const isLastResort = isLastTry(batch);
-  const fetched = await fetchResults(deps, batch, claim, isLastResort);
-  if (fetched === 'taken over') return;
+  await lookAgain(deps, leased);
+  await collectResults(deps, job, leased, manifest, refusal);
+}
+
+/** Fetches the results of a batch, sorts them, and writes down what became of its requests. */
+async function collectResults(
+  deps: DepsWithKey,
+  job: Job,
+  leased: LeasedBatch,
+  manifest: Manifest,
+  refusal: Extract<Refusal, { kind: 'repair' }> | undefined,
+): Promise<void> {
+  const isLastResort = isLastTry(leased.record);
+  const fetched = await fetchResults(deps, leased, isLastResort);
   if (fetched === 'to be continued' || (fetched.isFresh && !hasTimeFor(deps, fetched.files))) {
-    await continueLater(deps, batch, claim);
+    await continueLater(deps, leased);
     return;
   }
+  const batch = leased.record;
   const scratch = await deps.scratch.open();
   try {
     const { rules } = deps;
@@ -224,31 +229,16 @@ async function collectClaimed(
       takesWhatIsReadable: isLastResort,
       onResult: (index, body, isAnswer) => tally.add(index, body, isAnswer),
     });
-    for (const file of fetched.files) await addResults(deps, job, batch, claim, join, file, isLastResort);
-    const late = await waitForLateResults(deps, batch, claim, join.known, fetched.files);
+    for (const file of fetched.files) await addResults(deps, job, leased, join, file, isLastResort);
+    const late = await waitForLateResults(deps, leased, join.known, fetched.files);
     if (late === 'unanswered') join.isUnreadable = true;
-    if (batch.status === 'failed' && refusal === undefined && !hasRun(batch, fetched.files)) {
-      await continueLater(deps, batch, claim, WITHOUT_FILES);
+    if (batch.ending!.status === 'failed' && refusal === undefined && !hasRun(batch, fetched.files)) {
+      await continueLater(deps, leased, toWithoutFiles(batch));
       return;
     }
-    const changes = await writeResults(deps, job, batch, manifest, join, tally, refusal, isLastResort);
-    const collected = {
-      ...SUCCEEDED,
-      ...changes,
-      state: 'collected',
-      heldReason: undefined,
-      lateResults: undefined,
-      claim: undefined,
-      claimedUntil: undefined,
-    } as const;
-    const written = await deps.jobs.updateBatch(
-      batch,
-      { state: 'ended', claim },
-      await writeOutcomeOnce(deps, batch, collected),
-      deps.ambient.now(),
-    );
-    if (written === undefined) return;
-    const { usage, bill: _, ...counts } = changes.outcome ?? noOutcome();
+    const results = await writeResults(deps, job, batch, manifest, join, tally, refusal, isLastResort);
+    await leased.move(toCollected(batch, await writeOutcomeOnce(deps, batch, results)));
+    const { usage, bill: _, ...counts } = results.outcome;
     const { inputTokens, outputTokens } = usage;
     const { jobId, batchId } = batch;
     deps.telemetry.record('batch.collected', { jobId, batchId, ...counts, inputTokens, outputTokens });
@@ -266,28 +256,18 @@ function hasTimeFor({ deadline }: DepsWithKey, files: readonly FetchedFile[]): b
   return deadline.remainingMs() > MIN_SORTING_MS + (bytes / SORTED_BYTES_PER_SECOND) * 1000;
 }
 
-/** Of a batch that failed: its files hold nothing, and nothing else shows that it ran. Then it is as if it had none. */
-const WITHOUT_FILES = {
-  outputFileId: undefined,
-  errorFileId: undefined,
-  fetched: undefined,
-  lateResults: undefined,
-} as const;
-
 function hasRun(batch: BatchRecord, files: readonly FetchedFile[]): boolean {
   return showsExecutionBesideFiles(batch) || files.some(({ bytes, isPartial }) => bytes > 0 || isPartial);
 }
 
-/** Releases the batch and hands it to the next invocation; should the message be lost, the sweep sends it again. */
+/** Gives the batch back and hands it to the next invocation; should the message be lost, the sweep sends it again. */
 async function continueLater(
   deps: DepsWithKey,
-  batch: BatchRecord,
-  claim: string,
-  changes: Parameters<JobStore['updateBatch']>[2] = {},
+  batch: LeasedBatch,
+  transition = toReleased(batch.record),
 ): Promise<void> {
-  const { jobId, batchId } = batch;
-  const released = { ...changes, claim: undefined, claimedUntil: undefined };
-  await deps.jobs.updateBatch(batch, { state: 'ended', claim }, released, deps.ambient.now());
+  const { jobId, batchId } = batch.record;
+  await batch.move(transition);
   await deps.outbox.collect({ v: 1, jobId, batchId });
   deps.telemetry.record('collect.continued', { jobId, batchId });
 }
@@ -296,8 +276,7 @@ async function continueLater(
 async function addResults(
   deps: DepsWithKey,
   job: Job,
-  batch: BatchRecord,
-  claim: string,
+  batch: LeasedBatch,
   join: Join,
   file: FetchedFile,
   isLastResort: boolean,
@@ -315,10 +294,8 @@ async function addResults(
       return;
     }
     // What a slice was answered is nowhere else.
-    if (!isSlice(batch) && (error instanceof IncompleteDownloadError || error instanceof ObjectGoneError)) {
-      const expected = { state: 'ended', claim } as const;
-      await deps.jobs.updateBatch(batch, expected, { fetched: undefined }, deps.ambient.now());
-    }
+    const isLost = error instanceof IncompleteDownloadError || error instanceof ObjectGoneError;
+    if (isLost && !isSlice(batch.record)) await batch.tryMove(toFetched(batch.record, undefined));
     throw error;
   }
 }
@@ -329,18 +306,18 @@ const MAX_PARTS = 100;
 /** A batch that was never sent, because it is too large for what is to become of it: smaller ones follow it. */
 async function recut(
   deps: DepsWithKey,
-  batch: BatchRecord,
-  claim: string,
+  leased: LeasedBatch,
   source: SourceObject,
   parts: readonly Part[],
 ): Promise<void> {
+  const batch = leased.record;
   const keys = workKeys(deps.settings.layout, batch.jobId).collected(batch.batchId, deps.ambient.nonce());
   const next: NextBatch[] = [];
   for (const part of parts) {
     const manifestKey = keys.nextManifest(next.length);
     await deps.objects.put(manifestKey, encodeManifest({ source, entries: part.entries }));
     next.push({
-      ...inTier(batch.goTo),
+      ...inTier(batch.stop?.goTo),
       manifestKey,
       requests: part.entries.count,
       bytes: renderedBytes(part.entries),
@@ -350,30 +327,16 @@ async function recut(
     });
   }
   const outcome = { ...noOutcome(), retried: batch.requests };
-  const collected = {
-    ...SUCCEEDED,
-    state: 'collected',
-    outcome,
-    next,
-    claim: undefined,
-    claimedUntil: undefined,
-  } as const;
-  const settled = await writeOutcomeOnce(deps, batch, collected);
-  await deps.jobs.updateBatch(batch, { state: 'ended', claim }, settled, deps.ambient.now());
+  await leased.move(toCollected(batch, await writeOutcomeOnce(deps, batch, { outcome, next })));
   deps.telemetry.record('batch.recut', { jobId: batch.jobId, batchId: batch.batchId, parts: next.length });
 }
 
 /** The parts of a batch that is too large, by its tokens or by what it costs. */
 function cut({ prices, ambient }: DepsWithKey, batch: BatchRecord, entries: ManifestEntries): Part[] {
-  if (batch.recutMicrodollars === undefined)
-    return cutByTokens(batch, entries, Math.max(batch.recutTokens!, Math.ceil(tokensOf(batch) / MAX_PARTS)));
-  return cutByCost(
-    batch,
-    entries,
-    { microdollars: batch.recutMicrodollars, mostParts: MAX_PARTS },
-    prices,
-    ambient.now(),
-  );
+  const { tokens, microdollars } = batch.recut!;
+  if (microdollars === undefined)
+    return cutByTokens(batch, entries, Math.max(tokens!, Math.ceil(tokensOf(batch) / MAX_PARTS)));
+  return cutByCost(batch, entries, { microdollars, mostParts: MAX_PARTS }, prices, ambient.now());
 }
 
 async function writeResults(
@@ -385,7 +348,7 @@ async function writeResults(
   tally: Tally,
   refusal: Extract<Refusal, { kind: 'repair' }> | undefined,
   isLastResort: boolean,
-): Promise<Pick<BatchRecord, 'outcome' | 'outputRun' | 'errorRun' | 'next'>> {
+): Promise<NonNullable<BatchRecord['results']>> {
   const { entries, source } = manifest;
   const keys = workKeys(deps.settings.layout, job.jobId).collected(batch.batchId, deps.ambient.nonce());
   const { of: decisions, park: trouble } =
@@ -499,7 +462,9 @@ const COUNT_OF_CUT = {
 /** Held against what OpenAI says of the whole batch, where it does. */
 function billOf({ telemetry }: DepsWithKey, batch: BatchRecord, tally: Tally, lost: readonly number[]): Bill {
   const bill = tally.bill(lost);
-  const { jobId, batchId, openaiBatchId, reportedUsage: reported } = batch;
+  const { jobId, batchId } = batch;
+  const openaiBatchId = batch.remote?.openaiBatchId;
+  const reported = batch.remote?.reportedUsage;
   if (reported === undefined || reported.inputTokens + reported.outputTokens === 0) return bill;
   const counted = tally.usage();
   if (!differ(reported, counted)) return bill;
@@ -517,13 +482,13 @@ function billOf({ telemetry }: DepsWithKey, batch: BatchRecord, tally: Tally, lo
 
 /** Of a collected batch: books what it cost and gives back the rest of what was reserved; once, however often asked. */
 async function settleCollected(deps: CollectDeps, batch: BatchRecord): Promise<void> {
-  if (batch.reservation === undefined) return;
-  await deps.quota.settle(batch.reservation, deps.ambient.now(), microdollarsOf(batch));
+  if (batch.admission?.reservation === undefined) return;
+  await deps.quota.settle(batch.admission?.reservation, deps.ambient.now(), microdollarsOf(batch));
 }
 
 /** The tier in which what a batch leaves goes on. */
 async function tierOfNext(deps: DepsWithKey, batch: BatchRecord, next: ManifestEntries): Promise<Tier> {
-  const tier = batch.goTo ?? tierOf(batch);
+  const tier = batch.stop?.goTo ?? tierOf(batch);
   const { ladder } = batch;
   if (ladder === undefined || next.count === 0) return tier;
   const bytes = renderedBytes(next);

@@ -82,18 +82,7 @@ const OUR_ENDS: ReadonlySet<string> = new Set([
 ]);
 
 /** What of an ended batch decides. */
-type EndedBatch = Pick<
-  BatchRecord,
-  | 'status'
-  | 'errors'
-  | 'startedAt'
-  | 'progress'
-  | 'outputFileId'
-  | 'errorFileId'
-  | 'reportedUsage'
-  | 'lostAt'
-  | 'goTo'
->;
+type EndedBatch = Pick<BatchRecord, 'remote' | 'stop' | 'ending'>;
 
 /** For a batch that was executed, or may have been. */
 export function decide(
@@ -118,7 +107,7 @@ export function decide(
       return { kind: 'failed', tried: withAttempt(tried, 'transient'), code: verdict.code };
     if (verdict?.kind === 'lost')
       return { kind: 'failed', tried: withAttempt(tried, 'lost'), code: verdict.code, lost: verdict.code };
-    if (verdict?.kind === 'unsent' || (batch.goTo !== undefined && isUnexecuted(verdict, absent.cause)))
+    if (verdict?.kind === 'unsent' || (batch.stop?.goTo !== undefined && isUnexecuted(verdict, absent.cause)))
       return mayRetry
         ? { kind: 'retry', tried }
         : { kind: 'failed', tried, code: CANCELLED.code, stated: CANCELLED };
@@ -144,7 +133,8 @@ export function decide(
 }
 
 /** What ended a batch while it ran, if that takes a person: what is left of it would meet the same. */
-function operatorErrorIn({ status, errors = [] }: EndedBatch, rules: ErrorRules): Decisions['park'] {
+function operatorErrorIn({ ending }: EndedBatch, rules: ErrorRules): Decisions['park'] {
+  const { status, errors = [] } = ending!;
   if (status !== 'failed') return undefined;
   for (const { code } of errors) {
     const scope = rules.operatorScopeOf(code);
@@ -162,7 +152,7 @@ function isUnexecuted(verdict: Verdict | undefined, absent: Cause): boolean {
 
 /** What it means that a request has no line in either file. */
 function absentVerdict(batch: EndedBatch) {
-  const { status, lostAt } = batch;
+  const { status, lostAt } = batch.ending!;
   if (lostAt !== undefined) return { code: LOST.code, cause: 'lost', stated: LOST } as const;
   if ((status === 'expired' || status === 'cancelled') && surelyDidNotBegin(batch)) {
     const stated = NOT_BEGUN[status];
@@ -202,10 +192,10 @@ const BATCH_FAILED: BatchLevelError = {
 /** For a batch with status `failed` of which nothing shows that it was executed: see executed.ts. */
 export function decideRefusal(
   job: Pick<Job, 'cancelledAt'>,
-  batch: Pick<BatchRecord, 'errors' | 'requests' | 'repairs'>,
+  batch: Pick<BatchRecord, 'ending' | 'requests' | 'repairs'>,
   rules: ErrorRules,
 ): Refusal {
-  const errors = batch.errors ?? [];
+  const errors = batch.ending?.errors ?? [];
   const ours = errors.find(({ code }) => OUR_ENDS.has(code));
   // A batch that was to be cut is not, once its job is cancelled.
   const isToBeCut = ours?.code === BUDGET_EXHAUSTED || (ours?.code === EXCEEDS_LIMIT && batch.requests > 1);

@@ -17,18 +17,18 @@ import { reasonOf } from '../../base/own-text.ts';
 import { readCheckpoint, writeCheckpoint } from '../../files/checkpoint.ts';
 import { workKeys } from '../../files/keys.ts';
 import { readInParallel } from '../../files/parallel-read.ts';
-import { type BatchRecord, type FetchedFile, isSlice } from '../../model/batch.ts';
+import { toFetched, toFetching } from '../../lifecycle/batch-transitions.ts';
+import type { LeasedBatch } from '../../lifecycle/leased.ts';
+import { type FetchedFile, isSlice } from '../../model/batch.ts';
 import type { Ambient, Deadline } from '../../ports/ambient.ts';
 import type { ObjectStore, ObjectWriter, WriterState } from '../../ports/objects.ts';
-import type { BatchService } from '../../ports/provider.ts';
-import type { JobStore } from '../../ports/records.ts';
+import type { BatchApi } from '../../ports/provider.ts';
 import type { Telemetry } from '../../ports/telemetry.ts';
 
 export interface FetchDeps {
   settings: Settings;
   objects: ObjectStore;
-  jobs: Pick<JobStore, 'updateBatch'>;
-  batches: Pick<BatchService, 'readFile'>;
+  batches: Pick<BatchApi, 'readFile'>;
   ambient: Ambient;
   /** Until when there is time to fetch. */
   deadline: Deadline;
@@ -36,7 +36,7 @@ export interface FetchDeps {
 }
 
 /** What came of fetching: every file, or how far one is; in that case another invocation is to go on. */
-type Fetched = { files: FetchedFile[]; isFresh: boolean } | 'to be continued' | 'taken over';
+type Fetched = { files: FetchedFile[]; isFresh: boolean } | 'to be continued';
 
 /** How often in a row a download may break off that brings less than {@link PROGRESS_BYTES}. */
 const MAX_BREAKS = 3;
@@ -56,41 +56,37 @@ interface CopyState {
 }
 
 /**
- * Fetches those result files of a claimed batch that are not below `work/` yet.
+ * Fetches those result files of a leased batch that are not below `work/` yet.
  * @param takesWhatIsReadable settles for the part of a file that can be had.
  * @returns the files in the order output, errors; `isFresh` if any of them was fetched now.
  * @throws {IncompleteDownloadError} if a file is not as long as OpenAI says. What has come of it is kept.
  */
 export async function fetchResults(
   deps: FetchDeps,
-  batch: BatchRecord,
-  claim: string,
+  batch: LeasedBatch,
   takesWhatIsReadable: boolean,
 ): Promise<Fetched> {
+  const { download, remote } = batch.record;
   // The answers to the calls of a slice are there already.
-  if (isSlice(batch)) return { files: batch.fetched ?? [], isFresh: false };
+  if (isSlice(batch.record)) return { files: download?.fetched ?? [], isFresh: false };
   const files: FetchedFile[] = [];
   let isFresh = false;
-  for (const fileId of [batch.outputFileId, batch.errorFileId]) {
+  for (const fileId of [remote?.outputFileId, remote?.errorFileId]) {
     if (fileId === undefined) continue;
-    const known = batch.fetched?.find((file) => file.fileId === fileId);
+    const known = download?.fetched?.find((file) => file.fileId === fileId);
     if (known !== undefined && (takesWhatIsReadable || !known.isPartial)) {
       files.push(known);
       continue;
     }
     const copy = await Copy.open(deps, batch, fileId);
-    const end = await copy.run(claim, takesWhatIsReadable);
-    if (end === 'out of time') return (await copy.record(claim)) ? 'to be continued' : 'taken over';
+    const end = await copy.run(takesWhatIsReadable);
+    if (end === 'out of time') {
+      await copy.record();
+      return 'to be continued';
+    }
     isFresh = true;
     files.push(end);
-    const changes = { fetched: [...files], fetching: undefined };
-    const written = await deps.jobs.updateBatch(
-      batch,
-      { state: 'ended', claim },
-      changes,
-      deps.ambient.now(),
-    );
-    if (written === undefined) return 'taken over';
+    await batch.move(toFetched(batch.record, [...files]));
   }
   return { files, isFresh };
 }
@@ -130,7 +126,7 @@ export async function* readFetched(
 /** The copy of one file. */
 class Copy {
   readonly #deps: FetchDeps;
-  readonly #batch: BatchRecord;
+  readonly #batch: LeasedBatch;
   readonly #fileId: string;
   readonly #attempt: string;
   readonly #startedAt: number;
@@ -140,7 +136,7 @@ class Copy {
   #checksum: number;
   #total: number | undefined;
 
-  private constructor(deps: FetchDeps, batch: BatchRecord, fileId: string, resume: CopyState | undefined) {
+  private constructor(deps: FetchDeps, batch: LeasedBatch, fileId: string, resume: CopyState | undefined) {
     this.#deps = deps;
     this.#batch = batch;
     this.#fileId = fileId;
@@ -157,32 +153,32 @@ class Copy {
   }
 
   /** Goes on where the batch's record says, or begins. */
-  static async open(deps: FetchDeps, batch: BatchRecord, fileId: string): Promise<Copy> {
-    const { fetching } = batch;
+  static async open(deps: FetchDeps, batch: LeasedBatch, fileId: string): Promise<Copy> {
+    const fetching = batch.record.download?.fetching;
     if (fetching?.fileId !== fileId) return new Copy(deps, batch, fileId, undefined);
     try {
       const state = await readCheckpoint(deps.objects, fetching.checkpointKey, CHECKPOINT_KIND);
       return new Copy(deps, batch, fileId, state as CopyState);
     } catch (error) {
       if (!(error instanceof CorruptWorkFileError)) throw error;
-      const { jobId, batchId } = batch;
+      const { jobId, batchId } = batch.record;
       deps.telemetry.record('download.restarted', { jobId, batchId, fileId, reason: reasonOf(error) });
       return new Copy(deps, batch, fileId, undefined);
     }
   }
 
   /** Copies to the end of the file, or until time runs short. After a failure, what has come is recorded. */
-  async run(claim: string, takesWhatIsReadable: boolean): Promise<FetchedFile | 'out of time'> {
+  async run(takesWhatIsReadable: boolean): Promise<FetchedFile | 'out of time'> {
     let isPartial = false;
     try {
       if ((await this.#copy()) === 'out of time') return 'out of time';
     } catch (error) {
-      if (error instanceof UploadGoneError) return this.#giveUp(claim, error);
+      if (error instanceof UploadGoneError) return this.#giveUp(error);
       // Without the key nobody knows what can be read.
       if (!takesWhatIsReadable || isOfKey(error)) {
-        if (error instanceof ChangedFileError) return this.#giveUp(claim, error);
+        if (error instanceof ChangedFileError) return this.#giveUp(error);
         // The error that led here is the one to be told.
-        await this.record(claim).catch(() => false);
+        await this.record().catch(() => {});
         throw error;
       }
       isPartial = true;
@@ -192,7 +188,7 @@ class Copy {
       bytes = await this.#writer.close();
     } catch (error) {
       // Closed already by a worker that died before it recorded that, or gone.
-      if (error instanceof UploadGoneError) return this.#giveUp(claim, error);
+      if (error instanceof UploadGoneError) return this.#giveUp(error);
       throw error;
     }
     return {
@@ -205,8 +201,8 @@ class Copy {
     };
   }
 
-  /** Records how far the copy is. `false`: the batch was taken over. */
-  async record(claim: string): Promise<boolean> {
+  /** Records how far the copy is. */
+  async record(): Promise<void> {
     if (this.#bytes <= this.#bytesBefore) {
       // What an earlier invocation left stays good.
       if (this.#bytesBefore === 0) await this.#writer.abort();
@@ -214,7 +210,7 @@ class Copy {
         `OpenAI file ${this.#fileId} brought nothing after byte ${this.#bytesBefore} in a whole invocation`,
       );
     }
-    const { objects, jobs, ambient } = this.#deps;
+    const { objects } = this.#deps;
     const writer = await this.#writer.suspend();
     const state: CopyState = {
       attempt: this.#attempt,
@@ -226,13 +222,7 @@ class Copy {
     const checkpointKey = this.#keys().checkpoint(this.#bytes);
     await writeCheckpoint(objects, checkpointKey, CHECKPOINT_KIND, state);
     const fetching = { fileId: this.#fileId, bytes: this.#bytes, checkpointKey };
-    const written = await jobs.updateBatch(
-      this.#batch,
-      { state: 'ended', claim },
-      { fetching },
-      ambient.now(),
-    );
-    return written !== undefined;
+    await this.#batch.move(toFetching(this.#batch.record, fetching));
   }
 
   async #copy(): Promise<'whole' | 'out of time'> {
@@ -254,7 +244,7 @@ class Copy {
     const { batches, deadline } = this.#deps;
     const { body, bytes } = await batches.readFile(this.#fileId, {
       from: this.#bytes,
-      keyVersion: this.#batch.keyVersion,
+      keyVersion: this.#batch.record.attempt?.keyVersion,
     });
     if (this.#total !== undefined && bytes !== undefined && bytes !== this.#total) {
       throw new ChangedFileError(
@@ -276,15 +266,14 @@ class Copy {
   }
 
   /** Nothing of the copy can be used: the next one begins at the first byte. */
-  async #giveUp(claim: string, error: Error): Promise<never> {
+  async #giveUp(error: Error): Promise<never> {
     await this.#writer.abort();
-    const { jobs, ambient } = this.#deps;
-    await jobs.updateBatch(this.#batch, { state: 'ended', claim }, { fetching: undefined }, ambient.now());
+    await this.#batch.tryMove(toFetching(this.#batch.record, undefined));
     throw error;
   }
 
   #keys() {
-    const { jobId, batchId } = this.#batch;
+    const { jobId, batchId } = this.#batch.record;
     return workKeys(this.#deps.settings.layout, jobId).fetched(batchId, this.#attempt);
   }
 }

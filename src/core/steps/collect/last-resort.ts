@@ -4,6 +4,6 @@ import type { BatchRecord } from '../../model/batch.ts';
 const MAX_FAILURES = 18;
 
 /** Whether collecting a batch has failed so often that what can be had of its results now is taken as all there is. */
-export function isLastTry({ failures = 0 }: Pick<BatchRecord, 'failures'>): boolean {
-  return failures >= MAX_FAILURES;
+export function isLastTry({ wait }: Pick<BatchRecord, 'wait'>): boolean {
+  return (wait?.failures ?? 0) >= MAX_FAILURES;
 }

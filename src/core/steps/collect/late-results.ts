@@ -6,11 +6,12 @@
  */
 import { HOUR_MS, MINUTE_MS } from '../../../contract/time.ts';
 import { isOfKey, NotYetError } from '../../base/errors.ts';
+import { toResultsLate } from '../../lifecycle/batch-transitions.ts';
 import { showsExecution, surelyDidNotBegin } from '../../lifecycle/executed.ts';
+import type { LeasedBatch } from '../../lifecycle/leased.ts';
 import { type BatchRecord, type FetchedFile, isSlice } from '../../model/batch.ts';
 import type { Ambient } from '../../ports/ambient.ts';
-import type { BatchService } from '../../ports/provider.ts';
-import type { BatchChanges, JobStore } from '../../ports/records.ts';
+import type { BatchApi } from '../../ports/provider.ts';
 import { isLastTry } from './last-resort.ts';
 
 /** How long files may lag behind the end of a batch. Ours; none is documented. */
@@ -24,8 +25,7 @@ const MAX_LOOK_MS = 6 * MINUTE_MS;
 const MAX_LATE_LOOK_MS = 30 * MINUTE_MS;
 
 export interface LateResultsDeps {
-  jobs: Pick<JobStore, 'updateBatch'>;
-  batches: Pick<BatchService, 'getBatch' | 'fileSize'>;
+  batches: Pick<BatchApi, 'getBatch' | 'fileSize'>;
   ambient: Pick<Ambient, 'now'>;
 }
 
@@ -34,7 +34,8 @@ export interface LateResultsDeps {
  * lines for unexecuted requests, too.
  */
 function promisedResults(batch: BatchRecord): number {
-  const { status, requests, lostAt } = batch;
+  const { requests } = batch;
+  const { status, lostAt } = batch.ending!;
   if (lostAt !== undefined || isSlice(batch)) return 0;
   switch (status) {
     case 'completed':
@@ -42,7 +43,7 @@ function promisedResults(batch: BatchRecord): number {
     case 'expired':
     case 'cancelled':
       // Where the counts are absent, files may follow.
-      return batch.progress === undefined || !surelyDidNotBegin(batch) ? requests : 0;
+      return batch.remote?.progress === undefined || !surelyDidNotBegin(batch) ? requests : 0;
     default:
       return showsExecution(batch) ? requests : 0;
   }
@@ -60,23 +61,18 @@ export function nextLookMs(waitedMs: number): number {
 }
 
 /**
- * Looks at a batch whose results were late when it was looked at last, before anything is fetched or sorted again.
- * @returns the batch as it is now: without the copies that are to be made again.
+ * Looks at a batch whose results were late when it was looked at last, before anything is fetched or sorted again; its
+ * record then is without the copies that are to be made again.
  * @throws {NotYetError} if nothing has changed, and it is worth waiting.
  */
-export async function lookAgain(
-  deps: LateResultsDeps,
-  batch: BatchRecord,
-  claim: string,
-): Promise<BatchRecord> {
-  if (batch.lateResults === undefined) return batch;
+export async function lookAgain(deps: LateResultsDeps, leased: LeasedBatch): Promise<void> {
+  const batch = leased.record;
+  const known = batch.download?.lateResults;
+  if (known === undefined) return;
   const look = await lookAt(deps, batch);
-  if (look.kind === 'believed' || look.kind === 'unanswered') return batch;
-  if (look.kind === 'same') throw notYet(deps, batch, batch.lateResults);
-  const now = deps.ambient.now();
-  const changed = await deps.jobs.updateBatch(batch, { state: 'ended', claim }, look.changes, now);
-  if (changed === undefined) throw notYet(deps, batch, batch.lateResults);
-  return changed;
+  if (look.kind === 'believed' || look.kind === 'unanswered') return;
+  if (look.kind === 'same') throw notYet(deps, batch, known);
+  await leased.move(toResultsLate(batch, look.found));
 }
 
 /**
@@ -88,31 +84,33 @@ export async function lookAgain(
  */
 export async function waitForLateResults(
   deps: LateResultsDeps,
-  batch: BatchRecord,
-  claim: string,
+  leased: LeasedBatch,
   known: number,
   files: readonly FetchedFile[],
 ): Promise<'complete' | 'believed' | 'unanswered'> {
+  const batch = leased.record;
   if (known >= promisedResults(batch)) return 'complete';
-  const look = await lookAt(deps, { ...batch, fetched: [...files] });
+  const look = await lookAt(deps, { ...batch, download: { ...batch.download, fetched: [...files] } });
   if (look.kind === 'believed' || look.kind === 'unanswered') return look.kind;
-  const changes = { ...(look.kind === 'changed' ? look.changes : {}), lateResults: known };
-  await deps.jobs.updateBatch(batch, { state: 'ended', claim }, changes, deps.ambient.now());
+  const found = look.kind === 'changed' ? look.found : undefined;
+  await leased.move(toResultsLate(batch, found, known));
   throw notYet(deps, batch, known);
 }
 
 function notYet({ ambient }: LateResultsDeps, batch: BatchRecord, known: number): NotYetError {
-  const { openaiBatchId, status, requests } = batch;
+  const { requests } = batch;
+  const openaiBatchId = batch.remote?.openaiBatchId;
+  const status = batch.ending?.status;
   return new NotYetError(
     `batch ${openaiBatchId} ended as ${status} with ${requests} requests, and its files hold results for ${known}`,
-    nextLookMs(ambient.now() - batch.endedAt!),
+    nextLookMs(ambient.now() - batch.ending!.endedAt),
   );
 }
 
 /** What a look at OpenAI has found. */
 type Look =
   | { kind: 'same' }
-  | { kind: 'changed'; changes: Pick<BatchChanges, 'outputFileId' | 'errorFileId' | 'fetched'> }
+  | { kind: 'changed'; found: { outputFileId?: string; errorFileId?: string; fetched: FetchedFile[] } }
   /** Nothing more is to be expected. */
   | { kind: 'believed' }
   /** OpenAI gave no answer, for the last time that it is asked. */
@@ -129,22 +127,22 @@ async function lookAt(deps: LateResultsDeps, batch: BatchRecord): Promise<Look> 
 }
 
 async function askOpenAI(deps: LateResultsDeps, batch: BatchRecord): Promise<Look> {
-  const remote = await deps.batches.getBatch(batch.openaiBatchId!, batch.keyVersion);
-  const waitedMs = deps.ambient.now() - batch.endedAt!;
+  const remote = await deps.batches.getBatch(batch.remote!.openaiBatchId, batch.attempt?.keyVersion);
+  const waitedMs = deps.ambient.now() - batch.ending!.endedAt;
   if (remote === undefined) return { kind: waitedMs >= UNKNOWN_BATCH_MS ? 'believed' : 'same' };
   // A file that was named once is not given up because it is named no more.
-  const { outputFileId = batch.outputFileId, errorFileId = batch.errorFileId } = remote;
-  const files = batch.fetched ?? [];
+  const { outputFileId = batch.remote?.outputFileId, errorFileId = batch.remote?.errorFileId } = remote;
+  const files = batch.download?.fetched ?? [];
   const fetched: FetchedFile[] = [];
   for (const file of files) if (!(await isOutdated(deps, batch, file, waitedMs))) fetched.push(file);
-  const isNamed = outputFileId === batch.outputFileId && errorFileId === batch.errorFileId;
+  const isNamed = outputFileId === batch.remote?.outputFileId && errorFileId === batch.remote?.errorFileId;
   if (isNamed && fetched.length === files.length)
     return { kind: waitedMs >= LATE_RESULTS_MS ? 'believed' : 'same' };
   const named = {
     ...(outputFileId === undefined ? {} : { outputFileId }),
     ...(errorFileId === undefined ? {} : { errorFileId }),
   };
-  return { kind: 'changed', changes: { ...named, fetched } };
+  return { kind: 'changed', found: { ...named, fetched } };
 }
 
 /**
@@ -158,9 +156,9 @@ async function isOutdated(
   file: FetchedFile,
   waitedMs: number,
 ): Promise<boolean> {
-  const size = await batches.fileSize(file.fileId, batch.keyVersion);
+  const size = await batches.fileSize(file.fileId, batch.attempt?.keyVersion);
   if (size === undefined || size.bytes === file.bytes) return false;
-  const waitedBeforeMs = file.fetchedAt - batch.endedAt!;
+  const waitedBeforeMs = file.fetchedAt - batch.ending!.endedAt;
   return (
     waitedBeforeMs < LATE_RESULTS_MS &&
     waitedMs >= Math.min(Math.max(2 * waitedBeforeMs, FIRST_LOOK_MS), LATE_RESULTS_MS)

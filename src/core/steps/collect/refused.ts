@@ -6,6 +6,8 @@
 
 import type { Settings } from '../../../contract/settings.ts';
 import { MINUTE_MS } from '../../../contract/time.ts';
+import { toTooLarge } from '../../lifecycle/batch-transitions.ts';
+import type { LeasedBatch } from '../../lifecycle/leased.ts';
 import { type BatchRecord, tokensOf } from '../../model/batch.ts';
 import type { Outbox } from '../../ports/outbox.ts';
 import type { ParkStore, QuotaStore } from '../../ports/quota.ts';
@@ -32,28 +34,27 @@ export interface RefusedDeps extends SendAgainDeps {
 }
 
 /**
- * Needs the claim on the batch, which waits for its turn again, or is held.
- * @returns the batch as it is to be cut, where the refusal says that it is too large; nothing else was done then.
+ * The batch waits for its turn again, or is held.
+ * @returns whether the refusal says that it is too large: its record says how it is to be cut, and nothing else was done.
  */
 export async function sendRefusedAgain(
   deps: RefusedDeps,
-  batch: BatchRecord,
-  claim: string,
+  batch: LeasedBatch,
   refusal: Exclude<Refusal, { kind: 'repair' }>,
-): Promise<BatchRecord | undefined> {
-  const tooLarge =
-    refusal.kind === 'no_room' ? await learnRefusal(deps, batch, claim, refusal.error.message) : undefined;
+): Promise<boolean> {
+  const isTooLarge =
+    refusal.kind === 'no_room' ? await learnRefusal(deps, batch, refusal.error.message) : false;
+  const { jobId, batchId, admission } = batch.record;
   if (refusal.kind === 'operator')
-    await parkFor(deps, batch, { scope: refusal.scope, code: refusal.error.code }, 'collected');
+    await parkFor(deps, batch.record, { scope: refusal.scope, code: refusal.error.code }, 'collected');
   // Nothing of it was executed, so nothing was charged.
-  if (batch.reservation !== undefined) await deps.quota.settle(batch.reservation, deps.ambient.now());
-  if (tooLarge !== undefined) return tooLarge;
-  const rest = restAfterRefusal(batch, refusal);
-  await sendAgain(deps, batch, claim, rest);
-  const { jobId, batchId } = batch;
+  if (admission !== undefined) await deps.quota.settle(admission.reservation, deps.ambient.now());
+  if (isTooLarge) return true;
+  const rest = restAfterRefusal(batch.record, refusal);
+  await sendAgain(deps, batch, rest);
   if (rest.waitMs > 0 && rest.waitMs <= MAX_DELAY_MS)
     await deps.outbox.collect({ v: 1, jobId, batchId }, { delayMs: rest.waitMs });
-  return undefined;
+  return false;
 }
 
 /** How a batch that goes again as it is waits, and what is to be seen of it meanwhile. */
@@ -69,7 +70,7 @@ function restAfterRefusal(batch: BatchRecord, refusal: Exclude<Refusal, { kind: 
       // Its scope is suspended.
       return { waitMs: 0, code, reason, heldReason: code, counted: 'refusals' };
     case 'again': {
-      const waitMs = RESEND_AFTER_MS[batch.resends ?? 0];
+      const waitMs = RESEND_AFTER_MS[batch.history?.resends ?? 0];
       return waitMs === undefined
         ? { waitMs: 0, code, reason, heldReason: code, isHeld: true }
         : { waitMs, code, reason, counted: 'resends' };
@@ -79,28 +80,25 @@ function restAfterRefusal(batch: BatchRecord, refusal: Exclude<Refusal, { kind: 
 
 /**
  * OpenAI had no room for the batch: notes what that says of the limit.
- * @returns the batch as it is to be cut, where the refusal says that it is too large; recorded, because a worker that comes
- * later finds another ledger.
+ * @returns whether the refusal says that it is too large; how it is to be cut is recorded, because a worker that comes later
+ * finds another ledger.
  */
-async function learnRefusal(
-  deps: RefusedDeps,
-  batch: BatchRecord,
-  claim: string,
-  message: string,
-): Promise<BatchRecord | undefined> {
-  const { model } = batch;
-  const name = tokensLedgerOf(batch);
+async function learnRefusal(deps: RefusedDeps, batch: LeasedBatch, message: string): Promise<boolean> {
+  const { record } = batch;
+  const { model } = record;
+  const name = tokensLedgerOf(record);
   const now = deps.ambient.now();
-  const recutTokens = batch.recutTokens ?? cutAfterRefusal(await deps.quota.getLedger(name), batch, message);
-  if (recutTokens !== undefined && batch.recutTokens === undefined)
-    await deps.jobs.updateBatch(batch, { state: 'ended', claim }, { recutTokens }, now);
-  const isCut = recutTokens !== undefined;
-  const refusal = { openaiBatchId: batch.openaiBatchId!, tokens: tokensOf(batch), message, isCut };
+  const known = record.recut?.tokens;
+  const tokens = known ?? cutAfterRefusal(await deps.quota.getLedger(name), record, message);
+  const isCut = tokens !== undefined;
+  if (isCut && known === undefined) await batch.move(toTooLarge(record, tokens));
+  const { openaiBatchId } = record.remote!;
+  const refusal = { openaiBatchId, tokens: tokensOf(record), message, isCut };
   const configured = configuredFor(deps.settings.quota, model);
   await deps.quota.changeLedger(
     name,
     (ledger) => lessonOfRefusal(ledger, refusal, model, configured, now),
     now,
   );
-  return isCut ? { ...batch, recutTokens } : undefined;
+  return isCut;
 }

@@ -1,12 +1,10 @@
-import type { BatchRecord } from '../../model/batch.ts';
+import { toWaiting } from '../../lifecycle/batch-transitions.ts';
+import type { LeasedBatch } from '../../lifecycle/leased.ts';
 import type { Ambient } from '../../ports/ambient.ts';
 import type { BatchService } from '../../ports/provider.ts';
-import type { JobStore } from '../../ports/records.ts';
 import type { Telemetry } from '../../ports/telemetry.ts';
-import { WAITING_AGAIN } from '../../scheduling/waiting.ts';
 
 export interface SendAgainDeps {
-  jobs: Pick<JobStore, 'updateBatch'>;
   batches: Pick<BatchService, 'deleteFile'>;
   ambient: Pick<Ambient, 'now'>;
   telemetry: Telemetry;
@@ -27,28 +25,26 @@ export interface SendAgain {
   isHeld?: boolean;
 }
 
-/**
- * The same batch, with a new file and a new nonce, not before `waitMs` have passed, or once it is released. Needs the claim
- * on the batch.
- */
+/** The same batch, with a new file and a new nonce, not before `waitMs` have passed, or once it is released. */
 export async function sendAgain(
   deps: SendAgainDeps,
-  batch: BatchRecord,
-  claim: string,
+  batch: LeasedBatch,
   { waitMs, code, reason, heldReason, counted, isHeld = false }: SendAgain,
 ): Promise<void> {
   const now = deps.ambient.now();
-  const planned = {
-    ...WAITING_AGAIN,
-    ...(counted === undefined ? {} : { [counted]: (batch[counted] ?? 0) + 1 }),
-    failures: undefined,
-    notBefore: waitMs > 0 ? now + waitMs : undefined,
-    lastError: reason,
-    heldReason,
-    heldAt: isHeld ? now : undefined,
-  };
-  if ((await deps.jobs.updateBatch(batch, { state: 'ended', claim }, planned, now)) === undefined) return;
-  const { jobId, batchId, openaiBatchId, resends = 0 } = batch;
+  const { jobId, batchId, remote, attempt, history = {} } = batch.record;
+  const { openaiBatchId } = remote ?? {};
+  const count = counted === undefined ? undefined : { [counted]: (history[counted] ?? 0) + 1 };
+  await batch.move(
+    toWaiting(batch.record, {
+      notBefore: waitMs > 0 ? now + waitMs : undefined,
+      lastError: reason,
+      reason: heldReason,
+      heldAt: isHeld ? now : undefined,
+      ...(count === undefined ? {} : { history: count }),
+    }),
+  );
+  const resends = history.resends ?? 0;
   if (isHeld) deps.telemetry.record('batch.held', { jobId, batchId, openaiBatchId, code, resends });
   else
     deps.telemetry.record('batch.resent', {
@@ -58,7 +54,8 @@ export async function sendAgain(
       code,
       waitMs,
       counted,
-      tries: counted === undefined ? undefined : (batch[counted] ?? 0) + 1,
+      tries: counted === undefined ? undefined : count?.[counted],
     });
-  if (batch.inputFileId !== undefined) await deps.batches.deleteFile(batch.inputFileId, batch.keyVersion);
+  if (attempt?.inputFileId !== undefined)
+    await deps.batches.deleteFile(attempt.inputFileId, attempt.keyVersion);
 }

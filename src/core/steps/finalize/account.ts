@@ -8,7 +8,7 @@ import { billedOf } from '../../pricing/bill.ts';
 
 /** The receipt's `cost`. */
 export function costOf(batches: readonly BatchRecord[]): Receipt['cost'] {
-  const bills = batches.flatMap(({ outcome }) => outcome?.bill ?? []);
+  const bills = batches.flatMap(({ results }) => results?.outcome.bill ?? []);
   const usd = sumOf(bills, billedOf);
   const standard = sumOf(bills, ({ standardUsd }) => fromUsd(standardUsd)!);
   const byTier: Receipt['cost']['byTier'] = {};
@@ -38,7 +38,8 @@ export function costOf(batches: readonly BatchRecord[]): Receipt['cost'] {
 export function tiersOf(batches: readonly BatchRecord[]): Receipt['tiers'] {
   const tiers: Receipt['tiers'] = {};
   for (const batch of batches) {
-    const { tier = 'batch', outcome } = batch;
+    const { tier = 'batch' } = batch;
+    const outcome = batch.results?.outcome;
     if (sentAt(batch) === undefined || outcome === undefined) continue;
     const counts = tiers[tier] ?? { succeeded: 0, failed: 0, retried: 0 };
     counts.succeeded += outcome.succeeded;
@@ -58,15 +59,15 @@ export function durationsOf(
   const totalMs = Math.max(0, at.completedAt - at.droppedAt);
   if (sent.length === 0) return { totalMs };
   const first = sent.reduce((least, batch) => Math.min(least, sentAt(batch)!), Number.POSITIVE_INFINITY);
-  const last = sent.reduce((most, { endedAt = first }) => Math.max(most, endedAt), first);
+  const last = sent.reduce((most, { ending }) => Math.max(most, ending?.endedAt ?? first), first);
   return { queuedMs: Math.max(0, first - at.claimedAt), ranMs: Math.max(0, last - first), totalMs };
 }
 
-type Sent = Pick<BatchRecord, 'submittedAt' | 'calls' | 'createdAt' | 'endedAt'>;
+type Sent = Pick<BatchRecord, 'remote' | 'calls' | 'createdAt' | 'ending'>;
 
 /** When a batch was sent, if it was. Requests that are called one by one are sent from when their slice was made on. */
-function sentAt({ submittedAt, calls, createdAt }: Sent): number | undefined {
-  return submittedAt ?? (calls === undefined ? undefined : createdAt);
+function sentAt({ remote, calls, createdAt }: Sent): number | undefined {
+  return remote?.submittedAt ?? (calls === undefined ? undefined : createdAt);
 }
 
 function usageOf(of: readonly { usage: TokenUsage }[]): TokenUsage {

@@ -4,9 +4,9 @@ import { layoutOf } from '../../../contract/layout.ts';
 import { type Receipt, receiptSchema } from '../../../contract/receipt.ts';
 import type { Settings } from '../../../contract/settings.ts';
 import { publishedKeys } from '../../files/keys.ts';
-import { whileJobTaken } from '../../lifecycle/claims.ts';
 import { fateOf, isWaiting, rootOf } from '../../lifecycle/duplicate-jobs.ts';
-import { leaseUntil } from '../../lifecycle/lease.ts';
+import { toAnswered, toFateRecorded, toRunAfterAll } from '../../lifecycle/job-transitions.ts';
+import { LeasedJob } from '../../lifecycle/leased.ts';
 import type { Job } from '../../model/job.ts';
 import { noUsage } from '../../model/usage.ts';
 import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
@@ -32,8 +32,6 @@ export interface DuplicateDeps {
   telemetry: Telemetry;
 }
 
-const UNCLAIMED = { claim: undefined, claimedUntil: undefined };
-
 /** Ends a duplicate if its owner has ended; safe to repeat at any point. */
 export async function settleDuplicate(deps: DuplicateDeps, seen: Job): Promise<void> {
   const { jobId } = seen;
@@ -42,54 +40,47 @@ export async function settleDuplicate(deps: DuplicateDeps, seen: Job): Promise<v
     deps.telemetry.record('duplicate.deferred', { jobId, owner: seen.duplicateOf });
     return;
   }
-  const claim = deps.ambient.nonce();
-  const now = deps.ambient.now();
-  const job = await deps.jobs.leaseJob(jobId, 'duplicate', claim, now, leaseUntil(now, deps.deadline));
+  const job = await LeasedJob.lease(deps, jobId, 'duplicate');
   if (job === undefined) return;
-  const release = () =>
-    deps.jobs.moveJob(jobId, { state: 'duplicate', claim }, UNCLAIMED, deps.ambient.now());
-  if (job.receiptKey !== undefined) {
-    await release();
+  if (job.record.receiptKey !== undefined) {
+    await job.release();
     return;
   }
   try {
-    await whileJobTaken(deps, job, claim, (leased) => settleTaken(leased, job, claim));
+    await job.work(deps, (leased) => settleLeased(leased, job));
   } catch (error) {
-    await release();
+    await job.release();
     throw error;
   }
 }
 
-async function settleTaken(deps: DuplicateDeps, job: Job, claim: string): Promise<void> {
+async function settleLeased(deps: DuplicateDeps, leased: LeasedJob): Promise<void> {
+  const job = leased.record;
   const { jobId } = job;
-  const expected = { state: 'duplicate', claim } as const;
-  const owner = await (isWaiting(job) ? rootOf(deps.jobs, job) : deps.jobs.getJob(job.duplicateOf!));
+  const owner = await rootOf(deps.jobs, job);
   const fate = fateOf(job, owner);
   if (fate === 'waits') {
-    await deps.jobs.moveJob(jobId, expected, UNCLAIMED, deps.ambient.now());
+    await leased.release();
     return;
   }
   if (fate === 'runs' || owner === undefined) {
     // The sweep hands it to ingest, which looks once more for an owner: another duplicate may have been first.
-    const alone = { ...UNCLAIMED, state: 'ingesting', duplicateOf: undefined } as const;
-    if (await deps.jobs.moveJob(jobId, expected, alone, deps.ambient.now()))
+    if (await leased.tryMove(toRunAfterAll(job)))
       deps.telemetry.record('duplicate.started', { jobId, owner: owner?.jobId });
     return;
   }
-  if (!(await recordFate(deps, job, owner, fate, expected.claim))) return;
+  if (!(await recordFate(leased, owner, fate))) return;
   const receipt = await receiptOf(deps, job, owner, fate);
   const body = Buffer.from(`${JSON.stringify(receiptSchema.parse(receipt), null, 2)}\n`);
   await deps.objects.put(receipt.files.receipt, body, { contentType: 'application/json' });
-  // Told at least once: the job's own record, written last, ends the repeating.
+  // Sent at least once: the job's own record, written last, ends the repeating.
   await deps.events.completed(eventOf(receipt));
-  const end = {
-    ...UNCLAIMED,
-    duplicateOf: owner.jobId,
+  const answered = toAnswered(job, owner.jobId, {
     receiptKey: receipt.files.receipt,
     result: receipt.result,
     cost: { usd: '0', possibleUsd: '0' },
-  };
-  if (!(await deps.jobs.moveJob(jobId, expected, end, deps.ambient.now()))) return;
+  });
+  if (!(await leased.tryMove(answered))) return;
   deps.telemetry.record(fate === 'cancelled' ? 'duplicate.cancelled' : 'duplicate.answered', {
     jobId,
     owner: owner.jobId,
@@ -102,16 +93,9 @@ async function settleTaken(deps: DuplicateDeps, job: Job, claim: string): Promis
  * same again, although the owner may have ended, or the duplicate been cancelled, in between.
  * @returns `false` if another worker has the job.
  */
-async function recordFate(
-  { jobs, ambient }: Pick<DuplicateDeps, 'jobs' | 'ambient'>,
-  job: Job,
-  owner: Job,
-  fate: 'answered' | 'cancelled',
-  claim: string,
-): Promise<boolean> {
-  if (!isWaiting(job)) return true;
-  const changes = { result: RESULT_OF[fate], duplicateOf: owner.jobId };
-  return jobs.moveJob(job.jobId, { state: 'duplicate', claim }, changes, ambient.now());
+async function recordFate(leased: LeasedJob, owner: Job, fate: 'answered' | 'cancelled'): Promise<boolean> {
+  const job = leased.record;
+  return !isWaiting(job) || leased.tryMove(toFateRecorded(job, owner.jobId, RESULT_OF[fate]));
 }
 
 const RESULT_OF = { answered: 'duplicate', cancelled: 'rejected' } as const;

@@ -14,13 +14,15 @@ import { orderOf } from '../../drops/place.ts';
 import { hasRoomForResults, publicationName, publishedKeys } from '../../files/keys.ts';
 import { type Plan, readPlan } from '../../files/plan.ts';
 import { endWaiting } from '../../lifecycle/cancel.ts';
-import { whileJobTaken } from '../../lifecycle/claims.ts';
 import { guardPorts } from '../../lifecycle/guarded-ports.ts';
 import { recordJobFailure } from '../../lifecycle/job-failure.ts';
-import { LEASE_MS, leaseUntil, whileLeased } from '../../lifecycle/lease.ts';
+import { toCompleted, toRecovered } from '../../lifecycle/job-transitions.ts';
+import { LEASE_MS, whileLeased } from '../../lifecycle/lease.ts';
+import { LeasedJob } from '../../lifecycle/leased.ts';
 import { advanceJob, isFinished } from '../../lifecycle/rounds.ts';
 import { workingTime } from '../../lifecycle/time-limits.ts';
-import { apiKeyOf, type BatchRecord, byRoundAndPlace, type RunRef } from '../../model/batch.ts';
+import { apiKeyOf, type BatchRecord, type RunRef } from '../../model/batch.ts';
+import { byRoundAndPlace } from '../../model/batch-id.ts';
 import type { Job } from '../../model/job.ts';
 import type { SourceObject } from '../../model/objects.ts';
 import { addUsage, noUsage } from '../../model/usage.ts';
@@ -78,25 +80,20 @@ async function finalizeJob(deps: FinalizeDeps, jobId: string): Promise<void> {
   if (!isFinished(plan, batches)) {
     await endWaiting(deps, job, batches);
     await advanceJob(deps, plan, deps.ambient.now());
-    if (job.failing !== undefined)
-      await deps.jobs.moveJob(jobId, { state: job.state }, { failing: undefined }, deps.ambient.now());
+    if (job.failing !== undefined) await deps.jobs.moveJob(jobId, toRecovered(job), deps.ambient.now());
     return;
   }
-  const claim = deps.ambient.nonce();
-  const now = deps.ambient.now();
-  const taken = await deps.jobs.leaseJob(jobId, job.state, claim, now, leaseUntil(now, deps.deadline));
-  if (taken === undefined || taken.receiptKey !== undefined) {
-    if (taken !== undefined) await release(deps, taken, claim);
+  const leased = await LeasedJob.lease(deps, jobId, job.state);
+  if (leased === undefined || leased.record.receiptKey !== undefined) {
+    await leased?.release();
     deps.telemetry.record('finalize.skipped', { jobId });
     return;
   }
   try {
     const working = { ...deps, deadline: workingTime(deps.deadline) };
-    await whileJobTaken(working, taken, claim, (leased) =>
-      finalizeTaken(leased, taken, claim, plan, batches),
-    );
+    await leased.work(working, (guarded) => finalizeLeased(guarded, leased, plan, batches));
   } catch (error) {
-    await release(deps, taken, claim);
+    await leased.release();
     if (!(error instanceof NotYetError)) throw error;
     // Should the message be lost, the sweep sends it. What was merged stays.
     const { delayMs } = error;
@@ -105,25 +102,20 @@ async function finalizeJob(deps: FinalizeDeps, jobId: string): Promise<void> {
   }
 }
 
-/** Lets go of a job, as it stands. */
-async function release({ jobs, ambient }: FinalizeDeps, { jobId, state }: Job, claim: string): Promise<void> {
-  await jobs.moveJob(jobId, { state, claim }, { claim: undefined, claimedUntil: undefined }, ambient.now());
-}
-
 /** Merges, then publishes, then ends the job. */
-async function finalizeTaken(
+async function finalizeLeased(
   deps: FinalizeDeps,
-  job: Job,
-  claim: string,
+  leased: LeasedJob,
   plan: Plan,
   batches: BatchRecord[],
 ): Promise<void> {
+  const job = leased.record;
   const { jobId } = job;
   // Before anything is written: what does not add up is not published.
   const receipt = makeReceipt(deps, job, plan, batches, await termsOf(deps.objects, job));
-  const errors = [...batches.flatMap((batch) => batch.errorRun ?? []), ...plan.invalidRuns];
-  const merged = await mergeResults(deps, job, claim, {
-    output: batches.flatMap((batch) => batch.outputRun ?? []),
+  const errors = [...batches.flatMap((batch) => batch.results?.errorRun ?? []), ...plan.invalidRuns];
+  const merged = await mergeResults(deps, leased, {
+    output: batches.flatMap((batch) => batch.results?.outputRun ?? []),
     errors,
     // A file that was rejected whole is its own retry file.
     retry: job.state === 'rejected' ? [] : errors,
@@ -143,8 +135,8 @@ async function finalizeTaken(
   };
   // Whoever collected a batch may have died before it was booked. What the receipt says must be.
   for (const batch of batches) {
-    if (batch.reservation === undefined) continue;
-    await deps.quota.settle(batch.reservation, deps.ambient.now(), microdollarsOf(batch));
+    if (batch.admission?.reservation === undefined) continue;
+    await deps.quota.settle(batch.admission?.reservation, deps.ambient.now(), microdollarsOf(batch));
   }
   const hasRoom = hasRoomForResults(layoutOf(deps.settings, job.route), job.input.key);
   await whileItsTurn(deps, publication, async (publishing, isSuperseded) => {
@@ -153,17 +145,12 @@ async function finalizeTaken(
   await deleteProviderFiles(deps, jobId, batches);
   // Told at least once: only the job's own record, written last, ends the repeating.
   await deps.events.completed(eventOf(receipt));
-  const end = {
-    state: job.state === 'rejected' ? job.state : 'completed',
+  const completed = toCompleted(job, {
     receiptKey: receipt.files.receipt,
     result: receipt.result,
     cost: { usd: receipt.cost.usd, possibleUsd: receipt.cost.possibleUsd },
-    merge: undefined,
-    failing: undefined,
-    claim: undefined,
-    claimedUntil: undefined,
-  } as const;
-  if (!(await deps.jobs.moveJob(jobId, { state: job.state, claim }, end, deps.ambient.now()))) return;
+  });
+  if (!(await leased.tryMove(completed))) return;
   deps.telemetry.record('job.completed', { jobId, result: receipt.result, ...receipt.counts });
   await tellDuplicates(deps, jobId);
   // Should this not come about, they expire with the rest below work/.
@@ -271,8 +258,9 @@ function makeReceipt(
   const cut = { incomplete: 0, filtered: 0, cutOtherwise: 0 };
   let repairedLines = 0;
   let strayLines = 0;
-  for (const { outcome } of batches) {
-    if (outcome === undefined) continue;
+  for (const { results } of batches) {
+    if (results === undefined) continue;
+    const { outcome } = results;
     counts.succeeded += outcome.succeeded;
     counts.failed += outcome.failed;
     cut.incomplete += outcome.incomplete;
@@ -293,8 +281,8 @@ function makeReceipt(
       `job ${job.jobId}: ${counts.succeeded} succeeded + ${counts.failed} failed + ${counts.invalid} invalid is not the ${requests} requests that were read`,
     );
   }
-  const answers = linesOf(batches.map(({ outputRun }) => outputRun));
-  const errors = linesOf([...batches.map(({ errorRun }) => errorRun), ...plan.invalidRuns]);
+  const answers = linesOf(batches.map(({ results }) => results?.outputRun));
+  const errors = linesOf([...batches.map(({ results }) => results?.errorRun), ...plan.invalidRuns]);
   const invalidLines = linesOf(plan.invalidRuns);
   if (answers !== counts.succeeded || errors !== counts.failed + invalidLines) {
     throw new CorruptWorkFileError(
@@ -339,22 +327,23 @@ function linesOf(runs: readonly (RunRef | undefined)[]): number {
 }
 
 function batchLine(batch: BatchRecord): Receipt['batches'][number] {
-  const { batchId, round, model, endpoint, requests, outcome } = batch;
+  const { batchId, round, model, endpoint, requests } = batch;
+  const outcome = batch.results?.outcome;
   return {
     batchId,
-    ...(batch.openaiBatchId === undefined ? {} : { openaiBatchId: batch.openaiBatchId }),
+    ...(batch.remote?.openaiBatchId === undefined ? {} : { openaiBatchId: batch.remote?.openaiBatchId }),
     round,
     model,
     endpoint,
-    status: batch.status!,
+    status: batch.ending!.status,
     requests,
     succeeded: outcome!.succeeded,
     failed: outcome!.failed,
     retried: outcome!.retried,
     tier: batch.tier ?? 'batch',
     usd: toUsd(outcome!.bill === undefined ? 0n : billedOf(outcome!.bill)),
-    ...(batch.submittedAt === undefined ? {} : { submittedAt: iso(batch.submittedAt) }),
-    endedAt: iso(batch.endedAt!),
+    ...(batch.remote?.submittedAt === undefined ? {} : { submittedAt: iso(batch.remote?.submittedAt) }),
+    endedAt: iso(batch.ending!.endedAt),
   };
 }
 
@@ -378,7 +367,10 @@ async function deleteProviderFiles(deps: FinalizeDeps, jobId: string, batches: B
         });
         return;
       }
-      const { inputFileId, outputFileId, errorFileId, keyVersion } = batch;
+      const inputFileId = batch.attempt?.inputFileId;
+      const outputFileId = batch.remote?.outputFileId;
+      const errorFileId = batch.remote?.errorFileId;
+      const keyVersion = batch.attempt?.keyVersion;
       const api = deps.batches.withKey(apiKeyOf(batch));
       for (const id of [inputFileId, outputFileId, errorFileId])
         if (id !== undefined) await api.deleteFile(id, keyVersion);

@@ -10,19 +10,19 @@ import { readCheckpoint, writeCheckpoint } from '../../files/checkpoint.ts';
 import { workKeys } from '../../files/keys.ts';
 import { type Range, readRanges } from '../../files/ranges.ts';
 import { type RunRecord, readRunIndex } from '../../files/run-file.ts';
+import { toMergedSoFar, toMergeRestarted } from '../../lifecycle/job-transitions.ts';
+import type { LeasedJob } from '../../lifecycle/leased.ts';
 import type { RunRef } from '../../model/batch.ts';
 import type { Job } from '../../model/job.ts';
 import type { SourceObject } from '../../model/objects.ts';
 import type { Ambient, Deadline } from '../../ports/ambient.ts';
 import type { ObjectStore, ObjectWriter, WriterState } from '../../ports/objects.ts';
-import type { JobStore } from '../../ports/records.ts';
 import type { Telemetry } from '../../ports/telemetry.ts';
 import { mergeIndexes, type Stretch, writeMergedText } from './merge.ts';
 
 export interface MergeDeps {
   settings: Settings;
   objects: ObjectStore;
-  jobs: Pick<JobStore, 'moveJob'>;
   ambient: Ambient;
   /** Until when there is time to merge. */
   deadline: Deadline;
@@ -74,10 +74,10 @@ export interface Runs {
  */
 export async function mergeResults(
   deps: MergeDeps,
-  job: Job,
-  claim: string,
+  leased: LeasedJob,
   runs: Runs,
 ): Promise<MergedFiles | 'to be continued' | 'taken over'> {
+  const job = leased.record;
   const state = await readState(deps, job);
   const before = { part: state.part, nextLine: state.nextLine };
   const { bucket } = job.input;
@@ -87,19 +87,19 @@ export async function mergeResults(
       const name = PARTS[state.part]!;
       if (runs[name].length > 0) {
         const end = await mergePart(deps, job, bucket, name, runs, state, isOutOfTime);
-        if (end === 'out of time') return await record(deps, job, claim, state, before);
+        if (end === 'out of time') return await record(deps, leased, state, before);
       }
       state.nextLine = 0;
     }
     // Publishing must not be what an invocation dies in that has merged: it would merge anew for ever.
     if (before.part < PARTS.length && !hasTimeToPublish(deps, state.done)) {
-      return await record(deps, job, claim, state, before);
+      return await record(deps, leased, state, before);
     }
     return state.done;
   } catch (error) {
     if (!(error instanceof UploadGoneError)) throw error;
     // Ended by a worker that died before it recorded that, or given up: the merge begins anew.
-    await deps.jobs.moveJob(job.jobId, { state: job.state, claim }, { merge: undefined }, deps.ambient.now());
+    await leased.tryMove(toMergeRestarted(leased.record));
     throw error;
   }
 }
@@ -166,11 +166,11 @@ async function mergePart(
 /** Writes the checkpoint, then names it in the job's record; progress is proven before. */
 async function record(
   deps: MergeDeps,
-  job: Job,
-  claim: string,
+  leased: LeasedJob,
   state: MergeState,
   before: { part: number; nextLine: number },
 ): Promise<'to be continued' | 'taken over'> {
+  const job = leased.record;
   if (state.part === before.part && state.nextLine <= before.nextLine) {
     throw new OutOfTimeError(`job ${job.jobId}: an invocation merged nothing after line ${before.nextLine}`);
   }
@@ -178,9 +178,7 @@ async function record(
   const keys = workKeys(deps.settings.layout, job.jobId).merged(state.attempt);
   const checkpointKey = keys.checkpoint(generation);
   await writeCheckpoint(deps.objects, checkpointKey, CHECKPOINT_KIND, state);
-  const changes = { merge: { generation, checkpointKey }, claim: undefined, claimedUntil: undefined };
-  const expected = { state: job.state, claim };
-  const isRecorded = await deps.jobs.moveJob(job.jobId, expected, changes, deps.ambient.now());
+  const isRecorded = await leased.tryMove(toMergedSoFar(job, { generation, checkpointKey }));
   return isRecorded ? 'to be continued' : 'taken over';
 }
 

@@ -6,7 +6,6 @@
 import type { IngestMessage } from '../../../contract/messages.ts';
 import type { Settings } from '../../../contract/settings.ts';
 import {
-  BatchdropError,
   CorruptWorkFileError,
   isUnavailable,
   ObjectGoneError,
@@ -18,10 +17,16 @@ import { afterUnreadable, isOfInput, rejectionOf } from '../../drops/unreadable.
 import { readCheckpoint, writeCheckpoint } from '../../files/checkpoint.ts';
 import { workKeys } from '../../files/keys.ts';
 import { type Plan, type PlannedBatch, readPlan, writePlanOnce } from '../../files/plan.ts';
-import { whileJobTaken } from '../../lifecycle/claims.ts';
 import { fateOf, mayOwn, ownerOf, rootOf } from '../../lifecycle/duplicate-jobs.ts';
 import { isGivenUp, recordJobFailure } from '../../lifecycle/job-failure.ts';
-import { leaseUntil } from '../../lifecycle/lease.ts';
+import {
+  toDuplicate,
+  toReading,
+  toReadLater,
+  toRejected,
+  toRunning,
+} from '../../lifecycle/job-transitions.ts';
+import { LeasedJob, TakenOverError } from '../../lifecycle/leased.ts';
 import type { BatchRecord } from '../../model/batch.ts';
 import type { IngestProgress, Job, Rejection } from '../../model/job.ts';
 import type { BatchLimits } from '../../model/limits.ts';
@@ -77,51 +82,45 @@ export async function ingest(deps: IngestDeps, message: IngestMessage): Promise<
     deps.telemetry.record('ingest.repeated', { jobId, state: job.state });
     return;
   }
-  const now = deps.ambient.now();
-  const claim = deps.ambient.nonce();
-  const taken = await deps.jobs.leaseJob(jobId, 'ingesting', claim, now, leaseUntil(now, deps.deadline));
-  if (taken === undefined) {
+  const leased = await LeasedJob.lease(deps, jobId, 'ingesting');
+  if (leased === undefined) {
     deps.telemetry.record('ingest.skipped', { jobId });
     return;
   }
-  const run: Run = { deps, job: taken, claim, progress: taken.ingest ?? { starts: 0 } };
+  const progress = leased.record.ingest ?? { starts: 0 };
+  const run: Run = { deps, leased, progress, startedFrom: progress.checkpoint };
   try {
-    await whileJobTaken(deps, taken, claim, (leased) => {
-      run.deps = leased;
-      return ingestTaken(run);
+    await leased.work(deps, (guarded) => {
+      run.deps = guarded;
+      return ingestLeased(run);
     });
   } catch (error) {
-    if (error instanceof OvertakenError) {
+    if (error instanceof TakenOverError) {
       deps.telemetry.record('ingest.overtaken', { jobId });
       return;
     }
     if (await putOff(run, error)) return;
-    await letGo(run);
+    await releaseRun(run);
     if (!(await recordJobFailure(deps, jobId, error))) throw error;
   }
 }
 
-/** Another worker has taken the job over, so this one must change nothing any more. */
-class OvertakenError extends BatchdropError {}
-
 /** One worker's turn at a job. */
 interface Run {
   deps: IngestDeps;
-  job: Job;
-  claim: string;
+  leased: LeasedJob;
   /** What stands in the job's record, save for this run's own start. */
   progress: IngestProgress;
+  /** The checkpoint that it began from. */
+  startedFrom?: IngestProgress['checkpoint'];
   /** What this run has recorded last. */
   kept?: IngestProgress;
 }
 
-/** What a worker sets when it lets go of a job. */
-const UNCLAIMED = { claim: undefined, claimedUntil: undefined };
-
 /** Only runs that never come back count; one that ends, well or not, is taken off again. */
-async function letGo({ deps, job, claim, progress }: Run): Promise<void> {
-  const changes = { ...UNCLAIMED, ingest: progress };
-  await deps.jobs.moveJob(job.jobId, { state: 'ingesting', claim }, changes, deps.ambient.now());
+async function releaseRun({ leased, progress }: Run): Promise<void> {
+  if (leased.isReleased) return;
+  await leased.tryMove(toReadLater(leased.record, progress));
 }
 
 /**
@@ -129,12 +128,12 @@ async function letGo({ deps, job, claim, progress }: Run): Promise<void> {
  * @returns `false` if the error is another one.
  */
 async function putOff(run: Run, error: unknown): Promise<boolean> {
-  const { deps, job, claim, progress } = run;
-  if (!(error instanceof ObjectUnreadableError && isOfInput(error, job))) return false;
+  const { deps, leased, progress } = run;
+  const job = leased.record;
+  if (leased.isReleased || !(error instanceof ObjectUnreadableError && isOfInput(error, job))) return false;
   const now = deps.ambient.now();
   const unreadable = afterUnreadable(progress.unreadable, error, now);
-  const changes = { ...UNCLAIMED, ingest: { ...progress, unreadable } };
-  await deps.jobs.moveJob(job.jobId, { state: 'ingesting', claim }, changes, now);
+  await leased.tryMove(toReadLater(job, { ...progress, unreadable }));
   const { since, tries, code, nextAt } = unreadable;
   deps.telemetry.record('input.withheld', {
     jobId: job.jobId,
@@ -147,8 +146,9 @@ async function putOff(run: Run, error: unknown): Promise<boolean> {
   return true;
 }
 
-async function ingestTaken(run: Run): Promise<void> {
-  const { deps, job } = run;
+async function ingestLeased(run: Run): Promise<void> {
+  const { deps, leased } = run;
+  const job = leased.record;
   const { jobId } = job;
   const isOver = isOverOf(deps.deadline);
   const planKey = workKeys(deps.settings.layout, jobId).plan;
@@ -160,7 +160,7 @@ async function ingestTaken(run: Run): Promise<void> {
     if (owner !== undefined && (await becomeDuplicate(run, owner))) return;
     const made = givenUp === undefined ? await makePlan(run) : rejectedPlan(job.jobId, givenUp);
     if (made === undefined) {
-      await handOn(run);
+      await continueInNextInvocation(run);
       return;
     }
     plan = await writePlanOnce(deps.objects, planKey, made);
@@ -193,14 +193,13 @@ async function findOwner(deps: IngestDeps, job: Job): Promise<Job | undefined> {
  * @returns `false` if the owner cannot own it any more.
  */
 async function becomeDuplicate(run: Run, { jobId: ownerId }: Job): Promise<boolean> {
-  const { deps, job, claim } = run;
+  const { deps, leased } = run;
+  const job = leased.record;
   const { jobId } = job;
   await deps.jobs.addDuplicate(ownerId, jobId);
   const owner = await deps.jobs.getJob(ownerId);
   if (owner === undefined || !mayOwn(owner, job)) return false;
-  const duplicate = { ...UNCLAIMED, state: 'duplicate', duplicateOf: ownerId, failing: undefined } as const;
-  const expected = { state: 'ingesting', claim } as const;
-  if (!(await deps.jobs.moveJob(jobId, expected, duplicate, deps.ambient.now()))) return true;
+  if (!(await leased.tryMove(toDuplicate(job, ownerId)))) return true;
   deps.telemetry.record('duplicate.detected', { jobId, owner: ownerId });
   // An owner that has ended already tells nobody any more.
   const root = await rootOf(deps.jobs, owner);
@@ -209,14 +208,15 @@ async function becomeDuplicate(run: Run, { jobId: ownerId }: Job): Promise<boole
 }
 
 /** Whoever takes the message must find the job free; if it is lost, the sweep sends another. */
-async function handOn(run: Run): Promise<void> {
-  await letGo(run);
-  await run.deps.outbox.ingest({ v: 1, jobId: run.job.jobId });
+async function continueInNextInvocation(run: Run): Promise<void> {
+  await releaseRun(run);
+  await run.deps.outbox.ingest({ v: 1, jobId: run.leased.record.jobId });
 }
 
 /** Reads the object and finds out what it is made of; `undefined` if time was over: another worker is to go on. */
 async function makePlan(run: Run): Promise<Plan | undefined> {
-  const { deps, job } = run;
+  const { deps, leased } = run;
+  const job = leased.record;
   if (job.rejection !== undefined) return rejectedPlan(job.jobId, job.rejection);
   const { starts, restarts = 0 } = run.progress;
   if (starts >= MAX_STARTS || restarts >= MAX_STARTS) {
@@ -262,7 +262,8 @@ async function makePlan(run: Run): Promise<Plan | undefined> {
 }
 
 function scanDepsOf(run: Run): ScanDeps {
-  const { deps, job, claim } = run;
+  const { deps, leased } = run;
+  const job = leased.record;
   const { objects, rules, limits, prices, deadline } = deps;
   const { layout } = deps.settings;
   return {
@@ -272,11 +273,11 @@ function scanDepsOf(run: Run): ScanDeps {
     limits,
     prices,
     deadline,
-    worker: claim,
+    worker: leased.holder,
     async save(state) {
       const { restarts, checkpoint } = run.progress;
       const generation = (checkpoint?.generation ?? 0) + 1;
-      const key = workKeys(layout, job.jobId).checkpoint(claim, generation);
+      const key = workKeys(layout, job.jobId).checkpoint(leased.holder, generation);
       await writeCheckpoint(objects, key, CHECKPOINT_KIND, state);
       const offset = state.phase === 'lines' ? state.next.offset : (checkpoint?.offset ?? 0);
       run.progress = {
@@ -308,14 +309,12 @@ async function readState(objects: ObjectStore, key: string): Promise<ScanState> 
 /** Records how ingest is going. */
 async function keep(run: Run, progress: IngestProgress): Promise<void> {
   if (JSON.stringify(run.kept) === JSON.stringify(progress)) return;
-  const { deps, job, claim } = run;
-  const expected = { state: 'ingesting', claim } as const;
+  const { leased } = run;
+  const job = leased.record;
   run.kept = progress;
   // What has come further does not fail any more.
-  const isFurther = job.failing !== undefined && progress.checkpoint !== job.ingest?.checkpoint;
-  const changes = { ingest: progress, ...(isFurther ? { failing: undefined } : {}) };
-  if (await deps.jobs.moveJob(job.jobId, expected, changes, deps.ambient.now())) return;
-  throw new OvertakenError(`job ${job.jobId} was taken over by another worker`);
+  const isFurther = job.failing !== undefined && progress.checkpoint !== run.startedFrom;
+  await leased.move(toReading(job, progress, isFurther));
 }
 
 /** Without versioning, what is read is a copy; one that stands from an earlier try is as good. */
@@ -330,15 +329,14 @@ async function pinIfNeeded(objects: ObjectStore, job: Job): Promise<void> {
  * @param isNew the plan was made by this run, so that none of its batches has been recorded.
  */
 async function carryOut(run: Run, plan: Plan, isNew: boolean, isOver: () => boolean): Promise<void> {
-  const { deps, job, claim } = run;
+  const { deps, leased } = run;
+  const job = leased.record;
   const { jobId } = job;
   const planKey = workKeys(deps.settings.layout, jobId).plan;
   const now = deps.ambient.now();
-  const expected = { state: 'ingesting', claim } as const;
   if (plan.rejection !== undefined) {
     const rejection = plan.rejection as Rejection;
-    const rejected = { ...UNCLAIMED, state: 'rejected', planKey, rejection, failing: undefined } as const;
-    if (!(await deps.jobs.moveJob(jobId, expected, rejected, now))) return;
+    if (!(await leased.tryMove(toRejected(job, planKey, rejection)))) return;
     deps.telemetry.record('job.rejected', { jobId, code: rejection.code });
     await deps.outbox.finalize({ v: 1, jobId });
     return;
@@ -371,7 +369,7 @@ async function carryOut(run: Run, plan: Plan, isNew: boolean, isOver: () => bool
   if (missing.length > 0) await keep(run, { ...run.progress, starts: starts + 1 });
   for (const [done, [index, record]] of missing.entries()) {
     if (done > 0 && isOver()) {
-      await handOn(run);
+      await continueInNextInvocation(run);
       return;
     }
     const tokens = starts < MAX_STARTS ? await estimate(deps, plan.batches[index]!) : undefined;
@@ -381,8 +379,7 @@ async function carryOut(run: Run, plan: Plan, isNew: boolean, isOver: () => bool
   }
   // A job waits for one of its batches, see advanceAfter.
   const waitsFor = records[records.length >> 1]?.batchId;
-  const running = { ...UNCLAIMED, state: 'running', planKey, waitsFor, failing: undefined } as const;
-  if (!(await deps.jobs.moveJob(jobId, expected, running, now))) return;
+  if (!(await leased.tryMove(toRunning(job, planKey, waitsFor)))) return;
   deps.telemetry.record('job.planned', {
     jobId,
     requests: plan.requests,

@@ -4,6 +4,7 @@
  */
 import type { Settings } from '../../../contract/settings.ts';
 import { workKeys } from '../../files/keys.ts';
+import { toWorkRemoved } from '../../lifecycle/job-transitions.ts';
 import { workingTime } from '../../lifecycle/time-limits.ts';
 import { hasEnded, type Job } from '../../model/job.ts';
 import type { Ambient, Deadline } from '../../ports/ambient.ts';
@@ -57,7 +58,7 @@ async function cleanJob(deps: CleanWorkDeps, jobId: string, isTimeOver: () => bo
   const { base } = workKeys(deps.settings.layout, jobId);
   while (!(await deps.objects.removeBelow(base))) if (isTimeOver()) return false;
   const now = deps.ambient.now();
-  return deps.jobs.moveJob(jobId, { state: job.state }, { workRemovedAt: now }, now);
+  return (await deps.jobs.moveJob(jobId, toWorkRemoved(job, now), now)) !== undefined;
 }
 
 function isDue({ ambient, workKeptMs }: CleanWorkDeps, job: Job): boolean {

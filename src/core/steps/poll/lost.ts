@@ -6,6 +6,7 @@
 import type { BatchMessage } from '../../../contract/messages.ts';
 import type { StuckLimits } from '../../../contract/settings.ts';
 import { HOUR_MS } from '../../../contract/time.ts';
+import { toHeld, toLost, toUnreachable } from '../../lifecycle/batch-transitions.ts';
 import { COMPLETION_WINDOW_MS } from '../../lifecycle/time-limits.ts';
 import type { BatchRecord } from '../../model/batch.ts';
 import type { Ambient } from '../../ports/ambient.ts';
@@ -25,12 +26,12 @@ export type Remedy =
  * given much longer, and never cancelled.
  */
 export function remedyFor(
-  batch: Pick<BatchRecord, 'submittedAt' | 'status' | 'statusAt'>,
+  { status, statusAt }: Pick<NonNullable<BatchRecord['remote']>, 'status' | 'statusAt'>,
   remote: Pick<RemoteBatch, 'status' | 'createdAt' | 'expiresAt'>,
   limits: StuckLimits,
   now: number,
 ): Remedy | undefined {
-  const since = remote.status === batch.status ? (batch.statusAt ?? batch.submittedAt ?? now) : now;
+  const since = remote.status === status ? statusAt : now;
   const expiresAt = remote.expiresAt ?? remote.createdAt + COMPLETION_WINDOW_MS;
   switch (remote.status) {
     case 'validating':
@@ -47,7 +48,7 @@ export function remedyFor(
 }
 
 interface LostDeps {
-  jobs: Pick<JobStore, 'getJob' | 'updateBatch'>;
+  jobs: Pick<JobStore, 'getJob' | 'moveBatch'>;
   outbox: { collect(message: BatchMessage): Promise<void> };
   ambient: Pick<Ambient, 'now'>;
   telemetry: Telemetry;
@@ -56,14 +57,14 @@ interface LostDeps {
 /** Notes that OpenAI answered 404 for a batch; once it must have ended, its route decides. */
 export async function unreachable(deps: LostDeps, batch: BatchRecord, limits: StuckLimits): Promise<void> {
   const now = deps.ambient.now();
-  const { jobId, batchId, openaiBatchId } = batch;
-  deps.telemetry.record('batch.vanished', { jobId, batchId, openaiBatchId: openaiBatchId! });
-  const expiresAt = batch.expiresAt ?? batch.submittedAt! + COMPLETION_WINDOW_MS;
+  const { jobId, batchId } = batch;
+  const { openaiBatchId } = batch.remote!;
+  deps.telemetry.record('batch.vanished', { jobId, batchId, openaiBatchId });
+  const expiresAt = batch.remote?.expiresAt ?? batch.remote!.submittedAt + COMPLETION_WINDOW_MS;
   if (now >= expiresAt + limits.pastExpiryHours * HOUR_MS) {
     await lost(deps, batch);
-  } else if (batch.unreachableSince === undefined) {
-    const changes = { unreachableSince: now, lastError: 'OpenAI does not know the batch' };
-    await deps.jobs.updateBatch(batch, expectedOf(batch), changes, now);
+  } else if (batch.remote!.unreachableSince === undefined) {
+    await deps.jobs.moveBatch(batch, toUnreachable(batch, now), now);
   }
 }
 
@@ -73,22 +74,17 @@ export async function unreachable(deps: LostDeps, batch: BatchRecord, limits: St
  */
 export async function lost(deps: LostDeps, batch: BatchRecord): Promise<void> {
   const now = deps.ambient.now();
-  const { jobId, batchId, openaiBatchId } = batch;
+  const { jobId, batchId } = batch;
+  const { openaiBatchId } = batch.remote!;
   const job = await deps.jobs.getJob(jobId);
   if (job?.route.onLost !== 'resubmit' && job?.cancelledAt === undefined) {
-    if (batch.heldReason === undefined)
-      await deps.jobs.updateBatch(batch, expectedOf(batch), { heldReason: 'lost_batch' }, now);
-    deps.telemetry.record('batch.lost', { jobId, batchId, openaiBatchId: openaiBatchId! });
+    if (batch.hold === undefined) await deps.jobs.moveBatch(batch, toHeld(batch, 'lost_batch'), now);
+    deps.telemetry.record('batch.lost', { jobId, batchId, openaiBatchId });
     return;
   }
-  const given = { state: 'ended', lostAt: now, endedAt: now } as const;
-  if ((await deps.jobs.updateBatch(batch, expectedOf(batch), given, now)) === undefined) return;
-  deps.telemetry.record('batch.abandoned', { jobId, batchId, openaiBatchId: openaiBatchId! });
+  if ((await deps.jobs.moveBatch(batch, toLost(batch, now), now)) === undefined) return;
+  deps.telemetry.record('batch.abandoned', { jobId, batchId, openaiBatchId });
   await deps.outbox.collect({ v: 1, jobId, batchId });
-}
-
-function expectedOf(batch: BatchRecord) {
-  return { state: 'submitted', openaiBatchId: batch.openaiBatchId! } as const;
 }
 
 /**

@@ -6,11 +6,11 @@
 import type { Settings } from '../../../contract/settings.ts';
 import { KeyUnusableError } from '../../base/errors.ts';
 import { ownText, reasonOf } from '../../base/own-text.ts';
+import { toEnded, toSeen } from '../../lifecycle/batch-transitions.ts';
 import { cancelAtOpenAI } from '../../lifecycle/cancel.ts';
 import { startOf } from '../../lifecycle/executed.ts';
 import { whileLeased } from '../../lifecycle/lease.ts';
 import { isPast } from '../../lifecycle/pages.ts';
-import { SUCCEEDED } from '../../lifecycle/step-failure.ts';
 import { CLOCK_SKEW_MS, partOf } from '../../lifecycle/time-limits.ts';
 import { apiKeyOf, type BatchLevelError, type BatchRecord, isTerminal } from '../../model/batch.ts';
 import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
@@ -121,7 +121,7 @@ async function runSteps(deps: PollDeps, token: number): Promise<void> {
 async function readBatches(deps: PollDeps, token: number, failures: unknown[]): Promise<void> {
   const live = new Map<string, BatchRecord>();
   await attempt(failures, async () => {
-    for await (const batch of deps.jobs.listAtOpenAI()) live.set(batch.openaiBatchId!, batch);
+    for await (const batch of deps.jobs.listAtOpenAI()) live.set(batch.remote!.openaiBatchId, batch);
   });
   const hurried = new Set(
     [...live.values()].flatMap(({ jobId, ladder }) => (ladder?.deadlineAt ? [jobId] : [])),
@@ -130,7 +130,7 @@ async function readBatches(deps: PollDeps, token: number, failures: unknown[]): 
     await attempt(failures, async () => {
       // What is to be cancelled is, in the pass that follows.
       for (const batch of await stepDown(deps, await deps.jobs.listBatches(jobId)))
-        if (live.has(batch.openaiBatchId ?? '')) live.set(batch.openaiBatchId!, batch);
+        if (live.has(batch.remote?.openaiBatchId ?? '')) live.set(batch.remote!.openaiBatchId, batch);
     });
   }
   const byKey = [...Map.groupBy(live.values(), apiKeyOf)];
@@ -138,7 +138,7 @@ async function readBatches(deps: PollDeps, token: number, failures: unknown[]): 
   const deadline = partOf(deps.deadline, STEP_SHARE);
   // Each key has its turn to be the first, and a part of the time: one whose service hangs must not use up that of the others.
   for (const [index, [apiKey, batches]] of turnOf(byKey, byKey.length, token).entries()) {
-    const ofKey = new Map(batches.map((batch) => [batch.openaiBatchId!, batch]));
+    const ofKey = new Map(batches.map((batch) => [batch.remote!.openaiBatchId, batch]));
     const part = partOf(deadline, 1 / (byKey.length - index));
     await readWithKey(withDeadline(deps, part), apiKey, ofKey, { most, token, deadline: part }, failures);
   }
@@ -161,7 +161,7 @@ async function readWithKey(
   await attempt(failures, async () => {
     current = await readPages(deps, api, live, undefined, failures);
   });
-  const versions = new Set([...live.values()].flatMap(({ keyVersion }) => keyVersion ?? []));
+  const versions = new Set([...live.values()].flatMap(({ attempt }) => attempt?.keyVersion ?? []));
   for (const version of versions) {
     if (version !== current) await attempt(failures, () => readPages(deps, api, live, version, failures));
   }
@@ -173,7 +173,7 @@ async function readWithKey(
       return;
     }
     await attempt(failures, async () => {
-      const remote = await api.getBatch(batch.openaiBatchId!, batch.keyVersion);
+      const remote = await api.getBatch(batch.remote!.openaiBatchId, batch.attempt?.keyVersion);
       if (remote === undefined) await unreachable(deps, batch, deps.settings.stuck);
       else await record(deps, batch, remote);
     });
@@ -192,10 +192,10 @@ async function readPages(
   failures: unknown[],
 ): Promise<string | undefined> {
   const mayShow = [...live.values()].filter(
-    (batch) => keyVersion === undefined || batch.keyVersion === keyVersion,
+    (batch) => keyVersion === undefined || batch.attempt?.keyVersion === keyVersion,
   );
   const oldest = mayShow.reduce(
-    (least, { submittedAt }) => Math.min(least, submittedAt!),
+    (least, { remote }) => Math.min(least, remote!.submittedAt),
     Number.POSITIVE_INFINITY,
   );
   let usedVersion = keyVersion;
@@ -229,47 +229,26 @@ async function readPages(
 
 async function record(deps: PollDeps, batch: BatchRecord, remote: RemoteBatch): Promise<void> {
   const { jobId, batchId } = batch;
-  const { status, progress, outputFileId, errorFileId } = remote;
+  const { status } = remote;
   const errors = remote.errors === undefined ? undefined : recordedErrors(remote.errors);
   const now = deps.ambient.now();
   const startedAt = startOf(batch, remote, now);
   // A batch that was looked up after its create may never have been seen while it was validated.
-  const hasBegun = batch.startedAt === undefined && startedAt !== undefined;
-  const isValidated = batch.status === 'validating' && status !== 'validating' && status !== 'failed';
+  const hasBegun = batch.remote?.startedAt === undefined && startedAt !== undefined;
+  const isValidated = batch.remote?.status === 'validating' && status !== 'validating' && status !== 'failed';
   if (hasBegun || isValidated) await learnAcceptance(deps, batch);
   if (!isTerminal(status)) {
     await recordLive(deps, batch, remote, startedAt);
     return;
   }
-  const ended = {
-    state: 'ended',
-    status,
-    startedAt,
-    progress,
-    outputFileId,
-    errorFileId,
-    errors,
-    reportedUsage: remote.usage,
-    endedAt: now,
-    unreachableSince: undefined,
-    heldReason: undefined,
-    ...SUCCEEDED,
-  } as const;
-  if (
-    (await deps.jobs.updateBatch(batch, { state: 'submitted', openaiBatchId: remote.id }, ended, now)) ===
-    undefined
-  )
-    return;
-  deps.telemetry.record('batch.ended', {
-    jobId,
-    batchId,
-    openaiBatchId: remote.id,
-    status,
-    rawStatus: remote.rawStatus,
-  });
+  const ended = toEnded(batch, remote, { startedAt, errors }, now);
+  if ((await deps.jobs.moveBatch(batch, ended, now)) === undefined) return;
+  const { rawStatus } = remote;
+  deps.telemetry.record('batch.ended', { jobId, batchId, openaiBatchId: remote.id, status, rawStatus });
   // What was refused for lack of room gives its tokens back once collect has learned from it: until then, no other one tries.
   const isRefused = errors?.some((error) => deps.rules.errors.batchErrorKindOf(error) === 'no_room') ?? false;
-  if (batch.reservation !== undefined && !isRefused) await deps.quota.giveBackTokens(batch.reservation, now);
+  if (batch.admission?.reservation !== undefined && !isRefused)
+    await deps.quota.giveBackTokens(batch.admission?.reservation, now);
   await deps.outbox.collect({ v: 1, jobId, batchId });
 }
 
@@ -304,32 +283,18 @@ async function recordLive(
   startedAt: number | undefined,
 ): Promise<void> {
   const now = deps.ambient.now();
-  const { status, progress, expiresAt } = remote;
-  const remedy = remedyFor(batch, remote, deps.settings.stuck, now);
+  const { status, progress } = remote;
+  const remedy = remedyFor(batch.remote!, remote, deps.settings.stuck, now);
   if (remedy === 'lost') return lost(deps, batch);
   const same =
-    status === batch.status &&
-    startedAt === batch.startedAt &&
-    !hasMoved(batch.progress, progress) &&
-    batch.unreachableSince === undefined &&
-    batch.heldReason === undefined;
-  const isStuck = remedy === 'cancel' && batch.cancelRequestedAt === undefined;
-  if (!same || isStuck) {
-    const changes = {
-      status,
-      startedAt,
-      progress,
-      expiresAt,
-      ...(status === batch.status && batch.statusAt !== undefined ? {} : { statusAt: now }),
-      // It is there again, or moves again.
-      unreachableSince: undefined,
-      heldReason: undefined,
-      lastError: undefined,
-      ...(isStuck ? { cancelRequestedAt: now } : {}),
-    };
-    const expected = { state: 'submitted', openaiBatchId: remote.id } as const;
-    await deps.jobs.updateBatch(batch, expected, changes, now);
-  }
+    status === batch.remote?.status &&
+    startedAt === batch.remote?.startedAt &&
+    !hasMoved(batch.remote?.progress, progress) &&
+    batch.remote?.unreachableSince === undefined &&
+    batch.hold === undefined;
+  const isStuck = remedy === 'cancel' && batch.stop?.cancelRequestedAt === undefined;
+  if (!same || isStuck)
+    await deps.jobs.moveBatch(batch, toSeen(batch, remote, { startedAt, isStuck }, now), now);
   if (isStuck)
     deps.telemetry.record('batch.stuck', {
       jobId: batch.jobId,
@@ -337,11 +302,13 @@ async function recordLive(
       openaiBatchId: remote.id,
       status,
     });
-  if (isStuck || batch.cancelRequestedAt !== undefined) await cancelAtOpenAI(deps, batch, remote);
+  if (isStuck || batch.stop?.cancelRequestedAt !== undefined) await cancelAtOpenAI(deps, batch, remote);
 }
 
+type Progress = NonNullable<BatchRecord['remote']>['progress'];
+
 /** Whether progress is worth a write: with thousands of batches, writing each step of each would be most of all writes. */
-function hasMoved(known: BatchRecord['progress'], now: BatchRecord['progress']): boolean {
+function hasMoved(known: Progress, now: Progress): boolean {
   if (known === undefined || now === undefined || known.total !== now.total) return known !== now;
   const steps = [now.completed - known.completed, now.failed - known.failed];
   return steps.some((step) => step !== 0 && Math.abs(step) >= now.total * PROGRESS_STEP);

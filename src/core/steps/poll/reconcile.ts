@@ -14,10 +14,10 @@ import { ownText, reasonOf } from '../../base/own-text.ts';
 import { readJobFile } from '../../files/job-file.ts';
 import { pollKey } from '../../files/keys.ts';
 import { readWorkJson } from '../../files/work-json.ts';
-import { LEASE_MS } from '../../lifecycle/lease.ts';
+import { toAdopted } from '../../lifecycle/batch-transitions.ts';
+import { LeasedBatch } from '../../lifecycle/leased.ts';
 import { inputFileOf, isOurs, recordKeyOf } from '../../lifecycle/ownership.ts';
 import { advance, isPast } from '../../lifecycle/pages.ts';
-import { SUCCEEDED } from '../../lifecycle/step-failure.ts';
 import { CLOCK_SKEW_MS } from '../../lifecycle/time-limits.ts';
 import { apiKeyOf, type BatchRecord, isTerminal, type PagePosition } from '../../model/batch.ts';
 import type { Ambient, Deadline } from '../../ports/ambient.ts';
@@ -122,7 +122,7 @@ async function forEachProject(
   for await (const batch of deps.jobs.listAtOpenAI()) {
     const versions = versionsOf.get(apiKeyOf(batch)) ?? new Set();
     versionsOf.set(apiKeyOf(batch), versions);
-    if (batch.keyVersion !== undefined) versions.add(batch.keyVersion);
+    if (batch.attempt?.keyVersion !== undefined) versions.add(batch.attempt?.keyVersion);
   }
   const failures: unknown[] = [];
   /** With a key that is out of order there is nothing to be seen; what needs it is parked, which is told there. */
@@ -155,7 +155,7 @@ async function adoptRecent(deps: ReconcileDeps, project: Project): Promise<strin
         isOurs(deps.stackId, remote) && remote.status !== 'failed' && remote.status !== 'validating',
     );
     const records = await Promise.all(ours.map((remote) => recordOf(deps, remote)));
-    strangers.push(...ours.filter((remote, index) => records[index]?.openaiBatchId !== remote.id));
+    strangers.push(...ours.filter((remote, index) => records[index]?.remote?.openaiBatchId !== remote.id));
   }
   const taken = new Set<string>();
   // Of two for one record, the first that was made counts.
@@ -224,32 +224,15 @@ async function adopt(
   // Whoever resolves the create finds it.
   if (batch.state === 'submitting') return;
   if (batch.state !== 'planned' && batch.state !== 'admitted' && batch.state !== 'uploaded') {
-    if (batch.openaiBatchId !== remote.id) report(ownText`the record is ${batch.state} with another batch`);
+    if (batch.remote?.openaiBatchId !== remote.id)
+      report(ownText`the record is ${batch.state} with another batch`);
     return;
   }
-  const now = deps.ambient.now();
-  const claim = deps.ambient.nonce();
   // A worker that has it is about to see for itself.
-  const claimed = await deps.jobs.leaseBatch(batch, batch.state, claim, now, now + LEASE_MS);
-  if (claimed === undefined) return;
-  const submitted = {
-    ...SUCCEEDED,
-    state: 'submitted',
-    openaiBatchId: remote.id,
-    nonce,
-    inputFileId: remote.inputFileId,
-    keyVersion,
-    status: remote.status,
-    statusAt: now,
-    submittedAt: remote.createdAt,
-    expiresAt: remote.expiresAt,
-    adoptedAt: now,
-    heldReason: undefined,
-    claim: undefined,
-    claimedUntil: undefined,
-  } as const;
-  if ((await deps.jobs.updateBatch(claimed, { state: batch.state, claim }, submitted, now)) === undefined)
-    return;
+  const leased = await LeasedBatch.lease(deps, batch, batch.state);
+  if (leased === undefined) return;
+  const adopted = toAdopted(leased.record, remote, { nonce, keyVersion }, deps.ambient.now());
+  if (!(await leased.tryMove(adopted))) return;
   deps.telemetry.record('batch.adopted', {
     jobId,
     batchId,
@@ -308,5 +291,5 @@ async function isUnrecorded(deps: ReconcileDeps, file: RemoteFile): Promise<bool
   const key = inputFileOf(deps.stackId, file.filename);
   if (key === undefined) return false;
   const batch = await deps.jobs.getBatch(key.jobId, key.batchId);
-  return batch?.inputFileId !== file.id || batch.state === 'collected';
+  return batch?.attempt?.inputFileId !== file.id || batch.state === 'collected';
 }

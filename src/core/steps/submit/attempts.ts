@@ -23,17 +23,17 @@ const attemptSchema = z.object({
 });
 export type CreateAttempt = z.infer<typeof attemptSchema>;
 
-type BatchKey = Pick<BatchRecord, 'jobId' | 'batchId' | 'attempts'>;
+type Batch = Pick<BatchRecord, 'jobId' | 'batchId' | 'history'>;
 
 /** The last create that was begun and that the record does not know of; `undefined` if it knows of all. */
 export async function unknownAttempt(
   objects: Pick<ObjectStore, 'get'>,
   layout: Layout,
-  { jobId, batchId, attempts = 0 }: BatchKey,
+  { jobId, batchId, history }: Batch,
 ): Promise<CreateAttempt | undefined> {
   const { attempt: keyOf } = workKeys(layout, jobId);
   let last: CreateAttempt | undefined;
-  for (let attempt = attempts + 1; ; attempt++) {
+  for (let attempt = (history?.attempts ?? 0) + 1; ; attempt++) {
     const standing = await readWorkJson(objects, keyOf(batchId, attempt), attemptSchema);
     if (standing === undefined) return last;
     last = standing;
@@ -44,7 +44,7 @@ export async function unknownAttempt(
 export function writeAttemptOnce(
   objects: Pick<ObjectStore, 'get' | 'put'>,
   layout: Layout,
-  { jobId, batchId }: BatchKey,
+  { jobId, batchId }: Batch,
   attempt: CreateAttempt,
 ): Promise<CreateAttempt> {
   const key = workKeys(layout, jobId).attempt(batchId, attempt.attempt);

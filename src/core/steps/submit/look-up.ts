@@ -32,23 +32,17 @@ export interface LookUpDeps {
   deadline: Deadline;
 }
 
-type Attempt = Pick<BatchRecord, 'nonce' | 'inputFileId' | 'intentAt' | 'fencedAt' | 'keyVersion' | 'lookUp'>;
+type Attempt = NonNullable<BatchRecord['attempt']>;
 
 /**
  * Matches by nonce, or by our own fresh file. Before the fence, a list that proves to be newest first is read until well
  * before the intent; after it, "absent" leads to a second create, so the list is read to its very end.
  * @throws whatever listing throws.
  */
-export async function lookUp(deps: LookUpDeps, batch: Attempt): Promise<LookUp> {
-  const { nonce, inputFileId, fencedAt, keyVersion } = batch;
-  const { name, ownership } = deps.rules;
-  if (ownership === 'none')
-    return {
-      kind: 'unprovable',
-      reason: ownText`${name} keeps no mark on its batches: none can be told to be ours`,
-    };
-  const until = batch.intentAt! - CLOCK_SKEW_MS;
-  let position = batch.lookUp;
+export async function lookUp(deps: LookUpDeps, attempt: Attempt): Promise<LookUp> {
+  const { nonce, inputFileId, fencedAt, keyVersion } = attempt;
+  const until = attempt.intentAt! - CLOCK_SKEW_MS;
+  let position = attempt.lookUp;
   let previous = Number.POSITIVE_INFINITY;
   let isNewestFirst = true;
   for (;;) {

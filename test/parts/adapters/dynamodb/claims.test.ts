@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { freeAllClaims } from '../../../../src/adapters/dynamodb/claims.ts';
+import { freeAllLeases } from '../../../../src/adapters/dynamodb/free-leases.ts';
 import { DynamoDBJobs } from '../../../../src/adapters/dynamodb/jobs.ts';
 import { batchOf, jobOf } from '../../../support/contracts/job-store.suite.ts';
 import { startLocalDynamoDB, TABLE } from '../../../support/local-dynamodb.ts';
+import { jobWrite } from '../../../support/records.ts';
 
 const NOW = 1_790_000_000_000;
 const FAR = NOW + 1_000_000;
@@ -20,7 +21,7 @@ test('everything that dead workers hold is free at once, due at once, and else a
   await jobs.createJob(job);
   await jobs.leaseJob('held', 'ingesting', 'dead', NOW, FAR);
   const ingest = { starts: 3, restarts: 1 };
-  await jobs.moveJob('held', { state: 'ingesting', claim: 'dead' }, { ingest }, NOW);
+  await jobs.moveJob('held', jobWrite('ingesting', { ingest }), NOW, 'dead');
   const batch = batchOf('held', 0, { state: 'admitted' });
   await jobs.createBatch(batch);
   await jobs.leaseBatch(batch, 'admitted', 'dead', NOW, FAR);
@@ -30,7 +31,7 @@ test('everything that dead workers hold is free at once, due at once, and else a
   const publication = { name: 'n', owner: 'o', order: '2', holder: 'dead' };
   await jobs.acquirePublication(publication, NOW, FAR);
 
-  expect(await freeAllClaims(server.client, { table: TABLE }, NOW)).toBe(4);
+  expect(await freeAllLeases(server.client, { table: TABLE }, NOW)).toBe(4);
 
   expect(await jobs.getJob('held')).toEqual({ ...job, ingest: { ...ingest, starts: 0 } });
   expect(await jobs.getBatch('held', batch.batchId)).toEqual(batch);
@@ -42,5 +43,5 @@ test('everything that dead workers hold is free at once, due at once, and else a
   expect(await jobs.acquirePublication({ ...publication, holder: 'other' }, NOW, FAR)).toBe('granted');
   await jobs.releaseLease('poll', token + 1);
   await jobs.abandonPublication({ ...publication, holder: 'other' });
-  expect(await freeAllClaims(server.client, { table: TABLE }, NOW)).toBe(0);
+  expect(await freeAllLeases(server.client, { table: TABLE }, NOW)).toBe(0);
 });

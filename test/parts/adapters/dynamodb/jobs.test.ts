@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { DynamoDBJobs } from '../../../../src/adapters/dynamodb/jobs.ts';
 import { all, batchOf, jobOf } from '../../../support/contracts/job-store.suite.ts';
 import { startLocalDynamoDB, TABLE } from '../../../support/local-dynamodb.ts';
+import { batchWrite, jobWrite } from '../../../support/records.ts';
 
 const NOW = 1_790_000_000_000;
 const FAR = NOW + 1_000_000_000;
@@ -37,8 +38,8 @@ describe('items of other deployments', () => {
     await setAttribute('later', `BATCH#${batch.batchId}`, 'shape', 'flex');
     await setAttribute('later', 'JOB', 'budget', { usd: 5 });
     expect(await jobs.getBatch('later', batch.batchId)).toEqual(batch);
-    await jobs.updateBatch(batch, { state: 'planned' }, { state: 'uploaded' }, NOW);
-    await jobs.moveJob('later', { state: 'ingesting' }, { state: 'running' }, NOW);
+    await jobs.moveBatch(batch, batchWrite('planned', { state: 'uploaded' }), NOW);
+    await jobs.moveJob('later', jobWrite('ingesting', { state: 'running' }), NOW);
     const batchItem = await dynamodb.client.send(new GetCommand(keyOf('later', `BATCH#${batch.batchId}`)));
     expect(batchItem.Item).toMatchObject({ state: 'uploaded', shape: 'flex' });
     const jobItem = await dynamodb.client.send(new GetCommand(keyOf('later')));
@@ -59,7 +60,7 @@ describe('items of other deployments', () => {
     await expect(jobs.getJob('newer')).rejects.toThrow(
       'item JOB#newer JOB of table batchdrop-test has version 2, this deployment reads version 1',
     );
-    await expect(jobs.moveJob('newer', { state: 'ingesting' }, { state: 'running' }, NOW)).rejects.toThrow(
+    await expect(jobs.moveJob('newer', jobWrite('ingesting', { state: 'running' }), NOW)).rejects.toThrow(
       'version 2',
     );
     await setAttribute('newer', 'JOB', 'v', 1);
@@ -93,7 +94,7 @@ describe('the index', () => {
   test('holds no attribute of an item that needs nothing', async () => {
     const batch = batchOf('done');
     await jobs.createBatch(batch);
-    await jobs.updateBatch(batch, { state: 'planned' }, { state: 'collected' }, NOW);
+    await jobs.moveBatch(batch, batchWrite('planned', { state: 'collected' }), NOW);
     const { Item } = await dynamodb.client.send(new GetCommand(keyOf('done', `BATCH#${batch.batchId}`)));
     expect(Item).not.toHaveProperty('live');
     expect(Item).not.toHaveProperty('due');
@@ -102,7 +103,7 @@ describe('the index', () => {
   test('pages through more items than one answer holds', async () => {
     const lastError = 'x'.repeat(20_000);
     for (let index = 0; index < 60; index += 1) {
-      await jobs.createBatch(batchOf('paged', index, { state: 'admitted', lastError }));
+      await jobs.createBatch(batchOf('paged', index, { state: 'admitted', wait: { lastError } }));
     }
     const due = (await all(jobs.listOverdue(FAR))).filter(
       (item) => item.kind === 'batch' && item.batch.jobId === 'paged',
@@ -143,9 +144,9 @@ describe('an answer that is lost', () => {
     const batch = batchOf('lost2');
     await jobs.createBatch(batch);
     const { lossy, writes } = storeWithLostAnswer('UpdateItemCommand');
-    expect(
-      await lossy.updateBatch(batch, { state: 'planned' }, { state: 'uploaded' }, NOW + 1),
-    ).toMatchObject({ state: 'uploaded', updatedAt: NOW + 1 });
+    expect(await lossy.moveBatch(batch, batchWrite('planned', { state: 'uploaded' }), NOW + 1)).toMatchObject(
+      { state: 'uploaded', updatedAt: NOW + 1 },
+    );
     expect(writes()).toBe(2);
   });
 

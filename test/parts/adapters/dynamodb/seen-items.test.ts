@@ -6,6 +6,7 @@ import { DynamoDBQuota } from '../../../../src/adapters/dynamodb/quota.ts';
 import { SeenItems } from '../../../../src/adapters/dynamodb/seen-items.ts';
 import { batchOf } from '../../../support/contracts/job-store.suite.ts';
 import { startLocalDynamoDB, TABLE } from '../../../support/local-dynamodb.ts';
+import { batchWrite } from '../../../support/records.ts';
 
 const NOW = 1_790_000_000_000;
 
@@ -38,7 +39,7 @@ test('a write after a read, or after a write, of the same item reads nothing', a
   const one = newProcess();
   const batch = batchOf('mine');
   await one.jobs.createBatch(batch);
-  await one.jobs.updateBatch(batch, { state: 'planned' }, { state: 'uploaded' }, NOW);
+  await one.jobs.moveBatch(batch, batchWrite('planned', { state: 'uploaded' }), NOW);
   const claimed = await one.jobs.leaseBatch(batch, 'uploaded', 'me', NOW, NOW + 1);
   expect(one.sent()).toEqual(['update', 'update']);
   expect(claimed).toEqual(await one.jobs.getBatch('mine', batch.batchId));
@@ -48,19 +49,21 @@ test('a write of another process in between is seen, and nothing of it is lost',
   const [one, other] = [newProcess(), newProcess()];
   const batch = batchOf('both');
   await one.jobs.createBatch(batch);
-  await other.jobs.updateBatch(batch, { state: 'planned' }, { lastError: 'theirs' }, NOW);
-  const written = await one.jobs.updateBatch(batch, { state: 'planned' }, { heldReason: 'ours' }, NOW);
-  expect(written).toMatchObject({ lastError: 'theirs', heldReason: 'ours' });
+  await other.jobs.moveBatch(batch, batchWrite('planned', { wait: { lastError: 'theirs' } }), NOW);
+  const written = await one.jobs.moveBatch(batch, batchWrite('planned', { hold: { reason: 'ours' } }), NOW);
+  expect(written).toMatchObject({ wait: { lastError: 'theirs' }, hold: { reason: 'ours' } });
 });
 
 test('a change that what was seen forbids is made if what is there now allows it, and the other way round', async () => {
   const [one, other] = [newProcess(), newProcess()];
   const batch = batchOf('moves');
   await one.jobs.createBatch(batch);
-  await other.jobs.updateBatch(batch, { state: 'planned' }, { state: 'ended' }, NOW);
-  expect(await one.jobs.leaseBatch(batch, 'ended', 'me', NOW, NOW + 1)).toMatchObject({ claim: 'me' });
-  await other.jobs.updateBatch(batch, { state: 'ended', claim: 'me' }, { state: 'collected' }, NOW);
-  expect(await one.jobs.updateBatch(batch, { state: 'ended', claim: 'me' }, {}, NOW)).toBeUndefined();
+  await other.jobs.moveBatch(batch, batchWrite('planned', { state: 'ended' }), NOW);
+  expect(await one.jobs.leaseBatch(batch, 'ended', 'me', NOW, NOW + 1)).toMatchObject({
+    lease: { holder: 'me' },
+  });
+  await other.jobs.moveBatch(batch, batchWrite('ended', { state: 'collected' }), NOW, 'me');
+  expect(await one.jobs.moveBatch(batch, batchWrite('ended', {}), NOW, 'me')).toBeUndefined();
 });
 
 test('an admission of what was just recorded is one read of each new ledger and one transaction', async () => {

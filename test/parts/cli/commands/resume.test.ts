@@ -37,7 +37,7 @@ const BATCH: BatchRecord = {
   createdAt: NOW,
   updatedAt: NOW,
 };
-const HELD = { heldAt: NOW, heldReason: 'server_error', resends: 4 };
+const HELD = { hold: { at: NOW, reason: 'server_error' }, history: { resends: 4 } };
 
 let state: string;
 let database: Awaited<ReturnType<typeof startLocalDynamoDB>>;

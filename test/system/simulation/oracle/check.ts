@@ -88,7 +88,7 @@ async function checkOne(
   const { jobId } = job;
   const batches = await stack.jobs.listBatches(jobId);
   const stats = { batches: batches.length, rounds: Math.max(0, ...batches.map(({ round }) => round + 1)) };
-  for (const { openaiBatchId } of batches) if (openaiBatchId !== undefined) findings.known.add(openaiBatchId);
+  for (const { remote } of batches) if (remote !== undefined) findings.known.add(remote.openaiBatchId);
   const executions = Map.groupBy(executionsOf(expected, batches, openai, say), ({ marker }) => marker);
   const answers = expected.drop.lines.flatMap(({ marker, text }) =>
     (executions.get(marker) ?? []).flatMap(({ line }) =>

@@ -14,9 +14,9 @@ export function executionsOf(
   openai: SimulatedOpenAI,
   say: Report,
 ): Execution[] {
-  const lostAt = new Map(batches.map((batch) => [batch.openaiBatchId, batch.lostAt]));
+  const lostAt = new Map(batches.map((batch) => [batch.remote?.openaiBatchId, batch.ending?.lostAt]));
   const refused = new Set(
-    batches.flatMap(({ status, openaiBatchId }) => (status === 'failed' ? [openaiBatchId] : [])),
+    batches.flatMap(({ ending, remote }) => (ending?.status === 'failed' ? [remote?.openaiBatchId] : [])),
   );
   const jobId = jobIdOf(head);
   const markers = new Set(drop.lines.map(({ marker }) => marker));

@@ -4,12 +4,12 @@ import { describeJob } from '../../../../cli/view/progress.ts';
 import type { BatchRecord } from '../../../../src/core/model/batch.ts';
 import type { Job } from '../../../../src/core/model/job.ts';
 import { batchOf, jobOf } from '../../../support/contracts/job-store.suite.ts';
+import { remoteOf, resultsOf } from '../../../support/records.ts';
 
 const NEXT_AT = Date.UTC(2026, 10, 30, 12);
 const job = (changes: Partial<Job>): Job => jobOf('j', changes);
 const batch = (changes: Partial<BatchRecord>): BatchRecord => batchOf('j', 0, changes);
-const outcome = (succeeded: number, failed: number) =>
-  ({ succeeded, failed }) as unknown as NonNullable<BatchRecord['outcome']>;
+const results = (succeeded: number, failed: number) => resultsOf({ outcome: { succeeded, failed } });
 
 test('a file without a job has only been dropped', () => {
   const view = jobView({ job: undefined, batches: [] });
@@ -48,15 +48,14 @@ test.each<[string, Partial<Job>, string]>([
 
 test('a running job counts the requests of its first round once, and what has a result of every round', () => {
   const batches = [
-    batch({ round: 0, requests: 1500, state: 'collected', outcome: outcome(1000, 100) }),
+    batch({ round: 0, requests: 1500, state: 'collected', results: results(1000, 100) }),
     batch({
       round: 0,
       requests: 500,
       state: 'submitted',
-      status: 'in_progress',
-      progress: { total: 500, completed: 40, failed: 1 },
+      remote: remoteOf({ status: 'in_progress', progress: { total: 500, completed: 40, failed: 1 } }),
     }),
-    batch({ round: 1, requests: 400, state: 'planned', heldReason: 'budget_exhausted' }),
+    batch({ round: 1, requests: 400, state: 'planned', hold: { reason: 'budget_exhausted' } }),
   ];
   const view = jobView({ job: job({ state: 'running' }), batches });
   expect(view).toMatchObject({
@@ -73,8 +72,13 @@ test('a running job counts the requests of its first round once, and what has a 
 test('what OpenAI reports of a batch that runs again never makes more requests done than there are', () => {
   const progress = { total: 10, completed: 10, failed: 0 };
   const batches = [
-    batch({ round: 0, requests: 10, state: 'collected', outcome: outcome(9, 0) }),
-    batch({ round: 1, requests: 1, state: 'submitted', status: 'finalizing', progress }),
+    batch({ round: 0, requests: 10, state: 'collected', results: results(9, 0) }),
+    batch({
+      round: 1,
+      requests: 1,
+      state: 'submitted',
+      remote: remoteOf({ status: 'finalizing', progress }),
+    }),
   ];
   expect(jobView({ job: job({ state: 'running' }), batches }).requests).toEqual({ total: 10, done: 10 });
 });

@@ -1,7 +1,7 @@
 /** A lease while a worker uses it: renewed beside the work, and looked at before each side effect. */
 
 import { expect, test } from 'vitest';
-import { whileBatchClaimed } from '../../../../src/core/lifecycle/claims.ts';
+import { toWaiting } from '../../../../src/core/lifecycle/batch-transitions.ts';
 import {
   LEASE_MARGIN_MS,
   LEASE_MS,
@@ -9,11 +9,13 @@ import {
   leaseUntil,
   RENEW_EVERY_MS,
 } from '../../../../src/core/lifecycle/lease.ts';
+import { LeasedBatch } from '../../../../src/core/lifecycle/leased.ts';
 import type { BatchRecord } from '../../../../src/core/model/batch.ts';
 import type { Pause } from '../../../../src/core/ports/ambient.ts';
 import { MemoryBatches } from '../../../support/memory/batches.ts';
 import { MemoryJobs } from '../../../support/memory/jobs.ts';
 import { MemoryObjects } from '../../../support/memory/objects.ts';
+import { batchWrite } from '../../../support/records.ts';
 import { telemetryTo } from '../../../support/telemetry.ts';
 
 const NOW = 1_790_000_000_000;
@@ -53,7 +55,8 @@ async function start() {
     createdAt: NOW,
     updatedAt: NOW,
   });
-  const batch = (await jobs.leaseBatch(KEY, 'admitted', 'mine', NOW, NOW + LEASE_MS))!;
+  const forLong = { jobs, ambient, deadline: { remainingMs: () => 15 * 60_000 } };
+  const batch = (await LeasedBatch.lease(forLong, KEY, 'admitted'))!;
   return {
     deps,
     batch,
@@ -70,19 +73,19 @@ async function start() {
 
 test('work that takes hours keeps its claim, which is short all the while', async () => {
   const { deps, batch, read, pass, other } = await start();
-  await whileBatchClaimed(deps, batch, 'mine', async (leased) => {
+  await batch.work(deps, async (leased) => {
     for (let beats = 0; beats < 500; beats++) {
       await pass(RENEW_EVERY_MS);
       expect(await other(deps.ambient.now())).toBeUndefined();
     }
-    expect((await read()).claimedUntil).toBe(deps.ambient.now() + LEASE_MS);
+    expect((await read()).lease?.until).toBe(deps.ambient.now() + LEASE_MS);
     await leased.objects.put('work/late', new Uint8Array(1));
   });
 });
 
 test('a worker that was stopped for longer than its lease begins no side effect, and every one is looked at', async () => {
   const { deps, batch } = await start();
-  await whileBatchClaimed(deps, batch, 'mine', async ({ objects, batches }) => {
+  await batch.work(deps, async ({ objects, batches }) => {
     const writer = objects.openWrite('work/open');
     const stopped = deps.ambient.now() + LEASE_MS - LEASE_MARGIN_MS;
     deps.ambient.now = () => stopped;
@@ -106,7 +109,7 @@ test('a worker that was stopped for longer than its lease begins no side effect,
 
 test('a worker that another one has followed begins no side effect, though its own time is not up', async () => {
   const { deps, batch, pass, other, warnings } = await start();
-  await whileBatchClaimed(deps, batch, 'mine', async ({ objects }) => {
+  await batch.work(deps, async ({ objects }) => {
     expect(await other(NOW + LEASE_MS)).toBeDefined();
     await pass(RENEW_EVERY_MS);
     await expect(objects.put('work/a', new Uint8Array(1))).rejects.toThrow(LeaseLostError);
@@ -121,7 +124,7 @@ test('a renewal that fails is repeated, and the work is stopped before the lease
     throw new Error('the table is away');
   };
   deps.jobs.renewBatch = away;
-  await whileBatchClaimed(deps, batch, 'mine', async ({ objects }) => {
+  await batch.work(deps, async ({ objects }) => {
     await pass(RENEW_EVERY_MS);
     await pass(RENEW_EVERY_MS);
     await objects.put('work/a', new Uint8Array(1));
@@ -136,13 +139,12 @@ test('a renewal that fails is repeated, and the work is stopped before the lease
 
 test('what follows once the claim was given back is not stopped, and nothing is renewed any more', async () => {
   const { deps, batch, read, pass, warnings } = await start();
-  await whileBatchClaimed(deps, batch, 'mine', async ({ jobs, batches }) => {
-    const released = { state: 'planned', claim: undefined, claimedUntil: undefined } as const;
-    await jobs.updateBatch(batch, { state: 'admitted', claim: 'mine' }, released, NOW);
+  await batch.work(deps, async ({ batches }) => {
+    await batch.move(toWaiting(batch.record, { lastError: 'refused' }));
     await pass(LEASE_MS);
     await batches.deleteFile('left over');
   });
-  expect((await read()).claimedUntil).toBeUndefined();
+  expect((await read()).lease?.until).toBeUndefined();
   expect(warnings).toEqual([]);
 });
 
@@ -152,14 +154,15 @@ test('a worker that lives shorter than a lease claims for its life, renews nothi
   const until = leaseUntil(now, { remainingMs: () => 3_000 });
   expect(until).toBe(now + 8_000);
   expect(leaseUntil(now, { remainingMs: () => 15 * 60_000 })).toBe(now + LEASE_MS);
-  await deps.jobs.updateBatch(KEY, { state: 'admitted' }, { claim: undefined, claimedUntil: undefined }, now);
-  const batch = (await deps.jobs.leaseBatch(KEY, 'admitted', 'short', now, until))!;
-  await whileBatchClaimed(deps, batch, 'short', async ({ objects }) => {
+  await deps.jobs.moveBatch(KEY, batchWrite('admitted', {}, { clear: ['lease'] }), now);
+  const short = { ...deps, deadline: { remainingMs: () => 3_000 } };
+  const batch = (await LeasedBatch.lease(short, KEY, 'admitted'))!;
+  await batch.work(deps, async ({ objects }) => {
     await pass(7_999);
     await objects.put('work/in-time', new Uint8Array(1));
     await pass(1);
     await expect(objects.put('work/late', new Uint8Array(1))).rejects.toThrow(LeaseLostError);
   });
-  expect((await deps.jobs.getBatch(KEY.jobId, KEY.batchId))!.claimedUntil).toBe(until);
+  expect((await deps.jobs.getBatch(KEY.jobId, KEY.batchId))!.lease?.until).toBe(until);
   expect(warnings).toEqual([]);
 });

@@ -3,16 +3,13 @@ import { describe, expect, it } from 'vitest';
 import { defaultSettings } from '../../../../src/contract/settings.ts';
 import type { Plan } from '../../../../src/core/files/plan.ts';
 import { advanceAfter, advanceJob, isFinished, nextRound } from '../../../../src/core/lifecycle/rounds.ts';
-import {
-  type BatchRecord,
-  batchIdOf,
-  byRoundAndPlace,
-  childBatchId,
-} from '../../../../src/core/model/batch.ts';
+import type { BatchRecord, NextBatch } from '../../../../src/core/model/batch.ts';
+import { batchIdOf, byRoundAndPlace, childBatchId } from '../../../../src/core/model/batch-id.ts';
 import type { Job } from '../../../../src/core/model/job.ts';
 import { MemoryJobs } from '../../../support/memory/jobs.ts';
 import { MemoryOutbox } from '../../../support/memory/outbox.ts';
 import { propertyRuns } from '../../../support/property-runs.ts';
+import { batchWrite, endingOf, remoteOf, resultsOf } from '../../../support/records.ts';
 
 const JOB_ID = 'job';
 const CHILD = { manifestKey: 'work/next', requests: 3, bytes: 300 };
@@ -81,13 +78,13 @@ describe('nextRound', () => {
   it('is a planned batch of the same kind with what is left, and nothing of the journal of the first', () => {
     const batch = batchOf('1-00004', {
       state: 'collected',
-      next: NEXT,
-      nonce: 'n',
-      claim: 'c',
-      refusals: 2,
-      openaiBatchId: 'batch_1',
-      inputFileId: 'file-1',
-      errors: [{ code: 'x', message: 'y' }],
+      results: resultsOf({ next: NEXT }),
+      attempt: { nonce: 'n', inputFileId: 'file-1' },
+      lease: { holder: 'c', until: 1 },
+      history: { refusals: 2 },
+      remote: remoteOf(),
+
+      ending: endingOf({ errors: [{ code: 'x', message: 'y' }] }),
     });
     expect(nextRound(batch, 5_000)).toEqual([
       batchOf('2-00004', { ...CHILD, jobCreatedAt: 1, createdAt: 5_000, updatedAt: 5_000 }),
@@ -95,7 +92,10 @@ describe('nextRound', () => {
   });
 
   it('is one batch for each part, with a place below the parent', () => {
-    const halved = nextRound(batchOf('0-00004', { state: 'collected', next: HALVES }), 5_000);
+    const halved = nextRound(
+      batchOf('0-00004', { state: 'collected', results: resultsOf({ next: HALVES }) }),
+      5_000,
+    );
     expect(halved.map(({ batchId, round }) => [batchId, round])).toEqual([
       ['1-00004.0', 1],
       ['1-00004.1', 1],
@@ -104,9 +104,12 @@ describe('nextRound', () => {
       ['work/next-0', 1],
       ['work/next-1', 1],
     ]);
-    const [only] = nextRound({ ...halved[1]!, state: 'collected', next: NEXT }, 5_000);
+    const [only] = nextRound(
+      { ...halved[1]!, state: 'collected', results: resultsOf({ next: NEXT }) },
+      5_000,
+    );
     expect(only!.batchId).toBe('2-00004.1');
-    const again = nextRound({ ...only!, state: 'collected', next: HALVES }, 5_000);
+    const again = nextRound({ ...only!, state: 'collected', results: resultsOf({ next: HALVES }) }, 5_000);
     expect(again.map(({ batchId }) => batchId)).toEqual(['3-00004.1.0', '3-00004.1.1']);
   });
 
@@ -114,7 +117,9 @@ describe('nextRound', () => {
     fc.assert(
       fc.property(fc.nat({ max: 8 }), fc.uniqueArray(fc.nat({ max: 200_000 })), (round, places) => {
         const ids = places.map(
-          (place) => nextRound(batchOf(batchIdOf(round, place), { next: NEXT }), 0)[0]!.batchId,
+          (place) =>
+            nextRound(batchOf(batchIdOf(round, place), { results: resultsOf({ next: NEXT }) }), 0)[0]!
+              .batchId,
         );
         expect(ids).toEqual(places.map((place) => batchIdOf(round + 1, place)));
         expect(new Set(ids).size).toBe(places.length);
@@ -186,37 +191,47 @@ describe('isFinished', () => {
     [
       'a next round without a record',
       planOf('0-00000'),
-      [batchOf('0-00000', { ...done, next: NEXT })],
+      [batchOf('0-00000', { ...done, results: resultsOf({ next: NEXT }) })],
       false,
     ],
     [
       'a next round on its way',
       planOf('0-00000'),
-      [batchOf('0-00000', { ...done, next: NEXT }), batchOf('1-00000', { state: 'submitted' })],
+      [
+        batchOf('0-00000', { ...done, results: resultsOf({ next: NEXT }) }),
+        batchOf('1-00000', { state: 'submitted' }),
+      ],
       false,
     ],
     [
       'a next round collected',
       planOf('0-00000'),
-      [batchOf('0-00000', { ...done, next: NEXT }), batchOf('1-00000', done)],
+      [batchOf('0-00000', { ...done, results: resultsOf({ next: NEXT }) }), batchOf('1-00000', done)],
       true,
     ],
     [
       'a round after that missing',
       planOf('0-00000'),
-      [batchOf('0-00000', { ...done, next: NEXT }), batchOf('1-00000', { ...done, next: NEXT })],
+      [
+        batchOf('0-00000', { ...done, results: resultsOf({ next: NEXT }) }),
+        batchOf('1-00000', { ...done, results: resultsOf({ next: NEXT }) }),
+      ],
       false,
     ],
     [
       'one of two parts of the next round collected',
       planOf('0-00000'),
-      [batchOf('0-00000', { ...done, next: HALVES }), batchOf('1-00000.1', done)],
+      [batchOf('0-00000', { ...done, results: resultsOf({ next: HALVES }) }), batchOf('1-00000.1', done)],
       false,
     ],
     [
       'both parts of the next round collected',
       planOf('0-00000'),
-      [batchOf('0-00000', { ...done, next: HALVES }), batchOf('1-00000.0', done), batchOf('1-00000.1', done)],
+      [
+        batchOf('0-00000', { ...done, results: resultsOf({ next: HALVES }) }),
+        batchOf('1-00000.0', done),
+        batchOf('1-00000.1', done),
+      ],
       true,
     ],
   ])('%s', (_what, plan, batches, expected) => {
@@ -228,7 +243,7 @@ describe('isFinished', () => {
 describe('advanceJob', () => {
   it('records the next round of each batch that has one, and gives it', async () => {
     const { jobs, outbox, added } = await advance(planOf('0-00000', '0-00001'), [
-      batchOf('0-00000', { state: 'collected', next: NEXT }),
+      batchOf('0-00000', { state: 'collected', results: resultsOf({ next: NEXT }) }),
       batchOf('0-00001', { state: 'collected' }),
     ]);
     expect(await jobs.getBatch(JOB_ID, '1-00000')).toMatchObject({
@@ -243,7 +258,7 @@ describe('advanceJob', () => {
 
   it('records each part that has no record yet', async () => {
     const { jobs, outbox, added } = await advance(planOf('0-00000'), [
-      batchOf('0-00000', { state: 'collected', next: HALVES }),
+      batchOf('0-00000', { state: 'collected', results: resultsOf({ next: HALVES }) }),
       batchOf('1-00000.0', { state: 'submitted' }),
     ]);
     expect((await jobs.listBatches(JOB_ID)).map(({ batchId, state }) => [batchId, state])).toEqual([
@@ -265,11 +280,12 @@ describe('advanceJob', () => {
 
   it('may be repeated: nothing is recorded twice, and what is on its way is left alone', async () => {
     const plan = planOf('0-00000');
-    const { jobs, outbox } = await advance(plan, [batchOf('0-00000', { state: 'collected', next: NEXT })]);
-    await jobs.updateBatch(
+    const { jobs, outbox } = await advance(plan, [
+      batchOf('0-00000', { state: 'collected', results: resultsOf({ next: NEXT }) }),
+    ]);
+    await jobs.moveBatch(
       { jobId: JOB_ID, batchId: '1-00000' },
-      { state: 'planned' },
-      { state: 'uploaded' },
+      batchWrite('planned', { state: 'uploaded' }),
       6_000,
     );
     expect(await advanceJob({ jobs, outbox }, plan, 7_000)).toEqual([]);
@@ -295,10 +311,12 @@ describe('advanceJob', () => {
             expect(outbox.messages.some(({ queue }) => queue === 'finalize')).toBe(false);
             const batch = open[picks.next().value! % open.length]!;
             const more = batch.round < rounds[Number(batch.batchId.split('-')[1])]!;
-            await jobs.updateBatch(
+            await jobs.moveBatch(
               batch,
-              { state: 'planned' },
-              { state: 'collected', ...(more ? { next: NEXT } : {}) },
+              batchWrite('planned', {
+                state: 'collected',
+                ...(more ? { results: resultsOf({ next: NEXT }) } : {}),
+              }),
               1,
             );
             await advanceJob({ jobs, outbox }, plan, 1);
@@ -350,11 +368,13 @@ describe('advanceAfter', () => {
         (await jobs.getBatch(JOB_ID, batchId))!,
         5_000,
       );
-    const collectNow = (batchId: string, next?: BatchRecord['next']) =>
-      jobs.updateBatch(
+    const collectNow = (batchId: string, next?: NextBatch[]) =>
+      jobs.moveBatch(
         { jobId: JOB_ID, batchId },
-        { state: 'planned' },
-        { state: 'collected', ...(next === undefined ? {} : { next }) },
+        batchWrite('planned', {
+          state: 'collected',
+          ...(next === undefined ? {} : { results: resultsOf({ next }) }),
+        }),
         1,
       );
     return { jobs, outbox, follow, collectNow };
@@ -363,7 +383,7 @@ describe('advanceAfter', () => {
   it('records the next round of the batch that was collected, without reading the others', async () => {
     const plan = planOf('0-00000', '0-00001');
     const { jobs, outbox, follow } = await start(plan, [
-      batchOf('0-00000', { state: 'collected', next: HALVES }),
+      batchOf('0-00000', { state: 'collected', results: resultsOf({ next: HALVES }) }),
       batchOf('0-00001'),
     ]);
     const added = await follow('0-00000');
@@ -394,7 +414,7 @@ describe('advanceAfter', () => {
     const ids = Array.from({ length: 400 }, (_, index) => batchIdOf(0, index));
     const orders = [ids, ids.toReversed(), ids.map((_, index) => ids[(index * 269) % ids.length]!)];
     for (const order of orders) {
-      const submitted = ids.map((id) => batchOf(id, { submittedAt: 1_000 }));
+      const submitted = ids.map((id) => batchOf(id, { remote: remoteOf({ submittedAt: 1_000 }) }));
       const { jobs, outbox, follow, collectNow } = await start(planOf(...ids), submitted);
       for (const batchId of order) {
         await collectNow(batchId);

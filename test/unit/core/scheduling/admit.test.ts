@@ -6,7 +6,8 @@ import { DEFAULT_API_KEY } from '../../../../src/contract/api-key.ts';
 import { type QuotaSettings, quotaSchema } from '../../../../src/contract/quota.ts';
 import { HOUR_MS, MINUTE_MS } from '../../../../src/contract/time.ts';
 import { ManifestEntries } from '../../../../src/core/files/manifest.ts';
-import { apiKeyOf, type BatchRecord, batchIdOf, tokensOf } from '../../../../src/core/model/batch.ts';
+import { apiKeyOf, type BatchRecord, tokensOf } from '../../../../src/core/model/batch.ts';
+import { batchIdOf } from '../../../../src/core/model/batch-id.ts';
 import type { Ledger } from '../../../../src/core/model/ledger.ts';
 import { Prices } from '../../../../src/core/pricing/prices.ts';
 import { cutByTokens } from '../../../../src/core/pricing/recut.ts';
@@ -138,7 +139,7 @@ describe('who is admitted', () => {
   });
 
   test('a batch that is not to go yet waits, and holds up nobody', () => {
-    const waiting = [batch('a', 0, { notBefore: NOW + 1, jobCreatedAt: 1 }), ...job('b', 2, 1)];
+    const waiting = [batch('a', 0, { wait: { notBefore: NOW + 1 }, jobCreatedAt: 1 }), ...job('b', 2, 1)];
     const decisions = admit(situation(waiting));
     expect(namesOf(decisions.admissions)).toEqual(['b0']);
     expect(Object.fromEntries(decisions.waitingFor)).toEqual({ time: 1 });
@@ -180,12 +181,12 @@ describe('what is too large', () => {
     const single = batch('a', 0, { requests: 1, tokens: 1_001 });
     const first = admit(situation([single], { ledgers, quota }));
     expect([namesOf(first.admissions), first.recuts]).toEqual([['a0'], []]);
-    const second = admit(situation([{ ...single, tokenRefusals: 1 }], { ledgers, quota }));
+    const second = admit(situation([{ ...single, history: { tokenRefusals: 1 } }], { ledgers, quota }));
     expect([second.admissions, namesOf(second.recuts)]).toEqual([[], ['a0']]);
   });
 
   test('a batch that was refused three times although it should fit is halved, unless it is tiny', () => {
-    const refused = { tokenRefusals: 3 };
+    const refused = { history: { tokenRefusals: 3 } };
     const { recuts, admissions } = admit(
       situation([batch('a', 0, { ...refused, tokens: 125 }), batch('a', 1, { ...refused, tokens: 124 })]),
     );
@@ -304,8 +305,8 @@ test('never is more admitted than the limit, in any situation; what goes alone g
   );
   fc.assert(
     fc.property(batches, fc.nat({ max: 1_500 }), fc.nat({ max: 9 }), (made, reserved, turnsLeft) => {
-      const waiting = made.map(({ job: id, ...rest }, index) =>
-        batch(id, index, { ...rest, jobCreatedAt: id.charCodeAt(0) }),
+      const waiting = made.map(({ job: id, tokenRefusals, ...rest }, index) =>
+        batch(id, index, { ...rest, history: { tokenRefusals }, jobCreatedAt: id.charCodeAt(0) }),
       );
       const ledgers = new Map([[LEDGER, { ...newLedger(LEDGER, NOW), reserved }]]);
       const { admissions, recuts, waitingFor } = admit(
@@ -424,18 +425,20 @@ describe('the limit', () => {
   });
 
   test('is what OpenAI has taken of ours, and one more batch may be unjudged for each that it takes', () => {
-    const batch = { model: MODEL, reservation: 'r1' };
+    const batch = { model: MODEL, admission: { reservation: 'r1' } };
     const probe = { jobId: 'a', tokens: 3_000_000, bytes: 1 };
     const before = ledgerWith({ reserved: 8_000_000, unjudged: { r1: probe, r2: probe } });
     const ledger = taught(before, lessonOfAcceptance(before, batch, undefined, NOW));
     expect(ledger).toMatchObject({ ceiling: 5_000_000, probes: 5, unjudged: { r2: probe } });
     expect(tokenLimitOf(ledger, MODEL, undefined, NOW)).toMatchObject({ ceiling: 5_000_000, probes: 5 });
     // One that was no probe, below what is proven.
-    expect(lessonOfAcceptance(ledger, { model: MODEL, reservation: 'r9' }, undefined, NOW)).toBeUndefined();
+    expect(
+      lessonOfAcceptance(ledger, { model: MODEL, admission: { reservation: 'r9' } }, undefined, NOW),
+    ).toBeUndefined();
   });
 
   test('grows by a hundred-and-sixtieth of where it was refused, while it is used, and is probed again beyond that', () => {
-    const batch = { model: MODEL, reservation: 'r1' };
+    const batch = { model: MODEL, admission: { reservation: 'r1' } };
     let ledger = ledgerWith({ reserved: 900_000, ceiling: 1_000_000 });
     const told = { ...refusal, tokens: 100_000 };
     ledger = taught(ledger, lessonOfRefusal(ledger, told, MODEL, undefined, NOW));

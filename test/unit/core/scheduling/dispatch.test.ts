@@ -51,8 +51,8 @@ function stackWith(options: { room?: number; createsPerHour?: number; budget?: o
     return submitted();
   };
   const end = async (jobId: string) => {
-    const { reservation } = (await jobs.getBatch(jobId, batchOf(jobId).batchId))!;
-    await deps.quota.settle(reservation!, clock.now);
+    const { admission } = (await jobs.getBatch(jobId, batchOf(jobId).batchId))!;
+    await deps.quota.settle(admission!.reservation, clock.now);
   };
   return { deps, clock, arrive, end, submitted };
 }

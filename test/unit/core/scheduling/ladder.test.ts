@@ -13,6 +13,7 @@ import {
 } from '../../../../src/core/scheduling/ladder.ts';
 import { paceOf } from '../../../../src/core/scheduling/pace.ts';
 import { ENDPOINTS } from '../../../../src/providers/openai/endpoints/all.ts';
+import { remoteOf } from '../../../support/records.ts';
 
 /** 600 requests an hour. */
 const PACE: Pace = { requestsPerMinute: 10, tokensPerMinute: 1_000_000 };
@@ -135,11 +136,11 @@ describe('the ladder', () => {
 
 describe('a batch whose time has come', () => {
   const live = (completed: number, changes = {}) => ({
-    status: 'in_progress' as const,
-    statusAt: 0,
-    requests: 600,
-    progress: { total: 600, completed, failed: 0 },
-    ...changes,
+    remote: remoteOf({
+      status: 'in_progress',
+      progress: { total: 600, completed, failed: 0 },
+      ...changes,
+    }),
   });
   const at = (now: number, leftMs: number) => ({
     ...question({ leftMs: now + leftMs }),

@@ -84,7 +84,7 @@ test('a key that OpenAI refuses parks everything that would be sent with it, unt
   await callsOf(p, 180);
   const waiting = await waitingOf(p);
   expect(
-    waiting.map(({ state, heldReason, refusals, failures }) => [state, heldReason, refusals, failures]),
+    waiting.map(({ state, hold, history, wait }) => [state, hold?.reason, history?.refusals, wait?.failures]),
   ).toEqual([
     ['planned', 'invalid_api_key', undefined, undefined],
     ['planned', 'invalid_api_key', undefined, undefined],
@@ -153,7 +153,7 @@ test.each([
   expect(await p.deps.parks.getPark(parkScope(DEFAULT_API_KEY))).toBeUndefined();
   await p.drop('input/b.jsonl', chatLine('b'));
   await p.drain();
-  expect(await waitingOf(p)).toMatchObject([{ model: LUNA, heldReason: code }]);
+  expect(await waitingOf(p)).toMatchObject([{ model: LUNA, hold: { reason: code } }]);
   expect(await Array.fromAsync(p.deps.jobs.listAtOpenAI())).toMatchObject([{ model: 'gpt-5-nano' }]);
   await p.run();
   expect(await p.receipt(KEY)).toMatchObject({ result: 'succeeded', batches: [{ round: 0 }] });
@@ -179,7 +179,7 @@ test('while nobody has set the key nothing is sent, and once it is set everythin
   const p = await startWithSecret(secret);
   await p.drop(KEY, ['a', 'b'].map((id) => chatLine(id)).join('\n'));
   await callsOf(p, 60);
-  expect(await waitingOf(p)).toMatchObject([{ heldReason: 'api_key_missing' }]);
+  expect(await waitingOf(p)).toMatchObject([{ hold: { reason: 'api_key_missing' } }]);
   expect(await p.deps.parks.getPark(parkScope(DEFAULT_API_KEY))).toMatchObject({ reason: 'api_key_missing' });
   secret.key = 'sk-set';
   await p.run();
@@ -197,7 +197,7 @@ test('a key that is taken away between upload and create leads to no second batc
   };
   await p.drop(KEY, chatLine('a'));
   await callsOf(p, 10);
-  expect(await waitingOf(p)).toMatchObject([{ state: 'planned', heldReason: 'api_key_missing' }]);
+  expect(await waitingOf(p)).toMatchObject([{ state: 'planned', hold: { reason: 'api_key_missing' } }]);
   p.deps.batches.uploadFile = upload;
   secret.key = 'sk-set';
   await p.run();
@@ -205,7 +205,7 @@ test('a key that is taken away between upload and create leads to no second batc
   expect((await p.client.batches.list()).data).toHaveLength(1);
 });
 
-test.each(['parks.park', 'jobs.updateBatch', 'quota.settle', 'batches.deleteFile'])(
+test.each(['parks.park', 'jobs.moveBatch', 'quota.settle', 'batches.deleteFile'])(
   'dying right before or after any %s, the batch still runs once and nothing stays reserved',
   async (fatal) => {
     for (let occurrence = 0; occurrence < 4; occurrence++) {

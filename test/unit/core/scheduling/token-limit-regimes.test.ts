@@ -7,7 +7,8 @@ import { describe, expect, test } from 'vitest';
 import { DEFAULT_API_KEY } from '../../../../src/contract/api-key.ts';
 import { quotaSchema } from '../../../../src/contract/quota.ts';
 import { HOUR_MS, MINUTE_MS } from '../../../../src/contract/time.ts';
-import { type BatchRecord, batchIdOf } from '../../../../src/core/model/batch.ts';
+import type { BatchRecord } from '../../../../src/core/model/batch.ts';
+import { batchIdOf } from '../../../../src/core/model/batch-id.ts';
 import type { Ledger } from '../../../../src/core/model/ledger.ts';
 import { Prices } from '../../../../src/core/pricing/prices.ts';
 import { admit } from '../../../../src/core/scheduling/admit.ts';
@@ -92,7 +93,7 @@ function play(regime: Regime): Outcome {
         outcome.refused++;
         const { jobId } = one.batch;
         refusedOf.set(jobId, (refusedOf.get(jobId) ?? 0) + 1);
-        waiting.push({ ...one.batch, state: 'planned', tokenRefusals: 1 });
+        waiting.push({ ...one.batch, state: 'planned', history: { tokenRefusals: 1 } });
       } else if (one.endsAt <= now) learn(settleOn(ledger, one.id, TOKENS, 0, now));
       one.isSeen = true;
     }
@@ -119,7 +120,7 @@ function play(regime: Regime): Outcome {
       const mine = sent.filter(({ isTaken }) => isTaken).length * TOKENS * countedAs;
       const isTaken = mine + TOKENS * countedAs + others(atMs) <= limit(atMs);
       sent.push({
-        batch: { ...batch, reservation: id },
+        batch: { ...batch, admission: { reservation: id } },
         id,
         isTaken,
         isSeen: false,

@@ -6,6 +6,7 @@ import type { BatchLevelError, BatchRecord } from '../../../../../src/core/model
 import type { Verdict } from '../../../../../src/core/model/verdict.ts';
 import { type Decision, decide, decideRefusal } from '../../../../../src/core/steps/collect/decide.ts';
 import { OPENAI_RULES } from '../../../../../src/providers/openai/rules.ts';
+import { endingOf, remoteOf } from '../../../../support/records.ts';
 import { BATCH_ONLY } from '../../../../support/routes.ts';
 
 const route = routeSchema.parse({ ...BATCH_ONLY, name: 'default', prefix: 'input/' });
@@ -26,7 +27,7 @@ function decideAll(
   const { tried = 0, cancelledAt, isUnreadable = false, batch } = options;
   return decide(
     { route, ...(cancelledAt === undefined ? {} : { cancelledAt }) },
-    { status: 'completed', outputFileId: 'file-1', ...batch },
+    { ending: endingOf(), remote: remoteOf({ outputFileId: 'file-1' }), ...batch },
     { count: verdicts.length, tried: () => tried },
     { isUnreadable, verdict: (index) => verdicts[index] },
     OPENAI_RULES.errors,
@@ -137,39 +138,47 @@ describe('decide', () => {
   it.each(['expired', 'cancelled'] as const)(
     'takes a batch that %s before it began for unexecuted, and for lost if it had begun',
     (status) => {
-      const begun = { status, outputFileId: undefined, progress: { total: 1, completed: 1, failed: 0 } };
-      expect(decideOne(undefined, { batch: { ...begun, progress: undefined } })).toEqual({
+      const ending = endingOf({ status });
+      const begun = { ending, remote: remoteOf({ progress: { total: 1, completed: 1, failed: 0 } }) };
+      const notBegun = { ending, remote: remoteOf() };
+      expect(decideOne(undefined, { batch: notBegun })).toEqual({
         kind: 'retry',
         tried: tries('unexecuted'),
       });
       expect(decideOne(undefined, { batch: begun })).toMatchObject({ lost: 'missing_from_results' });
       expect(
-        decideOne(undefined, { batch: { ...begun, progress: undefined, errorFileId: 'f' } }),
+        decideOne(undefined, { batch: { ending, remote: remoteOf({ errorFileId: 'f' }) } }),
       ).toMatchObject({
         lost: 'missing_from_results',
       });
-      const last = { tried: tries('unexecuted', 'unexecuted'), batch: { ...begun, progress: undefined } };
+      const last = { tried: tries('unexecuted', 'unexecuted'), batch: notBegun };
       expect(decideOne(undefined, last)).toMatchObject({ kind: 'failed', code: `batch_${status}` });
     },
   );
 
   it('suspends the key for what is left of a batch that failed while it ran, where its error takes a person', () => {
-    const batch = { status: 'failed' as const, errors: [error('billing_hard_limit_reached')] };
+    const batch = { ending: endingOf({ status: 'failed', errors: [error('billing_hard_limit_reached')] }) };
     expect(decideAll([OK, undefined], { batch }).park).toEqual({
       scope: 'key',
       code: 'billing_hard_limit_reached',
     });
     expect(decideAll([OK, OK], { batch }).park).toBeUndefined();
-    expect(decideAll([OK, undefined], { batch: { status: 'failed' } }).park).toBeUndefined();
+    expect(
+      decideAll([OK, undefined], { batch: { ending: endingOf({ status: 'failed' }) } }).park,
+    ).toBeUndefined();
   });
 
   it('calls the requests of a batch that OpenAI no longer knows lost', () => {
-    expect(decideOne(undefined, { batch: { lostAt: 1, status: 'in_progress' } })).toEqual({
+    expect(
+      decideOne(undefined, { batch: { ending: endingOf({ lostAt: 1, status: 'in_progress' }) } }),
+    ).toEqual({
       kind: 'retry',
       tried: tries('lost'),
       lost: 'lost_batch',
     });
-    expect(decideOne(undefined, { cancelledAt: 1, batch: { lostAt: 1 } })).toMatchObject({
+    expect(
+      decideOne(undefined, { cancelledAt: 1, batch: { ending: endingOf({ lostAt: 1 }) } }),
+    ).toMatchObject({
       kind: 'failed',
       code: 'lost_batch',
     });
@@ -218,15 +227,12 @@ const refusalOf = (
   more: { requests?: number; repairs?: number; cancelledAt?: number } = {},
 ) => {
   const { requests = 4, repairs, cancelledAt } = more;
-  return decideRefusal(
-    cancelledAt === undefined ? {} : { cancelledAt },
-    {
-      requests,
-      ...(errors === undefined ? {} : { errors }),
-      ...(repairs === undefined ? {} : { repairs }),
-    },
-    OPENAI_RULES.errors,
-  );
+  const batch = {
+    requests,
+    ...(errors === undefined ? {} : { ending: endingOf({ errors }) }),
+    ...(repairs === undefined ? {} : { repairs }),
+  };
+  return decideRefusal(cancelledAt === undefined ? {} : { cancelledAt }, batch, OPENAI_RULES.errors);
 };
 const repairOf = (refusal: ReturnType<typeof refusalOf>, requests = 4) =>
   refusal.kind === 'repair'

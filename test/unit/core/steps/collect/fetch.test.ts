@@ -4,16 +4,19 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { defaultSettings } from '../../../../../src/contract/settings.ts';
 import { IncompleteDownloadError } from '../../../../../src/core/base/errors.ts';
+import { LeasedBatch, TakenOverError } from '../../../../../src/core/lifecycle/leased.ts';
 import type { BatchRecord, FetchedFile } from '../../../../../src/core/model/batch.ts';
 import { type FetchDeps, fetchResults, readFetched } from '../../../../../src/core/steps/collect/fetch.ts';
 import { chunkSizesArbitrary, collectBytes, cut } from '../../../../support/bytes.ts';
 import { MemoryJobs } from '../../../../support/memory/jobs.ts';
 import { MemoryObjects } from '../../../../support/memory/objects.ts';
 import { BUCKET } from '../../../../support/memory-store.ts';
+import { batchWrite, remoteOf } from '../../../../support/records.ts';
 import { noTelemetry } from '../../../../support/telemetry.ts';
 
 const NOW = 1_790_000_000_000;
-const CLAIM = 'claim';
+const HOLDER = 'holder';
+const FOREVER = { remainingMs: () => 900_000 };
 const BATCH: BatchRecord = {
   v: 1,
   jobId: 'c0ffee00c0ffee00c0ffee00c0ffee00',
@@ -27,8 +30,7 @@ const BATCH: BatchRecord = {
   bytes: 1,
   createdAt: NOW,
   updatedAt: NOW,
-  outputFileId: 'file-output',
-  errorFileId: 'file-error',
+  remote: remoteOf({ outputFileId: 'file-output', errorFileId: 'file-error' }),
 };
 
 /** What a download does: how many bytes come before it breaks off; `undefined`: all. */
@@ -43,6 +45,8 @@ interface World {
   /** One invocation over the batch as it stands. */
   invoke(takesWhatIsReadable?: boolean): Promise<Awaited<ReturnType<typeof fetchResults>>>;
   batch(): Promise<BatchRecord>;
+  /** The batch as a worker has it. */
+  lease(): Promise<LeasedBatch>;
 }
 
 /** @param told what OpenAI says of a file's length; default: the truth. */
@@ -59,20 +63,20 @@ async function world(
   let nonces = 0;
   const ambient = { now: () => NOW, nonce: () => `nonce-${nonces++}` };
   const objects = new MemoryObjects({ bucket: BUCKET, minPartBytes: 40 }, ambient);
-  const jobs = new MemoryJobs();
-  await jobs.createBatch({ ...BATCH, claim: CLAIM, claimedUntil: NOW + 1 });
+  class WatchedJobs extends MemoryJobs {
+    override async moveBatch(...parameters: Parameters<MemoryJobs['moveBatch']>) {
+      options.intercept?.();
+      const moved = await super.moveBatch(...parameters);
+      options.intercept?.();
+      return moved;
+    }
+  }
+  const jobs = new WatchedJobs();
+  await jobs.createBatch(BATCH);
   const begun: World['begun'] = [];
   const deps: FetchDeps = {
     settings: defaultSettings(),
     objects,
-    jobs: {
-      updateBatch: async (...args) => {
-        options.intercept?.();
-        const updated = await jobs.updateBatch(...args);
-        options.intercept?.();
-        return updated;
-      },
-    },
     batches: {
       readFile: async (id, { from = 0 } = {}) => {
         begun.push({ id, from });
@@ -98,14 +102,18 @@ async function world(
     telemetry: noTelemetry,
   };
   const batch = async () => (await jobs.getBatch(BATCH.jobId, BATCH.batchId))!;
+  const lease = async () => {
+    const leasing = { jobs, ambient: { ...ambient, nonce: () => HOLDER }, deadline: FOREVER };
+    return (await LeasedBatch.lease(leasing, BATCH, 'ended'))!;
+  };
   return {
     deps,
+    lease,
     jobs,
     objects,
     begun,
     batch,
-    invoke: async (takesWhatIsReadable = false) =>
-      fetchResults(deps, await batch(), CLAIM, takesWhatIsReadable),
+    invoke: async (takesWhatIsReadable = false) => fetchResults(deps, await lease(), takesWhatIsReadable),
   };
 }
 
@@ -159,7 +167,7 @@ describe('fetching', () => {
       { remainingMs: () => (++chunks % 4 === 0 ? 0 : 900_000) },
     );
     expect(await w.invoke()).toBe('to be continued');
-    expect((await w.batch()).fetching).toMatchObject({ fileId: 'file-output', bytes: 200 });
+    expect((await w.batch()).download?.fetching).toMatchObject({ fileId: 'file-output', bytes: 200 });
     expect(await w.invoke()).toBe('to be continued');
     const last = await w.invoke();
     expect(last).toMatchObject({ isFresh: true });
@@ -180,7 +188,7 @@ describe('fetching', () => {
       { told: (id) => (id === 'file-output' ? 400 : 10) },
     );
     await expect(w.invoke()).rejects.toThrow('read 300 bytes, OpenAI has 400');
-    expect((await w.batch()).fetching).toMatchObject({ bytes: 300 });
+    expect((await w.batch()).download?.fetching).toMatchObject({ bytes: 300 });
     await expect(w.invoke()).rejects.toThrow(IncompleteDownloadError);
     const fetched = await w.invoke(true);
     if (typeof fetched === 'string') throw new Error(fetched);
@@ -218,7 +226,7 @@ describe('fetching', () => {
         },
       );
       await expect(w.invoke()).rejects.toThrow('broke off');
-      const { fetching } = await w.batch();
+      const fetching = (await w.batch()).download?.fetching;
       if (loss === 'checkpoint') w.objects.destroy(fetching!.checkpointKey);
       else w.objects.dropUploads();
       const first = await w.invoke().catch((error: Error) => error.name);
@@ -231,9 +239,9 @@ describe('fetching', () => {
 
   it('gives a batch up that another worker has taken over', async () => {
     const w = await world({ 'file-output': pattern(300), 'file-error': pattern(0) });
-    const batch = await w.batch();
-    await w.jobs.updateBatch(batch, { state: 'ended' }, { claim: 'another' }, NOW);
-    expect(await fetchResults(w.deps, batch, CLAIM, false)).toBe('taken over');
+    const batch = await w.lease();
+    await w.jobs.moveBatch(batch.record, batchWrite('ended', { lease: { holder: 'another' } }), NOW);
+    await expect(fetchResults(w.deps, batch, false)).rejects.toThrow(TakenOverError);
   });
 
   it('fails for a copy that is not what was fetched', async () => {

@@ -90,7 +90,7 @@ describe.each(COUNTS)('with counts that are %s', (_name, counts) => {
       expect(await p.emulator.ledger.boughtTwice()).toEqual([]);
       const [batch] = await batchesOf(p, receipt.jobId);
       // The poll that sees its end comes every five minutes; the looks that follow it, after seconds.
-      expect(batch!.updatedAt - batch!.endedAt!).toBeLessThan(2 * seconds * SECOND_MS);
+      expect(batch!.updatedAt - batch!.ending!.endedAt).toBeLessThan(2 * seconds * SECOND_MS);
       expect(countOf('batches.createBatch')).toBe(1);
       expect(countOf('batches.readFile')).toBe(1);
       expect(p.failures).toEqual([]);
@@ -123,7 +123,7 @@ describe.each(COUNTS)('with counts that are %s', (_name, counts) => {
     });
     expect((await p.emulator.ledger.boughtTwice()).length).toBe(2);
     const [first] = await batchesOf(p, receipt.jobId);
-    const waitedMs = first!.updatedAt - first!.endedAt!;
+    const waitedMs = first!.updatedAt - first!.ending!.endedAt;
     expect(waitedMs).toBeGreaterThanOrEqual(60 * MINUTE_MS);
     expect(waitedMs).toBeLessThan(61 * MINUTE_MS);
     // The output of each of the two batches, once: nothing was fetched that had not changed.
@@ -156,8 +156,8 @@ test('a message that comes before its wait is over does nothing', async () => {
   const [batch] = await Array.fromAsync(p.deps.jobs.listOverdue(Number.MAX_SAFE_INTEGER)).then((items) =>
     items.flatMap((item) => (item.kind === 'batch' ? [item.batch] : [])),
   );
-  expect(batch).toMatchObject({ state: 'ended', lateResults: 0 });
-  expect(batch!.notBefore).toBeGreaterThan(p.emulator.clock.now());
+  expect(batch).toMatchObject({ state: 'ended', download: { lateResults: 0 } });
+  expect(batch!.wait?.notBefore).toBeGreaterThan(p.emulator.clock.now());
   const before = countOf('batches.getBatch');
   await p.deps.outbox.collect({ v: 1, jobId: batch!.jobId, batchId: batch!.batchId });
   await p.drain();

@@ -185,7 +185,7 @@ test('a worker whose time is over saves how far it got, lets go of the job and s
   await run(HASTY);
   const [job] = await jobsOf(deps);
   expect(job).toMatchObject({ state: 'ingesting', ingest: { starts: 0, checkpoint: { generation: 1 } } });
-  expect(job!.claim).toBeUndefined();
+  expect(job!.lease).toBeUndefined();
   expect(deps.outbox.messages).toEqual([{ queue: 'ingest', message: { v: 1, jobId: job!.jobId } }]);
 });
 

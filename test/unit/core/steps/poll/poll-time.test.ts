@@ -72,12 +72,22 @@ async function start(hanging: ReadonlySet<string>) {
     workKeptMs: 30 * 24 * 60 * MINUTE_MS,
     telemetry: noTelemetry,
   };
-  const submitted = { state: 'submitted', submittedAt: NOW, status: 'validating', statusAt: NOW } as const;
   for (const [index, apiKey] of ['a', 'b'].entries())
     await jobs.createBatch(
-      batchOf('live', index, { ...submitted, apiKey, openaiBatchId: `batch_${apiKey}` }),
+      batchOf('live', index, {
+        state: 'submitted',
+        apiKey,
+        remote: {
+          openaiBatchId: `batch_${apiKey}`,
+          submittedAt: NOW,
+          status: 'validating',
+          statusAt: NOW,
+        },
+      }),
     );
-  await jobs.createBatch(batchOf('lost', 0, { state: 'ended', status: 'completed', endedAt: NOW }));
+  await jobs.createBatch(
+    batchOf('lost', 0, { state: 'ended', ending: { status: 'completed', endedAt: NOW } }),
+  );
   return { deps, told, leftMs: () => endsAt - now };
 }
 

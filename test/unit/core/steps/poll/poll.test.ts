@@ -3,8 +3,8 @@
 import { describe, expect, it } from 'vitest';
 import { defaultSettings } from '../../../../../src/contract/settings.ts';
 import { MINUTE_MS } from '../../../../../src/contract/time.ts';
-import { type BatchRecord, batchIdOf } from '../../../../../src/core/model/batch.ts';
-import type { BatchChanges } from '../../../../../src/core/ports/records.ts';
+import type { BatchRecord } from '../../../../../src/core/model/batch.ts';
+import { batchIdOf } from '../../../../../src/core/model/batch-id.ts';
 import { Prices } from '../../../../../src/core/pricing/prices.ts';
 import { poll } from '../../../../../src/core/steps/poll/poll.ts';
 import { OPENAI_RULES } from '../../../../../src/providers/openai/rules.ts';
@@ -17,6 +17,7 @@ import { MemoryOutbox } from '../../../../support/memory/outbox.ts';
 import { MemoryOwners } from '../../../../support/memory/owners.ts';
 import { MemoryParks } from '../../../../support/memory/parks.ts';
 import { MemoryQuota } from '../../../../support/memory/quota.ts';
+import { remoteOf } from '../../../../support/records.ts';
 import { noTelemetry } from '../../../../support/telemetry.ts';
 
 const JOB_ID = 'job';
@@ -24,12 +25,12 @@ const JOB_ID = 'job';
 function start() {
   let now = Date.UTC(2026, 0, 1);
   const asked = { pages: 0, single: 0 };
-  const written: BatchChanges[] = [];
+  const written: string[] = [];
   const ambient = { now: () => now, nonce: () => 'nonce' };
   class WatchedJobs extends MemoryJobs {
-    override updateBatch(...parameters: Parameters<MemoryJobs['updateBatch']>) {
-      written.push(parameters[2] as BatchChanges);
-      return super.updateBatch(...parameters);
+    override moveBatch(...parameters: Parameters<MemoryJobs['moveBatch']>) {
+      written.push(parameters[1].name);
+      return super.moveBatch(...parameters);
     }
   }
   class WatchedBatches extends MemoryBatches {
@@ -93,10 +94,7 @@ function start() {
         bytes: 1_000,
         createdAt: now,
         updatedAt: now,
-        openaiBatchId: remote.id,
-        submittedAt: now,
-        status: 'validating',
-        statusAt: now,
+        remote: { openaiBatchId: remote.id, submittedAt: now, status: 'validating', statusAt: now },
       };
       if (isOurs) await jobs.createBatch(batch);
       return batch;
@@ -129,9 +127,9 @@ describe('what a poll asks', () => {
       await stack.jobs.createBatch({
         ...batch,
         batchId: batchIdOf(1, index),
-        openaiBatchId: `gone-${index}`,
+        remote: remoteOf({ openaiBatchId: `gone-${index}` }),
       });
-    stack.batches.end(batch.openaiBatchId!, { status: 'completed' });
+    stack.batches.end(batch.remote!.openaiBatchId, { status: 'completed' });
     await stack.poll();
     expect(await stack.jobs.getBatch(JOB_ID, batch.batchId)).toMatchObject({ state: 'ended' });
   });
@@ -143,7 +141,7 @@ describe('what a poll asks', () => {
       stack.pass(5);
       await stack.create(false);
     }
-    stack.batches.end(held.openaiBatchId!, { status: 'completed' });
+    stack.batches.end(held.remote!.openaiBatchId, { status: 'completed' });
     await stack.poll();
     expect(stack.asked).toEqual({ pages: 1, single: 1 });
     expect(await stack.jobs.getBatch(JOB_ID, held.batchId)).toMatchObject({ state: 'ended' });
@@ -164,11 +162,12 @@ describe('what a poll asks', () => {
 describe('what a poll writes', () => {
   it('is the status as soon as it is another, and progress when it has moved by a twentieth', async () => {
     const stack = start();
-    const { openaiBatchId, batchId } = await stack.create(true);
+    const { remote, batchId } = await stack.create(true);
+    const { openaiBatchId } = remote!;
     const see = async (status: 'validating' | 'in_progress', completed: number): Promise<number> => {
       const before = stack.written.length;
       stack.pass(5);
-      stack.batches.end(openaiBatchId!, { status, progress: { total: 1_000, completed, failed: 0 } });
+      stack.batches.end(openaiBatchId, { status, progress: { total: 1_000, completed, failed: 0 } });
       await stack.poll();
       return stack.written.length - before;
     };
@@ -179,28 +178,29 @@ describe('what a poll writes', () => {
     expect(await see('in_progress', 53)).toBe(1);
     expect(await see('in_progress', 60)).toBe(0);
     expect(await stack.jobs.getBatch(JOB_ID, batchId)).toMatchObject({
-      status: 'in_progress',
-      progress: { total: 1_000, completed: 53, failed: 0 },
+      remote: { status: 'in_progress', progress: { total: 1_000, completed: 53, failed: 0 } },
     });
   });
 
   it('is all of it once the batch has ended', async () => {
     const stack = start();
-    const { openaiBatchId, batchId } = await stack.create(true);
+    const { remote, batchId } = await stack.create(true);
+    const { openaiBatchId } = remote!;
     const progress = { total: 1_000, completed: 1, failed: 0 };
-    stack.batches.end(openaiBatchId!, { status: 'in_progress', progress });
+    stack.batches.end(openaiBatchId, { status: 'in_progress', progress });
     await stack.poll();
-    stack.batches.end(openaiBatchId!, { status: 'expired', progress: { ...progress, completed: 2 } });
+    stack.batches.end(openaiBatchId, { status: 'expired', progress: { ...progress, completed: 2 } });
     await stack.poll();
     expect(await stack.jobs.getBatch(JOB_ID, batchId)).toMatchObject({
       state: 'ended',
-      progress: { completed: 2 },
+      remote: { progress: { completed: 2 } },
     });
   });
 
   it('is as much of what is wrong with a batch as a table item has room for, in any script', async () => {
     const stack = start();
-    const { openaiBatchId, batchId } = await stack.create(true);
+    const { remote, batchId } = await stack.create(true);
+    const { openaiBatchId } = remote!;
     const text = `a${'\u{1F4B8}'.repeat(300)}`;
     const errors = Array.from({ length: 1_000 }, (_, index) => ({
       code: 'invalid_value',
@@ -208,9 +208,10 @@ describe('what a poll writes', () => {
       param: text,
       line: index + 1,
     }));
-    stack.batches.end(openaiBatchId!, { status: 'failed', errors });
+    stack.batches.end(openaiBatchId, { status: 'failed', errors });
     await stack.poll();
-    const { errors: recorded = [], state } = (await stack.jobs.getBatch(JOB_ID, batchId))!;
+    const { ending, state } = (await stack.jobs.getBatch(JOB_ID, batchId))!;
+    const recorded = ending!.errors!;
     expect(state).toBe('ended');
     expect(Buffer.byteLength(JSON.stringify(recorded))).toBeLessThan(300_000);
     expect(recorded.length).toBeGreaterThan(100);

@@ -18,20 +18,19 @@ beforeEach(() => {
   created = 0;
 });
 
+const ATTEMPT = { nonce: 'mine', inputFileId: 'file-1', intentAt: NOW - HOUR_MS };
+
 /** The same, fenced off since. */
 async function startFenced(): Promise<void> {
-  await startUnanswered({ fencedAt: NOW - HOUR_MS / 2 });
+  await startUnanswered({ ...ATTEMPT, fencedAt: NOW - HOUR_MS / 2 });
 }
 
 /** A batch whose create got no answer an hour ago. */
-async function startUnanswered(changes: Partial<BatchRecord> = {}): Promise<void> {
+async function startUnanswered(attempt: NonNullable<BatchRecord['attempt']> = ATTEMPT): Promise<void> {
   run = await startSubmit({
     state: 'submitting',
-    attempts: 1,
-    nonce: 'mine',
-    inputFileId: 'file-1',
-    intentAt: NOW - HOUR_MS,
-    ...changes,
+    history: { attempts: 1 },
+    attempt,
   });
   run.batches.createBatch = async () => {
     created++;
@@ -92,7 +91,7 @@ describe('a list of 200,000 batches', () => {
       expect((await run.read()).state).toBe('submitting');
       await submit(run.deps, run.message);
     }
-    expect(await run.read()).toMatchObject({ state: 'submitted', openaiBatchId: 'batch_199950' });
+    expect(await run.read()).toMatchObject({ state: 'submitted', remote: { openaiBatchId: 'batch_199950' } });
     expect(asked).toHaveLength(2_000);
     expect(new Set(asked).size).toBe(2_000);
   });
@@ -103,21 +102,21 @@ describe('a list of 200,000 batches', () => {
     limitPages(700);
     for (let invocations = 1; invocations <= 2; invocations++) {
       await submit(run.deps, run.message);
-      expect(await run.read()).toMatchObject({ state: 'submitting', inputFileId: 'file-1' });
+      expect(await run.read()).toMatchObject({ state: 'submitting', attempt: { inputFileId: 'file-1' } });
     }
     await submit(run.deps, run.message).catch(() => {});
     expect(new Set(asked).size).toBe(2_000);
-    expect((await run.read()).inputFileId).not.toBe('file-1');
+    expect((await run.read()).attempt?.inputFileId).not.toBe('file-1');
   });
 
   it('is read from its beginning once the batch is fenced off', async () => {
-    await startUnanswered({ lookUp: { after: 'batch_99', pages: 1, mark: 'batch_99' } });
+    await startUnanswered({ ...ATTEMPT, lookUp: { after: 'batch_99', pages: 1, mark: 'batch_99' } });
     serveList(300);
     await submit(run.deps, run.message).catch(() => {});
     expect(asked[0]).toBe('batch_99');
     const fenced = await run.read();
-    expect(fenced.fencedAt).toBe(run.clock.now);
-    expect(fenced.lookUp).toBeUndefined();
+    expect(fenced.attempt?.fencedAt).toBe(run.clock.now);
+    expect(fenced.attempt?.lookUp).toBeUndefined();
   });
 });
 
@@ -131,20 +130,24 @@ describe('a list that proves nothing', () => {
     await submit(run.deps, run.message);
     expect(created).toBe(0);
     const held = await run.read();
-    expect(held).toMatchObject({ state: 'submitting', heldReason: 'unknown_create', inputFileId: 'file-1' });
-    expect(held.lastError).toMatch(/list of batches, page \d+: .*; expected a list/);
-    expect(held.notBefore).toBe(run.clock.now + HOUR_MS);
+    expect(held).toMatchObject({
+      state: 'submitting',
+      hold: { reason: 'unknown_create' },
+      attempt: { inputFileId: 'file-1' },
+    });
+    expect(held.wait?.lastError).toMatch(/the list of batches, page \d+: .*; expected a list/);
+    expect(held.wait?.notBefore).toBe(run.clock.now + HOUR_MS);
     // The list is whole again an hour later.
     serveList(500, 450);
     run.clock.now += HOUR_MS;
     await submit(run.deps, run.message);
-    expect(await run.read()).toMatchObject({ state: 'submitted', openaiBatchId: 'batch_450' });
+    expect(await run.read()).toMatchObject({ state: 'submitted', remote: { openaiBatchId: 'batch_450' } });
   });
 
   it('because a page is empty is read on', async () => {
     await startUnanswered();
     serve((after) => (after === undefined ? { batches: [], next: 'more' } : { batches: [ours(1)] }));
     await submit(run.deps, run.message);
-    expect(await run.read()).toMatchObject({ state: 'submitted', openaiBatchId: 'batch_1' });
+    expect(await run.read()).toMatchObject({ state: 'submitted', remote: { openaiBatchId: 'batch_1' } });
   });
 });

@@ -1,6 +1,6 @@
 /**
  * Frees what workers hold in the table, all at once: for a deployment of which surely no worker lives, as the local stack when
- * it starts and after it has stopped. Anywhere else, claims and leases run out by themselves.
+ * it starts and after it has stopped. Anywhere else, leases run out by themselves.
  */
 import { type DynamoDBDocumentClient, ScanCommand, UpdateCommand } from '@aws-sdk/lib-dynamodb';
 import {
@@ -14,16 +14,16 @@ import type { Item } from './items.ts';
 
 const NAMES = {
   '#pk': TABLE_PARTITION_KEY,
-  '#claim': 'claim',
+  '#lease': 'lease',
   '#holder': 'holder',
   '#until': 'until',
 };
 
 /**
- * @param now epoch ms. What was claimed is due then, so that the next sweep takes it up even if its message is gone.
+ * @param now epoch ms. What was leased is due then, so that the next sweep takes it up even if its message is gone.
  * @returns how many records were freed.
  */
-export async function freeAllClaims(
+export async function freeAllLeases(
   client: DynamoDBDocumentClient,
   { table }: { table: string },
   now: number,
@@ -36,7 +36,7 @@ export async function freeAllClaims(
         TableName: table,
         ConsistentRead: true,
         FilterExpression:
-          'attribute_exists(#claim) OR attribute_exists(#holder) OR (begins_with(#pk, :lease) AND #until > :none)',
+          'attribute_exists(#lease) OR attribute_exists(#holder) OR (begins_with(#pk, :lease) AND #until > :none)',
         ExpressionAttributeNames: NAMES,
         ExpressionAttributeValues: { ':lease': 'LEASE#', ':none': 0 },
         ExclusiveStartKey: start,
@@ -55,7 +55,7 @@ async function free(client: DynamoDBDocumentClient, table: string, item: Item, n
   if (item[LIVE_INDEX_PARTITION_KEY] === 'moving') set[LIVE_INDEX_SORT_KEY] = now;
   // That its worker was stopped says nothing about the file: it must not count among the runs that died over it.
   if (item.ingest !== undefined) set.ingest = { ...(item.ingest as IngestProgress), starts: 0 };
-  const removed = ['claim', 'claimedUntil', 'holder'].filter((name) => name in item);
+  const removed = ['lease', 'holder'].filter((name) => name in item);
   const names = Object.keys(set);
   const clauses = [
     ...(names.length === 0 ? [] : [`SET ${names.map((name) => `#${name} = :${name}`).join(', ')}`]),

@@ -1,0 +1,136 @@
+/** The life of a job: which transitions there are, from where each may begin, and what each sets and forgets. */
+import type { IngestProgress, Job, JobState, MergeProgress, Rejection } from '../model/job.ts';
+import type { JobPart, JobPatch, JobTransition } from '../model/transition.ts';
+import { type TransitionRule, transitionOf } from './transition.ts';
+
+const RELEASED = ['lease'] as const;
+const ANY = ['ingesting', 'running', 'completed', 'rejected', 'duplicate'] as const;
+
+/** Every transition of a job. */
+export const JOB_TRANSITIONS = {
+  running: { from: ['ingesting'], to: 'running', clear: [...RELEASED, 'failing'] },
+  rejected: { from: ['ingesting'], to: 'rejected', clear: [...RELEASED, 'failing'] },
+  duplicate: { from: ['ingesting'], to: 'duplicate', clear: [...RELEASED, 'failing'] },
+  // Its owner failed or was rejected.
+  runAfterAll: { from: ['duplicate'], to: 'ingesting', clear: [...RELEASED, 'duplicateOf'] },
+  completed: { from: ['running'], to: 'completed', clear: [...RELEASED, 'merge', 'failing'] },
+  // With the receipt: a job that is rejected is so before.
+  rejectionPublished: { from: ['rejected'], to: 'rejected', clear: [...RELEASED, 'merge', 'failing'] },
+  // What follows leaves a job in its state.
+  fateRecorded: { from: ['duplicate'] },
+  answered: { from: ['duplicate'], clear: RELEASED },
+  released: { from: ANY, clear: RELEASED },
+  reading: { from: ['ingesting'] },
+  readFurther: { from: ['ingesting'], clear: ['failing'] },
+  readLater: { from: ['ingesting'], clear: RELEASED },
+  mergedSoFar: { from: ['running', 'completed', 'rejected'], clear: RELEASED },
+  mergeRestarted: { from: ['running', 'completed', 'rejected'], clear: ['merge'] },
+  failed: { from: ANY },
+  recovered: { from: ANY, clear: ['failing'] },
+  waitsFor: { from: ANY },
+  cancelled: { from: ['ingesting', 'running', 'duplicate'] },
+  workRemoved: { from: ['completed', 'rejected', 'duplicate'] },
+} as const satisfies Record<string, TransitionRule<JobState, JobPart>>;
+
+/** The name of a transition of a job. */
+export type JobTransitionName = keyof typeof JOB_TRANSITIONS;
+
+function to(name: JobTransitionName, job: Pick<Job, 'jobId' | 'state'>, set: JobPatch = {}): JobTransition {
+  const { jobId, state } = job;
+  return transitionOf(name, JOB_TRANSITIONS[name], { state, what: `job ${jobId}` }, set);
+}
+
+type Named = Pick<Job, 'jobId' | 'state'>;
+/** What the receipt of a job says. */
+type Receipt = Required<Pick<Job, 'receiptKey' | 'result' | 'cost'>>;
+
+/** Its batches are recorded. @param waitsFor one of them, if there is one. */
+export function toRunning(job: Named, planKey: string, waitsFor: string | undefined): JobTransition {
+  return to('running', job, { planKey, waitsFor });
+}
+
+/** Nothing of it is run. */
+export function toRejected(job: Named, planKey: string, rejection: Rejection): JobTransition {
+  return to('rejected', job, { planKey, rejection });
+}
+
+/** It waits for the job of the same content. */
+export function toDuplicate(job: Named, ownerId: string): JobTransition {
+  return to('duplicate', job, { duplicateOf: ownerId });
+}
+
+/** A duplicate is run, because its owner does not answer it. */
+export function toRunAfterAll(job: Named): JobTransition {
+  return to('runAfterAll', job);
+}
+
+/** What becomes of a duplicate is recorded before anybody hears of it. */
+export function toFateRecorded(job: Named, ownerId: string, result: Job['result']): JobTransition {
+  return to('fateRecorded', job, { duplicateOf: ownerId, result });
+}
+
+/** A duplicate has its receipt. */
+export function toAnswered(job: Named, ownerId: string, receipt: Receipt): JobTransition {
+  return to('answered', job, { duplicateOf: ownerId, ...receipt });
+}
+
+/** The receipt is published: the job has ended. */
+export function toCompleted(job: Named, receipt: Receipt): JobTransition {
+  return to(job.state === 'rejected' ? 'rejectionPublished' : 'completed', job, receipt);
+}
+
+/** Its worker gives it back as it is. */
+export function toReleased(job: Named): JobTransition {
+  return to('released', job);
+}
+
+/** How ingest is going. @param isFurther what has come further does not fail any more. */
+export function toReading(job: Named, ingest: IngestProgress, isFurther: boolean): JobTransition {
+  return to(isFurther ? 'readFurther' : 'reading', job, ingestOf(ingest));
+}
+
+/** Another run of ingest continues. */
+export function toReadLater(job: Named, ingest: IngestProgress): JobTransition {
+  return to('readLater', job, ingestOf(ingest));
+}
+
+/** Not merged with what stands: what has no checkpoint any more has none. */
+function ingestOf(ingest: IngestProgress): JobPatch {
+  const none = { restarts: undefined, unreadable: undefined, checkpoint: undefined };
+  return { ingest: { ...none, ...ingest } as IngestProgress };
+}
+
+/** Another invocation continues the merge. */
+export function toMergedSoFar(job: Named, merge: MergeProgress): JobTransition {
+  return to('mergedSoFar', job, { merge });
+}
+
+/** What was merged is lost: the merge begins again. */
+export function toMergeRestarted(job: Named): JobTransition {
+  return to('mergeRestarted', job);
+}
+
+/** A step of it failed. */
+export function toFailed(job: Named, failing: Job['failing']): JobTransition {
+  return to('failed', job, { failing });
+}
+
+/** Its steps do not fail any more. */
+export function toRecovered(job: Named): JobTransition {
+  return to('recovered', job);
+}
+
+/** It has surely not ended while this batch is not collected. A hint. */
+export function toWaitsFor(job: Named, batchId: string): JobTransition {
+  return to('waitsFor', job, { waitsFor: batchId });
+}
+
+/** Somebody cancelled it. @param duplicatesRun whether its duplicates are run, in place of being cancelled with it. */
+export function toCancelled(job: Named, cancelledAt: number, duplicatesRun: boolean): JobTransition {
+  return to('cancelled', job, { cancelledAt, duplicatesRun: duplicatesRun ? true : undefined });
+}
+
+/** Its files below `work/` are removed. */
+export function toWorkRemoved(job: Named, now: number): JobTransition {
+  return to('workRemoved', job, { workRemovedAt: now });
+}

@@ -1,0 +1,39 @@
+/** What submitting a batch works with. */
+import type { Settings } from '../../../contract/settings.ts';
+import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
+import type { ObjectStore } from '../../ports/objects.ts';
+import type { Outbox } from '../../ports/outbox.ts';
+import type { BatchService, ByKey } from '../../ports/provider.ts';
+import type { ProviderRules } from '../../ports/provider-rules.ts';
+import type { ParkStore, QuotaStore } from '../../ports/quota.ts';
+import type { JobStore } from '../../ports/records.ts';
+import type { Telemetry } from '../../ports/telemetry.ts';
+
+export interface SubmitDeps {
+  stackId: string;
+  objects: ObjectStore;
+  jobs: JobStore;
+  batches: ByKey<BatchService>;
+  rules: ProviderRules;
+  settings: Pick<Settings, 'quota' | 'stuck' | 'layout' | 'inputs'>;
+  quota: QuotaStore;
+  parks: ParkStore;
+  outbox: Pick<Outbox, 'submit'>;
+  ambient: Ambient;
+  deadline: Deadline;
+  heartbeat: Pause;
+  /** Default: those of OpenAI. */
+  createSettles?: CreateSettles | undefined;
+  telemetry: Telemetry;
+}
+
+/** After how long it is sure that a create without an answer did not come about, if the batch is in no list (ms). */
+export interface CreateSettles {
+  /** From the intent until the create is not on its way any more. */
+  createMs: number;
+  /** How long a list may lag behind a create. */
+  listMs: number;
+}
+
+/** The same, with the key of the batch. */
+export type DepsWithKey = Omit<SubmitDeps, 'batches'> & { batches: BatchService };

@@ -1,0 +1,69 @@
+/** Parts of records, and writes to them, as tests need them: what a test does not say has a plain value. */
+import type { BatchRecord, BatchState } from '../../src/core/model/batch.ts';
+import type { JobState } from '../../src/core/model/job.ts';
+import type {
+  BatchPatch,
+  BatchTransition,
+  JobPatch,
+  JobTransition,
+} from '../../src/core/model/transition.ts';
+
+type Group<Name extends keyof BatchRecord> = NonNullable<BatchRecord[Name]>;
+
+/** A batch at OpenAI. */
+export function remoteOf(remote: Partial<Group<'remote'>> = {}): Group<'remote'> {
+  return { openaiBatchId: 'batch_1', submittedAt: 0, status: 'completed', statusAt: 0, ...remote };
+}
+
+/** An attempt to create a batch. */
+export function attemptOf(attempt: Partial<Group<'attempt'>> = {}): Group<'attempt'> {
+  return { nonce: 'n', inputFileId: 'file-1', ...attempt };
+}
+
+/** The end of a batch. */
+export function endingOf(ending: Partial<Group<'ending'>> = {}): Group<'ending'> {
+  return { status: 'completed', endedAt: 0, ...ending };
+}
+
+/** What became of the requests of a batch. */
+export function resultsOf({
+  outcome,
+  ...results
+}: Partial<Omit<Group<'results'>, 'outcome'>> & {
+  outcome?: Partial<Group<'results'>['outcome']>;
+} = {}): Group<'results'> {
+  const usage = { inputTokens: 0, cachedTokens: 0, cacheWriteTokens: 0, outputTokens: 0, reasoningTokens: 0 };
+  const none = { incomplete: 0, filtered: 0, cutOtherwise: 0, repairedLines: 0, strayLines: 0, usage };
+  return {
+    outcome: {
+      succeeded: 0,
+      failed: 0,
+      retried: 0,
+      failedByCode: {},
+      possiblyBilledTwice: {},
+      ...none,
+      ...outcome,
+    },
+    ...results,
+  };
+}
+
+/** Any write to a batch, also one that no step makes. */
+export function batchWrite(
+  from: BatchState,
+  set: BatchPatch & { state?: BatchState } = {},
+  options: Partial<Pick<BatchTransition, 'clear' | 'ofOpenAI'>> = {},
+): BatchTransition {
+  const { state = from, ...changes } = set;
+  return { name: 'test', from, to: state, set: changes, clear: [], ...options };
+}
+
+/** Any write to a job. */
+export function jobWrite(
+  from: JobState,
+  set: JobPatch & { state?: JobState } = {},
+  clear: JobTransition['clear'] = [],
+): JobTransition {
+  const { state = from, ...changes } = set;
+  return { name: 'test', from, to: state, set: changes, clear };
+}
