@@ -4,9 +4,8 @@ import * as z from 'zod';
 const count = z.int().min(0);
 const time = z.number();
 
-const unjudgedSchema = z.object({ jobId: z.string(), tokens: count, bytes: count });
 /** A batch that is sent to see whether there is room for it. */
-export type UnjudgedBatch = z.infer<typeof unjudgedSchema>;
+const unjudgedSchema = z.object({ jobId: z.string(), tokens: count, bytes: count });
 
 const latenciesSchema = z.object({
   /** Oldest first. */

@@ -5,6 +5,7 @@ import { usageSchema } from './usage.ts';
 
 const count = z.int().min(0);
 
+/** What was billed in one tier. */
 const tierBillSchema = z.object({
   /** Results that had tokens. */
   results: count,
@@ -12,8 +13,6 @@ const tierBillSchema = z.object({
   /** An exact decimal, such as `0.000425`. */
   usd: z.string(),
 });
-/** What was billed in one tier. */
-export type TierBill = z.infer<typeof tierBillSchema>;
 
 const billSchema = z.object({
   /** By the tier that OpenAI billed, for results that have a price. */

@@ -65,7 +65,10 @@ export function onLadder(
   now: number,
 ): Partial<BatchRecord> {
   if (ladder === undefined)
-    return { state: 'ended', ending: { status: 'failed', errors: [tierNotOffered(endpoints)], endedAt: now } };
+    return {
+      state: 'ended',
+      ending: { status: 'failed', errors: [tierNotOffered(endpoints)], endedAt: now },
+    };
   return ladder.tiers.length === 1 && ladder.tiers[0] === 'batch' ? {} : { ladder };
 }
 
