@@ -22,19 +22,26 @@ export function afterUnreadable(
   return { since: before?.since ?? now, tries, code, reason: message, nextAt: now + waitMs };
 }
 
+/** What ends the tries: so many hours of them, or what has happened meanwhile. */
+export type EndOfTries = number | 'cancelled' | 'dropped again';
+
 /**
  * Why a file is given up.
- * @param hours how long it may stay unreadable; 0 if its job was cancelled.
  * @returns `undefined` while it is to be tried again.
  */
-export function rejectionOf(unreadable: Unreadable, hours: number, now: number): Rejection | undefined {
-  if (now < unreadable.since + hours * HOUR_MS) return undefined;
+export function rejectionOf(unreadable: Unreadable, end: EndOfTries, now: number): Rejection | undefined {
+  if (typeof end === 'number' && now < unreadable.since + end * HOUR_MS) return undefined;
   const { tries, reason } = unreadable;
-  const until = hours === 0 ? 'before its job was cancelled' : `in ${hours} hours`;
   return {
     code: 'input_unreadable',
-    message: `The file could not be read ${until} (${tries} ${tries === 1 ? 'try' : 'tries'}). ${reason}`,
+    message: `The file could not be read ${describeEnd(end)} (${tries} ${tries === 1 ? 'try' : 'tries'}). ${reason}`,
   };
+}
+
+function describeEnd(end: EndOfTries): string {
+  if (typeof end === 'number') return `in ${end} hours`;
+  if (end === 'cancelled') return 'before its job was cancelled';
+  return 'before the same content was dropped again, which is run in its place';
 }
 
 /** Whether it is the job's own file that could not be read. */

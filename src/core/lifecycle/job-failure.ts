@@ -6,7 +6,7 @@
 import { HOUR_MS } from '../../contract/time.ts';
 import { NotYetError } from '../base/errors.ts';
 import { reasonOf } from '../base/own-text.ts';
-import type { Failing } from '../model/job.ts';
+import type { Failing, Job, Rejection } from '../model/job.ts';
 import type { JobStore } from '../ports/records.ts';
 import type { Telemetry } from '../ports/telemetry.ts';
 import { toFailed } from './job-transitions.ts';
@@ -29,6 +29,16 @@ export interface JobFailureDeps {
 /** Whether a step has failed for so long, and so often, that it is given up. */
 export function isGivenUp(failing: Failing | undefined, now: number): failing is Failing {
   return failing !== undefined && failing.tries >= MIN_TRIES && now >= failing.since + GIVEN_UP_AFTER_MS;
+}
+
+/** Why a file is given up that ingest fails over, again and again. Nothing of it was sent: it has no plan. */
+export function rejectionOfFailing({ failing }: Pick<Job, 'failing'>, now: number): Rejection | undefined {
+  if (!isGivenUp(failing, now)) return undefined;
+  const hours = Math.floor((now - failing.since) / HOUR_MS);
+  return {
+    code: 'ingest_failed',
+    message: `The file could not be taken in for ${hours} hours (${failing.tries} tries): ${failing.reason}. Nothing of it was sent. Fix the cause and drop the file again.`,
+  };
 }
 
 /** What is recorded after a failure. */

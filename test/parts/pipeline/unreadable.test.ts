@@ -194,3 +194,73 @@ test('a file that can be read does not wait for the version before it, which S3 
   await p.run(30);
   expect((await p.receipt(KEY)).result).toBe('succeeded');
 });
+
+describe('a file that cannot be read, and whose content is dropped again', () => {
+  /** The first version is refused, the second one is not. */
+  async function startTwice(calls: readonly ('head' | 'read')[]) {
+    const { p, jobId } = await start([]);
+    const [{ versionId: first } = {}] = (await p.deps.objects.listKey(KEY)).versions;
+    const refusal = { isOn: true };
+    const refuse = (versionId: string | undefined): void => {
+      if (versionId !== first || !refusal.isOn) return;
+      throw new ObjectUnreadableError('S3 answers 403 AccessDenied.', KEY, 'AccessDenied');
+    };
+    const { objects } = p.deps;
+    const [head, read] = [objects.head.bind(objects), objects.read.bind(objects)];
+    if (calls.includes('head'))
+      objects.head = async (bucket, key, versionId) => {
+        refuse(versionId);
+        return head(bucket, key, versionId);
+      };
+    objects.read = async (source, ...range) => {
+      refuse(source.versionId);
+      return read(source, ...range);
+    };
+    return { p, refusal, jobId, location: { bucket: BUCKET, key: KEY, versionId: first! } };
+  }
+
+  test('is not run when S3 tells of it at last, after the other version has run', async () => {
+    const { p, refusal, jobId, location } = await startTwice(['head', 'read']);
+    await p.run(1);
+    await p.drop(KEY, chatLine('a'));
+    await p.run(30);
+    const { jobId: owner, result } = await p.receipt(KEY);
+    expect(result).toBe('succeeded');
+    refusal.isOn = false;
+    p.deps.outbox.messages.push({ queue: 'ingest', message: { v: 1, ...location } });
+    await p.run(30);
+    expect(await p.emulator.ledger.all()).toHaveLength(1);
+    expect((await p.receipt(KEY)).jobId).toBe(owner);
+    const job = await p.deps.jobs.getJob(jobId);
+    expect(job).toMatchObject({ state: 'rejected', rejection: { code: 'input_unreadable' } });
+    expect(job?.rejection?.message).toMatch(
+      /^The file could not be read before the same content was dropped again, which is run in its place \(1 try\)\. S3 answers 403/,
+    );
+  });
+
+  test('does not keep the other version waiting', async () => {
+    const { p, jobId } = await startTwice(['read']);
+    await p.run(10);
+    await p.drop(KEY, chatLine('a'));
+    await p.run(4);
+    const batches = await p.client.batches.list();
+    expect(batches.data).toHaveLength(1);
+    expect(await p.deps.jobs.getJob(jobId)).toMatchObject({
+      state: 'rejected',
+      rejection: { message: expect.stringMatching(/dropped again/) },
+    });
+    await p.run(30);
+    expect((await p.receipt(KEY)).result).toBe('succeeded');
+  });
+
+  test('is looked at at once, and run if it can be read by then', async () => {
+    const { p, refusal, jobId } = await startTwice(['read']);
+    await p.run(20);
+    refusal.isOn = false;
+    await p.drop(KEY, chatLine('a'));
+    await p.drain();
+    expect(await p.deps.jobs.getJob(jobId)).toMatchObject({ state: 'running' });
+    await p.run(30);
+    expect(await p.emulator.ledger.all()).toHaveLength(1);
+  });
+});

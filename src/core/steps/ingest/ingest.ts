@@ -13,12 +13,12 @@ import {
   UploadGoneError,
 } from '../../base/errors.ts';
 import { reasonOf } from '../../base/own-text.ts';
-import { afterUnreadable, isOfInput, rejectionOf } from '../../drops/unreadable.ts';
+import { afterUnreadable, type EndOfTries, isOfInput, rejectionOf } from '../../drops/unreadable.ts';
 import { readCheckpoint, writeCheckpoint } from '../../files/checkpoint.ts';
 import { workKeys } from '../../files/keys.ts';
 import { type Plan, type PlannedBatch, readPlan, writePlanOnce } from '../../files/plan.ts';
-import { fateOf, mayOwn, ownerOf, rootOf } from '../../lifecycle/duplicate-jobs.ts';
-import { isGivenUp, recordJobFailure } from '../../lifecycle/job-failure.ts';
+import { fateOf, mayOwn, ownerOf, rootOf, waitingFor } from '../../lifecycle/duplicate-jobs.ts';
+import { recordJobFailure, rejectionOfFailing } from '../../lifecycle/job-failure.ts';
 import {
   toDuplicate,
   toReading,
@@ -168,16 +168,6 @@ async function ingestLeased(run: Run): Promise<void> {
   await carryOut(run, plan, isNew, isOver);
 }
 
-/** Why a file is given up that ingest fails over, again and again. Nothing of it was sent: it has no plan. */
-function rejectionOfFailing({ failing }: Job, now: number): Rejection | undefined {
-  if (!isGivenUp(failing, now)) return undefined;
-  const hours = Math.floor((now - failing.since) / 3_600_000);
-  return {
-    code: 'ingest_failed',
-    message: `The file could not be taken in for ${hours} hours (${failing.tries} tries): ${failing.reason}. Nothing of it was sent. Fix the cause and drop the file again.`,
-  };
-}
-
 /** The job that owns this one's content; `undefined` if this one is to be run. */
 async function findOwner(deps: IngestDeps, job: Job): Promise<Job | undefined> {
   const { predecessor } = job;
@@ -204,6 +194,9 @@ async function becomeDuplicate(run: Run, { jobId: ownerId }: Job): Promise<boole
   // An owner that has ended already tells nobody any more.
   const root = await rootOf(deps.jobs, owner);
   if (fateOf(job, root) !== 'waits') await deps.outbox.finalize({ v: 1, jobId });
+  // Its file may be readable by now; if it is not, this job is run in its place.
+  const isToBeRead = owner.ingest === undefined || owner.ingest.unreadable !== undefined;
+  if (owner.state === 'ingesting' && isToBeRead) await deps.outbox.ingest({ v: 1, jobId: ownerId });
   return true;
 }
 
@@ -238,7 +231,7 @@ async function makePlan(run: Run): Promise<Plan | undefined> {
       const now = deps.ambient.now();
       const rejection = rejectionOf(
         afterUnreadable(run.progress.unreadable, error, now),
-        job.cancelledAt === undefined ? deps.settings.inputs.unreadableHours : 0,
+        await endOfTries(deps, job),
         now,
       );
       if (rejection !== undefined) return rejectedPlan(job.jobId, rejection);
@@ -259,6 +252,13 @@ async function makePlan(run: Run): Promise<Plan | undefined> {
     }
     throw error;
   }
+}
+
+/** A file that waits for S3 keeps nothing else waiting: its content, dropped again, is run by itself. */
+async function endOfTries({ jobs, settings }: IngestDeps, job: Job): Promise<EndOfTries> {
+  if (job.cancelledAt !== undefined) return 'cancelled';
+  const duplicates = await waitingFor(jobs, job.jobId);
+  return duplicates.length > 0 ? 'dropped again' : settings.inputs.unreadableHours;
 }
 
 function scanDepsOf(run: Run): ScanDeps {

@@ -74,6 +74,9 @@ async function recordUnreadable(
   // Also claims the prefix, from when on the listing knows what is put there.
   const left = await leaveToOwner(deps, { jobId, input, route }, true);
   if (left !== undefined) return left.job;
+  // Its content was dropped again.
+  const known = await deps.jobs.getJob(jobId);
+  if (known !== undefined) return known;
   const now = deps.ambient.now();
   const hours = settings.inputs.unreadableHours;
   const unreadable = { ...afterUnreadable(undefined, error, now), since: input.lastModified };
@@ -83,18 +86,28 @@ async function recordUnreadable(
     if (!(await isListedLater(deps, input))) await lookAgain(deps, jobId, input);
     return undefined;
   }
-  return claim(deps, {
+  const { message } = rejection;
+  return claim(deps, await newJob(deps, input, { route, rejection: { code: 'input_unreadable', message } }));
+}
+
+/** @param what the route, options and rejection. */
+async function newJob(
+  deps: RecordDeps,
+  input: ObjectHead,
+  what: Pick<NewJob, 'route' | 'budgetUsd' | 'options' | 'rejection'>,
+): Promise<NewJob> {
+  const now = deps.ambient.now();
+  return {
     v: 1,
-    jobId,
+    jobId: jobIdOf(input),
     input,
-    source: sourceOf(settings, input),
+    source: sourceOf(deps.settings, input),
     ...(await placeOf(deps, input)),
-    route,
-    rejection: { code: 'input_unreadable', message: rejection.message },
+    ...what,
     state: 'ingesting',
     createdAt: now,
     updatedAt: now,
-  });
+  };
 }
 
 /** What a listing tells of an object that is not given. */
@@ -119,28 +132,38 @@ async function findVersion(
 
 /**
  * Records the job of the version right before a job's own, if it has the same content and options and could own it: events
- * come in any order, and two jobs must not run the same content because the second one was first. One that S3 does not tell of
- * owns nothing: the file may have been dropped again because of that.
+ * come in any order, and two jobs must not run the same content because the second one was first.
  */
-export async function recordPredecessor(
-  deps: RecordDeps,
-  { input, route, predecessor }: Job,
-): Promise<Job | undefined> {
+export async function recordPredecessor(deps: RecordDeps, job: Job): Promise<Job | undefined> {
+  const { input, predecessor } = job;
   if (predecessor?.versionId === undefined) return undefined;
   if (predecessor.lastModified < input.lastModified - OWNER_MS) return undefined;
   const { bucket, key } = input;
-  const before = await describePredecessor(deps, { bucket, key, versionId: predecessor.versionId });
-  if (before === undefined || contentOf(before) !== contentOf({ input, route })) return undefined;
+  const location = { bucket, key, versionId: predecessor.versionId };
+  const before = await describeJob(deps, location).catch((error: unknown) => {
+    if (!(error instanceof ObjectUnreadableError)) throw error;
+    return describeUntold(deps, job, location);
+  });
+  if (before === undefined || contentOf(before) !== contentOf(job)) return undefined;
   return claim(deps, before, false);
 }
 
-async function describePredecessor(deps: RecordDeps, location: ObjectLocation): Promise<NewJob | undefined> {
-  try {
-    return await describeJob(deps, location);
-  } catch (error) {
-    if (error instanceof ObjectUnreadableError) return undefined;
-    throw error;
-  }
+/**
+ * A version that S3 lists and does not tell of, with the bytes of a job that was dropped after it. It has a job, as its successor says,
+ * so that it does not run by itself once S3 tells of it at last.
+ */
+async function describeUntold(
+  deps: RecordDeps,
+  { input, route, budgetUsd, options }: Job,
+  location: ObjectLocation,
+): Promise<NewJob | undefined> {
+  const listed = await findVersion(deps.inputs, location);
+  if (listed === undefined || listed.etag !== input.etag || listed.size !== input.size) return undefined;
+  return newJob(deps, listed, {
+    route,
+    ...(budgetUsd === undefined ? {} : { budgetUsd }),
+    ...(options === undefined ? {} : { options }),
+  });
 }
 
 /** The job that an object is, as far as nobody has recorded it; `undefined` if it is no input, or gone. */
@@ -163,19 +186,7 @@ async function describeJob(deps: RecordDeps, location: ObjectLocation): Promise<
   const { metadata = {}, ...input } = head;
   const rejection = rejectionOfKey(deps.settings, route, input.key);
   const options = rejection === undefined ? await readOptions(deps, input, metadata, route) : { route };
-  const now = deps.ambient.now();
-  return {
-    v: 1,
-    jobId: jobIdOf(head),
-    input,
-    source: sourceOf(deps.settings, input),
-    ...(await placeOf(deps, input)),
-    ...options,
-    ...(rejection === undefined ? {} : { rejection }),
-    state: 'ingesting',
-    createdAt: now,
-    updatedAt: now,
-  };
+  return newJob(deps, input, { ...options, ...(rejection === undefined ? {} : { rejection }) });
 }
 
 /**
