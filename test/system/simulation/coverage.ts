@@ -11,7 +11,7 @@ const REQUIRED_TIMES = 20;
 const REQUIRED_SEEDS = 900;
 /** Calls that few seeds make, and that are hit where they are made once: a short run may be without them. */
 const SELDOM =
-  /renew(Batch|Job|Lease|Publication)|addDuplicate|fileSize|writer\.suspend|removeBelow|unpark|table restored|duplicate -> ingesting|^hang |in one second|after weeks|lost batch held|dead letter/;
+  /renew(Batch|Job|Lease|Publication)|addDuplicate|fileSize|writer\.suspend|removeBelow|unpark|table restored|duplicate -> ingesting|^hang |in one second|taken over|gave way|^cancelled:duplicate|after weeks|lost batch held|dead letter/;
 const SELDOM_SEEDS = 20_000;
 
 /** How often each thing happened, over one seed or many. */
@@ -166,7 +166,19 @@ const WEATHER: Readonly<Record<Kind, readonly string[]>> = {
   ],
   'missing-usage': ['answer without usage'],
   'long-calls': ['long call:that fits a worker', 'long call:longer than a worker lives'],
-  'denied-inputs': ['denied:AccessDenied', 'denied:InvalidObjectState', 'denied:before the first listing'],
+  'denied-inputs': [
+    'denied:AccessDenied',
+    'denied:InvalidObjectState',
+    'denied:before the first listing',
+    'denied:gave way to a re-drop',
+  ],
+  'late-denials': ['denied later:AccessDenied', 'denied later:InvalidObjectState', 'denied later:given up'],
+  'shared-bucket': ['shared bucket:refused', 'shared bucket:taken over'],
+  'cancel-and-run': [
+    'cancelled:while finalized',
+    'cancelled:duplicate run',
+    'cancelled:duplicate answered all the same',
+  ],
   'throttled-deliveries': ['fault:throttled delivery'],
   'late-polls': ['fault:the poll does not run', 'fault:the poll is late'],
   'work-expiry': ['removed below work/', 'fault:a person comes after weeks'],

@@ -18,7 +18,14 @@ export function inWeather(random: Random, drops: Drop[], weather: DropWeather): 
   if (weather.kinds.has('same-content') && weather.mayDropAgain)
     changed = withSameContent(random.fork('same-content'), changed, weather.isVersioned);
   if (weather.kinds.has('late-sidecars')) changed = withSidecars(random.fork('late-sidecars'), changed);
-  if (weather.kinds.has('denied-inputs')) changed = withDenied(random.fork('denied-inputs'), changed);
+  if (weather.kinds.has('denied-inputs')) {
+    changed = withDenied(random.fork('denied-inputs'), changed);
+    const again = random.fork('denied and dropped again');
+    if (weather.mayDropAgain && again.chance(0.5)) changed = withDeniedAgain(again, changed);
+  }
+  if (weather.kinds.has('late-denials')) changed = withLateDenials(random.fork('late-denials'), changed);
+  if (weather.kinds.has('cancel-and-run') && weather.mayDropAgain)
+    changed = withCancelAndRun(random.fork('cancel-and-run'), changed);
   return changed;
 }
 
@@ -72,4 +79,56 @@ function withDenied(random: Random, drops: readonly Drop[]): Drop[] {
     const isOfHead = reason === 'AccessDenied' && random.chance(0.5);
     return { ...drop, denied: { forMs, reason, isOfHead } };
   });
+}
+
+/** One that cannot be read at first is dropped again, so that it can. */
+function withDeniedAgain(random: Random, drops: readonly Drop[]): Drop[] {
+  const first = drops.find(({ denied }) => denied !== undefined);
+  if (first === undefined) return [...drops];
+  const { denied: _, ...again } = withoutEnd(first);
+  // For so long that the other one has come before it can be read.
+  const forMs = random.spread(HOUR_MS, 12 * HOUR_MS);
+  const denied = random.chance(0.6)
+    ? ({ forMs, reason: 'AccessDenied', isOfHead: true } as const)
+    : first.denied!;
+  return [
+    ...drops.map((drop) => (drop === first ? { ...withoutEnd(drop), denied } : drop)),
+    {
+      ...again,
+      index: drops.length,
+      sameAs: first.sameAs ?? first.index,
+      at: first.at + random.spread(10 * SECOND_MS, 3 * HOUR_MS),
+    },
+  ];
+}
+
+/** Most cannot be read any more at some time after they were planned. */
+function withLateDenials(random: Random, drops: readonly Drop[]): Drop[] {
+  return drops.map((drop) => {
+    if (random.chance(0.3)) return drop;
+    const deniedLater = {
+      // Right away, so that nothing of it is sent, or when some of it is at OpenAI.
+      afterMs: random.chance(0.5) ? random.whole(0, 500) : random.spread(MINUTE_MS, 24 * HOUR_MS),
+      forMs: random.chance(0.4) ? Number.POSITIVE_INFINITY : random.spread(MINUTE_MS, 12 * HOUR_MS),
+      reason: random.pick(['AccessDenied', 'InvalidObjectState'] as const),
+    };
+    return { ...drop, deniedLater };
+  });
+}
+
+/** The first one is dropped again soon, and cancelled within the seconds in which a worker finalizes it. */
+function withCancelAndRun(random: Random, drops: readonly Drop[]): Drop[] {
+  const [first, ...others] = drops as [Drop, ...Drop[]];
+  const { cancelled: _, destroyedAt: __, deniedLater: ___, denied: ____, ...again } = first;
+  const cancelled = { state: 'finalizing', delayMs: random.whole(0, 900), duplicates: 'run' } as const;
+  return [
+    { ...withoutEnd(first), cancelled },
+    ...others,
+    {
+      ...again,
+      index: drops.length,
+      sameAs: first.sameAs ?? first.index,
+      at: first.at + random.whole(10, 50) * SECOND_MS,
+    },
+  ];
 }

@@ -45,8 +45,10 @@ export interface Drop {
   sidecar?: { at: number; maxRounds: number };
   /** For so long after it was dropped, it is listed and cannot be read. */
   denied?: { forMs: number; reason: 'AccessDenied' | 'InvalidObjectState'; isOfHead: boolean };
-  /** Its job is cancelled this long after a batch of it has come to a state. */
-  cancelled?: { state: BatchState; delayMs: number };
+  /** So long after its job was planned, it cannot be read any more, for so long. */
+  deniedLater?: { afterMs: number; forMs: number; reason: 'AccessDenied' | 'InvalidObjectState' };
+  /** Its job is cancelled this long after a batch of it has come to a state, or after a worker began to finalize it. */
+  cancelled?: { state: BatchState | 'finalizing'; delayMs: number; duplicates?: 'run' };
 }
 
 export const MODELS = ['gpt-5-nano', 'gpt-5-mini', 'gpt-6-luna'] as const;

@@ -42,6 +42,7 @@ const RARE: Readonly<Record<string, number>> = {
   'writer.copy': 5,
   'listing.getListing': 2,
   'listing.putListing': 5,
+  'owners.writeOwners': 12,
   'jobs.createJob': 4,
   'jobs.leaseJob': 4,
   'jobs.recordLatest': 6,
@@ -83,6 +84,7 @@ const TARGET_CALLS = CALL_NAMES.filter((name) => !UNCALLED.includes(name)).flatM
 
 /** Calls that most seeds make once at the most. */
 const FIRST_ONLY: ReadonlySet<string> = new Set([
+  'owners.writeOwners',
   'jobs.renewLease',
   'jobs.renewPublication',
   'jobs.addDuplicate',

@@ -1,5 +1,11 @@
 import type { Deadline, Pause } from '../../../src/core/ports/ambient.ts';
-import type { Inputs, ObjectStore, ObjectWriter, WorkFiles } from '../../../src/core/ports/objects.ts';
+import type {
+  Inputs,
+  ObjectStore,
+  ObjectWriter,
+  OwnersStore,
+  WorkFiles,
+} from '../../../src/core/ports/objects.ts';
 import type { JobEvents, Outbox } from '../../../src/core/ports/outbox.ts';
 import type { BatchApi, CallApi } from '../../../src/core/ports/provider.ts';
 import type { ParkStore, QuotaStore } from '../../../src/core/ports/quota.ts';
@@ -28,6 +34,11 @@ const OBJECTS = {
 } as const satisfies Record<keyof ObjectStore | keyof WorkFiles, CallKind>;
 
 const INPUTS = { listVersions: 'read', listKey: 'read' } as const satisfies Record<keyof Inputs, CallKind>;
+
+const OWNERS = { readOwners: 'read', writeOwners: 'call' } as const satisfies Record<
+  keyof OwnersStore,
+  CallKind
+>;
 
 const LISTING = {
   getListing: 'read',
@@ -125,6 +136,7 @@ export const PORT_CALLS = {
   objects: OBJECTS,
   inputs: INPUTS,
   listing: LISTING,
+  owners: OWNERS,
   writer: WRITER,
   jobs: JOBS,
   quota: QUOTA,

@@ -12,6 +12,7 @@ import { type BatchPatch, type BatchTransition, changesOf } from '../../../src/c
 import type { BatchApi, RemoteBatch } from '../../../src/core/ports/provider.ts';
 import type { JobStore } from '../../../src/core/ports/records.ts';
 import type { PriceQuestion, Prices } from '../../../src/core/pricing/prices.ts';
+import { MemoryOwners } from '../../support/memory/owners.ts';
 import { batchWrite } from '../../support/records.ts';
 import { SIMULATED_PRICES } from './money.ts';
 import type { PortsOfStack, Tamper } from './stack.ts';
@@ -54,9 +55,9 @@ const onBatches =
   });
 
 const only =
-  (handler: string, tamper: (ports: PortsOfStack) => PortsOfStack): Tamper =>
+  (handler: string, tamper: Tamper): Tamper =>
   (ports, name) =>
-    name === handler ? tamper(ports) : ports;
+    name === handler ? tamper(ports, name) : ports;
 
 const withClock = (ports: PortsOfStack, aheadMs: number): PortsOfStack => ({
   ...ports,
@@ -87,6 +88,15 @@ const withUnreadableHours =
   (unreadableHours: number): Tamper =>
   (ports) => ({ ...ports, settings: { ...ports.settings, inputs: { unreadableHours } } });
 
+/** What each stack alone knows of owners of prefixes, by its listing, of which it has one. */
+const ownOwners = new WeakMap<object, MemoryOwners>();
+
+function ownersOf({ listing }: PortsOfStack): MemoryOwners {
+  const owners = ownOwners.get(listing) ?? new MemoryOwners();
+  ownOwners.set(listing, owners);
+  return owners;
+}
+
 /** Of safeties that are missed in some kinds of weather only: these, in every seed. */
 export const SAFETY_WEATHER: Readonly<Record<string, readonly Kind[]>> = {
   'a file that is too young is uploaded anew': ['young-files'],
@@ -95,6 +105,10 @@ export const SAFETY_WEATHER: Readonly<Record<string, readonly Kind[]>> = {
   'a file that cannot be read is rejected at once': ['denied-inputs'],
   'a file that S3 tells nothing of is left to the listing alone': ['denied-inputs'],
   'no worker sweeps while the poll is late': ['late-polls'],
+  'a version that S3 does not tell of is run beside the same content': ['denied-inputs'],
+  'what cannot be read any more is given up at once': ['late-denials'],
+  'a stack does not know what another one owns': ['shared-bucket'],
+  'a duplicate is run before its cancelled owner has ended': ['cancel-and-run'],
 };
 
 /** By what is missing. */
@@ -286,6 +300,27 @@ export const SAFETIES: Readonly<Record<string, Tamper>> = {
   'no worker sweeps while the poll is late': (ports) => ({
     ...ports,
     lateSweep: withMethods(ports.lateSweep, { run: async () => {} }),
+  }),
+  'what cannot be read any more is given up at once': withUnreadableHours(0),
+  'a stack does not know what another one owns': (ports) => ({ ...ports, owners: ownersOf(ports) }),
+  'a duplicate is run before its cancelled owner has ended': only(
+    'finalize',
+    onJobs((jobs) => ({
+      getJob: async (jobId) => {
+        const job = await jobs.getJob(jobId);
+        return job?.duplicatesRun === true ? { receiptKey: 'gone', result: 'partial', ...job } : job;
+      },
+    })),
+  ),
+  'a version that S3 does not tell of is run beside the same content': (ports) => ({
+    ...ports,
+    inputs: withMethods(ports.inputs, {
+      listKey: async (...of) => {
+        const page = await ports.inputs.listKey(...of);
+        const versions = page.versions.map((one) => (one.isLatest ? one : { ...one, etag: 'unknown' }));
+        return { ...page, versions };
+      },
+    }),
   }),
   'the list of batches may lead in a circle': onBatches((api) => ({
     listBatches: async (after, ...of) => {

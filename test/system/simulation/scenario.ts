@@ -2,7 +2,7 @@
 
 import type { Tier } from '../../../src/contract/route.ts';
 import { apiKeyNamesOf, type Settings, settingsSchema } from '../../../src/contract/settings.ts';
-import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../../src/contract/time.ts';
+import { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from '../../../src/contract/time.ts';
 import { BATCH_ONLY } from '../../support/routes.ts';
 import { inWeather } from './drop-weather.ts';
 import { type Drop, drawDrops, MODELS } from './drops.ts';
@@ -40,6 +40,8 @@ export interface Weather {
 export interface Scenario {
   /** How many stacks are alive in the one project of OpenAI's. */
   stacks: number;
+  /** Whether they live on one bucket, and when the second one takes over from the first, if it does. */
+  shared?: { takeOverAt?: number };
   drops: Drop[];
   settings: Settings;
   isVersioned: boolean;
@@ -121,7 +123,8 @@ export function drawScenario(random: Random, chosen?: readonly Kind[]): Scenario
   const isVersioned = random.chance(0.6);
   const batchRequests = random.whole(2, 6);
   const calmAt = random.spread(2 * HOUR_MS, 60 * HOUR_MS);
-  const stacks = random.fork('stacks').chance(0.15) ? 2 : 1;
+  const isShared = kinds.has('shared-bucket');
+  const stacks = isShared || random.fork('stacks').chance(0.15) ? 2 : 1;
   const mayBeLong = kinds.has('long-calls');
   const settings = drawAllSettings(random, kinds);
   const apiKeys = apiKeyNamesOf(settings);
@@ -129,7 +132,11 @@ export function drawScenario(random: Random, chosen?: readonly Kind[]): Scenario
   // A call does not say whose it is, so that what is dropped twice could not be told apart.
   const drops = inWeather(
     random.fork('drop weather'),
-    drawDrops(random.fork('drops'), { batchRequests, stacks, mayDropAgain: isBatchOnly }),
+    drawDrops(random.fork('drops'), {
+      batchRequests,
+      stacks: isShared ? 1 : stacks,
+      mayDropAgain: isBatchOnly,
+    }),
     { kinds, isVersioned, mayDropAgain: isBatchOnly },
   );
   const mayBeRestored = stacks === 1 && !kinds.has('work-expiry');
@@ -137,6 +144,7 @@ export function drawScenario(random: Random, chosen?: readonly Kind[]): Scenario
   return {
     kinds,
     stacks,
+    ...(isShared ? { shared: drawTakeover(random.fork('takeover'), drops) } : {}),
     drops,
     settings,
     ...restored,
@@ -161,18 +169,20 @@ export function drawScenario(random: Random, chosen?: readonly Kind[]): Scenario
 
 /** Settings with what the kinds of the seed need. */
 function drawAllSettings(random: Random, kinds: ReadonlySet<Kind>): Settings {
-  const drawn = drawSettings(random);
+  const drawn = drawSettings(random, kinds);
   const called = kinds.has('long-calls') ? withCalls(drawn, random.fork('calls')) : drawn;
   const budgeted = withBudgets(called, random.fork('budgets'));
   const keyed = withApiKeys(budgeted, random.fork('api keys'));
-  if (kinds.has('denied-inputs')) keyed.inputs.unreadableHours = random.fork('unreadable').pick([2, 6, 72]);
+  if (kinds.has('denied-inputs') || kinds.has('late-denials'))
+    keyed.inputs.unreadableHours = random.fork('unreadable').pick([2, 6, 72]);
   if (!kinds.has('late-sidecars')) return keyed;
   const routes = keyed.routes.map((route) => ({ ...route, mayOverride: ['maxRounds'] }));
   return settingsSchema.parse({ ...keyed, routes });
 }
 
-function drawSettings(random: Random): Settings {
-  const sameContent = random.pick(['run', 'skip']);
+function drawSettings(random: Random, kinds: ReadonlySet<Kind>): Settings {
+  const drawn = random.pick(['run', 'skip']);
+  const sameContent = kinds.has('cancel-and-run') ? 'skip' : drawn;
   const onLost = random.pick(['hold', 'resubmit']);
   const common = { ...BATCH_ONLY, sameContent, onLost };
   return settingsSchema.parse({
@@ -269,6 +279,15 @@ function drawLastingTrouble(
     apiKey: random.pick(apiKeys),
   };
   return { trouble };
+}
+
+/** Versions of one key that two stacks run each would write over the results of each other: there is one of each key. */
+function drawTakeover(random: Random, drops: readonly Drop[]): { takeOverAt?: number } {
+  const isDroppedOnce = new Set(drops.map(({ key }) => key)).size === drops.length;
+  if (!isDroppedOnce || random.chance(0.2)) return {};
+  // Takes effect some minutes later, about when one of the files is put.
+  const { at } = random.pick(drops);
+  return { takeOverAt: Math.max(SECOND_MS, at - random.spread(SECOND_MS, 10 * MINUTE_MS)) };
 }
 
 /** Its events wait for a place among the functions that may run at a time. */

@@ -445,5 +445,6 @@ function isExpected({ name }: Error): boolean {
     'CreateRefusedError',
     'ApiKeyMissingError',
     'KeyUnusableError',
+    'ObjectUnreadableError',
   ].includes(name);
 }

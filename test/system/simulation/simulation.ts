@@ -1,5 +1,6 @@
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../../src/contract/time.ts';
-import { apiKeyOf, type BatchRecord } from '../../../src/core/model/batch.ts';
+import { apiKeyOf, type BatchState } from '../../../src/core/model/batch.ts';
+import type { Job } from '../../../src/core/model/job.ts';
 import type { ObjectHead } from '../../../src/core/model/objects.ts';
 import { routeOf } from '../../../src/core/requests/route.ts';
 import { ADOPTION_EDGES, Coverage, STATE_EDGES } from './coverage.ts';
@@ -15,7 +16,7 @@ import { Queues } from './queues.ts';
 import { Random } from './random.ts';
 import { drawScenario, type Scenario, START_MS } from './scenario.ts';
 import { Scheduler, type SchedulerWorld } from './scheduler.ts';
-import { HANDLERS, Stack, type StackWorld, type Tamper } from './stack.ts';
+import { type CancelMessage, HANDLERS, Stack, type StackWorld, type Tamper } from './stack.ts';
 import type { Kind } from './weather.ts';
 
 /** Once nothing fails any more, everything must come to its end within this time: a few rounds of a day each, and waits. */
@@ -95,10 +96,12 @@ class Simulation {
     this.#queues = new Queues(this.#scheduler, this.#scenario, this.#random, world);
     this.#trace = trace ? [] : undefined;
     this.#openai = new SimulatedOpenAI(this, random.fork('openai'), this.#scenario);
-    this.#stacks = Array.from(
-      { length: this.#scenario.stacks },
-      (_, place) => new Stack(this.#worldOf(place), this.#scenario, this.#openai, place, tamper),
-    );
+    this.#stacks = [];
+    for (let place = 0; place < this.#scenario.stacks; place++) {
+      const beside = this.#scenario.shared === undefined ? undefined : this.#stacks[0];
+      const options = { place, beside, tamper };
+      this.#stacks.push(new Stack(this.#worldOf(place), this.#scenario, this.#openai, options));
+    }
     this.#openai.calls.isKept = (id) => this.#stacks.some(({ objects }) => objects.keptAnswers.has(id));
     this.#openai.onResultDeleted = ({ batch }) => {
       const stack = this.#stacks.find(({ id }) => id === batch.owner)!;
@@ -140,22 +143,42 @@ class Simulation {
     this.#scheduler.after(delayMs, what, run);
   }
 
-  moved({ jobId, state }: BatchRecord): void {
-    const expected = this.#jobs.find(({ head }) => jobIdOf(head) === jobId);
+  /** @param state which a batch of a job has come to, or what begins with the job itself. */
+  #reached(place: number, jobId: string, state: BatchState | 'finalizing'): void {
+    const expected = this.#expectedOf(jobId);
     const { cancelled } = expected?.drop ?? {};
     if (expected === undefined || expected.cancelled || cancelled?.state !== state) return;
-    this.#cancelLater(expected, cancelled.delayMs);
+    this.#cancelLater(place, expected, cancelled.delayMs);
     // Else nobody would ever find a batch in this state.
     if (state === 'uploaded' && this.isStormy()) this.#scheduler.doom();
   }
 
+  #expectedOf(jobId: string): ExpectedJob | undefined {
+    return this.#jobs.find(({ head }) => jobIdOf(head) === jobId);
+  }
+
+  /** Its input cannot be read any more from some time on. */
+  #denyLater(place: number, { jobId, source }: Job): void {
+    const expected = this.#expectedOf(jobId);
+    const { deniedLater } = expected?.drop ?? {};
+    if (expected === undefined || deniedLater === undefined || expected.laterDenial !== undefined) return;
+    const { afterMs, forMs, reason } = deniedLater;
+    const denial = { until: 0, reason, isOfHead: false, isLater: true, refusals: 0 };
+    expected.laterDenial = denial;
+    this.after(afterMs, `${source.key} cannot be read any more`, () => {
+      denial.until = this.now() + forMs;
+      this.#stacks[place]!.objects.deny(source, denial);
+    });
+  }
+
   /** A person may have to act on what is held for one. */
-  lost({ jobId }: ServiceBatch): void {
-    const expected = this.#jobs.find(({ head }) => jobIdOf(head) === jobId);
+  lost({ jobId, owner }: ServiceBatch): void {
+    const expected = this.#expectedOf(jobId);
     const { routes } = this.#scenario.settings;
     if (expected === undefined || expected.cancelled || routes[0]!.onLost !== 'hold') return;
     this.note('fault:a lost batch held');
-    this.#cancelLater(expected, this.#random.spread(HOUR_MS, 4 * DAY_MS));
+    const place = this.#stacks.findIndex(({ id }) => id === owner);
+    this.#cancelLater(place, expected, this.#random.spread(HOUR_MS, 4 * DAY_MS));
   }
 
   areSameContent(jobId: string, other: string): boolean {
@@ -193,7 +216,9 @@ class Simulation {
       note: (what) => this.note(what),
       violation: (text) => this.violation(text),
       trace: (text) => this.trace(text),
-      moved: (batch) => this.moved(batch),
+      moved: ({ jobId, state }) => this.#reached(place, jobId, state),
+      planned: (job) => this.#denyLater(place, job),
+      finalizing: (jobId) => this.#reached(place, jobId, 'finalizing'),
       held: ({ jobId }) => {
         this.note('fault:a batch held');
         const delayMs = this.#random.spread(10 * MINUTE_MS, 2 * DAY_MS);
@@ -210,11 +235,15 @@ class Simulation {
     };
   }
 
-  #cancelLater(expected: ExpectedJob, delayMs: number): void {
+  #cancelLater(place: number, expected: ExpectedJob, delayMs: number): void {
     expected.cancelled = true;
-    this.after(delayMs, `the job of ${expected.drop.key} is cancelled`, () =>
-      this.#cancel(expected.drop.stack, jobIdOf(expected.head)),
-    );
+    const { duplicates } = expected.drop.cancelled ?? {};
+    const message = {
+      v: 1,
+      jobId: jobIdOf(expected.head),
+      ...(duplicates === undefined ? {} : { duplicates }),
+    } as const;
+    this.after(delayMs, `the job of ${expected.drop.key} is cancelled`, () => this.#cancel(place, message));
   }
 
   async run(): Promise<void> {
@@ -233,19 +262,45 @@ class Simulation {
       this.#putOthersLater(place);
     }
     if (this.#scenario.openai.apiKeys.length > 1) this.note('fault:two API keys');
+    const { takeOverAt } = this.#scenario.shared ?? {};
+    if (takeOverAt !== undefined) this.after(takeOverAt, '', () => void this.#takeOver());
     if (this.#stacks.length > 1) this.note('fault:two live stacks in one project');
     while (this.#violations.length === 0 && (await this.#scheduler.pick()));
     if (this.#violations.length > 0) return;
+    if (this.#scenario.shared !== undefined) await this.#noteShared();
     const { kinds, weather } = this.#scenario;
     const expectations = {
       kinds,
       isHurried: weather.hurry > 0,
       sidecars: this.#sidecars,
+      isShared: this.#scenario.shared !== undefined,
       jobs: this.#jobs,
       isRestored: this.#isRestored,
       ...this.#scheduler.losses,
     };
     this.#stats = await check(expectations, this.#stacks, this.#openai, (text) => this.violation(text));
+  }
+
+  /** The stack that has no prefixes is deployed anew, to take over from the one that has them. */
+  async #takeOver(): Promise<void> {
+    const [one, other] = this.#stacks as [Stack, Stack];
+    const isOfOther = (await one.owners.readOwners())?.body.includes(`"stackId": "${other.id}"`) ?? false;
+    const [former, next] = isOfOther ? [other, one] : [one, other];
+    this.trace(`${next.id} takes over from ${former.id}`);
+    next.settings.takeOver = former.id;
+  }
+
+  /** What came of two stacks on one bucket. */
+  async #noteShared(): Promise<void> {
+    const isRefused = this.#stacks.some(({ events }) =>
+      events.sent.some(({ rejection }) => rejection?.code === 'prefix_owned'),
+    );
+    if (isRefused) this.note('shared bucket:refused');
+    const runs = this.#stacks.map(({ jobs }) =>
+      Promise.all(this.#jobs.map(({ head }) => jobs.getJob(jobIdOf(head)))),
+    );
+    const haveRun = (await Promise.all(runs)).filter((jobs) => jobs.some((job) => job !== undefined));
+    if (haveRun.length > 1) this.note('shared bucket:taken over');
   }
 
   /** Whoever runs while the table is restored dies: an operator stops them. */
@@ -378,7 +433,7 @@ class Simulation {
   async #live(): Promise<string[]> {
     const live = (await Promise.all(this.#stacks.map((stack) => stack.live()))).flat();
     for (const { drop, head, calledOff } of this.#jobs) {
-      if (!calledOff && (await this.#stacks[drop.stack]!.jobs.getJob(jobIdOf(head))) === undefined)
+      if (!calledOff && !(await this.#isKnown(drop, head)))
         live.push(`drop ${drop.index} (${drop.key}), of which nobody knows`);
     }
     for (const { id } of this.#stacks) {
@@ -387,6 +442,13 @@ class Simulation {
     }
     if (live.length === 1 && live[0]!.includes('input files')) this.note('fault:input file left behind');
     return live;
+  }
+
+  /** Whether a stack that may run it has its job. */
+  async #isKnown({ stack }: Drop, head: ObjectHead): Promise<boolean> {
+    const places = this.#scenario.shared === undefined ? [stack] : [...this.#stacks.keys()];
+    const jobs = await Promise.all(places.map((place) => this.#stacks[place]!.jobs.getJob(jobIdOf(head))));
+    return jobs.some((job) => job !== undefined);
   }
 
   async #drop(drop: Drop): Promise<void> {
@@ -410,13 +472,19 @@ class Simulation {
     if (drop.denied !== undefined) {
       const { forMs, reason, isOfHead } = drop.denied;
       if (isOfHead && head.lastModified < since) this.note('denied:before the first listing');
-      stack.objects.deny(head, { until: this.now() + forMs, reason, isOfHead });
+      const denial = { until: this.now() + forMs, reason, isOfHead, isLater: false, refusals: 0 };
+      stack.objects.deny(head, denial);
     }
     this.#queues.post('ingest', location, {
       place: drop.stack,
       isEvent: true,
       mayBeLost: head.lastModified >= since,
     });
+    if (this.#scenario.shared !== undefined) {
+      const otherSince = (await this.#stacks[1]!.listing.getListing())?.since ?? Number.POSITIVE_INFINITY;
+      const mayBeLost = head.lastModified >= otherSince;
+      this.#queues.post('ingest', location, { place: 1, isEvent: true, mayBeLost });
+    }
     if (drop.destroyedAt === undefined) return;
     this.after(START_MS + drop.destroyedAt - this.now(), `${drop.key} is destroyed`, () => {
       // Older and newer versions go as well.
@@ -435,14 +503,14 @@ class Simulation {
   }
 
   /** Whoever cancels a job tries until it is done. */
-  #cancel(place: number, jobId: string): void {
+  #cancel(place: number, message: CancelMessage): void {
     let isDone = false;
     this.note('fault:job cancelled');
-    this.#scheduler.start(place, 'cancel', { v: 1, jobId }, ({ error }) => {
+    this.#scheduler.start(place, 'cancel', message, ({ error }) => {
       isDone = error === undefined;
     });
     this.after(20 * MINUTE_MS, '', () => {
-      if (!isDone) this.#cancel(place, jobId);
+      if (!isDone) this.#cancel(place, message);
     });
   }
 

@@ -4,13 +4,14 @@ import { writeFields } from '../../../src/contract/event-fields.ts';
 import { EVENTS, type EventFields, type EventName } from '../../../src/contract/events.ts';
 import type { Layout } from '../../../src/contract/layout.ts';
 import type { BatchMessage, IngestMessage, JobMessage } from '../../../src/contract/messages.ts';
+import type { Settings } from '../../../src/contract/settings.ts';
 import { ObjectUnreadableError } from '../../../src/core/base/errors.ts';
 import { type CancelDeps, cancelJob } from '../../../src/core/lifecycle/cancel.ts';
 import { JOB_TRANSITIONS, type JobTransitionName } from '../../../src/core/lifecycle/job-transitions.ts';
 import { resumeJob } from '../../../src/core/lifecycle/resume.ts';
 import type { BatchRecord } from '../../../src/core/model/batch.ts';
 import type { Job } from '../../../src/core/model/job.ts';
-import type { ObjectHead } from '../../../src/core/model/objects.ts';
+import type { SourceObject } from '../../../src/core/model/objects.ts';
 import type { Deadline } from '../../../src/core/ports/ambient.ts';
 import type { Delivery, Outbox } from '../../../src/core/ports/outbox.ts';
 import type { JobStore } from '../../../src/core/ports/records.ts';
@@ -53,6 +54,9 @@ export type Deps = IngestDeps &
   FinalizeDeps &
   CancelDeps & { lateSweep: LateSweep };
 
+/** What an operator's command says. */
+export type CancelMessage = JobMessage & { duplicates?: 'run' };
+
 /** A step of a queue handler, before which its worker sweeps if the poll is late. */
 function sweepingFirst<Message>(step: (deps: Deps, message: Message) => Promise<unknown>) {
   return async (deps: Deps, message: unknown): Promise<void> => {
@@ -71,7 +75,10 @@ export const HANDLERS = {
   /** Not a function: what an operator's command calls. */
   cancel: {
     minutes: 15,
-    run: (deps: Deps, message: unknown) => cancelJob(deps, (message as JobMessage).jobId),
+    run: (deps: Deps, message: unknown) => {
+      const { jobId, duplicates } = message as CancelMessage;
+      return cancelJob(deps, jobId, duplicates === undefined ? {} : { duplicates });
+    },
   },
   resume: {
     minutes: 15,
@@ -94,6 +101,10 @@ export interface StackWorld {
   trace(text: string): void;
   /** A batch has come to another state. */
   moved(batch: BatchRecord): void;
+  /** Ingest has planned a job. */
+  planned(job: Job): void;
+  /** A worker begins to finalize a job. */
+  finalizing(jobId: string): void;
   /** A batch waits until a person releases it. */
   held(batch: BatchRecord): void;
   /** Puts a message on a queue. */
@@ -110,8 +121,11 @@ export class Stack {
   readonly jobs: WatchedJobs;
   readonly quota: WatchedQuota;
   readonly objects: WatchedObjects;
+  /** Those of the scenario; a stack may take prefixes over by its own. */
+  readonly settings: Settings;
   readonly events = new MemoryEvents();
   readonly listing = new MemoryListing();
+  readonly owners: MemoryOwners;
   readonly layout: Layout;
   readonly #deps: PortsOfStack;
   readonly #tamper: Tamper | undefined;
@@ -119,16 +133,19 @@ export class Stack {
   readonly bucket: string;
   #nonces = 0;
 
-  /** @param place of the stack in the scenario. */
+  /**
+   * @param options.place of the stack in the scenario.
+   * @param options.beside a stack on whose bucket this one lives. Default: it has one of its own.
+   */
   constructor(
     world: StackWorld,
     scenario: Scenario,
     openai: SimulatedOpenAI,
-    place: number,
-    tamper?: Tamper,
+    { place, beside, tamper }: { place: number; beside?: Stack | undefined; tamper?: Tamper | undefined },
   ) {
     this.id = STACK_IDS[place]!;
-    this.bucket = `bucket-of-${this.id}`;
+    this.settings = { ...scenario.settings };
+    this.bucket = beside?.bucket ?? `bucket-of-${this.id}`;
     const ambient = {
       now: () => world.now(),
       nonce: () => `${place}${(++this.#nonces).toString(16).padStart(31, '0')}`,
@@ -156,18 +173,21 @@ export class Stack {
       note: (what) => world.note(what),
       violation: (text) => world.violation(text),
     });
-    this.objects = new WatchedObjects(
-      { bucket: this.bucket, isVersioned: scenario.isVersioned, pageSize: scenario.pageSize },
-      ambient,
-      world,
-    );
-    this.layout = scenario.settings.layout;
+    this.objects =
+      beside?.objects ??
+      new WatchedObjects(
+        { bucket: this.bucket, isVersioned: scenario.isVersioned, pageSize: scenario.pageSize },
+        ambient,
+        world,
+      );
+    this.owners = beside?.owners ?? new MemoryOwners();
+    this.layout = this.settings.layout;
     this.#tamper = tamper;
     this.#deps = {
       stackId: this.id,
       stackName: this.id,
-      owners: new MemoryOwners(),
-      settings: scenario.settings,
+      owners: this.owners,
+      settings: this.settings,
       rules: OPENAI_RULES,
       limits: { ...OPENAI_RULES.limits, requests: scenario.batchRequests },
       tokenizerOf: async () => (text: string) => text.length / 4,
@@ -215,6 +235,7 @@ export class Stack {
       objects: throughGate('objects', deps.objects, gate),
       inputs: throughGate('inputs', deps.inputs, gate),
       listing: throughGate('listing', deps.listing, gate),
+      owners: throughGate('owners', deps.owners, gate),
       jobs: throughGate('jobs', deps.jobs, gate),
       quota: throughGate('quota', deps.quota, gate),
       parks: throughGate('parks', deps.parks, gate),
@@ -272,6 +293,10 @@ function noContent(world: StackWorld, where: string, value: unknown): void {
 class WatchedJobs extends MemoryJobs {
   readonly #world: StackWorld;
   readonly #openai: Pick<SimulatedOpenAI, 'recorded' | 'ended' | 'seenRunning'>;
+  /** Duplicates that ran after all. */
+  readonly #freed = new Set<string>();
+  /** Jobs that a worker has begun to finalize. */
+  readonly #finalizing = new Set<string>();
 
   constructor(world: StackWorld, openai: Pick<SimulatedOpenAI, 'recorded' | 'ended' | 'seenRunning'>) {
     super();
@@ -280,11 +305,45 @@ class WatchedJobs extends MemoryJobs {
   }
 
   override async moveJob(...parameters: Parameters<JobStore['moveJob']>): Promise<Job | undefined> {
-    const [, { name, from, to }] = parameters;
+    const [jobId, { name, from, to }] = parameters;
+    const before = await super.getJob(jobId);
     const moved = await super.moveJob(...parameters);
-    if (moved !== undefined && 'to' in JOB_TRANSITIONS[name as JobTransitionName])
-      this.#world.note(`job:${from} -> ${to}`);
+    if (moved === undefined || before === undefined) return moved;
+    if ('to' in JOB_TRANSITIONS[name as JobTransitionName]) this.#world.note(`job:${from} -> ${to}`);
+    if (before.rejection === undefined && moved.rejection?.message.includes('dropped again'))
+      this.#world.note('denied:gave way to a re-drop');
+    if (before.state === 'ingesting' && moved.state === 'running') this.#world.planned(moved);
+    if (moved.duplicatesRun && !before.duplicatesRun && this.#finalizing.has(jobId))
+      this.#world.note('cancelled:while finalized');
+    if (before.state === 'duplicate') await this.#lookAtDuplicate(before, moved);
     return moved;
+  }
+
+  /** What becomes of a duplicate whose owner was cancelled without it. */
+  async #lookAtDuplicate(duplicate: Job, { state, result }: Job): Promise<void> {
+    let owner: Job | undefined = duplicate;
+    while (owner?.state === 'duplicate' && owner.duplicateOf !== undefined)
+      owner = await super.getJob(owner.duplicateOf);
+    if (state === 'ingesting') this.#freed.add(duplicate.jobId);
+    const isEarly = owner?.receiptKey === undefined || owner.result === 'succeeded';
+    // One that waited for the same owner, and was first, is found by ingest.
+    if (state === 'ingesting' && owner !== undefined && isEarly && !this.#freed.has(owner.jobId))
+      this.#world.violation(
+        `${duplicate.jobId} is run; its owner ${owner.jobId} is ${owner.result ?? 'live'}`,
+      );
+    if (owner?.duplicatesRun !== true) return;
+    if (state === 'ingesting') this.#world.note('cancelled:duplicate run');
+    if (result === 'duplicate') this.#world.note('cancelled:duplicate answered all the same');
+  }
+
+  override async leaseJob(...parameters: Parameters<JobStore['leaseJob']>): ReturnType<JobStore['leaseJob']> {
+    const leased = await super.leaseJob(...parameters);
+    const [jobId, state] = parameters;
+    if (leased !== undefined && state === 'running' && !this.#finalizing.has(jobId)) {
+      this.#finalizing.add(jobId);
+      this.#world.finalizing(jobId);
+    }
+    return leased;
   }
 
   override admitBatch(...parameters: Parameters<MemoryJobs['admitBatch']>): boolean {
@@ -304,6 +363,8 @@ class WatchedJobs extends MemoryJobs {
     if (after.hold?.reason === 'budget_exhausted') this.#world.note('money:waits for a budget');
     if (after.ending?.errors?.some(({ code }) => code === 'budget_exceeded'))
       this.#world.note('money:refused');
+    if (after.ending?.errors?.some(({ code }) => code === 'input_unreadable'))
+      this.#world.note('denied later:given up');
     const to = after.stop?.goTo ?? after.tier;
     if (to !== undefined && to !== (before!.stop?.goTo ?? before!.tier))
       this.#world.note(`ladder:${before!.tier ?? 'batch'} -> ${to}`);
@@ -323,7 +384,17 @@ class WatchedJobs extends MemoryJobs {
   }
 }
 
-const NOT_DENIED = { until: 0, reason: '', isOfHead: false };
+/** What nobody may read before a time (epoch milliseconds), though it is listed. */
+export interface Denial {
+  until: number;
+  reason: string;
+  /** Till then, not even HeadObject tells of it. */
+  isOfHead: boolean;
+  /** It was read before. */
+  isLater: boolean;
+  /** How often somebody has tried. */
+  refusals: number;
+}
 
 /** Of one version, where there are versions. */
 function nameOf(key: string, versionId: string | undefined): string {
@@ -357,12 +428,10 @@ class WatchedObjects extends MemoryObjects {
     this.#world = world;
   }
 
-  /** What nobody may read before then, though it is listed. */
-  readonly #denied = new Map<string, { until: number; reason: string; isOfHead: boolean }>();
+  readonly #denied = new Map<string, Denial>();
 
-  /** @param until when it can be read; `isOfHead`: till then, not even HeadObject tells of it. */
-  deny(head: ObjectHead, denial: { until: number; reason: string; isOfHead: boolean }): void {
-    this.#denied.set(nameOf(head.key, head.versionId), denial);
+  deny({ key, versionId }: SourceObject, denial: Denial): void {
+    this.#denied.set(nameOf(key, versionId), denial);
   }
 
   override async read(...parameters: Parameters<MemoryObjects['read']>): ReturnType<MemoryObjects['read']> {
@@ -382,9 +451,11 @@ class WatchedObjects extends MemoryObjects {
   }
 
   #checkDenied({ key, versionId }: { key: string; versionId?: string | undefined }, isHead = false): void {
-    const { until, reason, isOfHead } = this.#denied.get(nameOf(key, versionId)) ?? NOT_DENIED;
-    if (this.#world.now() >= until || (isHead && !isOfHead)) return;
-    this.#world.note(`denied:${reason}`);
+    const denial = this.#denied.get(nameOf(key, versionId));
+    if (denial === undefined || this.#world.now() >= denial.until || (isHead && !denial.isOfHead)) return;
+    const { reason, isLater } = denial;
+    denial.refusals += 1;
+    this.#world.note(`denied${isLater ? ' later' : ''}:${reason}`);
     throw new ObjectUnreadableError(`${key}: ${reason}`, key, reason);
   }
 

@@ -48,6 +48,18 @@ export const KINDS = {
     does: 'the poll does not run for hours, up to a day and a half, while events of other objects have workers begin',
   },
   'work-expiry': { share: 0.05, does: 'jobs wait for a person for weeks, while work/ is cleaned' },
+  'late-denials': {
+    share: 0.1,
+    does: 'inputs that were read and planned are not readable any more, for minutes, hours or for ever',
+  },
+  'shared-bucket': {
+    share: 0.08,
+    does: 'two stacks with the same prefixes live on one bucket, and one may take over from the other',
+  },
+  'cancel-and-run': {
+    share: 0.1,
+    does: 'a job with a duplicate is cancelled while it is finalized, and its duplicate is to be run',
+  },
   'late-sidecars': { share: 0.15, does: 'options beside a file are put before it or after it' },
   'same-content': {
     share: 0.4,
@@ -60,7 +72,7 @@ export type Kind = keyof typeof KINDS;
 export const KIND_NAMES = Object.keys(KINDS) as readonly Kind[];
 
 /** Kinds that have not passed 500 seeds beside all others yet: a seed has them only when they are asked for. */
-export const OFF: readonly Kind[] = ['late-polls'];
+export const OFF: readonly Kind[] = [];
 
 /**
  * Which kinds a seed has.

@@ -4,6 +4,7 @@
  * byte.
  */
 import { isDeepStrictEqual } from 'node:util';
+import type { JobCompleted } from '../../../../src/contract/messages.ts';
 import type { Receipt } from '../../../../src/contract/receipt.ts';
 import type { Job } from '../../../../src/core/model/job.ts';
 import type { SimulatedOpenAI } from '../openai-service.ts';
@@ -11,7 +12,7 @@ import type { Published, Stack } from '../stack.ts';
 import { checkDuplicates, type RecordedJob } from './duplicates.ts';
 import { executionsOf, isLostSilently } from './executions.ts';
 import type { Expectations, ExpectedJob, Report, SeedStats } from './expectations.ts';
-import { checkJob } from './job.ts';
+import { checkJob, mayLackInput } from './job.ts';
 import { checkLedgers, checkSpent } from './money.ts';
 import { checkNames, jobIdOf } from './names.ts';
 import { tokensIn } from './tokens.ts';
@@ -39,11 +40,39 @@ export async function check(
   report: Report,
 ): Promise<SeedStats> {
   const stats: SeedStats = { jobs: 0, batches: 0, rounds: 0 };
+  const places = await placesOf(expectations, stacks, report);
   for (const [place, stack] of stacks.entries()) {
-    const jobs = expectations.jobs.filter(({ drop }) => drop.stack === place);
+    const jobs = expectations.jobs.filter((expected) => places.get(expected) === place);
     await checkStack({ ...expectations, jobs }, stack, openai, { stats, report });
   }
   return stats;
+}
+
+/** Which stack each drop is for. On one bucket, that is the one that has its job; it says to nobody that it is another's. */
+async function placesOf(
+  { jobs, isShared }: Expectations,
+  stacks: readonly Stack[],
+  report: Report,
+): Promise<ReadonlyMap<ExpectedJob, number>> {
+  const places = new Map(jobs.map((expected) => [expected, expected.drop.stack]));
+  if (!isShared) return places;
+  for (const expected of jobs) {
+    const jobId = jobIdOf(expected.head);
+    for (const [place, { id, jobs: table, events }] of stacks.entries()) {
+      if ((await table.getJob(jobId)) === undefined) continue;
+      places.set(expected, place);
+      const isRefused = events.sent.some((event) => event.jobId === jobId && isOfOther(event));
+      if (isRefused) report(`${id} has said that job ${jobId} is another stack's, and has run it`);
+    }
+    const known = await Promise.all(stacks.map(({ jobs: table }) => table.getJob(jobId)));
+    const runs = known.filter((job) => job !== undefined).length;
+    if (runs > 1) report(`drop ${expected.drop.index} (${expected.drop.key}) is run by ${runs} stacks`);
+  }
+  return places;
+}
+
+function isOfOther({ rejection }: JobCompleted): boolean {
+  return rejection?.code === 'prefix_owned';
 }
 
 async function checkStack(
@@ -96,7 +125,7 @@ async function checkOne(
     ),
   );
   findings.answers.set(jobId, answers);
-  const published = checkPublished(job, stack, expected.calledOff, say);
+  const published = checkPublished(job, stack, mayLackInput(expected), say);
   if (published === undefined) return stats;
   const receipt = JSON.parse(Buffer.from(published.receipt).toString('utf8')) as Receipt;
   findings.finished.push({ expected, receipt, published });
@@ -106,6 +135,7 @@ async function checkOne(
     isInterrupted: interrupted.has(jobId),
     isHurried: expectations.isHurried,
     mayHaveFailed: ingestKills + ingestErrors >= MAX_INGEST_STARTS,
+    isDroppedAgain: isDroppedAgain(expected, expectations.jobs),
     expected,
     job,
     batches,
@@ -120,6 +150,13 @@ async function checkOne(
   if (sentLate !== undefined) say(`${sentLate.id} was made after its job had been cancelled`);
   if (!stack.events.sent.some((event) => event.jobId === jobId)) say('no event says that it has ended');
   return stats;
+}
+
+/** Whether the next version of its key has the same content. */
+function isDroppedAgain({ drop }: ExpectedJob, jobs: readonly ExpectedJob[]): boolean {
+  const ofKey = jobs.filter((other) => other.drop.key === drop.key).map((other) => other.drop);
+  const next = ofKey[ofKey.indexOf(drop) + 1];
+  return next !== undefined && (next.sameAs ?? next.index) === (drop.sameAs ?? drop.index);
 }
 
 /** What a stack made is in its records if it ran, and nothing of anybody else's is. */
@@ -160,7 +197,7 @@ function checkSidecar(
     say(`it follows options that were put beside it ${sidecar.lastModified - head.lastModified} ms later`);
 }
 
-function checkPublished(job: Job, stack: Stack, calledOff: boolean, say: Report): Published | undefined {
+function checkPublished(job: Job, stack: Stack, mayLack: boolean, say: Report): Published | undefined {
   const all = stack.objects.published.get(job.jobId) ?? [];
   if (job.receiptKey === undefined || all.length === 0) {
     say(`it has no receipt; its state is ${job.state}`);
@@ -168,8 +205,8 @@ function checkPublished(job: Job, stack: Stack, calledOff: boolean, say: Report)
   }
   const [first, ...others] = all;
   for (const other of others) {
-    // The lines of an input that is gone meanwhile cannot be given back a second time.
-    if (!calledOff && !isDeepStrictEqual(first!.files, other.files))
+    // The lines of an input that is gone meanwhile, or cannot be read, cannot be given back a second time.
+    if (!mayLack && !isDeepStrictEqual(first!.files, other.files))
       say('published twice, with other files the second time');
   }
   return all.at(-1);

@@ -59,7 +59,8 @@ function checkOwned(
   const isAnswered = job.result === 'duplicate';
   if (isAnswered && owner.result !== 'succeeded' && owner.result !== 'partial')
     say(`it is answered by ${duplicateOf}, which ended as ${owner.result}`);
-  if (!isAnswered && job.cancelledAt === undefined && owner.cancelledAt === undefined)
+  const isToRun = owner.cancelledAt === undefined || owner.duplicatesRun === true;
+  if (!isAnswered && job.cancelledAt === undefined && isToRun)
     say(`it was not run, and ended as ${job.result}`);
   const [published] = stack.objects.published.get(jobId) ?? [];
   const receipt = published && (JSON.parse(Buffer.from(published.receipt).toString('utf8')) as Receipt);
@@ -94,8 +95,8 @@ function checkRun(
     // Options that differ (budgets are raised in between) make it another content.
     isDeepStrictEqual(owner.route, job.route) &&
     owner.cancelledAt === undefined &&
-    owner.createdAt <= job.createdAt &&
-    owner.createdAt >= job.createdAt - DAY_MS;
+    Math.abs(owner.createdAt - job.createdAt) < DAY_MS &&
+    owner.input.lastModified >= job.input.lastModified - DAY_MS;
   if (mayOwn) say(`it was run although job ${owner.jobId} of the version before it owns its content`);
 }
 

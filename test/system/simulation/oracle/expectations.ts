@@ -10,6 +10,8 @@ export interface ExpectedJob {
   head: ObjectHead;
   /** The object was destroyed or replaced, so that what was not sent yet may end as `object_gone`. */
   calledOff: boolean;
+  /** From some time after it was planned, it could not be read. */
+  laterDenial?: { refusals: number };
   /** For how long it is tried if it cannot be read. */
   unreadableMs: number;
   /** Somebody has tried to cancel its job. */
@@ -26,6 +28,8 @@ export interface Sidecar {
 
 export interface Expectations {
   kinds: ReadonlySet<Kind>;
+  /** The stacks live on one bucket, and each drop is for one of them, whichever. */
+  isShared: boolean;
   /** Some workers had less time than others. */
   isHurried: boolean;
   /** By bucket and key. */

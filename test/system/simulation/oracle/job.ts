@@ -18,6 +18,8 @@ export interface JobFindings {
   isHurried: boolean;
   /** Whether ingest may have given up on a file that can be read. */
   mayHaveFailed: boolean;
+  /** Whether its content was dropped again right after it. */
+  isDroppedAgain: boolean;
   expected: ExpectedJob;
   job: Job;
   batches: BatchRecord[];
@@ -30,9 +32,10 @@ export interface JobFindings {
 }
 
 export function checkJob(findings: JobFindings): void {
-  const { mayHaveFailed, expected, receipt, published, executions, job, say } = findings;
+  const { mayHaveFailed, isDroppedAgain, expected, receipt, published, executions, job, say } = findings;
   const { lines } = expected.drop;
   const { counts } = receipt;
+  const mayLack = mayLackInput(expected);
   const text = (name: string): string => Buffer.from(published.files.get(name) ?? '').toString('utf8');
   if (counts.succeeded + counts.failed + counts.invalid !== counts.requests) say('its counts do not add up');
   const isGone = receipt.rejection?.code === 'object_gone';
@@ -42,7 +45,9 @@ export function checkJob(findings: JobFindings): void {
   const isUnreadable = receipt.rejection?.code === 'input_unreadable';
   // Without versions, what replaced it may be what cannot be read.
   const isReplaced = expected.calledOff && expected.head.versionId === undefined;
-  const mayBeUnreadable = isReplaced || (expected.drop.denied?.forMs ?? 0) >= expected.unreadableMs;
+  const { denied } = expected.drop;
+  const mayBeUnreadable =
+    isReplaced || (denied?.forMs ?? 0) >= expected.unreadableMs || (denied !== undefined && isDroppedAgain);
   if (isUnreadable && !mayBeUnreadable) say('rejected as unreadable, and it could be read in time');
   const invalid = lines.filter(isInvalid);
   const isRejected =
@@ -60,7 +65,7 @@ export function checkJob(findings: JobFindings): void {
     checkErrors(
       invalid.map((line): [InputLine, Outcome] => [line, outcomeOf(line, findings)]),
       text('errors'),
-      expected.calledOff,
+      mayLack,
       say,
     );
     return;
@@ -71,9 +76,9 @@ export function checkJob(findings: JobFindings): void {
   const output = answers.map((line) => `${line}\n`).join('');
   if (text('output') !== output)
     say(`its output is not what OpenAI gave: ${difference(text('output'), output)}`);
-  checkErrors(failures, text('errors'), expected.calledOff, say);
+  checkErrors(failures, text('errors'), mayLack, say);
   const retry = failures.map(([line]) => `${line.text}\n`).join('');
-  if (text('retry') !== retry && !(expected.calledOff && retry.includes(text('retry')))) {
+  if (text('retry') !== retry && !(mayLack && isPartOf(text('retry'), retry))) {
     say(`its retry file is not the lines that failed: ${difference(text('retry'), retry)}`);
   }
   checkBilledTwice(findings);
@@ -81,7 +86,22 @@ export function checkJob(findings: JobFindings): void {
   checkCost(receipt, text('output'), say);
 }
 
-function checkErrors(expected: [InputLine, Outcome][], text: string, calledOff: boolean, say: Report): void {
+/** Lines are given back from the input: there is nothing to give back once it is gone, or cannot be read. */
+export function mayLackInput({ calledOff, laterDenial }: ExpectedJob): boolean {
+  return calledOff || (laterDenial?.refusals ?? 0) > 0;
+}
+
+/** Whether it holds nothing but lines of the whole, in their order. */
+function isPartOf(text: string, whole: string): boolean {
+  let from = 0;
+  const left = whole.split('\n');
+  return text.split('\n').every((line) => {
+    from = left.indexOf(line, from) + 1;
+    return from > 0;
+  });
+}
+
+function checkErrors(expected: [InputLine, Outcome][], text: string, mayLack: boolean, say: Report): void {
   const lines = text === '' ? [] : text.trimEnd().split('\n');
   if (lines.length !== expected.length) {
     say(`its errors file has ${lines.length} lines, ${expected.length} were expected`);
@@ -108,8 +128,8 @@ function checkErrors(expected: [InputLine, Outcome][], text: string, calledOff: 
       say(`line ${line.number} says ${found.rounds} rounds, and was executed ${rounds} times`);
     }
     const isNamed = found.custom_id === line.customId;
-    // Names are read from the input: there is none to read from once it is gone.
-    if (!isNamed && !isInvalid(line) && !(calledOff && found.custom_id === null))
+    // Names are read from the input, too.
+    if (!isNamed && !isInvalid(line) && !(mayLack && found.custom_id === null))
       say(`line ${line.number} names ${found.custom_id}`);
   }
 }

@@ -1,6 +1,7 @@
 import type { Job } from '../../../../src/core/model/job.ts';
 import type { InputLine } from '../drops.ts';
 import type { Execution } from '../openai-model.ts';
+import type { ExpectedJob } from './expectations.ts';
 import type { JobFindings } from './job.ts';
 
 /** No call waits for much longer. */
@@ -75,6 +76,7 @@ function strictOutcomeOf(
   }
   if (line.kind === 'poison') codes.push('invalid_request');
   if (expected.calledOff) codes.push('object_gone');
+  if (mayBeUnreadable(expected)) codes.push('input_unreadable');
   if (mayRefuse(job)) codes.push('budget_exceeded');
   if (isInterrupted) codes.push('no_response');
   if (codes.length === 0) {
@@ -89,6 +91,11 @@ function strictOutcomeOf(
 /** Whether a call was waited for as long as its worker could. One with little time cannot wait for long. */
 function isGivenUpAsTooSlow(run: Execution | undefined, isHurried: boolean): boolean {
   return run?.waitedMs !== undefined && (isHurried || run.waitedMs >= TOO_SLOW_MS);
+}
+
+/** Whether it could not be read for so long that what was not sent by then may end. */
+export function mayBeUnreadable({ drop, laterDenial, unreadableMs }: ExpectedJob): boolean {
+  return (laterDenial?.refusals ?? 0) > 0 && drop.deniedLater!.forMs >= unreadableMs;
 }
 
 /** Whether what is over the budget of the job's route ends. */

@@ -4,7 +4,7 @@ import type { Receipt } from '../../../../src/contract/receipt.ts';
 import type { Execution, ServiceBatch } from '../openai-model.ts';
 import type { Report } from './expectations.ts';
 import type { JobFindings } from './job.ts';
-import { mayRefuse } from './outcomes.ts';
+import { mayBeUnreadable, mayRefuse } from './outcomes.ts';
 
 export function codeOf(line: {
   error: { code: string } | null;
@@ -26,7 +26,7 @@ export function checkBilledTwice({
   sent,
   say,
 }: JobFindings): void {
-  const mayStop = expected.calledOff || expected.cancelled || mayRefuse(job);
+  const mayStop = expected.calledOff || expected.cancelled || mayRefuse(job) || mayBeUnreadable(expected);
   /** @param withLast whether a try counts after which there was no other. */
   const lostTries = (withLast: boolean): Record<string, number> => {
     const codes: Record<string, number> = {};
