@@ -23,6 +23,7 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
     'src/core/scheduling/step-down.ts',
     'src/core/steps/call/call.ts',
     'src/core/steps/call/requests.ts',
+    'src/providers/openai/calls.ts',
   ],
   'test/parts/pipeline/failed-batch.test.ts': ['src/core/lifecycle/resume.ts'],
   'test/parts/pipeline/files-of-creates.test.ts': ['src/providers/openai/refusals.ts'],
