@@ -243,7 +243,7 @@ test('tokens that OpenAI reports for a batch and that its lines do not have are 
         return result;
       },
     });
-    p.deps.telemetry = telemetryTo(({ name }) => {
+    p.seen.telemetry = telemetryTo(({ name }) => {
       if (EVENTS[name].level === 'warn') warnings.push(name);
     });
     try {
