@@ -1,12 +1,12 @@
 /**
  * Decides whether one line is a request that can be in a batch: the form of an input, which is that of OpenAI's batch files
- * whoever the provider is, and the provider's endpoints and limits. Only what would sink a whole batch is checked: what a
+ * for every provider, and the provider's endpoints and limits. Only what would sink a whole batch is checked: what a
  * model thinks of its parameters is per-request.
  */
 
 import { MAX_LINE_BYTES } from '../model/limits.ts';
 import { withRequest } from '../model/predicted-output.ts';
-import type { LineRules } from '../ports/provider-rules.ts';
+import type { EndpointRules, LineRules } from '../ports/provider-rules.ts';
 
 /** Why a line is invalid: OpenAI's own codes where it has one, ours for the rest. */
 export type InvalidCode =
@@ -57,7 +57,7 @@ const MAX_MODEL_CHARS = 256;
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** What to say of a line that is not read at all. */
+/** Why a line is invalid that is too long to be read. */
 export function lineTooLong(length: number): InvalidLine {
   return {
     valid: false,
@@ -67,7 +67,7 @@ export function lineTooLong(length: number): InvalidLine {
   };
 }
 
-/** What to say of a custom_id that stood on an earlier line. */
+/** Why a line is invalid whose custom_id an earlier line has. */
 export function duplicateCustomId(customId: string, firstLine: number): InvalidLine {
   return {
     valid: false,
@@ -84,89 +84,25 @@ export function duplicateCustomId(customId: string, firstLine: number): InvalidL
  * @param rules of the provider that it is to be sent to.
  */
 export function checkLine(bytes: Uint8Array, rules: LineRules): ValidLine | InvalidLine {
-  let text: string;
-  try {
-    text = utf8.decode(bytes);
-  } catch {
-    return invalid('invalid_json_line', 'This line is not valid UTF-8.', null);
-  }
-  let request: unknown;
-  try {
-    request = JSON.parse(text);
-  } catch {
-    return invalid('invalid_json_line', 'This line is not parseable as valid JSON.', null);
-  }
-  if (!isObject(request)) {
-    return invalid('invalid_json_line', `This line is ${describe(request)}, not a JSON object.`, null);
-  }
-
-  const customId = request.custom_id;
-  if (customId === undefined) return missing('custom_id');
-  if (typeof customId !== 'string') return wrongType('custom_id', 'a string', customId);
-  if (customId === '')
-    return invalid('invalid_value', "Invalid value: 'custom_id' is an empty string.", 'custom_id');
-  if (!customId.isWellFormed()) {
-    return invalid(
-      'invalid_value',
-      "Invalid value: 'custom_id' holds half of a surrogate pair.",
-      'custom_id',
-    );
-  }
-
-  const { method, url, body } = request;
-  if (method === undefined) return missing('method', customId);
-  if (method !== 'POST') {
-    return invalid(
-      'invalid_value',
-      `Invalid value: 'method' must be 'POST', but is ${quote(method)}.`,
-      'method',
-      customId,
-    );
-  }
-  if (url === undefined) return missing('url', customId);
-  const endpoint = typeof url === 'string' ? rules.endpoints.get(url) : undefined;
-  if (endpoint === undefined) {
-    const served = [...rules.endpoints.keys()].map((known) => `'${known}'`).join(', ');
-    return invalid(
-      'invalid_url',
-      `The URL ${quote(url)} is not one that the Batch API serves. Supported values are: ${served}.`,
-      'url',
-      customId,
-    );
-  }
+  const request = readObject(bytes);
+  if (typeof request === 'string') return invalid('invalid_json_line', request, null);
+  const customId = readCustomId(request);
+  if (typeof customId !== 'string') return customId;
+  const endpoint = readEndpoint(request, customId, rules);
+  if ('valid' in endpoint) return endpoint;
+  const { body } = request;
   if (body === undefined) return missing('body', customId);
   if (!isObject(body)) return wrongType('body', 'an object', body, customId);
-
-  const { model, stream } = body;
-  if (model === undefined || model === null || model === '') {
-    return invalid('invalid_request', 'Model parameter is required.', 'body.model', customId);
-  }
-  if (typeof model !== 'string') return wrongType('body.model', 'a string', model, customId);
-  if (model.length > MAX_MODEL_CHARS) {
-    const problem = `Invalid value: 'model' has ${model.length} characters; at most ${MAX_MODEL_CHARS} are expected.`;
-    return invalid('invalid_value', problem, 'body.model', customId);
-  }
-  // It stands in names of table items, which are UTF-8.
-  if (!model.isWellFormed()) {
-    const problem = "Invalid value: 'model' holds half of a surrogate pair.";
-    return invalid('invalid_value', problem, 'body.model', customId);
-  }
-  if (stream === true) {
-    return invalid(
-      'streaming_unsupported',
-      'Streaming is not supported in the Batch API.',
-      'body.stream',
-      customId,
-    );
+  const model = readModel(body, customId);
+  if (typeof model !== 'string') return model;
+  if (body.stream === true) {
+    const problem = 'Streaming is not supported in the Batch API.';
+    return invalid('streaming_unsupported', problem, 'body.stream', customId);
   }
   const embeddingInputs = endpoint.countInputs?.(body) ?? 0;
   if (embeddingInputs > rules.limits.embeddingInputs) {
-    return invalid(
-      'too_many_inputs',
-      `This request has ${embeddingInputs} embedding inputs; a whole batch may have at most ${rules.limits.embeddingInputs}.`,
-      'body.input',
-      customId,
-    );
+    const problem = `This request has ${embeddingInputs} embedding inputs; a whole batch may have at most ${rules.limits.embeddingInputs}.`;
+    return invalid('too_many_inputs', problem, 'body.input', customId);
   }
   return {
     valid: true,
@@ -178,6 +114,66 @@ export function checkLine(bytes: Uint8Array, rules: LineRules): ValidLine | Inva
     outputLimit: endpoint.outputLimitOf(body),
     ...countText(body),
   };
+}
+
+/** The JSON object on the line, or a sentence that says why there is none. */
+function readObject(bytes: Uint8Array): Record<string, unknown> | string {
+  let text: string;
+  try {
+    text = utf8.decode(bytes);
+  } catch {
+    return 'This line is not valid UTF-8.';
+  }
+  let request: unknown;
+  try {
+    request = JSON.parse(text);
+  } catch {
+    return 'This line is not parseable as valid JSON.';
+  }
+  return isObject(request) ? request : `This line is ${describe(request)}, not a JSON object.`;
+}
+
+function readCustomId({ custom_id: customId }: Record<string, unknown>): string | InvalidLine {
+  if (customId === undefined) return missing('custom_id');
+  if (typeof customId !== 'string') return wrongType('custom_id', 'a string', customId);
+  if (customId === '')
+    return invalid('invalid_value', "Invalid value: 'custom_id' is an empty string.", 'custom_id');
+  if (customId.isWellFormed()) return customId;
+  return invalid('invalid_value', "Invalid value: 'custom_id' holds half of a surrogate pair.", 'custom_id');
+}
+
+/** The endpoint that the request's method and URL name. */
+function readEndpoint(
+  { method, url }: Record<string, unknown>,
+  customId: string,
+  { endpoints }: LineRules,
+): EndpointRules | InvalidLine {
+  if (method === undefined) return missing('method', customId);
+  if (method !== 'POST') {
+    const problem = `Invalid value: 'method' must be 'POST', but is ${quote(method)}.`;
+    return invalid('invalid_value', problem, 'method', customId);
+  }
+  if (url === undefined) return missing('url', customId);
+  const endpoint = typeof url === 'string' ? endpoints.get(url) : undefined;
+  if (endpoint !== undefined) return endpoint;
+  const served = [...endpoints.keys()].map((known) => `'${known}'`).join(', ');
+  const problem = `The URL ${quote(url)} is not one that the Batch API serves. Supported values are: ${served}.`;
+  return invalid('invalid_url', problem, 'url', customId);
+}
+
+function readModel({ model }: Record<string, unknown>, customId: string): string | InvalidLine {
+  if (model === undefined || model === null || model === '') {
+    return invalid('invalid_request', 'Model parameter is required.', 'body.model', customId);
+  }
+  if (typeof model !== 'string') return wrongType('body.model', 'a string', model, customId);
+  if (model.length > MAX_MODEL_CHARS) {
+    const problem = `Invalid value: 'model' has ${model.length} characters; at most ${MAX_MODEL_CHARS} are expected.`;
+    return invalid('invalid_value', problem, 'body.model', customId);
+  }
+  // Keys of table items hold it, and those are UTF-8.
+  if (model.isWellFormed()) return model;
+  const problem = "Invalid value: 'model' holds half of a surrogate pair.";
+  return invalid('invalid_value', problem, 'body.model', customId);
 }
 
 /** Fields of the body whose strings are no text of the request's. */
