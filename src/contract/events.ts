@@ -96,7 +96,7 @@ export const EVENTS = {
   'inputs.discovered': {
     level: 'warn',
     message:
-      'The listing found input files that had no job, so their S3 events were lost or late. They have been sent to ingest.',
+      'The listing found input files that had no job: their S3 events were lost or late, or S3 did not allow them to be looked at. They have been sent to ingest.',
     fields: { found: 'count' },
   },
   'prefix.claimed': {
@@ -213,13 +213,13 @@ export const EVENTS = {
   'reservation.released': {
     level: 'warn',
     message:
-      'A batch had left tokens or money reserved after a crash. They have been released for other batches.',
+      'A batch that is not on its way any more still had tokens or money reserved, as after a crash. They have been released for other batches.',
     fields: { ...BATCH, reservationId: 'id' },
   },
   'tier.changed': {
     level: 'info',
     message:
-      'The time of this batch in its tier is over. Its requests continue in the next tier of the route.',
+      'The next tiers need the time that is left until the deadline, so the requests of this batch continue there. A batch that is at OpenAI is cancelled first and keeps what it finished.',
     fields: { ...BATCH, state: 'code', from: 'code', to: 'code' },
   },
 
@@ -227,7 +227,7 @@ export const EVENTS = {
   'message.dropped': {
     level: 'warn',
     message:
-      'The message names a job or batch that the table does not have, so it is dropped. Work that exists is found again by the sweep.',
+      'The message names work that the table does not have, or does not have yet, so it is dropped. Work that exists is found again by the sweep.',
     fields: { ...JOB, batchId: 'id?' },
   },
   'upload.unconfirmed': {
@@ -333,23 +333,26 @@ export const EVENTS = {
   },
   'message.resent': {
     level: 'info',
-    message: 'The work was overdue, so its message was lost or failed. The sweep sent the message again.',
+    message:
+      'The work was due and no worker had it: it had rested, or its message was lost or failed. The sweep sent the message.',
     fields: { ...JOB, state: 'code' },
   },
   'batches.queried': {
     level: 'info',
-    message: "OpenAI's list did not show these batches, so the poll asks for each of them by its id.",
+    message:
+      "OpenAI's list did not show these batches, so the poll asks for them one by one. Those that do not fit into this run are asked for in a later one.",
     fields: { apiKey: 'name', batches: 'count' },
   },
   'poll.shortened': {
     level: 'warn',
-    message: 'The poll had no time to ask for every batch. The next run asks for the others first.',
+    message:
+      'The poll had no time to ask for every batch that the list did not show. Each run begins with another one, so all of them get their turn.',
     fields: { apiKey: 'name' },
   },
   'version.refused': {
     level: 'warn',
     message:
-      'An earlier version of an API key cannot be used any more. The batches that were made with it are asked for with the current version.',
+      'A version of an API key (the current one, if keyVersion is absent) cannot be used to list batches. Those that no list shows are asked for one by one.',
     fields: { keyVersion: 'id?', reason: 'reason' },
   },
   'batch.ended': {
@@ -360,25 +363,25 @@ export const EVENTS = {
   'batch.stuck': {
     level: 'warn',
     message:
-      'The batch did not end within its time, so it is being cancelled at OpenAI. What was finished is kept; the rest runs again.',
+      'The batch is in one state for longer than `stuck` in the settings allows, so it is cancelled at OpenAI. What it finished is kept; its other requests go to the next round while they have tries left.',
     fields: { ...REMOTE, status: 'code' },
   },
   'batch.vanished': {
     level: 'warn',
     message:
-      'OpenAI answers 404 for a batch that it created. It is asked again in each poll until it must have ended.',
+      'OpenAI answers 404 for a batch that it created. The poll asks again; once the batch must have ended, it counts as lost.',
     fields: REMOTE,
   },
   'batch.lost': {
     level: 'warn',
     message:
-      'OpenAI does not know the batch and its time is over. It is held, because its requests may have been charged: resubmit it by setting onLost, or cancel the job.',
+      'The batch does not end: OpenAI does not know it, or keeps it unfinished long past its time. It is held, and continues if OpenAI ends it after all; ask OpenAI about it, because its requests may have been charged.',
     fields: REMOTE,
   },
   'batch.abandoned': {
     level: 'warn',
     message:
-      'OpenAI does not know the batch and its time is over. It is given up; its requests run again or get their outcome, as the route says.',
+      'The batch is given up: OpenAI does not know it, or keeps it unfinished long past its time. Its requests run again while they have tries left and the job is not cancelled; the others end as lost_batch.',
     fields: REMOTE,
   },
   'work.removed': {
@@ -482,13 +485,13 @@ export const EVENTS = {
   'batch.recut': {
     level: 'info',
     message:
-      'The batch was too large for a limit or a budget. It was cut into smaller ones, which are sent next.',
+      'The batch was cut into parts, because it was too large for a limit or a budget, or because its requests are called one by one from now on. The parts are sent next.',
     fields: { ...BATCH, parts: 'count' },
   },
   'batch.resent': {
     level: 'warn',
     message:
-      'OpenAI failed the batch before it ran any request. The same requests are sent again in a new batch after waitMs.',
+      'OpenAI failed the batch, and nothing shows that it ran any request. The same requests wait for their turn again, at least for waitMs, and go in a new batch.',
     fields: {
       ...BATCH,
       openaiBatchId: 'id?',
@@ -501,7 +504,7 @@ export const EVENTS = {
   'batch.held': {
     level: 'warn',
     message:
-      'OpenAI failed this batch each time before it ran any request, so it is held. Fix the reason in code, then run `batchdrop resume` for the job.',
+      'OpenAI failed this batch several times, and nothing shows that it ran any request, so it is held. Fix the reason in code, then run `batchdrop resume` for the job.',
     fields: { ...BATCH, openaiBatchId: 'id?', code: 'code', resends: 'count' },
   },
   'usage.mismatched': {
@@ -554,13 +557,13 @@ export const EVENTS = {
   'deletion.skipped': {
     level: 'warn',
     message:
-      'There was no time to delete all files of the job at OpenAI. They expire there within 30 days; the results are not affected.',
+      'There was no time to delete all files of the job at OpenAI. The poll deletes the input files later, and OpenAI each result file 30 days after it was made; the results are not affected.',
     fields: { ...JOB, batches: 'count' },
   },
   'deletion.failed': {
     level: 'warn',
     message:
-      'A file at OpenAI that is not needed any more could not be deleted. It expires there within 30 days; the results are not affected.',
+      'Files at OpenAI that are not needed any more could not be deleted. The poll deletes input files later, and OpenAI each result file 30 days after it was made; the results are not affected.',
     fields: { ...JOB, batchId: 'id?', error: 'code' },
   },
   'duplicate.deferred': {
@@ -570,7 +573,8 @@ export const EVENTS = {
   },
   'duplicate.started': {
     level: 'info',
-    message: 'The job of the same content failed or was rejected, so this one is run after all.',
+    message:
+      'The job of the same content has no results that this one can share, so this one is run after all.',
     fields: { ...JOB, owner: 'id?' },
   },
   'duplicate.answered': {
