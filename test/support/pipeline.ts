@@ -24,6 +24,7 @@ import type { BatchLimits } from '../../src/core/model/limits.ts';
 import type { Deadline } from '../../src/core/ports/ambient.ts';
 import type { BatchApi, BatchService, ByKey, CallApi } from '../../src/core/ports/provider.ts';
 import type { ProviderRules } from '../../src/core/ports/provider-rules.ts';
+import type { Telemetry } from '../../src/core/ports/telemetry.ts';
 import { Prices } from '../../src/core/pricing/prices.ts';
 import { routeOf } from '../../src/core/requests/route.ts';
 import { call } from '../../src/core/steps/call/call.ts';
@@ -50,7 +51,7 @@ import { VirtualPause } from './virtual-pause.ts';
 const BUCKET = 'bucket';
 
 export interface PipelineOptions {
-  settings?: Settings;
+  settings?: Settings | undefined;
   prices?: Prices;
   limits?: Partial<BatchLimits>;
   isVersioned?: boolean;
@@ -58,11 +59,11 @@ export interface PipelineOptions {
   /** Deliver every message twice. */
   twice?: boolean;
   /** Stands between the domain and every port. */
-  intercept?: Interceptor;
+  intercept?: Interceptor | undefined;
   /** Called before each run of a handler: a process begins. */
-  onInvocation?: () => void;
+  onInvocation?: (() => void) | undefined;
   /** How long each worker still lives. Default: 15 minutes, always. */
-  deadline?: Deadline;
+  deadline?: Deadline | undefined;
   /** A message that failed comes back once, as from a queue. Default: it is lost, and the sweep has to find out. */
   redeliver?: boolean;
   stackId?: string;
@@ -78,6 +79,8 @@ export interface PipelineOptions {
   openai?: Emulator;
   /** A provider in place of OpenAI. */
   provider?: { rules: ProviderRules; batches: ByKey<BatchService> };
+  /** Gets the events of all steps. Default: nobody looks at them. */
+  telemetry?: Telemetry | undefined;
 }
 
 /** Told of every call of a port; `effect` makes the call. What it throws, the domain sees. */
@@ -159,7 +162,7 @@ export async function startPipeline(options: PipelineOptions = {}) {
     ambient,
     // As long as a Lambda may live; the virtual clock stands still while a handler runs.
     deadline: options.deadline ?? { remainingMs: () => 15 * MINUTE_MS },
-    telemetry: noTelemetry,
+    telemetry: options.telemetry ?? noTelemetry,
   };
 
   const { intercept, provider } = options;

@@ -15,6 +15,9 @@ import { inputFilename } from '../../../src/core/lifecycle/ownership.ts';
 import { poll } from '../../../src/core/steps/poll/poll.ts';
 import { chatLine, type Pipeline, type PipelineOptions, startPipeline } from '../../support/pipeline.ts';
 import { BATCH_ONLY } from '../../support/routes.ts';
+import { expectListedEvents } from '../../support/telemetry.ts';
+
+expectListedEvents(import.meta.filename);
 
 const OWN = 'input/own.jsonl';
 const TEAM = 'input/team/a.jsonl';

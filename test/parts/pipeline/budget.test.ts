@@ -16,7 +16,9 @@ import {
   type PipelineOptions,
   startPipeline,
 } from '../../support/pipeline.ts';
-import { telemetryTo } from '../../support/telemetry.ts';
+import { expectListedEvents, telemetryTo } from '../../support/telemetry.ts';
+
+expectListedEvents(import.meta.filename);
 
 const KEY = 'input/a.jsonl';
 
@@ -242,9 +244,9 @@ test('tokens that OpenAI reports for a batch and that its lines do not have are 
           if (usage !== undefined) usage.inputTokens += more;
         return result;
       },
-    });
-    p.seen.telemetry = telemetryTo(({ name }) => {
-      if (EVENTS[name].level === 'warn') warnings.push(name);
+      telemetry: telemetryTo(({ name }) => {
+        if (EVENTS[name].level === 'warn') warnings.push(name);
+      }),
     });
     try {
       await p.drop(KEY, lines(3));

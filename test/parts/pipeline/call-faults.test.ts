@@ -6,6 +6,9 @@ import { settingsSchema } from '../../../src/contract/settings.ts';
 import { MINUTE_MS, SECOND_MS } from '../../../src/contract/time.ts';
 import type { CallAnswer } from '../../../src/core/ports/provider.ts';
 import { chatLine, type Pipeline, startPipeline } from '../../support/pipeline.ts';
+import { expectListedEvents } from '../../support/telemetry.ts';
+
+expectListedEvents(import.meta.filename);
 
 const KEY = 'input/a.jsonl';
 

@@ -5,6 +5,9 @@ import { layoutSchema } from '../../../src/contract/layout.ts';
 import { hasRoomForResults, MAX_KEY_BYTES, publishedKeys } from '../../../src/core/files/keys.ts';
 import { jobIdOf } from '../../../src/core/model/job-id.ts';
 import { chatLine, type Pipeline, startPipeline } from '../../support/pipeline.ts';
+import { expectListedEvents } from '../../support/telemetry.ts';
+
+expectListedEvents(import.meta.filename);
 
 const BUCKET = 'bucket';
 const LONG = `input/${'x'.repeat(1_000 - 'input/.jsonl'.length)}.jsonl`;

@@ -10,6 +10,9 @@ import { resumeJob } from '../../../src/core/lifecycle/resume.ts';
 import { jobIdOf } from '../../../src/core/model/job-id.ts';
 import { chatLine, type Pipeline, type PipelineOptions, startPipeline } from '../../support/pipeline.ts';
 import { BATCH_ONLY } from '../../support/routes.ts';
+import { expectListedEvents } from '../../support/telemetry.ts';
+
+expectListedEvents(import.meta.filename);
 
 const KEY = 'input/a.jsonl';
 const REQUESTS = 6;

@@ -3,6 +3,9 @@ import { afterEach, expect, test } from 'vitest';
 import type { Script } from '../../../local/openai-emulator/script.ts';
 import { topicOf } from '../../../src/providers/openai/refusals.ts';
 import { chatLine, type Pipeline, startPipeline } from '../../support/pipeline.ts';
+import { expectListedEvents } from '../../support/telemetry.ts';
+
+expectListedEvents(import.meta.filename);
 
 const KEY = 'input/a.jsonl';
 const FAULTS = 'local/openai-emulator/faults';

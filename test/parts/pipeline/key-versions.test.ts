@@ -15,6 +15,9 @@ import { OpenAIRequestError } from '../../../src/providers/openai/batch-api.ts';
 import { createSecretsManagerClient } from '../../../src/runtime/clients.ts';
 import { chatLine, type PipelineOptions, startPipeline } from '../../support/pipeline.ts';
 import { BATCH_ONLY } from '../../support/routes.ts';
+import { expectListedEvents } from '../../support/telemetry.ts';
+
+expectListedEvents(import.meta.filename);
 
 const KEY = 'input/a.jsonl';
 const IDS = ['a', 'b', 'c'];

@@ -11,6 +11,9 @@ import type { RemoteBatch } from '../../../src/core/ports/provider.ts';
 import { remedyFor, turnOf } from '../../../src/core/steps/poll/lost.ts';
 import { chatLine, type Pipeline, type PipelineOptions, startPipeline } from '../../support/pipeline.ts';
 import { BATCH_ONLY } from '../../support/routes.ts';
+import { expectListedEvents } from '../../support/telemetry.ts';
+
+expectListedEvents(import.meta.filename);
 
 const KEY = 'input/a.jsonl';
 const IDS = ['a', 'b', 'c', 'd', 'e', 'f'];

@@ -8,7 +8,9 @@ import type { FaultRule } from '../../../local/openai-emulator/emulator.ts';
 import { HOUR_MS } from '../../../src/contract/time.ts';
 import { poll } from '../../../src/core/steps/poll/poll.ts';
 import { chatLine, type Pipeline, startPipeline } from '../../support/pipeline.ts';
-import { type SeenEvent, telemetryTo } from '../../support/telemetry.ts';
+import { expectListedEvents, type SeenEvent, telemetryTo } from '../../support/telemetry.ts';
+
+expectListedEvents(import.meta.filename);
 
 const KEY = 'input/a.jsonl';
 const IDS = ['a', 'b', 'c', 'd', 'e'];

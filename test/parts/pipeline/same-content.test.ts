@@ -12,6 +12,9 @@ import { poll } from '../../../src/core/steps/poll/poll.ts';
 import { MemoryJobs } from '../../support/memory/jobs.ts';
 import { chatLine, type Pipeline, type PipelineOptions, startPipeline } from '../../support/pipeline.ts';
 import { BATCH_ONLY } from '../../support/routes.ts';
+import { expectListedEvents } from '../../support/telemetry.ts';
+
+expectListedEvents(import.meta.filename);
 
 const BUCKET = 'bucket';
 const KEY = 'input/a.jsonl';

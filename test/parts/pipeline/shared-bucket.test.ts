@@ -6,6 +6,9 @@ import { MINUTE_MS } from '../../../src/contract/time.ts';
 import { poll } from '../../../src/core/steps/poll/poll.ts';
 import { chatLine, type Pipeline, startPipeline } from '../../support/pipeline.ts';
 import { BATCH_ONLY } from '../../support/routes.ts';
+import { expectListedEvents } from '../../support/telemetry.ts';
+
+expectListedEvents(import.meta.filename);
 
 const HANDOVER_MS = 2 * MINUTE_MS;
 

@@ -11,6 +11,9 @@ import { poll } from '../../../src/core/steps/poll/poll.ts';
 import { backoffSeconds } from '../../../src/runtime/queue-handler.ts';
 import { chatLine, type Pipeline, startPipeline } from '../../support/pipeline.ts';
 import { BATCH_ONLY } from '../../support/routes.ts';
+import { expectListedEvents } from '../../support/telemetry.ts';
+
+expectListedEvents(import.meta.filename);
 
 const BUCKET = 'bucket';
 const KEY = 'input/a.jsonl';

@@ -11,6 +11,9 @@ import { poll } from '../../../src/core/steps/poll/poll.ts';
 import type { LifecycleRule } from '../../support/memory/objects.ts';
 import { chatLine, type Pipeline, startPipeline } from '../../support/pipeline.ts';
 import { onlyResource, synthesize } from '../../support/synthesize.ts';
+import { expectListedEvents } from '../../support/telemetry.ts';
+
+expectListedEvents(import.meta.filename);
 
 const KEY = 'input/a.jsonl';
 const DAY_HOURS = 24;

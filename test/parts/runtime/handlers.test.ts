@@ -12,6 +12,9 @@ import { createSqsClient } from '../../../src/runtime/clients.ts';
 import type { HandlerTelemetry } from '../../../src/runtime/logger.ts';
 import { backoffSeconds, createQueueHandler } from '../../../src/runtime/queue-handler.ts';
 import { createScheduledHandler } from '../../../src/runtime/scheduled-handler.ts';
+import { expectListedEvents, noteRecorded } from '../../support/telemetry.ts';
+
+expectListedEvents(import.meta.filename);
 
 const context = { awsRequestId: 'r', getRemainingTimeInMillis: () => 60_000 } as Context;
 
@@ -23,6 +26,7 @@ function recordingTelemetry() {
       const { level, fields: kinds } = EVENTS[event];
       const { fields, problems } = writeFields(kinds, values);
       expect(problems).toEqual([]);
+      noteRecorded(event);
       lines.push({ level, event, ...bound, ...fields });
     },
     with: (fields) => telemetryWith({ ...bound, ...fields }),

@@ -2,6 +2,9 @@
 import { expect, test } from 'vitest';
 import { defaultSettings, settingsSchema } from '../../../src/contract/settings.ts';
 import { chatLine, type Interceptor, startPipeline } from '../../support/pipeline.ts';
+import { expectListedEvents } from '../../support/telemetry.ts';
+
+expectListedEvents(import.meta.filename);
 
 const KEY = 'input/a.jsonl';
 /** Two models that take turns, so that the runs of their batches do, too; the fifth line is broken. */

@@ -10,8 +10,11 @@ import {
 import { EVENTS, type EventName, type EventRow } from '../../../src/contract/events.ts';
 import { BatchdropError } from '../../../src/core/base/errors.ts';
 import { ownText, reasonOf } from '../../../src/core/base/own-text.ts';
+import { RECORDED_BY } from '../../support/recorded-by.ts';
 import { noTelemetry } from '../../support/telemetry.ts';
+import { SIMULATED_EVENTS } from '../../system/simulation/coverage.ts';
 
+const ROOT = join(import.meta.dirname, '../../..');
 const ROWS = Object.entries(EVENTS) as [EventName, EventRow][];
 /** Each kind, with a value that is of it. */
 const VALUES: Record<FieldKind, unknown> = {
@@ -44,11 +47,23 @@ describe('the table of events', () => {
   });
 
   test('has no row that nothing records', () => {
-    const root = join(import.meta.dirname, '../../..');
-    const sources = globSync('src/{core,runtime,providers,adapters}/**/*.ts', { cwd: root });
-    const text = sources.map((path) => readFileSync(join(root, path), 'utf8')).join('\n');
+    const sources = globSync('src/{core,runtime,providers,adapters}/**/*.ts', { cwd: ROOT });
+    const text = sources.map((path) => readFileSync(join(ROOT, path), 'utf8')).join('\n');
     expect(ROWS.map(([name]) => name).filter((name) => !text.includes(`'${name}'`))).toEqual([]);
   });
+
+  test('has every event that the simulation requires or a plain test lists, and no other', () => {
+    const checked = new Set([...SIMULATED_EVENTS, ...Object.values(RECORDED_BY).flat()]);
+    expect([...checked].sort()).toEqual(ROWS.map(([name]) => name).sort());
+  });
+
+  test.each(Object.keys(RECORDED_BY))(
+    '%s checks that it records the events that are listed for it',
+    (path) => {
+      const text = readFileSync(join(ROOT, path), 'utf8');
+      expect(text).toContain('\nexpectListedEvents(import.meta.filename);\n');
+    },
+  );
 
   test.each(ROWS)('%s has fields of known kinds, and writes each of them', (_name, { fields }) => {
     const kinds = Object.entries(fields).map(([name, spec]) => [name, spec.replace('?', '') as FieldKind]);

@@ -10,7 +10,9 @@ import { claimFor, findOtherOwner } from '../../../../src/core/drops/owners.ts';
 import { MemoryOwners } from '../../../support/memory/owners.ts';
 import { propertyRuns } from '../../../support/property-runs.ts';
 import { BATCH_ONLY } from '../../../support/routes.ts';
-import { noTelemetry } from '../../../support/telemetry.ts';
+import { expectListedEvents, noTelemetry } from '../../../support/telemetry.ts';
+
+expectListedEvents(import.meta.filename);
 
 const T0 = 1_790_000_000_000;
 const HANDOVER_MS = 120_000;

@@ -3,6 +3,9 @@ import { afterEach, expect, test } from 'vitest';
 import type { FaultRule } from '../../../../local/openai-emulator/emulator.ts';
 import { cancelJob } from '../../../../src/core/lifecycle/cancel.ts';
 import { chatLine, type Pipeline, type PipelineOptions, startPipeline } from '../../../support/pipeline.ts';
+import { expectListedEvents } from '../../../support/telemetry.ts';
+
+expectListedEvents(import.meta.filename);
 
 const KEY = 'input/a.jsonl';
 const IDS = ['a', 'b', 'c', 'd', 'e', 'f'];

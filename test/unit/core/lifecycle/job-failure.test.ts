@@ -7,6 +7,9 @@ import { afterFailure, isGivenUp } from '../../../../src/core/lifecycle/job-fail
 import type { Failing } from '../../../../src/core/model/job.ts';
 import { jobIdOf } from '../../../../src/core/model/job-id.ts';
 import { chatLine, type Pipeline, startPipeline } from '../../../support/pipeline.ts';
+import { expectListedEvents } from '../../../support/telemetry.ts';
+
+expectListedEvents(import.meta.filename);
 
 const BUCKET = 'bucket';
 const KEY = 'input/a.jsonl';

@@ -16,7 +16,9 @@ import { MemoryBatches } from '../../../support/memory/batches.ts';
 import { MemoryJobs } from '../../../support/memory/jobs.ts';
 import { MemoryObjects } from '../../../support/memory/objects.ts';
 import { batchWrite } from '../../../support/records.ts';
-import { telemetryTo } from '../../../support/telemetry.ts';
+import { expectListedEvents, telemetryTo } from '../../../support/telemetry.ts';
+
+expectListedEvents(import.meta.filename);
 
 const NOW = 1_790_000_000_000;
 const KEY = { jobId: 'job', batchId: '0-00000' };

@@ -9,6 +9,9 @@ import { readOptions } from '../../../../src/core/requests/options.ts';
 import { MemoryObjects } from '../../../support/memory/objects.ts';
 import { BUCKET, memoryStore } from '../../../support/memory-store.ts';
 import { chatLine, type Pipeline, startPipeline } from '../../../support/pipeline.ts';
+import { expectListedEvents } from '../../../support/telemetry.ts';
+
+expectListedEvents(import.meta.filename);
 
 const KEY = 'input/a.jsonl';
 const BESIDE = `${KEY}.options.json`;

@@ -13,7 +13,9 @@ import { MemoryOutbox } from '../../../support/memory/outbox.ts';
 import { MemoryParks } from '../../../support/memory/parks.ts';
 import { MemoryQuota } from '../../../support/memory/quota.ts';
 import { BATCH_ONLY } from '../../../support/routes.ts';
-import { noTelemetry } from '../../../support/telemetry.ts';
+import { expectListedEvents, noTelemetry } from '../../../support/telemetry.ts';
+
+expectListedEvents(import.meta.filename);
 
 const NOW = 1_790_000_000_000;
 const LEDGER = tokensLedgerOf(batchOf('x'));

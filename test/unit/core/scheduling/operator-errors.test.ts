@@ -21,6 +21,9 @@ import { poll } from '../../../../src/core/steps/poll/poll.ts';
 import { OpenAIBatches, OpenAIRequestError } from '../../../../src/providers/openai/batch-api.ts';
 import { OPENAI_RULES } from '../../../../src/providers/openai/rules.ts';
 import { chatLine, type Pipeline, type PipelineOptions, startPipeline } from '../../../support/pipeline.ts';
+import { expectListedEvents } from '../../../support/telemetry.ts';
+
+expectListedEvents(import.meta.filename);
 
 const KEY = 'input/a.jsonl';
 const LUNA = 'gpt-6-luna';

@@ -12,7 +12,9 @@ import { MemoryJobs } from '../../../../support/memory/jobs.ts';
 import { MemoryObjects } from '../../../../support/memory/objects.ts';
 import { BUCKET } from '../../../../support/memory-store.ts';
 import { batchWrite, remoteOf } from '../../../../support/records.ts';
-import { noTelemetry } from '../../../../support/telemetry.ts';
+import { expectListedEvents, noTelemetry } from '../../../../support/telemetry.ts';
+
+expectListedEvents(import.meta.filename);
 
 const NOW = 1_790_000_000_000;
 const HOLDER = 'holder';

@@ -11,6 +11,9 @@ import {
   type PipelineOptions,
   startPipeline,
 } from '../../../../support/pipeline.ts';
+import { expectListedEvents } from '../../../../support/telemetry.ts';
+
+expectListedEvents(import.meta.filename);
 
 const KEY = 'input/a.jsonl';
 const REQUESTS = 20;

@@ -20,7 +20,9 @@ import { MemoryParks } from '../../../../support/memory/parks.ts';
 import { MemoryQuota } from '../../../../support/memory/quota.ts';
 import { BUCKET } from '../../../../support/memory-store.ts';
 import { requestLine } from '../../../../support/request-lines.ts';
-import { noTelemetry } from '../../../../support/telemetry.ts';
+import { expectListedEvents, noTelemetry } from '../../../../support/telemetry.ts';
+
+expectListedEvents(import.meta.filename);
 
 const NOW = 1_790_000_000_000;
 const LIFETIME_MS = 60_000;

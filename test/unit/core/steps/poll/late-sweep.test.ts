@@ -10,7 +10,9 @@ import { batchOf } from '../../../../support/contracts/job-store.suite.ts';
 import { MemoryJobs } from '../../../../support/memory/jobs.ts';
 import { MemoryOutbox } from '../../../../support/memory/outbox.ts';
 import { MemoryQuota } from '../../../../support/memory/quota.ts';
-import { telemetryTo } from '../../../../support/telemetry.ts';
+import { expectListedEvents, telemetryTo } from '../../../../support/telemetry.ts';
+
+expectListedEvents(import.meta.filename);
 
 const START = 1_790_000_000_000;
 const INTERVAL_MS = 5 * MINUTE_MS;

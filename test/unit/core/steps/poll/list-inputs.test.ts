@@ -17,7 +17,9 @@ import { MemoryOwners } from '../../../../support/memory/owners.ts';
 import { chatLine, startPipeline } from '../../../../support/pipeline.ts';
 import { propertyRuns } from '../../../../support/property-runs.ts';
 import { BATCH_ONLY } from '../../../../support/routes.ts';
-import { noTelemetry } from '../../../../support/telemetry.ts';
+import { expectListedEvents, noTelemetry } from '../../../../support/telemetry.ts';
+
+expectListedEvents(import.meta.filename);
 
 const BUCKET = 'bucket';
 const START = 1_790_000_000_000;

@@ -18,7 +18,9 @@ import { MemoryOutbox } from '../../../../support/memory/outbox.ts';
 import { MemoryOwners } from '../../../../support/memory/owners.ts';
 import { MemoryParks } from '../../../../support/memory/parks.ts';
 import { MemoryQuota } from '../../../../support/memory/quota.ts';
-import { noTelemetry } from '../../../../support/telemetry.ts';
+import { expectListedEvents, noTelemetry } from '../../../../support/telemetry.ts';
+
+expectListedEvents(import.meta.filename);
 
 const NOW = 1_790_000_000_000;
 const RUN_MS = 5 * MINUTE_MS;

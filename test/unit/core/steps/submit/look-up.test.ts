@@ -6,6 +6,9 @@ import type { BatchRecord } from '../../../../../src/core/model/batch.ts';
 import type { BatchApi, RemoteBatch } from '../../../../../src/core/ports/provider.ts';
 import { submit } from '../../../../../src/core/steps/submit/submit.ts';
 import { NOW, type SubmitTest, startSubmit } from '../../../../support/submit.ts';
+import { expectListedEvents } from '../../../../support/telemetry.ts';
+
+expectListedEvents(import.meta.filename);
 
 const PAGE = 100;
 

@@ -8,6 +8,9 @@ import { createTurnsOf } from '../../../../../src/core/scheduling/scopes.ts';
 import { submit } from '../../../../../src/core/steps/submit/submit.ts';
 import { batchWrite } from '../../../../support/records.ts';
 import { NOW, startSubmit } from '../../../../support/submit.ts';
+import { expectListedEvents } from '../../../../support/telemetry.ts';
+
+expectListedEvents(import.meta.filename);
 
 test('a fenced batch is found on the last page of a list in no order, behind old batches that look newest first', async () => {
   const { deps, batches, read, message } = await startSubmit({

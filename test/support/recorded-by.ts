@@ -1,0 +1,85 @@
+import type { EventName } from '../../src/contract/events.ts';
+
+/**
+ * Which events plain tests make the pipeline record, through the step that does so in production. Each file checks its own
+ * list (`expectListedEvents`). What the simulation requires of its seeds (`SIMULATED_EVENTS`) need not be listed here; that both
+ * together are the whole table is checked in test/unit/contract/events.test.ts.
+ */
+export const RECORDED_BY: Readonly<Record<string, readonly EventName[]>> = {
+  'test/unit/core/drops/claim-prefixes.test.ts': ['prefix.claimed'],
+  'test/unit/core/lifecycle/cancel.test.ts': [
+    'cancellation.requested',
+    'job.cancelled',
+    'reservation.released',
+  ],
+  'test/unit/core/lifecycle/job-failure.test.ts': ['job.delayed'],
+  'test/unit/core/lifecycle/lease.test.ts': ['lease.lost', 'renewal.failed'],
+  'test/unit/core/requests/options.test.ts': ['deadline.missed', 'object.ignored'],
+  'test/unit/core/scheduling/dispatch.test.ts': ['dispatch.deferred'],
+  'test/unit/core/scheduling/operator-errors.test.ts': [
+    'deletion.failed',
+    'suspension.continued',
+    'suspension.started',
+  ],
+  'test/unit/core/steps/collect/fetch.test.ts': ['download.restarted'],
+  'test/unit/core/steps/collect/late-results.test.ts': ['batch.delayed'],
+  'test/unit/core/steps/ingest/ingest.test.ts': [
+    'estimate.failed',
+    'ingest.skipped',
+    'job.rejected',
+    'scan.checkpointed',
+    'scan.restarted',
+  ],
+  'test/unit/core/steps/poll/late-sweep.test.ts': ['message.resent', 'poll.delayed', 'sweep.failed'],
+  'test/unit/core/steps/poll/list-inputs.test.ts': ['inputs.discovered', 'listing.interrupted'],
+  'test/unit/core/steps/poll/poll-time.test.ts': ['batches.queried', 'poll.shortened'],
+  'test/unit/core/steps/submit/look-up.test.ts': ['creation.unconfirmed', 'lookup.continued'],
+  'test/unit/core/steps/submit/submit.test.ts': ['creation.deferred', 'creation.retried'],
+  'test/parts/pipeline/api-keys.test.ts': ['collect.delayed', 'key.refused'],
+  'test/parts/pipeline/budget.test.ts': ['batch.withdrawn', 'budget.exhausted', 'usage.mismatched'],
+  'test/parts/pipeline/call-faults.test.ts': ['pace.discarded', 'slice.continued'],
+  'test/parts/pipeline/dropped-names.test.ts': ['marker.ignored'],
+  'test/parts/pipeline/events.test.ts': [
+    'finalize.postponed',
+    'finalize.skipped',
+    'ingest.overtaken',
+    'list.repeated',
+    'merge.restarted',
+    'object.missed',
+    'save.failed',
+    'step.skipped',
+    'upload.unconfirmed',
+  ],
+  'test/parts/pipeline/failed-batch.test.ts': [
+    'batch.held',
+    'batch.resent',
+    'batch.resumed',
+    'collect.continued',
+  ],
+  'test/parts/pipeline/files-of-creates.test.ts': ['creation.held', 'creation.refused'],
+  'test/parts/pipeline/key-versions.test.ts': ['creation.abandoned', 'version.refused'],
+  'test/parts/pipeline/lost.test.ts': ['batch.abandoned', 'batch.lost', 'batch.stuck', 'batch.vanished'],
+  'test/parts/pipeline/restore.test.ts': [
+    'batch.adopted',
+    'batch.orphaned',
+    'cleanup.deferred',
+    'creation.adopted',
+    'file.deleted',
+    'job.adopted',
+    'message.dropped',
+    'outcome.adopted',
+    'table.restored',
+  ],
+  'test/parts/pipeline/same-content.test.ts': [
+    'duplicate.answered',
+    'duplicate.cancelled',
+    'duplicate.deferred',
+    'duplicate.detected',
+    'duplicate.started',
+  ],
+  'test/parts/pipeline/shared-bucket.test.ts': ['input.declined', 'prefix.transferred'],
+  'test/parts/pipeline/unreadable.test.ts': ['input.withheld', 'inspection.failed'],
+  'test/parts/pipeline/work-expiry.test.ts': ['work.removed'],
+  'test/parts/runtime/handlers.test.ts': ['poll.failed', 'step.failed', 'visibility.unchanged'],
+  'test/system/pipeline/finalize-continues.test.ts': ['deletion.skipped', 'finalize.continued'],
+};
