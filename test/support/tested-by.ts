@@ -29,6 +29,8 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
   'test/parts/pipeline/files-of-creates.test.ts': ['src/providers/openai/refusals.ts'],
   'test/parts/pipeline/lost.test.ts': ['src/core/steps/poll/lost.ts'],
   'test/parts/pipeline/outcomes.test.ts': [
+    'src/core/steps/submit/intent.ts',
+    'src/core/steps/collect/last-resort.ts',
     'src/core/lifecycle/step-failure.ts',
     'src/core/results/input-counts.ts',
     'src/core/steps/collect/collect.ts',
@@ -81,10 +83,14 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
     'src/providers/openai/gpt-tokenizer.ts',
   ],
   'test/unit/core/lifecycle/lease.test.ts': [
-    'src/core/lifecycle/claims.ts',
+    'src/core/lifecycle/leased.ts',
     'src/core/lifecycle/guarded-ports.ts',
   ],
-  'test/unit/core/lifecycle/rounds.test.ts': ['src/core/model/batch.ts', 'src/core/model/job.ts'],
+  'test/unit/core/lifecycle/rounds.test.ts': [
+    'src/core/model/batch-id.ts',
+    'src/core/model/batch.ts',
+    'src/core/model/job.ts',
+  ],
   'test/unit/core/pricing/prices.test.ts': ['src/core/pricing/blocks.ts'],
   'test/unit/core/pricing/tally.test.ts': [
     'src/providers/openai/tool-fees.ts',
@@ -134,4 +140,10 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
     'src/runtime/deps/submit.ts',
     'src/runtime/settings-file.ts',
   ],
+  'test/unit/core/lifecycle/transition.test.ts': [
+    'src/core/lifecycle/batch-transitions.ts',
+    'src/core/lifecycle/job-transitions.ts',
+    'src/core/model/transition.ts',
+  ],
+  'test/parts/local/stack/start.test.ts': ['src/adapters/dynamodb/free-leases.ts'],
 };
