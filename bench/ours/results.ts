@@ -20,8 +20,8 @@ import { createS3Client } from '../../src/runtime/clients.ts';
 import { noHeartbeat } from '../../test/support/memory/heartbeat.ts';
 import { MemoryJobs } from '../../test/support/memory/jobs.ts';
 import { MemoryEvents, MemoryOutbox } from '../../test/support/memory/outbox.ts';
-import { MemoryParks } from '../../test/support/memory/parks.ts';
 import { MemoryQuota } from '../../test/support/memory/quota.ts';
+import { MemorySuspensions } from '../../test/support/memory/suspensions.ts';
 
 /** What the step needs to find. */
 export interface ResultsTask {
@@ -52,7 +52,7 @@ const deps = {
   jobs,
   quota: new MemoryQuota(jobs),
   prices: new Prices(),
-  parks: new MemoryParks(),
+  suspensions: new MemorySuspensions(),
   batches: { withKey: () => batches },
   rules: OPENAI_RULES,
   outbox: new MemoryOutbox(),

@@ -130,25 +130,25 @@ export class MeteredTable {
 
   /** Puts an item in the place of the one with its key, if the condition holds. */
   #put(item: Item, expression: Expression): { item: Item; units: number } {
-    const standing = this.#find(item);
-    if (!holds(expression, standing)) {
+    const current = this.#find(item);
+    if (!holds(expression, current)) {
       throw new ConditionalCheckFailedException({ message: 'The conditional request failed', $metadata: {} });
     }
     const partition = String(item[TABLE_PARTITION_KEY]);
     const rows = this.#items.get(partition) ?? new Map();
     this.#items.set(partition, rows);
     rows.set(String(item[TABLE_SORT_KEY]), item);
-    const sizes = [standing, item].map((each) => (each === undefined ? 0 : this.#sizeOf(each))) as [
+    const sizes = [current, item].map((each) => (each === undefined ? 0 : this.#sizeOf(each))) as [
       number,
       number,
     ];
-    return { item, units: writeUnits(Math.max(...sizes)) + this.#putIndex(standing, item, sizes) };
+    return { item, units: writeUnits(Math.max(...sizes)) + this.#putIndex(current, item, sizes) };
   }
 
   /** @returns the units that the index takes. */
-  #putIndex(standing: Item | undefined, item: Item, [before, after]: [number, number]): number {
+  #putIndex(current: Item | undefined, item: Item, [before, after]: [number, number]): number {
     const key = `${item[TABLE_PARTITION_KEY]} ${item[TABLE_SORT_KEY]}`;
-    const was = standing?.[LIVE_INDEX_PARTITION_KEY] as string | undefined;
+    const was = current?.[LIVE_INDEX_PARTITION_KEY] as string | undefined;
     const is = item[LIVE_INDEX_PARTITION_KEY] as string | undefined;
     if (was !== undefined) this.#index.get(was)!.delete(key);
     if (is !== undefined) {
@@ -156,7 +156,7 @@ export class MeteredTable {
       this.#index.set(is, rows);
       rows.set(key, item);
     }
-    if (was === is && standing?.[LIVE_INDEX_SORT_KEY] === item[LIVE_INDEX_SORT_KEY])
+    if (was === is && current?.[LIVE_INDEX_SORT_KEY] === item[LIVE_INDEX_SORT_KEY])
       return is === undefined ? 0 : writeUnits(Math.max(before, after));
     return (was === undefined ? 0 : writeUnits(before)) + (is === undefined ? 0 : writeUnits(after));
   }
@@ -234,11 +234,11 @@ interface Expression {
 }
 
 /** Whether a condition holds for what stands. */
-function holds(expression: Expression, standing: Item | undefined): boolean {
-  return predicateOf(expression)(standing);
+function holds(expression: Expression, current: Item | undefined): boolean {
+  return predicateOf(expression)(current);
 }
 
-type Predicate = (standing: Item | undefined) => boolean;
+type Predicate = (current: Item | undefined) => boolean;
 
 function predicateOf(expression: Expression): Predicate {
   const { ConditionExpression: condition, ExpressionAttributeNames: names = {} } = expression;
@@ -246,33 +246,33 @@ function predicateOf(expression: Expression): Predicate {
   const values = expression.ExpressionAttributeValues ?? {};
   const terms = condition.split(' AND ').map((term): Predicate => {
     const absent = /^attribute_not_exists\((#\w+)\)$/.exec(term);
-    if (absent !== null) return (standing) => standing?.[names[absent[1]!]!] === undefined;
+    if (absent !== null) return (current) => current?.[names[absent[1]!]!] === undefined;
     const begins = /^begins_with\((#\w+), (:\w+)\)$/.exec(term);
     if (begins !== null) {
       const [name, prefix] = [names[begins[1]!]!, values[begins[2]!] as string];
-      return (standing) => String(standing?.[name]).startsWith(prefix);
+      return (current) => String(current?.[name]).startsWith(prefix);
     }
     const compared = /^(#\w+) (=|<|<=) (:\w+)$/.exec(term);
     if (compared === null) throw new Error(`the metered table does not know the condition "${term}"`);
     const [name, operator, value] = [names[compared[1]!]!, compared[2]!, values[compared[3]!] as string];
-    if (operator === '=') return (standing) => standing?.[name] === value;
+    if (operator === '=') return (current) => current?.[name] === value;
     return operator === '<'
-      ? (standing) => (standing?.[name] as string) < value
-      : (standing) => (standing?.[name] as string) <= value;
+      ? (current) => (current?.[name] as string) < value
+      : (current) => (current?.[name] as string) <= value;
   });
-  return (standing) => terms.every((term) => term(standing));
+  return (current) => terms.every((term) => term(current));
 }
 
 /** The item as an update leaves it; its condition is checked elsewhere. */
 function updated(
-  standing: Item | undefined,
+  current: Item | undefined,
   input: { Key?: Item | undefined; UpdateExpression?: string | undefined } & Expression,
 ): Item {
   const parsed = UPDATE.exec(input.UpdateExpression ?? '');
   if (parsed === null)
     throw new Error(`the metered table does not know the update "${input.UpdateExpression}"`);
   const names = input.ExpressionAttributeNames ?? {};
-  const item: Item = { ...input.Key, ...standing };
+  const item: Item = { ...input.Key, ...current };
   for (const set of parsed.groups!.sets!.split(', ')) {
     const [name, value] = set.split(' = ') as [string, string];
     item[names[name]!] = structuredClone(input.ExpressionAttributeValues![value]);

@@ -10,8 +10,8 @@
 
 import { DynamoDBJobs } from '../../src/adapters/dynamodb/jobs.ts';
 import { DynamoDBListing } from '../../src/adapters/dynamodb/listing.ts';
-import { DynamoDBParks } from '../../src/adapters/dynamodb/parks.ts';
 import { DynamoDBQuota } from '../../src/adapters/dynamodb/quota.ts';
+import { DynamoDBSuspensions } from '../../src/adapters/dynamodb/suspensions.ts';
 import { EVENTS } from '../../src/contract/events.ts';
 import { defaultSettings } from '../../src/contract/settings.ts';
 import { DAY_MS, MINUTE_MS } from '../../src/contract/time.ts';
@@ -213,7 +213,7 @@ function storesOn(table: MeteredTable) {
     listing: new DynamoDBListing(client, names),
     jobs: new DynamoDBJobs(client, names),
     quota: new DynamoDBQuota(client, names),
-    parks: new DynamoDBParks(client, names),
+    suspensions: new DynamoDBSuspensions(client, names),
   };
 }
 

@@ -177,7 +177,7 @@ function parameterError({ endpoint, body, facts, isStrict }: Checked): Answer | 
 
 /** Models that take no function tools at chat while they reason, and those that never reason less than `low`. */
 const NO_TOOLS_WITH_EFFORT = /^gpt-(?:5\.[4-9]|6)/;
-const LOW_EFFORT_AT_LEAST = /^gpt-(?:6-astra|6\.1-sol|6\.2-)/;
+const LOW_EFFORT_OR_MORE = /^gpt-(?:6-astra|6\.1-sol|6\.2-)/;
 
 /** What models of 2026 refuse of `reasoning_effort` (chat) and `reasoning.effort` (responses). */
 function effortError({ endpoint, body, model, isStrict }: Checked): Answer | undefined {
@@ -189,7 +189,7 @@ function effortError({ endpoint, body, model, isStrict }: Checked): Answer | und
       : undefined;
   if (!isStrict('parameters') || typeof effort !== 'string') return undefined;
   const param = isChat ? 'reasoning_effort' : 'reasoning.effort';
-  if (LOW_EFFORT_AT_LEAST.test(model) && (effort === 'none' || effort === 'minimal')) {
+  if (LOW_EFFORT_OR_MORE.test(model) && (effort === 'none' || effort === 'minimal')) {
     return refuse(
       `Unsupported value: '${param}' does not support '${effort}' with this model. Supported values are: 'low', 'medium', and 'high'.`,
       { param, code: 'unsupported_value' },

@@ -182,12 +182,12 @@ function openPipeline(
   const outbox = new SqsOutbox(sqs, { ingest: resources.queues.ingest!.url });
   return {
     async drop(file, key, onBytes) {
-      const standing = await objects.head(bucket, key);
-      if (standing !== undefined && standing.etag === (await etagOf(file))) {
-        const jobId = jobIdOf(standing);
+      const current = await objects.head(bucket, key);
+      if (current !== undefined && current.etag === (await etagOf(file))) {
+        const jobId = jobIdOf(current);
         const job = await jobs.getJob(jobId);
         // No route may have taken it when it was put; should its event be on its way after all, it is the same job.
-        if (job === undefined) await outbox.ingest({ v: 1, bucket, key, ...versionOf(standing) });
+        if (job === undefined) await outbox.ingest({ v: 1, bucket, key, ...versionOf(current) });
         if (job?.receiptKey === undefined) return { jobId, isResumed: true };
       }
       const body = countBytes(createReadStream(file), onBytes);

@@ -16,7 +16,7 @@ export interface ApiKeys {
   /** The current one; it may have been read some minutes ago. */
   read(): Promise<ApiKeyValue>;
   /** The current one, read now. */
-  readAnew(): Promise<ApiKeyValue>;
+  readAgain(): Promise<ApiKeyValue>;
   /** An earlier one; `undefined` if it is not kept any more. */
   readVersion(versionId: string): Promise<ApiKeyValue | undefined>;
 }
@@ -58,7 +58,7 @@ export class ApiKey implements ApiKeys {
   }
 
   /** The key, from the secret: what is kept of it may be out of date. */
-  readAnew(): Promise<ApiKeyValue> {
+  readAgain(): Promise<ApiKeyValue> {
     this.#cached = undefined;
     return this.read();
   }
@@ -131,6 +131,6 @@ export class UnknownApiKey implements ApiKeys {
     );
   }
 
-  readAnew = this.read;
+  readAgain = this.read;
   readVersion = this.read;
 }

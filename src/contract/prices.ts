@@ -4,7 +4,7 @@ import { onlyFields } from './only-fields.ts';
 import { PICODOLLARS, PRICED_TIERS } from './rates.ts';
 
 /** Far beyond any price: a figure above it was meant per token, or has lost its decimal point. */
-const MOST_USD = 100_000;
+const MAX_USD = 100_000;
 
 /** USD per million tokens. Kept as it was written, so that it can be read again. */
 const rate = z
@@ -13,7 +13,7 @@ const rate = z
     'a number, or a decimal as text such as "0.125", is expected',
   )
   .refine((usd) => Number(usd) >= 0, 'a price is not negative')
-  .refine((usd) => Number(usd) <= MOST_USD, `a price is at most ${MOST_USD} USD per million tokens`)
+  .refine((usd) => Number(usd) <= MAX_USD, `a price is at most ${MAX_USD} USD per million tokens`)
   .refine(
     (usd) => Number.isInteger(Number((Number(usd) * PICODOLLARS).toFixed(6))),
     'a price has at most 6 decimals',

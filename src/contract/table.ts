@@ -14,7 +14,7 @@
  * | `TURNS#<name>` | `TURNS` | how often something was done in each of the last minutes |
  * | `LISTING` | `LISTING` | how far the listing is that finds inputs without a job |
  * | `BACKLOG` | `BACKLOG` | the scopes that batches waited for when all that waits was last looked at |
- * | `PARK#<API key>` | `PARK#<scope>` | why batches of a key or model wait for a person |
+ * | `SUSPENSION#<API key>` | `SUSPENSION#<scope>` | why batches of a key or model wait for a person |
  *
  * The index `live` is sparse: only items that still need something carry `live` (`waiting`: planned batches; `openai`:
  * waiting at OpenAI; `moving`: ours to move; `reserved`: reservations not settled; `ended`: jobs that have files below `work/`) and

@@ -42,9 +42,9 @@ import { MemoryListing } from './memory/listing.ts';
 import { MemoryObjects } from './memory/objects.ts';
 import { MemoryEvents, MemoryOutbox, type QueuedMessage } from './memory/outbox.ts';
 import { MemoryOwners } from './memory/owners.ts';
-import { MemoryParks } from './memory/parks.ts';
 import { MemoryQuota } from './memory/quota.ts';
 import { MemoryScratch } from './memory/scratch.ts';
+import { MemorySuspensions } from './memory/suspensions.ts';
 import { noTelemetry } from './telemetry.ts';
 import { VirtualPause } from './virtual-pause.ts';
 
@@ -150,7 +150,7 @@ export async function startPipeline(options: PipelineOptions = {}) {
     jobs,
     quota: new MemoryQuota(jobs),
     prices: options.prices ?? new Prices(),
-    parks: new MemoryParks(),
+    suspensions: new MemorySuspensions(),
     batches,
     calls,
     pause: time.pause,
@@ -278,7 +278,7 @@ const PORTS = [
   'listing',
   'jobs',
   'quota',
-  'parks',
+  'suspensions',
   'batches',
   'calls',
   'outbox',

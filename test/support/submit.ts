@@ -13,8 +13,8 @@ import { noHeartbeat } from './memory/heartbeat.ts';
 import { MemoryJobs } from './memory/jobs.ts';
 import { MemoryObjects } from './memory/objects.ts';
 import { MemoryOutbox } from './memory/outbox.ts';
-import { MemoryParks } from './memory/parks.ts';
 import { MemoryQuota } from './memory/quota.ts';
+import { MemorySuspensions } from './memory/suspensions.ts';
 import { noTelemetry } from './telemetry.ts';
 
 /** When each of these tests begins. */
@@ -36,7 +36,7 @@ export async function startSubmit(record: Partial<BatchRecord>) {
     objects: new MemoryObjects({ bucket: 'bucket' }, ambient),
     jobs,
     quota: new MemoryQuota(jobs),
-    parks: new MemoryParks(),
+    suspensions: new MemorySuspensions(),
     outbox: new MemoryOutbox(),
     batches,
     rules: OPENAI_RULES,

@@ -10,7 +10,7 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
     'src/adapters/dynamodb/live-index.ts',
     'src/adapters/dynamodb/record-schemas.ts',
   ],
-  'test/parts/adapters/dynamodb/quota.test.ts': ['src/adapters/dynamodb/parks.ts'],
+  'test/parts/adapters/dynamodb/quota.test.ts': ['src/adapters/dynamodb/suspensions.ts'],
   'test/parts/adapters/s3/objects.test.ts': [
     'src/adapters/s3/object-writer.ts',
     'src/adapters/s3/part-buffers.ts',
@@ -100,7 +100,7 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
   'test/unit/core/scheduling/admit.test.ts': [
     'src/core/pricing/recut.ts',
     'src/core/scheduling/ledger.ts',
-    'src/core/scheduling/parks.ts',
+    'src/core/scheduling/suspensions.ts',
   ],
   'test/unit/core/scheduling/budget.test.ts': ['src/core/pricing/bound.ts', 'src/core/scheduling/scopes.ts'],
   'test/unit/core/scheduling/dispatch.test.ts': ['src/core/pricing/bill.ts'],

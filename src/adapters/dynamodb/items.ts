@@ -104,13 +104,13 @@ export class DynamoDBItems {
     } catch (error) {
       if (!(error instanceof ConditionalCheckFailedException)) throw error;
     }
-    const standing = await this.get(key);
-    if (standing === undefined) {
+    const current = await this.get(key);
+    if (current === undefined) {
       throw new BatchdropError(
         `${this.nameOf(key)} was there and is not any more: items must not be deleted`,
       );
     }
-    return standing[WRITE_ID] === writeId ? undefined : standing;
+    return current[WRITE_ID] === writeId ? undefined : current;
   }
 
   /**
@@ -118,22 +118,19 @@ export class DynamoDBItems {
    * `undefined` to leave it; it is asked again when somebody wrote in between.
    * @returns the item as written, or `undefined` if it was left.
    */
-  async change(
-    key: Key,
-    decide: (standing: Item | undefined) => Item | undefined,
-  ): Promise<Item | undefined> {
+  async change(key: Key, decide: (current: Item | undefined) => Item | undefined): Promise<Item | undefined> {
     for (let race = 0; race < MAX_LOST_RACES; race += 1) {
       await stepBack(race);
       const seen = race === 0 ? this.#seen.find(key) : undefined;
-      const standing = seen === undefined ? await this.get(key) : seen.item;
-      const changes = decide(standing);
+      const current = seen === undefined ? await this.get(key) : seen.item;
+      const changes = decide(current);
       // What was seen may be old: only what is there now says that nothing is to be written.
       if (changes === undefined && seen !== undefined) continue;
       if (changes === undefined) return undefined;
       const writeId = randomUUID();
       try {
         const { Attributes } = await this.#client.send(
-          new UpdateCommand({ ...this.#updateOf(key, standing, changes, writeId), ReturnValues: 'ALL_NEW' }),
+          new UpdateCommand({ ...this.#updateOf(key, current, changes, writeId), ReturnValues: 'ALL_NEW' }),
         );
         this.#seen.note(key, Attributes);
         return Attributes;
@@ -154,14 +151,14 @@ export class DynamoDBItems {
    */
   async changeAll(
     keys: readonly Key[],
-    decide: (standing: (Item | undefined)[]) => Item[] | undefined,
+    decide: (current: (Item | undefined)[]) => Item[] | undefined,
   ): Promise<boolean> {
     for (let race = 0; race < MAX_LOST_RACES; race += 1) {
       await stepBack(race);
       const read = race === 0 ? (key: Key) => this.getSeen(key) : (key: Key) => this.get(key);
       const isSeen = race === 0 && keys.some((key) => this.#seen.find(key) !== undefined);
-      const standing = await Promise.all(keys.map(read));
-      const changes = decide(standing);
+      const current = await Promise.all(keys.map(read));
+      const changes = decide(current);
       if (changes === undefined && isSeen) continue;
       if (changes === undefined) return false;
       const writeId = randomUUID();
@@ -169,13 +166,13 @@ export class DynamoDBItems {
         await this.#client.send(
           new TransactWriteCommand({
             TransactItems: keys.map((key, index) => ({
-              Update: this.#updateOf(key, standing[index], changes[index]!, writeId),
+              Update: this.#updateOf(key, current[index], changes[index]!, writeId),
             })),
           }),
         );
         for (const [index, key] of keys.entries()) {
-          const revision = ((standing[index]?.[REVISION] as number | undefined) ?? 0) + 1;
-          const written = { ...key, ...standing[index], ...changes[index], [REVISION]: revision };
+          const revision = ((current[index]?.[REVISION] as number | undefined) ?? 0) + 1;
+          const written = { ...key, ...current[index], ...changes[index], [REVISION]: revision };
           this.#seen.note(key, { ...written, [WRITE_ID]: writeId });
         }
         return true;
@@ -241,8 +238,8 @@ export class DynamoDBItems {
     return `item ${String(key[TABLE_PARTITION_KEY])} ${String(key[TABLE_SORT_KEY])} of table ${this.#table}`;
   }
 
-  #updateOf(key: Key, standing: Item | undefined, changes: Item, writeId: string) {
-    const revision = standing?.[REVISION] as number | undefined;
+  #updateOf(key: Key, current: Item | undefined, changes: Item, writeId: string) {
+    const revision = current?.[REVISION] as number | undefined;
     return {
       TableName: this.#table,
       Key: key,

@@ -50,21 +50,21 @@ interface Leasable {
 
 /** Whether a job or batch is in `state` and free for `holder`: never leased, run out, or leased to the same holder. */
 export function isLeasable(
-  { state: standing, lease }: Leasable,
+  { state: current, lease }: Leasable,
   state: string,
   holder: string,
   now: number,
 ): boolean {
-  if (standing !== state) return false;
+  if (current !== state) return false;
   return lease === undefined || lease.holder === holder || lease.until <= now;
 }
 
 /** Whether a batch still waits, in the tier in which its price and its place were judged: an index may lag behind. */
 export function isAdmissible(
-  standing: Pick<BatchRecord, 'state' | 'tier'>,
+  current: Pick<BatchRecord, 'state' | 'tier'>,
   judged: Pick<BatchRecord, 'tier'>,
 ): boolean {
-  return standing.state === 'planned' && tierOf(standing) === tierOf(judged);
+  return current.state === 'planned' && tierOf(current) === tierOf(judged);
 }
 
 /** Whether a job or batch is as the writer last saw it. A lease that ran out still counts while nobody else took it. */

@@ -61,8 +61,8 @@ export class DynamoDBJobs implements JobStore {
   }
 
   async createJob(job: Job): Promise<Job> {
-    const standing = await this.#items.insert(jobKey(job.jobId), job, liveEntryOfJob(job));
-    return standing === undefined ? job : this.#readJob(standing);
+    const current = await this.#items.insert(jobKey(job.jobId), job, liveEntryOfJob(job));
+    return current === undefined ? job : this.#readJob(current);
   }
 
   async getJob(jobId: string): Promise<Job | undefined> {
@@ -77,14 +77,14 @@ export class DynamoDBJobs implements JobStore {
     now: number,
     until: number,
   ): Promise<Job | undefined> {
-    return this.#changeJob(jobId, (standing) =>
-      isLeasable(standing, state, holder, now) ? { lease: { holder, until }, updatedAt: now } : undefined,
+    return this.#changeJob(jobId, (current) =>
+      isLeasable(current, state, holder, now) ? { lease: { holder, until }, updatedAt: now } : undefined,
     );
   }
 
   moveJob(jobId: string, transition: JobTransition, now: number, holder?: string): Promise<Job | undefined> {
-    return this.#changeJob(jobId, (standing, item) =>
-      isAsExpected(standing, transition, holder)
+    return this.#changeJob(jobId, (current, item) =>
+      isAsExpected(current, transition, holder)
         ? { ...changesOf(item, transition), updatedAt: now }
         : undefined,
     );
@@ -92,8 +92,8 @@ export class DynamoDBJobs implements JobStore {
 
   async recordLatest(key: string, job: LatestJob): Promise<LatestJob | undefined> {
     let before: LatestJob | undefined;
-    await this.#items.change(latestKey(key), (standing) => {
-      const state = standing === undefined ? undefined : readLatest(standing, this.#items.nameOf(standing));
+    await this.#items.change(latestKey(key), (current) => {
+      const state = current === undefined ? undefined : readLatest(current, this.#items.nameOf(current));
       const decided = recordedLatest(state, job);
       before = decided.before;
       if (decided.next === undefined) return undefined;
@@ -146,8 +146,8 @@ export class DynamoDBJobs implements JobStore {
     now: number,
     holder?: string,
   ): Promise<BatchRecord | undefined> {
-    return this.#changeBatch(batch, (standing, item) =>
-      isAsExpected(standing, transition, holder)
+    return this.#changeBatch(batch, (current, item) =>
+      isAsExpected(current, transition, holder)
         ? { ...changesOf(item, transition), updatedAt: now }
         : undefined,
     );
@@ -160,18 +160,18 @@ export class DynamoDBJobs implements JobStore {
     now: number,
     until: number,
   ): Promise<BatchRecord | undefined> {
-    return this.#changeBatch(batch, (standing) =>
-      isLeasable(standing, state, holder, now) ? { lease: { holder, until }, updatedAt: now } : undefined,
+    return this.#changeBatch(batch, (current) =>
+      isLeasable(current, state, holder, now) ? { lease: { holder, until }, updatedAt: now } : undefined,
     );
   }
 
   async renewBatch(batch: BatchKey, holder: string, now: number, until: number): Promise<boolean> {
-    const renewed = await this.#changeBatch(batch, (standing) => renewedHolder(standing, holder, now, until));
+    const renewed = await this.#changeBatch(batch, (current) => renewedHolder(current, holder, now, until));
     return renewed !== undefined;
   }
 
   async renewJob(jobId: string, holder: string, now: number, until: number): Promise<boolean> {
-    const renewed = await this.#changeJob(jobId, (standing) => renewedHolder(standing, holder, now, until));
+    const renewed = await this.#changeJob(jobId, (current) => renewedHolder(current, holder, now, until));
     return renewed !== undefined;
   }
 
@@ -209,24 +209,24 @@ export class DynamoDBJobs implements JobStore {
   }
 
   async acquireLease(name: string, now: number, until: number): Promise<number | undefined> {
-    const item = await this.#items.change(leaseKey(name), (standing) => {
-      const taken = takeLease(standing as LeaseState | undefined, now, until);
+    const item = await this.#items.change(leaseKey(name), (current) => {
+      const taken = takeLease(current as LeaseState | undefined, now, until);
       return taken === undefined ? undefined : { v: 1, ...taken };
     });
     return (item as LeaseState | undefined)?.token;
   }
 
   async renewLease(name: string, token: number, until: number): Promise<boolean> {
-    const item = await this.#items.change(leaseKey(name), (standing) => {
-      const renewed = renewedLease(standing as LeaseState | undefined, token, until);
+    const item = await this.#items.change(leaseKey(name), (current) => {
+      const renewed = renewedLease(current as LeaseState | undefined, token, until);
       return renewed && { ...renewed };
     });
     return item !== undefined;
   }
 
   async releaseLease(name: string, token: number): Promise<void> {
-    await this.#items.change(leaseKey(name), (standing) =>
-      (standing as LeaseState | undefined)?.token === token ? { until: 0 } : undefined,
+    await this.#items.change(leaseKey(name), (current) =>
+      (current as LeaseState | undefined)?.token === token ? { until: 0 } : undefined,
     );
   }
 
@@ -242,29 +242,29 @@ export class DynamoDBJobs implements JobStore {
   ): Promise<'granted' | 'superseded' | 'busy'> {
     let decision: 'granted' | 'superseded' | 'busy' = 'busy';
     this.#items.expectNone(publicationKey(publication.name));
-    await this.#items.change(publicationKey(publication.name), (standing) => {
-      decision = decidePublication((standing ?? {}) as PublicationState, publication, now);
+    await this.#items.change(publicationKey(publication.name), (current) => {
+      decision = decidePublication((current ?? {}) as PublicationState, publication, now);
       return decision === 'granted' ? { v: 1, holder: { id: publication.holder, until } } : undefined;
     });
     return decision;
   }
 
   async renewPublication({ name, holder: id }: Publication, until: number): Promise<boolean> {
-    const item = await this.#items.change(publicationKey(name), (standing) =>
-      (standing as PublicationState | undefined)?.holder?.id === id ? { holder: { id, until } } : undefined,
+    const item = await this.#items.change(publicationKey(name), (current) =>
+      (current as PublicationState | undefined)?.holder?.id === id ? { holder: { id, until } } : undefined,
     );
     return item !== undefined;
   }
 
   async abandonPublication({ name, holder: id }: Publication): Promise<void> {
-    await this.#items.change(publicationKey(name), (standing) =>
-      (standing as PublicationState | undefined)?.holder?.id === id ? { holder: undefined } : undefined,
+    await this.#items.change(publicationKey(name), (current) =>
+      (current as PublicationState | undefined)?.holder?.id === id ? { holder: undefined } : undefined,
     );
   }
 
   async releasePublication(publication: Publication): Promise<boolean> {
-    const item = await this.#items.change(publicationKey(publication.name), (standing) => {
-      const next = afterPublication((standing ?? {}) as PublicationState, publication);
+    const item = await this.#items.change(publicationKey(publication.name), (current) => {
+      const next = afterPublication((current ?? {}) as PublicationState, publication);
       return next === undefined ? undefined : { published: next.published, holder: next.holder };
     });
     return item !== undefined;
@@ -272,12 +272,12 @@ export class DynamoDBJobs implements JobStore {
 
   async #changeJob(
     jobId: string,
-    decide: (standing: Job, item: Item) => Item | undefined,
+    decide: (current: Job, item: Item) => Item | undefined,
   ): Promise<Job | undefined> {
-    const item = await this.#items.change(jobKey(jobId), (standing) => {
-      if (standing === undefined) return undefined;
-      const job = this.#readJob(standing);
-      const changes = decide(job, standing);
+    const item = await this.#items.change(jobKey(jobId), (current) => {
+      if (current === undefined) return undefined;
+      const job = this.#readJob(current);
+      const changes = decide(job, current);
       if (changes === undefined) return undefined;
       return { ...changes, ...indexAttributes(liveEntryOfJob({ ...job, ...changes })) };
     });
@@ -286,12 +286,12 @@ export class DynamoDBJobs implements JobStore {
 
   async #changeBatch(
     batch: BatchKey,
-    decide: (standing: BatchRecord, item: Item) => Item | undefined,
+    decide: (current: BatchRecord, item: Item) => Item | undefined,
   ): Promise<BatchRecord | undefined> {
-    const item = await this.#items.change(batchKey(batch), (standing) => {
-      if (standing === undefined) return undefined;
-      const record = this.#readBatch(standing);
-      const changes = decide(record, standing);
+    const item = await this.#items.change(batchKey(batch), (current) => {
+      if (current === undefined) return undefined;
+      const record = this.#readBatch(current);
+      const changes = decide(record, current);
       if (changes === undefined) return undefined;
       return { ...changes, ...indexAttributes(liveEntryOfBatch({ ...record, ...changes })) };
     });

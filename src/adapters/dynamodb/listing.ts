@@ -21,9 +21,9 @@ export class DynamoDBListing implements ListingStore {
   }
 
   async putListing(next: InputListing): Promise<boolean> {
-    const written = await this.#items.change(LISTING_KEY, (standing) =>
+    const written = await this.#items.change(LISTING_KEY, (current) =>
       // What is left out of the record is to be removed from the item.
-      next.generation === ((standing?.generation as number | undefined) ?? 0) + 1
+      next.generation === ((current?.generation as number | undefined) ?? 0) + 1
         ? { pass: undefined, ...next }
         : undefined,
     );

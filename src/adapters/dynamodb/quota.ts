@@ -95,7 +95,7 @@ export class DynamoDBQuota implements QuotaStore {
   /** The reservation and every ledger that `rule` names change in one transaction, or none of them. */
   async #release(
     id: string,
-    rule: (standing: Reservation | undefined) => Release | undefined,
+    rule: (current: Reservation | undefined) => Release | undefined,
     now: number,
   ): Promise<boolean> {
     const key = reservationKey(id);
@@ -127,15 +127,15 @@ export class DynamoDBQuota implements QuotaStore {
 
   async changeLedger(
     name: string,
-    rule: (standing: Ledger | undefined) => LedgerLessons | undefined,
+    rule: (current: Ledger | undefined) => LedgerLessons | undefined,
     now: number,
   ): Promise<void> {
     await this.#items.change(ledgerKey(name), (item) => {
-      const standing = this.#readLedger(item);
-      const lessons = rule(standing);
+      const current = this.#readLedger(item);
+      const lessons = rule(current);
       return lessons === undefined
         ? undefined
-        : { ...(standing ?? newLedger(name, now)), ...lessons, updatedAt: now };
+        : { ...(current ?? newLedger(name, now)), ...lessons, updatedAt: now };
     });
   }
 
@@ -143,9 +143,9 @@ export class DynamoDBQuota implements QuotaStore {
     return backlogOf(await this.#items.get(BACKLOG_KEY));
   }
 
-  async changeBacklog(rule: (standing: readonly string[]) => string[] | undefined): Promise<void> {
-    await this.#items.change(BACKLOG_KEY, (standing) => {
-      const scopes = rule(backlogOf(standing));
+  async changeBacklog(rule: (current: readonly string[]) => string[] | undefined): Promise<void> {
+    await this.#items.change(BACKLOG_KEY, (current) => {
+      const scopes = rule(backlogOf(current));
       return scopes === undefined ? undefined : { v: 1, scopes };
     });
   }
@@ -156,8 +156,8 @@ export class DynamoDBQuota implements QuotaStore {
 
   async takeTurn(name: string, perHour: number, now: number): Promise<number> {
     let waitMs = 0;
-    await this.#items.change(turnsKey(name), (standing) => {
-      const taken = takeTurnOf(minutesOf(standing), perHour, now);
+    await this.#items.change(turnsKey(name), (current) => {
+      const taken = takeTurnOf(minutesOf(current), perHour, now);
       waitMs = 'waitMs' in taken ? taken.waitMs : 0;
       return 'waitMs' in taken ? undefined : { v: 1, minutes: taken.minutes };
     });

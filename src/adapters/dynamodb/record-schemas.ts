@@ -9,7 +9,7 @@ import { type BatchRecord, batchSchema } from '../../core/model/batch.ts';
 import { type InputListing, listingSchema } from '../../core/model/input-listing.ts';
 import { type Job, jobSchema } from '../../core/model/job.ts';
 import { type Ledger, ledgerSchema, type Reservation, reservationSchema } from '../../core/model/ledger.ts';
-import { type Park, parkSchema } from '../../core/model/park.ts';
+import { type Suspension, suspensionSchema } from '../../core/model/suspension.ts';
 import type { LatestState } from './job-rules.ts';
 
 const latestJobSchema = z.object({ jobId: z.string(), lastModified: z.number() });
@@ -50,9 +50,9 @@ export function readLatest(item: Record<string, unknown>, where: string): Latest
   return readRecord(latestSchema, item, where);
 }
 
-/** Reads a park item; as {@link readJob}. */
-export function readPark(item: Record<string, unknown>, where: string): Park {
-  return readRecord(parkSchema, item, where);
+/** Reads a suspension item; as {@link readJob}. */
+export function readSuspension(item: Record<string, unknown>, where: string): Suspension {
+  return readRecord(suspensionSchema, item, where);
 }
 
 /** Reads the item of the listing; as {@link readJob}. */

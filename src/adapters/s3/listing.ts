@@ -33,15 +33,15 @@ export function keyVersionsOf(
     lastModified: wholeSeconds(entry.LastModified),
     isLatest: entry.IsLatest ?? false,
   });
-  const isOfKey = ({ Key }: DeleteMarkerEntry): boolean => decodeKey(Key) === key;
-  const objects = (page.Versions ?? []).filter(isOfKey).map((entry) => ({
+  const hasKey = ({ Key }: DeleteMarkerEntry): boolean => decodeKey(Key) === key;
+  const objects = (page.Versions ?? []).filter(hasKey).map((entry) => ({
     ...placeOf(entry),
     etag: entry.ETag ?? '',
     size: entry.Size ?? 0,
     isDeleteMarker: false,
   }));
   const markers = (page.DeleteMarkers ?? [])
-    .filter(isOfKey)
+    .filter(hasKey)
     .map((entry) => ({ ...placeOf(entry), etag: '', size: 0, isDeleteMarker: true }));
   const merged: KeyVersion[] = [];
   while (objects.length > 0 || markers.length > 0) {

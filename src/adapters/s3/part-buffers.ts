@@ -1,7 +1,7 @@
 import { S3_SIZES } from './sizes.ts';
 
 /** As many as one writer uses: one that is filled while two are on their way. */
-const MOST_KEPT = 3;
+const MAX_KEPT = 3;
 
 /**
  * Buffers of parts, passed on from one writer to the next: a process that makes them anew for each object keeps the memory
@@ -18,7 +18,7 @@ export class PartBuffers {
 
   /** Takes back a buffer that nobody uses any more. */
   give(buffer: Buffer): void {
-    if (buffer.length > 0 && buffer.length <= S3_SIZES.firstPartBytes && this.#free.length < MOST_KEPT)
+    if (buffer.length > 0 && buffer.length <= S3_SIZES.firstPartBytes && this.#free.length < MAX_KEPT)
       this.#free.push(buffer);
   }
 }

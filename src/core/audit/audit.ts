@@ -50,7 +50,7 @@ export interface Audit {
   unpriced: Record<string, number>;
 }
 
-const MOST_PROBLEMS = 20;
+const MAX_PROBLEMS = 20;
 
 /** Whose calls they were. */
 export interface AuditedProvider {
@@ -105,7 +105,7 @@ export class Auditor {
 
   #unreadLine(file: string, line: number, problem: string): void {
     this.#unread++;
-    if (this.#problems.length < MOST_PROBLEMS) this.#problems.push({ file, line, problem });
+    if (this.#problems.length < MAX_PROBLEMS) this.#problems.push({ file, line, problem });
   }
 
   #add(calls: Calls): void {

@@ -1,5 +1,5 @@
 /** From here on, a buffer that one large line has made so large is not kept. */
-const MOST_KEPT_BYTES = 64 * 1024 * 1024;
+const MAX_KEPT_BYTES = 64 * 1024 * 1024;
 
 /**
  * Bytes put together in one buffer that is used again and again. What is made anew for each line and thrown away is memory
@@ -41,7 +41,7 @@ export class Block {
 
   clear(): void {
     this.#used = 0;
-    if (this.#buffer.length > MOST_KEPT_BYTES) this.#buffer = Buffer.alloc(0);
+    if (this.#buffer.length > MAX_KEPT_BYTES) this.#buffer = Buffer.alloc(0);
   }
 
   #reserve(bytes: number): void {

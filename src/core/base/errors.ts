@@ -98,7 +98,7 @@ export class ApiKeyUnknownError extends ApiKeyMissingError {}
 export class KeyUnusableError extends BatchdropError {}
 
 /** Whether it says that a key cannot be used, whatever is to be done with it. */
-export function isOfKey(error: unknown): error is ApiKeyMissingError | KeyUnusableError {
+export function isApiKeyError(error: unknown): error is ApiKeyMissingError | KeyUnusableError {
   return error instanceof ApiKeyMissingError || error instanceof KeyUnusableError;
 }
 

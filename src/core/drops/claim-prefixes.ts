@@ -34,15 +34,15 @@ export async function claimPrefixes(deps: ClaimPrefixesDeps): Promise<PrefixOwne
     takeOver: settings.takeOver,
   };
   for (let writes = 0; writes < MAX_WRITES; writes++) {
-    const standing = await deps.owners.readOwners();
+    const current = await deps.owners.readOwners();
     const { owners, claimed } = claimFor(
       claimant,
-      standing === undefined ? [] : parseOwners(standing.body),
+      current === undefined ? [] : parseOwners(current.body),
       deps.ambient.now(),
     );
     if (claimed.length === 0) return owners;
     const body = `${JSON.stringify({ v: 1, owners }, null, 2)}\n`;
-    if (!(await deps.owners.writeOwners(body, standing?.etag))) continue;
+    if (!(await deps.owners.writeOwners(body, current?.etag))) continue;
     for (const { prefix, since, before } of claimed) {
       const from = before?.at(-1)?.stackName;
       if (from === undefined) deps.telemetry.record('prefix.claimed', { prefix, since });

@@ -51,10 +51,10 @@ export function prefixesOfRoute(places: Places, route: Pick<Route, 'name' | 'pre
  */
 export function claimFor(
   claimant: Claimant,
-  standing: readonly PrefixOwner[],
+  current: readonly PrefixOwner[],
   now: number,
 ): { owners: PrefixOwner[]; claimed: PrefixOwner[] } {
-  let owners = [...standing];
+  let owners = [...current];
   const claimed: PrefixOwner[] = [];
   // The widest first: what lies in it needs no entry of its own, unless it cannot be had.
   for (const prefix of claimant.prefixes.toSorted((one, other) => one.length - other.length)) {

@@ -60,9 +60,9 @@ export async function writePlanOnce(objects: ObjectStore, key: string, plan: Pla
     ifAbsent: true,
     contentType: 'application/json',
   });
-  const standing = await readPlan(objects, key);
-  if (standing === undefined) throw new CorruptWorkFileError(`${key} was written and is not there`);
-  return standing;
+  const current = await readPlan(objects, key);
+  if (current === undefined) throw new CorruptWorkFileError(`${key} was written and is not there`);
+  return current;
 }
 
 /** The plan, or `undefined` if none was written yet. */

@@ -39,7 +39,7 @@ export async function writeWorkJsonOnce<Schema extends z.ZodType>(
 ): Promise<z.output<Schema>> {
   const body = Buffer.from(JSON.stringify(content));
   if (await objects.put(key, body, { ifAbsent: true, contentType: 'application/json' })) return content;
-  const standing = await readWorkJson(objects, key, schema);
-  if (standing === undefined) throw new CorruptWorkFileError(`${key} was there and is not any more`);
-  return standing;
+  const current = await readWorkJson(objects, key, schema);
+  if (current === undefined) throw new CorruptWorkFileError(`${key} was there and is not any more`);
+  return current;
 }

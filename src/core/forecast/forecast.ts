@@ -46,8 +46,8 @@ export interface ForecastOptions {
 /** Batches stay below this share of the limit of enqueued tokens, so that others find room beside them. */
 const ENQUEUED_SHARE = 0.8;
 /** Long requests that are counted token by token; of more, tokens are told by their bytes. */
-const MOST_COUNTED_LONG = 100;
-const MOST_LONG_LINES = 10;
+const MAX_COUNTED_LONG = 100;
+const MAX_LONG_LINES = 10;
 /** Seeds the hash of ids. */
 const JOB_ID = 'f0'.repeat(16);
 
@@ -239,14 +239,14 @@ class Reading {
     long.requests++;
     long.inputTokens += inputTokens;
     long.outputTokens += outputTokens;
-    if (long.firstLines.length < MOST_LONG_LINES) long.firstLines.push(line);
+    if (long.firstLines.length < MAX_LONG_LINES) long.firstLines.push(line);
   }
 
   /** 0 for texts that have fewer bytes than a long request has tokens. */
   #tokensIfLong(model: string, textBytes: number, texts: readonly string[]): number {
     if (textBytes <= SHORT_CONTEXT_TOKENS) return 0;
     const known = this.#countedLong;
-    if (known.requests >= MOST_COUNTED_LONG) return Math.round((textBytes * known.tokens) / known.textBytes);
+    if (known.requests >= MAX_COUNTED_LONG) return Math.round((textBytes * known.tokens) / known.textBytes);
     const tokenizer = this.#options.tokenizerOf(model);
     const tokens = texts.reduce((sum, text) => sum + tokenizer(text), 0);
     known.requests++;

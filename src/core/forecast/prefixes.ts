@@ -9,7 +9,7 @@
 import type { Tokenizer } from '../pricing/tokens/estimate.ts';
 
 /** Source: OpenAI guide "Prompt caching": prompts from 1,024 tokens on. */
-export const LEAST_CACHED_TOKENS = 1_024;
+export const MIN_CACHED_TOKENS = 1_024;
 /** Shared beginnings from so many tokens on are told to be just too short. */
 const NEARLY_CACHED_TOKENS = 700;
 
@@ -25,7 +25,7 @@ export interface SharedPrefix {
 }
 
 export interface PrefixReport {
-  /** Those that can be cached, the most tokens first; at most {@link MOST_REPORTED}. */
+  /** Those that can be cached, the most tokens first; at most {@link MAX_REPORTED}. */
   shared: SharedPrefix[];
   /** Those that are just too short, likewise. */
   tooShort: SharedPrefix[];
@@ -35,7 +35,7 @@ export interface PrefixReport {
   requests: number;
 }
 
-const MOST_REPORTED = 10;
+const MAX_REPORTED = 10;
 
 /** Lengths in characters at which beginnings are told apart. Up to 8,192, the characters between two are kept. */
 const RUNGS: readonly number[] = (() => {
@@ -131,7 +131,7 @@ export class SharedPrefixes {
     for (const { node, requests, tokens } of found) {
       const { endpoint, model, firstLine } = node;
       const prefix = { endpoint, model, requests, tokens, firstLine };
-      if (tokens >= LEAST_CACHED_TOKENS) {
+      if (tokens >= MIN_CACHED_TOKENS) {
         report.shared.push(prefix);
         report.requests += requests;
         // The first request of all with this beginning fills the cache; where others went further down, they did.
@@ -141,8 +141,8 @@ export class SharedPrefixes {
     }
     const byTokens = (a: SharedPrefix, b: SharedPrefix): number =>
       b.requests * b.tokens - a.requests * a.tokens || a.firstLine - b.firstLine;
-    report.shared = report.shared.sort(byTokens).slice(0, MOST_REPORTED);
-    report.tooShort = report.tooShort.sort(byTokens).slice(0, MOST_REPORTED);
+    report.shared = report.shared.sort(byTokens).slice(0, MAX_REPORTED);
+    report.tooShort = report.tooShort.sort(byTokens).slice(0, MAX_REPORTED);
     return report;
   }
 

@@ -44,10 +44,10 @@ export function rejectionOfFailing({ failing }: Pick<Job, 'failing'>, now: numbe
 /** What is recorded after a failure. */
 export function afterFailure(before: Failing | undefined, error: unknown, now: number): Failing {
   // What failed long ago and was not tried since is over.
-  const standing = before !== undefined && now < before.nextAt + GIVEN_UP_AFTER_MS ? before : undefined;
+  const current = before !== undefined && now < before.nextAt + GIVEN_UP_AFTER_MS ? before : undefined;
   const failing = {
-    since: standing?.since ?? now,
-    tries: (standing?.tries ?? 0) + 1,
+    since: current?.since ?? now,
+    tries: (current?.tries ?? 0) + 1,
     reason: reasonOf(error),
   };
   const restMs = isGivenUp({ ...failing, nextAt: now }, now) ? HELD_TRY_MS : (restAfter(failing.tries) ?? 0);

@@ -70,7 +70,7 @@ export async function recordFailure(
   const failures = (batch.wait?.failures ?? 0) + 1;
   const rest = restAfter(failures);
   // What has ended is in no hurry: after many failures it is taken for unreadable.
-  const until = (restMs: number) => (batch.state === 'ended' ? now + restMs : restedAt(batch, restMs, now));
+  const until = (restMs: number) => (batch.state === 'ended' ? now + restMs : retryAt(batch, restMs, now));
   const rests = rest === undefined ? {} : { notBefore: until(rest) };
   await jobs.moveBatch(batch, toPostponed(batch, { failures, lastError, ...rests }), now, holder);
   if (rest === undefined) return false;
@@ -85,8 +85,8 @@ export async function recordFailure(
   return true;
 }
 
-/** When what rests goes on: the nearer a deadline, the sooner, so that the time for another tier is not slept through. */
-export function restedAt({ ladder }: Pick<BatchRecord, 'ladder'>, restMs: number, now: number): number {
+/** When to try again: the nearer the deadline, the sooner, so that time for another tier is left. */
+export function retryAt({ ladder }: Pick<BatchRecord, 'ladder'>, restMs: number, now: number): number {
   const leftMs = (ladder?.deadlineAt ?? Number.POSITIVE_INFINITY) - now;
   return now + (leftMs > 0 ? Math.floor(Math.min(restMs, leftMs / 4)) : restMs);
 }

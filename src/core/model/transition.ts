@@ -55,10 +55,10 @@ export type JobTransition = Transition<JobState, JobPart, JobPatch>;
 /**
  * The attributes of a record that a transition changes; `undefined` removes one. A group is merged member by member, so that
  * what the transition does not name stays, also members that a later deployment added.
- * @param standing the record, or the item that it was read from.
+ * @param current the record, or the item that it was read from.
  */
 export function changesOf(
-  standing: Readonly<Record<string, unknown>>,
+  current: Readonly<Record<string, unknown>>,
   { from, to, set, clear }: Transition<string, string, object>,
 ): Record<string, unknown> {
   const changes: Record<string, unknown> = Object.fromEntries(clear.map((part) => [part, undefined]));
@@ -66,7 +66,7 @@ export function changesOf(
   for (const [attribute, value] of Object.entries(set)) {
     if (!isGroup(value)) changes[attribute] = value;
     else {
-      const before = attribute in changes ? undefined : standing[attribute];
+      const before = attribute in changes ? undefined : current[attribute];
       changes[attribute] = merged(isGroup(before) ? before : {}, value);
     }
   }

@@ -1,7 +1,7 @@
 /** Ledgers of what is limited, and scopes that are suspended. */
 import type { BatchRecord } from '../model/batch.ts';
 import type { Ledger, Reservation } from '../model/ledger.ts';
-import type { Park, ParkProof } from '../model/park.ts';
+import type { Suspension, SuspensionProof } from '../model/suspension.ts';
 
 /** How much of a ledger is wanted. */
 export interface Demand {
@@ -10,7 +10,7 @@ export interface Demand {
   /** Granted if everything reserved and used, with `amount`, is not above this. */
   limit: number;
   /** Granted beyond the limit, too, if nothing else is reserved. */
-  mayGoAlone?: boolean;
+  allowWhenIdle?: boolean;
   /** Granted beyond the limit, too, to see whether OpenAI takes it. */
   probe?: Probe;
 }
@@ -58,7 +58,7 @@ export interface QuotaStore {
   /** Changes what is known of a ledger's limit, by a rule that may be asked again; `undefined` leaves it. */
   changeLedger(
     name: string,
-    rule: (standing: Ledger | undefined) => LedgerLessons | undefined,
+    rule: (current: Ledger | undefined) => LedgerLessons | undefined,
     now: number,
   ): Promise<void>;
   /**
@@ -67,7 +67,7 @@ export interface QuotaStore {
    */
   getBacklog(): Promise<string[]>;
   /** Changes that, by a rule that may be asked again; `undefined` leaves it. */
-  changeBacklog(rule: (standing: readonly string[]) => string[] | undefined): Promise<void>;
+  changeBacklog(rule: (current: readonly string[]) => string[] | undefined): Promise<void>;
   /** Reservations that are not settled, oldest first. A hint: the base record decides. */
   listReservations(): AsyncIterable<Reservation>;
   /**
@@ -96,15 +96,15 @@ export type LedgerLessons = {
 };
 
 /** Scopes whose batches wait for a person. */
-export interface ParkStore {
-  /** The park of a scope; `undefined` if it is not parked. */
-  getPark(scope: string): Promise<Park | undefined>;
-  /** The parks of everything that is sent with an API key: of the key itself, and of its models. */
-  getParks(apiKey: string): Promise<Park[]>;
-  /** Parks a scope; one that is parked stays as it is, except for the reason. */
-  park(scope: string, reason: string, provenBy: ParkProof, now: number): Promise<void>;
-  /** Takes the right to send one batch of a parked scope. `false`: it is not time yet, or somebody else has taken it. */
+export interface SuspensionStore {
+  /** The suspension of a scope; `undefined` if it is not suspended. */
+  getSuspension(scope: string): Promise<Suspension | undefined>;
+  /** The suspensions of everything that is sent with an API key: of the key itself, and of its models. */
+  getSuspensions(apiKey: string): Promise<Suspension[]>;
+  /** Suspends a scope; one that is suspended already changes its reason only. */
+  suspend(scope: string, reason: string, provenBy: SuspensionProof, now: number): Promise<void>;
+  /** Takes the right to send one batch of a suspended scope. `false`: it is not time yet, or the right is taken. */
   takeProbe(scope: string, now: number): Promise<boolean>;
-  /** Lifts a park that `proof` refutes. `false`: there was none, or it takes more to refute it. */
-  unpark(scope: string, proof: ParkProof, now: number): Promise<boolean>;
+  /** Lifts a suspension that `proof` refutes. `false`: there was none, or it takes more to refute it. */
+  lift(scope: string, proof: SuspensionProof, now: number): Promise<boolean>;
 }

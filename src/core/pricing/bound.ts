@@ -127,7 +127,7 @@ const PICODOLLARS_PER_MICRODOLLAR = 1_000_000;
  */
 const ABOVE_ESTIMATE = { times: 11, by: 10 };
 /** Where nobody has counted: prose has 4 bytes a token, rows of numbers and what is not text have 2 at the least. */
-const LEAST_BYTES_PER_TOKEN = 2;
+const MIN_BYTES_PER_TOKEN = 2;
 
 /** What models may write around a prompt, beyond what is known of it. Ours; it matters where prompts are tiny. */
 const AROUND_A_PROMPT = 16;
@@ -138,7 +138,7 @@ function inputAtMost({
   bytes,
 }: Pick<BatchRecord, 'requests' | 'tokens' | 'bytes'>): number {
   return tokens === undefined
-    ? Math.ceil(bytes / LEAST_BYTES_PER_TOKEN)
+    ? Math.ceil(bytes / MIN_BYTES_PER_TOKEN)
     : Math.ceil((tokens * ABOVE_ESTIMATE.times) / ABOVE_ESTIMATE.by) + requests * AROUND_A_PROMPT;
 }
 
@@ -149,7 +149,7 @@ function inputAtMost({
 function ratesFor(batch: Bounded, prices: Prices, at: number): Rates | undefined {
   const { model, tier = 'batch', bytes, longestBytes = bytes } = batch;
   const question = { model, tier, at };
-  const isLong = longestBytes / LEAST_BYTES_PER_TOKEN > SHORT_CONTEXT_TOKENS;
+  const isLong = longestBytes / MIN_BYTES_PER_TOKEN > SHORT_CONTEXT_TOKENS;
   const rates =
     (isLong ? prices.ratesOf({ ...question, isLong }) : undefined) ??
     prices.ratesOf({ ...question, isLong: false });

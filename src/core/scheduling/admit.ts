@@ -8,12 +8,12 @@ import type { QuotaSettings } from '../../contract/quota.ts';
 import { apiKeyOf, type BatchRecord, isSlice, tokensOf } from '../model/batch.ts';
 import { byRoundAndPlace } from '../model/batch-id.ts';
 import type { Ledger, Reservation } from '../model/ledger.ts';
-import type { Park } from '../model/park.ts';
+import type { Suspension } from '../model/suspension.ts';
 import type { Demand } from '../ports/quota.ts';
 import type { Prices } from '../pricing/prices.ts';
 import { judgeMoney, type MoneyRules, type MoneyVerdict } from './budget.ts';
 import { hasRoom, newLedger, reserveOn } from './ledger.ts';
-import { backlogScopeOf, ledgerOf, parkScopesOf, tokensLedgerOf } from './scopes.ts';
+import { backlogScopeOf, ledgerOf, suspensionScopesOf, tokensLedgerOf } from './scopes.ts';
 import { RECUT_SHARE, SURELY_SMALL_SHARE, type TokenLimit, tokenLimitOf } from './token-limit.ts';
 
 /** Everything that a decision rests on. */
@@ -22,7 +22,7 @@ export interface Situation {
   /** What is on its way already. */
   held: readonly Pick<Reservation, 'jobId' | 'amounts'>[];
   ledgers: ReadonlyMap<string, Ledger>;
-  parks: ReadonlyMap<string, Park>;
+  suspensions: ReadonlyMap<string, Suspension>;
   /** Batches that may be created in this hour, by the API key that they are created with. */
   turnsLeft: ReadonlyMap<string, number>;
   quota: QuotaSettings;
@@ -38,7 +38,7 @@ export type WaitingFor = 'tokens' | 'turns' | 'budget' | 'operator' | 'time' | '
 export interface Admission {
   batch: BatchRecord;
   demands: Demand[];
-  /** Parked scopes that this batch is to probe. */
+  /** Suspended scopes that this batch is to probe. */
   probes: string[];
 }
 
@@ -101,7 +101,7 @@ export function admit(situation: Situation): Decisions {
   const leave = (lines: readonly Line[], what: WaitingFor): void => {
     for (const line of lines) if (line.batches.length > 0) waitFor(what, line.batches.splice(0));
   };
-  const { parks, quota, now } = situation;
+  const { suspensions, quota, now } = situation;
   const limits = new Map<string, TokenLimit>();
   const limitOf = (batch: BatchRecord): TokenLimit => {
     const { model } = batch;
@@ -116,7 +116,7 @@ export function admit(situation: Situation): Decisions {
   const judgeOf = (batch: BatchRecord): MoneyVerdict =>
     judgeMoney(batch, situation.rulesOf(batch), ledgers, situation.prices, now);
   const free: BatchRecord[] = [];
-  const underPark: { batch: BatchRecord; scopes: string[] }[] = [];
+  const suspended: { batch: BatchRecord; scopes: string[] }[] = [];
   for (const batch of situation.waiting) {
     if (batch.hold?.at !== undefined) {
       waitFor('release', [batch]);
@@ -133,16 +133,17 @@ export function admit(situation: Situation): Decisions {
       decisions.recuts.push(recut);
       continue;
     }
-    const scopes = parkScopesOf(batch).filter((scope) => parks.has(scope));
+    const scopes = suspensionScopesOf(batch).filter((scope) => suspensions.has(scope));
     if (scopes.length === 0) free.push(batch);
-    else if (scopes.every((scope) => parks.get(scope)!.probeAt <= now)) underPark.push({ batch, scopes });
+    else if (scopes.every((scope) => suspensions.get(scope)!.probeAt <= now))
+      suspended.push({ batch, scopes });
     else waitFor('operator', [batch]);
   }
 
   const probesOf = new Map<BatchRecord, string[]>();
   const probing = new Set<string>();
   // The smallest: whatever it costs to find out that nothing has changed, is wasted.
-  for (const { batch, scopes } of underPark.sort((one, other) => one.batch.bytes - other.batch.bytes)) {
+  for (const { batch, scopes } of suspended.sort((one, other) => one.batch.bytes - other.batch.bytes)) {
     if (scopes.some((scope) => probing.has(scope))) {
       waitFor('operator', [batch]);
       continue;
@@ -213,7 +214,12 @@ export function configuredFor(quota: QuotaSettings, model: string): number | und
 }
 
 function demandOf(batch: BatchRecord, { ceiling, probes, known }: TokenLimit): Demand {
-  const demand = { ledger: tokensLedgerOf(batch), amount: tokensOf(batch), limit: ceiling, mayGoAlone: true };
+  const demand = {
+    ledger: tokensLedgerOf(batch),
+    amount: tokensOf(batch),
+    limit: ceiling,
+    allowWhenIdle: true,
+  };
   if (probes === 0) return demand;
   const { jobId, bytes, jobBytes = 0 } = batch;
   const riskedBytes = Math.max(PROBED_SHARE * jobBytes, PROBED_BATCHES * bytes);

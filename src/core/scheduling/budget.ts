@@ -34,7 +34,7 @@ export type MoneyVerdict =
 /** A batch that costs more than this part of a budget is cut before it has to wait. */
 const LARGE_SHARE = 4;
 /** A budget with less than this part left is used up: else ever smaller batches would follow each other, a day each. */
-const LEAST_SHARE = 50;
+const MIN_SHARE = 50;
 
 /** Ledgers that {@link judgeMoney} looks at. */
 export function moneyLedgersOf(batch: BatchRecord, rules: MoneyRules, now: number): string[] {
@@ -66,7 +66,7 @@ export function judgeMoney(
   const room = Math.min(...rooms.map((one) => (isHopeless ? one.later : one.now)));
   const least = Math.min(...rooms.map(({ limit }) => limit));
   const part = Math.floor(Math.min(room, least / LARGE_SHARE));
-  const isWorthCutting = part >= least / LEAST_SHARE && (isHopeless || amount > least / LARGE_SHARE);
+  const isWorthCutting = part >= least / MIN_SHARE && (isHopeless || amount > least / LARGE_SHARE);
   if (batch.requests > 1 && isWorthCutting && part < amount)
     return { kind: 'cut', microdollars: part, ledger: short.ledger };
   if (!isHopeless) return { kind: 'wait', isExhausted: false };

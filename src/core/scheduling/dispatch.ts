@@ -10,17 +10,17 @@ import { LEASE_MS } from '../lifecycle/lease.ts';
 import { apiKeyOf, type BatchRecord, isSlice } from '../model/batch.ts';
 import type { Ledger, Reservation } from '../model/ledger.ts';
 import { BUDGET_EXHAUSTED, EXCEEDS_LIMIT } from '../model/outcome-codes.ts';
-import type { Park } from '../model/park.ts';
+import type { Suspension } from '../model/suspension.ts';
 import type { Ambient } from '../ports/ambient.ts';
 import type { Outbox } from '../ports/outbox.ts';
-import type { ParkStore, QuotaStore } from '../ports/quota.ts';
+import type { QuotaStore, SuspensionStore } from '../ports/quota.ts';
 import type { JobStore } from '../ports/records.ts';
 import type { Telemetry } from '../ports/telemetry.ts';
 import { microdollarsOf } from '../pricing/bill.ts';
 import type { Prices } from '../pricing/prices.ts';
 import { type Admission, admit, ageOf, type Decisions, type Recut, type Refused } from './admit.ts';
 import { type MoneyRules, moneyLedgersOf } from './budget.ts';
-import { backlogScopesOf, createTurnsOf, ledgerOf, parkScopesOf } from './scopes.ts';
+import { backlogScopesOf, createTurnsOf, ledgerOf, suspensionScopesOf } from './scopes.ts';
 import { stepDown } from './step-down.ts';
 
 export interface DispatchDeps {
@@ -28,7 +28,7 @@ export interface DispatchDeps {
   prices: Prices;
   jobs: JobStore;
   quota: QuotaStore;
-  parks: ParkStore;
+  suspensions: SuspensionStore;
   outbox: Pick<Outbox, 'submit' | 'call' | 'collect'>;
   ambient: Ambient;
   telemetry: Telemetry;
@@ -63,9 +63,9 @@ async function dispatchAll(deps: DispatchDeps): Promise<void> {
     const waiting = [...found.values()].sort((one, other) => ageOf(one) - ageOf(other));
     const left = waiting.length === 0 ? new Set<string>() : await dispatchFound(deps, waiting, until, 'all');
     // What others have added meanwhile stays: it may not have been among what was looked at.
-    await quota.changeBacklog((standing) => {
-      const next = new Set([...standing.filter((scope) => !backlog.includes(scope)), ...left]);
-      return isSame(next, standing) ? undefined : [...next].sort();
+    await quota.changeBacklog((current) => {
+      const next = new Set([...current.filter((scope) => !backlog.includes(scope)), ...left]);
+      return isSame(next, current) ? undefined : [...next].sort();
     });
   } finally {
     await jobs.releaseLease('dispatch', token);
@@ -93,14 +93,14 @@ async function dispatchKnown(deps: DispatchDeps, known: readonly BatchRecord[]):
   if (first.length === 0) return;
   const left = await dispatchFound(deps, first, ambient.now() + LEASE_MS, 'known');
   if ([...left].every((scope) => backlog.has(scope))) return;
-  await quota.changeBacklog((standing) => {
-    const next = new Set([...standing, ...left]);
-    return isSame(next, standing) ? undefined : [...next].sort();
+  await quota.changeBacklog((current) => {
+    const next = new Set([...current, ...left]);
+    return isSame(next, current) ? undefined : [...next].sort();
   });
 }
 
-function isSame(scopes: ReadonlySet<string>, standing: readonly string[]): boolean {
-  return scopes.size === standing.length && standing.every((scope) => scopes.has(scope));
+function isSame(scopes: ReadonlySet<string>, current: readonly string[]): boolean {
+  return scopes.size === current.length && current.every((scope) => scopes.has(scope));
 }
 
 function nameOf({ jobId, batchId }: BatchRecord): string {
@@ -135,7 +135,7 @@ async function dispatchFound(
     waiting,
     held: [],
     ledgers: await ledgersOf(deps, waiting, rulesOf, now),
-    parks: await parksOf(deps, waiting),
+    suspensions: await suspensionsOf(deps, waiting),
     turnsLeft: await turnsLeftOf(deps, waiting, now),
     quota: deps.settings.quota,
     rulesOf,
@@ -170,7 +170,7 @@ async function carryOut(
   for (const { batch, microdollars } of decisions.cuts) {
     // Not the requests' own error: none of them fails of it.
     const message = 'The batch costs more than its budget has left, and is cut.';
-    await endUnsent(deps, { batch, code: BUDGET_EXHAUSTED, message }, { microdollars });
+    await withdraw(deps, { batch, code: BUDGET_EXHAUSTED, message }, { microdollars });
   }
   const full = new Set<string>();
   let admitted = 0;
@@ -189,7 +189,7 @@ async function carryOut(
   // After those that go: of a large job these are many. What is left of them is decided on again.
   for (const refused of decisions.refused) {
     if (ambient.now() >= until) break;
-    await endUnsent(deps, refused);
+    await withdraw(deps, refused);
   }
   for (const batch of decisions.exhausted) {
     if (ambient.now() >= until) break;
@@ -258,21 +258,21 @@ async function turnsLeftOf(
   return left;
 }
 
-async function parksOf(
-  { parks, telemetry }: DispatchDeps,
+async function suspensionsOf(
+  { suspensions, telemetry }: DispatchDeps,
   waiting: readonly BatchRecord[],
-): Promise<Map<string, Park>> {
-  const scopes = new Set(waiting.flatMap(parkScopesOf));
-  const found = new Map<string, Park>();
+): Promise<Map<string, Suspension>> {
+  const scopes = new Set(waiting.flatMap(suspensionScopesOf));
+  const found = new Map<string, Suspension>();
   for (const apiKey of new Set(waiting.map(apiKeyOf)))
-    for (const park of await parks.getParks(apiKey)) {
-      const { scope, reason, parkedAt, probeAt, probes } = park;
+    for (const suspension of await suspensions.getSuspensions(apiKey)) {
+      const { scope, reason, suspendedAt, probeAt, probes } = suspension;
       if (!scopes.has(scope)) continue;
-      found.set(scope, park);
+      found.set(scope, suspension);
       telemetry.record('suspension.continued', {
         scope,
         code: reason,
-        suspendedAt: parkedAt,
+        suspendedAt,
         probeAt,
         probes,
       });
@@ -285,7 +285,7 @@ async function admitOne(
   { batch, demands, probes }: Admission,
 ): Promise<'admitted' | 'full' | 'moved'> {
   for (const scope of probes) {
-    if (!(await deps.parks.takeProbe(scope, deps.ambient.now()))) return 'moved';
+    if (!(await deps.suspensions.takeProbe(scope, deps.ambient.now()))) return 'moved';
   }
   const verdict = await deps.quota.admit(batch, deps.ambient.nonce(), demands, deps.ambient.now());
   if (verdict !== 'admitted') return verdict;
@@ -305,11 +305,11 @@ export async function sendOn(
 /** Ends a batch that is too large; collect makes smaller ones of it, or states why its one request cannot run. */
 async function endForRecut(deps: DispatchDeps, { batch, tokens, limit }: Recut): Promise<void> {
   const message = `The request has about ${batch.tokens ?? 'a quarter of its bytes in'} tokens; the limit of enqueued tokens is ${limit}.`;
-  await endUnsent(deps, { batch, code: EXCEEDS_LIMIT, message }, { tokens });
+  await withdraw(deps, { batch, code: EXCEEDS_LIMIT, message }, { tokens });
 }
 
 /** Ends a batch that was never sent, and hands it to collect; should the message be lost, the sweep sends it again. */
-async function endUnsent(
+async function withdraw(
   deps: DispatchDeps,
   { batch, code, message }: Refused,
   recut?: BatchRecord['recut'],

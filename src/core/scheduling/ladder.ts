@@ -34,7 +34,7 @@ const SLACK_MS = 15 * 60_000;
 /** OpenAI takes up to 10 minutes to cancel (API reference, "Cancel batch"); a poll comes every 5. */
 const CANCEL_MS = 15 * 60_000;
 /** A batch that has less time than this before it would be cancelled is not begun. */
-const LEAST_BATCH_MS = 30 * 60_000;
+const MIN_BATCH_MS = 30 * 60_000;
 
 /** In which tiers a request of this route may go to this endpoint; `undefined`: in none. */
 export function ladderOf(
@@ -95,7 +95,7 @@ export interface StepQuestion {
 
 /** The tier to begin work in: `tier`, or one further down. */
 export function tierToBegin(question: StepQuestion): Tier {
-  return stepDown(question, CANCEL_MS + LEAST_BATCH_MS);
+  return stepDown(question, CANCEL_MS + MIN_BATCH_MS);
 }
 
 /** The tier that work which has begun in `tier` is to be in now. */

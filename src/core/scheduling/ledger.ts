@@ -8,12 +8,12 @@ import { isTokensLedger } from './scopes.ts';
  * @param id of the reservation.
  */
 export function reserveOn(
-  standing: Ledger | undefined,
+  current: Ledger | undefined,
   demand: Demand,
   id: string,
   now: number,
 ): Ledger | undefined {
-  const ledger = standing ?? newLedger(demand.ledger, now);
+  const ledger = current ?? newLedger(demand.ledger, now);
   if (!hasRoom(ledger, demand)) return undefined;
   const reserved = { ...ledger, reserved: ledger.reserved + demand.amount, updatedAt: now };
   const { probe, amount, limit } = demand;
@@ -26,7 +26,7 @@ export function reserveOn(
 export function hasRoom(ledger: Pick<Ledger, 'reserved' | 'used' | 'unjudged'>, demand: Demand): boolean {
   const after = ledger.reserved + ledger.used + demand.amount;
   if (after <= demand.limit) return true;
-  if (demand.mayGoAlone === true && ledger.reserved === 0) return true;
+  if (demand.allowWhenIdle === true && ledger.reserved === 0) return true;
   const { probe } = demand;
   if (probe === undefined || after > probe.most) return false;
   const unjudged = Object.values(ledger.unjudged ?? {});

@@ -1,4 +1,4 @@
-/** Errors that only a person can mend, wherever they show: what they stop is parked, and let go again by proof. */
+/** Errors that only a person can fix, wherever they show: what they stop is suspended until a proof lifts it. */
 
 import {
   ApiKeyMissingError,
@@ -8,13 +8,13 @@ import {
   UploadRefusedError,
 } from '../base/errors.ts';
 import { apiKeyOf, type BatchRecord } from '../model/batch.ts';
-import type { ParkProof } from '../model/park.ts';
+import type { SuspensionProof } from '../model/suspension.ts';
 import type { OperatorScope } from '../model/verdict.ts';
 import type { Ambient } from '../ports/ambient.ts';
 import type { ErrorRules } from '../ports/provider-rules.ts';
-import type { ParkStore } from '../ports/quota.ts';
+import type { SuspensionStore } from '../ports/quota.ts';
 import type { Telemetry } from '../ports/telemetry.ts';
-import { parkScope, parkScopesOf } from './scopes.ts';
+import { suspensionScope, suspensionScopesOf } from './scopes.ts';
 
 /** What an error stops, and why. */
 export interface OperatorError {
@@ -32,7 +32,7 @@ const STORAGE_FULL = 'storage_quota_exceeded';
 /**
  * What a failed upload or create says of the key or the model; `undefined` if nothing, so that it is tried again as it is.
  * By OpenAI's code first. Without a known one: 401 is about the key, which may have been replaced meanwhile; 403 and 404 are about the model, which a create names
- * by its file and an upload does not. (A model that is parked in place of the key holds up nobody else.)
+ * by its file and an upload does not. (A model that is suspended in place of the key holds up no other batch.)
  */
 export function operatorErrorOf(rules: ErrorRules, error: unknown): OperatorError | undefined {
   if (error instanceof ApiKeyUnknownError) return { scope: 'key', code: API_KEY_UNKNOWN };
@@ -48,8 +48,8 @@ export function operatorErrorOf(rules: ErrorRules, error: unknown): OperatorErro
   return { scope: error instanceof UploadRefusedError ? 'key' : 'model', code };
 }
 
-interface ParkDeps {
-  parks: Pick<ParkStore, 'getParks' | 'park' | 'unpark'>;
+interface SuspensionDeps {
+  suspensions: Pick<SuspensionStore, 'getSuspensions' | 'suspend' | 'lift'>;
   ambient: Pick<Ambient, 'now'>;
   telemetry: Telemetry;
 }
@@ -58,15 +58,15 @@ interface ParkDeps {
  * Nothing more is sent into it, except for probes, until `provenBy` shows that it is over. To be done before the batch
  * waits again, or it would be admitted at once.
  */
-export async function parkFor(
-  deps: ParkDeps,
+export async function suspendFor(
+  deps: SuspensionDeps,
   batch: BatchRecord,
   { scope, code }: OperatorError,
-  provenBy: ParkProof,
+  provenBy: SuspensionProof,
 ): Promise<void> {
   const { jobId, batchId, model } = batch;
-  const name = scope === 'key' ? parkScope(apiKeyOf(batch)) : parkScope(apiKeyOf(batch), model);
-  await deps.parks.park(name, code, provenBy, deps.ambient.now());
+  const name = scope === 'key' ? suspensionScope(apiKeyOf(batch)) : suspensionScope(apiKeyOf(batch), model);
+  await deps.suspensions.suspend(name, code, provenBy, deps.ambient.now());
   deps.telemetry.record('suspension.started', {
     jobId,
     batchId,
@@ -76,12 +76,12 @@ export async function parkFor(
 }
 
 /** What `batch` has got through is not out of order any more. */
-export async function unparkFor(
-  deps: Omit<ParkDeps, 'telemetry'>,
+export async function liftSuspensionsFor(
+  deps: Omit<SuspensionDeps, 'telemetry'>,
   batch: BatchRecord,
-  proof: ParkProof,
+  proof: SuspensionProof,
 ): Promise<void> {
-  const scopes = new Set(parkScopesOf(batch));
-  for (const { scope } of await deps.parks.getParks(apiKeyOf(batch)))
-    if (scopes.has(scope)) await deps.parks.unpark(scope, proof, deps.ambient.now());
+  const scopes = new Set(suspensionScopesOf(batch));
+  for (const { scope } of await deps.suspensions.getSuspensions(apiKeyOf(batch)))
+    if (scopes.has(scope)) await deps.suspensions.lift(scope, proof, deps.ambient.now());
 }

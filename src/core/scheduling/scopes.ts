@@ -1,13 +1,13 @@
 import { apiKeyOf, type BatchRecord, isSlice, tierOf } from '../model/batch.ts';
 
 /** What an operator error puts out of order: everything sent with a key, or one model. */
-export function parkScope(apiKey: string, model?: string): string {
+export function suspensionScope(apiKey: string, model?: string): string {
   return model === undefined ? apiKey : `${apiKey}/${model}`;
 }
 
 /** Every scope that a batch is in. */
-export function parkScopesOf(batch: Pick<BatchRecord, 'apiKey' | 'model'>): string[] {
-  return [parkScope(apiKeyOf(batch)), parkScope(apiKeyOf(batch), batch.model)];
+export function suspensionScopesOf(batch: Pick<BatchRecord, 'apiKey' | 'model'>): string[] {
+  return [suspensionScope(apiKeyOf(batch)), suspensionScope(apiKeyOf(batch), batch.model)];
 }
 
 /** The ledger of a model's enqueued tokens. OpenAI counts them for each model by itself. */

@@ -96,7 +96,7 @@ async function leave(
   return left;
 }
 
-/** Whether nothing of an ended batch was sent, because it goes on in another tier. */
-export function isUnsent({ stop, remote, calls }: BatchRecord): boolean {
+/** Whether a batch ended without having been sent, because its requests continue in another tier. */
+export function isWithdrawn({ stop, remote, calls }: BatchRecord): boolean {
   return stop?.goTo !== undefined && remote === undefined && calls === undefined;
 }

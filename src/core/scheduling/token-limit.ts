@@ -70,7 +70,7 @@ function isRecent(time: number | undefined, now: number): boolean {
 }
 
 /** What OpenAI's refusal says: "Limit: 2,000,000 enqueued tokens." */
-function limitToldBy(message: string): number | undefined {
+function reportedLimit(message: string): number | undefined {
   const told = /limit:\s*([\d,]+)\s*enqueued tokens/i.exec(message)?.[1];
   const limit = told === undefined ? 0 : Number(told.replaceAll(',', ''));
   return Number.isSafeInteger(limit) && limit > 0 ? limit : undefined;
@@ -101,7 +101,7 @@ export function cutAfterRefusal(
   batch: Pick<BatchRecord, 'tokens' | 'bytes' | 'requests' | 'admission'>,
   message: string,
 ): number | undefined {
-  const told = limitToldBy(message);
+  const told = reportedLimit(message);
   if (told === undefined || batch.requests === 1) return undefined;
   const tokens = tokensOf(batch);
   if (tokens > told) return Math.max(1, Math.floor(told * RECUT_SHARE));
@@ -122,7 +122,7 @@ export function lessonOfRefusal(
   now: number,
 ): LedgerLessons | undefined {
   if (ledger?.lastRefusal === refusal.openaiBatchId) return undefined;
-  const told = limitToldBy(refusal.message);
+  const told = reportedLimit(refusal.message);
   const limit = told ?? ledger?.limit;
   const lastRefusal = refusal.openaiBatchId;
   const lesson: LedgerLessons =

@@ -156,7 +156,7 @@ export class OpenAIBatches implements BatchApi {
       return await call(this.#clientWith(key), key.versionId);
     } catch (error) {
       if (!isUnauthorized(error)) throw error;
-      const now = await this.#keys.readAnew();
+      const now = await this.#keys.readAgain();
       if (now.versionId === key.versionId) throw error;
       return call(this.#clientWith(now), now.versionId);
     }
@@ -174,7 +174,7 @@ export class OpenAIBatches implements BatchApi {
       return await call(this.#clientWith(own));
     } catch (error) {
       if (!isNotFound(error) && !isUnauthorized(error)) throw error;
-      const current = await (isUnauthorized(error) ? this.#keys.readAnew() : this.#keys.read());
+      const current = await (isUnauthorized(error) ? this.#keys.readAgain() : this.#keys.read());
       if (current.versionId === keyVersion) throw error;
       try {
         return await this.#call(call);
@@ -258,7 +258,7 @@ export class OpenAIBatches implements BatchApi {
       return toRemoteBatch(parseAnswer(remoteBatchSchema, answer, 'POST /batches'));
     } catch (error) {
       if (error instanceof KeyUnusableError) {
-        const { versionId } = await this.#keys!.readAnew();
+        const { versionId } = await this.#keys!.readAgain();
         const code = versionId === batch.keyVersion ? 'invalid_api_key' : KEY_REPLACED;
         throw new CreateRefusedError(error.message, 401, code);
       }
@@ -384,7 +384,7 @@ export class OpenAIBatches implements BatchApi {
 
   /** Whether a key is not the current one any more. */
   async #isReplaced(key: ApiKeyValue | undefined): Promise<boolean> {
-    return key !== undefined && (await this.#keys!.readAnew()).versionId !== key.versionId;
+    return key !== undefined && (await this.#keys!.readAgain()).versionId !== key.versionId;
   }
 
   async #openFile(

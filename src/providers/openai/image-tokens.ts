@@ -31,9 +31,9 @@ const TILE_PIXELS = 512;
 const LONG_SIDE_PIXELS = 2_048;
 const SHORT_SIDE_PIXELS = 768;
 /** The largest image of the tile kind: 2,048 by 768 pixels. */
-const MOST_TILES = 8;
+const MAX_TILES = 8;
 const PATCH_PIXELS = 32;
-const MOST_PATCHES = 1_536;
+const MAX_PATCHES = 1_536;
 /**
  * Of models without a rule. The bound is what the newest models take at `detail: "original"`, 10,000 patches, by the
  * largest multiplier of any model; the guess is an image of as many patches as most models take.
@@ -55,7 +55,7 @@ export function imageTokens(model: string, { detail, size }: ImagePart): ImageTo
 
 function tileTokens({ base, tile }: TileRule, detail: string | undefined, size: ImagePart['size']): number {
   if (detail === 'low') return base;
-  if (size === undefined) return base + MOST_TILES * tile;
+  if (size === undefined) return base + MAX_TILES * tile;
   let { width, height } = size;
   const fit = Math.min(1, LONG_SIDE_PIXELS / Math.max(width, height));
   [width, height] = [width * fit, height * fit];
@@ -70,14 +70,14 @@ function patchTokens(multiplier: number, size: ImagePart['size']): number {
 
 /** Larger images are shrunk until they have at most 1,536 patches, and one side is a whole number of them. */
 function patchesOf(size: ImagePart['size']): number {
-  if (size === undefined) return MOST_PATCHES;
+  if (size === undefined) return MAX_PATCHES;
   const { width, height } = size;
   const patches = Math.ceil(width / PATCH_PIXELS) * Math.ceil(height / PATCH_PIXELS);
-  if (patches <= MOST_PATCHES) return patches;
-  const shrink = Math.sqrt((MOST_PATCHES * PATCH_PIXELS ** 2) / (width * height));
+  if (patches <= MAX_PATCHES) return patches;
+  const shrink = Math.sqrt((MAX_PATCHES * PATCH_PIXELS ** 2) / (width * height));
   const [across, down] = [(width * shrink) / PATCH_PIXELS, (height * shrink) / PATCH_PIXELS];
   const whole = Math.min(Math.floor(across) / across, Math.floor(down) / down) || 1;
-  return Math.min(MOST_PATCHES, Math.ceil(round(across * whole)) * Math.ceil(round(down * whole)));
+  return Math.min(MAX_PATCHES, Math.ceil(round(across * whole)) * Math.ceil(round(down * whole)));
 }
 
 /** Takes off what floating point adds, so that 768.0000000001 pixels are 768. */

@@ -24,11 +24,11 @@ export function encodingOf(model: string): Encoding {
 }
 
 /** Input tokens of one request that the newest models take; of models that are not known as well. Source: model pages. */
-const MOST_CONTEXT_TOKENS = 1_050_000;
+const MAX_CONTEXT_TOKENS = 1_050_000;
 /** First match holds. Source: OpenAI's model pages, "context window". */
 const CONTEXT_TOKENS: readonly [model: RegExp, tokens: number][] = [
   [/^gpt-5\.4-(mini|nano)$/, 400_000],
-  [/^gpt-(5\.[4-9]|[6-9])/, MOST_CONTEXT_TOKENS],
+  [/^gpt-(5\.[4-9]|[6-9])/, MAX_CONTEXT_TOKENS],
   [/^gpt-5/, 400_000],
   [/^gpt-4\.1/, 1_047_576],
   [/^(gpt-4o|gpt-4-turbo|gpt-4\.5)/, 128_000],
@@ -40,5 +40,5 @@ const CONTEXT_TOKENS: readonly [model: RegExp, tokens: number][] = [
 /** No request that a model answers has more input tokens than this. */
 export function contextTokensOf(model: string): number {
   const name = baseModelOf(model);
-  return CONTEXT_TOKENS.find(([models]) => models.test(name))?.[1] ?? MOST_CONTEXT_TOKENS;
+  return CONTEXT_TOKENS.find(([models]) => models.test(name))?.[1] ?? MAX_CONTEXT_TOKENS;
 }

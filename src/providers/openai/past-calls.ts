@@ -138,13 +138,13 @@ function tierOf(serviceTier: unknown): PricedTier | undefined {
 }
 
 /** Numbers beyond this are epoch milliseconds, not seconds: as seconds they would be in the year 5138. */
-const MOST_SECONDS = 1e11;
-const MOST_MS = 8.64e15;
+const MAX_SECONDS = 1e11;
+const MAX_MS = 8.64e15;
 
 function timeOf(value: unknown): number | undefined {
   if (typeof value === 'number' && Number.isFinite(value) && value > 0) {
-    const ms = value < MOST_SECONDS ? value * 1_000 : value;
-    return ms < MOST_MS ? ms : undefined;
+    const ms = value < MAX_SECONDS ? value * 1_000 : value;
+    return ms < MAX_MS ? ms : undefined;
   }
   if (typeof value !== 'string' || !/^\d{4}-\d{2}-\d{2}/.test(value)) return undefined;
   const ms = Date.parse(value);

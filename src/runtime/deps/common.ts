@@ -4,8 +4,8 @@
  */
 import type * as z from 'zod';
 import { DynamoDBJobs } from '../../adapters/dynamodb/jobs.ts';
-import { DynamoDBParks } from '../../adapters/dynamodb/parks.ts';
 import { DynamoDBQuota } from '../../adapters/dynamodb/quota.ts';
+import { DynamoDBSuspensions } from '../../adapters/dynamodb/suspensions.ts';
 import { S3Objects } from '../../adapters/s3/objects.ts';
 import { SqsOutbox } from '../../adapters/sqs-outbox.ts';
 import type { ingestEnv } from '../../contract/env.ts';
@@ -43,7 +43,7 @@ export function commonDeps(config: CommonConfig) {
     objects: new S3Objects(createS3Client(), { bucket: config.BUCKET_NAME }),
     jobs: new DynamoDBJobs(dynamodb, table),
     quota: new DynamoDBQuota(dynamodb, table),
-    parks: new DynamoDBParks(dynamodb, table),
+    suspensions: new DynamoDBSuspensions(dynamodb, table),
     outbox: new SqsOutbox(createSqsClient(), {
       ingest: config.INGEST_QUEUE_URL,
       submit: config.SUBMIT_QUEUE_URL,

@@ -58,7 +58,7 @@ test('keeps the key for five minutes, then reads it again', async () => {
 test('reads the key anew when asked, whatever it has kept', async () => {
   const { key } = await secretOf('sk-first', 'sk-second');
   await key.read();
-  expect((await key.readAnew()).key).toBe('sk-second');
+  expect((await key.readAgain()).key).toBe('sk-second');
   expect((await key.read()).key).toBe('sk-second');
 });
 
@@ -122,7 +122,7 @@ test('does not keep a failure', async () => {
 
 test('a key without a secret is told as what it is, whatever is asked of it', async () => {
   const key = new UnknownApiKey('team-a');
-  for (const reading of [key.read(), key.readAnew(), key.readVersion()])
+  for (const reading of [key.read(), key.readAgain(), key.readVersion()])
     await expect(reading).rejects.toThrow(
       /no secret for the API key "team-a".*deploy a route with "apiKey": "team-a"/,
     );

@@ -11,8 +11,8 @@ import { poll } from '../../../src/core/steps/poll/poll.ts';
 import { batchOf } from '../../support/contracts/job-store.suite.ts';
 import { MemoryJobs } from '../../support/memory/jobs.ts';
 import { MemoryOutbox } from '../../support/memory/outbox.ts';
-import { MemoryParks } from '../../support/memory/parks.ts';
 import { MemoryQuota } from '../../support/memory/quota.ts';
+import { MemorySuspensions } from '../../support/memory/suspensions.ts';
 import { chatLine, type Pipeline, startPipeline } from '../../support/pipeline.ts';
 import { batchWrite } from '../../support/records.ts';
 import { BATCH_ONLY } from '../../support/routes.ts';
@@ -153,7 +153,7 @@ function stackWith(batches: readonly BatchRecord[]) {
     prices: new Prices(),
     jobs,
     quota: new MemoryQuota(jobs),
-    parks: new MemoryParks(),
+    suspensions: new MemorySuspensions(),
     outbox: new MemoryOutbox(),
     ambient: { now: () => clock.now, nonce: () => `nonce-${nonces++}` },
     telemetry: noTelemetry,
@@ -194,7 +194,7 @@ function pausing(deps: DispatchDeps, before: () => Promise<void>): DispatchDeps 
     ...deps,
     jobs: paused(deps.jobs),
     quota: paused(deps.quota),
-    parks: paused(deps.parks),
+    suspensions: paused(deps.suspensions),
     outbox: paused(deps.outbox),
   };
 }

@@ -41,7 +41,7 @@ class SettableKey implements ApiKeys {
     return this.value;
   }
 
-  readAnew = this.read;
+  readAgain = this.read;
 
   async readVersion(versionId: string): Promise<ApiKeyValue | undefined> {
     return this.value?.versionId === versionId ? this.value : undefined;
@@ -124,8 +124,8 @@ test('requests that are called one by one are called with the key of their route
   expect((await p.receipt(TEAM)).result).toBe('succeeded');
   await p.drop(OWN, chatLine('a'));
   await p.run(1);
-  expect(await p.deps.parks.getPark('default')).toMatchObject({ reason: 'invalid_api_key' });
-  expect(await p.deps.parks.getPark('team')).toBeUndefined();
+  expect(await p.deps.suspensions.getSuspension('default')).toMatchObject({ reason: 'invalid_api_key' });
+  expect(await p.deps.suspensions.getSuspension('team')).toBeUndefined();
 });
 
 describe.each([
@@ -149,15 +149,15 @@ describe.each([
     await p.run(10);
     expect((await p.receipt(OWN)).result).toBe('succeeded');
     expect(await waiting()).toMatchObject({ apiKey: 'team', hold: { reason } });
-    expect(await p.deps.parks.getPark('team')).toMatchObject({ reason });
-    expect(await p.deps.parks.getPark('default')).toBeUndefined();
+    expect(await p.deps.suspensions.getSuspension('team')).toMatchObject({ reason });
+    expect(await p.deps.suspensions.getSuspension('default')).toBeUndefined();
     expect(await jobsSeenBy('sk-test')).toEqual([await jobIdOf(p, OWN)]);
     mend(stack);
     await p.run();
     expect(await p.receipt(TEAM)).toMatchObject({ result: 'succeeded', possiblyBilledTwice: {} });
     expect(await jobsSeenBy('sk-team')).toEqual([await jobIdOf(p, TEAM)]);
     expect(await jobsSeenBy('sk-test')).toEqual([await jobIdOf(p, OWN)]);
-    expect(await p.deps.parks.getPark('team')).toBeUndefined();
+    expect(await p.deps.suspensions.getSuspension('team')).toBeUndefined();
   });
 
   test('while its batches run at OpenAI does not keep the others from being read', async () => {
@@ -242,7 +242,7 @@ test('a job whose key a later deployment has no secret for waits, and goes on on
   await p.drop(TEAM, chatLine('c'));
   await p.run(10);
   expect(await waiting()).toMatchObject({ state: 'planned', hold: { reason: 'api_key_unknown' } });
-  expect(await p.deps.parks.getPark('team')).toMatchObject({ reason: 'api_key_unknown' });
+  expect(await p.deps.suspensions.getSuspension('team')).toMatchObject({ reason: 'api_key_unknown' });
   expect(await jobsSeenBy('sk-test')).toEqual([]);
   p.deps.batches.withKey = (name) => (name === 'team' ? known : withKey(name));
   await p.run();

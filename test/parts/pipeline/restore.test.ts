@@ -364,8 +364,8 @@ describe('input files that nothing needs', () => {
     const used = (await p.client.batches.list()).data.map(({ input_file_id }) => input_file_id);
     p.emulator.clock.advance(23.9 * HOUR_MS);
     await restoreTo(p, restore);
-    // Held back by a park, the records stay behind.
-    await p.deps.parks.park('key', 'insufficient_quota', 'created', p.emulator.clock.now());
+    // Held back by a suspension, the records stay behind.
+    await p.deps.suspensions.suspend('key', 'insufficient_quota', 'created', p.emulator.clock.now());
     p.deps.jobs.leaseBatch = async () => undefined;
     await pass(p, HOUR_MS / 20);
     p.emulator.clock.advance(HOUR_MS / 20);

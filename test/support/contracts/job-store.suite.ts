@@ -81,7 +81,7 @@ export function describeJobStore(
         expect(await jobs.getJob('nobody')).toBeUndefined();
       });
 
-      test('gives the standing job to whoever claims it later', async () => {
+      test('gives the existing job to a later creator', async () => {
         const job = jobOf(freshId());
         await jobs.createJob(job);
         expect(await jobs.createJob({ ...job, createdAt: NOW + 5 })).toEqual(job);
@@ -93,8 +93,8 @@ export function describeJobStore(
           jobs.createJob(jobOf(jobId, { createdAt: NOW + index })),
         );
         const given = await Promise.all(claims);
-        const standing = await jobs.getJob(jobId);
-        for (const job of given) expect(job).toEqual(standing);
+        const current = await jobs.getJob(jobId);
+        for (const job of given) expect(job).toEqual(current);
       });
 
       test('moves a job on from the state that it is in', async () => {

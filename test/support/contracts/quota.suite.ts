@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { MINUTE_MS } from '../../../src/contract/time.ts';
 import type { BatchRecord } from '../../../src/core/model/batch.ts';
-import type { Demand, ParkStore, QuotaStore } from '../../../src/core/ports/quota.ts';
+import type { Demand, QuotaStore, SuspensionStore } from '../../../src/core/ports/quota.ts';
 import type { JobStore } from '../../../src/core/ports/records.ts';
 import { newLedger } from '../../../src/core/scheduling/ledger.ts';
 import { batchWrite } from '../records.ts';
@@ -12,11 +12,11 @@ const NOW = 1_790_000_000_000;
 export interface AdmissionStores {
   jobs: JobStore;
   quota: QuotaStore;
-  parks: ParkStore;
+  suspensions: SuspensionStore;
   close(): Promise<void>;
 }
 
-/** What every {@link QuotaStore} and {@link ParkStore} does. */
+/** What every {@link QuotaStore} and {@link SuspensionStore} does. */
 export function describeAdmissionStores(name: string, start: () => Promise<AdmissionStores>): void {
   describe(`quota store: ${name}`, () => {
     let stores: AdmissionStores;
@@ -116,7 +116,7 @@ export function describeAdmissionStores(name: string, start: () => Promise<Admis
 
     test('lets one above the limit go alone if it may, and nobody beside it', async () => {
       const ledger = fresh('ledger');
-      const alone = { ...demand(ledger, 500), mayGoAlone: true };
+      const alone = { ...demand(ledger, 500), allowWhenIdle: true };
       expect(await stores.quota.admit(await waitingBatch(), fresh('r'), [alone], NOW)).toBe('admitted');
       expect(await stores.quota.admit(await waitingBatch(), fresh('r'), [alone], NOW)).toBe('full');
       expect(await stores.quota.admit(await waitingBatch(), fresh('r'), [demand(ledger, 1)], NOW)).toBe(
@@ -232,8 +232,8 @@ export function describeAdmissionStores(name: string, start: () => Promise<Admis
       const { refusals: _, pausedUntil: __, ...rest } = taught;
       await stores.quota.changeLedger(
         ledger,
-        (standing) => {
-          expect(standing).toEqual(taught);
+        (current) => {
+          expect(current).toEqual(taught);
           return { refusals: undefined, pausedUntil: undefined };
         },
         NOW + 3,
@@ -259,58 +259,58 @@ export function describeAdmissionStores(name: string, start: () => Promise<Admis
       expect(await stores.quota.takeTurn(name, 4, NOW + wait)).toBe(0);
     });
 
-    test('parks a scope until something proves that it is over', async () => {
+    test('suspends a scope until something proves that it is over', async () => {
       const scope = fresh('scope');
-      expect(await stores.parks.getPark(scope)).toBeUndefined();
-      expect(await stores.parks.unpark(scope, 'collected', NOW)).toBe(false);
-      await stores.parks.park(scope, 'invalid_api_key', 'created', NOW);
-      const park = await stores.parks.getPark(scope);
-      expect(park).toMatchObject({ scope, reason: 'invalid_api_key', parkedAt: NOW, probes: 0 });
-      await stores.parks.park(scope, 'billing_hard_limit_reached', 'created', NOW + 1);
-      expect(await stores.parks.getPark(scope)).toEqual({
-        ...park,
+      expect(await stores.suspensions.getSuspension(scope)).toBeUndefined();
+      expect(await stores.suspensions.lift(scope, 'collected', NOW)).toBe(false);
+      await stores.suspensions.suspend(scope, 'invalid_api_key', 'created', NOW);
+      const suspension = await stores.suspensions.getSuspension(scope);
+      expect(suspension).toMatchObject({ scope, reason: 'invalid_api_key', suspendedAt: NOW, probes: 0 });
+      await stores.suspensions.suspend(scope, 'billing_hard_limit_reached', 'created', NOW + 1);
+      expect(await stores.suspensions.getSuspension(scope)).toEqual({
+        ...suspension,
         reason: 'billing_hard_limit_reached',
         updatedAt: NOW + 1,
       });
-      expect(await stores.parks.unpark(scope, 'created', NOW + 2)).toBe(true);
-      expect(await stores.parks.getPark(scope)).toBeUndefined();
+      expect(await stores.suspensions.lift(scope, 'created', NOW + 2)).toBe(true);
+      expect(await stores.suspensions.getSuspension(scope)).toBeUndefined();
     });
 
     test('does not take a created batch for proof that requests are answered again', async () => {
       const scope = fresh('scope');
-      await stores.parks.park(scope, 'invalid_api_key', 'created', NOW);
-      await stores.parks.park(scope, 'insufficient_quota', 'collected', NOW);
-      expect(await stores.parks.unpark(scope, 'created', NOW)).toBe(false);
-      expect(await stores.parks.unpark(scope, 'collected', NOW)).toBe(true);
+      await stores.suspensions.suspend(scope, 'invalid_api_key', 'created', NOW);
+      await stores.suspensions.suspend(scope, 'insufficient_quota', 'collected', NOW);
+      expect(await stores.suspensions.lift(scope, 'created', NOW)).toBe(false);
+      expect(await stores.suspensions.lift(scope, 'collected', NOW)).toBe(true);
     });
 
     test('lets one probe go each time, ever more rarely', async () => {
       const scope = fresh('scope');
-      expect(await stores.parks.takeProbe(scope, NOW)).toBe(false);
-      await stores.parks.park(scope, 'invalid_api_key', 'created', NOW);
-      let { probeAt } = (await stores.parks.getPark(scope))!;
+      expect(await stores.suspensions.takeProbe(scope, NOW)).toBe(false);
+      await stores.suspensions.suspend(scope, 'invalid_api_key', 'created', NOW);
+      let { probeAt } = (await stores.suspensions.getSuspension(scope))!;
       const waits: number[] = [];
       for (let probe = 0; probe < 5; probe++) {
-        expect(await stores.parks.takeProbe(scope, probeAt - 1)).toBe(false);
+        expect(await stores.suspensions.takeProbe(scope, probeAt - 1)).toBe(false);
         const at = probeAt;
-        const taken = await Promise.all([1, 2, 3].map(() => stores.parks.takeProbe(scope, at)));
+        const taken = await Promise.all([1, 2, 3].map(() => stores.suspensions.takeProbe(scope, at)));
         expect(taken.filter(Boolean)).toHaveLength(1);
-        probeAt = (await stores.parks.getPark(scope))!.probeAt;
+        probeAt = (await stores.suspensions.getSuspension(scope))!.probeAt;
         waits.push((probeAt - at) / MINUTE_MS);
       }
       expect(waits).toEqual([10, 20, 30, 30, 30]);
     });
 
-    test('parks a scope anew after it was lifted, with a fresh count of probes', async () => {
+    test('suspends a scope again after it was lifted, with a fresh count of probes', async () => {
       const scope = fresh('scope');
-      await stores.parks.park(scope, 'one', 'created', NOW);
-      await stores.parks.takeProbe(scope, NOW + 60 * MINUTE_MS);
-      await stores.parks.unpark(scope, 'created', NOW + 61 * MINUTE_MS);
-      await stores.parks.park(scope, 'two', 'created', NOW + 62 * MINUTE_MS);
-      expect(await stores.parks.getPark(scope)).toMatchObject({
+      await stores.suspensions.suspend(scope, 'one', 'created', NOW);
+      await stores.suspensions.takeProbe(scope, NOW + 60 * MINUTE_MS);
+      await stores.suspensions.lift(scope, 'created', NOW + 61 * MINUTE_MS);
+      await stores.suspensions.suspend(scope, 'two', 'created', NOW + 62 * MINUTE_MS);
+      expect(await stores.suspensions.getSuspension(scope)).toMatchObject({
         reason: 'two',
         probes: 0,
-        parkedAt: NOW + 62 * MINUTE_MS,
+        suspendedAt: NOW + 62 * MINUTE_MS,
       });
     });
   });

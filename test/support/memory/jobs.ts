@@ -71,9 +71,9 @@ export class MemoryJobs implements JobStore {
     now: number,
     until: number,
   ): Promise<Job | undefined> {
-    const standing = this.#jobs.get(jobId);
-    if (standing === undefined || !isLeasable(standing.record, state, holder, now)) return undefined;
-    return this.#changeJob(standing.record, { lease: { holder, until }, updatedAt: now });
+    const current = this.#jobs.get(jobId);
+    if (current === undefined || !isLeasable(current.record, state, holder, now)) return undefined;
+    return this.#changeJob(current.record, { lease: { holder, until }, updatedAt: now });
   }
 
   async moveJob(
@@ -135,10 +135,10 @@ export class MemoryJobs implements JobStore {
     isAlone: boolean,
     now: number,
   ): boolean {
-    const standing = this.#findBatch(batch);
-    if (standing === undefined || !isAdmissible(standing.record, batch)) return false;
-    const admitted = changesOf(standing.record, toAdmitted(standing.record, reservation, isAlone));
-    this.#changeBatch(standing.record, { ...admitted, updatedAt: now });
+    const current = this.#findBatch(batch);
+    if (current === undefined || !isAdmissible(current.record, batch)) return false;
+    const admitted = changesOf(current.record, toAdmitted(current.record, reservation, isAlone));
+    this.#changeBatch(current.record, { ...admitted, updatedAt: now });
     return true;
   }
 
@@ -149,22 +149,22 @@ export class MemoryJobs implements JobStore {
     now: number,
     until: number,
   ): Promise<BatchRecord | undefined> {
-    const standing = this.#findBatch(batch);
-    if (standing === undefined || !isLeasable(standing.record, state, holder, now)) return undefined;
-    return this.#changeBatch(standing.record, { lease: { holder, until }, updatedAt: now });
+    const current = this.#findBatch(batch);
+    if (current === undefined || !isLeasable(current.record, state, holder, now)) return undefined;
+    return this.#changeBatch(current.record, { lease: { holder, until }, updatedAt: now });
   }
 
   async renewBatch(batch: BatchKey, holder: string, now: number, until: number): Promise<boolean> {
-    const standing = this.#findBatch(batch)?.record;
-    const changes = renewedHolder(standing, holder, now, until);
-    if (changes !== undefined) this.#changeBatch(standing!, changes);
+    const current = this.#findBatch(batch)?.record;
+    const changes = renewedHolder(current, holder, now, until);
+    if (changes !== undefined) this.#changeBatch(current!, changes);
     return changes !== undefined;
   }
 
   async renewJob(jobId: string, holder: string, now: number, until: number): Promise<boolean> {
-    const standing = this.#jobs.get(jobId)?.record;
-    const changes = renewedHolder(standing, holder, now, until);
-    if (changes !== undefined) this.#changeJob(standing!, changes);
+    const current = this.#jobs.get(jobId)?.record;
+    const changes = renewedHolder(current, holder, now, until);
+    if (changes !== undefined) this.#changeJob(current!, changes);
     return changes !== undefined;
   }
 
@@ -188,9 +188,9 @@ export class MemoryJobs implements JobStore {
   }
 
   async postpone(item: LiveItem, due: number): Promise<void> {
-    const standing = item.kind === 'job' ? this.#jobs.get(item.jobId) : this.#findBatch(item.batch);
-    if (standing?.live?.live !== 'moving' || standing.live.due !== item.due || due <= item.due) return;
-    standing.live = { live: 'moving', due };
+    const current = item.kind === 'job' ? this.#jobs.get(item.jobId) : this.#findBatch(item.batch);
+    if (current?.live?.live !== 'moving' || current.live.due !== item.due || due <= item.due) return;
+    current.live = { live: 'moving', due };
   }
 
   async acquireLease(name: string, now: number, until: number): Promise<number | undefined> {
@@ -259,14 +259,14 @@ export class MemoryJobs implements JobStore {
     ofJob.set(batch.batchId, { record: structuredClone(batch), live: liveEntryOfBatch(batch) });
   }
 
-  #changeJob(standing: Job, changes: object): Job {
-    const changed = withChanges(standing, changes);
+  #changeJob(current: Job, changes: object): Job {
+    const changed = withChanges(current, changes);
     this.#storeJob(changed);
     return structuredClone(changed);
   }
 
-  #changeBatch(standing: BatchRecord, changes: object): BatchRecord {
-    const changed = withChanges(standing, changes);
+  #changeBatch(current: BatchRecord, changes: object): BatchRecord {
+    const changed = withChanges(current, changes);
     this.#storeBatch(changed);
     return structuredClone(changed);
   }
@@ -300,8 +300,8 @@ export function snapshotOf(maps: readonly Map<string, unknown>[]): () => void {
 }
 
 /** A change to `undefined` removes the attribute. */
-function withChanges<Changed extends object>(standing: Changed, changes: object): Changed {
+function withChanges<Changed extends object>(current: Changed, changes: object): Changed {
   return Object.fromEntries(
-    Object.entries({ ...standing, ...changes }).filter(([, value]) => value !== undefined),
+    Object.entries({ ...current, ...changes }).filter(([, value]) => value !== undefined),
   ) as Changed;
 }

@@ -3,23 +3,23 @@ import type { ListingStore } from '../../../src/core/ports/records.ts';
 
 /** {@link ListingStore} in memory. */
 export class MemoryListing implements ListingStore {
-  #standing: InputListing | undefined;
+  #current: InputListing | undefined;
 
   /** As {@link MemoryJobs.snapshot}: it stands in the same table. */
   snapshot(): () => void {
-    const kept = structuredClone(this.#standing);
+    const kept = structuredClone(this.#current);
     return () => {
-      this.#standing = structuredClone(kept);
+      this.#current = structuredClone(kept);
     };
   }
 
   async getListing(): Promise<InputListing | undefined> {
-    return structuredClone(this.#standing);
+    return structuredClone(this.#current);
   }
 
   async putListing(next: InputListing): Promise<boolean> {
-    if (next.generation !== (this.#standing?.generation ?? 0) + 1) return false;
-    this.#standing = structuredClone(next);
+    if (next.generation !== (this.#current?.generation ?? 0) + 1) return false;
+    this.#current = structuredClone(next);
     return true;
   }
 }

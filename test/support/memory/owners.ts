@@ -2,21 +2,21 @@ import type { OwnersStore } from '../../../src/core/ports/objects.ts';
 
 /** {@link OwnersStore} in memory: one instance for each bucket. */
 export class MemoryOwners implements OwnersStore {
-  #standing: { body: string; etag: string } | undefined;
+  #current: { body: string; etag: string } | undefined;
   #writes = 0;
 
   async readOwners(): Promise<{ body: string; etag: string } | undefined> {
-    return this.#standing;
+    return this.#current;
   }
 
   async writeOwners(body: string, etag: string | undefined): Promise<boolean> {
-    if (etag !== this.#standing?.etag) return false;
-    this.#standing = { body, etag: `"${++this.#writes}"` };
+    if (etag !== this.#current?.etag) return false;
+    this.#current = { body, etag: `"${++this.#writes}"` };
     return true;
   }
 
   /** Removes it, as an operator may: for tests. */
   remove(): void {
-    this.#standing = undefined;
+    this.#current = undefined;
   }
 }

@@ -68,31 +68,31 @@ export class MemoryQuota implements QuotaStore {
 
   #release(
     id: string,
-    rule: (standing: Reservation | undefined) => Release | undefined,
+    rule: (current: Reservation | undefined) => Release | undefined,
     now: number,
   ): boolean {
-    const standing = this.#reservations.get(id);
-    const release = rule(standing);
+    const current = this.#reservations.get(id);
+    const release = rule(current);
     if (release === undefined) return false;
     for (const { name, amount, used } of release.ledgers)
       this.#change(name, (ledger) => settleOn(ledger!, id, amount, used, now), now);
-    this.#reservations.set(id, { ...standing!, ...release.reservation });
+    this.#reservations.set(id, { ...current!, ...release.reservation });
     return true;
   }
 
   async changeLedger(
     name: string,
-    rule: (standing: Ledger | undefined) => LedgerLessons | undefined,
+    rule: (current: Ledger | undefined) => LedgerLessons | undefined,
     now: number,
   ): Promise<void> {
     this.#change(name, rule, now);
   }
 
-  #change(name: string, rule: (standing: Ledger | undefined) => object | undefined, now: number): void {
-    const standing = this.#ledgers.get(name);
-    const changes = rule(structuredClone(standing));
+  #change(name: string, rule: (current: Ledger | undefined) => object | undefined, now: number): void {
+    const current = this.#ledgers.get(name);
+    const changes = rule(structuredClone(current));
     if (changes === undefined) return;
-    const ledger = { ...(standing ?? newLedger(name, now)), ...changes, updatedAt: now };
+    const ledger = { ...(current ?? newLedger(name, now)), ...changes, updatedAt: now };
     this.#ledgers.set(
       name,
       Object.fromEntries(
@@ -105,7 +105,7 @@ export class MemoryQuota implements QuotaStore {
     return [...(this.#backlog.get('scopes') ?? [])];
   }
 
-  async changeBacklog(rule: (standing: readonly string[]) => string[] | undefined): Promise<void> {
+  async changeBacklog(rule: (current: readonly string[]) => string[] | undefined): Promise<void> {
     const scopes = rule(await this.getBacklog());
     if (scopes !== undefined) this.#backlog.set('scopes', [...scopes]);
   }

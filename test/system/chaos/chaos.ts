@@ -24,7 +24,7 @@ const MAX_TICK_MS = 15 * 60_000;
 /** Who dies. */
 const FUNCTIONS = ['ingest', 'submit', 'poll', 'collect', 'finalize'];
 /** A file whose ingest has died four times is rejected; a stack that dies for another one's call may take it along. */
-const MOST_DEATHS_OF_INGEST = 2;
+const MAX_DEATHS_OF_INGEST = 2;
 /** How a run is made. */
 export interface ChaosOptions {
   /** Folder of all state. */
@@ -261,7 +261,7 @@ function deathsLeft(most: number, deaths: readonly Death[]): Record<string, numb
   return Object.fromEntries(
     FUNCTIONS.map((role) => {
       const died = deaths.filter(({ functionName }) => functionName === role).length;
-      return [role, Math.max(0, (role === 'ingest' ? Math.min(most, MOST_DEATHS_OF_INGEST) : most) - died)];
+      return [role, Math.max(0, (role === 'ingest' ? Math.min(most, MAX_DEATHS_OF_INGEST) : most) - died)];
     }),
   );
 }

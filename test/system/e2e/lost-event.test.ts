@@ -7,7 +7,7 @@ import { chatLine } from '../../support/pipeline.ts';
 
 const POLL_MS = 20 * 60_000;
 /** Five hours. */
-const MOST_POLLS = 15;
+const MAX_POLLS = 15;
 
 test('an object of which no event came is found by the hourly listing and runs to its receipt', {
   timeout: 240_000,
@@ -20,7 +20,7 @@ test('an object of which no event came is found by the hourly listing and runs t
   );
   await drop('input/a b+ü.jsonl', chatLine('a'));
   let receipt: string | undefined;
-  for (let polls = 0; receipt === undefined && polls < MOST_POLLS; polls++) {
+  for (let polls = 0; receipt === undefined && polls < MAX_POLLS; polls++) {
     await poll(POLL_MS);
     receipt = await read('receipts/a b+ü.json');
   }

@@ -12,7 +12,7 @@ const REQUIRED_TIMES = 20;
 const REQUIRED_SEEDS = 900;
 /** Calls that few seeds make, and that are hit where they are made once: a short run may be without them. */
 const SELDOM =
-  /renew(Batch|Job|Lease|Publication)|addDuplicate|fileSize|writer\.suspend|removeBelow|unpark|table restored|duplicate -> ingesting|^hang |in one second|taken over|gave way|^cancelled:duplicate|after weeks|lost batch held|dead letter/;
+  /renew(Batch|Job|Lease|Publication)|addDuplicate|fileSize|writer\.suspend|removeBelow|suspensions\.lift|table restored|duplicate -> ingesting|^hang |in one second|taken over|gave way|^cancelled:duplicate|after weeks|lost batch held|dead letter/;
 const SELDOM_SEEDS = 20_000;
 
 /** How often each thing happened, over one seed or many. */

@@ -68,8 +68,8 @@ export class Refusals {
     )
       return undefined;
     const { code, isOfCreatesOnly } = trouble;
-    const isOfKey = code === 'api_key_missing' || code === 'invalid_api_key';
-    if ((!isOfKey || isOfCreatesOnly) && call !== 'create') return undefined;
+    const isKeyError = code === 'api_key_missing' || code === 'invalid_api_key';
+    if ((!isKeyError || isOfCreatesOnly) && call !== 'create') return undefined;
     if (code === 'model_not_found' && model !== trouble.model) return undefined;
     this.#world.note(`error:${call} ${code}`);
     if (apiKeys.length > 1) this.#world.note('fault:one API key of two is out of order');

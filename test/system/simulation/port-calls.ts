@@ -8,7 +8,7 @@ import type {
 } from '../../../src/core/ports/objects.ts';
 import type { JobEvents, Outbox } from '../../../src/core/ports/outbox.ts';
 import type { BatchApi, CallApi } from '../../../src/core/ports/provider.ts';
-import type { ParkStore, QuotaStore } from '../../../src/core/ports/quota.ts';
+import type { QuotaStore, SuspensionStore } from '../../../src/core/ports/quota.ts';
 import type { JobStore, ListingStore } from '../../../src/core/ports/records.ts';
 
 /**
@@ -96,13 +96,13 @@ const QUOTA = {
   changeBacklog: 'call',
 } as const satisfies Record<keyof QuotaStore, CallKind>;
 
-const PARKS = {
-  getPark: 'read',
-  getParks: 'read',
-  park: 'call',
+const SUSPENSIONS = {
+  getSuspension: 'read',
+  getSuspensions: 'read',
+  suspend: 'call',
   takeProbe: 'call',
-  unpark: 'call',
-} as const satisfies Record<keyof ParkStore, CallKind>;
+  lift: 'call',
+} as const satisfies Record<keyof SuspensionStore, CallKind>;
 
 const BATCHES = {
   uploadFile: 'single',
@@ -140,7 +140,7 @@ export const PORT_CALLS = {
   writer: WRITER,
   jobs: JOBS,
   quota: QUOTA,
-  parks: PARKS,
+  suspensions: SUSPENSIONS,
   batches: BATCHES,
   calls: CALLS,
   outbox: OUTBOX,
@@ -157,7 +157,7 @@ export const CALL_NAMES: readonly string[] = Object.entries(PORT_CALLS).flatMap(
 );
 
 /** Of these, what no handler calls yet; the simulation fails when one does, so that the list stays true. */
-export const UNCALLED: readonly string[] = ['parks.getPark'];
+export const UNCALLED: readonly string[] = ['suspensions.getSuspension'];
 
 /** Where calls go: the scheduler decides when `effect` happens, whether it does, and what the caller is told. */
 export interface Gate {

@@ -116,8 +116,8 @@ export const SAFETIES: Readonly<Record<string, Tamper>> = {
   'the intent is not recorded before a create': onJobs((jobs) => ({
     moveBatch: async (...[batch, write, now, holder]: MoveParameters) => {
       if (write.to === 'submitting' && write.from !== 'submitting') {
-        const standing = (await jobs.getBatch(batch.jobId, batch.batchId))!;
-        return { ...standing, ...changesOf(standing, write) } as BatchRecord;
+        const current = (await jobs.getBatch(batch.jobId, batch.batchId))!;
+        return { ...current, ...changesOf(current, write) } as BatchRecord;
       }
       const state = write.from === 'submitting' ? 'uploaded' : write.from;
       return jobs.moveBatch(batch, from(state, write), now, holder);
@@ -155,9 +155,9 @@ export const SAFETIES: Readonly<Record<string, Tamper>> = {
   // A claim is such a write as well; what the state does not stop, it would.
   'writes to batches are not conditional': onJobs((jobs) => {
     const move = async (...[batch, write, now]: MoveParameters): Promise<BatchRecord | undefined> => {
-      const standing = await jobs.getBatch(batch.jobId, batch.batchId);
+      const current = await jobs.getBatch(batch.jobId, batch.batchId);
       const { ofOpenAI: _, ...anyway } = write;
-      return standing && jobs.moveBatch(batch, from(standing.state, anyway), now);
+      return current && jobs.moveBatch(batch, from(current.state, anyway), now);
     };
     return {
       moveBatch: move,
@@ -178,9 +178,9 @@ export const SAFETIES: Readonly<Record<string, Tamper>> = {
   'a batch that is recorded is recorded anew': onJobs((jobs) => ({
     createBatch: async (batch) => {
       if (await jobs.createBatch(batch)) return true;
-      const standing = (await jobs.getBatch(batch.jobId, batch.batchId))!;
+      const current = (await jobs.getBatch(batch.jobId, batch.batchId))!;
       const again = batch as unknown as BatchPatch & { state: BatchRecord['state'] };
-      const write = batchWrite(standing.state, again, { clear: ['lease'] });
+      const write = batchWrite(current.state, again, { clear: ['lease'] });
       await jobs.moveBatch(batch, write, batch.updatedAt);
       return true;
     },

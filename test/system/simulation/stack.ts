@@ -29,8 +29,8 @@ import { MemoryListing } from '../../support/memory/listing.ts';
 import { type LifecycleRule, MemoryObjects } from '../../support/memory/objects.ts';
 import { MemoryEvents } from '../../support/memory/outbox.ts';
 import { MemoryOwners } from '../../support/memory/owners.ts';
-import { MemoryParks } from '../../support/memory/parks.ts';
 import { MemoryScratch } from '../../support/memory/scratch.ts';
+import { MemorySuspensions } from '../../support/memory/suspensions.ts';
 import { UNBOXED } from './hangs.ts';
 import { SIMULATED_PRICES, WatchedQuota } from './money.ts';
 import type { SimulatedOpenAI } from './openai-service.ts';
@@ -199,7 +199,7 @@ export class Stack {
       jobs: this.jobs,
       quota: this.quota,
       prices: SIMULATED_PRICES,
-      parks: new MemoryParks(),
+      suspensions: new MemorySuspensions(),
       batches: { withKey: (name) => openai.apiFor(this.id, name) },
       calls: { withKey: (name) => openai.calls.apiFor(this.id, name) },
       pause: () => Promise.reject(new Error('each invocation has its own')),
@@ -238,7 +238,7 @@ export class Stack {
       owners: throughGate('owners', deps.owners, gate),
       jobs: throughGate('jobs', deps.jobs, gate),
       quota: throughGate('quota', deps.quota, gate),
-      parks: throughGate('parks', deps.parks, gate),
+      suspensions: throughGate('suspensions', deps.suspensions, gate),
       batches: {
         withKey: (name, box) =>
           throughGate('batches', deps.batches.withKey(name), boxed(gate, deps.isUnboxed ? UNBOXED : box)),

@@ -46,7 +46,7 @@ test('builds what each capability works with from its environment, without a cal
     'limits',
     'objects',
     'outbox',
-    'parks',
+    'suspensions',
     'prices',
     'quota',
     'rules',

@@ -13,12 +13,12 @@ import type { ObjectStore } from '../../ports/objects.ts';
 import type { ProviderRules } from '../../ports/provider-rules.ts';
 import { checkLine } from '../../requests/check-line.ts';
 import { excerptOf } from '../../requests/excerpt.ts';
-import { type Counted, count, ENOUGH_ERROR, LEAST_COUNTED, type Tokenizer } from './estimate.ts';
+import { type Counted, count, ENOUGH_ERROR, MIN_COUNTED, type Tokenizer } from './estimate.ts';
 
 /** Requests of a stratum that are read at most, and at least however long they are; bytes that are read of a batch. */
-const MOST_COUNTED = 512;
-const LEAST_READ = 4;
-const MOST_READ_BYTES = 16_000_000;
+const MAX_COUNTED = 512;
+const MIN_READ = 4;
+const MAX_READ_BYTES = 16_000_000;
 /** Requests that are read side by side, and the bytes that they may have together. */
 const READ_AT_A_TIME = 8;
 const READ_BYTES_AT_A_TIME = 2_000_000;
@@ -49,7 +49,7 @@ export async function estimateBatchTokens(
   let readBytes = 0;
   for (let next: readonly Stratum[] = strata; ; ) {
     for (const stratum of next) {
-      const more = moreOf(stratum, entries, MOST_READ_BYTES - readBytes);
+      const more = moreOf(stratum, entries, MAX_READ_BYTES - readBytes);
       for await (const { entry, bytes } of readEntries(objects, source, entries, more)) {
         const counted = countLine(batch, bytes, entries.hash1(entry), tokenizer, rules);
         if (counted.kinds.some((kind) => UNBOUNDED.includes(kind))) return undefined;
@@ -62,7 +62,7 @@ export async function estimateBatchTokens(
     const worst = variances.indexOf(Math.max(...variances));
     const isEnough = Math.sqrt(variance) <= ENOUGH_ERROR * tokens;
     next = [strata[worst]!];
-    const hasMore = moreOf(strata[worst]!, entries, MOST_READ_BYTES - readBytes).length > 0;
+    const hasMore = moreOf(strata[worst]!, entries, MAX_READ_BYTES - readBytes).length > 0;
     if (isEnough || !hasMore) return Math.round(tokens);
   }
 }
@@ -93,13 +93,13 @@ function lengthOf(entries: ManifestEntries): number {
 /** Entries to be counted next: as many as were counted. */
 function moreOf({ order, counted }: Stratum, entries: ManifestEntries, bytes: number): number[] {
   const from = counted.length;
-  const more = order.slice(from, from === 0 ? LEAST_COUNTED : Math.min(2 * from, MOST_COUNTED));
+  const more = order.slice(from, from === 0 ? MIN_COUNTED : Math.min(2 * from, MAX_COUNTED));
   let most = 0;
   for (let left = bytes; most < more.length; most++) {
     left -= entries.length(more[most]!);
     if (left < 0) break;
   }
-  return more.slice(0, from === 0 ? Math.max(LEAST_READ, most) : most);
+  return more.slice(0, from === 0 ? Math.max(MIN_READ, most) : most);
 }
 
 /** The lines of some entries, some of them side by side. */

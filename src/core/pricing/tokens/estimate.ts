@@ -47,9 +47,9 @@ const TOKENS_PER_REPLY = 3;
 /** Relative standard error of a stratum's tokens at which no more of it is counted. */
 export const ENOUGH_ERROR = 0.01;
 /** So many are counted before the error is believed. */
-export const LEAST_COUNTED = 24;
+export const MIN_COUNTED = 24;
 const LOOK_EVERY = 8;
-const MOST_ERRORS = 3;
+const MAX_ERRORS = 3;
 /** Audio is a token each 0.1 s (Realtime guide, "Costs"), and nobody packs speech below 8 kbit/s. */
 const AUDIO_BYTES_PER_TOKEN = 100;
 
@@ -72,7 +72,7 @@ export function estimateTokens(sample: PromptSample, tokenizer?: Tokenizer): Tok
   const error = Math.sqrt(sum.variance);
   return {
     inputTokens,
-    inputTokensAtMost: Math.max(inputTokens, Math.ceil(sum.atMost + MOST_ERRORS * error)),
+    inputTokensAtMost: Math.max(inputTokens, Math.ceil(sum.atMost + MAX_ERRORS * error)),
     unestimated,
     ...(tokenizer === undefined ? {} : { relativeError: inputTokens === 0 ? 0 : error / inputTokens }),
   };
@@ -108,7 +108,7 @@ function measure(stratum: Stratum, model: Model, tokenizer: Tokenizer): Measured
   let text = { tokens: 0, variance: 0 };
   for (const request of stratum.sampled()) {
     counted.push(count(request, model, tokenizer));
-    if (counted.length < LEAST_COUNTED || counted.length % LOOK_EVERY !== 0) continue;
+    if (counted.length < MIN_COUNTED || counted.length % LOOK_EVERY !== 0) continue;
     text = scaleText(stratum, counted);
     if (Math.sqrt(text.variance) <= ENOUGH_ERROR * text.tokens) break;
   }

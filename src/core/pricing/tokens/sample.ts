@@ -43,8 +43,8 @@ export class SampleBudget {
 }
 
 /** Most and least that are kept of a stratum. */
-const MOST_KEPT = 512;
-const LEAST_KEPT = 24;
+const MAX_KEPT = 512;
+const MIN_KEPT = 24;
 /** Longer lines are cut down to an excerpt at once. */
 const KEPT_LINE_BYTES = 8_192;
 /** What an excerpt is counted for against the budget. */
@@ -116,7 +116,7 @@ class SampledStratum implements Stratum {
   readonly #endpoint: EndpointRules;
   readonly #budget: SampleBudget;
   #kept: Kept[] = [];
-  #most = MOST_KEPT;
+  #most = MAX_KEPT;
   /** Hashes from this one on are not taken. */
   #limit = Number.POSITIVE_INFINITY;
 
@@ -141,7 +141,7 @@ class SampledStratum implements Stratum {
         : { ...base, excerpt: excerptOf(this.#endpoint, request.bytes(), hash1 / 2 ** 32) },
     );
     this.#budget.left -= cost;
-    if (this.#budget.left < 0) this.#most = Math.max(LEAST_KEPT, Math.floor(this.#kept.length / 2));
+    if (this.#budget.left < 0) this.#most = Math.max(MIN_KEPT, Math.floor(this.#kept.length / 2));
     // Twice as many as are kept are let in before the rest is thrown out: sorting then costs next to nothing.
     if (this.#kept.length >= 2 * this.#most) this.#shrink();
   }

@@ -44,7 +44,7 @@ import type { ObjectStore } from '../../ports/objects.ts';
 import type { Outbox } from '../../ports/outbox.ts';
 import type { ByKey, CallAnswer, CallApi } from '../../ports/provider.ts';
 import type { ProviderRules } from '../../ports/provider-rules.ts';
-import type { ParkStore, QuotaStore } from '../../ports/quota.ts';
+import type { QuotaStore, SuspensionStore } from '../../ports/quota.ts';
 import type { JobStore } from '../../ports/records.ts';
 import type { Telemetry } from '../../ports/telemetry.ts';
 import { tierToStay, workOf } from '../../scheduling/ladder.ts';
@@ -55,7 +55,7 @@ import {
   recentLatencies,
   rememberLatencies,
 } from '../../scheduling/latency.ts';
-import { operatorErrorOf, parkFor } from '../../scheduling/operator-errors.ts';
+import { operatorErrorOf, suspendFor } from '../../scheduling/operator-errors.ts';
 import { CALLS_OF_A_SLICE, learn } from '../../scheduling/pace.ts';
 import { callsLedgerOf } from '../../scheduling/scopes.ts';
 import { readPaces } from '../../scheduling/step-down.ts';
@@ -73,7 +73,7 @@ export interface CallDeps {
   objects: ObjectStore;
   jobs: JobStore;
   quota: QuotaStore;
-  parks: ParkStore;
+  suspensions: SuspensionStore;
   calls: ByKey<CallApi>;
   rules: ProviderRules;
   outbox: Pick<Outbox, 'call' | 'collect'>;
@@ -407,7 +407,7 @@ class Slice {
       const trouble = operatorErrorOf(rules.errors, error);
       if (trouble !== undefined) {
         this.#again.push(index);
-        await parkFor(this.#deps, this.#batch, trouble, 'collected');
+        await suspendFor(this.#deps, this.#batch, trouble, 'collected');
         this.#halt({ why: 'over' });
       } else if (!(error instanceof CallUnansweredError) || error.mayBeCharged) {
         this.#unanswered(index, ambient.now() - begunAt, timeoutMs);
@@ -435,7 +435,7 @@ class Slice {
     this.#refusals = 0;
     this.#allowed = Math.min(CALLS_OF_A_SLICE, this.#allowed + 1 / this.#allowed);
     this.#add(index, isWithoutFlex ? unansweredLine(request.customId, MODEL_WITHOUT_FLEX) : line);
-    // The others would be answered the same: they wait for a person, and collect parks what it is about.
+    // The others would be answered the same: they wait for a person, and collect suspends what it is about.
     if (verdict.kind === 'operator') this.#halt({ why: 'over' });
     if (this.#unkept.length >= KEEP_EVERY_ANSWERS) await this.#keep();
   }
@@ -528,7 +528,7 @@ class Slice {
   }
 
   /** When a slice that OpenAI had no room for is called on: ever later, but in time for the next tier. */
-  async #restedAt(refusals: number): Promise<number> {
+  async #retryAt(refusals: number): Promise<number> {
     const now = this.#deps.ambient.now();
     const restMs = waitAfter(REST_BACKOFF, refusals);
     const isInTime = (await this.#tierAt(now + restMs)) === this.#tier;
@@ -601,7 +601,7 @@ class Slice {
       const refusals = stop.why === 'refused' ? (this.#calls.refusals ?? 0) + 1 : 0;
       this.#calls = { ...this.#calls, refusals };
       await this.#keep(this.#unsent());
-      const notBefore = refusals === 0 ? undefined : await this.#restedAt(refusals);
+      const notBefore = refusals === 0 ? undefined : await this.#retryAt(refusals);
       await this.#move(toCallsPaused(this.#batch, notBefore));
       // What rests is found by the sweep.
       if (refusals === 0) await outbox.call({ v: 1, jobId, batchId });

@@ -12,7 +12,7 @@ import { MINUTE_MS } from '../../../contract/time.ts';
 import { type Backoff, waitAfter } from '../../base/backoff.ts';
 import {
   IncompleteDownloadError,
-  isOfKey,
+  isApiKeyError,
   isUnavailable,
   ObjectGoneError,
   OutOfTimeError,
@@ -42,7 +42,7 @@ import { showsExecution, showsExecutionBesideFiles } from '../../lifecycle/execu
 import { LeasedBatch, TakenOverError } from '../../lifecycle/leased.ts';
 import { readOutcome, writeOutcomeOnce } from '../../lifecycle/outcome-file.ts';
 import { advanceAfter } from '../../lifecycle/rounds.ts';
-import { restedAt } from '../../lifecycle/step-failure.ts';
+import { retryAt } from '../../lifecycle/step-failure.ts';
 import { workingTime } from '../../lifecycle/time-limits.ts';
 import { attemptsOf } from '../../model/attempts.ts';
 import {
@@ -64,7 +64,7 @@ import type { ObjectStore } from '../../ports/objects.ts';
 import type { Outbox } from '../../ports/outbox.ts';
 import type { BatchService, ByKey } from '../../ports/provider.ts';
 import type { ProviderRules } from '../../ports/provider-rules.ts';
-import type { ParkStore, QuotaStore } from '../../ports/quota.ts';
+import type { QuotaStore, SuspensionStore } from '../../ports/quota.ts';
 import type { JobStore } from '../../ports/records.ts';
 import type { Scratch } from '../../ports/scratch.ts';
 import type { Telemetry } from '../../ports/telemetry.ts';
@@ -76,8 +76,8 @@ import { Tally } from '../../pricing/tally.ts';
 import { readInputCounts } from '../../results/input-counts.ts';
 import { dispatch } from '../../scheduling/dispatch.ts';
 import { tierToBegin } from '../../scheduling/ladder.ts';
-import { operatorErrorOf, parkFor, unparkFor } from '../../scheduling/operator-errors.ts';
-import { isUnsent, readPaces } from '../../scheduling/step-down.ts';
+import { liftSuspensionsFor, operatorErrorOf, suspendFor } from '../../scheduling/operator-errors.ts';
+import { isWithdrawn, readPaces } from '../../scheduling/step-down.ts';
 import { type Decision, decide, decideRefusal, type Refusal, unreadable } from './decide.ts';
 import { fetchResults, readFetched } from './fetch.ts';
 import { Join } from './join.ts';
@@ -95,7 +95,7 @@ export interface CollectDeps {
   batches: ByKey<Batches>;
   rules: ProviderRules;
   quota: QuotaStore;
-  parks: ParkStore;
+  suspensions: SuspensionStore;
   outbox: Pick<Outbox, 'submit' | 'call' | 'collect' | 'finalize'>;
   scratch: Scratch;
   ambient: Ambient;
@@ -129,7 +129,7 @@ export async function collect(deps: CollectDeps, { jobId, batchId }: BatchMessag
       const withKey = { ...deps, batches, deadline: workingTime(deps.deadline) };
       await batch.work(withKey, (leased) => collectLeased(leased, job, batch));
     } catch (error) {
-      if (isOfKey(error)) return waitForKey(deps, batch, error);
+      if (isApiKeyError(error)) return waitForKey(deps, batch, error);
       // Another worker may have collected it, which is to be carried on below.
       if (!(error instanceof TakenOverError)) {
         const isDone = await batch.fail(deps, error, (delivery) =>
@@ -172,7 +172,7 @@ async function collectLeased(deps: DepsWithKey, job: Job, leased: LeasedBatch): 
     await leased.move(toCollected(batch, outcome));
     return;
   }
-  if (isUnsent(batch) && job.cancelledAt === undefined) {
+  if (isWithdrawn(batch) && job.cancelledAt === undefined) {
     const { source, entries } = await readManifest(deps.objects, batch.manifestKey);
     const parts = cutIntoSlices(entries).map((slice) => ({
       entries: slice,
@@ -351,7 +351,7 @@ async function writeResults(
 ): Promise<NonNullable<BatchRecord['results']>> {
   const { entries, source } = manifest;
   const keys = workKeys(deps.settings.layout, job.jobId).collected(batch.batchId, deps.ambient.nonce());
-  const { of: decisions, park: trouble } =
+  const { of: decisions, suspend: trouble } =
     refusal === undefined
       ? decide(job, batch, entries, join, deps.rules.errors)
       : decideMended(entries, refusal);
@@ -422,7 +422,7 @@ async function writeResults(
           : [next].filter(({ count }) => count > 0);
     const children: NextBatch[] = [];
     const restMs = waitAfter(REST_BACKOFF, tries);
-    const rest = tries === 0 ? {} : { notBefore: restedAt(batch, restMs, deps.ambient.now()) };
+    const rest = tries === 0 ? {} : { notBefore: retryAt(batch, restMs, deps.ambient.now()) };
     for (const [index, part] of parts.entries()) {
       const manifestKey = keys.nextManifest(index);
       await deps.objects.put(manifestKey, encodeManifest({ source, entries: part }));
@@ -438,8 +438,8 @@ async function writeResults(
       });
     }
     // Before the batch is collected: the next round must not be admitted into it.
-    if (trouble !== undefined) await parkFor(deps, batch, trouble, 'collected');
-    else if (outcome.succeeded > 0) await unparkFor(deps, batch, 'collected');
+    if (trouble !== undefined) await suspendFor(deps, batch, trouble, 'collected');
+    else if (outcome.succeeded > 0) await liftSuspensionsFor(deps, batch, 'collected');
     return {
       outcome,
       ...(outputRun === undefined ? {} : { outputRun }),
@@ -526,7 +526,7 @@ function noOutcome(): BatchOutcome {
 function decideMended(
   entries: ManifestEntries,
   refusal: Extract<Refusal, { kind: 'repair' }>,
-): { of: Decision[]; park?: undefined } {
+): { of: Decision[]; suspend?: undefined } {
   const of = Array.from({ length: entries.count }, (_, index): Decision => {
     const tried = entries.tried(index);
     const error = refusal.errorOf(index);

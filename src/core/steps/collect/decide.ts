@@ -44,7 +44,7 @@ export interface Results {
 export interface Decisions {
   of: Decision[];
   /** An operator's error among the lines: what must wait until a person has acted. */
-  park?: { scope: OperatorScope; code: string };
+  suspend?: { scope: OperatorScope; code: string };
 }
 
 /** A request whose result may be in a file that cannot be read: never run again by itself, because it may be paid for. */
@@ -97,7 +97,7 @@ export function decide(
   for (let index = 0; index < entries.count && !hasAnswers; index++)
     hasAnswers = results.verdict(index)?.kind === 'succeeded';
   const absent = absentVerdict(batch);
-  let park: Decisions['park'];
+  let suspend: Decisions['suspend'];
   const of = Array.from({ length: entries.count }, (_, index): Decision => {
     const tried = entries.tried(index);
     const verdict = results.verdict(index);
@@ -113,7 +113,7 @@ export function decide(
         : { kind: 'failed', tried, code: CANCELLED.code, stated: CANCELLED };
     if (verdict?.kind === 'operator' && !(verdict.scope === 'model' && hasAnswers)) {
       if (!mayRetry) return { kind: 'failed', tried, code: verdict.code };
-      if (park?.scope !== 'key') park = { scope: verdict.scope, code: verdict.code };
+      if (suspend?.scope !== 'key') suspend = { scope: verdict.scope, code: verdict.code };
       return { kind: 'retry', tried };
     }
     // A model that answers others of the batch is there: what it says of this one is a fault that may pass.
@@ -128,12 +128,13 @@ export function decide(
       ? { kind: 'failed', tried: now, code, stated: absent.stated, ...lost }
       : { kind: 'failed', tried: now, code, ...lost };
   });
-  if (park === undefined && of.some(({ kind }) => kind === 'retry')) park = operatorErrorIn(batch, rules);
-  return { of, ...(park === undefined ? {} : { park }) };
+  if (suspend === undefined && of.some(({ kind }) => kind === 'retry'))
+    suspend = operatorErrorIn(batch, rules);
+  return { of, ...(suspend === undefined ? {} : { suspend }) };
 }
 
 /** What ended a batch while it ran, if that takes a person: what is left of it would meet the same. */
-function operatorErrorIn({ ending }: EndedBatch, rules: ErrorRules): Decisions['park'] {
+function operatorErrorIn({ ending }: EndedBatch, rules: ErrorRules): Decisions['suspend'] {
   const { status, errors = [] } = ending!;
   if (status !== 'failed') return undefined;
   for (const { code } of errors) {

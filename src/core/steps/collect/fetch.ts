@@ -8,7 +8,7 @@ import type { Settings } from '../../../contract/settings.ts';
 import {
   CorruptWorkFileError,
   IncompleteDownloadError,
-  isOfKey,
+  isApiKeyError,
   ObjectSizeError,
   OutOfTimeError,
   UploadGoneError,
@@ -175,7 +175,7 @@ class Copy {
     } catch (error) {
       if (error instanceof UploadGoneError) return this.#giveUp(error);
       // Without the key nobody knows what can be read.
-      if (!takesWhatIsReadable || isOfKey(error)) {
+      if (!takesWhatIsReadable || isApiKeyError(error)) {
         if (error instanceof ChangedFileError) return this.#giveUp(error);
         // The error that led here is the one to be told.
         await this.record().catch(() => {});

@@ -5,7 +5,7 @@
  * OpenAI has them by then, however old our record and our copies of them are.
  */
 import { HOUR_MS, MINUTE_MS } from '../../../contract/time.ts';
-import { isOfKey, NotYetError } from '../../base/errors.ts';
+import { isApiKeyError, NotYetError } from '../../base/errors.ts';
 import { toResultsLate } from '../../lifecycle/batch-transitions.ts';
 import { showsExecution, surelyDidNotBegin } from '../../lifecycle/executed.ts';
 import type { LeasedBatch } from '../../lifecycle/leased.ts';
@@ -121,7 +121,7 @@ async function lookAt(deps: LateResultsDeps, batch: BatchRecord): Promise<Look> 
     return await askOpenAI(deps, batch);
   } catch (error) {
     // For a key, results wait as long as it takes.
-    if (!isLastTry(batch) || isOfKey(error)) throw error;
+    if (!isLastTry(batch) || isApiKeyError(error)) throw error;
     return { kind: 'unanswered' };
   }
 }

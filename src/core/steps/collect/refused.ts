@@ -10,9 +10,9 @@ import { toTooLarge } from '../../lifecycle/batch-transitions.ts';
 import type { LeasedBatch } from '../../lifecycle/leased.ts';
 import { type BatchRecord, tokensOf } from '../../model/batch.ts';
 import type { Outbox } from '../../ports/outbox.ts';
-import type { ParkStore, QuotaStore } from '../../ports/quota.ts';
+import type { QuotaStore, SuspensionStore } from '../../ports/quota.ts';
 import { configuredFor } from '../../scheduling/admit.ts';
-import { parkFor } from '../../scheduling/operator-errors.ts';
+import { suspendFor } from '../../scheduling/operator-errors.ts';
 import { tokensLedgerOf } from '../../scheduling/scopes.ts';
 import { cutAfterRefusal, lessonOfRefusal } from '../../scheduling/token-limit.ts';
 import type { Refusal } from './decide.ts';
@@ -28,7 +28,7 @@ const MAX_DELAY_MS = 15 * MINUTE_MS;
 
 export interface RefusedDeps extends SendAgainDeps {
   settings: Pick<Settings, 'quota'>;
-  parks: ParkStore;
+  suspensions: SuspensionStore;
   quota: Pick<QuotaStore, 'getLedger' | 'changeLedger' | 'settle'>;
   outbox: Pick<Outbox, 'collect'>;
 }
@@ -46,7 +46,7 @@ export async function sendRefusedAgain(
     refusal.kind === 'no_room' ? await learnRefusal(deps, batch, refusal.error.message) : false;
   const { jobId, batchId, admission } = batch.record;
   if (refusal.kind === 'operator')
-    await parkFor(deps, batch.record, { scope: refusal.scope, code: refusal.error.code }, 'collected');
+    await suspendFor(deps, batch.record, { scope: refusal.scope, code: refusal.error.code }, 'collected');
   // Nothing of it was executed, so nothing was charged.
   if (admission !== undefined) await deps.quota.settle(admission.reservation, deps.ambient.now());
   if (isTooLarge) return true;

@@ -22,7 +22,7 @@ export interface Stretch {
 /** From here on, a stretch of text is copied within S3: its smallest part. */
 const COPIED_BYTES = 5 * 1024 * 1024;
 /** Text that is copied at a time, so that time is looked at now and then. */
-const MOST_COPIED_BYTES = 256 * 1024 * 1024;
+const MAX_COPIED_BYTES = 256 * 1024 * 1024;
 
 /** Runs that may stand open as streams: two connections each, out of the 64 that the S3 client has. */
 const MAX_STREAMED_RUNS = 24;
@@ -155,7 +155,7 @@ async function* joinStretches(
   let joined: { run: RunRef; start: number; end: number; lastLine: number } | undefined;
   for await (const { run, records, start, end } of mergeIndexes(objects, bucket, runs, fromLine)) {
     const lastLine = records.at(-1)!.line;
-    if (joined?.run === run && end - joined.start <= MOST_COPIED_BYTES) {
+    if (joined?.run === run && end - joined.start <= MAX_COPIED_BYTES) {
       joined.end = end;
       joined.lastLine = lastLine;
       continue;

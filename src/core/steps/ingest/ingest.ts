@@ -34,7 +34,7 @@ import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
 import type { Inputs, ObjectStore, OwnersStore } from '../../ports/objects.ts';
 import type { JobEvents, Outbox } from '../../ports/outbox.ts';
 import type { ProviderRules } from '../../ports/provider-rules.ts';
-import type { ParkStore, QuotaStore } from '../../ports/quota.ts';
+import type { QuotaStore, SuspensionStore } from '../../ports/quota.ts';
 import type { JobStore, ListingStore } from '../../ports/records.ts';
 import type { Telemetry } from '../../ports/telemetry.ts';
 import type { Prices } from '../../pricing/prices.ts';
@@ -54,7 +54,7 @@ export interface IngestDeps {
   listing: Pick<ListingStore, 'getListing'>;
   jobs: JobStore;
   quota: QuotaStore;
-  parks: ParkStore;
+  suspensions: SuspensionStore;
   owners: OwnersStore;
   outbox: Outbox;
   events: JobEvents;

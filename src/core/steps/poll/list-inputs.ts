@@ -50,18 +50,18 @@ export async function listInputs(deps: ListInputsDeps): Promise<void> {
   const now = deps.ambient.now();
   // In each run, so that a new deployment has its prefixes before the first file comes.
   const owners = await claimPrefixes(deps);
-  const standing = await deps.listing.getListing();
-  if (standing === undefined) {
+  const current = await deps.listing.getListing();
+  if (current === undefined) {
     // As S3 tells time, in whole seconds.
     const since = Math.floor(now / 1000) * 1000;
     const first = { v: 1, generation: 1, since, watermark: since, nextAt: now + EVERY_MS } as const;
     if (await deps.listing.putListing(first)) deps.telemetry.record('listing.started', { since });
     return;
   }
-  if (standing.pass === undefined && now < standing.nextAt) return;
-  const { pass, isDone } = await list(deps, owners, standing, standing.pass ?? { startedAt: now, found: 0 });
-  const { pass: _, ...rest } = standing;
-  const generation = standing.generation + 1;
+  if (current.pass === undefined && now < current.nextAt) return;
+  const { pass, isDone } = await list(deps, owners, current, current.pass ?? { startedAt: now, found: 0 });
+  const { pass: _, ...rest } = current;
+  const generation = current.generation + 1;
   if (!isDone) {
     await deps.listing.putListing({ ...rest, generation, pass });
     deps.telemetry.record('listing.interrupted', {
@@ -83,7 +83,7 @@ function watermarkAfter({ startedAt, oldestFound = Number.POSITIVE_INFINITY }: L
 async function list(
   deps: ListInputsDeps,
   owners: readonly PrefixOwner[],
-  standing: InputListing,
+  current: InputListing,
   from: ListingPass,
 ): Promise<{ pass: ListingPass; isDone: boolean }> {
   // Not all of the time that is left: how far this came has to be recorded.
@@ -95,7 +95,7 @@ async function list(
     do {
       if (deadline.remainingMs() <= 0) return { pass, isDone: false };
       const { versions, next } = await deps.inputs.listVersions(prefix, pass.after);
-      const unknown = versions.filter((version) => mayBeUnknown(version, standing, pass));
+      const unknown = versions.filter((version) => mayBeUnknown(version, current, pass));
       pass = { ...(await handOver(deps, owners, pass, unknown)), after: next };
     } while (pass.after !== undefined);
   }

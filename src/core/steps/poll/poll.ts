@@ -18,7 +18,7 @@ import type { Inputs, ObjectStore, OwnersStore, WorkFiles } from '../../ports/ob
 import type { Outbox } from '../../ports/outbox.ts';
 import type { BatchService, ByKey, RemoteBatch } from '../../ports/provider.ts';
 import type { ProviderRules } from '../../ports/provider-rules.ts';
-import type { ParkStore, QuotaStore } from '../../ports/quota.ts';
+import type { QuotaStore, SuspensionStore } from '../../ports/quota.ts';
 import type { JobStore, ListingStore } from '../../ports/records.ts';
 import type { Telemetry } from '../../ports/telemetry.ts';
 import type { Prices } from '../../pricing/prices.ts';
@@ -45,7 +45,7 @@ export interface PollDeps extends ReconcileDeps {
   prices: Prices;
   jobs: JobStore;
   quota: QuotaStore;
-  parks: ParkStore;
+  suspensions: SuspensionStore;
   listing: ListingStore;
   owners: OwnersStore;
   batches: ByKey<Batches>;

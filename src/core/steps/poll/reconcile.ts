@@ -9,7 +9,7 @@ import * as z from 'zod';
 import type { OwnText } from '../../../contract/event-fields.ts';
 import { apiKeyNamesOf, type Settings } from '../../../contract/settings.ts';
 import { HOUR_MS } from '../../../contract/time.ts';
-import { isOfKey } from '../../base/errors.ts';
+import { isApiKeyError } from '../../base/errors.ts';
 import { ownText, reasonOf } from '../../base/own-text.ts';
 import { readJobFile } from '../../files/job-file.ts';
 import { pollKey } from '../../files/keys.ts';
@@ -69,13 +69,13 @@ export async function reconcile(deps: ReconcileDeps, poll: number): Promise<void
 /** Notes the number of this poll, and whether the table was restored; gives when it was, last. */
 async function seeRestore(deps: ReconcileDeps, poll: number): Promise<number | undefined> {
   const key = pollKey(deps.settings.layout);
-  const standing = await readWorkJson(deps.objects, key, pollFileSchema);
-  const isRestored = standing !== undefined && poll <= standing.poll;
-  const restoredAt = isRestored ? deps.ambient.now() : standing?.restoredAt;
+  const current = await readWorkJson(deps.objects, key, pollFileSchema);
+  const isRestored = current !== undefined && poll <= current.poll;
+  const restoredAt = isRestored ? deps.ambient.now() : current?.restoredAt;
   if (isRestored)
     deps.telemetry.record('table.restored', {
       poll,
-      seen: standing.poll,
+      seen: current.poll,
     });
   const file: z.infer<typeof pollFileSchema> = {
     v: 1,
@@ -125,12 +125,12 @@ async function forEachProject(
     if (batch.attempt?.keyVersion !== undefined) versions.add(batch.attempt?.keyVersion);
   }
   const failures: unknown[] = [];
-  /** With a key that is out of order there is nothing to be seen; what needs it is parked, which is told there. */
+  /** With a key that OpenAI refuses nothing can be read; what needs it is suspended, and that is logged there. */
   const tryStep = async (project: Project): Promise<string | undefined> => {
     try {
       return await step(project);
     } catch (error) {
-      if (isOfKey(error)) deps.telemetry.record('key.refused', { ...project, reason: reasonOf(error) });
+      if (isApiKeyError(error)) deps.telemetry.record('key.refused', { ...project, reason: reasonOf(error) });
       // What one key is refused must not keep the others from being looked at.
       else failures.push(error);
       return undefined;

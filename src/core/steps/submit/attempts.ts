@@ -34,9 +34,9 @@ export async function unknownAttempt(
   const { attempt: keyOf } = workKeys(layout, jobId);
   let last: CreateAttempt | undefined;
   for (let attempt = (history?.attempts ?? 0) + 1; ; attempt++) {
-    const standing = await readWorkJson(objects, keyOf(batchId, attempt), attemptSchema);
-    if (standing === undefined) return last;
-    last = standing;
+    const current = await readWorkJson(objects, keyOf(batchId, attempt), attemptSchema);
+    if (current === undefined) return last;
+    last = current;
   }
 }
 

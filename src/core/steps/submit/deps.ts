@@ -5,7 +5,7 @@ import type { ObjectStore } from '../../ports/objects.ts';
 import type { Outbox } from '../../ports/outbox.ts';
 import type { BatchService, ByKey } from '../../ports/provider.ts';
 import type { ProviderRules } from '../../ports/provider-rules.ts';
-import type { ParkStore, QuotaStore } from '../../ports/quota.ts';
+import type { QuotaStore, SuspensionStore } from '../../ports/quota.ts';
 import type { JobStore } from '../../ports/records.ts';
 import type { Telemetry } from '../../ports/telemetry.ts';
 
@@ -17,7 +17,7 @@ export interface SubmitDeps {
   rules: ProviderRules;
   settings: Pick<Settings, 'quota' | 'stuck' | 'layout' | 'inputs'>;
   quota: QuotaStore;
-  parks: ParkStore;
+  suspensions: SuspensionStore;
   outbox: Pick<Outbox, 'submit'>;
   ambient: Ambient;
   deadline: Deadline;

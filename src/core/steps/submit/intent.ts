@@ -23,7 +23,7 @@ import { COMPLETION_WINDOW_MS, workingTime } from '../../lifecycle/time-limits.t
 import type { BatchRecord, PagePosition } from '../../model/batch.ts';
 import type { Job } from '../../model/job.ts';
 import type { RemoteBatch } from '../../ports/provider.ts';
-import { unparkFor } from '../../scheduling/operator-errors.ts';
+import { liftSuspensionsFor } from '../../scheduling/operator-errors.ts';
 import { type CreateAttempt, unknownAttempt, writeAttemptOnce } from './attempts.ts';
 import type { CreateSettles, DepsWithKey } from './deps.ts';
 import { type LookUp, lookUp } from './look-up.ts';
@@ -93,7 +93,7 @@ export async function recordSubmitted(
   const { jobId, batchId, requests } = batch.record;
   await batch.move(toSubmitted(batch.record, remote, deps.ambient.now()));
   deps.telemetry.record('batch.submitted', { jobId, batchId, openaiBatchId: remote.id, requests });
-  await unparkFor(deps, batch.record, 'created');
+  await liftSuspensionsFor(deps, batch.record, 'created');
 }
 
 /** `submitting -> submitted` if the batch exists, `-> admitted` if it surely does not; otherwise it stays, for later. */

@@ -28,7 +28,7 @@ import { isGivenUp, isSourceUnreadable } from '../../lifecycle/unreadable-source
 import { apiKeyOf, type BatchRecord } from '../../model/batch.ts';
 import { CANCELLED, INPUT_UNREADABLE, OBJECT_GONE } from '../../model/outcome-codes.ts';
 import type { BatchSource, RemoteBatch, UploadedFile } from '../../ports/provider.ts';
-import { type OperatorError, operatorErrorOf, parkFor } from '../../scheduling/operator-errors.ts';
+import { type OperatorError, operatorErrorOf, suspendFor } from '../../scheduling/operator-errors.ts';
 import { isShortWait, refusalWaitMs } from '../../scheduling/refusal-wait.ts';
 import { createTurnsOf } from '../../scheduling/scopes.ts';
 import type { DepsWithKey, SubmitDeps } from './deps.ts';
@@ -262,7 +262,7 @@ async function refused(deps: DepsWithKey, batch: LeasedBatch, error: CreateRefus
  */
 async function waitForOperator(deps: DepsWithKey, batch: LeasedBatch, trouble: OperatorError): Promise<void> {
   const { jobId, batchId, attempt, admission } = batch.record;
-  await parkFor(deps, batch.record, trouble, 'created');
+  await suspendFor(deps, batch.record, trouble, 'created');
   const lastError = `waits for a person: ${trouble.code}`;
   await batch.move(toWaiting(batch.record, { reason: trouble.code, lastError }));
   await giveBack(deps, admission);

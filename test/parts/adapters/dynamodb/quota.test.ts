@@ -2,21 +2,21 @@ import { TransactionCanceledException } from '@aws-sdk/client-dynamodb';
 import { GetCommand } from '@aws-sdk/lib-dynamodb';
 import { expect, onTestFinished, test } from 'vitest';
 import { DynamoDBJobs } from '../../../../src/adapters/dynamodb/jobs.ts';
-import { DynamoDBParks } from '../../../../src/adapters/dynamodb/parks.ts';
 import { DynamoDBQuota } from '../../../../src/adapters/dynamodb/quota.ts';
+import { DynamoDBSuspensions } from '../../../../src/adapters/dynamodb/suspensions.ts';
 import { batchOf } from '../../../support/contracts/job-store.suite.ts';
 import { describeAdmissionStores } from '../../../support/contracts/quota.suite.ts';
 import { startLocalDynamoDB, TABLE } from '../../../support/local-dynamodb.ts';
 import { MemoryJobs } from '../../../support/memory/jobs.ts';
-import { MemoryParks } from '../../../support/memory/parks.ts';
 import { MemoryQuota } from '../../../support/memory/quota.ts';
+import { MemorySuspensions } from '../../../support/memory/suspensions.ts';
 
 const NOW = 1_790_000_000_000;
 const DEMANDS = [{ ledger: 'tokens', amount: 10, limit: 100 }];
 
 describeAdmissionStores('memory', async () => {
   const jobs = new MemoryJobs();
-  return { jobs, quota: new MemoryQuota(jobs), parks: new MemoryParks(), close: async () => {} };
+  return { jobs, quota: new MemoryQuota(jobs), suspensions: new MemorySuspensions(), close: async () => {} };
 });
 
 describeAdmissionStores('DynamoDB', async () => {
@@ -25,7 +25,7 @@ describeAdmissionStores('DynamoDB', async () => {
   return {
     jobs: new DynamoDBJobs(client, table),
     quota: new DynamoDBQuota(client, table),
-    parks: new DynamoDBParks(client, table),
+    suspensions: new DynamoDBSuspensions(client, table),
     close,
   };
 });

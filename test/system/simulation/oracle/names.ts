@@ -29,11 +29,11 @@ export async function checkNames(
     const owner = ofJob.get(newest.jobId);
     if (owner === undefined) continue;
     const names = namesOf(key);
-    const standing = await stack.objects.get(names.receipt);
+    const current = await stack.objects.get(names.receipt);
     const jobId =
-      standing === undefined
+      current === undefined
         ? undefined
-        : (JSON.parse(Buffer.from(standing).toString('utf8')) as Receipt).jobId;
+        : (JSON.parse(Buffer.from(current).toString('utf8')) as Receipt).jobId;
     if (jobId !== newest.jobId) {
       report(
         `${names.receipt} is of job ${jobId}; the newest version of ${key} is answered by ${newest.jobId}`,

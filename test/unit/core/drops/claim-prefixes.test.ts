@@ -50,16 +50,16 @@ describe('claiming', () => {
   });
 
   it('changes nothing for a stack that has what it needs, and keeps what it names no more', () => {
-    const standing = [owner('a', 'input/'), owner('a', 'work/')];
-    expect(claimFor(claimant('a', ['input/x/', 'work/']), standing, T0 + 9)).toEqual({
-      owners: standing,
+    const current = [owner('a', 'input/'), owner('a', 'work/')];
+    expect(claimFor(claimant('a', ['input/x/', 'work/']), current, T0 + 9)).toEqual({
+      owners: current,
       claimed: [],
     });
   });
 
   it('takes over what overlaps with its own prefixes from the stack of that name, and nothing else', () => {
-    const standing = [owner('a', 'input/a/'), owner('a', 'elsewhere/'), owner('c', 'input/c/')];
-    const { owners } = claimFor(claimant('b', ['input/a/x/', 'input/c/'], 'a'), standing, T0 + 9);
+    const current = [owner('a', 'input/a/'), owner('a', 'elsewhere/'), owner('c', 'input/c/')];
+    const { owners } = claimFor(claimant('b', ['input/a/x/', 'input/c/'], 'a'), current, T0 + 9);
     expect(namesOf(owners)).toEqual(['a: elsewhere/', 'a: input/a/', 'b: input/a/x/', 'c: input/c/']);
     expect(owners.find(({ stackName }) => stackName === 'b')).toMatchObject({
       since: T0 + 9 + HANDOVER_MS,

@@ -37,7 +37,7 @@ describe('plan', () => {
     const settled = await Promise.all(
       ['a', 'b', 'c'].map((attempt) => writePlanOnce(objects, KEY, plan(attempt))),
     );
-    expect(new Set(settled.map((standing) => JSON.stringify(standing))).size).toBe(1);
+    expect(new Set(settled.map((current) => JSON.stringify(current))).size).toBe(1);
     expect(await writePlanOnce(objects, KEY, plan('d'))).toEqual(settled[0]);
   });
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { LEAST_CACHED_TOKENS, SharedPrefixes } from '../../../../src/core/forecast/prefixes.ts';
+import { MIN_CACHED_TOKENS, SharedPrefixes } from '../../../../src/core/forecast/prefixes.ts';
 
 /** One token a word. */
 const tokenizer = (text: string): number => text.split(' ').filter((word) => word !== '').length;
@@ -74,7 +74,7 @@ describe('SharedPrefixes', () => {
       fc.property(fc.array(block, { minLength: 2, maxLength: 12 }), (requests) => {
         const prompts = requests.map((blocks) => [blocks.map((each) => wordsOf(400, each)).join(' ')]);
         for (const { requests: sharing, tokens, firstLine } of reportOf(prompts).shared) {
-          expect(tokens).toBeGreaterThanOrEqual(LEAST_CACHED_TOKENS);
+          expect(tokens).toBeGreaterThanOrEqual(MIN_CACHED_TOKENS);
           const first = prompts[firstLine - 1]![0]!.split(' ');
           const alike = prompts.filter(([text]) => {
             const words = text!.split(' ');

@@ -14,14 +14,14 @@ import { cutByTokens } from '../../../../src/core/pricing/recut.ts';
 import { admit, type Situation } from '../../../../src/core/scheduling/admit.ts';
 import type { MoneyRules } from '../../../../src/core/scheduling/budget.ts';
 import { newLedger } from '../../../../src/core/scheduling/ledger.ts';
-import { parked } from '../../../../src/core/scheduling/parks.ts';
 import {
   callsLedgerOf,
   createTurnsOf,
-  parkScope,
-  parkScopesOf,
+  suspensionScope,
+  suspensionScopesOf,
   tokensLedgerOf,
 } from '../../../../src/core/scheduling/scopes.ts';
+import { suspended } from '../../../../src/core/scheduling/suspensions.ts';
 import {
   lessonOfAcceptance,
   lessonOfRefusal,
@@ -68,7 +68,7 @@ function situation(waiting: BatchRecord[], changes: Partial<Situation> = {}): Si
     waiting,
     held: [],
     ledgers: new Map(),
-    parks: new Map(),
+    suspensions: new Map(),
     turnsLeft: new Map([[DEFAULT_API_KEY, 2_000]]),
     quota: quotaOf({ [MODEL]: 1_000 }),
     rulesOf: () => UNLIMITED,
@@ -224,13 +224,13 @@ describe('what is too large', () => {
   });
 });
 
-describe('parks', () => {
-  const parkOf = (scope: string, probeAt: number) => ({
-    ...parked(undefined, scope, 'invalid_api_key', 'created', NOW - HOUR_MS),
+describe('suspensions', () => {
+  const suspensionOf = (scope: string, probeAt: number) => ({
+    ...suspended(undefined, scope, 'invalid_api_key', 'created', NOW - HOUR_MS),
     probeAt,
   });
 
-  test('nothing goes with a parked key until a probe may, and then the smallest batch alone', () => {
+  test('nothing goes with a suspended key until a probe may, and then the smallest batch alone', () => {
     const waiting = [
       batch('a', 0, { bytes: 500 }),
       batch('b', 0, { bytes: 90 }),
@@ -238,36 +238,44 @@ describe('parks', () => {
     ];
     const early = admit(
       situation(waiting, {
-        parks: new Map([[parkScope(DEFAULT_API_KEY), parkOf(parkScope(DEFAULT_API_KEY), NOW + 1)]]),
+        suspensions: new Map([
+          [suspensionScope(DEFAULT_API_KEY), suspensionOf(suspensionScope(DEFAULT_API_KEY), NOW + 1)],
+        ]),
       }),
     );
     expect(early.admissions).toEqual([]);
     expect(Object.fromEntries(early.waitingFor)).toEqual({ operator: 3 });
     const due = admit(
       situation(waiting, {
-        parks: new Map([[parkScope(DEFAULT_API_KEY), parkOf(parkScope(DEFAULT_API_KEY), NOW)]]),
+        suspensions: new Map([
+          [suspensionScope(DEFAULT_API_KEY), suspensionOf(suspensionScope(DEFAULT_API_KEY), NOW)],
+        ]),
       }),
     );
-    expect(due.admissions).toMatchObject([{ batch: { jobId: 'b' }, probes: [parkScope(DEFAULT_API_KEY)] }]);
+    expect(due.admissions).toMatchObject([
+      { batch: { jobId: 'b' }, probes: [suspensionScope(DEFAULT_API_KEY)] },
+    ]);
     expect(Object.fromEntries(due.waitingFor)).toEqual({ operator: 2 });
   });
 
-  test('a parked model holds up no other model', () => {
-    const scope = parkScope(DEFAULT_API_KEY, 'x');
+  test('a suspended model holds up no other model', () => {
+    const scope = suspensionScope(DEFAULT_API_KEY, 'x');
     const waiting = [batch('a', 0, { model: 'x' }), batch('b', 0)];
-    const decisions = admit(situation(waiting, { parks: new Map([[scope, parkOf(scope, NOW + 1)]]) }));
+    const decisions = admit(
+      situation(waiting, { suspensions: new Map([[scope, suspensionOf(scope, NOW + 1)]]) }),
+    );
     expect(decisions.admissions).toMatchObject([{ batch: { jobId: 'b' }, probes: [] }]);
   });
 
-  test('a parked key holds up the batches of no other key, of the same model or not', () => {
+  test('a suspended key holds up the batches of no other key, of the same model or not', () => {
     const waiting = [batch('a', 0), batch('b', 0, { apiKey: 'team-b' }), batch('c', 0, { apiKey: 'team-c' })];
-    const model = parkScope('team-c', MODEL);
-    const parks = new Map([
-      [DEFAULT_API_KEY, parkOf(DEFAULT_API_KEY, NOW + 1)],
-      [model, parkOf(model, NOW + 1)],
+    const model = suspensionScope('team-c', MODEL);
+    const suspensions = new Map([
+      [DEFAULT_API_KEY, suspensionOf(DEFAULT_API_KEY, NOW + 1)],
+      [model, suspensionOf(model, NOW + 1)],
     ]);
     const turnsLeft = new Map([DEFAULT_API_KEY, 'team-b', 'team-c'].map((name) => [name, 9]));
-    const decisions = admit(situation(waiting, { parks, turnsLeft }));
+    const decisions = admit(situation(waiting, { suspensions, turnsLeft }));
     expect(decisions.admissions).toMatchObject([{ batch: { jobId: 'b' }, probes: [] }]);
     expect(Object.fromEntries(decisions.waitingFor)).toEqual({ operator: 2 });
   });
@@ -275,20 +283,20 @@ describe('parks', () => {
   test('the names of what belongs to the own key of the stack are those that stand in tables', () => {
     const own = batch('a', 0);
     expect(own).not.toHaveProperty('apiKey');
-    expect(parkScopesOf(own)).toEqual(['default', `default/${MODEL}`]);
+    expect(suspensionScopesOf(own)).toEqual(['default', `default/${MODEL}`]);
     expect(tokensLedgerOf(own)).toBe(`tokens/default/${MODEL}`);
     expect(callsLedgerOf({ ...own, tier: 'flex' })).toBe(`calls/default/flex/${MODEL}`);
     expect(createTurnsOf(apiKeyOf(own))).toBe('creates/default');
   });
 
   test('the probe of a key is never a batch that its own model keeps from going', () => {
-    const model = parkScope(DEFAULT_API_KEY, 'x');
-    const parks = new Map([
-      [parkScope(DEFAULT_API_KEY), parkOf(parkScope(DEFAULT_API_KEY), NOW)],
-      [model, parkOf(model, NOW + 1)],
+    const model = suspensionScope(DEFAULT_API_KEY, 'x');
+    const suspensions = new Map([
+      [suspensionScope(DEFAULT_API_KEY), suspensionOf(suspensionScope(DEFAULT_API_KEY), NOW)],
+      [model, suspensionOf(model, NOW + 1)],
     ]);
     const waiting = [batch('a', 0, { model: 'x', bytes: 1 }), batch('b', 0, { bytes: 900 })];
-    expect(admit(situation(waiting, { parks })).admissions).toMatchObject([{ batch: { jobId: 'b' } }]);
+    expect(admit(situation(waiting, { suspensions })).admissions).toMatchObject([{ batch: { jobId: 'b' } }]);
   });
 });
 

@@ -59,8 +59,8 @@ const ledger = (name: string, reserved: number, used: number): [string, Ledger] 
   name,
   { ...newLedger(name, NOW), reserved, used },
 ];
-const judge = (changes: Partial<BatchRecord>, money: Partial<MoneyRules>, ...standing: [string, Ledger][]) =>
-  judgeMoney(batch(changes), rules(money), new Map(standing), PRICES, NOW);
+const judge = (changes: Partial<BatchRecord>, money: Partial<MoneyRules>, ...current: [string, Ledger][]) =>
+  judgeMoney(batch(changes), rules(money), new Map(current), PRICES, NOW);
 
 describe('what a batch costs at the most', () => {
   test.each([
@@ -346,8 +346,8 @@ describe('what a budget says of a batch', () => {
         (perJob, perDay, reserved, used, requests) => {
           const budget = { perJobUsd: String(perJob / 1e6), perDayUsd: String(perDay / 1e6) };
           if (/e/.test(budget.perJobUsd + budget.perDayUsd)) return;
-          const standing = [ledger(JOB_LEDGER, reserved, used), ledger(DAY_LEDGER, used, reserved)];
-          const verdict = judge({ requests }, { budget }, ...standing);
+          const current = [ledger(JOB_LEDGER, reserved, used), ledger(DAY_LEDGER, used, reserved)];
+          const verdict = judge({ requests }, { budget }, ...current);
           if (verdict.kind === 'fits')
             for (const { amount, limit } of verdict.demands)
               expect(limit === Number.MAX_SAFE_INTEGER || reserved + used + amount <= limit).toBe(true);

@@ -10,8 +10,8 @@ import { budgetsOf, createTurnsOf, tokensLedgerOf } from '../../../../src/core/s
 import { batchOf } from '../../../support/contracts/job-store.suite.ts';
 import { MemoryJobs } from '../../../support/memory/jobs.ts';
 import { MemoryOutbox } from '../../../support/memory/outbox.ts';
-import { MemoryParks } from '../../../support/memory/parks.ts';
 import { MemoryQuota } from '../../../support/memory/quota.ts';
+import { MemorySuspensions } from '../../../support/memory/suspensions.ts';
 import { BATCH_ONLY } from '../../../support/routes.ts';
 import { expectListedEvents, noTelemetry } from '../../../support/telemetry.ts';
 
@@ -34,7 +34,7 @@ function stackWith(options: { room?: number; createsPerHour?: number; budget?: o
     prices: new Prices(),
     jobs,
     quota: new MemoryQuota(jobs),
-    parks: new MemoryParks(),
+    suspensions: new MemorySuspensions(),
     outbox: new MemoryOutbox(),
     ambient: { now: () => clock.now, nonce: () => `nonce-${nonces++}` },
     telemetry: noTelemetry,

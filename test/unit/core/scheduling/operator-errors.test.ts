@@ -16,7 +16,7 @@ import {
 } from '../../../../src/core/base/errors.ts';
 import type { BatchRecord } from '../../../../src/core/model/batch.ts';
 import { operatorErrorOf } from '../../../../src/core/scheduling/operator-errors.ts';
-import { parkScope } from '../../../../src/core/scheduling/scopes.ts';
+import { suspensionScope } from '../../../../src/core/scheduling/scopes.ts';
 import { poll } from '../../../../src/core/steps/poll/poll.ts';
 import { OpenAIBatches, OpenAIRequestError } from '../../../../src/providers/openai/batch-api.ts';
 import { OPENAI_RULES } from '../../../../src/providers/openai/rules.ts';
@@ -80,7 +80,7 @@ async function callsOf(pipeline: Pipeline, minutes: number): Promise<void> {
   await pipeline.drain();
 }
 
-test('a key that OpenAI refuses parks everything that would be sent with it, until it is accepted', async () => {
+test('a key that OpenAI refuses suspends everything that would be sent with it until it is accepted', async () => {
   const p = await start({ emulator: { apiKeys: ['sk-another'] } });
   await p.drop(KEY, ['a', 'b'].map((id) => chatLine(id)).join('\n'));
   await p.drop('input/b.jsonl', chatLine('c', { model: LUNA }));
@@ -92,12 +92,14 @@ test('a key that OpenAI refuses parks everything that would be sent with it, unt
     ['planned', 'invalid_api_key', undefined, undefined],
     ['planned', 'invalid_api_key', undefined, undefined],
   ]);
-  expect(await p.deps.parks.getPark(parkScope(DEFAULT_API_KEY))).toMatchObject({
+  expect(await p.deps.suspensions.getSuspension(suspensionScope(DEFAULT_API_KEY))).toMatchObject({
     reason: 'invalid_api_key',
     provenBy: 'created',
   });
   // First at once, then after 5, 10, 20 and 30 minutes: 5, 15, 35, 65, 95, 125, 155.
-  expect((await p.deps.parks.getPark(parkScope(DEFAULT_API_KEY)))!.probes).toBeLessThanOrEqual(7);
+  expect(
+    (await p.deps.suspensions.getSuspension(suspensionScope(DEFAULT_API_KEY)))!.probes,
+  ).toBeLessThanOrEqual(7);
   expect(await Array.fromAsync(p.deps.quota.listReservations())).toEqual([]);
 
   p.emulator.setFaults({ apiKeys: ['sk-test'] });
@@ -107,7 +109,7 @@ test('a key that OpenAI refuses parks everything that would be sent with it, unt
     expect(receipt.result).toBe('succeeded');
     expect(receipt.batches.map(({ round }) => round)).toEqual([0]);
   }
-  expect(await p.deps.parks.getPark(parkScope(DEFAULT_API_KEY))).toBeUndefined();
+  expect(await p.deps.suspensions.getSuspension(suspensionScope(DEFAULT_API_KEY))).toBeUndefined();
   expect(await p.emulator.ledger.boughtTwice()).toEqual([]);
 });
 
@@ -123,7 +125,7 @@ test.each([
   [429, 'insufficient_quota'],
   [400, 'billing_hard_limit_reached'],
 ])(
-  'an account out of money (%i %s) parks the key, leaves no file behind, and goes on once there is money',
+  'an account out of money (%i %s) suspends the key, leaves no file behind, and continues once there is money',
   async (status, code) => {
     const p = await start({
       emulator: {
@@ -134,7 +136,9 @@ test.each([
     });
     await p.drop(KEY, ['a', 'b'].map((id) => chatLine(id)).join('\n'));
     await callsOf(p, 30);
-    expect(await p.deps.parks.getPark(parkScope(DEFAULT_API_KEY))).toMatchObject({ reason: code });
+    expect(await p.deps.suspensions.getSuspension(suspensionScope(DEFAULT_API_KEY))).toMatchObject({
+      reason: code,
+    });
     expect((await p.client.files.list()).data).toEqual([]);
     await p.run();
     expect(await p.receipt(KEY)).toMatchObject({ result: 'succeeded' });
@@ -145,15 +149,17 @@ test.each([
 test.each([
   [403, 'model_not_found'],
   [404, 'model_not_found'],
-])('a model without access (%i) parks its own batches and no others', async (status, code) => {
+])('a model without access (%i) suspends its own batches and no others', async (status, code) => {
   const faults: FaultRule[] = [
     { match: { route: 'POST /v1/batches' }, times: 1, effect: refusal(status, code) },
   ];
   const p = await start({ emulator: { faults } });
   await p.drop(KEY, chatLine('a', { model: LUNA }));
   await p.drain();
-  expect(await p.deps.parks.getPark(parkScope(DEFAULT_API_KEY, LUNA))).toMatchObject({ reason: code });
-  expect(await p.deps.parks.getPark(parkScope(DEFAULT_API_KEY))).toBeUndefined();
+  expect(await p.deps.suspensions.getSuspension(suspensionScope(DEFAULT_API_KEY, LUNA))).toMatchObject({
+    reason: code,
+  });
+  expect(await p.deps.suspensions.getSuspension(suspensionScope(DEFAULT_API_KEY))).toBeUndefined();
   await p.drop('input/b.jsonl', chatLine('b'));
   await p.drain();
   expect(await waitingOf(p)).toMatchObject([{ model: LUNA, hold: { reason: code } }]);
@@ -183,7 +189,9 @@ test('while nobody has set the key nothing is sent, and once it is set everythin
   await p.drop(KEY, ['a', 'b'].map((id) => chatLine(id)).join('\n'));
   await callsOf(p, 60);
   expect(await waitingOf(p)).toMatchObject([{ hold: { reason: 'api_key_missing' } }]);
-  expect(await p.deps.parks.getPark(parkScope(DEFAULT_API_KEY))).toMatchObject({ reason: 'api_key_missing' });
+  expect(await p.deps.suspensions.getSuspension(suspensionScope(DEFAULT_API_KEY))).toMatchObject({
+    reason: 'api_key_missing',
+  });
   secret.key = 'sk-set';
   await p.run();
   expect(await p.receipt(KEY)).toMatchObject({ result: 'succeeded', batches: [{ round: 0 }] });
@@ -208,7 +216,7 @@ test('a key that is taken away between upload and create leads to no second batc
   expect((await p.client.batches.list()).data).toHaveLength(1);
 });
 
-test.each(['parks.park', 'jobs.moveBatch', 'quota.settle', 'batches.deleteFile'])(
+test.each(['suspensions.suspend', 'jobs.moveBatch', 'quota.settle', 'batches.deleteFile'])(
   'dying right before or after any %s, the batch still runs once and nothing stays reserved',
   async (fatal) => {
     for (let occurrence = 0; occurrence < 4; occurrence++) {

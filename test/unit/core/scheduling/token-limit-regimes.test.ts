@@ -106,7 +106,7 @@ function play(regime: Regime): Outcome {
       waiting,
       held: sent.map(({ batch }) => ({ jobId: batch.jobId, amounts: [{ ledger: LEDGER, amount: TOKENS }] })),
       ledgers: new Map([[LEDGER, ledger]]),
-      parks: new Map(),
+      suspensions: new Map(),
       turnsLeft: new Map([[DEFAULT_API_KEY, 2_000]]),
       quota: quotaSchema.parse({}),
       rulesOf: () => ({ name: 'x', budget: 'unlimited', overBudget: 'wait', allowUnpriced: true }),

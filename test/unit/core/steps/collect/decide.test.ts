@@ -81,9 +81,9 @@ describe('decide', () => {
     expect(decideOne(verdict, { tried })).toEqual(expected);
   });
 
-  it("uses up no attempt for an operator's error, however often it comes, and says what is to be parked", () => {
+  it("uses up no attempt for an operator's error, however often it comes, and says what is to be suspended", () => {
     const tried = tries('transient', 'unexecuted');
-    const { of, park } = decideAll(
+    const { of, suspend } = decideAll(
       [operator('model_not_found', 'model'), operator('insufficient_quota', 'key')],
       {
         tried,
@@ -93,20 +93,20 @@ describe('decide', () => {
       { kind: 'retry', tried },
       { kind: 'retry', tried },
     ]);
-    expect(park).toEqual({ scope: 'key', code: 'insufficient_quota' });
+    expect(suspend).toEqual({ scope: 'key', code: 'insufficient_quota' });
     expect(
-      decideAll([operator('insufficient_quota', 'key'), operator('model_not_found', 'model')]).park,
+      decideAll([operator('insufficient_quota', 'key'), operator('model_not_found', 'model')]).suspend,
     ).toEqual({
       scope: 'key',
       code: 'insufficient_quota',
     });
   });
 
-  it('does not park a model that answered another request of the batch, and counts the attempt', () => {
-    const { of, park } = decideAll([OK, operator('model_not_found', 'model')]);
+  it('does not suspend a model that answered another request of the batch, and counts the attempt', () => {
+    const { of, suspend } = decideAll([OK, operator('model_not_found', 'model')]);
     expect(of[1]).toEqual({ kind: 'retry', tried: tries('transient') });
-    expect(park).toBeUndefined();
-    expect(decideAll([OK, operator('insufficient_quota', 'key')]).park?.scope).toBe('key');
+    expect(suspend).toBeUndefined();
+    expect(decideAll([OK, operator('insufficient_quota', 'key')]).suspend?.scope).toBe('key');
   });
 
   it('tries nothing again once the job is cancelled, and keeps what was answered', () => {
@@ -117,7 +117,7 @@ describe('decide', () => {
       retry('status_0', 'lost'),
       undefined,
     ];
-    const { of, park } = decideAll(verdicts, { cancelledAt: 1 });
+    const { of, suspend } = decideAll(verdicts, { cancelledAt: 1 });
     expect(of.map((decision) => (decision.kind === 'failed' ? decision.code : decision.kind))).toEqual([
       'succeeded',
       'batch_cancelled',
@@ -125,7 +125,7 @@ describe('decide', () => {
       'status_0',
       'missing_from_results',
     ]);
-    expect(park).toBeUndefined();
+    expect(suspend).toBeUndefined();
   });
 
   it('never runs a request again whose result may be in a file that cannot be read', () => {
@@ -158,13 +158,13 @@ describe('decide', () => {
 
   it('suspends the key for what is left of a batch that failed while it ran, where its error takes a person', () => {
     const batch = { ending: endingOf({ status: 'failed', errors: [error('billing_hard_limit_reached')] }) };
-    expect(decideAll([OK, undefined], { batch }).park).toEqual({
+    expect(decideAll([OK, undefined], { batch }).suspend).toEqual({
       scope: 'key',
       code: 'billing_hard_limit_reached',
     });
-    expect(decideAll([OK, OK], { batch }).park).toBeUndefined();
+    expect(decideAll([OK, OK], { batch }).suspend).toBeUndefined();
     expect(
-      decideAll([OK, undefined], { batch: { ending: endingOf({ status: 'failed' }) } }).park,
+      decideAll([OK, undefined], { batch: { ending: endingOf({ status: 'failed' }) } }).suspend,
     ).toBeUndefined();
   });
 

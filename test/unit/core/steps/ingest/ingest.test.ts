@@ -16,8 +16,8 @@ import { MemoryListing } from '../../../../support/memory/listing.ts';
 import { MemoryObjects } from '../../../../support/memory/objects.ts';
 import { MemoryEvents, MemoryOutbox } from '../../../../support/memory/outbox.ts';
 import { MemoryOwners } from '../../../../support/memory/owners.ts';
-import { MemoryParks } from '../../../../support/memory/parks.ts';
 import { MemoryQuota } from '../../../../support/memory/quota.ts';
+import { MemorySuspensions } from '../../../../support/memory/suspensions.ts';
 import { BUCKET } from '../../../../support/memory-store.ts';
 import { requestLine } from '../../../../support/request-lines.ts';
 import { expectListedEvents, noTelemetry } from '../../../../support/telemetry.ts';
@@ -49,7 +49,7 @@ async function start(text = requestLine('a')) {
     jobs,
     quota: new MemoryQuota(jobs),
     prices: new Prices(),
-    parks: new MemoryParks(),
+    suspensions: new MemorySuspensions(),
     outbox: new MemoryOutbox(),
     ambient,
     deadline: { remainingMs: () => LIFETIME_MS },

@@ -316,7 +316,7 @@ test('whatever is dropped whenever, and whichever events get lost: everything si
       async (made, isVersioned, pages) => {
         const world = await start({ isVersioned });
         await world.poll();
-        const standing = new Map<string, ObjectHead>();
+        const current = new Map<string, ObjectHead>();
         const run = async (ms: number): Promise<void> => {
           for (const end = world.clock.now + ms; world.clock.now < end; ) {
             world.clock.now = Math.min(end, world.clock.now + POLL_MS);
@@ -332,11 +332,11 @@ test('whatever is dropped whenever, and whichever events get lost: everything si
         for (const { after, key, isTold } of made) {
           await run(after);
           const head = await world.put(`input/${key}`, `${key} at ${world.clock.now}`);
-          standing.set(isVersioned ? head.versionId! : key, head);
+          current.set(isVersioned ? head.versionId! : key, head);
           if (isTold) await world.record(head);
         }
         await run(DAY_MS);
-        for (const head of standing.values())
+        for (const head of current.values())
           expect(await world.deps.jobs.getJob(jobIdOf(head))).toBeDefined();
       },
     ),

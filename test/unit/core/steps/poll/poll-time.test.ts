@@ -16,8 +16,8 @@ import { MemoryListing } from '../../../../support/memory/listing.ts';
 import { MemoryObjects } from '../../../../support/memory/objects.ts';
 import { MemoryOutbox } from '../../../../support/memory/outbox.ts';
 import { MemoryOwners } from '../../../../support/memory/owners.ts';
-import { MemoryParks } from '../../../../support/memory/parks.ts';
 import { MemoryQuota } from '../../../../support/memory/quota.ts';
+import { MemorySuspensions } from '../../../../support/memory/suspensions.ts';
 import { expectListedEvents, noTelemetry } from '../../../../support/telemetry.ts';
 
 expectListedEvents(import.meta.filename);
@@ -61,7 +61,7 @@ async function start(hanging: ReadonlySet<string>) {
     quota: new MemoryQuota(jobs),
     prices: new Prices(),
     rules: OPENAI_RULES,
-    parks: new MemoryParks(),
+    suspensions: new MemorySuspensions(),
     batches: { withKey: apiOf },
     outbox: Object.assign(outbox, {
       collect: async () => {

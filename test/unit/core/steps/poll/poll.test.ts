@@ -15,8 +15,8 @@ import { MemoryListing } from '../../../../support/memory/listing.ts';
 import { MemoryObjects } from '../../../../support/memory/objects.ts';
 import { MemoryOutbox } from '../../../../support/memory/outbox.ts';
 import { MemoryOwners } from '../../../../support/memory/owners.ts';
-import { MemoryParks } from '../../../../support/memory/parks.ts';
 import { MemoryQuota } from '../../../../support/memory/quota.ts';
+import { MemorySuspensions } from '../../../../support/memory/suspensions.ts';
 import { remoteOf } from '../../../../support/records.ts';
 import { noTelemetry } from '../../../../support/telemetry.ts';
 
@@ -58,7 +58,7 @@ function start() {
     quota: new MemoryQuota(jobs),
     prices: new Prices(),
     rules: OPENAI_RULES,
-    parks: new MemoryParks(),
+    suspensions: new MemorySuspensions(),
     batches,
     outbox: new MemoryOutbox(),
     ambient,

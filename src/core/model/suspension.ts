@@ -1,17 +1,17 @@
 /** A scope of batches that is suspended until a person has acted. */
 import * as z from 'zod';
 
-/** See {@link Park}. */
-export const parkSchema = z.object({
+/** See {@link Suspension}. */
+export const suspensionSchema = z.object({
   v: z.literal(1),
   /** A key scope, or a key scope and a model: see `scheduling/scopes.ts`. */
   scope: z.string(),
-  isParked: z.boolean(),
+  isSuspended: z.boolean(),
   /** OpenAI's code, or ours. */
   reason: z.string(),
   provenBy: z.enum(['created', 'collected']),
   /** Epoch milliseconds. */
-  parkedAt: z.number(),
+  suspendedAt: z.number(),
   /** Batches sent to see whether it is over, and when the next one may go. */
   probes: z.int().min(0),
   probeAt: z.number(),
@@ -19,7 +19,7 @@ export const parkSchema = z.object({
 });
 
 /** Something that only a person can fix (key, billing, access to a model): batches of the scope wait, unharmed. */
-export type Park = z.infer<typeof parkSchema>;
+export type Suspension = z.infer<typeof suspensionSchema>;
 
 /** How it shows that what was wrong is over: OpenAI took a batch, or answered requests of one. */
-export type ParkProof = Park['provenBy'];
+export type SuspensionProof = Suspension['provenBy'];
