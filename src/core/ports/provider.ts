@@ -12,19 +12,19 @@ export interface RemoteBatch {
   rawStatus?: string;
   /** Empty for a batch that was made without a file. */
   inputFileId: string;
-  outputFileId?: string;
-  errorFileId?: string;
-  errors?: BatchLevelError[];
-  progress?: { total: number; completed: number; failed: number };
+  outputFileId?: string | undefined;
+  errorFileId?: string | undefined;
+  errors?: BatchLevelError[] | undefined;
+  progress?: { total: number; completed: number; failed: number } | undefined;
   metadata: Record<string, string>;
   /** Epoch milliseconds. */
   createdAt: number;
   /** When its requests began to be executed, epoch milliseconds; absent where that did not happen or is not said. */
-  startedAt?: number;
+  startedAt?: number | undefined;
   /** Epoch milliseconds; absent where the service does not say. */
-  expiresAt?: number;
+  expiresAt?: number | undefined;
   /** Of the whole batch, once it has ended; absent where the service does not say. */
-  usage?: TokenUsage;
+  usage?: TokenUsage | undefined;
 }
 
 /** An input file at the provider, as listed. */
@@ -78,7 +78,11 @@ export interface BatchService {
    * @throws {CreateRefusedError} if the provider said no, so that surely no batch exists; anything else leaves it unknown.
    */
   createBatch(
-    batch: BatchSource & { endpoint: string; metadata: Record<string, string>; keyVersion?: string },
+    batch: BatchSource & {
+      endpoint: string;
+      metadata: Record<string, string>;
+      keyVersion?: string | undefined;
+    },
   ): Promise<RemoteBatch>;
   /** Asks for a batch to be cancelled; one that has ended or is not known is fine. What was finished is kept. */
   cancelBatch(id: string, keyVersion?: string): Promise<void>;
@@ -92,7 +96,12 @@ export interface BatchService {
   listBatches(
     after?: string,
     keyVersion?: string,
-  ): Promise<{ batches: RemoteBatch[]; next?: string; isCut?: boolean; keyVersion?: string }>;
+  ): Promise<{
+    batches: RemoteBatch[];
+    next?: string | undefined;
+    isCut?: boolean | undefined;
+    keyVersion?: string | undefined;
+  }>;
   /**
    * Reads results: lines in the form of OpenAI's output files, which is that of ours.
    * @param id as `outputFileId` or `errorFileId` of a batch names them.
@@ -104,14 +113,14 @@ export interface BatchService {
   readFile(
     id: string,
     options?: { from?: number; keyVersion?: string | undefined },
-  ): Promise<{ body: ByteStream; bytes?: number }>;
+  ): Promise<{ body: ByteStream; bytes?: number | undefined }>;
   /** One page of the input files of one key's project, whoever uploaded them; as {@link listBatches}. */
   listFiles?(
     after?: string,
     keyVersion?: string,
-  ): Promise<{ files: RemoteFile[]; next?: string; keyVersion?: string }>;
+  ): Promise<{ files: RemoteFile[]; next?: string | undefined; keyVersion?: string | undefined }>;
   /** What the provider says of a file: `undefined` if it does not know it; `bytes` is absent where it does not tell. */
-  fileSize(id: string, keyVersion?: string): Promise<{ bytes?: number } | undefined>;
+  fileSize(id: string, keyVersion?: string): Promise<{ bytes?: number | undefined } | undefined>;
   /** Deletes a file of ours; a missing one is fine. */
   deleteFile(id: string, keyVersion?: string): Promise<void>;
 }
@@ -119,8 +128,8 @@ export interface BatchService {
 /** An input file that was taken. */
 export interface UploadedFile {
   id: string;
-  bytes?: number;
-  keyVersion?: string;
+  bytes?: number | undefined;
+  keyVersion?: string | undefined;
 }
 
 /** A {@link BatchService} that takes the requests of a batch as a file, as OpenAI's Files and Batch API does. */
@@ -130,12 +139,12 @@ export interface BatchApi extends BatchService {
     inputFileId: string;
     endpoint: string;
     metadata: Record<string, string>;
-    keyVersion?: string;
+    keyVersion?: string | undefined;
   }): Promise<RemoteBatch>;
   listFiles(
     after?: string,
     keyVersion?: string,
-  ): Promise<{ files: RemoteFile[]; next?: string; keyVersion?: string }>;
+  ): Promise<{ files: RemoteFile[]; next?: string | undefined; keyVersion?: string | undefined }>;
 }
 
 /** The provider's endpoints that answer at once, as they are called with one API key. */
@@ -153,12 +162,12 @@ export interface CallApi {
 export interface CallAnswer {
   status: number;
   /** `x-request-id`. */
-  requestId?: string;
+  requestId?: string | undefined;
   /** The body as it came: JSON, as far as it is. */
   body: string;
   /** How long OpenAI asks to wait, in ms. */
-  retryAfterMs?: number;
+  retryAfterMs?: number | undefined;
   /** The account's limits for the model, where the answer tells. */
-  requestsPerMinute?: number;
-  tokensPerMinute?: number;
+  requestsPerMinute?: number | undefined;
+  tokensPerMinute?: number | undefined;
 }

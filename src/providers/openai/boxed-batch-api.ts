@@ -9,7 +9,8 @@ import { IncompleteDownloadError } from '../../core/base/errors.ts';
 import type { Deadline } from '../../core/ports/ambient.ts';
 import type { ByteStream } from '../../core/ports/objects.ts';
 import type { BatchApi } from '../../core/ports/provider.ts';
-import { OpenAIBatches, OpenAIRequestError } from './batch-api.ts';
+import { OpenAIBatches } from './batch-api.ts';
+import { OpenAIRequestError } from './request-error.ts';
 
 /** The longest that each kind of call may take in all, in ms. */
 export interface CallTimes {

@@ -4,6 +4,7 @@ import { APIConnectionError, APIError, OpenAIError } from 'openai';
 import { BatchdropError, CallUnansweredError } from '../../core/base/errors.ts';
 import type { CallAnswer, CallApi } from '../../core/ports/provider.ts';
 import { NOT_CONNECTED, patientFetch } from './patient-fetch.ts';
+import { systemCodeOf } from './request-error.ts';
 
 /** What a system says that could not even connect: nothing was sent. */
 const NEVER_CONNECTED: ReadonlySet<string> = new Set([
@@ -68,15 +69,11 @@ export class OpenAICalls implements CallApi {
 
 /** Source of the names: OpenAI guide "Rate limits", "Rate limits in headers". */
 function fromHeaders(headers: Headers): Omit<CallAnswer, 'status' | 'body'> {
-  const requestId = headers.get('x-request-id');
-  const requestsPerMinute = numberIn(headers, 'x-ratelimit-limit-requests');
-  const tokensPerMinute = numberIn(headers, 'x-ratelimit-limit-tokens');
-  const retryAfterMs = retryAfterOf(headers);
   return {
-    ...(requestId === null ? {} : { requestId }),
-    ...(requestsPerMinute === undefined ? {} : { requestsPerMinute }),
-    ...(tokensPerMinute === undefined ? {} : { tokensPerMinute }),
-    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    requestId: headers.get('x-request-id') ?? undefined,
+    requestsPerMinute: numberIn(headers, 'x-ratelimit-limit-requests'),
+    tokensPerMinute: numberIn(headers, 'x-ratelimit-limit-tokens'),
+    retryAfterMs: retryAfterOf(headers),
   };
 }
 
@@ -92,12 +89,4 @@ function numberIn(headers: Headers, name: string): number | undefined {
   const text = headers.get(name);
   const value = Number(text);
   return text === null || text === '' || !Number.isFinite(value) || value <= 0 ? undefined : value;
-}
-
-function systemCodeOf(error: unknown): string | undefined {
-  for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    const { code } = cause as { code?: unknown };
-    if (typeof code === 'string') return code;
-  }
-  return undefined;
 }

@@ -11,7 +11,7 @@ import { ApiKey } from '../../../src/adapters/api-key.ts';
 import { settingsSchema } from '../../../src/contract/settings.ts';
 import { HOUR_MS } from '../../../src/contract/time.ts';
 import type { BatchRecord } from '../../../src/core/model/batch.ts';
-import { OpenAIRequestError } from '../../../src/providers/openai/batch-api.ts';
+import { OpenAIRequestError } from '../../../src/providers/openai/request-error.ts';
 import { createSecretsManagerClient } from '../../../src/runtime/clients.ts';
 import { chatLine, type PipelineOptions, startPipeline } from '../../support/pipeline.ts';
 import { BATCH_ONLY } from '../../support/routes.ts';

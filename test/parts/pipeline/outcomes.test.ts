@@ -428,7 +428,9 @@ test.each<[string, FaultRule[]]>([
     running.push(p);
     let hidden = 3;
     const { getBatch, listBatches } = p.deps.batches;
-    const hide = <Batch extends { outputFileId?: string; errorFileId?: string }>(batch: Batch): Batch => {
+    const hide = <Batch extends { outputFileId?: string | undefined; errorFileId?: string | undefined }>(
+      batch: Batch,
+    ): Batch => {
       if (batch.outputFileId === undefined || hidden-- <= 0) return batch;
       const { outputFileId: _output, errorFileId: _error, ...rest } = batch;
       return rest as Batch;
@@ -480,7 +482,9 @@ test.each(['expired', 'cancelled'] as const)(
     let lookedAt = 0;
     const { getBatch, listBatches } = p.deps.batches;
     // What ended looks like it ended otherwise, and its files are named only when they are asked for much later.
-    const disguise = <Batch extends { status: string; outputFileId?: string }>(batch: Batch): Batch => {
+    const disguise = <Batch extends { status: string; outputFileId?: string | undefined }>(
+      batch: Batch,
+    ): Batch => {
       if (batch.status !== 'completed') return batch;
       lookedAt ||= p.emulator.clock.now();
       const { outputFileId, ...rest } = batch;

@@ -100,9 +100,9 @@ export function describeBatchApi(name: string, start: () => Promise<BatchApiFixt
       const batch = await create(metadata);
       expect(batch).toMatchObject({ status: 'validating', metadata });
       expect(batch.createdAt % 1000).toBe(0);
-      expect(batch).not.toHaveProperty('outputFileId');
-      expect(batch).not.toHaveProperty('errorFileId');
-      expect(batch).not.toHaveProperty('errors');
+      expect(batch.outputFileId).toBeUndefined();
+      expect(batch.errorFileId).toBeUndefined();
+      expect(batch.errors).toBeUndefined();
       expect(await api.getBatch(batch.id)).toMatchObject({ id: batch.id, metadata });
     });
 
@@ -122,7 +122,7 @@ export function describeBatchApi(name: string, start: () => Promise<BatchApiFixt
       await fixture.finish(batch.id);
       const ended = (await api.getBatch(batch.id))!;
       expect(ended).toMatchObject({ status: 'completed', progress: { total: 1, completed: 1, failed: 0 } });
-      expect(ended).not.toHaveProperty('errorFileId');
+      expect(ended.errorFileId).toBeUndefined();
       const output = await api.readFile(ended.outputFileId!);
       const text = textOf(await collect(output.body))!;
       expect(Buffer.byteLength(text)).toBe(output.bytes);

@@ -6,7 +6,7 @@ import {
   KeyUnusableError,
   UploadRefusedError,
 } from '../../../src/core/base/errors.ts';
-import { OpenAIRequestError } from '../../../src/providers/openai/batch-api.ts';
+import { OpenAIRequestError } from '../../../src/providers/openai/request-error.ts';
 import type { ServiceWorld } from './openai-model.ts';
 import type { Random } from './random.ts';
 import { type OpenAIScenario, START_MS, type Trouble, type Weather } from './scenario.ts';

@@ -10,7 +10,7 @@ import { inputFileOf } from '../../../src/core/lifecycle/ownership.ts';
 import type { BatchLevelError, BatchStatus } from '../../../src/core/model/batch.ts';
 import type { ByteStream } from '../../../src/core/ports/objects.ts';
 import type { BatchApi, RemoteBatch, RemoteFile } from '../../../src/core/ports/provider.ts';
-import { OpenAIRequestError } from '../../../src/providers/openai/batch-api.ts';
+import { OpenAIRequestError } from '../../../src/providers/openai/request-error.ts';
 import { SimulatedCalls } from './openai-calls.ts';
 import { BATCH_ERRORS, drawFate, drawSteps } from './openai-fates.ts';
 import { breakingOff, inPieces, projectOf, readRequests, tokensOf } from './openai-files.ts';
@@ -191,7 +191,12 @@ export class SimulatedOpenAI {
       endpoint,
       metadata,
       keyVersion = this.#keyVersion(apiKey),
-    }: { inputFileId: string; endpoint: string; metadata: Record<string, string>; keyVersion?: string },
+    }: {
+      inputFileId: string;
+      endpoint: string;
+      metadata: Record<string, string>;
+      keyVersion?: string | undefined;
+    },
   ): Promise<RemoteBatch> {
     const file = this.files.get(inputFileId);
     this.#checkKey(apiKey, metadata.batchdrop_job, 'a batch');

@@ -9,7 +9,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { BatchMessage } from '../../../src/contract/messages.ts';
 import { MINUTE_MS, SECOND_MS } from '../../../src/contract/time.ts';
 import type { Deadline, Pause } from '../../../src/core/ports/ambient.ts';
-import { OpenAIRequestError } from '../../../src/providers/openai/batch-api.ts';
+import { OpenAIRequestError } from '../../../src/providers/openai/request-error.ts';
 import { type Faults, InjectedError } from './faults.ts';
 import { givenUpAfterMs, Hangs } from './hangs.ts';
 import type { CallKind, Gate } from './port-calls.ts';

@@ -5,8 +5,8 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import { IncompleteDownloadError } from '../../../../src/core/base/errors.ts';
 import type { Deadline } from '../../../../src/core/ports/ambient.ts';
-import { OpenAIRequestError } from '../../../../src/providers/openai/batch-api.ts';
 import { BoxedBatches, type CallTimes } from '../../../../src/providers/openai/boxed-batch-api.ts';
+import { OpenAIRequestError } from '../../../../src/providers/openai/request-error.ts';
 import { createOpenAIClient } from '../../../../src/runtime/deps/openai.ts';
 import { collectBytes } from '../../../support/bytes.ts';
 
