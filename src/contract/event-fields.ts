@@ -74,7 +74,7 @@ export const MAX_OWN_TEXT_CHARS = 500;
 /** S3's limit on the UTF-8 bytes of a key. Source: S3 User Guide, "Naming Amazon S3 objects". */
 const MAX_KEY_BYTES = 1024;
 /** An API key of OpenAI. Source: https://platform.openai.com/api-keys, which makes only keys of this form. */
-const API_KEY = /\bsk-[\w-]{8}/;
+const API_KEY = /(?<![A-Za-z0-9])sk-[\w-]{8}/;
 const CODE = /^[\w.:-]{1,100}$/;
 
 const isText = (value: unknown, pattern: RegExp): boolean =>

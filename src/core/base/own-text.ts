@@ -21,6 +21,25 @@ export function errorName(error: unknown): string {
   return error instanceof Error ? error.name : typeof error;
 }
 
+/** A longer text (characters) is no code. Ours: OpenAI documents no limit, and none of its codes that we know is as long. */
+const MAX_SERVICE_CODE_CHARS = 64;
+
+/**
+ * A code that a service states, as a field takes it: OpenAI has codes with spaces in them.
+ * @returns what is too long for a code as it is: it is withheld when it is written.
+ */
+export function serviceCode(code: string): string {
+  return code.length > MAX_SERVICE_CODE_CHARS ? code : code.replace(/[^A-Za-z0-9_.-]/g, '_');
+}
+
+/** How many of each code of a service, see {@link serviceCode}; codes that become the same are added up. */
+export function serviceCodeCounts(counts: Readonly<Record<string, number>>): Record<string, number> {
+  const sums = new Map<string, number>();
+  for (const [code, count] of Object.entries(counts))
+    sums.set(serviceCode(code), (sums.get(serviceCode(code)) ?? 0) + count);
+  return Object.fromEntries(sums);
+}
+
 function shorten(text: string, maxChars = MAX_OWN_TEXT_CHARS): OwnText {
   return text.replace(/\s*[\r\n]\s*/g, ' ').slice(0, maxChars) as OwnText;
 }

@@ -5,6 +5,7 @@
  */
 
 import type { Settings } from '../../contract/settings.ts';
+import { serviceCode } from '../base/own-text.ts';
 import { toHeld, toWithdrawn } from '../lifecycle/batch-transitions.ts';
 import { LEASE_MS } from '../lifecycle/lease.ts';
 import { apiKeyOf, type BatchRecord, isSlice } from '../model/batch.ts';
@@ -271,7 +272,7 @@ async function suspensionsOf(
       found.set(scope, suspension);
       telemetry.record('suspension.continued', {
         scope,
-        code: reason,
+        code: serviceCode(reason),
         suspendedAt,
         probeAt,
         probes,

@@ -7,6 +7,7 @@ import {
   RefusedError,
   UploadRefusedError,
 } from '../base/errors.ts';
+import { serviceCode } from '../base/own-text.ts';
 import { apiKeyOf, type BatchRecord } from '../model/batch.ts';
 import type { SuspensionProof } from '../model/suspension.ts';
 import type { OperatorScope } from '../model/verdict.ts';
@@ -71,7 +72,7 @@ export async function suspendFor(
     jobId,
     batchId,
     scope: name,
-    code,
+    code: serviceCode(code),
   });
 }
 

@@ -17,7 +17,7 @@ import {
   ObjectGoneError,
   OutOfTimeError,
 } from '../../base/errors.ts';
-import { reasonOf } from '../../base/own-text.ts';
+import { reasonOf, serviceCodeCounts } from '../../base/own-text.ts';
 import { asUtf8 } from '../../base/utf8.ts';
 import { openaiErrorLine, statedErrorLine } from '../../files/error-line.ts';
 import { workKeys } from '../../files/keys.ts';
@@ -241,7 +241,9 @@ async function collectResults(
     const { usage, bill: _, ...counts } = results.outcome;
     const { inputTokens, outputTokens } = usage;
     const { jobId, batchId } = batch;
-    deps.telemetry.record('batch.collected', { jobId, batchId, ...counts, inputTokens, outputTokens });
+    const failedByCode = serviceCodeCounts(counts.failedByCode);
+    const fields = { jobId, batchId, ...counts, failedByCode, inputTokens, outputTokens };
+    deps.telemetry.record('batch.collected', fields);
   } finally {
     await scratch.dispose();
   }

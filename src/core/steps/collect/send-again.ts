@@ -1,3 +1,4 @@
+import { serviceCode } from '../../base/own-text.ts';
 import { toWaiting } from '../../lifecycle/batch-transitions.ts';
 import type { LeasedBatch } from '../../lifecycle/leased.ts';
 import type { Ambient } from '../../ports/ambient.ts';
@@ -45,13 +46,14 @@ export async function sendAgain(
     }),
   );
   const resends = history.resends ?? 0;
-  if (isHeld) deps.telemetry.record('batch.held', { jobId, batchId, openaiBatchId, code, resends });
+  if (isHeld)
+    deps.telemetry.record('batch.held', { jobId, batchId, openaiBatchId, code: serviceCode(code), resends });
   else
     deps.telemetry.record('batch.resent', {
       jobId,
       batchId,
       openaiBatchId,
-      code,
+      code: serviceCode(code),
       waitMs,
       counted,
       tries: counted === undefined ? undefined : count?.[counted],

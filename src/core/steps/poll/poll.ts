@@ -5,7 +5,7 @@
 
 import type { Settings } from '../../../contract/settings.ts';
 import { KeyUnusableError } from '../../base/errors.ts';
-import { ownText, reasonOf } from '../../base/own-text.ts';
+import { ownText, reasonOf, serviceCode } from '../../base/own-text.ts';
 import { toEnded, toSeen } from '../../lifecycle/batch-transitions.ts';
 import { cancelAtOpenAI } from '../../lifecycle/cancel.ts';
 import { startOf } from '../../lifecycle/executed.ts';
@@ -244,7 +244,13 @@ async function record(deps: PollDeps, batch: BatchRecord, remote: RemoteBatch): 
   const ended = toEnded(batch, remote, { startedAt, errors }, now);
   if ((await deps.jobs.moveBatch(batch, ended, now)) === undefined) return;
   const { rawStatus } = remote;
-  deps.telemetry.record('batch.ended', { jobId, batchId, openaiBatchId: remote.id, status, rawStatus });
+  deps.telemetry.record('batch.ended', {
+    jobId,
+    batchId,
+    openaiBatchId: remote.id,
+    status,
+    rawStatus: rawStatus && serviceCode(rawStatus),
+  });
   // What was refused for lack of room gives its tokens back once collect has learned from it: until then, no other one tries.
   const isRefused = errors?.some((error) => deps.rules.errors.batchErrorKindOf(error) === 'no_room') ?? false;
   if (batch.admission?.reservation !== undefined && !isRefused)

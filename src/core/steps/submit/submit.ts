@@ -10,7 +10,7 @@
 
 import type { BatchMessage } from '../../../contract/messages.ts';
 import { CreateRefusedError, NotYetError, UploadIncompleteError } from '../../base/errors.ts';
-import { errorName } from '../../base/own-text.ts';
+import { errorName, serviceCode } from '../../base/own-text.ts';
 import { type Manifest, readManifest, renderedBytes } from '../../files/manifest.ts';
 import { renderBatch } from '../../files/render.ts';
 import {
@@ -249,8 +249,9 @@ async function refused(deps: DepsWithKey, batch: LeasedBatch, error: CreateRefus
   };
   await batch.move(isShort ? toNewFileLater(batch.record, waiting) : toWaiting(batch.record, waiting));
   if (!isShort) await giveBack(deps, admission);
-  if (isHeld) deps.telemetry.record('creation.held', { jobId, batchId, status, code, refusals });
-  else deps.telemetry.record('creation.refused', { jobId, batchId, status, code, waitMs });
+  const fields = { jobId, batchId, status, code: code && serviceCode(code) };
+  if (isHeld) deps.telemetry.record('creation.held', { ...fields, refusals });
+  else deps.telemetry.record('creation.refused', { ...fields, waitMs });
   const { inputFileId, keyVersion } = attempt!;
   if (inputFileId !== undefined) await deps.batches.deleteFile(inputFileId, keyVersion);
   if (isShort) await deps.outbox.submit({ v: 1, jobId, batchId }, { delayMs: waitMs });

@@ -1,7 +1,13 @@
 import { expect, test } from 'vitest';
-import { MAX_OWN_TEXT_CHARS } from '../../../../src/contract/event-fields.ts';
+import { MAX_OWN_TEXT_CHARS, writeFields } from '../../../../src/contract/event-fields.ts';
 import { BatchdropError } from '../../../../src/core/base/errors.ts';
-import { errorName, ownText, reasonOf } from '../../../../src/core/base/own-text.ts';
+import {
+  errorName,
+  ownText,
+  reasonOf,
+  serviceCode,
+  serviceCodeCounts,
+} from '../../../../src/core/base/own-text.ts';
 
 test('ids and counts are put into a sentence, which has one line and an end', () => {
   expect(ownText`job ${'j1'} has ${3} batches`).toBe('job j1 has 3 batches');
@@ -18,4 +24,21 @@ test('of our own errors the message is the reason, of others only the name, whic
 test('what was thrown has a name, an error or not', () => {
   expect(errorName(new TypeError('secret'))).toBe('TypeError');
   expect(errorName('secret')).toBe('string');
+});
+
+test("a service's code with spaces is written readably; a text and an API key in its place are withheld", () => {
+  const written = (code: string) => writeFields({ code: 'code' }, { code: serviceCode(code) }).fields.code;
+  expect(written('insufficient_quota')).toBe('insufficient_quota');
+  expect(written('model not found: gpt-5')).toBe('model_not_found__gpt-5');
+  expect(written('Incorrect API key provided sk-proj-0123456789')).toBe('withheld: expected code');
+  expect(written('x_sk-proj-0123456789')).toBe('withheld: expected code');
+  expect(written(`could not parse "${'secret prompt '.repeat(5)}"`)).toBe('withheld: expected code');
+  expect(written('')).toBe('withheld: expected code');
+});
+
+test('codes that are written the same are counted together', () => {
+  expect(serviceCodeCounts({ 'rate limit': 2, rate_limit: 1, other: 3 })).toEqual({
+    rate_limit: 3,
+    other: 3,
+  });
 });
