@@ -19,8 +19,8 @@ export interface ApiKeyProps {
 }
 
 /**
- * The secrets with the API keys, one each, as plain text. The keys are set with the AWS CLI after the first deployment, so
- * that they are in no template, no state of a build and no log; the functions read them at run time.
+ * The secrets with the API keys, one each, as plain text. The keys are set with the AWS CLI after the first
+ * deployment, so that they are in no template, no state of a build and no log; the functions read them at run time.
  */
 export class ApiKey extends Construct {
   /** The secret of the stack's own key. */

@@ -65,10 +65,10 @@ export interface BatchPipelineProps {
   /** Caps on work at a time. @default - ingest 10, submit 5, call 20, collect 5, finalize 5 */
   readonly maxConcurrency?: MaxConcurrency | undefined;
   /**
-   * Runs at a time that the account keeps free for a function (`ingest`, `submit`, `call`, `collect`, `finalize`, `poll`), which are
-   * also the most that it gets: at least as many as its cap on work at a time, or messages would be throttled for good. It takes
-   * from what all other functions of the account share, of which AWS leaves 100 unreserved. For an account that other functions
-   * keep busy, `{ poll: 1 }` is worth most.
+   * Runs at a time that the account keeps free for a function (`ingest`, `submit`, `call`, `collect`, `finalize`,
+   * `poll`), which are also the most that it gets: at least as many as its cap on work at a time, or messages would
+   * be throttled for good. It takes from what all other functions of the account share, of which AWS leaves 100
+   * unreserved. For an account that other functions keep busy, `{ poll: 1 }` is worth most.
    *
    * @default - nothing is reserved
    */

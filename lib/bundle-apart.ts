@@ -1,6 +1,6 @@
 /**
- * Puts modules that a function loads late beside its bundle, each as one file of its own: what is in the bundle is parsed
- * at every cold start, whether it is used or not.
+ * Puts modules that a function loads late beside its bundle, each as one file of its own: what is in the bundle is
+ * parsed at every cold start, whether it is used or not.
  *
  * `node lib/bundle-apart.ts <folder of the bundle> <module, as it is imported> ...`
  */

@@ -92,7 +92,9 @@ export function pollMinutes({ pollInterval }: { readonly pollInterval: Duration 
   return requireDuration('pollInterval', pollInterval, 'minutes', 1, 60);
 }
 
-/** Lets a function keep state and sweep: look for what is overdue, and send its message to whichever queue it is for. */
+/**
+ * Lets a function keep state and sweep: look for what is overdue, and send its message to whichever queue it is for.
+ */
 export function allowSweep(fn: PipelineFunction, props: Foundation & Queues): void {
   const { state, ingestQueue, submitQueue, callQueue, collectQueue, finalizeQueue } = props;
   state.allowReadWrite(fn);

@@ -41,8 +41,8 @@ export class Finalize extends Construct {
     // What was written is read back and compared before anything at OpenAI is deleted.
     storage.allowRead(fn, ['input', 'work', 'output', 'errors', 'retry', 'receipts']);
     storage.allowWrite(fn, ['work', 'output', 'errors', 'retry', 'receipts']);
-    // A file dropped again whose new result lacks one of these must not leave the old one beside it; what was merged below
-    // work/ is of no use once it is published.
+    // A file dropped again whose new result lacks one of these must not leave the old one beside it; what was merged
+    // below work/ is of no use once it is published.
     storage.allowDelete(fn, ['output', 'errors', 'retry', 'work']);
     allowSweep(fn, props);
     apiKey.allowRead(fn);

@@ -13,7 +13,10 @@ import {
 } from './environment.ts';
 import { PipelineFunction } from './pipeline-function.ts';
 
-/** See src/providers/openai/gpt-tokenizer.ts. In the bundle they would cost each cold start 180 ms of a vCPU and 36 MB (measured). */
+/**
+ * See src/providers/openai/gpt-tokenizer.ts. In the bundle they would cost each cold start 180 ms of a vCPU and 36 MB
+ * (measured).
+ */
 const TOKENIZERS = ['gpt-tokenizer/encoding/o200k_base', 'gpt-tokenizer/encoding/cl100k_base'];
 
 /** Takes in dropped files: checks every line, cuts batches, writes their manifests. */

@@ -23,8 +23,8 @@ const MAX_RULE_NAME_LENGTH = 64;
 const ACTION = { sns: 'sns:Publish', sqs: 'sqs:SendMessage', events: undefined } as const;
 
 /**
- * Sends the `JobCompleted` events of routes on to the topics, queues and buses that they name: one rule for each. What cannot be
- * delivered in EventBridge's 24 hours waits in a dead-letter queue.
+ * Sends the `JobCompleted` events of routes on to the topics, queues and buses that they name: one rule for each.
+ * What cannot be delivered in EventBridge's 24 hours waits in a dead-letter queue.
  */
 export class Notifications extends Construct {
   /** @throws InvalidConfigurationError if a target is known to be in another account or region than the stack. */

@@ -31,8 +31,8 @@ export interface PipelineFunctionProps {
   /** Room in `/tmp`. @default - 512 MB, as Lambda gives it */
   readonly ephemeralStorageSize?: Size | undefined;
   /**
-   * Modules that the function imports late and not always, as it imports them: each becomes a file beside the bundle, which
-   * no cold start pays for. @default - everything is in the bundle
+   * Modules that the function imports late and not always, as it imports them: each becomes a file beside the bundle,
+   * which no cold start pays for. @default - everything is in the bundle
    */
   readonly loadedLate?: readonly string[];
   /** What Lambda puts below `/opt`. */
@@ -61,8 +61,9 @@ const projectFile = (path: string): string => fileURLToPath(new URL(`../${path}`
 const REQUIRE_BANNER = "import{createRequire as __cr}from'module';const require=__cr(import.meta.url);";
 
 /**
- * A function with the house defaults: Node 24 on arm64, one self-contained minified ES module (and what is loaded late),
- * JSON logs in a log group of its own, and a role that allows nothing but writing those logs until `allow` is called.
+ * A function with the house defaults: Node 24 on arm64, one self-contained minified ES module (and what is loaded
+ * late), JSON logs in a log group of its own, and a role that allows nothing but writing those logs until `allow` is
+ * called.
  *
  * There are no source maps: reading them adds 30 to 40 ms and 26 MB to each cold start (measured). There is no reserved
  * concurrency unless it is asked for: it would take from what the account's other functions share.

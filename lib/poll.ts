@@ -29,8 +29,8 @@ const MIN_WORK_EXPIRATION_DAYS = 15;
 const MAX_WORK_EXPIRATION_DAYS = 365;
 
 /**
- * How long a run waits while the account has no concurrency left: the longest that Lambda allows. With the schedule's interval, every run of
- * a busy account would be thrown away unseen, and with them the only clock.
+ * How long a run waits while the account has no concurrency left: the longest that Lambda allows. With the schedule's
+ * interval, every run of a busy account would be thrown away unseen, and with them the only clock.
  */
 const EVENT_AGE = Duration.hours(6);
 

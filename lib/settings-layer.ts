@@ -7,7 +7,10 @@ import type { Settings } from '../src/contract/settings.ts';
 import { SETTINGS_PATH, settingsFileOf } from '../src/contract/settings-file.ts';
 import { InvalidConfigurationError } from './configuration.ts';
 
-/** A layer with the settings as a file (docs/adr/0024). Other settings are another version of it, which rolls back with the stack. */
+/**
+ * A layer with the settings as a file (docs/adr/0024). Other settings are another version of it, which rolls back
+ * with the stack.
+ */
 export class SettingsLayer extends lambda.LayerVersion {
   /** @throws InvalidConfigurationError if something in the settings is known only at deployment. */
   constructor(scope: Construct, id: string, settings: Settings) {

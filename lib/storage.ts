@@ -45,8 +45,8 @@ export class Storage extends Construct {
       removalPolicy,
       lifecycleRules: [
         {
-          // Never what is current: a job may wait for longer than any number of days. The poll removes the files of jobs
-          // that have ended; a day later the bytes go too, and what marks the removal.
+          // Never what is current: a job may wait for longer than any number of days. The poll removes the files of
+          // jobs that have ended; a day later the bytes go too, and what marks the removal.
           id: 'expire-removed-work',
           prefix: this.#places.layout.work,
           noncurrentVersionExpiration: Duration.days(1),
@@ -96,9 +96,9 @@ export class Storage extends Construct {
 
   /**
    * Lets a function read objects of these areas, any version. Listing them is part of it: without, S3 answers 403 in
-   * place of 404 for a missing object, and "gone" could not be told from "forbidden". Whether a GET or HEAD brings a prefix to
-   * hold against the condition is not documented and is reported both ways, so one that brings none is let pass: names
-   * may be listed beyond the areas, objects not read.
+   * place of 404 for a missing object, and "gone" could not be told from "forbidden". Whether a GET or HEAD brings a
+   * prefix to hold against the condition is not documented and is reported both ways, so one that brings none is let
+   * pass: names may be listed beyond the areas, objects not read.
    */
   allowRead(fn: PipelineFunction, areas: readonly Area[]): void {
     this.#allowOnObjects(fn, areas, ['s3:GetObject', 's3:GetObjectVersion']);
@@ -130,7 +130,10 @@ export class Storage extends Construct {
     this.#allowOnObjects(fn, areas, ['s3:DeleteObject']);
   }
 
-  /** Lets a function read and replace the object that says which stack owns which prefix; see {@link allowRead} for the listing. */
+  /**
+   * Lets a function read and replace the object that says which stack owns which prefix; see {@link allowRead} for
+   * the listing.
+   */
   allowOwners(fn: PipelineFunction): void {
     fn.allow({
       actions: ['s3:GetObject', 's3:PutObject'],

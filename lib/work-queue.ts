@@ -12,13 +12,17 @@ export interface WorkQueueProps {
 }
 
 /**
- * How many times a message is received before it moves to the dead-letter queue: with the handlers' backoff of 30 seconds
- * to 15 minutes, after half a day of failing. Many, because each delivery that Lambda throttles counts as one, too. A step that has to wait, or fails again and
- * again, uses up none: it is the record that gives up, see core/step-failure.ts and core/job-failure.ts.
+ * How many times a message is received before it moves to the dead-letter queue: with the handlers' backoff of 30
+ * seconds to 15 minutes, after half a day of failing. Many, because each delivery that Lambda throttles counts as
+ * one, too. A step that has to wait, or fails again and again, uses up none: it is the record that gives up, see
+ * core/step-failure.ts and core/job-failure.ts.
  */
 const MAX_RECEIVE_COUNT = 50;
 
-/** A queue for what could not be worked off or delivered, encrypted and TLS only; it is kept 14 days, the longest SQS allows. */
+/**
+ * A queue for what could not be worked off or delivered, encrypted and TLS only; it is kept 14 days, the longest SQS
+ * allows.
+ */
 export function newDeadLetterQueue(scope: Construct, id: string): sqs.Queue {
   const queue = new sqs.Queue(scope, id, {
     encryption: sqs.QueueEncryption.SQS_MANAGED,

@@ -1,6 +1,6 @@
 /**
- * Builds the line scanner: AssemblyScript in src/core/requests/scanner/scan-lines.as to WebAssembly, inlined as base64 in
- * src/core/requests/scanner/module.ts, which is committed. `npm run build:scanner` writes it.
+ * Builds the line scanner: AssemblyScript in src/core/requests/scanner/scan-lines.as to WebAssembly, inlined as
+ * base64 in src/core/requests/scanner/module.ts, which is committed. `npm run build:scanner` writes it.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

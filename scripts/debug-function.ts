@@ -1,7 +1,8 @@
 /**
- * `npm run debug -- FUNCTION FILE [--port 9229]`: runs a file through the local stack while one function waits for a debugger
- * and runs from a bundle that has source maps. The emulator answers, so it costs nothing. `.vscode/launch.json` starts it and
- * attaches. Everything is kept in `.batchdrop/debug`, which is removed at the start, so that no file is a duplicate.
+ * `npm run debug -- FUNCTION FILE [--port 9229]`: runs a file through the local stack while one function waits for a
+ * debugger and runs from a bundle that has source maps. The emulator answers, so it costs nothing.
+ * `.vscode/launch.json` starts it and attaches. Everything is kept in `.batchdrop/debug`, which is removed at the
+ * start, so that no file is a duplicate.
  */
 import { existsSync, rmSync } from 'node:fs';
 import { basename, join, relative } from 'node:path';

@@ -1,6 +1,7 @@
 /**
- * `npm run docs:settings`: writes the table of docs/settings.md. Names, values and defaults come from the Zod schema, meanings
- * from the docstrings of its fields, so that each is written once. A test fails while the table is not current.
+ * `npm run docs:settings`: writes the table of docs/settings.md. Names, values and defaults come from the Zod schema,
+ * meanings from the docstrings of its fields, so that each is written once. A test fails while the table is not
+ * current.
  */
 import { globSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,7 +1,7 @@
 /**
- * `npm run simulate`: the core under thousands of seeds of faults, on every core of the machine. Progress goes to stderr,
- * the result to stdout: as text, or with `--json` as one JSON object. Exits with 1 if a promise was broken, or if the
- * run has not tried enough to prove anything.
+ * `npm run simulate`: the core under thousands of seeds of faults, on every core of the machine. Progress goes to
+ * stderr, the result to stdout: as text, or with `--json` as one JSON object. Exits with 1 if a promise was broken,
+ * or if the run has not tried enough to prove anything.
  */
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';

@@ -93,7 +93,10 @@ function tableError(cause: Error, { table }: ResumeOptions): Error {
   return new Error(message, { cause });
 }
 
-/** `undefined`: the SDK looks into the files of the AWS configuration. It reads no AWS_DEFAULT_REGION, as the AWS CLI does. */
+/**
+ * `undefined`: the SDK looks into the files of the AWS configuration. It reads no AWS_DEFAULT_REGION, as the AWS CLI
+ * does.
+ */
 function regionOf({ region, endpoint }: ResumeOptions, env: NodeJS.ProcessEnv): string | undefined {
   return (
     region || env.AWS_REGION || env.AWS_DEFAULT_REGION || (endpoint === undefined ? undefined : LOCAL_REGION)

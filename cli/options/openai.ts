@@ -5,8 +5,8 @@ const OPENAI_HOST = 'api.openai.com';
 /**
  * What answers in place of the emulator, if the user named something.
  *
- * `OPENAI_BASE_URL` alone is taken for a compatible server of the user's own. The real OpenAI costs money, so it is used
- * only with `--live` and a key.
+ * `OPENAI_BASE_URL` alone is taken for a compatible server of the user's own. The real OpenAI costs money, so it is
+ * used only with `--live` and a key.
  * @throws {UsageError} if the two do not fit together.
  */
 export function chooseOpenAI(

@@ -79,8 +79,8 @@ export type Timings = {
   /** Default 60,000: documented as "up to 10 minutes", under 3 minutes seen. */
   cancellingMs: number;
   /**
-   * After its upload, until a file can be the input of a batch: a create before that is answered 400 "Cannot find file".
-   * Default 0.
+   * After its upload, until a file can be the input of a batch: a create before that is answered 400 "Cannot find
+   * file". Default 0.
    */
   fileReadyMs: number;
 };

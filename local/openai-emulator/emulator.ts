@@ -76,8 +76,8 @@ export type EmulatorOptions = {
   /** Where the events of batches go; default nowhere. */
   webhooks?: readonly WebhookEndpoint[];
   /**
-   * What OpenAI refuses and this emulator lets pass: all of `CHECKS` (request-checks.ts), or some of them. Default false:
-   * nothing.
+   * What OpenAI refuses and this emulator lets pass: all of `CHECKS` (request-checks.ts), or some of them. Default
+   * false: nothing.
    */
   lenient?: boolean | readonly Check[];
   /** Answer 400 to an upload without Content-Length. Default false. */
@@ -182,7 +182,10 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   };
 }
 
-/** What the emulator goes by: its options and the last script. Replaced part by part, in place: readers see what holds now. */
+/**
+ * What the emulator goes by: its options and the last script. Replaced part by part, in place: readers see what holds
+ * now.
+ */
 function createBehaviour(options: EmulatorOptions, faults: Pick<Faults, 'replace'>) {
   const limits = { ...DEFAULT_LIMITS };
   const timings = { ...DEFAULT_TIMINGS };

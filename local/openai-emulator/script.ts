@@ -64,8 +64,9 @@ const scriptSchema = z.strictObject({
 
 /**
  * Everything that a run is scripted by: what a faults file holds. `about` is for readers; the rest are the options of
- * `startEmulator` of the same names. Any result line can be scripted by `line.lines` and `line.patch`, any Batch object by
- * `batch.patch`, any other JSON answer by `http.patch`; README.md lists all kinds, `faults/` has an example of each.
+ * `startEmulator` of the same names. Any result line can be scripted by `line.lines` and `line.patch`, any Batch
+ * object by `batch.patch`, any other JSON answer by `http.patch`; README.md lists all kinds, `faults/` has an example
+ * of each.
  */
 export type Script = Omit<z.input<typeof scriptSchema>, 'rules'> & { rules?: readonly FaultRule[] };
 
@@ -96,7 +97,10 @@ export function readScript(path: string): Script {
   }
 }
 
-/** `:LINE:COLUMN` where JSON.parse gave up: V8 does not always tell, so the longest beginning that may go on is sought. */
+/**
+ * `:LINE:COLUMN` where JSON.parse gave up: V8 does not always tell, so the longest beginning that may go on is
+ * sought.
+ */
 function placeOf(text: string): string {
   let good = 0;
   let bad = text.length + 1;

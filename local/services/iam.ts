@@ -3,8 +3,8 @@
  * the local services, so that a missing grant in `lib/` fails here and not after the deployment.
  *
  * Evaluated: Allow and Deny, `Action` and `NotAction`, `Resource` and `NotResource`, with `*` and `?`. Conditions are
- * taken as met in an Allow and as not met in a Deny; AWS managed policies (logging, tracing) are taken as empty. So this
- * can let through what AWS refuses, and never refuses what AWS allows.
+ * taken as met in an Allow and as not met in a Deny; AWS managed policies (logging, tracing) are taken as empty. So
+ * this can let through what AWS refuses, and never refuses what AWS allows.
  */
 
 /** One call to a service, as IAM sees it. */

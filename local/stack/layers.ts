@@ -25,8 +25,8 @@ export function layerFolders(
 }
 
 /**
- * Lambda puts the files of layers below `/opt`. Nothing on this machine may: variables that name a file there name the file of the
- * layer instead, of the last one that has it.
+ * Lambda puts the files of layers below `/opt`. Nothing on this machine may: variables that name a file there name
+ * the file of the layer instead, of the last one that has it.
  */
 export function mountLayers(
   variables: Record<string, string>,

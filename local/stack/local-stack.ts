@@ -58,8 +58,9 @@ export interface LocalStack {
    */
   runSchedule(ruleName?: string): Promise<Invocation[]>;
   /**
-   * Resolves when nothing runs and every queue with a consumer is empty, messages in flight counted: a message that failed
-   * counts until it has been dealt with or is a dead letter. Messages that are delayed for longer than 20 seconds do not count.
+   * Resolves when nothing runs and every queue with a consumer is empty, messages in flight counted: a message that
+   * failed counts until it has been dealt with or is a dead letter. Messages that are delayed for longer than 20
+   * seconds do not count.
    *
    * @throws when `signal` aborts, saying what was still going on
    */

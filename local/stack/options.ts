@@ -27,8 +27,8 @@ export interface LocalStackOptions {
   /** Which stack of the assembly; needed when it holds several. */
   stackName?: string | undefined;
   /**
-   * What the functions call as OpenAI, and the keys that the stack's secrets then hold (in memory only): the stack's own, and
-   * those that routes name. @default `apiKey` stands for those that `apiKeys` leaves out
+   * What the functions call as OpenAI, and the keys that the stack's secrets then hold (in memory only): the stack's
+   * own, and those that routes name. @default `apiKey` stands for those that `apiKeys` leaves out
    */
   openai: { baseUrl: string; apiKey: string; apiKeys?: Readonly<Record<string, string>> | undefined };
   /** Interval of the schedules; `manual`: only `runSchedule`. Default: what the template says. */
@@ -40,22 +40,22 @@ export interface LocalStackOptions {
   /** Sees every event that reaches EventBridge. */
   onEvent?: ((event: BusEvent) => void) | undefined;
   /**
-   * Clock of the functions, of S3 and of the table's time to live, in milliseconds; must run as fast as the machine's, and
-   * may leap ahead while no function runs. Queues keep the machine's time. Clients of S3 find out by themselves (the SDK
-   * corrects its clock). @default Date.now
+   * Clock of the functions, of S3 and of the table's time to live, in milliseconds; must run as fast as the
+   * machine's, and may leap ahead while no function runs. Queues keep the machine's time. Clients of S3 find out by
+   * themselves (the SDK corrects its clock). @default Date.now
    */
   now?: (() => number) | undefined;
   /**
-   * How many invocations the account runs at a time; above it they are throttled, as Lambda does. AWS gives 1,000 by default
-   * and new accounts as few as 10. @default no limit
+   * How many invocations the account runs at a time; above it they are throttled, as Lambda does. AWS gives 1,000 by
+   * default and new accounts as few as 10. @default no limit
    */
   concurrency?: number | undefined;
   /** By role: what differs from the template. */
   functions?: Record<string, FunctionOverrides> | undefined;
   /**
    * Sees every call that a function makes to the services and to OpenAI, before and after its effect. `kill` ends the
-   * process that makes the call at that moment (SIGKILL): `before`, the call never happens; `after`, it has happened and
-   * nobody was told.
+   * process that makes the call at that moment (SIGKILL): `before`, the call never happens; `after`, it has happened
+   * and nobody was told.
    */
   onCall?: ((call: ObservedCall) => 'kill' | undefined) | undefined;
   /** How messages and events are delivered. */
@@ -67,8 +67,8 @@ export interface LocalStackOptions {
          */
         twice?: boolean | 'at-once' | undefined;
         /**
-         * Seconds until a failed message is visible again, whatever the function asked for. Default: as in AWS, what the
-         * function asked for, or the rest of the visibility timeout.
+         * Seconds until a failed message is visible again, whatever the function asked for. Default: as in AWS, what
+         * the function asked for, or the rest of the visibility timeout.
          */
         retryAfterSeconds?: number | undefined;
         /**

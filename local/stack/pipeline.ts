@@ -34,15 +34,15 @@ export const DEFAULT_STATE_DIR = '.batchdrop/local';
 /** How many times faster than real the emulator's clock runs: a small batch then takes a second, not two minutes. */
 const EMULATOR_SPEED = 300;
 /**
- * After how long the emulator surely has not made a batch that it does not list, in seconds: it answers at once and dies with
- * the stack. With OpenAI's times, a job that was killed while it created a batch would wait for 18 minutes.
+ * After how long the emulator surely has not made a batch that it does not list, in seconds: it answers at once and
+ * dies with the stack. With OpenAI's times, a job that was killed while it created a batch would wait for 18 minutes.
  */
 const EMULATOR_SETTLES_SECONDS = 2;
 /** How often the local schedule polls: often enough that nobody waits for it. */
 const EMULATED_POLL_MS = 500;
 /**
- * How long a throttled message is hidden while the emulator answers, in seconds: as long against its clock as the 16 minutes of
- * AWS are against OpenAI's.
+ * How long a throttled message is hidden while the emulator answers, in seconds: as long against its clock as the 16
+ * minutes of AWS are against OpenAI's.
  */
 const EMULATED_THROTTLED_SECONDS = 3;
 /** How often the local schedule polls a real service, which has better things to do. */
@@ -51,8 +51,8 @@ const REAL_POLL_MS = 15_000;
 export interface LocalPipelineOptions {
   stateDir: string;
   /**
-   * Routes and prefixes. Others than in the last run over the folder are a deployment: jobs under way keep the route that
-   * they were recorded with. @default one route over `input/`
+   * Routes and prefixes. Others than in the last run over the folder are a deployment: jobs under way keep the route
+   * that they were recorded with. @default one route over `input/`
    */
   settings?: Settings | undefined;
   /** A service in place of the emulator. */

@@ -87,7 +87,8 @@ async function startTables({ options, folder, plan, authorize, intercept, onStar
   });
   onStarted(dynamodb.close);
   await ensureTables(plan.tables, accessTo(dynamodb.endpoint), options.dir);
-  // The folder is locked: the process that holds anything in its table is dead, now and once the functions have been stopped.
+  // The folder is locked: the process that holds anything in its table is dead, now and once the functions have been
+  // stopped.
   const freeClaims = () =>
     freeDeadClaims(plan.tables, accessTo(dynamodb.endpoint), options.now?.() ?? Date.now());
   await freeClaims();

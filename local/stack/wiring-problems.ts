@@ -1,4 +1,7 @@
-/** Mistakes in what a template wires together, one sentence each: AWS would refuse them, or would silently not deliver. */
+/**
+ * Mistakes in what a template wires together, one sentence each: AWS would refuse them, or would silently not
+ * deliver.
+ */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { isAllowed, type PolicyStatement } from '../services/iam.ts';

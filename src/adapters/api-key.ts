@@ -22,8 +22,9 @@ export interface ApiKeys {
 }
 
 /**
- * Reads the OpenAI API key, kept as plain text in a Secrets Manager secret. A secret keeps what it held before: versions
- * younger than 24 hours always, and about a hundred in all (Secrets Manager user guide, "What's in a secret").
+ * Reads the OpenAI API key, kept as plain text in a Secrets Manager secret. A secret keeps what it held before:
+ * versions younger than 24 hours always, and about a hundred in all (Secrets Manager user guide, "What's in a
+ * secret").
  */
 export class ApiKey implements ApiKeys {
   readonly #client: SecretsManagerClient;

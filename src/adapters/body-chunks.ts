@@ -1,7 +1,7 @@
 /**
- * The bodies of answers, chunk by chunk, each of which is let go when the next one is asked for. Node makes a buffer for
- * every chunk. Those that nobody needs any more would stay until garbage is collected: tens of megabytes, and a hundred
- * collections for each gigabyte that find nothing else.
+ * The bodies of answers, chunk by chunk, each of which is let go when the next one is asked for. Node makes a buffer
+ * for every chunk. Those that nobody needs any more would stay until garbage is collected: tens of megabytes, and a
+ * hundred collections for each gigabyte that find nothing else.
  */
 import { finished, type Readable } from 'node:stream';
 
@@ -9,8 +9,8 @@ import { finished, type Readable } from 'node:stream';
 const RELEASED_BYTES = 16 * 1024;
 
 /**
- * Gives the memory of a chunk back at once; whoever still has the chunk finds it empty. What shares its memory with others
- * is left alone.
+ * Gives the memory of a chunk back at once; whoever still has the chunk finds it empty. What shares its memory with
+ * others is left alone.
  */
 export function release({ buffer, byteLength }: Uint8Array): void {
   if (byteLength < RELEASED_BYTES || byteLength !== buffer.byteLength) return;
@@ -18,8 +18,8 @@ export function release({ buffer, byteLength }: Uint8Array): void {
 }
 
 /**
- * The chunks of a stream that nobody else reads. A chunk must not be given to anything that goes on with it after the next
- * one is asked for, such as a socket or a file that is written to.
+ * The chunks of a stream that nobody else reads. A chunk must not be given to anything that goes on with it after the
+ * next one is asked for, such as a socket or a file that is written to.
  */
 export class BodyChunks {
   readonly #body: Readable;

@@ -8,8 +8,8 @@ import type { Scratch, ScratchFile } from '../core/ports/scratch.ts';
 const SHARE_OF_ROOM = 0.9;
 
 /**
- * {@link Scratch} in the temporary folder (`/tmp` of a Lambda). The name is removed as soon as the file is open, so that
- * a function that is killed leaves nothing for the next one to trip over.
+ * {@link Scratch} in the temporary folder (`/tmp` of a Lambda). The name is removed as soon as the file is open, so
+ * that a function that is killed leaves nothing for the next one to trip over.
  */
 export class TmpScratch implements Scratch {
   async open(): Promise<ScratchFile> {

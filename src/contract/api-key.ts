@@ -13,8 +13,10 @@ export function apiKeySecretsPrefix(stackId: string): string {
 }
 
 /**
- * The secret that holds an API key. Its name is known without the stack's help, so that it takes no room in an environment.
- * @param stackId the UUID of the CloudFormation stack: a stack that is made again under its old name finds no secret in its way.
+ * The secret that holds an API key. Its name is known without the stack's help, so that it takes no room in an
+ * environment.
+ * @param stackId the UUID of the CloudFormation stack: a stack that is made again under its old name finds no secret
+ *   in its way.
  */
 export function apiKeySecretName(stackId: string, apiKey: string): string {
   return `${apiKeySecretsPrefix(stackId)}${apiKey}`;

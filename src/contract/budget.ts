@@ -19,7 +19,9 @@ const usdSchema = z
   .transform(String)
   .refine(isUsd, refuseBudget);
 
-/** What may be spent: on each job, on all jobs of the route in one day (UTC), or without limit, which has to be said. */
+/**
+ * What may be spent: on each job, on all jobs of the route in one day (UTC), or without limit, which has to be said.
+ */
 export const budgetSchema = z.union(
   [
     z.literal('unlimited'),

@@ -25,7 +25,9 @@ const queues = {
   FINALIZE_QUEUE_URL: text,
 };
 
-/** Of the functions that work off a queue: they sweep when the poll is late, see `src/core/steps/poll/late-sweep.ts`. */
+/**
+ * Of the functions that work off a queue: they sweep when the poll is late, see `src/core/steps/poll/late-sweep.ts`.
+ */
 const consumer = {
   ...queues,
   /** How often the poll is to run. */

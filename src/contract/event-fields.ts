@@ -1,11 +1,15 @@
 /**
- * What a field of an event may hold: one of a closed set of kinds, none of which has room for a prompt, an answer or an API key.
- * The types refuse a value of the wrong kind where it is written; {@link writeFields} withholds it where the types cannot see it.
+ * What a field of an event may hold: one of a closed set of kinds, none of which has room for a prompt, an answer or
+ * an API key. The types refuse a value of the wrong kind where it is written; {@link writeFields} withholds it where
+ * the types cannot see it.
  */
 
 declare const OWN_TEXT: unique symbol;
 
-/** Text that this project wrote about ids, counts, keys and codes: see src/core/base/own-text.ts, which alone makes it. */
+/**
+ * Text that this project wrote about ids, counts, keys and codes: see src/core/base/own-text.ts, which alone makes
+ * it.
+ */
 export type OwnText = string & { readonly [OWN_TEXT]: true };
 
 /** What is logged of an error: see `describeError` in src/runtime/logger.ts, which alone makes it. */
@@ -118,8 +122,8 @@ function isErrorDescription(value: unknown): boolean {
 }
 
 /**
- * What is written of fields: times in ISO 8601, absent ones left out. A value that is not of its kind is withheld, and so is a
- * field that has no kind; recording never throws.
+ * What is written of fields: times in ISO 8601, absent ones left out. A value that is not of its kind is withheld,
+ * and so is a field that has no kind; recording never throws.
  * @returns `problems`: the fields that are missing or withheld, one sentence each, without their values.
  */
 export function writeFields(

@@ -1,6 +1,7 @@
 /**
- * Every event that the pipeline reports, one row each. A row's name is the `event` of a log line, its message the `message`: one
- * or two plain sentences that say what happened and what happens next. Log lines come from here only (ADR 38).
+ * Every event that the pipeline reports, one row each. A row's name is the `event` of a log line, its message the
+ * `message`: one or two plain sentences that say what happened and what happens next. Log lines come from here only
+ * (ADR 38).
  */
 import type { FieldKinds, FieldsOf } from './event-fields.ts';
 

@@ -1,7 +1,7 @@
 /**
- * Globs of routes and rules, matched in time linear in the text, whatever it holds: who drops a file chooses its key, and
- * a key must not be able to stop the function that looks at it. (Globs as regular expressions backtrack: 1,000 `_` against
- * four stars took over 20 s.)
+ * Globs of routes and rules, matched in time linear in the text, whatever it holds: who drops a file chooses its key,
+ * and a key must not be able to stop the function that looks at it. (Globs as regular expressions backtrack: 1,000
+ * `_` against four stars took over 20 s.)
  *
  * The language is a subset of what shells have, with a key in place of a path:
  *
@@ -176,7 +176,7 @@ function segmentsOf(tokens: readonly Token[]): Token[][] {
   for (const segment of segments) {
     const isDouble = segment.some((token, at) => token.kind === 'star' && segment[at + 1]?.kind === 'star');
     if (isDouble && !isGlobstar(segment))
-      throw new GlobError('"**" stands alone between slashes, as in "**/*.jsonl"; within a name write "*"');
+      throw new GlobError('"**" must be a whole path segment, as in "**/*.jsonl"; within a name write "*"');
   }
   return segments;
 }
@@ -278,7 +278,9 @@ function forEachPlain(glob: string, see: (character: string, at: number) => void
     const character = glob[at]!;
     if (character === '\\') {
       if (at === glob.length - 1)
-        throw new GlobError('"\\" stands before the character that is meant: write "\\\\" for a backslash');
+        throw new GlobError(
+          '"\\" must be followed by the character to match literally: write "\\\\" for a backslash',
+        );
       at += 1;
     } else if (isInBrackets) isInBrackets = character !== ']';
     else if (character === '[') isInBrackets = true;

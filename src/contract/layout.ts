@@ -68,8 +68,8 @@ export function prefixesOf({ layout, routes }: Places, area: keyof Layout): stri
 }
 
 /**
- * Where the results of a job go: where its route said when it was recorded, or says now, if the settings of now have that
- * prefix for that area. Else it may be anything, input too, and nobody may write there.
+ * Where the results of a job go: where its route said when it was recorded, or says now, if the settings of now have
+ * that prefix for that area. Else it may be anything, input too, and no function may write there.
  */
 export function layoutOf(places: Places, recorded: RoutePlaces): Layout {
   const now = places.routes.find(({ name }) => name === recorded.name);

@@ -27,8 +27,8 @@ export const defaultsSchema = onlyFields({
     })
     .optional(),
   /**
-   * Parameters of the body, such as `model`, each filled in where the line does not have it; parameters are not merged. Whole numbers
-   * lie within ±(2^53 − 1), and values have at most 28 levels.
+   * Parameters of the body, such as `model`, each filled in where the line does not have it; parameters are not
+   * merged. Whole numbers lie within ±(2^53 − 1), and values have at most 28 levels.
    */
   body: z
     .record(z.string().min(1), z.json())

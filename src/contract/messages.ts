@@ -43,7 +43,7 @@ export const objectMessageSchema = z.object({
 });
 export type ObjectMessage = z.infer<typeof objectMessageSchema>;
 
-/** Ingest queue: an object to look at, as S3 or a listing told it, or a job to take up again, as the sweep asks for. */
+/** Ingest queue: an object that S3 or a listing reported, or a job that the sweep found overdue. */
 export const ingestMessageSchema = z.union([
   jobMessageSchema,
   objectMessageSchema,
@@ -63,7 +63,7 @@ export const EVENT_SOURCE = 'batchdrop';
 /** `rejection.code` of a file that is not run because another stack owns its prefix: the only one without a receipt. */
 export const PREFIX_OWNED = 'prefix_owned';
 
-/** `detail-type` of the event that tells that a job has ended. */
+/** `detail-type` of the event that reports the end of a job. */
 export const JOB_COMPLETED = 'JobCompleted';
 
 /** Detail of a `JobCompleted` event. Delivered at least once: `stackId` and `jobId` are the key to dedupe by. */

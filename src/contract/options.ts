@@ -1,6 +1,6 @@
 /**
- * What whoever drops a file may say with it, in its S3 user metadata or in an object beside it, as far as the route's
- * `mayOverride` lets them.
+ * What a person may say with a file that they drop, in its S3 user metadata or in an object beside it, as far as the
+ * route's `mayOverride` lets them.
  */
 import * as z from 'zod';
 import { isUsd } from './budget.ts';
@@ -8,7 +8,7 @@ import { type OVERRIDABLE, routeSchema } from './route.ts';
 
 /** `input/a.jsonl.options.json` holds the options of `input/a.jsonl`; it is never an input itself. */
 export const OPTIONS_SUFFIX = '.options.json';
-/** `x-amz-meta-batchdrop-deadline`: HeadObject tells it without `x-amz-meta-`. */
+/** `x-amz-meta-batchdrop-deadline`: HeadObject returns it without `x-amz-meta-`. */
 export const METADATA_PREFIX = 'batchdrop-';
 
 /** What each option may be; the values are those of the route's own settings. */

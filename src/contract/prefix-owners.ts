@@ -1,6 +1,6 @@
 /**
- * `.batchdrop/owners.json`: which stack owns which prefix of the bucket. At a key that no layout can move, so that every stack
- * which uses the bucket finds it. See docs/adr/0034-owners-of-prefixes.md.
+ * `.batchdrop/owners.json`: which stack owns which prefix of the bucket. At a key that no layout can move, so that
+ * every stack which uses the bucket finds it. See docs/adr/0034-owners-of-prefixes.md.
  */
 import * as z from 'zod';
 
@@ -30,7 +30,7 @@ const prefixOwnerSchema = z.object({
   ...stack,
   /** Epoch milliseconds. Of a prefix that was taken over, it lies two minutes after the takeover was written. */
   since: z.number(),
-  /** From whom it was taken over. Absent: from nobody. */
+  /** The stack from which it was taken over. Absent: it had no owner. */
   before: z.exactOptional(z.array(pastOwnerSchema).min(1)),
 });
 /** A prefix, and the stack that runs what is put there or writes there. */

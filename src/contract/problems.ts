@@ -2,7 +2,8 @@
 import type * as z from 'zod';
 
 /**
- * One text for each problem, `place: what was expected`. Zod's messages name no value, so nothing of the content is in it.
+ * One text for each problem, `place: what was expected`. Zod's messages name no value, so nothing of the content is
+ * in it.
  *
  * @param whole what the value itself is called where a problem concerns all of it.
  */

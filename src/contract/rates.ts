@@ -1,4 +1,7 @@
-/** What prices are told by. Apart from {@link ./prices.ts}, so that who only counts with prices need not load a validator. */
+/**
+ * The shape of prices. Apart from {@link ./prices.ts}, so that code that only calculates with prices loads no
+ * validator.
+ */
 
 /** What OpenAI bills by. `priority` is what it has called "fast" since 2026-07-30. */
 export const PRICED_TIERS = ['batch', 'flex', 'standard', 'priority'] as const;

@@ -35,11 +35,14 @@ export const receiptSchema = z.object({
   stackId: z.string(),
   route: z.string(),
   /**
-   * `succeeded`: every request did; `partial`: some did not; `failed`: none did; `rejected`: nothing was run; `duplicate`:
-   * nothing was run, because another job has run the same content.
+   * `succeeded`: every request did; `partial`: some did not; `failed`: none did; `rejected`: nothing was run;
+   * `duplicate`: nothing was run, because another job has run the same content.
    */
   result: resultSchema,
-  /** The job of the same content that it waited for; `files` are that job's, and all counts and costs are in its receipt. */
+  /**
+   * The job of the same content that it waited for; `files` are that job's, and all counts and costs are in its
+   * receipt.
+   */
   duplicateOf: z
     .object({
       jobId: z.string(),
@@ -86,11 +89,13 @@ export const receiptSchema = z.object({
   }),
   /** `requests` = `succeeded` + `failed` + `invalid`: every line of the input that has something on it. */
   counts: z.object({ requests: count, succeeded: count, failed: count, invalid: count }),
-  /** Requests that failed or were invalid, by error code; of a batch with more than 100 of them, the rest is `other`. */
+  /**
+   * Requests that failed or were invalid, by error code; of a batch with more than 100 of them, the rest is `other`.
+   */
   errorsByCode: z.record(z.string(), count),
   /**
-   * Requests that were run again though OpenAI may have charged the run that it lost, by cause, such as
-   * `status_0`, `missing_from_results`, `no_answer`, `request_timeout` or `lost_batch`. All other requests were paid for once.
+   * Requests that were run again though OpenAI may have charged the run that it lost, by cause, such as `status_0`,
+   * `missing_from_results`, `no_answer`, `request_timeout` or `lost_batch`. All other requests were paid for once.
    */
   possiblyBilledTwice: z.record(z.string(), count),
   /** Succeeded, but cut at the token limit. */
@@ -123,7 +128,10 @@ export const receiptSchema = z.object({
     byTier: z.partialRecord(billedTier, z.object({ results: count, usage: tokenUsageSchema, usd })),
     /** What tools that OpenAI runs were charged by the call: web search and file search. Part of `usd`. */
     toolUsd: usd,
-    /** Answers that came without a usable `usage`: each is booked with its share of what was reserved, in `possibleUsd`. */
+    /**
+     * Answers that came without a usable `usage`: each is booked with its share of what was reserved, in
+     * `possibleUsd`.
+     */
     withoutUsage: count,
     /** Results of which something has no price that is known, tokens or a tool: that is in no amount. */
     unpriced: count,
@@ -156,7 +164,10 @@ export const receiptSchema = z.object({
     /** When somebody cancelled the job. */
     cancelledAt: z.iso.datetime().optional(),
     completedAt: z.iso.datetime(),
-    /** Milliseconds from the claim to the first submission, and from there to the last end. Absent if nothing was sent. */
+    /**
+     * Milliseconds from the claim to the first submission, and from there to the last end. Absent if nothing was
+     * sent.
+     */
     queuedMs: count.optional(),
     ranMs: count.optional(),
     /** Milliseconds from the drop on. */

@@ -54,12 +54,15 @@ export const OVERRIDABLE = ['deadline', 'tiers', 'maxRounds', 'onInvalid', 'budg
 const routeFields = onlyFields({
   /** Name of the route in receipts and logs: 1 to 40 of `a-z`, `0-9` and `-`. */
   name: z.string().regex(/^[a-z0-9-]{1,40}$/, 'a route name has 1 to 40 of a-z, 0-9 and "-"'),
-  /** Prefix of the keys that the route is for, inside `layout.input`. Of several routes, the one with the longest prefix applies. */
+  /**
+   * Prefix of the keys that the route is for, inside `layout.input`. Of several routes, the one with the longest
+   * prefix applies.
+   */
   prefix: prefixSchema,
   /**
-   * Name (not the value) of the OpenAI API key that requests of the route are sent with: the stack makes one secret for each name.
-   * A key that does not work, or whose limits are used up, delays only the routes that name it. Left out: the stack's own key, whose
-   * name is `default`.
+   * Name (not the value) of the OpenAI API key that requests of the route are sent with: the stack makes one secret
+   * for each name. A key that does not work, or whose limits are used up, delays only the routes that name it. Left
+   * out: the stack's own key, whose name is `default`.
    */
   apiKey: z
     .string()
@@ -72,9 +75,9 @@ const routeFields = onlyFields({
   /** Globs, relative to `prefix`; a key must match one of them. At most 50. */
   match: globsSchema.min(1).default(['**']),
   /**
-   * Globs, relative to `prefix`; a key that matches one is not an input. At most 50. The default leaves out what other tools write on the
-   * way: marker and hidden files, folders of such names (`_temporary/`, `_delta_log/`), and unfinished uploads (SFTP gateways, browsers,
-   * rsync).
+   * Globs, relative to `prefix`; a key that matches one is not an input. At most 50. The default leaves out what
+   * other tools write on the way: marker and hidden files, folders of such names (`_temporary/`, `_delta_log/`), and
+   * unfinished uploads (SFTP gateways, browsers, rsync).
    */
   ignore: globsSchema.default([
     '**/_*',
@@ -89,8 +92,8 @@ const routeFields = onlyFields({
   /** For a file with invalid lines: `quarantine` runs the valid ones and reports the others; `reject` runs none. */
   onInvalid: z.enum(['quarantine', 'reject']).default('quarantine'),
   /**
-   * How often a request is tried when OpenAI did not execute it, failed while it executed it, or lost the result; then its last error is
-   * final. Errors that a person must fix (quota, key, model access) use up no try.
+   * How often a request is tried when OpenAI did not execute it, failed while it executed it, or lost the result;
+   * then its last error is final. Errors that a person must fix (quota, key, model access) use up no try.
    */
   maxRounds: z.int(ROUNDS).min(1, ROUNDS).max(10, ROUNDS).default(3),
   /** The same limit for tries that failed for one cause; the lower one counts. */
@@ -103,18 +106,20 @@ const routeFields = onlyFields({
     lost: z.int().min(1).max(10).default(2),
   }).prefault({}),
   /**
-   * For a file with the content (by S3's ETag) and route of the version right before it, whose job is of the last 24 hours and running or
-   * succeeded: `skip` makes it a duplicate, which waits for that job and costs nothing; `run` runs it.
+   * For a file with the content (by S3's ETag) and route of the version right before it, whose job is of the last 24
+   * hours and running or succeeded: `skip` makes it a duplicate, which waits for that job and costs nothing; `run`
+   * runs it.
    */
   sameContent: z.enum(['skip', 'run']).default('skip'),
   /**
-   * For a batch that OpenAI no longer knows, or has not ended hours after it must have. `hold`: it waits for a person, and for OpenAI to
-   * find it again; `resubmit`: its requests run again and are counted in `possiblyBilledTwice`.
+   * For a batch that OpenAI no longer knows, or has not ended hours after it must have. `hold`: it waits for a
+   * person, and for OpenAI to find it again; `resubmit`: its requests run again and are counted in
+   * `possiblyBilledTwice`.
    */
   onLost: z.enum(['hold', 'resubmit']).default('hold'),
   /**
-   * OpenAI's service tiers that may be used, the cheapest first. A request begins in the first one that serves it; several tiers need a
-   * `deadline`.
+   * OpenAI's service tiers that may be used, the cheapest first. A request begins in the first one that serves it;
+   * several tiers need a `deadline`.
    */
   tiers: z
     .array(z.enum(TIERS, 'a tier is "batch", "flex" or "standard"'), TIERS_EXPECTED)
@@ -129,20 +134,29 @@ const routeFields = onlyFields({
     ),
   /** When the results must be there, counted from the drop: `90m`, `24h`, `2d`; at most 14 days. */
   deadline: deadlineSchema.optional(),
-  /** What may be spent: `"unlimited"`, or an object with at least one of the limits. Reserved before anything is sent. */
+  /**
+   * What may be spent: `"unlimited"`, or an object with at least one of the limits. Reserved before anything is sent.
+   */
   budget: budgetSchema,
   /**
-   * When the budget has no room: `wait` for room (settled results, a new day, a larger budget), or `refuse` the requests that are left, as
-   * `budget_exceeded`.
+   * When the budget has no room: `wait` for room (settled results, a new day, a larger budget), or `refuse` the
+   * requests that are left, as `budget_exceeded`.
    */
   overBudget: z.enum(['wait', 'refuse']).default('wait'),
-  /** Whether requests without a known price run on a route with a budget; they count as 0 USD. Otherwise they fail as `unpriced_model`. */
+  /**
+   * Whether requests without a known price run on a route with a budget; they count as 0 USD. Otherwise they fail as
+   * `unpriced_model`.
+   */
   allowUnpriced: z.boolean().default(false),
-  /** Filled into lines that leave it out; what a line has itself is kept. Lines of such a route are written once below `work/`. */
+  /**
+   * Filled into lines that leave it out; what a line has itself is kept. Lines of such a route are written once below
+   * `work/`.
+   */
   defaults: defaultsSchema.optional(),
   /**
-   * `by_prefix`: requests without a `prompt_cache_key` get one that is the same for all that begin with the same 4,096 bytes of text, where
-   * the price table has a cached rate for their model in one of the `tiers`. Lines of such a route are written once below `work/`.
+   * `by_prefix`: requests without a `prompt_cache_key` get one that is the same for all that begin with the same
+   * 4,096 bytes of text, where the price table has a cached rate for their model in one of the `tiers`. Lines of such
+   * a route are written once below `work/`.
    */
   promptCacheKey: z
     .enum(['by_prefix'], {
@@ -153,8 +167,8 @@ const routeFields = onlyFields({
   /** Prefixes of the route's own for its results. What is left out goes below those of the top-level `layout`. */
   layout: resultPrefixesSchema.optional(),
   /**
-   * ARN of an SQS queue, an SNS topic (neither FIFO) or an EventBridge bus in the stack's account and region that gets the route's
-   * `JobCompleted` events.
+   * ARN of an SQS queue, an SNS topic (neither FIFO) or an EventBridge bus in the stack's account and region that
+   * gets the route's `JobCompleted` events.
    */
   notify: notifySchema.optional(),
   /** Settings that a dropped file may override for itself. */

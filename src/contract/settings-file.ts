@@ -1,6 +1,6 @@
 /**
- * The settings as the functions read them: a file in a Lambda layer. An environment holds 4 KB, which is about nine routes; a layer
- * holds any number, is versioned with the deployment, and rolls back with it.
+ * The settings as the functions read them: a file in a Lambda layer. An environment holds 4 KB, which is about nine
+ * routes; a layer holds any number, is versioned with the deployment, and rolls back with it.
  */
 import * as z from 'zod';
 import { type Settings, settingsSchema } from './settings.ts';

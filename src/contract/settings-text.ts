@@ -1,6 +1,6 @@
 /**
- * Settings as people write them: JSON, the same for the construct, for `cdk -c settings=` and for the command line. What is
- * wrong with them is told with its place, what was read there, and what is allowed.
+ * Settings as people write them: JSON, the same for the construct, for `cdk -c settings=` and for the command line.
+ * What is wrong with them is reported with its place, what was read there, and what is allowed.
  */
 import type * as z from 'zod';
 import { type Settings, settingsSchema } from './settings.ts';
@@ -19,7 +19,7 @@ const MAX_SHOWN = 100;
  * Reads settings and fills in the defaults.
  *
  * @param text JSON; a byte order mark before it is fine.
- * @param name of the file, or of where else the text stands: every message begins with it.
+ * @param name of the file, or of the other source of the text: every message begins with it.
  * @throws {SettingsTextError} if it is no JSON, with line and column, or for all fields that are not as they may be.
  */
 export function readSettings(text: string, name: string): Settings {
@@ -37,7 +37,7 @@ export function readSettings(text: string, name: string): Settings {
 }
 
 /**
- * One line for each thing that is wrong: where it stands, what is allowed there, what was read.
+ * One line for each thing that is wrong: its place, what is allowed there, what was read.
  *
  * @param input what was parsed.
  */
@@ -99,12 +99,12 @@ function jsonProblem(text: string): string | undefined {
 }
 
 /**
- * Where V8 stumbled. It tells the place of most problems; of a token that is not expected it does not, but that is the last
- * character of the shortest beginning of the text that has the same problem.
+ * Where V8 stopped. Its message names the place of most problems; of an unexpected token it does not, but that is the
+ * last character of the shortest beginning of the text that has the same problem.
  */
 function placeOf(problem: string, text: string): number {
-  const told = / at position (\d+)/.exec(problem)?.[1];
-  if (told !== undefined) return Number(told);
+  const position = / at position (\d+)/.exec(problem)?.[1];
+  if (position !== undefined) return Number(position);
   const token = /^Unexpected token/;
   if (!token.test(problem)) return text.length;
   let [fine, wrong] = [0, text.length];

@@ -1,6 +1,6 @@
 /**
- * The settings of a deployment, read at synth time: where files go and how each key prefix is treated. The docstrings of the
- * fields are the meanings in docs/settings.md (`npm run docs:settings`).
+ * The settings of a deployment, read at synth time: where files go and how each key prefix is treated. The docstrings
+ * of the fields are the meanings in docs/settings.md (`npm run docs:settings`).
  *
  * The construct validates it, hands it to the functions as a file (`settings-file.ts`), and a job
  * freezes the route it was claimed under, so that a later deployment changes nothing for work in flight.
@@ -16,7 +16,10 @@ import { type Route, routeSchema } from './route.ts';
 
 /** How long OpenAI may keep a batch in a state. */
 const stuckSchema = onlyFields({
-  /** Hours in `validating`, which normally takes minutes; then the batch is cancelled and its requests run in the next round. */
+  /**
+   * Hours in `validating`, which normally takes minutes; then the batch is cancelled and its requests run in the next
+   * round.
+   */
   validatingHours: z.number().positive().default(12),
   /** Hours after its `expires_at` without an end; then the batch is cancelled, and what it finished is kept. */
   pastExpiryHours: z.number().positive().default(2),
@@ -28,16 +31,18 @@ export type StuckLimits = z.infer<typeof stuckSchema>;
 /** What becomes of files that cannot be read. */
 const inputsSchema = onlyFields({
   /**
-   * Hours for which reading a file is tried again when S3 refuses it (archived, forbidden, a KMS key that may not be used); then the file
-   * is rejected as `input_unreadable`. A restore from Glacier Deep Archive takes up to 48 hours (S3 User Guide, "Understanding archive
-   * retrieval options").
+   * Hours for which reading a file is tried again when S3 refuses it (archived, forbidden, a KMS key that may not be
+   * used); then the file is rejected as `input_unreadable`. A restore from Glacier Deep Archive takes up to 48 hours
+   * (S3 User Guide, "Understanding archive retrieval options").
    */
   unreadableHours: z.number().positive().max(144).default(72),
 });
 
 /** What prices budgets and receipts reckon with, beside the table that batchdrop brings. */
 const pricesSchema = onlyFields({
-  /** Price rows that take precedence over the built-in table, in USD per million tokens. See [prices](cost.md#prices). */
+  /**
+   * Price rows that take precedence over the built-in table, in USD per million tokens. See [prices](cost.md#prices).
+   */
   rows: z.array(priceSchema).default([]),
   /** Whether requests go to a data-residency endpoint, which OpenAI charges more for. */
   residency: z.boolean().default(false),
@@ -58,8 +63,9 @@ export const settingsSchema = onlyFields({
   /** Prices for budgets and receipts. */
   prices: pricesSchema.prefault({}),
   /**
-   * Name of the CloudFormation stack whose prefixes of the bucket this one takes over, where they overlap with its own. Takes effect two
-   * minutes after the first poll of the new deployment; files that were put before are run by the other stack.
+   * Name of the CloudFormation stack whose prefixes of the bucket this one takes over, where they overlap with its
+   * own. Takes effect two minutes after the first poll of the new deployment; files that were put before are run by
+   * the other stack.
    */
   takeOver: z
     .string()

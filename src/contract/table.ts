@@ -16,11 +16,12 @@
  * | `BACKLOG` | `BACKLOG` | the scopes that batches waited for when all that waits was last looked at |
  * | `SUSPENSION#<API key>` | `SUSPENSION#<scope>` | why batches of a key or model wait for a person |
  *
- * The index `live` is sparse: only items that still need something carry `live` (`waiting`: planned batches; `openai`:
- * waiting at OpenAI; `moving`: ours to move; `reserved`: reservations not settled; `ended`: jobs that have files below `work/`) and
- * `due` (epoch milliseconds: when the sweep looks at it; of a waiting batch the age of its job; of an ended job when it ended). It is a hint: the base item decides.
+ * The index `live` is sparse: only items that still need something carry `live` (`waiting`: planned batches;
+ * `openai`: waiting at OpenAI; `moving`: ours to move; `reserved`: reservations not settled; `ended`: jobs that have
+ * files below `work/`) and `due` (epoch milliseconds: when the sweep looks at it; of a waiting batch the age of its
+ * job; of an ended job when it ended). It is a hint: the base item decides.
  *
- * `expiresAt` (epoch seconds) is set on items that nobody needs any more; DynamoDB deletes them after that.
+ * `expiresAt` (epoch seconds) is set on items that are no longer needed; DynamoDB deletes them after that.
  */
 export const TABLE_PARTITION_KEY = 'pk';
 export const TABLE_SORT_KEY = 'sk';

@@ -14,8 +14,8 @@ export interface HandlerTelemetry extends Telemetry {
 
 /**
  * Writes each event as one line of JSON on standard output: `{ level, event, message, …fields }` (ADR 38).
- * `POWERTOOLS_SERVICE_NAME` and `POWERTOOLS_LOG_LEVEL` apply. What Lambda passes to a handler is never written: it may name
- * what people call their files.
+ * `POWERTOOLS_SERVICE_NAME` and `POWERTOOLS_LOG_LEVEL` apply. What Lambda passes to a handler is never written: it
+ * may name what people call their files.
  */
 export function createTelemetry(): HandlerTelemetry {
   return wrap(new Logger());

@@ -12,7 +12,7 @@ import { createSqsClient } from './clients.ts';
 import { beginLife } from './life.ts';
 import { createTelemetry, describeError, type HandlerTelemetry } from './logger.ts';
 
-/** What a step is told about the invocation that it runs in: part of its dependencies. */
+/** What a step knows of the invocation that it runs in: part of its dependencies. */
 export interface Invocation {
   /** When Lambda ends it. */
   deadline: Deadline;
@@ -32,8 +32,8 @@ class UnreadableMessageError extends BatchdropError {}
 
 /**
  * A handler for an SQS event source with `ReportBatchItemFailures`. It runs the messages one after the other; those
- * that fail come back alone, and soon: after a backoff, rather than after the visibility timeout of the queue, which is as
- * long as the longest run. A step that has to wait does not fail: see core/step-failure.ts.
+ * that fail come back alone, and soon: after a backoff, rather than after the visibility timeout of the queue, which
+ * is as long as the longest run. A step that has to wait does not fail: see core/step-failure.ts.
  *
  * @param options.schema of the message body, which is JSON.
  * @param options.queueUrl the event source, for the visibility of what failed.

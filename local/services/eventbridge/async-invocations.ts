@@ -9,8 +9,9 @@ import type { Invocation } from '../lambda/sandbox.ts';
 const DEFAULT_MAX_AGE_MS = 6 * HOUR_MS;
 
 /**
- * AWS: an asynchronous invocation that is throttled is tried again after a second, then after twice as long each time, up to
- * five minutes. Source: Lambda Developer Guide, "How Lambda handles errors and retries with asynchronous invocation".
+ * AWS: an asynchronous invocation that is throttled is tried again after a second, then after twice as long each
+ * time, up to five minutes. Source: Lambda Developer Guide, "How Lambda handles errors and retries with asynchronous
+ * invocation".
  */
 const FIRST_THROTTLED_WAIT_MS = SECOND_MS;
 const MAX_THROTTLED_WAIT_MS = 5 * MINUTE_MS;

@@ -69,8 +69,8 @@ export interface EventsOptions extends ServiceOptions, AsyncInvocationsOptions {
   rules: readonly EventRule[];
   sendToQueue: (queueName: string, body: string) => void;
   /**
-   * Interval of every schedule; `manual`: only {@link EventBus.runSchedule} runs them. A tick is left out while the run before
-   * it is still going. @default what each schedule says
+   * Interval of every schedule; `manual`: only {@link EventBus.runSchedule} runs them. A tick is left out while the
+   * run before it is still going. @default what each schedule says
    */
   scheduleEveryMs?: number | 'manual' | undefined;
   /** Each event goes to each target twice. */

@@ -1,7 +1,7 @@
 /**
- * How many invocations an account runs at a time. Above its limit Lambda throttles: it answers `TooManyRequestsException`
- * and runs nothing; who tries again, and when, is up to the caller (the event source, or the queue of asynchronous
- * invocations). Source: Lambda Developer Guide, "Understanding Lambda function scaling".
+ * How many invocations an account runs at a time. Above its limit Lambda throttles: it answers
+ * `TooManyRequestsException` and runs nothing; who tries again, and when, is up to the caller (the event source, or
+ * the queue of asynchronous invocations). Source: Lambda Developer Guide, "Understanding Lambda function scaling".
  */
 
 /** What an account gives its functions. */

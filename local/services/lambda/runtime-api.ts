@@ -24,7 +24,8 @@ export interface LocalFunction {
   /** Invocations running or waiting for a sandbox. */
   readonly active: number;
   /**
-   * Runs the function with an event. Never rejects: what goes wrong is the invocation's error, also that it was throttled.
+   * Runs the function with an event. Never rejects: what goes wrong is the invocation's error, also that it was
+   * throttled.
    *
    * @param lineage how often each function has run in the chain of calls that led here, see {@link lineageOf}
    */

@@ -116,8 +116,8 @@ class ProcessSandbox implements Sandbox {
     this.#server = createServer((request, response) => {
       this.#answer(request, response).catch(() => response.destroy());
     });
-    // The runtime keeps one connection and is silent on it for as long as an invocation takes. Node would close it after five
-    // seconds, just when the runtime may send its answer, and the function would die of that.
+    // The runtime keeps one connection and is silent on it for as long as an invocation takes. Node would close it
+    // after five seconds, just when the runtime may send its answer, and the function would die of that.
     this.#server.keepAliveTimeout = 0;
     this.#server.headersTimeout = 0;
     this.#server.requestTimeout = 0;

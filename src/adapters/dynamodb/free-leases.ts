@@ -1,6 +1,6 @@
 /**
- * Frees what workers hold in the table, all at once: for a deployment of which surely no worker lives, as the local stack when
- * it starts and after it has stopped. Anywhere else, leases run out by themselves.
+ * Frees what workers hold in the table, all at once: for a deployment of which surely no worker lives, as the local
+ * stack when it starts and after it has stopped. Anywhere else, leases run out by themselves.
  */
 import { type DynamoDBDocumentClient, ScanCommand, UpdateCommand } from '@aws-sdk/lib-dynamodb';
 import {

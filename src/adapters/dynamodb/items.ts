@@ -1,8 +1,9 @@
 /**
- * Items of the table, changed one way only: read (or take what was last seen of the item), let a rule decide, write under
- * the condition that nobody has written since (`rev`), and begin again with a consistent read if somebody has. So the sparse index attributes always follow from the whole
- * record, and attributes that a later deployment added stay. Each write carries an id of its own (`write`): when the
- * answer was lost and the SDK sends the write again, the condition fails on our own write, and the id tells.
+ * Items of the table, changed one way only: read (or take what was last seen of the item), let a rule decide, write
+ * under the condition that nobody has written since (`rev`), and begin again with a consistent read if somebody has.
+ * So the sparse index attributes always follow from the whole record, and attributes that a later deployment added
+ * stay. Each write carries an id of its own (`write`): when the answer was lost and the SDK sends the write again,
+ * the condition fails on our own write, and the id tells.
  */
 import { randomInt, randomUUID } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -114,8 +115,8 @@ export class DynamoDBItems {
   }
 
   /**
-   * Changes an item in one step. `decide` gets what stands and gives the attributes to set (`undefined` removes one), or
-   * `undefined` to leave it; it is asked again when somebody wrote in between.
+   * Changes an item in one step. `decide` gets what stands and gives the attributes to set (`undefined` removes one),
+   * or `undefined` to leave it; it is asked again when somebody wrote in between.
    * @returns the item as written, or `undefined` if it was left.
    */
   async change(key: Key, decide: (current: Item | undefined) => Item | undefined): Promise<Item | undefined> {
@@ -145,8 +146,9 @@ export class DynamoDBItems {
   }
 
   /**
-   * Changes several items, all or none. `decide` gets what stands, in the order of `keys`, and gives the attributes to set
-   * of each (`undefined` removes one), or `undefined` to leave them all; it is asked again when somebody wrote in between.
+   * Changes several items, all or none. `decide` gets what stands, in the order of `keys`, and gives the attributes
+   * to set of each (`undefined` removes one), or `undefined` to leave them all; it is asked again when somebody wrote
+   * in between.
    * @returns whether they were changed.
    */
   async changeAll(

@@ -14,7 +14,10 @@ export const SWEEP_AFTER_MS = 2 * MINUTE_MS;
 /** A lease that ran out is nobody's; the margin is for clocks that differ. */
 export const LEASE_END_MARGIN_MS = 30_000;
 
-/** When the sweep first asks whether all batches of a running job are collected, or a duplicate's owner has ended: the end says so by itself. */
+/**
+ * When the sweep first asks whether all batches of a running job are collected, or a duplicate's owner has ended: the
+ * end says so by itself.
+ */
 const SWEEP_RUNNING_AFTER_MS = 20 * MINUTE_MS;
 
 /** What the sweep must know of a job. */
@@ -33,8 +36,8 @@ export function liveJobOf(
 }
 
 /**
- * A job needs something until its receipt is written, also when it is completed, rejected or a duplicate; then its files below `work/` wait to be
- * removed.
+ * A job needs something until its receipt is written, also when it is completed, rejected or a duplicate; then its
+ * files below `work/` wait to be removed.
  */
 export function liveEntryOfJob(
   job: Pick<Job, 'state' | 'updatedAt' | 'lease' | 'receiptKey' | 'workRemovedAt' | 'ingest' | 'failing'>,

@@ -18,8 +18,9 @@ export function wholeSeconds(time: Date | undefined): number {
 }
 
 /**
- * The entries of one key, newest first. The SDK gives objects and delete markers in two lists, each in S3's order (newest
- * first; S3 API reference, ListObjectVersions), so that one of each within a second can be told apart by `IsLatest` alone.
+ * The entries of one key, newest first. The SDK gives objects and delete markers in two lists, each in S3's order
+ * (newest first; S3 API reference, ListObjectVersions), so that one of each within a second can be told apart by
+ * `IsLatest` alone.
  */
 export function keyVersionsOf(
   page: Pick<ListObjectVersionsCommandOutput, 'Versions' | 'DeleteMarkers'>,

@@ -4,8 +4,8 @@ import type { OwnersStore } from '../../core/ports/objects.ts';
 import { isMissing, statusOf } from './requests.ts';
 
 /**
- * How long a write may take in all, retries included. A takeover takes effect two minutes after it was decided, by when it has to
- * stand: see `HANDOVER_MS`.
+ * How long a write may take in all, retries included. A takeover takes effect two minutes after it was decided, by
+ * when it has to stand: see `HANDOVER_MS`.
  */
 const WRITE_MS = 20_000;
 

@@ -4,8 +4,8 @@ import { S3_SIZES } from './sizes.ts';
 const MAX_KEPT = 3;
 
 /**
- * Buffers of parts, passed on from one writer to the next: a process that makes them anew for each object keeps the memory
- * of those that it let go, because smaller things settle in between.
+ * Buffers of parts, passed on from one writer to the next: a process that makes them anew for each object keeps the
+ * memory of those that it let go, because smaller things settle in between.
  */
 export class PartBuffers {
   readonly #free: Buffer[] = [];

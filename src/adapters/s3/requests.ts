@@ -67,7 +67,10 @@ export function goneError(source: SourceObject, cause: unknown): ObjectGoneError
   );
 }
 
-/** S3's codes for an object that it has and does not give, beside those of KMS. Source: S3 API reference, "Error responses". */
+/**
+ * S3's codes for an object that it has and does not give, beside those of KMS. Source: S3 API reference, "Error
+ * responses".
+ */
 const NOT_GIVEN: Readonly<Record<string, string>> = {
   InvalidObjectState:
     'It is in an archive (S3 Glacier Flexible Retrieval, Deep Archive, or an archive tier of Intelligent-Tiering): restore it with "aws s3api restore-object", which takes up to 48 hours, or drop a copy in another storage class.',
@@ -80,7 +83,8 @@ const NOT_GIVEN: Readonly<Record<string, string>> = {
 const KMS_PASSING = /Throttl|Timeout|Internal|LimitExceeded|DependencyTimeout/i;
 
 /**
- * The error of a read that a person has to make possible; `undefined` for every other one, such as credentials that ran out.
+ * The error of a read that a person has to make possible; `undefined` for every other one, such as credentials that
+ * ran out.
  * @param isHead a HEAD has no body, so its 403 has no code.
  */
 export function unreadableError(

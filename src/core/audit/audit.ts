@@ -1,4 +1,6 @@
-/** What past calls cost, month by month, and what they would have cost in the cheapest tier that their urgency allows. */
+/**
+ * What past calls cost, month by month, and what they would have cost in the cheapest tier that their urgency allows.
+ */
 
 import type { PricedTier } from '../../contract/rates.ts';
 import type { Picodollars } from '../base/money.ts';

@@ -1,4 +1,4 @@
-/** Calls that were made in the past, however their provider's logs tell of them. */
+/** Calls that were made in the past, in one form for all providers' logs. */
 import type { PricedTier } from '../../contract/rates.ts';
 import type { ToolUse } from '../model/tool-use.ts';
 import type { TokenUsage } from '../model/usage.ts';

@@ -10,7 +10,7 @@
  *   "otherwise": "later" }
  * ```
  *
- * The first rule all of whose fields fit holds; `*` stands for anything. `now`: a user waits, standard. `soon`: within
+ * The first rule all of whose fields fit holds; `*` matches anything. `now`: a user waits, standard. `soon`: within
  * minutes or hours, flex. `later`: within a day, batch.
  */
 
@@ -56,7 +56,7 @@ export class RulesFileError extends BatchdropError {}
 /** How urgent calls are. */
 export type Rules = (calls: Calls) => Urgency;
 
-/** As if nobody waited for anything: what could be saved at most. */
+/** As if no person waited for any call: what could be saved at most. */
 export const NOBODY_WAITS: Rules = () => 'later';
 
 /**

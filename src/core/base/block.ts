@@ -2,8 +2,8 @@
 const MAX_KEPT_BYTES = 64 * 1024 * 1024;
 
 /**
- * Bytes put together in one buffer that is used again and again. What is made anew for each line and thrown away is memory
- * that the process holds until the next collection of garbage, however little of it is alive.
+ * Bytes put together in one buffer that is used again and again. What is allocated for each line and thrown away is
+ * memory that the process holds until the next collection of garbage, however little of it is alive.
  */
 export class Block {
   #buffer = Buffer.alloc(0);

@@ -1,9 +1,9 @@
 /**
  * A 64-bit hash of a custom_id, seeded by the job: what manifests and the duplicate check keep in place of the id, so
- * that memory and files do not grow with the length of ids and no id of a user stands in our own files.
+ * that memory and files do not grow with the length of ids and our own files hold no id of a user.
  *
- * Two distinct ids of one job share a hash with odds of n²/2^64 (10 million ids: 3 in a million). Ingest reads both lines
- * of such a pair again, and keeps the two in different batches: see {@link ./ingest/duplicates.ts}.
+ * Two distinct ids of one job share a hash with odds of n²/2^64 (10 million ids: 3 in a million). Ingest reads both
+ * lines of such a pair again, and keeps the two in different batches: see {@link ./ingest/duplicates.ts}.
  */
 export class CustomIdHasher {
   readonly #seed: number;

@@ -28,7 +28,7 @@ export class ObjectUnreadableError extends BatchdropError {
   }
 }
 
-/** Whether an object cannot be had, now or ever: for what is only told better with it. */
+/** Whether an object cannot be read, now or ever: for reads that only improve a message. */
 export function isUnavailable(error: unknown): error is ObjectGoneError | ObjectUnreadableError {
   return error instanceof ObjectGoneError || error instanceof ObjectUnreadableError;
 }
@@ -85,10 +85,15 @@ export class UploadIncompleteError extends BatchdropError {}
 /** OpenAI did not create a batch. */
 export class CreateRefusedError extends RefusedError {}
 
-/** The secret holds no key that could be used, so nothing was sent. Needs a person; the message says which command to run. */
+/**
+ * The secret holds no key that could be used, so nothing was sent. Needs a person; the message says which command to
+ * run.
+ */
 export class ApiKeyMissingError extends BatchdropError {}
 
-/** The deployment has no secret for a key that a job was claimed with. Nothing was sent, with this key or another one. */
+/**
+ * The deployment has no secret for a key that a job was claimed with. Nothing was sent, with this key or another one.
+ */
 export class ApiKeyUnknownError extends ApiKeyMissingError {}
 
 /**

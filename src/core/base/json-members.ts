@@ -1,6 +1,6 @@
 /**
- * Changes members of a JSON object in its text. What is parsed and written again comes out otherwise: JavaScript puts keys
- * that look like array indexes first, and OpenAI writes structured outputs in the order of their schema's keys.
+ * Changes members of a JSON object in its text. What is parsed and written again comes out otherwise: JavaScript puts
+ * keys that look like array indexes first, and OpenAI writes structured outputs in the order of their schema's keys.
  */
 
 /** A member of an object, and where its value is in the text: `end` is exclusive. */
@@ -37,7 +37,10 @@ export function membersOf(text: string): JsonMember[] {
   return members;
 }
 
-/** The text of a member's value; of several of the name, the last one's, as `JSON.parse` has it. See {@link membersOf}. */
+/**
+ * The text of a member's value; of several of the name, the last one's, as `JSON.parse` has it. See
+ * {@link membersOf}.
+ */
 export function memberText(text: string, name: string): string | undefined {
   const member = membersOf(text).findLast((each) => each.name === name);
   return member === undefined ? undefined : text.slice(member.start, member.end);

@@ -28,7 +28,9 @@ export function fromUsd(text: string): Picodollars | undefined {
   return BigInt(parts[1]!) * PER_USD + BigInt((parts[2] ?? '').padEnd(DECIMALS, '0'));
 }
 
-/** Whole millionths of a USD, rounded up: what a ledger reserves and books, so that no budget is overrun by rounding. */
+/**
+ * Whole millionths of a USD, rounded up: what a ledger reserves and books, so that no budget is overrun by rounding.
+ */
 export function toMicrodollars(amount: Picodollars): number {
   return Number((amount + PER_MICRODOLLAR - 1n) / PER_MICRODOLLAR);
 }

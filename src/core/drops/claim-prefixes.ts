@@ -21,8 +21,8 @@ export interface ClaimPrefixesDeps extends StackIdentity {
 const MAX_WRITES = 10;
 
 /**
- * The owners as they are now, with what this stack could claim. Safe to repeat and to be interrupted anywhere. Nothing of it may be
- * kept for a later object: another stack may have taken over.
+ * The owners as they are now, with what this stack could claim. Safe to repeat and to be interrupted anywhere.
+ * Nothing of it may be kept for a later object: another stack may have taken over.
  * @throws {CorruptWorkFileError} if the object is not what batchdrop writes; nothing may be run then.
  */
 export async function claimPrefixes(deps: ClaimPrefixesDeps): Promise<PrefixOwner[]> {

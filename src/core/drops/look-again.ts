@@ -1,6 +1,6 @@
 /**
- * Files that S3 does not even tell of and that the hourly listing leaves alone, because they were put before it knew of their
- * prefix: only their event names them. A delayed message looks at such a file again, until it has a job.
+ * Files that S3 does not even tell of and that the hourly listing leaves alone, because they were put before it knew
+ * of their prefix: only their event names them. A delayed message looks at such a file again, until it has a job.
  */
 
 import { MINUTE_MS } from '../../contract/time.ts';
@@ -31,9 +31,9 @@ export async function isListedLater(deps: LookAgainDeps, input: ObjectHead): Pro
 }
 
 /**
- * Has ingest look at a version again in 15 minutes. A message may come twice, so it is recorded when the last one was sent, which
- * keeps the looks from multiplying. Only afterwards: a worker that
- * dies before it has sent it has its own message delivered again.
+ * Has ingest look at a version again in 15 minutes. A message may come twice, so it is recorded when the last one was
+ * sent, which keeps the looks from multiplying. Only afterwards: a worker that dies before it has sent it has its own
+ * message delivered again.
  * @param jobId of the job that the version will have.
  */
 export async function lookAgain(deps: LookAgainDeps, jobId: string, input: ObjectHead): Promise<void> {

@@ -1,7 +1,7 @@
 /**
- * Who owns which prefix, as functions of what `.batchdrop/owners.json` says. The longest prefix that a key begins with decides. Each
- * object has one owner for ever: the stack that owned its key when it was put. So a takeover moves no object from one stack
- * to another, and what each of two stacks reads at different times does not matter.
+ * Who owns which prefix, as functions of what `.batchdrop/owners.json` says. The longest prefix that a key begins
+ * with decides. Each object has one owner for ever: the stack that owned its key when it was put. So a takeover moves
+ * no object from one stack to another, and what each of two stacks reads at different times does not matter.
  */
 
 import { layoutOf, type Places } from '../../contract/layout.ts';
@@ -9,8 +9,8 @@ import type { PastOwner, PrefixOwner } from '../../contract/prefix-owners.ts';
 import type { Route } from '../../contract/route.ts';
 
 /**
- * How long after it was written a takeover takes effect: longer than S3 takes to write the object, and than clocks of AWS
- * differ, so that a stack that reads the owners after an object was put sees what decides about it.
+ * How long after it was written a takeover takes effect: longer than S3 takes to write the object, and than clocks of
+ * AWS differ, so that a stack that reads the owners after an object was put sees what decides about it.
  */
 const HANDOVER_MS = 2 * 60_000;
 
@@ -44,8 +44,8 @@ export function prefixesOfRoute(places: Places, route: Pick<Route, 'name' | 'pre
 }
 
 /**
- * Claims for a stack what nobody else owns, and what it takes over. What it owned and does not name any more stays its own:
- * jobs may be at work there, and an earlier deployment may come back.
+ * Claims for a stack what nobody else owns, and what it takes over. What it owned and does not name any more stays
+ * its own: jobs may be at work there, and an earlier deployment may come back.
  * @param now epoch milliseconds.
  * @returns all owners then, and those of them that are new.
  */

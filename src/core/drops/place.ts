@@ -10,10 +10,11 @@ import type { JobStore } from '../ports/records.ts';
 export type Place = Pick<Job, 'predecessor' | 'rank'>;
 
 /**
- * Finds the version that was stored right before this one (delete markers apart), and how many of the same second are older.
+ * Finds the version that was stored right before this one (delete markers apart), and how many of the same second are
+ * older.
  *
- * Without versioning S3 keeps nothing of what was there before: the job that was recorded last at the key counts as the one
- * before, and of objects put within one second none does.
+ * Without versioning S3 keeps nothing of what was there before: the job that was recorded last at the key counts as
+ * the one before, and of objects put within one second none does.
  */
 export async function placeOf(
   deps: { inputs: Pick<Inputs, 'listKey'>; jobs: Pick<JobStore, 'recordLatest'> },
@@ -43,8 +44,8 @@ export async function placeOf(
 }
 
 /**
- * Sorts the versions of an input by age; compared as text. S3 tells time in seconds; within one, the order in which it stored
- * them decides. Without versioning nothing tells two objects of one second apart but their ETags.
+ * Sorts the versions of an input by age; compared as text. S3 tells time in seconds; within one, the order in which
+ * it stored them decides. Without versioning nothing tells two objects of one second apart but their ETags.
  */
 export function orderOf({ input, rank = 0 }: Pick<Job, 'input' | 'rank'>): string {
   const [time, place] = [String(input.lastModified).padStart(15, '0'), String(rank).padStart(9, '0')];

@@ -1,6 +1,7 @@
 /**
- * Inputs that S3 has and does not give: archived, encrypted with a key that may not be used, or forbidden. A person may change
- * that (a restore from a deep archive takes 48 hours), so they are tried for a time, and then rejected with what S3 said.
+ * Inputs that S3 has and does not give: archived, encrypted with a key that may not be used, or forbidden. A person
+ * may change that (a restore from a deep archive takes 48 hours), so they are tried for a time, and then rejected
+ * with what S3 said.
  */
 import { HOUR_MS, MINUTE_MS } from '../../contract/time.ts';
 import { type Backoff, waitAfter } from '../base/backoff.ts';

@@ -12,7 +12,8 @@
  * end - 4  4      CRC-32 of everything before it
  * ```
  *
- * The state is plain data, with bytes anywhere in it: they stand in the blobs, and in the JSON as `{"$blob": index}`.
+ * The state is plain data, with bytes anywhere in it: they are kept in the blobs, and in the JSON as
+ * `{"$blob": index}`.
  */
 import { crc32 } from 'node:zlib';
 import { CorruptWorkFileError } from '../base/errors.ts';

@@ -1,6 +1,6 @@
 /**
- * `work/<job>/job.json`: the job as it was claimed first. The table may be restored to a time before that; whoever claims
- * the job again then takes what stands here, with the time and the route of then.
+ * `work/<job>/job.json`: the job as it was created first. The table may be restored to a time before that; a worker
+ * that creates the job again takes this content, with the time and the route of then.
  */
 import * as z from 'zod';
 import type { Layout } from '../../contract/layout.ts';

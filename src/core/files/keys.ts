@@ -15,14 +15,14 @@ export function workKeys(layout: Layout, jobId: string) {
     pinned: `${base}input`,
     /** Written once; the job as it was claimed first. */
     job: `${base}job.json`,
-    /** Written once, before the create that it tells of. */
+    /** Written once, before the create that it describes. */
     attempt: (batchId: string, attempt: number): string => `${base}attempts/${batchId}/${attempt}.json`,
     /** Written once; the record of a batch that is done with. */
     settled: (batchId: string): string => `${base}collected/${batchId}/record.json`,
     /** Written once; says what the job is made of. */
     plan: `${base}plan.json`,
     manifest: (attempt: string, batchId: string): string => `${base}ingest/${attempt}/${batchId}.manifest`,
-    /** Lines written out once, where ranges of the input cannot be sent as they stand. */
+    /** Lines written out once, where ranges of the input cannot be sent as they are. */
     spool: (attempt: string): string => `${base}ingest/${attempt}/spool`,
     /** Lines as they were dropped, where those in the spool have defaults filled in. */
     originals: (attempt: string) => ({
@@ -61,7 +61,7 @@ export function workKeys(layout: Layout, jobId: string) {
     /** Hashes of ids, sorted; written by one worker alone. */
     ids: (attempt: string, worker: string, index: number): string =>
       `${base}ingest/${attempt}/ids/${worker}-${index}`,
-    /** What is made of a batch when duplicates are taken out of it; `name` tells one time from another. */
+    /** What is made of a batch when duplicates are taken out of it; `name` makes each time unique. */
     unique: (attempt: string, batchId: string, name: string) => {
       const at = `${base}ingest/${attempt}/${batchId}.unique-${name}`;
       return { manifest: `${at}.manifest`, run: { data: `${at}.jsonl`, index: `${at}.index` } };
@@ -135,8 +135,9 @@ function beginningOf(text: string, bytes: number): string {
 }
 
 /**
- * `input/nightly/a.jsonl` is `nightly/a`, whatever its route: two inputs with the same name share their plain result names
- * where their results go to the same prefixes, and no others do, since prefixes of an area are the same or apart.
+ * `input/nightly/a.jsonl` is `nightly/a`, whatever its route: two inputs with the same name share their plain result
+ * names where their results go to the same prefixes, and no others do, since prefixes of an area are the same or
+ * apart.
  */
 export function publicationName(layout: Layout, inputKey: string): string {
   const below = inputKey.startsWith(layout.input) ? inputKey.slice(layout.input.length) : inputKey;

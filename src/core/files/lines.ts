@@ -39,7 +39,7 @@ interface UnfinishedLine {
  * Cuts a byte stream into lines, in memory that grows neither with the stream nor with a line that is too long. What
  * comes out does not depend on how the stream is cut into chunks.
  *
- * Lines end at LF only: U+2028 and its kin may stand raw inside JSON strings. Blanks around a line (space, tab, CR) are
+ * Lines end at LF only: U+2028 and its kin may occur raw inside JSON strings. Blanks around a line (space, tab, CR) are
  * JSON white space and left out, so CRLF, indented lines and a missing last newline are all fine. A byte order mark is
  * dropped at the start of the stream.
  */
@@ -113,7 +113,7 @@ export class LineSplitter {
     this.#position += chunk.length;
   }
 
-  /** Takes in a part of a line that goes on. */
+  /** Takes in a part of a line that continues. */
   #keep(part: Uint8Array, offset: number): void {
     this.#isInLine = true;
     const from = firstNonBlank(part);

@@ -33,7 +33,9 @@ export interface ManifestEntry {
 const DOUBLES = RECORD_BYTES / 8;
 const WORDS = RECORD_BYTES / 4;
 
-/** A growing list of entries in 32 bytes each, laid out as in a file: little-endian, as every machine that runs this. */
+/**
+ * A growing list of entries in 32 bytes each, laid out as in a file: little-endian, as every machine that runs this.
+ */
 export class ManifestEntries {
   #capacity: number;
   /** Two views of the same bytes. */
@@ -70,7 +72,7 @@ export class ManifestEntries {
     this.#count = 0;
   }
 
-  /** Appends whole records as they stand in a file. */
+  /** Appends whole records as they are in a file. */
   pushRecords(bytes: Uint8Array): void {
     const count = bytes.length / RECORD_BYTES;
     if (this.#count + count > this.#capacity) this.#grow(Math.max(this.#count + count, this.#capacity * 2));

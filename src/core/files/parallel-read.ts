@@ -1,6 +1,7 @@
 /**
  * Reads a large object front to back through several ranged GETs at a time: one GET stream is slower than a scan, and
- * three keep a vCPU busy (perf figures: docs/performance.md). Memory is the ranges in flight, whatever the object's size.
+ * three keep a vCPU busy (perf figures: docs/performance.md). Memory is the ranges in flight, whatever the object's
+ * size.
  */
 import { ObjectSizeError } from '../base/errors.ts';
 import type { SourceObject } from '../model/objects.ts';
@@ -10,14 +11,16 @@ import type { ByteStream, ObjectStore } from '../ports/objects.ts';
 const RANGE_BYTES = 8 * 1024 * 1024;
 const RANGES_IN_FLIGHT = 3;
 
-/** What is given at a time: small enough for the reader to look at the clock in between, large enough to be worth it. */
+/**
+ * What is given at a time: small enough for the reader to look at the clock in between, large enough to be worth it.
+ */
 const PIECE_BYTES = 1024 * 1024;
 
 /**
- * Yields the bytes of `source` in order. Stopping early stops every GET. A chunk is valid until the next one is asked for:
- * ranges are read into buffers that are used again, because what is made for each chunk and waits for its turn is old when
- * it is let go, and takes up memory for long.
- * @param size of the object, which must not change: a version, or a copy that nobody else writes.
+ * Yields the bytes of `source` in order. Stopping early stops every GET. A chunk is valid until the next one is asked
+ * for: ranges are read into buffers that are used again, because what is made for each chunk and waits for its turn
+ * is old when it is let go, and takes up memory for long.
+ * @param size of the object, which must not change: a version, or a copy that no other worker writes.
  * @param options.start the first byte to give. Default: 0.
  * @param options.rangeBytes default: 8 MiB.
  * @param options.inFlight ranges that are read at a time. Default: 3.
@@ -105,7 +108,7 @@ class Slot {
     await this.#finished;
   }
 
-  /** Never rejects: an error is kept for whoever takes the chunks. */
+  /** Never rejects: an error is kept for the reader of the chunks. */
   async #read(opening: Promise<ByteStream>): Promise<void> {
     const { start, end } = this.#range;
     const bytes = end - start;

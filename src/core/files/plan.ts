@@ -1,6 +1,6 @@
 /**
  * What ingest found: written once to `work/<job>/plan.json`, and from then on the only truth about what the job is
- * made of. Two runs of ingest over the same object may both finish; the first plan stands.
+ * made of. Two runs of ingest over the same object may both finish; the first plan counts.
  */
 import * as z from 'zod';
 import { CorruptWorkFileError } from '../base/errors.ts';
@@ -54,7 +54,7 @@ const planSchema = z.object({
 export type Plan = z.infer<typeof planSchema>;
 export type PlannedBatch = Plan['batches'][number];
 
-/** Records the plan unless one stands already; gives the one that stands. */
+/** Records the plan unless there is one; returns the one that is there. */
 export async function writePlanOnce(objects: ObjectStore, key: string, plan: Plan): Promise<Plan> {
   await objects.put(key, Buffer.from(JSON.stringify(plan)), {
     ifAbsent: true,

@@ -1,6 +1,6 @@
 /**
  * Reads the original lines that entries of a manifest point to, in order, with as few requests to S3 as is sensible:
- * entries that stand close together come from one GET, and what lies between them is read over.
+ * entries that are close together come from one GET, and what lies between them is read over.
  */
 import { CorruptWorkFileError } from '../base/errors.ts';
 import type { SourceObject } from '../model/objects.ts';

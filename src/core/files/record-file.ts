@@ -37,7 +37,7 @@ export class RecordFileEncoder {
   #records: number;
   readonly #magic: string;
 
-  /** @param resume the {@link state} of another one, to go on after its last piece. */
+  /** @param resume the {@link state} of another one, to continue after its last piece. */
   constructor(magic: string, resume: RecordFileState = { checksum: 0, records: 0 }) {
     this.#magic = magic;
     this.#checksum = resume.checksum;

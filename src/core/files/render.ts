@@ -6,7 +6,7 @@ const LINE_FEED = 0x0a;
 const CHUNK_BYTES = 256 * 1024;
 
 /**
- * The file that OpenAI gets for a batch: every request's line as it stands in the source, each with one line feed; no
+ * The file that OpenAI gets for a batch: every request's line as it is in the source, each with one line feed; no
  * byte order mark, no blank line, no CR. Its size is `renderedBytes(manifest.entries)`, known before a byte is read.
  */
 export async function* renderBatch(

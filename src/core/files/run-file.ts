@@ -21,7 +21,7 @@ import { RECORD_BYTES, RecordFileEncoder, type RecordFileState, readRecordFile }
 const MAGIC = 'BDRN';
 const LINE_FEED = 0x0a;
 
-/** Where the original request of a run's line stands in the source. */
+/** Where the original request of a run's line is in the source. */
 export interface OriginalRange {
   offset: number;
   /** -1: the source cannot give it back. */
@@ -30,7 +30,7 @@ export interface OriginalRange {
 
 const FLUSH_BYTES = 1024 * 1024;
 
-/** A run that waits to be gone on with: plain data, to be kept as it is. */
+/** A run that is to be continued: plain data, to be kept as it is. */
 export interface RunWriterState {
   lines: number;
   bytes: number;

@@ -1,4 +1,4 @@
-/** Cuts what goes on in flex or standard into slices: as much as one invocation can call and hold in memory. */
+/** Cuts what continues in flex or standard into slices: as much as one invocation can call and hold in memory. */
 import { ManifestEntries } from './manifest.ts';
 
 /** A worker that dies leaves at most so many requests to another one. */
@@ -8,7 +8,10 @@ const SLICE_BYTES = 32_000_000;
 /** A record holds the places of all slices of a batch: 50,000 requests make 100. */
 const MAX_SLICES = 100;
 
-/** Consecutive parts, in order; none is empty, and none has more bytes than a slice may have, unless it is one request. */
+/**
+ * Consecutive parts, in order; none is empty, and none has more bytes than a slice may have, unless it is one
+ * request.
+ */
 export function cutIntoSlices(entries: ManifestEntries): ManifestEntries[] {
   const most = Math.max(SLICE_REQUESTS, Math.ceil(entries.count / MAX_SLICES));
   const slices: ManifestEntries[] = [];

@@ -1,4 +1,4 @@
-/** Small files below `work/` that are written once: whoever comes second takes what stands. */
+/** Small files below `work/` that are written once: the second writer takes what the first one wrote. */
 
 import type * as z from 'zod';
 import { problemsOf } from '../../contract/problems.ts';
@@ -6,7 +6,7 @@ import { CorruptWorkFileError } from '../base/errors.ts';
 import type { ObjectStore } from '../ports/objects.ts';
 
 /**
- * What stands at a key, or `undefined`.
+ * The content at a key, or `undefined`.
  * @throws {CorruptWorkFileError} if it is not what `schema` says.
  */
 export async function readWorkJson<Schema extends z.ZodType>(
@@ -30,7 +30,7 @@ export async function readWorkJson<Schema extends z.ZodType>(
   );
 }
 
-/** Writes a file unless one stands; gives the one that stands. */
+/** Writes a file unless there is one; returns the one that is there. */
 export async function writeWorkJsonOnce<Schema extends z.ZodType>(
   objects: Pick<ObjectStore, 'get' | 'put'>,
   key: string,

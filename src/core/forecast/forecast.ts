@@ -1,6 +1,6 @@
 /**
- * What a file would become and cost, told from the file alone: the same check, cut and limits that ingest applies, tokens
- * estimated, prices looked up. Nothing is sent anywhere.
+ * What a file would become and cost, told from the file alone: the same check, cut and limits that ingest applies,
+ * tokens estimated, prices looked up. Nothing is sent anywhere.
  */
 import type { Route } from '../../contract/route.ts';
 import { CustomIdHasher } from '../base/custom-id-hash.ts';

@@ -160,7 +160,9 @@ export class SharedPrefixes {
     return node;
   }
 
-  /** A request shares this beginning and, of longer ones, at most what it has in common with those that stopped here. */
+  /**
+   * A request shares this beginning and, of longer ones, at most what it has in common with those that stopped here.
+   */
   #stopAt(node: Node, prompt: string): void {
     if (node.next !== undefined) {
       let common = 0;

@@ -1,6 +1,6 @@
 /**
- * Which ids were seen, and on which line first, in memory: 12 bytes a slot, at most three quarters full. Ingest, which may
- * not grow with the file, has sorted runs in its place.
+ * Which ids were seen, and on which line first, in memory: 12 bytes a slot, at most three quarters full. Ingest,
+ * which may not grow with the file, has sorted runs in its place.
  */
 export class SeenIds {
   #slots = 1 << 12;

@@ -1,6 +1,6 @@
 /**
- * The life of a batch: what each transition of batch-rules.ts sets. Steps decide; what a decision does to the record is said
- * here, and nowhere else.
+ * The life of a batch: what each transition of batch-rules.ts sets. Steps decide; what a decision does to the record
+ * is said here, and nowhere else.
  */
 import type { Tier } from '../../contract/route.ts';
 import type {
@@ -92,7 +92,10 @@ function remoteOf({ id, status, expiresAt }: RemoteBatch, submittedAt: number, n
   return { openaiBatchId: id, status, statusAt: now, submittedAt, expiresAt };
 }
 
-/** The create was refused because its file is not ready: the same file is tried again. @param tries so far, this one included. */
+/**
+ * The create was refused because its file is not ready: the same file is tried again. @param tries so far, this one
+ * included.
+ */
 export function toSameFileAgain(batch: Batch, tries: number, notBefore: number): BatchTransition {
   return to('sameFileAgain', batch, {
     attempt: { fileTries: tries, intentAt: undefined },
@@ -123,8 +126,8 @@ export function toNewFileLater(batch: Batch, waiting: Waiting): BatchTransition 
 }
 
 /**
- * It waits for its turn again, and all of the attempt is forgotten. The writer of this deletes the file at OpenAI and settles
- * the reservation, in that order after the write; what a crash leaves is found later.
+ * It waits for its turn again, and all of the attempt is forgotten. The writer of this deletes the file at OpenAI and
+ * settles the reservation, in that order after the write; what a crash leaves is found later.
  */
 export function toWaiting(batch: Batch, waiting: Waiting): BatchTransition {
   return to('waiting', batch, troubleOf(waiting));
@@ -209,7 +212,10 @@ export function toReleased(batch: Batch): BatchTransition {
   return to('released', batch);
 }
 
-/** Its worker gives it back; no step of it is tried before `notBefore`, where that is said. What is `undefined` is removed. */
+/**
+ * Its worker gives it back; no step of it is tried before `notBefore`, where that is said. What is `undefined` is
+ * removed.
+ */
 export function toPostponed(
   batch: Batch,
   wait: NonNullable<BatchPatch['wait']>,

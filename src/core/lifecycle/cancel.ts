@@ -28,7 +28,8 @@ export interface Cancelled {
 
 /**
  * Marks the job, then does what can be done at once; the sweep does the rest. Safe to repeat.
- * @param options.duplicates whether those that wait for it are cancelled with it, or run by themselves. Default: `cancel`.
+ * @param options.duplicates whether those that wait for it are cancelled with it, or run by themselves. Default:
+ *   `cancel`.
  * @returns `undefined` if there is no such job.
  */
 export async function cancelJob(
@@ -66,8 +67,8 @@ export async function cancelJob(
 }
 
 /**
- * Of a cancelled job: ends the batches that wait to be sent, as if OpenAI had refused them, and marks those that are, or
- * may be, at OpenAI, so that the poll cancels them there. What is being sent by a worker stays with it: the worker
+ * Of a cancelled job: ends the batches that wait to be sent, as if OpenAI had refused them, and marks those that are,
+ * or may be, at OpenAI, so that the poll cancels them there. What is being sent by a worker stays with it: the worker
  * looks at the job before it creates anything. The sweep collects what has ended.
  */
 export async function endWaiting(

@@ -1,7 +1,8 @@
 /**
- * The same content dropped again under its key, as by a producer that puts a file once more because it saw no answer. It is
- * a duplicate of the job of the version right before it (or of that one's owner), while that job is live or once it has
- * succeeded: it waits until its owner has ended, and costs nothing. See docs/adr/0022-duplicates-and-their-owners.md.
+ * The same content dropped again under its key, as by a producer that puts a file once more because it saw no answer.
+ * It is a duplicate of the job of the version right before it (or of that one's owner), while that job is live or
+ * once it has succeeded: it waits until its owner has ended, and costs nothing. See
+ * docs/adr/0022-duplicates-and-their-owners.md.
  */
 import { createHash } from 'node:crypto';
 import type { Route } from '../../contract/route.ts';
@@ -31,8 +32,8 @@ export async function ownerOf(
 }
 
 /**
- * Live, or succeeded. What failed, was rejected or was cancelled may be dropped again to be run again. What ended in part
- * answers only drops from before its end: what it paid for is not bought a second time without anybody asking.
+ * Live, or succeeded. What failed, was rejected or was cancelled may be dropped again to be run again. What ended in
+ * part answers only drops from before its end: what it paid for is not bought a second time without anybody asking.
  */
 export function mayOwn(owner: Job, job: Job): boolean {
   if (owner.jobId === job.jobId || owner.cancelledAt !== undefined || owner.rejection !== undefined)

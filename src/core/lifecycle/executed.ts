@@ -1,7 +1,10 @@
 import type { BatchRecord, BatchStatus } from '../model/batch.ts';
 import type { RemoteBatch } from '../ports/provider.ts';
 
-/** Statuses that a batch comes to only once its requests are executed. Source: openai-batch guide, "Batch object status". */
+/**
+ * Statuses that a batch comes to only once its requests are executed. Source: openai-batch guide, "Batch object
+ * status".
+ */
 const RUNNING: ReadonlySet<BatchStatus | undefined> = new Set(['in_progress', 'finalizing']);
 
 /**
@@ -28,8 +31,8 @@ export function showsExecution(batch: Traces): boolean {
 }
 
 /**
- * The same without its files, which may turn out to be empty. Its requests are counted once they begin: in captures of OpenAI's
- * batches, `total` is 0 while they are validated, and of those that fail then.
+ * The same without its files, which may turn out to be empty. Its requests are counted once they begin: in captures
+ * of OpenAI's batches, `total` is 0 while they are validated, and of those that fail then.
  */
 export function showsExecutionBesideFiles({ remote }: Traces): boolean {
   const { startedAt, progress, reportedUsage }: Partial<NonNullable<Traces['remote']>> = remote ?? {};
@@ -43,8 +46,8 @@ function hasFiles({ remote }: Traces): boolean {
 }
 
 /**
- * Whether a batch that expired or was cancelled came to its end before any request of it began: nothing names a file, and
- * nothing shows that it ever left `validating`.
+ * Whether a batch that expired or was cancelled came to its end before any request of it began: nothing names a file,
+ * and nothing shows that it ever left `validating`.
  */
 export function surelyDidNotBegin(batch: Traces): boolean {
   return !hasFiles(batch) && !showsExecutionBesideFiles(batch);

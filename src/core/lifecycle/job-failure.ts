@@ -1,6 +1,6 @@
 /**
- * What is recorded of a step of a job (ingest, finalize) that fails. What gives up is the record, not the queue: the queue also
- * counts deliveries that are throttled and workers that are lost, which say nothing about the job.
+ * What is recorded of a step of a job (ingest, finalize) that fails. What gives up is the record, not the queue: the
+ * queue also counts deliveries that are throttled and workers that are lost, which say nothing about the job.
  */
 
 import { HOUR_MS } from '../../contract/time.ts';
@@ -55,8 +55,8 @@ export function afterFailure(before: Failing | undefined, error: unknown, now: n
 }
 
 /**
- * Records that a step of a job has failed; the first few failures are left to the queue's own back-off, what follows to the sweep.
- * The job must have been given back.
+ * Records that a step of a job has failed; the first few failures are left to the queue's own back-off, what follows
+ * to the sweep. The job must have been given back.
  * @returns whether the message is done with; otherwise the caller throws the error.
  */
 export async function recordJobFailure(

@@ -1,6 +1,6 @@
 /**
- * Leases: the one place that says for how long a worker owns what it has taken. A lease is short and is renewed beside the
- * work, so that what a dead worker held is free again in minutes, however long the work may take.
+ * Leases: the one place that says for how long a worker owns what it has taken. A lease is short and is renewed
+ * beside the work, so that what a dead worker held is free again in minutes, however long the work may take.
  *
  * A worker that could not renew finds out before its next side effect: {@link Lease.check} throws, and the writes that
  * carry the claim fail once somebody else has it. See docs/adr/0020-short-leases.md.
@@ -12,8 +12,9 @@ import type { Ambient, Deadline, Pause } from '../ports/ambient.ts';
 import type { Telemetry } from '../ports/telemetry.ts';
 
 /**
- * What a worker takes or renews now is its own for so long (ms). It outlasts two renewals that fail in a row, each of which
- * may take a minute (`REQUEST_TIMEOUT_MS` times `MAX_ATTEMPTS` in src/runtime/clients.ts, and the waits in between).
+ * What a worker takes or renews now is its own for so long (ms). It outlasts two renewals that fail in a row, each of
+ * which may take a minute (`REQUEST_TIMEOUT_MS` times `MAX_ATTEMPTS` in src/runtime/clients.ts, and the waits in
+ * between).
  */
 export const LEASE_MS = 3 * 60_000;
 
@@ -21,8 +22,9 @@ export const LEASE_MS = 3 * 60_000;
 const BEYOND_WORKER_MS = 5_000;
 
 /**
- * Until when (epoch ms) what a worker takes at `now` is its own: for the length of a lease, or as long as the worker lives, if
- * that is shorter. A function that is killed because its time is over leaves nothing that others have to wait for.
+ * Until when (epoch ms) what a worker takes at `now` is its own: for the length of a lease, or as long as the worker
+ * lives, if that is shorter. A function that is killed because its time is over leaves nothing that others have to
+ * wait for.
  */
 export function leaseUntil(now: number, deadline: Deadline): number {
   return now + Math.min(LEASE_MS, deadline.remainingMs() + BEYOND_WORKER_MS);
@@ -32,8 +34,8 @@ export function leaseUntil(now: number, deadline: Deadline): number {
 export const RENEW_EVERY_MS = 30_000;
 
 /**
- * No side effect begins so near to the end of a lease (ms): it must be over, and clocks differ, before somebody else may
- * take over.
+ * No side effect begins so near to the end of a lease (ms): it must be over, and clocks differ, before somebody else
+ * may take over.
  */
 export const LEASE_MARGIN_MS = 60_000;
 

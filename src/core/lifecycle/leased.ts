@@ -1,6 +1,6 @@
 /**
- * A batch or a job that this worker has leased: the record, the lease and the transitions that its holder may make. Steps see
- * nothing of the lease but that it may be lost.
+ * A batch or a job that this worker has leased: the record, the lease and the transitions that its holder may make.
+ * Steps see nothing of the lease but that it may be lost.
  */
 import type { OwnText } from '../../contract/event-fields.ts';
 import { NotYetError } from '../base/errors.ts';
@@ -64,8 +64,8 @@ abstract class Leased<Record extends Leasable, Transition extends { clear: reado
 
   /**
    * Does the work that it was leased for, and renews the lease meanwhile.
-   * @param work gets `deps` with ports whose side effects throw {@link LeaseLostError} once the lease is lost. A transition that
-   * gives the record back ends the lease.
+   * @param work gets `deps` with ports whose side effects throw {@link LeaseLostError} once the lease is lost. A
+   * transition that gives the record back ends the lease.
    */
   work<Deps extends LeaseDeps & GuardedPorts, Result>(
     deps: Deps,

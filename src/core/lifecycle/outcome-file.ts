@@ -1,7 +1,7 @@
 /**
- * `work/<job>/collected/<batch>/record.json`: the record of a batch whose requests all have an outcome or a place in the
- * next round, written once and before the table says so. A table that is restored to an earlier time is brought forward
- * from here: what was decided is not decided anew, since batches may have been made of it.
+ * `work/<job>/collected/<batch>/record.json`: the record of a batch whose requests all have an outcome or a place in
+ * the next round, written once and before the table says so. A table that is restored to an earlier time is brought
+ * forward from here: what was decided is not decided anew, since batches may have been made of it.
  */
 import * as z from 'zod';
 import type { Layout } from '../../contract/layout.ts';

@@ -36,8 +36,9 @@ export function recordKeyOf({
 export class UnprovenOwnershipError extends BatchdropError {}
 
 /**
- * To be asked wherever a provider is put together with the core. A create whose answer was lost is looked up before another one
- * is begun, by the nonce in its metadata: without that, or another proof in its place, "never pay twice" does not hold.
+ * To be asked wherever a provider is put together with the core. A create whose answer was lost is looked up before
+ * another one is begun, by the nonce in its metadata: without that, or another proof in its place, "never pay twice"
+ * does not hold.
  * @returns the rules as they are.
  * @throws {UnprovenOwnershipError} if nothing proves whose a batch is.
  */

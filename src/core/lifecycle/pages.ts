@@ -10,8 +10,8 @@ export function isPast(batches: readonly Pick<RemoteBatch, 'createdAt'>[], time:
  * The position after one more page.
  * @param position of the page that was read; `undefined`: the first one.
  * @param next the cursor that this page gave.
- * @returns `undefined` if the list leads in a circle. That is noticed after at most three rounds (Brent's algorithm: the
- * cursor is compared with the one at the last power of two).
+ * @returns `undefined` if the list leads in a circle. That is noticed after at most three rounds (Brent's algorithm:
+ * the cursor is compared with the one at the last power of two).
  */
 export function advance(position: PagePosition | undefined, next: string): PagePosition | undefined {
   if (next === position?.mark) return undefined;

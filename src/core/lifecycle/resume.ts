@@ -26,8 +26,8 @@ export function isHeld({ state, hold }: Pick<BatchRecord, 'state' | 'hold'>): bo
 }
 
 /**
- * Releases every held batch of a job; the next poll sends them. They may be sent as often in vain as the first time before
- * they are held again. Safe to repeat.
+ * Releases every held batch of a job; the next poll sends them. They may be sent as often in vain as the first time
+ * before they are held again. Safe to repeat.
  * @returns `undefined` if there is no such job.
  */
 export async function resumeJob(deps: ResumeDeps, jobId: string): Promise<Resumed | undefined> {

@@ -4,8 +4,8 @@
  * A failure: the queue brings its message back quickly for the first few times, from then on the sweep does, ever more
  * slowly, so that a lasting fault costs little and is seen in the batch's record.
  *
- * A wait: its message is done with, and the record says when it is over. A delayed message looks at it then, and the sweep
- * should that be lost; so no wait uses up the receives of a message, however long it takes.
+ * A wait: its message is done with, and the record says when it is over. A delayed message looks at it then, and the
+ * sweep should that be lost; so no wait uses up the receives of a message, however long it takes.
  */
 
 import { HOUR_MS, MINUTE_MS } from '../../contract/time.ts';
@@ -21,7 +21,10 @@ import { toPostponed } from './batch-transitions.ts';
 /** Failures that the queue's own backoff deals with. */
 const QUICK_FAILURES = 3;
 const REST_BACKOFF: Backoff = { firstMs: 5 * MINUTE_MS, maxMs: HOUR_MS };
-/** A longer wait is left to the sweep. Source: SQS API reference, SendMessage: a message is delayed by 15 minutes at most. */
+/**
+ * A longer wait is left to the sweep. Source: SQS API reference, SendMessage: a message is delayed by 15 minutes at
+ * most.
+ */
 const MAX_DELAY_MS = 15 * MINUTE_MS;
 
 /** How long a batch rests after so many failures in a row; `undefined`: the queue tries again. */
@@ -40,8 +43,8 @@ export interface FailureDeps {
 /**
  * Gives a leased batch back after an error.
  * @param sendAgain puts the same message on its queue once more.
- * @returns whether the message is done with, because something else brings the batch back; otherwise the caller throws the
- * error.
+ * @returns whether the message is done with, because something else brings the batch back; otherwise the caller
+ * throws the error.
  */
 export async function recordFailure(
   { jobs, ambient, telemetry }: FailureDeps,

@@ -6,7 +6,10 @@ import type { Transition } from '../model/transition.ts';
 export interface TransitionRule<State extends string, Part extends string> {
   /** The states that it may begin in. */
   readonly from: readonly State[];
-  /** States that it may begin in besides, where the table was restored to an earlier time: what was done since is found again. */
+  /**
+   * States that it may begin in besides, where the table was restored to an earlier time: what was done since is
+   * found again.
+   */
   readonly afterRestore?: readonly State[];
   /** Absent: the record stays in its state. */
   readonly to?: State;

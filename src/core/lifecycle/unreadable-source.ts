@@ -1,6 +1,6 @@
 /**
- * A batch whose input S3 has and does not give any more, although it was read when it was checked: archived meanwhile, or
- * forbidden. It is tried for as long as a file that cannot be checked, see drops/unreadable.ts.
+ * A batch whose input S3 has and does not give any more, although it was read when it was checked: archived
+ * meanwhile, or forbidden. It is tried for as long as a file that cannot be checked, see drops/unreadable.ts.
  */
 
 import type { Settings } from '../../contract/settings.ts';

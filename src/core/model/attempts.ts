@@ -1,7 +1,7 @@
 /**
- * How often a request has been tried, by what became of each try: three bytes of its manifest entry, one for each cause.
- * Only tries that did not answer the request are counted; one that was not its own fault (no room, a refused file, an
- * operator's error) is not.
+ * How often a request has been tried, by what became of each try: three bytes of its manifest entry, one for each
+ * cause. Only tries that did not answer the request are counted; one that was not its own fault (no room, a refused
+ * file, an operator's error) is not.
  */
 import type { Route } from '../../contract/route.ts';
 

@@ -13,7 +13,7 @@ export function byRoundAndPlace(
 ): number {
   const [numbers, others] = [numbersOf(one), numbersOf(other)];
   for (const [index, number] of numbers.entries()) {
-    // A batch stands before those below its place.
+    // A batch sorts before those below its place.
     const difference = number - (others[index] ?? -1);
     if (difference !== 0) return difference;
   }

@@ -2,8 +2,9 @@
  * The record of a batch. Times are epoch milliseconds. It carries the version of its shape (`v`), because a batch
  * lives for up to 24 hours and the next deployment must be able to finish it.
  *
- * What a batch is made of stands at the top and is written once; what becomes of it is grouped by phase, so that a phase is
- * forgotten as a whole (see {@link GROUP_LIFETIMES}). The transitions in lifecycle/batch-transitions.ts are what changes it.
+ * What a batch is made of is at the top and is written once; what becomes of it is grouped by phase, so that a phase
+ * is forgotten as a whole (see {@link GROUP_LIFETIMES}). The transitions in lifecycle/batch-transitions.ts are what
+ * changes it.
  */
 import * as z from 'zod';
 import { DEFAULT_API_KEY } from '../../contract/api-key.ts';
@@ -29,7 +30,7 @@ export type Ladder = z.infer<typeof ladderSchema>;
 const callsSchema = z.object({
   /** Requests before this one may have been called; recorded before they are. */
   started: count,
-  /** Files of answers that stand in `work/`, numbered from 0. */
+  /** Files of answers below `work/`, numbered from 0. */
   segments: count,
   /** Requests that they answer. */
   done: count,
@@ -53,8 +54,8 @@ export type Calls = z.infer<typeof callsSchema>;
  * - `ended`: OpenAI reported a terminal status.
  * - `collected`: every request of it has an outcome, or its place in the next round.
  *
- * A batch of tier `flex` or `standard` is a slice of at most 500 requests that are called one by one; OpenAI never sees it
- * as a batch: `planned -> admitted -> ended -> collected`. All arrows: `BATCH_TRANSITIONS`.
+ * A batch of tier `flex` or `standard` is a slice of at most 500 requests that are called one by one; OpenAI never
+ * sees it as a batch: `planned -> admitted -> ended -> collected`. All arrows: `BATCH_TRANSITIONS`.
  */
 export const BATCH_STATES = [
   'planned',
@@ -68,8 +69,8 @@ export const BATCH_STATES = [
 export type BatchState = (typeof BATCH_STATES)[number];
 
 /**
- * How far a batch is at its provider, in the words that every adapter translates its provider's into. They are OpenAI's (openai
- * 7.55.0 `resources/batches.ts`), the finest that any provider tells.
+ * How far a batch is at its provider, in the words that every adapter translates its provider's into. They are
+ * OpenAI's (openai 7.55.0 `resources/batches.ts`), the finest that any provider reports.
  */
 export const BATCH_STATUSES = [
   'validating',
@@ -286,7 +287,10 @@ const GROUPS = {
   hold: z.object({
     /** A code. */
     reason: z.string(),
-    /** Since when it is held: it is not sent before a person releases it, see resume.ts. Absent: it is tried now and then. */
+    /**
+     * Since when it is held: it is not sent before a person releases it, see resume.ts. Absent: it is tried now and
+     * then.
+     */
     at: z.exactOptional(time),
   }),
   /** Of a slice: how far it is. */
@@ -319,8 +323,8 @@ const GROUPS = {
 export type BatchGroup = keyof typeof GROUPS;
 
 /**
- * Until when each group is kept. `step`: until a step succeeds; `attempt`: until the batch waits for its turn again, and all
- * that one attempt to have it run has left is forgotten; `batch`: as long as the record.
+ * Until when each group is kept. `step`: until a step succeeds; `attempt`: until the batch waits for its turn again,
+ * and all that one attempt to have it run has left is forgotten; `batch`: as long as the record.
  */
 export const GROUP_LIFETIMES = {
   lease: 'step',
@@ -347,7 +351,7 @@ function optional<Shape extends Record<string, z.ZodType>>(shape: Shape): Option
   return Object.fromEntries(members) as Optional<Shape>;
 }
 
-/** The record of a batch, as it stands in the table. */
+/** The record of a batch in the table. */
 export const batchSchema = z.object({
   v: z.literal(1),
   jobId: z.string(),
@@ -380,7 +384,10 @@ export function tierOf({ tier }: Pick<BatchRecord, 'tier'>): Tier {
   return tier ?? 'batch';
 }
 
-/** Name of the API key that everything of a batch, or of the jobs of a route, is sent and asked for with, and no other. */
+/**
+ * Name of the API key that everything of a batch, or of the jobs of a route, is sent and asked for with, and no
+ * other.
+ */
 export function apiKeyOf({ apiKey }: { apiKey?: string | undefined }): string {
   return apiKey ?? DEFAULT_API_KEY;
 }
@@ -390,7 +397,7 @@ export function isSlice(batch: Pick<BatchRecord, 'tier'>): boolean {
   return tierOf(batch) !== 'batch';
 }
 
-/** Estimated tokens of a batch: four bytes each where nobody has looked closer. */
+/** Estimated tokens of a batch: four bytes each where none were counted. */
 export function tokensOf(batch: Pick<BatchRecord, 'tokens' | 'bytes'>): number {
   return batch.tokens ?? Math.ceil(batch.bytes / 4);
 }

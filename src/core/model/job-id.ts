@@ -5,7 +5,7 @@ import type { ObjectHead } from './objects.ts';
 export const JOB_ID_CHARS = 32;
 
 /**
- * The id of the job that an input object stands for: 32 hex digits derived from bucket, key and VersionId, or, in a
+ * The id of the job of an input object: 32 hex digits derived from bucket, key and VersionId, or, in a
  * bucket without versioning, from ETag and LastModified. An event that comes twice, a listing and a sweep all find the
  * same job, because nothing of an event goes into it.
  */

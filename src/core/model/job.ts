@@ -11,8 +11,8 @@ const count = z.int().min(0);
 const time = z.number();
 
 /**
- * How far a job is. `completed` and `rejected` are final; a `duplicate` is once it has a receipt, until then it waits for its
- * owner and may be `ingesting` again. All arrows: `JOB_TRANSITIONS`.
+ * How far a job is. `completed` and `rejected` are final; a `duplicate` is once it has a receipt, until then it waits
+ * for its owner and may be `ingesting` again. All arrows: `JOB_TRANSITIONS`.
  */
 export const JOB_STATES = ['ingesting', 'running', 'completed', 'rejected', 'duplicate'] as const;
 export type JobState = (typeof JOB_STATES)[number];
@@ -60,7 +60,10 @@ const failingSchema = z.object({
   /** When it is tried again. */
   nextAt: time,
 });
-/** Failures in a row of a step of a job, ingest or finalize. Deliveries that are throttled and workers that die are none. */
+/**
+ * Failures in a row of a step of a job, ingest or finalize. Deliveries that are throttled and workers that die are
+ * none.
+ */
 export type Failing = z.infer<typeof failingSchema>;
 
 const ingestSchema = z.object({
@@ -96,7 +99,7 @@ export type MergeProgress = z.infer<typeof mergeSchema>;
 /** One option that a dropped object said and that is followed. */
 export type AppliedOption = z.infer<typeof appliedOptionSchema>;
 
-/** The record of a job, as it stands in the table. */
+/** The record of a job in the table. */
 export const jobSchema = z.object({
   v: z.literal(1),
   jobId: z.string(),
@@ -105,8 +108,8 @@ export const jobSchema = z.object({
   /** What is read in its place: the same version, or a pinned copy below `work/`. */
   source: sourceSchema,
   /**
-   * Frozen when the job was created, with what the dropped object said otherwise. Not the strict schema of the settings: a
-   * route that was frozen by another deployment may have more keys, and was checked then.
+   * Frozen when the job was created, with what the dropped object said otherwise. Not the strict schema of the
+   * settings: a route that was frozen by another deployment may have more keys, and was checked then.
    */
   route: z.object({ ...routeSchema.shape, match: z.array(z.string()), ignore: z.array(z.string()) }),
   /** What the dropped object says that it may cost at the most, in USD as decimal text. */
@@ -114,8 +117,8 @@ export const jobSchema = z.object({
   /** What of the route the dropped object said otherwise. Absent if it said nothing. */
   options: z.exactOptional(z.array(appliedOptionSchema)),
   /**
-   * The job of the version that S3 had stored right before this one, whether there is such a job or not; it may own this one
-   * if its content is the same. Absent if there was none.
+   * The job of the version that S3 had stored right before this one, whether there is such a job or not; it may own
+   * this one if its content is the same. Absent if there was none.
    */
   predecessor: z.exactOptional(
     z.object({ jobId: z.string(), versionId: z.exactOptional(z.string()), lastModified: time }),
@@ -134,13 +137,13 @@ export const jobSchema = z.object({
   planKey: z.exactOptional(z.string()),
   rejection: z.exactOptional(rejectionSchema),
   /**
-   * Of a duplicate: its owner, the job of the same content that it waits for and whose results answer it. May be a duplicate
-   * itself.
+   * Of a duplicate: its owner, the job of the same content that it waits for and whose results answer it. May be a
+   * duplicate itself.
    */
   duplicateOf: z.exactOptional(z.string()),
   /** Of a cancelled job: its duplicates run, in place of being cancelled with it. */
   duplicatesRun: z.exactOptional(z.boolean()),
-  /** When somebody cancelled it: what is not finished ends as it stands, and nothing is sent any more. */
+  /** When it was cancelled: unfinished requests end as they are, and nothing more is sent. */
   cancelledAt: z.exactOptional(time),
   /** A batch that was not collected when somebody looked: while it is not, the job is surely not finished. */
   waitsFor: z.exactOptional(z.string()),

@@ -1,4 +1,7 @@
-/** What is limited (enqueued tokens, money): how much of it is taken, and by which batch. Times are epoch milliseconds. */
+/**
+ * What is limited (enqueued tokens, money): how much of it is taken, and by which batch. Times are epoch
+ * milliseconds.
+ */
 import * as z from 'zod';
 
 const count = z.int().min(0);
@@ -17,7 +20,7 @@ const latenciesSchema = z.object({
 export type Latencies = z.infer<typeof latenciesSchema>;
 
 const paceSchema = z.object({
-  /** The account's limits, as OpenAI's answers tell them (`x-ratelimit-limit-requests`, `-tokens`). */
+  /** The account's limits, as OpenAI's answers report them (`x-ratelimit-limit-requests`, `-tokens`). */
   requestsPerMinute: z.exactOptional(z.number()),
   tokensPerMinute: z.exactOptional(z.number()),
   /** How long a call takes on average. */
@@ -76,7 +79,7 @@ export const reservationSchema = z.object({
   updatedAt: time,
 });
 /**
- * What one batch occupies from its admission on: enqueued tokens until OpenAI has ended it, money until it is collected.
- * Each is given back once.
+ * What one batch occupies from its admission on: enqueued tokens until OpenAI has ended it, money until it is
+ * collected. Each is given back once.
  */
 export type Reservation = z.infer<typeof reservationSchema>;

@@ -21,11 +21,14 @@ export interface ObjectHead {
   /** Epoch milliseconds; S3 keeps whole seconds. */
   lastModified: number;
   size: number;
-  /** User metadata, `x-amz-meta-` left out, names in small letters. Absent if there is none, in listings, and in records. */
+  /**
+   * User metadata, `x-amz-meta-` left out, names in small letters. Absent if there is none, in listings, and in
+   * records.
+   */
   metadata?: Record<string, string>;
 }
 
-/** What S3 keeps at a key, as a listing of its versions tells. */
+/** What S3 keeps at a key, as a listing of its versions reports. */
 export interface KeyVersion extends ObjectHead {
   /** Whether it is what the key gives when no version is asked for. */
   isLatest: boolean;

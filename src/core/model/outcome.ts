@@ -48,7 +48,10 @@ export const outcomeSchema = z.object({
   possiblyBilledTwice: z.record(z.string(), count),
   /** Final errors by code. */
   failedByCode: z.record(z.string(), count),
-  /** Succeeded, but cut at the token limit (`finish_reason: "length"`, `incomplete_details.reason: "max_output_tokens"`). */
+  /**
+   * Succeeded, but cut at the token limit (`finish_reason: "length"`,
+   * `incomplete_details.reason: "max_output_tokens"`).
+   */
   incomplete: count,
   /** Succeeded, but cut by OpenAI's content filter (`content_filter` in the same places). */
   filtered: count,
@@ -56,7 +59,7 @@ export const outcomeSchema = z.object({
   cutOtherwise: count,
   /** Result lines that were no UTF-8: what was none is replaced by U+FFFD. The bytes as they came stay in `work/`. */
   repairedLines: count,
-  /** Lines of OpenAI's files that were not used: named nobody of this batch, or somebody for the second time. */
+  /** Lines of OpenAI's files that were not used: they name no request of this batch, or one for the second time. */
   strayLines: count,
   usage: usageSchema,
   /** Absent where nothing was sent. */

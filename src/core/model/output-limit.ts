@@ -1,12 +1,12 @@
 /**
  * The most output tokens that a request may be answered with, as it says itself: one byte of its manifest entry, the
- * fourth of those that count its tries (see attempts.ts), so that every batch that the request is ever in can tell what
+ * fourth of those that count its tries (see attempts.ts), so that every batch that the request is ever in knows what
  * it may cost.
  */
 
 /**
- * What a byte stands for: 0 for a request that does not say, 1 for none, then powers of the eighth root of 2: a limit is
- * kept exact if it is a power of 2, else rounded up by at most 9 %. The last one stands for 3 billion.
+ * What a byte means: 0 for a request that does not say, 1 for none, then powers of the eighth root of 2: a limit is
+ * kept exact if it is a power of 2, else rounded up by at most 9 %. The last one means 3 billion.
  */
 const STEPS_PER_DOUBLING = 8;
 const SHIFT = 24;

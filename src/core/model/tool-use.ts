@@ -4,6 +4,6 @@ export interface ToolUse {
   /** Whether the searches were made with the preview of the tool, which has a price of its own. */
   isPreview: boolean;
   fileSearches: number;
-  /** Whether there is a charge whose amount the answer does not tell. */
+  /** Whether there is a charge whose amount the answer does not report. */
   isUnpriced: boolean;
 }

@@ -53,8 +53,8 @@ export type JobPart = 'lease' | 'failing' | 'merge' | 'duplicateOf';
 export type JobTransition = Transition<JobState, JobPart, JobPatch>;
 
 /**
- * The attributes of a record that a transition changes; `undefined` removes one. A group is merged member by member, so that
- * what the transition does not name stays, also members that a later deployment added.
+ * The attributes of a record that a transition changes; `undefined` removes one. A group is merged member by member,
+ * so that what the transition does not name stays, also members that a later deployment added.
  * @param current the record, or the item that it was read from.
  */
 export function changesOf(

@@ -4,13 +4,13 @@
 export interface Ambient {
   /** Epoch milliseconds. */
   now(): number;
-  /** A fresh id that nobody else has: 128 random bits, hex. */
+  /** A fresh unique id: 128 random bits, hex. */
   nonce(): string;
 }
 
 /**
- * Lets `ms` pass, or less if `signal` is aborted. As a step's `heartbeat` it is what renewing a lease waits by, which goes
- * on beside the step's work; as its `pause`, the work itself waits.
+ * Lets `ms` pass, or less if `signal` is aborted. As a step's `heartbeat` it is what renewing a lease waits by, which
+ * goes on beside the step's work; as its `pause`, the work itself waits.
  */
 export type Pause = (ms: number, signal?: AbortSignal) => Promise<void>;
 

@@ -1,12 +1,14 @@
 /** The bucket: inputs, everything that batchdrop writes beside them, and listings. */
 import type { KeyVersion, ListCursor, ObjectHead, SourceObject } from '../model/objects.ts';
 
-/** A stream of bytes in chunks of any size. A chunk is valid until the next one is asked for, if nothing else is said. */
+/**
+ * A stream of bytes in chunks of any size. A chunk is valid until the next one is asked for, if nothing else is said.
+ */
 export type ByteStream = AsyncIterable<Uint8Array>;
 
 /** Inputs and everything that batchdrop writes beside them. */
 export interface ObjectStore {
-  /** What stands at a key now, or at one version of it; `undefined` if there is nothing (any more). */
+  /** The object at a key now, or at one version of it; `undefined` if there is nothing (any more). */
   head(bucket: string, key: string, versionId?: string): Promise<ObjectHead | undefined>;
   /**
    * Reads bytes `start` to `end` (exclusive; default: the end of the object).
@@ -23,11 +25,11 @@ export interface ObjectStore {
   ): Promise<boolean>;
   /**
    * Opens an object of any size for writing; it becomes visible, whole, when `close` returns.
-   * @param options.resume what {@link ObjectWriter.suspend} gave for the same key: the writer goes on from there. One
-   * state may be gone on from more than once: what was written after it by a worker that died is forgotten.
+   * @param options.resume what {@link ObjectWriter.suspend} gave for the same key: the writer continues from there. One
+   * state may be resumed more than once: what was written after it by a worker that died is forgotten.
    */
   openWrite(key: string, options?: { contentType?: string; resume?: WriterState }): ObjectWriter;
-  /** Copies an object as it stood at `input.etag` to a key below `work/`. */
+  /** Copies the object with the ETag `input.etag` to a key below `work/`. */
   pin(input: ObjectHead, toKey: string): Promise<void>;
   /** Removes an object; a missing one is fine. */
   remove(key: string): Promise<void>;
@@ -36,7 +38,8 @@ export interface ObjectStore {
 /** What jobs leave below `work/`. */
 export interface WorkFiles {
   /**
-   * Removes some of the objects whose keys begin with `prefix`, at least one if there are any. A bucket that keeps versions keeps theirs.
+   * Removes some of the objects whose keys begin with `prefix`, at least one if there are any. A bucket that keeps
+   * versions keeps theirs.
    * @returns whether nothing is left.
    */
   removeBelow(prefix: string): Promise<boolean>;
@@ -50,8 +53,8 @@ export interface Inputs {
    */
   listVersions(prefix: string, after?: ListCursor): Promise<{ versions: ObjectHead[]; next?: ListCursor }>;
   /**
-   * A page of what is kept at exactly this key, newest first: objects in the order in which the store got them, also within
-   * one second. A delete marker that is not the latest stands after the objects of its second.
+   * A page of what is kept at exactly this key, newest first: objects in the order in which the store got them, also
+   * within one second. A delete marker that is not the latest follows the objects of its second.
    * @param after what the page before gave as `next`.
    */
   listKey(key: string, after?: ListCursor): Promise<{ versions: KeyVersion[]; next?: ListCursor }>;
@@ -59,19 +62,19 @@ export interface Inputs {
 
 /** The object that says which stack owns which prefix of the bucket. */
 export interface OwnersStore {
-  /** What stands there now, never an earlier state; `undefined` if nothing does. */
+  /** The current content, never an earlier state; `undefined` if there is none. */
   readOwners(): Promise<{ body: string; etag: string } | undefined>;
   /**
-   * Replaces what stands there, in 20 s at most.
+   * Replaces the content, in 20 s at most.
    * @param etag of what was read; `undefined` if nothing was there.
-   * @returns `false` if something else stands there, or may: nothing was written, read it again.
+   * @returns `false` if the content is, or may be, another one: nothing was written, read it again.
    */
   writeOwners(body: string, etag: string | undefined): Promise<boolean>;
 }
 
 /**
  * Writes one object front to back; memory does not grow with its size. After a failure a writer takes nothing more; one
- * that was resumed leaves what its state names as it was, so that the state can be gone on from once more.
+ * that was resumed leaves what its state names as it was, so that the state can be resumed once more.
  *
  * Every method but `abort` may throw {@link UploadGoneError} if the writer was resumed.
  */
@@ -79,14 +82,14 @@ export interface ObjectWriter {
   /** `bytes` may be used again once this returns. */
   write(bytes: Uint8Array): Promise<void>;
   /**
-   * Writes bytes `start` to `end` (exclusive) of an object that does not change. Long stretches do not pass through this
-   * process.
+   * Writes bytes `start` to `end` (exclusive) of an object that does not change. Long stretches do not pass through
+   * this process.
    * @throws {ObjectGoneError} now or from a later call, if the object or version does not exist.
    */
   copy(source: SourceObject, start: number, end: number): Promise<void>;
   /**
-   * Ends the work of this process on the object: everything that was written is safe, and `openWrite` goes on from what
-   * this gives. The state keeps fewer than 5 MiB of the object's bytes. It can be gone on from for less than seven days,
+   * Ends the work of this process on the object: everything that was written is safe, and `openWrite` resumes from what
+   * this gives. The state keeps fewer than 5 MiB of the object's bytes. It can be resumed for less than seven days,
    * after which the bucket gives up what was not ended.
    */
   suspend(): Promise<WriterState>;

@@ -1,6 +1,6 @@
 /**
- * What differs between providers, as rules that the core asks: which endpoints there are, how much a batch may hold, what
- * a line of results means. Pure: nothing here sends anything, asks for the time, or keeps state.
+ * What differs between providers, as rules that the core asks: which endpoints there are, how much a batch may hold,
+ * what a line of results means. Pure: nothing here sends anything, asks for the time, or keeps state.
  */
 import type { Tier } from '../../contract/route.ts';
 import type { JsonObject } from '../base/json-value.ts';
@@ -19,8 +19,8 @@ export interface ProviderRules {
   /** As messages name it, such as `OpenAI`. */
   name: string;
   /**
-   * What proves whose a batch is: metadata that the provider keeps with it, so that a create whose answer was lost is found by
-   * its nonce before anything else is created; or nothing, so that it cannot be found.
+   * What proves whose a batch is: metadata that the provider keeps with it, so that a create whose answer was lost is
+   * found by its nonce before anything else is created; or nothing, so that it cannot be found.
    */
   ownership: 'metadata' | 'none';
   /** How much one batch may hold. */
@@ -41,18 +41,24 @@ export interface EndpointRules {
   hasFlex: boolean;
   /** Whether beginnings of its prompts are cached, so that a `prompt_cache_key` helps. */
   hasPromptCache: boolean;
-  /** Whether the rules below read `body.input` for the number of its items. The line scanner tells that number only then. */
+  /**
+   * Whether the rules below read `body.input` for the number of its items. The line scanner reports that number only
+   * then.
+   */
   readsInputs: boolean;
   /** The inputs that count against `limits.embeddingInputs`. Absent: there are none. */
   countInputs?: (body: JsonObject) => number;
   /**
-   * The most output tokens that a request may be answered with, as it says itself; `undefined` if it does not say. Endpoints
-   * that give no text have 0.
+   * The most output tokens that a request may be answered with, as it says itself; `undefined` if it does not say.
+   * Endpoints that give no text have 0.
    */
   outputLimitOf(body: JsonObject): number | undefined;
   /** @param inputs what `countInputs` gave; 0 without one. */
   predictOutput(body: JsonObject, inputs: number): PredictedOutput;
-  /** Reads a body that may yet be refused: whatever is not as expected counts as text or not at all, and nothing throws. */
+  /**
+   * Reads a body that may yet be refused: whatever is not as expected counts as text or not at all, and nothing
+   * throws.
+   */
   readPrompt(body: JsonObject): Prompt;
 }
 
@@ -97,7 +103,7 @@ export interface ErrorRules {
   operatorScopeOf(code: string): OperatorScope | undefined;
   /** The code of a key that is refused, where an error does not say one. */
   keyRefused: string;
-  /** `undefined`: nobody knows. */
+  /** `undefined`: not known. */
   batchErrorKindOf(error: Pick<BatchLevelError, 'code' | 'param'>): BatchErrorKind | undefined;
 }
 

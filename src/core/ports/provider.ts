@@ -58,24 +58,25 @@ export interface BatchInput {
 export type BatchSource = { inputFileId: string } | { input: BatchInput };
 
 /**
- * The batch service of a provider, as it is used with one API key. Two of its methods are for providers that take the requests
- * of a batch as a file; one that takes them with the create has neither.
+ * The batch service of a provider, as it is used with one API key. Two of its methods are for providers that take the
+ * requests of a batch as a file; one that takes them with the create has neither.
  *
- * A `keyVersion` names the version of the key's secret whose key is to be used first, because only keys of the same project see
- * a file or a batch. Where that key is refused or does not know what is asked for, the current key is tried. Without one,
- * the current key is used.
+ * A `keyVersion` names the version of the key's secret whose key is to be used first, because only keys of the same
+ * project see a file or a batch. Where that key is refused or does not know what is asked for, the current key is
+ * tried. Without one, the current key is used.
  */
 export interface BatchService {
   /**
    * Uploads an input file with the current key.
-   * @returns the file's id, the size that the provider counted where it tells, and which key it was.
+   * @returns the file's id, the size that the provider reported, if any, and which key it was.
    * @throws {UploadRefusedError} if the provider said no.
    */
   uploadFile?(file: BatchInput & { filename: string }): Promise<UploadedFile>;
   /**
    * Creates a batch, once: never retried by the client, and with no other key than that of `keyVersion`.
    * @param batch.metadata marks the batch as ours, as far as `ProviderRules.ownership` says that the provider keeps it.
-   * @throws {CreateRefusedError} if the provider said no, so that surely no batch exists; anything else leaves it unknown.
+   * @throws {CreateRefusedError} if the provider said no, so that surely no batch exists; anything else leaves it
+   *   unknown.
    */
   createBatch(
     batch: BatchSource & {
@@ -107,19 +108,22 @@ export interface BatchService {
    * @param id as `outputFileId` or `errorFileId` of a batch names them.
    * @param options.from leaves out so many bytes at the start. Default: 0. They still come over the network if the
    * service gives whole files only.
-   * @returns the bytes and, where the provider tells, the length to expect of all of them.
+   * @returns the bytes and, where the provider reports it, the length to expect of all of them.
    * @throws {KeyUnusableError} if no key is accepted.
    */
   readFile(
     id: string,
     options?: { from?: number; keyVersion?: string | undefined },
   ): Promise<{ body: ByteStream; bytes?: number | undefined }>;
-  /** One page of the input files of one key's project, whoever uploaded them; as {@link listBatches}. */
+  /** One page of the input files of one key's project, uploaded by any client; as {@link listBatches}. */
   listFiles?(
     after?: string,
     keyVersion?: string,
   ): Promise<{ files: RemoteFile[]; next?: string | undefined; keyVersion?: string | undefined }>;
-  /** What the provider says of a file: `undefined` if it does not know it; `bytes` is absent where it does not tell. */
+  /**
+   * What the provider says of a file: `undefined` if it does not know it; `bytes` is absent where it does not report
+   * it.
+   */
   fileSize(id: string, keyVersion?: string): Promise<{ bytes?: number | undefined } | undefined>;
   /** Deletes a file of ours; a missing one is fine. */
   deleteFile(id: string, keyVersion?: string): Promise<void>;
@@ -167,7 +171,7 @@ export interface CallAnswer {
   body: string;
   /** How long OpenAI asks to wait, in ms. */
   retryAfterMs?: number | undefined;
-  /** The account's limits for the model, where the answer tells. */
+  /** The account's limits for the model, where the answer reports them. */
   requestsPerMinute?: number | undefined;
   tokensPerMinute?: number | undefined;
 }

@@ -62,8 +62,8 @@ export interface QuotaStore {
     now: number,
   ): Promise<void>;
   /**
-   * The scopes that batches waited for when all that waits was last looked at, see `backlogScopesOf`. A hint, so that what
-   * comes next does not have to look at all of it again.
+   * The scopes that batches waited for when all that waits was last looked at, see `backlogScopesOf`. A hint, so that
+   * what comes next does not have to look at all of it again.
    */
   getBacklog(): Promise<string[]>;
   /** Changes that, by a rule that may be asked again; `undefined` leaves it. */

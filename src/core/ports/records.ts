@@ -26,12 +26,12 @@ export interface LatestJob {
 
 /** Jobs and batches. Every write is conditional on what the caller read. */
 export interface JobStore {
-  /** Records the job unless it exists; gives the one that stands. */
+  /** Records the job unless it exists; returns the one in the table. */
   createJob(job: Job): Promise<Job>;
   getJob(jobId: string): Promise<Job | undefined>;
   /**
-   * Leases the job to one worker until `until`, as {@link leaseBatch} does a batch; `undefined` if it is in another state or
-   * another worker has it.
+   * Leases the job to one worker until `until`, as {@link leaseBatch} does a batch; `undefined` if it is in another
+   * state or another worker has it.
    */
   leaseJob(
     jobId: string,
@@ -41,15 +41,16 @@ export interface JobStore {
     until: number,
   ): Promise<Job | undefined>;
   /**
-   * Writes a transition, if the job is in the state that it begins in and, where `holder` is given, is still leased to it.
+   * Writes a transition, if the job is in the state that it begins in and, where `holder` is given, is still leased
+   * to it.
    * @returns the job as it is then; `undefined`: the expectation did not hold, nothing was written.
    */
   moveJob(jobId: string, transition: JobTransition, now: number, holder?: string): Promise<Job | undefined>;
   /**
    * Records the job that is the latest at a key of a bucket without versioning, unless a later one is recorded.
    * @param key bucket and key.
-   * @returns the job that was the latest before it; `undefined` if there was none, if a later one is, or if two objects were
-   * put within one second, so that nobody can tell. The same job gets the same answer again.
+   * @returns the job that was the latest before it; `undefined` if there was none, if a later one is, or if two
+   * objects were put within one second, so that their order is unknown. The same job gets the same answer again.
    */
   recordLatest(key: string, job: LatestJob): Promise<LatestJob | undefined>;
   /** Notes that a job is about to wait for its owner; once is enough. */
@@ -62,8 +63,8 @@ export interface JobStore {
   /** Every batch of a job, consistent, ordered by batch id as text. */
   listBatches(jobId: string): Promise<BatchRecord[]>;
   /**
-   * Writes a transition, if the batch is in the state that it begins in, names the batch at OpenAI that it is about, and,
-   * where `holder` is given, is still leased to it.
+   * Writes a transition, if the batch is in the state that it begins in, names the batch at OpenAI that it is about,
+   * and, where `holder` is given, is still leased to it.
    * @returns the batch as it is then; `undefined`: the expectation did not hold, nothing was written.
    */
   moveBatch(
@@ -87,13 +88,15 @@ export interface JobStore {
   /** Jobs and batches that are ours to move and have not moved by `now`. A hint: the base record decides. */
   listOverdue(now: number): AsyncIterable<LiveItem>;
   /**
-   * Jobs that ended by `endedBy` and whose files below `work/` are not removed yet, those that ended first come first. A hint: the
-   * base record decides.
+   * Jobs that ended by `endedBy` and whose files below `work/` are not removed yet, those that ended first come
+   * first. A hint: the base record decides.
    */
   listEnded(endedBy: number): AsyncIterable<Job>;
   /** Looks at an overdue item again not before `due`. */
   postpone(item: LiveItem, due: number): Promise<void>;
-  /** Makes the lease on a batch hold until `until`, whatever state it is in. `false`: another worker has it, or nobody. */
+  /**
+   * Makes the lease on a batch hold until `until`, whatever state it is in. `false`: another worker has it, or none.
+   */
   renewBatch(batch: BatchKey, holder: string, now: number, until: number): Promise<boolean>;
   /** The same for a job. */
   renewJob(jobId: string, holder: string, now: number, until: number): Promise<boolean>;
@@ -106,8 +109,8 @@ export interface JobStore {
   /** When a named lease was last taken, epoch ms, also if it has been given back since. `undefined`: never. */
   leaseTakenAt(name: string): Promise<number | undefined>;
   /**
-   * Who may write the plain names of an input key. `granted`: this holder, until `until`; `superseded`: a version with a
-   * greater `order`, or another owner, has published; `busy`: another holder is publishing.
+   * Who may write the plain names of an input key. `granted`: this holder, until `until`; `superseded`: a version
+   * with a greater `order`, or another owner, has published; `busy`: another holder is publishing.
    */
   acquirePublication(
     publication: Publication,
@@ -131,7 +134,7 @@ export interface ListingStore {
   getListing(): Promise<InputListing | undefined>;
   /**
    * Writes what follows generation `next.generation - 1`.
-   * @returns `false` if that is not what stands: somebody else wrote, and nothing was written.
+   * @returns `false` if that is not the current one: another worker wrote, and nothing was written here.
    */
   putListing(next: InputListing): Promise<boolean>;
 }

@@ -10,7 +10,7 @@ export interface ScratchFile {
   readonly roomBytes: number;
   /** `bytes` may be used again once this returns. */
   append(bytes: Uint8Array): Promise<void>;
-  /** Fills `into` with what stands from `offset` on. */
+  /** Fills `into` with the bytes from `offset` on. */
   read(offset: number, into: Uint8Array): Promise<void>;
   /** Removes the file. */
   dispose(): Promise<void>;

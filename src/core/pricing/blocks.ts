@@ -29,8 +29,9 @@ export interface PriceRow {
 }
 
 /**
- * Rows of one tier from one source: `model in cached write out [in cached write out of long context] [from day] [to day]`,
- * USD per million tokens. `-` is "no such rate"; four `x` say that long requests have no price.
+ * Rows of one tier from one source:
+ * `model in cached write out [in cached write out of long context] [from day] [to day]`, USD per million tokens. `-`
+ * is "no such rate"; four `x` say that long requests have no price.
  */
 export interface PriceBlock {
   tier: PricedTier;

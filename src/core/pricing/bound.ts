@@ -1,7 +1,8 @@
 /**
- * The most that a batch can cost, before it is sent: what is reserved for it. It holds as far as what it rests on does:
- * requests that limit their answers cost no more than this; of those that do not, answers are taken to have at most
- * {@link unlimitedOutputTokens}. Images and files by reference, and tools that OpenAI runs, cannot be bounded from a file.
+ * The most that a batch can cost, before it is sent: what is reserved for it. It holds as far as what it rests on
+ * does: requests that limit their answers cost no more than this; of those that do not, answers are taken to have at
+ * most {@link unlimitedOutputTokens}. Images and files by reference, and tools that OpenAI runs, cannot be bounded
+ * from a file.
  */
 
 import type { Picodollars } from '../base/money.ts';
@@ -50,8 +51,8 @@ export function boundOf(batch: Bounded, prices: Prices, at: number): Picodollars
 }
 
 /**
- * Consecutive parts of a batch, in order, none of which costs more than `microdollars` at the most unless it is a single
- * request. Not many more than `mostParts`, if need be of more.
+ * Consecutive parts of a batch, in order, none of which costs more than `microdollars` at the most unless it is a
+ * single request. Not many more than `mostParts`, if need be of more.
  */
 export function cutByCost(
   batch: Bounded,
@@ -70,9 +71,9 @@ export function cutByCost(
 }
 
 /**
- * What each request of a batch can cost at the most, in picodollars, as {@link boundOf} has it for a batch of that request
- * alone: parts of a batch, each with the tokens that it is given, do not come out dearer than their requests together.
- * `undefined`: there is no price.
+ * What each request of a batch can cost at the most, in picodollars, as {@link boundOf} has it for a batch of that
+ * request alone: parts of a batch, each with the tokens that it is given, do not come out dearer than their requests
+ * together. `undefined`: there is no price.
  */
 function costOfEach(
   batch: Bounded,

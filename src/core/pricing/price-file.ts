@@ -1,6 +1,6 @@
 /**
- * A price file: rows of a user's own that take precedence over the table, for prices that are agreed with OpenAI, new, or
- * another provider's.
+ * A price file: rows of a user's own that take precedence over the table, for prices that are agreed with OpenAI,
+ * new, or another provider's.
  *
  * ```json
  * { "version": 1, "prices": [

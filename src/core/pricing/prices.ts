@@ -1,6 +1,6 @@
 /**
- * What a request costs: its usage, as OpenAI reported it, at the price of its model and tier on its day. A model or tier
- * without a price costs `undefined`, never nothing.
+ * What a request costs: its usage, as OpenAI reported it, at the price of its model and tier on its day. A model or
+ * tier without a price costs `undefined`, never nothing.
  */
 import type { PricedTier } from '../../contract/rates.ts';
 import type { Picodollars } from '../base/money.ts';
@@ -24,7 +24,9 @@ export interface PriceQuestion {
   isLong: boolean;
 }
 
-/** `-2025-08-07` at the end of a model's name: a snapshot costs what its model costs, unless it has a row of its own. */
+/**
+ * `-2025-08-07` at the end of a model's name: a snapshot costs what its model costs, unless it has a row of its own.
+ */
 const SNAPSHOT = /-\d{4}-\d{2}-\d{2}$/;
 
 /** Prices: OpenAI's table, and rows that take precedence over it. */

@@ -13,8 +13,8 @@ export interface Part {
 type Estimated = Pick<BatchRecord, 'tokens' | 'bytes'>;
 
 /**
- * Consecutive parts of a batch, in order and of much the same size, none with more than `most` tokens unless it is a single
- * request. A request's part of the batch's tokens is taken to be its part of the bytes.
+ * Consecutive parts of a batch, in order and of much the same size, none with more than `most` tokens unless it is a
+ * single request. A request's part of the batch's tokens is taken to be its part of the bytes.
  */
 export function cutByTokens(batch: Estimated, entries: ManifestEntries, most: number): Part[] {
   return cutByWeight(batch, entries, most, tokensOfEach(batch, entries));

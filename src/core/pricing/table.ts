@@ -1,10 +1,10 @@
 /**
  * OpenAI's prices, as data: a new price is a new row.
  *
- * USD per million tokens as OpenAI's page "Pricing" lists them, except where the page rounds (half of $0.25 is listed as
- * $0.13, half of $0.275 as $0.138). Short context is up to 272,000 input tokens of a request, long is more. A dash says that
- * there is no such rate: cached tokens and cache writes are then billed as other input; without a long column, the
- * short price holds at any length that the model takes.
+ * USD per million tokens as OpenAI's page "Pricing" lists them, except where the page rounds (half of $0.25 is listed
+ * as $0.13, half of $0.275 as $0.138). Short context is up to 272,000 input tokens of a request, long is more. A dash
+ * says that there is no such rate: cached tokens and cache writes are then billed as other input; without a long
+ * column, the short price holds at any length that the model takes.
  */
 import type { PriceBlock } from './blocks.ts';
 
@@ -216,8 +216,8 @@ export const PRICE_BLOCKS: readonly PriceBlock[] = [
       o3-deep-research        5      -      -      20
       o4-mini-deep-research   1      -      -      4`,
   },
-  // Announced "at least through November 21, 2026". Whether the promotion goes on is not known: the dearer list price is
-  // assumed, so that no budget is overrun.
+  // Announced "at least through November 21, 2026". Whether the promotion goes on is not known: the dearer list price
+  // is assumed, so that no budget is overrun.
   ...(
     [
       ['standard', '5      .5     6.25   30     10    1     12.5  45'],
@@ -233,7 +233,10 @@ export const PRICE_BLOCKS: readonly PriceBlock[] = [
   })),
 ];
 
-/** Models released on or after 2026-03-05 cost this much more at data-residency endpoints, in percent. Source: the page. */
+/**
+ * Models released on or after 2026-03-05 cost this much more at data-residency endpoints, in percent. Source: the
+ * page.
+ */
 export const RESIDENCY_UPLIFT_PERCENT = 10;
 /** Models that the uplift applies to. Source: release dates in OpenAI's changelog; 5.4 was released on 2026-03-05. */
 export const RESIDENCY_UPLIFT_MODELS = /^gpt-(5\.[4-9]|[6-9])/;

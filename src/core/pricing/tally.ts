@@ -61,13 +61,14 @@ export class Tally {
     this.#prices = prices;
     this.#rules = rules;
     this.#costs = new BigInt64Array(entries.count);
-    // OpenAI does not say when it ran a line; of what was sent on the last day of a price, some may have run on the next.
+    // OpenAI does not say when it ran a line; of what was sent on the last day of a price, some may have run on the
+    // next.
     this.#at = batch.remote?.submittedAt ?? batch.createdAt;
   }
 
   /**
-   * Takes in the body of a result. An error without tokens costs nothing; an answer without them is booked with its share of
-   * what the batch may cost at the most, unless its model is free.
+   * Takes in the body of a result. An error without tokens costs nothing; an answer without them is booked with its
+   * share of what the batch may cost at the most, unless its model is free.
    * @param index of its request in the manifest.
    */
   add(index: number, body: Record<string, unknown>, isAnswer: boolean): void {
@@ -106,9 +107,9 @@ export class Tally {
   }
 
   /**
-   * @param lost requests that OpenAI may have charged without giving their results. Like answers that do not say what they
-   * used, they are taken to cost their share of what the batch costs at the most, less what is billed of them already, but
-   * not more than was reserved in all.
+   * @param lost requests that OpenAI may have charged without giving their results. Like answers that do not say what
+   * they used, they are taken to cost their share of what the batch costs at the most, less what is billed of them
+   * already, but not more than was reserved in all.
    */
   bill(lost: readonly number[]): Bill {
     return {
@@ -148,8 +149,8 @@ export class Tally {
   }
 
   /**
-   * The model that answered may be a snapshot, or an alias's model, that has no price of its own. Flex without a price is
-   * reckoned as what was reserved for it, standard: never too little.
+   * The model that answered may be a snapshot, or an alias's model, that has no price of its own. Flex without a
+   * price is reckoned as what was reserved for it, standard: never too little.
    */
   #costOf(usage: TokenUsage, answered: string, tier: PricedTier): Picodollars | undefined {
     const question = { tier, at: this.#at };

@@ -17,8 +17,8 @@ import { SCAN_LINES_WASM } from './scanner/module.ts';
 const LINE_FEED = 0x0a;
 const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
 /**
- * Bytes of copied chunks scanned at a time, and the longest beginning of a line that is joined to the next slot. Longer lines are put
- * together in memory of their own. Measured: from 64 KB to 1 MB it makes no difference to speed.
+ * Bytes of copied chunks scanned at a time, and the longest beginning of a line that is joined to the next slot.
+ * Longer lines are put together in memory of their own. Measured: from 64 KB to 1 MB it makes no difference to speed.
  */
 const BLOCK_BYTES = 512 * 1024;
 /** Words of an entry, a record and a kind, and a group's entry; see scan-lines.as for what they mean. */
@@ -115,8 +115,8 @@ export interface LineHandlers {
   /** Takes lines that are certain to be valid requests. How they are put together depends on how the stream is cut. */
   onSpan: (span: RequestSpan) => void;
   /**
-   * Takes the same requests one by one, in place of spans: where models take turns, spans are short, and what is made for
-   * each span costs more than the request.
+   * Takes the same requests one by one, in place of spans: where models take turns, spans are short, and what is made
+   * for each span costs more than the request.
    */
   onRequest?: (request: ScannedRequest) => void;
   /** Takes any other line that is not blank: valid or not, `checkLine` knows. */
@@ -196,7 +196,9 @@ export class LineScanner {
   readonly #blockBytes: number;
   /** Longest line, with blanks and line end, that is scanned: memory for it is taken only where there is one. */
   readonly #longBytes: number;
-  /** The bytes of the stream that wait: where they begin and end in memory. Whole lines, or the beginning of one more. */
+  /**
+   * The bytes of the stream that wait: where they begin and end in memory. Whole lines, or the beginning of one more.
+   */
   #from = 0;
   #to = 0;
   /** Where they begin in the source. */
@@ -242,8 +244,9 @@ export class LineScanner {
     this.#longBytes = Math.max(this.#blockBytes, longest + 1);
     this.#longest = Math.min(this.#maxBytes, this.#longBytes - 1);
     const { count, bytes } = options.slots ?? { count: 0, bytes: 0 };
-    // The block, as long as the longest line (pages that nothing is written to cost nothing); then slots with room before each
-    // for the line that began in an earlier chunk. One byte more, for the line feed that the last line may lack.
+    // The block, as long as the longest line (pages that nothing is written to cost nothing); then slots with room
+    // before each for the line that began in an earlier chunk. One byte more, for the line feed that the last line
+    // may lack.
     const stride = this.#blockBytes + bytes + 1;
     const size = this.#longBytes + 1 + count * stride;
     const at = this.#wasm.begin(Number.parseInt(jobId.slice(0, 8), 16) | 0, size);
@@ -440,8 +443,8 @@ export class LineScanner {
   }
 
   /**
-   * Puts requests from the line at `at` on, as many as there are, into the span; gives the line after them, which is `at`
-   * if that one is for `checkLine`.
+   * Puts requests from the line at `at` on, as many as there are, into the span; gives the line after them, which is
+   * `at` if that one is for `checkLine`.
    */
   #spanFrom(at: number, count: number, allIsUtf8: boolean): number {
     const words = this.#entryWords;

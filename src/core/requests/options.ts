@@ -1,7 +1,7 @@
 /**
- * What a dropped object says of how it is to be run: in its user metadata, or in `<key>.options.json` beside it (sidecar.ts). It is
- * read once, when its job is recorded. Whatever cannot be followed to the letter rejects the job: a file that runs in
- * other ways than was said costs money.
+ * What a dropped object says of how it is to be run: in its user metadata, or in `<key>.options.json` beside it
+ * (sidecar.ts). It is read once, when its job is recorded. Whatever cannot be followed to the letter rejects the job:
+ * a file that runs in other ways than was said costs money.
  */
 import {
   METADATA_PREFIX,

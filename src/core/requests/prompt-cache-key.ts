@@ -6,9 +6,9 @@ import { createHash } from 'node:crypto';
 import type { ProviderRules } from '../ports/provider-rules.ts';
 
 /**
- * UTF-8 bytes of a prompt's beginning that make its key; a shorter prompt has none. Prompts are cached from 1,024 tokens
- * on, and a token has about four bytes in most languages (docs/cost.md, "Tokens"): more bytes would give prompts keys of
- * their own that have no more in common than is just cached.
+ * UTF-8 bytes of a prompt's beginning that make its key; a shorter prompt has none. Prompts are cached from 1,024
+ * tokens on, and a token has about four bytes in most languages (docs/cost.md, "Tokens"): more bytes would give
+ * prompts keys of their own that have no more in common than is just cached.
  */
 export const KEYED_BYTES = 4_096;
 /** Hex digits, as many as a job's id has; a key has 42 characters with them. OpenAI takes 64. */

@@ -5,7 +5,8 @@ import type { Settings } from '../../contract/settings.ts';
 
 /**
  * The route that a key belongs to: the longest prefix that the key begins with, if the rest matches one of its globs
- * and none that it ignores. `undefined` for directory markers, the options of other objects, and everything else that is not to become a job.
+ * and none that it ignores. `undefined` for directory markers, the options of other objects, and everything else that
+ * is not to become a job.
  */
 export function routeOf(settings: Pick<Settings, 'routes'>, key: string): Route | undefined {
   if (key.endsWith('/') || key.endsWith(OPTIONS_SUFFIX)) return undefined;

@@ -1,6 +1,6 @@
 /**
- * `<key>.options.json`, the object beside a dropped file that says how it is to be run. A file's own is the one that lay
- * there when the file was put: what was put, changed or removed later belongs to the next file.
+ * `<key>.options.json`, the object beside a dropped file that says how it is to be run. A file's own is the one that
+ * lay there when the file was put: what was put, changed or removed later belongs to the next file.
  */
 import { OPTIONS_SUFFIX } from '../../contract/options.ts';
 import { ObjectGoneError } from '../base/errors.ts';

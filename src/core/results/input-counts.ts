@@ -8,8 +8,8 @@ import type { EndpointRules } from '../ports/provider-rules.ts';
 
 /**
  * Reads the requests of a batch again, one at a time, and counts their inputs.
- * @returns by request, in the order of the manifest; `undefined` for other endpoints, and if the input was deleted meanwhile or is not given:
- * then each has at least one.
+ * @returns by request, in the order of the manifest; `undefined` for other endpoints, and if the input was deleted
+ * meanwhile or is not given: then each has at least one.
  */
 export async function readInputCounts(
   objects: Pick<ObjectStore, 'read'>,

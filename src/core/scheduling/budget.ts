@@ -2,9 +2,9 @@
  * Whether a batch may go by its budget. Pure; the transaction that admits it checks the ledgers again.
  *
  * The budget is that of the settings' present route of the job's route's name, so that a budget that is raised (or
- * lowered) is there for the jobs that wait. Nothing goes over it: what a batch costs at the most is reserved before it is
- * sent, and what it did not cost is given back when it is collected. What the dropped object says of its own budget stays
- * with its batches, and only ever lowers that of the route.
+ * lowered) is there for the jobs that wait. Nothing goes over it: what a batch costs at the most is reserved before
+ * it is sent, and what it did not cost is given back when it is collected. What the dropped object says of its own
+ * budget stays with its batches, and only ever lowers that of the route.
  */
 import type { Route } from '../../contract/route.ts';
 import { fromUsd, toMicrodollars } from '../base/money.ts';

@@ -40,9 +40,9 @@ const HEAL_EVERY_MS = 60 * 60_000;
 
 /**
  * Admits what may go.
- * @param known batches that have just been recorded. If nothing waits before them, they are admitted without a look at all
- * that waits, so that a job costs as much with thousands of others as alone; otherwise the next poll admits them. Default:
- * all that waits is looked at.
+ * @param known batches that have just been recorded. If nothing waits before them, they are admitted without a look
+ * at all that waits, so that a job costs as much with thousands of others as alone; otherwise the next poll admits
+ * them. Default: all that waits is looked at.
  */
 export async function dispatch(deps: DispatchDeps, known?: readonly BatchRecord[]): Promise<void> {
   await (known === undefined ? dispatchAll(deps) : dispatchKnown(deps, known));
@@ -120,7 +120,8 @@ async function addOfJobs({ jobs }: DispatchDeps, found: Map<string, BatchRecord>
 
 /**
  * Decides on batches, and carries it out.
- * @param what these are. Among `all` that waits, who has how much on its way decides; what is `known` alone is in nobody's way.
+ * @param what `all`: these are all that wait, so that the amounts on their way decide; `known`: some of them, which
+ *   block no others.
  * @returns the scopes that what is left waits for.
  */
 async function dispatchFound(
@@ -200,8 +201,8 @@ async function carryOut(
 }
 
 /**
- * What the routes of batches say of money: as the settings have it now, so that a budget that was raised is there for what
- * waits; for a route that they have no more, as its job has it.
+ * What the routes of batches say of money: as the settings have it now, so that a budget that was raised is there for
+ * what waits; for a route that they have no more, as its job has it.
  */
 async function moneyRulesOf(
   { settings, jobs }: DispatchDeps,
@@ -217,10 +218,10 @@ async function moneyRulesOf(
   return ({ jobId, route }) => (route === undefined ? undefined : byName.get(route)) ?? byJob.get(jobId)!;
 }
 
-/** For a batch without a job, which nobody will submit. */
+/** For a batch without a job, which no worker will submit. */
 const NO_RULES: MoneyRules = { name: '', budget: 'unlimited', overBudget: 'wait', allowUnpriced: true };
 
-/** What has no time to wait in the tier that it waits for goes on in another one. */
+/** Batches that have no time to wait for their tier continue in another one. */
 async function stepDownWaiting(deps: DispatchDeps, found: Map<string, BatchRecord>): Promise<void> {
   const byJob = Map.groupBy(found.values(), ({ jobId }) => jobId);
   for (const batches of byJob.values()) {
@@ -294,7 +295,7 @@ async function admitOne(
   return verdict;
 }
 
-/** Hands an admitted batch to whoever takes it to OpenAI: as a batch, or request by request. */
+/** Sends the message of an admitted batch: to submit it as a batch, or to call its requests one by one. */
 export async function sendOn(
   outbox: Pick<Outbox, 'submit' | 'call'>,
   batch: Pick<BatchRecord, 'jobId' | 'batchId' | 'tier'>,
@@ -342,8 +343,8 @@ async function markExhausted(deps: DispatchDeps, batch: BatchRecord): Promise<vo
 }
 
 /**
- * Gives back what is held for batches that are not on their way any more: whoever moved them died before it could. Once
- * an hour, whoever asks.
+ * Settles reservations of batches that have left OpenAI: the worker that moved them died before it could. Once
+ * an hour, for all workers together.
  */
 export async function healReservations(
   deps: Pick<DispatchDeps, 'jobs' | 'quota' | 'ambient' | 'telemetry'>,

@@ -1,10 +1,10 @@
 /**
- * In which service tier requests go on: the cheapest one that can still meet the deadline. Pure.
+ * In which service tier requests continue: the cheapest one that can still meet the deadline. Pure.
  *
- * A tier is left at the last moment at which every tier below it, one after the other, could still do all the remaining
- * work with room to spare; so a tier that turns out to be slow or refused leaves enough time for the next one, and nothing
- * goes on in a more expensive tier while a cheaper one can still meet the deadline. In the last tier work goes on past
- * the deadline: late answers are better than none.
+ * A tier is left at the last moment at which every tier below it, one after the other, could still do all the
+ * remaining work with room to spare; so a tier that turns out to be slow or refused leaves enough time for the next
+ * one, and nothing continues in a more expensive tier while a cheaper one can still meet the deadline. In the last
+ * tier work continues past the deadline: late answers are better than none.
  */
 
 import { readDuration } from '../../contract/durations.ts';
@@ -116,9 +116,9 @@ function stepDown({ ladder, tier, work, paceOf, now }: StepQuestion, toLeaveBatc
 }
 
 /**
- * Whether a batch at OpenAI is better left alone although its time has come: one that is finalizing has been executed, and
- * one that will end in time by itself, as far as it has come, would lose the requests that are being executed. That
- * counts as long as the last tier alone could still do what is left.
+ * Whether a batch at OpenAI is better left alone although its time has come: one that is finalizing has been
+ * executed, and one that will end in time by itself, as far as it has come, would lose the requests that are being
+ * executed. That counts as long as the last tier alone could still do what is left.
  */
 export function isWorthWaitingFor(
   batch: Pick<BatchRecord, 'remote'>,
@@ -136,7 +136,7 @@ export function isWorthWaitingFor(
   return endMs <= left && left > needMs(work, paceOf(last)) + CANCEL_MS;
 }
 
-/** What of a job's batches of one model is not answered yet, as far as OpenAI tells. */
+/** What of a job's batches of one model is not answered yet, as far as OpenAI reports. */
 export function workOf(batches: readonly BatchRecord[], model: string): Work {
   const work: Work = { requests: 0, tokens: 0 };
   for (const batch of batches) {

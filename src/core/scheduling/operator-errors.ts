@@ -31,9 +31,10 @@ const API_KEY_UNKNOWN = 'api_key_unknown';
 const STORAGE_FULL = 'storage_quota_exceeded';
 
 /**
- * What a failed upload or create says of the key or the model; `undefined` if nothing, so that it is tried again as it is.
- * By OpenAI's code first. Without a known one: 401 is about the key, which may have been replaced meanwhile; 403 and 404 are about the model, which a create names
- * by its file and an upload does not. (A model that is suspended in place of the key holds up no other batch.)
+ * What a failed upload or create says of the key or the model; `undefined` if nothing, so that it is tried again as
+ * it is. By OpenAI's code first. Without a known one: 401 is about the key, which may have been replaced meanwhile;
+ * 403 and 404 are about the model, which a create names by its file and an upload does not. (A model that is
+ * suspended in place of the key holds up no other batch.)
  */
 export function operatorErrorOf(rules: ErrorRules, error: unknown): OperatorError | undefined {
   if (error instanceof ApiKeyUnknownError) return { scope: 'key', code: API_KEY_UNKNOWN };

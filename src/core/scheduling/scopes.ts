@@ -40,7 +40,9 @@ export function dayBudgetLedgerOf(route: string, now: number): string {
   return `budget/day/${route}/${new Date(now).toISOString().slice(0, 10)}`;
 }
 
-/** What the stack spends in one month in UTC, by when batches were admitted. Without a limit: it is there to be read. */
+/**
+ * What the stack spends in one month in UTC, by when batches were admitted. Without a limit: it is there to be read.
+ */
 export function monthLedgerOf(now: number): string {
   return `spent/${new Date(now).toISOString().slice(0, 7)}`;
 }
@@ -56,8 +58,8 @@ export function budgetsOf(route: string | undefined): string {
 }
 
 /**
- * The scopes of which none may be in the backlog if a batch is to go without a look at what else waits: otherwise it could
- * overtake what is before it.
+ * The scopes of which none may be in the backlog if a batch is to go without a look at what else waits: otherwise it
+ * could overtake what is before it.
  */
 export function backlogScopesOf(batch: Pick<BatchRecord, 'apiKey' | 'model' | 'tier' | 'route'>): string[] {
   const turns = isSlice(batch) ? [] : [createTurnsOf(apiKeyOf(batch))];

@@ -25,8 +25,8 @@ export interface StepDownDeps {
 const UNANSWERED_CREATE_MS = 20 * 60_000;
 
 /**
- * Looks at batches that wait, are being sent, or are at OpenAI; slices that are being called look for themselves. Safe to
- * repeat: each step is a conditional write.
+ * Looks at batches that wait, are being sent, or are at OpenAI; slices that are being called look for themselves.
+ * Safe to repeat: each step is a conditional write.
  * @param batches of one job; those of one model share what time is left.
  * @returns the batches that were changed, as they are now.
  */
@@ -54,7 +54,10 @@ export async function stepDown(deps: StepDownDeps, batches: readonly BatchRecord
   return changed;
 }
 
-/** What is known of the pace of a batch's model, called with its key, in the tiers in which requests are called one by one. */
+/**
+ * What is known of the pace of a batch's model, called with its key, in the tiers in which requests are called one by
+ * one.
+ */
 export async function readPaces(
   { settings, quota }: Pick<StepDownDeps, 'settings' | 'quota'>,
   { apiKey, model }: Pick<BatchRecord, 'apiKey' | 'model'>,
@@ -72,8 +75,8 @@ export async function readPaces(
 }
 
 /**
- * A batch that may be at OpenAI is cancelled there, and what is left when it has ended goes on in the next tier; one that
- * is not yet there is ended as it is. The worker that is sending it finds that out by its next write.
+ * A batch that may be at OpenAI is cancelled there, and what is left when it has ended continues in the next tier;
+ * one that is not yet there is ended as it is. The worker that is sending it finds that out by its next write.
  */
 async function leave(
   deps: StepDownDeps,

@@ -3,8 +3,8 @@ import { type Backoff, waitAfter } from '../base/backoff.ts';
 import type { Suspension, SuspensionProof } from '../model/suspension.ts';
 
 /**
- * When the first probe goes, and the most that lies between two: a refused create costs an upload at most, so it is tried
- * soon; a batch whose requests fail one by one has to run to its end.
+ * When the first probe goes, and the most that lies between two: a refused create costs an upload at most, so it is
+ * tried soon; a batch whose requests fail one by one has to run to its end.
  */
 const PROBE_BACKOFF: Readonly<Record<SuspensionProof, Backoff>> = {
   created: { firstMs: 5 * MINUTE_MS, maxMs: 30 * MINUTE_MS },

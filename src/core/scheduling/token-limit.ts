@@ -23,9 +23,9 @@ const PAUSE_BACKOFF: Backoff = { firstMs: 5 * MINUTE_MS, maxMs: HOUR_MS };
 
 /**
  * Where the ceiling of a model starts: the lowest limit that was published or reported for its class (tier 1). Low is
- * harmless, it doubles every few minutes; high means refusals. Sources: model pages 2026-10 and messages of 2026-08/09
- * (luna: pages say 5,000,000, messages 2,000,000), OpenAI's llms-models-pricing.txt 2025 (gpt-4o class 90,000), community
- * reports (gpt-4o-mini 2,000,000, embeddings-3 3,000,000, gpt-5 900,000).
+ * harmless, it doubles every few minutes; high means refusals. Sources: model pages 2026-10 and messages of
+ * 2026-08/09 (luna: pages say 5,000,000, messages 2,000,000), OpenAI's llms-models-pricing.txt 2025 (gpt-4o class
+ * 90,000), community reports (gpt-4o-mini 2,000,000, embeddings-3 3,000,000, gpt-5 900,000).
  */
 const STARTS: readonly (readonly [pattern: RegExp, tokens: number])[] = [
   [/^text-embedding-/, 3_000_000],
@@ -71,14 +71,14 @@ function isRecent(time: number | undefined, now: number): boolean {
 
 /** What OpenAI's refusal says: "Limit: 2,000,000 enqueued tokens." */
 function reportedLimit(message: string): number | undefined {
-  const told = /limit:\s*([\d,]+)\s*enqueued tokens/i.exec(message)?.[1];
-  const limit = told === undefined ? 0 : Number(told.replaceAll(',', ''));
+  const reported = /limit:\s*([\d,]+)\s*enqueued tokens/i.exec(message)?.[1];
+  const limit = reported === undefined ? 0 : Number(reported.replaceAll(',', ''));
   return Number.isSafeInteger(limit) && limit > 0 ? limit : undefined;
 }
 
 /** A refusal of a batch for lack of room. */
 export interface Refusal {
-  /** The batch at OpenAI: a refusal that is told twice counts once. */
+  /** The batch at OpenAI: a refusal that is reported twice counts once. */
   openaiBatchId: string;
   /** What it would have taken. */
   tokens: number;
@@ -87,12 +87,16 @@ export interface Refusal {
   isCut?: boolean;
 }
 
-/** A batch below this part of a limit is not above it by any error of our estimate: something unseen has taken the room. */
+/**
+ * A batch below this part of a limit is not above it by any error of our estimate: something unseen has taken the
+ * room.
+ */
 export const SURELY_SMALL_SHARE = 1 / 8;
 
 /**
- * Into parts of how many tokens a refused batch is to be cut at once. OpenAI tells the limit in its refusal; a batch that
- * was sent while nothing else was enqueued, and is refused all the same, is above it by OpenAI's count, whatever our estimate says.
+ * Into parts of how many tokens a refused batch is to be cut at once. OpenAI states the limit in its refusal; a batch
+ * that was sent while nothing else was enqueued, and is refused all the same, is above it by OpenAI's count, whatever
+ * our estimate says.
  * @param ledger as it is after the batch's own tokens were given back.
  * @returns `undefined` if the refusal does not say so, or the batch cannot be cut: it waits for room.
  */
@@ -101,17 +105,18 @@ export function cutAfterRefusal(
   batch: Pick<BatchRecord, 'tokens' | 'bytes' | 'requests' | 'admission'>,
   message: string,
 ): number | undefined {
-  const told = reportedLimit(message);
-  if (told === undefined || batch.requests === 1) return undefined;
+  const reported = reportedLimit(message);
+  if (reported === undefined || batch.requests === 1) return undefined;
   const tokens = tokensOf(batch);
-  if (tokens > told) return Math.max(1, Math.floor(told * RECUT_SHARE));
+  if (tokens > reported) return Math.max(1, Math.floor(reported * RECUT_SHARE));
   const isAlone = batch.admission?.sentAlone === true && (ledger?.reserved ?? 0) === 0;
-  return isAlone && tokens >= told * SURELY_SMALL_SHARE ? Math.max(1, Math.floor(tokens / 2)) : undefined;
+  return isAlone && tokens >= reported * SURELY_SMALL_SHARE ? Math.max(1, Math.floor(tokens / 2)) : undefined;
 }
 
 /**
- * What a refusal teaches. If what was enqueued is above the limit that it tells, the limit is the lesson; if there should
- * have been room, less is used after a pause. Refusals that are seen during the pause are of batches sent before it.
+ * What a refusal teaches. If what was enqueued is above the limit that it states, the limit is the lesson; if there
+ * should have been room, less is used after a pause. Refusals that are seen during the pause are of batches sent
+ * before it.
  * @param ledger as it is after the batch's own tokens were given back.
  */
 export function lessonOfRefusal(
@@ -122,11 +127,11 @@ export function lessonOfRefusal(
   now: number,
 ): LedgerLessons | undefined {
   if (ledger?.lastRefusal === refusal.openaiBatchId) return undefined;
-  const told = reportedLimit(refusal.message);
-  const limit = told ?? ledger?.limit;
+  const reported = reportedLimit(refusal.message);
+  const limit = reported ?? ledger?.limit;
   const lastRefusal = refusal.openaiBatchId;
   const lesson: LedgerLessons =
-    told === undefined ? { lastRefusal } : { lastRefusal, limit: told, limitLearnedAt: now };
+    reported === undefined ? { lastRefusal } : { lastRefusal, limit: reported, limitLearnedAt: now };
   // Others that were sent to see whether there is room are most likely refused as well.
   const enqueued = (ledger === undefined ? 0 : takenOf(ledger, ledger.unjudged)) + refusal.tokens;
   const before = tokenLimitOf(ledger, model, configured, now);

@@ -1,8 +1,8 @@
 import { MINUTE_MS } from '../../contract/time.ts';
 /**
- * A number of turns that no 60 minutes may exceed, whoever takes them and wherever an hour is thought to begin. Turns are
- * counted by the minute, and minutes are only forgotten when they are surely more than an hour old, on clocks that differ
- * by up to a minute.
+ * A number of turns that no 60 minutes may exceed, for all workers and wherever the hour begins. Turns are counted by
+ * the minute, and minutes are only forgotten when they are surely more than an hour old, on clocks that differ by up
+ * to a minute.
  */
 
 /** Turns that were taken in one minute (epoch minutes). */

@@ -1,11 +1,14 @@
-/** Whether the body of a 200 holds an answer of any endpoint, and what cut it short. Source of the shapes: API reference. */
+/**
+ * Whether the body of a 200 holds an answer of any endpoint, and what cut it short. Source of the shapes: API
+ * reference.
+ */
 import { asObject, type JsonObject, objectsIn } from '../../core/base/json-value.ts';
 import type { Asked, Cut } from '../../core/model/verdict.ts';
 import { ENDPOINTS } from './endpoints/all.ts';
 
 /**
- * Whether there is an answer in the body of a 200; of a response, its status is not looked at. An answer in the shape of another
- * endpoint is one, too: it was paid for, and another try would give no other.
+ * Whether there is an answer in the body of a 200; of a response, its status is not looked at. An answer in the shape
+ * of another endpoint is one, too: it was paid for, and another try would give no other.
  */
 export function holdsAnswer(body: JsonObject, { endpoint: url = '', inputs = 1 }: Asked): boolean {
   const endpoint = ENDPOINTS.get(url);

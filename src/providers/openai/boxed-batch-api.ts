@@ -1,7 +1,7 @@
 /**
- * {@link BatchApi} whose every call ends in time: retries, waits in between and the whole body of an answer included. The
- * client's own timeout ends with the headers of an answer and counts each of its tries from its own start, so that a service that hangs
- * or trickles could hold up its caller for as long as it likes.
+ * {@link BatchApi} whose every call ends in time: retries, waits in between and the whole body of an answer included.
+ * The client's own timeout ends with the headers of an answer and counts each of its tries from its own start, so
+ * that a service that hangs or trickles could hold up its caller for as long as it likes.
  */
 import type OpenAI from 'openai';
 import type { ApiKeys } from '../../adapters/api-key.ts';
@@ -161,7 +161,7 @@ async function* movingBody(
       yield value;
     }
   } finally {
-    // Ends the connection, if there still is one: nobody reads on.
+    // Ends the connection, if there still is one: nothing more is read from it.
     stop.abort();
   }
 }

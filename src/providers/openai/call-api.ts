@@ -50,7 +50,7 @@ export class OpenAICalls implements CallApi {
       if (error instanceof BatchdropError) throw error;
       if (error instanceof OpenAIError && error.cause instanceof BatchdropError) throw error.cause;
       if (error instanceof APIError && error.status !== undefined) {
-        // The client has parsed the body and keeps what stands under `error`.
+        // The client has parsed the body and keeps the value of `error`.
         const stated = error.error ?? { message: 'An answer that is no JSON.', code: null };
         return {
           status: error.status,

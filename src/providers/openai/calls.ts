@@ -23,8 +23,8 @@ export function isWithoutRoom(answer: CallAnswer): boolean {
 }
 
 /**
- * Whether a refusal is about the request alone, which has more tokens than the account may send in a minute: "Request too
- * large for gpt-4o … on tokens per min (TPM): Limit 30000, Requested 31538." (seen in many issues, such as
+ * Whether a refusal is about the request alone, which has more tokens than the account may send in a minute: "Request
+ * too large for gpt-4o … on tokens per min (TPM): Limit 30000, Requested 31538." (seen in many issues, such as
  * shell_gpt#653). Waiting makes no room for that.
  */
 function isTooLarge({ body }: CallAnswer): boolean {
@@ -37,9 +37,9 @@ function isTooLarge({ body }: CallAnswer): boolean {
 }
 
 /**
- * Whether it says that the model has no flex: 400 with `param` `service_tier`, or with no `param` and a message that names
- * it, as in "Flex is not available for this model." and "Invalid service_tier argument" (both seen with models that have
- * none). What is said of another parameter is about the request, even where it quotes the word.
+ * Whether it says that the model has no flex: 400 with `param` `service_tier`, or with no `param` and a message that
+ * names it, as in "Flex is not available for this model." and "Invalid service_tier argument" (both seen with models
+ * that have none). What is said of another parameter is about the request, even where it quotes the word.
  */
 export function refusesFlex({ status, body }: CallAnswer): boolean {
   if (status !== 400) return false;

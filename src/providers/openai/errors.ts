@@ -1,4 +1,7 @@
-/** What OpenAI's error codes mean. Sources: guide "Error codes", openai-batch guide; names of Azure OpenAI beside them. */
+/**
+ * What OpenAI's error codes mean. Sources: guide "Error codes", openai-batch guide; names of Azure OpenAI beside
+ * them.
+ */
 import type { BatchLevelError } from '../../core/model/batch.ts';
 import type { OperatorScope } from '../../core/model/verdict.ts';
 import type { BatchErrorKind } from '../../core/ports/provider-rules.ts';
@@ -15,7 +18,10 @@ const KEY_ERRORS: ReadonlySet<string> = new Set([
 export const KEY_REFUSED = 'invalid_api_key';
 const MODEL_NOT_FOUND = 'model_not_found';
 
-/** What an error of this code stops, if it is not the request that is at fault. By code alone: see verdict.ts for lines. */
+/**
+ * What an error of this code stops, if it is not the request that is at fault. By code alone: see verdict.ts for
+ * lines.
+ */
 export function operatorScopeOf(code: string): OperatorScope | undefined {
   if (KEY_ERRORS.has(code)) return 'key';
   return code === MODEL_NOT_FOUND ? 'model' : undefined;

@@ -1,7 +1,7 @@
 /**
- * What an image costs in input tokens, by the rules of OpenAI's guide "Images and vision", section "Calculating costs":
- * models of the tile kind bill squares of 512 pixels, those of the patch kind patches of 32 pixels, up to a most of them.
- * For models that the guide's rules do not name there is no figure, only a bound.
+ * What an image costs in input tokens, by the rules of OpenAI's guide "Images and vision", section "Calculating
+ * costs": models of the tile kind bill squares of 512 pixels, those of the patch kind patches of 32 pixels, up to a
+ * most of them. For models that the guide's rules do not name there is no figure, only a bound.
  */
 import type { ImagePart, ImageTokens } from '../../core/model/prompt.ts';
 import { baseModelOf } from './models.ts';

@@ -23,7 +23,9 @@ export function encodingOf(model: string): Encoding {
     : 'o200k_base';
 }
 
-/** Input tokens of one request that the newest models take; of models that are not known as well. Source: model pages. */
+/**
+ * Input tokens of one request that the newest models take; of models that are not known as well. Source: model pages.
+ */
 const MAX_CONTEXT_TOKENS = 1_050_000;
 /** First match holds. Source: OpenAI's model pages, "context window". */
 const CONTEXT_TOKENS: readonly [model: RegExp, tokens: number][] = [

@@ -3,10 +3,11 @@
  *
  * - pairs, as many applications log them: `{"time": "2026-10-01T12:00:00Z", "url": "/v1/responses", "request": {…},
  *   "response": {…}}`. `time` is ISO 8601 or epoch seconds, and may be left out where the response has `created` or
- *   `created_at`; so may `url` where the response's `object` tells it. `project` and `tags` are for rules.
+ *   `created_at`; so may `url` where the response's `object` implies it. `project` and `tags` are for rules.
  * - lines of a batch's output file, as `output/` has them.
- * - buckets of OpenAI's usage API (`GET /v1/organization/usage/completions` and `/embeddings`, grouped at least by model;
- *   group by service_tier and batch as well, or all counts as standard), one a line, or pages of them under `data`.
+ * - buckets of OpenAI's usage API (`GET /v1/organization/usage/completions` and `/embeddings`, grouped at least by
+ *   model; group by service_tier and batch as well, or all counts as standard), one a line, or pages of them under
+ *   `data`.
  */
 
 import type { PricedTier } from '../../contract/rates.ts';

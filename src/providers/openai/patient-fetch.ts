@@ -1,15 +1,15 @@
 /**
- * `fetch` for requests that are answered late. Node's own gives up when no headers have come for five minutes (undici's
- * `headersTimeout`), and an answer that comes later has been paid for and is lost; flex may take 15 minutes (guide "Flex
- * processing"). This one waits for as long as its signal lets it. Each request has a connection of its own: a kept one that
- * the other side is just closing could not say whether the request was received.
+ * `fetch` for requests that are answered late. Node's own gives up when no headers have come for five minutes
+ * (undici's `headersTimeout`), and an answer that comes later has been paid for and is lost; flex may take 15 minutes
+ * (guide "Flex processing"). This one waits for as long as its signal lets it. Each request has a connection of its
+ * own: a kept one that the other side is just closing could not say whether the request was received.
  */
 import { type IncomingMessage, request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
 
 /** Until there is a connection; nothing was sent before. */
 const CONNECT_MS = 10_000;
-/** How often a silent connection shows that it is alive: what stands between would forget it after minutes. */
+/** How often a silent connection sends a keep-alive: NAT gateways forget an idle connection after minutes. */
 const KEEP_ALIVE_MS = 30_000;
 
 /** Code of the error if there was no connection in time. */

@@ -2,16 +2,16 @@
 import type { RefusalTopic } from '../../core/base/errors.ts';
 
 /**
- * The file of a create cannot be used yet. Sources: openai-batch guide ("Cannot find file …"); API reference ("No such File
- * object: …"); bespokelabsai/curator#116; Azure, openai-dotnet#312 (a file must be `processed`); Voyage, GenAI-Showcase#175
- * ("Input file not found").
+ * The file of a create cannot be used yet. Sources: openai-batch guide ("Cannot find file …"); API reference ("No
+ * such File object: …"); bespokelabsai/curator#116; Azure, openai-dotnet#312 (a file must be `processed`); Voyage,
+ * GenAI-Showcase#175 ("Input file not found").
  */
 const FILE_NOT_READY =
   /\bcannot find (the )?file\b|\bno such file\b|\bfile (\S+ )?(was )?not found\b|\bfile\b.*\bnot\b.{0,20}\b(processed|ready)\b/i;
 
 /**
- * The account has no room for files. Sources: bespokelabsai/curator#189 ("You have exceeded your file storage quota."); Azure,
- * azure-sdk-for-java#47401 ("The quota for files without expiry is reached.").
+ * The account has no room for files. Sources: bespokelabsai/curator#189 ("You have exceeded your file storage
+ * quota."); Azure, azure-sdk-for-java#47401 ("The quota for files without expiry is reached.").
  */
 const STORAGE_FULL = /\bstorage (quota|limit|space)\b|\bquota for files\b|\bout of (storage|space)\b/i;
 

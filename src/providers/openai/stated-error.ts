@@ -49,8 +49,8 @@ const STATUS_OF: ReadonlyMap<string, number> = new Map([
 /**
  * Reads an error: an object, text, a number, or a list of them.
  * @param depth how many lists it is in.
- * @returns `undefined` if it says nothing: absent, `null`, `false`, 0, blank text, or made of nothing else, as some services
- * write beside every answer.
+ * @returns `undefined` if it says nothing: absent, `null`, `false`, 0, blank text, or made of nothing else, as some
+ * services write beside every answer.
  */
 export function statedIn(value: unknown, depth = 0): StatedError | undefined {
   if (depth > MAX_DEPTH) return {};

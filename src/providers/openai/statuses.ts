@@ -4,9 +4,9 @@ import type { RemoteBatch } from '../../core/ports/provider.ts';
 const KNOWN: ReadonlySet<string> = new Set(BATCH_STATUSES);
 
 /**
- * The status of a batch, and OpenAI's own word beside it if that is another one. Compatible services spell statuses in capitals
- * (Azure OpenAI, Together). One that is new to us counts as `in_progress`: it must not stop the listing of all others, and
- * nothing final is decided by it.
+ * The status of a batch, and OpenAI's own word beside it if that is another one. Compatible services spell statuses
+ * in capitals (Azure OpenAI, Together). One that is new to us counts as `in_progress`: it must not stop the listing
+ * of all others, and nothing final is decided by it.
  */
 export function statusOf(raw: string): Pick<RemoteBatch, 'status' | 'rawStatus'> {
   const word = raw.toLowerCase();

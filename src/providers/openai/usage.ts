@@ -5,8 +5,9 @@ import type { TokenUsage } from '../../core/model/usage.ts';
 import { ENDPOINTS } from './endpoints/all.ts';
 
 /**
- * Reads `usage`. Chat, completions and embeddings say prompt and completion tokens, responses say input and output tokens;
- * some services say both, one of them with zeros, so that the larger one counts. What is no whole number counts as 0.
+ * Reads `usage`. Chat, completions and embeddings say prompt and completion tokens, responses say input and output
+ * tokens; some services say both, one of them with zeros, so that the larger one counts. What is no whole number
+ * counts as 0.
  */
 export function usageOf(body: JsonObject): TokenUsage {
   const usage = asObject(body.usage) ?? {};
@@ -22,8 +23,8 @@ export function usageOf(body: JsonObject): TokenUsage {
 }
 
 /**
- * Whether `usage` says what an answer used: no request is read without tokens, and no text is written without a count of
- * them, which may be 0.
+ * Whether `usage` says what an answer used: no request is read without tokens, and no text is written without a count
+ * of them, which may be 0.
  */
 export function isUsageReported(body: JsonObject, endpoint: string): boolean {
   const { inputTokens, outputTokens } = usageOf(body);

@@ -1,7 +1,7 @@
 /**
- * The one judge of answers: what a line of OpenAI's result files, or of the answers to our own calls, says of its request.
- * Rule and sources: openai-batch guide and API reference ("request output object", "error codes"); status 0 lines:
- * tidyverse/ellmer#830.
+ * The one judge of answers: what a line of OpenAI's result files, or of the answers to our own calls, says of its
+ * request. Rule and sources: openai-batch guide and API reference ("request output object", "error codes"); status 0
+ * lines: tidyverse/ellmer#830.
  */
 
 import { asObject, type JsonObject, objectsIn } from '../../core/base/json-value.ts';
@@ -21,7 +21,10 @@ const UNEXECUTED: ReadonlyMap<string, Cause> = new Map([
 ]);
 /** Per-request statuses that a later try may not meet. */
 const TRANSIENT: ReadonlySet<number> = new Set([408, 409, 429]);
-/** Statuses that a response has before it has an answer, and that of one that never will. Source: API reference, "Responses". */
+/**
+ * Statuses that a response has before it has an answer, and that of one that never will. Source: API reference,
+ * "Responses".
+ */
 const UNFINISHED: ReadonlySet<unknown> = new Set(['queued', 'in_progress', 'cancelled']);
 
 /**

@@ -29,7 +29,10 @@ export function createBatchApi(config: OpenAIConfig, settings: Settings): ByKey<
   };
 }
 
-/** One client for each key. A key is read when the first request is sent with it, and again when it is five minutes old. */
+/**
+ * One client for each key. A key is read when the first request is sent with it, and again when it is five minutes
+ * old.
+ */
 function byKey({ STACK_ID, OPENAI_BASE_URL }: OpenAIConfig, settings: Settings) {
   const secrets = createSecretsManagerClient();
   const names = new Set(apiKeyNamesOf(settings));

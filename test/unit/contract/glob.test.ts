@@ -47,7 +47,7 @@ describe('a glob', () => {
     ['!*.jsonl', /put the glob into the other list, match or ignore/],
     ['+(a|b)', /"\(" is not supported: write "\{a,b\}" for alternatives/],
     ['a|b', /"\|" is not supported/],
-    ['a**', /"\*\*" stands alone between slashes/],
+    ['a**', /"\*\*" must be a whole path segment/],
     ['a[', /write "\\\[" for a bracket/],
     ['[]', /brackets hold at least one character/],
     ['[a/b]', /before the next "\/"/],
@@ -56,7 +56,7 @@ describe('a glob', () => {
     ['{a', /"\{" has no "\}" after it/],
     ['a}', /"\}" has no "\{" before it/],
     ['{1..9}', /with a comma between them/],
-    ['a\\', /"\\" stands before the character that is meant/],
+    ['a\\', /"\\" must be followed by the character to match literally/],
     ['{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}', /at most 64 alternatives/],
     ['a'.repeat(MAX_GLOB_LENGTH + 1), /at most 256 characters, and this one has 257/],
   ])('%j is refused with what to write', (glob, problem) => {

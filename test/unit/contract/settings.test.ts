@@ -359,7 +359,7 @@ describe('globs of a route', () => {
     [
       'ignore',
       ['a', 'x**'],
-      'routes.0.ignore.1: "**" stands alone between slashes, as in "**/*.jsonl"; within a name write "*"',
+      'routes.0.ignore.1: "**" must be a whole path segment, as in "**/*.jsonl"; within a name write "*"',
     ],
     [
       'match',

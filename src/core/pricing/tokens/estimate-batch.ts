@@ -34,8 +34,8 @@ interface Stratum {
 const UNBOUNDED: readonly UnestimatedKind[] = ['file', 'stored', 'hosted_tool'];
 
 /**
- * @returns input tokens of the whole batch, images and audio at their most, because money is reserved by them; `undefined`
- *   if a request that was read holds something that nobody can tell the tokens of.
+ * @returns input tokens of the whole batch, images and audio at their most, because money is reserved by them;
+ *   `undefined` if a request that was read holds something that nobody can tell the tokens of.
  */
 export async function estimateBatchTokens(
   objects: Pick<ObjectStore, 'read' | 'get'>,
@@ -147,8 +147,8 @@ function countLine(
 }
 
 /**
- * Scales up what was counted. Text: by its bytes, or by all bytes that are no data: URL, whichever tells the sample's own
- * tokens better; the batch's bytes are known. Everything else: by the number of requests.
+ * Scales up what was counted. Text: by its bytes, or by all bytes that are no data: URL, whichever tells the sample's
+ * own tokens better; the batch's bytes are known. Everything else: by the number of requests.
  * @returns variances by stratum, of the estimate of all tokens.
  */
 function combine(

@@ -24,13 +24,16 @@ export interface TokenEstimate {
   /** Best estimate: text, tokens given as numbers, and images, at their most where their size is not known. */
   inputTokens: number;
   /**
-   * What to expect at most: text plus three standard errors, images at their most, audio as if packed as small as can be,
-   * and for files, stored prompts and hosted tools the whole context of the model. Never below `inputTokens`.
+   * What to expect at most: text plus three standard errors, images at their most, audio as if packed as small as can
+   * be, and for files, stored prompts and hosted tools the whole context of the model. Never below `inputTokens`.
    */
   inputTokensAtMost: number;
   /** Requests that hold something of which the tokens cannot be told, by kind, scaled up from the sample. */
   unestimated: Partial<Record<UnestimatedKind, number>>;
-  /** Standard error of the text's tokens over `inputTokens`; 0 if every request was counted; absent without a tokenizer. */
+  /**
+   * Standard error of the text's tokens over `inputTokens`; 0 if every request was counted; absent without a
+   * tokenizer.
+   */
   relativeError?: number;
 }
 

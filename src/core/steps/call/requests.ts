@@ -33,8 +33,9 @@ export function readRequests(rendered: Uint8Array): CallRequest[] {
 }
 
 /**
- * The body of a request as JSON, with the members that say its tier. Nothing else of its text changes, but that a response is
- * made while we wait: one that is made in the background has no answer yet when the call ends, and no usage.
+ * The body of a request as JSON, with the members that say its tier. Nothing else of its text changes, but that a
+ * response is made while we wait: one that is made in the background has no answer yet when the call ends, and no
+ * usage.
  */
 export function bodyOf({ line }: CallRequest, tierMembers: readonly [name: string, json: string][]): string {
   const body = memberText(line, 'body')!;

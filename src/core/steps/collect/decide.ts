@@ -47,7 +47,9 @@ export interface Decisions {
   suspend?: { scope: OperatorScope; code: string };
 }
 
-/** A request whose result may be in a file that cannot be read: never run again by itself, because it may be paid for. */
+/**
+ * A request whose result may be in a file that cannot be read: never run again by itself, because it may be paid for.
+ */
 const UNREADABLE: StatedError = {
   code: 'result_unreadable',
   message:
@@ -175,8 +177,8 @@ export type Refusal =
   /** A person must act, on the account or on the choice of model; then the same batch goes again. */
   | { kind: 'operator'; scope: OperatorScope; error: BatchLevelError }
   /**
-   * The file was not found or not readable for OpenAI, or nobody knows what this means: the same batch goes again with a new
-   * file, a few times.
+   * The file was not found or not readable for OpenAI, or nobody knows what this means: the same batch goes again
+   * with a new file, a few times.
    */
   | { kind: 'again'; error: BatchLevelError }
   /** Some requests end with an error of their own; the rest goes again, in two halves if `inHalves`. */

@@ -1,6 +1,6 @@
 /**
- * Copies OpenAI's result files to below `work/`, byte for byte, before anything is made of them: a crash later on reads S3
- * again and not OpenAI, and a file that takes longer than an invocation is gone on with in the next one.
+ * Copies OpenAI's result files to below `work/`, byte for byte, before anything is made of them: a crash later on
+ * reads S3 again and not OpenAI, and a file that takes longer than an invocation is gone on with in the next one.
  */
 
 import { crc32 } from 'node:zlib';

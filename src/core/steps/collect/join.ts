@@ -41,8 +41,8 @@ export interface LineStores {
 }
 
 /**
- * Is given the body of each result that counts, whose it is, and whether the request succeeded with it: of an answer that
- * follows an error, both. Long strings may be left out of it.
+ * Is given the body of each result that counts, whose it is, and whether the request succeeded with it: of an answer
+ * that follows an error, both. Long strings may be left out of it.
  */
 type OnResult = (index: number, body: Record<string, unknown>, isAnswer: boolean) => void;
 
@@ -209,8 +209,8 @@ export class Join {
   }
 
   /**
-   * The request's result line, as OpenAI wrote it; valid until the next one is asked for. Ask in ascending order: lines are
-   * read ahead.
+   * The request's result line, as OpenAI wrote it; valid until the next one is asked for. Ask in ascending order:
+   * lines are read ahead.
    */
   async line(index: number): Promise<Uint8Array> {
     const length = this.#lengths[index]!;

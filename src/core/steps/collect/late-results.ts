@@ -1,8 +1,8 @@
 /**
- * Results that the files of an ended batch do not hold yet. Its files may be named or filled a moment after it ended, and
- * to run a request again that was answered is to pay twice. So OpenAI is asked again, after seconds at first and then ever
- * more slowly; what changed is fetched again, and what did not is not. After an hour the files are believed, but only as
- * OpenAI has them by then, however old our record and our copies of them are.
+ * Results that the files of an ended batch do not hold yet. Its files may be named or filled a moment after it ended,
+ * and to run a request again that was answered is to pay twice. So OpenAI is asked again, after seconds at first and
+ * then ever more slowly; what changed is fetched again, and what did not is not. After an hour the files are
+ * believed, but only as OpenAI has them by then, however old our record and our copies of them are.
  */
 import { HOUR_MS, MINUTE_MS } from '../../../contract/time.ts';
 import { isApiKeyError, NotYetError } from '../../base/errors.ts';
@@ -30,8 +30,8 @@ export interface LateResultsDeps {
 }
 
 /**
- * How many results a batch should have: one for each request, whatever OpenAI's counts say. A batch that was cut off has
- * lines for unexecuted requests, too.
+ * How many results a batch should have: one for each request, whatever OpenAI's counts say. A batch that was cut off
+ * has lines for unexecuted requests, too.
  */
 function promisedResults(batch: BatchRecord): number {
   const { requests } = batch;
@@ -146,9 +146,9 @@ async function askOpenAI(deps: LateResultsDeps, batch: BatchRecord): Promise<Loo
 }
 
 /**
- * Whether a copy is to be made again. As long as OpenAI says that the file is, it is the file. A file that is gone cannot be
- * had any better. Where OpenAI says another length or none, the file is fetched again each time that twice as much time has
- * passed, and in the end.
+ * Whether a copy is to be made again. As long as OpenAI says that the file is, it is the file. A file that is gone
+ * cannot be had any better. Where OpenAI says another length or none, the file is fetched again each time that twice
+ * as much time has passed, and in the end.
  */
 async function isOutdated(
   { batches }: LateResultsDeps,

@@ -1,6 +1,6 @@
 /**
- * A JSON text without its long strings. Nine tenths of a result line are one string, the answer, of which nothing is looked
- * at here: to have it in the heap twice, as text and as a value, is most of what parsing a line would cost.
+ * A JSON text without its long strings. Nine tenths of a result line are one string, the answer, of which nothing is
+ * looked at here: to have it in the heap twice, as text and as a value, is most of what parsing a line would cost.
  */
 import type { Block } from '../../base/block.ts';
 
@@ -21,7 +21,8 @@ const ESCAPED = new Set(Buffer.from('"\\/bfnrt'));
 
 /**
  * Writes the bytes of a JSON text to `outline`, each string of more than {@link KEPT_BYTES} replaced by
- * {@link LONG_STRING}. What is written is valid JSON exactly if the text is, and has the same values but for those strings.
+ * {@link LONG_STRING}. What is written is valid JSON exactly if the text is, and has the same values but for those
+ * strings.
  * @returns `false` if one of the long strings is not valid, so that the text is not either.
  */
 export function writeOutline(bytes: Uint8Array, outline: Block): boolean {

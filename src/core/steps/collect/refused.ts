@@ -1,7 +1,7 @@
 /**
- * What follows when OpenAI ends a batch as `failed` and nothing shows that any of it ran: it is sent again, a few times,
- * and then held until a person releases it (see resume.ts). Each time costs an upload and a create, and would cost
- * everything if the batch had been executed after all.
+ * What follows when OpenAI ends a batch as `failed` and nothing shows that any of it ran: it is sent again, a few
+ * times, and then held until a person releases it (see resume.ts). Each time costs an upload and a create, and would
+ * cost everything if the batch had been executed after all.
  */
 
 import type { Settings } from '../../../contract/settings.ts';
@@ -19,11 +19,13 @@ import type { Refusal } from './decide.ts';
 import { type SendAgain, type SendAgainDeps, sendAgain } from './send-again.ts';
 
 /**
- * When such a batch is sent again: four times, within an hour and a half. Ours: OpenAI documents no state in which a batch
- * that failed would succeed later; what has not passed by then is taken for what only a person can explain.
+ * When such a batch is sent again: four times, within an hour and a half. Ours: OpenAI documents no state in which a
+ * batch that failed would succeed later; what has not passed by then is taken for what only a person can explain.
  */
 const RESEND_AFTER_MS = [MINUTE_MS, 5 * MINUTE_MS, 20 * MINUTE_MS, 60 * MINUTE_MS] as const;
-/** A longer wait ends with a poll. Source: SQS API reference, SendMessage: a message is delayed by 15 minutes at most. */
+/**
+ * A longer wait ends with a poll. Source: SQS API reference, SendMessage: a message is delayed by 15 minutes at most.
+ */
 const MAX_DELAY_MS = 15 * MINUTE_MS;
 
 export interface RefusedDeps extends SendAgainDeps {
@@ -35,7 +37,8 @@ export interface RefusedDeps extends SendAgainDeps {
 
 /**
  * The batch waits for its turn again, or is held.
- * @returns whether the refusal says that it is too large: its record says how it is to be cut, and nothing else was done.
+ * @returns whether the refusal says that it is too large: its record says how it is to be cut, and nothing else was
+ *   done.
  */
 export async function sendRefusedAgain(
   deps: RefusedDeps,
@@ -80,8 +83,8 @@ function restAfterRefusal(batch: BatchRecord, refusal: Exclude<Refusal, { kind: 
 
 /**
  * OpenAI had no room for the batch: notes what that says of the limit.
- * @returns whether the refusal says that it is too large; how it is to be cut is recorded, because a worker that comes later
- * finds another ledger.
+ * @returns whether the refusal says that it is too large; how it is to be cut is recorded, because a worker that
+ * comes later finds another ledger.
  */
 async function learnRefusal(deps: RefusedDeps, batch: LeasedBatch, message: string): Promise<boolean> {
   const { record } = batch;

@@ -89,8 +89,8 @@ async function settleLeased(deps: DuplicateDeps, leased: LeasedJob): Promise<voi
 }
 
 /**
- * Records what becomes of a duplicate before anybody hears of it: if a worker dies after the event, its successor says the
- * same again, although the owner may have ended, or the duplicate been cancelled, in between.
+ * Records what becomes of a duplicate before anybody hears of it: if a worker dies after the event, its successor
+ * says the same again, although the owner may have ended, or the duplicate been cancelled, in between.
  * @returns `false` if another worker has the job.
  */
 async function recordFate(leased: LeasedJob, owner: Job, fate: 'answered' | 'cancelled'): Promise<boolean> {

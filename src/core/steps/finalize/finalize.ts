@@ -64,7 +64,8 @@ export async function finalize(deps: FinalizeDeps, { jobId }: JobMessage): Promi
   try {
     await finalizeJob(deps, jobId);
   } catch (error) {
-    // Results that are paid for are never given up: what fails for long is tried every few hours, and its record says why.
+    // Results that are paid for are never given up: what fails for long is tried every few hours, and its record says
+    // why.
     if (!(await recordJobFailure(deps, jobId, error))) throw error;
   }
 }
@@ -354,8 +355,8 @@ function resultOf(plan: Plan, { requests, succeeded }: Receipt['counts']): Recei
 }
 
 /**
- * Everything has landed, so OpenAI need not keep it. What cannot be deleted now expires there after 30 days: with thousands
- * of batches, time may run out over it, and the job would never end.
+ * Everything has landed, so OpenAI need not keep it. What cannot be deleted now expires there after 30 days: with
+ * thousands of batches, time may run out over it, and the job would never end.
  */
 async function deleteProviderFiles(deps: FinalizeDeps, jobId: string, batches: BatchRecord[]): Promise<void> {
   try {

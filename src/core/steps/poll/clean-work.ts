@@ -1,6 +1,6 @@
 /**
- * Removes what jobs left below `work/`, some time after they have ended. No lifecycle rule can do it: it knows how old an
- * object is, and a job may wait for months (see docs/adr/0025).
+ * Removes what jobs left below `work/`, some time after they have ended. No lifecycle rule can do it: it knows how
+ * old an object is, and a job may wait for months (see docs/adr/0025).
  */
 import type { Settings } from '../../../contract/settings.ts';
 import { workKeys } from '../../files/keys.ts';
@@ -28,8 +28,8 @@ export interface CleanWorkDeps {
 const MAX_RUN_MS = 60_000;
 
 /**
- * Removes the files of jobs that ended at least `workKeptMs` ago, those that ended first come first. What there is no time for, the
- * next run does. Safe to repeat: a job counts as cleaned once nothing is left.
+ * Removes the files of jobs that ended at least `workKeptMs` ago, those that ended first come first. What there is no
+ * time for, the next run does. Safe to repeat: a job counts as cleaned once nothing is left.
  * @throws the first failure, after the other jobs.
  */
 export async function cleanWork(deps: CleanWorkDeps): Promise<void> {

@@ -26,7 +26,10 @@ export class LateSweep {
     this.#intervalMs = intervalMs;
   }
 
-  /** Sweeps if the poll is late and no other worker has swept in this interval. Never throws: the worker's own step follows. */
+  /**
+   * Sweeps if the poll is late and no other worker has swept in this interval. Never throws: the worker's own step
+   * follows.
+   */
   async run(deps: LateSweepDeps): Promise<void> {
     const now = deps.ambient.now();
     if (now < this.#lookAt || deps.deadline.remainingMs() < MIN_REMAINING_MS) return;

@@ -1,10 +1,11 @@
 /**
- * Finds the inputs whose S3 event was lost: once an hour, every version below the prefixes of the routes that is not older
- * than the watermark is looked up, and what has no job is handed to ingest as an event would have been. A job's id comes
- * from the object and jobs are kept for ever, so neither an event that arrives late nor two listings make a second one.
+ * Finds the inputs whose S3 event was lost: once an hour, every version below the prefixes of the routes that is not
+ * older than the watermark is looked up, and what has no job is handed to ingest as an event would have been. A job's
+ * id comes from the object and jobs are kept for ever, so neither an event that arrives late nor two listings make a
+ * second one.
  *
- * What lay there when the deployment first ran, or when it claimed the prefix, is left alone: nobody has asked for it. So is
- * what another stack runs (see prefix-owners/owners.ts).
+ * What lay there when the deployment first ran, or when it claimed the prefix, is left alone: nobody has asked for
+ * it. So is what another stack runs (see prefix-owners/owners.ts).
  */
 
 import type { PrefixOwner } from '../../../contract/prefix-owners.ts';
@@ -32,7 +33,9 @@ export interface ListInputsDeps extends ClaimPrefixesDeps {
 const EVERY_MS = HOUR_MS;
 /** An event that is younger is not lost yet, it is on its way. The next pass looks at these objects. */
 const EVENTS_TAKE_MS = 15 * MINUTE_MS;
-/** How much before the watermark an object may say it was put, and still be new: clocks differ, and a put takes time. */
+/**
+ * How much before the watermark an object may say it was put, and still be new: clocks differ, and a put takes time.
+ */
 const PUT_MAY_TAKE_MS = HOUR_MS;
 /**
  * An object that was uploaded in parts says when its upload began, and appears when it ends. Source: S3 User Guide,
@@ -45,7 +48,10 @@ const UPLOADED_IN_PARTS = /-\d+"?$/;
 const WAIT_FOR_JOB_MS = 7 * DAY_MS;
 const LOOK_UPS_AT_A_TIME = 25;
 
-/** Goes on with the pass that is under way, or begins one if it is time; what does not fit the deadline is left for later. */
+/**
+ * Goes on with the pass that is under way, or begins one if it is time; what does not fit the deadline is left for
+ * later.
+ */
 export async function listInputs(deps: ListInputsDeps): Promise<void> {
   const now = deps.ambient.now();
   // In each run, so that a new deployment has its prefixes before the first file comes.

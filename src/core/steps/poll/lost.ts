@@ -1,6 +1,7 @@
 /**
- * Batches that do not come to an end by themselves: OpenAI keeps them in a state for too long, or does not know them any
- * more. Nothing is run again because of that alone, except where the route says so once the batch must have ended.
+ * Batches that do not come to an end by themselves: OpenAI keeps them in a state for too long, or does not know them
+ * any more. Nothing is run again because of that alone, except where the route says so once the batch must have
+ * ended.
  */
 
 import type { BatchMessage } from '../../../contract/messages.ts';

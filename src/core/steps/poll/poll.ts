@@ -67,8 +67,8 @@ const MAX_ERRORS_BYTES = 200_000;
 /** Share of a batch's requests by which its recorded progress may be behind. */
 const PROGRESS_STEP = 0.05;
 /**
- * How long the lease of a poll that died keeps the next ones away (ms). Shorter than a worker's: two polls at once do no
- * harm, they only do the work twice.
+ * How long the lease of a poll that died keeps the next ones away (ms). Shorter than a worker's: two polls at once do
+ * no harm, they only do the work twice.
  */
 const POLL_LEASE_MS = 90_000;
 
@@ -103,7 +103,8 @@ function withDeadline(deps: PollDeps, deadline: Deadline): PollDeps {
 
 async function runSteps(deps: PollDeps, token: number): Promise<void> {
   const failures: unknown[] = [];
-  // First: it needs nothing but the table and the queues, so that no service outside can keep what is lost from being found.
+  // First: it needs nothing but the table and the queues, so that no service outside can keep what is lost from being
+  // found.
   await sweep(deps, failures);
   await readBatches(deps, token, failures);
   const forReconcile = withDeadline(deps, partOf(deps.deadline, STEP_SHARE));
@@ -117,7 +118,10 @@ async function runSteps(deps: PollDeps, token: number): Promise<void> {
   if (failures.length > 0) throw failures[0];
 }
 
-/** Reads the live batches of each key, with that key alone: what one of them cannot be used for stops none of the others. */
+/**
+ * Reads the live batches of each key, with that key alone: what one of them cannot be used for stops none of the
+ * others.
+ */
 async function readBatches(deps: PollDeps, token: number, failures: unknown[]): Promise<void> {
   const live = new Map<string, BatchRecord>();
   await attempt(failures, async () => {
@@ -136,7 +140,8 @@ async function readBatches(deps: PollDeps, token: number, failures: unknown[]): 
   const byKey = [...Map.groupBy(live.values(), apiKeyOf)];
   const most = Math.ceil(MAX_SINGLE_READS / byKey.length);
   const deadline = partOf(deps.deadline, STEP_SHARE);
-  // Each key has its turn to be the first, and a part of the time: one whose service hangs must not use up that of the others.
+  // Each key has its turn to be the first, and a part of the time: one whose service hangs must not use up that of
+  // the others.
   for (const [index, [apiKey, batches]] of turnOf(byKey, byKey.length, token).entries()) {
     const ofKey = new Map(batches.map((batch) => [batch.remote!.openaiBatchId, batch]));
     const part = partOf(deadline, 1 / (byKey.length - index));
@@ -214,7 +219,8 @@ async function readPages(
       }
       // Newest first is practice, not promise: stop early only at a page that is too old from end to end.
       if (isPast(page.batches, oldest - CLOCK_SKEW_MS) || page.next === undefined) break;
-      // One that is held for weeks must not cost every page since: at most as many in vain as there are to be asked for.
+      // One that is held for weeks must not cost every page since: at most as many in vain as there are to be asked
+      // for.
       inVain = live.size === missing ? inVain + 1 : 0;
       if (inVain >= live.size) break;
       after = page.next;
@@ -251,7 +257,8 @@ async function record(deps: PollDeps, batch: BatchRecord, remote: RemoteBatch): 
     status,
     rawStatus: rawStatus && serviceCode(rawStatus),
   });
-  // What was refused for lack of room gives its tokens back once collect has learned from it: until then, no other one tries.
+  // What was refused for lack of room gives its tokens back once collect has learned from it: until then, no other
+  // one tries.
   const isRefused = errors?.some((error) => deps.rules.errors.batchErrorKindOf(error) === 'no_room') ?? false;
   if (batch.admission?.reservation !== undefined && !isRefused)
     await deps.quota.giveBackTokens(batch.admission?.reservation, now);
@@ -313,7 +320,10 @@ async function recordLive(
 
 type Progress = NonNullable<BatchRecord['remote']>['progress'];
 
-/** Whether progress is worth a write: with thousands of batches, writing each step of each would be most of all writes. */
+/**
+ * Whether progress is worth a write: with thousands of batches, writing each step of each would be most of all
+ * writes.
+ */
 function hasMoved(known: Progress, now: Progress): boolean {
   if (known === undefined || now === undefined || known.total !== now.total) return known !== now;
   const steps = [now.completed - known.completed, now.failed - known.failed];

@@ -1,8 +1,9 @@
 /**
- * Holds what OpenAI has of ours against the records. Batches differ when the table was restored to an earlier time, which
- * each poll sees by its own number, also kept below `work/`: for two days from then on, a batch that runs, or ran, is taken
- * up by its record, and a job that the table does not know is claimed again from what was written down below `work/`. What
- * cannot be taken up is reported; nothing is ever cancelled. Once an hour, input files that nothing has needed for a day are deleted.
+ * Holds what OpenAI has of ours against the records. Batches differ when the table was restored to an earlier time,
+ * which each poll sees by its own number, also kept below `work/`: for two days from then on, a batch that runs, or
+ * ran, is taken up by its record, and a job that the table does not know is claimed again from what was written down
+ * below `work/`. What cannot be taken up is reported; nothing is ever cancelled. Once an hour, input files that
+ * nothing has needed for a day are deleted.
  */
 
 import * as z from 'zod';
@@ -39,7 +40,10 @@ export interface ReconcileDeps {
   telemetry: Telemetry;
 }
 
-/** How far back the lists are read: no batch runs for longer than 24 hours, and some time is for whoever restores a table. */
+/**
+ * How far back the lists are read: no batch runs for longer than 24 hours, and some time is for whoever restores a
+ * table.
+ */
 const LOOK_BACK_MS = 48 * HOUR_MS;
 /** How old an input file is that may be left over. An older one is in nobody's hands: steps take minutes. */
 const ORPHAN_AFTER_MS = 24 * HOUR_MS;

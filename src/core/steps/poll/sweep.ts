@@ -13,8 +13,8 @@ export interface SweepDeps extends StepDownDeps {
 export const POLL_LEASE = 'poll';
 
 /**
- * When to look again at something that was given a push and that nobody has taken since: what is taken is looked at again
- * when its claim is out.
+ * When to look again at something that was given a push and that nobody has taken since: what is taken is looked at
+ * again when its claim is out.
  */
 const PUSHED_AGAIN_MS = 5 * 60_000;
 /** A running job mostly waits for its batches, a duplicate for its owner, and the end of these moves it on. */

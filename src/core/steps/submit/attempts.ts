@@ -1,7 +1,7 @@
 /**
- * `work/<job>/attempts/<batch>/<n>.json`: the n-th create of a batch, written once and before OpenAI is asked. The table
- * counts them as well. Where there is one more here than there, the table was restored to an earlier time, and what was
- * begun since must be looked for before anything is created.
+ * `work/<job>/attempts/<batch>/<n>.json`: the n-th create of a batch, written once and before OpenAI is asked. The
+ * table counts them as well. Where there is one more here than there, the table was restored to an earlier time, and
+ * what was begun since must be looked for before anything is created.
  */
 import * as z from 'zod';
 import type { Layout } from '../../../contract/layout.ts';

@@ -1,6 +1,6 @@
 /**
- * A create that was begun: its intent is written down before OpenAI is asked, and whoever finds an intent without an answer
- * finds out what came of it.
+ * A create that was begun: its intent is written down before OpenAI is asked, and whoever finds an intent without an
+ * answer finds out what came of it.
  */
 import type { OwnText } from '../../../contract/event-fields.ts';
 import { HOUR_MS, MINUTE_MS } from '../../../contract/time.ts';
@@ -55,8 +55,8 @@ function attemptOf({ attempt, history }: BatchRecord): CreateAttempt {
 }
 
 /**
- * A record may be of an earlier time than what was done, because its table was restored. Then what became of the batch, or
- * the last create that was begun, is written down below `work/`, and the record is brought there.
+ * A record may be of an earlier time than what was done, because its table was restored. Then what became of the
+ * batch, or the last create that was begun, is written down below `work/`, and the record is brought there.
  */
 export async function catchUp(deps: DepsWithKey, batch: LeasedBatch): Promise<void> {
   const { jobId, batchId, admission } = batch.record;
@@ -96,7 +96,9 @@ export async function recordSubmitted(
   await liftSuspensionsFor(deps, batch.record, 'created');
 }
 
-/** `submitting -> submitted` if the batch exists, `-> admitted` if it surely does not; otherwise it stays, for later. */
+/**
+ * `submitting -> submitted` if the batch exists, `-> admitted` if it surely does not; otherwise it stays, for later.
+ */
 export async function resolveIntent(
   deps: DepsWithKey,
   job: Job | undefined,

@@ -1,9 +1,9 @@
 /**
  * Whether a batch exists at OpenAI, by paging through the list of its project: over as many invocations as that takes.
  *
- * A project may have hundreds of thousands of batches, and only the whole list proves that one of them is absent. So the
- * record keeps where the list is to be continued. New batches are listed first, which a continued pass does not see; they
- * do not matter, because a pass that must prove something begins only when no create can succeed any more.
+ * A project may have hundreds of thousands of batches, and only the whole list proves that one of them is absent. So
+ * the record keeps where the list is to be continued. New batches are listed first, which a continued pass does not
+ * see; they do not matter, because a pass that must prove something begins only when no create can succeed any more.
  */
 
 import type { OwnText } from '../../../contract/event-fields.ts';
@@ -35,8 +35,8 @@ export interface LookUpDeps {
 type Attempt = NonNullable<BatchRecord['attempt']>;
 
 /**
- * Matches by nonce, or by our own fresh file. Before the fence, a list that proves to be newest first is read until well
- * before the intent; after it, "absent" leads to a second create, so the list is read to its very end.
+ * Matches by nonce, or by our own fresh file. Before the fence, a list that proves to be newest first is read until
+ * well before the intent; after it, "absent" leads to a second create, so the list is read to its very end.
  * @throws whatever listing throws.
  */
 export async function lookUp(deps: LookUpDeps, attempt: Attempt): Promise<LookUp> {

@@ -3,7 +3,7 @@ import type { ImagePart } from '../../../core/model/prompt.ts';
 /** Bytes of base64 that hold the size in any image but a JPEG with long notes before its first frame. */
 const HEADER_CHARS = 256 * 1024;
 
-/** Width and height that the header of a PNG, JPEG, GIF or WebP tells; `undefined` for anything else. */
+/** Width and height from the header of a PNG, JPEG, GIF or WebP; `undefined` for anything else. */
 export function imageSizeOf(dataUrl: string): { width: number; height: number } | undefined {
   const comma = dataUrl.indexOf(',');
   if (comma < 0 || !dataUrl.slice(0, comma).endsWith(';base64')) return undefined;

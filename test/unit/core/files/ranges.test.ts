@@ -102,7 +102,7 @@ describe('readRanges', () => {
     }
   });
 
-  it('goes back where a range stands before the one asked for last, with a request of its own', async () => {
+  it('goes back where a range is before the one read last, with a request of its own', async () => {
     const objects = memoryStore();
     const source = await putSource(objects, KEY, Buffer.from('0123456789'));
     const { objects: watched, reads } = watchReads(objects);

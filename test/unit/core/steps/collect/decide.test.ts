@@ -301,7 +301,7 @@ describe('decideRefusal', () => {
       });
   });
 
-  it('fails a request that stands alone with the error about it, and sends it again where the error is unknown', () => {
+  it('fails a request that is alone with the error about it, and sends it again where the error is unknown', () => {
     expect(repairOf(refusalOf([error('invalid_json_line')], { requests: 1 }), 1)).toEqual({
       codes: ['invalid_json_line'],
       inHalves: false,
