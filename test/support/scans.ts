@@ -3,7 +3,8 @@
 import type { Plan } from '../../src/core/files/plan.ts';
 import type { Job } from '../../src/core/model/job.ts';
 import { Prices } from '../../src/core/pricing/prices.ts';
-import { type ScanDeps, scan } from '../../src/core/steps/ingest/scan.ts';
+import { scan } from '../../src/core/steps/ingest/scan.ts';
+import type { ScanDeps } from '../../src/core/steps/ingest/scan-state.ts';
 
 /** A scan by one worker that has all the time that it needs. */
 export async function scanWhole(

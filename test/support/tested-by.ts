@@ -118,6 +118,10 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
   'test/unit/core/steps/ingest/ingest.test.ts': ['src/core/steps/ingest/record-job.ts'],
   'test/unit/core/steps/ingest/scan.test.ts': [
     'src/core/steps/ingest/duplicate-ids.ts',
+    'src/core/steps/ingest/lines-pass.ts',
+    'src/core/steps/ingest/manifest-writer.ts',
+    'src/core/steps/ingest/plan-policy.ts',
+    'src/core/steps/ingest/scan-source.ts',
     'src/core/steps/ingest/spool.ts',
   ],
   'test/unit/core/steps/poll/late-sweep.test.ts': ['src/core/steps/poll/sweep.ts'],

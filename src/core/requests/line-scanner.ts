@@ -229,7 +229,7 @@ export class LineScanner {
     options: {
       rules: LineRules;
       maxBytes?: number;
-      blockBytes?: number;
+      blockBytes?: number | undefined;
       sourceBytes?: number;
       start?: LineStart;
       slots?: { count: number; bytes: number };

@@ -82,8 +82,8 @@ export class Cutter {
     onFull: (batch: OpenBatch) => void,
     options: {
       resume?: readonly OpenBatch[];
-      maxOpenRequests?: number;
-      totalBytes?: number;
+      maxOpenRequests?: number | undefined;
+      totalBytes?: number | undefined;
       isSpooled?: boolean;
     } = {},
   ) {

@@ -51,7 +51,7 @@ export class IdRuns {
   constructor(
     objects: Pick<ObjectStore, 'put'>,
     keyOf: (index: number) => string,
-    options: { resume?: readonly IdRun[]; maxInMemory?: number } = {},
+    options: { resume?: readonly IdRun[]; maxInMemory?: number | undefined } = {},
   ) {
     this.#objects = objects;
     this.#keyOf = keyOf;

@@ -42,8 +42,10 @@ import type { Tokenizer } from '../../pricing/tokens/estimate.ts';
 import { estimateBatchTokens } from '../../pricing/tokens/estimate-batch.ts';
 import { dispatch } from '../../scheduling/dispatch.ts';
 import { droppedAt, ladderOf, onLadder } from '../../scheduling/ladder.ts';
+import { rejectedPlan } from './plan-policy.ts';
 import { recordJob, recordPredecessor } from './record-job.ts';
-import { isOverOf, rejectedPlan, SCAN_VERSION, type ScanDeps, type ScanState, scan } from './scan.ts';
+import { isOverOf, scan } from './scan.ts';
+import { SCAN_VERSION, type ScanDeps, type ScanState } from './scan-state.ts';
 
 export interface IngestDeps {
   stackId: string;

@@ -7,7 +7,7 @@ import { readCheckpoint } from '../../../../../src/core/files/checkpoint.ts';
 import { LeaseLostError } from '../../../../../src/core/lifecycle/lease.ts';
 import { Prices } from '../../../../../src/core/pricing/prices.ts';
 import { type IngestDeps, ingest } from '../../../../../src/core/steps/ingest/ingest.ts';
-import type { ScanState } from '../../../../../src/core/steps/ingest/scan.ts';
+import type { ScanState } from '../../../../../src/core/steps/ingest/scan-state.ts';
 import { OPENAI_LIMITS } from '../../../../../src/providers/openai/limits.ts';
 import { OPENAI_RULES } from '../../../../../src/providers/openai/rules.ts';
 import { noHeartbeat } from '../../../../support/memory/heartbeat.ts';

@@ -15,7 +15,7 @@ import type { Job } from '../../../../../src/core/model/job.ts';
 import { type BatchLimits, MAX_GROUPS, MAX_LINE_BYTES } from '../../../../../src/core/model/limits.ts';
 import type { ObjectStore } from '../../../../../src/core/ports/objects.ts';
 import { checkLine, type ValidLine } from '../../../../../src/core/requests/check-line.ts';
-import type { ScanDeps } from '../../../../../src/core/steps/ingest/scan.ts';
+import type { ScanDeps } from '../../../../../src/core/steps/ingest/scan-state.ts';
 import { OPENAI_LIMITS } from '../../../../../src/providers/openai/limits.ts';
 import { OPENAI_RULES } from '../../../../../src/providers/openai/rules.ts';
 import { chunkSizesArbitrary, collectBytes, cut, pooled } from '../../../../support/bytes.ts';
