@@ -10,7 +10,7 @@ import type { ObjectStore } from '../../ports/objects.ts';
 import type { LineRules } from '../../ports/provider-rules.ts';
 import type { Prices } from '../../pricing/prices.ts';
 import type { OpenBatch } from './cutter.ts';
-import type { DuplicatesState } from './duplicate-ids.ts';
+import type { DuplicatesState } from './duplicates-state.ts';
 import type { IdRun } from './id-runs.ts';
 import type { SpoolState } from './spool.ts';
 

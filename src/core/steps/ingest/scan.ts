@@ -84,8 +84,8 @@ async function end(
       // Offsets in a spool mean nothing to a person.
       statesBytes: !spooled,
       isOver,
-      ...(hashesOfARound === undefined ? {} : { hashesOfARound }),
-      ...(looksEvery === undefined ? {} : { looksEvery }),
+      hashesOfARound,
+      looksEvery,
     },
     work,
   );

@@ -1,11 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CorruptWorkFileError } from '../../../../../src/core/base/errors.ts';
-import {
-  findDuplicatedHashes,
-  IdRuns,
-  type MergeState,
-} from '../../../../../src/core/steps/ingest/id-runs.ts';
+import { IdRuns } from '../../../../../src/core/steps/ingest/id-runs.ts';
+import { findDuplicatedHashes, type MergeState } from '../../../../../src/core/steps/ingest/merge-ids.ts';
 import { BUCKET, memoryStore } from '../../../../support/memory-store.ts';
 import { propertyRuns } from '../../../../support/property-runs.ts';
 
