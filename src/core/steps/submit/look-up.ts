@@ -41,6 +41,12 @@ type Attempt = NonNullable<BatchRecord['attempt']>;
  */
 export async function lookUp(deps: LookUpDeps, attempt: Attempt): Promise<LookUp> {
   const { nonce, inputFileId, fencedAt, keyVersion } = attempt;
+  const { name, ownership } = deps.rules;
+  if (ownership === 'none')
+    return {
+      kind: 'unprovable',
+      reason: ownText`${name} keeps no mark on its batches: none can be told to be ours`,
+    };
   const until = attempt.intentAt! - CLOCK_SKEW_MS;
   let position = attempt.lookUp;
   let previous = Number.POSITIVE_INFINITY;
