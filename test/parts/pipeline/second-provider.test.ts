@@ -74,6 +74,6 @@ test('a create whose answer is lost is never made again: nothing proves that it 
   for await (const item of p.deps.jobs.listOverdue(Number.POSITIVE_INFINITY))
     found.push(...(await p.deps.jobs.listBatches(item.kind === 'job' ? item.jobId : item.batch.jobId)));
   expect(found).toContainEqual(
-    expect.objectContaining({ state: 'submitting', heldReason: 'unknown_create' }),
+    expect.objectContaining({ state: 'submitting', hold: { reason: 'unknown_create' } }),
   );
 });

@@ -22,13 +22,13 @@ import type { LeasedBatch } from '../../lifecycle/leased.ts';
 import { type FetchedFile, isSlice } from '../../model/batch.ts';
 import type { Ambient, Deadline } from '../../ports/ambient.ts';
 import type { ObjectStore, ObjectWriter, WriterState } from '../../ports/objects.ts';
-import type { BatchApi } from '../../ports/provider.ts';
+import type { BatchService } from '../../ports/provider.ts';
 import type { Telemetry } from '../../ports/telemetry.ts';
 
 export interface FetchDeps {
   settings: Settings;
   objects: ObjectStore;
-  batches: Pick<BatchApi, 'readFile'>;
+  batches: Pick<BatchService, 'readFile'>;
   ambient: Ambient;
   /** Until when there is time to fetch. */
   deadline: Deadline;

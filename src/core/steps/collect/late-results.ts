@@ -11,7 +11,7 @@ import { showsExecution, surelyDidNotBegin } from '../../lifecycle/executed.ts';
 import type { LeasedBatch } from '../../lifecycle/leased.ts';
 import { type BatchRecord, type FetchedFile, isSlice } from '../../model/batch.ts';
 import type { Ambient } from '../../ports/ambient.ts';
-import type { BatchApi } from '../../ports/provider.ts';
+import type { BatchService } from '../../ports/provider.ts';
 import { isLastTry } from './last-resort.ts';
 
 /** How long files may lag behind the end of a batch. Ours; none is documented. */
@@ -25,7 +25,7 @@ const MAX_LOOK_MS = 6 * MINUTE_MS;
 const MAX_LATE_LOOK_MS = 30 * MINUTE_MS;
 
 export interface LateResultsDeps {
-  batches: Pick<BatchApi, 'getBatch' | 'fileSize'>;
+  batches: Pick<BatchService, 'getBatch' | 'fileSize'>;
   ambient: Pick<Ambient, 'now'>;
 }
 
