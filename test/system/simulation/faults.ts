@@ -45,6 +45,7 @@ const RARE: Readonly<Record<string, number>> = {
   'owners.writeOwners': 12,
   'jobs.createJob': 4,
   'jobs.leaseJob': 4,
+  'jobs.moveJob': 4,
   'jobs.recordLatest': 6,
   'jobs.addDuplicate': 40,
   'jobs.listDuplicates': 2,

@@ -340,7 +340,8 @@ class Simulation {
 
   async #poll(place: number): Promise<void> {
     const { restore } = this.#scenario;
-    const isRestoreDue = restore !== undefined && this.now() <= START_MS + restore.at;
+    // Its time may have come without it: what is due at one instant comes in any order.
+    const isRestoreDue = restore !== undefined && !this.#isRestored;
     if (
       !isRestoreDue &&
       this.#drops === 0 &&
