@@ -142,7 +142,7 @@ export const EVENTS = {
     level: 'warn',
     message:
       'The tokens of this batch cannot be estimated because its requests cannot be read. A quarter of its bytes is reserved instead.',
-    fields: { batchId: 'id', reason: 'reason' },
+    fields: { ...BATCH, reason: 'reason' },
   },
   'job.rejected': {
     level: 'warn',

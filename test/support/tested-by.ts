@@ -31,11 +31,9 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
   'test/parts/pipeline/outcomes.test.ts': [
     'src/core/steps/submit/intent.ts',
     'src/core/steps/collect/last-resort.ts',
-    'src/core/lifecycle/step-failure.ts',
     'src/core/results/input-counts.ts',
     'src/core/steps/collect/collect.ts',
     'src/core/steps/collect/refused.ts',
-    'src/core/steps/collect/send-again.ts',
     'src/core/steps/finalize/account.ts',
     'src/core/steps/finalize/event.ts',
     'src/core/steps/finalize/finalize.ts',

@@ -126,8 +126,9 @@ export function toNewFileLater(batch: Batch, waiting: Waiting): BatchTransition 
 }
 
 /**
- * It waits for its turn again, and all of the attempt is forgotten. The writer of this deletes the file at OpenAI and
- * settles the reservation, in that order after the write; what a crash leaves is found later.
+ * It waits for its turn again, and all of the attempt is forgotten. The writer settles the reservation and deletes the
+ * file at OpenAI after this write, never before it: a worker that finds other evidence could not book its cost any more.
+ * What a crash between them leaves, the hourly look at reservations and the poll's look at files clean up.
  */
 export function toWaiting(batch: Batch, waiting: Waiting): BatchTransition {
   return to('waiting', batch, troubleOf(waiting));

@@ -71,18 +71,20 @@ export async function recordFailure(
     return true;
   }
   const failures = (batch.wait?.failures ?? 0) + 1;
-  const rest = restAfter(failures);
+  const restMs = restAfter(failures);
+  if (restMs === undefined) {
+    await jobs.moveBatch(batch, toPostponed(batch, { failures, lastError }), now, holder);
+    return false;
+  }
   // What has ended is in no hurry: after many failures it is taken for unreadable.
-  const until = (restMs: number) => (batch.state === 'ended' ? now + restMs : retryAt(batch, restMs, now));
-  const rests = rest === undefined ? {} : { notBefore: until(rest) };
-  await jobs.moveBatch(batch, toPostponed(batch, { failures, lastError, ...rests }), now, holder);
-  if (rest === undefined) return false;
+  const notBefore = batch.state === 'ended' ? now + restMs : retryAt(batch, restMs, now);
+  await jobs.moveBatch(batch, toPostponed(batch, { failures, lastError, notBefore }), now, holder);
   telemetry.record('batch.delayed', {
     jobId,
     batchId,
     state: batch.state,
     failures,
-    waitMs: rest,
+    waitMs: notBefore - now,
     reason: lastError,
   });
   return true;

@@ -47,11 +47,10 @@ export async function sendRefusedAgain(
 ): Promise<boolean> {
   const isTooLarge =
     refusal.kind === 'no_room' ? await learnRefusal(deps, batch, refusal.error.message) : false;
-  const { jobId, batchId, admission } = batch.record;
+  const { jobId, batchId } = batch.record;
   if (refusal.kind === 'operator')
     await suspendFor(deps, batch.record, { scope: refusal.scope, code: refusal.error.code }, 'collected');
-  // Nothing of it was executed, so nothing was charged.
-  if (admission !== undefined) await deps.quota.settle(admission.reservation, deps.ambient.now());
+  // Its reservation is settled once it is collected.
   if (isTooLarge) return true;
   const rest = restAfterRefusal(batch.record, refusal);
   await sendAgain(deps, batch, rest);

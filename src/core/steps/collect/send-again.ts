@@ -3,10 +3,13 @@ import { toWaiting } from '../../lifecycle/batch-transitions.ts';
 import type { LeasedBatch } from '../../lifecycle/leased.ts';
 import type { Ambient } from '../../ports/ambient.ts';
 import type { BatchService } from '../../ports/provider.ts';
+import type { QuotaStore } from '../../ports/quota.ts';
 import type { Telemetry } from '../../ports/telemetry.ts';
 
+/** What {@link sendAgain} works with. */
 export interface SendAgainDeps {
   batches: Pick<BatchService, 'deleteFile'>;
+  quota: Pick<QuotaStore, 'settle'>;
   ambient: Pick<Ambient, 'now'>;
   telemetry: Telemetry;
 }
@@ -14,9 +17,9 @@ export interface SendAgainDeps {
 /** Why a batch goes again, and when. */
 export interface SendAgain {
   waitMs: number;
-  /** For the operator; never content. */
-  /** OpenAI's, or ours, for why it is sent again. */
+  /** OpenAI's or ours: why it is sent again. */
   code: string;
+  /** The same for the operator; never content. */
   reason: string;
   /** Marks the batch as one that a person should look at. Absent: nobody need act. */
   heldReason?: string;
@@ -26,14 +29,17 @@ export interface SendAgain {
   isHeld?: boolean;
 }
 
-/** The same batch, with a new file and a new nonce, not before `waitMs` have passed, or once it is released. */
+/**
+ * The same batch, with a new file and a new nonce, not before `waitMs` have passed, or once it is released.
+ * @throws {TakenOverError} if another worker has it; then its reservation and its file are left to that worker.
+ */
 export async function sendAgain(
   deps: SendAgainDeps,
   batch: LeasedBatch,
   { waitMs, code, reason, heldReason, counted, isHeld = false }: SendAgain,
 ): Promise<void> {
   const now = deps.ambient.now();
-  const { jobId, batchId, remote, attempt, history = {} } = batch.record;
+  const { jobId, batchId, admission, remote, attempt, history = {} } = batch.record;
   const { openaiBatchId } = remote ?? {};
   const count = counted === undefined ? undefined : { [counted]: (history[counted] ?? 0) + 1 };
   await batch.move(
@@ -45,6 +51,8 @@ export async function sendAgain(
       ...(count === undefined ? {} : { history: count }),
     }),
   );
+  // Nothing of it was executed, so nothing was charged.
+  if (admission !== undefined) await deps.quota.settle(admission.reservation, now);
   const resends = history.resends ?? 0;
   if (isHeld)
     deps.telemetry.record('batch.held', { jobId, batchId, openaiBatchId, code: serviceCode(code), resends });

@@ -374,7 +374,7 @@ async function carryOut(run: Run, plan: Plan, isNew: boolean, isOver: () => bool
       await continueInNextInvocation(run);
       return;
     }
-    const tokens = starts < MAX_STARTS ? await estimate(deps, plan.batches[index]!) : undefined;
+    const tokens = starts < MAX_STARTS ? await estimate(deps, jobId, plan.batches[index]!) : undefined;
     const batch = tokens === undefined ? record : { ...record, tokens };
     await deps.jobs.createBatch(batch);
     if (batch.state === 'planned') waiting.push(batch);
@@ -396,12 +396,12 @@ async function carryOut(run: Run, plan: Plan, isNew: boolean, isOver: () => bool
  * Input tokens of a batch, so that it may be admitted. Counted here and not while the file is scanned: a tokenizer takes
  * 80 MB, and time from the scan. `undefined`: unknown; if the requests cannot be read, whoever reads them next finds out.
  */
-async function estimate(deps: IngestDeps, batch: PlannedBatch): Promise<number | undefined> {
+async function estimate(deps: IngestDeps, jobId: string, batch: PlannedBatch): Promise<number | undefined> {
   try {
     return await estimateBatchTokens(deps.objects, batch, await deps.tokenizerOf(batch.model), deps.rules);
   } catch (error) {
     if (!(isUnavailable(error) || error instanceof CorruptWorkFileError)) throw error;
-    deps.telemetry.record('estimate.failed', { batchId: batch.batchId, reason: reasonOf(error) });
+    deps.telemetry.record('estimate.failed', { jobId, batchId: batch.batchId, reason: reasonOf(error) });
     return undefined;
   }
 }
