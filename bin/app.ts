@@ -6,7 +6,7 @@ try {
   createApp().synth();
 } catch (error) {
   if (!(error instanceof InvalidConfigurationError)) throw error;
-  // The person who reads this mends their configuration: a stack trace would only hide the message.
+  // The person who reads this fixes their configuration: a stack trace would only hide the message.
   console.error(`batchdrop: ${error.message}`);
   process.exitCode = 1;
 }

@@ -13,7 +13,7 @@ const KNOWN = ['stackName', 'bucketName', 'pollMinutes', 'removal', 'openaiBaseU
 const PLAIN_WORD = /^[A-Za-z0-9]+$/;
 
 /**
- * Refuses names that nobody reads: a mistyped one would be left aside without a word.
+ * Refuses names that are not read: a mistyped one would be ignored without a message.
  *
  * @param names all names that context has.
  * @throws InvalidConfigurationError naming those that are not known and those that are.
@@ -23,7 +23,7 @@ export function refuseUnknownContext(names: readonly string[]): void {
   if (unknown.length === 0) return;
   throw new InvalidConfigurationError(
     `context ${unknown.join(', ')} is not known here; the names are ${KNOWN.join(', ')}. ` +
-      'Mend -c, or the context in cdk.json or ~/.cdk.json',
+      'Fix -c, or the context in cdk.json or ~/.cdk.json',
   );
 }
 

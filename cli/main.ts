@@ -45,7 +45,7 @@ program
   .command('audit')
   .description('what past calls cost, and would have cost in batch and flex; sends nothing')
   .argument('<file...>', 'JSONL files of past calls or of usage buckets (or .gz of them); see docs/cost.md')
-  .option('--rules <file>', 'which calls somebody waits for (default: nobody waits for any)')
+  .option('--rules <file>', 'which calls a person waits for (default: none)')
   .option('--prices <file>', 'price file that takes precedence over the built-in table')
   .option('--residency', 'requests go to a data-residency endpoint, which costs more')
   .option('--json', 'print one JSON object')

@@ -32,10 +32,10 @@ interface MaxConcurrency {
   readonly finalize?: number | undefined;
 }
 
-/** What a pipeline may be told. Everything has a default. */
+/** Props of a pipeline. Everything has a default. */
 export interface BatchPipelineProps {
   /**
-   * Name of a bucket that exists already. It is not changed: synth prints the one command that makes it tell
+   * Name of a bucket that exists already. It is not changed: synth prints the one command that makes it notify
    * EventBridge of new objects.
    *
    * @default - a bucket is made

@@ -1,5 +1,5 @@
 /**
- * Checks of what a deployment is told. Everything that can be refused is refused at synth, with the value that was
+ * Checks of a deployment's configuration. Everything that can be refused is refused at synth, with the value that was
  * read and what to do, and never first seen in an account.
  */
 import { Duration, Token } from 'aws-cdk-lib';
@@ -18,7 +18,7 @@ export type RouteInput = Omit<RouteJson, 'deadline'> & {
 /** Settings as people write them: what has a default may be left out. */
 export type SettingsInput = Omit<SettingsJson, 'routes'> & { readonly routes: readonly RouteInput[] };
 
-/** The deployment was told something that cannot work. The person who runs synth reads the message and mends it. */
+/** The configuration cannot work. The person who runs synth reads the message and fixes it. */
 export class InvalidConfigurationError extends Error {
   override readonly name = 'InvalidConfigurationError';
 }
@@ -36,7 +36,7 @@ export function parseSettings(input: SettingsInput | undefined): Settings {
   if (!parsed.success) {
     throw new InvalidConfigurationError(
       `settings are not valid:\n${describeProblems(parsed.error, json)}\nRead: ${JSON.stringify(input)}\n` +
-        'Mend them and run synth again.',
+        'Fix them and run synth again.',
     );
   }
   return parsed.data;

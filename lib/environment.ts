@@ -117,7 +117,7 @@ export const OWNER_ENVIRONMENT = { STACK_NAME: Aws.STACK_NAME };
 /** The bus that every account has; rules on it need no set-up. */
 export const EVENT_BUS_NAME = 'default';
 
-/** Lets a function tell the event bus of jobs, as batchdrop and nobody else. */
+/** Lets a function send events of jobs to the bus, with batchdrop as their only source. */
 export function allowPutEvents(fn: PipelineFunction): void {
   fn.allow({
     actions: ['events:PutEvents'],

@@ -12,7 +12,7 @@ import {
 import { heapLimits, RESULTS_MEMORY_MB } from './heap.ts';
 import { PipelineFunction } from './pipeline-function.ts';
 
-/** Merges the results of a job, writes the receipt and tells the event bus. */
+/** Merges the results of a job, writes the receipt and sends the event. */
 export class Finalize extends Construct {
   /** The function. */
   readonly fn: PipelineFunction;

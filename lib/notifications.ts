@@ -10,7 +10,7 @@ import type { Route } from '../src/contract/route.ts';
 import { InvalidConfigurationError } from './configuration.ts';
 import { newDeadLetterQueue } from './work-queue.ts';
 
-/** Whom to tell of the jobs that have ended. */
+/** Who is notified of the jobs that have ended. */
 export interface NotificationsProps {
   /** Routes, of which some may name a target. */
   readonly routes: readonly Pick<Route, 'name' | 'notify'>[];
@@ -40,9 +40,9 @@ export class Notifications extends Construct {
       id: 'AwsSolutions-SQS3',
       reason: 'This is the dead-letter queue, of rules in place of a queue.',
     });
-    for (const [arn, told] of byArn) {
+    for (const [arn, routes] of byArn) {
       const target = readNotifyArn(arn)!;
-      this.#requireSamePlace(arn, target, told);
+      this.#requireSamePlace(arn, target, routes);
       const rule = new events.Rule(this, `${target.service}-${target.name}`, {
         description: 'Jobs of batchdrop that have ended',
         eventPattern: {
@@ -51,7 +51,7 @@ export class Notifications extends Construct {
           detail: {
             // As in STACK_ID of the functions: other stacks of the account put events on the same bus.
             stackId: [Fn.select(2, Fn.split('/', Aws.STACK_ID))],
-            route: told.map(({ name }) => name),
+            route: routes.map(({ name }) => name),
           },
         },
       });
@@ -64,7 +64,7 @@ export class Notifications extends Construct {
       Annotations.of(this).addInfoV2(
         `batchdrop:notify:${target.service}-${target.name}`,
         [
-          `Routes ${told.map(({ name }) => name).join(', ')} notify ${arn}, which is not changed by this stack. It gets nothing until its ` +
+          `Routes ${routes.map(({ name }) => name).join(', ')} notify ${arn}, which is not changed by this stack. It gets nothing until its ` +
             'access policy has this statement:',
           `  ${JSON.stringify(statementFor(arn, target, ruleName))}`,
           'If it is encrypted with a key of yours, the policy of that key must let events.amazonaws.com use it.',
@@ -89,7 +89,7 @@ export class Notifications extends Construct {
     return { bind: () => ({ arn, deadLetterConfig: { arn: deadLetterQueue.queueArn } }) };
   }
 
-  #requireSamePlace(arn: string, target: NotifyTarget, told: readonly Pick<Route, 'name'>[]): void {
+  #requireSamePlace(arn: string, target: NotifyTarget, routes: readonly Pick<Route, 'name'>[]): void {
     const { account, region } = Stack.of(this);
     for (const [what, of, mine] of [
       ['account', target.account, account],
@@ -97,7 +97,7 @@ export class Notifications extends Construct {
     ] as const) {
       if (Token.isUnresolved(mine) || of === mine) continue;
       throw new InvalidConfigurationError(
-        `notify of route "${told[0]!.name}" is ${JSON.stringify(arn)}, in ${what} ${of}, and the stack is in ${mine}: ` +
+        `notify of route "${routes[0]!.name}" is ${JSON.stringify(arn)}, in ${what} ${of}, and the stack is in ${mine}: ` +
           'name a target in the same account and region, and send on from there.',
       );
     }

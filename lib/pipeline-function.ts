@@ -23,9 +23,9 @@ export interface PipelineFunctionProps {
   /** Longest run; Lambda allows 15 minutes. */
   readonly timeout: Duration;
   /**
-   * Whether the function sends messages to the queue that it works off, to go on with what takes longer than one run.
-   * Lambda stops what looks like a loop after 16 runs, unless told. Each such message follows a conditional write that
-   * proves progress, or puts off what is due. @default false
+   * Whether the function sends messages to the queue that it works off, to continue what takes longer than one run.
+   * Lambda stops what looks like a loop after 16 runs, unless the function allows it. Each such message follows a
+   * conditional write that proves progress, or puts off what is due. @default false
    */
   readonly continuesItself?: boolean;
   /** Room in `/tmp`. @default - 512 MB, as Lambda gives it */

@@ -6,7 +6,7 @@ import { InvalidConfigurationError } from './configuration.ts';
 import { MAX_OUTPUTS } from './size-limits.ts';
 import { enableEventBridgeCommand, enableEventBridgeKeepingOthersCommand } from './storage.ts';
 
-/** What the stack may be told: a stack's own props and the pipeline's. */
+/** Props of the stack: CDK's own and the pipeline's. */
 export interface PipelineStackProps extends StackProps, BatchPipelineProps {}
 
 /** One pipeline and, as outputs, where things are and the commands to begin with. */

@@ -25,7 +25,7 @@ export interface StateProps {
  * The one table, on demand, with point-in-time recovery.
  *
  * `AWS::DynamoDB::Table` rather than `GlobalTable`: one region is enough, and its properties are the arguments of
- * `CreateTable`, so the local stack makes it from the template as it stands.
+ * `CreateTable`, so the local stack makes it from the template as it is.
  */
 export class State extends Construct {
   /** The table itself. */

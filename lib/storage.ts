@@ -55,7 +55,7 @@ export class Storage extends Construct {
         { id: 'abort-uploads', abortIncompleteMultipartUploadAfter: Duration.days(7) },
       ],
     });
-    // A bucket that stays goes on refusing requests without TLS.
+    // A bucket that stays still refuses requests without TLS.
     bucket.policy?.applyRemovalPolicy(removalPolicy);
     // The L2 property `eventBridgeEnabled` would add a custom resource with wide rights to do the same.
     (bucket.node.defaultChild as s3.CfnBucket).notificationConfiguration = {
@@ -67,7 +67,7 @@ export class Storage extends Construct {
         'Server access logs need a second bucket and name keys only; who reads or writes objects is for CloudTrail ' +
         'data events, which the account owner turns on for the trail that the account has.',
     });
-    // `IBucket.policy` is declared without undefined, which exactOptionalPropertyTypes tells apart.
+    // `IBucket.policy` is declared without undefined, which exactOptionalPropertyTypes distinguishes.
     return bucket as s3.IBucket;
   }
 
@@ -76,7 +76,7 @@ export class Storage extends Construct {
     Annotations.of(this).addInfoV2(
       'batchdrop:existing-bucket',
       [
-        `Bucket ${bucketName} exists already and is not changed by this stack. Once, so that S3 tells EventBridge of new objects, run:`,
+        `Bucket ${bucketName} exists already and is not changed by this stack. Once, so that S3 notifies EventBridge of new objects, run:`,
         `  ${enableEventBridgeCommand(bucketName)}`,
         'That replaces a notification configuration which the bucket may have. To keep one, add to it (needs jq):',
         `  ${enableEventBridgeKeepingOthersCommand(bucketName)}`,
@@ -96,7 +96,7 @@ export class Storage extends Construct {
 
   /**
    * Lets a function read objects of these areas, any version. Listing them is part of it: without, S3 answers 403 in
-   * place of 404 for a missing object, and "gone" could not be told from "forbidden". Whether a GET or HEAD brings a
+   * place of 404 for a missing object, and "gone" would look like "forbidden". Whether a GET or HEAD brings a
    * prefix to hold against the condition is not documented and is reported both ways, so one that brings none is let
    * pass: names may be listed beyond the areas, objects not read.
    */
@@ -160,7 +160,7 @@ export class Storage extends Construct {
   }
 }
 
-/** The command that makes an existing bucket tell EventBridge of its objects. It replaces other notifications. */
+/** The command that makes an existing bucket notify EventBridge of its objects. It replaces other notifications. */
 export function enableEventBridgeCommand(bucketName: string): string {
   return (
     `aws s3api put-bucket-notification-configuration --bucket ${bucketName} ` +

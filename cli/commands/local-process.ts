@@ -127,7 +127,7 @@ async function drop(
   return jobId;
 }
 
-/** Work that the stack has given up on; it stands in a dead-letter queue. */
+/** Work that the stack has given up on; it is in a dead-letter queue. */
 class StuckError extends Error {}
 
 /** @throws if the disk cannot hold what becomes of the file; the stack would fail half-way. */
@@ -138,7 +138,7 @@ async function requireRoom(file: string, bytes: number, stateDir: string): Promi
     throw new Error(`${file}: ${problem} on the disk of ${stateDir}; make room, or use --state`);
 }
 
-/** A file stands there as input and as what was uploaded to the emulator, and its answers beside it. */
+/** A file is there as input and as what was uploaded to the emulator, and its answers beside it. */
 const COPIES = 3;
 
 /**
@@ -287,7 +287,7 @@ function costLine({ usd, possibleUsd, savedUsd, withoutUsage, unpriced }: Receip
   ].join('; ');
 }
 
-/** A function's structured log line that tells of a problem, as one sentence. */
+/** A function's structured log line that reports a problem, as one sentence. */
 function problemOf(line: string): string | undefined {
   try {
     const { level, message, service, error } = JSON.parse(line);

@@ -14,7 +14,7 @@ export function formatDuration(ms: number): string {
   const minutes = Math.ceil(ms / 60_000);
   if (ms < 120_000) return `${Math.ceil(ms / 1_000)} s`;
   const [days, hours, rest] = [Math.floor(minutes / 1_440), Math.floor(minutes / 60) % 24, minutes % 60];
-  // A day is told in hours, as OpenAI does.
+  // A day is given in hours, as OpenAI does.
   if (days === 1 && hours === 0 && rest === 0) return '24 h';
   return [
     [days, 'd'],

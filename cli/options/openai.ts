@@ -37,7 +37,7 @@ export function chooseOpenAI(
 const FIRST_ANSWER_MS = 15_000;
 
 /**
- * Asks the service once before anything is dropped, because the stack itself would go on trying for days.
+ * Asks the service once before anything is dropped, because the stack itself would keep trying for days.
  * @throws if it cannot be reached, or will not have the key.
  */
 export async function requireAnswer({ baseUrl, apiKey }: { baseUrl: string; apiKey: string }): Promise<void> {

@@ -23,7 +23,7 @@ export async function sizesOf(files: readonly string[]): Promise<Map<string, num
   return sizes;
 }
 
-/** The bytes of a file; tells how far it is on a terminal. */
+/** The bytes of a file; shows its progress on a terminal. */
 export async function* readWithProgress(
   file: string,
   size: number,

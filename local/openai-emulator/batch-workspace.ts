@@ -24,13 +24,13 @@ export type ExecutionRow = {
   /** Where its output line is in `answers.jsonl`. */
   offset: number;
   bytes: number;
-  /** A second line about the same request, which stands behind the first. */
+  /** A second line about the same request, which follows the first. */
   echo?: { to: 'output' | 'error'; bytes: number };
 };
 
 type UnplacedRow = Omit<ExecutionRow, 'offset' | 'bytes' | 'echo'>;
 
-/** A row and its output lines, before it is known where the lines will stand. */
+/** A row and its output lines, before the places of the lines are known. */
 export type ExecutionResult = {
   row: UnplacedRow;
   /** Without the last line feed. */
@@ -81,7 +81,7 @@ export async function* readExecutions(dir: string, batchId: string): AsyncGenera
 }
 
 /**
- * Opens the workspace of a batch that is being executed, made anew or as a kill left it: a torn last row is cut off,
+ * Opens the workspace of a batch that is being executed, new or as a kill left it: a torn last row is cut off,
  * and so are answers without a row.
  * @param source the content of the input file; linked, so that deleting the file does not stop the batch
  */

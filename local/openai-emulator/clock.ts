@@ -6,7 +6,7 @@ export type Clock = {
   advance(ms: number): void;
 };
 
-/** A clock that stands still until it is advanced: what tests use. */
+/** A clock that stops until it is advanced: what tests use. */
 export type VirtualClock = Clock;
 
 /** 2026-11-21T00:00:00Z: where a virtual clock starts when the caller does not care. */

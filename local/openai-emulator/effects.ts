@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { patchSchema } from './json-patch.ts';
 
-/** How a whole file can be spoilt: line ends, what stands before or between lines, and its encoding. */
+/** How a whole file can be spoilt: line ends, what is before or between lines, and its encoding. */
 const REWRITES = ['crlf', 'cr', 'blank_lines', 'bom', 'latin1', 'mojibake'] as const;
 
 /** See `REWRITES`. */

@@ -109,7 +109,7 @@ export type Faults = {
  * @param rules checked and given their defaults here
  * @param seed decides which subjects are in a rule's `share`
  * @param seen how often each counter has matched before (from the journal)
- * @param onSeen told of each new count, to be kept across restarts
+ * @param onSeen called with each new count, to be kept across restarts
  * @param secondsInto how many seconds after the emulator's first start a moment is; the present when none is given
  * @throws ZodError naming what is wrong in the rules
  */
@@ -157,7 +157,7 @@ export function createFaults(
 function compile(rules: readonly FaultRule[]) {
   return rulesSchema.parse(rules).map((rule, index) => ({
     rule,
-    // The same rule in the same place keeps its counts over a restart; an edited rule begins anew.
+    // The same rule in the same place keeps its counts over a restart; an edited rule begins again.
     id: hexOf(12, index, JSON.stringify(rule)),
     scope: scopeOf(rule.effect),
     holds: matcher(rule),
@@ -192,7 +192,7 @@ function matcher({ match, effect }: Rule): (subject: Subject) => boolean {
     metadata.every(([key, expected]) => expected.test(subject.metadata?.[key] ?? ''));
 }
 
-/** `GET /v1/files/*`: a star stands for one path segment. */
+/** `GET /v1/files/*`: a star matches one path segment. */
 function routePattern(route: string): RegExp {
   const escaped = route.replace(/[.+?^${}()|[\]\\]/g, '\\$&').replaceAll('*', '[^/ ]+');
   return new RegExp(`^${escaped}$`);

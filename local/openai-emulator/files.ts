@@ -21,7 +21,7 @@ export type FileLimits = {
   fileUploadsPerMinute: number;
 };
 
-/** Input files of batches, and their outputs, live thirty days unless told otherwise. */
+/** Input files of batches, and their outputs, live thirty days unless the request says otherwise. */
 export const DEFAULT_EXPIRY_SECONDS = 2_592_000;
 
 /** Purposes that a client may give (openai 7.55.0, files.ts: FilePurpose). */

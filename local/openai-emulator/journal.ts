@@ -52,7 +52,7 @@ function parseEntries<Entry>(path: string, line: number, text: string): Entry[] 
     return JSON.parse(text) as Entry[];
   } catch (cause) {
     throw new Error(
-      `${path}:${line}: expected a JSON array of journal entries; remove the folder to start anew`,
+      `${path}:${line}: expected a JSON array of journal entries; remove the folder to start with an empty one`,
       {
         cause,
       },

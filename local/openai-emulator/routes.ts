@@ -52,7 +52,7 @@ type RouteCall = {
   query: URLSearchParams;
   /** The project of the caller's key. */
   project: string;
-  /** What the stars of the pattern stood for. */
+  /** What the stars of the pattern matched. */
   ids: string[];
 };
 
@@ -63,7 +63,7 @@ const json = (body: unknown, status = 200): Reply => ({ kind: 'json', status, bo
 /** Bodies of JSON requests may be this big. */
 const MAX_JSON_BYTES = 134_217_728;
 
-/** Method and path, where a star stands for one segment. */
+/** Method and path, where a star matches one segment. */
 const ROUTES: Readonly<Record<string, Handler>> = {
   'POST /v1/files': async ({ request, project }, { files, refuseChunkedUploads }) => {
     if (refuseChunkedUploads && request.headers['content-length'] === undefined) {

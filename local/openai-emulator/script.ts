@@ -98,7 +98,7 @@ export function readScript(path: string): Script {
 }
 
 /**
- * `:LINE:COLUMN` where JSON.parse gave up: V8 does not always tell, so the longest beginning that may go on is
+ * `:LINE:COLUMN` where JSON.parse gave up: V8 does not always say, so the longest beginning that may continue is
  * sought.
  */
 function placeOf(text: string): string {

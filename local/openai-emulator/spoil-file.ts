@@ -61,7 +61,7 @@ async function cutTail(path: string, bytes: number, at: 'newline' | 'line' | 'ch
 
 const BOM = Buffer.from('\ufeff');
 
-/** Writes a file anew, block by block: what each block becomes does not depend on where blocks end. */
+/** Rewrites a file, block by block: what each block becomes does not depend on where blocks end. */
 async function rewrite(path: string, as: Rewrite): Promise<number> {
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   const changed = (block: Buffer): Buffer => {

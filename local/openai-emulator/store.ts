@@ -36,7 +36,7 @@ export type OutputOrigin = {
 /** One delivery of a webhook event that is not over. Times are milliseconds. */
 export type DeliveryRecord = {
   id: string;
-  /** Equal for duplicates: what receivers tell them by. */
+  /** Equal for duplicates: receivers recognize them by it. */
   webhookId: string;
   url: string;
   body: string;

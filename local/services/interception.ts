@@ -14,7 +14,7 @@ export interface ServiceCall {
   input?: unknown;
   /**
    * `before`: nothing has happened yet; `after`: the effect, if there is one, is on disk, and the caller has not been
-   * told.
+   * answered.
    */
   moment: 'before' | 'after';
   /** Security token of the process that calls: each has its own. */

@@ -1,7 +1,7 @@
 /** Resolves CloudFormation's intrinsic functions to local values. */
 import type { Template } from './template.ts';
 
-/** What stands for the account in which the stack would be deployed. */
+/** The values of the account in which the stack would be deployed. */
 export interface LocalAccount {
   accountId: string;
   region: string;

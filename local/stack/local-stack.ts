@@ -62,7 +62,7 @@ export interface LocalStack {
    * failed counts until it has been dealt with or is a dead letter. Messages that are delayed for longer than 20
    * seconds do not count.
    *
-   * @throws when `signal` aborts, saying what was still going on
+   * @throws when `signal` aborts, saying what was still running
    */
   idle(signal?: AbortSignal): Promise<void>;
   /** Messages of a queue by state. @param queueName role or physical name */

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { createResolver, type LocalAccount, type Resolve } from './intrinsics.ts';
 import type { Template, TemplateResource } from './template.ts';
 
-/** Where the name stands in the properties, and the longest that AWS allows, in characters. */
+/** The property of the name, and the longest name that AWS allows, in characters. */
 const NAMES: Record<string, { property: string; maxLength: number }> = {
   'AWS::S3::Bucket': { property: 'BucketName', maxLength: 63 },
   'AWS::DynamoDB::Table': { property: 'TableName', maxLength: 255 },

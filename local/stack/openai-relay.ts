@@ -1,5 +1,5 @@
 /**
- * What stands between the functions and OpenAI when a test wants to see their calls: passes everything on as it is,
+ * A proxy between the functions and OpenAI, for when a test wants to see their calls: passes everything on as it is,
  * and shows each call before it is sent and after its answer has begun.
  */
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
@@ -69,7 +69,7 @@ function relay(
       answer.on('error', () => response.destroy());
     },
   );
-  // A cut connection, whoever cut it, is passed on as one.
+  // A cut connection is passed on as one, from either side.
   outgoing.on('error', () => response.destroy());
   response.on('close', () => {
     if (!response.writableFinished) outgoing.destroy();

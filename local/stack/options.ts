@@ -28,7 +28,7 @@ export interface LocalStackOptions {
   stackName?: string | undefined;
   /**
    * What the functions call as OpenAI, and the keys that the stack's secrets then hold (in memory only): the stack's
-   * own, and those that routes name. @default `apiKey` stands for those that `apiKeys` leaves out
+   * own, and those that routes name. @default `apiKey` is used for those that `apiKeys` leaves out
    */
   openai: { baseUrl: string; apiKey: string; apiKeys?: Readonly<Record<string, string>> | undefined };
   /** Interval of the schedules; `manual`: only `runSchedule`. Default: what the template says. */
@@ -55,7 +55,7 @@ export interface LocalStackOptions {
   /**
    * Sees every call that a function makes to the services and to OpenAI, before and after its effect. `kill` ends the
    * process that makes the call at that moment (SIGKILL): `before`, the call never happens; `after`, it has happened
-   * and nobody was told.
+   * and the caller got no answer.
    */
   onCall?: ((call: ObservedCall) => 'kill' | undefined) | undefined;
   /** How messages and events are delivered. */

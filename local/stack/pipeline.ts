@@ -38,7 +38,7 @@ const EMULATOR_SPEED = 300;
  * dies with the stack. With OpenAI's times, a job that was killed while it created a batch would wait for 18 minutes.
  */
 const EMULATOR_SETTLES_SECONDS = 2;
-/** How often the local schedule polls: often enough that nobody waits for it. */
+/** How often the local schedule polls: often enough that a person does not notice it. */
 const EMULATED_POLL_MS = 500;
 /**
  * How long a throttled message is hidden while the emulator answers, in seconds: as long against its clock as the 16
@@ -84,7 +84,7 @@ export interface LocalPipeline {
   openai: { baseUrl: string; isEmulated: boolean };
   /**
    * Drops a file at a key; gives the id of the job that it becomes. The same bytes at the same key, while their job is
-   * under way, are that job: what was interrupted goes on, and nothing is run again.
+   * under way, are that job: what was interrupted continues, and nothing is run again.
    *
    * @param onBytes gets how many bytes have been read so far
    */

@@ -23,7 +23,7 @@ export function nameRoles(plan: StackPlan) {
     const named: Record<string, Plan> = {};
     for (const each of plans) {
       const role = of(each.path);
-      // Two of one role: the full path tells them apart.
+      // Two of one role: the full path distinguishes them.
       named[Object.hasOwn(named, role) ? each.path : role] = each;
     }
     return named;

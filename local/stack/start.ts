@@ -103,7 +103,7 @@ type ProcessOwner = (sessionToken: string) => { role: string; local: LocalFuncti
 
 function ownersOf(plan: StackPlan, roles: Roles, functions: Functions['byName']): ProcessOwner {
   return (sessionToken) => {
-    // A token is the name of its function, a dot, and what tells the processes apart.
+    // A token is the name of its function, a dot, and a suffix that distinguishes the processes.
     const owner = plan.functions.find(({ name }) => sessionToken.startsWith(`${name}.`));
     return owner && { role: roles.of(owner.path), local: functions.get(owner.name)! };
   };
@@ -168,7 +168,7 @@ function operate(
   };
 }
 
-/** What is going on, one phrase each; empty when idle. */
+/** What is running, one phrase each; empty when idle. */
 function activityOf(
   { plan, sqs, events }: Services,
   functions: Functions,

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
-/** A resource as it stands in the template, intrinsics unresolved. */
+/** A resource of the template, intrinsics unresolved. */
 export interface TemplateResource {
   Type: string;
   Properties?: Record<string, unknown>;

@@ -1,6 +1,6 @@
 /**
- * The bodies of answers, chunk by chunk, each of which is let go when the next one is asked for. Node makes a buffer
- * for every chunk. Those that nobody needs any more would stay until garbage is collected: tens of megabytes, and a
+ * The bodies of answers, chunk by chunk, each of which is freed when the next one is asked for. Node makes a buffer
+ * for every chunk. Those that are no longer needed would stay until garbage is collected: tens of megabytes, and a
  * hundred collections for each gigabyte that find nothing else.
  */
 import { finished, type Readable } from 'node:stream';
@@ -9,8 +9,8 @@ import { finished, type Readable } from 'node:stream';
 const RELEASED_BYTES = 16 * 1024;
 
 /**
- * Gives the memory of a chunk back at once; whoever still has the chunk finds it empty. What shares its memory with
- * others is left alone.
+ * Gives the memory of a chunk back at once; a reader that still has the chunk finds it empty. What shares its memory
+ * with others is left alone.
  */
 export function release({ buffer, byteLength }: Uint8Array): void {
   if (byteLength < RELEASED_BYTES || byteLength !== buffer.byteLength) return;
@@ -18,7 +18,7 @@ export function release({ buffer, byteLength }: Uint8Array): void {
 }
 
 /**
- * The chunks of a stream that nobody else reads. A chunk must not be given to anything that goes on with it after the
+ * The chunks of a stream with a single reader. A chunk must not be given to anything that uses it after the
  * next one is asked for, such as a socket or a file that is written to.
  */
 export class BodyChunks {
@@ -42,7 +42,7 @@ export class BodyChunks {
       this.#end = error ? { error } : 'whole';
       this.#wake();
     });
-    // One that comes after the end is nobody's.
+    // One that comes after the end has no reader.
     body.on('error', () => {});
   }
 

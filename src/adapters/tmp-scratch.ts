@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Scratch, ScratchFile } from '../core/ports/scratch.ts';
 
-/** Of the free room in the folder: the rest is for whoever else writes there. */
+/** Of the free room in the folder: the rest is for other writers. */
 const SHARE_OF_ROOM = 0.9;
 
 /**

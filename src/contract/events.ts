@@ -335,7 +335,7 @@ export const EVENTS = {
   'message.resent': {
     level: 'info',
     message:
-      'The work was due and no worker had it: it had rested, or its message was lost or failed. The sweep sent the message.',
+      'The work was due and no worker had it: its wait was over, or its message was lost or failed. The sweep sent the message.',
     fields: { ...JOB, state: 'code' },
   },
   'batches.queried': {

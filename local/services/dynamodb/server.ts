@@ -80,7 +80,7 @@ export async function startDynamoDb(options: DynamoDbOptions): Promise<DynamoDb>
   };
 }
 
-/** What stands before dynalite: it answers what dynalite does not have and passes on the rest. */
+/** A proxy in front of dynalite: it answers what dynalite does not have and passes on the rest. */
 class Front {
   readonly #engine: Engine;
   readonly #authorize: Authorize | undefined;

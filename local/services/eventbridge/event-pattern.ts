@@ -1,5 +1,5 @@
 /** EventBridge's event patterns: which events a rule is for. */
-/** A pattern as it stands in a rule: the event's own shape, with lists of what each value may be at the leaves. */
+/** A pattern as a rule has it: the event's own shape, with lists of what each value may be at the leaves. */
 export type EventPattern = { readonly [field: string]: EventPattern | readonly unknown[] };
 
 type Comparison = (expected: never, actual: unknown) => boolean;

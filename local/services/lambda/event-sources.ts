@@ -67,7 +67,7 @@ class QueuePoller implements EventSource {
   readonly #stopping = new AbortController();
   readonly #running = new Set<Promise<void>>();
   readonly #polling: Promise<void>;
-  /** Deliveries in a row that were throttled: the source rests before it receives again. */
+  /** Deliveries in a row that were throttled: the source waits before it receives again. */
   #throttled = 0;
 
   constructor(options: EventSourceOptions) {

@@ -41,7 +41,7 @@ export interface LocalFunction {
 /** Runs in a chain of calls, by hashed function name: what Lambda's recursion detection counts. */
 export type Lineage = Readonly<Record<string, number>>;
 
-/** A warm process that nobody needs is ended after this time. */
+/** An idle warm process is ended after this time. */
 const IDLE_LIFETIME_MS = 60_000;
 
 /** Reads the lineage out of an `X-Amzn-Trace-Id` header; the SDK passes the header on inside Lambda. */
@@ -147,7 +147,7 @@ class SandboxPool implements LocalFunction {
     if (this.#isStopped) return refused(ids.requestId);
     const sandbox = await this.#acquire();
     if (this.#isStopped) {
-      // It was started, or waited for, while everything ended; nobody else will end it.
+      // It was started, or waited for, while everything ended; no one else will end it.
       await sandbox.kill();
       this.#release(sandbox);
       return refused(ids.requestId);

@@ -23,7 +23,7 @@ export interface FunctionSettings {
   environment: Record<string, string>;
   /** Folder below which each process gets a `/tmp` of its own, removed when the process ends. */
   tempRoot: string;
-  /** Milliseconds since 1970, as the function sees them; read when an event is handed over. @default Date.now */
+  /** Milliseconds since 1970, as the function sees them; read when an event is delivered. @default Date.now */
   now?: (() => number) | undefined;
 }
 
@@ -38,7 +38,7 @@ export interface FunctionError {
 /** How an invocation ended. */
 export type Invocation = {
   requestId: string;
-  /** Milliseconds from the moment the event was handed over, start-up included. */
+  /** Milliseconds from the delivery of the event, start-up included. */
   durationMs: number;
 } & (
   | { ok: true; payload: unknown }

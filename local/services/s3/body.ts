@@ -33,7 +33,7 @@ export interface ReceivedBlob extends ReceivedBody {
 /** Requests whose client waits for `100 Continue` before it sends the body. */
 const awaitingContinue = new WeakMap<IncomingMessage, ServerResponse>();
 
-/** Notes that the client waits; it is told to go on when somebody reads the body, so a refusal saves the upload. */
+/** Notes that the client waits; it gets "100 Continue" when the body is read, so a refusal saves the upload. */
 export function holdContinue(request: IncomingMessage, response: ServerResponse): void {
   awaitingContinue.set(request, response);
 }

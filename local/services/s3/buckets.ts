@@ -64,7 +64,7 @@ export async function putBucketDocument(call: Call): Promise<void> {
   sendEmpty(call, 200);
 }
 
-/** What S3 answers for a document that nobody has put. */
+/** What S3 answers for a document that was never put. */
 function defaultDocument(name: BucketDocument): string {
   const root = { versioning: 'VersioningConfiguration', notification: 'NotificationConfiguration' }[name];
   return renderXml(element(root, ''));
@@ -203,7 +203,7 @@ function isoTime(ms: number): string {
 
 // ---- DeleteObjects
 
-/** Deletes up to 1,000 keys or versions; each stands and fails by itself. */
+/** Deletes up to 1,000 keys or versions; each succeeds or fails by itself. */
 export async function deleteObjects(call: Call): Promise<void> {
   call.store.getBucket(call.bucket);
   const request = parseXml(await receiveDocument(call));

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 
-/** The additional checksum algorithms of S3, as they stand in `x-amz-checksum-<algorithm>`. */
+/** The additional checksum algorithms of S3, as they are named in `x-amz-checksum-<algorithm>`. */
 export const CHECKSUM_ALGORITHMS = ['crc32', 'crc32c', 'crc64nvme', 'sha1', 'sha256'] as const;
 export type ChecksumAlgorithm = (typeof CHECKSUM_ALGORITHMS)[number];
 

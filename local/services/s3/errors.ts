@@ -57,10 +57,10 @@ const S3_ERRORS = {
   ],
 } as const satisfies Record<string, readonly [status: number, message: string]>;
 
-/** An error code of the S3 API, as it stands in `<Code>`; the SDK uses it as the error's `name`. */
+/** An error code of the S3 API, as in `<Code>`; the SDK uses it as the error's `name`. */
 export type S3ErrorCode = keyof typeof S3_ERRORS;
 
-/** A refusal that the client is told about as an S3 XML error; anything else becomes `InternalError`. */
+/** A refusal that the client gets as an S3 XML error; anything else becomes `InternalError`. */
 export class S3Error extends Error {
   readonly code: S3ErrorCode;
   /** HTTP status that S3 gives with this code. */

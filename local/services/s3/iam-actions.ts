@@ -71,7 +71,7 @@ function putActions(call: Call, resource: string): IamAction[] {
   return [{ action: 's3:PutObject', resource }, ...conditionActions(call, resource)];
 }
 
-/** If-Match tells the caller about the object that is there, so AWS asks for the right to read it. */
+/** If-Match reveals the object that is there, so AWS asks for the right to read it. */
 function conditionActions(call: Call, resource: string): IamAction[] {
   return header(call, 'if-match') === undefined ? [] : [{ action: 's3:GetObject', resource }];
 }

@@ -30,7 +30,7 @@ export class Journal<Commit> {
 
   /**
    * Reads the commits of a journal, oldest first. A last line without its newline is a commit that was cut off before
-   * anyone was told of it: it is left out.
+   * anyone was answered: it is left out.
    *
    * @throws Error when a line other than the last is not JSON
    */

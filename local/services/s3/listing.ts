@@ -20,7 +20,7 @@ export interface Page<Entry> {
   readonly entries: readonly Entry[];
   readonly commonPrefixes: readonly string[];
   readonly isTruncated: boolean;
-  /** Key or common prefix that came last, to go on after. */
+  /** Key or common prefix that came last, to continue after. */
   readonly last: string;
 }
 
@@ -56,7 +56,7 @@ function isCurrentObject({ version, isLatest }: VersionEntry): boolean {
   return isLatest && version.kind === 'object';
 }
 
-/** Clients delete a page and ask for the next one: the version to go on after may be gone, but ids sort by age. */
+/** Clients delete a page and ask for the next one: the version to continue after may be gone, but ids sort by age. */
 function olderThan(entries: VersionEntry[], versionId: string): VersionEntry[] {
   const index = entries.findIndex(({ version }) => version.versionId === versionId);
   if (index >= 0) return entries.slice(index + 1);

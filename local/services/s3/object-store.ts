@@ -8,16 +8,16 @@
  *   blobs/<uuid>         bytes of objects and parts, written once; metadata refers to runs of bytes in them
  *
  * One line of the journal is one commit: a JSON array of `Mutation`s that happen together (a version, the end of its
- * upload and the event that tells of it). The order of every write is: blob, journal line, memory, event, answer. So
+ * upload and the event that reports it). The order of every write is: blob, journal line, memory, event, answer. So
  *
- * - killed before the journal line: nobody was answered; the blob has no reference and is removed at the next start;
- * - killed after it: the write stands, and its event, which is in the same line, is sent at the next start unless the
+ * - killed before the journal line: no client was answered; the blob has no reference and is removed at the next start;
+ * - killed after it: the write is kept, and its event, which is in the same line, is sent at the next start unless the
  *   line `eventDelivered` follows (so an event may come twice, as from AWS);
  * - killed while writing it: the line has no newline and is ignored.
  *
- * Check, journal line and memory are one synchronous step: no lock is needed for conditional writes, and nobody reads
- * what could still be lost. The page cache is not flushed, so this holds for a killed process, not for a power failure.
- * One process at a time may use a folder.
+ * Check, journal line and memory are one synchronous step: no lock is needed for conditional writes, and no reader
+ * sees what could still be lost. The page cache is not flushed, so this holds for a killed process, not for a power
+ * failure. One process at a time may use a folder.
  */
 import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
@@ -334,7 +334,7 @@ export class ObjectStore {
       if (receipt instanceof Promise) receipt.then(delivered).catch(() => {});
       else delivered();
     } catch {
-      // Kept for the next start, see above; the write that it tells of has been committed and must be answered.
+      // Kept for the next start, see above; the write that it reports has been committed and must be answered.
     }
   }
 
@@ -345,7 +345,7 @@ export class ObjectStore {
     return Math.floor(this.#options.now() / 1000) * 1000;
   }
 
-  /** Version ids begin with the sequencer, so that they sort by age and a listing can go on after a deleted one. */
+  /** Version ids begin with the sequencer, so that they sort by age and a listing can continue after a deleted one. */
   #nextPlace(isVersioned: boolean): VersionPlace {
     const fromClock = BigInt(Math.floor(this.#options.now())) << 20n;
     this.#state.lastSequence =

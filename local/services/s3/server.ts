@@ -298,7 +298,7 @@ function sendError(
     ...headers,
     'content-type': 'application/xml',
     ...(request.method === 'HEAD' ? {} : { 'content-length': Buffer.byteLength(body) }),
-    // A client that was not told to continue keeps its body: the connection cannot be used for a next request.
+    // A client that got no "100 Continue" keeps its body: the connection cannot be used for a next request.
     ...(isAwaitingContinue(request) ? { connection: 'close' } : {}),
   });
   response.end(body);

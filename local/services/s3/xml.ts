@@ -2,7 +2,7 @@ import { S3Error } from './errors.ts';
 
 const S3_NAMESPACE = 'http://s3.amazonaws.com/doc/2006-03-01/';
 
-/** One element to write: its text, or its children (absent ones may stand as `false` or `undefined`). */
+/** One element to write: its text, or its children (absent ones may be `false` or `undefined`). */
 export interface XmlNode {
   readonly name: string;
   readonly value: string | number | boolean | readonly XmlNode[];

@@ -1,9 +1,9 @@
 /**
  * SQS on this machine: fauxqs on 127.0.0.1, its queues and messages kept in one SQLite file.
  *
- * fauxqs's own `startFauxqs` persists but listens on every interface; its `buildApp` listens where it is told but takes
- * the persistent store only from modules that the package does not export. They are imported by file, from the exact
- * version in package.json; `test/parts/local/services/sqs/sqs.test.ts` covers what is relied on.
+ * fauxqs's own `startFauxqs` persists but listens on every interface; its `buildApp` listens where the caller says
+ * but takes the persistent store only from modules that the package does not export. They are imported by file, from
+ * the exact version in package.json; `test/parts/local/services/sqs/sqs.test.ts` covers what is relied on.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { IncomingHttpHeaders } from 'node:http';
@@ -92,7 +92,7 @@ const ACTIONS: Record<string, string> = {
  * Starts SQS over the queues in folder `dir`.
  *
  * Messages survive a restart. What was in flight is visible again at once: its consumer died with the stack, so
- * nobody can delete it any more, and waiting for the visibility timeout (minutes to hours) would help nobody.
+ * it cannot be deleted any more, and waiting for the visibility timeout (minutes to hours) would help no one.
  *
  * @param options.dir folder of its own, made if missing
  */

@@ -1,9 +1,9 @@
 /**
  * Items of the table, changed one way only: read (or take what was last seen of the item), let a rule decide, write
- * under the condition that nobody has written since (`rev`), and begin again with a consistent read if somebody has.
+ * under the condition that the revision (`rev`) is unchanged, and begin again with a consistent read if it is not.
  * So the sparse index attributes always follow from the whole record, and attributes that a later deployment added
  * stay. Each write carries an id of its own (`write`): when the answer was lost and the SDK sends the write again,
- * the condition fails on our own write, and the id tells.
+ * the condition fails on our own write, which the id shows.
  */
 import { randomInt, randomUUID } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -87,7 +87,7 @@ export class DynamoDBItems {
     if (this.#seen.find(key) === undefined) this.#seen.note(key, undefined);
   }
 
-  /** Writes a new item; gives the one that stands if there is one already. */
+  /** Writes a new item; returns the current one if there is one already. */
   async insert(key: Key, record: object, live: LiveEntry): Promise<Item | undefined> {
     const writeId = randomUUID();
     const item = { ...key, ...record, ...live, [REVISION]: 1, [WRITE_ID]: writeId };
@@ -115,8 +115,8 @@ export class DynamoDBItems {
   }
 
   /**
-   * Changes an item in one step. `decide` gets what stands and gives the attributes to set (`undefined` removes one),
-   * or `undefined` to leave it; it is asked again when somebody wrote in between.
+   * Changes an item in one step. `decide` gets the current item and returns the attributes to set (`undefined`
+   * removes one), or `undefined` to leave it; it is asked again when somebody wrote in between.
    * @returns the item as written, or `undefined` if it was left.
    */
   async change(key: Key, decide: (current: Item | undefined) => Item | undefined): Promise<Item | undefined> {
@@ -146,9 +146,9 @@ export class DynamoDBItems {
   }
 
   /**
-   * Changes several items, all or none. `decide` gets what stands, in the order of `keys`, and gives the attributes
-   * to set of each (`undefined` removes one), or `undefined` to leave them all; it is asked again when somebody wrote
-   * in between.
+   * Changes several items, all or none. `decide` gets the current ones, in the order of `keys`, and returns the
+   * attributes to set of each (`undefined` removes one), or `undefined` to leave them all; it is asked again when
+   * somebody wrote in between.
    * @returns whether they were changed.
    */
   async changeAll(

@@ -67,7 +67,10 @@ export function isAdmissible(
   return current.state === 'planned' && tierOf(current) === tierOf(judged);
 }
 
-/** Whether a job or batch is as the writer last saw it. A lease that ran out still counts while nobody else took it. */
+/**
+ * Whether a job or batch is as the writer last saw it. A lease that ran out still counts while no other worker took
+ * it.
+ */
 export function isAsExpected(
   record: Leasable,
   transition: { from: string; ofOpenAI?: string },
@@ -101,7 +104,7 @@ export function renewedHolder(record: Leasable | undefined, holder: string, now:
   return record?.lease?.holder !== holder ? undefined : { lease: { holder, until }, updatedAt: now };
 }
 
-/** What a worker that wants to publish is told. */
+/** What a worker that wants to publish is answered. */
 export function decidePublication(
   state: PublicationState,
   publication: Pick<Publication, 'owner' | 'order' | 'holder'>,

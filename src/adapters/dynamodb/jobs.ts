@@ -35,7 +35,7 @@ const BATCH_SORT_KEY_PREFIX = 'BATCH#';
 const DUPLICATE_SORT_KEY_PREFIX = 'DUPLICATE#';
 
 const jobKey = (jobId: string): Key => ({ pk: `JOB#${jobId}`, sk: 'JOB' });
-/** Where a batch stands. */
+/** The table's key of a batch. */
 export const batchKey = (batch: BatchKey): Key => ({
   pk: `JOB#${batch.jobId}`,
   sk: `${BATCH_SORT_KEY_PREFIX}${batch.batchId}`,

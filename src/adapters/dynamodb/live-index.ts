@@ -11,7 +11,7 @@ export type LiveEntry =
 /** A step that has not moved for this long is taken for lost; handing it out once more does no harm. */
 export const SWEEP_AFTER_MS = 2 * MINUTE_MS;
 
-/** A lease that ran out is nobody's; the margin is for clocks that differ. */
+/** A lease that ran out has no owner; the margin is for clocks that differ. */
 export const LEASE_END_MARGIN_MS = 30_000;
 
 /**

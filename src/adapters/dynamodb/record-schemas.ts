@@ -1,6 +1,6 @@
 /**
- * What stands in the table, checked as it is read. Attributes that a later deployment added are ignored here and kept
- * in the item; a version that this deployment does not know is an error.
+ * The records of the table, checked as they are read. Attributes that a later deployment added are ignored here and
+ * kept in the item; a version that this deployment does not know is an error.
  */
 import * as z from 'zod';
 import { problemsOf } from '../../contract/problems.ts';

@@ -1,7 +1,7 @@
 /**
  * Items of a table as this process last read or wrote them. Most writes follow a read, or another write, of the same
  * item in the same step: they begin with what was seen, and save reading it again. What was seen may be old, so it
- * only ever serves for a write whose condition checks that nobody has written since.
+ * only ever serves for a write whose condition checks that no write has happened since.
  */
 type Item = Record<string, unknown>;
 

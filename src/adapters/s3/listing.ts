@@ -12,15 +12,15 @@ export function decodeKey(encoded = ''): string {
   return decodeURIComponent(encoded.replaceAll('+', ' '));
 }
 
-/** HeadObject tells whole seconds, and jobs are named by what it tells. */
+/** HeadObject reports whole seconds, and job ids are derived from what it reports. */
 export function wholeSeconds(time: Date | undefined): number {
   return Math.floor((time?.getTime() ?? 0) / 1000) * 1000;
 }
 
 /**
  * The entries of one key, newest first. The SDK gives objects and delete markers in two lists, each in S3's order
- * (newest first; S3 API reference, ListObjectVersions), so that one of each within a second can be told apart by
- * `IsLatest` alone.
+ * (newest first; S3 API reference, ListObjectVersions), so that only `IsLatest` orders one of each within a
+ * second.
  */
 export function keyVersionsOf(
   page: Pick<ListObjectVersionsCommandOutput, 'Versions' | 'DeleteMarkers'>,

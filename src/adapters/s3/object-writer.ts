@@ -2,8 +2,8 @@
  * {@link ObjectWriter} on S3: one PutObject for what fits into one part, else a multipart upload. Parts grow (see
  * {@link partBytesOf}); three buffers of one part are all the memory that a writer takes.
  *
- * Two writers that go on from one state (a worker that was thought dead) send parts of the same numbers. The last one
- * of a number stands, and completing names each part by its ETag, so the object is what one of them wrote, or
+ * Two writers that resume one state (a worker that was thought dead) send parts of the same numbers. The last one
+ * of a number counts, and completing names each part by its ETag, so the object is what one of them wrote, or
  * completing fails with {@link UploadGoneError}: never a mixture.
  */
 import {

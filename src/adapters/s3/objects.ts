@@ -182,7 +182,7 @@ export class S3Objects implements ObjectStore, Inputs, WorkFiles {
     });
   }
 
-  /** @throws {ObjectGoneError} if the object is not as it stood at `input.etag` any more. */
+  /** @throws {ObjectGoneError} if the object no longer has the ETag `input.etag`. */
   async pin(input: ObjectHead, toKey: string): Promise<void> {
     try {
       if (input.size > this.#sizes.copyObjectBytes) await this.#pinInParts(input, toKey);
@@ -287,7 +287,7 @@ export class S3Objects implements ObjectStore, Inputs, WorkFiles {
     const ranges = copyRangesOf(input.size, this.#sizes.copyPartBytes).entries();
     let failed = false;
     const copyRanges = async () => {
-      // One iterator serves all copiers: each takes the next range that nobody has.
+      // One iterator serves all copiers: each takes the next free range.
       for (const [index, { start, end }] of ranges) {
         if (failed) return;
         try {

@@ -5,7 +5,7 @@ import { isMissing, statusOf } from './requests.ts';
 
 /**
  * How long a write may take in all, retries included. A takeover takes effect two minutes after it was decided, by
- * when it has to stand: see `HANDOVER_MS`.
+ * when it must be written: see `HANDOVER_MS`.
  */
 const WRITE_MS = 20_000;
 

@@ -4,8 +4,8 @@ import { S3_SIZES } from './sizes.ts';
 const MAX_KEPT = 3;
 
 /**
- * Buffers of parts, passed on from one writer to the next: a process that makes them anew for each object keeps the
- * memory of those that it let go, because smaller things settle in between.
+ * Buffers of parts, passed on from one writer to the next: a process that allocates them for each object keeps the
+ * memory of those that it freed, because smaller things settle in between.
  */
 export class PartBuffers {
   readonly #free: Buffer[] = [];
@@ -16,7 +16,7 @@ export class PartBuffers {
     return place < 0 ? Buffer.allocUnsafeSlow(bytes) : this.#free.splice(place, 1)[0]!;
   }
 
-  /** Takes back a buffer that nobody uses any more. */
+  /** Takes back a buffer that is no longer used. */
   give(buffer: Buffer): void {
     if (buffer.length > 0 && buffer.length <= S3_SIZES.firstPartBytes && this.#free.length < MAX_KEPT)
       this.#free.push(buffer);

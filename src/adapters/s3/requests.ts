@@ -28,7 +28,7 @@ export async function abortUpload(
   try {
     await client.send(new AbortMultipartUploadCommand(upload));
   } catch {
-    // The error that led here is the one to be told.
+    // The error that led here is the one to report.
   }
 }
 
@@ -58,7 +58,7 @@ export function isMissing(error: unknown): boolean {
   return statusOf(error) === 405;
 }
 
-/** What a reader is told who finds the object missing or replaced. */
+/** The error of a reader that finds the object missing or replaced. */
 export function goneError(source: SourceObject, cause: unknown): ObjectGoneError {
   const version = source.versionId === undefined ? '' : ` (version ${source.versionId})`;
   return new ObjectGoneError(

@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream';
 import { BatchdropError } from '../../core/base/errors.ts';
 import { BodyChunks } from '../body-chunks.ts';
 
-/** How often a body may break off, counted anew each time that {@link RESUME_PROGRESS_BYTES} came through. */
+/** How often a body may break off, counted from zero each time that {@link RESUME_PROGRESS_BYTES} came through. */
 const MAX_RESUMES = 5;
 const RESUME_PROGRESS_BYTES = 8 * 1024 * 1024;
 /** A connection that its reader left alone for so long may be ended by either side: such a break is not counted. */

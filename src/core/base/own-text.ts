@@ -21,7 +21,10 @@ export function errorName(error: unknown): string {
   return error instanceof Error ? error.name : typeof error;
 }
 
-/** A longer text (characters) is no code. Ours: OpenAI documents no limit, and none of its codes that we know is as long. */
+/**
+ * A longer text (characters) is no code. Ours: OpenAI documents no limit, and none of its codes that we know is as
+ * long.
+ */
 const MAX_SERVICE_CODE_CHARS = 64;
 
 /**

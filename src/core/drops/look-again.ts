@@ -1,5 +1,5 @@
 /**
- * Files that S3 does not even tell of and that the hourly listing leaves alone, because they were put before it knew
+ * Files that S3 sends no event of and that the hourly listing leaves alone, because they were put before it knew
  * of their prefix: only their event names them. A delayed message looks at such a file again, until it has a job.
  */
 

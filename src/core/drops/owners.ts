@@ -33,7 +33,7 @@ export interface OtherOwner {
   prefix: string;
   /** Whose it is. */
   owner: PrefixOwner | PastOwner;
-  /** What stands now, if it decides about what is put from now on. */
+  /** The current owner, if it decides about what is put from now on. */
   entry: PrefixOwner;
 }
 
@@ -44,7 +44,7 @@ export function prefixesOfRoute(places: Places, route: Pick<Route, 'name' | 'pre
 }
 
 /**
- * Claims for a stack what nobody else owns, and what it takes over. What it owned and does not name any more stays
+ * Claims for a stack what no other stack owns, and what it takes over. What it owned and does not name any more stays
  * its own: jobs may be at work there, and an earlier deployment may come back.
  * @param now epoch milliseconds.
  * @returns all owners then, and those of them that are new.
@@ -91,7 +91,7 @@ function entryFor(
 /**
  * The first prefix that keeps a stack from running an object.
  * @param prefixes what its job needs: see {@link prefixesOfRoute}.
- * @param object its key, and when it was put (epoch milliseconds, as S3 tells).
+ * @param object its key, and when it was put (epoch milliseconds, as S3 reports).
  * @returns `undefined` if the object is the stack's own to run.
  */
 export function findOtherOwner(

@@ -1,4 +1,4 @@
-/** Where a version of an input stands among those of its key, in the order in which S3 stored them. */
+/** The place of a version of an input among those of its key, in the order in which S3 stored them. */
 
 import type { Job } from '../model/job.ts';
 import { jobIdOf } from '../model/job-id.ts';
@@ -44,8 +44,8 @@ export async function placeOf(
 }
 
 /**
- * Sorts the versions of an input by age; compared as text. S3 tells time in seconds; within one, the order in which
- * it stored them decides. Without versioning nothing tells two objects of one second apart but their ETags.
+ * Sorts the versions of an input by age; compared as text. S3 reports time in seconds; within one, the order in which
+ * it stored them decides. Without versioning, only their ETags distinguish two objects of one second.
  */
 export function orderOf({ input, rank = 0 }: Pick<Job, 'input' | 'rank'>): string {
   const [time, place] = [String(input.lastModified).padStart(15, '0'), String(rank).padStart(9, '0')];

@@ -1,7 +1,7 @@
 /**
  * A manifest says what a batch is made of: for each request its line, byte range and custom_id hash. It is a
- * {@link ./record-file.ts record file} with magic `BDMF` below `work/`; the object that the ranges point into stands in
- * its header. Records, in input order:
+ * {@link ./record-file.ts record file} with magic `BDMF` below `work/`; its header names the object that the ranges
+ * point into. Records, in input order:
  *
  * ```
  * 0   8  line number in the input, 1-based, float64

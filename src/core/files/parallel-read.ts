@@ -18,8 +18,8 @@ const PIECE_BYTES = 1024 * 1024;
 
 /**
  * Yields the bytes of `source` in order. Stopping early stops every GET. A chunk is valid until the next one is asked
- * for: ranges are read into buffers that are used again, because what is made for each chunk and waits for its turn
- * is old when it is let go, and takes up memory for long.
+ * for: ranges are read into buffers that are used again, because a buffer that is made for each chunk and waits
+ * for its turn is old when it is freed, and holds memory for long.
  * @param size of the object, which must not change: a version, or a copy that no other worker writes.
  * @param options.start the first byte to give. Default: 0.
  * @param options.rangeBytes default: 8 MiB.

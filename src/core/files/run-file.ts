@@ -1,7 +1,7 @@
 /**
  * A run: lines of one kind (answers, or errors) in input order, private to `work/`. Its text is one object, its index
- * another: a {@link ./record-file.ts record file} with magic `BDRN`, whose header names the object that the original
- * requests stand in. Finalize merges the runs of a job without parsing a line of them. Index records:
+ * another: a {@link ./record-file.ts record file} with magic `BDRN`, whose header names the object of the original
+ * requests. Finalize merges the runs of a job without parsing a line of them. Index records:
  *
  * ```
  * 0   8  line number of the request in the input, float64

@@ -1,4 +1,4 @@
-/** What a forecast tells of a file. */
+/** What a forecast says of a file. */
 import type { UnestimatedKind } from '../model/prompt.ts';
 import type { PrefixReport } from './prefixes.ts';
 

@@ -1,5 +1,5 @@
 /**
- * What a file would become and cost, told from the file alone: the same check, cut and limits that ingest applies,
+ * What a file would become and cost, from the file alone: the same check, cut and limits that ingest applies,
  * tokens estimated, prices looked up. Nothing is sent anywhere.
  */
 import type { Route } from '../../contract/route.ts';
@@ -45,7 +45,7 @@ export interface ForecastOptions {
 
 /** Batches stay below this share of the limit of enqueued tokens, so that others find room beside them. */
 const ENQUEUED_SHARE = 0.8;
-/** Long requests that are counted token by token; of more, tokens are told by their bytes. */
+/** Long requests that are counted token by token; of more, tokens are estimated from their bytes. */
 const MAX_COUNTED_LONG = 100;
 const MAX_LONG_LINES = 10;
 /** Seeds the hash of ids. */
@@ -91,7 +91,7 @@ class Reading {
   #invalid = 0;
   #withoutCacheKey = 0;
   #countedLong = { requests: 0, textBytes: 0, tokens: 0 };
-  /** The request that did not fit into the batch that is handed over. */
+  /** The request that did not fit into the batch that was just closed. */
   #pending: Request | undefined;
 
   constructor(options: ForecastOptions) {

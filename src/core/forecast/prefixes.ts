@@ -10,7 +10,7 @@ import type { Tokenizer } from '../pricing/tokens/estimate.ts';
 
 /** Source: OpenAI guide "Prompt caching": prompts from 1,024 tokens on. */
 export const MIN_CACHED_TOKENS = 1_024;
-/** Shared beginnings from so many tokens on are told to be just too short. */
+/** Shared beginnings from so many tokens on are reported as just too short. */
 const NEARLY_CACHED_TOKENS = 700;
 
 /** Requests that begin alike. */
@@ -37,7 +37,7 @@ export interface PrefixReport {
 
 const MAX_REPORTED = 10;
 
-/** Lengths in characters at which beginnings are told apart. Up to 8,192, the characters between two are kept. */
+/** Lengths in characters at which beginnings are distinguished. Up to 8,192, the characters between two are kept. */
 const RUNGS: readonly number[] = (() => {
   const rungs: number[] = [];
   for (let chars = 512; chars < 4_000_000; chars = Math.floor(chars * (chars < 8_192 ? 1.25 : 1.1)))
@@ -48,7 +48,7 @@ const KEPT_CHARS = 8_192;
 /** Sizes at which beginnings that only one request has are forgotten. */
 const MAX_NODES = 200_000;
 const MAX_KEPT_CHARS = 16_000_000;
-/** Beginnings of which the tokens are counted; of others they are told from their length. */
+/** Beginnings of which the tokens are counted; of others they are estimated from their length. */
 const MAX_COUNTED = 2_000;
 /** Characters of English a token; for beginnings that are not counted. */
 const CHARS_PER_TOKEN = 4;

@@ -91,7 +91,7 @@ const BATCH_MS = 24 * HOUR_MS;
 const SLACK = 1.5;
 const SLACK_MS = 900_000;
 
-/** The cheapest tier that is sure to meet the deadline, as far as that can be told beforehand. */
+/** The cheapest tier that is sure to meet the deadline, as far as that can be known beforehand. */
 export function recommendTier(question: TierQuestion): Recommendation {
   const { deadlineMs, tokensPerMinute } = question;
   const waves = wavesOf(question);

@@ -192,7 +192,7 @@ export function toLost(batch: BatchRecord, now: number): BatchTransition {
   return toAtOpenAI('lost', batch, { ending: { status, lostAt: now, endedAt: now } });
 }
 
-/** Nobody can tell whether it was created, and by now it would have ended: it goes the way of a lost one. */
+/** It is unknown whether it was created, and by now it would have ended: it is treated as a lost one. */
 export function toUnknownGivenUp(batch: Batch, now: number): BatchTransition {
   return to('unknownGivenUp', batch, {
     attempt: { lookUp: undefined },
@@ -225,7 +225,7 @@ export function toPostponed(
   return to('postponed', batch, { wait, ...(reason === undefined ? {} : { hold: { reason } }) });
 }
 
-/** Its worker gives it back, because nobody can tell whether it was created. */
+/** Its worker releases it, because it is unknown whether it was created. */
 export function toUnknown(batch: Batch, lastError: string, notBefore: number): BatchTransition {
   return to('unknown', batch, {
     attempt: { lookUp: undefined },

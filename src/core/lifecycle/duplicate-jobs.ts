@@ -58,7 +58,7 @@ function isCancelledWhole({ cancelledAt, duplicatesRun }: Job): boolean {
 }
 
 /**
- * What was decided of a duplicate stands, whatever happens to it or to its owner after that.
+ * What was decided of a duplicate stays, whatever happens to it or to its owner after that.
  * @param owner as it is now; see {@link rootOf}.
  */
 export function fateOf(job: Pick<Job, 'cancelledAt' | 'result'>, owner: Job | undefined): Fate {

@@ -22,7 +22,7 @@ export function startOf(
   return batch.remote?.startedAt ?? remote.startedAt ?? (isRunning ? now : undefined);
 }
 
-/** What of a batch tells whether it was executed. */
+/** The parts of a batch that show whether it was executed. */
 type Traces = Pick<BatchRecord, 'remote'>;
 
 /** Whether a batch that OpenAI calls `failed` may have been executed, at least in part. */

@@ -94,7 +94,7 @@ export function toReadLater(job: Named, ingest: IngestProgress): JobTransition {
   return to('readLater', job, ingestOf(ingest));
 }
 
-/** Not merged with what stands: what has no checkpoint any more has none. */
+/** Replaces the current one: what has no checkpoint any more has none. */
 function ingestOf(ingest: IngestProgress): JobPatch {
   const none = { restarts: undefined, unreadable: undefined, checkpoint: undefined };
   return { ingest: { ...none, ...ingest } as IngestProgress };

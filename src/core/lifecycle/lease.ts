@@ -149,7 +149,7 @@ class RenewedLease implements Lease {
         });
       }
     }
-    // A lease that is given back meanwhile is nobody's, which is no loss.
+    // A lease that was released meanwhile has no owner, which is no loss.
     if (!ended.aborted) telemetry.record('lease.lost', { lease: what });
   }
 }

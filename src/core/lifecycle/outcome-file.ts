@@ -1,7 +1,7 @@
 /**
  * `work/<job>/collected/<batch>/record.json`: the record of a batch whose requests all have an outcome or a place in
  * the next round, written once and before the table says so. A table that is restored to an earlier time is brought
- * forward from here: what was decided is not decided anew, since batches may have been made of it.
+ * forward from here: what was decided is not decided again, since batches may have been made of it.
  */
 import * as z from 'zod';
 import type { Layout } from '../../contract/layout.ts';
@@ -27,7 +27,7 @@ interface OutcomeDeps {
 
 /**
  * Writes down what becomes of a batch.
- * @returns what its record is to hold of that: as whoever was first wrote it.
+ * @returns what its record is to hold of that: as the first writer wrote it.
  */
 export async function writeOutcomeOnce(
   { objects, settings }: OutcomeDeps,

@@ -45,7 +45,7 @@ export function isFinished(plan: Plan, batches: readonly BatchRecord[]): boolean
 }
 
 /**
- * Does what follows from the batches of a job as they stand: records rounds that were decided but not yet recorded, and
+ * Does what follows from the current batches of a job: records rounds that were decided but not yet recorded, and
  * asks for the job to be finalized once nothing is left. Safe to repeat. Reads every batch of the job.
  * @returns the batches that it recorded: they wait for their turn.
  */

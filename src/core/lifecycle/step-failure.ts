@@ -27,7 +27,7 @@ const REST_BACKOFF: Backoff = { firstMs: 5 * MINUTE_MS, maxMs: HOUR_MS };
  */
 const MAX_DELAY_MS = 15 * MINUTE_MS;
 
-/** How long a batch rests after so many failures in a row; `undefined`: the queue tries again. */
+/** How long a batch waits after so many failures in a row; `undefined`: the queue tries again. */
 export function restAfter(failures: number): number | undefined {
   if (failures <= QUICK_FAILURES) return undefined;
   return waitAfter(REST_BACKOFF, failures - QUICK_FAILURES);

@@ -9,8 +9,8 @@ export interface Ambient {
 }
 
 /**
- * Lets `ms` pass, or less if `signal` is aborted. As a step's `heartbeat` it is what renewing a lease waits by, which
- * goes on beside the step's work; as its `pause`, the work itself waits.
+ * Lets `ms` pass, or less if `signal` is aborted. As a step's `heartbeat` it times the renewals of a lease beside the
+ * step's work; as its `pause`, the work itself waits.
  */
 export type Pause = (ms: number, signal?: AbortSignal) => Promise<void>;
 

@@ -1,6 +1,6 @@
 /**
- * The most that a batch can cost, before it is sent: what is reserved for it. It holds as far as what it rests on
- * does: requests that limit their answers cost no more than this; of those that do not, answers are taken to have at
+ * The most that a batch can cost, before it is sent: what is reserved for it. It holds as far as its inputs
+ * do: requests that limit their answers cost no more than this; of those that do not, answers are taken to have at
  * most {@link unlimitedOutputTokens}. Images and files by reference, and tools that OpenAI runs, cannot be bounded
  * from a file.
  */
@@ -127,7 +127,9 @@ const PICODOLLARS_PER_MICRODOLLAR = 1_000_000;
  * numbers: times 1.1, some would come out one token higher than the sum of their parts.
  */
 const ABOVE_ESTIMATE = { times: 11, by: 10 };
-/** Where nobody has counted: prose has 4 bytes a token, rows of numbers and what is not text have 2 at the least. */
+/**
+ * Where tokens were not counted: prose has 4 bytes a token, rows of numbers and what is not text have 2 at the least.
+ */
 const MIN_BYTES_PER_TOKEN = 2;
 
 /** What models may write around a prompt, beyond what is known of it. Ours; it matters where prompts are tiny. */

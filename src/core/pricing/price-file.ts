@@ -51,7 +51,7 @@ export function readPriceFile(text: string, name: string): PriceRow[] {
 
 /**
  * A price as {@link ./prices.ts Prices} takes it.
- * @param from where it stands, as the source of one that names none.
+ * @param from the file, as the source of a price that names none.
  */
 function rowOf(price: Price, from: string): PriceRow {
   const { model, tier, context, to, source } = price;

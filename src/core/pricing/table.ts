@@ -216,7 +216,7 @@ export const PRICE_BLOCKS: readonly PriceBlock[] = [
       o3-deep-research        5      -      -      20
       o4-mini-deep-research   1      -      -      4`,
   },
-  // Announced "at least through November 21, 2026". Whether the promotion goes on is not known: the dearer list price
+  // Announced "at least through November 21, 2026". Whether the promotion continues is not known: the dearer list price
   // is assumed, so that no budget is overrun.
   ...(
     [

@@ -141,11 +141,11 @@ export class Tally {
     return most < left ? most : left;
   }
 
-  /** A batch is billed as one, whatever its answers say; else the answer tells which tier it was served in. */
-  #tierOf({ service_tier: told }: Record<string, unknown>): PricedTier {
+  /** A batch is billed as one, whatever its answers say; else the answer names the tier that served it. */
+  #tierOf({ service_tier: reported }: Record<string, unknown>): PricedTier {
     const { tier = 'batch' } = this.#batch;
     if (tier === 'batch') return tier;
-    return (typeof told === 'string' ? BILLED_AS.get(told) : undefined) ?? tier;
+    return (typeof reported === 'string' ? BILLED_AS.get(reported) : undefined) ?? tier;
   }
 
   /**

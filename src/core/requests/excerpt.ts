@@ -1,7 +1,7 @@
 import type { Prompt } from '../model/prompt.ts';
 import type { EndpointRules } from '../ports/provider-rules.ts';
 
-/** Of one request, in characters: enough to tell its kind of text. */
+/** Of one request, in characters: enough to recognize its kind of text. */
 const EXCERPT_CHARS = 4_096;
 
 /** What is kept of a sampled request: some of its text, and what there is beside it. */

@@ -1,8 +1,8 @@
 /**
- * Reads requests off a byte stream at the speed of memory: WebAssembly goes over a block of lines at a time and checks
- * and measures each without making an object of it. It vouches only for lines of which it is certain; all others are
- * handed over for {@link ./check-line.ts checkLine}, the plain statement of the rules, to judge. Together they give
- * what {@link ./lines.ts LineSplitter} and checkLine give, however the stream is cut into chunks.
+ * Reads requests off a byte stream at the speed of memory: WebAssembly goes over a block of lines at a time and
+ * checks and measures each without making an object of it. It vouches only for lines of which it is certain;
+ * {@link ./check-line.ts checkLine}, the plain statement of the rules, judges all others. Together they give what
+ * {@link ./lines.ts LineSplitter} and checkLine give, however the stream is cut into chunks.
  */
 import { isUtf8 } from 'node:buffer';
 import { BatchdropError } from '../base/errors.ts';
@@ -220,7 +220,7 @@ export class LineScanner {
    * @param options.start where the stream begins in the source, which must be the start of a line.
    * @param options.blockBytes how much of copied chunks is scanned at a time. Default: 512 KB.
    * @param options.sourceBytes no line is longer: memory for longer ones is not reserved. Default: unknown.
-   * @param options.slots how many {@link slots} to make, of how many bytes. With them, every chunk must stand in one.
+   * @param options.slots how many {@link slots} to make, of how many bytes. With them, every chunk must be in one.
    * Default: none, and chunks are copied.
    */
   constructor(
@@ -283,7 +283,7 @@ export class LineScanner {
     };
   }
 
-  /** Where to go on: offset and number of the first line that has not been handed out. */
+  /** Where to continue: offset and number of the first line that has not been returned. */
   get next(): LineStart {
     return { ...this.#start };
   }
@@ -349,9 +349,9 @@ export class LineScanner {
     this.#move(0);
   }
 
-  /** Puts what waits before a chunk that stands in a slot, where nobody needs what stood before the chunk. */
+  /** Puts what waits before a chunk that is in a slot, where the bytes before the chunk are free. */
   #join(chunk: Uint8Array): void {
-    if (chunk.buffer !== this.#memory.buffer) throw new BatchdropError('a chunk stands in none of the slots');
+    if (chunk.buffer !== this.#memory.buffer) throw new BatchdropError('a chunk is in none of the slots');
     const at = chunk.byteOffset - this.#memory.byteOffset;
     this.#move(at - (this.#to - this.#from));
     this.#to = at + chunk.length;
@@ -364,7 +364,7 @@ export class LineScanner {
     this.#from = to;
   }
 
-  /** Scans what waits; the beginning of one more line goes on waiting in the block. */
+  /** Scans what waits; the beginning of one more line stays in the block. */
   #scanWholeLines(): void {
     const to = this.#memory.subarray(this.#from, this.#to).lastIndexOf(LINE_FEED) + 1;
     if (to > 0) this.#scan(this.#from + to);
@@ -619,7 +619,7 @@ export class LineScanner {
   }
 }
 
-/** As many items as `body.input` has, one less than the word says; only the first tells whether they are tokens. */
+/** As many items as `body.input` has, one less than the word says; only the first shows whether they are tokens. */
 function inputOf(word: number, isTokens: boolean): unknown[] | undefined {
   if (word === 0) return undefined;
   const input = new Array<unknown>(word - 1);

@@ -50,7 +50,7 @@ class InvalidOptionsError extends BatchdropError {}
 
 /**
  * Reads what the object says, and applies it to its route.
- * @param input as HeadObject tells it.
+ * @param input as HeadObject returns it.
  * @param metadata user metadata of the object, names without `x-amz-meta-`.
  */
 export async function readOptions(

@@ -24,7 +24,7 @@ export function sidecarKeyOf(inputKey: string): string | undefined {
 }
 
 /**
- * The options that lay beside a file when it was put: not those put in a later second (S3 tells time in seconds).
+ * The options that lay beside a file when it was put: not those put in a later second (S3 reports time in seconds).
  * @returns at most {@link MAX_OPTIONS_BYTES} and one more byte; `undefined` if there were none.
  * @throws {ObjectGoneError} if they have been removed for good since they were found.
  */

@@ -14,7 +14,8 @@ const optionalId = z
   .transform((id) => id || undefined);
 
 /**
- * What is read of a batch object. Source: openai 7.55.0 `resources/batches.ts`; compatible services give ids as empty strings.
+ * What is read of a batch object. Source: openai 7.55.0 `resources/batches.ts`; compatible services give ids as empty
+ * strings.
  */
 export const remoteBatchSchema = z.object({
   id: z.string().min(1),
@@ -106,7 +107,8 @@ export function toRemoteBatch(batch: z.output<typeof remoteBatchSchema>): Remote
 
 /**
  * Checks an answer.
- * @throws {OpenAIRequestError} that names the place and what was expected there, as Zod's messages do, not what was found.
+ * @throws {OpenAIRequestError} that names the place and what was expected there, as Zod's messages do, not what was
+ *   found.
  */
 export function parseAnswer<Schema extends z.ZodType>(
   schema: Schema,

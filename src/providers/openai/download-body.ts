@@ -2,7 +2,7 @@ import { release } from '../../adapters/body-chunks.ts';
 import { IncompleteDownloadError } from '../../core/base/errors.ts';
 import { systemCodeOf } from './request-error.ts';
 
-/** The length of a whole file, where the answer tells it. */
+/** The length of a whole file, where the answer reports it. */
 export function contentLengthOf(response: Response): number | undefined {
   const encoding = response.headers.get('content-encoding') ?? 'identity';
   const length = response.headers.get('content-length') ?? '';

@@ -1,4 +1,7 @@
-/** OpenAI's client with the versions of one API key: which of them a call is made with, and which one if that is refused. */
+/**
+ * OpenAI's client with the versions of one API key: which of them a call is made with, and which one if that is
+ * refused.
+ */
 import type OpenAI from 'openai';
 import type { ApiKeys, ApiKeyValue } from '../../adapters/api-key.ts';
 import { KeyUnusableError } from '../../core/base/errors.ts';
@@ -46,7 +49,9 @@ export class KeyedClient {
     }
   }
 
-  /** Calls with the key of a version; with the current one, if that key is refused or does not know what is asked for. */
+  /**
+   * Calls with the key of a version; with the current one, if that key is refused or does not know what is asked for.
+   */
   async callFirst<Result>(
     keyVersion: string | undefined,
     call: (client: OpenAI) => Promise<Result>,

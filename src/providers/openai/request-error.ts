@@ -82,7 +82,7 @@ export function toReadError(action: string, error: unknown): Error {
   return isUnauthorized(error) ? new KeyUnusableError(failure.message) : failure;
 }
 
-/** OpenAI's message if it can stand in a log: it may quote what was sent, and a 401 quotes the key in part. */
+/** OpenAI's message if it may be logged: it may quote what was sent, and a 401 quotes the key in part. */
 function publicMessageOf(error: APIError): string {
   const said = (error.error as { message?: unknown } | undefined)?.message;
   if (typeof said !== 'string') return 'no message';

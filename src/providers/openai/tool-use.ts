@@ -16,7 +16,7 @@ const COUNTED: ReadonlySet<string> = new Set(['web_search_call', 'file_search_ca
 
 /**
  * Reads the calls of a response's output; chat models that search do not say how often. Charges whose amount the
- * answer does not tell: containers of the code interpreter and the shell (by the minute since 2026-06-02, OpenAI's
+ * answer does not report: containers of the code interpreter and the shell (by the minute since 2026-06-02, OpenAI's
  * changelog), image tokens of the image tool, searches of chat models, tools that are not known here.
  */
 export function toolUseOf(body: JsonObject): ToolUse {

@@ -7,7 +7,7 @@ export class UploadLengthError extends BatchdropError {}
 
 /**
  * Frames a file as `multipart/form-data` (RFC 7578), `purpose` first.
- * `failure()` is what broke the body, if it was the body; `release()` lets go of it, read or not.
+ * `failure()` is what broke the body, if it was the body; `release()` frees it, read or not.
  */
 export function frameFile(file: BatchInput & { filename: string }) {
   const boundary = `batchdrop-${randomUUID()}`;

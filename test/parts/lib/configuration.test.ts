@@ -70,7 +70,7 @@ describe('synth refuses what cannot work, with the value read and what to do', (
       { settings: { layout: {}, routes: [{ ...BATCH_ONLY, name: 'a', prefix: 'elsewhere/' }] } },
       'settings are not valid:\n  - route "a" has prefix "elsewhere/", which is not inside "input/"\n' +
         'Read: {"layout":{},"routes":[{"tiers":["batch"],"budget":"unlimited","name":"a","prefix":"elsewhere/"}]}\n' +
-        'Mend them and run synth again.',
+        'Fix them and run synth again.',
     ],
   ])('refuses %s', (_, props, message) => {
     expect(messageOf(props)).toBe(message);

@@ -40,7 +40,7 @@ describe('a bucket that is made', () => {
     });
   });
 
-  test('tells EventBridge of its objects without a custom resource', () => {
+  test('notifies EventBridge of its objects without a custom resource', () => {
     expect(bucket.Properties.NotificationConfiguration).toEqual({
       EventBridgeConfiguration: { EventBridgeEnabled: true },
     });

@@ -1,7 +1,7 @@
 /**
- * The input tokens of a planned batch, told from some of its requests, which are read again: those with the smallest
- * hashes, so that a batch has the same estimate whoever makes it, and however often. Nothing has to be kept of a
- * request while its file is scanned.
+ * The input tokens of a planned batch, estimated from some of its requests, which are read again: those with the
+ * smallest hashes, so that a batch has the same estimate in every worker, however often it is made. Nothing has to be
+ * kept of a request while its file is scanned.
  */
 import { CorruptWorkFileError } from '../../base/errors.ts';
 import { type ManifestEntries, readManifest } from '../../files/manifest.ts';
@@ -35,7 +35,7 @@ const UNBOUNDED: readonly UnestimatedKind[] = ['file', 'stored', 'hosted_tool'];
 
 /**
  * @returns input tokens of the whole batch, images and audio at their most, because money is reserved by them;
- *   `undefined` if a request that was read holds something that nobody can tell the tokens of.
+ *   `undefined` if a request that was read holds something whose tokens cannot be estimated.
  */
 export async function estimateBatchTokens(
   objects: Pick<ObjectStore, 'read' | 'get'>,
@@ -147,8 +147,8 @@ function countLine(
 }
 
 /**
- * Scales up what was counted. Text: by its bytes, or by all bytes that are no data: URL, whichever tells the sample's
- * own tokens better; the batch's bytes are known. Everything else: by the number of requests.
+ * Scales up what was counted. Text: by its bytes, or by all bytes that are no data: URL, whichever predicts the
+ * sample's own tokens better; the batch's bytes are known. Everything else: by the number of requests.
  * @returns variances by stratum, of the estimate of all tokens.
  */
 function combine(
@@ -182,7 +182,7 @@ function combinedRatio(
   return { tokens: rate * total, variance: variances.reduce((sum, each) => sum + each, 0), variances };
 }
 
-/** The sum over a stratum, told from what was counted of it. */
+/** The sum over a stratum, estimated from what was counted of it. */
 function expand(
   { order, counted }: Stratum,
   figureOf: (request: Counted) => number,

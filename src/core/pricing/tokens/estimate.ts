@@ -1,5 +1,5 @@
 /**
- * How many input tokens requests will be billed for, told from a small part of them.
+ * How many input tokens requests will be billed for, estimated from a small part of them.
  *
  * The scanner counts the bytes of every request's texts; a {@link PromptSample} keeps some requests, the same ones
  * whenever the file is read. Of those the tokens are counted, and the others are taken to have as many for each byte of
@@ -28,7 +28,7 @@ export interface TokenEstimate {
    * be, and for files, stored prompts and hosted tools the whole context of the model. Never below `inputTokens`.
    */
   inputTokensAtMost: number;
-  /** Requests that hold something of which the tokens cannot be told, by kind, scaled up from the sample. */
+  /** Requests that hold something of which the tokens cannot be estimated, by kind, scaled up from the sample. */
   unestimated: Partial<Record<UnestimatedKind, number>>;
   /**
    * Standard error of the text's tokens over `inputTokens`; 0 if every request was counted; absent without a
@@ -53,7 +53,7 @@ export const ENOUGH_ERROR = 0.01;
 export const MIN_COUNTED = 24;
 const LOOK_EVERY = 8;
 const MAX_ERRORS = 3;
-/** Audio is a token each 0.1 s (Realtime guide, "Costs"), and nobody packs speech below 8 kbit/s. */
+/** Audio is a token each 0.1 s (Realtime guide, "Costs"), and speech is not coded below 8 kbit/s. */
 const AUDIO_BYTES_PER_TOKEN = 100;
 
 /** Estimates the input tokens of all requests that the sample was given, which are of one endpoint and model. */
@@ -89,7 +89,7 @@ export interface Model {
 
 /** What one request takes. */
 export interface Counted {
-  /** By which the tokens of others are told: see {@link scaleText}. */
+  /** From which the tokens of others are estimated: see {@link scaleText}. */
   textBytes: number;
   plainBytes: number;
   /** Tokens of its texts, of everything else, and of that at most. */
@@ -133,8 +133,8 @@ function measure(stratum: Stratum, model: Model, tokenizer: Tokenizer): Measured
 }
 
 /**
- * Scales the tokens of a sample up: by the bytes of text, or by all bytes that are no data: URL, whichever tells the
- * sample's own tokens better. The bytes of text do for prompts; tables of numbers and arrays of tokens have none.
+ * Scales the tokens of a sample up: by the bytes of text, or by all bytes that are no data: URL, whichever predicts
+ * the sample's own tokens better. The bytes of text do for prompts; tables of numbers and arrays of tokens have none.
  */
 function scaleText(stratum: Stratum, counted: readonly Counted[]): { tokens: number; variance: number } {
   const byText = ratio(counted, ({ textBytes }) => textBytes, stratum.textBytes, stratum.requests);

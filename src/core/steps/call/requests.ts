@@ -8,7 +8,7 @@ import type { CallAnswer } from '../../ports/provider.ts';
 /** A request of a slice. */
 export interface CallRequest {
   customId: string;
-  /** The body without the tier, as it stands in the line. */
+  /** The body without the tier, as it is in the line. */
   line: string;
 }
 

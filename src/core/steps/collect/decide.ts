@@ -146,7 +146,9 @@ function operatorErrorIn({ ending }: EndedBatch, rules: ErrorRules): Decisions['
   return undefined;
 }
 
-/** Of a batch that the ladder cancelled: what it did not execute goes on in another tier, and has not used up a try. */
+/**
+ * Of a batch that the ladder cancelled: what it did not execute continues in another tier, and has not used up a try.
+ */
 function isUnexecuted(verdict: Verdict | undefined, absent: Cause): boolean {
   return (
     (verdict === undefined ? absent : verdict.kind === 'retry' ? verdict.cause : undefined) === 'unexecuted'
@@ -177,7 +179,7 @@ export type Refusal =
   /** A person must act, on the account or on the choice of model; then the same batch goes again. */
   | { kind: 'operator'; scope: OperatorScope; error: BatchLevelError }
   /**
-   * The file was not found or not readable for OpenAI, or nobody knows what this means: the same batch goes again
+   * The file was not found or not readable for OpenAI, or the code is unknown: the same batch goes again
    * with a new file, a few times.
    */
   | { kind: 'again'; error: BatchLevelError }

@@ -1,6 +1,6 @@
 /**
  * Copies OpenAI's result files to below `work/`, byte for byte, before anything is made of them: a crash later on
- * reads S3 again and not OpenAI, and a file that takes longer than an invocation is gone on with in the next one.
+ * reads S3 again and not OpenAI, and a file that takes longer than an invocation is continued in the next one.
  */
 
 import { crc32 } from 'node:zlib';
@@ -35,7 +35,7 @@ export interface FetchDeps {
   telemetry: Telemetry;
 }
 
-/** What came of fetching: every file, or how far one is; in that case another invocation is to go on. */
+/** What came of fetching: every file, or how far one is; in that case another invocation continues. */
 type Fetched = { files: FetchedFile[]; isFresh: boolean } | 'to be continued';
 
 /** How often in a row a download may break off that brings less than {@link PROGRESS_BYTES}. */
@@ -50,7 +50,7 @@ interface CopyState {
   attempt: string;
   startedAt: number;
   checksum: number;
-  /** Bytes of the file as OpenAI told them, if it did. */
+  /** Bytes of the file as OpenAI reported them, if it did. */
   total: number | null;
   writer: WriterState;
 }
@@ -174,10 +174,10 @@ class Copy {
       if ((await this.#copy()) === 'out of time') return 'out of time';
     } catch (error) {
       if (error instanceof UploadGoneError) return this.#giveUp(error);
-      // Without the key nobody knows what can be read.
+      // Without the key it is unknown what can be read.
       if (!takesWhatIsReadable || isApiKeyError(error)) {
         if (error instanceof ChangedFileError) return this.#giveUp(error);
-        // The error that led here is the one to be told.
+        // The error that led here is the one to report.
         await this.record().catch(() => {});
         throw error;
       }

@@ -65,7 +65,7 @@ export class Join {
   readonly #rules: JoinOptions['rules'];
   readonly #askedOf: (index: number) => Asked;
   readonly #onResult: OnResult;
-  /** Every verdict that occurs, once: a request has its place here. The first one stands for none. */
+  /** Every verdict that occurs, once: a request has its place here. The first one means none. */
   readonly #verdicts: (Verdict | undefined)[] = [undefined];
   readonly #placeOfVerdict = new Map<string, number>();
   readonly #verdictOf: Uint32Array;
@@ -83,7 +83,7 @@ export class Join {
   known = 0;
   /** Set where a file could not be read to its end, so that a missing line says nothing. */
   isUnreadable = false;
-  /** Lines that name nobody of this batch, or somebody who has a better answer already. */
+  /** Lines that name no request of this batch, or one that has a better answer already. */
   strayLines = 0;
 
   constructor({ entries }: Manifest, jobId: string, stores: LineStores, options: JoinOptions) {
@@ -146,7 +146,7 @@ export class Join {
   }
 
   /**
-   * The first good answer stands; an error stands until an answer comes.
+   * The first good answer is kept; an error is kept until an answer comes.
    * @returns whose line this is from now on, if anybody's.
    */
   #judge(name: string, number: number, bytes: Uint8Array): number | undefined {
@@ -173,11 +173,11 @@ export class Join {
     return index;
   }
 
-  /** Without the answer's text, if that is enough to know that there is one; error lines are read as they stand. */
+  /** Without the answer's text, if that is enough to know that there is one; error lines are read as they are. */
   #read(name: string, number: number, bytes: Uint8Array): Result {
     if (bytes.length >= OUTLINED_BYTES && writeOutline(bytes, this.#outline)) {
       const result = this.#resultOf(parse(name, number, bytes.length, this.#outline.bytes()));
-      // An id that was left out is nobody's.
+      // An id that was left out belongs to no request.
       if (result.verdict.kind === 'succeeded' && result.line.custom_id !== LONG_STRING) return result;
     }
     return this.#resultOf(parse(name, number, bytes.length, bytes));
@@ -224,7 +224,7 @@ export class Join {
     return this.#window.bytes().subarray(start, start + length);
   }
 
-  /** Reads the line of a request and of those that follow it, in the order in which they stand in their files. */
+  /** Reads the line of a request and of those that follow it, in the order of their files. */
   async #readWindow(first: number): Promise<void> {
     const window: number[] = [];
     let bytes = 0;

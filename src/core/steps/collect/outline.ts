@@ -9,7 +9,7 @@ const BACKSLASH = 0x5c;
 const SPACE = 0x20;
 const LETTER_U = 0x75;
 
-/** Strings up to this length, in bytes as they stand, are left as they are. */
+/** Strings up to this length, in bytes as written, are left as they are. */
 const KEPT_BYTES = 1_024;
 
 /** What a long string is replaced by: text, so that what is said in one is not taken for unsaid. */

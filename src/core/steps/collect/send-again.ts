@@ -21,7 +21,7 @@ export interface SendAgain {
   code: string;
   /** The same for the operator; never content. */
   reason: string;
-  /** Marks the batch as one that a person should look at. Absent: nobody need act. */
+  /** Marks the batch as one that a person should look at. Absent: no action is needed. */
   heldReason?: string;
   /** Which of its counts this adds to. @default none */
   counted?: 'refusals' | 'tokenRefusals' | 'resends';

@@ -1,7 +1,7 @@
 import type { JobCompleted } from '../../../contract/messages.ts';
 import type { Receipt } from '../../../contract/receipt.ts';
 
-/** The event that tells of a receipt. */
+/** The event that reports a receipt. */
 export function eventOf(receipt: Receipt): JobCompleted {
   const { stackId, route, jobId, input, result, duplicateOf, rejection, counts, files } = receipt;
   const { bucket, key, versionId } = input;

@@ -59,7 +59,9 @@ export interface FinalizeDeps {
 const BUSY_MS = 2 * 60_000;
 const JSON_LINES = { contentType: 'application/jsonl' };
 
-/** Ends the job if every request has its outcome; otherwise sees to it that it goes on. Safe to repeat at any point. */
+/**
+ * Ends the job if every request has its outcome; otherwise makes sure that it continues. Safe to repeat at any point.
+ */
 export async function finalize(deps: FinalizeDeps, { jobId }: JobMessage): Promise<void> {
   try {
     await finalizeJob(deps, jobId);
@@ -192,7 +194,7 @@ async function whileItsTurn(
 }
 
 /**
- * Copies the merged files to the names that a person looks for, then writes the receipt, which tells of them.
+ * Copies the merged files to the names that a person looks for, then writes the receipt, which names them.
  * @param isPlain `false`: a newer version of the input has the plain names, or S3 does not allow names as long, so this
  * job's names carry its id.
  */
@@ -223,7 +225,7 @@ async function publish(
   await deps.objects.put(keys.receipt, body, { contentType: 'application/json' });
 }
 
-/** @throws {CorruptWorkFileError} if what stands there then is not as long as what was merged. */
+/** @throws {CorruptWorkFileError} if the copy is not as long as what was merged. */
 async function publishFile(
   objects: ObjectStore,
   source: SourceObject,

@@ -9,12 +9,12 @@ import type { RunRef } from '../../model/batch.ts';
 import type { SourceObject } from '../../model/objects.ts';
 import type { ObjectStore, ObjectWriter } from '../../ports/objects.ts';
 
-/** Lines of one run that stand together in the merged order. */
+/** Lines of one run that are together in the merged order. */
 export interface Stretch {
   run: RunRef;
   source: SourceObject;
   records: readonly RunRecord[];
-  /** Where their text stands in the run's; `end` exclusive. */
+  /** Where their text is in the run's; `end` exclusive. */
   start: number;
   end: number;
 }
@@ -24,7 +24,7 @@ const COPIED_BYTES = 5 * 1024 * 1024;
 /** Text that is copied at a time, so that time is looked at now and then. */
 const MAX_COPIED_BYTES = 256 * 1024 * 1024;
 
-/** Runs that may stand open as streams: two connections each, out of the 64 that the S3 client has. */
+/** Runs that may be open as streams: two connections each, out of the 64 that the S3 client has. */
 const MAX_STREAMED_RUNS = 24;
 /** Memory for the pages of runs that are not streamed. */
 const PAGES_BYTES = 128 * 1024 * 1024;
@@ -98,10 +98,10 @@ export async function* mergeIndexes(
 
 /**
  * Writes the merged text of the runs. Long stretches are copied within S3, short ones come through.
- * @param options.fromLine leaves out what stands before this line of the input. Default: nothing.
+ * @param options.fromLine leaves out what is before this line of the input. Default: nothing.
  * @param options.isOutOfTime asked now and then: whether to stop.
  * @param options.copiedBytes stretches from this length on are copied. Default: 5 MiB.
- * @returns the line to go on from, or `undefined` when everything was written.
+ * @returns the line to continue from, or `undefined` when everything was written.
  */
 export async function writeMergedText(
   objects: Pick<ObjectStore, 'read'>,

@@ -1,11 +1,11 @@
 /**
  * Finds the inputs whose S3 event was lost: once an hour, every version below the prefixes of the routes that is not
- * older than the watermark is looked up, and what has no job is handed to ingest as an event would have been. A job's
+ * older than the watermark is looked up, and ingest gets a message for what has no job. A job's
  * id comes from the object and jobs are kept for ever, so neither an event that arrives late nor two listings make a
  * second one.
  *
- * What lay there when the deployment first ran, or when it claimed the prefix, is left alone: nobody has asked for
- * it. So is what another stack runs (see prefix-owners/owners.ts).
+ * What lay there when the deployment first ran, or when it claimed the prefix, is left alone: it was not
+ * dropped for this stack. So is what another stack runs (see prefix-owners/owners.ts).
  */
 
 import type { PrefixOwner } from '../../../contract/prefix-owners.ts';
@@ -44,7 +44,7 @@ const PUT_MAY_TAKE_MS = HOUR_MS;
 const UPLOAD_MAY_TAKE_MS = 7 * DAY_MS;
 /** Of these objects alone the ETag ends in the number of parts. Source: S3 API reference, "Object" (ETag). */
 const UPLOADED_IN_PARTS = /-\d+"?$/;
-/** What has no job keeps the watermark back until it has one, but no longer: it may be that nobody can read it. */
+/** What has no job keeps the watermark back until it has one, but no longer: it may never become readable. */
 const WAIT_FOR_JOB_MS = 7 * DAY_MS;
 const LOOK_UPS_AT_A_TIME = 25;
 
@@ -58,7 +58,7 @@ export async function listInputs(deps: ListInputsDeps): Promise<void> {
   const owners = await claimPrefixes(deps);
   const current = await deps.listing.getListing();
   if (current === undefined) {
-    // As S3 tells time, in whole seconds.
+    // As S3 reports time, in whole seconds.
     const since = Math.floor(now / 1000) * 1000;
     const first = { v: 1, generation: 1, since, watermark: since, nextAt: now + EVERY_MS } as const;
     if (await deps.listing.putListing(first)) deps.telemetry.record('listing.started', { since });
@@ -118,7 +118,7 @@ function isOwnInput(
   if (route === undefined || isFolderMarker(version)) return false;
   if (findOtherOwner(owners, stackId, prefixesOfRoute(settings, route), version) !== undefined) return false;
   const since = ownedSince(owners, stackId, version.key);
-  // Without one, it was put while the prefix still was this stack's. S3 tells time in whole seconds.
+  // Without one, it was put while the prefix still was this stack's. S3 reports time in whole seconds.
   return since === undefined || version.lastModified >= Math.floor(since / 1000) * 1000;
 }
 
@@ -141,7 +141,7 @@ function mayBeUnknown(
   );
 }
 
-/** Looks each version up, and tells ingest of those that no job stands for. */
+/** Looks each version up, and sends ingest a message for those without a job. */
 async function handOver(
   deps: ListInputsDeps,
   owners: readonly PrefixOwner[],

@@ -1,5 +1,5 @@
 /**
- * Asks OpenAI how the live batches are, and moves on whatever nobody else will: messages get lost, workers die, waits
+ * Asks OpenAI how the live batches are, and restarts overdue work: messages get lost, workers die, waits
  * run out. Every write is conditional, so two pollers at once do no harm; the lease only saves the work.
  */
 

@@ -41,11 +41,11 @@ export interface ReconcileDeps {
 }
 
 /**
- * How far back the lists are read: no batch runs for longer than 24 hours, and some time is for whoever restores a
- * table.
+ * How far back the lists are read: no batch runs for longer than 24 hours, and some time is for the person who
+ * restores a table.
  */
 const LOOK_BACK_MS = 48 * HOUR_MS;
-/** How old an input file is that may be left over. An older one is in nobody's hands: steps take minutes. */
+/** How old an input file is that may be left over. No worker uses an older one: steps take minutes. */
 const ORPHAN_AFTER_MS = 24 * HOUR_MS;
 /** What is left of a poll for what comes after the deleting: of large jobs there are thousands of files. */
 const KEPT_MS = 2 * 60_000;
@@ -90,7 +90,7 @@ async function seeRestore(deps: ReconcileDeps, poll: number): Promise<number | u
   return restoredAt;
 }
 
-/** Takes a step once in a while, whoever asks; one that fails is taken again with the next poll. */
+/** Runs a step once per interval, for all workers together; one that fails is run again with the next poll. */
 async function every(
   deps: ReconcileDeps,
   name: string,
@@ -244,7 +244,7 @@ async function adopt(
   });
 }
 
-/** Claims a job again that the table does not know; its plan and what follows from it still stand below `work/`. */
+/** Creates a job again that the table does not know; its plan and what follows from it are still below `work/`. */
 async function adoptJob(
   deps: ReconcileDeps,
   jobId: string,

@@ -9,12 +9,12 @@ export interface SweepDeps extends StepDownDeps {
   outbox: Outbox;
 }
 
-/** Name of the lease of the poll: when it was last taken tells when the last sweep began. */
+/** Name of the lease of the poll: when it was last taken is when the last sweep began. */
 export const POLL_LEASE = 'poll';
 
 /**
- * When to look again at something that was given a push and that nobody has taken since: what is taken is looked at
- * again when its claim is out.
+ * When to send another message for work that no worker has leased since the last one; leased work becomes due
+ * again when its lease runs out.
  */
 const PUSHED_AGAIN_MS = 5 * 60_000;
 /** A running job mostly waits for its batches, a duplicate for its owner, and the end of these moves it on. */

@@ -40,7 +40,9 @@ export async function unknownAttempt(
   }
 }
 
-/** Records a create that is about to be begun; gives the one that stands, which is another's if the nonce is. */
+/**
+ * Records a create that is about to begin; returns the one on record, which is another worker's if the nonce differs.
+ */
 export function writeAttemptOnce(
   objects: Pick<ObjectStore, 'get' | 'put'>,
   layout: Layout,

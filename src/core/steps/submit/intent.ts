@@ -1,6 +1,6 @@
 /**
- * A create that was begun: its intent is written down before OpenAI is asked, and whoever finds an intent without an
- * answer finds out what came of it.
+ * A create that was begun: its intent is written down before OpenAI is asked, and a worker that finds an intent without
+ * an answer finds out what came of it.
  */
 import type { OwnText } from '../../../contract/event-fields.ts';
 import { HOUR_MS, MINUTE_MS } from '../../../contract/time.ts';
@@ -30,7 +30,7 @@ import { type LookUp, lookUp } from './look-up.ts';
 
 /** OpenAI: the client gives up on a create after 2 minutes; how far a list may lag is ours, none is documented. */
 const OPENAI_SETTLES: CreateSettles = { createMs: 3 * MINUTE_MS, listMs: 15 * MINUTE_MS };
-/** How long a batch rests of which nobody can say whether it was created. */
+/** How long a batch waits of which it is unknown whether it was created. */
 const UNKNOWN_REST_MS = HOUR_MS;
 
 /** Writes the intent down below `work/`, too. */
@@ -129,7 +129,7 @@ export async function resolveIntent(
   // What got in before the fence must have had time to show in the list.
   const wait = fencedAt + listMs - now;
   if (wait > 0) throw new NotYetError(`batch ${batchId} is fenced off; the list may lag`, wait);
-  // Its worker may have died before it was written down; without it, nobody would find the next one.
+  // Its worker may have died before it was written down; without it, the next one would not be found.
   await writeIntentOnce(deps, batch);
   await batch.move(toNewFileAgain(batch.record));
 }
@@ -146,8 +146,8 @@ async function continueLookUp(deps: DepsWithKey, batch: LeasedBatch, position: P
 }
 
 /**
- * The same where the key that made the attempt cannot be used any more. The current key tells as much, if it sees the
- * attempt's file or batch, because then it is of the same project. If not, nobody can tell: the batch is held until a
+ * The same where the key that made the attempt cannot be used any more. The current key shows the same, if it sees the
+ * attempt's file or batch, because then it is of the same project. If not, it stays unknown: the batch is held until a
  * key that can is back, or, past the time by which it would have ended, goes the way of a lost one.
  */
 async function resolveWithoutKey(
@@ -172,7 +172,7 @@ async function resolveWithoutKey(
 }
 
 /**
- * Nobody can tell whether the batch was created: it is held, looked up again every hour, and past the time by which it
+ * It is unknown whether the batch was created: it is held, looked up again every hour, and past the time by which it
  * would have ended, it goes the way of a lost one.
  */
 async function resolveUnknown(

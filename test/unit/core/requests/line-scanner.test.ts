@@ -327,7 +327,7 @@ describe('LineScanner', () => {
     expect(found).toEqual(lines.map(({ length }) => length));
   });
 
-  it('refuses a chunk that stands in none of its slots', () => {
+  it('refuses a chunk that is in none of its slots', () => {
     const handlers = { onSpan: () => {}, onLine: () => {} };
     const scanner = new LineScanner(JOB_ID, handlers, {
       rules: OPENAI_RULES,
