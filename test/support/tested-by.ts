@@ -114,7 +114,12 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
   'test/unit/core/steps/collect/late-results.test.ts': ['src/core/lifecycle/executed.ts'],
   'test/unit/core/steps/ingest/fill-in.test.ts': ['src/contract/line-defaults.ts'],
   'test/unit/core/steps/ingest/id-runs.test.ts': ['src/core/steps/ingest/merge-ids.ts'],
-  'test/unit/core/steps/ingest/ingest.test.ts': ['src/core/steps/ingest/record-job.ts'],
+  'test/unit/core/steps/ingest/ingest.test.ts': [
+    'src/core/steps/ingest/carry-out.ts',
+    'src/core/steps/ingest/ingest-run.ts',
+    'src/core/steps/ingest/make-plan.ts',
+    'src/core/steps/ingest/record-job.ts',
+  ],
   'test/unit/core/steps/ingest/scan.test.ts': [
     'src/core/steps/ingest/duplicate-ids.ts',
     'src/core/steps/ingest/first-lines.ts',
