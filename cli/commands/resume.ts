@@ -55,6 +55,7 @@ export async function resume(jobIds: readonly string[], options: ResumeOptions):
 }
 
 async function release(jobs: DynamoDBJobs, jobIds: Iterable<string>): Promise<number> {
+  // Printed below instead: a command has no log.
   const telemetry = { record: () => {} };
   let status = EXIT_SUCCEEDED;
   for (const jobId of jobIds) {

@@ -85,7 +85,7 @@ export const EVENTS = {
   'listing.started': {
     level: 'info',
     message:
-      'The hourly listing of inputs begins here: objects that were put since then get a job even if their event is lost.',
+      "This stack's first poll ran. Objects put from `since` on get a job even if their event is lost; earlier ones are not run.",
     fields: { since: 'time' },
   },
   'listing.interrupted': {
@@ -102,13 +102,14 @@ export const EVENTS = {
   },
   'prefix.claimed': {
     level: 'info',
-    message: 'This stack now owns the prefix. Files that are put below it from now on are run by this stack.',
+    message:
+      'This stack now owns the prefix. Files that are put below it from `since` on are run by this stack.',
     fields: { prefix: 'key', since: 'time' },
   },
   'prefix.transferred': {
     level: 'info',
     message:
-      'This stack took the prefix over from another stack. It runs files that are put from now on; earlier files belong to the other stack.',
+      'This stack took the prefix over from another stack. It runs files that are put from `since` on; earlier files belong to the other stack.',
     fields: { prefix: 'key', since: 'time', from: 'name' },
   },
 
@@ -202,11 +203,11 @@ export const EVENTS = {
   'batch.withdrawn': {
     level: 'info',
     message:
-      'The batch was ended without being sent, for the reason in code. Its requests get their outcome, or are cut into smaller batches.',
+      'The batch was ended without being sent, for the reason in code, or without a code because the next tier needs the time. Its requests get their outcome, or their place in smaller batches or in that tier.',
     fields: {
       ...BATCH,
       requests: 'count',
-      code: 'code',
+      code: 'code?',
       recutTokens: 'count?',
       recutMicrodollars: 'count?',
     },
@@ -271,7 +272,7 @@ export const EVENTS = {
       'Whether OpenAI created the batch could not be found out before it must have ended, so it counts as lost. Its requests get their outcome or run again, as the route says.',
     fields: BATCH,
   },
-  'lookup.continued': {
+  'lookup.paused': {
     level: 'info',
     message:
       "The search for a batch in OpenAI's list did not fit into this invocation. The next one continues on the following page.",
@@ -301,7 +302,7 @@ export const EVENTS = {
       'Each request of this slice has been called or is left to the next tier. The answers are collected next.',
     fields: { ...SLICE, requests: 'count' },
   },
-  'slice.continued': {
+  'slice.paused': {
     level: 'info',
     message:
       'The calls of this slice stopped before the last one, because the time was over or OpenAI refused more. A later invocation calls the others.',
@@ -376,7 +377,7 @@ export const EVENTS = {
   'batch.lost': {
     level: 'warn',
     message:
-      'The batch does not end: OpenAI does not know it, or keeps it unfinished long past its time. It is held, and continues if OpenAI ends it after all; ask OpenAI about it, because its requests may have been charged.',
+      'The batch does not end: OpenAI does not know it, or keeps it unfinished long past its time. Its requests wait, and continue if OpenAI ends it after all. `batchdrop resume` cannot release it; ask OpenAI about it, because its requests may have been charged.',
     fields: REMOTE,
   },
   'batch.abandoned': {
@@ -467,7 +468,7 @@ export const EVENTS = {
       outputTokens: 'count',
     },
   },
-  'collect.continued': {
+  'collect.paused': {
     level: 'info',
     message: 'The results of the batch did not fit into this invocation. The next one continues.',
     fields: BATCH,
@@ -533,7 +534,7 @@ export const EVENTS = {
     message: 'The job cannot be finalized yet. It is tried again after waitMs.',
     fields: { ...JOB, reason: 'reason', waitMs: 'ms' },
   },
-  'finalize.continued': {
+  'finalize.paused': {
     level: 'info',
     message: 'Merging the results did not fit into this invocation. The next one continues.',
     fields: JOB,

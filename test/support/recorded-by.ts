@@ -8,6 +8,7 @@ import type { EventName } from '../../src/contract/events.ts';
 export const RECORDED_BY: Readonly<Record<string, readonly EventName[]>> = {
   'test/unit/core/drops/claim-prefixes.test.ts': ['prefix.claimed'],
   'test/unit/core/lifecycle/cancel.test.ts': [
+    'batch.withdrawn',
     'cancellation.requested',
     'job.cancelled',
     'reservation.released',
@@ -33,11 +34,11 @@ export const RECORDED_BY: Readonly<Record<string, readonly EventName[]>> = {
   'test/unit/core/steps/poll/late-sweep.test.ts': ['message.resent', 'poll.delayed', 'sweep.failed'],
   'test/unit/core/steps/poll/list-inputs.test.ts': ['inputs.discovered', 'listing.interrupted'],
   'test/unit/core/steps/poll/poll-time.test.ts': ['batches.queried', 'poll.shortened'],
-  'test/unit/core/steps/submit/look-up.test.ts': ['creation.unconfirmed', 'lookup.continued'],
+  'test/unit/core/steps/submit/look-up.test.ts': ['creation.unconfirmed', 'lookup.paused'],
   'test/unit/core/steps/submit/submit.test.ts': ['creation.deferred', 'creation.retried'],
   'test/parts/pipeline/api-keys.test.ts': ['collect.delayed', 'key.refused'],
   'test/parts/pipeline/budget.test.ts': ['batch.withdrawn', 'budget.exhausted', 'usage.mismatched'],
-  'test/parts/pipeline/call-faults.test.ts': ['pace.discarded', 'slice.continued'],
+  'test/parts/pipeline/call-faults.test.ts': ['pace.discarded', 'slice.paused'],
   'test/parts/pipeline/dropped-names.test.ts': ['marker.ignored'],
   'test/parts/pipeline/events.test.ts': [
     'finalize.postponed',
@@ -54,7 +55,7 @@ export const RECORDED_BY: Readonly<Record<string, readonly EventName[]>> = {
     'batch.held',
     'batch.resent',
     'batch.resumed',
-    'collect.continued',
+    'collect.paused',
   ],
   'test/parts/pipeline/files-of-creates.test.ts': ['creation.held', 'creation.refused'],
   'test/parts/pipeline/key-versions.test.ts': ['creation.abandoned', 'version.refused'],
@@ -81,5 +82,5 @@ export const RECORDED_BY: Readonly<Record<string, readonly EventName[]>> = {
   'test/parts/pipeline/unreadable.test.ts': ['input.withheld', 'inspection.failed'],
   'test/parts/pipeline/work-expiry.test.ts': ['work.removed'],
   'test/parts/runtime/handlers.test.ts': ['poll.failed', 'step.failed', 'visibility.unchanged'],
-  'test/system/pipeline/finalize-continues.test.ts': ['deletion.skipped', 'finalize.continued'],
+  'test/system/pipeline/finalize-continues.test.ts': ['deletion.skipped', 'finalize.paused'],
 };

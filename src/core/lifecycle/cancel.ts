@@ -10,6 +10,7 @@ import { toStopping, toWithdrawn } from './batch-transitions.ts';
 import { isWaiting, waitingFor } from './duplicate-jobs.ts';
 import { toCancelled } from './job-transitions.ts';
 
+/** What {@link cancelJob} works with. */
 export interface CancelDeps {
   jobs: JobStore;
   batches: ByKey<Pick<BatchService, 'getBatch' | 'cancelBatch'>>;
@@ -67,12 +68,12 @@ export async function cancelJob(
 }
 
 /**
- * Of a cancelled job: ends the batches that wait to be sent, as if OpenAI had refused them, and marks those that are,
- * or may be, at OpenAI, so that the poll cancels them there. What is being sent by a worker stays with it: the worker
- * looks at the job before it creates anything. The sweep collects what has ended.
+ * Of a cancelled job: ends the batches that wait to be sent, as if OpenAI had refused them, and marks those that are, or
+ * may be, at OpenAI, so that the poll cancels them there. A worker that is sending one of the former finds out by its next
+ * write, before it creates anything. The sweep collects what has ended.
  */
 export async function endWaiting(
-  deps: { jobs: Pick<JobStore, 'moveBatch'>; ambient: Pick<Ambient, 'now'> },
+  deps: Pick<CancelDeps, 'ambient' | 'telemetry'> & { jobs: Pick<JobStore, 'moveBatch'> },
   job: Pick<Job, 'cancelledAt'>,
   batches: readonly BatchRecord[],
 ): Promise<void> {
@@ -88,7 +89,10 @@ export async function endWaiting(
         await deps.jobs.moveBatch(batch, toStopping(batch, now), now);
       continue;
     }
-    await deps.jobs.moveBatch(batch, toWithdrawn(batch, { errors: [CANCELLED] }, now), now);
+    const withdrawn = toWithdrawn(batch, { errors: [CANCELLED] }, now);
+    if ((await deps.jobs.moveBatch(batch, withdrawn, now)) === undefined) continue;
+    const { jobId, batchId, requests } = batch;
+    deps.telemetry.record('batch.withdrawn', { jobId, batchId, requests, code: CANCELLED.code });
   }
 }
 

@@ -12,6 +12,7 @@ import { isWorthWaitingFor, type Pace, tierToBegin, tierToStay, workOf } from '.
 import { callsAtATime, paceOf } from './pace.ts';
 import { callsLedgerOf } from './scopes.ts';
 
+/** What {@link stepDown} works with. */
 export interface StepDownDeps {
   settings: Pick<Settings, 'quota'>;
   jobs: Pick<JobStore, 'moveBatch'>;
@@ -21,7 +22,7 @@ export interface StepDownDeps {
   telemetry: Telemetry;
 }
 
-/** What it takes to find out that an unanswered create made no batch: see submit.ts. */
+/** What it takes to find out that an unanswered create made no batch: see steps/submit/intent.ts. */
 const UNANSWERED_CREATE_MS = 20 * 60_000;
 
 /**
@@ -95,7 +96,9 @@ async function leave(
   const left = await deps.jobs.moveBatch(batch, leaving, now);
   if (left === undefined) return undefined;
   deps.telemetry.record('tier.changed', { jobId, batchId, state, from, to: goTo });
-  if (left.state === 'ended') await deps.outbox.collect({ v: 1, jobId, batchId });
+  if (left.state !== 'ended') return left;
+  deps.telemetry.record('batch.withdrawn', { jobId, batchId, requests: batch.requests });
+  await deps.outbox.collect({ v: 1, jobId, batchId });
   return left;
 }
 

@@ -605,7 +605,7 @@ class Slice {
       await this.#move(toCallsPaused(this.#batch, notBefore));
       // What rests is found by the sweep.
       if (refusals === 0) await outbox.call({ v: 1, jobId, batchId });
-      telemetry.record('slice.continued', {
+      telemetry.record('slice.paused', {
         ...this.#ids(),
         cause: stop.why,
         done: this.#calls.done,

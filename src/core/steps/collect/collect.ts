@@ -271,7 +271,7 @@ async function continueLater(
   const { jobId, batchId } = batch.record;
   await batch.move(transition);
   await deps.outbox.collect({ v: 1, jobId, batchId });
-  deps.telemetry.record('collect.continued', { jobId, batchId });
+  deps.telemetry.record('collect.paused', { jobId, batchId });
 }
 
 /** Joins a fetched file. One that does not read as it should is fetched again the next time. */

@@ -127,7 +127,7 @@ async function finalizeLeased(
   if (merged === 'taken over') return;
   if (merged === 'to be continued') {
     await deps.outbox.finalize({ v: 1, jobId });
-    deps.telemetry.record('finalize.continued', { jobId });
+    deps.telemetry.record('finalize.paused', { jobId });
     return;
   }
   const publication = {

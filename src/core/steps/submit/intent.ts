@@ -137,7 +137,7 @@ export async function resolveIntent(
 /** Keeps how far the list was read; the sweep brings the batch back. */
 async function continueLookUp(deps: DepsWithKey, batch: LeasedBatch, position: PagePosition): Promise<void> {
   const { jobId, batchId } = batch.record;
-  deps.telemetry.record('lookup.continued', {
+  deps.telemetry.record('lookup.paused', {
     jobId,
     batchId,
     pages: position.pages,

@@ -3,7 +3,7 @@
  *
  * OpenAI takes no idempotency key, so a create whose answer was lost may have made a batch or not. The intent is
  * recorded before the create; whoever finds an intent without an id looks the batch up by its nonce before anything
- * else. Only when it is surely absent (the look-back is complete, time has passed for lists to catch up, and the input
+ * else. Only when it is surely absent (the look-up is complete, time has passed for lists to catch up, and the input
  * file has been deleted, so that a create still on its way would fail) does a new attempt begin, with a new file and a
  * new nonce.
  */
@@ -68,13 +68,13 @@ async function submitLeased(deps: DepsWithKey, batch: LeasedBatch): Promise<void
   const { state, stop } = batch.record;
   const mayBeWithdrawn = state === 'admitted' || state === 'uploaded';
   if (job?.cancelledAt !== undefined && mayBeWithdrawn) {
-    await batch.move(toWithdrawn(batch.record, { errors: [CANCELLED] }, deps.ambient.now()));
+    await withdraw(deps, batch, { errors: [CANCELLED] });
     await giveBack(deps, batch.record.admission);
     return;
   }
   // The ladder left it while nobody knew whether it had been created.
   if (stop?.goTo !== undefined && mayBeWithdrawn) {
-    await batch.move(toWithdrawn(batch.record, { errors: [], goTo: stop.goTo }, deps.ambient.now()));
+    await withdraw(deps, batch, { errors: [], goTo: stop.goTo });
     return;
   }
   if (state === 'admitted') {
@@ -153,8 +153,19 @@ async function giveUp(
   batch: LeasedBatch,
   reason: { code: string; message: string },
 ): Promise<void> {
-  await batch.move(toWithdrawn(batch.record, { errors: [reason] }, deps.ambient.now()));
+  await withdraw(deps, batch, { errors: [reason] });
   await giveBack(deps, batch.record.admission);
+}
+
+/** Ends a batch of which nothing was sent; collect gives its requests their outcome, or their place in the next tier. */
+async function withdraw(
+  deps: DepsWithKey,
+  batch: LeasedBatch,
+  why: Parameters<typeof toWithdrawn>[1],
+): Promise<void> {
+  const { jobId, batchId, requests } = batch.record;
+  await batch.move(toWithdrawn(batch.record, why, deps.ambient.now()));
+  deps.telemetry.record('batch.withdrawn', { jobId, batchId, requests, code: why.errors[0]?.code });
 }
 
 /** What was reserved for an attempt that is over. */
