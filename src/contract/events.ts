@@ -377,7 +377,7 @@ export const EVENTS = {
   'batch.lost': {
     level: 'warn',
     message:
-      'The batch does not end: OpenAI does not know it, or keeps it unfinished long past its time. Its requests wait, and continue if OpenAI ends it after all. `batchdrop resume` cannot release it; ask OpenAI about it, because its requests may have been charged.',
+      'OpenAI does not know the batch, or keeps it unfinished long past its time. Its requests wait, and continue if OpenAI ends it; `batchdrop resume` cannot release them. Ask OpenAI about it, because it may have been charged.',
     fields: REMOTE,
   },
   'batch.abandoned': {
