@@ -1,5 +1,6 @@
 import { Construct } from 'constructs';
 import type { EnvVars, finalizeEnv } from '../src/contract/env.ts';
+import { consumerFunctionProps } from './consumer.ts';
 import {
   allowPutEvents,
   allowSweep,
@@ -21,14 +22,9 @@ export class Finalize extends Construct {
     super(scope, id);
     const { storage, apiKey, finalizeQueue } = props;
     const fn = new PipelineFunction(this, 'Function', {
-      capability: 'finalize',
+      ...consumerFunctionProps('finalize', props),
       description: 'Merges the results of a job in input order and writes its receipt',
       memorySize: RESULTS_MEMORY_MB,
-      timeout: finalizeQueue.consumerTimeout,
-      continuesItself: true,
-      logRetention: props.logRetention,
-      reservedConcurrency: props.reservedConcurrency?.finalize,
-      layers: [props.settingsLayer],
       environment: {
         ...commonEnvironment('finalize', props),
         ...openaiEnvironment(props),

@@ -2,6 +2,7 @@ import * as events from 'aws-cdk-lib/aws-events';
 import * as targets from 'aws-cdk-lib/aws-events-targets';
 import { Construct } from 'constructs';
 import type { EnvVars, ingestEnv } from '../src/contract/env.ts';
+import { consumerFunctionProps } from './consumer.ts';
 import {
   allowPutEvents,
   allowSweep,
@@ -28,15 +29,10 @@ export class Ingest extends Construct {
     super(scope, id);
     const { storage, ingestQueue } = props;
     const fn = new PipelineFunction(this, 'Function', {
-      capability: 'ingest',
+      ...consumerFunctionProps('ingest', props),
       description: 'Checks a dropped file line by line and cuts it into batches',
       memorySize: 512,
-      timeout: ingestQueue.consumerTimeout,
-      continuesItself: true,
-      logRetention: props.logRetention,
-      reservedConcurrency: props.reservedConcurrency?.ingest,
       loadedLate: TOKENIZERS,
-      layers: [props.settingsLayer],
       environment: {
         ...commonEnvironment('ingest', props),
         ...consumerEnvironment(props),

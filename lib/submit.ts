@@ -1,12 +1,7 @@
 import { Construct } from 'constructs';
 import type { EnvVars, submitEnv } from '../src/contract/env.ts';
-import {
-  allowSweep,
-  type ConsumerProps,
-  commonEnvironment,
-  consumerEnvironment,
-  openaiEnvironment,
-} from './environment.ts';
+import { allowBatchWork, batchEnvironment, consumerFunctionProps } from './consumer.ts';
+import type { ConsumerProps } from './environment.ts';
 import { heapLimits } from './heap.ts';
 import { PipelineFunction } from './pipeline-function.ts';
 
@@ -19,28 +14,15 @@ export class Submit extends Construct {
 
   constructor(scope: Construct, id: string, props: ConsumerProps) {
     super(scope, id);
-    const { storage, apiKey, submitQueue } = props;
-    const fn = new PipelineFunction(this, 'Function', {
-      capability: 'submit',
+    this.fn = new PipelineFunction(this, 'Function', {
+      ...consumerFunctionProps('submit', props),
       description: 'Uploads a batch to OpenAI and starts it',
       memorySize: MEMORY_MB,
-      timeout: submitQueue.consumerTimeout,
-      continuesItself: true,
-      logRetention: props.logRetention,
-      reservedConcurrency: props.reservedConcurrency?.submit,
-      layers: [props.settingsLayer],
       environment: {
-        ...commonEnvironment('submit', props),
-        ...openaiEnvironment(props),
+        ...batchEnvironment('submit', props),
         NODE_OPTIONS: heapLimits(MEMORY_MB),
-        ...consumerEnvironment(props),
       } satisfies EnvVars<typeof submitEnv>,
     });
-    this.fn = fn;
-    storage.allowRead(fn, ['input', 'work']);
-    storage.allowWrite(fn, ['work']);
-    allowSweep(fn, props);
-    apiKey.allowRead(fn);
-    submitQueue.deliverTo(fn, 'maxConcurrency.submit', props.maxConcurrency);
+    allowBatchWork(this.fn, 'submit', props);
   }
 }

@@ -33,7 +33,10 @@ class UnreadableMessageError extends BatchdropError {}
 /**
  * A handler for an SQS event source with `ReportBatchItemFailures`. It runs the messages one after the other; those
  * that fail come back alone, and soon: after a backoff, rather than after the visibility timeout of the queue, which
- * is as long as the longest run. A step that has to wait does not fail: see core/step-failure.ts.
+ * is as long as the longest run. A step that has to wait does not fail: see core/lifecycle/step-failure.ts.
+ *
+ * Each `lambdas/<step>/handler.ts` calls this with its own step; they are separate files because a bundle contains what
+ * its entry imports, and a factory that knew all steps would put all of them into each function.
  *
  * @param options.schema of the message body, which is JSON.
  * @param options.queueUrl the event source, for the visibility of what failed.

@@ -1,0 +1,46 @@
+/** What the functions that work off a queue have in common. */
+import {
+  allowSweep,
+  type ConsumerProps,
+  commonEnvironment,
+  consumerEnvironment,
+  openaiEnvironment,
+} from './environment.ts';
+import type { Capability, PipelineFunction } from './pipeline-function.ts';
+
+/** The capabilities that work off a queue. */
+type Consumer = Exclude<Capability, 'poll'>;
+
+/** The capabilities that work on one batch at a time. */
+type BatchConsumer = 'submit' | 'call' | 'collect';
+
+/** Props of the function of a capability that works off a queue. */
+export function consumerFunctionProps(capability: Consumer, props: ConsumerProps) {
+  return {
+    capability,
+    timeout: props[`${capability}Queue`].consumerTimeout,
+    continuesItself: true,
+    logRetention: props.logRetention,
+    reservedConcurrency: props.reservedConcurrency?.[capability],
+    layers: [props.settingsLayer],
+  };
+}
+
+/** Variables of a function that works on batches. */
+export function batchEnvironment(capability: BatchConsumer, props: ConsumerProps) {
+  return {
+    ...commonEnvironment(capability, props),
+    ...openaiEnvironment(props),
+    ...consumerEnvironment(props),
+  };
+}
+
+/** Lets a function work on batches: read the input, write below `work/`, ask OpenAI, sweep, receive its messages. */
+export function allowBatchWork(fn: PipelineFunction, capability: BatchConsumer, props: ConsumerProps): void {
+  const { storage, apiKey, maxConcurrency } = props;
+  storage.allowRead(fn, ['input', 'work']);
+  storage.allowWrite(fn, ['work']);
+  allowSweep(fn, props);
+  apiKey.allowRead(fn);
+  props[`${capability}Queue`].deliverTo(fn, `maxConcurrency.${capability}`, maxConcurrency);
+}
