@@ -1,7 +1,7 @@
 /** What became of the requests of a batch, and what they cost. */
 import * as z from 'zod';
 import type { PricedTier } from '../../contract/rates.ts';
-import { usageSchema } from './usage.ts';
+import { noUsage, usageSchema } from './usage.ts';
 
 const count = z.int().min(0);
 
@@ -67,3 +67,20 @@ export const outcomeSchema = z.object({
 });
 /** What collecting a batch found, by request. */
 export type BatchOutcome = z.infer<typeof outcomeSchema>;
+
+/** The outcome of a batch before any of its requests is counted. */
+export function noOutcome(): BatchOutcome {
+  return {
+    succeeded: 0,
+    failed: 0,
+    retried: 0,
+    failedByCode: {},
+    possiblyBilledTwice: {},
+    incomplete: 0,
+    filtered: 0,
+    cutOtherwise: 0,
+    repairedLines: 0,
+    strayLines: 0,
+    usage: noUsage(),
+  };
+}

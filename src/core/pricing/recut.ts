@@ -6,7 +6,7 @@ import { type BatchRecord, tokensOf } from '../model/batch.ts';
 export interface Part {
   entries: ManifestEntries;
   /** Absent if the batch has no estimate either: four bytes a token are good for the queue, but bound no money. */
-  tokens?: number;
+  tokens?: number | undefined;
 }
 
 /** What is known of the tokens of a batch that is to be cut. */

@@ -186,6 +186,9 @@ export type Refusal =
   /** Some requests end with an error of their own; the rest goes again, in two halves if `inHalves`. */
   | { kind: 'repair'; errorOf(index: number): StatedError | undefined; inHalves: boolean };
 
+/** See {@link Refusal}. */
+export type Repair = Extract<Refusal, { kind: 'repair' }>;
+
 /** How often the lines that OpenAI names are taken out before the rest is halved: it may name one at a time. */
 const MAX_REPAIRS = 3;
 
@@ -232,4 +235,19 @@ export function decideRefusal(
   if (isHalved && batch.requests > 1) return { kind: 'repair', errorOf: () => undefined, inHalves: true };
   if (kind === 'line') return { kind: 'repair', errorOf: () => error, inHalves: false };
   return { kind: 'again', error };
+}
+
+/** What becomes of the requests of a refused batch; none was executed, so this costs none of their rounds. */
+export function decideRepair(
+  entries: Pick<ManifestEntries, 'count' | 'tried'>,
+  { errorOf }: Repair,
+): Decisions {
+  const of = Array.from({ length: entries.count }, (_, index): Decision => {
+    const tried = entries.tried(index);
+    const error = errorOf(index);
+    return error === undefined
+      ? { kind: 'retry', tried }
+      : { kind: 'failed', tried, code: error.code, stated: error };
+  });
+  return { of };
 }
