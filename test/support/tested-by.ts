@@ -44,6 +44,7 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
     'src/core/steps/finalize/event.ts',
     'src/core/steps/finalize/finalize.ts',
     'src/core/steps/finalize/merge-results.ts',
+    'src/core/steps/finalize/originals.ts',
     'src/core/steps/finalize/terms.ts',
   ],
   'test/parts/pipeline/restore.test.ts': ['src/core/lifecycle/outcome-file.ts'],
