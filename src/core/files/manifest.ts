@@ -7,7 +7,7 @@
  * 0   8  line number in the input, 1-based, float64
  * 8   8  offset of the first byte in the source, float64
  * 16  4  length in bytes, uint32
- * 20  4  how often the request has been tried before this batch (attempts.ts), and the most it may be answered with
+ * 20  4  how often the request has been tried before this batch (tries.ts), and the most it may be answered with
  *        (output-limit.ts), uint32
  * 24  8  hash of the custom_id: two uint32 (see custom-id-hash.ts)
  * ```

@@ -161,28 +161,28 @@ export function toEnded(
 /** It ends before anything of it was sent, as if OpenAI had refused it; collect gives its requests their outcome. */
 export function toWithdrawn(
   batch: Batch,
-  why: { errors: BatchLevelError[]; goTo?: Tier; recut?: BatchPatch['recut'] },
+  why: { errors: BatchLevelError[]; nextTier?: Tier; recut?: BatchPatch['recut'] },
   now: number,
 ): BatchTransition {
-  const { errors, goTo, recut } = why;
+  const { errors, nextTier, recut } = why;
   return to('withdrawn', batch, {
     ending: { status: 'failed', errors, endedAt: now },
-    ...(goTo === undefined ? {} : { stop: { goTo } }),
+    ...(nextTier === undefined ? {} : { stop: { nextTier } }),
     ...(recut === undefined ? {} : { recut }),
   });
 }
 
-/** All requests of a slice have a line. @param goTo the tier that those continue in which were not called. */
+/** All requests of a slice have a line. @param nextTier the tier that those continue in which were not called. */
 export function toCalled(
   batch: Batch,
   file: FetchedFile,
-  goTo: Tier | undefined,
+  nextTier: Tier | undefined,
   now: number,
 ): BatchTransition {
   return to('called', batch, {
     ending: { status: 'completed', endedAt: now },
     download: { fetched: [file] },
-    ...(goTo === undefined ? {} : { stop: { goTo } }),
+    ...(nextTier === undefined ? {} : { stop: { nextTier } }),
   });
 }
 
@@ -284,10 +284,12 @@ export function toKeyReplaced(batch: Batch): BatchTransition {
   return to('keyReplaced', batch, { attempt: { keyVersion: undefined } });
 }
 
-/** It is to be cancelled at OpenAI, where it is or may be. @param goTo the tier that what it leaves continues in. */
-export function toStopping(batch: BatchRecord, now: number, goTo?: Tier): BatchTransition {
+/** It is to be cancelled at OpenAI, where it is or may be. @param nextTier the tier that what it leaves continues in. */
+export function toStopping(batch: BatchRecord, now: number, nextTier?: Tier): BatchTransition {
   const { cancelRequestedAt = now } = batch.stop ?? {};
-  return to('stopping', batch, { stop: { cancelRequestedAt, ...(goTo === undefined ? {} : { goTo }) } });
+  return to('stopping', batch, {
+    stop: { cancelRequestedAt, ...(nextTier === undefined ? {} : { nextTier }) },
+  });
 }
 
 /** OpenAI shows it alive. @param isStuck it is to be cancelled, because it does not end. */

@@ -238,7 +238,7 @@ const GROUPS = {
     /** When it was decided to cancel the batch at OpenAI; the poll repeats that until it ends. */
     cancelRequestedAt: z.exactOptional(time),
     /** The tier that what it leaves continues in; set when the ladder ends the batch. */
-    goTo: z.exactOptional(tierSchema),
+    nextTier: z.exactOptional(tierSchema),
   }),
   /** How it ended: OpenAI's last word, or ours for a batch that OpenAI never ended or never had. */
   ending: z.object({

@@ -1,6 +1,6 @@
 /**
  * The most output tokens that a request may be answered with, as it says itself: one byte of its manifest entry, the
- * fourth of those that count its tries (see attempts.ts), so that every batch that the request is ever in knows what
+ * fourth of those that count its tries (see tries.ts), so that every batch that the request is ever in knows what
  * it may cost.
  */
 

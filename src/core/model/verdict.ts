@@ -1,5 +1,5 @@
 /** What one line of results says of its request, in the words of the core: every provider's answers come to these. */
-import type { Cause } from './attempts.ts';
+import type { Cause } from './tries.ts';
 
 /** What is known of a request, to judge its answer by. */
 export interface Asked {

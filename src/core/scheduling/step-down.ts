@@ -36,7 +36,7 @@ export async function stepDown(deps: StepDownDeps, batches: readonly BatchRecord
   const paces = new Map<string, (tier: Tier) => Pace>();
   for (const batch of batches) {
     const { ladder, model, state } = batch;
-    if (ladder === undefined || batch.stop?.goTo !== undefined) continue;
+    if (ladder === undefined || batch.stop?.nextTier !== undefined) continue;
     if (state === 'ended' || state === 'collected') continue;
     const tier = tierOf(batch);
     if (tier !== 'batch' && state !== 'planned') continue;
@@ -82,20 +82,20 @@ export async function readPaces(
 async function leave(
   deps: StepDownDeps,
   batch: BatchRecord,
-  goTo: Tier,
+  nextTier: Tier,
   now: number,
 ): Promise<BatchRecord | undefined> {
   const { jobId, batchId, state } = batch;
   const from = tierOf(batch);
   const isOrMayBeThere = state === 'submitting' || state === 'submitted';
   const leaving = isOrMayBeThere
-    ? toStopping(batch, now, goTo)
+    ? toStopping(batch, now, nextTier)
     : from === 'batch'
-      ? toWithdrawn(batch, { errors: [], goTo }, now)
-      : toTier(batch, goTo);
+      ? toWithdrawn(batch, { errors: [], nextTier }, now)
+      : toTier(batch, nextTier);
   const left = await deps.jobs.moveBatch(batch, leaving, now);
   if (left === undefined) return undefined;
-  deps.telemetry.record('tier.changed', { jobId, batchId, state, from, to: goTo });
+  deps.telemetry.record('tier.changed', { jobId, batchId, state, from, to: nextTier });
   if (left.state !== 'ended') return left;
   deps.telemetry.record('batch.withdrawn', { jobId, batchId, requests: batch.requests });
   await deps.outbox.collect({ v: 1, jobId, batchId });
@@ -104,5 +104,5 @@ async function leave(
 
 /** Whether a batch ended without having been sent, because its requests continue in another tier. */
 export function isWithdrawn({ stop, remote, calls }: BatchRecord): boolean {
-  return stop?.goTo !== undefined && remote === undefined && calls === undefined;
+  return stop?.nextTier !== undefined && remote === undefined && calls === undefined;
 }

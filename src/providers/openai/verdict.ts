@@ -5,8 +5,8 @@
  */
 
 import { asObject, type JsonObject, objectsIn } from '../../core/base/json-value.ts';
-import type { Cause } from '../../core/model/attempts.ts';
 import { ANSWER_TOO_SLOW, NOT_SENT } from '../../core/model/outcome-codes.ts';
+import type { Cause } from '../../core/model/tries.ts';
 import type { Asked, OperatorScope, Verdict } from '../../core/model/verdict.ts';
 import { cutOf, holdsAnswer } from './answer.ts';
 import { ENDPOINTS } from './endpoints/all.ts';

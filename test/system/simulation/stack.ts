@@ -367,8 +367,8 @@ class WatchedJobs extends MemoryJobs {
       this.#world.note('money:refused');
     if (after.ending?.errors?.some(({ code }) => code === 'input_unreadable'))
       this.#world.note('denied later:given up');
-    const to = after.stop?.goTo ?? after.tier;
-    if (to !== undefined && to !== (before!.stop?.goTo ?? before!.tier))
+    const to = after.stop?.nextTier ?? after.tier;
+    if (to !== undefined && to !== (before!.stop?.nextTier ?? before!.tier))
       this.#world.note(`ladder:${before!.tier ?? 'batch'} -> ${to}`);
     if (after.remote?.openaiBatchId !== undefined) {
       this.#openai.recorded.add(after.remote?.openaiBatchId);

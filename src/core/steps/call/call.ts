@@ -148,7 +148,7 @@ type Stop =
   /** OpenAI has no room: the slice rests. */
   | { why: 'refused' }
   /** What was not called goes on elsewhere: in another tier, or when a person has acted; or the job was cancelled. */
-  | { why: 'over'; goTo?: Tier };
+  | { why: 'over'; nextTier?: Tier };
 
 /** One worker's turn at a slice. */
 class Slice {
@@ -474,9 +474,9 @@ class Slice {
 
   /** What is left continues in the next tier, if there is one. */
   #goToNextTier(): boolean {
-    const goTo = this.#nextTier();
-    if (goTo !== undefined) this.#halt({ why: 'over', goTo });
-    return goTo !== undefined;
+    const nextTier = this.#nextTier();
+    if (nextTier !== undefined) this.#halt({ why: 'over', nextTier });
+    return nextTier !== undefined;
   }
 
   #add(index: number, line: string): void {
@@ -515,7 +515,7 @@ class Slice {
       return;
     }
     const next = await this.#tierAt(this.#deps.ambient.now());
-    if (next !== this.#tier) this.#halt({ why: 'over', goTo: next });
+    if (next !== this.#tier) this.#halt({ why: 'over', nextTier: next });
   }
 
   /** The tier that what is left as of now is to be in at a time. */
@@ -623,8 +623,8 @@ class Slice {
     await this.#deps.objects.put(key, body);
     const fetchedAt = ambient.now();
     const file = { fileId: 'calls', key, bytes: body.length, crc32: crc32(body), fetchedAt };
-    const goTo = stop?.why === 'over' ? stop.goTo : undefined;
-    await this.#end(toCalled(this.#batch, file, goTo, ambient.now()));
+    const nextTier = stop?.why === 'over' ? stop.nextTier : undefined;
+    await this.#end(toCalled(this.#batch, file, nextTier, ambient.now()));
   }
 
   async #end(transition: BatchTransition): Promise<void> {

@@ -5,7 +5,6 @@
 
 import type { ManifestEntries } from '../../files/manifest.ts';
 import { surelyDidNotBegin } from '../../lifecycle/executed.ts';
-import { type Cause, isExhausted, withAttempt } from '../../model/attempts.ts';
 import type { BatchLevelError, BatchRecord } from '../../model/batch.ts';
 import type { Job } from '../../model/job.ts';
 import {
@@ -19,6 +18,7 @@ import {
   TIER_NOT_OFFERED,
   UNPRICED_MODEL,
 } from '../../model/outcome-codes.ts';
+import { type Cause, isExhausted, withTry } from '../../model/tries.ts';
 import type { Cut, OperatorScope, Verdict } from '../../model/verdict.ts';
 import type { ErrorRules } from '../../ports/provider-rules.ts';
 
@@ -106,10 +106,13 @@ export function decide(
     if (verdict?.kind === 'succeeded') return verdict;
     if (verdict === undefined && results.isUnreadable) return unreadable(tried);
     if (verdict?.kind === 'failed')
-      return { kind: 'failed', tried: withAttempt(tried, 'transient'), code: verdict.code };
+      return { kind: 'failed', tried: withTry(tried, 'transient'), code: verdict.code };
     if (verdict?.kind === 'lost')
-      return { kind: 'failed', tried: withAttempt(tried, 'lost'), code: verdict.code, lost: verdict.code };
-    if (verdict?.kind === 'unsent' || (batch.stop?.goTo !== undefined && isUnexecuted(verdict, absent.cause)))
+      return { kind: 'failed', tried: withTry(tried, 'lost'), code: verdict.code, lost: verdict.code };
+    if (
+      verdict?.kind === 'unsent' ||
+      (batch.stop?.nextTier !== undefined && isUnexecuted(verdict, absent.cause))
+    )
       return mayRetry
         ? { kind: 'retry', tried }
         : { kind: 'failed', tried, code: CANCELLED.code, stated: CANCELLED };
@@ -123,7 +126,7 @@ export function decide(
       verdict === undefined
         ? absent
         : { code: verdict.code, cause: verdict.kind === 'retry' ? verdict.cause : ('transient' as const) };
-    const now = withAttempt(tried, cause);
+    const now = withTry(tried, cause);
     const lost = cause === 'lost' ? { lost: code } : {};
     if (mayRetry && !isExhausted(now, job.route)) return { kind: 'retry', tried: now, ...lost };
     return verdict === undefined

@@ -48,7 +48,7 @@ export async function tierOfNext(
   batch: BatchRecord,
   next: ManifestEntries,
 ): Promise<Tier> {
-  const tier = batch.stop?.goTo ?? tierOf(batch);
+  const tier = batch.stop?.nextTier ?? tierOf(batch);
   const { ladder } = batch;
   if (ladder === undefined || next.count === 0) return tier;
   const bytes = renderedBytes(next);

@@ -2,9 +2,9 @@ import { asUtf8 } from '../../base/utf8.ts';
 import { openaiErrorLine, statedErrorLine } from '../../files/error-line.ts';
 import { type Manifest, ManifestEntries, type ManifestEntry } from '../../files/manifest.ts';
 import { RunWriter } from '../../files/run-file.ts';
-import { attemptsOf } from '../../model/attempts.ts';
 import { type BatchRecord, isSlice, type RunRef } from '../../model/batch.ts';
 import { type BatchOutcome, noOutcome } from '../../model/outcome.ts';
+import { triesOf } from '../../model/tries.ts';
 import type { Cut } from '../../model/verdict.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
 import { CodeCounts } from './code-counts.ts';
@@ -90,7 +90,7 @@ export class OutcomeWriter {
   #addToNext(entry: ManifestEntry, { tried, lost }: Retry): void {
     this.#counts.retried++;
     if (isSlice(this.#batch) && tried !== entry.tried)
-      this.failedTries = Math.max(this.failedTries, attemptsOf(tried));
+      this.failedTries = Math.max(this.failedTries, triesOf(tried));
     if (lost !== undefined) this.#billedTwice.add(lost);
     this.next.push({ ...entry, tried });
   }
@@ -102,7 +102,7 @@ export class OutcomeWriter {
     const context = {
       line,
       ...(this.#lines.isInput ? { byte: offset } : {}),
-      rounds: attemptsOf(tried),
+      rounds: triesOf(tried),
     };
     const text =
       stated === undefined

@@ -48,7 +48,7 @@ async function recut(
   const batch = leased.record;
   const { jobId, batchId, repairs } = batch;
   const { nextManifest } = workKeys(deps.settings.layout, jobId).collected(batchId, deps.ambient.nonce());
-  const shared = { ...inTier(batch.stop?.goTo), ...(repairs === undefined ? {} : { repairs }) };
+  const shared = { ...inTier(batch.stop?.nextTier), ...(repairs === undefined ? {} : { repairs }) };
   const next = await writeNextBatches(deps, batch, { source, nextManifest }, parts, shared);
   const outcome = { ...noOutcome(), retried: batch.requests };
   await leased.move(toCollected(batch, await writeOutcomeOnce(deps, batch, { outcome, next })));

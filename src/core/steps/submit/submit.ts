@@ -73,8 +73,8 @@ async function submitLeased(deps: DepsWithKey, batch: LeasedBatch): Promise<void
     return;
   }
   // The ladder left it while nobody knew whether it had been created.
-  if (stop?.goTo !== undefined && mayBeWithdrawn) {
-    await withdraw(deps, batch, { errors: [], goTo: stop.goTo });
+  if (stop?.nextTier !== undefined && mayBeWithdrawn) {
+    await withdraw(deps, batch, { errors: [], nextTier: stop.nextTier });
     return;
   }
   if (state === 'admitted') {

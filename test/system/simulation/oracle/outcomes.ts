@@ -48,7 +48,7 @@ function strictOutcomeOf(
       output: answered.line!.replace('"custom_id":""', () => `"custom_id":${JSON.stringify(line.customId)}`),
     };
   const leftByLadder = new Set(
-    batches.flatMap(({ stop, remote }) => (stop?.goTo === undefined ? [] : [remote?.openaiBatchId])),
+    batches.flatMap(({ stop, remote }) => (stop?.nextTier === undefined ? [] : [remote?.openaiBatchId])),
   );
   const counted = runs.filter(
     (run) => usesUpATry(run) && !(run.result === 'unexecuted' && leftByLadder.has(run.batch.id)),

@@ -43,7 +43,7 @@ const full = (state: BatchState): BatchRecord =>
     admission: { reservation: 'r', sentAlone: true },
     attempt: attemptOf({ keyVersion: 'k', fileTries: 1, intentAt: NOW, fencedAt: NOW }),
     remote: remoteOf({ outputFileId: 'o', errorFileId: 'e', unreachableSince: NOW }),
-    stop: { cancelRequestedAt: NOW, goTo: 'flex' },
+    stop: { cancelRequestedAt: NOW, nextTier: 'flex' },
     ending: endingOf(),
     download: { fetched: [FILE], lateResults: 1 },
     results: resultsOf(),

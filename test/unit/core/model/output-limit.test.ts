@@ -2,8 +2,8 @@
 
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { attemptsOf, withAttempt } from '../../../../src/core/model/attempts.ts';
 import { outputLimitIn, withOutputLimit } from '../../../../src/core/model/output-limit.ts';
+import { triesOf, withTry } from '../../../../src/core/model/tries.ts';
 import { ENDPOINTS } from '../../../../src/providers/openai/endpoints/all.ts';
 import { propertyRuns } from '../../../support/property-runs.ts';
 
@@ -24,7 +24,7 @@ test.each([0, 1, 2, 16, 1_024, 4_096, 131_072, 2 ** 30])('%d is kept exactly', (
 
 test('a request that names no limit stays so, as do entries of before there were limits', () => {
   expect(outputLimitIn(withOutputLimit(0, undefined))).toBeUndefined();
-  expect(outputLimitIn(withAttempt(0, 'lost'))).toBeUndefined();
+  expect(outputLimitIn(withTry(0, 'lost'))).toBeUndefined();
 });
 
 test('tries and limit do not touch each other', () => {
@@ -35,9 +35,9 @@ test('tries and limit do not touch each other', () => {
       }),
       fc.option(fc.nat(100_000), { nil: undefined }),
       (causes, tokens) => {
-        const tried = causes.reduce(withAttempt, withOutputLimit(0, tokens));
+        const tried = causes.reduce(withTry, withOutputLimit(0, tokens));
         expect(outputLimitIn(tried)).toBe(outputLimitIn(withOutputLimit(0, tokens)));
-        expect(attemptsOf(tried)).toBe(attemptsOf(causes.reduce(withAttempt, 0)));
+        expect(triesOf(tried)).toBe(triesOf(causes.reduce(withTry, 0)));
         expect(tried).toBe(tried >>> 0);
       },
     ),

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Cause } from '../../../../src/core/model/attempts.ts';
+import type { Cause } from '../../../../src/core/model/tries.ts';
 import type { Asked, OperatorScope, Verdict } from '../../../../src/core/model/verdict.ts';
 import { bodyOf } from '../../../../src/core/results/line-body.ts';
 import { ENDPOINTS } from '../../../../src/providers/openai/endpoints/all.ts';

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { routeSchema } from '../../../../../src/contract/route.ts';
-import { attemptsOf, type Cause, withAttempt } from '../../../../../src/core/model/attempts.ts';
 import type { BatchLevelError, BatchRecord } from '../../../../../src/core/model/batch.ts';
+import { type Cause, triesOf, withTry } from '../../../../../src/core/model/tries.ts';
 import type { Verdict } from '../../../../../src/core/model/verdict.ts';
 import { type Decision, decide, decideRefusal } from '../../../../../src/core/steps/collect/decide.ts';
 import { OPENAI_RULES } from '../../../../../src/providers/openai/rules.ts';
@@ -13,7 +13,7 @@ const route = routeSchema.parse({ ...BATCH_ONLY, name: 'default', prefix: 'input
 const OK: Verdict = { kind: 'succeeded' };
 const retry = (code: string, cause: Cause): Verdict => ({ kind: 'retry', code, cause });
 const operator = (code: string, scope: 'key' | 'model'): Verdict => ({ kind: 'operator', code, scope });
-const tries = (...causes: Cause[]): number => causes.reduce(withAttempt, 0);
+const tries = (...causes: Cause[]): number => causes.reduce(withTry, 0);
 
 function decideAll(
   verdicts: (Verdict | undefined)[],
@@ -204,7 +204,7 @@ describe('decide', () => {
           rounds++;
           const decision = decideOne(one, { tried });
           if (decision.kind !== 'retry') {
-            if (decision.kind === 'failed') expect(attemptsOf(decision.tried)).toBe(rounds);
+            if (decision.kind === 'failed') expect(triesOf(decision.tried)).toBe(rounds);
             break;
           }
           tried = decision.tried;

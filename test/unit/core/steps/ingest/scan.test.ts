@@ -10,9 +10,9 @@ import { readManifest, renderedBytes } from '../../../../../src/core/files/manif
 import type { Plan } from '../../../../../src/core/files/plan.ts';
 import { renderBatch } from '../../../../../src/core/files/render.ts';
 import { readRunIndex } from '../../../../../src/core/files/run-file.ts';
-import { attemptsOf } from '../../../../../src/core/model/attempts.ts';
 import type { Job } from '../../../../../src/core/model/job.ts';
 import { type BatchLimits, MAX_GROUPS, MAX_LINE_BYTES } from '../../../../../src/core/model/limits.ts';
+import { triesOf } from '../../../../../src/core/model/tries.ts';
 import type { ObjectStore } from '../../../../../src/core/ports/objects.ts';
 import { checkLine, type ValidLine } from '../../../../../src/core/requests/check-line.ts';
 import type { ScanDeps } from '../../../../../src/core/steps/ingest/scan-state.ts';
@@ -105,7 +105,7 @@ async function readBatches(objects: MemoryObjects, plan: Plan, hashMask = 0xffff
       const { line, tried, hash0, hash1 } = manifest.entries.at(index);
       hasher.hashText(JSON.parse(text).custom_id);
       const masked = [(hasher.hash0 & hashMask) >>> 0, ((hasher.hash1 & hashMask) | 1) >>> 0];
-      expect([hash0, hash1, attemptsOf(tried)]).toEqual([...masked, 0]);
+      expect([hash0, hash1, triesOf(tried)]).toEqual([...masked, 0]);
       return { line, text };
     });
     // Results are joined by hash.

@@ -63,7 +63,7 @@ test('a batch that the ladder left while its create was refused for a young file
   batches.createBatch = async () => {
     creates++;
     // As the sweep does meanwhile, once no time is left for a batch.
-    const left = { stop: { goTo: 'flex', cancelRequestedAt: NOW } } as const;
+    const left = { stop: { nextTier: 'flex', cancelRequestedAt: NOW } } as const;
     await deps.jobs.moveBatch(await read(), batchWrite('submitting', left), NOW);
     throw new CreateRefusedError('not ready', 400, undefined, 'file_not_ready');
   };
@@ -72,6 +72,6 @@ test('a batch that the ladder left while its create was refused for a young file
   expect(waiting).toMatchObject({ state: 'uploaded', attempt: { inputFileId: 'file-1' } });
   clock.now = waiting.wait!.notBefore!;
   await submit(deps, message);
-  expect(await read()).toMatchObject({ state: 'ended', stop: { goTo: 'flex' } });
+  expect(await read()).toMatchObject({ state: 'ended', stop: { nextTier: 'flex' } });
   expect(creates).toBe(1);
 });

@@ -15,18 +15,18 @@ const SHIFT: Record<Cause, number> = { unexecuted: 0, transient: 8, lost: 16 };
 const MOST = 0xff;
 
 /** Tries of a request, all causes together. */
-export function attemptsOf(tried: number): number {
+export function triesOf(tried: number): number {
   return ofCause(tried, 'unexecuted') + ofCause(tried, 'transient') + ofCause(tried, 'lost');
 }
 
 /** One try more. */
-export function withAttempt(tried: number, cause: Cause): number {
+export function withTry(tried: number, cause: Cause): number {
   return ofCause(tried, cause) === MOST ? tried : tried + (1 << SHIFT[cause]);
 }
 
 /** Whether a request must not be tried again: too often in all, or too often for one cause. */
 export function isExhausted(tried: number, route: Pick<Route, 'maxRounds' | 'maxRoundsByCause'>): boolean {
-  if (attemptsOf(tried) >= route.maxRounds) return true;
+  if (triesOf(tried) >= route.maxRounds) return true;
   return Object.entries(route.maxRoundsByCause).some(
     ([cause, most]) => most !== undefined && ofCause(tried, cause as Cause) >= most,
   );
