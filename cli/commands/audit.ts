@@ -106,7 +106,7 @@ function toText(found: Audit, width: number): string {
   for (const { file, line, problem } of found.problems) lines.push(`${file} line ${format(line)} ${problem}`);
   if (found.unread > found.problems.length)
     lines.push(`… ${format(found.unread - found.problems.length)} more lines were not understood.`);
-  if (found.lines === 0) lines.push('There is no line with anything on it.');
+  if (found.lines === 0) lines.push('There is no line that is not blank.');
   return lines.flatMap((line) => wrapped(line, width)).join('\n');
 }
 
@@ -123,7 +123,7 @@ function monthLines({ month, calls, usage, billed, standard, would, eligible }: 
     `${month}: ${count(calls, 'call')}, ${format(usage.inputTokens)} tokens in (${format(usage.cachedTokens)} cached), ${format(usage.outputTokens)} out`,
     ...(standard === undefined || standard === billed
       ? []
-      : [`  standard   ${formatUsd(standard)}, had all been sent so`]),
+      : [`  standard   ${formatUsd(standard)}, if all had been sent so`]),
     ...moved,
     ...(eligible.standard.calls === 0
       ? []

@@ -242,7 +242,9 @@ class WholePlan {
         const saving = this.#savingOf(file, tier);
         return `${tier} ${saving === undefined ? 'nothing' : formatUsd(saving)}`;
       });
-      lines.push(`             Caching saves at most: ${savings.join(', ')}. In batch, hits are luck.`);
+      lines.push(
+        `             Caching saves at most: ${savings.join(', ')}. In batch, cache hits are not certain.`,
+      );
       if (file.withoutCacheKey > 0 && TIERS.some((tier) => this.#savingOf(file, tier) !== undefined))
         lines.push(
           `             ${count(file.withoutCacheKey, 'request')} name no prompt_cache_key; a route with "promptCacheKey": "by_prefix" gives those that begin alike the same, which makes hits likelier.`,

@@ -108,7 +108,7 @@ export class DynamoDBItems {
     const current = await this.get(key);
     if (current === undefined) {
       throw new BatchdropError(
-        `${this.nameOf(key)} was there and is not any more: items must not be deleted`,
+        `${this.nameOf(key)} was there a moment ago and is missing now: items must not be deleted`,
       );
     }
     return current[WRITE_ID] === writeId ? undefined : current;

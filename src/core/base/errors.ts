@@ -113,7 +113,7 @@ export const KEY_REPLACED = 'api_key_replaced';
 /** What was fetched is not what OpenAI has (cut short, or not whole lines): fetch it again. */
 export class IncompleteDownloadError extends BatchdropError {}
 
-/** A stored file of ours does not read back as it was written. Needs a person: it points to corruption. */
+/** A stored file of ours is damaged or missing. Needs a person. */
 export class CorruptWorkFileError extends BatchdropError {}
 
 /**

@@ -53,7 +53,7 @@ export async function writeCheckpoint(
 
 /**
  * Reads a checkpoint; its bytes come back as `Uint8Array`s with memory of their own.
- * @throws {CorruptWorkFileError} if it is missing or does not read back as it was written.
+ * @throws {CorruptWorkFileError} if it is missing or damaged.
  */
 export async function readCheckpoint(
   objects: Pick<ObjectStore, 'get'>,
@@ -92,9 +92,7 @@ function* encode(kind: string, state: unknown): Generator<Uint8Array> {
 
 function decode(bytes: Uint8Array, kind: string, key: string): unknown {
   const corrupt = (what: string): CorruptWorkFileError =>
-    new CorruptWorkFileError(
-      `${key} does not read back as it was written: ${what}; expected a ${kind} checkpoint, version ${VERSION}`,
-    );
+    new CorruptWorkFileError(`${key} is damaged: ${what}; expected a ${kind} checkpoint, version ${VERSION}`);
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const end = buffer.length - CHECKSUM_BYTES;
   if (end < PREAMBLE_BYTES) throw corrupt('it is cut short');

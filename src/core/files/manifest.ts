@@ -160,7 +160,7 @@ export function encodeManifest(manifest: Manifest, block = new Block()): Uint8Ar
 
 /**
  * Reads a manifest from below `work/`.
- * @throws {CorruptWorkFileError} if it is missing or does not read back as written.
+ * @throws {CorruptWorkFileError} if it is missing or damaged.
  */
 export async function readManifest(objects: Pick<ObjectStore, 'get'>, key: string): Promise<Manifest> {
   const bytes = await objects.get(key);

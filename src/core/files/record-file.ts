@@ -99,9 +99,7 @@ export async function* readRecordFile(
   let checksum = 0;
   let records = 0;
   const corrupt = (what: string): CorruptWorkFileError =>
-    new CorruptWorkFileError(
-      `${name} does not read back as it was written: ${what}; expected a ${magic} file, version ${VERSION}`,
-    );
+    new CorruptWorkFileError(`${name} is damaged: ${what}; expected a ${magic} file, version ${VERSION}`);
   for await (const chunk of stream) {
     let buffer =
       rest.length === 0

@@ -20,14 +20,12 @@ export async function readWorkJson<Schema extends z.ZodType>(
   try {
     json = JSON.parse(Buffer.from(bytes).toString('utf8'));
   } catch {
-    throw new CorruptWorkFileError(`${key} (${bytes.length} bytes) does not read back as JSON`);
+    throw new CorruptWorkFileError(`${key} (${bytes.length} bytes) is damaged: expected JSON`);
   }
   const parsed = schema.safeParse(json);
   if (parsed.success) return parsed.data;
 
-  throw new CorruptWorkFileError(
-    `${key} does not read back as it was written: ${problemsOf(parsed.error).join('; ')}`,
-  );
+  throw new CorruptWorkFileError(`${key} is damaged: ${problemsOf(parsed.error).join('; ')}`);
 }
 
 /** Writes a file unless there is one; returns the one that is there. */
@@ -40,6 +38,7 @@ export async function writeWorkJsonOnce<Schema extends z.ZodType>(
   const body = Buffer.from(JSON.stringify(content));
   if (await objects.put(key, body, { ifAbsent: true, contentType: 'application/json' })) return content;
   const current = await readWorkJson(objects, key, schema);
-  if (current === undefined) throw new CorruptWorkFileError(`${key} was there and is not any more`);
+  if (current === undefined)
+    throw new CorruptWorkFileError(`${key} was there a moment ago and is missing now`);
   return current;
 }

@@ -176,8 +176,7 @@ class Reading {
       const message = `The file mixes more than ${MAX_GROUPS} pairs of model and endpoint; split it by model.`;
       return { code: 'too_many_models', message };
     }
-    if (this.#lines === 0)
-      return { code: 'empty_file', message: 'The file has no line with anything on it.' };
+    if (this.#lines === 0) return { code: 'empty_file', message: 'The file has no line that is not blank.' };
     if (this.#invalid < this.#lines) {
       const { route } = this.#options;
       if (this.#invalid === 0 || route?.onInvalid !== 'reject') return undefined;

@@ -37,7 +37,7 @@ export function rejectionOfFailing({ failing }: Pick<Job, 'failing'>, now: numbe
   const hours = Math.floor((now - failing.since) / HOUR_MS);
   return {
     code: 'ingest_failed',
-    message: `The file could not be taken in for ${hours} hours (${failing.tries} tries): ${failing.reason}. Nothing of it was sent. Fix the cause and drop the file again.`,
+    message: `The file could not be ingested for ${hours} hours (${failing.tries} tries): ${failing.reason}. Nothing of it was sent. Fix the cause and drop the file again.`,
   };
 }
 

@@ -112,7 +112,7 @@ function unpriced({ model, tier = 'batch' }: BatchRecord, { name }: MoneyRules):
   return {
     kind: 'refuse',
     code: UNPRICED_MODEL,
-    message: `There is no price of "${model}" in the ${tier} tier, and the budget of route "${name}" cannot be kept without. Give its price in the settings (prices.rows), or set allowUnpriced on the route.`,
+    message: `There is no price of "${model}" in the ${tier} tier, and the budget of route "${name}" cannot be kept without one. Give its price in the settings (prices.rows), or set allowUnpriced on the route.`,
   };
 }
 

@@ -55,7 +55,7 @@ test('keeps the key for five minutes, then reads it again', async () => {
   expect((await key.read()).key).toBe('sk-second');
 });
 
-test('reads the key anew when asked, whatever it has kept', async () => {
+test('reads the key again when asked, whatever it has kept', async () => {
   const { key } = await secretOf('sk-first', 'sk-second');
   await key.read();
   expect((await key.readAgain()).key).toBe('sk-second');
@@ -120,7 +120,7 @@ test('does not keep a failure', async () => {
   expect((await key.read()).key).toBe('sk-now');
 });
 
-test('a key without a secret is told as what it is, whatever is asked of it', async () => {
+test('a key without a secret is reported as what it is, whatever is asked of it', async () => {
   const key = new UnknownApiKey('team-a');
   for (const reading of [key.read(), key.readAgain(), key.readVersion()])
     await expect(reading).rejects.toThrow(

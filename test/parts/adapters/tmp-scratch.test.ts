@@ -20,7 +20,7 @@ describe.each<[string, () => Scratch]>([
   });
   afterAll(() => file?.dispose());
 
-  test('reads anywhere in what was appended, and goes on appending at the end', async () => {
+  test('reads anywhere in what was appended, and continues appending at the end', async () => {
     await file.append(bytesOf('hello '));
     await file.append(bytesOf('world'));
     expect(textOf(await readOf(file, 4, 5))).toBe('o wor');
@@ -29,7 +29,7 @@ describe.each<[string, () => Scratch]>([
     expect(textOf(await readOf(file, 0, 12))).toBe('hello world!');
   });
 
-  test('tells how much it holds', () => {
+  test('says how much it holds', () => {
     expect(file.roomBytes).toBeGreaterThan(1_000_000);
   });
 

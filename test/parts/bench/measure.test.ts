@@ -14,7 +14,7 @@ describe('measuring a process', () => {
     expect(measured.peakRssMb).toBeGreaterThan(1);
   });
 
-  it('sees the memory that a process held for a moment, and not that of whoever started it', async () => {
+  it('sees the memory that a process held for a moment, and not that of its parent', async () => {
     const held = Buffer.alloc(300_000_000, 1);
     const small = await measure({ program: 'node', args: ['-e', ''] });
     const large = await measure({ program: 'node', args: ['-e', 'Buffer.alloc(200_000_000, 1)'] });

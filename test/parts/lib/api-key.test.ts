@@ -19,7 +19,7 @@ test('the secret begins with a placeholder that no deployment changes', () => {
   expect(onlyResource(synthesize(), SECRET).Properties.SecretString).toBe('not-set');
 });
 
-test('the secret is retained with the stack gone, unless it is told otherwise', () => {
+test('the secret is retained with the stack gone, unless its props say otherwise', () => {
   // But not when the deployment that makes it fails: its name would be taken.
   expect(onlyResource(synthesize(), SECRET).DeletionPolicy).toBe('RetainExceptOnCreate');
   const destroyed = synthesize({ removalPolicy: RemovalPolicy.DESTROY });

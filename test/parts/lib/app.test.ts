@@ -126,7 +126,7 @@ test('fails on a context value that cannot work, with the message alone, and wri
   expect(existsSync(join(outdir, 'batchdrop.template.json'))).toBe(false);
 });
 
-test('fails when cdk-nag finds what nobody acknowledged', async () => {
+test('fails when cdk-nag finds what was not acknowledged', async () => {
   const script = `
     import { Queue } from 'aws-cdk-lib/aws-sqs';
     import { createApp } from ${JSON.stringify(join(PROJECT, 'bin/create-app.ts'))};

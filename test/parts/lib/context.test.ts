@@ -32,7 +32,7 @@ test('what is given on the command line arrives', () => {
   });
 });
 
-test('fails for a name that nobody reads, and says which there are; names of other tools are left alone', () => {
+test('fails for a name that is not read, and says which there are; names of other tools are left alone', () => {
   expect(() =>
     refuseUnknownContext(['aws:cdk:version', '@aws-cdk/core:x', 'cli-telemetry', 'removal']),
   ).not.toThrow();

@@ -35,7 +35,7 @@ test('the rule follows the input prefix of the layout', () => {
   expect(ruleOf(moved).EventPattern.detail.object.key).toEqual([{ prefix: 'team-a/drop/' }]);
 });
 
-test('ingest may go on by a message to itself for as long as a file takes: Lambda is told that this is no loop', () => {
+test('ingest may continue by a message to itself for as long as a file takes: Lambda is configured not to take this for a loop', () => {
   const functions = resourcesOf(synthesize(), 'AWS::Lambda::Function');
   const [ingest] = Object.entries(functions).filter(([id]) => nameOf({ Ref: id }) === 'IngestFunction');
   expect(ingest![1].Properties.RecursiveLoop).toBe('Allow');

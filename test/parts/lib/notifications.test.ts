@@ -50,7 +50,7 @@ test('each target has one rule, for the events of its routes and of this stack a
   }
 });
 
-test('without a target there is neither rule nor word of it, and no function is told of targets', () => {
+test('without a target there is neither rule nor word of it, and no function knows of targets', () => {
   const { stack, template } = stackWith({ a: undefined });
   expect(rulesOf(template)).toEqual([]);
   expect(Annotations.fromStack(stack).findInfo('*', Match.stringLikeRegexp('notify'))).toEqual([]);
@@ -95,7 +95,7 @@ test('the app with every kind of target passes the checks that synth makes', () 
   expect(() => app.synth()).not.toThrow();
 });
 
-test('the name of a rule tells stacks apart', () => {
+test('the name of a rule distinguishes stacks', () => {
   const nameIn = (id: string): string => {
     const stack = new Stack(newApp(), id);
     new BatchPipeline(stack, 'Pipeline', {

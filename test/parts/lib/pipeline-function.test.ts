@@ -119,14 +119,14 @@ test('the functions that call OpenAI get the base URL, and without one none is s
   }
 });
 
-test('log lines are kept as long as it is told', () => {
+test('log lines are kept as long as its props say', () => {
   const kept = synthesize({ logRetention: RetentionDays.ONE_YEAR });
   for (const { Properties } of Object.values(resourcesOf(kept, 'AWS::Logs::LogGroup'))) {
     expect(Properties.RetentionInDays).toBe(365);
   }
 });
 
-test('concurrency is reserved for the functions that the construct is told to reserve it for, and for no other', () => {
+test('concurrency is reserved for the functions that the props name, and for no other', () => {
   const reserving = synthesize({ reservedConcurrency: { poll: 1, submit: 5 } });
   const reserved = (['ingest', 'submit', 'call', 'poll', 'collect', 'finalize'] as const).map(
     (capability) => [

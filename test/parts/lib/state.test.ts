@@ -37,7 +37,7 @@ test('the table is on demand, encrypted and restorable to any second', () => {
   });
 });
 
-test('the table forgets items that nobody needs any more', () => {
+test('the table forgets items that are no longer needed', () => {
   expect(table.Properties.TimeToLiveSpecification).toEqual({ AttributeName: 'expiresAt', Enabled: true });
 });
 

@@ -60,7 +60,7 @@ describe('a bucket that is made', () => {
     ]);
   });
 
-  test('is retained with its policy when the stack is gone, unless it is told otherwise', () => {
+  test('is retained with its policy when the stack is gone, unless its props say otherwise', () => {
     expect(bucket.DeletionPolicy).toBe('Retain');
     expect(onlyResource(template, 'AWS::S3::BucketPolicy').DeletionPolicy).toBe('Retain');
     const destroyed = synthesize({ removalPolicy: RemovalPolicy.DESTROY });

@@ -233,7 +233,7 @@ test('a dispatcher that wakes at any call, after another has done all of its wor
   }
 });
 
-test('each dispatch tells how many wait, for what, and how long the oldest has', async () => {
+test('each dispatch records how many wait, for what, and how long the oldest has', async () => {
   const since = { tokens: 600, jobCreatedAt: NOW - 3 * HOUR_MS };
   const stack = stackWith([batchOf('job', 0, since), batchOf('job', 1, since)]);
   await stack.fill();
@@ -327,7 +327,7 @@ describe('what is reserved for a batch that is not on its way', () => {
     },
   );
 
-  test('is looked at once an hour, whoever asks', async () => {
+  test('is looked at once an hour by all workers together', async () => {
     const stack = await admitted();
     await healReservations(stack.deps);
     await move(stack, { state: 'ended' });

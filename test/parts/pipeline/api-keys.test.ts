@@ -234,7 +234,7 @@ test('the key of the stack itself that is refused holds up no route with another
   expect(await waiting()).toMatchObject({ hold: { reason: 'invalid_api_key' } });
 });
 
-test('a job whose key a later deployment has no secret for waits, and goes on once there is one again', async () => {
+test('a job whose key a later deployment has no secret for waits, and continues once there is one again', async () => {
   const { p, jobsSeenBy, waiting } = await start();
   const { withKey } = p.deps.batches;
   const known = withKey('team');

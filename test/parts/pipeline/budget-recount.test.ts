@@ -142,7 +142,7 @@ async function recount(p: Pipeline): Promise<Count> {
   return count;
 }
 
-test.each([1, 2, 3, 4, 5, 6])('seed %i: files, receipt and ledgers tell the same', async (seed) => {
+test.each([1, 2, 3, 4, 5, 6])('seed %i: files, receipt and ledgers agree', async (seed) => {
   const next = numbers(seed);
   const budget = seed % 2 === 0 ? 'unlimited' : { perJobUsd: '2', perDayUsd: '5' };
   const p = await startPipeline({

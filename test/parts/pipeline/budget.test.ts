@@ -128,7 +128,7 @@ describe('a job with a budget', () => {
     }
   });
 
-  test('stops before the millionth that would break it, keeps what it has, and goes on once the budget is raised', async () => {
+  test('stops before the millionth that would break it, keeps what it has, and continues once the budget is raised', async () => {
     const { p, settings, limit } = await start({ budget: { perJobUsd: '0.0001' } }, {}, 100);
     try {
       await p.drop(KEY, lines(60));
@@ -232,7 +232,7 @@ describe('a job with a budget', () => {
   });
 });
 
-test('tokens that OpenAI reports for a batch and that its lines do not have are told, and change no sum', async () => {
+test('tokens that OpenAI reports for a batch and that its lines do not have are reported, and change no sum', async () => {
   const warnings: string[] = [];
   for (const more of [0, 1]) {
     const p = await startPipeline({

@@ -91,7 +91,7 @@ async function expectPaidOnceWithin(deadline: string): Promise<void> {
 }
 
 describe('answers', () => {
-  it('that come while others are being kept are kept, too, for the worker that goes on', async () => {
+  it('that come while others are being kept are kept, too, for the worker that continues', async () => {
     await start({ tiers: ['standard'] }, async ({ id }) => {
       await pause(60 * SECOND_MS + Number(id.slice(3)) * 97);
       return ANSWER;

@@ -83,7 +83,7 @@ describe('a route of one tier', () => {
     expect(receipt.errorsByCode).toEqual({ tier_not_offered: 1 });
   });
 
-  it('sends numbers and everything else of a body as they stand in the line', async () => {
+  it('sends numbers and everything else of a body as they are in the line', async () => {
     await start({ tiers: ['standard'] });
     const bodies: string[] = [];
     const original = pipeline.deps.calls.call;

@@ -74,7 +74,7 @@ test('a key without room for the names of its results is rejected, in a receipt 
   expect(p.failures).toEqual([]);
 });
 
-test('names of results never exceed what S3 allows once they carry the id of their job, and tell two jobs apart', () => {
+test('names of results never exceed what S3 allows once they carry the id of their job, and distinguish two jobs', () => {
   const layout = layoutSchema.parse({});
   const unit = fc.constantFrom('a', 'ü', '名', '😀', '/', '.');
   const key = fc

@@ -152,7 +152,7 @@ test('a batch whose key was revoked, with the next one of another project, is un
   expect((await p.emulator.ledger.all()).length).toBe(IDS.length);
 });
 
-test('the same batch is run again once it must have ended where its route says so, and the receipt tells', async () => {
+test('the same batch is run again once it must have ended where its route says so, and the receipt says so', async () => {
   const { p, setKey, drop } = await start(TWO_PROJECTS, { settings: onLost('resubmit') });
   await drop();
   await setKey(NEXT, 'next');
@@ -251,7 +251,7 @@ test('a create without an answer whose key was revoked is found with another key
   expect((await p.emulator.ledger.all()).length).toBe(IDS.length);
 });
 
-test('a create without an answer that no key can look for is held, not made again, and goes on once a key can', async () => {
+test('a create without an answer that no key can look for is held, not made again, and continues once a key can', async () => {
   const { p, batch } = await unanswered(TWO_PROJECTS, {}, [NEXT]);
   await p.run(40, HOUR_MS / 2);
   expect(await batch()).toMatchObject({ state: 'submitting', hold: { reason: 'unknown_create' } });

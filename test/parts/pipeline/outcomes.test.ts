@@ -118,7 +118,7 @@ test('a request that no file has a line for is tried again, and is failed when n
   expect(errors[0]).toMatchObject({ line: 2, byte: chatLine('a').length + 1, rounds: 2 });
 });
 
-test('lines that come twice or name nobody are not used, and are counted', async () => {
+test('lines that come twice or name no request are not used, and are counted', async () => {
   const { output, receipt } = await run([
     { match: { custom_id: '^a$' }, effect: { kind: 'line.duplicate' } },
     {
@@ -143,7 +143,7 @@ test('U+2028 and its kin in an answer do not cut its line', async () => {
   expect((await p.output(KEY))[0].response.body.choices[0].message.content).toContain('\u2028');
 });
 
-test('a download that is cut short is gone on with at once', async () => {
+test('a download that is cut short is continued at once', async () => {
   const { p, output, bought } = await run([
     {
       match: { route: 'GET /v1/files/*/content' },
@@ -572,7 +572,7 @@ test('an error code may be called anything', async () => {
   expect(receipt.errorsByCode).toEqual({ constructor: 1 });
 });
 
-test('a service that makes up a code for each request fills no record: a hundred are counted by name, all stand in the errors file', async () => {
+test('a service that makes up a code for each request fills no record: a hundred are counted by name, all are in the errors file', async () => {
   const ids = Array.from({ length: 130 }, (_, index) => `r${index}`);
   const codeOf = (id: string): string => `${id}-${'x'.repeat(200)}`;
   const faults = ids.map(

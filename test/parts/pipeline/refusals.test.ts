@@ -135,7 +135,7 @@ test('a batch that failed at OpenAI for a passing reason is admitted again a min
   expect(p.deps.outbox.messages).toMatchObject([{ queue: 'submit' }]);
 });
 
-describe('a batch above the limit that OpenAI tells', () => {
+describe('a batch above the limit that OpenAI reports', () => {
   const content = 'word '.repeat(50);
   const fileOf = (lines: number): string =>
     Array.from({ length: lines }, (_, index) => chatLine(`r${index}`, { model: MODEL, content })).join('\n');

@@ -123,7 +123,7 @@ describe.each(Array.from({ length: STEPS }, (_, step) => step))(
       await expectDone(p);
     });
 
-    test.each([1, 2, 3])('restored %i steps later, goes on to where it would have come', async (later) => {
+    test.each([1, 2, 3])('restored %i steps later, continues to where it would have come', async (later) => {
       const p = await start();
       const before = await play(p, step + later);
       await restoreTo(p, before[step]!);
@@ -139,7 +139,7 @@ describe.each(Array.from({ length: STEPS }, (_, step) => step))(
   },
 );
 
-describe('whoever is first to see a restored table', () => {
+describe('the first step to see a restored table', () => {
   test.each([
     [0, 2],
     [0, 3],

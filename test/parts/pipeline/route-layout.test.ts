@@ -44,7 +44,7 @@ describe('the layout of a job', () => {
     expect(layoutOf(both, team({ output: 'old/' }))).toMatchObject({ output: 'old/', errors: 'errors/' });
   });
 
-  it('is that of now where the settings no longer have what was recorded: nobody may write there any more', () => {
+  it('is that of now where the settings no longer have what was recorded: no function may write there any more', () => {
     expect(layoutOf(settingsOf({ output: 'new/' }), team({ output: 'old/' })).output).toBe('new/');
     expect(layoutOf(settingsOf(undefined), team({ output: 'old/' })).output).toBe('output/');
     const isInputNow = settingsSchema.parse({

@@ -308,7 +308,7 @@ test('events in the wrong order: the older version owns the newer one, and its c
   expect((await p.receipt(KEY)).jobId).toBe(jobIdOf(first));
 });
 
-test('a version with other options in between owns nothing and is owned by nobody', async () => {
+test('a version with other options in between owns nothing and has no owner', async () => {
   const settings = settingsSchema.parse({
     routes: [{ ...BATCH_ONLY, name: 'all', prefix: 'input/', mayOverride: ['maxRounds'] }],
   });

@@ -84,7 +84,7 @@ test('of two stacks with one prefix the first runs each file, and the second say
   expect((await one.receipt('input/a.jsonl')).stackId).toBe('id-one');
 });
 
-test('two stacks that are told of a file at the same instant run it once', async () => {
+test('two stacks that get the event of a file at the same instant run it once', async () => {
   const { pipelines, put, poll, bought } = await share({ name: 'one' }, { name: 'two' });
   await put('input/a.jsonl', 'a');
   await Promise.all(pipelines.map((pipeline) => pipeline.notify('input/a.jsonl')));

@@ -131,7 +131,7 @@ test.each([
   expect(await p.emulator.ledger.all()).toEqual([]);
 });
 
-describe('a file that S3 tells nothing of, put before inputs were first listed', () => {
+describe('a file that S3 sends no event of, put before inputs were first listed', () => {
   /** Hour by hour: nothing else is busy that would keep the clock going. */
   async function pass(p: Pipeline, hours: number): Promise<void> {
     for (let hour = 0; hour < hours; hour++) {
@@ -185,7 +185,7 @@ describe('a file that S3 tells nothing of, put before inputs were first listed',
   });
 });
 
-test('a file that can be read does not wait for the version before it, which S3 tells nothing of', async () => {
+test('a file that can be read does not wait for the version before it, of which S3 sends no event', async () => {
   const { p } = await start([]);
   const [{ versionId: unreadable } = {}] = (await p.deps.objects.listKey(KEY)).versions;
   const head = p.deps.objects.head.bind(p.deps.objects);
@@ -222,7 +222,7 @@ describe('a file that cannot be read, and whose content is dropped again', () =>
     return { p, refusal, jobId, location: { bucket: BUCKET, key: KEY, versionId: first! } };
   }
 
-  test('is not run when S3 tells of it at last, after the other version has run', async () => {
+  test('is not run when its event arrives at last, after the other version has run', async () => {
     const { p, refusal, jobId, location } = await startTwice(['head', 'read']);
     await p.run(1);
     await p.drop(KEY, chatLine('a'));

@@ -77,7 +77,7 @@ export function describeJobStore(
         expect(await jobs.getJob(job.jobId)).toEqual(job);
       });
 
-      test('knows no job that nobody claimed', async () => {
+      test('knows no job that was not created', async () => {
         expect(await jobs.getJob('nobody')).toBeUndefined();
       });
 
@@ -160,7 +160,7 @@ export function describeJobStore(
         return jobId;
       };
 
-      test('gives a free job to whoever takes it', async () => {
+      test('gives a free job to the worker that leases it', async () => {
         const job = await jobs.createJob(jobOf(freshId()));
         const expected = { ...job, lease: { holder: 'me', until: NOW + MINUTE_MS }, updatedAt: NOW + 1 };
         expect(await jobs.leaseJob(job.jobId, 'ingesting', 'me', NOW + 1, NOW + MINUTE_MS)).toEqual(expected);
@@ -193,7 +193,7 @@ export function describeJobStore(
         expect((await jobs.getJob(jobId))!.lease).toEqual(given.find((job) => job !== undefined)!.lease);
       });
 
-      test('lets only the holder move the job, also after its time while nobody else took it', async () => {
+      test('lets only the holder move the job, also after its time while no other worker took it', async () => {
         const jobId = await taken();
         const move = (claim: string) =>
           jobs.moveJob(jobId, jobWrite('ingesting', { ingest: { starts: 1 } }), NOW + 2 * MINUTE_MS, claim);
@@ -285,7 +285,7 @@ export function describeJobStore(
         expect(await jobs.getBatch(batch.jobId, batch.batchId)).toEqual(batch);
       });
 
-      test('knows no batch that nobody added', async () => {
+      test('knows no batch that was not added', async () => {
         expect(await jobs.getBatch('nobody', '0-00000')).toBeUndefined();
         expect(await jobs.listBatches('nobody')).toEqual([]);
       });
@@ -600,7 +600,7 @@ export function describeJobStore(
         expect(await jobs.leaseTakenAt(name)).toBe(NOW + 400);
       });
 
-      test('ignores a release by whoever does not hold the lease any more', async () => {
+      test('ignores a release by a worker that no longer holds the lease', async () => {
         const name = freshId();
         await jobs.acquireLease(name, NOW, NOW + 100);
         await jobs.acquireLease(name, NOW + 100, NOW + 200);
@@ -609,7 +609,7 @@ export function describeJobStore(
         expect(await jobs.acquireLease(name, NOW + 101, NOW + 300)).toBeUndefined();
       });
 
-      test('renews a lease for its holder alone, also one that ran out and that nobody has taken since', async () => {
+      test('renews a lease for its holder alone, also one that ran out and that no worker has taken since', async () => {
         const name = freshId();
         const token = (await jobs.acquireLease(name, NOW, NOW + 100))!;
         expect(await jobs.renewLease(name, token, NOW + 200)).toBe(true);
@@ -658,7 +658,7 @@ export function describeJobStore(
         expect(await jobs.leaseBatch(batch, 'admitted', 'third', NOW + 112, NOW + 200)).toBeDefined();
       });
 
-      test('keep a job with its worker, and nobody else', async () => {
+      test('keep a job with its worker, and no other', async () => {
         const job = jobOf(freshId());
         await jobs.createJob(job);
         await jobs.leaseJob(job.jobId, 'ingesting', 'mine', NOW, NOW + 100);

@@ -63,12 +63,12 @@ export function describeObjectStore(name: string, start: () => Promise<ObjectSto
       expect(textOf(await objects.get(key))).toBe('hello');
     });
 
-    test('has nothing at a key that nobody wrote', async () => {
+    test('has nothing at a key that was never written', async () => {
       expect(await objects.get('work/nothing')).toBeUndefined();
       expect(await objects.head(bucket, 'work/nothing')).toBeUndefined();
     });
 
-    test('tells size, etag, version and whole seconds of an object', async () => {
+    test('reports size, etag, version and whole seconds of an object', async () => {
       const key = freshKey();
       await objects.put(key, bytesOf('12345'));
       const head = await objects.head(bucket, key);
@@ -77,7 +77,7 @@ export function describeObjectStore(name: string, start: () => Promise<ObjectSto
       expect(head!.versionId === undefined).toBe(!fixture.isVersioned);
     });
 
-    test('tells user metadata, with names in small letters, and none where there is none', async () => {
+    test('reports user metadata, with names in small letters, and none where there is none', async () => {
       const key = freshKey();
       await fixture.putWithMetadata(key, bytesOf('x'), { 'batchdrop-deadline': '2h', owner: 'me' });
       const head = await objects.head(bucket, key);
@@ -101,7 +101,7 @@ export function describeObjectStore(name: string, start: () => Promise<ObjectSto
       return { versions, pages };
     }
 
-    test('lists what stands below a prefix, each as it is told when it is asked for, whatever its key', async () => {
+    test('lists what is below a prefix, each as a request for it reports it, whatever its key', async () => {
       const keys = ODD_KEYS.map((key) => key.replace('work/', 'odd/'));
       for (const key of [...keys, 'odder/no', 'od']) await objects.put(key, bytesOf(key));
       const { versions } = await listAll('odd/');
@@ -374,7 +374,7 @@ export function describeObjectStore(name: string, start: () => Promise<ObjectSto
       await expect(writer.write(bytesOf('x'))).rejects.toThrow('closed');
     });
 
-    test('goes on with a suspended object where it was, and shows it only when it is closed', async () => {
+    test('continues with a suspended object where it was, and shows it only when it is closed', async () => {
       const key = freshKey();
       const first = objects.openWrite(key);
       await first.write(bytesOf('one '));
@@ -513,7 +513,7 @@ export function describeObjectStore(name: string, start: () => Promise<ObjectSto
       }
     });
 
-    test('never shows a mixture of what two workers wrote who went on from one state', async () => {
+    test('never shows a mixture of what two workers wrote that resumed one state', async () => {
       const key = freshKey();
       const writer = objects.openWrite(key);
       await writer.write(new Uint8Array(6_000_000).fill(1));
@@ -529,7 +529,7 @@ export function describeObjectStore(name: string, start: () => Promise<ObjectSto
       await objects.openWrite(key, { resume: owned }).abort();
     });
 
-    test('pins an object as it stood', async () => {
+    test('pins an object at its ETag', async () => {
       const key = freshKey();
       await objects.put(key, bytesOf('as it stood'));
       await objects.pin((await objects.head(bucket, key))!, `${key}.pinned`);

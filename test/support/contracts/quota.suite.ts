@@ -114,7 +114,7 @@ export function describeAdmissionStores(name: string, start: () => Promise<Admis
       expect(await admit(70)).toBe('admitted');
     });
 
-    test('lets one above the limit go alone if it may, and nobody beside it', async () => {
+    test('lets one above the limit go alone if it may, and no other beside it', async () => {
       const ledger = fresh('ledger');
       const alone = { ...demand(ledger, 500), allowWhenIdle: true };
       expect(await stores.quota.admit(await waitingBatch(), fresh('r'), [alone], NOW)).toBe('admitted');
@@ -247,7 +247,7 @@ export function describeAdmissionStores(name: string, start: () => Promise<Admis
       expect(await stores.quota.getLedger(ledger)).toEqual({ ...newLedger(ledger, NOW), ceiling: 5 });
     });
 
-    test('gives as many turns an hour as there are, to whoever asks at once', async () => {
+    test('gives as many turns an hour as there are, to workers that ask at once', async () => {
       const name = fresh('turns');
       expect(await stores.quota.turnsLeft(name, 4, NOW)).toBe(4);
       const waits = await Promise.all(Array.from({ length: 7 }, () => stores.quota.takeTurn(name, 4, NOW)));

@@ -98,7 +98,7 @@ test(
   },
 );
 
-test('a model that OpenAI does not know fails its own requests and nobody else', LONG, async () => {
+test('a model that OpenAI does not know fails only its own requests', LONG, async () => {
   const text = [chatLine('a'), chatLine('b', { model: 'no-such-model' }), chatLine('c')].join('\n');
   const { status, receipts, lines } = await processFiles([await writeInput('models.jsonl', text)]);
   expect(status).toBe(3);

@@ -56,7 +56,7 @@ describe('the chunks of a body', () => {
     expect(await chunks.next()).toEqual({ done: true, value: undefined });
   });
 
-  test('are let go one by one, when the next one is asked for', async () => {
+  test('are freed one by one, when the next one is asked for', async () => {
     const sent = [new Uint8Array(20_000), new Uint8Array(20_000)].map(({ buffer }) => Buffer.from(buffer));
     const body = new PassThrough();
     for (const chunk of sent) body.write(chunk);
@@ -92,7 +92,7 @@ describe('the chunks of a body', () => {
     expect(error).toMatchObject({ code: 'ERR_STREAM_PREMATURE_CLOSE' });
   });
 
-  test('hold the stream back while nobody asks', async () => {
+  test('hold the stream back while no chunk is asked for', async () => {
     let made = 0;
     const body = new Readable({
       highWaterMark: 64 * 1024,

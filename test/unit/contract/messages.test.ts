@@ -38,7 +38,7 @@ const eventOf = (object: Record<string, unknown>) => ({
 });
 
 describe('ingest message', () => {
-  it("is read from S3's event, the key as it stands there: it is not URL-encoded", () => {
+  it("is read from S3's event, the key as it is there: it is not URL-encoded", () => {
     expect(ingestMessageSchema.parse(OBJECT_CREATED)).toEqual({
       bucket: 'amzn-s3-demo-bucket1',
       key: 'input/nightly/a b+ü.jsonl',
@@ -127,7 +127,7 @@ describe('JobCompleted', () => {
     },
   };
 
-  it('tells what became of the job, and where its files are', () => {
+  it('says what became of the job, and where its files are', () => {
     expect(jobCompletedSchema.parse(completed)).toEqual(completed);
     expect(jobCompletedSchema.parse({ ...completed, route: 'nightly' })).toEqual({
       ...completed,

@@ -42,7 +42,7 @@ describe('settings as text', () => {
     expect(message).toContain('Expected is one object such as {"routes": [');
   });
 
-  it('fail at the very token that is wrong, wherever it stands', () => {
+  it('fail at the very token that is wrong, in any place', () => {
     const text = JSON.stringify({ routes: [ROUTE, { ...ROUTE, budget: { perJobUsd: 1.5 } }] }, null, 2);
     fc.assert(
       fc.property(fc.integer({ min: 0, max: text.length }), (at) => {

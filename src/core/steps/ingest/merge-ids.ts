@@ -46,7 +46,7 @@ export interface DuplicatedHashes {
  * @param options.isOver asked now and then, each time after some work; true ends the call.
  * @param options.looksEvery hashes taken between two such questions. Default: 32,768, a few milliseconds.
  * @param options.pageBytes bytes of a run that are read at a time, whole hashes. Default: what 32 MB allow, 4 MB at most.
- * @throws {CorruptWorkFileError} if a run does not read back as it was written.
+ * @throws {CorruptWorkFileError} if a run is damaged.
  */
 export async function findDuplicatedHashes(
   objects: Pick<ObjectStore, 'read'>,
@@ -244,7 +244,7 @@ async function* pagesOf(
     next?.catch(() => {});
     crc = crc32(page, crc);
     if (next === undefined && crc !== run.crc)
-      throw new CorruptWorkFileError(`${run.key} does not read back as it was written: its checksum differs`);
+      throw new CorruptWorkFileError(`${run.key} is damaged: its checksum differs`);
     yield new Uint32Array(page.buffer);
   }
 }

@@ -26,7 +26,7 @@ export function applyPolicy(plan: Plan, job: Job): Plan {
     invalidByCode: good === 0 ? plan.invalidByCode : { ...plan.invalidByCode, file_rejected: good },
     rejection: { code, message },
   });
-  if (plan.requests === 0) return reject('empty_file', 'The file has no line with anything on it.');
+  if (plan.requests === 0) return reject('empty_file', 'The file has no line that is not blank.');
   if ((plan.invalidByCode.invalid_json_line ?? 0) === plan.requests) {
     return reject(
       'not_json_lines',

@@ -56,7 +56,7 @@ describe.each(STORES)('listing store: %s', (_name, start) => {
     expect(await store.getListing()).toEqual({ ...FIRST, generation: 3 });
   });
 
-  test('takes nothing that does not follow what stands', async () => {
+  test('takes nothing that does not follow the current one', async () => {
     const store = await start();
     expect(await store.putListing({ ...FIRST, generation: 2 })).toBe(false);
     await store.putListing(FIRST);

@@ -49,14 +49,14 @@ describe('reading a body that breaks off', () => {
   const body = patternOf(6 * MB);
   beforeAll(() => direct.put('work/long', body));
 
-  test('goes on from the last good byte', async () => {
+  test('continues from the last good byte', async () => {
     const { objects, proxy } = await storeWithCuts([MB, 2 * MB, 500]);
     const read = await collect(await objects.read({ bucket: BUCKET, key: 'work/long' }));
     expect(Buffer.compare(read, body)).toBe(0);
     expect(proxy.connections()).toBeGreaterThan(2);
   });
 
-  test('goes on inside the range that was asked for', async () => {
+  test('continues inside the range that was asked for', async () => {
     const { objects } = await storeWithCuts([MB, MB]);
     const read = await collect(
       await objects.read({ bucket: BUCKET, key: 'work/long' }, 1_234_567, 5_000_001),
@@ -70,7 +70,7 @@ describe('reading a body that breaks off', () => {
     await expect(reading).rejects.toThrow(/broke off 6 times, last after byte \d+ of 6000000/);
   });
 
-  test('goes on, however often, for a reader that takes its time', async () => {
+  test('continues, however often, for a reader that takes its time', async () => {
     let now = performance.now();
     const clock = vi.spyOn(performance, 'now').mockImplementation(() => now);
     onTestFinished(() => clock.mockRestore());
@@ -97,13 +97,13 @@ describe('reading a body that breaks off', () => {
     await expect(reading).rejects.toThrow(ObjectGoneError);
   });
 
-  test('lets go of the connection when the reader stops', async () => {
+  test('releases the connection when the reader stops', async () => {
     const { objects, proxy } = await storeWithCuts([]);
     for await (const _ of await objects.read({ bucket: BUCKET, key: 'work/long' })) break;
     await proxy.idle();
   });
 
-  test('lets go of the connection when the stream is dropped unread', async () => {
+  test('releases the connection when the stream is dropped unread', async () => {
     const { objects, proxy } = await storeWithCuts([]);
     const stream = await objects.read({ bucket: BUCKET, key: 'work/long' });
     await stream[Symbol.asyncIterator]().return!();
@@ -228,7 +228,7 @@ describe('writing in parts', () => {
     },
   );
 
-  test('leaves a resumed object as it was when a part fails, so that it can be gone on with', async () => {
+  test('leaves a resumed object as it was when a part fails, so that it can be continued', async () => {
     const client = ownClient();
     const objects = new S3Objects(client, names, { ...sizes, minPartBytes: 50_000 });
     const writer = objects.openWrite('work/unlucky twice');

@@ -20,7 +20,7 @@ import {
 } from './support.ts';
 
 describe('after a restart on the same folder', () => {
-  test('a batch goes on where it was, and no line is executed again', async () => {
+  test('a batch continues where it was, and no line is executed again', async () => {
     const dir = temporaryFolder();
     const clock = virtualClock();
     const before = await startEmulator({ dir, clock });

@@ -201,7 +201,7 @@ describe('faults of batches', () => {
     },
   );
 
-  test('let one end after its expires_at, and one go on past it', async () => {
+  test('let one end after its expires_at, and one run past it', async () => {
     const { client, emulator } = await startForTest({
       faults: [
         { match: { batch: 1 }, effect: { kind: 'batch.overrun', seconds: 600 } },

@@ -44,7 +44,7 @@ async function startWith(faults: FaultRule[], statuses: number[] = []) {
   return { ...parts, ...hook, pass };
 }
 
-test('each end of a batch is told once, signed as the official client checks it', async () => {
+test('each end of a batch is reported once, signed as the official client checks it', async () => {
   const { client, received, refused, pass } = await startWith([
     { match: { batch: 3 }, effect: { kind: 'batch.expire', done: 1 } },
   ]);

@@ -180,7 +180,7 @@ test('with at-once both runs of a message are in the air together', async () => 
   expect(stack.stats.worker?.coldStarts).toBeGreaterThan(1);
 });
 
-test('a stack that is stopped in the middle goes on with the message when it is started again, on other ports', async () => {
+test('a stack that is stopped in the middle continues with the message when it is started again, on other ports', async () => {
   const dir = temporaryFolder();
   const first = await start({ dir });
   await first.drop('done.txt', 'hello');
@@ -320,7 +320,7 @@ test('a function that sends to its own queue for ever is stopped after 16 runs, 
   expect(problems().join('\n')).toContain('Lambda stops such a loop');
 });
 
-test('a function whose RecursiveLoop is Allow may go on for 40 runs', async () => {
+test('a function whose RecursiveLoop is Allow may continue for 40 runs', async () => {
   const template = pipelineTemplate();
   Object.assign(template.Resources.Worker!.Properties!, { RecursiveLoop: 'Allow' });
   const allowing = temporaryFolder();

@@ -133,7 +133,7 @@ describe('creating a batch', () => {
     expect(requests()).toBe(1);
   });
 
-  test('asks for exactly the batch that it was told to create', async () => {
+  test('asks for exactly the batch that it was asked to create', async () => {
     let sent = '';
     const { api } = await apiAnsweredBy((request, response) => {
       request.on('data', (chunk) => {
@@ -363,7 +363,7 @@ describe('uploading', () => {
     expect(requests()).toBe(1);
   });
 
-  test('lets go of its source when nobody listens', async () => {
+  test('releases its source when no one reads', async () => {
     const { api } = await apiAnsweredBy(json(200, {}), async () => {
       throw new BatchdropError('no key');
     });
@@ -385,7 +385,7 @@ describe('uploading', () => {
 describe('downloading', () => {
   const CONTENT = '{"custom_id":"a"}\n'.repeat(1000);
 
-  test('tells no length where neither the answer nor the file does', async () => {
+  test('reports no length where neither the answer nor the file does', async () => {
     const { api } = await apiAnsweredBy((request, response) => {
       if (!request.url!.endsWith('/content'))
         return json(404, errorBody('No such File object'))(request, response);

@@ -42,7 +42,7 @@ test('a request goes out as it is, with its key, and not by a fetch that would n
 });
 
 describe('an answer', () => {
-  test('that is an error tells its status, what it states, and when to come again', async () => {
+  test('that is an error reports its status, what it states, and when to come again', async () => {
     const stated = { message: 'No room.', code: 'resource_unavailable' };
     const answer = await call((_, response) =>
       response.writeHead(429, { 'retry-after': '7' }).end(JSON.stringify({ error: stated })),

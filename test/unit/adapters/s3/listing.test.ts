@@ -43,7 +43,7 @@ test('objects keep the order in which they were stored, and nothing is lost', ()
   );
 });
 
-test('with a second between all of them, delete markers stand where they were put', () => {
+test('with a second between all of them, delete markers are listed where they were put', () => {
   fc.assert(
     fc.property(storedWith(fc.constant(1)), (stored) => {
       const found = keyVersionsOf(pageOf(stored), 'bucket', 'a').map(({ versionId }) => versionId);

@@ -91,7 +91,7 @@ describe('CustomIdHasher', () => {
     expect(countCollisions(ids())).toBe(0);
   });
 
-  it('tells ids apart that differ in one bit', () => {
+  it('distinguishes ids that differ in one bit', () => {
     fc.assert(
       fc.property(fc.uint8Array({ minLength: 1, maxLength: 40 }), (id) => {
         const original = hashOf(id).join();

@@ -141,7 +141,7 @@ describe('a result line that is no UTF-8', () => {
     expect(broken.response.body.choices[0].message.content).toBe('caf\ufffd\ufffd');
   });
 
-  test('whose id is damaged is nobody’s: its request is missing, and tried again', async () => {
+  test('whose id is damaged belongs to no request: its request is missing, and tried again', async () => {
     pipeline = await startPipeline();
     answerWith(pipeline, {
       a: Buffer.from(

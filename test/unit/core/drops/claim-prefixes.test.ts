@@ -88,7 +88,7 @@ describe('the owner of an object', () => {
     findOtherOwner(owners, `id-${stack}`, ['input/', 'work/'], { key: 'input/x', lastModified }) ===
     undefined;
 
-  it('is who owned its key when it was put, whoever does later', () => {
+  it('is the stack that owned its key when it was put, not a later one', () => {
     const until = T0 + HANDOVER_MS;
     expect([isOf('a', T0 - 1), isOf('a', until), isOf('a', until + 1)]).toEqual([true, true, false]);
     expect([isOf('b', T0 - 1), isOf('b', until), isOf('b', until + 1)]).toEqual([false, false, true]);
@@ -177,7 +177,7 @@ describe('claimPrefixes', () => {
     telemetry: noTelemetry,
   });
 
-  it('claims all that the routes are read from and write to, with one write, and none if they stand', async () => {
+  it('claims all that the routes are read from and write to, with one write, and none if they are claimed already', async () => {
     const owners = new MemoryOwners();
     const claimed = await claimPrefixes(depsOf('a', owners));
     expect(namesOf(claimed)).toEqual(

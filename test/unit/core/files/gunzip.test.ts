@@ -49,7 +49,7 @@ describe('gunzip', () => {
     );
   });
 
-  it('goes on with the next member where a chunk ends with the one before', async () => {
+  it('continues with the next member where a chunk ends with the one before', async () => {
     const member = gzipSync(TEXT);
     const twice = await collectBytes(gunzip(stream([new Uint8Array(member), new Uint8Array(member)])));
     expect(twice.equals(Buffer.concat([TEXT, TEXT]))).toBe(true);

@@ -96,7 +96,7 @@ describe('LineSplitter', () => {
     );
   });
 
-  it('keeps nothing of a chunk that is a Buffer of a pool, which is filled anew after the call', () => {
+  it('keeps nothing of a chunk that is a Buffer of a pool, which is filled again after the call', () => {
     const pool = Buffer.alloc(4);
     const lines: string[] = [];
     const splitter = new LineSplitter(({ bytes }) => lines.push(Buffer.from(bytes!).toString()));

@@ -32,7 +32,7 @@ describe('plan', () => {
     expect(await readPlan(objects, KEY)).toEqual(plan('a'));
   });
 
-  it('stands once settled: a second run of ingest is given the first plan', async () => {
+  it('stays as written first: a second run of ingest is given the first plan', async () => {
     const objects = memoryStore();
     const settled = await Promise.all(
       ['a', 'b', 'c'].map((attempt) => writePlanOnce(objects, KEY, plan(attempt))),

@@ -73,7 +73,7 @@ describe('readRanges', () => {
     );
   });
 
-  it('reads ranges that stand close together with one request, and skips what is far', async () => {
+  it('reads ranges that are close together with one request, and skips what is far', async () => {
     const objects = memoryStore();
     const source = await putSource(objects, KEY, new Uint8Array(3 * COALESCE_GAP_BYTES + 1_000));
     const { objects: watched, reads } = watchReads(objects);

@@ -40,7 +40,7 @@ describe('SharedPrefixes', () => {
     expect(report[list === 'shared' ? 'tooShort' : 'shared']).toHaveLength(0);
   });
 
-  it('tells two kinds of requests apart that begin with the same preamble', () => {
+  it('distinguishes two kinds of requests that begin with the same preamble', () => {
     const preamble = wordsOf(1_100, 'p');
     const kinds = ['a', 'b'].map((kind) => [preamble, wordsOf(2_000, kind)]);
     const prompts = Array.from({ length: 40 }, (_, index) => [...kinds[index % 2]!, `${index} `.repeat(300)]);

@@ -111,7 +111,7 @@ test('a batch whose create was not answered is found first, then cancelled', asy
   expect(receipt.batches.map(({ status }) => status)).toEqual(['cancelled']);
 });
 
-test('a batch whose create came to nothing is not created anew once its job is cancelled', async () => {
+test('a batch whose create came to nothing is not created again once its job is cancelled', async () => {
   const faults: FaultRule[] = [
     { match: { route: 'POST /v1/batches' }, times: 1, effect: { kind: 'http.reset', when: 'before' } },
   ];

@@ -38,7 +38,7 @@ describe('the record', () => {
     expect(isGivenUp(undefined, 0)).toBe(false);
   });
 
-  test('begins anew with what fails long after it failed last', () => {
+  test('begins again with what fails long after it failed last', () => {
     const before = { since: 0, tries: 12, reason: 'no', nextAt: HOUR_MS };
     expect(afterFailure(before, new Error('x'), 40 * HOUR_MS)).toEqual({
       since: 40 * HOUR_MS,
@@ -89,7 +89,7 @@ test('a file that ingest fails over for a day is rejected, with what failed, and
   const receipt = await p.receipt(KEY);
   expect(receipt).toMatchObject({ result: 'rejected', rejection: { code: 'ingest_failed' } });
   expect(receipt.rejection!.message).toMatch(
-    /^The file could not be taken in for 2\d hours \(\d+ tries\): the bucket does not take what is written\. Nothing of it was sent\./,
+    /^The file could not be ingested for 2\d hours \(\d+ tries\): the bucket does not take what is written\. Nothing of it was sent\./,
   );
   expect(await p.emulator.ledger.all()).toEqual([]);
 });

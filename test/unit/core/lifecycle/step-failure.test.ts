@@ -7,7 +7,7 @@ import { type SeenEvent, telemetryTo } from '../../../support/telemetry.ts';
 
 const NOW = 1_000_000;
 
-test('three failures are left to the queue; from then on a batch rests for 5 minutes, then ever longer up to an hour', () => {
+test('three failures are left to the queue; from then on a batch waits for 5 minutes, then ever longer up to an hour', () => {
   const rests = Array.from({ length: 9 }, (_, index) => restAfter(index));
   expect(rests.map((rest) => rest && rest / MINUTE_MS)).toEqual([
     ...Array(4).fill(undefined),
@@ -25,7 +25,7 @@ test('a batch with a deadline is tried again when a quarter of the time that is 
   expect(retryAt({}, HOUR_MS, NOW)).toBe(NOW + HOUR_MS);
 });
 
-test('the event of a batch that rests says how long it does rest, which a near deadline makes shorter', async () => {
+test('the event of a batch that waits says how long it does wait, which a near deadline makes shorter', async () => {
   const events: SeenEvent[] = [];
   const moves: object[] = [];
   const batch: BatchRecord = {

@@ -213,7 +213,7 @@ describe('checkLine', () => {
     );
   });
 
-  describe('never repeats what stands in a body', () => {
+  describe('never repeats what is in a body', () => {
     const SECRET = 'SECRET-sk-proj-1234';
     it.each<[string, string]>([
       ['a line that is not JSON', `{"custom_id":"a","body":{"messages":"${SECRET}"`],
@@ -247,7 +247,7 @@ describe('lineTooLong', () => {
 });
 
 describe('duplicateCustomId', () => {
-  it('names the line that stands', () => {
+  it('names the line that counts', () => {
     const verdict = duplicateCustomId('id-1', 17);
     expect(verdict).toMatchObject({ code: 'duplicate_custom_id', param: 'custom_id', customId: 'id-1' });
     expect(verdict.message).toContain('line 17');

@@ -263,7 +263,7 @@ describe.each([true, false])('options beside a file (versions are kept: %s)', (i
     expect(await budgetOf(await put(KEY, 'x'))).toBeUndefined();
   });
 
-  test('that are gone for good are refused, since nobody can follow them', async () => {
+  test('that are gone for good are refused, since they cannot be read', async () => {
     if (!isVersioned) return;
     const { objects, put } = bucket();
     await put(BESIDE, '{"budgetUsd":5}');
@@ -314,7 +314,7 @@ describe('a job', () => {
     expect(p.deps.events.sent).toHaveLength(1);
   });
 
-  test('that was dropped longer ago than its deadline when it is recorded goes on in its last tier, once', async () => {
+  test('that was dropped longer ago than its deadline when it is recorded continues in its last tier, once', async () => {
     const settings = settingsSchema.parse({
       routes: [{ ...ROUTE, tiers: ['batch', 'flex', 'standard'], deadline: '2h' }],
     });
@@ -330,7 +330,7 @@ describe('a job', () => {
     expect(await p.emulator.ledger.all()).toHaveLength(1);
   });
 
-  test('of a model that nobody knows, on a route with a budget, fails as unpriced_model and says what to do', async () => {
+  test('of an unknown model, on a route with a budget, fails as unpriced_model and says what to do', async () => {
     const settings = settingsSchema.parse({ routes: [{ ...ROUTE, tiers: ['batch'] }] });
     const p = await startPipeline({ settings });
     running.push(p);
@@ -344,7 +344,7 @@ describe('a job', () => {
     expect(await p.emulator.ledger.all()).toHaveLength(1);
   });
 
-  test('follows the options that stood when it was recorded, whatever is put beside it later', async () => {
+  test('follows the options that were there when it was recorded, whatever is put beside it later', async () => {
     const { p, job } = await drop({}, '{"maxRounds":1}');
     await p.deps.objects.put(BESIDE, Buffer.from('nonsense'));
     await p.notify(KEY);
@@ -400,7 +400,7 @@ describe('a job', () => {
     expect(await p.emulator.ledger.all()).toEqual([]);
   });
 
-  test('with bad options is rejected although the same content has succeeded before, and runs once they are mended', async () => {
+  test('with bad options is rejected although the same content has succeeded before, and runs once they are fixed', async () => {
     const { p } = await drop({});
     await p.run();
     const again = async (metadata: Record<string, string>): Promise<string> => {

@@ -133,7 +133,7 @@ describe('a line with a key', () => {
     expect(keyed).toBeGreaterThan(20);
   });
 
-  test('keeps everything else as it stands; one without a key stays as it is, byte for byte', () => {
+  test('keeps everything else as it is; one without a key stays as it is, byte for byte', () => {
     const line = (input: string): string =>
       `{ "custom_id": "a", "url": "/v1/responses", "body": {"model": "gpt-5-nano", "temperature": 1.0, "seed": 12345678901234567890, "input": "${input}"}}`;
     expect(filled(line(LONG))).toBe(
@@ -235,7 +235,7 @@ describe('a route with promptCacheKey', () => {
     expect(keys.undiscounted).toMatch(/^batchdrop-/);
   });
 
-  test('lets a key in its defaults stand, and without the setting nothing has one', async () => {
+  test('keeps a key in its defaults, and without the setting nothing has one', async () => {
     const { keys } = await keysOf({
       promptCacheKey: 'by_prefix',
       defaults: { body: { prompt_cache_key: 'ours' } },

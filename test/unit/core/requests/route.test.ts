@@ -82,7 +82,7 @@ describe('routeOf with the settings that a deployment has by default', () => {
 });
 
 describe('routeOf', () => {
-  it('chooses the longest prefix, in whatever order the routes stand', () => {
+  it('chooses the longest prefix, in any order of the routes', () => {
     const routes = [
       { name: 'all', prefix: 'input/' },
       { name: 'nightly', prefix: 'input/nightly/' },
@@ -106,7 +106,7 @@ describe('routeOf', () => {
     expect(nameOf(settings, 'input/a.csv')).toBe('all');
   });
 
-  it('matches globs against what stands below the prefix', () => {
+  it('matches globs against what is below the prefix', () => {
     const settings = settingsOf({ name: 'r', prefix: 'input/x/', match: ['*.jsonl', 'deep/**/*.gz'] });
     expect(nameOf(settings, 'input/x/a.jsonl')).toBe('r');
     expect(nameOf(settings, 'input/x/y/a.jsonl')).toBeUndefined();
@@ -128,7 +128,7 @@ describe('routeOf', () => {
     expect(nameOf(settings, 'input/abc')).toBeUndefined();
   });
 
-  it('tells upper from lower case', () => {
+  it('distinguishes upper from lower case', () => {
     const settings = settingsOf({ name: 'r', prefix: 'input/', match: ['*.jsonl'] });
     expect(nameOf(settings, 'input/a.JSONL')).toBeUndefined();
   });

@@ -118,7 +118,7 @@ describe('who is admitted', () => {
     expect(Object.fromEntries(decisions.waitingFor)).toEqual({ turns: 3 });
   });
 
-  test('turns are those of a key: the batches of another one go on', () => {
+  test('turns are those of a key: the batches of another one continue', () => {
     const waiting = [...job('a', 1, 3), ...job('b', 2, 3, { apiKey: 'team-b' })];
     const turnsLeft = new Map([
       [DEFAULT_API_KEY, 1],
@@ -138,7 +138,7 @@ describe('who is admitted', () => {
     expect(admissions[0]!.demands[0]!.ledger).toBe(`tokens/team-b/${MODEL}`);
   });
 
-  test('a batch that is not to go yet waits, and holds up nobody', () => {
+  test('a batch that is not to go yet waits, and holds up no other', () => {
     const waiting = [batch('a', 0, { wait: { notBefore: NOW + 1 }, jobCreatedAt: 1 }), ...job('b', 2, 1)];
     const decisions = admit(situation(waiting));
     expect(namesOf(decisions.admissions)).toEqual(['b0']);
@@ -173,7 +173,7 @@ describe('what is too large', () => {
     expect(recuts).toMatchObject([{ limit: 1_000 }]);
   });
 
-  test('a single request above the limit that OpenAI told is sent once, alone, before it fails', () => {
+  test('a single request above the limit that OpenAI reported is sent once, alone, before it fails', () => {
     const ledgers = new Map<string, Ledger>([
       [LEDGER, { ...newLedger(LEDGER, NOW), limit: 1_000, limitLearnedAt: NOW }],
     ]);
@@ -280,7 +280,7 @@ describe('suspensions', () => {
     expect(Object.fromEntries(decisions.waitingFor)).toEqual({ operator: 2 });
   });
 
-  test('the names of what belongs to the own key of the stack are those that stand in tables', () => {
+  test('the names of what belongs to the own key of the stack are those that tables contain', () => {
     const own = batch('a', 0);
     expect(own).not.toHaveProperty('apiKey');
     expect(suspensionScopesOf(own)).toEqual(['default', `default/${MODEL}`]);
@@ -335,7 +335,7 @@ test('never is more admitted than the limit, in any situation; what goes alone g
   );
 });
 
-test('nobody starves: while old batches end and new jobs keep coming, every batch is admitted in the end', () => {
+test('no batch starves: while old batches end and new jobs keep coming, every batch is admitted in the end', () => {
   fc.assert(
     fc.property(
       fc.array(fc.integer({ min: 1, max: 800 }), { minLength: 1, maxLength: 6 }),
@@ -416,7 +416,7 @@ describe('the limit', () => {
     expect(ceilings).toEqual([750_000, 375_000, 187_500, 93_750, 46_875, 23_437]);
   });
 
-  test('is taught nothing by a refusal that is told twice', () => {
+  test('is taught nothing by a refusal that is reported twice', () => {
     const ledger = taught(ledgerWith({}), lessonOfRefusal(undefined, refusal, MODEL, undefined, NOW));
     expect(lessonOfRefusal(ledger, refusal, MODEL, undefined, NOW + 1)).toBeUndefined();
   });
@@ -494,7 +494,7 @@ describe('batches beyond what is proven', () => {
     expect(admissions).toHaveLength(5);
   });
 
-  test('never pass the limit that OpenAI told', () => {
+  test('never pass the limit that OpenAI reported', () => {
     const told = { ...newLedger(LEDGER, NOW), limit: 12_000_000, limitLearnedAt: NOW, probes: 30 };
     const { admissions } = admit(situation(jobOf('a', 200), { ...free, ledgers: new Map([[LEDGER, told]]) }));
     expect(admissions).toHaveLength(2);

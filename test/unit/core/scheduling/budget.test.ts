@@ -278,7 +278,7 @@ describe('what a budget says of a batch', () => {
     expect(limitOf('9', {})).toBe(1_000_000);
   });
 
-  test('a job that has used up what it said itself is refused the rest, since nobody can raise that', () => {
+  test('a job that has used up what it said itself is refused the rest, since it cannot be raised', () => {
     const full = ledger(JOB_LEDGER, 0, 495_000);
     expect(judge({ budgetUsd: '0.5' }, {}, full)).toMatchObject({
       kind: 'refuse',
@@ -335,7 +335,7 @@ describe('what a budget says of a batch', () => {
     expect(judge(unheard, { budget: 'unlimited' })).toMatchObject({ kind: 'fits' });
   });
 
-  test('whatever stands, nothing that fits goes over a budget, and every cut is smaller than the batch', () => {
+  test('whatever is reserved, nothing that fits goes over a budget, and every cut is smaller than the batch', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 400_000 }),

@@ -99,7 +99,7 @@ test('what waits on one model holds up no other model', async () => {
   expect(await arrive('other', { model: 'gpt-5-nano' })).toEqual(['other']);
 });
 
-test('what waits for turns at creating holds up all of its key, and nobody with another one', async () => {
+test('what waits for turns at creating holds up all of its key, and no batch of another key', async () => {
   const { deps, arrive } = stackWith({ createsPerHour: 1 });
   await deps.quota.takeTurn(createTurnsOf('default'), 1, NOW);
   expect(await arrive('waits')).toEqual([]);

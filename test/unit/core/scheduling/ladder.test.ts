@@ -166,7 +166,7 @@ describe('a batch whose time has come', () => {
 });
 
 describe('the pace of a model', () => {
-  it('is that of a new account until answers tell, and leaves a fifth of the limits to others', () => {
+  it('is that of a new account until answers report theirs, and leaves a fifth of the limits to others', () => {
     expect(paceOf(undefined, 256)).toEqual({ requestsPerMinute: 400, tokensPerMinute: 160_000 });
   });
 

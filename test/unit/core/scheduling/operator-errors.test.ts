@@ -184,7 +184,7 @@ async function startWithSecret(secret: { key: string | undefined }): Promise<Pip
   return p;
 }
 
-test('while nobody has set the key nothing is sent, and once it is set everything runs', async () => {
+test('while the key is not set nothing is sent, and once it is set everything runs', async () => {
   const secret: { key: string | undefined } = { key: undefined };
   const p = await startWithSecret(secret);
   await p.drop(KEY, ['a', 'b'].map((id) => chatLine(id)).join('\n'));

@@ -231,7 +231,7 @@ describe('a fixed limit', () => {
     expect(useOf({ ...outcome, enqueued: outcome.enqueued }, 3)).toBeGreaterThan(0.75);
   });
 
-  test('that no refusal tells is found all the same', () => {
+  test('that no refusal reports is found all the same', () => {
     const outcome = play({ jobs: [300], limit: () => 20 * TOKENS, hours: 2, messageOf: () => 'no room' });
     expect(outcome.refused / outcome.accepted).toBeLessThan(1 / 20);
     expect(useOf(outcome, 3)).toBeGreaterThan(0.75);

@@ -249,7 +249,7 @@ describe('tables and items', () => {
     );
   });
 
-  test('a table that does not exist is told apart from an item that does not exist', async () => {
+  test('a table that does not exist is distinguished from an item that does not exist', async () => {
     const command = new GetCommand({ TableName: 'none', Key: { pk: 'a', sk: '0' } });
     await expect(db.send(command)).rejects.toThrow(
       expect.objectContaining({ name: 'ResourceNotFoundException' }),

@@ -186,7 +186,7 @@ describe('the bus', () => {
     );
   });
 
-  test('a schedule runs its function with a scheduled event when it is told to', async () => {
+  test('a schedule runs its function with a scheduled event when the test asks for it', async () => {
     const schedule = rule({
       schedule: 'rate(5 minutes)',
       targets: [{ kind: 'function', functionName: 'poll', maxRetries: 0 }],

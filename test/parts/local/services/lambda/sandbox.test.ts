@@ -131,7 +131,7 @@ test('the temporary folder is shared by the invocations of a process and removed
   expect(readdirSync(join(target.folder, 'tmp'))).toEqual([]);
 });
 
-test('fails with the name, message and trace of what the handler throws, and goes on in the same process', async () => {
+test('fails with the name, message and trace of what the handler throws, and continues in the same process', async () => {
   const target = makeFunction(`
     let n = 0;
     class WrongThing extends Error { name = 'WrongThing'; }

@@ -338,7 +338,7 @@ describe('multipart uploads', () => {
     expect(String(await bytesOf(await get('upload-small')))).toBe('hello');
   });
 
-  it('fails with PreconditionFailed when completed with If-None-Match on a key that is there, and can go on', async () => {
+  it('fails with PreconditionFailed when completed with If-None-Match on a key that is there, and can continue', async () => {
     await put('complete', 'first');
     const upload = await uploadParts('complete', ['second']);
     await expectRefusal(

@@ -180,7 +180,7 @@ describe('a bucket with versioning enabled', () => {
     expect(await read('k')).toBe('3');
   });
 
-  it('lists versions in pages that go on within a key', async () => {
+  it('lists versions in pages that continue within a key', async () => {
     const ids: (string | undefined)[] = [];
     for (const body of ['1', '2', '3', '4', '5']) ids.unshift(await put('a', body));
     ids.push(await put('b', '1'));

@@ -59,7 +59,7 @@ async function receive(client: SQSClient, QueueUrl: string, WaitTimeSeconds = 0)
 const makeVisible = (client: SQSClient, QueueUrl: string, ReceiptHandle: string | undefined) =>
   client.send(new ChangeMessageVisibilityCommand({ QueueUrl, ReceiptHandle, VisibilityTimeout: 0 }));
 
-test('a queue URL is an address on 127.0.0.1, so that the SDK sends to it as it stands', async () => {
+test('a queue URL is an address on 127.0.0.1, so that the SDK sends to it as it is', async () => {
   const { sqs, client } = await start();
   const url = createQueues(sqs);
   expect(url).toBe(`http://127.0.0.1:${sqs.port}/000000000000/work`);

@@ -162,7 +162,7 @@ describe('fetching', () => {
     );
   });
 
-  it('goes on where the last invocation stopped, and asks for nothing that it has', async () => {
+  it('continues where the last invocation stopped, and asks for nothing that it has', async () => {
     let chunks = 0;
     const w = await world(
       { 'file-output': pattern(500), 'file-error': pattern(10) },
@@ -184,7 +184,7 @@ describe('fetching', () => {
     expect(await w.batch()).not.toHaveProperty('fetching');
   });
 
-  it('fails when a file stays shorter than OpenAI says, keeps what came, and takes it when told to', async () => {
+  it('fails when a file stays shorter than OpenAI says, keeps what came, and takes it when asked to', async () => {
     const w = await world(
       { 'file-output': pattern(300), 'file-error': pattern(10) },
       { told: (id) => (id === 'file-output' ? 400 : 10) },
@@ -198,7 +198,7 @@ describe('fetching', () => {
     expect((await contentsOf(w, fetched.files))[0]!.length).toBe(300);
   });
 
-  it('begins anew when a file is longer than OpenAI says, or has another length than before', async () => {
+  it('begins again when a file is longer than OpenAI says, or has another length than before', async () => {
     let told = 300;
     const w = await world(
       { 'file-output': pattern(300), 'file-error': pattern(0) },
@@ -219,7 +219,7 @@ describe('fetching', () => {
     expect(w.objects.countOpenUploads()).toBe(0);
   });
 
-  it('begins anew when the upload or the checkpoint of a copy is gone', async () => {
+  it('begins again when the upload or the checkpoint of a copy is gone', async () => {
     for (const loss of ['upload', 'checkpoint']) {
       const w = await world(
         { 'file-output': pattern(300), 'file-error': pattern(0) },

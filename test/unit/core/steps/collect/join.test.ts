@@ -198,7 +198,7 @@ describe('Join', () => {
     expect(join.strayLines).toBe(1);
   });
 
-  it('uses no line that names nobody of the batch', async () => {
+  it('uses no line that names no request of the batch', async () => {
     const join = await joinOf(['a']);
     await add(
       join,
@@ -208,13 +208,13 @@ describe('Join', () => {
     expect(join.strayLines).toBe(6);
   });
 
-  it('splits at line feeds alone: U+2028 may stand raw in an answer', async () => {
+  it('splits at line feeds alone: U+2028 may occur raw in an answer', async () => {
     const join = await joinOf(['a\u2028b']);
     await add(join, answer('a\u2028b'));
     expect(await lineOf(join, 0)).toBe(answer('a\u2028b'));
   });
 
-  it('keeps nothing of a chunk that is a Buffer of a pool, which is filled anew for the next', async () => {
+  it('keeps nothing of a chunk that is a Buffer of a pool, which is filled again for the next', async () => {
     const join = await joinOf(['a', 'b', 'c']);
     const text = Buffer.from(['a', 'b', 'c'].map((id) => answer(id)).join('\n'));
     await join.addFile('file', pooled(cut(text, [100])), text.length, RUN_SOURCE);
@@ -247,7 +247,7 @@ describe('Join', () => {
     expect((error as Error).message).not.toContain('SECRET');
   });
 
-  it('knows a long answer by its outline, and reads a long error as it stands', async () => {
+  it('knows a long answer by its outline, and reads a long error as it is', async () => {
     const long = 'to be or "not" \\ \u00e9 '.repeat(500);
     const longId = 'i'.repeat(3_000);
     const withText = (line: string): string => {

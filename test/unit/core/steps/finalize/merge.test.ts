@@ -97,7 +97,7 @@ describe('merge', () => {
     );
   });
 
-  it('gives the same text wherever it stops and goes on, and whatever is copied', async () => {
+  it('gives the same text wherever it stops and continues, and whatever is copied', async () => {
     await fc.assert(
       fc.asyncProperty(
         partitionArbitrary,
@@ -125,7 +125,7 @@ describe('merge', () => {
     );
   });
 
-  it('copies what stands together, and reads only what does not', async () => {
+  it('copies what is together, and reads only what is not', async () => {
     const objects = memoryStore();
     const lines = Array.from({ length: 1_000 }, (_, index) => index + 1);
     const runs = await writeRuns(objects, [lines.filter((line) => line !== 500), [500]]);

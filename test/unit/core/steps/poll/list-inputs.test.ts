@@ -141,7 +141,7 @@ test('what has a job is left alone, and is looked up at two listings at most', a
   expect(calls.lookUps).toBeLessThanOrEqual(6);
 });
 
-test('an empty marker of a folder is handed to nobody', async () => {
+test('an empty marker of a folder is sent to no function', async () => {
   const { poll, put, wait, told } = await start();
   await poll();
   await put('input/nightly_$folder$', '');
@@ -159,7 +159,7 @@ test('an object that is a few minutes old is left to its event', async () => {
   expect(told()).toEqual([]);
 });
 
-test('an object that ingest cannot take is handed over again every hour, for a week', async () => {
+test('an object that ingest cannot take is sent to ingest again every hour, for a week', async () => {
   const { poll, put, wait, told, record } = await start();
   await poll();
   const lost = await put('input/a.jsonl');
@@ -191,7 +191,7 @@ test('an upload that took days, and says when it began, is found when it appears
   expect(await objects.head(BUCKET, 'input/whole.jsonl')).toBeDefined();
 });
 
-test('only what a route takes is handed over, and prefixes that no route has are not listed', async () => {
+test('only what a route takes is sent to ingest, and prefixes that no route has are not listed', async () => {
   const settings = settingsSchema.parse({
     layout: {},
     routes: [
@@ -226,7 +226,7 @@ test('only what a route takes is handed over, and prefixes that no route has are
   expect([...listed]).toEqual(['input/a/', 'input/b/']);
 });
 
-test('a listing that takes many runs goes on where it was, and looks at every object once', async () => {
+test('a listing that takes many runs continues where it was, and looks at every object once', async () => {
   const { poll, put, wait, clock, told, budget, calls } = await start();
   await poll();
   const puts: ObjectHead[] = [];

@@ -117,7 +117,7 @@ describe('verifySignature', () => {
     );
   });
 
-  it('fails with InvalidAccessKeyId on a key that nobody has', () => {
+  it('fails with InvalidAccessKeyId on an unknown key', () => {
     expect(() => verifySignature(getWithRange, () => undefined, EXAMPLE_TIME_MS)).toThrow(
       expect.objectContaining({ code: 'InvalidAccessKeyId' }),
     );
