@@ -29,7 +29,7 @@ export interface Part {
   coreRounds: number;
 }
 
-/** Size of each compared input in perf.md's run, and in a quick one. */
+/** Size of each compared input in the run of docs/performance.md, and in a quick one. */
 const SIZE_MB = 200;
 const QUICK_SIZE_MB = 100;
 

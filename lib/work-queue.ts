@@ -15,7 +15,7 @@ export interface WorkQueueProps {
  * How many times a message is received before it moves to the dead-letter queue: with the handlers' backoff of 30
  * seconds to 15 minutes, after half a day of failing. Many, because each delivery that Lambda throttles counts as
  * one, too. A step that has to wait, or fails again and again, uses up none: it is the record that gives up, see
- * core/step-failure.ts and core/job-failure.ts.
+ * lifecycle/step-failure.ts and lifecycle/job-failure.ts.
  */
 const MAX_RECEIVE_COUNT = 50;
 

@@ -31,7 +31,7 @@ export function noBucketUse(): BucketUse {
 /** How many bytes one byte of the model stands for, by the key of its object. */
 export type ScaleOf = (key: string) => number;
 
-/** Ranges that large files are read in: `core/parallel-read.ts`. */
+/** Ranges that large files are read in: `core/files/parallel-read.ts`. */
 const READ_BYTES = 8 * 1024 * 1024;
 
 export class MeteredObjects extends MemoryObjects {

@@ -67,7 +67,7 @@ export function hashRequest(endpoint: string, body: Body): string {
   return hexOf(32, endpoint, JSON.stringify(asked));
 }
 
-/** The error that the real service gives for a status, in its own words (openai-batch.md sections 3 and 7.1). */
+/** The error that the real service gives for a status, in its own words (as seen in practice). */
 export function statusError(status: number, model: string, requestId: string): ErrorObject {
   switch (status) {
     case 400:

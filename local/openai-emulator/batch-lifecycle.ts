@@ -62,7 +62,7 @@ export type BatchRecord = {
 };
 
 /**
- * How long each state lasts, in virtual time. The defaults follow the captures of openai-batch.md section 2.3: 1 line
+ * How long each state lasts, in virtual time. The defaults follow the captures of the real service: 1 line
  * completed after about 70 s, 9 lines after 133 s (in_progress at +3 s, finalizing at +131 s).
  */
 export type Timings = {
@@ -103,7 +103,7 @@ const SLOW_REQUESTS = 9;
 /** Counts grow in jumps; a batch shows at most this many. */
 const JUMPS = 20;
 
-/** Where several real objects differ, which of them to be (openai-batch.md section 2.2). */
+/** Where several real objects differ, which of them to be (as seen in practice). */
 export type Shapes = {
   /** `error_file_id` of a completed batch without failed lines. Default `null`. */
   noErrorFile: 'null' | 'empty_string' | 'absent' | 'zero_byte_file';

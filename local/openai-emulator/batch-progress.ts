@@ -27,7 +27,7 @@ import type { Webhooks } from './webhooks.ts';
 export type BatchLimits = InputLimits & {
   /** Enqueued input tokens per model: one number for all, or by model name with `default` for the rest. */
   enqueuedTokens: number | Readonly<Record<string, number>>;
-  /** Batches created in any hour, by the whole organization: default 2,000 (openai-batch.md section 4). */
+  /** Batches created in any hour, by the whole organization: default 2,000 (platform.openai.com/docs/guides/batch). */
   batchesPerHour: number;
 };
 

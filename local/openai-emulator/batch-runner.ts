@@ -22,7 +22,7 @@ export type BatchRunner = {
   giveUp(record: BatchRecord, code: 'batch_expired' | 'batch_cancelled', atMs: number): Promise<void>;
 };
 
-/** The real messages (openai-batch.md section 3). */
+/** The real messages (as seen in practice). */
 const UNEXECUTED = {
   batch_expired: 'This request could not be executed before the completion window expired.',
   batch_cancelled: 'This request was not executed because the batch was cancelled.',
@@ -146,7 +146,7 @@ function resultOf(
   const duplicate = effects.find((effect) => effect.kind === 'line.duplicate')?.as;
   const isMissing = effects.some((effect) => effect.kind === 'line.missing') || replaced?.lines.length === 0;
   const isGood = answer.status === 200;
-  // A line with status 0 sits in the error file and is counted as completed (openai-batch.md section 3, zombie lines).
+  // A line with status 0 sits in the error file and is counted as completed (as seen in practice).
   const isZombie = answer.status === 0 && own.error === null;
   const echo = isMissing ? undefined : echoOf(duplicate, own, executed);
   return {

@@ -15,7 +15,7 @@ export type CreateParams = {
   output_expires_after: { anchor: string; seconds: number } | null;
 };
 
-/** The endpoints that the real message lists, whatever else is supported (openai-batch.md section 1.2). */
+/** The endpoints that the real message lists, whatever else is supported (as seen in practice). */
 const ENDPOINTS_IN_MESSAGE = ['/v1/chat/completions', '/v1/completions', '/v1/embeddings', '/v1/responses'];
 
 /** openai 7.55.0, resources/shared.ts: Metadata. */
@@ -129,7 +129,7 @@ export type InputLimits = {
 };
 
 /**
- * The asynchronous checks of openai-batch.md section 1.3: each line's envelope, its first error only; several lines'
+ * The asynchronous checks as seen in practice: each line's envelope, its first error only; several lines'
  * errors are all reported. Streams the file; memory holds the custom_ids.
  * @param path the input file
  * @param endpoint of the batch
@@ -160,7 +160,7 @@ export async function validateInput(
       if (endpoint === '/v1/embeddings') embedded += embeddingInputs(body);
     }
   }
-  // Neither wording is known; the code is Azure's (openai-batch.md section 1.1, inferred).
+  // Neither wording is known; the code is Azure's (inferred).
   if (summary.total > limits.requestsPerBatch) {
     errors.unshift(
       fileError(`The batch exceeds the limit of ${limits.requestsPerBatch} requests: ${summary.total}.`),
@@ -243,7 +243,7 @@ function bodyError(
   }
   summary.model ??= model;
   if (model !== summary.model) {
-    // The wording is not known (openai-batch.md section 1.3).
+    // The wording is not known.
     return {
       code: 'mismatched_model',
       message: `The provided model '${model}' does not match the model '${summary.model}' of the other requests in this batch.`,

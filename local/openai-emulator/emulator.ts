@@ -45,7 +45,7 @@ const DEFAULT_LIMITS: Limits = {
   requestsPerBatch: 50_000,
   embeddingInputs: 50_000,
   errorsReported: 100,
-  // The highest published queue limit (openai-batch.md section 4, tier 5).
+  // The highest published queue limit (tier 5).
   enqueuedTokens: 15_000_000_000,
   batchesPerHour: 2_000,
   fileUploadsPerMinute: 1_000,

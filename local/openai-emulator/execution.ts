@@ -50,7 +50,7 @@ export async function execute(deps: ExecutionDeps, request: ExecutionRequest): P
   const digest = hexOf(32, request.executionKey, 'request');
   const requestId = digest < '8' ? digest : `req_${digest}`;
   const effects = deps.faults.fire('line', request.subject);
-  // Not charged (openai-batch.md section 7.1).
+  // Not charged (platform.openai.com/docs/guides/flex-processing).
   if (effects.some((effect) => effect.kind === 'line.resource_unavailable')) {
     const answer = { status: 429, body: { error: RESOURCE_UNAVAILABLE } };
     return { answer, requestHash, requestId, usage: NO_TOKENS, effects };
@@ -108,7 +108,7 @@ export function withText(body: Record<string, unknown>, text: string): Record<st
 /** What the real service says is not known. */
 const TOO_DEEP = errorObject(`The request is nested too deeply: at most ${MAX_DEPTH} levels are read.`);
 
-/** Flex without capacity: the message is documented, the rest inferred (openai-batch.md section 7.1). */
+/** Flex without capacity: the message is documented, the rest inferred. */
 const RESOURCE_UNAVAILABLE = errorObject('Resource Unavailable', {
   type: 'resource_unavailable',
   code: 'resource_unavailable',

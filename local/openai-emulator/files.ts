@@ -15,7 +15,7 @@ import type { FileRecord, Store } from './store.ts';
 export type FileLimits = {
   /** Of any file: default 512 MB (openai 7.55.0, files.ts). */
   fileBytes: number;
-  /** Of a file with purpose "batch": default 200,000,000 (openai-batch.md section 1.1). */
+  /** Of a file with purpose "batch": default 200,000,000 (platform.openai.com/docs/guides/batch). */
   batchFileBytes: number;
   /** `POST /v1/files` in any minute: default 1,000 (openai 7.55.0, files.ts). */
   fileUploadsPerMinute: number;
@@ -293,7 +293,7 @@ async function beginsAsJsonl(path: string, filename: string, bytes: number): Pro
     const head = Buffer.alloc(Math.min(bytes, FIRST_LINE_BYTES));
     const { bytesRead } = await handle.read(head, 0, head.length, 0);
     let start = head.subarray(0, bytesRead);
-    // A byte order mark passes here and fails as line 1 of the batch (openai-batch.md section 1.1).
+    // A byte order mark passes here and fails as line 1 of the batch (as seen in practice).
     if (start.indexOf('\ufeff') === 0) start = start.subarray(3);
     const end = start.indexOf(0x0a);
     if (end === -1 && bytes > FIRST_LINE_BYTES) return start[0] === 0x7b;

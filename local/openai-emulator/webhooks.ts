@@ -19,7 +19,7 @@ export type WebhookEndpoint = {
   timestamps?: 'machine' | 'clock' | undefined;
 };
 
-/** Events that OpenAI would send, signed as OpenAI signs (openai-batch.md section 6). */
+/** Events that OpenAI would send, signed as OpenAI signs (platform.openai.com/docs/guides/webhooks). */
 export type Webhooks = {
   /** The deliveries that the end of a batch asks for, faults included; to be saved with it. */
   plan(batch: BatchRecord, atMs: number): DeliveryRecord[];
@@ -27,7 +27,7 @@ export type Webhooks = {
   deliverDue(): Promise<void>;
 };
 
-/** No events for anything else (openai-batch.md section 6). */
+/** No events for anything else (platform.openai.com/docs/guides/webhooks). */
 const EVENT_STATUSES: readonly BatchStatus[] = ['completed', 'failed', 'expired', 'cancelled'];
 
 /** "Within seconds" is all that is documented; inferred. */

@@ -10,7 +10,7 @@ const withoutField = (field: string): string => line({ [field]: undefined });
 
 export type BadLine = [what: string, input: string | Uint8Array, code: InvalidCode, param: string | null];
 
-/** Kinds of bad lines. Codes and params: openai-batch.md, section 1.3. */
+/** Kinds of bad lines. Codes and params: as seen in practice. */
 export const BAD_LINES: BadLine[] = [
   // Not JSON.
   ['text', 'hello', 'invalid_json_line', null],

@@ -3,7 +3,7 @@
  * that memory and files do not grow with the length of ids and our own files hold no id of a user.
  *
  * Two distinct ids of one job share a hash with odds of n²/2^64 (10 million ids: 3 in a million). Ingest reads both
- * lines of such a pair again, and keeps the two in different batches: see {@link ./ingest/duplicates.ts}.
+ * lines of such a pair again, and keeps the two in different batches: see steps/ingest/duplicate-ids.ts.
  */
 export class CustomIdHasher {
   readonly #seed: number;

@@ -2,7 +2,8 @@ import type { BatchRecord, BatchStatus } from '../model/batch.ts';
 import type { RemoteBatch } from '../ports/provider.ts';
 
 /**
- * Statuses that a batch comes to only once its requests are executed. Source: openai-batch guide, "Batch object
+ * Statuses that a batch comes to only once its requests are executed. Source:
+ * platform.openai.com/docs/guides/batch, "Batch object
  * status".
  */
 const RUNNING: ReadonlySet<BatchStatus | undefined> = new Set(['in_progress', 'finalizing']);

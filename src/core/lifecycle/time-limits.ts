@@ -2,7 +2,10 @@
 import { HOUR_MS } from '../../contract/time.ts';
 import type { Deadline } from '../ports/ambient.ts';
 
-/** OpenAI's only completion window, for a batch that does not say when it expires. Source: openai-batch guide. */
+/**
+ * OpenAI's only completion window, for a batch that does not say when it expires. Source:
+ * platform.openai.com/docs/guides/batch.
+ */
 export const COMPLETION_WINDOW_MS = 24 * HOUR_MS;
 
 /** How far OpenAI's clock and ours may differ when pages of a list are cut off by time. */

@@ -371,7 +371,10 @@ export type BatchRecord = z.infer<typeof batchSchema>;
 /** What names a batch. */
 export type BatchKey = Pick<BatchRecord, 'jobId' | 'batchId'>;
 
-/** Statuses after which OpenAI changes nothing any more. Source: openai-batch guide, "Batch object status". */
+/**
+ * Statuses after which OpenAI changes nothing any more. Source: platform.openai.com/docs/guides/batch, "Batch object
+ * status".
+ */
 const TERMINAL_STATUSES: ReadonlySet<BatchStatus> = new Set(['failed', 'completed', 'expired', 'cancelled']);
 
 /** Whether OpenAI is done with a batch. */

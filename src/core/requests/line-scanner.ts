@@ -2,7 +2,7 @@
  * Reads requests off a byte stream at the speed of memory: WebAssembly goes over a block of lines at a time and
  * checks and measures each without making an object of it. It vouches only for lines of which it is certain;
  * {@link ./check-line.ts checkLine}, the plain statement of the rules, judges all others. Together they give what
- * {@link ./lines.ts LineSplitter} and checkLine give, however the stream is cut into chunks.
+ * {@link ../files/lines.ts LineSplitter} and checkLine give, however the stream is cut into chunks.
  */
 import { isUtf8 } from 'node:buffer';
 import { BatchdropError } from '../base/errors.ts';
@@ -66,7 +66,7 @@ export interface ScannedRequest {
   predictedOutputBytes: number;
   /** See `EndpointRules.outputLimitOf`. */
   outputLimit: number | undefined;
-  /** Hash of the custom_id; see {@link ../custom-id-hash.ts CustomIdHasher}. */
+  /** Hash of the custom_id; see {@link ../base/custom-id-hash.ts CustomIdHasher}. */
   hash0: number;
   hash1: number;
   /**
@@ -102,7 +102,7 @@ export interface RequestSpan {
   predictedOutputBytes: number;
   textBytes: number;
   dataUrlBytes: number;
-  /** Their manifest entries ({@link ../manifest.ts}). */
+  /** Their manifest entries ({@link ../files/manifest.ts}). */
   entries: Uint8Array;
   /** The hashes of their ids: pairs of `hash0` and `hash1`. */
   hashes: Uint32Array;

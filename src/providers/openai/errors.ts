@@ -1,5 +1,6 @@
 /**
- * What OpenAI's error codes mean. Sources: guide "Error codes", openai-batch guide; names of Azure OpenAI beside
+ * What OpenAI's error codes mean. Sources: guide "Error codes",
+ * platform.openai.com/docs/guides/batch; names of Azure OpenAI beside
  * them.
  */
 import type { BatchLevelError } from '../../core/model/batch.ts';

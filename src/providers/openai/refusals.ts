@@ -2,7 +2,8 @@
 import type { RefusalTopic } from '../../core/base/errors.ts';
 
 /**
- * The file of a create cannot be used yet. Sources: openai-batch guide ("Cannot find file …"); API reference ("No
+ * The file of a create cannot be used yet. Sources:
+ * platform.openai.com/docs/guides/batch ("Cannot find file …"); API reference ("No
  * such File object: …"); bespokelabsai/curator#116; Azure, openai-dotnet#312 (a file must be `processed`); Voyage,
  * GenAI-Showcase#175 ("Input file not found").
  */

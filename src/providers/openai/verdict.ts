@@ -1,6 +1,7 @@
 /**
  * The one judge of answers: what a line of OpenAI's result files, or of the answers to our own calls, says of its
- * request. Rule and sources: openai-batch guide and API reference ("request output object", "error codes"); status 0
+ * request. Rule and sources:
+ * platform.openai.com/docs/guides/batch and API reference ("request output object", "error codes"); status 0
  * lines: tidyverse/ellmer#830.
  */
 

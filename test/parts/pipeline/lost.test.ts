@@ -1,4 +1,4 @@
-/** Batches that OpenAI loses, forgets or keeps in a state for ever (openai-batch.md, section 5: Q1, Q2, Q13). */
+/** Batches that OpenAI loses, forgets or keeps in a state for ever (Q1, Q2, Q13 of local/openai-emulator/faults). */
 
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, test } from 'vitest';

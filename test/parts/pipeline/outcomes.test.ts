@@ -1,6 +1,6 @@
 /**
  * Every way in which OpenAI ends a batch, and everything that its files have been seen to lack or to hold too much of
- * (openai-batch.md, sections 2.2, 3 and 5): each request ends with exactly one outcome.
+ * (as seen in practice): each request ends with exactly one outcome.
  */
 
 import { afterEach, expect, test } from 'vitest';

@@ -34,7 +34,7 @@ const NAME_BYTES: u32 = 120; // longest url and longest model that are kept
 const MAX_GROUPS: u32 = 512;
 const MAX_RECORDS: u32 = 512;
 const P_ENTRIES: usize = P_GROUPS + <usize>MAX_GROUPS * GROUP_BYTES;
-const ENTRY_BYTES: usize = 32; // as in a manifest (../../manifest.ts)
+const ENTRY_BYTES: usize = 32; // as in a manifest (../../files/manifest.ts)
 const P_HASHES: usize = P_ENTRIES + <usize>MAX_RECORDS * ENTRY_BYTES; // those of the entries again, 8 bytes each
 const P_RECORDS: usize = P_HASHES + (<usize>MAX_RECORDS << 3);
 const RECORD_BYTES: usize = 20;
@@ -1033,7 +1033,7 @@ function kindOf(group: u32, inputs: u32): u32 {
   return kinds++;
 }
 
-/** CustomIdHasher.hash (../../custom-id-hash.ts), bit for bit. */
+/** CustomIdHasher.hash (../../base/custom-id-hash.ts), bit for bit. */
 function hashId(entry: usize): void {
   let at = id;
   let a: u32 = seed ^ idLength;

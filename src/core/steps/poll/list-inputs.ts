@@ -5,7 +5,7 @@
  * second one.
  *
  * What lay there when the deployment first ran, or when it claimed the prefix, is left alone: it was not
- * dropped for this stack. So is what another stack runs (see prefix-owners/owners.ts).
+ * dropped for this stack. So is what another stack runs (see core/drops/owners.ts).
  */
 
 import type { PrefixOwner } from '../../../contract/prefix-owners.ts';

@@ -1,5 +1,5 @@
 /**
- * What the real service was seen to send: the objects and messages of openai-batch.md, word for word. Ids and
+ * What the real service was seen to send: objects and messages as captured, word for word. Ids and
  * timestamps are those of the capture; tests compare with `normalised`.
  */
 

@@ -7,7 +7,7 @@ const BLOCK_BYTES = 1_048_576;
 
 test('an upload of 160 MiB and its download take memory for a few blocks, not for the file', async () => {
   const { client } = await startForTest();
-  // redirect: 'error' keeps the client from holding a second copy of what it sends (testbed.md section 7).
+  // redirect: 'error' keeps the client from holding a second copy of what it sends.
   const options = { fetchOptions: { redirect: 'error' as const } };
   const line = Buffer.from(`${JSON.stringify(chatLine('x', { pad: 'x'.repeat(4096) }))}\n`);
   const block = Buffer.concat(Array(Math.floor(BLOCK_BYTES / line.length)).fill(line));

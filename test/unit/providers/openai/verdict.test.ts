@@ -28,7 +28,7 @@ const unexecuted = (code: unknown): Line => ({
   error: { code, message: 'This request could not be executed.' },
 });
 
-/** Lines as openai-batch.md, section 3, lists them, and what is to be done about each. */
+/** Lines as the real service was seen to send them, and what is to be done about each. */
 const TABLE: [
   what: string,
   line: Line,
