@@ -40,7 +40,7 @@ export interface AwsJsonResponse {
   body: Buffer | object;
 }
 
-/** How the calls of a service are shown to somebody who may cut them. */
+/** How the calls of a service are shown to a test that may cut them. */
 export interface AwsJsonInterception {
   service: ServiceCall['service'];
   /** What a call is about, found in its input. */

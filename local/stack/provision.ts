@@ -97,7 +97,7 @@ export async function ensureTables(
 }
 
 /**
- * Frees the claims and leases of functions that are dead, in tables made as the pipeline's is.
+ * Frees the leases of functions that are dead, in tables made as the pipeline's is.
  *
  * @param now in milliseconds since 1970, as the functions see it
  */

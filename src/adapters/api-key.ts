@@ -116,7 +116,7 @@ export class ApiKey implements ApiKeys {
   }
 }
 
-/** A key that this deployment has no secret for: a job was claimed with it, and its route has gone since. */
+/** A key that this deployment has no secret for: a job was created with it, and its route has gone since. */
 export class UnknownApiKey implements ApiKeys {
   readonly #name: string;
 

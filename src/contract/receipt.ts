@@ -161,12 +161,12 @@ export const receiptSchema = z.object({
     /** When the object was dropped, as S3 says (whole seconds). */
     droppedAt: z.iso.datetime(),
     claimedAt: z.iso.datetime(),
-    /** When somebody cancelled the job. */
+    /** When the job was cancelled. */
     cancelledAt: z.iso.datetime().optional(),
     completedAt: z.iso.datetime(),
     /**
-     * Milliseconds from the claim to the first submission, and from there to the last end. Absent if nothing was
-     * sent.
+     * Milliseconds from the creation of the job to the first submission, and from there to the last end. Absent if
+     * nothing was sent.
      */
     queuedMs: count.optional(),
     ranMs: count.optional(),

@@ -3,7 +3,7 @@
  * of the fields are the meanings in docs/settings.md (`npm run docs:settings`).
  *
  * The construct validates it, hands it to the functions as a file (`settings-file.ts`), and a job
- * freezes the route it was claimed under, so that a later deployment changes nothing for work in flight.
+ * freezes the route it was created under, so that a later deployment changes nothing for work in flight.
  */
 import * as z from 'zod';
 import { DEFAULT_API_KEY } from './api-key.ts';

@@ -61,7 +61,7 @@ export class BlobStore {
   /**
    * Reads segments one after another; a file is opened when its turn comes, so memory stays flat.
    *
-   * @throws Error when a file is missing or too short, which only somebody else can have caused
+   * @throws Error when a file is missing or too short, which only another program can have caused
    */
   async *read(segments: readonly Segment[]): AsyncGenerator<Buffer> {
     for (const { blob, start, length } of segments) {

@@ -17,7 +17,7 @@ export const MAX_UPLOAD_BYTES = 5 * 1024 ** 3;
 /** Largest XML or JSON document: 10,000 parts with SHA-256 checksums take about 2 MB, 1,000 long keys up to 6 MB. */
 const MAX_DOCUMENT_BYTES = 8 * 1024 ** 2;
 
-/** What was received and found to agree with what the client claimed. */
+/** What was received and found to agree with what the client declared. */
 interface ReceivedBody {
   readonly sizeBytes: number;
   readonly md5: Buffer;

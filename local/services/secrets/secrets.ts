@@ -10,8 +10,8 @@ export interface Secrets extends LocalService {
   /**
    * Declares a secret.
    *
-   * @param options.initialValue used until somebody puts a value
-   * @param options.memoryValue is current from now until somebody puts a value, and is never written to disk: for a key
+   * @param options.initialValue used until a value is put
+   * @param options.memoryValue is current from now until a value is put, and is never written to disk: for a key
    *   that the user gave to this run
    */
   ensureSecret(options: DeclaredSecret): void;

@@ -42,7 +42,7 @@ const WRITE_ID = 'write';
 const itemDoesNotExist = `attribute_not_exists(#${TABLE_PARTITION_KEY})`;
 const itemIsAsRead = `#${REVISION} = :${REVISION}`;
 
-/** Each lost race means that somebody else wrote; so many in a row mean that something is wrong. */
+/** Each lost race means that another worker wrote; so many in a row mean that something is wrong. */
 const MAX_LOST_RACES = 50;
 /** From this race on, a writer steps back for a moment, so that a row that many want (a ledger) is not fought over. */
 const PATIENT_RACES = 3;
@@ -116,7 +116,7 @@ export class DynamoDBItems {
 
   /**
    * Changes an item in one step. `decide` gets the current item and returns the attributes to set (`undefined`
-   * removes one), or `undefined` to leave it; it is asked again when somebody wrote in between.
+   * removes one), or `undefined` to leave it; it is asked again when another worker wrote in between.
    * @returns the item as written, or `undefined` if it was left.
    */
   async change(key: Key, decide: (current: Item | undefined) => Item | undefined): Promise<Item | undefined> {

@@ -84,7 +84,7 @@ export function isAsExpected(
   );
 }
 
-/** The lease after somebody takes it, or `undefined` while somebody else holds it. */
+/** The lease after a worker takes it, or `undefined` while another worker holds it. */
 export function takeLease(lease: LeaseState | undefined, now: number, until: number): LeaseState | undefined {
   if (lease !== undefined && lease.until > now) return undefined;
   return { token: (lease?.token ?? 0) + 1, until, takenAt: now };
@@ -120,7 +120,7 @@ export function decidePublication(
   return 'granted';
 }
 
-/** The state after this holder has published, or `undefined` if somebody else has taken its turn. */
+/** The state after this holder has published, or `undefined` if another worker has taken its turn. */
 export function afterPublication(
   state: PublicationState,
   publication: Pick<Publication, 'owner' | 'order' | 'holder'>,

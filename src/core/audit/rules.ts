@@ -1,5 +1,5 @@
 /**
- * A rules file: which calls somebody waits for.
+ * A rules file: which calls a person waits for.
  *
  * ```json
  * { "version": 1,

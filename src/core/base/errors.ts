@@ -1,6 +1,6 @@
 /**
  * Errors, sorted by what the caller does next. A bad request line is not an error but an outcome; a bad input file is a
- * {@link Rejection}. What is thrown is either one of these, which somebody catches by name, or a fault that the queue
+ * {@link Rejection}. What is thrown is either one of these, which is caught by name, or a fault that the queue
  * tries again.
  */
 
@@ -92,7 +92,7 @@ export class CreateRefusedError extends RefusedError {}
 export class ApiKeyMissingError extends BatchdropError {}
 
 /**
- * The deployment has no secret for a key that a job was claimed with. Nothing was sent, with this key or another one.
+ * The deployment has no secret for a key that a job was created with. Nothing was sent, with this key or another one.
  */
 export class ApiKeyUnknownError extends ApiKeyMissingError {}
 

@@ -34,10 +34,10 @@ const jobFileSchema = z.object({
   updatedAt: z.number(),
 });
 
-/** A job that is about to be claimed. */
+/** A job that is about to be created. */
 export type NewJob = z.output<typeof jobFileSchema>;
 
-/** Records a job that is about to be claimed; gives it as it was claimed first. */
+/** Records a job that is about to be created; returns it as it was created first. */
 export function writeJobOnce(
   objects: Pick<ObjectStore, 'get' | 'put'>,
   layout: Layout,
@@ -46,7 +46,7 @@ export function writeJobOnce(
   return writeWorkJsonOnce(objects, workKeys(layout, job.jobId).job, jobFileSchema, job);
 }
 
-/** The job as it was claimed first; `undefined` if its files are gone. */
+/** The job as it was created first; `undefined` if its files are gone. */
 export function readJobFile(
   objects: Pick<ObjectStore, 'get'>,
   layout: Layout,

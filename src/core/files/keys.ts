@@ -13,7 +13,7 @@ export function workKeys(layout: Layout, jobId: string) {
     base,
     /** Copy of an input from a bucket without versioning. */
     pinned: `${base}input`,
-    /** Written once; the job as it was claimed first. */
+    /** Written once; the job as it was created first. */
     job: `${base}job.json`,
     /** Written once, before the create that it describes. */
     attempt: (batchId: string, attempt: number): string => `${base}attempts/${batchId}/${attempt}.json`,

@@ -126,9 +126,9 @@ export function toNewFileLater(batch: Batch, waiting: Waiting): BatchTransition 
 }
 
 /**
- * It waits for its turn again, and all of the attempt is forgotten. The writer settles the reservation and deletes the
- * file at OpenAI after this write, never before it: a worker that finds other evidence could not book its cost any more.
- * What a crash between them leaves, the hourly look at reservations and the poll's look at files clean up.
+ * It waits for its turn again, and all of the attempt is forgotten. The writer settles the reservation and deletes
+ * the file at OpenAI after this write, never before it: a worker that finds other evidence could not book its cost
+ * any more. What a crash between them leaves, the hourly look at reservations and the poll's look at files clean up.
  */
 export function toWaiting(batch: Batch, waiting: Waiting): BatchTransition {
   return to('waiting', batch, troubleOf(waiting));
@@ -284,7 +284,9 @@ export function toKeyReplaced(batch: Batch): BatchTransition {
   return to('keyReplaced', batch, { attempt: { keyVersion: undefined } });
 }
 
-/** It is to be cancelled at OpenAI, where it is or may be. @param nextTier the tier that what it leaves continues in. */
+/**
+ * It is to be cancelled at OpenAI, where it is or may be. @param nextTier the tier that what it leaves continues in.
+ */
 export function toStopping(batch: BatchRecord, now: number, nextTier?: Tier): BatchTransition {
   const { cancelRequestedAt = now } = batch.stop ?? {};
   return to('stopping', batch, {

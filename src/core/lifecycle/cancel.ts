@@ -68,9 +68,9 @@ export async function cancelJob(
 }
 
 /**
- * Of a cancelled job: ends the batches that wait to be sent, as if OpenAI had refused them, and marks those that are, or
- * may be, at OpenAI, so that the poll cancels them there. A worker that is sending one of the former finds out by its next
- * write, before it creates anything. The sweep collects what has ended.
+ * Of a cancelled job: ends the batches that wait to be sent, as if OpenAI had refused them, and marks those that are,
+ * or may be, at OpenAI, so that the poll cancels them there. A worker that is sending one of the former finds out by
+ * its next write, before it creates anything. The sweep collects what has ended.
  */
 export async function endWaiting(
   deps: Pick<CancelDeps, 'ambient' | 'telemetry'> & { jobs: Pick<JobStore, 'moveBatch'> },

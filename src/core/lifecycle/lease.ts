@@ -3,7 +3,7 @@
  * beside the work, so that what a dead worker held is free again in minutes, however long the work may take.
  *
  * A worker that could not renew finds out before its next side effect: {@link Lease.check} throws, and the writes that
- * carry the claim fail once somebody else has it. See docs/adr/0020-short-leases.md.
+ * carry the lease fail once another worker has it. See docs/adr/0020-short-leases.md.
  */
 import type { OwnText } from '../../contract/event-fields.ts';
 import { NotYetError } from '../base/errors.ts';
@@ -39,7 +39,7 @@ export const RENEW_EVERY_MS = 30_000;
  */
 export const LEASE_MARGIN_MS = 60_000;
 
-/** When somebody else may try again what a worker had to leave (ms). */
+/** When another worker may try again what this one had to leave (ms). */
 const RETRY_MS = 60_000;
 
 /** The lease ran out, or another worker has it: this one must not change anything any more. */

@@ -24,7 +24,7 @@ export interface LeasingDeps {
   deadline: Deadline;
 }
 
-/** When somebody else may try again what a worker had to leave (ms). */
+/** When another worker may try again what this one had to leave (ms). */
 const RETRY_MS = 60_000;
 
 /** The record is not this worker's any more: nothing was written. */

@@ -145,7 +145,7 @@ export const jobSchema = z.object({
   duplicatesRun: z.exactOptional(z.boolean()),
   /** When it was cancelled: unfinished requests end as they are, and nothing more is sent. */
   cancelledAt: z.exactOptional(time),
-  /** A batch that was not collected when somebody looked: while it is not, the job is surely not finished. */
+  /** A batch that was not collected at the last look: while it is not, the job is surely not finished. */
   waitsFor: z.exactOptional(z.string()),
   /** How far the merging of results is, where it takes more than one invocation. */
   merge: z.exactOptional(mergeSchema),

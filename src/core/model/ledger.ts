@@ -54,7 +54,7 @@ export const ledgerSchema = z.object({
   probes: z.exactOptional(count),
   /** What was enqueued, with the batch, when OpenAI last refused one although its limit had room for it. */
   refusedAt: z.exactOptional(count),
-  /** When that last was so: somebody else shares the limit, or counts otherwise than we do. */
+  /** When that last was so: another client shares the limit, or OpenAI counts otherwise than we do. */
   sharedAt: z.exactOptional(time),
   /** Of a model in a tier in which requests are called one by one. */
   pace: z.exactOptional(paceSchema),

@@ -100,7 +100,7 @@ export interface JobStore {
   renewBatch(batch: BatchKey, holder: string, now: number, until: number): Promise<boolean>;
   /** The same for a job. */
   renewJob(jobId: string, holder: string, now: number, until: number): Promise<boolean>;
-  /** Takes a named lease; the token grows with each holder. `undefined`: somebody holds it. */
+  /** Takes a named lease; the token grows with each holder. `undefined`: another worker holds it. */
   acquireLease(name: string, now: number, until: number): Promise<number | undefined>;
   /** Makes a named lease hold until `until`. `false`: it was given back, or another one has it. */
   renewLease(name: string, token: number, until: number): Promise<boolean>;
@@ -123,7 +123,7 @@ export interface JobStore {
   abandonPublication(publication: Publication): Promise<void>;
   /**
    * Ends a publication that this holder still has: from now on, versions with a smaller `order` are superseded.
-   * `false`: its time had run out and another holder took over, so what was written may be somebody else's by now.
+   * `false`: its time had run out and another holder took over, so what was written may be another worker's by now.
    */
   releasePublication(publication: Publication): Promise<boolean>;
 }

@@ -1,7 +1,7 @@
 /**
- * Decides whether one line is a request that can be in a batch: the form of an input, which is that of OpenAI's batch files
- * for every provider, and the provider's endpoints and limits. Only what would sink a whole batch is checked: what a
- * model thinks of its parameters is per-request.
+ * Decides whether one line is a request that can be in a batch: the form of an input, which is that of OpenAI's batch
+ * files for every provider, and the provider's endpoints and limits. Only what would sink a whole batch is checked:
+ * what a model thinks of its parameters is per-request.
  */
 
 import { MAX_LINE_BYTES } from '../model/limits.ts';

@@ -70,7 +70,7 @@ export async function readOptions(
 }
 
 /**
- * Metadata of other names is somebody else's. Ours is whatever begins with "batchdrop", however it is spelled: with
+ * Metadata of other names is not ours. Ours is whatever begins with "batchdrop", however it is spelled: with
  * underscores, in other case, or with S3's own prefix once more.
  */
 function saidInMetadata(metadata: Record<string, string>, key: string): Said[] {

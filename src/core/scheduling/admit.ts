@@ -1,8 +1,8 @@
 /**
- * Which waiting batches may go, in which order: oldest job first, but fair. Of several jobs that want the same model's
- * tokens, the one with the fewest batches on their way is next, the older of two that have as many; so each gets a turn,
- * whatever the others have dropped. What is next and does not fit yet keeps its place: nothing smaller overtakes it on
- * its ledger, so nothing starves.
+ * Which waiting batches may go, in which order: oldest job first, but fair. Of several jobs that want the same
+ * model's tokens, the one with the fewest batches on their way is next, the older of two that have as many; so each
+ * gets a turn, whatever the others have dropped. What is next and does not fit yet keeps its place: nothing smaller
+ * overtakes it on its ledger, so nothing starves.
  */
 import type { QuotaSettings } from '../../contract/quota.ts';
 import { apiKeyOf, type BatchRecord, isSlice, tokensOf } from '../model/batch.ts';
@@ -16,7 +16,7 @@ import { hasRoom, newLedger, reserveOn } from './ledger.ts';
 import { backlogScopeOf, ledgerOf, suspensionScopesOf, tokensLedgerOf } from './scopes.ts';
 import { RECUT_SHARE, SURELY_SMALL_SHARE, type TokenLimit, tokenLimitOf } from './token-limit.ts';
 
-/** Everything that a decision rests on. */
+/** Everything that a decision depends on. */
 export interface Situation {
   waiting: readonly BatchRecord[];
   /** What is on its way already. */
@@ -32,7 +32,7 @@ export interface Situation {
   now: number;
 }
 
-/** Why a batch goes on waiting. */
+/** Why a batch keeps waiting. */
 export type WaitingFor = 'tokens' | 'turns' | 'budget' | 'operator' | 'time' | 'release';
 
 export interface Admission {
@@ -76,8 +76,8 @@ export interface Decisions {
 }
 
 /**
- * So many refusals of one batch may say that it has more tokens than we think: it is halved, unless it is so small that no
- * error of ours explains them.
+ * So many refusals of one batch may say that it has more tokens than we think: it is halved, unless it is so small
+ * that no error of ours explains them.
  */
 const REFUSALS_UNTIL_HALVED = 3;
 
@@ -94,7 +94,7 @@ export function admit(situation: Situation): Decisions {
   };
   const waitFor = (what: WaitingFor, batches: readonly BatchRecord[]): void => {
     decisions.waitingFor.set(what, (decisions.waitingFor.get(what) ?? 0) + batches.length);
-    // Neither waits for room: nobody need wait behind them.
+    // Neither waits for room, so no batch waits behind them.
     if (what === 'time' || what === 'release') return;
     for (const batch of batches) decisions.backlog.add(backlogScopeOf(batch, what));
   };
@@ -166,7 +166,7 @@ export function admit(situation: Situation): Decisions {
     const batch = line.batches[0]!;
     const money = judgeOf(batch);
     if (money.kind !== 'fits') {
-      // Budgets are each other's business: this batch holds up nobody on the ledger of its tokens.
+      // Budgets are each other's business: this batch holds up no other on the ledger of its tokens.
       line.batches.shift();
       if (money.kind === 'refuse')
         decisions.refused.push({ batch, code: money.code, message: money.message });
@@ -228,15 +228,15 @@ function demandOf(batch: BatchRecord, { ceiling, probes, known }: TokenLimit): D
 }
 
 /**
- * What of a job may be unjudged at a time: a fortieth of its bytes, or two batches, whichever is more. With what is refused
- * later on, less than a twentieth of a job's bytes is sent to no avail.
+ * What of a job may be unjudged at a time: a fortieth of its bytes, or two batches, whichever is more. With what is
+ * refused later on, less than a twentieth of a job's bytes is sent to no avail.
  */
 const PROBED_SHARE = 0.025;
 const PROBED_BATCHES = 2;
 
 /**
- * Whether a batch has to be cut again, or to fail. A single request above the limit that OpenAI told is sent once, alone,
- * before it fails: its tokens are an estimate.
+ * Whether a batch has to be cut again, or to fail. A single request above the limit that OpenAI reported is sent
+ * once, alone, before it fails: its tokens are an estimate.
  */
 function recutOf(
   batch: BatchRecord,
@@ -300,7 +300,7 @@ function lineUp(batches: readonly BatchRecord[], held: Situation['held']): Line[
   return [...lines.values()];
 }
 
-/** The line whose turn it is; `undefined` if nobody is left. */
+/** The line whose turn it is; `undefined` if none is left. */
 function takeNext(lines: readonly Line[]): Line | undefined {
   let next: Line | undefined;
   for (const line of lines) {

@@ -241,7 +241,7 @@ export class OpenAIBatches implements BatchApi {
     action: string,
     range?: string,
   ): Promise<Response> {
-    // Unpacked bytes would make Content-Length tell nothing.
+    // Of unpacked bytes, Content-Length says nothing.
     const headers = { 'accept-encoding': 'identity', range };
     try {
       return await this.#client.callFirst(keyVersion, (client) => client.files.content(id, { headers }));

@@ -1,4 +1,6 @@
-/** The record of a batch counts this many codes one by one, because services make up codes and the record has 400 KB. */
+/**
+ * The record of a batch counts this many codes one by one, because services make up codes and the record has 400 KB.
+ */
 const MAX_CODES = 100;
 const MAX_CODE_CHARS = 100;
 /** What all further codes count as; the errors file has each of them. */

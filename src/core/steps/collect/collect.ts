@@ -70,7 +70,9 @@ export async function collect(deps: CollectDeps, { jobId, batchId }: BatchMessag
   if (next.length > 0) await dispatch(deps, next);
 }
 
-/** Results that take a key which cannot be used stay where they are, for as long as it takes: no try of theirs counts. */
+/**
+ * Results that take a key which cannot be used stay where they are, for as long as it takes: no try of theirs counts.
+ */
 async function waitForKey(
   { rules, ambient, telemetry }: CollectDeps,
   batch: LeasedBatch,

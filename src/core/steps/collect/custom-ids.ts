@@ -5,8 +5,8 @@ import type { ObjectStore } from '../../ports/objects.ts';
 import type { Decision } from './decide.ts';
 
 /**
- * The ids of the requests that end with an error line of our own, which names the request: read from the original lines,
- * because manifests hold only hashes.
+ * The ids of the requests that end with an error line of our own, which names the request: read from the original
+ * lines, because manifests hold only hashes.
  * @returns by index in the manifest; without those whose line cannot be read any more.
  */
 export async function readCustomIds(

@@ -33,7 +33,10 @@ export interface LineSources {
 
 type RunKeys = { data: string; index: string };
 
-/** Writes what became of the requests of a batch, in input order: a run of answers, one of final errors, and the rest of them. */
+/**
+ * Writes what became of the requests of a batch, in input order: a run of answers, one of final errors, and the rest
+ * of them.
+ */
 export class OutcomeWriter {
   readonly #batch: BatchRecord;
   readonly #entries: ManifestEntries;

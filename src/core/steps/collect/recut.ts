@@ -1,4 +1,7 @@
-/** A batch of which nothing was sent, because it is too large for its tier, its budget or the provider: smaller ones follow it. */
+/**
+ * A batch of which nothing was sent, because it is too large for its tier, its budget or the provider: smaller ones
+ * follow it.
+ */
 import { workKeys } from '../../files/keys.ts';
 import type { Manifest, ManifestEntries } from '../../files/manifest.ts';
 import { cutIntoSlices } from '../../files/slices.ts';

@@ -1,4 +1,7 @@
-/** From the joined results of a batch to what became of each of its requests: runs, counts, the bill and the next round. */
+/**
+ * From the joined results of a batch to what became of each of its requests: runs, counts, the bill and the next
+ * round.
+ */
 import { MINUTE_MS } from '../../../contract/time.ts';
 import { type Backoff, waitAfter } from '../../base/backoff.ts';
 import { OutOfTimeError } from '../../base/errors.ts';
@@ -18,7 +21,9 @@ import type { Join } from './join.ts';
 import { halvesOf, inTier, type NextRoundPlace, partOf, tierOfNext, writeNextBatches } from './next-round.ts';
 import { OutcomeWriter } from './outcome-writer.ts';
 
-/** How long requests rest that failed as they were called: what is down for minutes is not to use up all their tries. */
+/**
+ * How long requests rest that failed as they were called: what is down for minutes is not to use up all their tries.
+ */
 const REST_BACKOFF: Backoff = { firstMs: 2 * MINUTE_MS, maxMs: 30 * MINUTE_MS };
 
 /** What the result files of a batch say. */

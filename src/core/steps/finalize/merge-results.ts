@@ -64,8 +64,8 @@ export interface Runs {
 
 /**
  * Merges the runs of a job that this worker has taken.
- * @returns the files; or that another invocation is to continue, from where the job's record says; or that another worker
- * has taken the job over.
+ * @returns the files; or that another invocation is to continue, from where the job's record says; or that another
+ * worker has taken the job over.
  */
 export async function mergeResults(
   deps: MergeDeps,

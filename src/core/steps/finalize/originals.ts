@@ -1,6 +1,6 @@
 /**
- * The original lines of requests that have no answer, as they were dropped, to be given back in the retry file: in input
- * order, in windows that bound memory.
+ * The original lines of requests that have no answer, as they were dropped, to be given back in the retry file: in
+ * input order, in windows that bound memory.
  */
 import { isUnavailable } from '../../base/errors.ts';
 import { type Range, readRanges } from '../../files/ranges.ts';
@@ -80,7 +80,10 @@ async function* originals(
   if (source !== undefined) yield { text: readWindowIfThere(objects, source, window), nextLine };
 }
 
-/** The same records with the places of their lines as they were dropped: both are sorted by line, so one pass finds them all. */
+/**
+ * The same records with the places of their lines as they were dropped: both are sorted by line, so one pass finds
+ * them all.
+ */
 async function* asDropped(
   objects: Objects,
   bucket: string,
@@ -121,7 +124,10 @@ async function* placesOf(
   return undefined;
 }
 
-/** Nothing if the input was deleted meanwhile, or S3 does not give it: its results must not wait for lines that nobody can give back. */
+/**
+ * Nothing if the input was deleted meanwhile, or S3 does not give it: its results must not wait for lines that are
+ * gone.
+ */
 async function* readWindowIfThere(
   objects: Objects,
   source: SourceObject,

@@ -102,8 +102,9 @@ async function createBatches(
 }
 
 /**
- * Input tokens of a batch, so that it may be admitted. Counted here and not while the file is scanned: a tokenizer takes
- * 80 MB, and time from the scan. `undefined`: unknown; if the requests cannot be read, the step that reads them next finds out.
+ * Input tokens of a batch, so that it may be admitted. Counted here and not while the file is scanned: a tokenizer
+ * takes 80 MB, and time from the scan. `undefined`: unknown; if the requests cannot be read, the step that reads them
+ * next finds out.
  */
 async function estimate(deps: IngestDeps, jobId: string, batch: PlannedBatch): Promise<number | undefined> {
   try {

@@ -2,7 +2,7 @@
  * Removes requests whose custom_id an earlier line has from a plan's batches.
  *
  * What the pass over the lines gives are hashes that occur more than once, nearly always none. The manifests say which
- * lines have them; whether two lines have the same id, only the lines themselves can tell, so both are read again. Of
+ * lines have them; whether two lines have the same id, only the lines themselves can show, so both are read again. Of
  * lines with one id the first stays. Two ids that only share their hash both stay, but never in one batch, because the
  * results of a batch are joined by hash.
  *

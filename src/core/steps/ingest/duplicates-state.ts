@@ -70,7 +70,7 @@ export interface DuplicatesDeps {
   rules: LineRules;
   bucket: string;
   ids: SortedIds;
-  /** Names what is made of batch `batchId`; `name` tells apart what is made of it at several times. */
+  /** Names what is made of batch `batchId`; `name` makes the name of each time unique. */
   keysOf(batchId: string, name: string): { manifest: string; run: { data: string; index: string } };
   /** Whether byte offsets mean something to a person: not in a compressed file. */
   statesBytes: boolean;

@@ -16,7 +16,7 @@ export interface Additions {
 }
 
 /**
- * What a route adds to lines; `undefined`: nothing, so that they can be sent from where they stand.
+ * What a route adds to lines; `undefined`: nothing, so that they can be sent from where they are.
  * @param at time whose prices hold, in epoch milliseconds.
  */
 export function additionsOf(
@@ -36,8 +36,8 @@ export function additionsOf(
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
- * Fills in what the line leaves out: what it says stays as it is, byte for byte. So does what is no JSON object, and a body
- * that is none. A key that would make the line too long is left out.
+ * Fills in what the line leaves out: what it says stays as it is, byte for byte. So does what is no JSON object, and
+ * a body that is none. A key that would make the line too long is left out.
  */
 export function fillIn(
   bytes: Uint8Array,

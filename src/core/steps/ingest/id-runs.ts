@@ -3,8 +3,8 @@
  * of each id is only appended; full memory is sorted and written below `work/` as one *id run*. At the end one merge
  * over all runs ({@link ./merge-ids.ts}) gives the hashes that occur more than once, ascending.
  *
- * An id run is the sorted hashes and nothing else: 8 bytes each, `hash0` then `hash1` as uint32 little-endian, ordered by
- * `hash1`, then `hash0`. How many there are, and their CRC-32, is recorded with the run's key.
+ * An id run is the sorted hashes and nothing else: 8 bytes each, `hash0` then `hash1` as uint32 little-endian,
+ * ordered by `hash1`, then `hash0`. How many there are, and their CRC-32, is recorded with the run's key.
  */
 import { crc32 } from 'node:zlib';
 import type { ObjectStore } from '../../ports/objects.ts';
@@ -89,8 +89,8 @@ export class IdRuns {
   }
 
   /**
-   * Everything that may occur more than once, when there are no more ids to come: all runs, and the sorted hashes that no
-   * run holds. Without runs, most hashes that occur once are forgotten before the rest is sorted.
+   * Everything that may occur more than once, when there are no more ids to come: all runs, and the sorted hashes
+   * that no run holds. Without runs, most hashes that occur once are forgotten before the rest is sorted.
    */
   sorted(): SortedIds {
     if (this.#runs.length === 0) this.#count = keepRepeated(this.#words.subarray(0, 2 * this.#count));
@@ -113,14 +113,17 @@ export class IdRuns {
   }
 }
 
-/** Bits that a hash may fall on, for each hash there is: one hash in so many shares its bit with another one by chance. */
+/**
+ * Bits that a hash may fall on, for each hash there is: one hash in so many shares its bit with another one by
+ * chance.
+ */
 const BITS_A_HASH = 16;
 /** 8 MB, for more than four million hashes: then chance keeps a few more. */
 const MAX_BITS = 2 ** 26;
 
 /**
- * Moves the hashes that share a bit of their own with another one to the front, in their order; all that occur more than
- * once are among them.
+ * Moves the hashes that share a bit of their own with another one to the front, in their order; all that occur more
+ * than once are among them.
  * @param words pairs of `hash0` and `hash1`.
  * @returns how many hashes these are.
  */

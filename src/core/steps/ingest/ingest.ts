@@ -107,8 +107,8 @@ async function findOwner(deps: IngestDeps, job: Job): Promise<Job | undefined> {
 }
 
 /**
- * Has a job wait for its owner. It is noted first: a worker that ends or cancels the owner from then on knows of it, and what
- * has happened to the owner before is seen by looking at it once more.
+ * Has a job wait for its owner. It is noted first: a worker that ends or cancels the owner from then on knows of it,
+ * and what has happened to the owner before is seen by looking at it once more.
  * @returns `false` if the owner cannot own it any more.
  */
 async function becomeDuplicate(run: IngestRun, { jobId: ownerId }: Job): Promise<boolean> {

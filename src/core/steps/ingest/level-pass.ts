@@ -11,9 +11,9 @@ import { FirstLines } from './first-lines.ts';
 import { readRequests } from './read-requests.ts';
 
 /**
- * A level of a round: finds the first line of each hash, then removes from all batches the requests that have the id of
- * a first line, and notes hashes that turn out to be shared. It changes the state and the step that it is given, so that
- * they say how far it is.
+ * A level of a round: finds the first line of each hash, then removes from all batches the requests that have the id
+ * of a first line, and notes hashes that turn out to be shared. It changes the state and the step that it is given,
+ * so that they say how far it is.
  */
 export class LevelPass {
   readonly #deps: DuplicatesDeps;

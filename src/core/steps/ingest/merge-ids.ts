@@ -35,7 +35,9 @@ export interface DuplicatedHashes {
   words: Uint32Array<ArrayBuffer>;
   /** Where to continue. */
   merge: MergeState;
-  /** Why there are no more of them: all runs are at their end, as many as were asked for were found, or time is over. */
+  /**
+   * Why there are no more of them: all runs are at their end, as many as were asked for were found, or time is over.
+   */
   end: 'all' | 'most' | 'over';
 }
 
@@ -45,7 +47,8 @@ export interface DuplicatedHashes {
  * @param options.most how many at most.
  * @param options.isOver asked now and then, each time after some work; true ends the call.
  * @param options.looksEvery hashes taken between two such questions. Default: 32,768, a few milliseconds.
- * @param options.pageBytes bytes of a run that are read at a time, whole hashes. Default: what 32 MB allow, 4 MB at most.
+ * @param options.pageBytes bytes of a run that are read at a time, whole hashes. Default: what 32 MB allow, 4 MB at
+ *   most.
  * @throws {CorruptWorkFileError} if a run is damaged.
  */
 export async function findDuplicatedHashes(
@@ -159,7 +162,8 @@ class Cursor {
   }
 
   /**
-   * With no other cursor: passes over hashes that are neither the one given, which was taken last, nor on the page twice.
+   * With no other cursor: passes over hashes that are neither the one given, which was taken last, nor on the page
+   * twice.
    * @returns how many; at most `most`.
    */
   passSingles(last0: number, last1: number, most: number): number {

@@ -8,7 +8,8 @@ import { FirstLines } from './first-lines.ts';
 import { readRequests } from './read-requests.ts';
 
 /**
- * Gives each request but one, of those in a batch that share a hash, a batch of its own. Changes the state and its step.
+ * Gives each request but one, of those in a batch that share a hash, a batch of its own. Changes the state and its
+ * step.
  * @returns whether everything is done; if not, it was interrupted.
  */
 export async function partShared(

@@ -1,6 +1,6 @@
 /**
  * From an object to the record of its job. Whatever an object in an input prefix is, it ends as a job that a receipt
- * answers, unless nobody can have meant it as a file to run (see route.ts).
+ * answers, unless it cannot be meant as a file to run (see route.ts).
  */
 
 import { readDuration } from '../../../contract/durations.ts';
@@ -57,9 +57,9 @@ export async function recordJob(deps: RecordDeps, location: ObjectLocation): Pro
 }
 
 /**
- * A file that S3 does not even tell of, or whose options it does not give, has no job while that may change: the hourly
- * listing, which needs neither, hands it to ingest again, or a delayed message where the listing leaves it alone. After the time for
- * unreadable files it has one, rejected.
+ * A file that S3 does not let be looked at, or whose options it does not give, has no job while that may change: the
+ * hourly listing, which needs neither, hands it to ingest again, or a delayed message where the listing leaves it
+ * alone. After the time for unreadable files it has one, rejected.
  */
 async function recordUnreadable(
   deps: RecordDeps,
@@ -110,7 +110,7 @@ async function newJob(
   };
 }
 
-/** What a listing tells of an object that is not given. */
+/** What a listing reports of an object that S3 does not give. */
 async function findVersion(
   inputs: Pick<Inputs, 'listKey'>,
   { key, versionId }: ObjectLocation,
@@ -131,8 +131,8 @@ async function findVersion(
 }
 
 /**
- * Records the job of the version right before a job's own, if it has the same content and options and could own it: events
- * come in any order, and two jobs must not run the same content because the second one was first.
+ * Records the job of the version right before a job's own, if it has the same content and options and could own it:
+ * events come in any order, and two jobs must not run the same content because the second one was first.
  */
 export async function recordPredecessor(deps: RecordDeps, job: Job): Promise<Job | undefined> {
   const { input, predecessor } = job;
@@ -149,8 +149,8 @@ export async function recordPredecessor(deps: RecordDeps, job: Job): Promise<Job
 }
 
 /**
- * A version that S3 lists and does not tell of, with the bytes of a job that was dropped after it. It has a job, as its successor says,
- * so that it does not run by itself once S3 tells of it at last.
+ * A version that S3 lists and does not let be looked at, with the bytes of a job that was dropped after it. It has a
+ * job, as its successor says, so that it does not run by itself once S3 lets it be looked at.
  */
 async function describeUntold(
   deps: RecordDeps,
@@ -166,7 +166,7 @@ async function describeUntold(
   });
 }
 
-/** The job that an object is, as far as nobody has recorded it; `undefined` if it is no input, or gone. */
+/** The job that an object is, as far as it is not recorded yet; `undefined` if it is no input, or gone. */
 async function describeJob(deps: RecordDeps, location: ObjectLocation): Promise<NewJob | undefined> {
   const route = routeOf(deps.settings, location.key);
   if (route === undefined) {
@@ -190,7 +190,8 @@ async function describeJob(deps: RecordDeps, location: ObjectLocation): Promise<
 }
 
 /**
- * @param isReported whether an event says so if the job is another stack's. Default: `true`, for objects that an event or a listing named.
+ * @param isReported whether an event says so if the job is another stack's. Default: `true`, for objects that an
+ *   event or a listing named.
  * @returns `undefined` if it is.
  */
 async function claim(deps: RecordDeps, job: NewJob, isReported = true): Promise<Job | undefined> {
@@ -210,8 +211,9 @@ async function claim(deps: RecordDeps, job: NewJob, isReported = true): Promise<
 }
 
 /**
- * Asks whether an object is another stack's to run, for each object again, and reports it unless this stack has its job: that was
- * recorded before the other one took the prefix over, and runs to its end. Reported at least once, and by the listing never again.
+ * Asks whether an object is another stack's to run, for each object again, and reports it unless this stack has its
+ * job: that was recorded before the other one took the prefix over, and runs to its end. Reported at least once, and
+ * by the listing never again.
  * @param isReported whether an event says so.
  * @returns `undefined` if the object is this stack's; else its job, if there is one.
  */

@@ -18,7 +18,10 @@ import { applyPolicy, rejectedPlan } from './plan-policy.ts';
 import { firstBytes } from './scan-source.ts';
 import { type EndState, type LinesState, type ScanDeps, type ScanState, startLines } from './scan-state.ts';
 
-/** What is left of a worker's life when it stops to save: a quarter of it, at most this. A checkpoint has 70 MB at most. */
+/**
+ * What is left of a worker's life when it stops to save: a quarter of it, at most this. A checkpoint has 70 MB at
+ * most.
+ */
 const MAX_MARGIN_MS = 30_000;
 
 /** Whether a worker, whose life begins now, is to stop and save. */

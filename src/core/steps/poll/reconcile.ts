@@ -1,7 +1,7 @@
 /**
  * Holds what OpenAI has of ours against the records. Batches differ when the table was restored to an earlier time,
  * which each poll sees by its own number, also kept below `work/`: for two days from then on, a batch that runs, or
- * ran, is taken up by its record, and a job that the table does not know is claimed again from what was written down
+ * ran, is taken up by its record, and a job that the table does not know is created again from what was written down
  * below `work/`. What cannot be taken up is reported; nothing is ever cancelled. Once an hour, input files that
  * nothing has needed for a day are deleted.
  */
@@ -199,7 +199,7 @@ async function recordOf(deps: ReconcileDeps, remote: RemoteBatch): Promise<Batch
   return key && deps.jobs.getBatch(key.jobId, key.batchId);
 }
 
-/** Takes up a batch of ours that its record does not name; jobs that were claimed again are noted in `taken`. */
+/** Takes up a batch of ours that its record does not name; jobs that were created again are noted in `taken`. */
 async function adopt(
   deps: ReconcileDeps,
   remote: RemoteBatch,

@@ -45,7 +45,7 @@ export async function lookUp(deps: LookUpDeps, attempt: Attempt): Promise<LookUp
   if (ownership === 'none')
     return {
       kind: 'unprovable',
-      reason: ownText`${name} keeps no mark on its batches: none can be told to be ours`,
+      reason: ownText`${name} keeps no mark on its batches, so ours cannot be recognized`,
     };
   const until = attempt.intentAt! - CLOCK_SKEW_MS;
   let position = attempt.lookUp;

@@ -2,10 +2,10 @@
  * From an admitted batch to one at OpenAI, never two.
  *
  * OpenAI takes no idempotency key, so a create whose answer was lost may have made a batch or not. The intent is
- * recorded before the create; whoever finds an intent without an id looks the batch up by its nonce before anything
- * else. Only when it is surely absent (the look-up is complete, time has passed for lists to catch up, and the input
- * file has been deleted, so that a create still on its way would fail) does a new attempt begin, with a new file and a
- * new nonce.
+ * recorded before the create; a worker that finds an intent without an id looks the batch up by its nonce before
+ * anything else. Only when it is surely absent (the look-up is complete, time has passed for lists to catch up, and
+ * the input file has been deleted, so that a create still on its way would fail) does a new attempt begin, with a new
+ * file and a new nonce.
  */
 
 import type { BatchMessage } from '../../../contract/messages.ts';
@@ -72,7 +72,7 @@ async function submitLeased(deps: DepsWithKey, batch: LeasedBatch): Promise<void
     await giveBack(deps, batch.record.admission);
     return;
   }
-  // The ladder left it while nobody knew whether it had been created.
+  // The ladder left it while it was unknown whether it had been created.
   if (stop?.nextTier !== undefined && mayBeWithdrawn) {
     await withdraw(deps, batch, { errors: [], nextTier: stop.nextTier });
     return;
@@ -88,7 +88,10 @@ async function submitLeased(deps: DepsWithKey, batch: LeasedBatch): Promise<void
   if (batch.record.state === 'uploaded') await create(deps, batch);
 }
 
-/** `admitted -> uploaded`, or back to `planned` if that takes a person. Dying after the upload leaves a file that nothing refers to; the poll deletes it. */
+/**
+ * `admitted -> uploaded`, or back to `planned` if that takes a person. Dying after the upload leaves a file that
+ * nothing refers to; the poll deletes it.
+ */
 async function upload(deps: DepsWithKey, batch: LeasedBatch): Promise<void> {
   const nonce = deps.ambient.nonce();
   // Such a provider takes the requests with the create.
@@ -115,9 +118,10 @@ async function upload(deps: DepsWithKey, batch: LeasedBatch): Promise<void> {
 }
 
 /**
- * Services answer an upload with no size, or 0, before they have read the file: then the file itself is asked. What nobody
- * tells a size of continues; should it have been cut short, that shows in its results.
- * @throws {UploadIncompleteError} if OpenAI says that it has another number of bytes than were sent; the file is deleted.
+ * Services answer an upload with no size, or 0, before they have read the file: then the file itself is asked. A file
+ * without a reported size is used; should it have been cut short, that shows in its results.
+ * @throws {UploadIncompleteError} if OpenAI says that it has another number of bytes than were sent; the file is
+ *   deleted.
  */
 async function checkSize(
   { batches, telemetry }: DepsWithKey,
@@ -147,7 +151,7 @@ async function isSourceGone(deps: DepsWithKey, { source }: Manifest): Promise<bo
   return (await deps.objects.head(source.bucket, source.key, source.versionId)) === undefined;
 }
 
-/** Ends a batch that nobody can send any more, as if OpenAI had refused it; collect states the reason. */
+/** Ends a batch that can no longer be sent, as if OpenAI had refused it; collect states the reason. */
 async function giveUp(
   deps: DepsWithKey,
   batch: LeasedBatch,
@@ -157,7 +161,9 @@ async function giveUp(
   await giveBack(deps, batch.record.admission);
 }
 
-/** Ends a batch of which nothing was sent; collect gives its requests their outcome, or their place in the next tier. */
+/**
+ * Ends a batch of which nothing was sent; collect gives its requests their outcome, or their place in the next tier.
+ */
 async function withdraw(
   deps: DepsWithKey,
   batch: LeasedBatch,
@@ -239,9 +245,9 @@ async function triedAgain(deps: DepsWithKey, batch: LeasedBatch, error: unknown)
 }
 
 /**
- * OpenAI refused the create, so there is no batch: wait, and begin again with a new file. For a short wait the batch keeps
- * what is reserved for it, and a delayed message brings it back; for a longer one it waits for its turn again. The reason is
- * kept for the operator.
+ * OpenAI refused the create, so there is no batch: wait, and begin again with a new file. For a short wait the batch
+ * keeps what is reserved for it, and a delayed message brings it back; for a longer one it waits for its turn again.
+ * The reason is kept for the operator.
  */
 async function refused(deps: DepsWithKey, batch: LeasedBatch, error: CreateRefusedError): Promise<void> {
   const { jobId, batchId, history, attempt, admission } = batch.record;

@@ -148,7 +148,7 @@ test('four deaths over one step at the end of a file reject it, however far it w
   expect(await jobsOf(deps)).toMatchObject([{ state: 'rejected', rejection: { code: 'ingest_failed' } }]);
 });
 
-test('a worker that fails lets go of the job at once, and its run does not count: the queue brings it back three times, then the sweep does', async () => {
+test('a worker that fails releases the job at once, and its run does not count: the queue brings it back three times, then the sweep does', async () => {
   const { deps, run } = await start();
   const objects = new Proxy(deps.objects, {
     get: (target, property) =>
@@ -183,7 +183,7 @@ async function next(deps: { outbox: MemoryOutbox }): Promise<IngestMessage> {
   return queued.message;
 }
 
-test('a worker whose time is over saves how far it got, lets go of the job and sends its own message', async () => {
+test('a worker whose time is over saves how far it got, releases the job and sends its own message', async () => {
   const { deps, run } = await start(LONG);
   await run(HASTY);
   const [job] = await jobsOf(deps);
@@ -283,7 +283,7 @@ test('deaths count only since the last checkpoint: a long file may cost as many 
   expect(await jobsOf(deps)).toMatchObject([{ state: 'ingesting', ingest: { starts: 0 } }]);
 });
 
-test('a checkpoint that cannot be gone on from costs a new start, and after four the file is rejected', async () => {
+test('an unusable checkpoint costs a new start, and after four the file is rejected', async () => {
   const { deps, run } = await start(LONG);
   for (let losses = 0; losses < 4; losses++) {
     await run(HASTY);
