@@ -66,8 +66,8 @@ export interface ScaleReport {
   requests: number;
   batches: number;
   virtualHours: number;
-  mostAtOpenAI: number;
-  mostWaiting: number;
+  maxAtOpenAI: number;
+  maxWaiting: number;
   polls: {
     runs: number;
     listPages: Spread;
@@ -143,8 +143,8 @@ export function reportOf(played: Played): ScaleReport {
     requests,
     batches,
     virtualHours: played.virtualHours,
-    mostAtOpenAI: played.mostAtOpenAI,
-    mostWaiting: played.mostWaiting,
+    maxAtOpenAI: played.maxAtOpenAI,
+    maxWaiting: played.maxWaiting,
     polls: {
       runs: polls.length,
       listPages: ofPolls((poll) => poll.use.openai['list page'] ?? 0),
@@ -187,8 +187,8 @@ function renderReport(report: ScaleReport): string {
     ['requests', whole(report.requests)],
     ['batches, later rounds included', whole(report.batches)],
     ['from drop to last receipt', `${report.virtualHours.toFixed(0)} h`],
-    ['at OpenAI at a time, at most', whole(report.mostAtOpenAI)],
-    ['waiting at a time, at most', whole(report.mostWaiting)],
+    ['at OpenAI at a time, at most', whole(report.maxAtOpenAI)],
+    ['waiting at a time, at most', whole(report.maxWaiting)],
     ['polls', whole(polls.runs)],
     ['list pages a poll, mean and most', spread(polls.listPages)],
     ['batches asked for alone a poll', spread(polls.singleReads)],

@@ -64,8 +64,8 @@ function generate(spec: InputSpec, path: string, seed: string, onGenerate?: (pat
   mkdirSync(join(path, '..'), { recursive: true });
   const partial = `${path}.${process.pid}.partial`;
   const file = openSync(partial, 'w');
-  const mostBytes = 'bytes' in spec.size ? spec.size.bytes : Number.POSITIVE_INFINITY;
-  const mostLines = 'lines' in spec.size ? spec.size.lines : Number.POSITIVE_INFINITY;
+  const maxBytes = 'bytes' in spec.size ? spec.size.bytes : Number.POSITIVE_INFINITY;
+  const maxLines = 'lines' in spec.size ? spec.size.lines : Number.POSITIVE_INFINITY;
   let [bytes, lines, pending, pendingChars] = [0, 0, [] as string[], 0];
   const write = (): void => {
     const buffer = Buffer.from(pending.join(''));
@@ -79,8 +79,8 @@ function generate(spec: InputSpec, path: string, seed: string, onGenerate?: (pat
       pendingChars += line.length + 1;
       lines++;
       // Three bytes are the most that one UTF-16 unit takes: written out in time, a file ends close to its size.
-      if (pendingChars >= Math.min(WRITE_BYTES, (mostBytes - bytes) / 3)) write();
-      if (bytes >= mostBytes || lines >= mostLines) break;
+      if (pendingChars >= Math.min(WRITE_BYTES, (maxBytes - bytes) / 3)) write();
+      if (bytes >= maxBytes || lines >= maxLines) break;
     }
     write();
   } finally {

@@ -71,8 +71,8 @@ export interface Played {
   batches: number;
   /** From the drop to the last receipt. */
   virtualHours: number;
-  mostAtOpenAI: number;
-  mostWaiting: number;
+  maxAtOpenAI: number;
+  maxWaiting: number;
   /** By function; `ingest` includes what EventBridge and SQS do before it. */
   use: Record<FunctionName, Use>;
   polls: PollUse[];
@@ -172,14 +172,14 @@ export async function play(scenario: Scenario): Promise<Played> {
   await drain();
 
   const polls: PollUse[] = [];
-  let mostAtOpenAI = 0;
-  let mostWaiting = 0;
+  let maxAtOpenAI = 0;
+  let maxWaiting = 0;
   const isBusy = (): boolean => ['waiting', 'openai', 'moving'].some((live) => table.countLive(live) > 0);
   while (isBusy()) {
     if (now - startedAt > 60 * DAY_MS) throw new Error(`${scenario.name} does not come to an end`);
     now += scenario.pollMinutes * MINUTE_MS;
-    mostAtOpenAI = Math.max(mostAtOpenAI, table.countLive('openai'));
-    mostWaiting = Math.max(mostWaiting, table.countLive('waiting'));
+    maxAtOpenAI = Math.max(maxAtOpenAI, table.countLive('openai'));
+    maxWaiting = Math.max(maxWaiting, table.countLive('waiting'));
     const atOpenAI = table.countLive('openai');
     const waiting = table.countLive('waiting');
     const use = await uses.invoke('poll', () => poll(freshDeps()));
@@ -198,8 +198,8 @@ export async function play(scenario: Scenario): Promise<Played> {
     requests: lines * requestsPerLine,
     batches: table.countItems('JOB#') - scenario.jobs,
     virtualHours: (now - startedAt) / (60 * MINUTE_MS),
-    mostAtOpenAI,
-    mostWaiting,
+    maxAtOpenAI,
+    maxWaiting,
     use: uses.byFunction(),
     polls,
     items: table.countItems(),

@@ -17,7 +17,7 @@ export function multipartBoundary(contentType: string | undefined): string {
 }
 
 /**
- * Reads a `multipart/form-data` body and hands each part's bytes on as they arrive: memory holds one block and one
+ * Reads a `multipart/form-data` body and passes each part's bytes on as they arrive: memory holds one block and one
  * delimiter, whatever the size of the parts.
  * @param source the request body
  * @param boundary from `multipartBoundary`

@@ -1,7 +1,7 @@
 /**
- * Globs of routes and rules, matched in time linear in the text, whatever it holds: who drops a file chooses its key,
- * and a key must not be able to stop the function that looks at it. (Globs as regular expressions backtrack: 1,000
- * `_` against four stars took over 20 s.)
+ * Globs of routes and rules, matched in time linear in the text, whatever it holds: the person who drops a file
+ * chooses its key, and a key must not be able to stop the function that looks at it. (Globs as regular expressions
+ * backtrack: 1,000 `_` against four stars took over 20 s.)
  *
  * The language is a subset of what shells have, with a key in place of a path:
  *

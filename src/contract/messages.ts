@@ -30,7 +30,7 @@ export const batchMessageSchema = z.object({
 });
 export type BatchMessage = z.infer<typeof batchMessageSchema>;
 
-/** Finalize queue, and ingest queue where a job is to be taken up again: one job. */
+/** Finalize queue, and ingest queue where a job is to be resumed: one job. */
 export const jobMessageSchema = z.object({ v: z.literal(1), jobId: z.string().min(1) });
 export type JobMessage = z.infer<typeof jobMessageSchema>;
 

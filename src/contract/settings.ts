@@ -2,7 +2,7 @@
  * The settings of a deployment, read at synth time: where files go and how each key prefix is treated. The docstrings
  * of the fields are the meanings in docs/settings.md (`npm run docs:settings`).
  *
- * The construct validates it, hands it to the functions as a file (`settings-file.ts`), and a job
+ * The construct validates it, gives it to the functions as a file (`settings-file.ts`), and a job
  * freezes the route it was created under, so that a later deployment changes nothing for work in flight.
  */
 import * as z from 'zod';

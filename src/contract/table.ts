@@ -5,7 +5,7 @@
  * |---|---|---|
  * | `JOB#<jobId>` | `JOB` | a job |
  * | `JOB#<jobId>` | `BATCH#<batchId>` | one batch of the job |
- * | `LEASE#<name>` | `LEASE` | who may do a thing that one at a time may do, with a fencing token |
+ * | `LEASE#<name>` | `LEASE` | the worker that may do what only one may do at a time, with a fencing token |
  * | `JOB#<jobId>` | `DUPLICATE#<jobId>` | a job of the same content that waits, or waited, for this one |
  * | `LATEST#<bucket>/<key>` | `LATEST` | which job is the latest at a key of a bucket without versioning |
  * | `PUBLICATION#<bucket>/<key>` | `PUBLICATION` | which job owns the plain names of an input key |

@@ -46,7 +46,7 @@ const itemIsAsRead = `#${REVISION} = :${REVISION}`;
 const MAX_LOST_RACES = 50;
 /** From this race on, a writer steps back for a moment, so that a row that many want (a ledger) is not fought over. */
 const PATIENT_RACES = 3;
-const STEP_BACK_MOST_MS = 40;
+const MAX_STEP_BACK_MS = 40;
 
 /** Why a transaction may be cancelled without anything being wrong. */
 const RACE_CODES: ReadonlySet<string | undefined> = new Set([
@@ -261,7 +261,7 @@ export function indexAttributes(entry: LiveEntry): Item {
 }
 
 async function stepBack(race: number): Promise<void> {
-  if (race >= PATIENT_RACES) await wait(randomInt(STEP_BACK_MOST_MS));
+  if (race >= PATIENT_RACES) await wait(randomInt(MAX_STEP_BACK_MS));
 }
 
 function isLostRace(error: unknown): boolean {

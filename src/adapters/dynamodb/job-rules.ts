@@ -41,7 +41,7 @@ export interface LeaseState {
   takenAt: number;
 }
 
-/** What of a job or a batch decides who may write it. */
+/** The part of a job or batch that decides which worker may write it. */
 interface Leasable {
   state: string;
   lease?: { holder: string; until: number };

@@ -8,7 +8,7 @@ export type LiveEntry =
   | { live: 'waiting' | 'openai' | 'moving' | 'reserved' | 'ended'; due: number }
   | undefined;
 
-/** A step that has not moved for this long is taken for lost; handing it out once more does no harm. */
+/** A step that has not moved for this long is taken for lost; sending it once more does no harm. */
 export const SWEEP_AFTER_MS = 2 * MINUTE_MS;
 
 /** A lease that ran out has no owner; the margin is for clocks that differ. */

@@ -37,7 +37,7 @@ export function isUnavailable(error: unknown): error is ObjectGoneError | Object
 export class ObjectSizeError extends BatchdropError {}
 
 /**
- * A suspended write cannot be taken up again: its upload was given up, or ended already, or another worker wrote to it.
+ * A suspended write cannot be resumed: its upload was given up, or ended already, or another worker wrote to it.
  * The object has to be written from its beginning.
  */
 export class UploadGoneError extends BatchdropError {}

@@ -22,7 +22,7 @@ const EVERY_MS = 15 * MINUTE_MS;
 /** A message that was sent since is still held back (ms). */
 const ON_ITS_WAY_MS = 14 * MINUTE_MS;
 
-/** Whether the hourly listing will hand a version to ingest: the same times as in steps/poll/list-inputs.ts. */
+/** Whether the hourly listing will send a version to ingest: the same times as in steps/poll/list-inputs.ts. */
 export async function isListedLater(deps: LookAgainDeps, input: ObjectHead): Promise<boolean> {
   const listing = await deps.listing.getListing();
   if (listing === undefined || input.lastModified < listing.since) return false;

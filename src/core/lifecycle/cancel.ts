@@ -49,7 +49,7 @@ export async function cancelJob(
     // A job that moved in between is looked at again. It moves forward, but for a duplicate that runs after all, once.
     const cancelled = toCancelled(job, cancelledAt, duplicatesRun);
     if ((await deps.jobs.moveJob(jobId, cancelled, now)) === undefined) continue;
-    // After the mark: who becomes a duplicate from now on sees it.
+    // After the mark: a job that becomes a duplicate from now on sees it.
     const duplicates = await waitingFor(deps.jobs, jobId);
     deps.telemetry.record('job.cancelled', { jobId, duplicates: duplicates.length, duplicatesRun });
     for (const duplicate of [...(isWaiting(job) ? [jobId] : []), ...duplicates])

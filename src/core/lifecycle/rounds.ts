@@ -88,7 +88,7 @@ export async function advanceAfter(
   // The middle one: in whatever order they end, half of them are collected before it, more or less.
   const open = [...batches, ...missing].filter(({ state }) => state !== 'collected');
   const awaited = open[open.length >> 1];
-  // A hint that everybody checks: it does not matter who writes it last.
+  // A hint that every reader checks: the last writer does not matter.
   if (awaited !== undefined) await deps.jobs.moveJob(jobId, toWaitsFor(job, awaited.batchId), now);
   return missing;
 }

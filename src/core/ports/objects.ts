@@ -102,7 +102,7 @@ export interface ObjectWriter {
   abort(): Promise<void>;
 }
 
-/** A write that waits to be taken up again: plain data, to be kept as it is. */
+/** A write that is to be resumed: plain data, to be kept as it is. */
 export interface WriterState {
   /** Bytes that the object has so far. */
   bytes: number;

@@ -1,4 +1,4 @@
-/** The table: records of jobs and batches, and who may write what. */
+/** The table: records of jobs and batches, and which worker may write what. */
 import type { BatchKey, BatchRecord } from '../model/batch.ts';
 import type { InputListing } from '../model/input-listing.ts';
 import type { Job } from '../model/job.ts';

@@ -52,12 +52,12 @@ export function boundOf(batch: Bounded, prices: Prices, at: number): Picodollars
 
 /**
  * Consecutive parts of a batch, in order, none of which costs more than `microdollars` at the most unless it is a
- * single request. Not many more than `mostParts`, if need be of more.
+ * single request. Not many more than `maxParts`, if need be of more.
  */
 export function cutByCost(
   batch: Bounded,
   entries: ManifestEntries,
-  { microdollars, mostParts }: { microdollars: number; mostParts: number },
+  { microdollars, maxParts }: { microdollars: number; maxParts: number },
   prices: Prices,
   at: number,
 ): Part[] {
@@ -66,7 +66,7 @@ export function cutByCost(
   if (weightOf === undefined) return [{ entries }];
   let whole = 0;
   for (let index = 0; index < entries.count; index++) whole += weightOf(entries.at(index));
-  const most = Math.max(microdollars * PICODOLLARS_PER_MICRODOLLAR, whole / mostParts);
+  const most = Math.max(microdollars * PICODOLLARS_PER_MICRODOLLAR, whole / maxParts);
   return cutByWeight(batch, entries, most, weightOf);
 }
 

@@ -288,7 +288,7 @@ export class LineScanner {
     return { ...this.#start };
   }
 
-  /** Takes the next bytes of the stream; hands out lines as soon as it is worth it. */
+  /** Takes the next bytes of the stream; returns lines as soon as it is worth it. */
   push(chunk: Uint8Array): void {
     let rest = chunk;
     while (rest.length > 0) {

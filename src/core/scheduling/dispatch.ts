@@ -310,7 +310,7 @@ async function endForRecut(deps: DispatchDeps, { batch, tokens, limit }: Recut):
   await withdraw(deps, { batch, code: EXCEEDS_LIMIT, message }, { tokens });
 }
 
-/** Ends a batch that was never sent, and hands it to collect; should the message be lost, the sweep sends it again. */
+/** Ends a batch that was never sent, and sends collect its message; should that be lost, the sweep sends it again. */
 async function withdraw(
   deps: DispatchDeps,
   { batch, code, message }: Refused,

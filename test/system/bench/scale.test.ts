@@ -102,8 +102,8 @@ describe('waiting under a quota', () => {
   it('costs each look as much as there is waiting, and collecting nothing', async () => {
     const quota = { ...SCENARIO, batchesAtATime: 10, hours: [1, 2] as const };
     const [short, long] = [await play(quota), await play({ ...quota, batchesPerJob: 120 })];
-    expect(long.mostAtOpenAI).toBeLessThanOrEqual(20);
-    expect(long.mostWaiting).toBeGreaterThan(2.5 * short.mostWaiting);
+    expect(long.maxAtOpenAI).toBeLessThanOrEqual(20);
+    expect(long.maxWaiting).toBeGreaterThan(2.5 * short.maxWaiting);
     const collecting = ({ use, batches }: Played): number => unitsOf(use.collect) / batches;
     expect(collecting(long) / collecting(short)).toBeLessThan(1.5);
     const looking = ({ polls }: Played): number =>

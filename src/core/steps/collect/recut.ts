@@ -67,5 +67,5 @@ function partsWithinLimit(
   const { tokens, microdollars } = batch.recut!;
   if (microdollars === undefined)
     return cutByTokens(batch, entries, Math.max(tokens!, Math.ceil(tokensOf(batch) / MAX_PARTS)));
-  return cutByCost(batch, entries, { microdollars, mostParts: MAX_PARTS }, prices, ambient.now());
+  return cutByCost(batch, entries, { microdollars, maxParts: MAX_PARTS }, prices, ambient.now());
 }

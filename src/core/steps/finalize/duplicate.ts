@@ -64,7 +64,7 @@ async function settleLeased(deps: DuplicateDeps, leased: LeasedJob): Promise<voi
     return;
   }
   if (fate === 'runs' || owner === undefined) {
-    // The sweep hands it to ingest, which looks once more for an owner: another duplicate may have been first.
+    // The sweep sends it to ingest, which looks once more for an owner: another duplicate may have been first.
     if (await leased.tryMove(toRunAfterAll(job)))
       deps.telemetry.record('duplicate.started', { jobId, owner: owner?.jobId });
     return;

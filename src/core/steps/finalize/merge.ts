@@ -30,7 +30,7 @@ const MAX_STREAMED_RUNS = 24;
 const PAGES_BYTES = 128 * 1024 * 1024;
 
 /** Most runs that are open at one time. */
-function mostOverlapping(runs: readonly RunRef[]): number {
+function maxOverlapping(runs: readonly RunRef[]): number {
   const steps = runs.flatMap((run) => [
     { line: run.firstLine, change: 1 },
     { line: run.lastLine + 1, change: -1 },
@@ -47,7 +47,7 @@ function mostOverlapping(runs: readonly RunRef[]): number {
 
 /** The same store; where many runs overlap, it reads page by page and holds no connection in between. */
 function readerFor(objects: Pick<ObjectStore, 'read'>, runs: readonly RunRef[]): Pick<ObjectStore, 'read'> {
-  const overlapping = mostOverlapping(runs);
+  const overlapping = maxOverlapping(runs);
   if (overlapping <= MAX_STREAMED_RUNS) return objects;
   const pageBytes = Math.max(64 * 1024, Math.floor(PAGES_BYTES / (2 * overlapping)));
   return {

@@ -58,7 +58,7 @@ export async function recordJob(deps: RecordDeps, location: ObjectLocation): Pro
 
 /**
  * A file that S3 does not let be looked at, or whose options it does not give, has no job while that may change: the
- * hourly listing, which needs neither, hands it to ingest again, or a delayed message where the listing leaves it
+ * hourly listing, which needs neither, sends it to ingest again, or a delayed message where the listing leaves it
  * alone. After the time for unreadable files it has one, rejected.
  */
 async function recordUnreadable(

@@ -116,7 +116,7 @@ describe('what a batch costs at the most', () => {
             ...sizeOf(entries, 'gpt-5-nano'),
             ...(tokens === undefined ? {} : { tokens }),
           });
-          const parts = cutByCost(whole, entries, { microdollars: most, mostParts: 1_000_000 }, PRICES, NOW);
+          const parts = cutByCost(whole, entries, { microdollars: most, maxParts: 1_000_000 }, PRICES, NOW);
           expect(
             parts.flatMap((part) =>
               Array.from({ length: part.entries.count }, (_, i) => part.entries.line(i)),
@@ -193,7 +193,7 @@ describe('what is cut', () => {
                 : cutByCost(
                     recorded(part),
                     part.entries,
-                    { microdollars: most, mostParts: 1_000 },
+                    { microdollars: most, maxParts: 1_000 },
                     PRICES,
                     NOW,
                   ),
