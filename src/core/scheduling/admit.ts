@@ -5,15 +5,15 @@
  * overtakes it on its ledger, so nothing starves.
  */
 import type { QuotaSettings } from '../../contract/quota.ts';
-import { apiKeyOf, type BatchRecord, isSlice, tokensOf } from '../model/batch.ts';
-import { byRoundAndPlace } from '../model/batch-id.ts';
+import { type BatchRecord, isSlice, tokensOf } from '../model/batch.ts';
 import type { Ledger, Reservation } from '../model/ledger.ts';
 import type { Suspension } from '../model/suspension.ts';
 import type { Demand } from '../ports/quota.ts';
 import type { Prices } from '../pricing/prices.ts';
 import { judgeMoney, type MoneyRules, type MoneyVerdict } from './budget.ts';
 import { hasRoom, newLedger, reserveOn } from './ledger.ts';
-import { backlogScopeOf, ledgerOf, suspensionScopesOf, tokensLedgerOf } from './scopes.ts';
+import { nextQueue, type Queue, queuesOf } from './queues.ts';
+import { backlogScopeOf, suspensionScopesOf, tokensLedgerOf } from './scopes.ts';
 import { RECUT_SHARE, SURELY_SMALL_SHARE, type TokenLimit, tokenLimitOf } from './token-limit.ts';
 
 /** Everything that a decision depends on. */
@@ -83,7 +83,19 @@ const REFUSALS_UNTIL_HALVED = 3;
 
 /** Pure; see the top of this file for the rules. */
 export function admit(situation: Situation): Decisions {
-  const decisions: Decisions = {
+  return new AdmissionPlan(situation).decide();
+}
+
+/** A batch of which a scope is suspended, but may be probed. */
+interface Suspended {
+  batch: BatchRecord;
+  scopes: string[];
+}
+
+/** What is decided of the waiting batches one after the other, and what is left for those that follow. */
+class AdmissionPlan {
+  readonly #situation: Situation;
+  readonly #decisions: Decisions = {
     admissions: [],
     recuts: [],
     cuts: [],
@@ -92,120 +104,157 @@ export function admit(situation: Situation): Decisions {
     waitingFor: new Map(),
     backlog: new Set(),
   };
-  const waitFor = (what: WaitingFor, batches: readonly BatchRecord[]): void => {
-    decisions.waitingFor.set(what, (decisions.waitingFor.get(what) ?? 0) + batches.length);
-    // Neither waits for room, so no batch waits behind them.
-    if (what === 'time' || what === 'release') return;
-    for (const batch of batches) decisions.backlog.add(backlogScopeOf(batch, what));
-  };
-  const leave = (lines: readonly Line[], what: WaitingFor): void => {
-    for (const line of lines) if (line.batches.length > 0) waitFor(what, line.batches.splice(0));
-  };
-  const { suspensions, quota, now } = situation;
-  const limits = new Map<string, TokenLimit>();
-  const limitOf = (batch: BatchRecord): TokenLimit => {
-    const { model } = batch;
-    const name = tokensLedgerOf(batch);
-    const limit =
-      limits.get(name) ?? tokenLimitOf(situation.ledgers.get(name), model, configuredFor(quota, model), now);
-    limits.set(name, limit);
-    return limit;
-  };
+  /** With what the admissions so far reserve. */
+  readonly #ledgers: Map<string, Ledger>;
+  readonly #turnsLeft: Map<string, number>;
+  readonly #limits = new Map<string, TokenLimit>();
+  /** Batches that go once there is room. */
+  readonly #candidates: BatchRecord[] = [];
+  readonly #suspended: Suspended[] = [];
+  readonly #probesOf = new Map<BatchRecord, string[]>();
+  /** One batch at a time for each budget: what is cut off the first one may be all that there is room for. */
+  readonly #cutting = new Set<string>();
 
-  const ledgers = new Map(situation.ledgers);
-  const judgeOf = (batch: BatchRecord): MoneyVerdict =>
-    judgeMoney(batch, situation.rulesOf(batch), ledgers, situation.prices, now);
-  const free: BatchRecord[] = [];
-  const suspended: { batch: BatchRecord; scopes: string[] }[] = [];
-  for (const batch of situation.waiting) {
-    if (batch.hold?.at !== undefined) {
-      waitFor('release', [batch]);
-      continue;
+  constructor(situation: Situation) {
+    this.#situation = situation;
+    this.#ledgers = new Map(situation.ledgers);
+    this.#turnsLeft = new Map(situation.turnsLeft);
+  }
+
+  decide(): Decisions {
+    for (const batch of this.#situation.waiting) this.#sort(batch);
+    this.#chooseProbes();
+    const queues = queuesOf(this.#candidates, this.#situation.held);
+    for (let queue = nextQueue(queues); queue !== undefined; queue = nextQueue(queues)) {
+      const money = this.#judgeMoney(queue.batches[0]!);
+      if (money.kind === 'fits') this.#admitFirst(queue, queues, money.demands);
+      // Budgets are no matter of the ledger of tokens: this batch holds up no other one on it.
+      else this.#keepForMoney(queue.batches.shift()!, money);
     }
-    if ((batch.wait?.notBefore ?? 0) > now) {
-      waitFor('time', [batch]);
-      continue;
+    return this.#decisions;
+  }
+
+  /** Separates batches that may go from those that wait whatever room there is, and from those that are cut. */
+  #sort(batch: BatchRecord): void {
+    if (batch.hold?.at !== undefined) this.#wait('release', [batch]);
+    else if ((batch.wait?.notBefore ?? 0) > this.#situation.now) this.#wait('time', [batch]);
+    else {
+      const recut = this.#recutOf(batch);
+      if (recut === undefined) this.#sortBySuspension(batch);
+      else this.#decisions.recuts.push(recut);
     }
-    const recut = isSlice(batch)
-      ? undefined
-      : recutOf(batch, limitOf(batch), configuredFor(quota, batch.model));
-    if (recut !== undefined) {
-      decisions.recuts.push(recut);
-      continue;
-    }
+  }
+
+  #recutOf(batch: BatchRecord): Recut | undefined {
+    if (isSlice(batch)) return undefined;
+    return recutOf(batch, this.#limitOf(batch), configuredFor(this.#situation.quota, batch.model));
+  }
+
+  #sortBySuspension(batch: BatchRecord): void {
+    const { suspensions, now } = this.#situation;
     const scopes = suspensionScopesOf(batch).filter((scope) => suspensions.has(scope));
-    if (scopes.length === 0) free.push(batch);
+    if (scopes.length === 0) this.#candidates.push(batch);
     else if (scopes.every((scope) => suspensions.get(scope)!.probeAt <= now))
-      suspended.push({ batch, scopes });
-    else waitFor('operator', [batch]);
+      this.#suspended.push({ batch, scopes });
+    else this.#wait('operator', [batch]);
   }
 
-  const probesOf = new Map<BatchRecord, string[]>();
-  const probing = new Set<string>();
-  // The smallest: whatever it costs to find out that nothing has changed, is wasted.
-  for (const { batch, scopes } of suspended.sort((one, other) => one.batch.bytes - other.batch.bytes)) {
-    if (scopes.some((scope) => probing.has(scope))) {
-      waitFor('operator', [batch]);
-      continue;
-    }
-    if (judgeOf(batch).kind !== 'fits') {
-      // It will not go, so it is no probe.
-      free.push(batch);
-      continue;
-    }
-    for (const scope of scopes) probing.add(scope);
-    probesOf.set(batch, scopes);
-    free.push(batch);
-  }
-
-  const lines = lineUp(free, situation.held);
-  // One batch at a time for each budget: what is cut off the first one may be all that there is room for.
-  const cutting = new Set<string>();
-  const turnsLeft = new Map(situation.turnsLeft);
-  for (let line = takeNext(lines); line !== undefined; line = takeNext(lines)) {
-    const batch = line.batches[0]!;
-    const money = judgeOf(batch);
-    if (money.kind !== 'fits') {
-      // Budgets are each other's business: this batch holds up no other on the ledger of its tokens.
-      line.batches.shift();
-      if (money.kind === 'refuse')
-        decisions.refused.push({ batch, code: money.code, message: money.message });
-      else if (money.kind === 'cut' && !cutting.has(money.ledger)) {
-        cutting.add(money.ledger);
-        decisions.cuts.push({ batch, microdollars: money.microdollars });
-      } else {
-        waitFor('budget', [batch]);
-        if (money.kind === 'wait' && money.isExhausted) decisions.exhausted.push(batch);
+  /** One probe for each suspended scope: the smallest batch, since its costs are lost if nothing has changed. */
+  #chooseProbes(): void {
+    const probing = new Set<string>();
+    this.#suspended.sort((one, other) => one.batch.bytes - other.batch.bytes);
+    for (const { batch, scopes } of this.#suspended) {
+      if (scopes.some((scope) => probing.has(scope))) {
+        this.#wait('operator', [batch]);
+        continue;
       }
-      continue;
+      this.#candidates.push(batch);
+      // Without money it does not go, so it is no probe.
+      if (this.#judgeMoney(batch).kind !== 'fits') continue;
+      for (const scope of scopes) probing.add(scope);
+      this.#probesOf.set(batch, scopes);
     }
-    const name = line.ledger;
-    const ledger = ledgers.get(name) ?? newLedger(name, now);
-    const demand = isSlice(batch)
-      ? { ledger: name, amount: 1, limit: quota.concurrentSlices }
-      : demandOf(batch, limitOf(batch));
-    const turns = turnsLeft.get(line.apiKey) ?? 0;
-    if (turns <= 0 && !isSlice(batch))
-      leave(
-        lines.filter(({ isOfSlices, apiKey }) => !isOfSlices && apiKey === line.apiKey),
-        'turns',
-      );
-    else if ((ledger.pausedUntil ?? 0) > now || !hasRoom(ledger, demand)) {
-      leave(
-        lines.filter((other) => other.ledger === name),
+  }
+
+  /** Admits the first batch of a queue; if there is no room, all that want the same wait behind it. */
+  #admitFirst(queue: Queue, queues: readonly Queue[], moneyDemands: readonly Demand[]): void {
+    const { quota, now } = this.#situation;
+    const batch = queue.batches[0]!;
+    const ledger = this.#ledgers.get(queue.ledger) ?? newLedger(queue.ledger, now);
+    const demand = queue.isOfSlices
+      ? { ledger: queue.ledger, amount: 1, limit: quota.concurrentSlices }
+      : demandOf(batch, this.#limitOf(batch));
+    const turns = this.#turnsLeft.get(queue.apiKey) ?? 0;
+    if (turns <= 0 && !queue.isOfSlices) {
+      const isStopped = ({ isOfSlices, apiKey }: Queue) => !isOfSlices && apiKey === queue.apiKey;
+      this.#leave(queues.filter(isStopped), 'turns');
+    } else if ((ledger.pausedUntil ?? 0) > now || !hasRoom(ledger, demand)) {
+      this.#leave(
+        queues.filter((other) => other.ledger === queue.ledger),
         'tokens',
       );
     } else {
-      const demands = [demand, ...money.demands];
-      const id = `${batch.jobId}/${batch.batchId}`;
-      for (const one of demands) ledgers.set(one.ledger, reserveOn(ledgers.get(one.ledger), one, id, now)!);
-      line.batches.shift();
-      line.onTheirWay++;
-      if (!isSlice(batch)) turnsLeft.set(line.apiKey, turns - 1);
-      decisions.admissions.push({ batch, demands, probes: probesOf.get(batch) ?? [] });
+      const demands = [demand, ...moneyDemands];
+      this.#reserve(batch, demands);
+      queue.batches.shift();
+      queue.onTheirWay++;
+      if (!queue.isOfSlices) this.#turnsLeft.set(queue.apiKey, turns - 1);
+      this.#decisions.admissions.push({ batch, demands, probes: this.#probesOf.get(batch) ?? [] });
     }
   }
-  return decisions;
+
+  #reserve({ jobId, batchId }: BatchRecord, demands: readonly Demand[]): void {
+    for (const demand of demands) {
+      const reserved = reserveOn(
+        this.#ledgers.get(demand.ledger),
+        demand,
+        `${jobId}/${batchId}`,
+        this.#situation.now,
+      );
+      this.#ledgers.set(demand.ledger, reserved!);
+    }
+  }
+
+  /** A batch that its budget does not let go as it is: refused, cut, or waiting. */
+  #keepForMoney(batch: BatchRecord, money: Exclude<MoneyVerdict, { kind: 'fits' }>): void {
+    const { refused, cuts, exhausted } = this.#decisions;
+    if (money.kind === 'refuse') {
+      refused.push({ batch, code: money.code, message: money.message });
+    } else if (money.kind === 'cut' && !this.#cutting.has(money.ledger)) {
+      this.#cutting.add(money.ledger);
+      cuts.push({ batch, microdollars: money.microdollars });
+    } else {
+      this.#wait('budget', [batch]);
+      if (money.kind === 'wait' && money.isExhausted) exhausted.push(batch);
+    }
+  }
+
+  #judgeMoney(batch: BatchRecord): MoneyVerdict {
+    const { rulesOf, prices, now } = this.#situation;
+    return judgeMoney(batch, rulesOf(batch), this.#ledgers, prices, now);
+  }
+
+  #limitOf(batch: BatchRecord): TokenLimit {
+    const { ledgers, quota, now } = this.#situation;
+    const { model } = batch;
+    const name = tokensLedgerOf(batch);
+    const limit =
+      this.#limits.get(name) ?? tokenLimitOf(ledgers.get(name), model, configuredFor(quota, model), now);
+    this.#limits.set(name, limit);
+    return limit;
+  }
+
+  #wait(what: WaitingFor, batches: readonly BatchRecord[]): void {
+    const { waitingFor, backlog } = this.#decisions;
+    waitingFor.set(what, (waitingFor.get(what) ?? 0) + batches.length);
+    // Neither waits for room, so no batch waits behind them.
+    if (what === 'time' || what === 'release') return;
+    for (const batch of batches) backlog.add(backlogScopeOf(batch, what));
+  }
+
+  #leave(queues: readonly Queue[], what: WaitingFor): void {
+    for (const { batches } of queues) if (batches.length > 0) this.#wait(what, batches.splice(0));
+  }
 }
 
 /** The user's own limit for a model. */
@@ -235,8 +284,8 @@ const PROBED_SHARE = 0.025;
 const PROBED_BATCHES = 2;
 
 /**
- * Whether a batch has to be cut again, or to fail. A single request above the limit that OpenAI reported is sent
- * once, alone, before it fails: its tokens are an estimate.
+ * Whether a batch has to be cut again, or to fail. A single request above the limit that OpenAI stated is sent once, alone,
+ * before it fails: its tokens are an estimate.
  */
 function recutOf(
   batch: BatchRecord,
@@ -254,68 +303,4 @@ function recutOf(
   if (tokens > most) return { batch, tokens: most, limit: known! };
   if (refusals < REFUSALS_UNTIL_HALVED || tokens < assumed * SURELY_SMALL_SHARE) return undefined;
   return { batch, tokens: Math.max(1, Math.floor(tokens / 2)), limit: assumed };
-}
-
-/** The batches of one job that want the same ledger, in order. */
-interface Line {
-  jobId: string;
-  jobCreatedAt: number;
-  apiKey: string;
-  ledger: string;
-  isOfSlices: boolean;
-  batches: BatchRecord[];
-  onTheirWay: number;
-}
-
-function lineUp(batches: readonly BatchRecord[], held: Situation['held']): Line[] {
-  const keyOf = (jobId: string, ledger: string): string => `${jobId} ${ledger}`;
-  const onTheirWay = new Map<string, number>();
-  for (const { jobId, amounts } of held) {
-    for (const { ledger } of amounts) {
-      const key = keyOf(jobId, ledger);
-      onTheirWay.set(key, (onTheirWay.get(key) ?? 0) + 1);
-    }
-  }
-  const lines = new Map<string, Line>();
-  for (const batch of batches) {
-    const { jobId } = batch;
-    const ledger = ledgerOf(batch);
-    const key = keyOf(jobId, ledger);
-    const line = lines.get(key) ?? {
-      jobId,
-      jobCreatedAt: ageOf(batch),
-      apiKey: apiKeyOf(batch),
-      ledger,
-      isOfSlices: isSlice(batch),
-      batches: [],
-      onTheirWay: onTheirWay.get(key) ?? 0,
-    };
-    line.batches.push(batch);
-    lines.set(key, line);
-  }
-  for (const line of lines.values()) {
-    // Later rounds first: their jobs are nearer to their end.
-    line.batches.sort((one, other) => other.round - one.round || byRoundAndPlace(one, other));
-  }
-  return [...lines.values()];
-}
-
-/** The line whose turn it is; `undefined` if none is left. */
-function takeNext(lines: readonly Line[]): Line | undefined {
-  let next: Line | undefined;
-  for (const line of lines) {
-    if (line.batches.length > 0 && (next === undefined || isBefore(line, next))) next = line;
-  }
-  return next;
-}
-
-function isBefore(one: Line, other: Line): boolean {
-  if (one.onTheirWay !== other.onTheirWay) return one.onTheirWay < other.onTheirWay;
-  if (one.jobCreatedAt !== other.jobCreatedAt) return one.jobCreatedAt < other.jobCreatedAt;
-  return one.jobId < other.jobId;
-}
-
-/** Since when a batch's job waits. */
-export function ageOf(batch: Pick<BatchRecord, 'jobCreatedAt' | 'createdAt'>): number {
-  return batch.jobCreatedAt ?? batch.createdAt;
 }

@@ -19,8 +19,9 @@ import type { JobStore } from '../ports/records.ts';
 import type { Telemetry } from '../ports/telemetry.ts';
 import { microdollarsOf } from '../pricing/bill.ts';
 import type { Prices } from '../pricing/prices.ts';
-import { type Admission, admit, ageOf, type Decisions, type Recut, type Refused } from './admit.ts';
+import { type Admission, admit, type Decisions, type Recut, type Refused } from './admit.ts';
 import { type MoneyRules, moneyLedgersOf } from './budget.ts';
+import { ageOf } from './queues.ts';
 import { backlogScopesOf, createTurnsOf, ledgerOf, suspensionScopesOf } from './scopes.ts';
 import { stepDown } from './step-down.ts';
 
