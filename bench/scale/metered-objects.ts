@@ -92,7 +92,7 @@ export class MeteredObjects extends MemoryObjects {
 
   override openWrite(
     key: string,
-    options: { contentType?: string; resume?: WriterState } = {},
+    options: { contentType?: string; resume?: WriterState | undefined } = {},
   ): ObjectWriter {
     const writer = super.openWrite(key, options);
     const scale = this.#scaleOf(key);

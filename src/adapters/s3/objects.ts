@@ -171,7 +171,10 @@ export class S3Objects implements ObjectStore, Inputs, WorkFiles {
     }
   }
 
-  openWrite(key: string, options: { contentType?: string; resume?: WriterState } = {}): ObjectWriter {
+  openWrite(
+    key: string,
+    options: { contentType?: string; resume?: WriterState | undefined } = {},
+  ): ObjectWriter {
     return new S3ObjectWriter(this.#client, {
       read: (...range) => this.read(...range),
       bucket: this.#bucket,

@@ -117,7 +117,7 @@ export interface Waiting {
   /** Since when it is held until a person releases it. Absent: it goes again by itself. */
   heldAt?: number | undefined;
   /** Counts that change. */
-  history?: BatchPatch['history'];
+  history?: BatchPatch['history'] | undefined;
 }
 
 /** The create was refused: it goes again soon, with a new file and what is reserved for it. */
@@ -331,10 +331,17 @@ export function toFetched(batch: Batch, fetched: FetchedFile[] | undefined): Bat
   return to('fetched', batch, { download: { fetched, fetching: undefined } });
 }
 
-/** Results are waited for. @param found files that OpenAI names by now, and the copies that are still good. */
+/** Result files that OpenAI names by now, and the copies that are still good. */
+export interface FoundFiles {
+  outputFileId: string | undefined;
+  errorFileId: string | undefined;
+  fetched: FetchedFile[];
+}
+
+/** Results are waited for. */
 export function toResultsLate(
   batch: Batch,
-  found: { outputFileId?: string; errorFileId?: string; fetched: FetchedFile[] } | undefined,
+  found: FoundFiles | undefined,
   lateResults?: number,
 ): BatchTransition {
   const { fetched, ...files } = found ?? {};

@@ -28,7 +28,7 @@ export interface ObjectStore {
    * @param options.resume what {@link ObjectWriter.suspend} gave for the same key: the writer continues from there. One
    * state may be resumed more than once: what was written after it by a worker that died is forgotten.
    */
-  openWrite(key: string, options?: { contentType?: string; resume?: WriterState }): ObjectWriter;
+  openWrite(key: string, options?: { contentType?: string; resume?: WriterState | undefined }): ObjectWriter;
   /** Copies the object with the ETag `input.etag` to a key below `work/`. */
   pin(input: ObjectHead, toKey: string): Promise<void>;
   /** Removes an object; a missing one is fine. */

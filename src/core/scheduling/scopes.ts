@@ -16,7 +16,9 @@ export function tokensLedgerOf(batch: Pick<BatchRecord, 'apiKey' | 'model'>): st
 }
 
 /** The ledger of slices of a model that are called at a time, and of what was learned by it. */
-export function callsLedgerOf(batch: Pick<BatchRecord, 'apiKey' | 'model' | 'tier'>): string {
+export function callsLedgerOf(
+  batch: Pick<BatchRecord, 'model' | 'tier'> & { apiKey?: string | undefined },
+): string {
   return `calls/${apiKeyOf(batch)}/${tierOf(batch)}/${batch.model}`;
 }
 

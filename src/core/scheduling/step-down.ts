@@ -66,10 +66,7 @@ export async function readPaces(
   const most = callsAtATime(settings.quota);
   const [flex, standard] = await Promise.all(
     (['flex', 'standard'] as const).map(async (tier) =>
-      paceOf(
-        await quota.getLedger(callsLedgerOf({ ...(apiKey === undefined ? {} : { apiKey }), model, tier })),
-        most,
-      ),
+      paceOf(await quota.getLedger(callsLedgerOf({ apiKey, model, tier })), most),
     ),
   );
   return (tier) => (tier === 'flex' ? flex! : standard!);

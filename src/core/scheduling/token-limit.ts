@@ -38,7 +38,7 @@ const LOWEST_START = 90_000;
 /** What to keep to. */
 export interface TokenLimit {
   /** The limit itself, where it is known. */
-  known?: number;
+  known?: number | undefined;
   /** The same, or what a model of this class has at the least. */
   assumed: number;
   /** What may be reserved at present: never above `known`. */
@@ -62,7 +62,7 @@ export function tokenLimitOf(
     return { known, assumed, ceiling: known, probes: 0 };
   const first = ledger?.lastRefusal === undefined ? FIRST_PROBES : PROBES_AFTER_REFUSAL;
   const probes = ledger?.refusedAt === undefined ? (ledger?.probes ?? first) : 0;
-  return { ...(known === undefined ? {} : { known }), assumed, ceiling: proven, probes };
+  return { known, assumed, ceiling: proven, probes };
 }
 
 function isRecent(time: number | undefined, now: number): boolean {

@@ -181,7 +181,10 @@ export class MemoryObjects implements ObjectStore, Inputs, WorkFiles {
     return true;
   }
 
-  openWrite(key: string, options: { contentType?: string; resume?: WriterState } = {}): ObjectWriter {
+  openWrite(
+    key: string,
+    options: { contentType?: string; resume?: WriterState | undefined } = {},
+  ): ObjectWriter {
     return new MemoryWriter({
       key,
       resume: options.resume,

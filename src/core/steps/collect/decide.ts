@@ -44,7 +44,7 @@ export interface Results {
 export interface Decisions {
   of: Decision[];
   /** An operator's error among the lines: what must wait until a person has acted. */
-  suspend?: { scope: OperatorScope; code: string };
+  suspend?: { scope: OperatorScope; code: string } | undefined;
 }
 
 /**
@@ -135,7 +135,7 @@ export function decide(
   });
   if (suspend === undefined && of.some(({ kind }) => kind === 'retry'))
     suspend = operatorErrorIn(batch, rules);
-  return { of, ...(suspend === undefined ? {} : { suspend }) };
+  return { of, suspend };
 }
 
 /** What ended a batch while it ran, if that takes a person: what is left of it would meet the same. */

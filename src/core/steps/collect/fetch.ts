@@ -146,10 +146,7 @@ class Copy {
     this.#total = resume?.total ?? undefined;
     this.#bytesBefore = resume?.writer.bytes ?? 0;
     this.#bytes = this.#bytesBefore;
-    this.#writer = deps.objects.openWrite(
-      this.#keys().file,
-      resume === undefined ? {} : { resume: resume.writer },
-    );
+    this.#writer = deps.objects.openWrite(this.#keys().file, { resume: resume?.writer });
   }
 
   /** Goes on where the batch's record says, or begins. */

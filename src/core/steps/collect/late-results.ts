@@ -6,7 +6,7 @@
  */
 import { HOUR_MS, MINUTE_MS } from '../../../contract/time.ts';
 import { isApiKeyError, NotYetError } from '../../base/errors.ts';
-import { toResultsLate } from '../../lifecycle/batch-transitions.ts';
+import { type FoundFiles, toResultsLate } from '../../lifecycle/batch-transitions.ts';
 import { showsExecution, surelyDidNotBegin } from '../../lifecycle/executed.ts';
 import type { LeasedBatch } from '../../lifecycle/leased.ts';
 import { type BatchRecord, type FetchedFile, isSlice } from '../../model/batch.ts';
@@ -110,7 +110,7 @@ function notYet({ ambient }: LateResultsDeps, batch: BatchRecord, known: number)
 /** What a look at OpenAI has found. */
 type Look =
   | { kind: 'same' }
-  | { kind: 'changed'; found: { outputFileId?: string; errorFileId?: string; fetched: FetchedFile[] } }
+  | { kind: 'changed'; found: FoundFiles }
   /** Nothing more is to be expected. */
   | { kind: 'believed' }
   /** OpenAI gave no answer, for the last time that it is asked. */
@@ -138,11 +138,7 @@ async function askOpenAI(deps: LateResultsDeps, batch: BatchRecord): Promise<Loo
   const isNamed = outputFileId === batch.remote?.outputFileId && errorFileId === batch.remote?.errorFileId;
   if (isNamed && fetched.length === files.length)
     return { kind: waitedMs >= LATE_RESULTS_MS ? 'believed' : 'same' };
-  const named = {
-    ...(outputFileId === undefined ? {} : { outputFileId }),
-    ...(errorFileId === undefined ? {} : { errorFileId }),
-  };
-  return { kind: 'changed', found: { ...named, fetched } };
+  return { kind: 'changed', found: { outputFileId, errorFileId, fetched } };
 }
 
 /**

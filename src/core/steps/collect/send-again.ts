@@ -48,7 +48,7 @@ export async function sendAgain(
       lastError: reason,
       reason: heldReason,
       heldAt: isHeld ? now : undefined,
-      ...(count === undefined ? {} : { history: count }),
+      history: count,
     }),
   );
   // Nothing of it was executed, so nothing was charged.

@@ -122,7 +122,7 @@ async function finalizeLeased(
     errors,
     // A file that was rejected whole is its own retry file.
     retry: job.state === 'rejected' ? [] : errors,
-    ...(plan.originals === undefined ? {} : { originals: plan.originals }),
+    originals: plan.originals,
   });
   if (merged === 'taken over') return;
   if (merged === 'to be continued') {

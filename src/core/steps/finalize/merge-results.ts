@@ -59,7 +59,7 @@ export interface Runs {
   /** Whose original lines are given back. */
   retry: readonly RunRef[];
   /** Every line as it was dropped, if the lines that were sent are others: then the dropped ones are given back. */
-  originals?: RunRef;
+  originals?: RunRef | undefined;
 }
 
 /**
@@ -130,7 +130,7 @@ async function mergePart(
   const isOutOfTime = (): boolean => deadline.remainingMs() <= 0;
   const key = workKeys(deps.settings.layout, job.jobId).merged(state.attempt)[name];
   const { writer: resume, nextLine } = state;
-  const writer = objects.openWrite(key, resume === undefined ? {} : { resume });
+  const writer = objects.openWrite(key, { resume });
   delete state.writer;
   try {
     const stoppedAt =
