@@ -22,7 +22,7 @@ import { RunWriter } from '../src/core/files/run-file.ts';
 import type { BatchRecord, RunRef } from '../src/core/model/batch.ts';
 import { batchIdOf } from '../src/core/model/batch-id.ts';
 import type { Job } from '../src/core/model/job.ts';
-import { noUsage } from '../src/core/model/usage.ts';
+import { noOutcome } from '../src/core/model/outcome.ts';
 import { createS3Client } from '../src/runtime/clients.ts';
 import { bundleOurs } from './bundle.ts';
 import { type Measurement, measure } from './measure.ts';
@@ -238,19 +238,7 @@ function collectedBatch(round: number, index: number, outputRun: RunRef): BatchR
     state: 'collected',
     results: {
       outputRun,
-      outcome: {
-        succeeded: outputRun.lines,
-        failed: 0,
-        retried: 0,
-        failedByCode: {},
-        possiblyBilledTwice: {},
-        incomplete: 0,
-        filtered: 0,
-        cutOtherwise: 0,
-        repairedLines: 0,
-        strayLines: 0,
-        usage: noUsage(),
-      },
+      outcome: { ...noOutcome(), succeeded: outputRun.lines },
     },
   };
 }
@@ -268,10 +256,7 @@ function batchOf(round: number, index: number, requests: number) {
     bytes: 0,
     createdAt: 0,
     updatedAt: 0,
-    status: 'completed',
-    openaiBatchId: `batch_${round}_${index}`,
-    submittedAt: 0,
-    endedAt: 0,
+    ending: { status: 'completed', endedAt: 0 },
   } as const;
 }
 
