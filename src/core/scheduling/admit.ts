@@ -284,8 +284,8 @@ const PROBED_SHARE = 0.025;
 const PROBED_BATCHES = 2;
 
 /**
- * Whether a batch has to be cut again, or to fail. A single request above the limit that OpenAI stated is sent once, alone,
- * before it fails: its tokens are an estimate.
+ * Whether a batch has to be cut again, or to fail. A single request above the limit that OpenAI reported is sent
+ * once, alone, before it fails: its tokens are an estimate.
  */
 function recutOf(
   batch: BatchRecord,
