@@ -53,15 +53,12 @@ program
     process.exitCode = await audit(files, options);
   });
 
-const local = program
-  .command('local')
-  .description('the whole stack on this machine, with an OpenAI emulator');
-
 const stateOption = [
   '--state <dir>',
   'folder that keeps everything between runs',
   DEFAULT_STATE_DIR,
 ] as const;
+
 program
   .command('resume')
   .description(
@@ -80,6 +77,10 @@ program
   .action(async (jobs: string[], options) => {
     process.exitCode = await resume(jobs, options);
   });
+
+const local = program
+  .command('local')
+  .description('the whole stack on this machine, with an OpenAI emulator');
 
 const liveOption = ['--live', 'talk to the real OpenAI with OPENAI_API_KEY: this costs money'] as const;
 

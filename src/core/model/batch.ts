@@ -365,7 +365,7 @@ export const batchSchema = z.object({
   ...optional(GROUPS),
 });
 
-/** A slice of a job that becomes one OpenAI batch. */
+/** Some requests of a job that are sent together: as one OpenAI batch, or as a slice. */
 export type BatchRecord = z.infer<typeof batchSchema>;
 
 /** What names a batch. */
