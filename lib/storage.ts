@@ -155,7 +155,7 @@ export class Storage extends Construct {
       actions,
       resources: this.#prefixesOf(areas).map((prefix) => this.bucket.arnForObjects(`${prefix}*`)),
       wildcardReason:
-        'Whoever drops a file chooses its key; the wildcard is confined to one prefix of one bucket.',
+        'The person who drops a file chooses its key; the wildcard is confined to one prefix of one bucket.',
     });
   }
 }

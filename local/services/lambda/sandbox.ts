@@ -55,7 +55,7 @@ export interface Sandbox {
   readonly isAlive: boolean;
   /** Highest resident memory seen, in bytes; 0 where there is no /proc. */
   readonly peakRssBytes: number;
-  /** Hands over an event. Never rejects: what goes wrong is the invocation's error. One at a time. */
+  /** Delivers an event. Never rejects: what goes wrong is the invocation's error. One at a time. */
   invoke(event: unknown, options: { requestId: string; traceId: string }): Promise<Invocation>;
   /** Ends the process at once (SIGKILL); resolves when it is gone. */
   kill(): Promise<void>;

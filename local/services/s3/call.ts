@@ -21,7 +21,7 @@ export interface Call {
   readonly requestId: string;
   /** Hex SHA-256 of the body, `UNSIGNED-PAYLOAD` or `STREAMING-…`. */
   readonly payloadHash: string;
-  /** Tells of an IAM action that the caller needs; `resource` is an ARN. */
+  /** Reports an IAM action that the caller needs; `resource` is an ARN. */
   readonly report: (action: string, resource: string) => void;
 }
 

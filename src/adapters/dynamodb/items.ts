@@ -148,7 +148,7 @@ export class DynamoDBItems {
   /**
    * Changes several items, all or none. `decide` gets the current ones, in the order of `keys`, and returns the
    * attributes to set of each (`undefined` removes one), or `undefined` to leave them all; it is asked again when
-   * somebody wrote in between.
+   * another worker wrote in between.
    * @returns whether they were changed.
    */
   async changeAll(

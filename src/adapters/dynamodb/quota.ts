@@ -107,7 +107,7 @@ export class DynamoDBQuota implements QuotaStore {
       const keys = [key, ...found.ledgers.map(({ name }) => ledgerKey(name))];
       const isDone = await this.#items.changeAll(keys, ([item, ...ledgerItems]) => {
         const release = rule(this.#readReservation(item));
-        // Somebody gave back a part of it in between, so these are not the ledgers that it is about.
+        // Another worker gave back a part of it in between, so these are not its ledgers any more.
         hasMoved = release !== undefined && release.ledgers.length !== found.ledgers.length;
         if (release === undefined || hasMoved) return undefined;
         return [

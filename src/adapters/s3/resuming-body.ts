@@ -24,7 +24,7 @@ export type OpenRange = (
   etag: string | undefined,
 ) => Promise<OpenedRange>;
 
-/** One range of one object as a stream that fetches on after a break. Lets go of the connection when dropped. */
+/** One range of one object as a stream that fetches on after a break. Releases the connection when dropped. */
 export class ResumingBody implements AsyncIterableIterator<Uint8Array> {
   readonly #open: OpenRange;
   readonly #end: number;

@@ -38,7 +38,7 @@ export async function isListedLater(deps: LookAgainDeps, input: ObjectHead): Pro
  */
 export async function lookAgain(deps: LookAgainDeps, jobId: string, input: ObjectHead): Promise<void> {
   const { jobs, outbox, ambient } = deps;
-  // Nobody holds it: it is a time that is recorded.
+  // No worker holds it: it is a time that is recorded.
   const sent = `look-again ${jobId}`;
   const now = ambient.now();
   const sentAt = await jobs.leaseTakenAt(sent);

@@ -125,7 +125,7 @@ export function toWaitsFor(job: Named, batchId: string): JobTransition {
   return to('waitsFor', job, { waitsFor: batchId });
 }
 
-/** Somebody cancelled it. @param duplicatesRun whether its duplicates are run, in place of being cancelled with it. */
+/** It was cancelled. @param duplicatesRun whether its duplicates are run, in place of being cancelled with it. */
 export function toCancelled(job: Named, cancelledAt: number, duplicatesRun: boolean): JobTransition {
   return to('cancelled', job, { cancelledAt, duplicatesRun: duplicatesRun ? true : undefined });
 }

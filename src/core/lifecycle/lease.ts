@@ -34,7 +34,7 @@ export function leaseUntil(now: number, deadline: Deadline): number {
 export const RENEW_EVERY_MS = 30_000;
 
 /**
- * No side effect begins so near to the end of a lease (ms): it must be over, and clocks differ, before somebody else
+ * No side effect begins so near to the end of a lease (ms): it must be over, and clocks differ, before another worker
  * may take over.
  */
 export const LEASE_MARGIN_MS = 60_000;

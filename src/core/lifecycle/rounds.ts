@@ -60,8 +60,8 @@ export async function advanceJob(
 /**
  * The same after a batch of the job was collected. It reads all the others only where nothing else says that the job
  * is not finished: the job names one batch that it waits for, and while that one is not collected, nor is the job
- * finished. So with any number of batches, they are all read a few times, and not once for each. What somebody who died
- * has left undone for other batches is left to the sweep.
+ * finished. So with any number of batches, they are all read a few times, and not once for each. What a worker
+ * that died has left undone for other batches is left to the sweep.
  * @param job as it was at any time before.
  */
 export async function advanceAfter(

@@ -18,7 +18,7 @@ export interface Outbox {
   finalize(message: JobMessage, delivery?: Delivery): Promise<void>;
 }
 
-/** Tells the outside that a job has ended. */
+/** Sends the event that a job has ended. */
 export interface JobEvents {
   completed(detail: JobCompleted): Promise<void>;
 }

@@ -51,7 +51,7 @@ export function cutByWeight(
   return batch.tokens === undefined ? parts.map(({ entries }) => ({ entries })) : parts;
 }
 
-/** Tells a request's part of the batch's tokens: its part of the bytes, rounded up. */
+/** A request's part of the batch's tokens: its part of the bytes, rounded up. */
 export function tokensOfEach(
   batch: Estimated,
   entries: ManifestEntries,

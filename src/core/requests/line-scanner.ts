@@ -431,7 +431,7 @@ export class LineScanner {
     }
   }
 
-  /** Hands over a line that is not certain. */
+  /** Returns a line that is not certain. */
   #handOver(at: number): void {
     const length = this.#entryWords[at * ENTRY_WORDS + ENTRY.length]!;
     this.#handlers.onLine({

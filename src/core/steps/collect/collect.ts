@@ -89,7 +89,7 @@ async function waitForKey(
 /** Finds out what an ended batch takes: nothing more, smaller batches, another attempt, or its results. */
 async function collectLeased(deps: DepsWithKey, job: Job, leased: LeasedBatch): Promise<void> {
   const batch = leased.record;
-  // Whoever ended the batch may not have come so far.
+  // The worker that ended the batch may have died before this.
   if (batch.admission !== undefined)
     await deps.quota.giveBackTokens(batch.admission.reservation, deps.ambient.now());
   const outcome = await readOutcome(deps, batch);

@@ -149,7 +149,7 @@ class Copy {
     this.#writer = deps.objects.openWrite(this.#keys().file, { resume: resume?.writer });
   }
 
-  /** Goes on where the batch's record says, or begins. */
+  /** Continues where the batch's record says, or begins. */
   static async open(deps: FetchDeps, batch: LeasedBatch, fileId: string): Promise<Copy> {
     const fetching = batch.record.download?.fetching;
     if (fetching?.fileId !== fileId) return new Copy(deps, batch, fileId, undefined);

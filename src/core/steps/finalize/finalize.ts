@@ -136,7 +136,7 @@ async function finalizeLeased(
     owner: job.input.key,
     holder: deps.ambient.nonce(),
   };
-  // Whoever collected a batch may have died before it was booked. What the receipt says must be.
+  // The worker that collected a batch may have died before it was booked. What the receipt says must be.
   for (const batch of batches) {
     if (batch.admission?.reservation === undefined) continue;
     await deps.quota.settle(batch.admission?.reservation, deps.ambient.now(), microdollarsOf(batch));
@@ -146,7 +146,7 @@ async function finalizeLeased(
     await publish(publishing, job, receipt, merged, hasRoom && !isSuperseded);
   });
   await deleteProviderFiles(deps, jobId, batches);
-  // Told at least once: only the job's own record, written last, ends the repeating.
+  // Sent at least once: only the job's own record, written last, ends the repeating.
   await deps.events.completed(eventOf(receipt));
   const completed = toCompleted(job, {
     receiptKey: receipt.files.receipt,

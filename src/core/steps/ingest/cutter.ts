@@ -66,16 +66,18 @@ export class Cutter {
   readonly #isSpooled: boolean;
   #openRequests = 0;
   #isShattered = false;
-  /** Lists of requests whose batches were handed over and are needed no more. */
+  /** Lists of requests whose batches were returned and are no longer needed. */
   readonly #spare: ManifestEntries[] = [];
 
   /**
    * @param onFull is given each batch once it can take no more; it must not keep the request that did not fit.
    * @param options.resume the batches that another cutter had {@link open}, in that order.
    * @param options.maxOpenRequests default: 1,000,000.
-   * @param options.totalBytes of all requests that will come, at the most: while there is one group, its batches are closed as
-   * soon as they have their even share of it (95 and 95 MB, not 190 and nothing much). Default: batches are filled up.
-   * @param options.isSpooled requests are written out, so that it does not matter where they are in the source. Default: false.
+   * @param options.totalBytes of all requests that will come, at the most: while there is one group, its batches are
+   * closed as soon as they have their even share of it (95 and 95 MB, not 190 and nothing much). Default: batches are
+   * filled up.
+   * @param options.isSpooled requests are written out, so that it does not matter where they are in the source.
+   *   Default: false.
    */
   constructor(
     limits: BatchLimits,
@@ -173,8 +175,8 @@ export class Cutter {
   }
 
   /**
-   * Whether a batch whose last range begins at `start` will have too many ranges if the file continues as it began. Without
-   * that, most of a file might be read before it is known, and all of it again.
+   * Whether a batch whose last range begins at `start` will have too many ranges if the file continues as it began.
+   * Without that, most of a file might be read before it is known, and all of it again.
    */
   #willBeShattered(batch: OpenBatch, start: number): boolean {
     if (this.#totalBytes === undefined || this.#isSpooled || batch.ranges < RANGES_TO_JUDGE_BY) return false;
@@ -186,14 +188,14 @@ export class Cutter {
     return batch.ranges > SHATTERED_RANGES * filled;
   }
 
-  /** Takes back the list of a batch that was handed over, to be filled again: new memory costs more than what is put there. */
+  /** Takes back the list of a batch that was returned, to be filled again: new memory costs more than filling it. */
   reuse(entries: ManifestEntries): void {
     if (this.#spare.length === MAX_SPARE) return;
     entries.clear();
     this.#spare.push(entries);
   }
 
-  /** Hands over what is left. */
+  /** Returns what is left. */
   finish(): void {
     for (const batch of this.#open.values()) if (batch.entries.count > 0) this.#onFull(batch);
     this.#open.clear();
@@ -220,7 +222,10 @@ export class Cutter {
     return largest!;
   }
 
-  /** Most lines are of the same model and endpoint as the one before, and making the key of a map costs more than a look. */
+  /**
+   * Most lines are of the same model and endpoint as the one before, and making the key of a map costs more than a
+   * look.
+   */
   #openFor(request: Pick<Cuttable, 'endpoint' | 'model'>): OpenBatch {
     const last = this.#last;
     if (last?.model === request.model && last.endpoint === request.endpoint) return last;

@@ -175,7 +175,7 @@ async function describeJob(deps: RecordDeps, location: ObjectLocation): Promise<
   }
   const head = await deps.objects.head(location.bucket, location.key, location.versionId);
   if (head === undefined) {
-    // It was there for an instant. Nobody saw its version, so there is nothing to name a job by.
+    // It was there for an instant. Its version was not seen, so there is nothing to name a job by.
     deps.telemetry.record('object.missed', { key: location.key });
     return undefined;
   }

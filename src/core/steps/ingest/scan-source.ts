@@ -21,7 +21,7 @@ export function readSource(
   const { size } = job.input;
   if (!compressed)
     return readInParallel(deps.objects, source, size, { ...rangesFrom(deps, next.offset), buffers });
-  // Nobody can begin in the middle of deflate: what was looked at is unpacked once more.
+  // Deflate cannot be read from the middle: what was looked at is unpacked once more.
   return skip(gunzip(readInParallel(deps.objects, source, size, rangesFrom(deps, 0))), next.offset);
 }
 

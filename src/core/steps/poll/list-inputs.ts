@@ -49,7 +49,7 @@ const WAIT_FOR_JOB_MS = 7 * DAY_MS;
 const LOOK_UPS_AT_A_TIME = 25;
 
 /**
- * Goes on with the pass that is under way, or begins one if it is time; what does not fit the deadline is left for
+ * Continues the pass that is under way, or begins one if it is time; what does not fit the deadline is left for
  * later.
  */
 export async function listInputs(deps: ListInputsDeps): Promise<void> {

@@ -225,7 +225,7 @@ async function adopt(
   }
   // Another key of the same project sees it, too; versions are those of its own.
   if (apiKeyOf(batch) !== apiKey) return;
-  // Whoever resolves the create finds it.
+  // The worker that resolves the create finds it.
   if (batch.state === 'submitting') return;
   if (batch.state !== 'planned' && batch.state !== 'admitted' && batch.state !== 'uploaded') {
     if (batch.remote?.openaiBatchId !== remote.id)
