@@ -21,8 +21,12 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
   ],
   'test/parts/pipeline/call.test.ts': [
     'src/core/scheduling/step-down.ts',
+    'src/core/steps/call/call-latency.ts',
     'src/core/steps/call/call.ts',
+    'src/core/steps/call/progress.ts',
     'src/core/steps/call/requests.ts',
+    'src/core/steps/call/slice-tier.ts',
+    'src/core/steps/call/slice.ts',
     'src/providers/openai/calls.ts',
   ],
   'test/parts/pipeline/failed-batch.test.ts': ['src/core/lifecycle/resume.ts'],
@@ -58,6 +62,7 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
   'test/parts/pipeline/unreadable-later.test.ts': [
     'src/core/drops/look-again.ts',
     'src/core/lifecycle/unreadable-source.ts',
+    'src/core/steps/call/read-slice.ts',
   ],
   'test/parts/pipeline/work-expiry.test.ts': ['src/core/steps/poll/clean-work.ts'],
   'test/parts/pricing/estimate.test.ts': [

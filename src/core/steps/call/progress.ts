@@ -1,0 +1,248 @@
+/**
+ * What may be paid for is written down twice: before requests are called, the record says up to which one they may have
+ * been; as answers come, they are kept as numbered segments in `work/`. So the next worker of a slice knows which requests
+ * are answered, which surely were never called, and which may have been called without an answer that anybody has.
+ */
+import { MINUTE_MS } from '../../../contract/time.ts';
+import { NotYetError, ObjectGoneError } from '../../base/errors.ts';
+import type { workKeys } from '../../files/keys.ts';
+import { toCalling } from '../../lifecycle/batch-transitions.ts';
+import { type LeasedBatch, TakenOverError } from '../../lifecycle/leased.ts';
+import type { BatchRecord, Calls } from '../../model/batch.ts';
+import type { BatchTransition } from '../../model/transition.ts';
+import type { CallDeps } from './deps.ts';
+import { type CallRequest, unansweredLine } from './requests.ts';
+import { LEFT } from './unanswered.ts';
+
+/** How many requests ahead of the calls the record says that they may have been called. */
+const STRIDE = 32;
+
+/** The objects of one slice below `work/`. */
+export type SliceKeys = ReturnType<ReturnType<typeof workKeys>['calls']>;
+
+/** Which requests of a slice are called, answered and kept. */
+export class SliceProgress {
+  readonly #deps: Pick<CallDeps, 'objects' | 'jobs'>;
+  readonly #leased: LeasedBatch;
+  readonly #batch: BatchRecord;
+  readonly #keys: SliceKeys;
+  readonly #onTakenOver: () => void;
+  #requests: readonly CallRequest[] = [];
+  /** By request; what is in segments already, or will be. */
+  readonly #lines = new Map<number, string>();
+  /** Of those, what no segment holds yet. */
+  #unkept: number[] = [];
+  #calls: Calls;
+  #next: number;
+  /** Surely not executed, although the record says that they may have been called: to be called. */
+  readonly #again: number[];
+  #isTakenOver = false;
+  /** Writes to the record happen one after the other. */
+  #writing: Promise<void> = Promise.resolve();
+
+  /** @param onTakenOver is called when a write shows that another worker has the slice. */
+  constructor(
+    deps: Pick<CallDeps, 'objects' | 'jobs'>,
+    leased: LeasedBatch,
+    keys: SliceKeys,
+    onTakenOver: () => void,
+  ) {
+    this.#deps = deps;
+    this.#leased = leased;
+    this.#batch = leased.record;
+    this.#keys = keys;
+    this.#onTakenOver = onTakenOver;
+    this.#calls = this.#batch.calls ?? { started: 0, segments: 0, done: 0 };
+    this.#next = this.#calls.started;
+    this.#again = [...(this.#calls.again ?? [])];
+  }
+
+  get requests(): readonly CallRequest[] {
+    return this.#requests;
+  }
+
+  /** Whether every request has a line. */
+  get isComplete(): boolean {
+    return this.#lines.size === this.#requests.length;
+  }
+
+  /** Whether no request is left to be called. */
+  get isEmpty(): boolean {
+    return this.#again.length === 0 && this.#next >= this.#requests.length;
+  }
+
+  /** Lines that no segment holds yet. */
+  get unkept(): number {
+    return this.#unkept.length;
+  }
+
+  /** Lines that segments hold. */
+  get kept(): number {
+    return this.#calls.done;
+  }
+
+  /** Workers in a row that ended because the provider had no room. */
+  get refusals(): number {
+    return this.#calls.refusals ?? 0;
+  }
+
+  /** Takes up the work of earlier workers. */
+  async load(requests: readonly CallRequest[]): Promise<void> {
+    this.#requests = requests;
+    await this.#readSegments();
+    // Another worker may have called these, and nobody has an answer.
+    for (let index = 0; index < this.#calls.started; index++)
+      if (!this.#lines.has(index) && !this.#again.includes(index))
+        this.add(index, unansweredLine(this.#customId(index), null));
+  }
+
+  /** Segments that the record does not know hold answers, too: their worker died before it could say so. */
+  async #readSegments(): Promise<void> {
+    const places = new Map(this.#requests.map(({ customId }, index) => [customId, index]));
+    for (let segment = 0; ; segment++) {
+      const bytes = await this.#deps.objects.get(this.#keys.segment(segment));
+      if (bytes === undefined) {
+        if (segment < this.#calls.segments)
+          throw new ObjectGoneError(
+            `${this.#keys.segment(segment)} is missing; it held answers that were paid for`,
+          );
+        this.#calls = { ...this.#calls, segments: segment };
+        return;
+      }
+      for (const line of Buffer.from(bytes).toString('utf8').split('\n')) {
+        if (line === '') continue;
+        const index = places.get((JSON.parse(line) as { custom_id: string }).custom_id);
+        if (index !== undefined) this.#found(index, line);
+      }
+    }
+  }
+
+  #found(index: number, line: string): void {
+    this.#lines.set(index, line);
+    // The record may be of an earlier time than the answers, if its table was restored.
+    const again = this.#again.indexOf(index);
+    if (again >= 0) this.#again.splice(again, 1);
+    if (index < this.#calls.started) return;
+    this.#calls = { ...this.#calls, started: index + 1 };
+    this.#next = index + 1;
+  }
+
+  /** Says in the record that requests which surely were not called may be from now on. */
+  async announceAgain(): Promise<void> {
+    if (this.#again.length > 0) await this.#write(() => this.#record(this.#calls));
+  }
+
+  /** The next request; the record says first that it may have been called. */
+  async take(): Promise<number | undefined> {
+    const again = this.#again.shift();
+    if (again !== undefined) return again;
+    if (this.#next >= this.#requests.length) return undefined;
+    const index = this.#next++;
+    if (index >= this.#calls.started) await this.#announce(index);
+    return index;
+  }
+
+  /** A request that was taken and surely was not executed. */
+  putBack(index: number): void {
+    this.#again.push(index);
+  }
+
+  async #announce(index: number): Promise<void> {
+    await this.#write(async () => {
+      if (index < this.#calls.started) return;
+      await this.#record({ ...this.#calls, started: Math.min(index + STRIDE, this.#requests.length) });
+    });
+  }
+
+  add(index: number, line: string): void {
+    this.#lines.set(index, line);
+    this.#unkept.push(index);
+  }
+
+  addUnanswered(index: number, error: { code: string; message: string }): void {
+    this.add(index, unansweredLine(this.#customId(index), error));
+  }
+
+  #customId(index: number): string {
+    return this.#requests[index]!.customId;
+  }
+
+  /** Keeps the answers that have come, and the lease. */
+  async keep(again: readonly number[] = []): Promise<void> {
+    await this.#write(async () => {
+      // A copy: others are answered while these are written.
+      const indexes = [...this.#unkept];
+      let { segments } = this.#calls;
+      if (indexes.length > 0) {
+        if (this.#isTakenOver) await this.#checkLive();
+        const body = this.#linesOf(indexes);
+        // A worker whose lease ran out while it wrote may have been first: its answers stay where they are.
+        while (!(await this.#deps.objects.put(this.#keys.segment(segments++), body, { ifAbsent: true })));
+        this.#unkept = this.#unkept.slice(indexes.length);
+      }
+      await this.#record({ ...this.#calls, segments, done: this.#lines.size - this.#unkept.length }, again);
+    });
+  }
+
+  /**
+   * Keeps the answers, and says which requests were not called although the record counts them. Only while no call is
+   * under way; nothing is called any more after it.
+   * @param refusals workers in a row that ended because the provider had no room. Default: as before.
+   */
+  async keepForNext(refusals?: number): Promise<void> {
+    if (refusals !== undefined) this.#calls = { ...this.#calls, refusals };
+    const announced = Math.max(0, this.#calls.started - this.#next);
+    const unsent = Array.from({ length: announced }, (_, index) => this.#next + index);
+    await this.keep([...this.#again, ...unsent]);
+  }
+
+  /** Gives every request without an answer a line that says so, and keeps all of them. @returns the lines of the slice. */
+  async complete(): Promise<Uint8Array> {
+    for (let index = 0; index < this.#requests.length; index++)
+      if (!this.#lines.has(index)) this.addUnanswered(index, LEFT);
+    await this.keep();
+    return this.#linesOf(this.#requests.keys());
+  }
+
+  #linesOf(indexes: Iterable<number>): Uint8Array {
+    return Buffer.from(`${Array.from(indexes, (index) => this.#lines.get(index)!).join('\n')}\n`);
+  }
+
+  /** One write after the other; the error of one is not the next one's. */
+  async #write(step: () => Promise<void>): Promise<void> {
+    const written = this.#writing.then(step);
+    this.#writing = written.catch(() => {});
+    await written;
+  }
+
+  async #record({ again: _, ...rest }: Calls, again: readonly number[] = []): Promise<void> {
+    const calls: Calls = again.length === 0 ? rest : { ...rest, again: [...again] };
+    await this.move(toCalling(this.#batch, calls));
+    this.#calls = calls;
+  }
+
+  /** @throws {NotYetError} if another worker has the slice; nothing was written. */
+  async move(transition: BatchTransition): Promise<void> {
+    try {
+      await this.#leased.move(transition);
+    } catch (error) {
+      throw error instanceof TakenOverError ? this.#takenOver() : error;
+    }
+  }
+
+  /**
+   * An answer that comes after another worker took over is kept as long as somebody may find it.
+   * @throws {NotYetError} if the slice has ended: its requests were judged without that answer.
+   */
+  async #checkLive(): Promise<void> {
+    const { jobId, batchId } = this.#batch;
+    const batch = await this.#deps.jobs.getBatch(jobId, batchId);
+    if (batch?.state !== 'admitted') throw this.#takenOver();
+  }
+
+  #takenOver(): NotYetError {
+    this.#isTakenOver = true;
+    this.#onTakenOver();
+    return new NotYetError(`slice ${this.#batch.batchId} was taken over by another worker`, MINUTE_MS);
+  }
+}
