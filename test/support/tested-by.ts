@@ -78,6 +78,7 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
     'src/providers/openai/upload-body.ts',
     'src/runtime/deps/openai.ts',
   ],
+  'test/unit/providers/openai/usage.test.ts': ['src/providers/openai/usage-reported.ts'],
   'test/parts/providers/openai/call-api.test.ts': ['src/providers/openai/patient-fetch.ts'],
   'test/parts/runtime/handlers.test.ts': ['src/runtime/queue-handler.ts', 'src/runtime/scheduled-handler.ts'],
   'test/unit/contract/events.test.ts': ['src/contract/event-fields.ts'],
@@ -168,6 +169,7 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
   ],
   'test/unit/runtime/deps.test.ts': [
     'src/runtime/ambient.ts',
+    'src/runtime/deps/batches.ts',
     'src/runtime/deps/submit.ts',
     'src/runtime/settings-file.ts',
   ],

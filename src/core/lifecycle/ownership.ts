@@ -42,7 +42,9 @@ export class UnprovenOwnershipError extends BatchdropError {}
  * @returns the rules as they are.
  * @throws {UnprovenOwnershipError} if nothing proves whose a batch is.
  */
-export function requireOwnershipProof(rules: ProviderRules): ProviderRules {
+export function requireOwnershipProof<Rules extends Pick<ProviderRules, 'name' | 'ownership'>>(
+  rules: Rules,
+): Rules {
   if (rules.ownership !== 'none') return rules;
   throw new UnprovenOwnershipError(
     `the provider ${rules.name} says ownership "none": it keeps no metadata with its batches, so a create whose answer was lost could not be found and might be paid for twice. Expected is "metadata", or a provider with another proof, such as an idempotency key, that ProviderRules.ownership and look-up.ts know of.`,

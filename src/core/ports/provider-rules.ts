@@ -117,5 +117,8 @@ export interface CallRules {
   refusesFlex(answer: CallAnswer): boolean;
 }
 
+/** What every function asks. The step that asks more gets more of the rules, and its bundle holds them. */
+export type CommonRules = Pick<ProviderRules, 'name' | 'ownership' | 'limits' | 'errors'>;
+
 /** What checking a line takes. */
 export type LineRules = Pick<ProviderRules, 'endpoints' | 'limits'>;

@@ -1,16 +1,14 @@
 /** How OpenAI's tiers are asked for in a call, and what its refusals of one mean. */
 import type { Tier } from '../../contract/route.ts';
 import type { CallAnswer } from '../../core/ports/provider.ts';
+import type { CallRules } from '../../core/ports/provider-rules.ts';
 import { ENDPOINTS } from './endpoints/all.ts';
 
 /** `service_tier` of a call. Source: openai 7.55.0 `resources/responses/responses.ts`; `default` is standard. */
 const SERVICE_TIERS = { flex: 'flex', standard: 'default' } as const;
 
 /** Endpoints without flex have no such parameter, and OpenAI refuses what it does not know. */
-export function tierMembersOf(
-  tier: Exclude<Tier, 'batch'>,
-  endpoint: string,
-): [name: string, json: string][] {
+function tierMembersOf(tier: Exclude<Tier, 'batch'>, endpoint: string): [name: string, json: string][] {
   return ENDPOINTS.get(endpoint)?.hasFlex ? [['service_tier', JSON.stringify(SERVICE_TIERS[tier])]] : [];
 }
 
@@ -18,7 +16,7 @@ export function tierMembersOf(
 const REFUSING: ReadonlySet<number> = new Set([429, 498]);
 
 /** Whether a call was refused for lack of room, and not for its own size. */
-export function isWithoutRoom(answer: CallAnswer): boolean {
+function isWithoutRoom(answer: CallAnswer): boolean {
   return REFUSING.has(answer.status) && !isTooLarge(answer);
 }
 
@@ -41,7 +39,7 @@ function isTooLarge({ body }: CallAnswer): boolean {
  * names it, as in "Flex is not available for this model." and "Invalid service_tier argument" (both seen with models
  * that have none). What is said of another parameter is about the request, even where it quotes the word.
  */
-export function refusesFlex({ status, body }: CallAnswer): boolean {
+function refusesFlex({ status, body }: CallAnswer): boolean {
   if (status !== 400) return false;
   try {
     const { param, message } = (JSON.parse(body) as { error: { param?: unknown; message?: unknown } }).error;
@@ -51,3 +49,6 @@ export function refusesFlex({ status, body }: CallAnswer): boolean {
     return false;
   }
 }
+
+/** How OpenAI is called. */
+export const CALL_RULES: CallRules = { tierMembersOf, isWithoutRoom, refusesFlex };

@@ -1,23 +1,15 @@
 import type { ProviderRules } from '../../core/ports/provider-rules.ts';
-import { isWithoutRoom, refusesFlex, tierMembersOf } from './calls.ts';
+import { ANSWER_RULES } from './answer-rules.ts';
+import { CALL_RULES } from './calls.ts';
+import { COMMON_RULES } from './common-rules.ts';
 import { ENDPOINTS } from './endpoints/all.ts';
-import { batchErrorKindOf, KEY_REFUSED, operatorScopeOf } from './errors.ts';
-import { imageTokens } from './image-tokens.ts';
-import { OPENAI_LIMITS } from './limits.ts';
-import { contextTokensOf } from './models.ts';
-import { toolFeeOf } from './tool-fees.ts';
-import { toolUseOf } from './tool-use.ts';
-import { isUsageReported, usageOf } from './usage.ts';
-import { classify } from './verdict.ts';
+import { MODEL_RULES } from './model-rules.ts';
 
 /** OpenAI's Batch API, and services that are compatible with it. */
 export const OPENAI_RULES: ProviderRules = {
-  name: 'OpenAI',
-  ownership: 'metadata',
-  limits: OPENAI_LIMITS,
+  ...COMMON_RULES,
   endpoints: ENDPOINTS,
-  models: { contextTokensOf, imageTokens },
-  answers: { verdictOf: classify, usageOf, isUsageReported, toolUseOf, toolFeeOf },
-  errors: { operatorScopeOf, batchErrorKindOf, keyRefused: KEY_REFUSED },
-  calls: { tierMembersOf, isWithoutRoom, refusesFlex },
+  models: MODEL_RULES,
+  answers: ANSWER_RULES,
+  calls: CALL_RULES,
 };

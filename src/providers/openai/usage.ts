@@ -2,7 +2,6 @@
 
 import { asObject, type JsonObject } from '../../core/base/json-value.ts';
 import type { TokenUsage } from '../../core/model/usage.ts';
-import { ENDPOINTS } from './endpoints/all.ts';
 
 /**
  * Reads `usage`. Chat, completions and embeddings say prompt and completion tokens, responses say input and output
@@ -20,18 +19,6 @@ export function usageOf(body: JsonObject): TokenUsage {
     outputTokens: largest(usage.output_tokens, usage.completion_tokens),
     reasoningTokens: largest(...outputs.map((details) => details?.reasoning_tokens)),
   };
-}
-
-/**
- * Whether `usage` says what an answer used: no request is read without tokens, and no text is written without a count
- * of them, which may be 0.
- */
-export function isUsageReported(body: JsonObject, endpoint: string): boolean {
-  const { inputTokens, outputTokens } = usageOf(body);
-  if (inputTokens === 0) return false;
-  const { output_tokens, completion_tokens } = asObject(body.usage)!;
-  const hasOutput = outputTokens > 0 || output_tokens === 0 || completion_tokens === 0;
-  return hasOutput || ENDPOINTS.get(endpoint)?.hasOutputTokens !== true;
 }
 
 /** No model reads or writes so many, nor does a batch; sums of as many results as a batch may have stay exact. */

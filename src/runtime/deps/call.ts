@@ -1,14 +1,19 @@
 import type * as z from 'zod';
 import type { callEnv } from '../../contract/env.ts';
+import { ANSWER_RULES } from '../../providers/openai/answer-rules.ts';
+import { OpenAICalls } from '../../providers/openai/call-api.ts';
+import { CALL_RULES } from '../../providers/openai/calls.ts';
 import { pause } from '../ambient.ts';
 import { commonDeps } from './common.ts';
-import { createCallApi } from './openai.ts';
+import { clientsByKey } from './openai.ts';
 
 export function createCallDeps(config: z.output<typeof callEnv>) {
   const common = commonDeps(config);
+  const clientOf = clientsByKey(config, common.settings);
   return {
     ...common,
-    calls: createCallApi(config, common.settings),
+    rules: { ...common.rules, answers: ANSWER_RULES, calls: CALL_RULES },
+    calls: { withKey: (name: string) => new OpenAICalls(clientOf(name).client) },
     pause,
   };
 }

@@ -11,7 +11,7 @@ import { SqsOutbox } from '../../adapters/sqs-outbox.ts';
 import type { ingestEnv } from '../../contract/env.ts';
 import { requireOwnershipProof } from '../../core/lifecycle/ownership.ts';
 import { pricesOf } from '../../core/pricing/price-file.ts';
-import { OPENAI_RULES } from '../../providers/openai/rules.ts';
+import { COMMON_RULES } from '../../providers/openai/common-rules.ts';
 import { pause, systemAmbient } from '../ambient.ts';
 import { createDynamoDBClient, createS3Client, createSqsClient } from '../clients.ts';
 import { readSettingsFile } from '../settings-file.ts';
@@ -33,7 +33,7 @@ export function commonDeps(config: CommonConfig) {
   const table = { table: config.TABLE_NAME };
   const dynamodb = createDynamoDBClient();
   const settings = readSettingsFile(config.SETTINGS_FILE);
-  const rules = requireOwnershipProof(OPENAI_RULES);
+  const rules = requireOwnershipProof(COMMON_RULES);
   return {
     stackId: config.STACK_ID,
     bucket: config.BUCKET_NAME,

@@ -2,7 +2,9 @@ import type * as z from 'zod';
 import { DynamoDBListing } from '../../adapters/dynamodb/listing.ts';
 import { EventBridgeEvents } from '../../adapters/eventbridge-events.ts';
 import type { ingestEnv } from '../../contract/env.ts';
+import { ENDPOINTS } from '../../providers/openai/endpoints/all.ts';
 import { loadTokenizer } from '../../providers/openai/gpt-tokenizer.ts';
+import { MODEL_RULES } from '../../providers/openai/model-rules.ts';
 import { createDynamoDBClient, createEventBridgeClient } from '../clients.ts';
 import { commonDeps } from './common.ts';
 import { ownersDeps } from './owners.ts';
@@ -12,6 +14,7 @@ export function createIngestDeps(config: z.output<typeof ingestEnv>) {
   return {
     ...common,
     ...ownersDeps(config),
+    rules: { ...common.rules, endpoints: ENDPOINTS, models: MODEL_RULES },
     inputs: common.objects,
     listing: new DynamoDBListing(createDynamoDBClient(), { table: config.TABLE_NAME }),
     events: new EventBridgeEvents(createEventBridgeClient(), { eventBus: config.EVENT_BUS_NAME }),

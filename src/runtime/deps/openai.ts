@@ -2,38 +2,20 @@ import OpenAI from 'openai';
 import { ApiKey, type ApiKeys, UnknownApiKey } from '../../adapters/api-key.ts';
 import { apiKeySecretName } from '../../contract/api-key.ts';
 import { apiKeyNamesOf, type Settings } from '../../contract/settings.ts';
-import type { BatchApi, ByKey, CallApi } from '../../core/ports/provider.ts';
-import { BoxedBatches } from '../../providers/openai/boxed-batch-api.ts';
-import { OpenAICalls } from '../../providers/openai/call-api.ts';
 import { systemAmbient } from '../ambient.ts';
 import { createSecretsManagerClient } from '../clients.ts';
-import { life } from '../life.ts';
 
-interface OpenAIConfig {
+/** What of the environment a client of OpenAI needs. */
+export interface OpenAIConfig {
   STACK_ID: string;
   OPENAI_BASE_URL?: string | undefined;
-}
-
-export function createCallApi(config: OpenAIConfig, settings: Settings): ByKey<CallApi> {
-  const keyed = byKey(config, settings);
-  return { withKey: (name) => new OpenAICalls(keyed(name).client) };
-}
-
-export function createBatchApi(config: OpenAIConfig, settings: Settings): ByKey<BatchApi> {
-  const keyed = byKey(config, settings);
-  return {
-    withKey(name, deadline) {
-      const { client, keys } = keyed(name);
-      return new BoxedBatches(client, keys, { deadline: deadline ?? life });
-    },
-  };
 }
 
 /**
  * One client for each key. A key is read when the first request is sent with it, and again when it is five minutes
  * old.
  */
-function byKey({ STACK_ID, OPENAI_BASE_URL }: OpenAIConfig, settings: Settings) {
+export function clientsByKey({ STACK_ID, OPENAI_BASE_URL }: OpenAIConfig, settings: Settings) {
   const secrets = createSecretsManagerClient();
   const names = new Set(apiKeyNamesOf(settings));
   const known = new Map<string, { client: OpenAI; keys: ApiKeys }>();

@@ -3,8 +3,8 @@ import { DynamoDBListing } from '../../adapters/dynamodb/listing.ts';
 import type { pollEnv } from '../../contract/env.ts';
 import { DAY_MS } from '../../contract/time.ts';
 import { createDynamoDBClient } from '../clients.ts';
+import { createBatchApi } from './batches.ts';
 import { commonDeps } from './common.ts';
-import { createBatchApi } from './openai.ts';
 import { ownersDeps } from './owners.ts';
 
 export function createPollDeps(config: z.output<typeof pollEnv>) {

@@ -1,7 +1,7 @@
 import type * as z from 'zod';
 import type { submitEnv } from '../../contract/env.ts';
+import { createBatchApi } from './batches.ts';
 import { commonDeps } from './common.ts';
-import { createBatchApi } from './openai.ts';
 
 export function createSubmitDeps(config: z.output<typeof submitEnv>) {
   const { CREATE_SETTLES_SECONDS: seconds } = config;

@@ -16,7 +16,7 @@ export interface CallDeps {
   quota: QuotaStore;
   suspensions: SuspensionStore;
   calls: ByKey<CallApi>;
-  rules: ProviderRules;
+  rules: Pick<ProviderRules, 'answers' | 'calls' | 'errors'>;
   outbox: Pick<Outbox, 'call' | 'collect'>;
   ambient: Ambient;
   pause: Pause;

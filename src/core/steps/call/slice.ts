@@ -119,7 +119,7 @@ export class Slice {
       const now = ambient.now();
       const begins = this.#latency.mayBegin(now, this.#throttle.active);
       if (begins === 'continue_later') this.#halt({ why: this.#throttle.isRefused ? 'refused' : 'time' });
-      if (this.#latency.isTooSlow) this.#nextTierNextTier();
+      if (this.#latency.isTooSlow) this.#continueInNextTier();
       if (this.#throttle.isRefusedForLong(now)) this.#halt({ why: 'refused' });
       if (this.#stop !== undefined || this.#progress.isEmpty) return false;
       if (begins === 'begin' && this.#throttle.hasRoom(now) && this.#leased.isHeld) {
@@ -184,7 +184,7 @@ export class Slice {
     }
     if (answer.status < 300) this.#latency.learn(tookMs, answer);
     const isWithoutFlex = this.#tier === 'flex' && rules.calls.refusesFlex(answer);
-    if (isWithoutFlex && this.#nextTierNextTier()) {
+    if (isWithoutFlex && this.#continueInNextTier()) {
       this.#progress.putBack(index);
       return;
     }
@@ -202,7 +202,7 @@ export class Slice {
   }
 
   /** What is left continues in the next tier, if there is one. */
-  #nextTierNextTier(): boolean {
+  #continueInNextTier(): boolean {
     const nextTier = nextTierOf(this.#batch);
     if (nextTier !== undefined) this.#halt({ why: 'over', nextTier });
     return nextTier !== undefined;

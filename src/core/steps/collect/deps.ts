@@ -23,7 +23,7 @@ export interface CollectDeps {
   objects: ObjectStore;
   jobs: JobStore;
   batches: ByKey<Batches>;
-  rules: ProviderRules;
+  rules: Pick<ProviderRules, 'endpoints' | 'answers' | 'errors'>;
   quota: QuotaStore;
   suspensions: SuspensionStore;
   outbox: Pick<Outbox, 'submit' | 'call' | 'collect' | 'finalize'>;

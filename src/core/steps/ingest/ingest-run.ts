@@ -31,7 +31,7 @@ export interface IngestDeps {
   deadline: Deadline;
   heartbeat: Pause;
   telemetry: Telemetry;
-  rules: ProviderRules;
+  rules: Pick<ProviderRules, 'limits' | 'endpoints' | 'models'>;
   /** Those of the rules, or less. */
   limits: BatchLimits;
   prices: Prices;

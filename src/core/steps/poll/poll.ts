@@ -17,7 +17,7 @@ import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
 import type { Inputs, ObjectStore, OwnersStore, WorkFiles } from '../../ports/objects.ts';
 import type { Outbox } from '../../ports/outbox.ts';
 import type { BatchService, ByKey, RemoteBatch } from '../../ports/provider.ts';
-import type { ProviderRules } from '../../ports/provider-rules.ts';
+import type { CommonRules } from '../../ports/provider-rules.ts';
 import type { QuotaStore, SuspensionStore } from '../../ports/quota.ts';
 import type { JobStore, ListingStore } from '../../ports/records.ts';
 import type { Telemetry } from '../../ports/telemetry.ts';
@@ -49,7 +49,7 @@ export interface PollDeps extends ReconcileDeps {
   listing: ListingStore;
   owners: OwnersStore;
   batches: ByKey<Batches>;
-  rules: ProviderRules;
+  rules: CommonRules;
   outbox: Outbox;
   ambient: Ambient;
   deadline: Deadline;

@@ -4,7 +4,7 @@ import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
 import type { Outbox } from '../../ports/outbox.ts';
 import type { BatchService, ByKey } from '../../ports/provider.ts';
-import type { ProviderRules } from '../../ports/provider-rules.ts';
+import type { CommonRules } from '../../ports/provider-rules.ts';
 import type { QuotaStore, SuspensionStore } from '../../ports/quota.ts';
 import type { JobStore } from '../../ports/records.ts';
 import type { Telemetry } from '../../ports/telemetry.ts';
@@ -14,7 +14,7 @@ export interface SubmitDeps {
   objects: ObjectStore;
   jobs: JobStore;
   batches: ByKey<BatchService>;
-  rules: ProviderRules;
+  rules: CommonRules;
   settings: Pick<Settings, 'quota' | 'stuck' | 'layout' | 'inputs'>;
   quota: QuotaStore;
   suspensions: SuspensionStore;

@@ -1,7 +1,8 @@
 /** Tokens, as answers count them. */
 import { describe, expect, it } from 'vitest';
 import { addUsage, noUsage } from '../../../../src/core/model/usage.ts';
-import { isUsageReported, usageOf } from '../../../../src/providers/openai/usage.ts';
+import { usageOf } from '../../../../src/providers/openai/usage.ts';
+import { isUsageReported } from '../../../../src/providers/openai/usage-reported.ts';
 
 describe('usage', () => {
   it.each<[string, unknown, number[]]>([
