@@ -108,7 +108,7 @@ export class CallLatency {
     this.#pace = learn(this.#pace, { ms, requestsPerMinute, tokensPerMinute });
   }
 
-  /** Tells the ledger what this worker found out. Answers are kept, whether or not it can be noted. */
+  /** Records in the ledger what this worker found out. Answers are kept, whether or not it can be noted. */
   async save(): Promise<void> {
     const measured = this.#measuredMs;
     if (measured.length === 0) return;

@@ -1,9 +1,9 @@
 /**
  * Calls the requests of a slice one by one, in flex or standard.
  *
- * What may be paid for is written down before and after each call (see {@link SliceProgress}). Requests that may have been
- * called without an answer that anybody has count as lost, are tried again as the route allows, and appear in the receipt as
- * possibly billed twice.
+ * What may be paid for is written down before and after each call (see {@link SliceProgress}). Requests that may have
+ * been called without an answer that anybody has count as lost, are tried again as the route allows, and appear in
+ * the receipt as possibly billed twice.
  *
  * No call begins under a lease that is about to run out.
  */

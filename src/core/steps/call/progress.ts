@@ -1,7 +1,8 @@
 /**
- * What may be paid for is written down twice: before requests are called, the record says up to which one they may have
- * been; as answers come, they are kept as numbered segments in `work/`. So the next worker of a slice knows which requests
- * are answered, which surely were never called, and which may have been called without an answer that anybody has.
+ * What may be paid for is written down twice: before requests are called, the record says up to which one they may
+ * have been; as answers come, they are kept as numbered segments in `work/`. So the next worker of a slice knows
+ * which requests are answered, which surely were never called, and which may have been called without an answer that
+ * anybody has.
  */
 import { MINUTE_MS } from '../../../contract/time.ts';
 import { NotYetError, ObjectGoneError } from '../../base/errors.ts';
@@ -90,7 +91,7 @@ export class SliceProgress {
   async load(requests: readonly CallRequest[]): Promise<void> {
     this.#requests = requests;
     await this.#readSegments();
-    // Another worker may have called these, and nobody has an answer.
+    // Another worker may have called these, and no answer is kept.
     for (let index = 0; index < this.#calls.started; index++)
       if (!this.#lines.has(index) && !this.#again.includes(index))
         this.add(index, unansweredLine(this.#customId(index), null));
@@ -196,7 +197,10 @@ export class SliceProgress {
     await this.keep([...this.#again, ...unsent]);
   }
 
-  /** Gives every request without an answer a line that says so, and keeps all of them. @returns the lines of the slice. */
+  /**
+   * Gives every request without an answer a line that says so, and keeps all of them. @returns the lines of the
+   * slice.
+   */
   async complete(): Promise<Uint8Array> {
     for (let index = 0; index < this.#requests.length; index++)
       if (!this.#lines.has(index)) this.addUnanswered(index, LEFT);
@@ -231,7 +235,7 @@ export class SliceProgress {
   }
 
   /**
-   * An answer that comes after another worker took over is kept as long as somebody may find it.
+   * An answer that comes after another worker took over is kept as long as it may be found.
    * @throws {NotYetError} if the slice has ended: its requests were judged without that answer.
    */
   async #checkLive(): Promise<void> {

@@ -7,8 +7,8 @@ import type { CallDeps } from './deps.ts';
 import { renderSlice } from './requests.ts';
 
 /**
- * The requests of a slice: from a copy, once there is one, so that a slice which has begun is brought to its end even if
- * the input is deleted. Or why there are none: it was deleted, or not given for long, before anything was called.
+ * The requests of a slice: from a copy, once there is one, so that a slice which has begun is brought to its end even
+ * if the input is deleted. Or why there are none: it was deleted, or not given for long, before anything was called.
  * @param copyKey where the copy is kept.
  */
 export async function readSlice(

@@ -28,7 +28,7 @@ const KEEP_EVERY_ANSWERS = 64;
 type Stop =
   /** The worker's time is over: another one continues. */
   | { why: 'time' }
-  /** The provider has no room: the slice rests. */
+  /** The provider has no room: the slice waits. */
   | { why: 'refused' }
   /** What was not called continues in another tier, or when a person has acted; or the job was cancelled. */
   | { why: 'over'; nextTier?: Tier };
@@ -245,7 +245,7 @@ export class Slice {
     await this.#progress.keepForNext(refusals);
     const notBefore = refusals === 0 ? undefined : await retryAt(this.#deps, this.#batch, refusals);
     await this.#progress.move(toCallsPaused(this.#batch, notBefore));
-    // What rests is found by the sweep.
+    // The sweep finds slices that wait.
     if (refusals === 0) await this.#deps.outbox.call({ v: 1, jobId, batchId });
     const done = this.#progress.kept;
     this.#deps.telemetry.record('slice.paused', { ...this.#ids(), cause, done });

@@ -5,10 +5,13 @@ import { CALLS_OF_A_SLICE } from '../../scheduling/pace.ts';
 
 /** Back-off between refused calls. Source: guide "Flex processing" (exponential back-off). */
 const CALL_BACKOFF: Backoff = { firstMs: SECOND_MS, maxMs: 30 * SECOND_MS };
-/** After this long without a single answer, the worker ends, and the slice rests. */
+/** After this long without a single answer, the worker ends, and the slice waits. */
 const MAX_REFUSED_MS = 2 * MINUTE_MS;
 
-/** How many calls of a worker may be under way: halved when the provider has no room for one, and grown back by answers. */
+/**
+ * How many calls of a worker may be under way: halved when the provider has no room for one, and grown back by
+ * answers.
+ */
 export class Throttle {
   readonly #ambient: Pick<Ambient, 'now' | 'nonce'>;
   #active = 0;
@@ -42,7 +45,10 @@ export class Throttle {
     return now >= this.#pausedUntil && this.#active < Math.floor(this.#allowed);
   }
 
-  /** How long to wait before asking again, in ms: the provider may want more, but the worker's own time and patience run on. */
+  /**
+   * How long to wait before asking again, in ms: the provider may want more, but the worker's own time and patience
+   * run on.
+   */
   waitMs(now: number): number {
     return Math.min(Math.max(SECOND_MS, this.#pausedUntil - now), CALL_BACKOFF.maxMs);
   }
