@@ -1,6 +1,6 @@
 /**
- * The waiting batches in queues, and whose turn it is: of several jobs that want the same ledger, the one with the fewest
- * batches on their way, the older of two that have as many.
+ * The waiting batches in queues, and whose turn it is: of several jobs that want the same ledger, the one with the
+ * fewest batches on their way, the older of two that have as many.
  */
 import { apiKeyOf, type BatchRecord, isSlice } from '../model/batch.ts';
 import { byRoundAndPlace } from '../model/batch-id.ts';
