@@ -20,7 +20,7 @@ import { RECUT_SHARE, SURELY_SMALL_SHARE, type TokenLimit, tokenLimitOf } from '
 export interface Situation {
   waiting: readonly BatchRecord[];
   /** What is on its way already. */
-  held: readonly Pick<Reservation, 'jobId' | 'amounts'>[];
+  reservations: readonly Pick<Reservation, 'jobId' | 'amounts'>[];
   ledgers: ReadonlyMap<string, Ledger>;
   suspensions: ReadonlyMap<string, Suspension>;
   /** Batches that may be created in this hour, by the API key that they are created with. */
@@ -35,6 +35,7 @@ export interface Situation {
 /** Why a batch keeps waiting. */
 export type WaitingFor = 'tokens' | 'turns' | 'budget' | 'operator' | 'time' | 'release';
 
+/** A batch that may be sent, and what is reserved for it. */
 export interface Admission {
   batch: BatchRecord;
   demands: Demand[];
@@ -62,6 +63,7 @@ export interface Refused {
   message: string;
 }
 
+/** What becomes of the batches that wait. */
 export interface Decisions {
   /** In the order in which they are to go. */
   admissions: Admission[];
@@ -124,7 +126,7 @@ class AdmissionPlan {
   decide(): Decisions {
     for (const batch of this.#situation.waiting) this.#sort(batch);
     this.#chooseProbes();
-    const queues = queuesOf(this.#candidates, this.#situation.held);
+    const queues = queuesOf(this.#candidates, this.#situation.reservations);
     for (let queue = nextQueue(queues); queue !== undefined; queue = nextQueue(queues)) {
       const money = this.#judgeMoney(queue.batches[0]!);
       if (money.kind === 'fits') this.#admitFirst(queue, queues, money.demands);

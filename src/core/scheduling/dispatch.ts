@@ -136,7 +136,7 @@ async function dispatchFound(
   const rulesOf = await moneyRulesOf(deps, waiting);
   const situation = {
     waiting,
-    held: [],
+    reservations: [],
     ledgers: await ledgersOf(deps, waiting, rulesOf, now),
     suspensions: await suspensionsOf(deps, waiting),
     turnsLeft: await turnsLeftOf(deps, waiting, now),
@@ -148,7 +148,7 @@ async function dispatchFound(
   let decisions = admit(situation);
   // Whose turn it is matters only where not all may go.
   if (what === 'all' && (decisions.waitingFor.has('tokens') || decisions.waitingFor.has('turns')))
-    decisions = admit({ ...situation, held: await Array.fromAsync(quota.listReservations()) });
+    decisions = admit({ ...situation, reservations: await Array.fromAsync(quota.listReservations()) });
   const { admitted, left } = await carryOut(deps, decisions, until);
   deps.telemetry.record('dispatch.completed', {
     waiting: waiting.length,

@@ -20,15 +20,15 @@ export interface Queue {
 
 /**
  * Queues the batches.
- * @param held what is on its way already.
+ * @param reservations what is on its way already.
  */
 export function queuesOf(
   batches: readonly BatchRecord[],
-  held: readonly Pick<Reservation, 'jobId' | 'amounts'>[],
+  reservations: readonly Pick<Reservation, 'jobId' | 'amounts'>[],
 ): Queue[] {
   const keyOf = (jobId: string, ledger: string): string => `${jobId} ${ledger}`;
   const onTheirWay = new Map<string, number>();
-  for (const { jobId, amounts } of held) {
+  for (const { jobId, amounts } of reservations) {
     for (const { ledger } of amounts) {
       const key = keyOf(jobId, ledger);
       onTheirWay.set(key, (onTheirWay.get(key) ?? 0) + 1);

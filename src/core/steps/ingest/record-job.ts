@@ -49,7 +49,7 @@ export interface RecordDeps extends LookAgainDeps {
 export async function recordJob(deps: RecordDeps, location: ObjectLocation): Promise<Job | undefined> {
   try {
     const job = await describeJob(deps, location);
-    return job === undefined ? undefined : await claim(deps, job);
+    return job === undefined ? undefined : await createJob(deps, job);
   } catch (error) {
     if (!(error instanceof ObjectUnreadableError)) throw error;
     return recordUnreadable(deps, location, error);
@@ -87,7 +87,10 @@ async function recordUnreadable(
     return undefined;
   }
   const { message } = rejection;
-  return claim(deps, await newJob(deps, input, { route, rejection: { code: 'input_unreadable', message } }));
+  return createJob(
+    deps,
+    await newJob(deps, input, { route, rejection: { code: 'input_unreadable', message } }),
+  );
 }
 
 /** @param what the route, options and rejection. */
@@ -145,7 +148,7 @@ export async function recordPredecessor(deps: RecordDeps, job: Job): Promise<Job
     return describeUntold(deps, job, location);
   });
   if (before === undefined || contentOf(before) !== contentOf(job)) return undefined;
-  return claim(deps, before, false);
+  return createJob(deps, before, false);
 }
 
 /**
@@ -190,11 +193,12 @@ async function describeJob(deps: RecordDeps, location: ObjectLocation): Promise<
 }
 
 /**
+ * Creates the job, unless another stack owns its prefix.
  * @param isReported whether an event says so if the job is another stack's. Default: `true`, for objects that an
  *   event or a listing named.
  * @returns `undefined` if it is.
  */
-async function claim(deps: RecordDeps, job: NewJob, isReported = true): Promise<Job | undefined> {
+async function createJob(deps: RecordDeps, job: NewJob, isReported = true): Promise<Job | undefined> {
   const left = await leaveToOwner(deps, job, isReported);
   if (left !== undefined) return left.job;
   // First where a restored table leaves it alone.

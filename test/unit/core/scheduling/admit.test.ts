@@ -66,7 +66,7 @@ const UNLIMITED: MoneyRules = {
 function situation(waiting: BatchRecord[], changes: Partial<Situation> = {}): Situation {
   return {
     waiting,
-    held: [],
+    reservations: [],
     ledgers: new Map(),
     suspensions: new Map(),
     turnsLeft: new Map([[DEFAULT_API_KEY, 2_000]]),
@@ -93,14 +93,14 @@ describe('who is admitted', () => {
     const held = [1, 2].map(() => ({ jobId: 'a', amounts: [{ ledger: LEDGER, amount: 100 }] }));
     const ledgers = new Map([[LEDGER, { ...newLedger(LEDGER, NOW), reserved: 200 }]]);
     const waiting = [...job('a', 1, 2), ...job('b', 2, 4)];
-    const { admissions } = admit(situation(waiting, { held, ledgers }));
+    const { admissions } = admit(situation(waiting, { reservations: held, ledgers }));
     expect(namesOf(admissions)).toEqual('b0 b1 a0 b2 a1 b3'.split(' '));
   });
 
   test('what is on its way for another model does not count', () => {
     const held = [{ jobId: 'a', amounts: [{ ledger: 'tokens/default/other', amount: 1 }] }];
     const waiting = [...job('a', 1, 1), ...job('b', 2, 1)];
-    expect(namesOf(admit(situation(waiting, { held })).admissions)).toEqual(['a0', 'b0']);
+    expect(namesOf(admit(situation(waiting, { reservations: held })).admissions)).toEqual(['a0', 'b0']);
   });
 
   test('a batch that does not fit keeps its place: nothing smaller overtakes it on its ledger', () => {
@@ -351,7 +351,7 @@ test('no batch starves: while old batches end and new jobs keep coming, every ba
           const { admissions } = admit(
             situation(waiting, {
               ledgers: new Map([[LEDGER, { ...newLedger(LEDGER, NOW), reserved }]]),
-              held: running.map(({ jobId, tokens: amount }) => ({
+              reservations: running.map(({ jobId, tokens: amount }) => ({
                 jobId,
                 amounts: [{ ledger: LEDGER, amount }],
               })),

@@ -104,7 +104,10 @@ function play(regime: Regime): Outcome {
     }
     const { admissions, recuts } = admit({
       waiting,
-      held: sent.map(({ batch }) => ({ jobId: batch.jobId, amounts: [{ ledger: LEDGER, amount: TOKENS }] })),
+      reservations: sent.map(({ batch }) => ({
+        jobId: batch.jobId,
+        amounts: [{ ledger: LEDGER, amount: TOKENS }],
+      })),
       ledgers: new Map([[LEDGER, ledger]]),
       suspensions: new Map(),
       turnsLeft: new Map([[DEFAULT_API_KEY, 2_000]]),
