@@ -87,7 +87,7 @@ export class ApiKey implements ApiKeys {
       secret = await this.#client.send(
         new GetSecretValueCommand({
           SecretId: this.#secretId,
-          ...(versionId === undefined ? {} : { VersionId: versionId }),
+          VersionId: versionId,
         }),
       );
     } catch (error) {

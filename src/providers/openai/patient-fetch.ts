@@ -21,8 +21,8 @@ export function patientFetch(input: string | URL | Request, init: RequestInit = 
     const url = new URL(input instanceof Request ? input.url : input);
     const isPlain = url.protocol === 'http:';
     const request = (isPlain ? requestHttp : requestHttps)(url, {
-      ...(init.method === undefined ? {} : { method: init.method }),
-      ...(init.signal ? { signal: init.signal } : {}),
+      method: init.method,
+      signal: init.signal ?? undefined,
       headers: Object.fromEntries(new Headers(init.headers)),
       agent: false,
     });

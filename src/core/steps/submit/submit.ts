@@ -200,7 +200,7 @@ async function create(deps: DepsWithKey, batch: LeasedBatch): Promise<void> {
       ...(await sourceOf(deps, batch.record)),
       endpoint,
       metadata: metadataOf(deps.stackId, batch.record),
-      ...(keyVersion === undefined ? {} : { keyVersion }),
+      keyVersion,
     });
   } catch (error) {
     if (await triedAgain(deps, batch, error)) return;

@@ -1,6 +1,6 @@
 import { isText, objectsIn } from '../../../core/base/json-value.ts';
 import { answerOf, positive } from './answer-size.ts';
-import type { OpenAIEndpoint } from './endpoint.ts';
+import { endpointWithoutText } from './endpoint.ts';
 import { newPrompt, readInput } from './prompt-parts.ts';
 
 /** One dimension of an embedding as JSON text, such as `-0.012345678,`; four bytes in base64 are five and a third. */
@@ -16,16 +16,10 @@ const DEFAULT_DIMENSIONS = 3_072;
 const VECTOR_BYTES = 64;
 
 /** Source: API reference, "Embeddings". */
-export const embeddings: OpenAIEndpoint = {
+export const embeddings = endpointWithoutText({
   url: '/v1/embeddings',
-  hasFlex: false,
-  hasPromptCache: false,
-  answersLater: false,
-  hasStatus: false,
-  hasOutputTokens: false,
   readsInputs: true,
   countInputs: ({ input }) => countEmbeddingInputs(input),
-  outputLimitOf: () => 0,
   predictOutput(body, inputs) {
     const dimensions = positive(body.dimensions) ?? DIMENSIONS.get(body.model) ?? DEFAULT_DIMENSIONS;
     const each = body.encoding_format === 'base64' ? BYTES_PER_DIMENSION.base64 : BYTES_PER_DIMENSION.float;
@@ -37,7 +31,7 @@ export const embeddings: OpenAIEndpoint = {
     return prompt;
   },
   holdsAnswer: ({ data }, inputs) => vectorsIn(data) >= inputs,
-};
+});
 
 /** Each text of an array counts, and each array of tokens; a text alone or one array of tokens is one. */
 function countEmbeddingInputs(input: unknown): number {

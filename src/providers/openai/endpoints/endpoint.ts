@@ -12,3 +12,21 @@ export interface OpenAIEndpoint extends EndpointRules {
   /** Whether answers are made of tokens: a count of them is missing where there is none. */
   hasOutputTokens: boolean;
 }
+
+/** What endpoints have in common whose answers are no text. */
+const NO_TEXT = {
+  hasFlex: false,
+  hasPromptCache: false,
+  answersLater: false,
+  hasStatus: false,
+  hasOutputTokens: false,
+  readsInputs: false,
+  outputLimitOf: () => 0,
+} satisfies Partial<OpenAIEndpoint>;
+
+/** An endpoint whose answers are no text: no flex, no cache of prompts, no output tokens. @param own what it has beside that. */
+export function endpointWithoutText(
+  own: Omit<OpenAIEndpoint, keyof typeof NO_TEXT> & Partial<OpenAIEndpoint>,
+): OpenAIEndpoint {
+  return { ...NO_TEXT, ...own };
+}

@@ -1,21 +1,15 @@
 import { objectsIn } from '../../../core/base/json-value.ts';
 import { answerOf } from './answer-size.ts';
-import type { OpenAIEndpoint } from './endpoint.ts';
+import { endpointWithoutText } from './endpoint.ts';
 import { newPrompt, readContent, readInput } from './prompt-parts.ts';
 
 /** Categories and scores of one input. */
 const RESULT_BYTES = 3_000;
 
 /** Source: API reference, "Moderations". */
-export const moderations: OpenAIEndpoint = {
+export const moderations = endpointWithoutText({
   url: '/v1/moderations',
-  hasFlex: false,
-  hasPromptCache: false,
-  answersLater: false,
-  hasStatus: false,
-  hasOutputTokens: false,
   readsInputs: true,
-  outputLimitOf: () => 0,
   predictOutput: ({ input }) => answerOf(RESULT_BYTES * (Array.isArray(input) ? input.length : 1)),
   readPrompt({ input }) {
     const prompt = newPrompt();
@@ -24,4 +18,4 @@ export const moderations: OpenAIEndpoint = {
     return prompt;
   },
   holdsAnswer: ({ results }) => objectsIn(results).length > 0,
-};
+});

@@ -3,13 +3,14 @@ import { isText, type JsonObject, objectsIn } from '../../../core/base/json-valu
 import type { PredictedOutput } from '../../../core/model/predicted-output.ts';
 import type { Prompt } from '../../../core/model/prompt.ts';
 import { answerOf, positive } from './answer-size.ts';
+import { endpointWithoutText, type OpenAIEndpoint } from './endpoint.ts';
 import { newPrompt } from './prompt-parts.ts';
 
 /** A generated image, base64 in the line: a 1536x1024 PNG. */
 const IMAGE_BYTES = 4_000_000;
 const IMAGE_URL_BYTES = 1_000;
 
-export function predictImages({ n, response_format: format }: JsonObject): PredictedOutput {
+function predictImages({ n, response_format: format }: JsonObject): PredictedOutput {
   return answerOf((positive(n) ?? 1) * (format === 'url' ? IMAGE_URL_BYTES : IMAGE_BYTES));
 }
 
@@ -20,6 +21,16 @@ export function readPicturePrompt({ prompt: text, image, images }: JsonObject): 
   return prompt;
 }
 
-export function holdsImage({ data }: JsonObject): boolean {
+function holdsImage({ data }: JsonObject): boolean {
   return objectsIn(data).some(({ b64_json: bytes, url }) => isText(bytes) || isText(url));
+}
+
+/** An endpoint that answers with images. Source: API reference, "Images". */
+export function imageEndpoint(url: string): OpenAIEndpoint {
+  return endpointWithoutText({
+    url,
+    predictOutput: predictImages,
+    readPrompt: readPicturePrompt,
+    holdsAnswer: holdsImage,
+  });
 }
