@@ -61,8 +61,11 @@ export class Slice {
   async run(): Promise<void> {
     const rendered = await readSlice(this.#deps, this.#leased, this.#keys.requests);
     if (!(rendered instanceof Uint8Array)) {
-      const { ambient } = this.#deps;
-      await this.#end(toWithdrawn(this.#batch, { errors: [rendered] }, ambient.now()));
+      const { ambient, telemetry } = this.#deps;
+      const { jobId, batchId, requests } = this.#batch;
+      await this.#end(toWithdrawn(this.#batch, { errors: [rendered] }, ambient.now()), () =>
+        telemetry.record('batch.withdrawn', { jobId, batchId, requests, code: rendered.code }),
+      );
       return;
     }
     await this.#progress.load(readRequests(rendered));
@@ -253,22 +256,25 @@ export class Slice {
 
   /** Every request has a line now, be it that it was not sent. */
   async #finish(): Promise<void> {
-    const { objects, ambient } = this.#deps;
+    const { objects, ambient, telemetry } = this.#deps;
     const body = await this.#progress.complete();
     const key = this.#keys.file(this.#leased.holder);
     await objects.put(key, body);
     const fetchedAt = ambient.now();
     const file = { fileId: 'calls', key, bytes: body.length, crc32: crc32(body), fetchedAt };
     const nextTier = this.#stop?.why === 'over' ? this.#stop.nextTier : undefined;
-    await this.#end(toCalled(this.#batch, file, nextTier, ambient.now()));
+    const requests = this.#progress.requests.length;
+    await this.#end(toCalled(this.#batch, file, nextTier, ambient.now()), () =>
+      telemetry.record('slice.completed', { ...this.#ids(), requests }),
+    );
   }
 
-  async #end(transition: BatchTransition): Promise<void> {
-    const { quota, outbox, ambient, telemetry } = this.#deps;
+  /** Writes how the slice ends, reports it, and sends it to collect. */
+  async #end(transition: BatchTransition, report: () => void): Promise<void> {
+    const { quota, outbox, ambient } = this.#deps;
     const { jobId, batchId, admission } = this.#batch;
     await this.#progress.move(transition);
-    const requests = this.#progress.requests.length;
-    telemetry.record('slice.completed', { ...this.#ids(), requests });
+    report();
     if (admission !== undefined) await quota.giveBackTokens(admission.reservation, ambient.now());
     await outbox.collect({ v: 1, jobId, batchId });
   }
