@@ -21,6 +21,8 @@ import { HANDLERS, type HandlerName } from './stack.ts';
 const MAX_PICKS = 300_000;
 /** Pages of one list that an invocation may ask for: a scenario has some dozen, each a few times over. */
 const MAX_PAGES = 400;
+/** Calls of ingest that few seeds make, or that come after many others. */
+const SELDOM_OF_INGEST = new Set(['objects.pin', 'jobs.addDuplicate', 'writer.suspend', 'jobs.renewJob']);
 /** Ingest gives up on a file after four runs that never came back (`MAX_STARTS`), rightly: stay below. */
 const MAX_INGEST_KILLS = 3;
 
@@ -289,7 +291,7 @@ export class Scheduler {
    * seed, if at all.
    */
   #mayLoseIngest(name?: string): boolean {
-    const isSeldom = name === 'jobs.addDuplicate' || name === 'writer.suspend' || name === 'jobs.renewJob';
+    const isSeldom = name !== undefined && SELDOM_OF_INGEST.has(name);
     return this.losses.ingestKills < MAX_INGEST_KILLS - (isSeldom ? 0 : 1);
   }
 
