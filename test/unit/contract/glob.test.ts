@@ -124,6 +124,7 @@ const byPicomatch = (aGlob: string, aKey: string): boolean =>
 
 describe('a glob matches what picomatch matches', () => {
   it('for globs and keys at random', () => {
+    const numRuns = propertyRuns(5_000, 1_000);
     let matched = 0;
     fc.assert(
       fc.property(glob, key, (aGlob, aKey) => {
@@ -131,10 +132,10 @@ describe('a glob matches what picomatch matches', () => {
         if (expected) matched += 1;
         expect(`${aGlob} ${aKey} ${matches(aGlob, aKey)}`).toBe(`${aGlob} ${aKey} ${expected}`);
       }),
-      { numRuns: propertyRuns(5_000, 1_000) },
+      { numRuns },
     );
-    // Else nothing was compared.
-    expect(matched).toBeGreaterThan(100);
+    // About one pair in nine matches; with none, nothing would be compared.
+    expect(matched).toBeGreaterThan(numRuns / 50);
   });
 
   it('for keys made from the glob', () => {

@@ -130,7 +130,8 @@ describe('a line with a key', () => {
       expect(Object.hasOwn(JSON.parse(json).body, 'prompt_cache_key')).toBe(false);
     });
     fc.assert(property, { numRuns: propertyRuns(1_000, 400) });
-    expect(keyed).toBeGreaterThan(20);
+    // About one line in twelve; with none, nothing would be compared.
+    expect(keyed).toBeGreaterThan(5);
   });
 
   test('keeps everything else as it is; one without a key stays as it is, byte for byte', () => {
