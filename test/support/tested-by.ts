@@ -53,10 +53,7 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
   ],
   'test/parts/pipeline/restore.test.ts': ['src/core/lifecycle/outcome-file.ts'],
   'test/parts/pipeline/route-layout.test.ts': ['src/contract/layout.ts'],
-  'test/parts/pipeline/same-content.test.ts': [
-    'src/core/lifecycle/duplicate-jobs.ts',
-    'src/core/steps/finalize/duplicate.ts',
-  ],
+  'test/parts/pipeline/same-content.test.ts': ['src/core/steps/finalize/duplicate.ts'],
   'test/parts/pipeline/shared-bucket.test.ts': ['src/core/drops/refusal.ts'],
   'test/parts/pipeline/unreadable.test.ts': ['src/core/drops/unreadable.ts'],
   'test/parts/pipeline/unreadable-later.test.ts': [

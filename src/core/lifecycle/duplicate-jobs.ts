@@ -24,8 +24,8 @@ export async function ownerOf(
   if (before === undefined || contentOf(before) !== contentOf(job)) return undefined;
   const root = await rootOf(jobs, before);
   const fate = fateOf(before, root);
-  // It runs as soon as its own owner, which was cancelled without it, has ended.
-  const isNext = fate === 'waits' && root?.cancelledAt !== undefined;
+  // It runs as soon as its own owner has ended, which was cancelled without it or is rejected.
+  const isNext = fate === 'waits' && (root?.cancelledAt !== undefined || root?.rejection !== undefined);
   const isToRun = isWaiting(before) && (fate === 'runs' || isNext);
   const owner = isToRun ? before : root;
   return owner !== undefined && mayOwn(owner, job) ? owner : undefined;
