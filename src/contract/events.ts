@@ -257,7 +257,7 @@ export const EVENTS = {
   'creation.held': {
     level: 'warn',
     message:
-      'OpenAI refused to create this batch each time, so it is held. Fix the reason in code, then run `batchdrop resume` for the job.',
+      'OpenAI refused to create this batch each time, so it is held. Fix what the code or the status names, then run `batchdrop resume` for the job.',
     fields: { ...BATCH, status: 'httpStatus', code: 'code?', refusals: 'count' },
   },
   'creation.unconfirmed': {
@@ -311,7 +311,7 @@ export const EVENTS = {
   'save.failed': {
     level: 'warn',
     message:
-      'The answers of a slice could not be saved between two calls. The calls continue and saving is tried again.',
+      'Between two calls of a slice, its answers could not be saved or its job could not be read. The calls continue; both are tried again.',
     fields: { ...SLICE, error: 'code' },
   },
   'pace.discarded': {
@@ -337,7 +337,7 @@ export const EVENTS = {
     level: 'info',
     message:
       'The work was due and no worker had it: its wait was over, or its message was lost or failed. The sweep sent the message.',
-    fields: { ...JOB, state: 'code' },
+    fields: { ...JOB, batchId: 'id?', state: 'code' },
   },
   'batches.queried': {
     level: 'info',

@@ -22,7 +22,7 @@ export interface ObjectLocation {
   versionId?: string;
 }
 
-/** Submit and collect queues: one batch of one job. */
+/** Submit, call and collect queues: one batch of one job. */
 export const batchMessageSchema = z.object({
   v: z.literal(1),
   jobId: z.string().min(1),

@@ -56,7 +56,8 @@ export async function sweep(
         now + (isWaitingJob(item) ? WAITING_JOB_PUSHED_AGAIN_MS : PUSHED_AGAIN_MS),
       );
       const { jobId, state } = item.kind === 'job' ? item : item.batch;
-      deps.telemetry.record('message.resent', { jobId, state });
+      const batchId = item.kind === 'batch' ? item.batch.batchId : undefined;
+      deps.telemetry.record('message.resent', { jobId, batchId, state });
     }
   } catch (error) {
     failures.push(error);

@@ -35,7 +35,7 @@ import type { DepsWithKey, SubmitDeps } from './deps.ts';
 import { catchUp, recordSubmitted, resolveIntent, writeIntentOnce } from './intent.ts';
 import { RESENT_FILE_WAIT_MS, youngFileWaitMs } from './young-file.ts';
 
-/** A create that was refused so often in a row (some four hours) is held: each try uploads its file again. Ours. */
+/** A create that was refused so often in a row (some three hours) is held: each try uploads its file again. Ours. */
 const MAX_REFUSALS = 10;
 
 /** Takes a batch as far as it goes now. What cannot be done now is left for the sweep. */
