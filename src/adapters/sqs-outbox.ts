@@ -1,7 +1,8 @@
 import { SendMessageCommand, type SQSClient } from '@aws-sdk/client-sqs';
 import type { BatchMessage, JobMessage, ObjectMessage } from '../contract/messages.ts';
+import { SECOND_MS } from '../contract/time.ts';
 import { BatchdropError } from '../core/base/errors.ts';
-import type { Delivery, Outbox } from '../core/ports/outbox.ts';
+import { type Delivery, MAX_DELAY_MS, type Outbox } from '../core/ports/outbox.ts';
 
 /** Where each kind of work goes. A function is given only the queues that it may send to. */
 export interface QueueUrls {
@@ -11,9 +12,6 @@ export interface QueueUrls {
   collect?: string;
   finalize?: string;
 }
-
-/** Longest time that SQS holds a message back. Source: SQS API reference, SendMessage, `DelaySeconds`. */
-const MAX_DELAY_SECONDS = 900;
 
 /** {@link Outbox} on SQS queues. */
 export class SqsOutbox implements Outbox {
@@ -54,7 +52,7 @@ export class SqsOutbox implements Outbox {
     if (url === undefined) {
       throw new BatchdropError(`this function was not given the URL of the ${queue} queue; set it in lib/`);
     }
-    const delaySeconds = Math.min(Math.ceil(delayMs / 1000), MAX_DELAY_SECONDS);
+    const delaySeconds = Math.ceil(Math.min(delayMs, MAX_DELAY_MS) / SECOND_MS);
     await this.#client.send(
       new SendMessageCommand({
         QueueUrl: url,

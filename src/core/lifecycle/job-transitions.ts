@@ -35,7 +35,7 @@ export const JOB_TRANSITIONS = {
 /** The name of a transition of a job. */
 export type JobTransitionName = keyof typeof JOB_TRANSITIONS;
 
-function to(name: JobTransitionName, job: Pick<Job, 'jobId' | 'state'>, set: JobPatch = {}): JobTransition {
+function to(name: JobTransitionName, job: Named, set: JobPatch = {}): JobTransition {
   const { jobId, state } = job;
   return transitionOf(name, JOB_TRANSITIONS[name], { state, what: `job ${jobId}` }, set);
 }

@@ -13,7 +13,7 @@ import { type Backoff, waitAfter } from '../base/backoff.ts';
 import { NotYetError } from '../base/errors.ts';
 import { reasonOf } from '../base/own-text.ts';
 import type { BatchKey, BatchRecord } from '../model/batch.ts';
-import type { Delivery } from '../ports/outbox.ts';
+import { type Delivery, MAX_DELAY_MS } from '../ports/outbox.ts';
 import type { JobStore } from '../ports/records.ts';
 import type { Telemetry } from '../ports/telemetry.ts';
 import { toPostponed } from './batch-transitions.ts';
@@ -21,11 +21,6 @@ import { toPostponed } from './batch-transitions.ts';
 /** Failures that the queue's own backoff deals with. */
 const QUICK_FAILURES = 3;
 const REST_BACKOFF: Backoff = { firstMs: 5 * MINUTE_MS, maxMs: HOUR_MS };
-/**
- * A longer wait is left to the sweep. Source: SQS API reference, SendMessage: a message is delayed by 15 minutes at
- * most.
- */
-const MAX_DELAY_MS = 15 * MINUTE_MS;
 
 /** How long a batch waits after so many failures in a row; `undefined`: the queue tries again. */
 export function restAfter(failures: number): number | undefined {

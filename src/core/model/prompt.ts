@@ -29,6 +29,20 @@ export interface Prompt {
   hasHostedTools: boolean;
 }
 
+/** A prompt that nothing was read into yet. */
+export function newPrompt(): Prompt {
+  return {
+    texts: [],
+    tokens: 0,
+    messages: 0,
+    images: [],
+    audioBytes: 0,
+    files: 0,
+    isStored: false,
+    hasHostedTools: false,
+  };
+}
+
 /** What a request says of an image. */
 export interface ImagePart {
   /** `low`, `high`, `auto`, `original`; absent: `auto`. */

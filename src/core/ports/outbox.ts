@@ -1,9 +1,16 @@
 /** Messages to the next step, and the event that a job has ended. */
 import type { BatchMessage, JobCompleted, JobMessage, ObjectMessage } from '../../contract/messages.ts';
+import { MINUTE_MS } from '../../contract/time.ts';
+
+/**
+ * The longest that a queue holds a message back, in ms; a longer wait is left to the sweep. Source: SQS API reference,
+ * SendMessage, DelaySeconds.
+ */
+export const MAX_DELAY_MS = 15 * MINUTE_MS;
 
 /** When a message is delivered. */
 export interface Delivery {
-  /** Not before so many milliseconds have passed; a queue holds a message back for 15 minutes at most. @default 0 */
+  /** Not before so many milliseconds have passed; {@link MAX_DELAY_MS} at most. @default 0 */
   delayMs?: number;
 }
 

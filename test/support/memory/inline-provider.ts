@@ -2,9 +2,11 @@
  * A provider that is not like OpenAI, in memory: it takes the requests of a batch with the create and no file, has states and
  * limits of its own, keeps no metadata with its batches, and has one endpoint that OpenAI does not have.
  */
+
 import { BatchdropError, CreateRefusedError } from '../../../src/core/base/errors.ts';
 import { asObject, type JsonObject } from '../../../src/core/base/json-value.ts';
 import type { BatchStatus } from '../../../src/core/model/batch.ts';
+import { newPrompt } from '../../../src/core/model/prompt.ts';
 import { noUsage } from '../../../src/core/model/usage.ts';
 import type { Ambient } from '../../../src/core/ports/ambient.ts';
 import type { BatchService, BatchSource, ByKey, RemoteBatch } from '../../../src/core/ports/provider.ts';
@@ -17,16 +19,7 @@ const GENERATE: EndpointRules = {
   readsInputs: false,
   outputLimitOf: ({ limit }) => (typeof limit === 'number' ? limit : undefined),
   predictOutput: () => ({ bytes: 500, repeatsRequest: false }),
-  readPrompt: ({ text }) => ({
-    texts: typeof text === 'string' ? [text] : [],
-    tokens: 0,
-    messages: 0,
-    images: [],
-    audioBytes: 0,
-    files: 0,
-    isStored: false,
-    hasHostedTools: false,
-  }),
+  readPrompt: ({ text }) => ({ ...newPrompt(), texts: typeof text === 'string' ? [text] : [] }),
 };
 
 /** What {@link InlineProvider} is like. */

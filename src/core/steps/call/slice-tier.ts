@@ -34,7 +34,7 @@ export async function tierAt(
  * @param refusals workers in a row that ended for that.
  * @returns epoch milliseconds.
  */
-export async function retryAt(
+export async function continueAt(
   deps: Pick<CallDeps, 'jobs' | 'quota' | 'settings' | 'ambient'>,
   batch: BatchRecord,
   refusals: number,

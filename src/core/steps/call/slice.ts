@@ -16,7 +16,7 @@ import type { CallDeps } from './deps.ts';
 import { type SliceKeys, SliceProgress } from './progress.ts';
 import { readSlice } from './read-slice.ts';
 import { answerLine, bodyOf, readRequests } from './requests.ts';
-import { nextTierOf, retryAt, tierAt } from './slice-tier.ts';
+import { continueAt, nextTierOf, tierAt } from './slice-tier.ts';
 import { Throttle } from './throttle.ts';
 import { MODEL_WITHOUT_FLEX, NO_ANSWER, tooSlow } from './unanswered.ts';
 
@@ -246,7 +246,7 @@ export class Slice {
     const { jobId, batchId } = this.#batch;
     const refusals = cause === 'refused' ? this.#progress.refusals + 1 : 0;
     await this.#progress.keepForNext(refusals);
-    const notBefore = refusals === 0 ? undefined : await retryAt(this.#deps, this.#batch, refusals);
+    const notBefore = refusals === 0 ? undefined : await continueAt(this.#deps, this.#batch, refusals);
     await this.#progress.move(toCallsPaused(this.#batch, notBefore));
     // The sweep finds slices that wait.
     if (refusals === 0) await this.#deps.outbox.call({ v: 1, jobId, batchId });

@@ -120,6 +120,6 @@ async function collectLeased(deps: DepsWithKey, job: Job, leased: LeasedBatch): 
 
 /** Of a collected batch: books what it cost and gives back the rest of what was reserved; once, however often asked. */
 async function settleCollected(deps: CollectDeps, batch: BatchRecord): Promise<void> {
-  if (batch.admission?.reservation === undefined) return;
-  await deps.quota.settle(batch.admission?.reservation, deps.ambient.now(), microdollarsOf(batch));
+  if (batch.admission === undefined) return;
+  await deps.quota.settle(batch.admission.reservation, deps.ambient.now(), microdollarsOf(batch));
 }

@@ -9,7 +9,7 @@ import { MINUTE_MS } from '../../../contract/time.ts';
 import { toTooLarge } from '../../lifecycle/batch-transitions.ts';
 import type { LeasedBatch } from '../../lifecycle/leased.ts';
 import { type BatchRecord, tokensOf } from '../../model/batch.ts';
-import type { Outbox } from '../../ports/outbox.ts';
+import { MAX_DELAY_MS, type Outbox } from '../../ports/outbox.ts';
 import type { QuotaStore, SuspensionStore } from '../../ports/quota.ts';
 import { configuredFor } from '../../scheduling/admit.ts';
 import { suspendFor } from '../../scheduling/operator-errors.ts';
@@ -23,10 +23,6 @@ import { type SendAgain, type SendAgainDeps, sendAgain } from './send-again.ts';
  * batch that failed would succeed later; what has not passed by then is taken for what only a person can explain.
  */
 const RESEND_AFTER_MS = [MINUTE_MS, 5 * MINUTE_MS, 20 * MINUTE_MS, 60 * MINUTE_MS] as const;
-/**
- * A longer wait ends with a poll. Source: SQS API reference, SendMessage: a message is delayed by 15 minutes at most.
- */
-const MAX_DELAY_MS = 15 * MINUTE_MS;
 
 export interface RefusedDeps extends SendAgainDeps {
   settings: Pick<Settings, 'quota'>;

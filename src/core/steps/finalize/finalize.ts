@@ -6,7 +6,6 @@
 import { layoutOf } from '../../../contract/layout.ts';
 import type { JobMessage } from '../../../contract/messages.ts';
 import { type Receipt, receiptSchema } from '../../../contract/receipt.ts';
-import type { Settings } from '../../../contract/settings.ts';
 import { CorruptWorkFileError, NotYetError } from '../../base/errors.ts';
 import { toUsd } from '../../base/money.ts';
 import { errorName, ownText, reasonOf } from '../../base/own-text.ts';
@@ -26,33 +25,21 @@ import { byRoundAndPlace } from '../../model/batch-id.ts';
 import type { Job } from '../../model/job.ts';
 import type { SourceObject } from '../../model/objects.ts';
 import { addUsage, noUsage } from '../../model/usage.ts';
-import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
-import type { JobEvents, Outbox } from '../../ports/outbox.ts';
 import type { BatchService, ByKey } from '../../ports/provider.ts';
 import type { QuotaStore } from '../../ports/quota.ts';
-import type { JobStore, Publication } from '../../ports/records.ts';
-import type { Telemetry } from '../../ports/telemetry.ts';
+import type { Publication } from '../../ports/records.ts';
 import { billedOf, microdollarsOf } from '../../pricing/bill.ts';
 import { costOf, durationsOf, tiersOf } from './account.ts';
-import { settleDuplicate, tellDuplicates } from './duplicate.ts';
+import { type DuplicateDeps, settleDuplicate, tellDuplicates } from './duplicate.ts';
 import { eventOf } from './event.ts';
 import { type MergedFiles, mergeResults } from './merge-results.ts';
 import { termsOf } from './terms.ts';
 
-export interface FinalizeDeps {
-  stackId: string;
-  settings: Settings;
-  objects: ObjectStore;
-  jobs: JobStore;
+/** What finalizing a job works with. */
+export interface FinalizeDeps extends DuplicateDeps {
   quota: Pick<QuotaStore, 'settle'>;
   batches: ByKey<Pick<BatchService, 'deleteFile'>>;
-  outbox: Pick<Outbox, 'finalize'>;
-  events: JobEvents;
-  ambient: Ambient;
-  deadline: Deadline;
-  heartbeat: Pause;
-  telemetry: Telemetry;
 }
 
 /** How long to stay away from names that another worker is writing. */

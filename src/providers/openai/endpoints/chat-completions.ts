@@ -1,7 +1,8 @@
 import { asObject, isText, type JsonObject, objectsIn } from '../../../core/base/json-value.ts';
+import { newPrompt } from '../../../core/model/prompt.ts';
 import { answerOf, positive, textBytes, timesChoices } from './answer-size.ts';
 import type { OpenAIEndpoint } from './endpoint.ts';
-import { arrayOf, newPrompt, readMessage, readSchema, readTools } from './prompt-parts.ts';
+import { arrayOf, readMessage, readSchema, readTools } from './prompt-parts.ts';
 
 /** Source: API reference, "Chat completions". */
 export const chatCompletions: OpenAIEndpoint = {

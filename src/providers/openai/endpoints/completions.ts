@@ -1,7 +1,8 @@
 import { objectsIn } from '../../../core/base/json-value.ts';
+import { newPrompt } from '../../../core/model/prompt.ts';
 import { answerOf, positive, textBytes, timesChoices } from './answer-size.ts';
 import type { OpenAIEndpoint } from './endpoint.ts';
-import { newPrompt, readInput } from './prompt-parts.ts';
+import { readInput } from './prompt-parts.ts';
 
 /** Source: API reference, legacy completions: max_tokens defaults to 16. */
 const DEFAULT_MAX_TOKENS = 16;

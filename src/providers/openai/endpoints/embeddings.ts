@@ -1,7 +1,8 @@
 import { isText, objectsIn } from '../../../core/base/json-value.ts';
+import { newPrompt } from '../../../core/model/prompt.ts';
 import { answerOf, positive } from './answer-size.ts';
 import { endpointWithoutText } from './endpoint.ts';
-import { newPrompt, readInput } from './prompt-parts.ts';
+import { readInput } from './prompt-parts.ts';
 
 /** One dimension of an embedding as JSON text, such as `-0.012345678,`; four bytes in base64 are five and a third. */
 const BYTES_PER_DIMENSION = { float: 14, base64: 5.4 };

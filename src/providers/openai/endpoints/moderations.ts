@@ -1,7 +1,8 @@
 import { objectsIn } from '../../../core/base/json-value.ts';
+import { newPrompt } from '../../../core/model/prompt.ts';
 import { answerOf } from './answer-size.ts';
 import { endpointWithoutText } from './endpoint.ts';
-import { newPrompt, readContent, readInput } from './prompt-parts.ts';
+import { readContent, readInput } from './prompt-parts.ts';
 
 /** Categories and scores of one input. */
 const RESULT_BYTES = 3_000;

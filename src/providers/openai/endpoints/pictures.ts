@@ -2,9 +2,9 @@
 import { isText, type JsonObject, objectsIn } from '../../../core/base/json-value.ts';
 import type { PredictedOutput } from '../../../core/model/predicted-output.ts';
 import type { Prompt } from '../../../core/model/prompt.ts';
+import { newPrompt } from '../../../core/model/prompt.ts';
 import { answerOf, positive } from './answer-size.ts';
 import { endpointWithoutText, type OpenAIEndpoint } from './endpoint.ts';
-import { newPrompt } from './prompt-parts.ts';
 
 /** A generated image, base64 in the line: a 1536x1024 PNG. */
 const IMAGE_BYTES = 4_000_000;

@@ -4,19 +4,6 @@ import { imageSizeOf } from './image-size.ts';
 
 type Fields = Record<string, unknown>;
 
-export function newPrompt(): Prompt {
-  return {
-    texts: [],
-    tokens: 0,
-    messages: 0,
-    images: [],
-    audioBytes: 0,
-    files: 0,
-    isStored: false,
-    hasHostedTools: false,
-  };
-}
-
 /** A text, texts, tokens, or arrays of tokens. */
 export function readInput(prompt: Prompt, input: unknown): void {
   if (typeof input === 'string') prompt.texts.push(input);
