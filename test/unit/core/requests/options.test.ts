@@ -1,5 +1,5 @@
 /** What a dropped object says of how it is to be run, and that nothing of it is passed over in silence. */
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { type Route, routeSchema } from '../../../../src/contract/route.ts';
 import { settingsSchema } from '../../../../src/contract/settings.ts';
 import type { Job } from '../../../../src/core/model/job.ts';
@@ -8,8 +8,9 @@ import type { ObjectHead } from '../../../../src/core/model/objects.ts';
 import { readOptions } from '../../../../src/core/requests/options.ts';
 import { MemoryObjects } from '../../../support/memory/objects.ts';
 import { BUCKET, memoryStore } from '../../../support/memory-store.ts';
-import { chatLine, type Pipeline, startPipeline } from '../../../support/pipeline.ts';
+import { chatLine, type Pipeline } from '../../../support/pipeline.ts';
 import { expectListedEvents } from '../../../support/telemetry.ts';
+import { startTestPipeline } from '../../../support/test-pipeline.ts';
 
 expectListedEvents(import.meta.filename);
 
@@ -283,18 +284,13 @@ describe.each([true, false])('options beside a file (versions are kept: %s)', (i
 });
 
 describe('a job', () => {
-  const running: Pipeline[] = [];
-  afterEach(async () => {
-    for (const started of running.splice(0)) await started.stop();
-  });
   async function drop(
     metadata: Record<string, string>,
     beside?: string,
     options = {},
   ): Promise<{ p: Pipeline; job: Job }> {
     const settings = settingsSchema.parse({ routes: [{ ...ROUTE, tiers: ['batch'] }] });
-    const p = await startPipeline({ settings, ...options });
-    running.push(p);
+    const p = await startTestPipeline({ settings, ...options });
     if (beside !== undefined) await p.drop(BESIDE, beside);
     await p.deps.objects.put(KEY, Buffer.from([chatLine('a'), '{}'].join('\n')), { metadata });
     await p.notify(KEY);
@@ -318,8 +314,7 @@ describe('a job', () => {
     const settings = settingsSchema.parse({
       routes: [{ ...ROUTE, tiers: ['batch', 'flex', 'standard'], deadline: '2h' }],
     });
-    const p = await startPipeline({ settings, twice: true });
-    running.push(p);
+    const p = await startTestPipeline({ settings, twice: true });
     await p.deps.objects.put(KEY, Buffer.from(chatLine('a')));
     // As the hourly listing finds what S3 told nobody of.
     p.emulator.clock.advance(3 * 60 * 60_000);
@@ -332,8 +327,7 @@ describe('a job', () => {
 
   test('of an unknown model, on a route with a budget, fails as unpriced_model and says what to do', async () => {
     const settings = settingsSchema.parse({ routes: [{ ...ROUTE, tiers: ['batch'] }] });
-    const p = await startPipeline({ settings });
-    running.push(p);
+    const p = await startTestPipeline({ settings });
     await p.drop(KEY, [chatLine('a'), chatLine('b', { model: 'gpt-9-mystery' })].join('\n'));
     await p.run();
     expect(await p.receipt(KEY)).toMatchObject({ result: 'partial', errorsByCode: { unpriced_model: 1 } });
