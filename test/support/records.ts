@@ -1,6 +1,8 @@
 /** Parts of records, and writes to them, as tests need them: what a test does not say has a plain value. */
+import { defaultSettings } from '../../src/contract/settings.ts';
 import type { BatchRecord, BatchState } from '../../src/core/model/batch.ts';
-import type { JobState } from '../../src/core/model/job.ts';
+import { batchIdOf } from '../../src/core/model/batch-id.ts';
+import type { Job, JobState } from '../../src/core/model/job.ts';
 import type {
   BatchPatch,
   BatchTransition,
@@ -9,6 +11,43 @@ import type {
 } from '../../src/core/model/transition.ts';
 
 type Group<Name extends keyof BatchRecord> = NonNullable<BatchRecord[Name]>;
+
+const NOW = 1_790_000_000_000;
+
+/** A job that is being ingested. */
+export function jobOf(jobId: string, changes: Partial<Job> = {}): Job {
+  const input = { bucket: 'b', key: `input/${jobId}.jsonl`, versionId: 'v1' };
+  return {
+    v: 1,
+    jobId,
+    input: { ...input, etag: '"e"', lastModified: NOW, size: 10 },
+    source: input,
+    route: defaultSettings().routes[0]!,
+    state: 'ingesting',
+    createdAt: NOW,
+    updatedAt: NOW,
+    ...changes,
+  };
+}
+
+/** A batch that waits for its turn. @param index its place in round 0. */
+export function batchOf(jobId: string, index = 0, changes: Partial<BatchRecord> = {}): BatchRecord {
+  return {
+    v: 1,
+    jobId,
+    batchId: batchIdOf(0, index),
+    round: 0,
+    state: 'planned',
+    endpoint: '/v1/responses',
+    model: 'gpt-6-luna',
+    manifestKey: `work/${jobId}/manifests/${index}`,
+    requests: 3,
+    bytes: 300,
+    createdAt: NOW,
+    updatedAt: NOW,
+    ...changes,
+  };
+}
 
 /** A batch at OpenAI. */
 export function remoteOf(remote: Partial<Group<'remote'>> = {}): Group<'remote'> {

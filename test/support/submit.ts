@@ -15,6 +15,7 @@ import { MemoryObjects } from './memory/objects.ts';
 import { MemoryOutbox } from './memory/outbox.ts';
 import { MemoryQuota } from './memory/quota.ts';
 import { MemorySuspensions } from './memory/suspensions.ts';
+import { batchOf } from './records.ts';
 import { noTelemetry } from './telemetry.ts';
 
 /** When each of these tests begins. */
@@ -45,20 +46,17 @@ export async function startSubmit(record: Partial<BatchRecord>) {
     heartbeat: noHeartbeat,
     telemetry: noTelemetry,
   } satisfies SubmitDeps;
-  await jobs.createBatch({
-    v: 1,
-    ...KEY,
-    round: 0,
-    state: 'admitted',
-    endpoint: '/v1/responses',
-    model: 'm',
-    manifestKey: 'work/m',
-    requests: 1,
-    bytes: 10,
-    createdAt: NOW - HOUR_MS,
-    updatedAt: NOW - HOUR_MS,
-    ...record,
-  });
+  await jobs.createBatch(
+    batchOf(KEY.jobId, 0, {
+      state: 'admitted',
+      model: 'm',
+      requests: 1,
+      bytes: 10,
+      createdAt: NOW - HOUR_MS,
+      updatedAt: NOW - HOUR_MS,
+      ...record,
+    }),
+  );
   const message: BatchMessage = { v: 1, ...KEY };
   return {
     deps: deps as SubmitDeps,

@@ -1,6 +1,6 @@
 /** Admission as a whole: against a service that has a limit and says it only when it refuses, against another dispatcher, and against what crashes leave. */
 
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { type Settings, settingsSchema } from '../../../src/contract/settings.ts';
 import { HOUR_MS, MINUTE_MS } from '../../../src/contract/time.ts';
 import type { BatchRecord, BatchState } from '../../../src/core/model/batch.ts';
@@ -8,32 +8,26 @@ import { Prices } from '../../../src/core/pricing/prices.ts';
 import { type DispatchDeps, dispatch, healReservations } from '../../../src/core/scheduling/dispatch.ts';
 import { tokensLedgerOf } from '../../../src/core/scheduling/scopes.ts';
 import { poll } from '../../../src/core/steps/poll/poll.ts';
-import { batchOf } from '../../support/contracts/job-store.suite.ts';
 import { MemoryJobs } from '../../support/memory/jobs.ts';
 import { MemoryOutbox } from '../../support/memory/outbox.ts';
 import { MemoryQuota } from '../../support/memory/quota.ts';
 import { MemorySuspensions } from '../../support/memory/suspensions.ts';
-import { chatLine, type Pipeline, startPipeline } from '../../support/pipeline.ts';
-import { batchWrite } from '../../support/records.ts';
+import { chatLine, type Pipeline } from '../../support/pipeline.ts';
+import { batchOf, batchWrite } from '../../support/records.ts';
 import { BATCH_ONLY } from '../../support/routes.ts';
 import { noTelemetry, type SeenEvent, telemetryTo } from '../../support/telemetry.ts';
+import { startTestPipeline } from '../../support/test-pipeline.ts';
 
 describe('with a limit of enqueued tokens at OpenAI', () => {
   const MODEL = 'gpt-5-nano';
   const LEDGER = tokensLedgerOf({ model: MODEL });
-  const running: Pipeline[] = [];
-  afterEach(async () => {
-    for (const started of running.splice(0)) await started.stop();
-  });
   /** Batches of two requests; one of them has about 70 tokens by either count. */
   async function start(enqueuedTokens: number, settings?: Settings): Promise<Pipeline> {
-    const p = await startPipeline({
+    return startTestPipeline({
       limits: { requests: 2 },
       emulator: { limits: { enqueuedTokens } },
       ...(settings === undefined ? {} : { settings }),
     });
-    running.push(p);
-    return p;
   }
   const content = 'word '.repeat(50);
   const fileOf = (name: string, lines: number): string =>
@@ -46,7 +40,7 @@ describe('with a limit of enqueued tokens at OpenAI', () => {
   }
 
   test('a batch that was first seen while it ran, because the answer to its create was lost, counts as accepted', async () => {
-    const p = await startPipeline({
+    const p = await startTestPipeline({
       emulator: {
         faults: [
           {
@@ -58,7 +52,6 @@ describe('with a limit of enqueued tokens at OpenAI', () => {
         ],
       },
     });
-    running.push(p);
     const now = p.emulator.clock.now();
     await p.deps.quota.changeLedger(LEDGER, () => ({ ceiling: 1 }), now);
     // The first goes because it is alone; the second is sent to see whether there is room for it.
@@ -340,28 +333,20 @@ describe('what is reserved for a batch that is not on its way', () => {
   });
 
   test('does not keep others waiting: the poll gives it back and admits them in one run', async () => {
-    const p = await startPipeline({
+    const p = await startTestPipeline({
       settings: settingsSchema.parse({
         routes: [{ ...BATCH_ONLY, name: 'all', prefix: 'input/' }],
         quota: { enqueuedTokens: { 'gpt-5-nano': 100 } },
       }),
     });
-    try {
-      const gone = batchOf('gone', 0, { tokens: 100, model: 'gpt-5-nano' });
-      await p.deps.jobs.createBatch(gone);
-      const demand = { ledger: tokensLedgerOf(gone), amount: 100, limit: 100 };
-      expect(await p.deps.quota.admit(gone, 'left', [demand], p.emulator.clock.now())).toBe('admitted');
-      await p.deps.jobs.moveBatch(
-        gone,
-        batchWrite('admitted', { state: 'collected' }),
-        p.emulator.clock.now(),
-      );
-      await p.drop('input/a.jsonl', chatLine('a'));
-      expect(await Array.fromAsync(p.deps.jobs.listWaiting())).toHaveLength(1);
-      await poll(p.deps);
-      expect(await Array.fromAsync(p.deps.jobs.listWaiting())).toEqual([]);
-    } finally {
-      await p.stop();
-    }
+    const gone = batchOf('gone', 0, { tokens: 100, model: 'gpt-5-nano' });
+    await p.deps.jobs.createBatch(gone);
+    const demand = { ledger: tokensLedgerOf(gone), amount: 100, limit: 100 };
+    expect(await p.deps.quota.admit(gone, 'left', [demand], p.emulator.clock.now())).toBe('admitted');
+    await p.deps.jobs.moveBatch(gone, batchWrite('admitted', { state: 'collected' }), p.emulator.clock.now());
+    await p.drop('input/a.jsonl', chatLine('a'));
+    expect(await Array.fromAsync(p.deps.jobs.listWaiting())).toHaveLength(1);
+    await poll(p.deps);
+    expect(await Array.fromAsync(p.deps.jobs.listWaiting())).toEqual([]);
   });
 });

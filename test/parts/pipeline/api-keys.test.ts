@@ -4,7 +4,7 @@
  */
 
 import OpenAI from 'openai';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { FaultRule } from '../../../local/openai-emulator/faults.ts';
 import type { ApiKeys, ApiKeyValue } from '../../../src/adapters/api-key.ts';
 import { settingsSchema } from '../../../src/contract/settings.ts';
@@ -13,9 +13,10 @@ import { ApiKeyMissingError } from '../../../src/core/base/errors.ts';
 import { cancelJob } from '../../../src/core/lifecycle/cancel.ts';
 import { inputFilename } from '../../../src/core/lifecycle/ownership.ts';
 import { poll } from '../../../src/core/steps/poll/poll.ts';
-import { chatLine, type Pipeline, type PipelineOptions, startPipeline } from '../../support/pipeline.ts';
+import { chatLine, type Pipeline, type PipelineOptions } from '../../support/pipeline.ts';
 import { BATCH_ONLY } from '../../support/routes.ts';
 import { expectListedEvents } from '../../support/telemetry.ts';
+import { startTestPipeline } from '../../support/test-pipeline.ts';
 
 expectListedEvents(import.meta.filename);
 
@@ -50,17 +51,16 @@ class SettableKey implements ApiKeys {
 
 const LATE_FILES: FaultRule = { effect: { kind: 'batch.files_named_late', seconds: 5_400 } };
 
-const running: Pipeline[] = [];
-afterEach(async () => {
-  for (const started of running.splice(0)) await started.stop();
-});
-
 async function start(options: PipelineOptions & { routes?: unknown[]; quota?: object } = {}) {
   const { routes = ROUTES, quota = {}, ...rest } = options;
   const team = new SettableKey('sk-team');
   const settings = settingsSchema.parse({ routes, quota });
-  const p = await startPipeline({ settings, otherKeys: { team }, emulator: { apiKeys: PROJECTS }, ...rest });
-  running.push(p);
+  const p = await startTestPipeline({
+    settings,
+    otherKeys: { team },
+    emulator: { apiKeys: PROJECTS },
+    ...rest,
+  });
   const seenBy = (apiKey: string) => new OpenAI({ apiKey, baseURL: p.emulator.endpoint, logLevel: 'off' });
   return {
     p,

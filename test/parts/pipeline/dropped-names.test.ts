@@ -1,31 +1,23 @@
 /** What the name of a dropped object says: markers are no jobs, unfinished uploads wait for their last name, and a key that is too long is answered. */
 import fc from 'fast-check';
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { layoutSchema } from '../../../src/contract/layout.ts';
 import { hasRoomForResults, MAX_KEY_BYTES, publishedKeys } from '../../../src/core/files/keys.ts';
 import { jobIdOf } from '../../../src/core/model/job-id.ts';
-import { chatLine, type Pipeline, startPipeline } from '../../support/pipeline.ts';
+import { chatLine, type Pipeline } from '../../support/pipeline.ts';
 import { expectListedEvents } from '../../support/telemetry.ts';
+import { startTestPipeline } from '../../support/test-pipeline.ts';
 
 expectListedEvents(import.meta.filename);
 
 const BUCKET = 'bucket';
 const LONG = `input/${'x'.repeat(1_000 - 'input/.jsonl'.length)}.jsonl`;
 
-const running: Pipeline[] = [];
-afterEach(async () => {
-  for (const started of running.splice(0)) await started.stop();
-});
-async function pipeline(): Promise<Pipeline> {
-  const p = await startPipeline();
-  running.push(p);
-  return p;
-}
 const jobOf = async (p: Pipeline, key: string) =>
   p.deps.jobs.getJob(jobIdOf((await p.deps.objects.head(BUCKET, key))!));
 
 test('an empty object that marks a folder for Hadoop is no job, and leaves no receipt', async () => {
-  const p = await pipeline();
+  const p = await startTestPipeline();
   await p.drop('input/nightly_$folder$', '');
   await p.run();
   expect(await jobOf(p, 'input/nightly_$folder$')).toBeUndefined();
@@ -33,14 +25,14 @@ test('an empty object that marks a folder for Hadoop is no job, and leaves no re
 });
 
 test('a file of the same name that has something in it is run', async () => {
-  const p = await pipeline();
+  const p = await startTestPipeline();
   await p.drop('input/nightly_$folder$', chatLine('a'));
   await p.run();
   expect((await p.receipt('input/nightly_$folder$')).result).toBe('succeeded');
 });
 
 test('a file that is uploaded under a temporary name and then renamed is bought once', async () => {
-  const p = await pipeline();
+  const p = await startTestPipeline();
   for (const end of ['.filepart', '.part', '.tmp', '.partial', '']) {
     p.emulator.clock.advance(1_000);
     await p.drop(`input/a.jsonl${end}`, chatLine('a'));
@@ -52,7 +44,7 @@ test('a file that is uploaded under a temporary name and then renamed is bought 
 });
 
 test('a key without room for the names of its results is rejected, in a receipt under a shorter name and an event', async () => {
-  const p = await pipeline();
+  const p = await startTestPipeline();
   await p.drop(LONG, chatLine('a'));
   await p.run();
   const job = (await jobOf(p, LONG))!;

@@ -2,15 +2,16 @@
  * Batches that OpenAI ends as `failed`: what shows any sign of execution is collected like a cancelled batch; what shows none
  * is sent again a few times and then held, until a person releases it.
  */
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { FaultRule } from '../../../local/openai-emulator/faults.ts';
 import { settingsSchema } from '../../../src/contract/settings.ts';
 import { cancelJob } from '../../../src/core/lifecycle/cancel.ts';
 import { resumeJob } from '../../../src/core/lifecycle/resume.ts';
 import { jobIdOf } from '../../../src/core/model/job-id.ts';
-import { chatLine, type Pipeline, type PipelineOptions, startPipeline } from '../../support/pipeline.ts';
+import { chatLine, type Pipeline, type PipelineOptions } from '../../support/pipeline.ts';
 import { BATCH_ONLY } from '../../support/routes.ts';
 import { expectListedEvents } from '../../support/telemetry.ts';
+import { startTestPipeline } from '../../support/test-pipeline.ts';
 
 expectListedEvents(import.meta.filename);
 
@@ -19,13 +20,8 @@ const REQUESTS = 6;
 const TEXT = Array.from({ length: REQUESTS }, (_, index) => chatLine(`r${index}`)).join('\n');
 const ERRORS = [{ code: 'server_error', message: 'Batch processing failed.' }];
 
-const running: Pipeline[] = [];
-afterEach(async () => {
-  for (const started of running.splice(0)) await started.stop();
-});
 async function start(rules: readonly FaultRule[], options: PipelineOptions = {}): Promise<Pipeline> {
-  const p = await startPipeline({ ...options, emulator: { faults: rules } });
-  running.push(p);
+  const p = await startTestPipeline({ ...options, emulator: { faults: rules } });
   await p.drop(KEY, TEXT);
   return p;
 }

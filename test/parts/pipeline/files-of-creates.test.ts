@@ -1,31 +1,26 @@
 /** Input files that OpenAI does not have ready, does not tell the size of, or has no room for. */
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { Script } from '../../../local/openai-emulator/script.ts';
 import { topicOf } from '../../../src/providers/openai/refusals.ts';
-import { chatLine, type Pipeline, startPipeline } from '../../support/pipeline.ts';
+import { chatLine, type Pipeline } from '../../support/pipeline.ts';
 import { expectListedEvents } from '../../support/telemetry.ts';
+import { startTestPipeline } from '../../support/test-pipeline.ts';
 
 expectListedEvents(import.meta.filename);
 
 const KEY = 'input/a.jsonl';
 const FAULTS = 'local/openai-emulator/faults';
 
-const running: Pipeline[] = [];
-afterEach(async () => {
-  for (const started of running.splice(0)) await started.stop();
-});
-
 /** A pipeline whose uploads are counted. */
 async function start(faults: string | Script) {
   let uploads = 0;
-  const p = await startPipeline({
+  const p = await startTestPipeline({
     emulator: { faults },
     intercept: async (name, effect) => {
       if (name === 'batches.uploadFile') uploads++;
       return effect();
     },
   });
-  running.push(p);
   await p.drop(KEY, chatLine('fr1'));
   return { p, uploadsOf: () => uploads };
 }

@@ -1,7 +1,7 @@
 /** Batches that OpenAI loses, forgets or keeps in a state for ever (Q1, Q2, Q13 of local/openai-emulator/faults). */
 
 import fc from 'fast-check';
-import { afterEach, describe, expect, it, test } from 'vitest';
+import { describe, expect, it, test } from 'vitest';
 import type { FaultRule } from '../../../local/openai-emulator/emulator.ts';
 import { settingsSchema } from '../../../src/contract/settings.ts';
 import { HOUR_MS } from '../../../src/contract/time.ts';
@@ -9,9 +9,10 @@ import { cancelJob } from '../../../src/core/lifecycle/cancel.ts';
 import type { BatchRecord, BatchStatus } from '../../../src/core/model/batch.ts';
 import type { RemoteBatch } from '../../../src/core/ports/provider.ts';
 import { remedyFor, turnOf } from '../../../src/core/steps/poll/lost.ts';
-import { chatLine, type Pipeline, type PipelineOptions, startPipeline } from '../../support/pipeline.ts';
+import { chatLine, type Pipeline, type PipelineOptions } from '../../support/pipeline.ts';
 import { BATCH_ONLY } from '../../support/routes.ts';
 import { expectListedEvents } from '../../support/telemetry.ts';
+import { startTestPipeline } from '../../support/test-pipeline.ts';
 
 expectListedEvents(import.meta.filename);
 
@@ -19,14 +20,8 @@ const KEY = 'input/a.jsonl';
 const IDS = ['a', 'b', 'c', 'd', 'e', 'f'];
 const LIMITS = { validatingHours: 12, pastExpiryHours: 2, finalizingHours: 24 };
 
-const running: Pipeline[] = [];
-afterEach(async () => {
-  for (const started of running.splice(0)) await started.stop();
-});
-
 async function dropped(options: PipelineOptions = {}): Promise<Pipeline> {
-  const p = await startPipeline(options);
-  running.push(p);
+  const p = await startTestPipeline(options);
   await p.drop(KEY, IDS.map((id) => chatLine(id)).join('\n'));
   await p.drain();
   return p;

@@ -3,27 +3,22 @@
  * (as seen in practice): each request ends with exactly one outcome.
  */
 
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { FaultRule } from '../../../local/openai-emulator/emulator.ts';
 import { settingsSchema } from '../../../src/contract/settings.ts';
 import { toLost } from '../../../src/core/lifecycle/batch-transitions.ts';
 import type { BatchLevelError, BatchRecord } from '../../../src/core/model/batch.ts';
-import { chatLine, type Pipeline, type PipelineOptions, startPipeline } from '../../support/pipeline.ts';
+import { chatLine, type Pipeline, type PipelineOptions } from '../../support/pipeline.ts';
 import { BATCH_ONLY } from '../../support/routes.ts';
+import { startTestPipeline } from '../../support/test-pipeline.ts';
 
 const KEY = 'input/a.jsonl';
 const IDS = ['a', 'b', 'c', 'd', 'e', 'f'];
 
-const running: Pipeline[] = [];
-afterEach(async () => {
-  for (const started of running.splice(0)) await started.stop();
-});
-
 /** Runs six requests to the end. */
 async function run(faults: FaultRule[], options: PipelineOptions = {}) {
   const { emulator, ...rest } = options;
-  const p = await startPipeline({ ...rest, emulator: { faults, ...emulator } });
-  running.push(p);
+  const p = await startTestPipeline({ ...rest, emulator: { faults, ...emulator } });
   await p.drop(KEY, IDS.map((id) => chatLine(id)).join('\n'));
   await p.run(80);
   const receipt = await p.receipt(KEY);
@@ -83,8 +78,7 @@ test('requests that expire in every round end as failed with the code of the las
 });
 
 test('a batch that somebody cancels keeps what was finished, and the rest runs in the next round', async () => {
-  const p = await startPipeline({});
-  running.push(p);
+  const p = await startTestPipeline({});
   await p.drop(KEY, IDS.map((id) => chatLine(id)).join('\n'));
   await p.drain();
   p.emulator.clock.advance(65_000);
@@ -165,7 +159,7 @@ test('results that were fetched late in an invocation are sorted in the next one
 
 test('results that no invocation has the time to sort end with a recorded error after half a day, and are not bought again', async () => {
   let hasBatch = false;
-  const p = await startPipeline({
+  const p = await startTestPipeline({
     deadline: { remainingMs: () => (hasBatch ? 0 : 900_000) },
     intercept: async (call, effect) => {
       if (call === 'jobs.leaseBatch') hasBatch = true;
@@ -176,7 +170,6 @@ test('results that no invocation has the time to sort end with a recorded error 
       hasBatch = false;
     },
   });
-  running.push(p);
   await p.drop(KEY, IDS.map((id) => chatLine(id)).join('\n'));
   await p.run(80);
   expect(new Set(p.failures.map(({ name }) => name))).toEqual(new Set(['OutOfTimeError']));
@@ -213,8 +206,7 @@ test.each(['invalid_request', 'a_code_that_nobody_knows'])(
   'a batch that is refused as a file (%s) fails no request: it waits, shows why, and goes again',
   async (code) => {
     const errors = [{ code, message: 'Cannot find file.', param: 'file_id' }];
-    const p = await startPipeline({ emulator: { faults: [{ effect: { kind: 'batch.fail', errors } }] } });
-    running.push(p);
+    const p = await startTestPipeline({ emulator: { faults: [{ effect: { kind: 'batch.fail', errors } }] } });
     await p.drop(KEY, IDS.map((id) => chatLine(id)).join('\n'));
     await p.run(0.3);
     const [batch] = await p.deps.jobs.listBatches((await first(liveBatches(p)))!.jobId);
@@ -251,8 +243,7 @@ function refuseFilesWith(
 }
 
 test('a line that sinks its batch without being named is found by halving, and fails alone', async () => {
-  const p = await startPipeline({});
-  running.push(p);
+  const p = await startTestPipeline({});
   refuseFilesWith(p, ['d'], () => [{ code: 'invalid_json_line', message: 'Not JSON.' }]);
   await p.drop(KEY, IDS.map((id) => chatLine(id)).join('\n'));
   await p.run(80);
@@ -272,8 +263,7 @@ test('a line that sinks its batch without being named is found by halving, and f
 });
 
 test('lines that OpenAI names one at a time are taken out three times, then the rest is halved as well', async () => {
-  const p = await startPipeline({});
-  running.push(p);
+  const p = await startTestPipeline({});
   const bad = ['a', 'b', 'c', 'd', 'e'];
   refuseFilesWith(p, bad, (ids) => [
     { code: 'invalid_url', message: 'No.', param: 'url', line: ids.findIndex((id) => bad.includes(id)) + 1 },
@@ -370,10 +360,8 @@ test('a create that took effect but is not listed for a minute makes one batch',
 });
 
 test('batches of another application and of a second stack in the same project survive untouched', async () => {
-  const first = await startPipeline({ stackId: 'stack-1' });
-  running.push(first);
-  const second = await startPipeline({ stackId: 'stack-2', openai: first.emulator });
-  running.unshift(second);
+  const first = await startTestPipeline({ stackId: 'stack-1' });
+  const second = await startTestPipeline({ stackId: 'stack-2', openai: first.emulator });
   const file = await first.client.files.create({
     file: new File([chatLine('foreign')], 'foreign.jsonl'),
     purpose: 'batch',
@@ -424,8 +412,7 @@ test.each<[string, FaultRule[]]>([
 ])(
   'a batch that ended as %s and whose files are named late is waited for, not bought again',
   async (_status, faults) => {
-    const p = await startPipeline({ emulator: { faults } });
-    running.push(p);
+    const p = await startTestPipeline({ emulator: { faults } });
     let hidden = 3;
     const { getBatch, listBatches } = p.deps.batches;
     const hide = <Batch extends { outputFileId?: string | undefined; errorFileId?: string | undefined }>(
@@ -451,10 +438,9 @@ test.each<[string, FaultRule[]]>([
 );
 
 test('a finished line that a cancelled batch loses is waited for, then run again and counted', async () => {
-  const p = await startPipeline({
+  const p = await startTestPipeline({
     emulator: { faults: [{ times: 1, effect: { kind: 'batch.lose_finished' } }] },
   });
-  running.push(p);
   await p.drop(KEY, IDS.map((id) => chatLine(id)).join('\n'));
   await p.drain();
   p.emulator.clock.advance(85_000);
@@ -476,8 +462,7 @@ test('a finished line that a cancelled batch loses is waited for, then run again
 test.each(['expired', 'cancelled'] as const)(
   'the results of a batch that is %s are waited for when they are late, even if nobody could look for an hour',
   async (status) => {
-    const p = await startPipeline({ emulator: { faults: [] } });
-    running.push(p);
+    const p = await startTestPipeline({ emulator: { faults: [] } });
     await p.drop(KEY, IDS.map((id) => chatLine(id)).join('\n'));
     let lookedAt = 0;
     const { getBatch, listBatches } = p.deps.batches;
@@ -507,8 +492,7 @@ test.each(['expired', 'cancelled'] as const)(
 );
 
 test('a result file that is empty at first is fetched again until it holds what was promised', async () => {
-  const p = await startPipeline({});
-  running.push(p);
+  const p = await startTestPipeline({});
   const { readFile } = p.deps.batches;
   let firstReadAt: number | undefined;
   p.deps.batches.readFile = async (id, options) => {
@@ -523,8 +507,7 @@ test('a result file that is empty at first is fetched again until it holds what 
 });
 
 test('an input that is deleted before it was sent ends with every request failed', async () => {
-  const p = await startPipeline({});
-  running.push(p);
+  const p = await startTestPipeline({});
   await p.drop(KEY, IDS.map((id) => chatLine(id)).join('\n'));
   p.deps.objects.destroy(KEY);
   await p.run();
@@ -536,10 +519,9 @@ test('an input that is deleted before it was sent ends with every request failed
 });
 
 test('an input that is deleted after it was sent still gets its answers', async () => {
-  const p = await startPipeline({
+  const p = await startTestPipeline({
     emulator: { faults: [{ match: { custom_id: '^b$' }, effect: { kind: 'line.status', status: 400 } }] },
   });
-  running.push(p);
   await p.drop(KEY, IDS.map((id) => chatLine(id)).join('\n'));
   await p.drain();
   p.deps.objects.destroy(KEY);
@@ -550,8 +532,7 @@ test('an input that is deleted after it was sent still gets its answers', async 
 });
 
 test('two inputs whose results would have the same names both keep them', async () => {
-  const p = await startPipeline({});
-  running.push(p);
+  const p = await startTestPipeline({});
   await p.drop('input/a', chatLine('from-a'));
   await p.run();
   await p.drop('input/a.jsonl', chatLine('from-a.jsonl'));
@@ -581,8 +562,7 @@ test('a service that makes up a code for each request fills no record: a hundred
       effect: { kind: 'line.status', status: 400, error: { message: 'No.', code: codeOf(id) } },
     }),
   );
-  const p = await startPipeline({ emulator: { faults } });
-  running.push(p);
+  const p = await startTestPipeline({ emulator: { faults } });
   await p.drop(KEY, ids.map((id) => chatLine(id)).join('\n'));
   await p.run(80);
   const { errorsByCode, counts } = await p.receipt(KEY);
@@ -594,7 +574,7 @@ test('a service that makes up a code for each request fills no record: a hundred
 });
 
 test('one batch that cannot be asked for keeps neither the others nor lost messages from being moved', async () => {
-  const p = await startPipeline({
+  const p = await startTestPipeline({
     limits: { requests: 3 },
     emulator: {
       faults: [
@@ -603,7 +583,6 @@ test('one batch that cannot be asked for keeps neither the others nor lost messa
       ],
     },
   });
-  running.push(p);
   await p.drop(KEY, IDS.map((id) => chatLine(id)).join('\n'));
   await p.drain();
   await p.drop('input/lost.jsonl', chatLine('lost'));
@@ -616,10 +595,9 @@ test('one batch that cannot be asked for keeps neither the others nor lost messa
 
 test('a poller that wakes with old news of a batch does not end the attempt that followed', async () => {
   const refusal = { code: 'token_limit_exceeded', message: 'Enqueued token limit reached.' };
-  const p = await startPipeline({
+  const p = await startTestPipeline({
     emulator: { faults: [{ times: 1, effect: { kind: 'batch.fail', errors: [refusal] } }] },
   });
-  running.push(p);
   await p.drop(KEY, IDS.map((id) => chatLine(id)).join('\n'));
   await p.drain();
   const old = await first(p.deps.jobs.listAtOpenAI());

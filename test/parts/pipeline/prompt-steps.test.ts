@@ -1,27 +1,17 @@
 /** Steps that wait for nobody: who is told at once, and when a lost message is made up for. */
 
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { settingsSchema } from '../../../src/contract/settings.ts';
 import { MINUTE_MS } from '../../../src/contract/time.ts';
 import { poll } from '../../../src/core/steps/poll/poll.ts';
-import { chatLine, type Pipeline, type PipelineOptions, startPipeline } from '../../support/pipeline.ts';
+import { chatLine } from '../../support/pipeline.ts';
 import { BATCH_ONLY } from '../../support/routes.ts';
+import { startTestPipeline } from '../../support/test-pipeline.ts';
 
 const KEY = 'input/a.jsonl';
 
-const running: Pipeline[] = [];
-afterEach(async () => {
-  for (const started of running.splice(0)) await started.stop();
-});
-
-async function start(options: PipelineOptions = {}): Promise<Pipeline> {
-  const p = await startPipeline(options);
-  running.push(p);
-  return p;
-}
-
 test('a batch that is too large is cut again without a poll in between', async () => {
-  const p = await start({
+  const p = await startTestPipeline({
     settings: settingsSchema.parse({
       routes: [{ ...BATCH_ONLY, name: 'all', prefix: 'input/' }],
       quota: { enqueuedTokens: { 'gpt-5-nano': 40 } },
@@ -39,7 +29,7 @@ test('a batch that is too large is cut again without a poll in between', async (
 });
 
 test('a job whose pushes are lost is pushed with each poll, not twenty minutes later', async () => {
-  const p = await start();
+  const p = await startTestPipeline();
   await p.deps.objects.put(KEY, Buffer.from(chatLine('a')));
   const head = (await p.deps.objects.head('bucket', KEY))!;
   const now = p.emulator.clock.now();
@@ -63,7 +53,7 @@ test('a job whose pushes are lost is pushed with each poll, not twenty minutes l
 
 test('a batch whose collector died is free again as soon as that worker must be gone', async () => {
   let isDead = false;
-  const p = await start({
+  const p = await startTestPipeline({
     deadline: { remainingMs: () => 2 * MINUTE_MS },
     intercept: async (call, effect) => {
       if (isDead) throw new Error('dead');

@@ -1,6 +1,6 @@
 /** What a refusal costs in time: of a create, of a batch as a whole, and of a batch that is above the limit that OpenAI tells. */
 
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { MINUTE_MS, SECOND_MS } from '../../../src/contract/time.ts';
 import { CreateRefusedError } from '../../../src/core/base/errors.ts';
 import { isShortWait, refusalWaitMs } from '../../../src/core/scheduling/refusal-wait.ts';
@@ -9,21 +9,12 @@ import { cutAfterRefusal } from '../../../src/core/scheduling/token-limit.ts';
 import { collect } from '../../../src/core/steps/collect/collect.ts';
 import { poll } from '../../../src/core/steps/poll/poll.ts';
 import { submit } from '../../../src/core/steps/submit/submit.ts';
-import { chatLine, type Pipeline, type PipelineOptions, startPipeline } from '../../support/pipeline.ts';
+import { chatLine, type Pipeline } from '../../support/pipeline.ts';
 import { jobWrite } from '../../support/records.ts';
+import { startTestPipeline } from '../../support/test-pipeline.ts';
 
 const MODEL = 'gpt-5-nano';
 const LEDGER = tokensLedgerOf({ model: MODEL });
-
-const running: Pipeline[] = [];
-afterEach(async () => {
-  for (const started of running.splice(0)) await started.stop();
-});
-async function start(options: PipelineOptions = {}): Promise<Pipeline> {
-  const p = await startPipeline(options);
-  running.push(p);
-  return p;
-}
 
 test('waits begin within a minute, double, and end at an hour; the first four are short', () => {
   const waits = [1, 2, 3, 4, 5, 6, 7, 8, 9].map(refusalWaitMs);
@@ -60,7 +51,7 @@ describe('a create that OpenAI refuses', () => {
   };
 
   test('for 15 seconds is created half a minute later, with what was reserved for it, and a new file', async () => {
-    const p = await start();
+    const p = await startTestPipeline();
     const begun = p.emulator.clock.now();
     refuseCreates(p, () => p.emulator.clock.now() < begun + 15 * SECOND_MS);
     await p.drop('input/a.jsonl', chatLine('a'));
@@ -79,7 +70,7 @@ describe('a create that OpenAI refuses', () => {
   });
 
   test('again and again backs off, and gives back what is reserved for it once the waits are long', async () => {
-    const p = await start();
+    const p = await startTestPipeline();
     refuseCreates(p, () => true);
     await p.drop('input/a.jsonl', chatLine('a'));
     const { jobId, batchId } = await onlyBatch(p);
@@ -93,7 +84,7 @@ describe('a create that OpenAI refuses', () => {
   });
 
   test('is looked at by the sweep, should the message be lost', async () => {
-    const p = await start();
+    const p = await startTestPipeline();
     const begun = p.emulator.clock.now();
     refuseCreates(p, () => p.emulator.clock.now() < begun + 15 * SECOND_MS);
     await p.drop('input/a.jsonl', chatLine('a'));
@@ -103,7 +94,7 @@ describe('a create that OpenAI refuses', () => {
   });
 
   test('does not hold up the end of a job that is cancelled meanwhile', async () => {
-    const p = await start();
+    const p = await startTestPipeline();
     refuseCreates(p, () => true);
     await p.drop('input/a.jsonl', chatLine('a'));
     const { jobId } = await onlyBatch(p);
@@ -118,7 +109,9 @@ describe('a create that OpenAI refuses', () => {
 
 test('a batch that failed at OpenAI for a passing reason is admitted again a minute later', async () => {
   const errors = [{ code: 'server_error', message: 'try again' }];
-  const p = await start({ emulator: { faults: [{ times: 1, effect: { kind: 'batch.fail', errors } }] } });
+  const p = await startTestPipeline({
+    emulator: { faults: [{ times: 1, effect: { kind: 'batch.fail', errors } }] },
+  });
   await p.drop('input/a.jsonl', chatLine('a'));
   await p.drain();
   p.emulator.clock.advance(5 * MINUTE_MS);
@@ -144,7 +137,7 @@ describe('a batch above the limit that OpenAI reports', () => {
 
   test('is cut after one refusal, though we count fewer tokens than OpenAI, and its parts do not wait', async () => {
     // About 70 tokens a request by OpenAI's count, half of that by ours: 8 requests are 560 of 400, and we think 290.
-    const p = await start({ emulator: { limits: { enqueuedTokens: 400 } } });
+    const p = await startTestPipeline({ emulator: { limits: { enqueuedTokens: 400 } } });
     p.deps.tokenizerOf = async () => (text: string) => text.length / 10;
     const begun = p.emulator.clock.now();
     await p.drop('input/a.jsonl', fileOf(8));
@@ -180,7 +173,7 @@ describe('a batch above the limit that OpenAI reports', () => {
   });
 
   test('is cut into the same parts by a worker that takes over between what is learned and the cut', async () => {
-    const p = await start({ emulator: { limits: { enqueuedTokens: 400 } } });
+    const p = await startTestPipeline({ emulator: { limits: { enqueuedTokens: 400 } } });
     p.deps.tokenizerOf = async () => (text: string) => text.length / 10;
     await p.drop('input/a.jsonl', fileOf(8));
     await p.drain();

@@ -3,12 +3,13 @@
  * every result arrives.
  */
 
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { FaultRule } from '../../../local/openai-emulator/emulator.ts';
 import { HOUR_MS } from '../../../src/contract/time.ts';
 import { poll } from '../../../src/core/steps/poll/poll.ts';
-import { chatLine, type Pipeline, startPipeline } from '../../support/pipeline.ts';
+import { chatLine, type Pipeline, type PipelineOptions } from '../../support/pipeline.ts';
 import { expectListedEvents, type SeenEvent, telemetryTo } from '../../support/telemetry.ts';
+import { startTestPipeline } from '../../support/test-pipeline.ts';
 
 expectListedEvents(import.meta.filename);
 
@@ -16,19 +17,13 @@ const KEY = 'input/a.jsonl';
 const IDS = ['a', 'b', 'c', 'd', 'e'];
 const BODY = IDS.map((id) => chatLine(id)).join('\n');
 
-const running: Pipeline[] = [];
-afterEach(async () => {
-  for (const started of running.splice(0)) await started.stop();
-});
-
 /** Two batches, of which the first expires half done: one round more for what is left of it. */
-async function start(options: Parameters<typeof startPipeline>[0] = {}) {
-  const p = await startPipeline({
+async function start(options: PipelineOptions = {}) {
+  const p = await startTestPipeline({
     limits: { requests: 3 },
     ...options,
     emulator: { faults: [{ times: 1, effect: { kind: 'batch.expire', done: 1 } }], ...options.emulator },
   });
-  running.push(p);
   return p;
 }
 

@@ -1,6 +1,6 @@
 /** A producer that puts the same file again pays nothing for it, and learns whose results are its own. */
 
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { type Receipt, receiptSchema } from '../../../src/contract/receipt.ts';
 import { settingsSchema } from '../../../src/contract/settings.ts';
 import { HOUR_MS } from '../../../src/contract/time.ts';
@@ -10,9 +10,10 @@ import type { Job } from '../../../src/core/model/job.ts';
 import { jobIdOf } from '../../../src/core/model/job-id.ts';
 import { poll } from '../../../src/core/steps/poll/poll.ts';
 import { MemoryJobs } from '../../support/memory/jobs.ts';
-import { chatLine, type Pipeline, type PipelineOptions, startPipeline } from '../../support/pipeline.ts';
+import { chatLine, type Pipeline } from '../../support/pipeline.ts';
 import { BATCH_ONLY } from '../../support/routes.ts';
 import { expectListedEvents } from '../../support/telemetry.ts';
+import { startTestPipeline } from '../../support/test-pipeline.ts';
 
 expectListedEvents(import.meta.filename);
 
@@ -24,15 +25,6 @@ const OTHER = ['c', 'd'].map((id) => chatLine(id)).join('\n');
 const refusing = (ids: string, times: number) =>
   [{ times, match: { custom_id: ids }, effect: { kind: 'line.status', status: 400 } }] as const;
 
-const running: Pipeline[] = [];
-afterEach(async () => {
-  for (const started of running.splice(0)) await started.stop();
-});
-async function pipeline(options: PipelineOptions = {}): Promise<Pipeline> {
-  const p = await startPipeline(options);
-  running.push(p);
-  return p;
-}
 /** Puts a file and tells of it, a second after what was before. */
 async function drop(p: Pipeline, text = TEXT, key = KEY, waitMs = 1_000): Promise<string> {
   p.emulator.clock.advance(waitMs);
@@ -49,7 +41,7 @@ const idsIn = async (p: Pipeline) => (await p.output(KEY)).map((line) => line.cu
 
 describe.each([true, false])('the same content again (versions are kept: %s)', (isVersioned) => {
   test('while its job is live is its duplicate, and says so once its owner has ended', async () => {
-    const p = await pipeline({ isVersioned });
+    const p = await startTestPipeline({ isVersioned });
     const first = await drop(p);
     const second = await drop(p);
     expect(second).not.toBe(first);
@@ -74,7 +66,7 @@ describe.each([true, false])('the same content again (versions are kept: %s)', (
   });
 
   test('after other content is run, and the plain names hold what was dropped last', async () => {
-    const p = await pipeline({ isVersioned });
+    const p = await startTestPipeline({ isVersioned });
     const ids = [await drop(p), await drop(p, OTHER), await drop(p)];
     await p.run();
     for (const id of ids)
@@ -89,7 +81,7 @@ describe.each([true, false])('the same content again (versions are kept: %s)', (
   });
 
   test('many times is owned by the first', async () => {
-    const p = await pipeline({ isVersioned });
+    const p = await startTestPipeline({ isVersioned });
     const first = await drop(p);
     const others = [await drop(p), await drop(p), await drop(p)];
     await p.run();
@@ -99,7 +91,7 @@ describe.each([true, false])('the same content again (versions are kept: %s)', (
   });
 
   test('runs when its owner fails, and one of many is enough', async () => {
-    const p = await pipeline({ isVersioned, emulator: { faults: refusing('^[ab]$', 2) } });
+    const p = await startTestPipeline({ isVersioned, emulator: { faults: refusing('^[ab]$', 2) } });
     const first = await drop(p);
     const [second, third] = [await drop(p), await drop(p)];
     await p.run();
@@ -112,7 +104,7 @@ describe.each([true, false])('the same content again (versions are kept: %s)', (
   });
 
   test('is answered by an owner that succeeds in part if it was dropped before the end, and run if after it', async () => {
-    const p = await pipeline({ isVersioned, emulator: { faults: refusing('^a$', 1) } });
+    const p = await startTestPipeline({ isVersioned, emulator: { faults: refusing('^a$', 1) } });
     const first = await drop(p);
     const second = await drop(p);
     await p.run();
@@ -129,7 +121,7 @@ describe.each([true, false])('the same content again (versions are kept: %s)', (
   });
 
   test('is cancelled with its owner, which names it', async () => {
-    const p = await pipeline({ isVersioned });
+    const p = await startTestPipeline({ isVersioned });
     const first = await drop(p);
     const [second, third] = [await drop(p), await drop(p)];
     expect(await cancelJob(p.deps, first)).toEqual({
@@ -149,7 +141,7 @@ describe.each([true, false])('the same content again (versions are kept: %s)', (
   });
 
   test('runs when its owner is cancelled without it', async () => {
-    const p = await pipeline({ isVersioned });
+    const p = await startTestPipeline({ isVersioned });
     const first = await drop(p);
     const second = await drop(p);
     expect(await cancelJob(p.deps, first, { duplicates: 'run' })).toMatchObject({ duplicates: [second] });
@@ -159,7 +151,7 @@ describe.each([true, false])('the same content again (versions are kept: %s)', (
   });
 
   test('does not run while a cancelled owner is executed, and is answered if that succeeds', async () => {
-    const p = await pipeline({ isVersioned, emulator: { timings: { finalizingMs: 2 * HOUR_MS } } });
+    const p = await startTestPipeline({ isVersioned, emulator: { timings: { finalizingMs: 2 * HOUR_MS } } });
     const first = await drop(p);
     const second = await drop(p);
     await p.run(1);
@@ -174,7 +166,7 @@ describe.each([true, false])('the same content again (versions are kept: %s)', (
   });
 
   test('may be cancelled alone, and its owner continues', async () => {
-    const p = await pipeline({ isVersioned });
+    const p = await startTestPipeline({ isVersioned });
     const first = await drop(p);
     const second = await drop(p);
     expect(await cancelJob(p.deps, second)).toEqual({ state: 'cancelling', duplicates: [] });
@@ -188,7 +180,7 @@ describe.each([true, false])('the same content again (versions are kept: %s)', (
   });
 
   test('is a duplicate within a day of success, and run after it', async () => {
-    const p = await pipeline({ isVersioned });
+    const p = await startTestPipeline({ isVersioned });
     const first = await drop(p);
     await p.run();
     const second = await drop(p, TEXT, KEY, 20 * HOUR_MS);
@@ -204,7 +196,7 @@ describe.each([true, false])('the same content again (versions are kept: %s)', (
 test('a duplicate that is judged at the moment at which its owner ends is answered all the same', async () => {
   let owner = '';
   let isAt = false;
-  const p = await pipeline({
+  const p = await startTestPipeline({
     intercept: async (call, effect) => {
       const result = await effect();
       // The owner ends after the duplicate has looked at it for the last time.
@@ -226,7 +218,7 @@ test('a duplicate that is judged at the moment at which its owner ends is answer
 /** A pipeline whose worker dies right after each event of one job, as long as it has to. */
 async function dyingAfterEvents(): Promise<{ p: Pipeline; dying: { jobId?: string | undefined } }> {
   const dying: { jobId?: string | undefined } = {};
-  const p = await pipeline({
+  const p = await startTestPipeline({
     emulator: { timings: { finalizingMs: 2 * HOUR_MS } },
     intercept: async (call, effect) => {
       const result = await effect();
@@ -277,7 +269,7 @@ test('a duplicate whose answer was announced stays answered, also when it is can
 test('a re-drop that is judged while its owner is being cancelled is not named, and runs', async () => {
   let owner = '';
   let isAt = false;
-  const p = await pipeline({
+  const p = await startTestPipeline({
     intercept: async (call, effect) => {
       if (isAt && call === 'jobs.addDuplicate') {
         isAt = false;
@@ -294,7 +286,7 @@ test('a re-drop that is judged while its owner is being cancelled is not named, 
 });
 
 test('events in the wrong order: the older version owns the newer one, and its content is bought once', async () => {
-  const p = await pipeline({ twice: true });
+  const p = await startTestPipeline({ twice: true });
   await p.deps.objects.put(KEY, Buffer.from(TEXT));
   const first = (await p.deps.objects.head(BUCKET, KEY))!;
   const second = await drop(p);
@@ -312,7 +304,7 @@ test('a version with other options in between owns nothing and has no owner', as
   const settings = settingsSchema.parse({
     routes: [{ ...BATCH_ONLY, name: 'all', prefix: 'input/', mayOverride: ['maxRounds'] }],
   });
-  const p = await pipeline({ settings });
+  const p = await startTestPipeline({ settings });
   const first = await drop(p);
   p.emulator.clock.advance(1_000);
   await p.deps.objects.put(KEY, Buffer.from(TEXT), { metadata: { 'batchdrop-max-rounds': '1' } });
@@ -324,14 +316,14 @@ test('a version with other options in between owns nothing and has no owner', as
 });
 
 test('a delete marker between two versions of the same content changes nothing', async () => {
-  const p = await pipeline();
+  const p = await startTestPipeline();
   const first = await drop(p);
   await p.deps.objects.remove(KEY);
   expect(await jobOf(p, await drop(p))).toMatchObject({ state: 'duplicate', duplicateOf: first });
 });
 
 test('versions of one second have the plain names in the order in which S3 stored them', async () => {
-  const p = await pipeline({
+  const p = await startTestPipeline({
     settings: settingsSchema.parse({ routes: [{ ...BATCH_ONLY, name: 'all', prefix: 'input/' }] }),
   });
   const dropped: { id: string; customId: string }[] = [];
@@ -347,7 +339,7 @@ test('versions of one second have the plain names in the order in which S3 store
 });
 
 test('content X, Y, X within one second: each is run, and the names hold the last', async () => {
-  const p = await pipeline();
+  const p = await startTestPipeline();
   for (const text of [TEXT, OTHER, TEXT]) await drop(p, text, KEY, 0);
   await p.run();
   expect(await executions(p)).toBe(6);
@@ -355,7 +347,7 @@ test('content X, Y, X within one second: each is run, and the names hold the las
 });
 
 test('without versions, of objects put within one second none owns what comes next', async () => {
-  const p = await pipeline({ isVersioned: false });
+  const p = await startTestPipeline({ isVersioned: false });
   await drop(p);
   await drop(p, OTHER, KEY, 0);
   const third = await drop(p);
@@ -371,7 +363,7 @@ test('other content, another key and a route that says run are run', async () =>
       { ...BATCH_ONLY, name: 'run', prefix: 'input/run/', sameContent: 'run' },
     ],
   });
-  const p = await pipeline({ settings });
+  const p = await startTestPipeline({ settings });
   const ids = [
     await drop(p),
     await drop(p, `${TEXT}\n`),
@@ -385,7 +377,7 @@ test('other content, another key and a route that says run are run', async () =>
 });
 
 test('content whose job was rejected or cancelled may be dropped again', async () => {
-  const p = await pipeline();
+  const p = await startTestPipeline();
   const rejected = await drop(p, '\n', 'input/empty.jsonl');
   await p.run();
   const rejectedAgain = await drop(p, '\n', 'input/empty.jsonl');
@@ -399,7 +391,7 @@ test('content whose job was rejected or cancelled may be dropped again', async (
 });
 
 test('a duplicate whose messages are all lost is settled by the sweep', async () => {
-  const p = await pipeline();
+  const p = await startTestPipeline();
   const first = await drop(p);
   const second = await drop(p);
   await p.drain();
@@ -418,7 +410,7 @@ test('a duplicate whose messages are all lost is settled by the sweep', async ()
 
 test('the order in which the table gives the members of a default is no other content', async () => {
   const jobs = new MemoryJobs();
-  const p = await pipeline();
+  const p = await startTestPipeline();
   const job = await jobOf(p, await drop(p));
   const withBody = (jobId: string, body: Record<string, string | Record<string, number>>): Job => ({
     ...job,

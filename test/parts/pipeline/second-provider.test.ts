@@ -1,13 +1,8 @@
 /** A provider that is not like OpenAI runs a whole job through the core: inline requests, other states and limits, no metadata. */
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { settingsSchema } from '../../../src/contract/settings.ts';
 import { INLINE_RULES, InlineProvider } from '../../support/memory/inline-provider.ts';
-import { type Pipeline, startPipeline } from '../../support/pipeline.ts';
-
-const running: Pipeline[] = [];
-afterEach(async () => {
-  for (const started of running.splice(0)) await started.stop();
-});
+import { startTestPipeline } from '../../support/test-pipeline.ts';
 
 const KEY = 'input/a.jsonl';
 const line = (customId: string, changes: object = {}): string =>
@@ -22,13 +17,12 @@ const line = (customId: string, changes: object = {}): string =>
 async function startInline(answer: ConstructorParameters<typeof InlineProvider>[1]) {
   let now = () => 0;
   const provider = new InlineProvider({ now: () => now() }, answer);
-  const p = await startPipeline({
+  const p = await startTestPipeline({
     settings: settingsSchema.parse({
       routes: [{ name: 'r', prefix: 'input/', tiers: ['batch'], budget: 'unlimited' }],
     }),
     provider: { rules: INLINE_RULES, batches: provider },
   });
-  running.push(p);
   now = () => p.emulator.clock.now();
   return { p, provider };
 }

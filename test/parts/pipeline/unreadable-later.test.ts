@@ -1,33 +1,28 @@
 /** Inputs that S3 gave while they were checked, and does not give any more when their requests are to be sent or accounted for. */
 
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { FaultRule } from '../../../local/openai-emulator/faults.ts';
 import { settingsSchema } from '../../../src/contract/settings.ts';
 import { HOUR_MS } from '../../../src/contract/time.ts';
 import { ObjectUnreadableError } from '../../../src/core/base/errors.ts';
 import { cancelJob } from '../../../src/core/lifecycle/cancel.ts';
 import { jobIdOf } from '../../../src/core/model/job-id.ts';
-import { chatLine, type Pipeline, startPipeline } from '../../support/pipeline.ts';
+import { chatLine } from '../../support/pipeline.ts';
 import { BATCH_ONLY } from '../../support/routes.ts';
+import { startTestPipeline } from '../../support/test-pipeline.ts';
 
 const KEY = 'input/a.jsonl';
 const REQUESTS = 4;
 const TEXT = Array.from({ length: REQUESTS }, (_, index) => chatLine(`r${index}`)).join('\n');
 
-const running: Pipeline[] = [];
-afterEach(async () => {
-  for (const started of running.splice(0)) await started.stop();
-});
-
 /** A file that was planned; from then on S3 refuses to give it while `refusal.isOn`. */
 async function start(tier: 'batch' | 'flex', rules: readonly FaultRule[] = []) {
-  const p = await startPipeline({
+  const p = await startTestPipeline({
     settings: settingsSchema.parse({
       routes: [{ ...BATCH_ONLY, name: 'r', prefix: 'input/', tiers: [tier], maxRounds: 1 }],
     }),
     emulator: { faults: rules },
   });
-  running.push(p);
   await p.drop(KEY, TEXT);
   const refusal = { isOn: true };
   const { objects } = p.deps;

@@ -1,6 +1,6 @@
 /** Files that S3 has and does not give: tried for a time, with a recorded reason, then rejected with it. */
 
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { settingsSchema } from '../../../src/contract/settings.ts';
 import { HOUR_MS } from '../../../src/contract/time.ts';
 import { ObjectUnreadableError } from '../../../src/core/base/errors.ts';
@@ -9,24 +9,19 @@ import { cancelJob } from '../../../src/core/lifecycle/cancel.ts';
 import { jobIdOf } from '../../../src/core/model/job-id.ts';
 import { poll } from '../../../src/core/steps/poll/poll.ts';
 import { backoffSeconds } from '../../../src/runtime/queue-handler.ts';
-import { chatLine, type Pipeline, startPipeline } from '../../support/pipeline.ts';
+import { chatLine, type Pipeline } from '../../support/pipeline.ts';
 import { BATCH_ONLY } from '../../support/routes.ts';
 import { expectListedEvents } from '../../support/telemetry.ts';
+import { startTestPipeline } from '../../support/test-pipeline.ts';
 
 expectListedEvents(import.meta.filename);
 
 const BUCKET = 'bucket';
 const KEY = 'input/a.jsonl';
 
-const running: Pipeline[] = [];
-afterEach(async () => {
-  for (const started of running.splice(0)) await started.stop();
-});
-
 /** A pipeline whose S3 refuses some calls about some keys; counts the refusals. */
 async function start(calls: readonly ('head' | 'read' | 'pin')[], key = KEY, options = {}) {
-  const p = await startPipeline(options);
-  running.push(p);
+  const p = await startTestPipeline(options);
   const refusal = { isOn: true, tries: 0 };
   const { objects } = p.deps;
   for (const call of calls) {

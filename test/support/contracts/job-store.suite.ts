@@ -1,48 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LEASE_END_MARGIN_MS, SWEEP_AFTER_MS } from '../../../src/adapters/dynamodb/live-index.ts';
-import { defaultSettings } from '../../../src/contract/settings.ts';
 import { MINUTE_MS } from '../../../src/contract/time.ts';
 import type { BatchRecord, BatchState } from '../../../src/core/model/batch.ts';
 import { batchIdOf } from '../../../src/core/model/batch-id.ts';
 import type { Job } from '../../../src/core/model/job.ts';
 import type { JobStore, LiveItem } from '../../../src/core/ports/records.ts';
-import { batchWrite, jobWrite, remoteOf } from '../records.ts';
+import { batchOf, batchWrite, jobOf, jobWrite, remoteOf } from '../records.ts';
 
 const NOW = 1_790_000_000_000;
 const FAR = NOW + 1000 * MINUTE_MS;
-
-export function jobOf(jobId: string, changes: Partial<Job> = {}): Job {
-  const input = { bucket: 'b', key: `input/${jobId}.jsonl`, versionId: 'v1' };
-  return {
-    v: 1,
-    jobId,
-    input: { ...input, etag: '"e"', lastModified: NOW, size: 10 },
-    source: input,
-    route: defaultSettings().routes[0]!,
-    state: 'ingesting',
-    createdAt: NOW,
-    updatedAt: NOW,
-    ...changes,
-  };
-}
-
-export function batchOf(jobId: string, index = 0, changes: Partial<BatchRecord> = {}): BatchRecord {
-  return {
-    v: 1,
-    jobId,
-    batchId: batchIdOf(0, index),
-    round: 0,
-    state: 'planned',
-    endpoint: '/v1/responses',
-    model: 'gpt-6-luna',
-    manifestKey: `work/${jobId}/manifests/${index}`,
-    requests: 3,
-    bytes: 300,
-    createdAt: NOW,
-    updatedAt: NOW,
-    ...changes,
-  };
-}
 
 /** What every {@link JobStore} does. */
 export function describeJobStore(

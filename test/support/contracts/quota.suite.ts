@@ -4,8 +4,8 @@ import type { BatchRecord } from '../../../src/core/model/batch.ts';
 import type { Demand, QuotaStore, SuspensionStore } from '../../../src/core/ports/quota.ts';
 import type { JobStore } from '../../../src/core/ports/records.ts';
 import { newLedger } from '../../../src/core/scheduling/ledger.ts';
-import { batchWrite } from '../records.ts';
-import { all, batchOf } from './job-store.suite.ts';
+import { batchOf, batchWrite } from '../records.ts';
+import { all } from './job-store.suite.ts';
 
 const NOW = 1_790_000_000_000;
 

@@ -59,16 +59,7 @@ export class BatchResults {
     if (isOut) this.#service.note('Q18');
     const lines: Lines = { output: [], errors: [], lostAsCompleted: 0 };
     for (const request of batch.requests) {
-      const execution: Execution = {
-        marker: request.marker,
-        customId: request.customId,
-        stackId: batch.owner,
-        batch,
-        at,
-        isBilled: false,
-        result: 'transient',
-      };
-      batch.executions.push(execution);
+      const execution = recordExecution(batch, request, at, { isBilled: false, result: 'transient' });
       if (random.fraction() >= executed) {
         execution.result = 'unexecuted';
         execution.code = status === 'expired' ? 'batch_expired' : 'batch_cancelled';
@@ -108,16 +99,7 @@ export class BatchResults {
   failLate(batch: ServiceBatch, { hasFiles, at }: { hasFiles: boolean; at: number }): void {
     const lines: Lines = { output: [], errors: [], lostAsCompleted: 0 };
     for (const request of batch.requests) {
-      const execution: Execution = {
-        marker: request.marker,
-        customId: request.customId,
-        stackId: batch.owner,
-        batch,
-        at,
-        isBilled: true,
-        result: 'lost',
-      };
-      batch.executions.push(execution);
+      const execution = recordExecution(batch, request, at, { isBilled: true, result: 'lost' });
       if (!hasFiles || request.kind === 'poison' || this.#random.chance(0.4)) continue;
       if (request.kind === 'refused') {
         this.#fail(execution, request, this.#random.pick([400, 422]), 'final', lines.errors);
@@ -323,4 +305,16 @@ export class BatchResults {
     this.#oddities.stored(file, batch, at);
     return file;
   }
+}
+
+/** Records that a request of a batch was executed. */
+function recordExecution(
+  batch: ServiceBatch,
+  { marker, customId }: ServiceBatch['requests'][number],
+  at: number,
+  fate: Pick<Execution, 'isBilled' | 'result'>,
+): Execution {
+  const execution: Execution = { marker, customId, stackId: batch.owner, batch, at, ...fate };
+  batch.executions.push(execution);
+  return execution;
 }

@@ -1,9 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { freeAllLeases } from '../../../../src/adapters/dynamodb/free-leases.ts';
 import { DynamoDBJobs } from '../../../../src/adapters/dynamodb/jobs.ts';
-import { batchOf, jobOf } from '../../../support/contracts/job-store.suite.ts';
 import { startLocalDynamoDB, TABLE } from '../../../support/local-dynamodb.ts';
-import { jobWrite } from '../../../support/records.ts';
+import { batchOf, jobOf, jobWrite } from '../../../support/records.ts';
 
 const NOW = 1_790_000_000_000;
 const FAR = NOW + 1_000_000;

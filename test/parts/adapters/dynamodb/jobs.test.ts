@@ -1,9 +1,9 @@
 import { GetCommand, PutCommand, UpdateCommand } from '@aws-sdk/lib-dynamodb';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { DynamoDBJobs } from '../../../../src/adapters/dynamodb/jobs.ts';
-import { all, batchOf, jobOf } from '../../../support/contracts/job-store.suite.ts';
+import { all } from '../../../support/contracts/job-store.suite.ts';
 import { startLocalDynamoDB, TABLE } from '../../../support/local-dynamodb.ts';
-import { batchWrite, jobWrite } from '../../../support/records.ts';
+import { batchOf, batchWrite, jobOf, jobWrite } from '../../../support/records.ts';
 
 const NOW = 1_790_000_000_000;
 const FAR = NOW + 1_000_000_000;

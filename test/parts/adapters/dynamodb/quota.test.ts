@@ -4,12 +4,12 @@ import { expect, onTestFinished, test } from 'vitest';
 import { DynamoDBJobs } from '../../../../src/adapters/dynamodb/jobs.ts';
 import { DynamoDBQuota } from '../../../../src/adapters/dynamodb/quota.ts';
 import { DynamoDBSuspensions } from '../../../../src/adapters/dynamodb/suspensions.ts';
-import { batchOf } from '../../../support/contracts/job-store.suite.ts';
 import { describeAdmissionStores } from '../../../support/contracts/quota.suite.ts';
 import { startLocalDynamoDB, TABLE } from '../../../support/local-dynamodb.ts';
 import { MemoryJobs } from '../../../support/memory/jobs.ts';
 import { MemoryQuota } from '../../../support/memory/quota.ts';
 import { MemorySuspensions } from '../../../support/memory/suspensions.ts';
+import { batchOf } from '../../../support/records.ts';
 
 const NOW = 1_790_000_000_000;
 const DEMANDS = [{ ledger: 'tokens', amount: 10, limit: 100 }];

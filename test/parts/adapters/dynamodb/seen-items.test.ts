@@ -4,9 +4,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { DynamoDBJobs } from '../../../../src/adapters/dynamodb/jobs.ts';
 import { DynamoDBQuota } from '../../../../src/adapters/dynamodb/quota.ts';
 import { SeenItems } from '../../../../src/adapters/dynamodb/seen-items.ts';
-import { batchOf } from '../../../support/contracts/job-store.suite.ts';
 import { startLocalDynamoDB, TABLE } from '../../../support/local-dynamodb.ts';
-import { batchWrite } from '../../../support/records.ts';
+import { batchOf, batchWrite } from '../../../support/records.ts';
 
 const NOW = 1_790_000_000_000;
 

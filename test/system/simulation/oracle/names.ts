@@ -61,17 +61,6 @@ export function jobIdOf({ bucket, key, versionId, etag, lastModified }: ObjectHe
   return createHash('sha256').update([bucket, key, version].join('\0')).digest('hex').slice(0, 32);
 }
 
-/** Where the results of an input are: the same name below other prefixes, without what comes before `nightly/a`. */
-function _namesOf(key: string): Record<'output' | 'errors' | 'retry' | 'receipt', string> {
-  const name = key.replace(/^input\//, '').replace(/\.jsonl$/, '');
-  return {
-    output: `output/${name}.jsonl`,
-    errors: `errors/${name}.jsonl`,
-    retry: `retry/${name}.jsonl`,
-    receipt: `receipts/${name}.json`,
-  };
-}
-
 /** Where the results of an input are: the same name below other prefixes, without its own prefix and ending. */
 function namesOf(key: string): Record<'output' | 'errors' | 'retry' | 'receipt', string> {
   const name = key.replace(/^input\//, '').replace(/\.jsonl$/, '');

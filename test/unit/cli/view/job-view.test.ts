@@ -3,8 +3,7 @@ import { jobView } from '../../../../cli/view/job-view.ts';
 import { describeJob } from '../../../../cli/view/progress.ts';
 import type { BatchRecord } from '../../../../src/core/model/batch.ts';
 import type { Job } from '../../../../src/core/model/job.ts';
-import { batchOf, jobOf } from '../../../support/contracts/job-store.suite.ts';
-import { remoteOf, resultsOf } from '../../../support/records.ts';
+import { batchOf, jobOf, remoteOf, resultsOf } from '../../../support/records.ts';
 
 const NEXT_AT = Date.UTC(2026, 10, 30, 12);
 const job = (changes: Partial<Job>): Job => jobOf('j', changes);

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { jobView } from '../../../../cli/view/job-view.ts';
 import { describeJob, fitColumns, ProgressDisplay } from '../../../../cli/view/progress.ts';
-import { jobOf } from '../../../support/contracts/job-store.suite.ts';
+import { jobOf } from '../../../support/records.ts';
 
 test.each([
   ['plain.jsonl', 5, 'plain'],

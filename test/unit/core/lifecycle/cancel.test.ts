@@ -1,9 +1,10 @@
 /** Cancelling a job at every point of its life: nothing is sent any more, and what was paid for is kept. */
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { FaultRule } from '../../../../local/openai-emulator/emulator.ts';
 import { cancelJob } from '../../../../src/core/lifecycle/cancel.ts';
-import { chatLine, type Pipeline, type PipelineOptions, startPipeline } from '../../../support/pipeline.ts';
+import { chatLine, type Pipeline, type PipelineOptions } from '../../../support/pipeline.ts';
 import { expectListedEvents } from '../../../support/telemetry.ts';
+import { startTestPipeline } from '../../../support/test-pipeline.ts';
 
 expectListedEvents(import.meta.filename);
 
@@ -11,14 +12,8 @@ const KEY = 'input/a.jsonl';
 const IDS = ['a', 'b', 'c', 'd', 'e', 'f'];
 const LATER_MS = 5 * 60_000;
 
-const running: Pipeline[] = [];
-afterEach(async () => {
-  for (const started of running.splice(0)) await started.stop();
-});
-
 async function dropped(options: PipelineOptions = {}): Promise<{ p: Pipeline; jobId: string }> {
-  const p = await startPipeline(options);
-  running.push(p);
+  const p = await startTestPipeline(options);
   await p.drop(KEY, IDS.map((id) => chatLine(id)).join('\n'));
   for await (const item of p.deps.jobs.listOverdue(Number.POSITIVE_INFINITY))
     if (item.kind === 'job') return { p, jobId: item.jobId };
@@ -133,7 +128,7 @@ test('a job that has ended cannot be cancelled, one that never was is not known'
 
 test('a job that is cancelled while it is read ends with a receipt for all of its requests', async () => {
   let isCancelled = false;
-  const p = await startPipeline({
+  const p = await startTestPipeline({
     intercept: async (call, effect) => {
       const result = await effect();
       if (call === 'objects.read' && !isCancelled) {
@@ -145,7 +140,6 @@ test('a job that is cancelled while it is read ends with a receipt for all of it
       return result;
     },
   });
-  running.push(p);
   await p.drop(KEY, IDS.map((id) => chatLine(id)).join('\n'));
   await p.run();
   expect(isCancelled).toBe(true);

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { ownerOf } from '../../../../src/core/lifecycle/duplicate-jobs.ts';
 import type { Job } from '../../../../src/core/model/job.ts';
-import { jobOf } from '../../../support/contracts/job-store.suite.ts';
+import { jobOf } from '../../../support/records.ts';
 
 /** Jobs of the same content under one key, each dropped after the one before it. */
 function sameContent(...changes: Partial<Job>[]): Job[] {

@@ -1,13 +1,14 @@
 /** Steps of a job that fail: what is recorded of them, and when they are given up. */
 
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { HOUR_MS, MINUTE_MS } from '../../../../src/contract/time.ts';
 import { CorruptWorkFileError } from '../../../../src/core/base/errors.ts';
 import { afterFailure, isGivenUp } from '../../../../src/core/lifecycle/job-failure.ts';
 import type { Failing } from '../../../../src/core/model/job.ts';
 import { jobIdOf } from '../../../../src/core/model/job-id.ts';
-import { chatLine, type Pipeline, startPipeline } from '../../../support/pipeline.ts';
+import { chatLine } from '../../../support/pipeline.ts';
 import { expectListedEvents } from '../../../support/telemetry.ts';
+import { startTestPipeline } from '../../../support/test-pipeline.ts';
 
 expectListedEvents(import.meta.filename);
 
@@ -49,15 +50,9 @@ describe('the record', () => {
   });
 });
 
-const running: Pipeline[] = [];
-afterEach(async () => {
-  for (const started of running.splice(0)) await started.stop();
-});
-
 /** A pipeline with a dropped file, whose S3 does not take files of a kind while `isOn`. */
 async function start(keys: RegExp) {
-  const p = await startPipeline({});
-  running.push(p);
+  const p = await startTestPipeline({});
   const fault = { isOn: true };
   const { objects } = p.deps;
   const fail = () => {

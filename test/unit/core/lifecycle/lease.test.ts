@@ -15,7 +15,7 @@ import type { Pause } from '../../../../src/core/ports/ambient.ts';
 import { MemoryBatches } from '../../../support/memory/batches.ts';
 import { MemoryJobs } from '../../../support/memory/jobs.ts';
 import { MemoryObjects } from '../../../support/memory/objects.ts';
-import { batchWrite } from '../../../support/records.ts';
+import { batchOf, batchWrite } from '../../../support/records.ts';
 import { expectListedEvents, telemetryTo } from '../../../support/telemetry.ts';
 
 expectListedEvents(import.meta.filename);
@@ -44,19 +44,7 @@ async function start() {
     heartbeat,
     telemetry: telemetryTo(({ name }) => warnings.push(name)),
   };
-  await jobs.createBatch({
-    v: 1,
-    ...KEY,
-    round: 0,
-    state: 'admitted',
-    endpoint: '/v1/responses',
-    model: 'm',
-    manifestKey: 'work/m',
-    requests: 1,
-    bytes: 10,
-    createdAt: NOW,
-    updatedAt: NOW,
-  });
+  await jobs.createBatch(batchOf(KEY.jobId, 0, { state: 'admitted' }));
   const forLong = { jobs, ambient, deadline: { remainingMs: () => 15 * 60_000 } };
   const batch = (await LeasedBatch.lease(forLong, KEY, 'admitted'))!;
   return {

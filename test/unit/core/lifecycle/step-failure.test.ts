@@ -1,8 +1,10 @@
 /** What is recorded of a batch whose step fails again and again. */
+
 import { expect, test } from 'vitest';
 import { HOUR_MS, MINUTE_MS } from '../../../../src/contract/time.ts';
 import { recordFailure, restAfter, retryAt } from '../../../../src/core/lifecycle/step-failure.ts';
 import type { BatchRecord } from '../../../../src/core/model/batch.ts';
+import { batchOf } from '../../../support/records.ts';
 import { type SeenEvent, telemetryTo } from '../../../support/telemetry.ts';
 
 const NOW = 1_000_000;
@@ -28,23 +30,12 @@ test('a batch with a deadline is tried again when a quarter of the time that is 
 test('the event of a batch that waits says how long it does wait, which a near deadline makes shorter', async () => {
   const events: SeenEvent[] = [];
   const moves: object[] = [];
-  const batch: BatchRecord = {
-    v: 1,
-    jobId: 'job',
-    batchId: '0-00000',
-    round: 0,
+  const batch = batchOf('job', 0, {
     state: 'admitted',
-    model: 'gpt-6-luna',
-    endpoint: '/v1/chat/completions',
-    manifestKey: 'work/job/manifest',
-    requests: 1,
-    bytes: 100,
-    createdAt: 0,
-    updatedAt: 0,
     ladder: { tiers: ['batch'], deadlineAt: NOW + 4 * MINUTE_MS },
     lease: { holder: 'worker', until: NOW + MINUTE_MS },
     wait: { failures: 3 },
-  };
+  });
   const isDone = await recordFailure(
     {
       jobs: {

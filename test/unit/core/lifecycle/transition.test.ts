@@ -17,8 +17,7 @@ import {
   changesOf,
   type JobTransition,
 } from '../../../../src/core/model/transition.ts';
-import { batchOf, jobOf } from '../../../support/contracts/job-store.suite.ts';
-import { attemptOf, endingOf, remoteOf, resultsOf } from '../../../support/records.ts';
+import { attemptOf, batchOf, endingOf, jobOf, remoteOf, resultsOf } from '../../../support/records.ts';
 
 const NOW = 1_790_000_000_000;
 const FILE = { fileId: 'f', key: 'work/f', bytes: 1, crc32: 1, fetchedAt: NOW };

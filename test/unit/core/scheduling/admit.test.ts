@@ -7,7 +7,6 @@ import { type QuotaSettings, quotaSchema } from '../../../../src/contract/quota.
 import { HOUR_MS, MINUTE_MS } from '../../../../src/contract/time.ts';
 import { ManifestEntries } from '../../../../src/core/files/manifest.ts';
 import { apiKeyOf, type BatchRecord, tokensOf } from '../../../../src/core/model/batch.ts';
-import { batchIdOf } from '../../../../src/core/model/batch-id.ts';
 import type { Ledger } from '../../../../src/core/model/ledger.ts';
 import { Prices } from '../../../../src/core/pricing/prices.ts';
 import { cutByTokens } from '../../../../src/core/pricing/recut.ts';
@@ -28,28 +27,14 @@ import {
   tokenLimitOf,
 } from '../../../../src/core/scheduling/token-limit.ts';
 import { type MinuteOfTurns, takeTurnOf, turnsLeftOf } from '../../../../src/core/scheduling/turns.ts';
+import { batchOf } from '../../../support/records.ts';
 
 const NOW = 1_790_000_000_000;
 const MODEL = 'gpt-5-nano';
 const LEDGER = tokensLedgerOf({ model: MODEL });
 
 function batch(jobId: string, index: number, changes: Partial<BatchRecord> = {}): BatchRecord {
-  return {
-    v: 1,
-    jobId,
-    batchId: batchIdOf(0, index),
-    round: 0,
-    state: 'planned',
-    endpoint: '/v1/responses',
-    model: MODEL,
-    manifestKey: 'work/m',
-    requests: 10,
-    bytes: 400,
-    tokens: 100,
-    createdAt: NOW,
-    updatedAt: NOW,
-    ...changes,
-  };
+  return batchOf(jobId, index, { model: MODEL, requests: 10, bytes: 400, tokens: 100, ...changes });
 }
 
 function quotaOf(enqueuedTokens: Record<string, number>, more: Partial<QuotaSettings> = {}): QuotaSettings {

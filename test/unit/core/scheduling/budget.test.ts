@@ -5,7 +5,6 @@ import { describe, expect, test } from 'vitest';
 import { toMicrodollars, toUsd } from '../../../../src/core/base/money.ts';
 import { ManifestEntries, renderedBytes } from '../../../../src/core/files/manifest.ts';
 import type { BatchRecord } from '../../../../src/core/model/batch.ts';
-import { batchIdOf } from '../../../../src/core/model/batch-id.ts';
 import type { Ledger } from '../../../../src/core/model/ledger.ts';
 import { withOutputLimit } from '../../../../src/core/model/output-limit.ts';
 import { boundOf, cutByCost, sizeOf } from '../../../../src/core/pricing/bound.ts';
@@ -19,23 +18,33 @@ import {
   monthLedgerOf,
 } from '../../../../src/core/scheduling/scopes.ts';
 import { propertyRuns } from '../../../support/property-runs.ts';
+import { batchOf } from '../../../support/records.ts';
 
 const NOW = Date.parse('2026-11-10T12:00:00Z');
 const PRICES = new Prices();
 const JOB_LEDGER = jobBudgetLedgerOf('a');
 const DAY_LEDGER = dayBudgetLedgerOf('nightly', NOW);
 
+/** Requests by their length in bytes and the most output tokens that they ask for. */
+const requestsArbitrary = fc.array(
+  fc.tuple(fc.integer({ min: 1, max: 5_000 }), fc.option(fc.nat(9_000), { nil: undefined })),
+  { minLength: 1, maxLength: 60 },
+);
+
+function entriesOf(requests: readonly (readonly [number, number | undefined])[]): ManifestEntries {
+  const entries = new ManifestEntries();
+  for (const [index, [length, limit]] of requests.entries()) {
+    const tried = withOutputLimit(0, limit);
+    entries.push({ line: index + 1, offset: index * 10_000, length, tried, hash0: index, hash1: 7 });
+  }
+  return entries;
+}
+
 /** gpt-5-nano in batch: 0.025 USD in, 0.20 USD out, per million tokens. */
 function batch(changes: Partial<BatchRecord> = {}): BatchRecord {
-  return {
-    v: 1,
-    jobId: 'a',
-    batchId: batchIdOf(0, 0),
-    round: 0,
-    state: 'planned',
+  return batchOf('a', 0, {
     endpoint: '/v1/chat/completions',
     model: 'gpt-5-nano',
-    manifestKey: 'work/m',
     requests: 100,
     bytes: 100_000,
     outputTokens: 500_000,
@@ -43,7 +52,7 @@ function batch(changes: Partial<BatchRecord> = {}): BatchRecord {
     createdAt: NOW,
     updatedAt: NOW,
     ...changes,
-  };
+  });
 }
 /** 50,000 tokens in, 500,000 out. */
 const BOUND = 1_250 + 100_000;
@@ -92,23 +101,11 @@ describe('what a batch costs at the most', () => {
   test('is not less than that of its parts, each of which is as cheap as was asked for or a single request', () => {
     fc.assert(
       fc.property(
-        fc.array(fc.tuple(fc.integer({ min: 1, max: 5_000 }), fc.option(fc.nat(9_000), { nil: undefined })), {
-          minLength: 1,
-          maxLength: 60,
-        }),
+        requestsArbitrary,
         fc.option(fc.integer({ min: 1, max: 100_000 }), { nil: undefined }),
         fc.integer({ min: 1, max: 20_000 }),
         (requests, tokens, most) => {
-          const entries = new ManifestEntries();
-          for (const [index, [length, limit]] of requests.entries())
-            entries.push({
-              line: index + 1,
-              offset: index * 10_000,
-              length,
-              tried: withOutputLimit(0, limit),
-              hash0: index,
-              hash1: 7,
-            });
+          const entries = entriesOf(requests);
           const bytes = requests.reduce((sum, [length]) => sum + length + 1, 0);
           const whole = batch({
             requests: requests.length,
@@ -162,11 +159,6 @@ describe('what is cut', () => {
     ...(tokens === undefined ? {} : { tokens }),
     ...sizeOf(entries, 'gpt-5-nano'),
   });
-  const requestsArbitrary = fc.array(
-    fc.tuple(fc.integer({ min: 1, max: 5_000 }), fc.option(fc.nat(9_000), { nil: undefined })),
-    { minLength: 1, maxLength: 60 },
-  );
-
   test('may cost no less in all than the batch might, cut by tokens or by cost, counted or not, again and again', () => {
     fc.assert(
       fc.property(
@@ -174,16 +166,7 @@ describe('what is cut', () => {
         fc.option(fc.integer({ min: 1, max: 100_000 }), { nil: undefined }),
         fc.array(fc.tuple(fc.boolean(), fc.integer({ min: 1, max: 20_000 })), { minLength: 1, maxLength: 3 }),
         (requests, tokens, cuts) => {
-          const entries = new ManifestEntries();
-          for (const [index, [length, limit]] of requests.entries())
-            entries.push({
-              line: index + 1,
-              offset: index * 10_000,
-              length,
-              tried: withOutputLimit(0, limit),
-              hash0: index,
-              hash1: 7,
-            });
+          const entries = entriesOf(requests);
           const whole: Part = { entries, ...(tokens === undefined ? {} : { tokens }) };
           let parts = [whole];
           for (const [byTokens, most] of cuts) {

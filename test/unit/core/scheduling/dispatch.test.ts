@@ -7,11 +7,11 @@ import type { BatchRecord } from '../../../../src/core/model/batch.ts';
 import { Prices } from '../../../../src/core/pricing/prices.ts';
 import { type DispatchDeps, dispatch } from '../../../../src/core/scheduling/dispatch.ts';
 import { budgetsOf, createTurnsOf, tokensLedgerOf } from '../../../../src/core/scheduling/scopes.ts';
-import { batchOf } from '../../../support/contracts/job-store.suite.ts';
 import { MemoryJobs } from '../../../support/memory/jobs.ts';
 import { MemoryOutbox } from '../../../support/memory/outbox.ts';
 import { MemoryQuota } from '../../../support/memory/quota.ts';
 import { MemorySuspensions } from '../../../support/memory/suspensions.ts';
+import { batchOf } from '../../../support/records.ts';
 import { BATCH_ONLY } from '../../../support/routes.ts';
 import { expectListedEvents, noTelemetry } from '../../../support/telemetry.ts';
 

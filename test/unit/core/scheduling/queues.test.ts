@@ -1,29 +1,18 @@
 /** In which order waiting batches have their turn, whatever room there is. */
+
 import { expect, test } from 'vitest';
 import type { BatchRecord } from '../../../../src/core/model/batch.ts';
 import { batchIdOf } from '../../../../src/core/model/batch-id.ts';
 import { nextQueue, queuesOf } from '../../../../src/core/scheduling/queues.ts';
 import { tokensLedgerOf } from '../../../../src/core/scheduling/scopes.ts';
+import { batchOf } from '../../../support/records.ts';
 
 const NOW = 1_790_000_000_000;
 const MODEL = 'gpt-5-nano';
 
 function batch(jobId: string, round: number, place: number, changes: Partial<BatchRecord> = {}): BatchRecord {
-  return {
-    v: 1,
-    jobId,
-    batchId: batchIdOf(round, place),
-    round,
-    state: 'planned',
-    endpoint: '/v1/responses',
-    model: MODEL,
-    manifestKey: 'work/m',
-    requests: 10,
-    bytes: 400,
-    createdAt: NOW,
-    updatedAt: NOW,
-    ...changes,
-  };
+  const at = { batchId: batchIdOf(round, place), round };
+  return batchOf(jobId, place, { ...at, model: MODEL, requests: 10, bytes: 400, ...changes });
 }
 
 type Held = Parameters<typeof queuesOf>[1];

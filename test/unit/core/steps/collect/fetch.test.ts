@@ -11,7 +11,7 @@ import { chunkSizesArbitrary, collectBytes, cut } from '../../../../support/byte
 import { MemoryJobs } from '../../../../support/memory/jobs.ts';
 import { MemoryObjects } from '../../../../support/memory/objects.ts';
 import { BUCKET } from '../../../../support/memory-store.ts';
-import { batchWrite, remoteOf } from '../../../../support/records.ts';
+import { batchOf, batchWrite, remoteOf } from '../../../../support/records.ts';
 import { expectListedEvents, noTelemetry } from '../../../../support/telemetry.ts';
 
 expectListedEvents(import.meta.filename);
@@ -19,21 +19,11 @@ expectListedEvents(import.meta.filename);
 const NOW = 1_790_000_000_000;
 const HOLDER = 'holder';
 const FOREVER = { remainingMs: () => 900_000 };
-const BATCH: BatchRecord = {
-  v: 1,
-  jobId: 'c0ffee00c0ffee00c0ffee00c0ffee00',
-  batchId: '0-00000',
-  round: 0,
+const BATCH = batchOf('c0ffee00c0ffee00c0ffee00c0ffee00', 0, {
   state: 'ended',
-  endpoint: '/v1/responses',
-  model: 'gpt-5-nano',
-  manifestKey: 'work/manifest',
   requests: 1,
-  bytes: 1,
-  createdAt: NOW,
-  updatedAt: NOW,
   remote: remoteOf({ outputFileId: 'file-output', errorFileId: 'file-error' }),
-};
+});
 
 /** What a download does: how many bytes come before it breaks off; `undefined`: all. */
 type Download = number | undefined;

@@ -1,17 +1,13 @@
 /** Results that come late, and files that hold less than they should: nothing is bought twice, and nothing waits for long. */
 
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { FaultRule } from '../../../../../local/openai-emulator/faults.ts';
 import { MINUTE_MS, SECOND_MS } from '../../../../../src/contract/time.ts';
 import type { BatchRecord } from '../../../../../src/core/model/batch.ts';
 import { nextLookMs } from '../../../../../src/core/steps/collect/late-results.ts';
-import {
-  chatLine,
-  type Pipeline,
-  type PipelineOptions,
-  startPipeline,
-} from '../../../../support/pipeline.ts';
+import { chatLine, type Pipeline, type PipelineOptions } from '../../../../support/pipeline.ts';
 import { expectListedEvents } from '../../../../support/telemetry.ts';
+import { startTestPipeline } from '../../../../support/test-pipeline.ts';
 
 expectListedEvents(import.meta.filename);
 
@@ -19,15 +15,10 @@ const KEY = 'input/a.jsonl';
 const REQUESTS = 20;
 const TEXT = Array.from({ length: REQUESTS }, (_, index) => chatLine(`r${index}`)).join('\n');
 
-const running: Pipeline[] = [];
-afterEach(async () => {
-  for (const started of running.splice(0)) await started.stop();
-});
-
 /** A pipeline with what its calls of OpenAI were, and when they were made. */
 async function start(rules: readonly FaultRule[], options: PipelineOptions = {}) {
   const calls: { name: string; at: number }[] = [];
-  const p: Pipeline = await startPipeline({
+  const p: Pipeline = await startTestPipeline({
     ...options,
     emulator: { faults: rules },
     intercept: async (name, effect) => {
@@ -35,7 +26,6 @@ async function start(rules: readonly FaultRule[], options: PipelineOptions = {})
       return effect();
     },
   });
-  running.push(p);
   return { p, countOf: (name: string) => calls.filter((call) => call.name === name).length };
 }
 
@@ -188,14 +178,13 @@ describe('looks', () => {
 });
 
 test('a batch that OpenAI cannot be asked for ends in the end; what its files lack is not run again', async () => {
-  const p = await startPipeline({
+  const p = await startTestPipeline({
     emulator: { faults: [{ match: { custom_id: '^r[12]$' }, effect: { kind: 'line.missing' } }] },
     intercept: (call, effect) => {
       if (call === 'batches.getBatch') throw new Error('500');
       return effect();
     },
   });
-  running.push(p);
   await p.drop(KEY, TEXT);
   await p.run(48);
   expect(await p.receipt(KEY)).toMatchObject({

@@ -3,8 +3,7 @@ import { expect, test } from 'vitest';
 import { LeasedBatch } from '../../../../../src/core/lifecycle/leased.ts';
 import type { BatchRecord } from '../../../../../src/core/model/batch.ts';
 import { sendAgain } from '../../../../../src/core/steps/collect/send-again.ts';
-import { batchOf } from '../../../../support/contracts/job-store.suite.ts';
-import { attemptOf, endingOf, remoteOf } from '../../../../support/records.ts';
+import { attemptOf, batchOf, endingOf, remoteOf } from '../../../../support/records.ts';
 import { noTelemetry } from '../../../../support/telemetry.ts';
 
 const NOW = 1_000;

@@ -2,7 +2,7 @@
 
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { Defaults } from '../../../../../src/contract/line-defaults.ts';
 import { settingsSchema } from '../../../../../src/contract/settings.ts';
 import { jobIdOf } from '../../../../../src/core/model/job-id.ts';
@@ -10,9 +10,10 @@ import { MAX_LINE_BYTES } from '../../../../../src/core/model/limits.ts';
 import { checkFilledIn, fillIn } from '../../../../../src/core/steps/ingest/fill-in.ts';
 import { OPENAI_RULES } from '../../../../../src/providers/openai/rules.ts';
 import { BUCKET } from '../../../../support/memory-store.ts';
-import { type Pipeline, type PipelineOptions, startPipeline } from '../../../../support/pipeline.ts';
+import type { Pipeline, PipelineOptions } from '../../../../support/pipeline.ts';
 import { propertyRuns } from '../../../../support/property-runs.ts';
 import { BATCH_ONLY } from '../../../../support/routes.ts';
+import { startTestPipeline } from '../../../../support/test-pipeline.ts';
 
 const DEFAULTS: Defaults = {
   method: 'POST',
@@ -102,16 +103,11 @@ describe('filling in', () => {
 });
 
 describe('a route with defaults', () => {
-  const running: Pipeline[] = [];
-  afterEach(async () => {
-    for (const started of running.splice(0)) await started.stop();
-  });
   async function start(options: PipelineOptions = {}): Promise<Pipeline> {
     const settings = settingsSchema.parse({
       routes: [{ ...BATCH_ONLY, name: 'short', prefix: 'input/', maxRounds: 1, defaults: DEFAULTS }],
     });
-    const p = await startPipeline({ settings, limits: { requests: 2 }, ...options });
-    running.push(p);
+    const p = await startTestPipeline({ settings, limits: { requests: 2 }, ...options });
     return p;
   }
   const short = (id: string): string =>

@@ -6,10 +6,10 @@ import { defaultSettings } from '../../../../../src/contract/settings.ts';
 import { MINUTE_MS } from '../../../../../src/contract/time.ts';
 import { LateSweep } from '../../../../../src/core/steps/poll/late-sweep.ts';
 import { POLL_LEASE } from '../../../../../src/core/steps/poll/sweep.ts';
-import { batchOf } from '../../../../support/contracts/job-store.suite.ts';
 import { MemoryJobs } from '../../../../support/memory/jobs.ts';
 import { MemoryOutbox } from '../../../../support/memory/outbox.ts';
 import { MemoryQuota } from '../../../../support/memory/quota.ts';
+import { batchOf } from '../../../../support/records.ts';
 import { expectListedEvents, telemetryTo } from '../../../../support/telemetry.ts';
 
 expectListedEvents(import.meta.filename);

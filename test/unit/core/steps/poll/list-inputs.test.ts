@@ -8,7 +8,6 @@ import { jobIdOf } from '../../../../../src/core/model/job-id.ts';
 import type { ObjectHead } from '../../../../../src/core/model/objects.ts';
 import { listInputs } from '../../../../../src/core/steps/poll/list-inputs.ts';
 import { poll } from '../../../../../src/core/steps/poll/poll.ts';
-import { jobOf } from '../../../../support/contracts/job-store.suite.ts';
 import { MemoryJobs } from '../../../../support/memory/jobs.ts';
 import { MemoryListing } from '../../../../support/memory/listing.ts';
 import { MemoryObjects } from '../../../../support/memory/objects.ts';
@@ -16,6 +15,7 @@ import { MemoryOutbox } from '../../../../support/memory/outbox.ts';
 import { MemoryOwners } from '../../../../support/memory/owners.ts';
 import { chatLine, startPipeline } from '../../../../support/pipeline.ts';
 import { propertyRuns } from '../../../../support/property-runs.ts';
+import { jobOf } from '../../../../support/records.ts';
 import { BATCH_ONLY } from '../../../../support/routes.ts';
 import { expectListedEvents, noTelemetry } from '../../../../support/telemetry.ts';
 

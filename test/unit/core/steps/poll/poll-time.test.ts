@@ -8,7 +8,6 @@ import type { BatchApi } from '../../../../../src/core/ports/provider.ts';
 import { Prices } from '../../../../../src/core/pricing/prices.ts';
 import { type PollDeps, poll } from '../../../../../src/core/steps/poll/poll.ts';
 import { OPENAI_RULES } from '../../../../../src/providers/openai/rules.ts';
-import { batchOf } from '../../../../support/contracts/job-store.suite.ts';
 import { MemoryBatches } from '../../../../support/memory/batches.ts';
 import { noHeartbeat } from '../../../../support/memory/heartbeat.ts';
 import { MemoryJobs } from '../../../../support/memory/jobs.ts';
@@ -18,6 +17,7 @@ import { MemoryOutbox } from '../../../../support/memory/outbox.ts';
 import { MemoryOwners } from '../../../../support/memory/owners.ts';
 import { MemoryQuota } from '../../../../support/memory/quota.ts';
 import { MemorySuspensions } from '../../../../support/memory/suspensions.ts';
+import { batchOf } from '../../../../support/records.ts';
 import { expectListedEvents, noTelemetry } from '../../../../support/telemetry.ts';
 
 expectListedEvents(import.meta.filename);

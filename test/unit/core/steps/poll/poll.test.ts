@@ -17,7 +17,7 @@ import { MemoryOutbox } from '../../../../support/memory/outbox.ts';
 import { MemoryOwners } from '../../../../support/memory/owners.ts';
 import { MemoryQuota } from '../../../../support/memory/quota.ts';
 import { MemorySuspensions } from '../../../../support/memory/suspensions.ts';
-import { remoteOf } from '../../../../support/records.ts';
+import { batchOf, remoteOf } from '../../../../support/records.ts';
 import { noTelemetry } from '../../../../support/telemetry.ts';
 
 const JOB_ID = 'job';
@@ -81,21 +81,15 @@ function start() {
         endpoint: '/v1/responses',
         metadata: {},
       });
-      const batch: BatchRecord = {
-        v: 1,
-        jobId: JOB_ID,
-        batchId: batchIdOf(0, made++),
-        round: 0,
+      const batch = batchOf(JOB_ID, made++, {
         state: 'submitted',
-        endpoint: '/v1/responses',
         model: 'gpt-5-nano',
-        manifestKey: 'work/m',
         requests: 1_000,
         bytes: 1_000,
         createdAt: now,
         updatedAt: now,
         remote: { openaiBatchId: remote.id, submittedAt: now, status: 'validating', statusAt: now },
-      };
+      });
       if (isOurs) await jobs.createBatch(batch);
       return batch;
     },
