@@ -31,7 +31,7 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
   ],
   'test/parts/pipeline/failed-batch.test.ts': ['src/core/lifecycle/resume.ts'],
   'test/parts/pipeline/files-of-creates.test.ts': ['src/providers/openai/refusals.ts'],
-  'test/parts/pipeline/lost.test.ts': ['src/core/steps/poll/lost.ts'],
+  'test/parts/pipeline/lost.test.ts': ['src/core/lifecycle/lost.ts', 'src/core/steps/poll/turn-of.ts'],
   'test/parts/pipeline/outcomes.test.ts': [
     'src/core/steps/submit/intent.ts',
     'src/core/steps/collect/last-resort.ts',
@@ -143,7 +143,10 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
     'src/core/steps/ingest/spool.ts',
   ],
   'test/unit/core/steps/poll/late-sweep.test.ts': ['src/core/steps/poll/sweep.ts'],
-  'test/unit/core/steps/poll/poll.test.ts': ['src/core/steps/poll/reconcile.ts'],
+  'test/unit/core/steps/poll/poll.test.ts': [
+    'src/core/scheduling/observe-batch.ts',
+    'src/core/steps/poll/reconcile.ts',
+  ],
   'test/unit/core/steps/submit/look-up.test.ts': ['src/core/steps/submit/attempts.ts'],
   'test/unit/core/steps/submit/submit.test.ts': ['src/core/steps/submit/young-file.ts'],
   'test/unit/providers/openai/endpoints/answer-size.test.ts': ['src/core/model/predicted-output.ts'],

@@ -5,33 +5,29 @@
 
 import type { Settings } from '../../../contract/settings.ts';
 import { KeyUnusableError } from '../../base/errors.ts';
-import { ownText, reasonOf, serviceCode } from '../../base/own-text.ts';
-import { toEnded, toSeen } from '../../lifecycle/batch-transitions.ts';
-import { cancelAtOpenAI } from '../../lifecycle/cancel.ts';
-import { startOf } from '../../lifecycle/executed.ts';
+import { ownText, reasonOf } from '../../base/own-text.ts';
 import { whileLeased } from '../../lifecycle/lease.ts';
+import { unreachable } from '../../lifecycle/lost.ts';
 import { isPast } from '../../lifecycle/pages.ts';
 import { CLOCK_SKEW_MS, partOf } from '../../lifecycle/time-limits.ts';
-import { apiKeyOf, type BatchLevelError, type BatchRecord, isTerminal } from '../../model/batch.ts';
+import { apiKeyOf, type BatchRecord } from '../../model/batch.ts';
 import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
 import type { Inputs, ObjectStore, OwnersStore, WorkFiles } from '../../ports/objects.ts';
 import type { Outbox } from '../../ports/outbox.ts';
-import type { BatchService, ByKey, RemoteBatch } from '../../ports/provider.ts';
+import type { BatchService, ByKey } from '../../ports/provider.ts';
 import type { CommonRules } from '../../ports/provider-rules.ts';
 import type { QuotaStore, SuspensionStore } from '../../ports/quota.ts';
 import type { JobStore, ListingStore } from '../../ports/records.ts';
 import type { Telemetry } from '../../ports/telemetry.ts';
 import type { Prices } from '../../pricing/prices.ts';
-import { configuredFor } from '../../scheduling/admit.ts';
 import { dispatch, healReservations } from '../../scheduling/dispatch.ts';
-import { tokensLedgerOf } from '../../scheduling/scopes.ts';
+import { observeBatch } from '../../scheduling/observe-batch.ts';
 import { stepDown } from '../../scheduling/step-down.ts';
-import { lessonOfAcceptance } from '../../scheduling/token-limit.ts';
 import { cleanWork } from './clean-work.ts';
 import { listInputs } from './list-inputs.ts';
-import { lost, remedyFor, turnOf, unreachable } from './lost.ts';
 import { type ReconcileDeps, reconcile } from './reconcile.ts';
 import { attempt, POLL_LEASE, sweep } from './sweep.ts';
+import { turnOf } from './turn-of.ts';
 
 type Batches = Pick<BatchService, 'getBatch' | 'cancelBatch' | 'listBatches' | 'listFiles' | 'deleteFile'>;
 
@@ -59,13 +55,6 @@ export interface PollDeps extends ReconcileDeps {
 
 /** Batches asked for one by one in a run, for those that no page showed; each key has its share of them. */
 const MAX_SINGLE_READS = 100;
-/** A batch's record must fit a table item of 400 KB; lines beyond these show themselves in the next round. */
-const MAX_ERRORS = 500;
-const MAX_ERROR_CHARS = 200;
-/** Of all of them, as JSON in UTF-8: what has a byte for each character is less. */
-const MAX_ERRORS_BYTES = 200_000;
-/** Share of a batch's requests by which its recorded progress may be behind. */
-const PROGRESS_STEP = 0.05;
 /**
  * How long the lease of a poll that died keeps the next ones away (ms). Shorter than a worker's: two polls at once do
  * no harm, they only do the work twice.
@@ -180,7 +169,7 @@ async function readWithKey(
     await attempt(failures, async () => {
       const remote = await api.getBatch(batch.remote!.openaiBatchId, batch.attempt?.keyVersion);
       if (remote === undefined) await unreachable(deps, batch, deps.settings.stuck);
-      else await record(deps, batch, remote);
+      else await observeBatch(deps, batch, remote);
     });
   }
 }
@@ -215,7 +204,7 @@ async function readPages(
         const batch = live.get(remote.id);
         if (batch === undefined) continue;
         live.delete(remote.id);
-        await attempt(failures, () => record(deps, batch, remote));
+        await attempt(failures, () => observeBatch(deps, batch, remote));
       }
       // Newest first is practice, not promise: stop early only at a page that is too old from end to end.
       if (isPast(page.batches, oldest - CLOCK_SKEW_MS) || page.next === undefined) break;
@@ -231,113 +220,4 @@ async function readPages(
     deps.telemetry.record('version.refused', { keyVersion, reason: reasonOf(error) });
   }
   return usedVersion;
-}
-
-async function record(deps: PollDeps, batch: BatchRecord, remote: RemoteBatch): Promise<void> {
-  const { jobId, batchId } = batch;
-  const { status } = remote;
-  const errors = remote.errors === undefined ? undefined : recordedErrors(remote.errors);
-  const now = deps.ambient.now();
-  const startedAt = startOf(batch, remote, now);
-  // A batch that was looked up after its create may never have been seen while it was validated.
-  const hasBegun = batch.remote?.startedAt === undefined && startedAt !== undefined;
-  const isValidated = batch.remote?.status === 'validating' && status !== 'validating' && status !== 'failed';
-  if (hasBegun || isValidated) await learnAcceptance(deps, batch);
-  if (!isTerminal(status)) {
-    await recordLive(deps, batch, remote, startedAt);
-    return;
-  }
-  const ended = toEnded(batch, remote, { startedAt, errors }, now);
-  if ((await deps.jobs.moveBatch(batch, ended, now)) === undefined) return;
-  const { rawStatus } = remote;
-  deps.telemetry.record('batch.ended', {
-    jobId,
-    batchId,
-    openaiBatchId: remote.id,
-    status,
-    rawStatus: rawStatus && serviceCode(rawStatus),
-  });
-  // What was refused for lack of room gives its tokens back once collect has learned from it: until then, no other
-  // one tries.
-  const isRefused = errors?.some((error) => deps.rules.errors.batchErrorKindOf(error) === 'no_room') ?? false;
-  if (batch.admission?.reservation !== undefined && !isRefused)
-    await deps.quota.giveBackTokens(batch.admission?.reservation, now);
-  await deps.outbox.collect({ v: 1, jobId, batchId });
-}
-
-/** As many of the errors, and as much of each, as a record has room for. */
-function recordedErrors(errors: readonly BatchLevelError[]): BatchLevelError[] {
-  const recorded: BatchLevelError[] = [];
-  let bytes = 0;
-  for (const { code, message, param, line } of errors.slice(0, MAX_ERRORS)) {
-    const error: BatchLevelError = {
-      code: beginningOf(code),
-      message: beginningOf(message),
-      ...(param === undefined ? {} : { param: beginningOf(param) }),
-      ...(line === undefined ? {} : { line }),
-    };
-    bytes += Buffer.byteLength(JSON.stringify(error));
-    if (bytes > MAX_ERRORS_BYTES) break;
-    recorded.push(error);
-  }
-  return recorded;
-}
-
-/** Without the half of a character that is cut in two, which is no UTF-8. */
-function beginningOf(text: string): string {
-  return text.slice(0, MAX_ERROR_CHARS).toWellFormed();
-}
-
-/** Notes how far a batch is, and does what it takes to bring it to an end. */
-async function recordLive(
-  deps: PollDeps,
-  batch: BatchRecord,
-  remote: RemoteBatch,
-  startedAt: number | undefined,
-): Promise<void> {
-  const now = deps.ambient.now();
-  const { status, progress } = remote;
-  const remedy = remedyFor(batch.remote!, remote, deps.settings.stuck, now);
-  if (remedy === 'lost') return lost(deps, batch);
-  const same =
-    status === batch.remote?.status &&
-    startedAt === batch.remote?.startedAt &&
-    !hasMoved(batch.remote?.progress, progress) &&
-    batch.remote?.unreachableSince === undefined &&
-    batch.hold === undefined;
-  const isStuck = remedy === 'cancel' && batch.stop?.cancelRequestedAt === undefined;
-  if (!same || isStuck)
-    await deps.jobs.moveBatch(batch, toSeen(batch, remote, { startedAt, isStuck }, now), now);
-  if (isStuck)
-    deps.telemetry.record('batch.stuck', {
-      jobId: batch.jobId,
-      batchId: batch.batchId,
-      openaiBatchId: remote.id,
-      status,
-    });
-  if (isStuck || batch.stop?.cancelRequestedAt !== undefined) await cancelAtOpenAI(deps, batch, remote);
-}
-
-type Progress = NonNullable<BatchRecord['remote']>['progress'];
-
-/**
- * Whether progress is worth a write: with thousands of batches, writing each step of each would be most of all
- * writes.
- */
-function hasMoved(known: Progress, now: Progress): boolean {
-  if (known === undefined || now === undefined || known.total !== now.total) return known !== now;
-  const steps = [now.completed - known.completed, now.failed - known.failed];
-  return steps.some((step) => step !== 0 && Math.abs(step) >= now.total * PROGRESS_STEP);
-}
-
-/** OpenAI checks a batch's tokens while it validates; what gets past that had room. */
-async function learnAcceptance(deps: PollDeps, batch: BatchRecord): Promise<void> {
-  const now = deps.ambient.now();
-  const { model } = batch;
-  const configured = configuredFor(deps.settings.quota, model);
-  await deps.quota.changeLedger(
-    tokensLedgerOf(batch),
-    (ledger) => lessonOfAcceptance(ledger, batch, configured, now),
-    now,
-  );
 }

@@ -4,16 +4,16 @@
  * ended.
  */
 
-import type { BatchMessage } from '../../../contract/messages.ts';
-import type { StuckLimits } from '../../../contract/settings.ts';
-import { HOUR_MS } from '../../../contract/time.ts';
-import { toHeld, toLost, toUnreachable } from '../../lifecycle/batch-transitions.ts';
-import { COMPLETION_WINDOW_MS } from '../../lifecycle/time-limits.ts';
-import type { BatchRecord } from '../../model/batch.ts';
-import type { Ambient } from '../../ports/ambient.ts';
-import type { RemoteBatch } from '../../ports/provider.ts';
-import type { JobStore } from '../../ports/records.ts';
-import type { Telemetry } from '../../ports/telemetry.ts';
+import type { BatchMessage } from '../../contract/messages.ts';
+import type { StuckLimits } from '../../contract/settings.ts';
+import { HOUR_MS } from '../../contract/time.ts';
+import type { BatchRecord } from '../model/batch.ts';
+import type { Ambient } from '../ports/ambient.ts';
+import type { RemoteBatch } from '../ports/provider.ts';
+import type { JobStore } from '../ports/records.ts';
+import type { Telemetry } from '../ports/telemetry.ts';
+import { toHeld, toLost, toUnreachable } from './batch-transitions.ts';
+import { COMPLETION_WINDOW_MS } from './time-limits.ts';
 
 /** What a batch that is not ended needs. */
 export type Remedy =
@@ -86,16 +86,4 @@ export async function lost(deps: LostDeps, batch: BatchRecord): Promise<void> {
   if ((await deps.jobs.moveBatch(batch, toLost(batch, now), now)) === undefined) return;
   deps.telemetry.record('batch.abandoned', { jobId, batchId, openaiBatchId });
   await deps.outbox.collect({ v: 1, jobId, batchId });
-}
-
-/**
- * Which of the batches that no page shows are asked for in this run: all of them get their turn, however many there
- * are.
- * @param turn grows by one from run to run.
- */
-export function turnOf<Item>(items: readonly Item[], most: number, turn: number): Item[] {
-  if (items.length === 0) return [];
-  // Where all have their turn, each is the first one once.
-  const start = (turn * (most >= items.length ? 1 : most)) % items.length;
-  return [...items.slice(start), ...items.slice(0, start)].slice(0, most);
 }
