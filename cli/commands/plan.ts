@@ -325,14 +325,14 @@ class WholePlan {
     return savings.length === 0 ? undefined : savings.reduce((sum, saving) => sum + saving, 0n);
   }
 
-  #usdOf(group: GroupForecast): Record<Tier, object | null> {
+  #usdOf(group: GroupForecast): Record<string, object | null> {
     const usd = (tier: Tier): object | null => {
       const cost = costOfGroup(this.#prices, group, tier, this.#at, OPENAI_RULES);
       if (cost === undefined) return null;
       const { input, output, longExtra } = cost;
       return { input: toUsd(input), outputAtMost: toUsd(output), longExtra: toUsd(longExtra) };
     };
-    return { batch: usd('batch'), flex: usd('flex'), standard: usd('standard') };
+    return Object.fromEntries(TIERS.map((tier) => [tier, usd(tier)]));
   }
 
   #recommendation(): Recommendation {

@@ -7,11 +7,35 @@ import { prefixSchema, resultPrefixesSchema } from './layout.ts';
 import { defaultsSchema } from './line-defaults.ts';
 import { notifySchema } from './notify.ts';
 import { onlyFields } from './only-fields.ts';
-import { DAY_MS } from './time.ts';
+import { DAY_MS, HOUR_MS } from './time.ts';
 
-/** OpenAI's service tiers that requests can be sent in, the cheapest and slowest first. */
-export const TIERS = ['batch', 'flex', 'standard'] as const;
+/**
+ * In what requests can be sent, the cheapest and slowest first: OpenAI's service tiers, and the completion windows of its
+ * background mode.
+ */
+export const TIERS = ['batch', 'flex', 'background-8h', 'background-2h', 'standard'] as const;
 export type Tier = (typeof TIERS)[number];
+
+/**
+ * Within which time OpenAI aims to answer after it has accepted a request: a target, not a promise. Source: guide
+ * "Background mode" (2026-11), `background_options.completion_window`.
+ */
+const WINDOWS_MS = {
+  'background-8h': 8 * HOUR_MS,
+  'background-2h': 2 * HOUR_MS,
+} as const satisfies Partial<Record<Tier, number>>;
+/** A tier that is a completion window of OpenAI's background mode. */
+export type WindowTier = keyof typeof WINDOWS_MS;
+
+/** Whether requests of a tier are made in the background, and fetched when they are done. */
+export function isWindowTier(tier: Tier): tier is WindowTier {
+  return tier in WINDOWS_MS;
+}
+
+/** How long requests of a tier are given after they were created, in ms; 0: a call answers at once. */
+export function windowMs(tier: Tier): number {
+  return isWindowTier(tier) ? WINDOWS_MS[tier] : 0;
+}
 
 /** Far beyond the 24 hours of a batch: a longer deadline gives nothing that no deadline would not give. */
 const MAX_DEADLINE_MS = 14 * DAY_MS;
@@ -27,8 +51,7 @@ const deadlineSchema = z.string(refuseDeadline).refine((text) => {
   return ms !== undefined && ms <= MAX_DEADLINE_MS;
 }, refuseDeadline);
 
-const TIERS_EXPECTED =
-  'tiers are a list of one or more of "batch", "flex" and "standard", such as ["batch", "flex"]';
+const TIERS_EXPECTED = `tiers are a list of one or more of ${TIERS.join(', ')}, such as ["batch", "standard"]`;
 
 const ROUNDS = 'maxRounds is a whole number from 1 to 10';
 
@@ -122,7 +145,7 @@ const routeFields = onlyFields({
    * several tiers need a `deadline`.
    */
   tiers: z
-    .array(z.enum(TIERS, 'a tier is "batch", "flex" or "standard"'), TIERS_EXPECTED)
+    .array(z.enum(TIERS, `a tier is one of ${TIERS.join(', ')}`), TIERS_EXPECTED)
     .min(1, TIERS_EXPECTED)
     .refine(
       (tiers) =>

@@ -5,6 +5,7 @@ import { HOUR_MS } from '../../contract/time.ts';
 import type { Picodollars } from '../base/money.ts';
 import type { ProviderRules } from '../ports/provider-rules.ts';
 import { costAt, type Prices } from '../pricing/prices.ts';
+import { isServed } from '../scheduling/ladder.ts';
 import type { GroupForecast } from './file-forecast.ts';
 import type { PrefixReport } from './prefixes.ts';
 
@@ -26,7 +27,7 @@ export function costOfGroup(
   { endpoints }: Pick<ProviderRules, 'endpoints'>,
 ): TierCost | undefined {
   const { model, long } = group;
-  if (tier === 'flex' && !endpoints.get(group.endpoint)?.hasFlex) return undefined;
+  if (!isServed(tier, endpoints.get(group.endpoint))) return undefined;
   const short = prices.ratesOf({ model, tier, at, isLong: false });
   const forLong = long.requests === 0 ? short : prices.ratesOf({ model, tier, at, isLong: true });
   if (short === undefined || forLong === undefined) return undefined;

@@ -19,6 +19,8 @@ const billSchema = z.object({
   tiers: z.object({
     batch: z.exactOptional(tierBillSchema),
     flex: z.exactOptional(tierBillSchema),
+    'background-8h': z.exactOptional(tierBillSchema),
+    'background-2h': z.exactOptional(tierBillSchema),
     standard: z.exactOptional(tierBillSchema),
     priority: z.exactOptional(tierBillSchema),
   } satisfies Record<PricedTier, z.ZodType>),

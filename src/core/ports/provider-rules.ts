@@ -39,6 +39,8 @@ export interface EndpointRules {
   url: string;
   /** Whether it has a flex tier. */
   hasFlex: boolean;
+  /** Whether it has the completion windows of background mode. */
+  hasBackground: boolean;
   /** Whether beginnings of its prompts are cached, so that a `prompt_cache_key` helps. */
   hasPromptCache: boolean;
   /**

@@ -5,6 +5,7 @@
  * from a file.
  */
 
+import { isWindowTier } from '../../contract/route.ts';
 import type { Picodollars } from '../base/money.ts';
 import type { ManifestEntries, ManifestEntry } from '../files/manifest.ts';
 import type { BatchRecord } from '../model/batch.ts';
@@ -147,11 +148,12 @@ function inputAtMost({
 
 /**
  * Those of long requests if one may be long; where these have none, OpenAI does not run them. Where a model has no flex
- * price, those of standard: OpenAI refuses it in flex, or it is new there.
+ * price, those of standard: OpenAI refuses it in flex, or it is new there. Those of standard for background windows, too:
+ * what OpenAI bills when a window is missed is not established.
  */
 function ratesFor(batch: Bounded, prices: Prices, at: number): Rates | undefined {
   const { model, tier = 'batch', bytes, longestBytes = bytes } = batch;
-  const question = { model, tier, at };
+  const question = { model, tier: isWindowTier(tier) ? 'standard' : tier, at } as const;
   const isLong = longestBytes / MIN_BYTES_PER_TOKEN > SHORT_CONTEXT_TOKENS;
   const rates =
     (isLong ? prices.ratesOf({ ...question, isLong }) : undefined) ??

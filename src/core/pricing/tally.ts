@@ -157,7 +157,9 @@ export class Tally {
     const cost =
       this.#prices.costOf(usage, { ...question, model: answered }) ??
       this.#prices.costOf(usage, { ...question, model: this.#batch.model });
-    return cost === undefined && tier === 'flex' ? this.#costOf(usage, answered, 'standard') : cost;
+    return cost === undefined && (tier === 'flex' || tier === 'background-8h' || tier === 'background-2h')
+      ? this.#costOf(usage, answered, 'standard')
+      : cost;
   }
 }
 

@@ -8,7 +8,7 @@
  */
 
 import { readDuration } from '../../contract/durations.ts';
-import type { Route, Tier } from '../../contract/route.ts';
+import { isWindowTier, type Route, type Tier, windowMs } from '../../contract/route.ts';
 import { MINUTE_MS } from '../../contract/time.ts';
 import { type BatchRecord, type Ladder, tokensOf } from '../model/batch.ts';
 import type { Job } from '../model/job.ts';
@@ -36,13 +36,22 @@ const CANCEL_MS = 15 * 60_000;
 /** A batch that has less time than this before it would be cancelled is not begun. */
 const MIN_BATCH_MS = 30 * 60_000;
 
+/** Whether an endpoint has a tier: each has batch and standard. */
+export function isServed(
+  tier: Tier,
+  endpoint: Pick<EndpointRules, 'hasFlex' | 'hasBackground'> | undefined,
+): boolean {
+  if (tier === 'flex') return endpoint?.hasFlex === true;
+  return !isWindowTier(tier) || endpoint?.hasBackground === true;
+}
+
 /** In which tiers a request of this route may go to this endpoint; `undefined`: in none. */
 export function ladderOf(
   route: Pick<Route, 'tiers' | 'deadline'>,
-  endpoint: Pick<EndpointRules, 'hasFlex'> | undefined,
+  endpoint: Pick<EndpointRules, 'hasFlex' | 'hasBackground'> | undefined,
   droppedAt: number,
 ): Ladder | undefined {
-  const tiers = route.tiers.filter((tier) => tier !== 'flex' || endpoint?.hasFlex);
+  const tiers = route.tiers.filter((tier) => isServed(tier, endpoint));
   if (tiers.length === 0) return undefined;
   const deadlineMs = route.deadline === undefined ? undefined : readDuration(route.deadline);
   return { tiers, ...(deadlineMs === undefined ? {} : { deadlineAt: droppedAt + deadlineMs }) };
@@ -50,11 +59,14 @@ export function ladderOf(
 
 /** For requests that {@link ladderOf} has no tier for. */
 function tierNotOffered(endpoints: ProviderRules['endpoints']): StatedError {
-  const withFlex = [...endpoints.values()].filter(({ hasFlex }) => hasFlex).map(({ url }) => url);
-  const offered = withFlex.length === 0 ? 'no endpoint' : withFlex.join(' and ');
+  const urlsWith = (tier: Tier): string =>
+    [...endpoints.values()]
+      .filter((endpoint) => isServed(tier, endpoint))
+      .map(({ url }) => url)
+      .join(' and ') || 'no endpoint';
   return {
     code: TIER_NOT_OFFERED,
-    message: `No tier of the route serves this endpoint; flex is offered for ${offered}.`,
+    message: `No tier of the route serves this endpoint; flex is offered for ${urlsWith('flex')}, background windows for ${urlsWith('background-8h')}.`,
   };
 }
 
@@ -109,7 +121,9 @@ function stepDown({ ladder, tier, work, paceOf, now }: StepQuestion, toLeaveBatc
   if (deadlineAt === undefined) return tiers[at]!;
   const left = deadlineAt - now;
   for (; at < tiers.length - 1; at++) {
-    const below = tiers.slice(at + 1).reduce((sum, next) => sum + needMs(work, paceOf(next)), 0);
+    const below = tiers
+      .slice(at + 1)
+      .reduce((sum, next) => sum + needMs(work, paceOf(next)) + windowMs(next), 0);
     if (left > below + (tiers[at] === 'batch' ? toLeaveBatchMs : 0)) break;
   }
   return tiers[at]!;

@@ -1,5 +1,5 @@
 /** Takes the batches of a job down the ladder when their time has come. */
-import type { Tier } from '../../contract/route.ts';
+import { TIERS, type Tier } from '../../contract/route.ts';
 import type { Settings } from '../../contract/settings.ts';
 import { toStopping, toTier, toWithdrawn } from '../lifecycle/batch-transitions.ts';
 import { type BatchRecord, tierOf } from '../model/batch.ts';
@@ -64,12 +64,14 @@ export async function readPaces(
   { apiKey, model }: Pick<BatchRecord, 'apiKey' | 'model'>,
 ): Promise<(tier: Tier) => Pace> {
   const most = callsAtATime(settings.quota);
-  const [flex, standard] = await Promise.all(
-    (['flex', 'standard'] as const).map(async (tier) =>
-      paceOf(await quota.getLedger(callsLedgerOf({ apiKey, model, tier })), most),
+  const paces = await Promise.all(
+    TIERS.filter((tier) => tier !== 'batch').map(
+      async (tier) =>
+        [tier, paceOf(await quota.getLedger(callsLedgerOf({ apiKey, model, tier })), most)] as const,
     ),
   );
-  return (tier) => (tier === 'flex' ? flex! : standard!);
+  const byTier = new Map<Tier, Pace>(paces);
+  return (tier) => byTier.get(tier)!;
 }
 
 /**

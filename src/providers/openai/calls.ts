@@ -4,12 +4,28 @@ import type { CallAnswer } from '../../core/ports/provider.ts';
 import type { CallRules } from '../../core/ports/provider-rules.ts';
 import { ENDPOINTS } from './endpoints/all.ts';
 
-/** `service_tier` of a call. Source: openai 7.55.0 `resources/responses/responses.ts`; `default` is standard. */
-const SERVICE_TIERS = { flex: 'flex', standard: 'default' } as const;
+/**
+ * What asks for a tier. Source: openai 7.59.0 `resources/responses/responses.ts`; `default` is standard, which background
+ * windows require.
+ */
+const TIER_MEMBERS = {
+  flex: [['service_tier', '"flex"']],
+  'background-8h': windowMembers('8h'),
+  'background-2h': windowMembers('2h'),
+  standard: [['service_tier', '"default"']],
+} as const satisfies Record<Exclude<Tier, 'batch'>, readonly (readonly [name: string, json: string])[]>;
 
-/** Endpoints without flex have no such parameter, and OpenAI refuses what it does not know. */
+function windowMembers(window: '8h' | '2h'): [name: string, json: string][] {
+  return [
+    ['service_tier', '"default"'],
+    ['background', 'true'],
+    ['background_options', JSON.stringify({ completion_window: window })],
+  ];
+}
+
+/** Endpoints without flex have no such parameters, and OpenAI refuses what it does not know. */
 function tierMembersOf(tier: Exclude<Tier, 'batch'>, endpoint: string): [name: string, json: string][] {
-  return ENDPOINTS.get(endpoint)?.hasFlex ? [['service_tier', JSON.stringify(SERVICE_TIERS[tier])]] : [];
+  return ENDPOINTS.get(endpoint)?.hasFlex ? TIER_MEMBERS[tier].map(([name, json]) => [name, json]) : [];
 }
 
 /** No room, not charged: 429 by OpenAI (guide "Flex processing"), 498 by Groq (docs, "Flex processing"). */

@@ -15,6 +15,7 @@ import type { EndpointRules, ProviderRules } from '../../../src/core/ports/provi
 const GENERATE: EndpointRules = {
   url: '/v2/generate',
   hasFlex: false,
+  hasBackground: false,
   hasPromptCache: false,
   readsInputs: false,
   outputLimitOf: ({ limit }) => (typeof limit === 'number' ? limit : undefined),

@@ -68,7 +68,7 @@ describe('settings as text', () => {
     [
       'an unknown tier',
       problemsOf({}, { tiers: ['cheap'] }),
-      /routes\.0\.tiers\.0: a tier is "batch", "flex" or "standard"; read "cheap"/,
+      /routes\.0\.tiers\.0: a tier is one of batch, flex, background-8h, background-2h, standard; read "cheap"/,
     ],
     ['no tiers', problemsOf({}, { tiers: undefined }), /routes\.0\.tiers: .*; read nothing/],
     [

@@ -233,7 +233,7 @@ describe('settings', () => {
     [
       'tiers in the wrong order',
       [route({ tiers: ['flex', 'batch'], deadline: '2h' })],
-      /in the order batch, flex, standard/,
+      /in the order batch, flex, background-8h, background-2h, standard/,
     ],
     ['a tier twice', [route({ tiers: ['flex', 'flex'], deadline: '2h' })], /named once each/],
     [

@@ -8,8 +8,9 @@
  * No call begins under a lease that is about to run out.
  */
 import type { BatchMessage } from '../../../contract/messages.ts';
+import { isWindowTier } from '../../../contract/route.ts';
 import { LeasedBatch } from '../../lifecycle/leased.ts';
-import { isSlice } from '../../model/batch.ts';
+import { isSlice, tierOf } from '../../model/batch.ts';
 import type { CallDeps } from './deps.ts';
 import { Slice } from './slice.ts';
 
@@ -17,6 +18,11 @@ import { Slice } from './slice.ts';
 export async function call(deps: CallDeps, { jobId, batchId }: BatchMessage): Promise<void> {
   const found = await deps.jobs.getBatch(jobId, batchId);
   if (found === undefined || found.state !== 'admitted' || !isSlice(found)) return;
+  // What is made in the background has no answer when its call ends: calling it as standard would pay the full price.
+  if (isWindowTier(tierOf(found)))
+    throw new Error(
+      `Batch ${batchId} of job ${jobId} is of tier ${tierOf(found)}, which this version cannot send; it waits, and nothing of it was sent.`,
+    );
   if ((found.wait?.notBefore ?? 0) > deps.ambient.now()) return;
   const batch = await LeasedBatch.lease(deps, found, 'admitted');
   if (batch === undefined) return;

@@ -9,6 +9,7 @@ export const chatCompletions: OpenAIEndpoint = {
   url: '/v1/chat/completions',
   // Source: guide "Flex processing".
   hasFlex: true,
+  hasBackground: false,
   hasPromptCache: true,
   answersLater: false,
   hasStatus: false,

@@ -11,6 +11,7 @@ const DEFAULT_MAX_TOKENS = 16;
 export const completions: OpenAIEndpoint = {
   url: '/v1/completions',
   hasFlex: false,
+  hasBackground: false,
   hasPromptCache: false,
   answersLater: false,
   hasStatus: false,

@@ -16,6 +16,7 @@ export interface OpenAIEndpoint extends EndpointRules {
 /** What endpoints have in common whose answers are no text. */
 const NO_TEXT = {
   hasFlex: false,
+  hasBackground: false,
   hasPromptCache: false,
   answersLater: false,
   hasStatus: false,

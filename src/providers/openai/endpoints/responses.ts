@@ -9,6 +9,8 @@ export const responses: OpenAIEndpoint = {
   url: '/v1/responses',
   // Source: guide "Flex processing".
   hasFlex: true,
+  // Source: guide "Background mode" (2026-11).
+  hasBackground: true,
   hasPromptCache: true,
   answersLater: false,
   hasStatus: true,

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { TIERS, type Tier } from '../../../../src/contract/route.ts';
+import { isWindowTier, TIERS, type Tier } from '../../../../src/contract/route.ts';
 import { HOUR_MS, MINUTE_MS } from '../../../../src/contract/time.ts';
 import {
   isWorthWaitingFor,
@@ -19,7 +19,7 @@ import { remoteOf } from '../../../support/records.ts';
 const PACE: Pace = { requestsPerMinute: 10, tokensPerMinute: 1_000_000 };
 
 const question = (changes: Partial<StepQuestion> & { leftMs?: number } = {}): StepQuestion => ({
-  ladder: { tiers: [...TIERS], deadlineAt: changes.leftMs ?? 24 * HOUR_MS },
+  ladder: { tiers: ['batch', 'flex', 'standard'], deadlineAt: changes.leftMs ?? 24 * HOUR_MS },
   tier: 'batch',
   work: { requests: 600, tokens: 600_000 },
   paceOf: () => PACE,
@@ -85,7 +85,10 @@ describe('the ladder', () => {
   });
 
   const any = fc.record({
-    tiers: fc.subarray([...TIERS], { minLength: 1 }),
+    tiers: fc.subarray(
+      TIERS.filter((tier) => !isWindowTier(tier)),
+      { minLength: 1 },
+    ),
     at: fc.nat(),
     requests: fc.nat({ max: 1_000_000 }),
     tokens: fc.nat({ max: 1_000_000_000 }),
