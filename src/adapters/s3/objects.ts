@@ -17,6 +17,7 @@ import {
   GetObjectCommand,
   HeadObjectCommand,
   ListObjectsV2Command,
+  type ListObjectsV2CommandOutput,
   ListObjectVersionsCommand,
   PutObjectCommand,
   type S3Client,
@@ -227,6 +228,24 @@ export class S3Objects implements ObjectStore, Inputs, WorkFiles {
         `${Errors.length} of ${Objects.length} objects below ${prefix} were not removed: ${first.Code}, ${first.Message}`,
       );
     return IsTruncated !== true;
+  }
+
+  async listBelow(prefix: string): Promise<string[]> {
+    const keys: string[] = [];
+    let after: string | undefined;
+    do {
+      const page: ListObjectsV2CommandOutput = await this.#client.send(
+        new ListObjectsV2Command({
+          Bucket: this.#bucket,
+          Prefix: prefix,
+          EncodingType: 'url',
+          ContinuationToken: after,
+        }),
+      );
+      keys.push(...(page.Contents ?? []).map(({ Key }) => decodeKey(Key)));
+      after = page.NextContinuationToken;
+    } while (after !== undefined);
+    return keys;
   }
 
   async listVersions(

@@ -55,6 +55,13 @@ export function workKeys(layout: Layout, jobId: string) {
       /** The requests of the slice, as they were when the first of them was called. */
       requests: `${base}calls/${batchId}/requests.jsonl`,
       segment: (index: number): string => `${base}calls/${batchId}/${String(index).padStart(5, '0')}.jsonl`,
+      /** Ids of responses that were created in the background; each segment is written once. */
+      created: (index: number): string =>
+        `${base}calls/${batchId}/created/${String(index).padStart(5, '0')}.jsonl`,
+      /** What all arrivals begin with. */
+      arrivals: `${base}calls/${batchId}/arrived/`,
+      /** Written once; the response to a request, as a webhook told of it. @param request its place in the slice. */
+      arrived: (request: number): string => `${base}calls/${batchId}/arrived/${request}.json`,
       /** All segments together, as one worker made it. */
       file: (attempt: string): string => `${base}calls/${batchId}/${attempt}.jsonl`,
     }),

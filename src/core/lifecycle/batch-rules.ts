@@ -58,6 +58,8 @@ export const BATCH_TRANSITIONS = {
   tierChanged: { from: ['planned'] },
   inputUnreadable: { from: ['admitted'] },
   calling: { from: ['admitted'] },
+  // Its lease, should a worker have it by now, stays.
+  hurried: { from: ['admitted'] },
   callsPaused: { from: ['admitted'], clear: [...RELEASED, 'wait'] },
   fenced: { from: ['submitting'] },
   lookUpContinued: { from: ['submitting'], clear: RELEASED },

@@ -269,6 +269,11 @@ export function toCallsPaused(batch: Batch, notBefore: number | undefined): Batc
   return to('callsPaused', batch, notBefore === undefined ? {} : { wait: { notBefore } });
 }
 
+/** What a slice waits for has come: it is looked at sooner. */
+export function toHurried(batch: Batch, notBefore: number): BatchTransition {
+  return to('hurried', batch, { wait: { notBefore } });
+}
+
 /** The input file of an unanswered create is deleted: a create that is still on its way finds none. */
 export function toFenced(batch: Batch, now: number): BatchTransition {
   return to('fenced', batch, { attempt: { fencedAt: now, lookUp: undefined } });

@@ -3,7 +3,8 @@ import type { BatchRecord } from '../model/batch.ts';
 import type { RemoteBatch } from '../ports/provider.ts';
 import type { ProviderRules } from '../ports/provider-rules.ts';
 
-const STACK_KEY = 'batchdrop_stack';
+/** Metadata of batches and responses that names their stack. */
+export const STACK_KEY = 'batchdrop_stack';
 const JOB_KEY = 'batchdrop_job';
 const BATCH_KEY = 'batchdrop_batch';
 /** Marks one attempt to create. */

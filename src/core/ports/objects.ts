@@ -43,6 +43,8 @@ export interface WorkFiles {
    * @returns whether nothing is left.
    */
   removeBelow(prefix: string): Promise<boolean>;
+  /** The keys of all objects that begin with `prefix`, in no order; for a few thousand at most. */
+  listBelow(prefix: string): Promise<string[]>;
 }
 
 /** What lies in the bucket. */

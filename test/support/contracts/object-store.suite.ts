@@ -185,6 +185,13 @@ export function describeObjectStore(name: string, start: () => Promise<ObjectSto
       );
     });
 
+    test('lists what begins with a prefix, whatever its key, over all pages, and nothing else', async () => {
+      const keys = ODD_KEYS.map((key) => key.replace('work/', 'work/listed/'));
+      for (const key of [...keys, 'work/listed', 'work/listed2/a']) await objects.put(key, bytesOf('x'));
+      expect((await objects.listBelow('work/listed/')).toSorted()).toEqual(keys.toSorted());
+      expect(await objects.listBelow('work/none/')).toEqual([]);
+    });
+
     test('removes what begins with a prefix, whatever its key, page by page, and nothing else', async () => {
       for (const key of ODD_KEYS) await objects.put(key.replace('work/', 'work/job/'), bytesOf('x'));
       await objects.put('work/job', bytesOf('another'));

@@ -215,6 +215,10 @@ export class MemoryObjects implements ObjectStore, Inputs, WorkFiles {
     return keys.length <= this.#pageSize;
   }
 
+  async listBelow(prefix: string): Promise<string[]> {
+    return this.keys().filter((key) => key.startsWith(prefix));
+  }
+
   /**
    * Does once what the lifecycle rules of a bucket do every day: for tests. No object here has tags, so that a rule which asks for one
    * concerns none.

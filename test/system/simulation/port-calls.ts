@@ -31,6 +31,7 @@ const OBJECTS = {
   pin: 'call',
   remove: 'call',
   removeBelow: 'call',
+  listBelow: 'read',
 } as const satisfies Record<keyof ObjectStore | keyof WorkFiles, CallKind>;
 
 const INPUTS = { listVersions: 'read', listKey: 'read' } as const satisfies Record<keyof Inputs, CallKind>;

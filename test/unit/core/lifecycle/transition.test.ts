@@ -77,6 +77,7 @@ const BATCH_CALLS: Record<BatchTransitionName, (batch: BatchRecord) => BatchTran
   inputUnreadable: (batch) => batches.toInputUnreadable(batch, NOW),
   calling: (batch) => batches.toCalling(batch, { started: 2, segments: 1, done: 1 }),
   callsPaused: (batch) => batches.toCallsPaused(batch, undefined),
+  hurried: (batch) => batches.toHurried(batch, NOW),
   fenced: (batch) => batches.toFenced(batch, NOW),
   lookUpContinued: (batch) => batches.toLookUpContinued(batch, { after: 'a', pages: 1, mark: 'a' }),
   unknown: (batch) => batches.toUnknown(batch, 'why', NOW),

@@ -1,0 +1,61 @@
+/**
+ * `work/<job>/calls/<batch>/arrived/<request>.json`: a response that a webhook told of, by the place of its request in
+ * the slice. Written once by whoever reads the response, taken in by the slice's next worker.
+ */
+import * as z from 'zod';
+import type { Layout } from '../../contract/layout.ts';
+import type { BatchKey } from '../model/batch.ts';
+import type { ObjectStore, WorkFiles } from '../ports/objects.ts';
+import { workKeys } from './keys.ts';
+import { readWorkJson, writeWorkJsonOnce } from './work-json.ts';
+
+/** A response that has ended. */
+const arrivalSchema = z.object({
+  v: z.literal(1),
+  /** Its id at OpenAI. */
+  id: z.string(),
+  /** `x-request-id` of the answer that brought it. */
+  requestId: z.exactOptional(z.string()),
+  /** The response as JSON, as OpenAI gave it. */
+  body: z.string(),
+});
+export type Arrival = z.infer<typeof arrivalSchema>;
+
+interface ArrivalDeps {
+  objects: Pick<ObjectStore, 'get' | 'put'> & Pick<WorkFiles, 'listBelow'>;
+  settings: { layout: Layout };
+}
+
+/**
+ * Writes down a response that has ended; the first one for a request counts.
+ * @param request its place in the slice.
+ */
+export async function writeArrival(
+  { objects, settings }: { objects: Pick<ObjectStore, 'get' | 'put'>; settings: { layout: Layout } },
+  { jobId, batchId }: BatchKey,
+  request: number,
+  arrival: Arrival,
+): Promise<void> {
+  const key = workKeys(settings.layout, jobId).calls(batchId).arrived(request);
+  await writeWorkJsonOnce(objects, key, arrivalSchema, arrival);
+}
+
+/** The requests of a slice whose responses have arrived, by their places. */
+export async function listArrivals(
+  { objects, settings }: ArrivalDeps,
+  { jobId, batchId }: BatchKey,
+): Promise<number[]> {
+  const { arrivals } = workKeys(settings.layout, jobId).calls(batchId);
+  const keys = await objects.listBelow(arrivals);
+  return keys.map((key) => Number.parseInt(key.slice(arrivals.length), 10)).sort((one, other) => one - other);
+}
+
+/** The response that has arrived for a request; `undefined`: none has. */
+export function readArrival(
+  { objects, settings }: ArrivalDeps,
+  { jobId, batchId }: BatchKey,
+  request: number,
+): Promise<Arrival | undefined> {
+  const key = workKeys(settings.layout, jobId).calls(batchId).arrived(request);
+  return readWorkJson(objects, key, arrivalSchema);
+}
