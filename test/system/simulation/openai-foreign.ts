@@ -42,6 +42,7 @@ export function foreignBatch(
     createdAt,
     status: random.pick(['validating', 'in_progress', 'completed', 'failed'] as const),
     requests: [],
+    uploaded: [],
     fate: 'normal',
     isStormy: false,
     isLate: false,

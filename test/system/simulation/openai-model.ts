@@ -124,7 +124,10 @@ export interface ServiceBatch {
   createdAt: number;
   endedAt?: number;
   status: BatchStatus;
+  /** None if its file had been deleted before it was created. */
   requests: ServiceRequest[];
+  /** Those of its file as it was uploaded. */
+  uploaded: ServiceRequest[];
   fate: Fate;
   /** Whether it was made while things could go wrong. */
   isStormy: boolean;

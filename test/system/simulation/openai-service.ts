@@ -269,7 +269,8 @@ export class SimulatedOpenAI {
     const file = this.files.get(inputFileId);
     const isStormy = this.#world.isStormy();
     const hasFile = file !== undefined && !file.isDeleted;
-    const requests = hasFile ? readRequests(file.content) : [];
+    const uploaded = file === undefined ? [] : readRequests(file.content);
+    const requests = hasFile ? uploaded : [];
     const fate: Fate = this.#refusals.chance(this.#weather.batchFate) ? drawFate(this.#random) : 'normal';
     const lag = isStormy && this.#random.chance(0.5) ? this.#random.whole(0, this.#scenario.listLagMs) : 0;
     const batch: ServiceBatch = {
@@ -285,6 +286,7 @@ export class SimulatedOpenAI {
       createdAt: now,
       status: 'validating',
       requests,
+      uploaded,
       fate,
       isStormy,
       isLate,

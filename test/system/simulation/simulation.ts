@@ -490,7 +490,7 @@ class Simulation {
     this.after(START_MS + drop.destroyedAt - this.now(), `${drop.key} is destroyed`, () => {
       // Older and newer versions go as well.
       stack.objects.destroy(drop.key);
-      this.#callOff(drop);
+      for (const job of this.#callOff(drop)) job.destroyedAt ??= this.now();
     });
   }
 
@@ -526,10 +526,10 @@ class Simulation {
     });
   }
 
-  /** What stood at a key is not there any more. */
-  #callOff({ stack, key }: Drop): void {
-    for (const job of this.#jobs) {
-      if (job.drop.stack === stack && job.drop.key === key) job.calledOff = true;
-    }
+  /** What stood at a key is not there any more. @returns what was dropped there. */
+  #callOff({ stack, key }: Drop): ExpectedJob[] {
+    const jobs = this.#jobs.filter(({ drop }) => drop.stack === stack && drop.key === key);
+    for (const job of jobs) job.calledOff = true;
+    return jobs;
   }
 }

@@ -11,7 +11,13 @@ import type { SimulatedOpenAI } from '../openai-service.ts';
 import type { Published, Stack } from '../stack.ts';
 import { checkDuplicates, type RecordedJob } from './duplicates.ts';
 import { executionsOf, isLostSilently } from './executions.ts';
-import type { Expectations, ExpectedJob, Report, SeedStats } from './expectations.ts';
+import {
+  type Expectations,
+  type ExpectedJob,
+  type Report,
+  type SeedStats,
+  WORKER_MS,
+} from './expectations.ts';
 import { checkJob, mayLackInput } from './job.ts';
 import { checkLedgers, checkSpent } from './money.ts';
 import { checkNames, jobIdOf } from './names.ts';
@@ -19,8 +25,6 @@ import { tokensIn } from './tokens.ts';
 
 /** So many runs that never came back make ingest give up on a file (`MAX_STARTS`). */
 const MAX_INGEST_STARTS = 4;
-/** A worker that has looked at a job before it was cancelled has ended by then. */
-const WORKER_MS = 15 * 60_000;
 
 /** What was found of the jobs of a stack. */
 interface Findings {

@@ -6,9 +6,15 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Receipt } from '../../../../src/contract/receipt.ts';
 import type { Job } from '../../../../src/core/model/job.ts';
 import type { Stack } from '../stack.ts';
-import type { ExpectedJob, Report } from './expectations.ts';
+import { type ExpectedJob, type Report, WORKER_MS } from './expectations.ts';
 
 const DAY_MS = 24 * 60 * 60_000;
+
+/** Where those who drop hear of duplicates. */
+interface Answers {
+  objects: Pick<Stack['objects'], 'published'>;
+  events: Pick<Stack['events'], 'sent'>;
+}
 
 /** A drop with its job in the table. */
 export interface RecordedJob {
@@ -21,7 +27,7 @@ export interface RecordedJob {
  */
 export function checkDuplicates(
   { dropped, recorded }: { dropped: readonly ExpectedJob[]; recorded: readonly RecordedJob[] },
-  stack: Stack,
+  stack: Answers,
   report: Report,
 ): void {
   for (const versions of Map.groupBy(recorded, ({ expected }) => expected.drop.key).values()) {
@@ -43,7 +49,7 @@ export function checkDuplicates(
 function checkOwned(
   { expected, job }: RecordedJob,
   earlier: readonly RecordedJob[],
-  stack: Stack,
+  stack: Answers,
   say: Report,
 ): void {
   const { jobId, duplicateOf, route } = job;
@@ -88,6 +94,7 @@ function checkRun(
   // Without versions nobody can tell which of two objects of one second was first.
   const isOfOneSecond = before.expected.head.lastModified === expected.head.lastModified;
   if (expected.head.versionId === undefined && isOfOneSecond) return;
+  if (wasDestroyed(before.expected, job) || isRejectedUnseen(expected, job)) return;
   const owner = earlier.find((other) => other.job.jobId === before.job.duplicateOf)?.job ?? before.job;
   const mayOwn =
     isSameContent(before.expected, expected) &&
@@ -98,6 +105,16 @@ function checkRun(
     Math.abs(owner.createdAt - job.createdAt) < DAY_MS &&
     owner.input.lastModified >= job.input.lastModified - DAY_MS;
   if (mayOwn) say(`it was run although job ${owner.jobId} of the version before it owns its content`);
+}
+
+/** S3 listed no version before it: every one had been destroyed when its job was recorded. */
+function wasDestroyed({ head, destroyedAt }: ExpectedJob, job: Job): boolean {
+  return head.versionId !== undefined && destroyedAt !== undefined && destroyedAt < job.createdAt + WORKER_MS;
+}
+
+/** S3 let nobody look at it, so nobody could tell whether it is the same with the same options; nothing of it was run. */
+function isRejectedUnseen({ drop }: ExpectedJob, { rejection }: Job): boolean {
+  return drop.denied?.isOfHead === true && rejection?.code === 'input_unreadable';
 }
 
 function isSameContent({ drop: one }: ExpectedJob, { drop: other }: ExpectedJob): boolean {

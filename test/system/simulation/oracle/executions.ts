@@ -7,11 +7,14 @@ import { jobIdOf } from './names.ts';
 /** OpenAI's window: what has no end by then never will. */
 const WINDOW_MS = 24 * 60 * 60_000;
 
+/** What OpenAI knows of what ran. */
+type ServiceLedger = Pick<SimulatedOpenAI, 'batches' | 'executions' | 'seenRunning'>;
+
 /** What became of each request of a job in each batch, as far as anybody can know: of a lost batch, nothing. */
 export function executionsOf(
   { drop, head }: ExpectedJob,
   batches: readonly BatchRecord[],
-  openai: SimulatedOpenAI,
+  openai: ServiceLedger,
   say: Report,
 ): Execution[] {
   const lostAt = new Map(batches.map((batch) => [batch.remote?.openaiBatchId, batch.ending?.lostAt]));
@@ -41,13 +44,19 @@ export function executionsOf(
 }
 
 /** It failed with nothing to show, after its owner had written down that it ran. */
-export function isLostSilently({ id, status, lateFailure }: ServiceBatch, openai: SimulatedOpenAI): boolean {
+export function isLostSilently(
+  { id, status, lateFailure }: ServiceBatch,
+  openai: Pick<ServiceLedger, 'seenRunning'>,
+): boolean {
   return status === 'failed' && lateFailure === 'silent' && openai.seenRunning.has(id);
 }
 
-/** Everything in a batch may have been executed, and nobody can have its answers. */
+/**
+ * Everything in a batch may have been executed, and nobody can have its answers. Its owner knows no better if it was
+ * refused because its file had been deleted, and was gone before anybody saw that.
+ */
 function lostExecutions(batch: ServiceBatch, at: number, code?: string): Execution[] {
-  return batch.requests.map(({ marker, customId }) => ({
+  return batch.uploaded.map(({ marker, customId }) => ({
     marker,
     customId,
     stackId: batch.owner,

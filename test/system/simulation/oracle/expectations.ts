@@ -4,12 +4,17 @@ import type { Kind } from '../weather.ts';
 
 export type Report = (text: string) => void;
 
+/** A worker that has looked at something before it changed has ended by then. */
+export const WORKER_MS = 15 * 60_000;
+
 /** What was dropped, and what may become of it. */
 export interface ExpectedJob {
   drop: Drop;
   head: ObjectHead;
   /** The object was destroyed or replaced, so that what was not sent yet may end as `object_gone`. */
   calledOff: boolean;
+  /** When it was destroyed, with every other version of its key (epoch ms). */
+  destroyedAt?: number;
   /** From some time after it was planned, it could not be read. */
   laterDenial?: { refusals: number };
   /** For how long it is tried if it cannot be read. */
