@@ -175,7 +175,7 @@ async function handleRequest(
   // A client whose clock differs corrects it by this.
   response.setHeader('date', new Date(context.signatureNow()).toUTCString());
   try {
-    const call = authenticatedCall(context, request, response, requestId);
+    const call = await authenticatedCall(context, request, response, requestId);
     for (const { action, resource } of iamActionsOf(call)) call.report(action, resource);
     if (isCutBefore(call, context.options.intercept)) return;
     await carryOut(call);
@@ -216,16 +216,16 @@ async function carryOut(call: Call): Promise<void> {
   }
 }
 
-function authenticatedCall(
+async function authenticatedCall(
   { store, region, options, signatureNow, secretOf }: ServerContext,
   request: IncomingMessage,
   response: ServerResponse,
   requestId: string,
-): Call {
+): Promise<Call> {
   const [path = '', queryText = ''] = splitOnce(request.url ?? '/', '?');
   const query = queryText === '' ? [] : queryText.split('&').map(decodeParameter);
   const method = request.method ?? 'GET';
-  const { accessKeyId, payloadHash } = verifySignature(
+  const { accessKeyId, payloadHash } = await verifySignature(
     { method, path, query, headers: request.headers },
     secretOf,
     signatureNow(),

@@ -1,4 +1,6 @@
-import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import { timingSafeEqual } from 'node:crypto';
+import { Sha256 } from '@smithy/core/checksum';
+import { ALGORITHM_IDENTIFIER, createScope, getCanonicalHeaders, SignatureV4 } from '@smithy/signature-v4';
 import { S3Error } from './errors.ts';
 
 /** A request may be signed this far from the server's clock: S3's own 15 minutes. */
@@ -33,6 +35,7 @@ interface Claim {
   readonly signedHeaders: string;
   readonly signature: string;
   readonly timestamp: string;
+  readonly signedAtMs: number;
   readonly payloadHash: string;
 }
 
@@ -43,11 +46,11 @@ interface Claim {
  * @throws S3Error `AccessDenied`, `AuthorizationHeaderMalformed`, `AuthorizationQueryParametersError`,
  *   `InvalidAccessKeyId`, `RequestTimeTooSkewed`, `SignatureDoesNotMatch` or `InvalidRequest`
  */
-export function verifySignature(
+export async function verifySignature(
   request: SignedRequest,
   secretOf: SecretLookup,
   nowMs: number,
-): VerifiedSignature {
+): Promise<VerifiedSignature> {
   const query = new Map(request.query);
   const isPresigned = query.has('X-Amz-Signature') || query.has('X-Amz-Algorithm');
   const claim = isPresigned
@@ -57,23 +60,42 @@ export function verifySignature(
   if (service !== 's3' || terminator !== 'aws4_request' || !claim.timestamp.startsWith(date)) {
     throw new S3Error(isPresigned ? 'AuthorizationQueryParametersError' : 'AuthorizationHeaderMalformed');
   }
-  const secret = secretOf(accessKeyId);
-  if (secret === undefined) throw new S3Error('InvalidAccessKeyId');
+  const secretAccessKey = secretOf(accessKeyId);
+  if (secretAccessKey === undefined) throw new S3Error('InvalidAccessKeyId');
 
-  const scope = `${date}/${region}/s3/aws4_request`;
-  const stringToSign = [
-    'AWS4-HMAC-SHA256',
-    claim.timestamp,
-    scope,
-    createHash('sha256').update(canonicalRequest(request, claim)).digest('hex'),
-  ].join('\n');
-  const signingKey = ['s3', 'aws4_request'].reduce(hmac, hmac(hmac(`AWS4${secret}`, date), region));
-  const expected = hmac(signingKey, stringToSign);
+  const credentials = { accessKeyId, secretAccessKey };
+  const signer = new ClaimSigner({ service, region, credentials, sha256: Sha256, uriEscapePath: false });
+  const expected = Buffer.from(await signer.signatureOf(request, claim, region), 'hex');
   const given = Buffer.from(claim.signature, 'hex');
   if (given.length !== expected.length || !timingSafeEqual(given, expected)) {
     throw new S3Error('SignatureDoesNotMatch');
   }
   return { accessKeyId, payloadHash: claim.payloadHash };
+}
+
+/**
+ * Signs what a client says it has signed. `sign` and `presign` choose the headers themselves and never take `date`, so
+ * these are the steps that they are made of.
+ */
+class ClaimSigner extends SignatureV4 {
+  async signatureOf(request: SignedRequest, claim: Claim, region: string): Promise<string> {
+    const names = claim.signedHeaders.split(';');
+    const values = Map.groupBy(request.query, ([name]) => name);
+    const signed = {
+      method: request.method,
+      protocol: 'http:',
+      hostname: '127.0.0.1',
+      path: request.path.split('/').map(reencode).join('/'),
+      query: Object.fromEntries([...values].map(([name, all]) => [name, all.map(([, value]) => value)])),
+      headers: Object.fromEntries(names.map((name) => [name, headerValue(request, name) ?? ''])),
+    };
+    const headers = getCanonicalHeaders(signed, undefined, new Set(names));
+    const canonical = this.createCanonicalRequest(signed, headers, claim.payloadHash);
+    const scope = createScope(claim.timestamp.slice(0, 8), region, 's3');
+    return this.sign(await this.createStringToSign(claim.timestamp, scope, canonical, ALGORITHM_IDENTIFIER), {
+      signingDate: new Date(claim.signedAtMs),
+    });
+  }
 }
 
 function claimFromHeaders(request: SignedRequest, nowMs: number): Claim {
@@ -95,7 +117,7 @@ function claimFromHeaders(request: SignedRequest, nowMs: number): Claim {
   if (payloadHash === undefined) {
     throw new S3Error('InvalidRequest', 'Missing required header for this request: x-amz-content-sha256');
   }
-  return { credential, signedHeaders, signature, timestamp, payloadHash };
+  return { credential, signedHeaders, signature, timestamp, signedAtMs, payloadHash };
 }
 
 function claimFromQuery(
@@ -121,23 +143,9 @@ function claimFromQuery(
     signedHeaders: query.get('X-Amz-SignedHeaders') ?? '',
     signature: query.get('X-Amz-Signature') ?? '',
     timestamp,
+    signedAtMs,
     payloadHash: payloadHash ?? 'UNSIGNED-PAYLOAD',
   };
-}
-
-function canonicalRequest(request: SignedRequest, claim: Claim): string {
-  const path = request.path.split('/').map(reencode).join('/');
-  const query = request.query
-    .filter(([name]) => name !== 'X-Amz-Signature')
-    .map(([name, value]) => [encodeRfc3986(name), encodeRfc3986(value)] as const)
-    .sort(([nameA, valueA], [nameB, valueB]) => compare(nameA, nameB) || compare(valueA, valueB))
-    .map(([name, value]) => `${name}=${value}`)
-    .join('&');
-  const headers = claim.signedHeaders
-    .split(';')
-    .map((name) => `${name}:${(headerValue(request, name) ?? '').trim().replace(/ +/g, ' ')}\n`)
-    .join('');
-  return [request.method, path, query, headers, claim.signedHeaders, claim.payloadHash].join('\n');
 }
 
 /** Percent-encodes all but the unreserved characters of RFC 3986, which is also how S3 encodes keys in listings. */
@@ -177,12 +185,4 @@ function parseTimestamp(timestamp: string): number | undefined {
 function headerValue(request: SignedRequest, name: string): string | undefined {
   const value = request.headers[name];
   return Array.isArray(value) ? value.join(',') : (value as string | undefined);
-}
-
-function hmac(key: string | Buffer, data: string): Buffer {
-  return createHmac('sha256', key).update(data).digest();
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }

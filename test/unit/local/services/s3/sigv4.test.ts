@@ -1,5 +1,7 @@
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
+import { Sha256 } from '@smithy/core/checksum';
+import { SignatureV4 } from '@smithy/signature-v4';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
@@ -83,7 +85,9 @@ describe('verifySignature', () => {
     ],
     ['presigned GET Object', presignedExample],
   ])("accepts AWS's published example: %s", (_, request) => {
-    expect(verifySignature(request, secretOf, EXAMPLE_TIME_MS).accessKeyId).toBe(EXAMPLE_KEY);
+    return expect(verifySignature(request, secretOf, EXAMPLE_TIME_MS)).resolves.toMatchObject({
+      accessKeyId: EXAMPLE_KEY,
+    });
   });
 
   it.each([
@@ -112,16 +116,49 @@ describe('verifySignature', () => {
       0,
     ],
   ])('fails with %s on %s', (code, _, request, delayMs) => {
-    expect(() => verifySignature(request, secretOf, EXAMPLE_TIME_MS + delayMs)).toThrow(
+    return expect(verifySignature(request, secretOf, EXAMPLE_TIME_MS + delayMs)).rejects.toThrow(
       expect.objectContaining({ code }),
     );
   });
 
   it('fails with InvalidAccessKeyId on an unknown key', () => {
-    expect(() => verifySignature(getWithRange, () => undefined, EXAMPLE_TIME_MS)).toThrow(
+    return expect(verifySignature(getWithRange, () => undefined, EXAMPLE_TIME_MS)).rejects.toThrow(
       expect.objectContaining({ code: 'InvalidAccessKeyId' }),
     );
   });
+
+  it.each(['user-agent', 'expect', 'cache-control', 'x-amzn-trace-id'])(
+    'accepts a signature over %s, which SDKs leave out, and fails once that is changed',
+    async (name) => {
+      const credentials = { accessKeyId: EXAMPLE_KEY, secretAccessKey: EXAMPLE_SECRET };
+      const signer = new SignatureV4({
+        service: 's3',
+        region: 'eu-central-1',
+        credentials,
+        sha256: Sha256,
+        uriEscapePath: false,
+      });
+      const { method, path, headers } = await signer.sign(
+        {
+          method: 'GET',
+          protocol: 'https:',
+          hostname: 'bucket.s3.amazonaws.com',
+          path: '/a%20b',
+          headers: { host: 'bucket.s3.amazonaws.com', [name]: ' one  and   two ' },
+        },
+        { signingDate: new Date(EXAMPLE_TIME_MS), signableHeaders: new Set([name]) },
+      );
+      expect(headers.authorization).toContain(name);
+      const request = { method, path, query: [], headers };
+      await expect(verifySignature(request, secretOf, EXAMPLE_TIME_MS)).resolves.toMatchObject({
+        accessKeyId: EXAMPLE_KEY,
+      });
+      const changed = { ...request, headers: { ...headers, [name]: 'another' } };
+      await expect(verifySignature(changed, secretOf, EXAMPLE_TIME_MS)).rejects.toThrow(
+        expect.objectContaining({ code: 'SignatureDoesNotMatch' }),
+      );
+    },
+  );
 
   it('accepts what the SDK presigns for any key', async () => {
     const client = new S3Client({
@@ -133,9 +170,8 @@ describe('verifySignature', () => {
       fc.asyncProperty(fc.string({ unit: 'grapheme', minLength: 1, maxLength: 40 }), async (key) => {
         const command = new GetObjectCommand({ Bucket: 'bucket', Key: key, VersionId: key });
         const url = await getSignedUrl(client, command, { signingDate: new Date(EXAMPLE_TIME_MS) });
-        expect(verifySignature(presignedRequest(url), secretOf, EXAMPLE_TIME_MS).accessKeyId).toBe(
-          EXAMPLE_KEY,
-        );
+        const verified = await verifySignature(presignedRequest(url), secretOf, EXAMPLE_TIME_MS);
+        expect(verified.accessKeyId).toBe(EXAMPLE_KEY);
       }),
     );
   });
