@@ -1,4 +1,4 @@
-/** The rules that CONTRIBUTING.md ("Rooms") sets, checked on the text of the files: see architecture.test.ts. */
+/** The rules that docs/architecture.md ("Rooms") sets, checked on the text of the files: see architecture.test.ts. */
 import { posix } from 'node:path';
 
 /** Source files by path from the root of the repository, with `/` between its parts. */
@@ -9,15 +9,22 @@ interface Room {
   prefix: string;
   /** Rooms that it may import from, its own aside. */
   from: readonly string[];
+  /** Rooms of which it may name types, and run nothing. */
+  typesFrom?: readonly string[];
   /** Packages and `node:` modules that it may import; any, if absent. */
   packages?: readonly string[];
 }
 
 const BELOW_RUNTIME = ['src/contract/', 'src/core/', 'src/adapters/', 'src/providers/', 'src/runtime/'];
+const EMULATOR = 'local/openai-emulator/';
+const ORACLE = 'test/system/simulation/oracle/';
+/** What every kind of test may run. */
+const BELOW_TESTS = [...BELOW_RUNTIME, 'lib/', 'local/', EMULATOR, 'test/support/'];
 
 /**
  * `contract <- core <- adapters <- providers <- runtime <- {lambdas, cli, local}` and `contract <- lib <- bin`. The command line
- * also drives the local stack. A file is in the first room whose prefix it has.
+ * also drives the local stack. Nothing that is deployed imports what measures or tests it. A file is in the first room
+ * whose prefix it has.
  */
 export const ROOMS: readonly Room[] = [
   { prefix: 'src/contract/', from: [], packages: ['zod'] },
@@ -31,11 +38,28 @@ export const ROOMS: readonly Room[] = [
   { prefix: 'src/runtime/', from: ['src/contract/', 'src/core/', 'src/adapters/', 'src/providers/'] },
   { prefix: 'lambdas/', from: BELOW_RUNTIME },
   // A witness of its own: what it shared with the pipeline, it could not find wrong.
-  { prefix: 'local/openai-emulator/', from: [] },
-  { prefix: 'local/', from: [...BELOW_RUNTIME, 'local/openai-emulator/'] },
+  { prefix: EMULATOR, from: [] },
+  { prefix: 'local/', from: [...BELOW_RUNTIME, EMULATOR] },
   { prefix: 'cli/', from: [...BELOW_RUNTIME, 'local/'] },
   { prefix: 'lib/', from: ['src/contract/'] },
   { prefix: 'bin/', from: ['src/contract/', 'lib/'] },
+  { prefix: 'examples/', from: ['cli/', 'local/'] },
+  // What ours is compared with runs nothing of ours.
+  { prefix: 'bench/floors/', from: [] },
+  { prefix: 'bench/peers/', from: [] },
+  { prefix: 'bench/', from: [...BELOW_RUNTIME, 'lib/', 'local/', 'test/support/'] },
+  { prefix: 'scripts/', from: ['src/contract/', 'local/', 'test/system/'] },
+  // The other witness of its own: it reads records and receipts, and decides by itself what they must say.
+  {
+    prefix: ORACLE,
+    from: [],
+    typesFrom: ['src/contract/', 'src/core/', 'test/system/'],
+    packages: ['node:crypto', 'node:util'],
+  },
+  { prefix: 'test/support/', from: [...BELOW_TESTS, 'bin/'] },
+  { prefix: 'test/unit/', from: [...BELOW_TESTS, 'cli/', 'bench/', 'scripts/', 'test/system/'] },
+  { prefix: 'test/parts/', from: [...BELOW_TESTS, 'cli/', 'bin/', 'bench/', 'scripts/'] },
+  { prefix: 'test/system/', from: [...BELOW_TESTS, 'bench/', ORACLE] },
 ];
 
 /**
@@ -61,7 +85,10 @@ const CORE = 'src/core/';
 
 /** Packages that describe infrastructure: they belong where the CDK app is, and in no bundle. */
 const INFRASTRUCTURE = /^(aws-cdk-lib|constructs|cdk-nag)(\/|$)/;
-const INFRASTRUCTURE_ROOMS = ['lib/', 'bin/'];
+const INFRASTRUCTURE_ROOMS = ['lib/', 'bin/', 'test/support/', 'test/parts/'];
+
+/** Rooms in which folders must not import each other either. */
+const LAYERED_ROOMS = /^(src|lib|lambdas|cli|local)\//;
 
 /** What the pure rooms may not reach for: time, chance, the process and the console come in as arguments. */
 const PURE_ROOMS = ['src/contract/', 'src/core/'];
@@ -106,7 +133,7 @@ const CORE_NAMES_NO: readonly [name: string, pattern: RegExp][] = [
 ];
 
 const EMPTY_NAMES = /(^|[-.])(utils?|helpers?|managers?)\.ts$/;
-const KEBAB_CASE = /^[a-z0-9]+(-[a-z0-9]+)*(\.d)?\.ts$/;
+const KEBAB_CASE = /^[a-z0-9]+(-[a-z0-9]+)*(\.(d|test|suite))?\.(ts|mjs)$/;
 
 /** Everything in the tree that breaks a rule, one sentence each; empty if nothing does. */
 export function findViolations(tree: SourceTree): string[] {
@@ -132,7 +159,7 @@ export function importsOf(text: string): string[] {
 }
 
 /** What a file imports to run: types, which leave no trace, left out. */
-export function runtimeImportsOf(text: string): string[] {
+function runtimeImportsOf(text: string): string[] {
   return importsOf(withoutComments(text).replace(/^\s*(import|export)\s+type\s[^'"]*['"][^'"]+['"]/gm, ''));
 }
 
@@ -144,8 +171,11 @@ function findImportViolations(tree: SourceTree): string[] {
       violations.push(`${path} is in no room`);
       continue;
     }
+    const run = runtimeImportsOf(text);
     for (const imported of importsOf(text)) {
-      if (imported.startsWith('.')) violations.push(...findFileViolations(tree, path, room, imported));
+      const isType = !run.includes(imported);
+      if (imported.startsWith('.'))
+        violations.push(...findFileViolations(tree, { path, room }, { imported, isType }));
       else if (room.packages !== undefined && !room.packages.includes(imported))
         violations.push(`${path} imports ${imported}; ${room.prefix} may import ${room.packages.join(', ')}`);
       else if (INFRASTRUCTURE.test(imported) && !INFRASTRUCTURE_ROOMS.includes(room.prefix))
@@ -157,15 +187,21 @@ function findImportViolations(tree: SourceTree): string[] {
   return violations;
 }
 
-function findFileViolations(tree: SourceTree, path: string, room: Room, imported: string): string[] {
+function findFileViolations(
+  tree: SourceTree,
+  { path, room }: { path: string; room: Room },
+  { imported, isType }: { imported: string; isType: boolean },
+): string[] {
   const target = resolve(path, imported);
   // The version and such, for rooms that may import anything.
   if (target === 'package.json' && room.packages === undefined) return [];
   const targetRoom = roomOf(target);
   if (targetRoom === undefined) return [`${path} imports ${imported}, which is in no room`];
-  if (targetRoom !== room && !room.from.includes(targetRoom.prefix))
-    return [`${path} imports ${target}; ${room.prefix} may import ${room.from.join(', ') || 'only itself'}`];
-  if (!imported.endsWith('.ts')) return [`${path} imports ${imported}, which does not end in .ts`];
+  const { from, typesFrom = [] } = room;
+  const mayImport = isType ? [...from, ...typesFrom] : from;
+  if (targetRoom !== room && !mayImport.includes(targetRoom.prefix))
+    return [`${path} imports ${target}; ${room.prefix} may import ${mayImport.join(', ') || 'only itself'}`];
+  if (!/\.(ts|mjs)$/.test(imported)) return [`${path} imports ${imported}, which does not end in .ts`];
   return tree.has(target) ? [] : [`${path} imports ${imported}, which is not there`];
 }
 
@@ -203,6 +239,7 @@ function findCycles(tree: SourceTree): string[] {
 function findFolderCycles(tree: SourceTree): string[] {
   const folders = new Map<string, string[]>();
   for (const path of tree.keys()) {
+    if (!LAYERED_ROOMS.test(path)) continue;
     const folder = posix.dirname(path);
     const others = filesImportedBy(tree, path)
       .map((target) => posix.dirname(target))

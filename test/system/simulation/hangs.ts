@@ -1,6 +1,5 @@
 /** Calls of OpenAI that never come back, as a connection may that is open and silent: see the kind `hanging-calls`. */
 import { HOUR_MS, MINUTE_MS, SECOND_MS } from '../../../src/contract/time.ts';
-import type { Deadline } from '../../../src/core/ports/ambient.ts';
 import type { Random } from './random.ts';
 import type { Scenario } from './scenario.ts';
 import type { HandlerName } from './stack.ts';
@@ -12,8 +11,6 @@ const LONGEST_MS: Readonly<Record<string, number>> = {
 };
 const LONGEST_READ_MS = 120 * SECOND_MS;
 
-/** No time box at all: see safeties.ts. */
-export const UNBOXED: Deadline = { remainingMs: () => Number.POSITIVE_INFINITY };
 /** Three tries of two minutes, as the client of OpenAI would make them. */
 const UNBOXED_MS = 6 * MINUTE_MS;
 

@@ -34,10 +34,9 @@ import { MemoryEvents } from '../../support/memory/outbox.ts';
 import { MemoryOwners } from '../../support/memory/owners.ts';
 import { MemoryScratch } from '../../support/memory/scratch.ts';
 import { MemorySuspensions } from '../../support/memory/suspensions.ts';
-import { UNBOXED } from './hangs.ts';
 import { SIMULATED_PRICES, WatchedQuota } from './money.ts';
 import type { SimulatedOpenAI } from './openai-service.ts';
-import { boxed, type Gate, throughGate } from './port-calls.ts';
+import { boxed, type Gate, throughGate, UNBOXED } from './port-calls.ts';
 import type { Scenario } from './scenario.ts';
 
 /** Ids of the stacks of a scenario, by their place. The first one's name begins the second one's, on purpose. */

@@ -2,7 +2,7 @@ import type { Job } from '../../../../src/core/model/job.ts';
 import type { InputLine } from '../drops.ts';
 import type { Execution } from '../openai-model.ts';
 import type { ExpectedJob } from './expectations.ts';
-import type { JobFindings } from './job.ts';
+import type { JobFindings } from './findings.ts';
 
 /** No call waits for much longer. */
 const TOO_SLOW_MS = 11 * 60_000;

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Receipt } from '../../../../src/contract/receipt.ts';
 import type { Execution, ServiceBatch } from '../openai-model.ts';
 import type { Report } from './expectations.ts';
-import type { JobFindings } from './job.ts';
+import type { JobFindings } from './findings.ts';
 import { mayBeUnreadable, mayRefuse } from './outcomes.ts';
 
 export function codeOf(line: {
