@@ -61,11 +61,12 @@ export function answer(endpoint: string, body: Body, context: AnswerContext): An
   }
 }
 
-/** A hash of what a request asks for; tier and streaming do not count, so that flex, a stream and a batch agree. */
-export function hashRequest(endpoint: string, body: Body): string {
-  const { service_tier: _, stream: _stream, stream_options: _options, ...asked } = body;
-  return hexOf(32, endpoint, JSON.stringify(asked));
-}
+/** What does not change the answer: so a batch, flex, a stream and a background response with a nonce agree. */
+const NOT_ASKED = /^(?:service_tier|stream|stream_options|background|background_options|store|metadata)$/;
+
+/** A hash of what a request asks for. */
+export const hashRequest = (endpoint: string, body: Body): string =>
+  hexOf(32, endpoint, JSON.stringify(Object.entries(body).filter(([name]) => !NOT_ASKED.test(name))));
 
 /** The error that the real service gives for a status, in its own words (as seen in practice). */
 export function statusError(status: number, model: string, requestId: string): ErrorObject {

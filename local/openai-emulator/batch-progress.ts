@@ -21,7 +21,7 @@ import type { ExecutionDeps } from './execution.ts';
 import { resolveModel } from './models.ts';
 import { isServedModel } from './request-checks.ts';
 import type { FileRecord, Store } from './store.ts';
-import type { Webhooks } from './webhooks.ts';
+import type { Ended, Webhooks } from './webhooks.ts';
 
 /** Bounds on batches. */
 export type BatchLimits = InputLimits & {
@@ -43,6 +43,14 @@ export type BatchDeps = ExecutionDeps & {
 };
 
 type Running = { workspace: Workspace; runner: BatchRunner };
+
+/** What webhooks tell of a batch. */
+const endOf = ({ id, project, status, ordinal, endpoint, metadata, model }: BatchRecord): Ended => ({
+  id,
+  project,
+  event: `batch.${status}`,
+  facts: { batch: ordinal, endpoint, metadata, model },
+});
 
 /** The batches of a store and what runs for them. Nothing runs by itself: {@link settle} brings all up to the clock. */
 export class BatchProgress {
@@ -86,7 +94,7 @@ export class BatchProgress {
       Math.max(atMs, this.#deps.store.lastSeenMs),
       ...files.map((file) => ({ type: 'file' as const, record: file })),
       { type: 'batch', record },
-      ...(isTerminal(record.status) ? this.#deps.webhooks.plan(record, atMs) : []).map((delivery) => ({
+      ...(isTerminal(record.status) ? this.#deps.webhooks.plan(endOf(record), atMs) : []).map((delivery) => ({
         type: 'delivery' as const,
         record: delivery,
       })),

@@ -49,7 +49,8 @@ export function checkCreateParams(body: Record<string, unknown>): CreateParams {
   };
 }
 
-function checkMetadata(metadata: unknown): Record<string, string> | null {
+/** Checks `metadata`. @throws ApiError 400 */
+export function checkMetadata(metadata: unknown): Record<string, string> | null {
   if (metadata === undefined || metadata === null) return null;
   if (!isObject(metadata)) throw invalidType('metadata', 'an object', metadata);
   const pairs = Object.entries(metadata);

@@ -25,6 +25,9 @@ const batchStatus = z.enum([
   'cancelled',
 ]);
 
+/** Statuses of the Response object. */
+const responseStatus = z.enum(['queued', 'in_progress', 'completed', 'failed', 'cancelled', 'incomplete']);
+
 /** The states in which a batch can be held. */
 const heldState = z.enum(['validating', 'in_progress', 'finalizing', 'cancelling']);
 
@@ -74,6 +77,8 @@ export const effectSchema = z.discriminatedUnion('kind', [
   }),
   z.strictObject({ kind: z.literal('line.cached'), tokens: z.number().int().min(0) }),
   z.strictObject({ kind: z.literal('line.tier'), tier: z.string() }),
+  /** The answer names another model. */
+  z.strictObject({ kind: z.literal('line.model'), model: z.string() }),
   z.strictObject({ kind: z.literal('line.resource_unavailable') }),
   z.strictObject({
     kind: z.literal('line.no_flex'),
@@ -219,17 +224,83 @@ export const effectSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('batch.lose_finished') }),
   z.strictObject({ kind: z.literal('batch.unlisted'), seconds: z.number().min(0) }),
   z.strictObject({ kind: z.literal('batch.stale_in_list'), seconds: z.number().min(0) }),
-  // webhook: when a batch has ended and an event is due
+  // response: decided once, when a background response is created
+  z.strictObject({
+    kind: z.literal('response.refuse'),
+    /** Nothing is made. */
+    status: z.number().int().min(400).max(599),
+    headers: z.record(z.string(), z.string()).default({}),
+    body: z.unknown().optional(),
+  }),
+  z.strictObject({
+    kind: z.literal('response.lose_create'),
+    /** It is made and runs, but its create is answered by a reset connection, or never. */
+    as: z.enum(['reset', 'hang']).default('reset'),
+  }),
+  z.strictObject({
+    kind: z.literal('response.stuck'),
+    state: z.enum(['queued', 'in_progress']),
+    seconds: z.number().min(0).optional(),
+  }),
+  z.strictObject({
+    kind: z.literal('response.duration'),
+    queued_seconds: z.number().min(0).optional(),
+    in_progress_seconds: z.number().min(0).optional(),
+  }),
+  z.strictObject({
+    kind: z.literal('response.miss_window'),
+    /** It ends so long after its window. */
+    seconds: z.number().min(0).default(3600),
+  }),
+  z.strictObject({
+    kind: z.literal('response.fail'),
+    code: z.string().default('server_error'),
+    message: z.string().default('An error occurred while processing your request.'),
+    billed: z.boolean().default(false),
+  }),
+  z.strictObject({
+    kind: z.literal('response.late'),
+    /** 404 so long after its create. */
+    seconds: z.number().min(0),
+  }),
+  z.strictObject({
+    kind: z.literal('response.vanish'),
+    since: z.enum(['create', 'end']).default('end'),
+    after_seconds: z.number().min(0).default(0),
+  }),
+  z.strictObject({
+    kind: z.literal('response.cancel_race'),
+    /** Default: the cancel finds it completed. Else it says cancelled, and so long after that it is completed. */
+    seconds: z.number().min(0).optional(),
+  }),
+  z.strictObject({
+    kind: z.literal('response.cancel_billing'),
+    /** Of one that is cancelled while in_progress. */
+    as: z.enum(['billed', 'unbilled']),
+  }),
+  z.strictObject({
+    kind: z.literal('response.patch'),
+    /** Over the Response object, wherever it is shown. */
+    operations: patchSchema,
+    /** In these states only; default in all. */
+    while: z.array(responseStatus).optional(),
+  }),
+  // webhook: when a batch or a background response has ended and an event is due
   z.strictObject({ kind: z.literal('webhook.lose') }),
   z.strictObject({ kind: z.literal('webhook.duplicate'), after_seconds: z.number().min(0).default(0) }),
   z.strictObject({ kind: z.literal('webhook.delay'), seconds: z.number().min(0) }),
   z.strictObject({ kind: z.literal('webhook.bad_signature') }),
+  z.strictObject({
+    kind: z.literal('webhook.foreign'),
+    /** A second event, rightly signed, about this id; default one that nobody made. */
+    id: z.string().optional(),
+  }),
   z.strictObject({ kind: z.literal('webhook.old_timestamp'), seconds: z.number().int().default(3600) }),
 ]);
 
 /** What a rule does, with defaults filled in. */
 export type Effect = z.output<typeof effectSchema>;
-/** `line`, `file`, `http`, `page`, `batch` or `webhook`: when an effect is asked for. */
+/** `line`, `file`, `http`, `page`, `batch`, `response` or `webhook`: when an effect is asked for. */
 export type Scope = Effect['kind'] extends infer Kind
   ? Kind extends `${infer S}.${string}`
     ? S

@@ -3,6 +3,8 @@ import type { AddressInfo } from 'node:net';
 import { finished } from 'node:stream/promises';
 import { setTimeout } from 'node:timers/promises';
 import { ApiError, errorObject } from './api-error.ts';
+import { type BackgroundSettings, DEFAULT_BACKGROUND } from './background-lifecycle.ts';
+import { createBackgroundResponses } from './background-responses.ts';
 import { ORGANIZATION } from './batch-errors.ts';
 import { DEFAULT_SHAPES, DEFAULT_TIMINGS, type Shapes, type Timings } from './batch-lifecycle.ts';
 import type { BatchLimits } from './batch-progress.ts';
@@ -69,11 +71,13 @@ export type EmulatorOptions = {
   timings?: Partial<Timings>;
   /** Which of several observed shapes a terminal batch has. */
   shapes?: Partial<Shapes>;
+  /** How background responses run and are billed. */
+  background?: Partial<BackgroundSettings>;
   /** Where answers come from instead of being emulated: a base URL, or more. */
   upstream?: string | UpstreamOptions;
   /** The keys that are accepted, or the project of each; default any that is not empty, in one project. */
   apiKeys?: ApiKeys;
-  /** Where the events of batches go; default nowhere. */
+  /** Where the events of batches and background responses go; default nowhere. */
   webhooks?: readonly WebhookEndpoint[];
   /**
    * What OpenAI refuses and this emulator lets pass: all of `CHECKS` (request-checks.ts), or some of them. Default
@@ -93,7 +97,7 @@ export type Emulator = {
   ledger: Ledger;
   /** Replaces the fault rules, or each part that the script has. @throws an error saying what is wrong where */
   setFaults(faults: readonly FaultRule[] | Script): void;
-  /** Brings batches up to the clock, and sends the webhooks that are due. It happens by itself every 250 ms. */
+  /** Brings batches and responses up to the clock, and sends the webhooks that are due. It happens by itself every 250 ms. */
   deliverWebhooks(): Promise<void>;
   /** Stops the server; state stays in `dir`. */
   close(): Promise<void>;
@@ -125,17 +129,24 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
     (atMs = clock.now()) => (atMs - store.startedAtMs()!) / 1000,
   );
   const behaviour = createBehaviour(options, faults);
-  const { limits, timings, shapes, keys, endpoints, isStrict, follow } = behaviour;
-  follow({ limits: {}, timings: {}, shapes: {}, ...script });
+  const { limits, timings, shapes, background, keys, endpoints, isStrict, follow } = behaviour;
+  follow({ limits: {}, timings: {}, shapes: {}, background: {}, ...script });
   const webhooks = createWebhooks(store, clock, faults, endpoints);
   const files = createFiles({ store, clock, limits, timings, faults });
   const shared = { store, clock, seed, faults, upstream, isStrict };
   const batches = createBatches({ ...shared, limits, timings, shapes, webhooks });
-  const ledger = createLedger(store, batches.settle);
+  const responses = createBackgroundResponses({ ...shared, settings: background, webhooks });
+  const settle = async () => {
+    await batches.settle();
+    await responses.settle();
+  };
+  const ledger = createLedger(store, settle);
   const deps: RouteDeps = {
     ...shared,
     files,
     batches,
+    responses,
+    settle,
     ledger,
     webhooks,
     takeTurn: createRateLimits(limits, clock),
@@ -153,7 +164,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   });
   const { port } = server.address() as AddressInfo;
   const deliverWebhooks = async () => {
-    await batches.settle();
+    await settle();
     await webhooks.deliverDue();
   };
   // Answers from an upstream take real time, and webhooks come unasked: neither waits for a client to look.
@@ -174,6 +185,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
       server.closeAllConnections();
       await closed;
       await batches.close();
+      await responses.close();
       // Time may have passed since the last change: a restart continues from here.
       store.save(clock.now());
       store.close();
@@ -190,6 +202,7 @@ function createBehaviour(options: EmulatorOptions, faults: Pick<Faults, 'replace
   const limits = { ...DEFAULT_LIMITS };
   const timings = { ...DEFAULT_TIMINGS };
   const shapes = { ...DEFAULT_SHAPES };
+  const background = { ...DEFAULT_BACKGROUND };
   const keys: { accepted: ApiKeys } = { accepted: options.apiKeys };
   let endpoints = options.webhooks ?? [];
   let isStrictNow = strictnessOf(options.lenient ?? false);
@@ -198,12 +211,14 @@ function createBehaviour(options: EmulatorOptions, faults: Pick<Faults, 'replace
     if (next.limits !== undefined) Object.assign(limits, DEFAULT_LIMITS, next.limits, options.limits);
     if (next.timings !== undefined) Object.assign(timings, DEFAULT_TIMINGS, next.timings, options.timings);
     if (next.shapes !== undefined) Object.assign(shapes, DEFAULT_SHAPES, next.shapes, options.shapes);
+    if (next.background !== undefined)
+      Object.assign(background, DEFAULT_BACKGROUND, next.background, options.background);
     if (next.apiKeys !== undefined) keys.accepted = next.apiKeys;
     if (next.webhooks !== undefined) endpoints = next.webhooks;
     if (next.lenient !== undefined) isStrictNow = strictnessOf(options.lenient ?? next.lenient);
     if (next.rules !== undefined) faults.replace(next.rules);
   };
-  return { limits, timings, shapes, keys, endpoints: () => endpoints, isStrict, follow };
+  return { limits, timings, shapes, background, keys, endpoints: () => endpoints, isStrict, follow };
 }
 
 /** @throws an error saying what is wrong where */
@@ -265,8 +280,9 @@ async function serve(
       reply = { kind: 'json', status: error.status, body: error.body };
     }
   }
-  if (fault?.kind === 'http.reset') return resetConnection(request);
-  if (fault?.kind === 'http.hang' && fault.when === 'after') return;
+  const isReset = fault?.kind === 'http.reset' || (reply.kind === 'none' && reply.as === 'reset');
+  if (isReset) return resetConnection(request);
+  if (reply.kind === 'none' || (fault?.kind === 'http.hang' && fault.when === 'after')) return;
   if (fault?.kind === 'http.delay') await elapsed(deps.clock, fault.seconds * 1000, gone.signal);
   if (fault?.kind === 'http.patch' && reply.kind === 'json') {
     reply = { ...reply, body: patched(reply.body, fault.operations) };
@@ -287,13 +303,24 @@ function refuseBroken(request: IncomingMessage, response: ServerResponse, error:
   response.end(body);
 }
 
-/** What HTTP fault rules can match: the route, and the batch that it names or whose file it names. */
+/** What HTTP fault rules can match: the route, and the response or batch that it names or whose file it names. */
 function subjectOf(request: IncomingMessage, method: string, path: string, deps: RouteDeps) {
-  const [, list, id] = /^\/v1\/(batches|files)\/([^/]+)/.exec(path) ?? [];
+  const [, list, id] = /^\/v1\/(batches|files|responses)\/([^/]+)/.exec(path) ?? [];
   const origin = list === 'files' ? deps.store.files.get(id!)?.output : undefined;
   const batch = deps.store.batches.get(origin?.batchId ?? id ?? '');
+  const response = list === 'responses' ? deps.store.responses.get(id!) : undefined;
+  const customId = headerOf(request, 'x-client-request-id');
   return {
     route: `${method} ${path}`,
+    custom_id: response?.customId ?? customId,
+    ...(response === undefined
+      ? {}
+      : {
+          response: response.ordinal,
+          window: response.window,
+          metadata: response.metadata,
+          model: response.model,
+        }),
     key: keyOf(headerOf(request, 'authorization')) ?? null,
     ...(origin === undefined ? {} : { file: origin.file }),
     ...(batch === undefined

@@ -133,6 +133,7 @@ function alterBody(body: Record<string, unknown>, effect: EffectOf<'line'>): voi
   if (effect.kind === 'line.text') setText(body, effect.text);
   if (effect.kind === 'line.mojibake') setText(body, Buffer.from(effect.text).toString('latin1'));
   if (effect.kind === 'line.tier') body.service_tier = effect.tier;
+  if (effect.kind === 'line.model') body.model = effect.model;
   if (effect.kind === 'line.cached') setCached(body, effect.tokens);
 }
 

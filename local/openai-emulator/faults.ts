@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { type Effect, type EffectOf, effectSchema, type Scope, scopeOf } from './effects.ts';
 import { hexOf, randomOf } from './ids.ts';
+import { WINDOWS } from './windows.ts';
 
 const pattern = z.string().refine(isPattern, 'expected a regular expression');
 
@@ -10,12 +11,16 @@ const route = z
 
 /** The facts that are known when effects of a scope are asked for; a rule that matches another could never fire. */
 const FACTS: Readonly<Record<Scope, readonly string[]>> = {
-  line: ['custom_id', 'line', 'model', 'batch', 'endpoint', 'metadata', 'via', 'tier', 'route'],
+  line: [
+    ...['custom_id', 'line', 'model', 'batch', 'endpoint', 'metadata', 'via', 'tier', 'route'],
+    ...['response', 'window'],
+  ],
   file: ['model', 'batch', 'endpoint', 'metadata'],
-  http: ['route', 'model', 'batch', 'endpoint', 'metadata', 'file', 'key'],
+  http: ['route', 'custom_id', 'model', 'batch', 'endpoint', 'metadata', 'file', 'key', 'response', 'window'],
   page: ['route'],
   batch: ['model', 'batch', 'endpoint', 'metadata'],
-  webhook: ['model', 'batch', 'endpoint', 'metadata', 'event'],
+  response: ['custom_id', 'model', 'metadata', 'response', 'window'],
+  webhook: ['custom_id', 'model', 'batch', 'endpoint', 'metadata', 'event', 'response', 'window'],
 };
 
 const ruleSchema = z
@@ -32,7 +37,9 @@ const ruleSchema = z
         batch: z.union([z.number().int(), z.array(z.number().int())]).optional(),
         endpoint: z.string().optional(),
         metadata: z.record(z.string(), pattern).optional(),
-        via: z.enum(['batch', 'sync']).optional(),
+        response: z.union([z.number().int(), z.array(z.number().int())]).optional(),
+        window: z.union([z.enum(WINDOWS), z.array(z.enum(WINDOWS))]).optional(),
+        via: z.enum(['batch', 'sync', 'background']).optional(),
         tier: pattern.optional(),
         key: pattern.optional(),
         event: pattern.optional(),
@@ -44,7 +51,7 @@ const ruleSchema = z
     until_seconds: z.number().min(0).optional(),
     times: z.number().int().min(0).optional(),
     skip: z.number().int().min(0).default(0),
-    per: z.enum(['custom_id', 'batch']).optional(),
+    per: z.enum(['custom_id', 'batch', 'response']).optional(),
     share: z.number().min(0).max(1).default(1),
     effect: effectSchema,
   })
@@ -80,7 +87,11 @@ export type Subject = {
   batch?: number;
   endpoint?: string;
   metadata?: Readonly<Record<string, string>> | null;
-  via?: 'batch' | 'sync';
+  via?: 'batch' | 'sync' | 'background';
+  /** 1 for the first background response ever created. */
+  response?: number;
+  /** The completion window of a background response. */
+  window?: string;
   /** The service tier as sent. */
   tier?: string | null;
   /** The API key of the caller. */
@@ -131,9 +142,11 @@ export function createFaults(
         if (seconds < rule.from_seconds || seconds >= (rule.until_seconds ?? Number.POSITIVE_INFINITY))
           continue;
         if (rule.share < 1) {
-          // A batch line's fate is fixed by its name; calls that look alike are drawn one by one.
+          // The fate of a batch line or a background response is fixed by its name; calls that look alike are drawn one by one.
           const isNamed = subject.batch !== undefined && typeof subject.custom_id === 'string';
-          const drawn = isNamed ? `${subject.batch} ${subject.custom_id}` : `#${draws++}`;
+          const isResponse = subject.response !== undefined && scope !== 'http';
+          const name = isResponse ? `response ${subject.response}` : `${subject.batch} ${subject.custom_id}`;
+          const drawn = isNamed || isResponse ? name : `#${draws++}`;
           if (randomOf(seed, id, drawn)() >= rule.share) continue;
         }
         if (rule.times !== undefined || rule.skip > 0) {
@@ -173,6 +186,8 @@ function matcher({ match, effect }: Rule): (subject: Subject) => boolean {
   const route = match.route === undefined ? undefined : routePattern(match.route);
   const batches = match.batch === undefined ? undefined : [match.batch].flat();
   const lines = match.line === undefined ? undefined : [match.line].flat();
+  const responses = match.response === undefined ? undefined : [match.response].flat();
+  const windows = match.window === undefined ? undefined : [match.window].flat();
   const metadata = Object.entries(match.metadata ?? {}).map(
     ([key, text]) => [key, new RegExp(text, 'u')] as const,
   );
@@ -182,6 +197,8 @@ function matcher({ match, effect }: Rule): (subject: Subject) => boolean {
     (model === undefined || (typeof subject.model === 'string' && model.test(subject.model))) &&
     (batches === undefined || (subject.batch !== undefined && batches.includes(subject.batch))) &&
     (lines === undefined || (subject.line !== undefined && lines.includes(subject.line))) &&
+    (responses === undefined || (subject.response !== undefined && responses.includes(subject.response))) &&
+    (windows === undefined || windows.some((window) => window === subject.window)) &&
     (match.endpoint === undefined || match.endpoint === subject.endpoint) &&
     (match.via === undefined || match.via === subject.via) &&
     (tier === undefined || (typeof subject.tier === 'string' && tier.test(subject.tier))) &&

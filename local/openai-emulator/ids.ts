@@ -50,6 +50,12 @@ export type Ids = {
   upload(): string;
   /** `part_` and 32 hex digits. */
   part(): string;
+  /** `resp_` and 48 hex digits: of a background response. */
+  response(): string;
+  /** `whe_` and 32 hex digits. */
+  webhookEndpoint(): string;
+  /** `whsec_` and the base64 of 24 bytes. */
+  webhookSecret(): string;
   /** `req_` and 32 hex digits: one per HTTP request. */
   httpRequest(): string;
   /** How many ids have been made; kept in the journal so that a restart makes new ones. */
@@ -72,6 +78,10 @@ export function createIds(seed: string, made: number): Ids {
     batch: () => `batch_${hexOf(32, seed, 'batch', next())}`,
     upload: () => `upload_${hexOf(32, seed, 'upload', next())}`,
     part: () => `part_${hexOf(32, seed, 'part', next())}`,
+    response: () => `resp_${hexOf(48, seed, 'response', next())}`,
+    webhookEndpoint: () => `whe_${hexOf(32, seed, 'webhook endpoint', next())}`,
+    webhookSecret: () =>
+      `whsec_${Buffer.from(hexOf(48, seed, 'webhook secret', next()), 'hex').toString('base64')}`,
     httpRequest: () => `req_${hexOf(32, seed, 'http', made, requests++)}`,
     made: () => count,
   };

@@ -1,37 +1,18 @@
 import { existsSync, readFileSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { openAppendFile } from './append-file.ts';
-import type { TokenUsage } from './batch-lifecycle.ts';
 import { readExecutions } from './batch-workspace.ts';
 import { readLines } from './json-lines.ts';
+import type { Execution } from './ledger-row.ts';
 import type { Store } from './store.ts';
-
-/** One time that one request was executed. */
-type Execution = {
-  /** Of a batch line; of a synchronous call its `X-Client-Request-Id` header, or null. */
-  custom_id: string | null;
-  /** Null for a synchronous call. */
-  batch_id: string | null;
-  endpoint: string;
-  model: string | null;
-  /** The tier of a synchronous call; `batch` otherwise. */
-  tier: string;
-  /** Equal for equal requests, whatever their tier. */
-  request_hash: string;
-  at_ms: number;
-  status: number;
-  usage: TokenUsage;
-  /** Input and output tokens of a 200; 0 for everything else. */
-  billed_tokens: number;
-};
 
 /** What has been executed, ever: so that tests can show that nothing was bought twice. Reads from disk. */
 export type Ledger = {
-  /** Every execution up to the clock's present: batches in order of creation, then synchronous calls. */
+  /** Every execution up to the clock's present: batches and background responses as created, then synchronous calls. */
   executions(): AsyncGenerator<Execution>;
   /** The same as an array. */
   all(): Promise<Execution[]>;
-  /** The executions with status 200 of every (custom_id, request) that has more than one. */
+  /** The executions with status 200, or billed, of every (custom_id, request) that has more than one. */
   boughtTwice(): Promise<Execution[][]>;
 };
 
@@ -42,7 +23,13 @@ export type LedgerBook = Ledger & {
   close(): void;
 };
 
-/** @param settle brings the batches up to the clock before they are read */
+/** Shares of the standard rate: "half" of batch and flex, where a model has it (OpenAI's price table, read 2026-11-29). */
+const RATES: Readonly<Record<string, number>> = { batch: 0.5, flex: 0.5, default: 1 };
+
+/** The share of the standard rate of a synchronous call's tier. */
+export const rateOfTier = (tier: string): number | null => RATES[tier] ?? null;
+
+/** @param settle brings batches and background responses up to the clock before they are read */
 export function createLedger(store: Store, settle: () => Promise<void>): LedgerBook {
   const syncPath = join(store.dir, 'sync-executions.jsonl');
   cutTornLine(syncPath);
@@ -55,9 +42,12 @@ export function createLedger(store: Store, settle: () => Promise<void>): LedgerB
         yield {
           custom_id: row.custom_id,
           batch_id: batch.id,
+          response_id: null,
+          outcome: null,
           endpoint: batch.endpoint,
           model: batch.resolvedModel,
           tier: 'batch',
+          rate: RATES.batch!,
           request_hash: row.request_hash,
           at_ms: row.at_ms,
           status: row.status,
@@ -66,6 +56,7 @@ export function createLedger(store: Store, settle: () => Promise<void>): LedgerB
         };
       }
     }
+    for (const { execution } of store.responses.values()) if (execution !== null) yield execution;
     for await (const lines of readLines(syncPath)) {
       for (const line of lines) yield JSON.parse(line.bytes.toString('utf8')) as Execution;
     }
@@ -80,7 +71,7 @@ export function createLedger(store: Store, settle: () => Promise<void>): LedgerB
     boughtTwice: async () => {
       const bought = new Map<string, Execution[]>();
       for await (const execution of executions()) {
-        if (execution.status !== 200) continue;
+        if (execution.status !== 200 && execution.billed_tokens === 0) continue;
         const key = JSON.stringify([execution.custom_id, execution.request_hash]);
         bought.set(key, [...(bought.get(key) ?? []), execution]);
       }

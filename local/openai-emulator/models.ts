@@ -20,6 +20,8 @@ type ModelRow = {
   /** Thinks first: takes `max_completion_tokens` and no `max_tokens`, and knows `reasoning_effort`. */
   isReasoning?: true;
   hasFlex?: true;
+  /** Has the completion windows `2h` and `8h` in the background. */
+  hasWindows?: true;
   /** The day from which it is not served, `YYYY-MM-DD`. */
   shutdown?: string;
 };
@@ -27,6 +29,8 @@ type ModelRow = {
 type Facts = Omit<ModelRow, 'id' | 'kind' | 'released' | 'snapshots'>;
 const FLEX: Facts = { isReasoning: true, hasFlex: true };
 const REASONING: Facts = { isReasoning: true };
+/** "Public beta on GPT-6.2": of other models nothing is said (read 2026-11-29). */
+const WINDOWED: Facts = { isReasoning: true, hasWindows: true };
 const row = (
   kind: ModelKind,
   id: string,
@@ -48,8 +52,8 @@ const until = (shutdown: string, facts: Facts = {}): Facts => ({ ...facts, shutd
  * dates of gpt-5.6 and later are those of its releases, and so their snapshots are inferred.
  */
 const MODELS: readonly ModelRow[] = [
-  row('chat', 'gpt-6.2-astra', '2026-11-17', '2026-11-17', REASONING),
-  row('chat', 'gpt-6.2-sol', '2026-11-17', '2026-11-17', REASONING),
+  row('chat', 'gpt-6.2-astra', '2026-11-17', '2026-11-17', WINDOWED),
+  row('chat', 'gpt-6.2-sol', '2026-11-17', '2026-11-17', WINDOWED),
   row('chat', 'gpt-6.1-terra', '2026-10-26', '2026-10-26', FLEX),
   row('chat', 'gpt-6.1-sol', '2026-09-29', '2026-09-29', FLEX),
   row('chat', 'gpt-6-luna', '2026-09-22', '2026-09-22', FLEX),
@@ -131,6 +135,7 @@ export type ModelFacts = {
   kind: ModelKind;
   isReasoning: boolean;
   hasFlex: boolean;
+  hasWindows: boolean;
   /** Ms since 1970 from which it is not served; Infinity when no day is announced. */
   shutdownMs: number;
 };
@@ -139,9 +144,9 @@ export type ModelFacts = {
 export function modelFacts(name: string): ModelFacts | undefined {
   const model = BY_NAME.get(baseOf(name));
   if (model === undefined) return undefined;
-  const { kind, isReasoning = false, hasFlex = false, shutdown } = model;
+  const { kind, isReasoning = false, hasFlex = false, hasWindows = false, shutdown } = model;
   const shutdownMs = shutdown === undefined ? Number.POSITIVE_INFINITY : Date.parse(shutdown);
-  return { kind, isReasoning, hasFlex, shutdownMs };
+  return { kind, isReasoning, hasFlex, hasWindows, shutdownMs };
 }
 
 /** Whether a name is one of OpenAI's families, whether or not there is such a model. */

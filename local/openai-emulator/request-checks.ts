@@ -16,6 +16,7 @@ import { inputTokens } from './tokens.ts';
  * - `schemas`: a strict schema that is none
  * - `json_word`: `json_object` without the word JSON
  * - `flex`: a model that has no flex
+ * - `windows`: a model that has no completion windows in the background
  */
 export const CHECKS = [
   'models',
@@ -26,6 +27,7 @@ export const CHECKS = [
   'schemas',
   'json_word',
   'flex',
+  'windows',
 ] as const;
 
 /** See `CHECKS`. */

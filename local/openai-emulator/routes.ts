@@ -1,6 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import { SYNC_ENDPOINTS } from './answers.ts';
-import { ApiError, invalidType, refusal } from './api-error.ts';
+import { ApiError, errorObject, invalidType, refusal } from './api-error.ts';
+import { asksForBackground } from './background-checks.ts';
+import type { BackgroundResponses } from './background-responses.ts';
 import type { Batches } from './batches.ts';
 import type { Clock } from './clock.ts';
 import type { Body } from './exchange.ts';
@@ -8,7 +10,7 @@ import { type ExecutionDeps, execute } from './execution.ts';
 import type { FaultRule, Faults } from './faults.ts';
 import { type Files, fileObject, readableBytes } from './files.ts';
 import { isObject, parseLine } from './json-lines.ts';
-import type { LedgerBook } from './ledger.ts';
+import { type LedgerBook, rateOfTier } from './ledger.ts';
 import { servedModels } from './models.ts';
 import type { Turn } from './rate-limits.ts';
 import { lineOf, scriptedAnswer } from './result-lines.ts';
@@ -23,7 +25,9 @@ import type { Webhooks } from './webhooks.ts';
 export type Reply =
   | { kind: 'json'; status: number; body: unknown; headers?: Record<string, string> }
   | { kind: 'file'; path: string; bytes: number; filename: string }
-  | { kind: 'lines'; lines: AsyncIterable<string> };
+  | { kind: 'lines'; lines: AsyncIterable<string> }
+  /** No answer: the connection is reset, or hangs. */
+  | { kind: 'none'; as: 'reset' | 'hang' };
 
 /** What handlers work with. */
 export type RouteDeps = ExecutionDeps & {
@@ -33,6 +37,9 @@ export type RouteDeps = ExecutionDeps & {
   files: Files;
   uploads: Uploads;
   batches: Batches;
+  responses: BackgroundResponses;
+  /** Brings batches and responses up to the clock. */
+  settle(): Promise<void>;
   ledger: LedgerBook;
   webhooks: Webhooks;
   /** Takes one synchronous call of so many tokens. */
@@ -104,25 +111,38 @@ const ROUTES: Readonly<Record<string, Handler>> = {
   ...Object.fromEntries(
     SYNC_ENDPOINTS.map((endpoint): [string, Handler] => [
       `POST ${endpoint}`,
-      (call, deps) => answerSync(endpoint, call, deps),
+      async (call, deps) => answerSync(endpoint, await jsonBody(call.request), call, deps),
     ]),
   ),
-  'GET /emulator/state': async (_, { store, clock, batches }) => {
-    await batches.settle();
+  'POST /v1/responses': async (call, deps) => {
+    const body = await jsonBody(call.request);
+    return asksForBackground(body)
+      ? createInBackground(body, call, deps)
+      : answerSync('/v1/responses', body, call, deps);
+  },
+  'GET /v1/responses/*': async ({ ids, project }, { responses }) =>
+    json(await responses.retrieve(ids[0]!, project)),
+  'POST /v1/responses/*/cancel': async ({ ids, project }, { responses }) =>
+    json(await responses.cancel(ids[0]!, project)),
+  'DELETE /v1/responses/*': async ({ ids, project }, { responses }) =>
+    json(await responses.remove(ids[0]!, project)),
+  'GET /emulator/state': async (_, { store, clock, batches, settle }) => {
+    await settle();
     return json({
       now_ms: clock.now(),
       enqueued_tokens: batches.enqueuedTokens(),
       files: [...store.files.values()],
       uploads: [...store.uploads.values()],
       batches: [...store.batches.values()],
+      responses: [...store.responses.values()],
     });
   },
   'GET /emulator/ledger': async (_, { ledger }) => ({ kind: 'lines', lines: jsonLines(ledger.executions()) }),
-  'POST /emulator/advance': async ({ request }, { clock, batches, webhooks }) => {
+  'POST /emulator/advance': async ({ request }, { clock, settle, webhooks }) => {
     const { ms } = await jsonBody(request);
     if (typeof ms !== 'number' || ms < 0) throw invalidType('ms', 'a number of 0 or more', ms);
     clock.advance(ms);
-    await batches.settle();
+    await settle();
     await webhooks.deliverDue();
     return json({ now_ms: clock.now() });
   },
@@ -141,8 +161,21 @@ async function* jsonLines(items: AsyncIterable<unknown>): AsyncGenerator<string>
   for await (const item of items) yield `${JSON.stringify(item)}\n`;
 }
 
-async function answerSync(endpoint: string, call: RouteCall, deps: RouteDeps): Promise<Reply> {
-  const { body, stream } = splitStream(endpoint, await jsonBody(call.request));
+async function createInBackground(body: Body, call: RouteCall, deps: RouteDeps): Promise<Reply> {
+  const turn = deps.takeTurn(String(body.model ?? ''), inputTokens(body));
+  if (turn.refused !== undefined) {
+    return { kind: 'json', status: 429, body: { error: turn.refused }, headers: turn.headers };
+  }
+  const customId = headerOf(call.request, 'x-client-request-id');
+  const { shown, fault } = await deps.responses.create(body, call.project, customId);
+  if (fault?.kind === 'response.lose_create') return { kind: 'none', as: fault.as };
+  if (fault?.kind !== 'response.refuse') return { ...json(shown), headers: turn.headers } as Reply;
+  const error = errorObject(`Emulated fault: HTTP ${fault.status}.`, { type: 'server_error' });
+  return { kind: 'json', status: fault.status, body: fault.body ?? { error }, headers: fault.headers };
+}
+
+async function answerSync(endpoint: string, sent: Body, call: RouteCall, deps: RouteDeps): Promise<Reply> {
+  const { body, stream } = splitStream(endpoint, sent);
   const model = typeof body.model === 'string' ? body.model : null;
   const customId = headerOf(call.request, 'x-client-request-id');
   const turn = deps.takeTurn(model ?? '', inputTokens(body));
@@ -169,12 +202,16 @@ async function answerSync(endpoint: string, call: RouteCall, deps: RouteDeps): P
   const shown = isScripted
     ? scriptedAnswer(lineOf(call.requestId, customId ?? '', executed), executed.effects)
     : executed.answer;
+  const tier = typeof answered.service_tier === 'string' ? answered.service_tier : 'default';
   deps.ledger.addSync({
     custom_id: customId,
     batch_id: null,
+    response_id: null,
+    outcome: null,
     endpoint,
     model: typeof answered.model === 'string' ? answered.model : model,
-    tier: typeof answered.service_tier === 'string' ? answered.service_tier : 'default',
+    tier,
+    rate: rateOfTier(tier),
     request_hash: executed.requestHash,
     at_ms: deps.clock.now(),
     status,

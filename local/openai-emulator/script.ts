@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import type { BackgroundSettings, Retention } from './background-lifecycle.ts';
 import type { Shapes, Timings } from './batch-lifecycle.ts';
 import { type FaultRule, rulesSchema } from './faults.ts';
 import { CHECKS } from './request-checks.ts';
@@ -41,12 +42,24 @@ const shapesSchema = z.strictObject({
   outputOrder: z.enum(['shuffled', 'input']).optional(),
 } satisfies Record<keyof Shapes, z.ZodType>);
 
+const retention = z.enum(['standard', 'mam', 'zdr'] satisfies Retention[]);
+
+const backgroundSchema = z.strictObject({
+  queuedShare: z.number().min(0).optional(),
+  runShare: z.number().min(0).optional(),
+  capacity: count.optional(),
+  missedWindow: z.enum(['standard', 'discount']).optional(),
+  cancelledInProgress: z.enum(['billed', 'unbilled']).optional(),
+  retention: z.union([retention, z.record(z.string(), retention)]).optional(),
+} satisfies Record<keyof BackgroundSettings, z.ZodType>);
+
 const scriptSchema = z.strictObject({
   about: z.string().optional(),
   rules: rulesSchema.optional(),
   limits: limitsSchema.optional(),
   timings: timingsSchema.optional(),
   shapes: shapesSchema.optional(),
+  background: backgroundSchema.optional(),
   lenient: z.union([z.boolean(), z.array(z.enum(CHECKS))]).optional(),
   webhooks: z
     .array(

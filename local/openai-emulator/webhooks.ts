@@ -1,34 +1,40 @@
 import { createHmac } from 'node:crypto';
-import type { BatchRecord, BatchStatus } from './batch-lifecycle.ts';
 import { type Clock, unixSeconds } from './clock.ts';
 import type { EffectOf } from './effects.ts';
-import type { Faults } from './faults.ts';
+import type { Faults, Subject } from './faults.ts';
 import { hexOf } from './ids.ts';
 import type { DeliveryRecord, Store } from './store.ts';
 
-/** Where the events of batches are sent. */
+/** Where the events of batches and background responses are sent. */
 export type WebhookEndpoint = {
   url: string;
   /** `whsec_` and base64, or any text: the key of the signature. */
   secret: string;
-  /** Only batches of this project; default all. */
+  /** Only what is of this project; default all. */
   project?: string | undefined;
-  /** Only these; default the four of batches. */
+  /** Only these; default those of batches and responses. */
   events?: readonly string[] | undefined;
   /** Whose time is in `webhook-timestamp`: a receiver checks it against its own clock. Default `machine`. */
   timestamps?: 'machine' | 'clock' | undefined;
 };
 
+/** What has ended. */
+export type Ended = {
+  id: string;
+  project: string;
+  /** Such as `response.completed`. */
+  event: string;
+  /** What fault rules can match. */
+  facts: Subject;
+};
+
 /** Events that OpenAI would send, signed as OpenAI signs (platform.openai.com/docs/guides/webhooks). */
 export type Webhooks = {
-  /** The deliveries that the end of a batch asks for, faults included; to be saved with it. */
-  plan(batch: BatchRecord, atMs: number): DeliveryRecord[];
+  /** The deliveries that an end asks for, faults included; to be saved with it. */
+  plan(ended: Ended, atMs: number): DeliveryRecord[];
   /** Sends what is due at the clock's present, in order; what is not answered by 2xx is tried again later. */
   deliverDue(): Promise<void>;
 };
-
-/** No events for anything else (platform.openai.com/docs/guides/webhooks). */
-const EVENT_STATUSES: readonly BatchStatus[] = ['completed', 'failed', 'expired', 'cancelled'];
 
 /** "Within seconds" is all that is documented; inferred. */
 const ANSWER_WITHIN_MS = 10_000;
@@ -67,20 +73,16 @@ export function createWebhooks(
   };
 
   return {
-    plan: (batch, atMs) => {
-      if (!EVENT_STATUSES.includes(batch.status)) return [];
-      const event = `batch.${batch.status}`;
-      const { endpoint, metadata, model, ordinal } = batch;
+    plan: (ended, atMs) => {
+      const { event, facts } = ended;
       return endpoints()
         .filter(
-          ({ project = batch.project, events = [event] }) =>
-            project === batch.project && events.includes(event),
+          ({ project = ended.project, events = [event] }) =>
+            project === ended.project && events.includes(event),
         )
         .flatMap(({ url }) => {
-          const subject = { batch: ordinal, endpoint, metadata, model, event, atMs };
-          const effects = faults.fire('webhook', subject);
-          if (effects.some(({ kind }) => kind === 'webhook.lose')) return [];
-          return deliveriesOf(batch, url, event, { atMs, effects });
+          const effects = faults.fire('webhook', { ...facts, event, atMs });
+          return deliveriesOf(ended, url, { atMs, effects });
         });
     },
     deliverDue: () => {
@@ -92,12 +94,12 @@ export function createWebhooks(
 
 /** The deliveries of one event to one URL: as often, as late and as signed as the faults say. */
 function deliveriesOf(
-  batch: BatchRecord,
+  ended: Ended,
   url: string,
-  event: string,
   { atMs, effects }: { atMs: number; effects: readonly EffectOf<'webhook'>[] },
 ): DeliveryRecord[] {
-  const name = hexOf(32, batch.id, url);
+  const { id, event } = ended;
+  const name = hexOf(32, id, event, url);
   const sum = (kind: 'webhook.delay' | 'webhook.old_timestamp') =>
     effects.reduce((seconds, effect) => (effect.kind === kind ? seconds + effect.seconds : seconds), 0);
   const first: DeliveryRecord = {
@@ -109,7 +111,7 @@ function deliveriesOf(
       id: `evt_${name}`,
       type: event,
       created_at: unixSeconds(atMs),
-      data: { id: batch.id },
+      data: { id },
     }),
     createdAtMs: atMs,
     dueAtMs: atMs + sum('webhook.delay') * 1000,
@@ -117,13 +119,20 @@ function deliveriesOf(
     agedSeconds: sum('webhook.old_timestamp'),
     isForged: effects.some(({ kind }) => kind === 'webhook.bad_signature'),
   };
+  const foreign = effects
+    .filter((effect) => effect.kind === 'webhook.foreign')
+    .flatMap((effect, index) => {
+      const other = { ...ended, id: effect.id ?? `${id.split('_')[0]}_${hexOf(48, name, index)}` };
+      return deliveriesOf(other, url, { atMs, effects: [] });
+    });
+  if (effects.some(({ kind }) => kind === 'webhook.lose')) return foreign;
   const again = effects.filter((effect) => effect.kind === 'webhook.duplicate');
   const copies = again.map((effect, index) => ({
     ...first,
     id: `${name}-${index + 1}`,
     dueAtMs: first.dueAtMs + effect.after_seconds * 1000,
   }));
-  return [first, ...copies];
+  return [first, ...copies, ...foreign];
 }
 
 /** Whether it was answered by 2xx. */

@@ -11,7 +11,7 @@ import type { Reply } from './routes.ts';
 /** Writes the reply, spoilt as the fault asks. What has no fault of its body is written as it is. */
 export async function writeReply(
   response: ServerResponse,
-  reply: Reply,
+  reply: Exclude<Reply, { kind: 'none' }>,
   fault: EffectOf<'http'> | undefined,
 ): Promise<void> {
   if (reply.kind === 'lines') {
