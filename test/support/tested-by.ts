@@ -25,6 +25,7 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
     'src/core/steps/call/call.ts',
     'src/core/steps/call/progress.ts',
     'src/core/steps/call/requests.ts',
+    'src/core/steps/call/slice-end.ts',
     'src/core/steps/call/slice-tier.ts',
     'src/core/steps/call/slice.ts',
     'src/providers/openai/calls.ts',

@@ -6,6 +6,8 @@
 /** A member of an object, and where its value is in the text: `end` is exclusive. */
 export interface JsonMember {
   name: string;
+  /** Where its name begins. */
+  nameStart: number;
   start: number;
   end: number;
 }
@@ -30,7 +32,7 @@ export function membersOf(text: string): JsonMember[] {
     const name = JSON.parse(text.slice(at, nameEnd)) as string;
     const start = skipBlanks(text, text.indexOf(':', nameEnd) + 1);
     const end = endOfValue(text, start);
-    members.push({ name, start, end });
+    members.push({ name, nameStart: at, start, end });
     at = skipBlanks(text, end);
     if (text[at] === ',') at = skipBlanks(text, at + 1);
   }
@@ -68,6 +70,14 @@ export function withMembers(text: string, { defaults = [], set = [] }: MemberCha
   if (last.length > 0 && members.length > 0) pieces.push(',');
   pieces.push(last.map(memberJson).join(','), text.slice(close));
   return pieces.join('');
+}
+
+/** The object without members of these names; the others stay as they are. See {@link membersOf}. */
+export function withoutMembers(text: string, names: readonly string[]): string {
+  const members = membersOf(text);
+  const kept = members.filter(({ name }) => !names.includes(name));
+  if (kept.length === members.length) return text;
+  return `{${kept.map(({ nameStart, end }) => text.slice(nameStart, end)).join(',')}}`;
 }
 
 function memberJson([name, json]: readonly [string, string]): string {

@@ -6,20 +6,22 @@ import * as z from 'zod';
 import type { Layout } from '../../contract/layout.ts';
 import type { BatchKey } from '../model/batch.ts';
 import type { ObjectStore, WorkFiles } from '../ports/objects.ts';
+import { type BackgroundResponse, RESPONSE_STATUSES } from '../ports/provider.ts';
 import { workKeys } from './keys.ts';
 import { readWorkJson, writeWorkJsonOnce } from './work-json.ts';
 
-/** A response that has ended. */
+/** A response that has ended: what of it was read. */
 const arrivalSchema = z.object({
   v: z.literal(1),
-  /** Its id at OpenAI. */
   id: z.string(),
-  /** `x-request-id` of the answer that brought it. */
+  status: z.enum(RESPONSE_STATUSES),
+  hasBegun: z.boolean(),
   requestId: z.exactOptional(z.string()),
-  /** The response as JSON, as OpenAI gave it. */
+  /** As JSON, as it came. */
   body: z.string(),
 });
-export type Arrival = z.infer<typeof arrivalSchema>;
+/** See {@link BackgroundResponse}. */
+type Arrival = Omit<BackgroundResponse, 'metadata'>;
 
 interface ArrivalDeps {
   objects: Pick<ObjectStore, 'get' | 'put'> & Pick<WorkFiles, 'listBelow'>;
@@ -37,7 +39,14 @@ export async function writeArrival(
   arrival: Arrival,
 ): Promise<void> {
   const key = workKeys(settings.layout, jobId).calls(batchId).arrived(request);
-  await writeWorkJsonOnce(objects, key, arrivalSchema, arrival);
+  const { id, status, hasBegun, requestId, body } = arrival;
+  const written = { v: 1, id, status, hasBegun, body } as const;
+  await writeWorkJsonOnce(
+    objects,
+    key,
+    arrivalSchema,
+    requestId === undefined ? written : { ...written, requestId },
+  );
 }
 
 /** The requests of a slice whose responses have arrived, by their places. */

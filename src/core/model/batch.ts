@@ -38,8 +38,19 @@ const callsSchema = z.object({
   again: z.exactOptional(z.array(count)),
   /** How often in a row the slice was put off, because OpenAI had no room for it. */
   refusals: z.exactOptional(count),
+  /** In the background: files of ids of created responses below `work/`, numbered from 0. */
+  created: z.exactOptional(count),
+  /** In the background: the looks at responses that were due by then are made. */
+  lookedAt: z.exactOptional(time),
+  /** In the background: no further response is created; what is open is waited for. */
+  closed: z.exactOptional(
+    z.object({
+      /** Where the others continue. Absent: in the same tier, when a person has acted, or not at all. */
+      nextTier: z.exactOptional(tierSchema),
+    }),
+  ),
 });
-/** How far the calls of a slice are: requests in manifest order, one by one. */
+/** How far the calls of a slice, or its creates in the background, are: requests in manifest order, one by one. */
 export type Calls = z.infer<typeof callsSchema>;
 
 /**

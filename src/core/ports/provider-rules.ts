@@ -111,12 +111,12 @@ export interface ErrorRules {
 
 /** How requests are called one by one. */
 export interface CallRules {
-  /** Members of the body that say the tier, as names and JSON texts. */
+  /** Members of the body that say the tier, as names and JSON texts; an object is merged into one of the same name. */
   tierMembersOf(tier: Exclude<Tier, 'batch'>, endpoint: string): [name: string, json: string][];
   /** Whether the answer says that there is no room now, which is not charged: the same call may be made again later. */
   isWithoutRoom(answer: CallAnswer): boolean;
-  /** Whether the answer says that the model is not served in flex. */
-  refusesFlex(answer: CallAnswer): boolean;
+  /** Whether the answer says that the model is not served in the tier. */
+  refusesTier(tier: Exclude<Tier, 'batch'>, answer: CallAnswer): boolean;
 }
 
 /** What every function asks. The step that asks more gets more of the rules, and its bundle holds them. */

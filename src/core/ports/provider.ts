@@ -175,3 +175,56 @@ export interface CallAnswer {
   requestsPerMinute?: number | undefined;
   tokensPerMinute?: number | undefined;
 }
+
+/** How far a response is that is made in the background, in OpenAI's words; see {@link BackgroundApi}. */
+export const RESPONSE_STATUSES = [
+  'queued',
+  'in_progress',
+  'completed',
+  'failed',
+  'cancelled',
+  'incomplete',
+] as const;
+export type ResponseStatus = (typeof RESPONSE_STATUSES)[number];
+
+/** A response that is made in the background, as read. */
+export interface BackgroundResponse {
+  id: string;
+  /** A word that is new to us counts as `in_progress`: nothing final follows from it. */
+  status: ResponseStatus;
+  /** Whether it shows that it was begun: by its status, by output, or by tokens used. */
+  hasBegun: boolean;
+  /** `x-request-id` of the answer that brought it. */
+  requestId?: string | undefined;
+  /** As it came: JSON. */
+  body: string;
+  /** As the provider keeps it. */
+  metadata: unknown;
+}
+
+/** What came back from a create. */
+export interface CreateAnswer extends CallAnswer {
+  /** The response that was made; absent where the provider refused. */
+  response?: BackgroundResponse | undefined;
+  /** Version of the key that was used: only keys of the same project see the response. */
+  keyVersion?: string | undefined;
+}
+
+/**
+ * The provider's responses that are made in the background, as they are used with one API key. There is no list of
+ * them. A `keyVersion` is used as {@link BatchService} says.
+ */
+export interface BackgroundApi {
+  /**
+   * One create, never repeated by the client.
+   * @param request.body JSON that asks for the background itself.
+   * @throws {CallUnansweredError} if no answer came that says whether a response was made.
+   */
+  create(request: { endpoint: string; body: string; timeoutMs: number }): Promise<CreateAnswer>;
+  /** `undefined` if a key that is accepted does not know it, and no other one does. */
+  get(id: string, keyVersion?: string): Promise<BackgroundResponse | undefined>;
+  /** Cancels it, if it has not ended. @returns the response as it is then; `undefined` as {@link get}. */
+  cancel(id: string, keyVersion?: string): Promise<BackgroundResponse | undefined>;
+  /** Deletes it at the provider; a missing one is fine. */
+  remove(id: string, keyVersion?: string): Promise<void>;
+}

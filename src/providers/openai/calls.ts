@@ -51,20 +51,31 @@ function isTooLarge({ body }: CallAnswer): boolean {
 }
 
 /**
- * Whether it says that the model has no flex: 400 with `param` `service_tier`, or with no `param` and a message that
+ * What a refusal of a tier names. Of flex: 400 with `param` `service_tier`, or with no `param` and a message that
  * names it, as in "Flex is not available for this model." and "Invalid service_tier argument" (both seen with models
- * that have none). What is said of another parameter is about the request, even where it quotes the word.
+ * that have none). Of a window, which is in public beta for some models: 400 that names `background` or
+ * `background_options` in the same way; OpenAI's words are not established.
  */
-function refusesFlex({ status, body }: CallAnswer): boolean {
-  if (status !== 400) return false;
+const REFUSED_BY = {
+  flex: { param: /^service_tier$/, message: /service_tier|\bflex\b/i },
+  window: {
+    param: /^background(_options)?(\.|$)/,
+    message: /background_options|completion[_ ]window|\bbackground\b/i,
+  },
+} as const;
+
+/** What is said of another parameter is about the request, even where it quotes the word. */
+function refusesTier(tier: Exclude<Tier, 'batch'>, { status, body }: CallAnswer): boolean {
+  if (status !== 400 || tier === 'standard') return false;
+  const words = REFUSED_BY[tier === 'flex' ? 'flex' : 'window'];
   try {
     const { param, message } = (JSON.parse(body) as { error: { param?: unknown; message?: unknown } }).error;
-    if (typeof param === 'string' && param !== '') return param === 'service_tier';
-    return typeof message === 'string' && /service_tier|\bflex\b/i.test(message);
+    if (typeof param === 'string' && param !== '') return words.param.test(param);
+    return typeof message === 'string' && words.message.test(message);
   } catch {
     return false;
   }
 }
 
 /** How OpenAI is called. */
-export const CALL_RULES: CallRules = { tierMembersOf, isWithoutRoom, refusesFlex };
+export const CALL_RULES: CallRules = { tierMembersOf, isWithoutRoom, refusesTier };

@@ -205,16 +205,17 @@ it('calls a request that is nested beyond all depth as its line has it', async (
 });
 
 it('has a response that is to be made in the background made at once, so that its answer is there', async () => {
-  let background: unknown;
+  let called: unknown;
   await start({ tiers: ['standard'] }, () => ANSWER);
   pipeline.deps.calls.call = async ({ body }) => {
-    ({ background } = JSON.parse(body));
+    called = JSON.parse(body);
     return { ...ANSWER, body: '{"status":"completed","error":null,"output":[{"type":"message"}]}' };
   };
-  const line = chatLine('b', { url: '/v1/responses' }).replace('"model"', '"background":true,"model"');
+  const own = '"background":true,"background_options":{"completion_window":"8h"},"model"';
+  const line = chatLine('b', { url: '/v1/responses' }).replace('"model"', own);
   await pipeline.drop(KEY, line);
   await pipeline.run();
-  expect(background).toBe(false);
+  expect(called).toEqual({ model: expect.any(String), input: expect.any(String), service_tier: 'default' });
 });
 
 describe('a batch that cannot be sent', () => {

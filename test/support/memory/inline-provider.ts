@@ -54,7 +54,7 @@ export const INLINE_RULES: ProviderRules = {
     keyRefused: 'bad_key',
     batchErrorKindOf: ({ code }) => (code === 'queue_full' ? 'no_room' : undefined),
   },
-  calls: { tierMembersOf: () => [], isWithoutRoom: () => false, refusesFlex: () => false },
+  calls: { tierMembersOf: () => [], isWithoutRoom: () => false, refusesTier: () => false },
 };
 
 /** Its states, in the order in which a batch goes through them, and the core's words for them. */

@@ -1,8 +1,8 @@
 /**
- * What may be paid for is written down twice: before requests are called, the record says up to which one they may
- * have been; as answers come, they are kept as numbered segments in `work/`. So the next worker of a slice knows
- * which requests are answered, which surely were never called, and which may have been called without an answer that
- * anybody has.
+ * What may be paid for is written down twice: before requests are called, or created in the background, the record
+ * says up to which one they may have been; as answers come, they are kept as numbered segments in `work/`. So the next
+ * worker of a slice knows which requests are answered, which surely were never called, and which may have been called
+ * without an answer that anybody has.
  */
 import { MINUTE_MS } from '../../../contract/time.ts';
 import { NotYetError, ObjectGoneError } from '../../base/errors.ts';
@@ -87,19 +87,36 @@ export class SliceProgress {
     return this.#calls.refusals ?? 0;
   }
 
+  /** As the record has it, or will have it after the next write. */
+  get calls(): Calls {
+    return this.#calls;
+  }
+
+  /** Requests that may have been called, without an answer that is kept. */
+  get unaccounted(): number[] {
+    const again = new Set(this.#again);
+    const announced = Array.from({ length: this.#next }, (_, index) => index);
+    return announced.filter((index) => !this.#lines.has(index) && !again.has(index));
+  }
+
+  hasLine(index: number): boolean {
+    return this.#lines.has(index);
+  }
+
+  /** The requests by their ids. */
+  get places(): ReadonlyMap<string, number> {
+    return new Map(this.#requests.map(({ customId }, index) => [customId, index]));
+  }
+
   /** Takes up the work of earlier workers. */
   async load(requests: readonly CallRequest[]): Promise<void> {
     this.#requests = requests;
     await this.#readSegments();
-    // Another worker may have called these, and no answer is kept.
-    for (let index = 0; index < this.#calls.started; index++)
-      if (!this.#lines.has(index) && !this.#again.includes(index))
-        this.add(index, unansweredLine(this.#customId(index), null));
   }
 
   /** Segments that the record does not know hold answers, too: their worker died before it could say so. */
   async #readSegments(): Promise<void> {
-    const places = new Map(this.#requests.map(({ customId }, index) => [customId, index]));
+    const { places } = this;
     for (let segment = 0; ; segment++) {
       const bytes = await this.#deps.objects.get(this.#keys.segment(segment));
       if (bytes === undefined) {
@@ -120,6 +137,11 @@ export class SliceProgress {
 
   #found(index: number, line: string): void {
     this.#lines.set(index, line);
+    this.wasSent(index);
+  }
+
+  /** There is proof that a request was sent. */
+  wasSent(index: number): void {
     // The record may be of an earlier time than the answers, if its table was restored.
     const again = this.#again.indexOf(index);
     if (again >= 0) this.#again.splice(again, 1);
@@ -143,6 +165,15 @@ export class SliceProgress {
     return index;
   }
 
+  /** The next requests, `most` of them at the most; the record says first that they may have been called. */
+  async takeWave(most: number): Promise<number[]> {
+    const wave = this.#again.splice(0, most);
+    while (wave.length < most && this.#next < this.#requests.length) wave.push(this.#next++);
+    const started = Math.max(this.#calls.started, this.#next);
+    await this.#write(() => this.#record({ ...this.#calls, started }, this.#again));
+    return wave;
+  }
+
   /** A request that was taken and surely was not executed. */
   putBack(index: number): void {
     this.#again.push(index);
@@ -160,7 +191,13 @@ export class SliceProgress {
     this.#unkept.push(index);
   }
 
-  addUnanswered(index: number, error: { code: string; message: string }): void {
+  /** What the record is to say besides, from its next write on. */
+  note(changes: Pick<Calls, 'created' | 'lookedAt' | 'closed'>): void {
+    this.#calls = { ...this.#calls, ...changes };
+  }
+
+  /** @param error `null`: nobody knows what became of the request. */
+  addUnanswered(index: number, error: { code: string; message: string } | null): void {
     this.add(index, unansweredLine(this.#customId(index), error));
   }
 

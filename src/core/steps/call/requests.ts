@@ -1,5 +1,5 @@
 /** What is sent in a call, and what is written down of its answer: the form of OpenAI's output files. */
-import { memberText, withMembers } from '../../base/json-members.ts';
+import { membersOf, memberText, withMembers, withoutMembers } from '../../base/json-members.ts';
 import type { Manifest } from '../../files/manifest.ts';
 import { renderBatch } from '../../files/render.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
@@ -33,14 +33,23 @@ export function readRequests(rendered: Uint8Array): CallRequest[] {
 }
 
 /**
- * The body of a request as JSON, with the members that say its tier. Nothing else of its text changes, but that a
- * response is made while we wait: one that is made in the background has no answer yet when the call ends, and no
- * usage.
+ * The body of a request as JSON, with the members that say its tier. Nothing else of its text changes, but that it is
+ * made in the background in a tier that is, and nowhere else: what is made there has no answer yet when its call ends,
+ * and no usage. A `continuation_id` stays beside the window.
  */
 export function bodyOf({ line }: CallRequest, tierMembers: readonly [name: string, json: string][]): string {
   const body = memberText(line, 'body')!;
-  const set: [string, string][] = memberText(body, 'background') === 'true' ? [['background', 'false']] : [];
-  return withMembers(body, { set: [...set, ...tierMembers] });
+  const isInBackground = tierMembers.some(([name]) => name === 'background');
+  const own = isInBackground ? body : withoutMembers(body, ['background', 'background_options']);
+  return withMembers(own, { set: tierMembers.map(([name, json]) => [name, mergedJson(own, name, json)]) });
+}
+
+/** The value of a member: an object takes in what the body has in its place. */
+function mergedJson(body: string, name: string, json: string): string {
+  const own = memberText(body, name);
+  if (!json.startsWith('{') || own?.startsWith('{') !== true) return json;
+  const set = membersOf(json).map((member) => [member.name, json.slice(member.start, member.end)] as const);
+  return withMembers(own, { set });
 }
 
 /** The line of an answer, whatever its status. A body that is no JSON is kept as text, as OpenAI does. */

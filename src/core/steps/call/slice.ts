@@ -1,13 +1,10 @@
-import { crc32 } from 'node:zlib';
 import type { Tier } from '../../../contract/route.ts';
 import { SECOND_MS } from '../../../contract/time.ts';
 import { CallUnansweredError } from '../../base/errors.ts';
 import { errorName } from '../../base/own-text.ts';
 import { workKeys } from '../../files/keys.ts';
-import { toCalled, toCallsPaused, toWithdrawn } from '../../lifecycle/batch-transitions.ts';
 import type { LeasedBatch } from '../../lifecycle/leased.ts';
 import { apiKeyOf, type BatchRecord, tierOf } from '../../model/batch.ts';
-import type { BatchTransition } from '../../model/transition.ts';
 import type { CallAnswer } from '../../ports/provider.ts';
 import { operatorErrorOf, suspendFor } from '../../scheduling/operator-errors.ts';
 import { CALLS_OF_A_SLICE } from '../../scheduling/pace.ts';
@@ -16,6 +13,7 @@ import type { CallDeps } from './deps.ts';
 import { type SliceKeys, SliceProgress } from './progress.ts';
 import { readSlice } from './read-slice.ts';
 import { answerLine, bodyOf, readRequests } from './requests.ts';
+import { SliceEnd } from './slice-end.ts';
 import { continueAt, nextTierOf, tierAt } from './slice-tier.ts';
 import { Throttle } from './throttle.ts';
 import { MODEL_WITHOUT_FLEX, NO_ANSWER, tooSlow } from './unanswered.ts';
@@ -41,6 +39,7 @@ export class Slice {
   readonly #tier: Exclude<Tier, 'batch'>;
   readonly #keys: SliceKeys;
   readonly #progress: SliceProgress;
+  readonly #end: SliceEnd;
   readonly #throttle: Throttle;
   readonly #latency: CallLatency;
   #stop: Stop | undefined;
@@ -53,6 +52,7 @@ export class Slice {
     this.#tier = tierOf(this.#batch) as Exclude<Tier, 'batch'>;
     this.#keys = workKeys(deps.settings.layout, this.#batch.jobId).calls(this.#batch.batchId);
     this.#progress = new SliceProgress(deps, leased, this.#keys, () => this.#halt({ why: 'time' }));
+    this.#end = new SliceEnd(deps, leased, this.#keys, this.#progress);
     this.#throttle = new Throttle(deps.ambient);
     this.#latency = new CallLatency(deps, this.#batch);
   }
@@ -61,14 +61,12 @@ export class Slice {
   async run(): Promise<void> {
     const rendered = await readSlice(this.#deps, this.#leased, this.#keys.requests);
     if (!(rendered instanceof Uint8Array)) {
-      const { ambient, telemetry } = this.#deps;
-      const { jobId, batchId, requests } = this.#batch;
-      await this.#end(toWithdrawn(this.#batch, { errors: [rendered] }, ambient.now()), () =>
-        telemetry.record('batch.withdrawn', { jobId, batchId, requests, code: rendered.code }),
-      );
+      await this.#end.withdraw(rendered);
       return;
     }
     await this.#progress.load(readRequests(rendered));
+    // Another worker may have called these, and no answer is kept.
+    for (const index of this.#progress.unaccounted) this.#progress.addUnanswered(index, null);
     await this.#latency.load();
     await this.#lookAround();
     if (this.#stop === undefined) await this.#progress.announceAgain();
@@ -186,7 +184,7 @@ export class Slice {
       return;
     }
     if (answer.status < 300) this.#latency.learn(tookMs, answer);
-    const isWithoutFlex = this.#tier === 'flex' && rules.calls.refusesFlex(answer);
+    const isWithoutFlex = rules.calls.refusesTier(this.#tier, answer);
     if (isWithoutFlex && this.#continueInNextTier()) {
       this.#progress.putBack(index);
       return;
@@ -243,40 +241,14 @@ export class Slice {
 
   /** Gives the slice to the next worker: at once, or after a rest. */
   async #continueLater(cause: 'time' | 'refused'): Promise<void> {
-    const { jobId, batchId } = this.#batch;
     const refusals = cause === 'refused' ? this.#progress.refusals + 1 : 0;
-    await this.#progress.keepForNext(refusals);
     const notBefore = refusals === 0 ? undefined : await continueAt(this.#deps, this.#batch, refusals);
-    await this.#progress.move(toCallsPaused(this.#batch, notBefore));
-    // The sweep finds slices that wait.
-    if (refusals === 0) await this.#deps.outbox.call({ v: 1, jobId, batchId });
-    const done = this.#progress.kept;
-    this.#deps.telemetry.record('slice.paused', { ...this.#ids(), cause, done });
+    await this.#end.pause(cause, refusals, notBefore);
   }
 
   /** Every request has a line now, be it that it was not sent. */
   async #finish(): Promise<void> {
-    const { objects, ambient, telemetry } = this.#deps;
-    const body = await this.#progress.complete();
-    const key = this.#keys.file(this.#leased.holder);
-    await objects.put(key, body);
-    const fetchedAt = ambient.now();
-    const file = { fileId: 'calls', key, bytes: body.length, crc32: crc32(body), fetchedAt };
-    const nextTier = this.#stop?.why === 'over' ? this.#stop.nextTier : undefined;
-    const requests = this.#progress.requests.length;
-    await this.#end(toCalled(this.#batch, file, nextTier, ambient.now()), () =>
-      telemetry.record('slice.completed', { ...this.#ids(), requests }),
-    );
-  }
-
-  /** Writes how the slice ends, reports it, and sends it to collect. */
-  async #end(transition: BatchTransition, report: () => void): Promise<void> {
-    const { quota, outbox, ambient } = this.#deps;
-    const { jobId, batchId, admission } = this.#batch;
-    await this.#progress.move(transition);
-    report();
-    if (admission !== undefined) await quota.giveBackTokens(admission.reservation, ambient.now());
-    await outbox.collect({ v: 1, jobId, batchId });
+    await this.#end.complete(this.#stop?.why === 'over' ? this.#stop.nextTier : undefined);
   }
 
   #ids(): { jobId: string; batchId: string; tier: Tier } {

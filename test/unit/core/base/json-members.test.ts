@@ -2,7 +2,12 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { membersOf, memberText, withMembers } from '../../../../src/core/base/json-members.ts';
+import {
+  membersOf,
+  memberText,
+  withMembers,
+  withoutMembers,
+} from '../../../../src/core/base/json-members.ts';
 import { propertyRuns } from '../../../support/property-runs.ts';
 
 /** JSON text of any value, with blanks in between, keys that look like indexes, escapes and repeated names. */
@@ -72,6 +77,19 @@ describe('members of a JSON object', () => {
         for (const name of own)
           if (!set.some(([other]) => other === name))
             expect(memberText(changed, name)).toBe(memberText(text, name));
+      }),
+      { numRuns: propertyRuns(500) },
+    );
+  });
+
+  test('are taken out by their names, all of a name, and the text of all others stays as it is', () => {
+    fc.assert(
+      fc.property(objectArbitrary, fc.array(nameArbitrary, { maxLength: 3 }), (text, names) => {
+        const changed = withoutMembers(text, names);
+        const expected = entriesOf(text);
+        for (const name of names) expected.delete(name);
+        expect(entriesOf(changed)).toEqual(expected);
+        for (const name of expected.keys()) expect(memberText(changed, name)).toBe(memberText(text, name));
       }),
       { numRuns: propertyRuns(500) },
     );

@@ -10,27 +10,28 @@ function depsOf() {
   return { settings: defaultSettings(), objects: new MemoryObjects({ bucket: 'b' }, ambient) };
 }
 
+const arrivalOf = (id: string) => ({ id, status: 'completed', hasBegun: true, body: '{"a":1}' }) as const;
+
 describe('arrivals', () => {
   it('are listed by the place of their request, and read', async () => {
     const deps = depsOf();
     expect(await listArrivals(deps, BATCH)).toEqual([]);
-    await writeArrival(deps, BATCH, 12, { v: 1, id: 'resp_12', requestId: 'req_1', body: '{"a":1}' });
-    await writeArrival(deps, BATCH, 3, { v: 1, id: 'resp_3', body: '{}' });
-    await writeArrival(deps, { ...BATCH, batchId: '1-0.1' }, 4, { v: 1, id: 'resp_4', body: '{}' });
+    await writeArrival(deps, BATCH, 12, { ...arrivalOf('resp_12'), requestId: 'req_1' });
+    await writeArrival(deps, BATCH, 3, arrivalOf('resp_3'));
+    await writeArrival(deps, { ...BATCH, batchId: '1-0.1' }, 4, arrivalOf('resp_4'));
     expect(await listArrivals(deps, BATCH)).toEqual([3, 12]);
     expect(await readArrival(deps, BATCH, 12)).toEqual({
       v: 1,
-      id: 'resp_12',
+      ...arrivalOf('resp_12'),
       requestId: 'req_1',
-      body: '{"a":1}',
     });
     expect(await readArrival(deps, BATCH, 4)).toBeUndefined();
   });
 
   it('count once for each request: the first one stays', async () => {
     const deps = depsOf();
-    await writeArrival(deps, BATCH, 0, { v: 1, id: 'resp_a', body: '{}' });
-    await writeArrival(deps, BATCH, 0, { v: 1, id: 'resp_b', body: '{}' });
+    await writeArrival(deps, BATCH, 0, arrivalOf('resp_a'));
+    await writeArrival(deps, BATCH, 0, arrivalOf('resp_b'));
     expect((await readArrival(deps, BATCH, 0))?.id).toBe('resp_a');
   });
 });
