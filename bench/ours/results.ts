@@ -21,6 +21,7 @@ import { noHeartbeat } from '../../test/support/memory/heartbeat.ts';
 import { MemoryJobs } from '../../test/support/memory/jobs.ts';
 import { MemoryEvents, MemoryOutbox } from '../../test/support/memory/outbox.ts';
 import { MemoryQuota } from '../../test/support/memory/quota.ts';
+import { MemoryShutdowns } from '../../test/support/memory/shutdowns.ts';
 import { MemorySuspensions } from '../../test/support/memory/suspensions.ts';
 
 /** What the step needs to find. */
@@ -53,6 +54,7 @@ const deps = {
   quota: new MemoryQuota(jobs),
   prices: new Prices(),
   suspensions: new MemorySuspensions(),
+  shutdowns: new MemoryShutdowns(),
   batches: { withKey: () => batches },
   rules: OPENAI_RULES,
   outbox: new MemoryOutbox(),

@@ -11,6 +11,7 @@
 import { DynamoDBJobs } from '../../src/adapters/dynamodb/jobs.ts';
 import { DynamoDBListing } from '../../src/adapters/dynamodb/listing.ts';
 import { DynamoDBQuota } from '../../src/adapters/dynamodb/quota.ts';
+import { DynamoDBShutdowns } from '../../src/adapters/dynamodb/shutdowns.ts';
 import { DynamoDBSuspensions } from '../../src/adapters/dynamodb/suspensions.ts';
 import { EVENTS } from '../../src/contract/events.ts';
 import { defaultSettings } from '../../src/contract/settings.ts';
@@ -214,6 +215,7 @@ function storesOn(table: MeteredTable) {
     jobs: new DynamoDBJobs(client, names),
     quota: new DynamoDBQuota(client, names),
     suspensions: new DynamoDBSuspensions(client, names),
+    shutdowns: new DynamoDBShutdowns(client, names),
   };
 }
 

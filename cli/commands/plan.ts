@@ -6,8 +6,6 @@ import type { Settings } from '../../src/contract/settings.ts';
 import { formatUsd, fromUsd, type Picodollars, toUsd } from '../../src/core/base/money.ts';
 import {
   ASSUMED_OUTPUT_TOKENS,
-  type BatchForecast,
-  type Bound,
   type Forecast,
   type GroupForecast,
   MAX_FINDINGS,
@@ -22,6 +20,7 @@ import {
   recommendTier,
   type TierCost,
 } from '../../src/core/forecast/tiers.ts';
+import { MODEL_RETIRED } from '../../src/core/model/outcome-codes.ts';
 import type { Prices } from '../../src/core/pricing/prices.ts';
 import { configuredFor } from '../../src/core/scheduling/admit.ts';
 import { additionsOf } from '../../src/core/steps/ingest/fill-in.ts';
@@ -33,6 +32,15 @@ import { type PriceOptions, pricesOf } from '../options/prices.ts';
 import { readWithProgress, sizesOf } from '../options/read-files.ts';
 import { requireRoute, settingsOf } from '../options/settings.ts';
 import { EXIT_PARTIAL, EXIT_SUCCEEDED, UsageError } from '../view/exit.ts';
+import {
+  batchesText,
+  codesOf,
+  type ModelEnd,
+  modelEndOf,
+  modelEndText,
+  routeAdvice,
+  routeText,
+} from '../view/plan-text.ts';
 import { format } from '../view/progress.ts';
 import { count, wrapped } from '../view/text.ts';
 
@@ -63,8 +71,16 @@ interface FilePlan extends Forecast {
   bytes: number;
 }
 
-/** @returns the exit status: whether every line could be run. */
-export async function plan(files: readonly string[], options: PlanOptions): Promise<number> {
+/**
+ * @param now the time whose prices and models count, in epoch milliseconds. Default: the machine's.
+ * @returns the exit status: whether every line could be run.
+ */
+export async function plan(
+  files: readonly string[],
+  options: PlanOptions,
+  now: () => number = Date.now,
+): Promise<number> {
+  const at = now();
   const terms = await termsOf(files, options);
   const sizes = await sizesOf(files);
   const o200k = await loadTokenizer('gpt-4o');
@@ -77,16 +93,15 @@ export async function plan(files: readonly string[], options: PlanOptions): Prom
       tokenizerOf: (model) => (encodingOf(model) === 'o200k_base' ? o200k : cl100k),
       enqueuedTokensOf: terms.enqueuedTokensOf,
       route: terms.route,
-      additions: terms.route && additionsOf(terms.route, terms.prices, Date.now()),
+      additions: terms.route && additionsOf(terms.route, terms.prices, at),
     });
     plans.push({ file, bytes, ...found });
   }
-  const whole = new WholePlan(plans, terms, Date.now());
+  const whole = new WholePlan(plans, terms, at);
   if (options.json) console.log(JSON.stringify(whole.toJson()));
   else console.log(whole.toText(process.stdout.columns ?? 80));
-  return plans.every(({ invalid, rejection }) => invalid === 0 && rejection === undefined)
-    ? EXIT_SUCCEEDED
-    : EXIT_PARTIAL;
+  const isSound = plans.every(({ invalid, rejection }) => invalid === 0 && rejection === undefined);
+  return isSound && !whole.hasRetired ? EXIT_SUCCEEDED : EXIT_PARTIAL;
 }
 
 async function termsOf(files: readonly string[], options: PlanOptions): Promise<Terms> {
@@ -118,16 +133,6 @@ function routeOfAll(files: readonly string[], settings: Settings, key: string | 
   );
 }
 
-const BOUND_TEXT: Record<Bound, string> = {
-  requests: '50,000 requests',
-  bytes: 'bytes',
-  embedding_inputs: '50,000 embedding inputs',
-  output: 'predicted output',
-  tokens: 'enqueued tokens',
-  groups: 'the number of models that fill up side by side',
-  end: 'the end of the file',
-};
-
 /** Files together. */
 class WholePlan {
   readonly #plans: readonly FilePlan[];
@@ -151,7 +156,11 @@ class WholePlan {
       route: route && this.#routeJson(route),
       files: this.#plans.map(({ prefixes, groups, ...file }) => ({
         ...file,
-        groups: groups.map((group) => ({ ...group, usd: this.#usdOf(group) })),
+        groups: groups.map((group) => ({
+          ...group,
+          usd: this.#usdOf(group),
+          modelEnd: this.#endOf(group.model),
+        })),
         sharedPrefixes: {
           requests: prefixes.requests,
           shared: prefixes.shared,
@@ -165,6 +174,15 @@ class WholePlan {
       usd: Object.fromEntries(TIERS.map((each) => [each, inUsd(this.#totalOf(each))])),
       recommended: { tier: tier ?? null, reason, ms },
     };
+  }
+
+  /** Whether a model of the files is gone. */
+  get hasRetired(): boolean {
+    return this.#groups().some(({ model }) => this.#endOf(model)?.code === MODEL_RETIRED);
+  }
+
+  #endOf(model: string): ModelEnd | undefined {
+    return modelEndOf(OPENAI_RULES.shutdowns, model, this.#at);
   }
 
   toText(width: number): string {
@@ -212,6 +230,8 @@ class WholePlan {
       `    requests ${format(group.requests)} in ${count(group.batches, 'batch', 'batches')}`,
       `    tokens   ${format(group.inputTokens)} in (±${(200 * group.relativeError).toFixed(1)} %), at most ${format(group.outputTokens)} out${group.unlimited === 0 ? '' : `, taking ${ASSUMED_OUTPUT_TOKENS} for each of ${format(group.unlimited)} that set no limit`}`,
     ];
+    const end = this.#endOf(group.model);
+    if (end !== undefined) lines.push(`    model    ${modelEndText(end)}`);
     const kinds = Object.entries(unestimated).map(
       ([kind, requests]) => `${kind.replace('_', ' ')} in about ${format(requests)}`,
     );
@@ -347,21 +367,6 @@ class WholePlan {
   }
 }
 
-function routeText({ name, prefix, tiers, deadline, maxRounds }: Route): string {
-  return (
-    `Route "${name}" (${prefix}): ${tiers.join(', then ')}; ` +
-    `${deadline === undefined ? 'no deadline' : `within ${deadline} of the drop`}; each request in up to ${count(maxRounds, 'batch', 'batches')}.`
-  );
-}
-
-/** Where the route and the recommendation part ways. */
-function routeAdvice({ name, tiers }: Route, tier: Tier): string {
-  if (!tiers.includes(tier)) return ` Route "${name}" does not have it: its tiers are ${tiers.join(', ')}.`;
-  return tiers[0] === tier
-    ? ''
-    : ` Route "${name}" begins in ${tiers[0]}, and continues in ${tier} when time runs short.`;
-}
-
 function holds(usd: string, atMost: Picodollars): boolean {
   return atMost <= fromUsd(usd)!;
 }
@@ -381,17 +386,4 @@ function inUsd(amount: Picodollars | undefined): string | null {
 
 function costText({ input, output }: TierCost): string {
   return `${formatUsd(input)} in, at most ${formatUsd(output)} out`;
-}
-
-function batchesText(batches: readonly BatchForecast[]): string {
-  const bounds = new Map<Bound, number>();
-  for (const { bound } of batches) bounds.set(bound, (bounds.get(bound) ?? 0) + 1);
-  const parts = [...bounds].map(([bound, found]) => `${format(found)} by ${BOUND_TEXT[bound]}`);
-  return `${format(batches.length)}, cut ${parts.join(', ')}`;
-}
-
-function codesOf({ invalidByCode }: Forecast): string {
-  return Object.entries(invalidByCode)
-    .map(([code, found]) => `${code} ${format(found)}`)
-    .join(', ');
 }

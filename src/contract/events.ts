@@ -156,6 +156,18 @@ export const EVENTS = {
       'The input has been read and cut into batches. They are sent to OpenAI as limits and budget allow.',
     fields: { ...JOB, requests: 'count', invalid: 'count', batches: 'count' },
   },
+  'model.deprecated': {
+    level: 'warn',
+    message:
+      'The provider shuts this model down on the date, or has done so. Its requests are sent all the same; those that it refuses after the date fail as model_retired.',
+    fields: { ...JOB, model: 'name', date: 'code', requests: 'count', replacements: 'name?' },
+  },
+  'model.retired': {
+    level: 'warn',
+    message:
+      'OpenAI does not know the model any more, and the day of its shutdown is over. The requests of this batch and of batches that wait for the model fail as model_retired.',
+    fields: { ...BATCH, model: 'name' },
+  },
   'duplicate.detected': {
     level: 'info',
     message:
@@ -350,6 +362,18 @@ export const EVENTS = {
     message:
       'The poll had no time to ask for every batch that the list did not show. Each run begins with another one, so all of them get their turn.',
     fields: { apiKey: 'name' },
+  },
+  'models.listed': {
+    level: 'info',
+    message:
+      'The list of models was asked for with this key (isAllowed: whether the key may), and the shutdown dates in it are kept. It is asked for again in a day.',
+    fields: { apiKey: 'name', models: 'count', ending: 'count', isAllowed: 'flag' },
+  },
+  'models.withheld': {
+    level: 'info',
+    message:
+      'The list of models could not be had, so the shutdown dates stay as they are known. It is asked for again in an hour.',
+    fields: { apiKey: 'name', reason: 'reason' },
   },
   'version.refused': {
     level: 'warn',

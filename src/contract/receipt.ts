@@ -108,6 +108,13 @@ export const receiptSchema = z.object({
   repairedLines: count,
   /** Result lines of OpenAI that were not used: unknown or repeated custom_ids. */
   strayLines: count,
+  /**
+   * Answers by the model that was asked for, and by the model that they name: of an alias, the snapshot that
+   * answered.
+   */
+  answeredBy: z.record(z.string(), z.record(z.string(), count)).default({}),
+  /** What is to be known of a job whatever became of it: see docs/errors.md. */
+  warnings: z.array(z.object({ code: z.string(), message: z.string() })).default([]),
   /** Summed over the answers, and over errors that OpenAI reports tokens for. */
   usage: tokenUsageSchema,
   /** What became of the requests of each tier's batches; what was never sent is in none. */

@@ -15,6 +15,7 @@
  * | `LISTING` | `LISTING` | how far the listing is that finds inputs without a job |
  * | `BACKLOG` | `BACKLOG` | the scopes that batches waited for when all that waits was last looked at |
  * | `SUSPENSION#<API key>` | `SUSPENSION#<scope>` | why batches of a key or model wait for a person |
+ * | `SHUTDOWNS#<API key>` | `SHUTDOWNS` | the shutdown dates that the provider's list of models shows |
  *
  * The index `live` is sparse: only items that still need something carry `live` (`waiting`: planned batches;
  * `openai`: waiting at OpenAI; `moving`: ours to move; `reserved`: reservations not settled; `ended`: jobs that have

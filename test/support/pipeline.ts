@@ -44,6 +44,7 @@ import { MemoryEvents, MemoryOutbox, type QueuedMessage } from './memory/outbox.
 import { MemoryOwners } from './memory/owners.ts';
 import { MemoryQuota } from './memory/quota.ts';
 import { MemoryScratch } from './memory/scratch.ts';
+import { MemoryShutdowns } from './memory/shutdowns.ts';
 import { MemorySuspensions } from './memory/suspensions.ts';
 import { noTelemetry } from './telemetry.ts';
 import { VirtualPause } from './virtual-pause.ts';
@@ -151,6 +152,7 @@ export async function startPipeline(options: PipelineOptions = {}) {
     quota: new MemoryQuota(jobs),
     prices: options.prices ?? new Prices(),
     suspensions: new MemorySuspensions(),
+    shutdowns: new MemoryShutdowns(),
     batches,
     calls,
     pause: time.pause,
@@ -279,6 +281,7 @@ const PORTS = [
   'jobs',
   'quota',
   'suspensions',
+  'shutdowns',
   'batches',
   'calls',
   'outbox',

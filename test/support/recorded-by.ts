@@ -33,6 +33,7 @@ export const RECORDED_BY: Readonly<Record<string, readonly EventName[]>> = {
   ],
   'test/unit/core/steps/poll/late-sweep.test.ts': ['message.resent', 'poll.delayed', 'sweep.failed'],
   'test/unit/core/steps/poll/list-inputs.test.ts': ['inputs.discovered', 'listing.interrupted'],
+  'test/unit/core/steps/poll/list-models.test.ts': ['models.listed', 'models.withheld'],
   'test/unit/core/steps/poll/poll-time.test.ts': ['batches.queried', 'poll.shortened'],
   'test/unit/core/steps/submit/look-up.test.ts': ['creation.unconfirmed', 'lookup.paused'],
   'test/unit/core/steps/submit/submit.test.ts': ['creation.deferred', 'creation.retried'],
@@ -60,6 +61,7 @@ export const RECORDED_BY: Readonly<Record<string, readonly EventName[]>> = {
   'test/parts/pipeline/files-of-creates.test.ts': ['creation.held', 'creation.refused'],
   'test/parts/pipeline/key-versions.test.ts': ['creation.abandoned', 'version.refused'],
   'test/parts/pipeline/lost.test.ts': ['batch.abandoned', 'batch.lost', 'batch.stuck', 'batch.vanished'],
+  'test/parts/pipeline/models-that-end.test.ts': ['model.deprecated', 'model.retired'],
   'test/parts/pipeline/restore.test.ts': [
     'batch.adopted',
     'batch.orphaned',

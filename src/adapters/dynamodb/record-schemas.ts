@@ -9,6 +9,7 @@ import { type BatchRecord, batchSchema } from '../../core/model/batch.ts';
 import { type InputListing, listingSchema } from '../../core/model/input-listing.ts';
 import { type Job, jobSchema } from '../../core/model/job.ts';
 import { type Ledger, ledgerSchema, type Reservation, reservationSchema } from '../../core/model/ledger.ts';
+import { type KeptShutdowns, keptShutdownsSchema } from '../../core/model/shutdown.ts';
 import { type Suspension, suspensionSchema } from '../../core/model/suspension.ts';
 import type { LatestState } from './job-rules.ts';
 
@@ -58,6 +59,11 @@ export function readSuspension(item: Record<string, unknown>, where: string): Su
 /** Reads the item of the listing; as {@link readJob}. */
 export function readListing(item: Record<string, unknown>, where: string): InputListing {
   return readRecord(listingSchema, item, where);
+}
+
+/** Reads the item of the shutdown dates of one API key; as {@link readJob}. */
+export function readShutdowns(item: Record<string, unknown>, where: string): KeptShutdowns {
+  return readRecord(keptShutdownsSchema, item, where);
 }
 
 function readRecord<Record>(

@@ -29,6 +29,9 @@ export const INPUT_UNREADABLE: StatedError = {
 /** Code of what no tier of its route can serve. */
 export const TIER_NOT_OFFERED = 'tier_not_offered';
 
+/** Code of what is for a model that the provider has shut down, so that no one can have it run. */
+export const MODEL_RETIRED = 'model_retired';
+
 /** Our code for a request with more tokens than the limit: OpenAI has none, it would refuse its batch for ever. */
 export const EXCEEDS_LIMIT = 'exceeds_enqueued_limit';
 

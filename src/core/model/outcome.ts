@@ -64,6 +64,8 @@ export const outcomeSchema = z.object({
   /** Lines of OpenAI's files that were not used: they name no request of this batch, or one for the second time. */
   strayLines: count,
   usage: usageSchema,
+  /** Answers by the model that they name; of a batch with more than 100 of them, the rest is `other`. */
+  answeredBy: z.exactOptional(z.record(z.string(), count)),
   /** Absent where nothing was sent. */
   bill: z.exactOptional(billSchema),
 });

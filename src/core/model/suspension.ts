@@ -9,6 +9,8 @@ export const suspensionSchema = z.object({
   isSuspended: z.boolean(),
   /** OpenAI's code, or ours. */
   reason: z.string(),
+  /** When the provider said so last, epoch milliseconds. Absent in records of before: `suspendedAt` counts. */
+  saidAt: z.exactOptional(z.number()),
   provenBy: z.enum(['created', 'collected']),
   /** Epoch milliseconds. */
   suspendedAt: z.number(),

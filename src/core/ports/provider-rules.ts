@@ -9,6 +9,7 @@ import type { BatchLevelError } from '../model/batch.ts';
 import type { BatchLimits } from '../model/limits.ts';
 import type { PredictedOutput } from '../model/predicted-output.ts';
 import type { ImagePart, ImageTokens, Prompt } from '../model/prompt.ts';
+import type { Shutdown } from '../model/shutdown.ts';
 import type { ToolUse } from '../model/tool-use.ts';
 import type { TokenUsage } from '../model/usage.ts';
 import type { Asked, OperatorScope, Verdict } from '../model/verdict.ts';
@@ -28,6 +29,7 @@ export interface ProviderRules {
   /** By URL, as lines of an input name it. The order is that of messages. */
   endpoints: ReadonlyMap<string, EndpointRules>;
   models: ModelRules;
+  shutdowns: ShutdownRules;
   answers: AnswerRules;
   errors: ErrorRules;
   calls: CallRules;
@@ -69,6 +71,14 @@ export interface ModelRules {
   /** No request that the model answers has more input tokens than this. */
   contextTokensOf(model: string): number;
   imageTokens(model: string, image: ImagePart): ImageTokens;
+}
+
+/** When models end, and how the provider says that one has. */
+export interface ShutdownRules {
+  /** What the provider has announced for a model, snapshot or fine-tune; `undefined` if that is not known. */
+  shutdownOf(model: string): Shutdown | undefined;
+  /** Whether an error of this code says that a model is not there, or not for the key. */
+  isModelGone(code: string): boolean;
 }
 
 /** How results are read. */
@@ -120,7 +130,7 @@ export interface CallRules {
 }
 
 /** What every function asks. The step that asks more gets more of the rules, and its bundle holds them. */
-export type CommonRules = Pick<ProviderRules, 'name' | 'ownership' | 'limits' | 'errors'>;
+export type CommonRules = Pick<ProviderRules, 'name' | 'ownership' | 'limits' | 'errors' | 'shutdowns'>;
 
 /** What checking a line takes. */
 export type LineRules = Pick<ProviderRules, 'endpoints' | 'limits'>;

@@ -35,6 +35,13 @@ export interface RemoteFile {
   createdAt: number;
 }
 
+/** A model of the provider's, as listed. */
+export interface RemoteModel {
+  id: string;
+  /** `YYYY-MM-DD`; absent where no end of it is announced. */
+  shutdownDate?: string | undefined;
+}
+
 /** An API of the provider's, as it is used with each API key: what belongs to one key is never asked of another one. */
 export interface ByKey<Api> {
   /**
@@ -127,6 +134,8 @@ export interface BatchService {
   fileSize(id: string, keyVersion?: string): Promise<{ bytes?: number | undefined } | undefined>;
   /** Deletes a file of ours; a missing one is fine. */
   deleteFile(id: string, keyVersion?: string): Promise<void>;
+  /** The models that the current key may use; `undefined` if it may not ask, or the provider has no such list. */
+  listModels?(): Promise<RemoteModel[] | undefined>;
 }
 
 /** An input file that was taken. */

@@ -2,6 +2,7 @@
 import type { BatchKey, BatchRecord } from '../model/batch.ts';
 import type { InputListing } from '../model/input-listing.ts';
 import type { Job } from '../model/job.ts';
+import type { KeptShutdowns } from '../model/shutdown.ts';
 import type { BatchTransition, JobTransition } from '../model/transition.ts';
 
 /** Which live batches and jobs need to be looked at. */
@@ -137,6 +138,14 @@ export interface ListingStore {
    * @returns `false` if that is not the current one: another worker wrote, and nothing was written here.
    */
   putListing(next: InputListing): Promise<boolean>;
+}
+
+/** Shutdown dates of models, as the provider's list of models shows them. A hint: the provider's refusal decides. */
+export interface ShutdownStore {
+  /** `undefined` if none were kept yet for the key. */
+  getShutdowns(apiKey: string): Promise<KeptShutdowns | undefined>;
+  /** Writes what follows generation `next.generation - 1`; as {@link ListingStore.putListing}. */
+  putShutdowns(next: KeptShutdowns): Promise<boolean>;
 }
 
 /** One worker's turn at the plain names of an input key. */

@@ -5,15 +5,16 @@
  * overtakes it on its ledger, so nothing starves.
  */
 import type { QuotaSettings } from '../../contract/quota.ts';
-import { type BatchRecord, isSlice, tokensOf } from '../model/batch.ts';
+import { apiKeyOf, type BatchRecord, isSlice, tokensOf } from '../model/batch.ts';
 import type { Ledger, Reservation } from '../model/ledger.ts';
+import type { StatedError } from '../model/outcome-codes.ts';
 import type { Suspension } from '../model/suspension.ts';
 import type { Demand } from '../ports/quota.ts';
 import type { Prices } from '../pricing/prices.ts';
 import { judgeMoney, type MoneyRules, type MoneyVerdict } from './budget.ts';
 import { hasRoom, newLedger, reserveOn } from './ledger.ts';
 import { nextQueue, type Queue, queuesOf } from './queues.ts';
-import { backlogScopeOf, suspensionScopesOf, tokensLedgerOf } from './scopes.ts';
+import { backlogScopeOf, suspensionScope, suspensionScopesOf, tokensLedgerOf } from './scopes.ts';
 import { RECUT_SHARE, SURELY_SMALL_SHARE, type TokenLimit, tokenLimitOf } from './token-limit.ts';
 
 /** Everything that a decision depends on. */
@@ -23,6 +24,8 @@ export interface Situation {
   reservations: readonly Pick<Reservation, 'jobId' | 'amounts'>[];
   ledgers: ReadonlyMap<string, Ledger>;
   suspensions: ReadonlyMap<string, Suspension>;
+  /** By scope, the models that are gone for good, with what their requests fail with. */
+  retired: ReadonlyMap<string, StatedError>;
   /** Batches that may be created in this hour, by the API key that they are created with. */
   turnsLeft: ReadonlyMap<string, number>;
   quota: QuotaSettings;
@@ -153,7 +156,12 @@ class AdmissionPlan {
   }
 
   #sortBySuspension(batch: BatchRecord): void {
-    const { suspensions, now } = this.#situation;
+    const { suspensions, retired, now } = this.#situation;
+    const error = retired.get(suspensionScope(apiKeyOf(batch), batch.model));
+    if (error !== undefined) {
+      this.#decisions.refused.push({ batch, ...error });
+      return;
+    }
     const scopes = suspensionScopesOf(batch).filter((scope) => suspensions.has(scope));
     if (scopes.length === 0) this.#candidates.push(batch);
     else if (scopes.every((scope) => suspensions.get(scope)!.probeAt <= now))

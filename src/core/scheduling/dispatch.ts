@@ -14,14 +14,16 @@ import { BUDGET_EXHAUSTED, EXCEEDS_LIMIT } from '../model/outcome-codes.ts';
 import type { Suspension } from '../model/suspension.ts';
 import type { Ambient } from '../ports/ambient.ts';
 import type { Outbox } from '../ports/outbox.ts';
+import type { ProviderRules } from '../ports/provider-rules.ts';
 import type { QuotaStore, SuspensionStore } from '../ports/quota.ts';
-import type { JobStore } from '../ports/records.ts';
+import type { JobStore, ShutdownStore } from '../ports/records.ts';
 import type { Telemetry } from '../ports/telemetry.ts';
 import { microdollarsOf } from '../pricing/bill.ts';
 import type { Prices } from '../pricing/prices.ts';
 import { type Admission, admit, type Decisions, type Recut, type Refused } from './admit.ts';
 import { type MoneyRules, moneyLedgersOf } from './budget.ts';
 import { ageOf } from './queues.ts';
+import { retiredScopes } from './retirement.ts';
 import { backlogScopesOf, createTurnsOf, ledgerOf, suspensionScopesOf } from './scopes.ts';
 import { stepDown } from './step-down.ts';
 
@@ -31,6 +33,8 @@ export interface DispatchDeps {
   jobs: JobStore;
   quota: QuotaStore;
   suspensions: SuspensionStore;
+  shutdowns: Pick<ShutdownStore, 'getShutdowns'>;
+  rules: Pick<ProviderRules, 'shutdowns'>;
   outbox: Pick<Outbox, 'submit' | 'call' | 'collect'>;
   ambient: Ambient;
   telemetry: Telemetry;
@@ -134,11 +138,13 @@ async function dispatchFound(
   const { quota, ambient } = deps;
   const now = ambient.now();
   const rulesOf = await moneyRulesOf(deps, waiting);
+  const suspensions = await suspensionsOf(deps, waiting);
   const situation = {
     waiting,
     reservations: [],
     ledgers: await ledgersOf(deps, waiting, rulesOf, now),
-    suspensions: await suspensionsOf(deps, waiting),
+    suspensions,
+    retired: await retiredScopes(deps, waiting, suspensions, now),
     turnsLeft: await turnsLeftOf(deps, waiting, now),
     quota: deps.settings.quota,
     rulesOf,

@@ -21,7 +21,13 @@ export function suspended(
 ): Suspension {
   if (current?.isSuspended) {
     // What takes more to refute wins: a created batch says nothing of an account without credit.
-    return { ...current, reason, provenBy: stronger(current.provenBy, provenBy), updatedAt: now };
+    return {
+      ...current,
+      reason,
+      saidAt: now,
+      provenBy: stronger(current.provenBy, provenBy),
+      updatedAt: now,
+    };
   }
   const probeAt = now + PROBE_BACKOFF[provenBy].firstMs;
   return {
@@ -29,6 +35,7 @@ export function suspended(
     scope,
     isSuspended: true,
     reason,
+    saidAt: now,
     provenBy,
     suspendedAt: now,
     probes: 0,

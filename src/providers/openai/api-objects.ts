@@ -56,6 +56,11 @@ export const remoteBatchSchema = z.object({
   usage: z.record(z.string(), z.unknown()).nullish().catch(undefined),
 });
 
+/** All models of a project. Source: openai 7.59.0 `resources/models.ts`; compatible services give no date. */
+export const modelPageSchema = z.object({
+  data: z.array(z.object({ id: z.string(), shutdown_date: z.string().nullish().catch(undefined) })),
+});
+
 /** A page of batches. */
 export const batchPageSchema = z.object({
   data: z.array(remoteBatchSchema),

@@ -25,12 +25,14 @@ import type {
   BatchInput,
   RemoteBatch,
   RemoteFile,
+  RemoteModel,
   UploadedFile,
 } from '../../core/ports/provider.ts';
 import {
   batchPageSchema,
   filePageSchema,
   fileSchema,
+  modelPageSchema,
   parseAnswer,
   remoteBatchSchema,
   toRemoteBatch,
@@ -38,6 +40,7 @@ import {
 import { contentLengthOf, contentRangeOf, readBody } from './download-body.ts';
 import { KeyedClient } from './keyed-client.ts';
 import {
+  isForbidden,
   isNotFound,
   isRefusal,
   isUnauthorized,
@@ -232,6 +235,20 @@ export class OpenAIBatches implements BatchApi {
       await this.#client.callFirst(keyVersion, (client) => client.files.delete(id));
     } catch (error) {
       if (!isNotFound(error)) throw toRequestError(`DELETE /files/${id}`, error);
+    }
+  }
+
+  async listModels(): Promise<RemoteModel[] | undefined> {
+    try {
+      const { client } = await this.#client.current();
+      const answer = await client.get<unknown>('/models');
+      return parseAnswer(modelPageSchema, answer, 'GET /models').data.map(({ id, shutdown_date }) => ({
+        id,
+        shutdownDate: shutdown_date ?? undefined,
+      }));
+    } catch (error) {
+      if (isForbidden(error) || isNotFound(error)) return undefined;
+      throw toRequestError('GET /models', error);
     }
   }
 

@@ -89,6 +89,10 @@ export class BoxedBatches implements BatchApi {
     return this.#read(`DELETE /files/${id}`, (api) => api.deleteFile(id, keyVersion));
   }
 
+  listModels() {
+    return this.#read('GET /models', (api) => api.listModels());
+  }
+
   /** The body throws {@link IncompleteDownloadError} if it stalls, too. */
   readFile(id: string, options?: Parameters<BatchApi['readFile']>[1]) {
     const action = `GET /files/${id}/content`;

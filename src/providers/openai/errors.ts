@@ -17,7 +17,8 @@ const KEY_ERRORS: ReadonlySet<string> = new Set([
 ]);
 /** Code of a key that is refused. */
 export const KEY_REFUSED = 'invalid_api_key';
-const MODEL_NOT_FOUND = 'model_not_found';
+/** Code of a model that is not there, or not for the key. */
+export const MODEL_NOT_FOUND = 'model_not_found';
 
 /**
  * What an error of this code stops, if it is not the request that is at fault. By code alone: see verdict.ts for

@@ -40,6 +40,11 @@ export function isUnauthorized(error: unknown): boolean {
   return error instanceof APIError && error.status === 401;
 }
 
+/** Whether the API key is good, and may not do this. */
+export function isForbidden(error: unknown): boolean {
+  return error instanceof APIError && error.status === 403;
+}
+
 /** The error of any call; what a function threw that the client called is given as it was thrown. */
 export function toRequestError(action: string, error: unknown): Error {
   if (error instanceof BatchdropError) return error;

@@ -5,6 +5,7 @@
 import type * as z from 'zod';
 import { DynamoDBJobs } from '../../adapters/dynamodb/jobs.ts';
 import { DynamoDBQuota } from '../../adapters/dynamodb/quota.ts';
+import { DynamoDBShutdowns } from '../../adapters/dynamodb/shutdowns.ts';
 import { DynamoDBSuspensions } from '../../adapters/dynamodb/suspensions.ts';
 import { S3Objects } from '../../adapters/s3/objects.ts';
 import { SqsOutbox } from '../../adapters/sqs-outbox.ts';
@@ -43,6 +44,7 @@ export function commonDeps(config: CommonConfig) {
     objects: new S3Objects(createS3Client(), { bucket: config.BUCKET_NAME }),
     jobs: new DynamoDBJobs(dynamodb, table),
     quota: new DynamoDBQuota(dynamodb, table),
+    shutdowns: new DynamoDBShutdowns(dynamodb, table),
     suspensions: new DynamoDBSuspensions(dynamodb, table),
     outbox: new SqsOutbox(createSqsClient(), {
       ingest: config.INGEST_QUEUE_URL,

@@ -8,9 +8,11 @@ import { Prices } from '../../../src/core/pricing/prices.ts';
 import { type DispatchDeps, dispatch, healReservations } from '../../../src/core/scheduling/dispatch.ts';
 import { tokensLedgerOf } from '../../../src/core/scheduling/scopes.ts';
 import { poll } from '../../../src/core/steps/poll/poll.ts';
+import { OPENAI_RULES } from '../../../src/providers/openai/rules.ts';
 import { MemoryJobs } from '../../support/memory/jobs.ts';
 import { MemoryOutbox } from '../../support/memory/outbox.ts';
 import { MemoryQuota } from '../../support/memory/quota.ts';
+import { MemoryShutdowns } from '../../support/memory/shutdowns.ts';
 import { MemorySuspensions } from '../../support/memory/suspensions.ts';
 import { chatLine, type Pipeline } from '../../support/pipeline.ts';
 import { batchOf, batchWrite } from '../../support/records.ts';
@@ -143,10 +145,12 @@ function stackWith(batches: readonly BatchRecord[]) {
       routes: [{ ...BATCH_ONLY, name: 'all', prefix: 'input/' }],
       quota: { enqueuedTokens: { [batchOf('x').model]: LIMIT } },
     }),
+    rules: OPENAI_RULES,
     prices: new Prices(),
     jobs,
     quota: new MemoryQuota(jobs),
     suspensions: new MemorySuspensions(),
+    shutdowns: new MemoryShutdowns(),
     outbox: new MemoryOutbox(),
     ambient: { now: () => clock.now, nonce: () => `nonce-${nonces++}` },
     telemetry: noTelemetry,

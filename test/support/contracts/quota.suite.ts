@@ -270,6 +270,7 @@ export function describeAdmissionStores(name: string, start: () => Promise<Admis
       expect(await stores.suspensions.getSuspension(scope)).toEqual({
         ...suspension,
         reason: 'billing_hard_limit_reached',
+        saidAt: NOW + 1,
         updatedAt: NOW + 1,
       });
       expect(await stores.suspensions.lift(scope, 'created', NOW + 2)).toBe(true);

@@ -33,6 +33,7 @@ export const INLINE_RULES: ProviderRules = {
     contextTokensOf: () => 1_000,
     imageTokens: () => ({ tokens: 0, atMost: 0, isExact: true }),
   },
+  shutdowns: { shutdownOf: () => undefined, isModelGone: (code) => code === 'no_such_model' },
   answers: {
     verdictOf(line) {
       const code = asObject(line.error)?.code;

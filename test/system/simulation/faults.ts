@@ -66,6 +66,8 @@ const RARE: Readonly<Record<string, number>> = {
   'suspensions.suspend': 18,
   'suspensions.lift': 6,
   'suspensions.takeProbe': 42,
+  'shutdowns.putShutdowns': 5,
+  'batches.listModels': 4,
   'batches.uploadFile': 2,
   'batches.deleteFile': 2,
   'batches.fileSize': 8,

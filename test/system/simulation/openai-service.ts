@@ -114,6 +114,8 @@ export class SimulatedOpenAI {
       }),
       fileSize: async (id, keyVersion) => this.#sizeOf(apiKey, seen(id, keyVersion)),
       deleteFile: async (id, keyVersion) => this.#delete(stackId, apiKey, seen(id, keyVersion)),
+      // Long after any scenario: that a model ends is not simulated.
+      listModels: async () => [{ id: 'gpt-6-luna', shutdownDate: '2099-01-01' }],
     };
   }
 

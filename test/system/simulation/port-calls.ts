@@ -9,7 +9,7 @@ import type {
 import type { JobEvents, Outbox } from '../../../src/core/ports/outbox.ts';
 import type { BatchApi, CallApi } from '../../../src/core/ports/provider.ts';
 import type { QuotaStore, SuspensionStore } from '../../../src/core/ports/quota.ts';
-import type { JobStore, ListingStore } from '../../../src/core/ports/records.ts';
+import type { JobStore, ListingStore, ShutdownStore } from '../../../src/core/ports/records.ts';
 
 /**
  * - `call`: one request, which may fail before or after its effect, or be sent twice by a client that saw no answer.
@@ -105,6 +105,11 @@ const SUSPENSIONS = {
   lift: 'call',
 } as const satisfies Record<keyof SuspensionStore, CallKind>;
 
+const SHUTDOWNS = {
+  getShutdowns: 'read',
+  putShutdowns: 'call',
+} as const satisfies Record<keyof ShutdownStore, CallKind>;
+
 const BATCHES = {
   uploadFile: 'single',
   createBatch: 'single',
@@ -115,6 +120,7 @@ const BATCHES = {
   listFiles: 'read',
   fileSize: 'read',
   deleteFile: 'call',
+  listModels: 'read',
 } as const satisfies Record<keyof BatchApi, CallKind>;
 
 const OUTBOX = {
@@ -142,6 +148,7 @@ export const PORT_CALLS = {
   jobs: JOBS,
   quota: QUOTA,
   suspensions: SUSPENSIONS,
+  shutdowns: SHUTDOWNS,
   batches: BATCHES,
   calls: CALLS,
   outbox: OUTBOX,

@@ -33,6 +33,7 @@ import { type LifecycleRule, MemoryObjects } from '../../support/memory/objects.
 import { MemoryEvents } from '../../support/memory/outbox.ts';
 import { MemoryOwners } from '../../support/memory/owners.ts';
 import { MemoryScratch } from '../../support/memory/scratch.ts';
+import { MemoryShutdowns } from '../../support/memory/shutdowns.ts';
 import { MemorySuspensions } from '../../support/memory/suspensions.ts';
 import { SIMULATED_PRICES, WatchedQuota } from './money.ts';
 import type { SimulatedOpenAI } from './openai-service.ts';
@@ -202,6 +203,7 @@ export class Stack {
       quota: this.quota,
       prices: SIMULATED_PRICES,
       suspensions: new MemorySuspensions(),
+      shutdowns: new MemoryShutdowns(),
       batches: { withKey: (name) => openai.apiFor(this.id, name) },
       calls: { withKey: (name) => openai.calls.apiFor(this.id, name) },
       pause: () => Promise.reject(new Error('each invocation has its own')),
@@ -241,6 +243,7 @@ export class Stack {
       jobs: throughGate('jobs', deps.jobs, gate),
       quota: throughGate('quota', deps.quota, gate),
       suspensions: throughGate('suspensions', deps.suspensions, gate),
+      shutdowns: throughGate('shutdowns', deps.shutdowns, gate),
       batches: {
         withKey: (name, box) =>
           throughGate('batches', deps.batches.withKey(name), boxed(gate, deps.isUnboxed ? UNBOXED : box)),

@@ -9,6 +9,7 @@ import { type BatchRecord, type FetchedFile, isSlice } from '../../model/batch.t
 import type { ScratchFile } from '../../ports/scratch.ts';
 import { Tally } from '../../pricing/tally.ts';
 import { readInputCounts } from '../../results/input-counts.ts';
+import { CodeCounts } from './code-counts.ts';
 import type { Collection, DepsWithKey } from './deps.ts';
 import { fetchResults, readFetched } from './fetch.ts';
 import { Join } from './join.ts';
@@ -54,7 +55,7 @@ async function sortResults(
   }
   const written = await writeResults(deps, collection, results);
   await leased.move(toCollected(batch, await writeOutcomeOnce(deps, batch, written)));
-  const { usage, bill: _, ...counts } = written.outcome;
+  const { usage, bill: _, answeredBy: __, ...counts } = written.outcome;
   const { inputTokens, outputTokens } = usage;
   const { jobId, batchId } = batch;
   const failedByCode = serviceCodeCounts(counts.failedByCode);
@@ -70,6 +71,7 @@ async function newResults(
 ): Promise<Results> {
   const batch = leased.record;
   const { endpoint } = batch;
+  const answeredBy = new CodeCounts();
   const tally = new Tally(batch, manifest.entries, prices, rules.answers);
   // In the end, results do not wait for an input that cannot be read.
   const inputs = isLastResort
@@ -80,9 +82,12 @@ async function newResults(
     rules: rules.answers,
     askedOf: (index) => ({ endpoint, inputs: inputs?.[index] }),
     takesWhatIsReadable: isLastResort,
-    onResult: (index, body, isAnswer) => tally.add(index, body, isAnswer),
+    onResult: (index, body, isAnswer) => {
+      tally.add(index, body, isAnswer);
+      if (isAnswer && typeof body.model === 'string') answeredBy.add(body.model);
+    },
   });
-  return { join, tally };
+  return { join, tally, answeredBy };
 }
 
 function hasTimeFor({ deadline }: DepsWithKey, files: readonly FetchedFile[]): boolean {

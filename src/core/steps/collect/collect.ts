@@ -18,9 +18,11 @@ import { advanceAfter } from '../../lifecycle/rounds.ts';
 import { workingTime } from '../../lifecycle/time-limits.ts';
 import { apiKeyOf, type BatchRecord } from '../../model/batch.ts';
 import type { Job } from '../../model/job.ts';
+import type { StatedError } from '../../model/outcome-codes.ts';
 import { microdollarsOf } from '../../pricing/bill.ts';
 import { dispatch } from '../../scheduling/dispatch.ts';
 import { operatorErrorOf } from '../../scheduling/operator-errors.ts';
+import { noteRetired, retiredError } from '../../scheduling/retirement.ts';
 import { isWithdrawn } from '../../scheduling/step-down.ts';
 import { collectResults } from './collect-results.ts';
 import { decideRefusal } from './decide.ts';
@@ -102,7 +104,8 @@ async function collectLeased(deps: DepsWithKey, job: Job, leased: LeasedBatch): 
     return;
   }
   const isRefused = batch.ending!.status === 'failed' && !showsExecution(batch);
-  const refusal = isRefused ? decideRefusal(job, batch, deps.rules.errors) : undefined;
+  const retired = isRefused ? await retiredBy(deps, batch) : undefined;
+  const refusal = isRefused ? decideRefusal(job, batch, deps.rules.errors, retired) : undefined;
   if (refusal !== undefined && refusal.kind !== 'repair') {
     const isTooLarge = await sendRefusedAgain(deps, leased, refusal);
     if (isTooLarge) await recutToLimit(deps, leased, await readManifest(deps.objects, batch.manifestKey));
@@ -116,6 +119,14 @@ async function collectLeased(deps: DepsWithKey, job: Job, leased: LeasedBatch): 
   await lookAgain(deps, leased);
   const isLastResort = isLastTry(leased.record);
   await collectResults(deps, { job, leased, manifest, repair: refusal, isLastResort });
+}
+
+/** What the requests of a refused batch fail with, if OpenAI says that it does not know their model, and it is gone. */
+async function retiredBy(deps: DepsWithKey, batch: BatchRecord): Promise<StatedError | undefined> {
+  const said = batch.ending?.errors?.find(({ code }) => deps.rules.shutdowns.isModelGone(code));
+  const retired = said && (await retiredError(deps, batch, deps.ambient.now()));
+  if (said !== undefined && retired !== undefined) await noteRetired(deps, batch, said.code);
+  return retired;
 }
 
 /** Of a collected batch: books what it cost and gives back the rest of what was reserved; once, however often asked. */

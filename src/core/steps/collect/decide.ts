@@ -13,6 +13,7 @@ import {
   CANCELLED,
   EXCEEDS_LIMIT,
   INPUT_UNREADABLE,
+  MODEL_RETIRED,
   OBJECT_GONE,
   type StatedError,
   TIER_NOT_OFFERED,
@@ -20,7 +21,7 @@ import {
 } from '../../model/outcome-codes.ts';
 import { type Cause, isExhausted, withTry } from '../../model/tries.ts';
 import type { Cut, OperatorScope, Verdict } from '../../model/verdict.ts';
-import type { ErrorRules } from '../../ports/provider-rules.ts';
+import type { ErrorRules, ProviderRules, ShutdownRules } from '../../ports/provider-rules.ts';
 
 /** What becomes of one request. */
 export type Decision =
@@ -77,6 +78,7 @@ const OUR_ENDS: ReadonlySet<string> = new Set([
   OBJECT_GONE.code,
   INPUT_UNREADABLE.code,
   TIER_NOT_OFFERED,
+  MODEL_RETIRED,
   EXCEEDS_LIMIT,
   BUDGET_EXCEEDED,
   BUDGET_EXHAUSTED,
@@ -92,7 +94,10 @@ export function decide(
   batch: EndedBatch,
   entries: Pick<ManifestEntries, 'count' | 'tried'>,
   results: Results,
-  rules: ErrorRules,
+  {
+    rules,
+    retired,
+  }: { rules: Pick<ProviderRules, 'errors' | 'shutdowns'>; retired?: StatedError | undefined },
 ): Decisions {
   const mayRetry = job.cancelledAt === undefined;
   let hasAnswers = false;
@@ -116,6 +121,8 @@ export function decide(
       return mayRetry
         ? { kind: 'retry', tried }
         : { kind: 'failed', tried, code: CANCELLED.code, stated: CANCELLED };
+    if (retired !== undefined && isModelGone(verdict, rules.shutdowns))
+      return { kind: 'failed', tried, code: retired.code, stated: retired };
     if (verdict?.kind === 'operator' && !(verdict.scope === 'model' && hasAnswers)) {
       if (!mayRetry) return { kind: 'failed', tried, code: verdict.code };
       if (suspend?.scope !== 'key') suspend = { scope: verdict.scope, code: verdict.code };
@@ -134,8 +141,24 @@ export function decide(
       : { kind: 'failed', tried: now, code, ...lost };
   });
   if (suspend === undefined && of.some(({ kind }) => kind === 'retry'))
-    suspend = operatorErrorIn(batch, rules);
+    suspend = operatorErrorIn(batch, rules.errors);
   return { of, suspend };
+}
+
+/** The code with which one of the results says that the model is not there; `undefined` if none does. */
+export function modelGoneCode(results: Results, requests: number, rules: ShutdownRules): string | undefined {
+  for (let index = 0; index < requests; index++) {
+    const verdict = results.verdict(index);
+    if (isModelGone(verdict, rules)) return verdict.code;
+  }
+  return undefined;
+}
+
+function isModelGone(
+  verdict: Verdict | undefined,
+  rules: ShutdownRules,
+): verdict is Extract<Verdict, { kind: 'operator' }> {
+  return verdict?.kind === 'operator' && rules.isModelGone(verdict.code);
 }
 
 /** What ended a batch while it ran, if that takes a person: what is left of it would meet the same. */
@@ -200,12 +223,17 @@ const BATCH_FAILED: BatchLevelError = {
   message: 'OpenAI refused the batch without a reason; no request of it was executed.',
 };
 
-/** For a batch with status `failed` of which nothing shows that it was executed: see executed.ts. */
+/**
+ * For a batch with status `failed` of which nothing shows that it was executed: see executed.ts.
+ * @param retired what its requests fail with if the model that OpenAI does not know is gone for good.
+ */
 export function decideRefusal(
   job: Pick<Job, 'cancelledAt'>,
   batch: Pick<BatchRecord, 'ending' | 'requests' | 'repairs'>,
   rules: ErrorRules,
+  retired?: StatedError,
 ): Refusal {
+  if (retired !== undefined) return { kind: 'repair', errorOf: () => retired, inHalves: false };
   const errors = batch.ending?.errors ?? [];
   const ours = errors.find(({ code }) => OUR_ENDS.has(code));
   // A batch that was to be cut is not, once its job is cancelled.

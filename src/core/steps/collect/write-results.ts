@@ -14,8 +14,10 @@ import type { Bill } from '../../model/outcome.ts';
 import { differ } from '../../pricing/bill.ts';
 import type { Tally } from '../../pricing/tally.ts';
 import { liftSuspensionsFor, suspendFor } from '../../scheduling/operator-errors.ts';
+import { noteRetired, retiredError } from '../../scheduling/retirement.ts';
+import type { CodeCounts } from './code-counts.ts';
 import { readCustomIds } from './custom-ids.ts';
-import { type Decision, decide, decideRepair, unreadable } from './decide.ts';
+import { type Decision, decide, decideRepair, modelGoneCode, unreadable } from './decide.ts';
 import type { Collection, DepsWithKey } from './deps.ts';
 import type { Join } from './join.ts';
 import { halvesOf, inTier, type NextRoundPlace, partOf, tierOfNext, writeNextBatches } from './next-round.ts';
@@ -30,21 +32,27 @@ const REST_BACKOFF: Backoff = { firstMs: 2 * MINUTE_MS, maxMs: 30 * MINUTE_MS };
 export interface Results {
   join: Join;
   tally: Tally;
+  /** Answers by the model that they name. */
+  answeredBy: CodeCounts;
 }
 
 /** Writes the runs of a batch and the manifests of the next round. */
 export async function writeResults(
   deps: DepsWithKey,
   collection: Collection,
-  { join, tally }: Results,
+  { join, tally, answeredBy }: Results,
 ): Promise<NonNullable<BatchRecord['results']>> {
   const { job, manifest, repair } = collection;
   const { objects, ambient, rules } = deps;
   const batch = collection.leased.record;
   const { source, entries } = manifest;
   const keys = workKeys(deps.settings.layout, job.jobId).collected(batch.batchId, ambient.nonce());
+  const said = repair === undefined ? modelGoneCode(join, entries.count, rules.shutdowns) : undefined;
+  const retired = said === undefined ? undefined : await retiredError(deps, batch, ambient.now());
   const { of: decisions, suspend } =
-    repair === undefined ? decide(job, batch, entries, join, rules.errors) : decideRepair(entries, repair);
+    repair === undefined
+      ? decide(job, batch, entries, join, { rules, retired })
+      : decideRepair(entries, repair);
   const customIds = await readCustomIds(objects, manifest, decisions);
   const writer = new OutcomeWriter(objects, keys, batch, manifest, {
     lineOf: (index) => join.line(index),
@@ -57,6 +65,7 @@ export async function writeResults(
       ...writer.counts(),
       strayLines: join.strayLines,
       usage: tally.usage(),
+      answeredBy: answeredBy.toRecord(),
       bill: billOf(deps, batch, tally, writer.lost),
     };
     const runs = await writer.close();
@@ -64,6 +73,7 @@ export async function writeResults(
     const next = await writeNextRound(deps, collection, writer, { source, nextManifest });
     // Before the batch is collected: the next round must not be admitted into it.
     if (suspend !== undefined) await suspendFor(deps, batch, suspend, 'collected');
+    else if (said !== undefined && retired !== undefined) await noteRetired(deps, batch, said);
     else if (outcome.succeeded > 0) await liftSuspensionsFor(deps, batch, 'collected');
     return { outcome, ...runs, ...(next.length === 0 ? {} : { next }) };
   } catch (error) {

@@ -159,6 +159,8 @@ const NOTHING_RUN = {
   cutOtherwise: 0,
   repairedLines: 0,
   strayLines: 0,
+  answeredBy: {},
+  warnings: [],
   tiers: {},
   batches: [],
 };

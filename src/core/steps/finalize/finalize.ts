@@ -27,19 +27,23 @@ import type { SourceObject } from '../../model/objects.ts';
 import { addUsage, noUsage } from '../../model/usage.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
 import type { BatchService, ByKey } from '../../ports/provider.ts';
+import type { ProviderRules } from '../../ports/provider-rules.ts';
 import type { QuotaStore } from '../../ports/quota.ts';
-import type { Publication } from '../../ports/records.ts';
+import type { Publication, ShutdownStore } from '../../ports/records.ts';
 import { billedOf, microdollarsOf } from '../../pricing/bill.ts';
 import { costOf, durationsOf, tiersOf } from './account.ts';
 import { type DuplicateDeps, settleDuplicate, tellDuplicates } from './duplicate.ts';
 import { eventOf } from './event.ts';
 import { type MergedFiles, mergeResults } from './merge-results.ts';
+import { answeredByOf, changeWarnings, shutdownWarnings } from './models.ts';
 import { termsOf } from './terms.ts';
 
 /** What finalizing a job works with. */
 export interface FinalizeDeps extends DuplicateDeps {
   quota: Pick<QuotaStore, 'settle'>;
   batches: ByKey<Pick<BatchService, 'deleteFile'>>;
+  shutdowns: Pick<ShutdownStore, 'getShutdowns'>;
+  rules: Pick<ProviderRules, 'shutdowns'>;
 }
 
 /** How long to stay away from names that another worker is writing. */
@@ -102,7 +106,18 @@ async function finalizeLeased(
   const job = leased.record;
   const { jobId } = job;
   // Before anything is written: what does not add up is not published.
-  const receipt = makeReceipt(deps, job, plan, batches, await termsOf(deps.objects, job));
+  const answeredBy = answeredByOf(batches);
+  const warnings = [
+    ...shutdownWarnings(
+      job,
+      batches,
+      deps.rules.shutdowns,
+      await deps.shutdowns.getShutdowns(apiKeyOf(job.route)),
+    ),
+    ...changeWarnings(answeredBy),
+  ];
+  const terms = await termsOf(deps.objects, job);
+  const receipt = makeReceipt(deps, job, plan, batches, { terms, answeredBy, warnings });
   const errors = [...batches.flatMap((batch) => batch.results?.errorRun ?? []), ...plan.invalidRuns];
   const merged = await mergeResults(deps, leased, {
     output: batches.flatMap((batch) => batch.results?.outputRun ?? []),
@@ -238,7 +253,7 @@ function makeReceipt(
   job: Job,
   plan: Plan,
   batches: BatchRecord[],
-  terms: Receipt['terms'],
+  stated: Pick<Receipt, 'terms' | 'answeredBy' | 'warnings'>,
 ): Receipt {
   const { requests, invalid } = plan;
   const counts = { requests, succeeded: 0, failed: 0, invalid };
@@ -291,7 +306,7 @@ function makeReceipt(
     input: { bucket, key, ...(versionId === undefined ? {} : { versionId }), etag, bytes: size },
     files: { receipt: '' },
     ...(plan.rejection === undefined ? {} : { rejection: plan.rejection }),
-    terms,
+    ...stated,
     counts,
     errorsByCode: Object.fromEntries(errorsByCode),
     possiblyBilledTwice: Object.fromEntries(billedTwice),

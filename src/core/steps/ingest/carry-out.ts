@@ -4,11 +4,13 @@ import { reasonOf } from '../../base/own-text.ts';
 import { workKeys } from '../../files/keys.ts';
 import type { Plan, PlannedBatch } from '../../files/plan.ts';
 import { toRejected, toRunning } from '../../lifecycle/job-transitions.ts';
-import type { BatchRecord } from '../../model/batch.ts';
-import type { Rejection } from '../../model/job.ts';
+import { apiKeyOf, type BatchRecord } from '../../model/batch.ts';
+import type { Job, Rejection } from '../../model/job.ts';
+import { endsSoon } from '../../model/shutdown.ts';
 import { estimateBatchTokens } from '../../pricing/tokens/estimate-batch.ts';
 import { dispatch } from '../../scheduling/dispatch.ts';
 import { droppedAt, ladderOf, onLadder } from '../../scheduling/ladder.ts';
+import { shutdownOf } from '../../scheduling/retirement.ts';
 import { type IngestDeps, type IngestRun, MAX_STARTS } from './ingest-run.ts';
 
 /**
@@ -43,8 +45,23 @@ export async function carryOut(
   if (!(await leased.tryMove(toRunning(job, planKey, waitsFor)))) return;
   const { requests, invalid } = plan;
   deps.telemetry.record('job.planned', { jobId, requests, invalid, batches: records.length });
+  await warnOfShutdowns(deps, job, records);
   if (records.length === 0) await deps.outbox.finalize({ v: 1, jobId });
   await dispatch(deps, planned);
+}
+
+/** Reports the models that end within 30 days, or have ended. */
+async function warnOfShutdowns(deps: IngestDeps, job: Job, records: readonly BatchRecord[]): Promise<void> {
+  if (records.length === 0) return;
+  const { jobId, route } = job;
+  const kept = await deps.shutdowns.getShutdowns(apiKeyOf(route));
+  for (const [model, batches] of Map.groupBy(records, (batch) => batch.model)) {
+    const shutdown = shutdownOf(deps.rules.shutdowns, kept, model);
+    if (shutdown === undefined || !endsSoon(shutdown, deps.ambient.now())) continue;
+    const requests = batches.reduce((sum, batch) => sum + batch.requests, 0);
+    const replacements = shutdown.replacements.join(' ') || undefined;
+    deps.telemetry.record('model.deprecated', { jobId, model, date: shutdown.date, requests, replacements });
+  }
 }
 
 /** The records of all batches of the plan, in its order. */

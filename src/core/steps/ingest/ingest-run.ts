@@ -9,7 +9,7 @@ import type { Inputs, ObjectStore, OwnersStore } from '../../ports/objects.ts';
 import type { JobEvents, Outbox } from '../../ports/outbox.ts';
 import type { ProviderRules } from '../../ports/provider-rules.ts';
 import type { QuotaStore, SuspensionStore } from '../../ports/quota.ts';
-import type { JobStore, ListingStore } from '../../ports/records.ts';
+import type { JobStore, ListingStore, ShutdownStore } from '../../ports/records.ts';
 import type { Telemetry } from '../../ports/telemetry.ts';
 import type { Prices } from '../../pricing/prices.ts';
 import type { Tokenizer } from '../../pricing/tokens/estimate.ts';
@@ -24,6 +24,7 @@ export interface IngestDeps {
   jobs: JobStore;
   quota: QuotaStore;
   suspensions: SuspensionStore;
+  shutdowns: Pick<ShutdownStore, 'getShutdowns'>;
   owners: OwnersStore;
   outbox: Outbox;
   events: JobEvents;
@@ -31,7 +32,7 @@ export interface IngestDeps {
   deadline: Deadline;
   heartbeat: Pause;
   telemetry: Telemetry;
-  rules: Pick<ProviderRules, 'limits' | 'endpoints' | 'models'>;
+  rules: Pick<ProviderRules, 'limits' | 'endpoints' | 'models' | 'shutdowns'>;
   /** Those of the rules, or less. */
   limits: BatchLimits;
   prices: Prices;

@@ -17,7 +17,7 @@ import type { Outbox } from '../../ports/outbox.ts';
 import type { BatchService, ByKey } from '../../ports/provider.ts';
 import type { CommonRules } from '../../ports/provider-rules.ts';
 import type { QuotaStore, SuspensionStore } from '../../ports/quota.ts';
-import type { JobStore, ListingStore } from '../../ports/records.ts';
+import type { JobStore, ListingStore, ShutdownStore } from '../../ports/records.ts';
 import type { Telemetry } from '../../ports/telemetry.ts';
 import type { Prices } from '../../pricing/prices.ts';
 import { dispatch, healReservations } from '../../scheduling/dispatch.ts';
@@ -25,11 +25,15 @@ import { observeBatch } from '../../scheduling/observe-batch.ts';
 import { stepDown } from '../../scheduling/step-down.ts';
 import { cleanWork } from './clean-work.ts';
 import { listInputs } from './list-inputs.ts';
+import { listModels } from './list-models.ts';
 import { type ReconcileDeps, reconcile } from './reconcile.ts';
 import { attempt, POLL_LEASE, sweep } from './sweep.ts';
 import { turnOf } from './turn-of.ts';
 
-type Batches = Pick<BatchService, 'getBatch' | 'cancelBatch' | 'listBatches' | 'listFiles' | 'deleteFile'>;
+type Batches = Pick<
+  BatchService,
+  'getBatch' | 'cancelBatch' | 'listBatches' | 'listFiles' | 'deleteFile' | 'listModels'
+>;
 
 export interface PollDeps extends ReconcileDeps {
   stackName: string;
@@ -43,6 +47,7 @@ export interface PollDeps extends ReconcileDeps {
   quota: QuotaStore;
   suspensions: SuspensionStore;
   listing: ListingStore;
+  shutdowns: ShutdownStore;
   owners: OwnersStore;
   batches: ByKey<Batches>;
   rules: CommonRules;
@@ -100,6 +105,7 @@ async function runSteps(deps: PollDeps, token: number): Promise<void> {
   await attempt(failures, () => reconcile(forReconcile, token));
   await attempt(failures, () => healReservations(deps));
   await attempt(failures, () => dispatch(deps));
+  await attempt(failures, () => listModels(withDeadline(deps, partOf(deps.deadline, STEP_SHARE))));
   await attempt(failures, () => cleanWork(deps));
   // Last: it takes what time is left.
   await attempt(failures, () => listInputs(deps));

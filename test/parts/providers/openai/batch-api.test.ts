@@ -287,6 +287,31 @@ describe('reading a batch', () => {
   });
 });
 
+describe('listing models', () => {
+  const modelsOf = async (answer: Answer) => (await apiAnsweredBy(answer)).api.listModels();
+
+  test('reads the shutdown date where there is one, whatever else a service says of a model', async () => {
+    const data = [
+      { id: 'gpt-5-nano', object: 'model', shutdown_date: '2026-12-11' },
+      { id: 'gpt-6-luna', object: 'model', shutdown_date: null },
+      { id: 'llama', meta: {}, shutdown_date: 12 },
+    ];
+    expect(await modelsOf(json(200, { object: 'list', data }))).toEqual([
+      { id: 'gpt-5-nano', shutdownDate: '2026-12-11' },
+      { id: 'gpt-6-luna', shutdownDate: undefined },
+      { id: 'llama', shutdownDate: undefined },
+    ]);
+  });
+
+  test.each([403, 404])('takes an answer of %i for: the key may not ask', async (status) => {
+    expect(await modelsOf(json(status, errorBody('You have insufficient permissions.')))).toBeUndefined();
+  });
+
+  test('fails where the key is refused', async () => {
+    await expect(modelsOf(json(401, errorBody('No.')))).rejects.toBeInstanceOf(OpenAIRequestError);
+  });
+});
+
 describe('uploading', () => {
   const BODY = bytesOf('{"custom_id":"a"}\n');
   const fileOf = (changes: Partial<Parameters<OpenAIBatches['uploadFile']>[0]> = {}) => ({

@@ -7,9 +7,11 @@ import type { BatchRecord } from '../../../../src/core/model/batch.ts';
 import { Prices } from '../../../../src/core/pricing/prices.ts';
 import { type DispatchDeps, dispatch } from '../../../../src/core/scheduling/dispatch.ts';
 import { budgetsOf, createTurnsOf, tokensLedgerOf } from '../../../../src/core/scheduling/scopes.ts';
+import { OPENAI_RULES } from '../../../../src/providers/openai/rules.ts';
 import { MemoryJobs } from '../../../support/memory/jobs.ts';
 import { MemoryOutbox } from '../../../support/memory/outbox.ts';
 import { MemoryQuota } from '../../../support/memory/quota.ts';
+import { MemoryShutdowns } from '../../../support/memory/shutdowns.ts';
 import { MemorySuspensions } from '../../../support/memory/suspensions.ts';
 import { batchOf } from '../../../support/records.ts';
 import { BATCH_ONLY } from '../../../support/routes.ts';
@@ -31,10 +33,12 @@ function stackWith(options: { room?: number; createsPerHour?: number; budget?: o
       routes: [{ ...BATCH_ONLY, name: 'all', prefix: 'input/', ...budget }],
       quota: { enqueuedTokens: { [batchOf('x').model]: room, 'gpt-5-nano': 1_500 }, createsPerHour },
     }),
+    rules: OPENAI_RULES,
     prices: new Prices(),
     jobs,
     quota: new MemoryQuota(jobs),
     suspensions: new MemorySuspensions(),
+    shutdowns: new MemoryShutdowns(),
     outbox: new MemoryOutbox(),
     ambient: { now: () => clock.now, nonce: () => `nonce-${nonces++}` },
     telemetry: noTelemetry,

@@ -110,6 +110,7 @@ function play(regime: Regime): Outcome {
       })),
       ledgers: new Map([[LEDGER, ledger]]),
       suspensions: new Map(),
+      retired: new Map(),
       turnsLeft: new Map([[DEFAULT_API_KEY, 2_000]]),
       quota: quotaSchema.parse({}),
       rulesOf: () => ({ name: 'x', budget: 'unlimited', overBudget: 'wait', allowUnpriced: true }),

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { routeSchema } from '../../../../../src/contract/route.ts';
 import type { BatchLevelError, BatchRecord } from '../../../../../src/core/model/batch.ts';
+import type { StatedError } from '../../../../../src/core/model/outcome-codes.ts';
 import { type Cause, triesOf, withTry } from '../../../../../src/core/model/tries.ts';
 import type { Verdict } from '../../../../../src/core/model/verdict.ts';
 import { type Decision, decide, decideRefusal } from '../../../../../src/core/steps/collect/decide.ts';
@@ -22,21 +23,31 @@ function decideAll(
     cancelledAt?: number;
     isUnreadable?: boolean;
     batch?: Partial<BatchRecord>;
+    retired?: StatedError;
   } = {},
 ) {
-  const { tried = 0, cancelledAt, isUnreadable = false, batch } = options;
+  const { tried = 0, cancelledAt, isUnreadable = false, batch, retired } = options;
   return decide(
     { route, ...(cancelledAt === undefined ? {} : { cancelledAt }) },
     { ending: endingOf(), remote: remoteOf({ outputFileId: 'file-1' }), ...batch },
     { count: verdicts.length, tried: () => tried },
     { isUnreadable, verdict: (index) => verdicts[index] },
-    OPENAI_RULES.errors,
+    { rules: OPENAI_RULES, retired },
   );
 }
 const decideOne = (verdict: Verdict | undefined, options = {}): Decision =>
   decideAll([verdict], options).of[0]!;
 
 describe('decide', () => {
+  it('fails what a model that is gone was asked for, whatever it answered before, and suspends nothing', () => {
+    const retired = { code: 'model_retired', message: 'Gone.' };
+    const gone = operator('model_not_found', 'model');
+    const { of, suspend } = decideAll([OK, gone, retry('http_500', 'transient')], { retired });
+    expect(of.map(({ kind }) => kind)).toEqual(['succeeded', 'failed', 'retry']);
+    expect(of[1]).toEqual({ kind: 'failed', code: 'model_retired', tried: 0, stated: retired });
+    expect(suspend).toBeUndefined();
+  });
+
   it.each<[string, Verdict | undefined, number, Decision]>([
     ['an answer', OK, 0, OK],
     [

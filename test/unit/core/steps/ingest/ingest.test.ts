@@ -18,6 +18,7 @@ import { MemoryObjects } from '../../../../support/memory/objects.ts';
 import { MemoryEvents, MemoryOutbox } from '../../../../support/memory/outbox.ts';
 import { MemoryOwners } from '../../../../support/memory/owners.ts';
 import { MemoryQuota } from '../../../../support/memory/quota.ts';
+import { MemoryShutdowns } from '../../../../support/memory/shutdowns.ts';
 import { MemorySuspensions } from '../../../../support/memory/suspensions.ts';
 import { BUCKET } from '../../../../support/memory-store.ts';
 import { requestLine } from '../../../../support/request-lines.ts';
@@ -51,6 +52,7 @@ async function start(text = requestLine('a')) {
     quota: new MemoryQuota(jobs),
     prices: new Prices(),
     suspensions: new MemorySuspensions(),
+    shutdowns: new MemoryShutdowns(),
     outbox: new MemoryOutbox(),
     ambient,
     deadline: { remainingMs: () => LIFETIME_MS },

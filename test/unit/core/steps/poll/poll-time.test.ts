@@ -16,6 +16,7 @@ import { MemoryObjects } from '../../../../support/memory/objects.ts';
 import { MemoryOutbox } from '../../../../support/memory/outbox.ts';
 import { MemoryOwners } from '../../../../support/memory/owners.ts';
 import { MemoryQuota } from '../../../../support/memory/quota.ts';
+import { MemoryShutdowns } from '../../../../support/memory/shutdowns.ts';
 import { MemorySuspensions } from '../../../../support/memory/suspensions.ts';
 import { batchOf } from '../../../../support/records.ts';
 import { expectListedEvents, noTelemetry } from '../../../../support/telemetry.ts';
@@ -62,6 +63,7 @@ async function start(hanging: ReadonlySet<string>) {
     prices: new Prices(),
     rules: OPENAI_RULES,
     suspensions: new MemorySuspensions(),
+    shutdowns: new MemoryShutdowns(),
     batches: { withKey: apiOf },
     outbox: Object.assign(outbox, {
       collect: async () => {

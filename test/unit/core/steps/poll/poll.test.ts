@@ -16,6 +16,7 @@ import { MemoryObjects } from '../../../../support/memory/objects.ts';
 import { MemoryOutbox } from '../../../../support/memory/outbox.ts';
 import { MemoryOwners } from '../../../../support/memory/owners.ts';
 import { MemoryQuota } from '../../../../support/memory/quota.ts';
+import { MemoryShutdowns } from '../../../../support/memory/shutdowns.ts';
 import { MemorySuspensions } from '../../../../support/memory/suspensions.ts';
 import { batchOf, remoteOf } from '../../../../support/records.ts';
 import { noTelemetry } from '../../../../support/telemetry.ts';
@@ -59,6 +60,7 @@ function start() {
     prices: new Prices(),
     rules: OPENAI_RULES,
     suspensions: new MemorySuspensions(),
+    shutdowns: new MemoryShutdowns(),
     batches,
     outbox: new MemoryOutbox(),
     ambient,

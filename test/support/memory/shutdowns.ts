@@ -1,0 +1,17 @@
+import type { KeptShutdowns } from '../../../src/core/model/shutdown.ts';
+import type { ShutdownStore } from '../../../src/core/ports/records.ts';
+
+/** {@link ShutdownStore} in memory. */
+export class MemoryShutdowns implements ShutdownStore {
+  readonly #kept = new Map<string, KeptShutdowns>();
+
+  async getShutdowns(apiKey: string): Promise<KeptShutdowns | undefined> {
+    return structuredClone(this.#kept.get(apiKey));
+  }
+
+  async putShutdowns(next: KeptShutdowns): Promise<boolean> {
+    if (next.generation !== (this.#kept.get(next.apiKey)?.generation ?? 0) + 1) return false;
+    this.#kept.set(next.apiKey, structuredClone(next));
+    return true;
+  }
+}
