@@ -1,7 +1,7 @@
 /**
- * A file that takes the ingest function many invocations, on the local stack: time is cut so that it must go on again and
- * again, its process is killed at every checkpoint that it writes, and two ids stand twice, many invocations apart. What
- * comes out must be, byte for byte, what one pass over the file gives.
+ * A file that takes the ingest function many invocations, on the local stack: time is cut so that it must go on again
+ * and again, its process is killed at every checkpoint that it writes, and two ids stand twice, many invocations apart.
+ * What comes out must be, byte for byte, what one pass over the file gives.
  */
 import {
   appendFileSync,

@@ -1,7 +1,8 @@
 /**
- * `npm run bench -- results`: a large result file through collect, and a large merge through finalize, each in a process
- * of its own as the function is, against the local S3 and a provider that makes the file up as it is read. Beside them
- * stands a plain pass from S3 to S3 with the same client: what is left of its speed, and how much memory is held.
+ * `npm run bench -- results`: a large result file through collect, and a large merge through finalize, each in a
+ * process of its own as the function is, against the local S3 and a provider that makes the file up as it is read.
+ * Beside them stands a plain pass from S3 to S3 with the same client: what is left of its speed, and how much memory is
+ * held.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type ServerResponse } from 'node:http';

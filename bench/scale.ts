@@ -1,6 +1,6 @@
 /**
- * `npm run bench -- scale`: what many batches cost, counted: calls to OpenAI for each poll, units of DynamoDB, requests to
- * S3, messages, time in Lambda, and dollars. See `scale/scenario.ts` for what is real and what is modelled.
+ * `npm run bench -- scale`: what many batches cost, counted: calls to OpenAI for each poll, units of DynamoDB, requests
+ * to S3, messages, time in Lambda, and dollars. See `scale/scenario.ts` for what is real and what is modelled.
  */
 import { AWS_PRICES, type FunctionName } from './scale/aws-prices.ts';
 import { type Cost, costsOf, secondsOf } from './scale/costs.ts';
@@ -9,7 +9,10 @@ import { addUse, noUse, type PollUse, type Use } from './scale/use.ts';
 
 const COMMON = { requestsPerBatch: 50_000, linesPerBatch: 5, requestBytes: 2_000, answerBytes: 1_500 };
 
-/** What a job costs, and how that goes with the number of others: all are there at once, so no hourly limit may spread them. */
+/**
+ * What a job costs, and how that goes with the number of others: all are there at once, so no hourly limit may spread
+ * them.
+ */
 const ONE_REQUEST_JOBS = {
   requestsPerBatch: 1,
   linesPerBatch: 1,

@@ -111,7 +111,10 @@ export class FileObjects implements ObjectStore {
   }
 }
 
-/** Bytes `start` to `end` (exclusive) of a file, through one buffer: what is made anew for each chunk costs a third of a scan. */
+/**
+ * Bytes `start` to `end` (exclusive) of a file, through one buffer: what is made anew for each chunk costs a third of a
+ * scan.
+ */
 async function* readFrom(path: string, start: number, end: number): AsyncGenerator<Uint8Array> {
   if (start >= end) return;
   const buffer = Buffer.allocUnsafeSlow(Math.min(CHUNK_BYTES, end - start));

@@ -1,7 +1,7 @@
 /**
- * List prices of AWS in us-east-1 (N. Virginia), in USD, first tier, without what an account has free each month, and the
- * figures that turn the model's work into Lambda's time. A price list is not a bill: discounts, other regions and taxes are
- * yours to add.
+ * List prices of AWS in us-east-1 (N. Virginia), in USD, first tier, without what an account has free each month, and
+ * the figures that turn the model's work into Lambda's time. A price list is not a bill: discounts, other regions and
+ * taxes are yours to add.
  */
 
 /** One price, where it was read, and when that page was written or read. */
@@ -116,7 +116,9 @@ export const ASSUMED = {
   networkMbPerSecond: 25,
   /** Lambda gives a whole vCPU at 1,769 MB; it is taken to be as fast as the core that the figures were measured on. */
   mbForOneVcpu: 1_769,
-  /** Lambda asks each of the five queues 15 times a minute though there is nothing in it: 5 pollers, 20 seconds each. */
+  /**
+   * Lambda asks each of the five queues 15 times a minute though there is nothing in it: 5 pollers, 20 seconds each.
+   */
   idleReceivesPerMinute: 5 * 15,
   /** What the logger and the platform add to each line and invocation. */
   logLineBytes: 250,

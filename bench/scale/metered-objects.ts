@@ -1,6 +1,6 @@
 /**
- * The bucket in memory, with every request to S3 counted that the real adapter would make for objects of the size that the
- * model's small ones stand for.
+ * The bucket in memory, with every request to S3 counted that the real adapter would make for objects of the size that
+ * the model's small ones stand for.
  */
 
 import { partBytesOf, S3_SIZES } from '../../src/adapters/s3/sizes.ts';

@@ -1,12 +1,12 @@
 /**
- * A DynamoDB table in memory that counts what each call would be charged: the adapters of `src/adapters` run on it as they
- * are, so that what they read and write is theirs and not a guess. It knows the commands and expressions that they use and
- * refuses all others.
+ * A DynamoDB table in memory that counts what each call would be charged: the adapters of `src/adapters` run on it as
+ * they are, so that what they read and write is theirs and not a guess. It knows the commands and expressions that they
+ * use and refuses all others.
  *
- * Units by the DynamoDB developer guide ("Read and write request units", "Item sizes and formats"): a read of 4 KB is one
- * unit if consistent and half a unit if not, a write of 1 KB is one; a query is rounded up once for each page of 1 MB; a
- * transaction counts twice; an item of the index is written with the item, twice where its key changes. Index writes of a
- * transaction are counted twice as well, to be on the safe side: the guide does not say.
+ * Units by the DynamoDB developer guide ("Read and write request units", "Item sizes and formats"): a read of 4 KB is
+ * one unit if consistent and half a unit if not, a write of 1 KB is one; a query is rounded up once for each page of 1
+ * MB; a transaction counts twice; an item of the index is written with the item, twice where its key changes. Index
+ * writes of a transaction are counted twice as well, to be on the safe side: the guide does not say.
  */
 import { ConditionalCheckFailedException, TransactionCanceledException } from '@aws-sdk/client-dynamodb';
 import {

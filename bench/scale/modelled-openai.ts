@@ -1,7 +1,7 @@
 /**
  * OpenAI as the model needs it: batches that take their time and end with an answer for each request, lists in pages of
- * 100, newest first, that hold every batch there ever was. Nothing is refused and nothing goes wrong: for that there are
- * `local/openai-emulator` and the simulation.
+ * 100, newest first, that hold every batch there ever was. Nothing is refused and nothing goes wrong: for that there
+ * are `local/openai-emulator` and the simulation.
  */
 import { HOUR_MS } from '../../src/contract/time.ts';
 import { BatchdropError } from '../../src/core/base/errors.ts';

@@ -1,11 +1,11 @@
 /**
- * Plays one scenario to its end: the core and the adapters of the table as they are deployed, with one virtual clock, on a
- * table and a bucket in memory that count what they are asked, and a modelled OpenAI.
+ * Plays one scenario to its end: the core and the adapters of the table as they are deployed, with one virtual clock,
+ * on a table and a bucket in memory that count what they are asked, and a modelled OpenAI.
  *
- * A batch of 50,000 requests is a batch of a few lines here, each of which stands for thousands: what the pipeline does for
- * a batch does not depend on how many lines it has (tested), and what it does for bytes is multiplied. Handlers run one
- * after the other and take no virtual time. Files that are too large for one invocation go on in further ones when they are
- * real; here they do not.
+ * A batch of 50,000 requests is a batch of a few lines here, each of which stands for thousands: what the pipeline does
+ * for a batch does not depend on how many lines it has (tested), and what it does for bytes is multiplied. Handlers run
+ * one after the other and take no virtual time. Files that are too large for one invocation go on in further ones when
+ * they are real; here they do not.
  */
 
 import { DynamoDBJobs } from '../../src/adapters/dynamodb/jobs.ts';

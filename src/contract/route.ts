@@ -10,8 +10,8 @@ import { onlyFields } from './only-fields.ts';
 import { DAY_MS, HOUR_MS } from './time.ts';
 
 /**
- * In what requests can be sent, the cheapest and slowest first: OpenAI's service tiers, and the completion windows of its
- * background mode.
+ * In what requests can be sent, the cheapest and slowest first: OpenAI's service tiers, and the completion windows of
+ * its background mode.
  */
 export const TIERS = ['batch', 'flex', 'background-8h', 'background-2h', 'standard'] as const;
 export type Tier = (typeof TIERS)[number];

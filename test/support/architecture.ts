@@ -22,9 +22,9 @@ const ORACLE = 'test/system/simulation/oracle/';
 const BELOW_TESTS = [...BELOW_RUNTIME, 'lib/', 'local/', EMULATOR, 'test/support/'];
 
 /**
- * `contract <- core <- adapters <- providers <- runtime <- {lambdas, cli, local}` and `contract <- lib <- bin`. The command line
- * also drives the local stack. Nothing that is deployed imports what measures or tests it. A file is in the first room
- * whose prefix it has.
+ * `contract <- core <- adapters <- providers <- runtime <- {lambdas, cli, local}` and `contract <- lib <- bin`. The
+ * command line also drives the local stack. Nothing that is deployed imports what measures or tests it. A file is in
+ * the first room whose prefix it has.
  */
 export const ROOMS: readonly Room[] = [
   { prefix: 'src/contract/', from: [], packages: ['zod'] },
@@ -111,7 +111,8 @@ const IMPURE: readonly [name: string, pattern: RegExp][] = [
 ];
 
 /**
- * Free text in a log: what is reported is an event of src/contract/events.ts. Only the telemetry itself writes log lines.
+ * Free text in a log: what is reported is an event of src/contract/events.ts. Only the telemetry itself writes log
+ * lines.
  */
 const FREE_TEXT_ROOMS = ['src/', 'lambdas/'];
 const TELEMETRY = 'src/runtime/logger.ts';
@@ -123,7 +124,9 @@ const FREE_TEXT: readonly [name: string, pattern: RegExp][] = [
 ];
 const OWN_TEXT = 'src/core/base/own-text.ts';
 
-/** What only a provider knows: in the core it would be a second place to change for a new endpoint or another provider. */
+/**
+ * What only a provider knows: in the core it would be a second place to change for a new endpoint or another provider.
+ */
 const CORE_NAMES_NO: readonly [name: string, pattern: RegExp][] = [
   ['the URL of an endpoint', /['"`]\/v\d+\//],
   [

@@ -1,5 +1,6 @@
 /**
- * `batchdrop local process` in a process that kills itself (SIGKILL) with everything in it, at one call of one function.
+ * `batchdrop local process` in a process that kills itself (SIGKILL) with everything in it, at one call of one
+ * function.
  *
  * node doomed-stack.ts <Doom as JSON>
  */

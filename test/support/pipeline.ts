@@ -196,7 +196,9 @@ export async function startPipeline(options: PipelineOptions = {}) {
   /** What the queues hold back. */
   const delayed: { at: number; queued: QueuedMessage }[] = [];
 
-  /** Delivers until the queues are empty of what is due; what fails comes back by the sweep, as a lost message would. */
+  /**
+   * Delivers until the queues are empty of what is due; what fails comes back by the sweep, as a lost message would.
+   */
   async function drain(): Promise<Error[]> {
     const failures: Error[] = [];
     for (const { at, queued } of delayed.splice(0)) {

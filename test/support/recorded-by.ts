@@ -1,9 +1,9 @@
 import type { EventName } from '../../src/contract/events.ts';
 
 /**
- * Which events plain tests make the pipeline record, through the step that does so in production. Each file checks its own
- * list (`expectListedEvents`). What the simulation requires of its seeds (`SIMULATED_EVENTS`) need not be listed here; that both
- * together are the whole table is checked in test/unit/contract/events.test.ts.
+ * Which events plain tests make the pipeline record, through the step that does so in production. Each file checks its
+ * own list (`expectListedEvents`). What the simulation requires of its seeds (`SIMULATED_EVENTS`) need not be listed
+ * here; that both together are the whole table is checked in test/unit/contract/events.test.ts.
  */
 export const RECORDED_BY: Readonly<Record<string, readonly EventName[]>> = {
   'test/unit/core/drops/claim-prefixes.test.ts': ['prefix.claimed'],

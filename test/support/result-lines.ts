@@ -4,7 +4,10 @@ import type { Pipeline } from './pipeline.ts';
 /** By custom_id, what replaces its line: objects, or bytes as they are, without a line feed. */
 export type ResultLines = Record<string, unknown>;
 
-/** From now on, each result file of the pipeline has these lines; none is in the file of errors that is in that of answers. */
+/**
+ * From now on, each result file of the pipeline has these lines; none is in the file of errors that is in that of
+ * answers.
+ */
 export function answerWith(pipeline: Pipeline, lines: ResultLines): void {
   const api = pipeline.deps.batches;
   const readFile = api.readFile.bind(api);

@@ -37,8 +37,8 @@ export function noteRecorded(name: EventName): void {
 }
 
 /**
- * Checks, after the tests of a file, that they made the pipeline record each event that {@link RECORDED_BY} lists for it.
- * Only where all of them ran and passed: one test alone need not record what the others do.
+ * Checks, after the tests of a file, that they made the pipeline record each event that {@link RECORDED_BY} lists for
+ * it. Only where all of them ran and passed: one test alone need not record what the others do.
  * @param file `import.meta.filename` of the file.
  */
 export function expectListedEvents(file: string): void {

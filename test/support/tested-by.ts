@@ -1,6 +1,7 @@
 /**
- * Files of `src` that no test of their own name covers: below each test, the files that it exercises. Which test that is,
- * is the reason: the file is a part of what the test drives as a whole. A file leaves the list when it gets its own test.
+ * Files of `src` that no test of their own name covers: below each test, the files that it exercises. Which test that
+ * is, is the reason: the file is a part of what the test drives as a whole. A file leaves the list when it gets its own
+ * test.
  */
 export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
   'test/parts/adapters/api-key.test.ts': ['src/core/base/errors.ts'],

@@ -53,7 +53,7 @@ export const BATCH_TRANSITIONS = {
   // What follows leaves a batch in its state.
   released: { from: LEASABLE, clear: RELEASED },
   postponed: { from: LEASABLE, clear: RELEASED },
-  held: { from: ['planned', 'submitted'] },
+  reasonRecorded: { from: ['planned', 'submitted'] },
   resumed: { from: ['planned'], clear: ['hold'] },
   tierChanged: { from: ['planned'] },
   inputUnreadable: { from: ['admitted'] },

@@ -234,10 +234,12 @@ export function toUnknown(batch: Batch, lastError: string, notBefore: number): B
   });
 }
 
-/** It shows a person why it waits. */
-export function toHeld(batch: BatchRecord, reason: string): BatchTransition {
+/** A person sees why it waits; it continues by itself. */
+export function toReasonRecorded(batch: BatchRecord, reason: string): BatchTransition {
   const set = { hold: { reason } };
-  return batch.state === 'submitted' ? toAtOpenAI('held', batch, set) : to('held', batch, set);
+  return batch.state === 'submitted'
+    ? toAtOpenAI('reasonRecorded', batch, set)
+    : to('reasonRecorded', batch, set);
 }
 
 /** A person releases it: it may be sent as often in vain as the first time before it is held again. */

@@ -12,7 +12,7 @@ import type { Ambient } from '../ports/ambient.ts';
 import type { RemoteBatch } from '../ports/provider.ts';
 import type { JobStore } from '../ports/records.ts';
 import type { Telemetry } from '../ports/telemetry.ts';
-import { toHeld, toLost, toUnreachable } from './batch-transitions.ts';
+import { toLost, toReasonRecorded, toUnreachable } from './batch-transitions.ts';
 import { COMPLETION_WINDOW_MS } from './time-limits.ts';
 
 /** What a batch that is not ended needs. */
@@ -79,7 +79,8 @@ export async function lost(deps: LostDeps, batch: BatchRecord): Promise<void> {
   const { openaiBatchId } = batch.remote!;
   const job = await deps.jobs.getJob(jobId);
   if (job?.route.onLost !== 'resubmit' && job?.cancelledAt === undefined) {
-    if (batch.hold === undefined) await deps.jobs.moveBatch(batch, toHeld(batch, 'lost_batch'), now);
+    if (batch.hold === undefined)
+      await deps.jobs.moveBatch(batch, toReasonRecorded(batch, 'lost_batch'), now);
     deps.telemetry.record('batch.lost', { jobId, batchId, openaiBatchId });
     return;
   }

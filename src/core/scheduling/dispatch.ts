@@ -6,7 +6,7 @@
 
 import type { Settings } from '../../contract/settings.ts';
 import { serviceCode } from '../base/own-text.ts';
-import { toHeld, toWithdrawn } from '../lifecycle/batch-transitions.ts';
+import { toReasonRecorded, toWithdrawn } from '../lifecycle/batch-transitions.ts';
 import { LEASE_MS } from '../lifecycle/lease.ts';
 import { apiKeyOf, type BatchRecord, isSlice } from '../model/batch.ts';
 import type { Ledger, Reservation } from '../model/ledger.ts';
@@ -342,7 +342,7 @@ async function withdraw(
 async function markExhausted(deps: DispatchDeps, batch: BatchRecord): Promise<void> {
   if (batch.hold?.reason === BUDGET_EXHAUSTED) return;
   const { jobId, batchId } = batch;
-  await deps.jobs.moveBatch(batch, toHeld(batch, BUDGET_EXHAUSTED), deps.ambient.now());
+  await deps.jobs.moveBatch(batch, toReasonRecorded(batch, BUDGET_EXHAUSTED), deps.ambient.now());
   deps.telemetry.record('budget.exhausted', {
     jobId,
     batchId,

@@ -5,8 +5,8 @@ import type { CallRules } from '../../core/ports/provider-rules.ts';
 import { ENDPOINTS } from './endpoints/all.ts';
 
 /**
- * What asks for a tier. Source: openai 7.59.0 `resources/responses/responses.ts`; `default` is standard, which background
- * windows require.
+ * What asks for a tier. Source: openai 7.59.0 `resources/responses/responses.ts`; `default` is standard, which
+ * background windows require.
  */
 const TIER_MEMBERS = {
   flex: [['service_tier', '"flex"']],

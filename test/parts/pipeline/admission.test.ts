@@ -1,4 +1,7 @@
-/** Admission as a whole: against a service that has a limit and says it only when it refuses, against another dispatcher, and against what crashes leave. */
+/**
+ * Admission as a whole: against a service that has a limit and says it only when it refuses, against another
+ * dispatcher, and against what crashes leave.
+ */
 
 import { describe, expect, test } from 'vitest';
 import { type Settings, settingsSchema } from '../../../src/contract/settings.ts';

@@ -1,6 +1,6 @@
 /**
- * Routes with API keys of their own, each of a project of its own, over the OpenAI emulator: what is wrong with one key, or
- * used up by it, is no matter of the others, and nothing ever goes with another key than that of its route.
+ * Routes with API keys of their own, each of a project of its own, over the OpenAI emulator: what is wrong with one
+ * key, or used up by it, is no matter of the others, and nothing ever goes with another key than that of its route.
  */
 
 import OpenAI from 'openai';

@@ -1,6 +1,6 @@
 /**
- * A recount that shares nothing with the accounting: it reads the result files that a person gets, takes its prices from
- * the table below, and comes to what the receipt and the ledgers say.
+ * A recount that shares nothing with the accounting: it reads the result files that a person gets, takes its prices
+ * from the table below, and comes to what the receipt and the ledgers say.
  */
 import { expect, test } from 'vitest';
 import type { FaultRule } from '../../../local/openai-emulator/emulator.ts';

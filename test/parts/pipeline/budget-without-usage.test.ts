@@ -72,7 +72,8 @@ describe('a budget of $0.002 a day', () => {
   ])('holds in %s for answers with %s', async (tier, _what, operation, mostUsd) => {
     const { onTheFirstDay, used, receipt, failures } = await runADay(tier, operation);
     expect(failures).toEqual([]);
-    // What a request may cost at the most is `mostUsd`, a little less; the rest of the budget is too small for another cut.
+    // What a request may cost at the most is `mostUsd`, a little less; the rest of the budget is too small for another
+    // cut.
     expect(used).toBeLessThanOrEqual(2_000);
     expect(onTheFirstDay).toBeLessThanOrEqual(Math.ceil(0.002 / (mostUsd * 0.9)));
     expect(onTheFirstDay).toBeGreaterThanOrEqual(Math.floor(0.0015 / mostUsd));

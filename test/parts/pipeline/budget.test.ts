@@ -1,4 +1,7 @@
-/** Budgets from the drop to the receipt, on the emulator: never a millionth over them, and every one of them booked once. */
+/**
+ * Budgets from the drop to the receipt, on the emulator: never a millionth over them, and every one of them booked
+ * once.
+ */
 
 import { describe, expect, test } from 'vitest';
 import { EVENTS } from '../../../src/contract/events.ts';

@@ -161,7 +161,7 @@ describe('refusals', () => {
 });
 
 describe('errors', () => {
-  it('of a request that is larger than all the room there ever is end it, however they call themselves', async () => {
+  it('of a request that is larger than the whole limit end it, whatever their code', async () => {
     const error = {
       message: 'Request too large for gpt-5-nano on tokens per min (TPM): Limit 30000, Requested 36055.',
       type: 'tokens',
@@ -177,7 +177,7 @@ describe('errors', () => {
     expect(receipt).toMatchObject({ counts: { succeeded: 2 }, errorsByCode: { rate_limit_exceeded: 1 } });
   });
 
-  it('of a service that is down for a few minutes are not the last word on any request', async () => {
+  it('of a service that is down for a few minutes end no request', async () => {
     const upAt = { time: Number.POSITIVE_INFINITY };
     await start({ tiers: ['standard'] }, () =>
       now() < upAt.time ? { status: 503, body: '{"error":{"message":"Overloaded","code":null}}' } : ANSWER,

@@ -1,4 +1,7 @@
-/** What the name of a dropped object says: markers are no jobs, unfinished uploads wait for their last name, and a key that is too long is answered. */
+/**
+ * What the name of a dropped object says: markers are no jobs, unfinished uploads wait for their last name, and a key
+ * that is too long is answered.
+ */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { layoutSchema } from '../../../src/contract/layout.ts';

@@ -1,6 +1,6 @@
 /**
- * Batches that OpenAI ends as `failed`: what shows any sign of execution is collected like a cancelled batch; what shows none
- * is sent again a few times and then held, until a person releases it.
+ * Batches that OpenAI ends as `failed`: what shows any sign of execution is collected like a cancelled batch; what
+ * shows none is sent again a few times and then held, until a person releases it.
  */
 import { describe, expect, test } from 'vitest';
 import type { FaultRule } from '../../../local/openai-emulator/faults.ts';

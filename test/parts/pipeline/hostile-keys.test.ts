@@ -1,4 +1,6 @@
-/** Who drops a file chooses its key. No key may hold up the functions that look at it: ingest, and the poll's listing. */
+/**
+ * Who drops a file chooses its key. No key may hold up the functions that look at it: ingest, and the poll's listing.
+ */
 
 import { expect, test } from 'vitest';
 import { settingsSchema } from '../../../src/contract/settings.ts';

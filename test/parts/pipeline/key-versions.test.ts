@@ -1,4 +1,6 @@
-/** What becomes of batches when the API key is replaced: two keys, two projects, Secrets Manager and OpenAI over HTTP. */
+/**
+ * What becomes of batches when the API key is replaced: two keys, two projects, Secrets Manager and OpenAI over HTTP.
+ */
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

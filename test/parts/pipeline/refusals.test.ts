@@ -1,4 +1,7 @@
-/** What a refusal costs in time: of a create, of a batch as a whole, and of a batch that is above the limit that OpenAI tells. */
+/**
+ * What a refusal costs in time: of a create, of a batch as a whole, and of a batch that is above the limit that OpenAI
+ * tells.
+ */
 
 import { describe, expect, test } from 'vitest';
 import { MINUTE_MS, SECOND_MS } from '../../../src/contract/time.ts';

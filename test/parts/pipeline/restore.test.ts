@@ -1,6 +1,6 @@
 /**
- * The table is restored to an earlier time, while OpenAI and the bucket are where they are: nothing is bought again, and
- * every result arrives.
+ * The table is restored to an earlier time, while OpenAI and the bucket are where they are: nothing is bought again,
+ * and every result arrives.
  */
 
 import { describe, expect, test } from 'vitest';

@@ -1,4 +1,7 @@
-/** A provider that is not like OpenAI runs a whole job through the core: inline requests, other states and limits, no metadata. */
+/**
+ * A provider that is not like OpenAI runs a whole job through the core: inline requests, other states and limits, no
+ * metadata.
+ */
 import { expect, test } from 'vitest';
 import { settingsSchema } from '../../../src/contract/settings.ts';
 import { INLINE_RULES, InlineProvider } from '../../support/memory/inline-provider.ts';

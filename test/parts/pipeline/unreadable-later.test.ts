@@ -1,4 +1,7 @@
-/** Inputs that S3 gave while they were checked, and does not give any more when their requests are to be sent or accounted for. */
+/**
+ * Inputs that S3 gave while they were checked, and does not give any more when their requests are to be sent or
+ * accounted for.
+ */
 
 import { expect, test } from 'vitest';
 import type { FaultRule } from '../../../local/openai-emulator/faults.ts';

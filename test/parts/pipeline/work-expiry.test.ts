@@ -1,6 +1,6 @@
 /**
- * Files below `work/` live as long as their job, however long it waits, and go some time after it has ended. The bucket's
- * lifecycle rules are those of the template, applied once a day.
+ * Files below `work/` live as long as their job, however long it waits, and go some time after it has ended. The
+ * bucket's lifecycle rules are those of the template, applied once a day.
  */
 
 import { afterEach, describe, expect, test } from 'vitest';

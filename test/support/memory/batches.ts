@@ -31,8 +31,8 @@ interface Made {
 }
 
 /**
- * {@link BatchApi} in memory: keeps files and batches and runs nothing; a test says how a batch ends. It is the API with
- * the stack's own key; each other key has a project to itself. For behaviour like OpenAI's there is
+ * {@link BatchApi} in memory: keeps files and batches and runs nothing; a test says how a batch ends. It is the API
+ * with the stack's own key; each other key has a project to itself. For behaviour like OpenAI's there is
  * `local/openai-emulator`.
  */
 export class MemoryBatches implements BatchApi, ByKey<MemoryBatches> {

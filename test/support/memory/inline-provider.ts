@@ -1,6 +1,6 @@
 /**
- * A provider that is not like OpenAI, in memory: it takes the requests of a batch with the create and no file, has states and
- * limits of its own, keeps no metadata with its batches, and has one endpoint that OpenAI does not have.
+ * A provider that is not like OpenAI, in memory: it takes the requests of a batch with the create and no file, has
+ * states and limits of its own, keeps no metadata with its batches, and has one endpoint that OpenAI does not have.
  */
 
 import { BatchdropError, CreateRefusedError } from '../../../src/core/base/errors.ts';

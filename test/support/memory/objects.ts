@@ -220,8 +220,8 @@ export class MemoryObjects implements ObjectStore, Inputs, WorkFiles {
   }
 
   /**
-   * Does once what the lifecycle rules of a bucket do every day: for tests. No object here has tags, so that a rule which asks for one
-   * concerns none.
+   * Does once what the lifecycle rules of a bucket do every day: for tests. No object here has tags, so that a rule
+   * which asks for one concerns none.
    * @param rules as `AWS::S3::Bucket` has them.
    */
   applyLifecycle(rules: readonly LifecycleRule[]): void {

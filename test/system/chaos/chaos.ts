@@ -1,6 +1,6 @@
 /**
- * Two jobs on the local stack while function processes and the whole stack are killed at any call, and OpenAI's faults are
- * on. Time leaps from poll to poll, so that a day of waiting takes seconds.
+ * Two jobs on the local stack while function processes and the whole stack are killed at any call, and OpenAI's faults
+ * are on. Time leaps from poll to poll, so that a day of waiting takes seconds.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
@@ -302,7 +302,10 @@ function accountOf({ receipt }: JobResult): string {
   return JSON.stringify(sorted({ result, counts, errorsByCode, possiblyBilledTwice, incomplete, usage }));
 }
 
-/** Holds a run with deaths against a calm one; gives a sentence for everything that is wrong, and nothing if all is well. */
+/**
+ * Holds a run with deaths against a calm one; gives a sentence for everything that is wrong, and nothing if all is
+ * well.
+ */
 export function findHarm(calm: ChaosResult, run: ChaosResult): string[] {
   const harm = findDoubleBuys(run);
   for (const [index, name] of NAMES.entries()) {

@@ -1,6 +1,6 @@
 /**
- * Holds the stack in a process of its own, so that it can be killed, and kills: at calls that are drawn from the seed, the
- * process of the function that makes the call, or itself and with it everything.
+ * Holds the stack in a process of its own, so that it can be killed, and kills: at calls that are drawn from the seed,
+ * the process of the function that makes the call, or itself and with it everything.
  *
  * node stack-host.ts <settings as JSON>
  */

@@ -1,4 +1,7 @@
-/** Two teams on the synthesized stack, each with an OpenAI project and a key of its own, of which one is refused for a day. */
+/**
+ * Two teams on the synthesized stack, each with an OpenAI project and a key of its own, of which one is refused for a
+ * day.
+ */
 
 import OpenAI from 'openai';
 import { expect, test } from 'vitest';

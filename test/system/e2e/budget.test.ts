@@ -1,4 +1,6 @@
-/** A budget on the synthesized stack: a job stops before the cent that would break it, and goes on when it is raised. */
+/**
+ * A budget on the synthesized stack: a job stops before the cent that would break it, and goes on when it is raised.
+ */
 import { HeadObjectCommand } from '@aws-sdk/client-s3';
 import { expect, test } from 'vitest';
 import type { SettingsInput } from '../../../lib/configuration.ts';
@@ -12,7 +14,9 @@ const POLL_MS = 5 * 60_000;
 const KEY = 'input/a.jsonl';
 const IDS = Array.from({ length: 60 }, (_, index) => `id-${index}`);
 
-/** A request costs about a fifth of a cent at the most: 20 tokens of output at 100 USD a million, and a few of input. */
+/**
+ * A request costs about a fifth of a cent at the most: 20 tokens of output at 100 USD a million, and a few of input.
+ */
 const settingsOf = (perJobUsd: string): SettingsInput => ({
   routes: [{ name: 'paid', prefix: 'input/', tiers: ['batch'], budget: { perJobUsd } }],
   prices: { rows: [{ model: 'gpt-5-nano', tier: 'batch', input: 1, output: 100 }] },

@@ -1,4 +1,7 @@
-/** An account whose functions may run ten at a time, as new ones have it, while those of the stack may run 45 and the poll. */
+/**
+ * An account whose functions may run ten at a time, as new ones have it, while those of the stack may run 45 and the
+ * poll.
+ */
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { expect, test } from 'vitest';
 import { receiptSchema } from '../../../src/contract/receipt.ts';

@@ -1,4 +1,6 @@
-/** Ingest over many invocations on the synthesized stack: see bench/continuation.ts, which does the same with gigabytes. */
+/**
+ * Ingest over many invocations on the synthesized stack: see bench/continuation.ts, which does the same with gigabytes.
+ */
 import { expect, test } from 'vitest';
 import { runContinuation } from '../../../bench/continuation.ts';
 

@@ -1,4 +1,7 @@
-/** A deadline on the synthesized stack: batches that stall, flex that is refused every other time or for good, and standard. */
+/**
+ * A deadline on the synthesized stack: batches that stall, flex that is refused every other time or for good, and
+ * standard.
+ */
 import { expect, test } from 'vitest';
 import { receiptSchema } from '../../../src/contract/receipt.ts';
 import { settingsSchema } from '../../../src/contract/settings.ts';

@@ -1,4 +1,7 @@
-/** A bucket that tells nobody of its objects, on the synthesized stack: the functions list them with the rights they have. */
+/**
+ * A bucket that tells nobody of its objects, on the synthesized stack: the functions list them with the rights they
+ * have.
+ */
 import { PutBucketNotificationConfigurationCommand } from '@aws-sdk/client-s3';
 import { expect, test } from 'vitest';
 import { receiptSchema } from '../../../src/contract/receipt.ts';

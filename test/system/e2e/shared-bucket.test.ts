@@ -12,7 +12,8 @@ test('the deployed stack runs nothing of a prefix that another stack owns, and t
 }, async () => {
   const routes = [{ ...BATCH_ONLY, name: 'all', prefix: 'input/' }];
   const stack = await startEmulatedStack({ settings: { routes } });
-  // As the stack of a colleague would have left it. This one writes over it with If-Match, so that its role is asked for the right to.
+  // As the stack of a colleague would have left it. This one writes over it with If-Match, so that its role is asked
+  // for the right to.
   const owners = [{ prefix: 'input/', stackId: 'id-other', stackName: 'other', since: 1 }];
   const Body = JSON.stringify({ v: 1, owners });
   await stack.s3.send(new PutObjectCommand({ Bucket: stack.bucket, Key: OWNERS_KEY, Body }));

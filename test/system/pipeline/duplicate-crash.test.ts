@@ -1,4 +1,7 @@
-/** Kills the pipeline before and after the calls by which a duplicate is made and ended: it is bought once and answered once. */
+/**
+ * Kills the pipeline before and after the calls by which a duplicate is made and ended: it is bought once and answered
+ * once.
+ */
 import { expect, test } from 'vitest';
 import { jobIdOf } from '../../../src/core/model/job-id.ts';
 import { type Crash, expectSameAtEachCrash, notifyUntilHandled, withoutCrash } from '../../support/crash.ts';

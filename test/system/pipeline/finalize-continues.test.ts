@@ -15,7 +15,9 @@ const TEXT = IDS.map((id, index) =>
 
 class KilledError extends Error {}
 
-/** Runs the job; workers that have taken a job have little time, and the one that makes call `at` of those dies there. */
+/**
+ * Runs the job; workers that have taken a job have little time, and the one that makes call `at` of those dies there.
+ */
 async function run(at: number, when: 'before' | 'after', isHurried: boolean, settings = defaultSettings()) {
   let hasTaken = false;
   let isDead = false;

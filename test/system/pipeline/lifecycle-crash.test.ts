@@ -1,6 +1,7 @@
 /**
- * Kills the pipeline before and after every call of a port while it waits for late results, collects a batch that failed
- * after it was executed, and sends one again that was not: each time the same results, and nothing is bought twice.
+ * Kills the pipeline before and after every call of a port while it waits for late results, collects a batch that
+ * failed after it was executed, and sends one again that was not: each time the same results, and nothing is bought
+ * twice.
  */
 import { describe, expect, test } from 'vitest';
 import type { FaultRule } from '../../../local/openai-emulator/faults.ts';

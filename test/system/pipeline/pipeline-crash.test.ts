@@ -1,6 +1,6 @@
 /**
- * Kills the pipeline before and after every single call of a port, then lets it go on: the same files must come out, and
- * no request may be answered twice.
+ * Kills the pipeline before and after every single call of a port, then lets it go on: the same files must come out,
+ * and no request may be answered twice.
  */
 import { expect, test } from 'vitest';
 import { type Crash, expectSameAtEachCrash, notifyUntilHandled, withoutCrash } from '../../support/crash.ts';

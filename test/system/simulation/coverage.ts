@@ -14,7 +14,9 @@ const REQUIRED_SEEDS = 900;
 const SELDOM =
   /renew(Batch|Job|Lease|Publication)|addDuplicate|fileSize|writer\.suspend|removeBelow|suspensions\.lift|table restored|duplicate -> ingesting|^hang |in one second|taken over|gave way|^cancelled:duplicate|after weeks|lost batch held|dead letter/;
 const SELDOM_SEEDS = 20_000;
-/** Runs of fewer seeds are not asked for what is seldom: they would be expected to have it once, and have it by chance. */
+/**
+ * Runs of fewer seeds are not asked for what is seldom: they would be expected to have it once, and have it by chance.
+ */
 const SELDOM_FROM_SEEDS = 5_000;
 
 /** How often each thing happened, over one seed or many. */
@@ -159,8 +161,8 @@ const CALLS = [
 ];
 
 /**
- * Events that seeds record often: each 60 times or more in seeds 1 to 400, as measured. Plain tests make steps record the others,
- * see test/support/recorded-by.ts.
+ * Events that seeds record often: each 60 times or more in seeds 1 to 400, as measured. Plain tests make steps record
+ * the others, see test/support/recorded-by.ts.
  */
 export const SIMULATED_EVENTS: readonly EventName[] = [
   'batch.collected',

@@ -7,8 +7,8 @@ import { MAX_TOKENS } from './money.ts';
 import type { Random } from './random.ts';
 
 /**
- * What a line is, whatever the weather: `good` is answered, `refused` gets a 400 of its own, `poison` passes our checks and
- * makes OpenAI refuse the whole batch, all others are refused by us.
+ * What a line is, whatever the weather: `good` is answered, `refused` gets a 400 of its own, `poison` passes our checks
+ * and makes OpenAI refuse the whole batch, all others are refused by us.
  */
 export type LineKind = 'good' | 'refused' | 'poison' | 'broken' | 'duplicate' | 'wrong_method' | 'wrong_url';
 

@@ -4,9 +4,9 @@ import type { Random } from './random.ts';
 import type { Weather } from './scenario.ts';
 
 /**
- * What becomes of a call. `kill`: the process dies, right before the call or right after its effect. `error`: the caller
- * gets an error, without or in spite of the effect. `retried`: the answer was lost and the client sent the call again,
- * so that the caller hears of the second one only.
+ * What becomes of a call. `kill`: the process dies, right before the call or right after its effect. `error`: the
+ * caller gets an error, without or in spite of the effect. `retried`: the answer was lost and the client sent the call
+ * again, so that the caller hears of the second one only.
  */
 export type CallFate = 'kill before' | 'kill after' | 'error before' | 'error after' | 'retried' | 'none';
 

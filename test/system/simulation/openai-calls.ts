@@ -38,7 +38,9 @@ export class SimulatedCalls {
     this.#onCall = onCall;
   }
 
-  /** Every execution of every call, oldest first. One whose answer nobody kept counts as lost: its caller was killed. */
+  /**
+   * Every execution of every call, oldest first. One whose answer nobody kept counts as lost: its caller was killed.
+   */
   executions(): Execution[] {
     return this.#executions.map((execution) =>
       execution.result === 'lost' || this.isKept(execution.batch.id)

@@ -98,8 +98,8 @@ export type Fate =
   | 'no_room';
 
 /**
- * What a batch shows that ends as failed after it ran: files with some of its results, counts alone, or nothing, so that
- * only a reader that has seen it running knows that it ran.
+ * What a batch shows that ends as failed after it ran: files with some of its results, counts alone, or nothing, so
+ * that only a reader that has seen it running knows that it ran.
  */
 export type LateFailure = 'files' | 'counts' | 'silent';
 

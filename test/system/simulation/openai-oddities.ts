@@ -145,7 +145,9 @@ export class Oddities {
     return base === 0 ? 0 : Math.round(base * (0.8 + 0.4 * this.#streams['long-calls'].fraction()));
   }
 
-  /** Counts a call that takes minutes, and whether its caller has given it up although a fresh worker could have waited. */
+  /**
+   * Counts a call that takes minutes, and whether its caller has given it up although a fresh worker could have waited.
+   */
   longCall(ms: number, isCut: boolean): void {
     this.#world.note('long call:made');
     if (ms > FITS_A_WORKER_MS) this.#world.note('long call:longer than a worker lives');
@@ -163,8 +165,8 @@ export class Oddities {
   }
 
   /**
-   * A page of the list, or one that is not what it should be. What no record knows yet is hidden only while its create is
-   * young: later, nobody could tell that it was made.
+   * A page of the list, or one that is not what it should be. What no record knows yet is hidden only while its create
+   * is young: later, nobody could tell that it was made.
    * @param after which batch the page begins after, as it was asked for.
    */
   page(

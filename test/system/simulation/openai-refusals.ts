@@ -1,4 +1,6 @@
-/** Calls of the simulated OpenAI that are refused or fail: by chance, or while something is wrong that takes a person. */
+/**
+ * Calls of the simulated OpenAI that are refused or fail: by chance, or while something is wrong that takes a person.
+ */
 
 import {
   ApiKeyMissingError,

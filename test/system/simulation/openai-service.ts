@@ -465,8 +465,8 @@ export class SimulatedOpenAI {
   }
 
   /**
-   * Only what its owner knows of can vanish: whether a batch was made whose create was not answered, the list is the only
-   * one to say, so with a list that hides it for hours nobody could ever be sure.
+   * Only what its owner knows of can vanish: whether a batch was made whose create was not answered, the list is the
+   * only one to say, so with a list that hides it for hours nobody could ever be sure.
    */
   #isVanished({ id, vanished, isGone }: ServiceBatch): boolean {
     if (isGone) return true;

@@ -133,8 +133,8 @@ export class Queues {
   }
 
   /**
-   * A handler has ended or died. What waits for its room gets it after a while, and costs no step until then: over hours
-   * in which every upload hangs, each poll adds a message for each batch that waits.
+   * A handler has ended or died. What waits for its room gets it after a while, and costs no step until then: over
+   * hours in which every upload hangs, each poll adds a message for each batch that waits.
    */
   freed(place: number, handler: HandlerName): void {
     if (this.#waitingFor(place, handler).length === 0) return;

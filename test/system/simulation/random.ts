@@ -8,7 +8,9 @@ export class Random {
   #c: number;
   #counter = 1;
 
-  /** @param name of this stream: streams of other names are independent, so that a draw more here changes nothing there. */
+  /**
+   * @param name of this stream: streams of other names are independent, so that a draw more here changes nothing there.
+   */
   constructor(name: string) {
     this.#name = name;
     // FNV-1a, from three bases.

@@ -1,6 +1,6 @@
 /**
- * Each safety of the core, taken away: by what stands between the core and its ports, so that nothing in the product can
- * be switched off. A simulation that does not notice proves nothing.
+ * Each safety of the core, taken away: by what stands between the core and its ports, so that nothing in the product
+ * can be switched off. A simulation that does not notice proves nothing.
  */
 
 import { DEFAULT_API_KEY } from '../../../src/contract/api-key.ts';

@@ -241,8 +241,8 @@ function drawKeys(
 }
 
 /**
- * A restore forgets that somebody has cancelled a job and what was spent, and cannot find again an input that is gone: only
- * where nothing of that is.
+ * A restore forgets that somebody has cancelled a job and what was spent, and cannot find again an input that is gone:
+ * only where nothing of that is.
  */
 function drawRestore(random: Random, drops: readonly Drop[], settings: Settings): Pick<Scenario, 'restore'> {
   // Which of several drops stands for their content may be another one after a restore.
@@ -252,8 +252,8 @@ function drawRestore(random: Random, drops: readonly Drop[], settings: Settings)
   if (settings.routes.some(({ budget }) => budget !== 'unlimited') || random.chance(0.25)) return {};
   // What is called one by one is restored in test/parts/pipeline alone.
   if (settings.routes.some(({ tiers }) => tiers[0] !== 'batch' || tiers.length > 1)) return {};
-  // Not to before the first listing, which begins with what it finds. And a restore takes longer than it is from one poll
-  // to the next.
+  // Not to before the first listing, which begins with what it finds. And a restore takes longer than it is from one
+  // poll to the next.
   const to = random.spread(2 * HOUR_MS, 12 * HOUR_MS);
   return { restore: { to, at: to + random.spread(45 * MINUTE_MS, 30 * HOUR_MS) } };
 }
@@ -281,7 +281,9 @@ function drawLastingTrouble(
   return { trouble };
 }
 
-/** Versions of one key that two stacks run each would write over the results of each other: there is one of each key. */
+/**
+ * Versions of one key that two stacks run each would write over the results of each other: there is one of each key.
+ */
 function drawTakeover(random: Random, drops: readonly Drop[]): { takeOverAt?: number } {
   const isDroppedOnce = new Set(drops.map(({ key }) => key)).size === drops.length;
   if (!isDroppedOnce || random.chance(0.2)) return {};

@@ -1,7 +1,7 @@
 /**
- * A clock that stands still unless it is moved, and the choice, call by call, of who continues. Each call of a port waits
- * here until it is picked; between two picks every handler runs until it waits again, so that the order of everything is
- * a function of the seed.
+ * A clock that stands still unless it is moved, and the choice, call by call, of who continues. Each call of a port
+ * waits here until it is picked; between two picks every handler runs until it waits again, so that the order of
+ * everything is a function of the seed.
  */
 
 import { setImmediate as untilIdle } from 'node:timers/promises';
@@ -155,7 +155,8 @@ export class Scheduler {
     }
     const due = this.#timers.filter(({ at }) => at <= this.#now);
     if (due.length === 0 && this.#pending.length === 0) {
-      // A worker dies when its time is up, not at the next timer: the visibility timeout of its message is a minute longer.
+      // A worker dies when its time is up, not at the next timer: the visibility timeout of its message is a minute
+      // longer.
       const next = [...this.#timers.map(({ at }) => at), ...[...this.#running].map(({ endsAt }) => endsAt)];
       if (next.length === 0) return false;
       this.#now = Math.min(...next);
@@ -287,8 +288,8 @@ export class Scheduler {
   }
 
   /**
-   * Whether an ingest may still be killed: see {@link MAX_INGEST_KILLS}. The last time is kept for a call that comes late in a
-   * seed, if at all.
+   * Whether an ingest may still be killed: see {@link MAX_INGEST_KILLS}. The last time is kept for a call that comes
+   * late in a seed, if at all.
    */
   #mayLoseIngest(name?: string): boolean {
     const isSeldom = name !== undefined && SELDOM_OF_INGEST.has(name);

@@ -19,10 +19,14 @@ import { Scheduler, type SchedulerWorld } from './scheduler.ts';
 import { type CancelMessage, HANDLERS, Stack, type StackWorld, type Tamper } from './stack.ts';
 import type { Kind } from './weather.ts';
 
-/** Once nothing fails any more, everything must come to its end within this time: a few rounds of a day each, and waits. */
+/**
+ * Once nothing fails any more, everything must come to its end within this time: a few rounds of a day each, and waits.
+ */
 const QUIET_WITHIN_MS = 14 * DAY_MS;
 
-/** Whatever hangs or fails, a sweep comes to everything that is overdue in this time, which is more than a dozen polls. */
+/**
+ * Whatever hangs or fails, a sweep comes to everything that is overdue in this time, which is more than a dozen polls.
+ */
 const MAX_OVERDUE_MS = 8 * HOUR_MS;
 
 /** The same for the listing of inputs, which the poll comes to last. */

@@ -1,4 +1,7 @@
-/** The main job as a person runs it, once: the command line, the synthesized stack in processes of its own, the emulator. */
+/**
+ * The main job as a person runs it, once: the command line, the synthesized stack in processes of its own, the
+ * emulator.
+ */
 import { readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { moviesFile, processFiles } from '../../support/process-files.ts';

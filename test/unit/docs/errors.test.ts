@@ -8,7 +8,10 @@ const SOURCES = ['src/core/**/*.ts', 'src/providers/**/*.ts', 'src/contract/mess
 );
 const DOCUMENT = readFileSync(join(ROOT, 'docs/errors.md'), 'utf8');
 
-/** Codes that are in no file, record or message that a user reads; of other names with `_` (`batchdrop_…`: metadata of batches). */
+/**
+ * Codes that are in no file, record or message that a user reads; of other names with `_` (`batchdrop_…`: metadata of
+ * batches).
+ */
 const INTERNAL = /^(not_sent|api_key_replaced|batchdrop_.*)$/;
 /** In every list of codes that a user can meet, one of these is. */
 const ANCHORS = /'(empty_file|duplicate_custom_id|insufficient_quota|billing_not_active)'/;
@@ -18,7 +21,7 @@ function codesInSource(): Set<string> {
   const codes = new Set<string>();
   for (const text of SOURCES) {
     for (const [, code] of text.matchAll(
-      /\b(?:(?:code|heldReason|hold: \{ reason)\??: |toHeld\(batch, )'([a-z_0-9]+)'/g,
+      /\b(?:(?:code|heldReason|hold: \{ reason)\??: |toReasonRecorded\(batch, )'([a-z_0-9]+)'/g,
     ))
       codes.add(code!);
     for (const [, code] of text.matchAll(/\bconst [A-Z_]+ = '([a-z]+(?:_[a-z0-9]+)+)'/g)) codes.add(code!);

@@ -25,7 +25,10 @@ const NO_TEXT = {
   outputLimitOf: () => 0,
 } satisfies Partial<OpenAIEndpoint>;
 
-/** An endpoint whose answers are no text: no flex, no cache of prompts, no output tokens. @param own what it has beside that. */
+/**
+ * An endpoint whose answers are no text: no flex, no cache of prompts, no output tokens.
+ * @param own what it has beside that.
+ */
 export function endpointWithoutText(
   own: Omit<OpenAIEndpoint, keyof typeof NO_TEXT> & Partial<OpenAIEndpoint>,
 ): OpenAIEndpoint {

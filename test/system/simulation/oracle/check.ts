@@ -1,7 +1,7 @@
 /**
- * What must hold once everything is quiet. It shares no code with the pipeline that it checks (test/unit/architecture.test.ts):
- * from the lines that were dropped and the ledger of what OpenAI executed it follows what each file must hold, byte for
- * byte.
+ * What must hold once everything is quiet. It shares no code with the pipeline that it checks
+ * (test/unit/architecture.test.ts): from the lines that were dropped and the ledger of what OpenAI executed it follows
+ * what each file must hold, byte for byte.
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { JobCompleted } from '../../../../src/contract/messages.ts';
@@ -30,7 +30,9 @@ const MAX_INGEST_STARTS = 4;
 interface Findings {
   /** Batches of OpenAI's that a record knows. */
   known: Set<string>;
-  /** Of each job, once for all drops that are one object: lines with an answer, and the input tokens of their requests. */
+  /**
+   * Of each job, once for all drops that are one object: lines with an answer, and the input tokens of their requests.
+   */
   answers: Map<string, { line: string; inputTokens: number }[]>;
   recorded: RecordedJob[];
   finished: { expected: ExpectedJob; receipt: Receipt; published: Published }[];
@@ -52,7 +54,10 @@ export async function check(
   return stats;
 }
 
-/** Which stack each drop is for. On one bucket, that is the one that has its job; it says to nobody that it is another's. */
+/**
+ * Which stack each drop is for. On one bucket, that is the one that has its job; it says to nobody that it is
+ * another's.
+ */
 async function placesOf(
   { jobs, isShared }: Expectations,
   stacks: readonly Stack[],

@@ -112,7 +112,9 @@ function wasDestroyed({ head, destroyedAt }: ExpectedJob, job: Job): boolean {
   return head.versionId !== undefined && destroyedAt !== undefined && destroyedAt < job.createdAt + WORKER_MS;
 }
 
-/** S3 let nobody look at it, so nobody could tell whether it is the same with the same options; nothing of it was run. */
+/**
+ * S3 let nobody look at it, so nobody could tell whether it is the same with the same options; nothing of it was run.
+ */
 function isRejectedUnseen({ drop }: ExpectedJob, { rejection }: Job): boolean {
   return drop.denied?.isOfHead === true && rejection?.code === 'input_unreadable';
 }

@@ -1,4 +1,6 @@
-/** Every transition in every state: which are allowed, what each sets and forgets, and the diagram of them in the docs. */
+/**
+ * Every transition in every state: which are allowed, what each sets and forgets, and the diagram of them in the docs.
+ */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { BATCH_TRANSITIONS, type BatchTransitionName } from '../../../../src/core/lifecycle/batch-rules.ts';
@@ -71,7 +73,7 @@ const BATCH_CALLS: Record<BatchTransitionName, (batch: BatchRecord) => BatchTran
   collected: (batch) => batches.toCollected(batch, { results: resultsOf() }),
   released: (batch) => batches.toReleased(batch),
   postponed: (batch) => batches.toPostponed(batch, { notBefore: NOW }),
-  held: (batch) => batches.toHeld(batch, 'lost_batch'),
+  reasonRecorded: (batch) => batches.toReasonRecorded(batch, 'lost_batch'),
   resumed: (batch) => batches.toResumed(batch),
   tierChanged: (batch) => batches.toTier(batch, 'flex'),
   inputUnreadable: (batch) => batches.toInputUnreadable(batch, NOW),

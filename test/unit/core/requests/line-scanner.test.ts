@@ -336,7 +336,7 @@ describe('LineScanner', () => {
     expect(() => scanner.push(Buffer.from('{}\n'))).toThrow('in none of the slots');
   });
 
-  it('tells more kinds of requests apart than it remembers', () => {
+  it('distinguishes more kinds of requests than it remembers', () => {
     const lines = Array.from({ length: 20_000 }, (_, index) =>
       requestLine(`id-${index}`, {
         url: '/v1/responses',
@@ -349,7 +349,7 @@ describe('LineScanner', () => {
     expect(texts).toHaveLength(lines.length);
   });
 
-  it('goes on from where another scanner stopped', () => {
+  it('continues where another scanner stopped', () => {
     const file = joined([...USUAL_LINES, ...USUAL_LINES].map((line) => Buffer.from(line)));
     const wanted = check(file);
     for (const blockBytes of [100, 1_500, 4_000]) {
@@ -381,7 +381,7 @@ describe('LineScanner', () => {
     }
   });
 
-  it('does not take a byte order mark for one where a stream goes on', () => {
+  it('does not take a byte order mark for one where a stream continues', () => {
     const file = Buffer.concat([MARK, Buffer.from(USUAL_LINES[0]!)]);
     const start = { offset: 1_000, line: 5 };
     for (const blockBytes of [16, 1_000]) {
@@ -434,7 +434,7 @@ describe('LineScanner', () => {
     );
   });
 
-  it('takes nothing for granted of a line that begins like the one before', () => {
+  it('checks the whole of a line that begins like the one before', () => {
     const start = (id: string): string => `{"custom_id":"${id}","method":"POST","url":"/v1/responses",`;
     const heads = [
       (id: string): string =>
@@ -500,7 +500,7 @@ describe('LineScanner', () => {
     );
   });
 
-  it('reads escapes, quotes and control bytes wherever they stand in what it looks at in one go', () => {
+  it('reads escapes, quotes and control bytes wherever they are in the bytes that it looks at together', () => {
     // It looks at 16 or 64 bytes: at both ends of a string, every piece stands once at every place of either.
     const pieces = [
       ...[
@@ -604,7 +604,7 @@ describe('LineScanner', () => {
     }
   });
 
-  it('reads a line as it is, whatever the one before it broke off with', () => {
+  it('reads a line as it is, whatever the one before it ended in', () => {
     const line = (text: string): Buffer =>
       Buffer.from(requestLine('a', { body: { model: 'm', x: ['text'] } }).replace('text', () => text));
     for (let length = 0; length < 70; length++) {

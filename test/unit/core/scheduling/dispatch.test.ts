@@ -1,4 +1,6 @@
-/** A dispatch of what was just recorded costs as much with many others as alone, and lets nobody overtake what waits. */
+/**
+ * A dispatch of what was just recorded costs as much with many others as alone, and lets nobody overtake what waits.
+ */
 
 import { expect, test } from 'vitest';
 import { settingsSchema } from '../../../../src/contract/settings.ts';

@@ -1,6 +1,6 @@
 /**
- * A key that is refused or missing, an account without money, a model without access: found at an upload or a create. What
- * it concerns waits unharmed and goes on by itself; nothing else waits.
+ * A key that is refused or missing, an account without money, a model without access: found at an upload or a create.
+ * What it concerns waits unharmed and goes on by itself; nothing else waits.
  */
 
 import OpenAI from 'openai';

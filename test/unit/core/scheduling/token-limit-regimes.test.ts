@@ -1,6 +1,6 @@
 /**
- * Admission against limits of every kind, on virtual time: the rules alone, with a service that judges each batch as it comes
- * and tells what it made of it at the next poll. Nothing is random.
+ * Admission against limits of every kind, on virtual time: the rules alone, with a service that judges each batch as it
+ * comes and tells what it made of it at the next poll. Nothing is random.
  */
 
 import { describe, expect, test } from 'vitest';

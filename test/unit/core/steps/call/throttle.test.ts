@@ -39,7 +39,7 @@ describe('a throttle', () => {
     expect(calls.hasRoom(clock.now)).toBe(false);
   });
 
-  it('waits as long as the provider asks, but looks up every 30 seconds', () => {
+  it('waits as long as the provider asks, but checks every 30 seconds', () => {
     const { throttle: calls, clock } = throttle();
     calls.refused(90_000);
     expect(calls.waitMs(clock.now)).toBe(30_000);

@@ -1,4 +1,7 @@
-/** Results that come late, and files that hold less than they should: nothing is bought twice, and nothing waits for long. */
+/**
+ * Results that come late, and files that hold less than they should: nothing is bought twice, and nothing waits for
+ * long.
+ */
 
 import { describe, expect, test } from 'vitest';
 import type { FaultRule } from '../../../../../local/openai-emulator/faults.ts';

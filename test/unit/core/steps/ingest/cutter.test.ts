@@ -264,7 +264,7 @@ describe('Cutter', () => {
     expect(cutter.groups).toBe(2);
   });
 
-  it('hands over nothing when nothing came, and nothing twice', () => {
+  it('gives no batch where no request came, and none twice', () => {
     const batches: OpenBatch[] = [];
     const cutter = new Cutter(OPENAI_LIMITS, (batch) => batches.push(batch));
     cutter.finish();

@@ -26,7 +26,7 @@ const verdictOf = (line: string, defaults = DEFAULTS) =>
   checkFilledIn(Buffer.from(line), { defaults }, OPENAI_RULES).verdict;
 
 describe('filling in', () => {
-  test('equals a plain merge of JSON: what a line says itself stands, the body goes one level deep', () => {
+  test('equals a plain merge of JSON: what a line says itself is kept, and the body is merged one level deep', () => {
     const body = fc.dictionary(fc.constantFrom('model', 'messages', 'n', '__proto__', ''), fc.jsonValue());
     const line = fc.record(
       {

@@ -82,7 +82,7 @@ async function findAll(
 }
 
 describe('IdRuns', () => {
-  it('finds what occurs more than once, ascending, wherever memory was full or scan and merge were broken off', async () => {
+  it('finds what occurs more than once, ascending, wherever memory was full or scan and merge were interrupted', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(hashArbitrary, { maxLength: 80 }),

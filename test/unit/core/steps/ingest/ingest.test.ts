@@ -120,7 +120,7 @@ test('a worker takes over when the first must be dead, and what that one does la
   expect(deps.outbox.messages).toHaveLength(1);
 });
 
-test('a file that four workers died over is rejected', async () => {
+test('a file is rejected after four workers have died while they read it', async () => {
   const { deps, clock, run } = await start();
   for (let deaths = 0; deaths < 4; deaths++) {
     void run(dying(deps));
@@ -131,7 +131,7 @@ test('a file that four workers died over is rejected', async () => {
   expect(await jobsOf(deps)).toMatchObject([{ state: 'rejected', rejection: { code: 'ingest_failed' } }]);
 });
 
-test('four deaths over one step at the end of a file reject it, however far it was read before', async () => {
+test('a file is rejected after four deaths in one step at its end, however far it was read before', async () => {
   const { deps, clock, run } = await start(LONG);
   const isAtEnd = async (key: string): Promise<boolean> =>
     ((await readCheckpoint(deps.objects, key, 'ingest')) as ScanState).phase === 'duplicates';
@@ -248,7 +248,7 @@ test('batches have the same tokens whether one worker records them or many', asy
   expect(await tokensOf(many.deps)).toEqual(tokens);
 });
 
-test('batches are recorded without tokens after four workers that died over them', async () => {
+test('batches are recorded without tokens after four workers have died while they recorded them', async () => {
   const { deps, clock, run } = await start();
   for (let deaths = 0; deaths < 4; deaths++) {
     void run({ tokenizerOf: () => new Promise(() => {}) });

@@ -1,6 +1,6 @@
 /**
- * A scan that is broken off anywhere and gone on with by another worker, and workers that are killed before or after any
- * call: the same plan, the same manifests, runs and spool as of one pass, byte for byte.
+ * A scan that is broken off anywhere and gone on with by another worker, and workers that are killed before or after
+ * any call: the same plan, the same manifests, runs and spool as of one pass, byte for byte.
  */
 
 import { setImmediate } from 'node:timers/promises';
@@ -241,7 +241,7 @@ const setupArbitrary = fc
     return { file, limits, route, chunks, looks, kills, sizes };
   });
 
-describe('a scan that is broken off', () => {
+describe('a scan that is interrupted', () => {
   it('gives the same plan, manifests, runs and spool as one pass, wherever workers end or are killed', {
     timeout: 240_000,
   }, async () => {
@@ -261,7 +261,7 @@ describe('a scan that is broken off', () => {
     expect(workers).toBeGreaterThan(2 * runs);
   });
 
-  it('goes on at every chunk, in each kind of file, with ids that occur twice many workers apart', async () => {
+  it('continues at every chunk, in each kind of file, with ids that occur twice many workers apart', async () => {
     const good = manyModels(3, 400, 100);
     const { file } = layOut([...good, good[0]!, good[399]!, good[200]!], ['\n']);
     // Gzip is unpacked in larger chunks than it is read.
@@ -325,7 +325,7 @@ describe('a scan that is broken off', () => {
       kills: [],
     };
 
-    it('gives the same, whichever step it is broken off after', { timeout: 240_000 }, async () => {
+    it('gives the same, whichever step it is interrupted after', { timeout: 240_000 }, async () => {
       for (let at = 0; ; at++) {
         const looks = Array.from({ length: 100_000 }, (_, look) => look === at);
         const { saves, workers, plan } = await expectSame({ ...setup, looks });
@@ -354,7 +354,9 @@ describe('a scan that is broken off', () => {
     });
   });
 
-  it('goes on in the second pass over a file in which models take turns', { timeout: 240_000 }, async () => {
+  it('continues in the second pass over a file in which models take turns', {
+    timeout: 240_000,
+  }, async () => {
     const { file } = layOut(manyModels(5, 3_000, 6_500), ['\n']);
     const { saves } = await expectSame({
       file,

@@ -385,7 +385,7 @@ describe('scan', () => {
       expect(await readInvalid({ objects, plan })).toMatchObject([{ line: 2 }]);
     });
 
-    it('not, where the route rejects files with bad lines and there is none', async () => {
+    it('but not where the route rejects files with bad lines and there is none', async () => {
       const { plan } = await scanFile(Buffer.from(requestLine('a')), { route: { onInvalid: 'reject' } });
       expect(plan.rejection).toBeUndefined();
     });
@@ -417,7 +417,7 @@ describe('scan', () => {
   });
 
   describe('invalid lines', () => {
-    it('never repeat what stands in a body', async () => {
+    it('never repeat what is in a body', async () => {
       const SECRET = 'SECRET-sk-proj-1234';
       const lines = [
         requestLine('a', { body: SECRET }),
@@ -437,7 +437,7 @@ describe('scan', () => {
       expect(JSON.stringify(plan)).not.toContain('SECRET');
     });
 
-    it('name the line where a custom_id stood first, and only valid requests stand', async () => {
+    it('name the line where a custom_id occurred first, and only valid requests count', async () => {
       const lines = [
         requestLine('a', { method: 'GET' }),
         requestLine('a'),
@@ -456,7 +456,7 @@ describe('scan', () => {
       expect(invalid.map(({ custom_id }) => custom_id)).toEqual(['a', 'a', 'a']);
     });
 
-    it('include a custom_id that stood before in other escapes', async () => {
+    it('include a custom_id that occurred before in other escapes', async () => {
       const escaped = requestLine('XX').replace('XX', '\\u0061\\/\\u00e9');
       const file = `${requestLine('a/é')}\n${escaped}\n`;
       const { plan } = await scanFile(Buffer.from(file));

@@ -1,4 +1,6 @@
-/** Workers that see the clock late: what an account without free concurrency keeps the poll from doing, they do first. */
+/**
+ * Workers that see the clock late: what an account without free concurrency keeps the poll from doing, they do first.
+ */
 
 import { expect, test } from 'vitest';
 import { EVENTS } from '../../../../../src/contract/events.ts';
