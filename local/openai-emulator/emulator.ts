@@ -1,8 +1,8 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { finished } from 'node:stream/promises';
 import { setTimeout } from 'node:timers/promises';
-import { ApiError, errorObject } from './api-error.ts';
+import { ApiError, errorObject, refusal } from './api-error.ts';
 import { type BackgroundSettings, DEFAULT_BACKGROUND } from './background-lifecycle.ts';
 import { createBackgroundResponses } from './background-responses.ts';
 import { ORGANIZATION } from './batch-errors.ts';
@@ -27,9 +27,10 @@ import {
   type RouteDeps,
 } from './routes.ts';
 import { checkScript, readScript, type Script } from './script.ts';
-import { openStore } from './store.ts';
+import { openStore, type Store } from './store.ts';
 import { createUploads } from './uploads.ts';
 import type { UpstreamOptions } from './upstream.ts';
+import { createWebhookEndpoints } from './webhook-endpoints.ts';
 import { createWebhooks, type WebhookEndpoint } from './webhooks.ts';
 import { bytesOfBody, writeReply } from './write-reply.ts';
 
@@ -99,6 +100,8 @@ export type Emulator = {
   setFaults(faults: readonly FaultRule[] | Script): void;
   /** Brings batches and responses up to the clock, and sends the webhooks that are due. It happens by itself every 250 ms. */
   deliverWebhooks(): Promise<void>;
+  /** How often each route was called since this start, such as `GET /v1/responses/*`; refused calls count. */
+  calls(): Record<string, number>;
   /** Stops the server; state stays in `dir`. */
   close(): Promise<void>;
 };
@@ -120,14 +123,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   const upstream = typeof options.upstream === 'string' ? { baseURL: options.upstream } : options.upstream;
   const script =
     typeof options.faults === 'string' ? readScript(options.faults) : scriptOf(options.faults ?? []);
-  if (store.startedAtMs() === undefined) store.save(clock.now(), { type: 'start', atMs: clock.now() });
-  const faults = createFaults(
-    script.rules ?? [],
-    seed,
-    store.faultCounts,
-    (counter, count) => store.save(clock.now(), { type: 'fault', counter, count }),
-    (atMs = clock.now()) => (atMs - store.startedAtMs()!) / 1000,
-  );
+  const faults = storedFaults(script.rules ?? [], seed, store, clock);
   const behaviour = createBehaviour(options, faults);
   const { limits, timings, shapes, background, keys, endpoints, isStrict, follow } = behaviour;
   follow({ limits: {}, timings: {}, shapes: {}, background: {}, ...script });
@@ -141,6 +137,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
     await responses.settle();
   };
   const ledger = createLedger(store, settle);
+  const calls = new Map<string, number>();
   const deps: RouteDeps = {
     ...shared,
     files,
@@ -149,6 +146,8 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
     settle,
     ledger,
     webhooks,
+    webhookEndpoints: createWebhookEndpoints(store, clock, webhooks),
+    calls,
     takeTurn: createRateLimits(limits, clock),
     uploads: createUploads(store, clock, files),
     setFaults: (next) => follow(scriptOf(next)),
@@ -158,18 +157,14 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   const server = createServer({ requestTimeout: 0 }, (request, response) => {
     serve(request, response, deps, keys.accepted).catch((error) => refuseBroken(request, response, error));
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(options.port ?? 0, '127.0.0.1', resolve);
-  });
-  const { port } = server.address() as AddressInfo;
+  const port = await listening(server, options.port ?? 0);
   const deliverWebhooks = async () => {
     await settle();
     await webhooks.deliverDue();
   };
   // Answers from an upstream take real time, and webhooks come unasked: neither waits for a client to look.
   const ticker = setInterval(() => {
-    if (upstream !== undefined || endpoints().length > 0) void deliverWebhooks();
+    if (upstream !== undefined || webhooks.hasTargets()) void deliverWebhooks();
   }, TICK_MS);
   ticker.unref();
   return {
@@ -179,6 +174,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
     ledger,
     setFaults: deps.setFaults,
     deliverWebhooks,
+    calls: () => Object.fromEntries(calls),
     close: async () => {
       clearInterval(ticker);
       const closed = new Promise((resolve) => server.close(resolve));
@@ -186,12 +182,34 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
       await closed;
       await batches.close();
       await responses.close();
+      await webhooks.close();
       // Time may have passed since the last change: a restart continues from here.
       store.save(clock.now());
       store.close();
       ledger.close();
     },
   };
+}
+
+/** Fault rules whose counts and start are kept in the store. */
+function storedFaults(rules: readonly FaultRule[], seed: string, store: Store, clock: Clock): Faults {
+  if (store.startedAtMs() === undefined) store.save(clock.now(), { type: 'start', atMs: clock.now() });
+  return createFaults(
+    rules,
+    seed,
+    store.faultCounts,
+    (counter, count) => store.save(clock.now(), { type: 'fault', counter, count }),
+    (atMs = clock.now()) => (atMs - store.startedAtMs()!) / 1000,
+  );
+}
+
+/** The port that a server then listens on. */
+async function listening(server: Server, port: number): Promise<number> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, '127.0.0.1', resolve);
+  });
+  return (server.address() as AddressInfo).port;
 }
 
 /**
@@ -241,6 +259,8 @@ async function serve(
   const method = request.method ?? 'GET';
   const url = new URL(request.url ?? '/', 'http://emulator');
   const path = url.pathname.length > 1 ? url.pathname.replace(/\/$/, '') : url.pathname;
+  const found = findRoute(method, path);
+  if (found !== undefined) deps.calls.set(found.route, (deps.calls.get(found.route) ?? 0) + 1);
   const requestId = deps.store.ids.httpRequest();
   const gone = new AbortController();
   response.once('close', () => gone.abort());
@@ -268,9 +288,9 @@ async function serve(
       const project = path.startsWith('/v1')
         ? projectOf(headerOf(request, 'authorization'), apiKeys)
         : DEFAULT_PROJECT;
-      const { handler, ids } = findRoute(method, path);
-      reply = await handler(
-        { request, requestId, signal: gone.signal, query: url.searchParams, project, ids },
+      if (found === undefined) throw refusal(404, `Invalid URL (${method} ${path})`);
+      reply = await found.handler(
+        { request, requestId, signal: gone.signal, query: url.searchParams, project, ids: found.ids },
         deps,
       );
     } catch (error) {

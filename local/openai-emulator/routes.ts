@@ -19,6 +19,7 @@ import type { Store } from './store.ts';
 import { eventsOf, STREAMING_ENDPOINTS } from './streaming.ts';
 import { inputTokens } from './tokens.ts';
 import type { Uploads } from './uploads.ts';
+import { EVENT_TYPES, type WebhookEndpoints } from './webhook-endpoints.ts';
 import type { Webhooks } from './webhooks.ts';
 
 /** What a handler gives back; the server writes it. */
@@ -42,6 +43,9 @@ export type RouteDeps = ExecutionDeps & {
   settle(): Promise<void>;
   ledger: LedgerBook;
   webhooks: Webhooks;
+  webhookEndpoints: WebhookEndpoints;
+  /** How often each route was called. */
+  calls: Map<string, number>;
   /** Takes one synchronous call of so many tokens. */
   takeTurn(model: string, tokens: number): Turn;
   seed: string;
@@ -126,7 +130,22 @@ const ROUTES: Readonly<Record<string, Handler>> = {
     json(await responses.cancel(ids[0]!, project)),
   'DELETE /v1/responses/*': async ({ ids, project }, { responses }) =>
     json(await responses.remove(ids[0]!, project)),
-  'GET /emulator/state': async (_, { store, clock, batches, settle }) => {
+  'POST /v1/webhook_endpoints': async ({ request, project }, { webhookEndpoints }) =>
+    json(webhookEndpoints.create(await jsonBody(request), project)),
+  'GET /v1/webhook_endpoints': async ({ query, project }, { webhookEndpoints }) =>
+    json(webhookEndpoints.list(query, project)),
+  'GET /v1/webhook_endpoints/*': async ({ ids, project }, { webhookEndpoints }) =>
+    json(webhookEndpoints.retrieve(ids[0]!, project)),
+  'POST /v1/webhook_endpoints/*': async ({ request, ids, project }, { webhookEndpoints }) =>
+    json(webhookEndpoints.update(ids[0]!, await jsonBody(request), project)),
+  'DELETE /v1/webhook_endpoints/*': async ({ ids, project }, { webhookEndpoints }) =>
+    json(webhookEndpoints.remove(ids[0]!, project)),
+  'POST /v1/webhook_endpoints/*/rotate_secret': async ({ request, ids, project }, { webhookEndpoints }) =>
+    json(webhookEndpoints.rotateSecret(ids[0]!, await jsonBody(request), project)),
+  'POST /v1/webhook_endpoints/*/test': async ({ request, ids, project }, { webhookEndpoints }) =>
+    json(await webhookEndpoints.test(ids[0]!, await jsonBody(request), project)),
+  'GET /v1/webhook_event_types': async () => json({ object: 'list', data: EVENT_TYPES }),
+  'GET /emulator/state': async (_, { store, clock, batches, calls, settle }) => {
     await settle();
     return json({
       now_ms: clock.now(),
@@ -134,7 +153,8 @@ const ROUTES: Readonly<Record<string, Handler>> = {
       files: [...store.files.values()],
       uploads: [...store.uploads.values()],
       batches: [...store.batches.values()],
-      responses: [...store.responses.values()],
+      responses: [...store.responses.values()].map(({ body: _body, answer: _answer, ...record }) => record),
+      calls: Object.fromEntries(calls),
     });
   },
   'GET /emulator/ledger': async (_, { ledger }) => ({ kind: 'lines', lines: jsonLines(ledger.executions()) }),
@@ -273,8 +293,11 @@ export function headerOf(request: IncomingMessage, name: string): string | null 
   return typeof value === 'string' ? value : null;
 }
 
-/** Finds the handler of a method and path. @throws ApiError 404 */
-export function findRoute(method: string, path: string): { handler: Handler; ids: string[] } {
+/** The route of a method and path, with its handler and what its stars match; undefined when there is none. */
+export function findRoute(
+  method: string,
+  path: string,
+): { route: string; handler: Handler; ids: string[] } | undefined {
   const segments = path.split('/');
   for (const [route, handler] of Object.entries(ROUTES)) {
     const [routeMethod, routePath] = route.split(' ') as [string, string];
@@ -282,9 +305,9 @@ export function findRoute(method: string, path: string): { handler: Handler; ids
     if (routeMethod !== method || pattern.length !== segments.length) continue;
     if (!pattern.every((part, i) => part === '*' || part === segments[i])) continue;
     const ids = segments.filter((_, i) => pattern[i] === '*').map(decodeURIComponent);
-    return { handler, ids };
+    return { route, handler, ids };
   }
-  throw refusal(404, `Invalid URL (${method} ${path})`);
+  return undefined;
 }
 
 /** The keys that are accepted: all in one project, or by project; any that is not empty when undefined. */

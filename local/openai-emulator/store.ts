@@ -39,7 +39,8 @@ export type DeliveryRecord = {
   id: string;
   /** Equal for duplicates: receivers recognize them by it. */
   webhookId: string;
-  url: string;
+  /** The key of a `WebhookTarget`. */
+  target: string;
   body: string;
   createdAtMs: number;
   dueAtMs: number;

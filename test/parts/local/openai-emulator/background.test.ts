@@ -1,30 +1,7 @@
-import type OpenAI from 'openai';
 import { describe, expect, test } from 'vitest';
 import { type FaultRule, startEmulator, virtualClock } from '../../../../local/openai-emulator/emulator.ts';
+import { type BackgroundParams, createInBackground as create, HOUR_MS } from './background-support.ts';
 import { clientFor, refusalOf, startForTest, temporaryFolder } from './support.ts';
-
-/** Also what the types of the client refuse. */
-type Params = Omit<
-  Partial<OpenAI.Responses.ResponseCreateParamsNonStreaming>,
-  'background_options' | 'stream'
-> & {
-  background_options?: { completion_window: string };
-  stream?: boolean;
-};
-
-const create = (client: OpenAI, params: Params = {}, id = 'a') =>
-  client.responses.create(
-    {
-      model: 'gpt-6.2-sol',
-      input: 'What is an otter?',
-      background: true,
-      background_options: { completion_window: '8h' },
-      ...params,
-    } as OpenAI.Responses.ResponseCreateParamsNonStreaming,
-    { headers: { 'X-Client-Request-Id': id } },
-  );
-
-const HOUR_MS = 3_600_000;
 
 describe('a background response', () => {
   test('is answered at once as queued, runs, and ends with its answer, its usage and its metadata', async () => {
@@ -141,7 +118,7 @@ describe('a background response', () => {
   });
 });
 
-test.each<[string, Params, string]>([
+test.each<[string, BackgroundParams, string]>([
   ['without background', { background: false }, 'background_options'],
   [
     'with another window',
@@ -161,7 +138,7 @@ test.each<[string, Params, string]>([
 });
 
 describe('retention', () => {
-  const keptFor = async (params: Params, retention?: 'mam' | 'zdr') => {
+  const keptFor = async (params: BackgroundParams, retention?: 'mam' | 'zdr') => {
     const { client, emulator } = await startForTest({
       background: retention === undefined ? {} : { retention: { proj_emulated: retention } },
     });
@@ -178,7 +155,7 @@ describe('retention', () => {
     return '30 days';
   };
 
-  test.each<[string, Params, 'mam' | 'zdr' | undefined, string]>([
+  test.each<[string, BackgroundParams, 'mam' | 'zdr' | undefined, string]>([
     ['a response', {}, undefined, '30 days'],
     ['a response with store: false', { store: false }, undefined, '10 minutes'],
     ['a response of a ZDR project, even with store: true,', { store: true }, 'zdr', '10 minutes'],
