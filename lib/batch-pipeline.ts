@@ -11,11 +11,13 @@ import type { Foundation, ReservedConcurrency } from './environment.ts';
 import { Finalize } from './finalize.ts';
 import { Ingest } from './ingest.ts';
 import { Notifications } from './notifications.ts';
+import { Observe } from './observe.ts';
 import { Poll } from './poll.ts';
 import { SettingsLayer } from './settings-layer.ts';
 import { State } from './state.ts';
 import { Storage } from './storage.ts';
 import { Submit } from './submit.ts';
+import { Webhook } from './webhook.ts';
 import { WorkQueue } from './work-queue.ts';
 
 /** How many messages of a queue are worked on at a time; each 2 to 1,000. */
@@ -30,6 +32,8 @@ interface MaxConcurrency {
   readonly collect?: number | undefined;
   /** Jobs merged. @default 5 */
   readonly finalize?: number | undefined;
+  /** What webhooks name, looked at; only with webhooks. @default 5 */
+  readonly observe?: number | undefined;
 }
 
 /** Props of a pipeline. Everything has a default. */
@@ -62,11 +66,11 @@ export interface BatchPipelineProps {
   readonly workExpiration?: Duration | undefined;
   /** How long log lines are kept. @default RetentionDays.ONE_MONTH */
   readonly logRetention?: RetentionDays | undefined;
-  /** Caps on work at a time. @default - ingest 10, submit 5, call 20, collect 5, finalize 5 */
+  /** Caps on work at a time. @default - ingest 10, submit 5, call 20, collect 5, finalize 5, observe 5 */
   readonly maxConcurrency?: MaxConcurrency | undefined;
   /**
    * Runs at a time that the account keeps free for a function (`ingest`, `submit`, `call`, `collect`, `finalize`,
-   * `poll`), which are also the most that it gets: at least as many as its cap on work at a time, or messages would
+   * `poll` and, with webhooks, `observe` and `webhook`), which are also the most that it gets: at least as many as its cap on work at a time, or messages would
    * be throttled for good. It takes from what all other functions of the account share, of which AWS leaves 100
    * unreserved. For an account that other functions keep busy, `{ poll: 1 }` is worth most.
    *
@@ -76,10 +80,12 @@ export interface BatchPipelineProps {
 }
 
 /** Caps on work at a time that hold where none is given. */
-const MAX_CONCURRENCY = { ingest: 10, submit: 5, call: 20, collect: 5, finalize: 5 } as const;
+const MAX_CONCURRENCY = { ingest: 10, submit: 5, call: 20, collect: 5, finalize: 5, observe: 5 } as const;
 
 /** Longest run of the functions that work off a queue; the longest that Lambda allows. */
 const CONSUMER_TIMEOUT = Duration.minutes(15);
+/** One object of OpenAI's is read, which has two minutes (src/runtime/deps/openai.ts), and little is written. */
+const OBSERVE_TIMEOUT = Duration.minutes(3);
 
 /**
  * The whole pipeline: drop a JSONL file of OpenAI requests into a bucket, get one outcome for each request back.
@@ -106,6 +112,9 @@ export class BatchPipeline extends Construct {
   readonly collectQueue: WorkQueue;
   /** Jobs whose batches are all done. */
   readonly finalizeQueue: WorkQueue;
+
+  /** Takes in OpenAI's webhooks. Absent: the settings have none. */
+  readonly webhook?: Webhook;
 
   /** @throws InvalidConfigurationError naming what cannot work, the value read and what to do. */
   constructor(scope: Construct, id: string, props: BatchPipelineProps = {}) {
@@ -159,6 +168,10 @@ export class BatchPipeline extends Construct {
     new Collect(this, 'Collect', { ...common, maxConcurrency: caps.collect });
     new Finalize(this, 'Finalize', { ...common, maxConcurrency: caps.finalize });
     new Notifications(this, 'Notifications', settings);
+    if (settings.webhooks === undefined) return;
+    const observeQueue = new WorkQueue(this, 'ObserveQueue', { consumerTimeout: OBSERVE_TIMEOUT });
+    new Observe(this, 'Observe', { ...common, observeQueue, maxConcurrency: caps.observe });
+    this.webhook = new Webhook(this, 'Webhook', { ...foundation, webhooks: settings.webhooks, observeQueue });
   }
 }
 
@@ -173,7 +186,7 @@ function requireReservations(
   caps: Readonly<Record<keyof MaxConcurrency, number>>,
 ): void {
   for (const [name, value] of Object.entries(reserved ?? {})) {
-    const min = name === 'poll' ? 1 : caps[name as keyof MaxConcurrency];
+    const min = name === 'poll' || name === 'webhook' ? 1 : caps[name as keyof MaxConcurrency];
     if (value !== undefined) requireWhole(`reservedConcurrency.${name}`, value, min, 1_000);
   }
 }

@@ -8,8 +8,8 @@ import {
 } from './environment.ts';
 import type { Capability, PipelineFunction } from './pipeline-function.ts';
 
-/** The capabilities that work off a queue. */
-type Consumer = Exclude<Capability, 'poll'>;
+/** The capabilities that work off a queue of every stack. */
+type Consumer = Exclude<Capability, 'poll' | 'observe' | 'webhook'>;
 
 /** The capabilities that work on one batch at a time. */
 type BatchConsumer = 'submit' | 'call' | 'collect';

@@ -8,7 +8,15 @@ import type { Construct } from 'constructs';
 import { environmentProblems, policyProblems } from './size-limits.ts';
 
 /** The word that names a capability in every room: `lib/`, `lambdas/`, `src/core/`, `test/`. */
-export type Capability = 'ingest' | 'submit' | 'call' | 'poll' | 'collect' | 'finalize';
+export type Capability =
+  | 'ingest'
+  | 'submit'
+  | 'call'
+  | 'poll'
+  | 'collect'
+  | 'finalize'
+  | 'observe'
+  | 'webhook';
 
 /** What differs between the functions. */
 export interface PipelineFunctionProps {

@@ -31,6 +31,8 @@ export class PipelineStack extends Stack {
     this.#output('CallQueueUrl', pipeline.callQueue.queue.queueUrl, 'Slices to call in flex or standard');
     this.#output('CollectQueueUrl', pipeline.collectQueue.queue.queueUrl, 'Batches that OpenAI has ended');
     this.#output('FinalizeQueueUrl', pipeline.finalizeQueue.queue.queueUrl, 'Jobs to merge');
+    if (pipeline.webhook !== undefined)
+      this.#output('WebhookUrl', pipeline.webhook.url, 'What OpenAI sends webhooks to');
     for (const [name, { secretArn }] of apiKey.secrets) {
       const isOwn = name === DEFAULT_API_KEY;
       this.#output(

@@ -13,6 +13,7 @@ import { DynamoDBListing } from '../../src/adapters/dynamodb/listing.ts';
 import { DynamoDBQuota } from '../../src/adapters/dynamodb/quota.ts';
 import { DynamoDBShutdowns } from '../../src/adapters/dynamodb/shutdowns.ts';
 import { DynamoDBSuspensions } from '../../src/adapters/dynamodb/suspensions.ts';
+import { DynamoDBWebhooks } from '../../src/adapters/dynamodb/webhooks.ts';
 import { EVENTS } from '../../src/contract/events.ts';
 import { defaultSettings } from '../../src/contract/settings.ts';
 import { DAY_MS, MINUTE_MS } from '../../src/contract/time.ts';
@@ -151,15 +152,15 @@ export async function play(scenario: Scenario): Promise<Played> {
 
   /** Each invocation starts with nothing that another one has seen of the table. */
   const freshDeps = (): typeof deps => ({ ...deps, ...storesOn(table) });
-  // Batch is the only tier here, so nothing is called one by one.
+  // Batch is the only tier here, so nothing is called one by one; there are no webhooks.
   const steps = { ingest, submit, collect, finalize } as Record<
-    Exclude<QueuedMessage['queue'], 'call'>,
+    Exclude<QueuedMessage['queue'], 'call' | 'observe'>,
     (ports: typeof deps, message: never) => Promise<void>
   >;
   const drain = async (): Promise<void> => {
     for (let from = 0; from < outbox.messages.length; from++) {
       const { queue, message } = outbox.messages[from]!;
-      if (queue === 'call') throw new Error('a request is called one by one');
+      if (queue === 'call' || queue === 'observe') throw new Error(`a message to ${queue} is not expected`);
       await uses.invoke(queue, () => steps[queue](freshDeps(), message as never));
     }
     outbox.messages.length = 0;
@@ -216,6 +217,7 @@ function storesOn(table: MeteredTable) {
     quota: new DynamoDBQuota(client, names),
     suspensions: new DynamoDBSuspensions(client, names),
     shutdowns: new DynamoDBShutdowns(client, names),
+    webhooks: new DynamoDBWebhooks(client, names),
   };
 }
 

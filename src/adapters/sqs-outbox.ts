@@ -1,8 +1,8 @@
 import { SendMessageCommand, type SQSClient } from '@aws-sdk/client-sqs';
-import type { BatchMessage, JobMessage, ObjectMessage } from '../contract/messages.ts';
+import type { BatchMessage, JobMessage, ObjectMessage, ObserveMessage } from '../contract/messages.ts';
 import { SECOND_MS } from '../contract/time.ts';
 import { BatchdropError } from '../core/base/errors.ts';
-import { type Delivery, MAX_DELAY_MS, type Outbox } from '../core/ports/outbox.ts';
+import { type Delivery, MAX_DELAY_MS, type ObserveOutbox, type Outbox } from '../core/ports/outbox.ts';
 
 /** Where each kind of work goes. A function is given only the queues that it may send to. */
 export interface QueueUrls {
@@ -11,10 +11,11 @@ export interface QueueUrls {
   call?: string;
   collect?: string;
   finalize?: string;
+  observe?: string | undefined;
 }
 
-/** {@link Outbox} on SQS queues. */
-export class SqsOutbox implements Outbox {
+/** {@link Outbox} and {@link ObserveOutbox} on SQS queues. */
+export class SqsOutbox implements Outbox, ObserveOutbox {
   readonly #client: SQSClient;
   readonly #queueUrls: QueueUrls;
 
@@ -45,6 +46,10 @@ export class SqsOutbox implements Outbox {
 
   finalize(message: JobMessage, delivery?: Delivery): Promise<void> {
     return this.#send('finalize', message, delivery);
+  }
+
+  observe(message: ObserveMessage, delivery?: Delivery): Promise<void> {
+    return this.#send('observe', message, delivery);
   }
 
   async #send(queue: keyof QueueUrls, message: object, { delayMs = 0 }: Delivery = {}): Promise<void> {

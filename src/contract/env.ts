@@ -84,5 +84,20 @@ export const finalizeEnv = z.object({
   EVENT_BUS_NAME: text,
 });
 
+export const observeEnv = z.object({
+  ...common,
+  ...openai,
+  ...consumer,
+  OBSERVE_QUEUE_URL: text,
+});
+/** The only function that anybody may call: it is given what it needs, and nothing else. */
+export const webhookEnv = z.object({
+  STACK_ID: text,
+  OBSERVE_QUEUE_URL: text,
+  /** Names of the API keys whose projects send webhooks, separated by commas. */
+  WEBHOOK_API_KEYS: text,
+  POWERTOOLS_SERVICE_NAME: text,
+});
+
 /** The variables that `lib/` must set for a schema: the same keys, each a string. */
 export type EnvVars<Schema extends z.ZodObject> = { [Key in keyof z.input<Schema>]: string };

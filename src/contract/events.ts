@@ -37,6 +37,7 @@ export interface EventRow {
 const JOB = { jobId: 'id' } as const;
 const BATCH = { jobId: 'id', batchId: 'id' } as const;
 const SLICE = { ...BATCH, tier: 'code' } as const;
+const WEBHOOK = { webhookId: 'id', type: 'code', objectId: 'id', apiKey: 'name' } as const;
 const REMOTE = { ...BATCH, openaiBatchId: 'id' } as const;
 
 /** The events by name: one noun, one past participle. */
@@ -414,6 +415,83 @@ export const EVENTS = {
     level: 'info',
     message: 'Files below work/ of jobs that ended long ago have been removed.',
     fields: { jobs: 'count' },
+  },
+
+  // Webhooks
+  'webhook.received': {
+    level: 'info',
+    message: 'A webhook of OpenAI was verified. What it names is looked at next.',
+    fields: WEBHOOK,
+  },
+  'webhook.refused': {
+    level: 'warn',
+    message:
+      'A request to the webhook URL was not proven to be of OpenAI, so nothing of it is used. OpenAI sends again what it did send, and the poll finds out what a webhook does not tell.',
+    fields: { status: 'httpStatus', reason: 'code' },
+  },
+  'webhook.ignored': {
+    level: 'info',
+    message:
+      'A webhook of OpenAI was verified and is of a type that is not used. It was answered, and nothing is done.',
+    fields: { webhookId: 'id', type: 'code', apiKey: 'name' },
+  },
+  'webhook.failed': {
+    level: 'error',
+    message:
+      'A request to the webhook URL could not be answered. OpenAI sends the event again, and the poll finds out what a webhook does not tell.',
+    fields: { error: 'error' },
+  },
+  'secret.missed': {
+    level: 'warn',
+    message:
+      'No signing secret is set for the webhooks of this API key, so they are answered 401. Run `batchdrop webhook register`, or put the secret that OpenAI shows.',
+    fields: { apiKey: 'name' },
+  },
+  'webhook.observed': {
+    level: 'info',
+    message: 'A webhook was about work of this stack. What OpenAI shows of it is recorded.',
+    fields: { ...WEBHOOK, ...BATCH },
+  },
+  'webhook.repeated': {
+    level: 'info',
+    message: 'The webhook has been dealt with already, so nothing is read or done.',
+    fields: WEBHOOK,
+  },
+  'webhook.dismissed': {
+    level: 'info',
+    message:
+      'What the webhook names is not of this stack: another application of the project made it, or OpenAI does not know it. Nothing is done.',
+    fields: WEBHOOK,
+  },
+  'webhook.skipped': {
+    level: 'warn',
+    message:
+      'Too many webhooks of the last hour were about work of other applications, so what this one names is not read. The poll finds out. Give batchdrop an OpenAI project of its own.',
+    fields: WEBHOOK,
+  },
+  'webhook.deferred': {
+    level: 'info',
+    message:
+      'What the webhook names cannot be recorded yet: its record or its end is on the way. It is looked at again after waitMs; the poll finds out, too.',
+    fields: { ...WEBHOOK, waitMs: 'ms', tries: 'count' },
+  },
+  'webhook.abandoned': {
+    level: 'warn',
+    message:
+      'What the webhook names could not be recorded for five minutes: its record or its end did not come. The poll finds out.',
+    fields: WEBHOOK,
+  },
+  'webhook.postponed': {
+    level: 'warn',
+    message:
+      'What the webhook names cannot be read, because its API key cannot be used. The poll finds out once it can.',
+    fields: { ...WEBHOOK, reason: 'reason' },
+  },
+  'webhook.missed': {
+    level: 'warn',
+    message:
+      'A batch had ended and no webhook had told of it. If none comes within two minutes, everything is looked at as often as without webhooks, until the next one arrives.',
+    fields: { ...REMOTE, apiKey: 'name' },
   },
 
   // A restored table

@@ -4,6 +4,7 @@
  */
 import * as z from 'zod';
 import { receiptSchema } from './receipt.ts';
+import { WEBHOOK_EVENTS } from './webhooks.ts';
 
 /** S3's "Object Created" event as EventBridge delivers it; only what is read. The key is not URL-encoded here. */
 const objectCreatedEventSchema = z.object({
@@ -56,6 +57,24 @@ export const ingestMessageSchema = z.union([
   ),
 ]);
 export type IngestMessage = z.infer<typeof ingestMessageSchema>;
+
+/** Observe queue: OpenAI says that something has ended. Only a hint: what it names is read before anything is done. */
+export const observeMessageSchema = z.object({
+  v: z.literal(1),
+  /** OpenAI's id of the event: the same each time that it is sent. */
+  webhookId: z.string().min(1),
+  /** One of `WEBHOOK_EVENTS`. */
+  type: z.enum(WEBHOOK_EVENTS),
+  /** Id of the batch or the response. */
+  objectId: z.string().min(1),
+  /** Name of the API key whose project sent it. */
+  apiKey: z.string().min(1),
+  /** When it came, epoch milliseconds. */
+  receivedAt: z.number(),
+  /** How often it was put off, because what it is about was not there yet. */
+  tries: z.exactOptional(z.int().min(1)),
+});
+export type ObserveMessage = z.infer<typeof observeMessageSchema>;
 
 /** The `source` of the events that batchdrop puts on the event bus. */
 export const EVENT_SOURCE = 'batchdrop';

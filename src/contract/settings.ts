@@ -13,6 +13,7 @@ import { onlyFields } from './only-fields.ts';
 import { priceSchema } from './prices.ts';
 import { quotaSchema } from './quota.ts';
 import { type Route, routeSchema } from './route.ts';
+import { webhooksSchema } from './webhooks.ts';
 
 /** How long OpenAI may keep a batch in a state. */
 const stuckSchema = onlyFields({
@@ -62,6 +63,8 @@ export const settingsSchema = onlyFields({
   quota: quotaSchema.prefault({}),
   /** Prices for budgets and receipts. */
   prices: pricesSchema.prefault({}),
+  /** Left out: no webhooks; the poll alone finds out what has ended. See [webhooks](reliability.md#webhooks). */
+  webhooks: webhooksSchema.optional(),
   /**
    * Name of the CloudFormation stack whose prefixes of the bucket this one takes over, where they overlap with its
    * own. Takes effect two minutes after the first poll of the new deployment; files that were put before are run by
@@ -74,8 +77,12 @@ export const settingsSchema = onlyFields({
       'takeOver is the name of a CloudFormation stack, such as "batchdrop"',
     )
     .optional(),
-}).superRefine(({ layout, routes }, context) => {
-  for (const problem of findSettingsProblems(layout, routes)) {
+}).superRefine(({ layout, routes, webhooks }, context) => {
+  const problems = [
+    ...findSettingsProblems(layout, routes),
+    ...findWebhookProblems(webhooks?.apiKeys ?? [], apiKeyNamesOf({ routes })),
+  ];
+  for (const problem of problems) {
     context.addIssue({ code: 'custom', message: problem });
   }
 });
@@ -105,6 +112,17 @@ function namedPrefixes(layout: Layout, routes: readonly Route[]) {
   return [...Map.groupBy(places, ({ area, prefix }) => `${area} ${prefix}`).values()].map(
     ([first]) => first!,
   );
+}
+
+function findWebhookProblems(named: readonly string[], apiKeys: readonly string[]): string[] {
+  const problems = named
+    .filter((name) => !apiKeys.includes(name))
+    .map(
+      (name) =>
+        `webhooks names the API key "${name}", which no route has: name one of ${apiKeys.map((each) => `"${each}"`).join(', ')}`,
+    );
+  const again = named.find((name, index) => named.indexOf(name) !== index);
+  return again === undefined ? problems : [...problems, `webhooks names the API key "${again}" twice`];
 }
 
 function findSettingsProblems(layout: Layout, routes: readonly Route[]): string[] {

@@ -14,6 +14,8 @@
  * | `TURNS#<name>` | `TURNS` | how often something was done in each of the last minutes |
  * | `LISTING` | `LISTING` | how far the listing is that finds inputs without a job |
  * | `BACKLOG` | `BACKLOG` | the scopes that batches waited for when all that waits was last looked at |
+ * | `WEBHOOK#<webhook id>` | `WEBHOOK` | that an event of ours was dealt with; for 72 hours |
+ * | `WEBHOOKS#<API key>` | `WEBHOOKS` | whether the webhooks of a key's project arrive |
  * | `SUSPENSION#<API key>` | `SUSPENSION#<scope>` | why batches of a key or model wait for a person |
  * | `SHUTDOWNS#<API key>` | `SHUTDOWNS` | the shutdown dates that the provider's list of models shows |
  *

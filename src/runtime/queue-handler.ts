@@ -9,6 +9,7 @@ import { BatchdropError } from '../core/base/errors.ts';
 import type { Deadline } from '../core/ports/ambient.ts';
 import type { Telemetry } from '../core/ports/telemetry.ts';
 import { createSqsClient } from './clients.ts';
+import { deadlineOf } from './deadline.ts';
 import { beginLife } from './life.ts';
 import { createTelemetry, describeError, type HandlerTelemetry } from './logger.ts';
 
@@ -95,11 +96,6 @@ export function createQueueHandler<Schema extends z.ZodType>(options: {
       { context, processInParallel: false, throwOnFullBatchFailure: false },
     );
   };
-}
-
-/** When Lambda ends an invocation. */
-export function deadlineOf(context: Context): Deadline {
-  return { remainingMs: () => context.getRemainingTimeInMillis() };
 }
 
 function parseBody<Schema extends z.ZodType>(schema: Schema, body: string): z.output<Schema> {

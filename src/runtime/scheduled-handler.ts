@@ -1,7 +1,8 @@
 import type { Context } from 'aws-lambda';
+import { deadlineOf } from './deadline.ts';
 import { beginLife } from './life.ts';
 import { createTelemetry, describeError, type HandlerTelemetry } from './logger.ts';
-import { deadlineOf, type Invocation } from './queue-handler.ts';
+import type { Invocation } from './queue-handler.ts';
 
 /** A handler for an EventBridge schedule. What `run` throws is logged once and fails the invocation. */
 export function createScheduledHandler(options: {

@@ -19,6 +19,7 @@ import { layoutOf } from '../../src/contract/layout.ts';
 import { type Receipt, receiptSchema } from '../../src/contract/receipt.ts';
 import { defaultSettings, type Settings } from '../../src/contract/settings.ts';
 import { MINUTE_MS } from '../../src/contract/time.ts';
+import { RecentIds } from '../../src/core/base/recent-ids.ts';
 import { publishedKeys } from '../../src/core/files/keys.ts';
 import type { BatchLimits } from '../../src/core/model/limits.ts';
 import type { Deadline } from '../../src/core/ports/ambient.ts';
@@ -31,6 +32,7 @@ import { call } from '../../src/core/steps/call/call.ts';
 import { collect } from '../../src/core/steps/collect/collect.ts';
 import { finalize } from '../../src/core/steps/finalize/finalize.ts';
 import { ingest } from '../../src/core/steps/ingest/ingest.ts';
+import { observe } from '../../src/core/steps/observe/observe.ts';
 import { poll } from '../../src/core/steps/poll/poll.ts';
 import { submit } from '../../src/core/steps/submit/submit.ts';
 import { OpenAIBatches } from '../../src/providers/openai/batch-api.ts';
@@ -46,6 +48,7 @@ import { MemoryQuota } from './memory/quota.ts';
 import { MemoryScratch } from './memory/scratch.ts';
 import { MemoryShutdowns } from './memory/shutdowns.ts';
 import { MemorySuspensions } from './memory/suspensions.ts';
+import { MemoryWebhooks } from './memory/webhooks.ts';
 import { noTelemetry } from './telemetry.ts';
 import { VirtualPause } from './virtual-pause.ts';
 
@@ -153,6 +156,8 @@ export async function startPipeline(options: PipelineOptions = {}) {
     prices: options.prices ?? new Prices(),
     suspensions: new MemorySuspensions(),
     shutdowns: new MemoryShutdowns(),
+    webhooks: new MemoryWebhooks(),
+    strangers: new RecentIds(1_000),
     batches,
     calls,
     pause: time.pause,
@@ -190,6 +195,8 @@ export async function startPipeline(options: PipelineOptions = {}) {
         return collect(seen, queued.message);
       case 'finalize':
         return finalize(seen, queued.message);
+      case 'observe':
+        return observe(seen, queued.message);
     }
   }
 
@@ -284,6 +291,7 @@ const PORTS = [
   'quota',
   'suspensions',
   'shutdowns',
+  'webhooks',
   'batches',
   'calls',
   'outbox',

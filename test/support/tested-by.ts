@@ -64,6 +64,13 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
     'src/core/lifecycle/unreadable-source.ts',
     'src/core/steps/call/read-slice.ts',
   ],
+  'test/parts/pipeline/webhooks.test.ts': [
+    'src/core/base/recent-ids.ts',
+    'src/core/steps/observe/batches.ts',
+    'src/core/steps/observe/observe.ts',
+  ],
+  'test/unit/core/steps/webhook/webhook.test.ts': ['src/providers/openai/webhooks.ts'],
+  'test/parts/pipeline/webhook-looks.test.ts': ['src/core/steps/poll/slow-looks.ts'],
   'test/parts/pipeline/work-expiry.test.ts': ['src/core/steps/poll/clean-work.ts'],
   'test/parts/pricing/estimate.test.ts': [
     'src/core/pricing/tokens/estimate.ts',

@@ -11,6 +11,7 @@ import { type Job, jobSchema } from '../../core/model/job.ts';
 import { type Ledger, ledgerSchema, type Reservation, reservationSchema } from '../../core/model/ledger.ts';
 import { type KeptShutdowns, keptShutdownsSchema } from '../../core/model/shutdown.ts';
 import { type Suspension, suspensionSchema } from '../../core/model/suspension.ts';
+import { type WebhookHealth, webhookHealthSchema } from '../../core/model/webhook-health.ts';
 import type { LatestState } from './job-rules.ts';
 
 const latestJobSchema = z.object({ jobId: z.string(), lastModified: z.number() });
@@ -64,6 +65,11 @@ export function readListing(item: Record<string, unknown>, where: string): Input
 /** Reads the item of the shutdown dates of one API key; as {@link readJob}. */
 export function readShutdowns(item: Record<string, unknown>, where: string): KeptShutdowns {
   return readRecord(keptShutdownsSchema, item, where);
+}
+
+/** Reads the item about the webhooks of an API key; as {@link readJob}. */
+export function readWebhookHealth(item: Record<string, unknown>, where: string): WebhookHealth {
+  return readRecord(webhookHealthSchema, item, where);
 }
 
 function readRecord<Record>(

@@ -1,5 +1,11 @@
 /** Messages to the next step, and the event that a job has ended. */
-import type { BatchMessage, JobCompleted, JobMessage, ObjectMessage } from '../../contract/messages.ts';
+import type {
+  BatchMessage,
+  JobCompleted,
+  JobMessage,
+  ObjectMessage,
+  ObserveMessage,
+} from '../../contract/messages.ts';
 import { MINUTE_MS } from '../../contract/time.ts';
 
 /**
@@ -23,6 +29,11 @@ export interface Outbox {
   call(message: BatchMessage, delivery?: Delivery): Promise<void>;
   collect(message: BatchMessage, delivery?: Delivery): Promise<void>;
   finalize(message: JobMessage, delivery?: Delivery): Promise<void>;
+}
+
+/** Hands what a webhook says to the function that looks. */
+export interface ObserveOutbox {
+  observe(message: ObserveMessage, delivery?: Delivery): Promise<void>;
 }
 
 /** Sends the event that a job has ended. */

@@ -39,12 +39,15 @@ const MAX_ERROR_CHARS = 200;
 const MAX_ERRORS_BYTES = 200_000;
 /** Share of a batch's requests by which its recorded progress may be behind. */
 const PROGRESS_STEP = 0.05;
-/** Records what the provider shows of a batch, and sends one that has ended to collect. */
+/**
+ * Records what the provider shows of a batch, and sends one that has ended to collect.
+ * @returns whether this is what ended it, as the record says.
+ */
 export async function observeBatch(
   deps: ObserveBatchDeps,
   batch: BatchRecord,
   remote: RemoteBatch,
-): Promise<void> {
+): Promise<boolean> {
   const { jobId, batchId } = batch;
   const { status } = remote;
   const errors = remote.errors === undefined ? undefined : recordedErrors(remote.errors);
@@ -56,10 +59,10 @@ export async function observeBatch(
   if (hasBegun || isValidated) await learnAcceptance(deps, batch);
   if (!isTerminal(status)) {
     await recordLive(deps, batch, remote, startedAt);
-    return;
+    return false;
   }
   const ended = toEnded(batch, remote, { startedAt, errors }, now);
-  if ((await deps.jobs.moveBatch(batch, ended, now)) === undefined) return;
+  if ((await deps.jobs.moveBatch(batch, ended, now)) === undefined) return false;
   const { rawStatus } = remote;
   deps.telemetry.record('batch.ended', {
     jobId,
@@ -74,6 +77,7 @@ export async function observeBatch(
   if (batch.admission?.reservation !== undefined && !isRefused)
     await deps.quota.giveBackTokens(batch.admission?.reservation, now);
   await deps.outbox.collect({ v: 1, jobId, batchId });
+  return true;
 }
 
 /** As many of the errors, and as much of each, as a record has room for. */

@@ -22,6 +22,11 @@ export function callsLedgerOf(
   return `calls/${apiKeyOf(batch)}/${tierOf(batch)}/${batch.model}`;
 }
 
+/** The reads of what webhooks name and what turns out not to be ours. */
+export function strangersOf(apiKey: string): string {
+  return `strangers/${apiKey}`;
+}
+
 /** The ledger whose room a batch waits for. */
 export function ledgerOf(batch: Pick<BatchRecord, 'apiKey' | 'model' | 'tier'>): string {
   return isSlice(batch) ? callsLedgerOf(batch) : tokensLedgerOf(batch);

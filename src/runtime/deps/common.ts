@@ -28,7 +28,7 @@ type CommonConfig = Pick<
   | 'CALL_QUEUE_URL'
   | 'COLLECT_QUEUE_URL'
   | 'FINALIZE_QUEUE_URL'
->;
+> & { OBSERVE_QUEUE_URL?: string | undefined };
 
 export function commonDeps(config: CommonConfig) {
   const table = { table: config.TABLE_NAME };
@@ -52,6 +52,7 @@ export function commonDeps(config: CommonConfig) {
       call: config.CALL_QUEUE_URL,
       collect: config.COLLECT_QUEUE_URL,
       finalize: config.FINALIZE_QUEUE_URL,
+      observe: config.OBSERVE_QUEUE_URL,
     }),
     prices: pricesOf(settings.prices),
     ambient: systemAmbient,

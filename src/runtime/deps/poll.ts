@@ -1,5 +1,6 @@
 import type * as z from 'zod';
 import { DynamoDBListing } from '../../adapters/dynamodb/listing.ts';
+import { DynamoDBWebhooks } from '../../adapters/dynamodb/webhooks.ts';
 import type { pollEnv } from '../../contract/env.ts';
 import { DAY_MS } from '../../contract/time.ts';
 import { createDynamoDBClient } from '../clients.ts';
@@ -16,5 +17,6 @@ export function createPollDeps(config: z.output<typeof pollEnv>) {
     inputs: common.objects,
     listing: new DynamoDBListing(createDynamoDBClient(), { table: config.TABLE_NAME }),
     batches: createBatchApi(config, common.settings),
+    webhooks: new DynamoDBWebhooks(createDynamoDBClient(), { table: config.TABLE_NAME }),
   };
 }

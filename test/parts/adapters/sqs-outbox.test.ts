@@ -42,6 +42,7 @@ describeOutbox('SQS', async () => {
     call: urlOf('call'),
     collect: urlOf('collect'),
     finalize: urlOf('finalize'),
+    observe: urlOf('observe'),
   };
   return {
     outbox: new SqsOutbox(client, urls),

@@ -152,6 +152,44 @@ test('finalize may write results but never the input, and put events of its own 
   });
 });
 
+const WEBHOOKS = {
+  settings: {
+    routes: [{ ...BATCH_ONLY, name: 'all', prefix: 'input/' }],
+    webhooks: { apiKeys: ['default'] },
+  },
+};
+
+test('webhook, which anybody may call, may read the signing secrets and send to one queue, and nothing else', () => {
+  expect(permissionsOf(synthesize(WEBHOOKS), 'webhook')).toEqual({
+    ...logs('Webhook'),
+    'sqs:SendMessage': ['ObserveQueue'],
+    'secretsmanager:GetSecretValue': [
+      'arn:<AWS::Partition>:secretsmanager:<AWS::Region>:<AWS::AccountId>:secret:batchdrop/webhooks/<stack uuid>/*',
+    ],
+  });
+});
+
+test('observe may read and write work, keep state, read the API key but no signing secret, and sweep', () => {
+  expect(permissionsOf(synthesize(WEBHOOKS), 'observe')).toEqual({
+    ...logs('Observe'),
+    's3:GetObject': objects('work'),
+    's3:GetObjectVersion': objects('work'),
+    's3:ListBucket': knowing('work'),
+    's3:PutObject': objects('work'),
+    's3:AbortMultipartUpload': objects('work'),
+    ...items,
+    ...live,
+    ...key,
+    'sqs:SendMessage': [...sweeps['sqs:SendMessage'], 'ObserveQueue'].sort(),
+    ...consumes('ObserveQueue'),
+  });
+});
+
+test('webhooks give the other functions nothing', () => {
+  for (const capability of ['ingest', 'submit', 'call', 'poll', 'collect', 'finalize'] as const)
+    expect(permissionsOf(synthesize(WEBHOOKS), capability)).toEqual(permissionsOf(template, capability));
+});
+
 test('permissions follow the prefixes of the layout', () => {
   const moved = synthesize({
     settings: {

@@ -20,12 +20,28 @@ const VARIANTS: Record<string, PipelineStackProps> = {
       routes: [{ ...BATCH_ONLY, name: 'a', prefix: 'drop/a/' }],
     },
   },
+  'webhooks to a function URL': {
+    settings: {
+      routes: [{ ...BATCH_ONLY, name: 'a', prefix: 'input/', apiKey: 'team-a' }],
+      webhooks: { apiKeys: ['default', 'team-a'] },
+    },
+  },
+  'webhooks to an HTTP API': {
+    settings: {
+      routes: [{ ...BATCH_ONLY, name: 'a', prefix: 'input/' }],
+      webhooks: { apiKeys: ['default'], endpoint: 'http_api' },
+    },
+  },
   'an API key of a route': {
     settings: { routes: [{ ...BATCH_ONLY, name: 'a', prefix: 'input/', apiKey: 'team-a' }] },
   },
 };
 
 const KNOWN_TYPES = [
+  'AWS::ApiGatewayV2::Api',
+  'AWS::ApiGatewayV2::Integration',
+  'AWS::ApiGatewayV2::Route',
+  'AWS::ApiGatewayV2::Stage',
   'AWS::DynamoDB::Table',
   'AWS::Events::Rule',
   'AWS::IAM::Policy',
@@ -35,6 +51,7 @@ const KNOWN_TYPES = [
   'AWS::Lambda::Function',
   'AWS::Lambda::LayerVersion',
   'AWS::Lambda::Permission',
+  'AWS::Lambda::Url',
   'AWS::Logs::LogGroup',
   'AWS::S3::Bucket',
   'AWS::S3::BucketPolicy',

@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Outbox } from '../../../src/core/ports/outbox.ts';
+import type { ObserveOutbox, Outbox } from '../../../src/core/ports/outbox.ts';
 import type { QueuedMessage } from '../memory/outbox.ts';
 
 /** What every {@link Outbox} does. `take` gives and removes the one message of a queue. */
 export function describeOutbox(
   name: string,
   start: () => Promise<{
-    outbox: Outbox;
+    outbox: Outbox & ObserveOutbox;
     take(queue: QueuedMessage['queue']): Promise<unknown>;
     /** How many messages of a queue are not due yet. */
     held(queue: QueuedMessage['queue']): Promise<number>;
@@ -36,6 +36,13 @@ export function describeOutbox(
       const message = { v: 1, jobId: 'jöb "1"' } as const;
       await fixture.outbox[queue](message);
       expect(await fixture.take(queue)).toEqual(message);
+    });
+
+    test('puts what a webhook names into the observe queue', async () => {
+      const names = { webhookId: 'wh_1', type: 'batch.failed', objectId: 'batch_1' } as const;
+      const message = { v: 1, ...names, apiKey: 'default', receivedAt: 1, tries: 2 } as const;
+      await fixture.outbox.observe(message);
+      expect(await fixture.take('observe')).toEqual(message);
     });
   });
 }

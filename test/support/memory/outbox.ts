@@ -3,21 +3,23 @@ import type {
   JobCompleted,
   JobMessage,
   ObjectMessage,
+  ObserveMessage,
 } from '../../../src/contract/messages.ts';
-import type { Delivery, JobEvents, Outbox } from '../../../src/core/ports/outbox.ts';
+import type { Delivery, JobEvents, ObserveOutbox, Outbox } from '../../../src/core/ports/outbox.ts';
 
 /** One message and the queue that it is in. */
 export type QueuedMessage = (
   | { queue: 'ingest'; message: JobMessage | ObjectMessage }
   | { queue: 'finalize'; message: JobMessage }
   | { queue: 'submit' | 'call' | 'collect'; message: BatchMessage }
+  | { queue: 'observe'; message: ObserveMessage }
 ) & {
   /** To be delivered so much later; absent: at once. The deliverer keeps the time. */
   delayMs?: number;
 };
 
-/** {@link Outbox} in memory: one list that a test or a simulation takes from. */
-export class MemoryOutbox implements Outbox {
+/** {@link Outbox} and {@link ObserveOutbox} in memory: one list that a test or a simulation takes from. */
+export class MemoryOutbox implements Outbox, ObserveOutbox {
   /** Oldest first. Whoever delivers a message removes it. */
   readonly messages: QueuedMessage[] = [];
 
@@ -39,6 +41,10 @@ export class MemoryOutbox implements Outbox {
 
   async finalize(message: JobMessage, delivery?: Delivery): Promise<void> {
     this.messages.push({ queue: 'finalize', message: structuredClone(message), ...delayOf(delivery) });
+  }
+
+  async observe(message: ObserveMessage, delivery?: Delivery): Promise<void> {
+    this.messages.push({ queue: 'observe', message: structuredClone(message), ...delayOf(delivery) });
   }
 }
 

@@ -35,6 +35,7 @@ import { MemoryOwners } from '../../support/memory/owners.ts';
 import { MemoryScratch } from '../../support/memory/scratch.ts';
 import { MemoryShutdowns } from '../../support/memory/shutdowns.ts';
 import { MemorySuspensions } from '../../support/memory/suspensions.ts';
+import { MemoryWebhooks } from '../../support/memory/webhooks.ts';
 import { SIMULATED_PRICES, WatchedQuota } from './money.ts';
 import type { SimulatedOpenAI } from './openai-service.ts';
 import { boxed, type Gate, throughGate, UNBOXED } from './port-calls.ts';
@@ -204,6 +205,7 @@ export class Stack {
       prices: SIMULATED_PRICES,
       suspensions: new MemorySuspensions(),
       shutdowns: new MemoryShutdowns(),
+      webhooks: new MemoryWebhooks(),
       batches: { withKey: (name) => openai.apiFor(this.id, name) },
       calls: { withKey: (name) => openai.calls.apiFor(this.id, name) },
       pause: () => Promise.reject(new Error('each invocation has its own')),

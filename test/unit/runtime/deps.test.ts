@@ -4,8 +4,10 @@ import {
   collectEnv,
   finalizeEnv,
   ingestEnv,
+  observeEnv,
   pollEnv,
   submitEnv,
+  webhookEnv,
 } from '../../../src/contract/env.ts';
 import { defaultSettings } from '../../../src/contract/settings.ts';
 import { ApiKeyUnknownError } from '../../../src/core/base/errors.ts';
@@ -14,8 +16,10 @@ import { createCallDeps } from '../../../src/runtime/deps/call.ts';
 import { createCollectDeps } from '../../../src/runtime/deps/collect.ts';
 import { createFinalizeDeps } from '../../../src/runtime/deps/finalize.ts';
 import { createIngestDeps } from '../../../src/runtime/deps/ingest.ts';
+import { createObserveDeps } from '../../../src/runtime/deps/observe.ts';
 import { createPollDeps } from '../../../src/runtime/deps/poll.ts';
 import { createSubmitDeps } from '../../../src/runtime/deps/submit.ts';
+import { createWebhookDeps } from '../../../src/runtime/deps/webhook.ts';
 import { parseEnv } from '../../../src/runtime/env.ts';
 import { settingsFile } from '../../support/settings-file.ts';
 
@@ -32,6 +36,8 @@ const ENV = {
   CALL_QUEUE_URL: 'http://127.0.0.1/call',
   COLLECT_QUEUE_URL: 'http://127.0.0.1/collect',
   FINALIZE_QUEUE_URL: 'http://127.0.0.1/finalize',
+  OBSERVE_QUEUE_URL: 'http://127.0.0.1/observe',
+  WEBHOOK_API_KEYS: 'default,team-a',
   WORK_KEPT_DAYS: '30',
   EVENT_BUS_NAME: 'default',
   NODE_OPTIONS: '--max-semi-space-size=4',
@@ -51,6 +57,7 @@ test('builds what each capability works with from its environment, without a cal
     'quota',
     'rules',
     'settings',
+    'shutdowns',
     'stackId',
   ];
   const namesOf = (deps: object) => Object.keys(deps).sort();
@@ -61,9 +68,19 @@ test('builds what each capability works with from its environment, without a cal
   expect(namesOf(createSubmitDeps(parseEnv(submitEnv, ENV)))).toEqual(withBatches);
   expect(namesOf(createCallDeps(parseEnv(callEnv, ENV)))).toEqual([...common, 'calls', 'pause'].sort());
   expect(namesOf(createPollDeps(parseEnv(pollEnv, ENV)))).toEqual(
-    [...withBatches, 'inputs', 'listing', 'owners', 'stackName', 'workKeptMs'].sort(),
+    [...withBatches, 'inputs', 'listing', 'owners', 'stackName', 'webhooks', 'workKeptMs'].sort(),
   );
   expect(namesOf(createCollectDeps(parseEnv(collectEnv, ENV)))).toEqual([...withBatches, 'scratch'].sort());
+  expect(namesOf(createObserveDeps(parseEnv(observeEnv, ENV)))).toEqual(
+    [...withBatches, 'strangers', 'webhooks'].sort(),
+  );
+  expect(namesOf(createWebhookDeps(parseEnv(webhookEnv, ENV)))).toEqual([
+    'ambient',
+    'apiKeys',
+    'outbox',
+    'secrets',
+    'verify',
+  ]);
   expect(namesOf(createFinalizeDeps(parseEnv(finalizeEnv, ENV)))).toEqual([...withBatches, 'events'].sort());
 });
 

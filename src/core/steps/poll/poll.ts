@@ -14,7 +14,7 @@ import { apiKeyOf, type BatchRecord } from '../../model/batch.ts';
 import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
 import type { Inputs, ObjectStore, OwnersStore, WorkFiles } from '../../ports/objects.ts';
 import type { Outbox } from '../../ports/outbox.ts';
-import type { BatchService, ByKey } from '../../ports/provider.ts';
+import type { BatchService, ByKey, RemoteBatch } from '../../ports/provider.ts';
 import type { CommonRules } from '../../ports/provider-rules.ts';
 import type { QuotaStore, SuspensionStore } from '../../ports/quota.ts';
 import type { JobStore, ListingStore, ShutdownStore } from '../../ports/records.ts';
@@ -27,6 +27,7 @@ import { cleanWork } from './clean-work.ts';
 import { listInputs } from './list-inputs.ts';
 import { listModels } from './list-models.ts';
 import { type ReconcileDeps, reconcile } from './reconcile.ts';
+import { batchesToLookAt, noteUntold, type SlowLooksDeps } from './slow-looks.ts';
 import { attempt, POLL_LEASE, sweep } from './sweep.ts';
 import { turnOf } from './turn-of.ts';
 
@@ -35,9 +36,9 @@ type Batches = Pick<
   'getBatch' | 'cancelBatch' | 'listBatches' | 'listFiles' | 'deleteFile' | 'listModels'
 >;
 
-export interface PollDeps extends ReconcileDeps {
+export interface PollDeps extends ReconcileDeps, SlowLooksDeps {
   stackName: string;
-  settings: Pick<Settings, 'stuck' | 'quota' | 'routes' | 'layout' | 'takeOver'>;
+  settings: Pick<Settings, 'stuck' | 'quota' | 'routes' | 'layout' | 'takeOver' | 'webhooks'>;
   /** How long the files of a job stay below `work/` after it has ended. */
   workKeptMs: number;
   objects: Pick<ObjectStore, 'get' | 'put'> & WorkFiles;
@@ -132,7 +133,14 @@ async function readBatches(deps: PollDeps, token: number, failures: unknown[]): 
         if (live.has(batch.remote?.openaiBatchId ?? '')) live.set(batch.remote!.openaiBatchId, batch);
     });
   }
-  const byKey = [...Map.groupBy(live.values(), apiKeyOf)];
+  const byKey: [string, BatchRecord[]][] = [];
+  for (const [apiKey, ofKey] of Map.groupBy(live.values(), apiKeyOf)) {
+    let batches = ofKey;
+    await attempt(failures, async () => {
+      batches = await batchesToLookAt(deps, apiKey, ofKey, token);
+    });
+    if (batches.length > 0) byKey.push([apiKey, batches]);
+  }
   const most = Math.ceil(MAX_SINGLE_READS / byKey.length);
   const deadline = partOf(deps.deadline, STEP_SHARE);
   // Each key has its turn to be the first, and a part of the time: one whose service hangs must not use up that of
@@ -175,7 +183,7 @@ async function readWithKey(
     await attempt(failures, async () => {
       const remote = await api.getBatch(batch.remote!.openaiBatchId, batch.attempt?.keyVersion);
       if (remote === undefined) await unreachable(deps, batch, deps.settings.stuck);
-      else await observeBatch(deps, batch, remote);
+      else await observeLooked(deps, batch, remote);
     });
   }
 }
@@ -210,7 +218,7 @@ async function readPages(
         const batch = live.get(remote.id);
         if (batch === undefined) continue;
         live.delete(remote.id);
-        await attempt(failures, () => observeBatch(deps, batch, remote));
+        await attempt(failures, () => observeLooked(deps, batch, remote));
       }
       // Newest first is practice, not promise: stop early only at a page that is too old from end to end.
       if (isPast(page.batches, oldest - CLOCK_SKEW_MS) || page.next === undefined) break;
@@ -226,4 +234,8 @@ async function readPages(
     deps.telemetry.record('version.refused', { keyVersion, reason: reasonOf(error) });
   }
   return usedVersion;
+}
+
+async function observeLooked(deps: PollDeps, batch: BatchRecord, remote: RemoteBatch): Promise<void> {
+  if (await observeBatch(deps, batch, remote)) await noteUntold(deps, batch);
 }

@@ -18,6 +18,7 @@ import { MemoryOwners } from '../../../../support/memory/owners.ts';
 import { MemoryQuota } from '../../../../support/memory/quota.ts';
 import { MemoryShutdowns } from '../../../../support/memory/shutdowns.ts';
 import { MemorySuspensions } from '../../../../support/memory/suspensions.ts';
+import { MemoryWebhooks } from '../../../../support/memory/webhooks.ts';
 import { batchOf } from '../../../../support/records.ts';
 import { expectListedEvents, noTelemetry } from '../../../../support/telemetry.ts';
 
@@ -64,6 +65,7 @@ async function start(hanging: ReadonlySet<string>) {
     rules: OPENAI_RULES,
     suspensions: new MemorySuspensions(),
     shutdowns: new MemoryShutdowns(),
+    webhooks: new MemoryWebhooks(),
     batches: { withKey: apiOf },
     outbox: Object.assign(outbox, {
       collect: async () => {

@@ -18,6 +18,7 @@ import { MemoryOwners } from '../../../../support/memory/owners.ts';
 import { MemoryQuota } from '../../../../support/memory/quota.ts';
 import { MemoryShutdowns } from '../../../../support/memory/shutdowns.ts';
 import { MemorySuspensions } from '../../../../support/memory/suspensions.ts';
+import { MemoryWebhooks } from '../../../../support/memory/webhooks.ts';
 import { batchOf, remoteOf } from '../../../../support/records.ts';
 import { noTelemetry } from '../../../../support/telemetry.ts';
 
@@ -61,6 +62,7 @@ function start() {
     rules: OPENAI_RULES,
     suspensions: new MemorySuspensions(),
     shutdowns: new MemoryShutdowns(),
+    webhooks: new MemoryWebhooks(),
     batches,
     outbox: new MemoryOutbox(),
     ambient,

@@ -1,0 +1,52 @@
+import { Construct } from 'constructs';
+import type { EnvVars, observeEnv } from '../src/contract/env.ts';
+import {
+  allowSweep,
+  type ConsumerProps,
+  commonEnvironment,
+  consumerEnvironment,
+  openaiEnvironment,
+} from './environment.ts';
+import { PipelineFunction } from './pipeline-function.ts';
+import type { WorkQueue } from './work-queue.ts';
+
+/** What observe needs beside what each function that works off a queue is built on. */
+export interface ObserveProps extends ConsumerProps {
+  /** What webhooks name. */
+  readonly observeQueue: WorkQueue;
+}
+
+/** Looks at what webhooks name, and records what OpenAI shows of it. */
+export class Observe extends Construct {
+  /** The function. */
+  readonly fn: PipelineFunction;
+
+  constructor(scope: Construct, id: string, props: ObserveProps) {
+    super(scope, id);
+    const { observeQueue, storage, apiKey } = props;
+    const fn = new PipelineFunction(this, 'Function', {
+      capability: 'observe',
+      description: 'Looks at what webhooks of OpenAI name',
+      memorySize: 512,
+      timeout: observeQueue.consumerTimeout,
+      continuesItself: true,
+      logRetention: props.logRetention,
+      reservedConcurrency: props.reservedConcurrency?.observe,
+      layers: [props.settingsLayer],
+      environment: {
+        ...commonEnvironment('observe', props),
+        ...openaiEnvironment(props),
+        ...consumerEnvironment(props),
+        OBSERVE_QUEUE_URL: observeQueue.queue.queueUrl,
+      } satisfies EnvVars<typeof observeEnv>,
+    });
+    this.fn = fn;
+    // Responses that have arrived.
+    storage.allowRead(fn, ['work']);
+    storage.allowWrite(fn, ['work']);
+    allowSweep(fn, props);
+    fn.allow({ actions: ['sqs:SendMessage'], resources: [observeQueue.queue.queueArn] });
+    apiKey.allowRead(fn);
+    observeQueue.deliverTo(fn, 'maxConcurrency.observe', props.maxConcurrency);
+  }
+}

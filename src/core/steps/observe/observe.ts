@@ -1,0 +1,89 @@
+/**
+ * Looks at what a webhook names, with the API key of the project that sent it. Only what OpenAI shows now counts, as
+ * for the poll: a webhook that is lost, late, doubled, out of order or about somebody else's work changes nothing that
+ * a poll would not have changed.
+ */
+import type { ObserveMessage } from '../../../contract/messages.ts';
+import { SECOND_MS } from '../../../contract/time.ts';
+import { type Backoff, waitAfter } from '../../base/backoff.ts';
+import { isApiKeyError } from '../../base/errors.ts';
+import { reasonOf } from '../../base/own-text.ts';
+import type { RecentIds } from '../../base/recent-ids.ts';
+import type { Ambient } from '../../ports/ambient.ts';
+import type { ObserveOutbox } from '../../ports/outbox.ts';
+import type { QuotaStore } from '../../ports/quota.ts';
+import type { Telemetry } from '../../ports/telemetry.ts';
+import type { WebhookStore } from '../../ports/webhooks.ts';
+import { strangersOf } from '../../scheduling/scopes.ts';
+import { arrived } from '../../scheduling/webhook-health.ts';
+import { type Look, lookAtBatch, type ObserveBatchesDeps } from './batches.ts';
+
+/** What the function that looks works with. */
+export interface ObserveDeps extends ObserveBatchesDeps {
+  webhooks: WebhookStore;
+  quota: ObserveBatchesDeps['quota'] & Pick<QuotaStore, 'takeTurn' | 'turnsLeft'>;
+  outbox: ObserveBatchesDeps['outbox'] & ObserveOutbox;
+  ambient: Ambient;
+  telemetry: Telemetry;
+  /** Webhooks that turned out not to be about work of ours. */
+  strangers: RecentIds;
+}
+
+/**
+ * Reads of other applications' work in an hour, for each API key. Each costs a request at OpenAI and nothing else; a
+ * project that is shared with a busy application is looked at by the poll alone.
+ */
+const MAX_STRANGERS_PER_HOUR = 1_000;
+
+/** How often something that is not there yet is looked at again: for five minutes in all. */
+const MAX_TRIES = 5;
+const EARLY_BACKOFF: Backoff = { firstMs: 10 * SECOND_MS, maxMs: 160 * SECOND_MS };
+
+/** @throws if OpenAI did not answer: the message comes again. */
+export async function observe(deps: ObserveDeps, message: ObserveMessage): Promise<void> {
+  const { webhooks, quota, ambient, telemetry, strangers } = deps;
+  const { webhookId, type, objectId, apiKey } = message;
+  const names = { webhookId, type, objectId, apiKey };
+  if (strangers.has(webhookId) || (await webhooks.wasObserved(webhookId))) {
+    telemetry.record('webhook.repeated', names);
+    return;
+  }
+  const scope = strangersOf(apiKey);
+  if ((await quota.turnsLeft(scope, MAX_STRANGERS_PER_HOUR, ambient.now())) <= 0) {
+    telemetry.record('webhook.skipped', names);
+    return;
+  }
+  let look: Look;
+  try {
+    look = await lookAtBatch(deps, message);
+  } catch (error) {
+    if (!isApiKeyError(error)) throw error;
+    telemetry.record('webhook.postponed', { ...names, reason: reasonOf(error) });
+    return;
+  }
+  if (look.found === 'foreign') {
+    strangers.add(webhookId);
+    await quota.takeTurn(scope, MAX_STRANGERS_PER_HOUR, ambient.now());
+    telemetry.record('webhook.dismissed', names);
+    return;
+  }
+  if (look.found === 'early') return lookLater(deps, message);
+  // After what it is about is recorded: a worker that dies in between does it again, which changes nothing.
+  const now = ambient.now();
+  await webhooks.putObserved(webhookId, now);
+  await webhooks.changeHealth(look.apiKey, (health) => arrived(health, now));
+  telemetry.record('webhook.observed', { ...names, ...look.batch });
+}
+
+async function lookLater(deps: ObserveDeps, message: ObserveMessage): Promise<void> {
+  const { webhookId, type, objectId, apiKey, tries = 0 } = message;
+  const names = { webhookId, type, objectId, apiKey };
+  if (tries === MAX_TRIES) {
+    deps.telemetry.record('webhook.abandoned', names);
+    return;
+  }
+  const again = tries + 1;
+  const waitMs = waitAfter(EARLY_BACKOFF, again);
+  await deps.outbox.observe({ ...message, tries: again }, { delayMs: waitMs });
+  deps.telemetry.record('webhook.deferred', { ...names, waitMs, tries: again });
+}

@@ -1,0 +1,54 @@
+/** While the webhooks of an API key's project arrive, its batches at OpenAI are looked at less often. */
+import type { Settings } from '../../../contract/settings.ts';
+import { apiKeyOf, type BatchRecord } from '../../model/batch.ts';
+import type { Ambient } from '../../ports/ambient.ts';
+import type { QuotaStore } from '../../ports/quota.ts';
+import type { Telemetry } from '../../ports/telemetry.ts';
+import type { WebhookStore } from '../../ports/webhooks.ts';
+import { foundUntold, looksAtAll } from '../../scheduling/webhook-health.ts';
+
+/** What it takes to know whether webhooks arrive. */
+export interface SlowLooksDeps {
+  settings: Pick<Settings, 'webhooks'>;
+  webhooks: Pick<WebhookStore, 'getHealth' | 'changeHealth'>;
+  quota: Pick<QuotaStore, 'getBacklog'>;
+  ambient: Pick<Ambient, 'now'>;
+  telemetry: Telemetry;
+}
+
+/**
+ * Which of a key's batches at OpenAI this poll looks at: all of them, or those that no webhook tells enough of.
+ * @param poll its number, which grows by one from poll to poll.
+ */
+export async function batchesToLookAt(
+  deps: SlowLooksDeps,
+  apiKey: string,
+  batches: BatchRecord[],
+  poll: number,
+): Promise<BatchRecord[]> {
+  if (deps.settings.webhooks?.apiKeys.includes(apiKey) !== true) return batches;
+  if (looksAtAll(await deps.webhooks.getHealth(apiKey), poll, deps.ambient.now())) return batches;
+  // Others may be waiting for what is learned of the limit when these get past their validation.
+  const isAwaited = (await deps.quota.getBacklog()).length > 0;
+  return batches.filter(
+    ({ stop, remote }) =>
+      stop?.cancelRequestedAt !== undefined ||
+      remote!.unreachableSince !== undefined ||
+      (isAwaited && remote!.status === 'validating'),
+  );
+}
+
+/** Notes that a batch had ended before a webhook told of it. */
+export async function noteUntold(deps: SlowLooksDeps, batch: BatchRecord): Promise<void> {
+  const apiKey = apiKeyOf(batch);
+  if (deps.settings.webhooks?.apiKeys.includes(apiKey) !== true) return;
+  const { jobId, batchId } = batch;
+  const { openaiBatchId } = batch.remote!;
+  let isFirst = false;
+  await deps.webhooks.changeHealth(apiKey, (health) => {
+    const noted = foundUntold(health, openaiBatchId, deps.ambient.now());
+    isFirst = noted !== undefined;
+    return noted;
+  });
+  if (isFirst) deps.telemetry.record('webhook.missed', { jobId, batchId, openaiBatchId, apiKey });
+}
