@@ -20,7 +20,7 @@ const objectCreatedEventSchema = z.object({
 export interface ObjectLocation {
   bucket: string;
   key: string;
-  versionId?: string;
+  versionId?: string | undefined;
 }
 
 /** Submit, call and collect queues: one batch of one job. */
@@ -40,7 +40,7 @@ export const objectMessageSchema = z.object({
   v: z.literal(1),
   bucket: z.string().min(1),
   key: z.string().min(1),
-  versionId: z.exactOptional(z.string().min(1)),
+  versionId: z.string().min(1).optional(),
 });
 export type ObjectMessage = z.infer<typeof objectMessageSchema>;
 
@@ -52,7 +52,7 @@ export const ingestMessageSchema = z.union([
     ({ detail: { bucket, object } }): ObjectLocation => ({
       bucket: bucket.name,
       key: object.key,
-      ...(object['version-id'] === undefined ? {} : { versionId: object['version-id'] }),
+      versionId: object['version-id'],
     }),
   ),
 ]);

@@ -70,9 +70,8 @@ async function free(client: DynamoDBDocumentClient, table: string, item: Item, n
       },
       UpdateExpression: clauses.join(' '),
       ExpressionAttributeNames: Object.fromEntries([...names, ...removed].map((name) => [`#${name}`, name])),
-      ...(names.length === 0
-        ? {}
-        : { ExpressionAttributeValues: Object.fromEntries(names.map((name) => [`:${name}`, set[name]])) }),
+      ExpressionAttributeValues:
+        names.length === 0 ? undefined : Object.fromEntries(names.map((name) => [`:${name}`, set[name]])),
     }),
   );
 }

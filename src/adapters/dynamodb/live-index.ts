@@ -25,14 +25,7 @@ export function liveJobOf(
   { jobId, state, waitsFor, cancelledAt }: Pick<Job, 'jobId' | 'state' | 'waitsFor' | 'cancelledAt'>,
   due: number,
 ): LiveItem {
-  return {
-    kind: 'job',
-    jobId,
-    state,
-    due,
-    ...(waitsFor === undefined ? {} : { waitsFor }),
-    ...(cancelledAt === undefined ? {} : { cancelledAt }),
-  };
+  return { kind: 'job', jobId, state, due, waitsFor, cancelledAt };
 }
 
 /**

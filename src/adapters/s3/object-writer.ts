@@ -133,17 +133,13 @@ export class S3ObjectWriter implements ObjectWriter {
     return {
       bytes: this.#bytes,
       tail,
-      ...(this.#uploadId === undefined
-        ? {}
-        : {
-            upload: {
+      upload:
+        this.#uploadId === undefined
+          ? undefined
+          : {
               id: this.#uploadId,
-              parts: this.#parts.map(({ ETag, ChecksumCRC32 }) => ({
-                etag: ETag!,
-                ...(ChecksumCRC32 === undefined ? {} : { crc32: ChecksumCRC32 }),
-              })),
+              parts: this.#parts.map(({ ETag, ChecksumCRC32 }) => ({ etag: ETag!, crc32: ChecksumCRC32 })),
             },
-          }),
     };
   }
 

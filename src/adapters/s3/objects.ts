@@ -85,9 +85,7 @@ export class S3Objects implements ObjectStore, Inputs, WorkFiles {
         etag: head.ETag ?? '',
         lastModified: head.LastModified?.getTime() ?? 0,
         size: head.ContentLength ?? 0,
-        ...(head.Metadata === undefined || Object.keys(head.Metadata).length === 0
-          ? {}
-          : { metadata: head.Metadata }),
+        metadata: Object.keys(head.Metadata ?? {}).length === 0 ? undefined : head.Metadata,
       };
     } catch (error) {
       if (isMissing(error)) return undefined;

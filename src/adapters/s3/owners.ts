@@ -36,7 +36,8 @@ export class S3Owners implements OwnersStore {
           ...this.#object,
           Body: body,
           ContentType: 'application/json',
-          ...(etag === undefined ? { IfNoneMatch: '*' } : { IfMatch: etag }),
+          IfNoneMatch: etag === undefined ? '*' : undefined,
+          IfMatch: etag,
         }),
         { abortSignal: AbortSignal.timeout(WRITE_MS) },
       );

@@ -13,11 +13,7 @@ export function completedPart(
   number: number,
   said: { ETag?: string | undefined; ChecksumCRC32?: string | undefined },
 ): CompletedPart {
-  return {
-    PartNumber: number,
-    ETag: said.ETag,
-    ...(said.ChecksumCRC32 === undefined ? {} : { ChecksumCRC32: said.ChecksumCRC32 }),
-  };
+  return { PartNumber: number, ETag: said.ETag, ChecksumCRC32: said.ChecksumCRC32 };
 }
 
 /** Gives up an upload. If even this fails, the bucket's lifecycle rule for incomplete uploads cleans up. */

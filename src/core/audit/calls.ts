@@ -16,7 +16,7 @@ export interface Calls {
   usage: TokenUsage;
   /** What was charged beside tokens. Absent: not known. */
   tools?: ToolUse;
-  project?: string;
+  project?: string | undefined;
   tags: string[];
 }
 

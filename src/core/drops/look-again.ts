@@ -44,7 +44,7 @@ export async function lookAgain(deps: LookAgainDeps, jobId: string, input: Objec
   const sentAt = await jobs.leaseTakenAt(sent);
   if (sentAt !== undefined && now < sentAt + ON_ITS_WAY_MS) return;
   const { bucket, key, versionId } = input;
-  const message = { v: 1, bucket, key, ...(versionId === undefined ? {} : { versionId }) } as const;
+  const message = { v: 1, bucket, key, versionId } as const;
   await outbox.ingest(message, { delayMs: EVERY_MS });
   await jobs.acquireLease(sent, now, now);
 }

@@ -17,7 +17,7 @@ export function refusalOf(
     jobId,
     bucket,
     key,
-    ...(versionId === undefined ? {} : { versionId }),
+    versionId,
     result: 'rejected',
     rejection: { code: PREFIX_OWNED, message },
     counts: { requests: 0, succeeded: 0, failed: 0, invalid: 0 },

@@ -25,7 +25,7 @@ export interface ObjectHead {
    * User metadata, `x-amz-meta-` left out, names in small letters. Absent if there is none, in listings, and in
    * records.
    */
-  metadata?: Record<string, string>;
+  metadata?: Record<string, string> | undefined;
 }
 
 /** What S3 keeps at a key, as a listing of its versions reports. */

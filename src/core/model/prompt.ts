@@ -46,9 +46,9 @@ export function newPrompt(): Prompt {
 /** What a request says of an image. */
 export interface ImagePart {
   /** `low`, `high`, `auto`, `original`; absent: `auto`. */
-  detail?: string;
+  detail?: string | undefined;
   /** Pixels; absent for images behind URLs and file ids, and for formats that are not read here. */
-  size?: { width: number; height: number };
+  size?: { width: number; height: number } | undefined;
 }
 
 /** What an image costs in input tokens. */

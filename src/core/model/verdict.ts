@@ -15,7 +15,7 @@ export type Cut = 'token_limit' | 'content_filter' | 'other';
 export type OperatorScope = 'key' | 'model';
 
 export type Verdict =
-  | { kind: 'succeeded'; cut?: Cut }
+  | { kind: 'succeeded'; cut?: Cut | undefined }
   /** Worth another try: the provider did not execute it, failed while it did, or lost what came of it. */
   | { kind: 'retry'; code: string; cause: Cause }
   /** It was never sent: that is no try. */

@@ -111,11 +111,11 @@ export interface WriterState {
   /** The last of them, which no part holds yet: fewer than 5 MiB. */
   tail: Uint8Array;
   /** Where the others are; absent while there are none. */
-  upload?: { id: string; parts: WriterPart[] };
+  upload?: { id: string; parts: WriterPart[] } | undefined;
 }
 
 /** A part of an upload, by what must be said of it to complete. */
 export interface WriterPart {
   etag: string;
-  crc32?: string;
+  crc32?: string | undefined;
 }

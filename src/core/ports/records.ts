@@ -13,8 +13,8 @@ export type LiveItem =
       state: Job['state'];
       due: number;
       /** See {@link Job.waitsFor}. */
-      waitsFor?: string;
-      cancelledAt?: number;
+      waitsFor?: string | undefined;
+      cancelledAt?: number | undefined;
     }
   | { kind: 'batch'; batch: BatchRecord; due: number };
 

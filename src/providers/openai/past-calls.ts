@@ -67,7 +67,7 @@ function readPair(line: Fields): ReadCalls {
     tier: isBatchLine ? 'batch' : tierOf(body.service_tier),
     usage,
     tools: toolUseOf(body),
-    ...(project === undefined ? {} : { project }),
+    project,
     tags,
   };
   return { calls: [calls] };
@@ -114,7 +114,7 @@ function readBuckets(buckets: readonly unknown[]): ReadCalls {
           outputTokens: countOf(result.output_tokens),
           reasoningTokens: 0,
         },
-        ...(project === undefined ? {} : { project }),
+        project,
         tags: [],
       });
     }

@@ -4,14 +4,14 @@ import { asObject, isText } from '../../core/base/json-value.ts';
 /** An error that says something. */
 export interface StatedError {
   /** Its `code` as text. */
-  code?: string;
+  code?: string | undefined;
   /** Its `type`. */
-  type?: string;
+  type?: string | undefined;
   /** The HTTP status that it names, or that its code or type has where there is one. */
   status?: number;
   /** The parameter that it is about. */
   param?: unknown;
-  message?: string;
+  message?: string | undefined;
 }
 
 /**
@@ -68,10 +68,10 @@ export function statedIn(value: unknown, depth = 0): StatedError | undefined {
   const { param } = error;
   return withStatus(
     {
-      ...(code === undefined ? {} : { code }),
-      ...(isText(error.type) ? { type: error.type } : {}),
-      ...(isText(error.message) ? { message: error.message } : {}),
-      ...(isBlank(param) ? {} : { param }),
+      code,
+      type: isText(error.type) ? error.type : undefined,
+      message: isText(error.message) ? error.message : undefined,
+      param: isBlank(param) ? undefined : param,
     },
     statusIn(error.status_code) ?? statusIn(error.status),
   );

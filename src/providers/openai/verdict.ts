@@ -74,8 +74,7 @@ function ofAnswer(body: JsonObject | undefined, asked: Asked): Verdict {
     return { kind: 'retry', code: `response_${name}`, cause: 'lost' };
   }
   if (!holdsAnswer(body, asked)) return { kind: 'retry', code: 'no_answer', cause: 'lost' };
-  const cut = cutOf(body);
-  return { kind: 'succeeded', ...(cut === undefined ? {} : { cut }) };
+  return { kind: 'succeeded', cut: cutOf(body) };
 }
 
 /** The error that a 200 says, in any of the places where services put one. */

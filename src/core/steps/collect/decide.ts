@@ -25,7 +25,7 @@ import type { ErrorRules, ProviderRules, ShutdownRules } from '../../ports/provi
 
 /** What becomes of one request. */
 export type Decision =
-  | { kind: 'succeeded'; cut?: Cut }
+  | { kind: 'succeeded'; cut?: Cut | undefined }
   /**
    * Goes into the next round. `tried` is what its manifest entry says from now on; `lost` is the cause if OpenAI may
    * have charged the try that it lost.

@@ -156,7 +156,7 @@ async function handOver(
       together.map(async (input) => {
         if ((await deps.jobs.getJob(jobIdOf(input))) !== undefined) return;
         const { bucket, key, versionId, lastModified } = input;
-        await deps.outbox.ingest({ v: 1, bucket, key, ...(versionId === undefined ? {} : { versionId }) });
+        await deps.outbox.ingest({ v: 1, bucket, key, versionId });
         found += 1;
         oldestFound = Math.min(oldestFound ?? lastModified, lastModified);
       }),

@@ -56,7 +56,7 @@ const pollFileSchema = z.object({
   /** The greatest number of a poll; in the table it is smaller after a restore. */
   poll: z.int(),
   /** When a restore was last seen. */
-  restoredAt: z.exactOptional(z.number()),
+  restoredAt: z.number().optional(),
 });
 
 /** @param poll the number of this poll, which grows by one from poll to poll, as the table has it. */
@@ -81,11 +81,7 @@ async function seeRestore(deps: ReconcileDeps, poll: number): Promise<number | u
       poll,
       seen: current.poll,
     });
-  const file: z.infer<typeof pollFileSchema> = {
-    v: 1,
-    poll,
-    ...(restoredAt === undefined ? {} : { restoredAt }),
-  };
+  const file: z.infer<typeof pollFileSchema> = { v: 1, poll, restoredAt };
   await deps.objects.put(key, Buffer.from(JSON.stringify(file)), { contentType: 'application/json' });
   return restoredAt;
 }

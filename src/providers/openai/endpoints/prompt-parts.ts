@@ -76,10 +76,7 @@ function readPart(prompt: Prompt, part: Fields): void {
       const image = fieldsOf(part.image_url) ?? { url: part.image_url, detail: part.detail };
       const { url, detail } = image;
       const size = typeof url === 'string' && url.startsWith('data:') ? imageSizeOf(url) : undefined;
-      prompt.images.push({
-        ...(typeof detail === 'string' ? { detail } : {}),
-        ...(size === undefined ? {} : { size }),
-      });
+      prompt.images.push({ detail: typeof detail === 'string' ? detail : undefined, size });
       return;
     }
     case 'input_audio': {
