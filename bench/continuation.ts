@@ -30,6 +30,7 @@ import type { Job } from '../src/core/model/job.ts';
 import { jobIdOf } from '../src/core/model/job-id.ts';
 import { Prices } from '../src/core/pricing/prices.ts';
 import { scan } from '../src/core/steps/ingest/scan.ts';
+import { OPENAI_PRICES } from '../src/providers/openai/prices/table.ts';
 import { OPENAI_RULES } from '../src/providers/openai/rules.ts';
 import { createDynamoDBClient, createS3Client } from '../src/runtime/clients.ts';
 import { inputFile } from './inputs/input-file.ts';
@@ -128,7 +129,7 @@ export async function runContinuation(options: ContinuationOptions): Promise<Con
         layout: defaultSettings().layout,
         rules: OPENAI_RULES,
         limits: OPENAI_RULES.limits,
-        prices: new Prices(),
+        prices: new Prices(OPENAI_PRICES),
         deadline: { remainingMs: () => Number.POSITIVE_INFINITY },
         worker: 'reference',
         save: () => Promise.reject(new Error('there is time enough')),

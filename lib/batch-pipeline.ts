@@ -6,7 +6,7 @@ import { apiKeyNamesOf, type Settings } from '../src/contract/settings.ts';
 import { ApiKey } from './api-key.ts';
 import { Call } from './call.ts';
 import { Collect } from './collect.ts';
-import { parseSettings, requireHttpsUrl, requireWhole, type SettingsInput } from './configuration.ts';
+import { parseSettings, requireOneAddress, requireWhole, type SettingsInput } from './configuration.ts';
 import type { Foundation, ReservedConcurrency } from './environment.ts';
 import { Finalize } from './finalize.ts';
 import { Ingest } from './ingest.ts';
@@ -120,10 +120,10 @@ export class BatchPipeline extends Construct {
   constructor(scope: Construct, id: string, props: BatchPipelineProps = {}) {
     super(scope, id);
     const { bucketName, removalPolicy, openaiBaseUrl, workExpiration, logRetention } = props;
-    if (openaiBaseUrl !== undefined) requireHttpsUrl('openaiBaseUrl', openaiBaseUrl);
     const caps = { ...MAX_CONCURRENCY, ...definedOf(props.maxConcurrency) };
     requireReservations(props.reservedConcurrency, caps);
     this.settings = parseSettings(props.settings);
+    requireOneAddress(openaiBaseUrl, this.settings);
     const { settings } = this;
 
     this.storage = new Storage(this, 'Storage', {

@@ -4,6 +4,7 @@
  */
 import { Duration, Token } from 'aws-cdk-lib';
 import type { z } from 'zod';
+import { regionOfBaseUrl, residentBaseUrl } from '../src/contract/data-residency.ts';
 import { defaultSettings, type Settings, settingsSchema } from '../src/contract/settings.ts';
 import { describeProblems } from '../src/contract/settings-text.ts';
 
@@ -106,11 +107,36 @@ export function requireBucketName(name: string): void {
 }
 
 /**
+ * Checks the address of OpenAI: that of a region is what `dataResidency` says, so that prices know of it, and two addresses
+ * for one key cannot both be right.
+ *
+ * @param url as the person gave it; undefined: none was given.
+ * @throws InvalidConfigurationError unless it is an https URL, and the only thing that says where requests go.
+ */
+export function requireOneAddress(url: string | undefined, { dataResidency }: Settings): void {
+  if (url === undefined) return;
+  requireHttpsUrl('openaiBaseUrl', url);
+  const [said] = Object.entries(dataResidency);
+  if (said !== undefined) {
+    throw new InvalidConfigurationError(
+      `openaiBaseUrl is ${JSON.stringify(url)}, and the settings say dataResidency (${said[0]}: ${said[1]}, which is ` +
+        `${residentBaseUrl(said[1])}): two addresses for one API key; leave one of them out.`,
+    );
+  }
+  const region = regionOfBaseUrl(url);
+  if (region === undefined) return;
+  throw new InvalidConfigurationError(
+    `openaiBaseUrl is ${JSON.stringify(url)}, where OpenAI charges for data residency: say it in the settings instead, ` +
+      `{"dataResidency": {"default": "${region}"}}, so that budgets and receipts reckon with it.`,
+  );
+}
+
+/**
  * Checks the address of an OpenAI-compatible service.
  *
  * @throws InvalidConfigurationError unless it is an absolute https URL without credentials, query or fragment.
  */
-export function requireHttpsUrl(name: string, value: string): void {
+function requireHttpsUrl(name: string, value: string): void {
   if (Token.isUnresolved(value)) return;
   const url = URL.canParse(value) ? new URL(value) : undefined;
   if (url?.protocol === 'https:' && `${url.username}${url.password}${url.search}${url.hash}` === '') return;

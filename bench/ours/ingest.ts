@@ -9,6 +9,7 @@ import type { Route } from '../../src/contract/route.ts';
 import type { Job } from '../../src/core/model/job.ts';
 import { Prices } from '../../src/core/pricing/prices.ts';
 import { scan } from '../../src/core/steps/ingest/scan.ts';
+import { OPENAI_PRICES } from '../../src/providers/openai/prices/table.ts';
 import { OPENAI_RULES } from '../../src/providers/openai/rules.ts';
 import { FileObjects } from './file-objects.ts';
 
@@ -58,7 +59,7 @@ const deps = {
   layout,
   rules: OPENAI_RULES,
   limits: OPENAI_RULES.limits,
-  prices: new Prices(),
+  prices: new Prices(OPENAI_PRICES),
   deadline: { remainingMs: () => Number.POSITIVE_INFINITY },
   worker: 'bench',
   save: () => Promise.reject(new Error('there is time enough')),

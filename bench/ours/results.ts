@@ -15,6 +15,7 @@ import { Prices } from '../../src/core/pricing/prices.ts';
 import { collect } from '../../src/core/steps/collect/collect.ts';
 import { finalize } from '../../src/core/steps/finalize/finalize.ts';
 import { OpenAIBatches } from '../../src/providers/openai/batch-api.ts';
+import { OPENAI_PRICES } from '../../src/providers/openai/prices/table.ts';
 import { OPENAI_RULES } from '../../src/providers/openai/rules.ts';
 import { createS3Client } from '../../src/runtime/clients.ts';
 import { noHeartbeat } from '../../test/support/memory/heartbeat.ts';
@@ -52,7 +53,7 @@ const deps = {
   objects,
   jobs,
   quota: new MemoryQuota(jobs),
-  prices: new Prices(),
+  prices: new Prices(OPENAI_PRICES),
   suspensions: new MemorySuspensions(),
   shutdowns: new MemoryShutdowns(),
   batches: { withKey: () => batches },

@@ -24,6 +24,7 @@ import { finalize } from '../../src/core/steps/finalize/finalize.ts';
 import { ingest } from '../../src/core/steps/ingest/ingest.ts';
 import { poll } from '../../src/core/steps/poll/poll.ts';
 import { submit } from '../../src/core/steps/submit/submit.ts';
+import { OPENAI_PRICES } from '../../src/providers/openai/prices/table.ts';
 import { OPENAI_RULES } from '../../src/providers/openai/rules.ts';
 import { noHeartbeat } from '../../test/support/memory/heartbeat.ts';
 import { MemoryEvents, MemoryOutbox, type QueuedMessage } from '../../test/support/memory/outbox.ts';
@@ -139,7 +140,7 @@ export async function play(scenario: Scenario): Promise<Played> {
     objects,
     inputs: objects,
     ...storesOn(table),
-    prices: new Prices(),
+    prices: new Prices(OPENAI_PRICES),
     batches: openai,
     outbox,
     events: new MemoryEvents(),

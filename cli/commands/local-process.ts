@@ -39,7 +39,7 @@ export async function localProcess(files: readonly string[], options: LocalProce
   await mkdir(options.out, { recursive: true }).catch((error: NodeJS.ErrnoException) => {
     throw new UsageError(`--out ${options.out}: a folder that can be written is expected (${error.code})`);
   });
-  const openai = chooseOpenAI(process.env, options.live ?? false);
+  const openai = chooseOpenAI(process.env, options.live ?? false, settings?.dataResidency);
   if (openai !== undefined) await requireAnswer(openai);
   const display = new ProgressDisplay(process.stderr, Date.now);
   let lastProblem = '';

@@ -24,7 +24,7 @@ export async function localUp(options: LocalUpOptions): Promise<number> {
     stateDir: options.state,
     settings,
     concurrency: options.concurrency,
-    openai: chooseOpenAI(process.env, options.live ?? false),
+    openai: chooseOpenAI(process.env, options.live ?? false, settings?.dataResidency),
     ports: { s3: options.port },
     onProgress: (text) => console.error(text),
     onLog: (line, source) => {

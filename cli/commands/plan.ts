@@ -21,7 +21,7 @@ import {
   type TierCost,
 } from '../../src/core/forecast/tiers.ts';
 import { MODEL_RETIRED } from '../../src/core/model/outcome-codes.ts';
-import type { Prices } from '../../src/core/pricing/prices.ts';
+import type { PriceQuestion, Prices } from '../../src/core/pricing/prices.ts';
 import { configuredFor } from '../../src/core/scheduling/admit.ts';
 import { additionsOf } from '../../src/core/steps/ingest/fill-in.ts';
 import { loadTokenizer } from '../../src/providers/openai/gpt-tokenizer.ts';
@@ -110,7 +110,7 @@ async function termsOf(files: readonly string[], options: PlanOptions): Promise<
   if (settings === undefined && options.key !== undefined)
     throw new UsageError('--key chooses a route of the settings: name them with --settings');
   return {
-    prices: await pricesOf(options, settings?.prices),
+    prices: await pricesOf(options, settings),
     route,
     deadlineMs:
       options.deadline ?? (route?.deadline === undefined ? undefined : readDuration(route.deadline)),
@@ -138,14 +138,14 @@ class WholePlan {
   readonly #plans: readonly FilePlan[];
   readonly #prices: Prices;
   readonly #terms: Terms;
-  readonly #at: number;
+  readonly #when: Pick<PriceQuestion, 'at' | 'apiKey'>;
 
   /** @param at time whose prices hold, in epoch milliseconds. */
   constructor(plans: readonly FilePlan[], terms: Terms, at: number) {
     this.#plans = plans;
     this.#prices = terms.prices;
     this.#terms = terms;
-    this.#at = at;
+    this.#when = { at, apiKey: terms.route?.apiKey };
   }
 
   toJson(): object {
@@ -172,6 +172,7 @@ class WholePlan {
         },
       })),
       usd: Object.fromEntries(TIERS.map((each) => [each, inUsd(this.#totalOf(each))])),
+      prices: this.#prices.statedAt(this.#when.at),
       recommended: { tier: tier ?? null, reason, ms },
     };
   }
@@ -182,7 +183,7 @@ class WholePlan {
   }
 
   #endOf(model: string): ModelEnd | undefined {
-    return modelEndOf(OPENAI_RULES.shutdowns, model, this.#at);
+    return modelEndOf(OPENAI_RULES.shutdowns, model, this.#when.at);
   }
 
   toText(width: number): string {
@@ -204,6 +205,8 @@ class WholePlan {
         `Recommended: ${tier ?? 'no tier'}. ${reason}${route && tier ? routeAdvice(route, tier) : ''}`,
       );
     }
+    const { date, warning } = this.#prices.statedAt(this.#when.at);
+    if (this.#groups().length > 0) lines.push(warning ?? `Prices are of ${date}.`);
     return lines.flatMap((line) => wrapped(line, width)).join('\n');
   }
 
@@ -240,11 +243,11 @@ class WholePlan {
         `    beside   ${kinds.join(', ')}: not text, so not sure; at most ${format(group.inputTokensAtMost)} tokens in`,
       );
     for (const tier of TIERS) {
-      const cost = costOfGroup(this.#prices, group, tier, this.#at, OPENAI_RULES);
+      const cost = costOfGroup(this.#prices, group, tier, this.#when, OPENAI_RULES);
       lines.push(`    ${tier.padEnd(8)} ${cost === undefined ? 'no price known' : costText(cost)}`);
     }
     if (long.requests > 0) {
-      const extra = costOfGroup(this.#prices, group, 'batch', this.#at, OPENAI_RULES)?.longExtra;
+      const extra = costOfGroup(this.#prices, group, 'batch', this.#when, OPENAI_RULES)?.longExtra;
       lines.push(
         `    long     ${count(long.requests, 'request')} of more than 272,000 tokens (line ${long.firstLines.map(format).join(', ')}${long.requests > long.firstLines.length ? ', …' : ''})${extra === undefined ? '' : `: ${formatUsd(extra)} more in batch than at the short price`}`,
       );
@@ -299,7 +302,7 @@ class WholePlan {
 
   #reserveOf(route: Route, plans: readonly FilePlan[]): Reserve {
     const batches = plans.flatMap((file) => file.batches);
-    return reserveFor(batches, route, this.#prices, this.#at, OPENAI_RULES);
+    return reserveFor(batches, route, this.#prices, this.#when.at, OPENAI_RULES);
   }
 
   #budgetLines(route: Route): string[] {
@@ -330,7 +333,7 @@ class WholePlan {
   #totalOf(tier: Tier): Picodollars | undefined {
     let total = 0n;
     for (const group of this.#groups()) {
-      const cost = costOfGroup(this.#prices, group, tier, this.#at, OPENAI_RULES);
+      const cost = costOfGroup(this.#prices, group, tier, this.#when, OPENAI_RULES);
       if (cost === undefined) return undefined;
       total += cost.input + cost.output;
     }
@@ -340,14 +343,14 @@ class WholePlan {
   /** `undefined` if no model of the file has a price for cached tokens in the tier. */
   #savingOf({ prefixes }: Pick<FilePlan, 'prefixes'>, tier: Tier): Picodollars | undefined {
     const savings = [...prefixes.cachedTokens.keys()].flatMap(
-      (model) => cachingSaves(this.#prices, prefixes, model, tier, this.#at) ?? [],
+      (model) => cachingSaves(this.#prices, prefixes, model, tier, this.#when) ?? [],
     );
     return savings.length === 0 ? undefined : savings.reduce((sum, saving) => sum + saving, 0n);
   }
 
   #usdOf(group: GroupForecast): Record<string, object | null> {
     const usd = (tier: Tier): object | null => {
-      const cost = costOfGroup(this.#prices, group, tier, this.#at, OPENAI_RULES);
+      const cost = costOfGroup(this.#prices, group, tier, this.#when, OPENAI_RULES);
       if (cost === undefined) return null;
       const { input, output, longExtra } = cost;
       return { input: toUsd(input), outputAtMost: toUsd(output), longExtra: toUsd(longExtra) };

@@ -1,3 +1,5 @@
+import { regionOfBaseUrl, residentBaseUrl } from '../../src/contract/data-residency.ts';
+import type { Settings } from '../../src/contract/settings.ts';
 import { UsageError } from '../view/exit.ts';
 
 const OPENAI_HOST = 'api.openai.com';
@@ -7,17 +9,19 @@ const OPENAI_HOST = 'api.openai.com';
  *
  * `OPENAI_BASE_URL` alone is taken for a compatible server of the user's own. The real OpenAI costs money, so it is
  * used only with `--live` and a key.
+ * @param residency what the settings say of each key. Here all requests are sent with one, so they must say one region.
  * @throws {UsageError} if the two do not fit together.
  */
 export function chooseOpenAI(
   env: Readonly<Record<string, string | undefined>>,
   isLive: boolean,
+  residency: Settings['dataResidency'] = {},
 ): { baseUrl: string; apiKey: string } | undefined {
   const baseUrl = env.OPENAI_BASE_URL || undefined;
   const apiKey = env.OPENAI_API_KEY || undefined;
   if (isLive) {
     if (apiKey === undefined) throw new UsageError('--live needs the key in OPENAI_API_KEY');
-    return { baseUrl: baseUrl ?? `https://${OPENAI_HOST}/v1`, apiKey };
+    return { baseUrl: baseUrlOf(baseUrl, residency), apiKey };
   }
   if (baseUrl === undefined) return undefined;
   if (!URL.canParse(baseUrl) || !/^https?:$/.test(new URL(baseUrl).protocol)) {
@@ -25,12 +29,22 @@ export function chooseOpenAI(
       `OPENAI_BASE_URL is "${baseUrl}", which is not an http URL; http://127.0.0.1:8787/v1 would be one`,
     );
   }
-  if (new URL(baseUrl).hostname === OPENAI_HOST) {
+  if (new URL(baseUrl).hostname === OPENAI_HOST || regionOfBaseUrl(baseUrl) !== undefined) {
     throw new UsageError(
       'OPENAI_BASE_URL names the real OpenAI; add --live to spend money there, or unset it',
     );
   }
   return { baseUrl, apiKey: apiKey ?? 'sk-local' };
+}
+
+function baseUrlOf(baseUrl: string | undefined, residency: Settings['dataResidency']): string {
+  const [region, ...others] = new Set(Object.values(residency));
+  if (region === undefined) return baseUrl ?? `https://${OPENAI_HOST}/v1`;
+  if (baseUrl === undefined && others.length === 0) return residentBaseUrl(region);
+  throw new UsageError(
+    `the settings say dataResidency (${[region, ...others].join(', ')})` +
+      `${baseUrl === undefined ? '' : ` and OPENAI_BASE_URL is "${baseUrl}"`}: all requests of a local stack go to one address; leave one of them out`,
+  );
 }
 
 /** How long a service may take for the first answer. */

@@ -15,7 +15,13 @@ const tokenUsageSchema = z.object({
   cachedTokens: count,
   /** Part of the input tokens that OpenAI wrote to its prompt cache. */
   cacheWriteTokens: count,
+  /** Of those, written for 12 hours, which costs more; what is not said to be for 30 minutes counts as such. */
+  cacheWrite12hTokens: count,
+  /** Part of the input tokens that were images, where OpenAI says so. */
+  imageInputTokens: count,
   outputTokens: count,
+  /** Part of the output tokens that were images. */
+  imageOutputTokens: count,
   /** Part of the output tokens that were spent on reasoning. */
   reasoningTokens: count,
 });
@@ -144,6 +150,13 @@ export const receiptSchema = z.object({
     unpriced: count,
     /** Batches of which OpenAI reports other tokens than their lines have. */
     usageDiffers: count,
+  }),
+  /** The built-in prices that it was reckoned with, where the settings had none of their own. */
+  prices: z.object({
+    /** Day as of which the table is. */
+    date: z.iso.date(),
+    /** The table was older than 60 days: what that means, and what to do. */
+    warning: z.string().optional(),
   }),
   batches: z.array(
     z.object({

@@ -7,10 +7,11 @@
  */
 import * as z from 'zod';
 import { DEFAULT_API_KEY } from './api-key.ts';
+import { DATA_REGION_EXPECTED, DATA_REGIONS } from './data-residency.ts';
 import { type Layout, layoutSchema, ownPrefixes } from './layout.ts';
 import { readNotifyArn } from './notify.ts';
 import { onlyFields } from './only-fields.ts';
-import { priceSchema } from './prices.ts';
+import { pricesSchema as priceRowsSchema } from './prices.ts';
 import { quotaSchema } from './quota.ts';
 import { type Route, routeSchema } from './route.ts';
 import { webhooksSchema } from './webhooks.ts';
@@ -44,9 +45,7 @@ const pricesSchema = onlyFields({
   /**
    * Price rows that take precedence over the built-in table, in USD per million tokens. See [prices](cost.md#prices).
    */
-  rows: z.array(priceSchema).default([]),
-  /** Whether requests go to a data-residency endpoint, which OpenAI charges more for. */
-  residency: z.boolean().default(false),
+  rows: priceRowsSchema.default([]),
 });
 
 /** The layout, every route, and limits for the whole stack. */
@@ -66,6 +65,12 @@ export const settingsSchema = onlyFields({
   /** Left out: no webhooks; the poll alone finds out what has ended. See [webhooks](reliability.md#webhooks). */
   webhooks: webhooksSchema.optional(),
   /**
+   * By the name of an API key (`default` is the stack's own): the region in which OpenAI keeps the data of its project.
+   * Requests with that key go to `https://<region>.api.openai.com/v1` and are reckoned with what data residency costs
+   * more. Not together with another base URL. Change it only while nothing of that key is on its way.
+   */
+  dataResidency: z.record(z.string(), z.enum(DATA_REGIONS, DATA_REGION_EXPECTED)).default({}),
+  /**
    * Name of the CloudFormation stack whose prefixes of the bucket this one takes over, where they overlap with its
    * own. Takes effect two minutes after the first poll of the new deployment; files that were put before are run by
    * the other stack.
@@ -77,6 +82,7 @@ export const settingsSchema = onlyFields({
       'takeOver is the name of a CloudFormation stack, such as "batchdrop"',
     )
     .optional(),
+<<<<<<< HEAD
 }).superRefine(({ layout, routes, webhooks }, context) => {
   const problems = [
     ...findSettingsProblems(layout, routes),
@@ -85,6 +91,11 @@ export const settingsSchema = onlyFields({
   for (const problem of problems) {
     context.addIssue({ code: 'custom', message: problem });
   }
+=======
+}).superRefine(({ layout, routes, dataResidency }, context) => {
+  const problems = [...findSettingsProblems(layout, routes), ...findResidencyProblems(routes, dataResidency)];
+  for (const problem of problems) context.addIssue({ code: 'custom', message: problem });
+>>>>>>> 6f6b20a (feat: prices say their age, source and kind: completion windows, image and 12-hour rates, fine-tuned rows; data residency is one setting by API key)
 });
 export type Settings = z.infer<typeof settingsSchema>;
 
@@ -114,6 +125,7 @@ function namedPrefixes(layout: Layout, routes: readonly Route[]) {
   );
 }
 
+<<<<<<< HEAD
 function findWebhookProblems(named: readonly string[], apiKeys: readonly string[]): string[] {
   const problems = named
     .filter((name) => !apiKeys.includes(name))
@@ -123,6 +135,16 @@ function findWebhookProblems(named: readonly string[], apiKeys: readonly string[
     );
   const again = named.find((name, index) => named.indexOf(name) !== index);
   return again === undefined ? problems : [...problems, `webhooks names the API key "${again}" twice`];
+=======
+function findResidencyProblems(routes: readonly Route[], residency: object): string[] {
+  const names = apiKeyNamesOf({ routes });
+  return Object.keys(residency)
+    .filter((name) => !names.includes(name))
+    .map(
+      (name) =>
+        `dataResidency names the API key "${name}", which no route is sent with; the API keys are ${names.join(', ')}`,
+    );
+>>>>>>> 6f6b20a (feat: prices say their age, source and kind: completion windows, image and 12-hour rates, fine-tuned rows; data residency is one setting by API key)
 }
 
 function findSettingsProblems(layout: Layout, routes: readonly Route[]): string[] {

@@ -37,6 +37,7 @@ import { poll } from '../../src/core/steps/poll/poll.ts';
 import { submit } from '../../src/core/steps/submit/submit.ts';
 import { OpenAIBatches } from '../../src/providers/openai/batch-api.ts';
 import { OpenAICalls } from '../../src/providers/openai/call-api.ts';
+import { OPENAI_PRICES } from '../../src/providers/openai/prices/table.ts';
 import { OPENAI_RULES } from '../../src/providers/openai/rules.ts';
 import { noHeartbeat } from './memory/heartbeat.ts';
 import { MemoryJobs } from './memory/jobs.ts';
@@ -153,7 +154,7 @@ export async function startPipeline(options: PipelineOptions = {}) {
     listing: new MemoryListing(),
     jobs,
     quota: new MemoryQuota(jobs),
-    prices: options.prices ?? new Prices(),
+    prices: options.prices ?? new Prices(OPENAI_PRICES),
     suspensions: new MemorySuspensions(),
     shutdowns: new MemoryShutdowns(),
     webhooks: new MemoryWebhooks(),

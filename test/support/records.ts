@@ -9,6 +9,7 @@ import type {
   JobPatch,
   JobTransition,
 } from '../../src/core/model/transition.ts';
+import { noUsage } from '../../src/core/model/usage.ts';
 
 type Group<Name extends keyof BatchRecord> = NonNullable<BatchRecord[Name]>;
 
@@ -71,7 +72,7 @@ export function resultsOf({
 }: Partial<Omit<Group<'results'>, 'outcome'>> & {
   outcome?: Partial<Group<'results'>['outcome']>;
 } = {}): Group<'results'> {
-  const usage = { inputTokens: 0, cachedTokens: 0, cacheWriteTokens: 0, outputTokens: 0, reasoningTokens: 0 };
+  const usage = noUsage();
   const none = { incomplete: 0, filtered: 0, cutOtherwise: 0, repairedLines: 0, strayLines: 0, usage };
   return {
     outcome: {

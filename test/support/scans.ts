@@ -5,6 +5,7 @@ import type { Job } from '../../src/core/model/job.ts';
 import { Prices } from '../../src/core/pricing/prices.ts';
 import { scan } from '../../src/core/steps/ingest/scan.ts';
 import type { ScanDeps } from '../../src/core/steps/ingest/scan-state.ts';
+import { OPENAI_PRICES } from '../../src/providers/openai/prices/table.ts';
 
 /** A scan by one worker that has all the time that it needs. */
 export async function scanWhole(
@@ -15,7 +16,7 @@ export async function scanWhole(
   const plan = await scan(
     {
       ...deps,
-      prices: new Prices(),
+      prices: new Prices(OPENAI_PRICES),
       deadline: { remainingMs: () => 1_000_000 },
       worker: 'worker',
       save: () => Promise.reject(new Error('there is time enough')),

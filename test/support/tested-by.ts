@@ -116,9 +116,9 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
     'src/core/model/batch.ts',
     'src/core/model/job.ts',
   ],
-  'test/unit/core/pricing/prices.test.ts': ['src/core/pricing/blocks.ts'],
+  'test/unit/core/pricing/prices.test.ts': ['src/providers/openai/prices/blocks.ts'],
   'test/unit/core/pricing/tally.test.ts': [
-    'src/providers/openai/tool-fees.ts',
+    'src/providers/openai/prices/tool-fees.ts',
     'src/providers/openai/tool-use.ts',
   ],
   'test/unit/core/requests/options.test.ts': ['src/core/requests/sidecar.ts'],

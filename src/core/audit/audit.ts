@@ -4,10 +4,10 @@
 
 import type { PricedTier } from '../../contract/rates.ts';
 import type { Picodollars } from '../base/money.ts';
+import { SHORT_CONTEXT_TOKENS } from '../model/price-table.ts';
 import { addUsage, noUsage, type TokenUsage } from '../model/usage.ts';
 import type { ProviderRules } from '../ports/provider-rules.ts';
 import { costAt, type Prices } from '../pricing/prices.ts';
-import { SHORT_CONTEXT_TOKENS } from '../pricing/table.ts';
 import type { Calls, ReadCalls } from './calls.ts';
 import type { Rules } from './rules.ts';
 

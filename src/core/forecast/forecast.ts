@@ -9,11 +9,11 @@ import { ManifestEntries, renderedBytes } from '../files/manifest.ts';
 import { unpacked } from '../files/unpacked.ts';
 import { type BatchLimits, MAX_GROUPS } from '../model/limits.ts';
 import { withOutputLimit } from '../model/output-limit.ts';
+import { SHORT_CONTEXT_TOKENS } from '../model/price-table.ts';
 import { UNESTIMATED_KINDS } from '../model/prompt.ts';
 import type { ByteStream } from '../ports/objects.ts';
 import type { ProviderRules } from '../ports/provider-rules.ts';
 import { sizeOf } from '../pricing/bound.ts';
-import { SHORT_CONTEXT_TOKENS } from '../pricing/table.ts';
 import { estimateTokens, type TokenEstimate, type Tokenizer } from '../pricing/tokens/estimate.ts';
 import { PromptSample, SampleBudget } from '../pricing/tokens/sample.ts';
 import {

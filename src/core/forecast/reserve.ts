@@ -17,7 +17,7 @@ export interface Reserve {
 /** @param at time whose prices hold, in epoch milliseconds. */
 export function reserveFor(
   batches: readonly BatchForecast[],
-  route: Pick<Route, 'tiers'>,
+  route: Pick<Route, 'tiers' | 'apiKey'>,
   prices: Prices,
   at: number,
   { endpoints }: Pick<ProviderRules, 'endpoints'>,
@@ -28,7 +28,7 @@ export function reserveFor(
     // The tier that it begins in; without one its requests fail, and cost nothing.
     const tier = ladderOf(route, endpoints.get(batch.endpoint), at)?.tiers[0];
     if (tier === undefined) continue;
-    const bound = boundOf({ ...batch, tier, tokens, outputTokens }, prices, at);
+    const bound = boundOf({ ...batch, tier, apiKey: route.apiKey, tokens, outputTokens }, prices, at);
     if (bound === undefined) unpriced.add(`${batch.model} in ${tier}`);
     else atMost += fromMicrodollars(toMicrodollars(bound));
   }

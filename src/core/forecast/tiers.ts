@@ -3,8 +3,9 @@
 import type { Tier } from '../../contract/route.ts';
 import { HOUR_MS } from '../../contract/time.ts';
 import type { Picodollars } from '../base/money.ts';
+import { noUsage, type TokenUsage } from '../model/usage.ts';
 import type { ProviderRules } from '../ports/provider-rules.ts';
-import { costAt, type Prices } from '../pricing/prices.ts';
+import { costAt, type PriceQuestion, type Prices } from '../pricing/prices.ts';
 import { isServed } from '../scheduling/ladder.ts';
 import type { GroupForecast } from './file-forecast.ts';
 import type { PrefixReport } from './prefixes.ts';
@@ -18,25 +19,29 @@ export interface TierCost {
   longExtra: Picodollars;
 }
 
+/** When, and with which API key, something would be sent. */
+type PricedWhen = Pick<PriceQuestion, 'at' | 'apiKey'>;
+
 /** `undefined`: the tier is not offered, or has no price that is known. */
 export function costOfGroup(
   prices: Prices,
   group: GroupForecast,
   tier: Tier,
-  at: number,
+  when: PricedWhen,
   { endpoints }: Pick<ProviderRules, 'endpoints'>,
 ): TierCost | undefined {
   const { model, long } = group;
   if (!isServed(tier, endpoints.get(group.endpoint))) return undefined;
-  const short = prices.ratesOf({ model, tier, at, isLong: false });
-  const forLong = long.requests === 0 ? short : prices.ratesOf({ model, tier, at, isLong: true });
+  const short = prices.ratesOf({ ...when, model, tier, isLong: false });
+  const forLong = long.requests === 0 ? short : prices.ratesOf({ ...when, model, tier, isLong: true });
   if (short === undefined || forLong === undefined) return undefined;
-  const usage = (inputTokens: number, outputTokens: number) => ({
+  // Of an image model, all of it as images: which is more, and files do not say.
+  const usage = (inputTokens: number, outputTokens: number): TokenUsage => ({
+    ...noUsage(),
     inputTokens,
-    cachedTokens: 0,
-    cacheWriteTokens: 0,
+    imageInputTokens: inputTokens,
     outputTokens,
-    reasoningTokens: 0,
+    imageOutputTokens: outputTokens,
   });
   const rest = {
     input: Math.max(0, group.inputTokens - long.inputTokens),
@@ -59,9 +64,9 @@ export function cachingSaves(
   { cachedTokens }: PrefixReport,
   model: string,
   tier: Tier,
-  at: number,
+  when: PricedWhen,
 ): Picodollars | undefined {
-  const rates = prices.ratesOf({ model, tier, at, isLong: false });
+  const rates = prices.ratesOf({ ...when, model, tier, isLong: false });
   if (rates?.cached === undefined) return undefined;
   return BigInt(cachedTokens.get(model) ?? 0) * BigInt(rates.input - rates.cached);
 }

@@ -2,12 +2,14 @@
  * What differs between providers, as rules that the core asks: which endpoints there are, how much a batch may hold,
  * what a line of results means. Pure: nothing here sends anything, asks for the time, or keeps state.
  */
+import type { PricedTier } from '../../contract/rates.ts';
 import type { Tier } from '../../contract/route.ts';
 import type { JsonObject } from '../base/json-value.ts';
 import type { Picodollars } from '../base/money.ts';
 import type { BatchLevelError } from '../model/batch.ts';
 import type { BatchLimits } from '../model/limits.ts';
 import type { PredictedOutput } from '../model/predicted-output.ts';
+import type { PriceTable } from '../model/price-table.ts';
 import type { ImagePart, ImageTokens, Prompt } from '../model/prompt.ts';
 import type { Shutdown } from '../model/shutdown.ts';
 import type { ToolUse } from '../model/tool-use.ts';
@@ -26,6 +28,8 @@ export interface ProviderRules {
   ownership: 'metadata' | 'none';
   /** How much one batch may hold. */
   limits: BatchLimits;
+  /** What it charges. */
+  prices: PriceTable;
   /** By URL, as lines of an input name it. The order is that of messages. */
   endpoints: ReadonlyMap<string, EndpointRules>;
   models: ModelRules;
@@ -92,6 +96,8 @@ export interface AnswerRules {
   usageOf(body: JsonObject): TokenUsage;
   /** Whether it says so. A body that does not is booked with its share of what the batch may cost at most. */
   isUsageReported(body: JsonObject, endpoint: string): boolean;
+  /** The tier that the provider bills an answer in. @param asked the tier of its batch. */
+  billedTierOf(body: JsonObject, asked: Tier): PricedTier;
   /** Calls of tools that the provider ran for the answer. */
   toolUseOf(body: JsonObject): ToolUse;
   /** What the calls of tools cost whose price is known. @param model that made them. */
@@ -130,7 +136,10 @@ export interface CallRules {
 }
 
 /** What every function asks. The step that asks more gets more of the rules, and its bundle holds them. */
-export type CommonRules = Pick<ProviderRules, 'name' | 'ownership' | 'limits' | 'errors' | 'shutdowns'>;
+export type CommonRules = Pick<
+  ProviderRules,
+  'name' | 'ownership' | 'limits' | 'prices' | 'errors' | 'shutdowns'
+>;
 
 /** What checking a line takes. */
 export type LineRules = Pick<ProviderRules, 'endpoints' | 'limits'>;

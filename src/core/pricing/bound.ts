@@ -10,10 +10,9 @@ import type { Picodollars } from '../base/money.ts';
 import type { ManifestEntries, ManifestEntry } from '../files/manifest.ts';
 import type { BatchRecord } from '../model/batch.ts';
 import { outputLimitIn } from '../model/output-limit.ts';
-import type { Rates } from './blocks.ts';
+import { type Rates, SHORT_CONTEXT_TOKENS } from '../model/price-table.ts';
 import type { Prices } from './prices.ts';
 import { cutByWeight, type Part, tokensOfEach } from './recut.ts';
-import { SHORT_CONTEXT_TOKENS } from './table.ts';
 
 /**
  * Output tokens of an answer that its request does not limit. Reasoning models: OpenAI's guide "Reasoning models"
@@ -41,7 +40,7 @@ export function sizeOf(
 type Bounded = Pick<
   BatchRecord,
   'model' | 'tier' | 'requests' | 'bytes' | 'tokens' | 'outputTokens' | 'longestBytes'
->;
+> & { apiKey?: string | undefined };
 
 /** `undefined`: there is no price. */
 export function boundOf(batch: Bounded, prices: Prices, at: number): Picodollars | undefined {
@@ -152,8 +151,8 @@ function inputAtMost({
  * what OpenAI bills when a window is missed is not established.
  */
 function ratesFor(batch: Bounded, prices: Prices, at: number): Rates | undefined {
-  const { model, tier = 'batch', bytes, longestBytes = bytes } = batch;
-  const question = { model, tier: isWindowTier(tier) ? 'standard' : tier, at } as const;
+  const { model, tier = 'batch', apiKey, bytes, longestBytes = bytes } = batch;
+  const question = { model, tier: isWindowTier(tier) ? 'standard' : tier, at, apiKey } as const;
   const isLong = longestBytes / MIN_BYTES_PER_TOKEN > SHORT_CONTEXT_TOKENS;
   const rates =
     (isLong ? prices.ratesOf({ ...question, isLong }) : undefined) ??
@@ -163,11 +162,14 @@ function ratesFor(batch: Bounded, prices: Prices, at: number): Rates | undefined
     : rates;
 }
 
-/** As if all of the input were written to the cache, where that costs more. */
-function costOf(
-  { input, cacheWrite = 0, output }: Rates,
-  inputTokens: number,
-  outputTokens: number,
-): Picodollars {
-  return BigInt(inputTokens) * BigInt(Math.max(input, cacheWrite)) + BigInt(outputTokens) * BigInt(output);
+/**
+ * As if all of it were of the dearest kind that the model has: written to the cache for the longest time, or images.
+ * Which of them a request is, its batch does not know.
+ */
+function costOf(rates: Rates, inputTokens: number, outputTokens: number): Picodollars {
+  const { input, cacheWrite = 0, cacheWrite12h = 0, imageInput = 0, output, imageOutput = 0 } = rates;
+  const dearestInput = Math.max(input, cacheWrite, cacheWrite12h, imageInput);
+  return (
+    BigInt(inputTokens) * BigInt(dearestInput) + BigInt(outputTokens) * BigInt(Math.max(output, imageOutput))
+  );
 }

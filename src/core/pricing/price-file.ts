@@ -13,15 +13,15 @@
  */
 
 import * as z from 'zod';
-import { type Price, priceSchema } from '../../contract/prices.ts';
+import { type Price, pricesSchema } from '../../contract/prices.ts';
 import { problemsOf } from '../../contract/problems.ts';
 import { PICODOLLARS } from '../../contract/rates.ts';
 import type { Settings } from '../../contract/settings.ts';
 import { BatchdropError } from '../base/errors.ts';
-import type { PriceRow } from './blocks.ts';
+import type { PriceRow, PriceTable, Rates } from '../model/price-table.ts';
 import { Prices } from './prices.ts';
 
-const priceFileSchema = z.strictObject({ version: z.literal(1), prices: z.array(priceSchema) });
+const priceFileSchema = z.strictObject({ version: z.literal(1), prices: pricesSchema });
 
 /** The file is not one of prices. The message says where, and what is expected there. */
 export class PriceFileError extends BatchdropError {}
@@ -55,31 +55,54 @@ export function readPriceFile(text: string, name: string): PriceRow[] {
  */
 function rowOf(price: Price, from: string): PriceRow {
   const { model, tier, context, to, source } = price;
-  const inPicodollars = (usd: string | number): number => Math.round(Number(usd) * PICODOLLARS);
   return {
     model,
     tier,
     context,
-    rates: {
-      input: inPicodollars(price.input),
-      ...(price.cached === undefined ? {} : { cached: inPicodollars(price.cached) }),
-      ...(price.cacheWrite === undefined ? {} : { cacheWrite: inPicodollars(price.cacheWrite) }),
-      output: inPicodollars(price.output),
-    },
+    rates: ratesOf(price),
     ...(price.from === undefined ? {} : { from: price.from }),
     ...(to === undefined ? {} : { to }),
     source: source ?? from,
-    retrieved: price.from ?? '',
+    retrieved: price.retrieved ?? '',
   };
 }
 
+/** What of a price is optional, and is left out where the price leaves it out. */
+const OPTIONAL_RATES = [
+  'cached',
+  'cacheWrite',
+  'cacheWrite12h',
+  'imageInput',
+  'imageCached',
+  'imageOutput',
+] as const;
+
+function ratesOf(price: Price): Rates {
+  const inPicodollars = (usd: string | number): number => Math.round(Number(usd) * PICODOLLARS);
+  const rates: Rates = { input: inPicodollars(price.input), output: inPicodollars(price.output) };
+  for (const name of OPTIONAL_RATES) {
+    const usd = price[name];
+    if (usd !== undefined) rates[name] = inPicodollars(usd);
+  }
+  if (rates.cacheWrite !== undefined) rates.cacheWrite12h ??= rates.cacheWrite * TIMES_WRITE_12H;
+  return rates;
+}
+
+/** Where a price says what writing the cache costs, and not for how long: OpenAI charges twice as much for 12 hours. */
+const TIMES_WRITE_12H = 2;
+
 /**
  * The prices of a deployment.
- * @param rows that take precedence over its own.
+ * @param table those of its provider.
+ * @param rows that take precedence over the settings' own.
  */
-export function pricesOf(prices: Settings['prices'], rows: readonly PriceRow[] = []): Prices {
-  return new Prices({
+export function pricesOf(
+  table: PriceTable,
+  { prices, dataResidency }: { prices: Settings['prices']; dataResidency: Settings['dataResidency'] | 'all' },
+  rows: readonly PriceRow[] = [],
+): Prices {
+  return new Prices(table, {
     overrides: [...prices.rows.map((price) => rowOf(price, 'the settings')), ...rows],
-    hasResidency: prices.residency,
+    residentKeys: dataResidency === 'all' ? dataResidency : new Set(Object.keys(dataResidency)),
   });
 }

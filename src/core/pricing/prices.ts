@@ -1,56 +1,77 @@
 /**
- * What a request costs: its usage, as OpenAI reported it, at the price of its model and tier on its day. A model or
+ * What a request costs: its usage, as the provider reported it, at the price of its model and tier on its day. A model or
  * tier without a price costs `undefined`, never nothing.
  */
+import { DEFAULT_API_KEY } from '../../contract/api-key.ts';
 import type { PricedTier } from '../../contract/rates.ts';
+import { DAY_MS } from '../../contract/time.ts';
 import type { Picodollars } from '../base/money.ts';
+import { type PriceRow, type PriceTable, type Rates, SHORT_CONTEXT_TOKENS } from '../model/price-table.ts';
 import type { TokenUsage } from '../model/usage.ts';
-import { type PriceRow, type Rates, readBlock } from './blocks.ts';
-import {
-  PRICE_BLOCKS,
-  RESIDENCY_UPLIFT_MODELS,
-  RESIDENCY_UPLIFT_PERCENT,
-  SHORT_CONTEXT_TOKENS,
-} from './table.ts';
 
 /** One request's or many requests' worth of a price question. */
 export interface PriceQuestion {
-  /** As OpenAI names it in the answer, snapshot date and all, or as it was asked for. */
+  /** As the provider names it in the answer, snapshot date and all, or as it was asked for. */
   model: string;
   tier: PricedTier;
   /** Epoch milliseconds. */
   at: number;
   /** Whether the context is long: more than 272,000 input tokens in one request. */
   isLong: boolean;
+  /** Name of the API key that it is sent with: data residency goes with it. Default: the stack's own. */
+  apiKey?: string | undefined;
 }
 
-/**
- * `-2025-08-07` at the end of a model's name: a snapshot costs what its model costs, unless it has a row of its own.
- */
-const SNAPSHOT = /-\d{4}-\d{2}-\d{2}$/;
+/** The prices that were reckoned with, as receipts and plans state them. */
+export interface PricesStated {
+  /** Day, `YYYY-MM-DD`, as of which the table is. */
+  date: string;
+  /** Present if the table is old: what that means, and what to do. */
+  warning?: string;
+}
 
-/** Prices: OpenAI's table, and rows that take precedence over it. */
+/** Ours: prices of a vendor whose models change every few weeks are not to be trusted for longer. */
+const MAX_AGE_DAYS = 60;
+
+/** Answers name their models as they like; what is known of them is forgotten then. */
+const MAX_KNOWN_RATES = 1_000;
+
+/** How {@link Prices} differ from their table. */
+export interface PricesOptions {
+  /** Rows that are asked first, such as {@link ./price-file.ts} reads. */
+  overrides?: readonly PriceRow[] | undefined;
+  /** Names of the API keys whose requests go to a data-residency endpoint, which costs more. Default: none. */
+  residentKeys?: ReadonlySet<string> | 'all' | undefined;
+}
+
+/** Prices: a provider's table, and rows that take precedence over it. */
 export class Prices {
+  readonly #table: PriceTable;
   readonly #overrides: readonly PriceRow[];
-  readonly #hasResidency: boolean;
+  readonly #residentKeys: ReadonlySet<string> | 'all';
   /** By tier and model; read from the table when a price is first asked for. */
   #rows: Map<string, PriceRow[]> | undefined;
+  /** The time that was last asked for, its day, and what was found then: a batch asks for one time only. */
+  #asked: { at: number; day: string; rates: Map<string, Rates | undefined> } | undefined;
 
-  /**
-   * @param options.overrides rows that are asked first, such as {@link ./price-file.ts} reads.
-   * @param options.hasResidency whether requests go to a data-residency endpoint, which costs more. Default: false.
-   */
-  constructor(options: { overrides?: readonly PriceRow[]; hasResidency?: boolean } = {}) {
-    this.#overrides = options.overrides ?? [];
-    this.#hasResidency = options.hasResidency ?? false;
+  constructor(table: PriceTable, { overrides = [], residentKeys = new Set() }: PricesOptions = {}) {
+    this.#table = table;
+    this.#overrides = overrides;
+    this.#residentKeys = residentKeys;
   }
 
   /** Picodollars a token, residency included; `undefined`: there is no price. */
   ratesOf(question: PriceQuestion): Rates | undefined {
-    const row =
-      this.#find(question, question.model) ?? this.#find(question, question.model.replace(SNAPSHOT, ''));
-    if (row === undefined) return undefined;
-    return this.#hasResidency && RESIDENCY_UPLIFT_MODELS.test(row.model) ? uplifted(row.rates) : row.rates;
+    const { tier, model, at, isLong, apiKey = DEFAULT_API_KEY } = question;
+    if (this.#asked?.at !== at || this.#asked.rates.size > MAX_KNOWN_RATES) {
+      this.#asked = { at, day: new Date(at).toISOString().slice(0, 10), rates: new Map() };
+    }
+    const { rates } = this.#asked;
+    const name = `${tier} ${isLong} ${apiKey} ${model}`;
+    if (rates.has(name)) return rates.get(name);
+    const found = this.#findRates(question);
+    rates.set(name, found);
+    return found;
   }
 
   /** What this usage costs; `undefined`: there is no price. */
@@ -65,13 +86,46 @@ export class Prices {
     return rates?.cached !== undefined && rates.cached < rates.input;
   }
 
-  #find({ tier, at, isLong }: PriceQuestion, model: string): PriceRow | undefined {
-    const day = new Date(at).toISOString().slice(0, 10);
-    // The last one that fits is the one that holds.
+  /** Of which day the table is, and whether that is too long ago. @param at now, in epoch milliseconds. */
+  statedAt(at: number): PricesStated {
+    const { date } = this.#table;
+    const days = Math.floor((at - Date.parse(date)) / DAY_MS);
+    if (days <= MAX_AGE_DAYS) return { date };
+    const warning =
+      `The price table is of ${date}, ${days} days ago: prices may have changed since. ` +
+      'Update batchdrop, or give newer rows in a price file or in prices.rows.';
+    return { date, warning };
+  }
+
+  #findRates(question: PriceQuestion): Rates | undefined {
+    const row = this.#rowOf(question);
+    const { percent, models } = this.#table.residency;
+    return row !== undefined && this.#isResident(question) && models.test(row.model)
+      ? inPercent(row.rates, 100 + percent)
+      : row?.rates;
+  }
+
+  #isResident({ apiKey = DEFAULT_API_KEY }: PriceQuestion): boolean {
+    return this.#residentKeys === 'all' || this.#residentKeys.has(apiKey);
+  }
+
+  #rowOf(question: PriceQuestion): PriceRow | undefined {
+    for (const model of namesOf(question.model)) {
+      const row = this.#find(question, model);
+      if (row !== undefined) return row;
+    }
+    const derived = this.#table.derived[question.tier];
+    const row = derived && this.#rowOf({ ...question, tier: derived.of });
+    return row && { ...row, tier: question.tier, rates: inPercent(row.rates, derived!.percent) };
+  }
+
+  #find({ tier, isLong }: PriceQuestion, model: string): PriceRow | undefined {
+    const { day } = this.#asked!;
     this.#rows ??= Map.groupBy(
-      [...PRICE_BLOCKS.flatMap(readBlock), ...this.#overrides],
+      [...this.#table.rows(), ...this.#overrides],
       (row) => `${row.tier} ${row.model}`,
     );
+    // Rows that take precedence come last.
     return this.#rows
       .get(`${tier} ${model}`)
       ?.findLast(
@@ -83,24 +137,62 @@ export class Prices {
   }
 }
 
+/** `-2025-08-07` at the end of a model's name. */
+const SNAPSHOT = /-\d{4}-\d{2}-\d{2}$/;
+
+/**
+ * The names by which a model's row is looked for, the most exact first. A snapshot costs what its model does, unless it
+ * has a row of its own; a fine-tuned model, `ft:<base>:<organization>:…`, what the row `ft:<base>` says, and without one
+ * it has no price: that of its base is not its own.
+ */
+function* namesOf(model: string): Generator<string> {
+  yield model;
+  const whose = model.startsWith('ft:') ? model.split(':', 2).join(':') : model;
+  if (whose !== model) yield whose;
+  if (SNAPSHOT.test(whose)) yield whose.replace(SNAPSHOT, '');
+}
+
 /** Cached tokens and cache writes are parts of the input; what is left of it is billed in full. */
 export function costAt(rates: Rates, usage: TokenUsage): Picodollars {
+  if (rates.imageInput !== undefined) return costOfImagesAt(rates, rates.imageInput, usage);
   const cached = Math.min(usage.cachedTokens, usage.inputTokens);
   const written = Math.min(usage.cacheWriteTokens, usage.inputTokens - cached);
-  const times = (tokens: number, rate: number): bigint => BigInt(tokens) * BigInt(rate);
+  const written12h = Math.min(usage.cacheWrite12hTokens, written);
+  const write = rates.cacheWrite ?? rates.input;
   return (
     times(usage.inputTokens - cached - written, rates.input) +
     times(cached, rates.cached ?? rates.input) +
-    times(written, rates.cacheWrite ?? rates.input) +
+    times(written - written12h, write) +
+    times(written12h, rates.cacheWrite12h ?? write) +
     times(usage.outputTokens, rates.output)
   );
 }
 
-function uplifted(rates: Rates): Rates {
-  const raised = Object.entries(rates).map(([name, rate]) => [
-    name,
-    // Every rate is a whole multiple of 100 picodollars, so nothing is lost.
-    Math.round((rate * (100 + RESIDENCY_UPLIFT_PERCENT)) / 100),
-  ]);
-  return Object.fromEntries(raised) as Rates;
+/** Answers do not say which of their cached tokens were image tokens: the dearer of the two ends is billed. */
+function costOfImagesAt(rates: Rates, imageInput: number, usage: TokenUsage): Picodollars {
+  const images = Math.min(usage.imageInputTokens, usage.inputTokens);
+  const texts = usage.inputTokens - images;
+  const cached = Math.min(usage.cachedTokens, usage.inputTokens);
+  const inputWith = (cachedImages: number): bigint =>
+    times(texts - (cached - cachedImages), rates.input) +
+    times(cached - cachedImages, rates.cached ?? rates.input) +
+    times(images - cachedImages, imageInput) +
+    times(cachedImages, rates.imageCached ?? imageInput);
+  const [one, other] = [inputWith(Math.max(0, cached - texts)), inputWith(Math.min(cached, images))];
+  const output = Math.min(usage.imageOutputTokens, usage.outputTokens);
+  return (
+    (one > other ? one : other) +
+    times(usage.outputTokens - output, rates.output) +
+    times(output, rates.imageOutput ?? rates.output)
+  );
+}
+
+function times(tokens: number, rate: number): bigint {
+  return tokens === 0 ? 0n : BigInt(tokens) * BigInt(rate);
+}
+
+/** Rates that are so much of others, rounded up to whole picodollars. */
+function inPercent(rates: Rates, percent: number): Rates {
+  const shares = Object.entries(rates).map(([name, rate]) => [name, Math.ceil((rate * percent) / 100)]);
+  return Object.fromEntries(shares) as Rates;
 }

@@ -25,6 +25,7 @@ type Billed = Pick<
   | 'endpoint'
   | 'model'
   | 'tier'
+  | 'apiKey'
   | 'requests'
   | 'bytes'
   | 'tokens'
@@ -73,7 +74,7 @@ export class Tally {
    */
   add(index: number, body: Record<string, unknown>, isAnswer: boolean): void {
     const usage = this.#rules.usageOf(body);
-    const tier = this.#tierOf(body);
+    const tier = this.#rules.billedTierOf(body, this.#batch.tier ?? 'batch');
     const answered = typeof body.model === 'string' ? body.model : this.#batch.model;
     const hasTokens = usage.inputTokens + usage.outputTokens > 0;
     const isMissing =
@@ -141,35 +142,18 @@ export class Tally {
     return most < left ? most : left;
   }
 
-  /** A batch is billed as one, whatever its answers say; else the answer names the tier that served it. */
-  #tierOf({ service_tier: reported }: Record<string, unknown>): PricedTier {
-    const { tier = 'batch' } = this.#batch;
-    if (tier === 'batch') return tier;
-    return (typeof reported === 'string' ? BILLED_AS.get(reported) : undefined) ?? tier;
-  }
-
   /**
    * The model that answered may be a snapshot, or an alias's model, that has no price of its own. Flex without a
    * price is reckoned as what was reserved for it, standard: never too little.
    */
   #costOf(usage: TokenUsage, answered: string, tier: PricedTier): Picodollars | undefined {
-    const question = { tier, at: this.#at };
+    const question = { tier, at: this.#at, apiKey: this.#batch.apiKey };
     const cost =
       this.#prices.costOf(usage, { ...question, model: answered }) ??
       this.#prices.costOf(usage, { ...question, model: this.#batch.model });
-    return cost === undefined && (tier === 'flex' || tier === 'background-8h' || tier === 'background-2h')
-      ? this.#costOf(usage, answered, 'standard')
-      : cost;
+    return cost === undefined && tier === 'flex' ? this.#costOf(usage, answered, 'standard') : cost;
   }
 }
 
 /** Costs something wherever anything does. */
 const ONE_OF_EACH: TokenUsage = { ...noUsage(), inputTokens: 1, outputTokens: 1 };
-
-/** What `service_tier` of an answer may say. Source: openai 7.55.0 `resources/responses/responses.ts`. */
-const BILLED_AS: ReadonlyMap<string, PricedTier> = new Map([
-  ['default', 'standard'],
-  ['flex', 'flex'],
-  ['priority', 'priority'],
-  ['fast', 'priority'],
-]);

@@ -1,5 +1,6 @@
 import type { AnswerRules } from '../../core/ports/provider-rules.ts';
-import { toolFeeOf } from './tool-fees.ts';
+import { billedTierOf } from './billed-tier.ts';
+import { toolFeeOf } from './prices/tool-fees.ts';
 import { toolUseOf } from './tool-use.ts';
 import { usageOf } from './usage.ts';
 import { isUsageReported } from './usage-reported.ts';
@@ -10,6 +11,7 @@ export const ANSWER_RULES: AnswerRules = {
   verdictOf: classify,
   usageOf,
   isUsageReported,
+  billedTierOf,
   toolUseOf,
   toolFeeOf,
 };

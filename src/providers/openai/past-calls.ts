@@ -12,6 +12,7 @@
 
 import type { PricedTier } from '../../contract/rates.ts';
 import type { Calls, ReadCalls } from '../../core/audit/calls.ts';
+import type { TokenUsage } from '../../core/model/usage.ts';
 import { toolUseOf } from './tool-use.ts';
 import { usageOf } from './usage.ts';
 import { classify } from './verdict.ts';
@@ -107,6 +108,7 @@ function readBuckets(buckets: readonly unknown[]): ReadCalls {
         model,
         endpoint: isEmbedding ? '/v1/embeddings' : '/v1/responses',
         tier: result.batch === true ? 'batch' : tierOf(result.service_tier),
+<<<<<<< HEAD
         usage: {
           inputTokens: countOf(result.input_tokens),
           cachedTokens: countOf(result.input_cached_tokens),
@@ -115,11 +117,30 @@ function readBuckets(buckets: readonly unknown[]): ReadCalls {
           reasoningTokens: 0,
         },
         project,
+=======
+        usage: bucketUsageOf(result),
+        ...(project === undefined ? : project ),
+>>>>>>> 6f6b20a (feat: prices say their age, source and kind: completion windows, image and 12-hour rates, fine-tuned rows; data residency is one setting by API key)
         tags: [],
       });
     }
   }
   return { calls };
+}
+
+/** Buckets do not say for how long the cache was written: it counts as the dearer. */
+function bucketUsageOf(result: Fields): TokenUsage {
+  const cacheWriteTokens = countOf(result.input_cache_write_tokens);
+  return {
+    inputTokens: countOf(result.input_tokens),
+    cachedTokens: countOf(result.input_cached_tokens),
+    cacheWriteTokens,
+    cacheWrite12hTokens: cacheWriteTokens,
+    imageInputTokens: countOf(result.input_image_tokens),
+    outputTokens: countOf(result.output_tokens),
+    imageOutputTokens: countOf(result.output_image_tokens),
+    reasoningTokens: 0,
+  };
 }
 
 const TIER_NAMES: ReadonlyMap<unknown, PricedTier> = new Map<unknown, PricedTier>([

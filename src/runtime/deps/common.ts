@@ -54,7 +54,7 @@ export function commonDeps(config: CommonConfig) {
       finalize: config.FINALIZE_QUEUE_URL,
       observe: config.OBSERVE_QUEUE_URL,
     }),
-    prices: pricesOf(settings.prices),
+    prices: pricesOf(rules.prices, settings),
     ambient: systemAmbient,
     heartbeat: pause,
   };

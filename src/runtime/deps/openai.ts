@@ -1,6 +1,7 @@
 import OpenAI from 'openai';
 import { ApiKey, type ApiKeys, UnknownApiKey } from '../../adapters/api-key.ts';
 import { apiKeySecretName } from '../../contract/api-key.ts';
+import { residentBaseUrl } from '../../contract/data-residency.ts';
 import { apiKeyNamesOf, type Settings } from '../../contract/settings.ts';
 import { systemAmbient } from '../ambient.ts';
 import { createSecretsManagerClient } from '../clients.ts';
@@ -12,7 +13,7 @@ export interface OpenAIConfig {
 }
 
 /**
- * One client for each key. A key is read when the first request is sent with it, and again when it is five minutes
+ * One client for each key, at the address of its region. A key is read when the first request is sent with it, and again when it is five minutes
  * old.
  */
 export function clientsByKey({ STACK_ID, OPENAI_BASE_URL }: OpenAIConfig, settings: Settings) {
@@ -25,7 +26,9 @@ export function clientsByKey({ STACK_ID, OPENAI_BASE_URL }: OpenAIConfig, settin
     const keys = names.has(name)
       ? new ApiKey(secrets, { secretId: apiKeySecretName(STACK_ID, name) }, systemAmbient.now)
       : new UnknownApiKey(name);
-    const client = createOpenAIClient(async () => (await keys.read()).key, OPENAI_BASE_URL);
+    const region = settings.dataResidency[name];
+    const baseUrl = OPENAI_BASE_URL ?? (region && residentBaseUrl(region));
+    const client = createOpenAIClient(async () => (await keys.read()).key, baseUrl);
     known.set(name, { client, keys });
     return { client, keys };
   };

@@ -92,6 +92,20 @@ describe('synth refuses what cannot work, with the value read and what to do', (
     expect(messageOf({ openaiBaseUrl })).toContain(JSON.stringify(openaiBaseUrl));
   });
 
+  test('refuses a base URL beside data residency, and the address of a region in place of it', () => {
+    const settings = {
+      routes: [{ ...BATCH_ONLY, name: 'a', prefix: 'input/' }],
+      dataResidency: { default: 'eu' as const },
+    };
+    expect(messageOf({ settings, openaiBaseUrl: 'https://llm.example.com/v1' })).toBe(
+      'openaiBaseUrl is "https://llm.example.com/v1", and the settings say dataResidency (default: eu, which is ' +
+        'https://eu.api.openai.com/v1): two addresses for one API key; leave one of them out.',
+    );
+    expect(messageOf({ openaiBaseUrl: 'https://eu.api.openai.com/v1' })).toContain(
+      'say it in the settings instead, {"dataResidency": {"default": "eu"}}',
+    );
+  });
+
   test('refuses a prefix that batchdrop writes inside the one that people write', () => {
     const settings = {
       layout: { work: 'input/work/' },

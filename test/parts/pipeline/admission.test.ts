@@ -11,6 +11,7 @@ import { Prices } from '../../../src/core/pricing/prices.ts';
 import { type DispatchDeps, dispatch, healReservations } from '../../../src/core/scheduling/dispatch.ts';
 import { tokensLedgerOf } from '../../../src/core/scheduling/scopes.ts';
 import { poll } from '../../../src/core/steps/poll/poll.ts';
+import { OPENAI_PRICES } from '../../../src/providers/openai/prices/table.ts';
 import { OPENAI_RULES } from '../../../src/providers/openai/rules.ts';
 import { MemoryJobs } from '../../support/memory/jobs.ts';
 import { MemoryOutbox } from '../../support/memory/outbox.ts';
@@ -149,7 +150,7 @@ function stackWith(batches: readonly BatchRecord[]) {
       quota: { enqueuedTokens: { [batchOf('x').model]: LIMIT } },
     }),
     rules: OPENAI_RULES,
-    prices: new Prices(),
+    prices: new Prices(OPENAI_PRICES),
     jobs,
     quota: new MemoryQuota(jobs),
     suspensions: new MemorySuspensions(),

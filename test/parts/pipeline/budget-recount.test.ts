@@ -167,6 +167,9 @@ test.each([1, 2, 3, 4, 5, 6])('seed %i: files, receipt and ledgers agree', async
       inputTokens: count.input,
       cachedTokens: count.cached,
       cacheWriteTokens: 0,
+      cacheWrite12hTokens: 0,
+      imageInputTokens: 0,
+      imageOutputTokens: 0,
       outputTokens: count.output,
       reasoningTokens: count.reasoning,
     });

@@ -12,12 +12,13 @@ import { boundOf, sharesOf, sizeOf } from '../../../src/core/pricing/bound.ts';
 import { Prices } from '../../../src/core/pricing/prices.ts';
 import { Tally } from '../../../src/core/pricing/tally.ts';
 import { dayBudgetLedgerOf } from '../../../src/core/scheduling/scopes.ts';
+import { OPENAI_PRICES } from '../../../src/providers/openai/prices/table.ts';
 import { OPENAI_RULES } from '../../../src/providers/openai/rules.ts';
 import { startPipeline } from '../../support/pipeline.ts';
 
 const KEY = 'input/a.jsonl';
 const REQUESTS = 120;
-const PRICES = new Prices();
+const PRICES = new Prices(OPENAI_PRICES);
 const NOW = Date.parse('2026-11-10T12:00:00Z');
 
 const line = (index: number): string =>

@@ -33,6 +33,13 @@ export const INLINE_RULES: ProviderRules = {
     contextTokensOf: () => 1_000,
     imageTokens: () => ({ tokens: 0, atMost: 0, isExact: true }),
   },
+  prices: {
+    date: '2026-11-29',
+    rows: () => [],
+    derived: {},
+    fees: [],
+    residency: { percent: 0, models: /^$/, source: 'none', retrieved: '2026-11-29' },
+  },
   shutdowns: { shutdownOf: () => undefined, isModelGone: (code) => code === 'no_such_model' },
   answers: {
     verdictOf(line) {
@@ -46,6 +53,7 @@ export const INLINE_RULES: ProviderRules = {
       inputTokens: Number(read ?? 0),
       outputTokens: Number(written ?? 0),
     }),
+    billedTierOf: () => 'batch',
     isUsageReported: ({ read }) => typeof read === 'number',
     toolUseOf: () => ({ webSearches: 0, isPreview: false, fileSearches: 0, isUnpriced: false }),
     toolFeeOf: () => 0n,

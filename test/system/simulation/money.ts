@@ -6,6 +6,7 @@
 import type { Settings } from '../../../src/contract/settings.ts';
 import type { QuotaStore } from '../../../src/core/ports/quota.ts';
 import { Prices } from '../../../src/core/pricing/prices.ts';
+import { OPENAI_PRICES } from '../../../src/providers/openai/prices/table.ts';
 import type { MemoryJobs } from '../../support/memory/jobs.ts';
 import { MemoryQuota } from '../../support/memory/quota.ts';
 import type { Random } from './random.ts';
@@ -20,7 +21,7 @@ export interface RouteBudget {
 export const MAX_TOKENS = 8;
 
 /** A simulation may begin before the day from which one of its models has a price. */
-export const SIMULATED_PRICES = new Prices({
+export const SIMULATED_PRICES = new Prices(OPENAI_PRICES, {
   overrides: (['batch', 'flex', 'standard'] as const).map((tier) => ({
     model: 'gpt-6-luna',
     tier,

@@ -4,6 +4,7 @@ import { layoutSchema } from '../../../src/contract/layout.ts';
 import { routeSchema } from '../../../src/contract/route.ts';
 import { apiKeyNamesOf, defaultSettings, settingsSchema } from '../../../src/contract/settings.ts';
 import { pricesOf } from '../../../src/core/pricing/price-file.ts';
+import { OPENAI_PRICES } from '../../../src/providers/openai/prices/table.ts';
 import { BATCH_ONLY } from '../../support/routes.ts';
 
 const route = (changes: Record<string, unknown> = {}) => ({
@@ -312,20 +313,42 @@ describe('settings', () => {
   });
 });
 
+describe('data residency in the settings', () => {
+  const route = { ...BATCH_ONLY, name: 'default', prefix: 'input/' };
+  const parse = (dataResidency: object) => settingsSchema.parse({ routes: [route], dataResidency });
+
+  it('is said for the API keys that there are', () => {
+    expect(settingsSchema.parse({ routes: [route] }).dataResidency).toEqual({});
+    expect(parse({ default: 'eu' }).dataResidency).toEqual({ default: 'eu' });
+  });
+
+  it.each<[string, object, RegExp]>([
+    [
+      'a key that no route has',
+      { search: 'eu' },
+      /API key \\"search\\", which no route is sent with; the API keys are default/,
+    ],
+    ['a region that there is not', { default: 'mars' }, /a region is one of \\"us\\", \\"eu\\"/],
+    ['global, which is what it is without', { default: 'global' }, /a region is one of/],
+  ])('is refused for %s', (_what, residency, message) => {
+    expect(() => parse(residency)).toThrow(message);
+  });
+});
+
 describe('prices in the settings', () => {
   const route = { ...BATCH_ONLY, name: 'default', prefix: 'input/' };
 
   it('are kept as they were written, so that settings can be read again', () => {
     const price = { model: 'ours', tier: 'batch', input: '0.125', output: 2.5, from: '2026-11-01' };
-    const settings = settingsSchema.parse({ routes: [route], prices: { rows: [price], residency: true } });
-    expect(settings.prices).toEqual({ rows: [{ ...price, context: 'any' }], residency: true });
+    const settings = settingsSchema.parse({ routes: [route], prices: { rows: [price] } });
+    expect(settings.prices).toEqual({ rows: [{ ...price, context: 'any' }] });
     expect(settingsSchema.parse(JSON.parse(JSON.stringify(settings)))).toEqual(settings);
   });
 
   it('take precedence over the table, with the uplift where it applies', () => {
     const at = Date.parse('2026-11-10');
-    const ask = (prices: object) =>
-      pricesOf(settingsSchema.parse({ routes: [route], prices }).prices).ratesOf({
+    const ask = (settings: object) =>
+      pricesOf(OPENAI_PRICES, settingsSchema.parse({ routes: [route], ...settings })).ratesOf({
         model: 'gpt-5.5',
         tier: 'batch',
         at,
@@ -333,8 +356,16 @@ describe('prices in the settings', () => {
       });
     const row = { model: 'gpt-5.5', tier: 'batch', input: '1', output: '2' };
     expect(ask({})).toMatchObject({ input: 2_500_000 });
-    expect(ask({ residency: true })).toMatchObject({ input: 2_750_000 });
-    expect(ask({ rows: [row] })).toEqual({ input: 1_000_000, output: 2_000_000 });
+    expect(ask({ dataResidency: { default: 'eu' } })).toMatchObject({ input: 2_750_000 });
+    expect(ask({ prices: { rows: [row] } })).toEqual({ input: 1_000_000, output: 2_000_000 });
+  });
+
+  it('are refused where two rows hold for the same requests on the same day, and both are named', () => {
+    const row = { model: 'ours', tier: 'batch', input: 1, output: 2 };
+    const rows = [row, { ...row, tier: 'flex' }, { ...row, from: '2026-11-01' }];
+    expect(() => settingsSchema.parse({ routes: [route], prices: { rows } })).toThrow(
+      /row 0 \(ours in batch\) and row 2 \(ours in batch, from 2026-11-01\) overlap/,
+    );
   });
 
   it.each([
@@ -342,7 +373,7 @@ describe('prices in the settings', () => {
     [{ input: -1 }, /a price is not negative/],
     [{ input: 'free' }, /a decimal as text/],
     [{ input: 0.000_000_1 }, /at most 6 decimals/],
-    [{ from: '2026-12-01', to: '2026-11-01' }, /is after/],
+    [{ from: '2026-12-01', to: '2026-11-01' }, /ends before it begins/],
   ])('say what is wrong with %j', (wrong, message) => {
     const row = { model: 'm', tier: 'batch', input: 1, output: 1, ...wrong };
     expect(() => settingsSchema.parse({ routes: [route], prices: { rows: [row] } })).toThrow(message);

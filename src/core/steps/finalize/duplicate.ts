@@ -14,6 +14,7 @@ import type { ObjectStore } from '../../ports/objects.ts';
 import type { JobEvents, Outbox } from '../../ports/outbox.ts';
 import type { JobStore } from '../../ports/records.ts';
 import type { Telemetry } from '../../ports/telemetry.ts';
+import type { Prices } from '../../pricing/prices.ts';
 import { costOf } from './account.ts';
 import { eventOf } from './event.ts';
 import { termsOf } from './terms.ts';
@@ -24,6 +25,7 @@ export interface DuplicateDeps {
   settings: Settings;
   objects: ObjectStore;
   jobs: JobStore;
+  prices: Pick<Prices, 'statedAt'>;
   outbox: Pick<Outbox, 'finalize'>;
   events: JobEvents;
   ambient: Ambient;
@@ -139,6 +141,7 @@ async function receiptOf(
     ...NOTHING_RUN,
     usage: noUsage(),
     cost: costOf([]),
+    prices: deps.prices.statedAt(now),
     timings: {
       droppedAt: iso(lastModified),
       claimedAt: iso(job.createdAt),

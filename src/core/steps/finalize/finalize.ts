@@ -316,6 +316,7 @@ function makeReceipt(
     usage,
     tiers: tiersOf(batches),
     cost: costOf(batches),
+    prices: deps.prices.statedAt(completedAt),
     batches: batches.toSorted(byRoundAndPlace).map(batchLine),
     timings: {
       droppedAt: iso(lastModified),

@@ -14,6 +14,16 @@ function predictImages({ n, response_format: format }: JsonObject): PredictedOut
   return answerOf((positive(n) ?? 1) * (format === 'url' ? IMAGE_URL_BYTES : IMAGE_BYTES));
 }
 
+/**
+ * Output tokens of one image at the most. OpenAI's guide "Image generation" lists 6,240 for the dearest that gpt-image-1
+ * makes (1536x1024, high). What later models and larger sizes take is not established: ours, four times as much.
+ */
+const IMAGE_TOKENS_AT_MOST = 25_000;
+
+function imageTokensAtMost({ n }: JsonObject): number {
+  return Math.ceil(positive(n) ?? 1) * IMAGE_TOKENS_AT_MOST;
+}
+
 export function readPicturePrompt({ prompt: text, image, images }: JsonObject): Prompt {
   const prompt = newPrompt();
   if (typeof text === 'string') prompt.texts.push(text);
@@ -29,6 +39,8 @@ function holdsImage({ data }: JsonObject): boolean {
 export function imageEndpoint(url: string): OpenAIEndpoint {
   return endpointWithoutText({
     url,
+    hasOutputTokens: true,
+    outputLimitOf: imageTokensAtMost,
     predictOutput: predictImages,
     readPrompt: readPicturePrompt,
     holdsAnswer: holdsImage,

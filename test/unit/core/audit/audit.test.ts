@@ -6,6 +6,7 @@ import { toUsd } from '../../../../src/core/base/money.ts';
 import { readPriceFile } from '../../../../src/core/pricing/price-file.ts';
 import { Prices } from '../../../../src/core/pricing/prices.ts';
 import { readCalls } from '../../../../src/providers/openai/past-calls.ts';
+import { OPENAI_PRICES } from '../../../../src/providers/openai/prices/table.ts';
 import { OPENAI_RULES } from '../../../../src/providers/openai/rules.ts';
 
 interface Options {
@@ -15,7 +16,7 @@ interface Options {
 
 function auditOf(
   lines: readonly (object | string)[],
-  { rules = NOBODY_WAITS, prices = new Prices() }: Options = {},
+  { rules = NOBODY_WAITS, prices = new Prices(OPENAI_PRICES) }: Options = {},
 ): Audit {
   const auditor = new Auditor(prices, rules, { rules: OPENAI_RULES, readCalls });
   lines.forEach((line, index) => {
@@ -78,7 +79,7 @@ describe('Auditor', () => {
   it('reproduces: 1M input tokens of GPT-5.5, 70 % cached, are $1.625 in batch with a cached rate of $1.25, 67.5 % less than $5.00', () => {
     const file =
       '{"version":1,"prices":[{"model":"gpt-5.5","tier":"batch","input":2.5,"cached":1.25,"output":15}]}';
-    const prices = new Prices({ overrides: readPriceFile(file, 'prices.json') });
+    const prices = new Prices(OPENAI_PRICES, { overrides: readPriceFile(file, 'prices.json') });
     const uncached = auditOf([bucket('gpt-5.5', 1_000, 1_000_000, 0)], { prices });
     expect(toUsd(uncached.months[0]!.billed)).toBe('5');
     const batch = bucket('gpt-5.5', 1_000, 1_000_000, 0, { batch: true, input_cached_tokens: 700_000 });

@@ -14,6 +14,7 @@ import { Prices } from '../../../../src/core/pricing/prices.ts';
 import { jobBudgetLedgerOf } from '../../../../src/core/scheduling/scopes.ts';
 import { additionsOf } from '../../../../src/core/steps/ingest/fill-in.ts';
 import { loadTokenizer } from '../../../../src/providers/openai/gpt-tokenizer.ts';
+import { OPENAI_PRICES } from '../../../../src/providers/openai/prices/table.ts';
 import { OPENAI_RULES } from '../../../../src/providers/openai/rules.ts';
 import { BAD_LINES } from '../../../support/bad-lines.ts';
 import { BUCKET } from '../../../support/memory-store.ts';
@@ -23,7 +24,7 @@ import { requestLine } from '../../../support/request-lines.ts';
 
 const o200k = await loadTokenizer('gpt-6-luna');
 const AT = Date.UTC(2026, 10, 25);
-const prices = new Prices();
+const prices = new Prices(OPENAI_PRICES);
 
 function forecastOf(file: string | Uint8Array, options: Partial<ForecastOptions> = {}): Promise<Forecast> {
   async function* stream(): AsyncGenerator<Uint8Array> {
@@ -236,7 +237,7 @@ describe('forecast', () => {
     const [group] = groups;
     expect(group!.long).toMatchObject({ requests: 1, firstLines: [1], outputTokens: 1_000 });
     const short = group!.inputTokens - group!.long.inputTokens;
-    const cost = costOfGroup(prices, group!, 'batch', AT, OPENAI_RULES)!;
+    const cost = costOfGroup(prices, group!, 'batch', { at: AT }, OPENAI_RULES)!;
     // $2.50 and $15 a million in batch; long: $5 and $22.50.
     expect(Number(toUsd(cost.input))).toBeCloseTo((group!.long.inputTokens * 5 + short * 2.5) / 1e6, 9);
     expect(toUsd(cost.output)).toBe('0.0375');
@@ -245,10 +246,10 @@ describe('forecast', () => {
 
   it('knows no price, rather than nothing, for a model that is not in the table, until a price file has it', async () => {
     const { groups } = await forecastOf(chat('a', 'x', { model: 'our-model' }));
-    expect(costOfGroup(prices, groups[0]!, 'batch', AT, OPENAI_RULES)).toBeUndefined();
+    expect(costOfGroup(prices, groups[0]!, 'batch', { at: AT }, OPENAI_RULES)).toBeUndefined();
     const file = '{"version":1,"prices":[{"model":"our-model","tier":"batch","input":1,"output":1}]}';
-    const ours = new Prices({ overrides: readPriceFile(file, 'ours.json') });
-    expect(costOfGroup(ours, groups[0]!, 'batch', AT, OPENAI_RULES)).toBeDefined();
+    const ours = new Prices(OPENAI_PRICES, { overrides: readPriceFile(file, 'ours.json') });
+    expect(costOfGroup(ours, groups[0]!, 'batch', { at: AT }, OPENAI_RULES)).toBeDefined();
   });
 
   it('says what caching saves at most: nothing where the tier has no price for it', async () => {
@@ -262,10 +263,10 @@ describe('forecast', () => {
     const [shared] = prefixes.shared;
     expect(shared).toMatchObject({ requests: 5, firstLine: 1 });
     // $2.50 and $0.25 a million in batch.
-    expect(toUsd(cachingSaves(prices, prefixes, 'gpt-5.5', 'batch', AT)!)).toBe(
+    expect(toUsd(cachingSaves(prices, prefixes, 'gpt-5.5', 'batch', { at: AT })!)).toBe(
       toUsd(BigInt(4 * shared!.tokens) * 2_250_000n),
     );
-    expect(cachingSaves(prices, prefixes, 'gpt-4o', 'batch', AT)).toBeUndefined();
+    expect(cachingSaves(prices, prefixes, 'gpt-4o', 'batch', { at: AT })).toBeUndefined();
   });
 
   it('takes the same text behind different images for no beginning that is shared', async () => {

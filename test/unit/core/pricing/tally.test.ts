@@ -1,19 +1,22 @@
 /** What results cost, line by line. */
 
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Tier } from '../../../../src/contract/route.ts';
 import { fromUsd } from '../../../../src/core/base/money.ts';
 import { ManifestEntries } from '../../../../src/core/files/manifest.ts';
 import { withOutputLimit } from '../../../../src/core/model/output-limit.ts';
+import { billedOf } from '../../../../src/core/pricing/bill.ts';
 import { Prices } from '../../../../src/core/pricing/prices.ts';
 import { Tally } from '../../../../src/core/pricing/tally.ts';
+import { OPENAI_PRICES } from '../../../../src/providers/openai/prices/table.ts';
 import { OPENAI_RULES } from '../../../../src/providers/openai/rules.ts';
 
 const NOW = Date.parse('2026-11-10T12:00:00Z');
-const PRICES = new Prices();
+const PRICES = new Prices(OPENAI_PRICES);
 
 /** Ten requests of 200 bytes, each with an equal share of the batch. */
-const tallyOf = (model: string, tier?: Tier, endpoint = '/v1/chat/completions') => {
+const tallyOf = (model: string, tier?: Tier, endpoint = '/v1/chat/completions', createdAt = NOW) => {
   const entries = new ManifestEntries();
   for (let index = 0; index < 10; index++)
     entries.push({
@@ -31,7 +34,7 @@ const tallyOf = (model: string, tier?: Tier, endpoint = '/v1/chat/completions') 
       requests: 10,
       bytes: 2_000,
       outputTokens: 1_000,
-      createdAt: NOW,
+      createdAt,
       ...(tier === undefined ? {} : { tier }),
     },
     entries,
@@ -69,6 +72,9 @@ describe('a bill', () => {
             inputTokens: 2_001,
             cachedTokens: 1_000,
             cacheWriteTokens: 0,
+            cacheWrite12hTokens: 0,
+            imageInputTokens: 0,
+            imageOutputTokens: 0,
             outputTokens: 11,
             reasoningTokens: 1,
           },
@@ -209,5 +215,59 @@ describe('a bill', () => {
     expect(tally.bill([...Array(10).keys()]).possibleUsd).toBe('0.000225');
     tally.add(0, body(1_000, 900), true);
     expect(tally.bill([1, 2, 3, 4, 5, 6, 7, 8, 9]).possibleUsd).toBe('0.00002');
+  });
+});
+
+describe('properties of a bill', () => {
+  const tokens = fc.nat(300_000);
+  const answers = fc.record({
+    model: fc.constantFrom('gpt-6.2-sol', 'gpt-6.2-sol-2026-11-17', 'gpt-4o', 'unheard-of'),
+    service_tier: fc.constantFrom('default', 'flex', 'priority', undefined),
+    usage: fc.record({
+      input_tokens: tokens,
+      output_tokens: tokens,
+      input_tokens_details: fc.record({
+        cached_tokens: tokens,
+        cache_write_tokens: tokens,
+        cache_write_tokens_details: fc.record({ ttl_30m_tokens: tokens, ttl_12h_tokens: tokens }),
+      }),
+    }),
+    output: fc.array(fc.record({ type: fc.constantFrom('web_search_call', 'file_search_call', 'message') }), {
+      maxLength: 3,
+    }),
+  });
+  const parts = fc.array(fc.array(answers, { maxLength: 4 }), { maxLength: 4 });
+  const billOf = (given: readonly Record<string, unknown>[]) => {
+    const tally = tallyOf('gpt-6.2-sol', 'standard', '/v1/responses', Date.parse('2026-11-30T12:00:00Z'));
+    for (const [index, answer] of given.entries()) tally.add(index % 10, answer, true);
+    return tally.bill([]);
+  };
+  const amountsOf = (bill: ReturnType<typeof billOf>) => [
+    billedOf(bill),
+    fromUsd(bill.toolUsd)!,
+    fromUsd(bill.standardUsd)!,
+    BigInt(bill.unpriced),
+  ];
+
+  test('the bills of the parts of a batch add up to that of the whole, in any order', () => {
+    fc.assert(
+      fc.property(parts, (given) => {
+        const sum = given
+          .map((part) => amountsOf(billOf(part)))
+          .reduce((all, part) => all.map((amount, index) => amount + part[index]!), [0n, 0n, 0n, 0n]);
+        expect(amountsOf(billOf(given.flat()))).toEqual(sum);
+        expect(amountsOf(billOf(given.flat().toReversed()))).toEqual(sum);
+      }),
+    );
+  });
+
+  test('an answer never costs less for being of a kind that is not said', () => {
+    fc.assert(
+      fc.property(answers, (answer) => {
+        const { cache_write_tokens_details, ...details } = answer.usage.input_tokens_details;
+        const unsaid = { ...answer, usage: { ...answer.usage, input_tokens_details: details } };
+        expect(billedOf(billOf([unsaid])) >= billedOf(billOf([answer]))).toBe(true);
+      }),
+    );
   });
 });

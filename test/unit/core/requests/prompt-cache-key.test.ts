@@ -8,6 +8,7 @@ import { MAX_LINE_BYTES } from '../../../../src/core/model/limits.ts';
 import { Prices } from '../../../../src/core/pricing/prices.ts';
 import { KEYED_BYTES, promptCacheKeyOf } from '../../../../src/core/requests/prompt-cache-key.ts';
 import { checkFilledIn, fillIn } from '../../../../src/core/steps/ingest/fill-in.ts';
+import { OPENAI_PRICES } from '../../../../src/providers/openai/prices/table.ts';
 import { OPENAI_RULES } from '../../../../src/providers/openai/rules.ts';
 import type { Pipeline } from '../../../support/pipeline.ts';
 import { propertyRuns } from '../../../support/property-runs.ts';
@@ -160,7 +161,7 @@ describe('a line with a key', () => {
 });
 
 test('prices say whose cached tokens cost less: in batch those of gpt-5 and later, not of gpt-4o, nor of what is unknown', () => {
-  const prices = new Prices();
+  const prices = new Prices(OPENAI_PRICES);
   const at = Date.UTC(2026, 9, 1);
   const has = (model: string, tier: 'batch' | 'flex' | 'standard') => prices.hasCachedRate(model, tier, at);
   expect(has('gpt-5-nano', 'batch')).toBe(true);

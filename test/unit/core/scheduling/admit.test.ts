@@ -27,6 +27,7 @@ import {
   tokenLimitOf,
 } from '../../../../src/core/scheduling/token-limit.ts';
 import { type MinuteOfTurns, takeTurnOf, turnsLeftOf } from '../../../../src/core/scheduling/turns.ts';
+import { OPENAI_PRICES } from '../../../../src/providers/openai/prices/table.ts';
 import { batchOf } from '../../../support/records.ts';
 
 const NOW = 1_790_000_000_000;
@@ -58,7 +59,7 @@ function situation(waiting: BatchRecord[], changes: Partial<Situation> = {}): Si
     turnsLeft: new Map([[DEFAULT_API_KEY, 2_000]]),
     quota: quotaOf({ [MODEL]: 1_000 }),
     rulesOf: () => UNLIMITED,
-    prices: new Prices(),
+    prices: new Prices(OPENAI_PRICES),
     now: NOW,
     ...changes,
   };

@@ -17,11 +17,12 @@ import {
   jobBudgetLedgerOf,
   monthLedgerOf,
 } from '../../../../src/core/scheduling/scopes.ts';
+import { OPENAI_PRICES } from '../../../../src/providers/openai/prices/table.ts';
 import { propertyRuns } from '../../../support/property-runs.ts';
 import { batchOf } from '../../../support/records.ts';
 
 const NOW = Date.parse('2026-11-10T12:00:00Z');
-const PRICES = new Prices();
+const PRICES = new Prices(OPENAI_PRICES);
 const JOB_LEDGER = jobBudgetLedgerOf('a');
 const DAY_LEDGER = dayBudgetLedgerOf('nightly', NOW);
 
@@ -82,11 +83,12 @@ describe('what a batch costs at the most', () => {
       '0.50125',
     ],
     ['in flex without a flex price, as in standard', { model: 'gpt-4o-mini', tier: 'flex' }, '0.3075'],
-    ['with cache writes, as if all input were written', { model: 'gpt-6-luna' }, '0.128125'],
+    ['with cache writes, as if all input were written for 12 hours', { model: 'gpt-6-luna' }, '0.13125'],
+    ['of a completion window, as in standard', { tier: 'background-8h' }, '0.2025'],
     [
       'with a request that may be long, at the long price',
       { model: 'gpt-6-luna', longestBytes: 544_002 },
-      '0.19375',
+      '0.2',
     ],
   ] as [string, Partial<BatchRecord>, string][])('%s', (_what, changes, usd) => {
     const { outputTokens, ...rest } = batch(changes);

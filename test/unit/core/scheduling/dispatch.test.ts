@@ -9,6 +9,7 @@ import type { BatchRecord } from '../../../../src/core/model/batch.ts';
 import { Prices } from '../../../../src/core/pricing/prices.ts';
 import { type DispatchDeps, dispatch } from '../../../../src/core/scheduling/dispatch.ts';
 import { budgetsOf, createTurnsOf, tokensLedgerOf } from '../../../../src/core/scheduling/scopes.ts';
+import { OPENAI_PRICES } from '../../../../src/providers/openai/prices/table.ts';
 import { OPENAI_RULES } from '../../../../src/providers/openai/rules.ts';
 import { MemoryJobs } from '../../../support/memory/jobs.ts';
 import { MemoryOutbox } from '../../../support/memory/outbox.ts';
@@ -36,7 +37,7 @@ function stackWith(options: { room?: number; createsPerHour?: number; budget?: o
       quota: { enqueuedTokens: { [batchOf('x').model]: room, 'gpt-5-nano': 1_500 }, createsPerHour },
     }),
     rules: OPENAI_RULES,
-    prices: new Prices(),
+    prices: new Prices(OPENAI_PRICES),
     jobs,
     quota: new MemoryQuota(jobs),
     suspensions: new MemorySuspensions(),

@@ -15,6 +15,7 @@ import { admit } from '../../../../src/core/scheduling/admit.ts';
 import { newLedger, reserveOn, settleOn } from '../../../../src/core/scheduling/ledger.ts';
 import { tokensLedgerOf } from '../../../../src/core/scheduling/scopes.ts';
 import { lessonOfAcceptance, lessonOfRefusal } from '../../../../src/core/scheduling/token-limit.ts';
+import { OPENAI_PRICES } from '../../../../src/providers/openai/prices/table.ts';
 
 const POLL_MS = 5 * MINUTE_MS;
 const STARTED_AT = 1_790_000_000_000;
@@ -114,7 +115,7 @@ function play(regime: Regime): Outcome {
       turnsLeft: new Map([[DEFAULT_API_KEY, 2_000]]),
       quota: quotaSchema.parse({}),
       rulesOf: () => ({ name: 'x', budget: 'unlimited', overBudget: 'wait', allowUnpriced: true }),
-      prices: new Prices(),
+      prices: new Prices(OPENAI_PRICES),
       now,
     });
     expect(recuts).toEqual([]);

@@ -70,12 +70,78 @@ describe('usage', () => {
     expect(usageOf({ usage })).toMatchObject({ inputTokens, cachedTokens, outputTokens, reasoningTokens });
   });
 
+  it.each<[string, object, number]>([
+    ['none is said', { input_tokens_details: { cache_write_tokens: 10 } }, 10],
+    [
+      'both are said',
+      {
+        input_tokens_details: {
+          cache_write_tokens: 10,
+          cache_write_tokens_details: { ttl_30m_tokens: 7, ttl_12h_tokens: 3 },
+        },
+      },
+      3,
+    ],
+    [
+      'less is said than was written',
+      {
+        prompt_tokens_details: { cache_write_tokens: 10, cache_write_tokens_details: { ttl_30m_tokens: 6 } },
+      },
+      4,
+    ],
+    [
+      'more is said than was written',
+      {
+        prompt_tokens_details: { cache_write_tokens: 10, cache_write_tokens_details: { ttl_30m_tokens: 60 } },
+      },
+      0,
+    ],
+    ['nothing was written', { input_tokens_details: { cache_write_tokens: 0 } }, 0],
+  ])(
+    'counts cache writes as the dearer kind unless they are said to be for 30 minutes: %s',
+    (_what, usage, expected) => {
+      expect(usageOf({ usage }).cacheWrite12hTokens).toBe(expected);
+      expect(
+        usageOf({ usage, prompt_cache_options: { mode: 'implicit', ttl: '30m' } }).cacheWrite12hTokens,
+      ).toBe(0);
+    },
+  );
+
+  it.each<[string, object, number[]]>([
+    ['says nothing', {}, [10, 20]],
+    [
+      'says both',
+      {
+        input_tokens_details: { text_tokens: 4, image_tokens: 6 },
+        output_tokens_details: { text_tokens: 5, image_tokens: 15 },
+      },
+      [6, 15],
+    ],
+    ['says more text than tokens', { input_tokens_details: { text_tokens: 40 } }, [0, 20]],
+  ])(
+    'counts tokens of an answer with images as image tokens unless it says text: %s',
+    (_what, details, expected) => {
+      const usage = { input_tokens: 10, output_tokens: 20, ...details };
+      const { imageInputTokens, imageOutputTokens } = usageOf({
+        created: 1,
+        data: [{ b64_json: 'A' }],
+        usage,
+      });
+      expect([imageInputTokens, imageOutputTokens]).toEqual(expected);
+      // Embeddings have data as well, and say what they are.
+      expect(usageOf({ object: 'list', data: [], usage }).imageInputTokens).toBe(0);
+    },
+  );
+
   it('adds usage up, field by field', () => {
     const sum = noUsage();
     addUsage(sum, {
       inputTokens: 1,
       cachedTokens: 2,
       cacheWriteTokens: 1,
+      cacheWrite12hTokens: 5,
+      imageInputTokens: 6,
+      imageOutputTokens: 7,
       outputTokens: 3,
       reasoningTokens: 4,
     });
@@ -83,6 +149,9 @@ describe('usage', () => {
       inputTokens: 10,
       cachedTokens: 20,
       cacheWriteTokens: 10,
+      cacheWrite12hTokens: 50,
+      imageInputTokens: 60,
+      imageOutputTokens: 70,
       outputTokens: 30,
       reasoningTokens: 40,
     });
@@ -90,6 +159,9 @@ describe('usage', () => {
       inputTokens: 11,
       cachedTokens: 22,
       cacheWriteTokens: 11,
+      cacheWrite12hTokens: 55,
+      imageInputTokens: 66,
+      imageOutputTokens: 77,
       outputTokens: 33,
       reasoningTokens: 44,
     });
@@ -97,6 +169,9 @@ describe('usage', () => {
       inputTokens: 0,
       cachedTokens: 0,
       cacheWriteTokens: 0,
+      cacheWrite12hTokens: 0,
+      imageInputTokens: 0,
+      imageOutputTokens: 0,
       outputTokens: 0,
       reasoningTokens: 0,
     });

@@ -10,6 +10,7 @@ import { ingest } from '../../../../../src/core/steps/ingest/ingest.ts';
 import type { IngestDeps } from '../../../../../src/core/steps/ingest/ingest-run.ts';
 import type { ScanState } from '../../../../../src/core/steps/ingest/scan-state.ts';
 import { OPENAI_LIMITS } from '../../../../../src/providers/openai/limits.ts';
+import { OPENAI_PRICES } from '../../../../../src/providers/openai/prices/table.ts';
 import { OPENAI_RULES } from '../../../../../src/providers/openai/rules.ts';
 import { noHeartbeat } from '../../../../support/memory/heartbeat.ts';
 import { MemoryJobs } from '../../../../support/memory/jobs.ts';
@@ -50,7 +51,7 @@ async function start(text = requestLine('a')) {
     listing: new MemoryListing(),
     jobs,
     quota: new MemoryQuota(jobs),
-    prices: new Prices(),
+    prices: new Prices(OPENAI_PRICES),
     suspensions: new MemorySuspensions(),
     shutdowns: new MemoryShutdowns(),
     outbox: new MemoryOutbox(),

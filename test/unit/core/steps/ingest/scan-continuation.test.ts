@@ -20,6 +20,7 @@ import type { ObjectStore } from '../../../../../src/core/ports/objects.ts';
 import { Prices } from '../../../../../src/core/pricing/prices.ts';
 import { scan } from '../../../../../src/core/steps/ingest/scan.ts';
 import type { ScanDeps, ScanState } from '../../../../../src/core/steps/ingest/scan-state.ts';
+import { OPENAI_PRICES } from '../../../../../src/providers/openai/prices/table.ts';
 import { OPENAI_RULES } from '../../../../../src/providers/openai/rules.ts';
 import { chunkSizesArbitrary, collectBytes, cut } from '../../../../support/bytes.ts';
 import { MemoryObjects } from '../../../../support/memory/objects.ts';
@@ -128,7 +129,7 @@ async function scanInPieces({ file, limits, chunks, sizes, looks, kills, route }
       layout,
       rules: OPENAI_RULES,
       limits: { ...OPENAI_RULES.limits, ...limits },
-      prices: new Prices(),
+      prices: new Prices(OPENAI_PRICES),
       // The first look only says how long the worker has.
       deadline: {
         remainingMs: () => {
@@ -393,7 +394,7 @@ describe('a scan that is interrupted', () => {
             layout,
             rules: OPENAI_RULES,
             limits: { ...OPENAI_RULES.limits, requests: 7 },
-            prices: new Prices(),
+            prices: new Prices(OPENAI_PRICES),
             deadline: { remainingMs: () => -1 },
             worker: 'a',
             async save(state) {
@@ -428,7 +429,7 @@ describe('a scan that is interrupted', () => {
           layout,
           rules: OPENAI_RULES,
           limits: OPENAI_RULES.limits,
-          prices: new Prices(),
+          prices: new Prices(OPENAI_PRICES),
           deadline: { remainingMs: () => -1 },
           worker: String(positions.length),
           async save(state) {

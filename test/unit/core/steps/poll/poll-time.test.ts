@@ -7,6 +7,7 @@ import type { Deadline } from '../../../../../src/core/ports/ambient.ts';
 import type { BatchApi } from '../../../../../src/core/ports/provider.ts';
 import { Prices } from '../../../../../src/core/pricing/prices.ts';
 import { type PollDeps, poll } from '../../../../../src/core/steps/poll/poll.ts';
+import { OPENAI_PRICES } from '../../../../../src/providers/openai/prices/table.ts';
 import { OPENAI_RULES } from '../../../../../src/providers/openai/rules.ts';
 import { MemoryBatches } from '../../../../support/memory/batches.ts';
 import { noHeartbeat } from '../../../../support/memory/heartbeat.ts';
@@ -61,7 +62,7 @@ async function start(hanging: ReadonlySet<string>) {
     listing: new MemoryListing(),
     jobs,
     quota: new MemoryQuota(jobs),
-    prices: new Prices(),
+    prices: new Prices(OPENAI_PRICES),
     rules: OPENAI_RULES,
     suspensions: new MemorySuspensions(),
     shutdowns: new MemoryShutdowns(),

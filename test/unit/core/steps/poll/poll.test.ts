@@ -7,6 +7,7 @@ import type { BatchRecord } from '../../../../../src/core/model/batch.ts';
 import { batchIdOf } from '../../../../../src/core/model/batch-id.ts';
 import { Prices } from '../../../../../src/core/pricing/prices.ts';
 import { poll } from '../../../../../src/core/steps/poll/poll.ts';
+import { OPENAI_PRICES } from '../../../../../src/providers/openai/prices/table.ts';
 import { OPENAI_RULES } from '../../../../../src/providers/openai/rules.ts';
 import { MemoryBatches } from '../../../../support/memory/batches.ts';
 import { noHeartbeat } from '../../../../support/memory/heartbeat.ts';
@@ -58,7 +59,7 @@ function start() {
     objects: new MemoryObjects({ bucket: 'bucket' }, ambient),
     jobs,
     quota: new MemoryQuota(jobs),
-    prices: new Prices(),
+    prices: new Prices(OPENAI_PRICES),
     rules: OPENAI_RULES,
     suspensions: new MemorySuspensions(),
     shutdowns: new MemoryShutdowns(),

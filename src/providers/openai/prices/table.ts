@@ -1,19 +1,21 @@
 /**
- * OpenAI's prices, as data: a new price is a new row.
+ * OpenAI's prices, as data: a new price is a new row, and the row that it takes the place of gets a last day.
  *
  * USD per million tokens as OpenAI's page "Pricing" lists them, except where the page rounds (half of $0.25 is listed
  * as $0.13, half of $0.275 as $0.138). Short context is up to 272,000 input tokens of a request, long is more. A dash
  * says that there is no such rate: cached tokens and cache writes are then billed as other input; without a long
  * column, the short price holds at any length that the model takes.
  */
-import type { PriceBlock } from './blocks.ts';
+import type { PriceTable } from '../../../core/model/price-table.ts';
+import { type PriceBlock, readBlock } from './blocks.ts';
+import { CALL_FEES } from './tool-fees.ts';
 
 const PAGE = 'https://developers.openai.com/api/docs/pricing';
 const LATE_SEPTEMBER = { source: PAGE, retrieved: '2026-09-26' };
 const EARLY_SEPTEMBER = { source: PAGE, retrieved: '2026-09-05' };
 
-/** Blocks of rows. A later block or row takes the place of an earlier one for the days that both cover. */
-export const PRICE_BLOCKS: readonly PriceBlock[] = [
+/** Blocks of rows. No two rows of one model, tier and length hold on the same day. */
+const PRICE_BLOCKS: readonly PriceBlock[] = [
   {
     tier: 'standard',
     ...LATE_SEPTEMBER,
@@ -21,7 +23,7 @@ export const PRICE_BLOCKS: readonly PriceBlock[] = [
       gpt-6-astra             10     1      12.5   50     20    2     25    75     from 2026-09-03
       gpt-6-sol               2      .2     2.5    10     4     .4    5     15     from 2026-09-22
       gpt-6-luna              .1     .01    .125   .5     .2    .02   .25   .75    from 2026-09-22
-      gpt-5.6-sol             4      .4     5      20     8     .8    10    30     from 2026-08-21
+      gpt-5.6-sol             4      .4     5      20     8     .8    10    30     from 2026-08-21 to 2026-11-21
       gpt-5.6-terra           2      .2     2.5    12     4     .4    5     18     from 2026-07-30
       gpt-5.6-luna            .2     .02    .25    1.2    .4    .04   .5    1.8    from 2026-07-30
       gpt-5.5                 5      .5     -      30     10    1     -     45
@@ -65,7 +67,7 @@ export const PRICE_BLOCKS: readonly PriceBlock[] = [
       gpt-6-astra             5      .5     6.25   25     10    1     12.5  37.5   from 2026-09-03
       gpt-6-sol               1      .1     1.25   5      2     .2    2.5   7.5    from 2026-09-22
       gpt-6-luna              .05    .005   .0625  .25    .1    .01   .125  .375   from 2026-09-22
-      gpt-5.6-sol             2      .2     2.5    10     4     .4    5     15     from 2026-08-21
+      gpt-5.6-sol             2      .2     2.5    10     4     .4    5     15     from 2026-08-21 to 2026-11-21
       gpt-5.6-terra           1      .1     1.25   6      2     .2    2.5   9      from 2026-07-30
       gpt-5.6-luna            .1     .01    .125   .6     .2    .02   .25   .9     from 2026-07-30
       gpt-5.5                 2.5    .25    -      15     5     .5    -     22.5
@@ -105,7 +107,7 @@ export const PRICE_BLOCKS: readonly PriceBlock[] = [
     ...EARLY_SEPTEMBER,
     rows: `
       gpt-6-astra             5      .5     6.25   25     10    1     12.5  37.5   from 2026-09-03
-      gpt-5.6-sol             2      .2     2.5    10     4     .4    5     15     from 2026-08-21
+      gpt-5.6-sol             2      .2     2.5    10     4     .4    5     15     from 2026-08-21 to 2026-11-21
       gpt-5.6-terra           1      .1     1.25   6      2     .2    2.5   9      from 2026-07-30
       gpt-5.6-luna            .1     .01    .125   .6     .2    .02   .25   .9     from 2026-07-30
       gpt-5.5                 2.5    .25    -      15     5     .5    -     22.5
@@ -128,7 +130,7 @@ export const PRICE_BLOCKS: readonly PriceBlock[] = [
     ...EARLY_SEPTEMBER,
     rows: `
       gpt-6-astra             20     2      25     100    40    4     50    150    from 2026-09-03
-      gpt-5.6-sol             8      .8     10     40     16    1.6   20    60     from 2026-08-21
+      gpt-5.6-sol             8      .8     10     40     16    1.6   20    60     from 2026-08-21 to 2026-11-21
       gpt-5.6-terra           4      .4     5      24     8     .8    10    36     from 2026-07-30
       gpt-5.6-luna            .4     .04    .5     2.4    .8    .08   1     3.6    from 2026-07-30
       gpt-5.5                 12.5   1.25   -      75     x     x     x     x
@@ -162,7 +164,7 @@ export const PRICE_BLOCKS: readonly PriceBlock[] = [
   },
   {
     tier: 'batch',
-    source: 'half of standard ("50% cost discount", guide "Batch API"); moderation is free',
+    source: 'derived: half of standard ("50% cost discount", guide "Batch API"); moderation is free',
     retrieved: '2026-09-26',
     rows: `
       text-embedding-3-large  .065   -      -      0
@@ -185,21 +187,95 @@ export const PRICE_BLOCKS: readonly PriceBlock[] = [
   },
   {
     tier: 'standard',
-    source: 'https://docs.litellm.ai/blog/gpt-6-1-terra and third-party price lists',
+    source: 'third parties quoting the model page (docs.litellm.ai/blog/gpt-6-1-terra and price lists)',
     retrieved: '2026-10-27',
-    rows: `
-      gpt-6.1-sol             2      .1     2.5    10     4     .2    5     15     from 2026-09-29
-      gpt-6.1-terra           1      .05    1.25   5      2     .1    2.5   7.5    from 2026-10-26`,
+    rows: 'gpt-6.1-terra  1  .05  1.25  5  2  .1  2.5  7.5  from 2026-10-26',
   },
   ...(['batch', 'flex'] as const).map((tier) => ({
     tier,
     source:
-      'https://docs.litellm.ai/blog/gpt-6-1-terra and third-party price lists; cache writes by the rule of half',
+      'third parties quoting the model page (docs.litellm.ai/blog/gpt-6-1-terra and price lists); cache writes derived: half of standard',
     retrieved: '2026-10-27',
-    rows: `
-      gpt-6.1-sol             1      .05    1.25   5      2     .1    2.5   7.5    from 2026-09-29
-      gpt-6.1-terra           .5     .025   .625   2.5    1     .05   1.25  3.75   from 2026-10-26`,
+    rows: 'gpt-6.1-terra  .5  .025  .625  2.5  1  .05  1.25  3.75  from 2026-10-26',
   })),
+  {
+    tier: 'standard',
+    source: 'third parties quoting the model page; cache writes derived: 1.25 times the input',
+    retrieved: '2026-11-29',
+    rows: 'gpt-6.1-sol  2  .1  2.5  10  4  .2  5  15  from 2026-09-29',
+  },
+  ...(['batch', 'flex'] as const).map((tier) => ({
+    tier,
+    source: 'third parties quoting the model page; derived: half of standard',
+    retrieved: '2026-11-29',
+    rows: 'gpt-6.1-sol  1  .05  1.25  5  2  .1  2.5  7.5  from 2026-09-29',
+  })),
+  // Flex is not offered on gpt-6.2 and later (guide "Flex processing", read on 2026-11-29).
+  {
+    tier: 'standard',
+    source: "vendor's model page",
+    retrieved: '2026-11-29',
+    rows: 'gpt-6.2-sol  2  .1  2.5  10  4  .2  5  15  from 2026-11-17',
+  },
+  {
+    tier: 'batch',
+    source: "vendor's model page: half of standard",
+    retrieved: '2026-11-29',
+    rows: 'gpt-6.2-sol  1  .05  1.25  5  2  .1  2.5  7.5  from 2026-11-17',
+  },
+  {
+    tier: 'priority',
+    source: "vendor's model page: twice standard",
+    retrieved: '2026-11-29',
+    rows: 'gpt-6.2-sol  4  .2  5  20  8  .4  10  30  from 2026-11-17',
+  },
+  {
+    tier: 'standard',
+    source:
+      "vendor's models overview for input and output; cached rate by a third party quoting the model page; cache writes and long context derived: 1.25 times the input, twice the input and 1.5 times the output",
+    retrieved: '2026-11-29',
+    rows: 'gpt-6.2-astra  8  .4  10  40  16  .8  20  60  from 2026-11-17',
+  },
+  {
+    tier: 'batch',
+    source: 'derived: half of standard',
+    retrieved: '2026-11-29',
+    rows: 'gpt-6.2-astra  4  .2  5  20  8  .4  10  30  from 2026-11-17',
+  },
+  {
+    tier: 'standard',
+    source: "vendor's model page",
+    retrieved: '2026-11-29',
+    // It answers with images only: what an answer does not say to be images is billed as one.
+    rows: 'gpt-image-2.6-sunburst  5  1.25  -  30  image  8  2  30',
+  },
+  {
+    tier: 'batch',
+    source: 'derived: half of standard; whether the model may be batched is not established',
+    retrieved: '2026-11-29',
+    rows: 'gpt-image-2.6-sunburst  2.5  .625  -  15  image  4  1  15',
+  },
+  // A fine-tuned model without a row of its base here, or of its own in a price file, has no price.
+  {
+    tier: 'standard',
+    source: 'third party: fine-tuned rows of LiteLLM, model_prices_and_context_window.json',
+    retrieved: '2026-11-30',
+    rows: `
+      ft:gpt-4.1              3      .75    -      12                               to 2027-01-14
+      ft:gpt-4.1-mini         .8     .2     -      3.2                              to 2027-01-14
+      ft:gpt-4o               3.75   1.875  -      15                               to 2027-01-14
+      ft:gpt-4o-mini          .3     .15    -      1.2                              to 2027-01-14`,
+  },
+  {
+    tier: 'batch',
+    source: 'derived: half of standard, without a cached rate as their base models',
+    retrieved: '2026-11-30',
+    rows: `
+      ft:gpt-4.1              1.5    -      -      6                                to 2027-01-14
+      ft:gpt-4.1-mini         .4     -      -      1.6                              to 2027-01-14
+      ft:gpt-4o               1.875  -      -      7.5                              to 2027-01-14
+      ft:gpt-4o-mini          .15    -      -      .6                               to 2027-01-14`,
+  },
   {
     tier: 'standard',
     source: 'https://developers.openai.com/api/docs/models/o3-deep-research and o4-mini-deep-research',
@@ -234,11 +310,30 @@ export const PRICE_BLOCKS: readonly PriceBlock[] = [
 ];
 
 /**
- * Models released on or after 2026-03-05 cost this much more at data-residency endpoints, in percent. Source: the
- * page.
+ * What the guide "Background mode" says of the discounted completion windows. Whether the discount covers cached tokens is
+ * not established; all rates of the row are taken to be discounted, as in batch and flex.
  */
-export const RESIDENCY_UPLIFT_PERCENT = 10;
-/** Models that the uplift applies to. Source: release dates in OpenAI's changelog; 5.4 was released on 2026-03-05. */
-export const RESIDENCY_UPLIFT_MODELS = /^gpt-(5\.[4-9]|[6-9])/;
-/** Input tokens of a request up to which its context is short. Source: the page, "<272K context length". */
-export const SHORT_CONTEXT_TOKENS = 272_000;
+const WINDOW = {
+  of: 'standard',
+  source:
+    'derived: guide "Background mode", discounted completion windows; whether the discount covers cached tokens is not established',
+  retrieved: '2026-11-29',
+} as const;
+
+/** OpenAI's prices. */
+export const OPENAI_PRICES: PriceTable = {
+  date: '2026-11-30',
+  rows: () => PRICE_BLOCKS.flatMap(readBlock),
+  derived: {
+    'background-8h': { ...WINDOW, percent: 60 },
+    'background-2h': { ...WINDOW, percent: 70 },
+  },
+  fees: CALL_FEES,
+  residency: {
+    percent: 10,
+    // Models released on or after 2026-03-05, by the release dates of OpenAI's changelog; 5.4 was released on that day.
+    models: /^(ft:)?gpt-(5\.[4-9]|[6-9]|image-2\.6)/,
+    source: `${PAGE}: models released on or after 2026-03-05 at data-residency endpoints`,
+    retrieved: '2026-09-26',
+  },
+};
