@@ -82,20 +82,13 @@ export const settingsSchema = onlyFields({
       'takeOver is the name of a CloudFormation stack, such as "batchdrop"',
     )
     .optional(),
-<<<<<<< HEAD
-}).superRefine(({ layout, routes, webhooks }, context) => {
+}).superRefine(({ layout, routes, webhooks, dataResidency }, context) => {
   const problems = [
     ...findSettingsProblems(layout, routes),
     ...findWebhookProblems(webhooks?.apiKeys ?? [], apiKeyNamesOf({ routes })),
+    ...findResidencyProblems(routes, dataResidency),
   ];
-  for (const problem of problems) {
-    context.addIssue({ code: 'custom', message: problem });
-  }
-=======
-}).superRefine(({ layout, routes, dataResidency }, context) => {
-  const problems = [...findSettingsProblems(layout, routes), ...findResidencyProblems(routes, dataResidency)];
   for (const problem of problems) context.addIssue({ code: 'custom', message: problem });
->>>>>>> 6f6b20a (feat: prices say their age, source and kind: completion windows, image and 12-hour rates, fine-tuned rows; data residency is one setting by API key)
 });
 export type Settings = z.infer<typeof settingsSchema>;
 
@@ -125,7 +118,6 @@ function namedPrefixes(layout: Layout, routes: readonly Route[]) {
   );
 }
 
-<<<<<<< HEAD
 function findWebhookProblems(named: readonly string[], apiKeys: readonly string[]): string[] {
   const problems = named
     .filter((name) => !apiKeys.includes(name))
@@ -135,7 +127,8 @@ function findWebhookProblems(named: readonly string[], apiKeys: readonly string[
     );
   const again = named.find((name, index) => named.indexOf(name) !== index);
   return again === undefined ? problems : [...problems, `webhooks names the API key "${again}" twice`];
-=======
+}
+
 function findResidencyProblems(routes: readonly Route[], residency: object): string[] {
   const names = apiKeyNamesOf({ routes });
   return Object.keys(residency)
@@ -144,7 +137,6 @@ function findResidencyProblems(routes: readonly Route[], residency: object): str
       (name) =>
         `dataResidency names the API key "${name}", which no route is sent with; the API keys are ${names.join(', ')}`,
     );
->>>>>>> 6f6b20a (feat: prices say their age, source and kind: completion windows, image and 12-hour rates, fine-tuned rows; data residency is one setting by API key)
 }
 
 function findSettingsProblems(layout: Layout, routes: readonly Route[]): string[] {

@@ -108,19 +108,8 @@ function readBuckets(buckets: readonly unknown[]): ReadCalls {
         model,
         endpoint: isEmbedding ? '/v1/embeddings' : '/v1/responses',
         tier: result.batch === true ? 'batch' : tierOf(result.service_tier),
-<<<<<<< HEAD
-        usage: {
-          inputTokens: countOf(result.input_tokens),
-          cachedTokens: countOf(result.input_cached_tokens),
-          cacheWriteTokens: countOf(result.input_cache_write_tokens),
-          outputTokens: countOf(result.output_tokens),
-          reasoningTokens: 0,
-        },
-        project,
-=======
         usage: bucketUsageOf(result),
-        ...(project === undefined ? : project ),
->>>>>>> 6f6b20a (feat: prices say their age, source and kind: completion windows, image and 12-hour rates, fine-tuned rows; data residency is one setting by API key)
+        project,
         tags: [],
       });
     }
