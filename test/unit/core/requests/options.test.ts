@@ -161,7 +161,11 @@ describe('options', () => {
     ['with an unknown tier', json({ tiers: ['cheap'] }), /is \["cheap"\]: .*batch/],
     ['with no tier', [{ 'batchdrop-tiers': '' }], /is \[""\]/],
     ['with tiers as text', json({ tiers: 'batch' }), /is "batch": tiers are a list of one or more of batch/],
-    ['with tiers upside down', [{ 'batchdrop-tiers': 'flex,batch' }], /in the order batch, flex, standard/],
+    [
+      'with tiers upside down',
+      [{ 'batchdrop-tiers': 'flex,batch' }],
+      /in the order batch, flex, background-8h, background-2h, standard/,
+    ],
     [
       'with rounds out of range',
       [{ 'batchdrop-max-rounds': '11' }],
