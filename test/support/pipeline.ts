@@ -23,7 +23,7 @@ import { RecentIds } from '../../src/core/base/recent-ids.ts';
 import { publishedKeys } from '../../src/core/files/keys.ts';
 import type { BatchLimits } from '../../src/core/model/limits.ts';
 import type { Deadline } from '../../src/core/ports/ambient.ts';
-import type { BatchApi, BatchService, ByKey, CallApi } from '../../src/core/ports/provider.ts';
+import type { BackgroundApi, BatchApi, BatchService, ByKey, CallApi } from '../../src/core/ports/provider.ts';
 import type { ProviderRules } from '../../src/core/ports/provider-rules.ts';
 import type { Telemetry } from '../../src/core/ports/telemetry.ts';
 import { Prices } from '../../src/core/pricing/prices.ts';
@@ -35,6 +35,7 @@ import { ingest } from '../../src/core/steps/ingest/ingest.ts';
 import { observe } from '../../src/core/steps/observe/observe.ts';
 import { poll } from '../../src/core/steps/poll/poll.ts';
 import { submit } from '../../src/core/steps/submit/submit.ts';
+import { OpenAIBackground } from '../../src/providers/openai/background-api.ts';
 import { OpenAIBatches } from '../../src/providers/openai/batch-api.ts';
 import { OpenAICalls } from '../../src/providers/openai/call-api.ts';
 import { OPENAI_PRICES } from '../../src/providers/openai/prices/table.ts';
@@ -132,6 +133,11 @@ export async function startPipeline(options: PipelineOptions = {}) {
       return callsWith(new OpenAICalls(client.withOptions({ apiKey })));
     },
   });
+  const ownBackground = new OpenAIBackground(client, options.keys);
+  const background = Object.assign(ownBackground, {
+    withKey: (name: string): BackgroundApi =>
+      name === DEFAULT_API_KEY ? ownBackground : new OpenAIBackground(client, keysOf(name)),
+  });
   const jobs = new MemoryJobs();
   // Small parts, so that small files have several, and pages.
   const objects =
@@ -161,6 +167,7 @@ export async function startPipeline(options: PipelineOptions = {}) {
     strangers: new RecentIds(1_000),
     batches,
     calls,
+    background,
     pause: time.pause,
     // As the clock stands still while a handler runs.
     heartbeat: noHeartbeat,
@@ -295,6 +302,7 @@ const PORTS = [
   'webhooks',
   'batches',
   'calls',
+  'background',
   'outbox',
   'events',
 ] as const;

@@ -68,6 +68,7 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
     'src/core/base/recent-ids.ts',
     'src/core/steps/observe/batches.ts',
     'src/core/steps/observe/observe.ts',
+    'src/core/steps/observe/responses.ts',
   ],
   'test/unit/core/steps/webhook/webhook.test.ts': ['src/providers/openai/webhooks.ts'],
   'test/parts/pipeline/webhook-looks.test.ts': ['src/core/steps/poll/slow-looks.ts'],

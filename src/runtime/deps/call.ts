@@ -1,10 +1,10 @@
 import type * as z from 'zod';
 import type { callEnv } from '../../contract/env.ts';
 import { ANSWER_RULES } from '../../providers/openai/answer-rules.ts';
-import { OpenAIBackground } from '../../providers/openai/background-api.ts';
 import { OpenAICalls } from '../../providers/openai/call-api.ts';
 import { CALL_RULES } from '../../providers/openai/calls.ts';
 import { pause } from '../ambient.ts';
+import { backgroundWith } from './background.ts';
 import { commonDeps } from './common.ts';
 import { clientsByKey } from './openai.ts';
 
@@ -15,12 +15,7 @@ export function createCallDeps(config: z.output<typeof callEnv>) {
     ...common,
     rules: { ...common.rules, answers: ANSWER_RULES, calls: CALL_RULES },
     calls: { withKey: (name: string) => new OpenAICalls(clientOf(name).client) },
-    background: {
-      withKey(name: string) {
-        const { client, keys } = clientOf(name);
-        return new OpenAIBackground(client, keys);
-      },
-    },
+    background: backgroundWith(clientOf),
     pause,
   };
 }

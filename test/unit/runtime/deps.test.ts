@@ -66,13 +66,15 @@ test('builds what each capability works with from its environment, without a cal
   );
   const withBatches = [...common, 'batches'].sort();
   expect(namesOf(createSubmitDeps(parseEnv(submitEnv, ENV)))).toEqual(withBatches);
-  expect(namesOf(createCallDeps(parseEnv(callEnv, ENV)))).toEqual([...common, 'calls', 'pause'].sort());
+  expect(namesOf(createCallDeps(parseEnv(callEnv, ENV)))).toEqual(
+    [...common, 'background', 'calls', 'pause'].sort(),
+  );
   expect(namesOf(createPollDeps(parseEnv(pollEnv, ENV)))).toEqual(
     [...withBatches, 'inputs', 'listing', 'owners', 'stackName', 'webhooks', 'workKeptMs'].sort(),
   );
   expect(namesOf(createCollectDeps(parseEnv(collectEnv, ENV)))).toEqual([...withBatches, 'scratch'].sort());
   expect(namesOf(createObserveDeps(parseEnv(observeEnv, ENV)))).toEqual(
-    [...withBatches, 'strangers', 'webhooks'].sort(),
+    [...withBatches, 'background', 'strangers', 'webhooks'].sort(),
   );
   expect(namesOf(createWebhookDeps(parseEnv(webhookEnv, ENV)))).toEqual([
     'ambient',

@@ -1,18 +1,10 @@
 /** A webhook about a batch. */
 import type { ObserveMessage } from '../../../contract/messages.ts';
 import { isOurs, recordKeyOf } from '../../lifecycle/ownership.ts';
-import { apiKeyOf, type BatchKey, isTerminal } from '../../model/batch.ts';
+import { apiKeyOf, isTerminal } from '../../model/batch.ts';
 import type { JobStore } from '../../ports/records.ts';
 import { type ObserveBatchDeps, observeBatch } from '../../scheduling/observe-batch.ts';
-
-/**
- * What came of a look. `ours`: it is recorded; `early`: it is ours and cannot be recorded yet; `foreign`: it is not
- * ours.
- */
-export type Look =
-  | { found: 'ours'; batch: BatchKey; apiKey: string }
-  | { found: 'early' }
-  | { found: 'foreign' };
+import type { Look } from './look.ts';
 
 /** What a look at a batch takes. */
 export interface ObserveBatchesDeps extends ObserveBatchDeps {

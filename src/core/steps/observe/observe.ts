@@ -16,13 +16,17 @@ import type { Telemetry } from '../../ports/telemetry.ts';
 import type { WebhookStore } from '../../ports/webhooks.ts';
 import { strangersOf } from '../../scheduling/scopes.ts';
 import { arrived } from '../../scheduling/webhook-health.ts';
-import { type Look, lookAtBatch, type ObserveBatchesDeps } from './batches.ts';
+import { lookAtBatch, type ObserveBatchesDeps } from './batches.ts';
+import type { Look } from './look.ts';
+import { lookAtResponse, type ObserveResponsesDeps } from './responses.ts';
 
 /** What the function that looks works with. */
-export interface ObserveDeps extends ObserveBatchesDeps {
+export interface ObserveDeps extends ObserveBatchesDeps, ObserveResponsesDeps {
   webhooks: WebhookStore;
   quota: ObserveBatchesDeps['quota'] & Pick<QuotaStore, 'takeTurn' | 'turnsLeft'>;
-  outbox: ObserveBatchesDeps['outbox'] & ObserveOutbox;
+  settings: ObserveBatchesDeps['settings'] & ObserveResponsesDeps['settings'];
+  jobs: ObserveBatchesDeps['jobs'] & ObserveResponsesDeps['jobs'];
+  outbox: ObserveBatchesDeps['outbox'] & ObserveResponsesDeps['outbox'] & ObserveOutbox;
   ambient: Ambient;
   telemetry: Telemetry;
   /** Webhooks that turned out not to be about work of ours. */
@@ -55,7 +59,7 @@ export async function observe(deps: ObserveDeps, message: ObserveMessage): Promi
   }
   let look: Look;
   try {
-    look = await lookAtBatch(deps, message);
+    look = await (type.startsWith('response.') ? lookAtResponse : lookAtBatch)(deps, message);
   } catch (error) {
     if (!isApiKeyError(error)) throw error;
     telemetry.record('webhook.postponed', { ...names, reason: reasonOf(error) });

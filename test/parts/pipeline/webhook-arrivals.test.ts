@@ -1,0 +1,179 @@
+/** What a webhook about a response leads to, against the emulator's responses in the background. */
+import { expect, test } from 'vitest';
+import type { ObserveMessage } from '../../../src/contract/messages.ts';
+import { HOUR_MS, SECOND_MS } from '../../../src/contract/time.ts';
+import { readArrival } from '../../../src/core/files/arrivals.ts';
+import { withMarks } from '../../../src/core/lifecycle/response-marks.ts';
+import type { BatchRecord } from '../../../src/core/model/batch.ts';
+import { isHealthy } from '../../../src/core/scheduling/webhook-health.ts';
+import { observe } from '../../../src/core/steps/observe/observe.ts';
+import type { PipelineOptions } from '../../support/pipeline.ts';
+import { batchOf } from '../../support/records.ts';
+import { type SeenEvent, telemetryTo } from '../../support/telemetry.ts';
+import { startTestPipeline } from '../../support/test-pipeline.ts';
+
+const JOB = 'job-1';
+
+/** A slice whose three requests are at OpenAI in the background, and its record as it waits for them. */
+async function waiting(changes: Partial<BatchRecord> = {}, options: PipelineOptions = {}) {
+  const events: SeenEvent[] = [];
+  const p = await startTestPipeline({ telemetry: telemetryTo((event) => events.push(event)), ...options });
+  const now = p.deps.ambient.now();
+  const wait = { notBefore: now + HOUR_MS };
+  const slice = batchOf(JOB, 0, { state: 'admitted', tier: 'background-8h', wait, ...changes });
+  await p.deps.jobs.createBatch(slice);
+  const create = async (request: number, stackId = 'stack-1') => {
+    const body = JSON.stringify({
+      model: 'gpt-6.2-sol',
+      input: `question ${request}`,
+      background: true,
+      background_options: { completion_window: '8h' },
+    });
+    const marked = withMarks(body, stackId, { jobId: JOB, batchId: slice.batchId, request, nonce: 'n' })!;
+    const { response } = await p.deps.background.create({
+      endpoint: '/v1/responses',
+      body: marked,
+      timeoutMs: 10_000,
+    });
+    return response!.id;
+  };
+  return {
+    p,
+    slice,
+    create,
+    now: () => p.deps.ambient.now(),
+    names: () => events.map(({ name }) => name).filter((name) => name.startsWith('webhook.')),
+    record: () => p.deps.jobs.getBatch(JOB, slice.batchId),
+    arrival: (request: number) => readArrival(p.deps, slice, request),
+    tell: (objectId: string, parts: Partial<ObserveMessage> = {}) =>
+      observe(p.seen, {
+        v: 1,
+        webhookId: `wh_${objectId}`,
+        type: 'response.completed',
+        objectId,
+        apiKey: 'default',
+        receivedAt: p.deps.ambient.now(),
+        ...parts,
+      }),
+    end: () => p.emulator.clock.advance(HOUR_MS / 2),
+  };
+}
+
+test('the response of a slice that waits is written down once, and the slice is looked at two seconds later', async () => {
+  const { p, slice, create, tell, arrival, record, now, end, names } = await waiting();
+  const ids = [await create(0), await create(1), await create(2)];
+  end();
+  for (const id of ids) await tell(id);
+  for (const [request, id] of ids.entries()) {
+    const found = (await arrival(request))!;
+    expect(found).toMatchObject({ id, status: 'completed' });
+    expect(JSON.parse(found.body).output_text ?? found.body).toContain('[emulated]');
+  }
+  expect((await record())!.wait?.notBefore).toBe(now() + 2 * SECOND_MS);
+  // The first one of a burst moves the slice.
+  expect(p.deps.outbox.messages).toEqual([
+    { queue: 'call', message: { v: 1, jobId: JOB, batchId: slice.batchId }, delayMs: 2 * SECOND_MS },
+  ]);
+  expect(names()).toEqual(Array(3).fill('webhook.observed'));
+  expect(isHealthy(await p.deps.webhooks.getHealth('default'), now())).toBe(true);
+});
+
+test('while a worker has the slice, the response is written down and nothing else', async () => {
+  const { p, create, tell, arrival, record, end } = await waiting();
+  const id = await create(1);
+  end();
+  const now = p.deps.ambient.now();
+  await p.deps.jobs.leaseBatch((await record())!, 'admitted', 'worker', now + HOUR_MS, now + 2 * HOUR_MS);
+  const before = await record();
+  await tell(id);
+  expect(await arrival(1)).toMatchObject({ id });
+  expect(await record()).toEqual(before);
+  expect(p.deps.outbox.messages).toEqual([]);
+});
+
+test('a slice that is due within two seconds is left as it is', async () => {
+  const { p, create, tell, record, end } = await waiting();
+  const id = await create(0);
+  p.emulator.clock.advance(HOUR_MS - SECOND_MS);
+  end();
+  const before = await record();
+  await tell(id);
+  expect(await record()).toEqual(before);
+  expect(p.deps.outbox.messages).toEqual([]);
+});
+
+test('a response that comes after its slice has ended changes nothing', async () => {
+  const { p, create, tell, arrival, record, end, names } = await waiting({ state: 'collected', wait: {} });
+  const id = await create(0);
+  end();
+  const before = await record();
+  await tell(id);
+  expect(await arrival(0)).toBeUndefined();
+  expect(await record()).toEqual(before);
+  expect(p.deps.outbox.messages).toEqual([]);
+  expect(names()).toEqual(['webhook.observed']);
+});
+
+test('of two responses to one request, the first one that arrives counts', async () => {
+  const { create, tell, arrival, end } = await waiting();
+  const [first, second] = [await create(0), await create(0)];
+  end();
+  await tell(second);
+  await tell(first);
+  expect(await arrival(0)).toMatchObject({ id: second });
+});
+
+test('a response that is still shown as running is looked at again later', async () => {
+  const { p, create, tell, arrival, names } = await waiting();
+  const id = await create(0);
+  await tell(id);
+  expect(names()).toEqual(['webhook.deferred']);
+  expect(await arrival(0)).toBeUndefined();
+  expect(p.deps.outbox.messages).toMatchObject([{ queue: 'observe', message: { objectId: id, tries: 1 } }]);
+});
+
+test.each<[string, (create: (request: number, stackId?: string) => Promise<string>) => Promise<string>]>([
+  ['of another stack', (create) => create(0, 'another-stack')],
+  ['of a request that the slice does not have', (create) => create(3)],
+  ['that OpenAI does not know', async () => 'resp_unknown'],
+])('a response %s is not written down', async (_what, idOf) => {
+  const { p, slice, create, tell, end, names } = await waiting();
+  const id = await idOf(create);
+  end();
+  await tell(id);
+  expect(names()).toEqual(['webhook.dismissed']);
+  expect(p.deps.objects.keys()).toEqual([]);
+  expect((await p.deps.jobs.getBatch(JOB, slice.batchId))!.updatedAt).toBe(slice.updatedAt);
+});
+
+test('a worker that dies after any call leaves nothing that the next one does not bring about', async () => {
+  for (let deadly = 1; ; deadly += 1) {
+    let calls = Number.NEGATIVE_INFINITY;
+    const { create, tell, arrival, record, now, end } = await waiting(
+      {},
+      {
+        intercept: async (_call, effect) => {
+          const result = await effect();
+          calls += 1;
+          if (calls === deadly) throw new Error('the worker died');
+          return result;
+        },
+      },
+    );
+    const id = await create(0);
+    end();
+    calls = 0;
+    const died = await tell(id).then(
+      () => false,
+      () => true,
+    );
+    calls = Number.NEGATIVE_INFINITY;
+    await tell(id);
+    expect(await arrival(0)).toMatchObject({ id });
+    expect((await record())!.wait?.notBefore).toBe(now() + 2 * SECOND_MS);
+    if (!died) {
+      expect(deadly).toBeGreaterThan(5);
+      return;
+    }
+  }
+});
