@@ -39,7 +39,8 @@ export type BackgroundDeps = ExecutionDeps & {
 /** The emulator's own status of an execution that was cancelled: no answer came of it. */
 const CANCELLED_STATUS = 499;
 
-type Step = { record: ResponseRecord; atMs: number; kind: 'start' | 'end' };
+/** What happens to a response, and when. */
+type Step = { record: ResponseRecord; atMs: number };
 
 /** The responses of a store. Nothing runs by itself: {@link settle} brings all up to the clock. */
 export class BackgroundProgress {
@@ -66,11 +67,25 @@ export class BackgroundProgress {
   /** Does everything that is due at the clock's present, in its order. */
   async settle(): Promise<void> {
     const now = this.#deps.clock.now();
-    for (let step = this.#next(now); step !== undefined; step = this.#next(now)) {
-      if (step.kind === 'start') {
-        this.#change(step.record, step.atMs, { status: 'in_progress', inProgressAtMs: step.atMs });
-        if (this.#deps.upstream !== undefined) this.#ask(step.record.id);
-      } else await this.#finish(step.record, step.atMs);
+    const { capacity } = this.#deps.settings;
+    const { ends, starts, ...found } = this.#due(now);
+    let { running } = found;
+    for (;;) {
+      const end = ends[0];
+      const start = running < capacity ? this.#started(starts[0], running) : undefined;
+      if (start !== undefined && start.atMs <= now && (end === undefined || start.atMs < end.atMs)) {
+        starts.shift();
+        running += 1;
+        this.#change(start.record, start.atMs, { status: 'in_progress', inProgressAtMs: start.atMs });
+        if (this.#deps.upstream !== undefined) this.#ask(start.record.id);
+        const record = this.#get(start.record.id);
+        const atMs = this.#endMs(record, now);
+        if (atMs <= now) insert(ends, { record, atMs });
+      } else if (end !== undefined) {
+        ends.shift();
+        if (end.record.status === 'in_progress') running -= 1;
+        await this.#finish(end.record, end.atMs);
+      } else return;
     }
   }
 
@@ -98,28 +113,30 @@ export class BackgroundProgress {
     return this.#deps.store.responses.get(id)!;
   }
 
-  /** The first thing that is due. */
-  #next(nowMs: number): Step | undefined {
+  /** What is due, each in its order, and how many are in_progress. */
+  #due(nowMs: number): { ends: Step[]; starts: Step[]; running: number } {
     const { settings } = this.#deps;
+    const ends: Step[] = [];
+    const starts: Step[] = [];
     let running = 0;
-    let first: Step | undefined;
-    let oldest: Step | undefined;
-    const earlier = (step: Step, than: Step | undefined) =>
-      step.atMs <= nowMs && (than === undefined || step.atMs < than.atMs) ? step : than;
-    // In order of creation: of two that are due together, the older goes first.
     for (const id of this.#live) {
       const record = this.#get(id);
-      if (record.status === 'in_progress') {
-        running += 1;
-        first = earlier({ record, atMs: this.#endMs(record, nowMs), kind: 'end' }, first);
-      } else if (record.status === 'queued') {
-        oldest = earlier({ record, atMs: readyAtMs(record, settings), kind: 'start' }, oldest);
-      } else first = earlier({ record, atMs: revivesAtMs(record)!, kind: 'end' }, first);
+      const isQueued = record.status === 'queued';
+      if (record.status === 'in_progress') running += 1;
+      const atMs = isQueued
+        ? readyAtMs(record, settings)
+        : (revivesAtMs(record) ?? this.#endMs(record, nowMs));
+      if (atMs <= nowMs) (isQueued ? starts : ends).push({ record, atMs });
     }
-    if (oldest === undefined || running >= settings.capacity) return first;
-    // The last place was taken until another response ended.
-    const isFull = running + 1 >= settings.capacity;
-    return earlier(isFull ? { ...oldest, atMs: Math.max(oldest.atMs, this.#freedAtMs) } : oldest, first);
+    // Of two that are due together, the older goes first.
+    const inOrder = (a: Step, b: Step) => a.atMs - b.atMs || a.record.ordinal - b.record.ordinal;
+    return { ends: ends.sort(inOrder), starts: starts.sort(inOrder), running };
+  }
+
+  /** When a response starts: for the last place in the pool, not before that was given free. */
+  #started(step: Step | undefined, running: number): Step | undefined {
+    if (step === undefined || running + 1 < this.#deps.settings.capacity) return step;
+    return { ...step, atMs: Math.max(step.atMs, this.#freedAtMs) };
   }
 
   /** When a response that is in_progress ends; with an upstream as soon as it has answered. */
@@ -257,6 +274,12 @@ export class BackgroundProgress {
 
 const isLive = (record: ResponseRecord): boolean =>
   !record.isDeleted && (!hasEnded(record) || revivesAtMs(record) !== undefined);
+
+/** Puts a step into its place among steps in the order of time. */
+function insert(steps: Step[], step: Step): void {
+  const before = steps.findLastIndex(({ atMs }) => atMs <= step.atMs);
+  steps.splice(before + 1, 0, step);
+}
 
 /** The Response object of an answer, or undefined when there is none: the response has failed. */
 function answerOf(record: ResponseRecord, executed: Executed, atMs: number): Body | undefined {

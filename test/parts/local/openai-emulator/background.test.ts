@@ -1,3 +1,5 @@
+import { appendFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type FaultRule, startEmulator, virtualClock } from '../../../../local/openai-emulator/emulator.ts';
 import { type BackgroundParams, createInBackground as create, HOUR_MS } from './background-support.ts';
@@ -194,6 +196,8 @@ test('a response continues after a restart, and is executed once', async () => {
   const half = await clientFor(before).responses.retrieve(done.id);
   expect(half.status).toBe('in_progress');
   await before.close();
+  // What a kill left half written.
+  appendFileSync(join(dir, 'journal.jsonl'), '[{"type":"response_changed","id');
 
   const { client, emulator } = await startForTest({ dir, clock });
   expect(await client.responses.retrieve(done.id)).toEqual(half);

@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import OpenAI from 'openai';
 import { expect, test } from 'vitest';
+import { createInBackground, HOUR_MS } from './background-support.ts';
 import {
   chatLine,
   chatLines,
@@ -363,6 +364,35 @@ const SEEN: Record<string, (parts: Parts) => Promise<void>> = {
     emulator.clock.advance(1_000);
     await delayed;
   },
+};
+
+SEEN['background-troubles'] = async ({ client, emulator }) => {
+  await expect(createInBackground(client, {}, 'lost')).rejects.toBeInstanceOf(OpenAI.APIConnectionError);
+  const ids: string[] = [];
+  for (const name of ['stuck', 'late', 'raced', 'failed', 'gone'])
+    ids.push((await createInBackground(client, {}, name)).id);
+  expect((await client.responses.cancel(ids[2]!)).status).toBe('completed');
+  emulator.clock.advance(8 * HOUR_MS);
+  const statuses = async () =>
+    Promise.all(
+      ids.map((id) =>
+        client.responses.retrieve(id).then(
+          ({ status }) => status,
+          () => 404,
+        ),
+      ),
+    );
+  expect(await statuses()).toEqual(['queued', 'in_progress', 'completed', 'failed', 404]);
+  emulator.clock.advance(HOUR_MS);
+  expect(await statuses()).toEqual(['queued', 'completed', 'completed', 'failed', 404]);
+  const rows = (await emulator.ledger.all()).map(({ custom_id, rate, status }) => [custom_id, rate, status]);
+  expect(rows).toEqual([
+    ['lost', 0.6, 200],
+    ['late', 1, 200],
+    ['raced', 0.6, 200],
+    ['failed', 0.6, 500],
+    ['gone', 0.6, 200],
+  ]);
 };
 
 const FILES = readdirSync(FOLDER).map((name) => name.replace(/\.json$/, ''));
