@@ -30,6 +30,7 @@ const route: Route = {
   match: ['**'],
   ignore: [],
   onInvalid: 'quarantine',
+  preflight: 'warn',
   maxRounds: 3,
   maxRoundsByCause: { lost: 2 },
   sameContent: 'skip',

@@ -21,6 +21,7 @@ import {
   type TierCost,
 } from '../../src/core/forecast/tiers.ts';
 import { MODEL_RETIRED } from '../../src/core/model/outcome-codes.ts';
+import { findingText } from '../../src/core/model/preflight.ts';
 import type { PriceQuestion, Prices } from '../../src/core/pricing/prices.ts';
 import { configuredFor } from '../../src/core/scheduling/admit.ts';
 import { additionsOf } from '../../src/core/steps/ingest/fill-in.ts';
@@ -220,6 +221,7 @@ class WholePlan {
       lines.push(`  line ${format(line)}   ${code} at byte ${format(byte)}: ${message}`);
     if (file.invalid > file.findings.length)
       lines.push(`  …          ${format(file.invalid - MAX_FINDINGS)} more: ${codesOf(file)}`);
+    for (const found of file.preflight) lines.push(`  refused    ${found.kind}: ${findingText(found)}`);
     if (file.batches.length > 0) lines.push(`  batches    ${batchesText(file.batches)}`);
     for (const group of file.groups) lines.push(...this.#groupLines(group));
     lines.push(...this.#prefixLines(file));

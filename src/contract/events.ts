@@ -157,6 +157,12 @@ export const EVENTS = {
       'The input has been read and cut into batches. They are sent to OpenAI as limits and budget allow.',
     fields: { ...JOB, requests: 'count', invalid: 'count', batches: 'count' },
   },
+  'refusal.expected': {
+    level: 'warn',
+    message:
+      'OpenAI is sure to refuse these requests, as far as is known (kind: see docs/errors.md; line: the first of them). The route says whether they are sent all the same.',
+    fields: { ...JOB, kind: 'code', requests: 'count', line: 'count' },
+  },
   'model.deprecated': {
     level: 'warn',
     message:

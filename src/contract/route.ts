@@ -115,6 +115,11 @@ const routeFields = onlyFields({
   /** For a file with invalid lines: `quarantine` runs the valid ones and reports the others; `reject` runs none. */
   onInvalid: z.enum(['quarantine', 'reject']).default('quarantine'),
   /**
+   * For requests that OpenAI is sure to refuse, as far as is known: `warn` sends them all the same, and the log and
+   * the receipt name them; `reject` makes their lines invalid.
+   */
+  preflight: z.enum(['warn', 'reject']).default('warn'),
+  /**
    * How often a request is tried when OpenAI did not execute it, failed while it executed it, or lost the result;
    * then its last error is final. Errors that a person must fix (quota, key, model access) use up no try.
    */

@@ -69,6 +69,7 @@ export const RECORDED_BY: Readonly<Record<string, readonly EventName[]>> = {
   'test/parts/pipeline/key-versions.test.ts': ['creation.abandoned', 'version.refused'],
   'test/parts/pipeline/lost.test.ts': ['batch.abandoned', 'batch.lost', 'batch.stuck', 'batch.vanished'],
   'test/parts/pipeline/models-that-end.test.ts': ['model.deprecated', 'model.retired'],
+  'test/parts/pipeline/preflight.test.ts': ['refusal.expected'],
   'test/parts/pipeline/restore.test.ts': [
     'batch.adopted',
     'batch.orphaned',

@@ -54,6 +54,10 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
     'src/core/steps/finalize/terms.ts',
   ],
   'test/parts/pipeline/models-that-end.test.ts': ['src/core/scheduling/retirement.ts'],
+  'test/parts/pipeline/preflight.test.ts': [
+    'src/core/model/preflight.ts',
+    'src/core/requests/preflight-findings.ts',
+  ],
   'test/parts/pipeline/restore.test.ts': ['src/core/lifecycle/outcome-file.ts'],
   'test/parts/pipeline/route-layout.test.ts': ['src/contract/layout.ts'],
   'test/parts/pipeline/same-content.test.ts': ['src/core/steps/finalize/duplicate.ts'],

@@ -4,6 +4,7 @@
  */
 import * as z from 'zod';
 import { CorruptWorkFileError } from '../base/errors.ts';
+import { preflightFindingSchema } from '../model/preflight.ts';
 import type { ObjectStore } from '../ports/objects.ts';
 import { readWorkJson } from './work-json.ts';
 
@@ -41,6 +42,8 @@ const planSchema = z.object({
       dataUrlBytes: z.int(),
     }),
   ),
+  /** Requests that the provider is sure to refuse, as far as is known. */
+  preflight: z.exactOptional(z.array(preflightFindingSchema)),
   /** Lines that are not run; each run is in input order. */
   invalidRuns: z.array(runRefSchema),
   /**

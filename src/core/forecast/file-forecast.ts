@@ -1,4 +1,5 @@
 /** What a forecast says of a file. */
+import type { PreflightFinding } from '../model/preflight.ts';
 import type { UnestimatedKind } from '../model/prompt.ts';
 import type { PrefixReport } from './prefixes.ts';
 
@@ -61,6 +62,8 @@ export interface Forecast {
   batches: BatchForecast[];
   groups: GroupForecast[];
   prefixes: PrefixReport;
+  /** Requests that the provider is sure to refuse, as far as is known. */
+  preflight: PreflightFinding[];
   /** Requests that name no `prompt_cache_key`. */
   withoutCacheKey: number;
   /** The file as a whole would not be run. */

@@ -21,9 +21,11 @@ import {
   duplicateCustomId,
   type InvalidLine,
   lineTooLong,
+  refusedByPreflight,
   type ValidLine,
 } from '../requests/check-line.ts';
 import { LineScanner, type ScannedRequest } from '../requests/line-scanner.ts';
+import { PreflightFindings } from '../requests/preflight-findings.ts';
 import { Cutter, type OpenBatch } from '../steps/ingest/cutter.ts';
 import { type Additions, checkFilledIn } from '../steps/ingest/fill-in.ts';
 import type { BatchForecast, Bound, Finding, Forecast, GroupForecast } from './file-forecast.ts';
@@ -39,8 +41,8 @@ export interface ForecastOptions {
   enqueuedTokensOf?: (model: string) => number | undefined;
   /** What the file's route fills in. Default: nothing. */
   additions?: Additions | undefined;
-  /** Whether the route takes files with invalid lines. Default: it does. */
-  route?: Pick<Route, 'name' | 'onInvalid'> | undefined;
+  /** Whether the route takes files with invalid lines, and lines that are sure to be refused. Default: it does. */
+  route?: Pick<Route, 'name' | 'onInvalid' | 'preflight'> | undefined;
 }
 
 /** Batches stay below this share of the limit of enqueued tokens, so that others find room beside them. */
@@ -84,6 +86,7 @@ class Reading {
   readonly #duplicates = new Map<OpenBatch, ManifestEntries>();
   readonly #groups = new Map<string, OpenGroup>();
   readonly #prefixes: SharedPrefixes;
+  readonly #preflight = new PreflightFindings();
   readonly #batches: BatchForecast[] = [];
   readonly #findings: Finding[] = [];
   readonly #invalidByCode: Record<string, number> = {};
@@ -134,7 +137,14 @@ class Reading {
       this.#reject(line, offset, verdict?.valid === false ? verdict : lineTooLong(place.length));
       return;
     }
-    const { customId, url: endpoint, ...values } = verdict;
+    const { customId, url: endpoint, refusal, ...values } = verdict;
+    if (refusal !== undefined) {
+      this.#preflight.add(refusal, line);
+      if (this.#options.route?.preflight === 'reject') {
+        this.#reject(line, offset, refusedByPreflight(refusal, customId));
+        return;
+      }
+    }
     this.#hasher.hashText(customId);
     const { hash0, hash1 } = this.#hasher;
     const own = { line, offset, length: bytes.length, bytes: () => bytes, customId: () => customId };
@@ -166,6 +176,7 @@ class Reading {
       batches: this.#batches,
       groups,
       prefixes: this.#prefixes.report(),
+      preflight: this.#preflight.list(),
       withoutCacheKey: this.#withoutCacheKey,
       rejection: this.#rejection(),
     };

@@ -34,6 +34,7 @@ export interface ProviderRules {
   endpoints: ReadonlyMap<string, EndpointRules>;
   models: ModelRules;
   shutdowns: ShutdownRules;
+  preflight: PreflightRules;
   answers: AnswerRules;
   errors: ErrorRules;
   calls: CallRules;
@@ -83,6 +84,38 @@ export interface ShutdownRules {
   shutdownOf(model: string): Shutdown | undefined;
   /** Whether an error of this code says that a model is not there, or not for the key. */
   isModelGone(code: string): boolean;
+}
+
+/** Members that a body has, whatever their values. */
+export interface PreflightMembers {
+  /** `tools` or `functions`. */
+  tools: boolean;
+  /** `reasoning` or `reasoning_effort`. */
+  reasoning: boolean;
+  prompt: boolean;
+  /** `max_tokens`, as a number. */
+  maxTokens: boolean;
+}
+
+/** Requests that the provider is sure to refuse, by what is known of its endpoints and models. */
+export interface PreflightRules {
+  /**
+   * Whether a request with these members may be one, to be asked of every line.
+   * @returns `undefined`: no. Else texts one of which a line must hold to be one; none: it is to be looked at.
+   */
+  suspectsOf(endpoint: string, model: string, members: PreflightMembers): readonly string[] | undefined;
+  /** The first of the kinds of refusals that the request is sure to meet; `undefined`: none that is known. */
+  refusalOf(endpoint: string, model: string, body: JsonObject): SureRefusal | undefined;
+}
+
+/** One kind of requests that are refused. */
+export interface SureRefusal {
+  /** A code. */
+  kind: string;
+  /** What is refused, a sentence. */
+  problem: string;
+  /** What to write instead, a sentence. */
+  instead: string;
 }
 
 /** How results are read. */
@@ -142,4 +175,4 @@ export type CommonRules = Pick<
 >;
 
 /** What checking a line takes. */
-export type LineRules = Pick<ProviderRules, 'endpoints' | 'limits'>;
+export type LineRules = Pick<ProviderRules, 'endpoints' | 'limits' | 'preflight'>;

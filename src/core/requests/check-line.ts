@@ -6,7 +6,7 @@
 
 import { MAX_LINE_BYTES } from '../model/limits.ts';
 import { withRequest } from '../model/predicted-output.ts';
-import type { EndpointRules, LineRules } from '../ports/provider-rules.ts';
+import type { EndpointRules, LineRules, SureRefusal } from '../ports/provider-rules.ts';
 
 /** Why a line is invalid: OpenAI's own codes where it has one, ours for the rest. */
 export type InvalidCode =
@@ -19,7 +19,8 @@ export type InvalidCode =
   | 'invalid_request'
   | 'streaming_unsupported'
   | 'too_many_inputs'
-  | 'duplicate_custom_id';
+  | 'duplicate_custom_id'
+  | 'preflight_refused';
 
 export interface InvalidLine {
   valid: false;
@@ -50,6 +51,8 @@ export interface ValidLine {
   textBytes: number;
   /** The same for its data: URLs, which are not text. */
   dataUrlBytes: number;
+  /** What the provider is sure to refuse in it, as far as is known. Absent: nothing. */
+  refusal?: SureRefusal | undefined;
 }
 
 /** Longer than any model's name, fine-tuned ones included; a batch's record must fit a table item. */
@@ -76,6 +79,12 @@ export function duplicateCustomId(customId: string, firstLine: number): InvalidL
     param: 'custom_id',
     customId,
   };
+}
+
+/** Why a line is not run that the provider is sure to refuse, where the route says so. */
+export function refusedByPreflight({ problem, instead }: SureRefusal, customId: string): InvalidLine {
+  const message = `${problem} ${instead} The route says "preflight": "reject".`;
+  return { valid: false, code: 'preflight_refused', message, param: 'body', customId };
 }
 
 /**
@@ -113,6 +122,7 @@ export function checkLine(bytes: Uint8Array, rules: LineRules): ValidLine | Inva
     predictedOutputBytes: withRequest(endpoint.predictOutput(body, embeddingInputs), bytes.length),
     outputLimit: endpoint.outputLimitOf(body),
     ...countText(body),
+    refusal: rules.preflight.refusalOf(endpoint.url, model, body),
   };
 }
 

@@ -45,7 +45,15 @@ const KIND = {
 const KIND_WORDS = 12;
 const MAX_KINDS = 8_192;
 const LOGPROBS_TRUE = 0xffffffff;
-const FLAG = { base64: 1, urlResponse: 2, echo: 4, tokenInput: 8 } as const;
+const FLAG = {
+  base64: 1,
+  urlResponse: 2,
+  echo: 4,
+  tokenInput: 8,
+  tools: 16,
+  reasoning: 32,
+  prompt: 64,
+} as const;
 const GROUP_BYTES = 256;
 const GROUP_HEADER_BYTES = 8;
 const GROUP_NAME_BYTES = 120;
@@ -153,6 +161,10 @@ interface Kind {
   outputLimit: number | undefined;
   /** The word of a manifest entry that says the limit. */
   tried: number;
+  /**
+   * Of requests that the provider may be sure to refuse: what one of them must hold for that. Absent: it is not.
+   */
+  suspects: readonly string[] | undefined;
 }
 
 /** As much of it as is used here: @types/node has no values for it, and the DOM's library has too many. */
@@ -422,7 +434,12 @@ export class LineScanner {
       const record = line * RECORD_WORDS;
       const kind = this.#kindAt(record);
       const length = this.#entryWords[line * ENTRY_WORDS + ENTRY.length]!;
-      if (kind === null || length > this.#longest || !(allIsUtf8 || isUtf8(this.#bytes(line)))) {
+      if (
+        kind === null ||
+        length > this.#longest ||
+        !(allIsUtf8 || isUtf8(this.#bytes(line))) ||
+        this.#isSuspect(line, kind)
+      ) {
         this.#handOver(line);
       } else {
         this.#show(line, kind);
@@ -462,6 +479,7 @@ export class LineScanner {
       if (kind === null || lineLength > longest) break;
       if (group !== undefined && group !== kind.group) break;
       if (!allIsUtf8 && !isUtf8(this.#bytes(end))) break;
+      if (kind.suspects !== undefined && this.#isSuspect(end, kind)) break;
       group = kind.group;
       words[entry + ENTRY.tried] = kind.tried;
       length += lineLength;
@@ -487,6 +505,14 @@ export class LineScanner {
     span.hashes = this.#hashes.subarray(at * 2, end * 2);
     span.requests = () => this.#requests(at, end);
     return end;
+  }
+
+  /** Whether checkLine is to say if the provider is sure to refuse the request. */
+  #isSuspect(at: number, { suspects }: Kind): boolean {
+    if (suspects === undefined) return false;
+    const from = this.#placeOf(at);
+    const line = this.#memory.subarray(from, from + this.#entryWords[at * ENTRY_WORDS + ENTRY.length]!);
+    return suspects.length === 0 || suspects.some((text) => line.includes(text));
   }
 
   *#requests(from: number, to: number): Generator<ScannedRequest> {
@@ -586,6 +612,12 @@ export class LineScanner {
       output: endpoint.predictOutput(body, embeddingInputs),
       outputLimit,
       tried: withOutputLimit(0, outputLimit),
+      suspects: this.#rules.preflight.suspectsOf(endpoint.url, model, {
+        tools: (flags & FLAG.tools) !== 0,
+        reasoning: (flags & FLAG.reasoning) !== 0,
+        prompt: (flags & FLAG.prompt) !== 0,
+        maxTokens: body.max_tokens !== undefined,
+      }),
     };
   }
 

@@ -4,12 +4,14 @@ import { CALL_RULES } from './calls.ts';
 import { COMMON_RULES } from './common-rules.ts';
 import { ENDPOINTS } from './endpoints/all.ts';
 import { MODEL_RULES } from './model-rules.ts';
+import { PREFLIGHT_RULES } from './preflight.ts';
 
 /** OpenAI's Batch API, and services that are compatible with it. */
 export const OPENAI_RULES: ProviderRules = {
   ...COMMON_RULES,
   endpoints: ENDPOINTS,
   models: MODEL_RULES,
+  preflight: PREFLIGHT_RULES,
   answers: ANSWER_RULES,
   calls: CALL_RULES,
 };

@@ -5,6 +5,7 @@ import type { ingestEnv } from '../../contract/env.ts';
 import { ENDPOINTS } from '../../providers/openai/endpoints/all.ts';
 import { loadTokenizer } from '../../providers/openai/gpt-tokenizer.ts';
 import { MODEL_RULES } from '../../providers/openai/model-rules.ts';
+import { PREFLIGHT_RULES } from '../../providers/openai/preflight.ts';
 import { createDynamoDBClient, createEventBridgeClient } from '../clients.ts';
 import { commonDeps } from './common.ts';
 import { ownersDeps } from './owners.ts';
@@ -14,7 +15,7 @@ export function createIngestDeps(config: z.output<typeof ingestEnv>) {
   return {
     ...common,
     ...ownersDeps(config),
-    rules: { ...common.rules, endpoints: ENDPOINTS, models: MODEL_RULES },
+    rules: { ...common.rules, endpoints: ENDPOINTS, models: MODEL_RULES, preflight: PREFLIGHT_RULES },
     inputs: common.objects,
     listing: new DynamoDBListing(createDynamoDBClient(), { table: config.TABLE_NAME }),
     events: new EventBridgeEvents(createEventBridgeClient(), { eventBus: config.EVENT_BUS_NAME }),

@@ -40,6 +40,7 @@ export const INLINE_RULES: ProviderRules = {
     fees: [],
     residency: { percent: 0, models: /^$/, source: 'none', retrieved: '2026-11-29' },
   },
+  preflight: { suspectsOf: () => undefined, refusalOf: () => undefined },
   shutdowns: { shutdownOf: () => undefined, isModelGone: (code) => code === 'no_such_model' },
   answers: {
     verdictOf(line) {

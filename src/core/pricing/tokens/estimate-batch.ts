@@ -41,7 +41,7 @@ export async function estimateBatchTokens(
   objects: Pick<ObjectStore, 'read' | 'get'>,
   batch: Pick<PlannedBatch, 'endpoint' | 'model' | 'manifestKey' | 'textBytes' | 'dataUrlBytes'>,
   tokenizer: Tokenizer,
-  rules: Pick<ProviderRules, 'limits' | 'endpoints' | 'models'>,
+  rules: Pick<ProviderRules, 'limits' | 'endpoints' | 'models' | 'preflight'>,
 ): Promise<number | undefined> {
   const { source, entries } = await readManifest(objects, batch.manifestKey);
   const strata = strataOf(entries);
@@ -133,7 +133,7 @@ function countLine(
   line: Uint8Array,
   hash1: number,
   tokenizer: Tokenizer,
-  rules: Pick<ProviderRules, 'limits' | 'endpoints' | 'models'>,
+  rules: Pick<ProviderRules, 'limits' | 'endpoints' | 'models' | 'preflight'>,
 ): Counted {
   const request = checkLine(line, rules);
   if (!request.valid)

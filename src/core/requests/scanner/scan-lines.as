@@ -76,6 +76,10 @@ const F_BASE64: u32 = 1;
 const F_URL_RESPONSE: u32 = 2;
 const F_ECHO: u32 = 4;
 const F_TOKEN_INPUT: u32 = 8;
+// That the body has a member of these names, whatever its value: see PreflightMembers in ../../ports/provider-rules.ts.
+const F_TOOLS: u32 = 16;
+const F_REASONING: u32 = 32;
+const F_PROMPT: u32 = 64;
 
 // Keys of the line.
 const L_ID: u32 = 1;
@@ -464,6 +468,22 @@ function bodyKey(at: usize, length: u32): u32 {
         load<u8>(at, 20) == 0x73
         ? B_MAX_COMPLETION_TOKENS
         : 0;
+  }
+  return 0;
+}
+
+/** Which of the members that may be refused this key of the body is, as a flag, or 0. */
+function memberFlag(at: usize, length: u32): u32 {
+  switch (length) {
+    case 5: // tool s
+      return load<u32>(at) == 0x6c6f6f74 && load<u8>(at, 4) == 0x73 ? F_TOOLS : 0;
+    case 6: // prom pt
+      return load<u32>(at) == 0x6d6f7270 && load<u16>(at, 4) == 0x7470 ? F_PROMPT : 0;
+    case 9: // function s, reasonin g
+      if (load<u64>(at) == 0x6e6f6974636e7566) return load<u8>(at, 8) == 0x73 ? F_TOOLS : 0;
+      return load<u64>(at) == 0x6e696e6f73616572 && load<u8>(at, 8) == 0x67 ? F_REASONING : 0;
+    case 16: // reasonin g_effort
+      return load<u64>(at) == 0x6e696e6f73616572 && load<u64>(at, 8) == 0x74726f6666655f67 ? F_REASONING : 0;
   }
   return 0;
 }
@@ -983,7 +1003,7 @@ function line(start: usize, entry: usize, record: usize): usize {
           const bit: u32 = 1 << field;
           if (seen & bit) return 0;
           seen |= bit;
-        }
+        } else flags |= memberFlag(first, <u32>(at - first));
       }
       at++;
       if (load<u8>(at) != 0x3a) {

@@ -24,6 +24,7 @@ import { apiKeyOf, type BatchRecord, type RunRef } from '../../model/batch.ts';
 import { byRoundAndPlace } from '../../model/batch-id.ts';
 import type { Job } from '../../model/job.ts';
 import type { SourceObject } from '../../model/objects.ts';
+import { findingText } from '../../model/preflight.ts';
 import { addUsage, noUsage } from '../../model/usage.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
 import type { BatchService, ByKey } from '../../ports/provider.ts';
@@ -115,6 +116,7 @@ async function finalizeLeased(
       await deps.shutdowns.getShutdowns(apiKeyOf(job.route)),
     ),
     ...changeWarnings(answeredBy),
+    ...(plan.preflight ?? []).map((found) => ({ code: found.kind, message: findingText(found) })),
   ];
   const terms = await termsOf(deps.objects, job);
   const receipt = makeReceipt(deps, job, plan, batches, { terms, answeredBy, warnings });

@@ -45,6 +45,8 @@ export async function carryOut(
   if (!(await leased.tryMove(toRunning(job, planKey, waitsFor)))) return;
   const { requests, invalid } = plan;
   deps.telemetry.record('job.planned', { jobId, requests, invalid, batches: records.length });
+  for (const { kind, requests: found, lines } of plan.preflight ?? [])
+    deps.telemetry.record('refusal.expected', { jobId, kind, requests: found, line: lines[0]! });
   await warnOfShutdowns(deps, job, records);
   if (records.length === 0) await deps.outbox.finalize({ v: 1, jobId });
   await dispatch(deps, planned);

@@ -32,7 +32,7 @@ export interface IngestDeps {
   deadline: Deadline;
   heartbeat: Pause;
   telemetry: Telemetry;
-  rules: Pick<ProviderRules, 'limits' | 'endpoints' | 'models' | 'shutdowns'>;
+  rules: Pick<ProviderRules, 'limits' | 'endpoints' | 'models' | 'preflight' | 'shutdowns'>;
   /** Those of the rules, or less. */
   limits: BatchLimits;
   prices: Prices;

@@ -8,8 +8,15 @@ import type { Plan } from '../../files/plan.ts';
 import { RunWriter } from '../../files/run-file.ts';
 import type { Job } from '../../model/job.ts';
 import { MAX_GROUPS } from '../../model/limits.ts';
-import { checkLine, type InvalidLine, lineTooLong, type ValidLine } from '../../requests/check-line.ts';
+import {
+  checkLine,
+  type InvalidLine,
+  lineTooLong,
+  refusedByPreflight,
+  type ValidLine,
+} from '../../requests/check-line.ts';
 import { type LineHandlers, LineScanner, type ScannedRequest } from '../../requests/line-scanner.ts';
+import { PreflightFindings } from '../../requests/preflight-findings.ts';
 import { Cutter, type OpenBatch } from './cutter.ts';
 import { startDuplicates } from './duplicate-ids.ts';
 import { type Additions, additionsOf, checkFilledIn } from './fill-in.ts';
@@ -38,6 +45,7 @@ export class LinesPass {
   /** Where the pass begins. */
   readonly #from: LinesState;
   readonly #found: Found;
+  readonly #preflight: PreflightFindings;
   readonly #hashMask: number;
   readonly #hasher: CustomIdHasher;
   readonly #ids: IdRuns;
@@ -59,6 +67,7 @@ export class LinesPass {
     this.#from = from;
     const { attempt, compressed, spooled, requests, invalid, invalidByCode } = from;
     this.#found = { attempt, compressed, spooled, requests, invalid, invalidByCode: { ...invalidByCode } };
+    this.#preflight = new PreflightFindings(from.preflight);
     const { objects, sizes = {} } = deps;
     const keys = workKeys(deps.layout, job.jobId);
     this.#hashMask = sizes.hashMask ?? WHOLE_HASH;
@@ -190,7 +199,14 @@ export class LinesPass {
       this.#reject(line, verdict);
       return;
     }
-    const { customId, url: endpoint, ...values } = verdict;
+    const { customId, url: endpoint, refusal, ...values } = verdict;
+    if (refusal !== undefined) {
+      this.#preflight.add(refusal, line.line);
+      if (this.#job.route.preflight === 'reject') {
+        this.#reject(line, refusedByPreflight(refusal, customId));
+        return;
+      }
+    }
     this.#hasher.hashText(customId);
     const { hash0, hash1 } = this.#hasher;
     const { length } = bytes!;
@@ -243,6 +259,11 @@ export class LinesPass {
     await this.#ids.flush();
   }
 
+  #preflightState(): Pick<Found, 'preflight'> {
+    const preflight = this.#preflight.list();
+    return preflight.length === 0 ? {} : { preflight };
+  }
+
   async #save(): Promise<void> {
     await this.#manifests.finish();
     const { open } = this.#cutter;
@@ -254,6 +275,7 @@ export class LinesPass {
       v: SCAN_VERSION,
       phase: 'lines',
       ...this.#found,
+      ...this.#preflightState(),
       next: this.#scanner.next,
       batches: [...this.#manifests.batches],
       open: open.map(({ entries, ...batch }) => ({ ...batch, entries: entries.bytes() })),
@@ -275,6 +297,7 @@ export class LinesPass {
       v: SCAN_VERSION,
       phase: 'duplicates',
       ...this.#found,
+      ...this.#preflightState(),
       ids: [],
       ...(invalidRun === undefined ? {} : { invalidRun }),
       ...(originals === undefined ? {} : { originals }),

@@ -5,6 +5,7 @@ import type { PlannedBatch } from '../../files/plan.ts';
 import type { RunWriterState } from '../../files/run-file.ts';
 import type { RunRef } from '../../model/batch.ts';
 import type { BatchLimits } from '../../model/limits.ts';
+import type { PreflightFinding } from '../../model/preflight.ts';
 import type { Deadline } from '../../ports/ambient.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
 import type { LineRules } from '../../ports/provider-rules.ts';
@@ -68,6 +69,8 @@ export interface Found {
   requests: number;
   invalid: number;
   invalidByCode: Record<string, number>;
+  /** What of the lines the provider is sure to refuse. Absent: nothing, or not looked for. */
+  preflight?: PreflightFinding[];
 }
 
 /** In the middle of the pass. */

@@ -109,6 +109,7 @@ async function end(
       .map((batch, index) => ({ ...batch, batchId: batchIdOf(0, index) })),
     invalidRuns: [...(invalidRun === undefined ? [] : [invalidRun]), ...work.runs],
     ...(originals === undefined ? {} : { originals }),
+    ...(state.preflight === undefined ? {} : { preflight: state.preflight }),
   };
   return applyPolicy(plan, job);
 }

@@ -8,14 +8,18 @@ import { EXIT_PARTIAL, EXIT_SUCCEEDED } from '../../../../cli/view/exit.ts';
 import { requestLine } from '../../../support/request-lines.ts';
 
 /** Plans a file of one request on a day. */
-async function planOn(day: string, model: string, options: { json?: boolean } = {}) {
+async function planOn(day: string, model: string, options: { json?: boolean; body?: object } = {}) {
+  const { body, ...flags } = options;
   const folder = await mkdtemp(join(tmpdir(), 'batchdrop-plan-'));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
   const file = join(folder, 'file.jsonl');
-  await writeFile(file, requestLine('a', { body: { model, messages: [{ role: 'user', content: 'Hi.' }] } }));
+  await writeFile(
+    file,
+    requestLine('a', { body: { model, messages: [{ role: 'user', content: 'Hi.' }], ...body } }),
+  );
   const printed = vi.spyOn(console, 'log').mockImplementation(() => {});
   try {
-    const status = await plan([file], options, () => Date.parse(day));
+    const status = await plan([file], flags, () => Date.parse(day));
     return { status, text: String(printed.mock.calls[0]![0]).replaceAll(/\s+/g, ' ') };
   } finally {
     printed.mockRestore();
@@ -39,4 +43,13 @@ test.each([
     expect(planned.text).toMatch(
       new RegExp(`${code}: OpenAI shuts?.* 2026-12-11.*one of gpt-6\\.1-sol, gpt-6\\.1-terra, gpt-6-luna`),
     );
+});
+
+test('what OpenAI is sure to refuse is named with its line, and is no reason to exit otherwise', async () => {
+  const body = { max_tokens: 5 };
+  const planned = await planOn('2026-12-01', 'gpt-6-luna', { body });
+  expect(planned.status).toBe(EXIT_SUCCEEDED);
+  expect(planned.text).toMatch(/refused preflight_max_tokens: Line 1: .* Write max_completion_tokens\./);
+  const { files } = JSON.parse((await planOn('2026-12-01', 'gpt-6-luna', { body, json: true })).text);
+  expect(files[0].preflight).toMatchObject([{ kind: 'preflight_max_tokens', requests: 1, lines: [1] }]);
 });

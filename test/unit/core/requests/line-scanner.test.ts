@@ -91,7 +91,8 @@ function scan(chunks: readonly Uint8Array[], options: Options = {}) {
         for (const request of span.requests()) {
           const { textBytes, dataUrlBytes, bytes, customId, copyTo: _, ...values } = request;
           texts.push({ bytes: Buffer.from(bytes()).toString(), textBytes, dataUrlBytes });
-          lines.push({ ...values, valid: true, customId: customId() });
+          // It vouches for no line that the provider is sure to refuse.
+          lines.push({ ...values, valid: true, customId: customId(), refusal: undefined });
         }
         expectSum(span);
       },
@@ -170,6 +171,22 @@ describe('LineScanner', () => {
     expect(outcomes.lines.map(({ valid }) => valid)).toEqual(USUAL_LINES.map(() => true));
     expect(texts).toHaveLength(USUAL_LINES.length);
     expectTextsCounted(texts);
+  });
+
+  it('leaves to checkLine what may be refused, and no other line', () => {
+    const chat = (model: string, members: object) =>
+      requestLine('a', { body: { messages: [{ role: 'user', content: '"none"' }], model, ...members } });
+    const vouched = (line: string): boolean => scan(whole(Buffer.from(line))).texts.length === 1;
+    const tools = [{ type: 'function', function: { name: 'f' } }];
+    expect(vouched(chat('gpt-6-luna', { tools }))).toBe(true);
+    expect(vouched(chat('gpt-6-luna', { reasoning_effort: 'low' }))).toBe(true);
+    expect(vouched(chat('gpt-6-luna', { tools, reasoning_effort: 'low' }))).toBe(false);
+    expect(vouched(chat('gpt-6-luna', { max_completion_tokens: 5 }))).toBe(true);
+    expect(vouched(chat('gpt-6-luna', { max_tokens: 5 }))).toBe(false);
+    expect(vouched(chat('gpt-4o', { max_tokens: 5, tools }))).toBe(true);
+    // Only lines that hold one of the words are looked at, here or anywhere.
+    expect(vouched(chat('gpt-6.2-sol', { reasoning_effort: 'none' }))).toBe(false);
+    expect(vouched(chat('gpt-6.2-sol', { reasoning_effort: 'high' }))).toBe(true);
   });
 
   it('agrees with checkLine on every tricky line', () => {
