@@ -28,7 +28,6 @@ export function checkBackground(body: Body, nowMs: number, isStrict: IsStrict): 
   if (window === undefined) {
     throw invalidValue('background_options.completion_window', String(options.completion_window), WINDOWS);
   }
-  if (body.background !== true) throw unsupported("'background_options' requires 'background' to be true.");
   checkContinuation(options.continuation_id);
   // A real one streams `soonest`; the emulator does not.
   if (body.stream === true)
@@ -54,5 +53,5 @@ function checkContinuation(id: unknown): void {
   throw invalidType('background_options.continuation_id', 'a string', id);
 }
 
-const unsupported = (message: string, param = 'background_options') =>
+const unsupported = (message: string, param: string) =>
   refusal(400, message, { param, code: 'unsupported_value' });

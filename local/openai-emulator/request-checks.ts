@@ -98,6 +98,7 @@ const CHECKED_IN_ORDER: readonly ((checked: Checked) => Answer | undefined)[] = 
   messagesError,
   formatError,
   flexError,
+  backgroundError,
   rangeError,
 ];
 
@@ -291,6 +292,16 @@ function toolError(body: Body): Answer | undefined {
 function flexError({ body, facts, isStrict }: Checked): Answer | undefined {
   if (body.service_tier !== 'flex' || !isStrict('flex') || (facts?.hasFlex ?? true)) return undefined;
   return refuse('Flex is not available for this model.');
+}
+
+/** Stated by openai 7.59.0; the wording is not known. */
+function backgroundError({ endpoint, body }: Checked): Answer | undefined {
+  if (endpoint !== '/v1/responses' || isNil(body.background_options) || body.background === true)
+    return undefined;
+  return refuse("'background_options' requires 'background' to be true.", {
+    param: 'background_options',
+    code: 'unsupported_value',
+  });
 }
 
 function rangeError({ endpoint, body, model }: Checked): Answer | undefined {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type FaultRule, startEmulator, virtualClock } from '../../../../local/openai-emulator/emulator.ts';
 import { type BackgroundParams, createInBackground as create, HOUR_MS } from './background-support.ts';
-import { clientFor, refusalOf, startForTest, temporaryFolder } from './support.ts';
+import { clientFor, linesOf, refusalOf, runBatch, startForTest, temporaryFolder } from './support.ts';
 
 describe('a background response', () => {
   test('is answered at once as queued, runs, and ends with its answer, its usage and its metadata', async () => {
@@ -137,6 +137,23 @@ test.each<[string, BackgroundParams, string]>([
   expect([refused.status, refused.param, refused.type]).toEqual([400, param, 'invalid_request_error']);
   emulator.clock.advance(9 * HOUR_MS);
   expect(await emulator.ledger.all()).toEqual([]);
+});
+
+test('background_options without background are refused in a batch as well, and background: false alone is answered', async () => {
+  const { client, emulator } = await startForTest();
+  const body = { model: 'gpt-6.2-sol', input: 'What is an otter?', background: false };
+  const line = (custom_id: string, changes: object) => ({
+    custom_id,
+    method: 'POST',
+    url: '/v1/responses',
+    body: { ...body, ...changes },
+  });
+  const lines = [line('bad', { background_options: { completion_window: '8h' } }), line('good', {})];
+  const batch = await runBatch({ emulator, client }, lines, { endpoint: '/v1/responses' });
+  const failed = await linesOf(client, batch.error_file_id);
+  expect(failed.map(({ custom_id, response }) => [custom_id, response!.status_code])).toEqual([['bad', 400]]);
+  const answered = await client.responses.create(body);
+  expect(answered).toMatchObject({ status: 'completed', background: false });
 });
 
 describe('retention', () => {
