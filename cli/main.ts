@@ -7,6 +7,7 @@ import { audit } from './commands/audit.ts';
 import { localProcess } from './commands/local-process.ts';
 import { localUp } from './commands/local-up.ts';
 import { plan } from './commands/plan.ts';
+import { prices } from './commands/prices.ts';
 import { resume } from './commands/resume.ts';
 import { durationMs, positiveCount } from './options/duration.ts';
 import { EXIT_CANNOT_RUN, EXIT_USAGE, UsageError } from './view/exit.ts';
@@ -51,6 +52,16 @@ program
   .option('--json', 'print one JSON object')
   .action(async (files: string[], options) => {
     process.exitCode = await audit(files, options);
+  });
+
+program
+  .command('prices')
+  .description('what models cost, by whose word, and how a price file differs from it; sends nothing')
+  .argument('[model...]', 'beginnings of the names of models (default: all)')
+  .option('--compare <file>', 'price file to set beside the table')
+  .option('--json', 'print one JSON object')
+  .action(async (models: string[], options) => {
+    process.exitCode = await prices(models, options);
   });
 
 const stateOption = [

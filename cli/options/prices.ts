@@ -38,7 +38,7 @@ export async function pricesOf(
  * @param option that named it, for messages.
  * @throws {UsageError} if there is no such file, or it is not one of prices.
  */
-async function rowsOf(path: string, option: string): Promise<PriceRow[]> {
+export async function rowsOf(path: string, option: string): Promise<PriceRow[]> {
   const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
     throw new UsageError(
       `${option} ${path}: a price file is expected, but it cannot be read (${error.code})`,

@@ -88,7 +88,6 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
     'src/providers/openai/download-body.ts',
     'src/providers/openai/request-error.ts',
     'src/providers/openai/upload-body.ts',
-    'src/runtime/deps/openai.ts',
   ],
   'test/unit/providers/openai/usage.test.ts': ['src/providers/openai/usage-reported.ts'],
   'test/parts/providers/openai/call-api.test.ts': ['src/providers/openai/patient-fetch.ts'],
@@ -96,6 +95,7 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
   'test/unit/contract/events.test.ts': ['src/contract/event-fields.ts'],
   'test/unit/contract/settings.test.ts': [
     'src/contract/budget.ts',
+    'src/contract/data-residency.ts',
     'src/contract/notify.ts',
     'src/contract/only-fields.ts',
     'src/contract/prices.ts',
