@@ -35,6 +35,7 @@ const route: Route = {
   maxRoundsByCause: { lost: 2 },
   sameContent: 'skip',
   onLost: 'hold',
+  onLate: 'cancel',
   tiers: ['batch'],
   budget: 'unlimited',
   overBudget: 'wait',

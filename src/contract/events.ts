@@ -333,6 +333,12 @@ export const EVENTS = {
       'Between two calls of a slice, its answers could not be saved or its job could not be read. The calls continue; both are tried again.',
     fields: { ...SLICE, error: 'code' },
   },
+  'tier.refused': {
+    level: 'info',
+    message:
+      'OpenAI does not serve this model in this tier. Its requests go on in the next tier of their routes; for 24 hours those of others skip this one, then it is tried again.',
+    fields: { ...SLICE, model: 'name' },
+  },
   'pace.discarded': {
     level: 'warn',
     message:

@@ -146,8 +146,8 @@ const routeFields = onlyFields({
    */
   onLost: z.enum(['hold', 'resubmit']).default('hold'),
   /**
-   * OpenAI's service tiers that may be used, the cheapest first. A request begins in the first one that serves it;
-   * several tiers need a `deadline`.
+   * OpenAI's service tiers, and windows of its background mode, that may be used, the cheapest first. A request begins in
+   * the first one that serves it and has time for it; several tiers need a `deadline`.
    */
   tiers: z
     .array(z.enum(TIERS, `a tier is one of ${TIERS.join(', ')}`), TIERS_EXPECTED)
@@ -162,6 +162,12 @@ const routeFields = onlyFields({
     ),
   /** When the results must be there, counted from the drop: `90m`, `24h`, `2d`; at most 14 days. */
   deadline: deadlineSchema.optional(),
+  /**
+   * For a response in a background window that is being executed when the last tier could only just meet the deadline:
+   * `cancel` has it cancelled and runs the request there, counted in `possiblyBilledTwice`; `wait` waits for it. One that
+   * is still queued is cancelled in either case.
+   */
+  onLate: z.enum(['cancel', 'wait']).default('cancel'),
   /**
    * What may be spent: `"unlimited"`, or an object with at least one of the limits. Reserved before anything is sent.
    */

@@ -47,6 +47,7 @@ export const RECORDED_BY: Readonly<Record<string, readonly EventName[]>> = {
   'test/parts/pipeline/api-keys.test.ts': ['collect.delayed', 'key.refused'],
   'test/parts/pipeline/budget.test.ts': ['batch.withdrawn', 'budget.exhausted', 'usage.mismatched'],
   'test/parts/pipeline/call-faults.test.ts': ['pace.discarded', 'slice.paused'],
+  'test/parts/pipeline/call.test.ts': ['tier.refused'],
   'test/parts/pipeline/dropped-names.test.ts': ['marker.ignored'],
   'test/parts/pipeline/events.test.ts': [
     'finalize.postponed',

@@ -4,9 +4,8 @@ import type { Tier } from '../../contract/route.ts';
 import { HOUR_MS } from '../../contract/time.ts';
 import type { Picodollars } from '../base/money.ts';
 import { noUsage, type TokenUsage } from '../model/usage.ts';
-import type { ProviderRules } from '../ports/provider-rules.ts';
 import { costAt, type PriceQuestion, type Prices } from '../pricing/prices.ts';
-import { isServed } from '../scheduling/ladder.ts';
+import { isServed, type TierRules } from '../scheduling/offered-tiers.ts';
 import type { GroupForecast } from './file-forecast.ts';
 import type { PrefixReport } from './prefixes.ts';
 
@@ -28,10 +27,10 @@ export function costOfGroup(
   group: GroupForecast,
   tier: Tier,
   when: PricedWhen,
-  { endpoints }: Pick<ProviderRules, 'endpoints'>,
+  rules: TierRules,
 ): TierCost | undefined {
   const { model, long } = group;
-  if (!isServed(tier, endpoints.get(group.endpoint))) return undefined;
+  if (!isServed(tier, group, rules)) return undefined;
   const short = prices.ratesOf({ ...when, model, tier, isLong: false });
   const forLong = long.requests === 0 ? short : prices.ratesOf({ ...when, model, tier, isLong: true });
   if (short === undefined || forLong === undefined) return undefined;

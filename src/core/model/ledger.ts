@@ -58,6 +58,8 @@ export const ledgerSchema = z.object({
   sharedAt: z.exactOptional(time),
   /** Of a model in a tier in which requests are called one by one. */
   pace: z.exactOptional(paceSchema),
+  /** When the provider last refused the model in the tier, as one that it does not serve there. */
+  notOfferedAt: z.exactOptional(time),
   updatedAt: time,
 });
 /**

@@ -75,6 +75,8 @@ export interface EndpointRules {
 export interface ModelRules {
   /** No request that the model answers has more input tokens than this. */
   contextTokensOf(model: string): number;
+  /** Whether it may have a flex tier; `false` only where the provider says that it has none. */
+  hasFlex(model: string): boolean;
   imageTokens(model: string, image: ImagePart): ImageTokens;
 }
 

@@ -92,7 +92,8 @@ export type LedgerLessons = {
     | 'probes'
     | 'refusedAt'
     | 'sharedAt'
-    | 'pace']?: Ledger[Lesson] | undefined;
+    | 'pace'
+    | 'notOfferedAt']?: Ledger[Lesson] | undefined;
 };
 
 /** Scopes whose batches wait for a person. */

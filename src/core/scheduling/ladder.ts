@@ -1,19 +1,17 @@
 /**
- * In which service tier requests continue: the cheapest one that can still meet the deadline. Pure.
+ * In which tier requests continue: the cheapest one that can still meet the deadline. Pure.
  *
- * A tier is left at the last moment at which every tier below it, one after the other, could still do all the
- * remaining work with room to spare; so a tier that turns out to be slow or refused leaves enough time for the next
- * one, and nothing continues in a more expensive tier while a cheaper one can still meet the deadline. In the last
- * tier work continues past the deadline: late answers are better than none.
+ * Time is reserved for the dearest path still needed: the next tier that fits, and then the last one, each for all the
+ * remaining work with room to spare. A tier is left at the last moment for that path. So a tier that turns out to be
+ * slow or refused leaves enough time, and nothing continues in a more expensive tier while a cheaper one can still meet
+ * the deadline. A window fits if it and the last tier can do all of the work one after the other. In the last tier work
+ * continues past the deadline: late answers are better than none.
  */
 
-import { readDuration } from '../../contract/durations.ts';
 import { isWindowTier, type Route, type Tier, windowMs } from '../../contract/route.ts';
 import { MINUTE_MS } from '../../contract/time.ts';
 import { type BatchRecord, type Ladder, tokensOf } from '../model/batch.ts';
 import type { Job } from '../model/job.ts';
-import { type StatedError, TIER_NOT_OFFERED } from '../model/outcome-codes.ts';
-import type { EndpointRules, ProviderRules } from '../ports/provider-rules.ts';
 
 /** What is not answered yet. */
 export interface Work {
@@ -30,59 +28,15 @@ export interface Pace {
 
 /** Work is given half as long again as its pace says, and a quarter of an hour for what comes before and after it. */
 const SLACK = 1.5;
-const SLACK_MS = 15 * 60_000;
+const SLACK_MS = 15 * MINUTE_MS;
 /** OpenAI takes up to 10 minutes to cancel (API reference, "Cancel batch"); a poll comes every 5. */
-const CANCEL_MS = 15 * 60_000;
+const CANCEL_MS = 15 * MINUTE_MS;
 /** A batch that has less time than this before it would be cancelled is not begun. */
-const MIN_BATCH_MS = 30 * 60_000;
-
-/** Whether an endpoint has a tier: each has batch and standard. */
-export function isServed(
-  tier: Tier,
-  endpoint: Pick<EndpointRules, 'hasFlex' | 'hasBackground'> | undefined,
-): boolean {
-  if (tier === 'flex') return endpoint?.hasFlex === true;
-  return !isWindowTier(tier) || endpoint?.hasBackground === true;
-}
-
-/** In which tiers a request of this route may go to this endpoint; `undefined`: in none. */
-export function ladderOf(
-  route: Pick<Route, 'tiers' | 'deadline'>,
-  endpoint: Pick<EndpointRules, 'hasFlex' | 'hasBackground'> | undefined,
-  droppedAt: number,
-): Ladder | undefined {
-  const tiers = route.tiers.filter((tier) => isServed(tier, endpoint));
-  if (tiers.length === 0) return undefined;
-  const deadlineMs = route.deadline === undefined ? undefined : readDuration(route.deadline);
-  return { tiers, ...(deadlineMs === undefined ? {} : { deadlineAt: droppedAt + deadlineMs }) };
-}
-
-/** For requests that {@link ladderOf} has no tier for. */
-function tierNotOffered(endpoints: ProviderRules['endpoints']): StatedError {
-  const urlsWith = (tier: Tier): string =>
-    [...endpoints.values()]
-      .filter((endpoint) => isServed(tier, endpoint))
-      .map(({ url }) => url)
-      .join(' and ') || 'no endpoint';
-  return {
-    code: TIER_NOT_OFFERED,
-    message: `No tier of the route serves this endpoint; flex is offered for ${urlsWith('flex')}, background windows for ${urlsWith('background-8h')}.`,
-  };
-}
-
-/** What its ladder makes of a new batch: with one tier, batch, there is nothing to decide; with none, it cannot run. */
-export function onLadder(
-  ladder: Ladder | undefined,
-  endpoints: ProviderRules['endpoints'],
-  now: number,
-): Partial<BatchRecord> {
-  if (ladder === undefined)
-    return {
-      state: 'ended',
-      ending: { status: 'failed', errors: [tierNotOffered(endpoints)], endedAt: now },
-    };
-  return ladder.tiers.length === 1 && ladder.tiers[0] === 'batch' ? {} : { ladder };
-}
+const MIN_BATCH_MS = 30 * MINUTE_MS;
+/** What takes work from one tier to the next when nothing has to be cancelled as a batch: collect, and a dispatch. */
+const HAND_ON_MS = 5 * MINUTE_MS;
+/** A moment may be seen so much late, beside that: two polls. */
+const LOOK_MS = 10 * MINUTE_MS;
 
 /** When the deadline of a job counts from: S3's time of the drop. */
 export function droppedAt({ input }: Pick<Job, 'input'>): number {
@@ -102,31 +56,154 @@ export interface StepQuestion {
   /** Everything of the job that wants the same model. */
   work: Work;
   paceOf: (tier: Tier) => Pace;
+  /** Whether the provider has not said that the model is not served in a tier. */
+  isOffered: (tier: Tier) => boolean;
+  /**
+   * Since when the work is in `tier` at the provider: a batch, or responses in the background. Absent: it is not there,
+   * or answered at once.
+   */
+  beganAt?: number | undefined;
   now: number;
 }
 
 /** The tier to begin work in: `tier`, or one further down. */
 export function tierToBegin(question: StepQuestion): Tier {
-  return stepDown(question, CANCEL_MS + MIN_BATCH_MS);
+  return beginIn(wayOf(question, tiersFrom(question)));
 }
 
-/** The tier that work which has begun in `tier` is to be in now. */
+/** The tier that work which has begun in `tier` is to be in now. What was begun is not left for what others were told. */
 export function tierToStay(question: StepQuestion): Tier {
-  return stepDown(question, CANCEL_MS);
+  const { ladder, tier, isOffered } = question;
+  const at = ladder.tiers.indexOf(tier);
+  if (at === -1) return tierToBegin(question);
+  const below = ladder.tiers.slice(at + 1).filter(isOffered);
+  const way = wayOf(question, [tier, ...below]);
+  return mayStay(way, tier) ? tier : beginIn({ ...way, tiers: below });
 }
 
-function stepDown({ ladder, tier, work, paceOf, now }: StepQuestion, toLeaveBatchMs: number): Tier {
-  const { tiers, deadlineAt } = ladder;
-  let at = Math.max(0, tiers.indexOf(tier));
-  if (deadlineAt === undefined) return tiers[at]!;
-  const left = deadlineAt - now;
-  for (; at < tiers.length - 1; at++) {
-    const below = tiers
-      .slice(at + 1)
-      .reduce((sum, next) => sum + needMs(work, paceOf(next)) + windowMs(next), 0);
-    if (left > below + (tiers[at] === 'batch' ? toLeaveBatchMs : 0)) break;
-  }
-  return tiers[at]!;
+/** What is to leave a tier: nothing, what is not being executed yet, or all of it. */
+export type Leaving = { leave: 'nothing' } | { leave: 'queued' | 'all'; tier: Tier };
+
+/**
+ * What of a slice in a window tier is to go on further down: at the last moment for another tier what is still queued;
+ * at that for the last tier all of it.
+ * @param onLate `wait`: what is being executed is never left.
+ */
+export function leavingOf(question: StepQuestion, onLate: Route['onLate']): Leaving {
+  const next = tierToStay(question);
+  if (next === question.tier) return { leave: 'nothing' };
+  return { leave: onLate === 'cancel' && isLast(question, next) ? 'all' : 'queued', tier: next };
+}
+
+/**
+ * When {@link tierToStay} will say another tier than it does at `now`, if nothing changes but the time; `undefined`:
+ * never.
+ */
+export function nextStepAt(question: StepQuestion): number | undefined {
+  const { ladder, tier, beganAt, now } = question;
+  const { deadlineAt } = ladder;
+  if (deadlineAt === undefined) return undefined;
+  const way = wayOf(question, [tier, ...tiersFrom(question).filter((other) => other !== tier)]);
+  const moments = way.tiers.slice(1).map((next) => deadlineAt - pathMs(way, next) - marginMs(tier, next));
+  if (beganAt !== undefined) moments.push(beganAt + minMs(tier));
+  const present = tierToStay(question);
+  return moments
+    .filter((at) => at > now)
+    .sort((one, other) => one - other)
+    .find((at) => tierToStay({ ...question, now: at }) !== present);
+}
+
+/** What decides about tiers: those that are left, and the time. */
+interface Way {
+  /** From the present one on. */
+  tiers: readonly Tier[];
+  /** The tier that all work ends up in at the latest. */
+  last: Tier;
+  /** Until the deadline, in ms. */
+  leftMs: number;
+  /** How much of that passes until what leaves the present tier can begin in another one. */
+  freeMs: number;
+  needMs: (tier: Tier) => number;
+  /** Whether the present tier is to have its time first, before a window is thought of. */
+  isYoung: boolean;
+}
+
+/** The tiers of a ladder that are offered, from the present one on; the last one is always tried. */
+function tiersFrom({ ladder, tier, isOffered }: StepQuestion): Tier[] {
+  const tiers = ladder.tiers.slice(Math.max(0, ladder.tiers.indexOf(tier)));
+  const offered = tiers.filter(isOffered);
+  return offered.length === 0 ? [tiers.at(-1)!] : offered;
+}
+
+function wayOf(question: StepQuestion, tiers: readonly Tier[]): Way {
+  const { ladder, tier, work, paceOf, beganAt, now } = question;
+  return {
+    tiers,
+    last: tiers.at(-1)!,
+    leftMs: (ladder.deadlineAt ?? Number.POSITIVE_INFINITY) - now,
+    freeMs: ladder.tiers.includes(tier) ? freeMs(tier) : 0,
+    needMs: (each) => needMs(work, paceOf(each)) + windowMs(each),
+    isYoung: beganAt !== undefined && now < beganAt + minMs(tier),
+  };
+}
+
+/** What a tier is given before it is left for a window: OpenAI aims to answer within a window, so before that none is late. */
+function minMs(tier: Tier): number {
+  return tier === 'batch' ? MIN_BATCH_MS : windowMs(tier);
+}
+
+function freeMs(tier: Tier): number {
+  return tier === 'batch' ? CANCEL_MS : HAND_ON_MS;
+}
+
+/** The dearest path that work in a tier may still need: all of the tier, and then the last one for all of it. */
+function pathMs({ needMs: need, last }: Way, tier: Tier): number {
+  return need(tier) + (tier === last ? 0 : need(last));
+}
+
+/**
+ * Whether work that leaves the present tier may enter another one. Only a window has to be over before its answers are
+ * late; flex answers one by one, and what it does not reach goes on in the last tier.
+ */
+function fits(way: Way, tier: Tier): boolean {
+  if (tier === way.last) return true;
+  const leftMs = way.leftMs - way.freeMs;
+  return isWindowTier(tier) ? pathMs(way, tier) <= leftMs : way.leftMs > way.needMs(way.last);
+}
+
+/** How long before the last moment for a tier another one is left. */
+function marginMs(from: Tier, to: Tier): number {
+  if (isWindowTier(from) || isWindowTier(to)) return freeMs(from) + LOOK_MS;
+  return from === 'batch' ? CANCEL_MS : 0;
+}
+
+/** Whether there is time until the last moment for the next tier that fits. */
+function mayStay(way: Way, tier: Tier): boolean {
+  if (tier === way.last) return true;
+  const below = way.tiers.slice(way.tiers.indexOf(tier) + 1);
+  const next = below.find(
+    (each) => each === way.last || (fits(way, each) && !(way.isYoung && isWindowTier(each))),
+  )!;
+  return way.leftMs > pathMs(way, next) + marginMs(tier, next);
+}
+
+function mayBegin(way: Way, tier: Tier): boolean {
+  if (tier === way.last) return true;
+  if (isWindowTier(tier)) return fits(way, tier);
+  if (tier === 'flex') return fits(way, tier) && mayStay(way, tier);
+  // Flex costs as much as a batch: where it is the way out, a batch is to leave time for it.
+  const out = way.tiers.includes('flex') ? 'flex' : way.last;
+  return (
+    mayStay({ ...way, isYoung: false }, tier) && way.leftMs > pathMs(way, out) + CANCEL_MS + MIN_BATCH_MS
+  );
+}
+
+function beginIn(way: Way): Tier {
+  return way.tiers.find((tier) => mayBegin(way, tier))!;
+}
+
+function isLast(question: StepQuestion, tier: Tier): boolean {
+  return tiersFrom(question).at(-1) === tier;
 }
 
 /**
@@ -136,7 +213,7 @@ function stepDown({ ladder, tier, work, paceOf, now }: StepQuestion, toLeaveBatc
  */
 export function isWorthWaitingFor(
   batch: Pick<BatchRecord, 'remote'>,
-  { ladder, work, paceOf, now }: Omit<StepQuestion, 'tier'>,
+  { ladder, work, paceOf, now }: Pick<StepQuestion, 'ladder' | 'work' | 'paceOf' | 'now'>,
 ): boolean {
   if (batch.remote?.status === 'finalizing' || batch.remote?.status === 'cancelling') return true;
   const progress = batch.remote?.progress;

@@ -1,14 +1,16 @@
 /** Takes the batches of a job down the ladder when their time has come. */
-import { TIERS, type Tier } from '../../contract/route.ts';
+import type { Tier } from '../../contract/route.ts';
 import type { Settings } from '../../contract/settings.ts';
 import { toStopping, toTier, toWithdrawn } from '../lifecycle/batch-transitions.ts';
 import { type BatchRecord, tierOf } from '../model/batch.ts';
+import type { Ledger } from '../model/ledger.ts';
 import type { Ambient } from '../ports/ambient.ts';
 import type { Outbox } from '../ports/outbox.ts';
 import type { QuotaStore } from '../ports/quota.ts';
 import type { JobStore } from '../ports/records.ts';
 import type { Telemetry } from '../ports/telemetry.ts';
-import { isWorthWaitingFor, type Pace, tierToBegin, tierToStay, workOf } from './ladder.ts';
+import { isWorthWaitingFor, type StepQuestion, tierToBegin, tierToStay, workOf } from './ladder.ts';
+import { isOffered } from './offered-tiers.ts';
 import { callsAtATime, paceOf } from './pace.ts';
 import { callsLedgerOf } from './scopes.ts';
 
@@ -33,20 +35,21 @@ const UNANSWERED_CREATE_MS = 20 * 60_000;
  */
 export async function stepDown(deps: StepDownDeps, batches: readonly BatchRecord[]): Promise<BatchRecord[]> {
   const changed: BatchRecord[] = [];
-  const paces = new Map<string, (tier: Tier) => Pace>();
+  const known = new Map<string, KnownTiers>();
   for (const batch of batches) {
     const { ladder, model, state } = batch;
     if (ladder === undefined || batch.stop?.nextTier !== undefined) continue;
     if (state === 'ended' || state === 'collected') continue;
     const tier = tierOf(batch);
     if (tier !== 'batch' && state !== 'planned') continue;
-    const paceOfTier = paces.get(model) ?? (await readPaces(deps, batch));
-    paces.set(model, paceOfTier);
+    const tiers = known.get(model) ?? (await readTiers(deps, batch));
+    known.set(model, tiers);
     const now = deps.ambient.now();
     // A batch that waits for its look-up is free only then, and its next create may take as long again.
     const waits = state === 'submitting' && (batch.wait?.notBefore ?? 0) > now;
     const asked = waits ? now + UNANSWERED_CREATE_MS : now;
-    const question = { ladder, tier, work: workOf(batches, model), paceOf: paceOfTier, now: asked };
+    const beganAt = batch.remote?.submittedAt;
+    const question = { ladder, tier, work: workOf(batches, model), ...tiers, beganAt, now: asked };
     const next = state === 'planned' ? tierToBegin(question) : tierToStay(question);
     if (next === tier || (state === 'submitted' && isWorthWaitingFor(batch, question))) continue;
     const left = await leave(deps, batch, next, now);
@@ -55,23 +58,28 @@ export async function stepDown(deps: StepDownDeps, batches: readonly BatchRecord
   return changed;
 }
 
-/**
- * What is known of the pace of a batch's model, called with its key, in the tiers in which requests are called one by
- * one.
- */
-export async function readPaces(
-  { settings, quota }: Pick<StepDownDeps, 'settings' | 'quota'>,
-  { apiKey, model }: Pick<BatchRecord, 'apiKey' | 'model'>,
-): Promise<(tier: Tier) => Pace> {
+/** What the ledgers know of a model in the tiers in which its requests are sent one by one. */
+export type KnownTiers = Pick<StepQuestion, 'paceOf' | 'isOffered'>;
+
+/** What is known of the tiers of a batch's ladder for its model, called with its key. */
+export async function readTiers(
+  { settings, quota, ambient }: Pick<StepDownDeps, 'settings' | 'quota' | 'ambient'>,
+  { apiKey, model, ladder }: Pick<BatchRecord, 'apiKey' | 'model' | 'ladder'>,
+): Promise<KnownTiers> {
   const most = callsAtATime(settings.quota);
-  const paces = await Promise.all(
-    TIERS.filter((tier) => tier !== 'batch').map(
-      async (tier) =>
-        [tier, paceOf(await quota.getLedger(callsLedgerOf({ apiKey, model, tier })), most)] as const,
+  const tiers = (ladder?.tiers ?? []).filter((tier) => tier !== 'batch');
+  const ledgers = new Map<Tier, Ledger | undefined>(
+    await Promise.all(
+      tiers.map(
+        async (tier) => [tier, await quota.getLedger(callsLedgerOf({ apiKey, model, tier }))] as const,
+      ),
     ),
   );
-  const byTier = new Map<Tier, Pace>(paces);
-  return (tier) => byTier.get(tier)!;
+  const now = ambient.now();
+  return {
+    paceOf: (tier) => paceOf(ledgers.get(tier), most),
+    isOffered: (tier) => isOffered(ledgers.get(tier), now),
+  };
 }
 
 /**

@@ -44,3 +44,11 @@ export function contextTokensOf(model: string): number {
   const name = baseModelOf(model);
   return CONTEXT_TOKENS.find(([models]) => models.test(name))?.[1] ?? MAX_CONTEXT_TOKENS;
 }
+
+/**
+ * Whether a model may have a flex tier: gpt-6.2-astra, gpt-6.2-sol and all later models have none. Source: guide "Flex
+ * processing" (2026-11).
+ */
+export function hasFlex(model: string): boolean {
+  return !/^gpt-(6\.([2-9]|\d\d)|[7-9]|\d\d)/.test(baseModelOf(model));
+}

@@ -4,6 +4,9 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { settingsSchema } from '../../../src/contract/settings.ts';
 import { HOUR_MS } from '../../../src/contract/time.ts';
 import { chatLine, type Pipeline, type PipelineOptions, startPipeline } from '../../support/pipeline.ts';
+import { expectListedEvents } from '../../support/telemetry.ts';
+
+expectListedEvents(import.meta.filename);
 
 const KEY = 'input/a.jsonl';
 
@@ -210,6 +213,24 @@ describe('a ladder under a deadline', () => {
       expect(errors[0]!.error.message).toMatch(/model in flex.*Add "standard"/);
       const calls = (await pipeline.emulator.ledger.all()).filter(({ status }) => status === 400);
       expect(calls).toHaveLength(45);
+    });
+
+    it('is remembered for a day: the next file of the model goes past flex without a call to it', async () => {
+      await start({ ...LADDER, deadline: '70m' }, { emulator: { faults: rulesOf('flex') } });
+      const refusals = async (): Promise<number> =>
+        (await pipeline.emulator.ledger.all()).filter(({ status }) => status === 400).length;
+      await pipeline.drop(KEY, mixed(idsOf(90)));
+      await pipeline.run();
+      const first = await refusals();
+      expect(first).toBeGreaterThan(0);
+      await pipeline.drop('input/b.jsonl', mixed(idsOf(90)));
+      await pipeline.run();
+      expect(await refusals()).toBe(first);
+      expect(await pipeline.receipt('input/b.jsonl')).toMatchObject({ result: 'succeeded' });
+      pipeline.emulator.clock.advance(25 * HOUR_MS);
+      await pipeline.drop('input/c.jsonl', mixed(idsOf(90)));
+      await pipeline.run();
+      expect(await refusals()).toBeGreaterThan(first);
     });
 
     it('is not read out of an error about another parameter, even if it quotes the word', async () => {

@@ -31,6 +31,7 @@ export const INLINE_RULES: ProviderRules = {
   endpoints: new Map([[GENERATE.url, GENERATE]]),
   models: {
     contextTokensOf: () => 1_000,
+    hasFlex: () => false,
     imageTokens: () => ({ tokens: 0, atMost: 0, isExact: true }),
   },
   prices: {

@@ -2,9 +2,13 @@
 import type { Tier } from '../../../contract/route.ts';
 import { MINUTE_MS } from '../../../contract/time.ts';
 import { type Backoff, waitAfter } from '../../base/backoff.ts';
-import { type BatchRecord, tierOf } from '../../model/batch.ts';
-import { tierToStay, workOf } from '../../scheduling/ladder.ts';
-import { readPaces } from '../../scheduling/step-down.ts';
+import { errorName } from '../../base/own-text.ts';
+import { type BatchRecord, type Ladder, tierOf } from '../../model/batch.ts';
+import type { Ledger } from '../../model/ledger.ts';
+import { type StepQuestion, tierToStay, workOf } from '../../scheduling/ladder.ts';
+import { isOffered } from '../../scheduling/offered-tiers.ts';
+import { callsLedgerOf } from '../../scheduling/scopes.ts';
+import { readTiers } from '../../scheduling/step-down.ts';
 import type { CallDeps } from './deps.ts';
 
 const REST_BACKOFF: Backoff = { firstMs: 2 * MINUTE_MS, maxMs: 30 * MINUTE_MS };
@@ -15,18 +19,26 @@ export function nextTierOf(batch: BatchRecord): Tier | undefined {
   return tiers[tiers.indexOf(tierOf(batch)) + 1];
 }
 
-/** The tier that what is left now has to be in at a time. @param at epoch milliseconds. */
-export async function tierAt(
-  deps: Pick<CallDeps, 'jobs' | 'quota' | 'settings'>,
+type SliceTierDeps = Pick<CallDeps, 'jobs' | 'quota' | 'settings' | 'ambient'>;
+
+/** What the ladder is to be asked of a slice. */
+async function questionOf(
+  deps: SliceTierDeps,
   batch: BatchRecord,
-  at: number,
-): Promise<Tier> {
-  const { ladder, jobId, model } = batch;
+  ladder: Ladder,
+): Promise<StepQuestion> {
+  const { jobId, model } = batch;
+  const work = workOf(await deps.jobs.listBatches(jobId), model);
+  const known = await readTiers(deps, batch);
+  return { ladder, tier: tierOf(batch), work, ...known, now: deps.ambient.now() };
+}
+
+/** The tier that what is left now has to be in at a time. @param at epoch milliseconds. */
+export async function tierAt(deps: SliceTierDeps, batch: BatchRecord, at: number): Promise<Tier> {
+  const { ladder } = batch;
   const tier = tierOf(batch);
   if (ladder?.deadlineAt === undefined || ladder.tiers.at(-1) === tier) return tier;
-  const work = workOf(await deps.jobs.listBatches(jobId), model);
-  const paceOf = await readPaces(deps, batch);
-  return tierToStay({ ladder, tier, work, paceOf, now: at });
+  return tierToStay({ ...(await questionOf(deps, batch, ladder)), now: at });
 }
 
 /**
@@ -34,13 +46,33 @@ export async function tierAt(
  * @param refusals workers in a row that ended for that.
  * @returns epoch milliseconds.
  */
-export async function continueAt(
-  deps: Pick<CallDeps, 'jobs' | 'quota' | 'settings' | 'ambient'>,
-  batch: BatchRecord,
-  refusals: number,
-): Promise<number> {
+export async function continueAt(deps: SliceTierDeps, batch: BatchRecord, refusals: number): Promise<number> {
   const now = deps.ambient.now();
   const restMs = waitAfter(REST_BACKOFF, refusals);
   const isInTime = (await tierAt(deps, batch, now + restMs)) === tierOf(batch);
   return now + (isInTime ? restMs : REST_BACKOFF.firstMs);
+}
+
+/**
+ * Notes that the provider does not serve the model in the slice's tier, so that other work of the model goes straight to
+ * the next tier for a day. What cannot be noted is learned again by the next refusal.
+ */
+export async function rememberRefusal(
+  { quota, ambient, telemetry }: Pick<CallDeps, 'quota' | 'ambient' | 'telemetry'>,
+  batch: BatchRecord,
+): Promise<void> {
+  const { jobId, batchId, model } = batch;
+  const now = ambient.now();
+  let isNew = false;
+  try {
+    const rule = (ledger: Ledger | undefined) => {
+      isNew = isOffered(ledger, now);
+      return isNew ? { notOfferedAt: now } : undefined;
+    };
+    await quota.changeLedger(callsLedgerOf(batch), rule, now);
+  } catch (error) {
+    telemetry.record('pace.discarded', { jobId, batchId, tier: tierOf(batch), error: errorName(error) });
+    return;
+  }
+  if (isNew) telemetry.record('tier.refused', { jobId, batchId, tier: tierOf(batch), model });
 }

@@ -14,7 +14,7 @@ import { type SliceKeys, SliceProgress } from './progress.ts';
 import { readSlice } from './read-slice.ts';
 import { answerLine, bodyOf, readRequests } from './requests.ts';
 import { SliceEnd } from './slice-end.ts';
-import { continueAt, nextTierOf, tierAt } from './slice-tier.ts';
+import { continueAt, nextTierOf, rememberRefusal, tierAt } from './slice-tier.ts';
 import { Throttle } from './throttle.ts';
 import { MODEL_WITHOUT_FLEX, NO_ANSWER, tooSlow } from './unanswered.ts';
 
@@ -185,6 +185,7 @@ export class Slice {
     }
     if (answer.status < 300) this.#latency.learn(tookMs, answer);
     const isWithoutFlex = rules.calls.refusesTier(this.#tier, answer);
+    if (isWithoutFlex) await rememberRefusal(this.#deps, this.#batch);
     if (isWithoutFlex && this.#continueInNextTier()) {
       this.#progress.putBack(index);
       return;

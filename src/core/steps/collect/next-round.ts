@@ -6,7 +6,7 @@ import type { SourceObject } from '../../model/objects.ts';
 import { sizeOf } from '../../pricing/bound.ts';
 import type { Part } from '../../pricing/recut.ts';
 import { tierToBegin } from '../../scheduling/ladder.ts';
-import { readPaces } from '../../scheduling/step-down.ts';
+import { readTiers } from '../../scheduling/step-down.ts';
 import type { DepsWithKey } from './deps.ts';
 
 /** Where the manifests of the next batches are written, and which object their requests are read from. */
@@ -53,8 +53,8 @@ export async function tierOfNext(
   if (ladder === undefined || next.count === 0) return tier;
   const bytes = renderedBytes(next);
   const work = { requests: next.count, tokens: tokensOfPart(batch, bytes) ?? tokensOf({ bytes }) };
-  const paceOf = await readPaces(deps, batch);
-  return tierToBegin({ ladder, tier, work, paceOf, now: deps.ambient.now() });
+  const tiers = await readTiers(deps, batch);
+  return tierToBegin({ ladder, tier, work, ...tiers, now: deps.ambient.now() });
 }
 
 /** The tier as a record names it: batch goes without saying. */

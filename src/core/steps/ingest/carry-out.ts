@@ -9,7 +9,8 @@ import type { Job, Rejection } from '../../model/job.ts';
 import { endsSoon } from '../../model/shutdown.ts';
 import { estimateBatchTokens } from '../../pricing/tokens/estimate-batch.ts';
 import { dispatch } from '../../scheduling/dispatch.ts';
-import { droppedAt, ladderOf, onLadder } from '../../scheduling/ladder.ts';
+import { droppedAt } from '../../scheduling/ladder.ts';
+import { ladderOf, onLadder } from '../../scheduling/offered-tiers.ts';
 import { shutdownOf } from '../../scheduling/retirement.ts';
 import { type IngestDeps, type IngestRun, MAX_STARTS } from './ingest-run.ts';
 
@@ -71,7 +72,6 @@ function recordsOf({ deps, leased }: IngestRun, plan: Plan): BatchRecord[] {
   const job = leased.record;
   const now = deps.ambient.now();
   const jobBytes = plan.batches.reduce((sum, { bytes }) => sum + bytes, 0);
-  const { endpoints } = deps.rules;
   return plan.batches.map(
     ({ textBytes: _, dataUrlBytes: __, ...batch }): BatchRecord => ({
       v: 1,
@@ -83,7 +83,7 @@ function recordsOf({ deps, leased }: IngestRun, plan: Plan): BatchRecord[] {
       route: job.route.name,
       ...(job.route.apiKey === undefined ? {} : { apiKey: job.route.apiKey }),
       ...(job.budgetUsd === undefined ? {} : { budgetUsd: job.budgetUsd }),
-      ...onLadder(ladderOf(job.route, endpoints.get(batch.endpoint), droppedAt(job)), endpoints, now),
+      ...onLadder(ladderOf(job.route, batch, deps.rules, droppedAt(job)), batch, deps.rules, now),
       jobCreatedAt: job.createdAt,
       createdAt: now,
       updatedAt: now,

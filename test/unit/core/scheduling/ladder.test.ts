@@ -1,51 +1,47 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { isWindowTier, TIERS, type Tier } from '../../../../src/contract/route.ts';
+import { isWindowTier, TIERS, type Tier, windowMs } from '../../../../src/contract/route.ts';
 import { HOUR_MS, MINUTE_MS } from '../../../../src/contract/time.ts';
 import {
   isWorthWaitingFor,
-  ladderOf,
+  leavingOf,
   needMs,
+  nextStepAt,
   type Pace,
   type StepQuestion,
   tierToBegin,
   tierToStay,
 } from '../../../../src/core/scheduling/ladder.ts';
 import { paceOf } from '../../../../src/core/scheduling/pace.ts';
-import { ENDPOINTS } from '../../../../src/providers/openai/endpoints/all.ts';
 import { remoteOf } from '../../../support/records.ts';
 
 /** 600 requests an hour. */
 const PACE: Pace = { requestsPerMinute: 10, tokensPerMinute: 1_000_000 };
 
-const question = (changes: Partial<StepQuestion> & { leftMs?: number } = {}): StepQuestion => ({
-  ladder: { tiers: ['batch', 'flex', 'standard'], deadlineAt: changes.leftMs ?? 24 * HOUR_MS },
+type Changes = Partial<StepQuestion> & { leftMs?: number };
+
+const question = ({ leftMs = 24 * HOUR_MS, ...changes }: Changes = {}): StepQuestion => ({
+  ladder: { tiers: ['batch', 'flex', 'standard'], deadlineAt: leftMs },
   tier: 'batch',
   work: { requests: 600, tokens: 600_000 },
   paceOf: () => PACE,
+  isOffered: () => true,
   now: 0,
   ...changes,
 });
 
-describe('the tiers of a request', () => {
-  it.each<[Tier[], string, Tier[] | undefined]>([
-    [['batch', 'flex', 'standard'], '/v1/responses', ['batch', 'flex', 'standard']],
-    [['batch', 'flex', 'standard'], '/v1/embeddings', ['batch', 'standard']],
-    [['flex'], '/v1/chat/completions', ['flex']],
-    [['flex'], '/v1/moderations', undefined],
-  ])('of a route with %j are at %s %j', (tiers, endpoint, expected) => {
-    expect(ladderOf({ tiers, deadline: '2h' }, ENDPOINTS.get(endpoint), 1_000)?.tiers).toEqual(expected);
-  });
+/** Work that needs 15 minutes in any tier, besides windows. */
+const LITTLE = { requests: 0, tokens: 0 };
+const WINDOWS: Tier[] = ['batch', 'background-8h', 'background-2h', 'standard'];
 
-  it('have a deadline that counts from the drop, or none', () => {
-    expect(
-      ladderOf({ tiers: ['batch'], deadline: '90m' }, ENDPOINTS.get('/v1/responses'), 1_000)?.deadlineAt,
-    ).toBe(5_401_000);
-    expect(ladderOf({ tiers: ['batch'] }, ENDPOINTS.get('/v1/responses'), 1_000)).toEqual({
-      tiers: ['batch'],
-    });
-  });
-});
+const withWindows = ({
+  leftMs = 24 * HOUR_MS,
+  tiers = WINDOWS,
+  ...changes
+}: Changes & { tiers?: Tier[] } = {}) =>
+  question({ ladder: { tiers, deadlineAt: leftMs }, work: LITTLE, ...changes });
+
+const hours = (count: number): number => count * HOUR_MS;
 
 describe('work in a tier', () => {
   it('needs half as long again as its pace says, and a quarter of an hour', () => {
@@ -57,7 +53,7 @@ describe('work in a tier', () => {
 
 /** 105 minutes in flex and as many in standard, 15 to cancel a batch, 30 for a batch to be worth it. */
 describe('the ladder', () => {
-  it.each<[string, Partial<StepQuestion> & { leftMs?: number }, Tier, Tier]>([
+  it.each<[string, Changes, Tier, Tier]>([
     ['has time for everything', { leftMs: 24 * HOUR_MS }, 'batch', 'batch'],
     ['has no time to begin a batch, and time to let one go on', { leftMs: 250 * MINUTE_MS }, 'flex', 'batch'],
     ['has just no time for a batch', { leftMs: 225 * MINUTE_MS }, 'flex', 'flex'],
@@ -84,56 +80,415 @@ describe('the ladder', () => {
     expect(tierToStay(question(changes))).toBe(toStay);
   });
 
+  /** 8.5 hours for the dearest path through background-8h, 2.5 through background-2h, 15 minutes for standard. */
+  it.each<[string, Changes & { tiers?: Tier[] }, Tier, Tier]>([
+    ['has 12 hours', { leftMs: hours(12) }, 'batch', 'batch'],
+    ['has 10 hours: not the sum of all windows', { leftMs: hours(10) }, 'batch', 'batch'],
+    ['is at the moment for the long window', { leftMs: 535 * MINUTE_MS }, 'background-8h', 'background-8h'],
+    ['is before that moment', { leftMs: 536 * MINUTE_MS }, 'batch', 'batch'],
+    [
+      'has only just time to cancel a batch for it',
+      { leftMs: 525 * MINUTE_MS },
+      'background-8h',
+      'background-8h',
+    ],
+    ['has not', { leftMs: 524 * MINUTE_MS }, 'batch', 'batch'],
+    ['has 4 hours', { leftMs: hours(4) }, 'batch', 'batch'],
+    ['is at the moment for the short window', { leftMs: 175 * MINUTE_MS }, 'background-2h', 'background-2h'],
+    ['has no time for any window', { leftMs: 164 * MINUTE_MS }, 'batch', 'batch'],
+    ['has 1 hour', { leftMs: hours(1) }, 'standard', 'batch'],
+    ['has half an hour', { leftMs: hours(0.5) }, 'standard', 'standard'],
+    [
+      'has a young batch, which is not left for a window',
+      { leftMs: 175 * MINUTE_MS, beganAt: -29 * MINUTE_MS },
+      'background-2h',
+      'batch',
+    ],
+    [
+      'has one that had its time',
+      { leftMs: 175 * MINUTE_MS, beganAt: -30 * MINUTE_MS },
+      'background-2h',
+      'background-2h',
+    ],
+    [
+      'has a young batch, which is left for the last tier',
+      { leftMs: 30 * MINUTE_MS, beganAt: -MINUTE_MS },
+      'standard',
+      'standard',
+    ],
+    [
+      'waits for a window that fits',
+      { tier: 'background-8h', leftMs: hours(9) },
+      'background-8h',
+      'background-8h',
+    ],
+    [
+      'waits for a window that does not fit any more',
+      { tier: 'background-8h', leftMs: hours(8.5) },
+      'background-2h',
+      'background-8h',
+    ],
+    [
+      'is in a window that is not over, with time for the next one only now',
+      { tier: 'background-8h', leftMs: 160 * MINUTE_MS, beganAt: -hours(7) },
+      'background-2h',
+      'background-8h',
+    ],
+    [
+      'is in a window that is over, with time for the next one only now',
+      { tier: 'background-8h', leftMs: 160 * MINUTE_MS, beganAt: -hours(8) },
+      'background-2h',
+      'background-2h',
+    ],
+    [
+      'is in a window, with time for the last tier only now',
+      { tier: 'background-8h', leftMs: 30 * MINUTE_MS, beganAt: -hours(7) },
+      'standard',
+      'standard',
+    ],
+    [
+      'has flex, which costs as much as a batch and less than windows',
+      { leftMs: hours(10), tiers: [...TIERS] },
+      'batch',
+      'batch',
+    ],
+    ['has flex, and its moment', { leftMs: 45 * MINUTE_MS, tiers: [...TIERS] }, 'flex', 'flex'],
+    [
+      'is in flex at the moment for a window',
+      { leftMs: 160 * MINUTE_MS, tiers: [...TIERS], tier: 'flex' },
+      'background-2h',
+      'background-2h',
+    ],
+    [
+      'ends in a window',
+      { leftMs: hours(1), tiers: ['batch', 'background-2h'] },
+      'background-2h',
+      'background-2h',
+    ],
+    [
+      'has one window and no hurry',
+      { ladder: { tiers: ['background-8h'] } },
+      'background-8h',
+      'background-8h',
+    ],
+  ])('with windows %s', (_what, changes, toBegin, toStay) => {
+    expect(tierToBegin(withWindows(changes))).toBe(toBegin);
+    expect(tierToStay(withWindows(changes))).toBe(toStay);
+  });
+
+  it('reserves for a window the time to create everything in it, and all of it in the last tier', () => {
+    const work = { requests: 600, tokens: 0 };
+    const at = (minutes: number): Tier =>
+      tierToBegin(withWindows({ work, tier: 'background-2h', leftMs: minutes * MINUTE_MS }));
+    expect(at(120 + 105 + 105 + 5)).toBe('background-2h');
+    expect(at(120 + 105 + 105 + 4)).toBe('standard');
+  });
+
+  it('skips a tier that is not offered, and leaves what was begun there where it is', () => {
+    const isOffered = (tier: Tier): boolean => tier !== 'background-8h';
+    expect(tierToBegin(withWindows({ isOffered, leftMs: 530 * MINUTE_MS }))).toBe('batch');
+    expect(tierToBegin(withWindows({ isOffered, tier: 'background-8h', leftMs: hours(12) }))).toBe(
+      'background-2h',
+    );
+    expect(tierToStay(withWindows({ isOffered, tier: 'background-8h', leftMs: hours(12) }))).toBe(
+      'background-8h',
+    );
+  });
+
+  it('tries its last tier although that was refused lately: there is no other', () => {
+    const isOffered = (): boolean => false;
+    expect(tierToBegin(withWindows({ isOffered, tiers: ['flex', 'background-2h'] }))).toBe('background-2h');
+  });
+});
+
+/** Looks as polls do. A batch takes 10 minutes to be cancelled, and what it leaves another 5 to be handed on. */
+function flowOf(
+  leftMs: number,
+  tiers: Tier[],
+  endsAfterMs: Partial<Record<Tier, number>> = {},
+): [Tier, number][] {
+  const ladder = { tiers, deadlineAt: leftMs };
+  const asked = (changes: Partial<StepQuestion>): StepQuestion => withWindows({ ladder, ...changes });
+  let now = 0;
+  let tier = tierToBegin(asked({ tier: tiers[0]!, now }));
+  let beganAt = now;
+  const flow: [Tier, number][] = [[tier, 0]];
+  for (; tier !== tiers.at(-1); now += 5 * MINUTE_MS) {
+    if (now - beganAt >= (endsAfterMs[tier] ?? Number.POSITIVE_INFINITY)) break;
+    const next = tierToStay(asked({ tier, beganAt, now }));
+    if (next === tier) continue;
+    now += (tier === 'batch' ? 15 : 5) * MINUTE_MS;
+    tier = tierToBegin(asked({ tier: next, now }));
+    beganAt = now;
+    flow.push([tier, now / MINUTE_MS]);
+  }
+  return flow;
+}
+
+describe('a job that is answered in the last tier at the worst', () => {
+  const MOST: Partial<Record<Tier, number>> = { 'background-8h': hours(8), 'background-2h': hours(2) };
+
+  it.each<[number, [Tier, number][]]>([
+    [
+      12,
+      [
+        ['batch', 0],
+        ['background-8h', 200],
+      ],
+    ],
+    [
+      10,
+      [
+        ['batch', 0],
+        ['background-8h', 80],
+      ],
+    ],
+    [
+      9,
+      [
+        ['batch', 0],
+        ['background-2h', 380],
+      ],
+    ],
+    [
+      8.5,
+      [
+        ['batch', 0],
+        ['background-2h', 350],
+      ],
+    ],
+    [
+      4,
+      [
+        ['batch', 0],
+        ['background-2h', 80],
+      ],
+    ],
+    [
+      3,
+      [
+        ['batch', 0],
+        ['standard', 165],
+      ],
+    ],
+    [1, [['standard', 0]]],
+  ])(
+    'of %d hours whose batch stalls goes on in the cheapest window that fits, when the batch had its half hour',
+    (left, expected) => {
+      expect(flowOf(hours(left), WINDOWS, MOST)).toEqual(expected);
+    },
+  );
+
+  it.each<[number, [Tier, number][]]>([
+    [
+      12,
+      [
+        ['batch', 0],
+        ['background-8h', 200],
+        ['standard', 695],
+      ],
+    ],
+    [
+      4,
+      [
+        ['batch', 0],
+        ['background-2h', 80],
+        ['standard', 215],
+      ],
+    ],
+  ])('of %d hours whose window is missed, too, ends in standard in time', (left, expected) => {
+    expect(flowOf(hours(left), WINDOWS)).toEqual(expected);
+  });
+
+  it('of 20 hours goes from the long window to the short one when that is over', () => {
+    expect(flowOf(hours(20), ['background-8h', 'background-2h', 'standard'])).toEqual([
+      ['background-8h', 0],
+      ['background-2h', 1040],
+      ['standard', 1175],
+    ]);
+  });
+
+  it('leaves room for a batch that ends by itself', () => {
+    expect(flowOf(hours(10), WINDOWS, { batch: hours(1) })).toEqual([['batch', 0]]);
+  });
+});
+
+describe('the properties of the ladder', () => {
   const any = fc.record({
-    tiers: fc.subarray(
-      TIERS.filter((tier) => !isWindowTier(tier)),
-      { minLength: 1 },
-    ),
+    tiers: fc.subarray([...TIERS], { minLength: 1 }),
     at: fc.nat(),
     requests: fc.nat({ max: 1_000_000 }),
     tokens: fc.nat({ max: 1_000_000_000 }),
-    flex: fc.integer({ min: 1, max: 10_000 }),
-    standard: fc.integer({ min: 1, max: 10_000 }),
+    paces: fc.array(fc.integer({ min: 1, max: 10_000 }), {
+      minLength: TIERS.length,
+      maxLength: TIERS.length,
+    }),
+    refused: fc.subarray(TIERS.filter((tier) => tier === 'flex' || isWindowTier(tier))),
+    agoMs: fc.option(fc.nat({ max: 12 * HOUR_MS }), { nil: undefined }),
     leftMs: fc.integer({ min: -HOUR_MS, max: 48 * HOUR_MS }),
   });
-  const asked = (drawn: typeof any extends fc.Arbitrary<infer Drawn> ? Drawn : never): StepQuestion => ({
+  type Drawn = typeof any extends fc.Arbitrary<infer Value> ? Value : never;
+  const asked = (drawn: Drawn): StepQuestion => ({
     ladder: { tiers: drawn.tiers, deadlineAt: drawn.leftMs },
     tier: drawn.tiers[drawn.at % drawn.tiers.length]!,
     work: { requests: drawn.requests, tokens: drawn.tokens },
     paceOf: (tier) => ({
-      requestsPerMinute: tier === 'flex' ? drawn.flex : drawn.standard,
+      requestsPerMinute: drawn.paces[TIERS.indexOf(tier)]!,
       tokensPerMinute: 1_000_000,
     }),
+    isOffered: (tier) => !drawn.refused.includes(tier as 'flex'),
+    beganAt: drawn.agoMs === undefined ? undefined : -drawn.agoMs,
     now: 0,
   });
+  const withoutWindows = (drawn: Drawn): Drawn => {
+    const tiers = drawn.tiers.filter((tier) => !isWindowTier(tier));
+    return { ...drawn, tiers: tiers.length === 0 ? ['standard'] : tiers };
+  };
+  const need = ({ work, paceOf: pace }: StepQuestion, tier: Tier): number =>
+    needMs(work, pace(tier)) + windowMs(tier);
+  const path = (of: StepQuestion, tier: Tier, last: Tier): number =>
+    need(of, tier) + (tier === last ? 0 : need(of, last));
 
-  it('only goes down, never up, and the less time is left, the further', () => {
+  it('only goes down, never up; what begins goes at least as far down as what stays', () => {
     fc.assert(
-      fc.property(any, fc.nat({ max: 48 * HOUR_MS }), (drawn, laterMs) => {
+      fc.property(any, (drawn) => {
         const now = asked(drawn);
-        const later = { ...now, now: laterMs };
         const order = now.ladder.tiers.indexOf.bind(now.ladder.tiers);
         expect(order(tierToStay(now))).toBeGreaterThanOrEqual(order(now.tier));
-        expect(order(tierToStay(later))).toBeGreaterThanOrEqual(order(tierToStay(now)));
         expect(order(tierToBegin(now))).toBeGreaterThanOrEqual(order(tierToStay(now)));
       }),
     );
   });
 
-  it('leaves a tier only when those below it would not have time enough later', () => {
+  it('goes the further down the less time is left, where no window is on the way', () => {
+    fc.assert(
+      fc.property(any, fc.nat({ max: 48 * HOUR_MS }), (drawn, laterMs) => {
+        const now = asked(withoutWindows(drawn));
+        const later = { ...now, now: laterMs };
+        const order = now.ladder.tiers.indexOf.bind(now.ladder.tiers);
+        expect(order(tierToStay(later))).toBeGreaterThanOrEqual(order(tierToStay(now)));
+      }),
+    );
+  });
+
+  it('is in the last tier for good once it had to go there', () => {
+    fc.assert(
+      fc.property(any, fc.nat({ max: 48 * HOUR_MS }), (drawn, laterMs) => {
+        const now = asked(drawn);
+        const last = now.ladder.tiers.at(-1);
+        if (tierToStay(now) === last) expect(tierToStay({ ...now, now: laterMs })).toBe(last);
+      }),
+    );
+  });
+
+  it('enters a window only if all of it and then all of the last tier fit before the deadline', () => {
+    fc.assert(
+      fc.property(any, (drawn) => {
+        const now = asked(drawn);
+        const from = now.ladder.tiers.slice(now.ladder.tiers.indexOf(now.tier));
+        const offered = from.filter(now.isOffered);
+        const last = offered.at(-1) ?? now.ladder.tiers.at(-1)!;
+        for (const tier of [tierToBegin(now), tierToStay(now)]) {
+          if (!isWindowTier(tier) || tier === now.tier || tier === last) continue;
+          expect(path(now, tier, last)).toBeLessThanOrEqual(drawn.leftMs);
+        }
+      }),
+    );
+  });
+
+  it('leaves a tier only at the last moment for the cheapest tier below it that fits', () => {
     fc.assert(
       fc.property(any, (drawn) => {
         const now = asked(drawn);
         const next = tierToStay(now);
+        if (next === now.tier) return;
         const { tiers } = now.ladder;
-        for (let at = tiers.indexOf(now.tier); at < tiers.indexOf(next); at++) {
-          const below = tiers
-            .slice(at + 1)
-            .reduce((sum, tier) => sum + needMs(now.work, now.paceOf(tier)), 0);
-          expect(drawn.leftMs).toBeLessThanOrEqual(below + (tiers[at] === 'batch' ? 15 * MINUTE_MS : 0));
-        }
+        const below = tiers.slice(tiers.indexOf(now.tier) + 1).filter(now.isOffered);
+        const last = below.at(-1)!;
+        // 15 minutes to cancel a batch, 5 to hand on, 10 until it is looked at.
+        const possible = below.filter((tier) => path(now, tier, last) + 25 * MINUTE_MS < drawn.leftMs);
+        // Nothing cheaper than where it goes would have done later; what is dearer is not thought of yet.
+        for (const tier of possible) expect(below.indexOf(tier)).toBeGreaterThan(below.indexOf(next));
       }),
     );
+  });
+
+  it('never begins or enters what the provider does not offer, unless nothing else is left', () => {
+    fc.assert(
+      fc.property(any, (drawn) => {
+        const now = asked(drawn);
+        const from = now.ladder.tiers.slice(now.ladder.tiers.indexOf(now.tier));
+        const begun = tierToBegin(now);
+        const entered = tierToStay(now);
+        expect(now.isOffered(begun) || !from.some(now.isOffered)).toBe(true);
+        expect(now.isOffered(entered) || entered === now.tier).toBe(true);
+      }),
+    );
+  });
+
+  it('says when it will say something else, and nothing changes before', () => {
+    fc.assert(
+      fc.property(any, fc.double({ min: 0, max: 1, noNaN: true }), (drawn, share) => {
+        const now = asked(drawn);
+        const at = nextStepAt(now);
+        if (at !== undefined) expect(tierToStay({ ...now, now: at })).not.toBe(tierToStay(now));
+        const until = at ?? 72 * HOUR_MS;
+        const between = Math.floor(Math.max(0, until - 1) * share);
+        expect(tierToStay({ ...now, now: between })).toBe(tierToStay(now));
+      }),
+    );
+  });
+
+  it('meets the deadline with the last tier, whatever the tiers before it do, if there was time for it at the drop', () => {
+    fc.assert(
+      fc.property(any, (drawn) => {
+        const start = asked({ ...drawn, agoMs: undefined, at: 0 });
+        const { tiers } = start.ladder;
+        const last = tiers.at(-1)!;
+        if (need(start, last) + 45 * MINUTE_MS > drawn.leftMs || drawn.leftMs > 48 * HOUR_MS) return;
+        let now = 0;
+        let tier = tierToBegin(start);
+        let beganAt = 0;
+        for (; tier !== last; now += 5 * MINUTE_MS) {
+          if (!start.isOffered(last)) return;
+          const next = tierToStay({ ...start, tier, beganAt, now });
+          if (next === tier) continue;
+          now += tier === 'batch' ? 10 * MINUTE_MS : 0;
+          tier = tierToBegin({ ...start, tier: next, now });
+          beganAt = now;
+        }
+        // All of its work at the pace that was learned: the quarter of an hour around it is what polls may take of it.
+        expect(now + need(start, last) - 15 * MINUTE_MS).toBeLessThanOrEqual(drawn.leftMs);
+      }),
+    );
+  });
+});
+
+describe('what leaves a window', () => {
+  const leaving = (leftMs: number, onLate: 'cancel' | 'wait' = 'cancel', beganAt = -hours(8)) =>
+    leavingOf(withWindows({ tier: 'background-8h', leftMs, beganAt }), onLate);
+
+  it('is nothing while another tier has time', () => {
+    expect(leaving(hours(4))).toEqual({ leave: 'nothing' });
+  });
+
+  it('is what is queued at the last moment for the next window', () => {
+    expect(leaving(160 * MINUTE_MS)).toEqual({ leave: 'queued', tier: 'background-2h' });
+    expect(leaving(160 * MINUTE_MS, 'cancel', -hours(7))).toEqual({ leave: 'nothing' });
+  });
+
+  it('is everything at the last moment for the last tier, unless the route waits for what is executed', () => {
+    expect(leaving(30 * MINUTE_MS)).toEqual({ leave: 'all', tier: 'standard' });
+    expect(leaving(30 * MINUTE_MS, 'wait')).toEqual({ leave: 'queued', tier: 'standard' });
+  });
+
+  it('is nothing in the last tier, and nothing without a deadline', () => {
+    const last = withWindows({ tier: 'background-8h', tiers: ['batch', 'background-8h'], leftMs: -HOUR_MS });
+    expect(leavingOf(last, 'cancel')).toEqual({ leave: 'nothing' });
+    expect(leavingOf({ ...last, ladder: { tiers: ['background-8h'] } }, 'cancel')).toEqual({
+      leave: 'nothing',
+    });
+    expect(nextStepAt({ ...last, ladder: { tiers: ['background-8h'] } })).toBeUndefined();
   });
 });
 
