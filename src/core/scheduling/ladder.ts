@@ -96,21 +96,20 @@ export function leavingOf(question: StepQuestion, onLate: Route['onLate']): Leav
 }
 
 /**
- * When {@link tierToStay} will say another tier than it does at `now`, if nothing changes but the time; `undefined`:
+ * When work that has begun in `tier` is to leave it, if nothing changes but the time: at the earliest `now`; `undefined`:
  * never.
  */
-export function nextStepAt(question: StepQuestion): number | undefined {
-  const { ladder, tier, beganAt, now } = question;
+export function leavesAt(question: StepQuestion): number | undefined {
+  const { ladder, tier, isOffered, beganAt, now } = question;
   const { deadlineAt } = ladder;
   if (deadlineAt === undefined) return undefined;
-  const way = wayOf(question, [tier, ...tiersFrom(question).filter((other) => other !== tier)]);
-  const moments = way.tiers.slice(1).map((next) => deadlineAt - pathMs(way, next) - marginMs(tier, next));
+  const below = ladder.tiers.slice(ladder.tiers.indexOf(tier) + 1).filter(isOffered);
+  const way = wayOf(question, [tier, ...below]);
+  const moments = below.map((next) => deadlineAt - pathMs(way, next) - marginMs(tier, next));
   if (beganAt !== undefined) moments.push(beganAt + minMs(tier));
-  const present = tierToStay(question);
-  return moments
-    .filter((at) => at > now)
+  return [now, ...moments.filter((at) => at > now)]
     .sort((one, other) => one - other)
-    .find((at) => tierToStay({ ...question, now: at }) !== present);
+    .find((at) => tierToStay({ ...question, now: at }) !== tier);
 }
 
 /** What decides about tiers: those that are left, and the time. */

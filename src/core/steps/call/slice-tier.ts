@@ -22,11 +22,7 @@ export function nextTierOf(batch: BatchRecord): Tier | undefined {
 type SliceTierDeps = Pick<CallDeps, 'jobs' | 'quota' | 'settings' | 'ambient'>;
 
 /** What the ladder is to be asked of a slice. */
-async function questionOf(
-  deps: SliceTierDeps,
-  batch: BatchRecord,
-  ladder: Ladder,
-): Promise<StepQuestion> {
+async function questionOf(deps: SliceTierDeps, batch: BatchRecord, ladder: Ladder): Promise<StepQuestion> {
   const { jobId, model } = batch;
   const work = workOf(await deps.jobs.listBatches(jobId), model);
   const known = await readTiers(deps, batch);

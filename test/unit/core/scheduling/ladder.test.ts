@@ -4,9 +4,9 @@ import { isWindowTier, TIERS, type Tier, windowMs } from '../../../../src/contra
 import { HOUR_MS, MINUTE_MS } from '../../../../src/contract/time.ts';
 import {
   isWorthWaitingFor,
+  leavesAt,
   leavingOf,
   needMs,
-  nextStepAt,
   type Pace,
   type StepQuestion,
   tierToBegin,
@@ -426,15 +426,15 @@ describe('the properties of the ladder', () => {
     );
   });
 
-  it('says when it will say something else, and nothing changes before', () => {
+  it('says when a tier is left, and stays in it before', () => {
     fc.assert(
       fc.property(any, fc.double({ min: 0, max: 1, noNaN: true }), (drawn, share) => {
         const now = asked(drawn);
-        const at = nextStepAt(now);
-        if (at !== undefined) expect(tierToStay({ ...now, now: at })).not.toBe(tierToStay(now));
+        const at = leavesAt(now);
+        if (at !== undefined) expect(tierToStay({ ...now, now: at })).not.toBe(now.tier);
         const until = at ?? 72 * HOUR_MS;
-        const between = Math.floor(Math.max(0, until - 1) * share);
-        expect(tierToStay({ ...now, now: between })).toBe(tierToStay(now));
+        if (until === 0) return;
+        expect(tierToStay({ ...now, now: Math.floor((until - 1) * share) })).toBe(now.tier);
       }),
     );
   });
@@ -488,7 +488,7 @@ describe('what leaves a window', () => {
     expect(leavingOf({ ...last, ladder: { tiers: ['background-8h'] } }, 'cancel')).toEqual({
       leave: 'nothing',
     });
-    expect(nextStepAt({ ...last, ladder: { tiers: ['background-8h'] } })).toBeUndefined();
+    expect(leavesAt({ ...last, ladder: { tiers: ['background-8h'] } })).toBeUndefined();
   });
 });
 
