@@ -11,6 +11,8 @@ export interface LocalEndpoints {
   sqs: string;
   events: string;
   secretsManager: string;
+  /** Of the URLs that anybody may call; whole in `outputs`. */
+  functionUrls: string;
 }
 
 /** What was built. Keys are logical roles: `ingest`, `submit`, …; dead-letter queues are `ingest-dead-letters`. */

@@ -39,12 +39,14 @@ export interface NamedResource {
 
 /**
  * @param queueUrl gives the URL of a local queue; it changes with the port, so it is asked for late
+ * @param functionUrl the same for the URL of a function or an HTTP API, without a slash at its end
  * @throws (from `resolve`) when something refers to a resource or attribute without a local value
  */
 export function nameResources(
   template: Template,
   account: LocalAccount,
   queueUrl: (name: string) => string,
+  functionUrl: (name: string) => string = noUrl,
 ): NamedTemplate {
   const { stackName } = account;
 
@@ -85,6 +87,10 @@ export function nameResources(
       if (Type === 'AWS::SQS::Queue' && attribute === 'QueueName') return nameOf(logicalId);
       if (Type === 'AWS::SecretsManager::Secret' && attribute === 'Id') return arnOf(logicalId);
       if (Type === 'AWS::Events::EventBus' && attribute === 'Name') return nameOf(logicalId);
+      if (Type === 'AWS::Lambda::Url' && attribute === 'FunctionUrl')
+        return `${functionUrl(nameOf(logicalId))}/`;
+      if (Type === 'AWS::ApiGatewayV2::Api' && attribute === 'ApiEndpoint')
+        return functionUrl(nameOf(logicalId));
       throw new Error(
         `Fn::GetAtt ${logicalId}.${attribute} (${Type}) has no local value. Add it in local/stack/names.ts.`,
       );
@@ -107,6 +113,10 @@ export function nameResources(
         }));
     },
   };
+}
+
+function noUrl(name: string): never {
+  throw new Error(`There is no server for the URL of ${name}.`);
 }
 
 /** `undefined`: resources of the type have no local ARN. */

@@ -28,9 +28,15 @@ export interface LocalStackOptions {
   stackName?: string | undefined;
   /**
    * What the functions call as OpenAI, and the keys that the stack's secrets then hold (in memory only): the stack's
-   * own, and those that routes name. @default `apiKey` is used for those that `apiKeys` leaves out
+   * own, and those that routes name. @default `apiKey` is used for those that `apiKeys` leaves out; signing secrets
+   * of webhooks, by API key, are not set
    */
-  openai: { baseUrl: string; apiKey: string; apiKeys?: Readonly<Record<string, string>> | undefined };
+  openai: {
+    baseUrl: string;
+    apiKey: string;
+    apiKeys?: Readonly<Record<string, string>> | undefined;
+    webhookSecrets?: Readonly<Record<string, string>> | undefined;
+  };
   /** Interval of the schedules; `manual`: only `runSchedule`. Default: what the template says. */
   scheduleEveryMs?: number | 'manual' | undefined;
   /** Fixed ports; default: the system chooses. */

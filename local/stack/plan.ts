@@ -47,6 +47,15 @@ export interface EventSourcePlan {
   reportsItemFailures: boolean;
 }
 
+/** A URL that anybody may call. */
+export interface UrlPlan {
+  /** The resource that the URL is of. */
+  name: string;
+  functionName: string;
+  /** Of an HTTP API: its one route, such as `POST /`. */
+  routeKey?: string | undefined;
+}
+
 export interface SecretPlan {
   path: string;
   name: string;
@@ -65,6 +74,7 @@ export interface StackPlan {
   /** Targets of rules that are not in the stack, named by their ARN: what is meant for them goes nowhere here. */
   undelivered: string[];
   secrets: SecretPlan[];
+  urls: UrlPlan[];
   /** Identity policies by ARN of the role. */
   statementsOf(roleArn: string): readonly PolicyStatement[];
 }

@@ -1,9 +1,11 @@
 /** The services of a stack, started one after the other with the resources that its template has. */
 import { apiKeySecretsPrefix } from '../../src/contract/api-key.ts';
+import { webhookSecretsPrefix } from '../../src/contract/webhooks.ts';
 import { startDynamoDb } from '../services/dynamodb/server.ts';
 import { startEvents } from '../services/eventbridge/events.ts';
 import type { Authorize } from '../services/iam.ts';
 import type { Intercept } from '../services/interception.ts';
+import { startFunctionUrls, type UrlTarget } from '../services/lambda/function-urls.ts';
 import type { LocalFunction } from '../services/lambda/runtime-api.ts';
 import { S3Error } from '../services/s3/errors.ts';
 import { startS3 } from '../services/s3/server.ts';
@@ -57,8 +59,13 @@ export async function startServices(input: ServicesInput) {
   });
   input.onStarted(sqs.close);
   const account = { accountId: ACCOUNT_ID, region: REGION, stackName: synthesized.stackName, stackId };
-  const named = nameResources(synthesized.template, account, sqs.queueUrl);
+  // The template's outputs hold the port of this one.
+  const targets = Promise.withResolvers<ReadonlyMap<string, UrlTarget>>();
+  const urls = await startFunctionUrls({ port: options.ports?.functionUrls, targets: targets.promise });
+  input.onStarted(urls.close);
+  const named = nameResources(synthesized.template, account, sqs.queueUrl, urls.urlOf);
   const plan = planStack(synthesized, named);
+  void input.functions.then((functions) => targets.resolve(targetsOf(plan, functions)));
   const callers = createCallers(plan, report);
   for (const { name, attributes } of plan.queues) sqs.ensureQueue(name, attributes);
 
@@ -73,6 +80,7 @@ export async function startServices(input: ServicesInput) {
     sqs: sqs.endpoint,
     events: events.endpoint,
     secretsManager: secrets.endpoint,
+    functionUrls: urls.endpoint,
   };
   return { named, plan, callers, sqs, events, endpoints };
 }
@@ -104,10 +112,14 @@ async function startSecretValues({ options, folder, plan, authorize, intercept, 
     intercept,
   });
   onStarted(secrets.close);
-  const { apiKey, apiKeys } = options.openai;
+  const { apiKey, apiKeys, webhookSecrets } = options.openai;
   for (const secret of plan.secrets) {
-    const name = apiKeyNameOf(secret, folder.id);
-    const memoryValue = (name === undefined ? undefined : apiKeys?.[name]) ?? apiKey;
+    const signedFor = nameAfter(webhookSecretsPrefix(folder.id), secret);
+    const name = nameAfter(apiKeySecretsPrefix(folder.id), secret);
+    const memoryValue =
+      signedFor === undefined
+        ? ((name === undefined ? undefined : apiKeys?.[name]) ?? apiKey)
+        : webhookSecrets?.[signedFor];
     secrets.ensureSecret({ ...secret, memoryValue });
   }
   return secrets;
@@ -162,7 +174,15 @@ export function accessTo(endpoint: string): ServiceAccess {
 }
 
 /** Which API key a secret is for, as its name says. */
-function apiKeyNameOf({ name }: { name: string }, stackUuid: string): string | undefined {
-  const prefix = apiKeySecretsPrefix(stackUuid);
+function nameAfter(prefix: string, { name }: { name: string }): string | undefined {
   return name.startsWith(prefix) ? name.slice(prefix.length) : undefined;
+}
+
+function targetsOf(plan: StackPlan, functions: ReadonlyMap<string, LocalFunction>): Map<string, UrlTarget> {
+  return new Map(
+    plan.urls.map(({ name, functionName, routeKey }) => [
+      name,
+      { function: functions.get(functionName)!, routeKey },
+    ]),
+  );
 }

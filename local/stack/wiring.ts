@@ -10,6 +10,7 @@ import { layerFolders, mountLayers } from './layers.ts';
 import type { NamedResource, NamedTemplate } from './names.ts';
 import type { BucketPlan, EventSourcePlan, FunctionPlan, QueuePlan, StackPlan, TablePlan } from './plan.ts';
 import type { SynthesizedStack } from './template.ts';
+import { planUrls } from './urls.ts';
 import {
   findEventSourceProblems,
   findHandlerProblems,
@@ -28,6 +29,8 @@ const BUILT = [
   'AWS::Lambda::EventSourceMapping',
   'AWS::Events::Rule',
   'AWS::SecretsManager::Secret',
+  'AWS::Lambda::Url',
+  'AWS::ApiGatewayV2::Api',
 ];
 /** Read for what they say about the resources above. */
 const READ = [
@@ -38,9 +41,12 @@ const READ = [
   'AWS::Lambda::Permission',
   'AWS::Lambda::EventInvokeConfig',
   'AWS::Events::EventBus',
+  'AWS::ApiGatewayV2::Integration',
+  'AWS::ApiGatewayV2::Route',
 ];
 /** Nothing on one machine depends on them. */
 const IGNORED = [
+  'AWS::ApiGatewayV2::Stage',
   'AWS::CDK::Metadata',
   'AWS::CloudWatch::Alarm',
   'AWS::CloudWatch::Dashboard',
@@ -103,6 +109,7 @@ export function planStack(stack: SynthesizedStack, named: NamedTemplate): StackP
         arn: named.arnOf(logicalId),
         initialValue: (properties as { SecretString?: string }).SecretString,
       })),
+    urls: planUrls(named, functions, problems),
     statementsOf: (roleArn) => statements.get(roleArn) ?? [],
   };
   problems.push(

@@ -33,11 +33,13 @@ export interface EmulatedStackOptions
   settings?: SettingsInput;
   /** The keys that the secrets hold, by name. Default: one for all. */
   keys?: Readonly<Record<string, string>>;
+  /** Signing secrets of webhooks that are set, by the name of the API key. Default: none. */
+  webhookSecrets?: Readonly<Record<string, string>>;
 }
 
 /** Started for one test, and gone after it. */
 export async function startEmulatedStack(options: EmulatedStackOptions = {}) {
-  const { functions, concurrency, deliver, settings, keys = {}, ...ofEmulator } = options;
+  const { functions, concurrency, deliver, settings, keys = {}, webhookSecrets, ...ofEmulator } = options;
   const dir = await mkdtemp(join(tmpdir(), 'batchdrop-stack-'));
   let aheadMs = 0;
   const clock = {
@@ -57,7 +59,12 @@ export async function startEmulatedStack(options: EmulatedStackOptions = {}) {
     startLocalStack({
       dir: join(dir, 'aws'),
       cdkOut,
-      openai: { baseUrl: emulator.endpoint, apiKey: keys.default ?? 'sk-test', apiKeys: keys },
+      openai: {
+        baseUrl: emulator.endpoint,
+        apiKey: keys.default ?? 'sk-test',
+        apiKeys: keys,
+        webhookSecrets,
+      },
       scheduleEveryMs: 'manual',
       now: clock.now,
       ports,

@@ -185,7 +185,10 @@ describe('wiring', () => {
     change(template.Resources);
     writeAssembly(folder, template, { worker: '', ticker: '' });
     const stack = loadStack(folder);
-    return planStack(stack, nameResources(stack.template, ACCOUNT, queueUrl));
+    return planStack(
+      stack,
+      nameResources(stack.template, ACCOUNT, queueUrl, (name) => `http://urls/${name}`),
+    );
   }
   const properties = (resources: Template['Resources'], id: string) => resources[id]!.Properties!;
 
@@ -228,6 +231,95 @@ describe('wiring', () => {
         reportsItemFailures: true,
       },
     ]);
+  });
+
+  /** A URL of the worker that anybody may call. */
+  const withUrl = (resources: Template['Resources']) => {
+    const FunctionName = { 'Fn::GetAtt': ['Worker', 'Arn'] };
+    const open = { FunctionName, Principal: '*' };
+    Object.assign(resources, {
+      Hook: { Type: 'AWS::Lambda::Url', Properties: { AuthType: 'NONE', TargetFunctionArn: FunctionName } },
+      MayUrl: {
+        Type: 'AWS::Lambda::Permission',
+        Properties: { ...open, Action: 'lambda:InvokeFunctionUrl', FunctionUrlAuthType: 'NONE' },
+      },
+      MayInvoke: {
+        Type: 'AWS::Lambda::Permission',
+        Properties: { ...open, Action: 'lambda:InvokeFunction', InvokedViaFunctionUrl: true },
+      },
+    });
+  };
+  const withApi = (resources: Template['Resources']) => {
+    const arn = { 'Fn::GetAtt': ['Worker', 'Arn'] };
+    Object.assign(resources, {
+      Api: { Type: 'AWS::ApiGatewayV2::Api', Properties: { Name: 'Api', ProtocolType: 'HTTP' } },
+      Way: {
+        Type: 'AWS::ApiGatewayV2::Integration',
+        Properties: { ApiId: { Ref: 'Api' }, IntegrationUri: arn },
+      },
+      Post: {
+        Type: 'AWS::ApiGatewayV2::Route',
+        Properties: {
+          ApiId: { Ref: 'Api' },
+          RouteKey: 'POST /',
+          Target: { 'Fn::Join': ['', ['integrations/', { Ref: 'Way' }]] },
+        },
+      },
+      May: {
+        Type: 'AWS::Lambda::Permission',
+        Properties: {
+          FunctionName: arn,
+          Principal: 'apigateway.amazonaws.com',
+          Action: 'lambda:InvokeFunction',
+        },
+      },
+    });
+  };
+
+  test('a URL of a function, and an HTTP API in front of one, are planned', () => {
+    expect(planOf(withUrl).urls).toEqual([{ name: 'shop-Hook', functionName: 'shop-Worker' }]);
+    expect(planOf(withApi).urls).toEqual([
+      { name: 'shop-Api', functionName: 'shop-Worker', routeKey: 'POST /' },
+    ]);
+  });
+
+  test.each<[string, (resources: Template['Resources']) => void, string]>([
+    [
+      'no permission for the URL',
+      (resources) => delete resources.MayUrl,
+      'no AWS::Lambda::Permission allows lambda:InvokeFunctionUrl',
+    ],
+    [
+      'no permission to invoke by it',
+      (resources) => delete resources.MayInvoke,
+      'no AWS::Lambda::Permission allows lambda:InvokeFunction',
+    ],
+    [
+      'IAM authorization',
+      (resources) => Object.assign(properties(resources, 'Hook'), { AuthType: 'AWS_IAM' }),
+      'the local stack checks no signatures of IAM',
+    ],
+    [
+      'a function of another stack',
+      (resources) => Object.assign(properties(resources, 'Hook'), { TargetFunctionArn: 'arn:x' }),
+      'is no function of the stack',
+    ],
+  ])('a URL with %s is refused', (_what, change, message) => {
+    expect(() =>
+      planOf((resources) => {
+        withUrl(resources);
+        change(resources);
+      }),
+    ).toThrow(message);
+  });
+
+  test('an HTTP API that may not invoke its function is refused', () => {
+    expect(() =>
+      planOf((resources) => {
+        withApi(resources);
+        delete resources.May;
+      }),
+    ).toThrow('may not invoke');
   });
 
   test('a disabled mapping and a disabled rule are left out', () => {

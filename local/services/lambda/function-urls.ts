@@ -1,0 +1,136 @@
+/**
+ * The URLs of functions on this machine: what Lambda does between an HTTP request that anybody may send and a
+ * function. An HTTP API with one route is served in the same way. Source: Lambda developer guide, "Invoking Lambda
+ * function URLs", payload format 2.0.
+ */
+import { randomUUID } from 'node:crypto';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { LocalService } from '../service.ts';
+import type { LocalFunction } from './runtime-api.ts';
+
+/** What is behind a URL. */
+export interface UrlTarget {
+  function: Pick<LocalFunction, 'invoke'>;
+  /** Such as `POST /`; others are answered 404. @default every request reaches the function */
+  routeKey?: string | undefined;
+}
+
+/** The running server. */
+export interface FunctionUrls extends LocalService {
+  /** The URL of a name, without a slash at its end. */
+  urlOf(name: string): string;
+}
+
+/** The event of an invocation, at most. Source: Lambda developer guide, "Lambda quotas" (synchronous requests). */
+const MAX_EVENT_BYTES = 6_291_456;
+
+/** Bodies of these types are given as text, others as base64. */
+const TEXT_TYPES = /^(text\/|application\/(json|javascript|xml|[\w.-]+\+(json|xml)))/i;
+
+/**
+ * Starts the server.
+ * @param options.targets by name; they may be there later than the server.
+ */
+export async function startFunctionUrls(options: {
+  port?: number | undefined;
+  targets: Promise<ReadonlyMap<string, UrlTarget>>;
+}): Promise<FunctionUrls> {
+  const server = createServer((request, response) => {
+    answer(options.targets, request, response).catch(() => response.destroy());
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(options.port ?? 0, '127.0.0.1', resolve);
+  });
+  const { port } = server.address() as AddressInfo;
+  const endpoint = `http://127.0.0.1:${port}`;
+  return {
+    endpoint,
+    port,
+    urlOf: (name) => `${endpoint}/${name}`,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+async function answer(
+  targets: Promise<ReadonlyMap<string, UrlTarget>>,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const url = new URL(request.url ?? '/', 'http://127.0.0.1');
+  const [, name = '', path = ''] = /^\/([^/]*)(.*)$/.exec(url.pathname) ?? [];
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk as Buffer);
+  const target = (await targets).get(name);
+  const rawPath = path === '' ? '/' : path;
+  const isRouted = target?.routeKey === undefined || target.routeKey === `${request.method} ${rawPath}`;
+  if (target === undefined || !isRouted) return refuse(response, 404, 'Not Found');
+  const event = eventOf(request, Buffer.concat(chunks), { rawPath, query: url.search.slice(1) });
+  if (Buffer.byteLength(JSON.stringify(event)) > MAX_EVENT_BYTES)
+    return refuse(
+      response,
+      413,
+      `Request must be smaller than ${MAX_EVENT_BYTES} bytes for the InvokeFunction operation`,
+    );
+  const invocation = await target.function.invoke(event);
+  if (invocation.ok) return respond(response, invocation.payload);
+  refuse(response, invocation.isThrottled ? 429 : 502, 'Internal Server Error');
+}
+
+function eventOf(request: IncomingMessage, body: Buffer, { rawPath, query }: Record<string, string>) {
+  const headers = Object.fromEntries(
+    Object.entries(request.headers).map(([name, value]) => [name, [value].flat().join(',')]),
+  );
+  const isBase64Encoded = !TEXT_TYPES.test(headers['content-type'] ?? '');
+  const time = new Date();
+  return {
+    version: '2.0',
+    routeKey: '$default',
+    rawPath,
+    rawQueryString: query,
+    headers,
+    requestContext: {
+      accountId: 'anonymous',
+      apiId: 'local',
+      domainName: request.headers.host,
+      domainPrefix: 'local',
+      http: {
+        method: request.method,
+        path: rawPath,
+        protocol: `HTTP/${request.httpVersion}`,
+        sourceIp: '127.0.0.1',
+        userAgent: headers['user-agent'] ?? '',
+      },
+      requestId: randomUUID(),
+      routeKey: '$default',
+      stage: '$default',
+      time: time.toUTCString(),
+      timeEpoch: time.getTime(),
+    },
+    ...(body.length === 0 ? {} : { body: body.toString(isBase64Encoded ? 'base64' : 'utf8') }),
+    isBase64Encoded: body.length > 0 && isBase64Encoded,
+  };
+}
+
+/** What a function gives is an answer if it names a status, and its body otherwise. */
+function respond(response: ServerResponse, payload: unknown): void {
+  const given = payload as { statusCode?: number; headers?: Record<string, string>; body?: string } | null;
+  if (typeof given?.statusCode !== 'number') {
+    response.writeHead(200, { 'content-type': 'application/json' });
+    response.end(JSON.stringify(payload));
+    return;
+  }
+  const isBase64 = (payload as { isBase64Encoded?: boolean }).isBase64Encoded === true;
+  response.writeHead(given.statusCode, { 'content-type': 'application/json', ...given.headers });
+  response.end(Buffer.from(given.body ?? '', isBase64 ? 'base64' : 'utf8'));
+}
+
+function refuse(response: ServerResponse, status: number, message: string): void {
+  response.writeHead(status, { 'content-type': 'application/json' });
+  response.end(JSON.stringify({ Message: message }));
+}
