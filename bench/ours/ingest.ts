@@ -37,6 +37,7 @@ const route: Route = {
   onLost: 'hold',
   onLate: 'cancel',
   tiers: ['batch'],
+  completionWindow: '24h',
   budget: 'unlimited',
   overBudget: 'wait',
   allowUnpriced: false,

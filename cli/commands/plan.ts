@@ -363,6 +363,7 @@ class WholePlan {
   #recommendation(): Recommendation {
     const { deadlineMs, enqueuedTokensOf, tokensPerMinute } = this.#terms;
     return recommendTier({
+      completionWindow: this.#terms.route?.completionWindow,
       groups: this.#groups(),
       isPriced: (tier) => this.#totalOf(tier) !== undefined,
       enqueuedTokensOf,

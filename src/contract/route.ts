@@ -70,6 +70,22 @@ const globsSchema = z
   )
   .max(MAX_GLOBS, `a route has at most ${MAX_GLOBS} globs in match, and as many in ignore`);
 
+/** OpenAI's only completion window. Source: openai 7.59.0 `resources/batches.ts`. */
+export const DEFAULT_COMPLETION_WINDOW = '24h';
+/** Services that are compatible with OpenAI take up to seven days (Groq, "Batch API"), and down to one hour. */
+const MIN_WINDOW_MS = HOUR_MS;
+const MAX_WINDOW_MS = 7 * DAY_MS;
+
+const refuseWindow = {
+  error: ({ input }: { input?: unknown }) =>
+    `a completion window is a duration in hours or days from "1h" to "7d", such as "24h", which is all that OpenAI takes; read ${JSON.stringify(input)}`,
+};
+
+const completionWindowSchema = z.string(refuseWindow).refine((text) => {
+  const ms = text.endsWith('m') ? undefined : readDuration(text);
+  return ms !== undefined && ms >= MIN_WINDOW_MS && ms <= MAX_WINDOW_MS;
+}, refuseWindow);
+
 /** Settings of a route that a dropped file may override, if the route allows it: see options.ts. */
 export const OVERRIDABLE = ['deadline', 'tiers', 'maxRounds', 'onInvalid', 'budget'] as const;
 
@@ -160,6 +176,11 @@ const routeFields = onlyFields({
           `tiers are named once each, in the order ${TIERS.join(', ')}; read ${JSON.stringify(input)}`,
       },
     ),
+  /**
+   * How long the service may take for a batch, `1h` to `7d`, as it is written in the create. OpenAI takes `24h` alone;
+   * compatible services take others.
+   */
+  completionWindow: completionWindowSchema.default(DEFAULT_COMPLETION_WINDOW),
   /** When the results must be there, counted from the drop: `90m`, `24h`, `2d`; at most 14 days. */
   deadline: deadlineSchema.optional(),
   /**

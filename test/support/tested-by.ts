@@ -31,6 +31,7 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
     'src/core/steps/call/slice.ts',
     'src/providers/openai/calls.ts',
   ],
+  'test/parts/pipeline/completion-window.test.ts': ['src/core/lifecycle/time-limits.ts'],
   'test/parts/pipeline/failed-batch.test.ts': ['src/core/lifecycle/resume.ts'],
   'test/parts/pipeline/files-of-creates.test.ts': ['src/providers/openai/refusals.ts'],
   'test/parts/pipeline/lost.test.ts': ['src/core/lifecycle/lost.ts', 'src/core/steps/poll/turn-of.ts'],

@@ -3,6 +3,7 @@
 import type { Tier } from '../../contract/route.ts';
 import { HOUR_MS } from '../../contract/time.ts';
 import type { Picodollars } from '../base/money.ts';
+import { completionWindowMs } from '../lifecycle/time-limits.ts';
 import { noUsage, type TokenUsage } from '../model/usage.ts';
 import { costAt, type PriceQuestion, type Prices } from '../pricing/prices.ts';
 import { isServed, type TierRules } from '../scheduling/offered-tiers.ts';
@@ -74,6 +75,8 @@ export interface TierQuestion {
   groups: readonly GroupForecast[];
   /** Whether the tier has a price for all of them. */
   isPriced: (tier: Tier) => boolean;
+  /** How long a batch may take. Default: as OpenAI says. */
+  completionWindow?: string | undefined;
   /** From the drop on. */
   deadlineMs?: number | undefined;
   /** See `ForecastOptions`. */
@@ -90,8 +93,6 @@ export interface Recommendation {
   ms: Partial<Record<Tier, number>>;
 }
 
-/** Source: guide "Batch API": each batch completes within 24 hours. */
-const BATCH_MS = 24 * HOUR_MS;
 /** Work is given half as long again as the quota says, and a quarter of an hour. */
 const SLACK = 1.5;
 const SLACK_MS = 900_000;
@@ -99,8 +100,10 @@ const SLACK_MS = 900_000;
 /** The cheapest tier that is sure to meet the deadline, as far as that can be known beforehand. */
 export function recommendTier(question: TierQuestion): Recommendation {
   const { deadlineMs, tokensPerMinute } = question;
+  const windowMs = completionWindowMs(question);
+  const hours = `${windowMs / HOUR_MS} hours`;
   const waves = wavesOf(question);
-  const ms: Recommendation['ms'] = { batch: waves * BATCH_MS };
+  const ms: Recommendation['ms'] = { batch: waves * windowMs };
   if (tokensPerMinute !== undefined) {
     const tokens = question.groups.reduce((sum, { inputTokens }) => sum + inputTokens, 0);
     const needed = Math.ceil((tokens / tokensPerMinute) * 60_000);
@@ -112,17 +115,17 @@ export function recommendTier(question: TierQuestion): Recommendation {
     return {
       tier: 'batch',
       ms,
-      reason: 'No deadline is given: batch is the cheapest, and takes up to 24 hours.',
+      reason: `No deadline is given: batch is the cheapest, and takes up to ${hours}.`,
     };
   }
-  if (deadlineMs >= waves * BATCH_MS) {
+  if (deadlineMs >= waves * windowMs) {
     const reason =
       waves > 1
-        ? `The tokens fit into the queue in ${waves} rounds of up to 24 hours.`
-        : 'A batch takes up to 24 hours.';
+        ? `The tokens fit into the queue in ${waves} rounds of up to ${hours}.`
+        : `A batch takes up to ${hours}.`;
     return { tier: 'batch', ms, reason };
   }
-  const late = `Batch may take ${waves === 1 ? '' : `${waves} times `}24 hours, longer than the deadline.`;
+  const late = `Batch may take ${waves === 1 ? '' : `${waves} times `}${hours}, longer than the deadline.`;
   if (tokensPerMinute === undefined) {
     const unknown =
       'Whether it is in time depends on the tokens a minute of the account: say --tokens-per-minute.';

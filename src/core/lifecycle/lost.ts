@@ -13,7 +13,7 @@ import type { RemoteBatch } from '../ports/provider.ts';
 import type { JobStore } from '../ports/records.ts';
 import type { Telemetry } from '../ports/telemetry.ts';
 import { toLost, toReasonRecorded, toUnreachable } from './batch-transitions.ts';
-import { COMPLETION_WINDOW_MS } from './time-limits.ts';
+import { completionWindowMs } from './time-limits.ts';
 
 /** What a batch that is not ended needs. */
 export type Remedy =
@@ -25,15 +25,17 @@ export type Remedy =
 /**
  * What to do about a batch that OpenAI shows as not ended. One that is finalizing was executed and paid for, so it is
  * given much longer, and never cancelled.
+ * @param windowMs its completion window, for one that does not say when it expires. Default: OpenAI's.
  */
 export function remedyFor(
   { status, statusAt }: Pick<NonNullable<BatchRecord['remote']>, 'status' | 'statusAt'>,
   remote: Pick<RemoteBatch, 'status' | 'createdAt' | 'expiresAt'>,
   limits: StuckLimits,
   now: number,
+  windowMs = completionWindowMs({}),
 ): Remedy | undefined {
   const since = remote.status === status ? statusAt : now;
-  const expiresAt = remote.expiresAt ?? remote.createdAt + COMPLETION_WINDOW_MS;
+  const expiresAt = remote.expiresAt ?? remote.createdAt + windowMs;
   switch (remote.status) {
     case 'validating':
       if (now >= since + limits.validatingHours * HOUR_MS) return 'cancel';
@@ -61,7 +63,7 @@ export async function unreachable(deps: LostDeps, batch: BatchRecord, limits: St
   const { jobId, batchId } = batch;
   const { openaiBatchId } = batch.remote!;
   deps.telemetry.record('batch.vanished', { jobId, batchId, openaiBatchId });
-  const expiresAt = batch.remote?.expiresAt ?? batch.remote!.submittedAt + COMPLETION_WINDOW_MS;
+  const expiresAt = batch.remote?.expiresAt ?? batch.remote!.submittedAt + completionWindowMs(batch);
   if (now >= expiresAt + limits.pastExpiryHours * HOUR_MS) {
     await lost(deps, batch);
   } else if (batch.remote!.unreachableSince === undefined) {

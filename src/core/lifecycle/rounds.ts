@@ -24,6 +24,7 @@ export function nextRound(batch: BatchRecord, now: number): BatchRecord[] {
     ...(batch.route === undefined ? {} : { route: batch.route }),
     ...(batch.apiKey === undefined ? {} : { apiKey: batch.apiKey }),
     ...(batch.jobBytes === undefined ? {} : { jobBytes: batch.jobBytes }),
+    ...(batch.completionWindow === undefined ? {} : { completionWindow: batch.completionWindow }),
     ...(batch.budgetUsd === undefined ? {} : { budgetUsd: batch.budgetUsd }),
     ...(batch.ladder === undefined ? {} : { ladder: batch.ladder }),
     ...child,

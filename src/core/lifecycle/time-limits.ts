@@ -1,12 +1,12 @@
 /** Spans of time that several steps must agree on. */
-import { HOUR_MS } from '../../contract/time.ts';
+import { readDuration } from '../../contract/durations.ts';
+import { DEFAULT_COMPLETION_WINDOW } from '../../contract/route.ts';
 import type { Deadline } from '../ports/ambient.ts';
 
-/**
- * OpenAI's only completion window, for a batch that does not say when it expires. Source:
- * platform.openai.com/docs/guides/batch.
- */
-export const COMPLETION_WINDOW_MS = 24 * HOUR_MS;
+/** How long a provider may take for a batch (ms). Absent: as long as OpenAI. */
+export function completionWindowMs({ completionWindow }: { completionWindow?: string | undefined }): number {
+  return readDuration(completionWindow ?? DEFAULT_COMPLETION_WINDOW)!;
+}
 
 /** How far OpenAI's clock and ours may differ when pages of a list are cut off by time. */
 export const CLOCK_SKEW_MS = 10 * 60_000;

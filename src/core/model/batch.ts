@@ -188,6 +188,8 @@ const planMembers = {
   route: z.exactOptional(z.string()),
   /** Name of the API key that it is sent with, frozen with its job. Absent: the stack's own. See {@link apiKeyOf}. */
   apiKey: z.exactOptional(z.string()),
+  /** How long the provider may take for it, see the route's setting. Absent: `24h`. */
+  completionWindow: z.exactOptional(z.string()),
   /** See {@link Job.budgetUsd}. */
   budgetUsd: z.exactOptional(z.string()),
   /** When its job was created: batches are admitted oldest job first. Absent: `createdAt` counts. */

@@ -82,6 +82,7 @@ export interface BatchService {
   /**
    * Creates a batch, once: never retried by the client, and with no other key than that of `keyVersion`.
    * @param batch.metadata marks the batch as ours, as far as `ProviderRules.ownership` says that the provider keeps it.
+   * @param batch.completionWindow how long the provider may take, such as `24h`, which is the default.
    * @throws {CreateRefusedError} if the provider said no, so that surely no batch exists; anything else leaves it
    *   unknown.
    */
@@ -90,6 +91,7 @@ export interface BatchService {
       endpoint: string;
       metadata: Record<string, string>;
       keyVersion?: string | undefined;
+      completionWindow?: string | undefined;
     },
   ): Promise<RemoteBatch>;
   /** Asks for a batch to be cancelled; one that has ended or is not known is fine. What was finished is kept. */
@@ -153,6 +155,7 @@ export interface BatchApi extends BatchService {
     endpoint: string;
     metadata: Record<string, string>;
     keyVersion?: string | undefined;
+    completionWindow?: string | undefined;
   }): Promise<RemoteBatch>;
   listFiles(
     after?: string,

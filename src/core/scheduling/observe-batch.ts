@@ -8,6 +8,7 @@ import { toEnded, toSeen } from '../lifecycle/batch-transitions.ts';
 import { cancelAtOpenAI } from '../lifecycle/cancel.ts';
 import { startOf } from '../lifecycle/executed.ts';
 import { lost, remedyFor } from '../lifecycle/lost.ts';
+import { completionWindowMs } from '../lifecycle/time-limits.ts';
 import { type BatchLevelError, type BatchRecord, isTerminal } from '../model/batch.ts';
 import type { Ambient } from '../ports/ambient.ts';
 import type { Outbox } from '../ports/outbox.ts';
@@ -112,7 +113,7 @@ async function recordLive(
 ): Promise<void> {
   const now = deps.ambient.now();
   const { status, progress } = remote;
-  const remedy = remedyFor(batch.remote!, remote, deps.settings.stuck, now);
+  const remedy = remedyFor(batch.remote!, remote, deps.settings.stuck, now, completionWindowMs(batch));
   if (remedy === 'lost') return lost(deps, batch);
   const same =
     status === batch.remote?.status &&

@@ -12,6 +12,7 @@
 import type OpenAI from 'openai';
 import { APIError } from 'openai';
 import type { ApiKeys } from '../../adapters/api-key.ts';
+import { DEFAULT_COMPLETION_WINDOW } from '../../contract/route.ts';
 import {
   CreateRefusedError,
   KEY_REPLACED,
@@ -104,7 +105,8 @@ export class OpenAIBatches implements BatchApi {
           {
             input_file_id: batch.inputFileId,
             endpoint: batch.endpoint as OpenAI.BatchCreateParams['endpoint'],
-            completion_window: '24h',
+            // The client's type is OpenAI's own; compatible services take other windows.
+            completion_window: (batch.completionWindow ?? DEFAULT_COMPLETION_WINDOW) as '24h',
             metadata: batch.metadata,
           },
           // The API has no idempotency key: a client that tries again may create a second batch.

@@ -73,6 +73,13 @@ describe('remedyFor', () => {
     expect(remedyFor(batch, remote, LIMITS, at(now))).toBe(expected);
     expect(remedyFor(batch, { ...remote, expiresAt: at(24) }, LIMITS, at(now))).toBe(expected);
   });
+
+  it('a batch of a longer completion window is left alone for as long, where its end is not said', () => {
+    const batch = { status: 'in_progress' as const, statusAt: at(0) };
+    const remote = { status: 'in_progress' as const, createdAt: at(0) };
+    const remedyAt = (hour: number) => remedyFor(batch, remote, LIMITS, at(hour), 72 * HOUR_MS);
+    expect([26, 73.9, 74].map(remedyAt)).toEqual([undefined, undefined, 'cancel']);
+  });
 });
 
 describe('turnOf', () => {

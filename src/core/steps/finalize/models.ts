@@ -1,7 +1,7 @@
 /** Which models answered a job, and what its receipt warns of: models that end, and aliases that changed meanwhile. */
 import { readDuration } from '../../../contract/durations.ts';
 import type { Receipt } from '../../../contract/receipt.ts';
-import { COMPLETION_WINDOW_MS } from '../../lifecycle/time-limits.ts';
+import { completionWindowMs } from '../../lifecycle/time-limits.ts';
 import type { BatchRecord } from '../../model/batch.ts';
 import type { Job } from '../../model/job.ts';
 import { endOfDay, endsSoon, type KeptShutdowns, replacementText } from '../../model/shutdown.ts';
@@ -32,7 +32,8 @@ export function shutdownWarnings(
 ): Receipt['warnings'] {
   const dropped = droppedAt(job);
   const { deadline } = job.route;
-  const runsUntil = dropped + (deadline === undefined ? COMPLETION_WINDOW_MS : readDuration(deadline)!);
+  const runsUntil =
+    dropped + (deadline === undefined ? completionWindowMs(job.route) : readDuration(deadline)!);
   return [...new Set(batches.map(({ model }) => model))].sort().flatMap((model) => {
     const shutdown = shutdownOf(rules, kept, model);
     if (shutdown === undefined || !endsSoon(shutdown, dropped)) return [];

@@ -1,4 +1,5 @@
 /** From a plan to recorded batches, or to a rejected job. */
+import { DEFAULT_COMPLETION_WINDOW } from '../../../contract/route.ts';
 import { CorruptWorkFileError, isUnavailable } from '../../base/errors.ts';
 import { reasonOf } from '../../base/own-text.ts';
 import { workKeys } from '../../files/keys.ts';
@@ -82,6 +83,9 @@ function recordsOf({ deps, leased }: IngestRun, plan: Plan): BatchRecord[] {
       jobBytes,
       route: job.route.name,
       ...(job.route.apiKey === undefined ? {} : { apiKey: job.route.apiKey }),
+      ...(job.route.completionWindow === DEFAULT_COMPLETION_WINDOW
+        ? {}
+        : { completionWindow: job.route.completionWindow }),
       ...(job.budgetUsd === undefined ? {} : { budgetUsd: job.budgetUsd }),
       ...onLadder(ladderOf(job.route, batch, deps.rules, droppedAt(job)), batch, deps.rules, now),
       jobCreatedAt: job.createdAt,

@@ -19,7 +19,7 @@ import { toAdopted } from '../../lifecycle/batch-transitions.ts';
 import { LeasedBatch } from '../../lifecycle/leased.ts';
 import { inputFileOf, isOurs, recordKeyOf } from '../../lifecycle/ownership.ts';
 import { advance, isPast } from '../../lifecycle/pages.ts';
-import { CLOCK_SKEW_MS } from '../../lifecycle/time-limits.ts';
+import { CLOCK_SKEW_MS, completionWindowMs } from '../../lifecycle/time-limits.ts';
 import { apiKeyOf, type BatchRecord, isTerminal, type PagePosition } from '../../model/batch.ts';
 import type { Ambient, Deadline } from '../../ports/ambient.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
@@ -41,10 +41,10 @@ export interface ReconcileDeps {
 }
 
 /**
- * How far back the lists are read: no batch runs for longer than 24 hours, and some time is for the person who
- * restores a table.
+ * How far back the lists are read beyond the longest completion window of the routes: time for the person who restores
+ * a table.
  */
-const LOOK_BACK_MS = 48 * HOUR_MS;
+const RESTORE_TAKES_MS = 24 * HOUR_MS;
 /** How old an input file is that may be left over. No worker uses an older one: steps take minutes. */
 const ORPHAN_AFTER_MS = 24 * HOUR_MS;
 /** What is left of a poll for what comes after the deleting: of large jobs there are thousands of files. */
@@ -59,11 +59,15 @@ const pollFileSchema = z.object({
   restoredAt: z.number().optional(),
 });
 
+function lookBackMs({ settings }: ReconcileDeps): number {
+  return Math.max(completionWindowMs({}), ...settings.routes.map(completionWindowMs)) + RESTORE_TAKES_MS;
+}
+
 /** @param poll the number of this poll, which grows by one from poll to poll, as the table has it. */
 export async function reconcile(deps: ReconcileDeps, poll: number): Promise<void> {
   const now = deps.ambient.now();
   const restoredAt = await seeRestore(deps, poll);
-  if (restoredAt !== undefined && now < restoredAt + LOOK_BACK_MS)
+  if (restoredAt !== undefined && now < restoredAt + lookBackMs(deps))
     await every(deps, 'adopt', HOUR_MS, () => forEachProject(deps, (project) => adoptRecent(deps, project)));
   await every(deps, 'orphans', HOUR_MS, () =>
     forEachProject(deps, (project) => deleteOrphans(deps, project)),
@@ -167,7 +171,7 @@ async function adoptRecent(deps: ReconcileDeps, project: Project): Promise<strin
 /** The pages of a project's list, until all that is recent has been on them. */
 async function* recentPages(deps: ReconcileDeps, { apiKey, keyVersion }: Project) {
   const api = deps.batches.withKey(apiKey);
-  const since = deps.ambient.now() - LOOK_BACK_MS - CLOCK_SKEW_MS;
+  const since = deps.ambient.now() - lookBackMs(deps) - CLOCK_SKEW_MS;
   let position: PagePosition | undefined;
   do {
     const page = await api.listBatches(position?.after, keyVersion);

@@ -19,7 +19,7 @@ import {
 } from '../../lifecycle/batch-transitions.ts';
 import type { LeasedBatch } from '../../lifecycle/leased.ts';
 import { readOutcome } from '../../lifecycle/outcome-file.ts';
-import { COMPLETION_WINDOW_MS, workingTime } from '../../lifecycle/time-limits.ts';
+import { completionWindowMs, workingTime } from '../../lifecycle/time-limits.ts';
 import type { BatchRecord, PagePosition } from '../../model/batch.ts';
 import type { Job } from '../../model/job.ts';
 import type { RemoteBatch } from '../../ports/provider.ts';
@@ -183,7 +183,8 @@ async function resolveUnknown(
 ): Promise<void> {
   const { jobId, batchId, attempt } = batch.record;
   const now = deps.ambient.now();
-  const endsAt = attempt!.intentAt! + COMPLETION_WINDOW_MS + deps.settings.stuck.pastExpiryHours * HOUR_MS;
+  const endsAt =
+    attempt!.intentAt! + completionWindowMs(batch.record) + deps.settings.stuck.pastExpiryHours * HOUR_MS;
   if (now >= endsAt && (job?.route.onLost === 'resubmit' || job?.cancelledAt !== undefined)) {
     deps.telemetry.record('creation.abandoned', { jobId, batchId });
     await batch.move(toUnknownGivenUp(batch.record, now));

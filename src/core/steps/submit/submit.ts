@@ -200,6 +200,7 @@ async function create(deps: DepsWithKey, batch: LeasedBatch): Promise<void> {
       ...(await sourceOf(deps, batch.record)),
       endpoint,
       metadata: metadataOf(deps.stackId, batch.record),
+      completionWindow: batch.record.completionWindow,
       keyVersion,
     });
   } catch (error) {

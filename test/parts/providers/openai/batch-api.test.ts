@@ -141,6 +141,9 @@ describe('creating a batch', () => {
       });
       json(200, batchObject())(request, response);
     });
+    await api.createBatch({ ...BATCH, completionWindow: '7d' });
+    expect(JSON.parse(sent)).toMatchObject({ completion_window: '7d' });
+    sent = '';
     await api.createBatch(BATCH);
     expect(JSON.parse(sent)).toEqual({
       input_file_id: 'file-1',

@@ -290,6 +290,8 @@ describe('recommendTier', () => {
   it.each<[string, Partial<Parameters<typeof recommendTier>[0]>, string | undefined]>([
     ['batch without a deadline', {}, 'batch'],
     ['batch where a day is left', { deadlineMs: 24 * HOUR_MS }, 'batch'],
+    ['batch where a shorter window is left', { deadlineMs: 6 * HOUR_MS, completionWindow: '6h' }, 'batch'],
+    ['another tier where a longer one is not', { deadlineMs: 24 * HOUR_MS, completionWindow: '2d' }, 'flex'],
     ['flex where less than a day is left', { deadlineMs: 24 * HOUR_MS - 1 }, 'flex'],
     [
       'flex where the queue has to be filled twice',

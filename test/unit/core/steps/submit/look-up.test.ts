@@ -5,6 +5,7 @@ import { HOUR_MS, MINUTE_MS } from '../../../../../src/contract/time.ts';
 import type { BatchRecord } from '../../../../../src/core/model/batch.ts';
 import type { BatchApi, RemoteBatch } from '../../../../../src/core/ports/provider.ts';
 import { submit } from '../../../../../src/core/steps/submit/submit.ts';
+import { jobOf } from '../../../../support/records.ts';
 import { NOW, type SubmitTest, startSubmit } from '../../../../support/submit.ts';
 import { expectListedEvents } from '../../../../support/telemetry.ts';
 
@@ -153,4 +154,25 @@ describe('a list that proves nothing', () => {
     await submit(run.deps, run.message);
     expect(await run.read()).toMatchObject({ state: 'submitted', remote: { openaiBatchId: 'batch_1' } });
   });
+});
+
+it('a create of which nothing can be known is given up only after the completion window of its batch', async () => {
+  run = await startSubmit({
+    state: 'submitting',
+    history: { attempts: 1 },
+    attempt: ATTEMPT,
+    completionWindow: '3d',
+  });
+  await run.deps.jobs.createJob(jobOf('job', { route: { ...jobOf('job').route, onLost: 'resubmit' } }));
+  // A list that is cut off proves nothing.
+  serve(() => ({ batches: [], isCut: true }));
+  for (const [hours, state] of [
+    [26, 'submitting'],
+    [72, 'submitting'],
+    [74, 'ended'],
+  ] as const) {
+    run.clock.now = NOW + (hours - 1) * HOUR_MS + MINUTE_MS;
+    await submit(run.deps, run.message);
+    expect([hours, (await run.read()).state]).toEqual([hours, state]);
+  }
 });
