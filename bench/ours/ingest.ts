@@ -36,6 +36,7 @@ const route: Route = {
   sameContent: 'skip',
   onLost: 'hold',
   onLate: 'cancel',
+  responseRetention: '30d',
   tiers: ['batch'],
   completionWindow: '24h',
   budget: 'unlimited',

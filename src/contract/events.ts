@@ -324,8 +324,14 @@ export const EVENTS = {
   'slice.paused': {
     level: 'info',
     message:
-      'The calls of this slice stopped before the last one, because the time was over or OpenAI refused more. A later invocation calls the others.',
+      'The work at this slice stopped before its last answer, because the time was over, OpenAI refused more, or responses are being made in the background (cause: window). A later invocation continues.',
     fields: { ...SLICE, cause: 'code', done: 'count' },
+  },
+  'responses.retained': {
+    level: 'warn',
+    message:
+      'Responses that were made in the background could not be deleted at OpenAI after their answers were saved. OpenAI removes them by itself, after 30 days as a rule.',
+    fields: { ...BATCH, responses: 'count' },
   },
   'save.failed': {
     level: 'warn',
@@ -502,8 +508,8 @@ export const EVENTS = {
   'webhook.missed': {
     level: 'warn',
     message:
-      'A batch had ended and no webhook had told of it. If none comes within two minutes, everything is looked at as often as without webhooks, until the next one arrives.',
-    fields: { ...REMOTE, apiKey: 'name' },
+      'A batch, or a response in the background, had ended and no webhook had told of it. If none comes within two minutes, everything is looked at as often as without webhooks, until the next one arrives.',
+    fields: { ...BATCH, openaiBatchId: 'id?', responseId: 'id?', apiKey: 'name' },
   },
 
   // A restored table

@@ -181,6 +181,17 @@ const routeFields = onlyFields({
    * compatible services take others.
    */
   completionWindow: completionWindowSchema.default(DEFAULT_COMPLETION_WINDOW),
+   * How long OpenAI keeps a response after it has ended: `30d`, or `10m` where the project of the route's API key has
+   * zero data retention or modified abuse monitoring (guide "Background mode", 2026-11). With `10m`, responses in the
+   * background are looked at every 4 minutes, unless webhooks tell of them; an answer that is gone is lost, and may
+   * have been charged. A line that says `store: false` has the 10 minutes as well.
+   */
+  responseRetention: z
+    .enum(
+      ['30d', '10m'],
+      'responseRetention is "30d" or "10m", as the project of the API key keeps responses',
+    )
+    .default('30d'),
   /** When the results must be there, counted from the drop: `90m`, `24h`, `2d`; at most 14 days. */
   deadline: deadlineSchema.optional(),
   /**

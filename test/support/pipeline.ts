@@ -133,10 +133,16 @@ export async function startPipeline(options: PipelineOptions = {}) {
       return callsWith(new OpenAICalls(client.withOptions({ apiKey })));
     },
   });
-  const ownBackground = new OpenAIBackground(client, options.keys);
+  const backgroundWith = (api: BackgroundApi): BackgroundApi => ({
+    create: (request) => time.during(() => api.create(request)),
+    get: (...of) => time.during(() => api.get(...of)),
+    cancel: (...of) => time.during(() => api.cancel(...of)),
+    remove: (...of) => time.during(() => api.remove(...of)),
+  });
+  const ownBackground = backgroundWith(new OpenAIBackground(client, options.keys));
   const background = Object.assign(ownBackground, {
     withKey: (name: string): BackgroundApi =>
-      name === DEFAULT_API_KEY ? ownBackground : new OpenAIBackground(client, keysOf(name)),
+      name === DEFAULT_API_KEY ? ownBackground : backgroundWith(new OpenAIBackground(client, keysOf(name))),
   });
   const jobs = new MemoryJobs();
   // Small parts, so that small files have several, and pages.

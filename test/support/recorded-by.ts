@@ -45,6 +45,7 @@ export const RECORDED_BY: Readonly<Record<string, readonly EventName[]>> = {
   'test/unit/core/steps/submit/submit.test.ts': ['creation.deferred', 'creation.retried'],
   'test/unit/runtime/url-handler.test.ts': ['webhook.failed'],
   'test/parts/pipeline/api-keys.test.ts': ['collect.delayed', 'key.refused'],
+  'test/parts/pipeline/background.test.ts': ['responses.retained'],
   'test/parts/pipeline/budget.test.ts': ['batch.withdrawn', 'budget.exhausted', 'usage.mismatched'],
   'test/parts/pipeline/call-faults.test.ts': ['pace.discarded', 'slice.paused'],
   'test/parts/pipeline/call.test.ts': ['tier.refused'],

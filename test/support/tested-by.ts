@@ -20,6 +20,13 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
     'src/adapters/s3/sizes.ts',
     'src/runtime/clients.ts',
   ],
+  'test/parts/pipeline/background.test.ts': [
+    'src/core/steps/call/background-creates.ts',
+    'src/core/steps/call/background-looks.ts',
+    'src/core/steps/call/background-slice.ts',
+    'src/core/steps/call/created.ts',
+    'src/core/steps/call/ended.ts',
+  ],
   'test/parts/pipeline/call.test.ts': [
     'src/core/scheduling/step-down.ts',
     'src/core/steps/call/call-latency.ts',

@@ -45,6 +45,8 @@ const callsSchema = z.object({
   /** In the background: no further response is created; what is open is waited for. */
   closed: z.exactOptional(
     z.object({
+      /** Since when what is still queued is cancelled, because of the deadline. Absent: that has another reason. */
+      lateAt: z.exactOptional(time),
       /** Where the others continue. Absent: in the same tier, when a person has acted, or not at all. */
       nextTier: z.exactOptional(tierSchema),
     }),

@@ -48,3 +48,9 @@ export const NOT_SENT = 'not_sent';
 
 /** Our code for a call whose answer takes longer than any worker can wait. */
 export const ANSWER_TOO_SLOW = 'answer_too_slow';
+
+/** Our code for a response in the background that we cancelled after it had begun, or may have. */
+export const BACKGROUND_CANCELLED = 'background_cancelled';
+
+/** Our code for a response in the background that is gone before its answer was read. */
+export const RESPONSE_GONE = 'response_gone';

@@ -5,7 +5,8 @@
  * overtakes it on its ledger, so nothing starves.
  */
 import type { QuotaSettings } from '../../contract/quota.ts';
-import { apiKeyOf, type BatchRecord, isSlice, tokensOf } from '../model/batch.ts';
+import { isWindowTier } from '../../contract/route.ts';
+import { apiKeyOf, type BatchRecord, isSlice, tierOf, tokensOf } from '../model/batch.ts';
 import type { Ledger, Reservation } from '../model/ledger.ts';
 import type { StatedError } from '../model/outcome-codes.ts';
 import type { Suspension } from '../model/suspension.ts';
@@ -192,7 +193,7 @@ class AdmissionPlan {
     const batch = queue.batches[0]!;
     const ledger = this.#ledgers.get(queue.ledger) ?? newLedger(queue.ledger, now);
     const demand = queue.isOfSlices
-      ? { ledger: queue.ledger, amount: 1, limit: quota.concurrentSlices }
+      ? { ledger: queue.ledger, amount: 1, limit: slicesAtATime(batch, quota) }
       : demandOf(batch, this.#limitOf(batch));
     const turns = this.#turnsLeft.get(queue.apiKey) ?? 0;
     if (turns <= 0 && !queue.isOfSlices) {
@@ -270,6 +271,17 @@ class AdmissionPlan {
 /** The user's own limit for a model. */
 export function configuredFor(quota: QuotaSettings, model: string): number | undefined {
   return Object.hasOwn(quota.enqueuedTokens, model) ? quota.enqueuedTokens[model] : undefined;
+}
+
+/**
+ * Slices of a model in a background window that are open at a time. They wait for hours and mostly need no worker, so the
+ * limit of slices that are being called is not theirs: 50,000 requests, as many as a batch may have.
+ */
+const OPEN_WINDOW_SLICES = 100;
+
+/** How many slices of the model and tier of `batch` may be on their way. */
+function slicesAtATime(batch: BatchRecord, { concurrentSlices }: QuotaSettings): number {
+  return isWindowTier(tierOf(batch)) ? OPEN_WINDOW_SLICES : concurrentSlices;
 }
 
 function demandOf(batch: BatchRecord, { ceiling, probes, known }: TokenLimit): Demand {

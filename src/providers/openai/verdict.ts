@@ -6,7 +6,12 @@
  */
 
 import { asObject, type JsonObject, objectsIn } from '../../core/base/json-value.ts';
-import { ANSWER_TOO_SLOW, NOT_SENT } from '../../core/model/outcome-codes.ts';
+import {
+  ANSWER_TOO_SLOW,
+  BACKGROUND_CANCELLED,
+  NOT_SENT,
+  RESPONSE_GONE,
+} from '../../core/model/outcome-codes.ts';
 import type { Cause } from '../../core/model/tries.ts';
 import type { Asked, OperatorScope, Verdict } from '../../core/model/verdict.ts';
 import { cutOf, holdsAnswer } from './answer.ts';
@@ -14,11 +19,16 @@ import { ENDPOINTS } from './endpoints/all.ts';
 import { operatorScopeOf } from './errors.ts';
 import { type StatedError, statedIn } from './stated-error.ts';
 
-/** `error.code`s of requests that OpenAI did not execute to the end; one that timed out may have been charged. */
+/**
+ * `error.code`s of requests that were not executed to the end; what timed out, was cancelled while it was made, or is
+ * gone may have been charged. Two of them are ours.
+ */
 const UNEXECUTED: ReadonlyMap<string, Cause> = new Map([
   ['batch_expired', 'unexecuted'],
   ['batch_cancelled', 'unexecuted'],
   ['request_timeout', 'lost'],
+  [BACKGROUND_CANCELLED, 'lost'],
+  [RESPONSE_GONE, 'lost'],
 ]);
 /** Per-request statuses that a later try may not meet. */
 const TRANSIENT: ReadonlySet<number> = new Set([408, 409, 429]);

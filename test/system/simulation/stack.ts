@@ -208,6 +208,11 @@ export class Stack {
       webhooks: new MemoryWebhooks(),
       batches: { withKey: (name) => openai.apiFor(this.id, name) },
       calls: { withKey: (name) => openai.calls.apiFor(this.id, name) },
+      background: {
+        withKey: () => {
+          throw new Error('no route of a scenario has a window tier');
+        },
+      },
       pause: () => Promise.reject(new Error('each invocation has its own')),
       heartbeat: () => Promise.reject(new Error('each invocation has its own')),
       outbox: {

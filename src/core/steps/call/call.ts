@@ -1,5 +1,5 @@
 /**
- * Calls the requests of a slice one by one, in flex or standard.
+ * Calls the requests of a slice one by one, in flex or standard, or has them answered in the background.
  *
  * What may be paid for is written down before and after each call (see {@link SliceProgress}). Requests that may have
  * been called without an answer that anybody has count as lost, are tried again as the route allows, and appear in
@@ -11,6 +11,7 @@ import type { BatchMessage } from '../../../contract/messages.ts';
 import { isWindowTier } from '../../../contract/route.ts';
 import { LeasedBatch } from '../../lifecycle/leased.ts';
 import { isSlice, tierOf } from '../../model/batch.ts';
+import { BackgroundSlice } from './background-slice.ts';
 import type { CallDeps } from './deps.ts';
 import { Slice } from './slice.ts';
 
@@ -18,17 +19,14 @@ import { Slice } from './slice.ts';
 export async function call(deps: CallDeps, { jobId, batchId }: BatchMessage): Promise<void> {
   const found = await deps.jobs.getBatch(jobId, batchId);
   if (found === undefined || found.state !== 'admitted' || !isSlice(found)) return;
-  // What is made in the background has no answer when its call ends: calling it as standard would pay the full price.
-  if (isWindowTier(tierOf(found)))
-    throw new Error(
-      `Batch ${batchId} of job ${jobId} is of tier ${tierOf(found)}, which this version cannot send; it waits, and nothing of it was sent.`,
-    );
   if ((found.wait?.notBefore ?? 0) > deps.ambient.now()) return;
   const batch = await LeasedBatch.lease(deps, found, 'admitted');
   if (batch === undefined) return;
   try {
     // Without guarded ports: an answer that was paid for is kept, also once the lease is lost.
-    await batch.work(deps, () => new Slice(deps, batch).run());
+    const isInBackground = isWindowTier(tierOf(found));
+    const slice = isInBackground ? new BackgroundSlice(deps, batch) : new Slice(deps, batch);
+    await batch.work(deps, () => slice.run());
   } catch (error) {
     const isDone = await batch.fail(deps, error, (delivery) =>
       deps.outbox.call({ v: 1, jobId, batchId }, delivery),

@@ -5,7 +5,7 @@ import { type Backoff, waitAfter } from '../../base/backoff.ts';
 import { errorName } from '../../base/own-text.ts';
 import { type BatchRecord, type Ladder, tierOf } from '../../model/batch.ts';
 import type { Ledger } from '../../model/ledger.ts';
-import { type StepQuestion, tierToStay, workOf } from '../../scheduling/ladder.ts';
+import { leavesAt, type StepQuestion, tierToStay, workOf } from '../../scheduling/ladder.ts';
 import { isOffered } from '../../scheduling/offered-tiers.ts';
 import { callsLedgerOf } from '../../scheduling/scopes.ts';
 import { readTiers } from '../../scheduling/step-down.ts';
@@ -71,4 +71,38 @@ export async function rememberRefusal(
     return;
   }
   if (isNew) telemetry.record('tier.refused', { jobId, batchId, tier: tierOf(batch), model });
+}
+
+/** When a slice in the background is left, epoch ms; `Infinity`: never. */
+export interface Moments {
+  /** Responses that are still queued are cancelled, and go on further down; now, if that is due. */
+  queuedAt: number;
+  /** So are those that are being made: from then on the last tier could not do them any more. */
+  allAt: number;
+  /** Where what is left now continues. */
+  nextTier: Tier;
+}
+
+/**
+ * When what a slice in the background has open is to be left.
+ * @param beganAt when the oldest of it was created. Absent: nothing is open.
+ */
+export async function momentsOf(
+  deps: SliceTierDeps,
+  batch: BatchRecord,
+  beganAt: number | undefined,
+): Promise<Moments> {
+  const { ladder, createdAt } = batch;
+  const tier = tierOf(batch);
+  const last = ladder?.tiers.at(-1);
+  const never = Number.POSITIVE_INFINITY;
+  if (ladder?.deadlineAt === undefined || last === undefined || last === tier)
+    return { queuedAt: never, allAt: never, nextTier: tier };
+  const question = { ...(await questionOf(deps, batch, ladder)), beganAt };
+  const toLast = { ...question, ladder: { ...ladder, tiers: [tier, last] }, now: createdAt };
+  return {
+    queuedAt: leavesAt(question) ?? never,
+    allAt: leavesAt(toLast) ?? never,
+    nextTier: tierToStay(question),
+  };
 }

@@ -16,7 +16,7 @@ import { answerLine, bodyOf, readRequests } from './requests.ts';
 import { SliceEnd } from './slice-end.ts';
 import { continueAt, nextTierOf, rememberRefusal, tierAt } from './slice-tier.ts';
 import { Throttle } from './throttle.ts';
-import { MODEL_WITHOUT_FLEX, NO_ANSWER, tooSlow } from './unanswered.ts';
+import { NO_ANSWER, notOffered, tooSlow } from './unanswered.ts';
 
 /** Answers are kept this often, or as soon as so many answers have come. */
 const KEEP_EVERY_MS = 15 * SECOND_MS;
@@ -184,14 +184,14 @@ export class Slice {
       return;
     }
     if (answer.status < 300) this.#latency.learn(tookMs, answer);
-    const isWithoutFlex = rules.calls.refusesTier(this.#tier, answer);
-    if (isWithoutFlex) await rememberRefusal(this.#deps, this.#batch);
-    if (isWithoutFlex && this.#continueInNextTier()) {
+    const isNotOffered = rules.calls.refusesTier(this.#tier, answer);
+    if (isNotOffered) await rememberRefusal(this.#deps, this.#batch);
+    if (isNotOffered && this.#continueInNextTier()) {
       this.#progress.putBack(index);
       return;
     }
     this.#throttle.answered(ambient.now());
-    if (isWithoutFlex) this.#progress.addUnanswered(index, MODEL_WITHOUT_FLEX);
+    if (isNotOffered) this.#progress.addUnanswered(index, notOffered(this.#tier));
     else this.#progress.add(index, line);
     // The others would be answered the same: they wait for a person, and collect suspends what it is about.
     if (verdict.kind === 'operator') this.#halt({ why: 'over' });

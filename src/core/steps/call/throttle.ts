@@ -42,7 +42,12 @@ export class Throttle {
   }
 
   hasRoom(now: number): boolean {
-    return now >= this.#pausedUntil && this.#active < Math.floor(this.#allowed);
+    return this.roomAt(now) > 0;
+  }
+
+  /** How many calls may begin now. */
+  roomAt(now: number): number {
+    return now < this.#pausedUntil ? 0 : Math.max(0, Math.floor(this.#allowed) - this.#active);
   }
 
   /**

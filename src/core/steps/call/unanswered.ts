@@ -1,6 +1,14 @@
 /** What the line of a request says that got no answer, and why. */
+import type { Tier } from '../../../contract/route.ts';
 import { MINUTE_MS } from '../../../contract/time.ts';
-import { ANSWER_TOO_SLOW, NOT_SENT, type StatedError, TIER_NOT_OFFERED } from '../../model/outcome-codes.ts';
+import {
+  ANSWER_TOO_SLOW,
+  BACKGROUND_CANCELLED,
+  NOT_SENT,
+  RESPONSE_GONE,
+  type StatedError,
+  TIER_NOT_OFFERED,
+} from '../../model/outcome-codes.ts';
 
 /** For a call whose answer never came; `request_timeout` is OpenAI's own code for that. */
 export const NO_ANSWER: StatedError = {
@@ -11,11 +19,26 @@ export const NO_ANSWER: StatedError = {
 /** For a request that is left when its slice ends. */
 export const LEFT: StatedError = { code: NOT_SENT, message: 'This request was not sent in this tier.' };
 
-/** For a request whose model has no flex, on a route that ends there. */
-export const MODEL_WITHOUT_FLEX: StatedError = {
-  code: TIER_NOT_OFFERED,
+/** For a request whose model is not served in a tier, on a route that ends there. */
+export function notOffered(tier: Tier): StatedError {
+  return {
+    code: TIER_NOT_OFFERED,
+    message: `OpenAI does not serve this model in ${tier}, the last tier of the route. Add "standard" to its tiers, or name another model.`,
+  };
+}
+
+/** For a response that was cancelled after it had begun, or may have. */
+export const CANCELLED_IN_BACKGROUND: StatedError = {
+  code: BACKGROUND_CANCELLED,
   message:
-    'OpenAI does not serve this model in flex, the last tier of the route. Add "standard" to its tiers, or name another model.',
+    'Its response was cancelled in the background while it was being made, because the deadline left no more time for it or the job was cancelled. It may have been charged.',
+};
+
+/** For a response that OpenAI no longer has. */
+export const GONE: StatedError = {
+  code: RESPONSE_GONE,
+  message:
+    'OpenAI no longer has the response that was created for this request in the background; it may have been charged.',
 };
 
 /** For a call that was waited for as long as any worker can, of a model that needs longer, in the last tier. */

@@ -54,7 +54,7 @@ describe('the times of looks at a response', () => {
     );
   });
 
-  it('are 6 for a response on average, if any end within the window is as likely as any other', () => {
+  it('are 6 at most for a response on average, if any end within the window is as likely as any other', () => {
     for (const windowMs of [2 * HOUR_MS, 8 * HOUR_MS]) {
       const steps = 1_000;
       let looks = 0;

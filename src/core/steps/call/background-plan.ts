@@ -1,0 +1,97 @@
+/** What a visit does with a response that has not ended, and when the next visit is. Pure; all times are epoch ms. */
+import { HOUR_MS, MINUTE_MS } from '../../../contract/time.ts';
+import type { Created } from './created.ts';
+import { MIN_LOOK_MS, nextLook, type Watch } from './looks.ts';
+import type { Moments } from './slice-tier.ts';
+
+/** So long after queued ones were cancelled, those that are being made are looked at often: the others wait for them. */
+const SETTLING_MS = 15 * MINUTE_MS;
+/** When to repeat a cancel whose reply says that the response goes on. */
+const CANCEL_AGAIN_MS = MINUTE_MS;
+/** What cannot be read or cancelled of a cancelled job is waited for so long. */
+const CANCELLING_MS = HOUR_MS;
+/** How long a response is kept after it has ended, where that is short. Source: see `responseRetention` of a route. */
+const SHORT_RETENTION_MS = 10 * MINUTE_MS;
+/** One of which nothing is known is given up so many windows after its create, where nothing else decides. */
+const WINDOWS_UNTIL_GIVEN_UP = 2;
+
+/** What decides over all responses of a slice. */
+export interface Outlook extends Pick<Moments, 'queuedAt' | 'allAt'> {
+  now: number;
+  windowMs: number;
+  /** When the results must be there. */
+  deadlineAt?: number | undefined;
+  /** When the job was cancelled. */
+  cancelledAt?: number | undefined;
+  /** Responses that are being made are waited for, however late it is. */
+  waitsWhenLate: boolean;
+  /** The looks that were due by then are made. */
+  lookedAt?: number | undefined;
+}
+
+/** What decides over one response besides. */
+export interface Held extends Pick<Created, 'at'> {
+  watch: Watch;
+  /** OpenAI keeps it for minutes only. */
+  isShortLived: boolean;
+  /** Were it cancelled while it is being made, its request would fail: it may not be tried again. */
+  isLastTry: boolean;
+}
+
+/** Whether to cancel a response: not, if it is still queued, or whatever it is. */
+export type Cancelling = 'no' | 'queued' | 'always';
+
+export function cancellingOf(outlook: Outlook, { isLastTry }: Pick<Held, 'isLastTry'>): Cancelling {
+  const { now, queuedAt, allAt, cancelledAt, waitsWhenLate } = outlook;
+  if (cancelledAt !== undefined) return 'always';
+  if (now >= allAt && !waitsWhenLate && !isLastTry) return 'always';
+  return now >= queuedAt ? 'queued' : 'no';
+}
+
+/** When one is given up of which OpenAI says, or has said, nothing. */
+export function givenUpAt({ allAt, cancelledAt, windowMs }: Outlook, { at }: Pick<Created, 'at'>): number {
+  if (cancelledAt !== undefined) return cancelledAt;
+  return Number.isFinite(allAt) ? allAt : at + WINDOWS_UNTIL_GIVEN_UP * windowMs;
+}
+
+/** Whether one that OpenAI does not know any more, or yet, is waited for no longer. */
+export function isGone(outlook: Outlook, { at, isShortLived }: Held): boolean {
+  if (isShortLived && outlook.now - at >= SHORT_RETENTION_MS) return true;
+  return outlook.now >= givenUpAt(outlook, { at });
+}
+
+/** Whether one that is to be cancelled, and can be neither read nor cancelled, is waited for no longer. */
+export function isBeyondReach(outlook: Outlook, held: Held): boolean {
+  const { now, cancelledAt, deadlineAt } = outlook;
+  if (cancelledAt !== undefined) return now >= cancelledAt + CANCELLING_MS;
+  return cancellingOf(outlook, held) === 'always' && now >= (deadlineAt ?? Number.POSITIVE_INFINITY);
+}
+
+/** When a response is to be looked at; that may be past. */
+export function lookAt(outlook: Outlook, held: Held): number {
+  const { now, queuedAt, lookedAt = 0 } = outlook;
+  const cancelling = cancellingOf(outlook, held);
+  if (cancelling === 'always' || (cancelling === 'queued' && (lookedAt < queuedAt || isSettling(outlook))))
+    return now;
+  return plannedLook(outlook, held);
+}
+
+/** When a response is to be looked at again, all looks that were due being made. */
+export function lookAgainAt(outlook: Outlook, held: Held): number {
+  const { now, queuedAt, allAt } = outlook;
+  if (cancellingOf(outlook, held) === 'always') return now + CANCEL_AGAIN_MS;
+  const planned = isSettling(outlook)
+    ? Math.min(now + MIN_LOOK_MS, plannedLook(outlook, held))
+    : plannedLook(outlook, held);
+  const moments = [queuedAt, allAt].filter((moment) => moment > now);
+  return Math.min(planned, ...moments);
+}
+
+/** Queued ones were cancelled a short time ago. */
+function isSettling({ now, queuedAt }: Outlook): boolean {
+  return now >= queuedAt && now < queuedAt + SETTLING_MS;
+}
+
+function plannedLook({ windowMs, lookedAt = 0 }: Outlook, { at, watch }: Held): number {
+  return nextLook({ createdAt: at, windowMs, watch }, Math.max(lookedAt, at));
+}

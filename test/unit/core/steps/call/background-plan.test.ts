@@ -1,0 +1,97 @@
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { HOUR_MS, MINUTE_MS } from '../../../../../src/contract/time.ts';
+import {
+  cancellingOf,
+  givenUpAt,
+  type Held,
+  isBeyondReach,
+  isGone,
+  lookAgainAt,
+  lookAt,
+  type Outlook,
+} from '../../../../../src/core/steps/call/background-plan.ts';
+
+const NEVER = Number.POSITIVE_INFINITY;
+const AT = 1_790_000_000_000;
+const WINDOW_MS = 2 * HOUR_MS;
+
+/** A slice without a deadline, `minutes` after its create. */
+const outlookAt = (minutes: number, changes: Partial<Outlook> = {}): Outlook => ({
+  now: AT + minutes * MINUTE_MS,
+  windowMs: WINDOW_MS,
+  queuedAt: NEVER,
+  allAt: NEVER,
+  waitsWhenLate: false,
+  ...changes,
+});
+const HELD: Held = { at: AT, watch: 'sparing', isShortLived: false, isLastTry: false };
+/** Queued ones are left after an hour, all after two, and the deadline is half an hour later. */
+const LADDER = { queuedAt: AT + HOUR_MS, allAt: AT + 2 * HOUR_MS, deadlineAt: AT + 2.5 * HOUR_MS };
+
+describe('whether a response is cancelled', () => {
+  it.each([
+    [59, {}, 'no'],
+    [60, {}, 'queued'],
+    [119, {}, 'queued'],
+    [120, {}, 'always'],
+    [120, { waitsWhenLate: true }, 'queued'],
+    [5, { cancelledAt: AT }, 'always'],
+  ] as const)('%i minutes after its create, with %j: %s', (minutes, changes, expected) => {
+    expect(cancellingOf(outlookAt(minutes, { ...LADDER, ...changes }), HELD)).toBe(expected);
+  });
+
+  it('not while it is being made, if its request could not be tried again; unless its job was cancelled', () => {
+    const last = { ...HELD, isLastTry: true };
+    expect(cancellingOf(outlookAt(150, LADDER), last)).toBe('queued');
+    expect(cancellingOf(outlookAt(150, { ...LADDER, cancelledAt: AT }), last)).toBe('always');
+  });
+});
+
+describe('when a response is given up of which nothing is known', () => {
+  it('is the last moment of the last tier, two windows without a deadline, and at once for a cancelled job', () => {
+    expect(givenUpAt(outlookAt(0, LADDER), HELD)).toBe(LADDER.allAt);
+    expect(givenUpAt(outlookAt(0), HELD)).toBe(AT + 2 * WINDOW_MS);
+    expect(givenUpAt(outlookAt(0, { cancelledAt: AT + 5 }), HELD)).toBe(AT + 5);
+  });
+
+  it('is so for one that OpenAI does not know, and 10 minutes for one that it keeps no longer', () => {
+    expect(isGone(outlookAt(239), HELD)).toBe(false);
+    expect(isGone(outlookAt(240), HELD)).toBe(true);
+    const short = { ...HELD, isShortLived: true };
+    expect(isGone(outlookAt(9), short)).toBe(false);
+    expect(isGone(outlookAt(10), short)).toBe(true);
+  });
+
+  it('is the deadline for one that can be neither read nor cancelled, or an hour after its job was cancelled', () => {
+    expect(isBeyondReach(outlookAt(149, LADDER), HELD)).toBe(false);
+    expect(isBeyondReach(outlookAt(150, LADDER), HELD)).toBe(true);
+    expect(isBeyondReach(outlookAt(150, { ...LADDER, waitsWhenLate: true }), HELD)).toBe(false);
+    expect(isBeyondReach(outlookAt(1_000), HELD)).toBe(false);
+    expect(isBeyondReach(outlookAt(59, { cancelledAt: AT }), HELD)).toBe(false);
+    expect(isBeyondReach(outlookAt(60, { cancelledAt: AT }), HELD)).toBe(true);
+  });
+});
+
+describe('looks', () => {
+  it('are made at once when queued ones are left, and often for a quarter of an hour after it', () => {
+    const before = outlookAt(60, { ...LADDER, lookedAt: AT + 31 * MINUTE_MS });
+    expect(lookAt(before, HELD)).toBe(before.now);
+    expect(lookAgainAt({ ...before, lookedAt: before.now }, HELD)).toBe(before.now + 4 * MINUTE_MS);
+    const settled = outlookAt(76, { ...LADDER, lookedAt: AT + 75 * MINUTE_MS });
+    expect(lookAt(settled, HELD)).toBe(AT + 90 * MINUTE_MS);
+  });
+
+  it('never wait past a moment at which responses are left, nor does one that is due lie before now', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 149 }), fc.boolean(), (minutes, waitsWhenLate) => {
+        const now = AT + minutes * MINUTE_MS;
+        const outlook = outlookAt(minutes, { ...LADDER, waitsWhenLate, lookedAt: now });
+        const again = lookAgainAt(outlook, HELD);
+        expect(again).toBeGreaterThan(now);
+        for (const moment of [LADDER.queuedAt, LADDER.allAt])
+          if (moment > now) expect(again).toBeLessThanOrEqual(moment);
+      }),
+    );
+  });
+});
