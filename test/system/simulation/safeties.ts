@@ -111,6 +111,12 @@ export const SAFETY_WEATHER: Readonly<Record<string, readonly Kind[]>> = {
   'a duplicate is run before its cancelled owner has ended': ['cancel-and-run'],
 };
 
+/** Safeties that are missed only where the table is restored to an earlier time: only such seeds are run. */
+export const NEED_A_RESTORE: ReadonlySet<string> = new Set([
+  'a create is in the table alone',
+  'what became of a batch is in the table alone',
+]);
+
 /** By what is missing. */
 export const SAFETIES: Readonly<Record<string, Tamper>> = {
   'the intent is not recorded before a create': onJobs((jobs) => ({

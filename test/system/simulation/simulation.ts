@@ -50,6 +50,15 @@ export interface SimulationResult {
   stats: { picks: number; jobs: number; batches: number; rounds: number; virtualHours: number };
 }
 
+function randomOf(seed: number): Random {
+  return new Random(`batchdrop ${seed}`);
+}
+
+/** What a seed plays. @param weather see {@link SimulationOptions.weather}. */
+export function scenarioOf(seed: number, weather?: readonly Kind[]): Scenario {
+  return drawScenario(randomOf(seed).fork('scenario'), weather);
+}
+
 /** Runs one seed to its end and checks everything. Never rejects. */
 export async function simulate(seed: number, options: SimulationOptions = {}): Promise<SimulationResult> {
   const simulation = new Simulation(seed, options);
@@ -83,8 +92,8 @@ class Simulation {
 
   constructor(seed: number, { trace, tamper, weather: chosen }: SimulationOptions) {
     this.#seed = seed;
-    const random = new Random(`batchdrop ${seed}`);
-    this.#scenario = drawScenario(random.fork('scenario'), chosen);
+    const random = randomOf(seed);
+    this.#scenario = scenarioOf(seed, chosen);
     this.#random = random.fork('schedule');
     this.#others = random.fork('others');
     const faults = new Faults(random.fork('faults'), this.#scenario.weather);
