@@ -126,13 +126,13 @@ describe('a result line that is no UTF-8', () => {
       emulator: {
         faults: [
           {
-            match: { model: '^gpt-5-mini$' },
+            match: { model: '^gpt-6.1-terra$' },
             effect: { kind: 'line.lines', lines: [{ base64: body.toString('base64') }] },
           },
         ] as never,
       },
     });
-    await pipeline.drop(KEY, [chatLine('broken', { model: 'gpt-5-mini' }), chatLine('whole')].join('\n'));
+    await pipeline.drop(KEY, [chatLine('broken', { model: 'gpt-6.1-terra' }), chatLine('whole')].join('\n'));
     await pipeline.run();
     const receipt = await pipeline.receipt(KEY);
     expect(receipt).toMatchObject({ counts: { succeeded: 2 }, possiblyBilledTwice: {} });

@@ -10,7 +10,7 @@ const wordsOf = (count: number, seed: string): string =>
 function reportOf(prompts: readonly string[][], maxNodes?: number) {
   const prefixes = new SharedPrefixes(() => tokenizer, maxNodes === undefined ? {} : { maxNodes });
   prompts.forEach((texts, index) => {
-    prefixes.add('/v1/responses', 'gpt-5-mini', texts, index + 1);
+    prefixes.add('/v1/responses', 'gpt-6.1-terra', texts, index + 1);
   });
   return prefixes.report();
 }
@@ -25,7 +25,7 @@ describe('SharedPrefixes', () => {
     expect(shared[0]!.tokens).toBeGreaterThanOrEqual(1_399);
     expect(shared[0]!.tokens).toBeLessThanOrEqual(1_401);
     expect(requests).toBe(50);
-    expect(cachedTokens.get('gpt-5-mini')).toBe(49 * shared[0]!.tokens);
+    expect(cachedTokens.get('gpt-6.1-terra')).toBe(49 * shared[0]!.tokens);
   });
 
   it.each([
@@ -54,7 +54,7 @@ describe('SharedPrefixes', () => {
     const prefixes = new SharedPrefixes(() => tokenizer);
     const text = wordsOf(2_000, 'x');
     prefixes.add('/v1/responses', 'gpt-5', [text], 1);
-    prefixes.add('/v1/responses', 'gpt-5-mini', [text], 2);
+    prefixes.add('/v1/responses', 'gpt-6.1-terra', [text], 2);
     prefixes.add('/v1/chat/completions', 'gpt-5', [text], 3);
     expect(prefixes.report()).toEqual({ shared: [], tooShort: [], cachedTokens: new Map(), requests: 0 });
   });

@@ -8,7 +8,7 @@ import { tokensLedgerOf } from '../../../../src/core/scheduling/scopes.ts';
 import { batchOf } from '../../../support/records.ts';
 
 const NOW = 1_790_000_000_000;
-const MODEL = 'gpt-5-nano';
+const MODEL = 'gpt-6-luna';
 
 function batch(jobId: string, round: number, place: number, changes: Partial<BatchRecord> = {}): BatchRecord {
   const at = { batchId: batchIdOf(round, place), round };

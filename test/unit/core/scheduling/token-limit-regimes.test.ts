@@ -19,7 +19,7 @@ import { OPENAI_PRICES } from '../../../../src/providers/openai/prices/table.ts'
 
 const POLL_MS = 5 * MINUTE_MS;
 const STARTED_AT = 1_790_000_000_000;
-const MODEL = 'gpt-5-nano';
+const MODEL = 'gpt-6-luna';
 const LEDGER = tokensLedgerOf({ model: MODEL });
 const TOKENS = 50_000_000;
 const BYTES = 190_000_000;

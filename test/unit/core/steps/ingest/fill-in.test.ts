@@ -18,7 +18,7 @@ import { startTestPipeline } from '../../../../support/test-pipeline.ts';
 const DEFAULTS: Defaults = {
   method: 'POST',
   url: '/v1/chat/completions',
-  body: { model: 'gpt-5-nano', max_completion_tokens: 50 },
+  body: { model: 'gpt-6-luna', max_completion_tokens: 50 },
 };
 const filled = (line: string, defaults = DEFAULTS): string =>
   Buffer.from(fillIn(Buffer.from(line), { defaults }, OPENAI_RULES)).toString('utf8');
@@ -61,7 +61,7 @@ describe('filling in', () => {
     const line = '{"custom_id":"a","body":{"temperature":1.0,"seed":12345678901234567890,"x":"a\\nb"}}';
     expect(filled(line)).toBe(
       '{"method":"POST","url":"/v1/chat/completions","custom_id":"a","body":' +
-        '{"model":"gpt-5-nano","max_completion_tokens":50,"temperature":1.0,"seed":12345678901234567890,"x":"a\\nb"}}',
+        '{"model":"gpt-6-luna","max_completion_tokens":50,"temperature":1.0,"seed":12345678901234567890,"x":"a\\nb"}}',
     );
   });
 
@@ -69,7 +69,7 @@ describe('filling in', () => {
     const own =
       '"custom_id": "a" ,"body" : {"tools":[{"10":1,"2":2,"b":3,"1":4}], "metadata":{"7":"x","3":"y"} }';
     expect(filled(`{ ${own} }`)).toBe(
-      `{"method":"POST","url":"/v1/chat/completions", ${own.replace('{"tools"', '{"model":"gpt-5-nano","max_completion_tokens":50,"tools"')} }`,
+      `{"method":"POST","url":"/v1/chat/completions", ${own.replace('{"tools"', '{"model":"gpt-6-luna","max_completion_tokens":50,"tools"')} }`,
     );
   });
 
@@ -120,7 +120,7 @@ describe('a route with defaults', () => {
     'nonsense',
     JSON.stringify({
       ...JSON.parse(short('full')),
-      body: { model: 'gpt-5-mini', messages: [{ role: 'user', content: 'x' }] },
+      body: { model: 'gpt-6.1-terra', messages: [{ role: 'user', content: 'x' }] },
     }),
     short('z'),
   ];
@@ -141,9 +141,9 @@ describe('a route with defaults', () => {
       expect(p.failures).toEqual([]);
       const output = await p.output('input/a.jsonl');
       expect(output.map(({ custom_id, response }) => [custom_id, response.body.model])).toEqual([
-        ['a', expect.stringMatching(/^gpt-5-nano/)],
-        ['full', expect.stringMatching(/^gpt-5-mini/)],
-        ['z', expect.stringMatching(/^gpt-5-nano/)],
+        ['a', expect.stringMatching(/^gpt-6-luna/)],
+        ['full', expect.stringMatching(/^gpt-6.1-terra/)],
+        ['z', expect.stringMatching(/^gpt-6-luna/)],
       ]);
       const errors = await p.errors('input/a.jsonl');
       expect(errors.map(({ line, custom_id }) => [line, custom_id])).toEqual([
@@ -166,9 +166,9 @@ describe('a route with defaults', () => {
     const p = await start();
     await p.drop('input/a.jsonl', short('a'));
     const jobId = jobIdOf((await p.deps.objects.head(BUCKET, 'input/a.jsonl'))!);
-    p.deps.settings.routes[0]!.defaults!.body!.model = 'gpt-5-mini';
+    p.deps.settings.routes[0]!.defaults!.body!.model = 'gpt-6.1-terra';
     expect((await p.deps.jobs.getJob(jobId))!.route.defaults).toMatchObject({
-      body: { model: 'gpt-5-nano' },
+      body: { model: 'gpt-6-luna' },
     });
   });
 });

@@ -88,7 +88,7 @@ function start() {
       });
       const batch = batchOf(JOB_ID, made++, {
         state: 'submitted',
-        model: 'gpt-5-nano',
+        model: 'gpt-6-luna',
         requests: 1_000,
         bytes: 1_000,
         createdAt: now,
