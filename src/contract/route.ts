@@ -181,6 +181,7 @@ const routeFields = onlyFields({
    * compatible services take others.
    */
   completionWindow: completionWindowSchema.default(DEFAULT_COMPLETION_WINDOW),
+  /**
    * How long OpenAI keeps a response after it has ended: `30d`, or `10m` where the project of the route's API key has
    * zero data retention or modified abuse monitoring (guide "Background mode", 2026-11). With `10m`, responses in the
    * background are looked at every 4 minutes, unless webhooks tell of them; an answer that is gone is lost, and may
