@@ -9,6 +9,7 @@ import { localUp } from './commands/local-up.ts';
 import { plan } from './commands/plan.ts';
 import { prices } from './commands/prices.ts';
 import { resume } from './commands/resume.ts';
+import { registerWebhook, rotateWebhook, testWebhook } from './commands/webhook.ts';
 import { durationMs, positiveCount } from './options/duration.ts';
 import { EXIT_CANNOT_RUN, EXIT_USAGE, UsageError } from './view/exit.ts';
 
@@ -87,6 +88,48 @@ program
   .option(...stateOption)
   .action(async (jobs: string[], options) => {
     process.exitCode = await resume(jobs, options);
+  });
+
+const webhook = program
+  .command('webhook')
+  .description("OpenAI's webhooks to a stack; needs OPENAI_API_KEY, a key of the project that sends them");
+
+const urlOption = ['--url <url>', 'WebhookUrl, as `cdk deploy` printed it'] as const;
+const secretOption = ['--secret <arn>', 'WebhookSecretArn, as `cdk deploy` printed it'] as const;
+const secretsRegionOption = [
+  '--region <region>',
+  'AWS region of the secret (default: that of its ARN)',
+] as const;
+const secretsEndpointOption = ['--endpoint <url>', 'Secrets Manager of a local stack'] as const;
+
+webhook
+  .command('register')
+  .description('have OpenAI send webhooks to the stack, and keep their signing secret; safe to repeat')
+  .requiredOption(...urlOption)
+  .requiredOption(...secretOption)
+  .option(...secretsRegionOption)
+  .option(...secretsEndpointOption)
+  .action(async (options) => {
+    process.exitCode = await registerWebhook(options, process.env);
+  });
+
+webhook
+  .command('test')
+  .description('have OpenAI send a sample event, and show what the stack answered')
+  .requiredOption(...urlOption)
+  .action(async (options) => {
+    process.exitCode = await testWebhook(options, process.env);
+  });
+
+webhook
+  .command('rotate')
+  .description('replace the signing secret; both are valid for 24 hours')
+  .requiredOption(...urlOption)
+  .requiredOption(...secretOption)
+  .option(...secretsRegionOption)
+  .option(...secretsEndpointOption)
+  .action(async (options) => {
+    process.exitCode = await rotateWebhook(options, process.env);
   });
 
 const local = program

@@ -31,8 +31,14 @@ export class PipelineStack extends Stack {
     this.#output('CallQueueUrl', pipeline.callQueue.queue.queueUrl, 'Slices to call in flex or standard');
     this.#output('CollectQueueUrl', pipeline.collectQueue.queue.queueUrl, 'Batches that OpenAI has ended');
     this.#output('FinalizeQueueUrl', pipeline.finalizeQueue.queue.queueUrl, 'Jobs to merge');
-    if (pipeline.webhook !== undefined)
+    if (pipeline.webhook !== undefined) {
       this.#output('WebhookUrl', pipeline.webhook.url, 'What OpenAI sends webhooks to');
+      for (const [name, { secretArn }] of pipeline.webhook.secrets) {
+        const suffix = name === DEFAULT_API_KEY ? '' : inPascalCase(name);
+        const whose = `the project of the API key "${name}"`;
+        this.#output(`WebhookSecretArn${suffix}`, secretArn, `Secret with the signing secret of ${whose}`);
+      }
+    }
     for (const [name, { secretArn }] of apiKey.secrets) {
       const isOwn = name === DEFAULT_API_KEY;
       this.#output(
