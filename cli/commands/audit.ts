@@ -1,5 +1,6 @@
 /** `batchdrop audit FILE...`: what past calls cost, and would have cost. Reads files, and nothing else. */
 import { readFile } from 'node:fs/promises';
+import { TIERS } from '../../src/contract/route.ts';
 import { type Audit, Auditor, type MonthAudit } from '../../src/core/audit/audit.ts';
 import { NOBODY_WAITS, type Rules, RulesFileError, readRules } from '../../src/core/audit/rules.ts';
 import { formatUsd, type Picodollars, toUsd } from '../../src/core/base/money.ts';
@@ -111,24 +112,26 @@ function toText(found: Audit, width: number): string {
 }
 
 function monthLines({ month, calls, usage, billed, standard, would, eligible }: MonthAudit): string[] {
-  const moved = (['batch', 'flex'] as const).flatMap((tier) => {
+  const moved = TIERS.filter((tier) => tier !== 'standard').flatMap((tier) => {
     const each = eligible[tier];
     return each.calls === 0
       ? []
       : [
-          `  ${tier.padEnd(9)}  ${count(each.calls, 'call')}: ${formatUsd(each.would)} in place of ${formatUsd(each.billed)}`,
+          `  ${tier.padEnd(13)}  ${count(each.calls, 'call')}: ${formatUsd(each.would)} in place of ${formatUsd(each.billed)}`,
         ];
   });
   return [
     `${month}: ${count(calls, 'call')}, ${format(usage.inputTokens)} tokens in (${format(usage.cachedTokens)} cached), ${format(usage.outputTokens)} out`,
     ...(standard === undefined || standard === billed
       ? []
-      : [`  standard   ${formatUsd(standard)}, if all had been sent so`]),
+      : [`  standard       ${formatUsd(standard)}, if all had been sent so`]),
     ...moved,
     ...(eligible.standard.calls === 0
       ? []
-      : [`  stays      ${count(eligible.standard.calls, 'call')}: ${formatUsd(eligible.standard.would)}`]),
-    `  billed     ${savingText(billed, would)}`,
+      : [
+          `  stays          ${count(eligible.standard.calls, 'call')}: ${formatUsd(eligible.standard.would)}`,
+        ]),
+    `  billed         ${savingText(billed, would)}`,
   ];
 }
 

@@ -18,12 +18,12 @@ import {
   costOfGroup,
   type Recommendation,
   recommendTier,
-  type TierCost,
 } from '../../src/core/forecast/tiers.ts';
 import { MODEL_RETIRED } from '../../src/core/model/outcome-codes.ts';
 import { findingText } from '../../src/core/model/preflight.ts';
 import type { PriceQuestion, Prices } from '../../src/core/pricing/prices.ts';
 import { configuredFor } from '../../src/core/scheduling/admit.ts';
+import { isServed } from '../../src/core/scheduling/offered-tiers.ts';
 import { additionsOf } from '../../src/core/steps/ingest/fill-in.ts';
 import { loadTokenizer } from '../../src/providers/openai/gpt-tokenizer.ts';
 import { encodingOf } from '../../src/providers/openai/models.ts';
@@ -41,6 +41,8 @@ import {
   modelEndText,
   routeAdvice,
   routeText,
+  tierText,
+  unservedTexts,
 } from '../view/plan-text.ts';
 import { format } from '../view/progress.ts';
 import { count, wrapped } from '../view/text.ts';
@@ -191,7 +193,12 @@ class WholePlan {
     const lines = this.#plans.flatMap((file) => [...this.#fileLines(file), '']);
     const { tier, reason, ms } = this.#recommendation();
     const { route } = this.#terms;
-    if (route !== undefined) lines.push(routeText(route), ...this.#budgetLines(route));
+    if (route !== undefined)
+      lines.push(
+        routeText(route),
+        ...unservedTexts(route, this.#groups(), OPENAI_RULES),
+        ...this.#budgetLines(route),
+      );
     if (this.#groups().length > 0) {
       const totals = TIERS.flatMap((each) => {
         const total = this.#totalOf(each);
@@ -244,9 +251,9 @@ class WholePlan {
       lines.push(
         `    beside   ${kinds.join(', ')}: not text, so not sure; at most ${format(group.inputTokensAtMost)} tokens in`,
       );
-    for (const tier of TIERS) {
+    for (const tier of TIERS.filter((each) => isServed(each, group, OPENAI_RULES))) {
       const cost = costOfGroup(this.#prices, group, tier, this.#when, OPENAI_RULES);
-      lines.push(`    ${tier.padEnd(8)} ${cost === undefined ? 'no price known' : costText(cost)}`);
+      lines.push(`    ${tier.padEnd(13)} ${tierText(tier, group, cost, OPENAI_RULES)}`);
     }
     if (long.requests > 0) {
       const extra = costOfGroup(this.#prices, group, 'batch', this.#when, OPENAI_RULES)?.longExtra;
@@ -388,8 +395,4 @@ function budgetText({ overBudget }: Route, said: string, usd: string, atMost: Pi
 
 function inUsd(amount: Picodollars | undefined): string | null {
   return amount === undefined ? null : toUsd(amount);
-}
-
-function costText({ input, output }: TierCost): string {
-  return `${formatUsd(input)} in, at most ${formatUsd(output)} out`;
 }

@@ -1,9 +1,12 @@
 /** Sentences of `batchdrop plan` that depend on nothing but what they are about. */
-import type { Route, Tier } from '../../src/contract/route.ts';
-import type { BatchForecast, Bound, Forecast } from '../../src/core/forecast/file-forecast.ts';
-import { MODEL_RETIRED } from '../../src/core/model/outcome-codes.ts';
+import { isWindowTier, type Route, type Tier } from '../../src/contract/route.ts';
+import { formatUsd } from '../../src/core/base/money.ts';
+import type { BatchForecast, Bound, Forecast, GroupForecast } from '../../src/core/forecast/file-forecast.ts';
+import type { TierCost } from '../../src/core/forecast/tiers.ts';
+import { MODEL_RETIRED, TIER_NOT_OFFERED } from '../../src/core/model/outcome-codes.ts';
 import { endsSoon, isShutDown, replacementText, type Shutdown } from '../../src/core/model/shutdown.ts';
-import type { ShutdownRules } from '../../src/core/ports/provider-rules.ts';
+import type { ProviderRules, ShutdownRules } from '../../src/core/ports/provider-rules.ts';
+import { isServed, type TierRules } from '../../src/core/scheduling/offered-tiers.ts';
 import { format } from './progress.ts';
 import { count } from './text.ts';
 
@@ -46,6 +49,38 @@ export function routeAdvice({ name, tiers }: Route, tier: Tier): string {
   return tiers[0] === tier
     ? ''
     : ` Route "${name}" begins in ${tiers[0]}, and continues in ${tier} when time runs short.`;
+}
+
+/** What requests of a model would cost in a tier. @param cost `undefined`: no price is known. */
+export function tierText(
+  tier: Tier,
+  { model }: Pick<GroupForecast, 'model'>,
+  cost: TierCost | undefined,
+  { models }: Pick<ProviderRules, 'models'>,
+): string {
+  if (cost === undefined) return 'no price known';
+  const { input, output } = cost;
+  const isSure = !isWindowTier(tier) || models.isSurelyInWindows(model);
+  return `${formatUsd(input)} in, at most ${formatUsd(output)} out${isSure ? '' : ', if OpenAI serves the model there'}`;
+}
+
+/** Which tiers of the route are not offered for some of its requests, and where those go. */
+export function unservedTexts(
+  route: Route,
+  groups: readonly Pick<GroupForecast, 'endpoint' | 'model' | 'requests'>[],
+  rules: TierRules,
+): string[] {
+  const { tiers } = route;
+  return groups.flatMap((group) => {
+    const unserved = tiers.filter((tier) => !isServed(tier, group, rules));
+    if (unserved.length === 0) return [];
+    const served = tiers.filter((tier) => !unserved.includes(tier));
+    const where =
+      served.length === 0
+        ? `fail as ${TIER_NOT_OFFERED}: the route has no other tier`
+        : `go in ${served.join(', then ')}`;
+    return `${count(group.requests, 'request')} of ${group.model} at ${group.endpoint} ${where}; ${unserved.join(' and ')} ${unserved.length === 1 ? 'is' : 'are'} not offered there.`;
+  });
 }
 
 /** The end of a model that is near or past. */

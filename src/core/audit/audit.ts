@@ -3,13 +3,15 @@
  */
 
 import type { PricedTier } from '../../contract/rates.ts';
+import { isWindowTier, TIERS, type Tier } from '../../contract/route.ts';
 import type { Picodollars } from '../base/money.ts';
 import { SHORT_CONTEXT_TOKENS } from '../model/price-table.ts';
 import { addUsage, noUsage, type TokenUsage } from '../model/usage.ts';
 import type { ProviderRules } from '../ports/provider-rules.ts';
 import { costAt, type Prices } from '../pricing/prices.ts';
+import { isServed } from '../scheduling/offered-tiers.ts';
 import type { Calls, ReadCalls } from './calls.ts';
-import type { Rules } from './rules.ts';
+import type { Rules, Urgency } from './rules.ts';
 
 /** Calls of one month that could go in one tier. */
 export interface EligibleCalls {
@@ -29,7 +31,7 @@ export interface MonthAudit {
   /** Had all of it been sent in the standard tier; `undefined` if some of it has no price there. */
   standard: Picodollars | undefined;
   would: Picodollars;
-  eligible: Record<'batch' | 'flex' | 'standard', EligibleCalls>;
+  eligible: Record<Tier, EligibleCalls>;
 }
 
 export interface AuditProblem {
@@ -52,11 +54,18 @@ export interface Audit {
   unpriced: Record<string, number>;
 }
 
+/** What calls of each urgency may go in: `soon` is within hours, as flex and the short window are; `later` within a day. */
+const TIERS_FOR: Record<Urgency, readonly Tier[]> = {
+  now: [],
+  soon: ['flex', 'background-2h'],
+  later: ['batch', 'flex', 'background-8h', 'background-2h'],
+};
+
 const MAX_PROBLEMS = 20;
 
 /** Whose calls they were. */
 export interface AuditedProvider {
-  rules: Pick<ProviderRules, 'endpoints' | 'answers'>;
+  rules: Pick<ProviderRules, 'endpoints' | 'models' | 'answers'>;
   /** Reads one line of a log, without its line feed. */
   readCalls(line: string): ReadCalls;
 }
@@ -139,14 +148,14 @@ export class Auditor {
   }
 
   /** The cheapest tier that the calls' urgency allows and that exists for them. */
-  #eligible(calls: Calls): { tier: 'batch' | 'flex' | 'standard'; cost: Picodollars | undefined } {
-    const urgency = this.#rules(calls);
-    const endpoint = this.#provider.rules.endpoints.get(calls.endpoint);
-    const allowed: ('batch' | 'flex')[] = [];
-    if (urgency === 'later' && endpoint !== undefined) allowed.push('batch');
-    if (urgency !== 'now' && endpoint?.hasFlex) allowed.push('flex');
-    let found: { tier: 'batch' | 'flex' | 'standard'; cost: Picodollars | undefined } | undefined;
-    for (const tier of allowed) {
+  #eligible(calls: Calls): { tier: Tier; cost: Picodollars | undefined } {
+    const allowed = TIERS_FOR[this.#rules(calls)];
+    const { rules } = this.#provider;
+    let found: { tier: Tier; cost: Picodollars | undefined } | undefined;
+    for (const tier of rules.endpoints.has(calls.endpoint) ? allowed : []) {
+      if (!isServed(tier, calls, rules)) continue;
+      // What might not be served would be no saving.
+      if (isWindowTier(tier) && !rules.models.isSurelyInWindows(calls.model)) continue;
       const cost = this.#costOf(calls, tier);
       // Of two that cost the same, the first.
       if (cost !== undefined && (found?.cost === undefined || cost < found.cost)) found = { tier, cost };
@@ -174,7 +183,7 @@ export class Auditor {
         billed: 0n,
         standard: 0n,
         would: 0n,
-        eligible: { batch: none(), flex: none(), standard: none() },
+        eligible: Object.fromEntries(TIERS.map((tier) => [tier, none()])) as MonthAudit['eligible'],
       };
       this.#months.set(name, month);
     }

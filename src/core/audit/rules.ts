@@ -11,7 +11,7 @@
  * ```
  *
  * The first rule all of whose fields fit holds; `*` matches anything. `now`: a user waits, standard. `soon`: within
- * minutes or hours, flex. `later`: within a day, batch.
+ * minutes or hours, flex or the window of two hours. `later`: within a day, any.
  */
 
 import * as z from 'zod';

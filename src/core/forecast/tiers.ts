@@ -1,7 +1,7 @@
 /** What the tiers cost and how long they take, and which one to take. */
 
-import type { Tier } from '../../contract/route.ts';
-import { HOUR_MS } from '../../contract/time.ts';
+import { isWindowTier, TIERS, type Tier, windowMs } from '../../contract/route.ts';
+import { HOUR_MS, MINUTE_MS } from '../../contract/time.ts';
 import type { Picodollars } from '../base/money.ts';
 import { completionWindowMs } from '../lifecycle/time-limits.ts';
 import { noUsage, type TokenUsage } from '../model/usage.ts';
@@ -89,28 +89,33 @@ export interface Recommendation {
   tier: Tier | undefined;
   /** Sentences. */
   reason: string;
-  /** How long the tiers take: at most for batch, expected for the others; absent if it is not known. */
+  /**
+   * How long the tiers take: at most for batch, expected for the others, for a window with the time to create everything;
+   * absent if it is not known.
+   */
   ms: Partial<Record<Tier, number>>;
 }
 
-/** Work is given half as long again as the quota says, and a quarter of an hour. */
+/** Work is given half as long again as the quota says, and a quarter of an hour: as the ladder does. */
 const SLACK = 1.5;
-const SLACK_MS = 900_000;
+const SLACK_MS = 15 * MINUTE_MS;
+
+/** The cheapest first. */
+const WINDOWS = TIERS.filter(isWindowTier);
 
 /** The cheapest tier that is sure to meet the deadline, as far as that can be known beforehand. */
 export function recommendTier(question: TierQuestion): Recommendation {
-  const { deadlineMs, tokensPerMinute } = question;
-  const windowMs = completionWindowMs(question);
-  const hours = `${windowMs / HOUR_MS} hours`;
+  const { deadlineMs, tokensPerMinute, isPriced } = question;
+  const batchMs = completionWindowMs(question);
+  const hours = `${batchMs / HOUR_MS} hours`;
   const waves = wavesOf(question);
-  const ms: Recommendation['ms'] = { batch: waves * windowMs };
-  if (tokensPerMinute !== undefined) {
-    const tokens = question.groups.reduce((sum, { inputTokens }) => sum + inputTokens, 0);
-    const needed = Math.ceil((tokens / tokensPerMinute) * 60_000);
-    ms.flex = Math.ceil(needed * SLACK) + SLACK_MS;
+  const needed = neededMs(question);
+  const ms: Recommendation['ms'] = { batch: waves * batchMs };
+  if (needed !== undefined) {
+    ms.flex = withSlack(needed);
     ms.standard = needed;
   }
-  const withFlex = question.isPriced('flex');
+  for (const window of WINDOWS) if (isPriced(window)) ms[window] = windowMs(window) + withSlack(needed ?? 0);
   if (deadlineMs === undefined) {
     return {
       tier: 'batch',
@@ -118,7 +123,7 @@ export function recommendTier(question: TierQuestion): Recommendation {
       reason: `No deadline is given: batch is the cheapest, and takes up to ${hours}.`,
     };
   }
-  if (deadlineMs >= waves * windowMs) {
+  if (deadlineMs >= waves * batchMs) {
     const reason =
       waves > 1
         ? `The tokens fit into the queue in ${waves} rounds of up to ${hours}.`
@@ -126,19 +131,44 @@ export function recommendTier(question: TierQuestion): Recommendation {
     return { tier: 'batch', ms, reason };
   }
   const late = `Batch may take ${waves === 1 ? '' : `${waves} times `}${hours}, longer than the deadline.`;
-  if (tokensPerMinute === undefined) {
-    const unknown =
-      'Whether it is in time depends on the tokens a minute of the account: say --tokens-per-minute.';
-    return withFlex
-      ? { tier: 'flex', ms, reason: `${late} Flex costs the same. ${unknown}` }
-      : { tier: 'standard', ms, reason: `${late} Flex has no price for all of it. ${unknown}` };
+  return { ms, ...recommendBelowBatch(question, ms, deadlineMs, late, tokensPerMinute) };
+}
+
+/** Sends and creates of everything, in ms; `undefined`: not known. */
+function neededMs({ groups, tokensPerMinute }: TierQuestion): number | undefined {
+  if (tokensPerMinute === undefined) return undefined;
+  const tokens = groups.reduce((sum, { inputTokens }) => sum + inputTokens, 0);
+  return Math.ceil((tokens / tokensPerMinute) * MINUTE_MS);
+}
+
+function withSlack(neededMs: number): number {
+  return Math.ceil(neededMs * SLACK) + SLACK_MS;
+}
+
+/** For what has no time for a batch. @param late says that. */
+function recommendBelowBatch(
+  question: TierQuestion,
+  ms: Recommendation['ms'],
+  deadlineMs: number,
+  late: string,
+  tokensPerMinute: number | undefined,
+): Omit<Recommendation, 'ms'> {
+  const withFlex = question.isPriced('flex');
+  const unknown =
+    tokensPerMinute === undefined
+      ? ' Whether it is in time depends on the tokens a minute of the account: say --tokens-per-minute.'
+      : '';
+  if (withFlex && (ms.flex ?? 0) <= deadlineMs)
+    return { tier: 'flex', reason: `${late} Flex costs the same.${unknown}` };
+  const why = withFlex ? 'Flex may be refused for too long.' : 'Flex has no price for all of it.';
+  const lastMs = withSlack(ms.standard ?? 0);
+  const window = WINDOWS.find((each) => ms[each] !== undefined && ms[each] + lastMs <= deadlineMs);
+  if (window !== undefined) {
+    const aim = `OpenAI aims to answer within ${windowMs(window) / HOUR_MS} hours, and there is time for standard after that.`;
+    return { tier: window, reason: `${late} ${why} ${aim}${unknown}` };
   }
-  if (withFlex && ms.flex! <= deadlineMs) return { tier: 'flex', ms, reason: `${late} Flex costs the same.` };
-  if (ms.standard! <= deadlineMs) {
-    const why = withFlex ? 'Flex may be refused for too long.' : 'Flex has no price for all of it.';
-    return { tier: 'standard', ms, reason: `${late} ${why}` };
-  }
-  return { tier: undefined, ms, reason: `${late} At ${tokensPerMinute} tokens a minute no tier is in time.` };
+  if ((ms.standard ?? 0) <= deadlineMs) return { tier: 'standard', reason: `${late} ${why}${unknown}` };
+  return { tier: undefined, reason: `${late} At ${tokensPerMinute} tokens a minute no tier is in time.` };
 }
 
 /** How many times the queue is filled. Models have queues of their own. */

@@ -77,6 +77,8 @@ export interface ModelRules {
   contextTokensOf(model: string): number;
   /** Whether it may have a flex tier; `false` only where the provider says that it has none. */
   hasFlex(model: string): boolean;
+  /** Whether the provider says that its background windows serve it; of others that is not known before they are tried. */
+  isSurelyInWindows(model: string): boolean;
   imageTokens(model: string, image: ImagePart): ImageTokens;
 }
 

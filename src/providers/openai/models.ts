@@ -52,3 +52,8 @@ export function contextTokensOf(model: string): number {
 export function hasFlex(model: string): boolean {
   return !/^gpt-(6\.([2-9]|\d\d)|[7-9]|\d\d)/.test(baseModelOf(model));
 }
+
+/** Whether OpenAI says that background windows serve a model: public beta on GPT-6.2. Source: guide "Background mode" (2026-11). */
+export function isSurelyInWindows(model: string): boolean {
+  return /^gpt-6\.2(-|$)/.test(baseModelOf(model));
+}

@@ -32,6 +32,7 @@ export const INLINE_RULES: ProviderRules = {
   models: {
     contextTokensOf: () => 1_000,
     hasFlex: () => false,
+    isSurelyInWindows: () => false,
     imageTokens: () => ({ tokens: 0, atMost: 0, isExact: true }),
   },
   prices: {

@@ -29,7 +29,7 @@ describe('batchdrop audit', { timeout: 60_000 }, () => {
     const { status, stdout } = await batchdrop('audit', path('usage.jsonl'));
     expect(status).toBe(0);
     expect(stdout).toContain('2026-09: 10,000 calls, 50,000,000 tokens in (0 cached)');
-    expect(stdout).toContain('billed     $550.00, would have been $275.00: $275.00 less (50.0 %)');
+    expect(stdout).toContain('billed         $550.00, would have been $275.00: $275.00 less (50.0 %)');
     expect(stdout.replace(/\s+/g, ' ')).toContain('All 2 months: $1,100.00, would have been $550.00');
   });
 

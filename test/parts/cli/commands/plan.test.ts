@@ -84,8 +84,8 @@ describe('batchdrop plan', { timeout: 60_000 }, () => {
     for (const line of stdout.split('\n'))
       if (!line.includes(folder)) expect(line.length).toBeLessThanOrEqual(80);
     // 30 answers of at most 1,000 tokens: $15 and $30 a million.
-    expect(stdout).toMatch(/batch {4}\$0\.00\d+ in, at most \$0\.45 out/);
-    expect(stdout).toMatch(/standard \$0\.00\d+ in, at most \$0\.90 out/);
+    expect(stdout).toMatch(/batch +\$0\.00\d+ in, at most \$0\.45 out/);
+    expect(stdout).toMatch(/standard +\$0\.00\d+ in, at most \$0\.90 out/);
     expect(stdout).toContain('Recommended: flex.');
   });
 
@@ -148,6 +148,32 @@ describe('batchdrop plan', { timeout: 60_000 }, () => {
     );
     expect(over).toContain('fails as budget_exceeded');
     expect(over).toMatch(/0\.9 USD a day holds it/);
+  });
+
+  it('says before which tiers of the route are not offered for which requests, and where those go', async () => {
+    const lines = [
+      ...['a', 'b'].map((id) => requestLine(id, { body: { model: 'gpt-6.2-sol' } })),
+      requestLine('c', {
+        url: '/v1/responses',
+        body: { model: 'gpt-6.2-sol', input: 'x', max_output_tokens: 9 },
+      }),
+    ];
+    await writeFile(path('mixed.jsonl'), lines.join('\n'));
+    const textOf = async (tiers: string[]): Promise<string> => {
+      const routes = [{ name: 'w', prefix: 'input/', tiers, deadline: '12h', budget: 'unlimited' }];
+      await writeFile(path('windows.json'), JSON.stringify({ routes }));
+      const { stdout } = await batchdrop('plan', path('mixed.jsonl'), '--settings', path('windows.json'));
+      return stdout.replace(/\s+/g, ' ');
+    };
+    const mixed = await textOf(['background-8h', 'standard']);
+    expect(mixed).toContain(
+      '2 requests of gpt-6.2-sol at /v1/chat/completions go in standard; background-8h is not offered there.',
+    );
+    expect(mixed).not.toContain('at /v1/responses go');
+    expect(mixed).toMatch(/background-8h \$0\.0\S+ in, at most/);
+    expect(await textOf(['flex', 'background-8h'])).toContain(
+      '2 requests of gpt-6.2-sol at /v1/chat/completions fail as tier_not_offered: the route has no other tier; flex and background-8h are not offered there.',
+    );
   });
 
   it('takes the key to be that of the file in the input prefix unless another is named', async () => {

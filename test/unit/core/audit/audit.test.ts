@@ -102,6 +102,8 @@ describe('Auditor', () => {
     expect(found.months[0]!.eligible).toEqual({
       batch: { calls: 10_000, billed: 275_000_000_000_000n, would: 137_500_000_000_000n },
       flex: { calls: 0, billed: 0n, would: 0n },
+      'background-8h': { calls: 0, billed: 0n, would: 0n },
+      'background-2h': { calls: 0, billed: 0n, would: 0n },
       standard: { calls: 10_000, billed: 275_000_000_000_000n, would: 275_000_000_000_000n },
     });
   });
@@ -206,7 +208,26 @@ describe('Auditor', () => {
     );
     const calls = Object.entries(found.months[0]!.eligible).map(([tier, each]) => [tier, each.calls]);
     // gpt-4o is not meant by the second rule, so it goes into a batch.
-    expect(Object.fromEntries(calls)).toEqual({ batch: 2, flex: 1, standard: 2 });
+    expect(Object.fromEntries(calls)).toMatchObject({ batch: 2, flex: 1, 'background-2h': 0, standard: 2 });
+  });
+
+  it('moves calls that may wait for hours to the window of two hours, where OpenAI says that it has the model', () => {
+    const rules = readRules(
+      '{"version":1,"rules":[{"tag":"x","urgency":"now"}],"otherwise":"soon"}',
+      'rules.json',
+    );
+    const called = (model: string, url: string): object =>
+      call(model, 1_000_000, 0, { url: `https://api.openai.com${url}`, time: '2026-11-20T00:00:00Z' });
+    const found = auditOf(
+      [
+        called('gpt-6.2-sol', '/v1/responses'),
+        called('gpt-6.2-sol', '/v1/chat/completions'),
+        called('gpt-4.1', '/v1/responses'),
+      ],
+      { rules },
+    );
+    const calls = Object.entries(found.months[0]!.eligible).map(([tier, each]) => [tier, each.calls]);
+    expect(Object.fromEntries(calls)).toMatchObject({ 'background-2h': 1, 'background-8h': 0, standard: 2 });
   });
 
   it('never moves calls to where they would cost more', () => {

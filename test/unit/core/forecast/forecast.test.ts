@@ -311,6 +311,26 @@ describe('recommendTier', () => {
     ['standard below that', { deadlineMs: 105 * 60_000 - 1, tokensPerMinute: 1_000_000 }, 'standard'],
     ['no tier that is too slow', { deadlineMs: HOUR_MS - 1, tokensPerMinute: 1_000_000 }, undefined],
     [
+      'the long window where it and standard after it fit',
+      { deadlineMs: 11.5 * HOUR_MS, tokensPerMinute: 1_000_000, isPriced: (tier) => tier !== 'flex' },
+      'background-8h',
+    ],
+    [
+      'the short window where the long one does not fit',
+      { deadlineMs: 11.5 * HOUR_MS - 1, tokensPerMinute: 1_000_000, isPriced: (tier) => tier !== 'flex' },
+      'background-2h',
+    ],
+    [
+      'no window at an endpoint that has none',
+      { deadlineMs: 12 * HOUR_MS, isPriced: (tier) => tier === 'batch' || tier === 'standard' },
+      'standard',
+    ],
+    [
+      'the window that fits by itself while the pace is not known',
+      { deadlineMs: 3 * HOUR_MS, isPriced: (tier) => tier !== 'flex' },
+      'background-2h',
+    ],
+    [
       'standard where flex has no price',
       { deadlineMs: 5 * HOUR_MS, tokensPerMinute: 1_000_000, isPriced: (tier) => tier !== 'flex' },
       'standard',
