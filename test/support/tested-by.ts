@@ -32,7 +32,6 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
     'src/core/steps/call/call-latency.ts',
     'src/core/steps/call/call.ts',
     'src/core/steps/call/progress.ts',
-    'src/core/steps/call/requests.ts',
     'src/core/steps/call/slice-end.ts',
     'src/core/steps/call/slice-tier.ts',
     'src/core/steps/call/slice.ts',
