@@ -2,7 +2,7 @@
  * The local stack together with something to talk to: the OpenAI emulator, or a service that the user names. What
  * `batchdrop local` and the demo run on.
  */
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { type Readable, Transform } from 'node:stream';
@@ -120,13 +120,19 @@ export async function startLocalPipeline(options: LocalPipelineOptions): Promise
           port: options.ports?.emulator,
         })
       : undefined;
+  const signingSecret = `whsec_${randomBytes(32).toString('base64')}`;
   let stack: LocalStack;
   try {
-    stack = await startLocalStack(stackOptions(options, cdkOut, emulator?.endpoint));
+    stack = await startLocalStack(
+      stackOptions(options, cdkOut, emulator && { endpoint: emulator.endpoint, signingSecret }),
+    );
   } catch (error) {
     await emulator?.close();
     throw error;
   }
+  const { WebhookUrl } = stack.outputs;
+  if (WebhookUrl !== undefined)
+    emulator?.setFaults({ webhooks: [{ url: WebhookUrl, secret: signingSecret }] });
   for (const arn of stack.undelivered)
     options.onProgress?.(`Notifications for ${arn} are not delivered here.`);
   const { close, ...operations } = openPipeline(stack);
@@ -143,19 +149,23 @@ export async function startLocalPipeline(options: LocalPipelineOptions): Promise
   };
 }
 
-/** @param emulator endpoint of the emulator, if that answers. */
+/** @param emulator if that answers: its endpoint, and what it signs webhooks with. */
 function stackOptions(
   options: LocalPipelineOptions,
   cdkOut: string,
-  emulator: string | undefined,
+  emulator: { endpoint: string; signingSecret: string } | undefined,
 ): LocalStackOptions {
   const { submit, ...others } = options.functions ?? {};
+  // It has one project, for whichever key.
+  const webhookSecrets = Object.fromEntries(
+    (options.settings?.webhooks?.apiKeys ?? []).map((name) => [name, emulator?.signingSecret ?? '']),
+  );
   const settles = { CREATE_SETTLES_SECONDS: String(EMULATOR_SETTLES_SECONDS) };
   const emulated = { ...submit, environment: { ...settles, ...submit?.environment } };
   return {
     dir: resolve(options.stateDir, 'aws'),
     cdkOut,
-    openai: options.openai ?? { baseUrl: emulator!, apiKey: 'sk-emulated' },
+    openai: options.openai ?? { baseUrl: emulator!.endpoint, apiKey: 'sk-emulated', webhookSecrets },
     scheduleEveryMs: emulator === undefined ? REAL_POLL_MS : EMULATED_POLL_MS,
     ports: { s3: options.ports?.s3 },
     concurrency: options.concurrency,

@@ -1,12 +1,14 @@
 /** What a webhook about a response leads to, against the emulator's responses in the background. */
 import { expect, test } from 'vitest';
 import type { ObserveMessage } from '../../../src/contract/messages.ts';
-import { HOUR_MS, SECOND_MS } from '../../../src/contract/time.ts';
+import { settingsSchema } from '../../../src/contract/settings.ts';
+import { HOUR_MS, MINUTE_MS, SECOND_MS } from '../../../src/contract/time.ts';
 import { readArrival } from '../../../src/core/files/arrivals.ts';
 import { withMarks } from '../../../src/core/lifecycle/response-marks.ts';
 import type { BatchRecord } from '../../../src/core/model/batch.ts';
 import { isHealthy } from '../../../src/core/scheduling/webhook-health.ts';
 import { observe } from '../../../src/core/steps/observe/observe.ts';
+import { customIds, fileOf, idsOf, KEY, paidFor, requestAt, responseIds } from '../../support/background.ts';
 import type { PipelineOptions } from '../../support/pipeline.ts';
 import { batchOf } from '../../support/records.ts';
 import { type SeenEvent, telemetryTo } from '../../support/telemetry.ts';
@@ -144,6 +146,31 @@ test.each<[string, (create: (request: number, stackId?: string) => Promise<strin
   expect(names()).toEqual(['webhook.dismissed']);
   expect(p.deps.objects.keys()).toEqual([]);
   expect((await p.deps.jobs.getBatch(JOB, slice.batchId))!.updatedAt).toBe(slice.updatedAt);
+});
+
+test('a job in a window needs no look where webhooks tell, and a create without an answer is not made again', async () => {
+  const ids = idsOf(4);
+  const settings = settingsSchema.parse({
+    routes: [{ name: 'r', prefix: 'input/', budget: 'unlimited', tiers: ['background-2h'] }],
+    webhooks: { apiKeys: ['default'] },
+  });
+  const faults = [{ match: requestAt(1), times: 1, effect: { kind: 'response.lose_create' } as const }];
+  const p = await startTestPipeline({ settings, emulator: { faults, lenient: ['shutdowns'] } });
+  await p.drop(KEY, fileOf(ids));
+  await p.drain();
+  p.emulator.clock.advance(4 * MINUTE_MS);
+  for (const [index, objectId] of (await responseIds(p)).entries()) {
+    const names = { webhookId: `wh_${index}`, type: 'response.completed', objectId } as const;
+    await p.deps.outbox.observe({ v: 1, ...names, apiKey: 'default', receivedAt: p.deps.ambient.now() });
+  }
+  await p.drain();
+  p.emulator.clock.advance(2 * SECOND_MS);
+  await p.drain();
+  expect(customIds(await p.output(KEY))).toEqual(ids);
+  expect((await p.receipt(KEY)).possiblyBilledTwice).toEqual({});
+  expect((await paidFor(p)).times).toEqual([1, 1, 1, 1]);
+  // One for each webhook.
+  expect(p.emulator.calls()['GET /v1/responses/*']).toBe(ids.length);
 });
 
 test('a worker that dies after any call leaves nothing that the next one does not bring about', async () => {

@@ -34,10 +34,11 @@ export interface ObserveDeps extends ObserveBatchesDeps, ObserveResponsesDeps {
 }
 
 /**
- * Reads of other applications' work in an hour, for each API key. Each costs a request at OpenAI and nothing else; a
- * project that is shared with a busy application is looked at by the poll alone.
+ * Reads in an hour, for each API key, that found nothing of ours: other applications' work, and responses of ours that
+ * were looked at and deleted before their webhook. Each costs a request at OpenAI and nothing else; in a project that
+ * is shared with a busy application, the poll and the looks of slices find the rest.
  */
-const MAX_STRANGERS_PER_HOUR = 1_000;
+const MAX_STRANGERS_PER_HOUR = 5_000;
 
 /** How often something that is not there yet is looked at again: for five minutes in all. */
 const MAX_TRIES = 5;
