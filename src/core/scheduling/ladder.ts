@@ -8,7 +8,7 @@
  * continues past the deadline: late answers are better than none.
  */
 
-import { isWindowTier, type Route, type Tier, windowMs } from '../../contract/route.ts';
+import { isWindowTier, type Tier, windowMs } from '../../contract/route.ts';
 import { MINUTE_MS } from '../../contract/time.ts';
 import { type BatchRecord, type Ladder, tokensOf } from '../model/batch.ts';
 import type { Job } from '../model/job.ts';
@@ -79,20 +79,6 @@ export function tierToStay(question: StepQuestion): Tier {
   const below = ladder.tiers.slice(at + 1).filter(isOffered);
   const way = wayOf(question, [tier, ...below]);
   return mayStay(way, tier) ? tier : beginIn({ ...way, tiers: below });
-}
-
-/** What is to leave a tier: nothing, what is not being executed yet, or all of it. */
-export type Leaving = { leave: 'nothing' } | { leave: 'queued' | 'all'; tier: Tier };
-
-/**
- * What of a slice in a window tier is to go on further down: at the last moment for another tier what is still queued;
- * at that for the last tier all of it.
- * @param onLate `wait`: what is being executed is never left.
- */
-export function leavingOf(question: StepQuestion, onLate: Route['onLate']): Leaving {
-  const next = tierToStay(question);
-  if (next === question.tier) return { leave: 'nothing' };
-  return { leave: onLate === 'cancel' && isLast(question, next) ? 'all' : 'queued', tier: next };
 }
 
 /**
@@ -199,10 +185,6 @@ function mayBegin(way: Way, tier: Tier): boolean {
 
 function beginIn(way: Way): Tier {
   return way.tiers.find((tier) => mayBegin(way, tier))!;
-}
-
-function isLast(question: StepQuestion, tier: Tier): boolean {
-  return tiersFrom(question).at(-1) === tier;
 }
 
 /**

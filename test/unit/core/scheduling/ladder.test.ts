@@ -5,7 +5,6 @@ import { HOUR_MS, MINUTE_MS } from '../../../../src/contract/time.ts';
 import {
   isWorthWaitingFor,
   leavesAt,
-  leavingOf,
   needMs,
   type Pace,
   type StepQuestion,
@@ -464,31 +463,24 @@ describe('the properties of the ladder', () => {
   });
 });
 
-describe('what leaves a window', () => {
-  const leaving = (leftMs: number, onLate: 'cancel' | 'wait' = 'cancel', beganAt = -hours(8)) =>
-    leavingOf(withWindows({ tier: 'background-8h', leftMs, beganAt }), onLate);
+describe('work in a window', () => {
+  const DEADLINE = hours(12);
+  const inWindow = (changes: Changes = {}) =>
+    withWindows({ tier: 'background-8h', leftMs: DEADLINE, beganAt: 0, ...changes });
 
-  it('is nothing while another tier has time', () => {
-    expect(leaving(hours(4))).toEqual({ leave: 'nothing' });
+  it('leaves at the last moment for the next window once its own is over, else at that for the last tier', () => {
+    // 2.5 hours for the path through background-2h, and a quarter of an hour to see and to hand on.
+    expect(leavesAt(inWindow())).toBe(DEADLINE - 165 * MINUTE_MS);
+    expect(leavesAt(inWindow({ beganAt: 80 * MINUTE_MS }))).toBe(560 * MINUTE_MS);
+    expect(leavesAt(inWindow({ beganAt: hours(2) }))).toBe(DEADLINE - 30 * MINUTE_MS);
+    expect(leavesAt(inWindow({ now: DEADLINE }))).toBe(DEADLINE);
   });
 
-  it('is what is queued at the last moment for the next window', () => {
-    expect(leaving(160 * MINUTE_MS)).toEqual({ leave: 'queued', tier: 'background-2h' });
-    expect(leaving(160 * MINUTE_MS, 'cancel', -hours(7))).toEqual({ leave: 'nothing' });
-  });
-
-  it('is everything at the last moment for the last tier, unless the route waits for what is executed', () => {
-    expect(leaving(30 * MINUTE_MS)).toEqual({ leave: 'all', tier: 'standard' });
-    expect(leaving(30 * MINUTE_MS, 'wait')).toEqual({ leave: 'queued', tier: 'standard' });
-  });
-
-  it('is nothing in the last tier, and nothing without a deadline', () => {
-    const last = withWindows({ tier: 'background-8h', tiers: ['batch', 'background-8h'], leftMs: -HOUR_MS });
-    expect(leavingOf(last, 'cancel')).toEqual({ leave: 'nothing' });
-    expect(leavingOf({ ...last, ladder: { tiers: ['background-8h'] } }, 'cancel')).toEqual({
-      leave: 'nothing',
-    });
-    expect(leavesAt({ ...last, ladder: { tiers: ['background-8h'] } })).toBeUndefined();
+  it('never leaves the last tier, nor one without a deadline', () => {
+    expect(leavesAt({ ...inWindow(), ladder: { tiers: ['background-8h'] } })).toBeUndefined();
+    expect(
+      leavesAt(withWindows({ tier: 'background-8h', tiers: ['batch', 'background-8h'] })),
+    ).toBeUndefined();
   });
 });
 
