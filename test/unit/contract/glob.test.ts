@@ -80,7 +80,7 @@ describe('a glob', () => {
 
   it('across slashes has a star for anything: what calls are called is no path', () => {
     const fits = compileGlob('gpt-*', { acrossSlashes: true });
-    expect([fits('gpt-5/eu'), fits('gpt-'), fits('o3')]).toEqual([true, true, false]);
+    expect([fits('gpt-6/eu'), fits('gpt-'), fits('o3')]).toEqual([true, true, false]);
     expect(compileGlob('*', { acrossSlashes: true })('')).toBe(true);
     expect(compileGlob('/v1/**', { acrossSlashes: true })('/v1/chat/completions')).toBe(true);
   });

@@ -43,7 +43,7 @@ describe('a price file beside the table as text', () => {
       JSON.stringify({
         version: 1,
         prices: [
-          { model: 'gpt-5-nano', tier: 'batch', input: 0.05, cached: 0.0025, output: 0.2 },
+          { model: 'gpt-5.4-mini', tier: 'batch', input: 0.75, cached: 0.0375, output: 2.25 },
           { model: 'ours', tier: 'batch', input: 1, output: 2 },
         ],
       }),
@@ -52,7 +52,7 @@ describe('a price file beside the table as text', () => {
     const found = comparePrices(new Prices(OPENAI_PRICES), rows, file, Date.UTC(2026, 10, 30));
     const text = comparisonText(found, 'own.json', stated, 80);
     expect(text.split('\n').filter((line) => line.length > 80)).toEqual([]);
-    expect(text).toContain('differs      gpt-5-nano in batch: input 0.05, the table says 0.025');
+    expect(text).toContain('differs      gpt-5.4-mini in batch: input 0.75, the table says 0.375');
     expect(text).toContain('only here    ours in batch: the table has no price');
     expect(text).toContain('0 rows alike, 1 different, 1 in the file only.');
   });

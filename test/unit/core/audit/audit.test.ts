@@ -122,36 +122,36 @@ describe('Auditor', () => {
 
   it('reads usage with both families of names, one of zeros (case 12)', () => {
     const usage = { prompt_tokens: 100, completion_tokens: 50, input_tokens: 0, output_tokens: 0 };
-    const response = { object: 'chat.completion', created: 1_790_000_000, model: 'gpt-5-nano', usage };
+    const response = { object: 'chat.completion', created: 1_790_000_000, model: 'gpt-5.4-mini', usage };
     const line = { custom_id: 'a', response: { status_code: 200, body: response }, error: null };
     const [month] = auditOf([line]).months;
     expect(month).toMatchObject({ calls: 1, usage: { inputTokens: 100, outputTokens: 50 } });
-    expect(toUsd(month!.billed)).toBe('0.0000125');
+    expect(toUsd(month!.billed)).toBe('0.00015');
   });
 
   it('bills web searches, which cost the same in every tier (case 16), and names tools that have no price', () => {
     const search = { type: 'web_search_call', action: { type: 'search' } };
     const usage = { input_tokens: 100, output_tokens: 50 };
-    const response = (output: object[]) => ({ object: 'response', model: 'gpt-5-nano', usage, output });
+    const response = (output: object[]) => ({ object: 'response', model: 'gpt-6-luna', usage, output });
     const found = auditOf([
-      call('gpt-5-nano', 0, 0, { response: response(Array(10).fill(search)) }),
-      call('gpt-5-nano', 0, 0, { response: response([{ type: 'code_interpreter_call' }]) }),
+      call('gpt-6-luna', 0, 0, { response: response(Array(10).fill(search)) }),
+      call('gpt-6-luna', 0, 0, { response: response([{ type: 'code_interpreter_call' }]) }),
     ]);
-    expect(usd(found)).toEqual([{ billed: '0.10005', would: '0.100025', saved: '0.000025' }]);
-    expect(found.unpriced).toEqual({ 'tools of gpt-5-nano': 1 });
+    expect(usd(found)).toEqual([{ billed: '0.10007', would: '0.100035', saved: '0.000035' }]);
+    expect(found.unpriced).toEqual({ 'tools of gpt-6-luna': 1 });
   });
 
   it.each<[string, Record<string, unknown>]>([
-    ['as text', { response: { model: 'gpt-5-nano', error: 'upstream timed out' } }],
+    ['as text', { response: { model: 'gpt-6-luna', error: 'upstream timed out' } }],
     ['beside nothing', { response: null, error: 'upstream timed out' }],
     ['as a code that is a number', { response: null, error: { code: 429 } }],
     [
       'as a status of a response',
-      { response: { model: 'gpt-5-nano', object: 'response', status: 'failed' } },
+      { response: { model: 'gpt-6-luna', object: 'response', status: 'failed' } },
     ],
     ['in a line of a batch', { response: { status_code: 200, body: { object: 'error', message: 'm' } } }],
   ])('counts a call that says error %s as one that failed', (_what, changes) => {
-    expect(auditOf([call('gpt-5-nano', 5, 5, changes)])).toMatchObject({ failed: 1, unread: 0, months: [] });
+    expect(auditOf([call('gpt-6-luna', 5, 5, changes)])).toMatchObject({ failed: 1, unread: 0, months: [] });
   });
 
   it.each<[string, object]>([
@@ -161,8 +161,8 @@ describe('Auditor', () => {
   ])(
     'takes an answer whose usage is %s for one that it cannot read, not for one that cost nothing',
     (_what, usage) => {
-      const response = { object: 'response', model: 'gpt-5-nano', output: [{ type: 'message' }], ...usage };
-      const found = auditOf([call('gpt-5-nano', 5, 5, { response, error: {} })]);
+      const response = { object: 'response', model: 'gpt-6-luna', output: [{ type: 'message' }], ...usage };
+      const found = auditOf([call('gpt-6-luna', 5, 5, { response, error: {} })]);
       expect(found).toMatchObject({ failed: 0, unread: 1, months: [] });
       expect(found.problems[0]?.problem).toContain('has no "usage" with tokens');
     },
@@ -197,11 +197,11 @@ describe('Auditor', () => {
     );
     const found = auditOf(
       [
-        call('gpt-5', 1_000, 0, { tags: ['chat'] }),
-        call('gpt-5', 1_000, 0, { tags: ['x', 'report'] }),
-        call('gpt-5', 1_000, 0),
+        call('gpt-5.4', 1_000, 0, { tags: ['chat'] }),
+        call('gpt-5.4', 1_000, 0, { tags: ['x', 'report'] }),
+        call('gpt-5.4', 1_000, 0),
         // No batch: the endpoint does not have it. No flex: the model does not.
-        call('gpt-5', 1_000, 0, { url: 'https://api.openai.com/v1/realtime/calls?x=1' }),
+        call('gpt-5.4', 1_000, 0, { url: 'https://api.openai.com/v1/realtime/calls?x=1' }),
         call('gpt-4o', 1_000, 0, { tags: ['report'] }),
       ],
       { rules },
@@ -250,11 +250,15 @@ describe('Auditor', () => {
     ['text', 'hello', 'is not JSON'],
     ['an array', '[]', 'is not a JSON object'],
     ['no response', { time: OCTOBER }, 'has no "response" object'],
-    ['no usage', { time: OCTOBER, url: '/v1/responses', response: { model: 'gpt-5' } }, 'has no "usage"'],
+    [
+      'no usage',
+      { time: OCTOBER, url: '/v1/responses', response: { model: 'gpt-6-luna' } },
+      'has no "usage"',
+    ],
     ['no model', { time: OCTOBER, url: '/v1/responses', response: { usage: {} } }, 'names no model'],
-    ['no time', call('gpt-5', 1, 1, { time: undefined }), 'has no "time"'],
-    ['a time that is none', call('gpt-5', 1, 1, { time: 'yesterday' }), 'has no "time"'],
-    ['no endpoint', { time: OCTOBER, response: { model: 'gpt-5', usage: {} } }, 'has no "url"'],
+    ['no time', call('gpt-6-luna', 1, 1, { time: undefined }), 'has no "time"'],
+    ['a time that is none', call('gpt-6-luna', 1, 1, { time: 'yesterday' }), 'has no "time"'],
+    ['no endpoint', { time: OCTOBER, response: { model: 'gpt-6-luna', usage: {} } }, 'has no "url"'],
     ['a bucket without its start', { object: 'bucket', results: [] }, 'a bucket without "start_time"'],
     ['usage of all models together', bucket(null as never, 1, 1, 1), 'grouped by model'],
   ])('says what is missing of a line with %s', (_, line, problem) => {
@@ -274,7 +278,7 @@ describe('Auditor', () => {
   it('gives the same whatever the order of the lines, and the sum of its parts', () => {
     const anyCall = fc
       .record({
-        model: fc.constantFrom('gpt-5.5', 'gpt-5-mini', 'gpt-4o', 'gpt-6-luna'),
+        model: fc.constantFrom('gpt-5.5', 'gpt-5.4-mini', 'gpt-4o', 'gpt-6-luna'),
         input: fc.nat(400_000),
         output: fc.nat(100_000),
         month: fc.integer({ min: 1, max: 9 }),

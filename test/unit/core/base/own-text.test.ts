@@ -29,7 +29,7 @@ test('what was thrown has a name, an error or not', () => {
 test("a service's code with spaces is written readably; a text and an API key in its place are withheld", () => {
   const written = (code: string) => writeFields({ code: 'code' }, { code: serviceCode(code) }).fields.code;
   expect(written('insufficient_quota')).toBe('insufficient_quota');
-  expect(written('model not found: gpt-5')).toBe('model_not_found__gpt-5');
+  expect(written('model not found: gpt-6')).toBe('model_not_found__gpt-6');
   expect(written('Incorrect API key provided sk-proj-0123456789')).toBe('withheld: expected code');
   expect(written('x_sk-proj-0123456789')).toBe('withheld: expected code');
   expect(written(`could not parse "${'secret prompt '.repeat(5)}"`)).toBe('withheld: expected code');

@@ -104,7 +104,11 @@ describe('forecast', () => {
   it('forecasts the batches that ingest makes, duplicates at the edges included', async () => {
     const limits = { requests: 4, bytes: 900 };
     const lines = Array.from({ length: 40 }, (_, index) =>
-      chat(`r${index % 31}`, 'x'.repeat((index * 37) % 200), index % 3 === 0 ? { model: 'gpt-5-mini' } : {}),
+      chat(
+        `r${index % 31}`,
+        'x'.repeat((index * 37) % 200),
+        index % 3 === 0 ? { model: 'gpt-5.4-mini' } : {},
+      ),
     );
     const p = await startPipeline({ limits });
     try {

@@ -53,9 +53,9 @@ describe('SharedPrefixes', () => {
   it('does not mix models and endpoints, and finds nothing where nothing is shared', () => {
     const prefixes = new SharedPrefixes(() => tokenizer);
     const text = wordsOf(2_000, 'x');
-    prefixes.add('/v1/responses', 'gpt-5', [text], 1);
+    prefixes.add('/v1/responses', 'gpt-6-luna', [text], 1);
     prefixes.add('/v1/responses', 'gpt-6.1-terra', [text], 2);
-    prefixes.add('/v1/chat/completions', 'gpt-5', [text], 3);
+    prefixes.add('/v1/chat/completions', 'gpt-6-luna', [text], 3);
     expect(prefixes.report()).toEqual({ shared: [], tooShort: [], cachedTokens: new Map(), requests: 0 });
   });
 

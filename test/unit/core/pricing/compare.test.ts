@@ -13,26 +13,26 @@ const compare = (...prices: object[]) =>
     readPriceFile(JSON.stringify({ version: 1, prices }), 'own.json'),
     TODAY,
   );
-const nano = { model: 'gpt-5-nano', tier: 'batch', input: 0.025, cached: 0.0025, output: 0.2 };
+const mini = { model: 'gpt-5.4-mini', tier: 'batch', input: 0.375, cached: 0.0375, output: 2.25 };
 
 describe('a price file beside the table', () => {
   test('says what is alike, and what the table has of its models beside', () => {
-    const { same, differs, onlyInFile, onlyInTable, notNow } = compare(nano);
-    expect(same).toEqual([{ model: 'gpt-5-nano', tier: 'batch', context: 'any' }]);
+    const { same, differs, onlyInFile, onlyInTable, notNow } = compare(mini);
+    expect(same).toEqual([{ model: 'gpt-5.4-mini', tier: 'batch', context: 'any' }]);
     expect([differs, onlyInFile, notNow]).toEqual([[], [], []]);
-    expect(onlyInTable.map(({ tier }) => tier)).toEqual(['standard', 'flex']);
+    expect(onlyInTable.map(({ tier }) => tier)).toEqual(['standard', 'flex', 'priority']);
   });
 
   test('says which rates differ, also those that one of them does not have', () => {
-    const { cached, ...rest } = nano;
-    expect(compare({ ...rest, output: 0.4 }).differs).toEqual([
+    const { cached, ...rest } = mini;
+    expect(compare({ ...rest, output: 4.5 }).differs).toEqual([
       {
-        model: 'gpt-5-nano',
+        model: 'gpt-5.4-mini',
         tier: 'batch',
         context: 'any',
         rates: [
           { rate: 'cached', table: cached * 1_000_000, file: undefined },
-          { rate: 'output', table: 200_000, file: 400_000 },
+          { rate: 'output', table: 2_250_000, file: 4_500_000 },
         ],
       },
     ]);
@@ -48,16 +48,16 @@ describe('a price file beside the table', () => {
     const window = { model: 'gpt-6.2-sol', tier: 'background-8h', context: 'short', input: 1.2, output: 6 };
     const { same } = compare(
       { ...window, cached: 0.06, cacheWrite: 1.5 },
-      { ...nano, model: 'gpt-5-nano-2025-08-07' },
+      { ...mini, model: 'gpt-5.4-mini-2026-03-17' },
     );
-    expect(same.map(({ model }) => model)).toEqual(['gpt-6.2-sol', 'gpt-5-nano-2025-08-07']);
+    expect(same.map(({ model }) => model)).toEqual(['gpt-6.2-sol', 'gpt-5.4-mini-2026-03-17']);
   });
 
   test('says what only the file has, and what does not hold today', () => {
     const { onlyInFile, notNow } = compare(
-      { ...nano, model: 'ours' },
-      { ...nano, to: '2026-11-29' },
-      { ...nano, from: '2026-12-01' },
+      { ...mini, model: 'ours' },
+      { ...mini, to: '2026-11-29' },
+      { ...mini, from: '2026-12-01' },
     );
     expect(onlyInFile).toEqual([{ model: 'ours', tier: 'batch', context: 'any' }]);
     expect(notNow).toHaveLength(2);

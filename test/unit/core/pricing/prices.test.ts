@@ -111,10 +111,10 @@ describe('the table', () => {
 
 describe('what requests cost', () => {
   test.each([
-    ['input and output', usage(200_000, 100_000), { model: 'gpt-5-nano' }, '0.025'],
-    ['a snapshot costs what its model does', usage(200_000), { model: 'gpt-5-nano-2025-08-07' }, '0.005'],
+    ['input and output', usage(200_000, 100_000), { model: 'gpt-5.4-mini' }, '0.3'],
+    ['a snapshot costs what its model does', usage(200_000), { model: 'gpt-5.4-mini-2026-03-17' }, '0.075'],
     ['but for one that has a row', usage(100_000), { model: 'gpt-4o-2024-05-13' }, '0.25'],
-    ['cached tokens', usage(200_000, 0, 100_000), { model: 'gpt-5-nano' }, '0.00275'],
+    ['cached tokens', usage(200_000, 0, 100_000), { model: 'gpt-5.4-mini' }, '0.04125'],
     [
       'cached tokens of a model without a cached rate',
       usage(200_000, 0, 100_000),
@@ -131,14 +131,14 @@ describe('what requests cost', () => {
     [
       'cache writes of a model that does not charge for them',
       usage(200_000, 0, 0, 100_000),
-      { model: 'gpt-5' },
-      '0.125',
+      { model: 'gpt-5.4' },
+      '0.25',
     ],
     ['up to 272,000 input tokens', usage(272_000, 1_000), { model: 'gpt-5.4' }, '0.3475'],
     ['one more, and all of the request is dearer', usage(272_001, 1_000), { model: 'gpt-5.4' }, '0.6912525'],
     ['embeddings in batch as they were seen', usage(100_000), { model: 'text-embedding-3-small' }, '0.002'],
     ['what is free', usage(100_000), { model: 'omni-moderation-latest' }, '0'],
-    ['fast', usage(100_000, 100_000), { model: 'gpt-5', tier: 'priority' }, '2.25'],
+    ['fast', usage(100_000, 100_000), { model: 'gpt-5.4', tier: 'priority' }, '3.5'],
   ] as const)('%s', (_, given, question, expected) => {
     expect(usd(given, question)).toBe(expected);
   });
@@ -163,7 +163,7 @@ describe('what requests cost', () => {
   test('data residency costs a tenth more for models since March 2026 only', () => {
     const resident = new Prices(OPENAI_PRICES, { residentKeys: 'all' });
     expect(usd(usage(200_000, 0, 100_000), { model: 'gpt-5.6-luna' }, resident)).toBe('0.0121');
-    expect(usd(usage(100_000), { model: 'gpt-5' }, resident)).toBe('0.0625');
+    expect(usd(usage(100_000), { model: 'gpt-5.2' }, resident)).toBe('0.0875');
   });
 
   test('data residency goes with the API key that says so, and with no other', () => {
@@ -246,7 +246,7 @@ describe('what requests cost', () => {
 });
 
 describe('properties of costs', () => {
-  const models = ['gpt-5-nano', 'gpt-5.6-luna', 'gpt-4.1', 'gpt-6-astra', 'gpt-image-2.6-sunburst'];
+  const models = ['gpt-5.4-mini', 'gpt-5.6-luna', 'gpt-4.1', 'gpt-6-astra', 'gpt-image-2.6-sunburst'];
   const tokens = fc.nat(50_000);
   const usages = fc.record({
     inputTokens: tokens,
@@ -384,16 +384,16 @@ describe('a price file', () => {
 
   test('takes precedence over the table, for the days and lengths that it names', () => {
     const overrides = readPriceFile(
-      file({ model: 'gpt-5', input: '0.1', from: '2026-10-01', to: '2026-10-31' }),
+      file({ model: 'gpt-5.2', input: '0.1', from: '2026-10-01', to: '2026-10-31' }),
       'f.json',
     );
     const own = new Prices(OPENAI_PRICES, { overrides });
-    const on = (day: string) => usd(usage(100_000), { model: 'gpt-5', at: Date.parse(day) }, own);
+    const on = (day: string) => usd(usage(100_000), { model: 'gpt-5.2', at: Date.parse(day) }, own);
     expect(['2026-09-30', '2026-10-01', '2026-10-31', '2026-11-01'].map(on)).toEqual([
-      '0.0625',
+      '0.0875',
       '0.01',
       '0.01',
-      '0.0625',
+      '0.0875',
     ]);
   });
 

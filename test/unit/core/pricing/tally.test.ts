@@ -49,7 +49,7 @@ const body = (input: number, output: number, more: Record<string, unknown> = {})
 
 describe('a bill', () => {
   test('prices input, cached input and output of each result, exactly', () => {
-    const tally = tallyOf('gpt-5-nano');
+    const tally = tallyOf('gpt-5.4-mini');
     tally.add(0, body(1_000, 10), true);
     tally.add(
       1,
@@ -63,7 +63,7 @@ describe('a bill', () => {
       },
       true,
     );
-    // (1,000 + 1) x 0.025 + 1,000 x 0.0025 + 11 x 0.2, in millionths.
+    // (1,000 + 1) x 0.375 + 1,000 x 0.0375 + 11 x 2.25, in millionths.
     expect(tally.bill([])).toEqual({
       tiers: {
         batch: {
@@ -78,32 +78,32 @@ describe('a bill', () => {
             outputTokens: 11,
             reasoningTokens: 1,
           },
-          usd: '0.000029725',
+          usd: '0.000437625',
         },
       },
       unpriced: 0,
       withoutUsage: 0,
       toolUsd: '0',
-      standardUsd: '0.00005945',
+      standardUsd: '0.00087525',
       possibleUsd: '0',
     });
   });
 
   test('of a batch is at batch prices, whatever tier its answers name', () => {
-    const tally = tallyOf('gpt-5-nano');
+    const tally = tallyOf('gpt-5.4-mini');
     tally.add(0, body(1_000, 0, { service_tier: 'default' }), true);
     expect(Object.keys(tally.bill([]).tiers)).toEqual(['batch']);
   });
 
   test('of other requests is by the tier that the answer names', () => {
-    const tally = tallyOf('gpt-5-nano', 'flex');
+    const tally = tallyOf('gpt-5.4-mini', 'flex');
     tally.add(0, body(1_000, 0, { service_tier: 'flex' }), true);
     tally.add(1, body(1_000, 0, { service_tier: 'default' }), true);
     tally.add(2, body(1_000, 0), true);
     const { tiers } = tally.bill([]);
     expect([tiers.flex, tiers.standard]).toMatchObject([
-      { results: 2, usd: '0.00005' },
-      { results: 1, usd: '0.00005' },
+      { results: 2, usd: '0.00075' },
+      { results: 1, usd: '0.00075' },
     ]);
   });
 
@@ -138,23 +138,23 @@ describe('a bill', () => {
     ['have null for it', { usage: null }, '0'],
     ['count in no numbers', body('100' as never, '5' as never), '0'],
     ['count nothing at all', body(0, 0), '0'],
-    ['do not count their input', body(0, 100), '0.00002'],
-    ['do not count their output', { usage: { prompt_tokens: 100 } }, '0.0000025'],
+    ['do not count their input', body(0, 100), '0.000225'],
+    ['do not count their output', { usage: { prompt_tokens: 100 } }, '0.0000375'],
   ])('books answers that %s with their share of the most, less what they do say', (_what, answer, usd) => {
-    const tally = tallyOf('gpt-5-nano');
+    const tally = tallyOf('gpt-5.4-mini');
     tally.add(0, answer, true);
     tally.add(1, body(100, 10), true);
     tally.add(2, {}, false);
     const bill = tally.bill([]);
     expect(bill).toMatchObject({ unpriced: 0, withoutUsage: 1 });
     // A tenth of 1,000 tokens in and 1,000 out.
-    expect(fromUsd(bill.possibleUsd)).toBe(fromUsd('0.0000225')! - fromUsd(usd)!);
-    expect(fromUsd(bill.tiers.batch!.usd)).toBe(fromUsd('0.0000045')! + fromUsd(usd)!);
+    expect(fromUsd(bill.possibleUsd)).toBe(fromUsd('0.0002625')! - fromUsd(usd)!);
+    expect(fromUsd(bill.tiers.batch!.usd)).toBe(fromUsd('0.00006')! + fromUsd(usd)!);
   });
 
   test.each<[string, string, Record<string, unknown>]>([
     ['of a free model', 'omni-moderation-latest', {}],
-    ['with no output', 'gpt-5-nano', body(100, 0)],
+    ['with no output', 'gpt-5.4-mini', body(100, 0)],
   ])('takes the word of an answer %s', (_what, model, answer) => {
     const tally = tallyOf(model);
     tally.add(0, answer, true);
@@ -170,15 +170,15 @@ describe('a bill', () => {
   test('adds what tools cost by the call, the same in batch and standard, and counts what has no price', () => {
     const call = (type: string, more = {}) => ({ type, status: 'completed', ...more });
     const search = call('web_search_call', { action: { type: 'search' } });
-    const tally = tallyOf('gpt-5-nano', undefined, '/v1/responses');
+    const tally = tallyOf('gpt-5.4-mini', undefined, '/v1/responses');
     const output = [
       search,
       call('web_search_call', { action: { type: 'open_page' } }),
       call('file_search_call'),
     ];
     tally.add(0, body(100, 10, { output }), true);
-    expect(tally.bill([])).toMatchObject({ toolUsd: '0.0125', standardUsd: '0.012509', unpriced: 0 });
-    expect(tally.bill([]).tiers.batch?.usd).toBe('0.0125045');
+    expect(tally.bill([])).toMatchObject({ toolUsd: '0.0125', standardUsd: '0.01262', unpriced: 0 });
+    expect(tally.bill([]).tiers.batch?.usd).toBe('0.01256');
     // What OpenAI says that it charges goes before what there is to be seen.
     tally.add(1, body(100, 10, { output, tool_usage: { web_search: { num_requests: 3 } } }), true);
     expect(tally.bill([]).toolUsd).toBe('0.045');
@@ -193,7 +193,7 @@ describe('a bill', () => {
     const output = [{ type: 'web_search_call' }];
     for (const [model, usd] of [
       ['gpt-4o', '0.025'],
-      ['gpt-5-nano', '0.01'],
+      ['gpt-5.4-mini', '0.01'],
     ] as const) {
       const tally = tallyOf(model, undefined, '/v1/responses');
       tally.add(0, body(100, 10, { tools, output }), true);
@@ -209,12 +209,12 @@ describe('a bill', () => {
   });
 
   test('counts a lost result as its share of what the batch costs at the most, and all of them as no more than that', () => {
-    const tally = tallyOf('gpt-5-nano');
+    const tally = tallyOf('gpt-5.4-mini');
     // 1,000 tokens in, 1,000 out.
-    expect(tally.bill([3]).possibleUsd).toBe('0.0000225');
-    expect(tally.bill([...Array(10).keys()]).possibleUsd).toBe('0.000225');
+    expect(tally.bill([3]).possibleUsd).toBe('0.0002625');
+    expect(tally.bill([...Array(10).keys()]).possibleUsd).toBe('0.002625');
     tally.add(0, body(1_000, 900), true);
-    expect(tally.bill([1, 2, 3, 4, 5, 6, 7, 8, 9]).possibleUsd).toBe('0.00002');
+    expect(tally.bill([1, 2, 3, 4, 5, 6, 7, 8, 9]).possibleUsd).toBe('0.000225');
   });
 });
 

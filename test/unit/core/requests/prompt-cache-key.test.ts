@@ -21,7 +21,7 @@ const CHAT = '/v1/chat/completions';
 const LONG = 'Be brief and to the point. '.repeat(200);
 const always = () => true;
 const keyOf = (body: Record<string, unknown>, url: string = RESPONSES): string | undefined =>
-  promptCacheKeyOf(OPENAI_RULES.endpoints, url, { model: 'gpt-5-nano', ...body }, always);
+  promptCacheKeyOf(OPENAI_RULES.endpoints, url, { model: 'gpt-6-luna', ...body }, always);
 const filled = (line: string): string =>
   Buffer.from(fillIn(Buffer.from(line), { hasCachedRate: always }, OPENAI_RULES)).toString('utf8');
 
@@ -55,7 +55,7 @@ describe('the key of a prompt', () => {
     });
     const keys = [
       keyOf({ input: LONG }),
-      keyOf({ input: LONG, model: 'gpt-5-mini' }),
+      keyOf({ input: LONG, model: 'gpt-5.4-mini' }),
       keyOf({ input: LONG, tools: [{ type: 'function', name: 'f' }] }),
       keyOf({ instructions: LONG, input: LONG }),
       keyOf(messages(LONG), CHAT),
@@ -67,7 +67,7 @@ describe('the key of a prompt', () => {
   });
 
   test('is this one, today and in every later version: other files and other days have to find it again', () => {
-    expect(keyOf({ input: LONG })).toBe('batchdrop-883c8eb27b1a07df295aadae6ad72ddd');
+    expect(keyOf({ input: LONG })).toBe('batchdrop-1e024cb8858ee7740a5403bc8c58e3db');
   });
 
   test('goes by bytes: text of three bytes a character needs a third of the characters', () => {
@@ -119,7 +119,7 @@ describe('a line with a key', () => {
       const own = structuredClone(said) as { body?: Record<string, unknown> };
       if (typeof own.body === 'object' && own.body !== null && !Array.isArray(own.body)) {
         const content = isLong ? LONG : 'a';
-        own.body = { ...own.body, model: 'gpt-5-nano', input: LONG, messages: [{ role: 'user', content }] };
+        own.body = { ...own.body, model: 'gpt-6-luna', input: LONG, messages: [{ role: 'user', content }] };
       }
       const json = JSON.stringify(own);
       const result = filled(json);
@@ -139,19 +139,19 @@ describe('a line with a key', () => {
 
   test('keeps everything else as it is; one without a key stays as it is, byte for byte', () => {
     const line = (input: string): string =>
-      `{ "custom_id": "a", "url": "/v1/responses", "body": {"model": "gpt-5-nano", "temperature": 1.0, "seed": 12345678901234567890, "input": "${input}"}}`;
+      `{ "custom_id": "a", "url": "/v1/responses", "body": {"model": "gpt-6-luna", "temperature": 1.0, "seed": 12345678901234567890, "input": "${input}"}}`;
     expect(filled(line(LONG))).toBe(
-      line(LONG).replace('"}}', '","prompt_cache_key":"batchdrop-883c8eb27b1a07df295aadae6ad72ddd"}}'),
+      line(LONG).replace('"}}', '","prompt_cache_key":"batchdrop-1e024cb8858ee7740a5403bc8c58e3db"}}'),
     );
     expect(filled(line('short'))).toBe(line('short'));
   });
 
   test('does without where it would be too long or is nested too deeply: what is valid stays so', () => {
     const hasCachedRate = always;
-    const around = Buffer.byteLength(requestLine('a', { body: { model: 'gpt-5-nano', messages: [] } }));
+    const around = Buffer.byteLength(requestLine('a', { body: { model: 'gpt-6-luna', messages: [] } }));
     const content = 'x'.repeat(MAX_LINE_BYTES - around - 50);
-    const long = requestLine('a', { body: { model: 'gpt-5-nano', messages: [{ role: 'user', content }] } });
-    const deep = `{"custom_id":"a","method":"POST","url":"${CHAT}","body":{"model":"gpt-5-nano","x":${'['.repeat(50_000)}${']'.repeat(50_000)}}}`;
+    const long = requestLine('a', { body: { model: 'gpt-6-luna', messages: [{ role: 'user', content }] } });
+    const deep = `{"custom_id":"a","method":"POST","url":"${CHAT}","body":{"model":"gpt-6-luna","x":${'['.repeat(50_000)}${']'.repeat(50_000)}}}`;
     for (const line of [long, deep]) {
       const { verdict, bytes } = checkFilledIn(Buffer.from(line), { hasCachedRate }, OPENAI_RULES);
       expect(verdict.valid).toBe(true);
@@ -160,12 +160,13 @@ describe('a line with a key', () => {
   });
 });
 
-test('prices say whose cached tokens cost less: in batch those of gpt-5 and later, not of gpt-4o, nor of what is unknown', () => {
+test('prices say whose cached tokens cost less: in batch those of gpt-5.1 and later, not of gpt-4o, nor of what is unknown', () => {
   const prices = new Prices(OPENAI_PRICES);
   const at = Date.UTC(2026, 9, 1);
   const has = (model: string, tier: 'batch' | 'flex' | 'standard') => prices.hasCachedRate(model, tier, at);
-  expect(has('gpt-5-nano', 'batch')).toBe(true);
-  expect(has('gpt-5-nano-2025-08-07', 'batch')).toBe(true);
+  expect(has('gpt-5.1', 'batch')).toBe(true);
+  expect(has('gpt-6-luna', 'batch')).toBe(true);
+  expect(has('gpt-6-luna-2026-09-22', 'batch')).toBe(true);
   expect(has('gpt-4o-mini', 'batch')).toBe(false);
   expect(has('gpt-4o-mini', 'standard')).toBe(true);
   expect(has('o3', 'flex')).toBe(true);
@@ -177,16 +178,16 @@ describe('a route with promptCacheKey', () => {
   const responseLine = (id: string, body: Record<string, unknown>): string =>
     requestLine(id, { url: RESPONSES, body });
   const LINES = [
-    responseLine('a', { model: 'gpt-5-nano', instructions: LONG, input: 'one' }),
-    responseLine('b', { model: 'gpt-5-nano', instructions: LONG, input: 'two' }),
+    responseLine('a', { model: 'gpt-6-luna', instructions: LONG, input: 'one' }),
+    responseLine('b', { model: 'gpt-6-luna', instructions: LONG, input: 'two' }),
     responseLine('own', {
-      model: 'gpt-5-nano',
+      model: 'gpt-6-luna',
       instructions: LONG,
       input: 'three',
       prompt_cache_key: 'mine',
     }),
-    responseLine('short', { model: 'gpt-5-nano', input: 'four' }),
-    responseLine('other', { model: 'gpt-5-mini', instructions: LONG, input: 'five' }),
+    responseLine('short', { model: 'gpt-6-luna', input: 'four' }),
+    responseLine('other', { model: 'gpt-5.4-mini', instructions: LONG, input: 'five' }),
     responseLine('undiscounted', { model: 'gpt-4o-mini', instructions: LONG, input: 'six' }),
     '{"custom_id":  "bad"}',
   ];

@@ -31,7 +31,7 @@ import { OPENAI_PRICES } from '../../../../src/providers/openai/prices/table.ts'
 import { batchOf } from '../../../support/records.ts';
 
 const NOW = 1_790_000_000_000;
-const MODEL = 'gpt-5-nano';
+const MODEL = 'gpt-5.4-mini';
 const LEDGER = tokensLedgerOf({ model: MODEL });
 
 function batch(jobId: string, index: number, changes: Partial<BatchRecord> = {}): BatchRecord {
@@ -365,7 +365,8 @@ describe('the limit', () => {
   test.each([
     ['gpt-6-luna', 2_000_000],
     ['gpt-4o-mini', 2_000_000],
-    ['gpt-5', 900_000],
+    ['gpt-5.1', 900_000],
+    ['gpt-6.2-sol', 900_000],
     ['text-embedding-3-small', 3_000_000],
     ['gpt-4o', 90_000],
     ['ft:unknown', 90_000],

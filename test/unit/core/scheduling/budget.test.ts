@@ -41,22 +41,22 @@ function entriesOf(requests: readonly (readonly [number, number | undefined])[])
   return entries;
 }
 
-/** gpt-5-nano in batch: 0.025 USD in, 0.20 USD out, per million tokens. */
+/** gpt-5.4-mini in batch: 0.375 USD in, 2.25 USD out, per million tokens. */
 function batch(changes: Partial<BatchRecord> = {}): BatchRecord {
   return batchOf('a', 0, {
     endpoint: '/v1/chat/completions',
-    model: 'gpt-5-nano',
+    model: 'gpt-5.4-mini',
     requests: 100,
     bytes: 100_000,
-    outputTokens: 500_000,
+    outputTokens: 38_000,
     longestBytes: 1_000,
     createdAt: NOW,
     updatedAt: NOW,
     ...changes,
   });
 }
-/** 50,000 tokens in, 500,000 out. */
-const BOUND = 1_250 + 100_000;
+/** 50,000 tokens in, 38,000 out. */
+const BOUND = 18_750 + 85_500;
 
 const rules = (changes: Partial<MoneyRules> = {}): MoneyRules => ({
   name: 'nightly',
@@ -74,21 +74,21 @@ const judge = (changes: Partial<BatchRecord>, money: Partial<MoneyRules>, ...cur
 
 describe('what a batch costs at the most', () => {
   test.each([
-    ['without an estimate, two bytes a token', {}, '0.10125'],
-    ['with an estimate, a tenth and 16 tokens a request more', { tokens: 20_000 }, '0.10059'],
-    ['in standard, twice as much', { tier: 'standard' }, '0.2025'],
+    ['without an estimate, two bytes a token', {}, '0.10425'],
+    ['with an estimate, a tenth and 16 tokens a request more', { tokens: 20_000 }, '0.09435'],
+    ['in standard, twice as much', { tier: 'standard' }, '0.2085'],
     [
       'where the output is not known, 25,000 tokens a reasoning answer',
       { outputTokens: undefined },
-      '0.50125',
+      '5.64375',
     ],
-    ['in flex without a flex price, as in standard', { model: 'gpt-4o-mini', tier: 'flex' }, '0.3075'],
-    ['with cache writes, as if all input were written for 12 hours', { model: 'gpt-6-luna' }, '0.13125'],
-    ['of a completion window, as in standard', { tier: 'background-8h' }, '0.2025'],
+    ['in flex without a flex price, as in standard', { model: 'gpt-4o-mini', tier: 'flex' }, '0.0303'],
+    ['with cache writes, as if all input were written for 12 hours', { model: 'gpt-6-luna' }, '0.01575'],
+    ['of a completion window, as in standard', { tier: 'background-8h' }, '0.2085'],
     [
       'with a request that may be long, at the long price',
       { model: 'gpt-6-luna', longestBytes: 544_002 },
-      '0.2',
+      '0.02675',
     ],
   ] as [string, Partial<BatchRecord>, string][])('%s', (_what, changes, usd) => {
     const { outputTokens, ...rest } = batch(changes);
@@ -105,14 +105,14 @@ describe('what a batch costs at the most', () => {
       fc.property(
         requestsArbitrary,
         fc.option(fc.integer({ min: 1, max: 100_000 }), { nil: undefined }),
-        fc.integer({ min: 1, max: 20_000 }),
+        fc.integer({ min: 1, max: 200_000 }),
         (requests, tokens, most) => {
           const entries = entriesOf(requests);
           const bytes = requests.reduce((sum, [length]) => sum + length + 1, 0);
           const whole = batch({
             requests: requests.length,
             bytes,
-            ...sizeOf(entries, 'gpt-5-nano'),
+            ...sizeOf(entries, 'gpt-5.4-mini'),
             ...(tokens === undefined ? {} : { tokens }),
           });
           const parts = cutByCost(whole, entries, { microdollars: most, maxParts: 1_000_000 }, PRICES, NOW);
@@ -127,11 +127,11 @@ describe('what a batch costs at the most', () => {
               partBytes += part.entries.length(index) + 1;
             const bound = boundOf(
               {
-                model: 'gpt-5-nano',
+                model: 'gpt-5.4-mini',
                 requests: part.entries.count,
                 bytes: partBytes,
                 ...(part.tokens === undefined ? {} : { tokens: part.tokens }),
-                ...sizeOf(part.entries, 'gpt-5-nano'),
+                ...sizeOf(part.entries, 'gpt-5.4-mini'),
               },
               PRICES,
               NOW,
@@ -147,7 +147,7 @@ describe('what a batch costs at the most', () => {
   test('an estimate is raised by exactly a tenth, so that no sum of estimates is dearer than these one by one', () => {
     for (let tokens = 10; tokens <= 50_000; tokens += 10) {
       const bound = boundOf(batch({ requests: 1, tokens, outputTokens: 0 }), PRICES, NOW);
-      expect(bound).toBe(25_000n * BigInt((tokens / 10) * 11 + 16));
+      expect(bound).toBe(375_000n * BigInt((tokens / 10) * 11 + 16));
     }
   });
 });
@@ -155,18 +155,21 @@ describe('what a batch costs at the most', () => {
 describe('what is cut', () => {
   /** Of a part, as collect records it. */
   const recorded = ({ entries, tokens }: Part) => ({
-    model: 'gpt-5-nano',
+    model: 'gpt-5.4-mini',
     requests: entries.count,
     bytes: renderedBytes(entries),
     ...(tokens === undefined ? {} : { tokens }),
-    ...sizeOf(entries, 'gpt-5-nano'),
+    ...sizeOf(entries, 'gpt-5.4-mini'),
   });
   test('may cost no less in all than the batch might, cut by tokens or by cost, counted or not, again and again', () => {
     fc.assert(
       fc.property(
         requestsArbitrary,
         fc.option(fc.integer({ min: 1, max: 100_000 }), { nil: undefined }),
-        fc.array(fc.tuple(fc.boolean(), fc.integer({ min: 1, max: 20_000 })), { minLength: 1, maxLength: 3 }),
+        fc.array(fc.tuple(fc.boolean(), fc.integer({ min: 1, max: 200_000 })), {
+          minLength: 1,
+          maxLength: 3,
+        }),
         (requests, tokens, cuts) => {
           const entries = entriesOf(requests);
           const whole: Part = { entries, ...(tokens === undefined ? {} : { tokens }) };
@@ -193,7 +196,7 @@ describe('what is cut', () => {
           for (const [index, part] of parts.entries()) {
             const { bytes, outputTokens } = recorded(part);
             const { input, output } = PRICES.ratesOf({
-              model: 'gpt-5-nano',
+              model: 'gpt-5.4-mini',
               tier: 'batch',
               at: NOW,
               isLong: false,

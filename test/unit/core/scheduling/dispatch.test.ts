@@ -34,7 +34,7 @@ function stackWith(options: { room?: number; createsPerHour?: number; budget?: o
   const deps = {
     settings: settingsSchema.parse({
       routes: [{ ...BATCH_ONLY, name: 'all', prefix: 'input/', ...budget }],
-      quota: { enqueuedTokens: { [batchOf('x').model]: room, 'gpt-5-nano': 1_500 }, createsPerHour },
+      quota: { enqueuedTokens: { [batchOf('x').model]: room, 'gpt-5.4-mini': 1_500 }, createsPerHour },
     }),
     rules: OPENAI_RULES,
     prices: new Prices(OPENAI_PRICES),
@@ -103,7 +103,7 @@ test('what waits on one model holds up no other model', async () => {
   const { arrive } = stackWith({ room: 150 });
   await arrive('a');
   expect(await arrive('waits')).toEqual([]);
-  expect(await arrive('other', { model: 'gpt-5-nano' })).toEqual(['other']);
+  expect(await arrive('other', { model: 'gpt-5.4-mini' })).toEqual(['other']);
 });
 
 test('what waits for turns at creating holds up all of its key, and no batch of another key', async () => {
@@ -111,19 +111,19 @@ test('what waits for turns at creating holds up all of its key, and no batch of 
   await deps.quota.takeTurn(createTurnsOf('default'), 1, NOW);
   expect(await arrive('waits')).toEqual([]);
   expect(await deps.quota.getBacklog()).toEqual([createTurnsOf('default')]);
-  expect(await arrive('other', { model: 'gpt-5-nano' })).toEqual([]);
+  expect(await arrive('other', { model: 'gpt-5.4-mini' })).toEqual([]);
   expect(await arrive('team', { apiKey: 'team' })).toEqual(['team']);
 });
 
 test('what waits for a budget holds up its route, whatever the model', async () => {
-  const { deps, arrive, clock } = stackWith({ budget: { budget: { perDayUsd: '0.0001' } } });
-  const ofRoute = { route: 'all', model: 'gpt-5-nano', outputTokens: 100 };
+  const { deps, arrive, clock } = stackWith({ budget: { budget: { perDayUsd: '0.001' } } });
+  const ofRoute = { route: 'all', model: 'gpt-5.4-mini', outputTokens: 100 };
   expect(await arrive('a', ofRoute)).toEqual(['a']);
   const costly = { ...ofRoute, outputTokens: 400, requests: 1 };
   expect(await arrive('waits', costly)).toEqual([]);
   expect(await deps.quota.getBacklog()).toEqual([budgetsOf('all')]);
   clock.now++;
-  expect(await arrive('young', { ...ofRoute, outputTokens: 1, model: 'gpt-6-luna' })).toEqual([]);
+  expect(await arrive('young', { ...ofRoute, outputTokens: 1, model: 'gpt-5.4-nano' })).toEqual([]);
   expect(await arrive('other route', { ...ofRoute, route: 'other' })).toEqual(['other route']);
 });
 
@@ -132,16 +132,16 @@ test('two workers that leave something behind at once both say so, and a look at
   await arrive('a');
   const list = deps.jobs.listWaiting.bind(deps.jobs);
   // While all that waits is looked at, a job of another model comes and has to wait.
-  await arrive('b', { model: 'gpt-5-nano', tokens: 1_000 });
+  await arrive('b', { model: 'gpt-5.4-mini', tokens: 1_000 });
   deps.jobs.listWaiting = async function* () {
     yield* list();
     deps.jobs.listWaiting = list;
     clock.now += MINUTE_MS;
-    expect(await arrive('c', { model: 'gpt-5-nano', tokens: 1_000 })).toEqual([]);
+    expect(await arrive('c', { model: 'gpt-5.4-mini', tokens: 1_000 })).toEqual([]);
   };
   await arrive('d');
   await dispatch(deps);
-  expect(await deps.quota.getBacklog()).toEqual([tokensLedgerOf({ model: 'gpt-5-nano' }), LEDGER]);
+  expect(await deps.quota.getBacklog()).toEqual([tokensLedgerOf({ model: 'gpt-5.4-mini' }), LEDGER]);
 });
 
 test('reservations are read only where not all may go', async () => {

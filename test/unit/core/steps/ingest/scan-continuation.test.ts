@@ -219,7 +219,7 @@ const setupArbitrary = fc
     limits: limitsArbitrary,
     route: fc.constantFrom<Partial<Route>>(
       {},
-      { defaults: { body: { temperature: 0.5, model: 'gpt-5-nano' } } },
+      { defaults: { body: { temperature: 0.5, model: 'gpt-6-luna' } } },
     ),
     chunks: chunkSizesArbitrary(300),
     rangeBytes: fc.integer({ min: 40, max: 1_000 }),
@@ -287,7 +287,7 @@ describe('a scan that is interrupted', () => {
     const prompts = ['one', 'other'].map((seed) => `${seed} `.repeat(2_000));
     const lines = Array.from({ length: 40 }, (_, index) => {
       const content = `${prompts[index % 2]}${index}`;
-      const body = { model: 'gpt-5-nano', messages: [{ role: 'user', content }] };
+      const body = { model: 'gpt-5.4-mini', messages: [{ role: 'user', content }] };
       return requestLine(String(index), { body });
     });
     const { objects, plan, saves } = await expectSame({
