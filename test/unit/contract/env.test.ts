@@ -1,6 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import type { z } from 'zod';
-import { collectEnv, finalizeEnv, ingestEnv, pollEnv, submitEnv } from '../../../src/contract/env.ts';
+import {
+  collectEnv,
+  finalizeEnv,
+  ingestEnv,
+  observeEnv,
+  pollEnv,
+  submitEnv,
+} from '../../../src/contract/env.ts';
 
 const SCHEMAS: Record<string, z.ZodObject> = {
   ingest: ingestEnv,
@@ -8,6 +15,7 @@ const SCHEMAS: Record<string, z.ZodObject> = {
   poll: pollEnv,
   collect: collectEnv,
   finalize: finalizeEnv,
+  observe: observeEnv,
 };
 
 const OPTIONAL: ReadonlySet<string> = new Set(['OPENAI_BASE_URL', 'CREATE_SETTLES_SECONDS']);
