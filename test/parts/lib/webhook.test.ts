@@ -1,3 +1,4 @@
+import { Template } from 'aws-cdk-lib/assertions';
 import { AwsSolutionsChecks, NIST80053R5Checks } from 'cdk-nag';
 import { describe, expect, test } from 'vitest';
 import { PipelineStack } from '../../../lib/pipeline-stack.ts';
@@ -97,6 +98,16 @@ test('the HTTP API has one route, throttles, and logs nothing of what was sent',
     ({ Properties }) => Properties.Principal === '*',
   );
   expect(open).toEqual([]);
+});
+
+test('the stack prints what the command line asks for', () => {
+  const stack = new PipelineStack(newApp(), 'batchdrop', settingsWith({ apiKeys: ['default', 'team-a'] }));
+  const { Outputs } = Template.fromStack(stack).toJSON();
+  expect(Object.keys(Outputs).filter((name) => name.startsWith('Webhook'))).toEqual([
+    'WebhookUrl',
+    'WebhookSecretArn',
+    'WebhookSecretArnTeamA',
+  ]);
 });
 
 test('a stack without webhooks has nothing of them', () => {
