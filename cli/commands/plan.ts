@@ -22,8 +22,8 @@ import {
 import { MODEL_RETIRED } from '../../src/core/model/outcome-codes.ts';
 import { findingText } from '../../src/core/model/preflight.ts';
 import type { PriceQuestion, Prices } from '../../src/core/pricing/prices.ts';
-import { configuredFor } from '../../src/core/scheduling/admit.ts';
 import { isServed } from '../../src/core/scheduling/offered-tiers.ts';
+import { configuredFor } from '../../src/core/scheduling/token-limit.ts';
 import { additionsOf } from '../../src/core/steps/ingest/fill-in.ts';
 import { loadTokenizer } from '../../src/providers/openai/gpt-tokenizer.ts';
 import { encodingOf } from '../../src/providers/openai/models.ts';

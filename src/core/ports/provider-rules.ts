@@ -34,6 +34,7 @@ export interface ProviderRules {
   endpoints: ReadonlyMap<string, EndpointRules>;
   models: ModelRules;
   shutdowns: ShutdownRules;
+  quota: QuotaRules;
   preflight: PreflightRules;
   answers: AnswerRules;
   errors: ErrorRules;
@@ -88,6 +89,25 @@ export interface ShutdownRules {
   shutdownOf(model: string): Shutdown | undefined;
   /** Whether an error of this code says that a model is not there, or not for the key. */
   isModelGone(code: string): boolean;
+}
+
+/** What an account may have under way, before anything is learned of it, and how the provider reports that. */
+export interface QuotaRules {
+  /**
+   * Enqueued tokens of a model with which a new account begins. Too low is harmless, since what is taken proves more; too
+   * high means refusals.
+   */
+  firstEnqueuedTokensOf(model: string): number;
+  /** The limit of enqueued tokens that the message of a refusal reports; `undefined` if it reports none. */
+  reportedEnqueuedTokens(message: string): number | undefined;
+  /** Calls of a new account, for a model of which no answer has reported its limits. */
+  firstRates: CallRates;
+}
+
+/** How fast a model may be called. */
+export interface CallRates {
+  requestsPerMinute: number;
+  tokensPerMinute: number;
 }
 
 /** Members that a body has, whatever their values. */
@@ -175,7 +195,7 @@ export interface CallRules {
 /** What every function asks. The step that asks more gets more of the rules, and its bundle holds them. */
 export type CommonRules = Pick<
   ProviderRules,
-  'name' | 'ownership' | 'limits' | 'prices' | 'errors' | 'shutdowns'
+  'name' | 'ownership' | 'limits' | 'prices' | 'errors' | 'shutdowns' | 'quota'
 >;
 
 /** What checking a line takes. */

@@ -10,13 +10,21 @@ import { apiKeyOf, type BatchRecord, isSlice, tierOf, tokensOf } from '../model/
 import type { Ledger, Reservation } from '../model/ledger.ts';
 import type { StatedError } from '../model/outcome-codes.ts';
 import type { Suspension } from '../model/suspension.ts';
+import type { QuotaRules } from '../ports/provider-rules.ts';
 import type { Demand } from '../ports/quota.ts';
 import type { Prices } from '../pricing/prices.ts';
 import { judgeMoney, type MoneyRules, type MoneyVerdict } from './budget.ts';
 import { hasRoom, newLedger, reserveOn } from './ledger.ts';
 import { nextQueue, type Queue, queuesOf } from './queues.ts';
 import { backlogScopeOf, suspensionScope, suspensionScopesOf, tokensLedgerOf } from './scopes.ts';
-import { RECUT_SHARE, SURELY_SMALL_SHARE, type TokenLimit, tokenLimitOf } from './token-limit.ts';
+import {
+  configuredFor,
+  givenLimitOf,
+  RECUT_SHARE,
+  SURELY_SMALL_SHARE,
+  type TokenLimit,
+  tokenLimitOf,
+} from './token-limit.ts';
 
 /** Everything that a decision depends on. */
 export interface Situation {
@@ -30,6 +38,8 @@ export interface Situation {
   /** Batches that may be created in this hour, by the API key that they are created with. */
   turnsLeft: ReadonlyMap<string, number>;
   quota: QuotaSettings;
+  /** What the provider says of limits. */
+  quotaRules: QuotaRules;
   /** What the route of a batch says of money. */
   rulesOf: (batch: BatchRecord) => MoneyRules;
   prices: Prices;
@@ -246,11 +256,11 @@ class AdmissionPlan {
   }
 
   #limitOf(batch: BatchRecord): TokenLimit {
-    const { ledgers, quota, now } = this.#situation;
-    const { model } = batch;
+    const { ledgers, quota, quotaRules, now } = this.#situation;
     const name = tokensLedgerOf(batch);
     const limit =
-      this.#limits.get(name) ?? tokenLimitOf(ledgers.get(name), model, configuredFor(quota, model), now);
+      this.#limits.get(name) ??
+      tokenLimitOf(ledgers.get(name), givenLimitOf(quota, quotaRules, batch.model), now);
     this.#limits.set(name, limit);
     return limit;
   }
@@ -266,11 +276,6 @@ class AdmissionPlan {
   #leave(queues: readonly Queue[], what: WaitingFor): void {
     for (const { batches } of queues) if (batches.length > 0) this.#wait(what, batches.splice(0));
   }
-}
-
-/** The user's own limit for a model. */
-export function configuredFor(quota: QuotaSettings, model: string): number | undefined {
-  return Object.hasOwn(quota.enqueuedTokens, model) ? quota.enqueuedTokens[model] : undefined;
 }
 
 /**
@@ -306,7 +311,7 @@ const PROBED_SHARE = 0.025;
 const PROBED_BATCHES = 2;
 
 /**
- * Whether a batch has to be cut again, or to fail. A single request above the limit that OpenAI reported is sent
+ * Whether a batch has to be cut again, or to fail. A single request above the limit that the provider reported is sent
  * once, alone, before it fails: its tokens are an estimate.
  */
 function recutOf(

@@ -34,7 +34,7 @@ export interface DispatchDeps {
   quota: QuotaStore;
   suspensions: SuspensionStore;
   shutdowns: Pick<ShutdownStore, 'getShutdowns'>;
-  rules: Pick<ProviderRules, 'shutdowns'>;
+  rules: Pick<ProviderRules, 'shutdowns' | 'quota'>;
   outbox: Pick<Outbox, 'submit' | 'call' | 'collect'>;
   ambient: Ambient;
   telemetry: Telemetry;
@@ -148,6 +148,7 @@ async function dispatchFound(
     turnsLeft: await turnsLeftOf(deps, waiting, now),
     quota: deps.settings.quota,
     rulesOf,
+    quotaRules: deps.rules.quota,
     prices: deps.prices,
     now,
   };

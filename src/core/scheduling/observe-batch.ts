@@ -17,9 +17,8 @@ import type { CommonRules } from '../ports/provider-rules.ts';
 import type { QuotaStore } from '../ports/quota.ts';
 import type { JobStore } from '../ports/records.ts';
 import type { Telemetry } from '../ports/telemetry.ts';
-import { configuredFor } from './admit.ts';
 import { tokensLedgerOf } from './scopes.ts';
-import { lessonOfAcceptance } from './token-limit.ts';
+import { givenLimitOf, lessonOfAcceptance } from './token-limit.ts';
 
 /** What an observation takes. */
 export interface ObserveBatchDeps {
@@ -27,7 +26,7 @@ export interface ObserveBatchDeps {
   jobs: Pick<JobStore, 'getJob' | 'moveBatch'>;
   quota: Pick<QuotaStore, 'changeLedger' | 'giveBackTokens'>;
   batches: ByKey<Pick<BatchService, 'cancelBatch' | 'getBatch'>>;
-  rules: Pick<CommonRules, 'errors'>;
+  rules: Pick<CommonRules, 'errors' | 'quota'>;
   outbox: Pick<Outbox, 'collect'>;
   ambient: Pick<Ambient, 'now'>;
   telemetry: Telemetry;
@@ -146,14 +145,13 @@ function hasMoved(known: Progress, now: Progress): boolean {
   return steps.some((step) => step !== 0 && Math.abs(step) >= now.total * PROGRESS_STEP);
 }
 
-/** OpenAI checks a batch's tokens while it validates; what gets past that had room. */
+/** A batch's tokens are checked while it is validated; what gets past that had room. */
 async function learnAcceptance(deps: ObserveBatchDeps, batch: BatchRecord): Promise<void> {
   const now = deps.ambient.now();
-  const { model } = batch;
-  const configured = configuredFor(deps.settings.quota, model);
+  const given = givenLimitOf(deps.settings.quota, deps.rules.quota, batch.model);
   await deps.quota.changeLedger(
     tokensLedgerOf(batch),
-    (ledger) => lessonOfAcceptance(ledger, batch, configured, now),
+    (ledger) => lessonOfAcceptance(ledger, batch, given, now),
     now,
   );
 }

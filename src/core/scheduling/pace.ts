@@ -1,15 +1,11 @@
-/** How fast a model can be called, request by request: what its ledger has learned from OpenAI's answers. */
+/** How fast a model can be called, request by request: what its ledger has learned from answers. */
 
 import type { QuotaSettings } from '../../contract/quota.ts';
 import { MINUTE_MS } from '../../contract/time.ts';
 import type { LearnedPace, Ledger } from '../model/ledger.ts';
+import type { CallRates } from '../ports/provider-rules.ts';
 import type { Pace } from './ladder.ts';
 
-/** Before anything is learned: tier 1 of the gpt-5 models (model pages, 2026-10). */
-const FIRST: Required<Pick<LearnedPace, 'requestsPerMinute' | 'tokensPerMinute'>> = {
-  requestsPerMinute: 500,
-  tokensPerMinute: 200_000,
-};
 /** Of an account's limits, which other applications share. */
 const OUR_SHARE = 0.8;
 /** How much the last call says of how long calls take. */
@@ -23,10 +19,13 @@ export function callsAtATime(quota: Pick<QuotaSettings, 'concurrentSlices'>): nu
   return quota.concurrentSlices * CALLS_OF_A_SLICE;
 }
 
-/** @param most how many calls are under way at a time, at most. */
-export function paceOf(ledger: Ledger | undefined, most: number): Pace {
+/**
+ * @param most how many calls are under way at a time, at most.
+ * @param first limits of the account until answers report them.
+ */
+export function paceOf(ledger: Ledger | undefined, most: number, first: CallRates): Pace {
   const { callMs, ...limits } = ledger?.pace ?? {};
-  const { requestsPerMinute, tokensPerMinute } = { ...FIRST, ...limits };
+  const { requestsPerMinute, tokensPerMinute } = { ...first, ...limits };
   const byTheirTime = callMs === undefined ? Number.POSITIVE_INFINITY : (most * MINUTE_MS) / callMs;
   return {
     requestsPerMinute: Math.max(1, Math.min(requestsPerMinute * OUR_SHARE, byTheirTime)),

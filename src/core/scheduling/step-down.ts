@@ -6,6 +6,7 @@ import { type BatchRecord, tierOf } from '../model/batch.ts';
 import type { Ledger } from '../model/ledger.ts';
 import type { Ambient } from '../ports/ambient.ts';
 import type { Outbox } from '../ports/outbox.ts';
+import type { QuotaRules } from '../ports/provider-rules.ts';
 import type { QuotaStore } from '../ports/quota.ts';
 import type { JobStore } from '../ports/records.ts';
 import type { Telemetry } from '../ports/telemetry.ts';
@@ -19,6 +20,7 @@ export interface StepDownDeps {
   settings: Pick<Settings, 'quota'>;
   jobs: Pick<JobStore, 'moveBatch'>;
   quota: Pick<QuotaStore, 'getLedger'>;
+  rules: { quota: Pick<QuotaRules, 'firstRates'> };
   outbox: Pick<Outbox, 'collect'>;
   ambient: Pick<Ambient, 'now'>;
   telemetry: Telemetry;
@@ -63,7 +65,7 @@ export type KnownTiers = Pick<StepQuestion, 'paceOf' | 'isOffered'>;
 
 /** What is known of the tiers of a batch's ladder for its model, called with its key. */
 export async function readTiers(
-  { settings, quota, ambient }: Pick<StepDownDeps, 'settings' | 'quota' | 'ambient'>,
+  { settings, quota, rules, ambient }: Pick<StepDownDeps, 'settings' | 'quota' | 'rules' | 'ambient'>,
   { apiKey, model, ladder }: Pick<BatchRecord, 'apiKey' | 'model' | 'ladder'>,
 ): Promise<KnownTiers> {
   const most = callsAtATime(settings.quota);
@@ -77,7 +79,7 @@ export async function readTiers(
   );
   const now = ambient.now();
   return {
-    paceOf: (tier) => paceOf(ledgers.get(tier), most),
+    paceOf: (tier) => paceOf(ledgers.get(tier), most, rules.quota.firstRates),
     isOffered: (tier) => isOffered(ledgers.get(tier), now),
   };
 }

@@ -1,7 +1,9 @@
+import type { QuotaSettings } from '../../contract/quota.ts';
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../contract/time.ts';
 import { type Backoff, waitAfter } from '../base/backoff.ts';
 import { type BatchRecord, tokensOf } from '../model/batch.ts';
 import type { Ledger } from '../model/ledger.ts';
+import type { QuotaRules } from '../ports/provider-rules.ts';
 import type { LedgerLessons } from '../ports/quota.ts';
 import { unjudgedWithout } from './ledger.ts';
 
@@ -21,19 +23,30 @@ const ACCEPTED_PER_REFUSAL = 40;
 /** How long nothing is sent after a refusal. */
 const PAUSE_BACKOFF: Backoff = { firstMs: 5 * MINUTE_MS, maxMs: HOUR_MS };
 
-/**
- * Where the ceiling of a model starts: the lowest limit that was published or reported for its class (tier 1). Low is
- * harmless, it doubles every few minutes; high means refusals. Sources: model pages 2026-10 and messages of
- * 2026-08/09 (luna: pages say 5,000,000, messages 2,000,000), OpenAI's llms-models-pricing.txt 2025 (gpt-4o class
- * 90,000), community reports (gpt-4o-mini 2,000,000, embeddings-3 3,000,000, gpt-5 900,000).
- */
-const STARTS: readonly (readonly [pattern: RegExp, tokens: number])[] = [
-  [/^text-embedding-/, 3_000_000],
-  [/-luna|-mini|-nano/, 2_000_000],
-  [/^gpt-(5|6)/, 900_000],
-];
-/** For every other model: the lowest of all. */
-const LOWEST_START = 90_000;
+/** What is known of the limit of a model beside what its ledger has learned. */
+export interface GivenLimit {
+  /** The user's own, which the provider's can only lower. */
+  configured: number | undefined;
+  /** Where the ceiling starts: it doubles every few minutes from there. */
+  first: number;
+}
+
+/** The user's own limit for a model. */
+export function configuredFor(
+  { enqueuedTokens }: Pick<QuotaSettings, 'enqueuedTokens'>,
+  model: string,
+): number | undefined {
+  return Object.hasOwn(enqueuedTokens, model) ? enqueuedTokens[model] : undefined;
+}
+
+/** What the settings and the provider say of the limit of a model. */
+export function givenLimitOf(
+  quota: Pick<QuotaSettings, 'enqueuedTokens'>,
+  rules: Pick<QuotaRules, 'firstEnqueuedTokensOf'>,
+  model: string,
+): GivenLimit {
+  return { configured: configuredFor(quota, model), first: rules.firstEnqueuedTokensOf(model) };
+}
 
 /** What to keep to. */
 export interface TokenLimit {
@@ -47,16 +60,15 @@ export interface TokenLimit {
   probes: number;
 }
 
-/** @param configured the user's own limit for the model, which OpenAI's can only lower. */
+/** What the ledger and what is given say together. */
 export function tokenLimitOf(
   ledger: Ledger | undefined,
-  model: string,
-  configured: number | undefined,
+  { configured, first: start }: GivenLimit,
   now: number,
 ): TokenLimit {
   const isFresh = isRecent(ledger?.limitLearnedAt, now);
   const known = least(configured, isFresh ? ledger?.limit : undefined);
-  const assumed = known ?? startOf(model);
+  const assumed = known ?? start;
   const proven = Math.min(ledger?.ceiling ?? assumed, known ?? Number.MAX_SAFE_INTEGER);
   if (known !== undefined && !isRecent(ledger?.sharedAt, now))
     return { known, assumed, ceiling: known, probes: 0 };
@@ -69,20 +81,14 @@ function isRecent(time: number | undefined, now: number): boolean {
   return time !== undefined && now < time + LESSON_LASTS_MS;
 }
 
-/** What OpenAI's refusal says: "Limit: 2,000,000 enqueued tokens." */
-function reportedLimit(message: string): number | undefined {
-  const reported = /limit:\s*([\d,]+)\s*enqueued tokens/i.exec(message)?.[1];
-  const limit = reported === undefined ? 0 : Number(reported.replaceAll(',', ''));
-  return Number.isSafeInteger(limit) && limit > 0 ? limit : undefined;
-}
-
 /** A refusal of a batch for lack of room. */
 export interface Refusal {
-  /** The batch at OpenAI: a refusal that is reported twice counts once. */
+  /** The batch at the provider: a refusal that is reported twice counts once. */
   openaiBatchId: string;
   /** What it would have taken. */
   tokens: number;
-  message: string;
+  /** The limit that it reports. Absent: it reports none. */
+  reported?: number | undefined;
   /** The batch itself is cut, see {@link cutAfterRefusal}. */
   isCut?: boolean;
 }
@@ -94,18 +100,17 @@ export interface Refusal {
 export const SURELY_SMALL_SHARE = 1 / 8;
 
 /**
- * Into parts of how many tokens a refused batch is to be cut at once. OpenAI states the limit in its refusal; a batch
- * that was sent while nothing else was enqueued, and is refused all the same, is above it by OpenAI's count, whatever
- * our estimate says.
+ * Into parts of how many tokens a refused batch is to be cut at once. A batch that was sent while nothing else was
+ * enqueued, and is refused all the same, is above the limit by the provider's count, whatever our estimate says.
  * @param ledger as it is after the batch's own tokens were given back.
+ * @param reported the limit, as the refusal reports it.
  * @returns `undefined` if the refusal does not say so, or the batch cannot be cut: it waits for room.
  */
 export function cutAfterRefusal(
   ledger: Pick<Ledger, 'reserved'> | undefined,
   batch: Pick<BatchRecord, 'tokens' | 'bytes' | 'requests' | 'admission'>,
-  message: string,
+  reported: number | undefined,
 ): number | undefined {
-  const reported = reportedLimit(message);
   if (reported === undefined || batch.requests === 1) return undefined;
   const tokens = tokensOf(batch);
   if (tokens > reported) return Math.max(1, Math.floor(reported * RECUT_SHARE));
@@ -122,19 +127,18 @@ export function cutAfterRefusal(
 export function lessonOfRefusal(
   ledger: Ledger | undefined,
   refusal: Refusal,
-  model: string,
-  configured: number | undefined,
+  given: GivenLimit,
   now: number,
 ): LedgerLessons | undefined {
   if (ledger?.lastRefusal === refusal.openaiBatchId) return undefined;
-  const reported = reportedLimit(refusal.message);
+  const { reported } = refusal;
   const limit = reported ?? ledger?.limit;
   const lastRefusal = refusal.openaiBatchId;
   const lesson: LedgerLessons =
     reported === undefined ? { lastRefusal } : { lastRefusal, limit: reported, limitLearnedAt: now };
   // Others that were sent to see whether there is room are most likely refused as well.
   const enqueued = (ledger === undefined ? 0 : takenOf(ledger, ledger.unjudged)) + refusal.tokens;
-  const before = tokenLimitOf(ledger, model, configured, now);
+  const before = tokenLimitOf(ledger, given, now);
   if (limit !== undefined && enqueued > limit)
     return { ...lesson, ceiling: Math.min(before.ceiling, limit), probes: PROBES_AFTER_REFUSAL };
   const isSameBurst = (ledger?.pausedUntil ?? 0) > now && !refusal.isCut;
@@ -143,21 +147,21 @@ export function lessonOfRefusal(
   const part = refusal.isCut || refusals > 1 ? FURTHER_SHRINK : FIRST_SHRINK;
   const ceiling = Math.max(1, Math.floor(Math.min(before.ceiling, enqueued) * part));
   const recovering = { ...lesson, ceiling, refusedAt: enqueued, sharedAt: now, probes: PROBES_AFTER_REFUSAL };
-  // Its parts are what OpenAI takes by its own count, so they need not rest.
+  // Its parts are what the provider takes by its own count, so they need not rest.
   if (refusal.isCut) return recovering;
   const pause = waitAfter(PAUSE_BACKOFF, refusals);
   return { ...recovering, refusals, pausedUntil: now + pause };
 }
 
-/** What it teaches that OpenAI has taken a batch; `undefined` if nothing new. */
+/** What it teaches that the provider has taken a batch; `undefined` if nothing new. */
 export function lessonOfAcceptance(
   ledger: Ledger | undefined,
-  batch: Pick<BatchRecord, 'model' | 'admission'>,
-  configured: number | undefined,
+  batch: Pick<BatchRecord, 'admission'>,
+  given: GivenLimit,
   now: number,
 ): LedgerLessons | undefined {
   if (ledger === undefined) return undefined;
-  const { known, ceiling, probes } = tokenLimitOf(ledger, batch.model, configured, now);
+  const { known, ceiling, probes } = tokenLimitOf(ledger, given, now);
   const wasProbe = ledger.unjudged?.[batch.admission?.reservation ?? ''] !== undefined;
   const unjudged = unjudgedWithout(ledger.unjudged, batch.admission?.reservation);
   const taken = Math.min(takenOf(ledger, unjudged), known ?? Number.MAX_SAFE_INTEGER);
@@ -182,14 +186,10 @@ export function lessonOfAcceptance(
   return Object.keys(lesson).length === 0 ? undefined : lesson;
 }
 
-/** What OpenAI has enqueued of ours, for certain. */
+/** What the provider has enqueued of ours, for certain. */
 function takenOf({ reserved }: Pick<Ledger, 'reserved'>, unjudged: Ledger['unjudged']): number {
   const tokens = Object.values(unjudged ?? {}).reduce((sum, batch) => sum + batch.tokens, 0);
   return Math.max(0, reserved - tokens);
-}
-
-function startOf(model: string): number {
-  return STARTS.find(([pattern]) => pattern.test(model))?.[1] ?? LOWEST_START;
 }
 
 function least(one: number | undefined, other: number | undefined): number | undefined {

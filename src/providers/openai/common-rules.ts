@@ -2,6 +2,7 @@ import type { CommonRules } from '../../core/ports/provider-rules.ts';
 import { batchErrorKindOf, KEY_REFUSED, operatorScopeOf } from './errors.ts';
 import { OPENAI_LIMITS } from './limits.ts';
 import { OPENAI_PRICES } from './prices/table.ts';
+import { QUOTA_RULES } from './quota.ts';
 import { SHUTDOWN_RULES } from './shutdowns.ts';
 
 /** What every function of a deployment asks; its bundle holds nothing else of the rules unless its step asks more. */
@@ -11,5 +12,6 @@ export const COMMON_RULES: CommonRules = {
   limits: OPENAI_LIMITS,
   prices: OPENAI_PRICES,
   shutdowns: SHUTDOWN_RULES,
+  quota: QUOTA_RULES,
   errors: { operatorScopeOf, batchErrorKindOf, keyRefused: KEY_REFUSED },
 };

@@ -3,7 +3,11 @@
  * metadata.
  */
 import { expect, test } from 'vitest';
+import type { Tier } from '../../../src/contract/route.ts';
 import { settingsSchema } from '../../../src/contract/settings.ts';
+import { tokensLedgerOf } from '../../../src/core/scheduling/scopes.ts';
+import { readTiers } from '../../../src/core/scheduling/step-down.ts';
+import { givenLimitOf, tokenLimitOf } from '../../../src/core/scheduling/token-limit.ts';
 import { INLINE_RULES, InlineProvider } from '../../support/memory/inline-provider.ts';
 import { startTestPipeline } from '../../support/test-pipeline.ts';
 
@@ -58,6 +62,29 @@ test('a job with answers, an error that passes, one that does not, and a line th
   const receipt = await p.receipt(KEY);
   expect(receipt.counts).toEqual({ requests: 8, succeeded: 6, failed: 1, invalid: 1 });
   expect(receipt.usage).toMatchObject({ inputTokens: 42, outputTokens: 18 });
+});
+
+test('a refusal for lack of room is read in its words, and the batch is cut to the limit that they report', async () => {
+  const { p, provider } = await startInline(() => ({ text: 'answer', read: 1, written: 1 }));
+  provider.room = 1;
+  await p.drop(KEY, ['r1', 'r2', 'r3'].map((id) => line(id)).join('\n'));
+  await p.run();
+
+  expect(provider.created).toEqual([3, 1, 1, 1]);
+  expect((await p.receipt(KEY)).counts).toMatchObject({ succeeded: 3 });
+  const ledger = await p.deps.quota.getLedger(tokensLedgerOf({ model: 'inline-1' }));
+  expect(ledger).toMatchObject({ limit: 1, reserved: 0 });
+});
+
+test('enqueued tokens and rates of calls begin where the provider says', async () => {
+  const { p } = await startInline(() => ({}));
+  const tiers: Tier[] = ['batch', 'standard'];
+  const batch = { model: 'inline-1', ladder: { tiers } };
+  const { paceOf } = await readTiers(p.seen, batch);
+  // Four fifths of its first rates.
+  expect(paceOf('standard')).toEqual({ requestsPerMinute: 16, tokensPerMinute: 800 });
+  const given = givenLimitOf(p.seen.settings.quota, p.seen.rules.quota, 'inline-1');
+  expect(tokenLimitOf(undefined, given, 0)).toMatchObject({ ceiling: 50 });
 });
 
 test('a create whose answer is lost is never made again: nothing proves that it did not come about', async () => {

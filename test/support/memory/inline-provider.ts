@@ -44,6 +44,14 @@ export const INLINE_RULES: ProviderRules = {
   },
   preflight: { suspectsOf: () => undefined, refusalOf: () => undefined },
   shutdowns: { shutdownOf: () => undefined, isModelGone: (code) => code === 'no_such_model' },
+  quota: {
+    firstEnqueuedTokensOf: () => 50,
+    reportedEnqueuedTokens: (message) => {
+      const room = /^room for (\d+) tokens$/.exec(message)?.[1];
+      return room === undefined ? undefined : Number(room);
+    },
+    firstRates: { requestsPerMinute: 20, tokensPerMinute: 1_000 },
+  },
   answers: {
     verdictOf(line) {
       const code = asObject(line.error)?.code;
@@ -71,11 +79,12 @@ export const INLINE_RULES: ProviderRules = {
 
 /** Its states, in the order in which a batch goes through them, and the core's words for them. */
 const STATES = ['accepted', 'working', 'done'] as const;
-const STATUS_OF: Record<(typeof STATES)[number] | 'stopped', BatchStatus> = {
+const STATUS_OF: Record<(typeof STATES)[number] | 'stopped' | 'refused', BatchStatus> = {
   accepted: 'validating',
   working: 'in_progress',
   done: 'completed',
   stopped: 'cancelled',
+  refused: 'failed',
 };
 
 interface InlineBatch {
@@ -97,6 +106,8 @@ export class InlineProvider implements BatchService, ByKey<BatchService> {
   readonly created: number[] = [];
   /** Whether the next create works and its answer is lost. */
   losesAnswer = false;
+  /** Requests of a batch that it has room for; it says that it is a token for each. */
+  room = Number.POSITIVE_INFINITY;
 
   constructor(
     ambient: Pick<Ambient, 'now'>,
@@ -125,7 +136,7 @@ export class InlineProvider implements BatchService, ByKey<BatchService> {
       throw new CreateRefusedError('too many requests in one batch', 400, 'too_many');
     const batch: InlineBatch = {
       id: `inline-${this.created.push(requests.length)}`,
-      state: 'accepted',
+      state: requests.length > this.room ? 'refused' : 'accepted',
       createdAt: this.#ambient.now(),
       requests,
     };
@@ -134,7 +145,7 @@ export class InlineProvider implements BatchService, ByKey<BatchService> {
       this.losesAnswer = false;
       throw new BatchdropError('the connection broke');
     }
-    return remoteOf(batch);
+    return this.#remoteOf(batch);
   }
 
   async cancelBatch(id: string): Promise<void> {
@@ -144,11 +155,11 @@ export class InlineProvider implements BatchService, ByKey<BatchService> {
 
   async getBatch(id: string): Promise<RemoteBatch | undefined> {
     const batch = this.#find(id);
-    return batch && remoteOf(advance(batch));
+    return batch && this.#remoteOf(advance(batch));
   }
 
   async listBatches(): Promise<{ batches: RemoteBatch[] }> {
-    return { batches: this.#batches.map((batch) => remoteOf(advance(batch))) };
+    return { batches: this.#batches.map((batch) => this.#remoteOf(advance(batch))) };
   }
 
   /** Results have no file of their own: they are the batch's. */
@@ -180,6 +191,20 @@ export class InlineProvider implements BatchService, ByKey<BatchService> {
       : { id, custom_id: id, response: { status_code: 200, request_id: id, body: answer }, error: null };
   }
 
+  #remoteOf({ id, state, createdAt }: InlineBatch): RemoteBatch {
+    return {
+      id,
+      status: STATUS_OF[state],
+      rawStatus: state,
+      inputFileId: '',
+      outputFileId: state === 'done' ? id : undefined,
+      errors:
+        state === 'refused' ? [{ code: 'queue_full', message: `room for ${this.room} tokens` }] : undefined,
+      metadata: {},
+      createdAt,
+    };
+  }
+
   #find(id: string): InlineBatch | undefined {
     return this.#batches.find((batch) => batch.id === id);
   }
@@ -189,16 +214,4 @@ function advance(batch: InlineBatch): InlineBatch {
   const at = (STATES as readonly string[]).indexOf(batch.state);
   if (at >= 0) batch.state = STATES[Math.min(at + 1, STATES.length - 1)]!;
   return batch;
-}
-
-function remoteOf({ id, state, createdAt }: InlineBatch): RemoteBatch {
-  return {
-    id,
-    status: STATUS_OF[state],
-    rawStatus: state,
-    inputFileId: '',
-    ...(state === 'done' ? { outputFileId: id } : {}),
-    metadata: {},
-    createdAt,
-  };
 }

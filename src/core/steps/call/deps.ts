@@ -21,7 +21,7 @@ export interface CallDeps {
   calls: ByKey<CallApi>;
   background: ByKey<BackgroundApi>;
   webhooks: Pick<WebhookStore, 'getHealth' | 'changeHealth'>;
-  rules: Pick<ProviderRules, 'answers' | 'calls' | 'errors'>;
+  rules: Pick<ProviderRules, 'answers' | 'calls' | 'errors' | 'quota'>;
   outbox: Pick<Outbox, 'call' | 'collect'>;
   ambient: Ambient;
   pause: Pause;

@@ -19,7 +19,7 @@ export function nextTierOf(batch: BatchRecord): Tier | undefined {
   return tiers[tiers.indexOf(tierOf(batch)) + 1];
 }
 
-type SliceTierDeps = Pick<CallDeps, 'jobs' | 'quota' | 'settings' | 'ambient'>;
+type SliceTierDeps = Pick<CallDeps, 'jobs' | 'quota' | 'rules' | 'settings' | 'ambient'>;
 
 /** What the ladder is to be asked of a slice. */
 async function questionOf(deps: SliceTierDeps, batch: BatchRecord, ladder: Ladder): Promise<StepQuestion> {

@@ -23,7 +23,7 @@ export interface CollectDeps {
   objects: ObjectStore;
   jobs: JobStore;
   batches: ByKey<Batches>;
-  rules: Pick<ProviderRules, 'endpoints' | 'answers' | 'errors' | 'shutdowns'>;
+  rules: Pick<ProviderRules, 'name' | 'endpoints' | 'answers' | 'errors' | 'shutdowns' | 'quota'>;
   quota: QuotaStore;
   suspensions: SuspensionStore;
   shutdowns: Pick<ShutdownStore, 'getShutdowns'>;

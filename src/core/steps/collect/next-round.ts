@@ -44,7 +44,7 @@ export async function writeNextBatches(
 
 /** The tier that what a batch leaves continues in. */
 export async function tierOfNext(
-  deps: Pick<DepsWithKey, 'quota' | 'settings' | 'ambient'>,
+  deps: Pick<DepsWithKey, 'quota' | 'rules' | 'settings' | 'ambient'>,
   batch: BatchRecord,
   next: ManifestEntries,
 ): Promise<Tier> {

@@ -10,11 +10,11 @@ import { toTooLarge } from '../../lifecycle/batch-transitions.ts';
 import type { LeasedBatch } from '../../lifecycle/leased.ts';
 import { type BatchRecord, tokensOf } from '../../model/batch.ts';
 import { MAX_DELAY_MS, type Outbox } from '../../ports/outbox.ts';
+import type { ProviderRules } from '../../ports/provider-rules.ts';
 import type { QuotaStore, SuspensionStore } from '../../ports/quota.ts';
-import { configuredFor } from '../../scheduling/admit.ts';
 import { suspendFor } from '../../scheduling/operator-errors.ts';
 import { tokensLedgerOf } from '../../scheduling/scopes.ts';
-import { cutAfterRefusal, lessonOfRefusal } from '../../scheduling/token-limit.ts';
+import { cutAfterRefusal, givenLimitOf, lessonOfRefusal } from '../../scheduling/token-limit.ts';
 import type { Refusal } from './decide.ts';
 import { type SendAgain, type SendAgainDeps, sendAgain } from './send-again.ts';
 
@@ -26,6 +26,7 @@ const RESEND_AFTER_MS = [MINUTE_MS, 5 * MINUTE_MS, 20 * MINUTE_MS, 60 * MINUTE_M
 
 export interface RefusedDeps extends SendAgainDeps {
   settings: Pick<Settings, 'quota'>;
+  rules: Pick<ProviderRules, 'name' | 'quota'>;
   suspensions: SuspensionStore;
   quota: Pick<QuotaStore, 'getLedger' | 'changeLedger' | 'settle'>;
   outbox: Pick<Outbox, 'collect'>;
@@ -48,7 +49,7 @@ export async function sendRefusedAgain(
     await suspendFor(deps, batch.record, { scope: refusal.scope, code: refusal.error.code }, 'collected');
   // Its reservation is settled once it is collected.
   if (isTooLarge) return true;
-  const rest = restAfterRefusal(batch.record, refusal);
+  const rest = restAfterRefusal(batch.record, refusal, deps.rules.name);
   await sendAgain(deps, batch, rest);
   if (rest.waitMs > 0 && rest.waitMs <= MAX_DELAY_MS)
     await deps.outbox.collect({ v: 1, jobId, batchId }, { delayMs: rest.waitMs });
@@ -56,10 +57,14 @@ export async function sendRefusedAgain(
 }
 
 /** How a batch that goes again as it is waits, and what is to be seen of it meanwhile. */
-function restAfterRefusal(batch: BatchRecord, refusal: Exclude<Refusal, { kind: 'repair' }>): SendAgain {
-  // Not OpenAI's message, which may quote a request.
+function restAfterRefusal(
+  batch: BatchRecord,
+  refusal: Exclude<Refusal, { kind: 'repair' }>,
+  provider: string,
+): SendAgain {
+  // Not the provider's message, which may quote a request.
   const { code } = refusal.error;
-  const reason = `OpenAI refused the batch: ${code}`;
+  const reason = `${provider} refused the batch: ${code}`;
   switch (refusal.kind) {
     case 'no_room':
       // The ledger knows when there may be room.
@@ -77,26 +82,22 @@ function restAfterRefusal(batch: BatchRecord, refusal: Exclude<Refusal, { kind: 
 }
 
 /**
- * OpenAI had no room for the batch: notes what that says of the limit.
+ * There was no room for the batch: notes what that says of the limit.
  * @returns whether the refusal says that it is too large; how it is to be cut is recorded, because a worker that
  * comes later finds another ledger.
  */
 async function learnRefusal(deps: RefusedDeps, batch: LeasedBatch, message: string): Promise<boolean> {
   const { record } = batch;
-  const { model } = record;
   const name = tokensLedgerOf(record);
   const now = deps.ambient.now();
   const known = record.recut?.tokens;
-  const tokens = known ?? cutAfterRefusal(await deps.quota.getLedger(name), record, message);
+  const reported = deps.rules.quota.reportedEnqueuedTokens(message);
+  const tokens = known ?? cutAfterRefusal(await deps.quota.getLedger(name), record, reported);
   const isCut = tokens !== undefined;
   if (isCut && known === undefined) await batch.move(toTooLarge(record, tokens));
   const { openaiBatchId } = record.remote!;
-  const refusal = { openaiBatchId, tokens: tokensOf(record), message, isCut };
-  const configured = configuredFor(deps.settings.quota, model);
-  await deps.quota.changeLedger(
-    name,
-    (ledger) => lessonOfRefusal(ledger, refusal, model, configured, now),
-    now,
-  );
+  const refusal = { openaiBatchId, tokens: tokensOf(record), reported, isCut };
+  const given = givenLimitOf(deps.settings.quota, deps.rules.quota, record.model);
+  await deps.quota.changeLedger(name, (ledger) => lessonOfRefusal(ledger, refusal, given, now), now);
   return isCut;
 }

@@ -32,7 +32,7 @@ export interface IngestDeps {
   deadline: Deadline;
   heartbeat: Pause;
   telemetry: Telemetry;
-  rules: Pick<ProviderRules, 'limits' | 'endpoints' | 'models' | 'preflight' | 'shutdowns'>;
+  rules: Pick<ProviderRules, 'limits' | 'endpoints' | 'models' | 'preflight' | 'shutdowns' | 'quota'>;
   /** Those of the rules, or less. */
   limits: BatchLimits;
   prices: Prices;

@@ -22,12 +22,14 @@ import {
 } from '../../../../src/core/scheduling/scopes.ts';
 import { suspended } from '../../../../src/core/scheduling/suspensions.ts';
 import {
+  givenLimitOf,
   lessonOfAcceptance,
   lessonOfRefusal,
   tokenLimitOf,
 } from '../../../../src/core/scheduling/token-limit.ts';
 import { type MinuteOfTurns, takeTurnOf, turnsLeftOf } from '../../../../src/core/scheduling/turns.ts';
 import { OPENAI_PRICES } from '../../../../src/providers/openai/prices/table.ts';
+import { QUOTA_RULES } from '../../../../src/providers/openai/quota.ts';
 import { batchOf } from '../../../support/records.ts';
 
 const NOW = 1_790_000_000_000;
@@ -58,6 +60,7 @@ function situation(waiting: BatchRecord[], changes: Partial<Situation> = {}): Si
     retired: new Map(),
     turnsLeft: new Map([[DEFAULT_API_KEY, 2_000]]),
     quota: quotaOf({ [MODEL]: 1_000 }),
+    quotaRules: QUOTA_RULES,
     rulesOf: () => UNLIMITED,
     prices: new Prices(OPENAI_PRICES),
     now: NOW,
@@ -356,26 +359,19 @@ test('no batch starves: while old batches end and new jobs keep coming, every ba
 });
 
 describe('the limit', () => {
-  const message = (limit: string) =>
-    `Enqueued token limit reached for ${MODEL} in organization org-x. Limit: ${limit} enqueued tokens. Please try again once some in_progress batches have been completed.`;
-  const refusal = { openaiBatchId: 'batch_1', tokens: 600_000, message: message('2,000,000') };
+  const GIVEN = { configured: undefined, first: 2_000_000 };
+  const refusal = { openaiBatchId: 'batch_1', tokens: 600_000, reported: 2_000_000 };
   const ledgerWith = (changes: Partial<Ledger>): Ledger => ({ ...newLedger(LEDGER, NOW), ...changes });
   const taught = (ledger: Ledger, lesson: object | undefined): Ledger => ({ ...ledger, ...lesson });
 
-  test.each([
-    ['gpt-6-luna', 2_000_000],
-    ['gpt-4o-mini', 2_000_000],
-    ['gpt-5.1', 900_000],
-    ['gpt-6.2-sol', 900_000],
-    ['text-embedding-3-small', 3_000_000],
-    ['gpt-4o', 90_000],
-    ['ft:unknown', 90_000],
-  ])('starts for %s at %i', (model, ceiling) => {
-    expect(tokenLimitOf(undefined, model, undefined, NOW)).toEqual({ assumed: ceiling, ceiling, probes: 4 });
+  test('starts where the provider says for the model', () => {
+    const rules = { firstEnqueuedTokensOf: (model: string) => model.length };
+    const given = givenLimitOf(quotaOf({}), rules, 'four');
+    expect(tokenLimitOf(undefined, given, NOW)).toEqual({ assumed: 4, ceiling: 4, probes: 4 });
   });
 
   test('is what OpenAI says when more was enqueued than that, without a pause', () => {
-    const lesson = lessonOfRefusal(ledgerWith({ reserved: 1_900_000 }), refusal, MODEL, undefined, NOW);
+    const lesson = lessonOfRefusal(ledgerWith({ reserved: 1_900_000 }), refusal, GIVEN, NOW);
     expect(lesson).toEqual({
       lastRefusal: 'batch_1',
       limit: 2_000_000,
@@ -392,11 +388,11 @@ describe('the limit', () => {
     let now = NOW;
     for (let round = 0; round < 6; round++) {
       const told = { ...refusal, openaiBatchId: `batch_${round}` };
-      ledger = taught(ledger, lessonOfRefusal(ledger, told, MODEL, undefined, now));
+      ledger = taught(ledger, lessonOfRefusal(ledger, told, GIVEN, now));
       pauses.push((ledger.pausedUntil! - now) / MINUTE_MS);
       // What was sent before the pause teaches nothing more.
       const late = { ...refusal, openaiBatchId: `late_${round}` };
-      ledger = taught(ledger, lessonOfRefusal(ledger, late, MODEL, undefined, now));
+      ledger = taught(ledger, lessonOfRefusal(ledger, late, GIVEN, now));
       now = ledger.pausedUntil!;
       ceilings.push(ledger.ceiling!);
     }
@@ -405,59 +401,63 @@ describe('the limit', () => {
   });
 
   test('is taught nothing by a refusal that is reported twice', () => {
-    const ledger = taught(ledgerWith({}), lessonOfRefusal(undefined, refusal, MODEL, undefined, NOW));
-    expect(lessonOfRefusal(ledger, refusal, MODEL, undefined, NOW + 1)).toBeUndefined();
+    const ledger = taught(ledgerWith({}), lessonOfRefusal(undefined, refusal, GIVEN, NOW));
+    expect(lessonOfRefusal(ledger, refusal, GIVEN, NOW + 1)).toBeUndefined();
   });
 
-  test('is left alone by a message without a number', () => {
-    const odd = { ...refusal, message: 'Limit: none enqueued tokens' };
-    expect(lessonOfRefusal(undefined, odd, MODEL, undefined, NOW)).not.toHaveProperty('limit');
+  test('is left alone by a refusal that reports none', () => {
+    const odd = { ...refusal, reported: undefined };
+    expect(lessonOfRefusal(undefined, odd, GIVEN, NOW)).not.toHaveProperty('limit');
   });
 
   test('is never above the one of the user, and never above the one of OpenAI', () => {
     const ledger = ledgerWith({ limit: 500, limitLearnedAt: NOW });
-    expect(tokenLimitOf(ledger, MODEL, 900, NOW)).toMatchObject({ known: 500, ceiling: 500 });
-    expect(tokenLimitOf(ledger, MODEL, 100, NOW)).toMatchObject({ known: 100, ceiling: 100 });
+    expect(tokenLimitOf(ledger, { ...GIVEN, configured: 900 }, NOW)).toMatchObject({
+      known: 500,
+      ceiling: 500,
+    });
+    expect(tokenLimitOf(ledger, { ...GIVEN, configured: 100 }, NOW)).toMatchObject({
+      known: 100,
+      ceiling: 100,
+    });
   });
 
   test('is what OpenAI has taken of ours, and one more batch may be unjudged for each that it takes', () => {
-    const batch = { model: MODEL, admission: { reservation: 'r1' } };
+    const batch = { admission: { reservation: 'r1' } };
     const probe = { jobId: 'a', tokens: 3_000_000, bytes: 1 };
     const before = ledgerWith({ reserved: 8_000_000, unjudged: { r1: probe, r2: probe } });
-    const ledger = taught(before, lessonOfAcceptance(before, batch, undefined, NOW));
+    const ledger = taught(before, lessonOfAcceptance(before, batch, GIVEN, NOW));
     expect(ledger).toMatchObject({ ceiling: 5_000_000, probes: 5, unjudged: { r2: probe } });
-    expect(tokenLimitOf(ledger, MODEL, undefined, NOW)).toMatchObject({ ceiling: 5_000_000, probes: 5 });
+    expect(tokenLimitOf(ledger, GIVEN, NOW)).toMatchObject({ ceiling: 5_000_000, probes: 5 });
     // One that was no probe, below what is proven.
-    expect(
-      lessonOfAcceptance(ledger, { model: MODEL, admission: { reservation: 'r9' } }, undefined, NOW),
-    ).toBeUndefined();
+    expect(lessonOfAcceptance(ledger, { admission: { reservation: 'r9' } }, GIVEN, NOW)).toBeUndefined();
   });
 
   test('grows by a hundred-and-sixtieth of where it was refused, while it is used, and is probed again beyond that', () => {
-    const batch = { model: MODEL, admission: { reservation: 'r1' } };
+    const batch = { admission: { reservation: 'r1' } };
     let ledger = ledgerWith({ reserved: 900_000, ceiling: 1_000_000 });
     const told = { ...refusal, tokens: 100_000 };
-    ledger = taught(ledger, lessonOfRefusal(ledger, told, MODEL, undefined, NOW));
+    ledger = taught(ledger, lessonOfRefusal(ledger, told, GIVEN, NOW));
     expect(ledger).toMatchObject({ ceiling: 750_000, refusedAt: 1_000_000, probes: 1 });
-    expect(tokenLimitOf(ledger, MODEL, undefined, NOW).probes).toBe(0);
+    expect(tokenLimitOf(ledger, GIVEN, NOW).probes).toBe(0);
     const later = NOW + HOUR_MS;
     ledger = taught(
       { ...ledger, reserved: 700_000 },
-      lessonOfAcceptance({ ...ledger, reserved: 700_000 }, batch, undefined, later),
+      lessonOfAcceptance({ ...ledger, reserved: 700_000 }, batch, GIVEN, later),
     );
     expect(ledger.ceiling).toBe(756_250);
     expect(ledger.refusals).toBeUndefined();
-    expect(lessonOfAcceptance({ ...ledger, reserved: 100_000 }, batch, undefined, later)).toBeUndefined();
-    ledger = taught(ledger, lessonOfAcceptance({ ...ledger, reserved: 1_000_000 }, batch, undefined, later));
+    expect(lessonOfAcceptance({ ...ledger, reserved: 100_000 }, batch, GIVEN, later)).toBeUndefined();
+    ledger = taught(ledger, lessonOfAcceptance({ ...ledger, reserved: 1_000_000 }, batch, GIVEN, later));
     expect(ledger).toMatchObject({ ceiling: 1_000_000, refusedAt: undefined });
-    expect(tokenLimitOf(ledger, MODEL, undefined, later).probes).toBe(1);
+    expect(tokenLimitOf(ledger, GIVEN, later).probes).toBe(1);
   });
 
   test('is believed for a day: then one batch tries whether the account has more by now', () => {
     const ledger = ledgerWith({ limit: 1_600, limitLearnedAt: NOW, ceiling: 1_600, lastRefusal: 'x' });
     const day = NOW + 24 * HOUR_MS;
-    expect(tokenLimitOf(ledger, MODEL, undefined, day - 1)).toMatchObject({ known: 1_600, ceiling: 1_600 });
-    const after = tokenLimitOf(ledger, MODEL, undefined, day);
+    expect(tokenLimitOf(ledger, GIVEN, day - 1)).toMatchObject({ known: 1_600, ceiling: 1_600 });
+    const after = tokenLimitOf(ledger, GIVEN, day);
     expect(after).toMatchObject({ ceiling: 1_600, probes: 1 });
     expect(after.known).toBeUndefined();
   });

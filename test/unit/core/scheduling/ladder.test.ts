@@ -516,13 +516,15 @@ describe('a batch whose time has come', () => {
 });
 
 describe('the pace of a model', () => {
+  const FIRST = { requestsPerMinute: 500, tokensPerMinute: 200_000 };
+
   it('is that of a new account until answers report theirs, and leaves a fifth of the limits to others', () => {
-    expect(paceOf(undefined, 256)).toEqual({ requestsPerMinute: 400, tokensPerMinute: 160_000 });
+    expect(paceOf(undefined, 256, FIRST)).toEqual({ requestsPerMinute: 400, tokensPerMinute: 160_000 });
   });
 
   it('is no faster than calls of such length can be at a time', () => {
     const pace = { requestsPerMinute: 10_000, tokensPerMinute: 1_000_000, callMs: 30_000 };
     const ledger = { v: 1, name: 'x', reserved: 0, used: 0, updatedAt: 0, pace } as const;
-    expect(paceOf(ledger, 64)).toEqual({ requestsPerMinute: 128, tokensPerMinute: 800_000 });
+    expect(paceOf(ledger, 64, FIRST)).toEqual({ requestsPerMinute: 128, tokensPerMinute: 800_000 });
   });
 });

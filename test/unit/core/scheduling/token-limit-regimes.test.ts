@@ -14,8 +14,13 @@ import { Prices } from '../../../../src/core/pricing/prices.ts';
 import { admit } from '../../../../src/core/scheduling/admit.ts';
 import { newLedger, reserveOn, settleOn } from '../../../../src/core/scheduling/ledger.ts';
 import { tokensLedgerOf } from '../../../../src/core/scheduling/scopes.ts';
-import { lessonOfAcceptance, lessonOfRefusal } from '../../../../src/core/scheduling/token-limit.ts';
+import {
+  type GivenLimit,
+  lessonOfAcceptance,
+  lessonOfRefusal,
+} from '../../../../src/core/scheduling/token-limit.ts';
 import { OPENAI_PRICES } from '../../../../src/providers/openai/prices/table.ts';
+import { QUOTA_RULES } from '../../../../src/providers/openai/quota.ts';
 
 const POLL_MS = 5 * MINUTE_MS;
 const STARTED_AT = 1_790_000_000_000;
@@ -35,8 +40,8 @@ interface Regime {
   countedAs?: number;
   /** How long a batch takes. */
   hours: number;
-  /** What a refusal says. Default: OpenAI's sentence. */
-  messageOf?: (limit: number) => string;
+  /** Whether a refusal reports the limit. Default: yes. */
+  isReported?: boolean;
 }
 
 interface Outcome {
@@ -49,8 +54,7 @@ interface Outcome {
   mostRefusedOfAJob: number;
 }
 
-const sentence = (limit: number): string =>
-  `Enqueued token limit reached for ${MODEL} in organization org-x. Limit: ${limit.toLocaleString('en-US')} enqueued tokens.`;
+const GIVEN: GivenLimit = { configured: undefined, first: QUOTA_RULES.firstEnqueuedTokensOf(MODEL) };
 
 interface Sent {
   batch: BatchRecord;
@@ -62,7 +66,7 @@ interface Sent {
 
 /** Plays a regime until every batch has run, or for 30 days. */
 function play(regime: Regime): Outcome {
-  const { limit, others = () => 0, countedAs = 1, hours, messageOf = sentence } = regime;
+  const { limit, others = () => 0, countedAs = 1, hours, isReported = true } = regime;
   let ledger: Ledger = newLedger(LEDGER, STARTED_AT);
   let waiting = regime.jobs.flatMap((count, job) =>
     Array.from({ length: count }, (_, index) => batchOf(`job${job}`, index, count)),
@@ -85,12 +89,16 @@ function play(regime: Regime): Outcome {
     const atMs = now - STARTED_AT;
     // The poll: what was taken, what was refused, what has ended.
     for (const one of sent) {
-      if (one.isTaken && !one.isSeen) learn(lessonOfAcceptance(ledger, one.batch, undefined, now));
+      if (one.isTaken && !one.isSeen) learn(lessonOfAcceptance(ledger, one.batch, GIVEN, now));
       if (one.isTaken && !one.isSeen) outcome.accepted++;
       if (!one.isTaken) {
         learn(settleOn(ledger, one.id, TOKENS, 0, now));
-        const refusal = { openaiBatchId: one.id, tokens: TOKENS, message: messageOf(limit(atMs)) };
-        learn(lessonOfRefusal(ledger, refusal, MODEL, undefined, now));
+        const refusal = {
+          openaiBatchId: one.id,
+          tokens: TOKENS,
+          reported: isReported ? limit(atMs) : undefined,
+        };
+        learn(lessonOfRefusal(ledger, refusal, GIVEN, now));
         outcome.refused++;
         const { jobId } = one.batch;
         refusedOf.set(jobId, (refusedOf.get(jobId) ?? 0) + 1);
@@ -114,6 +122,7 @@ function play(regime: Regime): Outcome {
       retired: new Map(),
       turnsLeft: new Map([[DEFAULT_API_KEY, 2_000]]),
       quota: quotaSchema.parse({}),
+      quotaRules: QUOTA_RULES,
       rulesOf: () => ({ name: 'x', budget: 'unlimited', overBudget: 'wait', allowUnpriced: true }),
       prices: new Prices(OPENAI_PRICES),
       now,
@@ -237,7 +246,7 @@ describe('a fixed limit', () => {
   });
 
   test('that no refusal reports is found all the same', () => {
-    const outcome = play({ jobs: [300], limit: () => 20 * TOKENS, hours: 2, messageOf: () => 'no room' });
+    const outcome = play({ jobs: [300], limit: () => 20 * TOKENS, hours: 2, isReported: false });
     expect(outcome.refused / outcome.accepted).toBeLessThan(1 / 20);
     expect(useOf(outcome, 3)).toBeGreaterThan(0.75);
   });

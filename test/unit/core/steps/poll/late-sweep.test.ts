@@ -8,6 +8,7 @@ import { defaultSettings } from '../../../../../src/contract/settings.ts';
 import { MINUTE_MS } from '../../../../../src/contract/time.ts';
 import { LateSweep } from '../../../../../src/core/steps/poll/late-sweep.ts';
 import { POLL_LEASE } from '../../../../../src/core/steps/poll/sweep.ts';
+import { COMMON_RULES } from '../../../../../src/providers/openai/common-rules.ts';
 import { MemoryJobs } from '../../../../support/memory/jobs.ts';
 import { MemoryOutbox } from '../../../../support/memory/outbox.ts';
 import { MemoryQuota } from '../../../../support/memory/quota.ts';
@@ -39,6 +40,7 @@ async function start({ batches = 1, remainingMs = 15 * MINUTE_MS, hasPolled = tr
       },
     }),
     quota: new MemoryQuota(jobs),
+    rules: COMMON_RULES,
     outbox,
     ambient: { now: () => now },
     deadline: { remainingMs: () => remainingMs },
