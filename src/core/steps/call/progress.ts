@@ -235,13 +235,14 @@ export class SliceProgress {
   }
 
   /**
-   * Gives every request without an answer a line that says so, and keeps all of them. @returns the lines of the
-   * slice.
+   * Keeps the answers. Which requests were not sent is in the record and in what this gives, and in no segment: another
+   * worker, should this one have lost the slice, may be sending them.
+   * @returns the lines of the slice, those of requests that were not sent included.
    */
   async complete(): Promise<Uint8Array> {
+    await this.keepForNext();
     for (let index = 0; index < this.#requests.length; index++)
-      if (!this.#lines.has(index)) this.addUnanswered(index, LEFT);
-    await this.keep();
+      if (!this.#lines.has(index)) this.#lines.set(index, unansweredLine(this.#customId(index), LEFT));
     return this.#linesOf(this.#requests.keys());
   }
 
