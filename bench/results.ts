@@ -251,7 +251,7 @@ function batchOf(round: number, index: number, requests: number) {
     batchId: batchIdOf(round, index),
     round,
     endpoint: '/v1/chat/completions',
-    model: 'gpt-5-nano',
+    model: 'gpt-6-luna',
     manifestKey: 'work/none',
     requests,
     bytes: 0,

@@ -37,7 +37,7 @@ import { ModelledOpenAI } from './modelled-openai.ts';
 import { type PollUse, type Use, UseOfFunctions } from './use.ts';
 
 const BUCKET = 'bucket';
-const MODEL = 'gpt-5-nano';
+const MODEL = 'gpt-6-luna';
 
 /** What is played. */
 export interface Scenario {

@@ -383,7 +383,7 @@ export function chatLine(
   customId: string,
   options: { model?: string; url?: string; content?: string } = {},
 ): string {
-  const { model = 'gpt-5-nano', url = '/v1/chat/completions', content = `question of ${customId}` } = options;
+  const { model = 'gpt-6-luna', url = '/v1/chat/completions', content = `question of ${customId}` } = options;
   const body =
     url === '/v1/embeddings'
       ? { model, input: content }

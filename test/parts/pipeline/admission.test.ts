@@ -25,7 +25,7 @@ import { noTelemetry, type SeenEvent, telemetryTo } from '../../support/telemetr
 import { startTestPipeline } from '../../support/test-pipeline.ts';
 
 describe('with a limit of enqueued tokens at OpenAI', () => {
-  const MODEL = 'gpt-5-nano';
+  const MODEL = 'gpt-6-luna';
   const LEDGER = tokensLedgerOf({ model: MODEL });
   /** Batches of two requests; one of them has about 70 tokens by either count. */
   async function start(enqueuedTokens: number, settings?: Settings): Promise<Pipeline> {
@@ -344,10 +344,10 @@ describe('what is reserved for a batch that is not on its way', () => {
     const p = await startTestPipeline({
       settings: settingsSchema.parse({
         routes: [{ ...BATCH_ONLY, name: 'all', prefix: 'input/' }],
-        quota: { enqueuedTokens: { 'gpt-5-nano': 100 } },
+        quota: { enqueuedTokens: { 'gpt-6-luna': 100 } },
       }),
     });
-    const gone = batchOf('gone', 0, { tokens: 100, model: 'gpt-5-nano' });
+    const gone = batchOf('gone', 0, { tokens: 100, model: 'gpt-6-luna' });
     await p.deps.jobs.createBatch(gone);
     const demand = { ledger: tokensLedgerOf(gone), amount: 100, limit: 100 };
     expect(await p.deps.quota.admit(gone, 'left', [demand], p.emulator.clock.now())).toBe('admitted');

@@ -12,10 +12,10 @@ const TIERS = ['batch', 'flex', 'standard'] as const;
 
 /** USD per million tokens: input, cached input, output. Source: OpenAI's page "Pricing". */
 const PRICES: Record<string, { batch: Rates; flex?: Rates; standard: Rates }> = {
-  'gpt-5-nano': {
-    batch: ['0.025', '0.0025', '0.2'],
-    flex: ['0.025', '0.0025', '0.2'],
-    standard: ['0.05', '0.005', '0.4'],
+  'gpt-5.4-mini': {
+    batch: ['0.375', '0.0375', '2.25'],
+    flex: ['0.375', '0.0375', '2.25'],
+    standard: ['0.75', '0.075', '4.5'],
   },
   // No discount for cached input in batch; no price in flex, so that it is reckoned as standard.
   'gpt-4o-mini': {

@@ -27,8 +27,8 @@ const line = (index: number): string =>
     method: 'POST',
     url: '/v1/chat/completions',
     body: {
-      model: 'gpt-5-nano',
-      max_completion_tokens: 512,
+      model: 'gpt-5.4-mini',
+      max_completion_tokens: 41,
       messages: [{ role: 'user', content: `question ${index}` }],
     },
   });
@@ -127,7 +127,7 @@ describe('shares of what a batch may cost at the most', () => {
       });
       offset += length + 1;
     }
-    const model = 'gpt-5-nano';
+    const model = 'gpt-5.4-mini';
     const batch = {
       endpoint: '/v1/chat/completions',
       model,

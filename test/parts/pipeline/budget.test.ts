@@ -31,8 +31,8 @@ function settingsOf(route: Partial<Route>): Settings {
   });
 }
 
-/** Some 11 input and 16 output tokens: of gpt-5-nano in batch, 3.5 millionths of a USD at the most. */
-function line(id: string, model = 'gpt-5-nano'): string {
+/** Some 11 input and 16 output tokens: of gpt-5.4-mini in batch, 40 millionths of a USD at the most. */
+function line(id: string, model = 'gpt-5.4-mini'): string {
   const body = {
     model,
     max_completion_tokens: 16,
@@ -132,7 +132,7 @@ describe('a job with a budget', () => {
   });
 
   test('stops before the millionth that would break it, keeps what it has, and continues once the budget is raised', async () => {
-    const { p, settings, limit } = await start({ budget: { perJobUsd: '0.0001' } }, {}, 100);
+    const { p, settings, limit } = await start({ budget: { perJobUsd: '0.0012' } }, {}, 1_200);
     try {
       await p.drop(KEY, lines(60));
       const { jobId } = await jobOf(p);
@@ -145,7 +145,7 @@ describe('a job with a budget', () => {
       const done = (await p.emulator.ledger.all()).length;
       // Nine tenths of the budget are used, of which a request takes some 3 %.
       const { used, reserved } = (await p.deps.quota.getLedger(jobBudgetLedgerOf(jobId)))!;
-      expect([reserved, used > 90, done < 60]).toEqual([0, true, true]);
+      expect([reserved, used > 1_080, done < 60]).toEqual([0, true, true]);
 
       settings.routes[0]!.budget = { perJobUsd: '1' };
       limit.most = 1_000_000;
@@ -159,7 +159,7 @@ describe('a job with a budget', () => {
   });
 
   test('fails what is left, if its route says so, and gives the rest', async () => {
-    const { p } = await start({ budget: { perJobUsd: '0.0001' }, overBudget: 'refuse' }, {}, 100);
+    const { p } = await start({ budget: { perJobUsd: '0.0012' }, overBudget: 'refuse' }, {}, 1_200);
     try {
       await p.drop(KEY, lines(60));
       const { jobId } = await jobOf(p);
@@ -171,7 +171,7 @@ describe('a job with a budget', () => {
       expect((await p.emulator.ledger.all()).length).toBe(counts.succeeded);
       const [error] = await p.errors(KEY);
       expect(error).toMatchObject({ custom_id: expect.any(String), rounds: 0 });
-      expect(error.error.message).toContain('0.0001 USD a job');
+      expect(error.error.message).toContain('0.0012 USD a job');
       await expectBooked(p, jobBudgetLedgerOf(jobId));
     } finally {
       await p.stop();
@@ -179,7 +179,7 @@ describe('a job with a budget', () => {
   });
 
   test('of a day waits for the next one, and two jobs share it', async () => {
-    const { p } = await start({ budget: { perDayUsd: '0.0001' } }, {}, 100);
+    const { p } = await start({ budget: { perDayUsd: '0.0012' } }, {}, 1_200);
     const other = 'input/b.jsonl';
     try {
       await p.drop(KEY, lines(30));
@@ -221,11 +221,11 @@ describe('a job with a budget', () => {
   });
 
   test('that is cancelled while its batches are being cut ends as cancelled', async () => {
-    const { p } = await start({ budget: { perJobUsd: '0.00003' } }, {}, 30);
+    const { p } = await start({ budget: { perJobUsd: '0.00036' } }, {}, 360);
     try {
       await p.drop(KEY, lines(10));
       const { jobId } = await jobOf(p);
-      expect((await p.deps.jobs.listBatches(jobId))[0]).toMatchObject({ recut: { microdollars: 7 } });
+      expect((await p.deps.jobs.listBatches(jobId))[0]).toMatchObject({ recut: { microdollars: 90 } });
       await cancelJob(p.deps, jobId);
       await p.run();
       expect((await p.receipt(KEY)).errorsByCode).toEqual({ cancelled: 10 });
@@ -266,7 +266,7 @@ test('tokens that OpenAI reports for a batch and that its lines do not have are 
 
 describe('money and accidents', () => {
   test('two dispatchers at once never go over the last cent', async () => {
-    const { p } = await start({ budget: { perDayUsd: '0.00009' } }, {}, 90);
+    const { p } = await start({ budget: { perDayUsd: '0.00106' } }, {}, 1_060);
     try {
       const hold = await p.deps.jobs.acquireLease('dispatch', 0, Number.MAX_SAFE_INTEGER);
       for (const name of ['a', 'b', 'c']) await p.drop(`input/${name}.jsonl`, lines(10));
@@ -281,8 +281,8 @@ describe('money and accidents', () => {
       });
       await Promise.all([1, 2, 3, 4].map(() => dispatch({ ...p.deps, jobs })));
       const day = await p.deps.quota.getLedger(dayBudgetLedgerOf('nightly', p.deps.ambient.now()));
-      // Two of the three, each with some 40.
-      expect(day).toMatchObject({ used: 0, reserved: expect.closeTo(80, -1) });
+      // Two of the three, each with some 465.
+      expect(day).toMatchObject({ used: 0, reserved: expect.closeTo(930, -1) });
       expect(await Array.fromAsync(p.deps.quota.listReservations())).toHaveLength(2);
     } finally {
       await p.stop();
@@ -295,7 +295,7 @@ describe('money and accidents', () => {
   async function runKilled(at: number, when: 'before' | 'after', redeliver: boolean) {
     let isDead = false;
     const calls: string[] = [];
-    const watched = watch({ most: 120 });
+    const watched = watch({ most: 1_440 });
     const intercept: Interceptor = async (call, effect) => {
       if (isDead) throw new KilledError(call);
       const isOfMoney = call.startsWith('quota.') || call === 'jobs.moveBatch';
@@ -306,7 +306,7 @@ describe('money and accidents', () => {
       throw new KilledError(call);
     };
     const p = await startPipeline({
-      settings: settingsOf({ budget: { perJobUsd: '0.00012' } }),
+      settings: settingsOf({ budget: { perJobUsd: '0.00144' } }),
       limits: { requests: 6 },
       intercept,
       redeliver,

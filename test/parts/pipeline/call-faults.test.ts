@@ -163,7 +163,7 @@ describe('refusals', () => {
 describe('errors', () => {
   it('of a request that is larger than the whole limit end it, whatever their code', async () => {
     const error = {
-      message: 'Request too large for gpt-5-nano on tokens per min (TPM): Limit 30000, Requested 36055.',
+      message: 'Request too large for gpt-6-luna on tokens per min (TPM): Limit 30000, Requested 36055.',
       type: 'tokens',
       param: null,
       code: 'rate_limit_exceeded',

@@ -95,12 +95,12 @@ describe('a route of one tier', () => {
       return original(request);
     };
     const line =
-      '{"custom_id":"n","method":"POST","url":"/v1/chat/completions","body":{"model":"gpt-5-nano","seed":9007199254740993,' +
+      '{"custom_id":"n","method":"POST","url":"/v1/chat/completions","body":{"model":"gpt-6-luna","seed":9007199254740993,' +
       '"temperature":1.0,"messages":[{"role":"user","content":"\\u00e4\\ud83d\\ude00"}]}}';
     await pipeline.drop(KEY, line);
     await pipeline.run();
     expect(bodies).toEqual([
-      '{"model":"gpt-5-nano","seed":9007199254740993,"temperature":1.0,"messages":[{"role":"user","content":"\\u00e4\\ud83d\\ude00"}],"service_tier":"default"}',
+      '{"model":"gpt-6-luna","seed":9007199254740993,"temperature":1.0,"messages":[{"role":"user","content":"\\u00e4\\ud83d\\ude00"}],"service_tier":"default"}',
     ]);
   });
 });

@@ -181,7 +181,7 @@ test('results that no invocation has the time to sort end with a recorded error 
 });
 
 test('a batch that OpenAI has no room for waits and is sent again', async () => {
-  const refusal = { code: 'token_limit_exceeded', message: 'Enqueued token limit reached for gpt-5-nano.' };
+  const refusal = { code: 'token_limit_exceeded', message: 'Enqueued token limit reached for gpt-6-luna.' };
   const { output, receipt, executions } = await run([
     { times: 3, effect: { kind: 'batch.fail', errors: [refusal] } },
   ]);

@@ -41,7 +41,7 @@ test('several models and endpoints in one file become separate batches and one m
   const p = await pipeline({ limits: { requests: 7 } });
   const lines = numbered(40).map((id, index) =>
     index % 3 === 0
-      ? chatLine(id, { model: 'gpt-5-mini', url: '/v1/responses' })
+      ? chatLine(id, { model: 'gpt-5.4-mini', url: '/v1/responses' })
       : index % 3 === 1
         ? chatLine(id, { model: 'text-embedding-3-small', url: '/v1/embeddings' })
         : chatLine(id),
@@ -52,10 +52,10 @@ test('several models and endpoints in one file become separate batches and one m
   expect(ids(await p.output('input/mixed.jsonl'))).toEqual(numbered(40));
   const receipt = await p.receipt('input/mixed.jsonl');
   expect(receipt.batches.map((batch) => [batch.model, batch.endpoint, batch.requests]).sort()).toEqual([
-    ['gpt-5-mini', '/v1/responses', 7],
-    ['gpt-5-mini', '/v1/responses', 7],
-    ['gpt-5-nano', '/v1/chat/completions', 6],
-    ['gpt-5-nano', '/v1/chat/completions', 7],
+    ['gpt-5.4-mini', '/v1/responses', 7],
+    ['gpt-5.4-mini', '/v1/responses', 7],
+    ['gpt-6-luna', '/v1/chat/completions', 6],
+    ['gpt-6-luna', '/v1/chat/completions', 7],
     ['text-embedding-3-small', '/v1/embeddings', 6],
     ['text-embedding-3-small', '/v1/embeddings', 7],
   ]);

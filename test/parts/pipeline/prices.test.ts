@@ -10,7 +10,7 @@ const LINE = JSON.stringify({
   custom_id: 'a',
   method: 'POST',
   url: '/v1/chat/completions',
-  body: { model: 'gpt-5-nano', messages: [{ role: 'user', content: 'hi' }] },
+  body: { model: 'gpt-6-luna', messages: [{ role: 'user', content: 'hi' }] },
 });
 
 /** The day that is so long before now, by the clock of the pipeline. */

@@ -14,7 +14,7 @@ test('a batch that is too large is cut again without a poll in between', async (
   const p = await startTestPipeline({
     settings: settingsSchema.parse({
       routes: [{ ...BATCH_ONLY, name: 'all', prefix: 'input/' }],
-      quota: { enqueuedTokens: { 'gpt-5-nano': 40 } },
+      quota: { enqueuedTokens: { 'gpt-6-luna': 40 } },
     }),
   });
   await p.drop(KEY, ['a', 'b', 'c', 'd', 'e', 'f'].map((id) => chatLine(id)).join('\n'));

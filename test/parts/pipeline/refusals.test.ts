@@ -16,7 +16,7 @@ import { chatLine, type Pipeline } from '../../support/pipeline.ts';
 import { jobWrite } from '../../support/records.ts';
 import { startTestPipeline } from '../../support/test-pipeline.ts';
 
-const MODEL = 'gpt-5-nano';
+const MODEL = 'gpt-6-luna';
 const LEDGER = tokensLedgerOf({ model: MODEL });
 
 test('waits begin within a minute, double, and end at an hour; the first four are short', () => {

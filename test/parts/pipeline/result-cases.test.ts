@@ -159,8 +159,8 @@ describe.each<Tier>(['batch', 'flex', 'standard'])('in %s', (tier) => {
       body: { model, dimensions: 4, input },
     });
   const MODELS = {
-    empty: 'gpt-5',
-    message: 'gpt-5-mini',
+    empty: 'gpt-5.5',
+    message: 'gpt-5.4-mini',
     blank: 'gpt-5.1',
     text: 'gpt-5.2',
     queued: 'gpt-5.4',

@@ -418,9 +418,9 @@ test('the order in which the table gives the members of a default is no other co
     state: 'running',
     route: { ...job.route, defaults: { body } },
   });
-  const first = withBody('first', { model: 'gpt-5-nano', text: { a: 1, b: 2 } });
-  const again = withBody('again', { text: { b: 2, a: 1 }, model: 'gpt-5-nano' });
-  const other = withBody('other', { text: { b: 1, a: 2 }, model: 'gpt-5-nano' });
+  const first = withBody('first', { model: 'gpt-6-luna', text: { a: 1, b: 2 } });
+  const again = withBody('again', { text: { b: 2, a: 1 }, model: 'gpt-6-luna' });
+  const other = withBody('other', { text: { b: 1, a: 2 }, model: 'gpt-6-luna' });
   expect(contentOf(again)).toBe(contentOf(first));
   expect((await ownerOf(jobs, again, first))?.jobId).toBe('first');
   expect(await ownerOf(jobs, other, first)).toBeUndefined();

@@ -128,6 +128,6 @@ test('a batch that validates is looked at by every poll while others wait for wh
   p.emulator.setFaults([{ effect: { kind: 'batch.stuck', state: 'validating', seconds: 80_000 } }]);
   await drop('input/a.jsonl');
   expect(await polls(6)).toBe(1);
-  await p.deps.quota.changeBacklog(() => ['tokens/default/gpt-5-nano']);
+  await p.deps.quota.changeBacklog(() => ['tokens/default/gpt-6-luna']);
   expect(await polls(1)).toBe(1);
 });

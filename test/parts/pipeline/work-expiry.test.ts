@@ -56,7 +56,10 @@ async function startSuspended(isVersioned: boolean): Promise<Suspended> {
     },
   });
   running.push(pipeline);
-  await pipeline.drop(KEY, [chatLine('a'), chatLine('b'), chatLine('c', { model: 'gpt-6-luna' })].join('\n'));
+  await pipeline.drop(
+    KEY,
+    [chatLine('a'), chatLine('b'), chatLine('c', { model: 'gpt-5.4-mini' })].join('\n'),
+  );
   await pipeline.drain();
   return Object.assign(pipeline, {
     release: () => {

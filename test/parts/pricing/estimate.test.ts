@@ -195,7 +195,7 @@ describe('estimateTokens', () => {
       ['stored', { input: 'x', previous_response_id: 'resp_1' }],
       ['hosted_tool', { input: 'x', tools: [{ type: 'web_search' }] }],
     ] as const) {
-      const { sample } = sampleOf([lineOf(1, body, '/v1/responses', 'gpt-5-mini')]);
+      const { sample } = sampleOf([lineOf(1, body, '/v1/responses', 'gpt-5.4-mini')]);
       const { inputTokens, inputTokensAtMost, unestimated } = estimateTokens(sample, o200k);
       expect(unestimated).toEqual({ [kind]: 1 });
       expect(inputTokens).toBeLessThan(100);

@@ -2,7 +2,7 @@
 import type { FaultRule } from '../../../local/openai-emulator/emulator.ts';
 
 /** They take turns, so that the lines go through a spool and each makes a batch of its own. */
-export const MODELS = ['gpt-5-nano', 'gpt-5-mini', 'gpt-4o-mini', 'gpt-4.1-mini'];
+export const MODELS = ['gpt-6-luna', 'gpt-5.4-mini', 'gpt-4o-mini', 'gpt-4.1-mini'];
 
 const customIdOf = (index: number) => `request-${String(index).padStart(6, '0')}`;
 

@@ -19,7 +19,7 @@ const IDS = Array.from({ length: 60 }, (_, index) => `id-${index}`);
  */
 const settingsOf = (perJobUsd: string): SettingsInput => ({
   routes: [{ name: 'paid', prefix: 'input/', tiers: ['batch'], budget: { perJobUsd } }],
-  prices: { rows: [{ model: 'gpt-5-nano', tier: 'batch', input: 1, output: 100 }] },
+  prices: { rows: [{ model: 'gpt-6-luna', tier: 'batch', input: 1, output: 100 }] },
 });
 const line = (id: string): string =>
   JSON.stringify({
@@ -27,7 +27,7 @@ const line = (id: string): string =>
     method: 'POST',
     url: '/v1/chat/completions',
     body: {
-      model: 'gpt-5-nano',
+      model: 'gpt-6-luna',
       max_completion_tokens: 20,
       messages: [{ role: 'user', content: `Say ${id}` }],
     },

@@ -66,7 +66,7 @@ test('a job whose batch stalls is complete before its deadline, through flex and
   const tiers = answers.map(({ tier, model }) => `${model?.replace(/-\d{4}-.*/, '')}: ${tier}`);
   expect([...new Set(tiers)].sort()).toEqual([
     'gpt-4o-mini: default',
-    'gpt-5-nano: flex',
+    'gpt-6-luna: flex',
     'text-embedding-3-small: default',
   ]);
   expect(Object.keys(cost.byTier).sort()).toEqual(['flex', 'standard']);

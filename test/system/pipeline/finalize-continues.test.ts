@@ -10,7 +10,7 @@ const KEY = 'input/a.jsonl';
 /** Two models that take turns, so that the runs of their batches do, too; the fifth line is broken. */
 const IDS = Array.from({ length: 7 }, (_, index) => `id-${index}`);
 const TEXT = IDS.map((id, index) =>
-  index % 5 === 4 ? 'broken' : chatLine(id, { model: index % 2 === 0 ? 'gpt-5-nano' : 'gpt-5-mini' }),
+  index % 5 === 4 ? 'broken' : chatLine(id, { model: index % 2 === 0 ? 'gpt-6-luna' : 'gpt-5.4-mini' }),
 ).join('\n');
 
 class KilledError extends Error {}

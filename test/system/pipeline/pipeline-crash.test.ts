@@ -10,7 +10,7 @@ const KEY = 'input/a.jsonl';
 const TEXT = [
   ...['a', 'b', 'c'].map((id) => chatLine(id)),
   'broken',
-  ...['d', 'again'].map((id) => chatLine(id, { model: 'gpt-5-mini' })),
+  ...['d', 'again'].map((id) => chatLine(id, { model: 'gpt-5.4-mini' })),
   chatLine('refused'),
 ].join('\n');
 

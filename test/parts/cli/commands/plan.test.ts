@@ -108,9 +108,9 @@ describe('batchdrop plan', { timeout: 60_000 }, () => {
       expect(stdout).toContain('begin with the same');
       return /"promptCacheKey":\s+"by_prefix"/.test(stdout);
     };
-    expect(await helps('keyless.jsonl', { model: 'gpt-5-nano' })).toBe(true);
-    expect(await helps('keyed.jsonl', { model: 'gpt-5-nano', prompt_cache_key: 'mine' })).toBe(false);
-    expect(await helps('undiscounted.jsonl', { model: 'gpt-5-pro' })).toBe(false);
+    expect(await helps('keyless.jsonl', { model: 'gpt-6-luna' })).toBe(true);
+    expect(await helps('keyed.jsonl', { model: 'gpt-6-luna', prompt_cache_key: 'mine' })).toBe(false);
+    expect(await helps('undiscounted.jsonl', { model: 'gpt-5.4-pro' })).toBe(false);
   });
 
   it('names invalid lines and exits with 3', async () => {

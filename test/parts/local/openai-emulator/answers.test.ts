@@ -122,7 +122,7 @@ describe('the other endpoints', () => {
   test('responses carry output_text, usage and the tier that was asked for', async () => {
     const { client } = await startForTest();
     const response = await client.responses.create({
-      model: 'gpt-5-mini',
+      model: 'gpt-6-luna',
       instructions: 'Be brief.',
       input: [{ role: 'user', content: [{ type: 'input_text', text: 'hello' }] }],
       service_tier: 'flex',
@@ -131,12 +131,12 @@ describe('the other endpoints', () => {
     expect(response).toMatchObject({
       object: 'response',
       status: 'completed',
-      model: 'gpt-5-mini-2025-08-07',
+      model: 'gpt-6-luna-2026-09-22',
       service_tier: 'flex',
       usage: { input_tokens: 4 },
     });
     const typed = await client.responses.create({
-      model: 'gpt-5-mini',
+      model: 'gpt-6-luna',
       input: 'Ticket',
       text: { format: { type: 'json_schema', name: 'ticket', schema: z.toJSONSchema(TICKET_SCHEMA) } },
     });

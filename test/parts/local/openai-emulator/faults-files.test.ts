@@ -188,7 +188,7 @@ const SEEN: Record<string, (parts: Parts) => Promise<void>> = {
       client.chat.completions.create({ ...chatLine('a').body, model, service_tier } as never);
     await expect(ask('gpt-4o-mini', 'flex')).rejects.toMatchObject({ status: 400 });
     expect(await ask('gpt-4o-mini', 'default')).toMatchObject({ service_tier: 'default' });
-    expect(await ask('gpt-5-nano', 'flex')).toMatchObject({ service_tier: 'flex' });
+    expect(await ask('gpt-6-luna', 'flex')).toMatchObject({ service_tier: 'flex' });
     const entries = await emulator.ledger.all();
     expect(entries.map(({ status, billed_tokens }) => [status, billed_tokens > 0]).sort()).toEqual([
       [200, true],

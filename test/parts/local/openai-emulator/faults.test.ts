@@ -71,7 +71,7 @@ describe('line faults', () => {
     const parts = await startWith({ effect: { kind: 'line.length' } });
     const chat = await parts.client.chat.completions.create(chatLine('a').body as never);
     expect(chat.choices[0]).toMatchObject({ finish_reason: 'length', message: { content: '' } });
-    const response = await parts.client.responses.create({ model: 'gpt-5-mini', input: 'hello' });
+    const response = await parts.client.responses.create({ model: 'gpt-6-luna', input: 'hello' });
     expect(response).toMatchObject({
       status: 'incomplete',
       incomplete_details: { reason: 'max_output_tokens' },
@@ -199,7 +199,7 @@ describe('HTTP faults', () => {
       effect: { kind: 'http.status', status: 429, body: { error: fixtures.RESOURCE_UNAVAILABLE_ERROR } },
     });
     const refusal = await refusalOf(
-      parts.client.responses.create({ model: 'gpt-5-mini', input: 'x', service_tier: 'flex' }),
+      parts.client.responses.create({ model: 'gpt-6-luna', input: 'x', service_tier: 'flex' }),
     );
     expect(refusal).toBeInstanceOf(OpenAI.RateLimitError);
     expect(refusal.error).toEqual(fixtures.RESOURCE_UNAVAILABLE_ERROR);

@@ -27,7 +27,7 @@ import { expectListedEvents } from '../../../support/telemetry.ts';
 expectListedEvents(import.meta.filename);
 
 const KEY = 'input/a.jsonl';
-const LUNA = 'gpt-6-luna';
+const MINI = 'gpt-5.4-mini';
 
 describe('what an error says of the key or the model', () => {
   const create = (status: number, code?: string) => new CreateRefusedError('no', status, code);
@@ -84,7 +84,7 @@ async function callsOf(pipeline: Pipeline, minutes: number): Promise<void> {
 test('a key that OpenAI refuses suspends everything that would be sent with it until it is accepted', async () => {
   const p = await start({ emulator: { apiKeys: ['sk-another'] } });
   await p.drop(KEY, ['a', 'b'].map((id) => chatLine(id)).join('\n'));
-  await p.drop('input/b.jsonl', chatLine('c', { model: LUNA }));
+  await p.drop('input/b.jsonl', chatLine('c', { model: MINI }));
   await callsOf(p, 180);
   const waiting = await waitingOf(p);
   expect(
@@ -155,16 +155,16 @@ test.each([
     { match: { route: 'POST /v1/batches' }, times: 1, effect: refusal(status, code) },
   ];
   const p = await start({ emulator: { faults } });
-  await p.drop(KEY, chatLine('a', { model: LUNA }));
+  await p.drop(KEY, chatLine('a', { model: MINI }));
   await p.drain();
-  expect(await p.deps.suspensions.getSuspension(suspensionScope(DEFAULT_API_KEY, LUNA))).toMatchObject({
+  expect(await p.deps.suspensions.getSuspension(suspensionScope(DEFAULT_API_KEY, MINI))).toMatchObject({
     reason: code,
   });
   expect(await p.deps.suspensions.getSuspension(suspensionScope(DEFAULT_API_KEY))).toBeUndefined();
   await p.drop('input/b.jsonl', chatLine('b'));
   await p.drain();
-  expect(await waitingOf(p)).toMatchObject([{ model: LUNA, hold: { reason: code } }]);
-  expect(await Array.fromAsync(p.deps.jobs.listAtOpenAI())).toMatchObject([{ model: 'gpt-5-nano' }]);
+  expect(await waitingOf(p)).toMatchObject([{ model: MINI, hold: { reason: code } }]);
+  expect(await Array.fromAsync(p.deps.jobs.listAtOpenAI())).toMatchObject([{ model: 'gpt-6-luna' }]);
   await p.run();
   expect(await p.receipt(KEY)).toMatchObject({ result: 'succeeded', batches: [{ round: 0 }] });
 });
