@@ -35,6 +35,7 @@ export interface ProviderRules {
   models: ModelRules;
   shutdowns: ShutdownRules;
   quota: QuotaRules;
+  createSettles: CreateSettles;
   preflight: PreflightRules;
   answers: AnswerRules;
   errors: ErrorRules;
@@ -102,6 +103,14 @@ export interface QuotaRules {
   reportedEnqueuedTokens(message: string): number | undefined;
   /** Calls of a new account, for a model of which no answer has reported its limits. */
   firstRates: CallRates;
+}
+
+/** After how long it is sure that a create without an answer did not come about, if the batch is in no list (ms). */
+export interface CreateSettles {
+  /** From the intent until the create is not on its way any more. */
+  createMs: number;
+  /** How long a list may lag behind a create. */
+  listMs: number;
 }
 
 /** How fast a model may be called. */
@@ -178,6 +187,10 @@ export interface ErrorRules {
   operatorScopeOf(code: string): OperatorScope | undefined;
   /** The code of a key that is refused, where an error does not say one. */
   keyRefused: string;
+  /** The code of a call whose answer never came: `verdictOf` finds it in the line that is written for the call. */
+  noAnswer: string;
+  /** The codes of requests whose batch ended before they were executed. */
+  unexecuted: Readonly<Record<'expired' | 'cancelled', string>>;
   /** `undefined`: not known. */
   batchErrorKindOf(error: Pick<BatchLevelError, 'code' | 'param'>): BatchErrorKind | undefined;
 }
@@ -195,7 +208,7 @@ export interface CallRules {
 /** What every function asks. The step that asks more gets more of the rules, and its bundle holds them. */
 export type CommonRules = Pick<
   ProviderRules,
-  'name' | 'ownership' | 'limits' | 'prices' | 'errors' | 'shutdowns' | 'quota'
+  'name' | 'ownership' | 'limits' | 'prices' | 'errors' | 'shutdowns' | 'quota' | 'createSettles'
 >;
 
 /** What checking a line takes. */

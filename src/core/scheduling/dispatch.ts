@@ -34,7 +34,7 @@ export interface DispatchDeps {
   quota: QuotaStore;
   suspensions: SuspensionStore;
   shutdowns: Pick<ShutdownStore, 'getShutdowns'>;
-  rules: Pick<ProviderRules, 'shutdowns' | 'quota'>;
+  rules: Pick<ProviderRules, 'shutdowns' | 'quota' | 'createSettles'>;
   outbox: Pick<Outbox, 'submit' | 'call' | 'collect'>;
   ambient: Ambient;
   telemetry: Telemetry;

@@ -1,12 +1,13 @@
 /** Takes the batches of a job down the ladder when their time has come. */
 import type { Tier } from '../../contract/route.ts';
 import type { Settings } from '../../contract/settings.ts';
+import { MINUTE_MS } from '../../contract/time.ts';
 import { toStopping, toTier, toWithdrawn } from '../lifecycle/batch-transitions.ts';
 import { type BatchRecord, tierOf } from '../model/batch.ts';
 import type { Ledger } from '../model/ledger.ts';
 import type { Ambient } from '../ports/ambient.ts';
 import type { Outbox } from '../ports/outbox.ts';
-import type { QuotaRules } from '../ports/provider-rules.ts';
+import type { ProviderRules } from '../ports/provider-rules.ts';
 import type { QuotaStore } from '../ports/quota.ts';
 import type { JobStore } from '../ports/records.ts';
 import type { Telemetry } from '../ports/telemetry.ts';
@@ -20,14 +21,14 @@ export interface StepDownDeps {
   settings: Pick<Settings, 'quota'>;
   jobs: Pick<JobStore, 'moveBatch'>;
   quota: Pick<QuotaStore, 'getLedger'>;
-  rules: { quota: Pick<QuotaRules, 'firstRates'> };
+  rules: Pick<ProviderRules, 'quota' | 'createSettles'>;
   outbox: Pick<Outbox, 'collect'>;
   ambient: Pick<Ambient, 'now'>;
   telemetry: Telemetry;
 }
 
-/** What it takes to find out that an unanswered create made no batch: see steps/submit/intent.ts. */
-const UNANSWERED_CREATE_MS = 20 * 60_000;
+/** Beside what the provider's creates take to settle: two looks of the worker that finds out, see steps/submit/intent.ts. */
+const LOOK_UP_MS = 2 * MINUTE_MS;
 
 /**
  * Looks at batches that wait, are being sent, or are at OpenAI; slices that are being called look for themselves.
@@ -36,6 +37,7 @@ const UNANSWERED_CREATE_MS = 20 * 60_000;
  * @returns the batches that were changed, as they are now.
  */
 export async function stepDown(deps: StepDownDeps, batches: readonly BatchRecord[]): Promise<BatchRecord[]> {
+  const { createMs, listMs } = deps.rules.createSettles;
   const changed: BatchRecord[] = [];
   const known = new Map<string, KnownTiers>();
   for (const batch of batches) {
@@ -49,7 +51,7 @@ export async function stepDown(deps: StepDownDeps, batches: readonly BatchRecord
     const now = deps.ambient.now();
     // A batch that waits for its look-up is free only then, and its next create may take as long again.
     const waits = state === 'submitting' && (batch.wait?.notBefore ?? 0) > now;
-    const asked = waits ? now + UNANSWERED_CREATE_MS : now;
+    const asked = waits ? now + createMs + listMs + LOOK_UP_MS : now;
     const beganAt = batch.remote?.submittedAt;
     const question = { ladder, tier, work: workOf(batches, model), ...tiers, beganAt, now: asked };
     const next = state === 'planned' ? tierToBegin(question) : tierToStay(question);
@@ -65,7 +67,12 @@ export type KnownTiers = Pick<StepQuestion, 'paceOf' | 'isOffered'>;
 
 /** What is known of the tiers of a batch's ladder for its model, called with its key. */
 export async function readTiers(
-  { settings, quota, rules, ambient }: Pick<StepDownDeps, 'settings' | 'quota' | 'rules' | 'ambient'>,
+  {
+    settings,
+    quota,
+    rules,
+    ambient,
+  }: Pick<StepDownDeps, 'settings' | 'quota' | 'ambient'> & { rules: Pick<ProviderRules, 'quota'> },
   { apiKey, model, ladder }: Pick<BatchRecord, 'apiKey' | 'model' | 'ladder'>,
 ): Promise<KnownTiers> {
   const most = callsAtATime(settings.quota);

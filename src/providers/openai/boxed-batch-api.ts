@@ -18,7 +18,7 @@ export interface CallTimes {
   readMs: number;
   /** One try of those, until the headers. */
   tryMs: number;
-  /** Creating a batch has been seen to take tens of seconds. Less than `OPENAI_SETTLES.createMs` in submit.ts. */
+  /** Creating a batch has been seen to take tens of seconds. Less than `createMs` in create-settles.ts. */
   createMs: number;
   /** 190 MB; a Lambda lives for 15 minutes. */
   uploadMs: number;

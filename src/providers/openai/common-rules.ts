@@ -1,5 +1,6 @@
 import type { CommonRules } from '../../core/ports/provider-rules.ts';
-import { batchErrorKindOf, KEY_REFUSED, operatorScopeOf } from './errors.ts';
+import { CREATE_SETTLES } from './create-settles.ts';
+import { batchErrorKindOf, KEY_REFUSED, NO_ANSWER, operatorScopeOf, UNEXECUTED } from './errors.ts';
 import { OPENAI_LIMITS } from './limits.ts';
 import { OPENAI_PRICES } from './prices/table.ts';
 import { QUOTA_RULES } from './quota.ts';
@@ -13,5 +14,12 @@ export const COMMON_RULES: CommonRules = {
   prices: OPENAI_PRICES,
   shutdowns: SHUTDOWN_RULES,
   quota: QUOTA_RULES,
-  errors: { operatorScopeOf, batchErrorKindOf, keyRefused: KEY_REFUSED },
+  createSettles: CREATE_SETTLES,
+  errors: {
+    operatorScopeOf,
+    batchErrorKindOf,
+    keyRefused: KEY_REFUSED,
+    noAnswer: NO_ANSWER,
+    unexecuted: UNEXECUTED,
+  },
 };

@@ -20,6 +20,11 @@ export const KEY_REFUSED = 'invalid_api_key';
 /** Code of a model that is not there, or not for the key. */
 export const MODEL_NOT_FOUND = 'model_not_found';
 
+/** Code of a call that timed out. */
+export const NO_ANSWER = 'request_timeout';
+/** Codes of error lines of requests whose batch ended before they were executed. */
+export const UNEXECUTED = { expired: 'batch_expired', cancelled: 'batch_cancelled' } as const;
+
 /**
  * What an error of this code stops, if it is not the request that is at fault. By code alone: see verdict.ts for
  * lines.

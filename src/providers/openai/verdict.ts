@@ -16,17 +16,17 @@ import type { Cause } from '../../core/model/tries.ts';
 import type { Asked, OperatorScope, Verdict } from '../../core/model/verdict.ts';
 import { cutOf, holdsAnswer } from './answer.ts';
 import { ENDPOINTS } from './endpoints/all.ts';
-import { operatorScopeOf } from './errors.ts';
+import { NO_ANSWER, operatorScopeOf, UNEXECUTED } from './errors.ts';
 import { type StatedError, statedIn } from './stated-error.ts';
 
 /**
  * `error.code`s of requests that were not executed to the end; what timed out, was cancelled while it was made, or is
  * gone may have been charged. Two of them are ours.
  */
-const UNEXECUTED: ReadonlyMap<string, Cause> = new Map([
-  ['batch_expired', 'unexecuted'],
-  ['batch_cancelled', 'unexecuted'],
-  ['request_timeout', 'lost'],
+const CAUSES: ReadonlyMap<string, Cause> = new Map([
+  [UNEXECUTED.expired, 'unexecuted'],
+  [UNEXECUTED.cancelled, 'unexecuted'],
+  [NO_ANSWER, 'lost'],
   [BACKGROUND_CANCELLED, 'lost'],
   [RESPONSE_GONE, 'lost'],
 ]);
@@ -62,7 +62,7 @@ function ofError(error: StatedError): Verdict {
   const code = error.code ?? error.type ?? 'unknown_error';
   if (code === NOT_SENT) return { kind: 'unsent', code };
   if (code === ANSWER_TOO_SLOW) return { kind: 'lost', code };
-  const cause = UNEXECUTED.get(code);
+  const cause = CAUSES.get(code);
   if (cause !== undefined) return { kind: 'retry', code, cause };
   return ofStatus(error.status, code, error) ?? { kind: 'failed', code };
 }

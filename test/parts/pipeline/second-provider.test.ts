@@ -5,6 +5,7 @@
 import { expect, test } from 'vitest';
 import type { Tier } from '../../../src/contract/route.ts';
 import { settingsSchema } from '../../../src/contract/settings.ts';
+import { cancelJob } from '../../../src/core/lifecycle/cancel.ts';
 import { tokensLedgerOf } from '../../../src/core/scheduling/scopes.ts';
 import { readTiers } from '../../../src/core/scheduling/step-down.ts';
 import { givenLimitOf, tokenLimitOf } from '../../../src/core/scheduling/token-limit.ts';
@@ -85,6 +86,15 @@ test('enqueued tokens and rates of calls begin where the provider says', async (
   expect(paceOf('standard')).toEqual({ requestsPerMinute: 16, tokensPerMinute: 800 });
   const given = givenLimitOf(p.seen.settings.quota, p.seen.rules.quota, 'inline-1');
   expect(tokenLimitOf(undefined, given, 0)).toMatchObject({ ceiling: 50 });
+});
+
+test('requests of a batch that was cancelled before it began have the code that the provider has for that', async () => {
+  const { p } = await startInline(() => ({}));
+  await p.drop(KEY, line('r1'));
+  await p.drain();
+  for await (const { jobId } of p.deps.jobs.listAtOpenAI()) await cancelJob(p.seen, jobId);
+  await p.run();
+  expect((await p.errors(KEY)).map(({ error }) => error.code)).toEqual(['stopped']);
 });
 
 test('a create whose answer is lost is never made again: nothing proves that it did not come about', async () => {

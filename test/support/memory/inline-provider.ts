@@ -52,6 +52,7 @@ export const INLINE_RULES: ProviderRules = {
     },
     firstRates: { requestsPerMinute: 20, tokensPerMinute: 1_000 },
   },
+  createSettles: { createMs: 1_000, listMs: 2_000 },
   answers: {
     verdictOf(line) {
       const code = asObject(line.error)?.code;
@@ -72,6 +73,8 @@ export const INLINE_RULES: ProviderRules = {
   errors: {
     operatorScopeOf: (code) => (code === 'no_credit' ? 'key' : undefined),
     keyRefused: 'bad_key',
+    noAnswer: 'silence',
+    unexecuted: { expired: 'too_late', cancelled: 'stopped' },
     batchErrorKindOf: ({ code }) => (code === 'queue_full' ? 'no_room' : undefined),
   },
   calls: { tierMembersOf: () => [], isWithoutRoom: () => false, refusesTier: () => false },

@@ -6,7 +6,7 @@ import type { CreatedResponses, KnownCreated } from './created.ts';
 import type { CallDeps } from './deps.ts';
 import { takeIfEnded } from './ended.ts';
 import type { SliceProgress } from './progress.ts';
-import { GONE, NO_ANSWER } from './unanswered.ts';
+import { GONE, noAnswer } from './unanswered.ts';
 
 /** Looks, cancels or deletions at a time. */
 const AT_A_TIME = 32;
@@ -24,7 +24,7 @@ export interface Wish {
 
 /** Looks at responses in the background, cancels and deletes them. */
 export class BackgroundLooks {
-  readonly #deps: Pick<CallDeps, 'telemetry'>;
+  readonly #deps: Pick<CallDeps, 'rules' | 'telemetry'>;
   readonly #api: BackgroundApi;
   readonly #batch: BatchRecord;
   readonly #progress: SliceProgress;
@@ -37,7 +37,7 @@ export class BackgroundLooks {
 
   /** @param hasTime whether the worker may begin another round. */
   constructor(
-    deps: Pick<CallDeps, 'background' | 'telemetry'>,
+    deps: Pick<CallDeps, 'background' | 'rules' | 'telemetry'>,
     batch: BatchRecord,
     progress: SliceProgress,
     created: CreatedResponses,
@@ -112,7 +112,8 @@ export class BackgroundLooks {
       return response;
     } catch (error) {
       // Without the key it is unknown what can be read.
-      if (!isApiKeyError(error) && isBeyondReach) this.#progress.addUnanswered(request, NO_ANSWER);
+      if (!isApiKeyError(error) && isBeyondReach)
+        this.#progress.addUnanswered(request, noAnswer(this.#deps.rules.errors));
       else this.failure ??= error;
       return undefined;
     }

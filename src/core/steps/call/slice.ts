@@ -16,7 +16,7 @@ import { answerLine, bodyOf, readRequests } from './requests.ts';
 import { SliceEnd } from './slice-end.ts';
 import { continueAt, nextTierOf, rememberRefusal, tierAt } from './slice-tier.ts';
 import { Throttle } from './throttle.ts';
-import { NO_ANSWER, notOffered, tooSlow } from './unanswered.ts';
+import { noAnswer, notOffered, tooSlow } from './unanswered.ts';
 
 /** Answers are kept this often, or as soon as so many answers have come. */
 const KEEP_EVERY_MS = 15 * SECOND_MS;
@@ -172,7 +172,7 @@ export class Slice {
     }
     if (isTimeout) this.#latency.measured(tookMs);
     const isFinal = isTimeout && this.#latency.isFinal(tookMs) && nextTierOf(this.#batch) === undefined;
-    this.#progress.addUnanswered(index, isFinal ? tooSlow(tookMs) : NO_ANSWER);
+    this.#progress.addUnanswered(index, isFinal ? tooSlow(tookMs) : noAnswer(this.#deps.rules.errors));
   }
 
   async #answered(index: number, answer: CallAnswer, tookMs: number): Promise<void> {

@@ -9,12 +9,12 @@ import {
   type StatedError,
   TIER_NOT_OFFERED,
 } from '../../model/outcome-codes.ts';
+import type { ErrorRules } from '../../ports/provider-rules.ts';
 
-/** For a call whose answer never came; `request_timeout` is OpenAI's own code for that. */
-export const NO_ANSWER: StatedError = {
-  code: 'request_timeout',
-  message: 'No answer came; the call may have been charged.',
-};
+/** For a call whose answer never came. */
+export function noAnswer(rules: Pick<ErrorRules, 'noAnswer'>): StatedError {
+  return { code: rules.noAnswer, message: 'No answer came; the call may have been charged.' };
+}
 
 /** For a request that is left when its slice ends. */
 export const LEFT: StatedError = { code: NOT_SENT, message: 'This request was not sent in this tier.' };

@@ -124,7 +124,7 @@ async function addResults(
   const reserveMs = isLastResort ? deps.deadline.remainingMs() / 2 : 0;
   try {
     const body = readFetched(deps, bucket, file, reserveMs);
-    await join.addFile(`OpenAI file ${file.fileId}`, body, file.bytes, { bucket, key: file.key });
+    await join.addFile(`result file ${file.fileId}`, body, file.bytes, { bucket, key: file.key });
   } catch (error) {
     if (isLastResort) {
       join.isUnreadable = true;

@@ -1,5 +1,5 @@
 /**
- * What becomes of each request of an ended batch, and of a batch that OpenAI refused as a whole. Pure: the same files
+ * What becomes of each request of an ended batch, and of a batch that was refused as a whole. Pure: the same files
  * and the same record give the same decisions.
  */
 
@@ -27,11 +27,11 @@ import type { ErrorRules, ProviderRules, ShutdownRules } from '../../ports/provi
 export type Decision =
   | { kind: 'succeeded'; cut?: Cut | undefined }
   /**
-   * Goes into the next round. `tried` is what its manifest entry says from now on; `lost` is the cause if OpenAI may
+   * Goes into the next round. `tried` is what its manifest entry says from now on; `lost` is the cause if the provider may
    * have charged the try that it lost.
    */
   | { kind: 'retry'; tried: number; lost?: string }
-  /** Final. `stated` is what we say ourselves where OpenAI has no line for it; `lost` as above. */
+  /** Final. `stated` is what we say ourselves where the provider has no line for it; `lost` as above. */
   | { kind: 'failed'; tried: number; code: string; stated?: StatedError; lost?: string };
 
 /** What the results of a batch say; see {@link ./join.ts}. */
@@ -54,24 +54,21 @@ export interface Decisions {
 const UNREADABLE: StatedError = {
   code: 'result_unreadable',
   message:
-    "OpenAI's result files of this batch could not be read to the end; this request may have been answered.",
+    'The result files of this batch could not be read to the end; this request may have been answered.',
 };
 const MISSING: StatedError = {
   code: 'missing_from_results',
-  message: 'OpenAI ended the batch without a result for this request.',
+  message: 'The batch ended without a result for this request.',
 };
 const LOST: StatedError = {
   code: 'lost_batch',
-  message: 'OpenAI no longer knows the batch that this request was in; it may have been answered.',
+  message: 'The provider no longer knows the batch that this request was in; it may have been answered.',
 };
 /** The batch came to its end before any request of it began. */
-const NOT_BEGUN: Record<'expired' | 'cancelled', StatedError> = {
-  expired: { code: 'batch_expired', message: 'The batch expired before this request was executed.' },
-  cancelled: {
-    code: 'batch_cancelled',
-    message: 'The batch was cancelled before this request was executed.',
-  },
-};
+const NOT_BEGUN = {
+  expired: 'The batch expired before this request was executed.',
+  cancelled: 'The batch was cancelled before this request was executed.',
+} as const;
 /** Codes of batches that we ended ourselves, because they cannot be sent. */
 const OUR_ENDS: ReadonlySet<string> = new Set([
   CANCELLED.code,
@@ -103,7 +100,7 @@ export function decide(
   let hasAnswers = false;
   for (let index = 0; index < entries.count && !hasAnswers; index++)
     hasAnswers = results.verdict(index)?.kind === 'succeeded';
-  const absent = absentVerdict(batch);
+  const absent = absentVerdict(batch, rules.errors);
   let suspend: Decisions['suspend'];
   const of = Array.from({ length: entries.count }, (_, index): Decision => {
     const tried = entries.tried(index);
@@ -182,11 +179,11 @@ function isUnexecuted(verdict: Verdict | undefined, absent: Cause): boolean {
 }
 
 /** What it means that a request has no line in either file. */
-function absentVerdict(batch: EndedBatch) {
+function absentVerdict(batch: EndedBatch, { unexecuted }: ErrorRules) {
   const { status, lostAt } = batch.ending!;
   if (lostAt !== undefined) return { code: LOST.code, cause: 'lost', stated: LOST } as const;
   if ((status === 'expired' || status === 'cancelled') && surelyDidNotBegin(batch)) {
-    const stated = NOT_BEGUN[status];
+    const stated: StatedError = { code: unexecuted[status], message: NOT_BEGUN[status] };
     return { code: stated.code, cause: 'unexecuted', stated } as const;
   }
   return { code: MISSING.code, cause: 'lost', stated: MISSING } as const;
@@ -198,14 +195,14 @@ export function unreadable(tried: number): Decision {
   return { kind: 'failed', tried, code, stated: UNREADABLE, lost: code };
 }
 
-/** What to do about a batch that OpenAI refused as a whole. Nothing of it ran, nothing was charged. */
+/** What to do about a batch that was refused as a whole. Nothing of it ran, nothing was charged. */
 export type Refusal =
   /** The enqueued-token limit: the same batch goes again when there may be room. */
   | { kind: 'no_room'; error: BatchLevelError }
   /** A person must act, on the account or on the choice of model; then the same batch goes again. */
   | { kind: 'operator'; scope: OperatorScope; error: BatchLevelError }
   /**
-   * The file was not found or not readable for OpenAI, or the code is unknown: the same batch goes again
+   * The file was not found or not readable for the provider, or the code is unknown: the same batch goes again
    * with a new file, a few times.
    */
   | { kind: 'again'; error: BatchLevelError }
@@ -215,17 +212,17 @@ export type Refusal =
 /** See {@link Refusal}. */
 export type Repair = Extract<Refusal, { kind: 'repair' }>;
 
-/** How often the lines that OpenAI names are taken out before the rest is halved: it may name one at a time. */
+/** How often the lines that an error names are taken out before the rest is halved: it may name one at a time. */
 const MAX_REPAIRS = 3;
 
 const BATCH_FAILED: BatchLevelError = {
   code: 'batch_failed',
-  message: 'OpenAI refused the batch without a reason; no request of it was executed.',
+  message: 'The provider refused the batch without a reason; no request of it was executed.',
 };
 
 /**
  * For a batch with status `failed` of which nothing shows that it was executed: see executed.ts.
- * @param retired what its requests fail with if the model that OpenAI does not know is gone for good.
+ * @param retired what its requests fail with if the model that the provider does not know is gone for good.
  */
 export function decideRefusal(
   job: Pick<Job, 'cancelledAt'>,

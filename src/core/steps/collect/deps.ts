@@ -7,7 +7,7 @@ import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
 import type { Outbox } from '../../ports/outbox.ts';
 import type { BatchService, ByKey } from '../../ports/provider.ts';
-import type { ProviderRules } from '../../ports/provider-rules.ts';
+import type { CommonRules, ProviderRules } from '../../ports/provider-rules.ts';
 import type { QuotaStore, SuspensionStore } from '../../ports/quota.ts';
 import type { JobStore, ShutdownStore } from '../../ports/records.ts';
 import type { Scratch } from '../../ports/scratch.ts';
@@ -23,7 +23,7 @@ export interface CollectDeps {
   objects: ObjectStore;
   jobs: JobStore;
   batches: ByKey<Batches>;
-  rules: Pick<ProviderRules, 'name' | 'endpoints' | 'answers' | 'errors' | 'shutdowns' | 'quota'>;
+  rules: Pick<ProviderRules, 'endpoints' | 'answers'> & CommonRules;
   quota: QuotaStore;
   suspensions: SuspensionStore;
   shutdowns: Pick<ShutdownStore, 'getShutdowns'>;

@@ -110,7 +110,7 @@ export async function* readFetched(
     for await (const chunk of readInParallel(deps.objects, source, file.bytes, ranges)) {
       if (deps.deadline.remainingMs() <= reserveMs) {
         throw new OutOfTimeError(
-          `OpenAI file ${file.fileId}: its ${file.bytes} bytes cannot be sorted in one invocation`,
+          `result file ${file.fileId}: its ${file.bytes} bytes cannot be sorted in one invocation`,
         );
       }
       checksum = crc32(chunk, checksum);
@@ -204,7 +204,7 @@ class Copy {
       // What an earlier invocation left stays good.
       if (this.#bytesBefore === 0) await this.#writer.abort();
       throw new IncompleteDownloadError(
-        `OpenAI file ${this.#fileId} brought nothing after byte ${this.#bytesBefore} in a whole invocation`,
+        `result file ${this.#fileId} brought nothing after byte ${this.#bytesBefore} in a whole invocation`,
       );
     }
     const { objects } = this.#deps;
@@ -245,7 +245,7 @@ class Copy {
     });
     if (this.#total !== undefined && bytes !== undefined && bytes !== this.#total) {
       throw new ChangedFileError(
-        `OpenAI file ${this.#fileId} had ${this.#total} bytes and has ${bytes} now; fetch it again`,
+        `result file ${this.#fileId} had ${this.#total} bytes and has ${bytes} now; fetch it again`,
       );
     }
     this.#total ??= bytes;
@@ -256,7 +256,7 @@ class Copy {
       if (deadline.remainingMs() <= 0) return 'out of time';
     }
     if (this.#total !== undefined && this.#bytes !== this.#total) {
-      const message = `OpenAI file ${this.#fileId}: read ${this.#bytes} bytes, OpenAI has ${this.#total}; fetch it again`;
+      const message = `result file ${this.#fileId}: read ${this.#bytes} bytes, the provider has ${this.#total}; fetch it again`;
       throw this.#bytes > this.#total ? new ChangedFileError(message) : new IncompleteDownloadError(message);
     }
     return 'whole';

@@ -7,7 +7,7 @@ import type { BatchLimits } from '../../model/limits.ts';
 import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
 import type { Inputs, ObjectStore, OwnersStore } from '../../ports/objects.ts';
 import type { JobEvents, Outbox } from '../../ports/outbox.ts';
-import type { ProviderRules } from '../../ports/provider-rules.ts';
+import type { CommonRules, ProviderRules } from '../../ports/provider-rules.ts';
 import type { QuotaStore, SuspensionStore } from '../../ports/quota.ts';
 import type { JobStore, ListingStore, ShutdownStore } from '../../ports/records.ts';
 import type { Telemetry } from '../../ports/telemetry.ts';
@@ -32,7 +32,7 @@ export interface IngestDeps {
   deadline: Deadline;
   heartbeat: Pause;
   telemetry: Telemetry;
-  rules: Pick<ProviderRules, 'limits' | 'endpoints' | 'models' | 'preflight' | 'shutdowns' | 'quota'>;
+  rules: Pick<ProviderRules, 'endpoints' | 'models' | 'preflight'> & CommonRules;
   /** Those of the rules, or less. */
   limits: BatchLimits;
   prices: Prices;

@@ -4,7 +4,7 @@ import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
 import type { Outbox } from '../../ports/outbox.ts';
 import type { BatchService, ByKey } from '../../ports/provider.ts';
-import type { CommonRules } from '../../ports/provider-rules.ts';
+import type { CommonRules, CreateSettles } from '../../ports/provider-rules.ts';
 import type { QuotaStore, SuspensionStore } from '../../ports/quota.ts';
 import type { JobStore } from '../../ports/records.ts';
 import type { Telemetry } from '../../ports/telemetry.ts';
@@ -22,17 +22,9 @@ export interface SubmitDeps {
   ambient: Ambient;
   deadline: Deadline;
   heartbeat: Pause;
-  /** Default: those of OpenAI. */
+  /** Default: those of the rules. */
   createSettles?: CreateSettles | undefined;
   telemetry: Telemetry;
-}
-
-/** After how long it is sure that a create without an answer did not come about, if the batch is in no list (ms). */
-export interface CreateSettles {
-  /** From the intent until the create is not on its way any more. */
-  createMs: number;
-  /** How long a list may lag behind a create. */
-  listMs: number;
 }
 
 /** The same, with the key of the batch. */

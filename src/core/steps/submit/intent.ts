@@ -1,9 +1,9 @@
 /**
- * A create that was begun: its intent is written down before OpenAI is asked, and a worker that finds an intent without
+ * A create that was begun: its intent is written down before the provider is asked, and a worker that finds an intent without
  * an answer finds out what came of it.
  */
 import type { OwnText } from '../../../contract/event-fields.ts';
-import { HOUR_MS, MINUTE_MS } from '../../../contract/time.ts';
+import { HOUR_MS } from '../../../contract/time.ts';
 import { KeyUnusableError, NotYetError } from '../../base/errors.ts';
 import { reasonOf } from '../../base/own-text.ts';
 import {
@@ -25,11 +25,9 @@ import type { Job } from '../../model/job.ts';
 import type { RemoteBatch } from '../../ports/provider.ts';
 import { liftSuspensionsFor } from '../../scheduling/operator-errors.ts';
 import { type CreateAttempt, unknownAttempt, writeAttemptOnce } from './attempts.ts';
-import type { CreateSettles, DepsWithKey } from './deps.ts';
+import type { DepsWithKey } from './deps.ts';
 import { type LookUp, lookUp } from './look-up.ts';
 
-/** OpenAI: the client gives up on a create after 2 minutes; how far a list may lag is ours, none is documented. */
-const OPENAI_SETTLES: CreateSettles = { createMs: 3 * MINUTE_MS, listMs: 15 * MINUTE_MS };
 /** How long a batch waits of which it is unknown whether it was created. */
 const UNKNOWN_REST_MS = HOUR_MS;
 
@@ -84,7 +82,7 @@ async function takeUp(deps: DepsWithKey, batch: LeasedBatch, begun: CreateAttemp
     await deps.batches.deleteFile(before.inputFileId, before.keyVersion);
 }
 
-/** OpenAI has the batch. */
+/** The provider has the batch. */
 export async function recordSubmitted(
   deps: DepsWithKey,
   batch: LeasedBatch,
@@ -117,7 +115,7 @@ export async function resolveIntent(
   if (result.kind === 'unprovable') return resolveUnknown(deps, job, batch, result.reason);
   if (result.kind === 'unfinished') return continueLookUp(deps, batch, result.position);
   const now = deps.ambient.now();
-  const { createMs, listMs } = deps.createSettles ?? OPENAI_SETTLES;
+  const { createMs, listMs } = deps.createSettles ?? deps.rules.createSettles;
   if (fencedAt === undefined) {
     const wait = intentAt! + createMs - now;
     if (wait > 0) throw new NotYetError(`whether batch ${batchId} was created is not known yet`, wait);

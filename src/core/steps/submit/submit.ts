@@ -81,7 +81,7 @@ async function submitLeased(deps: DepsWithKey, batch: LeasedBatch): Promise<void
     await upload(deps, batch);
     if (batch.record.state === 'uploaded' && (batch.record.history?.resends ?? 0) > 0)
       throw new NotYetError(
-        `batch ${batch.record.batchId} failed before; OpenAI gets time to have its new file ready`,
+        `batch ${batch.record.batchId} failed before; ${deps.rules.name} gets time to have its new file ready`,
         RESENT_FILE_WAIT_MS,
       );
   }
@@ -120,11 +120,11 @@ async function upload(deps: DepsWithKey, batch: LeasedBatch): Promise<void> {
 /**
  * Services answer an upload with no size, or 0, before they have read the file: then the file itself is asked. A file
  * without a reported size is used; should it have been cut short, that shows in its results.
- * @throws {UploadIncompleteError} if OpenAI says that it has another number of bytes than were sent; the file is
+ * @throws {UploadIncompleteError} if the provider says that it has another number of bytes than were sent; the file is
  *   deleted.
  */
 async function checkSize(
-  { batches, telemetry }: DepsWithKey,
+  { batches, telemetry, rules }: DepsWithKey,
   file: UploadedFile,
   filename: string,
   bytes: number,
@@ -142,7 +142,7 @@ async function checkSize(
   }
   await batches.deleteFile(file.id, file.keyVersion);
   throw new UploadIncompleteError(
-    `OpenAI counted ${counted} bytes of ${filename}, ${bytes} were sent; the file was deleted and is uploaded again`,
+    `${rules.name} counted ${counted} bytes of ${filename}, ${bytes} were sent; the file was deleted and is uploaded again`,
   );
 }
 

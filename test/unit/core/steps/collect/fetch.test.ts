@@ -179,7 +179,7 @@ describe('fetching', () => {
       { 'file-output': pattern(300), 'file-error': pattern(10) },
       { told: (id) => (id === 'file-output' ? 400 : 10) },
     );
-    await expect(w.invoke()).rejects.toThrow('read 300 bytes, OpenAI has 400');
+    await expect(w.invoke()).rejects.toThrow('read 300 bytes, the provider has 400');
     expect((await w.batch()).download?.fetching).toMatchObject({ bytes: 300 });
     await expect(w.invoke()).rejects.toThrow(IncompleteDownloadError);
     const fetched = await w.invoke(true);
@@ -201,7 +201,7 @@ describe('fetching', () => {
     told = 200;
     await expect(w.invoke()).rejects.toThrow('had 300 bytes and has 200 now');
     expect(await w.batch()).not.toHaveProperty('fetching');
-    await expect(w.invoke()).rejects.toThrow('read 300 bytes, OpenAI has 200');
+    await expect(w.invoke()).rejects.toThrow('read 300 bytes, the provider has 200');
     expect(await w.batch()).not.toHaveProperty('fetching');
     told = 300;
     expect(await w.invoke()).toMatchObject({ isFresh: true });

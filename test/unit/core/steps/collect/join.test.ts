@@ -69,7 +69,7 @@ async function add(
 ): Promise<void> {
   const bytes = Buffer.from(text);
   const source = await putSource(objects, `work/file-${files++}`, bytes);
-  await join.addFile('OpenAI file file-1', streamOf(cut(bytes, sizes)), expected, source);
+  await join.addFile('result file file-1', streamOf(cut(bytes, sizes)), expected, source);
 }
 
 const lineOf = async (join: Join, index: number): Promise<string> =>
