@@ -12,7 +12,7 @@ const REQUIRED_TIMES = 20;
 const REQUIRED_SEEDS = 900;
 /** Calls that few seeds make, and that are hit where they are made once: a short run may be without them. */
 const SELDOM =
-  /renew(Batch|Job|Lease|Publication)|addDuplicate|fileSize|writer\.suspend|removeBelow|suspensions\.lift|table restored|duplicate -> ingesting|^hang |in one second|taken over|gave way|^cancelled:duplicate|after weeks|lost batch held|dead letter/;
+  /renew(Batch|Job|Lease|Publication)|addDuplicate|fileSize|writer\.suspend|removeBelow|suspensions\.lift|table restored|duplicate -> ingesting|^hang |in one second|taken over|gave way|^cancelled:duplicate|after weeks|lost batch held|dead letter|background\.|webhooks\.|outbox\.observe|^response:(cancel|404|a copy|operator|create|never|in_progress -> cancelled)/;
 const SELDOM_SEEDS = 20_000;
 /**
  * Runs of fewer seeds are not asked for what is seldom: they would be expected to have it once, and have it by chance.
@@ -221,6 +221,18 @@ const WEATHER: Readonly<Record<Kind, readonly string[]>> = {
   'hanging-calls': [
     'fault:a hanging call given up',
     ...['listBatches', 'readFile', 'createBatch', 'uploadFile'].map((call) => `hang batches.${call}`),
+  ],
+  'background-windows': [
+    ...['queued -> in_progress', 'queued -> cancelled', 'in_progress -> cancelled'],
+    ...['in_progress -> completed', 'in_progress -> failed', 'in_progress -> incomplete'],
+    ...['late', 'stuck queued', 'stuck in progress', 'cancelled from outside', 'window missed'],
+    ...['create failed', 'create without an answer', 'create hangs', 'never connected', 'operator'],
+    ...['rate_limit_exceeded', 'window refused', 'without marks', '404', 'retention over'],
+    ...['cancelled while queued', 'cancelled while in_progress', 'cancel race', 'deleted'],
+  ].map((what) => `response:${what}`),
+  webhooks: [
+    ...['lost', 'late', 'twice', 'batch.completed', 'response.completed'].map((what) => `webhook:${what}`),
+    ...['response:a copy of another stack', 'response:a copy with the same marks'],
   ],
   'missing-usage': ['answer without usage'],
   'long-calls': ['long call:that fits a worker', 'long call:longer than a worker lives'],

@@ -60,9 +60,25 @@ const KEYS = [
   'input/once/e.jsonl',
 ];
 
+/** Of files whose requests are made in the background. */
+interface BackgroundLines {
+  /** Whether some lines are for an endpoint without windows. */
+  hasChat: boolean;
+}
+
 export function drawDrops(
   random: Random,
-  { batchRequests, stacks, mayDropAgain }: { batchRequests: number; stacks: number; mayDropAgain: boolean },
+  {
+    batchRequests,
+    stacks,
+    mayDropAgain,
+    background,
+  }: {
+    batchRequests: number;
+    stacks: number;
+    mayDropAgain: boolean;
+    background?: BackgroundLines | undefined;
+  },
 ): Drop[] {
   const count = Number(random.weighted({ 1: 2, 2: 4, 3: 3, 4: 1 }));
   const keys = random.shuffle(KEYS);
@@ -74,7 +90,7 @@ export function drawDrops(
     const again = mayDropAgain && random.chance(0.6) ? earlier : undefined;
     const key = earlier?.key ?? keys[index]!;
     const stack = earlier?.stack ?? index % stacks;
-    const lines = again?.lines ?? drawLines(random, index, batchRequests);
+    const lines = again?.lines ?? drawLines(random, index, batchRequests, background);
     const isGzip = again?.isGzip ?? random.chance(0.06);
     // Two files without a line would be the same one twice.
     const text =
@@ -114,7 +130,13 @@ export function drawDrops(
   return drops;
 }
 
-function drawLines(random: Random, drop: number, batchRequests: number): InputLine[] {
+function drawLines(
+  random: Random,
+  drop: number,
+  batchRequests: number,
+  background: BackgroundLines | undefined,
+): InputLine[] {
+  const own = background && random.fork(`background ${drop}`);
   if (random.chance(0.02)) return [];
   const count = random.whole(1, batchRequests * random.whole(1, 5));
   const models = random.shuffle(MODELS).slice(0, random.whole(1, 2));
@@ -141,11 +163,13 @@ function drawLines(random: Random, drop: number, batchRequests: number): InputLi
         ? random.pick(earlier).customId
         : `r-${index}${random.pick(['', '', ' ü', '/x', '\u2028'])}`;
     const model = random.pick(models);
-    const endpoint = random.chance(0.9) ? '/v1/chat/completions' : '/v1/responses';
+    const isChat = random.chance(0.9);
+    const isChatHere = own === undefined ? isChat : background!.hasChat && own.chance(0.15);
+    const endpoint = isChatHere ? '/v1/chat/completions' : '/v1/responses';
     const prompt = `prompt-${marker}-${kind}.`;
     const body =
       endpoint === '/v1/responses'
-        ? { model, input: prompt, max_output_tokens: MAX_TOKENS }
+        ? { model, input: prompt, max_output_tokens: MAX_TOKENS, ...(own && drawKept(own)) }
         : { model, messages: [{ role: 'user', content: prompt }], max_tokens: MAX_TOKENS };
     const request = {
       custom_id: customId,
@@ -165,6 +189,18 @@ function drawLines(random: Random, drop: number, batchRequests: number): InputLi
     });
   }
   return lines;
+}
+
+/** What a line says of keeping its response: of 16 pairs that OpenAI allows, it may leave no room for ours. */
+function drawKept(random: Random): { store?: boolean; metadata?: Record<string, string> } {
+  const pairs = random.pick([0, 0, 1, 14, 15, 16]);
+  const metadata = Object.fromEntries(
+    Array.from({ length: pairs }, (_, index) => [`own_${index}`, `${index}`]),
+  );
+  return {
+    ...(random.chance(0.4) ? { store: random.chance(0.5) } : {}),
+    ...(pairs === 0 ? {} : { metadata }),
+  };
 }
 
 /** Lines as people write them: blank ones, CRLF, a byte order mark, no last line feed. Numbers the lines. */

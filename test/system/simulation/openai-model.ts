@@ -1,4 +1,6 @@
+import type { ObserveMessage } from '../../../src/contract/messages.ts';
 import type { BatchLevelError, BatchStatus } from '../../../src/core/model/batch.ts';
+import type { ResponseStatus } from '../../../src/core/ports/provider.ts';
 
 /** What the service needs of the simulation. */
 export interface ServiceWorld {
@@ -21,6 +23,28 @@ export interface ServiceWorld {
   apiKeyOfLine(marker: string): string | undefined;
   /** Whether the line with this marker was dropped more than once. */
   isDroppedAgain(marker: string): boolean;
+  /** What the line with this marker, its route and its job say; `undefined` if nobody dropped it. */
+  termsOfLine(marker: string): LineTerms | undefined;
+  /** Whether OpenAI tells the stacks of what ends in a key's project. */
+  hasWebhooks(apiKey: string): boolean;
+  /** Tells them that something has ended. */
+  webhook(type: ObserveMessage['type'], objectId: string, apiKey: string): void;
+}
+
+/** What a request asks for, and until when. */
+export interface LineTerms {
+  /** What its line says of keeping its response. */
+  store: boolean | undefined;
+  /** Its line's own. */
+  metadata: Readonly<Record<string, string>>;
+  /** Its project keeps responses for 10 minutes. */
+  isShortLived: boolean;
+  /** Epoch ms. */
+  deadlineAt: number | undefined;
+  /** The tier that its route ends in. */
+  lastTier: string;
+  /** Somebody has tried to cancel its job. */
+  isCancelled: boolean;
 }
 
 /** What became of one request in one batch. */
@@ -49,7 +73,61 @@ export type Execution = {
   waitedMs?: number;
   /** Its line: the first answer where there are several. */
   line?: string;
+  /** What it shows of tokens that were used although there is no answer: a body, as JSON. */
+  usedBody?: string;
 };
+
+/** A response that is made in the background. */
+export interface ServiceResponse {
+  id: string;
+  /** That of every answer that shows it. */
+  requestId: string;
+  marker: string;
+  model: string;
+  window: '8h' | '2h';
+  /** Whose it is: a stack, or `foreign`. */
+  stackId: string;
+  apiKey: string;
+  keyVersion: string;
+  /** See {@link projectOf}. */
+  project: string;
+  metadata: Readonly<Record<string, string>>;
+  /** Which batch its mark names. */
+  batchId: string | undefined;
+  /** As it was asked for. */
+  store: boolean | undefined;
+  /** Kept for 10 minutes only. */
+  isShortLived: boolean;
+  /** Of its request. */
+  tokens: number;
+  createdAt: number;
+  endedAt?: number;
+  /** 404 until then, and from then on. */
+  seenFrom: number;
+  expiresAt?: number;
+  status: ResponseStatus;
+  steps: { at: number; to: ResponseStatus }[];
+  hasBegun: boolean;
+  failure?: string;
+  /** What it says of its window: one that was missed may be named otherwise, or not at all. */
+  shownWindow: '8h' | '2h' | 'soonest' | 'none';
+  /** JSON, as it is shown. */
+  body: string;
+  /** Whether its create was answered. */
+  isTold: boolean;
+  /** Somebody asked for it and was told that it is not there. */
+  wasMissed?: boolean;
+  /** The same, because it was kept no longer. */
+  wasGone?: boolean;
+  isRemoved?: boolean;
+  execution: Execution;
+}
+
+/** What the files of a slice say of one of its responses. */
+export interface RecordedResponse {
+  /** How far it was right before it was to be cancelled. */
+  leaving?: 'queued' | 'in_progress' | undefined;
+}
 
 /** One request of an uploaded file, as the service reads it. */
 export interface ServiceRequest {

@@ -11,6 +11,7 @@ import type { BatchLevelError, BatchStatus } from '../../../src/core/model/batch
 import type { ByteStream } from '../../../src/core/ports/objects.ts';
 import type { BatchApi, RemoteBatch, RemoteFile } from '../../../src/core/ports/provider.ts';
 import { OpenAIRequestError } from '../../../src/providers/openai/request-error.ts';
+import { SimulatedBackground } from './openai-background.ts';
 import { SimulatedCalls } from './openai-calls.ts';
 import { BATCH_ERRORS, drawFate, drawSteps } from './openai-fates.ts';
 import { breakingOff, inPieces, projectOf, readRequests, tokensOf } from './openai-files.ts';
@@ -36,6 +37,8 @@ export class SimulatedOpenAI {
   readonly seenRunning = new Set<string>();
   /** The endpoints that answer at once. */
   readonly calls: SimulatedCalls;
+  /** Responses in the background. */
+  readonly background: SimulatedBackground;
   readonly #world: ServiceWorld;
   readonly #random: Random;
   readonly #scenario: OpenAIScenario;
@@ -71,6 +74,14 @@ export class SimulatedOpenAI {
       { weather, oddities: this.#oddities },
       (marker) => this.#checkNotTwice({ id: 'a call' }, [marker]),
     );
+    const fork = random.fork('background');
+    this.background = new SimulatedBackground(world, fork, {
+      scenario: openai,
+      weather,
+      refusals: new Refusals(world, fork.fork('refusals'), openai, weather),
+      keyVersionOf: (apiKey) => this.#keyVersion(apiKey),
+      onCreate: (marker) => this.#checkNotTwice({ id: 'the background' }, [marker]),
+    });
     for (let index = 0; index < openai.foreignBatches; index++) {
       const batch = foreignBatch(random, this.batches.length, (...file) => this.#store(...file));
       this.batches.push(batch);
@@ -80,15 +91,19 @@ export class SimulatedOpenAI {
 
   #checkNotTwice(of: { id: string; jobId?: string }, markers: readonly string[]): void {
     this.#advance();
-    checkNotTwice(this.#world, { batches: this.batches, calls: this.calls.executions() }, of, markers);
+    const calls = [...this.calls.executions(), ...this.background.executions()];
+    checkNotTwice(this.#world, { batches: this.batches, calls }, of, markers);
+    for (const marker of markers) this.background.checkNotTwice(of, marker);
   }
 
   /** Every execution of every batch, oldest batch first. */
   executions(): Execution[] {
     this.#advance();
-    return [...this.batches.flatMap(({ executions }) => executions), ...this.calls.executions()].sort(
-      (one, other) => one.at - other.at,
-    );
+    return [
+      ...this.batches.flatMap(({ executions }) => executions),
+      ...this.calls.executions(),
+      ...this.background.executions(),
+    ].sort((one, other) => one.at - other.at);
   }
 
   /** The service as one stack sees it with one of its keys: that of a project that others use as well. */
@@ -322,9 +337,23 @@ export class SimulatedOpenAI {
       batch.requests.map(({ marker }) => marker),
     );
     this.#oddities.begun(batch);
+    this.#watch(batch);
     this.batches.push(batch);
     this.#places.set(batch.id, this.#random.fraction());
     return batch;
+  }
+
+  /** Says when it has ended, if it goes as it is to go now. */
+  #watch(batch: ServiceBatch): void {
+    const { steps, project } = batch;
+    const apiKey = project.split('/')[0]!;
+    if (steps.length === 0 || !this.#world.hasWebhooks(apiKey)) return;
+    for (const { at } of steps)
+      this.#world.after(at - this.#world.now(), '', () => {
+        this.#advance();
+        const { status, endedAt } = batch;
+        if (endedAt === at) this.#world.webhook(`batch.${status as 'completed'}`, batch.id, apiKey);
+      });
   }
 
   /** While its owner still waits for it, a batch goes, with whatever it has executed. */
@@ -453,6 +482,7 @@ export class SimulatedOpenAI {
       batch.steps = [
         { at: this.#world.now() + this.#random.spread(SECOND_MS, 10 * MINUTE_MS), to: 'cancelled' },
       ];
+      this.#watch(batch);
     }
     if (failure !== undefined) throw failure.error;
   }

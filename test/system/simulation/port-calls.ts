@@ -6,10 +6,11 @@ import type {
   OwnersStore,
   WorkFiles,
 } from '../../../src/core/ports/objects.ts';
-import type { JobEvents, Outbox } from '../../../src/core/ports/outbox.ts';
-import type { BatchApi, CallApi } from '../../../src/core/ports/provider.ts';
+import type { JobEvents, ObserveOutbox, Outbox } from '../../../src/core/ports/outbox.ts';
+import type { BackgroundApi, BatchApi, CallApi } from '../../../src/core/ports/provider.ts';
 import type { QuotaStore, SuspensionStore } from '../../../src/core/ports/quota.ts';
 import type { JobStore, ListingStore, ShutdownStore } from '../../../src/core/ports/records.ts';
+import type { WebhookStore } from '../../../src/core/ports/webhooks.ts';
 
 /**
  * - `call`: one request, which may fail before or after its effect, or be sent twice by a client that saw no answer.
@@ -129,9 +130,24 @@ const OUTBOX = {
   call: 'call',
   collect: 'call',
   finalize: 'call',
-} as const satisfies Record<keyof Outbox, CallKind>;
+  observe: 'call',
+} as const satisfies Record<keyof (Outbox & ObserveOutbox), CallKind>;
+
+const WEBHOOKS = {
+  wasObserved: 'read',
+  putObserved: 'call',
+  getHealth: 'read',
+  changeHealth: 'call',
+} as const satisfies Record<keyof WebhookStore, CallKind>;
 
 const CALLS = { call: 'answer' } as const satisfies Record<keyof CallApi, CallKind>;
+
+const BACKGROUND = {
+  create: 'answer',
+  get: 'read',
+  cancel: 'call',
+  remove: 'call',
+} as const satisfies Record<keyof BackgroundApi, CallKind>;
 
 const EVENTS = { completed: 'call' } as const satisfies Record<keyof JobEvents, CallKind>;
 
@@ -151,6 +167,8 @@ export const PORT_CALLS = {
   shutdowns: SHUTDOWNS,
   batches: BATCHES,
   calls: CALLS,
+  background: BACKGROUND,
+  webhooks: WEBHOOKS,
   outbox: OUTBOX,
   events: EVENTS,
 } as const satisfies Record<string, Record<string, CallKind>>;

@@ -5,11 +5,16 @@
 
 import { DEFAULT_API_KEY } from '../../../src/contract/api-key.ts';
 import { HOUR_MS } from '../../../src/contract/time.ts';
-import type { CreateRefusedError } from '../../../src/core/base/errors.ts';
+import { CallUnansweredError, type CreateRefusedError } from '../../../src/core/base/errors.ts';
 import type { BatchRecord } from '../../../src/core/model/batch.ts';
 import type { Job } from '../../../src/core/model/job.ts';
 import { type BatchPatch, type BatchTransition, changesOf } from '../../../src/core/model/transition.ts';
-import type { BatchApi, RemoteBatch } from '../../../src/core/ports/provider.ts';
+import type {
+  BackgroundApi,
+  BackgroundResponse,
+  BatchApi,
+  RemoteBatch,
+} from '../../../src/core/ports/provider.ts';
 import type { JobStore } from '../../../src/core/ports/records.ts';
 import type { PriceQuestion, Prices } from '../../../src/core/pricing/prices.ts';
 import { MemoryOwners } from '../../support/memory/owners.ts';
@@ -54,6 +59,20 @@ const onBatches =
     },
   });
 
+const onBackground =
+  (change: (api: BackgroundApi, ports: PortsOfStack) => Partial<BackgroundApi>) =>
+  (ports: PortsOfStack): PortsOfStack => ({
+    ...ports,
+    background: {
+      withKey: (name) => {
+        const api = ports.background.withKey(name);
+        return withMethods(api, change(api, ports));
+      },
+    },
+  });
+
+const hasEnded = ({ status }: BackgroundResponse): boolean => status !== 'queued' && status !== 'in_progress';
+
 const only =
   (handler: string, tamper: Tamper): Tamper =>
   (ports, name) =>
@@ -97,6 +116,8 @@ function ownersOf({ listing }: PortsOfStack): MemoryOwners {
   return owners;
 }
 
+const IN_BACKGROUND: readonly Kind[] = ['background-windows'];
+
 /** Of safeties that are missed in some kinds of weather only: these, in every seed. */
 export const SAFETY_WEATHER: Readonly<Record<string, readonly Kind[]>> = {
   'a file that is too young is uploaded anew': ['young-files'],
@@ -109,6 +130,13 @@ export const SAFETY_WEATHER: Readonly<Record<string, readonly Kind[]>> = {
   'what cannot be read any more is given up at once': ['late-denials'],
   'a stack does not know what another one owns': ['shared-bucket'],
   'a duplicate is run before its cancelled owner has ended': ['cancel-and-run'],
+  'ids of responses in the background are not written down': IN_BACKGROUND,
+  'a create in the background that was not answered is sent again at once': IN_BACKGROUND,
+  'nobody reads the reply to a cancel': IN_BACKGROUND,
+  'responses are deleted before their answers are kept': IN_BACKGROUND,
+  'responses are left at OpenAI': IN_BACKGROUND,
+  'a response with the marks of another stack is taken for ours': ['background-windows', 'webhooks'],
+  'nobody remembers which key created a response': IN_BACKGROUND,
 };
 
 /** Safeties that are missed only where the table is restored to an earlier time: only such seeds are run. */
@@ -117,8 +145,69 @@ export const NEED_A_RESTORE: ReadonlySet<string> = new Set([
   'what became of a batch is in the table alone',
 ]);
 
+/** Of what is made in the background. */
+const BACKGROUND_SAFETIES: Readonly<Record<string, Tamper>> = {
+  'ids of responses in the background are not written down': (ports) => ({
+    ...ports,
+    // Nor how many files of them there are.
+    jobs: withMethods(ports.jobs, {
+      moveBatch: async (...[batch, write, now, holder]: MoveParameters) => {
+        const { calls } = write.set;
+        const set = calls === undefined ? write.set : { ...write.set, calls: { ...calls, created: 0 } };
+        return ports.jobs.moveBatch(batch, { ...write, set }, now, holder);
+      },
+    }),
+    objects: withMethods(ports.objects, {
+      put: async (key, ...rest) => key.includes('/created/') || ports.objects.put(key, ...rest),
+    }),
+  }),
+  'a create in the background that was not answered is sent again at once': onBackground((api) => ({
+    create: async (request) => {
+      try {
+        return await api.create(request);
+      } catch (error) {
+        if (error instanceof CallUnansweredError) throw new CallUnansweredError(error.message, false);
+        throw error;
+      }
+    },
+  })),
+  'nobody reads the reply to a cancel': onBackground((api) => ({
+    cancel: async (...of) => {
+      const reply = await api.cancel(...of);
+      return reply && { ...reply, status: 'cancelled', hasBegun: false };
+    },
+  })),
+  'responses are deleted before their answers are kept': only(
+    'call',
+    onBackground((api) => ({
+      get: async (...of) => {
+        const response = await api.get(...of);
+        if (response !== undefined && hasEnded(response)) await api.remove(...of);
+        return response;
+      },
+    })),
+  ),
+  'responses are left at OpenAI': onBackground(() => ({ remove: async () => {} })),
+  'a response with the marks of another stack is taken for ours': only(
+    'observe',
+    onBackground((api, { stackId }) => ({
+      get: async (...of) => {
+        const response = await api.get(...of);
+        const metadata = response?.metadata as Record<string, string> | undefined;
+        return response && { ...response, metadata: { ...metadata, batchdrop_stack: stackId } };
+      },
+    })),
+  ),
+  'nobody remembers which key created a response': onBackground((api) => ({
+    get: async (id) => api.get(id),
+    cancel: async (id) => api.cancel(id),
+    remove: async (id) => api.remove(id),
+  })),
+};
+
 /** By what is missing. */
 export const SAFETIES: Readonly<Record<string, Tamper>> = {
+  ...BACKGROUND_SAFETIES,
   'the intent is not recorded before a create': onJobs((jobs) => ({
     moveBatch: async (...[batch, write, now, holder]: MoveParameters) => {
       if (write.to === 'submitting' && write.from !== 'submitting') {

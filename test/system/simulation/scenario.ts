@@ -1,6 +1,6 @@
 /** What one seed is about: inputs, settings and how bad the weather is. Pure data, drawn before anything runs. */
 
-import type { Tier } from '../../../src/contract/route.ts';
+import { isWindowTier, type Tier } from '../../../src/contract/route.ts';
 import { apiKeyNamesOf, type Settings, settingsSchema } from '../../../src/contract/settings.ts';
 import { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from '../../../src/contract/time.ts';
 import { BATCH_ONLY } from '../../support/routes.ts';
@@ -61,6 +61,8 @@ export interface Scenario {
   /** From then on, nothing fails any more. */
   calmAt: number;
   openai: OpenAIScenario;
+  /** How likely a webhook is to be lost, late, or sent twice; absent: there are none. */
+  webhooks?: { lost: number; late: number; twice: number } | undefined;
   /** The table is restored to what it was at `to`, both after the start. */
   restore?: { to: number; at: number };
 }
@@ -84,6 +86,8 @@ export interface OpenAIScenario {
   losesBatches: boolean;
   /** Batches of somebody else in the same project. */
   foreignBatches: number;
+  /** Models that are not offered in background windows. */
+  windowless?: readonly string[] | undefined;
   /** A model and the time in which each of its lines fails, if there is such a time. */
   outage?: { model: string; from: number; until: number };
   /** What only a person can mend, and when somebody does. */
@@ -136,6 +140,7 @@ export function drawScenario(random: Random, chosen?: readonly Kind[]): Scenario
       batchRequests,
       stacks: isShared ? 1 : stacks,
       mayDropAgain: isBatchOnly,
+      background: kinds.has('background-windows') ? { hasChat: !isWindowLast(settings) } : undefined,
     }),
     { kinds, isVersioned, mayDropAgain: isBatchOnly },
   );
@@ -158,10 +163,15 @@ export function drawScenario(random: Random, chosen?: readonly Kind[]): Scenario
     // So that what a call is cut by is its own worker, in some seeds.
     weather: drawWeather(random.fork('weather'), mayBeLong && random.fork('quiet').chance(0.6)),
     calmAt,
+    webhooks: settings.webhooks && drawWebhooks(random.fork('webhooks')),
     openai: {
       ...drawOpenAI(random.fork('openai'), { batchRequests, calmAt, apiKeys }),
       ...drawKeys(random.fork('keys'), { calmAt, apiKeys }),
       ...(kinds.has('work-expiry') ? drawLastingTrouble(random.fork('work-expiry'), apiKeys) : {}),
+      windowless:
+        kinds.has('background-windows') && !isWindowLast(settings)
+          ? drawWindowless(random.fork('windowless'))
+          : undefined,
       losesBatches: restored.restore === undefined && isBatchOnly,
     },
   };
@@ -171,8 +181,9 @@ export function drawScenario(random: Random, chosen?: readonly Kind[]): Scenario
 function drawAllSettings(random: Random, kinds: ReadonlySet<Kind>): Settings {
   const drawn = drawSettings(random, kinds);
   const called = kinds.has('long-calls') ? withCalls(drawn, random.fork('calls')) : drawn;
-  const budgeted = withBudgets(called, random.fork('budgets'));
-  const keyed = withApiKeys(budgeted, random.fork('api keys'));
+  const inWindows = kinds.has('background-windows') ? withWindows(called, random.fork('windows')) : called;
+  const budgeted = withBudgets(inWindows, random.fork('budgets'));
+  const keyed = withWebhooks(withApiKeys(budgeted, random.fork('api keys')), kinds, random);
   if (kinds.has('denied-inputs') || kinds.has('late-denials'))
     keyed.inputs.unreadableHours = random.fork('unreadable').pick([2, 6, 72]);
   if (!kinds.has('late-sidecars')) return keyed;
@@ -215,6 +226,54 @@ function withCalls(settings: Settings, random: Random): Settings {
     ...settings,
     routes: [{ ...first, tiers, deadline: `${random.spread(2, 24)}h` }, ...others],
   });
+}
+
+/** Routes whose requests are made in the background. */
+function withWindows(settings: Settings, random: Random): Settings {
+  const tiers = random.pick<Tier[]>([
+    ['background-8h', 'background-2h', 'standard'],
+    ['background-8h', 'background-2h', 'standard'],
+    ['background-2h', 'standard'],
+    ['background-8h', 'standard'],
+    ['flex', 'background-8h', 'standard'],
+    ['batch', 'background-8h', 'background-2h', 'standard'],
+    ['batch', 'background-8h'],
+    ['background-2h'],
+  ]);
+  const terms = {
+    tiers,
+    // Mostly just enough for one window, or for two.
+    deadline: `${random.pick([2, 8, 10, 2, 8]) * 60 + random.spread(40, 20 * 60)}m`,
+    onLate: random.pick(['cancel', 'cancel', 'wait']),
+    responseRetention: random.pick(['30d', '30d', '10m']),
+  };
+  if (tiers.length === 1 && random.chance(0.5)) Object.assign(terms, { deadline: undefined });
+  const routes = settings.routes.map((route) => ({ ...route, ...terms }));
+  return settingsSchema.parse({ ...settings, routes });
+}
+
+/** Whether what is left of a slice has nowhere to go but a window. */
+function isWindowLast({ routes }: Settings): boolean {
+  return isWindowTier(routes[0]!.tiers.at(-1)!);
+}
+
+function withWebhooks(settings: Settings, kinds: ReadonlySet<Kind>, random: Random): Settings {
+  if (!kinds.has('webhooks')) return settings;
+  const names = apiKeyNamesOf(settings);
+  const apiKeys = random.fork('webhook keys').chance(0.7) ? names : names.slice(0, 1);
+  return settingsSchema.parse({ ...settings, webhooks: { apiKeys, endpoint: 'function_url' } });
+}
+
+function drawWebhooks(random: Random): Scenario['webhooks'] {
+  return {
+    lost: random.pick([0, 0.2, 1]),
+    late: random.pick([0, 0.3]),
+    twice: random.pick([0, 0.3]),
+  };
+}
+
+function drawWindowless(random: Random): readonly string[] {
+  return random.chance(0.6) ? [] : random.shuffle(MODELS).slice(0, random.whole(1, 2));
 }
 
 function withBudgets(settings: Settings, random: Random): Settings {

@@ -1,3 +1,5 @@
+import { readDuration } from '../../../src/contract/durations.ts';
+import type { ObserveMessage } from '../../../src/contract/messages.ts';
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../../src/contract/time.ts';
 import { apiKeyOf, type BatchState } from '../../../src/core/model/batch.ts';
 import type { Job } from '../../../src/core/model/job.ts';
@@ -7,7 +9,7 @@ import { ADOPTION_EDGES, Coverage, STATE_EDGES } from './coverage.ts';
 import type { Drop } from './drops.ts';
 import { Faults } from './faults.ts';
 import { raiseBudgets } from './money.ts';
-import type { ServiceBatch } from './openai-model.ts';
+import type { LineTerms, ServiceBatch } from './openai-model.ts';
 import { SimulatedOpenAI } from './openai-service.ts';
 import { check } from './oracle/check.ts';
 import type { ExpectedJob, Sidecar } from './oracle/expectations.ts';
@@ -78,6 +80,8 @@ class Simulation {
   readonly #queues: Queues;
   /** Of what is put beside the inputs. */
   readonly #others: Random;
+  /** Of what OpenAI tells. */
+  readonly #webhooks: Random;
   readonly #openai: SimulatedOpenAI;
   readonly #stacks: Stack[];
   readonly #coverage = new Coverage();
@@ -96,6 +100,7 @@ class Simulation {
     this.#scenario = scenarioOf(seed, chosen);
     this.#random = random.fork('schedule');
     this.#others = random.fork('others');
+    this.#webhooks = random.fork('webhooks');
     const faults = new Faults(random.fork('faults'), this.#scenario.weather);
     const world: SchedulerWorld = {
       note: (what, times) => this.#coverage.add(what, times),
@@ -116,6 +121,12 @@ class Simulation {
       this.#stacks.push(new Stack(this.#worldOf(place), this.#scenario, this.#openai, options));
     }
     this.#openai.calls.isKept = (id) => this.#stacks.some(({ objects }) => objects.keptAnswers.has(id));
+    const { background } = this.#openai;
+    background.isKept = this.#openai.calls.isKept;
+    background.recordOf = (id) =>
+      this.#stacks
+        .map(({ objects }) => objects.recordedResponses.get(id))
+        .find((record) => record !== undefined);
     this.#openai.onResultDeleted = ({ batch }) => {
       const stack = this.#stacks.find(({ id }) => id === batch.owner)!;
       if (!stack.objects.published.has(batch.jobId)) {
@@ -215,6 +226,57 @@ class Simulation {
 
   #apiKeyOf({ key }: Drop): string {
     return apiKeyOf(routeOf(this.#scenario.settings, key)!);
+  }
+
+  termsOfLine(marker: string): LineTerms | undefined {
+    const [index] = marker.split('.');
+    const expected = this.#jobs.find(({ drop }) => drop.index === Number(index));
+    const line = expected?.drop.lines.find((one) => one.marker === marker);
+    if (expected === undefined || line === undefined) return undefined;
+    const { deadline, tiers, responseRetention } = routeOf(this.#scenario.settings, expected.drop.key)!;
+    const { body } = JSON.parse(line.text) as {
+      body: { store?: boolean; metadata?: Record<string, string> };
+    };
+    const deadlineMs = deadline === undefined ? undefined : readDuration(deadline);
+    return {
+      store: body.store,
+      metadata: body.metadata ?? {},
+      isShortLived: responseRetention === '10m',
+      deadlineAt: deadlineMs === undefined ? undefined : expected.head.lastModified + deadlineMs,
+      lastTier: tiers.at(-1)!,
+      isCancelled: expected.cancelled,
+    };
+  }
+
+  hasWebhooks(apiKey: string): boolean {
+    return this.#scenario.settings.webhooks?.apiKeys.includes(apiKey) === true;
+  }
+
+  /** OpenAI tells of what has ended in a project: every stack that has an endpoint there. */
+  webhook(type: ObserveMessage['type'], objectId: string, apiKey: string): void {
+    const random = this.#webhooks;
+    const webhookId = `wh_${this.#scheduler.nextId()}`;
+    const isStormy = this.isStormy();
+    const { lost, late, twice } = this.#scenario.webhooks!;
+    for (const place of this.#stacks.keys()) {
+      if (isStormy && random.chance(lost)) {
+        this.note('webhook:lost');
+        continue;
+      }
+      const isTwice = isStormy && random.chance(twice);
+      if (isTwice) this.note('webhook:twice');
+      for (let copy = 0; copy < (isTwice ? 2 : 1); copy++) {
+        const isLate = isStormy && random.chance(late);
+        if (isLate) this.note('webhook:late');
+        const delayMs = isLate ? random.spread(MINUTE_MS, 6 * HOUR_MS) : random.spread(100, 5_000);
+        this.after(delayMs, '', () => {
+          const receivedAt = this.now();
+          const message: ObserveMessage = { v: 1, webhookId, type, objectId, apiKey, receivedAt };
+          this.note(`webhook:${type}`);
+          this.#queues.post('observe', message, { place, isEvent: false, mayBeLost: true });
+        });
+      }
+    }
   }
 
   isDroppedAgain(marker: string): boolean {

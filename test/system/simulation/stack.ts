@@ -3,9 +3,15 @@
 import { writeFields } from '../../../src/contract/event-fields.ts';
 import { EVENTS, type EventFields, type EventName } from '../../../src/contract/events.ts';
 import type { Layout } from '../../../src/contract/layout.ts';
-import type { BatchMessage, IngestMessage, JobMessage } from '../../../src/contract/messages.ts';
+import type {
+  BatchMessage,
+  IngestMessage,
+  JobMessage,
+  ObserveMessage,
+} from '../../../src/contract/messages.ts';
 import type { Settings } from '../../../src/contract/settings.ts';
 import { ObjectUnreadableError } from '../../../src/core/base/errors.ts';
+import { RecentIds } from '../../../src/core/base/recent-ids.ts';
 import { type CancelDeps, cancelJob } from '../../../src/core/lifecycle/cancel.ts';
 import { JOB_TRANSITIONS, type JobTransitionName } from '../../../src/core/lifecycle/job-transitions.ts';
 import { resumeJob } from '../../../src/core/lifecycle/resume.ts';
@@ -13,7 +19,7 @@ import type { BatchRecord } from '../../../src/core/model/batch.ts';
 import type { Job } from '../../../src/core/model/job.ts';
 import type { SourceObject } from '../../../src/core/model/objects.ts';
 import type { Deadline } from '../../../src/core/ports/ambient.ts';
-import type { Delivery, Outbox } from '../../../src/core/ports/outbox.ts';
+import type { Delivery, ObserveOutbox, Outbox } from '../../../src/core/ports/outbox.ts';
 import type { JobStore } from '../../../src/core/ports/records.ts';
 import { call } from '../../../src/core/steps/call/call.ts';
 import type { CallDeps } from '../../../src/core/steps/call/deps.ts';
@@ -22,6 +28,7 @@ import type { CollectDeps } from '../../../src/core/steps/collect/deps.ts';
 import { type FinalizeDeps, finalize } from '../../../src/core/steps/finalize/finalize.ts';
 import { ingest } from '../../../src/core/steps/ingest/ingest.ts';
 import type { IngestDeps } from '../../../src/core/steps/ingest/ingest-run.ts';
+import { type ObserveDeps, observe } from '../../../src/core/steps/observe/observe.ts';
 import { LateSweep } from '../../../src/core/steps/poll/late-sweep.ts';
 import { type PollDeps, poll } from '../../../src/core/steps/poll/poll.ts';
 import type { SubmitDeps } from '../../../src/core/steps/submit/deps.ts';
@@ -37,6 +44,7 @@ import { MemoryShutdowns } from '../../support/memory/shutdowns.ts';
 import { MemorySuspensions } from '../../support/memory/suspensions.ts';
 import { MemoryWebhooks } from '../../support/memory/webhooks.ts';
 import { SIMULATED_PRICES, WatchedQuota } from './money.ts';
+import type { RecordedResponse } from './openai-model.ts';
 import type { SimulatedOpenAI } from './openai-service.ts';
 import { boxed, type Gate, throughGate, UNBOXED } from './port-calls.ts';
 import type { Scenario } from './scenario.ts';
@@ -56,6 +64,7 @@ export type Deps = IngestDeps &
   PollDeps &
   CollectDeps &
   FinalizeDeps &
+  ObserveDeps &
   CancelDeps & { lateSweep: LateSweep };
 
 /** What an operator's command says. */
@@ -88,11 +97,12 @@ export const HANDLERS = {
     minutes: 15,
     run: (deps: Deps, message: unknown) => resumeJob(deps, (message as JobMessage).jobId),
   },
+  observe: { minutes: 3, run: (deps: Deps, message: unknown) => observe(deps, message as ObserveMessage) },
   poll: { minutes: 5, run: (deps: Deps) => poll(deps) },
 } as const;
 
 export type HandlerName = keyof typeof HANDLERS;
-export type QueueName = keyof Outbox;
+export type QueueName = keyof (Outbox & ObserveOutbox);
 
 /** Changes what a handler works with, to see that it is missed: see safeties.test.ts. */
 export type Tamper = (deps: PortsOfStack, handler: HandlerName) => PortsOfStack;
@@ -131,6 +141,8 @@ export class Stack {
   readonly listing = new MemoryListing();
   readonly owners: MemoryOwners;
   readonly layout: Layout;
+  /** Of each batch, how many responses could not be deleted at OpenAI, as an event said. */
+  readonly retained = new Map<string, number>();
   readonly #deps: PortsOfStack;
   readonly #tamper: Tamper | undefined;
   readonly id: string;
@@ -168,6 +180,9 @@ export class Stack {
       if (name === 'poll.delayed') world.note('fault:the poll is late');
       if (/^the lease on /.test(String(fields.reason))) world.note('thrown:LeaseLostError');
       world.note(`event:${name}`);
+      const { batchId, responses } = fields;
+      if (name === 'responses.retained')
+        this.retained.set(String(batchId), (this.retained.get(String(batchId)) ?? 0) + Number(responses));
       world.trace(`      ${name} ${JSON.stringify(fields)}`);
     };
     this.jobs = new WatchedJobs(world, openai);
@@ -208,11 +223,8 @@ export class Stack {
       webhooks: new MemoryWebhooks(),
       batches: { withKey: (name) => openai.apiFor(this.id, name) },
       calls: { withKey: (name) => openai.calls.apiFor(this.id, name) },
-      background: {
-        withKey: () => {
-          throw new Error('no route of a scenario has a window tier');
-        },
-      },
+      background: { withKey: (name) => openai.background.apiFor(this.id, name) },
+      strangers: new RecentIds(1_000),
       pause: () => Promise.reject(new Error('each invocation has its own')),
       heartbeat: () => Promise.reject(new Error('each invocation has its own')),
       outbox: {
@@ -221,6 +233,7 @@ export class Stack {
         call: send('call'),
         collect: send('collect'),
         finalize: send('finalize'),
+        observe: send('observe'),
       },
       events: this.events,
       scratch: new MemoryScratch(),
@@ -256,6 +269,8 @@ export class Stack {
           throughGate('batches', deps.batches.withKey(name), boxed(gate, deps.isUnboxed ? UNBOXED : box)),
       },
       calls: { withKey: (name) => throughGate('calls', deps.calls.withKey(name), gate) },
+      background: { withKey: (name) => throughGate('background', deps.background.withKey(name), gate) },
+      webhooks: throughGate('webhooks', deps.webhooks, gate),
       pause: gate.pause,
       heartbeat: gate.heartbeat,
       outbox: throughGate('outbox', deps.outbox, gate),
@@ -428,8 +443,10 @@ class WatchedObjects extends MemoryObjects {
   /** By job. */
   readonly published = new Map<string, Published[]>();
   readonly #world: StackWorld;
-  /** Ids of the answers to calls that stand in `work/`. */
+  /** Request ids of the answers to calls that stand in `work/`. */
   readonly keptAnswers = new Set<string>();
+  /** Responses in the background whose ids stand in `work/`, by these. */
+  readonly recordedResponses = new Map<string, RecordedResponse>();
 
   constructor(
     options: { bucket: string; isVersioned: boolean; pageSize: number },
@@ -486,11 +503,7 @@ class WatchedObjects extends MemoryObjects {
     // Without versions it is another object from now on.
     this.#denied.delete(key);
     const isWritten = await super.put(...parameters);
-    if (isWritten && key.includes('/calls/'))
-      for (const [id] of Buffer.from(body)
-        .toString('utf8')
-        .matchAll(/req_\d+/g))
-        this.keptAnswers.add(id);
+    if (isWritten && key.includes('/calls/')) this.#lookAtCalls(key, Buffer.from(body).toString('utf8'));
     if (!key.startsWith('receipts/')) return isWritten;
     const { jobId, files } = JSON.parse(Buffer.from(body).toString('utf8')) as {
       jobId: string;
@@ -503,5 +516,18 @@ class WatchedObjects extends MemoryObjects {
     }
     this.published.set(jobId, [...(this.published.get(jobId) ?? []), published]);
     return isWritten;
+  }
+
+  /** What a slice has written down. What has arrived may still come too late to be taken in. */
+  #lookAtCalls(key: string, text: string): void {
+    if (key.includes('/arrived/')) return;
+    if (!key.includes('/created/')) {
+      for (const [id] of text.matchAll(/req_b?\d+/g)) this.keptAnswers.add(id);
+      return;
+    }
+    for (const line of text.trimEnd().split('\n')) {
+      const { id, leaving } = JSON.parse(line) as { id?: string } & RecordedResponse;
+      if (id !== undefined) this.recordedResponses.set(id, { leaving });
+    }
   }
 }

@@ -26,6 +26,14 @@ export const KINDS = {
     share: 0.25,
     does: 'pages of the list of batches repeat, skip, are empty before the end, or lead back to an earlier one',
   },
+  'background-windows': {
+    share: 0.18,
+    does: 'responses are made in the background: late, stuck, failed, cancelled, lost, gone, or of models that have no windows',
+  },
+  webhooks: {
+    share: 0.2,
+    does: 'OpenAI tells of what has ended, here and there not, twice, late, and of the work of others',
+  },
   'missing-usage': { share: 0.2, does: 'answers come without usage' },
   'hanging-calls': {
     share: 0.15,

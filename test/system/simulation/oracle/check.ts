@@ -9,6 +9,7 @@ import type { Receipt } from '../../../../src/contract/receipt.ts';
 import type { Job } from '../../../../src/core/model/job.ts';
 import type { SimulatedOpenAI } from '../openai-service.ts';
 import type { Published, Stack } from '../stack.ts';
+import { checkDeleted } from './deletions.ts';
 import { checkDuplicates, type RecordedJob } from './duplicates.ts';
 import { executionsOf, isLostSilently } from './executions.ts';
 import {
@@ -107,6 +108,7 @@ async function checkStack(
     stats.rounds = Math.max(stats.rounds, found.rounds);
   }
   checkOwnership(findings.known, stack.id, openai, report);
+  checkDeleted(expectations, stack, openai, report);
   checkDuplicates({ dropped: expectations.jobs, recorded: findings.recorded }, stack, report);
   await checkNames(findings, stack, report);
   if (expectations.isRestored) return;

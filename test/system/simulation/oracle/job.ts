@@ -2,7 +2,7 @@
 import type { InputLine } from '../drops.ts';
 import type { ExpectedJob, Report } from './expectations.ts';
 import type { JobFindings } from './findings.ts';
-import { checkCost } from './money.ts';
+import { type AnswerBody, checkCost } from './money.ts';
 import { isInvalid, type Outcome, outcomeOf } from './outcomes.ts';
 import { checkBilledTwice, checkReceipt, codeOf } from './receipt.ts';
 
@@ -57,8 +57,12 @@ export function checkJob(findings: JobFindings): void {
     say(`its retry file is not the lines that failed: ${difference(text('retry'), retry)}`);
   }
   checkBilledTwice(findings);
-  checkReceipt(receipt, text('output'), text('errors'), lines.length, invalid.length, say);
-  checkCost(receipt, text('output'), say);
+  const used = [...executions.values()]
+    .flat()
+    .flatMap(({ usedBody }) => (usedBody === undefined ? [] : [JSON.parse(usedBody) as AnswerBody]));
+  const files = { output: text('output'), errors: text('errors'), used };
+  checkReceipt(receipt, files, lines.length, invalid.length, say);
+  checkCost(receipt, text('output'), used, say);
 }
 
 /** Lines are given back from the input: there is nothing to give back once it is gone, or cannot be read. */

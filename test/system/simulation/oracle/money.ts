@@ -9,23 +9,50 @@ const PRICES: Readonly<Record<string, readonly [bigint, bigint]>> = {
   'gpt-6-luna': [50_000n, 250_000n],
 };
 
-/** The receipt's money against the answers of the output file. */
-export function checkCost(receipt: Receipt, output: string, say: (text: string) => void): void {
+/** An answer, in the form of either endpoint. */
+export interface AnswerBody {
+  model: string;
+  service_tier?: string;
+  /** Of responses in the background: seconds since the epoch. */
+  created_at?: number;
+  completed_at?: number | null;
+  background?: boolean;
+  background_options?: { completion_window: string };
+  usage?:
+    | { prompt_tokens: number; completion_tokens: number }
+    | { input_tokens: number; output_tokens: number }
+    | undefined;
+  /** Of chats. */
+  choices?: { finish_reason: string }[];
+  /** Of responses. */
+  status?: string;
+}
+
+/** The tokens that an answer says it took; `undefined`: it does not say. */
+export function usedBy({ usage }: AnswerBody): { input: number; output: number } | undefined {
+  if (usage === undefined) return undefined;
+  return 'prompt_tokens' in usage
+    ? { input: usage.prompt_tokens, output: usage.completion_tokens }
+    : { input: usage.input_tokens, output: usage.output_tokens };
+}
+
+/** The receipt's money against the answers of the output file, and what else says that it used tokens. */
+export function checkCost(
+  receipt: Receipt,
+  output: string,
+  used: readonly AnswerBody[],
+  say: (text: string) => void,
+): void {
   let cost = 0n;
   for (const line of output.trimEnd().split('\n')) {
     if (line === '') continue;
-    const { response } = JSON.parse(line) as {
-      response: {
-        body: {
-          model: string;
-          service_tier?: string;
-          usage?: { prompt_tokens: number; completion_tokens: number };
-        };
-      };
-    };
-    const { model, service_tier, usage } = response.body;
-    if (usage !== undefined)
-      cost += priceOf(model, service_tier, usage.prompt_tokens, usage.completion_tokens);
+    const { response } = JSON.parse(line) as { response: { body: AnswerBody } };
+    const used = usedBy(response.body);
+    if (used !== undefined) cost += priceOf(response.body, used.input, used.output);
+  }
+  for (const body of used) {
+    const { input, output: written } = usedBy(body)!;
+    cost += priceOf(body, input, written);
   }
   if (picodollarsOf(receipt.cost.usd) !== cost)
     say(`its receipt says ${receipt.cost.usd} USD, its output ${cost} picodollars`);
@@ -33,11 +60,29 @@ export function checkCost(receipt: Receipt, output: string, say: (text: string) 
   if (batches !== cost) say('the costs of its batches do not add up to it');
 }
 
-/** Picodollars, at the rates of the tier that answered: `default` is OpenAI's name of standard. */
-function priceOf(model: string, serviceTier: string | undefined, input: number, output: number): bigint {
-  const [inputRate, outputRate] = PRICES[model]!;
-  const times = serviceTier === 'default' ? 2n : 1n;
-  return times * (BigInt(input) * inputRate + BigInt(output) * outputRate);
+/**
+ * Hours of a window, and what a token costs in it, in tenths of what it costs in standard. Source: OpenAI guide
+ * "Background mode". What is billed when it is missed is not established: that counts as standard.
+ */
+const WINDOWS: Readonly<Record<string, { hours: number; tenths: bigint }>> = {
+  '8h': { hours: 8, tenths: 6n },
+  '2h': { hours: 2, tenths: 7n },
+};
+
+function tenthsOf({ background_options, created_at = 0, completed_at }: AnswerBody): bigint {
+  const window = WINDOWS[background_options?.completion_window ?? ''];
+  if (window === undefined) return 10n;
+  return (completed_at ?? 0) - created_at > window.hours * 3_600 ? 10n : window.tenths;
+}
+
+/**
+ * Picodollars, at the rates of the tier that answered: `default` is OpenAI's name of standard, and costs twice what
+ * batch does.
+ */
+function priceOf(body: AnswerBody, input: number, output: number): bigint {
+  const [inputRate, outputRate] = PRICES[body.model]!;
+  const batch = BigInt(input) * inputRate + BigInt(output) * outputRate;
+  return body.service_tier === 'default' ? (batch * 2n * tenthsOf(body)) / 10n : batch;
 }
 
 /** Tokens of every answer of the simulation, whether it says so or not. */
@@ -55,11 +100,8 @@ export async function checkSpent(
 ): Promise<void> {
   let cost = 0n;
   for (const { line, inputTokens } of answers) {
-    const { response } = JSON.parse(line) as {
-      response: { body: { model: string; service_tier?: string } };
-    };
-    const { model, service_tier } = response.body;
-    cost += priceOf(model, service_tier, inputTokens, ANSWER_TOKENS);
+    const { response } = JSON.parse(line) as { response: { body: AnswerBody } };
+    cost += priceOf(response.body, inputTokens, ANSWER_TOKENS);
   }
   let booked = 0;
   for (const name of quota.names)

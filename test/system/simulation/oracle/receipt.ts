@@ -4,15 +4,17 @@ import type { Receipt } from '../../../../src/contract/receipt.ts';
 import type { Execution, ServiceBatch } from '../openai-model.ts';
 import type { Report } from './expectations.ts';
 import type { JobFindings } from './findings.ts';
+import { type AnswerBody, usedBy } from './money.ts';
 import { mayBeUnreadable, mayRefuse } from './outcomes.ts';
 
 export function codeOf(line: {
   error: { code: string } | null;
-  response: { status_code: number; body?: { error?: { code?: string | null } } } | null;
+  response: { status_code: number; body?: { status?: string; error?: { code?: string | null } } } | null;
 }): string {
   if (line.error !== null) return line.error.code;
   if (line.response === null) return 'no_response';
   const { status_code: status, body } = line.response;
+  if (body?.status === 'cancelled') return 'response_cancelled';
   return body?.error?.code ?? (status === 0 ? 'status_0' : `http_${status}`);
 }
 
@@ -71,23 +73,15 @@ function wentOutAgain(marker: string, run: Execution, sent: readonly ServiceBatc
   return sent.some(({ requests }, index) => index > first && requests.some((one) => one.marker === marker));
 }
 
-/** The receipt against a recount of the files that it names. */
+/** The receipt against a recount of the files that it names, and of what else used tokens. */
 export function checkReceipt(
   receipt: Receipt,
-  output: string,
-  errors: string,
+  { output, errors, used: others }: { output: string; errors: string; used: readonly AnswerBody[] },
   requests: number,
   invalid: number,
   say: Report,
 ): void {
-  const answers = linesOf(output) as {
-    response: {
-      body: {
-        usage?: { prompt_tokens: number; completion_tokens: number };
-        choices: { finish_reason: string }[];
-      };
-    };
-  }[];
+  const answers = linesOf(output) as { response: { body: AnswerBody } }[];
   const failures = linesOf(errors) as Parameters<typeof codeOf>[0][];
   const counts = { requests, succeeded: answers.length, failed: failures.length - invalid, invalid };
   if (!isDeepStrictEqual({ ...receipt.counts }, counts)) {
@@ -98,25 +92,21 @@ export function checkReceipt(
   if (!isDeepStrictEqual({ ...receipt.errorsByCode }, byCode)) {
     say(`its receipt has errors ${JSON.stringify(receipt.errorsByCode)}, its file ${JSON.stringify(byCode)}`);
   }
-  const inputTokens = answers.reduce(
-    (sum, { response }) => sum + (response.body.usage?.prompt_tokens ?? 0),
-    0,
-  );
-  const outputTokens = answers.reduce(
-    (sum, { response }) => sum + (response.body.usage?.completion_tokens ?? 0),
-    0,
-  );
+  const used = answers.map(({ response }) => usedBy(response.body));
+  const all = [...used, ...others.map(usedBy)];
+  const inputTokens = all.reduce((sum, one) => sum + (one?.input ?? 0), 0);
+  const outputTokens = all.reduce((sum, one) => sum + (one?.output ?? 0), 0);
   const { usage } = receipt;
   if (usage.inputTokens !== inputTokens || usage.outputTokens !== outputTokens) {
     say(
       `its receipt has ${usage.inputTokens} and ${usage.outputTokens} tokens, its output ${inputTokens} and ${outputTokens}`,
     );
   }
-  const withoutUsage = answers.filter(({ response }) => response.body.usage === undefined).length;
+  const withoutUsage = used.filter((one) => one === undefined).length;
   if (receipt.cost.withoutUsage !== withoutUsage)
     say(`its receipt has ${receipt.cost.withoutUsage} answers without usage, its output ${withoutUsage}`);
   const incomplete = answers.filter(
-    ({ response }) => response.body.choices[0]!.finish_reason === 'length',
+    ({ response: { body } }) => body.choices?.[0]?.finish_reason === 'length' || body.status === 'incomplete',
   ).length;
   if (receipt.incomplete !== incomplete)
     say(`its receipt has ${receipt.incomplete} cut answers, its output ${incomplete}`);
