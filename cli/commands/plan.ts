@@ -11,7 +11,7 @@ import {
   MAX_FINDINGS,
 } from '../../src/core/forecast/file-forecast.ts';
 import { forecast } from '../../src/core/forecast/forecast.ts';
-import { MIN_CACHED_TOKENS, type SharedPrefix } from '../../src/core/forecast/prefixes.ts';
+import type { SharedPrefix } from '../../src/core/forecast/prefixes.ts';
 import { type Reserve, reserveFor } from '../../src/core/forecast/reserve.ts';
 import {
   cachingSaves,
@@ -284,7 +284,7 @@ class WholePlan {
     }
     for (const prefix of prefixes.tooShort.slice(0, 3))
       lines.push(
-        `  too short  ${describe(prefix)}: ${format(MIN_CACHED_TOKENS - prefix.tokens)} more would let them be cached`,
+        `  too short  ${describe(prefix)}: ${format(prefix.minTokens - prefix.tokens)} more would let them be cached`,
       );
     return lines;
   }

@@ -64,7 +64,7 @@ export interface Forecast {
   prefixes: PrefixReport;
   /** Requests that the provider is sure to refuse, as far as is known. */
   preflight: PreflightFinding[];
-  /** Requests that name no `prompt_cache_key`. */
+  /** Requests whose prompts may be cached, and that name no key for that. */
   withoutCacheKey: number;
   /** The file as a whole would not be run. */
   rejection?: { code: string; message: string } | undefined;

@@ -241,8 +241,11 @@ class Reading {
     const outputTokens = output ?? ASSUMED_OUTPUT_TOKENS;
     group.outputTokens += outputTokens;
     const { texts, opaqueAt } = rules.readPrompt(body);
-    this.#prefixes.add(endpoint, model, texts.slice(0, opaqueAt), line);
-    if (!Object.hasOwn(body, 'prompt_cache_key')) this.#withoutCacheKey++;
+    if (rules.promptCache !== undefined) {
+      const { minTokens, keyMember } = rules.promptCache;
+      this.#prefixes.add({ endpoint, model, minTokens }, texts.slice(0, opaqueAt), line);
+      if (!Object.hasOwn(body, keyMember)) this.#withoutCacheKey++;
+    }
     const inputTokens = this.#tokensIfLong(model, request.textBytes, texts);
     if (inputTokens <= SHORT_CONTEXT_TOKENS) return;
     const { long } = group;

@@ -1,6 +1,6 @@
 /**
  * Which requests begin alike: prompt caching bills the tokens of a prompt's beginning at a fraction, if another prompt
- * began with the same 1,024 tokens or more. What is found is a lower bound, in memory that does not grow with the
+ * began with as many of the same tokens as its provider caches, or more. What is found is a lower bound, in memory that does not grow with the
  * number of requests.
  *
  * Prompts are followed down a tree of beginnings, each a tenth to a quarter longer than the one before. A request
@@ -8,10 +8,8 @@
  */
 import type { Tokenizer } from '../pricing/tokens/estimate.ts';
 
-/** Source: OpenAI guide "Prompt caching": prompts from 1,024 tokens on. */
-export const MIN_CACHED_TOKENS = 1_024;
-/** Shared beginnings from so many tokens on are reported as just too short. */
-const NEARLY_CACHED_TOKENS = 700;
+/** Shared beginnings of this share of the tokens that are cached at the least are reported as just too short. Ours. */
+const NEARLY_CACHED_SHARE = 0.68;
 
 /** Requests that begin alike. */
 export interface SharedPrefix {
@@ -20,6 +18,8 @@ export interface SharedPrefix {
   requests: number;
   /** Tokens that they have in common, at least. */
   tokens: number;
+  /** How many of them are cached at the least. */
+  minTokens: number;
   /** The first of them. */
   firstLine: number;
 }
@@ -31,7 +31,7 @@ export interface PrefixReport {
   tooShort: SharedPrefix[];
   /** Tokens by model that would be cached if every request but the first of its kind found the cache. */
   cachedTokens: Map<string, number>;
-  /** Requests that share 1,024 tokens or more. */
+  /** Requests that share enough for that. */
   requests: number;
 }
 
@@ -57,6 +57,7 @@ interface Node {
   parent: Node | undefined;
   endpoint: string;
   model: string;
+  minTokens: number;
   chars: number;
   /** Requests that begin so. */
   count: number;
@@ -67,6 +68,15 @@ interface Node {
   firstLine: number;
 }
 
+/** Only requests of one kind share a cache. */
+export interface PrefixKind {
+  endpoint: string;
+  model: string;
+  /** Tokens from which beginnings are cached. */
+  minTokens: number;
+}
+
+/** Finds what the prompts of a file begin with. */
 export class SharedPrefixes {
   readonly #tokenizerOf: (model: string) => Tokenizer;
   readonly #maxNodes: number;
@@ -81,13 +91,14 @@ export class SharedPrefixes {
   }
 
   /** @param texts of the prompt in the order in which the model reads them. */
-  add(endpoint: string, model: string, texts: readonly string[], line: number): void {
+  add({ endpoint, model, minTokens }: PrefixKind, texts: readonly string[], line: number): void {
     let chars = 0;
     for (const text of texts) chars += text.length + 1;
     if (chars < RUNGS[0]!) return;
     // A character that no JSON text of a message holds by itself marks where a text ends.
     const prompt = texts.join('\u0000');
     const hash = new RollingHash(`${endpoint} ${model}`);
+    const place = { endpoint, model, minTokens, firstLine: line };
     let parent: Node | undefined;
     let from = 0;
     for (let rung = 0; rung < RUNGS.length && RUNGS[rung]! <= prompt.length; rung++) {
@@ -98,7 +109,7 @@ export class SharedPrefixes {
       const node = this.#nodes.get(key);
       if (node === undefined) {
         if (parent !== undefined && parent.count > 1) this.#stopAt(parent, prompt);
-        this.#create(key, prompt, rung, { parent, endpoint, model, firstLine: line });
+        this.#create(key, prompt, rung, { ...place, parent });
         // What is new from here on is new all the way down.
         for (
           let below = rung + 1, last = this.#nodes.get(key);
@@ -106,7 +117,7 @@ export class SharedPrefixes {
           below++
         ) {
           hash.add(prompt, RUNGS[below - 1]!, RUNGS[below]!);
-          last = this.#create(hash.key(), prompt, below, { parent: last, endpoint, model, firstLine: line });
+          last = this.#create(hash.key(), prompt, below, { ...place, parent: last });
         }
         this.#forget();
         return;
@@ -129,15 +140,15 @@ export class SharedPrefixes {
       .filter(({ requests }) => requests > 0);
     const report: PrefixReport = { shared: [], tooShort: [], cachedTokens: new Map(), requests: 0 };
     for (const { node, requests, tokens } of found) {
-      const { endpoint, model, firstLine } = node;
-      const prefix = { endpoint, model, requests, tokens, firstLine };
-      if (tokens >= MIN_CACHED_TOKENS) {
+      const { endpoint, model, minTokens, firstLine } = node;
+      const prefix = { endpoint, model, requests, tokens, minTokens, firstLine };
+      if (tokens >= minTokens) {
         report.shared.push(prefix);
         report.requests += requests;
         // The first request of all with this beginning fills the cache; where others went further down, they did.
         const hits = node.count > requests ? requests : requests - 1;
         report.cachedTokens.set(model, (report.cachedTokens.get(model) ?? 0) + hits * tokens);
-      } else if (tokens >= NEARLY_CACHED_TOKENS) report.tooShort.push(prefix);
+      } else if (tokens >= minTokens * NEARLY_CACHED_SHARE) report.tooShort.push(prefix);
     }
     const byTokens = (a: SharedPrefix, b: SharedPrefix): number =>
       b.requests * b.tokens - a.requests * a.tokens || a.firstLine - b.firstLine;
@@ -150,7 +161,7 @@ export class SharedPrefixes {
     key: string,
     prompt: string,
     rung: number,
-    place: Pick<Node, 'parent' | 'endpoint' | 'model' | 'firstLine'>,
+    place: Pick<Node, 'parent' | 'firstLine'> & PrefixKind,
   ): Node {
     const chars = RUNGS[rung]!;
     const next = chars < KEPT_CHARS ? prompt.slice(chars, RUNGS[rung + 1]) : undefined;

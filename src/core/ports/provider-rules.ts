@@ -50,8 +50,8 @@ export interface EndpointRules {
   hasFlex: boolean;
   /** Whether it has the completion windows of background mode. */
   hasBackground: boolean;
-  /** Whether beginnings of its prompts are cached, so that a `prompt_cache_key` helps. */
-  hasPromptCache: boolean;
+  /** How beginnings of its prompts are cached. Absent: they are not. */
+  promptCache?: PromptCache;
   /**
    * Whether the rules below read `body.input` for the number of its items. The line scanner reports that number only
    * then.
@@ -71,6 +71,14 @@ export interface EndpointRules {
    * throws.
    */
   readPrompt(body: JsonObject): Prompt;
+}
+
+/** A cache of what prompts begin with. */
+export interface PromptCache {
+  /** Tokens that prompts must have in common for that to be cached. */
+  minTokens: number;
+  /** Member of the body that names prompts which begin alike, so that they are sent to where that may be cached. */
+  keyMember: string;
 }
 
 /** What is known of models by their names. */

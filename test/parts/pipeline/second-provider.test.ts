@@ -5,6 +5,7 @@
 import { expect, test } from 'vitest';
 import type { Tier } from '../../../src/contract/route.ts';
 import { settingsSchema } from '../../../src/contract/settings.ts';
+import { forecast } from '../../../src/core/forecast/forecast.ts';
 import { cancelJob } from '../../../src/core/lifecycle/cancel.ts';
 import { tokensLedgerOf } from '../../../src/core/scheduling/scopes.ts';
 import { readTiers } from '../../../src/core/scheduling/step-down.ts';
@@ -110,4 +111,20 @@ test('a create whose answer is lost is never made again: nothing proves that it 
   expect(found).toContainEqual(
     expect.objectContaining({ state: 'submitting', hold: { reason: 'unknown_create' } }),
   );
+});
+
+test('a forecast finds what prompts have in common from the minimum of the provider on', async () => {
+  const text = 'All of them begin alike. '.repeat(60);
+  const lines = ['r1', 'r2', 'r3'].map((id) =>
+    line(id, { body: { model: 'inline-1', text: `${text}${id}` } }),
+  );
+  const found = await forecast(
+    (async function* () {
+      yield Buffer.from(lines.join('\n'));
+    })(),
+    { rules: INLINE_RULES, limits: INLINE_RULES.limits, tokenizerOf: () => (each) => each.length / 4 },
+  );
+  // 1,500 characters: no 1,024 tokens.
+  expect(found.prefixes.shared).toMatchObject([{ requests: 3, minTokens: 50 }]);
+  expect(found.withoutCacheKey).toBe(3);
 });

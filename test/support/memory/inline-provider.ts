@@ -16,7 +16,7 @@ const GENERATE: EndpointRules = {
   url: '/v2/generate',
   hasFlex: false,
   hasBackground: false,
-  hasPromptCache: false,
+  promptCache: { minTokens: 50, keyMember: 'alike' },
   readsInputs: false,
   outputLimitOf: ({ limit }) => (typeof limit === 'number' ? limit : undefined),
   predictOutput: () => ({ bytes: 500, repeatsRequest: false }),

@@ -1,4 +1,4 @@
-/** What a route adds to lines that leave it out: its `defaults`, and a `prompt_cache_key`. Pure. */
+/** What a route adds to lines that leave it out: its `defaults`, and a key of the prompt cache. Pure. */
 import type { Defaults } from '../../../contract/line-defaults.ts';
 import type { Route } from '../../../contract/route.ts';
 import { memberText, withMembers } from '../../base/json-members.ts';
@@ -6,7 +6,7 @@ import { MAX_LINE_BYTES } from '../../model/limits.ts';
 import type { LineRules } from '../../ports/provider-rules.ts';
 import type { Prices } from '../../pricing/prices.ts';
 import { checkLine, type InvalidLine, lineTooLong, type ValidLine } from '../../requests/check-line.ts';
-import { promptCacheKeyOf } from '../../requests/prompt-cache-key.ts';
+import { type PromptCacheKey, promptCacheKeyOf } from '../../requests/prompt-cache-key.ts';
 
 /** What lines are filled in with. */
 export interface Additions {
@@ -83,17 +83,17 @@ function withKey(
   { endpoints }: LineRules,
 ): Uint8Array | undefined {
   if (!isObject(body)) return undefined;
-  let key: string | undefined;
+  let found: PromptCacheKey | undefined;
   try {
-    key = promptCacheKeyOf(endpoints, url, body, hasCachedRate);
+    found = promptCacheKeyOf(endpoints, url, body, hasCachedRate);
   } catch (error) {
     // Its tools are nested too deeply to be read; without a key it is as good.
     if (error instanceof RangeError) return undefined;
     throw error;
   }
-  if (key === undefined) return undefined;
+  if (found === undefined) return undefined;
   const keyedBody = withMembers(memberText(text, 'body')!, {
-    set: [['prompt_cache_key', JSON.stringify(key)]],
+    set: [[found.member, JSON.stringify(found.key)]],
   });
   const keyed = Buffer.from(withMembers(text, { set: [['body', keyedBody]] }));
   return keyed.length <= MAX_LINE_BYTES ? keyed : undefined;

@@ -2,6 +2,7 @@ import { asObject, isText, type JsonObject, objectsIn } from '../../../core/base
 import { newPrompt } from '../../../core/model/prompt.ts';
 import { answerOf, positive, textBytes, timesChoices } from './answer-size.ts';
 import type { OpenAIEndpoint } from './endpoint.ts';
+import { PROMPT_CACHE } from './prompt-cache.ts';
 import { arrayOf, readMessage, readSchema, readTools } from './prompt-parts.ts';
 
 /** Source: API reference, "Chat completions". */
@@ -10,7 +11,7 @@ export const chatCompletions: OpenAIEndpoint = {
   // Source: guide "Flex processing".
   hasFlex: true,
   hasBackground: false,
-  hasPromptCache: true,
+  promptCache: PROMPT_CACHE,
   answersLater: false,
   hasStatus: false,
   hasOutputTokens: true,

@@ -12,7 +12,6 @@ export const completions: OpenAIEndpoint = {
   url: '/v1/completions',
   hasFlex: false,
   hasBackground: false,
-  hasPromptCache: false,
   answersLater: false,
   hasStatus: false,
   hasOutputTokens: true,

@@ -17,7 +17,6 @@ export interface OpenAIEndpoint extends EndpointRules {
 const NO_TEXT = {
   hasFlex: false,
   hasBackground: false,
-  hasPromptCache: false,
   answersLater: false,
   hasStatus: false,
   hasOutputTokens: false,

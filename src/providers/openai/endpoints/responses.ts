@@ -2,6 +2,7 @@ import { isText, type JsonObject, objectsIn } from '../../../core/base/json-valu
 import { newPrompt } from '../../../core/model/prompt.ts';
 import { answerOf, positive, textBytes, timesChoices } from './answer-size.ts';
 import type { OpenAIEndpoint } from './endpoint.ts';
+import { PROMPT_CACHE } from './prompt-cache.ts';
 import { arrayOf, fieldsOf, readMessage, readSchema, readTools } from './prompt-parts.ts';
 
 /** Source: API reference, "Responses". */
@@ -11,7 +12,7 @@ export const responses: OpenAIEndpoint = {
   hasFlex: true,
   // Source: guide "Background mode" (2026-11).
   hasBackground: true,
-  hasPromptCache: true,
+  promptCache: PROMPT_CACHE,
   answersLater: false,
   hasStatus: true,
   hasOutputTokens: true,

@@ -1,16 +1,21 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { MIN_CACHED_TOKENS, SharedPrefixes } from '../../../../src/core/forecast/prefixes.ts';
+import { SharedPrefixes } from '../../../../src/core/forecast/prefixes.ts';
+
+const KIND = { endpoint: '/v1/responses', model: 'gpt-6.1-terra', minTokens: 1_024 };
 
 /** One token a word. */
 const tokenizer = (text: string): number => text.split(' ').filter((word) => word !== '').length;
 const wordsOf = (count: number, seed: string): string =>
   Array.from({ length: count }, (_, index) => `${seed}${index}`).join(' ');
 
-function reportOf(prompts: readonly string[][], maxNodes?: number) {
+function reportOf(
+  prompts: readonly string[][],
+  { maxNodes, minTokens = 1_024 }: { maxNodes?: number; minTokens?: number } = {},
+) {
   const prefixes = new SharedPrefixes(() => tokenizer, maxNodes === undefined ? {} : { maxNodes });
   prompts.forEach((texts, index) => {
-    prefixes.add('/v1/responses', 'gpt-6.1-terra', texts, index + 1);
+    prefixes.add({ ...KIND, minTokens }, texts, index + 1);
   });
   return prefixes.report();
 }
@@ -40,6 +45,15 @@ describe('SharedPrefixes', () => {
     expect(report[list === 'shared' ? 'tooShort' : 'shared']).toHaveLength(0);
   });
 
+  it('goes by the minimum of the endpoint', () => {
+    const system = wordsOf(1_500, 'a');
+    const prompts = Array.from({ length: 9 }, (_, index) => [system, wordsOf(600, `u${index}.`)]);
+    const { shared, tooShort } = reportOf(prompts, { minTokens: 2_048 });
+    expect(shared).toEqual([]);
+    expect(tooShort).toMatchObject([{ requests: 9, minTokens: 2_048 }]);
+    expect(reportOf(prompts, { minTokens: 4_096 })).toMatchObject({ shared: [], tooShort: [] });
+  });
+
   it('distinguishes two kinds of requests that begin with the same preamble', () => {
     const preamble = wordsOf(1_100, 'p');
     const kinds = ['a', 'b'].map((kind) => [preamble, wordsOf(2_000, kind)]);
@@ -53,16 +67,16 @@ describe('SharedPrefixes', () => {
   it('does not mix models and endpoints, and finds nothing where nothing is shared', () => {
     const prefixes = new SharedPrefixes(() => tokenizer);
     const text = wordsOf(2_000, 'x');
-    prefixes.add('/v1/responses', 'gpt-6-luna', [text], 1);
-    prefixes.add('/v1/responses', 'gpt-6.1-terra', [text], 2);
-    prefixes.add('/v1/chat/completions', 'gpt-6-luna', [text], 3);
+    prefixes.add({ ...KIND, endpoint: '/v1/responses', model: 'gpt-6-luna' }, [text], 1);
+    prefixes.add({ ...KIND, endpoint: '/v1/responses', model: 'gpt-6.1-terra' }, [text], 2);
+    prefixes.add({ ...KIND, endpoint: '/v1/chat/completions', model: 'gpt-6-luna' }, [text], 3);
     expect(prefixes.report()).toEqual({ shared: [], tooShort: [], cachedTokens: new Map(), requests: 0 });
   });
 
   it('still finds what most requests share when it has to forget what only one has', () => {
     const system = wordsOf(1_500, 's');
     const prompts = Array.from({ length: 2_000 }, (_, index) => [system, wordsOf(600, `u${index}.`)]);
-    const { shared } = reportOf(prompts, 500);
+    const { shared } = reportOf(prompts, { maxNodes: 500 });
     expect(shared[0]!.requests).toBeGreaterThan(1_900);
     expect(shared[0]!.tokens).toBeGreaterThan(1_400);
   });
@@ -74,7 +88,7 @@ describe('SharedPrefixes', () => {
       fc.property(fc.array(block, { minLength: 2, maxLength: 12 }), (requests) => {
         const prompts = requests.map((blocks) => [blocks.map((each) => wordsOf(400, each)).join(' ')]);
         for (const { requests: sharing, tokens, firstLine } of reportOf(prompts).shared) {
-          expect(tokens).toBeGreaterThanOrEqual(MIN_CACHED_TOKENS);
+          expect(tokens).toBeGreaterThanOrEqual(KIND.minTokens);
           const first = prompts[firstLine - 1]![0]!.split(' ');
           const alike = prompts.filter(([text]) => {
             const words = text!.split(' ');

@@ -6,10 +6,11 @@ import type { Route } from '../../../../src/contract/route.ts';
 import { settingsSchema } from '../../../../src/contract/settings.ts';
 import { MAX_LINE_BYTES } from '../../../../src/core/model/limits.ts';
 import { Prices } from '../../../../src/core/pricing/prices.ts';
-import { KEYED_BYTES, promptCacheKeyOf } from '../../../../src/core/requests/prompt-cache-key.ts';
+import { promptCacheKeyOf } from '../../../../src/core/requests/prompt-cache-key.ts';
 import { checkFilledIn, fillIn } from '../../../../src/core/steps/ingest/fill-in.ts';
 import { OPENAI_PRICES } from '../../../../src/providers/openai/prices/table.ts';
 import { OPENAI_RULES } from '../../../../src/providers/openai/rules.ts';
+import { INLINE_RULES } from '../../../support/memory/inline-provider.ts';
 import type { Pipeline } from '../../../support/pipeline.ts';
 import { propertyRuns } from '../../../support/property-runs.ts';
 import { requestLine } from '../../../support/request-lines.ts';
@@ -18,10 +19,12 @@ import { startTestPipeline } from '../../../support/test-pipeline.ts';
 
 const RESPONSES = '/v1/responses';
 const CHAT = '/v1/chat/completions';
+/** Of OpenAI's endpoints: four for each of 1,024 tokens. */
+const KEYED_BYTES = 4_096;
 const LONG = 'Be brief and to the point. '.repeat(200);
 const always = () => true;
 const keyOf = (body: Record<string, unknown>, url: string = RESPONSES): string | undefined =>
-  promptCacheKeyOf(OPENAI_RULES.endpoints, url, { model: 'gpt-6-luna', ...body }, always);
+  promptCacheKeyOf(OPENAI_RULES.endpoints, url, { model: 'gpt-6-luna', ...body }, always)?.key;
 const filled = (line: string): string =>
   Buffer.from(fillIn(Buffer.from(line), { hasCachedRate: always }, OPENAI_RULES)).toString('utf8');
 
@@ -73,6 +76,17 @@ describe('the key of a prompt', () => {
   test('goes by bytes: text of three bytes a character needs a third of the characters', () => {
     expect(keyOf({ input: '漢'.repeat(1_364) })).toBeDefined();
     expect(keyOf({ input: 'a'.repeat(1_364) })).toBeUndefined();
+  });
+
+  test('goes by the minimum of the provider, and belongs in its member', () => {
+    const { endpoints } = INLINE_RULES;
+    const keyAt = (text: string, body: object = {}) =>
+      promptCacheKeyOf(endpoints, '/v2/generate', { model: 'inline-1', text, ...body }, always);
+    // 50 tokens of 4 bytes, with the byte that ends the text.
+    expect(keyAt('x'.repeat(198))).toBeUndefined();
+    expect(keyAt('x'.repeat(199))).toMatchObject({ member: 'alike' });
+    expect(keyAt('x'.repeat(300))?.key).toBe(keyAt('x'.repeat(400))?.key);
+    expect(keyAt('x'.repeat(300), { alike: 'mine' })).toBeUndefined();
   });
 
   const image = { type: 'input_image', image_url: 'https://example.com/a.png' };
