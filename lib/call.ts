@@ -34,7 +34,7 @@ export class Call extends Construct {
     const apiKey = route.apiKey ?? DEFAULT_API_KEY;
     const found =
       webhooks?.apiKeys.includes(apiKey) === true
-        ? 'webhooks tell of them, and while none arrives they are looked at every 4 minutes'
+        ? 'webhooks tell of them, and they are looked at every 4 minutes, because one that is lost would lose an answer'
         : 'they are looked at every 4 minutes, because "webhooks.apiKeys" does not name its key';
     Annotations.of(this).addInfoV2(
       `batchdrop:short-retention-${route.name}`,

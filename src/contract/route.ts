@@ -184,7 +184,7 @@ const routeFields = onlyFields({
   /**
    * How long OpenAI keeps a response after it has ended: `30d`, or `10m` where the project of the route's API key has
    * zero data retention or modified abuse monitoring (guide "Background mode", 2026-11). With `10m`, responses in the
-   * background are looked at every 4 minutes, unless webhooks tell of them; an answer that is gone is lost, and may
+   * background are looked at every 4 minutes, also where webhooks tell of them; an answer that is gone is lost, and may
    * have been charged. A line that says `store: false` has the 10 minutes as well.
    */
   responseRetention: z

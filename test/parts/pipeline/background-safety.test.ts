@@ -1,14 +1,20 @@
 /** What must not be paid twice, lost, or waited for without end in background windows: attacks, over the emulator. */
 import { expect, it } from 'vitest';
 import type { FaultRule } from '../../../local/openai-emulator/emulator.ts';
+import { settingsSchema } from '../../../src/contract/settings.ts';
 import { MINUTE_MS } from '../../../src/contract/time.ts';
 import type { BatchRecord } from '../../../src/core/model/batch.ts';
 import { call } from '../../../src/core/steps/call/call.ts';
 import { customIds, fileOf, idsOf, KEY, paidFor, startRoute } from '../../support/background.ts';
 import type { Pipeline, PipelineOptions } from '../../support/pipeline.ts';
+import { startTestPipeline } from '../../support/test-pipeline.ts';
 
 /** Begins in the window; standard is for what is late. */
 const LADDER = { tiers: ['background-2h', 'standard'], deadline: '4h' };
+
+const WINDOW = { tiers: ['background-2h'] };
+/** A project that keeps answers for ten minutes. */
+const SHORT = { ...WINDOW, responseRetention: '10m' };
 
 const faultsOf = (...rules: FaultRule[]): PipelineOptions => ({ emulator: { faults: { rules } } });
 
@@ -48,4 +54,81 @@ it('what a worker did not send is not said to be unsent once another worker has 
   expect(customIds(await p.output(KEY))).toEqual(ids);
   const paid = await paidFor(p);
   expect(paid.times.filter((times) => times > 1)).toEqual([]);
+});
+
+it('answers that OpenAI keeps for minutes are not gone because creates are slow', async () => {
+  const rule: FaultRule = {
+    match: { route: 'POST /v1/responses' },
+    share: 0.8,
+    effect: { kind: 'http.status', status: 429, headers: { 'retry-after': '30' } },
+  };
+  const p = await startRoute(SHORT, {
+    emulator: { faults: { rules: [rule] }, background: { retention: 'zdr' } },
+  });
+  await p.drop(KEY, fileOf(idsOf(100)));
+  await p.run();
+  expect(await p.receipt(KEY)).toMatchObject({ result: 'succeeded', possiblyBilledTwice: {} });
+});
+
+it('answers that OpenAI keeps for minutes are not gone because webhooks stop, which nobody knows at once', async () => {
+  const routes = [{ name: 'r', prefix: 'input/', budget: 'unlimited', ...SHORT }];
+  const p = await startTestPipeline({
+    settings: settingsSchema.parse({ routes, webhooks: { apiKeys: ['default'] } }),
+    emulator: { background: { retention: 'zdr' } },
+  });
+  await p.deps.webhooks.changeHealth('default', () => ({ v: 1, arrivedAt: p.emulator.clock.now() }));
+  await p.drop(KEY, fileOf(idsOf(3)));
+  await p.run();
+  expect(await p.receipt(KEY)).toMatchObject({ result: 'succeeded', possiblyBilledTwice: {} });
+});
+
+it('a slice does not create one response after the other of which nobody gets the ids', async () => {
+  const ids = idsOf(300);
+  const down: FaultRule = {
+    match: { route: 'POST /v1/responses' },
+    times: 45,
+    effect: { kind: 'http.status', status: 503 },
+  };
+  const p = await startRoute(WINDOW, faultsOf(down));
+  await p.drop(KEY, fileOf(ids));
+  await p.drain();
+  expect(p.emulator.calls()['POST /v1/responses']).toBe(32);
+  // One by one after a rest, until there is an answer again.
+  await p.run(2);
+  expect(p.emulator.calls()['POST /v1/responses']).toBeLessThan(45);
+  await p.run();
+  expect(p.failures).toEqual([]);
+  expect(customIds(await p.output(KEY))).toEqual(ids);
+  expect((await paidFor(p)).times).toEqual(ids.map(() => 1));
+});
+
+it('a slice whose worker may not create goes on at once, whatever else it waits for', async () => {
+  const p = await startRoute(WINDOW);
+  const { getJob, leaseBatch } = p.deps.jobs;
+  let first: 'to come' | 'leased' | 'late' = 'to come';
+  p.deps.jobs.leaseBatch = (batch, state, ...rest) => {
+    if (state === 'admitted' && first === 'to come') first = 'leased';
+    return leaseBatch.call(p.deps.jobs, batch, state, ...rest);
+  };
+  // Its lease is about to run out, because it could not be renewed.
+  p.deps.jobs.getJob = (jobId) => {
+    if (first === 'leased') {
+      p.emulator.clock.advance(2.5 * MINUTE_MS);
+      first = 'late';
+    }
+    return getJob.call(p.deps.jobs, jobId);
+  };
+  await p.drop(KEY, fileOf(idsOf(5)));
+  let slice: BatchRecord | undefined;
+  const { call: send } = p.deps.outbox;
+  p.deps.outbox.call = async (...message) => {
+    slice = await sliceIn(p);
+    return send.apply(p.deps.outbox, message);
+  };
+  await p.drain();
+  expect(first).toBe('late');
+  expect(slice?.wait?.notBefore ?? 0).toBeLessThan(Number.POSITIVE_INFINITY);
+  await p.run();
+  expect(p.failures).toEqual([]);
+  expect((await paidFor(p)).times).toEqual([1, 1, 1, 1, 1]);
 });

@@ -36,6 +36,7 @@ export class BackgroundCreates {
   readonly #close: (closed: Closed) => void;
   readonly #throttle: Throttle;
   readonly #latency: CallLatency;
+  #isAnswered = false;
 
   constructor(
     deps: CallDeps,
@@ -68,19 +69,27 @@ export class BackgroundCreates {
       if (this.#throttle.isRefusedForLong(now)) stop = 'refused';
       if (stop !== undefined || !(await mayBegin())) break;
       const room = this.#throttle.roomAt(now);
-      if (room > 0) await this.#createWave(room);
-      else await pause(this.#throttle.waitMs(now));
+      if (room === 0) await pause(this.#throttle.waitMs(now));
+      else if (!(await this.#createWave(this.#isTrying ? 1 : room))) stop = 'refused';
     }
     await this.#latency.save();
-    return stop;
+    return this.#progress.isEmpty ? undefined : stop;
   }
 
-  async #createWave(most: number): Promise<void> {
+  /** After a rest, one create shows first whether there is an answer again. */
+  get #isTrying(): boolean {
+    return this.#progress.refusals > 0 && !this.#isAnswered;
+  }
+
+  /** @returns whether any of its creates was answered; if not, others might run as well without anybody knowing them. */
+  async #createWave(most: number): Promise<boolean> {
     const wave = await this.#progress.takeWave(most);
     const results = await Promise.allSettled(wave.map((request) => this.#create(request)));
     await this.#created.keep();
     const failed = results.find((result) => result.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
+    const unknown = new Set(this.#created.unknown.map(({ request }) => request));
+    return wave.some((request) => !unknown.has(request));
   }
 
   async #create(request: number): Promise<void> {
@@ -102,12 +111,17 @@ export class BackgroundCreates {
       await this.#refused(request, answer);
       return;
     }
-    this.#throttle.answered(ambient.now());
+    this.#answered();
     this.#latency.learn(ambient.now() - sentAt, answer);
     const known = keyVersion === undefined ? {} : { keyVersion };
     const created = { request, id: response.id, at: sentAt, ...known };
     this.#created.add(created);
     takeIfEnded(this.#progress, created, response);
+  }
+
+  #answered(): void {
+    this.#isAnswered = true;
+    this.#throttle.answered(this.#deps.ambient.now());
   }
 
   /** Without marks where the line's own metadata leave no room: a lost create cannot be found then. */
@@ -129,12 +143,13 @@ export class BackgroundCreates {
     } else {
       // Nobody knows whether it was created.
       this.#created.add({ request, at: this.#deps.ambient.now() });
+      this.#throttle.refused();
     }
   }
 
   /** No response was made. */
   async #refused(request: number, answer: CreateAnswer): Promise<void> {
-    const { rules, ambient } = this.#deps;
+    const { rules } = this.#deps;
     const line = answerLine(this.#progress.requests[request]!.customId, answer);
     const verdict = rules.answers.verdictOf(JSON.parse(line) as Record<string, unknown>, this.#batch);
     if (rules.calls.isWithoutRoom(answer) && verdict.kind !== 'operator') {
@@ -142,7 +157,7 @@ export class BackgroundCreates {
       this.#throttle.refused(answer.retryAfterMs);
       return;
     }
-    this.#throttle.answered(ambient.now());
+    this.#answered();
     if (rules.calls.refusesTier(this.#tier, answer)) {
       await rememberRefusal(this.#deps, this.#batch);
       const nextTier = nextTierOf(this.#batch);

@@ -102,6 +102,7 @@ export class BackgroundSlice {
     await this.#takeArrivals();
     await this.#lookAround();
     const stop = await this.#create();
+    const isInterrupted = stop !== 'refused' && !this.#isClosed && !this.#progress.isEmpty;
     const hasLookedAtAll = await this.#look();
     await this.#created.keep();
     const { firstEnded } = this.#looks;
@@ -110,8 +111,7 @@ export class BackgroundSlice {
       await this.#progress.keepForNext();
       throw this.#looks.failure;
     }
-    if (!hasLookedAtAll || stop === 'time')
-      return this.#end.pause('time', this.#progress.refusals, undefined);
+    if (!hasLookedAtAll || isInterrupted) return this.#end.pause('time', this.#progress.refusals, undefined);
     if (this.#isOver) return this.#complete();
     return this.#pause(stop === 'refused');
   }
@@ -196,8 +196,12 @@ export class BackgroundSlice {
     );
     return creates.run(async () => {
       if (this.#isClosed || this.#isTakenOver || !this.#leased.isHeld) return false;
-      if (this.#deps.ambient.now() - this.#lookedAroundAt >= LOOK_AROUND_MS) await this.#lookAround();
-      return !this.#isClosed;
+      if (this.#deps.ambient.now() - this.#lookedAroundAt >= LOOK_AROUND_MS) {
+        await this.#lookAround();
+        // Creates may go on for as long as this worker lives: until then, what OpenAI keeps for minutes would be gone.
+        await this.#look();
+      }
+      return !this.#isClosed && this.#looks.failure === undefined;
     });
   }
 
@@ -245,7 +249,8 @@ export class BackgroundSlice {
       : undefined;
     return ({ request, at }) => {
       const isShortLived = job.route.responseRetention === '10m' || this.#storeOf(request) === 'false';
-      const watch: Watch = isTold ? 'told' : isShortLived ? 'close' : 'sparing';
+      // Whether webhooks still come is known too late for answers that are kept for minutes.
+      const watch: Watch = isShortLived ? 'close' : isTold ? 'told' : 'sparing';
       const tried = entries?.tried(request);
       const isLastTry = tried !== undefined && isExhausted(withTry(tried, 'lost'), job.route);
       return { at, isShortLived, watch, isLastTry };

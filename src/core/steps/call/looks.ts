@@ -3,7 +3,7 @@ import { MINUTE_MS } from '../../../contract/time.ts';
 
 /**
  * How a response is watched. `sparing`: by looks alone. `told`: a webhook says when it has ended, looks are for those
- * that are lost. `close`: OpenAI keeps it for minutes after it has ended, and only looks find it.
+ * that are lost. `close`: OpenAI keeps it for minutes after it has ended, too short to find out that webhooks are lost.
  */
 export type Watch = 'sparing' | 'told' | 'close';
 
