@@ -92,6 +92,7 @@ export async function plan(
   for (const [file, bytes] of sizes) {
     const found = await forecast(readWithProgress(file, bytes, process.stderr, Date.now), {
       rules: OPENAI_RULES,
+      prices: terms.prices,
       limits: OPENAI_RULES.limits,
       tokenizerOf: (model) => (encodingOf(model) === 'o200k_base' ? o200k : cl100k),
       enqueuedTokensOf: terms.enqueuedTokensOf,
@@ -258,7 +259,7 @@ class WholePlan {
     if (long.requests > 0) {
       const extra = costOfGroup(this.#prices, group, 'batch', this.#when, OPENAI_RULES)?.longExtra;
       lines.push(
-        `    long     ${count(long.requests, 'request')} of more than 272,000 tokens (line ${long.firstLines.map(format).join(', ')}${long.requests > long.firstLines.length ? ', …' : ''})${extra === undefined ? '' : `: ${formatUsd(extra)} more in batch than at the short price`}`,
+        `    long     ${count(long.requests, 'request')} of more than ${format(this.#prices.shortContextTokens)} tokens (line ${long.firstLines.map(format).join(', ')}${long.requests > long.firstLines.length ? ', …' : ''})${extra === undefined ? '' : `: ${formatUsd(extra)} more in batch than at the short price`}`,
       );
     }
     return lines;

@@ -190,7 +190,12 @@ export async function startPipeline(options: PipelineOptions = {}) {
   const composed =
     provider === undefined
       ? deps
-      : { ...deps, ...provider, limits: { ...provider.rules.limits, ...options.limits } };
+      : {
+          ...deps,
+          ...provider,
+          prices: options.prices ?? new Prices(provider.rules.prices),
+          limits: { ...provider.rules.limits, ...options.limits },
+        };
   const seen = intercept === undefined ? composed : interceptPorts(composed, intercept);
 
   /** Where the results of an input are looked for. */

@@ -5,7 +5,6 @@
 import type { PricedTier } from '../../contract/rates.ts';
 import { isWindowTier, TIERS, type Tier } from '../../contract/route.ts';
 import type { Picodollars } from '../base/money.ts';
-import { SHORT_CONTEXT_TOKENS } from '../model/price-table.ts';
 import { addUsage, noUsage, type TokenUsage } from '../model/usage.ts';
 import type { ProviderRules } from '../ports/provider-rules.ts';
 import { costAt, type Prices } from '../pricing/prices.ts';
@@ -165,7 +164,7 @@ export class Auditor {
 
   /** Many calls in one are taken to be of the same length. Tools cost the same in every tier. */
   #costOf({ model, at, count, usage, tools }: Calls, tier: PricedTier): Picodollars | undefined {
-    const isLong = usage.inputTokens > SHORT_CONTEXT_TOKENS * Math.max(1, count);
+    const isLong = usage.inputTokens > this.#prices.shortContextTokens * Math.max(1, count);
     const rates = this.#prices.ratesOf({ model, tier, at, isLong });
     const fee = tools === undefined ? 0n : this.#provider.rules.answers.toolFeeOf(tools, model);
     return rates === undefined ? undefined : costAt(rates, usage) + fee;

@@ -9,11 +9,11 @@ import { ManifestEntries, renderedBytes } from '../files/manifest.ts';
 import { unpacked } from '../files/unpacked.ts';
 import { type BatchLimits, MAX_GROUPS } from '../model/limits.ts';
 import { withOutputLimit } from '../model/output-limit.ts';
-import { SHORT_CONTEXT_TOKENS } from '../model/price-table.ts';
 import { UNESTIMATED_KINDS } from '../model/prompt.ts';
 import type { ByteStream } from '../ports/objects.ts';
 import type { ProviderRules } from '../ports/provider-rules.ts';
 import { sizeOf } from '../pricing/bound.ts';
+import type { Prices } from '../pricing/prices.ts';
 import { estimateTokens, type TokenEstimate, type Tokenizer } from '../pricing/tokens/estimate.ts';
 import { PromptSample, SampleBudget } from '../pricing/tokens/sample.ts';
 import {
@@ -37,6 +37,7 @@ export interface ForecastOptions {
   rules: ProviderRules;
   limits: BatchLimits;
   tokenizerOf: (model: string) => Tokenizer;
+  prices: Pick<Prices, 'shortContextTokens' | 'unlimitedOutputTokens'>;
   /** OpenAI's limit of enqueued tokens of a model, if it is known: larger batches are cut again. */
   enqueuedTokensOf?: (model: string) => number | undefined;
   /** What the file's route fills in. Default: nothing. */
@@ -247,7 +248,7 @@ class Reading {
       if (!Object.hasOwn(body, keyMember)) this.#withoutCacheKey++;
     }
     const inputTokens = this.#tokensIfLong(model, request.textBytes, texts);
-    if (inputTokens <= SHORT_CONTEXT_TOKENS) return;
+    if (inputTokens <= this.#options.prices.shortContextTokens) return;
     const { long } = group;
     long.requests++;
     long.inputTokens += inputTokens;
@@ -257,7 +258,7 @@ class Reading {
 
   /** 0 for texts that have fewer bytes than a long request has tokens. */
   #tokensIfLong(model: string, textBytes: number, texts: readonly string[]): number {
-    if (textBytes <= SHORT_CONTEXT_TOKENS) return 0;
+    if (textBytes <= this.#options.prices.shortContextTokens) return 0;
     const known = this.#countedLong;
     if (known.requests >= MAX_COUNTED_LONG) return Math.round((textBytes * known.tokens) / known.textBytes);
     const tokenizer = this.#options.tokenizerOf(model);
@@ -302,7 +303,8 @@ class Reading {
     this.#samples.delete(batch);
     this.#addEstimate(this.#groupOf(endpoint, model), estimate);
     const { inputTokens, inputTokensAtMost } = estimate;
-    const { outputTokens, longestBytes } = sizeOf(batch.entries, model);
+    const unlimited = this.#options.prices.unlimitedOutputTokens(model);
+    const { outputTokens, longestBytes } = sizeOf(batch.entries, unlimited);
     const whole: BatchForecast = {
       endpoint,
       model,
@@ -310,7 +312,7 @@ class Reading {
       bytes: batch.bytes - renderedBytes(taken),
       inputTokens,
       inputTokensAtMost,
-      outputTokensAtMost: outputTokens - sizeOf(taken, model).outputTokens,
+      outputTokensAtMost: outputTokens - sizeOf(taken, unlimited).outputTokens,
       longestBytes,
       bound: this.#boundOf(batch),
     };

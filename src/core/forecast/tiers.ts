@@ -15,7 +15,7 @@ export interface TierCost {
   input: Picodollars;
   /** For as many tokens as the answers may take. */
   output: Picodollars;
-  /** Part of both that is due to requests of more than 272,000 input tokens. */
+  /** Part of both that is due to requests of a long context. */
   longExtra: Picodollars;
 }
 

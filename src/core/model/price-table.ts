@@ -24,7 +24,7 @@ export interface Rates {
 export interface PriceRow {
   model: string;
   tier: PricedTier;
-  /** `short`: up to {@link SHORT_CONTEXT_TOKENS} input tokens; `long`: more; `any`: the model has one price. */
+  /** `short`: up to {@link PriceTable.shortContextTokens} input tokens; `long`: more; `any`: the model has one price. */
   context: 'short' | 'long' | 'any';
   /** Picodollars a token. */
   rates: Rates;
@@ -65,11 +65,15 @@ export interface PriceTable {
   date: string;
   /** Reads the rows; no two of one model, tier and band hold on the same day. */
   rows(): readonly PriceRow[];
+  /** Input tokens of a request up to which its context is short. */
+  shortContextTokens: number;
+  /**
+   * Output tokens that an answer is taken to have at most whose request does not limit it: for bounds. The first that
+   * matches holds, and the last matches all.
+   */
+  unlimitedOutput: readonly { models: RegExp; tokens: number; source: string }[];
   derived: Readonly<Partial<Record<PricedTier, DerivedTier>>>;
   fees: readonly CallFee[];
   /** What data residency adds, in percent, for which models. */
   residency: { percent: number; models: RegExp; source: string; retrieved: string };
 }
-
-/** Input tokens of a request up to which its context is short. Source: OpenAI's page "Pricing", "<272K context length". */
-export const SHORT_CONTEXT_TOKENS = 272_000;

@@ -1,7 +1,7 @@
 /**
  * The most that a batch can cost, before it is sent: what is reserved for it. It holds as far as its inputs
  * do: requests that limit their answers cost no more than this; of those that do not, answers are taken to have at
- * most {@link unlimitedOutputTokens}. Images and files by reference, and tools that OpenAI runs, cannot be bounded
+ * most {@link Prices.unlimitedOutputTokens}. Images and files by reference, and tools that the provider runs, cannot be bounded
  * from a file.
  */
 
@@ -10,24 +10,18 @@ import type { Picodollars } from '../base/money.ts';
 import type { ManifestEntries, ManifestEntry } from '../files/manifest.ts';
 import type { BatchRecord } from '../model/batch.ts';
 import { outputLimitIn } from '../model/output-limit.ts';
-import { type Rates, SHORT_CONTEXT_TOKENS } from '../model/price-table.ts';
+import type { Rates } from '../model/price-table.ts';
 import type { Prices } from './prices.ts';
 import { cutByWeight, type Part, tokensOfEach } from './recut.ts';
 
 /**
- * Output tokens of an answer that its request does not limit. Reasoning models: OpenAI's guide "Reasoning models"
- * advises to leave room for 25,000 tokens of reasoning and output. Others: ours; answers of a few pages.
+ * Records of a batch that were made before there were budgets lack these.
+ * @param unlimited output tokens that a request counts for which does not limit its answer.
  */
-function unlimitedOutputTokens(model: string): number {
-  return /^(ft:)?(gpt-(5|6)|o\d)/.test(model) ? 25_000 : 4_096;
-}
-
-/** Records of a batch that were made before there were budgets lack these. */
 export function sizeOf(
   entries: ManifestEntries,
-  model: string,
+  unlimited: number,
 ): Required<Pick<BatchRecord, 'outputTokens' | 'longestBytes'>> {
-  const unlimited = unlimitedOutputTokens(model);
   let outputTokens = 0;
   let longestBytes = 0;
   for (let index = 0; index < entries.count; index++) {
@@ -46,7 +40,7 @@ type Bounded = Pick<
 export function boundOf(batch: Bounded, prices: Prices, at: number): Picodollars | undefined {
   const rates = ratesFor(batch, prices, at);
   if (rates === undefined) return undefined;
-  const outputTokens = batch.outputTokens ?? batch.requests * unlimitedOutputTokens(batch.model);
+  const outputTokens = batch.outputTokens ?? batch.requests * prices.unlimitedOutputTokens(batch.model);
   return costOf(rates, inputAtMost(batch), outputTokens);
 }
 
@@ -90,7 +84,9 @@ function costOfEach(
       bytes: entry.length + 1,
       ...(batch.tokens === undefined ? {} : { tokens: tokensOfOne(entry) }),
     });
-    return Number(costOf(rates, input, outputLimitIn(entry.tried) ?? unlimitedOutputTokens(batch.model)));
+    return Number(
+      costOf(rates, input, outputLimitIn(entry.tried) ?? prices.unlimitedOutputTokens(batch.model)),
+    );
   };
 }
 
@@ -146,14 +142,14 @@ function inputAtMost({
 }
 
 /**
- * Those of long requests if one may be long; where these have none, OpenAI does not run them. Where a model has no flex
- * price, those of standard: OpenAI refuses it in flex, or it is new there. Those of standard for background windows, too:
- * what OpenAI bills when a window is missed is not established.
+ * Those of long requests if one may be long; where these have none, the provider does not run them. Where a model has no flex
+ * price, those of standard: it is refused in flex, or it is new there. Those of standard for background windows, too:
+ * what is billed when a window is missed is not established.
  */
 function ratesFor(batch: Bounded, prices: Prices, at: number): Rates | undefined {
   const { model, tier = 'batch', apiKey, bytes, longestBytes = bytes } = batch;
   const question = { model, tier: isWindowTier(tier) ? 'standard' : tier, at, apiKey } as const;
-  const isLong = longestBytes / MIN_BYTES_PER_TOKEN > SHORT_CONTEXT_TOKENS;
+  const isLong = longestBytes / MIN_BYTES_PER_TOKEN > prices.shortContextTokens;
   const rates =
     (isLong ? prices.ratesOf({ ...question, isLong }) : undefined) ??
     prices.ratesOf({ ...question, isLong: false });

@@ -6,7 +6,7 @@ import { DEFAULT_API_KEY } from '../../contract/api-key.ts';
 import type { PricedTier } from '../../contract/rates.ts';
 import { DAY_MS } from '../../contract/time.ts';
 import type { Picodollars } from '../base/money.ts';
-import { type PriceRow, type PriceTable, type Rates, SHORT_CONTEXT_TOKENS } from '../model/price-table.ts';
+import type { PriceRow, PriceTable, Rates } from '../model/price-table.ts';
 import type { TokenUsage } from '../model/usage.ts';
 
 /** One request's or many requests' worth of a price question. */
@@ -16,7 +16,7 @@ export interface PriceQuestion {
   tier: PricedTier;
   /** Epoch milliseconds. */
   at: number;
-  /** Whether the context is long: more than 272,000 input tokens in one request. */
+  /** Whether the context is long: one request has more input tokens than {@link Prices.shortContextTokens}. */
   isLong: boolean;
   /** Name of the API key that it is sent with: data residency goes with it. Default: the stack's own. */
   apiKey?: string | undefined;
@@ -60,6 +60,16 @@ export class Prices {
     this.#residentKeys = residentKeys;
   }
 
+  /** Input tokens of a request up to which its context is short. */
+  get shortContextTokens(): number {
+    return this.#table.shortContextTokens;
+  }
+
+  /** Output tokens that an answer of the model is taken to have at most, if its request does not limit it. */
+  unlimitedOutputTokens(model: string): number {
+    return this.#table.unlimitedOutput.find(({ models }) => models.test(model))!.tokens;
+  }
+
   /** Picodollars a token, residency included; `undefined`: there is no price. */
   ratesOf(question: PriceQuestion): Rates | undefined {
     const { tier, model, at, isLong, apiKey = DEFAULT_API_KEY } = question;
@@ -76,7 +86,7 @@ export class Prices {
 
   /** What this usage costs; `undefined`: there is no price. */
   costOf(usage: TokenUsage, question: Omit<PriceQuestion, 'isLong'>): Picodollars | undefined {
-    const rates = this.ratesOf({ ...question, isLong: usage.inputTokens > SHORT_CONTEXT_TOKENS });
+    const rates = this.ratesOf({ ...question, isLong: usage.inputTokens > this.shortContextTokens });
     return rates === undefined ? undefined : costAt(rates, usage);
   }
 

@@ -133,7 +133,7 @@ describe('shares of what a batch may cost at the most', () => {
       model,
       requests: given.length,
       bytes: offset,
-      ...sizeOf(entries, model),
+      ...sizeOf(entries, PRICES.unlimitedOutputTokens(model)),
       ...(tokens === undefined ? {} : { tokens }),
       createdAt: NOW,
     };

@@ -7,6 +7,9 @@ import type { Tier } from '../../../src/contract/route.ts';
 import { settingsSchema } from '../../../src/contract/settings.ts';
 import { forecast } from '../../../src/core/forecast/forecast.ts';
 import { cancelJob } from '../../../src/core/lifecycle/cancel.ts';
+import { noUsage } from '../../../src/core/model/usage.ts';
+import { boundOf } from '../../../src/core/pricing/bound.ts';
+import { Prices } from '../../../src/core/pricing/prices.ts';
 import { tokensLedgerOf } from '../../../src/core/scheduling/scopes.ts';
 import { readTiers } from '../../../src/core/scheduling/step-down.ts';
 import { givenLimitOf, tokenLimitOf } from '../../../src/core/scheduling/token-limit.ts';
@@ -98,6 +101,18 @@ test('requests of a batch that was cancelled before it began have the code that 
   expect((await p.errors(KEY)).map(({ error }) => error.code)).toEqual(['stopped']);
 });
 
+test('bounds and prices go by its long contexts, and by its answers where a request sets no limit', () => {
+  const prices = new Prices(INLINE_RULES.prices);
+  const batch = { model: 'inline-1', requests: 1, bytes: 100, tokens: 0, longestBytes: 100 };
+  // 16 tokens around a prompt and 70 of an answer, at a picodollar a token times a million.
+  expect(boundOf(batch, prices, 0)).toBe(86_000_000n);
+  // Of 2 bytes a token at the least.
+  expect(boundOf({ ...batch, longestBytes: 1_002 }, prices, 0)).toBe(172_000_000n);
+  const costOf = (inputTokens: number) =>
+    prices.costOf({ ...noUsage(), inputTokens }, { model: 'inline-1', tier: 'batch', at: 0 });
+  expect([costOf(500), costOf(501)]).toEqual([500_000_000n, 1_002_000_000n]);
+});
+
 test('a create whose answer is lost is never made again: nothing proves that it did not come about', async () => {
   const { p, provider } = await startInline(() => ({ text: 'answer', read: 1, written: 1 }));
   provider.losesAnswer = true;
@@ -122,7 +137,12 @@ test('a forecast finds what prompts have in common from the minimum of the provi
     (async function* () {
       yield Buffer.from(lines.join('\n'));
     })(),
-    { rules: INLINE_RULES, limits: INLINE_RULES.limits, tokenizerOf: () => (each) => each.length / 4 },
+    {
+      rules: INLINE_RULES,
+      limits: INLINE_RULES.limits,
+      prices: new Prices(INLINE_RULES.prices),
+      tokenizerOf: () => (each) => each.length / 4,
+    },
   );
   // 1,500 characters: no 1,024 tokens.
   expect(found.prefixes.shared).toMatchObject([{ requests: 3, minTokens: 50 }]);

@@ -6,6 +6,7 @@
 import { BatchdropError, CreateRefusedError } from '../../../src/core/base/errors.ts';
 import { asObject, type JsonObject } from '../../../src/core/base/json-value.ts';
 import type { BatchStatus } from '../../../src/core/model/batch.ts';
+import type { PriceRow } from '../../../src/core/model/price-table.ts';
 import { newPrompt } from '../../../src/core/model/prompt.ts';
 import { noUsage } from '../../../src/core/model/usage.ts';
 import type { Ambient } from '../../../src/core/ports/ambient.ts';
@@ -23,6 +24,13 @@ const GENERATE: EndpointRules = {
   readPrompt: ({ text }) => ({ ...newPrompt(), texts: typeof text === 'string' ? [text] : [] }),
 };
 
+/** A request of a long context costs twice as much. */
+const INLINE_ROWS = (['short', 'long'] as const).map((context): PriceRow => {
+  const rate = context === 'short' ? 1_000_000 : 2_000_000;
+  const rates = { input: rate, output: rate };
+  return { model: 'inline-1', tier: 'batch', context, rates, source: 'none', retrieved: '2026-11-29' };
+});
+
 /** What {@link InlineProvider} is like. */
 export const INLINE_RULES: ProviderRules = {
   name: 'Inline',
@@ -37,7 +45,9 @@ export const INLINE_RULES: ProviderRules = {
   },
   prices: {
     date: '2026-11-29',
-    rows: () => [],
+    rows: () => INLINE_ROWS,
+    shortContextTokens: 500,
+    unlimitedOutput: [{ models: /^/, tokens: 70, source: 'none' }],
     derived: {},
     fees: [],
     residency: { percent: 0, models: /^$/, source: 'none', retrieved: '2026-11-29' },

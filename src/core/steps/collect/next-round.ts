@@ -20,7 +20,7 @@ export interface NextRoundPlace {
  * @param shared what all of them have in common.
  */
 export async function writeNextBatches(
-  { objects }: Pick<DepsWithKey, 'objects'>,
+  { objects, prices }: Pick<DepsWithKey, 'objects' | 'prices'>,
   batch: Pick<BatchRecord, 'model'>,
   { source, nextManifest }: NextRoundPlace,
   parts: readonly Part[],
@@ -35,7 +35,7 @@ export async function writeNextBatches(
       manifestKey,
       requests: entries.count,
       bytes: renderedBytes(entries),
-      ...sizeOf(entries, batch.model),
+      ...sizeOf(entries, prices.unlimitedOutputTokens(batch.model)),
       ...(tokens === undefined ? {} : { tokens }),
     });
   }

@@ -3,6 +3,7 @@ import type { PlannedBatch } from '../../files/plan.ts';
 import type { RunRef } from '../../model/batch.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
 import type { LineRules } from '../../ports/provider-rules.ts';
+import type { Prices } from '../../pricing/prices.ts';
 import type { FirstLinesState, SharedHash } from './first-lines.ts';
 import type { SortedIds } from './id-runs.ts';
 import type { MergeState } from './merge-ids.ts';
@@ -68,6 +69,7 @@ export interface PartStep {
 export interface DuplicatesDeps {
   objects: ObjectStore;
   rules: LineRules;
+  prices: Pick<Prices, 'unlimitedOutputTokens'>;
   bucket: string;
   ids: SortedIds;
   /** Names what is made of batch `batchId`; `name` makes the name of each time unique. */

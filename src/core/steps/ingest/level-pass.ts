@@ -147,7 +147,7 @@ export class LevelPass {
     this.#state.runs.push(run);
     this.#state.removed += repeated.length;
     batch.requests = kept.count;
-    Object.assign(batch, sizeOf(kept, batch.model));
+    Object.assign(batch, sizeOf(kept, this.#deps.prices.unlimitedOutputTokens(batch.model)));
     batch.bytes -= bytes;
     batch.textBytes -= textBytes;
     batch.dataUrlBytes -= dataUrlBytes;

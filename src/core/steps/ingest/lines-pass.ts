@@ -94,6 +94,7 @@ export class LinesPass {
       source,
       (batchId) => keys.manifest(attempt, batchId),
       from.batches,
+      deps.prices,
     );
     this.#invalidRun = new RunWriter(objects, keys.invalid(attempt), source, from.invalidRun);
     const additions = additionsOf(job.route, deps.prices, job.createdAt);

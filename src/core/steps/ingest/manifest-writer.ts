@@ -6,6 +6,7 @@ import { batchIdOf } from '../../model/batch-id.ts';
 import type { SourceObject } from '../../model/objects.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
 import { sizeOf } from '../../pricing/bound.ts';
+import type { Prices } from '../../pricing/prices.ts';
 import type { OpenBatch } from './cutter.ts';
 
 /** Manifests of 1.6 MB under way at a time: a PUT may take longer than it takes to fill a batch with short lines. */
@@ -17,6 +18,7 @@ export class ManifestWriter {
   readonly #source: SourceObject;
   readonly #keyOf: (batchId: string) => string;
   readonly #batches: PlannedBatch[];
+  readonly #prices: Pick<Prices, 'unlimitedOutputTokens'>;
   /** Oldest first. */
   readonly #underWay: Promise<unknown>[] = [];
   /** Memory of manifests that are written, to be used again. */
@@ -32,7 +34,9 @@ export class ManifestWriter {
     source: SourceObject,
     keyOf: (batchId: string) => string,
     batches: readonly PlannedBatch[],
+    prices: Pick<Prices, 'unlimitedOutputTokens'>,
   ) {
+    this.#prices = prices;
     this.#objects = objects;
     this.#source = source;
     this.#keyOf = keyOf;
@@ -66,7 +70,7 @@ export class ManifestWriter {
       bytes,
       textBytes,
       dataUrlBytes,
-      ...sizeOf(entries, model),
+      ...sizeOf(entries, this.#prices.unlimitedOutputTokens(model)),
     });
   }
 

@@ -52,7 +52,7 @@ async function partBatch(
   const { manifest } = deps.keysOf(batch.batchId, `${state.round}-parted`);
   await deps.objects.put(manifest, encodeManifest({ source, entries: kept }));
   batch.manifestKey = manifest;
-  Object.assign(batch, sizeOf(kept, batch.model));
+  Object.assign(batch, sizeOf(kept, deps.prices.unlimitedOutputTokens(batch.model)));
   for (const { requests, bytes, textBytes, dataUrlBytes } of apart) {
     batch.requests -= requests;
     batch.bytes -= bytes;
@@ -81,6 +81,6 @@ async function putApart(deps: DuplicatesDeps, from: PlannedBatch, manifest: Mani
     bytes: length + 1,
     textBytes,
     dataUrlBytes,
-    ...sizeOf(entries, model),
+    ...sizeOf(entries, deps.prices.unlimitedOutputTokens(model)),
   };
 }

@@ -81,6 +81,7 @@ async function end(
     {
       objects: deps.objects,
       rules: deps.rules,
+      prices: deps.prices,
       bucket: job.source.bucket,
       ids: ids?.sorted() ?? { runs: state.ids, memory: new Uint32Array(0) },
       keysOf: (batchId, name) => keys.unique(attempt, batchId, name),

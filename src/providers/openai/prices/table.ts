@@ -328,6 +328,16 @@ export const OPENAI_PRICES: PriceTable = {
     'background-8h': { ...WINDOW, percent: 60 },
     'background-2h': { ...WINDOW, percent: 70 },
   },
+  // Page "Pricing": "<272K context length".
+  shortContextTokens: 272_000,
+  unlimitedOutput: [
+    {
+      models: /^(ft:)?(gpt-(5|6)|o\d)/,
+      tokens: 25_000,
+      source: 'guide "Reasoning models": leave room for 25,000 tokens of reasoning and output',
+    },
+    { models: /^/, tokens: 4_096, source: 'ours: answers of a few pages' },
+  ],
   fees: CALL_FEES,
   residency: {
     percent: 10,

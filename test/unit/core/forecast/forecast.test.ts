@@ -34,6 +34,7 @@ function forecastOf(file: string | Uint8Array, options: Partial<ForecastOptions>
     rules: OPENAI_RULES,
     limits: OPENAI_RULES.limits,
     tokenizerOf: () => o200k,
+    prices,
     ...options,
   });
 }

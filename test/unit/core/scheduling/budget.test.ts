@@ -112,7 +112,7 @@ describe('what a batch costs at the most', () => {
           const whole = batch({
             requests: requests.length,
             bytes,
-            ...sizeOf(entries, 'gpt-5.4-mini'),
+            ...sizeOf(entries, PRICES.unlimitedOutputTokens('gpt-5.4-mini')),
             ...(tokens === undefined ? {} : { tokens }),
           });
           const parts = cutByCost(whole, entries, { microdollars: most, maxParts: 1_000_000 }, PRICES, NOW);
@@ -131,7 +131,7 @@ describe('what a batch costs at the most', () => {
                 requests: part.entries.count,
                 bytes: partBytes,
                 ...(part.tokens === undefined ? {} : { tokens: part.tokens }),
-                ...sizeOf(part.entries, 'gpt-5.4-mini'),
+                ...sizeOf(part.entries, PRICES.unlimitedOutputTokens('gpt-5.4-mini')),
               },
               PRICES,
               NOW,
@@ -159,7 +159,7 @@ describe('what is cut', () => {
     requests: entries.count,
     bytes: renderedBytes(entries),
     ...(tokens === undefined ? {} : { tokens }),
-    ...sizeOf(entries, 'gpt-5.4-mini'),
+    ...sizeOf(entries, PRICES.unlimitedOutputTokens('gpt-5.4-mini')),
   });
   test('may cost no less in all than the batch might, cut by tokens or by cost, counted or not, again and again', () => {
     fc.assert(
