@@ -1,3 +1,4 @@
+import { MINUTE_MS } from '../../contract/time.ts';
 import { apiKeyOf, type BatchRecord, isSlice } from '../model/batch.ts';
 import type { Job } from '../model/job.ts';
 import { CANCELLED } from '../model/outcome-codes.ts';
@@ -6,9 +7,12 @@ import type { Outbox } from '../ports/outbox.ts';
 import type { BatchService, ByKey, RemoteBatch } from '../ports/provider.ts';
 import type { JobStore } from '../ports/records.ts';
 import type { Telemetry } from '../ports/telemetry.ts';
-import { toStopping, toWithdrawn } from './batch-transitions.ts';
+import { toHurried, toStopping, toWithdrawn } from './batch-transitions.ts';
 import { isWaiting, waitingFor } from './duplicate-jobs.ts';
 import { toCancelled } from './job-transitions.ts';
+
+/** A slice that is due within this time is left as it is: it may have looked at the job already. */
+const SOON_MS = 5 * MINUTE_MS;
 
 /** What {@link cancelJob} works with. */
 export interface CancelDeps {
@@ -81,9 +85,13 @@ export async function endWaiting(
   for (const batch of batches) {
     const { state } = batch;
     if (state === 'ended' || state === 'collected') continue;
-    // Its worker looks at the job every few seconds, and keeps what was answered.
-    if (state === 'admitted' && isSlice(batch)) continue;
     const now = deps.ambient.now();
+    if (state === 'admitted' && isSlice(batch)) {
+      // Its worker looks at the job every few seconds, and keeps what was answered; one that rests has none.
+      if ((batch.wait?.notBefore ?? 0) > now + SOON_MS)
+        await deps.jobs.moveBatch(batch, toHurried(batch, now), now);
+      continue;
+    }
     if (state === 'submitting' || state === 'submitted') {
       if (batch.stop?.cancelRequestedAt === undefined)
         await deps.jobs.moveBatch(batch, toStopping(batch, now), now);

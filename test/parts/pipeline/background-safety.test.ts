@@ -2,10 +2,11 @@
 import { expect, it } from 'vitest';
 import type { FaultRule } from '../../../local/openai-emulator/emulator.ts';
 import { settingsSchema } from '../../../src/contract/settings.ts';
-import { MINUTE_MS } from '../../../src/contract/time.ts';
+import { HOUR_MS, MINUTE_MS } from '../../../src/contract/time.ts';
+import { cancelJob } from '../../../src/core/lifecycle/cancel.ts';
 import type { BatchRecord } from '../../../src/core/model/batch.ts';
 import { call } from '../../../src/core/steps/call/call.ts';
-import { customIds, fileOf, idsOf, KEY, paidFor, startRoute } from '../../support/background.ts';
+import { customIds, fileOf, idsOf, KEY, paidFor, requestAt, startRoute } from '../../support/background.ts';
 import type { Pipeline, PipelineOptions } from '../../support/pipeline.ts';
 import { startTestPipeline } from '../../support/test-pipeline.ts';
 
@@ -131,4 +132,57 @@ it('a slice whose worker may not create goes on at once, whatever else it waits 
   await p.run();
   expect(p.failures).toEqual([]);
   expect((await paidFor(p)).times).toEqual([1, 1, 1, 1, 1]);
+});
+
+it('a response that can never be read is given up a day after its create, and counted', async () => {
+  const p = await startRoute(WINDOW);
+  const { get } = p.deps.background;
+  let unreadable: string | undefined;
+  p.deps.background.get = async (id, ...rest) => {
+    unreadable ??= id;
+    if (id === unreadable) throw new Error('500');
+    return get(id, ...rest);
+  };
+  await p.drop(KEY, fileOf(idsOf(3)));
+  await p.run(60);
+  const receipt = await p.receipt(KEY);
+  expect(receipt).toMatchObject({ result: 'succeeded', possiblyBilledTwice: { request_timeout: 1 } });
+});
+
+it('a job is cancelled at OpenAI within two polls, however long its slice was to rest', async () => {
+  const late: FaultRule = { effect: { kind: 'response.stuck', state: 'in_progress' } };
+  const p = await startRoute({ tiers: ['background-8h'] }, faultsOf(late));
+  await p.drop(KEY, fileOf(idsOf(3)));
+  await p.run(4);
+  const { jobId, wait } = await sliceIn(p);
+  const since = p.emulator.clock.now();
+  expect(wait!.notBefore! - since).toBeGreaterThan(HOUR_MS);
+  await cancelJob(p.deps, jobId);
+  await p.run();
+  expect((p.emulator.clock.now() - since) / MINUTE_MS).toBeLessThanOrEqual(15);
+  expect((await p.receipt(KEY)).errorsByCode).toEqual({ background_cancelled: 3 });
+});
+
+it('a response that began after a cancel was sent, and ends by it, may have been charged', async () => {
+  const stuck: FaultRule = {
+    match: requestAt(0),
+    effect: { kind: 'response.stuck', state: 'queued' },
+  };
+  const p = await startRoute({ ...LADDER, onLate: 'wait' }, faultsOf(stuck));
+  const { get, cancel } = p.deps.background;
+  const cancelled = new Set<string>();
+  p.deps.background.get = async (id, ...rest) => {
+    const response = await get(id, ...rest);
+    if (!cancelled.delete(id)) return response;
+    // The cancel comes to it after this look.
+    await cancel(id, ...rest);
+    return { ...response!, status: 'in_progress', hasBegun: true };
+  };
+  p.deps.background.cancel = async (id) => {
+    cancelled.add(id);
+    throw new Error('no answer');
+  };
+  await p.drop(KEY, fileOf(idsOf(3)));
+  await p.run();
+  expect((await p.receipt(KEY)).possiblyBilledTwice).toEqual({ background_cancelled: 1 });
 });

@@ -72,6 +72,9 @@ export class BackgroundLooks {
         }
         const state = response.status === 'queued' ? 'queued' : 'in_progress';
         const isCancelled = wish.cancel === 'always' || (wish.cancel === 'queued' && state === 'queued');
+        // An earlier cancel, sent while it was queued, may come to it only now.
+        const hasBegunSince = created.leaving === 'queued' && state === 'in_progress';
+        if (hasBegunSince && !isCancelled) this.#created.add({ ...created, leaving: state });
         return isCancelled ? [{ ...created, leaving: state }] : [];
       });
       // How far each was says whether it may be charged: the next worker must know, should this one die.

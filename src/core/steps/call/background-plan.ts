@@ -1,5 +1,5 @@
 /** What a visit does with a response that has not ended, and when the next visit is. Pure; all times are epoch ms. */
-import { HOUR_MS, MINUTE_MS } from '../../../contract/time.ts';
+import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../../contract/time.ts';
 import type { Created } from './created.ts';
 import { MIN_LOOK_MS, nextLook, type Watch } from './looks.ts';
 import type { Moments } from './slice-tier.ts';
@@ -10,6 +10,8 @@ const SETTLING_MS = 15 * MINUTE_MS;
 const CANCEL_AGAIN_MS = MINUTE_MS;
 /** What cannot be read or cancelled of a cancelled job is waited for so long. */
 const CANCELLING_MS = HOUR_MS;
+/** What can never be read is waited for so long after its create, where nothing else decides: longer than faults of OpenAI last. */
+const UNREADABLE_MS = DAY_MS;
 /** How long a response is kept after it has ended, where that is short. Source: see `responseRetention` of a route. */
 const SHORT_RETENTION_MS = 10 * MINUTE_MS;
 /** One of which nothing is known is given up so many windows after its create, where nothing else decides. */
@@ -60,11 +62,12 @@ export function isGone(outlook: Outlook, { at, isShortLived }: Held): boolean {
   return outlook.now >= givenUpAt(outlook, { at });
 }
 
-/** Whether one that is to be cancelled, and can be neither read nor cancelled, is waited for no longer. */
+/** Whether one that can be neither read nor cancelled is waited for no longer. */
 export function isBeyondReach(outlook: Outlook, held: Held): boolean {
   const { now, cancelledAt, deadlineAt } = outlook;
   if (cancelledAt !== undefined) return now >= cancelledAt + CANCELLING_MS;
-  return cancellingOf(outlook, held) === 'always' && now >= (deadlineAt ?? Number.POSITIVE_INFINITY);
+  const isToBeCancelled = cancellingOf(outlook, held) === 'always';
+  return now >= Math.max(deadlineAt ?? 0, isToBeCancelled ? 0 : held.at + UNREADABLE_MS);
 }
 
 /** When a response is to be looked at; that may be past. */

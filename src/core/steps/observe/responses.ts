@@ -1,11 +1,12 @@
 /** A webhook about a response that was made in the background. */
 import type { Layout } from '../../../contract/layout.ts';
 import type { ObserveMessage } from '../../../contract/messages.ts';
+import { isWindowTier } from '../../../contract/route.ts';
 import { SECOND_MS } from '../../../contract/time.ts';
 import { writeArrival } from '../../files/arrivals.ts';
 import { toHurried } from '../../lifecycle/batch-transitions.ts';
 import { markOf } from '../../lifecycle/response-marks.ts';
-import { apiKeyOf, type BatchKey, isSlice } from '../../model/batch.ts';
+import { apiKeyOf, type BatchKey, tierOf } from '../../model/batch.ts';
 import type { Ambient } from '../../ports/ambient.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
 import type { Outbox } from '../../ports/outbox.ts';
@@ -37,7 +38,8 @@ export async function lookAtResponse(
   if (response === undefined || mark === undefined) return { found: 'foreign' };
   const key: BatchKey = { jobId: mark.jobId, batchId: mark.batchId };
   const batch = await deps.jobs.getBatch(key.jobId, key.batchId);
-  if (batch === undefined || !isSlice(batch) || mark.request >= batch.requests) return { found: 'foreign' };
+  if (batch === undefined || !isWindowTier(tierOf(batch)) || mark.request >= batch.requests)
+    return { found: 'foreign' };
   if (response.status === 'queued' || response.status === 'in_progress') return { found: 'early' };
   if (batch.state !== 'ended' && batch.state !== 'collected') {
     await writeArrival(deps, key, mark.request, response);

@@ -67,7 +67,9 @@ describe('when a response is given up of which nothing is known', () => {
     expect(isBeyondReach(outlookAt(149, LADDER), HELD)).toBe(false);
     expect(isBeyondReach(outlookAt(150, LADDER), HELD)).toBe(true);
     expect(isBeyondReach(outlookAt(150, { ...LADDER, waitsWhenLate: true }), HELD)).toBe(false);
-    expect(isBeyondReach(outlookAt(1_000), HELD)).toBe(false);
+    // What is not to be cancelled, a day after its create.
+    expect(isBeyondReach(outlookAt(24 * 60 - 1), HELD)).toBe(false);
+    expect(isBeyondReach(outlookAt(24 * 60), HELD)).toBe(true);
     expect(isBeyondReach(outlookAt(59, { cancelledAt: AT }), HELD)).toBe(false);
     expect(isBeyondReach(outlookAt(60, { cancelledAt: AT }), HELD)).toBe(true);
   });
