@@ -85,7 +85,7 @@ export interface Played {
 
 /** @throws if a step fails, or if the jobs do not all end with every request answered. */
 export async function play(scenario: Scenario): Promise<Played> {
-  let now = Date.UTC(2026, 0, 1);
+  let now = Date.UTC(2026, 9, 1);
   let nonces = 0;
   const startedAt = now;
   const ambient = { now: () => now, nonce: () => (nonces++).toString(16).padStart(32, '0') };

@@ -83,7 +83,7 @@ describe('the same content dropped again', () => {
 });
 
 describe('a batch that is gone at OpenAI', () => {
-  const LINE = { customId: 'one', marker: '0.0', model: 'gpt-5-nano', kind: 'good', tokens: 4 };
+  const LINE = { customId: 'one', marker: '0.0', model: 'gpt-6-luna', kind: 'good', tokens: 4 };
   const { expected } = dropOf(0, FIRST, {
     drop: { lines: [{ ...LINE, number: 1, endpoint: '', text: '' } as never] },
   });
