@@ -75,7 +75,7 @@ export interface TierQuestion {
   groups: readonly GroupForecast[];
   /** Whether the tier has a price for all of them. */
   isPriced: (tier: Tier) => boolean;
-  /** How long a batch may take. Default: as OpenAI says. */
+  /** How long a batch may take. Default: {@link completionWindowMs}. */
   completionWindow?: string | undefined;
   /** From the drop on. */
   deadlineMs?: number | undefined;
@@ -164,7 +164,7 @@ function recommendBelowBatch(
   const lastMs = withSlack(ms.standard ?? 0);
   const window = WINDOWS.find((each) => ms[each] !== undefined && ms[each] + lastMs <= deadlineMs);
   if (window !== undefined) {
-    const aim = `OpenAI aims to answer within ${windowMs(window) / HOUR_MS} hours, and there is time for standard after that.`;
+    const aim = `Its window aims at answers within ${windowMs(window) / HOUR_MS} hours, and there is time for standard after that.`;
     return { tier: window, reason: `${late} ${why} ${aim}${unknown}` };
   }
   if ((ms.standard ?? 0) <= deadlineMs) return { tier: 'standard', reason: `${late} ${why}${unknown}` };

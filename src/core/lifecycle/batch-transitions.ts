@@ -99,7 +99,7 @@ function remoteOf({ id, status, expiresAt }: RemoteBatch, submittedAt: number, n
 export function toSameFileAgain(batch: Batch, tries: number, notBefore: number): BatchTransition {
   return to('sameFileAgain', batch, {
     attempt: { fileTries: tries, intentAt: undefined },
-    wait: { notBefore, lastError: 'OpenAI does not have the input file ready yet' },
+    wait: { notBefore, lastError: 'the provider does not have the input file ready yet' },
   });
 }
 
@@ -321,7 +321,7 @@ export function toSeen(
 export function toUnreachable(batch: BatchRecord, now: number): BatchTransition {
   return toAtOpenAI('unreachable', batch, {
     remote: { unreachableSince: now },
-    wait: { lastError: 'OpenAI does not know the batch' },
+    wait: { lastError: 'the provider does not know the batch' },
   });
 }
 

@@ -3,7 +3,10 @@ import { readDuration } from '../../contract/durations.ts';
 import { DEFAULT_COMPLETION_WINDOW } from '../../contract/route.ts';
 import type { Deadline } from '../ports/ambient.ts';
 
-/** How long a provider may take for a batch (ms). Absent: as long as OpenAI. */
+/**
+ * How long a provider may take for a batch (ms). Absent: the default of the routes' setting, which stays in the contract
+ * because a deployment, not the core, decides it.
+ */
 export function completionWindowMs({ completionWindow }: { completionWindow?: string | undefined }): number {
   return readDuration(completionWindow ?? DEFAULT_COMPLETION_WINDOW)!;
 }

@@ -90,6 +90,10 @@ export interface ModelRules {
   /** Whether the provider says that its background windows serve it; of others that is not known before they are tried. */
   isSurelyInWindows(model: string): boolean;
   imageTokens(model: string, image: ImagePart): ImageTokens;
+  /** Tokens that are put around each message of a prompt, and before its answer. */
+  tokensAround: { message: number; reply: number };
+  /** Bytes of audio that are a token at the most. */
+  audioBytesPerToken: number;
 }
 
 /** When models end, and how the provider says that one has. */

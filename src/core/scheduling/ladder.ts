@@ -29,7 +29,10 @@ export interface Pace {
 /** Work is given half as long again as its pace says, and a quarter of an hour for what comes before and after it. */
 const SLACK = 1.5;
 const SLACK_MS = 15 * MINUTE_MS;
-/** OpenAI takes up to 10 minutes to cancel (API reference, "Cancel batch"); a poll comes every 5. */
+/**
+ * What leaving batch takes. Ours: a poll comes every 5 minutes, and 10 more are as long as OpenAI says that it takes to
+ * cancel (API reference, "Cancel batch"); a provider that is slower would need more.
+ */
 const CANCEL_MS = 15 * MINUTE_MS;
 /** A batch that has less time than this before it would be cancelled is not begun. */
 const MIN_BATCH_MS = 30 * MINUTE_MS;

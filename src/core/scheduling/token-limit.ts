@@ -7,7 +7,10 @@ import type { QuotaRules } from '../ports/provider-rules.ts';
 import type { LedgerLessons } from '../ports/quota.ts';
 import { unjudgedWithout } from './ledger.ts';
 
-/** A batch above this part of the limit that is known is cut again. */
+/**
+ * A batch above this part of the limit that is known is cut again. These rules are ours: they learn any provider's limit from
+ * what it takes and refuses, and know no number of it.
+ */
 export const RECUT_SHARE = 0.8;
 /** A lesson is believed for a day: accounts move up, and one batch a day that is refused is how it shows. */
 const LESSON_LASTS_MS = DAY_MS;

@@ -140,7 +140,7 @@ test('a batch whose key was revoked, with the next one of another project, is un
   const unreachable = await batch();
   expect(unreachable).toMatchObject({
     state: 'submitted',
-    wait: { lastError: 'OpenAI does not know the batch' },
+    wait: { lastError: 'the provider does not know the batch' },
   });
   expect(unreachable.remote?.unreachableSince).toBeDefined();
   expect(unreachable.hold?.reason).toBeUndefined();

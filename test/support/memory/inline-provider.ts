@@ -41,6 +41,8 @@ export const INLINE_RULES: ProviderRules = {
     contextTokensOf: () => 1_000,
     hasFlex: () => false,
     isSurelyInWindows: () => false,
+    tokensAround: { message: 0, reply: 0 },
+    audioBytesPerToken: 10,
     imageTokens: () => ({ tokens: 0, atMost: 0, isExact: true }),
   },
   prices: {

@@ -9,7 +9,7 @@
  * Without a tokenizer, text is taken to have a token every 4 bytes: about right for English prose, off by up to half
  * for code, tables, Thai or Hindi.
  *
- * What is not text is counted by what OpenAI documents (images of known size), or flagged and bounded: see
+ * What is not text is counted by the rules of its provider (images of known size), or flagged and bounded: see
  * {@link TokenEstimate}.
  */
 import { type Prompt, UNESTIMATED_KINDS, type UnestimatedKind } from '../../model/prompt.ts';
@@ -37,15 +37,9 @@ export interface TokenEstimate {
   relativeError?: number;
 }
 
-/** Default rule. Source: OpenAI's help centre, "What are tokens": a token is about 4 characters of English. */
+/** Ours, for every provider whose tokenizer is not at hand. Source: OpenAI's help centre, "What are tokens": a token is about 4 characters of English. */
 const TEXT_BYTES_PER_TOKEN = 4;
 const byBytes: Tokenizer = (text) => Buffer.byteLength(text) / TEXT_BYTES_PER_TOKEN;
-/**
- * Source: OpenAI cookbook, "How to count tokens with tiktoken": every message has 3 tokens around it, every answer is
- * primed with 3.
- */
-const TOKENS_PER_MESSAGE = 3;
-const TOKENS_PER_REPLY = 3;
 
 /** Relative standard error of a stratum's tokens at which no more of it is counted. */
 export const ENOUGH_ERROR = 0.01;
@@ -53,8 +47,6 @@ export const ENOUGH_ERROR = 0.01;
 export const MIN_COUNTED = 24;
 const LOOK_EVERY = 8;
 const MAX_ERRORS = 3;
-/** Audio is a token each 0.1 s (Realtime guide, "Costs"), and speech is not coded below 8 kbit/s. */
-const AUDIO_BYTES_PER_TOKEN = 100;
 
 /** Estimates the input tokens of all requests that the sample was given, which are of one endpoint and model. */
 export function estimateTokens(sample: PromptSample, tokenizer?: Tokenizer): TokenEstimate {
@@ -165,7 +157,8 @@ function ratio(
 export function count(request: SampledRequest, model: Model, tokenizer: Tokenizer): Counted {
   const { excerpt, textBytes, plainBytes } = request;
   const { messages, tokens } = excerpt.prompt;
-  let text = tokens + (messages === 0 ? 0 : messages * TOKENS_PER_MESSAGE + TOKENS_PER_REPLY);
+  const around = model.rules.tokensAround;
+  let text = tokens + (messages === 0 ? 0 : messages * around.message + around.reply);
   if (excerpt.textBytes > 0) {
     const inExcerpt = excerpt.texts.reduce((sum, each) => sum + tokenizer(each), 0);
     text += (inExcerpt * excerpt.textBytes) / excerpt.excerptBytes;
@@ -188,7 +181,7 @@ function othersOf(
   }
   if (prompt.audioBytes > 0) {
     kinds.push('audio');
-    otherAtMost += Math.ceil(prompt.audioBytes / AUDIO_BYTES_PER_TOKEN);
+    otherAtMost += Math.ceil(prompt.audioBytes / rules.audioBytesPerToken);
   }
   if (prompt.files > 0) kinds.push('file');
   if (prompt.isStored) kinds.push('stored');

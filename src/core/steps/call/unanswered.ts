@@ -23,7 +23,7 @@ export const LEFT: StatedError = { code: NOT_SENT, message: 'This request was no
 export function notOffered(tier: Tier): StatedError {
   return {
     code: TIER_NOT_OFFERED,
-    message: `OpenAI does not serve this model in ${tier}, the last tier of the route. Add "standard" to its tiers, or name another model.`,
+    message: `The provider does not serve this model in ${tier}, the last tier of the route. Add "standard" to its tiers, or name another model.`,
   };
 }
 
@@ -38,7 +38,7 @@ export const CANCELLED_IN_BACKGROUND: StatedError = {
 export const GONE: StatedError = {
   code: RESPONSE_GONE,
   message:
-    'OpenAI no longer has the response that was created for this request in the background; it may have been charged.',
+    'The provider no longer has the response that was created for this request in the background; it may have been charged.',
 };
 
 /** For a call that was waited for as long as any worker can, of a model that needs longer, in the last tier. */

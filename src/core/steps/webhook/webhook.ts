@@ -28,13 +28,16 @@ const UNAUTHORIZED = 401;
 const METHOD_NOT_ALLOWED = 405;
 const TOO_LARGE = 413;
 
-/** OpenAI's events have less than 1 KB (observed contract, 2026-11-21); more is not checked for its signature. */
+/** Ours: more is not checked for its signature. OpenAI's events have less than 1 KB (observed contract, 2026-11-21). */
 const MAX_BODY_CHARS = 64 * 1024;
 
-/** What a signature takes. Source: openai 7.59.0 `resources/webhooks/webhooks.ts`. */
+/**
+ * What a signature takes: the names of Standard Webhooks, which are not OpenAI's own. Source: openai 7.59.0
+ * `resources/webhooks/webhooks.ts`.
+ */
 const SIGNED_HEADERS = ['webhook-id', 'webhook-timestamp', 'webhook-signature'];
 
-/** Ids as OpenAI makes them, and nothing else: they become keys of records and parts of URLs. */
+/** Ours, and wider than OpenAI's: ids of other characters are refused, because they become keys of records and parts of URLs. */
 const ID = /^[\w-]{1,128}$/;
 
 /**
