@@ -246,8 +246,16 @@ export class SliceProgress {
     return this.#linesOf(this.#requests.keys());
   }
 
+  /** Never as one text: half a gigabyte of answers is more than a string can hold, and would be in memory three times. */
   #linesOf(indexes: Iterable<number>): Uint8Array {
-    return Buffer.from(`${Array.from(indexes, (index) => this.#lines.get(index)!).join('\n')}\n`);
+    const lines = Array.from(indexes, (index) => this.#lines.get(index)!);
+    const bytes = Buffer.allocUnsafe(lines.reduce((sum, line) => sum + Buffer.byteLength(line) + 1, 0));
+    let at = 0;
+    for (const line of lines) {
+      at += bytes.write(line, at);
+      at += bytes.write('\n', at);
+    }
+    return bytes;
   }
 
   /** One write after the other; the error of one is not the next one's. */
