@@ -422,6 +422,11 @@ export class SimulatedBackground {
     return { id, requestId, status, hasBegun, body, metadata };
   }
 
+  /** Whether the key of its project is still the one of its name. */
+  isOfCurrentKey({ apiKey, keyVersion }: Pick<ServiceResponse, 'apiKey' | 'keyVersion'>): boolean {
+    return this.#parts.keyVersionOf(apiKey) === keyVersion;
+  }
+
   /** Whether anybody can read it now. */
   isThere(response: ServiceResponse): boolean {
     const now = this.#world.now();

@@ -127,6 +127,8 @@ export interface ServiceResponse {
 export interface RecordedResponse {
   /** How far it was right before it was to be cancelled. */
   leaving?: 'queued' | 'in_progress' | undefined;
+  /** Of the key that created it; absent where a webhook told of it. */
+  keyVersion?: string | undefined;
 }
 
 /** One request of an uploaded file, as the service reads it. */

@@ -526,8 +526,8 @@ class WatchedObjects extends MemoryObjects {
       return;
     }
     for (const line of text.trimEnd().split('\n')) {
-      const { id, leaving } = JSON.parse(line) as { id?: string } & RecordedResponse;
-      if (id !== undefined) this.recordedResponses.set(id, { leaving });
+      const { id, leaving, keyVersion } = JSON.parse(line) as { id?: string } & RecordedResponse;
+      if (id !== undefined) this.recordedResponses.set(id, { leaving, keyVersion });
     }
   }
 }
