@@ -35,7 +35,6 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
     'src/core/steps/call/slice-end.ts',
     'src/core/steps/call/slice-tier.ts',
     'src/core/steps/call/slice.ts',
-    'src/providers/openai/calls.ts',
   ],
   'test/parts/pipeline/completion-window.test.ts': ['src/core/lifecycle/time-limits.ts'],
   'test/parts/pipeline/failed-batch.test.ts': ['src/core/lifecycle/resume.ts'],

@@ -59,7 +59,8 @@ function isTooLarge({ body }: CallAnswer): boolean {
 const REFUSED_BY = {
   flex: { param: /^service_tier$/, message: /service_tier|\bflex\b/i },
   window: {
-    param: /^background(_options)?(\.|$)/,
+    // Only what we set ourselves: a `continuation_id` is the line's own.
+    param: /^background(_options(\.completion_window)?)?$/,
     message: /background_options|completion[_ ]window|\bbackground\b/i,
   },
 } as const;

@@ -124,10 +124,11 @@ describe('jobs of one request', () => {
     createsPerHour: 1_000_000,
   };
 
-  it('take at most 60 calls of the table from drop to receipt, with the poll that sees the end', async () => {
+  // Three of them read when models end: ingest and finalize warn of it, and the poll keeps it.
+  it('take at most 62 calls of the table from drop to receipt, with the poll that sees the end', async () => {
     const played = await play(ONE);
     expect(played.polls).toHaveLength(1);
-    expect(useOf(played).table.calls).toBeLessThanOrEqual(60);
+    expect(useOf(played).table.calls).toBeLessThanOrEqual(62);
   });
 
   it('are finalized once, however long OpenAI takes', async () => {
