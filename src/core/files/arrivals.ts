@@ -17,6 +17,7 @@ const arrivalSchema = z.object({
   status: z.enum(RESPONSE_STATUSES),
   hasBegun: z.boolean(),
   requestId: z.exactOptional(z.string()),
+  keyVersion: z.exactOptional(z.string()),
   /** As JSON, as it came. */
   body: z.string(),
 });
@@ -39,14 +40,16 @@ export async function writeArrival(
   arrival: Arrival,
 ): Promise<void> {
   const key = workKeys(settings.layout, jobId).calls(batchId).arrived(request);
-  const { id, status, hasBegun, requestId, body } = arrival;
-  const written = { v: 1, id, status, hasBegun, body } as const;
-  await writeWorkJsonOnce(
-    objects,
-    key,
-    arrivalSchema,
-    requestId === undefined ? written : { ...written, requestId },
-  );
+  const { id, status, hasBegun, requestId, keyVersion, body } = arrival;
+  await writeWorkJsonOnce(objects, key, arrivalSchema, {
+    v: 1,
+    id,
+    status,
+    hasBegun,
+    body,
+    ...(requestId === undefined ? {} : { requestId }),
+    ...(keyVersion === undefined ? {} : { keyVersion }),
+  });
 }
 
 /** The requests of a slice whose responses have arrived, by their places. */

@@ -208,6 +208,8 @@ export interface BackgroundResponse {
   hasBegun: boolean;
   /** `x-request-id` of the answer that brought it. */
   requestId?: string | undefined;
+  /** Version of the key that was used: only keys of the same project see the response. */
+  keyVersion?: string | undefined;
   /** As it came: JSON. */
   body: string;
   /** As the provider keeps it. */
@@ -218,8 +220,6 @@ export interface BackgroundResponse {
 export interface CreateAnswer extends CallAnswer {
   /** The response that was made; absent where the provider refused. */
   response?: BackgroundResponse | undefined;
-  /** Version of the key that was used: only keys of the same project see the response. */
-  keyVersion?: string | undefined;
 }
 
 /**

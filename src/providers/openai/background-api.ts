@@ -49,14 +49,14 @@ export class OpenAIBackground implements BackgroundApi {
     const { client, keyVersion } = await this.#client.current();
     const answer = await new OpenAICalls(client).call(request);
     const { status, body, requestId } = answer;
-    if (isRefused(status)) return { ...answer, keyVersion };
+    if (isRefused(status)) return answer;
     const response = status >= 200 && status < 300 ? readResponse(body, requestId) : undefined;
     if (response === undefined)
       throw new CallUnansweredError(
         `POST ${request.endpoint} was answered ${status} without a response that can be read`,
         true,
       );
-    return { ...answer, keyVersion, response };
+    return { ...answer, response: { ...response, keyVersion } };
   }
 
   get(id: string, keyVersion?: string): Promise<BackgroundResponse | undefined> {
@@ -85,12 +85,16 @@ export class OpenAIBackground implements BackgroundApi {
     ask: (client: OpenAI, options: OpenAI.RequestOptions) => Promise<Response>,
   ): Promise<BackgroundResponse | undefined> {
     try {
-      const { text, requestId } = await this.#client.callFirst(keyVersion, async (client) => {
-        const answer = await ask(client, looking());
-        return { text: await answer.text(), requestId: answer.headers.get('x-request-id') ?? undefined };
-      });
+      const { text, requestId, usedVersion } = await this.#client.callFirst(
+        keyVersion,
+        async (client, usedVersion) => {
+          const answer = await ask(client, looking());
+          const requestId = answer.headers.get('x-request-id') ?? undefined;
+          return { text: await answer.text(), requestId, usedVersion };
+        },
+      );
       const response = readResponse(text, requestId);
-      if (response !== undefined) return response;
+      if (response !== undefined) return { ...response, keyVersion: usedVersion };
     } catch (error) {
       if (isNotFound(error)) return undefined;
       throw toReadError(action, error);

@@ -54,13 +54,13 @@ export class KeyedClient {
    */
   async callFirst<Result>(
     keyVersion: string | undefined,
-    call: (client: OpenAI) => Promise<Result>,
+    call: (client: OpenAI, keyVersion?: string) => Promise<Result>,
   ): Promise<Result> {
     if (this.#keys === undefined || keyVersion === undefined) return this.call(call);
     const own = await this.#keys.readVersion(keyVersion);
     if (own === undefined) return this.call(call);
     try {
-      return await call(this.#clientWith(own));
+      return await call(this.#clientWith(own), keyVersion);
     } catch (error) {
       if (!isNotFound(error) && !isUnauthorized(error)) throw error;
       const current = await (isUnauthorized(error) ? this.#keys.readAgain() : this.#keys.read());

@@ -71,7 +71,10 @@ export class SimulatedBackground {
       this.#find(id, apiKey, keyVersion);
     return {
       create: ({ body, timeoutMs }) => this.#create(stackId, apiKey, body, timeoutMs),
-      get: async (id, keyVersion) => this.#get(apiKey, find(id, keyVersion)),
+      get: async (id, keyVersion) => {
+        const response = this.#get(apiKey, find(id, keyVersion));
+        return response && { ...response, keyVersion: this.#versionThatSees(id, apiKey, keyVersion) };
+      },
       cancel: async (id, keyVersion) => this.#cancel(stackId, apiKey, find(id, keyVersion)),
       remove: async (id, keyVersion) => this.#remove(stackId, apiKey, find(id, keyVersion)),
     };
@@ -117,11 +120,14 @@ export class SimulatedBackground {
   #find(id: string, apiKey: string, keyVersion?: string): ServiceResponse | undefined {
     this.advance();
     const response = this.responses.find((one) => one.id === id);
-    const versions = [keyVersion, this.#parts.keyVersionOf(apiKey)];
-    const isSeen = versions.some(
+    return this.#versionThatSees(id, apiKey, keyVersion) === undefined ? undefined : response;
+  }
+
+  #versionThatSees(id: string, apiKey: string, keyVersion?: string): string | undefined {
+    const response = this.responses.find((one) => one.id === id);
+    return [keyVersion, this.#parts.keyVersionOf(apiKey)].find(
       (version) => version !== undefined && response?.project === projectOf(apiKey, version),
     );
-    return isSeen ? response : undefined;
   }
 
   async #create(stackId: string, apiKey: string, body: string, timeoutMs: number): Promise<CreateAnswer> {
@@ -149,8 +155,7 @@ export class SimulatedBackground {
       return {
         ...this.#answer(200, {}),
         body: made.body,
-        response: this.#view(made),
-        keyVersion: made.keyVersion,
+        response: { ...this.#view(made), keyVersion: made.keyVersion },
       };
     }
     this.#world.note(`response:create ${kind === 'hanging' ? 'hangs' : 'without an answer'}`);
@@ -420,11 +425,6 @@ export class SimulatedBackground {
 
   #view({ id, requestId, status, hasBegun, body, metadata }: ServiceResponse): BackgroundResponse {
     return { id, requestId, status, hasBegun, body, metadata };
-  }
-
-  /** Whether the key of its project is still the one of its name. */
-  isOfCurrentKey({ apiKey, keyVersion }: Pick<ServiceResponse, 'apiKey' | 'keyVersion'>): boolean {
-    return this.#parts.keyVersionOf(apiKey) === keyVersion;
   }
 
   /** Whether anybody can read it now. */

@@ -6,7 +6,7 @@ import { apiKeyOf, type BatchRecord, type Calls, tierOf } from '../../model/batc
 import type { CreateAnswer } from '../../ports/provider.ts';
 import { operatorErrorOf, suspendFor } from '../../scheduling/operator-errors.ts';
 import { CallLatency } from './call-latency.ts';
-import type { CreatedResponses } from './created.ts';
+import { type CreatedResponses, createdOf } from './created.ts';
 import type { CallDeps } from './deps.ts';
 import { takeIfEnded } from './ended.ts';
 import type { SliceProgress } from './progress.ts';
@@ -106,15 +106,14 @@ export class BackgroundCreates {
       await this.#failed(request, error);
       return;
     }
-    const { response, keyVersion } = answer;
+    const { response } = answer;
     if (response === undefined) {
       await this.#refused(request, answer);
       return;
     }
     this.#answered();
     this.#latency.learn(ambient.now() - sentAt, answer);
-    const known = keyVersion === undefined ? {} : { keyVersion };
-    const created = { request, id: response.id, at: sentAt, ...known };
+    const created = createdOf(response, { request, at: sentAt });
     this.#created.add(created);
     takeIfEnded(this.#progress, created, response);
   }

@@ -30,7 +30,7 @@ import {
   lookAt,
   type Outlook,
 } from './background-plan.ts';
-import { CreatedResponses, type KnownCreated } from './created.ts';
+import { CreatedResponses, createdOf, type KnownCreated } from './created.ts';
 import type { CallDeps } from './deps.ts';
 import { takeIfEnded } from './ended.ts';
 import type { Watch } from './looks.ts';
@@ -132,7 +132,7 @@ export class BackgroundSlice {
       const known = this.#created.of(request);
       if (arrival === undefined || known === undefined) continue;
       if (known.id !== undefined && known.id !== arrival.id) continue;
-      const created = { ...known, id: arrival.id };
+      const created = createdOf(arrival, known);
       // Of a create without an answer, the response is known from now on.
       if (known.id === undefined) this.#created.add(created);
       takeIfEnded(this.#progress, created, arrival);

@@ -6,6 +6,7 @@
 import * as z from 'zod';
 import { ObjectGoneError } from '../../base/errors.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
+import type { BackgroundResponse } from '../../ports/provider.ts';
 import type { SliceKeys, SliceProgress } from './progress.ts';
 
 /** A create, as its line has it. */
@@ -15,7 +16,7 @@ const createdSchema = z.object({
   at: z.number(),
   /** Absent: no answer to the create is known. */
   id: z.exactOptional(z.string()),
-  /** Version of the key that created it. */
+  /** Version of the key that created it, or that could read it. */
   keyVersion: z.exactOptional(z.string()),
   /** It is about to be cancelled: how far it was when it was read right before. */
   leaving: z.exactOptional(z.enum(['queued', 'in_progress'])),
@@ -28,6 +29,15 @@ export interface Created extends Omit<z.infer<typeof createdSchema>, 'custom_id'
 
 /** A create whose response is known. */
 export type KnownCreated = Created & { id: string };
+
+/** A create whose response is read. @param create what was known; the key that it names stays. */
+export function createdOf(
+  { id, keyVersion }: Pick<BackgroundResponse, 'id' | 'keyVersion'>,
+  create: Created,
+): KnownCreated {
+  const version = create.keyVersion ?? keyVersion;
+  return version === undefined ? { ...create, id } : { ...create, id, keyVersion: version };
+}
 
 /** The creates of one slice. */
 export class CreatedResponses {

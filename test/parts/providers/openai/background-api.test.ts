@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type RequestListener, type Server }
 import type { AddressInfo } from 'node:net';
 import OpenAI from 'openai';
 import { afterEach, describe, expect, it } from 'vitest';
+import type { ApiKeys } from '../../../../src/adapters/api-key.ts';
 import { CallUnansweredError, KeyUnusableError } from '../../../../src/core/base/errors.ts';
 import { OpenAIBackground } from '../../../../src/providers/openai/background-api.ts';
 
@@ -15,12 +16,13 @@ afterEach(() => {
 
 const REQUEST = { endpoint: '/v1/responses', body: '{"n":1.0}', timeoutMs: 60_000 };
 
-async function apiOn(listener: RequestListener): Promise<OpenAIBackground> {
+async function apiOn(listener: RequestListener, keys?: ApiKeys): Promise<OpenAIBackground> {
   server = createServer(listener);
   await new Promise<void>((resolve) => server!.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   const baseURL = `http://127.0.0.1:${port}/v1`;
-  return new OpenAIBackground(new OpenAI({ apiKey: 'sk-test', baseURL, logLevel: 'off', maxRetries: 1 }));
+  const client = new OpenAI({ apiKey: 'sk-test', baseURL, logLevel: 'off', maxRetries: 1 });
+  return new OpenAIBackground(client, keys);
 }
 
 /** Answers every request with one status and body. */
@@ -143,4 +145,35 @@ it('looks, cancels and deletes where OpenAI has these, and may do so again', asy
     'DELETE /v1/responses/resp_1',
   ]);
   expect(seen).toHaveLength(6);
+});
+
+describe('the version of the key', () => {
+  const value = (versionId: string) => ({ key: `sk-${versionId}`, versionId });
+  const keys: ApiKeys = {
+    read: async () => value('now'),
+    readAgain: async () => value('now'),
+    readVersion: async (versionId) => value(versionId),
+  };
+  /** Only one key is of the project that knows the response. */
+  const knownTo = (versionId: string): Promise<OpenAIBackground> =>
+    apiOn((request, response) => {
+      const isKnown = request.headers.authorization === `Bearer sk-${versionId}`;
+      request.resume();
+      const body = isKnown ? responseOf() : { error: { message: 'No response found.' } };
+      response
+        .writeHead(isKnown ? 200 : 404, { 'content-type': 'application/json' })
+        .end(JSON.stringify(body));
+    }, keys);
+
+  it('that could read a response comes with it, so that the same one deletes it later', async () => {
+    expect(await (await knownTo('now')).get('resp_1')).toMatchObject({ keyVersion: 'now' });
+  });
+
+  it('is the current one where that of the create does not know the response', async () => {
+    expect(await (await knownTo('now')).get('resp_1', 'old')).toMatchObject({ keyVersion: 'now' });
+  });
+
+  it('is that of the create where it knows the response', async () => {
+    expect(await (await knownTo('old')).get('resp_1', 'old')).toMatchObject({ keyVersion: 'old' });
+  });
 });

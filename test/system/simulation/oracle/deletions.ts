@@ -16,17 +16,11 @@ export function checkDeleted(
       .filter(({ head }) => interrupted.has(jobIdOf(head)))
       .flatMap(({ drop }) => drop.lines.map(({ marker }) => marker)),
   );
-  /** Not if nobody wrote down which key created it, and that of another project is in its place. */
-  const mayBeDeleted = (id: string, response: Parameters<typeof background.isOfCurrentKey>[0]): boolean => {
-    const record = objects.recordedResponses.get(id);
-    return record === undefined || record.keyVersion !== undefined || background.isOfCurrentKey(response);
-  };
   const left = background.responses.filter(
-    ({ stackId: owner, id, marker, store, isTold, isRemoved, ...response }) =>
+    ({ stackId: owner, id, marker, store, isTold, isRemoved }) =>
       owner === stackId &&
       store !== true &&
       !isRemoved &&
-      mayBeDeleted(id, response) &&
       // The worker that was told of it may have died before it could write that down.
       (objects.recordedResponses.has(id) || (isTold && !cutShort.has(marker))),
   );
