@@ -10,8 +10,6 @@ import { GONE, noAnswer } from './unanswered.ts';
 
 /** Looks, cancels or deletions at a time. */
 const AT_A_TIME = 32;
-/** Answers are kept as soon as so many have come. */
-const KEEP_EVERY_ANSWERS = 64;
 
 /** What is to be done with a response that has not ended. */
 export interface Wish {
@@ -86,7 +84,7 @@ export class BackgroundLooks {
           if (reply !== undefined) takeIfEnded(this.#progress, created, reply);
         }),
       );
-      if (this.#progress.unkept >= KEEP_EVERY_ANSWERS) await this.#progress.keepForNext();
+      if (this.#progress.isToBeKept) await this.#progress.keepForNext();
     });
   }
 

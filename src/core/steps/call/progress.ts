@@ -18,6 +18,10 @@ import { LEFT } from './unanswered.ts';
 /** How many requests ahead of the calls the record says that they may have been called. */
 const STRIDE = 32;
 
+/** Answers are kept as soon as so many have come, or so much of them: images in answers take megabytes each. */
+const KEEP_EVERY_ANSWERS = 64;
+const KEEP_EVERY_CHARS = 32_000_000;
+
 /** The objects of one slice below `work/`. */
 export type SliceKeys = ReturnType<ReturnType<typeof workKeys>['calls']>;
 
@@ -29,10 +33,10 @@ export class SliceProgress {
   readonly #keys: SliceKeys;
   readonly #onTakenOver: () => void;
   #requests: readonly CallRequest[] = [];
-  /** By request; what is in segments already, or will be. */
-  readonly #lines = new Map<number, string>();
-  /** Of those, what no segment holds yet. */
-  #unkept: number[] = [];
+  /** By request: the number of the segment that holds its line. The lines of all answers are more than memory has. */
+  readonly #kept = new Map<number, number>();
+  /** By request: lines that no segment holds yet. */
+  readonly #unkept = new Map<number, string>();
   #calls: Calls;
   #next: number;
   /** Surely not executed, although the record says that they may have been called: to be called. */
@@ -64,7 +68,7 @@ export class SliceProgress {
 
   /** Whether every request has a line. */
   get isComplete(): boolean {
-    return this.#lines.size === this.#requests.length;
+    return this.#requests.every((_, index) => this.hasLine(index));
   }
 
   /** Whether no request is left to be called. */
@@ -72,9 +76,12 @@ export class SliceProgress {
     return this.#again.length === 0 && this.#next >= this.#requests.length;
   }
 
-  /** Lines that no segment holds yet. */
-  get unkept(): number {
-    return this.#unkept.length;
+  /** Whether so much is in no segment yet that it is time to {@link keep} it. */
+  get isToBeKept(): boolean {
+    if (this.#unkept.size >= KEEP_EVERY_ANSWERS) return true;
+    let chars = 0;
+    for (const line of this.#unkept.values()) chars += line.length;
+    return chars >= KEEP_EVERY_CHARS;
   }
 
   /** Lines that segments hold. */
@@ -96,11 +103,11 @@ export class SliceProgress {
   get unaccounted(): number[] {
     const again = new Set(this.#again);
     const announced = Array.from({ length: this.#next }, (_, index) => index);
-    return announced.filter((index) => !this.#lines.has(index) && !again.has(index));
+    return announced.filter((index) => !this.hasLine(index) && !again.has(index));
   }
 
   hasLine(index: number): boolean {
-    return this.#lines.has(index);
+    return this.#kept.has(index) || this.#unkept.has(index);
   }
 
   /** The requests by their ids. */
@@ -120,24 +127,21 @@ export class SliceProgress {
     for (let segment = 0; ; segment++) {
       const bytes = await this.#deps.objects.get(this.#keys.segment(segment));
       if (bytes === undefined) {
-        if (segment < this.#calls.segments)
-          throw new ObjectGoneError(
-            `${this.#keys.segment(segment)} is missing; it held answers that were paid for`,
-          );
+        if (segment < this.#calls.segments) throw this.#missing(segment);
         this.#calls = { ...this.#calls, segments: segment };
         return;
       }
-      for (const line of Buffer.from(bytes).toString('utf8').split('\n')) {
-        if (line === '') continue;
-        const index = places.get((JSON.parse(line) as { custom_id: string }).custom_id);
-        if (index !== undefined) this.#found(index, line);
+      for (const { index } of linesIn(bytes, places)) {
+        this.#kept.set(index, segment);
+        this.wasSent(index);
       }
     }
   }
 
-  #found(index: number, line: string): void {
-    this.#lines.set(index, line);
-    this.wasSent(index);
+  #missing(segment: number): ObjectGoneError {
+    return new ObjectGoneError(
+      `${this.#keys.segment(segment)} is missing; it held answers that were paid for`,
+    );
   }
 
   /** There is proof that a request was sent. */
@@ -187,8 +191,7 @@ export class SliceProgress {
   }
 
   add(index: number, line: string): void {
-    this.#lines.set(index, line);
-    this.#unkept.push(index);
+    this.#unkept.set(index, line);
   }
 
   /** What the record is to say besides, from its next write on. */
@@ -209,16 +212,19 @@ export class SliceProgress {
   async keep(again: readonly number[] = []): Promise<void> {
     await this.#write(async () => {
       // A copy: others are answered while these are written.
-      const indexes = [...this.#unkept];
+      const added = [...this.#unkept];
       let { segments } = this.#calls;
-      if (indexes.length > 0) {
+      if (added.length > 0) {
         if (this.#isTakenOver) await this.#checkLive();
-        const body = this.#linesOf(indexes);
+        const body = bytesOf(added.map(([, line]) => line));
         // A worker whose lease ran out while it wrote may have been first: its answers stay where they are.
         while (!(await this.#deps.objects.put(this.#keys.segment(segments++), body, { ifAbsent: true })));
-        this.#unkept = this.#unkept.slice(indexes.length);
+        for (const [index, line] of added) {
+          this.#kept.set(index, segments - 1);
+          if (this.#unkept.get(index) === line) this.#unkept.delete(index);
+        }
       }
-      await this.#record({ ...this.#calls, segments, done: this.#lines.size - this.#unkept.length }, again);
+      await this.#record({ ...this.#calls, segments, done: this.#kept.size }, again);
     });
   }
 
@@ -237,25 +243,28 @@ export class SliceProgress {
   /**
    * Keeps the answers. Which requests were not sent is in the record and in what this gives, and in no segment: another
    * worker, should this one have lost the slice, may be sending them.
-   * @returns the lines of the slice, those of requests that were not sent included.
+   * @param write is given the lines of the slice, those of requests that were not sent included, in no order.
+   * @throws {ObjectGoneError} if an answer is not where it was kept.
    */
-  async complete(): Promise<Uint8Array> {
+  async complete(write: (line: Uint8Array) => Promise<void>): Promise<void> {
     await this.keepForNext();
-    for (let index = 0; index < this.#requests.length; index++)
-      if (!this.#lines.has(index)) this.#lines.set(index, unansweredLine(this.#customId(index), LEFT));
-    return this.#linesOf(this.#requests.keys());
-  }
-
-  /** Never as one text: half a gigabyte of answers is more than a string can hold, and would be in memory three times. */
-  #linesOf(indexes: Iterable<number>): Uint8Array {
-    const lines = Array.from(indexes, (index) => this.#lines.get(index)!);
-    const bytes = Buffer.allocUnsafe(lines.reduce((sum, line) => sum + Buffer.byteLength(line) + 1, 0));
-    let at = 0;
-    for (const line of lines) {
-      at += bytes.write(line, at);
-      at += bytes.write('\n', at);
+    const { places } = this;
+    const written = new Set<number>();
+    for (const segment of new Set(this.#kept.values())) {
+      const bytes = await this.#deps.objects.get(this.#keys.segment(segment));
+      if (bytes === undefined) throw this.#missing(segment);
+      for (const { index, line } of linesIn(bytes, places)) {
+        if (this.#kept.get(index) !== segment || written.has(index)) continue;
+        written.add(index);
+        await write(line);
+      }
     }
-    return bytes;
+    for (let index = 0; index < this.#requests.length; index++) {
+      if (written.has(index)) continue;
+      const segment = this.#kept.get(index);
+      if (segment !== undefined) throw this.#missing(segment);
+      await write(bytesOf([unansweredLine(this.#customId(index), LEFT)]));
+    }
   }
 
   /** One write after the other; the error of one is not the next one's. */
@@ -294,5 +303,33 @@ export class SliceProgress {
     this.#isTakenOver = true;
     this.#onTakenOver();
     return new NotYetError(`slice ${this.#batch.batchId} was taken over by another worker`, MINUTE_MS);
+  }
+}
+
+/** Each line with its line feed. Never as one text: half a gigabyte of answers is more than a string can hold. */
+function bytesOf(lines: readonly string[]): Uint8Array {
+  const bytes = Buffer.allocUnsafe(lines.reduce((sum, line) => sum + Buffer.byteLength(line) + 1, 0));
+  let at = 0;
+  for (const line of lines) {
+    at += bytes.write(line, at);
+    at += bytes.write('\n', at);
+  }
+  return bytes;
+}
+
+/** The lines of a segment, each with its line feed, by the places of their requests. */
+function* linesIn(
+  bytes: Uint8Array,
+  places: ReadonlyMap<string, number>,
+): Generator<{ index: number; line: Uint8Array }> {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  let end: number;
+  for (let start = 0; start < text.length; start = end) {
+    const lineFeed = text.indexOf('\n', start);
+    end = lineFeed < 0 ? text.length : lineFeed + 1;
+    const line = text.subarray(start, end);
+    const { custom_id } = JSON.parse(line.toString('utf8')) as { custom_id: string };
+    const index = places.get(custom_id);
+    if (index !== undefined) yield { index, line };
   }
 }

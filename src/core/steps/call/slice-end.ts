@@ -5,6 +5,7 @@ import type { LeasedBatch } from '../../lifecycle/leased.ts';
 import { type BatchRecord, tierOf } from '../../model/batch.ts';
 import type { StatedError } from '../../model/outcome-codes.ts';
 import type { BatchTransition } from '../../model/transition.ts';
+import type { ObjectWriter } from '../../ports/objects.ts';
 import { MAX_DELAY_MS } from '../../ports/outbox.ts';
 import type { CallDeps } from './deps.ts';
 import type { SliceKeys, SliceProgress } from './progress.ts';
@@ -75,16 +76,29 @@ export class SliceEnd {
   async complete(nextTier: Tier | undefined, before: () => Promise<void> = async () => {}): Promise<void> {
     const { objects, ambient, telemetry } = this.#deps;
     const { jobId, batchId } = this.#batch;
-    const body = await this.#progress.complete();
     const key = this.#keys.file(this.#leased.holder);
-    await objects.put(key, body);
-    const fetchedAt = ambient.now();
-    const file = { fileId: 'calls', key, bytes: body.length, crc32: crc32(body), fetchedAt };
+    const written = await this.#write(objects.openWrite(key));
+    const file = { fileId: 'calls', key, ...written, fetchedAt: ambient.now() };
     const requests = this.#progress.requests.length;
     await before();
     await this.#end(toCalled(this.#batch, file, nextTier, ambient.now()), () =>
       telemetry.record('slice.completed', { jobId, batchId, tier: tierOf(this.#batch), requests }),
     );
+  }
+
+  /** @returns the size of the file of all lines, and its checksum. */
+  async #write(writer: ObjectWriter): Promise<{ bytes: number; crc32: number }> {
+    try {
+      let checksum = 0;
+      await this.#progress.complete(async (line) => {
+        checksum = crc32(line, checksum);
+        await writer.write(line);
+      });
+      return { bytes: await writer.close(), crc32: checksum };
+    } catch (error) {
+      await writer.abort();
+      throw error;
+    }
   }
 
   /** Writes how the slice ends, reports it, and sends it to collect. */

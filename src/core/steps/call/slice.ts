@@ -18,9 +18,8 @@ import { continueAt, nextTierOf, rememberRefusal, tierAt } from './slice-tier.ts
 import { Throttle } from './throttle.ts';
 import { noAnswer, notOffered, tooSlow } from './unanswered.ts';
 
-/** Answers are kept this often, or as soon as so many answers have come. */
+/** Answers are kept this often, or as soon as there are many: see progress.ts. */
 const KEEP_EVERY_MS = 15 * SECOND_MS;
-const KEEP_EVERY_ANSWERS = 64;
 
 /** Why no further call of this slice begins. */
 type Stop =
@@ -195,7 +194,7 @@ export class Slice {
     else this.#progress.add(index, line);
     // The others would be answered the same: they wait for a person, and collect suspends what it is about.
     if (verdict.kind === 'operator') this.#halt({ why: 'over' });
-    if (this.#progress.unkept >= KEEP_EVERY_ANSWERS) await this.#progress.keep();
+    if (this.#progress.isToBeKept) await this.#progress.keep();
   }
 
   #refused(index: number, retryAfterMs: number | undefined): void {
