@@ -3,13 +3,14 @@ import { Annotations, Match } from 'aws-cdk-lib/assertions';
 import { describe, expect, it } from 'vitest';
 import { BatchPipeline } from '../../../lib/batch-pipeline.ts';
 import type { SettingsInput } from '../../../lib/configuration.ts';
+import { newApp } from '../../support/synthesize.ts';
 
 /** What synth says of how answers are found that OpenAI keeps for minutes only. */
 function saidOf(
   route: Partial<SettingsInput['routes'][number]>,
   settings: Partial<SettingsInput> = {},
 ): string[] {
-  const stack = new Stack();
+  const stack = new Stack(newApp());
   new BatchPipeline(stack, 'Pipeline', {
     settings: {
       ...settings,
