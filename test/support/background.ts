@@ -1,5 +1,7 @@
 /** Jobs of `/v1/responses` in background windows, and what was paid for them, as the emulator's ledger has it. */
 import { settingsSchema } from '../../src/contract/settings.ts';
+import { writeArrival } from '../../src/core/files/arrivals.ts';
+import { markOf } from '../../src/core/lifecycle/response-marks.ts';
 import { chatLine, type Pipeline, type PipelineOptions } from './pipeline.ts';
 import { startTestPipeline } from './test-pipeline.ts';
 
@@ -43,4 +45,11 @@ export async function paidFor(p: Pipeline): Promise<{ times: number[]; tiers: Re
 /** Ids of all responses that ran. */
 export async function responseIds(p: Pipeline): Promise<string[]> {
   return (await p.emulator.ledger.all()).flatMap(({ response_id }) => response_id ?? []);
+}
+
+/** What the worker of a webhook does with a response that has ended: see response-marks.ts. */
+export async function arrive(p: Pipeline, id: string): Promise<void> {
+  const response = (await p.deps.background.get(id))!;
+  const { request, ...batch } = markOf(p.deps.stackId, response.metadata)!;
+  await writeArrival(p.deps, batch, request, response);
 }

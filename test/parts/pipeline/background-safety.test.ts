@@ -6,7 +6,17 @@ import { HOUR_MS, MINUTE_MS } from '../../../src/contract/time.ts';
 import { cancelJob } from '../../../src/core/lifecycle/cancel.ts';
 import type { BatchRecord } from '../../../src/core/model/batch.ts';
 import { call } from '../../../src/core/steps/call/call.ts';
-import { customIds, fileOf, idsOf, KEY, paidFor, requestAt, startRoute } from '../../support/background.ts';
+import {
+  arrive,
+  customIds,
+  fileOf,
+  idsOf,
+  KEY,
+  paidFor,
+  requestAt,
+  responseIds,
+  startRoute,
+} from '../../support/background.ts';
 import type { Pipeline, PipelineOptions } from '../../support/pipeline.ts';
 import { startTestPipeline } from '../../support/test-pipeline.ts';
 
@@ -185,4 +195,27 @@ it('a response that began after a cancel was sent, and ends by it, may have been
   await p.drop(KEY, fileOf(idsOf(3)));
   await p.run();
   expect((await p.receipt(KEY)).possiblyBilledTwice).toEqual({ background_cancelled: 1 });
+});
+
+it('an answer that a webhook brings while a worker gives its slice back is taken in at once, not at the next look', async () => {
+  const p = await startRoute(WINDOW, { emulator: { background: { queuedShare: 0, runShare: 0.001 } } });
+  const moveBatch = p.deps.jobs.moveBatch.bind(p.deps.jobs);
+  const since = p.emulator.clock.now();
+  let hasArrived = false;
+  p.deps.jobs.moveBatch = async (batch, transition, ...rest) => {
+    if (transition.name === 'callsPaused' && !hasArrived) {
+      hasArrived = true;
+      // Between the worker's last look and its pause: whoever writes it down finds the slice leased, and tells nobody.
+      p.emulator.clock.advance(2.5 * MINUTE_MS);
+      for (const id of await responseIds(p)) await arrive(p, id);
+    }
+    return moveBatch(batch, transition, ...rest);
+  };
+  await p.drop(KEY, fileOf(idsOf(1)));
+  await p.drain();
+  expect(hasArrived).toBe(true);
+  // A look is made 4 minutes after the create at the soonest.
+  const { timings } = await p.receipt(KEY);
+  expect(Date.parse(timings.completedAt) - since).toBeLessThan(3 * MINUTE_MS);
+  expect(customIds(await p.output(KEY))).toEqual(idsOf(1));
 });

@@ -2,11 +2,11 @@
 import { describe, expect, it } from 'vitest';
 import type { FaultRule } from '../../../local/openai-emulator/emulator.ts';
 import { HOUR_MS, MINUTE_MS } from '../../../src/contract/time.ts';
-import { writeArrival } from '../../../src/core/files/arrivals.ts';
 import { cancelJob } from '../../../src/core/lifecycle/cancel.ts';
 import { markOf } from '../../../src/core/lifecycle/response-marks.ts';
 import { call } from '../../../src/core/steps/call/call.ts';
 import {
+  arrive,
   customIds,
   fileOf,
   idsOf,
@@ -192,13 +192,6 @@ describe('a response whose create got no answer', () => {
     expect((await paidFor(p)).tiers).toEqual({ 'background-2h': 3 });
   });
 });
-
-/** What the worker of a webhook does with a response that has ended: see response-marks.ts. */
-async function arrive(p: Pipeline, id: string): Promise<void> {
-  const response = (await p.deps.background.get(id))!;
-  const { request, ...batch } = markOf(p.deps.stackId, response.metadata)!;
-  await writeArrival(p.deps, batch, request, response);
-}
 
 describe('a response that is late for its deadline', () => {
   const stuck = (state: 'queued' | 'in_progress', seconds?: number): FaultRule => ({
