@@ -22,7 +22,7 @@ export interface Wish {
 
 /** Looks at responses in the background, cancels and deletes them. */
 export class BackgroundLooks {
-  readonly #deps: Pick<CallDeps, 'rules' | 'telemetry'>;
+  readonly #deps: Pick<CallDeps, 'rules' | 'ambient' | 'telemetry'>;
   readonly #api: BackgroundApi;
   readonly #batch: BatchRecord;
   readonly #progress: SliceProgress;
@@ -35,7 +35,7 @@ export class BackgroundLooks {
 
   /** @param hasTime whether the worker may begin another round. */
   constructor(
-    deps: Pick<CallDeps, 'background' | 'rules' | 'telemetry'>,
+    deps: Pick<CallDeps, 'background' | 'rules' | 'ambient' | 'telemetry'>,
     batch: BatchRecord,
     progress: SliceProgress,
     created: CreatedResponses,
@@ -72,8 +72,8 @@ export class BackgroundLooks {
         const isCancelled = wish.cancel === 'always' || (wish.cancel === 'queued' && state === 'queued');
         // An earlier cancel, sent while it was queued, may come to it only now.
         const hasBegunSince = created.leaving === 'queued' && state === 'in_progress';
-        if (hasBegunSince && !isCancelled) this.#created.add({ ...created, leaving: state });
-        return isCancelled ? [{ ...created, leaving: state }] : [];
+        if (hasBegunSince && !isCancelled) this.#created.add({ ...asRead(created), leaving: state });
+        return isCancelled ? [{ ...asRead(created), leaving: state }] : [];
       });
       // How far each was says whether it may be charged: the next worker must know, should this one die.
       for (const created of leaving) this.#created.add(created);
@@ -103,19 +103,25 @@ export class BackgroundLooks {
 
   /** `undefined`: nothing is known, or it is given up, so that its request has a line. */
   async #ask(
-    { request, id, keyVersion }: KnownCreated,
+    created: KnownCreated,
     { isGone, isBeyondReach }: Wish,
     methodOf: (api: BackgroundApi) => BackgroundApi['get'] | BackgroundApi['cancel'],
   ): Promise<BackgroundResponse | undefined> {
+    const { request, id, keyVersion, unreadableSince } = created;
     try {
       const response = await methodOf(this.#api).call(this.#api, id, keyVersion);
+      if (unreadableSince !== undefined) this.#created.add(asRead(created));
       if (response === undefined && isGone) this.#progress.addUnanswered(request, GONE);
       return response;
     } catch (error) {
       // Without the key it is unknown what can be read.
-      if (!isApiKeyError(error) && isBeyondReach)
-        this.#progress.addUnanswered(request, noAnswer(this.#deps.rules.errors));
-      else this.failure ??= error;
+      const isOfKey = isApiKeyError(error);
+      if (!isOfKey && isBeyondReach) this.#progress.addUnanswered(request, noAnswer(this.#deps.rules.errors));
+      else {
+        this.failure ??= error;
+        if (!isOfKey && unreadableSince === undefined)
+          this.#created.add({ ...created, unreadableSince: this.#deps.ambient.now() });
+      }
       return undefined;
     }
   }
@@ -130,4 +136,8 @@ export class BackgroundLooks {
     }
     return true;
   }
+}
+
+function asRead({ unreadableSince: _, ...created }: KnownCreated): KnownCreated {
+  return created;
 }

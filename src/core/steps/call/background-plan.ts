@@ -10,7 +10,7 @@ const SETTLING_MS = 15 * MINUTE_MS;
 const CANCEL_AGAIN_MS = MINUTE_MS;
 /** What cannot be read or cancelled of a cancelled job is waited for so long. */
 const CANCELLING_MS = HOUR_MS;
-/** What can never be read is waited for so long after its create, where nothing else decides: longer than faults of OpenAI last. */
+/** What cannot be read is waited for so long, where nothing else decides: longer than faults of OpenAI last. */
 const UNREADABLE_MS = DAY_MS;
 /** How long a response is kept after it has ended, where that is short. Source: see `responseRetention` of a route. */
 const SHORT_RETENTION_MS = 10 * MINUTE_MS;
@@ -32,7 +32,7 @@ export interface Outlook extends Pick<Moments, 'queuedAt' | 'allAt'> {
 }
 
 /** What decides over one response besides. */
-export interface Held extends Pick<Created, 'at'> {
+export interface Held extends Pick<Created, 'at' | 'unreadableSince'> {
   watch: Watch;
   /** OpenAI keeps it for minutes only. */
   isShortLived: boolean;
@@ -66,8 +66,9 @@ export function isGone(outlook: Outlook, { at, isShortLived }: Held): boolean {
 export function isBeyondReach(outlook: Outlook, held: Held): boolean {
   const { now, cancelledAt, deadlineAt } = outlook;
   if (cancelledAt !== undefined) return now >= cancelledAt + CANCELLING_MS;
-  const isToBeCancelled = cancellingOf(outlook, held) === 'always';
-  return now >= Math.max(deadlineAt ?? 0, isToBeCancelled ? 0 : held.at + UNREADABLE_MS);
+  if (cancellingOf(outlook, held) === 'always' && deadlineAt !== undefined) return now >= deadlineAt;
+  const { unreadableSince = now } = held;
+  return now >= Math.max(deadlineAt ?? 0, unreadableSince + UNREADABLE_MS);
 }
 
 /** When a response is to be looked at; that may be past. */

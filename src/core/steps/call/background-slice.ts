@@ -247,13 +247,14 @@ export class BackgroundSlice {
     const entries = isLate
       ? (await readManifest(this.#deps.objects, this.#batch.manifestKey)).entries
       : undefined;
-    return ({ request, at }) => {
+    return ({ request, at, unreadableSince }) => {
       const isShortLived = job.route.responseRetention === '10m' || this.#storeOf(request) === 'false';
       // Whether webhooks still come is known too late for answers that are kept for minutes.
       const watch: Watch = isShortLived ? 'close' : isTold ? 'told' : 'sparing';
       const tried = entries?.tried(request);
       const isLastTry = tried !== undefined && isExhausted(withTry(tried, 'lost'), job.route);
-      return { at, isShortLived, watch, isLastTry };
+      const since = unreadableSince === undefined ? {} : { unreadableSince };
+      return { at, isShortLived, watch, isLastTry, ...since };
     };
   }
 

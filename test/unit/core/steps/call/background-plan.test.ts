@@ -67,9 +67,11 @@ describe('when a response is given up of which nothing is known', () => {
     expect(isBeyondReach(outlookAt(149, LADDER), HELD)).toBe(false);
     expect(isBeyondReach(outlookAt(150, LADDER), HELD)).toBe(true);
     expect(isBeyondReach(outlookAt(150, { ...LADDER, waitsWhenLate: true }), HELD)).toBe(false);
-    // What is not to be cancelled, a day after its create.
-    expect(isBeyondReach(outlookAt(24 * 60 - 1), HELD)).toBe(false);
-    expect(isBeyondReach(outlookAt(24 * 60), HELD)).toBe(true);
+    // What is not to be cancelled, after a day in which no look succeeded, however long ago its create is.
+    const unreadable = { ...HELD, unreadableSince: AT + 600 * MINUTE_MS };
+    expect(isBeyondReach(outlookAt(600 + 24 * 60 - 1), unreadable)).toBe(false);
+    expect(isBeyondReach(outlookAt(600 + 24 * 60), unreadable)).toBe(true);
+    expect(isBeyondReach(outlookAt(48 * 60), HELD)).toBe(false);
     expect(isBeyondReach(outlookAt(59, { cancelledAt: AT }), HELD)).toBe(false);
     expect(isBeyondReach(outlookAt(60, { cancelledAt: AT }), HELD)).toBe(true);
   });
