@@ -48,22 +48,23 @@ export function checkBilledTwice({
   const most = lostTries(mayStop || isInterrupted);
   if (isInterrupted) {
     // What had not left when its caller was killed counts as well: nobody can tell it from what had.
+    // So does a cancel that nobody saw the reply of: it is told as cancelled, or as without an answer.
     const unanswered = (codes: Record<string, number>): number =>
-      (codes.no_response ?? 0) + (codes.request_timeout ?? 0);
+      UNANSWERED.reduce((sum, code) => sum + (codes[code] ?? 0), 0);
     if (!mayStop && unanswered(told) < unanswered(again))
       say(
         `its receipt has possiblyBilledTwice ${JSON.stringify(told)}, fewer than the ledger: ${JSON.stringify(again)}`,
       );
-    for (const codes of [told, again, most]) {
-      delete codes.no_response;
-      delete codes.request_timeout;
-    }
+    for (const codes of [told, again, most]) for (const code of UNANSWERED) delete codes[code];
   }
   const isAtMost = (one: Record<string, number>, other: Record<string, number>): boolean =>
     Object.entries(one).every(([code, count]) => count <= (other[code] ?? 0));
   if (isAtMost(told, most) && (mayStop || isAtMost(again, told))) return;
   say(`its receipt has possiblyBilledTwice ${JSON.stringify(told)}; the ledger has ${JSON.stringify(again)}`);
 }
+
+/** What a worker that was killed may have left of calls and cancels. */
+const UNANSWERED = ['no_response', 'request_timeout', 'background_cancelled'];
 
 /** In a batch that was refused, say: then nothing of it was executed. */
 function wentOutAgain(marker: string, run: Execution, sent: readonly ServiceBatch[]): boolean {
