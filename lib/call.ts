@@ -4,6 +4,7 @@ import { DEFAULT_API_KEY } from '../src/contract/api-key.ts';
 import type { callEnv, EnvVars } from '../src/contract/env.ts';
 import { isWindowTier, type Route } from '../src/contract/route.ts';
 import type { Settings } from '../src/contract/settings.ts';
+import { sendsWebhooks } from '../src/contract/webhooks.ts';
 import { allowBatchWork, batchEnvironment, consumerFunctionProps } from './consumer.ts';
 import type { ConsumerProps } from './environment.ts';
 import { PipelineFunction } from './pipeline-function.ts';
@@ -32,10 +33,9 @@ export class Call extends Construct {
   #sayHowAnswersAreFound(route: Route, { webhooks }: Pick<Settings, 'webhooks'>): void {
     if (route.responseRetention !== '10m' || !route.tiers.some(isWindowTier)) return;
     const apiKey = route.apiKey ?? DEFAULT_API_KEY;
-    const found =
-      webhooks?.apiKeys.includes(apiKey) === true
-        ? 'webhooks tell of them, and they are looked at every 4 minutes, because one that is lost would lose an answer'
-        : 'they are looked at every 4 minutes, because "webhooks.apiKeys" does not name its key';
+    const found = sendsWebhooks(webhooks, apiKey)
+      ? 'webhooks tell of them, and they are looked at every 4 minutes, because one that is lost would lose an answer'
+      : 'they are looked at every 4 minutes, because "webhooks.apiKeys" does not name its key';
     Annotations.of(this).addInfoV2(
       `batchdrop:short-retention-${route.name}`,
       `Route "${route.name}" with API key "${apiKey}": OpenAI keeps responses in the background for 10 minutes after they have ended; ${found}.`,

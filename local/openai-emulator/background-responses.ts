@@ -12,6 +12,7 @@ import { type BackgroundDeps, BackgroundProgress } from './background-progress.t
 import { checkMetadata } from './batch-validation.ts';
 import type { EffectOf } from './effects.ts';
 import type { Body } from './exchange.ts';
+import { oneAtATime } from './one-at-a-time.ts';
 
 /** What a create came to: the object, and what a fault makes of the answer. */
 export type Created = {
@@ -34,16 +35,7 @@ export type BackgroundResponses = {
 /** The background part of the Responses API over the store. State is brought up to the clock at each call. */
 export function createBackgroundResponses(deps: BackgroundDeps): BackgroundResponses {
   const progress = new BackgroundProgress(deps);
-  let turn: Promise<unknown> = Promise.resolve();
-  /** One change at a time, on responses that are up to the clock: each waits for the one before. */
-  const settled = <T>(work: () => T | Promise<T>): Promise<T> => {
-    const done = turn.then(async () => {
-      await progress.settle();
-      return work();
-    });
-    turn = done.catch(() => {});
-    return done;
-  };
+  const { settled, idle } = oneAtATime(() => progress.settle());
   const find = (id: string, project: string): ResponseRecord => {
     const record = deps.store.responses.get(id);
     if (record?.project === project && isFound(record, deps.clock.now())) return record;
@@ -66,7 +58,7 @@ export function createBackgroundResponses(deps: BackgroundDeps): BackgroundRespo
       }),
     settle: () => settled(() => {}),
     close: async () => {
-      await turn;
+      await idle();
       await progress.close();
     },
   };

@@ -14,6 +14,7 @@ import {
 import { type BatchDeps, BatchProgress } from './batch-progress.ts';
 import { checkCreateParams, checkInteger, firstModel } from './batch-validation.ts';
 import { pageOf } from './files.ts';
+import { oneAtATime } from './one-at-a-time.ts';
 
 /** The Batches API. Every method first brings all batches up to the clock; errors are ApiErrors. */
 export type Batches = {
@@ -33,16 +34,7 @@ export type Batches = {
 export function createBatches(deps: BatchDeps): Batches {
   const progress = new BatchProgress(deps);
   const service = new BatchService(deps, progress);
-  let turn: Promise<unknown> = Promise.resolve();
-  /** One change at a time, on batches that are up to the clock: each waits for the one before. */
-  const settled = <T>(work: () => T | Promise<T>): Promise<T> => {
-    const done = turn.then(async () => {
-      await progress.settle();
-      return work();
-    });
-    turn = done.catch(() => {});
-    return done;
-  };
+  const { settled, idle } = oneAtATime(() => progress.settle());
   return {
     create: (body, project) => settled(() => service.create(body, project)),
     retrieve: (id, project) => settled(() => service.retrieve(id, project)),
@@ -51,7 +43,7 @@ export function createBatches(deps: BatchDeps): Batches {
     settle: () => settled(() => {}),
     enqueuedTokens: () => progress.enqueuedTokens(),
     close: async () => {
-      await turn;
+      await idle();
       await progress.close();
     },
   };

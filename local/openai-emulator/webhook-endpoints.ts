@@ -100,7 +100,7 @@ export function createWebhookEndpoints(
       const record = find(id, project);
       const [event] = eventTypesOf([body.event_type], 'event_type');
       const status = await webhooks.sendSample(targetOf(record, clock.now()), event!);
-      // "Always true for returned results": what is told of an endpoint that does not answer is not known.
+      // "Always true for returned results": what is answered for an endpoint that does not answer is not known.
       if (status === undefined) throw refusal(400, `The webhook endpoint '${record.url}' did not answer.`);
       return {
         event_type: event,

@@ -37,6 +37,11 @@ export const webhooksSchema = onlyFields({
 });
 export type WebhookSettings = z.infer<typeof webhooksSchema>;
 
+/** Whether the project of an API key sends webhooks. */
+export function sendsWebhooks(webhooks: WebhookSettings | undefined, apiKey: string): boolean {
+  return webhooks?.apiKeys.includes(apiKey) === true;
+}
+
 /** What a signing secret holds until a person, or `batchdrop webhook register`, sets it. */
 export const WEBHOOK_SECRET_PLACEHOLDER = API_KEY_PLACEHOLDER;
 

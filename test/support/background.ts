@@ -2,6 +2,7 @@
 import { settingsSchema } from '../../src/contract/settings.ts';
 import { writeArrival } from '../../src/core/files/arrivals.ts';
 import { markOf } from '../../src/core/lifecycle/response-marks.ts';
+import type { BatchRecord } from '../../src/core/model/batch.ts';
 import { chatLine, type Pipeline, type PipelineOptions } from './pipeline.ts';
 import { startTestPipeline } from './test-pipeline.ts';
 
@@ -52,4 +53,10 @@ export async function arrive(p: Pipeline, id: string): Promise<void> {
   const response = (await p.deps.background.get(id))!;
   const { request, ...batch } = markOf(p.deps.stackId, response.metadata)!;
   await writeArrival(p.deps, batch, request, response);
+}
+
+/** The only slice that has not ended. */
+export async function sliceIn(p: Pipeline): Promise<BatchRecord> {
+  const items = await Array.fromAsync(p.deps.jobs.listOverdue(Number.POSITIVE_INFINITY));
+  return items.flatMap((item) => (item.kind === 'batch' ? [item.batch] : []))[0]!;
 }

@@ -21,6 +21,7 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
     'src/runtime/clients.ts',
   ],
   'test/parts/pipeline/background.test.ts': [
+    'src/core/model/response-status.ts',
     'src/core/steps/call/background-creates.ts',
     'src/core/steps/call/background-looks.ts',
     'src/core/steps/call/background-slice.ts',
@@ -81,7 +82,10 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
     'src/core/steps/observe/responses.ts',
   ],
   'test/unit/core/steps/webhook/webhook.test.ts': ['src/providers/openai/webhooks.ts'],
-  'test/parts/pipeline/webhook-looks.test.ts': ['src/core/steps/poll/slow-looks.ts'],
+  'test/parts/pipeline/webhook-looks.test.ts': [
+    'src/core/scheduling/untold.ts',
+    'src/core/steps/poll/slow-looks.ts',
+  ],
   'test/parts/pipeline/work-expiry.test.ts': ['src/core/steps/poll/clean-work.ts'],
   'test/parts/pricing/estimate.test.ts': [
     'src/core/pricing/tokens/estimate.ts',

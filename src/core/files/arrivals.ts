@@ -1,12 +1,13 @@
 /**
  * `work/<job>/calls/<batch>/arrived/<request>.json`: a response that a webhook told of, by the place of its request in
- * the slice. Written once by whoever reads the response, taken in by the slice's next worker.
+ * the slice. Written once by whoever reads the response, read by the slice's next worker.
  */
 import * as z from 'zod';
 import type { Layout } from '../../contract/layout.ts';
 import type { BatchKey } from '../model/batch.ts';
+import { RESPONSE_STATUSES } from '../model/response-status.ts';
 import type { ObjectStore, WorkFiles } from '../ports/objects.ts';
-import { type BackgroundResponse, RESPONSE_STATUSES } from '../ports/provider.ts';
+import type { BackgroundResponse } from '../ports/provider.ts';
 import { workKeys } from './keys.ts';
 import { readWorkJson, writeWorkJsonOnce } from './work-json.ts';
 

@@ -6,6 +6,7 @@ import type { Picodollars } from '../base/money.ts';
 import { completionWindowMs } from '../lifecycle/time-limits.ts';
 import { noUsage, type TokenUsage } from '../model/usage.ts';
 import { costAt, type PriceQuestion, type Prices } from '../pricing/prices.ts';
+import { withSlack } from '../scheduling/ladder.ts';
 import { isServed, type TierRules } from '../scheduling/offered-tiers.ts';
 import type { GroupForecast } from './file-forecast.ts';
 import type { PrefixReport } from './prefixes.ts';
@@ -96,10 +97,6 @@ export interface Recommendation {
   ms: Partial<Record<Tier, number>>;
 }
 
-/** Work is given half as long again as the quota says, and a quarter of an hour: as the ladder does. */
-const SLACK = 1.5;
-const SLACK_MS = 15 * MINUTE_MS;
-
 /** The cheapest first. */
 const WINDOWS = TIERS.filter(isWindowTier);
 
@@ -139,10 +136,6 @@ function neededMs({ groups, tokensPerMinute }: TierQuestion): number | undefined
   if (tokensPerMinute === undefined) return undefined;
   const tokens = groups.reduce((sum, { inputTokens }) => sum + inputTokens, 0);
   return Math.ceil((tokens / tokensPerMinute) * MINUTE_MS);
-}
-
-function withSlack(neededMs: number): number {
-  return Math.ceil(neededMs * SLACK) + SLACK_MS;
 }
 
 /** For what has no time for a batch. @param late says that. */

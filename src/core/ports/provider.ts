@@ -1,5 +1,6 @@
 /** The provider: batches, what they are made of, and single calls. */
 import type { BatchLevelError, BatchStatus } from '../model/batch.ts';
+import type { ResponseStatus } from '../model/response-status.ts';
 import type { TokenUsage } from '../model/usage.ts';
 import type { Deadline } from './ambient.ts';
 import type { ByteStream } from './objects.ts';
@@ -187,17 +188,6 @@ export interface CallAnswer {
   requestsPerMinute?: number | undefined;
   tokensPerMinute?: number | undefined;
 }
-
-/** How far a response is that is made in the background, in OpenAI's words; see {@link BackgroundApi}. */
-export const RESPONSE_STATUSES = [
-  'queued',
-  'in_progress',
-  'completed',
-  'failed',
-  'cancelled',
-  'incomplete',
-] as const;
-export type ResponseStatus = (typeof RESPONSE_STATUSES)[number];
 
 /** A response that is made in the background, as read. */
 export interface BackgroundResponse {

@@ -49,7 +49,12 @@ export function droppedAt({ input }: Pick<Job, 'input'>): number {
 /** How long a tier in which requests are called one by one needs for the work. */
 export function needMs(work: Work, pace: Pace): number {
   const minutes = Math.max(work.requests / pace.requestsPerMinute, work.tokens / pace.tokensPerMinute);
-  return Math.ceil(minutes * MINUTE_MS * SLACK) + SLACK_MS;
+  return withSlack(minutes * MINUTE_MS);
+}
+
+/** How long work is given that takes so long by its pace; both in ms. */
+export function withSlack(ms: number): number {
+  return Math.ceil(ms * SLACK) + SLACK_MS;
 }
 
 export interface StepQuestion {

@@ -7,13 +7,8 @@ import * as z from 'zod';
 import type { ApiKeys } from '../../adapters/api-key.ts';
 import { CallUnansweredError } from '../../core/base/errors.ts';
 import type { JsonObject } from '../../core/base/json-value.ts';
-import {
-  type BackgroundApi,
-  type BackgroundResponse,
-  type CreateAnswer,
-  RESPONSE_STATUSES,
-  type ResponseStatus,
-} from '../../core/ports/provider.ts';
+import { RESPONSE_STATUSES, type ResponseStatus } from '../../core/model/response-status.ts';
+import type { BackgroundApi, BackgroundResponse, CreateAnswer } from '../../core/ports/provider.ts';
 import { OpenAICalls } from './call-api.ts';
 import { KeyedClient } from './keyed-client.ts';
 import { isNotFound, OpenAIRequestError, toReadError, toRequestError } from './request-error.ts';

@@ -12,7 +12,7 @@ interface Row extends SureRefusal {
   models?: RegExp;
   /** Members without which a request is not refused. */
   members: readonly (keyof PreflightMembers)[];
-  /** One of these stands in each such line, as JSON writes it. Default: nothing that is short stands in all. */
+  /** Each such line has one of these texts, as JSON writes it. Default: no short text is in all of them. */
   texts?: readonly string[];
   isRefused(body: JsonObject): boolean;
   source: string;

@@ -15,9 +15,10 @@ import {
   paidFor,
   requestAt,
   responseIds,
+  sliceIn,
   startRoute,
 } from '../../support/background.ts';
-import type { Pipeline, PipelineOptions } from '../../support/pipeline.ts';
+import type { PipelineOptions } from '../../support/pipeline.ts';
 import { startTestPipeline } from '../../support/test-pipeline.ts';
 
 /** Begins in the window; standard is for what is late. */
@@ -28,12 +29,6 @@ const WINDOW = { tiers: ['background-2h'] };
 const SHORT = { ...WINDOW, responseRetention: '10m' };
 
 const faultsOf = (...rules: FaultRule[]): PipelineOptions => ({ emulator: { faults: { rules } } });
-
-/** The only slice that has not ended. */
-async function sliceIn(p: Pipeline): Promise<BatchRecord> {
-  const items = await Array.fromAsync(p.deps.jobs.listOverdue(Number.POSITIVE_INFINITY));
-  return items.flatMap((item) => (item.kind === 'batch' ? [item.batch] : []))[0]!;
-}
 
 it('what a worker did not send is not said to be unsent once another worker has the slice and sends it', async () => {
   const windowless = {

@@ -15,6 +15,7 @@ import {
   requestAt,
   responseIds,
   responseLine,
+  sliceIn,
   startRoute,
 } from '../../support/background.ts';
 import type { Pipeline, PipelineOptions } from '../../support/pipeline.ts';
@@ -369,11 +370,7 @@ describe('a slice that ends before all of it is created', () => {
     await p.drop(KEY, fileOf(idsOf(3)));
     await p.drain();
     p.emulator.clock.advance(10 * MINUTE_MS);
-    const [{ jobId } = { jobId: '' }] = await Array.fromAsync(
-      p.deps.jobs.listOverdue(Number.POSITIVE_INFINITY),
-      (item) => (item.kind === 'job' ? item : item.batch),
-    );
-    await cancelJob(p.deps, jobId);
+    await cancelJob(p.deps, (await sliceIn(p)).jobId);
     await p.run();
     expect(p.failures).toEqual([]);
     expect(await p.receipt(KEY)).toMatchObject({
@@ -412,10 +409,7 @@ it('leaves a slice to its new worker where a lease ran out between two waves', a
     if (creates !== 33) return answer;
     // The lease is for three minutes, and this worker did not renew it.
     p.emulator.clock.advance(4 * MINUTE_MS);
-    const batch = (await Array.fromAsync(p.deps.jobs.listOverdue(Number.POSITIVE_INFINITY))).find(
-      (item) => item.kind === 'batch',
-    );
-    if (batch?.kind === 'batch') await call(p.deps, batch.batch);
+    await call(p.deps, await sliceIn(p));
     return answer;
   };
   await p.drop(KEY, fileOf(ids));

@@ -8,7 +8,13 @@ import { ApiKeyMissingError, CallUnansweredError } from '../../../src/core/base/
 import type { BackgroundApi, BackgroundResponse, CreateAnswer } from '../../../src/core/ports/provider.ts';
 import { drawResponseSteps, WINDOWS } from './openai-background-fates.ts';
 import { projectOf } from './openai-files.ts';
-import type { Execution, RecordedResponse, ServiceResponse, ServiceWorld } from './openai-model.ts';
+import {
+  calledAlone,
+  type Execution,
+  type RecordedResponse,
+  type ServiceResponse,
+  type ServiceWorld,
+} from './openai-model.ts';
 import type { Refusals } from './openai-refusals.ts';
 import { tokensIn } from './oracle/tokens.ts';
 import type { Random } from './random.ts';
@@ -235,17 +241,7 @@ export class SimulatedBackground {
   }
 
   #executionFor({ marker, stackId }: Asked, id: string): Execution {
-    const execution: Execution = {
-      marker,
-      customId: '',
-      stackId,
-      batch: { id, executions: [] },
-      at: this.#world.now(),
-      isBilled: false,
-      result: 'lost',
-    };
-    execution.batch.executions.push(execution);
-    return execution;
+    return calledAlone({ marker, stackId, id, at: this.#world.now(), result: 'lost' });
   }
 
   #make(asked: Asked): void {

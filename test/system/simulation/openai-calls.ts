@@ -1,7 +1,7 @@
 /** OpenAI's endpoints that answer at once, as the simulation has them: each call is executed at most once. */
 import { CallUnansweredError } from '../../../src/core/base/errors.ts';
 import type { CallAnswer, CallApi } from '../../../src/core/ports/provider.ts';
-import type { Execution, ServiceWorld } from './openai-model.ts';
+import { calledAlone, type Execution, type ServiceWorld } from './openai-model.ts';
 import type { Oddities } from './openai-oddities.ts';
 import { tokensIn } from './oracle/tokens.ts';
 import type { Random } from './random.ts';
@@ -81,16 +81,7 @@ export class SimulatedCalls {
     }
     this.#onCall(marker);
     const id = `req_${++this.#made}`;
-    const execution: Execution = {
-      marker,
-      customId: '',
-      stackId,
-      batch: { id, executions: [] },
-      at: this.#world.now(),
-      isBilled: false,
-      result: 'transient',
-    };
-    execution.batch.executions.push(execution);
+    const execution = calledAlone({ marker, stackId, id, at: this.#world.now(), result: 'transient' });
     this.#executions.push(execution);
     const isFault = isStormy && random.chance(this.#weather.lineFault);
     await this.#takeTime(execution, { serviceTier: service_tier, timeoutMs });

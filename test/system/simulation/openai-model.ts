@@ -1,6 +1,6 @@
 import type { ObserveMessage } from '../../../src/contract/messages.ts';
 import type { BatchLevelError, BatchStatus } from '../../../src/core/model/batch.ts';
-import type { ResponseStatus } from '../../../src/core/ports/provider.ts';
+import type { ResponseStatus } from '../../../src/core/model/response-status.ts';
 
 /** What the service needs of the simulation. */
 export interface ServiceWorld {
@@ -233,4 +233,14 @@ export interface ServiceBatch {
   /** Tokens still count as enqueued until then, though the batch has ended. */
   leakedUntil?: number;
   executions: Execution[];
+}
+
+/** A request that goes out by itself, in no batch. */
+export function calledAlone({
+  id,
+  ...execution
+}: Pick<Execution, 'marker' | 'stackId' | 'at' | 'result'> & { id: string }): Execution {
+  const alone: Execution = { ...execution, customId: '', batch: { id, executions: [] }, isBilled: false };
+  alone.batch.executions.push(alone);
+  return alone;
 }

@@ -32,8 +32,10 @@ export interface Outlook extends Pick<Moments, 'queuedAt' | 'allAt'> {
 }
 
 /** What decides over one response besides. */
-export interface Held extends Pick<Created, 'at' | 'unreadableSince'> {
+export interface Held extends Pick<Created, 'at'> {
   watch: Watch;
+  /** See {@link Created}. */
+  unreadableSince?: number | undefined;
   /** OpenAI keeps it for minutes only. */
   isShortLived: boolean;
   /** Were it cancelled while it is being made, its request would fail: it may not be tried again. */

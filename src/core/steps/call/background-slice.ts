@@ -7,6 +7,7 @@
  */
 import { type Tier, windowMs } from '../../../contract/route.ts';
 import { MINUTE_MS, SECOND_MS } from '../../../contract/time.ts';
+import { sendsWebhooks } from '../../../contract/webhooks.ts';
 import { memberText } from '../../base/json-members.ts';
 import { listArrivals, readArrival } from '../../files/arrivals.ts';
 import { workKeys } from '../../files/keys.ts';
@@ -17,7 +18,8 @@ import { apiKeyOf, type BatchRecord, tierOf } from '../../model/batch.ts';
 import type { Job } from '../../model/job.ts';
 import { isExhausted, withTry } from '../../model/tries.ts';
 import { MAX_DELAY_MS } from '../../ports/outbox.ts';
-import { foundUntold, isHealthy } from '../../scheduling/webhook-health.ts';
+import { noteUntold } from '../../scheduling/untold.ts';
+import { isHealthy } from '../../scheduling/webhook-health.ts';
 import { BackgroundCreates, type Closed } from './background-creates.ts';
 import { BackgroundLooks } from './background-looks.ts';
 import {
@@ -106,7 +108,7 @@ export class BackgroundSlice {
     const hasLookedAtAll = await this.#look();
     await this.#created.keep();
     const { firstEnded } = this.#looks;
-    if (this.#hasWebhooks && firstEnded !== undefined) await this.#noteUntold(firstEnded);
+    if (firstEnded !== undefined) await noteUntold(this.#deps, this.#batch, { responseId: firstEnded.id });
     if (this.#looks.failure !== undefined) {
       await this.#progress.keepForNext();
       throw this.#looks.failure;
@@ -155,27 +157,10 @@ export class BackgroundSlice {
     else if (now >= queuedAt && nextTier !== this.#tier) this.#close({ lateAt: now, nextTier });
   }
 
-  get #hasWebhooks(): boolean {
-    return this.#deps.settings.webhooks?.apiKeys.includes(apiKeyOf(this.#batch)) === true;
-  }
-
   async #isTold(now: number): Promise<boolean> {
-    if (!this.#hasWebhooks) return false;
-    return isHealthy(await this.#deps.webhooks.getHealth(apiKeyOf(this.#batch)), now);
-  }
-
-  /** A look found what a webhook should have told of. */
-  async #noteUntold({ id }: KnownCreated): Promise<void> {
-    const { webhooks, ambient, telemetry } = this.#deps;
-    const { jobId, batchId } = this.#batch;
     const apiKey = apiKeyOf(this.#batch);
-    let isFirst = false;
-    await webhooks.changeHealth(apiKey, (health) => {
-      const noted = foundUntold(health, id, ambient.now());
-      isFirst = noted !== undefined;
-      return noted;
-    });
-    if (isFirst) telemetry.record('webhook.missed', { jobId, batchId, responseId: id, apiKey });
+    if (!sendsWebhooks(this.#deps.settings.webhooks, apiKey)) return false;
+    return isHealthy(await this.#deps.webhooks.getHealth(apiKey), now);
   }
 
   /** From now on nothing is created. */
@@ -253,8 +238,7 @@ export class BackgroundSlice {
       const watch: Watch = isShortLived ? 'close' : isTold ? 'told' : 'sparing';
       const tried = entries?.tried(request);
       const isLastTry = tried !== undefined && isExhausted(withTry(tried, 'lost'), job.route);
-      const since = unreadableSince === undefined ? {} : { unreadableSince };
-      return { at, isShortLived, watch, isLastTry, ...since };
+      return { at, isShortLived, watch, isLastTry, unreadableSince };
     };
   }
 

@@ -1,11 +1,10 @@
 /** What is kept of a response in the background that has ended. */
-import type { BackgroundResponse, ResponseStatus } from '../../ports/provider.ts';
+import { hasEnded } from '../../model/response-status.ts';
+import type { BackgroundResponse } from '../../ports/provider.ts';
 import type { Created } from './created.ts';
 import type { SliceProgress } from './progress.ts';
 import { answerLine } from './requests.ts';
 import { CANCELLED_IN_BACKGROUND, LEFT } from './unanswered.ts';
-
-const ENDED: ReadonlySet<ResponseStatus> = new Set(['completed', 'failed', 'cancelled', 'incomplete']);
 
 /**
  * Keeps the answer of a response that has ended; its line is judged like any other. One that we cancelled counts as not
@@ -17,7 +16,7 @@ export function takeIfEnded(
   { request, leaving }: Pick<Created, 'request' | 'leaving'>,
   { status, hasBegun, requestId, body }: Omit<BackgroundResponse, 'metadata'>,
 ): boolean {
-  if (!ENDED.has(status)) return false;
+  if (!hasEnded(status)) return false;
   if (status === 'cancelled' && leaving !== undefined)
     progress.addUnanswered(request, leaving === 'queued' && !hasBegun ? LEFT : CANCELLED_IN_BACKGROUND);
   else

@@ -7,6 +7,7 @@ import { writeArrival } from '../../files/arrivals.ts';
 import { toHurried } from '../../lifecycle/batch-transitions.ts';
 import { markOf } from '../../lifecycle/response-marks.ts';
 import { apiKeyOf, type BatchKey, tierOf } from '../../model/batch.ts';
+import { hasEnded } from '../../model/response-status.ts';
 import type { Ambient } from '../../ports/ambient.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
 import type { Outbox } from '../../ports/outbox.ts';
@@ -25,7 +26,7 @@ export interface ObserveResponsesDeps {
   ambient: Pick<Ambient, 'now'>;
 }
 
-/** Of those that end together, as many as arrive in this time are taken in by one worker. */
+/** Of those that end together, one worker reads as many as arrive in this time. */
 const GATHERED_MS = 2 * SECOND_MS;
 
 /** Reads the response that a webhook names, and writes it down for its slice if it is ours. */
@@ -40,7 +41,7 @@ export async function lookAtResponse(
   const batch = await deps.jobs.getBatch(key.jobId, key.batchId);
   if (batch === undefined || !isWindowTier(tierOf(batch)) || mark.request >= batch.requests)
     return { found: 'foreign' };
-  if (response.status === 'queued' || response.status === 'in_progress') return { found: 'early' };
+  if (!hasEnded(response.status)) return { found: 'early' };
   if (batch.state !== 'ended' && batch.state !== 'collected') {
     await writeArrival(deps, key, mark.request, response);
     await hurry(deps, key);

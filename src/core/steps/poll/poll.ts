@@ -19,15 +19,17 @@ import type { CommonRules } from '../../ports/provider-rules.ts';
 import type { QuotaStore, SuspensionStore } from '../../ports/quota.ts';
 import type { JobStore, ListingStore, ShutdownStore } from '../../ports/records.ts';
 import type { Telemetry } from '../../ports/telemetry.ts';
+import type { WebhookStore } from '../../ports/webhooks.ts';
 import type { Prices } from '../../pricing/prices.ts';
 import { dispatch, healReservations } from '../../scheduling/dispatch.ts';
 import { observeBatch } from '../../scheduling/observe-batch.ts';
 import { stepDown } from '../../scheduling/step-down.ts';
+import { noteUntold, type UntoldDeps } from '../../scheduling/untold.ts';
 import { cleanWork } from './clean-work.ts';
 import { listInputs } from './list-inputs.ts';
 import { listModels } from './list-models.ts';
 import { type ReconcileDeps, reconcile } from './reconcile.ts';
-import { batchesToLookAt, noteUntold, type SlowLooksDeps } from './slow-looks.ts';
+import { batchesToLookAt, type SlowLooksDeps } from './slow-looks.ts';
 import { attempt, POLL_LEASE, sweep } from './sweep.ts';
 import { turnOf } from './turn-of.ts';
 
@@ -36,9 +38,10 @@ type Batches = Pick<
   'getBatch' | 'cancelBatch' | 'listBatches' | 'listFiles' | 'deleteFile' | 'listModels'
 >;
 
-export interface PollDeps extends ReconcileDeps, SlowLooksDeps {
+export interface PollDeps extends ReconcileDeps, SlowLooksDeps, UntoldDeps {
   stackName: string;
   settings: Pick<Settings, 'stuck' | 'quota' | 'routes' | 'layout' | 'takeOver' | 'webhooks'>;
+  webhooks: Pick<WebhookStore, 'getHealth' | 'changeHealth'>;
   /** How long the files of a job stay below `work/` after it has ended. */
   workKeptMs: number;
   objects: Pick<ObjectStore, 'get' | 'put'> & WorkFiles;
@@ -237,5 +240,5 @@ async function readPages(
 }
 
 async function observeLooked(deps: PollDeps, batch: BatchRecord, remote: RemoteBatch): Promise<void> {
-  if (await observeBatch(deps, batch, remote)) await noteUntold(deps, batch);
+  if (await observeBatch(deps, batch, remote)) await noteUntold(deps, batch, { openaiBatchId: remote.id });
 }

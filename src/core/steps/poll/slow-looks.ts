@@ -1,19 +1,18 @@
 /** While the webhooks of an API key's project arrive, its batches at OpenAI are looked at less often. */
 import type { Settings } from '../../../contract/settings.ts';
-import { apiKeyOf, type BatchRecord } from '../../model/batch.ts';
+import { sendsWebhooks } from '../../../contract/webhooks.ts';
+import type { BatchRecord } from '../../model/batch.ts';
 import type { Ambient } from '../../ports/ambient.ts';
 import type { QuotaStore } from '../../ports/quota.ts';
-import type { Telemetry } from '../../ports/telemetry.ts';
 import type { WebhookStore } from '../../ports/webhooks.ts';
-import { foundUntold, looksAtAll } from '../../scheduling/webhook-health.ts';
+import { looksAtAll } from '../../scheduling/webhook-health.ts';
 
 /** What it takes to know whether webhooks arrive. */
 export interface SlowLooksDeps {
   settings: Pick<Settings, 'webhooks'>;
-  webhooks: Pick<WebhookStore, 'getHealth' | 'changeHealth'>;
+  webhooks: Pick<WebhookStore, 'getHealth'>;
   quota: Pick<QuotaStore, 'getBacklog'>;
   ambient: Pick<Ambient, 'now'>;
-  telemetry: Telemetry;
 }
 
 /**
@@ -26,7 +25,7 @@ export async function batchesToLookAt(
   batches: BatchRecord[],
   poll: number,
 ): Promise<BatchRecord[]> {
-  if (deps.settings.webhooks?.apiKeys.includes(apiKey) !== true) return batches;
+  if (!sendsWebhooks(deps.settings.webhooks, apiKey)) return batches;
   if (looksAtAll(await deps.webhooks.getHealth(apiKey), poll, deps.ambient.now())) return batches;
   // Others may be waiting for what is learned of the limit when these get past their validation.
   const isAwaited = (await deps.quota.getBacklog()).length > 0;
@@ -36,19 +35,4 @@ export async function batchesToLookAt(
       remote!.unreachableSince !== undefined ||
       (isAwaited && remote!.status === 'validating'),
   );
-}
-
-/** Notes that a batch had ended before a webhook told of it. */
-export async function noteUntold(deps: SlowLooksDeps, batch: BatchRecord): Promise<void> {
-  const apiKey = apiKeyOf(batch);
-  if (deps.settings.webhooks?.apiKeys.includes(apiKey) !== true) return;
-  const { jobId, batchId } = batch;
-  const { openaiBatchId } = batch.remote!;
-  let isFirst = false;
-  await deps.webhooks.changeHealth(apiKey, (health) => {
-    const noted = foundUntold(health, openaiBatchId, deps.ambient.now());
-    isFirst = noted !== undefined;
-    return noted;
-  });
-  if (isFirst) deps.telemetry.record('webhook.missed', { jobId, batchId, openaiBatchId, apiKey });
 }
