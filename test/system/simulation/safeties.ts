@@ -129,6 +129,7 @@ export const SAFETY_WEATHER: Readonly<Record<string, readonly Kind[]>> = {
   'a version that S3 does not tell of is run beside the same content': ['denied-inputs'],
   'what cannot be read any more is given up at once': ['late-denials'],
   'a stack does not know what another one owns': ['shared-bucket'],
+  'the list of batches may lead in a circle': ['list-pages'],
   'a duplicate is run before its cancelled owner has ended': ['cancel-and-run'],
   'ids of responses in the background are not written down': IN_BACKGROUND,
   'a create in the background that was not answered is sent again at once': IN_BACKGROUND,
