@@ -10,7 +10,7 @@ import { executionsOf } from './oracle/executions.ts';
 import type { ExpectedJob } from './oracle/expectations.ts';
 import { jobIdOf } from './oracle/names.ts';
 
-const [FIRST, AGAIN] = ['first', 'again'].map((name) => jobOf(name)) as [Job, Job];
+const [FIRST, AGAIN, THIRD] = ['first', 'again', 'third'].map((name) => jobOf(name)) as [Job, Job, Job];
 const SUCCEEDED = { state: 'completed', result: 'succeeded' } as const;
 const UNREADABLE = { code: 'input_unreadable', message: 'S3 does not give it.' } as const;
 const DENIED = { forMs: 100 * HOUR_MS, reason: 'AccessDenied' } as const;
@@ -40,9 +40,9 @@ function dropOf(index: number, base: Job, { job, drop, expected }: Change = {}) 
   return { job: recorded, expected: { drop: dropped, head, ...outcome } };
 }
 
-/** What is said of a job and of a drop of the same content after it, neither of them a duplicate. */
-function saidOf(first: Change, again: Change): string[] {
-  const recorded = [dropOf(0, FIRST, first), dropOf(1, AGAIN, again)];
+/** What is said of jobs of the same content, none of them a duplicate in the end. */
+function saidOf(...changes: [Change, Change, Change?]): string[] {
+  const recorded = changes.map((change, index) => dropOf(index, [FIRST, AGAIN, THIRD][index]!, change));
   const said: string[] = [];
   const nobody = { objects: { published: new Map() }, events: { sent: [] } };
   const dropped = recorded.map(({ expected }) => expected);
@@ -72,6 +72,16 @@ describe('the same content dropped again', () => {
     const { versionId: _, ...input } = AGAIN.input;
     const change = { job: { input }, expected: { destroyedAt: AGAIN.createdAt - 1 } };
     expect(saidOf(change, { job: { input } })).toEqual(WAS_RUN);
+  });
+
+  it('may be run while the version before it may wait for a job that is a day older, and not once that is younger', () => {
+    const failed = { job: { result: 'failed' } } as const;
+    const third = (hours: number) => ({ job: { createdAt: FIRST.createdAt + hours * HOUR_MS } });
+    const again = { job: { createdAt: FIRST.createdAt + 2 * HOUR_MS } };
+    expect(saidOf(failed, again, third(24))).toEqual([]);
+    expect(saidOf(failed, again, third(23))).toEqual([
+      'drop 2 (input/a.jsonl): it was run although job again of the version before it owns its content',
+    ]);
   });
 
   it('may be rejected as unreadable if S3 let nobody look at it, and not if only its content was withheld', () => {

@@ -95,6 +95,7 @@ function checkRun(
   const isOfOneSecond = before.expected.head.lastModified === expected.head.lastModified;
   if (expected.head.versionId === undefined && isOfOneSecond) return;
   if (wasDestroyed(before.expected, job) || isRejectedUnseen(expected, job)) return;
+  if (mayHaveWaited(before, earlier, job)) return;
   const owner = earlier.find((other) => other.job.jobId === before.job.duplicateOf)?.job ?? before.job;
   const mayOwn =
     isSameContent(before.expected, expected) &&
@@ -105,6 +106,18 @@ function checkRun(
     Math.abs(owner.createdAt - job.createdAt) < DAY_MS &&
     owner.input.lastModified >= job.input.lastModified - DAY_MS;
   if (mayOwn) say(`it was run although job ${owner.jobId} of the version before it owns its content`);
+}
+
+/**
+ * When the job was recorded, the version before it may have waited itself, for a job that is a day older than this one
+ * and so owns nothing of it. That it ran after all is nothing that anybody could know then.
+ */
+function mayHaveWaited(before: RecordedJob, earlier: readonly RecordedJob[], { createdAt }: Job): boolean {
+  const others = earlier.slice(0, -1);
+  const ofThisContent = others.slice(
+    others.findLastIndex((one) => !isSameContent(one.expected, before.expected)) + 1,
+  );
+  return ofThisContent.some(({ job }) => job.result !== 'succeeded' && createdAt - job.createdAt >= DAY_MS);
 }
 
 /** S3 listed no version before it: every one had been destroyed when its job was recorded. */
