@@ -84,6 +84,15 @@ describe('the same content dropped again', () => {
     ]);
   });
 
+  it('may be run without versions if the job before it is of one second with another drop: nobody knows the order', () => {
+    const at = (seconds: number): Change => {
+      const { versionId: _, ...input } = { ...FIRST.input, lastModified: seconds * 1_000 };
+      return { job: { input }, expected: { head: input } };
+    };
+    expect(saidOf(at(1), at(1), at(2))).toEqual([]);
+    expect(saidOf(at(1), at(2), at(3))).toHaveLength(2);
+  });
+
   it('may be rejected as unreadable if S3 let nobody look at it, and not if only its content was withheld', () => {
     const job = { result: 'rejected', rejection: UNREADABLE } as const;
     expect(saidOf({}, { job, drop: { denied: { ...DENIED, isOfHead: true } } })).toEqual([]);

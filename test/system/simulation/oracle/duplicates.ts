@@ -38,8 +38,7 @@ export function checkDuplicates(
       if (version.job.state === 'duplicate') checkOwned(version, earlier, stack, say);
       else {
         const ofKey = dropped.filter(({ drop: other }) => other.key === drop.key);
-        const before = ofKey[ofKey.indexOf(version.expected) - 1];
-        checkRun(version, earlier, before, say);
+        checkRun(version, earlier, ofKey, say);
       }
     }
   }
@@ -81,19 +80,21 @@ function checkOwned(
   if (results.size > 1) say(`its events disagree: ${[...results].join(', ')}`);
 }
 
-/** It is not run while the version before it has what it asks for. */
+/**
+ * It is not run while the version before it has what it asks for.
+ * @param ofKey everything that was dropped there.
+ */
 function checkRun(
   { expected, job }: RecordedJob,
   earlier: readonly RecordedJob[],
-  dropBefore: ExpectedJob | undefined,
+  ofKey: readonly ExpectedJob[],
   say: Report,
 ): void {
+  const dropBefore = ofKey[ofKey.indexOf(expected) - 1];
   const before = earlier.at(-1);
   // Without versions, what was replaced before anybody looked at it has no job.
   if (before === undefined || before.expected !== dropBefore || job.route.sameContent === 'run') return;
-  // Without versions nobody can tell which of two objects of one second was first.
-  const isOfOneSecond = before.expected.head.lastModified === expected.head.lastModified;
-  if (expected.head.versionId === undefined && isOfOneSecond) return;
+  if (expected.head.versionId === undefined && isOfOneSecond(before.expected, ofKey)) return;
   if (wasDestroyed(before.expected, job) || isRejectedUnseen(expected, job)) return;
   if (mayHaveWaited(before, earlier, job)) return;
   const owner = earlier.find((other) => other.job.jobId === before.job.duplicateOf)?.job ?? before.job;
@@ -106,6 +107,11 @@ function checkRun(
     Math.abs(owner.createdAt - job.createdAt) < DAY_MS &&
     owner.input.lastModified >= job.input.lastModified - DAY_MS;
   if (mayOwn) say(`it was run although job ${owner.jobId} of the version before it owns its content`);
+}
+
+/** Without versions nobody can tell which of two objects of one second was first: this one or another. */
+function isOfOneSecond(before: ExpectedJob, ofKey: readonly ExpectedJob[]): boolean {
+  return ofKey.some((other) => other !== before && other.head.lastModified === before.head.lastModified);
 }
 
 /**
