@@ -124,7 +124,8 @@ class RenewedLease implements Lease {
   }
 
   released(): void {
-    this.#ended.abort();
+    // With a reason of ours: without one, each abort makes an exception with its stack.
+    this.#ended.abort('the lease is given back');
   }
 
   /** Renews until it is given back, or lost. Never rejects. */

@@ -4,6 +4,7 @@ import { isTerminal } from '../../../src/core/model/batch.ts';
 import type { Ambient } from '../../../src/core/ports/ambient.ts';
 import type { ByteStream } from '../../../src/core/ports/objects.ts';
 import type { BatchApi, ByKey, RemoteBatch } from '../../../src/core/ports/provider.ts';
+import { plainCopy } from '../plain-copy.ts';
 
 const BATCHES_PER_PAGE = 100;
 
@@ -108,7 +109,7 @@ export class MemoryBatches implements BatchApi, ByKey<MemoryBatches> {
       createdAt: Math.floor(this.#ambient.now() / 1000) * 1000,
     };
     this.#batches.push(created);
-    return structuredClone(created);
+    return plainCopy(created);
   }
 
   async cancelBatch(id: string): Promise<void> {
@@ -117,7 +118,7 @@ export class MemoryBatches implements BatchApi, ByKey<MemoryBatches> {
   }
 
   async getBatch(id: string): Promise<RemoteBatch | undefined> {
-    return structuredClone(this.#batches.find((batch) => batch.id === id));
+    return plainCopy(this.#batches.find((batch) => batch.id === id));
   }
 
   async listBatches(after?: string): Promise<{ batches: RemoteBatch[]; next?: string }> {
@@ -125,7 +126,7 @@ export class MemoryBatches implements BatchApi, ByKey<MemoryBatches> {
     const start = after === undefined ? 0 : newestFirst.findIndex(({ id }) => id === after) + 1;
     const batches = newestFirst.slice(start, start + BATCHES_PER_PAGE);
     const hasMore = start + batches.length < newestFirst.length;
-    return { batches: structuredClone(batches), ...(hasMore ? { next: batches.at(-1)!.id } : {}) };
+    return { batches: plainCopy(batches), ...(hasMore ? { next: batches.at(-1)!.id } : {}) };
   }
 
   async readFile(id: string, { from = 0 } = {}): Promise<{ body: ByteStream; bytes?: number }> {

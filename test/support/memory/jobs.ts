@@ -23,6 +23,7 @@ import type { BatchKey, BatchRecord } from '../../../src/core/model/batch.ts';
 import type { Job } from '../../../src/core/model/job.ts';
 import { type BatchTransition, changesOf, type JobTransition } from '../../../src/core/model/transition.ts';
 import type { JobStore, LatestJob, LiveItem, Publication } from '../../../src/core/ports/records.ts';
+import { plainCopy } from '../plain-copy.ts';
 
 /** A record with its place in the index. */
 interface Stored<Record> {
@@ -57,11 +58,11 @@ export class MemoryJobs implements JobStore {
 
   async createJob(job: Job): Promise<Job> {
     if (!this.#jobs.has(job.jobId)) this.#storeJob(job);
-    return structuredClone(this.#jobs.get(job.jobId)!.record);
+    return plainCopy(this.#jobs.get(job.jobId)!.record);
   }
 
   async getJob(jobId: string): Promise<Job | undefined> {
-    return structuredClone(this.#jobs.get(jobId)?.record);
+    return plainCopy(this.#jobs.get(jobId)?.record);
   }
 
   async leaseJob(
@@ -89,8 +90,8 @@ export class MemoryJobs implements JobStore {
 
   async recordLatest(key: string, job: LatestJob): Promise<LatestJob | undefined> {
     const { next, before } = recordedLatest(this.#latest.get(key), job);
-    if (next !== undefined) this.#latest.set(key, structuredClone(next));
-    return structuredClone(before);
+    if (next !== undefined) this.#latest.set(key, plainCopy(next));
+    return plainCopy(before);
   }
 
   async addDuplicate(ownerId: string, jobId: string): Promise<void> {
@@ -108,12 +109,12 @@ export class MemoryJobs implements JobStore {
   }
 
   async getBatch(jobId: string, batchId: string): Promise<BatchRecord | undefined> {
-    return structuredClone(this.#findBatch({ jobId, batchId })?.record);
+    return plainCopy(this.#findBatch({ jobId, batchId })?.record);
   }
 
   async listBatches(jobId: string): Promise<BatchRecord[]> {
     return [...(this.#batches.get(jobId)?.values() ?? [])]
-      .map(({ record }) => structuredClone(record))
+      .map(({ record }) => plainCopy(record))
       .sort((one, other) => (one.batchId < other.batchId ? -1 : 1));
   }
 
@@ -182,8 +183,7 @@ export class MemoryJobs implements JobStore {
 
   async *listEnded(endedBy: number): AsyncGenerator<Job> {
     for (const item of this.#live('ended')) {
-      if (item.kind === 'job' && item.due <= endedBy)
-        yield structuredClone(this.#jobs.get(item.jobId)!.record);
+      if (item.kind === 'job' && item.due <= endedBy) yield plainCopy(this.#jobs.get(item.jobId)!.record);
     }
   }
 
@@ -250,25 +250,25 @@ export class MemoryJobs implements JobStore {
   }
 
   #storeJob(job: Job): void {
-    this.#jobs.set(job.jobId, { record: structuredClone(job), live: liveEntryOfJob(job) });
+    this.#jobs.set(job.jobId, { record: plainCopy(job), live: liveEntryOfJob(job) });
   }
 
   #storeBatch(batch: BatchRecord): void {
     const ofJob = this.#batches.get(batch.jobId) ?? new Map<string, Stored<BatchRecord>>();
     this.#batches.set(batch.jobId, ofJob);
-    ofJob.set(batch.batchId, { record: structuredClone(batch), live: liveEntryOfBatch(batch) });
+    ofJob.set(batch.batchId, { record: plainCopy(batch), live: liveEntryOfBatch(batch) });
   }
 
   #changeJob(current: Job, changes: object): Job {
     const changed = withChanges(current, changes);
     this.#storeJob(changed);
-    return structuredClone(changed);
+    return plainCopy(changed);
   }
 
   #changeBatch(current: BatchRecord, changes: object): BatchRecord {
     const changed = withChanges(current, changes);
     this.#storeBatch(changed);
-    return structuredClone(changed);
+    return plainCopy(changed);
   }
 
   /** A snapshot, those due first: what is stored meanwhile is not seen, as in an index that lags. */
@@ -281,7 +281,7 @@ export class MemoryJobs implements JobStore {
     for (const ofJob of this.#batches.values()) {
       for (const { record, live: entry } of ofJob.values()) {
         if (entry?.live !== live) continue;
-        items.push({ kind: 'batch', batch: structuredClone(record), due: entry.due });
+        items.push({ kind: 'batch', batch: plainCopy(record), due: entry.due });
       }
     }
     return items.sort((one, other) => one.due - other.due);

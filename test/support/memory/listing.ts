@@ -1,5 +1,6 @@
 import type { InputListing } from '../../../src/core/model/input-listing.ts';
 import type { ListingStore } from '../../../src/core/ports/records.ts';
+import { plainCopy } from '../plain-copy.ts';
 
 /** {@link ListingStore} in memory. */
 export class MemoryListing implements ListingStore {
@@ -7,19 +8,19 @@ export class MemoryListing implements ListingStore {
 
   /** As {@link MemoryJobs.snapshot}: it stands in the same table. */
   snapshot(): () => void {
-    const kept = structuredClone(this.#current);
+    const kept = plainCopy(this.#current);
     return () => {
-      this.#current = structuredClone(kept);
+      this.#current = plainCopy(kept);
     };
   }
 
   async getListing(): Promise<InputListing | undefined> {
-    return structuredClone(this.#current);
+    return plainCopy(this.#current);
   }
 
   async putListing(next: InputListing): Promise<boolean> {
     if (next.generation !== (this.#current?.generation ?? 0) + 1) return false;
-    this.#current = structuredClone(next);
+    this.#current = plainCopy(next);
     return true;
   }
 }

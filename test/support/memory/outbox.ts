@@ -6,6 +6,7 @@ import type {
   ObserveMessage,
 } from '../../../src/contract/messages.ts';
 import type { Delivery, JobEvents, ObserveOutbox, Outbox } from '../../../src/core/ports/outbox.ts';
+import { plainCopy } from '../plain-copy.ts';
 
 /** One message and the queue that it is in. */
 export type QueuedMessage = (
@@ -24,27 +25,27 @@ export class MemoryOutbox implements Outbox, ObserveOutbox {
   readonly messages: QueuedMessage[] = [];
 
   async ingest(message: JobMessage | ObjectMessage, delivery?: Delivery): Promise<void> {
-    this.messages.push({ queue: 'ingest', message: structuredClone(message), ...delayOf(delivery) });
+    this.messages.push({ queue: 'ingest', message: plainCopy(message), ...delayOf(delivery) });
   }
 
   async submit(message: BatchMessage, delivery?: Delivery): Promise<void> {
-    this.messages.push({ queue: 'submit', message: structuredClone(message), ...delayOf(delivery) });
+    this.messages.push({ queue: 'submit', message: plainCopy(message), ...delayOf(delivery) });
   }
 
   async call(message: BatchMessage, delivery?: Delivery): Promise<void> {
-    this.messages.push({ queue: 'call', message: structuredClone(message), ...delayOf(delivery) });
+    this.messages.push({ queue: 'call', message: plainCopy(message), ...delayOf(delivery) });
   }
 
   async collect(message: BatchMessage, delivery?: Delivery): Promise<void> {
-    this.messages.push({ queue: 'collect', message: structuredClone(message), ...delayOf(delivery) });
+    this.messages.push({ queue: 'collect', message: plainCopy(message), ...delayOf(delivery) });
   }
 
   async finalize(message: JobMessage, delivery?: Delivery): Promise<void> {
-    this.messages.push({ queue: 'finalize', message: structuredClone(message), ...delayOf(delivery) });
+    this.messages.push({ queue: 'finalize', message: plainCopy(message), ...delayOf(delivery) });
   }
 
   async observe(message: ObserveMessage, delivery?: Delivery): Promise<void> {
-    this.messages.push({ queue: 'observe', message: structuredClone(message), ...delayOf(delivery) });
+    this.messages.push({ queue: 'observe', message: plainCopy(message), ...delayOf(delivery) });
   }
 }
 
@@ -58,6 +59,6 @@ export class MemoryEvents implements JobEvents {
   readonly sent: JobCompleted[] = [];
 
   async completed(detail: JobCompleted): Promise<void> {
-    this.sent.push(structuredClone(detail));
+    this.sent.push(plainCopy(detail));
   }
 }

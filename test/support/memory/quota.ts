@@ -12,6 +12,7 @@ import {
   settleOn,
 } from '../../../src/core/scheduling/ledger.ts';
 import { type MinuteOfTurns, takeTurnOf, turnsLeftOf } from '../../../src/core/scheduling/turns.ts';
+import { plainCopy } from '../plain-copy.ts';
 import { type MemoryJobs, snapshotOf } from './jobs.ts';
 
 /** {@link QuotaStore} in memory, beside the jobs whose batches it admits. */
@@ -36,7 +37,7 @@ export class MemoryQuota implements QuotaStore {
   }
 
   async getLedger(name: string): Promise<Ledger | undefined> {
-    return structuredClone(this.#ledgers.get(name));
+    return plainCopy(this.#ledgers.get(name));
   }
 
   async admit(
@@ -90,7 +91,7 @@ export class MemoryQuota implements QuotaStore {
 
   #change(name: string, rule: (current: Ledger | undefined) => object | undefined, now: number): void {
     const current = this.#ledgers.get(name);
-    const changes = rule(structuredClone(current));
+    const changes = rule(plainCopy(current));
     if (changes === undefined) return;
     const ledger = { ...(current ?? newLedger(name, now)), ...changes, updatedAt: now };
     this.#ledgers.set(
@@ -112,7 +113,7 @@ export class MemoryQuota implements QuotaStore {
 
   async *listReservations(): AsyncGenerator<Reservation> {
     const held = [...this.#reservations.values()].filter(({ state }) => state === 'held');
-    yield* structuredClone(held.sort((one, other) => one.createdAt - other.createdAt));
+    yield* plainCopy(held.sort((one, other) => one.createdAt - other.createdAt));
   }
 
   async takeTurn(name: string, perHour: number, now: number): Promise<number> {

@@ -1,6 +1,7 @@
 import type { Suspension, SuspensionProof } from '../../../src/core/model/suspension.ts';
 import type { SuspensionStore } from '../../../src/core/ports/quota.ts';
 import { lifted, probed, suspended } from '../../../src/core/scheduling/suspensions.ts';
+import { plainCopy } from '../plain-copy.ts';
 
 /** {@link SuspensionStore} in memory. */
 export class MemorySuspensions implements SuspensionStore {
@@ -13,7 +14,7 @@ export class MemorySuspensions implements SuspensionStore {
 
   async getSuspensions(apiKey: string): Promise<Suspension[]> {
     const ofKey = [...this.#suspensions.values()].filter(({ scope }) => scope.split('/', 1)[0] === apiKey);
-    return structuredClone(ofKey.filter(({ isSuspended }) => isSuspended));
+    return plainCopy(ofKey.filter(({ isSuspended }) => isSuspended));
   }
 
   async suspend(scope: string, reason: string, provenBy: SuspensionProof, now: number): Promise<void> {

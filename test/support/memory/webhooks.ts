@@ -1,5 +1,6 @@
 import type { WebhookHealth } from '../../../src/core/model/webhook-health.ts';
 import type { WebhookStore } from '../../../src/core/ports/webhooks.ts';
+import { plainCopy } from '../plain-copy.ts';
 
 /** {@link WebhookStore} in memory; it forgets nothing. */
 export class MemoryWebhooks implements WebhookStore {
@@ -15,14 +16,14 @@ export class MemoryWebhooks implements WebhookStore {
   }
 
   async getHealth(apiKey: string): Promise<WebhookHealth | undefined> {
-    return structuredClone(this.#health.get(apiKey));
+    return plainCopy(this.#health.get(apiKey));
   }
 
   async changeHealth(
     apiKey: string,
     rule: (current: WebhookHealth | undefined) => WebhookHealth | undefined,
   ): Promise<void> {
-    const next = rule(structuredClone(this.#health.get(apiKey)));
-    if (next !== undefined) this.#health.set(apiKey, structuredClone(next));
+    const next = rule(plainCopy(this.#health.get(apiKey)));
+    if (next !== undefined) this.#health.set(apiKey, plainCopy(next));
   }
 }

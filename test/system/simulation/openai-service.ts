@@ -11,6 +11,7 @@ import type { BatchLevelError, BatchStatus } from '../../../src/core/model/batch
 import type { ByteStream } from '../../../src/core/ports/objects.ts';
 import type { BatchApi, RemoteBatch, RemoteFile } from '../../../src/core/ports/provider.ts';
 import { OpenAIRequestError } from '../../../src/providers/openai/request-error.ts';
+import { plainCopy } from '../../support/plain-copy.ts';
 import { SimulatedBackground } from './openai-background.ts';
 import { SimulatedCalls } from './openai-calls.ts';
 import { BATCH_ERRORS, drawFate, drawSteps } from './openai-fates.ts';
@@ -613,7 +614,7 @@ export class SimulatedOpenAI {
       inputFileId,
       ...(areNamed && batch.output !== undefined ? { outputFileId: batch.output.id } : {}),
       ...(areNamed && batch.errorFile !== undefined ? { errorFileId: batch.errorFile.id } : {}),
-      ...(errors === undefined || batch.endedAt === undefined ? {} : { errors: structuredClone(errors) }),
+      ...(errors === undefined || batch.endedAt === undefined ? {} : { errors: plainCopy(errors) }),
       ...(progress === undefined ? {} : { progress }),
       metadata: { ...metadata },
       createdAt: Math.floor((batch.createdAt + this.#scenario.clockSkewMs) / SECOND_MS) * SECOND_MS,

@@ -180,12 +180,17 @@ export class Scheduler {
 
   /** Returns once no handler can continue by itself. */
   async #untilAllWait(): Promise<void> {
-    for (let turns = 0; ; turns++) {
-      await untilIdle();
+    await untilPromisesWait();
+    for (let turns = 0; this.#isAnyBusy(); turns++) {
       // Only unpacking continues by itself, on threads of its own.
-      if (![...this.#running].some(({ waiting }) => waiting === 0)) return;
+      await untilIdle();
       if (turns > 1_000_000) throw new Error('a handler waits for nothing');
     }
+  }
+
+  #isAnyBusy(): boolean {
+    for (const { waiting } of this.#running) if (waiting === 0) return true;
+    return false;
   }
 
   #release(call: PendingCall): void {
@@ -434,6 +439,11 @@ export class Scheduler {
         this.#timers.push(timer);
       });
   }
+}
+
+/** Returns once no promise is left to be continued: without the turn of the event loop that an immediate takes. */
+function untilPromisesWait(): Promise<void> {
+  return new Promise((resolve) => process.nextTick(resolve));
 }
 
 /** What a handler may throw: the queue brings the message back. Anything else points to a mistake of ours. */

@@ -91,7 +91,7 @@ export class Slice {
         }),
       ),
     );
-    ended.abort();
+    ended.abort('every call has ended');
     await keeper;
     const failed = results.find((result) => result.status === 'rejected');
     if (failed === undefined) return;
@@ -211,7 +211,7 @@ export class Slice {
 
   #halt(stop: Stop): void {
     this.#stop ??= stop;
-    this.#stopped.abort();
+    this.#stopped.abort('the slice stops');
   }
 
   async #keepWhile(ended: AbortSignal): Promise<void> {
