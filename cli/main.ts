@@ -8,9 +8,9 @@ import { localProcess } from './commands/local-process.ts';
 import { localUp } from './commands/local-up.ts';
 import { plan } from './commands/plan.ts';
 import { prices } from './commands/prices.ts';
-import { resume } from './commands/resume.ts';
 import { registerWebhook, rotateWebhook, testWebhook } from './commands/webhook.ts';
 import { durationMs, positiveCount } from './options/duration.ts';
+import { addStackCommands } from './stack-commands.ts';
 import { EXIT_CANNOT_RUN, EXIT_USAGE, UsageError } from './view/exit.ts';
 
 const settingsOption = [
@@ -71,24 +71,7 @@ const stateOption = [
   DEFAULT_STATE_DIR,
 ] as const;
 
-program
-  .command('resume')
-  .description(
-    'release batches that are held because OpenAI failed or refused them each time; without jobs, show what is held',
-  )
-  .argument('[job...]', 'ids of jobs, as receipts and logs name them')
-  .option('--all', 'release everything that is held')
-  .option('--table <name>', 'table of the stack: TableName, as `cdk deploy` printed it')
-  .option(
-    '--region <region>',
-    'AWS region of the table (default: AWS_REGION, AWS_DEFAULT_REGION, or that of your AWS configuration)',
-  )
-  .option('--endpoint <url>', 'DynamoDB of a stack that `batchdrop local up` runs, as it printed it')
-  .option('--local', 'the state of a local stack that is not running')
-  .option(...stateOption)
-  .action(async (jobs: string[], options) => {
-    process.exitCode = await resume(jobs, options);
-  });
+addStackCommands(program);
 
 const webhook = program
   .command('webhook')

@@ -1,6 +1,6 @@
 /** `batchdrop local up`: keeps the local stack running until it is interrupted. */
 import { once } from 'node:events';
-import { startLocalPipeline } from '../../local/stack/pipeline.ts';
+import { DEFAULT_STATE_DIR, startLocalPipeline } from '../../local/stack/pipeline.ts';
 import { defaultSettings } from '../../src/contract/settings.ts';
 import { chooseOpenAI } from '../options/openai.ts';
 import { settingsOf } from '../options/settings.ts';
@@ -46,9 +46,9 @@ In another terminal:
   aws --endpoint-url ${endpoints.s3} s3 ls --recursive s3://${bucket}/${layout.receipts}
   aws --endpoint-url ${endpoints.s3} s3 cp s3://${bucket}/${layout.output}FILE.jsonl .
 
-What is held is shown and released by
+Commands find it with --local${options.state === DEFAULT_STATE_DIR ? '' : ` --state ${options.state}`}. What is held is shown and released by
 
-  npm run -s batchdrop -- resume --table ${resources.table} --endpoint ${endpoints.dynamodb}
+  npm run -s batchdrop -- resume --local${options.state === DEFAULT_STATE_DIR ? '' : ` --state ${options.state}`}
 
 Ctrl-C stops it; what is under way continues at the next start.`);
   await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);

@@ -2,12 +2,13 @@
 import type { DynamoDBJobs } from '../../src/adapters/dynamodb/jobs.ts';
 import { isHeld, resumeJob } from '../../src/core/lifecycle/resume.ts';
 import type { BatchRecord } from '../../src/core/model/batch.ts';
-import { openJobs, type TableOptions, tableError } from '../options/table.ts';
+import type { StackOptions } from '../options/stack.ts';
+import { withStores } from '../options/stores.ts';
 import { EXIT_CANNOT_RUN, EXIT_SUCCEEDED, UsageError } from '../view/exit.ts';
 import { count } from '../view/text.ts';
 
 /** Options of `batchdrop resume`. */
-export interface ResumeOptions extends TableOptions {
+export interface ResumeOptions extends StackOptions {
   /** Every job that has a held batch. */
   all?: boolean;
 }
@@ -18,20 +19,15 @@ export interface ResumeOptions extends TableOptions {
  */
 export async function resume(jobIds: readonly string[], options: ResumeOptions): Promise<number> {
   if (options.all && jobIds.length > 0) throw new UsageError('name jobs, or give --all, not both');
-  const { jobs, close } = await openJobs(options);
-  try {
-    if (jobIds.length > 0) return await release(jobs, jobIds);
+  return withStores(options, async ({ jobs }) => {
+    if (jobIds.length > 0) return release(jobs, jobIds);
     const held = await heldOf(jobs);
     if (held.length === 0) console.log('Nothing is held.');
-    if (options.all) return await release(jobs, new Set(held.map(({ jobId }) => jobId)));
+    if (options.all) return release(jobs, new Set(held.map(({ jobId }) => jobId)));
     for (const batch of held) console.log(lineOf(batch));
     if (held.length > 0) console.log('Nothing was released: name jobs to release theirs, or give --all.');
     return EXIT_SUCCEEDED;
-  } catch (error) {
-    throw tableError(error as Error, options);
-  } finally {
-    await close();
-  }
+  });
 }
 
 async function release(jobs: DynamoDBJobs, jobIds: Iterable<string>): Promise<number> {
@@ -42,7 +38,7 @@ async function release(jobs: DynamoDBJobs, jobIds: Iterable<string>): Promise<nu
     const resumed = await resumeJob({ jobs, ambient: { now: Date.now }, telemetry }, jobId);
     if (resumed === undefined) {
       console.error(
-        `batchdrop: there is no job ${jobId} in this table; receipts and logs name jobs by \`jobId\``,
+        `batchdrop: there is no job ${jobId} in this stack; receipts and logs name jobs by \`jobId\``,
       );
       status = EXIT_CANNOT_RUN;
       continue;

@@ -22,6 +22,7 @@ import { createDynamoDBClient, createS3Client, createSqsClient } from '../../src
 import { startEmulator } from '../openai-emulator/emulator.ts';
 import type { LocalStack } from './local-stack.ts';
 import type { FunctionOverrides, LocalStackOptions } from './options.ts';
+import { removeRunning, writeRunning } from './running-file.ts';
 import { startLocalStack } from './start.ts';
 import { ensureSynth } from './synth.ts';
 
@@ -136,11 +137,13 @@ export async function startLocalPipeline(options: LocalPipelineOptions): Promise
   for (const arn of stack.undelivered)
     options.onProgress?.(`Notifications for ${arn} are not delivered here.`);
   const { close, ...operations } = openPipeline(stack);
+  writeRunning(options.stateDir, stack);
   return {
     ...operations,
     stack,
     openai: { baseUrl: options.openai?.baseUrl ?? emulator!.endpoint, isEmulated: emulator !== undefined },
     async stop() {
+      removeRunning(options.stateDir);
       // First: a server that closes waits for its connections to end.
       close();
       await stack.stop();

@@ -8,8 +8,9 @@ import { DynamoDBJobs } from '../../../../src/adapters/dynamodb/jobs.ts';
 import { defaultSettings } from '../../../../src/contract/settings.ts';
 import type { BatchRecord } from '../../../../src/core/model/batch.ts';
 import type { Job } from '../../../../src/core/model/job.ts';
+import { startCloudFormation } from '../../../support/cloudformation.ts';
 import { startLocalDynamoDB, TABLE } from '../../../support/local-dynamodb.ts';
-import { batchdrop } from '../../../support/run-script.ts';
+import { batchdrop, type Finished, runScript } from '../../../support/run-script.ts';
 
 const NOW = Date.UTC(2026, 10, 29);
 const HEAD = { bucket: 'bucket', key: 'input/a.jsonl', etag: '"e"', lastModified: NOW, size: 1 };
@@ -42,6 +43,7 @@ const HELD = { hold: { at: NOW, reason: 'server_error' }, history: { resends: 4 
 let state: string;
 let database: Awaited<ReturnType<typeof startLocalDynamoDB>>;
 let jobs: DynamoDBJobs;
+let cloudFormation: Awaited<ReturnType<typeof startCloudFormation>>;
 beforeEach(async () => {
   state = await mkdtemp(join(tmpdir(), 'batchdrop-resume-'));
   database = await startLocalDynamoDB(join(state, 'aws', 'dynamodb'));
@@ -49,17 +51,30 @@ beforeEach(async () => {
   await jobs.createJob(JOB);
   await jobs.createBatch({ ...BATCH, ...HELD });
   await jobs.createBatch({ ...BATCH, batchId: '0-00001' });
+  const stackOf = (name: string, table: string) => ({
+    name,
+    description: 'batchdrop: films',
+    outputs: { TableName: table, BucketName: 'bucket' },
+  });
+  cloudFormation = await startCloudFormation([stackOf('films', TABLE), stackOf('gone', 'other')]);
   Object.assign(process.env, { AWS_ACCESS_KEY_ID: 'AKIDTEST', AWS_SECRET_ACCESS_KEY: 'secret' });
 });
 afterEach(async () => {
+  await cloudFormation.close();
   await database.close().catch(() => {});
   await rm(state, { recursive: true, force: true });
 });
 
-const remote = (): string[] => ['--table', TABLE, '--region', 'us-east-1', '--endpoint', database.endpoint];
+/** The table as that of a deployed stack. */
+const deployed = (...parameters: string[]): Promise<Finished> =>
+  runScript('cli/main.ts', ['resume', ...parameters], {
+    AWS_REGION: 'us-east-1',
+    AWS_ENDPOINT_URL_CLOUDFORMATION: cloudFormation.endpoint,
+    AWS_ENDPOINT_URL_DYNAMODB: database.endpoint,
+  });
 
 test('without a job shows what is held, and releases nothing; a job releases its own, once', async () => {
-  expect(await batchdrop('resume', ...remote())).toEqual({
+  expect(await deployed('--stack', 'films')).toEqual({
     status: 0,
     stdout:
       'job-1  batch 0-00000  2,000 requests  server_error  held since 2026-11-29T00:00:00.000Z\n' +
@@ -67,33 +82,27 @@ test('without a job shows what is held, and releases nothing; a job releases its
     stderr: '',
   });
   expect(await jobs.getBatch('job-1', '0-00000')).toMatchObject(HELD);
-  expect(await batchdrop('resume', 'job-1', ...remote())).toMatchObject({
+  expect(await deployed('job-1', '--stack', 'films')).toMatchObject({
     status: 0,
     stdout: 'job-1 (input/a.jsonl): 1 batch released\n',
   });
   const released = await jobs.getBatch('job-1', '0-00000');
   for (const name of Object.keys(HELD)) expect(released).not.toHaveProperty(name);
-  expect(await batchdrop('resume', 'job-1', ...remote())).toMatchObject({
+  expect(await deployed('job-1', '--stack', 'films')).toMatchObject({
     status: 0,
     stdout: 'job-1 (input/a.jsonl): nothing is held\n',
   });
 });
 
 test('a job or a table that does not exist is named, and ends with 1', async () => {
-  const noJob = await batchdrop('resume', 'job-2', ...remote());
+  const noJob = await deployed('job-2', '--stack', 'films');
   expect(noJob).toMatchObject({ status: 1, stdout: '' });
-  expect(noJob.stderr).toContain('there is no job job-2 in this table');
-  const noTable = await batchdrop('resume', '--table', 'other', ...remote().slice(2));
+  expect(noJob.stderr).toContain('there is no job job-2 in this stack');
+  const noTable = await deployed('--stack', 'gone');
   expect(noTable).toMatchObject({ status: 1, stdout: '' });
-  const jobOfNoTable = await batchdrop('resume', 'job-1', '--table', 'other', ...remote().slice(2));
-  expect(jobOfNoTable.stderr).toContain('table other cannot be used (ResourceNotFoundException)');
-  expect(noTable.stderr).toContain('table other cannot be used (ResourceNotFoundException)');
-});
-
-test('the table of a local stack needs no region', async () => {
-  const shown = await batchdrop('resume', '--table', TABLE, '--endpoint', database.endpoint);
-  expect(shown).toMatchObject({ status: 0, stderr: '' });
-  expect(shown.stdout).toContain('job-1  batch 0-00000');
+  const jobOfNoTable = await deployed('job-1', '--stack', 'gone');
+  expect(jobOfNoTable.stderr).toContain('stack gone cannot be used (ResourceNotFoundException)');
+  expect(noTable.stderr).toContain('stack gone cannot be used (ResourceNotFoundException)');
 });
 
 test('--local releases what the state of a stopped local stack holds, and says when a stack is running', async () => {
@@ -115,9 +124,8 @@ test('--local releases what the state of a stopped local stack holds, and says w
 });
 
 test.each([
-  [[], 'give --table with the TableName'],
-  [['--local', '--table', 'x'], 'give --table with the TableName'],
-  [['job-1', '--all', '--table', 'x'], 'name jobs, or give --all, not both'],
+  [['--local', '--stack', 'x'], '--local is the stack of --state: leave --stack and --region out'],
+  [['job-1', '--all', '--stack', 'x'], 'name jobs, or give --all, not both'],
   [['--local', '--state', '/nowhere'], 'no local stack has run there'],
 ])('%j is not understood', async (parameters, message) => {
   const { status, stderr } = await batchdrop('resume', ...parameters);
