@@ -17,7 +17,7 @@ export class Call extends Construct {
   constructor(scope: Construct, id: string, props: ConsumerProps) {
     super(scope, id);
     this.fn = new PipelineFunction(this, 'Function', {
-      ...consumerFunctionProps('call', props),
+      ...consumerFunctionProps('call', props.callQueue, props),
       description: 'Calls requests one by one, in flex or standard',
       // A slice of 32 MB, as bytes and as text, and its answers.
       memorySize: 1024,

@@ -14,7 +14,7 @@ export class Collect extends Construct {
   constructor(scope: Construct, id: string, props: ConsumerProps) {
     super(scope, id);
     this.fn = new PipelineFunction(this, 'Function', {
-      ...consumerFunctionProps('collect', props),
+      ...consumerFunctionProps('collect', props.collectQueue, props),
       description: 'Fetches the results of an ended batch and plans its next round',
       memorySize: RESULTS_MEMORY_MB,
       // Results are sorted here; a few cents a million batches. Those beyond it are read from S3 again, line by line.

@@ -7,18 +7,26 @@ import {
   openaiEnvironment,
 } from './environment.ts';
 import type { Capability, PipelineFunction } from './pipeline-function.ts';
+import type { WorkQueue } from './work-queue.ts';
 
-/** The capabilities that work off a queue of every stack. */
-type Consumer = Exclude<Capability, 'poll' | 'observe' | 'webhook'>;
+/** The capabilities that work off a queue. */
+type Consumer = Exclude<Capability, 'poll' | 'webhook'>;
 
 /** The capabilities that work on one batch at a time. */
 type BatchConsumer = 'submit' | 'call' | 'collect';
 
+/** The capabilities that work on batches and ask OpenAI of them. */
+type OpenaiConsumer = BatchConsumer | 'observe';
+
 /** Props of the function of a capability that works off a queue. */
-export function consumerFunctionProps(capability: Consumer, props: ConsumerProps) {
+export function consumerFunctionProps(
+  capability: Consumer,
+  { consumerTimeout }: WorkQueue,
+  props: ConsumerProps,
+) {
   return {
     capability,
-    timeout: props[`${capability}Queue`].consumerTimeout,
+    timeout: consumerTimeout,
     continuesItself: true,
     logRetention: props.logRetention,
     reservedConcurrency: props.reservedConcurrency?.[capability],
@@ -27,7 +35,7 @@ export function consumerFunctionProps(capability: Consumer, props: ConsumerProps
 }
 
 /** Variables of a function that works on batches. */
-export function batchEnvironment(capability: BatchConsumer, props: ConsumerProps) {
+export function batchEnvironment(capability: OpenaiConsumer, props: ConsumerProps) {
   return {
     ...commonEnvironment(capability, props),
     ...openaiEnvironment(props),

@@ -22,7 +22,7 @@ export class Finalize extends Construct {
     super(scope, id);
     const { storage, apiKey, finalizeQueue } = props;
     const fn = new PipelineFunction(this, 'Function', {
-      ...consumerFunctionProps('finalize', props),
+      ...consumerFunctionProps('finalize', finalizeQueue, props),
       description: 'Merges the results of a job in input order and writes its receipt',
       memorySize: RESULTS_MEMORY_MB,
       environment: {

@@ -29,7 +29,7 @@ export class Ingest extends Construct {
     super(scope, id);
     const { storage, ingestQueue } = props;
     const fn = new PipelineFunction(this, 'Function', {
-      ...consumerFunctionProps('ingest', props),
+      ...consumerFunctionProps('ingest', ingestQueue, props),
       description: 'Checks a dropped file line by line and cuts it into batches',
       memorySize: 512,
       loadedLate: TOKENIZERS,

@@ -1,12 +1,7 @@
 import { Construct } from 'constructs';
 import type { EnvVars, observeEnv } from '../src/contract/env.ts';
-import {
-  allowSweep,
-  type ConsumerProps,
-  commonEnvironment,
-  consumerEnvironment,
-  openaiEnvironment,
-} from './environment.ts';
+import { batchEnvironment, consumerFunctionProps } from './consumer.ts';
+import { allowSweep, type ConsumerProps } from './environment.ts';
 import { PipelineFunction } from './pipeline-function.ts';
 import type { WorkQueue } from './work-queue.ts';
 
@@ -25,18 +20,11 @@ export class Observe extends Construct {
     super(scope, id);
     const { observeQueue, storage, apiKey } = props;
     const fn = new PipelineFunction(this, 'Function', {
-      capability: 'observe',
+      ...consumerFunctionProps('observe', observeQueue, props),
       description: 'Looks at what webhooks of OpenAI name',
       memorySize: 512,
-      timeout: observeQueue.consumerTimeout,
-      continuesItself: true,
-      logRetention: props.logRetention,
-      reservedConcurrency: props.reservedConcurrency?.observe,
-      layers: [props.settingsLayer],
       environment: {
-        ...commonEnvironment('observe', props),
-        ...openaiEnvironment(props),
-        ...consumerEnvironment(props),
+        ...batchEnvironment('observe', props),
         OBSERVE_QUEUE_URL: observeQueue.queue.queueUrl,
       } satisfies EnvVars<typeof observeEnv>,
     });

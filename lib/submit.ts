@@ -15,7 +15,7 @@ export class Submit extends Construct {
   constructor(scope: Construct, id: string, props: ConsumerProps) {
     super(scope, id);
     this.fn = new PipelineFunction(this, 'Function', {
-      ...consumerFunctionProps('submit', props),
+      ...consumerFunctionProps('submit', props.submitQueue, props),
       description: 'Uploads a batch to OpenAI and starts it',
       memorySize: MEMORY_MB,
       environment: {
