@@ -4,16 +4,22 @@
  * `.vscode/launch.json` starts it and attaches. Everything is kept in `.batchdrop/debug`, which is removed at the
  * start, so that no file is a duplicate.
  */
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { basename, join, relative } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
 import { startLocalPipeline } from '../local/stack/pipeline.ts';
+import { DEFAULT_API_KEY } from '../src/contract/api-key.ts';
+import { defaultSettings } from '../src/contract/settings.ts';
+import type { WebhookSettings } from '../src/contract/webhooks.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const STATE_DIR = join(ROOT, '.batchdrop/debug');
-const FUNCTIONS = ['ingest', 'submit', 'call', 'poll', 'collect', 'finalize'];
+const FUNCTIONS = readdirSync(join(ROOT, 'lambdas'));
+/** The functions that a stack has only with webhooks. */
+const WITH_WEBHOOKS = ['webhook', 'observe'];
+const WEBHOOKS: WebhookSettings = { apiKeys: [DEFAULT_API_KEY], endpoint: 'function_url' };
 const USAGE = `npm run debug -- FUNCTION FILE [--port 9229]; FUNCTION is one of ${FUNCTIONS.join(', ')}`;
 /** How often the job is looked at. */
 const LOOK_MS = 250;
@@ -40,6 +46,7 @@ async function debug(role: string, file: string, port: number): Promise<void> {
   rmSync(STATE_DIR, { recursive: true, force: true });
   const pipeline = await startLocalPipeline({
     stateDir: STATE_DIR,
+    settings: WITH_WEBHOOKS.includes(role) ? { ...defaultSettings(), webhooks: WEBHOOKS } : undefined,
     functions: {
       [role]: {
         taskRoot: await bundle(role),

@@ -65,6 +65,12 @@ describe('documents', () => {
     expect(tasks.flatMap(({ script }) => script ?? []).filter((script) => !SCRIPTS.has(script))).toEqual([]);
   });
 
+  it('has a choice of the function to debug for VS Code with every function', () => {
+    const { inputs } = JSON.parse(textOf('.vscode/launch.json')) as { inputs: { options?: string[] }[] };
+    const options = inputs.flatMap((input) => input.options ?? []);
+    expect(options.sort()).toEqual(globSync('*', { cwd: join(ROOT, 'lambdas') }).sort());
+  });
+
   it('names every endpoint that a request may have', () => {
     const named = textOf('docs/formats.md');
     expect([...ENDPOINTS.keys()].filter((url) => !named.includes(`\`${url}\``))).toEqual([]);
