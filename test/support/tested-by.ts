@@ -168,10 +168,7 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
     'src/core/steps/ingest/spool.ts',
   ],
   'test/unit/core/steps/poll/late-sweep.test.ts': ['src/core/steps/poll/sweep.ts'],
-  'test/unit/core/steps/poll/poll.test.ts': [
-    'src/core/scheduling/observe-batch.ts',
-    'src/core/steps/poll/reconcile.ts',
-  ],
+  'test/unit/core/steps/poll/poll.test.ts': ['src/core/scheduling/observe-batch.ts'],
   'test/unit/core/steps/submit/look-up.test.ts': ['src/core/steps/submit/attempts.ts'],
   'test/unit/core/steps/submit/submit.test.ts': ['src/core/steps/submit/young-file.ts'],
   'test/unit/providers/openai/endpoints/answer-size.test.ts': ['src/core/model/predicted-output.ts'],

@@ -1,9 +1,9 @@
 /**
  * Holds what OpenAI has of ours against the records. Batches differ when the table was restored to an earlier time,
- * which each poll sees by its own number, also kept below `work/`: for two days from then on, a batch that runs, or
- * ran, is taken up by its record, and a job that the table does not know is created again from what was written down
- * below `work/`. What cannot be taken up is reported; nothing is ever cancelled. Once an hour, input files that
- * nothing has needed for a day are deleted.
+ * which each poll sees by its own number, also kept below `work/`: for a day longer than the longest completion window
+ * of the routes, a batch that runs, or ran, is taken up by its record, and a job that the table does not know is created
+ * again from what was written down below `work/`. What cannot be taken up is reported; nothing is ever cancelled. Once
+ * an hour, input files that nothing has needed for a day are deleted.
  */
 
 import * as z from 'zod';
