@@ -5,6 +5,7 @@
 import * as z from 'zod';
 import { CorruptWorkFileError } from '../base/errors.ts';
 import { preflightFindingSchema } from '../model/preflight.ts';
+import { shutdownSchema } from '../model/shutdown.ts';
 import type { ObjectStore } from '../ports/objects.ts';
 import { readWorkJson } from './work-json.ts';
 
@@ -44,6 +45,8 @@ const planSchema = z.object({
   ),
   /** Requests that the provider is sure to refuse, as far as is known. */
   preflight: z.exactOptional(z.array(preflightFindingSchema)),
+  /** Models of the batches that end within 30 days, or have ended; absent: none. */
+  shutdowns: z.exactOptional(z.array(z.object({ model: z.string(), ...shutdownSchema.shape }))),
   /** Lines that are not run; each run is in input order. */
   invalidRuns: z.array(runRefSchema),
   /**

@@ -2,13 +2,14 @@
 import * as z from 'zod';
 import { DAY_MS } from '../../contract/time.ts';
 
-/** What is known of the end of a model. */
-export interface Shutdown {
+export const shutdownSchema = z.object({
   /** The last day on which it may be served, `YYYY-MM-DD`, taken as a day in UTC. */
-  date: string;
+  date: z.string(),
   /** Models that the provider names in its place; may be empty. */
-  replacements: readonly string[];
-}
+  replacements: z.array(z.string()).readonly(),
+});
+/** What is known of the end of a model. */
+export type Shutdown = z.infer<typeof shutdownSchema>;
 
 /** How a shutdown date is written. */
 export const SHUTDOWN_DATE = /^\d{4}-\d{2}-\d{2}$/;

@@ -28,9 +28,8 @@ import { findingText } from '../../model/preflight.ts';
 import { addUsage, noUsage } from '../../model/usage.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
 import type { BatchService, ByKey } from '../../ports/provider.ts';
-import type { ProviderRules } from '../../ports/provider-rules.ts';
 import type { QuotaStore } from '../../ports/quota.ts';
-import type { Publication, ShutdownStore } from '../../ports/records.ts';
+import type { Publication } from '../../ports/records.ts';
 import { billedOf, microdollarsOf } from '../../pricing/bill.ts';
 import { costOf, durationsOf, tiersOf } from './account.ts';
 import { type DuplicateDeps, settleDuplicate, tellDuplicates } from './duplicate.ts';
@@ -43,8 +42,6 @@ import { termsOf } from './terms.ts';
 export interface FinalizeDeps extends DuplicateDeps {
   quota: Pick<QuotaStore, 'settle'>;
   batches: ByKey<Pick<BatchService, 'deleteFile'>>;
-  shutdowns: Pick<ShutdownStore, 'getShutdowns'>;
-  rules: Pick<ProviderRules, 'shutdowns'>;
 }
 
 /** How long to stay away from names that another worker is writing. */
@@ -109,12 +106,7 @@ async function finalizeLeased(
   // Before anything is written: what does not add up is not published.
   const answeredBy = answeredByOf(batches);
   const warnings = [
-    ...shutdownWarnings(
-      job,
-      batches,
-      deps.rules.shutdowns,
-      await deps.shutdowns.getShutdowns(apiKeyOf(job.route)),
-    ),
+    ...shutdownWarnings(job, plan),
     ...changeWarnings(answeredBy),
     ...(plan.preflight ?? []).map((found) => ({ code: found.kind, message: findingText(found) })),
   ];

@@ -1,13 +1,12 @@
 /** Which models answered a job, and what its receipt warns of: models that end, and aliases that changed meanwhile. */
 import { readDuration } from '../../../contract/durations.ts';
 import type { Receipt } from '../../../contract/receipt.ts';
+import type { Plan } from '../../files/plan.ts';
 import { completionWindowMs } from '../../lifecycle/time-limits.ts';
 import type { BatchRecord } from '../../model/batch.ts';
 import type { Job } from '../../model/job.ts';
-import { endOfDay, endsSoon, type KeptShutdowns, replacementText } from '../../model/shutdown.ts';
-import type { ShutdownRules } from '../../ports/provider-rules.ts';
+import { endOfDay, replacementText } from '../../model/shutdown.ts';
 import { droppedAt } from '../../scheduling/ladder.ts';
-import { shutdownOf } from '../../scheduling/retirement.ts';
 
 /** The receipt's `answeredBy`. */
 export function answeredByOf(
@@ -23,20 +22,16 @@ export function answeredByOf(
   return Object.fromEntries([...byModel].map(([model, counts]) => [model, Object.fromEntries(counts)]));
 }
 
-/** Models of the job that end within 30 days of its drop, or had ended. */
+/** Models of the job that end soon, as ingest found them. */
 export function shutdownWarnings(
   job: Pick<Job, 'input' | 'route'>,
-  batches: readonly Pick<BatchRecord, 'model'>[],
-  rules: ShutdownRules,
-  kept: KeptShutdowns | undefined,
+  { shutdowns = [] }: Pick<Plan, 'shutdowns'>,
 ): Receipt['warnings'] {
   const dropped = droppedAt(job);
   const { deadline } = job.route;
   const runsUntil =
     dropped + (deadline === undefined ? completionWindowMs(job.route) : readDuration(deadline)!);
-  return [...new Set(batches.map(({ model }) => model))].sort().flatMap((model) => {
-    const shutdown = shutdownOf(rules, kept, model);
-    if (shutdown === undefined || !endsSoon(shutdown, dropped)) return [];
+  return shutdowns.map(({ model, ...shutdown }) => {
     const { date } = shutdown;
     const when =
       endOfDay(date) <= dropped
@@ -45,7 +40,7 @@ export function shutdownWarnings(
           ? 'within the time that this job may take'
           : 'soon';
     const message = `The provider shuts ${model} down on ${date}, ${when}. Requests that it refuses after that day fail as model_retired.${replacementText(shutdown)}`;
-    return [{ code: 'model_shutdown', message }];
+    return { code: 'model_shutdown', message };
   });
 }
 

@@ -5,15 +5,14 @@ import { reasonOf } from '../../base/own-text.ts';
 import { workKeys } from '../../files/keys.ts';
 import type { Plan, PlannedBatch } from '../../files/plan.ts';
 import { toRejected, toRunning } from '../../lifecycle/job-transitions.ts';
-import { apiKeyOf, type BatchRecord } from '../../model/batch.ts';
-import type { Job, Rejection } from '../../model/job.ts';
-import { endsSoon } from '../../model/shutdown.ts';
+import type { BatchRecord } from '../../model/batch.ts';
+import type { Rejection } from '../../model/job.ts';
 import { estimateBatchTokens } from '../../pricing/tokens/estimate-batch.ts';
 import { dispatch } from '../../scheduling/dispatch.ts';
 import { droppedAt } from '../../scheduling/ladder.ts';
 import { ladderOf, onLadder } from '../../scheduling/offered-tiers.ts';
-import { shutdownOf } from '../../scheduling/retirement.ts';
 import { type IngestDeps, type IngestRun, MAX_STARTS } from './ingest-run.ts';
+import { warnOfShutdowns } from './shutdowns.ts';
 
 /**
  * Batches first, then the job, then the dispatcher: the sweep finds whatever a crash leaves undone.
@@ -49,23 +48,9 @@ export async function carryOut(
   deps.telemetry.record('job.planned', { jobId, requests, invalid, batches: records.length });
   for (const { kind, requests: found, lines } of plan.preflight ?? [])
     deps.telemetry.record('refusal.expected', { jobId, kind, requests: found, line: lines[0]! });
-  await warnOfShutdowns(deps, job, records);
+  warnOfShutdowns(deps, plan);
   if (records.length === 0) await deps.outbox.finalize({ v: 1, jobId });
   await dispatch(deps, planned);
-}
-
-/** Reports the models that end within 30 days, or have ended. */
-async function warnOfShutdowns(deps: IngestDeps, job: Job, records: readonly BatchRecord[]): Promise<void> {
-  if (records.length === 0) return;
-  const { jobId, route } = job;
-  const kept = await deps.shutdowns.getShutdowns(apiKeyOf(route));
-  for (const [model, batches] of Map.groupBy(records, (batch) => batch.model)) {
-    const shutdown = shutdownOf(deps.rules.shutdowns, kept, model);
-    if (shutdown === undefined || !endsSoon(shutdown, deps.ambient.now())) continue;
-    const requests = batches.reduce((sum, batch) => sum + batch.requests, 0);
-    const replacements = shutdown.replacements.join(' ') || undefined;
-    deps.telemetry.record('model.deprecated', { jobId, model, date: shutdown.date, requests, replacements });
-  }
 }
 
 /** The records of all batches of the plan, in its order. */

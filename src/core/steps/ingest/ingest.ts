@@ -20,6 +20,7 @@ import { makePlan } from './make-plan.ts';
 import { rejectedPlan } from './plan-policy.ts';
 import { recordJob, recordPredecessor } from './record-job.ts';
 import { isOverOf } from './scan.ts';
+import { withShutdowns } from './shutdowns.ts';
 
 /** Looks at an object, or takes up a job, and takes it to planned batches or to a recorded rejection. */
 export async function ingest(deps: IngestDeps, message: IngestMessage): Promise<void> {
@@ -92,7 +93,7 @@ async function ingestLeased(run: IngestRun): Promise<void> {
       await run.continueInNextInvocation();
       return;
     }
-    plan = await writePlanOnce(deps.objects, planKey, made);
+    plan = await writePlanOnce(deps.objects, planKey, await withShutdowns(deps, job, made));
   }
   await carryOut(run, plan, isNew, isOver);
 }

@@ -29,11 +29,11 @@ export async function listModels(deps: ListModelsDeps): Promise<void> {
 
 async function look(deps: ListModelsDeps, apiKey: string): Promise<void> {
   const { shutdowns, ambient, telemetry } = deps;
+  const api = deps.batches.withKey(apiKey);
+  if (api.listModels === undefined) return;
   const now = ambient.now();
   const known = await shutdowns.getShutdowns(apiKey);
   if (known !== undefined && now < known.nextAt) return;
-  const api = deps.batches.withKey(apiKey);
-  if (api.listModels === undefined) return;
   // First, so that of two polls at once one asks. Should it die over that, another one does within an hour.
   const { generation = 0, dates = {} } = known ?? {};
   const claim: KeptShutdowns = {
