@@ -51,20 +51,7 @@ export function workKeys(layout: Layout, jobId: string) {
         `${base}collected/${batchId}/fetched/${attempt}.${bytes}.checkpoint`,
     }),
     /** Answers to the calls of a slice, in the form of OpenAI's output files; each segment is written once. */
-    calls: (batchId: string) => ({
-      /** The requests of the slice, as they were when the first of them was called. */
-      requests: `${base}calls/${batchId}/requests.jsonl`,
-      segment: (index: number): string => `${base}calls/${batchId}/${String(index).padStart(5, '0')}.jsonl`,
-      /** Ids of responses that were created in the background; each segment is written once. */
-      created: (index: number): string =>
-        `${base}calls/${batchId}/created/${String(index).padStart(5, '0')}.jsonl`,
-      /** What all arrivals begin with. */
-      arrivals: `${base}calls/${batchId}/arrived/`,
-      /** Written once; the response to a request, as a webhook told of it. @param request its place in the slice. */
-      arrived: (request: number): string => `${base}calls/${batchId}/arrived/${request}.json`,
-      /** All segments together, as one worker made it. */
-      file: (attempt: string): string => `${base}calls/${batchId}/${attempt}.jsonl`,
-    }),
+    calls: (batchId: string) => callKeys(`${base}calls/${batchId}/`),
     /** Hashes of ids, sorted; written by one worker alone. */
     ids: (attempt: string, worker: string, index: number): string =>
       `${base}ingest/${attempt}/ids/${worker}-${index}`,
@@ -86,6 +73,25 @@ export function workKeys(layout: Layout, jobId: string) {
         nextManifest: (index: number): string => `${at}next.${index}.manifest`,
       };
     },
+  };
+}
+
+/** Keys of one slice. @param base what all of them begin with. */
+function callKeys(base: string) {
+  return {
+    /** The requests of the slice, as they were when the first of them was called. */
+    requests: `${base}requests.jsonl`,
+    segment: (index: number): string => `${base}${String(index).padStart(5, '0')}.jsonl`,
+    /** Ids of responses that were created in the background; each segment is written once. */
+    created: (index: number): string => `${base}created/${String(index).padStart(5, '0')}.jsonl`,
+    /** Responses in the background that could not be read at the last look. */
+    unread: `${base}unread.json`,
+    /** What all arrivals begin with. */
+    arrivals: `${base}arrived/`,
+    /** Written once; the response to a request, as a webhook told of it. @param request its place in the slice. */
+    arrived: (request: number): string => `${base}arrived/${request}.json`,
+    /** All segments together, as one worker made it. */
+    file: (attempt: string): string => `${base}${attempt}.jsonl`,
   };
 }
 

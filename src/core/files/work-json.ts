@@ -1,4 +1,4 @@
-/** Small files below `work/` that are written once: the second writer takes what the first one wrote. */
+/** Small files below `work/`; most are written once: the second writer takes what the first one wrote. */
 
 import type * as z from 'zod';
 import { problemsOf } from '../../contract/problems.ts';

@@ -154,6 +154,52 @@ it('a response that cannot be read is given up after a day in which no look succ
   expect(receipt).toMatchObject({ result: 'succeeded', possiblyBilledTwice: { request_timeout: 1 } });
 });
 
+it('one answer that there is no such response says nothing, also of one that OpenAI keeps for minutes only', async () => {
+  const p = await startRoute(SHORT, {
+    emulator: { background: { retention: 'zdr', queuedShare: 0, runShare: 0.5 } },
+  });
+  const { get } = p.deps.background;
+  const since = p.emulator.clock.now();
+  const missed = new Set<string>();
+  p.deps.background.get = async (id, ...rest) => {
+    const isMissed = p.emulator.clock.now() - since > 30 * MINUTE_MS && !missed.has(id);
+    if (isMissed) missed.add(id);
+    return isMissed ? undefined : get(id, ...rest);
+  };
+  const ids = idsOf(3);
+  await p.drop(KEY, fileOf(ids));
+  await p.run();
+  expect(missed.size).toBe(3);
+  expect(customIds(await p.output(KEY))).toEqual(ids);
+  expect((await paidFor(p)).times).toEqual([1, 1, 1]);
+  expect((await p.receipt(KEY)).possiblyBilledTwice).toEqual({});
+});
+
+it('responses that come and go leave no file for each time, and are waited for', async () => {
+  const p = await startRoute(SHORT, {
+    emulator: { background: { retention: 'zdr', queuedShare: 0, runShare: 0.9 } },
+  });
+  const { get } = p.deps.background;
+  let looks = 0;
+  p.deps.background.get = async (id, ...rest) => {
+    looks++;
+    if (looks % 3 === 1) return undefined;
+    if (looks % 3 === 2) throw new Error('500');
+    return get(id, ...rest);
+  };
+  await p.drop(KEY, fileOf(idsOf(1)));
+  let segments = 0;
+  const { put } = p.deps.objects;
+  p.deps.objects.put = (key, ...rest) => {
+    if (key.includes('/created/')) segments++;
+    return put.call(p.deps.objects, key, ...rest);
+  };
+  await p.run();
+  expect(looks).toBeGreaterThan(20);
+  expect(segments).toBe(1);
+  expect(await p.receipt(KEY)).toMatchObject({ result: 'succeeded', possiblyBilledTwice: {} });
+});
+
 it('a job is cancelled at OpenAI within two polls, however long its slice was to rest', async () => {
   const late: FaultRule = { effect: { kind: 'response.stuck', state: 'in_progress' } };
   const p = await startRoute({ tiers: ['background-8h'] }, faultsOf(late));

@@ -25,6 +25,8 @@ const ANSWER_TOKENS = 5;
 /** How long a response is kept after it has ended: `store: false`, and `store: true`. */
 const SHORT_RETENTION_MS = 10 * MINUTE_MS;
 const RETENTION_MS = 30 * DAY_MS;
+/** For so long at the most, what answers does not find a response that is there. */
+const HIDDEN_MS = 50 * SECOND_MS;
 
 const isEnded = ({ status }: Pick<ServiceResponse, 'status'>): boolean =>
   status !== 'queued' && status !== 'in_progress';
@@ -78,7 +80,9 @@ export class SimulatedBackground {
     return {
       create: ({ body, timeoutMs }) => this.#create(stackId, apiKey, body, timeoutMs),
       get: async (id, keyVersion) => {
-        const response = this.#get(apiKey, find(id, keyVersion));
+        // A webhook's worker knows of no version; what it misses, its slice may have read before.
+        const isVisit = keyVersion !== undefined;
+        const response = this.#get(apiKey, find(id, keyVersion), isVisit);
         return response && { ...response, keyVersion: this.#versionThatSees(id, apiKey, keyVersion) };
       },
       cancel: async (id, keyVersion) => this.#cancel(stackId, apiKey, find(id, keyVersion)),
@@ -430,17 +434,38 @@ export class SimulatedBackground {
     return now >= seenFrom && !isRemoved && now < expiresAt;
   }
 
-  #get(apiKey: string, response: ServiceResponse | undefined): BackgroundResponse | undefined {
+  #get(
+    apiKey: string,
+    response: ServiceResponse | undefined,
+    isVisit: boolean,
+  ): BackgroundResponse | undefined {
     this.#parts.refusals.throwDrawn('get', apiKey);
-    if (response === undefined || !this.isThere(response)) return this.#missed(response);
+    if (response === undefined || !this.isThere(response) || this.#isHidden(response))
+      return this.#missed(response, isVisit);
     return this.#view(response);
   }
 
-  #missed(response: ServiceResponse | undefined): undefined {
+  /** Whether what answers does not find it, for a moment. */
+  #isHidden(response: ServiceResponse): boolean {
+    const { weather } = this.#parts;
+    const now = this.#world.now();
+    if (
+      response.hiddenUntil === undefined &&
+      this.#world.isStormy() &&
+      this.#random.chance(weather.batchFate)
+    ) {
+      this.#world.note('response:hidden');
+      response.hiddenUntil = now + this.#random.spread(SECOND_MS, HIDDEN_MS);
+    }
+    return now < (response.hiddenUntil ?? 0);
+  }
+
+  #missed(response: ServiceResponse | undefined, isVisit = true): undefined {
     if (response === undefined) return;
-    response.wasMissed = true;
-    const isExpired = !response.isRemoved && this.#world.now() >= response.seenFrom;
-    response.wasGone ||= isExpired;
+    response.wasMissed ||= isVisit;
+    const now = this.#world.now();
+    const isExpired = !response.isRemoved && now >= response.seenFrom && now >= (response.hiddenUntil ?? 0);
+    response.wasGone ||= isVisit && isExpired;
     this.#world.note(`response:${isExpired ? 'retention over' : '404'}`);
   }
 

@@ -115,6 +115,8 @@ export interface ServiceResponse {
   body: string;
   /** Whether its create was answered. */
   isTold: boolean;
+  /** It is there, and whoever asks for it until then is told that it is not; once at the most. */
+  hiddenUntil?: number;
   /** Somebody asked for it and was told that it is not there. */
   wasMissed?: boolean;
   /** The same, because it was kept no longer. */

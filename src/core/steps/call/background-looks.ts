@@ -7,6 +7,7 @@ import type { CallDeps } from './deps.ts';
 import { takeIfEnded } from './ended.ts';
 import type { SliceProgress } from './progress.ts';
 import { GONE, noAnswer } from './unanswered.ts';
+import type { UnreadResponses } from './unread.ts';
 
 /** Looks, cancels or deletions at a time. */
 const AT_A_TIME = 32;
@@ -27,6 +28,7 @@ export class BackgroundLooks {
   readonly #batch: BatchRecord;
   readonly #progress: SliceProgress;
   readonly #created: CreatedResponses;
+  readonly #unread: UnreadResponses;
   readonly #hasTime: () => boolean;
   /** The first reason why a look or a cancel failed. */
   failure: unknown;
@@ -38,7 +40,7 @@ export class BackgroundLooks {
     deps: Pick<CallDeps, 'background' | 'rules' | 'ambient' | 'telemetry'>,
     batch: BatchRecord,
     progress: SliceProgress,
-    created: CreatedResponses,
+    { created, unread }: { created: CreatedResponses; unread: UnreadResponses },
     hasTime: () => boolean,
   ) {
     this.#deps = deps;
@@ -46,6 +48,7 @@ export class BackgroundLooks {
     this.#batch = batch;
     this.#progress = progress;
     this.#created = created;
+    this.#unread = unread;
     this.#hasTime = hasTime;
   }
 
@@ -72,8 +75,8 @@ export class BackgroundLooks {
         const isCancelled = wish.cancel === 'always' || (wish.cancel === 'queued' && state === 'queued');
         // An earlier cancel, sent while it was queued, may come to it only now.
         const hasBegunSince = created.leaving === 'queued' && state === 'in_progress';
-        if (hasBegunSince && !isCancelled) this.#created.add({ ...asRead(created), leaving: state });
-        return isCancelled ? [{ ...asRead(created), leaving: state }] : [];
+        if (hasBegunSince && !isCancelled) this.#created.add({ ...created, leaving: state });
+        return isCancelled ? [{ ...created, leaving: state }] : [];
       });
       // How far each was says whether it may be charged: the next worker must know, should this one die.
       for (const created of leaving) this.#created.add(created);
@@ -107,11 +110,13 @@ export class BackgroundLooks {
     { isGone, isBeyondReach }: Wish,
     methodOf: (api: BackgroundApi) => BackgroundApi['get'] | BackgroundApi['cancel'],
   ): Promise<BackgroundResponse | undefined> {
-    const { request, id, keyVersion, unreadableSince } = created;
+    const { request, id, keyVersion } = created;
+    const { ambient } = this.#deps;
     try {
       const response = await methodOf(this.#api).call(this.#api, id, keyVersion);
-      if (unreadableSince !== undefined) this.#created.add(asRead(created));
-      if (response === undefined && isGone) this.#progress.addUnanswered(request, GONE);
+      if (response !== undefined) this.#unread.found(id);
+      else if (isGone) this.#progress.addUnanswered(request, GONE);
+      else this.#unread.missing(id, ambient.now());
       return response;
     } catch (error) {
       // Without the key it is unknown what can be read.
@@ -119,8 +124,7 @@ export class BackgroundLooks {
       if (!isOfKey && isBeyondReach) this.#progress.addUnanswered(request, noAnswer(this.#deps.rules.errors));
       else {
         this.failure ??= error;
-        if (!isOfKey && unreadableSince === undefined)
-          this.#created.add({ ...created, unreadableSince: this.#deps.ambient.now() });
+        if (!isOfKey) this.#unread.unreadable(id, ambient.now());
       }
       return undefined;
     }
@@ -136,8 +140,4 @@ export class BackgroundLooks {
     }
     return true;
   }
-}
-
-function asRead({ unreadableSince: _, ...created }: KnownCreated): KnownCreated {
-  return created;
 }

@@ -3,6 +3,7 @@ import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../../contract/time.ts';
 import type { Created } from './created.ts';
 import { MIN_LOOK_MS, nextLook, type Watch } from './looks.ts';
 import type { Moments } from './slice-tier.ts';
+import type { Unread } from './unread.ts';
 
 /** So long after queued ones were cancelled, those that are being made are looked at often: the others wait for them. */
 const SETTLING_MS = 15 * MINUTE_MS;
@@ -14,6 +15,11 @@ const CANCELLING_MS = HOUR_MS;
 const UNREADABLE_MS = DAY_MS;
 /** How long a response is kept after it has ended, where that is short. Source: see `responseRetention` of a route. */
 const SHORT_RETENTION_MS = 10 * MINUTE_MS;
+/**
+ * One that OpenAI does not know counts as gone only if it did not know it so long before either: what answers may be
+ * behind what holds the responses. Ours, no source says how long that lasts.
+ */
+const MISSING_MS = MINUTE_MS;
 /** One of which nothing is known is given up so many windows after its create, where nothing else decides. */
 const WINDOWS_UNTIL_GIVEN_UP = 2;
 
@@ -32,10 +38,8 @@ export interface Outlook extends Pick<Moments, 'queuedAt' | 'allAt'> {
 }
 
 /** What decides over one response besides. */
-export interface Held extends Pick<Created, 'at'> {
+export interface Held extends Pick<Created, 'at'>, Unread {
   watch: Watch;
-  /** See {@link Created}. */
-  unreadableSince?: number | undefined;
   /** OpenAI keeps it for minutes only. */
   isShortLived: boolean;
   /** Were it cancelled while it is being made, its request would fail: it may not be tried again. */
@@ -58,10 +62,19 @@ export function givenUpAt({ allAt, cancelledAt, windowMs }: Outlook, { at }: Pic
   return Number.isFinite(allAt) ? allAt : at + WINDOWS_UNTIL_GIVEN_UP * windowMs;
 }
 
-/** Whether one that OpenAI does not know any more, or yet, is waited for no longer. */
-export function isGone(outlook: Outlook, { at, isShortLived }: Held): boolean {
-  if (isShortLived && outlook.now - at >= SHORT_RETENTION_MS) return true;
-  return outlook.now >= givenUpAt(outlook, { at });
+/**
+ * Whether one that OpenAI does not know any more, or yet, is waited for no longer: it was missing before, so that two
+ * looks say so. One that is kept for minutes is missing for as long as it is kept, or its time is over.
+ */
+export function isGone(outlook: Outlook, held: Held): boolean {
+  return outlook.now >= goneAt(outlook, held);
+}
+
+/** From when on a further look that does not find it is the last one; `Infinity`: it was there, or not looked at. */
+function goneAt(outlook: Outlook, { at, isShortLived, missingSince }: Held): number {
+  if (missingSince === undefined) return Number.POSITIVE_INFINITY;
+  const second = Math.max(missingSince + MISSING_MS, givenUpAt(outlook, { at }));
+  return isShortLived ? Math.min(second, missingSince + SHORT_RETENTION_MS) : second;
 }
 
 /** Whether one that can be neither read nor cancelled is waited for no longer. */
@@ -79,7 +92,7 @@ export function lookAt(outlook: Outlook, held: Held): number {
   const cancelling = cancellingOf(outlook, held);
   if (cancelling === 'always' || (cancelling === 'queued' && (lookedAt < queuedAt || isSettling(outlook))))
     return now;
-  return plannedLook(outlook, held);
+  return Math.min(plannedLook(outlook, held), goneAt(outlook, held));
 }
 
 /** When a response is to be looked at again, all looks that were due being made. */
@@ -89,7 +102,7 @@ export function lookAgainAt(outlook: Outlook, held: Held): number {
   const planned = isSettling(outlook)
     ? Math.min(now + MIN_LOOK_MS, plannedLook(outlook, held))
     : plannedLook(outlook, held);
-  const moments = [queuedAt, allAt].filter((moment) => moment > now);
+  const moments = [queuedAt, allAt, goneAt(outlook, held)].filter((moment) => moment > now);
   return Math.min(planned, ...moments);
 }
 

@@ -41,6 +41,7 @@ import { readSlice } from './read-slice.ts';
 import { readRequests } from './requests.ts';
 import { SliceEnd } from './slice-end.ts';
 import { continueAt, type Moments, momentsOf } from './slice-tier.ts';
+import { UnreadResponses } from './unread.ts';
 
 /** Looks that are due within this time are made together. */
 const TOGETHER_MS = MINUTE_MS;
@@ -70,6 +71,7 @@ export class BackgroundSlice {
   readonly #keys: SliceKeys;
   readonly #progress: SliceProgress;
   readonly #created: CreatedResponses;
+  readonly #unread: UnreadResponses;
   readonly #looks: BackgroundLooks;
   readonly #end: SliceEnd;
   #situation!: Situation;
@@ -88,9 +90,9 @@ export class BackgroundSlice {
       this.#isTakenOver = true;
     });
     this.#created = new CreatedResponses(deps.objects, this.#keys, this.#progress);
-    this.#looks = new BackgroundLooks(deps, this.#batch, this.#progress, this.#created, () =>
-      this.#hasTime(),
-    );
+    this.#unread = new UnreadResponses(deps.objects, this.#keys);
+    const responses = { created: this.#created, unread: this.#unread };
+    this.#looks = new BackgroundLooks(deps, this.#batch, this.#progress, responses, () => this.#hasTime());
     this.#end = new SliceEnd(deps, leased, this.#keys, this.#progress);
   }
 
@@ -101,12 +103,14 @@ export class BackgroundSlice {
     if (!(rendered instanceof Uint8Array)) return this.#end.withdraw(rendered);
     await this.#progress.load(readRequests(rendered));
     await this.#created.load(ambient.now());
+    await this.#unread.load();
     await this.#takeArrivals();
     await this.#lookAround();
     const stop = await this.#create();
     const isInterrupted = stop !== 'refused' && !this.#isClosed && !this.#progress.isEmpty;
     const hasLookedAtAll = await this.#look();
     await this.#created.keep();
+    await this.#unread.keep();
     const { firstEnded } = this.#looks;
     if (firstEnded !== undefined) await noteUntold(this.#deps, this.#batch, { responseId: firstEnded.id });
     if (this.#looks.failure !== undefined) {
@@ -232,13 +236,13 @@ export class BackgroundSlice {
     const entries = isLate
       ? (await readManifest(this.#deps.objects, this.#batch.manifestKey)).entries
       : undefined;
-    return ({ request, at, unreadableSince }) => {
+    return ({ request, id, at }) => {
       const isShortLived = job.route.responseRetention === '10m' || this.#storeOf(request) === 'false';
       // Whether webhooks still come is known too late for answers that are kept for minutes.
       const watch: Watch = isShortLived ? 'close' : isTold ? 'told' : 'sparing';
       const tried = entries?.tried(request);
       const isLastTry = tried !== undefined && isExhausted(withTry(tried, 'lost'), job.route);
-      return { at, isShortLived, watch, isLastTry, unreadableSince };
+      return { at, isShortLived, watch, isLastTry, ...this.#unread.of(id) };
     };
   }
 

@@ -20,8 +20,6 @@ const createdSchema = z.object({
   keyVersion: z.exactOptional(z.string()),
   /** It is about to be cancelled: how far it was when it was read right before. */
   leaving: z.exactOptional(z.enum(['queued', 'in_progress'])),
-  /** Since when no look at it has succeeded. */
-  unreadableSince: z.exactOptional(z.number()),
 });
 
 /** A create, by the place of its request in the slice. */

@@ -55,12 +55,24 @@ describe('when a response is given up of which nothing is known', () => {
     expect(givenUpAt(outlookAt(0, { cancelledAt: AT + 5 }), HELD)).toBe(AT + 5);
   });
 
-  it('is so for one that OpenAI does not know, and 10 minutes for one that it keeps no longer', () => {
-    expect(isGone(outlookAt(239), HELD)).toBe(false);
-    expect(isGone(outlookAt(240), HELD)).toBe(true);
+  it('is so for one that OpenAI does not know, if a look a minute ago did not find it either', () => {
+    const missing = { ...HELD, missingSince: AT + 200 * MINUTE_MS };
+    expect(isGone(outlookAt(239), missing)).toBe(false);
+    expect(isGone(outlookAt(240), missing)).toBe(true);
+    expect(isGone(outlookAt(240), HELD)).toBe(false);
+    const late = { ...HELD, missingSince: AT + 240 * MINUTE_MS };
+    expect(isGone(outlookAt(240.9), late)).toBe(false);
+    expect(isGone(outlookAt(241), late)).toBe(true);
+    expect(lookAgainAt(outlookAt(240, { lookedAt: AT + 240 * MINUTE_MS }), late)).toBe(AT + 241 * MINUTE_MS);
+    expect(lookAt(outlookAt(241, { lookedAt: AT + 240 * MINUTE_MS }), late)).toBe(AT + 241 * MINUTE_MS);
+  });
+
+  it('is 10 minutes after it was first not found for one that is kept no longer, however old it is', () => {
     const short = { ...HELD, isShortLived: true };
-    expect(isGone(outlookAt(9), short)).toBe(false);
-    expect(isGone(outlookAt(10), short)).toBe(true);
+    expect(isGone(outlookAt(60), short)).toBe(false);
+    const missing = { ...short, missingSince: AT + 60 * MINUTE_MS };
+    expect(isGone(outlookAt(69), missing)).toBe(false);
+    expect(isGone(outlookAt(70), missing)).toBe(true);
   });
 
   it('is the deadline for one that can be neither read nor cancelled, or an hour after its job was cancelled', () => {
