@@ -1,8 +1,10 @@
 /** The functions of a stack, and the event sources that bring them messages. */
 import { SQSClient } from '@aws-sdk/client-sqs';
+import type { Run } from '../services/cloudwatch/lambda-metrics.ts';
 import { createAccountConcurrency } from '../services/lambda/concurrency.ts';
 import { startEventSource } from '../services/lambda/event-sources.ts';
 import { createLocalFunction, type LocalFunction } from '../services/lambda/runtime-api.ts';
+import type { Invocation } from '../services/lambda/sandbox.ts';
 import { REGION } from './account.ts';
 import type { LocalEndpoints } from './local-stack.ts';
 import type { OpenAiRelay } from './openai-relay.ts';
@@ -20,7 +22,7 @@ export interface FunctionsInput {
   options: LocalStackOptions;
   folder: StateFolder;
   roles: Roles;
-  services: Pick<Services, 'plan' | 'callers' | 'endpoints'>;
+  services: Pick<Services, 'plan' | 'callers' | 'endpoints' | 'cloudwatch'>;
   /** What the functions call in place of OpenAI, if their calls are observed. */
   relay: OpenAiRelay | undefined;
 }
@@ -54,13 +56,24 @@ export function createFunctions(input: FunctionsInput) {
         maxConcurrency: processesOf(each, plan, options.deliver?.twice === 'at-once'),
         concurrency: concurrency.shareOf(each.name),
         logFile: input.folder.path('logs', `${role}.log`),
-        onLog: onLog && ((line) => onLog(line, role)),
+        onLog: (line) => {
+          services.cloudwatch.readLog(line);
+          onLog?.(line, role);
+        },
+        onRun: (invocation) => services.cloudwatch.countRun(runOf(each.name, invocation, options)),
         environmentOf: observedEnvironment(input.relay),
       });
       return [each.name, local] as const;
     }),
   );
   return { byName, concurrency };
+}
+
+/** A run as CloudWatch counts it: Lambda's metrics have the time at which the run began. */
+function runOf(functionName: string, invocation: Invocation, { now = Date.now }: LocalStackOptions): Run {
+  const { durationMs } = invocation;
+  const failed = !invocation.ok && invocation.isThrottled === true ? 'throttled' : 'failed';
+  return { functionName, at: now() - durationMs, end: invocation.ok ? 'succeeded' : failed, durationMs };
 }
 
 /** A function as the template has it, with what the options change, and where its services are. */

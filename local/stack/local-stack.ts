@@ -1,6 +1,8 @@
 /** A running local stack, as its users see it. */
+import type { WatchedAlarm } from '../services/cloudwatch/alarm-rule.ts';
 import type { FunctionStats } from '../services/lambda/runtime-api.ts';
 import type { Invocation } from '../services/lambda/sandbox.ts';
+import type { Notification } from '../services/sns/topics.ts';
 import type { QueueDepth } from '../services/sqs/sqs.ts';
 import type { FunctionCall } from './callers.ts';
 
@@ -11,6 +13,7 @@ export interface LocalEndpoints {
   sqs: string;
   events: string;
   secretsManager: string;
+  cloudwatch: string;
   /** Of the URLs that anybody may call; whole in `outputs`. */
   functionUrls: string;
 }
@@ -43,6 +46,10 @@ export interface LocalStack {
   stats: Record<string, FunctionStats>;
   /** Invocations at a time, of all functions together: the limit, those running now, and the most that ever ran. */
   concurrency: { readonly limit: number; readonly running: number; readonly peak: number };
+  /** The template's alarms with their states, evaluated up to now by the stack's clock. */
+  alarms(): readonly WatchedAlarm[];
+  /** Messages to SNS topics since the start, the first first; `logs/notifications.jsonl` has those of every run. */
+  readonly notifications: readonly Notification[];
   /** Calls that functions made and their roles allow, and those that were refused: missing grants in `lib/`. */
   calls: { readonly allowed: readonly FunctionCall[]; readonly denied: readonly FunctionCall[] };
   /**

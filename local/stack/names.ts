@@ -15,6 +15,8 @@ const NAMES: Record<string, { property: string; maxLength: number }> = {
   'AWS::SecretsManager::Secret': { property: 'Name', maxLength: 512 },
   'AWS::IAM::Role': { property: 'RoleName', maxLength: 64 },
   'AWS::Logs::LogGroup': { property: 'LogGroupName', maxLength: 512 },
+  'AWS::CloudWatch::Alarm': { property: 'AlarmName', maxLength: 255 },
+  'AWS::SNS::Topic': { property: 'TopicName', maxLength: 256 },
 };
 
 /** A template whose references have local values. */
@@ -77,7 +79,7 @@ export function nameResources(
     ref(logicalId) {
       const { Type } = resource(logicalId);
       if (Type === 'AWS::SQS::Queue') return queueUrl(nameOf(logicalId));
-      if (Type === 'AWS::SecretsManager::Secret') return arnOf(logicalId);
+      if (Type === 'AWS::SecretsManager::Secret' || Type === 'AWS::SNS::Topic') return arnOf(logicalId);
       return nameOf(logicalId);
     },
     attribute(logicalId, attribute) {
@@ -87,6 +89,8 @@ export function nameResources(
       if (Type === 'AWS::SQS::Queue' && attribute === 'QueueName') return nameOf(logicalId);
       if (Type === 'AWS::SecretsManager::Secret' && attribute === 'Id') return arnOf(logicalId);
       if (Type === 'AWS::Events::EventBus' && attribute === 'Name') return nameOf(logicalId);
+      if (Type === 'AWS::SNS::Topic' && attribute === 'TopicArn') return arnOf(logicalId);
+      if (Type === 'AWS::SNS::Topic' && attribute === 'TopicName') return nameOf(logicalId);
       if (Type === 'AWS::Lambda::Url' && attribute === 'FunctionUrl')
         return `${functionUrl(nameOf(logicalId))}/`;
       if (Type === 'AWS::ApiGatewayV2::Api' && attribute === 'ApiEndpoint')
@@ -141,6 +145,10 @@ function localArn(type: string, name: string, { region, accountId }: LocalAccoun
       return arn('secretsmanager', `secret:${name}-${digest(name).slice(0, 6)}`);
     case 'AWS::IAM::Role':
       return `arn:aws:iam::${accountId}:role/${name}`;
+    case 'AWS::CloudWatch::Alarm':
+      return arn('cloudwatch', `alarm:${name}`);
+    case 'AWS::SNS::Topic':
+      return arn('sns', name);
     case 'AWS::Logs::LogGroup':
       return arn('logs', `log-group:${name}:*`);
     default:

@@ -1,6 +1,8 @@
 /** What a local stack is started with. */
+import type { StateChange } from '../services/cloudwatch/alarm-rule.ts';
 import type { BusEvent } from '../services/eventbridge/events.ts';
 import type { ServiceCall } from '../services/interception.ts';
+import type { Notification } from '../services/sns/topics.ts';
 import type { LocalEndpoints } from './local-stack.ts';
 
 /** A call of one of the functions, which {@link LocalStackOptions.onCall} sees. */
@@ -45,8 +47,12 @@ export interface LocalStackOptions {
   onLog?: ((line: string, source: string) => void) | undefined;
   /** Sees every event that reaches EventBridge. */
   onEvent?: ((event: BusEvent) => void) | undefined;
+  /** Told when an alarm of the template changes its state. */
+  onAlarm?: ((change: StateChange) => void) | undefined;
+  /** Told of each message to an SNS topic. */
+  onNotification?: ((notification: Notification) => void) | undefined;
   /**
-   * Clock of the functions, of S3 and of the table's time to live, in milliseconds; must run as fast as the
+   * Clock of the functions, of S3, of the table's time to live and of CloudWatch, in milliseconds; must run as fast as the
    * machine's, and may leap ahead while no function runs. Queues keep the machine's time. Clients of S3 find out by
    * themselves (the SDK corrects its clock). @default Date.now
    */

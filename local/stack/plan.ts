@@ -1,6 +1,8 @@
 /** What a local stack is to build, read out of its template. */
+import type { AlarmPlan } from '../services/cloudwatch/alarm-rule.ts';
 import type { EventRule } from '../services/eventbridge/events.ts';
 import type { PolicyStatement } from '../services/iam.ts';
+import type { TopicPlan } from '../services/sns/topics.ts';
 
 export interface BucketPlan {
   path: string;
@@ -75,6 +77,8 @@ export interface StackPlan {
   undelivered: string[];
   secrets: SecretPlan[];
   urls: UrlPlan[];
+  alarms: AlarmPlan[];
+  topics: TopicPlan[];
   /** Identity policies by ARN of the role. */
   statementsOf(roleArn: string): readonly PolicyStatement[];
 }

@@ -14,6 +14,7 @@ const endpointsSchema = z.object({
   sqs: z.string(),
   events: z.string(),
   secretsManager: z.string(),
+  cloudwatch: z.string(),
   functionUrls: z.string(),
 } satisfies Record<keyof LocalEndpoints, z.ZodType>);
 

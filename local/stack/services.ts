@@ -1,6 +1,9 @@
 /** The services of a stack, started one after the other with the resources that its template has. */
 import { apiKeySecretsPrefix } from '../../src/contract/api-key.ts';
 import { webhookSecretsPrefix } from '../../src/contract/webhooks.ts';
+import { type CloudWatch, startCloudWatch } from '../services/cloudwatch/cloudwatch.ts';
+import { notificationOf } from '../services/cloudwatch/notification.ts';
+import { QueueSampler } from '../services/cloudwatch/queue-metrics.ts';
 import { startDynamoDb } from '../services/dynamodb/server.ts';
 import { startEvents } from '../services/eventbridge/events.ts';
 import type { Authorize } from '../services/iam.ts';
@@ -10,7 +13,8 @@ import type { LocalFunction } from '../services/lambda/runtime-api.ts';
 import { S3Error } from '../services/s3/errors.ts';
 import { startS3 } from '../services/s3/server.ts';
 import { startSecrets } from '../services/secrets/secrets.ts';
-import { startSqs } from '../services/sqs/sqs.ts';
+import { createTopics } from '../services/sns/topics.ts';
+import { type Sqs, startSqs } from '../services/sqs/sqs.ts';
 import { ACCOUNT_ID, REGION } from './account.ts';
 import { createCallers, OPERATOR } from './callers.ts';
 import type { LocalEndpoints } from './local-stack.ts';
@@ -74,15 +78,17 @@ export async function startServices(input: ServicesInput) {
   const secrets = await startSecretValues(shared);
   const events = await startBus(shared, sqs.send);
   const s3 = await startBuckets(shared, callers.secrets, events.publish);
+  const { cloudwatch, topics } = await startAlarms(shared, sqs);
   const endpoints: LocalEndpoints = {
     s3: s3.endpoint,
     dynamodb: dynamodb.endpoint,
     sqs: sqs.endpoint,
     events: events.endpoint,
     secretsManager: secrets.endpoint,
+    cloudwatch: cloudwatch.endpoint,
     functionUrls: urls.endpoint,
   };
-  return { named, plan, callers, sqs, events, endpoints };
+  return { named, plan, callers, sqs, events, cloudwatch, topics, endpoints };
 }
 
 async function startTables({ options, folder, plan, authorize, intercept, onStarted }: ServiceInput) {
@@ -166,6 +172,36 @@ async function startBuckets(
   onStarted(s3.close);
   await ensureBuckets(plan.buckets, accessTo(s3.endpoint));
   return s3;
+}
+
+/** CloudWatch with the template's alarms, and the topics that these tell. */
+async function startAlarms({ options, folder, plan, authorize, onStarted }: ServiceInput, sqs: Sqs) {
+  const now = options.now ?? Date.now;
+  const { onAlarm, onNotification } = options;
+  const file = folder.path('logs', 'notifications.jsonl');
+  const topics = createTopics({ topics: plan.topics, file, now, onNotification });
+  const queues = new QueueSampler();
+  const polled = new Set(plan.eventSources.map(({ queueName }) => queueName));
+  const cloudwatch: CloudWatch = await startCloudWatch({
+    port: options.ports?.cloudwatch,
+    authorize,
+    alarms: plan.alarms,
+    now,
+    sample: (at) =>
+      plan.queues.flatMap(({ name }) =>
+        queues.sample(
+          { queueName: name, ...sqs.depth(name), oldest: sqs.oldest(name), isPolled: polled.has(name) },
+          at,
+        ),
+      ),
+    onChange(change) {
+      onAlarm?.(change);
+      const { subject, message } = notificationOf(change, ACCOUNT_ID);
+      for (const topicArn of change.alarm.actions[change.to]) topics.publish(topicArn, subject, message);
+    },
+  });
+  onStarted(cloudwatch.close);
+  return { cloudwatch, topics };
 }
 
 /** How the person at the machine reaches a service. */

@@ -13,9 +13,9 @@
  * - `s3/`, `dynamodb/`, `sqs/`: objects with the events that are not delivered yet, tables, queues with messages. An
  *   object's event is in S3's journal until it is in the queue's database: it may come twice and is never lost.
  * - `secrets.json`: values that were put; only the user may read it. The key given to `startLocalStack` is not written.
- * - `logs/<function>.log`, `tmp/` (emptied at start), `stack-id`, `lock`.
+ * - `logs/<function>.log`, `logs/notifications.jsonl` (messages to SNS topics), `tmp/` (emptied at start), `stack-id`, `lock`.
  *
- * What is not there: IAM conditions, encryption, TLS, lifecycle rules, batching windows, alarms, log retention.
+ * What is not there: IAM conditions, encryption, TLS, lifecycle rules, batching windows, log retention.
  */
 
 import { resolve as resolvePath } from 'node:path';
@@ -121,7 +121,11 @@ function interceptFor(onCall: LocalStackOptions['onCall'], ownerOf: ProcessOwner
 }
 
 /** What the stack is made of. */
-function describe({ plan, callers, sqs, endpoints }: Services, roles: Roles, functions: Functions) {
+function describe(
+  { plan, callers, sqs, endpoints, cloudwatch, topics }: Services,
+  roles: Roles,
+  functions: Functions,
+) {
   const resources: LocalResources = {
     bucket: plan.buckets[0]?.name ?? '',
     table: plan.tables[0]?.name ?? '',
@@ -143,6 +147,8 @@ function describe({ plan, callers, sqs, endpoints }: Services, roles: Roles, fun
     stats: mapValues(roles.functions, ({ name }) => functions.byName.get(name)!.stats),
     concurrency: functions.concurrency,
     calls: callers,
+    alarms: cloudwatch.alarms,
+    notifications: topics.notifications,
   };
 }
 

@@ -6,6 +6,7 @@ import { SECOND_MS } from '../../src/contract/time.ts';
 import type { EventPattern } from '../services/eventbridge/event-pattern.ts';
 import { DEFAULT_MAX_RETRIES, type EventRule, type EventTarget } from '../services/eventbridge/events.ts';
 import type { PolicyStatement } from '../services/iam.ts';
+import { planAlarms, planTopics } from './alarms.ts';
 import { layerFolders, mountLayers } from './layers.ts';
 import type { NamedResource, NamedTemplate } from './names.ts';
 import type { BucketPlan, EventSourcePlan, FunctionPlan, QueuePlan, StackPlan, TablePlan } from './plan.ts';
@@ -31,6 +32,8 @@ const BUILT = [
   'AWS::SecretsManager::Secret',
   'AWS::Lambda::Url',
   'AWS::ApiGatewayV2::Api',
+  'AWS::CloudWatch::Alarm',
+  'AWS::SNS::Topic',
 ];
 /** Read for what they say about the resources above. */
 const READ = [
@@ -43,15 +46,16 @@ const READ = [
   'AWS::Events::EventBus',
   'AWS::ApiGatewayV2::Integration',
   'AWS::ApiGatewayV2::Route',
+  'AWS::SNS::Subscription',
 ];
 /** Nothing on one machine depends on them. */
 const IGNORED = [
   'AWS::ApiGatewayV2::Stage',
   'AWS::CDK::Metadata',
-  'AWS::CloudWatch::Alarm',
   'AWS::CloudWatch::Dashboard',
   'AWS::Logs::LogGroup',
   'AWS::S3::BucketPolicy',
+  'AWS::SNS::TopicPolicy',
   'AWS::SecretsManager::ResourcePolicy',
 ];
 
@@ -110,6 +114,8 @@ export function planStack(stack: SynthesizedStack, named: NamedTemplate): StackP
         initialValue: (properties as { SecretString?: string }).SecretString,
       })),
     urls: planUrls(named, functions, problems),
+    alarms: planAlarms(named, problems),
+    topics: planTopics(named),
     statementsOf: (roleArn) => statements.get(roleArn) ?? [],
   };
   problems.push(

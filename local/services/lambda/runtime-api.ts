@@ -79,6 +79,8 @@ export interface LocalFunctionOptions {
   logFile: string;
   /** Gets each line as well. */
   onLog?: ((line: string) => void) | undefined;
+  /** Told of each run that has ended, and of each that was throttled. */
+  onRun?: ((invocation: Invocation) => void) | undefined;
   /** Variables that differ between processes, found by `AWS_SESSION_TOKEN`, which each has for itself. */
   environmentOf?: ((sessionToken: string) => Record<string, string>) | undefined;
 }
@@ -132,7 +134,9 @@ class SandboxPool implements LocalFunction {
     const { concurrency } = this.#options;
     if (concurrency?.enter() === false) {
       this.stats.throttles += 1;
-      return throttled(requestId);
+      const refusal = throttled(requestId);
+      this.#options.onRun?.(refusal);
+      return refusal;
     }
     this.#active += 1;
     try {
@@ -156,6 +160,7 @@ class SandboxPool implements LocalFunction {
     const invocation = await sandbox.invoke(event, ids);
     if (!invocation.ok) this.stats.errors += 1;
     this.stats.longestMs = Math.max(this.stats.longestMs, invocation.durationMs);
+    this.#options.onRun?.(invocation);
     // A killed process may take a moment to go; its place is free when it is gone.
     if (!sandbox.isAlive) await sandbox.kill();
     this.#release(sandbox);

@@ -30,6 +30,8 @@ interface FauxqsQueue {
 interface FauxqsMessage {
   messageId: string;
   body: string;
+  /** Epoch ms by the clock of this machine. */
+  sentTimestamp: number;
   /** Of a delayed message: epoch ms by the clock of this machine. */
   delayUntil?: number;
   /** Ours: what SQS gives as the system attribute `AWSTraceHeader`. */
@@ -76,6 +78,8 @@ export interface Sqs extends LocalService {
   /** Puts a message into a queue; it is on disk when this returns. */
   send(name: string, body: string): void;
   depth(name: string): QueueDepth;
+  /** The message that was sent first, and its age by the clock of this machine. */
+  oldest(name: string): { messageId: string; ageMs: number } | undefined;
 }
 
 const ACCOUNT = '000000000000';
@@ -139,6 +143,7 @@ export async function startSqs(options: ServiceOptions & { dir: string }): Promi
       return queueNamed(name).delayedMessages.filter(({ delayUntil = 0 }) => delayUntil <= until).length;
     },
     depth: (name) => depthOf(queueNamed(name)),
+    oldest: (name) => oldestOf(queueNamed(name)),
     async close() {
       await app.close();
       persistence.close();
@@ -242,6 +247,14 @@ function depthOf(queue: FauxqsQueue): QueueDepth {
     delayed: queue.delayedMessages.length,
     inFlight: queue.inflightMessages.size,
   };
+}
+
+function oldestOf(queue: FauxqsQueue): { messageId: string; ageMs: number } | undefined {
+  const inFlight = [...queue.inflightMessages.values()].map(({ message }) => message);
+  const [first] = [...queue.messages, ...queue.delayedMessages, ...inFlight].sort(
+    (one, other) => one.sentTimestamp - other.sentTimestamp,
+  );
+  return first && { messageId: first.messageId, ageMs: Date.now() - first.sentTimestamp };
 }
 
 /** ARN of a local queue. */

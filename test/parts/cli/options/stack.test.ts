@@ -109,7 +109,8 @@ describe('a local stack', () => {
       sqs: 'http://127.0.0.1:4',
       events: 'http://127.0.0.1:5',
       secretsManager: 'http://127.0.0.1:6',
-      functionUrls: 'http://127.0.0.1:7',
+      cloudwatch: 'http://127.0.0.1:7',
+      functionUrls: 'http://127.0.0.1:8',
     },
   };
   const openLocal = (said: string[] = []): Promise<OpenStack> =>

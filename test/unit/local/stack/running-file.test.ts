@@ -9,7 +9,15 @@ const STACK = {
   region: 'us-east-1',
   credentials: { accessKeyId: 'A', secretAccessKey: 'B' },
   outputs: { TableName: 'table' },
-  endpoints: { s3: 'a', dynamodb: 'b', sqs: 'c', events: 'd', secretsManager: 'e', functionUrls: 'f' },
+  endpoints: {
+    s3: 'a',
+    dynamodb: 'b',
+    sqs: 'c',
+    events: 'd',
+    secretsManager: 'e',
+    cloudwatch: 'f',
+    functionUrls: 'g',
+  },
 };
 
 let dir: string;
