@@ -57,14 +57,19 @@ export interface ConsumerProps extends Foundation, Queues {
   readonly maxConcurrency: number;
 }
 
-/** Variables of every function. */
+/** Variables of every function that log lines need. */
+export function telemetryEnvironment(capability: Capability) {
+  return { POWERTOOLS_SERVICE_NAME: capability, STACK_NAME: Aws.STACK_NAME };
+}
+
+/** Variables of every function but the webhook's. */
 export function commonEnvironment(capability: Capability, { storage, state }: Foundation) {
   return {
     STACK_ID: STACK_UUID,
     TABLE_NAME: state.table.tableName,
     BUCKET_NAME: storage.bucket.bucketName,
     SETTINGS_FILE: `${LAYER_ROOT}${SETTINGS_PATH}`,
-    POWERTOOLS_SERVICE_NAME: capability,
+    ...telemetryEnvironment(capability),
   };
 }
 
@@ -110,9 +115,6 @@ export function openaiEnvironment({ openaiBaseUrl }: Foundation) {
     ...(openaiBaseUrl === undefined ? {} : { OPENAI_BASE_URL: openaiBaseUrl }),
   };
 }
-
-/** Variables of the functions that ask which prefixes are the stack's own. */
-export const OWNER_ENVIRONMENT = { STACK_NAME: Aws.STACK_NAME };
 
 /** The bus that every account has; rules on it need no set-up. */
 export const EVENT_BUS_NAME = 'default';

@@ -10,7 +10,6 @@ import {
   commonEnvironment,
   consumerEnvironment,
   EVENT_BUS_NAME,
-  OWNER_ENVIRONMENT,
 } from './environment.ts';
 import { PipelineFunction } from './pipeline-function.ts';
 
@@ -36,7 +35,6 @@ export class Ingest extends Construct {
       environment: {
         ...commonEnvironment('ingest', props),
         ...consumerEnvironment(props),
-        ...OWNER_ENVIRONMENT,
         EVENT_BUS_NAME,
       } satisfies EnvVars<typeof ingestEnv>,
     });

@@ -8,7 +8,6 @@ import {
   allowSweep,
   commonEnvironment,
   type Foundation,
-  OWNER_ENVIRONMENT,
   openaiEnvironment,
   pollMinutes,
   type Queues,
@@ -59,7 +58,6 @@ export class Poll extends Construct {
       layers: [props.settingsLayer],
       environment: {
         ...commonEnvironment('poll', props),
-        ...OWNER_ENVIRONMENT,
         ...openaiEnvironment(props),
         WORK_KEPT_DAYS: String(keptDays),
         ...queueEnvironment(props),

@@ -21,7 +21,7 @@ import {
   webhookSecretName,
   webhookSecretsPrefix,
 } from '../src/contract/webhooks.ts';
-import type { Foundation } from './environment.ts';
+import { type Foundation, telemetryEnvironment } from './environment.ts';
 import { PipelineFunction } from './pipeline-function.ts';
 import { STACK_UUID } from './stack-id.ts';
 import type { WorkQueue } from './work-queue.ts';
@@ -73,7 +73,7 @@ export class Webhook extends Construct {
         STACK_ID: STACK_UUID,
         OBSERVE_QUEUE_URL: observeQueue.queue.queueUrl,
         WEBHOOK_API_KEYS: webhooks.apiKeys.join(','),
-        POWERTOOLS_SERVICE_NAME: 'webhook',
+        ...telemetryEnvironment('webhook'),
       } satisfies EnvVars<typeof webhookEnv>,
     });
     this.fn = fn;

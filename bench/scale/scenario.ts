@@ -23,6 +23,7 @@ import { collect } from '../../src/core/steps/collect/collect.ts';
 import { finalize } from '../../src/core/steps/finalize/finalize.ts';
 import { ingest } from '../../src/core/steps/ingest/ingest.ts';
 import { poll } from '../../src/core/steps/poll/poll.ts';
+import { Sampler } from '../../src/core/steps/poll/sample.ts';
 import { submit } from '../../src/core/steps/submit/submit.ts';
 import { OPENAI_PRICES } from '../../src/providers/openai/prices/table.ts';
 import { OPENAI_RULES } from '../../src/providers/openai/rules.ts';
@@ -136,6 +137,7 @@ export async function play(scenario: Scenario): Promise<Played> {
     rules: OPENAI_RULES,
     limits: { ...OPENAI_RULES.limits, requests: linesPerBatch },
     tokenizerOf: async () => (text: string) => text.length / CHARS_PER_TOKEN,
+    sampler: new Sampler(),
     workKeptMs: 30 * DAY_MS,
     objects,
     inputs: objects,

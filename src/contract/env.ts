@@ -6,6 +6,13 @@ import * as z from 'zod';
 
 const text = z.string().min(1);
 
+const telemetry = {
+  /** Powertools: the `service` of every log line. */
+  POWERTOOLS_SERVICE_NAME: text,
+  /** Name of the CloudFormation stack: by it people know the owner of a prefix, and metrics are told apart. */
+  STACK_NAME: text,
+};
+
 const common = {
   /** Unique id of this deployment (the UUID of its CloudFormation stack); marks what is ours at OpenAI. */
   STACK_ID: text,
@@ -13,8 +20,7 @@ const common = {
   BUCKET_NAME: text,
   /** Path of the file with the settings: see `settings-file.ts`. */
   SETTINGS_FILE: text,
-  /** Powertools: the `service` of every log line. */
-  POWERTOOLS_SERVICE_NAME: text,
+  ...telemetry,
 };
 
 const queues = {
@@ -44,12 +50,7 @@ const heap = {
   NODE_OPTIONS: text,
 };
 
-const owner = {
-  /** Name of the CloudFormation stack, by which people know the owner of a prefix. */
-  STACK_NAME: text,
-};
-
-export const ingestEnv = z.object({ ...common, ...consumer, ...owner, EVENT_BUS_NAME: text });
+export const ingestEnv = z.object({ ...common, ...consumer, EVENT_BUS_NAME: text });
 export const submitEnv = z.object({
   ...common,
   ...openai,
@@ -65,7 +66,6 @@ export const callEnv = z.object({ ...common, ...openai, ...consumer });
 export const pollEnv = z.object({
   ...common,
   ...openai,
-  ...owner,
   /** How long the files of a job stay below `work/` after it has ended. */
   WORK_KEPT_DAYS: z.coerce.number().int().positive(),
   ...queues,
@@ -96,8 +96,11 @@ export const webhookEnv = z.object({
   OBSERVE_QUEUE_URL: text,
   /** Names of the API keys whose projects send webhooks, separated by commas. */
   WEBHOOK_API_KEYS: text,
-  POWERTOOLS_SERVICE_NAME: text,
+  ...telemetry,
 });
+
+/** What of it log lines need; outside a function there is none of it. */
+export const telemetryEnv = z.object({ STACK_NAME: text.optional() });
 
 /** The variables that `lib/` must set for a schema: the same keys, each a string. */
 export type EnvVars<Schema extends z.ZodObject> = { [Key in keyof z.input<Schema>]: string };

@@ -4,34 +4,18 @@
  * (ADR 38).
  */
 import type { FieldKinds, FieldsOf } from './event-fields.ts';
+import type { EventMetric } from './event-metrics.ts';
+import { TIERS } from './route.ts';
 
 /** `error`: an invocation failed. `warn`: a person may want to look. `info`: work as planned. */
 export type EventLevel = 'info' | 'warn' | 'error';
-
-/** A metric that counts an event, or sums or samples one of its numbers. */
-export interface EventMetric {
-  /** Name in CloudWatch. */
-  name: string;
-  /** The field whose value it takes. @default every event counts 1 */
-  field?: string;
-}
-
-/** When an event is a matter for a person. */
-export interface EventAlarm {
-  /** So many of the events within the period. */
-  threshold: number;
-  periodMinutes: number;
-}
 
 /** One row of the table. */
 export interface EventRow {
   level: EventLevel;
   message: string;
   fields: FieldKinds;
-  metric?: EventMetric;
-  alarm?: EventAlarm;
-  /** Heading of the runbook's section for it. */
-  runbook?: string;
+  metrics?: readonly EventMetric[];
 }
 
 const JOB = { jobId: 'id' } as const;
@@ -39,6 +23,13 @@ const BATCH = { jobId: 'id', batchId: 'id' } as const;
 const SLICE = { ...BATCH, tier: 'code' } as const;
 const WEBHOOK = { webhookId: 'id', type: 'code', objectId: 'id', apiKey: 'name' } as const;
 const REMOTE = { ...BATCH, openaiBatchId: 'id' } as const;
+
+const BY_TIER = { name: 'Tier', values: TIERS, field: 'tier' } as const;
+
+/** A metric that counts the event as a retry, with its cause. */
+function retryBecauseOf<Cause extends string>(cause: Cause) {
+  return { name: 'Retries', unit: 'Count', by: { name: 'Cause', values: [cause] } } as const;
+}
 
 /** The events by name: one noun, one past participle. */
 export const EVENTS = {
@@ -168,6 +159,7 @@ export const EVENTS = {
     message:
       'The provider shuts this model down on the date, or has done so. Its requests are sent all the same; those that it refuses after the date fail as model_retired.',
     fields: { ...JOB, model: 'name', date: 'code', requests: 'count', replacements: 'name?' },
+    metrics: [{ name: 'EndingModelsUsed', unit: 'Count' }],
   },
   'model.retired': {
     level: 'warn',
@@ -194,7 +186,13 @@ export const EVENTS = {
       refused: 'count',
       waitingFor: 'counts',
       oldestWaitingMs: 'ms',
+      overBudget: 'count',
+      budgetPercent: 'count?',
     },
+    metrics: [
+      { name: 'BudgetPercent', unit: 'Percent', field: 'budgetPercent' },
+      { name: 'BatchesOverBudget', unit: 'Count', field: 'overBudget' },
+    ],
   },
   'dispatch.deferred': {
     level: 'info',
@@ -236,6 +234,7 @@ export const EVENTS = {
     message:
       'A batch that is not on its way any more still had tokens or money reserved, as after a crash. They have been released for other batches.',
     fields: { ...BATCH, reservationId: 'id' },
+    metrics: [{ name: 'LedgerDrift', unit: 'Count' }],
   },
   'tier.changed': {
     level: 'info',
@@ -266,12 +265,14 @@ export const EVENTS = {
     message:
       'OpenAI refused to create the batch because it does not have the input file ready. The same file is tried again after waitMs.',
     fields: { ...BATCH, inputFileId: 'id?', status: 'httpStatus', tries: 'count', waitMs: 'ms' },
+    metrics: [retryBecauseOf('file_not_ready')],
   },
   'creation.refused': {
     level: 'warn',
     message:
       'OpenAI refused to create the batch. Nothing was charged; the batch is tried again after waitMs.',
     fields: { ...BATCH, status: 'httpStatus', code: 'code?', waitMs: 'ms' },
+    metrics: [retryBecauseOf('create_refused')],
   },
   'creation.held': {
     level: 'warn',
@@ -370,6 +371,45 @@ export const EVENTS = {
       'The work was due and no worker had it: its wait was over, or its message was lost or failed. The sweep sent the message.',
     fields: { ...JOB, batchId: 'id?', state: 'code' },
   },
+  'pipeline.sampled': {
+    level: 'info',
+    message:
+      'What this run of the poll found, at most once a minute. Fields of what it did not get to are absent; the next run finds the same again.',
+    fields: {
+      overdue: 'count?',
+      oldestOverdueMs: 'ms?',
+      atOpenAI: 'count?',
+      unreachable: 'count?',
+      late: 'count?',
+      silentWebhooks: 'count?',
+      waitingFor: 'counts?',
+      waiting: 'count?',
+      oldestWaitingMs: 'ms?',
+      suspended: 'counts?',
+      pricesAgeDays: 'count',
+    },
+    metrics: [
+      { name: 'Polls', unit: 'Count' },
+      { name: 'OldestOverdue', unit: 'Milliseconds', field: 'oldestOverdueMs' },
+      { name: 'BatchesAtOpenAI', unit: 'Count', field: 'atOpenAI' },
+      { name: 'BatchesUnreachable', unit: 'Count', field: 'unreachable' },
+      { name: 'BatchesLate', unit: 'Count', field: 'late' },
+      { name: 'SilentWebhooks', unit: 'Count', field: 'silentWebhooks' },
+      { name: 'Waiting', unit: 'Count', field: 'waiting' },
+      { name: 'OldestWaiting', unit: 'Milliseconds', field: 'oldestWaitingMs' },
+      { name: 'WaitingForTokens', unit: 'Count', field: 'waitingFor', of: 'tokens' },
+      { name: 'WaitingForTurns', unit: 'Count', field: 'waitingFor', of: 'turns' },
+      { name: 'WaitingForBudget', unit: 'Count', field: 'waitingFor', of: 'budget' },
+      { name: 'WaitingForOperator', unit: 'Count', field: 'waitingFor', of: 'operator' },
+      { name: 'WaitingForTime', unit: 'Count', field: 'waitingFor', of: 'time' },
+      { name: 'WaitingForRelease', unit: 'Count', field: 'waitingFor', of: 'release' },
+      { name: 'SuspendedKeys', unit: 'Count', field: 'suspended', of: 'key' },
+      { name: 'SuspendedQuotas', unit: 'Count', field: 'suspended', of: 'quota' },
+      { name: 'SuspendedBilling', unit: 'Count', field: 'suspended', of: 'billing' },
+      { name: 'SuspendedModels', unit: 'Count', field: 'suspended', of: 'model' },
+      { name: 'PricesAgeDays', unit: 'None', field: 'pricesAgeDays' },
+    ],
+  },
   'batches.queried': {
     level: 'info',
     message:
@@ -410,6 +450,7 @@ export const EVENTS = {
     message:
       'The batch is in one state for longer than `stuck` in the settings allows, so it is cancelled at OpenAI. What it finished is kept; its other requests go to the next round while they have tries left.',
     fields: { ...REMOTE, status: 'code' },
+    metrics: [{ name: 'BatchesStuck', unit: 'Count' }],
   },
   'batch.vanished': {
     level: 'warn',
@@ -468,7 +509,8 @@ export const EVENTS = {
   'webhook.observed': {
     level: 'info',
     message: 'A webhook was about work of this stack. What OpenAI shows of it is recorded.',
-    fields: { ...WEBHOOK, ...BATCH },
+    fields: { ...WEBHOOK, ...BATCH, lagMs: 'ms' },
+    metrics: [{ name: 'WebhookLag', unit: 'Milliseconds', field: 'lagMs' }],
   },
   'webhook.repeated': {
     level: 'info',
@@ -573,7 +615,7 @@ export const EVENTS = {
     level: 'info',
     message: 'Every request of the batch has its outcome or a place in the next round.',
     fields: {
-      ...BATCH,
+      ...SLICE,
       succeeded: 'count',
       failed: 'count',
       retried: 'count',
@@ -586,7 +628,16 @@ export const EVENTS = {
       strayLines: 'count',
       inputTokens: 'count',
       outputTokens: 'count',
+      usd: 'usd',
     },
+    metrics: [
+      { name: 'RequestsSucceeded', unit: 'Count', field: 'succeeded', by: BY_TIER },
+      { name: 'RequestsFailed', unit: 'Count', field: 'failed', by: BY_TIER },
+      { name: 'RequestsRetried', unit: 'Count', field: 'retried', by: BY_TIER },
+      { name: 'InputTokens', unit: 'Count', field: 'inputTokens' },
+      { name: 'OutputTokens', unit: 'Count', field: 'outputTokens' },
+      { name: 'Usd', unit: 'None', field: 'usd' },
+    ],
   },
   'collect.paused': {
     level: 'info',
@@ -622,6 +673,7 @@ export const EVENTS = {
       counted: 'code?',
       tries: 'count?',
     },
+    metrics: [retryBecauseOf('batch_failed')],
   },
   'batch.held': {
     level: 'warn',
@@ -674,7 +726,17 @@ export const EVENTS = {
       succeeded: 'count',
       failed: 'count',
       invalid: 'count',
+      totalMs: 'ms',
+      isLate: 'flag',
     },
+    metrics: [
+      { name: 'JobsCompleted', unit: 'Count' },
+      { name: 'RequestsEnded', unit: 'Count', field: 'requests' },
+      { name: 'RequestsEndedFailed', unit: 'Count', field: 'failed' },
+      { name: 'RequestsEndedInvalid', unit: 'Count', field: 'invalid' },
+      { name: 'TimeToResult', unit: 'Milliseconds', field: 'totalMs' },
+      { name: 'DeadlinesMissed', unit: 'Count', field: 'isLate' },
+    ],
   },
   'deletion.skipped': {
     level: 'warn',
@@ -734,11 +796,13 @@ export const EVENTS = {
     level: 'error',
     message: 'A step failed. Its message comes back after waitMs and is tried again.',
     fields: { error: 'error', waitMs: 'ms' },
+    metrics: [retryBecauseOf('step_failed')],
   },
   'poll.failed': {
     level: 'error',
     message: 'The poll failed, in whole or in part. The next scheduled run tries again.',
     fields: { error: 'error' },
+    metrics: [{ name: 'PollsFailed', unit: 'Count' }],
   },
   'visibility.unchanged': {
     level: 'warn',
@@ -760,6 +824,7 @@ export const EVENTS = {
     level: 'warn',
     message: 'A step of the batch failed several times. The batch waits for waitMs before the next try.',
     fields: { ...BATCH, state: 'code', failures: 'count', waitMs: 'ms', reason: 'reason' },
+    metrics: [retryBecauseOf('batch_delayed')],
   },
   'job.delayed': {
     level: 'warn',
@@ -774,6 +839,7 @@ export const EVENTS = {
       nextAt: 'time',
       isHeld: 'flag',
     },
+    metrics: [retryBecauseOf('job_delayed'), { name: 'JobsHeld', unit: 'Count', field: 'isHeld' }],
   },
   'renewal.failed': {
     level: 'warn',

@@ -34,6 +34,7 @@ import { finalize } from '../../src/core/steps/finalize/finalize.ts';
 import { ingest } from '../../src/core/steps/ingest/ingest.ts';
 import { observe } from '../../src/core/steps/observe/observe.ts';
 import { poll } from '../../src/core/steps/poll/poll.ts';
+import { Sampler } from '../../src/core/steps/poll/sample.ts';
 import { submit } from '../../src/core/steps/submit/submit.ts';
 import { OpenAIBackground } from '../../src/providers/openai/background-api.ts';
 import { OpenAIBatches } from '../../src/providers/openai/batch-api.ts';
@@ -159,6 +160,7 @@ export async function startPipeline(options: PipelineOptions = {}) {
     rules: OPENAI_RULES,
     limits: { ...OPENAI_RULES.limits, ...options.limits },
     tokenizerOf: async () => (text: string) => text.length / 4,
+    sampler: new Sampler(),
     workKeptMs: 30 * 24 * 60 * MINUTE_MS,
     objects,
     inputs: objects,

@@ -35,6 +35,7 @@ export const RECORDED_BY: Readonly<Record<string, readonly EventName[]>> = {
   'test/unit/core/steps/poll/list-inputs.test.ts': ['inputs.discovered', 'listing.interrupted'],
   'test/unit/core/steps/poll/list-models.test.ts': ['models.listed', 'models.withheld'],
   'test/unit/core/steps/poll/poll-time.test.ts': ['batches.queried', 'poll.shortened'],
+  'test/unit/core/steps/poll/poll.test.ts': ['pipeline.sampled'],
   'test/unit/core/steps/webhook/webhook.test.ts': [
     'secret.missed',
     'webhook.ignored',

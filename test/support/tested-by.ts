@@ -144,7 +144,10 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
     'src/core/scheduling/suspensions.ts',
   ],
   'test/unit/core/scheduling/budget.test.ts': ['src/core/pricing/bound.ts', 'src/core/scheduling/scopes.ts'],
-  'test/unit/core/scheduling/dispatch.test.ts': ['src/core/pricing/bill.ts'],
+  'test/parts/pipeline/admission.test.ts': [
+    'src/core/pricing/bill.ts',
+    'src/core/scheduling/heal-reservations.ts',
+  ],
   'test/unit/core/scheduling/ladder.test.ts': ['src/core/scheduling/pace.ts'],
   'test/unit/core/scheduling/token-limit-regimes.test.ts': ['src/core/scheduling/token-limit.ts'],
   'test/unit/core/steps/collect/late-results.test.ts': ['src/core/lifecycle/executed.ts'],

@@ -197,6 +197,8 @@ export type BatchErrorKind =
 export interface ErrorRules {
   /** What an error of this code stops, if it is not the request that is at fault. */
   operatorScopeOf(code: string): OperatorScope | undefined;
+  /** Of an error that stops a key: whether its account has no quota left, or a bill is open. Otherwise: the key itself. */
+  accountProblemOf(code: string): 'quota' | 'billing' | undefined;
   /** The code of a key that is refused, where an error does not say one. */
   keyRefused: string;
   /** The code of a call whose answer never came: `verdictOf` finds it in the line that is written for the call. */

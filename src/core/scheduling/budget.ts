@@ -15,7 +15,7 @@ import type { Demand } from '../ports/quota.ts';
 import { boundOf } from '../pricing/bound.ts';
 import type { Prices } from '../pricing/prices.ts';
 import { newLedger } from './ledger.ts';
-import { dayBudgetLedgerOf, jobBudgetLedgerOf, monthLedgerOf } from './scopes.ts';
+import { dayBudgetLedgerOf, isDayBudget, jobBudgetLedgerOf, monthLedgerOf } from './scopes.ts';
 
 /** What a route says of money. */
 export type MoneyRules = Pick<Route, 'name' | 'budget' | 'overBudget' | 'allowUnpriced'>;
@@ -79,6 +79,36 @@ export function judgeMoney(
   return rules.overBudget === 'wait' && !isFinal
     ? { kind: 'wait', isExhausted: true }
     : exceeded(amount, batch, rules);
+}
+
+/** What waits, and what its budgets have taken: see `Situation`. */
+interface DaySituation {
+  waiting: readonly BatchRecord[];
+  rulesOf: (batch: BatchRecord) => MoneyRules;
+  ledgers: ReadonlyMap<string, Ledger>;
+  now: number;
+}
+
+/**
+ * How much of its budget of the day the route that has least left has spent and reserved, with what is admitted now, in
+ * whole percent. `undefined`: none of the routes of what waits has such a budget.
+ */
+export function dayBudgetPercent(
+  { waiting, rulesOf, ledgers, now }: DaySituation,
+  admissions: readonly { demands: readonly Demand[] }[],
+): number | undefined {
+  const taken = new Map<string, number>();
+  for (const { ledger, amount } of admissions.flatMap(({ demands }) => demands))
+    taken.set(ledger, (taken.get(ledger) ?? 0) + amount);
+  const limits = waiting.flatMap((batch) => limitsOf(batch, rulesOf(batch), now));
+  const ofDays = new Map(
+    limits.filter(({ ledger }) => isDayBudget(ledger)).map((of) => [of.ledger, of.limit]),
+  );
+  const percents = [...ofDays].map(([name, limit]) => {
+    const { reserved, used } = ledgers.get(name) ?? newLedger(name, now);
+    return limit === 0 ? 100 : Math.floor((100 * (reserved + used + (taken.get(name) ?? 0))) / limit);
+  });
+  return percents.length === 0 ? undefined : percents.reduce((most, percent) => Math.max(most, percent));
 }
 
 /** The budget of the route, for a job that may say that it has less. */

@@ -9,8 +9,8 @@ import { serviceCode } from '../base/own-text.ts';
 import { toReasonRecorded, toWithdrawn } from '../lifecycle/batch-transitions.ts';
 import { LEASE_MS } from '../lifecycle/lease.ts';
 import { apiKeyOf, type BatchRecord, isSlice } from '../model/batch.ts';
-import type { Ledger, Reservation } from '../model/ledger.ts';
-import { BUDGET_EXHAUSTED, EXCEEDS_LIMIT } from '../model/outcome-codes.ts';
+import type { Ledger } from '../model/ledger.ts';
+import { BUDGET_EXCEEDED, BUDGET_EXHAUSTED, EXCEEDS_LIMIT } from '../model/outcome-codes.ts';
 import type { Suspension } from '../model/suspension.ts';
 import type { Ambient } from '../ports/ambient.ts';
 import type { Outbox } from '../ports/outbox.ts';
@@ -18,14 +18,14 @@ import type { ProviderRules } from '../ports/provider-rules.ts';
 import type { QuotaStore, SuspensionStore } from '../ports/quota.ts';
 import type { JobStore, ShutdownStore } from '../ports/records.ts';
 import type { Telemetry } from '../ports/telemetry.ts';
-import { microdollarsOf } from '../pricing/bill.ts';
 import type { Prices } from '../pricing/prices.ts';
 import { type Admission, admit, type Decisions, type Recut, type Refused } from './admit.ts';
-import { type MoneyRules, moneyLedgersOf } from './budget.ts';
+import { dayBudgetPercent, type MoneyRules, moneyLedgersOf } from './budget.ts';
 import { ageOf } from './queues.ts';
 import { retiredScopes } from './retirement.ts';
 import { backlogScopesOf, createTurnsOf, ledgerOf, suspensionScopesOf } from './scopes.ts';
 import { stepDown } from './step-down.ts';
+import { NOTHING_WAITS, type Waiting, waitingAfter } from './waiting.ts';
 
 export interface DispatchDeps {
   settings: Pick<Settings, 'quota' | 'routes'>;
@@ -34,45 +34,52 @@ export interface DispatchDeps {
   quota: QuotaStore;
   suspensions: SuspensionStore;
   shutdowns: Pick<ShutdownStore, 'getShutdowns'>;
-  rules: Pick<ProviderRules, 'shutdowns' | 'quota' | 'createSettles'>;
+  rules: Pick<ProviderRules, 'shutdowns' | 'quota' | 'createSettles' | 'errors'>;
   outbox: Pick<Outbox, 'submit' | 'call' | 'collect'>;
   ambient: Ambient;
   telemetry: Telemetry;
 }
-
-/** How often reservations are held against their batches. */
-const HEAL_EVERY_MS = 60 * 60_000;
 
 /**
  * Admits what may go.
  * @param known batches that have just been recorded. If nothing waits before them, they are admitted without a look
  * at all that waits, so that a job costs as much with thousands of others as alone; otherwise the next poll admits
  * them. Default: all that waits is looked at.
+ * @returns what waits after a look at all of it.
  */
-export async function dispatch(deps: DispatchDeps, known?: readonly BatchRecord[]): Promise<void> {
-  await (known === undefined ? dispatchAll(deps) : dispatchKnown(deps, known));
+export async function dispatch(
+  deps: DispatchDeps,
+  known?: readonly BatchRecord[],
+): Promise<Waiting | undefined> {
+  if (known === undefined) return dispatchAll(deps);
+  await dispatchKnown(deps, known);
+  return undefined;
 }
 
-/** One at a time looks at all that waits. */
-async function dispatchAll(deps: DispatchDeps): Promise<void> {
+/** One at a time looks at all that waits. @returns `undefined`: another one does. */
+async function dispatchAll(deps: DispatchDeps): Promise<Waiting | undefined> {
   const { jobs, quota } = deps;
   const backlog = await quota.getBacklog();
   const found = new Map<string, BatchRecord>();
   for await (const batch of jobs.listWaiting()) found.set(nameOf(batch), batch);
-  if (found.size === 0 && backlog.length === 0) return;
+  if (found.size === 0 && backlog.length === 0) return NOTHING_WAITS;
   const now = deps.ambient.now();
   const until = now + LEASE_MS;
   const token = await jobs.acquireLease('dispatch', now, until);
-  if (token === undefined) return;
+  if (token === undefined) return undefined;
   try {
     await stepDownWaiting(deps, found);
     const waiting = [...found.values()].sort((one, other) => ageOf(one) - ageOf(other));
-    const left = waiting.length === 0 ? new Set<string>() : await dispatchFound(deps, waiting, until, 'all');
+    const { left, after } =
+      waiting.length === 0
+        ? { left: new Set<string>(), after: NOTHING_WAITS }
+        : await dispatchFound(deps, waiting, until, 'all');
     // What others have added meanwhile stays: it may not have been among what was looked at.
     await quota.changeBacklog((current) => {
       const next = new Set([...current.filter((scope) => !backlog.includes(scope)), ...left]);
       return isSame(next, current) ? undefined : [...next].sort();
     });
+    return after;
   } finally {
     await jobs.releaseLease('dispatch', token);
   }
@@ -97,7 +104,7 @@ async function dispatchKnown(deps: DispatchDeps, known: readonly BatchRecord[]):
       waiting: behind.length,
     });
   if (first.length === 0) return;
-  const left = await dispatchFound(deps, first, ambient.now() + LEASE_MS, 'known');
+  const { left } = await dispatchFound(deps, first, ambient.now() + LEASE_MS, 'known');
   if ([...left].every((scope) => backlog.has(scope))) return;
   await quota.changeBacklog((current) => {
     const next = new Set([...current, ...left]);
@@ -127,14 +134,14 @@ async function addOfJobs({ jobs }: DispatchDeps, found: Map<string, BatchRecord>
  * Decides on batches, and carries it out.
  * @param what `all`: these are all that wait, so that the amounts on their way decide; `known`: some of them, which
  *   block no others.
- * @returns the scopes that what is left waits for.
+ * @returns the scopes that what is left waits for, and what that is.
  */
 async function dispatchFound(
   deps: DispatchDeps,
   waiting: readonly BatchRecord[],
   until: number,
   what: 'all' | 'known',
-): Promise<Set<string>> {
+): Promise<{ left: Set<string>; after: Waiting }> {
   const { quota, ambient } = deps;
   const now = ambient.now();
   const rulesOf = await moneyRulesOf(deps, waiting);
@@ -164,8 +171,14 @@ async function dispatchFound(
     refused: decisions.refused.length,
     waitingFor: Object.fromEntries(decisions.waitingFor),
     oldestWaitingMs: now - ageOf(waiting[0]!),
+    overBudget: decisions.exhausted.length + decisions.refused.filter(isOverBudget).length,
+    budgetPercent: dayBudgetPercent(situation, decisions.admissions),
   });
-  return left;
+  return { left, after: waitingAfter(decisions, situation, deps.rules.errors) };
+}
+
+function isOverBudget({ code }: Refused): boolean {
+  return code === BUDGET_EXCEEDED;
 }
 
 /** @returns how many were admitted, and the scopes that what is left waits for. */
@@ -348,45 +361,4 @@ async function markExhausted(deps: DispatchDeps, batch: BatchRecord): Promise<vo
     jobId,
     batchId,
   });
-}
-
-/**
- * Settles reservations of batches that have left OpenAI: the worker that moved them died before it could. Once
- * an hour, for all workers together.
- */
-export async function healReservations(
-  deps: Pick<DispatchDeps, 'jobs' | 'quota' | 'ambient' | 'telemetry'>,
-): Promise<void> {
-  const now = deps.ambient.now();
-  // Not given back: it is the clock.
-  if ((await deps.jobs.acquireLease('reservations', now, now + HEAL_EVERY_MS)) === undefined) return;
-  for await (const reservation of deps.quota.listReservations()) {
-    const { reservationId, jobId, batchId } = reservation;
-    const batch = await deps.jobs.getBatch(jobId, batchId);
-    if (await release(deps, reservation, batch))
-      deps.telemetry.record('reservation.released', { jobId, batchId, reservationId });
-  }
-}
-
-const ON_ITS_WAY: ReadonlySet<BatchRecord['state']> = new Set([
-  'admitted',
-  'uploaded',
-  'submitting',
-  'submitted',
-]);
-
-/**
- * Gives back what a reservation need not hold any more. Money is live for longer than tokens: until the batch is
- * collected, and with it what it cost. An attempt that the batch has left behind cost nothing: see `toWaiting`.
- */
-async function release(
-  { quota, ambient }: Pick<DispatchDeps, 'quota' | 'ambient'>,
-  { reservationId }: Reservation,
-  batch: BatchRecord | undefined,
-): Promise<boolean> {
-  if (batch?.admission?.reservation !== reservationId) return quota.settle(reservationId, ambient.now());
-  if (ON_ITS_WAY.has(batch.state)) return false;
-  return batch.state === 'ended'
-    ? quota.giveBackTokens(reservationId, ambient.now())
-    : quota.settle(reservationId, ambient.now(), microdollarsOf(batch));
 }

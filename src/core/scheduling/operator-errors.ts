@@ -9,13 +9,13 @@ import {
 } from '../base/errors.ts';
 import { serviceCode } from '../base/own-text.ts';
 import { apiKeyOf, type BatchRecord } from '../model/batch.ts';
-import type { SuspensionProof } from '../model/suspension.ts';
+import type { Suspension, SuspensionProof } from '../model/suspension.ts';
 import type { OperatorScope } from '../model/verdict.ts';
 import type { Ambient } from '../ports/ambient.ts';
 import type { ErrorRules } from '../ports/provider-rules.ts';
 import type { SuspensionStore } from '../ports/quota.ts';
 import type { Telemetry } from '../ports/telemetry.ts';
-import { suspensionScope, suspensionScopesOf } from './scopes.ts';
+import { isModelScope, suspensionScope, suspensionScopesOf } from './scopes.ts';
 
 /** What an error stops, and why. */
 export interface OperatorError {
@@ -48,6 +48,18 @@ export function operatorErrorOf(rules: ErrorRules, error: unknown): OperatorErro
   if (status === 401) return code === KEY_REPLACED ? undefined : { scope: 'key', code };
   if (status !== 403 && status !== 404) return undefined;
   return { scope: error instanceof UploadRefusedError ? 'key' : 'model', code };
+}
+
+/** What a person has to set right. */
+export type SuspensionKind = 'key' | 'quota' | 'billing' | 'model';
+
+/** By the scope of a suspension and the code that it was suspended for. */
+export function suspensionKindOf(
+  rules: Pick<ErrorRules, 'accountProblemOf'>,
+  { scope, reason }: Pick<Suspension, 'scope' | 'reason'>,
+): SuspensionKind {
+  if (isModelScope(scope)) return 'model';
+  return reason === STORAGE_FULL ? 'quota' : (rules.accountProblemOf(reason) ?? 'key');
 }
 
 interface SuspensionDeps {

@@ -5,6 +5,11 @@ export function suspensionScope(apiKey: string, model?: string): string {
   return model === undefined ? apiKey : `${apiKey}/${model}`;
 }
 
+/** Whether a scope is that of one model. */
+export function isModelScope(scope: string): boolean {
+  return scope.includes('/');
+}
+
 /** Every scope that a batch is in. */
 export function suspensionScopesOf(batch: Pick<BatchRecord, 'apiKey' | 'model'>): string[] {
   return [suspensionScope(apiKeyOf(batch)), suspensionScope(apiKeyOf(batch), batch.model)];
@@ -45,6 +50,11 @@ export function jobBudgetLedgerOf(jobId: string): string {
 /** What the jobs of a route spend on one day in UTC, by when their batches were admitted. */
 export function dayBudgetLedgerOf(route: string, now: number): string {
   return `budget/day/${route}/${new Date(now).toISOString().slice(0, 10)}`;
+}
+
+/** Whether a ledger is one of {@link dayBudgetLedgerOf}. */
+export function isDayBudget(name: string): boolean {
+  return name.startsWith('budget/day/');
 }
 
 /**

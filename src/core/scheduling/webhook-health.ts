@@ -17,7 +17,7 @@ const FULL_LOOK_EVERY = 6;
 /** Whether webhooks can be relied on for now. */
 export function isHealthy(health: WebhookHealth | undefined, now: number): boolean {
   if (health?.arrivedAt === undefined || now >= health.arrivedAt + HEALTHY_FOR_MS) return false;
-  return health.untold === undefined || now < health.untold.foundAt + TOLD_WITHIN_MS;
+  return !isSilent(health, now);
 }
 
 /** A webhook about work of ours was dealt with. `undefined`: nothing new. */
@@ -34,6 +34,11 @@ export function foundUntold(
   now: number,
 ): WebhookHealth | undefined {
   return health?.untold === undefined ? { ...health, v: 1, untold: { id, foundAt: now } } : undefined;
+}
+
+/** Whether something of ours has ended and no webhook tells of it: OpenAI sends none, or none arrives. */
+export function isSilent(health: WebhookHealth | undefined, now: number): boolean {
+  return health?.untold !== undefined && now >= health.untold.foundAt + TOLD_WITHIN_MS;
 }
 
 /**

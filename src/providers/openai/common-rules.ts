@@ -1,6 +1,13 @@
 import type { CommonRules } from '../../core/ports/provider-rules.ts';
 import { CREATE_SETTLES } from './create-settles.ts';
-import { batchErrorKindOf, KEY_REFUSED, NO_ANSWER, operatorScopeOf, UNEXECUTED } from './errors.ts';
+import {
+  accountProblemOf,
+  batchErrorKindOf,
+  KEY_REFUSED,
+  NO_ANSWER,
+  operatorScopeOf,
+  UNEXECUTED,
+} from './errors.ts';
 import { OPENAI_LIMITS } from './limits.ts';
 import { OPENAI_PRICES } from './prices/table.ts';
 import { QUOTA_RULES } from './quota.ts';
@@ -17,6 +24,7 @@ export const COMMON_RULES: CommonRules = {
   createSettles: CREATE_SETTLES,
   errors: {
     operatorScopeOf,
+    accountProblemOf,
     batchErrorKindOf,
     keyRefused: KEY_REFUSED,
     noAnswer: NO_ANSWER,

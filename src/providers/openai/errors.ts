@@ -15,6 +15,12 @@ const KEY_ERRORS: ReadonlySet<string> = new Set([
   'account_deactivated',
   'invalid_api_key',
 ]);
+/** Of those, codes of an account without credit or beyond its limits, and of one whose bill is not paid. */
+const ACCOUNT_PROBLEMS: ReadonlyMap<string, 'quota' | 'billing'> = new Map([
+  ['insufficient_quota', 'quota'],
+  ['billing_hard_limit_reached', 'billing'],
+  ['billing_not_active', 'billing'],
+]);
 /** Code of a key that is refused. */
 export const KEY_REFUSED = 'invalid_api_key';
 /** Code of a model that is not there, or not for the key. */
@@ -32,6 +38,11 @@ export const UNEXECUTED = { expired: 'batch_expired', cancelled: 'batch_cancelle
 export function operatorScopeOf(code: string): OperatorScope | undefined {
   if (KEY_ERRORS.has(code)) return 'key';
   return code === MODEL_NOT_FOUND ? 'model' : undefined;
+}
+
+/** What is wrong with the account of a key, if it is not the key itself. */
+export function accountProblemOf(code: string): 'quota' | 'billing' | undefined {
+  return ACCOUNT_PROBLEMS.get(code);
 }
 
 /** Code of a batch that would exceed the enqueued-token limit (openai-python#2084). */

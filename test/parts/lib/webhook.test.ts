@@ -38,6 +38,7 @@ describe('with webhooks to a function URL', () => {
       'OBSERVE_QUEUE_URL',
       'POWERTOOLS_SERVICE_NAME',
       'STACK_ID',
+      'STACK_NAME',
       'WEBHOOK_API_KEYS',
     ]);
     expect(Environment.Variables.WEBHOOK_API_KEYS).toBe('default,team-a');

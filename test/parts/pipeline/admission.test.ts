@@ -8,7 +8,8 @@ import { type Settings, settingsSchema } from '../../../src/contract/settings.ts
 import { HOUR_MS, MINUTE_MS } from '../../../src/contract/time.ts';
 import type { BatchRecord, BatchState } from '../../../src/core/model/batch.ts';
 import { Prices } from '../../../src/core/pricing/prices.ts';
-import { type DispatchDeps, dispatch, healReservations } from '../../../src/core/scheduling/dispatch.ts';
+import { type DispatchDeps, dispatch } from '../../../src/core/scheduling/dispatch.ts';
+import { healReservations } from '../../../src/core/scheduling/heal-reservations.ts';
 import { tokensLedgerOf } from '../../../src/core/scheduling/scopes.ts';
 import { poll } from '../../../src/core/steps/poll/poll.ts';
 import { OPENAI_PRICES } from '../../../src/providers/openai/prices/table.ts';

@@ -83,6 +83,7 @@ export const INLINE_RULES: ProviderRules = {
     toolFeeOf: () => 0n,
   },
   errors: {
+    accountProblemOf: (code) => (code === 'no_credit' ? 'quota' : undefined),
     operatorScopeOf: (code) => (code === 'no_credit' ? 'key' : undefined),
     keyRefused: 'bad_key',
     noAnswer: 'silence',

@@ -31,6 +31,7 @@ import type { IngestDeps } from '../../../src/core/steps/ingest/ingest-run.ts';
 import { type ObserveDeps, observe } from '../../../src/core/steps/observe/observe.ts';
 import { LateSweep } from '../../../src/core/steps/poll/late-sweep.ts';
 import { type PollDeps, poll } from '../../../src/core/steps/poll/poll.ts';
+import { Sampler } from '../../../src/core/steps/poll/sample.ts';
 import type { SubmitDeps } from '../../../src/core/steps/submit/deps.ts';
 import { submit } from '../../../src/core/steps/submit/submit.ts';
 import { OPENAI_RULES } from '../../../src/providers/openai/rules.ts';
@@ -210,6 +211,7 @@ export class Stack {
       rules: OPENAI_RULES,
       limits: { ...OPENAI_RULES.limits, requests: scenario.batchRequests },
       tokenizerOf: async () => (text: string) => text.length / 4,
+      sampler: new Sampler(),
       workKeptMs: scenario.workKeptMs,
       lateSweep: new LateSweep(scenario.pollEveryMs),
       objects: this.objects,

@@ -70,7 +70,7 @@ test('builds what each capability works with from its environment, without a cal
     [...common, 'background', 'calls', 'pause', 'webhooks'].sort(),
   );
   expect(namesOf(createPollDeps(parseEnv(pollEnv, ENV)))).toEqual(
-    [...withBatches, 'inputs', 'listing', 'owners', 'stackName', 'webhooks', 'workKeptMs'].sort(),
+    [...withBatches, 'inputs', 'listing', 'owners', 'sampler', 'stackName', 'webhooks', 'workKeptMs'].sort(),
   );
   expect(namesOf(createCollectDeps(parseEnv(collectEnv, ENV)))).toEqual([...withBatches, 'scratch'].sort());
   expect(namesOf(createObserveDeps(parseEnv(observeEnv, ENV)))).toEqual(

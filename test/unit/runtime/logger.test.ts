@@ -8,7 +8,7 @@ import { describeError } from '../../../src/runtime/logger.ts';
 const MODULE = fileURLToPath(new URL('../../../src/runtime/logger.ts', import.meta.url));
 
 /** The lines that a process writes that runs this code with `telemetry`. */
-async function linesOf(code: string): Promise<Record<string, unknown>[]> {
+async function linesOf(code: string, env: Record<string, string> = {}): Promise<Record<string, unknown>[]> {
   const script = `import { createTelemetry } from ${JSON.stringify(MODULE)}; const telemetry = createTelemetry(); ${code}`;
   const { stdout, stderr } = await promisify(execFile)(
     process.execPath,
@@ -19,6 +19,7 @@ async function linesOf(code: string): Promise<Record<string, unknown>[]> {
         POWERTOOLS_SERVICE_NAME: 'ingest',
         POWERTOOLS_LOG_LEVEL: 'INFO',
         POWERTOOLS_DEV: 'false',
+        ...env,
       },
     },
   );
@@ -54,6 +55,29 @@ test('writes one line of JSON for each event: its name, message and fields, with
   // What was bound to one event or one child is not on the others.
   expect(byEvent['lease.lost']).not.toHaveProperty('key');
   expect(byEvent['listing.started']).not.toHaveProperty('jobId');
+});
+
+test('writes the metrics of an event into its line, and none where there is no stack', async () => {
+  const code = `telemetry.record('webhook.observed', { webhookId: 'w', type: 't', objectId: 'o', apiKey: 'default', jobId: 'j', batchId: 'b', lagMs: 250 });`;
+  const [line, ...others] = await linesOf(code, { STACK_NAME: 'my-stack' });
+  expect(others).toEqual([]);
+  expect(line).toMatchObject({
+    event: 'webhook.observed',
+    lagMs: 250,
+    Stack: 'my-stack',
+    WebhookLag: 250,
+    _aws: {
+      Timestamp: expect.any(Number),
+      CloudWatchMetrics: [
+        {
+          Namespace: 'batchdrop',
+          Dimensions: [['Stack']],
+          Metrics: [{ Name: 'WebhookLag', Unit: 'Milliseconds' }],
+        },
+      ],
+    },
+  });
+  expect((await linesOf(code))[0]).not.toHaveProperty('_aws');
 });
 
 test('writes no value that is not of the kind of its field, and no field that the event does not have', async () => {

@@ -1,12 +1,14 @@
 /** Fetches the result files of an ended batch, joins their lines to its requests, and has the outcome written. */
 import { IncompleteDownloadError, ObjectGoneError } from '../../base/errors.ts';
+import { toUsd } from '../../base/money.ts';
 import { serviceCodeCounts } from '../../base/own-text.ts';
 import { toCollected, toFetched, toReleased, toWithoutFiles } from '../../lifecycle/batch-transitions.ts';
 import { showsExecutionBesideFiles } from '../../lifecycle/executed.ts';
 import type { LeasedBatch } from '../../lifecycle/leased.ts';
 import { writeOutcomeOnce } from '../../lifecycle/outcome-file.ts';
-import { type BatchRecord, type FetchedFile, isSlice } from '../../model/batch.ts';
+import { type BatchRecord, type FetchedFile, isSlice, tierOf } from '../../model/batch.ts';
 import type { ScratchFile } from '../../ports/scratch.ts';
+import { billedOf } from '../../pricing/bill.ts';
 import { Tally } from '../../pricing/tally.ts';
 import { readInputCounts } from '../../results/input-counts.ts';
 import { CodeCounts } from './code-counts.ts';
@@ -55,11 +57,13 @@ async function sortResults(
   }
   const written = await writeResults(deps, collection, results);
   await leased.move(toCollected(batch, await writeOutcomeOnce(deps, batch, written)));
-  const { usage, bill: _, answeredBy: __, ...counts } = written.outcome;
+  const { usage, bill, answeredBy: _, ...counts } = written.outcome;
   const { inputTokens, outputTokens } = usage;
   const { jobId, batchId } = batch;
   const failedByCode = serviceCodeCounts(counts.failedByCode);
-  const fields = { jobId, batchId, ...counts, failedByCode, inputTokens, outputTokens };
+  const usd = toUsd(bill === undefined ? 0n : billedOf(bill));
+  const tokens = { inputTokens, outputTokens };
+  const fields = { jobId, batchId, tier: tierOf(batch), ...counts, failedByCode, ...tokens, usd };
   deps.telemetry.record('batch.collected', fields);
 }
 

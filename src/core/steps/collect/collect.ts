@@ -45,7 +45,10 @@ export async function collect(deps: CollectDeps, { jobId, batchId }: BatchMessag
   const found = await deps.jobs.getBatch(jobId, batchId);
   if ((found?.wait?.notBefore ?? 0) > deps.ambient.now()) return;
   // The short wait after a refusal is over.
-  if (found?.state === 'planned') return dispatch(deps, [found]);
+  if (found?.state === 'planned') {
+    await dispatch(deps, [found]);
+    return;
+  }
   const batch = await LeasedBatch.lease(deps, { jobId, batchId }, 'ended');
   if (batch !== undefined) {
     try {

@@ -150,7 +150,10 @@ async function finalizeLeased(
     cost: { usd: receipt.cost.usd, possibleUsd: receipt.cost.possibleUsd },
   });
   if (!(await leased.tryMove(completed))) return;
-  deps.telemetry.record('job.completed', { jobId, result: receipt.result, ...receipt.counts });
+  const { result, counts, terms: said, timings } = receipt;
+  const isLate = said.deadlineAt !== undefined && timings.completedAt > said.deadlineAt;
+  const { totalMs } = timings;
+  deps.telemetry.record('job.completed', { jobId, result, ...counts, totalMs, isLate });
   await tellDuplicates(deps, jobId);
   // Should this not come about, they expire with the rest below work/.
   for (const { key } of Object.values(merged)) await deps.objects.remove(key);

@@ -77,7 +77,7 @@ export async function observe(deps: ObserveDeps, message: ObserveMessage): Promi
   const now = ambient.now();
   await webhooks.putObserved(webhookId, now);
   await webhooks.changeHealth(look.apiKey, (health) => arrived(health, now));
-  telemetry.record('webhook.observed', { ...names, ...look.batch });
+  telemetry.record('webhook.observed', { ...names, ...look.batch, lagMs: now - message.receivedAt });
 }
 
 async function lookLater(deps: ObserveDeps, message: ObserveMessage): Promise<void> {

@@ -21,7 +21,8 @@ import type { JobStore, ListingStore, ShutdownStore } from '../../ports/records.
 import type { Telemetry } from '../../ports/telemetry.ts';
 import type { WebhookStore } from '../../ports/webhooks.ts';
 import type { Prices } from '../../pricing/prices.ts';
-import { dispatch, healReservations } from '../../scheduling/dispatch.ts';
+import { dispatch } from '../../scheduling/dispatch.ts';
+import { healReservations } from '../../scheduling/heal-reservations.ts';
 import { observeBatch } from '../../scheduling/observe-batch.ts';
 import { stepDown } from '../../scheduling/step-down.ts';
 import { noteUntold, type UntoldDeps } from '../../scheduling/untold.ts';
@@ -29,6 +30,7 @@ import { cleanWork } from './clean-work.ts';
 import { listInputs } from './list-inputs.ts';
 import { listModels } from './list-models.ts';
 import { type ReconcileDeps, reconcile } from './reconcile.ts';
+import { pricesAgeDays, type Sample, type Sampler, sampleOfLive } from './sample.ts';
 import { batchesToLookAt, type SlowLooksDeps } from './slow-looks.ts';
 import { attempt, POLL_LEASE, sweep } from './sweep.ts';
 import { turnOf } from './turn-of.ts';
@@ -60,6 +62,7 @@ export interface PollDeps extends ReconcileDeps, SlowLooksDeps, UntoldDeps {
   deadline: Deadline;
   heartbeat: Pause;
   telemetry: Telemetry;
+  sampler: Sampler;
 }
 
 /** Batches asked for one by one in a run, for those that no page showed; each key has its share of them. */
@@ -101,14 +104,19 @@ function withDeadline(deps: PollDeps, deadline: Deadline): PollDeps {
 
 async function runSteps(deps: PollDeps, token: number): Promise<void> {
   const failures: unknown[] = [];
+  const sample: Sample = {};
   // First: it needs nothing but the table and the queues, so that no service outside can keep what is lost from being
   // found.
-  await sweep(deps, failures);
-  await readBatches(deps, token, failures);
+  Object.assign(sample, await sweep(deps, failures));
+  await readBatches(deps, token, failures, sample);
   const forReconcile = withDeadline(deps, partOf(deps.deadline, STEP_SHARE));
   await attempt(failures, () => reconcile(forReconcile, token));
   await attempt(failures, () => healReservations(deps));
-  await attempt(failures, () => dispatch(deps));
+  await attempt(failures, async () => Object.assign(sample, await dispatch(deps)));
+  if (deps.sampler.takeTurn(deps.ambient.now())) {
+    const age = pricesAgeDays(deps.prices, deps.ambient.now());
+    deps.telemetry.record('pipeline.sampled', { ...sample, pricesAgeDays: age });
+  }
   await attempt(failures, () => listModels(withDeadline(deps, partOf(deps.deadline, STEP_SHARE))));
   await attempt(failures, () => cleanWork(deps));
   // Last: it takes what time is left.
@@ -121,10 +129,16 @@ async function runSteps(deps: PollDeps, token: number): Promise<void> {
  * Reads the live batches of each key, with that key alone: what one of them cannot be used for stops none of the
  * others.
  */
-async function readBatches(deps: PollDeps, token: number, failures: unknown[]): Promise<void> {
+async function readBatches(
+  deps: PollDeps,
+  token: number,
+  failures: unknown[],
+  sample: Sample,
+): Promise<void> {
   const live = new Map<string, BatchRecord>();
   await attempt(failures, async () => {
     for await (const batch of deps.jobs.listAtOpenAI()) live.set(batch.remote!.openaiBatchId, batch);
+    Object.assign(sample, sampleOfLive(live.values(), deps.ambient.now()), { silentWebhooks: 0 });
   });
   const hurried = new Set(
     [...live.values()].flatMap(({ jobId, ladder }) => (ladder?.deadlineAt ? [jobId] : [])),
@@ -140,7 +154,9 @@ async function readBatches(deps: PollDeps, token: number, failures: unknown[]): 
   for (const [apiKey, ofKey] of Map.groupBy(live.values(), apiKeyOf)) {
     let batches = ofKey;
     await attempt(failures, async () => {
-      batches = await batchesToLookAt(deps, apiKey, ofKey, token);
+      const looks = await batchesToLookAt(deps, apiKey, ofKey, token);
+      batches = looks.batches;
+      if (looks.isSilent) sample.silentWebhooks = (sample.silentWebhooks ?? 0) + 1;
     });
     if (batches.length > 0) byKey.push([apiKey, batches]);
   }

@@ -5,7 +5,7 @@ import type { BatchRecord } from '../../model/batch.ts';
 import type { Ambient } from '../../ports/ambient.ts';
 import type { QuotaStore } from '../../ports/quota.ts';
 import type { WebhookStore } from '../../ports/webhooks.ts';
-import { looksAtAll } from '../../scheduling/webhook-health.ts';
+import { isSilent, looksAtAll } from '../../scheduling/webhook-health.ts';
 
 /** What it takes to know whether webhooks arrive. */
 export interface SlowLooksDeps {
@@ -18,21 +18,25 @@ export interface SlowLooksDeps {
 /**
  * Which of a key's batches at OpenAI this poll looks at: all of them, or those that no webhook tells enough of.
  * @param poll its number, which grows by one from poll to poll.
+ * @returns with them, whether webhooks are expected and do not arrive.
  */
 export async function batchesToLookAt(
   deps: SlowLooksDeps,
   apiKey: string,
   batches: BatchRecord[],
   poll: number,
-): Promise<BatchRecord[]> {
-  if (!sendsWebhooks(deps.settings.webhooks, apiKey)) return batches;
-  if (looksAtAll(await deps.webhooks.getHealth(apiKey), poll, deps.ambient.now())) return batches;
+): Promise<{ batches: BatchRecord[]; isSilent: boolean }> {
+  if (!sendsWebhooks(deps.settings.webhooks, apiKey)) return { batches, isSilent: false };
+  const health = await deps.webhooks.getHealth(apiKey);
+  const now = deps.ambient.now();
+  if (looksAtAll(health, poll, now)) return { batches, isSilent: isSilent(health, now) };
   // Others may be waiting for what is learned of the limit when these get past their validation.
   const isAwaited = (await deps.quota.getBacklog()).length > 0;
-  return batches.filter(
+  const untold = batches.filter(
     ({ stop, remote }) =>
       stop?.cancelRequestedAt !== undefined ||
       remote!.unreachableSince !== undefined ||
       (isAwaited && remote!.status === 'validating'),
   );
+  return { batches: untold, isSilent: false };
 }

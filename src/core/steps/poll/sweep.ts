@@ -9,6 +9,12 @@ export interface SweepDeps extends StepDownDeps {
   outbox: Outbox;
 }
 
+/** What was overdue when the sweep began. */
+export interface Overdue {
+  overdue: number;
+  oldestOverdueMs: number;
+}
+
 /** Name of the lease of the poll: when it was last taken is when the last sweep began. */
 export const POLL_LEASE = 'poll';
 
@@ -26,19 +32,22 @@ const AWAITED_AGAIN_MS = 60 * 60_000;
  * Sends again the message that each overdue job or batch waits for. It needs nothing but the table and the queues.
  * @param failures gets what could not be done; nothing is thrown, so that one item keeps no other from being moved.
  * @param limit items looked at, at most. Default: all that are overdue.
+ * @returns how many were overdue, and for how long the first of them, which is the oldest; nothing if they could not all
+ * be listed.
  */
 export async function sweep(
   deps: SweepDeps,
   failures: unknown[],
   limit = Number.POSITIVE_INFINITY,
-): Promise<void> {
+): Promise<Overdue | undefined> {
   const now = deps.ambient.now();
   const looked = new Set<string>();
-  let seen = 0;
+  const overdue: Overdue = { overdue: 0, oldestOverdueMs: 0 };
   try {
     for await (const item of deps.jobs.listOverdue(now)) {
-      seen += 1;
-      if (seen > limit) return;
+      overdue.overdue += 1;
+      if (overdue.overdue > limit) return undefined;
+      overdue.oldestOverdueMs = Math.max(overdue.oldestOverdueMs, now - item.due);
       // What cannot be sent must not miss the time for another tier over it.
       if (item.kind === 'batch' && item.batch.ladder?.deadlineAt !== undefined) {
         const { jobId } = item.batch;
@@ -61,7 +70,9 @@ export async function sweep(
     }
   } catch (error) {
     failures.push(error);
+    return undefined;
   }
+  return overdue;
 }
 
 /** Whether a running job waits for a batch, so that there is nothing to be done for the job itself. */

@@ -10,7 +10,7 @@ import { withOutputLimit } from '../../../../src/core/model/output-limit.ts';
 import { boundOf, cutByCost, sizeOf } from '../../../../src/core/pricing/bound.ts';
 import { Prices } from '../../../../src/core/pricing/prices.ts';
 import { cutByTokens, type Part } from '../../../../src/core/pricing/recut.ts';
-import { judgeMoney, type MoneyRules } from '../../../../src/core/scheduling/budget.ts';
+import { dayBudgetPercent, judgeMoney, type MoneyRules } from '../../../../src/core/scheduling/budget.ts';
 import { newLedger } from '../../../../src/core/scheduling/ledger.ts';
 import {
   dayBudgetLedgerOf,
@@ -303,6 +303,26 @@ describe('what a budget says of a batch', () => {
     const both = { budget: { perJobUsd: '1', perDayUsd: '1' } };
     expect(judge({}, both, ledger(DAY_LEDGER, 0, 990_000))).toEqual({ kind: 'wait', isExhausted: true });
     expect(judge({}, both, ledger(JOB_LEDGER, 950_000, 0)).kind).toBe('wait');
+  });
+
+  test('of its budget of the day, what is spent, reserved and admitted now is told in percent, of the fullest', () => {
+    const rulesOf = ({ route = '' }: BatchRecord): MoneyRules => {
+      const budget = { perDayUsd: route === 'nightly' ? '10' : '100', perJobUsd: '0.01' };
+      return { name: route, budget, overBudget: 'wait', allowUnpriced: false };
+    };
+    const waiting = [batch({ route: 'nightly' }), batch({ route: 'other' })];
+    const ledgers = new Map([
+      [DAY_LEDGER, { ...newLedger(DAY_LEDGER, NOW), reserved: 2_000_000, used: 5_000_000 }],
+    ]);
+    const situation = { waiting, rulesOf, ledgers, now: NOW };
+    expect(dayBudgetPercent(situation, [])).toBe(70);
+    const admissions = [{ demands: [{ ledger: DAY_LEDGER, amount: 1_500_000, limit: 10_000_000 }] }];
+    expect(dayBudgetPercent(situation, admissions)).toBe(85);
+    const unlimited = {
+      ...situation,
+      rulesOf: () => ({ ...rulesOf(waiting[0]!), budget: 'unlimited' as const }),
+    };
+    expect(dayBudgetPercent(unlimited, [])).toBeUndefined();
   });
 
   test('a new day has a ledger of its own', () => {

@@ -7,6 +7,7 @@ import type { Deadline } from '../../../../../src/core/ports/ambient.ts';
 import type { BatchApi } from '../../../../../src/core/ports/provider.ts';
 import { Prices } from '../../../../../src/core/pricing/prices.ts';
 import { type PollDeps, poll } from '../../../../../src/core/steps/poll/poll.ts';
+import { Sampler } from '../../../../../src/core/steps/poll/sample.ts';
 import { OPENAI_PRICES } from '../../../../../src/providers/openai/prices/table.ts';
 import { OPENAI_RULES } from '../../../../../src/providers/openai/rules.ts';
 import { MemoryBatches } from '../../../../support/memory/batches.ts';
@@ -76,6 +77,7 @@ async function start(hanging: ReadonlySet<string>) {
     ambient,
     deadline: { remainingMs: () => endsAt - now },
     heartbeat: noHeartbeat,
+    sampler: new Sampler(),
     workKeptMs: 30 * 24 * 60 * MINUTE_MS,
     telemetry: noTelemetry,
   };

@@ -7,6 +7,7 @@ import type { BatchRecord } from '../../../../../src/core/model/batch.ts';
 import { batchIdOf } from '../../../../../src/core/model/batch-id.ts';
 import { Prices } from '../../../../../src/core/pricing/prices.ts';
 import { poll } from '../../../../../src/core/steps/poll/poll.ts';
+import { Sampler } from '../../../../../src/core/steps/poll/sample.ts';
 import { OPENAI_PRICES } from '../../../../../src/providers/openai/prices/table.ts';
 import { OPENAI_RULES } from '../../../../../src/providers/openai/rules.ts';
 import { MemoryBatches } from '../../../../support/memory/batches.ts';
@@ -21,7 +22,9 @@ import { MemoryShutdowns } from '../../../../support/memory/shutdowns.ts';
 import { MemorySuspensions } from '../../../../support/memory/suspensions.ts';
 import { MemoryWebhooks } from '../../../../support/memory/webhooks.ts';
 import { batchOf, remoteOf } from '../../../../support/records.ts';
-import { noTelemetry } from '../../../../support/telemetry.ts';
+import { expectListedEvents, type SeenEvent, telemetryTo } from '../../../../support/telemetry.ts';
+
+expectListedEvents(import.meta.filename);
 
 const JOB_ID = 'job';
 
@@ -29,6 +32,7 @@ function start() {
   let now = Date.UTC(2026, 0, 1);
   const asked = { pages: 0, single: 0 };
   const written: string[] = [];
+  const events: SeenEvent[] = [];
   const ambient = { now: () => now, nonce: () => 'nonce' };
   class WatchedJobs extends MemoryJobs {
     override moveBatch(...parameters: Parameters<MemoryJobs['moveBatch']>) {
@@ -69,13 +73,15 @@ function start() {
     ambient,
     deadline: { remainingMs: () => 5 * MINUTE_MS },
     heartbeat: noHeartbeat,
-    telemetry: noTelemetry,
+    sampler: new Sampler(),
+    telemetry: telemetryTo((event) => events.push(event)),
   };
   let made = 0;
   return {
     ...deps,
     asked,
     written,
+    samples: () => events.filter(({ name }) => name === 'pipeline.sampled').map(({ fields }) => fields),
     pass: (minutes: number) => {
       now += minutes * MINUTE_MS;
     },
@@ -101,6 +107,35 @@ function start() {
     poll: () => poll(deps),
   };
 }
+
+describe('what a poll says of the state of the pipeline', () => {
+  it('is one event a run, of what it read anyway: what is at OpenAI, overdue, waiting and suspended', async () => {
+    const stack = start();
+    await stack.poll();
+    const idle = {
+      ...{ overdue: 0, oldestOverdueMs: 0, atOpenAI: 0, unreachable: 0, late: 0, silentWebhooks: 0 },
+      ...{ waiting: 0, waitingFor: {}, oldestWaitingMs: 0, suspended: {}, pricesAgeDays: 0 },
+    };
+    expect(stack.samples()).toEqual([idle]);
+    for (let made = 0; made < 3; made++) await stack.create(true);
+    stack.pass(5);
+    await stack.poll();
+    expect(stack.samples().at(-1)).toEqual({ ...idle, atOpenAI: 3 });
+    await stack.poll();
+    expect(stack.samples()).toHaveLength(2);
+  });
+
+  it('leaves out what it could not read, and what it read is there', async () => {
+    const stack = start();
+    stack.jobs.listOverdue = () => {
+      throw new Error('the table does not answer');
+    };
+    await expect(stack.poll()).rejects.toThrow('the table does not answer');
+    const [sample] = stack.samples();
+    expect(sample).toMatchObject({ atOpenAI: 0, waiting: 0 });
+    expect(sample).not.toHaveProperty('overdue');
+  });
+});
 
 describe('what a poll asks', () => {
   it('is nothing where no batch is live', async () => {
