@@ -147,7 +147,18 @@ test('answers that cannot be saved between two calls are saved later', async () 
   );
 });
 
-test('a merge whose checkpoint cannot be read begins again', async () => {
+test.each([
+  [
+    'checkpoint cannot be read',
+    /merged\/.*checkpoint$/,
+    (p: Pipeline, key: string) => p.deps.objects.put(key, Buffer.from('{}')),
+  ],
+  [
+    'files are gone, as after a restore',
+    /merged\/.*output\.jsonl$/,
+    (p: Pipeline, key: string) => p.deps.objects.remove(key),
+  ],
+])('a merge whose %s begins again', async (_, spoilt, spoil) => {
   let isHurried = false;
   let isSpoilt = false;
   const events = await eventsOf({
@@ -159,10 +170,11 @@ test('a merge whose checkpoint cannot be read begins again', async () => {
     },
     onInvocation(p) {
       isHurried = false;
-      const checkpoint = p.deps.objects.keys().find((key) => /merged\/.*checkpoint$/.test(key));
-      if (checkpoint === undefined || isSpoilt) return;
+      const keys = p.deps.objects.keys();
+      const key = keys.find((one) => spoilt.test(one));
+      if (key === undefined || isSpoilt || !keys.some((one) => one.endsWith('checkpoint'))) return;
       isSpoilt = true;
-      void p.deps.objects.put(checkpoint, Buffer.from('{}'));
+      void spoil(p, key);
     },
     async act(p) {
       await p.deps.objects.put(KEY, Buffer.from(chatLine('a')));

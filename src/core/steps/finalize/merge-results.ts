@@ -108,7 +108,13 @@ function hasTimeToPublish({ deadline }: MergeDeps, files: MergedFiles): boolean 
 async function readState({ objects, ambient, telemetry }: MergeDeps, job: Job): Promise<MergeState> {
   if (job.merge !== undefined) {
     try {
-      return (await readCheckpoint(objects, job.merge.checkpointKey, CHECKPOINT_KIND)) as MergeState;
+      const state = (await readCheckpoint(objects, job.merge.checkpointKey, CHECKPOINT_KIND)) as MergeState;
+      // They are removed once a job has ended, which a table that was restored to a time before that does not know.
+      for (const { key } of Object.values(state.done)) {
+        if ((await objects.head(job.input.bucket, key)) === undefined)
+          throw new CorruptWorkFileError(`the merged file ${key} is missing`);
+      }
+      return state;
     } catch (error) {
       if (!(error instanceof CorruptWorkFileError)) throw error;
       telemetry.record('merge.restarted', { jobId: job.jobId, reason: reasonOf(error) });
