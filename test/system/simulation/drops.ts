@@ -51,7 +51,7 @@ export interface Drop {
   cancelled?: { state: BatchState | 'finalizing'; delayMs: number; duplicates?: 'run' };
 }
 
-export const MODELS = ['gpt-5-nano', 'gpt-5-mini', 'gpt-6-luna'] as const;
+export const MODELS = ['gpt-5.4-nano', 'gpt-5.4-mini', 'gpt-6-luna'] as const;
 const KEYS = [
   'input/a.jsonl',
   'input/nightly/b.jsonl',

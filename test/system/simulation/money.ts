@@ -34,7 +34,7 @@ export const SIMULATED_PRICES = new Prices(OPENAI_PRICES, {
 
 /** Some have room for everything, some for a few requests, some for none. */
 export function drawBudget(random: Random): RouteBudget {
-  const usd = (): string => (random.spread(3, 400) / 1_000_000).toFixed(6);
+  const usd = (): string => (random.spread(8, 1_000) / 1_000_000).toFixed(6);
   const overBudget = random.pick(['wait', 'wait', 'refuse'] as const);
   if (random.chance(0.5)) return { budget: 'unlimited', overBudget };
   const kind = random.pick(['job', 'day', 'both']);

@@ -4,8 +4,8 @@ import type { WatchedQuota } from '../money.ts';
 
 /** Picodollars a token in batch: input, output. Source: OpenAI's page "Pricing". */
 const PRICES: Readonly<Record<string, readonly [bigint, bigint]>> = {
-  'gpt-5-nano': [25_000n, 200_000n],
-  'gpt-5-mini': [125_000n, 1_000_000n],
+  'gpt-5.4-nano': [100_000n, 625_000n],
+  'gpt-5.4-mini': [375_000n, 2_250_000n],
   'gpt-6-luna': [50_000n, 250_000n],
 };
 
