@@ -1,6 +1,7 @@
 /** The commands that work on a stack, deployed or local. All take the options that say which one. */
 import type { Command } from 'commander';
 import { DEFAULT_STATE_DIR } from '../local/stack/pipeline.ts';
+import { explainJob } from './commands/explain.ts';
 import { resume } from './commands/resume.ts';
 
 /** Adds them to the program. */
@@ -13,6 +14,14 @@ export function addStackCommands(program: Command): void {
     .option('--all', 'release everything that is held')
     .action(async (jobs: string[], options) => {
       process.exitCode = await resume(jobs, options);
+    });
+
+  onStack(program.command('explain'))
+    .description('why a job waits, since when, what would move it, and the command for that')
+    .argument('<job>', 'id of a job, or the key that was dropped')
+    .option('--json', 'print one JSON object')
+    .action(async (job: string, options) => {
+      process.exitCode = await explainJob(job, options);
     });
 }
 

@@ -1,13 +1,20 @@
 /** What a stack has stored, for commands that read it with the operator's own credentials. */
+
+import type { SQSClient } from '@aws-sdk/client-sqs';
+import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { DynamoDBJobs } from '../../src/adapters/dynamodb/jobs.ts';
 import { S3Objects } from '../../src/adapters/s3/objects.ts';
-import { createDynamoDBClient, createS3Client } from '../../src/runtime/clients.ts';
+import { createDynamoDBClient, createS3Client, createSqsClient } from '../../src/runtime/clients.ts';
 import { type OpenStack, openStack, outputOf, type StackOptions, stackError } from './stack.ts';
 
 /** The stores of a stack. */
 export interface Stores {
   stack: OpenStack;
   jobs: DynamoDBJobs;
+  /** For other stores of the same table. */
+  dynamodb: { client: DynamoDBDocumentClient; table: string };
+  /** @throws {UsageError} if a stopped local stack does not serve it. */
+  openSqs(): SQSClient;
   /** The bucket. @throws {UsageError} if the stack does not name one. */
   openBucket(): { name: string; objects: S3Objects };
 }
@@ -24,11 +31,18 @@ export async function withStores<Result>(
   /** Ends what has been opened. */
   const opened: (() => void)[] = [];
   try {
-    const dynamodb = createDynamoDBClient(stack.connectionTo('dynamodb'));
-    opened.push(() => dynamodb.destroy());
+    const client = createDynamoDBClient(stack.connectionTo('dynamodb'));
+    opened.push(() => client.destroy());
+    const table = outputOf(stack, 'TableName');
     return await work({
       stack,
-      jobs: new DynamoDBJobs(dynamodb, { table: outputOf(stack, 'TableName') }),
+      jobs: new DynamoDBJobs(client, { table }),
+      dynamodb: { client, table },
+      openSqs() {
+        const sqs = createSqsClient(stack.connectionTo('sqs'));
+        opened.push(() => sqs.destroy());
+        return sqs;
+      },
       openBucket() {
         const name = outputOf(stack, 'BucketName');
         const s3 = createS3Client(stack.connectionTo('s3'));

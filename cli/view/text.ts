@@ -19,3 +19,8 @@ export function wrapped(line: string, width: number): string[] {
   }
   return [...lines, rest];
 }
+
+/** Columns of a terminal; what is not one is read with a wide window, or by a program. */
+export function terminalWidth({ isTTY, columns }: Pick<NodeJS.WriteStream, 'isTTY' | 'columns'>): number {
+  return isTTY ? (columns ?? 80) : 120;
+}

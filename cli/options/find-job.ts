@@ -1,0 +1,58 @@
+/** The job that a person means: by its id, or by the key that was dropped. */
+import type { JobRecords } from '../../local/stack/pipeline.ts';
+import { rootOf } from '../../src/core/lifecycle/duplicate-jobs.ts';
+import type { Job } from '../../src/core/model/job.ts';
+import { JOB_ID_CHARS, jobIdOf } from '../../src/core/model/job-id.ts';
+import type { Stores } from './stores.ts';
+
+/** What was found. */
+export interface FoundJob {
+  jobId: string;
+  key: string;
+  /** Absent: the object is there, and no job is recorded for it yet. */
+  job: Job | undefined;
+}
+
+const JOB_ID = new RegExp(`^[0-9a-f]{${JOB_ID_CHARS}}$`);
+
+/** There is nothing that a person could mean. */
+export class NoSuchJobError extends Error {}
+
+/**
+ * @param named id of a job, or a key of the bucket, also as `s3://BUCKET/KEY`. A key is the job of its newest version.
+ * @throws {NoSuchJobError} if the stack has no such job and the bucket no such object.
+ */
+export async function findJob(
+  { jobs, openBucket }: Pick<Stores, 'jobs' | 'openBucket'>,
+  named: string,
+): Promise<FoundJob> {
+  if (JOB_ID.test(named)) {
+    const job = await jobs.getJob(named);
+    if (job !== undefined) return { jobId: named, key: job.input.key, job };
+  }
+  const bucket = openBucket();
+  const key = keyOf(named, bucket.name);
+  const head = await bucket.objects.head(bucket.name, key);
+  if (head !== undefined) {
+    const jobId = jobIdOf(head);
+    return { jobId, key, job: await jobs.getJob(jobId) };
+  }
+  throw new NoSuchJobError(
+    `there is no job ${named} in this stack, and no object of that key in bucket ${bucket.name}: name a job by the \`jobId\` of its receipt, or by its whole key, such as input/films.jsonl`,
+  );
+}
+
+/** A job, of a duplicate also its owner, and the batches that answer it. */
+export async function readRecords({ jobs }: Pick<Stores, 'jobs'>, job: Job | undefined): Promise<JobRecords> {
+  if (job === undefined) return { job, batches: [] };
+  const owner = job.state === 'duplicate' ? await rootOf(jobs, job) : undefined;
+  return { job, owner, batches: await jobs.listBatches(owner?.jobId ?? job.jobId) };
+}
+
+/** @throws {NoSuchJobError} if it is a key of another bucket. */
+function keyOf(named: string, bucket: string): string {
+  const url = /^s3:\/\/([^/]+)\/(.+)$/.exec(named);
+  if (url === null) return named;
+  if (url[1] === bucket) return url[2]!;
+  throw new NoSuchJobError(`${named} is not in the bucket of this stack, ${bucket}`);
+}

@@ -1,0 +1,66 @@
+/** The queues of a stack by their short names, and the dead letters behind them. */
+import {
+  GetQueueAttributesCommand,
+  type GetQueueAttributesCommandOutput,
+  GetQueueUrlCommand,
+  type SQSClient,
+} from '@aws-sdk/client-sqs';
+import type { OpenStack } from './stack.ts';
+
+/** A work queue. */
+export interface QueueState {
+  /** What it is for: `ingest`, `submit`, … */
+  name: string;
+  url: string;
+  arn: string;
+  /** Messages that wait, are worked on, and are delayed. About. */
+  waiting: number;
+  inFlight: number;
+  delayed: number;
+  /** Where what failed too often goes. */
+  deadLetters: { url: string; arn: string; messages: number };
+}
+
+/** Short names and URLs of the work queues, as the stack's outputs give them: `IngestQueueUrl` is `ingest`. */
+export function queueUrls({ outputs }: Pick<OpenStack, 'outputs'>): Map<string, string> {
+  const urls = Object.entries(outputs).flatMap(([output, url]): [string, string][] => {
+    const name = /^([A-Z][A-Za-z]*)QueueUrl$/.exec(output)?.[1];
+    return name === undefined ? [] : [[name.toLowerCase(), url]];
+  });
+  return new Map(urls);
+}
+
+/** Asks SQS how a queue and its dead letters are. @throws what SQS answers, such as that it is not allowed. */
+export async function readQueue(sqs: SQSClient, name: string, url: string): Promise<QueueState> {
+  const attributes = await attributesOf(sqs, url);
+  const { deadLetterTargetArn = '' } = JSON.parse(attributes.RedrivePolicy ?? '{}') as {
+    deadLetterTargetArn?: string;
+  };
+  const { QueueUrl = '' } = await sqs.send(
+    new GetQueueUrlCommand({ QueueName: deadLetterTargetArn.split(':').at(-1)! }),
+  );
+  const dead = await attributesOf(sqs, QueueUrl);
+  return {
+    name,
+    url,
+    arn: attributes.QueueArn ?? '',
+    waiting: Number(attributes.ApproximateNumberOfMessages),
+    inFlight: Number(attributes.ApproximateNumberOfMessagesNotVisible),
+    delayed: Number(attributes.ApproximateNumberOfMessagesDelayed),
+    deadLetters: {
+      url: QueueUrl,
+      arn: deadLetterTargetArn,
+      messages: Number(dead.ApproximateNumberOfMessages) + Number(dead.ApproximateNumberOfMessagesNotVisible),
+    },
+  };
+}
+
+async function attributesOf(
+  sqs: SQSClient,
+  QueueUrl: string,
+): Promise<NonNullable<GetQueueAttributesCommandOutput['Attributes']>> {
+  const { Attributes = {} } = await sqs.send(
+    new GetQueueAttributesCommand({ QueueUrl, AttributeNames: ['All'] }),
+  );
+  return Attributes;
+}
