@@ -23,6 +23,7 @@ import {
 import { renderResults, runResults } from './results.ts';
 import { renderScale, runScale, SCENARIOS } from './scale.ts';
 import { judge } from './targets.ts';
+import { renderWebhooks, runWebhooks } from './webhooks.ts';
 
 const USAGE = `npm run bench -- [options]
 
@@ -48,10 +49,18 @@ npm run bench -- scale [--only ${SCENARIOS.map(({ name }) => name).join(',')}] [
 
   What many batches cost, counted by the core and the adapters of the table with a virtual clock: calls of OpenAI for each
   poll, units of DynamoDB, requests to S3, messages, time in Lambda, dollars. Minutes; --divide 10 makes everything smaller.
+
+npm run bench -- webhooks [--rounds N] [--json]
+
+  How long it takes from the end of a batch at OpenAI to its receipt, on the local stack with webhooks and without polls:
+  N files (5) with every function warm, and N with every function started. Part of a run without --quick, --input, --only.
 `;
 
 /** What a quick run may take: below 3 minutes, with room for generating inputs and a last slow round. */
 const QUICK_BUDGET_MS = 140_000;
+
+/** Files of each kind that webhooks are measured with. */
+const WEBHOOK_ROUNDS = 5;
 
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
@@ -99,6 +108,9 @@ if (flags.help) {
     say,
   });
   process.stdout.write(flags.json ? `${JSON.stringify({ scale: reports })}\n` : `${renderScale(reports)}\n`);
+} else if (positionals[0] === 'webhooks') {
+  const webhooks = await runWebhooks({ rounds: WEBHOOK_ROUNDS, ...numberOf('rounds', 'rounds'), say });
+  process.stdout.write(flags.json ? `${JSON.stringify({ webhooks })}\n` : `${renderWebhooks(webhooks)}\n`);
 } else {
   installPeers(say);
   const commands = await allCommands();
@@ -141,6 +153,8 @@ async function runBenchmark(commands: readonly Command[]): Promise<Report> {
       ...(await measureCommands(commands, part, input, folder, mustEndBy)),
     };
   }
+  const isWhole = !flags.quick && flags.input === undefined && flags.only === undefined;
+  const webhooks = isWhole ? await runWebhooks({ rounds: WEBHOOK_ROUNDS, say }) : null;
   const { medians, ratios } = summarize(measured, inputs);
   const described = inputs.map(({ name, bytes, lines, about }) => ({ name, bytes, lines, about }));
   return reportSchema.parse({
@@ -158,7 +172,8 @@ async function runBenchmark(commands: readonly Command[]): Promise<Report> {
     commands: [...commands.map(describeCommand), ...CORES],
     medians,
     ratios,
-    targets: judge({ inputs: described, medians, ratios }),
+    webhooks,
+    targets: judge({ inputs: described, medians, ratios, webhooks }),
   } satisfies Report);
 }
 

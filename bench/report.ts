@@ -52,6 +52,8 @@ export const reportSchema = z.strictObject({
     z.string(),
     z.record(z.string(), z.strictObject({ wall: spreadSchema, cpu: spreadSchema.nullable() })),
   ),
+  /** Seconds from the end of a batch at OpenAI to its receipt, medians; `null`: this run did not measure it. */
+  webhooks: z.strictObject({ warmSeconds: z.number(), coldSeconds: z.number(), rounds: z.int() }).nullable(),
   targets: z.array(
     z.strictObject({
       claim: z.string(),

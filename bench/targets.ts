@@ -2,12 +2,15 @@
 import type { Report } from './report.ts';
 import { rounded } from './statistics.ts';
 
+/** What targets are judged by. */
+type Judged = Pick<Report, 'inputs' | 'medians' | 'ratios' | 'webhooks'>;
+
 interface Target {
   claim: string;
   target: { atLeast: number } | { atMost: number };
   unit: string;
   /** `undefined`: the run did not measure it. */
-  measured(report: Pick<Report, 'inputs' | 'medians' | 'ratios'>): number | undefined;
+  measured(report: Judged): number | undefined;
 }
 
 /** The inputs that every comparison is made on, in the order of the numbers below. */
@@ -80,10 +83,22 @@ const TARGETS: readonly Target[] = [
       return ((many.peakRssMb - few.peakRssMb) * 1e6) / (many.lines - few.lines);
     },
   },
+  {
+    claim: 'with webhooks, from the end of a batch at OpenAI to its receipt, every function warm',
+    target: { atMost: 5 },
+    unit: ' s',
+    measured: ({ webhooks }) => webhooks?.warmSeconds,
+  },
+  {
+    claim: 'with webhooks, from the end of a batch at OpenAI to its receipt, every function started',
+    target: { atMost: 5 },
+    unit: ' s',
+    measured: ({ webhooks }) => webhooks?.coldSeconds,
+  },
 ];
 
 /** Every target with what was measured. */
-export function judge(report: Pick<Report, 'inputs' | 'medians' | 'ratios'>): Report['targets'] {
+export function judge(report: Judged): Report['targets'] {
   return TARGETS.map(({ claim, target, unit, measured }) => {
     const value = measured(report);
     const isMet = (found: number): boolean =>

@@ -47,7 +47,7 @@ export const ROOMS: readonly Room[] = [
   // What ours is compared with runs nothing of ours.
   { prefix: 'bench/floors/', from: [] },
   { prefix: 'bench/peers/', from: [] },
-  { prefix: 'bench/', from: [...BELOW_RUNTIME, 'lib/', 'local/', 'test/support/'] },
+  { prefix: 'bench/', from: [...BELOW_RUNTIME, 'lib/', 'local/', EMULATOR, 'test/support/'] },
   { prefix: 'scripts/', from: ['src/contract/', 'local/', 'test/system/'] },
   // The other witness of its own: it reads records and receipts, and decides by itself what they must say.
   {

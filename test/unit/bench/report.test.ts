@@ -48,7 +48,7 @@ const command = (id: string, version: string | undefined): Command => ({
   run: () => ({ program: 'node', args: [] }),
 });
 
-function reportOf(measured: Measured): Report {
+function reportOf(measured: Measured, webhooks: Report['webhooks'] = null): Report {
   const { medians, ratios } = summarize(measured, INPUTS);
   return {
     machine: { cpu: 'some', cores: 2, memoryGb: 24, os: 'some', arch: 'x64', node: '24.0.0', load: [0, 1.5] },
@@ -61,7 +61,8 @@ function reportOf(measured: Measured): Report {
     ],
     medians,
     ratios,
-    targets: judge({ inputs: INPUTS, medians, ratios }),
+    webhooks,
+    targets: judge({ inputs: INPUTS, medians, ratios, webhooks }),
   };
 }
 
@@ -77,7 +78,7 @@ describe('report', () => {
     expect(reportSchema.parse(report)).toEqual(report);
     expect(reportSchema.parse(JSON.parse(JSON.stringify(report)))).toEqual(report);
     expect(Object.keys(report).toSorted()).toEqual(
-      ['commands', 'date', 'inputs', 'machine', 'medians', 'ratios', 'targets'].toSorted(),
+      ['commands', 'date', 'inputs', 'machine', 'medians', 'ratios', 'targets', 'webhooks'].toSorted(),
     );
   });
 
@@ -131,6 +132,13 @@ describe('targets', () => {
     expect(target(report, 'peak RSS of ingest, a4k')).toMatchObject({ measured: 101, met: true });
     // 60 MB more for 3 million ids.
     expect(target(report, 'beyond 1 million')).toMatchObject({ measured: 20, met: true });
+    expect(target(report, 'every function warm')).toMatchObject({ measured: null, met: null });
+  });
+
+  it('are met by receipts that come within 5 seconds of the end at OpenAI, and by no others', () => {
+    const report = reportOf(MEASURED, { warmSeconds: 5, coldSeconds: 5.1, rounds: 3 });
+    expect(target(report, 'every function warm')).toMatchObject({ measured: 5, met: true });
+    expect(target(report, 'every function started')).toMatchObject({ measured: 5.1, met: false });
   });
 });
 
