@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { DEFAULT_STATE_DIR } from '../local/stack/pipeline.ts';
 import { explainJob } from './commands/explain.ts';
 import { resume } from './commands/resume.ts';
+import { watch } from './commands/watch.ts';
 
 /** Adds them to the program. */
 export function addStackCommands(program: Command): void {
@@ -22,6 +23,14 @@ export function addStackCommands(program: Command): void {
     .option('--json', 'print one JSON object')
     .action(async (job: string, options) => {
       process.exitCode = await explainJob(job, options);
+    });
+
+  onStack(program.command('watch'))
+    .description('a job until it ends: what it does and waits for, then its receipt and its exit status')
+    .argument('<job>', 'id of a job, or the key that was dropped')
+    .option('--json', 'print the receipt as JSON at the end')
+    .action(async (job: string, options) => {
+      process.exitCode = await watch(job, options);
     });
 }
 

@@ -1,19 +1,17 @@
 /** `batchdrop local process FILE...`: runs files to the end on the local stack and fetches what came out. */
-import { createWriteStream } from 'node:fs';
-import { mkdir, rename, rm, stat, statfs } from 'node:fs/promises';
-import { basename, dirname, join, relative } from 'node:path';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import { mkdir, stat, statfs } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { type LocalPipeline, startLocalPipeline } from '../../local/stack/pipeline.ts';
-import { type Receipt, receiptSchema } from '../../src/contract/receipt.ts';
+import type { Receipt } from '../../src/contract/receipt.ts';
 import { defaultSettings, type Settings } from '../../src/contract/settings.ts';
-import { formatUsd, fromUsd } from '../../src/core/base/money.ts';
 import { chooseOpenAI, requireAnswer } from '../options/openai.ts';
+import { fetchResults, OtherReceiptError, savedBelow } from '../options/results.ts';
 import { requireRoute, settingsOf } from '../options/settings.ts';
-import { EXIT_CANNOT_RUN, EXIT_PARTIAL, EXIT_SUCCEEDED, UsageError } from '../view/exit.ts';
+import { EXIT_CANNOT_RUN, UsageError } from '../view/exit.ts';
 import { jobView } from '../view/job-view.ts';
 import { describeJob, format, ProgressDisplay } from '../view/progress.ts';
+import { exitOf, receiptText } from '../view/receipt-text.ts';
 
 export interface LocalProcessOptions {
   out: string;
@@ -68,7 +66,7 @@ export async function localProcess(files: readonly string[], options: LocalProce
     await pipeline.stop();
     process.exit(EXIT_INTERRUPTED[ended as 'SIGINT']);
   } catch (error) {
-    if (!(error instanceof StuckError)) throw error;
+    if (!(error instanceof StuckError) && !(error instanceof OtherReceiptError)) throw error;
     console.error(`batchdrop: ${error.message}`);
     return EXIT_CANNOT_RUN;
   } finally {
@@ -99,10 +97,11 @@ async function processAll(
   const ended = await follow(pipeline, jobIds, display, lastProblem, options.state);
   const receipts: Receipt[] = [];
   for (const { jobId, receiptKey } of ended)
-    receipts.push(await fetchResults(pipeline, jobId, receiptKey, options.out));
-  for (const receipt of receipts) if (!options.json) console.log(summaryOf(receipt, options.out));
+    receipts.push(await fetchResults(pipeline.read, jobId, receiptKey, options.out));
+  for (const receipt of receipts)
+    if (!options.json) console.log(receiptText(receipt, savedBelow(options.out)));
   if (options.json) console.log(JSON.stringify(receipts));
-  return receipts.every(hasSucceeded) ? EXIT_SUCCEEDED : EXIT_PARTIAL;
+  return exitOf(receipts);
 }
 
 /** @returns the id of the job. */
@@ -181,11 +180,6 @@ async function keysOf(
   return keys;
 }
 
-/** All requests of the file have an answer, from its own job or from that of the same content. */
-function hasSucceeded({ result, duplicateOf }: Receipt): boolean {
-  return result === 'succeeded' || (result === 'duplicate' && duplicateOf?.result === 'succeeded');
-}
-
 /** Waits for every job to end; gives the keys of their receipts in the order of the files. */
 async function follow(
   pipeline: LocalPipeline,
@@ -210,81 +204,6 @@ async function follow(
     }
     await wait(LOOK_MS);
   }
-}
-
-/**
- * Copies what the receipt names to the same paths below `out`, and the receipt itself last, as in the bucket.
- * @throws {StuckError} if another job's receipt has taken its place: a newer version of the file was dropped meanwhile.
- */
-async function fetchResults(
-  stack: LocalPipeline,
-  jobId: string,
-  receiptKey: string,
-  out: string,
-): Promise<Receipt> {
-  const chunks = await Array.fromAsync(await stack.read(receiptKey));
-  const receipt = receiptSchema.parse(JSON.parse(Buffer.concat(chunks).toString('utf8')));
-  if (receipt.jobId !== jobId)
-    throw new StuckError(
-      `${receiptKey} is the receipt of job ${receipt.jobId}, and no longer that of job ${jobId}: a newer version of the file was ` +
-        'dropped and has ended meanwhile. Run the command again for the file that you mean.',
-    );
-  for (const key of [receipt.files.output, receipt.files.errors, receipt.files.retry]) {
-    if (key !== undefined) await fetchObject(stack, key, out);
-  }
-  await fetchObject(stack, receiptKey, out);
-  return receipt;
-}
-
-/** A file under its own name is whole. */
-async function fetchObject(stack: LocalPipeline, key: string, out: string): Promise<void> {
-  const path = join(out, key);
-  const partial = `${path}.tmp`;
-  await mkdir(dirname(path), { recursive: true });
-  try {
-    await pipeline(Readable.from(await stack.read(key)), createWriteStream(partial));
-    await rename(partial, path);
-  } catch (error) {
-    await rm(partial, { force: true });
-    throw error;
-  }
-}
-
-function summaryOf(receipt: Receipt, out: string): string {
-  const { counts, files, usage, rejection, errorsByCode, result, duplicateOf } = receipt;
-  const where = (key: string | undefined): string =>
-    key === undefined ? '' : relative('.', join(out, key)) || '.';
-  const codes = Object.entries(errorsByCode).map(([code, count]) => `${code} ${format(count)}`);
-  return [
-    `${receipt.input.key}: ${receipt.result}`,
-    ...(rejection === undefined ? [] : [`  reason    ${rejection.message}`]),
-    ...(result === 'duplicate'
-      ? [
-          `  reason    not run, and nothing paid: job ${duplicateOf?.jobId} had the same content, and ended as ${duplicateOf?.result}`,
-        ]
-      : []),
-    `  requests  ${format(counts.requests)}: ${format(counts.succeeded)} succeeded, ${format(counts.failed)} failed, ${format(counts.invalid)} invalid`,
-    ...(codes.length === 0 ? [] : [`  problems  ${codes.join(', ')}`]),
-    `  tokens    ${format(usage.inputTokens)} in, ${format(usage.outputTokens)} out`,
-    `  cost      ${costLine(receipt.cost)}`,
-    ...(files.output === undefined ? [] : [`  answers   ${where(files.output)}`]),
-    ...(files.errors === undefined ? [] : [`  errors    ${where(files.errors)}`]),
-    ...(files.retry === undefined ? [] : [`  to retry  ${where(files.retry)}`]),
-    `  receipt   ${where(files.receipt)}`,
-  ].join('\n');
-}
-
-function costLine({ usd, possibleUsd, savedUsd, withoutUsage, unpriced }: Receipt['cost']): string {
-  const shown = (text: string): string => formatUsd(fromUsd(text.replace('-', '')) ?? 0n);
-  return [
-    `${shown(usd)}, ${shown(savedUsd)} ${savedUsd.startsWith('-') ? 'more' : 'less'} than standard`,
-    ...(possibleUsd === '0'
-      ? []
-      : [
-          `up to ${shown(possibleUsd)} more for results that OpenAI lost${withoutUsage === 0 ? '' : ` and ${format(withoutUsage)} without usage`}`,
-        ]),
-    ...(unpriced === 0 ? [] : [`${format(unpriced)} results have no known price`]),
-  ].join('; ');
 }
 
 /** A function's structured log line that reports a problem, as one sentence. */

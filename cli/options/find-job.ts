@@ -3,6 +3,7 @@ import type { JobRecords } from '../../local/stack/pipeline.ts';
 import { rootOf } from '../../src/core/lifecycle/duplicate-jobs.ts';
 import type { Job } from '../../src/core/model/job.ts';
 import { JOB_ID_CHARS, jobIdOf } from '../../src/core/model/job-id.ts';
+import { CannotRunError } from '../view/exit.ts';
 import type { Stores } from './stores.ts';
 
 /** What was found. */
@@ -15,12 +16,9 @@ export interface FoundJob {
 
 const JOB_ID = new RegExp(`^[0-9a-f]{${JOB_ID_CHARS}}$`);
 
-/** There is nothing that a person could mean. */
-export class NoSuchJobError extends Error {}
-
 /**
  * @param named id of a job, or a key of the bucket, also as `s3://BUCKET/KEY`. A key is the job of its newest version.
- * @throws {NoSuchJobError} if the stack has no such job and the bucket no such object.
+ * @throws {CannotRunError} if the stack has no such job and the bucket no such object.
  */
 export async function findJob(
   { jobs, openBucket }: Pick<Stores, 'jobs' | 'openBucket'>,
@@ -37,7 +35,7 @@ export async function findJob(
     const jobId = jobIdOf(head);
     return { jobId, key, job: await jobs.getJob(jobId) };
   }
-  throw new NoSuchJobError(
+  throw new CannotRunError(
     `there is no job ${named} in this stack, and no object of that key in bucket ${bucket.name}: name a job by the \`jobId\` of its receipt, or by its whole key, such as input/films.jsonl`,
   );
 }
@@ -49,10 +47,10 @@ export async function readRecords({ jobs }: Pick<Stores, 'jobs'>, job: Job | und
   return { job, owner, batches: await jobs.listBatches(owner?.jobId ?? job.jobId) };
 }
 
-/** @throws {NoSuchJobError} if it is a key of another bucket. */
+/** @throws {CannotRunError} if it is a key of another bucket. */
 function keyOf(named: string, bucket: string): string {
   const url = /^s3:\/\/([^/]+)\/(.+)$/.exec(named);
   if (url === null) return named;
   if (url[1] === bucket) return url[2]!;
-  throw new NoSuchJobError(`${named} is not in the bucket of this stack, ${bucket}`);
+  throw new CannotRunError(`${named} is not in the bucket of this stack, ${bucket}`);
 }

@@ -14,7 +14,7 @@ import type { LocalEndpoints } from '../../local/stack/local-stack.ts';
 import { isAlive, type RunningStack, readRunning, removeRunning } from '../../local/stack/running-file.ts';
 import { openStoppedStack } from '../../local/stack/stopped-stack.ts';
 import type { Connection } from '../../src/runtime/clients.ts';
-import { UsageError } from '../view/exit.ts';
+import { CannotRunError, UsageError } from '../view/exit.ts';
 
 /** How the description of a stack begins, by which it is found: see `lib/pipeline-stack.ts`. */
 const DESCRIPTION_BEGINS = 'batchdrop:';
@@ -79,7 +79,7 @@ export function requireRunning({ kind, name }: OpenStack): void {
 
 /** The same error, with the stack that it is about. */
 export function stackError(cause: Error, { name, kind }: Pick<OpenStack, 'name' | 'kind'>): Error {
-  if (cause instanceof UsageError) return cause;
+  if (cause instanceof UsageError || cause instanceof CannotRunError) return cause;
   const code = cause.name === 'Error' || cause.name === 'BatchdropError' ? '' : ` (${cause.name})`;
   const what = kind === 'deployed' ? `stack ${name}` : `the ${name}`;
   return new Error(`${what} cannot be used${code}: ${cause.message}`, { cause });

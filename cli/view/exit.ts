@@ -11,3 +11,6 @@ export const EXIT_PARTIAL = 3;
 
 /** What the user asked for makes no sense; the message says what would. */
 export class UsageError extends Error {}
+
+/** It cannot be done, and the message says all that there is to say; the stack itself is in order. */
+export class CannotRunError extends Error {}

@@ -1,5 +1,6 @@
 /** Progress of several jobs: redrawn in place on a terminal, plain lines elsewhere. */
 import type { JobView, Retry } from './job-view.ts';
+import { clockText } from './time.ts';
 
 export interface ProgressLine {
   /** What the user calls the job. */
@@ -83,8 +84,7 @@ export class ProgressDisplay {
   #redraw(lines: readonly ProgressLine[]): void {
     this.#clear();
     const columns = this.#stream.columns ?? 80;
-    const seconds = Math.floor((this.#now() - this.#startedAtMs) / 1000);
-    const time = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
+    const time = clockText(this.#now() - this.#startedAtMs);
     for (const { name, text } of lines)
       this.#stream.write(`${fitColumns(`${time}  ${name}  ${text}`, columns - 1)}\n`);
     this.#drawn = lines.length;

@@ -6,9 +6,9 @@ export function count(found: number, one: string, many = `${one}s`): string {
   return `${format(found)} ${found === 1 ? one : many}`;
 }
 
-/** Breaks a line between words; what follows is indented as far as its text. */
-export function wrapped(line: string, width: number): string[] {
-  const indent = ' '.repeat(/^(\s*\S.{0,9}\s{2,}|\s*)/.exec(line)![0].length);
+/** Breaks a line between words; what follows is indented as far as its text, or by `hang` columns. */
+export function wrapped(line: string, width: number, hang = 0): string[] {
+  const indent = ' '.repeat(Math.max(hang, /^(\s*\S.{0,9}\s{2,}|\s*)/.exec(line)![0].length));
   const lines: string[] = [];
   let rest = line;
   while (rest.length > width) {

@@ -22,3 +22,9 @@ function spanText(ms: number): string {
 export function agoText(ms: number, now: number): string {
   return ms > now ? `in ${spanText(ms - now)}` : `${spanText(now - ms)} ago`;
 }
+
+/** `0:59`, `62:03`: minutes and seconds that have passed. */
+export function clockText(ms: number): string {
+  const seconds = Math.floor(ms / 1000);
+  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
+}
