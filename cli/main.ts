@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** The command line: parses, calls one function, prints, sets the exit status. */
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { Command, CommanderError } from 'commander';
 import { DEFAULT_STATE_DIR } from '../local/stack/pipeline.ts';
 import packageJson from '../package.json' with { type: 'json' };
 import { audit } from './commands/audit.ts';
@@ -10,6 +10,7 @@ import { plan } from './commands/plan.ts';
 import { prices } from './commands/prices.ts';
 import { registerWebhook, rotateWebhook, testWebhook } from './commands/webhook.ts';
 import { durationMs, positiveCount } from './options/duration.ts';
+import { collectPort, PORT_NAMES } from './options/ports.ts';
 import { addStackCommands } from './stack-commands.ts';
 import { EXIT_CANNOT_RUN, EXIT_USAGE, UsageError } from './view/exit.ts';
 
@@ -146,7 +147,11 @@ local
 local
   .command('up')
   .description('keep the stack running, to drop files with any S3 client')
-  .option('--port <port>', 'port of S3', portNumber)
+  .option(
+    '--port <port>',
+    `port of S3, or SERVICE=PORT for one of ${PORT_NAMES.join(', ')}; may be given several times (default: those of the last run)`,
+    collectPort,
+  )
   .option(...concurrencyOption)
   .option(...settingsOption)
   .option(...liveOption)
@@ -168,11 +173,4 @@ try {
     console.error(`batchdrop: ${(error as Error).message}`);
     process.exitCode = EXIT_CANNOT_RUN;
   }
-}
-
-function portNumber(text: string): number {
-  const port = Number(text);
-  if (!Number.isInteger(port) || port < 1 || port > 65_535)
-    throw new InvalidArgumentError('a port is 1 to 65535');
-  return port;
 }

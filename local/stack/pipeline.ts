@@ -22,6 +22,7 @@ import { createDynamoDBClient, createS3Client, createSqsClient } from '../../src
 import { startEmulator } from '../openai-emulator/emulator.ts';
 import type { LocalStack } from './local-stack.ts';
 import type { FunctionOverrides, LocalStackOptions } from './options.ts';
+import type { Ports } from './ports.ts';
 import { removeRunning, writeRunning } from './running-file.ts';
 import { startLocalStack } from './start.ts';
 import { ensureSynth } from './synth.ts';
@@ -58,7 +59,8 @@ export interface LocalPipelineOptions {
   settings?: Settings | undefined;
   /** A service in place of the emulator. */
   openai?: { baseUrl: string; apiKey: string } | undefined;
-  ports?: { s3?: number | undefined; emulator?: number | undefined } | undefined;
+  /** Fixed ports. @default the system chooses */
+  ports?: Ports | undefined;
   /** Invocations that the account runs at a time; above it they are throttled. @default no limit */
   concurrency?: number | undefined;
   /** What functions are run with otherwise than the template says, by role. */
@@ -67,6 +69,9 @@ export interface LocalPipelineOptions {
   deliverTwice?: boolean | undefined;
   onProgress?: ((text: string) => void) | undefined;
   onLog?: ((line: string, source: string) => void) | undefined;
+  /** See {@link LocalStackOptions}. */
+  onEvent?: LocalStackOptions['onEvent'];
+  onAlarm?: LocalStackOptions['onAlarm'];
 }
 
 /** The records of a dropped file. */
@@ -118,7 +123,7 @@ export async function startLocalPipeline(options: LocalPipelineOptions): Promise
           dir: resolve(options.stateDir, 'openai'),
           clock: { scale: EMULATOR_SPEED },
           refuseChunkedUploads: true,
-          port: options.ports?.emulator,
+          port: options.ports?.openai,
         })
       : undefined;
   const signingSecret = `whsec_${randomBytes(32).toString('base64')}`;
@@ -170,7 +175,7 @@ function stackOptions(
     cdkOut,
     openai: options.openai ?? { baseUrl: emulator!.endpoint, apiKey: 'sk-emulated', webhookSecrets },
     scheduleEveryMs: emulator === undefined ? REAL_POLL_MS : EMULATED_POLL_MS,
-    ports: { s3: options.ports?.s3 },
+    ports: options.ports,
     concurrency: options.concurrency,
     deliver: {
       twice: options.deliverTwice,
@@ -178,6 +183,8 @@ function stackOptions(
     },
     functions: emulator === undefined ? options.functions : { ...others, submit: emulated },
     onLog: options.onLog,
+    onEvent: options.onEvent,
+    onAlarm: options.onAlarm,
   };
 }
 

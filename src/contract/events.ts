@@ -37,8 +37,13 @@ export const EVENTS = {
   'object.ignored': {
     level: 'info',
     message:
-      'The object matches no route of the settings, so it is not an input and nothing is done with it.',
-    fields: { key: 'key' },
+      'The object matches no route of the settings, so it is not an input and nothing is done with it (why: no_route, not_matched, ignored, folder, or options of another file).',
+    fields: { key: 'key', why: 'code', route: 'name?' },
+  },
+  'job.recorded': {
+    level: 'info',
+    message: 'A job was recorded for the file. The file is read and its lines are checked next.',
+    fields: { ...JOB, key: 'key', route: 'name', bytes: 'bytes' },
   },
   'marker.ignored': {
     level: 'info',
@@ -721,6 +726,7 @@ export const EVENTS = {
     message: 'The job has ended. Its results and its receipt are written, and a JobCompleted event was sent.',
     fields: {
       ...JOB,
+      key: 'key',
       result: 'code',
       requests: 'count',
       succeeded: 'count',

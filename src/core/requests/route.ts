@@ -9,15 +9,40 @@ import type { Settings } from '../../contract/settings.ts';
  * is not to become a job.
  */
 export function routeOf(settings: Pick<Settings, 'routes'>, key: string): Route | undefined {
-  if (key.endsWith('/') || key.endsWith(OPTIONS_SUFFIX)) return undefined;
+  const found = routeAbove(settings, key);
+  return found !== undefined && whyNot(found, key) === undefined ? found : undefined;
+}
+
+/** Why an object is no input. */
+export type WhyIgnored = 'no_route' | 'not_matched' | 'ignored' | 'folder' | 'options';
+
+/** Why {@link routeOf} gives no route for a key, and which route's globs say so. */
+export function whyIgnored(
+  settings: Pick<Settings, 'routes'>,
+  key: string,
+): { why: WhyIgnored; route?: string } {
+  const found = routeAbove(settings, key);
+  if (found === undefined) return { why: 'no_route' };
+  return { why: whyNot(found, key) ?? 'ignored', route: found.name };
+}
+
+/** The route with the longest prefix that the key begins with. */
+function routeAbove(settings: Pick<Settings, 'routes'>, key: string): Route | undefined {
   let found: Route | undefined;
   for (const route of settings.routes) {
     if (key.startsWith(route.prefix) && route.prefix.length > (found?.prefix.length ?? -1)) found = route;
   }
-  if (found === undefined) return undefined;
-  const below = key.slice(found.prefix.length);
+  return found;
+}
+
+/** Why a route does not take a key below its prefix; `undefined`: it does. */
+function whyNot(route: Route, key: string): WhyIgnored | undefined {
+  if (key.endsWith('/')) return 'folder';
+  if (key.endsWith(OPTIONS_SUFFIX)) return 'options';
+  const below = key.slice(route.prefix.length);
   const matches = (globs: readonly string[]): boolean => matchersOf(globs).some((match) => match(below));
-  return matches(found.match) && !matches(found.ignore) ? found : undefined;
+  if (!matches(route.match)) return 'not_matched';
+  return matches(route.ignore) ? 'ignored' : undefined;
 }
 
 /**

@@ -192,6 +192,7 @@ export const SIMULATED_EVENTS: readonly EventName[] = [
   'job.completed',
   'job.delayed',
   'job.planned',
+  'job.recorded',
   'job.rejected',
   'key.refused',
   'listing.started',

@@ -153,10 +153,11 @@ async function finalizeLeased(
   const { result, counts, terms: said, timings } = receipt;
   const isLate = said.deadlineAt !== undefined && timings.completedAt > said.deadlineAt;
   const { totalMs } = timings;
-  deps.telemetry.record('job.completed', { jobId, result, ...counts, totalMs, isLate });
+  const { key } = job.input;
+  deps.telemetry.record('job.completed', { jobId, key, result, ...counts, totalMs, isLate });
   await tellDuplicates(deps, jobId);
   // Should this not come about, they expire with the rest below work/.
-  for (const { key } of Object.values(merged)) await deps.objects.remove(key);
+  for (const file of Object.values(merged)) await deps.objects.remove(file.key);
 }
 
 /**

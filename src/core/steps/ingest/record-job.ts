@@ -28,7 +28,7 @@ import type { JobEvents } from '../../ports/outbox.ts';
 import type { JobStore } from '../../ports/records.ts';
 import type { Telemetry } from '../../ports/telemetry.ts';
 import { readOptions } from '../../requests/options.ts';
-import { isFolderMarker, routeOf } from '../../requests/route.ts';
+import { isFolderMarker, routeOf, whyIgnored } from '../../requests/route.ts';
 import { droppedAt } from '../../scheduling/ladder.ts';
 
 /** What it takes to record a job. */
@@ -173,7 +173,10 @@ async function describeUntold(
 async function describeJob(deps: RecordDeps, location: ObjectLocation): Promise<NewJob | undefined> {
   const route = routeOf(deps.settings, location.key);
   if (route === undefined) {
-    deps.telemetry.record('object.ignored', { key: location.key });
+    deps.telemetry.record('object.ignored', {
+      key: location.key,
+      ...whyIgnored(deps.settings, location.key),
+    });
     return undefined;
   }
   const head = await deps.objects.head(location.bucket, location.key, location.versionId);
@@ -203,6 +206,11 @@ async function createJob(deps: RecordDeps, job: NewJob, isReported = true): Prom
   if (left !== undefined) return left.job;
   // First where a restored table leaves it alone.
   const created = await deps.jobs.createJob(await writeJobOnce(deps.objects, deps.settings.layout, job));
+  // Another worker's record is older, and was reported by that worker.
+  if (created.createdAt === job.createdAt) {
+    const { jobId, input, route } = created;
+    deps.telemetry.record('job.recorded', { jobId, key: input.key, route: route.name, bytes: input.size });
+  }
   const { deadline } = created.route;
   if (deadline !== undefined && droppedAt(created) + readDuration(deadline)! <= deps.ambient.now()) {
     const { jobId } = created;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { defaultSettings, settingsSchema } from '../../../../src/contract/settings.ts';
-import { routeOf } from '../../../../src/core/requests/route.ts';
+import { routeOf, whyIgnored } from '../../../../src/core/requests/route.ts';
 import { propertyRuns } from '../../../support/property-runs.ts';
 import { BATCH_ONLY } from '../../../support/routes.ts';
 
@@ -131,5 +131,20 @@ describe('routeOf', () => {
   it('distinguishes upper from lower case', () => {
     const settings = settingsOf({ name: 'r', prefix: 'input/', match: ['*.jsonl'] });
     expect(nameOf(settings, 'input/a.JSONL')).toBeUndefined();
+  });
+});
+
+describe('why an object is no input', () => {
+  const settings = settingsOf({ name: 'r', prefix: 'input/x/', match: ['*.jsonl'] });
+
+  it.each([
+    ['input/a.jsonl', { why: 'no_route' }],
+    ['input/x/a.csv', { why: 'not_matched', route: 'r' }],
+    ['input/x/_a.jsonl', { why: 'ignored', route: 'r' }],
+    ['input/x/', { why: 'folder', route: 'r' }],
+    ['input/x/a.jsonl.options.json', { why: 'options', route: 'r' }],
+  ])('%s', (key, expected) => {
+    expect(whyIgnored(settings, key)).toEqual(expected);
+    expect(nameOf(settings, key)).toBeUndefined();
   });
 });
