@@ -19,6 +19,7 @@ import { OPENAI_PRICES } from '../../src/providers/openai/prices/table.ts';
 import { OPENAI_RULES } from '../../src/providers/openai/rules.ts';
 import { createS3Client } from '../../src/runtime/clients.ts';
 import { noHeartbeat } from '../../test/support/memory/heartbeat.ts';
+import { MemoryJobIndex } from '../../test/support/memory/job-index.ts';
 import { MemoryJobs } from '../../test/support/memory/jobs.ts';
 import { MemoryEvents, MemoryOutbox } from '../../test/support/memory/outbox.ts';
 import { MemoryQuota } from '../../test/support/memory/quota.ts';
@@ -52,6 +53,7 @@ const deps = {
   settings: defaultSettings(),
   objects,
   jobs,
+  index: new MemoryJobIndex(),
   quota: new MemoryQuota(jobs),
   prices: new Prices(OPENAI_PRICES),
   suspensions: new MemorySuspensions(),

@@ -31,7 +31,7 @@ type Rows = Map<string, Item>;
 const READ_UNIT_BYTES = 4 * 1024;
 const WRITE_UNIT_BYTES = 1024;
 const PAGE_BYTES = 1024 * 1024;
-const UPDATE = /^SET (?<sets>.*?)(?: REMOVE (?<removes>.*))?$/;
+const UPDATE = /^SET (?<sets>.*?)(?: ADD (?<adds>.*?))?(?: REMOVE (?<removes>.*))?$/;
 
 /** What calls of the table have taken. */
 export interface TableUse {
@@ -93,10 +93,10 @@ export class MeteredTable {
       );
     }
     if (command instanceof TransactWriteCommand) {
-      const updates = command.input.TransactItems!.map(({ Update }) => Update!);
-      const failed = updates.map((update) => !holds(update, this.#find(update.Key!)));
+      const writes = command.input.TransactItems!.map(({ Put, Update }) => (Put ?? Update)!);
+      const failed = writes.map((write) => !holds(write, this.#find(keyOf(write))));
       if (failed.some((isFailed) => isFailed)) {
-        this.#onUse({ calls: 1, readUnits: 0, writeUnits: 2 * updates.length });
+        this.#onUse({ calls: 1, readUnits: 0, writeUnits: 2 * writes.length });
         throw new TransactionCanceledException({
           message: 'Transaction cancelled',
           $metadata: {},
@@ -105,10 +105,11 @@ export class MeteredTable {
           })),
         });
       }
-      const units = updates.reduce(
-        (sum, update) => sum + 2 * this.#put(updated(this.#find(update.Key!), update), update).units,
-        0,
-      );
+      const units = writes.reduce((sum, write) => {
+        const item =
+          'Item' in write ? structuredClone(write.Item!) : updated(this.#find(keyOf(write)), write);
+        return sum + 2 * this.#put(item, write).units;
+      }, 0);
       this.#onUse({ calls: 1, readUnits: 0, writeUnits: units });
       return {};
     }
@@ -204,6 +205,11 @@ export class MeteredTable {
   }
 }
 
+/** What a write of a transaction is about. */
+function keyOf(write: { Item?: Item | undefined; Key?: Item | undefined }): Item {
+  return (write.Item ?? write.Key)!;
+}
+
 function writeUnits(bytes: number): number {
   return Math.max(1, Math.ceil(bytes / WRITE_UNIT_BYTES));
 }
@@ -219,7 +225,7 @@ function itemBytes(item: Item): number {
 function valueBytes(value: unknown): number {
   if (typeof value === 'string') return Buffer.byteLength(value);
   // One byte for each two digits, and one more.
-  if (typeof value === 'number') return Math.ceil(String(value).length / 2) + 1;
+  if (typeof value === 'number' || typeof value === 'bigint') return Math.ceil(String(value).length / 2) + 1;
   if (value === null || typeof value === 'boolean') return 1;
   const values = Array.isArray(value)
     ? value.map((each) => 1 + valueBytes(each))
@@ -276,6 +282,12 @@ function updated(
   for (const set of parsed.groups!.sets!.split(', ')) {
     const [name, value] = set.split(' = ') as [string, string];
     item[names[name]!] = structuredClone(input.ExpressionAttributeValues![value]);
+  }
+  for (const add of parsed.groups!.adds?.split(', ') ?? []) {
+    const [name, value] = add.split(' ') as [string, string];
+    const sum = (item[names[name]!] ?? 0) as number | bigint;
+    const more = input.ExpressionAttributeValues![value] as number | bigint;
+    item[names[name]!] = BigInt(sum) + BigInt(more);
   }
   for (const name of parsed.groups!.removes?.split(', ') ?? []) delete item[names[name]!];
   return item;

@@ -8,6 +8,7 @@
  * they are real; here they do not.
  */
 
+import { DynamoDBJobIndex } from '../../src/adapters/dynamodb/job-index.ts';
 import { DynamoDBJobs } from '../../src/adapters/dynamodb/jobs.ts';
 import { DynamoDBListing } from '../../src/adapters/dynamodb/listing.ts';
 import { DynamoDBQuota } from '../../src/adapters/dynamodb/quota.ts';
@@ -219,6 +220,7 @@ function storesOn(table: MeteredTable) {
     jobs: new DynamoDBJobs(client, names),
     quota: new DynamoDBQuota(client, names),
     suspensions: new DynamoDBSuspensions(client, names),
+    index: new DynamoDBJobIndex(client, names),
     shutdowns: new DynamoDBShutdowns(client, names),
     webhooks: new DynamoDBWebhooks(client, names),
   };

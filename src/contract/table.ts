@@ -17,6 +17,9 @@
  * | `WEBHOOK#<webhook id>` | `WEBHOOK` | that an event of ours was dealt with; for 72 hours |
  * | `WEBHOOKS#<API key>` | `WEBHOOKS` | whether the webhooks of a key's project arrive |
  * | `SUSPENSION#<API key>` | `SUSPENSION#<scope>` | why batches of a key or model wait for a person |
+ * | `JOBS#<UTC day>` | `<end, ISO 8601>#<jobId>` | a job that ended on that day: its line in the index, for 400 days |
+ * | `INPUT#<bucket>/<key>` | `<jobId>` | the same line, by input; its being there says that the job was counted |
+ * | `MONTH#<UTC month>` | `TOTAL`, `ROUTE#<name>`, `MODEL#<name>`, `TIER#<name>`, `KEY#<API key>` | what the jobs that ended in that month add up to; money in picodollars |
  * | `SHUTDOWNS#<API key>` | `SHUTDOWNS` | the shutdown dates that the provider's list of models shows |
  *
  * The index `live` is sparse: only items that still need something carry `live` (`waiting`: planned batches;

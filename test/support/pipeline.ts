@@ -42,6 +42,7 @@ import { OpenAICalls } from '../../src/providers/openai/call-api.ts';
 import { OPENAI_PRICES } from '../../src/providers/openai/prices/table.ts';
 import { OPENAI_RULES } from '../../src/providers/openai/rules.ts';
 import { noHeartbeat } from './memory/heartbeat.ts';
+import { MemoryJobIndex } from './memory/job-index.ts';
 import { MemoryJobs } from './memory/jobs.ts';
 import { MemoryListing } from './memory/listing.ts';
 import { MemoryObjects } from './memory/objects.ts';
@@ -167,6 +168,7 @@ export async function startPipeline(options: PipelineOptions = {}) {
     owners: options.bucket?.owners ?? new MemoryOwners(),
     listing: new MemoryListing(),
     jobs,
+    index: new MemoryJobIndex(),
     quota: new MemoryQuota(jobs),
     prices: options.prices ?? new Prices(OPENAI_PRICES),
     suspensions: new MemorySuspensions(),
@@ -309,6 +311,7 @@ const PORTS = [
   'owners',
   'listing',
   'jobs',
+  'index',
   'quota',
   'suspensions',
   'shutdowns',
@@ -355,6 +358,7 @@ const LISTS: ReadonlySet<string | symbol> = new Set([
   'listEnded',
   'listWaiting',
   'listReservations',
+  'listEndedOn',
 ]);
 
 type Deps = { objects: MemoryObjects; jobs: MemoryJobs; outbox: MemoryOutbox };

@@ -151,6 +151,7 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
   'test/unit/core/scheduling/ladder.test.ts': ['src/core/scheduling/pace.ts'],
   'test/unit/core/scheduling/token-limit-regimes.test.ts': ['src/core/scheduling/token-limit.ts'],
   'test/unit/core/steps/collect/late-results.test.ts': ['src/core/lifecycle/executed.ts'],
+  'test/unit/core/steps/finalize/job-end.test.ts': ['src/core/model/job-end.ts'],
   'test/unit/core/steps/ingest/fill-in.test.ts': ['src/contract/line-defaults.ts'],
   'test/unit/core/steps/ingest/id-runs.test.ts': ['src/core/steps/ingest/merge-ids.ts'],
   'test/unit/core/steps/ingest/ingest.test.ts': [

@@ -264,7 +264,8 @@ async function stepBack(race: number): Promise<void> {
   if (race >= PATIENT_RACES) await wait(randomInt(MAX_STEP_BACK_MS));
 }
 
-function isLostRace(error: unknown): boolean {
+/** Whether another worker wrote, and nothing is wrong. */
+export function isLostRace(error: unknown): boolean {
   if (error instanceof ConditionalCheckFailedException || error instanceof TransactionConflictException)
     return true;
   if (!(error instanceof TransactionCanceledException)) return false;

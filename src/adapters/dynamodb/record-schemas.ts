@@ -8,6 +8,7 @@ import { BatchdropError } from '../../core/base/errors.ts';
 import { type BatchRecord, batchSchema } from '../../core/model/batch.ts';
 import { type InputListing, listingSchema } from '../../core/model/input-listing.ts';
 import { type Job, jobSchema } from '../../core/model/job.ts';
+import { type Amounts, type EndedJob, endedJobSchema } from '../../core/model/job-end.ts';
 import { type Ledger, ledgerSchema, type Reservation, reservationSchema } from '../../core/model/ledger.ts';
 import { type KeptShutdowns, keptShutdownsSchema } from '../../core/model/shutdown.ts';
 import { type Suspension, suspensionSchema } from '../../core/model/suspension.ts';
@@ -22,6 +23,23 @@ const latestSchema = z.object({
   job: z.exactOptional(latestJobSchema),
   before: z.exactOptional(latestJobSchema),
 });
+
+/** Numbers beyond what is exact are given as bigints. */
+const picodollars = z.union([z.int(), z.bigint()]).transform(BigInt);
+
+const monthSchema = z.object({
+  v: z.literal(1),
+  jobs: z.int(),
+  succeeded: z.int(),
+  failed: z.int(),
+  invalid: z.int(),
+  inputTokens: z.int(),
+  cachedTokens: z.int(),
+  outputTokens: z.int(),
+  cost: picodollars,
+  possibleCost: picodollars,
+  standardCost: picodollars,
+} satisfies Record<keyof Amounts | 'v', z.ZodType>);
 
 /**
  * Reads a job item.
@@ -65,6 +83,17 @@ export function readListing(item: Record<string, unknown>, where: string): Input
 /** Reads the item of the shutdown dates of one API key; as {@link readJob}. */
 export function readShutdowns(item: Record<string, unknown>, where: string): KeptShutdowns {
   return readRecord(keptShutdownsSchema, item, where);
+}
+
+/** Reads a line of the index of ended jobs; as {@link readJob}. */
+export function readEndedJob(item: Record<string, unknown>, where: string): EndedJob {
+  return readRecord(endedJobSchema, item, where);
+}
+
+/** Reads what a month adds up to; as {@link readJob}. */
+export function readMonthItem(item: Record<string, unknown>, where: string): Amounts {
+  const { v: _, ...amounts } = readRecord(monthSchema, item, where);
+  return amounts;
 }
 
 /** Reads the item about the webhooks of an API key; as {@link readJob}. */

@@ -1,4 +1,5 @@
 import type { Deadline, Pause } from '../../../src/core/ports/ambient.ts';
+import type { JobIndex } from '../../../src/core/ports/job-index.ts';
 import type {
   Inputs,
   ObjectStore,
@@ -85,6 +86,8 @@ const JOBS = {
   releasePublication: 'call',
 } as const satisfies Record<keyof JobStore, CallKind>;
 
+const INDEX = { recordEnd: 'call' } as const satisfies Record<keyof Pick<JobIndex, 'recordEnd'>, CallKind>;
+
 const QUOTA = {
   getLedger: 'read',
   admit: 'call',
@@ -162,6 +165,7 @@ export const PORT_CALLS = {
   owners: OWNERS,
   writer: WRITER,
   jobs: JOBS,
+  index: INDEX,
   quota: QUOTA,
   suspensions: SUSPENSIONS,
   shutdowns: SHUTDOWNS,

@@ -35,6 +35,7 @@ import { Sampler } from '../../../src/core/steps/poll/sample.ts';
 import type { SubmitDeps } from '../../../src/core/steps/submit/deps.ts';
 import { submit } from '../../../src/core/steps/submit/submit.ts';
 import { OPENAI_RULES } from '../../../src/providers/openai/rules.ts';
+import { MemoryJobIndex } from '../../support/memory/job-index.ts';
 import { MemoryJobs } from '../../support/memory/jobs.ts';
 import { MemoryListing } from '../../support/memory/listing.ts';
 import { type LifecycleRule, MemoryObjects } from '../../support/memory/objects.ts';
@@ -139,6 +140,7 @@ export class Stack {
   /** Those of the scenario; a stack may take prefixes over by its own. */
   readonly settings: Settings;
   readonly events = new MemoryEvents();
+  readonly index = new MemoryJobIndex();
   readonly listing = new MemoryListing();
   readonly owners: MemoryOwners;
   readonly layout: Layout;
@@ -218,6 +220,7 @@ export class Stack {
       inputs: this.objects,
       listing: this.listing,
       jobs: this.jobs,
+      index: this.index,
       quota: this.quota,
       prices: SIMULATED_PRICES,
       suspensions: new MemorySuspensions(),
@@ -246,7 +249,12 @@ export class Stack {
 
   /** What the table holds now; what this gives puts it back. */
   snapshot(): () => void {
-    const restores = [this.jobs.snapshot(), this.quota.snapshot(), this.listing.snapshot()];
+    const restores = [
+      this.jobs.snapshot(),
+      this.index.snapshot(),
+      this.quota.snapshot(),
+      this.listing.snapshot(),
+    ];
     return () => {
       for (const restore of restores) restore();
     };
@@ -263,6 +271,7 @@ export class Stack {
       listing: throughGate('listing', deps.listing, gate),
       owners: throughGate('owners', deps.owners, gate),
       jobs: throughGate('jobs', deps.jobs, gate),
+      index: throughGate('index', deps.index, gate),
       quota: throughGate('quota', deps.quota, gate),
       suspensions: throughGate('suspensions', deps.suspensions, gate),
       shutdowns: throughGate('shutdowns', deps.shutdowns, gate),

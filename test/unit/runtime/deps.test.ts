@@ -83,7 +83,9 @@ test('builds what each capability works with from its environment, without a cal
     'secrets',
     'verify',
   ]);
-  expect(namesOf(createFinalizeDeps(parseEnv(finalizeEnv, ENV)))).toEqual([...withBatches, 'events'].sort());
+  expect(namesOf(createFinalizeDeps(parseEnv(finalizeEnv, ENV)))).toEqual(
+    [...withBatches, 'events', 'index'].sort(),
+  );
 });
 
 test('has one API for each key, and with a key that has no secret nothing is sent', async () => {

@@ -10,6 +10,7 @@ import { LeasedJob } from '../../lifecycle/leased.ts';
 import type { Job } from '../../model/job.ts';
 import { noUsage } from '../../model/usage.ts';
 import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
+import type { JobIndex } from '../../ports/job-index.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
 import type { JobEvents, Outbox } from '../../ports/outbox.ts';
 import type { JobStore } from '../../ports/records.ts';
@@ -17,6 +18,7 @@ import type { Telemetry } from '../../ports/telemetry.ts';
 import type { Prices } from '../../pricing/prices.ts';
 import { costOf } from './account.ts';
 import { eventOf } from './event.ts';
+import { endOf } from './job-end.ts';
 import { termsOf } from './terms.ts';
 
 /** What it takes to end a duplicate. */
@@ -25,6 +27,7 @@ export interface DuplicateDeps {
   settings: Settings;
   objects: ObjectStore;
   jobs: JobStore;
+  index: Pick<JobIndex, 'recordEnd'>;
   prices: Pick<Prices, 'statedAt'>;
   outbox: Pick<Outbox, 'finalize'>;
   events: JobEvents;
@@ -77,6 +80,7 @@ async function settleLeased(deps: DuplicateDeps, leased: LeasedJob): Promise<voi
   await deps.objects.put(receipt.files.receipt, body, { contentType: 'application/json' });
   // Sent at least once: the job's own record, written last, ends the repeating.
   await deps.events.completed(eventOf(receipt));
+  await deps.index.recordEnd(endOf(job, receipt, []));
   const answered = toAnswered(job, owner.jobId, {
     receiptKey: receipt.files.receipt,
     result: receipt.result,

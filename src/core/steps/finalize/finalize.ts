@@ -34,6 +34,7 @@ import { billedOf, microdollarsOf } from '../../pricing/bill.ts';
 import { costOf, durationsOf, tiersOf } from './account.ts';
 import { type DuplicateDeps, settleDuplicate, tellDuplicates } from './duplicate.ts';
 import { eventOf } from './event.ts';
+import { endOf } from './job-end.ts';
 import { type MergedFiles, mergeResults } from './merge-results.ts';
 import { answeredByOf, changeWarnings, shutdownWarnings } from './models.ts';
 import { termsOf } from './terms.ts';
@@ -144,6 +145,8 @@ async function finalizeLeased(
   await deleteProviderFiles(deps, jobId, batches);
   // Sent at least once: only the job's own record, written last, ends the repeating.
   await deps.events.completed(eventOf(receipt));
+  // Once, however often this is repeated: the amounts of a job whose batches are all collected do not change.
+  await deps.index.recordEnd(endOf(job, receipt, batches));
   const completed = toCompleted(job, {
     receiptKey: receipt.files.receipt,
     result: receipt.result,

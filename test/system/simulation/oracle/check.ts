@@ -21,6 +21,7 @@ import {
 } from './expectations.ts';
 import { checkJob, mayLackInput } from './job.ts';
 import { checkLedgers, checkSpent } from './money.ts';
+import { checkMonths } from './months.ts';
 import { checkNames, jobIdOf } from './names.ts';
 import { tokensIn } from './tokens.ts';
 
@@ -111,9 +112,11 @@ async function checkStack(
   checkDeleted(expectations, stack, openai, report);
   checkDuplicates({ dropped: expectations.jobs, recorded: findings.recorded }, stack, report);
   await checkNames(findings, stack, report);
-  if (expectations.isRestored) return;
   // Without versions, the same file put twice in one instant is one object, and has one job.
   const receipts = new Map(findings.finished.map(({ receipt }) => [receipt.jobId, receipt]));
+  const jobs = new Map(findings.recorded.map(({ job }) => [job.jobId, job]));
+  await checkMonths(stack.index, [...jobs.values()], [...receipts.values()], report);
+  if (expectations.isRestored) return;
   await checkLedgers(stack.quota, [...receipts.values()], report);
   await checkSpent(stack.quota, [...findings.answers.values()].flat(), report);
 }

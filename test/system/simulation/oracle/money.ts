@@ -148,7 +148,8 @@ function checkBooked(
     report(`${name} has ${used} used; the receipts of its ${batches} batches say ${exact}`);
 }
 
-function picodollarsOf(usd: string): bigint {
+/** An exact decimal, in picodollars. */
+export function picodollarsOf(usd: string): bigint {
   const [whole, fraction = ''] = usd.split('.');
   return BigInt(whole! + fraction.padEnd(12, '0'));
 }
