@@ -22,6 +22,8 @@ export type BackgroundSettings = {
   missedWindow: 'standard' | 'discount';
   /** Whether one that is cancelled while in_progress is billed: not established. Default `billed`. */
   cancelledInProgress: 'billed' | 'unbilled';
+  /** Whether one that is cancelled while queued shows a `usage` of zeros, or null: not established. Default `null`. */
+  cancelledQueued: 'null' | 'zeros';
   /** Of all projects, or by project; what is not named is standard. Default `standard`. */
   retention: Retention | Readonly<Record<string, Retention>>;
 };
@@ -33,6 +35,7 @@ export const DEFAULT_BACKGROUND: BackgroundSettings = {
   capacity: Number.POSITIVE_INFINITY,
   missedWindow: 'standard',
   cancelledInProgress: 'billed',
+  cancelledQueued: 'null',
   retention: 'standard',
 };
 

@@ -16,7 +16,7 @@ import {
   unfinished,
   usageShown,
 } from './background-lifecycle.ts';
-import { NO_TOKENS, type TokenUsage } from './batch-lifecycle.ts';
+import { NO_TOKENS, type TokenUsage, usageObject } from './batch-lifecycle.ts';
 import { type Clock, unixSeconds } from './clock.ts';
 import type { Body } from './exchange.ts';
 import { type Executed, type ExecutionDeps, execute } from './execution.ts';
@@ -218,7 +218,12 @@ export class BackgroundProgress {
     const execution = ran
       ? this.#execution(record, atMs, { outcome: 'cancelled', status: CANCELLED_STATUS, usage })
       : null;
-    const shown = execution !== null && isBilled ? { usage: usageShown(execution) } : {};
+    const isShownUnused = record.status === 'queued' && this.#deps.settings.cancelledQueued === 'zeros';
+    const shown = isShownUnused
+      ? { usage: usageObject(NO_TOKENS) }
+      : execution !== null && isBilled
+        ? { usage: usageShown(execution) }
+        : {};
     const changes: Partial<ResponseRecord> = {
       status: 'cancelled',
       endedAtMs: atMs,

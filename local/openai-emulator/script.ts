@@ -50,6 +50,7 @@ const backgroundSchema = z.strictObject({
   capacity: count.optional(),
   missedWindow: z.enum(['standard', 'discount']).optional(),
   cancelledInProgress: z.enum(['billed', 'unbilled']).optional(),
+  cancelledQueued: z.enum(['null', 'zeros']).optional(),
   retention: z.union([retention, z.record(z.string(), retention)]).optional(),
 } satisfies Record<keyof BackgroundSettings, z.ZodType>);
 

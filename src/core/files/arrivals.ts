@@ -5,7 +5,7 @@
 import * as z from 'zod';
 import type { Layout } from '../../contract/layout.ts';
 import type { BatchKey } from '../model/batch.ts';
-import { RESPONSE_STATUSES } from '../model/response-status.ts';
+import { BEGUN, RESPONSE_STATUSES } from '../model/response-status.ts';
 import type { ObjectStore, WorkFiles } from '../ports/objects.ts';
 import type { BackgroundResponse } from '../ports/provider.ts';
 import { workKeys } from './keys.ts';
@@ -16,14 +16,14 @@ const arrivalSchema = z.object({
   v: z.literal(1),
   id: z.string(),
   status: z.enum(RESPONSE_STATUSES),
-  hasBegun: z.boolean(),
+  begun: z.enum(BEGUN),
   requestId: z.exactOptional(z.string()),
   keyVersion: z.exactOptional(z.string()),
   /** As JSON, as it came. */
   body: z.string(),
 });
 /** See {@link BackgroundResponse}. */
-type Arrival = Omit<BackgroundResponse, 'metadata'>;
+type Arrival = Omit<BackgroundResponse, 'metadata' | 'isStatusKnown'>;
 
 interface ArrivalDeps {
   objects: Pick<ObjectStore, 'get' | 'put'> & Pick<WorkFiles, 'listBelow'>;
@@ -41,12 +41,12 @@ export async function writeArrival(
   arrival: Arrival,
 ): Promise<void> {
   const key = workKeys(settings.layout, jobId).calls(batchId).arrived(request);
-  const { id, status, hasBegun, requestId, keyVersion, body } = arrival;
+  const { id, status, begun, requestId, keyVersion, body } = arrival;
   await writeWorkJsonOnce(objects, key, arrivalSchema, {
     v: 1,
     id,
     status,
-    hasBegun,
+    begun,
     body,
     ...(requestId === undefined ? {} : { requestId }),
     ...(keyVersion === undefined ? {} : { keyVersion }),

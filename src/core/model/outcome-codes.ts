@@ -52,5 +52,8 @@ export const ANSWER_TOO_SLOW = 'answer_too_slow';
 /** Our code for a response in the background that we cancelled after it had begun, or may have. */
 export const BACKGROUND_CANCELLED = 'background_cancelled';
 
+/** Our code for a response in the background that we cancelled while it was queued, as far as anybody knows. */
+export const BACKGROUND_LEFT = 'background_left';
+
 /** Our code for a response in the background that is gone before its answer was read. */
 export const RESPONSE_GONE = 'response_gone';

@@ -13,3 +13,10 @@ export type ResponseStatus = (typeof RESPONSE_STATUSES)[number];
 export function hasEnded(status: ResponseStatus): boolean {
   return status !== 'queued' && status !== 'in_progress';
 }
+
+/**
+ * Whether a response shows that it was begun: by its status, by output, or by tokens used. `unsaid`: one that was
+ * cancelled, and says nothing of what it used.
+ */
+export const BEGUN = ['no', 'yes', 'unsaid'] as const;
+export type Begun = (typeof BEGUN)[number];

@@ -18,8 +18,8 @@ export type Verdict =
   | { kind: 'succeeded'; cut?: Cut | undefined }
   /** Worth another try: the provider did not execute it, failed while it did, or lost what came of it. */
   | { kind: 'retry'; code: string; cause: Cause }
-  /** It was never sent: that is no try. */
-  | { kind: 'unsent'; code: string }
+  /** It was never sent, or not begun as far as anybody knows: that is no try. `isLost`: it may have been charged. */
+  | { kind: 'unsent'; code: string; isLost?: boolean }
   /** Nothing is wrong with the request: a person must set the account or the choice of model right. */
   | { kind: 'operator'; code: string; scope: OperatorScope }
   /** It may have been charged, and another try would end the same way. */

@@ -1,6 +1,6 @@
 /** The provider: batches, what they are made of, and single calls. */
 import type { BatchLevelError, BatchStatus } from '../model/batch.ts';
-import type { ResponseStatus } from '../model/response-status.ts';
+import type { Begun, ResponseStatus } from '../model/response-status.ts';
 import type { TokenUsage } from '../model/usage.ts';
 import type { Deadline } from './ambient.ts';
 import type { ByteStream } from './objects.ts';
@@ -194,8 +194,9 @@ export interface BackgroundResponse {
   id: string;
   /** A word that is new to us counts as `in_progress`: nothing final follows from it. */
   status: ResponseStatus;
-  /** Whether it shows that it was begun: by its status, by output, or by tokens used. */
-  hasBegun: boolean;
+  /** `false`: the provider used a word for its status that is new to us. */
+  isStatusKnown: boolean;
+  begun: Begun;
   /** `x-request-id` of the answer that brought it. */
   requestId?: string | undefined;
   /** Version of the key that was used: only keys of the same project see the response. */

@@ -6,8 +6,8 @@ import type OpenAI from 'openai';
 import * as z from 'zod';
 import type { ApiKeys } from '../../adapters/api-key.ts';
 import { CallUnansweredError } from '../../core/base/errors.ts';
-import type { JsonObject } from '../../core/base/json-value.ts';
-import { RESPONSE_STATUSES, type ResponseStatus } from '../../core/model/response-status.ts';
+import { asObject, type JsonObject } from '../../core/base/json-value.ts';
+import { type Begun, RESPONSE_STATUSES, type ResponseStatus } from '../../core/model/response-status.ts';
 import type { BackgroundApi, BackgroundResponse, CreateAnswer } from '../../core/ports/provider.ts';
 import { OpenAICalls } from './call-api.ts';
 import { KeyedClient } from './keyed-client.ts';
@@ -113,9 +113,20 @@ function readResponse(body: string, requestId: string | undefined): BackgroundRe
   const parsed = responseSchema.safeParse(json);
   if (!parsed.success) return undefined;
   const { id, status: raw, output, metadata } = parsed.data;
-  const status = KNOWN.has(raw) ? (raw as ResponseStatus) : 'in_progress';
-  const { inputTokens, outputTokens } = usageOf(json as JsonObject);
-  const showsWork = (output ?? []).length > 0 || inputTokens + outputTokens > 0;
-  const hasBegun = status === 'queued' ? false : status !== 'cancelled' || showsWork;
-  return { id, status, hasBegun, requestId, body, metadata };
+  const isStatusKnown = KNOWN.has(raw);
+  const status = isStatusKnown ? (raw as ResponseStatus) : 'in_progress';
+  const begun = begunOf(status, json as JsonObject, (output ?? []).length > 0);
+  return { id, status, isStatusKnown, begun, requestId, body, metadata };
+}
+
+/**
+ * One that was cancelled has not begun if its usage says in numbers that nothing was used. Whether OpenAI says so is not
+ * established; before there is any, `usage` is null.
+ */
+function begunOf(status: ResponseStatus, response: JsonObject, hasOutput: boolean): Begun {
+  if (status !== 'cancelled') return status === 'queued' ? 'no' : 'yes';
+  const { inputTokens, outputTokens } = usageOf(response);
+  if (hasOutput || inputTokens + outputTokens > 0) return 'yes';
+  const usage = asObject(response.usage);
+  return usage?.input_tokens === 0 && usage.output_tokens === 0 ? 'no' : 'unsaid';
 }

@@ -9,6 +9,7 @@ import { asObject, type JsonObject, objectsIn } from '../../core/base/json-value
 import {
   ANSWER_TOO_SLOW,
   BACKGROUND_CANCELLED,
+  BACKGROUND_LEFT,
   NOT_SENT,
   RESPONSE_GONE,
 } from '../../core/model/outcome-codes.ts';
@@ -61,6 +62,7 @@ export function classify(line: JsonObject, asked: Asked): Verdict {
 function ofError(error: StatedError): Verdict {
   const code = error.code ?? error.type ?? 'unknown_error';
   if (code === NOT_SENT) return { kind: 'unsent', code };
+  if (code === BACKGROUND_LEFT) return { kind: 'unsent', code, isLost: true };
   if (code === ANSWER_TOO_SLOW) return { kind: 'lost', code };
   const cause = CAUSES.get(code);
   if (cause !== undefined) return { kind: 'retry', code, cause };

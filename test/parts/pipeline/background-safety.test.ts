@@ -1,5 +1,5 @@
 /** What must not be paid twice, lost, or waited for without end in background windows: attacks, over the emulator. */
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { FaultRule } from '../../../local/openai-emulator/emulator.ts';
 import { settingsSchema } from '../../../src/contract/settings.ts';
 import { HOUR_MS, MINUTE_MS } from '../../../src/contract/time.ts';
@@ -227,7 +227,7 @@ it('a response that began after a cancel was sent, and ends by it, may have been
     if (!cancelled.delete(id)) return response;
     // The cancel comes to it after this look.
     await cancel(id, ...rest);
-    return { ...response!, status: 'in_progress', hasBegun: true };
+    return { ...response!, status: 'in_progress', begun: 'yes' };
   };
   p.deps.background.cancel = async (id) => {
     cancelled.add(id);
@@ -236,6 +236,87 @@ it('a response that began after a cancel was sent, and ends by it, may have been
   await p.drop(KEY, fileOf(idsOf(3)));
   await p.run();
   expect((await p.receipt(KEY)).possiblyBilledTwice).toEqual({ background_cancelled: 1 });
+});
+
+it('a response that began between its look and its cancel may have been charged, if the cancel shows nothing', async () => {
+  const stuck: FaultRule = {
+    match: requestAt(0),
+    effect: { kind: 'response.stuck', state: 'in_progress' },
+  };
+  const p = await startRoute(LADDER, {
+    emulator: { faults: { rules: [stuck] }, background: { cancelledInProgress: 'unbilled' } },
+  });
+  const { get } = p.deps.background;
+  // As it was right before.
+  p.deps.background.get = async (id, ...rest) => {
+    const response = await get(id, ...rest);
+    return response?.status === 'in_progress' ? { ...response, status: 'queued', begun: 'no' } : response;
+  };
+  await p.drop(KEY, fileOf(idsOf(3)));
+  await p.run();
+  const { possiblyBilledTwice, cost } = await p.receipt(KEY);
+  expect(possiblyBilledTwice).toEqual({ background_left: 1 });
+  expect(Number(cost.possibleUsd)).toBeGreaterThan(0);
+});
+
+describe('a response whose status is a word that nobody knows', () => {
+  const strange: FaultRule = {
+    match: requestAt(0),
+    times: 1,
+    effect: {
+      kind: 'response.patch',
+      while: ['queued', 'in_progress'],
+      operations: [{ op: 'replace', path: '/status', value: 'paused' }],
+    },
+  };
+  const stuck: FaultRule = { ...strange, effect: { kind: 'response.stuck', state: 'in_progress' } };
+
+  it('is cancelled after a day, runs again and is counted, where there is no deadline', async () => {
+    const p = await startRoute(WINDOW, faultsOf(strange, stuck));
+    const ids = idsOf(3);
+    const since = p.emulator.clock.now();
+    await p.drop(KEY, fileOf(ids));
+    await p.run(60);
+    expect(customIds(await p.output(KEY))).toEqual(ids);
+    expect((await p.receipt(KEY)).possiblyBilledTwice).toEqual({ background_cancelled: 1 });
+    expect(p.emulator.clock.now() - since).toBeGreaterThan(24 * HOUR_MS);
+  });
+
+  it('is waited for no longer if its cancel says the same', async () => {
+    const p = await startRoute(WINDOW, faultsOf(strange, stuck));
+    const { get } = p.deps.background;
+    let cancels = 0;
+    p.deps.background.cancel = async (...of) => {
+      cancels++;
+      return get(...of);
+    };
+    await p.drop(KEY, fileOf(idsOf(3)));
+    await p.run(60);
+    expect(cancels).toBe(1);
+    expect((await p.receipt(KEY)).possiblyBilledTwice).toEqual({ background_cancelled: 1 });
+  });
+
+  it('is not run again because one cancel fails', async () => {
+    const p = await startRoute(WINDOW, faultsOf(strange, stuck));
+    const { cancel } = p.deps.background;
+    let cancels = 0;
+    p.deps.background.cancel = async (...of) => {
+      cancels++;
+      if (cancels === 1) throw new Error('503');
+      return cancel(...of);
+    };
+    await p.drop(KEY, fileOf(idsOf(3)));
+    await p.run(80);
+    expect(cancels).toBe(2);
+    expect((await p.receipt(KEY)).possiblyBilledTwice).toEqual({ background_cancelled: 1 });
+  });
+
+  it('is taken once it is completed', async () => {
+    const p = await startRoute(WINDOW, faultsOf(strange));
+    await p.drop(KEY, fileOf(idsOf(3)));
+    await p.run();
+    expect((await p.receipt(KEY)).possiblyBilledTwice).toEqual({});
+  });
 });
 
 it('an answer that a webhook brings while a worker gives its slice back is taken in at once, not at the next look', async () => {

@@ -25,6 +25,8 @@ const ANSWER_TOKENS = 5;
 /** How long a response is kept after it has ended: `store: false`, and `store: true`. */
 const SHORT_RETENTION_MS = 10 * MINUTE_MS;
 const RETENTION_MS = 30 * DAY_MS;
+/** What one shows that was cancelled before it began. */
+const UNUSED = { input_tokens: 0, output_tokens: 0, total_tokens: 0 };
 /** For so long at the most, what answers does not find a response that is there. */
 const HIDDEN_MS = 50 * SECOND_MS;
 
@@ -103,7 +105,7 @@ export class SimulatedBackground {
 
   /** None: it was cancelled before it began. */
   #executionOf(response: ServiceResponse): Execution[] {
-    const { execution, status, hasBegun, requestId } = response;
+    const { execution, status, hasBegun, isSilent, requestId } = response;
     if (isEnded(response) && this.isKept(requestId)) return [execution];
     const record = this.recordOf(response.id);
     const { line: _, usedBody: __, ...lost } = execution;
@@ -114,7 +116,10 @@ export class SimulatedBackground {
         record === undefined ? 'no_response' : response.wasMissed ? 'response_gone' : 'request_timeout';
       return [{ ...lost, result: 'lost', code }];
     }
-    return hasBegun ? [{ ...lost, result: 'lost', code: 'background_cancelled' }] : [];
+    // Whether it had begun after the last look shows in its usage alone.
+    const isUnknown = record.leaving === 'queued' && isSilent;
+    if (!isUnknown && !hasBegun && record.leaving === 'queued') return [];
+    return [{ ...lost, result: 'lost', code: isUnknown ? 'background_left' : 'background_cancelled' }];
   }
 
   /** Lets every response come to where it is by now. */
@@ -276,6 +281,8 @@ export class SimulatedBackground {
       status: 'queued',
       steps: drawResponseSteps(random, (what) => this.#world.note(what), { now, window, isOdd }),
       hasBegun: false,
+      isSilent: random.chance(0.5),
+      isStrange: isOdd && random.chance(0.2),
       shownWindow: window,
       body: '',
       seenFrom: now,
@@ -367,7 +374,7 @@ export class SimulatedBackground {
 
   /** What it looks like now, and what it comes to if its stack keeps that. */
   #render(response: ServiceResponse): void {
-    const { id, requestId, status, model, marker, tokens, metadata, hasBegun, failure } = response;
+    const { id, requestId, status, model, marker, tokens, metadata, hasBegun, isSilent, failure } = response;
     const usage = {
       input_tokens: tokens,
       output_tokens: ANSWER_TOKENS,
@@ -399,7 +406,7 @@ export class SimulatedBackground {
             },
           ]
         : [],
-      usage: hasAnswer || (status === 'cancelled' && hasBegun) ? usage : null,
+      usage: hasAnswer ? usage : status === 'cancelled' && !isSilent ? (hasBegun ? usage : UNUSED) : null,
     };
     response.body = JSON.stringify(body);
     const { execution } = response;
@@ -419,12 +426,18 @@ export class SimulatedBackground {
       Object.assign(execution, {
         result: 'lost',
         code: 'response_cancelled',
-        ...(hasBegun ? { usedBody: response.body } : {}),
+        ...(hasBegun && !isSilent ? { usedBody: response.body } : {}),
       });
   }
 
-  #view({ id, requestId, status, hasBegun, body, metadata }: ServiceResponse): BackgroundResponse {
-    return { id, requestId, status, hasBegun, body, metadata };
+  #view(response: ServiceResponse): BackgroundResponse {
+    const { id, requestId, hasBegun, isSilent, body, metadata } = response;
+    const isStatusKnown = !response.isStrange || isEnded(response);
+    if (!isStatusKnown) this.#world.note('response:strange word');
+    const status = isStatusKnown ? response.status : 'in_progress';
+    const isUnsaid = status === 'cancelled' && isSilent;
+    const begun = isUnsaid ? 'unsaid' : hasBegun || status === 'in_progress' ? 'yes' : 'no';
+    return { id, requestId, status, isStatusKnown, begun, body, metadata };
   }
 
   /** Whether anybody can read it now. */
@@ -490,7 +503,7 @@ export class SimulatedBackground {
   #cancelLive(response: ServiceResponse): void {
     const random = this.#random;
     const now = this.#world.now();
-    const isRace = this.#world.isStormy() && random.chance(0.5);
+    const isRace = this.#world.isStormy() && random.chance(0.5) && !response.isStrange;
     if (isRace && response.status === 'queued' && random.chance(0.4))
       this.#step(response, 'in_progress', now);
     if (isRace && response.status === 'in_progress') {

@@ -108,6 +108,10 @@ export interface ServiceResponse {
   status: ResponseStatus;
   steps: { at: number; to: ResponseStatus }[];
   hasBegun: boolean;
+  /** Should it be cancelled, it says nothing of what it used. */
+  isSilent: boolean;
+  /** Its status is shown as a word that nobody knows, as long as it has not ended. */
+  isStrange: boolean;
   failure?: string;
   /** What it says of its window: one that was missed may be named otherwise, or not at all. */
   shownWindow: '8h' | '2h' | 'soonest' | 'none';

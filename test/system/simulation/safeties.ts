@@ -175,7 +175,7 @@ const BACKGROUND_SAFETIES: Readonly<Record<string, Tamper>> = {
   'nobody reads the reply to a cancel': onBackground((api) => ({
     cancel: async (...of) => {
       const reply = await api.cancel(...of);
-      return reply && { ...reply, status: 'cancelled', hasBegun: false };
+      return reply && { ...reply, status: 'cancelled', begun: 'no' };
     },
   })),
   'responses are deleted before their answers are kept': only(

@@ -6,7 +6,7 @@ import type { CreatedResponses, KnownCreated } from './created.ts';
 import type { CallDeps } from './deps.ts';
 import { takeIfEnded } from './ended.ts';
 import type { SliceProgress } from './progress.ts';
-import { GONE, noAnswer } from './unanswered.ts';
+import { GONE, noAnswer, STATUS_UNKNOWN } from './unanswered.ts';
 import type { UnreadResponses } from './unread.ts';
 
 /** Looks, cancels or deletions at a time. */
@@ -17,8 +17,10 @@ export interface Wish {
   cancel: Cancelling;
   /** It is waited for no longer if OpenAI does not know it. */
   isGone: boolean;
-  /** It is waited for no longer if it can be neither read nor cancelled. */
+  /** It is waited for no longer if it can be neither read nor cancelled, or nobody knows what its status means. */
   isBeyondReach: boolean;
+  /** That has been so for long: also what is read, and means nothing, is given up if its cancel fails. */
+  isCancelOverdue: boolean;
 }
 
 /** Looks at responses in the background, cancels and deletes them. */
@@ -72,19 +74,28 @@ export class BackgroundLooks {
           return [];
         }
         const state = response.status === 'queued' ? 'queued' : 'in_progress';
-        const isCancelled = wish.cancel === 'always' || (wish.cancel === 'queued' && state === 'queued');
+        const isCancelled =
+          wish.cancel === 'always' ||
+          (wish.cancel === 'queued' && state === 'queued') ||
+          isHopeless(wish, response);
         // An earlier cancel, sent while it was queued, may come to it only now.
         const hasBegunSince = created.leaving === 'queued' && state === 'in_progress';
         if (hasBegunSince && !isCancelled) this.#created.add({ ...created, leaving: state });
         return isCancelled ? [{ ...created, leaving: state }] : [];
       });
+      const strange = new Set(
+        looks.flatMap(({ created, response }) => (response?.isStatusKnown === false ? created.id : [])),
+      );
       // How far each was says whether it may be charged: the next worker must know, should this one die.
       for (const created of leaving) this.#created.add(created);
       await this.#created.keep();
       await Promise.all(
         leaving.map(async (created) => {
-          const reply = await this.#ask(created, wishFor(created), ({ cancel }) => cancel);
-          if (reply !== undefined) takeIfEnded(this.#progress, created, reply);
+          const wish = wishFor(created);
+          const isBeyondReach = strange.has(created.id) ? wish.isCancelOverdue : wish.isBeyondReach;
+          const reply = await this.#ask(created, { ...wish, isBeyondReach }, ({ cancel }) => cancel);
+          if (reply === undefined || takeIfEnded(this.#progress, created, reply)) return;
+          if (isHopeless(wish, reply)) this.#progress.addUnanswered(created.request, STATUS_UNKNOWN);
         }),
       );
       if (this.#progress.isToBeKept) await this.#progress.keepForNext();
@@ -114,7 +125,9 @@ export class BackgroundLooks {
     const { ambient } = this.#deps;
     try {
       const response = await methodOf(this.#api).call(this.#api, id, keyVersion);
-      if (response !== undefined) this.#unread.found(id);
+      // What says nothing that is understood is waited for no longer than what says nothing.
+      if (response?.isStatusKnown === false) this.#unread.unreadable(id, ambient.now());
+      else if (response !== undefined) this.#unread.found(id);
       else if (isGone) this.#progress.addUnanswered(request, GONE);
       else this.#unread.missing(id, ambient.now());
       return response;
@@ -140,4 +153,9 @@ export class BackgroundLooks {
     }
     return true;
   }
+}
+
+/** Whether its status is a word that is not known, and was so for as long as it is waited for. */
+function isHopeless({ isBeyondReach }: Wish, { isStatusKnown }: BackgroundResponse): boolean {
+  return isBeyondReach && !isStatusKnown;
 }

@@ -86,6 +86,11 @@ export function isBeyondReach(outlook: Outlook, held: Held): boolean {
   return now >= Math.max(deadlineAt ?? 0, unreadableSince + UNREADABLE_MS);
 }
 
+/** Whether that has been so for as long as a cancel is tried. */
+export function isCancelOverdue(outlook: Outlook, held: Held): boolean {
+  return isBeyondReach({ ...outlook, now: outlook.now - CANCELLING_MS }, held);
+}
+
 /** When a response is to be looked at; that may be past. */
 export function lookAt(outlook: Outlook, held: Held): number {
   const { now, queuedAt, lookedAt = 0 } = outlook;

@@ -27,6 +27,7 @@ import {
   givenUpAt,
   type Held,
   isBeyondReach,
+  isCancelOverdue,
   isGone,
   lookAgainAt,
   lookAt,
@@ -204,6 +205,7 @@ export class BackgroundSlice {
       cancel: cancellingOf(outlook, held(created)),
       isGone: isGone(outlook, held(created)),
       isBeyondReach: isBeyondReach(outlook, held(created)),
+      isCancelOverdue: isCancelOverdue(outlook, held(created)),
     }));
     for (const created of this.#created.unknown)
       if (outlook.now >= givenUpAt(outlook, created)) this.#progress.addUnanswered(created.request, null);

@@ -4,6 +4,7 @@ import { MINUTE_MS } from '../../../contract/time.ts';
 import {
   ANSWER_TOO_SLOW,
   BACKGROUND_CANCELLED,
+  BACKGROUND_LEFT,
   NOT_SENT,
   RESPONSE_GONE,
   type StatedError,
@@ -32,6 +33,20 @@ export const CANCELLED_IN_BACKGROUND: StatedError = {
   code: BACKGROUND_CANCELLED,
   message:
     'Its response was cancelled in the background while it was being made, because the deadline left no more time for it or the job was cancelled. It may have been charged.',
+};
+
+/** For a response that was cancelled and was queued right before, if nothing says whether it had begun meanwhile. */
+export const LEFT_IN_BACKGROUND: StatedError = {
+  code: BACKGROUND_LEFT,
+  message:
+    'Its response was cancelled in the background and was queued right before. The provider does not say whether it had begun meanwhile, so it may have been charged.',
+};
+
+/** For a response whose status is a word that is not known, and that could not be cancelled. */
+export const STATUS_UNKNOWN: StatedError = {
+  code: BACKGROUND_CANCELLED,
+  message:
+    'Its response had a status in the background that is not known, for as long as it is waited for, and after its cancel too. It may have been charged.',
 };
 
 /** For a response that OpenAI no longer has. */

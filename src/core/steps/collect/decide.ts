@@ -115,9 +115,7 @@ export function decide(
       verdict?.kind === 'unsent' ||
       (batch.stop?.nextTier !== undefined && isUnexecuted(verdict, absent.cause))
     )
-      return mayRetry
-        ? { kind: 'retry', tried }
-        : { kind: 'failed', tried, code: CANCELLED.code, stated: CANCELLED };
+      return unexecuted(tried, verdict, mayRetry);
     if (retired !== undefined && isModelGone(verdict, rules.shutdowns))
       return { kind: 'failed', tried, code: retired.code, stated: retired };
     if (verdict?.kind === 'operator' && !(verdict.scope === 'model' && hasAnswers)) {
@@ -140,6 +138,14 @@ export function decide(
   if (suspend === undefined && of.some(({ kind }) => kind === 'retry'))
     suspend = operatorErrorIn(batch, rules.errors);
   return { of, suspend };
+}
+
+/** For a request that was not executed, as far as anybody knows: that has used up no try. */
+function unexecuted(tried: number, verdict: Verdict | undefined, mayRetry: boolean): Decision {
+  const lost = verdict?.kind === 'unsent' && verdict.isLost ? { lost: verdict.code } : {};
+  return mayRetry
+    ? { kind: 'retry', tried, ...lost }
+    : { kind: 'failed', tried, code: CANCELLED.code, stated: CANCELLED, ...lost };
 }
 
 /** The code with which one of the results says that the model is not there; `undefined` if none does. */

@@ -48,7 +48,8 @@ describe('a create', () => {
     expect(response).toEqual({
       id: 'resp_1',
       status: 'queued',
-      hasBegun: false,
+      isStatusKnown: true,
+      begun: 'no',
       requestId: 'req_1',
       body,
       metadata: { a: 'b' },
@@ -95,18 +96,29 @@ describe('a create', () => {
 
 describe('a look', () => {
   it.each([
-    ['queued', {}, 'queued', false],
-    ['in_progress', {}, 'in_progress', true],
-    ['completed', {}, 'completed', true],
-    ['incomplete', {}, 'incomplete', true],
-    ['failed', {}, 'failed', true],
-    ['cancelled', {}, 'cancelled', false],
-    ['cancelled', { output: [{ type: 'message' }] }, 'cancelled', true],
-    ['cancelled', { usage: { input_tokens: 3, output_tokens: 0 } }, 'cancelled', true],
-    ['a new word', {}, 'in_progress', true],
-  ])('at one that is %s with %j says %s, begun: %s', async (raw, members, status, hasBegun) => {
+    ['queued', {}, 'queued', 'no'],
+    ['in_progress', {}, 'in_progress', 'yes'],
+    ['completed', {}, 'completed', 'yes'],
+    ['incomplete', {}, 'incomplete', 'yes'],
+    ['failed', {}, 'failed', 'yes'],
+    ['cancelled', {}, 'cancelled', 'unsaid'],
+    ['cancelled', { usage: null }, 'cancelled', 'unsaid'],
+    ['cancelled', { usage: {} }, 'cancelled', 'unsaid'],
+    ['cancelled', { usage: { input_tokens: 0, output_tokens: 0 } }, 'cancelled', 'no'],
+    ['cancelled', { output: [{ type: 'message' }] }, 'cancelled', 'yes'],
+    ['cancelled', { usage: { input_tokens: 3, output_tokens: 0 } }, 'cancelled', 'yes'],
+  ])('at one that is %s with %j says %s, begun: %s', async (raw, members, status, begun) => {
     const api = await answering(200, responseOf({ status: raw, ...members }));
-    expect(await api.get('resp_1')).toMatchObject({ id: 'resp_1', status, hasBegun });
+    expect(await api.get('resp_1')).toMatchObject({ id: 'resp_1', status, isStatusKnown: true, begun });
+  });
+
+  it('at one whose status is a word that nobody knows says that, and that it has not ended', async () => {
+    const api = await answering(200, responseOf({ status: 'a new word' }));
+    expect(await api.get('resp_1')).toMatchObject({
+      status: 'in_progress',
+      isStatusKnown: false,
+      begun: 'yes',
+    });
   });
 
   it('at one that is not known gives none, and so does its cancel; its deletion is done', async () => {

@@ -109,6 +109,8 @@ function causeOf({ result }: Execution): Execution['result'] {
 
 /** What only an operator can set right is not the request's fault; nor is a model unknown that answers others. */
 function usesUpATry({ result, code, batch }: Execution): boolean {
+  // As far as anybody knows, it was never begun.
+  if (code === 'background_left') return false;
   if (result !== 'operator') return true;
   return code === 'model_not_found' && batch.executions.some((other) => other.result === 'answered');
 }

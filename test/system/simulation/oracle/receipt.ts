@@ -64,7 +64,7 @@ export function checkBilledTwice({
 }
 
 /** What a worker that was killed may have left of calls and cancels. */
-const UNANSWERED = ['no_response', 'request_timeout', 'background_cancelled'];
+const UNANSWERED = ['no_response', 'request_timeout', 'background_cancelled', 'background_left'];
 
 /** In a batch that was refused, say: then nothing of it was executed. */
 function wentOutAgain(marker: string, run: Execution, sent: readonly ServiceBatch[]): boolean {

@@ -48,6 +48,14 @@ describe('decide', () => {
     expect(suspend).toBeUndefined();
   });
 
+  it('runs again what was not begun as far as anybody knows, without a try used up, and counts it', () => {
+    const left: Verdict = { kind: 'unsent', code: 'background_left', isLost: true };
+    expect(decideOne(left)).toEqual({ kind: 'retry', tried: 0, lost: 'background_left' });
+    expect(decideOne(left, { cancelledAt: 5 })).toMatchObject({ code: 'cancelled', lost: 'background_left' });
+    const unsent: Verdict = { kind: 'unsent', code: 'not_sent' };
+    expect(decideOne(unsent)).toEqual({ kind: 'retry', tried: 0 });
+  });
+
   it.each<[string, Verdict | undefined, number, Decision]>([
     ['an answer', OK, 0, OK],
     [
