@@ -475,8 +475,9 @@ export class SimulatedBackground {
 
   #missed(response: ServiceResponse | undefined, isVisit = true): undefined {
     if (response === undefined) return;
-    response.wasMissed ||= isVisit;
     const now = this.#world.now();
+    // What is hidden for a moment is not given up for it.
+    response.wasMissed ||= isVisit && now >= (response.hiddenUntil ?? 0);
     const isExpired = !response.isRemoved && now >= response.seenFrom && now >= (response.hiddenUntil ?? 0);
     response.wasGone ||= isVisit && isExpired;
     this.#world.note(`response:${isExpired ? 'retention over' : '404'}`);
