@@ -325,7 +325,7 @@ export class SimulatedOpenAI {
       const from = now + this.#random.spread(MINUTE_MS, 6 * HOUR_MS);
       batch.vanished = { from, until: from + this.#random.spread(MINUTE_MS, 8 * HOUR_MS) };
     }
-    if (this.#scenario.losesBatches && this.#refusals.chance(this.#weather.batchFate * 0.3))
+    if (this.#scenario.losesBatches && this.#refusals.chance(this.#weather.batchFate * 0.45))
       this.#loseLater(batch);
     for (const other of this.batches) {
       if (other.nonce !== '' && other.nonce === batch.nonce) {

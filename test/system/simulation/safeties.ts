@@ -20,6 +20,7 @@ import type { PriceQuestion, Prices } from '../../../src/core/pricing/prices.ts'
 import { MemoryOwners } from '../../support/memory/owners.ts';
 import { batchWrite } from '../../support/records.ts';
 import { SIMULATED_PRICES } from './money.ts';
+import type { Scenario } from './scenario.ts';
 import type { PortsOfStack, Tamper } from './stack.ts';
 import type { Kind } from './weather.ts';
 
@@ -84,12 +85,11 @@ const withClock = (ports: PortsOfStack, aheadMs: number): PortsOfStack => ({
 });
 
 /** Asked for what a batch may cost, they say an eighth of it. */
-const CHEAP = Object.assign(Object.create(SIMULATED_PRICES) as Prices, {
+const CHEAP: Prices = withMethods(SIMULATED_PRICES, {
   ratesOf(question: PriceQuestion) {
     const rates = SIMULATED_PRICES.ratesOf(question);
     return rates && { input: Math.floor(rates.input / 8), output: Math.floor(rates.output / 8) };
   },
-  costOf: SIMULATED_PRICES.costOf.bind(SIMULATED_PRICES),
 });
 
 /** Nothing is written to keys like this below `work/`, which nobody notices before the table is restored. */
@@ -126,6 +126,7 @@ export const SAFETY_WEATHER: Readonly<Record<string, readonly Kind[]>> = {
   'a file that cannot be read is rejected at once': ['denied-inputs'],
   'a file that S3 tells nothing of is left to the listing alone': ['denied-inputs'],
   'no worker sweeps while the poll is late': ['late-polls'],
+  'options beside a file are taken for those of an older one': ['late-sidecars'],
   'a version that S3 does not tell of is run beside the same content': ['denied-inputs'],
   'what cannot be read any more is given up at once': ['late-denials'],
   'a stack does not know what another one owns': ['shared-bucket'],
@@ -140,11 +141,25 @@ export const SAFETY_WEATHER: Readonly<Record<string, readonly Kind[]>> = {
   'nobody remembers which key created a response': IN_BACKGROUND,
 };
 
-/** Safeties that are missed only where the table is restored to an earlier time: only such seeds are run. */
-export const NEED_A_RESTORE: ReadonlySet<string> = new Set([
-  'a create is in the table alone',
-  'what became of a batch is in the table alone',
-]);
+/** Whether a seed can miss a safety: of these, only such seeds are run, the others are but drawn. */
+export const SAFETY_SEEDS: Readonly<Record<string, (scenario: Scenario) => boolean>> = {
+  'a create is in the table alone': ({ restore }) => restore !== undefined,
+  'what became of a batch is in the table alone': ({ restore }) => restore !== undefined,
+  'nobody remembers which key created a response': ({ openai: { keyReplaced, apiKeys } }) =>
+    apiKeys.length === 1 && keyReplaced !== undefined && keyReplaced.at < 8 * HOUR_MS,
+  'nobody reads the reply to a cancel': ({ settings: { routes }, weather }) =>
+    routes[0]!.onLate === 'cancel' && routes[0]!.tiers.length > 1 && weather.batchFate > 0.3,
+  'the input file of an unanswered create is not deleted': ({ weather, settings: { routes } }) =>
+    weather.openaiError > 0.1 && routes.every(({ tiers }) => tiers[0] === 'batch'),
+  'a response with the marks of another stack is taken for ours': ({ stacks, webhooks }) =>
+    stacks === 1 && webhooks!.lost < 1,
+  'a version that S3 does not tell of is run beside the same content': ({ drops, isVersioned, settings }) =>
+    isVersioned &&
+    settings.routes[0]!.sameContent === 'skip' &&
+    drops.some(({ denied, index, sameAs = index }) =>
+      denied?.isOfHead ? drops.some((later) => later.index > index && later.sameAs === sameAs) : false,
+    ),
+};
 
 /** Of what is made in the background. */
 const BACKGROUND_SAFETIES: Readonly<Record<string, Tamper>> = {
@@ -320,7 +335,7 @@ export const SAFETIES: Readonly<Record<string, Tamper>> = {
   })),
   'inputs without a job are not looked for': (ports) => ({
     ...ports,
-    inputs: { ...ports.inputs, listVersions: async () => ({ versions: [] }) },
+    inputs: withMethods(ports.inputs, { listVersions: async () => ({ versions: [] }) }),
   }),
   'what nobody moves is not swept up': onJobs(() => ({ listOverdue: () => nothing() })),
   'nobody remembers that a batch ran, nor sees that it has files': only(

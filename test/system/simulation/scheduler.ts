@@ -253,7 +253,8 @@ export class Scheduler {
     const slow = this.#scenario.weather.slow * (invocation.isPublishing ? 20 : 1);
     if (isStormy && this.#random.chance(slow) && this.#mayLoseIngest()) {
       this.#world.note('fault:slow call');
-      this.#now += this.#random.spread(SECOND_MS, 10 * MINUTE_MS);
+      // Some of them longer than a lease lasts.
+      this.#now += this.#random.spread(10 * SECOND_MS, 10 * MINUTE_MS);
     }
     if (name.endsWith('Publication')) invocation.isPublishing = name === 'jobs.acquirePublication';
     let fate: ReturnType<Faults['of']> | 'hang' = isStormy ? this.#faults.of(name, kind) : 'none';

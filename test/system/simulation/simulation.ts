@@ -42,7 +42,7 @@ export interface SimulationOptions {
   /** Takes a safety away. */
   tamper?: Tamper;
   /** These kinds of trouble, and no others: see {@link KINDS}. Default: as the seed draws them. */
-  weather?: readonly Kind[];
+  weather?: readonly Kind[] | undefined;
 }
 
 export interface SimulationResult {
