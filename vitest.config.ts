@@ -1,5 +1,9 @@
 import { globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
+
+/** Processes that tests start compile nothing anew: Node keeps what it has compiled, by content. */
+process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, 'node_modules/.cache/node');
 
 /** Files with properties that state more runs than `npm test` tries: see test/support/property-runs.ts. */
 const PROPERTY_FILES = globSync('test/{unit,parts}/**/*.test.ts').filter((path) =>
