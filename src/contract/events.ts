@@ -525,7 +525,7 @@ export const EVENTS = {
   'webhook.dismissed': {
     level: 'info',
     message:
-      'What the webhook names is not of this stack: another application of the project made it, or OpenAI does not know it. Nothing is done.',
+      'What the webhook names is not of this stack: another application of the project made it, or OpenAI does not know it, nor did so in five minutes. Nothing is done.',
     fields: WEBHOOK,
   },
   'webhook.skipped': {
@@ -537,7 +537,7 @@ export const EVENTS = {
   'webhook.deferred': {
     level: 'info',
     message:
-      'What the webhook names cannot be recorded yet: its record or its end is on the way. It is looked at again after waitMs; the poll finds out, too.',
+      'What the webhook names cannot be recorded yet: its record or its end is on the way, or OpenAI does not know it yet. It is looked at again after waitMs; the poll finds out, too.',
     fields: { ...WEBHOOK, waitMs: 'ms', tries: 'count' },
   },
   'webhook.abandoned': {

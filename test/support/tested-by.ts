@@ -21,6 +21,7 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
     'src/runtime/clients.ts',
   ],
   'test/parts/pipeline/background.test.ts': [
+    'src/core/files/created.ts',
     'src/core/model/response-status.ts',
     'src/core/steps/call/background-creates.ts',
     'src/core/steps/call/background-looks.ts',

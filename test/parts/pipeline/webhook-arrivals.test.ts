@@ -1,15 +1,18 @@
 /** What a webhook about a response leads to, against the emulator's responses in the background. */
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { ObserveMessage } from '../../../src/contract/messages.ts';
 import { settingsSchema } from '../../../src/contract/settings.ts';
 import { HOUR_MS, MINUTE_MS, SECOND_MS } from '../../../src/contract/time.ts';
 import { readArrival } from '../../../src/core/files/arrivals.ts';
+import { createdSegment } from '../../../src/core/files/created.ts';
+import { workKeys } from '../../../src/core/files/keys.ts';
 import { withMarks } from '../../../src/core/lifecycle/response-marks.ts';
 import type { BatchRecord } from '../../../src/core/model/batch.ts';
+import type { BackgroundApi } from '../../../src/core/ports/provider.ts';
 import { isHealthy } from '../../../src/core/scheduling/webhook-health.ts';
 import { observe } from '../../../src/core/steps/observe/observe.ts';
 import { customIds, fileOf, idsOf, KEY, paidFor, requestAt, responseIds } from '../../support/background.ts';
-import type { PipelineOptions } from '../../support/pipeline.ts';
+import type { Pipeline, PipelineOptions } from '../../support/pipeline.ts';
 import { batchOf } from '../../support/records.ts';
 import { type SeenEvent, telemetryTo } from '../../support/telemetry.ts';
 import { startTestPipeline } from '../../support/test-pipeline.ts';
@@ -24,12 +27,13 @@ async function waiting(changes: Partial<BatchRecord> = {}, options: PipelineOpti
   const wait = { notBefore: now + HOUR_MS };
   const slice = batchOf(JOB, 0, { state: 'admitted', tier: 'background-8h', wait, ...changes });
   await p.deps.jobs.createBatch(slice);
-  const create = async (request: number, stackId = 'stack-1') => {
+  const create = async (request: number, stackId = 'stack-1', members: object = {}) => {
     const body = JSON.stringify({
       model: 'gpt-6.2-sol',
       input: `question ${request}`,
       background: true,
       background_options: { completion_window: '8h' },
+      ...members,
     });
     const marked = withMarks(body, stackId, { jobId: JOB, batchId: slice.batchId, request, nonce: 'n' })!;
     const { response } = await p.deps.background.create({
@@ -44,6 +48,7 @@ async function waiting(changes: Partial<BatchRecord> = {}, options: PipelineOpti
     slice,
     create,
     now: () => p.deps.ambient.now(),
+    events: () => events.map(({ name }) => name),
     names: () => events.map(({ name }) => name).filter((name) => name.startsWith('webhook.')),
     record: () => p.deps.jobs.getBatch(JOB, slice.batchId),
     arrival: (request: number) => readArrival(p.deps, slice, request),
@@ -59,6 +64,19 @@ async function waiting(changes: Partial<BatchRecord> = {}, options: PipelineOpti
       }),
     end: () => p.emulator.clock.advance(HOUR_MS / 2),
   };
+}
+
+/** Has some calls of responses answered otherwise. */
+function change(p: Pipeline, methods: Partial<BackgroundApi>): void {
+  const api = p.deps.background.withKey('default');
+  const { create, get, cancel, remove } = api;
+  const bound = {
+    create: create.bind(api),
+    get: get.bind(api),
+    cancel: cancel.bind(api),
+    remove: remove.bind(api),
+  };
+  p.seen.background.withKey = () => ({ ...bound, ...methods });
 }
 
 test('the response of a slice that waits is written down once, and the slice is looked at two seconds later', async () => {
@@ -137,7 +155,6 @@ test('a response that is still shown as running is looked at again later', async
 test.each<[string, (create: (request: number, stackId?: string) => Promise<string>) => Promise<string>]>([
   ['of another stack', (create) => create(0, 'another-stack')],
   ['of a request that the slice does not have', (create) => create(3)],
-  ['that OpenAI does not know', async () => 'resp_unknown'],
 ])('a response %s is not written down', async (_what, idOf) => {
   const { p, slice, create, tell, end, names } = await waiting();
   const id = await idOf(create);
@@ -146,6 +163,84 @@ test.each<[string, (create: (request: number, stackId?: string) => Promise<strin
   expect(names()).toEqual(['webhook.dismissed']);
   expect(p.deps.objects.keys()).toEqual([]);
   expect((await p.deps.jobs.getBatch(JOB, slice.batchId))!.updatedAt).toBe(slice.updatedAt);
+});
+
+test('a response that OpenAI does not know is looked at again, as it may be there in a moment, and then dismissed', async () => {
+  const { p, tell, arrival, create, end, names } = await waiting();
+  const id = await create(0);
+  end();
+  const api = p.deps.background.withKey('default');
+  let looks = 0;
+  change(p, { get: async (...of) => (looks++ < 2 ? undefined : api.get(...of)) });
+  await tell(id);
+  await tell(id, { tries: 1 });
+  expect(names()).toEqual(['webhook.deferred', 'webhook.deferred']);
+  await tell(id, { tries: 2 });
+  expect(await arrival(0)).toMatchObject({ id });
+  await tell('resp_unknown', { tries: 4 });
+  await tell('resp_unknown', { tries: 5 });
+  expect(names().slice(2)).toEqual(['webhook.observed', 'webhook.deferred', 'webhook.dismissed']);
+});
+
+describe('a response that arrives after its slice has ended', () => {
+  const ended = async (line: { id?: string } | undefined, members: object = {}) => {
+    const one = await waiting({ state: 'collected', wait: {} });
+    const id = await one.create(0, 'stack-1', members);
+    one.end();
+    const key = workKeys(one.p.deps.settings.layout, JOB).calls(one.slice.batchId).created(0);
+    const lines = line === undefined ? [] : [{ custom_id: 'a', request: 0, at: 1, ...line }];
+    const known = lines.map((each) => ({ ...each, ...(each.id === 'its own' ? { id } : {}) }));
+    await one.p.deps.objects.put(key, createdSegment(known));
+    return { ...one, id, exists: async () => (await one.p.deps.background.get(id)) !== undefined };
+  };
+
+  test.each([
+    ['is deleted where its slice gave its create up', {}, false],
+    ['is deleted where its slice could not delete it', { id: 'its own' }, false],
+    [
+      'is left alone where its slice knows another one of the request: it is a copy',
+      { id: 'resp_other' },
+      true,
+    ],
+    ['is left alone where its slice has created nothing for the request', undefined, true],
+  ])('%s', async (_what, line, isLeft) => {
+    const { tell, id, exists, names } = await ended(line);
+    await tell(id);
+    expect(await exists()).toBe(isLeft);
+    expect(names()).toEqual(['webhook.observed']);
+  });
+
+  test('is left alone where its line says that OpenAI is to store it', async () => {
+    const { tell, id, exists } = await ended({}, { store: true });
+    await tell(id);
+    expect(await exists()).toBe(true);
+  });
+
+  test('is deleted where its slice ends while it is written down', async () => {
+    const { p, slice, tell, create, end } = await waiting();
+    const id = await create(0);
+    end();
+    const key = workKeys(p.deps.settings.layout, JOB).calls(slice.batchId).created(0);
+    await p.deps.objects.put(key, createdSegment([{ custom_id: 'a', request: 0, at: 1 }]));
+    const { getBatch } = p.deps.jobs;
+    let reads = 0;
+    p.seen.jobs.getBatch = async (...of) => {
+      const batch = await getBatch.apply(p.deps.jobs, of);
+      return reads++ === 0 ? batch : batch && { ...batch, state: 'ended' };
+    };
+    await tell(id);
+    expect(await p.deps.background.get(id)).toBeUndefined();
+  });
+
+  test('is reported where it cannot be deleted', async () => {
+    const { p, tell, id, events } = await ended({});
+    const failing = async (): Promise<never> => {
+      throw new Error('500');
+    };
+    change(p, { remove: failing });
+    await tell(id);
+    expect(events().filter((name) => !name.startsWith('webhook.'))).toEqual(['responses.retained']);
+  });
 });
 
 test('a job in a window needs no look where webhooks tell, and a create without an answer is not made again', async () => {

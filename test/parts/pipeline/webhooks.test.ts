@@ -268,8 +268,10 @@ describe('a webhook about work of others', () => {
     });
     await endAtOpenAI(p);
     await observe(p.seen, message({ apiKey: 'team-b' }));
-    expect(names()).toEqual(['webhook.dismissed']);
-    expect(p.deps.outbox.messages).toEqual([]);
+    // For that project it may be there in a moment.
+    expect(names()).toEqual(['webhook.deferred']);
+    await observe(p.seen, message({ apiKey: 'team-b', tries: 5 }));
+    expect(names().at(-1)).toBe('webhook.dismissed');
     await p.run();
     await expectEveryAnswerOnce(p);
   });

@@ -80,6 +80,8 @@ export class BackgroundSlice {
   #isTakenOver = false;
   /** What this worker has found among the arrivals. */
   readonly #arrived = new Set<number>();
+  /** Of creates that were given up, responses that arrived all the same. */
+  readonly #unwanted: KnownCreated[] = [];
 
   constructor(deps: CallDeps, leased: LeasedBatch) {
     this.#deps = deps;
@@ -134,12 +136,17 @@ export class BackgroundSlice {
   async #takeArrivals(): Promise<void> {
     for (const request of await listArrivals(this.#deps, this.#batch)) {
       this.#arrived.add(request);
-      if (request >= this.#progress.requests.length || this.#progress.hasLine(request)) continue;
-      const arrival = await readArrival(this.#deps, this.#batch, request);
       const known = this.#created.of(request);
-      if (arrival === undefined || known === undefined) continue;
+      const isAnswered = this.#progress.hasLine(request);
+      if (known === undefined || (isAnswered && known.id !== undefined)) continue;
+      const arrival = await readArrival(this.#deps, this.#batch, request);
+      if (arrival === undefined) continue;
       if (known.id !== undefined && known.id !== arrival.id) continue;
       const created = createdOf(arrival, known);
+      if (isAnswered) {
+        this.#unwanted.push(created);
+        continue;
+      }
       // Of a create without an answer, the response is known from now on.
       if (known.id === undefined) this.#created.add(created);
       takeIfEnded(this.#progress, created, arrival);
@@ -263,7 +270,11 @@ export class BackgroundSlice {
   /** Nothing of a response is needed any more once its answer is safe, unless its line says that OpenAI is to store it. */
   async #complete(): Promise<void> {
     await this.#end.complete(this.#progress.calls.closed?.nextTier, () =>
-      this.#looks.remove(this.#created.known.filter(({ request }) => this.#storeOf(request) !== 'true')),
+      this.#looks.remove(
+        [...this.#created.known, ...this.#unwanted].filter(
+          ({ request }) => this.#storeOf(request) !== 'true',
+        ),
+      ),
     );
   }
 

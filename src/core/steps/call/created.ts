@@ -3,29 +3,14 @@
  * creates is written down before the next one is announced; so at most one wave is left of which nobody knows what
  * became of it. A later line of a request replaces an earlier one.
  */
-import * as z from 'zod';
 import { ObjectGoneError } from '../../base/errors.ts';
+import { type CreatedLine, createdSegment, readCreated } from '../../files/created.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
 import type { BackgroundResponse } from '../../ports/provider.ts';
 import type { SliceKeys, SliceProgress } from './progress.ts';
 
-/** A create, as its line has it. */
-const createdSchema = z.object({
-  custom_id: z.string(),
-  /** Epoch ms: when it was created, or when a worker found that nobody knows its id. */
-  at: z.number(),
-  /** Absent: no answer to the create is known. */
-  id: z.exactOptional(z.string()),
-  /** Version of the key that created it, or that could read it. */
-  keyVersion: z.exactOptional(z.string()),
-  /** It is about to be cancelled: how far it was when it was read right before. */
-  leaving: z.exactOptional(z.enum(['queued', 'in_progress'])),
-});
-
 /** A create, by the place of its request in the slice. */
-export interface Created extends Omit<z.infer<typeof createdSchema>, 'custom_id'> {
-  request: number;
-}
+export type Created = Omit<CreatedLine, 'custom_id'>;
 
 /** A create whose response is known. */
 export type KnownCreated = Created & { id: string };
@@ -93,13 +78,9 @@ export class CreatedResponses {
   async load(now: number): Promise<void> {
     const { places } = this.#progress;
     const recorded = this.#progress.calls.created ?? 0;
-    for (; ; this.#segments++) {
-      const key = this.#keys.created(this.#segments);
-      const bytes = await this.#objects.get(key);
-      if (bytes === undefined) break;
-      for (const line of Buffer.from(bytes).toString('utf8').split('\n')) {
-        if (line === '') continue;
-        const { custom_id, ...created } = createdSchema.parse(JSON.parse(line));
+    for await (const lines of readCreated(this.#objects, this.#keys)) {
+      this.#segments++;
+      for (const { custom_id, ...created } of lines) {
         const request = places.get(custom_id);
         if (request !== undefined) this.#take({ ...created, request });
       }
@@ -133,10 +114,9 @@ export class CreatedResponses {
     const added = this.#unkept;
     if (added.length === 0) return;
     const { requests } = this.#progress;
-    const lines = added.map(({ request, ...created }) =>
-      JSON.stringify({ custom_id: requests[request]!.customId, ...created }),
+    const body = createdSegment(
+      added.map((created) => ({ custom_id: requests[created.request]!.customId, ...created })),
     );
-    const body = Buffer.from(`${lines.join('\n')}\n`);
     let isWritten = false;
     // A worker whose lease ran out while it wrote may have been first: its ids stay where they are.
     for (let segment = this.#segments; !isWritten; segment++) {

@@ -18,7 +18,8 @@ export async function lookAtBatch(
   { objectId, apiKey }: ObserveMessage,
 ): Promise<Look> {
   const remote = await deps.batches.withKey(apiKey).getBatch(objectId);
-  if (remote === undefined || !isOurs(deps.stackId, remote)) return { found: 'foreign' };
+  if (remote === undefined) return { found: 'missing' };
+  if (!isOurs(deps.stackId, remote)) return { found: 'foreign' };
   const key = recordKeyOf(remote);
   const batch = key && (await deps.jobs.getBatch(key.jobId, key.batchId));
   // What the table has lost is the poll's to find.

@@ -35,7 +35,7 @@ export interface ObserveDeps extends ObserveBatchesDeps, ObserveResponsesDeps {
 
 /**
  * Reads in an hour, for each API key, that found nothing of ours: other applications' work, and responses of ours that
- * were looked at and deleted before their webhook. Each costs a request at OpenAI and nothing else; in a project that
+ * were looked at and deleted before their webhook, which are looked for again like those that are not there yet. Each costs a request at OpenAI and nothing else; in a project that
  * is shared with a busy application, the poll and the looks of slices find the rest.
  */
 const MAX_STRANGERS_PER_HOUR = 5_000;
@@ -66,9 +66,11 @@ export async function observe(deps: ObserveDeps, message: ObserveMessage): Promi
     telemetry.record('webhook.postponed', { ...names, reason: reasonOf(error) });
     return;
   }
-  if (look.found === 'foreign') {
-    strangers.add(webhookId);
+  if (look.found === 'foreign' || look.found === 'missing') {
     await quota.takeTurn(scope, MAX_STRANGERS_PER_HOUR, ambient.now());
+    // OpenAI's services do not all know at once what there is.
+    if (look.found === 'missing' && !isLastTry(message)) return lookLater(deps, message);
+    strangers.add(webhookId);
     telemetry.record('webhook.dismissed', names);
     return;
   }
@@ -80,10 +82,14 @@ export async function observe(deps: ObserveDeps, message: ObserveMessage): Promi
   telemetry.record('webhook.observed', { ...names, ...look.batch, lagMs: now - message.receivedAt });
 }
 
+function isLastTry({ tries = 0 }: ObserveMessage): boolean {
+  return tries >= MAX_TRIES;
+}
+
 async function lookLater(deps: ObserveDeps, message: ObserveMessage): Promise<void> {
   const { webhookId, type, objectId, apiKey, tries = 0 } = message;
   const names = { webhookId, type, objectId, apiKey };
-  if (tries === MAX_TRIES) {
+  if (isLastTry(message)) {
     deps.telemetry.record('webhook.abandoned', names);
     return;
   }

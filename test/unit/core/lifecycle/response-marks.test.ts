@@ -16,6 +16,13 @@ describe('the marks of a response', () => {
     expect(markOf('s', metadataIn(body))).toEqual(MARK);
   });
 
+  it('say of a line that has its response stored that it is', () => {
+    const body = withMarks('{"store":true}', 's', MARK);
+    expect(metadataIn(body)).toMatchObject({ batchdrop_request: 'job/1-0.2/17/ab/stored' });
+    expect(markOf('s', metadataIn(body))).toEqual({ ...MARK, isStored: true });
+    expect(markOf('s', metadataIn(withMarks('{"store":false}', 's', MARK)))).toEqual(MARK);
+  });
+
   it('leave the metadata of the request where it is', () => {
     const own = { b: 'x', a: 'y' };
     const body = withMarks(JSON.stringify({ metadata: own, model: 'm' }), 's', MARK);
