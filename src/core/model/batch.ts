@@ -38,6 +38,8 @@ const callsSchema = z.object({
   again: z.exactOptional(z.array(count)),
   /** How often in a row the slice was put off, because OpenAI had no room for it. */
   refusals: z.exactOptional(count),
+  /** In the background: until then nothing is created, because OpenAI had no room. A visit before only looks. */
+  restUntil: z.exactOptional(time),
   /** In the background: files of ids of created responses below `work/`, numbered from 0. */
   created: z.exactOptional(count),
   /** In the background: the looks at responses that were due by then are made. */

@@ -2,7 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import type { FaultRule } from '../../../local/openai-emulator/emulator.ts';
 import { settingsSchema } from '../../../src/contract/settings.ts';
-import { HOUR_MS, MINUTE_MS } from '../../../src/contract/time.ts';
+import { HOUR_MS, MINUTE_MS, SECOND_MS } from '../../../src/contract/time.ts';
+import { toHurried } from '../../../src/core/lifecycle/batch-transitions.ts';
 import { cancelJob } from '../../../src/core/lifecycle/cancel.ts';
 import type { BatchRecord } from '../../../src/core/model/batch.ts';
 import { call } from '../../../src/core/steps/call/call.ts';
@@ -106,6 +107,38 @@ it('a slice does not create one response after the other of which nobody gets th
   expect(p.failures).toEqual([]);
   expect(customIds(await p.output(KEY))).toEqual(ids);
   expect((await paidFor(p)).times).toEqual(ids.map(() => 1));
+});
+
+it('a slice that rests because OpenAI has no room creates nothing sooner because something has arrived', async () => {
+  const p = await startRoute(WINDOW);
+  const { create } = p.deps.background;
+  let creates = 0;
+  let hasRoom = false;
+  p.deps.background.create = async (request) => {
+    creates++;
+    if (creates === 1 || hasRoom) return create(request);
+    return {
+      status: 429,
+      body: JSON.stringify({ error: { message: 'No room.', code: 'rate_limit_exceeded' } }),
+    };
+  };
+  const ids = idsOf(3);
+  await p.drop(KEY, fileOf(ids));
+  await p.drain();
+  const refused = creates;
+  const slice = await sliceIn(p);
+  expect(slice.calls!.restUntil! - p.emulator.clock.now()).toBeGreaterThan(10 * SECOND_MS);
+  const now = p.deps.ambient.now();
+  await p.deps.jobs.moveBatch(slice, toHurried(slice, now), now);
+  await call(p.deps, await sliceIn(p));
+  expect(creates).toBe(refused);
+  const rested = await sliceIn(p);
+  expect(rested.calls).toMatchObject({ restUntil: slice.calls!.restUntil, refusals: slice.calls!.refusals });
+  hasRoom = true;
+  await p.run();
+  expect(p.failures).toEqual([]);
+  expect(customIds(await p.output(KEY))).toEqual(ids);
+  expect((await paidFor(p)).times).toEqual([1, 1, 1]);
 });
 
 it('a slice whose worker may not create goes on at once, whatever else it waits for', async () => {

@@ -109,7 +109,8 @@ export class BackgroundSlice {
     await this.#unread.load();
     await this.#takeArrivals();
     await this.#lookAround();
-    const stop = await this.#create();
+    const isResting = this.#isResting;
+    const stop = isResting ? 'refused' : await this.#create();
     const isInterrupted = stop !== 'refused' && !this.#isClosed && !this.#progress.isEmpty;
     const hasLookedAtAll = await this.#look();
     await this.#created.keep();
@@ -122,7 +123,13 @@ export class BackgroundSlice {
     }
     if (!hasLookedAtAll || isInterrupted) return this.#end.pause('time', this.#progress.refusals, undefined);
     if (this.#isOver) return this.#complete();
-    return this.#pause(stop === 'refused');
+    return this.#pause(stop === 'refused', isResting);
+  }
+
+  /** OpenAI had no room a short time ago: whatever this visit is for, nothing is created. */
+  get #isResting(): boolean {
+    const { restUntil = 0 } = this.#progress.calls;
+    return this.#deps.ambient.now() < restUntil && !this.#isClosed && !this.#progress.isEmpty;
   }
 
   #hasTime(): boolean {
@@ -278,13 +285,15 @@ export class BackgroundSlice {
     );
   }
 
-  async #pause(isRefused: boolean): Promise<void> {
+  /** @param isResting it was refused by an earlier visit, whose rest is not over. */
+  async #pause(isRefused: boolean, isResting: boolean): Promise<void> {
     const { ambient, jobs, outbox } = this.#deps;
     const { jobId, batchId } = this.#batch;
-    const refusals = isRefused ? this.#progress.refusals + 1 : 0;
-    const restUntil = isRefused
-      ? await continueAt(this.#deps, this.#batch, refusals)
-      : Number.POSITIVE_INFINITY;
+    const before = this.#progress.refusals;
+    const refusals = isResting ? before : isRefused ? before + 1 : 0;
+    if (isRefused && !isResting)
+      this.#progress.note({ restUntil: await continueAt(this.#deps, this.#batch, refusals) });
+    const restUntil = isRefused ? this.#progress.calls.restUntil! : Number.POSITIVE_INFINITY;
     const soonest = ambient.now() + MIN_PAUSE_MS;
     const visitAt = Math.max(soonest, Math.min(restUntil, await this.#visitAt()));
     await this.#end.pause(isRefused ? 'refused' : 'window', refusals, visitAt);

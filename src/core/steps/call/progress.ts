@@ -195,7 +195,7 @@ export class SliceProgress {
   }
 
   /** What the record is to say besides, from its next write on. */
-  note(changes: Pick<Calls, 'created' | 'lookedAt' | 'closed'>): void {
+  note(changes: Pick<Calls, 'created' | 'lookedAt' | 'closed' | 'restUntil'>): void {
     this.#calls = { ...this.#calls, ...changes };
   }
 
