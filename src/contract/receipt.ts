@@ -146,7 +146,10 @@ export const receiptSchema = z.object({
      * `possibleUsd`.
      */
     withoutUsage: count,
-    /** Results of which something has no price that is known, tokens or a tool: that is in no amount. */
+    /**
+     * Results of which something has no price that is known. Tokens or a tool: that is in no amount. The tier that
+     * served it, such as `ultrafast`: they are reckoned at the tier that was asked for.
+     */
     unpriced: count,
     /** Batches of which OpenAI reports other tokens than their lines have. */
     usageDiffers: count,

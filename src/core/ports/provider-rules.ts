@@ -176,6 +176,8 @@ export interface AnswerRules {
   isUsageReported(body: JsonObject, endpoint: string): boolean;
   /** The tier that the provider bills an answer in. @param asked the tier of its batch. */
   billedTierOf(body: JsonObject, asked: Tier): PricedTier;
+  /** Whether the answer names no tier whose price is not known. One that does is billed as it was asked for. */
+  isTierKnown(body: JsonObject, asked: Tier): boolean;
   /** Calls of tools that the provider ran for the answer. */
   toolUseOf(body: JsonObject): ToolUse;
   /** What the calls of tools cost whose price is known. @param model that made them. */

@@ -84,7 +84,9 @@ export class Tally {
     const cost = this.#costOf(usage, answered, tier);
     const tools = this.#rules.toolUseOf(body);
     const fee = this.#rules.toolFeeOf(tools, answered);
-    if (((hasTokens || isMissing) && cost === undefined) || tools.isUnpriced) this.#unpriced++;
+    const isTierUnknown = hasTokens && !this.#rules.isTierKnown(body, this.#batch.tier ?? 'batch');
+    if (((hasTokens || isMissing) && cost === undefined) || tools.isUnpriced || isTierUnknown)
+      this.#unpriced++;
     if (isMissing && cost !== undefined) this.#withoutUsage.add(index);
     if (hasTokens) addUsage(this.#usage, usage);
     const isBilled = hasTokens && cost !== undefined;

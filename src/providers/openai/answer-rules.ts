@@ -1,5 +1,5 @@
 import type { AnswerRules } from '../../core/ports/provider-rules.ts';
-import { billedTierOf } from './billed-tier.ts';
+import { billedTierOf, isTierKnown } from './billed-tier.ts';
 import { toolFeeOf } from './prices/tool-fees.ts';
 import { toolUseOf } from './tool-use.ts';
 import { usageOf } from './usage.ts';
@@ -12,6 +12,7 @@ export const ANSWER_RULES: AnswerRules = {
   usageOf,
   isUsageReported,
   billedTierOf,
+  isTierKnown,
   toolUseOf,
   toolFeeOf,
 };

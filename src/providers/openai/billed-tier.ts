@@ -29,6 +29,14 @@ export function billedTierOf(body: JsonObject, asked: Tier): PricedTier {
   return isInWindow ? asked : 'standard';
 }
 
+/**
+ * Whether the price of the tier that an answer says it was served in is known. Not of `ultrafast` and `scale`, nor of
+ * words that are new: those are billed as they were asked for, which may be too little.
+ */
+export function isTierKnown({ service_tier: word }: JsonObject, asked: Tier): boolean {
+  return asked === 'batch' || typeof word !== 'string' || word === 'auto' || BILLED_AS.has(word);
+}
+
 /** Times are in seconds since the epoch; an answer without them is not known to be late. */
 function isLate({ created_at: created, completed_at: completed }: JsonObject, windowMs: number): boolean {
   return (

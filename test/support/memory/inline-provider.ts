@@ -78,6 +78,7 @@ export const INLINE_RULES: ProviderRules = {
       outputTokens: Number(written ?? 0),
     }),
     billedTierOf: () => 'batch',
+    isTierKnown: () => true,
     isUsageReported: ({ read }) => typeof read === 'number',
     toolUseOf: () => ({ webSearches: 0, isPreview: false, fileSearches: 0, isUnpriced: false }),
     toolFeeOf: () => 0n,

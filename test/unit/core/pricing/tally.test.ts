@@ -48,6 +48,15 @@ const body = (input: number, output: number, more: Record<string, unknown> = {})
 });
 
 describe('a bill', () => {
+  test('counts an answer of a tier without a known price, and bills it as it was asked for', () => {
+    const tally = tallyOf('gpt-5.4-mini', 'standard');
+    tally.add(0, body(1_000, 0, { service_tier: 'ultrafast' }), true);
+    tally.add(1, body(1_000, 0, { service_tier: 'default' }), true);
+    const { unpriced, tiers } = tally.bill([]);
+    expect(unpriced).toBe(1);
+    expect(tiers.standard?.results).toBe(2);
+  });
+
   test('prices input, cached input and output of each result, exactly', () => {
     const tally = tallyOf('gpt-5.4-mini');
     tally.add(0, body(1_000, 10), true);

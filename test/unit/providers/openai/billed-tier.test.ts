@@ -1,6 +1,6 @@
 /** Which tier an answer is billed in. */
 import { describe, expect, it } from 'vitest';
-import { billedTierOf } from '../../../../src/providers/openai/billed-tier.ts';
+import { billedTierOf, isTierKnown } from '../../../../src/providers/openai/billed-tier.ts';
 
 const HOUR = 3_600;
 /** An answer that ran in the background and took so many hours. */
@@ -43,6 +43,20 @@ describe('the tier that an answer is billed in', () => {
       expect(billedTierOf({ ...body }, 'background-8h')).toBe(billed);
     },
   );
+
+  it.each([
+    ['standard', 'ultrafast', false],
+    ['background-8h', 'ultrafast', false],
+    ['standard', 'scale', false],
+    ['standard', 'a new word', false],
+    ['batch', 'a new word', true],
+    ['standard', 'priority', true],
+    ['standard', 'auto', true],
+    ['flex', undefined, true],
+    ['flex', null, true],
+  ] as const)('of a batch in %s whose answer says "%s" has a known price: %s', (asked, word, isKnown) => {
+    expect(isTierKnown({ service_tier: word }, asked)).toBe(isKnown);
+  });
 
   it('of the shorter window is its own', () => {
     expect([1, 2.1].map((hours) => billedTierOf(answerAfter(hours), 'background-2h'))).toEqual([
