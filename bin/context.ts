@@ -7,7 +7,19 @@ import { readSettings, SettingsTextError } from '../src/contract/settings-text.t
 /** CloudFormation: a letter, then letters, digits and "-", 128 at the most. */
 const STACK_NAME = /^[A-Za-z][A-Za-z0-9-]{0,127}$/;
 
-const KNOWN = ['stackName', 'bucketName', 'pollMinutes', 'removal', 'openaiBaseUrl', 'settings'];
+const KNOWN = [
+  'stackName',
+  'bucketName',
+  'pollMinutes',
+  'removal',
+  'openaiBaseUrl',
+  'settings',
+  'alarms',
+  'dashboard',
+];
+
+/** Source: SNS API reference, Topic. */
+const TOPIC_ARN = /^arn:[a-z-]+:sns:[a-z0-9-]+:\d{12}:[\w-]{1,256}$/;
 
 /** Names of other tools have punctuation in them: `aws:cdk:…`, `@aws-cdk/…`, `cli-telemetry`. */
 const PLAIN_WORD = /^[A-Za-z0-9]+$/;
@@ -38,6 +50,8 @@ export function refuseUnknownContext(names: readonly string[]): void {
  * | `removal` | `retain`, or `destroy` for development | `retain` |
  * | `openaiBaseUrl` | an OpenAI-compatible service | OpenAI |
  * | `settings` | routes and layout: JSON, or the path of a JSON file | one route over `input/` |
+ * | `alarms` | ARN of an SNS topic that alarms tell, or `off` | alarms that tell nobody |
+ * | `dashboard` | `off` for none | a dashboard |
  *
  * @param read gives the value of a context key, undefined if there is none.
  * @throws InvalidConfigurationError naming the key, the value read and what to do.
@@ -56,6 +70,8 @@ export function contextToStackProps(
     removalPolicy: readRemoval(read),
     openaiBaseUrl: readText(read, 'openaiBaseUrl', 'https://api.openai.com/v1'),
     settings: settingsOf(read('settings')),
+    alarms: readAlarms(read),
+    dashboard: readDashboard(read),
   };
 }
 
@@ -89,6 +105,22 @@ function readRemoval(read: (key: string) => unknown): RemovalPolicy {
   if (value === 'retain') return RemovalPolicy.RETAIN;
   if (value === 'destroy') return RemovalPolicy.DESTROY;
   throw refused('removal', value, '"retain" or "destroy"', 'destroy');
+}
+
+function readAlarms(read: (key: string) => unknown): PipelineStackProps['alarms'] {
+  const example = 'arn:aws:sns:us-east-1:111122223333:on-call';
+  const value = readText(read, 'alarms', example);
+  if (value === undefined) return undefined;
+  if (value === 'off') return false;
+  if (!TOPIC_ARN.test(value)) throw refused('alarms', value, 'the ARN of an SNS topic, or "off"', example);
+  return { topicArn: value };
+}
+
+function readDashboard(read: (key: string) => unknown): boolean | undefined {
+  const value = readText(read, 'dashboard', 'off');
+  if (value === undefined) return undefined;
+  if (value !== 'off') throw refused('dashboard', value, '"off", or nothing', 'off');
+  return false;
 }
 
 /** JSON on the command line, the path of a file, or an object in `cdk.json`, which the construct checks. */

@@ -1,12 +1,16 @@
 import { Duration, type RemovalPolicy } from 'aws-cdk-lib';
+import type { IAlarm } from 'aws-cdk-lib/aws-cloudwatch';
 import type { RetentionDays } from 'aws-cdk-lib/aws-logs';
+import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import { DEFAULT_API_KEY } from '../src/contract/api-key.ts';
 import { apiKeyNamesOf, type Settings } from '../src/contract/settings.ts';
+import { type AlarmOptions, Alarms } from './alarms.ts';
 import { ApiKey } from './api-key.ts';
 import { Call } from './call.ts';
 import { Collect } from './collect.ts';
 import { parseSettings, requireOneAddress, requireWhole, type SettingsInput } from './configuration.ts';
+import { Dashboard } from './dashboard.ts';
 import type { Foundation, ReservedConcurrency } from './environment.ts';
 import { Finalize } from './finalize.ts';
 import { Ingest } from './ingest.ts';
@@ -77,6 +81,14 @@ export interface BatchPipelineProps {
    * @default - nothing is reserved
    */
   readonly reservedConcurrency?: ReservedConcurrency | undefined;
+  /**
+   * Whom the alarms tell, or `false` for none. Each costs $0.10 a month (docs/cost.md).
+   *
+   * @default {} - the alarms are there and tell nobody
+   */
+  readonly alarms?: AlarmOptions | false | undefined;
+  /** Whether there is a dashboard. @default true */
+  readonly dashboard?: boolean | undefined;
 }
 
 /** Caps on work at a time that hold where none is given. */
@@ -167,11 +179,44 @@ export class BatchPipeline extends Construct {
     });
     new Collect(this, 'Collect', { ...common, maxConcurrency: caps.collect });
     new Finalize(this, 'Finalize', { ...common, maxConcurrency: caps.finalize });
-    new Notifications(this, 'Notifications', settings);
-    if (settings.webhooks === undefined) return;
-    const observeQueue = new WorkQueue(this, 'ObserveQueue', { consumerTimeout: OBSERVE_TIMEOUT });
-    new Observe(this, 'Observe', { ...common, observeQueue, maxConcurrency: caps.observe });
-    this.webhook = new Webhook(this, 'Webhook', { ...foundation, webhooks: settings.webhooks, observeQueue });
+    const notifications = new Notifications(this, 'Notifications', settings);
+    let observeQueue: WorkQueue | undefined;
+    const { webhooks } = settings;
+    if (webhooks !== undefined) {
+      observeQueue = new WorkQueue(this, 'ObserveQueue', { consumerTimeout: OBSERVE_TIMEOUT });
+      new Observe(this, 'Observe', { ...common, observeQueue, maxConcurrency: caps.observe });
+      this.webhook = new Webhook(this, 'Webhook', { ...foundation, webhooks, observeQueue });
+    }
+    this.#watch(props, pollInterval, {
+      observe: observeQueue?.deadLetterQueue,
+      notifications: notifications.deadLetterQueue,
+    });
+  }
+
+  /** @param others dead-letter queues that not every stack has. */
+  #watch(
+    { alarms: options = {}, dashboard = true }: BatchPipelineProps,
+    pollInterval: Duration,
+    others: Partial<Record<'observe' | 'notifications', IQueue | undefined>>,
+  ): void {
+    let alarms: IAlarm[] = [];
+    if (options !== false) {
+      const made = new Alarms(this, 'Alarms', {
+        ...options,
+        pollInterval,
+        hasWebhooks: this.webhook !== undefined,
+        deadLetterQueues: {
+          ingest: this.ingestQueue.deadLetterQueue,
+          submit: this.submitQueue.deadLetterQueue,
+          call: this.callQueue.deadLetterQueue,
+          collect: this.collectQueue.deadLetterQueue,
+          finalize: this.finalizeQueue.deadLetterQueue,
+          ...others,
+        },
+      });
+      alarms = [...made.alarms.values()];
+    }
+    if (dashboard) new Dashboard(this, 'Dashboard', { alarms });
   }
 }
 

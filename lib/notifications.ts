@@ -27,6 +27,9 @@ const ACTION = { sns: 'sns:Publish', sqs: 'sqs:SendMessage', events: undefined }
  * What cannot be delivered in EventBridge's 24 hours waits in a dead-letter queue.
  */
 export class Notifications extends Construct {
+  /** What could not be delivered. Absent: nobody is notified. */
+  readonly deadLetterQueue?: sqs.Queue;
+
   /** @throws InvalidConfigurationError if a target is known to be in another account or region than the stack. */
   constructor(scope: Construct, id: string, { routes }: NotificationsProps) {
     super(scope, id);
@@ -36,6 +39,7 @@ export class Notifications extends Construct {
     );
     if (byArn.size === 0) return;
     const deadLetterQueue = newDeadLetterQueue(this, 'DeadLetters');
+    this.deadLetterQueue = deadLetterQueue;
     Validations.of(deadLetterQueue).acknowledge({
       id: 'AwsSolutions-SQS3',
       reason: 'This is the dead-letter queue, of rules in place of a queue.',

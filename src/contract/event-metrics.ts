@@ -5,9 +5,9 @@
  */
 
 /** The namespace of every metric. */
-const METRIC_NAMESPACE = 'batchdrop';
+export const METRIC_NAMESPACE = 'batchdrop';
 /** The dimension that every metric has: the name of the CloudFormation stack. */
-const STACK_DIMENSION = 'Stack';
+export const STACK_DIMENSION = 'Stack';
 /** In place of a value that is none of those of a dimension. */
 export const OTHER_VALUE = 'other';
 

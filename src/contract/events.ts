@@ -862,6 +862,11 @@ export const EVENTS = {
 /** The name of an event. */
 export type EventName = keyof typeof EVENTS;
 
+type MetricsOf<Row> = Row extends { metrics: readonly { name: infer Name }[] } ? Name : never;
+
+/** The name of a metric of events. */
+export type MetricName = MetricsOf<(typeof EVENTS)[EventName]>;
+
 /** The fields of an event. */
 export type EventFields<Name extends EventName> = FieldsOf<(typeof EVENTS)[Name]['fields']>;
 

@@ -32,6 +32,16 @@ test('what is given on the command line arrives', () => {
   });
 });
 
+test('alarms are off, or tell a topic, and the dashboard is off; anything else is refused', () => {
+  const topicArn = 'arn:aws:sns:us-east-1:111122223333:on-call';
+  expect(propsOf({ alarms: topicArn }).alarms).toEqual({ topicArn });
+  expect(propsOf({ alarms: 'off', dashboard: 'off' })).toMatchObject({ alarms: false, dashboard: false });
+  expect(() => propsOf({ alarms: 'on-call' })).toThrow(
+    'context alarms is "on-call", expected the ARN of an SNS topic, or "off"',
+  );
+  expect(() => propsOf({ dashboard: 'on' })).toThrow('context dashboard is "on", expected "off"');
+});
+
 test('fails for a name that is not read, and says which there are; names of other tools are left alone', () => {
   expect(() =>
     refuseUnknownContext(['aws:cdk:version', '@aws-cdk/core:x', 'cli-telemetry', 'removal']),

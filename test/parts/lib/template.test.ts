@@ -38,6 +38,8 @@ const VARIANTS: Record<string, PipelineStackProps> = {
 };
 
 const KNOWN_TYPES = [
+  'AWS::CloudWatch::Alarm',
+  'AWS::CloudWatch::Dashboard',
   'AWS::ApiGatewayV2::Api',
   'AWS::ApiGatewayV2::Integration',
   'AWS::ApiGatewayV2::Route',
