@@ -9,6 +9,7 @@ import {
 } from '@aws-sdk/client-secrets-manager';
 import OpenAI, { APIError } from 'openai';
 import { WEBHOOK_EVENTS, WEBHOOK_SECRET_PLACEHOLDER } from '../../src/contract/webhooks.ts';
+import { defined } from '../../src/core/base/defined.ts';
 import { createSecretsManagerClient } from '../../src/runtime/clients.ts';
 import { EXIT_CANNOT_RUN, EXIT_SUCCEEDED, UsageError } from '../view/exit.ts';
 
@@ -104,7 +105,7 @@ function clientOf({ url }: WebhookOptions, env: Env): OpenAI {
   if (!apiKey) throw new UsageError('set OPENAI_API_KEY to a key of the project whose webhooks are meant');
   if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol))
     throw new UsageError(`--url is "${url}": give the WebhookUrl that \`cdk deploy\` printed`);
-  return new OpenAI({ apiKey, logLevel: 'off', ...(baseURL ? { baseURL } : {}) });
+  return new OpenAI(defined({ apiKey, logLevel: 'off', baseURL: baseURL || undefined }));
 }
 
 async function endpointAt(client: OpenAI, url: string) {
@@ -156,10 +157,12 @@ async function withSecrets(
 ): Promise<number> {
   // An ARN says in which region it is.
   const used = region ?? /^arn:[^:]*:secretsmanager:([^:]+):/.exec(secret)?.[1];
-  const client = createSecretsManagerClient({
-    ...(used === undefined ? {} : { region: used }),
-    ...(endpoint === undefined ? {} : { endpoint }),
-  });
+  const client = createSecretsManagerClient(
+    defined({
+      region: used,
+      endpoint,
+    }),
+  );
   try {
     return await run(client);
   } catch (error) {

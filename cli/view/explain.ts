@@ -1,6 +1,7 @@
 /** Why a job waits: from its records, the ledgers and the suspensions. Pure. */
 import type { JobRecords } from '../../local/stack/pipeline.ts';
 import { isWindowTier } from '../../src/contract/route.ts';
+import { defined } from '../../src/core/base/defined.ts';
 import { apiKeyOf, type BatchRecord, isSlice, tierOf, tokensOf } from '../../src/core/model/batch.ts';
 import type { Job } from '../../src/core/model/job.ts';
 import type { Ledger } from '../../src/core/model/ledger.ts';
@@ -86,15 +87,15 @@ export function explain(facts: ExplainFacts): Explanation {
   const view = jobView(facts.records);
   const { jobId, phase, hasEnded, requests } = view;
   const deadlines = batches.flatMap(({ ladder }) => ladder?.deadlineAt ?? []);
-  return {
+  return defined({
     jobId,
     key: facts.key,
     phase,
     hasEnded,
     requests,
-    ...(deadlines.length === 0 ? {} : { deadlineAt: Math.min(...deadlines) }),
+    deadlineAt: deadlines.length === 0 ? undefined : Math.min(...deadlines),
     waits: hasEnded ? [] : [...waitsOfJob(facts, job), ...waitsOfBatches(facts), ...waitsOfStack(facts)],
-  };
+  });
 }
 
 function waitsOfJob(facts: ExplainFacts, job: Job | undefined): Wait[] {
@@ -301,17 +302,17 @@ function toWait(facts: ExplainFacts, finding: Finding, batches: readonly BatchRe
   const entry: { command?: (facts: WaitFacts) => string | undefined } & (typeof WAITS)[WaitCode] =
     WAITS[code];
   const command = entry.command?.(of);
-  return {
+  return defined({
     code,
-    ...(reason === undefined ? {} : { reason }),
+    reason,
     batches: batches.length,
     requests: batches.reduce((sum, { requests }) => sum + requests, 0),
     text: entry.text(of),
     moves: entry.moves(of),
-    ...(command === undefined ? {} : { command }),
-    ...(since === undefined ? {} : { since }),
-    ...(until === undefined ? {} : { until }),
-  };
+    command,
+    since,
+    until,
+  });
 }
 
 /** Names of the ledgers that {@link explain} looks at. */

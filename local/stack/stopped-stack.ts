@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { ListTablesCommand } from '@aws-sdk/client-dynamodb';
 import { ListBucketsCommand } from '@aws-sdk/client-s3';
+import { defined } from '../../src/core/base/defined.ts';
 import { createDynamoDBClient, createS3Client } from '../../src/runtime/clients.ts';
 import { startDynamoDb } from '../services/dynamodb/server.ts';
 import { startS3 } from '../services/s3/server.ts';
@@ -60,10 +61,10 @@ async function outputsOf(endpoints: StoppedStack['endpoints']): Promise<Record<s
     const { TableNames = [] } = await dynamodb.send(new ListTablesCommand({}));
     const { Buckets = [] } = await s3.send(new ListBucketsCommand({}));
     const [table, bucket] = [TableNames[0], Buckets[0]?.Name];
-    return {
-      ...(table === undefined ? {} : { TableName: table }),
-      ...(bucket === undefined ? {} : { BucketName: bucket }),
-    };
+    return defined({
+      TableName: table,
+      BucketName: bucket,
+    });
   } finally {
     dynamodb.destroy();
     s3.destroy();

@@ -4,6 +4,7 @@ import { telemetryEnv } from '../contract/env.ts';
 import { type ErrorDescription, writeFields } from '../contract/event-fields.ts';
 import { writeMetrics } from '../contract/event-metrics.ts';
 import { EVENTS, type EventRow, INVOCATION_FIELDS, type InvocationFields } from '../contract/events.ts';
+import { defined } from '../core/base/defined.ts';
 import type { Telemetry } from '../core/ports/telemetry.ts';
 import { parseEnv } from './env.ts';
 
@@ -58,11 +59,11 @@ export function describeError(error: unknown): ErrorDescription {
     .filter((line) => /^\s+at /.test(line))
     .slice(0, 5)
     .map((line) => line.trim());
-  return {
+  return defined({
     name: error.name,
     message,
-    ...(typeof code === 'string' ? { code } : {}),
-    ...(at === undefined ? {} : { at }),
-    ...(error.cause instanceof Error ? { cause: describeError(error.cause) } : {}),
-  };
+    code: typeof code === 'string' ? code : undefined,
+    at,
+    cause: error.cause instanceof Error ? describeError(error.cause) : undefined,
+  });
 }

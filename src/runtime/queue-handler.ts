@@ -5,6 +5,7 @@ import type { z } from 'zod';
 import { problemsOf } from '../contract/problems.ts';
 import { MINUTE_MS, SECOND_MS } from '../contract/time.ts';
 import { type Backoff, waitAfter } from '../core/base/backoff.ts';
+import { defined } from '../core/base/defined.ts';
 import { BatchdropError } from '../core/base/errors.ts';
 import type { Deadline } from '../core/ports/ambient.ts';
 import type { Telemetry } from '../core/ports/telemetry.ts';
@@ -119,8 +120,8 @@ function delayOf(error: unknown, receiveCount: number): number {
 
 function idsOf(message: unknown): { jobId?: string; batchId?: string } {
   const { jobId, batchId } = (message ?? {}) as { jobId?: unknown; batchId?: unknown };
-  return {
-    ...(typeof jobId === 'string' ? { jobId } : {}),
-    ...(typeof batchId === 'string' ? { batchId } : {}),
-  };
+  return defined({
+    jobId: typeof jobId === 'string' ? jobId : undefined,
+    batchId: typeof batchId === 'string' ? batchId : undefined,
+  });
 }

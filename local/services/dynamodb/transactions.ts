@@ -7,6 +7,7 @@
  */
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { defined } from '../../../src/core/base/defined.ts';
 import { AwsError } from '../aws-json-server.ts';
 import type { Engine, Item } from './engine.ts';
 
@@ -101,11 +102,13 @@ export class TransactionLog {
         } catch (error) {
           if (!(error instanceof AwsError) || error.code !== 'ConditionalCheckFailedException') throw error;
           const wantsItem = action.parameters.ReturnValuesOnConditionCheckFailure === 'ALL_OLD';
-          reasons.push({
-            Code: 'ConditionalCheckFailed',
-            Message: 'The conditional request failed',
-            ...(wantsItem && before !== undefined ? { Item: before } : {}),
-          });
+          reasons.push(
+            defined({
+              Code: 'ConditionalCheckFailed',
+              Message: 'The conditional request failed',
+              Item: wantsItem && before !== undefined ? before : undefined,
+            }),
+          );
         }
       }
       if (applied.length < actions.length) {

@@ -6,6 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { defined } from '../../../src/core/base/defined.ts';
 import type { LocalService } from '../service.ts';
 import type { LocalFunction } from './runtime-api.ts';
 
@@ -88,7 +89,7 @@ function eventOf(request: IncomingMessage, body: Buffer, { rawPath, query }: Rec
   );
   const isBase64Encoded = !TEXT_TYPES.test(headers['content-type'] ?? '');
   const time = new Date();
-  return {
+  return defined({
     version: '2.0',
     routeKey: '$default',
     rawPath,
@@ -112,9 +113,9 @@ function eventOf(request: IncomingMessage, body: Buffer, { rawPath, query }: Rec
       time: time.toUTCString(),
       timeEpoch: time.getTime(),
     },
-    ...(body.length === 0 ? {} : { body: body.toString(isBase64Encoded ? 'base64' : 'utf8') }),
+    body: body.length === 0 ? undefined : body.toString(isBase64Encoded ? 'base64' : 'utf8'),
     isBase64Encoded: body.length > 0 && isBase64Encoded,
-  };
+  });
 }
 
 /** What a function gives is an answer if it names a status, and its body otherwise. */

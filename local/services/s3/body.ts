@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { defined } from '../../../src/core/base/defined.ts';
 import { AwsChunkedDecoder } from './aws-chunked.ts';
 import type { Segment } from './blobs.ts';
 import { type Call, header } from './call.ts';
@@ -125,11 +126,11 @@ async function receive(
   }
   if (claimed) checkClaim(call, claimed, values.get(claimed)!, trailers);
   const kept = claimed ?? algorithm;
-  return {
+  return defined({
     sizeBytes,
     md5: md5Value,
-    ...(kept ? { checksum: { algorithm: kept, value: values.get(kept)!.toString('base64') } } : {}),
-  };
+    checksum: kept ? { algorithm: kept, value: values.get(kept)!.toString('base64') } : undefined,
+  });
 }
 
 /** Reads the body, through the aws-chunked framing if there is one, and gives the trailers. */

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { defined } from '../../../src/core/base/defined.ts';
 import { parseXml } from './xml.ts';
 
 /** The account that owns every local bucket. */
@@ -76,22 +77,22 @@ export function objectChangeToEvent(change: ObjectChange, region: string): S3Eve
     time: new Date(change.atMs).toISOString().replace(/\.\d+Z$/, 'Z'),
     region,
     resources: [`arn:aws:s3:::${change.bucket}`],
-    detail: {
+    detail: defined({
       version: '0',
       bucket: { name: change.bucket },
-      object: {
+      object: defined({
         key: change.key,
-        ...(change.sizeBytes === undefined ? {} : { size: change.sizeBytes }),
+        size: change.sizeBytes,
         etag: change.etag,
-        ...(change.versionId === 'null' ? {} : { 'version-id': change.versionId }),
+        'version-id': change.versionId === 'null' ? undefined : change.versionId,
         sequencer: change.sequencer,
-      },
+      }),
       'request-id': change.requestId,
       requester: LOCAL_ACCOUNT_ID,
       'source-ip-address': '127.0.0.1',
       reason: change.reason,
-      ...(change.deletion ? { 'deletion-type': change.deletion } : {}),
-    },
+      'deletion-type': change.deletion ? change.deletion : undefined,
+    }),
   };
 }
 

@@ -1,4 +1,5 @@
 import { pipeline } from 'node:stream/promises';
+import { defined } from '../../../src/core/base/defined.ts';
 import { type Segment, sliceSegments } from './blobs.ts';
 import { MAX_UPLOAD_BYTES, receiveBlob } from './body.ts';
 import { type Call, header, integerInQuery, sendEmpty, sendXml, versionIdOf } from './call.ts';
@@ -190,10 +191,14 @@ export function deleteObject(call: Call): void {
   const versionId = versionIdOf(call);
   const cause = causeOf(call, 'DeleteObject');
   const deleted = call.store.deleteObject(call.bucket, call.key, versionId, header(call, 'if-match'), cause);
-  sendEmpty(call, 204, {
-    ...(deleted?.kind === 'delete-marker' ? { 'x-amz-delete-marker': 'true' } : {}),
-    ...(deleted ? versionHeader(call, deleted) : {}),
-  });
+  sendEmpty(
+    call,
+    204,
+    defined({
+      'x-amz-delete-marker': deleted?.kind === 'delete-marker' ? 'true' : undefined,
+      ...(deleted ? versionHeader(call, deleted) : {}),
+    }),
+  );
 }
 
 // ---- shared with multipart uploads

@@ -1,3 +1,4 @@
+import { defined } from '../../core/base/defined.ts';
 import { type BatchRecord, tierOf } from '../../core/model/batch.ts';
 import type { LatestJob, Publication } from '../../core/ports/records.ts';
 
@@ -30,7 +31,7 @@ export function recordedLatest(
   if (state.lastModified > lastModified) return {};
   if (state.lastModified === lastModified) return state.job === undefined ? {} : { next: { lastModified } };
   const before = state.job;
-  return { next: { lastModified, job, ...(before === undefined ? {} : { before }) }, before };
+  return { next: defined({ lastModified, job, before }), before };
 }
 
 /** A named lease. The token stays when the lease is given back, so that it only grows. */

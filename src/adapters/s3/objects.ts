@@ -24,6 +24,7 @@ import {
   UploadPartCopyCommand,
 } from '@aws-sdk/client-s3';
 import { type Backoff, waitAfter } from '../../core/base/backoff.ts';
+import { defined } from '../../core/base/defined.ts';
 import { BatchdropError, ObjectGoneError } from '../../core/base/errors.ts';
 import type { KeyVersion, ListCursor, ObjectHead, SourceObject } from '../../core/model/objects.ts';
 import type {
@@ -275,10 +276,10 @@ export class S3Objects implements ObjectStore, Inputs, WorkFiles {
       );
     if (!page.IsTruncated) return { versions };
     const { NextVersionIdMarker } = page;
-    const next = {
+    const next = defined<ListCursor>({
       key: decodeKey(page.NextKeyMarker),
-      ...(NextVersionIdMarker === undefined ? {} : { versionId: NextVersionIdMarker }),
-    };
+      versionId: NextVersionIdMarker,
+    });
     return { versions, next };
   }
 

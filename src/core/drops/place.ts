@@ -1,5 +1,6 @@
 /** The place of a version of an input among those of its key, in the order in which S3 stored them. */
 
+import { defined } from '../base/defined.ts';
 import type { Job } from '../model/job.ts';
 import { jobIdOf } from '../model/job-id.ts';
 import type { KeyVersion, ListCursor, ObjectHead } from '../model/objects.ts';
@@ -37,10 +38,10 @@ export async function placeOf(
   const [before] = older;
   const ofSecond = older.findIndex(({ lastModified }) => lastModified !== input.lastModified);
   const rank = ofSecond === -1 ? older.length : ofSecond;
-  return {
-    ...(rank === 0 ? {} : { rank }),
-    ...(before === undefined ? {} : { predecessor: predecessorOf(before) }),
-  };
+  return defined({
+    rank: rank === 0 ? undefined : rank,
+    predecessor: before === undefined ? undefined : predecessorOf(before),
+  });
 }
 
 /**
@@ -54,7 +55,7 @@ export function orderOf({ input, rank = 0 }: Pick<Job, 'input' | 'rank'>): strin
 
 function predecessorOf(version: KeyVersion): NonNullable<Job['predecessor']> {
   const { versionId, lastModified } = version;
-  return { jobId: jobIdOf(version), ...(versionId === undefined ? {} : { versionId }), lastModified };
+  return defined({ jobId: jobIdOf(version), versionId, lastModified });
 }
 
 async function placeWithoutVersions(jobs: Pick<JobStore, 'recordLatest'>, input: ObjectHead): Promise<Place> {

@@ -9,7 +9,7 @@ export interface ErrorLineContext {
   /** Line of the request in the input, 1-based. */
   line: number;
   /** Offset of its first byte there. Absent when the input was compressed. */
-  byte?: number;
+  byte?: number | undefined;
   /** How many times it was tried in a batch; 0 for a request that was invalid. */
   rounds: number;
 }
@@ -30,6 +30,8 @@ export function statedErrorLine(
  * @param line its text: a JSON object.
  */
 export function openaiErrorLine(line: string, context: ErrorLineContext): Uint8Array {
-  const set = Object.entries(context).map(([name, value]) => [name, String(value)] as const);
+  const set = Object.entries(context).flatMap(([name, value]) =>
+    value === undefined ? [] : [[name, String(value)] as const],
+  );
   return Buffer.from(withMembers(line, { set }));
 }

@@ -12,6 +12,7 @@
  * ```
  */
 import { Block } from '../base/block.ts';
+import { defined } from '../base/defined.ts';
 import { CorruptWorkFileError } from '../base/errors.ts';
 import type { RunRef } from '../model/batch.ts';
 import type { SourceObject } from '../model/objects.ts';
@@ -131,14 +132,14 @@ export class RunWriter {
       data: await this.#open.data.suspend(),
       index: await this.#open.index.suspend(),
     };
-    return {
+    return defined({
       lines: this.#lines,
       bytes: this.#bytes,
       firstLine: this.#firstLine,
       lastLine: this.#lastLine,
       encoder: this.#encoder.state(),
-      ...(files === undefined ? {} : { files }),
-    };
+      files,
+    });
   }
 
   async abort(): Promise<void> {

@@ -3,6 +3,7 @@
  * is said here, and nowhere else.
  */
 import type { Tier } from '../../contract/route.ts';
+import { defined } from '../base/defined.ts';
 import type {
   BatchKey,
   BatchLevelError,
@@ -135,11 +136,11 @@ export function toWaiting(batch: Batch, waiting: Waiting): BatchTransition {
 }
 
 function troubleOf({ notBefore, lastError, reason, heldAt, history }: Waiting): BatchPatch {
-  return {
+  return defined({
     wait: { notBefore, lastError },
-    ...(reason === undefined ? {} : { hold: { reason, at: heldAt } }),
-    ...(history === undefined ? {} : { history }),
-  };
+    hold: reason === undefined ? undefined : { reason, at: heldAt },
+    history,
+  });
 }
 
 /** OpenAI has ended it. @param errors as they are recorded. */
@@ -165,11 +166,15 @@ export function toWithdrawn(
   now: number,
 ): BatchTransition {
   const { errors, nextTier, recut } = why;
-  return to('withdrawn', batch, {
-    ending: { status: 'failed', errors, endedAt: now },
-    ...(nextTier === undefined ? {} : { stop: { nextTier } }),
-    ...(recut === undefined ? {} : { recut }),
-  });
+  return to(
+    'withdrawn',
+    batch,
+    defined({
+      ending: { status: 'failed', errors, endedAt: now },
+      stop: nextTier === undefined ? undefined : { nextTier },
+      recut,
+    }),
+  );
 }
 
 /** All requests of a slice have a line. @param nextTier the tier that those continue in which were not called. */
@@ -179,11 +184,15 @@ export function toCalled(
   nextTier: Tier | undefined,
   now: number,
 ): BatchTransition {
-  return to('called', batch, {
-    ending: { status: 'completed', endedAt: now },
-    download: { fetched: [file] },
-    ...(nextTier === undefined ? {} : { stop: { nextTier } }),
-  });
+  return to(
+    'called',
+    batch,
+    defined({
+      ending: { status: 'completed', endedAt: now },
+      download: { fetched: [file] },
+      stop: nextTier === undefined ? undefined : { nextTier },
+    }),
+  );
 }
 
 /** OpenAI will not end it any more: it has no results. */
@@ -222,7 +231,7 @@ export function toPostponed(
   wait: NonNullable<BatchPatch['wait']>,
   reason?: string,
 ): BatchTransition {
-  return to('postponed', batch, { wait, ...(reason === undefined ? {} : { hold: { reason } }) });
+  return to('postponed', batch, defined({ wait, hold: reason === undefined ? undefined : { reason } }));
 }
 
 /** Its worker releases it, because it is unknown whether it was created. */
@@ -297,7 +306,7 @@ export function toKeyReplaced(batch: Batch): BatchTransition {
 export function toStopping(batch: BatchRecord, now: number, nextTier?: Tier): BatchTransition {
   const { cancelRequestedAt = now } = batch.stop ?? {};
   return to('stopping', batch, {
-    stop: { cancelRequestedAt, ...(nextTier === undefined ? {} : { nextTier }) },
+    stop: defined({ cancelRequestedAt, nextTier }),
   });
 }
 
@@ -310,11 +319,15 @@ export function toSeen(
 ): BatchTransition {
   const { startedAt, isStuck } = seen;
   const statusAt = status === batch.remote!.status ? {} : { statusAt: now };
-  return toAtOpenAI('seen', batch, {
-    remote: { status, ...statusAt, startedAt, progress, expiresAt, unreachableSince: undefined },
-    wait: { lastError: undefined },
-    ...(isStuck ? { stop: { cancelRequestedAt: now } } : {}),
-  });
+  return toAtOpenAI(
+    'seen',
+    batch,
+    defined({
+      remote: { status, ...statusAt, startedAt, progress, expiresAt, unreachableSince: undefined },
+      wait: { lastError: undefined },
+      stop: isStuck ? { cancelRequestedAt: now } : undefined,
+    }),
+  );
 }
 
 /** OpenAI answers that it does not know it, for the first time. */
@@ -354,10 +367,10 @@ export function toResultsLate(
   const { fetched, ...files } = found ?? {};
   return to('resultsLate', batch, {
     remote: files,
-    download: {
-      ...(fetched === undefined ? {} : { fetched }),
-      ...(lateResults === undefined ? {} : { lateResults }),
-    },
+    download: defined({
+      fetched,
+      lateResults,
+    }),
   });
 }
 

@@ -1,4 +1,5 @@
 /** How batches of a job follow each other, and when the job has none left to wait for. */
+import { defined } from '../base/defined.ts';
 import { CorruptWorkFileError } from '../base/errors.ts';
 import { type Plan, readPlan } from '../files/plan.ts';
 import type { BatchRecord } from '../model/batch.ts';
@@ -12,27 +13,29 @@ import { toWaitsFor } from './job-transitions.ts';
 /** The batches that take up what `batch` leaves; none if it finished everything. The same ids each time. */
 export function nextRound(batch: BatchRecord, now: number): BatchRecord[] {
   const children = batch.results?.next ?? [];
-  return children.map(({ notBefore, ...child }, index) => ({
-    v: 1,
-    jobId: batch.jobId,
-    batchId: childBatchId(batch, index, children.length),
-    round: batch.round + 1,
-    state: 'planned',
-    endpoint: batch.endpoint,
-    model: batch.model,
-    ...(batch.tier === undefined ? {} : { tier: batch.tier }),
-    ...(batch.route === undefined ? {} : { route: batch.route }),
-    ...(batch.apiKey === undefined ? {} : { apiKey: batch.apiKey }),
-    ...(batch.jobBytes === undefined ? {} : { jobBytes: batch.jobBytes }),
-    ...(batch.completionWindow === undefined ? {} : { completionWindow: batch.completionWindow }),
-    ...(batch.budgetUsd === undefined ? {} : { budgetUsd: batch.budgetUsd }),
-    ...(batch.ladder === undefined ? {} : { ladder: batch.ladder }),
-    ...child,
-    ...(notBefore === undefined ? {} : { wait: { notBefore } }),
-    jobCreatedAt: batch.jobCreatedAt ?? batch.createdAt,
-    createdAt: now,
-    updatedAt: now,
-  }));
+  return children.map(({ notBefore, ...child }, index) =>
+    defined({
+      v: 1,
+      jobId: batch.jobId,
+      batchId: childBatchId(batch, index, children.length),
+      round: batch.round + 1,
+      state: 'planned',
+      endpoint: batch.endpoint,
+      model: batch.model,
+      tier: batch.tier,
+      route: batch.route,
+      apiKey: batch.apiKey,
+      jobBytes: batch.jobBytes,
+      completionWindow: batch.completionWindow,
+      budgetUsd: batch.budgetUsd,
+      ladder: batch.ladder,
+      ...child,
+      wait: notBefore === undefined ? undefined : { notBefore },
+      jobCreatedAt: batch.jobCreatedAt ?? batch.createdAt,
+      createdAt: now,
+      updatedAt: now,
+    }),
+  );
 }
 
 /** Whether every request of the job has its outcome: each planned batch, and each that followed, is collected. */

@@ -82,7 +82,7 @@ function costOfEach(
     const input = inputAtMost({
       requests: 1,
       bytes: entry.length + 1,
-      ...(batch.tokens === undefined ? {} : { tokens: tokensOfOne(entry) }),
+      tokens: batch.tokens === undefined ? undefined : tokensOfOne(entry),
     });
     return Number(
       costOf(rates, input, outputLimitIn(entry.tried) ?? prices.unlimitedOutputTokens(batch.model)),
@@ -135,7 +135,7 @@ function inputAtMost({
   requests,
   tokens,
   bytes,
-}: Pick<BatchRecord, 'requests' | 'tokens' | 'bytes'>): number {
+}: Pick<BatchRecord, 'requests' | 'bytes'> & { tokens?: number | undefined }): number {
   return tokens === undefined
     ? Math.ceil(bytes / MIN_BYTES_PER_TOKEN)
     : Math.ceil((tokens * ABOVE_ESTIMATE.times) / ABOVE_ESTIMATE.by) + requests * AROUND_A_PROMPT;

@@ -17,6 +17,7 @@ import { type Price, pricesSchema } from '../../contract/prices.ts';
 import { problemsOf } from '../../contract/problems.ts';
 import { PICODOLLARS } from '../../contract/rates.ts';
 import type { Settings } from '../../contract/settings.ts';
+import { defined } from '../base/defined.ts';
 import { BatchdropError } from '../base/errors.ts';
 import type { PriceRow, PriceTable, Rates } from '../model/price-table.ts';
 import { Prices } from './prices.ts';
@@ -55,16 +56,16 @@ export function readPriceFile(text: string, name: string): PriceRow[] {
  */
 function rowOf(price: Price, from: string): PriceRow {
   const { model, tier, context, to, source } = price;
-  return {
+  return defined({
     model,
     tier,
     context,
     rates: ratesOf(price),
-    ...(price.from === undefined ? {} : { from: price.from }),
-    ...(to === undefined ? {} : { to }),
+    from: price.from,
+    to,
     source: source ?? from,
     retrieved: price.retrieved ?? '',
-  };
+  });
 }
 
 /** What of a price is optional, and is left out where the price leaves it out. */

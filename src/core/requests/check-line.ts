@@ -4,6 +4,7 @@
  * what a model thinks of its parameters is per-request.
  */
 
+import { defined } from '../base/defined.ts';
 import { MAX_LINE_BYTES } from '../model/limits.ts';
 import { withRequest } from '../model/predicted-output.ts';
 import type { EndpointRules, LineRules, SureRefusal } from '../ports/provider-rules.ts';
@@ -210,7 +211,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
 }
 
 function invalid(code: InvalidCode, message: string, param: string | null, customId?: string): InvalidLine {
-  return { valid: false, code, message, param, ...(customId === undefined ? {} : { customId }) };
+  return defined({ valid: false, code, message, param, customId });
 }
 
 function missing(param: string, customId?: string): InvalidLine {

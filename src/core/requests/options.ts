@@ -13,6 +13,7 @@ import {
 } from '../../contract/options.ts';
 import type { Route } from '../../contract/route.ts';
 import { describeJsonProblem } from '../../contract/settings-text.ts';
+import { defined } from '../base/defined.ts';
 import { BatchdropError, ObjectGoneError } from '../base/errors.ts';
 import { fromUsd } from '../base/money.ts';
 import type { AppliedOption, Job } from '../model/job.ts';
@@ -79,12 +80,12 @@ function saidInMetadata(metadata: Record<string, string>, key: string): Said[] {
     const near = OPTION_NAMES.find((one) => lettersOf(METADATA_PREFIX + OPTIONS[one].metadata) === letters);
     if (near === undefined && !OUR_METADATA.test(header)) return [];
     const name = OPTION_NAMES.find((one) => METADATA_PREFIX + OPTIONS[one].metadata === header);
-    return {
+    return defined({
       where: `x-amz-meta-${header} of ${key}`,
       name,
       value: readText(name, text),
-      ...(near === undefined ? {} : { meant: `x-amz-meta-${METADATA_PREFIX}${OPTIONS[near].metadata}` }),
-    };
+      meant: near === undefined ? undefined : `x-amz-meta-${METADATA_PREFIX}${OPTIONS[near].metadata}`,
+    });
   });
 }
 
@@ -124,12 +125,12 @@ async function saidBeside(deps: SidecarDeps, input: ObjectHead, route: Route): P
   return Object.entries(json).map(([word, value]) => {
     const name = OPTION_NAMES.find((one) => one === word);
     const near = OPTION_NAMES.find((one) => lettersOf(one) === lettersOf(word));
-    return {
+    return defined({
       where: `${JSON.stringify(shown(word))} in ${key}`,
       name,
       value,
-      ...(near === undefined ? {} : { meant: `"${near}"` }),
-    };
+      meant: near === undefined ? undefined : `"${near}"`,
+    });
   });
 }
 

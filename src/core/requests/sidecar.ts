@@ -3,6 +3,7 @@
  * lay there when the file was put: what was put, changed or removed later belongs to the next file.
  */
 import { OPTIONS_SUFFIX } from '../../contract/options.ts';
+import { defined } from '../base/defined.ts';
 import { ObjectGoneError } from '../base/errors.ts';
 import { MAX_KEY_BYTES } from '../files/keys.ts';
 import type { KeyVersion, ListCursor, ObjectHead, SourceObject } from '../model/objects.ts';
@@ -95,5 +96,5 @@ function readable(version: KeyVersion): SourceObject {
 }
 
 function sourceOf({ bucket, key, versionId }: ObjectHead): SourceObject {
-  return { bucket, key, ...(versionId === undefined ? {} : { versionId }) };
+  return defined({ bucket, key, versionId });
 }

@@ -3,6 +3,7 @@
  * write is conditional on what the record says, so two lookers at once, or the same look twice, do no harm.
  */
 import type { Settings } from '../../contract/settings.ts';
+import { defined } from '../base/defined.ts';
 import { serviceCode } from '../base/own-text.ts';
 import { toEnded, toSeen } from '../lifecycle/batch-transitions.ts';
 import { cancelAtOpenAI } from '../lifecycle/cancel.ts';
@@ -85,12 +86,12 @@ function recordedErrors(errors: readonly BatchLevelError[]): BatchLevelError[] {
   const recorded: BatchLevelError[] = [];
   let bytes = 0;
   for (const { code, message, param, line } of errors.slice(0, MAX_ERRORS)) {
-    const error: BatchLevelError = {
+    const error: BatchLevelError = defined({
       code: beginningOf(code),
       message: beginningOf(message),
-      ...(param === undefined ? {} : { param: beginningOf(param) }),
-      ...(line === undefined ? {} : { line }),
-    };
+      param: param === undefined ? undefined : beginningOf(param),
+      line,
+    });
     bytes += Buffer.byteLength(JSON.stringify(error));
     if (bytes > MAX_ERRORS_BYTES) break;
     recorded.push(error);

@@ -2,6 +2,7 @@
 import { readDuration } from '../../contract/durations.ts';
 import { isWindowTier, type Route, type Tier } from '../../contract/route.ts';
 import { DAY_MS } from '../../contract/time.ts';
+import { defined } from '../base/defined.ts';
 import type { BatchRecord, Ladder } from '../model/batch.ts';
 import type { Ledger } from '../model/ledger.ts';
 import { type StatedError, TIER_NOT_OFFERED } from '../model/outcome-codes.ts';
@@ -33,7 +34,7 @@ export function ladderOf(
   const tiers = route.tiers.filter((tier) => isServed(tier, asked, rules));
   if (tiers.length === 0) return undefined;
   const deadlineMs = route.deadline === undefined ? undefined : readDuration(route.deadline);
-  return { tiers, ...(deadlineMs === undefined ? {} : { deadlineAt: droppedAt + deadlineMs }) };
+  return defined({ tiers, deadlineAt: deadlineMs === undefined ? undefined : droppedAt + deadlineMs });
 }
 
 /** What its ladder makes of a new batch: with one tier, batch, there is nothing to decide; with none, it cannot run. */

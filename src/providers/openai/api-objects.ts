@@ -1,6 +1,7 @@
 /** Batches and files as OpenAI's answers have them, checked as they are read. */
 import * as z from 'zod';
 import { problemsOf } from '../../contract/problems.ts';
+import { defined } from '../../core/base/defined.ts';
 import type { BatchLevelError } from '../../core/model/batch.ts';
 import type { RemoteBatch } from '../../core/ports/provider.ts';
 import { OpenAIRequestError } from './request-error.ts';
@@ -86,12 +87,13 @@ export const fileSchema = z.object({
 /** A batch as the core knows it. */
 export function toRemoteBatch(batch: z.output<typeof remoteBatchSchema>): RemoteBatch {
   const errors = batch.errors?.data?.map(
-    ({ code, message, param, line }): BatchLevelError => ({
-      code: code ?? 'unknown',
-      message: message ?? '',
-      ...(param ? { param } : {}),
-      ...(typeof line === 'number' ? { line } : {}),
-    }),
+    ({ code, message, param, line }): BatchLevelError =>
+      defined({
+        code: code ?? 'unknown',
+        message: message ?? '',
+        param: param ? param : undefined,
+        line: typeof line === 'number' ? line : undefined,
+      }),
   );
   const startedAt = batch.in_progress_at || batch.finalizing_at;
   return {

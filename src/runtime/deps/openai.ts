@@ -3,6 +3,7 @@ import { ApiKey, type ApiKeys, UnknownApiKey } from '../../adapters/api-key.ts';
 import { apiKeySecretName } from '../../contract/api-key.ts';
 import { residentBaseUrl } from '../../contract/data-residency.ts';
 import { apiKeyNamesOf, type Settings } from '../../contract/settings.ts';
+import { defined } from '../../core/base/defined.ts';
 import { systemAmbient } from '../ambient.ts';
 import { createSecretsManagerClient } from '../clients.ts';
 
@@ -42,12 +43,14 @@ const OPENAI_TIMEOUT_MS = 120_000;
  * @param baseUrl default: `OPENAI_BASE_URL`, else OpenAI.
  */
 export function createOpenAIClient(readKey: () => Promise<string>, baseUrl?: string): OpenAI {
-  return new OpenAI({
-    apiKey: readKey,
-    timeout: OPENAI_TIMEOUT_MS,
-    maxRetries: 2,
-    // Would log bodies at `debug`; whatever OPENAI_LOG says.
-    logLevel: 'off',
-    ...(baseUrl === undefined ? {} : { baseURL: baseUrl }),
-  });
+  return new OpenAI(
+    defined({
+      apiKey: readKey,
+      timeout: OPENAI_TIMEOUT_MS,
+      maxRetries: 2,
+      // Would log bodies at `debug`; whatever OPENAI_LOG says.
+      logLevel: 'off',
+      baseURL: baseUrl,
+    }),
+  );
 }

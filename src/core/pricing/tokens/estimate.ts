@@ -12,6 +12,7 @@
  * What is not text is counted by the rules of its provider (images of known size), or flagged and bounded: see
  * {@link TokenEstimate}.
  */
+import { defined } from '../../base/defined.ts';
 import { type Prompt, UNESTIMATED_KINDS, type UnestimatedKind } from '../../model/prompt.ts';
 import type { ModelRules } from '../../ports/provider-rules.ts';
 import type { PromptSample, SampledRequest, Stratum } from './sample.ts';
@@ -65,12 +66,12 @@ export function estimateTokens(sample: PromptSample, tokenizer?: Tokenizer): Tok
   }
   const inputTokens = Math.round(sum.tokens);
   const error = Math.sqrt(sum.variance);
-  return {
+  return defined({
     inputTokens,
     inputTokensAtMost: Math.max(inputTokens, Math.ceil(sum.atMost + MAX_ERRORS * error)),
     unestimated,
-    ...(tokenizer === undefined ? {} : { relativeError: inputTokens === 0 ? 0 : error / inputTokens }),
-  };
+    relativeError: tokenizer === undefined ? undefined : inputTokens === 0 ? 0 : error / inputTokens,
+  });
 }
 
 /** A model, and the rules of its provider. */

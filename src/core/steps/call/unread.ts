@@ -4,6 +4,7 @@
  * it, or writes it late, makes others wait for longer, and nothing else.
  */
 import * as z from 'zod';
+import { defined } from '../../base/defined.ts';
 import { readWorkJson } from '../../files/work-json.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
 import type { SliceKeys } from './progress.ts';
@@ -57,7 +58,7 @@ export class UnreadResponses {
   unreadable(id: string, now: number): void {
     const { unreadableSince, missingSince } = this.of(id);
     if (unreadableSince !== undefined) return;
-    this.#set(id, { unreadableSince: now, ...(missingSince === undefined ? {} : { missingSince }) });
+    this.#set(id, defined({ unreadableSince: now, missingSince }));
   }
 
   #set(id: string, unread: Unread): void {

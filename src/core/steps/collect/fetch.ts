@@ -5,6 +5,7 @@
 
 import { crc32 } from 'node:zlib';
 import type { Settings } from '../../../contract/settings.ts';
+import { defined } from '../../base/defined.ts';
 import {
   CorruptWorkFileError,
   IncompleteDownloadError,
@@ -188,14 +189,14 @@ class Copy {
       if (error instanceof UploadGoneError) return this.#giveUp(error);
       throw error;
     }
-    return {
+    return defined({
       fileId: this.#fileId,
       key: this.#keys().file,
       bytes,
       crc32: this.#checksum,
       fetchedAt: this.#startedAt,
-      ...(isPartial ? { isPartial } : {}),
-    };
+      isPartial: isPartial || undefined,
+    });
   }
 
   /** Records how far the copy is. */

@@ -1,5 +1,7 @@
 /** The batches that take up what a batch leaves: in which tier, of which requests, and their manifests. */
+
 import type { Tier } from '../../../contract/route.ts';
+import { defined } from '../../base/defined.ts';
 import { encodeManifest, ManifestEntries, renderedBytes } from '../../files/manifest.ts';
 import { type BatchRecord, type NextBatch, tierOf, tokensOf } from '../../model/batch.ts';
 import type { SourceObject } from '../../model/objects.ts';
@@ -15,6 +17,9 @@ export interface NextRoundPlace {
   nextManifest: (index: number) => string;
 }
 
+/** What all batches of a next round have in common. */
+export type SharedByNext = Pick<NextBatch, 'tier' | 'notBefore' | 'repairs'>;
+
 /**
  * Writes the manifest of each part of a batch.
  * @param shared what all of them have in common.
@@ -24,20 +29,22 @@ export async function writeNextBatches(
   batch: Pick<BatchRecord, 'model'>,
   { source, nextManifest }: NextRoundPlace,
   parts: readonly Part[],
-  shared: Pick<NextBatch, 'tier' | 'notBefore' | 'repairs'>,
+  shared: SharedByNext,
 ): Promise<NextBatch[]> {
   const next: NextBatch[] = [];
   for (const [index, { entries, tokens }] of parts.entries()) {
     const manifestKey = nextManifest(index);
     await objects.put(manifestKey, encodeManifest({ source, entries }));
-    next.push({
-      ...shared,
-      manifestKey,
-      requests: entries.count,
-      bytes: renderedBytes(entries),
-      ...sizeOf(entries, prices.unlimitedOutputTokens(batch.model)),
-      ...(tokens === undefined ? {} : { tokens }),
-    });
+    next.push(
+      defined({
+        ...shared,
+        manifestKey,
+        requests: entries.count,
+        bytes: renderedBytes(entries),
+        ...sizeOf(entries, prices.unlimitedOutputTokens(batch.model)),
+        tokens,
+      }),
+    );
   }
   return next;
 }

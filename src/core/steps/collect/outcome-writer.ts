@@ -1,3 +1,4 @@
+import { defined } from '../../base/defined.ts';
 import { asUtf8 } from '../../base/utf8.ts';
 import { openaiErrorLine, statedErrorLine } from '../../files/error-line.ts';
 import { type Manifest, ManifestEntries, type ManifestEntry } from '../../files/manifest.ts';
@@ -104,7 +105,7 @@ export class OutcomeWriter {
     this.#failedByCode.add(code);
     const context = {
       line,
-      ...(this.#lines.isInput ? { byte: offset } : {}),
+      byte: this.#lines.isInput ? offset : undefined,
       rounds: triesOf(tried),
     };
     const text =
@@ -134,10 +135,10 @@ export class OutcomeWriter {
   async close(): Promise<{ outputRun?: RunRef; errorRun?: RunRef }> {
     const outputRun = await this.#output.close();
     const errorRun = await this.#errors.close();
-    return {
-      ...(outputRun === undefined ? {} : { outputRun }),
-      ...(errorRun === undefined ? {} : { errorRun }),
-    };
+    return defined({
+      outputRun,
+      errorRun,
+    });
   }
 
   /** Removes what was written of the runs; never throws. */

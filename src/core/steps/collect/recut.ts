@@ -2,6 +2,7 @@
  * A batch of which nothing was sent, because it is too large for its tier, its budget or the provider: smaller ones
  * follow it.
  */
+import { defined } from '../../base/defined.ts';
 import { workKeys } from '../../files/keys.ts';
 import type { Manifest, ManifestEntries } from '../../files/manifest.ts';
 import { cutIntoSlices } from '../../files/slices.ts';
@@ -13,7 +14,7 @@ import { noOutcome } from '../../model/outcome.ts';
 import { cutByCost } from '../../pricing/bound.ts';
 import { cutByTokens, type Part } from '../../pricing/recut.ts';
 import type { DepsWithKey } from './deps.ts';
-import { inTier, partOf, writeNextBatches } from './next-round.ts';
+import { inTier, partOf, type SharedByNext, writeNextBatches } from './next-round.ts';
 
 /** A record holds the places of all parts; what is still too large is cut once more. */
 const MAX_PARTS = 100;
@@ -51,7 +52,7 @@ async function recut(
   const batch = leased.record;
   const { jobId, batchId, repairs } = batch;
   const { nextManifest } = workKeys(deps.settings.layout, jobId).collected(batchId, deps.ambient.nonce());
-  const shared = { ...inTier(batch.stop?.nextTier), ...(repairs === undefined ? {} : { repairs }) };
+  const shared = defined<SharedByNext>({ ...inTier(batch.stop?.nextTier), repairs });
   const next = await writeNextBatches(deps, batch, { source, nextManifest }, parts, shared);
   const outcome = { ...noOutcome(), retried: batch.requests };
   await leased.move(toCollected(batch, await writeOutcomeOnce(deps, batch, { outcome, next })));

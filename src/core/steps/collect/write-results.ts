@@ -2,8 +2,10 @@
  * From the joined results of a batch to what became of each of its requests: runs, counts, the bill and the next
  * round.
  */
+
 import { MINUTE_MS } from '../../../contract/time.ts';
 import { type Backoff, waitAfter } from '../../base/backoff.ts';
+import { defined } from '../../base/defined.ts';
 import { OutOfTimeError } from '../../base/errors.ts';
 import { workKeys } from '../../files/keys.ts';
 import type { ManifestEntries } from '../../files/manifest.ts';
@@ -20,7 +22,15 @@ import { readCustomIds } from './custom-ids.ts';
 import { type Decision, decide, decideRepair, modelGoneCode, unreadable } from './decide.ts';
 import type { Collection, DepsWithKey } from './deps.ts';
 import type { Join } from './join.ts';
-import { halvesOf, inTier, type NextRoundPlace, partOf, tierOfNext, writeNextBatches } from './next-round.ts';
+import {
+  halvesOf,
+  inTier,
+  type NextRoundPlace,
+  partOf,
+  type SharedByNext,
+  tierOfNext,
+  writeNextBatches,
+} from './next-round.ts';
 import { OutcomeWriter } from './outcome-writer.ts';
 
 /**
@@ -75,7 +85,7 @@ export async function writeResults(
     if (suspend !== undefined) await suspendFor(deps, batch, suspend, 'collected');
     else if (said !== undefined && retired !== undefined) await noteRetired(deps, batch, said);
     else if (outcome.succeeded > 0) await liftSuspensionsFor(deps, batch, 'collected');
-    return { outcome, ...runs, ...(next.length === 0 ? {} : { next }) };
+    return defined({ outcome, ...runs, next: next.length === 0 ? undefined : next });
   } catch (error) {
     await writer.abort();
     throw error;
@@ -109,11 +119,11 @@ async function writeNextRound(
   const batch = leased.record;
   const tier = await tierOfNext(deps, batch, next);
   const restMs = waitAfter(REST_BACKOFF, failedTries);
-  const shared = {
+  const shared = defined<SharedByNext>({
     ...inTier(tier),
-    ...(failedTries === 0 ? {} : { notBefore: retryAt(batch, restMs, deps.ambient.now()) }),
-    ...(repair === undefined ? {} : { repairs: (batch.repairs ?? 0) + 1 }),
-  };
+    notBefore: failedTries === 0 ? undefined : retryAt(batch, restMs, deps.ambient.now()),
+    repairs: repair === undefined ? undefined : (batch.repairs ?? 0) + 1,
+  });
   const parts = tier === 'batch' ? batchesOf(next, repair?.inHalves ?? false) : cutIntoSlices(next);
   return writeNextBatches(
     deps,

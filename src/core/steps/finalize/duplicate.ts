@@ -3,6 +3,7 @@
 import { layoutOf } from '../../../contract/layout.ts';
 import { type Receipt, receiptSchema } from '../../../contract/receipt.ts';
 import type { Settings } from '../../../contract/settings.ts';
+import { defined } from '../../base/defined.ts';
 import { publishedKeys } from '../../files/keys.ts';
 import { fateOf, isWaiting, rootOf } from '../../lifecycle/duplicate-jobs.ts';
 import { toAnswered, toFateRecorded, toRunAfterAll } from '../../lifecycle/job-transitions.ts';
@@ -139,20 +140,20 @@ async function receiptOf(
             message: `It was cancelled while it waited for job ${owner.jobId}, which has the same content. Nothing of it was run.`,
           },
         }),
-    input: { bucket, key, ...(versionId === undefined ? {} : { versionId }), etag, bytes: size },
+    input: defined({ bucket, key, versionId, etag, bytes: size }),
     files: { ...(fate === 'answered' ? await resultsOf(deps.objects, owner) : {}), receipt },
     terms: await termsOf(deps.objects, job),
     ...NOTHING_RUN,
     usage: noUsage(),
     cost: costOf([]),
     prices: deps.prices.statedAt(now),
-    timings: {
+    timings: defined({
       droppedAt: iso(lastModified),
       claimedAt: iso(job.createdAt),
-      ...(job.cancelledAt === undefined ? {} : { cancelledAt: iso(job.cancelledAt) }),
+      cancelledAt: job.cancelledAt === undefined ? undefined : iso(job.cancelledAt),
       completedAt: iso(now),
       totalMs: Math.max(0, now - lastModified),
-    },
+    }),
   };
 }
 
@@ -174,12 +175,12 @@ const NOTHING_RUN = {
 
 function reference(owner: Job): NonNullable<Receipt['duplicateOf']> {
   const { versionId } = owner.input;
-  return {
+  return defined({
     jobId: owner.jobId,
-    ...(versionId === undefined ? {} : { versionId }),
-    ...(owner.result === undefined ? {} : { result: owner.result }),
-    ...(owner.receiptKey === undefined ? {} : { receipt: owner.receiptKey }),
-  };
+    versionId,
+    result: owner.result,
+    receipt: owner.receiptKey,
+  });
 }
 
 /** The owner's files, unless a newer version has its names by now. */

@@ -6,6 +6,7 @@
 import { layoutOf } from '../../../contract/layout.ts';
 import type { JobMessage } from '../../../contract/messages.ts';
 import { type Receipt, receiptSchema } from '../../../contract/receipt.ts';
+import { defined } from '../../base/defined.ts';
 import { CorruptWorkFileError, NotYetError } from '../../base/errors.ts';
 import { toUsd } from '../../base/money.ts';
 import { errorName, ownText, reasonOf } from '../../base/own-text.ts';
@@ -298,15 +299,15 @@ function makeReceipt(
   const { bucket, key, versionId, etag, size, lastModified } = job.input;
   const completedAt = deps.ambient.now();
   const times = { droppedAt: lastModified, claimedAt: job.createdAt, completedAt };
-  return {
+  return defined({
     v: 1,
     jobId: job.jobId,
     stackId: deps.stackId,
     route: job.route.name,
     result: resultOf(plan, counts),
-    input: { bucket, key, ...(versionId === undefined ? {} : { versionId }), etag, bytes: size },
+    input: defined({ bucket, key, versionId, etag, bytes: size }),
     files: { receipt: '' },
-    ...(plan.rejection === undefined ? {} : { rejection: plan.rejection }),
+    rejection: plan.rejection,
     ...stated,
     counts,
     errorsByCode: Object.fromEntries(errorsByCode),
@@ -319,14 +320,14 @@ function makeReceipt(
     cost: costOf(batches),
     prices: deps.prices.statedAt(completedAt),
     batches: batches.toSorted(byRoundAndPlace).map(batchLine),
-    timings: {
+    timings: defined({
       droppedAt: iso(lastModified),
       claimedAt: iso(job.createdAt),
-      ...(job.cancelledAt === undefined ? {} : { cancelledAt: iso(job.cancelledAt) }),
+      cancelledAt: job.cancelledAt === undefined ? undefined : iso(job.cancelledAt),
       completedAt: iso(completedAt),
       ...durationsOf(batches, times),
-    },
-  };
+    }),
+  });
 }
 
 function linesOf(runs: readonly (RunRef | undefined)[]): number {
@@ -336,9 +337,9 @@ function linesOf(runs: readonly (RunRef | undefined)[]): number {
 function batchLine(batch: BatchRecord): Receipt['batches'][number] {
   const { batchId, round, model, endpoint, requests } = batch;
   const outcome = batch.results?.outcome;
-  return {
+  return defined({
     batchId,
-    ...(batch.remote?.openaiBatchId === undefined ? {} : { openaiBatchId: batch.remote?.openaiBatchId }),
+    openaiBatchId: batch.remote?.openaiBatchId,
     round,
     model,
     endpoint,
@@ -349,9 +350,9 @@ function batchLine(batch: BatchRecord): Receipt['batches'][number] {
     retried: outcome!.retried,
     tier: batch.tier ?? 'batch',
     usd: toUsd(outcome!.bill === undefined ? 0n : billedOf(outcome!.bill)),
-    ...(batch.remote?.submittedAt === undefined ? {} : { submittedAt: iso(batch.remote?.submittedAt) }),
+    submittedAt: batch.remote?.submittedAt === undefined ? undefined : iso(batch.remote?.submittedAt),
     endedAt: iso(batch.ending!.endedAt),
-  };
+  });
 }
 
 function resultOf(plan: Plan, { requests, succeeded }: Receipt['counts']): Receipt['result'] {

@@ -2,6 +2,7 @@
 
 import { readDuration } from '../../../contract/durations.ts';
 import type { Receipt } from '../../../contract/receipt.ts';
+import { defined } from '../../base/defined.ts';
 import { ObjectUnreadableError } from '../../base/errors.ts';
 import type { Job } from '../../model/job.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
@@ -16,11 +17,11 @@ export async function termsOf(objects: Pick<ObjectStore, 'head'>, job: Job): Pro
     if (error instanceof ObjectUnreadableError) return undefined;
     throw error;
   });
-  return {
+  return defined({
     tiers,
-    ...(deadline === undefined
-      ? {}
-      : { deadline, deadlineAt: new Date(droppedAt(job) + readDuration(deadline)!).toISOString() }),
+    deadline,
+    deadlineAt:
+      deadline === undefined ? undefined : new Date(droppedAt(job) + readDuration(deadline)!).toISOString(),
     budget,
     overBudget,
     maxRounds,
@@ -37,5 +38,5 @@ export async function termsOf(objects: Pick<ObjectStore, 'head'>, job: Job): Pro
                 'those that lie beside it when it is put.',
             },
           ],
-  };
+  });
 }

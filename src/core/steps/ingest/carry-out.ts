@@ -1,5 +1,7 @@
 /** From a plan to recorded batches, or to a rejected job. */
+
 import { DEFAULT_COMPLETION_WINDOW } from '../../../contract/route.ts';
+import { defined } from '../../base/defined.ts';
 import { CorruptWorkFileError, isUnavailable } from '../../base/errors.ts';
 import { reasonOf } from '../../base/own-text.ts';
 import { workKeys } from '../../files/keys.ts';
@@ -58,8 +60,8 @@ function recordsOf({ deps, leased }: IngestRun, plan: Plan): BatchRecord[] {
   const job = leased.record;
   const now = deps.ambient.now();
   const jobBytes = plan.batches.reduce((sum, { bytes }) => sum + bytes, 0);
-  return plan.batches.map(
-    ({ textBytes: _, dataUrlBytes: __, ...batch }): BatchRecord => ({
+  return plan.batches.map(({ textBytes: _, dataUrlBytes: __, ...batch }) =>
+    defined<BatchRecord>({
       v: 1,
       jobId: job.jobId,
       ...batch,
@@ -67,11 +69,10 @@ function recordsOf({ deps, leased }: IngestRun, plan: Plan): BatchRecord[] {
       state: 'planned',
       jobBytes,
       route: job.route.name,
-      ...(job.route.apiKey === undefined ? {} : { apiKey: job.route.apiKey }),
-      ...(job.route.completionWindow === DEFAULT_COMPLETION_WINDOW
-        ? {}
-        : { completionWindow: job.route.completionWindow }),
-      ...(job.budgetUsd === undefined ? {} : { budgetUsd: job.budgetUsd }),
+      apiKey: job.route.apiKey,
+      completionWindow:
+        job.route.completionWindow === DEFAULT_COMPLETION_WINDOW ? undefined : job.route.completionWindow,
+      budgetUsd: job.budgetUsd,
       ...onLadder(ladderOf(job.route, batch, deps.rules, droppedAt(job)), batch, deps.rules, now),
       jobCreatedAt: job.createdAt,
       createdAt: now,

@@ -1,6 +1,7 @@
 /** What a route adds to lines that leave it out: its `defaults`, and a key of the prompt cache. Pure. */
 import type { Defaults } from '../../../contract/line-defaults.ts';
 import type { Route } from '../../../contract/route.ts';
+import { defined } from '../../base/defined.ts';
 import { memberText, withMembers } from '../../base/json-members.ts';
 import { MAX_LINE_BYTES } from '../../model/limits.ts';
 import type { LineRules } from '../../ports/provider-rules.ts';
@@ -25,12 +26,13 @@ export function additionsOf(
   at: number,
 ): Additions | undefined {
   if (defaults === undefined && promptCacheKey === undefined) return undefined;
-  return {
-    ...(defaults === undefined ? {} : { defaults }),
-    ...(promptCacheKey === undefined
-      ? {}
-      : { hasCachedRate: (model) => tiers.some((tier) => prices.hasCachedRate(model, tier, at)) }),
-  };
+  return defined({
+    defaults,
+    hasCachedRate:
+      promptCacheKey === undefined
+        ? undefined
+        : (model) => tiers.some((tier) => prices.hasCachedRate(model, tier, at)),
+  });
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });

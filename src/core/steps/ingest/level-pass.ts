@@ -164,7 +164,7 @@ export class LevelPass {
       const { line, offset, length } = entries.at(entry);
       const firstLine = this.#hashes.line(this.#slotOf(entries, entry));
       const { code, message, param } = duplicateCustomId(customId, firstLine);
-      const context = { line, ...(this.#deps.statesBytes ? { byte: offset } : {}), rounds: 0 };
+      const context = { line, byte: this.#deps.statesBytes ? offset : undefined, rounds: 0 };
       run.add(line, statedErrorLine(customId, { code, message, param }, context), { offset, length });
       await run.flush();
     }

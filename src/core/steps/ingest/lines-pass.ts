@@ -1,5 +1,6 @@
 /** The pass over the lines of an input: see {@link LinesPass}. */
 import { CustomIdHasher } from '../../base/custom-id-hash.ts';
+import { defined } from '../../base/defined.ts';
 import { statedErrorLine } from '../../files/error-line.ts';
 import { workKeys } from '../../files/keys.ts';
 import type { Line } from '../../files/lines.ts';
@@ -237,7 +238,7 @@ export class LinesPass {
           ? { offset: 0, length: -1 }
           : { ...original, offset: this.#spool.append(line.bytes) };
     }
-    const context = { line: line.line, ...(found.compressed ? {} : { byte: line.offset }), rounds: 0 };
+    const context = { line: line.line, byte: found.compressed ? undefined : line.offset, rounds: 0 };
     const text = statedErrorLine(customId ?? null, { code, message, param }, context);
     this.#invalidRun.add(line.line, text, original);
   }
@@ -272,19 +273,21 @@ export class LinesPass {
     const invalidRun = await this.#invalidRun.suspend();
     const originals = await this.#originals?.suspend();
     const spool = await this.#spool?.suspend(open);
-    await this.#deps.save({
-      v: SCAN_VERSION,
-      phase: 'lines',
-      ...this.#found,
-      ...this.#preflightState(),
-      next: this.#scanner.next,
-      batches: [...this.#manifests.batches],
-      open: open.map(({ entries, ...batch }) => ({ ...batch, entries: entries.bytes() })),
-      ids,
-      invalidRun,
-      ...(originals === undefined ? {} : { originals }),
-      ...(spool === undefined ? {} : { spool }),
-    });
+    await this.#deps.save(
+      defined<LinesState>({
+        v: SCAN_VERSION,
+        phase: 'lines',
+        ...this.#found,
+        ...this.#preflightState(),
+        next: this.#scanner.next,
+        batches: [...this.#manifests.batches],
+        open: open.map(({ entries, ...batch }) => ({ ...batch, entries: entries.bytes() })),
+        ids,
+        invalidRun,
+        originals,
+        spool,
+      }),
+    );
   }
 
   async #finish(): Promise<EndState> {
@@ -294,16 +297,16 @@ export class LinesPass {
     await this.#spool?.close();
     const invalidRun = await this.#invalidRun.close();
     const originals = await this.#originals?.close();
-    return {
+    return defined<EndState>({
       v: SCAN_VERSION,
       phase: 'duplicates',
       ...this.#found,
       ...this.#preflightState(),
       ids: [],
-      ...(invalidRun === undefined ? {} : { invalidRun }),
-      ...(originals === undefined ? {} : { originals }),
+      invalidRun,
+      originals,
       work: startDuplicates(this.#manifests.batches),
-    };
+    });
   }
 
   async #rejectMixture(): Promise<Plan> {

@@ -1,4 +1,5 @@
 /** From a job's object to the plan of its batches. */
+import { defined } from '../../base/defined.ts';
 import {
   CorruptWorkFileError,
   ObjectGoneError,
@@ -94,11 +95,11 @@ function scanDepsOf(run: IngestRun): ScanDeps {
       const key = workKeys(layout, job.jobId).checkpoint(leased.holder, generation);
       await writeCheckpoint(objects, key, CHECKPOINT_KIND, state);
       const offset = state.phase === 'lines' ? state.next.offset : (checkpoint?.offset ?? 0);
-      run.progress = {
+      run.progress = defined({
         starts: 0,
-        ...(restarts === undefined ? {} : { restarts }),
+        restarts,
         checkpoint: { generation, key, offset },
-      };
+      });
       await run.record({ ...run.progress, starts: 1 });
       deps.telemetry.record('scan.checkpointed', {
         jobId: job.jobId,

@@ -8,6 +8,7 @@ import { layoutOf } from '../../../contract/layout.ts';
 import type { ObjectLocation } from '../../../contract/messages.ts';
 import type { Route } from '../../../contract/route.ts';
 import type { Settings } from '../../../contract/settings.ts';
+import { defined } from '../../base/defined.ts';
 import { ObjectUnreadableError } from '../../base/errors.ts';
 import { ownText, reasonOf } from '../../base/own-text.ts';
 import { claimPrefixes } from '../../drops/claim-prefixes.ts';
@@ -162,11 +163,15 @@ async function describeUntold(
 ): Promise<NewJob | undefined> {
   const listed = await findVersion(deps.inputs, location);
   if (listed === undefined || listed.etag !== input.etag || listed.size !== input.size) return undefined;
-  return newJob(deps, listed, {
-    route,
-    ...(budgetUsd === undefined ? {} : { budgetUsd }),
-    ...(options === undefined ? {} : { options }),
-  });
+  return newJob(
+    deps,
+    listed,
+    defined({
+      route,
+      budgetUsd,
+      options,
+    }),
+  );
 }
 
 /** The job that an object is, as far as it is not recorded yet; `undefined` if it is no input, or gone. */

@@ -1,4 +1,5 @@
 /** The bytes that a scan reads, and the object that its manifests and runs point into. */
+import { defined } from '../../base/defined.ts';
 import { gunzip } from '../../files/gunzip.ts';
 import { workKeys } from '../../files/keys.ts';
 import { buffersFor, readInParallel } from '../../files/parallel-read.ts';
@@ -26,11 +27,11 @@ export function readSource(
 }
 
 function rangesFrom({ sizes: { rangeBytes, rangesInFlight } = {} }: ScanDeps, start: number) {
-  return {
+  return defined({
     start,
-    ...(rangeBytes === undefined ? {} : { rangeBytes }),
-    ...(rangesInFlight === undefined ? {} : { inFlight: rangesInFlight }),
-  };
+    rangeBytes,
+    inFlight: rangesInFlight,
+  });
 }
 
 async function* skip(stream: ByteStream, bytes: number): AsyncGenerator<Uint8Array> {

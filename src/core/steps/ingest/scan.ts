@@ -4,6 +4,7 @@
  * cache keys, the prices: run twice, it writes the same bytes to keys of its own, and so it does when it is interrupted
  * anywhere and another worker continues it.
  */
+import { defined } from '../../base/defined.ts';
 import { GzipError, isGzip } from '../../files/gunzip.ts';
 import { workKeys } from '../../files/keys.ts';
 import type { Plan } from '../../files/plan.ts';
@@ -99,7 +100,7 @@ async function end(
   }
   const invalidByCode = { ...state.invalidByCode };
   if (work.removed > 0) invalidByCode.duplicate_custom_id = work.removed;
-  const plan: Plan = {
+  const plan: Plan = defined({
     v: 1,
     jobId: job.jobId,
     requests: state.requests,
@@ -109,8 +110,8 @@ async function end(
       .filter(({ requests }) => requests > 0)
       .map((batch, index) => ({ ...batch, batchId: batchIdOf(0, index) })),
     invalidRuns: [...(invalidRun === undefined ? [] : [invalidRun]), ...work.runs],
-    ...(originals === undefined ? {} : { originals }),
-    ...(state.preflight === undefined ? {} : { preflight: state.preflight }),
-  };
+    originals,
+    preflight: state.preflight,
+  });
   return applyPolicy(plan, job);
 }

@@ -1,3 +1,4 @@
+import { defined } from '../../base/defined.ts';
 import type { ObjectStore, ObjectWriter, WriterState } from '../../ports/objects.ts';
 import type { OpenBatch } from './cutter.ts';
 
@@ -155,15 +156,15 @@ export class Spool {
     await this.drain();
     await this.#write();
     const writer = await this.#writer?.suspend();
-    return {
+    return defined({
       position: this.#position,
-      ...(writer === undefined ? {} : { writer }),
+      writer,
       held: [...this.#held].map(([batch, { first, pieces }]) => ({
         batch: batches.indexOf(batch),
         first,
         bytes: Buffer.concat(pieces.map(({ memory, used }) => memory.subarray(0, used))),
       })),
-    };
+    });
   }
 
   async abort(): Promise<void> {

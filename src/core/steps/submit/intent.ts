@@ -4,6 +4,7 @@
  */
 import type { OwnText } from '../../../contract/event-fields.ts';
 import { HOUR_MS } from '../../../contract/time.ts';
+import { defined } from '../../base/defined.ts';
 import { KeyUnusableError, NotYetError } from '../../base/errors.ts';
 import { reasonOf } from '../../base/own-text.ts';
 import {
@@ -42,14 +43,14 @@ export async function writeIntentOnce(deps: DepsWithKey, batch: LeasedBatch): Pr
 
 function attemptOf({ attempt, history }: BatchRecord): CreateAttempt {
   const { nonce, inputFileId, keyVersion, intentAt } = attempt!;
-  return {
+  return defined({
     v: 1,
     attempt: history!.attempts!,
     nonce,
-    ...(inputFileId === undefined ? {} : { inputFileId }),
-    ...(keyVersion === undefined ? {} : { keyVersion }),
+    inputFileId,
+    keyVersion,
     intentAt: intentAt!,
-  };
+  });
 }
 
 /**

@@ -1,6 +1,7 @@
 /** The notation of the price table, read into rows. */
 
 import { PICODOLLARS, type PricedTier } from '../../../contract/rates.ts';
+import { defined } from '../../../core/base/defined.ts';
 import type { PriceRow, Rates } from '../../../core/model/price-table.ts';
 
 /**
@@ -54,12 +55,13 @@ const TIMES_WRITE_12H = 2;
 
 function ratesOf(words: readonly string[], line: string): Rates {
   const [input, cached, cacheWrite, output] = words.map((word) => rateOf(word, line));
-  return {
+  return defined({
     input: input!,
-    ...(cached === undefined ? {} : { cached }),
-    ...(cacheWrite === undefined ? {} : { cacheWrite, cacheWrite12h: cacheWrite * TIMES_WRITE_12H }),
+    cached,
+    cacheWrite,
+    cacheWrite12h: cacheWrite === undefined ? undefined : cacheWrite * TIMES_WRITE_12H,
     output: output!,
-  };
+  });
 }
 
 function imageRatesOf(
@@ -68,11 +70,11 @@ function imageRatesOf(
 ): Pick<Rates, 'imageInput' | 'imageCached' | 'imageOutput'> {
   if (words.length !== 3) throw new Error(`not a row of prices: ${line.trim()}`);
   const [imageInput, imageCached, imageOutput] = words.map((word) => rateOf(word, line));
-  return {
+  return defined({
     imageInput: imageInput!,
-    ...(imageCached === undefined ? {} : { imageCached }),
+    imageCached,
     imageOutput: imageOutput!,
-  };
+  });
 }
 
 function rateOf(word: string, line: string): number | undefined {
