@@ -67,7 +67,7 @@ export type EmulatorOptions = {
   /** What ids, shuffles and shares are derived from. Default "batchdrop". */
   seed?: string | number;
   /** Fault rules, a whole script, or the path of a faults file. Options beside it win. Default none. */
-  faults?: readonly FaultRule[] | Script | string;
+  faults?: readonly FaultRule[] | Script | string | undefined;
   limits?: Partial<Limits>;
   timings?: Partial<Timings>;
   /** Which of several observed shapes a terminal batch has. */
@@ -75,7 +75,7 @@ export type EmulatorOptions = {
   /** How background responses run and are billed. */
   background?: Partial<BackgroundSettings>;
   /** Where answers come from instead of being emulated: a base URL, or more. */
-  upstream?: string | UpstreamOptions;
+  upstream?: string | UpstreamOptions | undefined;
   /** The keys that are accepted, or the project of each; default any that is not empty, in one project. */
   apiKeys?: ApiKeys;
   /** Where the events of batches and background responses go; default nowhere. */
@@ -84,7 +84,7 @@ export type EmulatorOptions = {
    * What OpenAI refuses and this emulator lets pass: all of `CHECKS` (request-checks.ts), or some of them. Default
    * false: nothing.
    */
-  lenient?: boolean | readonly Check[];
+  lenient?: boolean | readonly Check[] | undefined;
   /** Answer 400 to an upload without Content-Length. Default false. */
   refuseChunkedUploads?: boolean;
 };

@@ -58,8 +58,8 @@ const emulator = await startEmulator({
   clock: { scale: flags.scale },
   seed: flags.seed,
   refuseChunkedUploads: flags.refuseChunkedUploads,
-  ...(flags.lenient === undefined ? {} : { lenient: flags.lenient }),
-  ...(flags.faults === undefined ? {} : { faults: flags.faults }),
+  lenient: flags.lenient,
+  faults: flags.faults,
   ...(flags.upstream === undefined
     ? {}
     : {

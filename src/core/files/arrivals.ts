@@ -2,8 +2,10 @@
  * `work/<job>/calls/<batch>/arrived/<request>.json`: a response that a webhook told of, by the place of its request in
  * the slice. Written once by whoever reads the response, read by the slice's next worker.
  */
+
 import * as z from 'zod';
 import type { Layout } from '../../contract/layout.ts';
+import { defined } from '../base/defined.ts';
 import type { BatchKey } from '../model/batch.ts';
 import { BEGUN, RESPONSE_STATUSES } from '../model/response-status.ts';
 import type { ObjectStore, WorkFiles } from '../ports/objects.ts';
@@ -42,15 +44,20 @@ export async function writeArrival(
 ): Promise<void> {
   const key = workKeys(settings.layout, jobId).calls(batchId).arrived(request);
   const { id, status, begun, requestId, keyVersion, body } = arrival;
-  await writeWorkJsonOnce(objects, key, arrivalSchema, {
-    v: 1,
-    id,
-    status,
-    begun,
-    body,
-    ...(requestId === undefined ? {} : { requestId }),
-    ...(keyVersion === undefined ? {} : { keyVersion }),
-  });
+  await writeWorkJsonOnce(
+    objects,
+    key,
+    arrivalSchema,
+    defined({
+      v: 1,
+      id,
+      status,
+      begun,
+      body,
+      requestId,
+      keyVersion,
+    }),
+  );
 }
 
 /** The requests of a slice whose responses have arrived, by their places. */

@@ -162,7 +162,7 @@ export function toEnded(
 /** It ends before anything of it was sent, as if OpenAI had refused it; collect gives its requests their outcome. */
 export function toWithdrawn(
   batch: Batch,
-  why: { errors: BatchLevelError[]; nextTier?: Tier; recut?: BatchPatch['recut'] },
+  why: { errors: BatchLevelError[]; nextTier?: Tier; recut?: BatchPatch['recut'] | undefined },
   now: number,
 ): BatchTransition {
   const { errors, nextTier, recut } = why;

@@ -338,7 +338,7 @@ async function withdraw(
   recut?: BatchRecord['recut'],
 ): Promise<void> {
   const now = deps.ambient.now();
-  const withdrawn = toWithdrawn(batch, { errors: [{ code, message }], ...(recut && { recut }) }, now);
+  const withdrawn = toWithdrawn(batch, { errors: [{ code, message }], recut }, now);
   if ((await deps.jobs.moveBatch(batch, withdrawn, now)) === undefined) return;
   const { jobId, batchId, requests } = batch;
   deps.telemetry.record('batch.withdrawn', {

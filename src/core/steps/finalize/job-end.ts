@@ -1,5 +1,7 @@
 /** What the index keeps of a job that ends: taken from its receipt, and from its batches where that tells less. */
+
 import type { Receipt } from '../../../contract/receipt.ts';
+import { defined } from '../../base/defined.ts';
 import { fromUsd } from '../../base/money.ts';
 import { apiKeyOf, type BatchRecord } from '../../model/batch.ts';
 import type { Job } from '../../model/job.ts';
@@ -34,26 +36,26 @@ export function endOf(job: Job, receipt: Receipt, batches: readonly BatchRecord[
 function endedOf(job: Job, receipt: Receipt): EndedJob {
   const { jobId, route, result, counts, cost, input, timings } = receipt;
   const { bucket, key, versionId } = input;
-  return {
+  return defined({
     v: 1,
     jobId,
     bucket,
     key,
-    ...(versionId === undefined ? {} : { versionId }),
+    versionId,
     droppedAt: Date.parse(timings.droppedAt),
     endedAt: Date.parse(timings.completedAt),
     route,
     apiKey: apiKeyOf(job.route),
     result,
-    ...(receipt.rejection === undefined ? {} : { rejection: receipt.rejection.code }),
-    ...(receipt.duplicateOf === undefined ? {} : { duplicateOf: receipt.duplicateOf.jobId }),
+    rejection: receipt.rejection === undefined ? undefined : receipt.rejection.code,
+    duplicateOf: receipt.duplicateOf === undefined ? undefined : receipt.duplicateOf.jobId,
     counts,
     usd: cost.usd,
     possibleUsd: cost.possibleUsd,
     standardUsd: cost.standardUsd,
     tiers: Object.keys(receipt.tiers),
     receiptKey: receipt.files.receipt,
-  };
+  });
 }
 
 function wholeOf({ counts, usage, cost }: Receipt): Amounts {
