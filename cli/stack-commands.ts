@@ -1,9 +1,15 @@
 /** The commands that work on a stack, deployed or local. All take the options that say which one. */
 import type { Command } from 'commander';
 import { DEFAULT_STATE_DIR } from '../local/stack/pipeline.ts';
+import { DAY_MS } from '../src/contract/time.ts';
+import { costs } from './commands/costs.ts';
 import { explainJob } from './commands/explain.ts';
+import { jobs } from './commands/jobs.ts';
+import { receipt } from './commands/receipt.ts';
 import { resume } from './commands/resume.ts';
+import { status } from './commands/status.ts';
 import { watch } from './commands/watch.ts';
+import { durationMs, positiveCount } from './options/duration.ts';
 
 /** Adds them to the program. */
 export function addStackCommands(program: Command): void {
@@ -31,6 +37,48 @@ export function addStackCommands(program: Command): void {
     .option('--json', 'print the receipt as JSON at the end')
     .action(async (job: string, options) => {
       process.exitCode = await watch(job, options);
+    });
+
+  onStack(program.command('jobs'))
+    .description('live jobs, then those that have ended, the newest first')
+    .option('--status <status>', 'live, ended, or one state or result, such as running, rejected, failed')
+    .option('--route <name>', 'those of a route')
+    .option('--prefix <key>', 'those whose keys begin so')
+    .option(
+      '--since <duration>',
+      'how far back ended jobs are looked for: 90m, 2h, 2d',
+      durationMs,
+      2 * DAY_MS,
+    )
+    .option('--limit <count>', 'rows at most', positiveCount, 50)
+    .option('--json', 'print one JSON array')
+    .action(async (options) => {
+      process.exitCode = await jobs(options);
+    });
+
+  onStack(program.command('status'))
+    .description('one job as it stands: state, requests, batches, what waits, retries, cost, receipt')
+    .argument('<job>', 'id of a job, or the key that was dropped')
+    .option('--json', 'print one JSON object')
+    .action(async (job: string, options) => {
+      process.exitCode = await status(job, options);
+    });
+
+  onStack(program.command('receipt'))
+    .description('the receipt of a job that has ended; exits as `local process` does')
+    .argument('<job>', 'id of a job, or the key that was dropped')
+    .option('--json', 'print it as it is')
+    .action(async (job: string, options) => {
+      process.exitCode = await receipt(job, options);
+    });
+
+  onStack(program.command('costs'))
+    .description('what the jobs of a month cost, and saved against standard')
+    .option('--month <month>', 'such as 2026-11, in UTC (default: the current one)')
+    .option('--by <what>', 'route, model, tier or key (of the API)', 'route')
+    .option('--json', 'print one JSON object')
+    .action(async (options) => {
+      process.exitCode = await costs(options);
     });
 }
 

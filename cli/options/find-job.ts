@@ -1,9 +1,15 @@
-/** The job that a person means: by its id, or by the key that was dropped. */
+/**
+ * The job that a person means: by its id, or by the key that was dropped. Of a key it is the job of the version that the
+ * bucket has now; where the object is gone, or may not be looked at, the job that was dropped last of those that are live
+ * or in the index of ended ones.
+ */
 import type { JobRecords } from '../../local/stack/pipeline.ts';
+import { ObjectUnreadableError } from '../../src/core/base/errors.ts';
 import { rootOf } from '../../src/core/lifecycle/duplicate-jobs.ts';
 import type { Job } from '../../src/core/model/job.ts';
 import { JOB_ID_CHARS, jobIdOf } from '../../src/core/model/job-id.ts';
 import { CannotRunError } from '../view/exit.ts';
+import { endedRow, type JobRow, liveRow } from '../view/jobs-view.ts';
 import type { Stores } from './stores.ts';
 
 /** What was found. */
@@ -21,23 +27,44 @@ const JOB_ID = new RegExp(`^[0-9a-f]{${JOB_ID_CHARS}}$`);
  * @throws {CannotRunError} if the stack has no such job and the bucket no such object.
  */
 export async function findJob(
-  { jobs, openBucket }: Pick<Stores, 'jobs' | 'openBucket'>,
+  stores: Pick<Stores, 'jobs' | 'index' | 'openBucket'>,
   named: string,
 ): Promise<FoundJob> {
+  const { jobs, openBucket } = stores;
   if (JOB_ID.test(named)) {
     const job = await jobs.getJob(named);
     if (job !== undefined) return { jobId: named, key: job.input.key, job };
   }
   const bucket = openBucket();
   const key = keyOf(named, bucket.name);
-  const head = await bucket.objects.head(bucket.name, key);
+  const head = await bucket.objects.head(bucket.name, key).catch((error: unknown) => {
+    // A viewer may not read objects.
+    if (error instanceof ObjectUnreadableError) return undefined;
+    throw error;
+  });
   if (head !== undefined) {
     const jobId = jobIdOf(head);
     return { jobId, key, job: await jobs.getJob(jobId) };
   }
+  const [latest] = await versionsOf(stores, bucket.name, key);
+  if (latest !== undefined) return { jobId: latest.jobId, key, job: await jobs.getJob(latest.jobId) };
   throw new CannotRunError(
     `there is no job ${named} in this stack, and no object of that key in bucket ${bucket.name}: name a job by the \`jobId\` of its receipt, or by its whole key, such as input/films.jsonl`,
   );
+}
+
+/** Jobs of a key, live and ended ones, all its versions: the one that was dropped last first. */
+export async function versionsOf(
+  { jobs, index }: Pick<Stores, 'jobs' | 'index'>,
+  bucket: string,
+  key: string,
+): Promise<JobRow[]> {
+  const rows = new Map<string, JobRow>();
+  for await (const job of jobs.listLiveJobs())
+    if (job.input.bucket === bucket && job.input.key === key) rows.set(job.jobId, liveRow(job));
+  // One that ends between the two looks has ended.
+  for (const ended of await index.listEndedOf(bucket, key)) rows.set(ended.jobId, endedRow(ended));
+  return [...rows.values()].sort((one, other) => other.droppedAt - one.droppedAt);
 }
 
 /** A job, of a duplicate also its owner, and the batches that answer it. */

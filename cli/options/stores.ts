@@ -2,6 +2,7 @@
 
 import type { SQSClient } from '@aws-sdk/client-sqs';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
+import { DynamoDBJobIndex } from '../../src/adapters/dynamodb/job-index.ts';
 import { DynamoDBJobs } from '../../src/adapters/dynamodb/jobs.ts';
 import { S3Objects } from '../../src/adapters/s3/objects.ts';
 import { createDynamoDBClient, createS3Client, createSqsClient } from '../../src/runtime/clients.ts';
@@ -11,6 +12,7 @@ import { type OpenStack, openStack, outputOf, type StackOptions, stackError } fr
 export interface Stores {
   stack: OpenStack;
   jobs: DynamoDBJobs;
+  index: DynamoDBJobIndex;
   /** For other stores of the same table. */
   dynamodb: { client: DynamoDBDocumentClient; table: string };
   /** @throws {UsageError} if a stopped local stack does not serve it. */
@@ -37,6 +39,7 @@ export async function withStores<Result>(
     return await work({
       stack,
       jobs: new DynamoDBJobs(client, { table }),
+      index: new DynamoDBJobIndex(client, { table }),
       dynamodb: { client, table },
       openSqs() {
         const sqs = createSqsClient(stack.connectionTo('sqs'));

@@ -179,6 +179,14 @@ export class DynamoDBJobs implements JobStore {
     yield* this.#items.live('waiting', (item) => this.#readBatch(item));
   }
 
+  /** Jobs that have not ended, for a person who looks. A hint: the base record decides. */
+  async *listLiveJobs(): AsyncGenerator<Job> {
+    const jobs = this.#items.live('moving', (item) =>
+      item[TABLE_SORT_KEY] === 'JOB' ? this.#readJob(item) : undefined,
+    );
+    for await (const job of jobs) if (job !== undefined) yield job;
+  }
+
   async *listAtOpenAI(): AsyncGenerator<BatchRecord> {
     yield* this.#items.live('openai', (item) => this.#readBatch(item));
   }

@@ -1,0 +1,110 @@
+/** Jobs as rows: live ones from their records, ended ones from the index. */
+import { formatUsd, fromUsd } from '../../src/core/base/money.ts';
+import type { Job } from '../../src/core/model/job.ts';
+import type { EndedJob } from '../../src/core/model/job-end.ts';
+import { jobView } from './job-view.ts';
+import { format } from './progress.ts';
+import { tableLines } from './table-text.ts';
+import { agoText } from './time.ts';
+
+/** States that `--status` takes, beside `live` and `ended`. */
+export const JOB_ROW_STATES = [
+  'checking',
+  'unreadable',
+  'running',
+  'finishing',
+  'waiting_for_owner',
+  'succeeded',
+  'partial',
+  'failed',
+  'rejected',
+  'duplicate',
+] as const;
+
+/** One job. */
+export interface JobRow {
+  /** Of a live job what it does, of an ended one its result. */
+  state: (typeof JOB_ROW_STATES)[number];
+  isLive: boolean;
+  jobId: string;
+  key: string;
+  versionId?: string | undefined;
+  route: string;
+  /** Epoch milliseconds. */
+  droppedAt: number;
+  endedAt?: number;
+  /** Why a step of a live job fails, or nothing of an ended one was run: a code or our own message. */
+  reason?: string;
+  counts?: EndedJob['counts'];
+  usd?: string;
+  /** Beyond that, where OpenAI lost results. */
+  possibleUsd?: string;
+  tiers?: readonly string[];
+}
+
+/** The row of a job that has not ended. */
+export function liveRow(job: Job): JobRow {
+  const { phase } = jobView({ job, batches: [] });
+  // Its requests are done; its receipt is not there yet.
+  const isLive = phase === 'checking' || phase === 'unreadable' || phase === 'waiting_for_owner';
+  const isFinishing = job.state === 'completed' || job.state === 'rejected';
+  const reason = job.failing?.reason ?? job.ingest?.unreadable?.code;
+  return {
+    state: isFinishing ? 'finishing' : isLive ? phase : 'running',
+    isLive: true,
+    jobId: job.jobId,
+    key: job.input.key,
+    versionId: job.input.versionId,
+    route: job.route.name,
+    droppedAt: job.input.lastModified,
+    ...(reason === undefined ? {} : { reason }),
+  };
+}
+
+/** The row of a job that has ended. */
+export function endedRow(ended: EndedJob): JobRow {
+  const { result, jobId, key, versionId, route, droppedAt, endedAt, rejection, counts, tiers } = ended;
+  return {
+    state: result,
+    isLive: false,
+    jobId,
+    key,
+    versionId,
+    route,
+    droppedAt,
+    endedAt,
+    ...(rejection === undefined ? {} : { reason: rejection }),
+    counts,
+    usd: ended.usd,
+    possibleUsd: ended.possibleUsd,
+    tiers,
+  };
+}
+
+/** The table, its state first, as wide as the terminal at most. */
+export function jobsText(rows: readonly JobRow[], now: number, width: number): string {
+  return tableLines(
+    [
+      { heading: 'STATE', of: ({ state }: JobRow) => state },
+      { heading: 'WHEN', of: ({ droppedAt, endedAt }) => agoText(endedAt ?? droppedAt, now) },
+      { heading: 'KEY', of: ({ key }) => key, takesRest: true },
+      { heading: 'REQUESTS', of: countsText, isNumber: true },
+      {
+        heading: 'COST',
+        of: ({ usd }) => (usd === undefined ? '' : formatUsd(fromUsd(usd)!)),
+        isNumber: true,
+      },
+      { heading: 'JOB', of: ({ jobId }) => jobId },
+      { heading: 'ROUTE', of: ({ route }) => route },
+    ],
+    rows,
+    width,
+  ).join('\n');
+}
+
+/** `3`, `3 of 5`: those that succeeded, of all. */
+function countsText({ counts }: JobRow): string {
+  if (counts === undefined) return '';
+  const { requests, succeeded } = counts;
+  return succeeded === requests ? format(requests) : `${format(succeeded)} of ${format(requests)}`;
+}

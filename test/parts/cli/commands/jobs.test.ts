@@ -1,0 +1,77 @@
+/** What a person sees who lists jobs, in the state of a local stack. */
+import { expect, test } from 'vitest';
+import { type JobsOptions, jobs } from '../../../../cli/commands/jobs.ts';
+import { UsageError } from '../../../../cli/view/exit.ts';
+import type { JobRow } from '../../../../cli/view/jobs-view.ts';
+import { DAY_MS, HOUR_MS } from '../../../../src/contract/time.ts';
+import { jobEnd } from '../../../support/contracts/job-index.suite.ts';
+import { jobOf } from '../../../support/records.ts';
+import { printed, stoppedState } from '../../../support/stopped-state.ts';
+
+const NOW = Date.UTC(2026, 10, 30, 12);
+
+function live(jobId: string, droppedAt: number, route = 'films') {
+  const job = jobOf(jobId);
+  const input = { ...job.input, lastModified: droppedAt };
+  return { ...job, input, route: { ...job.route, name: route }, createdAt: droppedAt };
+}
+
+async function listing() {
+  const state = await stoppedState(async ({ jobs: records, index }) => {
+    await records.createJob(live('older', NOW - 3 * DAY_MS));
+    await records.createJob({ ...live('newer', NOW - HOUR_MS, 'books'), state: 'running' });
+    await index.recordEnd(jobEnd('done', { key: 'input/done.jsonl', endedAt: NOW - HOUR_MS }));
+    await index.recordEnd(
+      jobEnd('refused', {
+        key: 'input/refused.jsonl',
+        endedAt: NOW - DAY_MS,
+        result: 'rejected',
+        rejection: 'empty_file',
+      }),
+    );
+    await index.recordEnd(jobEnd('long ago', { key: 'input/long.jsonl', endedAt: NOW - 3 * DAY_MS }));
+  });
+  const lines = printed();
+  const run = async (options: Partial<JobsOptions> = {}): Promise<string> => {
+    const all = { local: true, state, since: 2 * DAY_MS, limit: 50, ...options };
+    expect(await jobs(all, NOW)).toBe(0);
+    return lines.splice(0).join('\n');
+  };
+  const ids = async (options: Partial<JobsOptions>): Promise<string[]> =>
+    (JSON.parse(await run({ ...options, json: true })) as JobRow[]).map(({ jobId }) => jobId);
+  return { run, ids };
+}
+
+test('lists live jobs, then ended ones within the time asked for, the newest first, as a table and as JSON', async () => {
+  const { run, ids } = await listing();
+  expect(await run()).toBe(
+    [
+      'STATE      WHEN     KEY                  REQUESTS            COST  JOB      ROUTE',
+      'running    1 h ago  input/newer.jsonl                              newer    books',
+      'checking   3 d ago  input/older.jsonl                              older    films',
+      'succeeded  1 h ago  input/done.jsonl            3  $0.00000000001  done     films',
+      'rejected   1 d ago  input/refused.jsonl         3  $0.00000000001  refused  films',
+    ].join('\n'),
+  );
+  expect(await ids({ since: 4 * DAY_MS })).toEqual(['newer', 'older', 'done', 'refused', 'long ago']);
+});
+
+test('lists those of a state, a route or a prefix, and so many at most', async () => {
+  const { run, ids } = await listing();
+  expect(await ids({ status: 'live' })).toEqual(['newer', 'older']);
+  expect(await ids({ status: 'ended' })).toEqual(['done', 'refused']);
+  expect(await ids({ status: 'rejected' })).toEqual(['refused']);
+  expect(await ids({ status: 'checking' })).toEqual(['older']);
+  expect(await ids({ route: 'books' })).toEqual(['newer']);
+  expect(await ids({ prefix: 'input/re' })).toEqual(['refused']);
+  expect(await ids({ limit: 3 })).toEqual(['newer', 'older', 'done']);
+  expect(await run({ prefix: 'none' })).toMatch(/^No such job\. Ended ones are looked for/);
+});
+
+test('a state that there is not is refused with those that there are', async () => {
+  await expect(jobs({ local: true, state: '/nowhere', since: 1, limit: 1, status: 'lost' })).rejects.toThrow(
+    new UsageError(
+      '--status lost: there is live, ended, checking, unreadable, running, finishing, waiting_for_owner, succeeded, partial, failed, rejected, duplicate',
+    ),
+  );
+});
