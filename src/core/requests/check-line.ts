@@ -8,6 +8,7 @@ import { defined } from '../base/defined.ts';
 import { MAX_LINE_BYTES } from '../model/limits.ts';
 import { withRequest } from '../model/predicted-output.ts';
 import type { EndpointRules, LineRules, SureRefusal } from '../ports/provider-rules.ts';
+import { describeBadJson, describeBadUtf8, describeNoObject, hintForMissing, urlMeant } from './mistakes.ts';
 
 /** Why a line is invalid: OpenAI's own codes where it has one, ours for the rest. */
 export type InvalidCode =
@@ -133,19 +134,20 @@ function readObject(bytes: Uint8Array): Record<string, unknown> | string {
   try {
     text = utf8.decode(bytes);
   } catch {
-    return 'This line is not valid UTF-8.';
+    return describeBadUtf8(bytes);
   }
   let request: unknown;
   try {
     request = JSON.parse(text);
   } catch {
-    return 'This line is not parseable as valid JSON.';
+    return describeBadJson(text);
   }
-  return isObject(request) ? request : `This line is ${describe(request)}, not a JSON object.`;
+  return isObject(request) ? request : describeNoObject(describe(request), Array.isArray(request));
 }
 
-function readCustomId({ custom_id: customId }: Record<string, unknown>): string | InvalidLine {
-  if (customId === undefined) return missing('custom_id');
+function readCustomId(request: Record<string, unknown>): string | InvalidLine {
+  const { custom_id: customId } = request;
+  if (customId === undefined) return missing('custom_id', undefined, hintForMissing(request));
   if (typeof customId !== 'string') return wrongType('custom_id', 'a string', customId);
   if (customId === '')
     return invalid('invalid_value', "Invalid value: 'custom_id' is an empty string.", 'custom_id');
@@ -155,11 +157,12 @@ function readCustomId({ custom_id: customId }: Record<string, unknown>): string 
 
 /** The endpoint that the request's method and URL name. */
 function readEndpoint(
-  { method, url }: Record<string, unknown>,
+  request: Record<string, unknown>,
   customId: string,
   { endpoints }: LineRules,
 ): EndpointRules | InvalidLine {
-  if (method === undefined) return missing('method', customId);
+  const { method, url } = request;
+  if (method === undefined) return missing('method', customId, hintForMissing(request));
   if (method !== 'POST') {
     const problem = `Invalid value: 'method' must be 'POST', but is ${quote(method)}.`;
     return invalid('invalid_value', problem, 'method', customId);
@@ -168,7 +171,10 @@ function readEndpoint(
   const endpoint = typeof url === 'string' ? endpoints.get(url) : undefined;
   if (endpoint !== undefined) return endpoint;
   const served = [...endpoints.keys()].map((known) => `'${known}'`).join(', ');
-  const problem = `The URL ${quote(url)} is not one that the Batch API serves. Supported values are: ${served}.`;
+  const meant = typeof url === 'string' ? urlMeant(url, endpoints.keys()) : undefined;
+  const problem =
+    `The URL ${quote(url)} is not one that the Batch API serves. ` +
+    (meant === undefined ? `Supported values are: ${served}.` : `Did you mean '${meant}'?`);
   return invalid('invalid_url', problem, 'url', customId);
 }
 
@@ -214,8 +220,10 @@ function invalid(code: InvalidCode, message: string, param: string | null, custo
   return defined({ valid: false, code, message, param, customId });
 }
 
-function missing(param: string, customId?: string): InvalidLine {
-  return invalid('missing_required_parameter', `Missing required parameter: '${param}'.`, param, customId);
+/** @param hint what the line looks like instead. */
+function missing(param: string, customId?: string, hint?: string): InvalidLine {
+  const message = `Missing required parameter: '${param}'.${hint === undefined ? '' : ` ${hint}`}`;
+  return invalid('missing_required_parameter', message, param, customId);
 }
 
 function wrongType(param: string, expected: string, value: unknown, customId?: string): InvalidLine {
