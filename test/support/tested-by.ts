@@ -44,6 +44,7 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
   'test/parts/pipeline/files-of-creates.test.ts': ['src/providers/openai/refusals.ts'],
   'test/parts/pipeline/lost.test.ts': ['src/core/lifecycle/lost.ts', 'src/core/steps/poll/turn-of.ts'],
   'test/parts/pipeline/outcomes.test.ts': [
+    'src/core/files/error-line.ts',
     'src/core/steps/submit/intent.ts',
     'src/core/steps/collect/last-resort.ts',
     'src/core/results/input-counts.ts',
@@ -56,7 +57,6 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
     'src/core/steps/collect/refused.ts',
     'src/core/steps/collect/write-results.ts',
     'src/core/steps/finalize/account.ts',
-    'src/core/steps/finalize/event.ts',
     'src/core/steps/finalize/finalize.ts',
     'src/core/steps/finalize/merge-results.ts',
     'src/core/steps/finalize/originals.ts',

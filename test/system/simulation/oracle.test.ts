@@ -2,12 +2,16 @@
 import { describe, expect, it } from 'vitest';
 import { HOUR_MS } from '../../../src/contract/time.ts';
 import type { Job } from '../../../src/core/model/job.ts';
+import { jobEnd } from '../../support/contracts/job-index.suite.ts';
+import { MemoryJobIndex } from '../../support/memory/job-index.ts';
+import { receiptOf } from '../../support/receipts.ts';
 import { batchOf, endingOf, jobOf, remoteOf } from '../../support/records.ts';
 import type { Drop } from './drops.ts';
 import type { Execution, ServiceBatch } from './openai-model.ts';
 import { checkDuplicates } from './oracle/duplicates.ts';
 import { executionsOf } from './oracle/executions.ts';
 import type { ExpectedJob } from './oracle/expectations.ts';
+import { checkMonths } from './oracle/months.ts';
 import { jobIdOf } from './oracle/names.ts';
 
 const [FIRST, AGAIN, THIRD] = ['first', 'again', 'third'].map((name) => jobOf(name)) as [Job, Job, Job];
@@ -98,6 +102,37 @@ describe('the same content dropped again', () => {
     expect(saidOf({}, { job, drop: { denied: { ...DENIED, isOfHead: true } } })).toEqual([]);
     expect(saidOf({}, { job, drop: { denied: { ...DENIED, isOfHead: false } } })).toEqual(WAS_RUN);
     expect(saidOf({}, { drop: { denied: { ...DENIED, isOfHead: true } } })).toEqual(WAS_RUN);
+  });
+});
+
+describe('the months', () => {
+  const COUNTS = { requests: 3, succeeded: 3, failed: 0, invalid: 0 };
+  const cost = { ...receiptOf().cost, usd: '0.00000000001' };
+  const jobs = [{ ...FIRST, ...SUCCEEDED, receiptKey: 'receipts/first.json' }];
+  const receipts = [receiptOf({ jobId: 'first', counts: COUNTS, cost })];
+  const whole = jobEnd('first');
+  const [{ amounts }] = whole.rows as [(typeof whole.rows)[number]];
+  const rows = (['total', 'route', 'key', 'model', 'tier'] as const).map((of) => ({
+    of,
+    name: 'x',
+    amounts,
+  }));
+
+  async function said(...ends: string[]): Promise<string[]> {
+    const index = new MemoryJobIndex();
+    for (const jobId of ends) await index.recordEnd({ ended: jobEnd(jobId).ended, rows });
+    const found: string[] = [];
+    await checkMonths(index, jobs, receipts, (text) => found.push(text));
+    return found;
+  }
+
+  it('hold when each job is counted once, and not when one is missing or another is counted', async () => {
+    expect(await said('first')).toEqual([]);
+    expect(await said()).toContain('job first has ended and is not listed');
+    const twice = await said('first', 'other');
+    expect(twice).toContain('job other is listed, and has not ended');
+    expect(twice).toContain('the months have 2 jobs; the receipts have 1');
+    expect(twice).toContain('the months have 20 cost; the receipts have 10');
   });
 });
 
