@@ -12,6 +12,7 @@ import { registerWebhook, rotateWebhook, testWebhook } from './commands/webhook.
 import { durationMs, positiveCount } from './options/duration.ts';
 import { collectPort, PORT_NAMES } from './options/ports.ts';
 import { addStackCommands } from './stack-commands.ts';
+import { addUpkeepCommands } from './upkeep-commands.ts';
 import { EXIT_CANNOT_RUN, EXIT_USAGE, UsageError } from './view/exit.ts';
 
 const settingsOption = [
@@ -73,6 +74,7 @@ const stateOption = [
 ] as const;
 
 addStackCommands(program);
+addUpkeepCommands(program);
 
 const webhook = program
   .command('webhook')

@@ -1,6 +1,5 @@
 /** The commands that work on a stack, deployed or local. All take the options that say which one. */
 import type { Command } from 'commander';
-import { DEFAULT_STATE_DIR } from '../local/stack/pipeline.ts';
 import { DAY_MS } from '../src/contract/time.ts';
 import { costs } from './commands/costs.ts';
 import { explainJob } from './commands/explain.ts';
@@ -10,6 +9,7 @@ import { resume } from './commands/resume.ts';
 import { status } from './commands/status.ts';
 import { watch } from './commands/watch.ts';
 import { durationMs, positiveCount } from './options/duration.ts';
+import { onStack } from './options/on-stack.ts';
 
 /** Adds them to the program. */
 export function addStackCommands(program: Command): void {
@@ -80,13 +80,4 @@ export function addStackCommands(program: Command): void {
     .action(async (options) => {
       process.exitCode = await costs(options);
     });
-}
-
-/** The options that say which stack. */
-function onStack(command: Command): Command {
-  return command
-    .option('--stack <name>', 'name of the deployed stack (default: BATCHDROP_STACK, or the only one)')
-    .option('--region <region>', 'AWS region of the stack (default: that of your AWS configuration)')
-    .option('--local', 'the local stack of --state, running or not')
-    .option('--state <dir>', 'folder of the local stack', DEFAULT_STATE_DIR);
 }

@@ -1,6 +1,7 @@
 import { Aws, CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import { DEFAULT_API_KEY } from '../src/contract/api-key.ts';
+import type { Settings } from '../src/contract/settings.ts';
 import { BatchPipeline, type BatchPipelineProps } from './batch-pipeline.ts';
 import { InvalidConfigurationError } from './configuration.ts';
 import { MAX_OUTPUTS } from './size-limits.ts';
@@ -24,6 +25,10 @@ export class PipelineStack extends Stack {
 
     this.#output('BucketName', storage.bucket.bucketName, 'The bucket');
     this.#output('DropLocation', drop, 'Drop .jsonl files below this');
+    for (const [index, routes] of routeOutputs(pipeline.settings).entries()) {
+      const what = 'Prefixes of the routes, by name: what commands drop files below';
+      this.#output(`Routes${index === 0 ? '' : index + 1}`, routes, what);
+    }
     this.#output('TableName', state.table.tableName, 'State of jobs');
     this.#output('ApiKeySecretArn', apiKey.secret.secretArn, 'Secret with the OpenAI API key');
     this.#output('IngestQueueUrl', pipeline.ingestQueue.queue.queueUrl, 'Objects to look at');
@@ -77,6 +82,21 @@ export class PipelineStack extends Stack {
     }
     new CfnOutput(this, name, { value, description });
   }
+}
+
+/** As much as fits into one output. Source: CloudFormation quotas, "Output value" (1,024 bytes). */
+const MAX_OUTPUT_CHARS = 1_000;
+
+/** `films=input/films/ default=input/`, as many routes to an output as it takes. Neither has a space or `=` in it. */
+function routeOutputs({ routes }: Pick<Settings, 'routes'>): string[] {
+  const outputs: string[] = [];
+  for (const { name, prefix } of routes) {
+    const text = `${name}=${prefix}`;
+    const last = outputs.at(-1);
+    if (last === undefined || last.length + 1 + text.length > MAX_OUTPUT_CHARS) outputs.push(text);
+    else outputs[outputs.length - 1] = `${last} ${text}`;
+  }
+  return outputs;
 }
 
 /** `team-a` gives `TeamA`. */

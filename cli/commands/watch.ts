@@ -21,7 +21,7 @@ export interface WatchOptions extends StackOptions {
 }
 
 /** How often is looked, by where the stack is (ms): a look reads the batches of the job and a few items. */
-const LOOK_MS = { local: 500, stopped: 500, deployed: 5_000 } as const;
+export const LOOK_MS = { local: 500, stopped: 500, deployed: 5_000 } as const;
 
 /**
  * @returns the exit status: that of the receipt.
@@ -32,7 +32,7 @@ export async function watch(named: string, options: WatchOptions): Promise<numbe
 }
 
 /** Watches a job until its receipt is written, and prints that. @returns the exit status. */
-async function watchToEnd(stores: Stores, found: FoundJob, options: WatchOptions): Promise<number> {
+export async function watchToEnd(stores: Stores, found: FoundJob, options: WatchOptions): Promise<number> {
   const show = displayOf(process.stderr, stackFlags(options));
   for (let { job } = found; ; job = await stores.jobs.getJob(found.jobId)) {
     show(await readFacts(stores, { key: found.key, job }));

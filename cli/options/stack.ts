@@ -61,7 +61,10 @@ export async function openStack(
 }
 
 /** An output of the stack. @throws {UsageError} if it has none of that name. */
-export function outputOf({ name, outputs, kind }: OpenStack, output: string): string {
+export function outputOf(
+  { name, outputs, kind }: Pick<OpenStack, 'name' | 'outputs' | 'kind'>,
+  output: string,
+): string {
   const value = outputs[output];
   if (value !== undefined) return value;
   throw new UsageError(

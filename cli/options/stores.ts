@@ -1,5 +1,6 @@
 /** What a stack has stored, for commands that read it with the operator's own credentials. */
 
+import type { S3Client } from '@aws-sdk/client-s3';
 import type { SQSClient } from '@aws-sdk/client-sqs';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { DynamoDBJobIndex } from '../../src/adapters/dynamodb/job-index.ts';
@@ -18,7 +19,7 @@ export interface Stores {
   /** @throws {UsageError} if a stopped local stack does not serve it. */
   openSqs(): SQSClient;
   /** The bucket. @throws {UsageError} if the stack does not name one. */
-  openBucket(): { name: string; objects: S3Objects };
+  openBucket(): { name: string; objects: S3Objects; client: S3Client };
 }
 
 /**
@@ -50,7 +51,7 @@ export async function withStores<Result>(
         const name = outputOf(stack, 'BucketName');
         const s3 = createS3Client(stack.connectionTo('s3'));
         opened.push(() => s3.destroy());
-        return { name, objects: new S3Objects(s3, { bucket: name }) };
+        return { name, objects: new S3Objects(s3, { bucket: name }), client: s3 };
       },
     });
   } catch (error) {

@@ -11,6 +11,7 @@ import { buildApp } from 'fauxqs';
 import { accessKeyIdOf } from '../aws-json-server.ts';
 import { SESSION_TOKEN_HEADER, type ServiceCall } from '../interception.ts';
 import type { LocalService, ServiceOptions } from '../service.ts';
+import { MessageMoves, rightsToMove } from './message-moves.ts';
 
 /** What is used of fauxqs's queue. */
 interface FauxqsQueue {
@@ -114,7 +115,7 @@ export async function startSqs(options: ServiceOptions & { dir: string }): Promi
   for (const queue of store.allQueues()) releaseInFlight(queue, persistence, traceHeaders);
 
   const app = createApp(store);
-  addHooks(app, options, traceHeaders);
+  addHooks(app, options, traceHeaders, new MessageMoves(store));
   await app.listen({ host: '127.0.0.1', port: options.port ?? 0 });
   const { port } = app.server.address() as { port: number };
   const endpoint = `http://127.0.0.1:${port}`;
@@ -194,18 +195,29 @@ function addHooks(
   app: ReturnType<typeof createApp>,
   { authorize, intercept }: ServiceOptions,
   traceHeaders: TraceHeaders,
+  moves: MessageMoves<FauxqsMessage>,
 ): void {
   app.addHook('preHandler', async (request, reply) => {
     const call = readCall(request);
     if (call === undefined) return;
-    const reason = authorize?.(accessKeyIdOf(request.headers), {
-      action: `sqs:${ACTIONS[call.operation] ?? call.operation}`,
-      resource: call.resource === '' ? '*' : queueArn(call.resource),
-    });
+    const rights = [
+      {
+        action: `sqs:${ACTIONS[call.operation] ?? call.operation}`,
+        resource: call.resource === '' ? '*' : queueArn(call.resource),
+      },
+      ...(call.operation === 'StartMessageMoveTask' ? rightsToMove(call.input as object) : []),
+    ];
+    const caller = accessKeyIdOf(request.headers);
+    const reason = rights.map((right) => authorize?.(caller, right)).find((refused) => refused !== undefined);
     if (reason === undefined) {
-      if (intercept?.({ ...call, moment: 'before' }) !== 'cut') return;
-      request.raw.socket.destroy();
-      return reply.hijack();
+      if (intercept?.({ ...call, moment: 'before' }) === 'cut') {
+        request.raw.socket.destroy();
+        return reply.hijack();
+      }
+      const answer = moves.answer(call.operation, call.input as object);
+      if (answer === undefined) return;
+      reply.status(answer.status).header('content-type', 'application/x-amz-json-1.0');
+      return reply.send(answer.body);
     }
     reply.status(403).header('content-type', 'application/x-amz-json-1.0');
     return reply.send({ __type: 'com.amazonaws.sqs#AccessDeniedException', message: reason });
@@ -274,11 +286,12 @@ function readCall(request: {
 }): Omit<ServiceCall, 'moment'> | undefined {
   const operation = String(request.headers['x-amz-target'] ?? '').split('.')[1];
   if (operation === undefined) return undefined;
-  const input = (request.body ?? {}) as { QueueUrl?: string; QueueName?: string };
+  const input = (request.body ?? {}) as { QueueUrl?: string; QueueName?: string; SourceArn?: string };
   return {
     service: 'sqs',
     operation,
-    resource: input.QueueUrl?.split('/').at(-1) ?? input.QueueName ?? '',
+    resource:
+      input.QueueUrl?.split('/').at(-1) ?? input.QueueName ?? input.SourceArn?.split(':').at(-1) ?? '',
     input,
     sessionToken: String(request.headers[SESSION_TOKEN_HEADER] ?? ''),
   };

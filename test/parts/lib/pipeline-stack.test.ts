@@ -14,6 +14,7 @@ test('the outputs say where things are and how to begin', () => {
   expect(outputsOf()).toEqual({
     BucketName: 'StorageBucket',
     DropLocation: 's3://StorageBucket/input/',
+    Routes: 'default=input/',
     TableName: 'StateTable',
     ApiKeySecretArn: 'ApiKeySecret',
     IngestQueueUrl: 'IngestQueue',
@@ -27,6 +28,21 @@ test('the outputs say where things are and how to begin', () => {
     DropFileCommand:
       'aws s3 cp requests.jsonl s3://StorageBucket/input/requests.jsonl --region <AWS::Region>',
   });
+});
+
+test('the prefixes of routes are in as many outputs as they need', () => {
+  const routes = Array.from({ length: 50 }, (_, index) => {
+    const name = `a-route-with-a-long-name-${String(index).padStart(2, '0')}`;
+    return { ...BATCH_ONLY, name, prefix: `input/${name}/` };
+  });
+  const outputs = Object.entries(outputsOf({ settings: { routes } })).filter(([name]) =>
+    name.startsWith('Routes'),
+  );
+  expect(outputs.map(([name]) => name)).toEqual(['Routes', 'Routes2', 'Routes3', 'Routes4']);
+  expect(outputs.every(([, value]) => value.length <= 1_024)).toBe(true);
+  expect(outputs.flatMap(([, value]) => value.split(' '))).toEqual(
+    routes.map(({ name, prefix }) => `${name}=${prefix}`),
+  );
 });
 
 test('each further API key has an output with the command that sets it', () => {

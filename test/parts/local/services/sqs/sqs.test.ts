@@ -3,10 +3,12 @@ import {
   DeleteMessageCommand,
   GetQueueAttributesCommand,
   GetQueueUrlCommand,
+  ListMessageMoveTasksCommand,
   ReceiveMessageCommand,
   SendMessageBatchCommand,
   SendMessageCommand,
   SQSClient,
+  StartMessageMoveTaskCommand,
 } from '@aws-sdk/client-sqs';
 import { expect, onTestFinished, test } from 'vitest';
 import type { ApiCall } from '../../../../../local/services/iam.ts';
@@ -235,4 +237,37 @@ test('a call that the caller may not make is refused; a batch call needs the rig
   await expect(client.send(command)).rejects.toThrow('not allowed here');
   expect(calls).toEqual([{ accessKeyId: 'x', action: 'sqs:SendMessage', resource: queueArn('work') }]);
   expect(sqs.depth('work').ready).toBe(0);
+});
+
+test('dead letters are moved back with a fresh count, on disk too, and the task says how many', async () => {
+  const dir = temporaryFolder();
+  const { sqs, client, close } = await start({ dir });
+  createQueues(sqs);
+  sqs.send(DEAD_LETTERS, 'one');
+  sqs.send(DEAD_LETTERS, 'two');
+  const SourceArn = queueArn(DEAD_LETTERS);
+  await client.send(new StartMessageMoveTaskCommand({ SourceArn, DestinationArn: queueArn('work') }));
+  const { Results } = await client.send(new ListMessageMoveTasksCommand({ SourceArn }));
+  expect(Results).toMatchObject([{ Status: 'COMPLETED', ApproximateNumberOfMessagesMoved: 2 }]);
+  expect([sqs.depth(DEAD_LETTERS).ready, sqs.depth('work').ready]).toEqual([0, 2]);
+  await close();
+  const again = await start({ dir });
+  expect([again.sqs.depth(DEAD_LETTERS).ready, again.sqs.depth('work').ready]).toEqual([0, 2]);
+});
+
+test('a queue that is none of dead letters is not moved, nor for somebody who may not send to where it goes', async () => {
+  const asked: ApiCall[] = [];
+  const { sqs, client } = await start({
+    authorize: (_caller, call) => {
+      asked.push(call);
+      return call.action === 'sqs:SendMessage' ? 'no right to send' : undefined;
+    },
+  });
+  createQueues(sqs);
+  await expect(client.send(new StartMessageMoveTaskCommand({ SourceArn: queueArn('work') }))).rejects.toThrow(
+    "doesn't exist",
+  );
+  const move = { SourceArn: queueArn(DEAD_LETTERS), DestinationArn: queueArn('work') };
+  await expect(client.send(new StartMessageMoveTaskCommand(move))).rejects.toThrow('no right to send');
+  expect(asked).toContainEqual({ action: 'sqs:StartMessageMoveTask', resource: queueArn(DEAD_LETTERS) });
 });
