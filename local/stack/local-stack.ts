@@ -48,6 +48,8 @@ export interface LocalStack {
   concurrency: { readonly limit: number; readonly running: number; readonly peak: number };
   /** The template's alarms with their states, evaluated up to now by the stack's clock. */
   alarms(): readonly WatchedAlarm[];
+  /** Takes a line as if a function had logged it: its embedded metrics count. */
+  readLog(line: string): void;
   /** Messages to SNS topics since the start, the first first; `logs/notifications.jsonl` has those of every run. */
   readonly notifications: readonly Notification[];
   /** Calls that functions made and their roles allow, and those that were refused: missing grants in `lib/`. */

@@ -148,6 +148,7 @@ function describe(
     concurrency: functions.concurrency,
     calls: callers,
     alarms: cloudwatch.alarms,
+    readLog: cloudwatch.readLog,
     notifications: topics.notifications,
   };
 }
