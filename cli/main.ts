@@ -3,6 +3,7 @@
 import { Command, CommanderError } from 'commander';
 import { DEFAULT_STATE_DIR } from '../local/stack/pipeline.ts';
 import packageJson from '../package.json' with { type: 'json' };
+import { addActCommands } from './act-commands.ts';
 import { audit } from './commands/audit.ts';
 import { localProcess } from './commands/local-process.ts';
 import { localUp } from './commands/local-up.ts';
@@ -74,6 +75,7 @@ const stateOption = [
 ] as const;
 
 addStackCommands(program);
+addActCommands(program);
 addUpkeepCommands(program);
 
 const webhook = program

@@ -5,7 +5,6 @@ import { costs } from './commands/costs.ts';
 import { explainJob } from './commands/explain.ts';
 import { jobs } from './commands/jobs.ts';
 import { receipt } from './commands/receipt.ts';
-import { resume } from './commands/resume.ts';
 import { status } from './commands/status.ts';
 import { watch } from './commands/watch.ts';
 import { durationMs, positiveCount } from './options/duration.ts';
@@ -13,16 +12,6 @@ import { onStack } from './options/on-stack.ts';
 
 /** Adds them to the program. */
 export function addStackCommands(program: Command): void {
-  onStack(program.command('resume'))
-    .description(
-      'release batches that are held because OpenAI failed or refused them each time; without jobs, show what is held',
-    )
-    .argument('[job...]', 'ids of jobs, as receipts and logs name them')
-    .option('--all', 'release everything that is held')
-    .action(async (jobs: string[], options) => {
-      process.exitCode = await resume(jobs, options);
-    });
-
   onStack(program.command('explain'))
     .description('why a job waits, since when, what would move it, and the command for that')
     .argument('<job>', 'id of a job, or the key that was dropped')

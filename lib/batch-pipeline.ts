@@ -16,6 +16,7 @@ import { Finalize } from './finalize.ts';
 import { Ingest } from './ingest.ts';
 import { Notifications } from './notifications.ts';
 import { Observe } from './observe.ts';
+import { Operate } from './operate.ts';
 import { Poll } from './poll.ts';
 import { SettingsLayer } from './settings-layer.ts';
 import { State } from './state.ts';
@@ -74,7 +75,7 @@ export interface BatchPipelineProps {
   readonly maxConcurrency?: MaxConcurrency | undefined;
   /**
    * Runs at a time that the account keeps free for a function (`ingest`, `submit`, `call`, `collect`, `finalize`,
-   * `poll` and, with webhooks, `observe` and `webhook`), which are also the most that it gets: at least as many as its cap on work at a time, or messages would
+   * `poll`, `operate` and, with webhooks, `observe` and `webhook`), which are also the most that it gets: at least as many as its cap on work at a time, or messages would
    * be throttled for good. It takes from what all other functions of the account share, of which AWS leaves 100
    * unreserved. For an account that other functions keep busy, `{ poll: 1 }` is worth most.
    *
@@ -124,6 +125,9 @@ export class BatchPipeline extends Construct {
   readonly collectQueue: WorkQueue;
   /** Jobs whose batches are all done. */
   readonly finalizeQueue: WorkQueue;
+
+  /** What operators call. */
+  readonly operate: Operate;
 
   /** Takes in OpenAI's webhooks. Absent: the settings have none. */
   readonly webhook?: Webhook;
@@ -179,6 +183,7 @@ export class BatchPipeline extends Construct {
     });
     new Collect(this, 'Collect', { ...common, maxConcurrency: caps.collect });
     new Finalize(this, 'Finalize', { ...common, maxConcurrency: caps.finalize });
+    this.operate = new Operate(this, 'Operate', { ...foundation, ...queues });
     const notifications = new Notifications(this, 'Notifications', settings);
     let observeQueue: WorkQueue | undefined;
     const { webhooks } = settings;
@@ -231,7 +236,8 @@ function requireReservations(
   caps: Readonly<Record<keyof MaxConcurrency, number>>,
 ): void {
   for (const [name, value] of Object.entries(reserved ?? {})) {
-    const min = name === 'poll' || name === 'webhook' ? 1 : caps[name as keyof MaxConcurrency];
+    const min =
+      name === 'poll' || name === 'webhook' || name === 'operate' ? 1 : caps[name as keyof MaxConcurrency];
     if (value !== undefined) requireWhole(`reservedConcurrency.${name}`, value, min, 1_000);
   }
 }

@@ -10,7 +10,7 @@ import type { Capability, PipelineFunction } from './pipeline-function.ts';
 import type { WorkQueue } from './work-queue.ts';
 
 /** The capabilities that work off a queue. */
-type Consumer = Exclude<Capability, 'poll' | 'webhook'>;
+type Consumer = Exclude<Capability, 'poll' | 'webhook' | 'operate'>;
 
 /** The capabilities that work on one batch at a time. */
 type BatchConsumer = 'submit' | 'call' | 'collect';

@@ -16,6 +16,7 @@ export type Capability =
   | 'collect'
   | 'finalize'
   | 'observe'
+  | 'operate'
   | 'webhook';
 
 /** What differs between the functions. */

@@ -36,6 +36,7 @@ export class PipelineStack extends Stack {
     this.#output('CallQueueUrl', pipeline.callQueue.queue.queueUrl, 'Slices to call in flex or standard');
     this.#output('CollectQueueUrl', pipeline.collectQueue.queue.queueUrl, 'Batches that OpenAI has ended');
     this.#output('FinalizeQueueUrl', pipeline.finalizeQueue.queue.queueUrl, 'Jobs to merge');
+    this.#output('OperateUrl', pipeline.operate.url, 'What operators call, signed with AWS credentials');
     if (pipeline.webhook !== undefined) {
       this.#output('WebhookUrl', pipeline.webhook.url, 'What OpenAI sends webhooks to');
       for (const [name, { secretArn }] of pipeline.webhook.secrets) {

@@ -53,14 +53,19 @@ export class State extends Construct {
   }
 
   /**
-   * Lets a function read and write items. Deleting is not part of it: an item is proof of what was done, and only its
-   * expiry removes it.
+   * Lets a function read and write items. Deleting is not part of it: an item is proof of what was done; only its expiry
+   * and {@link allowDelete} remove it.
    */
   allowReadWrite(fn: PipelineFunction): void {
     fn.allow({
       actions: ['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem', 'dynamodb:Query'],
       resources: [this.table.tableArn],
     });
+  }
+
+  /** Lets a function delete items: of jobs that an operator has it forget. */
+  allowDelete(fn: PipelineFunction): void {
+    fn.allow({ actions: ['dynamodb:DeleteItem'], resources: [this.table.tableArn] });
   }
 
   /** Lets a function look for what is live or waiting. */

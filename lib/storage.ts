@@ -130,6 +130,11 @@ export class Storage extends Construct {
     this.#allowOnObjects(fn, areas, ['s3:DeleteObject']);
   }
 
+  /** Lets a function delete any version in these areas, so that nothing of it is left. */
+  allowErase(fn: PipelineFunction, areas: readonly Area[]): void {
+    this.#allowOnObjects(fn, areas, ['s3:DeleteObject', 's3:DeleteObjectVersion']);
+  }
+
   /**
    * Lets a function read and replace the object that says which stack owns which prefix; see {@link allowRead} for
    * the listing.

@@ -22,6 +22,7 @@ import { noHeartbeat } from '../../test/support/memory/heartbeat.ts';
 import { MemoryJobIndex } from '../../test/support/memory/job-index.ts';
 import { MemoryJobs } from '../../test/support/memory/jobs.ts';
 import { MemoryEvents, MemoryOutbox } from '../../test/support/memory/outbox.ts';
+import { MemoryPauses } from '../../test/support/memory/pauses.ts';
 import { MemoryQuota } from '../../test/support/memory/quota.ts';
 import { MemoryShutdowns } from '../../test/support/memory/shutdowns.ts';
 import { MemorySuspensions } from '../../test/support/memory/suspensions.ts';
@@ -57,6 +58,7 @@ const deps = {
   quota: new MemoryQuota(jobs),
   prices: new Prices(OPENAI_PRICES),
   suspensions: new MemorySuspensions(),
+  pauses: new MemoryPauses(),
   shutdowns: new MemoryShutdowns(),
   batches: { withKey: () => batches },
   rules: OPENAI_RULES,

@@ -11,6 +11,7 @@
 import { DynamoDBJobIndex } from '../../src/adapters/dynamodb/job-index.ts';
 import { DynamoDBJobs } from '../../src/adapters/dynamodb/jobs.ts';
 import { DynamoDBListing } from '../../src/adapters/dynamodb/listing.ts';
+import { DynamoDBPauses } from '../../src/adapters/dynamodb/pauses.ts';
 import { DynamoDBQuota } from '../../src/adapters/dynamodb/quota.ts';
 import { DynamoDBShutdowns } from '../../src/adapters/dynamodb/shutdowns.ts';
 import { DynamoDBSuspensions } from '../../src/adapters/dynamodb/suspensions.ts';
@@ -221,6 +222,7 @@ function storesOn(table: MeteredTable) {
     quota: new DynamoDBQuota(client, names),
     suspensions: new DynamoDBSuspensions(client, names),
     index: new DynamoDBJobIndex(client, names),
+    pauses: new DynamoDBPauses(client, names),
     shutdowns: new DynamoDBShutdowns(client, names),
     webhooks: new DynamoDBWebhooks(client, names),
   };

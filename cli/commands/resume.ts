@@ -1,16 +1,23 @@
-/** `batchdrop resume [JOB...]`: releases batches that are held, in a deployed stack or in the state of a local one. */
+/** `batchdrop resume [JOB...]`: releases batches that are held, or lifts a suspended scope. */
 import type { DynamoDBJobs } from '../../src/adapters/dynamodb/jobs.ts';
-import { isHeld, resumeJob } from '../../src/core/lifecycle/resume.ts';
+import type { Done } from '../../src/contract/operate.ts';
+import { isHeld } from '../../src/core/lifecycle/resume.ts';
 import type { BatchRecord } from '../../src/core/model/batch.ts';
-import type { StackOptions } from '../options/stack.ts';
-import { withStores } from '../options/stores.ts';
+import { confirm } from '../options/confirm.ts';
+import { askStack, RefusedByStackError } from '../options/operate.ts';
+import { type Stores, withStores } from '../options/stores.ts';
 import { EXIT_CANNOT_RUN, EXIT_SUCCEEDED, UsageError } from '../view/exit.ts';
 import { count } from '../view/text.ts';
+import { type ActOptions, lift, reasonOf } from './operate.ts';
 
 /** Options of `batchdrop resume`. */
-export interface ResumeOptions extends StackOptions {
+export interface ResumeOptions extends ActOptions {
   /** Every job that has a held batch. */
   all?: boolean;
+  /** A suspended scope: the name of an API key, or one and a model. */
+  scope?: string;
+  /** Lost batches are given up, though their requests may be paid for twice. */
+  mayPayTwice?: boolean;
 }
 
 /**
@@ -19,40 +26,67 @@ export interface ResumeOptions extends StackOptions {
  */
 export async function resume(jobIds: readonly string[], options: ResumeOptions): Promise<number> {
   if (options.all && jobIds.length > 0) throw new UsageError('name jobs, or give --all, not both');
-  return withStores(options, async ({ jobs }) => {
-    if (jobIds.length > 0) return release(jobs, jobIds);
-    const held = await heldOf(jobs);
+  if (options.scope !== undefined) {
+    if (options.all || jobIds.length > 0) throw new UsageError('name jobs, or a --scope, not both');
+    return lift(options.scope, options);
+  }
+  return withStores(options, async (stores) => {
+    if (jobIds.length > 0) return release(stores, jobIds, options);
+    const held = await heldOf(stores.jobs);
     if (held.length === 0) console.log('Nothing is held.');
-    if (options.all) return release(jobs, new Set(held.map(({ jobId }) => jobId)));
+    if (options.all) return release(stores, new Set(held.map(({ jobId }) => jobId)), options);
     for (const batch of held) console.log(lineOf(batch));
     if (held.length > 0) console.log('Nothing was released: name jobs to release theirs, or give --all.');
     return EXIT_SUCCEEDED;
   });
 }
 
-async function release(jobs: DynamoDBJobs, jobIds: Iterable<string>): Promise<number> {
-  // Printed below instead: a command has no log.
-  const telemetry = { record: () => {} };
+async function release({ stack }: Stores, jobIds: Iterable<string>, options: ResumeOptions): Promise<number> {
   let status = EXIT_SUCCEEDED;
   for (const jobId of jobIds) {
-    const resumed = await resumeJob({ jobs, ambient: { now: Date.now }, telemetry }, jobId);
-    if (resumed === undefined) {
-      console.error(
-        `batchdrop: there is no job ${jobId} in this stack; receipts and logs name jobs by \`jobId\``,
-      );
+    try {
+      print(jobId, await releaseJob(stack, jobId, options), options);
+    } catch (error) {
+      if (!(error instanceof RefusedByStackError)) throw error;
+      console.error(`batchdrop: ${error.message}`);
       status = EXIT_CANNOT_RUN;
-      continue;
     }
-    const { job, released, waiting } = resumed;
-    const done =
-      released.length === 0 ? 'nothing is held' : `${count(released.length, 'batch', 'batches')} released`;
-    console.log(`${jobId} (${job.input.key}): ${done}`);
-    for (const batch of waiting)
-      console.log(
-        `  batch ${batch.batchId} waits for ${batch.hold?.reason}, and continues by itself once that is dealt with`,
-      );
   }
   return status;
+}
+
+async function releaseJob(
+  stack: Stores['stack'],
+  jobId: string,
+  options: ResumeOptions,
+): Promise<Done<'resume'>> {
+  const request = { action: 'resume', jobId, ...reasonOf(options) } as const;
+  const paid = { ...request, acknowledge: 'may_pay_twice' } as const;
+  const answer = await askStack(stack, options.mayPayTwice ? paid : request);
+  if (answer.lost.length === 0 || !process.stdin.isTTY) return answer;
+  const lost = count(answer.lost.length, 'batch', 'batches');
+  const question =
+    `${lost} of job ${jobId} will not end at OpenAI any more, and may have been charged. ` +
+    'Give up and run their requests again (--may-pay-twice)?';
+  if (!(await confirm(question, {}))) return answer;
+  const { givenUp, lost: left } = await askStack(stack, paid);
+  return { ...answer, givenUp, lost: left };
+}
+
+function print(jobId: string, answer: Done<'resume'>, { json }: ResumeOptions): void {
+  if (json) {
+    console.log(JSON.stringify({ jobId, ...answer }));
+    return;
+  }
+  const { released, givenUp, lost, waiting } = answer;
+  const all = released.length + givenUp.length;
+  console.log(`${jobId}: ${all === 0 ? 'nothing is held' : `${count(all, 'batch', 'batches')} released`}`);
+  for (const batchId of lost)
+    console.log(
+      `  batch ${batchId} will not end at OpenAI any more: --may-pay-twice runs its requests again, which may have been charged`,
+    );
+  for (const { batchId, reason } of waiting)
+    console.log(`  batch ${batchId} waits for ${reason}, and continues by itself once that is dealt with`);
 }
 
 /** Batches that are held, those of the oldest job first. */

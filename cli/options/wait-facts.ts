@@ -1,4 +1,5 @@
 /** What the stack has recorded of what a job waits for. */
+import { DynamoDBPauses } from '../../src/adapters/dynamodb/pauses.ts';
 import { DynamoDBQuota } from '../../src/adapters/dynamodb/quota.ts';
 import { DynamoDBSuspensions } from '../../src/adapters/dynamodb/suspensions.ts';
 import { apiKeyOf } from '../../src/core/model/batch.ts';
@@ -27,7 +28,7 @@ export async function readFacts(stores: Stores, found: Pick<FoundJob, 'key' | 'j
     records,
     ledgers: new Map(ledgers),
     suspensions: (await Promise.all([...keys].map((apiKey) => suspensions.getSuspensions(apiKey)))).flat(),
-    pauses: [],
+    pauses: await new DynamoDBPauses(dynamodb.client, dynamodb).getPauses(),
     backlog: await quota.getBacklog(),
     deadLetters: await readDeadLetters(stores),
     setKeyCommandOf: (apiKey) => stack.outputs[setKeyOutput(apiKey)],

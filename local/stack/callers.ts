@@ -20,6 +20,8 @@ export interface Callers {
   authorize(accessKeyId: string, call: ApiCall): string | undefined;
   /** Key of a function: its id is the same in every run, its secret is not. */
   keyOf(functionName: string): AccessKey;
+  /** ARN of a caller, as Lambda tells a function of it. */
+  arnOf(accessKeyId: string): string;
   /** Secrets by access key id. */
   secrets: Record<string, string>;
   /** Calls that were allowed, each once. */
@@ -30,6 +32,13 @@ export interface Callers {
 
 /** The person at the machine: may do everything. The services listen on 127.0.0.1 only. */
 export const OPERATOR: AccessKey = { accessKeyId: 'BATCHDROPLOCAL', secretAccessKey: 'BATCHDROPLOCAL' };
+
+/** ARN of the person at the machine. */
+const OPERATOR_ARN = 'arn:aws:iam::000000000000:user/local-operator';
+
+function sessionArn({ name, roleArn }: { name: string; roleArn: string }): string {
+  return `arn:aws:sts::000000000000:assumed-role/${roleArn.split('/').at(-1)}/${name}`;
+}
 
 /**
  * Gives each function of the plan an access key and holds its calls against its role.
@@ -60,6 +69,10 @@ export function createCallers(plan: StackPlan, onDenied: (reason: string) => voi
       [OPERATOR.accessKeyId, OPERATOR.secretAccessKey],
       ...[...functions.values()].map(({ key }) => [key.accessKeyId, key.secretAccessKey]),
     ]),
+    arnOf(accessKeyId) {
+      const caller = functions.get(accessKeyId);
+      return caller === undefined ? OPERATOR_ARN : sessionArn(caller);
+    },
     keyOf: (functionName) => functions.get(accessKeyIdFor(functionName))!.key,
     authorize(accessKeyId, call) {
       if (accessKeyId === OPERATOR.accessKeyId) return undefined;
@@ -75,8 +88,7 @@ export function createCallers(plan: StackPlan, onDenied: (reason: string) => voi
         if (!allowed.has(identity)) allowed.set(identity, record);
         return undefined;
       }
-      const role = caller.roleArn.split('/').at(-1);
-      const reason = refusal(`arn:aws:sts::000000000000:assumed-role/${role}/${caller.name}`, call);
+      const reason = refusal(sessionArn(caller), call);
       if (!denied.has(identity)) onDenied(reason);
       denied.set(identity, record);
       return reason;

@@ -56,6 +56,8 @@ export interface UrlPlan {
   functionName: string;
   /** Of an HTTP API: its one route, such as `POST /`. */
   routeKey?: string | undefined;
+  /** ARN of the function, if only callers with rights of their own may call it. */
+  signedFor?: string | undefined;
 }
 
 export interface SecretPlan {

@@ -65,7 +65,16 @@ export async function startServices(input: ServicesInput) {
   const account = { accountId: ACCOUNT_ID, region: REGION, stackName: synthesized.stackName, stackId };
   // The template's outputs hold the port of this one.
   const targets = Promise.withResolvers<ReadonlyMap<string, UrlTarget>>();
-  const urls = await startFunctionUrls({ port: options.ports?.functionUrls, targets: targets.promise });
+  const urls = await startFunctionUrls({
+    port: options.ports?.functionUrls,
+    targets: targets.promise,
+    access: {
+      secretOf: (id) => callers.secrets[id],
+      arnOf: (id) => callers.arnOf(id),
+      authorize: (...call) => callers.authorize(...call),
+      now: options.now ?? Date.now,
+    },
+  });
   input.onStarted(urls.close);
   const named = nameResources(synthesized.template, account, sqs.queueUrl, urls.urlOf);
   const plan = planStack(synthesized, named);
@@ -216,9 +225,9 @@ function nameAfter(prefix: string, { name }: { name: string }): string | undefin
 
 function targetsOf(plan: StackPlan, functions: ReadonlyMap<string, LocalFunction>): Map<string, UrlTarget> {
   return new Map(
-    plan.urls.map(({ name, functionName, routeKey }) => [
+    plan.urls.map(({ name, functionName, routeKey, signedFor }) => [
       name,
-      { function: functions.get(functionName)!, routeKey },
+      { function: functions.get(functionName)!, routeKey, signedFor },
     ]),
   );
 }

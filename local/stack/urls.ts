@@ -1,4 +1,4 @@
-/** The URLs of a template that anybody may call: of functions, and of HTTP APIs in front of one. */
+/** The URLs of a template: of functions, and of HTTP APIs in front of one. */
 import type { NamedTemplate } from './names.ts';
 import type { FunctionPlan, UrlPlan } from './plan.ts';
 
@@ -40,9 +40,9 @@ export function planUrls(
   const ofFunctions = named.resourcesOf('AWS::Lambda::Url').flatMap(({ path, name, properties }) => {
     const { AuthType, TargetFunctionArn } = properties as { AuthType: string; TargetFunctionArn: string };
     const target = targetOf(path, TargetFunctionArn);
-    if (AuthType !== 'NONE')
-      problems.push(`${path} has AuthType ${AuthType}: the local stack checks no signatures of IAM`);
     if (target === undefined) return [];
+    // The rights are the callers': see the managed policies of the template.
+    if (AuthType === 'AWS_IAM') return [{ name, functionName: target.name, signedFor: target.arn }];
     for (const [action, isMeant] of URL_PERMISSIONS)
       if (!may(target, '*', action).some(isMeant))
         problems.push(`${path} would answer 403: no AWS::Lambda::Permission allows ${action} to everybody`);

@@ -90,6 +90,8 @@ export const observeEnv = z.object({
   ...consumer,
   OBSERVE_QUEUE_URL: text,
 });
+/** What operators call. It has no API key. */
+export const operateEnv = z.object({ ...common, ...queues });
 /** The only function that anybody may call: it is given what it needs, and nothing else. */
 export const webhookEnv = z.object({
   STACK_ID: text,

@@ -34,6 +34,8 @@ export interface FieldValues {
   code: string;
   /** A name from the settings or the provider: an API key's name, a model, a stack, a scope. */
   name: string;
+  /** ARN of a caller, as AWS gives it. */
+  arn: string;
   /** A whole number, 0 or more: of things, or a place in a series. */
   count: number;
   /** How many of each code. */
@@ -95,6 +97,8 @@ const CHECKS: Readonly<Record<FieldKind, (value: unknown) => boolean>> = {
   key: (value) => isText(value, /^[^\r\n]+$/) && (value as string).length <= MAX_KEY_BYTES,
   code: (value) => isText(value, CODE),
   name: (value) => isText(value, /^[\w.:/@ -]{1,300}$/),
+  // Source: IAM user guide, "IAM identifiers": partition, path, name and session are of printable ASCII.
+  arn: (value) => isText(value, /^arn:[!-~]{1,2000}$/),
   count: isWhole,
   counts: isCounts,
   bytes: isWhole,

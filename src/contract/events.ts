@@ -784,7 +784,7 @@ export const EVENTS = {
     level: 'info',
     message:
       'The job was cancelled. Nothing more of it is sent; what is finished is kept, and the receipt follows.',
-    fields: { ...JOB, duplicates: 'count', duplicatesRun: 'flag' },
+    fields: { ...JOB, duplicates: 'count', duplicatesRun: 'flag', by: 'arn?' },
   },
   'cancellation.requested': {
     level: 'info',
@@ -794,7 +794,46 @@ export const EVENTS = {
   'batch.resumed': {
     level: 'info',
     message: 'A person released the held batch. It is sent as soon as limits and budget allow.',
-    fields: BATCH,
+    fields: { ...BATCH, by: 'arn?' },
+  },
+  'suspension.lifted': {
+    level: 'info',
+    message:
+      'A person lifted the suspension of this key or model. The next poll sends what waits for it; should the provider refuse it again, it is suspended again.',
+    fields: { scope: 'name', by: 'arn' },
+  },
+  'pause.started': {
+    level: 'warn',
+    message:
+      'A person paused this route, or the stack where no route is named. Nothing new of it is sent; what is at the provider is collected, and deadlines go on.',
+    fields: { route: 'name?', by: 'arn' },
+  },
+  'pause.ended': {
+    level: 'info',
+    message: 'A person ended the pause. The next poll sends what waits.',
+    fields: { route: 'name?', by: 'arn' },
+  },
+  'job.retried': {
+    level: 'info',
+    message:
+      'A person had what did not succeed of this job dropped as a new input. The new job is named after the key.',
+    fields: { ...JOB, key: 'key', number: 'count', by: 'arn' },
+  },
+  'job.forgotten': {
+    level: 'warn',
+    message:
+      'A person had everything removed that this job had left. Its id, and who did it, is all that is kept.',
+    fields: { ...JOB, objects: 'count', by: 'arn' },
+  },
+  'act.refused': {
+    level: 'warn',
+    message: 'A request of an operator was refused. The answer says why, and nothing was changed.',
+    fields: { action: 'code?', code: 'code', by: 'arn?' },
+  },
+  'act.failed': {
+    level: 'error',
+    message: 'A request of an operator failed, and may be done in part. Each act may be repeated safely.',
+    fields: { error: 'error' },
   },
 
   // Steps, leases and retries

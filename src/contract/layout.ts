@@ -14,7 +14,7 @@ export const prefixSchema = z
 
 /** Key prefixes of the bucket: one that people write, and five that batchdrop writes. */
 export const layoutSchema = onlyFields({
-  /** Files dropped here become jobs. Never written by batchdrop. */
+  /** Files dropped here become jobs. batchdrop writes none of its own accord; a retry is one that an operator has it drop. */
   input: prefixSchema.default('input/'),
   /** Successful answers, OpenAI's own output lines in input order. */
   output: prefixSchema.default('output/'),

@@ -20,6 +20,8 @@
  * | `JOBS#<UTC day>` | `<end, ISO 8601>#<jobId>` | a job that ended on that day: its line in the index, for 400 days |
  * | `INPUT#<bucket>/<key>` | `<jobId>` | the same line, by input; its being there says that the job was counted |
  * | `MONTH#<UTC month>` | `TOTAL`, `ROUTE#<name>`, `MODEL#<name>`, `TIER#<name>`, `KEY#<API key>` | what the jobs that ended in that month add up to; money in picodollars |
+ * | `PAUSES` | `PAUSE` or `PAUSE#<route>` | whether the stack, or a route, is paused, and by whom |
+ * | `TOMBSTONE#<jobId>` | `TOMBSTONE` | that a job was forgotten, and by whom |
  * | `SHUTDOWNS#<API key>` | `SHUTDOWNS` | the shutdown dates that the provider's list of models shows |
  *
  * The index `live` is sparse: only items that still need something carry `live` (`waiting`: planned batches;

@@ -16,6 +16,7 @@ import {
 import { type ApiKeys, UnknownApiKey } from '../../src/adapters/api-key.ts';
 import { DEFAULT_API_KEY } from '../../src/contract/api-key.ts';
 import { layoutOf } from '../../src/contract/layout.ts';
+import { type OperateInput, operateAnswerSchema } from '../../src/contract/operate.ts';
 import { type Receipt, receiptSchema } from '../../src/contract/receipt.ts';
 import { defaultSettings, type Settings } from '../../src/contract/settings.ts';
 import { MINUTE_MS } from '../../src/contract/time.ts';
@@ -33,6 +34,7 @@ import { collect } from '../../src/core/steps/collect/collect.ts';
 import { finalize } from '../../src/core/steps/finalize/finalize.ts';
 import { ingest } from '../../src/core/steps/ingest/ingest.ts';
 import { observe } from '../../src/core/steps/observe/observe.ts';
+import { operate } from '../../src/core/steps/operate/operate.ts';
 import { poll } from '../../src/core/steps/poll/poll.ts';
 import { Sampler } from '../../src/core/steps/poll/sample.ts';
 import { submit } from '../../src/core/steps/submit/submit.ts';
@@ -41,6 +43,7 @@ import { OpenAIBatches } from '../../src/providers/openai/batch-api.ts';
 import { OpenAICalls } from '../../src/providers/openai/call-api.ts';
 import { OPENAI_PRICES } from '../../src/providers/openai/prices/table.ts';
 import { OPENAI_RULES } from '../../src/providers/openai/rules.ts';
+import { MemoryGraves } from './memory/graves.ts';
 import { noHeartbeat } from './memory/heartbeat.ts';
 import { MemoryJobIndex } from './memory/job-index.ts';
 import { MemoryJobs } from './memory/jobs.ts';
@@ -48,6 +51,7 @@ import { MemoryListing } from './memory/listing.ts';
 import { MemoryObjects } from './memory/objects.ts';
 import { MemoryEvents, MemoryOutbox, type QueuedMessage } from './memory/outbox.ts';
 import { MemoryOwners } from './memory/owners.ts';
+import { MemoryPauses } from './memory/pauses.ts';
 import { MemoryQuota } from './memory/quota.ts';
 import { MemoryScratch } from './memory/scratch.ts';
 import { MemoryShutdowns } from './memory/shutdowns.ts';
@@ -57,6 +61,8 @@ import { noTelemetry } from './telemetry.ts';
 import { VirtualPause } from './virtual-pause.ts';
 
 const BUCKET = 'bucket';
+/** Who asks, where a test does not say. */
+export const OPERATOR = 'arn:aws:sts::123456789012:assumed-role/Operator/someone@example.com';
 
 export interface PipelineOptions {
   settings?: Settings | undefined;
@@ -165,13 +171,16 @@ export async function startPipeline(options: PipelineOptions = {}) {
     workKeptMs: 30 * 24 * 60 * MINUTE_MS,
     objects,
     inputs: objects,
+    erasure: objects,
     owners: options.bucket?.owners ?? new MemoryOwners(),
     listing: new MemoryListing(),
     jobs,
     index: new MemoryJobIndex(),
+    graves: new MemoryGraves(jobs),
     quota: new MemoryQuota(jobs),
     prices: options.prices ?? new Prices(OPENAI_PRICES),
     suspensions: new MemorySuspensions(),
+    pauses: new MemoryPauses(),
     shutdowns: new MemoryShutdowns(),
     webhooks: new MemoryWebhooks(),
     strangers: new RecentIds(1_000),
@@ -275,6 +284,15 @@ export async function startPipeline(options: PipelineOptions = {}) {
       for (let times = options.twice ? 2 : 1; times > 0; times--) await ingest(seen, location);
     },
     drain,
+    /** Asks for something as an operator does. */
+    async operate(
+      request: Omit<OperateInput, 'v'> | Record<string, unknown>,
+      by: string | undefined = OPERATOR,
+    ) {
+      options.onInvocation?.();
+      const { status, answer } = await operate(seen, { body: JSON.stringify({ v: 1, ...request }), by });
+      return { status, ...operateAnswerSchema.parse(JSON.parse(JSON.stringify(answer))) };
+    },
     /** Plays queues and schedule, every `stepMs`, until no work is left, at most for `hours` of virtual time. */
     async run(hours = 30, stepMs = 5 * MINUTE_MS): Promise<void> {
       const end = clock.now() + hours * 60 * MINUTE_MS;
@@ -314,6 +332,9 @@ const PORTS = [
   'index',
   'quota',
   'suspensions',
+  'pauses',
+  'graves',
+  'erasure',
   'shutdowns',
   'webhooks',
   'batches',

@@ -36,6 +36,14 @@ export const RECORDED_BY: Readonly<Record<string, readonly EventName[]>> = {
   'test/unit/core/steps/poll/list-models.test.ts': ['models.listed', 'models.withheld'],
   'test/unit/core/steps/poll/poll-time.test.ts': ['batches.queried', 'poll.shortened'],
   'test/unit/core/steps/poll/poll.test.ts': ['pipeline.sampled'],
+  'test/unit/core/steps/operate/forget.test.ts': ['job.forgotten'],
+  'test/unit/core/steps/operate/operate.test.ts': [
+    'act.refused',
+    'pause.ended',
+    'pause.started',
+    'suspension.lifted',
+  ],
+  'test/unit/core/steps/operate/retry.test.ts': ['job.retried'],
   'test/unit/core/steps/webhook/webhook.test.ts': [
     'secret.missed',
     'webhook.ignored',
@@ -44,6 +52,7 @@ export const RECORDED_BY: Readonly<Record<string, readonly EventName[]>> = {
   ],
   'test/unit/core/steps/submit/look-up.test.ts': ['creation.unconfirmed', 'lookup.paused'],
   'test/unit/core/steps/submit/submit.test.ts': ['creation.deferred', 'creation.retried'],
+  'test/unit/runtime/signed-url-handler.test.ts': ['act.failed'],
   'test/unit/runtime/url-handler.test.ts': ['webhook.failed'],
   'test/parts/pipeline/api-keys.test.ts': ['collect.delayed', 'key.refused'],
   'test/parts/pipeline/background.test.ts': ['responses.retained'],

@@ -13,6 +13,7 @@ import { noHeartbeat } from './memory/heartbeat.ts';
 import { MemoryJobs } from './memory/jobs.ts';
 import { MemoryObjects } from './memory/objects.ts';
 import { MemoryOutbox } from './memory/outbox.ts';
+import { MemoryPauses } from './memory/pauses.ts';
 import { MemoryQuota } from './memory/quota.ts';
 import { MemorySuspensions } from './memory/suspensions.ts';
 import { batchOf } from './records.ts';
@@ -38,6 +39,7 @@ export async function startSubmit(record: Partial<BatchRecord>) {
     jobs,
     quota: new MemoryQuota(jobs),
     suspensions: new MemorySuspensions(),
+    pauses: new MemoryPauses(),
     outbox: new MemoryOutbox(),
     batches,
     rules: OPENAI_RULES,

@@ -1,20 +1,37 @@
 /**
  * The URLs of functions on this machine: what Lambda does between an HTTP request that anybody may send and a
- * function. An HTTP API with one route is served in the same way. Source: Lambda developer guide, "Invoking Lambda
+ * function; a URL with the auth type AWS_IAM takes requests only that are signed by a caller who may call it. An HTTP
+ * API with one route is served in the same way. Source: Lambda developer guide, "Invoking Lambda
  * function URLs", payload format 2.0.
  */
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { defined } from '../../../src/core/base/defined.ts';
+import type { Authorize } from '../iam.ts';
+import { S3Error } from '../s3/errors.ts';
+import { type SecretLookup, verifySignature } from '../s3/sigv4.ts';
 import type { LocalService } from '../service.ts';
 import type { LocalFunction } from './runtime-api.ts';
+
+/** Who may call the URLs that take signed requests only (auth type AWS_IAM). */
+export interface UrlAccess {
+  /** The secret of an access key id. */
+  secretOf: SecretLookup;
+  /** ARN of the caller. */
+  arnOf(accessKeyId: string): string;
+  authorize: Authorize;
+  /** Epoch milliseconds. */
+  now(): number;
+}
 
 /** What is behind a URL. */
 export interface UrlTarget {
   function: Pick<LocalFunction, 'invoke'>;
   /** Such as `POST /`; others are answered 404. @default every request reaches the function */
   routeKey?: string | undefined;
+  /** ARN of the function, if its URL takes signed requests only. @default anybody may call it */
+  signedFor?: string | undefined;
 }
 
 /** The running server. */
@@ -22,6 +39,9 @@ export interface FunctionUrls extends LocalService {
   /** The URL of a name, without a slash at its end. */
   urlOf(name: string): string;
 }
+
+/** Account of callers. */
+const ACCOUNT = '000000000000';
 
 /** The event of an invocation, at most. Source: Lambda developer guide, "Lambda quotas" (synchronous requests). */
 const MAX_EVENT_BYTES = 6_291_456;
@@ -36,9 +56,11 @@ const TEXT_TYPES = /^(text\/|application\/(json|javascript|xml|[\w.-]+\+(json|xm
 export async function startFunctionUrls(options: {
   port?: number | undefined;
   targets: Promise<ReadonlyMap<string, UrlTarget>>;
+  /** @default nobody may call a URL that takes signed requests only */
+  access?: UrlAccess | undefined;
 }): Promise<FunctionUrls> {
   const server = createServer((request, response) => {
-    answer(options.targets, request, response).catch(() => response.destroy());
+    answer(options, request, response).catch(() => response.destroy());
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -59,7 +81,7 @@ export async function startFunctionUrls(options: {
 }
 
 async function answer(
-  targets: Promise<ReadonlyMap<string, UrlTarget>>,
+  { targets, access }: Parameters<typeof startFunctionUrls>[0],
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -71,7 +93,10 @@ async function answer(
   const rawPath = path === '' ? '/' : path;
   const isRouted = target?.routeKey === undefined || target.routeKey === `${request.method} ${rawPath}`;
   if (target === undefined || !isRouted) return refuse(response, 404, 'Not Found');
-  const event = eventOf(request, Buffer.concat(chunks), { rawPath, query: url.search.slice(1) });
+  const body = Buffer.concat(chunks);
+  const caller = target.signedFor === undefined ? ANYBODY : await callerOf(request, body, target, access);
+  if ('refused' in caller) return refuse(response, 403, caller.refused);
+  const event = eventOf(request, body, { rawPath, query: url.search.slice(1), caller });
   if (Buffer.byteLength(JSON.stringify(event)) > MAX_EVENT_BYTES)
     return refuse(
       response,
@@ -83,7 +108,64 @@ async function answer(
   refuse(response, invocation.isThrottled ? 429 : 502, 'Internal Server Error');
 }
 
-function eventOf(request: IncomingMessage, body: Buffer, { rawPath, query }: Record<string, string>) {
+/** Of a URL that anybody may call. */
+const ANYBODY = { accountId: 'anonymous' };
+/** What a caller needs, the second one since October 2025. Source: Lambda developer guide, "Control access to function URLs". */
+const CALLER_ACTIONS = ['lambda:InvokeFunctionUrl', 'lambda:InvokeFunction'];
+/** What Lambda answers unsigned requests. */
+const FORBIDDEN = 'Forbidden';
+
+/** Who has signed a request, as the event says it; or why the URL answers 403. */
+async function callerOf(
+  request: IncomingMessage,
+  body: Buffer,
+  { signedFor = '' }: UrlTarget,
+  access: UrlAccess | undefined,
+): Promise<{ accountId: string; authorizer?: object } | { refused: string }> {
+  if (access === undefined) return { refused: FORBIDDEN };
+  const { pathname, searchParams } = new URL(request.url ?? '/', 'http://127.0.0.1');
+  const signed = {
+    method: request.method ?? '',
+    path: pathname,
+    query: [...searchParams],
+    headers: request.headers,
+  };
+  try {
+    const { accessKeyId, payloadHash } = await verifySignature(
+      signed,
+      access.secretOf,
+      access.now(),
+      'lambda',
+    );
+    if (payloadHash !== createHash('sha256').update(body).digest('hex')) return { refused: FORBIDDEN };
+    for (const action of CALLER_ACTIONS) {
+      const reason = access.authorize(accessKeyId, { action, resource: signedFor });
+      if (reason !== undefined) return { refused: reason };
+    }
+    const userArn = access.arnOf(accessKeyId);
+    const iam = {
+      accessKey: accessKeyId,
+      accountId: ACCOUNT,
+      callerId: accessKeyId,
+      userArn,
+      userId: accessKeyId,
+    };
+    return {
+      accountId: ACCOUNT,
+      authorizer: { iam: { ...iam, cognitoIdentity: null, principalOrgId: null } },
+    };
+  } catch (error) {
+    if (error instanceof S3Error)
+      return { refused: error.code === 'AccessDenied' ? FORBIDDEN : error.message };
+    throw error;
+  }
+}
+
+function eventOf(
+  request: IncomingMessage,
+  body: Buffer,
+  { rawPath, query, caller }: { rawPath: string; query: string; caller: object },
+) {
   const headers = Object.fromEntries(
     Object.entries(request.headers).map(([name, value]) => [name, [value].flat().join(',')]),
   );
@@ -96,7 +178,7 @@ function eventOf(request: IncomingMessage, body: Buffer, { rawPath, query }: Rec
     rawQueryString: query,
     headers,
     requestContext: {
-      accountId: 'anonymous',
+      ...caller,
       apiId: 'local',
       domainName: request.headers.host,
       domainPrefix: 'local',

@@ -40,9 +40,10 @@ interface Claim {
 }
 
 /**
- * Checks AWS Signature Version 4 in the `Authorization` header or in the query (presigned URL).
+ * Checks AWS Signature Version 4, of requests to S3 and to function URLs, in the `Authorization` header or in the query (presigned URL).
  *
  * @param nowMs current time, for expiry and clock skew
+ * @param service that the signature must be for
  * @throws S3Error `AccessDenied`, `AuthorizationHeaderMalformed`, `AuthorizationQueryParametersError`,
  *   `InvalidAccessKeyId`, `RequestTimeTooSkewed`, `SignatureDoesNotMatch` or `InvalidRequest`
  */
@@ -50,14 +51,15 @@ export async function verifySignature(
   request: SignedRequest,
   secretOf: SecretLookup,
   nowMs: number,
+  service = 's3',
 ): Promise<VerifiedSignature> {
   const query = new Map(request.query);
   const isPresigned = query.has('X-Amz-Signature') || query.has('X-Amz-Algorithm');
   const claim = isPresigned
     ? claimFromQuery(query, headerValue(request, 'x-amz-content-sha256'), nowMs)
     : claimFromHeaders(request, nowMs);
-  const [accessKeyId = '', date = '', region = '', service, terminator] = claim.credential.split('/');
-  if (service !== 's3' || terminator !== 'aws4_request' || !claim.timestamp.startsWith(date)) {
+  const [accessKeyId = '', date = '', region = '', claimed, terminator] = claim.credential.split('/');
+  if (claimed !== service || terminator !== 'aws4_request' || !claim.timestamp.startsWith(date)) {
     throw new S3Error(isPresigned ? 'AuthorizationQueryParametersError' : 'AuthorizationHeaderMalformed');
   }
   const secretAccessKey = secretOf(accessKeyId);
@@ -65,7 +67,7 @@ export async function verifySignature(
 
   const credentials = { accessKeyId, secretAccessKey };
   const signer = new ClaimSigner({ service, region, credentials, sha256: Sha256, uriEscapePath: false });
-  const expected = Buffer.from(await signer.signatureOf(request, claim, region), 'hex');
+  const expected = Buffer.from(await signer.signatureOf(request, claim, { region, service }), 'hex');
   const given = Buffer.from(claim.signature, 'hex');
   if (given.length !== expected.length || !timingSafeEqual(given, expected)) {
     throw new S3Error('SignatureDoesNotMatch');
@@ -78,7 +80,11 @@ export async function verifySignature(
  * these are the steps that they are made of.
  */
 class ClaimSigner extends SignatureV4 {
-  async signatureOf(request: SignedRequest, claim: Claim, region: string): Promise<string> {
+  async signatureOf(
+    request: SignedRequest,
+    claim: Claim,
+    { region, service }: { region: string; service: string },
+  ): Promise<string> {
     const names = claim.signedHeaders.split(';');
     const values = Map.groupBy(request.query, ([name]) => name);
     const signed = {
@@ -91,7 +97,7 @@ class ClaimSigner extends SignatureV4 {
     };
     const headers = getCanonicalHeaders(signed, undefined, new Set(names));
     const canonical = this.createCanonicalRequest(signed, headers, claim.payloadHash);
-    const scope = createScope(claim.timestamp.slice(0, 8), region, 's3');
+    const scope = createScope(claim.timestamp.slice(0, 8), region, service);
     return this.sign(await this.createStringToSign(claim.timestamp, scope, canonical, ALGORITHM_IDENTIFIER), {
       signingDate: new Date(claim.signedAtMs),
     });

@@ -3,6 +3,7 @@ import { randomInt } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
 import { TransactionCanceledException } from '@aws-sdk/client-dynamodb';
 import {
+  DeleteCommand,
   type DynamoDBDocumentClient,
   TransactWriteCommand,
   type TransactWriteCommandInput,
@@ -99,6 +100,14 @@ export class DynamoDBJobIndex implements JobIndex {
     const ended: EndedJob[] = [];
     for await (const item of this.#items.query(ofPartition(pk))) ended.push(this.#read(item));
     return ended.sort(byDrop);
+  }
+
+  async forget(job: Pick<EndedJob, 'bucket' | 'key' | 'jobId'>): Promise<void> {
+    const item = await this.#items.get(inputKey(job));
+    if (item === undefined) return;
+    // The one that tells of the other goes last.
+    for (const Key of [dayKey(this.#read(item)), inputKey(job)])
+      await this.#client.send(new DeleteCommand({ TableName: this.#table, Key }));
   }
 
   async readMonth(month: string): Promise<MonthRow[]> {

@@ -10,8 +10,10 @@ import { type InputListing, listingSchema } from '../../core/model/input-listing
 import { type Job, jobSchema } from '../../core/model/job.ts';
 import { type Amounts, type EndedJob, endedJobSchema } from '../../core/model/job-end.ts';
 import { type Ledger, ledgerSchema, type Reservation, reservationSchema } from '../../core/model/ledger.ts';
+import { type Pause, pauseSchema } from '../../core/model/pause.ts';
 import { type KeptShutdowns, keptShutdownsSchema } from '../../core/model/shutdown.ts';
 import { type Suspension, suspensionSchema } from '../../core/model/suspension.ts';
+import { type Tombstone, tombstoneSchema } from '../../core/model/tombstone.ts';
 import { type WebhookHealth, webhookHealthSchema } from '../../core/model/webhook-health.ts';
 import type { LatestState } from './job-rules.ts';
 
@@ -73,6 +75,16 @@ export function readLatest(item: Record<string, unknown>, where: string): Latest
 /** Reads a suspension item; as {@link readJob}. */
 export function readSuspension(item: Record<string, unknown>, where: string): Suspension {
   return readRecord(suspensionSchema, item, where);
+}
+
+/** Reads the item of a pause; as {@link readJob}. */
+export function readPause(item: Record<string, unknown>, where: string): Pause {
+  return readRecord(pauseSchema, item, where);
+}
+
+/** Reads the item of a job that was forgotten; as {@link readJob}. */
+export function readTombstone(item: Record<string, unknown>, where: string): Tombstone {
+  return readRecord(tombstoneSchema, item, where);
 }
 
 /** Reads the item of the listing; as {@link readJob}. */

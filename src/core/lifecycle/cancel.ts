@@ -1,4 +1,5 @@
 import { MINUTE_MS } from '../../contract/time.ts';
+import type { Act } from '../model/act.ts';
 import { apiKeyOf, type BatchRecord, isSlice } from '../model/batch.ts';
 import type { Job } from '../model/job.ts';
 import { CANCELLED } from '../model/outcome-codes.ts';
@@ -17,10 +18,19 @@ const SOON_MS = 5 * MINUTE_MS;
 /** What {@link cancelJob} works with. */
 export interface CancelDeps {
   jobs: JobStore;
-  batches: ByKey<Pick<BatchService, 'getBatch' | 'cancelBatch'>>;
+  /** Absent where there is no API key: the next poll cancels the batches that are marked. */
+  batches?: ByKey<Pick<BatchService, 'getBatch' | 'cancelBatch'>> | undefined;
   outbox: Pick<Outbox, 'finalize'>;
   ambient: Pick<Ambient, 'now'>;
   telemetry: Telemetry;
+}
+
+/** How a job is cancelled. */
+export interface CancelOptions {
+  /** Whether those that wait for it are cancelled with it, or run by themselves. @default 'cancel' */
+  duplicates?: 'cancel' | 'run' | undefined;
+  /** What is kept of the operator who did it. A job that is cancelled already keeps nothing more. */
+  act?: Act | undefined;
 }
 
 /** What came of cancelling a job. */
@@ -33,14 +43,12 @@ export interface Cancelled {
 
 /**
  * Marks the job, then does what can be done at once; the sweep does the rest. Safe to repeat.
- * @param options.duplicates whether those that wait for it are cancelled with it, or run by themselves. Default:
- *   `cancel`.
  * @returns `undefined` if there is no such job.
  */
 export async function cancelJob(
   deps: CancelDeps,
   jobId: string,
-  options: { duplicates?: 'cancel' | 'run' } = {},
+  options: CancelOptions = {},
 ): Promise<Cancelled | undefined> {
   for (;;) {
     const job = await deps.jobs.getJob(jobId);
@@ -51,21 +59,28 @@ export async function cancelJob(
     const cancelledAt = job.cancelledAt ?? now;
     const duplicatesRun = options.duplicates === 'run';
     // A job that moved in between is looked at again. It moves forward, but for a duplicate that runs after all, once.
-    const cancelled = toCancelled(job, cancelledAt, duplicatesRun);
+    const act = job.cancelledAt === undefined ? options.act : undefined;
+    const cancelled = toCancelled(job, cancelledAt, duplicatesRun, act);
     if ((await deps.jobs.moveJob(jobId, cancelled, now)) === undefined) continue;
     // After the mark: a job that becomes a duplicate from now on sees it.
     const duplicates = await waitingFor(deps.jobs, jobId);
-    deps.telemetry.record('job.cancelled', { jobId, duplicates: duplicates.length, duplicatesRun });
+    deps.telemetry.record('job.cancelled', {
+      jobId,
+      duplicates: duplicates.length,
+      duplicatesRun,
+      by: options.act?.by,
+    });
     for (const duplicate of [...(isWaiting(job) ? [jobId] : []), ...duplicates])
       await deps.outbox.finalize({ v: 1, jobId: duplicate });
     const batches = await deps.jobs.listBatches(jobId);
     await endWaiting(deps, { ...job, cancelledAt }, batches);
     for (const batch of batches) {
-      if (batch.state !== 'submitted') continue;
+      if (batch.state !== 'submitted' || deps.batches === undefined) continue;
       const remote = await deps.batches
         .withKey(apiKeyOf(batch))
         .getBatch(batch.remote!.openaiBatchId, batch.attempt?.keyVersion);
-      if (remote !== undefined) await cancelAtOpenAI(deps, batch, remote);
+      if (remote !== undefined)
+        await cancelAtOpenAI({ batches: deps.batches, telemetry: deps.telemetry }, batch, remote);
     }
     return { state: 'cancelling', duplicates };
   }

@@ -1,4 +1,5 @@
 /** The life of a job: which transitions there are, from where each may begin, and what each sets and forgets. */
+import type { Act } from '../model/act.ts';
 import type { IngestProgress, Job, JobState, MergeProgress, Rejection } from '../model/job.ts';
 import type { JobPart, JobPatch, JobTransition } from '../model/transition.ts';
 import { type TransitionRule, transitionOf } from './transition.ts';
@@ -29,6 +30,10 @@ export const JOB_TRANSITIONS = {
   recovered: { from: ANY, clear: ['failing'] },
   waitsFor: { from: ANY },
   cancelled: { from: ['ingesting', 'running', 'duplicate'] },
+  // An operator did something to its batches, or by it.
+  acted: { from: ANY },
+  retried: { from: ['completed'], clear: RELEASED },
+  forgetting: { from: ['completed', 'rejected', 'duplicate'] },
   workRemoved: { from: ['completed', 'rejected', 'duplicate'] },
 } as const satisfies Record<string, TransitionRule<JobState, JobPart>>;
 
@@ -125,9 +130,34 @@ export function toWaitsFor(job: Named, batchId: string): JobTransition {
   return to('waitsFor', job, { waitsFor: batchId });
 }
 
-/** It was cancelled. @param duplicatesRun whether its duplicates are run, in place of being cancelled with it. */
-export function toCancelled(job: Named, cancelledAt: number, duplicatesRun: boolean): JobTransition {
-  return to('cancelled', job, { cancelledAt, duplicatesRun: duplicatesRun ? true : undefined });
+/**
+ * It was cancelled.
+ * @param duplicatesRun whether its duplicates are run, in place of being cancelled with it.
+ * @param act what is kept of who did it.
+ */
+export function toCancelled(
+  job: Named,
+  cancelledAt: number,
+  duplicatesRun: boolean,
+  act?: Act,
+): JobTransition {
+  const cancelled = to('cancelled', job, { cancelledAt, duplicatesRun: duplicatesRun ? true : undefined });
+  return act === undefined ? cancelled : { ...cancelled, act };
+}
+
+/** What an operator did is kept with the job, whatever state it is in. */
+export function toActed(job: Named, act: Act): JobTransition {
+  return { ...to('acted', job), act };
+}
+
+/** What did not succeed was dropped again. */
+export function toRetried(job: Job, retry: NonNullable<Job['retries']>[number], act: Act): JobTransition {
+  return { ...to('retried', job, { retries: [...(job.retries ?? []), retry] }), act };
+}
+
+/** From now on it is being removed; whoever finds it so goes on with that. */
+export function toForgetting(job: Named, now: number, act: Act): JobTransition {
+  return { ...to('forgetting', job, { forgettingAt: now }), act };
 }
 
 /** Its files below `work/` are removed. */

@@ -8,6 +8,7 @@ import type { BatchMessage } from '../../contract/messages.ts';
 import type { StuckLimits } from '../../contract/settings.ts';
 import { HOUR_MS } from '../../contract/time.ts';
 import type { BatchRecord } from '../model/batch.ts';
+import { LOST_BATCH } from '../model/outcome-codes.ts';
 import type { Ambient } from '../ports/ambient.ts';
 import type { RemoteBatch } from '../ports/provider.ts';
 import type { JobStore } from '../ports/records.ts';
@@ -81,8 +82,7 @@ export async function lost(deps: LostDeps, batch: BatchRecord): Promise<void> {
   const { openaiBatchId } = batch.remote!;
   const job = await deps.jobs.getJob(jobId);
   if (job?.route.onLost !== 'resubmit' && job?.cancelledAt === undefined) {
-    if (batch.hold === undefined)
-      await deps.jobs.moveBatch(batch, toReasonRecorded(batch, 'lost_batch'), now);
+    if (batch.hold === undefined) await deps.jobs.moveBatch(batch, toReasonRecorded(batch, LOST_BATCH), now);
     deps.telemetry.record('batch.lost', { jobId, batchId, openaiBatchId });
     return;
   }

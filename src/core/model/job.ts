@@ -3,6 +3,7 @@ import * as z from 'zod';
 import { appliedOptionSchema } from '../../contract/options.ts';
 import { receiptSchema } from '../../contract/receipt.ts';
 import { routeSchema } from '../../contract/route.ts';
+import { actSchema } from './act.ts';
 import { leaseSchema } from './batch.ts';
 import { sourceSchema } from './objects.ts';
 
@@ -155,6 +156,12 @@ export const jobSchema = z.object({
   receiptKey: z.exactOptional(z.string()),
   /** What it cost, as its receipt says: USD as an exact decimal, and the most that it may have cost beyond that. */
   cost: z.exactOptional(z.object({ usd: z.string(), possibleUsd: z.string() })),
+  /** What operators did to it, oldest first: the last 20. */
+  acts: z.exactOptional(z.array(actSchema)),
+  /** What did not succeed was dropped again as these inputs; each number once. */
+  retries: z.exactOptional(z.array(z.object({ number: count, key: z.string(), at: time }))),
+  /** Since when everything of it is being removed. */
+  forgettingAt: z.exactOptional(time),
   /** When its files below `work/` were removed. */
   workRemovedAt: z.exactOptional(time),
 });

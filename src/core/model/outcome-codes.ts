@@ -57,3 +57,22 @@ export const BACKGROUND_LEFT = 'background_left';
 
 /** Our code for a response in the background that is gone before its answer was read. */
 export const RESPONSE_GONE = 'response_gone';
+
+/** Our code for a request of a batch that ended without a line for it. */
+export const MISSING_FROM_RESULTS = 'missing_from_results';
+
+/** Our code for a request of a batch whose result files could not be read to their end. */
+export const RESULT_UNREADABLE = 'result_unreadable';
+
+/** Our code for a request of a batch that the provider will not end any more. Also why such a batch waits for a person. */
+export const LOST_BATCH = 'lost_batch';
+
+/** Our codes for requests that failed, though the provider may have charged for them. */
+export const PERHAPS_CHARGED: ReadonlySet<string> = new Set([
+  ANSWER_TOO_SLOW,
+  BACKGROUND_CANCELLED,
+  RESPONSE_GONE,
+  MISSING_FROM_RESULTS,
+  RESULT_UNREADABLE,
+  LOST_BATCH,
+]);

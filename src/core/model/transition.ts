@@ -1,5 +1,6 @@
 /** One write to a record: what it must be, and what it becomes. */
 import type { Tier } from '../../contract/route.ts';
+import { type Act, withAct } from './act.ts';
 import type { BatchGroup, BatchRecord, BatchState } from './batch.ts';
 import type { Job, JobState } from './job.ts';
 
@@ -41,6 +42,8 @@ type JobMember =
   | 'result'
   | 'receiptKey'
   | 'cost'
+  | 'retries'
+  | 'forgettingAt'
   | 'workRemovedAt';
 
 /** What a transition of a job sets. */
@@ -50,7 +53,10 @@ export type JobPatch = { [Member in JobMember]?: Job[Member] | undefined };
 export type JobPart = 'lease' | 'failing' | 'merge' | 'duplicateOf';
 
 /** One write to a job. */
-export type JobTransition = Transition<JobState, JobPart, JobPatch>;
+export interface JobTransition extends Transition<JobState, JobPart, JobPatch> {
+  /** What an operator did by it; added to those of before. */
+  readonly act?: Act;
+}
 
 /**
  * The attributes of a record that a transition changes; `undefined` removes one. A group is merged member by member,
@@ -59,9 +65,10 @@ export type JobTransition = Transition<JobState, JobPart, JobPatch>;
  */
 export function changesOf(
   current: Readonly<Record<string, unknown>>,
-  { from, to, set, clear }: Transition<string, string, object>,
+  { from, to, set, clear, act }: Transition<string, string, object> & Pick<JobTransition, 'act'>,
 ): Record<string, unknown> {
   const changes: Record<string, unknown> = Object.fromEntries(clear.map((part) => [part, undefined]));
+  if (act !== undefined) changes.acts = withAct(current.acts as Act[] | undefined, act);
   if (to !== from) changes.state = to;
   for (const [attribute, value] of Object.entries(set)) {
     if (!isGroup(value)) changes[attribute] = value;

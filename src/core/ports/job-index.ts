@@ -13,6 +13,8 @@ export interface JobIndex {
   listEndedOn(day: string): AsyncIterable<EndedJob>;
   /** Ended jobs of an input key, all its versions, the one that was dropped last first. */
   listEndedOf(bucket: string, key: string): Promise<EndedJob[]>;
+  /** Lists a job no more; months keep what it added to them. One that is not listed is fine. */
+  forget(job: Pick<EndedJob, 'bucket' | 'key' | 'jobId'>): Promise<void>;
   /** What a UTC month (`2026-11`) adds up to; empty: no job ended in it. In no order. */
   readMonth(month: string): Promise<MonthRow[]>;
 }

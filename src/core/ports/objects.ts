@@ -47,6 +47,21 @@ export interface WorkFiles {
   listBelow(prefix: string): Promise<string[]>;
 }
 
+/** Removes what is kept for good, older versions too. */
+export interface Erasure {
+  /**
+   * Removes versions of a key for good; missing ones are fine.
+   * @param versionIds without one, the object of a bucket without versioning.
+   */
+  eraseVersions(key: string, versionIds: readonly (string | undefined)[]): Promise<void>;
+  /**
+   * Removes every version, and every delete marker, of some of the keys that begin with `prefix`; of at least one if
+   * there are any.
+   * @returns how many there were, and whether nothing is left.
+   */
+  eraseBelow(prefix: string): Promise<{ erased: number; isEmpty: boolean }>;
+}
+
 /** What lies in the bucket. */
 export interface Inputs {
   /**

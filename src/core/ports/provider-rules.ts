@@ -205,6 +205,8 @@ export interface ErrorRules {
   keyRefused: string;
   /** The code of a call whose answer never came: `verdictOf` finds it in the line that is written for the call. */
   noAnswer: string;
+  /** Whether a request that failed with this code of the provider's, or of its rules, may have been charged. */
+  mayHaveBeenCharged(code: string): boolean;
   /** The codes of requests whose batch ended before they were executed. */
   unexecuted: Readonly<Record<'expired' | 'cancelled', string>>;
   /** `undefined`: not known. */

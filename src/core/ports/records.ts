@@ -3,6 +3,7 @@ import type { BatchKey, BatchRecord } from '../model/batch.ts';
 import type { InputListing } from '../model/input-listing.ts';
 import type { Job } from '../model/job.ts';
 import type { KeptShutdowns } from '../model/shutdown.ts';
+import type { Tombstone } from '../model/tombstone.ts';
 import type { BatchTransition, JobTransition } from '../model/transition.ts';
 
 /** Which live batches and jobs need to be looked at. */
@@ -127,6 +128,17 @@ export interface JobStore {
    * `false`: its time had run out and another holder took over, so what was written may be another worker's by now.
    */
   releasePublication(publication: Publication): Promise<boolean>;
+}
+
+/** Removes the records of jobs for good. */
+export interface JobGraves {
+  /** What is left of a job that was forgotten; `undefined` if it was not. */
+  getTombstone(jobId: string): Promise<Tombstone | undefined>;
+  /**
+   * Removes all records of a job: those of its batches first; last, in one step, its own for the tombstone. Safe to
+   * repeat.
+   */
+  bury(tombstone: Tombstone): Promise<void>;
 }
 
 /** How far the listing of inputs is. */

@@ -9,6 +9,7 @@ import { isWindowTier } from '../../contract/route.ts';
 import { apiKeyOf, type BatchRecord, isSlice, tierOf, tokensOf } from '../model/batch.ts';
 import type { Ledger, Reservation } from '../model/ledger.ts';
 import type { StatedError } from '../model/outcome-codes.ts';
+import { PAUSED, type Pause, pauseOf } from '../model/pause.ts';
 import type { Suspension } from '../model/suspension.ts';
 import type { QuotaRules } from '../ports/provider-rules.ts';
 import type { Demand } from '../ports/quota.ts';
@@ -33,6 +34,8 @@ export interface Situation {
   reservations: readonly Pick<Reservation, 'jobId' | 'amounts'>[];
   ledgers: ReadonlyMap<string, Ledger>;
   suspensions: ReadonlyMap<string, Suspension>;
+  /** Of what nothing new is sent. */
+  pauses: readonly Pause[];
   /** By scope, the models that are gone for good, with what their requests fail with. */
   retired: ReadonlyMap<string, StatedError>;
   /** Batches that may be created in this hour, by the API key that they are created with. */
@@ -47,7 +50,7 @@ export interface Situation {
 }
 
 /** Why a batch keeps waiting. */
-export type WaitingFor = 'tokens' | 'turns' | 'budget' | 'operator' | 'time' | 'release';
+export type WaitingFor = 'tokens' | 'turns' | 'budget' | 'operator' | 'time' | 'release' | typeof PAUSED;
 
 /** A batch that may be sent, and what is reserved for it. */
 export interface Admission {
@@ -152,7 +155,8 @@ class AdmissionPlan {
 
   /** Separates batches that may go from those that wait whatever room there is, and from those that are cut. */
   #sort(batch: BatchRecord): void {
-    if (batch.hold?.at !== undefined) this.#wait('release', [batch]);
+    if (pauseOf(this.#situation.pauses, batch.route) !== undefined) this.#wait(PAUSED, [batch]);
+    else if (batch.hold?.at !== undefined) this.#wait('release', [batch]);
     else if ((batch.wait?.notBefore ?? 0) > this.#situation.now) this.#wait('time', [batch]);
     else {
       const recut = this.#recutOf(batch);
@@ -268,8 +272,8 @@ class AdmissionPlan {
   #wait(what: WaitingFor, batches: readonly BatchRecord[]): void {
     const { waitingFor, backlog } = this.#decisions;
     waitingFor.set(what, (waitingFor.get(what) ?? 0) + batches.length);
-    // Neither waits for room, so no batch waits behind them.
-    if (what === 'time' || what === 'release') return;
+    // None waits for room, so no batch waits behind them.
+    if (what === 'time' || what === 'release' || what === PAUSED) return;
     for (const batch of batches) backlog.add(backlogScopeOf(batch, what));
   }
 

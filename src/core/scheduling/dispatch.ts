@@ -14,6 +14,7 @@ import { BUDGET_EXCEEDED, BUDGET_EXHAUSTED, EXCEEDS_LIMIT } from '../model/outco
 import type { Suspension } from '../model/suspension.ts';
 import type { Ambient } from '../ports/ambient.ts';
 import type { Outbox } from '../ports/outbox.ts';
+import type { PauseStore } from '../ports/pauses.ts';
 import type { ProviderRules } from '../ports/provider-rules.ts';
 import type { QuotaStore, SuspensionStore } from '../ports/quota.ts';
 import type { JobStore, ShutdownStore } from '../ports/records.ts';
@@ -33,6 +34,7 @@ export interface DispatchDeps {
   jobs: JobStore;
   quota: QuotaStore;
   suspensions: SuspensionStore;
+  pauses: Pick<PauseStore, 'getPauses'>;
   shutdowns: Pick<ShutdownStore, 'getShutdowns'>;
   rules: Pick<ProviderRules, 'shutdowns' | 'quota' | 'createSettles' | 'errors'>;
   outbox: Pick<Outbox, 'submit' | 'call' | 'collect'>;
@@ -151,6 +153,7 @@ async function dispatchFound(
     reservations: [],
     ledgers: await ledgersOf(deps, waiting, rulesOf, now),
     suspensions,
+    pauses: await deps.pauses.getPauses(),
     retired: await retiredScopes(deps, waiting, suspensions, now),
     turnsLeft: await turnsLeftOf(deps, waiting, now),
     quota: deps.settings.quota,

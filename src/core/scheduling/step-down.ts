@@ -5,8 +5,10 @@ import { MINUTE_MS } from '../../contract/time.ts';
 import { toStopping, toTier, toWithdrawn } from '../lifecycle/batch-transitions.ts';
 import { type BatchRecord, tierOf } from '../model/batch.ts';
 import type { Ledger } from '../model/ledger.ts';
+import { type Pause, pauseOf } from '../model/pause.ts';
 import type { Ambient } from '../ports/ambient.ts';
 import type { Outbox } from '../ports/outbox.ts';
+import type { PauseStore } from '../ports/pauses.ts';
 import type { ProviderRules } from '../ports/provider-rules.ts';
 import type { QuotaStore } from '../ports/quota.ts';
 import type { JobStore } from '../ports/records.ts';
@@ -21,6 +23,7 @@ export interface StepDownDeps {
   settings: Pick<Settings, 'quota'>;
   jobs: Pick<JobStore, 'moveBatch'>;
   quota: Pick<QuotaStore, 'getLedger'>;
+  pauses: Pick<PauseStore, 'getPauses'>;
   rules: Pick<ProviderRules, 'quota' | 'createSettles'>;
   outbox: Pick<Outbox, 'collect'>;
   ambient: Pick<Ambient, 'now'>;
@@ -32,7 +35,8 @@ const LOOK_UP_MS = 2 * MINUTE_MS;
 
 /**
  * Looks at batches that wait, are being sent, or are at OpenAI; slices that are being called look for themselves.
- * Safe to repeat: each step is a conditional write.
+ * Safe to repeat: each step is a conditional write. What is paused stays in its tier: the next one would not send it
+ * either.
  * @param batches of one job; those of one model share what time is left.
  * @returns the batches that were changed, as they are now.
  */
@@ -40,6 +44,7 @@ export async function stepDown(deps: StepDownDeps, batches: readonly BatchRecord
   const { createMs, listMs } = deps.rules.createSettles;
   const changed: BatchRecord[] = [];
   const known = new Map<string, KnownTiers>();
+  let pauses: Pause[] | undefined;
   for (const batch of batches) {
     const { ladder, model, state } = batch;
     if (ladder === undefined || batch.stop?.nextTier !== undefined) continue;
@@ -56,6 +61,8 @@ export async function stepDown(deps: StepDownDeps, batches: readonly BatchRecord
     const question = { ladder, tier, work: workOf(batches, model), ...tiers, beganAt, now: asked };
     const next = state === 'planned' ? tierToBegin(question) : tierToStay(question);
     if (next === tier || (state === 'submitted' && isWorthWaitingFor(batch, question))) continue;
+    pauses ??= await deps.pauses.getPauses();
+    if (pauseOf(pauses, batch.route) !== undefined) continue;
     const left = await leave(deps, batch, next, now);
     if (left !== undefined) changed.push(left);
   }

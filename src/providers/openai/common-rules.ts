@@ -4,6 +4,7 @@ import {
   accountProblemOf,
   batchErrorKindOf,
   KEY_REFUSED,
+  mayHaveBeenCharged,
   NO_ANSWER,
   operatorScopeOf,
   UNEXECUTED,
@@ -28,6 +29,7 @@ export const COMMON_RULES: CommonRules = {
     batchErrorKindOf,
     keyRefused: KEY_REFUSED,
     noAnswer: NO_ANSWER,
+    mayHaveBeenCharged,
     unexecuted: UNEXECUTED,
   },
 };

@@ -75,3 +75,17 @@ export function batchErrorKindOf({
   if (code === TOO_MANY_TASKS) return 'too_large';
   return LINE_ERRORS.has(code) ? 'line' : undefined;
 }
+
+/** Codes that `verdict.ts` gives to answers of which nothing can be had, beside those of responses without an end. */
+const LOST_ANSWERS: ReadonlySet<string> = new Set([
+  NO_ANSWER,
+  'status_0',
+  'no_response',
+  'no_body',
+  'no_answer',
+]);
+
+/** Whether a request that failed with this code may have been charged: see `verdict.ts`. */
+export function mayHaveBeenCharged(code: string): boolean {
+  return LOST_ANSWERS.has(code) || code.startsWith('response_');
+}

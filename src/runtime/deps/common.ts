@@ -4,6 +4,7 @@
  */
 import type * as z from 'zod';
 import { DynamoDBJobs } from '../../adapters/dynamodb/jobs.ts';
+import { DynamoDBPauses } from '../../adapters/dynamodb/pauses.ts';
 import { DynamoDBQuota } from '../../adapters/dynamodb/quota.ts';
 import { DynamoDBShutdowns } from '../../adapters/dynamodb/shutdowns.ts';
 import { DynamoDBSuspensions } from '../../adapters/dynamodb/suspensions.ts';
@@ -44,6 +45,7 @@ export function commonDeps(config: CommonConfig) {
     objects: new S3Objects(createS3Client(), { bucket: config.BUCKET_NAME }),
     jobs: new DynamoDBJobs(dynamodb, table),
     quota: new DynamoDBQuota(dynamodb, table),
+    pauses: new DynamoDBPauses(dynamodb, table),
     shutdowns: new DynamoDBShutdowns(dynamodb, table),
     suspensions: new DynamoDBSuspensions(dynamodb, table),
     outbox: new SqsOutbox(createSqsClient(), {

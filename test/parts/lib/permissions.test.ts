@@ -185,6 +185,24 @@ test('observe may read and write work, keep state, read the API key but no signi
   });
 });
 
+test('operate may read retry files and receipts, drop inputs, erase what a job has left, keep and delete state, and read no key, prompt or answer below work and output', () => {
+  const all = ['input', 'work', 'output', 'errors', 'retry', 'receipts'];
+  expect(permissionsOf(template, 'operate')).toEqual({
+    ...logs('Operate'),
+    's3:GetObject': objects('input', 'retry', 'receipts'),
+    's3:GetObjectVersion': objects('input', 'retry', 'receipts'),
+    's3:ListBucket': knowing('input', 'retry', 'receipts'),
+    's3:ListBucketVersions': listing(...all),
+    's3:PutObject': objects('input'),
+    's3:AbortMultipartUpload': objects('input'),
+    's3:DeleteObject': objects(...all),
+    's3:DeleteObjectVersion': objects(...all),
+    ...items,
+    'dynamodb:DeleteItem': table,
+    'sqs:SendMessage': ['CollectQueue', 'FinalizeQueue'],
+  });
+});
+
 test('webhooks give the other functions nothing', () => {
   for (const capability of ['ingest', 'submit', 'call', 'poll', 'collect', 'finalize'] as const)
     expect(permissionsOf(synthesize(WEBHOOKS), capability)).toEqual(permissionsOf(template, capability));
@@ -219,7 +237,7 @@ test('permissions of finalize reach to the prefixes of routes for their results,
     expect(permissionsOf(own, capability)).toEqual(permissionsOf(template, capability));
 });
 
-test('no function may delete an item of the table or an object of the input', () => {
+test('no function but the one of operators may delete an item of the table or an object of the input', () => {
   for (const capability of ['ingest', 'submit', 'call', 'poll', 'collect', 'finalize'] as const) {
     const permissions = permissionsOf(template, capability);
     expect(Object.keys(permissions).filter((action) => /^dynamodb:.*Delete/.test(action))).toEqual([]);

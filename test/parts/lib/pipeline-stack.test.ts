@@ -22,6 +22,7 @@ test('the outputs say where things are and how to begin', () => {
     CallQueueUrl: 'CallQueue',
     CollectQueueUrl: 'CollectQueue',
     FinalizeQueueUrl: 'FinalizeQueue',
+    OperateUrl: 'OperateFunctionFunctionUrl',
     SetApiKeyCommand:
       'aws secretsmanager put-secret-value --region <AWS::Region> --secret-id ApiKeySecret ' +
       '--secret-string "$OPENAI_API_KEY"',

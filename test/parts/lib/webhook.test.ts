@@ -11,13 +11,20 @@ const routes = [
 ];
 const settingsWith = (webhooks: object) => ({ settings: { routes, webhooks } }) as never;
 
+/** URLs that anybody may call. */
+const openUrls = (template: Template) =>
+  Object.values(resourcesOf(template, 'AWS::Lambda::Url')).filter(
+    ({ Properties }) => Properties.AuthType !== 'AWS_IAM',
+  );
+
 describe('with webhooks to a function URL', () => {
   const template = synthesize(settingsWith({ apiKeys: ['default', 'team-a'] }));
 
   test('anybody may call the URL of the webhook function, and nothing else of the stack', () => {
     const [id] = functionOf(template, 'webhook');
-    const url = onlyResource(template, 'AWS::Lambda::Url').Properties;
-    expect(url).toEqual({ AuthType: 'NONE', TargetFunctionArn: { 'Fn::GetAtt': [id, 'Arn'] } });
+    expect(openUrls(template).map(({ Properties }) => Properties)).toEqual([
+      { AuthType: 'NONE', TargetFunctionArn: { 'Fn::GetAtt': [id, 'Arn'] } },
+    ]);
     const open = Object.values(resourcesOf(template, 'AWS::Lambda::Permission')).filter(
       ({ Properties }) => Properties.Principal === '*',
     );
@@ -59,7 +66,7 @@ describe('with webhooks to a function URL', () => {
 
   test('scanners read why it is open', () => {
     const open = [
-      onlyResource(template, 'AWS::Lambda::Url'),
+      ...openUrls(template),
       ...Object.values(resourcesOf(template, 'AWS::Lambda::Permission')).filter(
         ({ Properties }) => Properties.Principal === '*',
       ),
@@ -82,7 +89,7 @@ describe('with webhooks to a function URL', () => {
 
 test('the HTTP API has one route, throttles, and logs nothing of what was sent', () => {
   const template = synthesize(settingsWith({ apiKeys: ['default'], endpoint: 'http_api' }));
-  expect(Object.keys(resourcesOf(template, 'AWS::Lambda::Url'))).toEqual([]);
+  expect(openUrls(template)).toEqual([]);
   expect(onlyResource(template, 'AWS::ApiGatewayV2::Route').Properties.RouteKey).toBe('POST /');
   expect(onlyResource(template, 'AWS::ApiGatewayV2::Integration').Properties).toMatchObject({
     IntegrationType: 'AWS_PROXY',

@@ -16,6 +16,7 @@ import { OPENAI_PRICES } from '../../../src/providers/openai/prices/table.ts';
 import { OPENAI_RULES } from '../../../src/providers/openai/rules.ts';
 import { MemoryJobs } from '../../support/memory/jobs.ts';
 import { MemoryOutbox } from '../../support/memory/outbox.ts';
+import { MemoryPauses } from '../../support/memory/pauses.ts';
 import { MemoryQuota } from '../../support/memory/quota.ts';
 import { MemoryShutdowns } from '../../support/memory/shutdowns.ts';
 import { MemorySuspensions } from '../../support/memory/suspensions.ts';
@@ -155,6 +156,7 @@ function stackWith(batches: readonly BatchRecord[]) {
     jobs,
     quota: new MemoryQuota(jobs),
     suspensions: new MemorySuspensions(),
+    pauses: new MemoryPauses(),
     shutdowns: new MemoryShutdowns(),
     outbox: new MemoryOutbox(),
     ambient: { now: () => clock.now, nonce: () => `nonce-${nonces++}` },

@@ -88,6 +88,7 @@ export const INLINE_RULES: ProviderRules = {
     operatorScopeOf: (code) => (code === 'no_credit' ? 'key' : undefined),
     keyRefused: 'bad_key',
     noAnswer: 'silence',
+    mayHaveBeenCharged: (code) => code === 'silence',
     unexecuted: { expired: 'too_late', cancelled: 'stopped' },
     batchErrorKindOf: ({ code }) => (code === 'queue_full' ? 'no_room' : undefined),
   },

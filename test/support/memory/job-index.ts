@@ -49,6 +49,10 @@ export class MemoryJobIndex implements JobIndex {
     return structuredClone(found.sort(byDrop));
   }
 
+  async forget({ jobId }: Pick<EndedJob, 'jobId'>): Promise<void> {
+    this.#ended.delete(jobId);
+  }
+
   async readMonth(month: string): Promise<MonthRow[]> {
     return structuredClone([...(this.#months.get(month)?.values() ?? [])]);
   }

@@ -245,6 +245,11 @@ export class MemoryJobs implements JobStore {
     return next !== undefined;
   }
 
+  /** Removes every record of a job: for {@link MemoryGraves}. */
+  deleteJob(jobId: string): void {
+    for (const records of [this.#jobs, this.#batches, this.#duplicates]) records.delete(jobId);
+  }
+
   #findBatch({ jobId, batchId }: BatchKey): Stored<BatchRecord> | undefined {
     return this.#batches.get(jobId)?.get(batchId);
   }

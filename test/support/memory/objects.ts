@@ -11,6 +11,7 @@ import type { KeyVersion, ListCursor, ObjectHead, SourceObject } from '../../../
 import type { Ambient } from '../../../src/core/ports/ambient.ts';
 import type {
   ByteStream,
+  Erasure,
   Inputs,
   ObjectStore,
   ObjectWriter,
@@ -46,7 +47,7 @@ const MIN_PART_BYTES = 5 * 1024 * 1024;
 const MAX_PAGE = 1_000;
 
 /** {@link ObjectStore} and {@link Inputs} in memory, with versions and uploads as S3 keeps them. */
-export class MemoryObjects implements ObjectStore, Inputs, WorkFiles {
+export class MemoryObjects implements ObjectStore, Inputs, WorkFiles, Erasure {
   readonly #bucket: string;
   readonly #isVersioned: boolean;
   readonly #ambient: Pick<Ambient, 'now'>;
@@ -213,6 +214,25 @@ export class MemoryObjects implements ObjectStore, Inputs, WorkFiles {
     const keys = this.keys().filter((key) => key.startsWith(prefix));
     for (const key of keys.slice(0, this.#pageSize)) await this.remove(key);
     return keys.length <= this.#pageSize;
+  }
+
+  async eraseVersions(key: string, versionIds: readonly (string | undefined)[]): Promise<void> {
+    const path = `${this.#bucket}/${key}`;
+    const kept = (this.#versions.get(path) ?? []).filter(
+      ({ versionId }) => this.#isVersioned && !versionIds.includes(versionId),
+    );
+    if (kept.length === 0) this.#versions.delete(path);
+    else this.#versions.set(path, kept);
+  }
+
+  async eraseBelow(prefix: string): Promise<{ erased: number; isEmpty: boolean }> {
+    const below = [...this.#versions].filter(([path]) => path.startsWith(`${this.#bucket}/${prefix}`));
+    const page = below.slice(0, this.#pageSize);
+    for (const [path] of page) this.#versions.delete(path);
+    return {
+      erased: page.reduce((sum, [, versions]) => sum + versions.length, 0),
+      isEmpty: below.length <= this.#pageSize,
+    };
   }
 
   async listBelow(prefix: string): Promise<string[]> {

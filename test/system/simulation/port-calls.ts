@@ -8,6 +8,7 @@ import type {
   WorkFiles,
 } from '../../../src/core/ports/objects.ts';
 import type { JobEvents, ObserveOutbox, Outbox } from '../../../src/core/ports/outbox.ts';
+import type { PauseStore } from '../../../src/core/ports/pauses.ts';
 import type { BackgroundApi, BatchApi, CallApi } from '../../../src/core/ports/provider.ts';
 import type { QuotaStore, SuspensionStore } from '../../../src/core/ports/quota.ts';
 import type { JobStore, ListingStore, ShutdownStore } from '../../../src/core/ports/records.ts';
@@ -109,6 +110,12 @@ const SUSPENSIONS = {
   lift: 'call',
 } as const satisfies Record<keyof SuspensionStore, CallKind>;
 
+const PAUSES = {
+  getPauses: 'read',
+  pause: 'call',
+  unpause: 'call',
+} as const satisfies Record<keyof PauseStore, CallKind>;
+
 const SHUTDOWNS = {
   getShutdowns: 'read',
   putShutdowns: 'call',
@@ -168,6 +175,7 @@ export const PORT_CALLS = {
   index: INDEX,
   quota: QUOTA,
   suspensions: SUSPENSIONS,
+  pauses: PAUSES,
   shutdowns: SHUTDOWNS,
   batches: BATCHES,
   calls: CALLS,
@@ -187,7 +195,7 @@ export const CALL_NAMES: readonly string[] = Object.entries(PORT_CALLS).flatMap(
 );
 
 /** Of these, what no handler calls yet; the simulation fails when one does, so that the list stays true. */
-export const UNCALLED: readonly string[] = ['suspensions.getSuspension'];
+export const UNCALLED: readonly string[] = ['suspensions.getSuspension', 'pauses.pause', 'pauses.unpause'];
 
 /** Where calls go: the scheduler decides when `effect` happens, whether it does, and what the caller is told. */
 export interface Gate {

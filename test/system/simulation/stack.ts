@@ -41,6 +41,7 @@ import { MemoryListing } from '../../support/memory/listing.ts';
 import { type LifecycleRule, MemoryObjects } from '../../support/memory/objects.ts';
 import { MemoryEvents } from '../../support/memory/outbox.ts';
 import { MemoryOwners } from '../../support/memory/owners.ts';
+import { MemoryPauses } from '../../support/memory/pauses.ts';
 import { MemoryScratch } from '../../support/memory/scratch.ts';
 import { MemoryShutdowns } from '../../support/memory/shutdowns.ts';
 import { MemorySuspensions } from '../../support/memory/suspensions.ts';
@@ -224,6 +225,7 @@ export class Stack {
       quota: this.quota,
       prices: SIMULATED_PRICES,
       suspensions: new MemorySuspensions(),
+      pauses: new MemoryPauses(),
       shutdowns: new MemoryShutdowns(),
       webhooks: new MemoryWebhooks(),
       batches: { withKey: (name) => openai.apiFor(this.id, name) },
@@ -274,6 +276,7 @@ export class Stack {
       index: throughGate('index', deps.index, gate),
       quota: throughGate('quota', deps.quota, gate),
       suspensions: throughGate('suspensions', deps.suspensions, gate),
+      pauses: throughGate('pauses', deps.pauses, gate),
       shutdowns: throughGate('shutdowns', deps.shutdowns, gate),
       batches: {
         withKey: (name, box) =>

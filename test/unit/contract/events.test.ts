@@ -22,6 +22,7 @@ const VALUES: Record<FieldKind, unknown> = {
   key: 'input/my file, 2nd try.jsonl',
   code: 'insufficient_quota',
   name: 'default/gpt-5.4-mini',
+  arn: 'arn:aws:sts::123456789012:assumed-role/Operator/someone+x@example.com',
   count: 0,
   counts: { batch_expired: 2 },
   bytes: 12,

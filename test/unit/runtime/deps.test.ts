@@ -52,6 +52,7 @@ test('builds what each capability works with from its environment, without a cal
     'limits',
     'objects',
     'outbox',
+    'pauses',
     'suspensions',
     'prices',
     'quota',

@@ -37,6 +37,7 @@ import { CreatedResponses, createdOf, type KnownCreated } from './created.ts';
 import type { CallDeps } from './deps.ts';
 import { takeIfEnded } from './ended.ts';
 import type { Watch } from './looks.ts';
+import { isPaused } from './paused.ts';
 import { type SliceKeys, SliceProgress } from './progress.ts';
 import { readSlice } from './read-slice.ts';
 import { readRequests } from './requests.ts';
@@ -161,7 +162,7 @@ export class BackgroundSlice {
     await this.#created.keep();
   }
 
-  /** Reads what decides over the slice, and closes it where its job was cancelled or its time has come. */
+  /** Reads what decides over the slice, and closes it where its job was cancelled or paused, or its time has come. */
   async #lookAround(): Promise<void> {
     const { jobs, ambient } = this.#deps;
     const now = ambient.now();
@@ -172,7 +173,7 @@ export class BackgroundSlice {
     this.#situation = { job, moments, isTold: await this.#isTold(now) };
     this.#lookedAroundAt = now;
     const { queuedAt, nextTier } = moments;
-    if (job.cancelledAt !== undefined) this.#close({});
+    if (job.cancelledAt !== undefined || (await isPaused(this.#deps, this.#batch))) this.#close({});
     else if (now >= queuedAt && nextTier !== this.#tier) this.#close({ lateAt: now, nextTier });
   }
 

@@ -2,6 +2,7 @@ import type { Settings } from '../../../contract/settings.ts';
 import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
 import type { ObjectStore, WorkFiles } from '../../ports/objects.ts';
 import type { Outbox } from '../../ports/outbox.ts';
+import type { PauseStore } from '../../ports/pauses.ts';
 import type { BackgroundApi, ByKey, CallApi } from '../../ports/provider.ts';
 import type { ProviderRules } from '../../ports/provider-rules.ts';
 import type { QuotaStore, SuspensionStore } from '../../ports/quota.ts';
@@ -18,6 +19,7 @@ export interface CallDeps {
   jobs: JobStore;
   quota: QuotaStore;
   suspensions: SuspensionStore;
+  pauses: Pick<PauseStore, 'getPauses'>;
   calls: ByKey<CallApi>;
   background: ByKey<BackgroundApi>;
   webhooks: Pick<WebhookStore, 'getHealth' | 'changeHealth'>;

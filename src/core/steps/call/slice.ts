@@ -10,6 +10,7 @@ import { operatorErrorOf, suspendFor } from '../../scheduling/operator-errors.ts
 import { CALLS_OF_A_SLICE } from '../../scheduling/pace.ts';
 import { CallLatency } from './call-latency.ts';
 import type { CallDeps } from './deps.ts';
+import { isPaused } from './paused.ts';
 import { type SliceKeys, SliceProgress } from './progress.ts';
 import { readSlice } from './read-slice.ts';
 import { answerLine, bodyOf, readRequests } from './requests.ts';
@@ -228,10 +229,11 @@ export class Slice {
     }
   }
 
-  /** Stops if the job was cancelled, or if it is time for the next tier. */
+  /** Stops if the job was cancelled, if it is paused, or if it is time for the next tier. */
   async #lookAround(): Promise<void> {
     const job = await this.#deps.jobs.getJob(this.#batch.jobId);
-    if (job?.cancelledAt !== undefined) {
+    // What is left of a paused one waits as a new batch, which nothing is reserved for.
+    if (job?.cancelledAt !== undefined || (await isPaused(this.#deps, this.#batch))) {
       this.#halt({ why: 'over' });
       return;
     }

@@ -13,8 +13,11 @@ import {
   CANCELLED,
   EXCEEDS_LIMIT,
   INPUT_UNREADABLE,
+  LOST_BATCH,
+  MISSING_FROM_RESULTS,
   MODEL_RETIRED,
   OBJECT_GONE,
+  RESULT_UNREADABLE,
   type StatedError,
   TIER_NOT_OFFERED,
   UNPRICED_MODEL,
@@ -52,16 +55,16 @@ export interface Decisions {
  * A request whose result may be in a file that cannot be read: never run again by itself, because it may be paid for.
  */
 const UNREADABLE: StatedError = {
-  code: 'result_unreadable',
+  code: RESULT_UNREADABLE,
   message:
     'The result files of this batch could not be read to the end; this request may have been answered.',
 };
 const MISSING: StatedError = {
-  code: 'missing_from_results',
+  code: MISSING_FROM_RESULTS,
   message: 'The batch ended without a result for this request.',
 };
 const LOST: StatedError = {
-  code: 'lost_batch',
+  code: LOST_BATCH,
   message: 'The provider no longer knows the batch that this request was in; it may have been answered.',
 };
 /** The batch came to its end before any request of it began. */

@@ -6,6 +6,7 @@ import type { Job } from '../../model/job.ts';
 import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
 import type { Outbox } from '../../ports/outbox.ts';
+import type { PauseStore } from '../../ports/pauses.ts';
 import type { BatchService, ByKey } from '../../ports/provider.ts';
 import type { CommonRules, ProviderRules } from '../../ports/provider-rules.ts';
 import type { QuotaStore, SuspensionStore } from '../../ports/quota.ts';
@@ -26,6 +27,7 @@ export interface CollectDeps {
   rules: Pick<ProviderRules, 'endpoints' | 'answers'> & CommonRules;
   quota: QuotaStore;
   suspensions: SuspensionStore;
+  pauses: Pick<PauseStore, 'getPauses'>;
   shutdowns: Pick<ShutdownStore, 'getShutdowns'>;
   outbox: Pick<Outbox, 'submit' | 'call' | 'collect' | 'finalize'>;
   scratch: Scratch;

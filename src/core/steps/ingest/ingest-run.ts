@@ -7,6 +7,7 @@ import type { BatchLimits } from '../../model/limits.ts';
 import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
 import type { Inputs, ObjectStore, OwnersStore } from '../../ports/objects.ts';
 import type { JobEvents, Outbox } from '../../ports/outbox.ts';
+import type { PauseStore } from '../../ports/pauses.ts';
 import type { CommonRules, ProviderRules } from '../../ports/provider-rules.ts';
 import type { QuotaStore, SuspensionStore } from '../../ports/quota.ts';
 import type { JobStore, ListingStore, ShutdownStore } from '../../ports/records.ts';
@@ -24,6 +25,7 @@ export interface IngestDeps {
   jobs: JobStore;
   quota: QuotaStore;
   suspensions: SuspensionStore;
+  pauses: Pick<PauseStore, 'getPauses'>;
   shutdowns: Pick<ShutdownStore, 'getShutdowns'>;
   owners: OwnersStore;
   outbox: Outbox;

@@ -14,6 +14,7 @@ import { apiKeyOf, type BatchRecord } from '../../model/batch.ts';
 import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
 import type { Inputs, ObjectStore, OwnersStore, WorkFiles } from '../../ports/objects.ts';
 import type { Outbox } from '../../ports/outbox.ts';
+import type { PauseStore } from '../../ports/pauses.ts';
 import type { BatchService, ByKey, RemoteBatch } from '../../ports/provider.ts';
 import type { CommonRules } from '../../ports/provider-rules.ts';
 import type { QuotaStore, SuspensionStore } from '../../ports/quota.ts';
@@ -52,6 +53,7 @@ export interface PollDeps extends ReconcileDeps, SlowLooksDeps, UntoldDeps {
   jobs: JobStore;
   quota: QuotaStore;
   suspensions: SuspensionStore;
+  pauses: Pick<PauseStore, 'getPauses'>;
   listing: ListingStore;
   shutdowns: ShutdownStore;
   owners: OwnersStore;

@@ -3,6 +3,7 @@ import type { Settings } from '../../../contract/settings.ts';
 import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
 import type { Outbox } from '../../ports/outbox.ts';
+import type { PauseStore } from '../../ports/pauses.ts';
 import type { BatchService, ByKey } from '../../ports/provider.ts';
 import type { CommonRules, CreateSettles } from '../../ports/provider-rules.ts';
 import type { QuotaStore, SuspensionStore } from '../../ports/quota.ts';
@@ -18,6 +19,7 @@ export interface SubmitDeps {
   settings: Pick<Settings, 'quota' | 'stuck' | 'layout' | 'inputs'>;
   quota: QuotaStore;
   suspensions: SuspensionStore;
+  pauses: Pick<PauseStore, 'getPauses'>;
   outbox: Pick<Outbox, 'submit'>;
   ambient: Ambient;
   deadline: Deadline;

@@ -9,6 +9,7 @@
  */
 
 import type { BatchMessage } from '../../../contract/messages.ts';
+import { MINUTE_MS } from '../../../contract/time.ts';
 import { CreateRefusedError, NotYetError, UploadIncompleteError } from '../../base/errors.ts';
 import { errorName, serviceCode } from '../../base/own-text.ts';
 import { type Manifest, readManifest, renderedBytes } from '../../files/manifest.ts';
@@ -27,6 +28,7 @@ import { inputFilename, metadataOf } from '../../lifecycle/ownership.ts';
 import { isGivenUp, isSourceUnreadable } from '../../lifecycle/unreadable-source.ts';
 import { apiKeyOf, type BatchRecord } from '../../model/batch.ts';
 import { CANCELLED, INPUT_UNREADABLE, OBJECT_GONE } from '../../model/outcome-codes.ts';
+import { pauseOf } from '../../model/pause.ts';
 import type { BatchSource, RemoteBatch, UploadedFile } from '../../ports/provider.ts';
 import { type OperatorError, operatorErrorOf, suspendFor } from '../../scheduling/operator-errors.ts';
 import { isShortWait, refusalWaitMs } from '../../scheduling/refusal-wait.ts';
@@ -37,6 +39,9 @@ import { RESENT_FILE_WAIT_MS, youngFileWaitMs } from './young-file.ts';
 
 /** A create that was refused so often in a row (some three hours) is held: each try uploads its file again. Ours. */
 const MAX_REFUSALS = 10;
+
+/** How often (ms) an uploaded batch looks whether the pause is over. Ours: as often as the poll runs. */
+const PAUSE_LOOK_MS = 5 * MINUTE_MS;
 
 /** Takes a batch as far as it goes now. What cannot be done now is left for the sweep. */
 export async function submit(allDeps: SubmitDeps, { jobId, batchId }: BatchMessage): Promise<void> {
@@ -77,6 +82,8 @@ async function submitLeased(deps: DepsWithKey, batch: LeasedBatch): Promise<void
     await withdraw(deps, batch, { errors: [], nextTier: stop.nextTier });
     return;
   }
+  if (mayBeWithdrawn && pauseOf(await deps.pauses.getPauses(), batch.record.route) !== undefined)
+    return keepForPause(deps, batch);
   if (state === 'admitted') {
     await upload(deps, batch);
     if (batch.record.state === 'uploaded' && (batch.record.history?.resends ?? 0) > 0)
@@ -86,6 +93,22 @@ async function submitLeased(deps: DepsWithKey, batch: LeasedBatch): Promise<void
       );
   }
   if (batch.record.state === 'uploaded') await create(deps, batch);
+}
+
+/**
+ * Nothing of it is sent while its route, or the stack, is paused. One that is not uploaded waits for its turn again, so
+ * that others may have what was reserved for it; an uploaded one, which is about to be created, keeps it.
+ */
+async function keepForPause(deps: DepsWithKey, batch: LeasedBatch): Promise<void> {
+  const { state, admission } = batch.record;
+  const lastError = 'its route, or the stack, is paused';
+  if (state === 'uploaded') {
+    const notBefore = deps.ambient.now() + PAUSE_LOOK_MS;
+    await batch.move(toPostponed(batch.record, { notBefore, lastError }));
+    return;
+  }
+  await batch.move(toWaiting(batch.record, { lastError }));
+  await giveBack(deps, admission);
 }
 
 /**

@@ -10,6 +10,7 @@ import type { BatchRecord } from '../../../../src/core/model/batch.ts';
 import type { Job } from '../../../../src/core/model/job.ts';
 import { startCloudFormation } from '../../../support/cloudformation.ts';
 import { startLocalDynamoDB, TABLE } from '../../../support/local-dynamodb.ts';
+import { CALLER, startOperateUrl } from '../../../support/operate-url.ts';
 import { batchdrop, type Finished, runScript } from '../../../support/run-script.ts';
 
 const NOW = Date.UTC(2026, 10, 29);
@@ -43,6 +44,7 @@ const HELD = { hold: { at: NOW, reason: 'server_error' }, history: { resends: 4 
 let state: string;
 let database: Awaited<ReturnType<typeof startLocalDynamoDB>>;
 let jobs: DynamoDBJobs;
+let operateUrl: Awaited<ReturnType<typeof startOperateUrl>>;
 let cloudFormation: Awaited<ReturnType<typeof startCloudFormation>>;
 beforeEach(async () => {
   state = await mkdtemp(join(tmpdir(), 'batchdrop-resume-'));
@@ -51,16 +53,18 @@ beforeEach(async () => {
   await jobs.createJob(JOB);
   await jobs.createBatch({ ...BATCH, ...HELD });
   await jobs.createBatch({ ...BATCH, batchId: '0-00001' });
+  operateUrl = await startOperateUrl({ jobs, ambient: { now: Date.now, nonce: () => 'n' } });
   const stackOf = (name: string, table: string) => ({
     name,
     description: 'batchdrop: films',
-    outputs: { TableName: table, BucketName: 'bucket' },
+    outputs: { TableName: table, BucketName: 'bucket', OperateUrl: operateUrl.url },
   });
   cloudFormation = await startCloudFormation([stackOf('films', TABLE), stackOf('gone', 'other')]);
   Object.assign(process.env, { AWS_ACCESS_KEY_ID: 'AKIDTEST', AWS_SECRET_ACCESS_KEY: 'secret' });
 });
 afterEach(async () => {
   await cloudFormation.close();
+  await operateUrl.close();
   await database.close().catch(() => {});
   await rm(state, { recursive: true, force: true });
 });
@@ -84,28 +88,27 @@ test('without a job shows what is held, and releases nothing; a job releases its
   expect(await jobs.getBatch('job-1', '0-00000')).toMatchObject(HELD);
   expect(await deployed('job-1', '--stack', 'films')).toMatchObject({
     status: 0,
-    stdout: 'job-1 (input/a.jsonl): 1 batch released\n',
+    stdout: 'job-1: 1 batch released\n',
   });
+  expect((await jobs.getJob('job-1'))?.acts).toMatchObject([{ action: 'resume', by: CALLER }]);
   const released = await jobs.getBatch('job-1', '0-00000');
   for (const name of Object.keys(HELD)) expect(released).not.toHaveProperty(name);
   expect(await deployed('job-1', '--stack', 'films')).toMatchObject({
     status: 0,
-    stdout: 'job-1 (input/a.jsonl): nothing is held\n',
+    stdout: 'job-1: nothing is held\n',
   });
 });
 
 test('a job or a table that does not exist is named, and ends with 1', async () => {
   const noJob = await deployed('job-2', '--stack', 'films');
   expect(noJob).toMatchObject({ status: 1, stdout: '' });
-  expect(noJob.stderr).toContain('there is no job job-2 in this stack');
+  expect(noJob.stderr).toContain('There is no job job-2 in this stack');
   const noTable = await deployed('--stack', 'gone');
   expect(noTable).toMatchObject({ status: 1, stdout: '' });
-  const jobOfNoTable = await deployed('job-1', '--stack', 'gone');
-  expect(jobOfNoTable.stderr).toContain('stack gone cannot be used (ResourceNotFoundException)');
   expect(noTable.stderr).toContain('stack gone cannot be used (ResourceNotFoundException)');
 });
 
-test('--local releases what the state of a stopped local stack holds, and says when a stack is running', async () => {
+test('--local shows what the state of a stopped local stack holds, and says that one has to run to release it', async () => {
   // One process at a time uses the folder.
   await database.close();
   const running = openStateFolder(join(state, 'aws'));
@@ -113,14 +116,10 @@ test('--local releases what the state of a stopped local stack holds, and says w
   expect(busy.status).toBe(1);
   expect(busy.stderr).toContain('is in use by another local stack');
   running.release();
-  expect(await batchdrop('resume', '--all', '--local', '--state', state)).toMatchObject({
-    status: 0,
-    stdout: 'job-1 (input/a.jsonl): 1 batch released\n',
-  });
-  expect(await batchdrop('resume', '--local', '--state', state)).toMatchObject({
-    status: 0,
-    stdout: 'Nothing is held.\n',
-  });
+  const stopped = await batchdrop('resume', '--all', '--local', '--state', state);
+  expect(stopped.status).toBe(2);
+  expect(stopped.stderr).toContain('is not running: start it with `batchdrop local up`');
+  expect((await batchdrop('resume', '--local', '--state', state)).stdout).toContain('job-1  batch 0-00000');
 });
 
 test.each([

@@ -20,6 +20,7 @@ import { defaultSettings } from '../../../../src/contract/settings.ts';
 import type { BatchRecord } from '../../../../src/core/model/batch.ts';
 import type { Job } from '../../../../src/core/model/job.ts';
 import type { Ledger } from '../../../../src/core/model/ledger.ts';
+import { LOST_BATCH } from '../../../../src/core/model/outcome-codes.ts';
 import type { Suspension } from '../../../../src/core/model/suspension.ts';
 import { newLedger } from '../../../../src/core/scheduling/ledger.ts';
 import { operatorScopeOf } from '../../../../src/providers/openai/errors.ts';
@@ -302,6 +303,7 @@ test('every reason that the core writes on a batch has a text of its own', () =>
     readFileSync(path, 'utf8'),
   );
   const written = core.flatMap((text) => [
+    ...(text.includes('toReasonRecorded(batch, LOST_BATCH)') ? [LOST_BATCH] : []),
     ...[...text.matchAll(/hold: \{ reason: '([a-z_]+)'|toReasonRecorded\(batch, '([a-z_]+)'/g)].map(
       ([, one, other]) => one ?? other!,
     ),

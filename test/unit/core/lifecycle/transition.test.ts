@@ -113,6 +113,15 @@ const JOB_CALLS: Record<jobs.JobTransitionName, (job: Job) => JobTransition> = {
   recovered: (job) => jobs.toRecovered(job),
   waitsFor: (job) => jobs.toWaitsFor(job, '0-00000'),
   cancelled: (job) => jobs.toCancelled(job, NOW, false),
+  acted: (job) => jobs.toActed(job, { action: 'resume', by: 'arn:aws:iam::1:user/a', at: NOW }),
+  retried: (job) =>
+    jobs.toRetried(
+      job,
+      { number: 1, key: 'input/a.jsonl', at: NOW },
+      { action: 'retry', by: 'arn:aws:iam::1:user/a', at: NOW },
+    ),
+  forgetting: (job) =>
+    jobs.toForgetting(job, NOW, { action: 'forget', by: 'arn:aws:iam::1:user/a', at: NOW }),
   workRemoved: (job) => jobs.toWorkRemoved(job, NOW),
 };
 

@@ -57,6 +57,7 @@ function situation(waiting: BatchRecord[], changes: Partial<Situation> = {}): Si
     reservations: [],
     ledgers: new Map(),
     suspensions: new Map(),
+    pauses: [],
     retired: new Map(),
     turnsLeft: new Map([[DEFAULT_API_KEY, 2_000]]),
     quota: quotaOf({ [MODEL]: 1_000 }),

@@ -119,6 +119,7 @@ function play(regime: Regime): Outcome {
       })),
       ledgers: new Map([[LEDGER, ledger]]),
       suspensions: new Map(),
+      pauses: [],
       retired: new Map(),
       turnsLeft: new Map([[DEFAULT_API_KEY, 2_000]]),
       quota: quotaSchema.parse({}),

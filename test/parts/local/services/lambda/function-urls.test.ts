@@ -1,3 +1,5 @@
+import { Sha256 } from '@smithy/core/checksum';
+import { SignatureV4 } from '@smithy/signature-v4';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { startFunctionUrls } from '../../../../../local/services/lambda/function-urls.ts';
 import type { Invocation } from '../../../../../local/services/lambda/sandbox.ts';
@@ -122,4 +124,92 @@ test('a name that is none, and a request that an HTTP API has no route for, are 
   expect((await fetch(`${url}x`, { method: 'POST' })).status).toBe(404);
   expect((await fetch(url, { method: 'POST' })).status).toBe(202);
   expect(events).toHaveLength(1);
+});
+
+describe('a URL that takes signed requests only', () => {
+  const FUNCTION = 'arn:aws:lambda:us-east-1:000000000000:function:operate';
+  const CREDENTIALS = { accessKeyId: 'AKIDTEST', secretAccessKey: 'secret' };
+  const ARN = 'arn:aws:sts::000000000000:assumed-role/Operator/someone';
+
+  async function start(allowed: readonly string[]) {
+    const events: { requestContext: { accountId: string; authorizer?: { iam: { userArn: string } } } }[] = [];
+    const target = {
+      signedFor: FUNCTION,
+      function: {
+        invoke: async (event: unknown) => {
+          events.push(event as (typeof events)[number]);
+          return { requestId: 'r', durationMs: 1, ...ACCEPT, ok: true } as Invocation;
+        },
+      },
+    };
+    const asked: string[] = [];
+    const urls = await startFunctionUrls({
+      targets: Promise.resolve(new Map([['operate', target]])),
+      access: {
+        secretOf: (id) => (id === CREDENTIALS.accessKeyId ? CREDENTIALS.secretAccessKey : undefined),
+        arnOf: () => ARN,
+        authorize: (_id, { action, resource }) => {
+          asked.push(`${action} ${resource}`);
+          return allowed.includes(action) ? undefined : `not authorized to perform: ${action}`;
+        },
+        now: Date.now,
+      },
+    });
+    onTestFinished(urls.close);
+    const call = async (credentials = CREDENTIALS, sent = '{"a":1}') => {
+      const url = new URL(urls.urlOf('operate'));
+      const signer = new SignatureV4({ service: 'lambda', region: 'us-east-1', credentials, sha256: Sha256 });
+      const { headers } = await signer.sign({
+        method: 'POST',
+        protocol: url.protocol,
+        hostname: url.hostname,
+        path: url.pathname,
+        query: {},
+        headers: { host: url.host, 'content-type': 'application/json' },
+        body: '{"a":1}',
+      });
+      const response = await fetch(url, { method: 'POST', headers, body: sent });
+      return { status: response.status, text: await response.text() };
+    };
+    return { url: urls.urlOf('operate'), call, events, asked };
+  }
+  const BOTH = ['lambda:InvokeFunctionUrl', 'lambda:InvokeFunction'];
+
+  test('tells the function who called', async () => {
+    const { call, events, asked } = await start(BOTH);
+    expect((await call()).status).toBe(202);
+    expect(events[0]!.requestContext).toMatchObject({
+      accountId: '000000000000',
+      authorizer: { iam: { userArn: ARN, accessKey: 'AKIDTEST' } },
+    });
+    expect(asked).toEqual(BOTH.map((action) => `${action} ${FUNCTION}`));
+  });
+
+  test('answers 403 without a signature, and believes no header on who calls', async () => {
+    const { url, events } = await start(BOTH);
+    const response = await fetch(url, {
+      method: 'POST',
+      headers: { 'x-amzn-iam-user-arn': ARN },
+      body: '{}',
+    });
+    expect([response.status, await response.json()]).toEqual([403, { Message: 'Forbidden' }]);
+    expect(events).toEqual([]);
+  });
+
+  test('answers 403 to another secret, an unknown key and a body that was changed', async () => {
+    const { call, events } = await start(BOTH);
+    expect((await call({ ...CREDENTIALS, secretAccessKey: 'other' })).status).toBe(403);
+    expect((await call({ ...CREDENTIALS, accessKeyId: 'AKIDOTHER' })).status).toBe(403);
+    expect((await call(CREDENTIALS, '{"a":2}')).status).toBe(403);
+    expect(events).toEqual([]);
+  });
+
+  test.each(BOTH)('answers 403 to a caller who may not %s', async (action) => {
+    const { call, events } = await start(BOTH.filter((each) => each !== action));
+    expect(await call()).toEqual({
+      status: 403,
+      text: JSON.stringify({ Message: `not authorized to perform: ${action}` }),
+    });
+    expect(events).toEqual([]);
+  });
 });

@@ -18,6 +18,7 @@ import { MemoryListing } from '../../../../support/memory/listing.ts';
 import { MemoryObjects } from '../../../../support/memory/objects.ts';
 import { MemoryEvents, MemoryOutbox } from '../../../../support/memory/outbox.ts';
 import { MemoryOwners } from '../../../../support/memory/owners.ts';
+import { MemoryPauses } from '../../../../support/memory/pauses.ts';
 import { MemoryQuota } from '../../../../support/memory/quota.ts';
 import { MemoryShutdowns } from '../../../../support/memory/shutdowns.ts';
 import { MemorySuspensions } from '../../../../support/memory/suspensions.ts';
@@ -53,6 +54,7 @@ async function start(text = requestLine('a')) {
     quota: new MemoryQuota(jobs),
     prices: new Prices(OPENAI_PRICES),
     suspensions: new MemorySuspensions(),
+    pauses: new MemoryPauses(),
     shutdowns: new MemoryShutdowns(),
     outbox: new MemoryOutbox(),
     ambient,

@@ -11,6 +11,7 @@ import { POLL_LEASE } from '../../../../../src/core/steps/poll/sweep.ts';
 import { COMMON_RULES } from '../../../../../src/providers/openai/common-rules.ts';
 import { MemoryJobs } from '../../../../support/memory/jobs.ts';
 import { MemoryOutbox } from '../../../../support/memory/outbox.ts';
+import { MemoryPauses } from '../../../../support/memory/pauses.ts';
 import { MemoryQuota } from '../../../../support/memory/quota.ts';
 import { batchOf } from '../../../../support/records.ts';
 import { expectListedEvents, telemetryTo } from '../../../../support/telemetry.ts';
@@ -40,6 +41,7 @@ async function start({ batches = 1, remainingMs = 15 * MINUTE_MS, hasPolled = tr
       },
     }),
     quota: new MemoryQuota(jobs),
+    pauses: new MemoryPauses(),
     rules: COMMON_RULES,
     outbox,
     ambient: { now: () => now },

@@ -17,6 +17,7 @@ import { MemoryListing } from '../../../../support/memory/listing.ts';
 import { MemoryObjects } from '../../../../support/memory/objects.ts';
 import { MemoryOutbox } from '../../../../support/memory/outbox.ts';
 import { MemoryOwners } from '../../../../support/memory/owners.ts';
+import { MemoryPauses } from '../../../../support/memory/pauses.ts';
 import { MemoryQuota } from '../../../../support/memory/quota.ts';
 import { MemoryShutdowns } from '../../../../support/memory/shutdowns.ts';
 import { MemorySuspensions } from '../../../../support/memory/suspensions.ts';
@@ -66,6 +67,7 @@ function start() {
     prices: new Prices(OPENAI_PRICES),
     rules: OPENAI_RULES,
     suspensions: new MemorySuspensions(),
+    pauses: new MemoryPauses(),
     shutdowns: new MemoryShutdowns(),
     webhooks: new MemoryWebhooks(),
     batches,

@@ -1,0 +1,19 @@
+/** Asks a person before something that cannot be undone. */
+import { createInterface } from 'node:readline/promises';
+import { UsageError } from '../view/exit.ts';
+
+/**
+ * @param yes the person has answered already, by `--yes`.
+ * @returns whether it is to be done.
+ * @throws {UsageError} if nobody is there to answer.
+ */
+export async function confirm(question: string, { yes }: { yes?: boolean | undefined }): Promise<boolean> {
+  if (yes) return true;
+  if (!process.stdin.isTTY) throw new UsageError(`${question} Give --yes, since nobody is there to answer.`);
+  const lines = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    return /^y(es)?$/i.test((await lines.question(`${question} [y/N] `)).trim());
+  } finally {
+    lines.close();
+  }
+}

@@ -1,0 +1,173 @@
+/** Drops what did not succeed of a job as a new input, which names the job that it is of. */
+import type { Done, OperateRequest } from '../../../contract/operate.ts';
+import { OPTIONS_SUFFIX } from '../../../contract/options.ts';
+import type { Receipt } from '../../../contract/receipt.ts';
+import { hasRoomForResults } from '../../files/keys.ts';
+import { toRetried } from '../../lifecycle/job-transitions.ts';
+import { LeasedJob } from '../../lifecycle/leased.ts';
+import type { Act } from '../../model/act.ts';
+import { hasEnded, type Job } from '../../model/job.ts';
+import type { KeyVersion, SourceObject } from '../../model/objects.ts';
+import { PERHAPS_CHARGED } from '../../model/outcome-codes.ts';
+import { routeOf } from '../../requests/route.ts';
+import type { OperateDeps } from './deps.ts';
+import { busy, noSuchJob, RefusedAct } from './refusal.ts';
+import { resultsOf } from './results-of.ts';
+
+type RetryRequest = Extract<OperateRequest, { action: 'retry' }>;
+
+/** Codes beyond the first hundred of a batch are counted as this: see the receipt. */
+const OTHER_CODES = 'other';
+/** The receipt says that something may have been charged, and no code of its errors says what. */
+const UNNAMED = 'unknown';
+
+/**
+ * Puts the retry file of a job below the prefix of its route. The key has the job's id and the number, so that
+ * repeating the act finds what it has done; one retry at a time is under way of a job.
+ * @throws {RefusedAct} if there is nothing to retry, or what may have been paid for is not acknowledged.
+ */
+export async function retryJob(deps: OperateDeps, request: RetryRequest, act: Act): Promise<Done<'retry'>> {
+  const { jobId, number } = request;
+  const job = await deps.jobs.getJob(jobId);
+  if (job === undefined) throw noSuchJob(jobId);
+  const known = job.retries?.find((retry) => retry.number === number);
+  if (known !== undefined) return answer('dropped_before', known.key, number);
+  requireRetriable(job);
+  const key = keyOf(deps, job, number);
+  const leased = await LeasedJob.lease(deps, jobId, 'completed');
+  if (leased === undefined) throw busy(jobId);
+  try {
+    return await leased.work(deps, async (working) => {
+      const { receipt, versions } = await resultsOf(working, leased.record);
+      const source = await retryFileOf(working, leased.record, receipt, versions.retry);
+      requireAcknowledged(working, request, receipt!);
+      // What died between these two finds the object, and writes the record.
+      const isNew = (await working.objects.head(source.bucket, key)) === undefined;
+      if (isNew) await drop(working, leased.record, source, key);
+      await leased.move(toRetried(leased.record, { number, key, at: act.at }, act));
+      working.telemetry.record('job.retried', { jobId, key, number, by: act.by });
+      return answer(isNew ? 'dropped' : 'dropped_before', key, number);
+    });
+  } catch (error) {
+    await leased.release();
+    throw error;
+  }
+}
+
+function answer(state: Done<'retry'>['state'], key: string, number: number): Done<'retry'> {
+  return { v: 1, ok: true, action: 'retry', state, key, number };
+}
+
+function requireRetriable(job: Job): void {
+  const { jobId } = job;
+  if (job.forgettingAt !== undefined)
+    throw new RefusedAct('job_is_forgotten', `Job ${jobId} is being removed.`);
+  if (!hasEnded(job))
+    throw new RefusedAct(
+      'job_is_live',
+      `Job ${jobId} is ${job.state} and has no receipt yet: wait for it, or cancel it first.`,
+    );
+  const nothing = (why: string) => new RefusedAct('nothing_to_retry', `Job ${jobId} ${why}`);
+  if (job.result === 'succeeded') throw nothing('succeeded: there is nothing to retry.');
+  if (job.state === 'duplicate')
+    throw nothing(`is a duplicate and ran nothing: retry job ${job.duplicateOf}.`);
+  if (job.state === 'rejected')
+    throw nothing('was rejected whole: fix the file as its receipt says, and drop it again.');
+}
+
+async function retryFileOf(
+  { objects }: OperateDeps,
+  job: Job,
+  receipt: Receipt | undefined,
+  versions: readonly KeyVersion[],
+): Promise<SourceObject & { size: number }> {
+  const { bucket } = job.input;
+  const [newest] = versions;
+  const key = receipt?.files.retry;
+  if (receipt === undefined || key === undefined || newest === undefined)
+    throw new RefusedAct(
+      'results_replaced',
+      `The retry file of job ${job.jobId} is not there any more: a newer job of ${job.input.key} has replaced it, or ` +
+        'it was removed. Drop the requests again from where they came.',
+    );
+  const { versionId } = newest;
+  const head = await objects.head(bucket, newest.key, versionId);
+  return {
+    bucket,
+    key: newest.key,
+    size: head?.size ?? 0,
+    ...(versionId === undefined ? {} : { versionId }),
+  };
+}
+
+/** Requests that failed may have been executed: nobody pays for them again without saying so. */
+function requireAcknowledged(
+  { rules }: OperateDeps,
+  { acknowledge, jobId }: RetryRequest,
+  receipt: Receipt,
+): void {
+  const mayHaveBeenPaid = perhapsPaid(rules, receipt);
+  const count = Object.values(mayHaveBeenPaid).reduce((sum, each) => sum + each, 0);
+  if (count === 0 || acknowledge === 'may_pay_twice') return;
+  throw new RefusedAct(
+    'needs_acknowledgement',
+    `${count} requests of job ${jobId} failed without a sure answer and may have been charged (at most ` +
+      `${receipt.cost.possibleUsd} USD): a retry pays for them again. Say that this is meant.`,
+    { mayHaveBeenPaid },
+  );
+}
+
+/** Requests of the retry file that may have been charged, by code. */
+export function perhapsPaid(
+  { errors }: OperateDeps['rules'],
+  { errorsByCode, cost, counts, possiblyBilledTwice }: Receipt,
+): Record<string, number> {
+  const codes = Object.entries(errorsByCode).filter(
+    ([code]) => code === OTHER_CODES || PERHAPS_CHARGED.has(code) || errors.mayHaveBeenCharged(code),
+  );
+  if (codes.length > 0) return Object.fromEntries(codes);
+  const isExplained = cost.withoutUsage > 0 || Object.keys(possiblyBilledTwice).length > 0;
+  return Number(cost.possibleUsd) > 0 && !isExplained ? { [UNNAMED]: counts.failed } : {};
+}
+
+/** The options first: whoever sees the input reads them beside it. */
+async function drop(
+  { objects }: OperateDeps,
+  job: Job,
+  source: SourceObject & { size: number },
+  key: string,
+): Promise<void> {
+  if (job.options !== undefined) {
+    const options = Object.fromEntries(job.options.map(({ name, value }) => [name, value]));
+    await objects.put(`${key}${OPTIONS_SUFFIX}`, Buffer.from(JSON.stringify(options)), {
+      contentType: 'application/json',
+    });
+  }
+  const writer = objects.openWrite(key, { contentType: 'application/jsonl' });
+  try {
+    await writer.copy(source, 0, source.size);
+    await writer.close();
+  } catch (error) {
+    await writer.abort();
+    throw error;
+  }
+}
+
+/** @throws {RefusedAct} if the route of the job takes no such key. */
+function keyOf({ settings }: OperateDeps, { jobId, input, route }: Job, number: number): string {
+  const stem = input.key.endsWith('.jsonl') ? input.key.slice(0, -'.jsonl'.length) : input.key;
+  const name = `retry-${number}-of-${jobId}.jsonl`;
+  const keys = [`${stem}.${name}`, `${route.prefix}${name}`];
+  const key = keys.find(
+    (each) =>
+      hasRoomForResults(settings.layout, each) &&
+      !each.endsWith(OPTIONS_SUFFIX) &&
+      routeOf(settings, each)?.name === route.name,
+  );
+  if (key !== undefined) return key;
+  throw new RefusedAct(
+    'no_such_route',
+    `Route "${route.name}" of job ${jobId} does not take ${keys[0]} (any more): copy its retry file to a key that a route ` +
+      'takes.',
+  );
+}
