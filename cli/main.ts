@@ -30,7 +30,7 @@ const program = new Command('batchdrop')
 program
   .command('plan')
   .description('what files would become and cost: reads them, sends nothing, costs nothing')
-  .argument('<file...>', 'JSONL files of requests (or .gz of them)')
+  .argument('<file...>', 'JSONL files of requests (or .gz of them); - is standard input')
   .option('--deadline <duration>', 'when results must be there, from the drop on: 90m, 2h, 1d', durationMs)
   .option('--enqueued-tokens <count>', 'batch queue limit of your models, in tokens', positiveCount)
   .option('--tokens-per-minute <count>', 'rate limit of flex and standard, in input tokens', positiveCount)

@@ -8,10 +8,20 @@ const SHOW_EVERY_MS = 200;
 /** Files that take no time are read without a word. */
 const SHOW_AFTER_MS = 1_000;
 
-/** @throws {UsageError} for the first path that is no file. */
+/** In place of a path: standard input. */
+const STANDARD_INPUT = '-';
+
+/**
+ * The sizes of files in bytes; of standard input (`-`) 0, as it is not known.
+ * @throws {UsageError} for the first path that is no file.
+ */
 export async function sizesOf(files: readonly string[]): Promise<Map<string, number>> {
   const sizes = new Map<string, number>();
   for (const file of files) {
+    if (file === STANDARD_INPUT) {
+      sizes.set(file, 0);
+      continue;
+    }
     const found = await stat(file).catch((error: NodeJS.ErrnoException) => {
       throw new UsageError(
         `${file}: ${error.code === 'ENOENT' ? 'there is no such file' : `cannot be read (${error.code})`}`,
@@ -34,9 +44,11 @@ export async function* readWithProgress(
   let [bytes, shownAt] = [0, startedAt + SHOW_AFTER_MS - SHOW_EVERY_MS];
   let isShown = false;
   try {
-    for await (const chunk of createReadStream(file, { highWaterMark: CHUNK_BYTES })) {
+    const source =
+      file === STANDARD_INPUT ? process.stdin : createReadStream(file, { highWaterMark: CHUNK_BYTES });
+    for await (const chunk of source) {
       bytes += chunk.length;
-      if (stream.isTTY && now() - shownAt >= SHOW_EVERY_MS) {
+      if (size > 0 && stream.isTTY && now() - shownAt >= SHOW_EVERY_MS) {
         shownAt = now();
         isShown = true;
         const percent = Math.floor((100 * bytes) / Math.max(1, size));

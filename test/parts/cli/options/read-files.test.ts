@@ -1,0 +1,25 @@
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+
+const MAIN = join(import.meta.dirname, '../../../../cli/main.ts');
+
+test('plan reads standard input in place of a file, and answers a mistake in it with what to do', () => {
+  const body = { model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'hi' }] };
+  const lines = ['/v1/chat/completions', '/chat/completions'].map((url, index) =>
+    JSON.stringify({ custom_id: String(index), method: 'POST', url, body }),
+  );
+  const { status, stdout } = spawnSync(process.execPath, [MAIN, 'plan', '-', '--json'], {
+    input: lines.join('\n'),
+    encoding: 'utf8',
+  });
+  expect(status).toBe(3);
+  expect(JSON.parse(stdout).files).toMatchObject([
+    {
+      file: '-',
+      lines: 2,
+      invalid: 1,
+      findings: [{ line: 2, message: expect.stringContaining("Did you mean '/v1/chat/completions'?") }],
+    },
+  ]);
+});
