@@ -1,9 +1,11 @@
 /** The commands that look after a stack: what goes in and comes out, its limits, its queues. */
 import { type Command, Option } from 'commander';
 import { limits } from './commands/limits.ts';
+import { logs } from './commands/logs.ts';
 import { redrive } from './commands/redrive.ts';
 import { RESULT_FILES, results } from './commands/results.ts';
 import { submit } from './commands/submit.ts';
+import { durationMs, positiveCount } from './options/duration.ts';
 import { onStack } from './options/on-stack.ts';
 
 /** Adds them to the program. */
@@ -42,5 +44,14 @@ export function addUpkeepCommands(program: Command): void {
     .option('--json', 'print JSON')
     .action(async (queue: string | undefined, options) => {
       process.exitCode = await redrive(queue, options);
+    });
+  onStack(program.command('logs'))
+    .description('what the functions logged of a job, across all of them, in the order of time')
+    .argument('<job>', 'id of a job, or the key that was dropped')
+    .option('--since <duration>', 'how far back: 90m, 2h, 2d (default: since it was recorded)', durationMs)
+    .option('--limit <count>', 'lines at most: the latest', positiveCount, 1_000)
+    .option('--json', 'print one JSON array')
+    .action(async (job: string, options) => {
+      process.exitCode = await logs(job, options);
     });
 }

@@ -9,7 +9,8 @@ import { type QueueState, queueUrls, readQueue } from '../options/queues.ts';
 import { requireRunning, type StackOptions } from '../options/stack.ts';
 import { withStores } from '../options/stores.ts';
 import { CannotRunError, EXIT_SUCCEEDED, UsageError } from '../view/exit.ts';
-import { tableLines } from '../view/table.ts';
+import { format } from '../view/progress.ts';
+import { tableLines } from '../view/table-text.ts';
 import { count, terminalWidth } from '../view/text.ts';
 
 /** Options of `batchdrop redrive`. */
@@ -53,15 +54,18 @@ export async function redrive(name: string | undefined, options: RedriveOptions)
 }
 
 function queuesText(queues: readonly QueueState[]): string {
-  const columns = ['waiting', 'in flight', 'delayed', 'dead letters'];
-  return tableLines(
-    [{ heading: 'queue' }, ...columns.map((heading) => ({ heading, isNumber: true }))],
-    queues.map(({ name, waiting, inFlight, delayed, deadLetters }) => [
-      name,
-      ...[waiting, inFlight, delayed, deadLetters.messages].map(String),
-    ]),
-    terminalWidth(process.stdout),
-  ).join('\n');
+  const columns = [
+    { heading: 'queue', of: ({ name }: QueueState) => name },
+    { heading: 'waiting', of: ({ waiting }: QueueState) => format(waiting), isNumber: true },
+    { heading: 'in flight', of: ({ inFlight }: QueueState) => format(inFlight), isNumber: true },
+    { heading: 'delayed', of: ({ delayed }: QueueState) => format(delayed), isNumber: true },
+    {
+      heading: 'dead letters',
+      of: ({ deadLetters }: QueueState) => format(deadLetters.messages),
+      isNumber: true,
+    },
+  ];
+  return tableLines(columns, queues, terminalWidth(process.stdout)).join('\n');
 }
 
 /** @returns how many were moved; `undefined`: SQS is still at it. */

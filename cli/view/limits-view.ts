@@ -4,7 +4,7 @@ import { fromUsd, toMicrodollars } from '../../src/core/base/money.ts';
 import type { Ledger } from '../../src/core/model/ledger.ts';
 import { dayBudgetLedgerOf, jobBudgetLedgerOf, monthLedgerOf } from '../../src/core/scheduling/scopes.ts';
 import { format } from './progress.ts';
-import { tableLines } from './table.ts';
+import { tableLines } from './table-text.ts';
 import { wrapped } from './text.ts';
 import { timeText } from './time.ts';
 
@@ -156,66 +156,44 @@ export function limitsText({ queues, calls, budgets }: Limits, width: number): s
     return value > 0 && value < 10_000 ? '<$0.01' : `$${(value / 1_000_000).toFixed(2)}`;
   };
   const time = (value: number | undefined): string => (value === undefined ? '-' : timeText(value));
-  const numberColumn = (heading: string) => ({ heading, isNumber: true });
   const parts = [
     ['Batch queue of OpenAI, enqueued tokens:'],
-    tableLines(
+    tableLines<QueueLimit>(
       [
-        { heading: 'model' },
-        { heading: 'key' },
-        numberColumn('reserved'),
-        numberColumn('dared'),
-        numberColumn('limit'),
-        { heading: 'rests until' },
+        { heading: 'model', of: ({ model }) => model },
+        { heading: 'key', of: ({ apiKey }) => apiKey },
+        { heading: 'reserved', of: ({ reserved }) => number(reserved), isNumber: true },
+        { heading: 'dared', of: ({ ceiling }) => number(ceiling), isNumber: true },
+        { heading: 'limit', of: ({ limit }) => number(limit), isNumber: true },
+        { heading: 'rests until', of: ({ pausedUntil }) => time(pausedUntil) },
       ],
-      queues.map((each) => [
-        each.model,
-        each.apiKey,
-        number(each.reserved),
-        number(each.ceiling),
-        number(each.limit),
-        time(each.pausedUntil),
-      ]),
+      queues,
       width,
     ),
     ['', 'Calls one by one:'],
-    tableLines(
+    tableLines<CallLimit>(
       [
-        { heading: 'model' },
-        { heading: 'key' },
-        { heading: 'tier' },
-        numberColumn('slices'),
-        numberColumn('req/min'),
-        numberColumn('tok/min'),
-        { heading: 'not offered since' },
+        { heading: 'model', of: ({ model }) => model },
+        { heading: 'key', of: ({ apiKey }) => apiKey },
+        { heading: 'tier', of: ({ tier }) => tier },
+        { heading: 'slices', of: ({ slices }) => number(slices), isNumber: true },
+        { heading: 'req/min', of: ({ requestsPerMinute }) => number(requestsPerMinute), isNumber: true },
+        { heading: 'tok/min', of: ({ tokensPerMinute }) => number(tokensPerMinute), isNumber: true },
+        { heading: 'not offered since', of: ({ notOfferedAt }) => time(notOfferedAt) },
       ],
-      calls.map((each) => [
-        each.model,
-        each.apiKey,
-        each.tier,
-        number(each.slices),
-        number(each.requestsPerMinute),
-        number(each.tokensPerMinute),
-        time(each.notOfferedAt),
-      ]),
+      calls,
       width,
     ),
     ['', 'Money:'],
-    tableLines(
+    tableLines<Budget>(
       [
-        { heading: 'of' },
-        numberColumn('spent'),
-        numberColumn('reserved'),
-        numberColumn('limit'),
-        { heading: 'full again' },
+        { heading: 'of', of: (budget) => budget.of, takesRest: true },
+        { heading: 'spent', of: ({ spent }) => usd(spent), isNumber: true },
+        { heading: 'reserved', of: ({ reserved }) => usd(reserved), isNumber: true },
+        { heading: 'limit', of: ({ limit }) => usd(limit), isNumber: true },
+        { heading: 'full again', of: ({ resetsAt }) => time(resetsAt) },
       ],
-      budgets.map((each) => [
-        each.of,
-        usd(each.spent),
-        usd(each.reserved),
-        usd(each.limit),
-        time(each.resetsAt),
-      ]),
+      budgets,
       width,
     ),
     [

@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest';
 import { budgetLedgers, limitsOf, limitsText } from '../../../../cli/view/limits-view.ts';
-import { tableLines } from '../../../../cli/view/table.ts';
 import type { Ledger } from '../../../../src/core/model/ledger.ts';
 import { newLedger } from '../../../../src/core/scheduling/ledger.ts';
 
@@ -57,18 +56,4 @@ test.each([60, 120])('the text fits %i columns', (width) => {
   expect(Math.max(...lines.map(({ length }) => length))).toBeLessThanOrEqual(width);
   expect(lines).toContainEqual(expect.stringMatching(/^ft:gpt-4\.1\/a +default +1,000,000 +2,000,000/));
   expect(lines).toContainEqual(expect.stringMatching(/^route films today +\$7\.50 +\$1\.00 +\$10\.00/));
-});
-
-test('a table aligns numbers at their ends, and cuts what does not fit', () => {
-  const columns = [{ heading: 'name' }, { heading: 'count', isNumber: true }, { heading: 'what' }];
-  expect(
-    tableLines(
-      columns,
-      [
-        ['a', '1', 'x'],
-        ['long name', '1,000', 'a long text'],
-      ],
-      24,
-    ),
-  ).toEqual(['name       count  what', 'a              1  x', 'long name  1,000  a long']);
 });

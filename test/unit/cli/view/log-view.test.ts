@@ -1,0 +1,38 @@
+import { expect, test } from 'vitest';
+import { logText, readLogLine, sortedByTime } from '../../../../cli/view/log-view.ts';
+
+const LINE = {
+  level: 'WARN',
+  message: 'The batch failed.',
+  timestamp: '2026-11-30T12:00:00.123Z',
+  service: 'collect',
+  function_name: 'f',
+  xray_trace_id: '1-2',
+  jobId: 'j',
+  batchId: '0-00000',
+  openaiBatchId: 'batch_1',
+  code: 'server_error',
+  waitMs: 5,
+  event: 'batch.resent',
+};
+
+test('a log line is one line of plain words with the fields of its event, and nothing of what the logger adds', () => {
+  const line = readLogLine(JSON.stringify(LINE))!;
+  expect(line).toMatchObject({ event: 'batch.resent', at: Date.UTC(2026, 10, 30, 12, 0, 0, 123) });
+  expect(line.fields).not.toHaveProperty('xray_trace_id');
+  expect(logText(line)).toBe(
+    '2026-11-30T12:00:00.123Z  collect   WARN The batch failed.  batchId=0-00000 openaiBatchId=batch_1 code=server_error waitMs=5',
+  );
+});
+
+test('lines are in the order of time; what is no event is left out, one of another version is kept', () => {
+  const at = (timestamp: string) => readLogLine(JSON.stringify({ ...LINE, timestamp }))!;
+  const sorted = sortedByTime([at('2026-11-30T12:00:02Z'), at('2026-11-30T12:00:01Z')]);
+  expect(sorted.map((line) => line.at)).toEqual([
+    Date.UTC(2026, 10, 30, 12, 0, 1),
+    Date.UTC(2026, 10, 30, 12, 0, 2),
+  ]);
+  expect(readLogLine('START RequestId: 1')).toBeUndefined();
+  expect(readLogLine('{"type":"platform.report"}')).toBeUndefined();
+  expect(readLogLine(JSON.stringify({ ...LINE, event: 'brand.new' }))?.fields).toEqual({ jobId: 'j' });
+});
