@@ -12,7 +12,7 @@ const AREAS = ['input', 'work', 'output', 'errors', 'retry', 'receipts'] as cons
 
 /**
  * What operators call to cancel, resume, retry, pause and forget (ADR 46). Its URL takes requests that are signed by
- * callers with `lambda:InvokeFunctionUrl` and `lambda:InvokeFunction` on it; see {@link OperatorPolicies}. It has no
+ * callers with `lambda:InvokeFunctionUrl` and `lambda:InvokeFunction` on it. It has no
  * API key, so that nobody who may only operate comes near one.
  */
 export class Operate extends Construct {

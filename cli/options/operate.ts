@@ -45,7 +45,7 @@ export async function askStack<Action extends OperateAction>(
   throw new Error(
     response.status === 403
       ? `AWS refused the call (403: ${messageOf(text)}): it takes lambda:InvokeFunctionUrl and lambda:InvokeFunction on the ` +
-          'function, which the policy of OperatorPolicyArn allows'
+          'function of operators'
       : `the function of operators answered ${response.status} with nothing that this version understands: use the ` +
           'command line of the release that is deployed',
   );
