@@ -1,10 +1,8 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
+import { MAIN_FIELDS, OTHER_CREDENTIALS, REQUIRE_BANNER } from '../lib/bundling.ts';
 import { CACHE_FOLDER } from './inputs/input-file.ts';
-
-/** Bundled CommonJS packages call `require`, which an ES module has not got. */
-const REQUIRE_BANNER = "import{createRequire as __cr}from'module';const require=__cr(import.meta.url);";
 
 /** Bundles `ours/<name>.ts` as a function is for Lambda (lib/pipeline-function.ts); gives the bundle's path. */
 export async function bundleOurs(name: 'ingest' | 'results'): Promise<string> {
@@ -18,7 +16,8 @@ export async function bundleOurs(name: 'ingest' | 'results'): Promise<string> {
     format: 'esm',
     target: 'node24',
     minify: true,
-    mainFields: ['module', 'main'],
+    mainFields: MAIN_FIELDS,
+    external: OTHER_CREDENTIALS,
     banner: { js: REQUIRE_BANNER },
     logLevel: 'error',
   });

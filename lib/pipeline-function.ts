@@ -5,6 +5,7 @@ import * as lambda from 'aws-cdk-lib/aws-lambda';
 import { type ICommandHooks, NodejsFunction, OutputFormat } from 'aws-cdk-lib/aws-lambda-nodejs';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { Construct } from 'constructs';
+import { MAIN_FIELDS, OTHER_CREDENTIALS, REQUIRE_BANNER } from './bundling.ts';
 import { environmentProblems, policyProblems } from './size-limits.ts';
 
 /** The word that names a capability in every room: `lib/`, `lambdas/`, `src/core/`, `test/`. */
@@ -66,9 +67,6 @@ export interface Permission {
 
 const projectFile = (path: string): string => fileURLToPath(new URL(`../${path}`, import.meta.url));
 
-/** Bundled CommonJS packages call `require`, which an ES module has not got. */
-const REQUIRE_BANNER = "import{createRequire as __cr}from'module';const require=__cr(import.meta.url);";
-
 /**
  * A function with the house defaults: Node 24 on arm64, one self-contained minified ES module (and what is loaded
  * late), JSON logs in a log group of its own, and a role that allows nothing but writing those logs until `allow` is
@@ -121,8 +119,8 @@ export class PipelineFunction extends NodejsFunction {
         minify: true,
         sourceMap: false,
         // The SDK too: the bundle that ran on a laptop is the one that runs in the account.
-        externalModules: [...(props.loadedLate ?? [])],
-        mainFields: ['module', 'main'],
+        externalModules: [...OTHER_CREDENTIALS, ...(props.loadedLate ?? [])],
+        mainFields: MAIN_FIELDS,
         banner: REQUIRE_BANNER,
         ...(props.loadedLate === undefined ? {} : { commandHooks: bundleApart(props.loadedLate) }),
       },

@@ -226,7 +226,7 @@ export interface CallRules {
 /** What every function asks. The step that asks more gets more of the rules, and its bundle holds them. */
 export type CommonRules = Pick<
   ProviderRules,
-  'name' | 'ownership' | 'limits' | 'prices' | 'errors' | 'shutdowns' | 'quota' | 'createSettles'
+  'name' | 'ownership' | 'limits' | 'errors' | 'shutdowns' | 'quota' | 'createSettles'
 >;
 
 /** What checking a line takes. */

@@ -10,7 +10,6 @@ import {
   UNEXECUTED,
 } from './errors.ts';
 import { OPENAI_LIMITS } from './limits.ts';
-import { OPENAI_PRICES } from './prices/table.ts';
 import { QUOTA_RULES } from './quota.ts';
 import { SHUTDOWN_RULES } from './shutdowns.ts';
 
@@ -19,7 +18,6 @@ export const COMMON_RULES: CommonRules = {
   name: 'OpenAI',
   ownership: 'metadata',
   limits: OPENAI_LIMITS,
-  prices: OPENAI_PRICES,
   shutdowns: SHUTDOWN_RULES,
   quota: QUOTA_RULES,
   createSettles: CREATE_SETTLES,

@@ -5,10 +5,12 @@ import { COMMON_RULES } from './common-rules.ts';
 import { ENDPOINTS } from './endpoints/all.ts';
 import { MODEL_RULES } from './model-rules.ts';
 import { PREFLIGHT_RULES } from './preflight.ts';
+import { OPENAI_PRICES } from './prices/table.ts';
 
 /** OpenAI's Batch API, and services that are compatible with it. */
 export const OPENAI_RULES: ProviderRules = {
   ...COMMON_RULES,
+  prices: OPENAI_PRICES,
   endpoints: ENDPOINTS,
   models: MODEL_RULES,
   preflight: PREFLIGHT_RULES,

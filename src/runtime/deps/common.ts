@@ -12,7 +12,6 @@ import { S3Objects } from '../../adapters/s3/objects.ts';
 import { SqsOutbox } from '../../adapters/sqs-outbox.ts';
 import type { ingestEnv } from '../../contract/env.ts';
 import { requireOwnershipProof } from '../../core/lifecycle/ownership.ts';
-import { pricesOf } from '../../core/pricing/price-file.ts';
 import { COMMON_RULES } from '../../providers/openai/common-rules.ts';
 import { pause, systemAmbient } from '../ambient.ts';
 import { createDynamoDBClient, createS3Client, createSqsClient } from '../clients.ts';
@@ -56,7 +55,6 @@ export function commonDeps(config: CommonConfig) {
       finalize: config.FINALIZE_QUEUE_URL,
       observe: config.OBSERVE_QUEUE_URL,
     }),
-    prices: pricesOf(rules.prices, settings),
     ambient: systemAmbient,
     heartbeat: pause,
   };

@@ -9,11 +9,13 @@ import { PREFLIGHT_RULES } from '../../providers/openai/preflight.ts';
 import { createDynamoDBClient, createEventBridgeClient } from '../clients.ts';
 import { commonDeps } from './common.ts';
 import { ownersDeps } from './owners.ts';
+import { pricesDeps } from './prices.ts';
 
 export function createIngestDeps(config: z.output<typeof ingestEnv>) {
   const common = commonDeps(config);
   return {
     ...common,
+    ...pricesDeps(common),
     ...ownersDeps(config),
     rules: { ...common.rules, endpoints: ENDPOINTS, models: MODEL_RULES, preflight: PREFLIGHT_RULES },
     inputs: common.objects,

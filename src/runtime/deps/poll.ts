@@ -8,11 +8,13 @@ import { createDynamoDBClient } from '../clients.ts';
 import { createBatchApi } from './batches.ts';
 import { commonDeps } from './common.ts';
 import { ownersDeps } from './owners.ts';
+import { pricesDeps } from './prices.ts';
 
 export function createPollDeps(config: z.output<typeof pollEnv>) {
   const common = commonDeps(config);
   return {
     ...common,
+    ...pricesDeps(common),
     ...ownersDeps(config),
     workKeptMs: config.WORK_KEPT_DAYS * DAY_MS,
     inputs: common.objects,

@@ -8,6 +8,7 @@ import { join, relative } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { OTHER_CREDENTIALS } from '../../../lib/bundling.ts';
 import { TEST_CONTEXT } from '../../support/synthesize.ts';
 
 // A synth takes 5 seconds, but a busy machine must not turn that into a failure.
@@ -54,8 +55,8 @@ function hashesOf(root: string): Record<string, string> {
   );
 }
 
-/** What a bundle imports that is not in it. */
-async function externalImportsOf(bundle: string): Promise<string[]> {
+/** What a bundle imports that is not in it, by how it does so. */
+async function externalImportsOf(bundle: string): Promise<Map<string, string>> {
   const { metafile } = await build({
     entryPoints: [bundle],
     bundle: true,
@@ -66,7 +67,8 @@ async function externalImportsOf(bundle: string): Promise<string[]> {
     packages: 'external',
     logLevel: 'silent',
   });
-  return Object.values(metafile.outputs).flatMap(({ imports }) => imports.map(({ path }) => path));
+  const imports = Object.values(metafile.outputs).flatMap((output) => output.imports);
+  return new Map(imports.filter(({ path }) => !isBuiltin(path)).map(({ path, kind }) => [path, kind]));
 }
 
 describe('synthesized twice, from two working folders', () => {
@@ -91,7 +93,7 @@ describe('synthesized twice, from two working folders', () => {
     expect(two).toEqual(one);
   });
 
-  test('each function has one self-contained ES module without a source map; ingest has its tokenizers beside it', async () => {
+  test('each function has one ES module without a source map that needs nothing beside it but, late, the tokenizers of ingest', async () => {
     const { Resources } = JSON.parse(readFileSync(join(first, 'batchdrop.template.json'), 'utf8'));
     const functions = Object.values<{
       Type: string;
@@ -105,7 +107,8 @@ describe('synthesized twice, from two working folders', () => {
       const code = readFileSync(join(asset, 'index.mjs'), 'utf8');
       expect(code.startsWith("import{createRequire as __cr}from'module';")).toBe(true);
       const imported = await externalImportsOf(join(asset, 'index.mjs'));
-      expect(imported.filter((name) => !isBuiltin(name)).sort()).toEqual(late);
+      expect([...imported.keys()].sort()).toEqual([...OTHER_CREDENTIALS, ...late].sort());
+      expect([...new Set(imported.values())]).toEqual(['dynamic-import']);
       for (const name of late) {
         const parent = pathToFileURL(join(asset, 'index.mjs')).href;
         const script = `console.log((await import(import.meta.resolve('${name}', '${parent}'))).countTokens('Hello, world'))`;

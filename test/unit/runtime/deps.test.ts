@@ -54,7 +54,6 @@ test('builds what each capability works with from its environment, without a cal
     'outbox',
     'pauses',
     'suspensions',
-    'prices',
     'quota',
     'rules',
     'settings',
@@ -63,7 +62,7 @@ test('builds what each capability works with from its environment, without a cal
   ];
   const namesOf = (deps: object) => Object.keys(deps).sort();
   expect(namesOf(createIngestDeps(parseEnv(ingestEnv, ENV)))).toEqual(
-    [...common, 'events', 'inputs', 'listing', 'owners', 'stackName', 'tokenizerOf'].sort(),
+    [...common, 'events', 'inputs', 'listing', 'owners', 'prices', 'stackName', 'tokenizerOf'].sort(),
   );
   const withBatches = [...common, 'batches'].sort();
   expect(namesOf(createSubmitDeps(parseEnv(submitEnv, ENV)))).toEqual(withBatches);
@@ -71,9 +70,21 @@ test('builds what each capability works with from its environment, without a cal
     [...common, 'background', 'calls', 'pause', 'webhooks'].sort(),
   );
   expect(namesOf(createPollDeps(parseEnv(pollEnv, ENV)))).toEqual(
-    [...withBatches, 'inputs', 'listing', 'owners', 'sampler', 'stackName', 'webhooks', 'workKeptMs'].sort(),
+    [
+      ...withBatches,
+      'inputs',
+      'listing',
+      'owners',
+      'prices',
+      'sampler',
+      'stackName',
+      'webhooks',
+      'workKeptMs',
+    ].sort(),
   );
-  expect(namesOf(createCollectDeps(parseEnv(collectEnv, ENV)))).toEqual([...withBatches, 'scratch'].sort());
+  expect(namesOf(createCollectDeps(parseEnv(collectEnv, ENV)))).toEqual(
+    [...withBatches, 'prices', 'scratch'].sort(),
+  );
   expect(namesOf(createObserveDeps(parseEnv(observeEnv, ENV)))).toEqual(
     [...withBatches, 'background', 'strangers', 'webhooks'].sort(),
   );
@@ -85,7 +96,7 @@ test('builds what each capability works with from its environment, without a cal
     'verify',
   ]);
   expect(namesOf(createFinalizeDeps(parseEnv(finalizeEnv, ENV)))).toEqual(
-    [...withBatches, 'events', 'index'].sort(),
+    [...withBatches, 'events', 'index', 'prices'].sort(),
   );
 });
 
