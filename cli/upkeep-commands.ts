@@ -1,5 +1,6 @@
 /** The commands that look after a stack: what goes in and comes out, its limits, its queues. */
 import { type Command, Option } from 'commander';
+import { doctor } from './commands/doctor.ts';
 import { limits } from './commands/limits.ts';
 import { logs } from './commands/logs.ts';
 import { redrive } from './commands/redrive.ts';
@@ -53,5 +54,11 @@ export function addUpkeepCommands(program: Command): void {
     .option('--json', 'print one JSON array')
     .action(async (job: string, options) => {
       process.exitCode = await logs(job, options);
+    });
+  onStack(program.command('doctor'))
+    .description('what is wrong with a stack, and the commands that mend it; exits with 1 if something is')
+    .option('--json', 'print one JSON object')
+    .action(async (options) => {
+      process.exitCode = await doctor(options);
     });
 }

@@ -195,8 +195,8 @@ function plannedFinding(facts: ExplainFacts, batch: BatchRecord): Finding {
   const scopes = suspensionScopesOf(batch);
   const suspension = suspensions.find(({ scope }) => scopes.includes(scope));
   if (suspension !== undefined) {
-    const { reason, suspendedAt: since, probeAt: until } = suspension;
-    return { code: 'suspended', reason, since, until };
+    const { reason, scope: detail, suspendedAt: since, probeAt: until } = suspension;
+    return { code: 'suspended', reason, detail, since, until };
   }
   return roomFinding(facts, batch);
 }

@@ -73,7 +73,7 @@ export const WAITS = {
   paused: {
     text: ({ detail }) => detail,
     moves: () => 'Nothing new is sent until a person ends the pause; what is at OpenAI is collected.',
-    command: ({ reason }) => `batchdrop unpause${reason === '' ? '' : ` --route ${reason}`}`,
+    command: ({ reason }) => `batchdrop unpause${reason === '' ? '' : ` ${reason}`}`,
   },
   held: {
     text: (facts) => `held for a person: ${reasonText(facts)}`,
@@ -88,7 +88,8 @@ export const WAITS = {
     text: (facts) => `for a person: ${reasonText(facts)}`,
     moves: (facts) =>
       `${fixOf(facts)} Then one batch is sent to see whether it is over${facts.until === '' ? '' : `, at the earliest at ${facts.until}`}, and the rest follows.`,
-    command: (facts) => knownReason(facts.reason)?.command?.(facts) ?? 'batchdrop resume --all',
+    command: (facts) =>
+      knownReason(facts.reason)?.command?.(facts) ?? `batchdrop resume --scope ${facts.detail}`,
   },
   budget: {
     text: (facts) => withDetail(`for the budget of route "${facts.route}"`, facts),

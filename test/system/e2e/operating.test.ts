@@ -101,3 +101,15 @@ test('redrive sends dead letters again by the short name of their queue, and lim
   expect(limits.queues).toMatchObject([{ apiKey: 'default', model: 'gpt-4.1-mini', reserved: 0 }]);
   expect(limits.budgets[0]).toMatchObject({ of: 'the month', reserved: 0 });
 });
+
+test('doctor finds nothing wrong with a sound stack; logs tells what became of a job', {
+  timeout: LONG,
+}, async () => {
+  const doctor = await command('doctor', '--json');
+  expect(doctor.status).toBe(0);
+  const { checks } = JSON.parse(doctor.stdout) as { checks: { findings: { level: string }[] }[] };
+  expect(checks.flatMap(({ findings }) => findings).filter(({ level }) => level !== 'ok')).toEqual([]);
+  const logs = await command('logs', 'input/mixed.jsonl');
+  expect(logs.stdout).toMatch(/ingest .*A job was recorded for the file/);
+  expect(logs.stdout).toMatch(/finalize .*The job has ended/);
+});

@@ -117,7 +117,7 @@ const CASES: readonly [WaitCode, ExplainFacts, string, string | undefined][] = [
     'paused',
     factsOf({}, [{}], { pauses: [PAUSE] }),
     'route "default" is paused by arn:aws:iam::1:user/ann: an incident',
-    'batchdrop unpause --route default',
+    'batchdrop unpause default',
   ],
   [
     'held',
@@ -391,6 +391,12 @@ test('a person reads it within the width of the terminal, the command on a line 
       '  $ batchdrop resume j',
     ].join('\n'),
   );
+});
+
+test('a suspension that no key mends is lifted by its scope, once a person has mended it', () => {
+  const out = suspension({ scope: 'default/gpt-6-luna', reason: 'model_not_found' });
+  const [wait] = explain(factsOf({}, [{}], { suspensions: [out] })).waits;
+  expect(wait?.command).toBe('batchdrop resume --scope default/gpt-6-luna');
 });
 
 test('a command of ours gets the options that name the stack, another one does not', () => {

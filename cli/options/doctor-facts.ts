@@ -1,0 +1,173 @@
+/** Reads what `doctor` judges, each check by itself: what cannot be read leaves the others. */
+import {
+  GetBucketNotificationConfigurationCommand,
+  HeadBucketCommand,
+  type S3Client,
+} from '@aws-sdk/client-s3';
+import { DescribeSecretCommand } from '@aws-sdk/client-secrets-manager';
+import { DynamoDBPauses } from '../../src/adapters/dynamodb/pauses.ts';
+import { DynamoDBShutdowns } from '../../src/adapters/dynamodb/shutdowns.ts';
+import { DynamoDBSuspensions } from '../../src/adapters/dynamodb/suspensions.ts';
+import { apiKeyOf, type BatchRecord } from '../../src/core/model/batch.ts';
+import type { Shutdown } from '../../src/core/model/shutdown.ts';
+import { POLL_LEASE } from '../../src/core/steps/poll/sweep.ts';
+import { SHUTDOWN_RULES } from '../../src/providers/openai/shutdowns.ts';
+import { createSecretsManagerClient } from '../../src/runtime/clients.ts';
+import type { DoctorFacts, DoctorReadings } from '../view/doctor-checks.ts';
+import { pricesOf } from './prices.ts';
+import { queueUrls, readQueue } from './queues.ts';
+import type { OpenStack } from './stack.ts';
+import type { Stores } from './stores.ts';
+
+/** Live batches. */
+interface Live {
+  waiting: BatchRecord[];
+  atOpenAI: BatchRecord[];
+}
+
+type Readers = {
+  [Name in keyof DoctorFacts]: (stores: Stores, live: () => Promise<Live>) => Promise<DoctorFacts[Name]>;
+};
+
+const READERS: Readers = {
+  secrets: readSecrets,
+  notification: readNotification,
+  poll: async ({ jobs }) => ({ at: await jobs.leaseTakenAt(POLL_LEASE) }),
+  clock: async ({ openBucket }) => {
+    const { client, name } = openBucket();
+    return { skewMs: await skewOf(client, name) };
+  },
+  queues: async ({ stack, openSqs }) => {
+    const sqs = openSqs();
+    const queues = await Promise.all([...queueUrls(stack)].map(([name, url]) => readQueue(sqs, name, url)));
+    return queues.map(({ name, waiting, deadLetters }) => ({
+      name,
+      waiting,
+      deadLetters: deadLetters.messages,
+    }));
+  },
+  suspensions: readSuspensions,
+  pauses: async ({ dynamodb }) => new DynamoDBPauses(dynamodb.client, dynamodb).getPauses(),
+  held: async (_stores, live) => (await live()).waiting.filter(({ hold }) => hold?.at !== undefined),
+  atOpenAI: async (_stores, live) =>
+    (await live()).atOpenAI.filter(
+      ({ hold, remote }) => hold?.reason === 'lost_batch' || remote?.unreachableSince !== undefined,
+    ),
+  prices: async () => (await pricesOf({})).statedAt(Date.now()),
+  models: readModels,
+};
+
+/** Reads all. */
+export async function readDoctorFacts(stores: Stores): Promise<DoctorReadings> {
+  let reading: Promise<Live> | undefined;
+  const live = (): Promise<Live> => {
+    reading ??= readLive(stores);
+    return reading;
+  };
+  const entries = Object.entries(READERS).map(async ([name, read]) => [
+    name,
+    await read(stores, live).then(
+      (found) => ({ read: found }),
+      (failed: Error) => ({ failed }),
+    ),
+  ]);
+  return Object.fromEntries(await Promise.all(entries)) as DoctorReadings;
+}
+
+async function readLive({ jobs }: Stores): Promise<Live> {
+  const [waiting, atOpenAI] = await Promise.all([
+    Array.fromAsync(jobs.listWaiting()),
+    Array.fromAsync(jobs.listAtOpenAI()),
+  ]);
+  return { waiting, atOpenAI };
+}
+
+/** The secrets of the API keys, as the outputs of the stack name them. */
+function secretsOf({
+  outputs,
+}: Pick<OpenStack, 'outputs'>): { apiKey: string; arn: string; command: string }[] {
+  return Object.entries(outputs).flatMap(([output, command]) => {
+    const suffix = /^SetApiKeyCommand(.*)$/.exec(output)?.[1];
+    const arn = / --secret-id (\S+)/.exec(command)?.[1];
+    if (suffix === undefined || arn === undefined) return [];
+    // `TeamA` is of `team-a`; digits are kept apart by the name only, so the output's word is said.
+    const apiKey = suffix === '' ? 'default' : suffix.replace(/(?!^)([A-Z])/g, '-$1').toLowerCase();
+    return [{ apiKey, arn, command }];
+  });
+}
+
+/** A secret that was set has a version from before: what the deployment put there. */
+async function readSecrets({ stack }: Stores): Promise<DoctorFacts['secrets']> {
+  const client = createSecretsManagerClient(stack.connectionTo('secretsManager'));
+  try {
+    return await Promise.all(
+      secretsOf(stack).map(async ({ apiKey, arn, command }) => {
+        const { VersionIdsToStages = {} } = await client.send(new DescribeSecretCommand({ SecretId: arn }));
+        return { apiKey, isSet: Object.keys(VersionIdsToStages).length > 1, command };
+      }),
+    );
+  } finally {
+    client.destroy();
+  }
+}
+
+async function readNotification({ stack, openBucket }: Stores): Promise<DoctorFacts['notification']> {
+  const { client, name: bucket } = openBucket();
+  const { EventBridgeConfiguration } = await client.send(
+    new GetBucketNotificationConfigurationCommand({ Bucket: bucket }),
+  );
+  const command =
+    stack.outputs.EnableEventBridgeKeepingOthersCommand ??
+    `aws s3api put-bucket-notification-configuration --bucket ${bucket} --notification-configuration '{"EventBridgeConfiguration":{}}'`;
+  return { bucket, isOn: EventBridgeConfiguration !== undefined, command };
+}
+
+/** How far this clock is ahead of that of S3, ms. The client must not be used for anything else. */
+async function skewOf(client: S3Client, bucket: string): Promise<number | undefined> {
+  let date: string | undefined;
+  client.middlewareStack.add(
+    (next) => async (args) => {
+      const result = await next(args);
+      date = (result.response as { headers?: Record<string, string> }).headers?.date;
+      return result;
+    },
+    { step: 'deserialize', priority: 'low' },
+  );
+  await client.send(new HeadBucketCommand({ Bucket: bucket }));
+  return date === undefined ? undefined : Date.now() - Date.parse(date);
+}
+
+async function readSuspensions(
+  { stack, dynamodb }: Stores,
+  live: () => Promise<Live>,
+): Promise<DoctorFacts['suspensions']> {
+  const store = new DynamoDBSuspensions(dynamodb.client, dynamodb);
+  const { waiting, atOpenAI } = await live();
+  const secrets = new Map(secretsOf(stack).map(({ apiKey, command }) => [apiKey, command]));
+  const keys = new Set(['default', ...secrets.keys(), ...[...waiting, ...atOpenAI].map(apiKeyOf)]);
+  const found = (await Promise.all([...keys].map((apiKey) => store.getSuspensions(apiKey)))).flat();
+  return found.map((suspension) => {
+    const isKey = !suspension.scope.includes('/') && /key/.test(suspension.reason);
+    return {
+      ...suspension,
+      command: isKey ? secrets.get(suspension.scope) : `batchdrop resume --scope ${suspension.scope}`,
+    };
+  });
+}
+
+/** The models of live batches that have an end, by the page of deprecations or OpenAI's list of models. */
+async function readModels({ dynamodb }: Stores, live: () => Promise<Live>): Promise<DoctorFacts['models']> {
+  const { waiting, atOpenAI } = await live();
+  const store = new DynamoDBShutdowns(dynamodb.client, dynamodb);
+  const byKey = Map.groupBy([...waiting, ...atOpenAI], apiKeyOf);
+  const found = new Map<string, Shutdown>();
+  for (const [apiKey, batches] of byKey) {
+    const dates = (await store.getShutdowns(apiKey))?.dates ?? {};
+    for (const { model } of batches) {
+      const known = SHUTDOWN_RULES.shutdownOf(model);
+      const date = dates[model] ?? known?.date;
+      if (date !== undefined) found.set(model, { date, replacements: known?.replacements ?? [] });
+    }
+  }
+  return [...found].map(([model, shutdown]) => ({ model, shutdown }));
+}

@@ -1,0 +1,274 @@
+/** What `doctor` looks at: each check a row, its verdict pure. What was read is made by `options/doctor-facts.ts`. */
+import type { BatchRecord } from '../../src/core/model/batch.ts';
+import type { Pause } from '../../src/core/model/pause.ts';
+import { endsSoon, isShutDown, type Shutdown } from '../../src/core/model/shutdown.ts';
+import type { Suspension } from '../../src/core/model/suspension.ts';
+import type { PricesStated } from '../../src/core/pricing/prices.ts';
+import { count, wrapped } from './text.ts';
+import { agoText, timeText } from './time.ts';
+import { reasonText } from './wait-reasons.ts';
+
+/** A batch that waits for a person. */
+export type StuckBatch = Pick<BatchRecord, 'jobId' | 'batchId' | 'hold' | 'remote'>;
+
+/** What each check reads. */
+export interface DoctorFacts {
+  secrets: { apiKey: string; isSet: boolean; command: string }[];
+  notification: { bucket: string; isOn: boolean; command: string | undefined };
+  poll: { at: number | undefined };
+  clock: { skewMs: number | undefined };
+  queues: { name: string; waiting: number; deadLetters: number }[];
+  suspensions: (Suspension & { command: string | undefined })[];
+  pauses: Pause[];
+  held: StuckBatch[];
+  atOpenAI: StuckBatch[];
+  prices: PricesStated;
+  models: { model: string; shutdown: Shutdown }[];
+}
+
+/** Whose verdict: `ok`; `warn`: look at it; `bad`: something does not work. */
+export interface Finding {
+  level: 'ok' | 'warn' | 'bad';
+  text: string;
+  /** Without the options that name the stack. */
+  command?: string | undefined;
+}
+
+interface Check<Name extends keyof DoctorFacts> {
+  /** What it is about, for people. */
+  title: string;
+  /** How it is read: the calls that take a right. */
+  reads: string;
+  judge(read: DoctorFacts[Name], now: number): Finding[];
+}
+
+/** A poll that is this old is late, whatever its interval of up to 60 minutes is. */
+const POLL_LATE_MS = 65 * 60_000;
+/** S3 refuses requests that are signed 15 minutes off; what is off by one shows wrong times. */
+const SKEW_WARN_MS = 60_000;
+
+const ok = (text: string): Finding[] => [{ level: 'ok', text }];
+
+/** All checks, in the order in which they are shown. */
+export const CHECKS: { readonly [Name in keyof DoctorFacts]: Check<Name> } = {
+  secrets: {
+    title: 'API keys',
+    reads: 'secretsmanager:DescribeSecret',
+    judge: (secrets) =>
+      secrets.map(({ apiKey, isSet, command }) =>
+        isSet
+          ? { level: 'ok', text: `the secret of key "${apiKey}" has been set (its value was not read)` }
+          : { level: 'bad', text: `the secret of key "${apiKey}" was never set`, command },
+      ),
+  },
+  notification: {
+    title: 'Bucket notifications',
+    reads: 's3:GetBucketNotification',
+    judge: ({ bucket, isOn, command }) =>
+      isOn
+        ? ok(`bucket ${bucket} tells EventBridge of new objects`)
+        : [
+            {
+              level: 'bad',
+              text: `bucket ${bucket} does not tell EventBridge of new objects: drops are found by the hourly listing only`,
+              command,
+            },
+          ],
+  },
+  poll: {
+    title: 'Poll',
+    reads: 'dynamodb:GetItem',
+    judge({ at }, now) {
+      if (at === undefined)
+        return [
+          {
+            level: 'warn',
+            text: 'the poll function has not run yet: it does within minutes of the deployment',
+          },
+        ];
+      const when = `the poll function ran last ${agoText(at, now)}`;
+      if (now - at < POLL_LATE_MS) return ok(when);
+      return [
+        { level: 'bad', text: `${when}: nothing is found out or sent. Look at its schedule and its errors` },
+      ];
+    },
+  },
+  clock: {
+    title: 'Clock',
+    reads: 'the Date header of S3',
+    judge({ skewMs }) {
+      if (skewMs === undefined) return [{ level: 'warn', text: 'S3 said no time' }];
+      const seconds = Math.round(skewMs / 1000);
+      const text = `this machine is ${Math.abs(seconds)} s ${seconds < 0 ? 'behind' : 'ahead of'} S3`;
+      return Math.abs(skewMs) < SKEW_WARN_MS ? ok(text) : [{ level: 'warn', text: `${text}: set its clock` }];
+    },
+  },
+  queues: {
+    title: 'Queues',
+    reads: 'sqs:GetQueueAttributes, sqs:GetQueueUrl',
+    judge(queues) {
+      const dead = queues.filter(({ deadLetters }) => deadLetters > 0);
+      const waiting = queues.reduce((sum, queue) => sum + queue.waiting, 0);
+      if (dead.length === 0) return ok(`no dead letters; ${count(waiting, 'message')} waiting`);
+      return dead.map(({ name, deadLetters }) => ({
+        level: 'bad',
+        text: `${count(deadLetters, 'dead letter')} of ${name}: a step failed too often. Find why in the logs first`,
+        command: `batchdrop redrive ${name}`,
+      }));
+    },
+  },
+  suspensions: {
+    title: 'Suspensions',
+    reads: 'dynamodb:Query',
+    judge(suspensions, now) {
+      if (suspensions.length === 0) return ok('no key and no model is suspended');
+      return suspensions.map(({ scope, reason, suspendedAt, command }) => {
+        const [apiKey = '', ...model] = scope.split('/');
+        const said = reasonText({ ...NO_FACTS, apiKey, model: model.join('/'), reason });
+        return {
+          level: 'bad',
+          text: `${scope} is suspended since ${timeText(suspendedAt)} (${agoText(suspendedAt, now)}): ${said}`,
+          command,
+        };
+      });
+    },
+  },
+  pauses: {
+    title: 'Pauses',
+    reads: 'dynamodb:Query',
+    judge: (pauses) =>
+      pauses.length === 0
+        ? ok('nothing is paused')
+        : pauses.map(({ route, by, at }) => ({
+            level: 'warn',
+            text: `${route === undefined ? 'the stack' : `route "${route}"`} is paused by ${by} since ${timeText(at)}`,
+            command: `batchdrop unpause${route === undefined ? '' : ` ${route}`}`,
+          })),
+  },
+  held: {
+    title: 'Held batches',
+    reads: 'dynamodb:Query of the index',
+    judge: (held) =>
+      held.length === 0
+        ? ok('no batch is held')
+        : [
+            {
+              level: 'bad',
+              text: `${count(held.length, 'batch', 'batches')} held for a person, of ${jobsText(held)}: ${codesText(held)}`,
+              command: `batchdrop explain ${held[0]!.jobId}`,
+            },
+          ],
+  },
+  atOpenAI: {
+    title: 'Unreachable batches',
+    reads: 'dynamodb:Query of the index',
+    judge: (batches) =>
+      batches.length === 0
+        ? ok('OpenAI knows all batches that it has')
+        : [
+            {
+              level: 'bad',
+              text: `OpenAI does not know or does not end ${count(batches.length, 'batch', 'batches')}, of ${jobsText(batches)}: is the API key still one of their project?`,
+              command: `batchdrop explain ${batches[0]!.jobId}`,
+            },
+          ],
+  },
+  prices: {
+    title: 'Price table',
+    reads: 'the built-in table of this version',
+    judge: ({ date, warning }) =>
+      warning === undefined
+        ? ok(`of ${date}`)
+        : [{ level: 'warn', text: warning, command: 'batchdrop prices' }],
+  },
+  models: {
+    title: 'Models near their end',
+    reads: "dynamodb:GetItem, and OpenAI's list of deprecations as this version has it",
+    judge(models, now) {
+      const near = models.filter(({ shutdown }) => endsSoon(shutdown, now));
+      if (near.length === 0) return ok('no model of live batches ends within 30 days');
+      return near.map(({ model, shutdown }) => ({
+        level: isShutDown(shutdown, now) ? 'bad' : 'warn',
+        text: `${model} ${isShutDown(shutdown, now) ? 'was shut down' : 'is shut down'} on ${shutdown.date}${shutdown.replacements.length === 0 ? '' : `; instead: ${shutdown.replacements.join(', ')}`}`,
+      }));
+    },
+  },
+};
+
+/** Texts of reasons take facts of a job, which a stack has not. */
+const NO_FACTS = {
+  jobId: '',
+  key: '',
+  route: '',
+  tier: 'batch',
+  until: '',
+  detail: '',
+  setKeyCommand: '',
+} as const;
+
+function jobsText(batches: readonly StuckBatch[]): string {
+  const jobs = [...new Set(batches.map(({ jobId }) => jobId))];
+  return jobs.length === 1 ? `job ${jobs[0]}` : `${jobs.length} jobs`;
+}
+
+function codesText(batches: readonly StuckBatch[]): string {
+  return [...new Set(batches.map(({ hold }) => hold?.reason ?? ''))].join(', ');
+}
+
+/** What one check found. */
+export interface Checked {
+  check: keyof DoctorFacts;
+  title: string;
+  reads: string;
+  findings: Finding[];
+}
+
+/** What was read of each check, or why it could not be. */
+export type DoctorReadings = { [Name in keyof DoctorFacts]: { read: DoctorFacts[Name] } | { failed: Error } };
+
+/** Pure. A check that could not be read is a warning: it says nothing of what it would have found. */
+export function judge(readings: DoctorReadings, now: number): Checked[] {
+  return (Object.keys(CHECKS) as (keyof DoctorFacts)[]).map((check) => {
+    const { title, reads } = CHECKS[check];
+    return { check, title, reads, findings: findingsOf(check, readings[check], now) };
+  });
+}
+
+function findingsOf<Name extends keyof DoctorFacts>(
+  check: Name,
+  reading: DoctorReadings[Name],
+  now: number,
+): Finding[] {
+  if ('read' in reading) return CHECKS[check].judge(reading.read as DoctorFacts[Name], now);
+  const { name, message } = reading.failed;
+  const isDenied = /AccessDenied|Unauthorized|Forbidden/.test(name);
+  const text = isDenied
+    ? `could not be looked at: your credentials may not (${CHECKS[check].reads})`
+    : `could not be looked at (${name}): ${message}`;
+  return [{ level: 'warn', text }];
+}
+
+const MARKS = { ok: 'ok  ', warn: 'look', bad: 'BAD ' } as const;
+
+/** One line for what is in order, a paragraph with the command for what is not. */
+export function doctorText(checked: readonly Checked[], width: number): string {
+  const lines = checked.flatMap(({ title, findings }) =>
+    findings.flatMap(({ level, text, command }) => [
+      ...wrapped(`${MARKS[level]}  ${title}: ${text}`, width, 6),
+      ...(command === undefined ? [] : [`      $ ${command}`]),
+    ]),
+  );
+  const all = checked.flatMap(({ findings }) => findings);
+  const bad = all.filter(({ level }) => level === 'bad').length;
+  const warned = all.filter(({ level }) => level === 'warn').length;
+  const end =
+    bad + warned === 0
+      ? 'Nothing is wrong.'
+      : `${count(bad, 'thing is', 'things are')} wrong, ${count(warned, 'thing', 'things')} to look at.`;
+  return [...lines, '', end].join('\n');
+}
+
+/** Whether something is wrong. */
+export function isSick(checked: readonly Checked[]): boolean {
+  return checked.some(({ findings }) => findings.some(({ level }) => level === 'bad'));
+}
