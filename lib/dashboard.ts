@@ -96,6 +96,7 @@ function waits(): cloudwatch.IWidget[][] {
         latest('WaitingForOperator', 'a suspended scope'),
         latest('WaitingForTime', 'their time'),
         latest('WaitingForRelease', 'batchdrop resume'),
+        latest('WaitingForPause', 'batchdrop unpause'),
       ]),
       lines('Suspended scopes', [
         latest('SuspendedKeys', 'API keys'),

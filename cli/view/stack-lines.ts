@@ -81,6 +81,7 @@ const WAITS: Readonly<Record<string, string>> = {
   operator: 'for a person: a key or a model is suspended',
   time: 'for their next try',
   release: 'for a release of what was held',
+  paused: 'for the end of a pause (`batchdrop unpause`)',
 };
 
 /** What is said of an event; those that are left out are told in the words of the table if they are warnings. */
@@ -107,6 +108,10 @@ const TEXTS: Readonly<Partial<Record<EventName, Describe>>> = {
   'dispatch.completed': ({ waitingFor }) => describeWaiting(waitingFor),
   'suspension.started': ({ code }) => `suspended (${code}): its batches wait until a person has fixed this`,
   'suspension.continued': ({ code }) => `suspended (${code}): its batches wait until a person has fixed this`,
+  'pause.started': ({ route, by }) =>
+    `${pausedOf(route)} is paused by ${by}: nothing new of it is sent until \`batchdrop unpause${route === undefined ? '' : ` ${route}`}\``,
+  'pause.ended': ({ route, by }) =>
+    `${pausedOf(route)} is not paused any more (${by}): the next poll sends what waits`,
   'budget.exhausted': () => 'waits: the budget is used up',
   'creation.deferred': () => "waits: OpenAI's hourly limit on new batches is reached",
   'creation.refused': ({ status, code }) =>
@@ -125,6 +130,10 @@ function describeEvent(logged: LoggedEvent): string | undefined {
   if (describe !== undefined) return describe(logged);
   const { level, message } = EVENTS[logged.event];
   return level === 'info' ? undefined : message;
+}
+
+function pausedOf(route: unknown): string {
+  return route === undefined ? 'the stack' : `route ${route}`;
 }
 
 function describeWaiting(waitingFor: unknown): string | undefined {

@@ -102,6 +102,21 @@ export function describeJobIndex(
       expect(await index.listEndedOf('bucket', 'input/none.jsonl')).toEqual([]);
     });
 
+    test('forgets what tells of one job, again without harm, and keeps the others and the sums of the month', async () => {
+      const { index } = fixture;
+      const key = 'input/forgotten.jsonl';
+      const endedAt = Date.UTC(2027, 2, 1);
+      const [one, other] = ['one of two', 'other of two'].map((jobId) => jobEnd(jobId, { key, endedAt }));
+      for (const end of [one!, other!]) await index.recordEnd(end);
+      const sums = await monthOf('2027-03');
+      for (const _ of ['once', 'again']) await index.forget(one!.ended);
+      expect(await listed('2027-03-01')).toEqual(['other of two']);
+      expect(await index.listEndedOf('bucket', key)).toEqual([other!.ended]);
+      expect(await monthOf('2027-03')).toEqual(sums);
+      await index.forget({ bucket: 'bucket', key: 'input/none.jsonl', jobId: 'never there' });
+      expect(await listed('2027-03-01')).toEqual(['other of two']);
+    });
+
     test('adds money exactly, also beyond what a number holds', async () => {
       const { index } = fixture;
       const endedAt = Date.UTC(2027, 0, 1);

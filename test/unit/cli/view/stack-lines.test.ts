@@ -85,6 +85,26 @@ describe('the lines of a running stack', () => {
       '2 batches wait for room in the batch queue (enqueued tokens); 1 batch waits for the budget',
     ],
     [
+      'dispatch.completed',
+      { waitingFor: { paused: 2 } },
+      '2 batches wait for the end of a pause (`batchdrop unpause`)',
+    ],
+    [
+      'pause.started',
+      { route: 'films', by: 'arn:aws:iam::123456789012:user/ada' },
+      'route films is paused by arn:aws:iam::123456789012:user/ada: nothing new of it is sent until `batchdrop unpause films`',
+    ],
+    [
+      'pause.started',
+      { by: 'arn:aws:iam::123456789012:user/ada' },
+      'the stack is paused by arn:aws:iam::123456789012:user/ada: nothing new of it is sent until `batchdrop unpause`',
+    ],
+    [
+      'pause.ended',
+      { route: 'films', by: 'arn:aws:iam::123456789012:user/ada' },
+      'route films is not paused any more (arn:aws:iam::123456789012:user/ada): the next poll sends what waits',
+    ],
+    [
       'step.failed',
       { jobId: 'j1', error: { name: 'E', message: 'no table' } },
       'input/a.jsonl  a step failed and is tried again: no table',
