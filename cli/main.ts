@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** The command line: parses, calls one function, prints, sets the exit status. */
-import { Command, CommanderError } from 'commander';
+import { Argument, Command, CommanderError } from 'commander';
 import { DEFAULT_STATE_DIR } from '../local/stack/pipeline.ts';
 import packageJson from '../package.json' with { type: 'json' };
 import { addActCommands } from './act-commands.ts';
@@ -14,6 +14,7 @@ import { durationMs, positiveCount } from './options/duration.ts';
 import { collectPort, PORT_NAMES } from './options/ports.ts';
 import { addStackCommands } from './stack-commands.ts';
 import { addUpkeepCommands } from './upkeep-commands.ts';
+import { completionScript, SHELLS, type Shell } from './view/completion.ts';
 import { EXIT_CANNOT_RUN, EXIT_USAGE, UsageError } from './view/exit.ts';
 
 const settingsOption = [
@@ -162,6 +163,14 @@ local
   .option(...stateOption)
   .action(async (options) => {
     process.exitCode = await localUp(options);
+  });
+
+program
+  .command('completion')
+  .description('a script with which a shell completes commands and options')
+  .addArgument(new Argument('<shell>', 'the shell').choices(SHELLS))
+  .action((shell: Shell) => {
+    console.log(completionScript(program, shell));
   });
 
 try {
