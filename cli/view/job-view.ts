@@ -2,6 +2,7 @@
 import type { JobRecords } from '../../local/stack/pipeline.ts';
 import type { BatchRecord } from '../../src/core/model/batch.ts';
 import type { Job } from '../../src/core/model/job.ts';
+import { type RetryOf, retryOfKey } from '../../src/core/model/retry-key.ts';
 
 /** How far a job is, as a person sees it. */
 export type JobPhase =
@@ -50,6 +51,8 @@ export interface JobView {
   failing?: Retry;
   /** Why nothing of it is run: a code. */
   rejection?: string;
+  /** The job that it is a retry of, and which one. */
+  retryOf?: RetryOf;
   /** Of a duplicate: its owner. */
   owner?: JobView;
 }
@@ -62,6 +65,8 @@ export function jobView({ job, owner, batches }: JobRecords): JobView {
     hasEnded: job?.receiptKey !== undefined,
     ...progressOf(batches),
   };
+  const retryOf = job === undefined ? undefined : retryOfKey(job.input.key);
+  if (retryOf !== undefined) view.retryOf = retryOf;
   const waitsFor = reasonToWait(batches);
   if (waitsFor !== undefined) view.waitsFor = waitsFor;
   if (job?.failing !== undefined) view.failing = job.failing;

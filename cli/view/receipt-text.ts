@@ -13,12 +13,13 @@ export function exitOf(receipts: readonly Receipt[]): number {
 
 /** @param placeOf says where a person finds the file of a key. */
 export function receiptText(receipt: Receipt, placeOf: (key: string) => string): string {
-  const { counts, files, usage, rejection, errorsByCode, result, duplicateOf } = receipt;
+  const { counts, files, usage, rejection, errorsByCode, result, duplicateOf, retryOf } = receipt;
   const codes = Object.entries(errorsByCode).map(([code, count]) => `${code} ${format(count)}`);
   const place = (name: string, key: string | undefined): string[] =>
     key === undefined ? [] : [`  ${name.padEnd(9)} ${placeOf(key)}`];
   return [
     `${receipt.input.key}: ${receipt.result}`,
+    ...(retryOf === undefined ? [] : [`  retry of  job ${retryOf.jobId}`]),
     ...(rejection === undefined ? [] : [`  reason    ${rejection.message}`]),
     ...(result === 'duplicate'
       ? [

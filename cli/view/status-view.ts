@@ -1,6 +1,9 @@
 /** One job as it stands: its state first, then what is done, what waits, what it costs. Pure. */
 import { formatUsd, fromUsd, toUsd } from '../../src/core/base/money.ts';
+import type { Act } from '../../src/core/model/act.ts';
 import type { BatchRecord } from '../../src/core/model/batch.ts';
+import type { Job } from '../../src/core/model/job.ts';
+import type { RetryOf } from '../../src/core/model/retry-key.ts';
 import { billedOf } from '../../src/core/pricing/bill.ts';
 import { type ExplainFacts, explain, type Wait } from './explain.ts';
 import { type JobView, jobView } from './job-view.ts';
@@ -28,6 +31,10 @@ export interface Status {
   possibleUsd: string;
   waits: readonly Wait[];
   receiptKey?: string;
+  /** What operators did to it, oldest first. */
+  acts: readonly Act[];
+  /** Inputs that its retries were dropped as. */
+  retries: NonNullable<Job['retries']>;
   /** Other jobs of the same key, the one that was dropped last first. */
   others: readonly JobRow[];
 }
@@ -48,6 +55,8 @@ export function statusOf(facts: ExplainFacts, versions: readonly JobRow[]): Stat
     ...spentOn(own),
     waits: explain(facts).waits,
     ...(job?.receiptKey === undefined ? {} : { receiptKey: job.receiptKey }),
+    acts: job?.acts ?? [],
+    retries: job?.retries ?? [],
     others: versions.filter(({ jobId }) => jobId !== view.jobId),
   };
 }
@@ -84,6 +93,7 @@ export function statusText(status: Status, now: number, width: number, flags: st
     describeJob(view),
     key,
     ...(view.jobId === undefined ? [] : [line('job', view.jobId)]),
+    ...(view.retryOf === undefined ? [] : [line('retry of', retryText(view.retryOf))]),
     ...(route === undefined ? [] : [line('route', route)]),
     ...(droppedAt === undefined ? [] : [line('dropped', whenText(droppedAt, now))]),
     ...(cancelledAt === undefined ? [] : [line('cancelled', whenText(cancelledAt, now))]),
@@ -93,6 +103,8 @@ export function statusText(status: Status, now: number, width: number, flags: st
     ...(view.jobId === undefined ? [] : [line('cost', costText(status))]),
     ...status.waits.map(({ text }) => line('waits', text)),
     ...(status.waits.length === 0 ? [] : [line('', `$ ${command(`explain ${view.jobId ?? key}`)}`)]),
+    ...status.acts.map((act) => line('act', actText(act, now))),
+    ...status.retries.map(({ number, key: dropped }) => line('retry', `${number}, dropped as ${dropped}`)),
     ...others
       .slice(0, SHOWN_VERSIONS)
       .map(otherText)
@@ -119,6 +131,14 @@ function costText({ usd, possibleUsd, receiptKey }: Status): string {
       ? ''
       : `, up to ${formatUsd(fromUsd(possibleUsd)!)} more for results that OpenAI lost`;
   return `${formatUsd(fromUsd(usd)!)}${receiptKey === undefined ? ' so far' : ''}${more}`;
+}
+
+function retryText({ jobId, number }: RetryOf): string {
+  return `${jobId}, retry ${number} of what did not succeed of it`;
+}
+
+function actText({ action, by, at, reason }: Act, now: number): string {
+  return `${action} by ${by}, ${whenText(at, now)}${reason === undefined ? '' : `: ${reason}`}`;
 }
 
 function otherText({ jobId, state, droppedAt }: JobRow): string {

@@ -58,6 +58,8 @@ export const receiptSchema = z.object({
       receipt: z.string().optional(),
     })
     .optional(),
+  /** It was dropped by `batchdrop retry`: what had not succeeded of that job, for the `number`th time. Read from its key. */
+  retryOf: z.object({ jobId: z.string(), number: count }).optional(),
   input: z.object({
     bucket: z.string(),
     key: z.string(),

@@ -9,6 +9,7 @@ import { fateOf, isWaiting, rootOf } from '../../lifecycle/duplicate-jobs.ts';
 import { toAnswered, toFateRecorded, toRunAfterAll } from '../../lifecycle/job-transitions.ts';
 import { LeasedJob } from '../../lifecycle/leased.ts';
 import type { Job } from '../../model/job.ts';
+import { retryOfKey } from '../../model/retry-key.ts';
 import { noUsage } from '../../model/usage.ts';
 import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
 import type { JobIndex } from '../../ports/job-index.ts';
@@ -125,11 +126,12 @@ async function receiptOf(
   const { bucket, key, versionId, etag, size, lastModified } = job.input;
   const now = deps.ambient.now();
   const receipt = publishedKeys(layoutOf(deps.settings, job.route), key, job.jobId).receipt;
-  return {
+  return defined({
     v: 1,
     jobId: job.jobId,
     stackId: deps.stackId,
     route: job.route.name,
+    retryOf: retryOfKey(key),
     ...(fate === 'answered'
       ? { result: 'duplicate', duplicateOf: reference(owner) }
       : {
@@ -154,7 +156,7 @@ async function receiptOf(
       completedAt: iso(now),
       totalMs: Math.max(0, now - lastModified),
     }),
-  };
+  });
 }
 
 /** Requests are counted, and money is booked, where they were run. */

@@ -26,6 +26,7 @@ import { byRoundAndPlace } from '../../model/batch-id.ts';
 import type { Job } from '../../model/job.ts';
 import type { SourceObject } from '../../model/objects.ts';
 import { findingText } from '../../model/preflight.ts';
+import { retryOfKey } from '../../model/retry-key.ts';
 import { addUsage, noUsage } from '../../model/usage.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
 import type { BatchService, ByKey } from '../../ports/provider.ts';
@@ -305,6 +306,7 @@ function makeReceipt(
     stackId: deps.stackId,
     route: job.route.name,
     result: resultOf(plan, counts),
+    retryOf: retryOfKey(key),
     input: defined({ bucket, key, versionId, etag, bytes: size }),
     files: { receipt: '' },
     rejection: plan.rejection,

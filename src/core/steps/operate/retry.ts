@@ -9,6 +9,7 @@ import type { Act } from '../../model/act.ts';
 import { hasEnded, type Job } from '../../model/job.ts';
 import type { KeyVersion, SourceObject } from '../../model/objects.ts';
 import { PERHAPS_CHARGED } from '../../model/outcome-codes.ts';
+import { retryName } from '../../model/retry-key.ts';
 import { routeOf } from '../../requests/route.ts';
 import type { OperateDeps } from './deps.ts';
 import { busy, noSuchJob, RefusedAct } from './refusal.ts';
@@ -156,7 +157,7 @@ async function drop(
 /** @throws {RefusedAct} if the route of the job takes no such key. */
 function keyOf({ settings }: OperateDeps, { jobId, input, route }: Job, number: number): string {
   const stem = input.key.endsWith('.jsonl') ? input.key.slice(0, -'.jsonl'.length) : input.key;
-  const name = `retry-${number}-of-${jobId}.jsonl`;
+  const name = retryName({ jobId, number });
   const keys = [`${stem}.${name}`, `${route.prefix}${name}`];
   const key = keys.find(
     (each) =>

@@ -72,6 +72,38 @@ test('of an ended job, the receipt is shown as well; --json has states, cost and
   });
 });
 
+test('what operators did is shown with who, when and why, and a retry says what it is of', async () => {
+  const by = 'arn:aws:iam::123456789012:user/ada';
+  const retryKey = `input/films.retry-2-of-${DONE}.jsonl`;
+  const state = await stoppedState(async ({ jobs }) => {
+    const acts = [
+      { action: 'resume', by, at: 1_000 },
+      { action: 'retry', by, at: 2_000, reason: 'the key was wrong' },
+    ] as const;
+    const retries = [{ number: 2, key: retryKey, at: 2_000 }];
+    await jobs.createJob(jobOf(DONE, { state: 'completed', acts: [...acts], retries }));
+    await jobs.createJob(jobOf(LIVE, { input: { ...jobOf(LIVE).input, key: retryKey }, state: 'running' }));
+  });
+  const [options, lines] = [{ local: true, state }, printed()];
+  await status(DONE, options);
+  const text = lines.join('\n').replace(/\n {12}/g, ' ');
+  expect(text).toMatch(new RegExp(`^  act       resume by ${by}, 1970-01-01T00:00:01Z \\([^)]*\\)$`, 'm'));
+  expect(text).toMatch(/^ {2}act {7}retry by .*, 1970-01-01T00:00:02Z \(.*\): the key was wrong$/m);
+  expect(text).toContain(`  retry     2, dropped as ${retryKey}`);
+  lines.length = 0;
+  await status(LIVE, options);
+  expect(lines.join('\n').replace(/\n {12}/g, ' ')).toContain(
+    `  retry of  ${DONE}, retry 2 of what did not succeed of it`,
+  );
+  lines.length = 0;
+  await status(LIVE, { ...options, json: true });
+  expect(JSON.parse(lines.join(''))).toMatchObject({
+    job: { retryOf: { jobId: DONE, number: 2 } },
+    acts: [],
+    retries: [],
+  });
+});
+
 test('a receipt is printed for a person and as it is; the exit status is its', async () => {
   const { options, lines } = await films();
   expect(await printReceipt(DONE, options)).toBe(0);

@@ -49,9 +49,13 @@ test('what did not succeed becomes a new input that names the job, and its resul
   });
   await p.notify(key);
   await p.run();
-  expect(await p.receipt(key)).toMatchObject({ counts: { requests: 1, invalid: 1 } });
+  expect(await p.receipt(key)).toMatchObject({
+    retryOf: { jobId, number: 1 },
+    counts: { requests: 1, invalid: 1 },
+  });
   expect(p.deps.objects.keys()).toContain(`errors/${nameOf(jobId)}.jsonl`);
   expect(await p.deps.objects.get('receipts/nightly/a.json')).toEqual(first);
+  expect(JSON.parse(Buffer.from(first!).toString())).not.toHaveProperty('retryOf');
 });
 
 test('the same retry again makes no second job, another number does', async () => {
