@@ -6,10 +6,12 @@ import {
 } from '@aws-sdk/client-s3';
 import { DescribeSecretCommand } from '@aws-sdk/client-secrets-manager';
 import { DynamoDBPauses } from '../../src/adapters/dynamodb/pauses.ts';
+import { DynamoDBQuota } from '../../src/adapters/dynamodb/quota.ts';
 import { DynamoDBShutdowns } from '../../src/adapters/dynamodb/shutdowns.ts';
 import { DynamoDBSuspensions } from '../../src/adapters/dynamodb/suspensions.ts';
 import { apiKeyOf, type BatchRecord } from '../../src/core/model/batch.ts';
 import type { Shutdown } from '../../src/core/model/shutdown.ts';
+import { tokensLedgerOf } from '../../src/core/scheduling/scopes.ts';
 import { POLL_LEASE } from '../../src/core/steps/poll/sweep.ts';
 import { SHUTDOWN_RULES } from '../../src/providers/openai/shutdowns.ts';
 import { createSecretsManagerClient } from '../../src/runtime/clients.ts';
@@ -53,6 +55,7 @@ const READERS: Readers = {
     (await live()).atOpenAI.filter(
       ({ hold, remote }) => hold?.reason === 'lost_batch' || remote?.unreachableSince !== undefined,
     ),
+  quota: readResting,
   prices: async () => (await pricesOf({})).statedAt(Date.now()),
   models: readModels,
 };
@@ -153,6 +156,20 @@ async function readSuspensions(
       command: isKey ? secrets.get(suspension.scope) : `batchdrop resume --scope ${suspension.scope}`,
     };
   });
+}
+
+/** The ledgers of enqueued tokens that live batches are on. */
+async function readResting({ dynamodb }: Stores, live: () => Promise<Live>): Promise<DoctorFacts['quota']> {
+  const { waiting, atOpenAI } = await live();
+  const quota = new DynamoDBQuota(dynamodb.client, dynamodb);
+  const byLedger = new Map([...waiting, ...atOpenAI].map((batch) => [tokensLedgerOf(batch), batch]));
+  const found = await Promise.all(
+    [...byLedger].map(async ([name, batch]) => {
+      const restsUntil = (await quota.getLedger(name))?.pausedUntil ?? 0;
+      return { model: batch.model, apiKey: apiKeyOf(batch), restsUntil };
+    }),
+  );
+  return found.filter(({ restsUntil }) => restsUntil > 0);
 }
 
 /** The models of live batches that have an end, by the page of deprecations or OpenAI's list of models. */

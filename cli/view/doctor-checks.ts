@@ -22,6 +22,8 @@ export interface DoctorFacts {
   pauses: Pause[];
   held: StuckBatch[];
   atOpenAI: StuckBatch[];
+  /** Models whose batches OpenAI has refused for lack of enqueued tokens, until when none is sent (epoch ms). */
+  quota: { model: string; apiKey: string; restsUntil: number }[];
   prices: PricesStated;
   models: { model: string; shutdown: Shutdown }[];
 }
@@ -172,6 +174,19 @@ export const CHECKS: { readonly [Name in keyof DoctorFacts]: Check<Name> } = {
               command: `batchdrop explain ${batches[0]!.jobId}`,
             },
           ],
+  },
+  quota: {
+    title: 'Queue limits',
+    reads: 'dynamodb:GetItem',
+    judge(models, now) {
+      const resting = models.filter(({ restsUntil }) => restsUntil > now);
+      if (resting.length === 0) return ok('no model rests for lack of enqueued tokens');
+      return resting.map(({ model, apiKey, restsUntil }) => ({
+        level: 'warn',
+        text: `OpenAI refused batches of ${model} with key "${apiKey}" for lack of enqueued tokens; none is sent before ${timeText(restsUntil)}`,
+        command: 'batchdrop limits',
+      }));
+    },
   },
   prices: {
     title: 'Price table',

@@ -72,13 +72,13 @@ export class MessageMoves<Message extends object> {
       attributes.RedrivePolicy?.includes(`"${SourceArn}"`),
     );
     const destination = DestinationArn === undefined ? sources[0] : this.#queueOf(nameIn(DestinationArn));
+    if (source !== undefined && sources.length === 0)
+      return refusal('InvalidParameterValue', 'Source queue must be configured as a Dead Letter Queue.');
     if (source === undefined || destination === undefined)
       return refusal(
         'ResourceNotFoundException',
         "The resource that you specified for the SourceArn parameter doesn't exist.",
       );
-    if (sources.length === 0)
-      return refusal('InvalidParameterValue', 'Source queue must be configured as a Dead Letter Queue.');
     source.processTimers();
     const moved = source.messages.splice(0);
     for (const message of moved) {

@@ -33,6 +33,7 @@ const SOUND: DoctorFacts = {
   pauses: [],
   held: [],
   atOpenAI: [],
+  quota: [{ model: 'gpt-x', apiKey: 'default', restsUntil: NOW }],
   prices: { date: '2026-11-30' },
   models: [{ model: 'gpt-x', shutdown: { date: '2027-12-31', replacements: [] } }],
 };

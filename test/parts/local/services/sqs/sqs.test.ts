@@ -265,7 +265,7 @@ test('a queue that is none of dead letters is not moved, nor for somebody who ma
   });
   createQueues(sqs);
   await expect(client.send(new StartMessageMoveTaskCommand({ SourceArn: queueArn('work') }))).rejects.toThrow(
-    "doesn't exist",
+    'must be configured as a Dead Letter Queue',
   );
   const move = { SourceArn: queueArn(DEAD_LETTERS), DestinationArn: queueArn('work') };
   await expect(client.send(new StartMessageMoveTaskCommand(move))).rejects.toThrow('no right to send');
