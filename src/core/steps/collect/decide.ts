@@ -201,7 +201,7 @@ function absentVerdict(batch: EndedBatch, { unexecuted }: ErrorRules) {
 /** For a request whose result cannot be had. */
 export function unreadable(tried: number): Decision {
   const { code } = UNREADABLE;
-  return { kind: 'failed', tried, code, stated: UNREADABLE, lost: code };
+  return { kind: 'failed', tried: withTry(tried, 'lost'), code, stated: UNREADABLE, lost: code };
 }
 
 /** What to do about a batch that was refused as a whole. Nothing of it ran, nothing was charged. */

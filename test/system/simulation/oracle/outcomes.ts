@@ -7,6 +7,9 @@ import type { JobFindings } from './findings.ts';
 /** No call waits for much longer. */
 const TOO_SLOW_MS = 11 * 60_000;
 
+/** Eighteen failures in a row, with their pauses, take no less. */
+const LAST_TRY_MS = 10 * 60 * 60_000;
+
 /** What a line must have become. */
 export type Outcome = { output: string } | { errors: { codes: readonly string[]; rounds?: number } };
 
@@ -66,10 +69,16 @@ function strictOutcomeOf(
     isAtMost('unexecuted', maxRoundsByCause.unexecuted) ||
     isAtMost('transient', maxRoundsByCause.transient) ||
     isAtMost('lost', maxRoundsByCause.lost);
-  const lastCodes = [last?.code ?? 'missing_from_results', ...(isTooSlow ? ['answer_too_slow'] : [])];
+  const isUnreadable = last !== undefined && wasReadAsFarAsPossible(last, batches);
+  const lastCodes = [
+    last?.code ?? 'missing_from_results',
+    ...(isTooSlow ? ['answer_too_slow'] : []),
+    ...(isUnreadable ? ['result_unreadable'] : []),
+  ];
   if (isExhausted) return { errors: { codes: lastCodes, rounds } };
   // It could have been tried again: there must be a reason why it was not.
   const codes: string[] = isTooSlow ? ['answer_too_slow'] : [];
+  if (isUnreadable) codes.push('result_unreadable');
   if (job.cancelledAt !== undefined) {
     codes.push('cancelled');
     if (last !== undefined) codes.push(last.code ?? 'missing_from_results');
@@ -91,6 +100,16 @@ function strictOutcomeOf(
 /** Whether a call was waited for as long as its worker could. One with little time cannot wait for long. */
 function isGivenUpAsTooSlow(run: Execution | undefined, isHurried: boolean): boolean {
   return run?.waitedMs !== undefined && (isHurried || run.waitedMs >= TOO_SLOW_MS);
+}
+
+/** Whether the results of its batch were asked for in vain for so long that what could be read was taken as all. */
+function wasReadAsFarAsPossible({ batch, code }: Execution, batches: JobFindings['batches']): boolean {
+  const record = batches.find(({ remote }) => remote?.openaiBatchId === batch.id);
+  return (
+    code === undefined &&
+    record?.ending !== undefined &&
+    record.updatedAt - record.ending.endedAt >= LAST_TRY_MS
+  );
 }
 
 /** Whether it could not be read for so long that what was not sent by then may end. */

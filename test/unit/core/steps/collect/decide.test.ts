@@ -147,9 +147,9 @@ describe('decide', () => {
     expect(suspend).toBeUndefined();
   });
 
-  it('never runs a request again whose result may be in a file that cannot be read', () => {
+  it('never runs a request again whose result may be in a file that cannot be read: its batch was one try', () => {
     const { of } = decideAll([undefined, OK, retry('batch_expired', 'unexecuted')], { isUnreadable: true });
-    expect(of[0]).toMatchObject({ kind: 'failed', code: 'result_unreadable' });
+    expect(of[0]).toMatchObject({ kind: 'failed', code: 'result_unreadable', tried: withTry(0, 'lost') });
     expect(of[1]).toEqual(OK);
     expect(of[2]!.kind).toBe('retry');
   });
