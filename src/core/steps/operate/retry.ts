@@ -112,8 +112,8 @@ function requireAcknowledged(
   if (count === 0 || acknowledge === 'may_pay_twice') return;
   throw new RefusedAct(
     'needs_acknowledgement',
-    `${count} requests of job ${jobId} failed without a sure answer and may have been charged (at most ` +
-      `${receipt.cost.possibleUsd} USD): a retry pays for them again. Say that this is meant.`,
+    `${count === 1 ? '1 request' : `${count} requests`} of job ${jobId} failed without a sure answer and may have been charged (at ` +
+      `most ${receipt.cost.possibleUsd} USD): a retry pays for ${count === 1 ? 'it' : 'them'} again. Say that this is meant.`,
     { mayHaveBeenPaid },
   );
 }
