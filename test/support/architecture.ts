@@ -134,6 +134,8 @@ const CORE_NAMES_NO: readonly [name: string, pattern: RegExp][] = [
     /['"`](insufficient_quota|billing_\w+|account_deactivated|invalid_api_key|model_not_found|token_limit_exceeded|too_many_tasks|mismatched_model|rate_limit_exceeded|resource_unavailable|batch_expired|batch_cancelled|request_timeout)['"`]/,
   ],
   ["OpenAI's key of the prompt cache", /['"`]prompt_cache_key['"`]/],
+  ["a header of OpenAI's webhooks", /['"`]webhook-(id|timestamp|signature)['"`]/],
+  ["the beginning of a fine-tune's name", /['"`]ft:/],
   ['a model', /['"`/](\^|\(|\)|ft:|\?)*(gpt|text-embedding|o\\?\d|-luna|-mini)\b/],
   ['OpenAI in a text', /['"`][^'"`\n]*\bOpenAI\b/],
   ["a number of OpenAI's", /\b(272_?000|900_000|190_000_000)\b/],

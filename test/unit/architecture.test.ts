@@ -105,6 +105,8 @@ describe('the check itself', () => {
       'src/core/model/a.ts',
       'const isNew = /^(ft:)?(gpt-(5|6)|o3)/.test(model);',
     ],
+    ['core that knows a header of webhooks', 'src/core/model/a.ts', "const id = headers['webhook-id'];"],
+    ['core that knows fine-tunes by name', 'src/core/model/a.ts', "const isTuned = model.startsWith('ft:');"],
     ['core that knows a model', 'src/core/model/a.ts', "const model = 'text-embedding-3-small';"],
     ['core that says OpenAI in a message', 'src/core/model/a.ts', 'const reason = `OpenAI refused it`;'],
     ['core that knows a number of OpenAI', 'src/core/model/a.ts', 'const isLong = tokens > 272_000;'],

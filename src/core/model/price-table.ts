@@ -65,6 +65,11 @@ export interface PriceTable {
   date: string;
   /** Reads the rows; no two of one model, tier and band hold on the same day. */
   rows(): readonly PriceRow[];
+  /**
+   * The names by which a model's row is looked for, the most exact first: what answers name may be one of several
+   * versions of what a row names.
+   */
+  namesOf(model: string): readonly string[];
   /** Input tokens of a request up to which its context is short. */
   shortContextTokens: number;
   /**

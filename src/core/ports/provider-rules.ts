@@ -36,6 +36,8 @@ export interface ProviderRules {
   shutdowns: ShutdownRules;
   quota: QuotaRules;
   createSettles: CreateSettles;
+  /** How long a batch takes at most from the request to cancel it until it has ended, as the provider says (ms). */
+  cancelMs: number;
   preflight: PreflightRules;
   answers: AnswerRules;
   errors: ErrorRules;
@@ -226,7 +228,7 @@ export interface CallRules {
 /** What every function asks. The step that asks more gets more of the rules, and its bundle holds them. */
 export type CommonRules = Pick<
   ProviderRules,
-  'name' | 'ownership' | 'limits' | 'errors' | 'shutdowns' | 'quota' | 'createSettles'
+  'name' | 'ownership' | 'limits' | 'errors' | 'shutdowns' | 'quota' | 'createSettles' | 'cancelMs'
 >;
 
 /** What checking a line takes. */

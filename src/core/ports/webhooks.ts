@@ -17,8 +17,23 @@ export type WebhookProof =
   | 'too_old'
   | 'too_new';
 
-/** Checks the signature and the time of a request, by the provider's own client. */
-export type VerifyWebhook = (request: WebhookRequest, secret: string) => Promise<WebhookProof>;
+/** What a webhook says, before anything of it is taken for more than text. */
+export interface WebhookEvent {
+  webhookId: string;
+  type: string;
+  /** The batch or response that it is about. */
+  objectId: string;
+}
+
+/** The form of a provider's webhooks. */
+export interface WebhookRules {
+  /** Whether a request brings all that a signature takes: else there is nothing to check. */
+  isSigned(request: WebhookRequest): boolean;
+  /** Checks the signature and the time of a request, by the provider's own client. */
+  verify(request: WebhookRequest, secret: string): Promise<WebhookProof>;
+  /** Reads a request that is verified; `undefined`: it has not the form of an event. */
+  read(request: WebhookRequest): WebhookEvent | undefined;
+}
 
 /** The signing secrets, by the name of the API key of their project. */
 export interface WebhookSecrets {

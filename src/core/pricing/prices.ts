@@ -120,7 +120,7 @@ export class Prices {
   }
 
   #rowOf(question: PriceQuestion): PriceRow | undefined {
-    for (const model of namesOf(question.model)) {
+    for (const model of this.#table.namesOf(question.model)) {
       const row = this.#find(question, model);
       if (row !== undefined) return row;
     }
@@ -145,21 +145,6 @@ export class Prices {
           (to === undefined || day <= to),
       );
   }
-}
-
-/** `-2025-08-07` at the end of a model's name. */
-const SNAPSHOT = /-\d{4}-\d{2}-\d{2}$/;
-
-/**
- * The names by which a model's row is looked for, the most exact first. A snapshot costs what its model does, unless it
- * has a row of its own; a fine-tuned model, `ft:<base>:<organization>:…`, what the row `ft:<base>` says, and without one
- * it has no price: that of its base is not its own.
- */
-function* namesOf(model: string): Generator<string> {
-  yield model;
-  const whose = model.startsWith('ft:') ? model.split(':', 2).join(':') : model;
-  if (whose !== model) yield whose;
-  if (SNAPSHOT.test(whose)) yield whose.replace(SNAPSHOT, '');
 }
 
 /** Cached tokens and cache writes are parts of the input; what is left of it is billed in full. */

@@ -36,7 +36,7 @@ export interface DispatchDeps {
   suspensions: SuspensionStore;
   pauses: Pick<PauseStore, 'getPauses'>;
   shutdowns: Pick<ShutdownStore, 'getShutdowns'>;
-  rules: Pick<ProviderRules, 'shutdowns' | 'quota' | 'createSettles' | 'errors'>;
+  rules: Pick<ProviderRules, 'shutdowns' | 'quota' | 'createSettles' | 'cancelMs' | 'errors'>;
   outbox: Pick<Outbox, 'submit' | 'call' | 'collect'>;
   ambient: Ambient;
   telemetry: Telemetry;

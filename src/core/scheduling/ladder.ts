@@ -29,11 +29,8 @@ export interface Pace {
 /** Work is given half as long again as its pace says, and a quarter of an hour for what comes before and after it. */
 const SLACK = 1.5;
 const SLACK_MS = 15 * MINUTE_MS;
-/**
- * What leaving batch takes. Ours: a poll comes every 5 minutes, and 10 more are as long as OpenAI says that it takes to
- * cancel (API reference, "Cancel batch"); a provider that is slower would need more.
- */
-const CANCEL_MS = 15 * MINUTE_MS;
+/** What leaving batch takes beside the cancel: ours, a poll comes every 5 minutes. */
+const POLL_MS = 5 * MINUTE_MS;
 /** A batch that has less time than this before it would be cancelled is not begun. */
 const MIN_BATCH_MS = 30 * MINUTE_MS;
 /** What takes work from one tier to the next when nothing has to be cancelled as a batch: collect, and a dispatch. */
@@ -71,6 +68,8 @@ export interface StepQuestion {
    * or answered at once.
    */
   beganAt?: number | undefined;
+  /** How long the provider takes at most to cancel a batch (ms). */
+  cancelMs: number;
   now: number;
 }
 
@@ -99,7 +98,7 @@ export function leavesAt(question: StepQuestion): number | undefined {
   if (deadlineAt === undefined) return undefined;
   const below = ladder.tiers.slice(ladder.tiers.indexOf(tier) + 1).filter(isOffered);
   const way = wayOf(question, [tier, ...below]);
-  const moments = below.map((next) => deadlineAt - pathMs(way, next) - marginMs(tier, next));
+  const moments = below.map((next) => deadlineAt - pathMs(way, next) - marginMs(way, tier, next));
   if (beganAt !== undefined) moments.push(beganAt + minMs(tier));
   return [now, ...moments.filter((at) => at > now)]
     .sort((one, other) => one - other)
@@ -114,7 +113,9 @@ interface Way {
   last: Tier;
   /** Until the deadline, in ms. */
   leftMs: number;
-  /** How much of that passes until what leaves the present tier can begin in another one. */
+  /** What leaving batch takes, in ms. */
+  leaveBatchMs: number;
+  /** How much of `leftMs` passes until what leaves the present tier can begin in another one. */
   freeMs: number;
   needMs: (tier: Tier) => number;
   /** Whether the present tier is to have its time first, before a window is thought of. */
@@ -130,11 +131,13 @@ function tiersFrom({ ladder, tier, isOffered }: StepQuestion): Tier[] {
 
 function wayOf(question: StepQuestion, tiers: readonly Tier[]): Way {
   const { ladder, tier, work, paceOf, beganAt, now } = question;
+  const leaveMs = leaveBatchMs(question);
   return {
     tiers,
     last: tiers.at(-1)!,
     leftMs: (ladder.deadlineAt ?? Number.POSITIVE_INFINITY) - now,
-    freeMs: ladder.tiers.includes(tier) ? freeMs(tier) : 0,
+    leaveBatchMs: leaveMs,
+    freeMs: ladder.tiers.includes(tier) ? freeMs(leaveMs, tier) : 0,
     needMs: (each) => needMs(work, paceOf(each)) + windowMs(each),
     isYoung: beganAt !== undefined && now < beganAt + minMs(tier),
   };
@@ -145,8 +148,13 @@ function minMs(tier: Tier): number {
   return tier === 'batch' ? MIN_BATCH_MS : windowMs(tier);
 }
 
-function freeMs(tier: Tier): number {
-  return tier === 'batch' ? CANCEL_MS : HAND_ON_MS;
+/** Until the work of a batch that is to be left can begin in another tier. */
+function leaveBatchMs({ cancelMs }: Pick<StepQuestion, 'cancelMs'>): number {
+  return cancelMs + POLL_MS;
+}
+
+function freeMs(leaveMs: number, tier: Tier): number {
+  return tier === 'batch' ? leaveMs : HAND_ON_MS;
 }
 
 /** The dearest path that work in a tier may still need: all of the tier, and then the last one for all of it. */
@@ -165,9 +173,9 @@ function fits(way: Way, tier: Tier): boolean {
 }
 
 /** How long before the last moment for a tier another one is left. */
-function marginMs(from: Tier, to: Tier): number {
-  if (isWindowTier(from) || isWindowTier(to)) return freeMs(from) + LOOK_MS;
-  return from === 'batch' ? CANCEL_MS : 0;
+function marginMs(way: Way, from: Tier, to: Tier): number {
+  if (isWindowTier(from) || isWindowTier(to)) return freeMs(way.leaveBatchMs, from) + LOOK_MS;
+  return from === 'batch' ? way.leaveBatchMs : 0;
 }
 
 /** Whether there is time until the last moment for the next tier that fits. */
@@ -177,7 +185,7 @@ function mayStay(way: Way, tier: Tier): boolean {
   const next = below.find(
     (each) => each === way.last || (fits(way, each) && !(way.isYoung && isWindowTier(each))),
   )!;
-  return way.leftMs > pathMs(way, next) + marginMs(tier, next);
+  return way.leftMs > pathMs(way, next) + marginMs(way, tier, next);
 }
 
 function mayBegin(way: Way, tier: Tier): boolean {
@@ -186,9 +194,8 @@ function mayBegin(way: Way, tier: Tier): boolean {
   if (tier === 'flex') return fits(way, tier) && mayStay(way, tier);
   // Flex costs as much as a batch: where it is the way out, a batch is to leave time for it.
   const out = way.tiers.includes('flex') ? 'flex' : way.last;
-  return (
-    mayStay({ ...way, isYoung: false }, tier) && way.leftMs > pathMs(way, out) + CANCEL_MS + MIN_BATCH_MS
-  );
+  const leastMs = pathMs(way, out) + way.leaveBatchMs + MIN_BATCH_MS;
+  return mayStay({ ...way, isYoung: false }, tier) && way.leftMs > leastMs;
 }
 
 function beginIn(way: Way): Tier {
@@ -202,8 +209,9 @@ function beginIn(way: Way): Tier {
  */
 export function isWorthWaitingFor(
   batch: Pick<BatchRecord, 'remote'>,
-  { ladder, work, paceOf, now }: Pick<StepQuestion, 'ladder' | 'work' | 'paceOf' | 'now'>,
+  question: Pick<StepQuestion, 'ladder' | 'work' | 'paceOf' | 'cancelMs' | 'now'>,
 ): boolean {
+  const { ladder, work, paceOf, now } = question;
   if (batch.remote?.status === 'finalizing' || batch.remote?.status === 'cancelling') return true;
   const progress = batch.remote?.progress;
   const statusAt = batch.remote?.statusAt;
@@ -213,7 +221,7 @@ export function isWorthWaitingFor(
   const perRequestMs = (now - statusAt) / progress.completed;
   const endMs = (progress.total - progress.completed - progress.failed) * perRequestMs * SLACK + SLACK_MS;
   const last = ladder.tiers.at(-1)!;
-  return endMs <= left && left > needMs(work, paceOf(last)) + CANCEL_MS;
+  return endMs <= left && left > needMs(work, paceOf(last)) + leaveBatchMs(question);
 }
 
 /** What of a job's batches of one model is not answered yet, as far as OpenAI reports. */

@@ -24,7 +24,7 @@ export interface StepDownDeps {
   jobs: Pick<JobStore, 'moveBatch'>;
   quota: Pick<QuotaStore, 'getLedger'>;
   pauses: Pick<PauseStore, 'getPauses'>;
-  rules: Pick<ProviderRules, 'quota' | 'createSettles'>;
+  rules: Pick<ProviderRules, 'quota' | 'createSettles' | 'cancelMs'>;
   outbox: Pick<Outbox, 'collect'>;
   ambient: Pick<Ambient, 'now'>;
   telemetry: Telemetry;
@@ -70,7 +70,7 @@ export async function stepDown(deps: StepDownDeps, batches: readonly BatchRecord
 }
 
 /** What the ledgers know of a model in the tiers in which its requests are sent one by one. */
-export type KnownTiers = Pick<StepQuestion, 'paceOf' | 'isOffered'>;
+export type KnownTiers = Pick<StepQuestion, 'paceOf' | 'isOffered' | 'cancelMs'>;
 
 /** What is known of the tiers of a batch's ladder for its model, called with its key. */
 export async function readTiers(
@@ -79,7 +79,9 @@ export async function readTiers(
     quota,
     rules,
     ambient,
-  }: Pick<StepDownDeps, 'settings' | 'quota' | 'ambient'> & { rules: Pick<ProviderRules, 'quota'> },
+  }: Pick<StepDownDeps, 'settings' | 'quota' | 'ambient'> & {
+    rules: Pick<ProviderRules, 'quota' | 'cancelMs'>;
+  },
   { apiKey, model, ladder }: Pick<BatchRecord, 'apiKey' | 'model' | 'ladder'>,
 ): Promise<KnownTiers> {
   const most = callsAtATime(settings.quota);
@@ -95,6 +97,7 @@ export async function readTiers(
   return {
     paceOf: (tier) => paceOf(ledgers.get(tier), most, rules.quota.firstRates),
     isOffered: (tier) => isOffered(ledgers.get(tier), now),
+    cancelMs: rules.cancelMs,
   };
 }
 

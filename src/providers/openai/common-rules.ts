@@ -1,3 +1,4 @@
+import { MINUTE_MS } from '../../contract/time.ts';
 import type { CommonRules } from '../../core/ports/provider-rules.ts';
 import { CREATE_SETTLES } from './create-settles.ts';
 import {
@@ -21,6 +22,8 @@ export const COMMON_RULES: CommonRules = {
   shutdowns: SHUTDOWN_RULES,
   quota: QUOTA_RULES,
   createSettles: CREATE_SETTLES,
+  // Source: openai 7.59.0 `resources/batches.ts`, "in status `cancelling` for up to 10 minutes".
+  cancelMs: 10 * MINUTE_MS,
   errors: {
     operatorScopeOf,
     accountProblemOf,

@@ -1,9 +1,8 @@
 /** What is known of models by their names. */
+import { SNAPSHOT } from './prices/names.ts';
 
 /** How a model's texts are cut into tokens. */
 export type Encoding = 'o200k_base' | 'cl100k_base';
-
-const SNAPSHOT = /-\d{4}-\d{2}-\d{2}$/;
 
 /** `ft:gpt-4o-mini-2024-07-18:org::id` and `gpt-4o-mini-2024-07-18` are `gpt-4o-mini`. */
 export function baseModelOf(model: string): string {

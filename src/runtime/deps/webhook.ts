@@ -2,7 +2,7 @@ import type * as z from 'zod';
 import { SqsOutbox } from '../../adapters/sqs-outbox.ts';
 import { SecretsManagerWebhookSecrets } from '../../adapters/webhook-secrets.ts';
 import type { webhookEnv } from '../../contract/env.ts';
-import { verifyWebhook } from '../../providers/openai/webhooks.ts';
+import { WEBHOOK_RULES } from '../../providers/openai/webhooks.ts';
 import { systemAmbient } from '../ambient.ts';
 import { createSecretsManagerClient, createSqsClient } from '../clients.ts';
 
@@ -15,7 +15,7 @@ export function createWebhookDeps(config: z.output<typeof webhookEnv>) {
       { stackId: config.STACK_ID },
       systemAmbient.now,
     ),
-    verify: verifyWebhook,
+    rules: WEBHOOK_RULES,
     outbox: new SqsOutbox(createSqsClient(), { observe: config.OBSERVE_QUEUE_URL }),
     ambient: systemAmbient,
   };

@@ -48,6 +48,7 @@ export const INLINE_RULES: ProviderRules = {
   prices: {
     date: '2026-11-29',
     rows: () => INLINE_ROWS,
+    namesOf: (model) => [model],
     shortContextTokens: 500,
     unlimitedOutput: [{ models: /^/, tokens: 70, source: 'none' }],
     derived: {},
@@ -65,6 +66,7 @@ export const INLINE_RULES: ProviderRules = {
     firstRates: { requestsPerMinute: 20, tokensPerMinute: 1_000 },
   },
   createSettles: { createMs: 1_000, listMs: 2_000 },
+  cancelMs: 5_000,
   answers: {
     verdictOf(line) {
       const code = asObject(line.error)?.code;

@@ -92,8 +92,8 @@ test('builds what each capability works with from its environment, without a cal
     'ambient',
     'apiKeys',
     'outbox',
+    'rules',
     'secrets',
-    'verify',
   ]);
   expect(namesOf(createFinalizeDeps(parseEnv(finalizeEnv, ENV)))).toEqual(
     [...withBatches, 'events', 'index', 'prices'].sort(),

@@ -23,7 +23,7 @@ export interface CallDeps {
   calls: ByKey<CallApi>;
   background: ByKey<BackgroundApi>;
   webhooks: Pick<WebhookStore, 'getHealth' | 'changeHealth'>;
-  rules: Pick<ProviderRules, 'answers' | 'calls' | 'errors' | 'quota'>;
+  rules: Pick<ProviderRules, 'answers' | 'calls' | 'cancelMs' | 'errors' | 'quota'>;
   outbox: Pick<Outbox, 'call' | 'collect'>;
   ambient: Ambient;
   pause: Pause;

@@ -9,14 +9,20 @@ import { serviceCode } from '../../base/own-text.ts';
 import type { Ambient } from '../../ports/ambient.ts';
 import type { ObserveOutbox } from '../../ports/outbox.ts';
 import type { Telemetry } from '../../ports/telemetry.ts';
-import type { VerifyWebhook, WebhookProof, WebhookRequest, WebhookSecrets } from '../../ports/webhooks.ts';
+import type {
+  WebhookEvent,
+  WebhookProof,
+  WebhookRequest,
+  WebhookRules,
+  WebhookSecrets,
+} from '../../ports/webhooks.ts';
 
 /** What the webhook function works with. */
 export interface WebhookDeps {
   /** Names of the API keys whose projects send webhooks. */
   apiKeys: readonly string[];
   secrets: WebhookSecrets;
-  verify: VerifyWebhook;
+  rules: WebhookRules;
   outbox: ObserveOutbox;
   ambient: Pick<Ambient, 'now'>;
   telemetry: Telemetry;
@@ -31,12 +37,6 @@ const TOO_LARGE = 413;
 /** Ours: more is not checked for its signature. OpenAI's events have less than 1 KB (observed contract, 2026-11-21). */
 const MAX_BODY_CHARS = 64 * 1024;
 
-/**
- * What a signature takes: the names of Standard Webhooks, which are not OpenAI's own. Source: openai 7.59.0
- * `resources/webhooks/webhooks.ts`.
- */
-const SIGNED_HEADERS = ['webhook-id', 'webhook-timestamp', 'webhook-signature'];
-
 /** Ours, and wider than OpenAI's: ids of other characters are refused, because they become keys of records and parts of URLs. */
 const ID = /^[\w-]{1,128}$/;
 
@@ -49,17 +49,17 @@ export async function receiveWebhook(
   deps: WebhookDeps,
   request: WebhookRequest & { method: string },
 ): Promise<number> {
-  const { telemetry } = deps;
+  const { rules, telemetry } = deps;
   const refuse = (status: number, reason: string): number => {
     telemetry.record('webhook.refused', { status, reason });
     return status;
   };
   if (request.method !== 'POST') return refuse(METHOD_NOT_ALLOWED, 'method');
   if (request.body.length > MAX_BODY_CHARS) return refuse(TOO_LARGE, 'too_large');
-  if (SIGNED_HEADERS.some((name) => !request.headers[name])) return refuse(UNAUTHORIZED, 'unsigned');
+  if (!rules.isSigned(request)) return refuse(UNAUTHORIZED, 'unsigned');
   const proof = await proofOf(deps, request);
   if ('refused' in proof) return refuse(UNAUTHORIZED, proof.refused);
-  const event = readEvent(request);
+  const event = readEvent(rules, request);
   if (event === undefined) return refuse(UNAUTHORIZED, 'unreadable');
   const { apiKey } = proof;
   const { webhookId, objectId } = event;
@@ -81,7 +81,7 @@ async function proofOf(
   deps: WebhookDeps,
   request: WebhookRequest,
 ): Promise<{ apiKey: string } | { refused: string }> {
-  const { secrets, telemetry } = deps;
+  const { rules, secrets, telemetry } = deps;
   const failures: unknown[] = [];
   const unset: string[] = [];
   for (const apiKey of deps.apiKeys) {
@@ -94,7 +94,7 @@ async function proofOf(
       continue;
     }
     if (known.length === 0) unset.push(apiKey);
-    const proof = await check(deps.verify, request, known);
+    const proof = await check(rules, request, known);
     if (proof === 'verified') return { apiKey };
     // Its time is not signed for one project only.
     if (proof !== 'forged') return { refused: proof };
@@ -102,7 +102,7 @@ async function proofOf(
   // A secret may have been set since it was read.
   for (const apiKey of deps.apiKeys) {
     const known = await secrets.readAgain(apiKey);
-    if (known !== undefined && (await check(deps.verify, request, known)) === 'verified') return { apiKey };
+    if (known !== undefined && (await check(rules, request, known)) === 'verified') return { apiKey };
   }
   if (failures.length > 0) throw failures[0];
   for (const apiKey of unset) telemetry.record('secret.missed', { apiKey });
@@ -110,28 +110,19 @@ async function proofOf(
 }
 
 async function check(
-  verify: VerifyWebhook,
+  rules: WebhookRules,
   request: WebhookRequest,
   secrets: readonly string[],
 ): Promise<WebhookProof> {
   for (const secret of secrets) {
-    const proof = await verify(request, secret);
+    const proof = await rules.verify(request, secret);
     if (proof !== 'forged') return proof;
   }
   return 'forged';
 }
 
 /** What a verified event names; `undefined` if that is not in it. */
-function readEvent({ headers, body }: WebhookRequest) {
-  let event: { type?: unknown; data?: { id?: unknown } | null } | null;
-  try {
-    event = JSON.parse(body);
-  } catch {
-    return undefined;
-  }
-  const webhookId = headers['webhook-id'];
-  const objectId = event?.data?.id;
-  const type = event?.type;
-  if (typeof type !== 'string' || webhookId === undefined || !ID.test(webhookId)) return undefined;
-  return typeof objectId === 'string' && ID.test(objectId) ? { webhookId, objectId, type } : undefined;
+function readEvent(rules: WebhookRules, request: WebhookRequest): WebhookEvent | undefined {
+  const event = rules.read(request);
+  return event !== undefined && ID.test(event.webhookId) && ID.test(event.objectId) ? event : undefined;
 }

@@ -8,6 +8,7 @@
  */
 import type { PriceTable } from '../../../core/model/price-table.ts';
 import { type PriceBlock, readBlock } from './blocks.ts';
+import { pricedNamesOf } from './names.ts';
 import { CALL_FEES } from './tool-fees.ts';
 
 const PAGE = 'https://developers.openai.com/api/docs/pricing';
@@ -324,6 +325,7 @@ const WINDOW = {
 export const OPENAI_PRICES: PriceTable = {
   date: '2026-11-30',
   rows: () => PRICE_BLOCKS.flatMap(readBlock),
+  namesOf: pricedNamesOf,
   derived: {
     'background-8h': { ...WINDOW, percent: 60 },
     'background-2h': { ...WINDOW, percent: 70 },

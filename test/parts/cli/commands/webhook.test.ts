@@ -12,7 +12,7 @@ import { startEmulator } from '../../../../local/openai-emulator/emulator.ts';
 import { startSecrets } from '../../../../local/services/secrets/secrets.ts';
 import { SecretsManagerWebhookSecrets } from '../../../../src/adapters/webhook-secrets.ts';
 import { WEBHOOK_EVENTS, webhookSecretName } from '../../../../src/contract/webhooks.ts';
-import { verifyWebhook } from '../../../../src/providers/openai/webhooks.ts';
+import { WEBHOOK_RULES } from '../../../../src/providers/openai/webhooks.ts';
 import { createSecretsManagerClient } from '../../../../src/runtime/clients.ts';
 import { batchdrop } from '../../../support/run-script.ts';
 
@@ -49,7 +49,9 @@ async function started() {
     const body = (await Array.fromAsync(request)).join('');
     const headers = request.headers as Record<string, string>;
     const secrets = (await stored.readAgain('default')) ?? (await stored.read('default'));
-    const proofs = await Promise.all(secrets.map((secret) => verifyWebhook({ headers, body }, secret)));
+    const proofs = await Promise.all(
+      secrets.map((secret) => WEBHOOK_RULES.verify({ headers, body }, secret)),
+    );
     response.writeHead(proofs.includes('verified') ? 202 : 401).end();
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -25,6 +25,7 @@ const question = ({ leftMs = 24 * HOUR_MS, ...changes }: Changes = {}): StepQues
   work: { requests: 600, tokens: 600_000 },
   paceOf: () => PACE,
   isOffered: () => true,
+  cancelMs: 10 * MINUTE_MS,
   now: 0,
   ...changes,
 });
@@ -56,6 +57,18 @@ describe('the ladder', () => {
     ['has time for everything', { leftMs: 24 * HOUR_MS }, 'batch', 'batch'],
     ['has no time to begin a batch, and time to let one go on', { leftMs: 250 * MINUTE_MS }, 'flex', 'batch'],
     ['has just no time for a batch', { leftMs: 225 * MINUTE_MS }, 'flex', 'flex'],
+    [
+      'has time for a batch that the provider cancels at once',
+      { leftMs: 225 * MINUTE_MS, cancelMs: 0 },
+      'flex',
+      'batch',
+    ],
+    [
+      'has no time for a batch that the provider takes an hour to cancel',
+      { leftMs: 250 * MINUTE_MS, cancelMs: HOUR_MS },
+      'flex',
+      'flex',
+    ],
     ['has time for standard alone', { leftMs: 105 * MINUTE_MS }, 'standard', 'standard'],
     ['is past the deadline', { leftMs: -HOUR_MS }, 'standard', 'standard'],
     ['is in flex, with time', { tier: 'flex', leftMs: 106 * MINUTE_MS }, 'flex', 'flex'],
@@ -337,6 +350,7 @@ describe('the properties of the ladder', () => {
     }),
     isOffered: (tier) => !drawn.refused.includes(tier as 'flex'),
     beganAt: drawn.agoMs === undefined ? undefined : -drawn.agoMs,
+    cancelMs: 10 * MINUTE_MS,
     now: 0,
   });
   const withoutWindows = (drawn: Drawn): Drawn => {

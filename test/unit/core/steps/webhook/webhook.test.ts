@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { type ObserveMessage, observeMessageSchema } from '../../../../../src/contract/messages.ts';
 import type { WebhookSecrets } from '../../../../../src/core/ports/webhooks.ts';
 import { receiveWebhook } from '../../../../../src/core/steps/webhook/webhook.ts';
-import { verifyWebhook } from '../../../../../src/providers/openai/webhooks.ts';
+import { WEBHOOK_RULES } from '../../../../../src/providers/openai/webhooks.ts';
 import { MemoryOutbox } from '../../../../support/memory/outbox.ts';
 import { expectListedEvents, type SeenEvent, telemetryTo } from '../../../../support/telemetry.ts';
 import { SIGNING_SECRET, type SignedWebhook, signedWebhook } from '../../../../support/webhooks.ts';
@@ -34,7 +34,7 @@ function receiver(secrets: Record<string, readonly string[] | Error>, newer = se
   const deps = {
     apiKeys: Object.keys(secrets),
     secrets: store,
-    verify: verifyWebhook,
+    rules: WEBHOOK_RULES,
     outbox,
     ambient: { now: () => NOW },
     telemetry: telemetryTo((event) => events.push(event)),
