@@ -8,6 +8,7 @@
  * they are real; here they do not.
  */
 
+import { DynamoDBIgnoredDrops } from '../../src/adapters/dynamodb/ignored-drops.ts';
 import { DynamoDBJobIndex } from '../../src/adapters/dynamodb/job-index.ts';
 import { DynamoDBJobs } from '../../src/adapters/dynamodb/jobs.ts';
 import { DynamoDBListing } from '../../src/adapters/dynamodb/listing.ts';
@@ -222,6 +223,7 @@ function storesOn(table: MeteredTable) {
     quota: new DynamoDBQuota(client, names),
     suspensions: new DynamoDBSuspensions(client, names),
     index: new DynamoDBJobIndex(client, names),
+    ignoredDrops: new DynamoDBIgnoredDrops(client, names),
     pauses: new DynamoDBPauses(client, names),
     shutdowns: new DynamoDBShutdowns(client, names),
     webhooks: new DynamoDBWebhooks(client, names),

@@ -1,9 +1,11 @@
-/** `batchdrop jobs`: live jobs from the live index, ended ones day by day from theirs. Never a scan. */
+/** `batchdrop jobs`: live jobs from the live index, ended ones and ignored drops day by day from theirs. Never a scan. */
 import { DAY_MS } from '../../src/contract/time.ts';
+import { IGNORED_DAYS, type IgnoredDrop } from '../../src/core/model/ignored-drop.ts';
 import { dayOf } from '../../src/core/model/job-end.ts';
 import type { StackOptions } from '../options/stack.ts';
 import { type Stores, withStores } from '../options/stores.ts';
 import { EXIT_SUCCEEDED, UsageError } from '../view/exit.ts';
+import { ignoredDropsText } from '../view/ignored-view.ts';
 import { endedRow, JOB_ROW_STATES, type JobRow, jobsText, liveRow } from '../view/jobs-view.ts';
 import { terminalWidth } from '../view/text.ts';
 
@@ -11,6 +13,8 @@ import { terminalWidth } from '../view/text.ts';
 export interface JobsOptions extends StackOptions {
   /** `live`, `ended`, or one of {@link JOB_ROW_STATES}. */
   status?: string;
+  /** Instead of jobs, drops that are not run and that no receipt answers. */
+  ignored?: boolean;
   /** Name of a route. */
   route?: string;
   /** How far back, in milliseconds. */
@@ -25,9 +29,10 @@ export interface JobsOptions extends StackOptions {
 /** Which jobs are asked for. `--state` is the folder of a local stack. */
 type JobsFilter = Pick<JobsOptions, 'status' | 'route' | 'since' | 'prefix' | 'limit'>;
 
-/** @returns the exit status: 0, also if there is no job. @throws {UsageError} for a state that there is not. */
+/** @returns the exit status: 0, also if there is none. @throws {UsageError} for a state that there is not. */
 export async function jobs(options: JobsOptions, now = Date.now()): Promise<number> {
   requireState(options.status);
+  if (options.ignored) return listIgnored(options, now);
   return withStores(options, async (stores) => {
     const rows = await readRows(stores, options, now);
     if (options.json) console.log(JSON.stringify(rows));
@@ -36,6 +41,48 @@ export async function jobs(options: JobsOptions, now = Date.now()): Promise<numb
     else console.log(jobsText(rows, now, terminalWidth(process.stdout)));
     return EXIT_SUCCEEDED;
   });
+}
+
+async function listIgnored(options: JobsOptions, now: number): Promise<number> {
+  if (options.status !== undefined)
+    throw new UsageError('--status goes with jobs: a drop that is ignored has none');
+  return withStores(options, async ({ ignoredDrops }) => {
+    const drops = await readIgnored(ignoredDrops, options, now);
+    if (options.json) console.log(JSON.stringify(drops));
+    else if (drops.length === 0)
+      console.log(
+        `No such drop. They are kept for ${IGNORED_DAYS} days, unless the settings say \`ignoredDrops: off\`; --since says how far back to look.`,
+      );
+    else console.log(ignoredDropsText(drops, now, terminalWidth(process.stdout)));
+    return EXIT_SUCCEEDED;
+  });
+}
+
+/** Ignored drops, the one that was seen last first. One that was dropped on several days has a row for each. */
+async function readIgnored(
+  ignoredDrops: Stores['ignoredDrops'],
+  filter: JobsFilter,
+  now: number,
+): Promise<IgnoredDrop[]> {
+  const from = now - Math.min(filter.since, IGNORED_DAYS * DAY_MS);
+  const found: IgnoredDrop[] = [];
+  for (let day = Date.parse(dayOf(now)); day + DAY_MS > from && found.length < filter.limit; day -= DAY_MS) {
+    const ofDay: IgnoredDrop[] = [];
+    for await (const drop of ignoredDrops.listOn(dayOf(day), filter.prefix ?? '')) {
+      if (drop.at < from || (filter.route !== undefined && drop.route !== filter.route)) continue;
+      ofDay.push(drop);
+      // A day comes in the order of keys and may have millions.
+      if (ofDay.length > 2 * filter.limit) keepNewest(ofDay, filter.limit);
+    }
+    keepNewest(ofDay, filter.limit - found.length);
+    found.push(...ofDay);
+  }
+  return found;
+}
+
+function keepNewest(drops: IgnoredDrop[], count: number): void {
+  drops.sort((one, other) => other.at - one.at);
+  drops.length = Math.min(drops.length, count);
 }
 
 /**

@@ -3,6 +3,7 @@
 import type { S3Client } from '@aws-sdk/client-s3';
 import type { SQSClient } from '@aws-sdk/client-sqs';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
+import { DynamoDBIgnoredDrops } from '../../src/adapters/dynamodb/ignored-drops.ts';
 import { DynamoDBJobIndex } from '../../src/adapters/dynamodb/job-index.ts';
 import { DynamoDBJobs } from '../../src/adapters/dynamodb/jobs.ts';
 import { S3Objects } from '../../src/adapters/s3/objects.ts';
@@ -14,6 +15,7 @@ export interface Stores {
   stack: OpenStack;
   jobs: DynamoDBJobs;
   index: DynamoDBJobIndex;
+  ignoredDrops: DynamoDBIgnoredDrops;
   /** For other stores of the same table. */
   dynamodb: { client: DynamoDBDocumentClient; table: string };
   /** @throws {UsageError} if a stopped local stack does not serve it. */
@@ -41,6 +43,7 @@ export async function withStores<Result>(
       stack,
       jobs: new DynamoDBJobs(client, { table }),
       index: new DynamoDBJobIndex(client, { table }),
+      ignoredDrops: new DynamoDBIgnoredDrops(client, { table }),
       dynamodb: { client, table },
       openSqs() {
         const sqs = createSqsClient(stack.connectionTo('sqs'));

@@ -5,8 +5,10 @@
 import type { StateChange } from '../../local/services/cloudwatch/alarm-rule.ts';
 import { EVENTS, type EventName } from '../../src/contract/events.ts';
 import { type Layout, prefixesOf } from '../../src/contract/layout.ts';
+import { UNANSWERED } from '../../src/contract/messages.ts';
 import { RESERVED_PREFIX } from '../../src/contract/prefix-owners.ts';
 import type { Settings } from '../../src/contract/settings.ts';
+import { ignoredText } from '../../src/core/model/ignored-drop.ts';
 import { count } from './text.ts';
 
 /** A log line of a function, read. */
@@ -65,14 +67,16 @@ function subjectOf({ key, jobId, scope }: LoggedEvent, nameOf: (id: unknown) => 
 
 type Describe = (logged: LoggedEvent) => string | undefined;
 
-const IGNORED: Readonly<Record<string, (route: unknown) => string | undefined>> = {
-  no_route: () => 'ignored: no route has a prefix that the key begins with',
-  not_matched: (route) => `ignored: it matches no glob in match of route "${route}"`,
-  ignored: (route) => `ignored: it matches a glob in ignore of route "${route}"`,
-  folder: () => 'ignored: it only marks a folder',
-  // They are read with their file.
-  options: () => undefined,
-};
+/** @returns nothing for options: they are read with their file. */
+function describeIgnored({ why, route }: LoggedEvent): string | undefined {
+  if (why === 'folder') return FOLDER;
+  const reason = UNANSWERED.find((one) => one === why);
+  return reason === undefined
+    ? undefined
+    : ignoredText(reason, route === undefined ? undefined : String(route));
+}
+
+const FOLDER = 'ignored: it only marks a folder';
 
 const WAITS: Readonly<Record<string, string>> = {
   tokens: 'for room in the batch queue (enqueued tokens)',
@@ -98,8 +102,8 @@ const TEXTS: Readonly<Partial<Record<EventName, Describe>>> = {
         (Number(failed) > 0 ? `, ${numbers(failed)} failed` : '') +
         (Number(invalid) > 0 ? `, ${count(Number(invalid), 'line')} invalid` : ''),
   'job.cancelled': () => 'cancelled: nothing more of it is sent, and what is finished is kept',
-  'object.ignored': ({ why, route }) => IGNORED[String(why)]?.(route),
-  'marker.ignored': () => 'ignored: it only marks a folder',
+  'object.ignored': describeIgnored,
+  'marker.ignored': () => FOLDER,
   'duplicate.detected': () =>
     'waits: an earlier drop of the same content is run already, and its results answer both',
   'duplicate.answered': () => 'ended: answered by the results of the earlier drop',

@@ -45,7 +45,7 @@ export const WAITS = {
     text: () => 'no job is recorded for the object yet',
     moves: () =>
       'A drop becomes a job within seconds, or with the hourly listing. If it does not, no route takes the key, or its name is ignored.',
-    command: () => 'batchdrop doctor',
+    command: () => 'batchdrop jobs --ignored',
   },
   checking: {
     text: () => 'its lines are being checked',

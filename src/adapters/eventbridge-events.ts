@@ -1,10 +1,16 @@
 import { type EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge';
-import { EVENT_SOURCE, JOB_COMPLETED, type JobCompleted } from '../contract/messages.ts';
+import {
+  DROP_IGNORED,
+  type DropIgnored,
+  EVENT_SOURCE,
+  JOB_COMPLETED,
+  type JobCompleted,
+} from '../contract/messages.ts';
 import { BatchdropError } from '../core/base/errors.ts';
-import type { JobEvents } from '../core/ports/outbox.ts';
+import type { DropEvents, JobEvents } from '../core/ports/outbox.ts';
 
-/** {@link JobEvents} on an EventBridge bus. */
-export class EventBridgeEvents implements JobEvents {
+/** {@link JobEvents} and {@link DropEvents} on an EventBridge bus. */
+export class EventBridgeEvents implements JobEvents, DropEvents {
   readonly #client: EventBridgeClient;
   readonly #eventBus: string;
 
@@ -15,13 +21,23 @@ export class EventBridgeEvents implements JobEvents {
 
   /** @throws {BatchdropError} if the bus did not take the event; PutEvents answers 200 even so. */
   async completed(detail: JobCompleted): Promise<void> {
+    await this.#put(JOB_COMPLETED, detail, `job ${detail.jobId}`);
+  }
+
+  /** @throws {BatchdropError} as {@link completed}. */
+  async ignored(detail: DropIgnored): Promise<void> {
+    await this.#put(DROP_IGNORED, detail, detail.key);
+  }
+
+  /** @param subject what the event is about, for an error. */
+  async #put(type: string, detail: object, subject: string): Promise<void> {
     const { FailedEntryCount, Entries } = await this.#client.send(
       new PutEventsCommand({
         Entries: [
           {
             EventBusName: this.#eventBus,
             Source: EVENT_SOURCE,
-            DetailType: JOB_COMPLETED,
+            DetailType: type,
             Detail: JSON.stringify(detail),
           },
         ],
@@ -30,7 +46,7 @@ export class EventBridgeEvents implements JobEvents {
     if ((FailedEntryCount ?? 0) > 0) {
       const failed = Entries?.find(({ ErrorCode }) => ErrorCode !== undefined);
       throw new BatchdropError(
-        `the event bus ${this.#eventBus} did not take ${JOB_COMPLETED} of job ${detail.jobId}: ` +
+        `the event bus ${this.#eventBus} did not take ${type} of ${subject}: ` +
           `${failed?.ErrorCode ?? 'no code'} ${failed?.ErrorMessage ?? ''}`,
       );
     }

@@ -37,7 +37,7 @@ export const EVENTS = {
   'object.ignored': {
     level: 'info',
     message:
-      'The object matches no route of the settings, so it is not an input and nothing is done with it (why: no_route, not_matched, ignored, folder, or options of another file).',
+      'The object matches no route of the settings, so it is not an input and nothing is done with it (why: no_route, not_matched, ignored, folder, options of another file, or late_options: they came after it).',
     fields: { key: 'key', why: 'code', route: 'name?' },
   },
   'job.recorded': {

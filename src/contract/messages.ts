@@ -109,3 +109,37 @@ export const jobCompletedSchema = z
     error: 'a receipt is written for every file that this stack runs or rejects',
   });
 export type JobCompleted = z.infer<typeof jobCompletedSchema>;
+
+/** `detail-type` of the event of a drop that is not run and that no receipt answers. */
+export const DROP_IGNORED = 'DropIgnored';
+
+/**
+ * Why a drop is not run and has no receipt: no route has such a prefix (`no_route`); the route's globs do not take its
+ * name (`not_matched`, `ignored`); it holds options of a file that was put before it (`late_options`); it was gone
+ * before it was recorded (`removed`); another stack runs it ({@link PREFIX_OWNED}).
+ */
+export const UNANSWERED = [
+  'no_route',
+  'not_matched',
+  'ignored',
+  'late_options',
+  'removed',
+  PREFIX_OWNED,
+] as const;
+/** See {@link UNANSWERED}. */
+export type Unanswered = (typeof UNANSWERED)[number];
+
+/** Detail of a `DropIgnored` event. Delivered at least once for each drop. */
+export const dropIgnoredSchema = z.object({
+  v: z.literal(1),
+  stackId: z.string(),
+  bucket: z.string(),
+  key: z.string(),
+  versionId: z.exactOptional(z.string()),
+  why: z.enum(UNANSWERED).exclude([PREFIX_OWNED]),
+  /** Name of the route that the key lies below; absent: of none. */
+  route: z.exactOptional(z.string()),
+  /** The same for a person. */
+  message: z.string(),
+});
+export type DropIgnored = z.infer<typeof dropIgnoredSchema>;

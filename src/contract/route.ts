@@ -55,6 +55,9 @@ const TIERS_EXPECTED = `tiers are a list of one or more of ${TIERS.join(', ')}, 
 
 const ROUNDS = 'maxRounds is a whole number from 1 to 10';
 
+/** How far a drop that is not run is told of, beside the log. */
+export const IGNORED_DROPS = ['off', 'list', 'event'] as const;
+
 /** So that a key is looked at in bounded time. */
 const MAX_GLOBS = 50;
 
@@ -128,6 +131,11 @@ const routeFields = onlyFields({
     '**/*.partial',
     '**/*.tmp',
   ]),
+  /**
+   * As `inputs.ignoredDrops`, for keys below `prefix`. `off` for a prefix that gets many objects that are not inputs; a
+   * route whose `ignore` is `["**"]` takes none.
+   */
+  ignoredDrops: z.enum(IGNORED_DROPS).optional(),
   /** For a file with invalid lines: `quarantine` runs the valid ones and reports the others; `reject` runs none. */
   onInvalid: z.enum(['quarantine', 'reject']).default('quarantine'),
   /**

@@ -13,7 +13,7 @@ import { readNotifyArn } from './notify.ts';
 import { onlyFields } from './only-fields.ts';
 import { pricesSchema as priceRowsSchema } from './prices.ts';
 import { quotaSchema } from './quota.ts';
-import { type Route, routeSchema } from './route.ts';
+import { IGNORED_DROPS, type Route, routeSchema } from './route.ts';
 import { webhooksSchema } from './webhooks.ts';
 
 /** How long OpenAI may keep a batch in a state. */
@@ -30,7 +30,7 @@ const stuckSchema = onlyFields({
 });
 export type StuckLimits = z.infer<typeof stuckSchema>;
 
-/** What becomes of files that cannot be read. */
+/** What becomes of files that cannot be read or are not run. */
 const inputsSchema = onlyFields({
   /**
    * Hours for which reading a file is tried again when S3 refuses it (archived, forbidden, a KMS key that may not be
@@ -38,6 +38,14 @@ const inputsSchema = onlyFields({
    * (S3 User Guide, "Understanding archive retrieval options").
    */
   unreadableHours: z.number().positive().max(144).default(72),
+  /**
+   * What tells of a drop that is not run and has no receipt (no route takes its key, a glob ignores it, options that
+   * came after their file, a file that was removed at once), beside the log: `list` keeps it for `batchdrop jobs
+   * --ignored`, each key once a day, for 14 days; `event` also sends a `DropIgnored` event for each drop; `off` tells
+   * nothing. A drop costs one DynamoDB write (two where its key is longer than some 800 bytes), also where its key is
+   * listed already: $0.63 for a million; its event $1 for a million.
+   */
+  ignoredDrops: z.enum(IGNORED_DROPS).default('list'),
 });
 
 /** What prices budgets and receipts reckon with, beside the table that batchdrop brings. */
@@ -56,7 +64,7 @@ export const settingsSchema = onlyFields({
   routes: z.array(routeSchema).min(1),
   /** How long OpenAI may keep a batch in a state. */
   stuck: stuckSchema.prefault({}),
-  /** For files that cannot be read. */
+  /** For files that cannot be read or are not run. */
   inputs: inputsSchema.prefault({}),
   /** Limits for the use of OpenAI's quota, each for one API key; other applications may share it. */
   quota: quotaSchema.prefault({}),

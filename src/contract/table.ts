@@ -19,6 +19,7 @@
  * | `SUSPENSION#<API key>` | `SUSPENSION#<scope>` | why batches of a key or model wait for a person |
  * | `JOBS#<UTC day>` | `<end, ISO 8601>#<jobId>` | a job that ended on that day: its line in the index, for 400 days |
  * | `INPUT#<bucket>/<key>` | `<jobId>` | the same line, by input; its being there says that the job was counted |
+ * | `IGNORED#<UTC day>` | `<key>` | a drop on that day that is not run and that no receipt answers; one a key and day, for 14 days |
  * | `MONTH#<UTC month>` | `TOTAL`, `ROUTE#<name>`, `MODEL#<name>`, `TIER#<name>`, `KEY#<API key>` | what the jobs that ended in that month add up to; money in picodollars |
  * | `PAUSES` | `PAUSE` or `PAUSE#<route>` | whether the stack, or a route, is paused, and by whom |
  * | `TOMBSTONE#<jobId>` | `TOMBSTONE` | that a job was forgotten, and by whom |

@@ -45,6 +45,7 @@ import { OPENAI_PRICES } from '../../src/providers/openai/prices/table.ts';
 import { OPENAI_RULES } from '../../src/providers/openai/rules.ts';
 import { MemoryGraves } from './memory/graves.ts';
 import { noHeartbeat } from './memory/heartbeat.ts';
+import { MemoryIgnoredDrops } from './memory/ignored-drops.ts';
 import { MemoryJobIndex } from './memory/job-index.ts';
 import { MemoryJobs } from './memory/jobs.ts';
 import { MemoryListing } from './memory/listing.ts';
@@ -180,6 +181,7 @@ export async function startPipeline(options: PipelineOptions = {}) {
     quota: new MemoryQuota(jobs),
     prices: options.prices ?? new Prices(OPENAI_PRICES),
     suspensions: new MemorySuspensions(),
+    ignoredDrops: new MemoryIgnoredDrops(),
     pauses: new MemoryPauses(),
     shutdowns: new MemoryShutdowns(),
     webhooks: new MemoryWebhooks(),

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { CreateBucketCommand, type S3Client } from '@aws-sdk/client-s3';
 import { onTestFinished, vi } from 'vitest';
 import { openStoppedStack } from '../../local/stack/stopped-stack.ts';
+import { DynamoDBIgnoredDrops } from '../../src/adapters/dynamodb/ignored-drops.ts';
 import { DynamoDBJobIndex } from '../../src/adapters/dynamodb/job-index.ts';
 import { DynamoDBJobs } from '../../src/adapters/dynamodb/jobs.ts';
 import { createDynamoDBClient, createS3Client } from '../../src/runtime/clients.ts';
@@ -17,6 +18,7 @@ export const DROPS = 'drops';
 export interface StateToFill {
   jobs: DynamoDBJobs;
   index: DynamoDBJobIndex;
+  ignoredDrops: DynamoDBIgnoredDrops;
   s3: S3Client;
 }
 
@@ -33,7 +35,12 @@ export async function stoppedState(fill: (state: StateToFill) => Promise<void>):
   try {
     await s3.send(new CreateBucketCommand({ Bucket: DROPS }));
     const names = { table: TABLE };
-    await fill({ jobs: new DynamoDBJobs(dynamodb, names), index: new DynamoDBJobIndex(dynamodb, names), s3 });
+    await fill({
+      jobs: new DynamoDBJobs(dynamodb, names),
+      index: new DynamoDBJobIndex(dynamodb, names),
+      ignoredDrops: new DynamoDBIgnoredDrops(dynamodb, names),
+      s3,
+    });
   } finally {
     s3.destroy();
     dynamodb.destroy();

@@ -6,6 +6,7 @@ import * as z from 'zod';
 import { problemsOf } from '../../contract/problems.ts';
 import { BatchdropError } from '../../core/base/errors.ts';
 import { type BatchRecord, batchSchema } from '../../core/model/batch.ts';
+import { type IgnoredDrop, ignoredDropSchema } from '../../core/model/ignored-drop.ts';
 import { type InputListing, listingSchema } from '../../core/model/input-listing.ts';
 import { type Job, jobSchema } from '../../core/model/job.ts';
 import { type Amounts, type EndedJob, endedJobSchema } from '../../core/model/job-end.ts';
@@ -80,6 +81,11 @@ export function readSuspension(item: Record<string, unknown>, where: string): Su
 /** Reads the item of a pause; as {@link readJob}. */
 export function readPause(item: Record<string, unknown>, where: string): Pause {
   return readRecord(pauseSchema, item, where);
+}
+
+/** Reads the line of a drop that was not run; as {@link readJob}. */
+export function readIgnoredDrop(item: Record<string, unknown>, where: string): IgnoredDrop {
+  return readRecord(ignoredDropSchema, item, where);
 }
 
 /** Reads the item of a job that was forgotten; as {@link readJob}. */

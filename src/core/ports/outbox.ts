@@ -1,6 +1,7 @@
-/** Messages to the next step, and the event that a job has ended. */
+/** Messages to the next step, and events for those who drop files. */
 import type {
   BatchMessage,
+  DropIgnored,
   JobCompleted,
   JobMessage,
   ObjectMessage,
@@ -39,4 +40,9 @@ export interface ObserveOutbox {
 /** Sends the event that a job has ended. */
 export interface JobEvents {
   completed(detail: JobCompleted): Promise<void>;
+}
+
+/** Sends the event of a drop that is not run. */
+export interface DropEvents {
+  ignored(detail: DropIgnored): Promise<void>;
 }

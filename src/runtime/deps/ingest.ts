@@ -1,4 +1,5 @@
 import type * as z from 'zod';
+import { DynamoDBIgnoredDrops } from '../../adapters/dynamodb/ignored-drops.ts';
 import { DynamoDBListing } from '../../adapters/dynamodb/listing.ts';
 import { EventBridgeEvents } from '../../adapters/eventbridge-events.ts';
 import type { ingestEnv } from '../../contract/env.ts';
@@ -13,13 +14,16 @@ import { pricesDeps } from './prices.ts';
 
 export function createIngestDeps(config: z.output<typeof ingestEnv>) {
   const common = commonDeps(config);
+  const dynamodb = createDynamoDBClient();
+  const table = { table: config.TABLE_NAME };
   return {
     ...common,
     ...pricesDeps(common),
     ...ownersDeps(config),
     rules: { ...common.rules, endpoints: ENDPOINTS, models: MODEL_RULES, preflight: PREFLIGHT_RULES },
     inputs: common.objects,
-    listing: new DynamoDBListing(createDynamoDBClient(), { table: config.TABLE_NAME }),
+    listing: new DynamoDBListing(dynamodb, table),
+    ignoredDrops: new DynamoDBIgnoredDrops(dynamodb, table),
     events: new EventBridgeEvents(createEventBridgeClient(), { eventBus: config.EVENT_BUS_NAME }),
     tokenizerOf: loadTokenizer,
   };

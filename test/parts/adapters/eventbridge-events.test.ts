@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { EventBridgeEvents } from '../../../src/adapters/eventbridge-events.ts';
-import type { JobCompleted } from '../../../src/contract/messages.ts';
+import type { DropIgnored, JobCompleted } from '../../../src/contract/messages.ts';
 import { createEventBridgeClient } from '../../../src/runtime/clients.ts';
 import { MemoryEvents } from '../../support/memory/outbox.ts';
 
@@ -15,6 +15,15 @@ const DETAIL: JobCompleted = {
   result: 'succeeded',
   counts: { requests: 1, succeeded: 1, failed: 0, invalid: 0 },
   files: { output: 'output/a.jsonl', receipt: 'receipts/a.json' },
+};
+
+const IGNORED: DropIgnored = {
+  v: 1,
+  stackId: 's',
+  bucket: 'b',
+  key: 'input/a.csv',
+  why: 'no_route',
+  message: 'ignored',
 };
 
 /** An event bus that answers with this body. */
@@ -57,16 +66,36 @@ test('puts one JobCompleted event of batchdrop on the bus', async () => {
   ]);
 });
 
+test('puts one DropIgnored event of batchdrop on the bus', async () => {
+  const { events, sent } = await busAnswering({ FailedEntryCount: 0, Entries: [{ EventId: '1' }] });
+  await events.ignored(IGNORED);
+  expect(sent).toEqual([
+    {
+      Entries: [
+        {
+          EventBusName: 'bus',
+          Source: 'batchdrop',
+          DetailType: 'DropIgnored',
+          Detail: JSON.stringify(IGNORED),
+        },
+      ],
+    },
+  ]);
+});
+
 test('fails when the bus answers 200 but did not take the event', async () => {
   const { events } = await busAnswering({
     FailedEntryCount: 1,
     Entries: [{ ErrorCode: 'ThrottlingException', ErrorMessage: 'slow down' }],
   });
   await expect(events.completed(DETAIL)).rejects.toThrow('of job job: ThrottlingException slow down');
+  await expect(events.ignored(IGNORED)).rejects.toThrow('DropIgnored of input/a.csv: ThrottlingException');
 });
 
 test('keeps what was sent, in memory', async () => {
   const events = new MemoryEvents();
   await events.completed(DETAIL);
   expect(events.sent).toEqual([DETAIL]);
+  await events.ignored(IGNORED);
+  expect(events.ignoredDrops).toEqual([IGNORED]);
 });

@@ -59,7 +59,14 @@ const dropAndRun = async (p: Pipeline): Promise<void> => {
 };
 
 test('an object that is removed before ingest looks at it is missed', async () => {
-  const events = await eventsOf({ act: (p) => p.notify(KEY) });
+  const events = await eventsOf({
+    async act(p) {
+      await p.notify(KEY);
+      const day = new Date(p.deps.ambient.now()).toISOString().slice(0, 10);
+      const listed = await Array.fromAsync(p.deps.ignoredDrops.listOn(day, ''));
+      expect(listed).toMatchObject([{ key: KEY, why: 'removed', route: 'default' }]);
+    },
+  });
   expect(events).toContainEqual({ name: 'object.missed', fields: { key: KEY } });
 });
 

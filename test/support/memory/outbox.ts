@@ -1,11 +1,18 @@
 import type {
   BatchMessage,
+  DropIgnored,
   JobCompleted,
   JobMessage,
   ObjectMessage,
   ObserveMessage,
 } from '../../../src/contract/messages.ts';
-import type { Delivery, JobEvents, ObserveOutbox, Outbox } from '../../../src/core/ports/outbox.ts';
+import type {
+  Delivery,
+  DropEvents,
+  JobEvents,
+  ObserveOutbox,
+  Outbox,
+} from '../../../src/core/ports/outbox.ts';
 import { plainCopy } from '../plain-copy.ts';
 
 /** One message and the queue that it is in. */
@@ -53,12 +60,18 @@ function delayOf({ delayMs = 0 }: Delivery = {}): { delayMs?: number } {
   return delayMs > 0 ? { delayMs } : {};
 }
 
-/** {@link JobEvents} in memory. */
-export class MemoryEvents implements JobEvents {
+/** {@link JobEvents} and {@link DropEvents} in memory. */
+export class MemoryEvents implements JobEvents, DropEvents {
   /** Oldest first. */
   readonly sent: JobCompleted[] = [];
+  /** Oldest first. */
+  readonly ignoredDrops: DropIgnored[] = [];
 
   async completed(detail: JobCompleted): Promise<void> {
     this.sent.push(plainCopy(detail));
+  }
+
+  async ignored(detail: DropIgnored): Promise<void> {
+    this.ignoredDrops.push(plainCopy(detail));
   }
 }

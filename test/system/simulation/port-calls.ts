@@ -7,7 +7,7 @@ import type {
   OwnersStore,
   WorkFiles,
 } from '../../../src/core/ports/objects.ts';
-import type { JobEvents, ObserveOutbox, Outbox } from '../../../src/core/ports/outbox.ts';
+import type { DropEvents, JobEvents, ObserveOutbox, Outbox } from '../../../src/core/ports/outbox.ts';
 import type { PauseStore } from '../../../src/core/ports/pauses.ts';
 import type { BackgroundApi, BatchApi, CallApi } from '../../../src/core/ports/provider.ts';
 import type { QuotaStore, SuspensionStore } from '../../../src/core/ports/quota.ts';
@@ -159,7 +159,10 @@ const BACKGROUND = {
   remove: 'call',
 } as const satisfies Record<keyof BackgroundApi, CallKind>;
 
-const EVENTS = { completed: 'call' } as const satisfies Record<keyof JobEvents, CallKind>;
+const EVENTS = { completed: 'call', ignored: 'call' } as const satisfies Record<
+  keyof (JobEvents & DropEvents),
+  CallKind
+>;
 
 /**
  * By port. `scratch` is left out: it is local to a process and dies with it, so a kill at one of its calls is a kill at
@@ -195,7 +198,12 @@ export const CALL_NAMES: readonly string[] = Object.entries(PORT_CALLS).flatMap(
 );
 
 /** Of these, what no handler calls yet; the simulation fails when one does, so that the list stays true. */
-export const UNCALLED: readonly string[] = ['suspensions.getSuspension', 'pauses.pause', 'pauses.unpause'];
+export const UNCALLED: readonly string[] = [
+  'suspensions.getSuspension',
+  'pauses.pause',
+  'pauses.unpause',
+  'events.ignored',
+];
 
 /** Where calls go: the scheduler decides when `effect` happens, whether it does, and what the caller is told. */
 export interface Gate {

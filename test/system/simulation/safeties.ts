@@ -105,7 +105,10 @@ const withoutFiles =
 
 const withUnreadableHours =
   (unreadableHours: number): Tamper =>
-  (ports) => ({ ...ports, settings: { ...ports.settings, inputs: { unreadableHours } } });
+  (ports) => ({
+    ...ports,
+    settings: { ...ports.settings, inputs: { ...ports.settings.inputs, unreadableHours } },
+  });
 
 /** What each stack alone knows of owners of prefixes, by its listing, of which it has one. */
 const ownOwners = new WeakMap<object, MemoryOwners>();

@@ -35,6 +35,7 @@ import { Sampler } from '../../../src/core/steps/poll/sample.ts';
 import type { SubmitDeps } from '../../../src/core/steps/submit/deps.ts';
 import { submit } from '../../../src/core/steps/submit/submit.ts';
 import { OPENAI_RULES } from '../../../src/providers/openai/rules.ts';
+import { MemoryIgnoredDrops } from '../../support/memory/ignored-drops.ts';
 import { MemoryJobIndex } from '../../support/memory/job-index.ts';
 import { MemoryJobs } from '../../support/memory/jobs.ts';
 import { MemoryListing } from '../../support/memory/listing.ts';
@@ -225,6 +226,8 @@ export class Stack {
       quota: this.quota,
       prices: SIMULATED_PRICES,
       suspensions: new MemorySuspensions(),
+      // Not through the gate: nothing follows from it.
+      ignoredDrops: new MemoryIgnoredDrops(),
       pauses: new MemoryPauses(),
       shutdowns: new MemoryShutdowns(),
       webhooks: new MemoryWebhooks(),

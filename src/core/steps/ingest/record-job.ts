@@ -5,13 +5,14 @@
 
 import { readDuration } from '../../../contract/durations.ts';
 import { layoutOf } from '../../../contract/layout.ts';
-import type { ObjectLocation } from '../../../contract/messages.ts';
+import { type ObjectLocation, PREFIX_OWNED } from '../../../contract/messages.ts';
 import type { Route } from '../../../contract/route.ts';
 import type { Settings } from '../../../contract/settings.ts';
 import { defined } from '../../base/defined.ts';
 import { ObjectUnreadableError } from '../../base/errors.ts';
 import { ownText, reasonOf } from '../../base/own-text.ts';
 import { claimPrefixes } from '../../drops/claim-prefixes.ts';
+import { answerIgnored, type IgnoredDeps, reportIgnored } from '../../drops/ignored.ts';
 import { isListedLater, type LookAgainDeps, lookAgain } from '../../drops/look-again.ts';
 import { findOtherOwner, prefixesOfRoute } from '../../drops/owners.ts';
 import { placeOf } from '../../drops/place.ts';
@@ -25,20 +26,20 @@ import { jobIdOf } from '../../model/job-id.ts';
 import type { ListCursor, ObjectHead } from '../../model/objects.ts';
 import type { Ambient } from '../../ports/ambient.ts';
 import type { Inputs, ObjectStore } from '../../ports/objects.ts';
-import type { JobEvents } from '../../ports/outbox.ts';
+import type { DropEvents, JobEvents } from '../../ports/outbox.ts';
 import type { JobStore } from '../../ports/records.ts';
 import type { Telemetry } from '../../ports/telemetry.ts';
 import { readOptions } from '../../requests/options.ts';
-import { isFolderMarker, routeOf, whyIgnored } from '../../requests/route.ts';
+import { isFolderMarker, routeOf } from '../../requests/route.ts';
 import { droppedAt } from '../../scheduling/ladder.ts';
 
 /** What it takes to record a job. */
-export interface RecordDeps extends LookAgainDeps {
+export interface RecordDeps extends LookAgainDeps, Pick<IgnoredDeps, 'ignoredDrops'> {
   settings: Settings;
   objects: ObjectStore;
   inputs: Pick<Inputs, 'listKey'>;
   jobs: Pick<JobStore, 'getJob' | 'createJob' | 'recordLatest'> & LookAgainDeps['jobs'];
-  events: JobEvents;
+  events: JobEvents & DropEvents;
   ambient: Pick<Ambient, 'now'>;
   telemetry: Telemetry;
 }
@@ -178,16 +179,14 @@ async function describeUntold(
 async function describeJob(deps: RecordDeps, location: ObjectLocation): Promise<NewJob | undefined> {
   const route = routeOf(deps.settings, location.key);
   if (route === undefined) {
-    deps.telemetry.record('object.ignored', {
-      key: location.key,
-      ...whyIgnored(deps.settings, location.key),
-    });
+    await reportIgnored(deps, location);
     return undefined;
   }
   const head = await deps.objects.head(location.bucket, location.key, location.versionId);
   if (head === undefined) {
     // It was there for an instant. Its version was not seen, so there is nothing to name a job by.
     deps.telemetry.record('object.missed', { key: location.key });
+    await answerIgnored(deps, location, 'removed', route.name);
     return undefined;
   }
   if (isFolderMarker(head)) {
@@ -249,6 +248,7 @@ async function leaveToOwner(
   const reason = describeOtherOwner(other, stackId, stackName);
   await deps.events.completed(refusalOf(stackId, job, reason));
   deps.telemetry.record('input.declined', { jobId, key: input.key, reason: ownText`${reason}` });
+  await answerIgnored(deps, input, PREFIX_OWNED, route.name);
   return { job: undefined };
 }
 

@@ -17,7 +17,7 @@ function live(jobId: string, droppedAt: number, route = 'films') {
 }
 
 async function listing() {
-  const state = await stoppedState(async ({ jobs: records, index }) => {
+  const state = await stoppedState(async ({ jobs: records, index, ignoredDrops }) => {
     await records.createJob(live('older', NOW - 3 * DAY_MS));
     await records.createJob({ ...live('newer', NOW - HOUR_MS, 'books'), state: 'running' });
     await index.recordEnd(jobEnd('done', { key: 'input/done.jsonl', endedAt: NOW - HOUR_MS }));
@@ -29,6 +29,11 @@ async function listing() {
         rejection: 'empty_file',
       }),
     );
+    const ignored = { v: 1, why: 'not_matched', route: 'films' } as const;
+    await ignoredDrops.note({ ...ignored, key: 'input/a.csv', at: NOW - HOUR_MS });
+    await ignoredDrops.note({ v: 1, why: 'no_route', key: 'input/z.jsonl', at: NOW - HOUR_MS / 2 });
+    await ignoredDrops.note({ ...ignored, key: 'input/b.csv', at: NOW - 30 * HOUR_MS });
+    await ignoredDrops.note({ ...ignored, key: 'input/c.csv', at: NOW - 3 * DAY_MS });
     await index.recordEnd(jobEnd('long ago', { key: 'input/long.jsonl', endedAt: NOW - 3 * DAY_MS }));
   });
   const lines = printed();
@@ -73,5 +78,39 @@ test('a state that there is not is refused with those that there are', async () 
     new UsageError(
       '--status lost: there is live, ended, checking, unreadable, running, finishing, waiting_for_owner, succeeded, partial, failed, rejected, duplicate',
     ),
+  );
+});
+
+test('with --ignored, drops that are not run are listed with why, the newest first', async () => {
+  const { run } = await listing();
+  expect(await run({ ignored: true })).toBe(
+    [
+      'WHY          WHEN        KEY            ROUTE',
+      'no_route     30 min ago  input/z.jsonl',
+      'not_matched  1 h ago     input/a.csv    films',
+      'not_matched  1 d ago     input/b.csv    films',
+      '',
+      'no_route     ignored: no route has a prefix that the key begins with',
+      'not_matched  ignored: it matches no glob in match of route "films"',
+    ].join('\n'),
+  );
+  const keys = async (options: Partial<JobsOptions>): Promise<string[]> =>
+    (JSON.parse(await run({ ...options, ignored: true, json: true })) as { key: string }[]).map(
+      ({ key }) => key,
+    );
+  expect(await keys({ since: 4 * DAY_MS, route: 'films' })).toEqual([
+    'input/a.csv',
+    'input/b.csv',
+    'input/c.csv',
+  ]);
+  expect(await keys({ prefix: 'input/b' })).toEqual(['input/b.csv']);
+  expect(await keys({ limit: 1 })).toEqual(['input/z.jsonl']);
+  expect(await run({ ignored: true, prefix: 'none' })).toMatch(/^No such drop\. They are kept for 14 days/);
+});
+
+test('a state together with --ignored is refused', async () => {
+  const options = { local: true, state: '/nowhere', since: 1, limit: 1, ignored: true };
+  await expect(jobs({ ...options, status: 'failed' })).rejects.toThrow(
+    '--status goes with jobs: a drop that is ignored has none',
   );
 });

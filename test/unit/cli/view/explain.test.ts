@@ -83,7 +83,7 @@ const budgetRoute = { ...defaultSettings().routes[0]!, budget: { perDayUsd: '1' 
 
 /** Each way to wait, the records of it, and what must be said. */
 const CASES: readonly [WaitCode, ExplainFacts, string, string | undefined][] = [
-  ['not_seen', factsOf(undefined, []), 'no job is recorded', 'batchdrop doctor'],
+  ['not_seen', factsOf(undefined, []), 'no job is recorded', 'batchdrop jobs --ignored'],
   ['checking', factsOf({ state: 'ingesting' }, []), 'its lines are being checked', undefined],
   [
     'unreadable',

@@ -80,6 +80,12 @@ describe('the lines of a running stack', () => {
       'input/b.csv  ignored: it matches no glob in match of route "r"',
     ],
     [
+      'object.ignored',
+      { key: 'input/a.jsonl.options.json', why: 'late_options', route: 'r' },
+      'input/a.jsonl.options.json  not read yet: its file was put before it',
+    ],
+    ['object.ignored', { key: 'input/f/', why: 'folder' }, 'input/f/  ignored: it only marks a folder'],
+    [
       'dispatch.completed',
       { waitingFor: { tokens: 2, budget: 1, time: 4 } },
       '2 batches wait for room in the batch queue (enqueued tokens); 1 batch waits for the budget',

@@ -13,6 +13,7 @@ import { OPENAI_LIMITS } from '../../../../../src/providers/openai/limits.ts';
 import { OPENAI_PRICES } from '../../../../../src/providers/openai/prices/table.ts';
 import { OPENAI_RULES } from '../../../../../src/providers/openai/rules.ts';
 import { noHeartbeat } from '../../../../support/memory/heartbeat.ts';
+import { MemoryIgnoredDrops } from '../../../../support/memory/ignored-drops.ts';
 import { MemoryJobs } from '../../../../support/memory/jobs.ts';
 import { MemoryListing } from '../../../../support/memory/listing.ts';
 import { MemoryObjects } from '../../../../support/memory/objects.ts';
@@ -54,6 +55,7 @@ async function start(text = requestLine('a')) {
     quota: new MemoryQuota(jobs),
     prices: new Prices(OPENAI_PRICES),
     suspensions: new MemorySuspensions(),
+    ignoredDrops: new MemoryIgnoredDrops(),
     pauses: new MemoryPauses(),
     shutdowns: new MemoryShutdowns(),
     outbox: new MemoryOutbox(),
