@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The command line: parses, calls one function, prints, sets the exit status. */
+/** The command line: parses, calls one function, prints, sets the exit status. Only as the main module does it run. */
 import { Argument, Command, CommanderError } from 'commander';
 import { DEFAULT_STATE_DIR } from '../local/stack/pipeline.ts';
 import packageJson from '../package.json' with { type: 'json' };
@@ -22,7 +22,8 @@ const settingsOption = [
   'JSON file of routes and prefixes, as a deployment takes it',
 ] as const;
 
-const program = new Command('batchdrop')
+/** Every command and option. */
+export const program = new Command('batchdrop')
   .description('OpenAI Batch API requests, dropped as files.')
   .version(packageJson.version)
   .exitOverride()
@@ -173,17 +174,21 @@ program
     console.log(completionScript(program, shell));
   });
 
-try {
-  await program.parseAsync();
-} catch (error) {
-  if (error instanceof CommanderError) {
-    // It has printed what is wrong, or the help that was asked for.
-    process.exitCode = error.exitCode === 0 ? 0 : EXIT_USAGE;
-  } else if (error instanceof UsageError) {
-    console.error(`batchdrop: ${error.message}`);
-    process.exitCode = EXIT_USAGE;
-  } else {
-    console.error(`batchdrop: ${(error as Error).message}`);
-    process.exitCode = EXIT_CANNOT_RUN;
+if (import.meta.main) await run();
+
+async function run(): Promise<void> {
+  try {
+    await program.parseAsync();
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      // It has printed what is wrong, or the help that was asked for.
+      process.exitCode = error.exitCode === 0 ? 0 : EXIT_USAGE;
+    } else if (error instanceof UsageError) {
+      console.error(`batchdrop: ${error.message}`);
+      process.exitCode = EXIT_USAGE;
+    } else {
+      console.error(`batchdrop: ${(error as Error).message}`);
+      process.exitCode = EXIT_CANNOT_RUN;
+    }
   }
 }
