@@ -128,6 +128,10 @@ export class BatchPipeline extends Construct {
 
   /** What operators call. */
   readonly operate: Operate;
+  /** What webhooks told of. Absent: the stack takes none. */
+  readonly observeQueue?: WorkQueue;
+  /** Events of ended jobs that the target of a route's `notify` did not take. Absent: no route has one. */
+  readonly notificationsDeadLetters?: IQueue;
 
   /** Takes in OpenAI's webhooks. Absent: the settings have none. */
   readonly webhook?: Webhook;
@@ -184,26 +188,19 @@ export class BatchPipeline extends Construct {
     new Collect(this, 'Collect', { ...common, maxConcurrency: caps.collect });
     new Finalize(this, 'Finalize', { ...common, maxConcurrency: caps.finalize });
     this.operate = new Operate(this, 'Operate', { ...foundation, ...queues });
-    const notifications = new Notifications(this, 'Notifications', settings);
-    let observeQueue: WorkQueue | undefined;
+    const { deadLetterQueue } = new Notifications(this, 'Notifications', settings);
+    if (deadLetterQueue !== undefined) this.notificationsDeadLetters = deadLetterQueue;
     const { webhooks } = settings;
     if (webhooks !== undefined) {
-      observeQueue = new WorkQueue(this, 'ObserveQueue', { consumerTimeout: OBSERVE_TIMEOUT });
+      const observeQueue = new WorkQueue(this, 'ObserveQueue', { consumerTimeout: OBSERVE_TIMEOUT });
+      this.observeQueue = observeQueue;
       new Observe(this, 'Observe', { ...common, observeQueue, maxConcurrency: caps.observe });
       this.webhook = new Webhook(this, 'Webhook', { ...foundation, webhooks, observeQueue });
     }
-    this.#watch(props, pollInterval, {
-      observe: observeQueue?.deadLetterQueue,
-      notifications: notifications.deadLetterQueue,
-    });
+    this.#watch(props, pollInterval);
   }
 
-  /** @param others dead-letter queues that not every stack has. */
-  #watch(
-    { alarms: options = {}, dashboard = true }: BatchPipelineProps,
-    pollInterval: Duration,
-    others: Partial<Record<'observe' | 'notifications', IQueue | undefined>>,
-  ): void {
+  #watch({ alarms: options = {}, dashboard = true }: BatchPipelineProps, pollInterval: Duration): void {
     let alarms: IAlarm[] = [];
     if (options !== false) {
       const made = new Alarms(this, 'Alarms', {
@@ -216,7 +213,8 @@ export class BatchPipeline extends Construct {
           call: this.callQueue.deadLetterQueue,
           collect: this.collectQueue.deadLetterQueue,
           finalize: this.finalizeQueue.deadLetterQueue,
-          ...others,
+          observe: this.observeQueue?.deadLetterQueue,
+          notifications: this.notificationsDeadLetters,
         },
       });
       alarms = [...made.alarms.values()];

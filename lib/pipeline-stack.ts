@@ -1,7 +1,6 @@
 import { Aws, CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
-import { DEFAULT_API_KEY } from '../src/contract/api-key.ts';
-import type { Settings } from '../src/contract/settings.ts';
+import { apiKeyOutputSuffix, DEFAULT_API_KEY } from '../src/contract/api-key.ts';
 import { BatchPipeline, type BatchPipelineProps } from './batch-pipeline.ts';
 import { InvalidConfigurationError } from './configuration.ts';
 import { MAX_OUTPUTS } from './size-limits.ts';
@@ -25,10 +24,8 @@ export class PipelineStack extends Stack {
 
     this.#output('BucketName', storage.bucket.bucketName, 'The bucket');
     this.#output('DropLocation', drop, 'Drop .jsonl files below this');
-    for (const [index, routes] of routeOutputs(pipeline.settings).entries()) {
-      const what = 'Prefixes of the routes, by name: what commands drop files below';
-      this.#output(`Routes${index === 0 ? '' : index + 1}`, routes, what);
-    }
+    const routes = pipeline.settings.routes.map(({ name, prefix }) => `${name}=${prefix}`);
+    this.#outputList('Routes', routes, 'Prefixes of the routes, by name: what commands drop files below');
     this.#output('TableName', state.table.tableName, 'State of jobs');
     this.#output('ApiKeySecretArn', apiKey.secret.secretArn, 'Secret with the OpenAI API key');
     this.#output('IngestQueueUrl', pipeline.ingestQueue.queue.queueUrl, 'Objects to look at');
@@ -36,19 +33,27 @@ export class PipelineStack extends Stack {
     this.#output('CallQueueUrl', pipeline.callQueue.queue.queueUrl, 'Slices to call in flex or standard');
     this.#output('CollectQueueUrl', pipeline.collectQueue.queue.queueUrl, 'Batches that OpenAI has ended');
     this.#output('FinalizeQueueUrl', pipeline.finalizeQueue.queue.queueUrl, 'Jobs to merge');
+    if (pipeline.observeQueue !== undefined) {
+      this.#output('ObserveQueueUrl', pipeline.observeQueue.queue.queueUrl, 'What webhooks told of');
+    }
+    if (pipeline.notificationsDeadLetters !== undefined) {
+      const url = pipeline.notificationsDeadLetters.queueUrl;
+      this.#output('NotificationsDeadLettersUrl', url, 'Events of ended jobs that no target took');
+    }
     this.#output('OperateUrl', pipeline.operate.url, 'What operators call, signed with AWS credentials');
     if (pipeline.webhook !== undefined) {
       this.#output('WebhookUrl', pipeline.webhook.url, 'What OpenAI sends webhooks to');
       for (const [name, { secretArn }] of pipeline.webhook.secrets) {
-        const suffix = name === DEFAULT_API_KEY ? '' : inPascalCase(name);
+        const suffix = apiKeyOutputSuffix(name);
         const whose = `the project of the API key "${name}"`;
         this.#output(`WebhookSecretArn${suffix}`, secretArn, `Secret with the signing secret of ${whose}`);
       }
     }
+    this.#outputList('ApiKeys', [...apiKey.secrets.keys()], 'Names of the API keys');
     for (const [name, { secretArn }] of apiKey.secrets) {
       const isOwn = name === DEFAULT_API_KEY;
       this.#output(
-        `SetApiKeyCommand${isOwn ? '' : inPascalCase(name)}`,
+        `SetApiKeyCommand${apiKeyOutputSuffix(name)}`,
         `aws secretsmanager put-secret-value --region ${Aws.REGION} --secret-id ${secretArn} ` +
           '--secret-string "$OPENAI_API_KEY"',
         `Sets the API key${isOwn ? '' : ` "${name}"`}; run it once and whenever the key changes`,
@@ -73,6 +78,12 @@ export class PipelineStack extends Stack {
     }
   }
 
+  /** Words with spaces between them; what does not fit into one output goes on in `Name2`, and so on. */
+  #outputList(name: string, words: readonly string[], description: string): void {
+    for (const [index, value] of outputValues(words).entries())
+      this.#output(`${name}${index === 0 ? '' : index + 1}`, value, description);
+  }
+
   #output(name: string, value: string, description: string): void {
     this.#outputs += 1;
     if (this.#outputs > MAX_OUTPUTS) {
@@ -88,19 +99,13 @@ export class PipelineStack extends Stack {
 /** As much as fits into one output. Source: CloudFormation quotas, "Output value" (1,024 bytes). */
 const MAX_OUTPUT_CHARS = 1_000;
 
-/** `films=input/films/ default=input/`, as many routes to an output as it takes. Neither has a space or `=` in it. */
-function routeOutputs({ routes }: Pick<Settings, 'routes'>): string[] {
-  const outputs: string[] = [];
-  for (const { name, prefix } of routes) {
-    const text = `${name}=${prefix}`;
-    const last = outputs.at(-1);
-    if (last === undefined || last.length + 1 + text.length > MAX_OUTPUT_CHARS) outputs.push(text);
-    else outputs[outputs.length - 1] = `${last} ${text}`;
+/** As many words, which have no spaces, to an output as it takes. */
+function outputValues(words: readonly string[]): string[] {
+  const values: string[] = [];
+  for (const word of words) {
+    const last = values.at(-1);
+    if (last === undefined || last.length + 1 + word.length > MAX_OUTPUT_CHARS) values.push(word);
+    else values[values.length - 1] = `${last} ${word}`;
   }
-  return outputs;
-}
-
-/** `team-a` gives `TeamA`. */
-function inPascalCase(name: string): string {
-  return name.replaceAll(/(?:^|-)+([a-z0-9]?)/g, (_, first: string) => first.toUpperCase());
+  return values;
 }

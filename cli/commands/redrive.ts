@@ -5,7 +5,7 @@ import {
   type SQSClient,
   StartMessageMoveTaskCommand,
 } from '@aws-sdk/client-sqs';
-import { type QueueState, queueUrls, readQueue } from '../options/queues.ts';
+import { NOTIFICATIONS, type QueueState, queueUrls, readQueue, readQueues } from '../options/queues.ts';
 import { requireRunning, type StackOptions } from '../options/stack.ts';
 import { withStores } from '../options/stores.ts';
 import { CannotRunError, EXIT_SUCCEEDED, UsageError } from '../view/exit.ts';
@@ -33,10 +33,14 @@ export async function redrive(name: string | undefined, options: RedriveOptions)
     const sqs = openSqs();
     const urls = queueUrls(stack);
     if (name === undefined) {
-      const queues = await Promise.all([...urls].map(([each, url]) => readQueue(sqs, each, url)));
+      const queues = await readQueues(sqs, stack);
       console.log(options.json ? JSON.stringify(queues) : queuesText(queues));
       return EXIT_SUCCEEDED;
     }
+    if (name === NOTIFICATIONS)
+      throw new UsageError(
+        'the dead letters of notifications are events that a target of a route did not take: they have no queue to go back to. docs/runbook.md, "notifications-dead-letters", says what to do',
+      );
     const url = urls.get(name);
     if (url === undefined)
       throw new UsageError(

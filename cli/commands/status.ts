@@ -1,4 +1,5 @@
 /** `batchdrop status KEY|JOB`: one job as it stands; of one that has ended, its receipt as well. */
+import { ObjectUnreadableError } from '../../src/core/base/errors.ts';
 import { findJob, versionsOf } from '../options/find-job.ts';
 import { OtherReceiptError, readerOf, readReceipt } from '../options/results.ts';
 import type { StackOptions } from '../options/stack.ts';
@@ -34,8 +35,8 @@ export async function status(named: string, options: StatusOptions): Promise<num
       const receipt = await readReceipt(readerOf(bucket), job.jobId, job.receiptKey);
       console.log(`\n${receiptText(receipt, (key) => `s3://${bucket.name}/${key}`)}`);
     } catch (error) {
-      // What the records say stands; a newer version has the receipt's place.
-      if (!(error instanceof OtherReceiptError)) throw error;
+      // What the records say stands: a newer version has the receipt's place, or the credentials may not read it.
+      if (!(error instanceof OtherReceiptError || error instanceof ObjectUnreadableError)) throw error;
       console.error(`batchdrop: ${error.message}`);
     }
     return EXIT_SUCCEEDED;

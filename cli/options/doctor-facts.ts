@@ -7,8 +7,10 @@ import {
 import { DescribeSecretCommand } from '@aws-sdk/client-secrets-manager';
 import { DynamoDBPauses } from '../../src/adapters/dynamodb/pauses.ts';
 import { DynamoDBQuota } from '../../src/adapters/dynamodb/quota.ts';
+import { RecordVersionError } from '../../src/adapters/dynamodb/record-schemas.ts';
 import { DynamoDBShutdowns } from '../../src/adapters/dynamodb/shutdowns.ts';
 import { DynamoDBSuspensions } from '../../src/adapters/dynamodb/suspensions.ts';
+import { apiKeyOutputSuffix } from '../../src/contract/api-key.ts';
 import { apiKeyOf, type BatchRecord } from '../../src/core/model/batch.ts';
 import type { Shutdown } from '../../src/core/model/shutdown.ts';
 import { tokensLedgerOf } from '../../src/core/scheduling/scopes.ts';
@@ -17,8 +19,8 @@ import { SHUTDOWN_RULES } from '../../src/providers/openai/shutdowns.ts';
 import { createSecretsManagerClient } from '../../src/runtime/clients.ts';
 import type { DoctorFacts, DoctorReadings } from '../view/doctor-checks.ts';
 import { pricesOf } from './prices.ts';
-import { queueUrls, readQueue } from './queues.ts';
-import type { OpenStack } from './stack.ts';
+import { readQueues } from './queues.ts';
+import { listOf, type OpenStack, outputOf } from './stack.ts';
 import type { Stores } from './stores.ts';
 
 /** Live batches. */
@@ -32,6 +34,7 @@ type Readers = {
 };
 
 const READERS: Readers = {
+  records: readRecordVersions,
   secrets: readSecrets,
   notification: readNotification,
   poll: async ({ jobs }) => ({ at: await jobs.leaseTakenAt(POLL_LEASE) }),
@@ -40,12 +43,12 @@ const READERS: Readers = {
     return { skewMs: await skewOf(client, name) };
   },
   queues: async ({ stack, openSqs }) => {
-    const sqs = openSqs();
-    const queues = await Promise.all([...queueUrls(stack)].map(([name, url]) => readQueue(sqs, name, url)));
-    return queues.map(({ name, waiting, deadLetters }) => ({
+    const queues = await readQueues(openSqs(), stack);
+    return queues.map(({ name, url, waiting, deadLetters: { messages } }) => ({
       name,
       waiting,
-      deadLetters: deadLetters.messages,
+      deadLetters: messages,
+      isSource: url !== undefined,
     }));
   },
   suspensions: readSuspensions,
@@ -85,28 +88,44 @@ async function readLive({ jobs }: Stores): Promise<Live> {
   return { waiting, atOpenAI };
 }
 
-/** The secrets of the API keys, as the outputs of the stack name them. */
+/** Reads a record of each job and batch that is live. @returns what cannot be read for its version, if anything. */
+async function readRecordVersions(
+  { jobs }: Stores,
+  live: () => Promise<Live>,
+): Promise<DoctorFacts['records']> {
+  try {
+    await Promise.all([live(), Array.fromAsync(jobs.listLiveJobs())]);
+    return { unknown: undefined };
+  } catch (error) {
+    if (error instanceof RecordVersionError) return { unknown: error.message };
+    throw error;
+  }
+}
+
+/** The secrets of the API keys, as the outputs of the stack name them; none of a stopped one. */
 function secretsOf({
   outputs,
 }: Pick<OpenStack, 'outputs'>): { apiKey: string; arn: string; command: string }[] {
-  return Object.entries(outputs).flatMap(([output, command]) => {
-    const suffix = /^SetApiKeyCommand(.*)$/.exec(output)?.[1];
-    const arn = / --secret-id (\S+)/.exec(command)?.[1];
-    if (suffix === undefined || arn === undefined) return [];
-    // `TeamA` is of `team-a`; digits are kept apart by the name only, so the output's word is said.
-    const apiKey = suffix === '' ? 'default' : suffix.replace(/(?!^)([A-Z])/g, '-$1').toLowerCase();
-    return [{ apiKey, arn, command }];
+  return listOf(outputs, 'ApiKeys').flatMap((apiKey) => {
+    const command = outputs[`SetApiKeyCommand${apiKeyOutputSuffix(apiKey)}`];
+    const arn = / --secret-id (\S+)/.exec(command ?? '')?.[1];
+    return command === undefined || arn === undefined ? [] : [{ apiKey, arn, command }];
   });
 }
 
-/** A secret that was set has a version from before: what the deployment put there. */
+/**
+ * A secret that was set has a version from before, what the deployment put there: Secrets Manager moves AWSPREVIOUS to
+ * it when a value is put, and never before that. When it was last changed says less: tags and rotation change it, too.
+ */
 async function readSecrets({ stack }: Stores): Promise<DoctorFacts['secrets']> {
   const client = createSecretsManagerClient(stack.connectionTo('secretsManager'));
   try {
+    outputOf(stack, 'ApiKeys');
     return await Promise.all(
       secretsOf(stack).map(async ({ apiKey, arn, command }) => {
         const { VersionIdsToStages = {} } = await client.send(new DescribeSecretCommand({ SecretId: arn }));
-        return { apiKey, isSet: Object.keys(VersionIdsToStages).length > 1, command };
+        const isSet = Object.values(VersionIdsToStages).some((stages) => stages.includes('AWSPREVIOUS'));
+        return { apiKey, isSet, command };
       }),
     );
   } finally {

@@ -5,7 +5,7 @@ import { basename, join, relative, resolve, sep } from 'node:path';
 import type { Readable } from 'node:stream';
 import { OPTIONS_SUFFIX } from '../../src/contract/options.ts';
 import { UsageError } from '../view/exit.ts';
-import { type OpenStack, outputOf } from './stack.ts';
+import { listOf, type OpenStack, outputOf } from './stack.ts';
 
 /** A file to drop. */
 export interface Drop {
@@ -117,8 +117,5 @@ export function prefixFor(stack: Pick<OpenStack, 'name' | 'kind' | 'outputs'>, r
 
 /** Prefixes by the names of routes, as the stack's outputs say them. A version of before does not. */
 export function routesOf({ outputs }: Pick<OpenStack, 'outputs'>): Map<string, string> {
-  const all = Object.keys(outputs).filter((name) => /^Routes\d*$/.test(name));
-  return new Map(
-    all.flatMap((name) => outputs[name]!.split(' ')).map((text) => text.split('=', 2) as [string, string]),
-  );
+  return new Map(listOf(outputs, 'Routes').map((text) => text.split('=', 2) as [string, string]));
 }

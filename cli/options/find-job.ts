@@ -24,11 +24,13 @@ const JOB_ID = new RegExp(`^[0-9a-f]{${JOB_ID_CHARS}}$`);
 
 /**
  * @param named id of a job, or a key of the bucket, also as `s3://BUCKET/KEY`. A key is the job of its newest version.
+ * @param say gets what a person should know of how it was found.
  * @throws {CannotRunError} if the stack has no such job and the bucket no such object.
  */
 export async function findJob(
   stores: Pick<Stores, 'jobs' | 'index' | 'openBucket'>,
   named: string,
+  say: (text: string) => void = (text) => console.error(`batchdrop: ${text}`),
 ): Promise<FoundJob> {
   const { jobs, openBucket } = stores;
   if (JOB_ID.test(named)) {
@@ -37,17 +39,27 @@ export async function findJob(
   }
   const bucket = openBucket();
   const key = keyOf(named, bucket.name);
+  let isRefused = false;
   const head = await bucket.objects.head(bucket.name, key).catch((error: unknown) => {
-    // A viewer may not read objects.
-    if (error instanceof ObjectUnreadableError) return undefined;
-    throw error;
+    if (!(error instanceof ObjectUnreadableError)) throw error;
+    // A viewer may not look at objects. S3 says the same of one that is not there to who may not list the bucket.
+    isRefused = true;
+    return undefined;
   });
   if (head !== undefined) {
     const jobId = jobIdOf(head);
     return { jobId, key, job: await jobs.getJob(jobId) };
   }
   const [latest] = await versionsOf(stores, bucket.name, key);
+  if (latest !== undefined && isRefused)
+    say(
+      `your credentials may not look at ${key}: this is job ${latest.jobId}, the one of that key that was dropped last of those that are recorded`,
+    );
   if (latest !== undefined) return { jobId: latest.jobId, key, job: await jobs.getJob(latest.jobId) };
+  if (isRefused)
+    throw new CannotRunError(
+      `there is no job ${named} in this stack, and your credentials may not look whether bucket ${bucket.name} has an object of that key (s3:GetObject): name a job by the \`jobId\` of its receipt, or by its whole key, such as input/films.jsonl`,
+    );
   throw new CannotRunError(
     `there is no job ${named} in this stack, and no object of that key in bucket ${bucket.name}: name a job by the \`jobId\` of its receipt, or by its whole key, such as input/films.jsonl`,
   );

@@ -3,16 +3,18 @@ import {
   GetQueueAttributesCommand,
   type GetQueueAttributesCommandOutput,
   GetQueueUrlCommand,
+  type QueueAttributeName,
   type SQSClient,
 } from '@aws-sdk/client-sqs';
 import type { OpenStack } from './stack.ts';
 
-/** A work queue. */
+/** A queue with dead letters: a work queue, or {@link NOTIFICATIONS}. */
 export interface QueueState {
   /** What it is for: `ingest`, `submit`, … */
   name: string;
-  url: string;
-  arn: string;
+  /** Absent: its dead letters come from EventBridge, and have no queue to go back to. */
+  url?: string | undefined;
+  arn?: string | undefined;
   /** Messages that wait, are worked on, and are delayed. About. */
   waiting: number;
   inFlight: number;
@@ -28,6 +30,24 @@ export function queueUrls({ outputs }: Pick<OpenStack, 'outputs'>): Map<string, 
     return name === undefined ? [] : [[name.toLowerCase(), url]];
   });
   return new Map(urls);
+}
+
+/** What the dead letters of notifications go by: events of ended jobs that no target took. */
+export const NOTIFICATIONS = 'notifications';
+
+/** All queues of the stack with dead letters. @throws as {@link readQueue}. */
+export function readQueues(sqs: SQSClient, stack: Pick<OpenStack, 'outputs'>): Promise<QueueState[]> {
+  const url = stack.outputs.NotificationsDeadLettersUrl;
+  return Promise.all([
+    ...[...queueUrls(stack)].map(([name, url]) => readQueue(sqs, name, url)),
+    ...(url === undefined ? [] : [readNotifications(sqs, url)]),
+  ]);
+}
+
+async function readNotifications(sqs: SQSClient, url: string): Promise<QueueState> {
+  const { QueueArn = '', ...attributes } = await attributesOf(sqs, url);
+  const deadLetters = { url, arn: QueueArn, messages: messagesOf(attributes) };
+  return { name: NOTIFICATIONS, waiting: 0, inFlight: 0, delayed: 0, deadLetters };
 }
 
 /** Asks SQS how a queue and its dead letters are. @throws what SQS answers, such as that it is not allowed. */
@@ -50,9 +70,14 @@ export async function readQueue(sqs: SQSClient, name: string, url: string): Prom
     deadLetters: {
       url: QueueUrl,
       arn: deadLetterTargetArn,
-      messages: Number(dead.ApproximateNumberOfMessages) + Number(dead.ApproximateNumberOfMessagesNotVisible),
+      messages: messagesOf(dead),
     },
   };
+}
+
+function messagesOf(attributes: Partial<Record<QueueAttributeName, string>>): number {
+  const { ApproximateNumberOfMessages, ApproximateNumberOfMessagesNotVisible } = attributes;
+  return Number(ApproximateNumberOfMessages) + Number(ApproximateNumberOfMessagesNotVisible);
 }
 
 async function attributesOf(

@@ -2,11 +2,12 @@
 import { DynamoDBPauses } from '../../src/adapters/dynamodb/pauses.ts';
 import { DynamoDBQuota } from '../../src/adapters/dynamodb/quota.ts';
 import { DynamoDBSuspensions } from '../../src/adapters/dynamodb/suspensions.ts';
+import { apiKeyOutputSuffix } from '../../src/contract/api-key.ts';
 import { apiKeyOf } from '../../src/core/model/batch.ts';
 import { type ExplainFacts, ledgersToRead } from '../view/explain.ts';
 import { type FoundJob, readRecords } from './find-job.ts';
 import { pricesOf } from './prices.ts';
-import { queueUrls, readQueue } from './queues.ts';
+import { readQueues } from './queues.ts';
 import type { Stores } from './stores.ts';
 
 /** Reads it: a few items of the table, and the depth of the queues. */
@@ -31,7 +32,7 @@ export async function readFacts(stores: Stores, found: Pick<FoundJob, 'key' | 'j
     pauses: await new DynamoDBPauses(dynamodb.client, dynamodb).getPauses(),
     backlog: await quota.getBacklog(),
     deadLetters: await readDeadLetters(stores),
-    setKeyCommandOf: (apiKey) => stack.outputs[setKeyOutput(apiKey)],
+    setKeyCommandOf: (apiKey) => stack.outputs[`SetApiKeyCommand${apiKeyOutputSuffix(apiKey)}`],
     prices: await pricesOf({}),
     now,
   };
@@ -41,8 +42,7 @@ export async function readFacts(stores: Stores, found: Pick<FoundJob, 'key' | 'j
 async function readDeadLetters({ stack, openSqs }: Stores): Promise<ExplainFacts['deadLetters']> {
   if (stack.kind === 'stopped') return [];
   try {
-    const sqs = openSqs();
-    const states = await Promise.all([...queueUrls(stack)].map(([name, url]) => readQueue(sqs, name, url)));
+    const states = await readQueues(openSqs(), stack);
     return states.flatMap(({ name: queue, deadLetters: { messages } }) =>
       messages === 0 ? [] : [{ queue, messages }],
     );
@@ -50,10 +50,4 @@ async function readDeadLetters({ stack, openSqs }: Stores): Promise<ExplainFacts
     console.error(`batchdrop: dead letters cannot be looked at (${(error as Error).name})`);
     return [];
   }
-}
-
-/** The output with the command that sets an API key, see `lib/pipeline-stack.ts`. */
-function setKeyOutput(apiKey: string): string {
-  const suffix = apiKey.replaceAll(/(?:^|-)+([a-z0-9]?)/g, (_, first: string) => first.toUpperCase());
-  return `SetApiKeyCommand${apiKey === 'default' ? '' : suffix}`;
 }

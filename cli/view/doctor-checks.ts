@@ -13,11 +13,14 @@ export type StuckBatch = Pick<BatchRecord, 'jobId' | 'batchId' | 'hold' | 'remot
 
 /** What each check reads. */
 export interface DoctorFacts {
+  /** Where a record is whose version is not known here, as the error says it. */
+  records: { unknown: string | undefined };
   secrets: { apiKey: string; isSet: boolean; command: string }[];
   notification: { bucket: string; isOn: boolean; command: string | undefined };
   poll: { at: number | undefined };
   clock: { skewMs: number | undefined };
-  queues: { name: string; waiting: number; deadLetters: number }[];
+  /** `isSource`: its dead letters can be sent to it again. */
+  queues: { name: string; waiting: number; deadLetters: number; isSource: boolean }[];
   suspensions: (Suspension & { command: string | undefined })[];
   pauses: Pause[];
   held: StuckBatch[];
@@ -53,13 +56,29 @@ const ok = (text: string): Finding[] => [{ level: 'ok', text }];
 
 /** All checks, in the order in which they are shown. */
 export const CHECKS: { readonly [Name in keyof DoctorFacts]: Check<Name> } = {
+  records: {
+    title: 'Versions of records',
+    reads: 'dynamodb:Query of the indexes',
+    judge: ({ unknown }) =>
+      unknown === undefined
+        ? ok('this version of batchdrop reads all live records')
+        : [
+            {
+              level: 'bad',
+              text: `a newer version of batchdrop is deployed than this one: upgrade the CLI to the release that is deployed (${unknown})`,
+            },
+          ],
+  },
   secrets: {
     title: 'API keys',
     reads: 'secretsmanager:DescribeSecret',
     judge: (secrets) =>
       secrets.map(({ apiKey, isSet, command }) =>
         isSet
-          ? { level: 'ok', text: `the secret of key "${apiKey}" has been set (its value was not read)` }
+          ? {
+              level: 'ok',
+              text: `the secret of key "${apiKey}" has been set: it had another value before (none was read)`,
+            }
           : { level: 'bad', text: `the secret of key "${apiKey}" was never set`, command },
       ),
   },
@@ -112,11 +131,19 @@ export const CHECKS: { readonly [Name in keyof DoctorFacts]: Check<Name> } = {
       const dead = queues.filter(({ deadLetters }) => deadLetters > 0);
       const waiting = queues.reduce((sum, queue) => sum + queue.waiting, 0);
       if (dead.length === 0) return ok(`no dead letters; ${count(waiting, 'message')} waiting`);
-      return dead.map(({ name, deadLetters }) => ({
-        level: 'bad',
-        text: `${count(deadLetters, 'dead letter')} of ${name}: a step failed too often. Find why in the logs first`,
-        command: `batchdrop redrive ${name}`,
-      }));
+      return dead.map(({ name, deadLetters, isSource }) => {
+        const letters = `${count(deadLetters, 'dead letter')} of ${name}`;
+        return isSource
+          ? {
+              level: 'bad',
+              text: `${letters}: a step failed too often. Find why in the logs first`,
+              command: `batchdrop redrive ${name}`,
+            }
+          : {
+              level: 'bad',
+              text: `${letters}: a target of a route took no event of its ended jobs for a day. They have no queue to go back to: docs/runbook.md, "${name}-dead-letters", says what to do`,
+            };
+      });
     },
   },
   suspensions: {

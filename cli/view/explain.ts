@@ -163,9 +163,10 @@ const rankOf = ({ code }: Wait, order: readonly string[]): number =>
   order.indexOf(code) - (FOR_A_PERSON.has(code) ? order.length : 0);
 
 function waitsOfStack(facts: ExplainFacts): Wait[] {
-  return facts.deadLetters.map(({ queue, messages }) =>
-    toWait(facts, { code: 'dead_letters', reason: queue, detail: count(messages, 'message') }, []),
-  );
+  return facts.deadLetters.map(({ queue, messages }) => {
+    const code = queue === 'notifications' ? 'dead_notifications' : 'dead_letters';
+    return toWait(facts, { code, reason: queue, detail: count(messages, 'message') }, []);
+  });
 }
 
 function findingOf(facts: ExplainFacts, batch: BatchRecord): Finding {

@@ -198,6 +198,13 @@ export const WAITS = {
     moves: () => 'Find the cause in the logs, then send them again.',
     command: ({ reason }) => `batchdrop redrive ${reason}`,
   },
+  dead_notifications: {
+    text: ({ detail }) =>
+      `events of ended jobs were taken by no target for a day and are dead letters (${detail}); who waits for this job's may not be told`,
+    moves: () =>
+      'It holds up no job. Mend the access policy of the target: docs/runbook.md, "notifications-dead-letters".',
+    command: () => undefined,
+  },
 } as const satisfies Record<string, WaitText>;
 
 /** Names a kind of wait. */

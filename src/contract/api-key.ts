@@ -21,3 +21,12 @@ export function apiKeySecretsPrefix(stackId: string): string {
 export function apiKeySecretName(stackId: string, apiKey: string): string {
   return `${apiKeySecretsPrefix(stackId)}${apiKey}`;
 }
+
+/**
+ * What the names of an API key's own outputs end with: `team-a` gives `TeamA`, the stack's own key nothing. Settings
+ * refuse two keys with one ending.
+ */
+export function apiKeyOutputSuffix(apiKey: string): string {
+  if (apiKey === DEFAULT_API_KEY) return '';
+  return apiKey.replaceAll(/(?:^|-)+([a-z0-9]?)/g, (_, first: string) => first.toUpperCase());
+}

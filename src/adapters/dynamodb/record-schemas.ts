@@ -18,6 +18,9 @@ import { type Tombstone, tombstoneSchema } from '../../core/model/tombstone.ts';
 import { type WebhookHealth, webhookHealthSchema } from '../../core/model/webhook-health.ts';
 import type { LatestState } from './job-rules.ts';
 
+/** A record has a version that this deployment does not know. */
+export class RecordVersionError extends BatchdropError {}
+
 const latestJobSchema = z.object({ jobId: z.string(), lastModified: z.number() });
 
 const latestSchema = z.object({
@@ -125,7 +128,7 @@ function readRecord<Record>(
   where: string,
 ): Record {
   if (item.v !== 1) {
-    throw new BatchdropError(
+    throw new RecordVersionError(
       `${where} has version ${String(item.v)}, this deployment reads version 1; deploy the release that wrote it`,
     );
   }

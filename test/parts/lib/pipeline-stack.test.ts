@@ -22,6 +22,7 @@ test('the outputs say where things are and how to begin', () => {
     CallQueueUrl: 'CallQueue',
     CollectQueueUrl: 'CollectQueue',
     FinalizeQueueUrl: 'FinalizeQueue',
+    ApiKeys: 'default',
     OperateUrl: 'OperateFunctionFunctionUrl',
     SetApiKeyCommand:
       'aws secretsmanager put-secret-value --region <AWS::Region> --secret-id ApiKeySecret ' +
@@ -56,6 +57,7 @@ test('each further API key has an output with the command that sets it', () => {
       ],
     },
   });
+  expect(outputs.ApiKeys).toBe('default team-a-1 ads');
   const commands = Object.entries(outputs).filter(([name]) => name.startsWith('SetApiKeyCommand'));
   const commandOf = (secret: string) =>
     `aws secretsmanager put-secret-value --region <AWS::Region> --secret-id ${secret} --secret-string "$OPENAI_API_KEY"`;
@@ -63,6 +65,18 @@ test('each further API key has an output with the command that sets it', () => {
     SetApiKeyCommand: commandOf('ApiKeySecret'),
     SetApiKeyCommandTeamA1: commandOf('ApiKeySecretteama1'),
     SetApiKeyCommandAds: commandOf('ApiKeySecretads'),
+  });
+});
+
+test('queues that not every stack has are named where it has them', () => {
+  const route = { ...BATCH_ONLY, name: 'a', prefix: 'input/a/' };
+  const notify = 'arn:aws:sns:eu-west-1:123456789012:done';
+  const outputs = outputsOf({
+    settings: { routes: [{ ...route, notify }], webhooks: { apiKeys: ['default'] } },
+  });
+  expect(outputs).toMatchObject({
+    ObserveQueueUrl: 'ObserveQueue',
+    NotificationsDeadLettersUrl: 'NotificationsDeadLetters',
   });
 });
 

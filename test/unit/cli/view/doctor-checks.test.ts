@@ -24,11 +24,12 @@ const SUSPENSION = {
 
 /** A stack of which nothing is wrong. */
 const SOUND: DoctorFacts = {
+  records: { unknown: undefined },
   secrets: [{ apiKey: 'default', isSet: true, command: 'aws set' }],
   notification: { bucket: 'drops', isOn: true, command: 'aws on' },
   poll: { at: NOW - 60_000 },
   clock: { skewMs: -2_000 },
-  queues: [{ name: 'ingest', waiting: 1, deadLetters: 0 }],
+  queues: [{ name: 'ingest', waiting: 1, deadLetters: 0, isSource: true }],
   suspensions: [],
   pauses: [],
   held: [],
@@ -64,13 +65,25 @@ test.each<[Partial<DoctorFacts>, string, string, string | undefined]>([
     'key "ads" was never set',
     'aws set',
   ],
+  [
+    { records: { unknown: 'table/a/b has version 2' } },
+    'bad',
+    'upgrade the CLI to the release that is deployed (table/a/b has version 2)',
+    undefined,
+  ],
+  [
+    { queues: [{ name: 'notifications', waiting: 0, deadLetters: 1, isSource: false }] },
+    'bad',
+    'They have no queue to go back to: docs/runbook.md, "notifications-dead-letters"',
+    undefined,
+  ],
   [{ notification: { ...SOUND.notification, isOn: false } }, 'bad', 'does not tell EventBridge', 'aws on'],
   [{ poll: { at: NOW - 2 * HOUR } }, 'bad', 'ran last 2 h ago: nothing is found out', undefined],
   [{ poll: { at: undefined } }, 'warn', 'has not run yet', undefined],
   [{ clock: { skewMs: -300_000 } }, 'warn', '300 s behind S3: set its clock', undefined],
   [{ clock: { skewMs: undefined } }, 'warn', 'S3 said no time', undefined],
   [
-    { queues: [{ name: 'collect', waiting: 0, deadLetters: 2 }] },
+    { queues: [{ name: 'collect', waiting: 0, deadLetters: 2, isSource: true }] },
     'bad',
     '2 dead letters of collect',
     'batchdrop redrive collect',

@@ -284,6 +284,12 @@ const CASES: readonly [WaitCode, ExplainFacts, string, string | undefined][] = [
     'messages of collect failed too often and are dead letters (3 messages)',
     'batchdrop redrive collect',
   ],
+  [
+    'dead_notifications',
+    factsOf({}, [{}], { deadLetters: [{ queue: 'notifications', messages: 1 }] }),
+    'events of ended jobs were taken by no target for a day',
+    undefined,
+  ],
 ];
 
 test.each(CASES)('%s is recognized, explained, and given its command', (code, facts, text, command) => {
