@@ -99,7 +99,7 @@ describe('synthesized twice, from two working folders', () => {
       Type: string;
       Properties: { Code: { S3Key: string }; Environment: { Variables: Record<string, string> } };
     }>(Resources).filter(({ Type }) => Type === 'AWS::Lambda::Function');
-    expect(functions).toHaveLength(6);
+    expect(functions).toHaveLength(7);
     for (const { Properties } of functions) {
       const asset = join(first, `asset.${Properties.Code.S3Key.replace(/\.zip$/, '')}`);
       const late = Properties.Environment.Variables.POWERTOOLS_SERVICE_NAME === 'ingest' ? TOKENIZERS : [];

@@ -5,6 +5,7 @@ import {
   collectEnv,
   finalizeEnv,
   ingestEnv,
+  operateEnv,
   pollEnv,
   submitEnv,
 } from '../../../src/contract/env.ts';
@@ -33,12 +34,20 @@ const FUNCTIONS = [
     storage: undefined,
     loop: 'Allow',
   },
+  {
+    capability: 'operate',
+    schema: operateEnv,
+    memory: 512,
+    timeout: 900,
+    storage: undefined,
+    loop: undefined,
+  },
 ] as const;
 
 /** Set by the local stack, where OpenAI's list does not lag. */
 const LOCAL_ONLY = 'CREATE_SETTLES_SECONDS';
 
-test('there are six functions and no other', () => {
+test('there are seven functions and no other', () => {
   template.resourceCountIs('AWS::Lambda::Function', FUNCTIONS.length);
 });
 
