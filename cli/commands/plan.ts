@@ -8,7 +8,6 @@ import {
   ASSUMED_OUTPUT_TOKENS,
   type Forecast,
   type GroupForecast,
-  MAX_FINDINGS,
 } from '../../src/core/forecast/file-forecast.ts';
 import { forecast } from '../../src/core/forecast/forecast.ts';
 import type { SharedPrefix } from '../../src/core/forecast/prefixes.ts';
@@ -33,9 +32,9 @@ import { type PriceOptions, pricesOf } from '../options/prices.ts';
 import { readWithProgress, sizesOf } from '../options/read-files.ts';
 import { requireRoute, settingsOf } from '../options/settings.ts';
 import { EXIT_PARTIAL, EXIT_SUCCEEDED, UsageError } from '../view/exit.ts';
+import { invalidLines } from '../view/invalid-lines.ts';
 import {
   batchesText,
-  codesOf,
   type ModelEnd,
   modelEndOf,
   modelEndText,
@@ -225,10 +224,7 @@ class WholePlan {
       `${file.file}: ${count(file.lines, 'line')}, ${count(good, 'request')} can be run, ${format(file.invalid)} invalid`,
     ];
     if (file.rejection !== undefined) lines.push(`  rejected   ${file.rejection.message}`);
-    for (const { line, byte, code, message } of file.findings)
-      lines.push(`  line ${format(line)}   ${code} at byte ${format(byte)}: ${message}`);
-    if (file.invalid > file.findings.length)
-      lines.push(`  …          ${format(file.invalid - MAX_FINDINGS)} more: ${codesOf(file)}`);
+    lines.push(...invalidLines(file));
     for (const found of file.preflight) lines.push(`  refused    ${found.kind}: ${findingText(found)}`);
     if (file.batches.length > 0) lines.push(`  batches    ${batchesText(file.batches)}`);
     for (const group of file.groups) lines.push(...this.#groupLines(group));

@@ -1,7 +1,7 @@
 /** Sentences of `batchdrop plan` that depend on nothing but what they are about. */
 import { isWindowTier, type Route, type Tier } from '../../src/contract/route.ts';
 import { formatUsd } from '../../src/core/base/money.ts';
-import type { BatchForecast, Bound, Forecast, GroupForecast } from '../../src/core/forecast/file-forecast.ts';
+import type { BatchForecast, Bound, GroupForecast } from '../../src/core/forecast/file-forecast.ts';
 import type { TierCost } from '../../src/core/forecast/tiers.ts';
 import { MODEL_RETIRED, TIER_NOT_OFFERED } from '../../src/core/model/outcome-codes.ts';
 import { endsSoon, isShutDown, replacementText, type Shutdown } from '../../src/core/model/shutdown.ts';
@@ -26,13 +26,6 @@ export function batchesText(batches: readonly BatchForecast[]): string {
   for (const { bound } of batches) bounds.set(bound, (bounds.get(bound) ?? 0) + 1);
   const parts = [...bounds].map(([bound, found]) => `${format(found)} by ${BOUND_TEXT[bound]}`);
   return `${format(batches.length)}, cut ${parts.join(', ')}`;
-}
-
-/** How many invalid lines of each code. */
-export function codesOf({ invalidByCode }: Forecast): string {
-  return Object.entries(invalidByCode)
-    .map(([code, found]) => `${code} ${format(found)}`)
-    .join(', ');
 }
 
 /** What a route says of its files. */

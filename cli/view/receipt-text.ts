@@ -2,6 +2,7 @@
 import type { Receipt } from '../../src/contract/receipt.ts';
 import { formatUsd, fromUsd } from '../../src/core/base/money.ts';
 import { EXIT_PARTIAL, EXIT_SUCCEEDED } from './exit.ts';
+import { invalidLines } from './invalid-lines.ts';
 import { format } from './progress.ts';
 
 /** @returns 0 if all requests of all have an answer, from their own job or from that of the same content; else 3. */
@@ -13,7 +14,8 @@ export function exitOf(receipts: readonly Receipt[]): number {
 
 /** @param placeOf says where a person finds the file of a key. */
 export function receiptText(receipt: Receipt, placeOf: (key: string) => string): string {
-  const { counts, files, usage, rejection, errorsByCode, result, duplicateOf, retryOf } = receipt;
+  const { counts, files, usage, rejection, errorsByCode, firstInvalid, result, duplicateOf, retryOf } =
+    receipt;
   const codes = Object.entries(errorsByCode).map(([code, count]) => `${code} ${format(count)}`);
   const place = (name: string, key: string | undefined): string[] =>
     key === undefined ? [] : [`  ${name.padEnd(9)} ${placeOf(key)}`];
@@ -28,6 +30,7 @@ export function receiptText(receipt: Receipt, placeOf: (key: string) => string):
       : []),
     `  requests  ${format(counts.requests)}: ${format(counts.succeeded)} succeeded, ${format(counts.failed)} failed, ${format(counts.invalid)} invalid`,
     ...(codes.length === 0 ? [] : [`  problems  ${codes.join(', ')}`]),
+    ...invalidLines({ invalidByCode: errorsByCode, firstInvalid }),
     `  tokens    ${format(usage.inputTokens)} in, ${format(usage.outputTokens)} out`,
     `  cost      ${costText(receipt.cost)}`,
     ...place('answers', files.output),

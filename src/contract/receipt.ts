@@ -34,6 +34,13 @@ const billedTier = z.enum(PRICED_TIERS);
 
 const resultSchema = z.enum(['succeeded', 'partial', 'failed', 'rejected', 'duplicate']);
 
+/** By code, the first three invalid lines: what the errors file says of them, messages cut at 500 characters. */
+export const firstInvalidSchema = z.record(
+  z.string(),
+  z.array(z.object({ line: count, byte: z.exactOptional(count), message: z.string() })),
+);
+export type FirstInvalid = z.infer<typeof firstInvalidSchema>;
+
 export const receiptSchema = z.object({
   /** Version of this shape. */
   v: z.literal(1),
@@ -101,6 +108,8 @@ export const receiptSchema = z.object({
    * Requests that failed or were invalid, by error code; of a batch with more than 100 of them, the rest is `other`.
    */
   errorsByCode: z.record(z.string(), count),
+  /** The first three invalid lines of each code. */
+  firstInvalid: firstInvalidSchema.default({}),
   /**
    * Requests that were run again though OpenAI may have charged the run that it lost, by cause, such as `status_0`,
    * `missing_from_results`, `no_answer`, `request_timeout` or `lost_batch`. All other requests were paid for once.

@@ -22,6 +22,7 @@ export function receiptOf(changes: Partial<Receipt> = {}): Receipt {
     terms: { tiers, budget, overBudget, maxRounds, onInvalid, options: [], optionsNotApplied: [] },
     counts: { requests: 1, succeeded: 1, failed: 0, invalid: 0 },
     errorsByCode: {},
+    firstInvalid: {},
     possiblyBilledTwice: {},
     incomplete: 0,
     filtered: 0,

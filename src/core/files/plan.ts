@@ -3,6 +3,7 @@
  * made of. Two runs of ingest over the same object may both finish; the first plan counts.
  */
 import * as z from 'zod';
+import { firstInvalidSchema } from '../../contract/receipt.ts';
 import { CorruptWorkFileError } from '../base/errors.ts';
 import { preflightFindingSchema } from '../model/preflight.ts';
 import { shutdownSchema } from '../model/shutdown.ts';
@@ -26,6 +27,8 @@ const planSchema = z.object({
   /** Of those, not run. */
   invalid: z.int(),
   invalidByCode: z.record(z.string(), z.int()),
+  /** Absent: none, or the plan of an earlier deployment. */
+  firstInvalid: z.exactOptional(firstInvalidSchema),
   batches: z.array(
     z.object({
       batchId: z.string(),

@@ -1,10 +1,9 @@
 /** What a forecast says of a file. */
+import type { FirstInvalid } from '../../contract/receipt.ts';
 import type { PreflightFinding } from '../model/preflight.ts';
 import type { UnestimatedKind } from '../model/prompt.ts';
 import type { PrefixReport } from './prefixes.ts';
 
-/** The most invalid lines that a forecast names. */
-export const MAX_FINDINGS = 20;
 /** Answers of requests that set no limit: a few paragraphs, as `EndpointRules.predictOutput` has it. */
 export const ASSUMED_OUTPUT_TOKENS = 450;
 
@@ -22,14 +21,6 @@ export interface BatchForecast {
   outputTokensAtMost: number;
   longestBytes: number;
   bound: Bound;
-}
-
-/** What a line is refused for. Never its content. */
-export interface Finding {
-  line: number;
-  byte: number;
-  code: string;
-  message: string;
 }
 
 /** Requests of one model and endpoint. */
@@ -57,8 +48,8 @@ export interface Forecast {
   blank: number;
   invalid: number;
   invalidByCode: Record<string, number>;
-  /** The first invalid lines; at most {@link MAX_FINDINGS}. */
-  findings: Finding[];
+  /** The first three invalid lines of each code. */
+  firstInvalid: FirstInvalid;
   batches: BatchForecast[];
   groups: GroupForecast[];
   prefixes: PrefixReport;

@@ -2,6 +2,7 @@
  * What a file would become and cost, from the file alone: the same check, cut and limits that ingest applies,
  * tokens estimated, prices looked up. Nothing is sent anywhere.
  */
+import type { FirstInvalid } from '../../contract/receipt.ts';
 import type { Route } from '../../contract/route.ts';
 import { CustomIdHasher } from '../base/custom-id-hash.ts';
 import { GzipError } from '../files/gunzip.ts';
@@ -24,12 +25,14 @@ import {
   refusedByPreflight,
   type ValidLine,
 } from '../requests/check-line.ts';
+import { showInvalid } from '../requests/first-invalid.ts';
 import { LineScanner, type ScannedRequest } from '../requests/line-scanner.ts';
 import { PreflightFindings } from '../requests/preflight-findings.ts';
 import { Cutter, type OpenBatch } from '../steps/ingest/cutter.ts';
 import { type Additions, checkFilledIn } from '../steps/ingest/fill-in.ts';
-import type { BatchForecast, Bound, Finding, Forecast, GroupForecast } from './file-forecast.ts';
-import { ASSUMED_OUTPUT_TOKENS, MAX_FINDINGS } from './file-forecast.ts';
+import { rejectionOf } from '../steps/ingest/plan-policy.ts';
+import type { BatchForecast, Bound, Forecast, GroupForecast } from './file-forecast.ts';
+import { ASSUMED_OUTPUT_TOKENS } from './file-forecast.ts';
 import { SharedPrefixes } from './prefixes.ts';
 import { SeenIds } from './seen-ids.ts';
 
@@ -89,7 +92,7 @@ class Reading {
   readonly #prefixes: SharedPrefixes;
   readonly #preflight = new PreflightFindings();
   readonly #batches: BatchForecast[] = [];
-  readonly #findings: Finding[] = [];
+  readonly #firstInvalid: FirstInvalid = {};
   readonly #invalidByCode: Record<string, number> = {};
   #lines = 0;
   #invalid = 0;
@@ -173,7 +176,7 @@ class Reading {
       blank: this.#scanner.blank,
       invalid: this.#invalid,
       invalidByCode: this.#invalidByCode,
-      findings: this.#findings,
+      firstInvalid: this.#firstInvalid,
       batches: this.#batches,
       groups,
       prefixes: this.#prefixes.report(),
@@ -188,23 +191,14 @@ class Reading {
       const message = `The file mixes more than ${MAX_GROUPS} pairs of model and endpoint; split it by model.`;
       return { code: 'too_many_models', message };
     }
-    if (this.#lines === 0) return { code: 'empty_file', message: 'The file has no line that is not blank.' };
-    if (this.#invalid < this.#lines) {
-      const { route } = this.#options;
-      if (this.#invalid === 0 || route?.onInvalid !== 'reject') return undefined;
-      return {
-        code: 'invalid_lines',
-        message: `${this.#invalid} of ${this.#lines} lines are invalid, and route "${route.name}" rejects such files.`,
-      };
-    }
-    const message = `None of the ${this.#lines} lines is a request that can be run.`;
-    return { code: 'no_valid_lines', message };
+    const found = { requests: this.#lines, invalid: this.#invalid, invalidByCode: this.#invalidByCode };
+    return rejectionOf({ ...found, firstInvalid: this.#firstInvalid }, this.#options.route);
   }
 
   #reject(line: number, byte: number, { code, message }: InvalidLine): void {
     this.#invalid++;
     this.#invalidByCode[code] = (this.#invalidByCode[code] ?? 0) + 1;
-    if (this.#findings.length < MAX_FINDINGS) this.#findings.push({ line, byte, code, message });
+    showInvalid(this.#firstInvalid, code, { line, byte, message });
   }
 
   #accept(request: Request): void {

@@ -135,6 +135,11 @@ test('a file that cannot be run is rejected with a recorded reason and a receipt
   expect((await p.receipt('input/empty.jsonl')).rejection?.code).toBe('empty_file');
   const photo = await p.receipt('input/photo.jsonl');
   expect(photo.rejection?.code).toBe('not_json_lines');
+  // As much as the errors file says of them, where it is seen first.
+  const [first] = await p.errors('input/photo.jsonl');
+  const { message } = first!.error!;
+  expect(photo.rejection?.message).toContain(`one request a line is expected. Line 1: ${message}`);
+  expect(photo.firstInvalid.invalid_json_line).toMatchObject([{ line: 1, byte: 0, message }, { line: 2 }]);
   expect(photo.counts).toEqual({ requests: 2, succeeded: 0, failed: 0, invalid: 2 });
   expect((await p.errors('input/photo.jsonl')).length).toBe(2);
   expect((await p.receipt('input/cut.gz')).rejection?.code).toBe('gzip_corrupt');

@@ -163,6 +163,7 @@ async function receiptOf(
 const NOTHING_RUN = {
   counts: { requests: 0, succeeded: 0, failed: 0, invalid: 0 },
   errorsByCode: {},
+  firstInvalid: {},
   possiblyBilledTwice: {},
   incomplete: 0,
   filtered: 0,

@@ -313,6 +313,7 @@ function makeReceipt(
     ...stated,
     counts,
     errorsByCode: Object.fromEntries(errorsByCode),
+    firstInvalid: plan.firstInvalid ?? {},
     possiblyBilledTwice: Object.fromEntries(billedTwice),
     ...cut,
     repairedLines,

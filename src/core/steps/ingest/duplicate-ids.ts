@@ -25,7 +25,14 @@ const HASHES_OF_A_ROUND = 500_000;
 
 /** The state before any work. */
 export function startDuplicates(batches: readonly PlannedBatch[]): DuplicatesState {
-  return { batches: structuredClone([...batches]), runs: [], removed: 0, round: 0, step: nothingFound() };
+  return {
+    batches: structuredClone([...batches]),
+    runs: [],
+    removed: 0,
+    firstInvalid: {},
+    round: 0,
+    step: nothingFound(),
+  };
 }
 
 /**

@@ -1,4 +1,5 @@
 /** How far the removal of duplicates is, and what it needs. */
+import type { FirstInvalid } from '../../../contract/receipt.ts';
 import type { PlannedBatch } from '../../files/plan.ts';
 import type { RunRef } from '../../model/batch.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
@@ -16,6 +17,8 @@ export interface DuplicatesState {
   runs: RunRef[];
   /** Lines that were removed. */
   removed: number;
+  /** The first lines that were removed: {@link showInvalid}. */
+  firstInvalid: FirstInvalid;
   /** Rounds that are done. */
   round: number;
   /** How far the merge is that gives the hashes of all rounds; absent before it. */

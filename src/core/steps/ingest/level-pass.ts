@@ -6,6 +6,7 @@ import { RunWriter } from '../../files/run-file.ts';
 import type { RunRef } from '../../model/batch.ts';
 import { sizeOf } from '../../pricing/bound.ts';
 import { duplicateCustomId } from '../../requests/check-line.ts';
+import { showInvalid } from '../../requests/first-invalid.ts';
 import type { DuplicatesDeps, DuplicatesState, Judged, LevelStep } from './duplicates-state.ts';
 import { FirstLines } from './first-lines.ts';
 import { readRequests } from './read-requests.ts';
@@ -165,6 +166,7 @@ export class LevelPass {
       const firstLine = this.#hashes.line(this.#slotOf(entries, entry));
       const { code, message, param } = duplicateCustomId(customId, firstLine);
       const context = { line, byte: this.#deps.statesBytes ? offset : undefined, rounds: 0 };
+      showInvalid(this.#state.firstInvalid, code, { ...context, message });
       run.add(line, statedErrorLine(customId, { code, message, param }, context), { offset, length });
       await run.flush();
     }

@@ -16,6 +16,7 @@ import {
   refusedByPreflight,
   type ValidLine,
 } from '../../requests/check-line.ts';
+import { showInvalid } from '../../requests/first-invalid.ts';
 import { type LineHandlers, LineScanner, type ScannedRequest } from '../../requests/line-scanner.ts';
 import { PreflightFindings } from '../../requests/preflight-findings.ts';
 import { Cutter, type OpenBatch } from './cutter.ts';
@@ -66,8 +67,12 @@ export class LinesPass {
     this.#deps = deps;
     this.#job = job;
     this.#from = from;
-    const { attempt, compressed, spooled, requests, invalid, invalidByCode } = from;
-    this.#found = { attempt, compressed, spooled, requests, invalid, invalidByCode: { ...invalidByCode } };
+    const { attempt, compressed, spooled, requests, invalid, invalidByCode, firstInvalid } = from;
+    this.#found = {
+      ...{ attempt, compressed, spooled, requests, invalid },
+      invalidByCode: { ...invalidByCode },
+      firstInvalid: structuredClone(firstInvalid),
+    };
     this.#preflight = new PreflightFindings(from.preflight);
     const { objects, sizes = {} } = deps;
     const keys = workKeys(deps.layout, job.jobId);
@@ -239,6 +244,7 @@ export class LinesPass {
           : { ...original, offset: this.#spool.append(line.bytes) };
     }
     const context = { line: line.line, byte: found.compressed ? undefined : line.offset, rounds: 0 };
+    showInvalid(found.firstInvalid, code, { ...context, message });
     const text = statedErrorLine(customId ?? null, { code, message, param }, context);
     this.#invalidRun.add(line.line, text, original);
   }

@@ -1,5 +1,6 @@
 /** What a scan needs, and how far it is: plain data, and bytes, that another worker can continue from. */
 import type { Layout } from '../../../contract/layout.ts';
+import type { FirstInvalid } from '../../../contract/receipt.ts';
 import type { LineStart } from '../../files/lines.ts';
 import type { PlannedBatch } from '../../files/plan.ts';
 import type { RunWriterState } from '../../files/run-file.ts';
@@ -54,7 +55,7 @@ interface ScanSizes {
 }
 
 /** Version of {@link ScanState}. */
-export const SCAN_VERSION = 2;
+export const SCAN_VERSION = 3;
 
 /** How far a scan is: plain data, and bytes. */
 export type ScanState = LinesState | EndState;
@@ -69,6 +70,7 @@ export interface Found {
   requests: number;
   invalid: number;
   invalidByCode: Record<string, number>;
+  firstInvalid: FirstInvalid;
   /** What of the lines the provider is sure to refuse. Absent: nothing, or not looked for. */
   preflight?: PreflightFinding[];
 }
@@ -108,6 +110,7 @@ export function startLines(attempt: string, mode: Pick<LinesState, 'compressed' 
     requests: 0,
     invalid: 0,
     invalidByCode: {},
+    firstInvalid: {},
     next: { offset: 0, line: 1 },
     batches: [],
     open: [],

@@ -100,12 +100,14 @@ async function end(
   }
   const invalidByCode = { ...state.invalidByCode };
   if (work.removed > 0) invalidByCode.duplicate_custom_id = work.removed;
+  const firstInvalid = { ...state.firstInvalid, ...work.firstInvalid };
   const plan: Plan = defined({
     v: 1,
     jobId: job.jobId,
     requests: state.requests,
     invalid: state.invalid + work.removed,
     invalidByCode,
+    firstInvalid: work.removed + state.invalid > 0 ? firstInvalid : undefined,
     batches: work.batches
       .filter(({ requests }) => requests > 0)
       .map((batch, index) => ({ ...batch, batchId: batchIdOf(0, index) })),

@@ -19,7 +19,9 @@ test('plan reads standard input in place of a file, and answers a mistake in it 
       file: '-',
       lines: 2,
       invalid: 1,
-      findings: [{ line: 2, message: expect.stringContaining("Did you mean '/v1/chat/completions'?") }],
+      firstInvalid: {
+        invalid_url: [{ line: 2, message: expect.stringContaining("Did you mean '/v1/chat/completions'?") }],
+      },
     },
   ]);
 });

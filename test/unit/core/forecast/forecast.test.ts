@@ -48,10 +48,10 @@ describe('forecast', () => {
     const found = await forecastOf(lines.join('\n'));
     expect(found).toMatchObject({ lines: 4, blank: 1, invalid: 2 });
     expect(found.invalidByCode).toEqual({ invalid_json_line: 1, duplicate_custom_id: 1 });
-    expect(found.findings.map(({ line, byte, code }) => ({ line, byte, code }))).toEqual([
-      { line: 2, byte: lines[0]!.length + 1, code: 'invalid_json_line' },
-      { line: 4, byte: lines[0]!.length + 10, code: 'duplicate_custom_id' },
-    ]);
+    expect(found.firstInvalid).toMatchObject({
+      invalid_json_line: [{ line: 2, byte: lines[0]!.length + 1 }],
+      duplicate_custom_id: [{ line: 4, byte: lines[0]!.length + 10 }],
+    });
     expect(found.batches).toMatchObject([{ model: 'gpt-5.5', requests: 2, bound: 'end' }]);
   });
 
@@ -60,7 +60,7 @@ describe('forecast', () => {
       // Second, since a byte order mark is fine at the start of a file.
       const file = Buffer.concat([Buffer.from(`${chat('good', 'x')}\n`), Buffer.from(input)]);
       const found = await forecastOf(file);
-      expect(found.findings, what).toMatchObject([{ line: 2, code }]);
+      expect(found.firstInvalid, what).toMatchObject({ [code]: [{ line: 2 }] });
     }
     expect((await forecastOf('{}\n[]')).rejection?.code).toBe('no_valid_lines');
   });
