@@ -16,6 +16,7 @@ const KNOWN = [
   'settings',
   'alarms',
   'dashboard',
+  'policies',
 ];
 
 /** Source: SNS API reference, Topic. */
@@ -52,6 +53,7 @@ export function refuseUnknownContext(names: readonly string[]): void {
  * | `settings` | routes and layout: JSON, or the path of a JSON file | one route over `input/` |
  * | `alarms` | ARN of an SNS topic that alarms tell, or `off` | alarms that tell nobody |
  * | `dashboard` | `off` for none | a dashboard |
+ * | `policies` | `off` for none | managed policies for those who look and those who operate |
  *
  * @param read gives the value of a context key, undefined if there is none.
  * @throws InvalidConfigurationError naming the key, the value read and what to do.
@@ -71,7 +73,8 @@ export function contextToStackProps(
     openaiBaseUrl: readText(read, 'openaiBaseUrl', 'https://api.openai.com/v1'),
     settings: settingsOf(read('settings')),
     alarms: readAlarms(read),
-    dashboard: readDashboard(read),
+    dashboard: readOff(read, 'dashboard'),
+    policies: readOff(read, 'policies'),
   };
 }
 
@@ -116,10 +119,11 @@ function readAlarms(read: (key: string) => unknown): PipelineStackProps['alarms'
   return { topicArn: value };
 }
 
-function readDashboard(read: (key: string) => unknown): boolean | undefined {
-  const value = readText(read, 'dashboard', 'off');
+/** What is there unless it is turned off. */
+function readOff(read: (key: string) => unknown, name: string): boolean | undefined {
+  const value = readText(read, name, 'off');
   if (value === undefined) return undefined;
-  if (value !== 'off') throw refused('dashboard', value, '"off", or nothing', 'off');
+  if (value !== 'off') throw refused(name, value, '"off", or nothing', 'off');
   return false;
 }
 

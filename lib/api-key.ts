@@ -7,6 +7,7 @@ import {
   apiKeySecretsPrefix,
   DEFAULT_API_KEY,
 } from '../src/contract/api-key.ts';
+import type { Permission } from './permission.ts';
 import type { PipelineFunction } from './pipeline-function.ts';
 import { STACK_UUID } from './stack-id.ts';
 
@@ -74,17 +75,22 @@ export class ApiKey extends Construct {
 
   /** Lets a function read the keys. */
   allowRead(fn: PipelineFunction): void {
+    fn.allow(this.onSecrets(['secretsmanager:GetSecretValue']));
+  }
+
+  /** The statement that allows these actions on the secrets of all keys. */
+  onSecrets(actions: readonly string[]): Permission {
     const resource = Stack.of(this).formatArn({
       service: 'secretsmanager',
       resource: 'secret',
       resourceName: `${apiKeySecretsPrefix(STACK_UUID)}*`,
       arnFormat: ArnFormat.COLON_RESOURCE_NAME,
     });
-    fn.allow({
-      actions: ['secretsmanager:GetSecretValue'],
+    return {
+      actions,
       resources: [resource],
       wildcardReason:
         'Names of secrets that begin with the id of the stack are those of its API keys, and no others.',
-    });
+    };
   }
 }

@@ -17,6 +17,7 @@ import { Ingest } from './ingest.ts';
 import { Notifications } from './notifications.ts';
 import { Observe } from './observe.ts';
 import { Operate } from './operate.ts';
+import { OperatorPolicy, ViewerPolicy } from './operator-policies.ts';
 import { Poll } from './poll.ts';
 import { SettingsLayer } from './settings-layer.ts';
 import { State } from './state.ts';
@@ -90,6 +91,13 @@ export interface BatchPipelineProps {
   readonly alarms?: AlarmOptions | false | undefined;
   /** Whether there is a dashboard. @default true */
   readonly dashboard?: boolean | undefined;
+  /**
+   * Whether there are the managed policies {@link BatchPipeline.viewerPolicy} and {@link BatchPipeline.operatorPolicy}.
+   * `false` where whoever deploys may not make managed policies, or where routes have more result prefixes than fit into one.
+   *
+   * @default true
+   */
+  readonly policies?: boolean | undefined;
 }
 
 /** Caps on work at a time that hold where none is given. */
@@ -132,6 +140,12 @@ export class BatchPipeline extends Construct {
   readonly observeQueue?: WorkQueue;
   /** Events of ended jobs that the target of a route's `notify` did not take. Absent: no route has one. */
   readonly notificationsDeadLetters?: IQueue;
+
+  /** For those who look at jobs and read no prompt, answer or secret. Absent: `policies` is `false`. */
+  readonly viewerPolicy?: ViewerPolicy;
+
+  /** For those who operate, together with {@link viewerPolicy}. Absent: `policies` is `false`. */
+  readonly operatorPolicy?: OperatorPolicy;
 
   /** Takes in OpenAI's webhooks. Absent: the settings have none. */
   readonly webhook?: Webhook;
@@ -197,7 +211,25 @@ export class BatchPipeline extends Construct {
       new Observe(this, 'Observe', { ...common, observeQueue, maxConcurrency: caps.observe });
       this.webhook = new Webhook(this, 'Webhook', { ...foundation, webhooks, observeQueue });
     }
+    if (props.policies ?? true) [this.viewerPolicy, this.operatorPolicy] = this.#newPolicies();
     this.#watch(props, pollInterval);
+  }
+
+  /** @returns the managed policies for viewers and operators. */
+  #newPolicies(): [ViewerPolicy, OperatorPolicy] {
+    const { storage, state, apiKey, operate, notificationsDeadLetters } = this;
+    const queues = [
+      this.ingestQueue,
+      this.submitQueue,
+      this.callQueue,
+      this.collectQueue,
+      this.finalizeQueue,
+      ...(this.observeQueue === undefined ? [] : [this.observeQueue]),
+    ];
+    return [
+      new ViewerPolicy(this, 'ViewerPolicy', { storage, state, apiKey, queues, notificationsDeadLetters }),
+      new OperatorPolicy(this, 'OperatorPolicy', { storage, operate, queues }),
+    ];
   }
 
   #watch({ alarms: options = {}, dashboard = true }: BatchPipelineProps, pollInterval: Duration): void {

@@ -1,11 +1,12 @@
 import { fileURLToPath } from 'node:url';
-import { type Duration, RemovalPolicy, type Size, Stack, Validations } from 'aws-cdk-lib';
+import { type Duration, RemovalPolicy, type Size, Validations } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import { type ICommandHooks, NodejsFunction, OutputFormat } from 'aws-cdk-lib/aws-lambda-nodejs';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { Construct } from 'constructs';
 import { MAIN_FIELDS, OTHER_CREDENTIALS, REQUIRE_BANNER } from './bundling.ts';
+import { acknowledgeWildcards, type Permission, statementOf } from './permission.ts';
 import { environmentProblems, policyProblems } from './size-limits.ts';
 
 /** The word that names a capability in every room: `lib/`, `lambdas/`, `src/core/`, `test/`. */
@@ -51,18 +52,6 @@ export interface PipelineFunctionProps {
   readonly environment: Readonly<Record<string, string>>;
   /** How long log lines are kept. @default RetentionDays.ONE_MONTH */
   readonly logRetention?: RetentionDays | undefined;
-}
-
-/** A statement of what a function may do. */
-export interface Permission {
-  /** IAM actions, spelled out. */
-  readonly actions: readonly string[];
-  /** ARNs. */
-  readonly resources: readonly string[];
-  /** IAM conditions. @default - none */
-  readonly conditions?: Readonly<Record<string, unknown>>;
-  /** Why a resource may hold a wildcard; recorded for cdk-nag. @default - cdk-nag refuses wildcards */
-  readonly wildcardReason?: string;
 }
 
 const projectFile = (path: string): string => fileURLToPath(new URL(`../${path}`, import.meta.url));
@@ -151,21 +140,11 @@ export class PipelineFunction extends NodejsFunction {
   }
 
   /** Adds to what the function may do. Spelled out, never `grantX`, whose wildcards allow more than is used. */
-  allow({ actions, resources, conditions, wildcardReason }: Permission): void {
-    const statement = new iam.PolicyStatement({
-      actions: [...actions],
-      resources: [...resources],
-      ...(conditions === undefined ? {} : { conditions: { ...conditions } }),
-    });
+  allow(permission: Permission): void {
+    const statement = statementOf(permission);
     this.#role.addToPolicy(statement);
     this.#statements.push(statement.toStatementJson());
-    if (wildcardReason === undefined) return;
-    Validations.of(this.#role).acknowledge(
-      ...resources.map((resource) => ({
-        id: `AwsSolutions-IAM5[Resource::${nameReferences(Stack.of(this).resolve(resource))}]`,
-        reason: wildcardReason,
-      })),
-    );
+    acknowledgeWildcards(this.#role, permission);
   }
 }
 
@@ -178,16 +157,4 @@ function bundleApart(modules: readonly string[]): ICommandHooks {
       return [command.map((word) => JSON.stringify(word)).join(' ')];
     },
   };
-}
-
-/** A resolved ARN as cdk-nag names it in a finding: references become `<LogicalId.Attribute>`. */
-function nameReferences(value: unknown): string {
-  if (typeof value === 'string') return value;
-  const node = value as { Ref?: string; 'Fn::GetAtt'?: string[]; 'Fn::Join'?: [string, unknown[]] };
-  if (node['Fn::Join'] !== undefined) {
-    const [delimiter, parts] = node['Fn::Join'];
-    return parts.map(nameReferences).join(delimiter);
-  }
-  if (node['Fn::GetAtt'] !== undefined) return `<${node['Fn::GetAtt'].join('.')}>`;
-  return node.Ref === undefined ? JSON.stringify(value) : `<${node.Ref}>`;
 }

@@ -41,6 +41,13 @@ export class PipelineStack extends Stack {
       this.#output('NotificationsDeadLettersUrl', url, 'Events of ended jobs that no target took');
     }
     this.#output('OperateUrl', pipeline.operate.url, 'What operators call, signed with AWS credentials');
+    const { viewerPolicy, operatorPolicy } = pipeline;
+    if (viewerPolicy !== undefined && operatorPolicy !== undefined) {
+      const viewer = 'Managed policy of those who look at jobs: no prompt, answer or secret';
+      this.#output('ViewerPolicyArn', viewerPolicy.managedPolicyArn, viewer);
+      const operator = 'Managed policy of those who operate, attached together with that of viewers';
+      this.#output('OperatorPolicyArn', operatorPolicy.managedPolicyArn, operator);
+    }
     if (pipeline.webhook !== undefined) {
       this.#output('WebhookUrl', pipeline.webhook.url, 'What OpenAI sends webhooks to');
       for (const [name, { secretArn }] of pipeline.webhook.secrets) {

@@ -6,6 +6,8 @@ import type { IConstruct } from 'constructs';
 const MAX_ENVIRONMENT_BYTES = 4_096;
 /** Source: IAM user guide, "IAM and AWS STS quotas" (inline policies of a role, without white space). */
 const MAX_ROLE_POLICY_CHARS = 10_240;
+/** Source: IAM user guide, "IAM and AWS STS quotas" (a customer managed policy, without white space). */
+const MAX_MANAGED_POLICY_CHARS = 6_144;
 /** Source: CloudFormation user guide, "Understand CloudFormation quotas". CDK itself counts the resources. */
 export const MAX_OUTPUTS = 200;
 
@@ -15,6 +17,7 @@ const LONGEST: Readonly<Record<string, number>> = {
   'AWS::Region': 'ap-southeast-7'.length + 2,
   'AWS::AccountId': 12,
   'AWS::StackId': 256,
+  'AWS::StackName': 128,
 };
 /** Name, URL or ARN of a bucket (63 characters of a name), and of a queue (80). */
 const LONGEST_OF_BUCKET = 80;
@@ -72,5 +75,16 @@ export function policyProblems(scope: IConstruct, statements: readonly unknown[]
   return [
     `the policy of the role of ${scope.node.path} may have ${characters} characters once it is deployed, and IAM takes ` +
       `${MAX_ROLE_POLICY_CHARS}: give fewer routes result prefixes of their own (layout), or let them share prefixes`,
+  ];
+}
+
+/** What is wrong with a managed policy; empty: nothing. */
+export function managedPolicyProblems(scope: IConstruct, statements: readonly unknown[]): string[] {
+  const characters = longestOf(scope, { Version: '2012-10-17', Statement: statements });
+  if (characters <= MAX_MANAGED_POLICY_CHARS) return [];
+  return [
+    `the managed policy ${scope.node.path} may have ${characters} characters once it is deployed, and IAM takes ` +
+      `${MAX_MANAGED_POLICY_CHARS}: let routes share result prefixes (layout), or leave the managed policies out (policies: false, in ` +
+      'context policies=off) and write your own',
   ];
 }

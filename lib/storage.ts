@@ -4,6 +4,7 @@ import { Construct } from 'constructs';
 import { type Layout, type Places, prefixesOf } from '../src/contract/layout.ts';
 import { OWNERS_KEY } from '../src/contract/prefix-owners.ts';
 import { requireBucketName } from './configuration.ts';
+import type { Permission } from './permission.ts';
 import type { PipelineFunction } from './pipeline-function.ts';
 
 /** A prefix of the layout, by its name. */
@@ -151,17 +152,31 @@ export class Storage extends Construct {
     });
   }
 
+  /** The statement that allows these actions on all objects of these areas. */
+  onObjects(areas: readonly Area[], actions: readonly string[]): Permission {
+    return {
+      actions,
+      resources: this.#prefixesOf(areas).map((prefix) => this.bucket.arnForObjects(`${prefix}*`)),
+      wildcardReason:
+        'The person who drops a file chooses its key; the wildcard is confined to one prefix of one bucket.',
+    };
+  }
+
+  /** The statement that allows to list these areas, and no others: names, not content. */
+  listing(areas: readonly Area[]): Permission {
+    return {
+      actions: ['s3:ListBucket'],
+      resources: [this.bucket.bucketArn],
+      conditions: { StringLike: { 's3:prefix': this.#prefixesOf(areas).map((prefix) => `${prefix}*`) } },
+    };
+  }
+
   #prefixesOf(areas: readonly Area[]): string[] {
     return areas.flatMap((area) => prefixesOf(this.#places, area));
   }
 
   #allowOnObjects(fn: PipelineFunction, areas: readonly Area[], actions: readonly string[]): void {
-    fn.allow({
-      actions,
-      resources: this.#prefixesOf(areas).map((prefix) => this.bucket.arnForObjects(`${prefix}*`)),
-      wildcardReason:
-        'The person who drops a file chooses its key; the wildcard is confined to one prefix of one bucket.',
-    });
+    fn.allow(this.onObjects(areas, actions));
   }
 }
 

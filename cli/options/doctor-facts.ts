@@ -1,9 +1,5 @@
 /** Reads what `doctor` judges, each check by itself: what cannot be read leaves the others. */
-import {
-  GetBucketNotificationConfigurationCommand,
-  HeadBucketCommand,
-  type S3Client,
-} from '@aws-sdk/client-s3';
+import { GetBucketNotificationConfigurationCommand, type S3Client } from '@aws-sdk/client-s3';
 import { DescribeSecretCommand } from '@aws-sdk/client-secrets-manager';
 import { DynamoDBPauses } from '../../src/adapters/dynamodb/pauses.ts';
 import { DynamoDBQuota } from '../../src/adapters/dynamodb/quota.ts';
@@ -155,7 +151,7 @@ async function skewOf(client: S3Client, bucket: string): Promise<number | undefi
     },
     { step: 'deserialize', priority: 'low' },
   );
-  await client.send(new HeadBucketCommand({ Bucket: bucket }));
+  await client.send(new GetBucketNotificationConfigurationCommand({ Bucket: bucket }));
   return date === undefined ? undefined : Date.now() - Date.parse(date);
 }
 

@@ -125,7 +125,7 @@ async function openDeployed(
     const advice =
       message === 'Region is missing'
         ? ': give --region, or set AWS_REGION'
-        : ': it takes AWS credentials that may call cloudformation:DescribeStacks';
+        : `: it takes AWS credentials that may call cloudformation:DescribeStacks${wanted === undefined ? ' for all stacks; with --stack, for one' : ''}`;
     throw new Error(`the stack cannot be looked up (${name}): ${message}${advice}`, { cause: error });
   } finally {
     client.destroy();

@@ -20,10 +20,12 @@ export interface Callers {
   authorize(accessKeyId: string, call: ApiCall): string | undefined;
   /** Key of a function: its id is the same in every run, its secret is not. */
   keyOf(functionName: string): AccessKey;
+  /** Key of a person whose only rights are these managed policies, by their ARNs: the same each time. */
+  keyWith(policyArns: readonly string[]): AccessKey;
   /** ARN of a caller, as Lambda tells a function of it. */
   arnOf(accessKeyId: string): string;
-  /** Secrets by access key id. */
-  secrets: Record<string, string>;
+  /** What belongs to an access key id. */
+  secretOf(accessKeyId: string): string | undefined;
   /** Calls that were allowed, each once. */
   allowed: readonly FunctionCall[];
   /** Calls that were refused, each once. */
@@ -40,6 +42,13 @@ function sessionArn({ name, roleArn }: { name: string; roleArn: string }): strin
   return `arn:aws:sts::000000000000:assumed-role/${roleArn.split('/').at(-1)}/${name}`;
 }
 
+/** A person whose only rights are managed policies. */
+interface Person {
+  key: AccessKey;
+  arn: string;
+  policyArns: readonly string[];
+}
+
 /**
  * Gives each function of the plan an access key and holds its calls against its role.
  *
@@ -48,15 +57,13 @@ function sessionArn({ name, roleArn }: { name: string; roleArn: string }): strin
 export function createCallers(plan: StackPlan, onDenied: (reason: string) => void): Callers {
   const functions = new Map(
     plan.functions.map((each) => {
-      const key = {
-        accessKeyId: accessKeyIdFor(each.name),
-        secretAccessKey: randomBytes(20).toString('hex'),
-      };
+      const key = newKey(each.name);
       return [key.accessKeyId, { ...each, key }] as const;
     }),
   );
   const allowed = new Map<string, FunctionCall>();
   const denied = new Map<string, FunctionCall>();
+  const people = new Map<string, Person>();
 
   return {
     get allowed() {
@@ -65,17 +72,31 @@ export function createCallers(plan: StackPlan, onDenied: (reason: string) => voi
     get denied() {
       return [...denied.values()];
     },
-    secrets: Object.fromEntries([
-      [OPERATOR.accessKeyId, OPERATOR.secretAccessKey],
-      ...[...functions.values()].map(({ key }) => [key.accessKeyId, key.secretAccessKey]),
-    ]),
+    secretOf(accessKeyId) {
+      if (accessKeyId === OPERATOR.accessKeyId) return OPERATOR.secretAccessKey;
+      return (functions.get(accessKeyId) ?? people.get(accessKeyId))?.key.secretAccessKey;
+    },
     arnOf(accessKeyId) {
       const caller = functions.get(accessKeyId);
-      return caller === undefined ? OPERATOR_ARN : sessionArn(caller);
+      return caller === undefined ? (people.get(accessKeyId)?.arn ?? OPERATOR_ARN) : sessionArn(caller);
+    },
+    keyWith(policyArns) {
+      const names = policyArns.map((arn) => arn.split('/').at(-1));
+      const key = newKey(`people ${names.join(' ')}`);
+      const known = people.get(key.accessKeyId);
+      if (known !== undefined) return known.key;
+      const arn = `arn:aws:iam::000000000000:user/${names.join('+')}`;
+      people.set(key.accessKeyId, { key, arn, policyArns });
+      return key;
     },
     keyOf: (functionName) => functions.get(accessKeyIdFor(functionName))!.key,
     authorize(accessKeyId, call) {
       if (accessKeyId === OPERATOR.accessKeyId) return undefined;
+      const person = people.get(accessKeyId);
+      if (person !== undefined) {
+        const may = isAllowed(person.policyArns.flatMap(plan.statementsOf), call);
+        return may ? undefined : refusal(person.arn, call);
+      }
       const caller = functions.get(accessKeyId);
       if (caller === undefined) {
         return `The access key "${accessKeyId}" is not known to the local stack (yours is ${OPERATOR.accessKeyId}).`;
@@ -94,6 +115,10 @@ export function createCallers(plan: StackPlan, onDenied: (reason: string) => voi
       return reason;
     },
   };
+}
+
+function newKey(name: string): AccessKey {
+  return { accessKeyId: accessKeyIdFor(name), secretAccessKey: randomBytes(20).toString('hex') };
 }
 
 /** Looks like AWS's: 20 capital letters and digits. */

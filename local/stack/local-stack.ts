@@ -37,6 +37,12 @@ export interface LocalStack {
   endpoints: LocalEndpoints;
   /** Of the person at the machine: may do everything. */
   credentials: { accessKeyId: string; secretAccessKey: string };
+  /**
+   * Credentials of another person: whose only rights are these managed policies of the template.
+   *
+   * @param policyArns as outputs of the template name them
+   */
+  credentialsWith(policyArns: readonly string[]): { accessKeyId: string; secretAccessKey: string };
   resources: LocalResources;
   /** The outputs of the template, as `cdk deploy` would print them. */
   outputs: Record<string, string>;

@@ -13,11 +13,15 @@ const NAMES: Record<string, { property: string; maxLength: number }> = {
   'AWS::Events::Rule': { property: 'Name', maxLength: 64 },
   'AWS::Events::EventBus': { property: 'Name', maxLength: 256 },
   'AWS::SecretsManager::Secret': { property: 'Name', maxLength: 512 },
+  'AWS::IAM::ManagedPolicy': { property: 'ManagedPolicyName', maxLength: 128 },
   'AWS::IAM::Role': { property: 'RoleName', maxLength: 64 },
   'AWS::Logs::LogGroup': { property: 'LogGroupName', maxLength: 512 },
   'AWS::CloudWatch::Alarm': { property: 'AlarmName', maxLength: 255 },
   'AWS::SNS::Topic': { property: 'TopicName', maxLength: 256 },
 };
+
+/** Whose `Ref` is their ARN. */
+const REFERRED_TO_BY_ARN = ['AWS::SecretsManager::Secret', 'AWS::SNS::Topic', 'AWS::IAM::ManagedPolicy'];
 
 /** A template whose references have local values. */
 export interface NamedTemplate {
@@ -79,7 +83,7 @@ export function nameResources(
     ref(logicalId) {
       const { Type } = resource(logicalId);
       if (Type === 'AWS::SQS::Queue') return queueUrl(nameOf(logicalId));
-      if (Type === 'AWS::SecretsManager::Secret' || Type === 'AWS::SNS::Topic') return arnOf(logicalId);
+      if (REFERRED_TO_BY_ARN.includes(Type)) return arnOf(logicalId);
       return nameOf(logicalId);
     },
     attribute(logicalId, attribute) {
@@ -145,6 +149,8 @@ function localArn(type: string, name: string, { region, accountId }: LocalAccoun
       return arn('secretsmanager', `secret:${name}-${digest(name).slice(0, 6)}`);
     case 'AWS::IAM::Role':
       return `arn:aws:iam::${accountId}:role/${name}`;
+    case 'AWS::IAM::ManagedPolicy':
+      return `arn:aws:iam::${accountId}:policy/${name}`;
     case 'AWS::CloudWatch::Alarm':
       return arn('cloudwatch', `alarm:${name}`);
     case 'AWS::SNS::Topic':

@@ -81,6 +81,6 @@ export interface StackPlan {
   urls: UrlPlan[];
   alarms: AlarmPlan[];
   topics: TopicPlan[];
-  /** Identity policies by ARN of the role. */
-  statementsOf(roleArn: string): readonly PolicyStatement[];
+  /** Identity policies by ARN of the role, or of a managed policy by its own. */
+  statementsOf(arn: string): readonly PolicyStatement[];
 }

@@ -69,7 +69,7 @@ export async function startServices(input: ServicesInput) {
     port: options.ports?.functionUrls,
     targets: targets.promise,
     access: {
-      secretOf: (id) => callers.secrets[id],
+      secretOf: (id) => callers.secretOf(id),
       arnOf: (id) => callers.arnOf(id),
       authorize: (...call) => callers.authorize(...call),
       now: options.now ?? Date.now,
@@ -86,7 +86,7 @@ export async function startServices(input: ServicesInput) {
   const dynamodb = await startTables(shared);
   const secrets = await startSecretValues(shared);
   const events = await startBus(shared, sqs.send);
-  const s3 = await startBuckets(shared, callers.secrets, events.publish);
+  const s3 = await startBuckets(shared, callers.secretOf, events.publish);
   const { cloudwatch, topics } = await startAlarms(shared, sqs);
   const endpoints: LocalEndpoints = {
     s3: s3.endpoint,
@@ -161,7 +161,7 @@ async function startBus(
 
 async function startBuckets(
   { options, folder, plan, authorize, intercept, onStarted }: ServiceInput,
-  credentials: Record<string, string>,
+  credentials: Parameters<typeof startS3>[0]['credentials'],
   onEvent: Parameters<typeof startS3>[0]['onEvent'],
 ) {
   const s3 = await startS3({

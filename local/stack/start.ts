@@ -142,6 +142,7 @@ function describe(
     region: REGION,
     endpoints,
     credentials: OPERATOR,
+    credentialsWith: callers.keyWith,
     resources,
     undelivered: plan.undelivered,
     stats: mapValues(roles.functions, ({ name }) => functions.byName.get(name)!.stats),

@@ -116,7 +116,7 @@ export function planStack(stack: SynthesizedStack, named: NamedTemplate): StackP
     urls: planUrls(named, functions, problems),
     alarms: planAlarms(named, problems),
     topics: planTopics(named),
-    statementsOf: (roleArn) => statements.get(roleArn) ?? [],
+    statementsOf: (arn) => statements.get(arn) ?? [],
   };
   problems.push(
     ...findEventSourceProblems(plan),
@@ -349,6 +349,7 @@ function asyncInvokeOf(
   };
 }
 
+/** By ARN of roles, and of managed policies, which people have. */
 function readIdentityPolicies(named: NamedTemplate): Map<string, PolicyStatement[]> {
   const byRoleName = new Map<string, PolicyStatement[]>();
   const add = (roleName: string, { Statement }: { Statement: PolicyStatement[] }) =>
@@ -367,9 +368,14 @@ function readIdentityPolicies(named: NamedTemplate): Map<string, PolicyStatement
     };
     for (const roleName of Roles) add(roleName, PolicyDocument);
   }
-  return new Map(
-    roles.map(({ logicalId, name }) => [named.arnOf(logicalId), byRoleName.get(name) ?? []] as const),
+  const ofRoles = roles.map(
+    ({ logicalId, name }) => [named.arnOf(logicalId), byRoleName.get(name) ?? []] as const,
   );
+  const ofPolicies = named.resourcesOf('AWS::IAM::ManagedPolicy').map(({ logicalId, properties }) => {
+    const { PolicyDocument } = properties as { PolicyDocument: { Statement: PolicyStatement[] } };
+    return [named.arnOf(logicalId), PolicyDocument.Statement] as const;
+  });
+  return new Map([...ofRoles, ...ofPolicies]);
 }
 
 /** CloudFormation takes booleans as text too. */

@@ -65,19 +65,37 @@ export function functionOf(template: Template, capability: Capability): [logical
   return found[0]!;
 }
 
+interface Statement {
+  Action: string | string[];
+  Resource: unknown;
+  Condition?: object;
+}
+
 /** What a role allows: for each action its resources and, in braces, its conditions; sorted. */
 export function permissionsOf(template: Template, capability: Capability): Record<string, string[]> {
   const roleId = functionOf(template, capability)[1].Properties.Role['Fn::GetAtt'][0];
+  const policies = Object.values(resourcesOf(template, 'AWS::IAM::Policy')).filter(({ Properties }) =>
+    Properties.Roles.some((role: { Ref: string }) => role.Ref === roleId),
+  );
+  return permissionsIn(policies.flatMap(({ Properties }) => Properties.PolicyDocument.Statement));
+}
+
+/** The same of a managed policy, by the beginning of its construct's id. */
+export function permissionsOfManaged(template: Template, name: 'Viewer' | 'Operator') {
+  const found = Object.entries(resourcesOf(template, 'AWS::IAM::ManagedPolicy')).filter(([id]) =>
+    id.includes(`${name}Policy`),
+  );
+  return permissionsIn(found.flatMap(([, { Properties }]) => Properties.PolicyDocument.Statement));
+}
+
+function permissionsIn(statements: readonly Statement[]): Record<string, string[]> {
   const permissions: Record<string, string[]> = {};
-  for (const { Properties } of Object.values(resourcesOf(template, 'AWS::IAM::Policy'))) {
-    if (!Properties.Roles.some((role: { Ref: string }) => role.Ref === roleId)) continue;
-    for (const { Action, Resource, Condition } of Properties.PolicyDocument.Statement) {
-      for (const action of [Action].flat()) {
-        for (const resource of [Resource].flat()) {
-          const condition = Condition === undefined ? '' : ` ${JSON.stringify(Condition)}`;
-          permissions[action] ??= [];
-          permissions[action].push(`${nameOf(resource)}${condition}`);
-        }
+  for (const { Action, Resource, Condition } of statements) {
+    for (const action of [Action].flat()) {
+      for (const resource of [Resource].flat()) {
+        const condition = Condition === undefined ? '' : ` ${JSON.stringify(Condition)}`;
+        permissions[action] ??= [];
+        permissions[action].push(`${nameOf(resource)}${condition}`);
       }
     }
   }

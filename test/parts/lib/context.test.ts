@@ -32,10 +32,11 @@ test('what is given on the command line arrives', () => {
   });
 });
 
-test('alarms are off, or tell a topic, and the dashboard is off; anything else is refused', () => {
+test('alarms are off, or tell a topic, and the dashboard and the policies are off; anything else is refused', () => {
   const topicArn = 'arn:aws:sns:us-east-1:111122223333:on-call';
   expect(propsOf({ alarms: topicArn }).alarms).toEqual({ topicArn });
-  expect(propsOf({ alarms: 'off', dashboard: 'off' })).toMatchObject({ alarms: false, dashboard: false });
+  const off = { alarms: 'off', dashboard: 'off', policies: 'off' };
+  expect(propsOf(off)).toMatchObject({ alarms: false, dashboard: false, policies: false });
   expect(() => propsOf({ alarms: 'on-call' })).toThrow(
     'context alarms is "on-call", expected the ARN of an SNS topic, or "off"',
   );

@@ -24,6 +24,8 @@ test('the outputs say where things are and how to begin', () => {
     FinalizeQueueUrl: 'FinalizeQueue',
     ApiKeys: 'default',
     OperateUrl: 'OperateFunctionFunctionUrl',
+    ViewerPolicyArn: 'ViewerPolicy',
+    OperatorPolicyArn: 'OperatorPolicy',
     SetApiKeyCommand:
       'aws secretsmanager put-secret-value --region <AWS::Region> --secret-id ApiKeySecret ' +
       '--secret-string "$OPENAI_API_KEY"',

@@ -44,7 +44,7 @@ describe('a bucket that is made', () => {
     expect(bucket.Properties.NotificationConfiguration).toEqual({
       EventBridgeConfiguration: { EventBridgeEnabled: true },
     });
-    template.resourcePropertiesCountIs('AWS::Lambda::Function', {}, 6);
+    template.resourcePropertiesCountIs('AWS::Lambda::Function', {}, 7);
   });
 
   test('expires of work/ only what was removed there, a day later, and unfinished uploads after 7', () => {
@@ -97,7 +97,7 @@ describe('a bucket that exists already', () => {
     template.resourcePropertiesCountIs(
       'AWS::Lambda::Function',
       { Environment: { Variables: { BUCKET_NAME: 'our-prompts' } } },
-      6,
+      7,
     );
   });
 

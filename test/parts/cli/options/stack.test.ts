@@ -93,7 +93,10 @@ describe('a deployed stack', () => {
   test('fails with the error of AWS and what to check', async () => {
     vi.stubEnv('AWS_ENDPOINT_URL_CLOUDFORMATION', 'http://127.0.0.1:1');
     vi.stubEnv('AWS_MAX_ATTEMPTS', '1');
-    await expect(open()).rejects.toThrow(/^the stack cannot be looked up \(.*DescribeStacks$/);
+    const common = /^the stack cannot be looked up \(.*cloudformation:DescribeStacks/.source;
+    await expect(open({ stack: 'films' })).rejects.toThrow(new RegExp(`${common}$`));
+    // Whoever may look at one stack only has to name it.
+    await expect(open()).rejects.toThrow(new RegExp(`${common} for all stacks; with --stack, for one$`));
   });
 });
 

@@ -283,6 +283,27 @@ describe('wiring', () => {
     ]);
   });
 
+  test('a URL with IAM authorization takes no permission of the function: the rights are those of callers', () => {
+    const { urls } = planOf((resources) => {
+      withUrl(resources);
+      Object.assign(properties(resources, 'Hook'), { AuthType: 'AWS_IAM' });
+      delete resources.MayUrl;
+      delete resources.MayInvoke;
+    });
+    expect(urls).toMatchObject([
+      { functionName: 'shop-Worker', signedFor: expect.stringMatching(/:shop-Worker$/) },
+    ]);
+  });
+
+  test('a managed policy has an ARN, by which its statements are found', () => {
+    const Statement = [{ Effect: 'Allow', Action: 's3:GetObject', Resource: '*' }];
+    const plan = planOf((resources) => {
+      const Properties = { PolicyDocument: { Version: '2012-10-17', Statement } };
+      resources.Viewer = { Type: 'AWS::IAM::ManagedPolicy', Properties };
+    });
+    expect(plan.statementsOf('arn:aws:iam::000000000000:policy/shop-Viewer')).toEqual(Statement);
+  });
+
   test.each<[string, (resources: Template['Resources']) => void, string]>([
     [
       'no permission for the URL',
@@ -293,11 +314,6 @@ describe('wiring', () => {
       'no permission to invoke by it',
       (resources) => delete resources.MayInvoke,
       'no AWS::Lambda::Permission allows lambda:InvokeFunction',
-    ],
-    [
-      'IAM authorization',
-      (resources) => Object.assign(properties(resources, 'Hook'), { AuthType: 'AWS_IAM' }),
-      'the local stack checks no signatures of IAM',
     ],
     [
       'a function of another stack',
