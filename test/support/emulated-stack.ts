@@ -27,7 +27,7 @@ function synthesizeWith(settings: SettingsInput, outdir: string): string {
 }
 
 export interface EmulatedStackOptions
-  extends Pick<EmulatorOptions, 'faults' | 'apiKeys'>,
+  extends Pick<EmulatorOptions, 'faults' | 'apiKeys' | 'timings'>,
     Pick<LocalStackOptions, 'functions' | 'concurrency' | 'deliver'> {
   /** Synthesized with these, in place of the settings of a deployment that names none. */
   settings?: SettingsInput;
@@ -92,6 +92,8 @@ export async function startEmulatedStack(options: EmulatedStackOptions = {}) {
   });
   const Bucket = stack.resources.bucket;
   return {
+    /** What `--state` takes once `writeRunning` has said there where the stack is. */
+    dir,
     clock,
     emulator,
     s3,
