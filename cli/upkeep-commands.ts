@@ -57,8 +57,11 @@ export function addUpkeepCommands(program: Command): void {
     });
   onStack(program.command('doctor'))
     .description('what is wrong with a stack, and the commands that mend it; exits with 1 if something is')
+    .option('--openai', 'look at OpenAI, too, with the key in OPENAI_API_KEY: what no job knows there')
+    .option('--clean', 'delete the files that were found there, after asking; --openai is implied')
+    .option('--yes', 'do not ask')
     .option('--json', 'print one JSON object')
     .action(async (options) => {
-      process.exitCode = await doctor(options);
+      process.exitCode = await doctor(options, process.env);
     });
 }

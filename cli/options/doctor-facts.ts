@@ -26,7 +26,10 @@ interface Live {
 }
 
 type Readers = {
-  [Name in keyof DoctorFacts]: (stores: Stores, live: () => Promise<Live>) => Promise<DoctorFacts[Name]>;
+  [Name in Exclude<keyof DoctorFacts, 'orphans'>]: (
+    stores: Stores,
+    live: () => Promise<Live>,
+  ) => Promise<DoctorFacts[Name]>;
 };
 
 const READERS: Readers = {
@@ -59,14 +62,18 @@ const READERS: Readers = {
   models: readModels,
 };
 
-/** Reads all. */
-export async function readDoctorFacts(stores: Stores): Promise<DoctorReadings> {
+/** Reads all. @param orphans looks at OpenAI, if that is asked for. */
+export async function readDoctorFacts(
+  stores: Stores,
+  orphans?: () => Promise<DoctorFacts['orphans']>,
+): Promise<DoctorReadings> {
   let reading: Promise<Live> | undefined;
   const live = (): Promise<Live> => {
     reading ??= readLive(stores);
     return reading;
   };
-  const entries = Object.entries(READERS).map(async ([name, read]) => [
+  const readers = { ...READERS, ...(orphans && { orphans }) };
+  const entries = Object.entries(readers).map(async ([name, read]) => [
     name,
     await read(stores, live).then(
       (found) => ({ read: found }),

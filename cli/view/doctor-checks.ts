@@ -29,6 +29,12 @@ export interface DoctorFacts {
   quota: { model: string; apiKey: string; restsUntil: number }[];
   prices: PricesStated;
   models: { model: string; shutdown: Shutdown }[];
+  /** What OpenAI has of the stack that no job knows: files to delete, ids of batches that run, files of today. */
+  orphans: {
+    files: { kind: 'input' | 'results'; bytes?: number | undefined }[];
+    running: string[];
+    young: number;
+  };
 }
 
 /** Whose verdict: `ok`; `warn`: look at it; `bad`: something does not work. */
@@ -235,7 +241,38 @@ export const CHECKS: { readonly [Name in keyof DoctorFacts]: Check<Name> } = {
       }));
     },
   },
+  orphans: {
+    title: 'Left over at OpenAI',
+    reads: 'GET /v1/batches, /v1/files',
+    judge({ files, running, young }) {
+      const left = young === 0 ? '' : ` (${count(young, 'younger one')} left out)`;
+      const findings: Finding[] = [];
+      if (files.length > 0)
+        findings.push({
+          level: 'warn',
+          text: `${orphansText(files)} that no job knows${left}`,
+          command: 'batchdrop doctor --openai --clean',
+        });
+      if (running.length > 0)
+        findings.push({
+          level: 'warn',
+          text: `${count(running.length, 'batch', 'batches')} under way that no job knows: ${running.slice(0, 5).join(', ')}${running.length > 5 ? ', …' : ''}. After a restore of the table the poll takes them up; otherwise cancel them at OpenAI`,
+        });
+      return findings.length > 0 ? findings : ok(`the project of this key has nothing of no job${left}`);
+    },
+  },
 };
+
+/** How many files of which kind, and their size as far as OpenAI said it. */
+export function orphansText(files: DoctorFacts['orphans']['files']): string {
+  const results = files.filter(({ kind }) => kind === 'results').length;
+  const parts = [
+    ...(files.length === results ? [] : [count(files.length - results, 'input file')]),
+    ...(results === 0 ? [] : [count(results, 'file of results', 'files of results')]),
+  ];
+  const bytes = files.reduce((sum, file) => sum + (file.bytes ?? 0), 0);
+  return `${parts.join(' and ') || 'no file'}, ${count(bytes, 'byte')}`;
+}
 
 /** Texts of reasons take facts of a job, which a stack has not. */
 const NO_FACTS = {
@@ -265,20 +302,23 @@ export interface Checked {
   findings: Finding[];
 }
 
-/** What was read of each check, or why it could not be. */
-export type DoctorReadings = { [Name in keyof DoctorFacts]: { read: DoctorFacts[Name] } | { failed: Error } };
+/** What was read of each check, or why it could not be; absent: it was not asked for. */
+export type DoctorReadings = {
+  [Name in keyof DoctorFacts]?: { read: DoctorFacts[Name] } | { failed: Error };
+};
 
 /** Pure. A check that could not be read is a warning: it says nothing of what it would have found. */
 export function judge(readings: DoctorReadings, now: number): Checked[] {
-  return (Object.keys(CHECKS) as (keyof DoctorFacts)[]).map((check) => {
+  return (Object.keys(CHECKS) as (keyof DoctorFacts)[]).flatMap((check) => {
+    const reading = readings[check];
     const { title, reads } = CHECKS[check];
-    return { check, title, reads, findings: findingsOf(check, readings[check], now) };
+    return reading === undefined ? [] : [{ check, title, reads, findings: findingsOf(check, reading, now) }];
   });
 }
 
 function findingsOf<Name extends keyof DoctorFacts>(
   check: Name,
-  reading: DoctorReadings[Name],
+  reading: NonNullable<DoctorReadings[Name]>,
   now: number,
 ): Finding[] {
   if ('read' in reading) return CHECKS[check].judge(reading.read as DoctorFacts[Name], now);

@@ -65,6 +65,11 @@ export function inputFileOf(stackId: string, filename: string): BatchKey | undef
   return match === null ? undefined : { jobId: match[1]!, batchId: match[2]! };
 }
 
+/** Whether an input file is the one that its record names and may still need. @param batch of the file's name. */
+export function needsInputFile(batch: BatchRecord | undefined, fileId: string): boolean {
+  return batch?.attempt?.inputFileId === fileId && batch.state !== 'collected';
+}
+
 function prefixOf(stackId: string): string {
   return `batchdrop-${stackId}-`;
 }

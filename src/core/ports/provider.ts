@@ -32,6 +32,8 @@ export interface RemoteBatch {
 export interface RemoteFile {
   id: string;
   filename: string;
+  /** Absent where the provider does not report it. */
+  bytes?: number | undefined;
   /** Epoch milliseconds. */
   createdAt: number;
 }

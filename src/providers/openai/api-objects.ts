@@ -68,12 +68,6 @@ export const batchPageSchema = z.object({
   has_more: z.boolean().nullish(),
 });
 
-/** A page of files. */
-export const filePageSchema = z.object({
-  data: z.array(z.object({ id: z.string().min(1), filename: z.string(), created_at: z.number() })),
-  has_more: z.boolean().nullish(),
-});
-
 /** A file. */
 export const fileSchema = z.object({
   id: z.string().min(1),
@@ -82,6 +76,12 @@ export const fileSchema = z.object({
     .number()
     .nullish()
     .transform((bytes) => bytes ?? undefined),
+});
+
+/** A page of files. */
+export const filePageSchema = z.object({
+  data: z.array(fileSchema.extend({ filename: z.string(), created_at: z.number() })),
+  has_more: z.boolean().nullish(),
 });
 
 /** A batch as the core knows it. */

@@ -13,6 +13,7 @@ import type OpenAI from 'openai';
 import { APIError } from 'openai';
 import type { ApiKeys } from '../../adapters/api-key.ts';
 import { DEFAULT_COMPLETION_WINDOW } from '../../contract/route.ts';
+import { defined } from '../../core/base/defined.ts';
 import {
   CreateRefusedError,
   KEY_REPLACED,
@@ -208,7 +209,8 @@ export class OpenAIBatches implements BatchApi {
       const last = page.data.at(-1)?.id;
       const isLast = page.has_more === false || last === undefined || last === after;
       const files = page.data.map(
-        ({ id, filename, created_at }): RemoteFile => ({ id, filename, createdAt: created_at * 1000 }),
+        ({ id, filename, bytes, created_at }): RemoteFile =>
+          defined({ id, filename, bytes, createdAt: created_at * 1000 }),
       );
       return {
         files,

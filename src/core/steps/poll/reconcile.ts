@@ -17,7 +17,7 @@ import { pollKey } from '../../files/keys.ts';
 import { readWorkJson } from '../../files/work-json.ts';
 import { toAdopted } from '../../lifecycle/batch-transitions.ts';
 import { LeasedBatch } from '../../lifecycle/leased.ts';
-import { inputFileOf, isOurs, recordKeyOf } from '../../lifecycle/ownership.ts';
+import { inputFileOf, isOurs, needsInputFile, recordKeyOf } from '../../lifecycle/ownership.ts';
 import { advance, isPast } from '../../lifecycle/pages.ts';
 import { CLOCK_SKEW_MS, completionWindowMs } from '../../lifecycle/time-limits.ts';
 import { apiKeyOf, type BatchRecord, isTerminal, type PagePosition } from '../../model/batch.ts';
@@ -295,5 +295,5 @@ async function isUnrecorded(deps: ReconcileDeps, file: RemoteFile): Promise<bool
   const key = inputFileOf(deps.stackId, file.filename);
   if (key === undefined) return false;
   const batch = await deps.jobs.getBatch(key.jobId, key.batchId);
-  return batch?.attempt?.inputFileId !== file.id || batch.state === 'collected';
+  return !needsInputFile(batch, file.id);
 }

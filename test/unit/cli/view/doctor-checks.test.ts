@@ -37,6 +37,7 @@ const SOUND: DoctorFacts = {
   quota: [{ model: 'gpt-x', apiKey: 'default', restsUntil: NOW }],
   prices: { date: '2026-11-30' },
   models: [{ model: 'gpt-x', shutdown: { date: '2027-12-31', replacements: [] } }],
+  orphans: { files: [], running: [], young: 2 },
 };
 
 const readings = (changes: Partial<DoctorFacts> = {}): DoctorReadings =>
@@ -69,6 +70,20 @@ test.each<[Partial<DoctorFacts>, string, string, string | undefined]>([
     { records: { unknown: 'table/a/b has version 2' } },
     'bad',
     'upgrade the CLI to the release that is deployed (table/a/b has version 2)',
+    undefined,
+  ],
+  [
+    {
+      orphans: { files: [{ kind: 'input', bytes: 1_500 }, { kind: 'results' }], running: [], young: 1 },
+    },
+    'warn',
+    '1 input file and 1 file of results, 1,500 bytes that no job knows (1 younger one left out)',
+    'batchdrop doctor --openai --clean',
+  ],
+  [
+    { orphans: { files: [], running: ['batch_1'], young: 0 } },
+    'warn',
+    '1 batch under way that no job knows: batch_1',
     undefined,
   ],
   [

@@ -3,12 +3,14 @@ import {
   inputFilename,
   inputFileOf,
   isOurs,
+  needsInputFile,
   recordKeyOf,
   requireOwnershipProof,
   UnprovenOwnershipError,
 } from '../../../../src/core/lifecycle/ownership.ts';
 import { OPENAI_RULES } from '../../../../src/providers/openai/rules.ts';
 import { INLINE_RULES } from '../../../support/memory/inline-provider.ts';
+import { attemptOf, batchOf } from '../../../support/records.ts';
 
 test('a provider that keeps metadata with its batches is put together with the core as it is', () => {
   expect(requireOwnershipProof(OPENAI_RULES)).toBe(OPENAI_RULES);
@@ -51,4 +53,12 @@ test('a batch of somebody else is not ours, and metadata that lack a part say no
   expect(isOurs('stack-1', { metadata: {} })).toBe(false);
   expect(recordKeyOf({ metadata })).toEqual({ ...KEY, nonce: 'ab12' });
   expect(recordKeyOf({ metadata: { ...metadata, batchdrop_nonce: '' } })).toBeUndefined();
+});
+
+test('an input file is needed by the record that names it, until its batch is collected', () => {
+  const batch = batchOf('c0ffee', 0, { state: 'submitted', attempt: attemptOf({ inputFileId: 'file-1' }) });
+  expect(needsInputFile(batch, 'file-1')).toBe(true);
+  expect(needsInputFile(batch, 'file-2')).toBe(false);
+  expect(needsInputFile({ ...batch, state: 'collected' }, 'file-1')).toBe(false);
+  expect(needsInputFile(undefined, 'file-1')).toBe(false);
 });
