@@ -32,7 +32,7 @@ export const program = new Command('batchdrop')
 program
   .command('plan')
   .description('what files would become and cost: reads them, sends nothing, costs nothing')
-  .argument('<file...>', 'JSONL files of requests (or .gz of them); - is standard input')
+  .argument('<file...>', 'JSONL files of requests (or .gz of them), or folders of them; - is standard input')
   .option('--deadline <duration>', 'when results must be there, from the drop on: 90m, 2h, 1d', durationMs)
   .option('--enqueued-tokens <count>', 'batch queue limit of your models, in tokens', positiveCount)
   .option('--tokens-per-minute <count>', 'rate limit of flex and standard, in input tokens', positiveCount)
@@ -137,7 +137,8 @@ const concurrencyOption = [
 local
   .command('process')
   .description('run files to the end and fetch their results')
-  .argument('<file...>', 'JSONL files of requests (or .gz of them)')
+  .argument('<file...>', 'JSONL files of requests (or .gz of them), or folders of them; - is standard input')
+  .option('--name <name>', 'what standard input is called (default: "stdin.jsonl")')
   .option('--prefix <prefix>', 'what the keys begin with, to choose a route (default: "input/")')
   .option('--out <dir>', 'folder for output/, errors/, retry/ and receipts/', 'batchdrop-results')
   .option('--json', 'print one JSON array of receipts as the last line of standard output')

@@ -1,10 +1,13 @@
 /** `batchdrop local process FILE...`: runs files to the end on the local stack and fetches what came out. */
-import { mkdir, stat, statfs } from 'node:fs/promises';
-import { basename } from 'node:path';
+import { createWriteStream } from 'node:fs';
+import { mkdir, rm, stat, statfs } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pipeline as flow } from 'node:stream/promises';
 import { setTimeout as wait } from 'node:timers/promises';
 import { type LocalPipeline, startLocalPipeline } from '../../local/stack/pipeline.ts';
 import type { Receipt } from '../../src/contract/receipt.ts';
 import { defaultSettings, type Settings } from '../../src/contract/settings.ts';
+import { type Drop, dropsOf, isOptions, STDIN, STDIN_NAME } from '../options/drops.ts';
 import { chooseOpenAI, requireAnswer } from '../options/openai.ts';
 import { fetchResults, OtherReceiptError, savedBelow } from '../options/results.ts';
 import { requireRoute, settingsOf } from '../options/settings.ts';
@@ -25,6 +28,8 @@ export interface LocalProcessOptions {
   settings?: string;
   /** What the keys of the files begin with. Default: the layout's input prefix. */
   prefix?: string;
+  /** What standard input is called. Default: {@link STDIN_NAME}, so that the same command continues. */
+  name?: string;
 }
 
 /** How often progress is looked up. */
@@ -33,7 +38,7 @@ const LOOK_MS = 250;
 /** @returns the exit status. */
 export async function localProcess(files: readonly string[], options: LocalProcessOptions): Promise<number> {
   const settings = await settingsOf(options.settings);
-  const keys = await keysOf(files, settings ?? defaultSettings(), options.prefix);
+  const drops = await localDrops(files, settings ?? defaultSettings(), options);
   await mkdir(options.out, { recursive: true }).catch((error: NodeJS.ErrnoException) => {
     throw new UsageError(`--out ${options.out}: a folder that can be written is expected (${error.code})`);
   });
@@ -55,7 +60,7 @@ export async function localProcess(files: readonly string[], options: LocalProce
   const interrupted = Promise.withResolvers<NodeJS.Signals>();
   process.once('SIGINT', interrupted.resolve);
   process.once('SIGTERM', interrupted.resolve);
-  const work = processAll(pipeline, keys, display, options, () => lastProblem);
+  const work = processAll(pipeline, drops, display, options, () => lastProblem);
   try {
     const ended = await Promise.race([work, interrupted.promise]);
     if (typeof ended === 'number') return ended;
@@ -82,7 +87,7 @@ const EXIT_INTERRUPTED = { SIGINT: 130, SIGTERM: 143 };
 /** Drops the files by their keys, waits for their jobs and fetches what came out; gives the exit status. */
 async function processAll(
   pipeline: LocalPipeline,
-  keys: ReadonlyMap<string, string>,
+  drops: readonly LocalDrop[],
   display: ProgressDisplay,
   options: LocalProcessOptions,
   lastProblem: () => string,
@@ -93,7 +98,11 @@ async function processAll(
       : `Answers come from ${pipeline.openai.baseUrl}.`,
   );
   const jobIds = new Map<string, string>();
-  for (const [key, file] of keys) jobIds.set(key, await drop(pipeline, key, file, display, options.state));
+  for (const one of drops) {
+    const jobId = await drop(pipeline, one, display, options.state);
+    // Options are read with their file.
+    if (!isOptions(one)) jobIds.set(one.name, jobId);
+  }
   const ended = await follow(pipeline, jobIds, display, lastProblem, options.state);
   const receipts: Receipt[] = [];
   for (const { jobId, receiptKey } of ended)
@@ -107,12 +116,28 @@ async function processAll(
 /** @returns the id of the job. */
 async function drop(
   pipeline: LocalPipeline,
-  key: string,
-  file: string,
+  { file, key, name, open }: LocalDrop,
   display: ProgressDisplay,
   stateDir: string,
 ): Promise<string> {
-  const name = basename(key);
+  if (file !== STDIN && (await stat(file)).isFile())
+    return dropFile(pipeline, { file, key, name }, display, stateDir);
+  // What can be read once only becomes a file first: whether it was dropped before is told by its content.
+  const copy = join(stateDir, 'stdin');
+  try {
+    await flow(open(), createWriteStream(copy));
+    return await dropFile(pipeline, { file: copy, key, name }, display, stateDir);
+  } finally {
+    await rm(copy, { force: true });
+  }
+}
+
+async function dropFile(
+  pipeline: LocalPipeline,
+  { file, key, name }: Pick<LocalDrop, 'file' | 'key' | 'name'>,
+  display: ProgressDisplay,
+  stateDir: string,
+): Promise<string> {
   const { size } = await stat(file);
   await requireRoom(file, size, stateDir);
   let shownAtMs = Number.NEGATIVE_INFINITY;
@@ -122,7 +147,7 @@ async function drop(
     shownAtMs = nowMs;
     display.show([{ name, text: `copying in: ${Math.floor((100 * bytes) / size)} %` }]);
   });
-  if (isResumed) display.note(`${file} is under way already: continuing with it.`);
+  if (isResumed) display.note(`${name} is under way already: continuing with it.`);
   return jobId;
 }
 
@@ -152,32 +177,29 @@ export function describeLackOfRoom(bytes: number, freeBytes: number): string | u
   return `${megabytes(neededBytes)} are needed and ${megabytes(freeBytes)} are free`;
 }
 
-/** @throws {UsageError} if a file cannot be read, no route would take it, or two would have the same key. */
-async function keysOf(
-  files: readonly string[],
+/** A file to drop, and its name below the prefix. */
+interface LocalDrop extends Drop {
+  name: string;
+}
+
+/**
+ * What is dropped: of folders all that is in them, under its path there.
+ * @throws {UsageError} if a file cannot be read, no route would take it, or two would have the same key.
+ */
+export async function localDrops(
+  paths: readonly string[],
   settings: Settings,
-  prefix = settings.layout.input,
-): Promise<Map<string, string>> {
+  { prefix = settings.layout.input, name = STDIN_NAME }: Pick<LocalProcessOptions, 'prefix' | 'name'>,
+): Promise<LocalDrop[]> {
   if (!prefix.endsWith('/') || !prefix.startsWith(settings.layout.input)) {
     throw new UsageError(
       `--prefix ${prefix}: a prefix that begins with "${settings.layout.input}", which is where input is dropped, and ` +
         `ends with "/" is expected, such as ${settings.routes.map((route) => route.prefix).join(' or ')}`,
     );
   }
-  const keys = new Map<string, string>();
-  for (const file of files) {
-    const found = await stat(file).catch(() => undefined);
-    if (found === undefined) throw new UsageError(`${file}: there is no such file`);
-    if (!found.isFile()) throw new UsageError(`${file}: a file is expected, not a folder`);
-    const key = `${prefix}${basename(file)}`;
-    requireRoute(settings, file, key);
-    const other = keys.get(key);
-    if (other !== undefined) {
-      throw new UsageError(`${other} and ${file} have the same name, so their results would too; rename one`);
-    }
-    keys.set(key, file);
-  }
-  return keys;
+  const drops = await dropsOf(paths, prefix, name);
+  for (const one of drops) if (!isOptions(one)) requireRoute(settings, one.file, one.key);
+  return drops.map((one) => ({ ...one, name: one.key.slice(prefix.length) }));
 }
 
 /** Waits for every job to end; gives the keys of their receipts in the order of the files. */
@@ -190,7 +212,7 @@ async function follow(
 ): Promise<{ jobId: string; receiptKey: string }[]> {
   for (;;) {
     const jobs = await Promise.all([...jobIds.values()].map((jobId) => pipeline.look(jobId)));
-    const names = [...jobIds.keys()].map((key) => basename(key));
+    const names = [...jobIds.keys()];
     display.show(jobs.map((job, index) => ({ name: names[index]!, text: describeJob(jobView(job)) })));
     const ended = jobs.flatMap(({ job }) =>
       job?.receiptKey === undefined ? [] : { jobId: job.jobId, receiptKey: job.receiptKey },

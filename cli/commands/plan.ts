@@ -1,5 +1,4 @@
 /** `batchdrop plan FILE...`: what files would become and cost. Reads them, and nothing else; sends nothing. */
-import { basename } from 'node:path';
 import { readDuration } from '../../src/contract/durations.ts';
 import { type Route, TIERS, type Tier } from '../../src/contract/route.ts';
 import type { Settings } from '../../src/contract/settings.ts';
@@ -27,9 +26,10 @@ import { additionsOf } from '../../src/core/steps/ingest/fill-in.ts';
 import { loadTokenizer } from '../../src/providers/openai/gpt-tokenizer.ts';
 import { encodingOf } from '../../src/providers/openai/models.ts';
 import { OPENAI_RULES } from '../../src/providers/openai/rules.ts';
+import { type Drop, dropsOf, isOptions, STDIN_NAME } from '../options/drops.ts';
 import { formatDuration } from '../options/duration.ts';
 import { type PriceOptions, pricesOf } from '../options/prices.ts';
-import { readWithProgress, sizesOf } from '../options/read-files.ts';
+import { readWithProgress } from '../options/read-files.ts';
 import { requireRoute, settingsOf } from '../options/settings.ts';
 import { EXIT_PARTIAL, EXIT_SUCCEEDED, UsageError } from '../view/exit.ts';
 import { invalidLines } from '../view/invalid-lines.ts';
@@ -83,12 +83,12 @@ export async function plan(
   now: () => number = Date.now,
 ): Promise<number> {
   const at = now();
-  const terms = await termsOf(files, options);
-  const sizes = await sizesOf(files);
+  const drops = (await dropsOf(files, '', STDIN_NAME)).filter((drop) => !isOptions(drop));
+  const terms = await termsOf(drops, options);
   const o200k = await loadTokenizer('gpt-4o');
   const cl100k = await loadTokenizer('gpt-4');
   const plans: FilePlan[] = [];
-  for (const [file, bytes] of sizes) {
+  for (const { file, size: bytes = 0 } of drops) {
     const found = await forecast(readWithProgress(file, bytes, process.stderr, Date.now), {
       rules: OPENAI_RULES,
       prices: terms.prices,
@@ -107,9 +107,9 @@ export async function plan(
   return isSound && !whole.hasRetired ? EXIT_SUCCEEDED : EXIT_PARTIAL;
 }
 
-async function termsOf(files: readonly string[], options: PlanOptions): Promise<Terms> {
+async function termsOf(drops: readonly Drop[], options: PlanOptions): Promise<Terms> {
   const settings = await settingsOf(options.settings);
-  const route = settings && routeOfAll(files, settings, options.key);
+  const route = settings && routeOfAll(drops, settings, options.key);
   if (settings === undefined && options.key !== undefined)
     throw new UsageError('--key chooses a route of the settings: name them with --settings');
   return {
@@ -123,16 +123,16 @@ async function termsOf(files: readonly string[], options: PlanOptions): Promise<
 }
 
 /** @throws {UsageError} if a file has no route, or another one than the others. */
-function routeOfAll(files: readonly string[], settings: Settings, key: string | undefined): Route {
-  if (key !== undefined && files.length > 1)
-    throw new UsageError(`--key is the key of one file; read ${files.length} files: plan each by itself`);
-  const routes = files.map((file) =>
-    requireRoute(settings, file, key ?? `${settings.layout.input}${basename(file)}`),
+function routeOfAll(drops: readonly Drop[], settings: Settings, key: string | undefined): Route {
+  if (key !== undefined && drops.length > 1)
+    throw new UsageError(`--key is the key of one file; read ${drops.length} files: plan each by itself`);
+  const routes = drops.map((drop) =>
+    requireRoute(settings, drop.file, key ?? `${settings.layout.input}${drop.key}`),
   );
   const other = routes.findIndex(({ name }) => name !== routes[0]!.name);
   if (other === -1) return routes[0]!;
   throw new UsageError(
-    `${files[0]} is for route "${routes[0]!.name}" and ${files[other]} for "${routes[other]!.name}": plan those of one route at a time`,
+    `${drops[0]!.file} is for route "${routes[0]!.name}" and ${drops[other]!.file} for "${routes[other]!.name}": plan those of one route at a time`,
   );
 }
 

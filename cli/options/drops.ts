@@ -18,7 +18,9 @@ export interface Drop {
 }
 
 /** Standard input in place of a file. */
-const STDIN = '-';
+export const STDIN = '-';
+/** What standard input is called where its name is to be the same each time. */
+export const STDIN_NAME = 'stdin.jsonl';
 
 /**
  * The files of files and folders, and their keys below a prefix. A file keeps its name; files of the same name, the folders

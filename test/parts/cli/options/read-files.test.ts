@@ -1,6 +1,9 @@
 import { spawnSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { requestLine } from '../../../support/request-lines.ts';
+import { temporaryFolder } from '../../../support/temporary-folder.ts';
 
 const MAIN = join(import.meta.dirname, '../../../../cli/main.ts');
 
@@ -24,4 +27,20 @@ test('plan reads standard input in place of a file, and answers a mistake in it 
       },
     },
   ]);
+});
+
+test('plan reads the files of a folder, those of one name too, and leaves out options', () => {
+  const folder = temporaryFolder();
+  for (const name of ['a', 'b']) {
+    mkdirSync(join(folder, name));
+    writeFileSync(join(folder, name, 'x.jsonl'), requestLine(name));
+  }
+  writeFileSync(join(folder, 'a', 'x.jsonl.options.json'), '{}');
+  const { status, stdout } = spawnSync(process.execPath, [MAIN, 'plan', folder, '--json'], {
+    encoding: 'utf8',
+  });
+  expect(status).toBe(0);
+  expect(JSON.parse(stdout).files).toMatchObject(
+    ['a', 'b'].map((name) => ({ file: join(folder, name, 'x.jsonl'), lines: 1 })),
+  );
 });
