@@ -1,8 +1,8 @@
 /** The commands with the rights of a viewer and of an operator: what they need is allowed, and what is not theirs refused. */
-import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DynamoDBClient, GetItemCommand, PutItemCommand } from '@aws-sdk/client-dynamodb';
+import { DynamoDBClient, GetItemCommand, PutItemCommand, ScanCommand } from '@aws-sdk/client-dynamodb';
 import { GetObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import {
   GetSecretValueCommand,
@@ -19,7 +19,7 @@ import { batchdrop, type Finished } from '../../support/run-script.ts';
 
 const LONG = 180_000;
 /** One line succeeds, the other one is none: the job has every file of results. */
-const MIXED = `${chatLine('good')}\nthis is no JSON\n`;
+const MIXED = `${chatLine('id-of-a-customer', { content: 'PROMPT-CANARY' })}\nLINE-CANARY is no JSON\n`;
 const KEY = 'input/mixed.jsonl';
 
 let dir: string;
@@ -154,6 +154,30 @@ describe('a viewer', () => {
       await expect(putObject(viewer, key), key).rejects.toThrow(REFUSED);
     await expectNoSecretsAndNoWrites(viewer);
   });
+});
+
+test('what a viewer may read, the table, receipts and log lines, holds no prompt, answer, line or custom id', async () => {
+  const { region, credentials, endpoints, resources } = stack;
+  const dynamodb = new DynamoDBClient({ region, credentials, endpoint: endpoints.dynamodb });
+  const { Items = [], LastEvaluatedKey } = await dynamodb.send(
+    new ScanCommand({ TableName: resources.table }),
+  );
+  dynamodb.destroy();
+  expect(LastEvaluatedKey).toBeUndefined();
+  expect(Items.length).toBeGreaterThan(5);
+  const textOf = async (key: string) => (await getObject(operator, key)).Body!.transformToString();
+  const answer = JSON.parse(await textOf('output/mixed.jsonl')).response.body.choices[0].message.content;
+  expect(answer.length).toBeGreaterThan(8);
+  expect(await textOf(KEY)).toContain('PROMPT-CANARY');
+  const logs = join(dir, 'state', 'aws', 'logs');
+  const seen = [
+    JSON.stringify(Items),
+    await textOf('receipts/mixed.json'),
+    ...(await Promise.all((await readdir(logs)).map((name) => readFile(join(logs, name), 'utf8')))),
+  ].join('\n');
+  expect(seen).toContain(KEY);
+  for (const content of ['PROMPT-CANARY', 'LINE-CANARY', 'id-of-a-customer', answer, 'sk-'])
+    expect(seen).not.toContain(content);
 });
 
 describe('an operator', () => {
