@@ -54,7 +54,7 @@ export function addActCommands(program: Command): void {
     .description(
       'release batches that are held because OpenAI failed or refused them each time, or a suspended scope; without jobs, show what is held',
     )
-    .argument('[job...]', 'ids of jobs, as receipts and logs name them')
+    .argument('[job...]', 'ids of jobs, or keys that were dropped')
     .option('--all', 'release everything that is held')
     .option('--scope <scope>', 'lift a suspension instead: the name of an API key, or KEY/MODEL')
     .option(...MAY_PAY_TWICE)

@@ -4,9 +4,10 @@ import type { Done } from '../../src/contract/operate.ts';
 import { isHeld } from '../../src/core/lifecycle/resume.ts';
 import type { BatchRecord } from '../../src/core/model/batch.ts';
 import { confirm } from '../options/confirm.ts';
-import { askStack, RefusedByStackError } from '../options/operate.ts';
+import { findJob } from '../options/find-job.ts';
+import { askStack } from '../options/operate.ts';
 import { type Stores, withStores } from '../options/stores.ts';
-import { EXIT_CANNOT_RUN, EXIT_SUCCEEDED, UsageError } from '../view/exit.ts';
+import { CannotRunError, EXIT_CANNOT_RUN, EXIT_SUCCEEDED, UsageError } from '../view/exit.ts';
 import { count } from '../view/text.ts';
 import { type ActOptions, lift, reasonOf } from './operate.ts';
 
@@ -22,6 +23,7 @@ export interface ResumeOptions extends ActOptions {
 
 /**
  * Without jobs, shows what is held.
+ * @param jobIds ids of jobs, or keys that were dropped.
  * @returns the exit status: 0, or 1 if one of the jobs does not exist.
  */
 export async function resume(jobIds: readonly string[], options: ResumeOptions): Promise<number> {
@@ -41,13 +43,17 @@ export async function resume(jobIds: readonly string[], options: ResumeOptions):
   });
 }
 
-async function release({ stack }: Stores, jobIds: Iterable<string>, options: ResumeOptions): Promise<number> {
+/** What the stack takes for an id. A key has at least the dot of its suffix, or the slash of its prefix. */
+const JOB_ID = /^[\w-]+$/;
+
+async function release(stores: Stores, named: Iterable<string>, options: ResumeOptions): Promise<number> {
   let status = EXIT_SUCCEEDED;
-  for (const jobId of jobIds) {
+  for (const name of named) {
     try {
-      print(jobId, await releaseJob(stack, jobId, options), options);
+      const jobId = JOB_ID.test(name) ? name : (await findJob(stores, name)).jobId;
+      print(jobId, await releaseJob(stores.stack, jobId, options), options);
     } catch (error) {
-      if (!(error instanceof RefusedByStackError)) throw error;
+      if (!(error instanceof CannotRunError)) throw error;
       console.error(`batchdrop: ${error.message}`);
       status = EXIT_CANNOT_RUN;
     }

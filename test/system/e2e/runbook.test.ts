@@ -178,6 +178,8 @@ async function rotatesTheKey({
   expect(await type(0, 'resume', '--scope', 'default')).toContain('default is not suspended any more');
   expect(await untilEnded(key)).toBe('succeeded');
   expect(await type(0, 'resume', '--all')).toBe('Nothing is held.\n');
+  expect(await type(0, 'resume', key)).toMatch(/^[0-9a-f]{32}: nothing is held\n$/);
+  expect(await type(1, 'resume', 'input/none.jsonl')).toContain('there is no job input/none.jsonl');
   expect(await type(0, 'doctor')).toContain('Nothing is wrong.');
 }
 
