@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander';
 import { doctor } from './commands/doctor.ts';
 import { limits } from './commands/limits.ts';
 import { logs } from './commands/logs.ts';
+import { probe } from './commands/probe.ts';
 import { redrive } from './commands/redrive.ts';
 import { RESULT_FILES, results } from './commands/results.ts';
 import { submit } from './commands/submit.ts';
@@ -59,9 +60,12 @@ export function addUpkeepCommands(program: Command): void {
     .description('what is wrong with a stack, and the commands that mend it; exits with 1 if something is')
     .option('--openai', 'look at OpenAI, too, with the key in OPENAI_API_KEY: what no job knows there')
     .option('--clean', 'delete the files that were found there, after asking; --openai is implied')
+    .option('--probe', 'try at OpenAI what is not established, and write a report; looks at no stack')
+    .option('--live', 'with --probe: ask the real OpenAI with the key in OPENAI_API_KEY, for $0.01 at most')
+    .option('--out <dir>', 'with --probe: folder of the report', '.')
     .option('--yes', 'do not ask')
     .option('--json', 'print one JSON object')
     .action(async (options) => {
-      process.exitCode = await doctor(options, process.env);
+      process.exitCode = await (options.probe ? probe : doctor)(options, process.env);
     });
 }
