@@ -100,7 +100,9 @@ async function readRecordVersions(
     await Promise.all([live(), Array.fromAsync(jobs.listLiveJobs())]);
     return { unknown: undefined };
   } catch (error) {
-    if (error instanceof RecordVersionError) return { unknown: error.message };
+    // A listing gives all readable records first, and then names the first unreadable one as the cause.
+    const { cause = error, message } = error as Error;
+    if (cause instanceof RecordVersionError) return { unknown: message };
     throw error;
   }
 }

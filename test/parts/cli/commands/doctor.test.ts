@@ -48,3 +48,26 @@ test('what is wrong is said with its command and ends with 1; what a stopped sta
     checks: expect.arrayContaining([expect.objectContaining({ check: 'held' })]),
   });
 });
+
+test('a record of a newer version is a finding of its own: upgrade the CLI', async () => {
+  const state = await mkdtemp(join(tmpdir(), 'batchdrop-doctor-'));
+  onTestFinished(() => rm(state, { recursive: true, force: true }));
+  const made = await startLocalDynamoDB(join(state, 'aws', 'dynamodb'));
+  await made.close();
+  const stack = await openStoppedStack(state);
+  const { region, credentials, endpoints } = stack;
+  const s3 = createS3Client({ region, credentials, endpoint: endpoints.s3 });
+  await s3.send(new CreateBucketCommand({ Bucket: 'drops' }));
+  s3.destroy();
+  const client = createDynamoDBClient({ region, credentials, endpoint: endpoints.dynamodb });
+  const jobs = new DynamoDBJobs(client, { table: TABLE });
+  await jobs.createJob(jobOf(JOB, { state: 'running' }));
+  await jobs.createBatch({ ...batchOf(JOB), v: 2 as never });
+  client.destroy();
+  await stack.close();
+
+  const { status, stdout } = await batchdrop('doctor', '--local', '--state', state);
+  expect(status).toBe(1);
+  expect(stdout).toContain('BAD   Versions of records: a newer version of batchdrop is deployed');
+  expect(stdout.replaceAll(/\s+/g, ' ')).toContain('has version 2, this deployment reads version 1');
+});
