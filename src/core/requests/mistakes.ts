@@ -15,6 +15,8 @@ interface BadLine {
 const HINTS = {
   array:
     'This looks like one JSON array of all requests: write each request on a line of its own, for instance with `jq -c ".[]" FILE`.',
+  commaAfter:
+    'A line has no comma at its end: remove it. Where the file is one JSON array of all requests, write each request on a line of its own, for instance with `jq -c ".[]" FILE`.',
   pretty:
     'This looks like JSON that is spread over several lines: write each request on one line, for instance with `jq -c . FILE`.',
   several: 'The line holds more than one value: begin a new line after each request.',
@@ -122,7 +124,7 @@ function hintForJson({ text, fault, rest }: BadLine): string | undefined {
 function hintForMore(text: string, rest: string): string | undefined {
   if (/^[{[]/.test(rest) || /^,\s*[{[]/.test(rest)) return HINTS.several;
   // One member of an object, or an object of an array, on a line of its own.
-  if (/^:/.test(rest) || /^,\s*$/.test(rest)) return text.startsWith('{') ? HINTS.array : HINTS.pretty;
+  if (/^:/.test(rest) || /^,\s*$/.test(rest)) return text.startsWith('{') ? HINTS.commaAfter : HINTS.pretty;
   return /^[,;\t]/.test(rest) ? HINTS.csv : undefined;
 }
 

@@ -21,6 +21,7 @@ describe('a mistake in a line is named with its place and what to do', () => {
     ['the beginning of an array', '[', 'one JSON array of all requests'],
     ['an array that is not complete', `[${request({})},`, 'one JSON array of all requests'],
     ['an object of an array', `${request({})},`, 'one JSON array of all requests'],
+    ['a comma after a request', `${request({})},`, 'A line has no comma at its end: remove it'],
     ['the beginning of a pretty-printed object', '{', 'spread over several lines'],
     ['a member on a line of its own', '"custom_id": "a",', 'spread over several lines'],
     ['the end of a pretty-printed object', '},', 'spread over several lines'],
