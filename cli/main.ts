@@ -27,7 +27,9 @@ export const program = new Command('batchdrop')
   .description('OpenAI Batch API requests, dropped as files.')
   .version(packageJson.version)
   .exitOverride()
-  .showHelpAfterError();
+  .showHelpAfterError(
+    '`batchdrop help COMMAND` shows the options of a command, `batchdrop help` all commands.',
+  );
 
 program
   .command('plan')

@@ -1,5 +1,5 @@
 /** The commands that work on a stack, deployed or local. All take the options that say which one. */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { DAY_MS } from '../src/contract/time.ts';
 import { costs } from './commands/costs.ts';
 import { explainJob } from './commands/explain.ts';

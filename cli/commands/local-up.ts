@@ -76,6 +76,7 @@ function describeUp({ stack, openai }: LocalPipeline, state: string, layout: Lay
   S3          ${endpoints.s3}   bucket ${bucket}
   DynamoDB    ${endpoints.dynamodb}   table ${resources.table}
   SQS         ${endpoints.sqs}   ${Object.keys(queues).length} queues, such as ${queues.ingest!.name}
+  Secrets     ${endpoints.secretsManager}   (Secrets Manager)
   CloudWatch  ${endpoints.cloudwatch}   ${stack.alarms().length} alarms
   OpenAI      ${openai.baseUrl}${openai.isEmulated ? '   (emulated)' : ''}
   Logs        ${resolve(state, 'aws/logs')}

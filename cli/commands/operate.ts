@@ -3,7 +3,7 @@ import type { Done } from '../../src/contract/operate.ts';
 import { confirm } from '../options/confirm.ts';
 import { findJob } from '../options/find-job.ts';
 import { askStack, RefusedByStackError } from '../options/operate.ts';
-import { openStack, type StackOptions, stackError } from '../options/stack.ts';
+import { openStack, type StackOptions, stackError, stackText } from '../options/stack.ts';
 import { stackFlags } from '../options/stack-flags.ts';
 import { type Stores, withStores } from '../options/stores.ts';
 import { EXIT_SUCCEEDED } from '../view/exit.ts';
@@ -87,7 +87,7 @@ export function forget(named: string, options: ActOptions): Promise<number> {
 /** Pauses a route, or the whole stack. @throws {CannotRunError} if the stack does not do it. */
 export function pause(route: string | undefined, options: ActOptions): Promise<number> {
   return onStack(options, async (stack) => {
-    const what = route === undefined ? `all of stack ${stack.name}` : `route ${route}`;
+    const what = route === undefined ? `all of ${stackText(stack)}` : `route ${route}`;
     const question = `Pause ${what}? Nothing new is sent until \`batchdrop unpause\`; deadlines go on.`;
     if (!(await confirm(question, options))) return LEFT;
     const answer = await askStack(stack, { action: 'pause', ...routeOf(route), ...reasonOf(options) });

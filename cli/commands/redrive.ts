@@ -44,7 +44,7 @@ export async function redrive(name: string | undefined, options: RedriveOptions)
     const url = urls.get(name);
     if (url === undefined)
       throw new UsageError(
-        `there is no queue ${name} in stack ${stack.name}: name ${[...urls.keys()].join(', ')}`,
+        `there is no queue ${name} in ${stackText(stack)}: name ${[...urls.keys()].join(', ')}`,
       );
     const queue = await readQueue(sqs, name, url);
     const moved = queue.deadLetters.messages === 0 ? 0 : await move(sqs, queue);

@@ -34,6 +34,8 @@ const SHOW_MS = 200;
 /** @returns the exit status: without waiting 0, else that of the receipts. */
 export async function submit(paths: readonly string[], options: SubmitOptions): Promise<number> {
   const { out, route, name = `stdin-${new Date().toISOString().replace(/[-:]|\.\d+/g, '')}.jsonl` } = options;
+  if (options.name !== undefined && !paths.includes('-'))
+    throw new UsageError(`--name ${name}: it names standard input, so "-" is expected among the files`);
   return withStores(options, async (stores) => {
     requireRunning(stores.stack);
     const drops = await dropsOf(paths, prefixFor(stores.stack, route), name);

@@ -113,7 +113,7 @@ export function prefixFor(stack: Pick<OpenStack, 'name' | 'kind' | 'outputs'>, r
   const prefix = routes.get(route);
   if (prefix !== undefined) return prefix;
   throw new UsageError(
-    `--route ${route}: stack ${stack.name} has the routes ${[...routes.keys()].join(', ')}`,
+    `--route ${route}: ${stackText(stack)} has the routes ${[...routes.keys()].join(', ')}`,
   );
 }
 

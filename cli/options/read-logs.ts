@@ -9,7 +9,7 @@ import {
   paginateFilterLogEvents,
 } from '@aws-sdk/client-cloudwatch-logs';
 import { CannotRunError } from '../view/exit.ts';
-import type { OpenStack } from './stack.ts';
+import { type OpenStack, stackText } from './stack.ts';
 
 /** Which lines are wanted. */
 export interface LogQuery {
@@ -44,7 +44,7 @@ async function* deployedLines(stack: OpenStack, { jobId, from, to }: LogQuery): 
   try {
     const groups = await logGroups(client, stack.name);
     if (groups.length === 0)
-      throw new CannotRunError(`stack ${stack.name} has no log groups: is it still being deployed?`);
+      throw new CannotRunError(`${stackText(stack)} has no log groups: is it still being deployed?`);
     for (const logGroupName of groups) {
       const pages = paginateFilterLogEvents(
         { client },

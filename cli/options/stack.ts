@@ -86,12 +86,16 @@ export function requireRunning({ kind, name }: OpenStack): void {
   throw new UsageError(`the ${name} is not running: start it with \`batchdrop local up\`, then repeat this`);
 }
 
+/** A stack in the middle of a sentence: `stack batchdrop`, or `the local stack of .batchdrop/local`. */
+export function stackText({ name, kind }: Pick<OpenStack, 'name' | 'kind'>): string {
+  return kind === 'deployed' ? `stack ${name}` : `the ${name}`;
+}
+
 /** The same error, with the stack that it is about. */
-export function stackError(cause: Error, { name, kind }: Pick<OpenStack, 'name' | 'kind'>): Error {
+export function stackError(cause: Error, stack: Pick<OpenStack, 'name' | 'kind'>): Error {
   if (cause instanceof UsageError || cause instanceof CannotRunError) return cause;
   const code = cause.name === 'Error' || cause.name === 'BatchdropError' ? '' : ` (${cause.name})`;
-  const what = kind === 'deployed' ? `stack ${name}` : `the ${name}`;
-  return new Error(`${what} cannot be used${code}: ${cause.message}`, { cause });
+  return new Error(`${stackText(stack)} cannot be used${code}: ${cause.message}`, { cause });
 }
 
 async function openDeployed(
