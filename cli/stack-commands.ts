@@ -34,11 +34,13 @@ export function addStackCommands(program: Command): void {
     .option('--ignored', 'instead of jobs, drops that are not run and that no receipt answers, and why')
     .option('--route <name>', 'those of a route')
     .option('--prefix <key>', 'those whose keys begin so')
-    .option(
-      '--since <duration>',
-      'how far back ended jobs, or ignored drops, are looked for: 90m, 2h, 2d',
-      durationMs,
-      2 * DAY_MS,
+    .addOption(
+      new Option(
+        '--since <duration>',
+        'how far back ended jobs, or ignored drops, are looked for: 90m, 2h, 2d',
+      )
+        .argParser(durationMs)
+        .default(2 * DAY_MS, '2d'),
     )
     .option('--limit <count>', 'rows at most', positiveCount, 50)
     .option('--json', 'print one JSON array')

@@ -4,7 +4,7 @@ import { createOpenAIClient } from '../../src/runtime/deps/openai.ts';
 import { confirm } from '../options/confirm.ts';
 import { readDoctorFacts } from '../options/doctor-facts.ts';
 import { deleteOrphans, findOrphans, type OrphanDeps, type Orphans } from '../options/orphans.ts';
-import { outputOf, type StackOptions } from '../options/stack.ts';
+import { outputOf, type StackOptions, stackText } from '../options/stack.ts';
 import { stackFlags } from '../options/stack-flags.ts';
 import { type Stores, withStores } from '../options/stores.ts';
 import { type Checked, doctorText, isSick, judge, orphansText } from '../view/doctor-checks.ts';
@@ -43,7 +43,9 @@ export async function doctor(options: DoctorOptions, env: Env): Promise<number> 
     const { name, kind } = stores.stack;
     const isJson = options.json ?? false;
     if (!isJson)
-      console.log(`Stack ${name} (${kind})\n\n${doctorText(checked, terminalWidth(process.stdout))}`);
+      console.log(
+        `Looked at ${stackText(stores.stack)}${kind === 'stopped' ? ' (stopped)' : ''}\n\n${doctorText(checked, terminalWidth(process.stdout))}`,
+      );
     const deleted = options.clean && look !== undefined ? await clean(look, options, isJson) : undefined;
     if (isJson) console.log(JSON.stringify({ stack: name, kind, checks: checked, deleted }));
     return isSick(checked) ? EXIT_CANNOT_RUN : EXIT_SUCCEEDED;

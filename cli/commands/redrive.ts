@@ -6,7 +6,7 @@ import {
   StartMessageMoveTaskCommand,
 } from '@aws-sdk/client-sqs';
 import { NOTIFICATIONS, type QueueState, queueUrls, readQueue, readQueues } from '../options/queues.ts';
-import { requireRunning, type StackOptions } from '../options/stack.ts';
+import { requireRunning, type StackOptions, stackText } from '../options/stack.ts';
 import { withStores } from '../options/stores.ts';
 import { CannotRunError, EXIT_SUCCEEDED, UsageError } from '../view/exit.ts';
 import { format } from '../view/progress.ts';

@@ -5,7 +5,7 @@ import { basename, join, relative, resolve, sep } from 'node:path';
 import type { Readable } from 'node:stream';
 import { OPTIONS_SUFFIX } from '../../src/contract/options.ts';
 import { UsageError } from '../view/exit.ts';
-import { listOf, type OpenStack, outputOf } from './stack.ts';
+import { listOf, type OpenStack, outputOf, stackText } from './stack.ts';
 
 /** A file to drop. */
 export interface Drop {

@@ -44,11 +44,11 @@ export function rejectionOf(
     const first = firstInvalid?.[NO_JSON]?.[0];
     // What is said of such a line quotes nothing of it.
     const example = first === undefined ? '' : ` Line ${first.line}: ${first.message}`;
-    const message = `None of the ${requests} lines is a JSON object; one request a line is expected.${example}`;
+    const message = `No line is a JSON object (${requests} read); one request a line is expected.${example}`;
     return { code: 'not_json_lines', message };
   }
   if (invalid === requests) {
-    const message = `None of the ${requests} lines is a request that can be run.`;
+    const message = `No line is a request that can be run (${requests} read).`;
     return { code: 'no_valid_lines', message };
   }
   if (invalid === 0 || route?.onInvalid !== 'reject') return undefined;
