@@ -27,9 +27,7 @@ export const program = new Command('batchdrop')
   .description('OpenAI Batch API requests, dropped as files.')
   .version(packageJson.version)
   .exitOverride()
-  .showHelpAfterError(
-    '`batchdrop help COMMAND` shows the options of a command, `batchdrop help` all commands.',
-  );
+  .showHelpAfterError('--help lists the commands; after a command, its arguments and options.');
 
 program
   .command('plan')
