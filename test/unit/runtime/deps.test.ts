@@ -62,7 +62,17 @@ test('builds what each capability works with from its environment, without a cal
   ];
   const namesOf = (deps: object) => Object.keys(deps).sort();
   expect(namesOf(createIngestDeps(parseEnv(ingestEnv, ENV)))).toEqual(
-    [...common, 'events', 'inputs', 'listing', 'owners', 'prices', 'stackName', 'tokenizerOf'].sort(),
+    [
+      ...common,
+      'events',
+      'ignoredDrops',
+      'inputs',
+      'listing',
+      'owners',
+      'prices',
+      'stackName',
+      'tokenizerOf',
+    ].sort(),
   );
   const withBatches = [...common, 'batches'].sort();
   expect(namesOf(createSubmitDeps(parseEnv(submitEnv, ENV)))).toEqual(withBatches);
