@@ -93,7 +93,7 @@ export interface BatchPipelineProps {
   readonly dashboard?: boolean | undefined;
   /**
    * Whether there are the managed policies {@link BatchPipeline.viewerPolicy} and {@link BatchPipeline.operatorPolicy}.
-   * `false` where whoever deploys may not make managed policies, or where routes have more result prefixes than fit into one.
+   * `false` where the deployer may not make managed policies, or where routes have more result prefixes than fit into one.
    *
    * @default true
    */

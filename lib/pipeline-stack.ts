@@ -85,7 +85,7 @@ export class PipelineStack extends Stack {
     }
   }
 
-  /** Words with spaces between them; what does not fit into one output goes on in `Name2`, and so on. */
+  /** Words with spaces between them; what does not fit into one output continues in `Name2`, and so on. */
   #outputList(name: string, words: readonly string[], description: string): void {
     for (const [index, value] of outputValues(words).entries())
       this.#output(`${name}${index === 0 ? '' : index + 1}`, value, description);

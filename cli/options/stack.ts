@@ -74,7 +74,7 @@ export function outputOf(
   );
 }
 
-/** The words of an output that goes on in `Name2`, and so on, as `lib/pipeline-stack.ts` writes them. */
+/** The words of an output that continues in `Name2`, and so on, as `lib/pipeline-stack.ts` writes them. */
 export function listOf(outputs: OpenStack['outputs'], name: string): string[] {
   const isPart = new RegExp(`^${name}\\d*$`);
   return Object.entries(outputs).flatMap(([output, value]) => (isPart.test(output) ? value.split(' ') : []));

@@ -1,6 +1,6 @@
 /**
  * `work/<job>/calls/<batch>/arrived/<request>.json`: a response that a webhook told of, by the place of its request in
- * the slice. Written once by whoever reads the response, read by the slice's next worker.
+ * the slice. Written once by the worker that reads the response, read by the slice's next worker.
  */
 
 import * as z from 'zod';

@@ -155,7 +155,7 @@ export function toRetried(job: Job, retry: NonNullable<Job['retries']>[number], 
   return { ...to('retried', job, { retries: [...(job.retries ?? []), retry] }), act };
 }
 
-/** From now on it is being removed; whoever finds it so goes on with that. */
+/** From now on it is being removed; a worker that finds it so continues the removal. */
 export function toForgetting(job: Named, now: number, act: Act): JobTransition {
   return { ...to('forgetting', job, { forgettingAt: now }), act };
 }

@@ -164,7 +164,7 @@ function pathMs({ needMs: need, last }: Way, tier: Tier): number {
 
 /**
  * Whether work that leaves the present tier may enter another one. Only a window has to be over before its answers are
- * late; flex answers one by one, and what it does not reach goes on in the last tier.
+ * late; flex answers one by one, and what it does not reach continues in the last tier.
  */
 function fits(way: Way, tier: Tier): boolean {
   if (tier === way.last) return true;

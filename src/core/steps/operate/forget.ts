@@ -15,7 +15,7 @@ type ForgetRequest = Extract<OperateRequest, { action: 'forget' }>;
 
 /**
  * Everything is removed before the record, and the receipt after the results that it tells apart from those of other
- * jobs: whoever repeats the act after a crash finds what is left.
+ * jobs: a repeat of the act after a crash finds what is left.
  * @throws {RefusedAct} if the job is live, or others wait for its results.
  */
 export async function forgetJob(

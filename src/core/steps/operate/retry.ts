@@ -131,7 +131,7 @@ export function perhapsPaid(
   return Number(cost.possibleUsd) > 0 && !isExplained ? { [UNNAMED]: counts.failed } : {};
 }
 
-/** The options first: whoever sees the input reads them beside it. */
+/** The options first: a worker that sees the input reads them beside it. */
 async function drop(
   { objects }: OperateDeps,
   job: Job,
