@@ -5,12 +5,12 @@ import { defined } from '../../src/core/base/defined.ts';
 import { apiKeyOf, type BatchRecord, isSlice, tierOf, tokensOf } from '../../src/core/model/batch.ts';
 import type { Job } from '../../src/core/model/job.ts';
 import type { Ledger } from '../../src/core/model/ledger.ts';
-import { BUDGET_EXHAUSTED } from '../../src/core/model/outcome-codes.ts';
+import { BUDGET_EXHAUSTED, CANCELLED } from '../../src/core/model/outcome-codes.ts';
 import type { Suspension } from '../../src/core/model/suspension.ts';
 import type { Prices } from '../../src/core/pricing/prices.ts';
 import { judgeMoney, moneyLedgersOf } from '../../src/core/scheduling/budget.ts';
 import { backlogScopeOf, ledgerOf, suspensionScopesOf } from '../../src/core/scheduling/scopes.ts';
-import { type JobPhase, jobView } from './job-view.ts';
+import { isEndedUnsent, type JobPhase, jobView } from './job-view.ts';
 import { format } from './progress.ts';
 import { count, wrapped } from './text.ts';
 import { agoText, timeText } from './time.ts';
@@ -269,7 +269,8 @@ function submittedFinding({ hold, remote, stop, requests }: BatchRecord): Findin
   return { code: 'at_openai', reason: status, since, until: expiresAt, detail };
 }
 
-function endedFinding({ hold, wait, ending, download, requests }: BatchRecord): Finding {
+function endedFinding(batch: BatchRecord): Finding {
+  const { hold, wait, ending, download, requests } = batch;
   const since = ending!.endedAt;
   const until = wait?.notBefore;
   if (hold !== undefined) return { code: 'results_key', reason: hold.reason, since, until };
@@ -278,7 +279,22 @@ function endedFinding({ hold, wait, ending, download, requests }: BatchRecord): 
     return { code: 'late_results', since, until, detail };
   }
   if ((wait?.failures ?? 0) > 0) return { code: 'step_of_batch', reason: wait!.lastError, since, until };
-  return { code: 'collecting', since, until };
+  return isEndedUnsent(batch) ? withdrawnFinding(batch) : { code: 'collecting', since, until };
+}
+
+/** OpenAI never saw it. */
+function withdrawnFinding({ ending, wait, recut, stop, requests }: BatchRecord): Finding {
+  const reason = ending!.errors?.[0]?.code;
+  const at = { since: ending!.endedAt, until: wait?.notBefore };
+  const found = (detail: string): Finding => ({ code: 'withdrawn', reason, detail, ...at });
+  if (reason === CANCELLED.code) return found('it was cancelled before it was sent, and is being closed');
+  if (stop?.nextTier !== undefined)
+    return found(`it was taken out before it was sent, and is being continued in ${stop.nextTier}`);
+  if (recut !== undefined && requests > 1)
+    return found('it is too large to be sent, and is being cut into smaller ones');
+  return found(
+    `it was ended before it was sent${reason === undefined ? '' : ` [${reason}]`}, and is being closed`,
+  );
 }
 
 /** @param batches that it holds up; none: the job as a whole. */

@@ -3,6 +3,7 @@ import type { JobRecords } from '../../local/stack/pipeline.ts';
 import type { BatchRecord } from '../../src/core/model/batch.ts';
 import type { Job } from '../../src/core/model/job.ts';
 import { type RetryOf, retryOfKey } from '../../src/core/model/retry-key.ts';
+import { isWithdrawn } from '../../src/core/scheduling/step-down.ts';
 
 /** How far a job is, as a person sees it. */
 export type JobPhase =
@@ -39,9 +40,12 @@ export interface JobView {
   hasEnded: boolean;
   /** Requests that were planned. `done`: those with a result so far, as far as OpenAI reports it. */
   requests: { total: number; done: number };
-  /** Batches and slices of all rounds. */
+  /** Batches and slices of all rounds. One that was cut is replaced by its parts. */
   batches: number;
-  /** How many of them are in each state; one that is at OpenAI counts by OpenAI's status. */
+  /**
+   * How many of them are in each state; one that is at OpenAI counts by OpenAI's status, and one that ended without
+   * having been sent as `withdrawn`.
+   */
   states: ReadonlyMap<string, number>;
   /** Why one of the batches waits, if one does. */
   waitsFor?: string;
@@ -82,6 +86,21 @@ export function jobView({ job, owner, batches }: JobRecords): JobView {
   return view;
 }
 
+/** Whether a batch was cut into smaller ones: nothing of it was executed, and its parts stand in its place. */
+export function isCut(batch: BatchRecord): boolean {
+  const { results, recut, requests } = batch;
+  if (results?.next === undefined || results.outcome.retried !== requests) return false;
+  return recut !== undefined || isWithdrawn(batch);
+}
+
+/**
+ * Whether a batch has ended without having been sent: OpenAI never saw it. See `toWithdrawn`. One whose requests were
+ * called one by one has answers.
+ */
+export function isEndedUnsent({ state, ending, remote, calls }: BatchRecord): boolean {
+  return state === 'ended' && ending?.status === 'failed' && remote === undefined && calls === undefined;
+}
+
 function phaseOf(job: Job | undefined): JobPhase {
   if (job === undefined) return 'dropped';
   const hasReceipt = job.receiptKey !== undefined;
@@ -101,7 +120,8 @@ function phaseOf(job: Job | undefined): JobPhase {
 function progressOf(batches: readonly BatchRecord[]): Pick<JobView, 'requests' | 'batches' | 'states'> {
   const requests = { total: 0, done: 0 };
   const states = new Map<string, number>();
-  for (const { round, requests: count, results, remote, state } of batches) {
+  for (const batch of batches) {
+    const { round, requests: count, results, remote } = batch;
     if (round === 0) requests.total += count;
     // What OpenAI reports while a batch runs is only shown; what was collected counts.
     const { outcome } = results ?? {};
@@ -109,14 +129,20 @@ function progressOf(batches: readonly BatchRecord[]): Pick<JobView, 'requests' |
     requests.done += outcome
       ? outcome.succeeded + outcome.failed
       : (progress?.completed ?? 0) + (progress?.failed ?? 0);
-    const shown = state === 'submitted' ? remote!.status : state;
+    if (isCut(batch)) continue;
+    const shown = stateOf(batch);
     states.set(shown, (states.get(shown) ?? 0) + 1);
   }
   return {
     requests: { total: requests.total, done: Math.min(requests.done, requests.total) },
-    batches: batches.length,
+    batches: [...states.values()].reduce((sum, number) => sum + number, 0),
     states,
   };
+}
+
+function stateOf(batch: BatchRecord): string {
+  if (batch.state === 'submitted') return batch.remote!.status;
+  return isEndedUnsent(batch) ? 'withdrawn' : batch.state;
 }
 
 function reasonToWait(batches: readonly BatchRecord[]): string | undefined {

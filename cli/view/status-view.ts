@@ -6,7 +6,7 @@ import type { Job } from '../../src/core/model/job.ts';
 import type { RetryOf } from '../../src/core/model/retry-key.ts';
 import { billedOf } from '../../src/core/pricing/bill.ts';
 import { type ExplainFacts, explain, type Wait } from './explain.ts';
-import { type JobView, jobView } from './job-view.ts';
+import { isCut, type JobView, jobView } from './job-view.ts';
 import type { JobRow } from './jobs-view.ts';
 import { describeJob, format } from './progress.ts';
 import { count, wrapped } from './text.ts';
@@ -51,7 +51,7 @@ export function statusOf(facts: ExplainFacts, versions: readonly JobRow[]): Stat
     view,
     ...(job === undefined ? {} : { route: job.route.name, droppedAt: job.input.lastModified }),
     ...(job?.cancelledAt === undefined ? {} : { cancelledAt: job.cancelledAt }),
-    retried: own.reduce((sum, { results }) => sum + (results?.outcome.retried ?? 0), 0),
+    retried: own.reduce((sum, batch) => sum + retriedOf(batch), 0),
     ...spentOn(own),
     waits: explain(facts).waits,
     ...(job?.receiptKey === undefined ? {} : { receiptKey: job.receiptKey }),
@@ -59,6 +59,11 @@ export function statusOf(facts: ExplainFacts, versions: readonly JobRow[]): Stat
     retries: job?.retries ?? [],
     others: versions.filter(({ jobId }) => jobId !== view.jobId),
   };
+}
+
+/** What was cut was not executed: its parts are sent for the first time. */
+function retriedOf(batch: BatchRecord): number {
+  return isCut(batch) ? 0 : (batch.results?.outcome.retried ?? 0);
 }
 
 function spentOn(batches: readonly BatchRecord[]): Pick<Status, 'usd' | 'possibleUsd'> {

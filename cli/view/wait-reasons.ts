@@ -178,6 +178,10 @@ export const WAITS = {
     command: ({ jobId }) => `batchdrop cancel ${jobId}`,
   },
   // Batches that have ended
+  withdrawn: {
+    text: ({ detail }) => detail,
+    moves: byItself('its message is under way; the sweep repeats one that is lost.'),
+  },
   collecting: {
     text: () => 'OpenAI has ended it, and its results are being collected',
     moves: byItself('its message is under way.'),

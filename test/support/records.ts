@@ -1,7 +1,7 @@
 /** Parts of records, and writes to them, as tests need them: what a test does not say has a plain value. */
 import { defaultSettings } from '../../src/contract/settings.ts';
 import type { BatchRecord, BatchState } from '../../src/core/model/batch.ts';
-import { batchIdOf } from '../../src/core/model/batch-id.ts';
+import { batchIdOf, childBatchId } from '../../src/core/model/batch-id.ts';
 import type { Job, JobState } from '../../src/core/model/job.ts';
 import type {
   BatchPatch,
@@ -86,6 +86,25 @@ export function resultsOf({
     },
     ...results,
   };
+}
+
+/** A batch of 20 requests that was too large for its budget, and the 20 that it was cut into: one is collected. */
+export function cutBatches(jobId: string): [BatchRecord, ...BatchRecord[]] {
+  const parent = batchOf(jobId, 0, { requests: 20, state: 'collected', recut: { microdollars: 10 } });
+  const parts = Array.from({ length: 20 }, (_, index) =>
+    batchOf(jobId, index, { batchId: childBatchId(parent, index, 20), round: 1, requests: 1 }),
+  );
+  const next = parts.map(({ manifestKey, requests, bytes }) => ({ manifestKey, requests, bytes }));
+  const [first, ...rest] = parts;
+  return [
+    {
+      ...parent,
+      ending: endingOf({ status: 'failed' }),
+      results: resultsOf({ outcome: { retried: 20 }, next }),
+    },
+    { ...first!, state: 'collected', results: resultsOf({ outcome: { succeeded: 1 } }) },
+    ...rest,
+  ];
 }
 
 /** Any write to a batch, also one that no step makes. */

@@ -20,7 +20,7 @@ import { defaultSettings } from '../../../../src/contract/settings.ts';
 import type { BatchRecord } from '../../../../src/core/model/batch.ts';
 import type { Job } from '../../../../src/core/model/job.ts';
 import type { Ledger } from '../../../../src/core/model/ledger.ts';
-import { LOST_BATCH } from '../../../../src/core/model/outcome-codes.ts';
+import { CANCELLED, LOST_BATCH } from '../../../../src/core/model/outcome-codes.ts';
 import type { Suspension } from '../../../../src/core/model/suspension.ts';
 import { newLedger } from '../../../../src/core/scheduling/ledger.ts';
 import { operatorScopeOf } from '../../../../src/providers/openai/errors.ts';
@@ -247,6 +247,14 @@ const CASES: readonly [WaitCode, ExplainFacts, string, string | undefined][] = [
     'batchdrop cancel j',
   ],
   [
+    'withdrawn',
+    factsOf({ cancelledAt: SINCE }, [
+      { state: 'ended', ending: { status: 'failed', errors: [CANCELLED], endedAt: SINCE } },
+    ]),
+    'it was cancelled before it was sent, and is being closed',
+    undefined,
+  ],
+  [
     'collecting',
     factsOf({}, [{ state: 'ended', ending: { status: 'completed', endedAt: SINCE } }]),
     'its results are being collected',
@@ -403,6 +411,26 @@ test('a suspension that no key mends is lifted by its scope, once a person has m
   const out = suspension({ scope: 'default/gpt-6-luna', reason: 'model_not_found' });
   const [wait] = explain(factsOf({}, [{}], { suspensions: [out] })).waits;
   expect(wait?.command).toBe('batchdrop resume --scope default/gpt-6-luna');
+});
+
+test('of a batch that ended before it was sent, it is not said that OpenAI ended it', () => {
+  const textOf = (changes: Partial<BatchRecord>, code?: string): string | undefined => {
+    const errors = code === undefined ? [] : [{ code, message: 'm' }];
+    const ended = { state: 'ended', ending: { status: 'failed', errors, endedAt: SINCE } } as const;
+    return explain(factsOf({}, [{ ...ended, ...changes }])).waits[0]?.text;
+  };
+  expect(textOf({ recut: { microdollars: 5 } }, 'batch_over_budget')).toBe(
+    'it is too large to be sent, and is being cut into smaller ones',
+  );
+  expect(textOf({ stop: { nextTier: 'flex' } })).toBe(
+    'it was taken out before it was sent, and is being continued in flex',
+  );
+  expect(textOf({ requests: 1, recut: { tokens: 5 } }, 'exceeds_limit')).toBe(
+    'it was ended before it was sent [exceeds_limit], and is being closed',
+  );
+  // OpenAI saw these.
+  expect(textOf({ remote: remoteOf({ status: 'failed' }) }, 'invalid')).toContain('OpenAI has ended it');
+  expect(textOf({ tier: 'flex', calls: { started: 1, segments: 1, done: 1 } })).toContain('OpenAI has ended');
 });
 
 test('a command of ours gets the options that name the stack, another one does not', () => {

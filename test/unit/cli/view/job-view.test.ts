@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
-import { jobView } from '../../../../cli/view/job-view.ts';
+import { isCut, jobView } from '../../../../cli/view/job-view.ts';
 import { describeJob } from '../../../../cli/view/progress.ts';
 import type { BatchRecord } from '../../../../src/core/model/batch.ts';
 import type { Job } from '../../../../src/core/model/job.ts';
-import { batchOf, jobOf, remoteOf, resultsOf } from '../../../support/records.ts';
+import { batchOf, cutBatches, endingOf, jobOf, remoteOf, resultsOf } from '../../../support/records.ts';
 
 const NEXT_AT = Date.UTC(2026, 10, 30, 12);
 const job = (changes: Partial<Job>): Job => jobOf('j', changes);
@@ -87,4 +87,30 @@ test('of a duplicate it shows its owner, also where the record of that one is go
   const view = jobView({ job: duplicate, owner: { ...jobOf('owner'), state: 'running' }, batches: [] });
   expect(view).toMatchObject({ phase: 'waiting_for_owner', owner: { jobId: 'owner', phase: 'running' } });
   expect(jobView({ job: duplicate, batches: [] }).owner).toMatchObject({ jobId: 'owner', phase: 'dropped' });
+});
+
+test('a batch that was cut is replaced by its parts: it is not collected, and nothing was sent once more', () => {
+  const batches = cutBatches('j');
+  const records = { job: job({ state: 'running' }), batches };
+  const view = jobView(records);
+  expect(view).toMatchObject({ requests: { total: 20, done: 1 }, batches: 20 });
+  expect(describeJob(view)).toBe('1 of 20 requests · 20 batches: 1 collected, 19 planned');
+});
+
+test('a batch that was to be cut, and whose job was cancelled before, is collected; so is one that was sent', () => {
+  const [parent] = cutBatches('j') as [BatchRecord];
+  const cancelled = { ...parent, results: results(0, 20) };
+  const { recut: _, ...expired } = { ...parent, remote: remoteOf({ status: 'expired' }) };
+  expect([parent, cancelled, expired].map(isCut)).toEqual([true, false, false]);
+  const left = { ...expired, stop: { nextTier: 'flex' as const } };
+  const { remote: __, ...unsent } = left;
+  expect([left, unsent].map(isCut)).toEqual([false, true]);
+});
+
+test('a batch that ended before it was sent is withdrawn; one that OpenAI ended is not', () => {
+  const unsent = batch({ state: 'ended', ending: endingOf({ status: 'failed' }) });
+  const failed = batch({ state: 'ended', ending: endingOf({ status: 'failed' }), remote: remoteOf() });
+  const called = batch({ state: 'ended', ending: endingOf({ status: 'completed' }), tier: 'flex' });
+  const { states } = jobView({ job: job({ state: 'running' }), batches: [unsent, failed, called] });
+  expect(Object.fromEntries(states)).toEqual({ withdrawn: 1, ended: 2 });
 });
