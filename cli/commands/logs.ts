@@ -4,7 +4,7 @@ import { readLogLines } from '../options/read-logs.ts';
 import type { StackOptions } from '../options/stack.ts';
 import { withStores } from '../options/stores.ts';
 import { EXIT_SUCCEEDED } from '../view/exit.ts';
-import { type LogLine, logText, readLogLine, sortedByTime } from '../view/log-view.ts';
+import { type LogLine, logTexts, readLogLine, sortedByTime } from '../view/log-view.ts';
 import { count } from '../view/text.ts';
 
 /** Options of `batchdrop logs`. */
@@ -33,7 +33,7 @@ export async function logs(named: string, options: LogsOptions): Promise<number>
     }
     const shown = sortedByTime(found).slice(-options.limit);
     if (options.json) console.log(JSON.stringify(shown));
-    else for (const line of shown) console.log(logText(line));
+    else for (const text of logTexts(shown)) console.log(text);
     if (found.length === 0)
       console.error(
         `batchdrop: nothing was logged of ${key} (job ${jobId}) since ${new Date(query.from).toISOString()}`,

@@ -7,8 +7,10 @@ import { type Drop, dropsOf, isOptions, prefixFor } from '../options/drops.ts';
 import { type FoundJob, readRecords } from '../options/find-job.ts';
 import { fetchResults, readerOf, readReceipt, savedBelow } from '../options/results.ts';
 import { requireRunning, type StackOptions } from '../options/stack.ts';
+import { stackFlags } from '../options/stack-flags.ts';
 import { type Stores, withStores } from '../options/stores.ts';
 import { CannotRunError, EXIT_SUCCEEDED, UsageError } from '../view/exit.ts';
+import { withStack } from '../view/explain.ts';
 import { jobView } from '../view/job-view.ts';
 import { describeJob, ProgressDisplay } from '../view/progress.ts';
 import { exitOf, receiptText } from '../view/receipt-text.ts';
@@ -49,10 +51,30 @@ export async function submit(paths: readonly string[], options: SubmitOptions): 
     const isWaiting = options.wait || out !== undefined;
     if (!isWaiting && options.json)
       console.log(JSON.stringify(found.map(({ jobId, key }) => ({ jobId, key }))));
-    if (!isWaiting) return EXIT_SUCCEEDED;
+    if (!isWaiting) {
+      const next = nextCommand(found, stackFlags(options));
+      if (next !== undefined) display.note(`Next: ${next}`);
+      return EXIT_SUCCEEDED;
+    }
     if (found.length === 1 && out === undefined) return watchToEnd(stores, found[0]!, options);
     return waitForAll(stores, found, display, options);
   });
+}
+
+/**
+ * What one types next to see what became of it.
+ *
+ * @returns `undefined` if no job was dropped.
+ */
+export function nextCommand(
+  found: readonly Pick<FoundJob, 'jobId' | 'key'>[],
+  flags: string,
+): string | undefined {
+  const [first, ...others] = found;
+  if (first === undefined) return undefined;
+  // A shell would take other keys apart; the id is that of the same job.
+  const named = /^[\w./-]+$/.test(first.key) ? first.key : first.jobId;
+  return withStack(others.length > 0 ? 'batchdrop jobs --status live' : `batchdrop watch ${named}`, flags);
 }
 
 async function makeFolder(out: string): Promise<void> {

@@ -5,6 +5,7 @@ import type { EndedJob } from '../../src/core/model/job-end.ts';
 import { jobView } from './job-view.ts';
 import { format } from './progress.ts';
 import { tableLines } from './table-text.ts';
+import { wrapped } from './text.ts';
 import { agoText } from './time.ts';
 
 /** States that `--status` takes, beside `live` and `ended`. */
@@ -81,25 +82,29 @@ export function endedRow(ended: EndedJob): JobRow {
   };
 }
 
-/** The table, its state first, as wide as the terminal at most. */
+/** The table, its state first, as wide as the terminal at most; where ids do not fit, it says how to get them. */
 export function jobsText(rows: readonly JobRow[], now: number, width: number): string {
-  return tableLines(
+  const [headings = '', ...lines] = tableLines<JobRow>(
     [
-      { heading: 'STATE', of: ({ state }: JobRow) => state },
+      { heading: 'STATE', of: ({ state }) => state },
       { heading: 'WHEN', of: ({ droppedAt, endedAt }) => agoText(endedAt ?? droppedAt, now) },
       { heading: 'KEY', of: ({ key }) => key, takesRest: true },
+      { heading: 'JOB', of: ({ jobId }) => jobId },
       { heading: 'REQUESTS', of: countsText, isNumber: true },
       {
         heading: 'COST',
         of: ({ usd }) => (usd === undefined ? '' : formatUsd(fromUsd(usd)!)),
         isNumber: true,
       },
-      { heading: 'JOB', of: ({ jobId }) => jobId },
       { heading: 'ROUTE', of: ({ route }) => route },
     ],
     rows,
     width,
-  ).join('\n');
+  );
+  const note = /\bJOB\b/.test(headings)
+    ? []
+    : wrapped('Ids of jobs and whole keys do not fit here: a wider terminal shows them, or --json.', width);
+  return [headings, ...lines, ...note].join('\n');
 }
 
 /** `3`, `3 of 5`: those that succeeded, of all. */

@@ -1,6 +1,6 @@
 /** What is known of limits and what of them is taken, as data and as text. Pure. */
 import type { Route } from '../../src/contract/route.ts';
-import { fromUsd, toMicrodollars } from '../../src/core/base/money.ts';
+import { formatUsd, fromMicrodollars, fromUsd, toMicrodollars } from '../../src/core/base/money.ts';
 import type { Ledger } from '../../src/core/model/ledger.ts';
 import { dayBudgetLedgerOf, jobBudgetLedgerOf, monthLedgerOf } from '../../src/core/scheduling/scopes.ts';
 import { format } from './progress.ts';
@@ -151,10 +151,8 @@ function microdollars(usd: string | undefined): number | undefined {
 /** @param width columns of the terminal. */
 export function limitsText({ queues, calls, budgets }: Limits, width: number): string {
   const number = (value: number | undefined): string => (value === undefined ? '-' : format(value));
-  const usd = (value: number | undefined): string => {
-    if (value === undefined) return '-';
-    return value > 0 && value < 10_000 ? '<$0.01' : `$${(value / 1_000_000).toFixed(2)}`;
-  };
+  const usd = (value: number | undefined): string =>
+    value === undefined ? '-' : formatUsd(fromMicrodollars(value));
   const time = (value: number | undefined): string => (value === undefined ? '-' : timeText(value));
   const parts = [
     ['Batch queue of OpenAI, enqueued tokens:'],

@@ -1,5 +1,6 @@
 /** Log lines of the functions, for people: sorted by time, one line an event in plain words. Pure. */
 import { EVENTS, type EventRow } from '../../src/contract/events.ts';
+import { SECOND_MS } from '../../src/contract/time.ts';
 
 /** A log line of a function, read. */
 export interface LogLine {
@@ -47,10 +48,37 @@ export function sortedByTime(lines: readonly LogLine[]): LogLine[] {
   return lines.toSorted((one, other) => one.at - other.at);
 }
 
-/** One line: when, who, what, and the fields beside the job's id. */
-export function logText({ at, service, level, message, fields }: LogLine): string {
+/**
+ * Lines as text, those that are equal but for their batches as one of them with their count: an event that all batches of
+ * a job have at one instant, to the second, is told once.
+ */
+export function logTexts(lines: readonly LogLine[]): string[] {
+  const equal = new Map<string, [LogLine, ...LogLine[]]>();
+  for (const line of lines) {
+    const instant = Math.floor(line.at / SECOND_MS);
+    const known = `${instant} ${line.event} ${logText({ ...line, at: 0 }, ['batchId'])}`;
+    const others = equal.get(known);
+    if (others === undefined) equal.set(known, [line]);
+    else others.push(line);
+  }
+  return [...equal.values()].map((all) => {
+    const batches = new Set(all.map(({ fields }) => fields.batchId));
+    const text = logText(all[0], batches.size > 1 ? ['batchId'] : []);
+    return all.length === 1 ? text : `${text}  × ${all.length}`;
+  });
+}
+
+/**
+ * One line: when, who, what, and the fields beside the job's id.
+ *
+ * @param without fields that are left out, too.
+ */
+export function logText(
+  { at, service, level, message, fields }: LogLine,
+  without: readonly string[] = [],
+): string {
   const shown = Object.entries(fields)
-    .filter(([name]) => name !== 'jobId')
+    .filter(([name]) => name !== 'jobId' && !without.includes(name))
     .map(([name, value]) => `${name}=${typeof value === 'object' ? JSON.stringify(value) : String(value)}`);
   const warning = level === 'INFO' ? '' : `${level} `;
   const time = new Date(at).toISOString();

@@ -32,7 +32,7 @@ export function describeJob(view: JobView): string {
 
 function describeRejected(view: JobView): string {
   if (view.owner !== undefined) return `cancelled: ${sameContent(view)}`;
-  return view.hasEnded ? 'rejected' : `rejected: ${view.rejection}`;
+  return view.rejection === undefined ? 'rejected' : `rejected: ${view.rejection}`;
 }
 
 function describeRunning({ requests, batches, states, waitsFor, failing }: JobView): string {

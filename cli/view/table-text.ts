@@ -1,4 +1,4 @@
-/** Rows of text under headings, fitted into the columns of a terminal: what does not fit is left out from the right. */
+/** Rows of text under headings, fitted into the columns of a terminal: a column that has no room is left out. */
 import { fitColumns } from './progress.ts';
 
 /** A column; the first one is always shown. */
@@ -7,7 +7,7 @@ export interface Column<Row> {
   of(row: Row): string;
   /** Numbers stand at the right. Default: text. */
   isNumber?: boolean;
-  /** Takes what is left of the width, and is cut at its beginning where it is longer. At most one. */
+  /** Takes what is left of the width, and loses its middle where it is longer. At most one. */
   takesRest?: boolean;
 }
 
@@ -16,7 +16,8 @@ const GAP = '  ';
 const MIN_REST = 20;
 
 /**
- * Lines of a table, headings first. Columns that the width has no room for are left out, the last ones first.
+ * Lines of a table, headings first. Columns come in the order of their worth: each is left out if the width has no room
+ * for it beside those before it.
  * @param width columns of the terminal.
  */
 export function tableLines<Row>(
@@ -32,7 +33,7 @@ export function tableLines<Row>(
   for (const index of columns.keys()) {
     const least = index === rest ? Math.min(widths[index]!, MIN_REST) : widths[index]!;
     const more = least + (shown.length === 0 ? 0 : GAP.length);
-    if (shown.length > 0 && used + more > width) break;
+    if (shown.length > 0 && used + more > width) continue;
     used += more;
     shown.push(index);
   }
@@ -49,7 +50,9 @@ export function tableLines<Row>(
   });
 }
 
-/** The end of a key tells more than its beginning. */
+/** Both ends of a key tell something: its name is at the beginning of that of a retry, what it is a retry of at the end. */
 function fitted(text: string, width: number): string {
-  return text.length <= width ? text : `…${text.slice(text.length - width + 1)}`;
+  if (text.length <= width) return text;
+  const end = Math.floor((width - 1) / 2);
+  return `${text.slice(0, width - 1 - end)}…${text.slice(text.length - end)}`;
 }

@@ -14,7 +14,7 @@ test('a table says what was dropped and when, and below it each reason is told o
       'WHY          WHEN       KEY                          ROUTE',
       'not_matched  1 min ago  input/a.csv                  nightly',
       'not_matched  2 min ago  input/b.csv                  nightly',
-      'no_route     2 h ago    …lsewhere/than/routes.jsonl',
+      'no_route     2 h ago    input/2026/11…/routes.jsonl',
       '',
       'no_route     ignored: no route has a prefix that the key begins with',
       'not_matched  ignored: it matches no glob in match of route "nightly"',

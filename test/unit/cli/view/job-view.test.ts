@@ -39,6 +39,15 @@ test.each<[string, Partial<Job>, string]>([
     { state: 'rejected', rejection: { code: 'empty_file', message: 'The file is empty.' } },
     'rejected: empty_file',
   ],
+  [
+    'is rejected and has its receipt, in the same words',
+    {
+      state: 'rejected',
+      receiptKey: 'receipts/a.json',
+      rejection: { code: 'empty_file', message: 'The file is empty.' },
+    },
+    'rejected: empty_file',
+  ],
   ['is rejected', { state: 'rejected', receiptKey: 'receipts/a.json' }, 'rejected'],
   ['has completed', { state: 'completed', receiptKey: 'receipts/a.json' }, 'done'],
 ])('of a job that %s it says so', (_what, changes, text) => {

@@ -22,18 +22,23 @@ const PARTIAL = endedRow(
   }).ended,
 );
 
-test('the state is first, and a table of 60 columns has key and time, one of 120 the job as well', () => {
+test('the state is first; a table of 60 columns has key and time and says how to get ids, one of 80 has the ids', () => {
   expect(jobsText([RUNNING, PARTIAL], NOW, 60)).toBe(
     [
       'STATE    WHEN       KEY                             REQUESTS',
-      'running  2 h ago    …eviews-of-films.jsonl',
+      'running  2 h ago    input/2026/…ilms.jsonl',
       'partial  1 min ago  input/a.jsonl           49,998 of 50,000',
+      'Ids of jobs and whole keys do not fit here: a wider terminal',
+      'shows them, or --json.',
     ].join('\n'),
   );
-  for (const width of [60, 120])
+  for (const width of [60, 80, 120])
     for (const line of jobsText([RUNNING, PARTIAL], NOW, width).split('\n'))
       expect(line.length).toBeLessThanOrEqual(width);
-  expect(jobsText([RUNNING, PARTIAL], NOW, 120)).toContain(ID);
+  const usual = jobsText([RUNNING, PARTIAL], NOW, 80);
+  expect(usual).toContain(`…`);
+  for (const width of [80, 120]) expect(jobsText([RUNNING, PARTIAL], NOW, width)).toContain(ID);
+  expect(usual).not.toContain('--json');
 });
 
 test('a live job is what it does; one whose receipt is being made is finishing', () => {

@@ -51,6 +51,11 @@ test('limits are told by model and key, budgets with what is left to say when th
   ]);
 });
 
+test('money is told as it is for jobs and costs, with the digits of small sums', () => {
+  const found = ledgers({ name: 'spent/2026-11', used: 4, reserved: 43_210 });
+  expect(limitsText(limitsOf(found, [], [], NOW), 120)).toMatch(/^the month +\$0\.0000040 +\$0\.043 +- /m);
+});
+
 test.each([60, 120])('the text fits %i columns', (width) => {
   const lines = limitsText(limitsOf(FOUND, ['films'], [SCOPE], NOW), width).split('\n');
   expect(Math.max(...lines.map(({ length }) => length))).toBeLessThanOrEqual(width);

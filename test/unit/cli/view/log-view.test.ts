@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { logText, readLogLine, sortedByTime } from '../../../../cli/view/log-view.ts';
+import { logText, logTexts, readLogLine, sortedByTime } from '../../../../cli/view/log-view.ts';
 
 const LINE = {
   level: 'WARN',
@@ -23,6 +23,28 @@ test('a log line is one line of plain words with the fields of its event, and no
   expect(logText(line)).toBe(
     '2026-11-30T12:00:00.123Z  collect   WARN The batch failed.  batchId=0-00000 openaiBatchId=batch_1 code=server_error waitMs=5',
   );
+});
+
+test('what several batches have in one second is one line with their count, and what differs is told apart', () => {
+  const of = (changes: object) => readLogLine(JSON.stringify({ ...LINE, ...changes }))!;
+  const batches = Array.from({ length: 19 }, (_, index) =>
+    of({
+      batchId: `0-000${index}`,
+      openaiBatchId: undefined,
+      timestamp: `2026-11-30T12:00:00.${100 + index}Z`,
+    }),
+  );
+  const others = [
+    of({ waitMs: 6, openaiBatchId: undefined }),
+    of({ openaiBatchId: undefined, timestamp: '2026-11-30T12:00:01.100Z' }),
+  ];
+  expect(logTexts([...batches, ...others])).toEqual([
+    '2026-11-30T12:00:00.100Z  collect   WARN The batch failed.  code=server_error waitMs=5  × 19',
+    '2026-11-30T12:00:00.123Z  collect   WARN The batch failed.  batchId=0-00000 code=server_error waitMs=6',
+    '2026-11-30T12:00:01.100Z  collect   WARN The batch failed.  batchId=0-00000 code=server_error waitMs=5',
+  ]);
+  const twice = [of({}), of({})];
+  expect(logTexts(twice)[0]).toMatch(/ batchId=0-00000 .* × 2$/);
 });
 
 test('lines are in the order of time; what is no event is left out, one of another version is kept', () => {
