@@ -51,11 +51,11 @@ test('lists live jobs, then ended ones within the time asked for, the newest fir
   const { run, ids } = await listing();
   expect(await run()).toBe(
     [
-      'STATE      WHEN     KEY                  REQUESTS            COST  JOB      ROUTE',
-      'running    1 h ago  input/newer.jsonl                              newer    books',
-      'checking   3 d ago  input/older.jsonl                              older    films',
-      'succeeded  1 h ago  input/done.jsonl            3  $0.00000000001  done     films',
-      'rejected   1 d ago  input/refused.jsonl         3  $0.00000000001  refused  films',
+      'STATE      WHEN     KEY                  JOB      REQUESTS            COST  ROUTE',
+      'running    1 h ago  input/newer.jsonl    newer                              books',
+      'checking   3 d ago  input/older.jsonl    older                              films',
+      'succeeded  1 h ago  input/done.jsonl     done            3  $0.00000000001  films',
+      'rejected   1 d ago  input/refused.jsonl  refused         3  $0.00000000001  films',
     ].join('\n'),
   );
   expect(await ids({ since: 4 * DAY_MS })).toEqual(['newer', 'older', 'done', 'refused', 'long ago']);
