@@ -30,7 +30,10 @@ export function addStackCommands(program: Command): void {
 
   onStack(program.command('jobs'))
     .description('live jobs, then those that have ended, the newest first')
-    .option('--status <status>', 'live, ended, or one state or result, such as running, rejected, failed')
+    .option(
+      '--status <status>',
+      'live, ended, cancelled, or one state or result, such as running, rejected, failed',
+    )
     .option('--ignored', 'instead of jobs, drops that are not run and that no receipt answers, and why')
     .option('--route <name>', 'those of a route')
     .option('--prefix <key>', 'those whose keys begin so')

@@ -6,12 +6,20 @@ import type { StackOptions } from '../options/stack.ts';
 import { type Stores, withStores } from '../options/stores.ts';
 import { EXIT_SUCCEEDED, UsageError } from '../view/exit.ts';
 import { ignoredDropsText } from '../view/ignored-view.ts';
-import { endedRow, JOB_ROW_STATES, type JobRow, jobsText, liveRow } from '../view/jobs-view.ts';
+import {
+  CANCELLED_STATUS,
+  endedRow,
+  isCancelled,
+  JOB_ROW_STATES,
+  type JobRow,
+  jobsText,
+  liveRow,
+} from '../view/jobs-view.ts';
 import { terminalWidth } from '../view/text.ts';
 
 /** Options of `batchdrop jobs`. */
 export interface JobsOptions extends StackOptions {
-  /** `live`, `ended`, or one of {@link JOB_ROW_STATES}. */
+  /** `live`, `ended`, `cancelled`, or one of {@link JOB_ROW_STATES}. */
   status?: string;
   /** Instead of jobs, drops that are not run and that no receipt answers. */
   ignored?: boolean;
@@ -123,17 +131,19 @@ const LIVE_STATES: ReadonlySet<string> = new Set([
 
 /** Whether a row of one half may be in the state that is asked for. */
 function mayBe(state: string | undefined, half: 'live' | 'ended'): boolean {
-  if (state === undefined || state === half) return true;
+  if (state === undefined || state === CANCELLED_STATUS || state === half) return true;
   if (state === 'live' || state === 'ended') return false;
   return LIVE_STATES.has(state) === (half === 'live');
 }
 
-function isInState({ state, isLive }: JobRow, asked: string | undefined): boolean {
+function isInState(row: JobRow, asked: string | undefined): boolean {
+  const { state, isLive } = row;
+  if (asked === CANCELLED_STATUS) return isCancelled(row);
   return asked === undefined || asked === state || asked === (isLive ? 'live' : 'ended');
 }
 
 function requireState(state: string | undefined): void {
-  const known = ['live', 'ended', ...JOB_ROW_STATES];
+  const known = ['live', 'ended', CANCELLED_STATUS, ...JOB_ROW_STATES];
   if (state === undefined || known.includes(state)) return;
   throw new UsageError(`--status ${state}: there is ${known.join(', ')}`);
 }

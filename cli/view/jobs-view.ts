@@ -2,6 +2,7 @@
 import { formatUsd, fromUsd } from '../../src/core/base/money.ts';
 import type { Job } from '../../src/core/model/job.ts';
 import type { EndedJob } from '../../src/core/model/job-end.ts';
+import { CANCELLED } from '../../src/core/model/outcome-codes.ts';
 import { jobView } from './job-view.ts';
 import { format } from './progress.ts';
 import { tableLines } from './table-text.ts';
@@ -22,6 +23,9 @@ export const JOB_ROW_STATES = [
   'duplicate',
 ] as const;
 
+/** What `--status` takes for jobs that a person has cancelled, live ones and ended ones, whatever came of them. */
+export const CANCELLED_STATUS = 'cancelled';
+
 /** One job. */
 export interface JobRow {
   /** Of a live job what it does, of an ended one its result. */
@@ -34,6 +38,8 @@ export interface JobRow {
   /** Epoch milliseconds. */
   droppedAt: number;
   endedAt?: number;
+  /** When a person cancelled it. */
+  cancelledAt?: number;
   /** Why a step of a live job fails, or nothing of an ended one was run: a code or our own message. */
   reason?: string;
   counts?: EndedJob['counts'];
@@ -41,6 +47,16 @@ export interface JobRow {
   /** Beyond that, where OpenAI lost results. */
   possibleUsd?: string;
   tiers?: readonly string[];
+}
+
+/** Whether a person has cancelled it, or the job that it waited for. */
+export function isCancelled({ cancelledAt, isLive, reason }: JobRow): boolean {
+  return cancelledAt !== undefined || (!isLive && reason === CANCELLED.code);
+}
+
+/** `failed (cancelled)`: what became of it, and what a person did. */
+export function stateText(row: JobRow): string {
+  return isCancelled(row) ? `${row.state} (${CANCELLED_STATUS})` : row.state;
 }
 
 /** The row of a job that has not ended. */
@@ -58,13 +74,15 @@ export function liveRow(job: Job): JobRow {
     versionId: job.input.versionId,
     route: job.route.name,
     droppedAt: job.input.lastModified,
+    ...(job.cancelledAt === undefined ? {} : { cancelledAt: job.cancelledAt }),
     ...(reason === undefined ? {} : { reason }),
   };
 }
 
 /** The row of a job that has ended. */
 export function endedRow(ended: EndedJob): JobRow {
-  const { result, jobId, key, versionId, route, droppedAt, endedAt, rejection, counts, tiers } = ended;
+  const { result, jobId, key, versionId, route, droppedAt, endedAt, cancelledAt, rejection, counts, tiers } =
+    ended;
   return {
     state: result,
     isLive: false,
@@ -74,6 +92,7 @@ export function endedRow(ended: EndedJob): JobRow {
     route,
     droppedAt,
     endedAt,
+    ...(cancelledAt === undefined ? {} : { cancelledAt }),
     ...(rejection === undefined ? {} : { reason: rejection }),
     counts,
     usd: ended.usd,
@@ -86,7 +105,7 @@ export function endedRow(ended: EndedJob): JobRow {
 export function jobsText(rows: readonly JobRow[], now: number, width: number): string {
   const [headings = '', ...lines] = tableLines<JobRow>(
     [
-      { heading: 'STATE', of: ({ state }) => state },
+      { heading: 'STATE', of: stateText },
       { heading: 'WHEN', of: ({ droppedAt, endedAt }) => agoText(endedAt ?? droppedAt, now) },
       { heading: 'KEY', of: ({ key }) => key, takesRest: true },
       { heading: 'JOB', of: ({ jobId }) => jobId },

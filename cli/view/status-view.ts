@@ -7,7 +7,7 @@ import type { RetryOf } from '../../src/core/model/retry-key.ts';
 import { billedOf } from '../../src/core/pricing/bill.ts';
 import { type ExplainFacts, explain, type Wait } from './explain.ts';
 import { isCut, type JobView, jobView } from './job-view.ts';
-import type { JobRow } from './jobs-view.ts';
+import { type JobRow, stateText } from './jobs-view.ts';
 import { describeJob, format } from './progress.ts';
 import { count, wrapped } from './text.ts';
 import { agoText, timeText } from './time.ts';
@@ -146,6 +146,6 @@ function actText({ action, by, at, reason }: Act, now: number): string {
   return `${action} by ${by}, ${whenText(at, now)}${reason === undefined ? '' : `: ${reason}`}`;
 }
 
-function otherText({ jobId, state, droppedAt }: JobRow): string {
-  return `${jobId}  ${state}, dropped ${timeText(droppedAt)}`;
+function otherText(row: JobRow): string {
+  return `${row.jobId}  ${stateText(row)}, dropped ${timeText(row.droppedAt)}`;
 }

@@ -20,6 +20,8 @@ export const endedJobSchema = z.object({
   /** Name of the API key of its route. */
   apiKey: z.string(),
   result: receiptSchema.shape.result,
+  /** When it was cancelled, whatever came of it. Absent also on lines that are older than this member. */
+  cancelledAt: z.exactOptional(time),
   /** Code of why nothing of it was run. */
   rejection: z.exactOptional(z.string()),
   /** Of a duplicate: the job that has answered it. */

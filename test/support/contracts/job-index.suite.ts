@@ -79,6 +79,7 @@ export function describeJobIndex(
         key: 'input/whole.jsonl',
         versionId: 'v1',
         result: 'rejected',
+        cancelledAt: NOON - 1_000,
         rejection: 'empty_file',
         duplicateOf: 'one',
       });

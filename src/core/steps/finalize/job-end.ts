@@ -47,6 +47,7 @@ function endedOf(job: Job, receipt: Receipt): EndedJob {
     route,
     apiKey: apiKeyOf(job.route),
     result,
+    cancelledAt: timings.cancelledAt === undefined ? undefined : Date.parse(timings.cancelledAt),
     rejection: receipt.rejection === undefined ? undefined : receipt.rejection.code,
     duplicateOf: receipt.duplicateOf === undefined ? undefined : receipt.duplicateOf.jobId,
     counts,

@@ -73,10 +73,35 @@ test('lists those of a state, a route or a prefix, and so many at most', async (
   expect(await run({ prefix: 'none' })).toMatch(/^No such job\. Ended ones are looked for/);
 });
 
+test('lists those that a person has cancelled, live and ended, whatever came of them', async () => {
+  const state = await stoppedState(async ({ jobs: records, index }) => {
+    await records.createJob({ ...live('ending', NOW - HOUR_MS), state: 'running', cancelledAt: NOW - 1_000 });
+    await records.createJob({ ...live('running', NOW - HOUR_MS), state: 'running' });
+    const cancelled = { result: 'failed', endedAt: NOW - HOUR_MS, cancelledAt: NOW - 2 * HOUR_MS } as const;
+    await index.recordEnd(jobEnd('stopped', { key: 'input/stopped.jsonl', ...cancelled }));
+    await index.recordEnd(jobEnd('failed', { key: 'input/failed.jsonl', result: 'failed', endedAt: NOW }));
+    const duplicate = { result: 'rejected', rejection: 'cancelled', endedAt: NOW - 2 * HOUR_MS } as const;
+    await index.recordEnd(jobEnd('again', { key: 'input/again.jsonl', ...duplicate }));
+  });
+  const [lines, options] = [printed(), { local: true, state, since: DAY_MS, limit: 50 }];
+  await jobs({ ...options, status: 'cancelled' }, NOW);
+  const rows = lines.splice(0).join('\n').split('\n').slice(1);
+  expect(rows.map((row) => row.split(/ {2,}/)[0])).toEqual([
+    'running (cancelled)',
+    'failed (cancelled)',
+    'rejected (cancelled)',
+  ]);
+  await jobs({ ...options, status: 'failed', json: true }, NOW);
+  expect(JSON.parse(lines.join('\n'))).toMatchObject([
+    { jobId: 'failed', state: 'failed' },
+    { jobId: 'stopped', state: 'failed', cancelledAt: NOW - 2 * HOUR_MS },
+  ]);
+});
+
 test('a state that there is not is refused with those that there are', async () => {
   await expect(jobs({ local: true, state: '/nowhere', since: 1, limit: 1, status: 'lost' })).rejects.toThrow(
     new UsageError(
-      '--status lost: there is live, ended, checking, unreadable, running, finishing, waiting_for_owner, succeeded, partial, failed, rejected, duplicate',
+      '--status lost: there is live, ended, cancelled, checking, unreadable, running, finishing, waiting_for_owner, succeeded, partial, failed, rejected, duplicate',
     ),
   );
 });

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { endedRow, jobsText, liveRow } from '../../../../cli/view/jobs-view.ts';
+import { endedRow, jobsText, liveRow, stateText } from '../../../../cli/view/jobs-view.ts';
 import { jobEnd } from '../../../support/contracts/job-index.suite.ts';
 import { jobOf } from '../../../support/records.ts';
 
@@ -51,4 +51,20 @@ test('a live job is what it does; one whose receipt is being made is finishing',
     state: 'unreadable',
     reason: 'AccessDenied',
   });
+});
+
+test('what a person cancelled says so beside what became of it', () => {
+  const cancelledAt = NOW - 1_000;
+  const rows = [
+    liveRow(jobOf(ID, { state: 'running', cancelledAt })),
+    endedRow(jobEnd(ID, { result: 'failed', cancelledAt }).ended),
+    endedRow(jobEnd(ID, { result: 'rejected', rejection: 'cancelled' }).ended),
+    endedRow(jobEnd(ID, { result: 'rejected', rejection: 'empty_file' }).ended),
+  ];
+  expect(rows.map(stateText)).toEqual([
+    'running (cancelled)',
+    'failed (cancelled)',
+    'rejected (cancelled)',
+    'rejected',
+  ]);
 });

@@ -117,3 +117,12 @@ test('of a job with more models than are told, the others are added up, and one 
   // DynamoDB takes 100 items a transaction; two more are the job's lines.
   expect(rows.length).toBeLessThan(98);
 });
+
+test('a job that a person cancelled is listed with when, whatever came of it', () => {
+  const timings = { droppedAt: AT, claimedAt: AT, cancelledAt: AT, completedAt: AT, totalMs: 0 };
+  expect(endOf(JOB, receiptOf({ timings }), BATCHES).ended).toMatchObject({
+    result: 'partial',
+    cancelledAt: Date.parse(AT),
+  });
+  expect(endOf(JOB, receiptOf(), BATCHES).ended).not.toHaveProperty('cancelledAt');
+});
