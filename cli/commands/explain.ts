@@ -5,7 +5,7 @@ import { stackFlags } from '../options/stack-flags.ts';
 import { withStores } from '../options/stores.ts';
 import { readFacts } from '../options/wait-facts.ts';
 import { EXIT_SUCCEEDED } from '../view/exit.ts';
-import { explain, explanationText, withStack } from '../view/explain.ts';
+import { explain, explanationText, withStackFlags } from '../view/explain.ts';
 import { terminalWidth } from '../view/text.ts';
 
 /** Options of `batchdrop explain`. */
@@ -22,12 +22,8 @@ export async function explainJob(named: string, options: ExplainOptions): Promis
     const facts = await readFacts(stores, await findJob(stores, named));
     const explanation = explain(facts);
     const flags = stackFlags(options);
-    const withFlags = {
-      ...explanation,
-      waits: explanation.waits.map((wait) =>
-        wait.command === undefined ? wait : { ...wait, command: withStack(wait.command, flags) },
-      ),
-    };
+    const waits = explanation.waits.map((wait) => withStackFlags(wait, flags));
+    const withFlags = { ...explanation, waits };
     const shown = options.json
       ? JSON.stringify(withFlags)
       : explanationText(withFlags, facts.now, terminalWidth(process.stdout));

@@ -14,7 +14,7 @@ import { isEndedUnsent, type JobPhase, jobView } from './job-view.ts';
 import { format } from './progress.ts';
 import { count, wrapped } from './text.ts';
 import { agoText, timeText } from './time.ts';
-import { amountText, WAITS, type WaitCode, type WaitFacts } from './wait-reasons.ts';
+import { amountText, WAITS, type WaitCode, type WaitFacts, type WaitText } from './wait-reasons.ts';
 
 /** A pause of a route, or of the stack. */
 export interface PauseSeen {
@@ -54,6 +54,8 @@ export interface Wait {
   moves: string;
   /** Without the options that name the stack. */
   command?: string;
+  /** A second one, after the first or in its place, as `moves` says. */
+  otherCommand?: string;
   /** Epoch milliseconds. Absent: not recorded. */
   since?: number;
   until?: number;
@@ -316,9 +318,7 @@ function toWait(facts: ExplainFacts, finding: Finding, batches: readonly BatchRe
     detail,
     setKeyCommand: facts.setKeyCommandOf(apiKey) ?? '',
   };
-  const entry: { command?: (facts: WaitFacts) => string | undefined } & (typeof WAITS)[WaitCode] =
-    WAITS[code];
-  const command = entry.command?.(of);
+  const entry: WaitText = WAITS[code];
   return defined({
     code,
     reason,
@@ -326,7 +326,8 @@ function toWait(facts: ExplainFacts, finding: Finding, batches: readonly BatchRe
     requests: batches.reduce((sum, { requests }) => sum + requests, 0),
     text: entry.text(of),
     moves: entry.moves(of),
-    command,
+    command: entry.command?.(of),
+    otherCommand: entry.otherCommand?.(of),
     since,
     until,
   });
@@ -366,10 +367,31 @@ export function explanationText(
   return lines.flatMap((line) => wrapped(line, width)).join('\n');
 }
 
-function waitLines({ batches, requests, text, moves, command, since }: Wait, now: number): string[] {
+function waitLines(wait: Wait, now: number): string[] {
+  const { batches, requests, text, moves, since } = wait;
   const what = batches === 0 ? 'Waits' : amountText(batches, requests);
   const when = since === undefined ? '' : `, since ${timeText(since)} (${agoText(since, now)})`;
-  return ['', `${what}: ${text}${when}.`, `  ${moves}`, ...(command === undefined ? [] : [`  $ ${command}`])];
+  return [
+    '',
+    `${what}: ${text}${when}.`,
+    `  ${moves}`,
+    ...commandsOf(wait).map((command) => `  $ ${command}`),
+  ];
+}
+
+/** The commands that may move it, the first one first. */
+export function commandsOf({ command, otherCommand }: Wait): string[] {
+  return [command, otherCommand].filter((each) => each !== undefined);
+}
+
+/** A reason with its commands as they are typed. @param stackFlags as in {@link withStack}. */
+export function withStackFlags(wait: Wait, stackFlags: string): Wait {
+  const { command, otherCommand } = wait;
+  return defined({
+    ...wait,
+    command: command && withStack(command, stackFlags),
+    otherCommand: otherCommand && withStack(otherCommand, stackFlags),
+  });
 }
 
 /**

@@ -22,19 +22,23 @@ export interface WaitFacts {
   setKeyCommand: string;
 }
 
-interface WaitText {
+/** What is said of one kind of wait. */
+export interface WaitText {
   /** What it waits for, as a clause after "… wait: ". */
   text: (facts: WaitFacts) => string;
   /** What would move it, as a sentence. */
   moves: (facts: WaitFacts) => string;
   /** The command for that, without the options that name the stack. `undefined`: there is nothing to do. */
   command?: (facts: WaitFacts) => string | undefined;
+  /** A second command, after the first one or in its place, as `moves` says. `undefined`: there is none. */
+  otherCommand?: (facts: WaitFacts) => string | undefined;
 }
 
 const nextTry = ({ until }: WaitFacts): string =>
   until === '' ? 'It is tried again by itself.' : `It is tried again by itself at ${until}.`;
 const byItself = (text: string) => () => `Nothing is to be done: ${text}`;
 const logsOf = ({ jobId }: WaitFacts): string => `batchdrop logs ${jobId}`;
+const liftCommand = ({ detail }: WaitFacts): string => `batchdrop resume --scope ${detail}`;
 const withDetail = (text: string, { detail }: WaitFacts): string =>
   detail === '' ? text : `${text} (${detail})`;
 
@@ -87,9 +91,10 @@ export const WAITS = {
   suspended: {
     text: (facts) => `for a person: ${reasonText(facts)}`,
     moves: (facts) =>
-      `${fixOf(facts)} Then one batch is sent to see whether it is over${facts.until === '' ? '' : `, at the earliest at ${facts.until}`}, and the rest follows.`,
-    command: (facts) =>
-      knownReason(facts.reason)?.command?.(facts) ?? `batchdrop resume --scope ${facts.detail}`,
+      `${fixOf(facts)} Then one batch is sent to see whether it is over${facts.until === '' ? '' : `, at the earliest at ${facts.until}`}, and the rest follows; \`resume --scope\` tries at once.`,
+    command: (facts) => knownReason(facts.reason)?.command?.(facts) ?? liftCommand(facts),
+    otherCommand: (facts) =>
+      knownReason(facts.reason)?.command === undefined ? undefined : liftCommand(facts),
   },
   budget: {
     text: (facts) => withDetail(`for the budget of route "${facts.route}"`, facts),
@@ -176,6 +181,7 @@ export const WAITS = {
     text: (facts) => reasonText({ ...facts, reason: 'lost_batch' }),
     moves: (facts) => fixOf({ ...facts, reason: 'lost_batch' }),
     command: ({ jobId }) => `batchdrop cancel ${jobId}`,
+    otherCommand: ({ jobId }) => `batchdrop resume ${jobId} --may-pay-twice`,
   },
   // Batches that have ended
   withdrawn: {
@@ -281,7 +287,7 @@ export const REASONS = {
   lost_batch: {
     text: () => 'OpenAI does not end the batch, or no longer knows it, long after it should have ended',
     fix: () =>
-      'Ask OpenAI about it, or cancel the job: what it leaves can be retried. A route with `onLost: "resubmit"` does that by itself.',
+      'Ask OpenAI about it. Then cancel the job, and what it leaves can be retried; or give the batch up with `resume`: its requests run again. Either way they may be paid for twice. A route with `onLost: "resubmit"` does that by itself.',
   },
   budget_exhausted: {
     text: ({ route }) => `the budget of route "${route}" is used up`,

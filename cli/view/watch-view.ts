@@ -1,5 +1,5 @@
 /** One job as it is now, for a screen that is drawn again and again: its state first, at any width. */
-import { type ExplainFacts, explain, type Wait } from './explain.ts';
+import { commandsOf, type ExplainFacts, explain, type Wait } from './explain.ts';
 import { type JobView, jobView } from './job-view.ts';
 import { describeJob, fitColumns, format } from './progress.ts';
 import { count, wrapped } from './text.ts';
@@ -73,11 +73,12 @@ function waitLines(
   most: number,
   commandFor: (command: string) => string,
 ): string[] {
-  const paragraphs = waits.map(({ batches, requests, text, command }) => {
+  const paragraphs = waits.map((wait) => {
+    const { batches, requests, text } = wait;
     const what = batches === 0 ? '' : `${amountText(batches, requests)}: `;
     return [
       ...wrapped(`- ${what}${text}`, columns, 2),
-      ...(command === undefined ? [] : [`  $ ${commandFor(command)}`]),
+      ...commandsOf(wait).map((command) => `  $ ${commandFor(command)}`),
     ];
   });
   const shown: string[] = [];

@@ -2,12 +2,14 @@ import { globSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { pricesOf } from '../../../../cli/options/prices.ts';
 import {
+  commandsOf,
   type ExplainFacts,
   explain,
   explanationText,
   ledgersToRead,
   type PauseSeen,
   withStack,
+  withStackFlags,
 } from '../../../../cli/view/explain.ts';
 import {
   REASONS,
@@ -407,10 +409,35 @@ test('a person reads it within the width of the terminal, the command on a line 
   );
 });
 
+test('of a key that is suspended, the second command tries at once; the first one sets its secret', () => {
+  const facts = factsOf({}, [{}], { suspensions: [suspension({})] });
+  const [wait] = explain(facts).waits;
+  expect(commandsOf(wait!)).toEqual([
+    'aws secretsmanager put-secret-value',
+    'batchdrop resume --scope default',
+  ]);
+  expect(wait?.moves).toMatch(/; `resume --scope` tries at once\.$/);
+  expect(commandsOf(withStackFlags(wait!, '--stack films'))).toEqual([
+    'aws secretsmanager put-secret-value',
+    'batchdrop resume --scope default --stack films',
+  ]);
+  expect(explanationText(explain(facts), NOW, 80).split('\n').slice(-2)).toEqual([
+    '  $ aws secretsmanager put-secret-value',
+    '  $ batchdrop resume --scope default',
+  ]);
+});
+
+test('a lost batch is cancelled, or given up by a person who accepts that it may be paid for twice', () => {
+  const lost = { state: 'submitted', remote: remoteOf(), hold: { reason: 'lost_batch' } } as const;
+  const [wait] = explain(factsOf({}, [lost])).waits;
+  expect(commandsOf(wait!)).toEqual(['batchdrop cancel j', 'batchdrop resume j --may-pay-twice']);
+  expect(wait?.moves).toContain('may be paid for twice');
+});
+
 test('a suspension that no key mends is lifted by its scope, once a person has mended it', () => {
   const out = suspension({ scope: 'default/gpt-6-luna', reason: 'model_not_found' });
   const [wait] = explain(factsOf({}, [{}], { suspensions: [out] })).waits;
-  expect(wait?.command).toBe('batchdrop resume --scope default/gpt-6-luna');
+  expect(commandsOf(wait!)).toEqual(['batchdrop resume --scope default/gpt-6-luna']);
 });
 
 test('of a batch that ended before it was sent, it is not said that OpenAI ended it', () => {
