@@ -43,6 +43,7 @@ export function addUpkeepCommands(program: Command): void {
   onStack(program.command('redrive'))
     .description('send the dead letters of a queue again; without a queue, show how all are')
     .argument('[queue]', 'short name: ingest, submit, call, collect, finalize, observe')
+    .option('--show', 'show up to 10 of its dead letters: age, receives and ids; send none')
     .option('--json', 'print JSON')
     .action(async (queue: string | undefined, options) => {
       process.exitCode = await redrive(queue, options);

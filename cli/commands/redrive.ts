@@ -1,20 +1,32 @@
-/** `batchdrop redrive QUEUE`: sends the dead letters of a queue to it again, through SQS. */
+/** `batchdrop redrive QUEUE`: sends the dead letters of a queue to it again, through SQS, or shows what they are. */
 import { setTimeout as wait } from 'node:timers/promises';
 import {
   ListMessageMoveTasksCommand,
   type SQSClient,
   StartMessageMoveTaskCommand,
 } from '@aws-sdk/client-sqs';
-import { NOTIFICATIONS, type QueueState, queueUrls, readQueue, readQueues } from '../options/queues.ts';
+import {
+  NOTIFICATIONS,
+  peekMessages,
+  type QueueState,
+  queueUrls,
+  readQueue,
+  readQueues,
+} from '../options/queues.ts';
 import { requireRunning, type StackOptions, stackText } from '../options/stack.ts';
+import { stackFlags } from '../options/stack-flags.ts';
 import { withStores } from '../options/stores.ts';
+import { deadLettersText, readDeadLetter } from '../view/dead-letters.ts';
 import { CannotRunError, EXIT_SUCCEEDED, UsageError } from '../view/exit.ts';
+import { withStack } from '../view/explain.ts';
 import { format } from '../view/progress.ts';
 import { tableLines } from '../view/table-text.ts';
 import { count, terminalWidth } from '../view/text.ts';
 
 /** Options of `batchdrop redrive`. */
 export interface RedriveOptions extends StackOptions {
+  /** Show dead letters, and send none. */
+  show?: boolean;
   json?: boolean;
 }
 
@@ -25,9 +37,11 @@ const ASK_FOR_MS = 60_000;
 /**
  * Without a name, shows the queues and their dead letters.
  * @returns the exit status.
- * @throws {UsageError} if there is no such queue.
+ * @throws {UsageError} if there is no such queue, or none is named to show dead letters of.
  */
 export async function redrive(name: string | undefined, options: RedriveOptions): Promise<number> {
+  if (options.show && name === undefined)
+    throw new UsageError('--show takes a queue: `batchdrop redrive` lists those with dead letters');
   return withStores(options, async ({ stack, openSqs }) => {
     requireRunning(stack);
     const sqs = openSqs();
@@ -47,14 +61,43 @@ export async function redrive(name: string | undefined, options: RedriveOptions)
         `there is no queue ${name} in ${stackText(stack)}: name ${[...urls.keys()].join(', ')}`,
       );
     const queue = await readQueue(sqs, name, url);
+    if (options.show) return show(sqs, queue, options);
     const moved = queue.deadLetters.messages === 0 ? 0 : await move(sqs, queue);
-    const text =
-      moved === undefined
-        ? `SQS is sending the dead letters of ${name} again; there are many, and it goes on by itself.`
-        : `${count(moved, 'dead letter')} of ${name} sent again.`;
-    console.log(options.json ? JSON.stringify({ queue: name, moved: moved ?? null }) : text);
+    console.log(
+      options.json
+        ? JSON.stringify({ queue: name, moved: moved ?? null })
+        : movedText(name, moved, stackFlags(options)),
+    );
     return EXIT_SUCCEEDED;
   });
+}
+
+/** Prints dead letters, and leaves them where they are. @returns the exit status. */
+async function show(
+  sqs: SQSClient,
+  { name, deadLetters: { url, messages: all } }: QueueState,
+  { json }: RedriveOptions,
+): Promise<number> {
+  const letters = (await peekMessages(sqs, url, all)).map((message) => readDeadLetter(name, message));
+  if (json) {
+    console.log(JSON.stringify({ queue: name, url, messages: all, shown: letters }));
+    return EXIT_SUCCEEDED;
+  }
+  const width = terminalWidth(process.stdout);
+  console.log(deadLettersText(letters, { queue: name, all, now: Date.now(), width }));
+  return EXIT_SUCCEEDED;
+}
+
+/** @param moved how many were sent; `undefined`: SQS is still at it. */
+function movedText(name: string, moved: number | undefined, flags: string): string {
+  if (moved === 0) return `0 dead letters of ${name} sent again.`;
+  const sent =
+    moved === undefined
+      ? `SQS is sending the dead letters of ${name} again; there are many, and it goes on by itself.`
+      : `${count(moved, 'dead letter')} of ${name} sent again.`;
+  const look = withStack(`batchdrop redrive ${name} --show`, flags);
+  const why = withStack('batchdrop logs JOB', flags);
+  return `${sent}\nWhat fails again comes back: \`${look}\` shows it, and \`${why}\` why.`;
 }
 
 function queuesText(queues: readonly QueueState[]): string {

@@ -3,7 +3,9 @@ import {
   GetQueueAttributesCommand,
   type GetQueueAttributesCommandOutput,
   GetQueueUrlCommand,
+  type Message,
   type QueueAttributeName,
+  ReceiveMessageCommand,
   type SQSClient,
 } from '@aws-sdk/client-sqs';
 import type { OpenStack } from './stack.ts';
@@ -73,6 +75,40 @@ export async function readQueue(sqs: SQSClient, name: string, url: string): Prom
       messages: messagesOf(dead),
     },
   };
+}
+
+/** SQS gives so many messages at a time at most. */
+const MAX_RECEIVED = 10;
+/** An answer may lack messages that are there: it is asked again while it gives new ones, so many times in all. */
+const MAX_ASKS = 3;
+
+/**
+ * Messages of a queue, ten at most, which stay where they are and can be received by others at once. To SQS, each answer
+ * is a receive of its messages.
+ *
+ * @param all how many there are, about: it is not asked for more than those.
+ */
+export async function peekMessages(sqs: SQSClient, url: string, all: number): Promise<Message[]> {
+  const found = new Map<string, Message>();
+  const most = Math.min(all, MAX_RECEIVED);
+  for (let asks = 0; asks < MAX_ASKS && found.size < most; asks++) {
+    const { Messages = [] } = await sqs.send(
+      new ReceiveMessageCommand({
+        QueueUrl: url,
+        MaxNumberOfMessages: MAX_RECEIVED,
+        VisibilityTimeout: 0,
+        // All servers of SQS are asked, not a few of them.
+        WaitTimeSeconds: 1,
+        MessageSystemAttributeNames: ['SentTimestamp', 'ApproximateReceiveCount'],
+      }),
+    );
+    const before = found.size;
+    // Of one that is received again, the first answer has the lower count of receives.
+    for (const message of Messages)
+      if (!found.has(message.MessageId!)) found.set(message.MessageId!, message);
+    if (found.size === before) break;
+  }
+  return [...found.values()].slice(0, MAX_RECEIVED);
 }
 
 function messagesOf(attributes: Partial<Record<QueueAttributeName, string>>): number {

@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { SendMessageCommand } from '@aws-sdk/client-sqs';
+import { DeleteMessageCommand, ReceiveMessageCommand, SendMessageCommand } from '@aws-sdk/client-sqs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type LocalPipeline, startLocalPipeline } from '../../../local/stack/pipeline.ts';
 import { createSqsClient } from '../../../src/runtime/clients.ts';
@@ -90,9 +90,34 @@ test('redrive sends dead letters again by the short name of their queue, and lim
   const MessageBody = JSON.stringify({ v: 1, jobId: 'none', batchId: '0-00000' });
   await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody }));
   expect((await command('redrive')).stdout).toMatch(/^collect +0 +0 +0 +1$/m);
+  const shown = await command('redrive', 'collect', '--show');
+  expect(shown.stdout).toMatch(/^\d+ \S+ ago +1 {2}jobId=none batchId=0-00000 +[0-9a-f-]{36}$/m);
   const redriven = await command('redrive', 'collect', '--json');
   expect(JSON.parse(redriven.stdout)).toEqual({ queue: 'collect', moved: 1 });
   expect((await command('redrive', 'collect')).stdout).toBe('0 dead letters of collect sent again.\n');
+  const deadUrl = resources.queues['ingest-dead-letters']!.url;
+  await sqs.send(new SendMessageCommand({ QueueUrl: deadUrl, MessageBody: '{"v":9,"secret":1}' }));
+  for (const receives of [1, 2]) {
+    const [read] = JSON.parse((await command('redrive', 'ingest', '--show', '--json')).stdout).shown;
+    expect(read).toMatchObject({ receives, about: null });
+  }
+  const told = await command('redrive', 'ingest', '--show');
+  expect(told.stdout).toContain('not understood by this release');
+  expect(told.stdout).not.toContain('secret');
+  expect((await command('redrive', '--show')).status).toBe(2);
+  const again = await command('redrive', 'ingest');
+  expect(again.stdout).toContain('1 dead letter of ingest sent again.\nWhat fails again comes back');
+  expect(again.stdout).toContain('`batchdrop redrive ingest --show --local');
+  // The function does not understand it either: it is a dead letter again.
+  await expect.poll(() => pipeline.deadLetters(), { timeout: LONG }).toEqual(['ingest-dead-letters']);
+  // As the runbook deletes it.
+  const { Messages = [] } = await sqs.send(
+    new ReceiveMessageCommand({ QueueUrl: deadUrl, VisibilityTimeout: 30, WaitTimeSeconds: 1 }),
+  );
+  const ReceiptHandle = Messages[0]!.ReceiptHandle;
+  await sqs.send(new DeleteMessageCommand({ QueueUrl: deadUrl, ReceiptHandle }));
+  const emptied = await command('redrive', 'ingest', '--show');
+  expect(emptied.stdout).toBe('No dead letter of ingest can be received now.\n');
   const unknown = await command('redrive', 'none');
   expect(unknown.status).toBe(2);
   expect(unknown.stderr).toContain('name ingest, submit, call, collect, finalize');

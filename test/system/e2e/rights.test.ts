@@ -132,6 +132,7 @@ describe('a viewer', () => {
     [['unpause']],
     [['resume', '--scope', 'default']],
     [['redrive', 'collect']],
+    [['redrive', 'collect', '--show']],
   ])('is refused %j, and nothing happens', { timeout: LONG }, async (parameters) => {
     if (parameters[0] === 'redrive') await addDeadLetter();
     const before = stack.stats.operate!.invocations;
@@ -182,6 +183,7 @@ test('what a viewer may read, the table, receipts and log lines, holds no prompt
 
 describe('an operator', () => {
   test.each([
+    [0, ['redrive', 'collect', '--show']],
     [0, ['redrive', 'collect']],
     [3, ['results', KEY]],
     [3, ['results', KEY, '--file', 'retry']],
