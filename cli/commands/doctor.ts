@@ -9,7 +9,7 @@ import { stackFlags } from '../options/stack-flags.ts';
 import { type Stores, withStores } from '../options/stores.ts';
 import { type Checked, doctorText, isSick, judge, orphansText } from '../view/doctor-checks.ts';
 import { EXIT_CANNOT_RUN, EXIT_SUCCEEDED, UsageError } from '../view/exit.ts';
-import { withStack } from '../view/explain.ts';
+import { withStack } from '../view/explain-text.ts';
 import { terminalWidth } from '../view/text.ts';
 
 /** Options of `batchdrop doctor`. */

@@ -5,7 +5,8 @@ import { stackFlags } from '../options/stack-flags.ts';
 import { withStores } from '../options/stores.ts';
 import { readFacts } from '../options/wait-facts.ts';
 import { EXIT_SUCCEEDED } from '../view/exit.ts';
-import { explain, explanationText, withStackFlags } from '../view/explain.ts';
+import { explain } from '../view/explain.ts';
+import { explanationText, withStackFlags } from '../view/explain-text.ts';
 import { terminalWidth } from '../view/text.ts';
 
 /** Options of `batchdrop explain`. */

@@ -10,7 +10,7 @@ import { requireRunning, type StackOptions } from '../options/stack.ts';
 import { stackFlags } from '../options/stack-flags.ts';
 import { type Stores, withStores } from '../options/stores.ts';
 import { CannotRunError, EXIT_SUCCEEDED, UsageError } from '../view/exit.ts';
-import { withStack } from '../view/explain.ts';
+import { withStack } from '../view/explain-text.ts';
 import { jobView } from '../view/job-view.ts';
 import { describeJob, ProgressDisplay } from '../view/progress.ts';
 import { exitOf, receiptText } from '../view/receipt-text.ts';

@@ -12,9 +12,9 @@ import { judgeMoney, moneyLedgersOf } from '../../src/core/scheduling/budget.ts'
 import { backlogScopeOf, ledgerOf, suspensionScopesOf } from '../../src/core/scheduling/scopes.ts';
 import { isEndedUnsent, type JobPhase, jobView } from './job-view.ts';
 import { format } from './progress.ts';
-import { count, wrapped } from './text.ts';
-import { agoText, timeText } from './time.ts';
-import { amountText, WAITS, type WaitCode, type WaitFacts, type WaitText } from './wait-reasons.ts';
+import { count } from './text.ts';
+import { timeText } from './time.ts';
+import { WAITS, type WaitCode, type WaitFacts, type WaitText } from './wait-reasons.ts';
 
 /** A pause of a route, or of the stack. */
 export interface PauseSeen {
@@ -180,7 +180,7 @@ function findingOf(facts: ExplainFacts, batch: BatchRecord): Finding {
     case 'submitted':
       return submittedFinding(batch);
     case 'ended':
-      return endedFinding(batch);
+      return endedFinding(facts, batch);
     default:
       return sendingFinding(facts, batch);
   }
@@ -271,7 +271,7 @@ function submittedFinding({ hold, remote, stop, requests }: BatchRecord): Findin
   return { code: 'at_openai', reason: status, since, until: expiresAt, detail };
 }
 
-function endedFinding(batch: BatchRecord): Finding {
+function endedFinding(facts: ExplainFacts, batch: BatchRecord): Finding {
   const { hold, wait, ending, download, requests } = batch;
   const since = ending!.endedAt;
   const until = wait?.notBefore;
@@ -281,15 +281,19 @@ function endedFinding(batch: BatchRecord): Finding {
     return { code: 'late_results', since, until, detail };
   }
   if ((wait?.failures ?? 0) > 0) return { code: 'step_of_batch', reason: wait!.lastError, since, until };
-  return isEndedUnsent(batch) ? withdrawnFinding(batch) : { code: 'collecting', since, until };
+  return isEndedUnsent(batch) ? withdrawnFinding(facts, batch) : { code: 'collecting', since, until };
 }
 
 /** OpenAI never saw it. */
-function withdrawnFinding({ ending, wait, recut, stop, requests }: BatchRecord): Finding {
+function withdrawnFinding({ records }: ExplainFacts, batch: BatchRecord): Finding {
+  const { ending, wait, recut, stop, requests } = batch;
+  // What was to be cut, or continued, when the job was cancelled ends as well.
+  const { cancelledAt } = (records.owner ?? records.job)!;
   const reason = ending!.errors?.[0]?.code;
   const at = { since: ending!.endedAt, until: wait?.notBefore };
   const found = (detail: string): Finding => ({ code: 'withdrawn', reason, detail, ...at });
-  if (reason === CANCELLED.code) return found('it was cancelled before it was sent, and is being closed');
+  if (cancelledAt !== undefined || reason === CANCELLED.code)
+    return found('it was cancelled before it was sent, and is being closed');
   if (stop?.nextTier !== undefined)
     return found(`it was taken out before it was sent, and is being continued in ${stop.nextTier}`);
   if (recut !== undefined && requests > 1)
@@ -342,62 +346,4 @@ export function ledgersToRead({ job, owner, batches }: JobRecords, now: number):
       waiting.flatMap((batch) => [ledgerOf(batch), ...(route ? moneyLedgersOf(batch, route, now) : [])]),
     ),
   ];
-}
-
-/**
- * The same for a person.
- * @param width columns of the terminal.
- */
-export function explanationText(
-  { key, jobId, hasEnded, requests, deadlineAt, phase, waits }: Explanation,
-  now: number,
-  width: number,
-): string {
-  const done =
-    requests.total === 0 ? '' : `, ${format(requests.done)} of ${count(requests.total, 'request')} done`;
-  const state = hasEnded ? 'has ended: nothing of it waits' : phase.replaceAll('_', ' ');
-  const lines = [
-    `${key}${jobId === undefined ? '' : ` (job ${jobId})`}: ${state}${done}.`,
-    ...(deadlineAt === undefined || hasEnded
-      ? []
-      : [`Its results are due at ${timeText(deadlineAt)} (${agoText(deadlineAt, now)}).`]),
-    ...(hasEnded || waits.length > 0 ? [] : ['Nothing of it waits: it is being worked on.']),
-    ...waits.flatMap((wait) => waitLines(wait, now)),
-  ];
-  return lines.flatMap((line) => wrapped(line, width)).join('\n');
-}
-
-function waitLines(wait: Wait, now: number): string[] {
-  const { batches, requests, text, moves, since } = wait;
-  const what = batches === 0 ? 'Waits' : amountText(batches, requests);
-  const when = since === undefined ? '' : `, since ${timeText(since)} (${agoText(since, now)})`;
-  return [
-    '',
-    `${what}: ${text}${when}.`,
-    `  ${moves}`,
-    ...commandsOf(wait).map((command) => `  $ ${command}`),
-  ];
-}
-
-/** The commands that may move it, the first one first. */
-export function commandsOf({ command, otherCommand }: Wait): string[] {
-  return [command, otherCommand].filter((each) => each !== undefined);
-}
-
-/** A reason with its commands as they are typed. @param stackFlags as in {@link withStack}. */
-export function withStackFlags(wait: Wait, stackFlags: string): Wait {
-  const { command, otherCommand } = wait;
-  return defined({
-    ...wait,
-    command: command && withStack(command, stackFlags),
-    otherCommand: otherCommand && withStack(otherCommand, stackFlags),
-  });
-}
-
-/**
- * A command of ours with the options that name the stack; another one as it is.
- * @param stackFlags `''` or `--stack films`.
- */
-export function withStack(command: string, stackFlags: string): string {
-  return command.startsWith('batchdrop ') && stackFlags !== '' ? `${command} ${stackFlags}` : command;
 }

@@ -1,5 +1,6 @@
 /** One job as it is now, for a screen that is drawn again and again: its state first, at any width. */
-import { commandsOf, type ExplainFacts, explain, type Wait } from './explain.ts';
+import { type ExplainFacts, explain, type Wait } from './explain.ts';
+import { commandsOf } from './explain-text.ts';
 import { type JobView, jobView } from './job-view.ts';
 import { describeJob, fitColumns, format } from './progress.ts';
 import { count, wrapped } from './text.ts';

@@ -1,16 +1,8 @@
 import { globSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { pricesOf } from '../../../../cli/options/prices.ts';
-import {
-  commandsOf,
-  type ExplainFacts,
-  explain,
-  explanationText,
-  ledgersToRead,
-  type PauseSeen,
-  withStack,
-  withStackFlags,
-} from '../../../../cli/view/explain.ts';
+import { type ExplainFacts, explain, ledgersToRead, type PauseSeen } from '../../../../cli/view/explain.ts';
+import { commandsOf, explanationText } from '../../../../cli/view/explain-text.ts';
 import {
   REASONS,
   reasonText,
@@ -393,22 +385,6 @@ test('a deadline is told, and a job that has ended waits for nothing', () => {
   expect(ended).toMatchObject({ hasEnded: true, waits: [] });
 });
 
-test('a person reads it within the width of the terminal, the command on a line of its own', () => {
-  const facts = factsOf({}, [{ hold: { reason: 'server_error', at: SINCE } }]);
-  expect(explanationText(explain(facts), NOW, 60)).toBe(
-    [
-      'input/j.jsonl (job j): running, 0 of 3 requests done.',
-      '',
-      '1 batch (3 requests): held for a person: OpenAI refused it',
-      'with code server_error, since 2026-11-30T10:00:00Z (2 h',
-      'ago).',
-      '  Look the code up in the logs and at OpenAI, and mend what',
-      '  it says. Then release what is held.',
-      '  $ batchdrop resume j',
-    ].join('\n'),
-  );
-});
-
 test('of a key that is suspended, the second command tries at once; the first one sets its secret', () => {
   const facts = factsOf({}, [{}], { suspensions: [suspension({})] });
   const [wait] = explain(facts).waits;
@@ -417,10 +393,6 @@ test('of a key that is suspended, the second command tries at once; the first on
     'batchdrop resume --scope default',
   ]);
   expect(wait?.moves).toMatch(/; `resume --scope` tries at once\.$/);
-  expect(commandsOf(withStackFlags(wait!, '--stack films'))).toEqual([
-    'aws secretsmanager put-secret-value',
-    'batchdrop resume --scope default --stack films',
-  ]);
   expect(explanationText(explain(facts), NOW, 80).split('\n').slice(-2)).toEqual([
     '  $ aws secretsmanager put-secret-value',
     '  $ batchdrop resume --scope default',
@@ -455,13 +427,15 @@ test('of a batch that ended before it was sent, it is not said that OpenAI ended
   expect(textOf({ requests: 1, recut: { tokens: 5 } }, 'exceeds_limit')).toBe(
     'it was ended before it was sent [exceeds_limit], and is being closed',
   );
+  const toBeCut: Partial<BatchRecord> = {
+    state: 'ended',
+    recut: { microdollars: 5 },
+    ending: { status: 'failed', errors: [{ code: 'batch_over_budget', message: 'm' }], endedAt: SINCE },
+  };
+  expect(explain(factsOf({ cancelledAt: NOW }, [toBeCut])).waits[0]?.text).toContain(
+    'it was cancelled before',
+  );
   // OpenAI saw these.
   expect(textOf({ remote: remoteOf({ status: 'failed' }) }, 'invalid')).toContain('OpenAI has ended it');
   expect(textOf({ tier: 'flex', calls: { started: 1, segments: 1, done: 1 } })).toContain('OpenAI has ended');
-});
-
-test('a command of ours gets the options that name the stack, another one does not', () => {
-  expect(withStack('batchdrop resume j', '--local')).toBe('batchdrop resume j --local');
-  expect(withStack('batchdrop resume j', '')).toBe('batchdrop resume j');
-  expect(withStack('aws s3 ls', '--stack films')).toBe('aws s3 ls');
 });
