@@ -18,7 +18,7 @@ import { stackFlags } from '../options/stack-flags.ts';
 import { withStores } from '../options/stores.ts';
 import { deadLettersText, readDeadLetter } from '../view/dead-letters.ts';
 import { CannotRunError, EXIT_SUCCEEDED, UsageError } from '../view/exit.ts';
-import { withStack } from '../view/explain.ts';
+import { withStack } from '../view/explain-text.ts';
 import { format } from '../view/progress.ts';
 import { tableLines } from '../view/table-text.ts';
 import { count, terminalWidth } from '../view/text.ts';
