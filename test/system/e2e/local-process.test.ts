@@ -172,7 +172,15 @@ test('the functions that run locally are the very folders that cdk deploy upload
     files: Record<string, { source: { path: string } }>;
   };
   const uploaded = Object.values(assets.files).map(({ source }) => join(cdkOut, source.path));
-  expect(Object.keys(ran).sort()).toEqual(['call', 'collect', 'finalize', 'ingest', 'operate', 'poll', 'submit']);
+  expect(Object.keys(ran).sort()).toEqual([
+    'call',
+    'collect',
+    'finalize',
+    'ingest',
+    'operate',
+    'poll',
+    'submit',
+  ]);
   for (const { taskRoot } of Object.values(ran)) expect(uploaded).toContain(taskRoot);
 });
 
