@@ -53,6 +53,8 @@ interface Check<Name extends keyof DoctorFacts> {
   judge(read: DoctorFacts[Name], now: number): Finding[];
 }
 
+/** A poll that is this old is late with the interval of 5 minutes that a stack has by default, as its alarm says. */
+const POLL_LATE_BY_DEFAULT_MS = 15 * 60_000;
 /** A poll that is this old is late, whatever its interval of up to 60 minutes is. */
 const POLL_LATE_MS = 65 * 60_000;
 /** S3 refuses requests that are signed 15 minutes off; what is off by one shows wrong times. */
@@ -113,8 +115,10 @@ export const CHECKS: { readonly [Name in keyof DoctorFacts]: Check<Name> } = {
             text: 'the poll function has not run yet: it does within minutes of the deployment',
           },
         ];
-      const when = `the poll function ran last ${agoText(at, now)}`;
-      if (now - at < POLL_LATE_MS) return ok(when);
+      const when = `the poll function began last ${agoText(at, now)}`;
+      if (now - at < POLL_LATE_BY_DEFAULT_MS) return ok(when);
+      if (now - at < POLL_LATE_MS)
+        return [{ level: 'warn', text: `${when}: that is late, unless \`pollInterval\` says otherwise` }];
       return [
         { level: 'bad', text: `${when}: nothing is found out or sent. Look at its schedule and its errors` },
       ];

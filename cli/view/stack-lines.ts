@@ -88,7 +88,7 @@ const WAITS: Readonly<Record<string, string>> = {
   paused: 'for the end of a pause (`batchdrop unpause`)',
 };
 
-/** What is said of an event; those that are left out are told in the words of the table if they are warnings. */
+/** Text for each event. Other events print their message from events.ts if they are warnings, else nothing. */
 const TEXTS: Readonly<Partial<Record<EventName, Describe>>> = {
   'job.recorded': ({ route, bytes }) => `began (route ${route}, ${count(Number(bytes), 'byte')})`,
   'job.planned': ({ requests, invalid, batches }) =>

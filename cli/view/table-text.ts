@@ -50,7 +50,7 @@ export function tableLines<Row>(
   });
 }
 
-/** Both ends of a key tell something: its name is at the beginning of that of a retry, what it is a retry of at the end. */
+/** Shortens in the middle: the key of a retry begins with the name of the file and ends with the id of the job. */
 function fitted(text: string, width: number): string {
   if (text.length <= width) return text;
   const end = Math.floor((width - 1) / 2);

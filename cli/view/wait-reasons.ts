@@ -210,9 +210,9 @@ export const WAITS = {
   },
   dead_notifications: {
     text: ({ detail }) =>
-      `events of ended jobs were taken by no target for a day and are dead letters (${detail}); who waits for this job's may not be told`,
+      `EventBridge could not deliver some JobCompleted events for a day (${detail}); the event of this job may not reach its target`,
     moves: () =>
-      'It holds up no job. Mend the access policy of the target: docs/runbook.md, "notifications-dead-letters".',
+      'It holds up no job. Correct the access policy of the target: docs/runbook.md, "notifications-dead-letters".',
     command: () => undefined,
   },
 } as const satisfies Record<string, WaitText>;

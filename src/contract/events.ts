@@ -225,7 +225,7 @@ export const EVENTS = {
   'batch.withdrawn': {
     level: 'info',
     message:
-      'The batch was ended without being sent, for the reason in code, or without a code because the next tier needs the time. Its requests get their outcome, or their place in smaller batches or in that tier.',
+      'The batch was ended before it was sent. `code` says why; without a code, the deadline is near and another tier takes over. Its requests fail with the code, or continue in smaller batches or in that tier.',
     fields: {
       ...BATCH,
       requests: 'count',
@@ -348,7 +348,7 @@ export const EVENTS = {
   'tier.refused': {
     level: 'info',
     message:
-      'OpenAI does not serve this model in this tier. Its requests go on in the next tier of their routes; for 24 hours those of others skip this one, then it is tried again.',
+      'OpenAI does not serve this model in this tier. Requests of this batch continue in the next tier. For 24 hours all other batches of the model skip this tier.',
     fields: { ...SLICE, model: 'name' },
   },
   'pace.discarded': {
@@ -477,7 +477,8 @@ export const EVENTS = {
   },
   'work.removed': {
     level: 'info',
-    message: 'Files below work/ of jobs that ended long ago have been removed.',
+    message:
+      'Files below work/ of jobs that ended longer ago than `workExpiration` (30 days by default) have been removed.',
     fields: { jobs: 'count' },
   },
 
@@ -525,7 +526,7 @@ export const EVENTS = {
   'webhook.dismissed': {
     level: 'info',
     message:
-      'What the webhook names is not of this stack: another application of the project made it, or OpenAI does not know it, nor did so in five minutes. Nothing is done.',
+      'What the webhook names is not of this stack: another application of the project made it, or OpenAI still answered 404 after five minutes of looking. Nothing is done.',
     fields: WEBHOOK,
   },
   'webhook.skipped': {
@@ -569,7 +570,7 @@ export const EVENTS = {
   'key.refused': {
     level: 'warn',
     message:
-      'An API key cannot be used, so this run cannot compare its project at OpenAI with the records. The next run tries again.',
+      'After a restore of the table, OpenAI refuses this API key (keyVersion, or the current version), so its batches were not compared with the records. The next poll tries again. Set a valid key.',
     fields: { apiKey: 'name', keyVersion: 'id?', reason: 'reason' },
   },
   'list.repeated': {
@@ -805,7 +806,7 @@ export const EVENTS = {
   'pause.started': {
     level: 'warn',
     message:
-      'A person paused this route, or the stack where no route is named. Nothing new of it is sent; what is at the provider is collected, and deadlines go on.',
+      'A person paused this route, or the stack where no route is named. Nothing new of it is sent; what is at the provider is collected, and deadlines keep running.',
     fields: { route: 'name?', by: 'arn' },
   },
   'pause.ended': {

@@ -50,7 +50,7 @@ export async function readOutcome(
   return written === undefined ? undefined : patchOf(written);
 }
 
-/** What is of the worker that wrote the file, or reserved now, is the record's own. */
+/** Groups that are taken from the file. Lease, waits and reservations are those of the record. */
 const TAKEN = {
   lease: false,
   wait: false,

@@ -147,7 +147,7 @@ class AdmissionPlan {
     for (let queue = nextQueue(queues); queue !== undefined; queue = nextQueue(queues)) {
       const money = this.#judgeMoney(queue.batches[0]!);
       if (money.kind === 'fits') this.#admitFirst(queue, queues, money.demands);
-      // Budgets are no matter of the ledger of tokens: this batch holds up no other one on it.
+      // A batch that waits for money does not hold up those that wait for tokens.
       else this.#keepForMoney(queue.batches.shift()!, money);
     }
     return this.#decisions;

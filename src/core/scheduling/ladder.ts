@@ -78,7 +78,7 @@ export function tierToBegin(question: StepQuestion): Tier {
   return beginIn(wayOf(question, tiersFrom(question)));
 }
 
-/** The tier that work which has begun in `tier` is to be in now. What was begun is not left for what others were told. */
+/** The tier that work which has begun in `tier` is to be in now. A refusal that other work got does not move it. */
 export function tierToStay(question: StepQuestion): Tier {
   const { ladder, tier, isOffered } = question;
   const at = ladder.tiers.indexOf(tier);

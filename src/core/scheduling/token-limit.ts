@@ -156,7 +156,7 @@ export function lessonOfRefusal(
   return { ...recovering, refusals, pausedUntil: now + pause };
 }
 
-/** What it teaches that the provider has taken a batch; `undefined` if nothing new. */
+/** The ledger after the provider accepted a batch; `undefined` if nothing changes. */
 export function lessonOfAcceptance(
   ledger: Ledger | undefined,
   batch: Pick<BatchRecord, 'admission'>,

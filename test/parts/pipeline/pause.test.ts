@@ -67,6 +67,30 @@ describe('while a route is paused', () => {
     expect(await p.receipt('input/a.jsonl')).toMatchObject({ result: 'succeeded' });
   });
 
+  test('a batch whose long upload was under way when the pause began is not created before it ends', async () => {
+    let whileUploading: (() => Promise<unknown>) | undefined;
+    const { p } = await start({
+      intercept: async (call, effect) => {
+        const result = await effect();
+        if (call === 'batches.uploadFile') await whileUploading?.();
+        return result;
+      },
+    });
+    whileUploading = async () => {
+      p.emulator.clock.advance(10_000);
+      await p.operate({ action: 'pause' });
+    };
+    await p.drop('input/a.jsonl', body);
+    await play(p, 30);
+    expect(await sentTo(p)).toBe(0);
+    expect((await p.client.files.list()).data).toHaveLength(1);
+    whileUploading = undefined;
+    await p.operate({ action: 'unpause' });
+    await p.run();
+    expect(await p.receipt('input/a.jsonl')).toMatchObject({ result: 'succeeded' });
+    expect(await p.emulator.ledger.all()).toHaveLength(4);
+  });
+
   test('what is live at OpenAI is collected', async () => {
     const { p } = await start();
     await p.drop('input/a.jsonl', body);

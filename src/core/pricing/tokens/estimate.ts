@@ -85,9 +85,11 @@ export interface Counted {
   /** From which the tokens of others are estimated: see {@link scaleText}. */
   textBytes: number;
   plainBytes: number;
-  /** Tokens of its texts, of everything else, and of that at most. */
+  /** Tokens of its texts. */
   text: number;
+  /** Tokens of everything else, estimated. */
   other: number;
+  /** Tokens of everything else, at most. */
   otherAtMost: number;
   kinds: UnestimatedKind[];
 }

@@ -5,7 +5,7 @@ import { MIN_LOOK_MS, nextLook, type Watch } from './looks.ts';
 import type { Moments } from './slice-tier.ts';
 import type { Unread } from './unread.ts';
 
-/** So long after queued ones were cancelled, those that are being made are looked at often: the others wait for them. */
+/** For this time after queued responses were cancelled, running ones are read often: the cancelled requests wait for them. */
 const SETTLING_MS = 15 * MINUTE_MS;
 /** When to repeat a cancel whose reply says that the response goes on. */
 const CANCEL_AGAIN_MS = MINUTE_MS;
@@ -16,8 +16,8 @@ const UNREADABLE_MS = DAY_MS;
 /** How long a response is kept after it has ended, where that is short. Source: see `responseRetention` of a route. */
 const SHORT_RETENTION_MS = 10 * MINUTE_MS;
 /**
- * One that OpenAI does not know counts as gone only if it did not know it so long before either: what answers may be
- * behind what holds the responses. Ours, no source says how long that lasts.
+ * A response counts as gone only after two 404s at least this far apart: the replica that answers may lag behind. Ours,
+ * no source says how long that lasts.
  */
 const MISSING_MS = MINUTE_MS;
 /** One of which nothing is known is given up so many windows after its create, where nothing else decides. */

@@ -122,7 +122,7 @@ function isOwnInput(
   return since === undefined || version.lastModified >= Math.floor(since / 1000) * 1000;
 }
 
-/** Those of the routes, sorted, without such as lie in others. */
+/** Prefixes of all routes, sorted, without those inside another route's prefix. */
 function prefixesOf({ routes }: ListInputsDeps['settings']): string[] {
   const prefixes = routes.map(({ prefix }) => prefix).sort();
   return prefixes.filter((prefix) => !prefixes.some((other) => other !== prefix && prefix.startsWith(other)));

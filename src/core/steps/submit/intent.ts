@@ -145,8 +145,8 @@ async function continueLookUp(deps: DepsWithKey, batch: LeasedBatch, position: P
 }
 
 /**
- * The same where the key that made the attempt cannot be used any more. The current key shows the same, if it sees the
- * attempt's file or batch, because then it is of the same project. If not, it stays unknown: the batch is held until a
+ * Resolves the intent with the current key, where the key that made the attempt cannot be used any more. That proves
+ * something only if the current key sees the attempt's file or batch: then it is of the same project. If not, it stays unknown: the batch is held until a
  * key that can is back, or, past the time by which it would have ended, goes the way of a lost one.
  */
 async function resolveWithoutKey(

@@ -42,6 +42,8 @@ const MAX_REFUSALS = 10;
 
 /** How often (ms) an uploaded batch looks whether the pause is over. Ours: as often as the poll runs. */
 const PAUSE_LOOK_MS = 5 * MINUTE_MS;
+/** After an upload that took so long (ms), pauses are read once more before the create. Ours. */
+const PAUSE_HOLDS_AFTER_MS = 5_000;
 
 /** Takes a batch as far as it goes now. What cannot be done now is left for the sweep. */
 export async function submit(allDeps: SubmitDeps, { jobId, batchId }: BatchMessage): Promise<void> {
@@ -82,10 +84,13 @@ async function submitLeased(deps: DepsWithKey, batch: LeasedBatch): Promise<void
     await withdraw(deps, batch, { errors: [], nextTier: stop.nextTier });
     return;
   }
-  if (mayBeWithdrawn && pauseOf(await deps.pauses.getPauses(), batch.record.route) !== undefined)
-    return keepForPause(deps, batch);
+  if (mayBeWithdrawn && (await isPaused(deps, batch))) return keepForPause(deps, batch);
   if (state === 'admitted') {
+    const askedAt = deps.ambient.now();
     await upload(deps, batch);
+    const isLong = deps.ambient.now() - askedAt >= PAUSE_HOLDS_AFTER_MS;
+    if (batch.record.state === 'uploaded' && isLong && (await isPaused(deps, batch)))
+      return keepForPause(deps, batch);
     if (batch.record.state === 'uploaded' && (batch.record.history?.resends ?? 0) > 0)
       throw new NotYetError(
         `batch ${batch.record.batchId} failed before; ${deps.rules.name} gets time to have its new file ready`,
@@ -93,6 +98,10 @@ async function submitLeased(deps: DepsWithKey, batch: LeasedBatch): Promise<void
       );
   }
   if (batch.record.state === 'uploaded') await create(deps, batch);
+}
+
+async function isPaused({ pauses }: DepsWithKey, batch: LeasedBatch): Promise<boolean> {
+  return pauseOf(await pauses.getPauses(), batch.record.route) !== undefined;
 }
 
 /**

@@ -289,7 +289,7 @@ const CASES: readonly [WaitCode, ExplainFacts, string, string | undefined][] = [
   [
     'dead_notifications',
     factsOf({}, [{}], { deadLetters: [{ queue: 'notifications', messages: 1 }] }),
-    'events of ended jobs were taken by no target for a day',
+    'EventBridge could not deliver some JobCompleted events for a day',
     undefined,
   ],
 ];
