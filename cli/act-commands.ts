@@ -23,7 +23,11 @@ export function addActCommands(program: Command): void {
   onAct(program.command('retry'))
     .description('drop what did not succeed of a job that has ended as a new input, which names the job')
     .argument('<job>', 'id of a job, or the key that was dropped')
-    .option('--number <count>', 'which retry of the job it is (default: 1)', positiveCount)
+    .option(
+      '--number <count>',
+      'which retry of the job it is (default: 1); another number pays for the same requests again',
+      positiveCount,
+    )
     .option(...MAY_PAY_TWICE)
     .action(async (job: string, options) => {
       process.exitCode = await retry(job, options);

@@ -66,7 +66,7 @@ export function retry(
     const done =
       state === 'dropped'
         ? `What did not succeed of ${jobId} (${key}) was dropped as ${retryKey}`
-        : `It was dropped before, as ${retryKey}; --number makes another one`;
+        : `It was dropped before, as ${retryKey}. For what did not succeed of that, once it has ended: batchdrop retry ${retryKey}`;
     return said(options, answer, `${done}.`);
   });
 }

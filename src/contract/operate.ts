@@ -42,7 +42,7 @@ const requestSchemas = {
     v,
     action: z.literal('retry'),
     jobId,
-    /** Which retry of the job it is: the same number again makes no second one. */
+    /** Which retry of the job it is: the same number again makes no second one, another number has to be acknowledged. */
     number: z.int().min(1).max(99).default(1),
     acknowledge,
     reason,

@@ -24,7 +24,8 @@ const UNNAMED = 'unknown';
 
 /**
  * Puts the retry file of a job below the prefix of its route. The key has the job's id and the number, so that
- * repeating the act finds what it has done; one retry at a time is under way of a job.
+ * repeating the act finds what it has done; one retry at a time is under way of a job. Each number runs the same
+ * requests, so another number than that of an earlier retry is asked about.
  * @throws {RefusedAct} if there is nothing to retry, or what may have been paid for is not acknowledged.
  */
 export async function retryJob(deps: OperateDeps, request: RetryRequest, act: Act): Promise<Done<'retry'>> {
@@ -41,7 +42,7 @@ export async function retryJob(deps: OperateDeps, request: RetryRequest, act: Ac
     return await leased.work(deps, async (working) => {
       const { receipt, versions } = await resultsOf(working, leased.record);
       const source = await retryFileOf(working, leased.record, receipt, versions.retry);
-      requireAcknowledged(working, request, receipt!);
+      requireAcknowledged(working, request, leased.record, receipt!);
       // What died between these two finds the object, and writes the record.
       const isNew = (await working.objects.head(source.bucket, key)) === undefined;
       if (isNew) await drop(working, leased.record, source, key);
@@ -101,34 +102,52 @@ async function retryFileOf(
   };
 }
 
-/** Requests that failed may have been executed: nobody pays for them again without saying so. */
+/**
+ * Nobody pays again without saying so: for requests that failed and may have been executed, nor for those that another
+ * retry of the same file runs or has run.
+ */
 function requireAcknowledged(
   { rules }: OperateDeps,
   { acknowledge, jobId }: RetryRequest,
+  { retries }: Job,
   receipt: Receipt,
 ): void {
+  if (acknowledge === 'may_pay_twice') return;
+  const reasons: string[] = [];
+  // The same number was answered before the lease was taken.
+  const earlier = retries?.at(-1);
+  if (earlier !== undefined)
+    reasons.push(
+      `Retry ${earlier.number} of job ${jobId} was dropped before, as ${earlier.key}, with the same requests: another ` +
+        `number pays for all of them again. For what did not succeed of it, retry that one: batchdrop retry ${earlier.key}`,
+    );
   const mayHaveBeenPaid = perhapsPaid(rules, receipt);
   const count = Object.values(mayHaveBeenPaid).reduce((sum, each) => sum + each, 0);
-  if (count === 0 || acknowledge === 'may_pay_twice') return;
-  throw new RefusedAct(
-    'needs_acknowledgement',
-    `${count === 1 ? '1 request' : `${count} requests`} of job ${jobId} failed without a sure answer and may have been charged (at ` +
-      `most ${receipt.cost.possibleUsd} USD): a retry pays for ${count === 1 ? 'it' : 'them'} again. Say that this is meant.`,
-    { mayHaveBeenPaid },
-  );
+  if (count > 0)
+    reasons.push(
+      `${count === 1 ? '1 request' : `${count} requests`} of job ${jobId} failed without a sure answer and may have been charged (at ` +
+        `most ${receipt.cost.possibleUsd} USD): a retry pays for ${count === 1 ? 'it' : 'them'} again`,
+    );
+  if (reasons.length === 0) return;
+  throw new RefusedAct('needs_acknowledgement', `${reasons.join('. ')}. Say that this is meant.`, {
+    mayHaveBeenPaid,
+  });
 }
 
-/** Requests of the retry file that may have been charged, by code. */
+/**
+ * Requests of the retry file that may have been charged, by code. Where no code says which and something may have been
+ * charged, every one that failed: what the receipt names beside (answers without usage, requests perhaps billed twice)
+ * has no sum of its own, and so does not say that it is all of it.
+ */
 export function perhapsPaid(
   { errors }: OperateDeps['rules'],
-  { errorsByCode, cost, counts, possiblyBilledTwice }: Receipt,
+  { errorsByCode, cost, counts }: Receipt,
 ): Record<string, number> {
   const codes = Object.entries(errorsByCode).filter(
     ([code]) => code === OTHER_CODES || PERHAPS_CHARGED.has(code) || errors.mayHaveBeenCharged(code),
   );
   if (codes.length > 0) return Object.fromEntries(codes);
-  const isExplained = cost.withoutUsage > 0 || Object.keys(possiblyBilledTwice).length > 0;
-  return Number(cost.possibleUsd) > 0 && !isExplained ? { [UNNAMED]: counts.failed } : {};
+  return Number(cost.possibleUsd) > 0 && counts.failed > 0 ? { [UNNAMED]: counts.failed } : {};
 }
 
 /** The options first: a worker that sees the input reads them beside it. */

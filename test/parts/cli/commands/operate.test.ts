@@ -193,10 +193,13 @@ test('a retry says what it was dropped as; the same number again makes no second
   const key = (number: number) => `input/films.retry-${number}-of-${DONE}.jsonl`;
   expect(await retry(DONE, OPTIONS)).toBe(0);
   expect(await retry(DONE, OPTIONS)).toBe(0);
-  expect(await retry(DONE, { ...OPTIONS, number: 2, json: true })).toBe(0);
+  await expect(retry(DONE, { ...OPTIONS, number: 2 })).rejects.toThrow(
+    `Retry 1 of job ${DONE} was dropped before, as ${key(1)}, with the same requests`,
+  );
+  expect(await retry(DONE, { ...OPTIONS, number: 2, mayPayTwice: true, json: true })).toBe(0);
   expect(lines.slice(0, 2)).toEqual([
     `What did not succeed of ${DONE} (${KEY}) was dropped as ${key(1)}.`,
-    `It was dropped before, as ${key(1)}; --number makes another one.`,
+    `It was dropped before, as ${key(1)}. For what did not succeed of that, once it has ended: batchdrop retry ${key(1)}.`,
   ]);
   expect(JSON.parse(lines[2]!)).toMatchObject({ action: 'retry', state: 'dropped', key: key(2), number: 2 });
 });

@@ -58,7 +58,7 @@ test('what did not succeed becomes a new input that names the job, and its resul
   expect(JSON.parse(Buffer.from(first!).toString())).not.toHaveProperty('retryOf');
 });
 
-test('the same retry again makes no second job, another number does', async () => {
+test('the same retry again makes no second job, another number does once it is acknowledged', async () => {
   const { p, jobId } = await ended();
   await p.operate({ action: 'retry', jobId });
   const before = p.deps.objects.keys();
@@ -67,7 +67,21 @@ test('the same retry again makes no second job, another number does', async () =
   await p.deps.objects.remove(`input/${nameOf(jobId)}.jsonl`);
   expect(await p.operate({ action: 'retry', jobId })).toMatchObject({ state: 'dropped_before' });
   expect(p.deps.objects.keys()).toEqual(before.filter((key) => key !== `input/${nameOf(jobId)}.jsonl`));
-  expect(await p.operate({ action: 'retry', jobId, number: 2 })).toMatchObject({
+  const refused = await p.operate({ action: 'retry', jobId, number: 2 });
+  expect(refused).toMatchObject({
+    status: 409,
+    code: 'needs_acknowledgement',
+    message: expect.stringContaining(
+      `Retry 1 of job ${jobId} was dropped before, as input/${nameOf(jobId)}.jsonl`,
+    ),
+    mayHaveBeenPaid: {},
+  });
+  expect(refused).toMatchObject({
+    message: expect.stringContaining(`batchdrop retry input/${nameOf(jobId)}.jsonl`),
+  });
+  expect(p.deps.objects.keys().filter((each) => each.includes('retry-2'))).toEqual([]);
+  const second = { action: 'retry', jobId, number: 2 } as const;
+  expect(await p.operate({ ...second, acknowledge: 'may_pay_twice' })).toMatchObject({
     state: 'dropped',
     key: `input/${nameOf(jobId, 2)}.jsonl`,
   });
@@ -169,6 +183,11 @@ describe('what may have been paid for', () => {
     // The first hundred codes of a batch are counted, the others are not told apart.
     [{ errorsByCode: { other: 5 } }, { other: 5 }],
     [{ errorsByCode: { strange: 3 }, cost: { possibleUsd: '0.01', withoutUsage: 0 } }, { unknown: 3 }],
+    // Neither an answer without usage nor a request perhaps billed twice says that it is the whole sum.
+    [{ errorsByCode: { strange: 3 }, cost: { possibleUsd: '0.01', withoutUsage: 1 } }, { unknown: 3 }],
+    [{ possiblyBilledTwice: { moved: 1 }, cost: { possibleUsd: '0.01', withoutUsage: 0 } }, { unknown: 3 }],
+    // Nothing of the retry file was sent: its lines are invalid ones.
+    [{ counts: { failed: 0 }, cost: { possibleUsd: '0.01', withoutUsage: 1 } }, {}],
   ])('of %j is %j', (changes, expected) => {
     expect(perhapsPaid(OPENAI_RULES, receipt(changes))).toEqual(expected);
   });
