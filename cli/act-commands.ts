@@ -49,7 +49,7 @@ export function addActCommands(program: Command): void {
 
   onAct(program.command('forget'))
     .description('remove everything that a job that has ended has left, for good')
-    .argument('<job>', 'id of a job, or the key that was dropped')
+    .argument('<job>', 'id of a job, or the key that was dropped; with --yes an id only')
     .action(async (job: string, options) => {
       process.exitCode = await forget(job, options);
     });

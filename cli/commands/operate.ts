@@ -6,7 +6,7 @@ import { askStack, RefusedByStackError } from '../options/operate.ts';
 import { openStack, type StackOptions, stackError, stackText } from '../options/stack.ts';
 import { stackFlags } from '../options/stack-flags.ts';
 import { type Stores, withStores } from '../options/stores.ts';
-import { EXIT_SUCCEEDED } from '../view/exit.ts';
+import { EXIT_SUCCEEDED, UsageError } from '../view/exit.ts';
 
 /** Options of every act. */
 export interface ActOptions extends StackOptions {
@@ -71,9 +71,18 @@ export function retry(
   });
 }
 
-/** @throws {CannotRunError} if the stack does not do it. */
+/**
+ * A key means another job once the newest version of its object is removed: a command that nobody looks at, which may
+ * be repeated, has to name the job.
+ * @throws {CannotRunError} if the stack does not do it.
+ * @throws {UsageError} if the job is named by its key, and nothing is to be asked.
+ */
 export function forget(named: string, options: ActOptions): Promise<number> {
   return onJob(named, options, async ({ stack }, { jobId, key }) => {
+    if (options.yes && !JOB_ID.test(named))
+      throw new UsageError(
+        `${key} is job ${jobId} at this moment, and another one once that is forgotten: with --yes, name the job: batchdrop forget ${jobId} --yes`,
+      );
     const question =
       `Forget job ${jobId} (${key})? Its input, results, receipt and records are removed for good, ` +
       'with their older versions.';

@@ -55,7 +55,7 @@ export function createSignedUrlHandler(options: {
     } catch (error) {
       invocationTelemetry.record('act.failed', { error: describeError(error) });
       const message =
-        'The stack failed on the way: repeat the command, which continues where it stopped. Its log says more.';
+        'The stack failed on the way. Repeat the command, of a job with the job id: it continues where it stopped. The log says more.';
       return respond(500, { v: 1, ok: false, code: 'failed', message });
     }
   };

@@ -155,7 +155,7 @@ export function toRetried(job: Job, retry: NonNullable<Job['retries']>[number], 
   return { ...to('retried', job, { retries: [...(job.retries ?? []), retry] }), act };
 }
 
-/** From now on it is being removed; a worker that finds it so continues the removal. */
+/** From now on it is being removed; if that is cut off, only the act repeated continues it. */
 export function toForgetting(job: Named, now: number, act: Act): JobTransition {
   return { ...to('forgetting', job, { forgettingAt: now }), act };
 }

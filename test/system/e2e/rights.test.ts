@@ -24,6 +24,7 @@ const KEY = 'input/mixed.jsonl';
 
 let dir: string;
 let file: string;
+let jobId: string;
 let pipeline: LocalPipeline;
 let stack: LocalStack;
 let viewer: Person;
@@ -59,6 +60,7 @@ beforeAll(async () => {
   viewer = await newPerson('viewer', ['ViewerPolicyArn']);
   operator = await newPerson('operator', ['ViewerPolicyArn', 'OperatorPolicyArn']);
   expect(await operator.command('submit', file, '--wait')).toMatchObject({ status: 3 });
+  jobId = JSON.parse((await operator.command('receipt', KEY, '--json')).stdout).jobId;
 }, LONG);
 
 afterAll(async () => {
@@ -76,6 +78,11 @@ async function addDeadLetter(): Promise<void> {
   const MessageBody = JSON.stringify({ v: 1, jobId: 'none', batchId: '0-00000' });
   await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody }));
   sqs.destroy();
+}
+
+/** What a word of a command stands for. */
+function named(word: string): string {
+  return word === 'FILE' ? file : word === 'JOB' ? jobId : word;
 }
 
 const REFUSED = /not authorized to perform: /;
@@ -127,7 +134,7 @@ describe('a viewer', () => {
     [['results', KEY, '--file', 'retry']],
     [['cancel', KEY, '--yes']],
     [['retry', KEY]],
-    [['forget', KEY, '--yes']],
+    [['forget', 'JOB', '--yes']],
     [['pause', '--yes']],
     [['unpause']],
     [['resume', '--scope', 'default']],
@@ -136,7 +143,7 @@ describe('a viewer', () => {
   ])('is refused %j, and nothing happens', { timeout: LONG }, async (parameters) => {
     if (parameters[0] === 'redrive') await addDeadLetter();
     const before = stack.stats.operate!.invocations;
-    const ended = await viewer.command(...parameters.map((word) => (word === 'FILE' ? file : word)));
+    const ended = await viewer.command(...parameters.map(named));
     expect(ended).toMatchObject({ status: 1, stdout: '' });
     expect(ended.stderr).toMatch(/not authorized|AccessDenied|403/);
     expect(stack.stats.operate!.invocations).toBe(before);
@@ -194,10 +201,11 @@ describe('an operator', () => {
     [0, ['retry', KEY]],
     [0, ['status', KEY]],
     [0, ['doctor']],
-    [0, ['forget', KEY, '--yes']],
+    [2, ['forget', KEY, '--yes']],
+    [0, ['forget', 'JOB', '--yes']],
   ])('exits with %i from %j', { timeout: LONG }, async (status, parameters) => {
     if (parameters[0] === 'redrive') await addDeadLetter();
-    const ended = await operator.command(...parameters);
+    const ended = await operator.command(...parameters.map(named));
     expect(ended).toMatchObject({ status });
     if (parameters[0] === 'status') expect(ended.stdout).toContain('OperatorPolicy');
   });

@@ -15,7 +15,8 @@ type ForgetRequest = Extract<OperateRequest, { action: 'forget' }>;
 
 /**
  * Everything is removed before the record, and the receipt after the results that it tells apart from those of other
- * jobs: a repeat of the act after a crash finds what is left.
+ * jobs: a repeat of the act after a crash finds what is left. The input is last of the objects: once it is gone, its key
+ * means the job of an older version.
  * @throws {RefusedAct} if the job is live, or others wait for its results.
  */
 export async function forgetJob(
@@ -34,9 +35,10 @@ export async function forgetJob(
     return await leased.work(deps, async (working) => {
       if (leased.record.forgettingAt === undefined)
         await leased.move(toForgetting(leased.record, act.at, act));
-      const objects = await eraseObjects(working, leased.record);
+      const files = await eraseFiles(working, leased.record);
       const { bucket, key } = leased.record.input;
       await working.index.forget({ bucket, key, jobId });
+      const inputs = await eraseInput(working, leased.record);
       const { by, reason } = act;
       const forgottenAt = working.ambient.now();
       await working.graves.bury({
@@ -46,7 +48,7 @@ export async function forgetJob(
         by,
         ...(reason === undefined ? {} : { reason }),
       });
-      working.telemetry.record('job.forgotten', { jobId, objects, by });
+      working.telemetry.record('job.forgotten', { jobId, objects: files + inputs, by });
       return answer('forgotten', forgottenAt);
     });
   } catch (error) {
@@ -70,13 +72,13 @@ async function requireForgettable({ jobs }: OperateDeps, job: Job): Promise<void
   if (waiting !== undefined)
     throw new RefusedAct(
       'job_is_live',
-      `Job ${waiting} waits for the results of job ${jobId}: repeat this once it has its receipt.`,
+      `Job ${waiting} waits for the results of job ${jobId}: repeat this with the job id once it has its receipt.`,
     );
 }
 
-/** @returns how many objects there were. */
-async function eraseObjects(deps: OperateDeps, job: Job): Promise<number> {
-  let erased = await eraseInput(deps, job);
+/** All but the input. @returns how many objects there were. */
+async function eraseFiles(deps: OperateDeps, job: Job): Promise<number> {
+  let erased = 0;
   const prefix = workKeys(deps.settings.layout, job.jobId).base;
   for (;;) {
     const page = await deps.erasure.eraseBelow(prefix);

@@ -54,6 +54,6 @@ export function noSuchJob(jobId: string): RefusedAct {
 export function busy(jobId: string): RefusedAct {
   return new RefusedAct(
     'busy',
-    `Another worker has job ${jobId} at this moment; repeat this in three minutes.`,
+    `Another worker has job ${jobId} at this moment; repeat this in three minutes, with the job id.`,
   );
 }

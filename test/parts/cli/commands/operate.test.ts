@@ -1,4 +1,7 @@
 /** What a person sees who decides something about a job or a stack: the question, what was done, and why not. */
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { PassThrough } from 'node:stream';
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest';
 import { cancel, forget, lift, pause, retry, unpause } from '../../../../cli/commands/operate.ts';
@@ -10,6 +13,7 @@ import { DynamoDBJobs } from '../../../../src/adapters/dynamodb/jobs.ts';
 import type { Receipt } from '../../../../src/contract/receipt.ts';
 import { defaultSettings } from '../../../../src/contract/settings.ts';
 import type { Job } from '../../../../src/core/model/job.ts';
+import { jobIdOf } from '../../../../src/core/model/job-id.ts';
 import { OPENAI_RULES } from '../../../../src/providers/openai/rules.ts';
 import { startCloudFormation } from '../../../support/cloudformation.ts';
 import { startLocalDynamoDB, TABLE } from '../../../support/local-dynamodb.ts';
@@ -115,6 +119,24 @@ function person(answer: string): () => string {
   ];
   onTestFinished(() => spies.forEach((spy) => void spy.mockRestore()));
   return () => asked;
+}
+
+/** S3, as far as it says which version of an object is the newest. @returns its URL. */
+async function startHead(version: () => string): Promise<string> {
+  const server = createServer((_request, response) => {
+    response.writeHead(200, {
+      etag: '"e"',
+      'last-modified': new Date(0).toUTCString(),
+      'x-amz-version-id': version(),
+    });
+    response.end();
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  stop.push(async () => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
 test('a job is cancelled for a reason once the person says yes, and what was done is kept with it', async () => {
@@ -272,6 +294,29 @@ test('a job is forgotten once the person says yes; again, it is said since when 
   ]);
   expect(JSON.parse(lines[2]!)).toMatchObject({ action: 'forget', state: 'forgotten_before' });
   expect(objects.keys()).toEqual([]);
+});
+
+test('by its key a job is forgotten only if a person is asked, who reads its id: repeated, the key means an older job', async () => {
+  const input = { ...jobOf(NONE).input, bucket: 'b', key: KEY };
+  const ended = { state: 'completed', result: 'succeeded', receiptKey: 'receipts/films.json' } as const;
+  const versions = ['v2', 'v1'];
+  const newest = jobIdOf({ ...input, versionId: 'v2' });
+  const older = jobIdOf({ ...input, versionId: 'v1' });
+  for (const jobId of [newest, older]) await jobs.createJob(jobOf(jobId, { input, ...ended }));
+  vi.stubEnv('AWS_ENDPOINT_URL_S3', await startHead(() => versions[0]!));
+  const refused = await forget(KEY, YES).catch((error: unknown) => error);
+  expect(refused).toBeInstanceOf(UsageError);
+  expect((refused as Error).message).toContain(`batchdrop forget ${newest} --yes`);
+  expect(await jobs.getJob(newest)).toBeDefined();
+  const [asked, lines] = [person('y'), printed()];
+  expect(await forget(KEY, OPTIONS)).toBe(0);
+  expect(asked()).toContain(`Forget job ${newest} (${KEY})?`);
+  // The older version is current now: what was typed before is refused, and the id repeated touches nothing of it.
+  versions.shift();
+  await expect(forget(KEY, YES)).rejects.toThrow(`batchdrop forget ${older} --yes`);
+  expect(await forget(newest, YES)).toBe(0);
+  expect(lines).toEqual([`Job ${newest} is forgotten.`, expect.stringContaining('it was already')]);
+  expect(await jobs.getJob(older)).toBeDefined();
 });
 
 test('a scope that is not suspended is said to be none', async () => {

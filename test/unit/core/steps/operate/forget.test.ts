@@ -1,5 +1,5 @@
 /** Forgetting: nothing of a job is left but that it was there, and nothing of other jobs is touched. */
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { jobIdOf } from '../../../../../src/core/model/job-id.ts';
 import { expectSameAtEachCrash, withoutCrash } from '../../../../support/crash.ts';
 import { chatLine, OPERATOR, type Pipeline, type PipelineOptions } from '../../../../support/pipeline.ts';
@@ -113,6 +113,34 @@ describe.each([
     expect(await p.receipt(KEY)).toMatchObject({ jobId: again, counts: { succeeded: 1 } });
     expect(await p.emulator.ledger.all()).toHaveLength(2);
   });
+});
+
+test('the input is the last object that is removed: until then its key means the job that is being forgotten', async () => {
+  const { p } = await started({ isVersioned: true });
+  const first = await ran(p, FIRST);
+  const second = await ran(p, SECOND);
+  const { erasure, graves } = p.deps;
+  const calls: string[] = [];
+  vi.spyOn(erasure, 'eraseBelow').mockImplementationOnce(() => Promise.reject(new Error('cut off')));
+  await p.operate({ action: 'forget', jobId: second }).catch(() => {});
+  expect(await jobAt(p)).toBe(second);
+  p.emulator.clock.advance(10 * 60_000);
+  const erase = erasure.eraseVersions.bind(erasure);
+  vi.spyOn(erasure, 'eraseVersions').mockImplementation((key, versions) => {
+    calls.push(key);
+    return erase(key, versions);
+  });
+  const bury = graves.bury.bind(graves);
+  vi.spyOn(graves, 'bury').mockImplementation((tombstone) => {
+    calls.push('bury');
+    return bury(tombstone);
+  });
+  expect(await p.operate({ action: 'forget', jobId: second })).toMatchObject({ state: 'forgotten' });
+  expect(calls.slice(-2)).toEqual([KEY, 'bury']);
+  // The key means the older version now; the job id repeated touches nothing of that.
+  expect(await jobAt(p)).toBe(first);
+  expect(await p.operate({ action: 'forget', jobId: second })).toMatchObject({ state: 'forgotten_before' });
+  expect(await p.deps.jobs.getJob(first)).toMatchObject({ state: 'completed' });
 });
 
 test('forgetting a duplicate leaves the results of the job that ran', async () => {
