@@ -7,8 +7,8 @@
 declare const OWN_TEXT: unique symbol;
 
 /**
- * Text that this project wrote about ids, counts, keys and codes: see src/core/base/own-text.ts, which alone makes
- * it.
+ * Text that this project wrote about ids, counts, keys and codes, or an operator as the reason of an act: see
+ * src/core/base/own-text.ts, which alone makes it.
  */
 export type OwnText = string & { readonly [OWN_TEXT]: true };
 

@@ -801,7 +801,7 @@ export const EVENTS = {
     level: 'info',
     message:
       'A person lifted the suspension of this key or model. The next poll sends what waits for it; should the provider refuse it again, it is suspended again.',
-    fields: { scope: 'name', by: 'arn' },
+    fields: { scope: 'name', by: 'arn', reason: 'reason?' },
   },
   'pause.started': {
     level: 'warn',

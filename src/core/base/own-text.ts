@@ -16,6 +16,11 @@ export function reasonOf(error: unknown): OwnText {
   return shorten(error instanceof BatchdropError ? message : name, MAX_REASON_CHARS);
 }
 
+/** Why an operator acts, in the words that they gave for those who read the log. @returns nothing if they gave none. */
+export function operatorReason(reason: string | undefined): OwnText | undefined {
+  return reason === undefined ? undefined : shorten(reason);
+}
+
 /** The name of an error, as a code: its message may quote what it could not read. */
 export function errorName(error: unknown): string {
   return error instanceof Error ? error.name : typeof error;

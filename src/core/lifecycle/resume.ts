@@ -23,7 +23,7 @@ export interface ResumeOptions {
    * @default false
    */
   givesUpLost?: boolean | undefined;
-  /** What is kept of the operator who did it. Nothing is kept where nothing was changed. */
+  /** What is kept of the operator who did it. Nothing is kept where there was nothing to change. */
   act?: Act | undefined;
 }
 
@@ -63,14 +63,16 @@ export async function resumeJob(
   const job = await deps.jobs.getJob(jobId);
   if (job === undefined) return undefined;
   const resumed: Resumed = { job, released: [], givenUp: [], lost: [], waiting: [] };
-  for (const batch of await deps.jobs.listBatches(jobId)) {
+  const batches = await deps.jobs.listBatches(jobId);
+  const isChanged = (batch: BatchRecord) => isHeld(batch) || (isLost(batch) && options.givesUpLost === true);
+  // First: one that dies on the way must not leave a change that nobody has made.
+  if (options.act !== undefined && batches.some(isChanged)) await recordAct(deps, jobId, options.act);
+  for (const batch of batches) {
     if (isHeld(batch)) await release(deps, batch, options, resumed);
     else if (isLost(batch) && options.givesUpLost) await giveUp(deps, batch, resumed);
     else if (isLost(batch)) resumed.lost.push(batch);
     else if (batch.hold !== undefined && batch.state !== 'collected') resumed.waiting.push(batch);
   }
-  if (options.act !== undefined && resumed.released.length + resumed.givenUp.length > 0)
-    await recordAct(deps, jobId, options.act);
   return resumed;
 }
 

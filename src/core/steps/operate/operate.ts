@@ -12,6 +12,7 @@ import {
   operateRequestSchema,
 } from '../../../contract/operate.ts';
 import { problemsOf } from '../../../contract/problems.ts';
+import { operatorReason } from '../../base/own-text.ts';
 import { cancelJob } from '../../lifecycle/cancel.ts';
 import { resumeJob } from '../../lifecycle/resume.ts';
 import type { Act } from '../../model/act.ts';
@@ -146,12 +147,12 @@ async function resume(
 
 async function lift(
   { suspensions, ambient, telemetry }: OperateDeps,
-  { scope }: RequestOf<'lift'>,
+  { scope, reason }: RequestOf<'lift'>,
   { by }: Caller,
 ): Promise<Done<'lift'>> {
   // A person says that it is over, which refutes whatever suspended it; an error says otherwise soon enough.
   const isLifted = await suspensions.lift(scope, 'collected', ambient.now());
-  if (isLifted) telemetry.record('suspension.lifted', { scope, by });
+  if (isLifted) telemetry.record('suspension.lifted', { scope, by, reason: operatorReason(reason) });
   return { v: 1, ok: true, action: 'lift', state: isLifted ? 'lifted' : 'not_suspended' };
 }
 

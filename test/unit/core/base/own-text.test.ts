@@ -3,6 +3,7 @@ import { MAX_OWN_TEXT_CHARS, writeFields } from '../../../../src/contract/event-
 import { BatchdropError } from '../../../../src/core/base/errors.ts';
 import {
   errorName,
+  operatorReason,
   ownText,
   reasonOf,
   serviceCode,
@@ -41,4 +42,9 @@ test('codes that are written the same are counted together', () => {
     rate_limit: 3,
     other: 3,
   });
+});
+
+test("an operator's reason is one line, and absent where none was given", () => {
+  expect(operatorReason('paid,\n says Ann')).toBe('paid, says Ann');
+  expect(operatorReason(undefined)).toBeUndefined();
 });

@@ -1,5 +1,5 @@
 /** What operators may ask for, and what they are answered. */
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { OPERATE_ACTIONS } from '../../../../../src/contract/operate.ts';
 import { operate } from '../../../../../src/core/steps/operate/operate.ts';
 import { chatLine, OPERATOR, type Pipeline, type PipelineOptions } from '../../../../support/pipeline.ts';
@@ -90,9 +90,14 @@ test('cancelling keeps who did it, and leaves batches at OpenAI to the poll', as
 });
 
 test('a suspension is lifted by hand, and what waits for it is tried at once', async () => {
-  const { p } = await dropped();
+  const { p, events } = await dropped();
   await p.deps.suspensions.suspend('default', 'insufficient_quota', 'collected', p.emulator.clock.now());
-  expect(await p.operate({ action: 'lift', scope: 'default' })).toMatchObject({ state: 'lifted' });
+  const reason = 'billing is paid,\nsays Ann';
+  expect(await p.operate({ action: 'lift', scope: 'default', reason })).toMatchObject({ state: 'lifted' });
+  expect(events).toContainEqual({
+    name: 'suspension.lifted',
+    fields: expect.objectContaining({ by: OPERATOR, reason: 'billing is paid, says Ann' }),
+  });
   expect(await p.operate({ action: 'lift', scope: 'default' })).toMatchObject({ state: 'not_suspended' });
   await p.run();
   expect(await p.receipt(KEY)).toMatchObject({ result: 'succeeded' });
@@ -141,4 +146,20 @@ test('the last twenty acts on a job are kept', async () => {
   const acts = await actsOf(p, jobId);
   expect(acts).toHaveLength(20);
   expect(acts?.at(-1)?.reason).toBe('time 24');
+});
+
+test('a worker that dies while it releases a batch has kept who released it', async () => {
+  const { p, jobId } = await dropped();
+  const [batch] = await p.deps.jobs.listBatches(jobId);
+  const hold = { reason: 'http_400', at: 1 };
+  await p.deps.jobs.moveBatch(
+    batch!,
+    { name: 'held', from: batch!.state, to: 'planned', set: { hold }, clear: [] },
+    1,
+  );
+  const moveBatch = vi.spyOn(p.deps.jobs, 'moveBatch');
+  moveBatch.mockRejectedValueOnce(new Error('killed'));
+  await expect(p.operate({ action: 'resume', jobId, reason: 'fixed' })).rejects.toThrow('killed');
+  expect(await actsOf(p, jobId)).toMatchObject([{ action: 'resume', by: OPERATOR, reason: 'fixed' }]);
+  expect(await p.operate({ action: 'resume', jobId })).toMatchObject({ released: [batch!.batchId] });
 });
