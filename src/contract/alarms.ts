@@ -182,7 +182,8 @@ export const ALARMS = {
     watches: { metric: 'JobsHeld' },
     statistic: 'Sum',
     threshold: 1,
-    periodMinutes: 6 * 60,
+    // Twice the time between two tries, so that it does not clear while a job is held.
+    periodMinutes: 12 * 60,
     missing: COUNTED,
   },
   'key-suspended': suspended('SuspendedKeys', 'OpenAI refuses an API key, or there is none in its secret.'),
@@ -191,7 +192,8 @@ export const ALARMS = {
   'model-suspended': suspended('SuspendedModels', 'OpenAI does not let an API key use a model.'),
   'error-rate': {
     severity: 'high',
-    meaning: 'Of the requests of the jobs that ended in the last hour, 5 % or more failed.',
+    meaning:
+      'Of the requests of the jobs that ended in the last hour, 5 % or more failed, cancelled jobs aside.',
     impact: 'Their lines are in the errors file in place of the output.',
     watches: { metric: 'RequestsEndedFailed', dividedBy: 'RequestsEnded' },
     statistic: 'Sum',
@@ -219,6 +221,8 @@ export const ALARMS = {
     watches: { metric: 'BatchesOverBudget' },
     statistic: 'Maximum',
     threshold: 1,
+    // A poll that does not come to look says nothing, and does not clear it.
+    periodMinutes: 60,
     missing: {
       as: 'notBreaching',
       because: 'Each poll that finds batches waiting says how many; if none wait, it says nothing.',

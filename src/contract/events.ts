@@ -732,6 +732,8 @@ export const EVENTS = {
       requests: 'count',
       succeeded: 'count',
       failed: 'count',
+      // 0 of a job that was cancelled: a person decided that its requests have no answers.
+      failedUncancelled: 'count',
       invalid: 'count',
       totalMs: 'ms',
       isLate: 'flag',
@@ -739,7 +741,7 @@ export const EVENTS = {
     metrics: [
       { name: 'JobsCompleted', unit: 'Count' },
       { name: 'RequestsEnded', unit: 'Count', field: 'requests' },
-      { name: 'RequestsEndedFailed', unit: 'Count', field: 'failed' },
+      { name: 'RequestsEndedFailed', unit: 'Count', field: 'failedUncancelled' },
       { name: 'RequestsEndedInvalid', unit: 'Count', field: 'invalid' },
       { name: 'TimeToResult', unit: 'Milliseconds', field: 'totalMs' },
       { name: 'DeadlinesMissed', unit: 'Count', field: 'isLate' },

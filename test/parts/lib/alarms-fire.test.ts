@@ -67,7 +67,10 @@ const TROUBLE: Partial<Record<AlarmName, { event: EventName; fields: object; tim
   'quota-suspended': sampled({ suspended: { quota: 1 } }),
   'billing-suspended': sampled({ suspended: { billing: 1 } }),
   'model-suspended': sampled({ suspended: { model: 1 } }),
-  'error-rate': { event: 'job.completed', fields: { requests: 100, failed: 5, invalid: 0 } },
+  'error-rate': {
+    event: 'job.completed',
+    fields: { requests: 100, failed: 5, failedUncancelled: 5, invalid: 0 },
+  },
   'budget-low': { event: 'dispatch.completed', fields: { budgetPercent: 80, overBudget: 0 } },
   'budget-spent': { event: 'dispatch.completed', fields: { overBudget: 1 } },
   'deadline-missed': { event: 'job.completed', fields: { isLate: true } },
@@ -132,7 +135,32 @@ test.each(Object.entries(ALARMS) as [AlarmName, AlarmRow][])('%s fires, and clea
   expect(stack.state()).toBe('ALARM');
 
   stack.looked.length = 0;
-  // The longest period is six hours; the local CloudWatch looks back over three.
-  for (let poll = 0; poll < 19 * 12 && stack.state() === 'ALARM'; poll++) stack.pass(POLL);
+  // The longest period is twelve hours; the local CloudWatch looks back over three.
+  for (let poll = 0; poll < 37 * 12 && stack.state() === 'ALARM'; poll++) stack.pass(POLL);
   expect(stack.state()).toBe('OK');
+});
+
+test('error-rate does not fire for a job that a person cancelled', () => {
+  const stack = watch(plans.get(`${STACK}-error-rate`)!);
+  const fields = { requests: 100, failed: 90, failedUncancelled: 0, invalid: 0 };
+  for (let poll = 0; poll < 12; poll++) stack.pass(POLL, { event: 'job.completed', fields });
+  expect(stack.state()).toBe('OK');
+});
+
+test('job-held stays while a job is tried in vain every six hours and a little more', () => {
+  const stack = watch(plans.get(`${STACK}-job-held`)!);
+  const states = new Set<string>();
+  for (let poll = 0; poll < 3 * 12 * 7; poll++) {
+    const isTried = poll % (6 * 12 + 6) === 0;
+    stack.pass(POLL, ...(isTried ? [{ event: 'job.delayed' as const, fields: { isHeld: true } }] : []));
+    states.add(stack.state());
+  }
+  expect([...states]).toEqual(['ALARM']);
+});
+
+test('budget-spent stays while a poll is silent', () => {
+  const stack = watch(plans.get(`${STACK}-budget-spent`)!);
+  stack.pass(POLL, { event: 'dispatch.completed', fields: { overBudget: 1 } });
+  for (let poll = 0; poll < 6; poll++) stack.pass(POLL);
+  expect(stack.state()).toBe('ALARM');
 });

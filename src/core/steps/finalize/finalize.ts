@@ -157,9 +157,10 @@ async function finalizeLeased(
   if (!(await leased.tryMove(completed))) return;
   const { result, counts, terms: said, timings } = receipt;
   const isLate = said.deadlineAt !== undefined && timings.completedAt > said.deadlineAt;
+  const counted = { ...counts, failedUncancelled: job.cancelledAt === undefined ? counts.failed : 0 };
   const { totalMs } = timings;
   const { key } = job.input;
-  deps.telemetry.record('job.completed', { jobId, key, result, ...counts, totalMs, isLate });
+  deps.telemetry.record('job.completed', { jobId, key, result, ...counted, totalMs, isLate });
   await tellDuplicates(deps, jobId);
   // Should this not come about, they expire with the rest below work/.
   for (const file of Object.values(merged)) await deps.objects.remove(file.key);

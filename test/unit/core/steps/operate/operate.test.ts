@@ -85,6 +85,11 @@ test('cancelling keeps who did it, and leaves batches at OpenAI to the poll', as
   const answered = await p.emulator.ledger.all();
   // What was paid for is kept.
   expect(counts).toMatchObject({ requests: 4, succeeded: answered.length, failed: 4 - answered.length });
+  // What was cancelled is no failure of the stack: no alarm counts it.
+  expect(events).toContainEqual({
+    name: 'job.completed',
+    fields: expect.objectContaining({ failed: counts.failed, failedUncancelled: 0 }),
+  });
   expect((await p.client.batches.list()).data.map(({ status }) => status)).toEqual(['cancelled']);
   expect(await p.operate({ action: 'cancel', jobId })).toMatchObject({ status: 200, state: 'ended' });
 });
