@@ -1,7 +1,7 @@
 /** `batchdrop resume [JOB...]`: releases batches that are held, or lifts a suspended scope. */
 import type { DynamoDBJobs } from '../../src/adapters/dynamodb/jobs.ts';
 import type { Done } from '../../src/contract/operate.ts';
-import { isHeld } from '../../src/core/lifecycle/resume.ts';
+import { isHeld, isLost } from '../../src/core/lifecycle/resume.ts';
 import type { BatchRecord } from '../../src/core/model/batch.ts';
 import { confirm } from '../options/confirm.ts';
 import { findJob } from '../options/find-job.ts';
@@ -13,7 +13,7 @@ import { type ActOptions, lift, reasonOf } from './operate.ts';
 
 /** Options of `batchdrop resume`. */
 export interface ResumeOptions extends ActOptions {
-  /** Every job that has a held batch. */
+  /** Every job that has a held batch, or a lost one, which is given up only with {@link mayPayTwice}. */
   all?: boolean;
   /** A suspended scope: the name of an API key, or one and a model. */
   scope?: string;
@@ -39,6 +39,10 @@ export async function resume(jobIds: readonly string[], options: ResumeOptions):
     if (options.all) return release(stores, new Set(held.map(({ jobId }) => jobId)), options);
     for (const batch of held) console.log(lineOf(batch));
     if (held.length > 0) console.log('Nothing was released: name jobs to release theirs, or give --all.');
+    if (held.some(isLost))
+      console.log(
+        'OpenAI does not end lost batches any more, and may have charged for them: only --may-pay-twice gives them up.',
+      );
     return EXIT_SUCCEEDED;
   });
 }
@@ -95,14 +99,16 @@ function print(jobId: string, answer: Done<'resume'>, { json }: ResumeOptions): 
     console.log(`  batch ${batchId} waits for ${reason}, and continues by itself once that is dealt with`);
 }
 
-/** Batches that are held, those of the oldest job first. */
+/** Batches that are held, those of the oldest job first; then lost ones. */
 async function heldOf(jobs: DynamoDBJobs): Promise<BatchRecord[]> {
   const held: BatchRecord[] = [];
   for await (const batch of jobs.listWaiting()) if (isHeld(batch)) held.push(batch);
+  for await (const batch of jobs.listAtOpenAI()) if (isLost(batch)) held.push(batch);
   return held;
 }
 
 function lineOf({ jobId, batchId, requests, hold }: BatchRecord): string {
-  const since = new Date(hold!.at!).toISOString();
-  return `${jobId}  batch ${batchId}  ${count(requests, 'request')}  ${hold!.reason}  held since ${since}`;
+  const { at, reason } = hold!;
+  const since = at === undefined ? '' : `  held since ${new Date(at).toISOString()}`;
+  return `${jobId}  batch ${batchId}  ${count(requests, 'request')}  ${reason}${since}`;
 }

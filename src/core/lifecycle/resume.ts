@@ -46,7 +46,7 @@ export function isHeld({ state, hold }: Pick<BatchRecord, 'state' | 'hold'>): bo
 }
 
 /** Whether a batch is held because the provider will not end it any more. */
-function isLost({ state, hold }: Pick<BatchRecord, 'state' | 'hold'>): boolean {
+export function isLost({ state, hold }: Pick<BatchRecord, 'state' | 'hold'>): boolean {
   return state === 'submitted' && hold?.reason === LOST_BATCH;
 }
 

@@ -99,6 +99,28 @@ test('without a job shows what is held, and releases nothing; a job releases its
   });
 });
 
+test('lost batches are shown beside those that are held, and --all gives them up only where that is acknowledged', async () => {
+  const hold = { reason: 'lost_batch' };
+  const lost = { ...BATCH, jobId: 'job-2', batchId: '0-00002', state: 'submitted', hold } as const;
+  await jobs.createJob({ ...JOB, jobId: 'job-2' });
+  await jobs.createBatch({
+    ...lost,
+    remote: { openaiBatchId: 'batch_1', status: 'in_progress', submittedAt: NOW, statusAt: NOW },
+  });
+  expect((await deployed('--stack', 'films')).stdout).toBe(
+    'job-1  batch 0-00000  2,000 requests  server_error  held since 2026-11-29T00:00:00.000Z\n' +
+      'job-2  batch 0-00002  2,000 requests  lost_batch\n' +
+      'Nothing was released: name jobs to release theirs, or give --all.\n' +
+      'OpenAI does not end lost batches any more, and may have charged for them: only --may-pay-twice gives them up.\n',
+  );
+  expect((await deployed('--all', '--stack', 'films')).stdout).toBe(
+    'job-1: 1 batch released\n' +
+      'job-2: nothing is held\n' +
+      '  batch 0-00002 will not end at OpenAI any more: --may-pay-twice runs its requests again, which may have been charged\n',
+  );
+  expect(await jobs.getBatch('job-2', '0-00002')).toMatchObject(lost);
+});
+
 test('a job or a table that does not exist is named, and ends with 1', async () => {
   const noJob = await deployed('job-2', '--stack', 'films');
   expect(noJob).toMatchObject({ status: 1, stdout: '' });
