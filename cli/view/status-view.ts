@@ -23,6 +23,8 @@ export interface Status {
   /** Epoch milliseconds. */
   droppedAt?: number;
   cancelledAt?: number;
+  /** Since when it is being removed. */
+  forgettingAt?: number;
   /** Requests that were sent once more, over all rounds. */
   retried: number;
   /** Of the batches that are collected so far: exact decimals in USD. */
@@ -51,6 +53,7 @@ export function statusOf(facts: ExplainFacts, versions: readonly JobRow[]): Stat
     view,
     ...(job === undefined ? {} : { route: job.route.name, droppedAt: job.input.lastModified }),
     ...(job?.cancelledAt === undefined ? {} : { cancelledAt: job.cancelledAt }),
+    ...(job?.forgettingAt === undefined ? {} : { forgettingAt: job.forgettingAt }),
     retried: own.reduce((sum, batch) => sum + retriedOf(batch), 0),
     ...spentOn(own),
     waits: explain(facts).waits,
@@ -102,6 +105,15 @@ export function statusText(status: Status, now: number, width: number, flags: st
     ...(route === undefined ? [] : [line('route', route)]),
     ...(droppedAt === undefined ? [] : [line('dropped', whenText(droppedAt, now))]),
     ...(cancelledAt === undefined ? [] : [line('cancelled', whenText(cancelledAt, now))]),
+    ...(status.forgettingAt === undefined
+      ? []
+      : [
+          line(
+            'forgotten',
+            `is being removed since ${whenText(status.forgettingAt, now)}; if it was cut off, repeat`,
+          ),
+          line('', `$ ${command(`forget ${view.jobId}`)}`),
+        ]),
     ...(total === 0 ? [] : [line('requests', `${format(done)} of ${format(total)} have a result`)]),
     ...(view.batches === 0 ? [] : [line('batches', batchesText(view))]),
     ...(retried === 0 ? [] : [line('retries', `${count(retried, 'request')} sent once more`)]),

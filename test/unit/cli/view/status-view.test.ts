@@ -39,3 +39,11 @@ test('requests that an expired batch left were sent once more', () => {
   const again = batchOf('j', 0, { batchId: '1-00000', round: 1, requests: 2 });
   expect(textOf([expired, again])).toContain('  retries   2 requests sent once more');
 });
+
+test('of a job whose removal has begun, since when, and the command that continues it', () => {
+  const records = { job: jobOf('j', { state: 'completed', forgettingAt: NOW - 60_000 }), batches: [] };
+  const text = statusText(statusOf({ ...factsOf([]), records }, []), NOW, 120, '');
+  expect(text).toContain('  forgotten is being removed since 2026-11-30T11:59:00Z');
+  expect(text).toContain('$ batchdrop forget j');
+  expect(textOf([])).not.toContain('being removed');
+});
