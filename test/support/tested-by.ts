@@ -29,7 +29,6 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
     'src/core/steps/call/created.ts',
     'src/core/steps/call/ended.ts',
   ],
-  'test/parts/pipeline/background-safety.test.ts': ['src/core/steps/call/unread.ts'],
   'test/parts/pipeline/call.test.ts': [
     'src/core/scheduling/step-down.ts',
     'src/core/steps/call/call-latency.ts',

@@ -553,14 +553,18 @@ export class SimulatedBackground {
 
   /**
    * Whether its request may run again although the response is there: nobody knows its id, and there is no time left
-   * for waiting; or OpenAI lets nobody ask for it until the deadline has come.
+   * for waiting; or OpenAI lets nobody ask for it until the deadline has come; or, without a deadline, it was for a day
+   * in a state that nobody knows, and then could not be read.
    */
   mayBeGivenUp(response: ServiceResponse): boolean {
     const now = this.#world.now();
     const { deadlineAt, lastTier, isCancelled } = this.#world.termsOfLine(response.marker)!;
     if (isCancelled) return true;
     const { createdAt, window } = response;
-    if (this.recordOf(response.id) !== undefined) return deadlineAt !== undefined && now >= deadlineAt;
+    if (this.recordOf(response.id) !== undefined) {
+      const isTooStrange = response.isStrange === true && now >= createdAt + DAY_MS;
+      return deadlineAt === undefined ? isTooStrange : now >= deadlineAt;
+    }
     const isLast = deadlineAt === undefined || lastTier === `background-${window}`;
     return now >= (isLast ? createdAt + 2 * WINDOWS[window] : deadlineAt - LAST_TIER_MS);
   }

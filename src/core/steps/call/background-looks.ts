@@ -126,7 +126,7 @@ export class BackgroundLooks {
     try {
       const response = await methodOf(this.#api).call(this.#api, id, keyVersion);
       // What says nothing that is understood is waited for no longer than what says nothing.
-      if (response?.isStatusKnown === false) this.#unread.unreadable(id, ambient.now());
+      if (response?.isStatusKnown === false) this.#unread.notUnderstood(id, ambient.now());
       else if (response !== undefined) this.#unread.found(id);
       else if (isGone) this.#progress.addUnanswered(request, GONE);
       else this.#unread.missing(id, ambient.now());

@@ -61,6 +61,13 @@ export class UnreadResponses {
     this.#set(id, defined({ unreadableSince: now, missingSince }));
   }
 
+  /** It is there, in a state that nobody knows: that tells nothing, but that it is not missing. */
+  notUnderstood(id: string, now: number): void {
+    const { unreadableSince, missingSince } = this.of(id);
+    if (unreadableSince === undefined || missingSince !== undefined)
+      this.#set(id, { unreadableSince: unreadableSince ?? now });
+  }
+
   #set(id: string, unread: Unread): void {
     this.#byId.set(id, unread);
     this.#isChanged = true;
