@@ -48,7 +48,6 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
   'test/parts/pipeline/outcomes.test.ts': [
     'src/core/files/error-line.ts',
     'src/core/steps/submit/intent.ts',
-    'src/core/steps/collect/last-resort.ts',
     'src/core/results/input-counts.ts',
     'src/core/steps/collect/collect-results.ts',
     'src/core/steps/collect/collect.ts',

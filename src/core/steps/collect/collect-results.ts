@@ -15,6 +15,7 @@ import { CodeCounts } from './code-counts.ts';
 import type { Collection, DepsWithKey } from './deps.ts';
 import { fetchResults, readFetched } from './fetch.ts';
 import { Join } from './join.ts';
+import { isLeftOut } from './last-resort.ts';
 import { waitForLateResults } from './late-results.ts';
 import { type Results, writeResults } from './write-results.ts';
 
@@ -130,7 +131,7 @@ async function addResults(
     const body = readFetched(deps, bucket, file, reserveMs);
     await join.addFile(`result file ${file.fileId}`, body, file.bytes, { bucket, key: file.key });
   } catch (error) {
-    if (isLastResort) {
+    if (isLastResort && isLeftOut(leased.record, error)) {
       join.isUnreadable = true;
       return;
     }
