@@ -6,6 +6,7 @@ import { apiKeyOf, type BatchRecord, isSlice, tierOf, tokensOf } from '../../src
 import type { Job } from '../../src/core/model/job.ts';
 import type { Ledger } from '../../src/core/model/ledger.ts';
 import { BUDGET_EXHAUSTED, CANCELLED } from '../../src/core/model/outcome-codes.ts';
+import type { Pause } from '../../src/core/model/pause.ts';
 import type { Suspension } from '../../src/core/model/suspension.ts';
 import type { Prices } from '../../src/core/pricing/prices.ts';
 import { judgeMoney, moneyLedgersOf } from '../../src/core/scheduling/budget.ts';
@@ -16,14 +17,6 @@ import { count } from './text.ts';
 import { timeText } from './time.ts';
 import { WAITS, type WaitCode, type WaitFacts, type WaitText } from './wait-reasons.ts';
 
-/** A pause of a route, or of the stack. */
-export interface PauseSeen {
-  route?: string;
-  by: string;
-  at: number;
-  reason?: string;
-}
-
 /** What was read of the stack. */
 export interface ExplainFacts {
   /** The dropped key. */
@@ -31,7 +24,7 @@ export interface ExplainFacts {
   records: JobRecords;
   ledgers: ReadonlyMap<string, Ledger>;
   suspensions: readonly Suspension[];
-  pauses: readonly PauseSeen[];
+  pauses: readonly Omit<Pause, 'v' | 'isPaused'>[];
   backlog: readonly string[];
   /** Work queues with dead letters, by short name. */
   deadLetters: readonly { queue: string; messages: number }[];
@@ -204,7 +197,7 @@ function plannedFinding(facts: ExplainFacts, batch: BatchRecord): Finding {
   return roomFinding(facts, batch);
 }
 
-function pausedFinding({ route, by, at, reason }: PauseSeen): Finding {
+function pausedFinding({ route, by, at, reason }: ExplainFacts['pauses'][number]): Finding {
   const what = route === undefined ? 'the stack' : `route "${route}"`;
   const why = reason === undefined ? '' : `: ${reason}`;
   return { code: 'paused', reason: route ?? '', since: at, detail: `${what} is paused by ${by}${why}` };

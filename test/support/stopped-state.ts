@@ -8,6 +8,7 @@ import { openStoppedStack } from '../../local/stack/stopped-stack.ts';
 import { DynamoDBIgnoredDrops } from '../../src/adapters/dynamodb/ignored-drops.ts';
 import { DynamoDBJobIndex } from '../../src/adapters/dynamodb/job-index.ts';
 import { DynamoDBJobs } from '../../src/adapters/dynamodb/jobs.ts';
+import { DynamoDBSuspensions } from '../../src/adapters/dynamodb/suspensions.ts';
 import { createDynamoDBClient, createS3Client } from '../../src/runtime/clients.ts';
 import { startLocalDynamoDB, TABLE } from './local-dynamodb.ts';
 
@@ -19,6 +20,7 @@ export interface StateToFill {
   jobs: DynamoDBJobs;
   index: DynamoDBJobIndex;
   ignoredDrops: DynamoDBIgnoredDrops;
+  suspensions: DynamoDBSuspensions;
   s3: S3Client;
 }
 
@@ -39,6 +41,7 @@ export async function stoppedState(fill: (state: StateToFill) => Promise<void>):
       jobs: new DynamoDBJobs(dynamodb, names),
       index: new DynamoDBJobIndex(dynamodb, names),
       ignoredDrops: new DynamoDBIgnoredDrops(dynamodb, names),
+      suspensions: new DynamoDBSuspensions(dynamodb, names),
       s3,
     });
   } finally {

@@ -1,37 +1,17 @@
 /** What a person sees of a stack in which something is wrong: in the state of a local stack that does not run. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { CreateBucketCommand } from '@aws-sdk/client-s3';
-import { expect, onTestFinished, test } from 'vitest';
-import { openStoppedStack } from '../../../../local/stack/stopped-stack.ts';
-import { DynamoDBJobs } from '../../../../src/adapters/dynamodb/jobs.ts';
-import { DynamoDBSuspensions } from '../../../../src/adapters/dynamodb/suspensions.ts';
-import { createDynamoDBClient, createS3Client } from '../../../../src/runtime/clients.ts';
-import { startLocalDynamoDB, TABLE } from '../../../support/local-dynamodb.ts';
+import { expect, test } from 'vitest';
 import { batchOf, jobOf } from '../../../support/records.ts';
 import { batchdrop } from '../../../support/run-script.ts';
+import { stoppedState } from '../../../support/stopped-state.ts';
 
 const JOB = 'a'.repeat(32);
 
 test('what is wrong is said with its command and ends with 1; what a stopped stack does not serve is only looked at', async () => {
-  const state = await mkdtemp(join(tmpdir(), 'batchdrop-doctor-'));
-  onTestFinished(() => rm(state, { recursive: true, force: true }));
-  const made = await startLocalDynamoDB(join(state, 'aws', 'dynamodb'));
-  await made.close();
-  const stack = await openStoppedStack(state);
-  const { region, credentials, endpoints } = stack;
-  const s3 = createS3Client({ region, credentials, endpoint: endpoints.s3 });
-  await s3.send(new CreateBucketCommand({ Bucket: 'drops' }));
-  s3.destroy();
-  const client = createDynamoDBClient({ region, credentials, endpoint: endpoints.dynamodb });
-  const jobs = new DynamoDBJobs(client, { table: TABLE });
-  await jobs.createJob(jobOf(JOB, { state: 'running' }));
-  await jobs.createBatch(batchOf(JOB, 0, { hold: { at: 0, reason: 'server_error' } }));
-  const suspensions = new DynamoDBSuspensions(client, { table: TABLE });
-  await suspensions.suspend('default/gpt-6-luna', 'model_not_found', 'created', Date.now());
-  client.destroy();
-  await stack.close();
+  const state = await stoppedState(async ({ jobs, suspensions }) => {
+    await jobs.createJob(jobOf(JOB, { state: 'running' }));
+    await jobs.createBatch(batchOf(JOB, 0, { hold: { at: 0, reason: 'server_error' } }));
+    await suspensions.suspend('default/gpt-6-luna', 'model_not_found', 'created', Date.now());
+  });
 
   const { status, stdout } = await batchdrop('doctor', '--local', '--state', state);
   expect(status).toBe(1);
@@ -50,21 +30,10 @@ test('what is wrong is said with its command and ends with 1; what a stopped sta
 });
 
 test('a record of a newer version is a finding of its own: upgrade the CLI', async () => {
-  const state = await mkdtemp(join(tmpdir(), 'batchdrop-doctor-'));
-  onTestFinished(() => rm(state, { recursive: true, force: true }));
-  const made = await startLocalDynamoDB(join(state, 'aws', 'dynamodb'));
-  await made.close();
-  const stack = await openStoppedStack(state);
-  const { region, credentials, endpoints } = stack;
-  const s3 = createS3Client({ region, credentials, endpoint: endpoints.s3 });
-  await s3.send(new CreateBucketCommand({ Bucket: 'drops' }));
-  s3.destroy();
-  const client = createDynamoDBClient({ region, credentials, endpoint: endpoints.dynamodb });
-  const jobs = new DynamoDBJobs(client, { table: TABLE });
-  await jobs.createJob(jobOf(JOB, { state: 'running' }));
-  await jobs.createBatch({ ...batchOf(JOB), v: 2 as never });
-  client.destroy();
-  await stack.close();
+  const state = await stoppedState(async ({ jobs }) => {
+    await jobs.createJob(jobOf(JOB, { state: 'running' }));
+    await jobs.createBatch({ ...batchOf(JOB), v: 2 as never });
+  });
 
   const { status, stdout } = await batchdrop('doctor', '--local', '--state', state);
   expect(status).toBe(1);

@@ -1,7 +1,7 @@
 import { globSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { pricesOf } from '../../../../cli/options/prices.ts';
-import { type ExplainFacts, explain, ledgersToRead, type PauseSeen } from '../../../../cli/view/explain.ts';
+import { type ExplainFacts, explain, ledgersToRead } from '../../../../cli/view/explain.ts';
 import { commandsOf, explanationText } from '../../../../cli/view/explain-text.ts';
 import {
   REASONS,
@@ -67,7 +67,7 @@ const suspension = (changes: Partial<Suspension>): Suspension => ({
   updatedAt: SINCE,
   ...changes,
 });
-const PAUSE: PauseSeen = {
+const PAUSE: ExplainFacts['pauses'][number] = {
   route: 'default',
   by: 'arn:aws:iam::1:user/ann',
   at: SINCE,
