@@ -58,7 +58,7 @@ export function addUpkeepCommands(program: Command): void {
       process.exitCode = await logs(job, options);
     });
   onStack(program.command('doctor'))
-    .description('what is wrong with a stack, and the commands that mend it; exits with 1 if something is')
+    .description('what is wrong with a stack, and the commands that fix it; exits with 1 if something is')
     .option('--openai', 'look at OpenAI, too, with the key in OPENAI_API_KEY: what no job knows there')
     .option('--clean', 'delete the files that were found there, after asking; --openai is implied')
     .option('--probe', 'try at OpenAI what is not established, and write a report; looks at no stack')

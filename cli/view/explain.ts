@@ -142,7 +142,7 @@ function waitsOfBatches(facts: ExplainFacts): Wait[] {
   return waits.sort((one, other) => rankOf(one, order) - rankOf(other, order));
 }
 
-/** What a person must mend comes first. */
+/** What a person must fix comes first. */
 const FOR_A_PERSON: ReadonlySet<WaitCode> = new Set<WaitCode>([
   'paused',
   'held',

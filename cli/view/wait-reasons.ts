@@ -312,7 +312,7 @@ export function reasonText(facts: WaitFacts): string {
 
 function fixOf(facts: WaitFacts): string {
   const known = knownReason(facts.reason);
-  return known?.fix(facts) ?? 'Look the code up in the logs and at OpenAI, and mend what it says.';
+  return known?.fix(facts) ?? 'Look the code up in the logs and at OpenAI, and fix what it names.';
 }
 
 /** `2 batches (1,500 requests)`. */
