@@ -352,6 +352,60 @@ describe('a response whose status is a word that nobody knows', () => {
   });
 });
 
+describe('a response that does not end', () => {
+  const stuckIn = (state: 'queued' | 'in_progress'): FaultRule => ({
+    match: requestAt(0),
+    times: 1,
+    effect: { kind: 'response.stuck', state },
+  });
+
+  it.each([
+    ['and its request runs again, without a deadline', {}, { background_cancelled: 1 }],
+    [
+      'and its request runs again, however late a route waits for it',
+      { deadline: '4h', onLate: 'wait' },
+      { background_cancelled: 1 },
+    ],
+    ['and its request fails if that was its last try', { deadline: '4h', maxRounds: 1 }, {}],
+  ])('is cancelled two days after its create, %s', async (_, route, counted) => {
+    const p = await startRoute({ ...WINDOW, ...route }, faultsOf(stuckIn('in_progress')));
+    const ids = idsOf(3);
+    const since = p.emulator.clock.now();
+    await p.drop(KEY, fileOf(ids));
+    await p.run(100);
+    const answered = 'maxRounds' in route ? ids.slice(1) : ids;
+    expect(customIds(await p.output(KEY))).toEqual(answered);
+    expect((await p.receipt(KEY)).possiblyBilledTwice).toEqual(counted);
+    expect(p.emulator.clock.now() - since).toBeGreaterThan(48 * HOUR_MS);
+  });
+
+  it('is cancelled two days after its create while it is queued, and runs again', async () => {
+    const p = await startRoute(WINDOW, faultsOf(stuckIn('queued')));
+    const ids = idsOf(3);
+    await p.drop(KEY, fileOf(ids));
+    await p.run(100);
+    expect(customIds(await p.output(KEY))).toEqual(ids);
+  });
+
+  it('is given up a day later if it goes on although it is cancelled, and runs again', async () => {
+    const p = await startRoute(WINDOW, faultsOf(stuckIn('in_progress')));
+    const { get } = p.deps.background;
+    let cancels = 0;
+    p.deps.background.cancel = async (...of) => {
+      cancels++;
+      return get(...of);
+    };
+    const ids = idsOf(3);
+    const since = p.emulator.clock.now();
+    await p.drop(KEY, fileOf(ids));
+    await p.run(400);
+    expect(customIds(await p.output(KEY))).toEqual(ids);
+    expect((await p.receipt(KEY)).possiblyBilledTwice).toEqual({ background_cancelled: 1 });
+    expect(p.emulator.clock.now() - since).toBeGreaterThan(72 * HOUR_MS);
+    expect(cancels).toBeLessThan(200);
+  });
+});
+
 it('an answer that a webhook brings while a worker gives its slice back is taken in at once, not at the next look', async () => {
   const p = await startRoute(WINDOW, { emulator: { background: { queuedShare: 0, runShare: 0.001 } } });
   const moveBatch = p.deps.jobs.moveBatch.bind(p.deps.jobs);

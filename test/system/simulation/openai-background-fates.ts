@@ -23,7 +23,7 @@ export function drawResponseSteps(
       })
     : 'normal';
   note(`response:${fate}`);
-  const stuckMs = random.spread(windowMs, 3 * DAY_MS);
+  const stuckMs = random.spread(windowMs, 20 * DAY_MS);
   const queuedMs =
     fate === 'stuck queued'
       ? stuckMs

@@ -6,7 +6,7 @@ import type { CreatedResponses, KnownCreated } from './created.ts';
 import type { CallDeps } from './deps.ts';
 import { takeIfEnded } from './ended.ts';
 import type { SliceProgress } from './progress.ts';
-import { GONE, noAnswer, STATUS_UNKNOWN } from './unanswered.ts';
+import { GONE, NOT_STOPPED, noAnswer, STATUS_UNKNOWN } from './unanswered.ts';
 import type { UnreadResponses } from './unread.ts';
 
 /** Looks, cancels or deletions at a time. */
@@ -21,6 +21,8 @@ export interface Wish {
   isBeyondReach: boolean;
   /** That has been so for long: also what is read, and means nothing, is given up if its cancel fails. */
   isCancelOverdue: boolean;
+  /** It is waited for no longer if it goes on although it is cancelled. */
+  isUnstoppable: boolean;
 }
 
 /** Looks at responses in the background, cancels and deletes them. */
@@ -96,6 +98,7 @@ export class BackgroundLooks {
           const reply = await this.#ask(created, { ...wish, isBeyondReach }, ({ cancel }) => cancel);
           if (reply === undefined || takeIfEnded(this.#progress, created, reply)) return;
           if (isHopeless(wish, reply)) this.#progress.addUnanswered(created.request, STATUS_UNKNOWN);
+          else if (wish.isUnstoppable) this.#progress.addUnanswered(created.request, NOT_STOPPED);
         }),
       );
       if (this.#progress.isToBeKept) await this.#progress.keepForNext();

@@ -7,12 +7,23 @@ import type { Unread } from './unread.ts';
 
 /** For this time after queued responses were cancelled, running ones are read often: the cancelled requests wait for them. */
 const SETTLING_MS = 15 * MINUTE_MS;
-/** When to repeat a cancel whose reply says that the response goes on. */
+/** A cancel whose reply says that the response goes on is repeated after this share of the time since the first one, */
+const CANCEL_AGAIN_SHARE = 1 / 8;
+/** after this at the soonest, */
 const CANCEL_AGAIN_MS = MINUTE_MS;
+/** and after this at the latest. */
+const MAX_CANCEL_AGAIN_MS = 15 * MINUTE_MS;
 /** What cannot be read or cancelled of a cancelled job is waited for so long. */
 const CANCELLING_MS = HOUR_MS;
 /** What cannot be read is waited for so long, where nothing else decides: longer than faults of OpenAI last. */
 const UNREADABLE_MS = DAY_MS;
+/**
+ * No response is waited for longer after its create: twice what a batch may take. Ours, no source says for how long one
+ * may be queued or made.
+ */
+const LONGEST_MS = 2 * DAY_MS;
+/** What goes on although it is cancelled is waited for so long. */
+const STOPPING_MS = DAY_MS;
 /** How long a response is kept after it has ended, where that is short. Source: see `responseRetention` of a route. */
 const SHORT_RETENTION_MS = 10 * MINUTE_MS;
 /**
@@ -49,11 +60,22 @@ export interface Held extends Pick<Created, 'at'>, Unread {
 /** Whether to cancel a response: not, if it is still queued, or whatever it is. */
 export type Cancelling = 'no' | 'queued' | 'always';
 
-export function cancellingOf(outlook: Outlook, { isLastTry }: Pick<Held, 'isLastTry'>): Cancelling {
-  const { now, queuedAt, allAt, cancelledAt, waitsWhenLate } = outlook;
-  if (cancelledAt !== undefined) return 'always';
-  if (now >= allAt && !waitsWhenLate && !isLastTry) return 'always';
+export function cancellingOf(outlook: Outlook, held: Pick<Held, 'at' | 'isLastTry'>): Cancelling {
+  const { now, queuedAt } = outlook;
+  if (now >= cancelledFrom(outlook, held)) return 'always';
   return now >= queuedAt ? 'queued' : 'no';
+}
+
+/** From when on a response is cancelled whatever it is. */
+function cancelledFrom(outlook: Outlook, { at, isLastTry }: Pick<Held, 'at' | 'isLastTry'>): number {
+  const { allAt, cancelledAt, waitsWhenLate } = outlook;
+  if (cancelledAt !== undefined) return cancelledAt;
+  return Math.min(at + LONGEST_MS, waitsWhenLate || isLastTry ? Number.POSITIVE_INFINITY : allAt);
+}
+
+/** Whether one that goes on although it is cancelled is waited for no longer. */
+export function isUnstoppable(outlook: Outlook, held: Pick<Held, 'at' | 'isLastTry'>): boolean {
+  return outlook.now >= cancelledFrom(outlook, held) + STOPPING_MS;
 }
 
 /** When one is given up of which OpenAI says, or has said, nothing. */
@@ -103,7 +125,10 @@ export function lookAt(outlook: Outlook, held: Held): number {
 /** When a response is to be looked at again, all looks that were due being made. */
 export function lookAgainAt(outlook: Outlook, held: Held): number {
   const { now, queuedAt, allAt } = outlook;
-  if (cancellingOf(outlook, held) === 'always') return now + CANCEL_AGAIN_MS;
+  if (cancellingOf(outlook, held) === 'always') {
+    const againMs = CANCEL_AGAIN_SHARE * (now - cancelledFrom(outlook, held));
+    return now + Math.min(MAX_CANCEL_AGAIN_MS, Math.max(CANCEL_AGAIN_MS, Math.ceil(againMs)));
+  }
   const planned = isSettling(outlook)
     ? Math.min(now + MIN_LOOK_MS, plannedLook(outlook, held))
     : plannedLook(outlook, held);

@@ -29,6 +29,7 @@ import {
   isBeyondReach,
   isCancelOverdue,
   isGone,
+  isUnstoppable,
   lookAgainAt,
   lookAt,
   type Outlook,
@@ -221,6 +222,7 @@ export class BackgroundSlice {
       isGone: isGone(outlook, held(created)),
       isBeyondReach: isBeyondReach(outlook, held(created)),
       isCancelOverdue: isCancelOverdue(outlook, held(created)),
+      isUnstoppable: isUnstoppable(outlook, held(created)),
     }));
     for (const created of this.#created.unknown)
       if (outlook.now >= givenUpAt(outlook, created)) this.#progress.addUnanswered(created.request, null);

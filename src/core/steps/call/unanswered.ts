@@ -32,7 +32,7 @@ export function notOffered(tier: Tier): StatedError {
 export const CANCELLED_IN_BACKGROUND: StatedError = {
   code: BACKGROUND_CANCELLED,
   message:
-    'Its response was cancelled in the background while it was being made, because the deadline left no more time for it or the job was cancelled. It may have been charged.',
+    'Its response was cancelled in the background while it was being made, because the deadline left no more time for it, the job was cancelled, or it had not ended two days after its create. It may have been charged.',
 };
 
 /** For a response that was cancelled and was queued right before, if nothing says whether it had begun meanwhile. */
@@ -47,6 +47,13 @@ export const STATUS_UNKNOWN: StatedError = {
   code: BACKGROUND_CANCELLED,
   message:
     'Its response had a status in the background that is not known, for as long as it is waited for, and after its cancel too. It may have been charged.',
+};
+
+/** For a response that went on for a day after it was cancelled. */
+export const NOT_STOPPED: StatedError = {
+  code: BACKGROUND_CANCELLED,
+  message:
+    'Its response was cancelled in the background and went on for a day all the same, without an answer. It may have been charged.',
 };
 
 /** For a response that OpenAI no longer has. */

@@ -7,6 +7,7 @@ import {
   type Held,
   isBeyondReach,
   isGone,
+  isUnstoppable,
   lookAgainAt,
   lookAt,
   type Outlook,
@@ -45,6 +46,27 @@ describe('whether a response is cancelled', () => {
     const last = { ...HELD, isLastTry: true };
     expect(cancellingOf(outlookAt(150, LADDER), last)).toBe('queued');
     expect(cancellingOf(outlookAt(150, { ...LADDER, cancelledAt: AT }), last)).toBe('always');
+  });
+});
+
+describe('a response that does not end', () => {
+  const last = { ...HELD, isLastTry: true };
+  it.each([
+    ['without a deadline', {}, HELD],
+    ['in the last try', LADDER, last],
+    ['where late ones are waited for', { ...LADDER, waitsWhenLate: true }, HELD],
+  ] as const)('is cancelled two days after its create, and given up a day later, %s', (_, changes, held) => {
+    const hoursLater = (hours: number) => outlookAt(hours * 60, changes);
+    expect(cancellingOf(hoursLater(47.9), held)).not.toBe('always');
+    expect(cancellingOf(hoursLater(48), held)).toBe('always');
+    expect(isUnstoppable(hoursLater(71.9), held)).toBe(false);
+    expect(isUnstoppable(hoursLater(72), held)).toBe(true);
+  });
+
+  it('is cancelled again after a minute, and more and more seldom, every 15 minutes at last', () => {
+    const againAfter = (minutes: number) =>
+      (lookAgainAt(outlookAt(minutes, { cancelledAt: AT }), HELD) - AT) / MINUTE_MS - minutes;
+    expect([0, 8, 40, 120, 1_000].map(againAfter)).toEqual([1, 1, 5, 15, 15]);
   });
 });
 
