@@ -23,9 +23,9 @@ export const TEST_CONTEXT: Readonly<Record<string, unknown>> = {
 
 const folder = workerFolder('batchdrop-synth-');
 
-/** An app whose output goes when the test worker ends. */
-export function newApp(): App {
-  return new App({ context: { ...TEST_CONTEXT }, outdir: mkdtempSync(join(folder, 'app-')) });
+/** An app as `cdk` would run it. @param outdir where it writes; default: a folder that goes when the test worker ends. */
+export function newApp(outdir: string = mkdtempSync(join(folder, 'app-'))): App {
+  return new App({ context: { ...TEST_CONTEXT }, outdir });
 }
 
 let plain: Template | undefined;

@@ -1,41 +1,11 @@
 /** What must hold for the whole template, in each variant. */
 import { loadAwsServiceSpec } from '@aws-cdk/aws-service-spec';
-import { RemovalPolicy } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import { AwsSolutionsChecks, type NagPack, ServerlessChecks } from 'cdk-nag';
 import { describe, expect, test } from 'vitest';
-import { PipelineStack, type PipelineStackProps } from '../../../lib/pipeline-stack.ts';
-import { BATCH_ONLY } from '../../support/routes.ts';
-import { newApp } from '../../support/synthesize.ts';
+import { stackOf, VARIANTS } from '../../support/variants.ts';
 
 type Resources = Record<string, { Type: string; Properties?: Record<string, unknown> }>;
-
-const VARIANTS: Record<string, PipelineStackProps> = {
-  'the default': {},
-  'an existing bucket': { bucketName: 'our-prompts' },
-  development: { removalPolicy: RemovalPolicy.DESTROY, openaiBaseUrl: 'https://llm.example.com/v1' },
-  'a layout of its own': {
-    settings: {
-      layout: { input: 'drop/', work: 'tmp/work/' },
-      routes: [{ ...BATCH_ONLY, name: 'a', prefix: 'drop/a/' }],
-    },
-  },
-  'webhooks to a function URL': {
-    settings: {
-      routes: [{ ...BATCH_ONLY, name: 'a', prefix: 'input/', apiKey: 'team-a' }],
-      webhooks: { apiKeys: ['default', 'team-a'] },
-    },
-  },
-  'webhooks to an HTTP API': {
-    settings: {
-      routes: [{ ...BATCH_ONLY, name: 'a', prefix: 'input/' }],
-      webhooks: { apiKeys: ['default'], endpoint: 'http_api' },
-    },
-  },
-  'an API key of a route': {
-    settings: { routes: [{ ...BATCH_ONLY, name: 'a', prefix: 'input/', apiKey: 'team-a' }] },
-  },
-};
 
 const KNOWN_TYPES = [
   'AWS::CloudWatch::Alarm',
@@ -69,9 +39,9 @@ const findSpec = (type: string) => spec.lookup('resource', 'cloudFormationType',
 type SpecProperties = NonNullable<ReturnType<typeof findSpec>>['properties'];
 type SpecType = SpecProperties[string]['type'];
 
-describe.each(Object.entries(VARIANTS))('with %s', (_, props) => {
-  const app = newApp();
-  const stack = new PipelineStack(app, 'batchdrop', props);
+describe.each(VARIANTS)('in the variant $name', (variant) => {
+  const stack = stackOf(variant);
+  const app = stack.node.root;
   const resources: Resources = Template.fromStack(stack).toJSON().Resources;
 
   test('the template has the types of resource that the local stack can build, and no custom resource', () => {

@@ -1,0 +1,39 @@
+/** `npm run test:templates`: cfn-lint over the template of each variant; any finding fails. */
+import { execFile } from 'node:child_process';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { pythonEnvironment } from '../../support/python-environment.ts';
+import { writeVariants } from '../../support/variants.ts';
+
+/** Rules that are left out, and why. */
+const IGNORED = {
+  W3005: 'CDK says also by DependsOn that a function comes after its role, which changes nothing.',
+};
+
+const cfnLint = join(pythonEnvironment(join(import.meta.dirname, 'requirements.txt')), 'cfn-lint');
+const templates = [...writeVariants().values()];
+const shares = Object.values(
+  Object.groupBy(templates, (path) => String(templates.indexOf(path) % availableParallelism())),
+);
+const findings = (await Promise.all(shares.map((paths) => lint(paths!)))).filter((text) => text !== '');
+process.stdout.write(findings.join('\n'));
+const version = /cfn-lint (\S+)/.exec(await run(['--version']))?.[1];
+const says = findings.length === 0 ? 'finds nothing' : 'has findings';
+process.stdout.write(`cfn-lint ${version} ${says} in the templates of ${templates.length} variants\n`);
+process.exitCode = findings.length === 0 ? 0 : 1;
+
+/** What cfn-lint says of these templates; empty if nothing. */
+function lint(paths: readonly string[]): Promise<string> {
+  return run(['--ignore-checks', ...Object.keys(IGNORED), '--', ...paths]);
+}
+
+/** What it printed. @throws if it could not run, or said nothing of why it failed. */
+function run(args: readonly string[]): Promise<string> {
+  return new Promise((resolve, reject) => {
+    execFile(cfnLint, [...args], { maxBuffer: 64 * 1024 * 1024 }, (error, stdout, stderr) => {
+      if (error !== null && stdout === '')
+        reject(new Error(`cfn-lint failed: ${stderr || error.message}`, { cause: error }));
+      else resolve(stdout);
+    });
+  });
+}
