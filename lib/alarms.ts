@@ -15,7 +15,7 @@ import type { MetricName } from '../src/contract/events.ts';
 /** Who hears of alarms. */
 export interface AlarmOptions {
   /**
-   * ARN of an SNS topic that is told when an alarm fires and when it clears. It is not changed: its policy must let
+   * ARN of an SNS topic that gets a message when an alarm fires and when it clears. It is not changed: its policy must let
    * `cloudwatch.amazonaws.com` publish, and so must the policy of its key, if it is encrypted with one.
    *
    * @default - nobody; alarms are seen in CloudWatch and on the dashboard

@@ -136,7 +136,7 @@ export class BatchPipeline extends Construct {
 
   /** What operators call. */
   readonly operate: Operate;
-  /** What webhooks told of. Absent: the stack takes none. */
+  /** What webhooks reported. Absent: the stack takes none. */
   readonly observeQueue?: WorkQueue;
   /** Events of ended jobs that the target of a route's `notify` did not take. Absent: no route has one. */
   readonly notificationsDeadLetters?: IQueue;

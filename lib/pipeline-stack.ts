@@ -34,7 +34,7 @@ export class PipelineStack extends Stack {
     this.#output('CollectQueueUrl', pipeline.collectQueue.queue.queueUrl, 'Batches that OpenAI has ended');
     this.#output('FinalizeQueueUrl', pipeline.finalizeQueue.queue.queueUrl, 'Jobs to merge');
     if (pipeline.observeQueue !== undefined) {
-      this.#output('ObserveQueueUrl', pipeline.observeQueue.queue.queueUrl, 'What webhooks told of');
+      this.#output('ObserveQueueUrl', pipeline.observeQueue.queue.queueUrl, 'What webhooks reported');
     }
     if (pipeline.notificationsDeadLetters !== undefined) {
       const url = pipeline.notificationsDeadLetters.queueUrl;

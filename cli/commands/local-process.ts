@@ -122,7 +122,7 @@ async function drop(
 ): Promise<string> {
   if (file !== STDIN && (await stat(file)).isFile())
     return dropFile(pipeline, { file, key, name }, display, stateDir);
-  // What can be read once only becomes a file first: whether it was dropped before is told by its content.
+  // What can be read once only becomes a file first: whether it was dropped before is known by its content.
   const copy = join(stateDir, 'stdin');
   try {
     await flow(open(), createWriteStream(copy));

@@ -287,11 +287,11 @@ class WholePlan {
   }
 
   #routeJson(route: Route): object {
-    const { name, prefix, tiers, deadline, maxRounds, budget, overBudget, allowUnpriced } = route;
+    const { name, prefix, tiers, deadline, maxTries, budget, overBudget, allowUnpriced } = route;
     const all = this.#reserveOf(route, this.#plans);
     const { perJobUsd, perDayUsd } = budget === 'unlimited' ? {} : budget;
     return {
-      ...{ name, prefix, tiers, deadline: deadline ?? null, maxRounds, budget, overBudget, allowUnpriced },
+      ...{ name, prefix, tiers, deadline: deadline ?? null, maxTries, budget, overBudget, allowUnpriced },
       files: this.#plans.map((file) => {
         const { atMost, unpriced } = this.#reserveOf(route, [file]);
         return {

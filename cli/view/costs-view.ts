@@ -69,13 +69,13 @@ function savedOf({ standardCost, cost }: Amounts): Picodollars {
 
 function amountsJson(amounts: Amounts, isTier: boolean): object {
   const { cost, possibleCost, standardCost, ...counts } = amounts;
-  const told = {
+  const whole = {
     possibleUsd: toUsd(possibleCost),
     standardUsd: toUsd(standardCost),
     savedUsd: toUsd(savedOf(amounts)),
   };
-  // Of a tier these are not told apart.
-  return { ...counts, usd: toUsd(cost), ...(isTier ? {} : told) };
+  // Of a tier these are not kept separately.
+  return { ...counts, usd: toUsd(cost), ...(isTier ? {} : whole) };
 }
 
 function byCost(one: MonthRow, other: MonthRow): number {

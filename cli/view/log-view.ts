@@ -28,7 +28,7 @@ export function readLogLine(line: string): LogLine | undefined {
   const { event, timestamp, service, level, message } = logged;
   const at = Date.parse(String(timestamp));
   if (typeof event !== 'string' || Number.isNaN(at)) return undefined;
-  // Of an event that this version does not know, the fields cannot be told from what the logger adds.
+  // Of an event that this version does not know, the fields cannot be distinguished from what the logger adds.
   const row: EventRow | undefined = Object.hasOwn(EVENTS, event)
     ? EVENTS[event as keyof typeof EVENTS]
     : undefined;
@@ -50,7 +50,7 @@ export function sortedByTime(lines: readonly LogLine[]): LogLine[] {
 
 /**
  * Lines as text, those that are equal but for their batches as one of them with their count: an event that all batches of
- * a job have at one instant, to the second, is told once.
+ * a job have at one instant, to the second, is shown once.
  */
 export function logTexts(lines: readonly LogLine[]): string[] {
   const equal = new Map<string, [LogLine, ...LogLine[]]>();

@@ -29,10 +29,10 @@ export function batchesText(batches: readonly BatchForecast[]): string {
 }
 
 /** What a route says of its files. */
-export function routeText({ name, prefix, tiers, deadline, maxRounds }: Route): string {
+export function routeText({ name, prefix, tiers, deadline, maxTries }: Route): string {
   return (
     `Route "${name}" (${prefix}): ${tiers.join(', then ')}; ` +
-    `${deadline === undefined ? 'no deadline' : `within ${deadline} of the drop`}; each request in up to ${count(maxRounds, 'batch', 'batches')}.`
+    `${deadline === undefined ? 'no deadline' : `within ${deadline} of the drop`}; each request in up to ${count(maxTries, 'batch', 'batches')}.`
   );
 }
 

@@ -163,7 +163,7 @@ export function describeAlarmChange({ alarm, from, to, reason }: StateChange): s
   return from === 'ALARM' ? `alarm ${alarm.name} cleared (${to})` : undefined;
 }
 
-/** An object outside of every route: no function is told of it, so that it is said here. */
+/** An object outside of every route: no function gets an event for it, so that it is said here. */
 export function describeDropElsewhere(settings: Settings, key: string): string | undefined {
   const { layout, routes } = settings;
   if (routes.some(({ prefix }) => key.startsWith(prefix))) return undefined;

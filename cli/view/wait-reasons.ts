@@ -234,7 +234,7 @@ const setKeyCommand = (facts: WaitFacts): string => facts.setKeyCommand || 'batc
 
 const ofAccount = (what: string): ReasonText => ({
   text: () => what,
-  fix: () => 'Mend it in the billing settings of OpenAI.',
+  fix: () => 'Fix it in the billing settings of OpenAI.',
 });
 
 /** Reasons of holds and suspensions that the code itself names; others are codes of the provider. */

@@ -47,9 +47,9 @@ export interface LocalStackOptions {
   onLog?: ((line: string, source: string) => void) | undefined;
   /** Sees every event that reaches EventBridge. */
   onEvent?: ((event: BusEvent) => void) | undefined;
-  /** Told when an alarm of the template changes its state. */
+  /** Called when an alarm of the template changes its state. */
   onAlarm?: ((change: StateChange) => void) | undefined;
-  /** Told of each message to an SNS topic. */
+  /** Called for each message to an SNS topic. */
   onNotification?: ((notification: Notification) => void) | undefined;
   /**
    * Clock of the functions, of S3, of the table's time to live and of CloudWatch, in milliseconds; must run as fast as the

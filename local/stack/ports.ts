@@ -13,7 +13,7 @@ const fileIn = (stateDir: string): string => join(stateDir, 'ports.json');
 
 /**
  * The ports for a start: those that are given, else those of the last run as far as they are free.
- * @param onTaken told of each remembered port that is taken by now; its service gets another one.
+ * @param onTaken called for each remembered port that is taken by now; its service gets another one.
  */
 export async function choosePorts(
   stateDir: string,

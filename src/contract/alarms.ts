@@ -105,14 +105,14 @@ export const ALARMS = {
   'collect-dead-letters': deadLetters('collect', 'high', 'Answers that are paid for are not fetched yet.'),
   'finalize-dead-letters': deadLetters('finalize', 'high', 'Jobs that are done have no results yet.'),
   'observe-dead-letters': {
-    ...deadLetters('observe', 'low', 'What webhooks told is found out by the poll, some minutes later.'),
+    ...deadLetters('observe', 'low', 'What webhooks reported is found by the poll, some minutes later.'),
     only: 'webhooks',
   },
   'notifications-dead-letters': {
     ...deadLetters(
       'notifications',
       'high',
-      'Someone was not told that a job has ended; its results are there.',
+      'Someone was not informed that a job has ended; its results are there.',
     ),
     only: 'notifications',
   },
@@ -240,7 +240,7 @@ export const ALARMS = {
   },
   'webhooks-silent': {
     severity: 'low',
-    meaning: 'Something of ours ended at OpenAI and no webhook told of it.',
+    meaning: 'Something of ours ended at OpenAI and no webhook reported it.',
     impact: 'Everything is found by the poll instead, some minutes later.',
     watches: { metric: 'SilentWebhooks' },
     statistic: 'Maximum',

@@ -9,7 +9,7 @@ const text = z.string().min(1);
 const telemetry = {
   /** Powertools: the `service` of every log line. */
   POWERTOOLS_SERVICE_NAME: text,
-  /** Name of the CloudFormation stack: by it people know the owner of a prefix, and metrics are told apart. */
+  /** Name of the CloudFormation stack: by it people know the owner of a prefix, and metrics are distinguished. */
   STACK_NAME: text,
 };
 

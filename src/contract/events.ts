@@ -556,7 +556,7 @@ export const EVENTS = {
   'webhook.missed': {
     level: 'warn',
     message:
-      'A batch, or a response in the background, had ended and no webhook had told of it. If none comes within two minutes, everything is looked at as often as without webhooks, until the next one arrives.',
+      'A batch, or a response in the background, had ended and no webhook had reported it. If none comes within two minutes, everything is looked at as often as without webhooks, until the next one arrives.',
     fields: { ...BATCH, openaiBatchId: 'id?', responseId: 'id?', apiKey: 'name' },
   },
 

@@ -16,7 +16,7 @@ const v = z.literal(OPERATE_VERSION);
 const reason = z.exactOptional(z.string().trim().min(1).max(MAX_REASON_CHARS));
 const jobId = z.string().regex(/^[\w-]{1,64}$/, 'a job id has letters, digits, "-" and "_" only');
 const routeName = z.exactOptional(z.string().min(1).max(100));
-/** Said by a person who was told that requests may be paid for a second time. */
+/** Said by a person who has read that requests may be paid for a second time. */
 const acknowledge = z.exactOptional(z.literal('may_pay_twice'));
 
 const requestSchemas = {

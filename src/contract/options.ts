@@ -15,7 +15,7 @@ export const METADATA_PREFIX = 'batchdrop-';
 export const optionsSchema = z.strictObject({
   deadline: z.exactOptional(routeSchema.shape.deadline.unwrap()),
   tiers: z.exactOptional(routeSchema.shape.tiers),
-  maxRounds: z.exactOptional(routeSchema.shape.maxRounds.unwrap()),
+  maxTries: z.exactOptional(routeSchema.shape.maxTries.unwrap()),
   onInvalid: z.exactOptional(routeSchema.shape.onInvalid.unwrap()),
   /** The most that the job may cost, in USD. */
   budgetUsd: z.exactOptional(
@@ -40,7 +40,7 @@ export const appliedOptionSchema = z.object({
 export const OPTIONS = {
   deadline: { metadata: 'deadline', overrides: 'deadline' },
   tiers: { metadata: 'tiers', overrides: 'tiers' },
-  maxRounds: { metadata: 'max-rounds', overrides: 'maxRounds' },
+  maxTries: { metadata: 'max-tries', overrides: 'maxTries' },
   onInvalid: { metadata: 'on-invalid', overrides: 'onInvalid' },
   budgetUsd: { metadata: 'budget-usd', overrides: 'budget' },
 } as const satisfies Record<OptionName, { metadata: string; overrides: (typeof OVERRIDABLE)[number] }>;

@@ -95,7 +95,7 @@ export const receiptSchema = z.object({
     deadlineAt: z.iso.datetime().optional(),
     budget: routeSchema.shape.budget,
     overBudget: routeSchema.shape.overBudget.unwrap(),
-    maxRounds: count,
+    maxTries: count,
     onInvalid: routeSchema.shape.onInvalid.unwrap(),
     /** What the file itself said, in its metadata or in the object beside it. */
     options: z.array(appliedOptionSchema),

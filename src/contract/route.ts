@@ -53,9 +53,9 @@ const deadlineSchema = z.string(refuseDeadline).refine((text) => {
 
 const TIERS_EXPECTED = `tiers are a list of one or more of ${TIERS.join(', ')}, such as ["batch", "standard"]`;
 
-const ROUNDS = 'maxRounds is a whole number from 1 to 10';
+const TRIES = 'maxTries is a whole number from 1 to 10';
 
-/** How far a drop that is not run is told of, beside the log. */
+/** Where a drop that is not run is reported, beside the log. */
 export const IGNORED_DROPS = ['off', 'list', 'event'] as const;
 
 /** So that a key is looked at in bounded time. */
@@ -90,7 +90,7 @@ const completionWindowSchema = z.string(refuseWindow).refine((text) => {
 }, refuseWindow);
 
 /** Settings of a route that a dropped file may override, if the route allows it: see options.ts. */
-export const OVERRIDABLE = ['deadline', 'tiers', 'maxRounds', 'onInvalid', 'budget'] as const;
+export const OVERRIDABLE = ['deadline', 'tiers', 'maxTries', 'onInvalid', 'budget'] as const;
 
 /** Settings for the keys below one prefix. The route with the longest matching prefix applies. */
 const routeFields = onlyFields({
@@ -147,9 +147,9 @@ const routeFields = onlyFields({
    * How often a request is tried when OpenAI did not execute it, failed while it executed it, or lost the result;
    * then its last error is final. Errors that a person must fix (quota, key, model access) use up no try.
    */
-  maxRounds: z.int(ROUNDS).min(1, ROUNDS).max(10, ROUNDS).default(3),
+  maxTries: z.int(TRIES).min(1, TRIES).max(10, TRIES).default(3),
   /** The same limit for tries that failed for one cause; the lower one counts. */
-  maxRoundsByCause: onlyFields({
+  maxTriesByCause: onlyFields({
     /** OpenAI did not execute the request in time. */
     unexecuted: z.int().min(1).max(10).optional(),
     /** The request failed while it was executed. */

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
-import type { Ambient, Pause } from '../core/ports/ambient.ts';
+import type { Ambient, Sleep } from '../core/ports/ambient.ts';
 
 /** The machine's clock and its source of randomness. */
 export const systemAmbient: Ambient = {
@@ -9,7 +9,7 @@ export const systemAmbient: Ambient = {
 };
 
 /** Real time passes. */
-export const pause: Pause = async (ms, signal) => {
+export const sleep: Sleep = async (ms, signal) => {
   try {
     await setTimeout(ms, undefined, signal === undefined ? {} : { signal });
   } catch (error) {

@@ -9,7 +9,7 @@ export interface DescribedStack {
   outputs?: Record<string, string>;
 }
 
-/** Serves the stacks. Whoever asks is answered. */
+/** Serves the stacks. Everyone who asks is answered. */
 export async function startCloudFormation(
   stacks: readonly DescribedStack[],
 ): Promise<{ endpoint: string; close(): Promise<void> }> {

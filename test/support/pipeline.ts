@@ -59,7 +59,7 @@ import { MemoryShutdowns } from './memory/shutdowns.ts';
 import { MemorySuspensions } from './memory/suspensions.ts';
 import { MemoryWebhooks } from './memory/webhooks.ts';
 import { noTelemetry } from './telemetry.ts';
-import { VirtualPause } from './virtual-pause.ts';
+import { VirtualSleep } from './virtual-sleep.ts';
 
 const BUCKET = 'bucket';
 /** Who asks, where a test does not say. */
@@ -130,7 +130,7 @@ export async function startPipeline(options: PipelineOptions = {}) {
       name === DEFAULT_API_KEY ? own : new OpenAIBatches(client, keysOf(name)),
   });
   const outbox = new MemoryOutbox();
-  const time = new VirtualPause(clock);
+  const time = new VirtualSleep(clock);
   const callsWith = (api: OpenAICalls): CallApi => ({
     call: (request) => time.during(() => api.call(request)),
   });
@@ -189,7 +189,7 @@ export async function startPipeline(options: PipelineOptions = {}) {
     batches,
     calls,
     background,
-    pause: time.pause,
+    sleep: time.sleep,
     // As the clock stands still while a handler runs.
     heartbeat: noHeartbeat,
     outbox,
@@ -224,7 +224,7 @@ export async function startPipeline(options: PipelineOptions = {}) {
       case 'submit':
         return submit(seen, queued.message);
       case 'call':
-        return call({ ...seen, heartbeat: seen.pause }, queued.message);
+        return call({ ...seen, heartbeat: seen.sleep }, queued.message);
       case 'collect':
         return collect(seen, queued.message);
       case 'finalize':

@@ -10,7 +10,7 @@ export const PRICES_STATED = { date: '2026-11-30' };
 
 /** A whole receipt. */
 export function receiptOf(changes: Partial<Receipt> = {}): Receipt {
-  const { tiers, budget, overBudget, maxRounds, onInvalid } = defaultSettings().routes[0]!;
+  const { tiers, budget, overBudget, maxTries, onInvalid } = defaultSettings().routes[0]!;
   return {
     v: 1,
     jobId: 'job-1',
@@ -19,7 +19,7 @@ export function receiptOf(changes: Partial<Receipt> = {}): Receipt {
     result: 'succeeded',
     input: { bucket: 'b', key: 'input/job-1.jsonl', versionId: 'v1', etag: '"e"', bytes: 10 },
     files: { receipt: 'receipts/job-1.jsonl.json' },
-    terms: { tiers, budget, overBudget, maxRounds, onInvalid, options: [], optionsNotApplied: [] },
+    terms: { tiers, budget, overBudget, maxTries, onInvalid, options: [], optionsNotApplied: [] },
     counts: { requests: 1, succeeded: 1, failed: 0, invalid: 0 },
     errorsByCode: {},
     firstInvalid: {},

@@ -86,7 +86,7 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
   ],
   'test/unit/core/steps/webhook/webhook.test.ts': ['src/providers/openai/webhooks.ts'],
   'test/parts/pipeline/webhook-looks.test.ts': [
-    'src/core/scheduling/untold.ts',
+    'src/core/scheduling/unreported.ts',
     'src/core/steps/poll/slow-looks.ts',
   ],
   'test/parts/pipeline/work-expiry.test.ts': ['src/core/steps/poll/clean-work.ts'],

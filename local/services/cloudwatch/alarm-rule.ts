@@ -49,7 +49,7 @@ export interface AlarmPlan extends AlarmRule {
   arn: string;
   description: string;
   series: readonly AlarmSeries[];
-  /** ARNs that are told of a change to the state. Empty where the alarm's actions are off. */
+  /** ARNs that get a message of a change to the state. Empty where the alarm's actions are off. */
   actions: Readonly<Record<AlarmState, readonly string[]>>;
 }
 

@@ -1,8 +1,8 @@
 /** Asynchronous invocations of functions, with the retries that Lambda makes. */
 import { HOUR_MS, MINUTE_MS, SECOND_MS } from '../../../src/contract/time.ts';
 import { waitAfter } from '../../../src/core/base/backoff.ts';
-import type { Pause } from '../../../src/core/ports/ambient.ts';
-import { pause as realPause } from '../../../src/runtime/ambient.ts';
+import type { Sleep } from '../../../src/core/ports/ambient.ts';
+import { sleep as realSleep } from '../../../src/runtime/ambient.ts';
 import type { Invocation } from '../lambda/sandbox.ts';
 
 /** AWS: Lambda keeps an asynchronous event for six hours. */
@@ -33,7 +33,7 @@ export interface AsyncInvocationsOptions {
   /** Interval of the schedules, if it is not that of the template. */
   scheduleEveryMs?: number | 'manual' | undefined;
   /** Waits before a throttled invocation is tried again. @default real time passes */
-  pause?: Pause | undefined;
+  sleep?: Sleep | undefined;
 }
 
 /** The function deliveries of one event bus. */
@@ -73,7 +73,7 @@ export class AsyncInvocations {
 
   /** Being throttled uses up no retry, only the event's age. */
   async #invokeWithRoom(target: FunctionTarget, event: unknown): Promise<Invocation> {
-    const { scheduleEveryMs, invokeFunction, pause = realPause } = this.#options;
+    const { scheduleEveryMs, invokeFunction, sleep = realSleep } = this.#options;
     // A schedule that runs faster than the template says is not to rest for longer than its interval, as in AWS.
     const maxMs = Math.min(
       MAX_THROTTLED_WAIT_MS,
@@ -86,7 +86,7 @@ export class AsyncInvocations {
       const isThrottled = !invocation.ok && invocation.isThrottled === true;
       const waitMs = waitAfter({ firstMs: FIRST_THROTTLED_WAIT_MS, maxMs }, tries);
       if (!isThrottled || ageMs + waitMs > maxAgeMs || this.#closing.signal.aborted) return invocation;
-      await pause(waitMs, this.#closing.signal);
+      await sleep(waitMs, this.#closing.signal);
       ageMs += waitMs;
     }
   }

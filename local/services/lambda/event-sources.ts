@@ -9,7 +9,7 @@ import {
   type SQSClient,
 } from '@aws-sdk/client-sqs';
 import { type Backoff, waitAfter } from '../../../src/core/base/backoff.ts';
-import { pause } from '../../../src/runtime/ambient.ts';
+import { sleep } from '../../../src/runtime/ambient.ts';
 import { type Lineage, type LocalFunction, lineageOf, mergeLineages, runsInLineage } from './runtime-api.ts';
 
 export interface EventSource {
@@ -99,7 +99,7 @@ class QueuePoller implements EventSource {
         continue;
       }
       if (this.#throttled > 0)
-        await pause(waitAfter(THROTTLED_BACKOFF, this.#throttled), this.#stopping.signal);
+        await sleep(waitAfter(THROTTLED_BACKOFF, this.#throttled), this.#stopping.signal);
       const messages = await this.#receive();
       if (messages.length === 0) continue;
       const work = this.#handle(messages).catch((error: Error) => {

@@ -79,7 +79,7 @@ export interface LocalFunctionOptions {
   logFile: string;
   /** Gets each line as well. */
   onLog?: ((line: string) => void) | undefined;
-  /** Told of each run that has ended, and of each that was throttled. */
+  /** Called for each run that has ended, and of each that was throttled. */
   onRun?: ((invocation: Invocation) => void) | undefined;
   /** Variables that differ between processes, found by `AWS_SESSION_TOKEN`, which each has for itself. */
   environmentOf?: ((sessionToken: string) => Record<string, string>) | undefined;

@@ -3,10 +3,9 @@ import { TABLE_PARTITION_KEY, TABLE_SORT_KEY } from '../../contract/table.ts';
 import type { Tombstone } from '../../core/model/tombstone.ts';
 import type { JobGraves } from '../../core/ports/records.ts';
 import { DynamoDBItems, type Key } from './items.ts';
+import { jobKey } from './jobs.ts';
 import { readTombstone } from './record-schemas.ts';
 
-const JOB_SORT_KEY = 'JOB';
-const partitionOf = (jobId: string): string => `JOB#${jobId}`;
 const tombstoneKey = (jobId: string): Key => ({ pk: `TOMBSTONE#${jobId}`, sk: 'TOMBSTONE' });
 
 /** {@link JobGraves} on the table: the only writer that deletes items. */
@@ -28,25 +27,25 @@ export class DynamoDBJobGraves implements JobGraves {
   }
 
   async bury(tombstone: Tombstone): Promise<void> {
-    const pk = partitionOf(tombstone.jobId);
+    const Key = jobKey(tombstone.jobId);
     const items = this.#items.query({
       KeyConditionExpression: '#pk = :pk',
       ExpressionAttributeNames: { '#pk': TABLE_PARTITION_KEY, '#sk': TABLE_SORT_KEY },
-      ExpressionAttributeValues: { ':pk': pk },
+      ExpressionAttributeValues: { ':pk': Key.pk },
       ProjectionExpression: '#pk, #sk',
       ConsistentRead: true,
     });
     for await (const item of items) {
       const sk = item[TABLE_SORT_KEY];
-      if (sk === JOB_SORT_KEY) continue;
-      await this.#client.send(new DeleteCommand({ TableName: this.#table, Key: { pk, sk } }));
+      if (sk === Key.sk) continue;
+      await this.#client.send(new DeleteCommand({ TableName: this.#table, Key: { pk: Key.pk, sk } }));
     }
     const Item = { ...tombstoneKey(tombstone.jobId), ...tombstone, rev: 1 };
     await this.#client.send(
       new TransactWriteCommand({
         TransactItems: [
           { Put: { TableName: this.#table, Item } },
-          { Delete: { TableName: this.#table, Key: { pk, sk: JOB_SORT_KEY } } },
+          { Delete: { TableName: this.#table, Key } },
         ],
       }),
     );

@@ -34,10 +34,11 @@ const itemIsDueEarlier = '#due < :due';
 const BATCH_SORT_KEY_PREFIX = 'BATCH#';
 const DUPLICATE_SORT_KEY_PREFIX = 'DUPLICATE#';
 
-const jobKey = (jobId: string): Key => ({ pk: `JOB#${jobId}`, sk: 'JOB' });
+/** The table's key of a job; all that belongs to the job is in the same partition. */
+export const jobKey = (jobId: string): Key => ({ pk: `JOB#${jobId}`, sk: 'JOB' });
 /** The table's key of a batch. */
 export const batchKey = (batch: BatchKey): Key => ({
-  pk: `JOB#${batch.jobId}`,
+  pk: jobKey(batch.jobId).pk,
   sk: `${BATCH_SORT_KEY_PREFIX}${batch.batchId}`,
 });
 const leaseKey = (name: string): Key => ({ pk: `LEASE#${name}`, sk: 'LEASE' });

@@ -43,7 +43,7 @@ export class DynamoDBWebhooks implements WebhookStore {
     await this.#items.change(healthKey(apiKey), (current) => {
       const health = rule(this.#read(current));
       // What is left out of the record is to be removed from the item.
-      return health === undefined ? undefined : { arrivedAt: undefined, untold: undefined, ...health };
+      return health === undefined ? undefined : { arrivedAt: undefined, unreported: undefined, ...health };
     });
   }
 

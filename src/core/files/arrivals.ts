@@ -1,5 +1,5 @@
 /**
- * `work/<job>/calls/<batch>/arrived/<request>.json`: a response that a webhook told of, by the place of its request in
+ * `work/<job>/calls/<batch>/arrived/<request>.json`: a response that a webhook reported, by the place of its request in
  * the slice. Written once by the worker that reads the response, read by the slice's next worker.
  */
 

@@ -11,7 +11,7 @@ export interface ErrorLineContext {
   /** Offset of its first byte there. Absent when the input was compressed. */
   byte?: number | undefined;
   /** How many times it was tried in a batch; 0 for a request that was invalid. */
-  rounds: number;
+  tries: number;
 }
 
 /** An error that batchdrop states itself, because OpenAI has no line for it. */

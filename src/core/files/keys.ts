@@ -88,7 +88,7 @@ function callKeys(base: string) {
     unread: `${base}unread.json`,
     /** What all arrivals begin with. */
     arrivals: `${base}arrived/`,
-    /** Written once; the response to a request, as a webhook told of it. @param request its place in the slice. */
+    /** Written once; the response to a request, as a webhook reported it. @param request its place in the slice. */
     arrived: (request: number): string => `${base}arrived/${request}.json`,
     /** All segments together, as one worker made it. */
     file: (attempt: string): string => `${base}${attempt}.jsonl`,

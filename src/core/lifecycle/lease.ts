@@ -8,7 +8,7 @@
 import type { OwnText } from '../../contract/event-fields.ts';
 import { NotYetError } from '../base/errors.ts';
 import { reasonOf } from '../base/own-text.ts';
-import type { Ambient, Deadline, Pause } from '../ports/ambient.ts';
+import type { Ambient, Deadline, Sleep } from '../ports/ambient.ts';
 import type { Telemetry } from '../ports/telemetry.ts';
 
 /**
@@ -62,7 +62,7 @@ export interface Lease {
 /** What renewing takes. */
 export interface LeaseDeps {
   ambient: Pick<Ambient, 'now'>;
-  heartbeat: Pause;
+  heartbeat: Sleep;
   telemetry: Telemetry;
 }
 

@@ -50,13 +50,13 @@ export interface Amounts {
   outputTokens: number;
   /** What results cost. */
   cost: Picodollars;
-  /** The most that OpenAI may have charged beyond that. Of a tier: 0, it is not told apart. */
+  /** The most that OpenAI may have charged beyond that. Of a tier: 0, it is not kept separately. */
   possibleCost: Picodollars;
-  /** What the same would have cost in standard. Of a tier: 0, it is not told apart. */
+  /** What the same would have cost in standard. Of a tier: 0, it is not kept separately. */
   standardCost: Picodollars;
 }
 
-/** By what a month is told apart. `key`: the name of an API key. */
+/** By what a month is broken down. `key`: the name of an API key. */
 export const DIMENSIONS = ['route', 'model', 'tier', 'key'] as const;
 export type Dimension = (typeof DIMENSIONS)[number];
 
@@ -75,9 +75,9 @@ export interface JobEnd {
   rows: readonly MonthRow[];
 }
 
-/** Of so many models a job's share is told; that of the others is added up as {@link OTHER_MODELS}. */
-export const MAX_MODELS_TOLD = 60;
-/** See {@link MAX_MODELS_TOLD}. */
+/** Of so many models a job's share is kept; that of the others is added up as {@link OTHER_MODELS}. */
+export const MAX_MODELS_KEPT = 60;
+/** See {@link MAX_MODELS_KEPT}. */
 export const OTHER_MODELS = 'other models';
 
 /** UTC day of a time: `2026-11-30`. */

@@ -25,9 +25,9 @@ export function withTry(tried: number, cause: Cause): number {
 }
 
 /** Whether a request must not be tried again: too often in all, or too often for one cause. */
-export function isExhausted(tried: number, route: Pick<Route, 'maxRounds' | 'maxRoundsByCause'>): boolean {
-  if (triesOf(tried) >= route.maxRounds) return true;
-  return Object.entries(route.maxRoundsByCause).some(
+export function isExhausted(tried: number, route: Pick<Route, 'maxTries' | 'maxTriesByCause'>): boolean {
+  if (triesOf(tried) >= route.maxTries) return true;
+  return Object.entries(route.maxTriesByCause).some(
     ([cause, most]) => most !== undefined && ofCause(tried, cause as Cause) >= most,
   );
 }

@@ -9,7 +9,7 @@ export const usageSchema = z.object({
   cachedTokens: tokens,
   /** Part of the input that was written to the provider's prompt cache, which some models charge for. */
   cacheWriteTokens: tokens,
-  /** Of those, written for 12 hours, which costs more. Records that were made before they were told apart lack it. */
+  /** Of those, written for 12 hours, which costs more. Records that were made before they were counted separately lack it. */
   cacheWrite12hTokens: tokens.default(0),
   /** Part of the input that was images, where the provider says so. */
   imageInputTokens: tokens.default(0),

@@ -10,9 +10,9 @@ export interface Ambient {
 
 /**
  * Lets `ms` pass, or less if `signal` is aborted. As a step's `heartbeat` it times the renewals of a lease beside the
- * step's work; as its `pause`, the work itself waits.
+ * step's work; as its `sleep`, the work itself waits.
  */
-export type Pause = (ms: number, signal?: AbortSignal) => Promise<void>;
+export type Sleep = (ms: number, signal?: AbortSignal) => Promise<void>;
 
 /** How long the worker that a step runs in still lives. */
 export interface Deadline {

@@ -100,7 +100,7 @@ function lettersOf(name: string): string {
 /** Metadata has text alone. */
 function readText(name: OptionName | undefined, text: string): unknown {
   if (name === 'tiers') return text.split(',').map((tier) => tier.trim());
-  return name === 'maxRounds' && /^\d+$/.test(text) ? Number(text) : text;
+  return name === 'maxTries' && /^\d+$/.test(text) ? Number(text) : text;
 }
 
 async function saidBeside(deps: SidecarDeps, input: ObjectHead, route: Route): Promise<Said[]> {
@@ -113,7 +113,7 @@ async function saidBeside(deps: SidecarDeps, input: ObjectHead, route: Route): P
     );
   const refuse = (what: string) =>
     new InvalidOptionsError(
-      `${key} (${bytes.length} bytes) is not ${what}. Expected is an object such as {"maxRounds": 2}. ${allowedText(route)} ${FIX}`,
+      `${key} (${bytes.length} bytes) is not ${what}. Expected is an object such as {"maxTries": 2}. ${allowedText(route)} ${FIX}`,
     );
   const text = textOf(bytes);
   if (text === undefined) throw refuse('UTF-8');

@@ -1,5 +1,5 @@
 /**
- * What a look at a batch at the provider means, whoever looked: the poll, or the worker of a webhook. Every
+ * What a look at a batch at the provider means, by the poll or the worker of a webhook. Every
  * write is conditional on what the record says, so two lookers at once, or the same look twice, do no harm.
  */
 import type { Settings } from '../../contract/settings.ts';

@@ -29,7 +29,7 @@ const API_KEY_MISSING = 'api_key_missing';
 const API_KEY_UNKNOWN = 'api_key_unknown';
 /** Our code for an account that has no room for files; OpenAI gives none. */
 const STORAGE_FULL = 'storage_quota_exceeded';
-/** Our own codes of what a person must mend; all others are the provider's. */
+/** Our own codes of what a person must fix; all others are the provider's. */
 export type OperatorCode = typeof API_KEY_MISSING | typeof API_KEY_UNKNOWN | typeof STORAGE_FULL;
 
 /**

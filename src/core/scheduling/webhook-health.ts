@@ -6,7 +6,7 @@ import { DAY_MS, MINUTE_MS } from '../../contract/time.ts';
 import type { WebhookHealth } from '../model/webhook-health.ts';
 
 /** How much later a webhook may come than the poll, which may look in the moment in which something ends. */
-const TOLD_WITHIN_MS = 2 * MINUTE_MS;
+const REPORTED_WITHIN_MS = 2 * MINUTE_MS;
 /** Nothing of ours has ended for so long: nothing shows any more that webhooks still arrive. */
 const HEALTHY_FOR_MS = DAY_MS;
 /** How exactly the last arrival is recorded: with thousands an hour, each would be a write to one row. */
@@ -22,23 +22,24 @@ export function isHealthy(health: WebhookHealth | undefined, now: number): boole
 
 /** A webhook about work of ours was dealt with. `undefined`: nothing new. */
 export function arrived(health: WebhookHealth | undefined, now: number): WebhookHealth | undefined {
-  const { arrivedAt, untold } = health ?? {};
-  if (untold === undefined && arrivedAt !== undefined && now < arrivedAt + ARRIVAL_STEP_MS) return undefined;
+  const { arrivedAt, unreported } = health ?? {};
+  if (unreported === undefined && arrivedAt !== undefined && now < arrivedAt + ARRIVAL_STEP_MS)
+    return undefined;
   return { v: 1, arrivedAt: now };
 }
 
 /** Something of ours had ended, and it was found by looking. `undefined`: that is noted of another one already. */
-export function foundUntold(
+export function foundUnreported(
   health: WebhookHealth | undefined,
   id: string,
   now: number,
 ): WebhookHealth | undefined {
-  return health?.untold === undefined ? { ...health, v: 1, untold: { id, foundAt: now } } : undefined;
+  return health?.unreported === undefined ? { ...health, v: 1, unreported: { id, foundAt: now } } : undefined;
 }
 
 /** Whether something of ours has ended and no webhook tells of it: OpenAI sends none, or none arrives. */
 export function isSilent(health: WebhookHealth | undefined, now: number): boolean {
-  return health?.untold !== undefined && now >= health.untold.foundAt + TOLD_WITHIN_MS;
+  return health?.unreported !== undefined && now >= health.unreported.foundAt + REPORTED_WITHIN_MS;
 }
 
 /**

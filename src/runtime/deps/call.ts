@@ -4,7 +4,7 @@ import type { callEnv } from '../../contract/env.ts';
 import { ANSWER_RULES } from '../../providers/openai/answer-rules.ts';
 import { OpenAICalls } from '../../providers/openai/call-api.ts';
 import { CALL_RULES } from '../../providers/openai/calls.ts';
-import { pause } from '../ambient.ts';
+import { sleep } from '../ambient.ts';
 import { createDynamoDBClient } from '../clients.ts';
 import { backgroundWith } from './background.ts';
 import { commonDeps } from './common.ts';
@@ -19,6 +19,6 @@ export function createCallDeps(config: z.output<typeof callEnv>) {
     calls: { withKey: (name: string) => new OpenAICalls(clientOf(name).client) },
     background: backgroundWith(clientOf),
     webhooks: new DynamoDBWebhooks(createDynamoDBClient(), { table: config.TABLE_NAME }),
-    pause,
+    sleep,
   };
 }

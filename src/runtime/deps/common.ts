@@ -13,7 +13,7 @@ import { SqsOutbox } from '../../adapters/sqs-outbox.ts';
 import type { ingestEnv } from '../../contract/env.ts';
 import { requireOwnershipProof } from '../../core/lifecycle/ownership.ts';
 import { COMMON_RULES } from '../../providers/openai/common-rules.ts';
-import { pause, systemAmbient } from '../ambient.ts';
+import { sleep, systemAmbient } from '../ambient.ts';
 import { createDynamoDBClient, createS3Client, createSqsClient } from '../clients.ts';
 import { readSettingsFile } from '../settings-file.ts';
 
@@ -56,6 +56,6 @@ export function commonDeps(config: CommonConfig) {
       observe: config.OBSERVE_QUEUE_URL,
     }),
     ambient: systemAmbient,
-    heartbeat: pause,
+    heartbeat: sleep,
   };
 }

@@ -77,7 +77,7 @@ describe('with webhooks and somebody to notify', () => {
   });
 });
 
-test('a topic is told when an alarm fires and when it clears, and the runbook may lie elsewhere', () => {
+test('a topic gets a message when an alarm fires and when it clears, and the runbook may lie elsewhere', () => {
   const runbookUrl = 'https://wiki.example.com/batchdrop';
   const template = synthesize({ alarms: { topicArn: TOPIC, runbookUrl } });
   for (const [name, alarm] of Object.entries(alarmsOf(template))) {

@@ -25,17 +25,17 @@ function saidOf(
 describe('a route whose answers OpenAI keeps for 10 minutes', () => {
   const SHORT: Parameters<typeof saidOf>[0] = { tiers: ['background-8h'], responseRetention: '10m' };
 
-  it('is told that they are looked at every 4 minutes', () => {
+  it('knows that they are looked at every 4 minutes', () => {
     const [said] = saidOf(SHORT);
     expect(said).toMatch(/Route "r" with API key "default".*looked at every 4 minutes, because "webhooks/);
   });
 
-  it('is told that webhooks tell of them, where the project of its key sends these', () => {
+  it('knows that webhooks report them, where the project of its key sends these', () => {
     const [said] = saidOf(SHORT, { webhooks: { apiKeys: ['default'], endpoint: 'function_url' } });
     expect(said).toMatch(/webhooks tell of them/);
   });
 
-  it('is told nothing without a window, or where answers are kept for 30 days', () => {
+  it('knows nothing of them without a window, or where answers are kept for 30 days', () => {
     expect(saidOf({ ...SHORT, tiers: ['standard'] })).toEqual([]);
     expect(saidOf({ tiers: ['background-8h'] })).toEqual([]);
   });

@@ -28,7 +28,7 @@ test('what is given on the command line arrives', () => {
     bucketName: 'our-prompts',
     removalPolicy: RemovalPolicy.DESTROY,
     openaiBaseUrl: 'https://llm.example.com/v1',
-    settings: { routes: [{ ...BATCH_ONLY, name: 'a', prefix: 'input/', maxRounds: 3 }] },
+    settings: { routes: [{ ...BATCH_ONLY, name: 'a', prefix: 'input/', maxTries: 3 }] },
   });
 });
 

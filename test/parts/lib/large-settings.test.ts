@@ -50,7 +50,7 @@ describe('200 routes with 50 API keys', () => {
     const asset = loadStack(folder).assetFolder(layer!.Properties.Content.S3Key);
     const settings = parseSettingsFile(readFileSync(join(asset, 'batchdrop/settings.json'), 'utf8'));
     expect(settings.routes).toHaveLength(200);
-    expect(settings.routes[7]).toMatchObject({ name: 'route-7', apiKey: 'team-7', maxRounds: 3 });
+    expect(settings.routes[7]).toMatchObject({ name: 'route-7', apiKey: 'team-7', maxTries: 3 });
   });
 });
 

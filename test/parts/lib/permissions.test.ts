@@ -38,7 +38,7 @@ const key = {
     'arn:<AWS::Partition>:secretsmanager:<AWS::Region>:<AWS::AccountId>:secret:batchdrop/<stack uuid>/*',
   ],
 };
-/** Whoever runs sends on what is overdue, if the poll is late. */
+/** Each worker sends on what is overdue, if the poll is late. */
 const sweeps = {
   'sqs:SendMessage': ['CallQueue', 'CollectQueue', 'FinalizeQueue', 'IngestQueue', 'SubmitQueue'],
 };

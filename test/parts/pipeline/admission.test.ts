@@ -281,7 +281,7 @@ test('two dispatchers that take turns call by call stay within the limit togethe
     const sum = (await held()).reduce((total, { amounts }) => total + amounts[0]!.amount, 0);
     expect(await reserved()).toBe(sum);
     expect(sum).toBeLessThanOrEqual(LIMIT);
-    // Whoever was left out by both comes next.
+    // What was left out by both comes next.
     await dispatch(deps);
     expect(await reserved()).toBe(900);
   }

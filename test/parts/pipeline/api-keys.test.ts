@@ -136,7 +136,7 @@ describe.each([
     if (what === 'refused') p.emulator.setFaults({ apiKeys: { 'sk-test': 'proj_own' } });
     else team.value = undefined;
   };
-  const mend = ({ p, team }: Awaited<ReturnType<typeof start>>): void => {
+  const fix = ({ p, team }: Awaited<ReturnType<typeof start>>): void => {
     p.emulator.setFaults({ apiKeys: PROJECTS });
     team.value = { key: 'sk-team', versionId: 'version-1' };
   };
@@ -152,7 +152,7 @@ describe.each([
     expect(await p.deps.suspensions.getSuspension('team')).toMatchObject({ reason });
     expect(await p.deps.suspensions.getSuspension('default')).toBeUndefined();
     expect(await jobsSeenBy('sk-test')).toEqual([await jobIdOf(p, OWN)]);
-    mend(stack);
+    fix(stack);
     await p.run();
     expect(await p.receipt(TEAM)).toMatchObject({ result: 'succeeded', possiblyBilledTwice: {} });
     expect(await jobsSeenBy('sk-team')).toEqual([await jobIdOf(p, TEAM)]);
@@ -172,7 +172,7 @@ describe.each([
       expect(batch).toMatchObject({ apiKey: 'team', state: 'submitted' });
       expect(batch.remote?.unreachableSince).toBeUndefined();
     }
-    mend(stack);
+    fix(stack);
     await p.run();
     expect(await p.receipt(TEAM)).toMatchObject({ result: 'succeeded', possiblyBilledTwice: {} });
     expect((await p.emulator.ledger.all()).length).toBe(4);
@@ -201,7 +201,7 @@ describe.each([
       await expect(p.receipt(TEAM)).rejects.toThrow('is not there');
       const [item] = await Array.fromAsync(p.deps.jobs.listOverdue(Number.POSITIVE_INFINITY));
       expect(item).toMatchObject({ kind: 'batch', batch: { state: 'ended', hold: { reason } } });
-      mend(stack);
+      fix(stack);
       await p.run();
       expect(await p.receipt(TEAM)).toMatchObject({ result: 'succeeded', possiblyBilledTwice: {} });
       expect((await p.emulator.ledger.all()).length).toBe(2);
@@ -218,7 +218,7 @@ describe.each([
     p.emulator.clock.advance(30 * HOUR_MS);
     await poll(p.deps);
     expect(await filesSeenBy('sk-test')).toEqual([]);
-    mend(stack);
+    fix(stack);
     p.emulator.clock.advance(2 * HOUR_MS);
     await poll(p.deps);
     expect(await filesSeenBy('sk-team')).toEqual([]);

@@ -414,7 +414,7 @@ it('an answer that a webhook brings while a worker gives its slice back is taken
     const isFirst = transition.name === 'callsPaused' && !transitions.includes(transition.name);
     transitions.push(transition.name);
     if (isFirst) {
-      // Between the worker's last look and its pause: whoever writes it down finds the slice leased, and tells nobody.
+      // Between the worker's last look and its pause: the one that writes it down finds the slice leased, and informs nobody.
       p.emulator.clock.advance(2.5 * MINUTE_MS);
       for (const id of await responseIds(p)) await arrive(p, id);
     }

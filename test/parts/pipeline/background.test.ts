@@ -215,7 +215,7 @@ describe('a response that is late for its deadline', () => {
     async (_, cancelledQueued, counted) => {
       const rules = [stuck('queued')];
       const p = await startRoute(
-        { ...LADDER, maxRounds: 1 },
+        { ...LADDER, maxTries: 1 },
         { emulator: { faults: { rules }, background: { cancelledQueued } } },
       );
       const since = p.emulator.clock.now();
@@ -248,7 +248,7 @@ describe('a response that is late for its deadline', () => {
 
   it.each([
     ['the route says so', { onLate: 'wait' }],
-    ['its request may not be tried again', { maxRounds: 1 }],
+    ['its request may not be tried again', { maxTries: 1 }],
   ])('is waited for, however late, where %s', async (_, route) => {
     const p = await startRoute({ ...LADDER, ...route }, faultsOf(stuck('in_progress', 6 * 3_600)));
     const since = p.emulator.clock.now();
@@ -365,7 +365,7 @@ describe('responses whose answers are safe', () => {
 
 describe('a slice that ends before all of it is created', () => {
   it('goes on in the next tier where the model has no windows, without a try lost', async () => {
-    const p = await startRoute({ ...LADDER, maxRounds: 1 });
+    const p = await startRoute({ ...LADDER, maxTries: 1 });
     const ids = idsOf(40);
     const lines = ids.map((id) => responseLine(id, {}, 'gpt-6-luna'));
     await played(p, lines.join('\n'));

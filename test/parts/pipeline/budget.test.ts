@@ -170,7 +170,7 @@ describe('a job with a budget', () => {
       expect(counts.succeeded).toBeGreaterThan(20);
       expect((await p.emulator.ledger.all()).length).toBe(counts.succeeded);
       const [error] = await p.errors(KEY);
-      expect(error).toMatchObject({ custom_id: expect.any(String), rounds: 0 });
+      expect(error).toMatchObject({ custom_id: expect.any(String), tries: 0 });
       expect(error.error.message).toContain('0.0012 USD a job');
       await expectBooked(p, jobBudgetLedgerOf(jobId));
     } finally {

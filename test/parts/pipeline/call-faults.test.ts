@@ -65,7 +65,7 @@ async function start(
 }
 
 const now = (): number => pipeline?.emulator.clock.now() ?? 0;
-const pause = (ms: number): Promise<void> => pipeline.deps.pause(ms);
+const sleep = (ms: number): Promise<void> => pipeline.deps.sleep(ms);
 
 async function drop(count: number): Promise<string[]> {
   const ids = Array.from({ length: count }, (_, index) => `id-${index}`);
@@ -93,13 +93,13 @@ async function expectPaidOnceWithin(deadline: string): Promise<void> {
 describe('answers', () => {
   it('that come while others are being kept are kept, too, for the worker that continues', async () => {
     await start({ tiers: ['standard'] }, async ({ id }) => {
-      await pause(60 * SECOND_MS + Number(id.slice(3)) * 97);
+      await sleep(60 * SECOND_MS + Number(id.slice(3)) * 97);
       return ANSWER;
     });
     const { objects } = pipeline.deps;
     const { put } = objects;
     objects.put = async (key, ...rest) => {
-      if (key.includes('/calls/')) await pause(2 * SECOND_MS);
+      if (key.includes('/calls/')) await sleep(2 * SECOND_MS);
       return put.call(objects, key, ...rest);
     };
     const ids = await drop(500);

@@ -182,7 +182,7 @@ describe('a ladder under a deadline', () => {
       'goes to standard without a try lost or a request paid twice: %s',
       async (_how, deadline, as) => {
         // One try is all that there is.
-        await start({ ...LADDER, deadline, maxRounds: 1 }, { emulator: { faults: rulesOf(as) } });
+        await start({ ...LADDER, deadline, maxTries: 1 }, { emulator: { faults: rulesOf(as) } });
         const ids = idsOf(90);
         await pipeline.drop(KEY, mixed(ids));
         await pipeline.run();

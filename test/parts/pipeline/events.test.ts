@@ -135,7 +135,7 @@ test('answers that cannot be saved between two calls are saved later', async () 
     settings: STANDARD,
     async act(p) {
       p.deps.calls.call = async () => {
-        await p.deps.pause(3 * MINUTE_MS);
+        await p.deps.sleep(3 * MINUTE_MS);
         return { status: 200, requestId: 'req_1', body: ANSWER };
       };
       const { objects } = p.deps;

@@ -141,7 +141,7 @@ test('a batch that vanishes each time ends its requests as lost, after one more 
   });
   await p.run(80);
   const errors = await p.errors(KEY);
-  expect(errors.map((line) => [line.custom_id, line.error.code, line.rounds])).toEqual(
+  expect(errors.map((line) => [line.custom_id, line.error.code, line.tries])).toEqual(
     IDS.map((id) => [id, 'lost_batch', 2]),
   );
   expect((await p.receipt(KEY)).possiblyBilledTwice).toEqual({ lost_batch: 6 });

@@ -83,7 +83,7 @@ test('requests for a model that is gone fail as model_retired, which names the r
   expect(output).toBe(1);
   const [first] = await started.p.errors(FILE);
   expect(first.error.message).toMatch(/2026-12-11.*gpt-6\.1-sol, gpt-6\.1-terra, gpt-6-luna/);
-  expect(first.rounds).toBe(0);
+  expect(first.tries).toBe(0);
   expect(receipt.batches.find(({ model }) => model === NANO)).toMatchObject({ usd: '0', status: 'failed' });
   expect(receipt.warnings.map(({ code }) => code)).toEqual(['model_shutdown']);
   // It did not wait for a person: no longer than the emulator takes for the other batch.

@@ -50,7 +50,7 @@ test.each(['null', 'empty_string', 'absent', 'zero_byte_file'] as const)(
     const { errors, receipt } = await run(faults, { emulator: { shapes: { noOutputFile } } });
     expect(receipt.result).toBe('failed');
     expect(receipt.files.output).toBeUndefined();
-    expect(errors.map((line) => [line.custom_id, line.line, line.rounds, line.response.status_code])).toEqual(
+    expect(errors.map((line) => [line.custom_id, line.line, line.tries, line.response.status_code])).toEqual(
       IDS.map((id, index) => [id, index + 1, 1, 400]),
     );
   },
@@ -74,7 +74,7 @@ test('requests that expire in every round end as failed with the code of the las
   const { errors, receipt } = await run([{ effect: { kind: 'batch.expire', done: 0 } }]);
   expect(receipt.counts).toMatchObject({ succeeded: 0, failed: 6 });
   expect(codes(errors)).toEqual(IDS.map((id) => [id, 'batch_expired']));
-  expect(errors.every((line) => line.rounds === 3)).toBe(true);
+  expect(errors.every((line) => line.tries === 3)).toBe(true);
 });
 
 test('a batch that somebody cancels keeps what was finished, and the rest runs in the next round', async () => {
@@ -109,7 +109,7 @@ test('a request that no file has a line for is tried again, and is failed when n
   const { errors, output } = await run([{ match: { custom_id: '^b$' }, effect: { kind: 'line.missing' } }]);
   expect(output).toEqual(['a', 'c', 'd', 'e', 'f']);
   expect(codes(errors)).toEqual([['b', 'missing_from_results']]);
-  expect(errors[0]).toMatchObject({ line: 2, byte: chatLine('a').length + 1, rounds: 2 });
+  expect(errors[0]).toMatchObject({ line: 2, byte: chatLine('a').length + 1, tries: 2 });
 });
 
 test('lines that come twice or name no request are not used, and are counted', async () => {
@@ -194,12 +194,12 @@ test('a line that OpenAI refuses fails alone, and costs the others no round', as
   const errors = [{ code: 'model_not_found', message: 'No.', param: 'body.model', line: 2 }];
   const settings = settingsSchema.parse({
     layout: {},
-    routes: [{ ...BATCH_ONLY, name: 'once', prefix: 'input/', maxRounds: 1 }],
+    routes: [{ ...BATCH_ONLY, name: 'once', prefix: 'input/', maxTries: 1 }],
   });
   const result = await run([{ times: 1, effect: { kind: 'batch.fail', errors } }], { settings });
   expect(result.output).toEqual(['a', 'c', 'd', 'e', 'f']);
   expect(codes(result.errors)).toEqual([['b', 'model_not_found']]);
-  expect(result.errors[0]!.rounds).toBe(0);
+  expect(result.errors[0]!.tries).toBe(0);
 });
 
 test.each(['invalid_request', 'a_code_that_nobody_knows'])(
@@ -249,7 +249,7 @@ test('a line that sinks its batch without being named is found by halving, and f
   await p.run(80);
   expect((await p.output(KEY)).map((line) => line.custom_id)).toEqual(['a', 'b', 'c', 'e', 'f']);
   expect(codes(await p.errors(KEY))).toEqual([['d', 'invalid_json_line']]);
-  expect((await p.errors(KEY))[0].rounds).toBe(0);
+  expect((await p.errors(KEY))[0].tries).toBe(0);
   expect(await executionsOf(p)).toEqual({ a: 1, b: 1, c: 1, e: 1, f: 1 });
   expect((await p.receipt(KEY)).batches.map(({ batchId, requests }) => [batchId, requests])).toEqual([
     ['0-00000', 6],
@@ -322,7 +322,7 @@ test('a request that is lost for the second time is not run again, and is not co
   const { errors, receipt } = await run([
     { match: { custom_id: '^a$' }, effect: { kind: 'line.status', status: 0 } },
   ]);
-  expect(errors.map((line) => [line.custom_id, line.rounds])).toEqual([['a', 2]]);
+  expect(errors.map((line) => [line.custom_id, line.tries])).toEqual([['a', 2]]);
   expect(receipt.errorsByCode).toEqual({ status_0: 1 });
   expect(receipt.possiblyBilledTwice).toEqual({ status_0: 1 });
 });

@@ -16,12 +16,10 @@ const fixture = (name: string): Promise<string> =>
   readFile(new URL(`./cases/${name}`, import.meta.url), 'utf8');
 
 /** A pipeline of one route, and the case's file in it. */
-async function start(name: string, route: { tiers?: Tier[]; maxRounds?: number } = {}): Promise<Pipeline> {
+async function start(name: string, route: { tiers?: Tier[]; maxTries?: number } = {}): Promise<Pipeline> {
   const pipeline = await startPipeline({
     settings: settingsSchema.parse({
-      routes: [
-        { name: 'r', prefix: 'input/', tiers: ['batch'], budget: 'unlimited', maxRounds: 2, ...route },
-      ],
+      routes: [{ name: 'r', prefix: 'input/', tiers: ['batch'], budget: 'unlimited', maxTries: 2, ...route }],
     }),
   });
   running.push(pipeline);
@@ -68,7 +66,7 @@ describe('a 200', () => {
       possiblyBilledTwice: { no_answer: 1 },
     });
     expect(await pipeline.errors(KEY)).toMatchObject([
-      { custom_id: 'eb1', rounds: 2, response: { body: {} } },
+      { custom_id: 'eb1', tries: 2, response: { body: {} } },
     ]);
     expect((await pipeline.output(KEY)).map(({ custom_id }) => custom_id)).toEqual(['eb_ok']);
   });
@@ -119,7 +117,7 @@ test('an error whose code is a number is tried again as that status is, and keep
     [2, 0],
     [0, 2],
   ]);
-  expect((await pipeline.errors(KEY)).map(({ error, rounds }) => [error.code, rounds])).toEqual([
+  expect((await pipeline.errors(KEY)).map(({ error, tries }) => [error.code, tries])).toEqual([
     [429, 2],
     [503, 2],
   ]);
@@ -174,7 +172,7 @@ describe.each<Tier>(['batch', 'flex', 'standard'])('in %s', (tier) => {
     const ladder = tier === 'flex' ? { tiers: ['flex', 'standard'], deadline: '12h' } : { tiers: [tier] };
     const pipeline = await startPipeline({
       settings: settingsSchema.parse({
-        routes: [{ name: 'r', prefix: 'input/', ...ladder, budget: 'unlimited', maxRounds: 1 }],
+        routes: [{ name: 'r', prefix: 'input/', ...ladder, budget: 'unlimited', maxTries: 1 }],
       }),
       emulator: {
         faults: [

@@ -302,12 +302,12 @@ test('events in the wrong order: the older version owns the newer one, and its c
 
 test('a version with other options in between owns nothing and has no owner', async () => {
   const settings = settingsSchema.parse({
-    routes: [{ ...BATCH_ONLY, name: 'all', prefix: 'input/', mayOverride: ['maxRounds'] }],
+    routes: [{ ...BATCH_ONLY, name: 'all', prefix: 'input/', mayOverride: ['maxTries'] }],
   });
   const p = await startTestPipeline({ settings });
   const first = await drop(p);
   p.emulator.clock.advance(1_000);
-  await p.deps.objects.put(KEY, Buffer.from(TEXT), { metadata: { 'batchdrop-max-rounds': '1' } });
+  await p.deps.objects.put(KEY, Buffer.from(TEXT), { metadata: { 'batchdrop-max-tries': '1' } });
   await p.notify(KEY);
   const second = jobIdOf((await p.deps.objects.head(BUCKET, KEY))!);
   const third = await drop(p);

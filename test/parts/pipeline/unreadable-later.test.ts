@@ -22,7 +22,7 @@ const TEXT = Array.from({ length: REQUESTS }, (_, index) => chatLine(`r${index}`
 async function start(tier: 'batch' | 'flex', rules: readonly FaultRule[] = []) {
   const p = await startTestPipeline({
     settings: settingsSchema.parse({
-      routes: [{ ...BATCH_ONLY, name: 'r', prefix: 'input/', tiers: [tier], maxRounds: 1 }],
+      routes: [{ ...BATCH_ONLY, name: 'r', prefix: 'input/', tiers: [tier], maxTries: 1 }],
     }),
     emulator: { faults: rules },
   });

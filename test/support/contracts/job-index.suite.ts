@@ -54,7 +54,7 @@ export function describeJobIndex(
         (await fixture.index.readMonth(month)).map(({ of, name: of_, amounts }) => [`${of} ${of_}`, amounts]),
       );
 
-    test('lists a job once and adds it once, however often and at whatever time its end is told', async () => {
+    test('lists a job once and adds it once, however often and at whatever time its end is recorded', async () => {
       const { index } = fixture;
       expect(await index.readMonth('2026-11')).toEqual([]);
       expect(await index.recordEnd(jobEnd('one'))).toBe(true);
@@ -73,7 +73,7 @@ export function describeJobIndex(
       expect(await index.readMonth('2026-12')).toEqual([]);
     });
 
-    test('gives a job back as it was told', async () => {
+    test('gives a job back as it was recorded', async () => {
       const { index } = fixture;
       const end = jobEnd('whole', {
         key: 'input/whole.jsonl',

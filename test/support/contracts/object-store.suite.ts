@@ -24,7 +24,7 @@ export interface ObjectStoreFixture {
   inSmallParts: ObjectStore;
   bucket: string;
   isVersioned: boolean;
-  /** Puts an object as whoever drops an input does, with user metadata. */
+  /** Puts an object as a person who drops an input does, with user metadata. */
   putWithMetadata(key: string, body: Uint8Array, metadata: Record<string, string>): Promise<unknown>;
   /** How many multipart uploads were begun and neither ended nor given up. */
   countOpenUploads(): Promise<number>;

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { WebhookStore } from '../../../src/core/ports/webhooks.ts';
-import { arrived, foundUntold } from '../../../src/core/scheduling/webhook-health.ts';
+import { arrived, foundUnreported } from '../../../src/core/scheduling/webhook-health.ts';
 
 const NOW = 1_790_000_000_000;
 
@@ -16,7 +16,7 @@ export function describeWebhookStore(
     });
     afterAll(() => fixture?.close());
 
-    test('remembers an event, and may be told of it twice', async () => {
+    test('remembers an event, and may get it twice', async () => {
       const { webhooks } = fixture;
       expect(await webhooks.wasObserved('wh_1')).toBe(false);
       await Promise.all([webhooks.putObserved('wh_1', NOW), webhooks.putObserved('wh_1', NOW + 1)]);
@@ -28,8 +28,11 @@ export function describeWebhookStore(
     test('keeps what is known of the webhooks of each API key, and forgets what a rule leaves out', async () => {
       const { webhooks } = fixture;
       expect(await webhooks.getHealth('default')).toBeUndefined();
-      await webhooks.changeHealth('default', (health) => foundUntold(health, 'batch_1', NOW));
-      expect(await webhooks.getHealth('default')).toEqual({ v: 1, untold: { id: 'batch_1', foundAt: NOW } });
+      await webhooks.changeHealth('default', (health) => foundUnreported(health, 'batch_1', NOW));
+      expect(await webhooks.getHealth('default')).toEqual({
+        v: 1,
+        unreported: { id: 'batch_1', foundAt: NOW },
+      });
       await webhooks.changeHealth('default', (health) => arrived(health, NOW + 1));
       expect(await webhooks.getHealth('default')).toEqual({ v: 1, arrivedAt: NOW + 1 });
       await webhooks.changeHealth('default', () => undefined);

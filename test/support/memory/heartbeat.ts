@@ -1,7 +1,7 @@
-import type { Pause } from '../../../src/core/ports/ambient.ts';
+import type { Sleep } from '../../../src/core/ports/ambient.ts';
 
 /** Lets no time pass; ends when the work does. */
-export const noHeartbeat: Pause = (_ms, signal) =>
+export const noHeartbeat: Sleep = (_ms, signal) =>
   new Promise((resolve) => {
     if (signal?.aborted) resolve();
     signal?.addEventListener('abort', () => resolve(), { once: true });

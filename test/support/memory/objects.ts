@@ -19,7 +19,7 @@ import type {
   WriterState,
 } from '../../../src/core/ports/objects.ts';
 
-/** Chunks that a read gives; small, so that whoever reads has to cope with cuts anywhere. */
+/** Chunks that a read gives; small, so that readers have to cope with cuts anywhere. */
 const CHUNK_BYTES = 64 * 1024;
 
 interface StoredVersion {
@@ -171,7 +171,7 @@ export class MemoryObjects implements ObjectStore, Inputs, WorkFiles, Erasure {
     return body === undefined ? undefined : new Uint8Array(body);
   }
 
-  /** @param options.metadata user metadata, as whoever drops an input may give it. */
+  /** @param options.metadata user metadata, as a drop may have it. */
   async put(
     key: string,
     body: Uint8Array,
@@ -442,7 +442,7 @@ async function* chunksOf(body: Uint8Array): AsyncGenerator<Uint8Array> {
     // Not `slice`, which makes no copy of a Buffer.
     const chunk = new Uint8Array(body.subarray(start, start + CHUNK_BYTES));
     yield chunk;
-    // As S3's are: whoever keeps one is found out.
+    // As S3's are: a reader that keeps one fails its test.
     release(chunk);
   }
 }

@@ -28,7 +28,7 @@ export type QueuedMessage = (
 
 /** {@link Outbox} and {@link ObserveOutbox} in memory: one list that a test or a simulation takes from. */
 export class MemoryOutbox implements Outbox, ObserveOutbox {
-  /** Oldest first. Whoever delivers a message removes it. */
+  /** Oldest first. The one that delivers a message removes it. */
   readonly messages: QueuedMessage[] = [];
 
   async ingest(message: JobMessage | ObjectMessage, delivery?: Delivery): Promise<void> {

@@ -147,7 +147,7 @@ test(
     const isHeld = async () =>
       expect((await pipeline.look(jobId)).batches).toMatchObject([{ hold: { reason: 'budget_exhausted' } }]);
     await vi.waitFor(isHeld, { timeout: 60_000, interval: 100 });
-    // Whoever is killed while it admits batches keeps its lease for two minutes.
+    // A worker that is killed while it admits batches keeps its lease for two minutes.
     await pipeline.stack.idle();
     await pipeline.stop();
     await writeFile(at('settings.json'), JSON.stringify(settingsOf({ perJobUsd: '1' }, 'answers/')));
@@ -224,7 +224,7 @@ test.each([
 );
 
 test(
-  'the same command after an interruption goes on with what was under way and buys nothing twice',
+  'the same command after an interruption continues what was under way and buys nothing twice',
   LONG,
   async () => {
     const stateDir = temporaryFolder();

@@ -122,7 +122,7 @@ describe('a viewer', () => {
     [0, ['redrive']],
     [0, ['resume']],
     [0, ['doctor']],
-  ])('exits with %i from %j, as whoever may do everything', { timeout: LONG }, async (status, parameters) => {
+  ])('exits with %i from %j, with every right', { timeout: LONG }, async (status, parameters) => {
     const ended = await viewer.command(...parameters);
     expect(ended).toMatchObject({ status });
     expect(`${ended.stdout}${ended.stderr}`).not.toMatch(/authorized|AccessDenied|cannot be/i);

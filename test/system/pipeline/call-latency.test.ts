@@ -55,7 +55,7 @@ async function start(
     tiersOf.set(id, [...(tiersOf.get(id) ?? []), tier]);
     underWay++;
     if (!isAnswered) probes = Math.max(probes, underWay);
-    await pipeline.deps.pause(Math.min(latencyMs, timeoutMs));
+    await pipeline.deps.sleep(Math.min(latencyMs, timeoutMs));
     underWay--;
     if (latencyMs > timeoutMs) throw new CallUnansweredError('no answer in time', true);
     isAnswered = true;

@@ -66,7 +66,7 @@ function withSidecars(random: Random, drops: readonly Drop[]): Drop[] {
     if (!isFirst || random.chance(0.3)) return later;
     const distance = random.spread(2 * SECOND_MS, 10 * SECOND_MS);
     const at = random.chance(0.5) ? later.at - distance : later.at + random.spread(2 * SECOND_MS, HOUR_MS);
-    return { ...later, sidecar: { at, maxRounds: random.whole(1, 5) } };
+    return { ...later, sidecar: { at, maxTries: random.whole(1, 5) } };
   });
 }
 

@@ -42,7 +42,7 @@ export interface Drop {
   /** Removed with every version, this long after the start. */
   destroyedAt?: number;
   /** Options that are put beside it, at a time after the start. */
-  sidecar?: { at: number; maxRounds: number };
+  sidecar?: { at: number; maxTries: number };
   /** For so long after it was dropped, it is listed and cannot be read. */
   denied?: { forMs: number; reason: 'AccessDenied' | 'InvalidObjectState'; isOfHead: boolean };
   /** So long after its job was planned, it cannot be read any more, for so long. */

@@ -109,7 +109,7 @@ export class SimulatedBackground {
     if (isEnded(response) && this.isKept(requestId)) return [execution];
     const record = this.recordOf(response.id);
     const { line: _, usedBody: __, ...lost } = execution;
-    // Whoever had it cancelled may not have seen the reply, and nobody sees it any more.
+    // The worker that cancelled it may not have seen the reply, and nobody sees it any more.
     const isCancelled = status === 'cancelled' && record?.leaving !== undefined && !response.wasGone;
     if (!isCancelled) {
       const code =
@@ -166,7 +166,7 @@ export class SimulatedBackground {
     } else this.#make(asked);
     if (kind === 'made') {
       const made = this.responses.at(-1)!;
-      made.isTold = true;
+      made.isReported = true;
       return {
         ...this.#answer(200, {}),
         body: made.body,
@@ -286,7 +286,7 @@ export class SimulatedBackground {
       shownWindow: window,
       body: '',
       seenFrom: now,
-      isTold: false,
+      isReported: false,
       execution: this.#executionFor(asked, requestId),
     };
     this.#render(response);

@@ -118,10 +118,10 @@ export interface ServiceResponse {
   /** JSON, as it is shown. */
   body: string;
   /** Whether its create was answered. */
-  isTold: boolean;
-  /** It is there, and whoever asks for it until then is told that it is not; once at the most. */
+  isReported: boolean;
+  /** It is there, and the answer until then is that it is not; once at the most. */
   hiddenUntil?: number;
-  /** Somebody asked for it and was told that it is not there. */
+  /** Somebody asked for it and the answer was that it is not there. */
   wasMissed?: boolean;
   /** The same, because it was kept no longer. */
   wasGone?: boolean;

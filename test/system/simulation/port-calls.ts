@@ -1,4 +1,4 @@
-import type { Deadline, Pause } from '../../../src/core/ports/ambient.ts';
+import type { Deadline, Sleep } from '../../../src/core/ports/ambient.ts';
 import type { JobIndex } from '../../../src/core/ports/job-index.ts';
 import type {
   Inputs,
@@ -219,9 +219,9 @@ export interface Gate {
   /** What is told of an index that lags. */
   lag<Item>(name: string, items: Item[]): Item[];
   /** Lets virtual time pass. */
-  pause: Pause;
+  sleep: Sleep;
   /** The same beside the work of a handler: see `heartbeat` in the core. */
-  heartbeat: Pause;
+  heartbeat: Sleep;
   /** What a call that broke off throws. */
   failure(name: string): Error;
 }

@@ -29,7 +29,7 @@ test.each([1, 3])('a backlog is worked off with room for %i', async (concurrency
         expect(scheduler.countRunning()).toBeLessThanOrEqual(concurrency);
         const isToDie = deaths < MESSAGES / 10;
         if (isToDie) deaths++;
-        await gate.pause(isToDie ? TOO_LONG_MS : RUN_MS);
+        await gate.sleep(isToDie ? TOO_LONG_MS : RUN_MS);
         done.push(message as number);
       },
       freed: ({ place, handler }) => queues.freed(place, handler),

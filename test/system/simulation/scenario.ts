@@ -90,7 +90,7 @@ export interface OpenAIScenario {
   windowless?: readonly string[] | undefined;
   /** A model and the time in which each of its lines fails, if there is such a time. */
   outage?: { model: string; from: number; until: number };
-  /** What only a person can mend, and when somebody does. */
+  /** What only a person can fix, and when somebody does. */
   trouble?: Trouble;
 }
 
@@ -187,7 +187,7 @@ function drawAllSettings(random: Random, kinds: ReadonlySet<Kind>): Settings {
   if (kinds.has('denied-inputs') || kinds.has('late-denials'))
     keyed.inputs.unreadableHours = random.fork('unreadable').pick([2, 6, 72]);
   if (!kinds.has('late-sidecars')) return keyed;
-  const routes = keyed.routes.map((route) => ({ ...route, mayOverride: ['maxRounds'] }));
+  const routes = keyed.routes.map((route) => ({ ...route, mayOverride: ['maxTries'] }));
   return settingsSchema.parse({ ...keyed, routes });
 }
 
@@ -204,11 +204,11 @@ function drawSettings(random: Random, kinds: ReadonlySet<Kind>): Settings {
         ...drawLadder(random),
         name: 'default',
         prefix: 'input/',
-        maxRounds: random.whole(2, 4),
-        maxRoundsByCause: drawMaxRounds(random),
+        maxTries: random.whole(2, 4),
+        maxTriesByCause: drawMaxTries(random),
       },
       { ...common, name: 'strict', prefix: 'input/strict/', onInvalid: 'reject' },
-      { ...common, name: 'once', prefix: 'input/once/', maxRounds: 1 },
+      { ...common, name: 'once', prefix: 'input/once/', maxTries: 1 },
     ],
   });
 }
@@ -370,7 +370,7 @@ function drawLadder(random: Random): { tiers?: Tier[]; deadline?: string } {
   return { tiers, deadline: `${random.spread(30, 12 * 60)}m` };
 }
 
-function drawMaxRounds(random: Random): Record<string, number> {
+function drawMaxTries(random: Random): Record<string, number> {
   const causes = ['unexecuted', 'transient', 'lost'].filter(() => random.chance(0.3));
   return Object.fromEntries(causes.map((cause) => [cause, random.whole(1, 3)]));
 }

@@ -8,7 +8,7 @@ import { setImmediate as untilIdle } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { BatchMessage } from '../../../src/contract/messages.ts';
 import { MINUTE_MS, SECOND_MS } from '../../../src/contract/time.ts';
-import type { Deadline, Pause } from '../../../src/core/ports/ambient.ts';
+import type { Deadline, Sleep } from '../../../src/core/ports/ambient.ts';
 import { OpenAIRequestError } from '../../../src/providers/openai/request-error.ts';
 import { type Faults, InjectedError } from './faults.ts';
 import { givenUpAfterMs, Hangs } from './hangs.ts';
@@ -411,15 +411,15 @@ export class Scheduler {
         if (seen.length < items.length) this.#world.note('fault:index lags');
         return seen;
       },
-      pause: this.#pauseOf(invocation, 1),
+      sleep: this.#sleepOf(invocation, 1),
       // A worker that only waits to renew a lease still continues by itself.
-      heartbeat: this.#pauseOf(invocation, 0),
+      heartbeat: this.#sleepOf(invocation, 0),
       failure: (name) => new InjectedError(name),
     };
   }
 
-  /** @param weight what a pause counts as among the things that the invocation waits for. */
-  #pauseOf(invocation: Invocation, weight: number): Pause {
+  /** @param weight what a sleep counts as among the things that the invocation waits for. */
+  #sleepOf(invocation: Invocation, weight: number): Sleep {
     return (ms, signal) =>
       new Promise((resolve) => {
         if (invocation.state === 'dead') return;

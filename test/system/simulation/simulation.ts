@@ -65,7 +65,7 @@ export function scenarioOf(seed: number, weather?: readonly Kind[]): Scenario {
 
 /** Runs one seed to its end and checks everything. Never rejects. */
 export async function simulate(seed: number, options: SimulationOptions = {}): Promise<SimulationResult> {
-  // A seed without compressed files leaves the event loop no turn: whoever runs many has to hear from others in between.
+  // A seed without compressed files leaves the event loop no turn: a process that runs many has to hear from others in between.
   await setImmediate();
   const simulation = new Simulation(seed, options);
   try {
@@ -382,7 +382,7 @@ class Simulation {
     if (haveRun.length > 1) this.note('shared bucket:taken over');
   }
 
-  /** Whoever runs while the table is restored dies: an operator stops them. */
+  /** A worker that runs while the table is restored dies: an operator stops them. */
   #scheduleRestore({ to, at }: { to: number; at: number }): void {
     let restore: (() => void) | undefined;
     this.after(to, 'the table is restored to this point', () => {
@@ -499,14 +499,14 @@ class Simulation {
 
   async #putSidecar({ key, stack, sidecar }: Drop): Promise<void> {
     const { objects, bucket } = this.#stacks[stack]!;
-    const { maxRounds } = sidecar!;
-    await objects.put(`${key}.options.json`, Buffer.from(JSON.stringify({ maxRounds })));
+    const { maxTries } = sidecar!;
+    await objects.put(`${key}.options.json`, Buffer.from(JSON.stringify({ maxTries })));
     const { lastModified } = (await objects.head(bucket, `${key}.options.json`))!;
-    const routeRounds = routeOf(this.#scenario.settings, key)!.maxRounds;
-    this.#sidecars.set(`${bucket}/${key}`, { lastModified, maxRounds, routeRounds });
+    const routeTries = routeOf(this.#scenario.settings, key)!.maxTries;
+    this.#sidecars.set(`${bucket}/${key}`, { lastModified, maxTries, routeTries });
     const isBefore = !this.#jobs.some(({ head }) => head.bucket === bucket && head.key === key);
     this.note(`sidecar:${isBefore ? 'before' : 'after'}`);
-    this.trace(`options beside ${key}: ${maxRounds} rounds`);
+    this.trace(`options beside ${key}: ${maxTries} tries`);
   }
 
   /** What has not come to its end: records that need something, and objects that have no record. */
@@ -582,7 +582,7 @@ class Simulation {
     if (before.head.lastModified === lastModified) this.note('same content:in one second');
   }
 
-  /** Whoever cancels a job tries until it is done. */
+  /** A cancel of a job is tried until it is done. */
   #cancel(place: number, message: CancelMessage): void {
     let isDone = false;
     this.note('fault:job cancelled');

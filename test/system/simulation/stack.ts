@@ -235,7 +235,7 @@ export class Stack {
       calls: { withKey: (name) => openai.calls.apiFor(this.id, name) },
       background: { withKey: (name) => openai.background.apiFor(this.id, name) },
       strangers: new RecentIds(1_000),
-      pause: () => Promise.reject(new Error('each invocation has its own')),
+      sleep: () => Promise.reject(new Error('each invocation has its own')),
       heartbeat: () => Promise.reject(new Error('each invocation has its own')),
       outbox: {
         ingest: send('ingest'),
@@ -288,7 +288,7 @@ export class Stack {
       calls: { withKey: (name) => throughGate('calls', deps.calls.withKey(name), gate) },
       background: { withKey: (name) => throughGate('background', deps.background.withKey(name), gate) },
       webhooks: throughGate('webhooks', deps.webhooks, gate),
-      pause: gate.pause,
+      sleep: gate.sleep,
       heartbeat: gate.heartbeat,
       outbox: throughGate('outbox', deps.outbox, gate),
       events: throughGate('events', deps.events, gate),

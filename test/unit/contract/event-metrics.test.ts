@@ -8,7 +8,7 @@ const METERED = (Object.entries(EVENTS) as [EventName, EventRow][]).flatMap(([ev
 );
 
 describe('the metrics of a line', () => {
-  test('are members of it, told of in _aws by set of dimensions', () => {
+  test('are members of it, listed in _aws by set of dimensions', () => {
     const { metrics } = EVENTS['batch.collected'];
     const fields = {
       ...{ tier: 'flex', succeeded: 7, failed: 2, retried: 1 },

@@ -30,7 +30,7 @@ describe('settings as text', () => {
   it.each([
     ['{"routes": [\n  {"name": "a",}\n]}', 'line 2, column 16: Expected double-quoted property name'],
     ['{"routes": [\n  {"name": today}\n]}', "line 2, column 13: Unexpected token 'o'"],
-    ['{"routes": [\n  {"maxRounds": 1.}\n]}', 'line 2, column 19: Unterminated fractional number'],
+    ['{"routes": [\n  {"maxTries": 1.}\n]}', 'line 2, column 18: Unterminated fractional number'],
     ["{'routes': []}", "line 1, column 2: Expected property name or '}'"],
     ['{"routes": [', 'line 1, column 13: Unexpected end of JSON input'],
     ['', 'line 1, column 1: Unexpected end of JSON input'],
@@ -97,7 +97,7 @@ describe('settings as text', () => {
       problemsOf({}, { deadline: '2020-01-01' }),
       /routes\.0\.deadline: .*read "2020-01-01"/,
     ],
-    ['half a round', problemsOf({}, { maxRounds: 1.5 }), /whole number from 1 to 10; read 1\.5/],
+    ['half a try', problemsOf({}, { maxTries: 1.5 }), /whole number from 1 to 10; read 1\.5/],
     ['a list', messageOf('[]'), /expected object/],
   ])('fail for %s, saying where, what is allowed, and what was read', (_what, message, expected) => {
     expect(message).toMatch(/^routes\.json holds settings that are not valid:\n {2}- /);

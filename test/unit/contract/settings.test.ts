@@ -74,7 +74,7 @@ describe('settings', () => {
       prefix: 'input/',
       match: ['**'],
       onInvalid: 'quarantine',
-      maxRounds: 3,
+      maxTries: 3,
     });
   });
 
@@ -225,9 +225,9 @@ describe('settings', () => {
     ['no globs', [route({ match: [] })], /match/],
     ['an empty glob', [route({ match: [''] })], /match/],
     ['an unknown policy', [route({ onInvalid: 'ignore' })], /onInvalid/],
-    ['no rounds', [route({ maxRounds: 0 })], /maxRounds/],
-    ['eleven rounds', [route({ maxRounds: 11 })], /maxRounds/],
-    ['half a round', [route({ maxRounds: 1.5 })], /maxRounds/],
+    ['no tries', [route({ maxTries: 0 })], /maxTries/],
+    ['eleven tries', [route({ maxTries: 11 })], /maxTries/],
+    ['half a round', [route({ maxTries: 1.5 })], /maxTries/],
     ['no tiers', [route({ tiers: [] })], /tiers/],
     ['tiers left out', [route({ tiers: undefined })], /tiers/],
     ['an unknown tier', [route({ tiers: ['priority'] })], /tiers/],
@@ -312,7 +312,7 @@ describe('settings', () => {
   });
 
   it('keep batch ids sortable: at most ten rounds, numbered 0 to 9', () => {
-    expect(routeSchema.parse(route({ maxRounds: 10 })).maxRounds).toBe(10);
+    expect(routeSchema.parse(route({ maxTries: 10 })).maxTries).toBe(10);
   });
 });
 

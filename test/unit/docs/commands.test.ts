@@ -1,4 +1,4 @@
-/** Command lines of documents, held against the program's own tree of commands: nobody is told to type what fails. */
+/** Command lines of documents, held against the program's own tree of commands: no document says to type what fails. */
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
@@ -94,7 +94,7 @@ describe('command lines of documents', () => {
     expect(problemOf(['local'])).toBe('no command below it');
   });
 
-  it.each(DOCUMENTS)('%s tells nobody to type what the program does not take', (document) => {
+  it.each(DOCUMENTS)('%s says nowhere to type what the program does not take', (document) => {
     const called = callsOf(document).map(({ words, isWhole }) => [
       words.join(' '),
       problemOf(words, isWhole),

@@ -77,7 +77,7 @@ test('builds what each capability works with from its environment, without a cal
   const withBatches = [...common, 'batches'].sort();
   expect(namesOf(createSubmitDeps(parseEnv(submitEnv, ENV)))).toEqual(withBatches);
   expect(namesOf(createCallDeps(parseEnv(callEnv, ENV)))).toEqual(
-    [...common, 'background', 'calls', 'pause', 'webhooks'].sort(),
+    [...common, 'background', 'calls', 'sleep', 'webhooks'].sort(),
   );
   expect(namesOf(createPollDeps(parseEnv(pollEnv, ENV)))).toEqual(
     [

@@ -61,7 +61,7 @@ export class BackgroundCreates {
    * @returns why it stopped; `undefined`: nothing is left to be created here.
    */
   async run(mayBegin: () => Promise<boolean>): Promise<'time' | 'refused' | undefined> {
-    const { ambient, deadline, pause } = this.#deps;
+    const { ambient, deadline, sleep } = this.#deps;
     let stop: 'time' | 'refused' | undefined;
     while (!this.#progress.isEmpty) {
       const now = ambient.now();
@@ -69,7 +69,7 @@ export class BackgroundCreates {
       if (this.#throttle.isRefusedForLong(now)) stop = 'refused';
       if (stop !== undefined || !(await mayBegin())) break;
       const room = this.#throttle.roomAt(now);
-      if (room === 0) await pause(this.#throttle.waitMs(now));
+      if (room === 0) await sleep(this.#throttle.waitMs(now));
       else if (!(await this.#createWave(this.#isTrying ? 1 : room))) stop = 'refused';
     }
     await this.#latency.save();

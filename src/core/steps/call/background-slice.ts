@@ -18,7 +18,7 @@ import { apiKeyOf, type BatchRecord, tierOf } from '../../model/batch.ts';
 import type { Job } from '../../model/job.ts';
 import { isExhausted, withTry } from '../../model/tries.ts';
 import { MAX_DELAY_MS } from '../../ports/outbox.ts';
-import { noteUntold } from '../../scheduling/untold.ts';
+import { noteUnreported } from '../../scheduling/unreported.ts';
 import { isHealthy } from '../../scheduling/webhook-health.ts';
 import { BackgroundCreates, type Closed } from './background-creates.ts';
 import { BackgroundLooks } from './background-looks.ts';
@@ -62,7 +62,7 @@ interface Situation {
   job: Job;
   moments: Moments;
   /** Nothing looks at OpenAI as often while webhooks tell of what ends there. */
-  isTold: boolean;
+  isReported: boolean;
 }
 
 /** One visit. */
@@ -118,7 +118,8 @@ export class BackgroundSlice {
     await this.#created.keep();
     await this.#unread.keep();
     const { firstEnded } = this.#looks;
-    if (firstEnded !== undefined) await noteUntold(this.#deps, this.#batch, { responseId: firstEnded.id });
+    if (firstEnded !== undefined)
+      await noteUnreported(this.#deps, this.#batch, { responseId: firstEnded.id });
     if (this.#looks.failure !== undefined) {
       await this.#progress.keepForNext();
       throw this.#looks.failure;
@@ -171,14 +172,14 @@ export class BackgroundSlice {
     const begun = this.#created.open.map(({ at }) => at);
     const beganAt = begun.length === 0 ? undefined : Math.min(...begun);
     const moments = await momentsOf(this.#deps, this.#batch, beganAt);
-    this.#situation = { job, moments, isTold: await this.#isTold(now) };
+    this.#situation = { job, moments, isReported: await this.#isReported(now) };
     this.#lookedAroundAt = now;
     const { queuedAt, nextTier } = moments;
     if (job.cancelledAt !== undefined || (await isPaused(this.#deps, this.#batch))) this.#close({});
     else if (now >= queuedAt && nextTier !== this.#tier) this.#close({ lateAt: now, nextTier });
   }
 
-  async #isTold(now: number): Promise<boolean> {
+  async #isReported(now: number): Promise<boolean> {
     const apiKey = apiKeyOf(this.#batch);
     if (!sendsWebhooks(this.#deps.settings.webhooks, apiKey)) return false;
     return isHealthy(await this.#deps.webhooks.getHealth(apiKey), now);
@@ -250,7 +251,7 @@ export class BackgroundSlice {
     open: readonly KnownCreated[],
     { now, allAt }: Outlook,
   ): Promise<(created: KnownCreated) => Held> {
-    const { job, isTold } = this.#situation;
+    const { job, isReported } = this.#situation;
     const isLate = now >= allAt && open.length > 0;
     const entries = isLate
       ? (await readManifest(this.#deps.objects, this.#batch.manifestKey)).entries
@@ -258,7 +259,7 @@ export class BackgroundSlice {
     return ({ request, id, at }) => {
       const isShortLived = job.route.responseRetention === '10m' || this.#storeOf(request) === 'false';
       // Whether webhooks still come is known too late for answers that are kept for minutes.
-      const watch: Watch = isShortLived ? 'close' : isTold ? 'told' : 'sparing';
+      const watch: Watch = isShortLived ? 'close' : isReported ? 'reported' : 'sparing';
       const tried = entries?.tried(request);
       const isLastTry = tried !== undefined && isExhausted(withTry(tried, 'lost'), job.route);
       return { at, isShortLived, watch, isLastTry, ...this.#unread.of(id) };
@@ -300,7 +301,7 @@ export class BackgroundSlice {
     const soonest = ambient.now() + MIN_PAUSE_MS;
     const visitAt = Math.max(soonest, Math.min(restUntil, await this.#visitAt()));
     await this.#end.pause(isRefused ? 'refused' : 'window', refusals, visitAt);
-    // What arrived while this worker had the slice found it leased, and nobody was told.
+    // What arrived while this worker had the slice found it leased, and nobody was informed.
     const arrived = await listArrivals(this.#deps, this.#batch);
     if (arrived.every((request) => this.#arrived.has(request))) return;
     const now = ambient.now();

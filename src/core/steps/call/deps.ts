@@ -1,5 +1,5 @@
 import type { Settings } from '../../../contract/settings.ts';
-import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
+import type { Ambient, Deadline, Sleep } from '../../ports/ambient.ts';
 import type { ObjectStore, WorkFiles } from '../../ports/objects.ts';
 import type { Outbox } from '../../ports/outbox.ts';
 import type { PauseStore } from '../../ports/pauses.ts';
@@ -26,8 +26,8 @@ export interface CallDeps {
   rules: Pick<ProviderRules, 'answers' | 'calls' | 'cancelMs' | 'errors' | 'quota'>;
   outbox: Pick<Outbox, 'call' | 'collect'>;
   ambient: Ambient;
-  pause: Pause;
-  heartbeat: Pause;
+  sleep: Sleep;
+  heartbeat: Sleep;
   deadline: Deadline;
   telemetry: Telemetry;
 }

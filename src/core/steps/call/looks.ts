@@ -2,10 +2,10 @@
 import { MINUTE_MS } from '../../../contract/time.ts';
 
 /**
- * How a response is watched. `sparing`: by looks alone. `told`: a webhook says when it has ended, looks are for those
+ * How a response is watched. `sparing`: by looks alone. `reported`: a webhook says when it has ended, looks are for those
  * that are lost. `close`: OpenAI keeps it for minutes after it has ended, too short to find out that webhooks are lost.
  */
-export type Watch = 'sparing' | 'told' | 'close';
+export type Watch = 'sparing' | 'reported' | 'close';
 
 /** What decides when a response is looked at. */
 export interface Watched {
@@ -19,7 +19,7 @@ export interface Watched {
 /** At these shares of the window since the create; after the last one at every further quarter. */
 const SHARES = {
   sparing: [1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 1],
-  told: [1 / 2, 1],
+  reported: [1 / 2, 1],
 } as const;
 const FURTHER_SHARE = 1 / 4;
 

@@ -116,7 +116,7 @@ export class Slice {
   /** Waits until a call may begin, which is counted at once, or none may any more (`false`). */
   async #waitForRoom(): Promise<boolean> {
     for (;;) {
-      const { ambient, pause } = this.#deps;
+      const { ambient, sleep } = this.#deps;
       const now = ambient.now();
       const begins = this.#latency.mayBegin(now, this.#throttle.active);
       if (begins === 'continue_later') this.#halt({ why: this.#throttle.isRefused ? 'refused' : 'time' });
@@ -128,7 +128,7 @@ export class Slice {
         this.#latency.begin();
         return true;
       }
-      await pause(this.#throttle.waitMs(now), this.#stopped.signal);
+      await sleep(this.#throttle.waitMs(now), this.#stopped.signal);
     }
   }
 
@@ -217,7 +217,7 @@ export class Slice {
 
   async #keepWhile(ended: AbortSignal): Promise<void> {
     for (;;) {
-      await this.#deps.pause(KEEP_EVERY_MS, ended);
+      await this.#deps.sleep(KEEP_EVERY_MS, ended);
       if (ended.aborted) return;
       try {
         await this.#progress.keep();

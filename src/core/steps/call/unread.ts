@@ -10,7 +10,7 @@ import type { ObjectStore } from '../../ports/objects.ts';
 import type { SliceKeys } from './progress.ts';
 
 const unreadSchema = z.object({
-  /** Epoch ms: since when no look at it has told anything. */
+  /** Epoch ms: since when no look at it has shown anything. */
   unreadableSince: z.exactOptional(z.number()),
   /** Epoch ms: since when each answer was that there is no such response. */
   missingSince: z.exactOptional(z.number()),

@@ -274,7 +274,7 @@ export function decideRefusal(
   return { kind: 'again', error };
 }
 
-/** What becomes of the requests of a refused batch; none was executed, so this costs none of their rounds. */
+/** What becomes of the requests of a refused batch; none was executed, so this costs none of their tries. */
 export function decideRepair(
   entries: Pick<ManifestEntries, 'count' | 'tried'>,
   { errorOf }: Repair,

@@ -3,7 +3,7 @@ import type { Settings } from '../../../contract/settings.ts';
 import type { Manifest } from '../../files/manifest.ts';
 import type { LeasedBatch } from '../../lifecycle/leased.ts';
 import type { Job } from '../../model/job.ts';
-import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
+import type { Ambient, Deadline, Sleep } from '../../ports/ambient.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
 import type { Outbox } from '../../ports/outbox.ts';
 import type { PauseStore } from '../../ports/pauses.ts';
@@ -33,7 +33,7 @@ export interface CollectDeps {
   scratch: Scratch;
   ambient: Ambient;
   deadline: Deadline;
-  heartbeat: Pause;
+  heartbeat: Sleep;
   telemetry: Telemetry;
 }
 

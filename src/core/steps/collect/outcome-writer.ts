@@ -106,7 +106,7 @@ export class OutcomeWriter {
     const context = {
       line,
       byte: this.#lines.isInput ? offset : undefined,
-      rounds: triesOf(tried),
+      tries: triesOf(tried),
     };
     const text =
       stated === undefined

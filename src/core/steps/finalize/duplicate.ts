@@ -11,7 +11,7 @@ import { LeasedJob } from '../../lifecycle/leased.ts';
 import type { Job } from '../../model/job.ts';
 import { retryOfKey } from '../../model/retry-key.ts';
 import { noUsage } from '../../model/usage.ts';
-import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
+import type { Ambient, Deadline, Sleep } from '../../ports/ambient.ts';
 import type { JobIndex } from '../../ports/job-index.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
 import type { JobEvents, Outbox } from '../../ports/outbox.ts';
@@ -35,7 +35,7 @@ export interface DuplicateDeps {
   events: JobEvents;
   ambient: Ambient;
   deadline: Deadline;
-  heartbeat: Pause;
+  heartbeat: Sleep;
   telemetry: Telemetry;
 }
 

@@ -10,7 +10,7 @@ import {
   addAmounts,
   type EndedJob,
   type JobEnd,
-  MAX_MODELS_TOLD,
+  MAX_MODELS_KEPT,
   type MonthRow,
   noAmounts,
   OTHER_MODELS,
@@ -100,8 +100,8 @@ function modelRows(batches: readonly BatchRecord[]): MonthRow[] {
   const models = new Map<string, Amounts>();
   for (const { model, results } of batches) {
     if (results === undefined) continue;
-    const isTold = models.has(model) || models.size < MAX_MODELS_TOLD;
-    const name = isTold ? model : OTHER_MODELS;
+    const isKept = models.has(model) || models.size < MAX_MODELS_KEPT;
+    const name = isKept ? model : OTHER_MODELS;
     const amounts = models.get(name) ?? { ...noAmounts(), jobs: 1 };
     models.set(name, amounts);
     const { succeeded, failed, usage, bill } = results.outcome;

@@ -11,7 +11,7 @@ import { droppedAt } from '../../scheduling/ladder.ts';
 
 /** The receipt's `terms`. Options that were put beside the file too late are looked for now. */
 export async function termsOf(objects: Pick<ObjectStore, 'head'>, job: Job): Promise<Receipt['terms']> {
-  const { tiers, deadline, budget, overBudget, maxRounds, onInvalid } = job.route;
+  const { tiers, deadline, budget, overBudget, maxTries, onInvalid } = job.route;
   const late = await findLateSidecar(objects, job.input).catch((error: unknown) => {
     // Whether there is one cannot be known; the receipt does not wait for it.
     if (error instanceof ObjectUnreadableError) return undefined;
@@ -24,7 +24,7 @@ export async function termsOf(objects: Pick<ObjectStore, 'head'>, job: Job): Pro
       deadline === undefined ? undefined : new Date(droppedAt(job) + readDuration(deadline)!).toISOString(),
     budget,
     overBudget,
-    maxRounds,
+    maxTries,
     onInvalid,
     options: job.options ?? [],
     optionsNotApplied:

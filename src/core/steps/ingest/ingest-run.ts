@@ -4,7 +4,7 @@ import { toReading, toReadLater } from '../../lifecycle/job-transitions.ts';
 import type { LeasedJob } from '../../lifecycle/leased.ts';
 import type { IngestProgress } from '../../model/job.ts';
 import type { BatchLimits } from '../../model/limits.ts';
-import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
+import type { Ambient, Deadline, Sleep } from '../../ports/ambient.ts';
 import type { IgnoredDropStore } from '../../ports/ignored-drops.ts';
 import type { Inputs, ObjectStore, OwnersStore } from '../../ports/objects.ts';
 import type { DropEvents, JobEvents, Outbox } from '../../ports/outbox.ts';
@@ -34,7 +34,7 @@ export interface IngestDeps {
   ignoredDrops: Pick<IgnoredDropStore, 'note'>;
   ambient: Ambient;
   deadline: Deadline;
-  heartbeat: Pause;
+  heartbeat: Sleep;
   telemetry: Telemetry;
   rules: Pick<ProviderRules, 'endpoints' | 'models' | 'preflight'> & CommonRules;
   /** Those of the rules, or less. */

@@ -165,7 +165,7 @@ export class LevelPass {
       const { line, offset, length } = entries.at(entry);
       const firstLine = this.#hashes.line(this.#slotOf(entries, entry));
       const { code, message, param } = duplicateCustomId(customId, firstLine);
-      const context = { line, byte: this.#deps.statesBytes ? offset : undefined, rounds: 0 };
+      const context = { line, byte: this.#deps.statesBytes ? offset : undefined, tries: 0 };
       showInvalid(this.#state.firstInvalid, code, { ...context, message });
       run.add(line, statedErrorLine(customId, { code, message, param }, context), { offset, length });
       await run.flush();

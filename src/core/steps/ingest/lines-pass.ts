@@ -243,7 +243,7 @@ export class LinesPass {
           ? { offset: 0, length: -1 }
           : { ...original, offset: this.#spool.append(line.bytes) };
     }
-    const context = { line: line.line, byte: found.compressed ? undefined : line.offset, rounds: 0 };
+    const context = { line: line.line, byte: found.compressed ? undefined : line.offset, tries: 0 };
     showInvalid(found.firstInvalid, code, { ...context, message });
     const text = statedErrorLine(customId ?? null, { code, message, param }, context);
     this.#invalidRun.add(line.line, text, original);

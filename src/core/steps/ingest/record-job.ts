@@ -147,7 +147,7 @@ export async function recordPredecessor(deps: RecordDeps, job: Job): Promise<Job
   const location = { bucket, key, versionId: predecessor.versionId };
   const before = await describeJob(deps, location).catch((error: unknown) => {
     if (!(error instanceof ObjectUnreadableError)) throw error;
-    return describeUntold(deps, job, location);
+    return describeListed(deps, job, location);
   });
   if (before === undefined || contentOf(before) !== contentOf(job)) return undefined;
   return createJob(deps, before, false);
@@ -157,7 +157,7 @@ export async function recordPredecessor(deps: RecordDeps, job: Job): Promise<Job
  * A version that S3 lists and does not let be looked at, with the bytes of a job that was dropped after it. It has a
  * job, as its successor says, so that it does not run by itself once S3 lets it be looked at.
  */
-async function describeUntold(
+async function describeListed(
   deps: RecordDeps,
   { input, route, budgetUsd, options }: Job,
   location: ObjectLocation,

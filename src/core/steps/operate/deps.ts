@@ -1,5 +1,5 @@
 import type { Settings } from '../../../contract/settings.ts';
-import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
+import type { Ambient, Deadline, Sleep } from '../../ports/ambient.ts';
 import type { JobIndex } from '../../ports/job-index.ts';
 import type { Erasure, Inputs, ObjectStore } from '../../ports/objects.ts';
 import type { Outbox } from '../../ports/outbox.ts';
@@ -24,6 +24,6 @@ export interface OperateDeps {
   outbox: Pick<Outbox, 'finalize' | 'collect'>;
   ambient: Ambient;
   deadline: Deadline;
-  heartbeat: Pause;
+  heartbeat: Sleep;
   telemetry: Telemetry;
 }

@@ -11,7 +11,7 @@ import { unreachable } from '../../lifecycle/lost.ts';
 import { isPast } from '../../lifecycle/pages.ts';
 import { CLOCK_SKEW_MS, partOf } from '../../lifecycle/time-limits.ts';
 import { apiKeyOf, type BatchRecord } from '../../model/batch.ts';
-import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
+import type { Ambient, Deadline, Sleep } from '../../ports/ambient.ts';
 import type { Inputs, ObjectStore, OwnersStore, WorkFiles } from '../../ports/objects.ts';
 import type { Outbox } from '../../ports/outbox.ts';
 import type { PauseStore } from '../../ports/pauses.ts';
@@ -26,7 +26,7 @@ import { dispatch } from '../../scheduling/dispatch.ts';
 import { healReservations } from '../../scheduling/heal-reservations.ts';
 import { observeBatch } from '../../scheduling/observe-batch.ts';
 import { stepDown } from '../../scheduling/step-down.ts';
-import { noteUntold, type UntoldDeps } from '../../scheduling/untold.ts';
+import { noteUnreported, type UnreportedDeps } from '../../scheduling/unreported.ts';
 import { cleanWork } from './clean-work.ts';
 import { listInputs } from './list-inputs.ts';
 import { listModels } from './list-models.ts';
@@ -41,7 +41,7 @@ type Batches = Pick<
   'getBatch' | 'cancelBatch' | 'listBatches' | 'listFiles' | 'deleteFile' | 'listModels'
 >;
 
-export interface PollDeps extends ReconcileDeps, SlowLooksDeps, UntoldDeps {
+export interface PollDeps extends ReconcileDeps, SlowLooksDeps, UnreportedDeps {
   stackName: string;
   settings: Pick<Settings, 'stuck' | 'quota' | 'routes' | 'layout' | 'takeOver' | 'webhooks'>;
   webhooks: Pick<WebhookStore, 'getHealth' | 'changeHealth'>;
@@ -62,7 +62,7 @@ export interface PollDeps extends ReconcileDeps, SlowLooksDeps, UntoldDeps {
   outbox: Outbox;
   ambient: Ambient;
   deadline: Deadline;
-  heartbeat: Pause;
+  heartbeat: Sleep;
   telemetry: Telemetry;
   sampler: Sampler;
 }
@@ -258,5 +258,6 @@ async function readPages(
 }
 
 async function observeLooked(deps: PollDeps, batch: BatchRecord, remote: RemoteBatch): Promise<void> {
-  if (await observeBatch(deps, batch, remote)) await noteUntold(deps, batch, { openaiBatchId: remote.id });
+  if (await observeBatch(deps, batch, remote))
+    await noteUnreported(deps, batch, { openaiBatchId: remote.id });
 }

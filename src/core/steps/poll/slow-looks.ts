@@ -32,11 +32,11 @@ export async function batchesToLookAt(
   if (looksAtAll(health, poll, now)) return { batches, isSilent: isSilent(health, now) };
   // Others may be waiting for what is learned of the limit when these get past their validation.
   const isAwaited = (await deps.quota.getBacklog()).length > 0;
-  const untold = batches.filter(
+  const unreported = batches.filter(
     ({ stop, remote }) =>
       stop?.cancelRequestedAt !== undefined ||
       remote!.unreachableSince !== undefined ||
       (isAwaited && remote!.status === 'validating'),
   );
-  return { batches: untold, isSilent: false };
+  return { batches: unreported, isSilent: false };
 }

@@ -1,6 +1,6 @@
 /** What submitting a batch works with. */
 import type { Settings } from '../../../contract/settings.ts';
-import type { Ambient, Deadline, Pause } from '../../ports/ambient.ts';
+import type { Ambient, Deadline, Sleep } from '../../ports/ambient.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
 import type { Outbox } from '../../ports/outbox.ts';
 import type { PauseStore } from '../../ports/pauses.ts';
@@ -23,7 +23,7 @@ export interface SubmitDeps {
   outbox: Pick<Outbox, 'submit'>;
   ambient: Ambient;
   deadline: Deadline;
-  heartbeat: Pause;
+  heartbeat: Sleep;
   /** Default: those of the rules. */
   createSettles?: CreateSettles | undefined;
   telemetry: Telemetry;

@@ -48,10 +48,10 @@ describe('items of other deployments', () => {
 
   test('reads a route that has more or fewer settings than it knows', async () => {
     const job = jobOf('route');
-    const { maxRounds: _, ...route } = job.route;
+    const { maxTries: _, ...route } = job.route;
     await jobs.createJob(job);
     await setAttribute('route', 'JOB', 'route', { ...route, window: '4h' });
-    expect((await jobs.getJob('route'))!.route).toEqual({ ...route, maxRounds: 3 });
+    expect((await jobs.getJob('route'))!.route).toEqual({ ...route, maxTries: 3 });
   });
 
   test('fails, naming item and version, on a version that it does not know', async () => {

@@ -6,7 +6,7 @@ import { printed, stoppedState } from '../../../support/stopped-state.ts';
 
 const NOW = Date.UTC(2026, 10, 30, 12);
 
-test('a month is told by route unless asked otherwise, as a table and as JSON; one without jobs says so', async () => {
+test('a month is shown by route unless asked otherwise, as a table and as JSON; one without jobs says so', async () => {
   const state = await stoppedState(async ({ index }) => {
     await index.recordEnd(jobEnd('one', {}, { cost: 1_230_000_000_000n, standardCost: 2_460_000_000_000n }));
   });

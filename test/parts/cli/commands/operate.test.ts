@@ -153,7 +153,7 @@ test('a job is cancelled for a reason once the person says yes, and what was don
   expect(job?.acts).toMatchObject([{ action: 'cancel', by: CALLER, reason: 'wrong file' }]);
 });
 
-test('whoever does not say yes changes nothing', async () => {
+test('without a yes nothing is changed', async () => {
   await liveJob();
   await endedJob();
   person('n');
@@ -183,7 +183,7 @@ test('where nobody can answer, --yes is asked for, and nothing is done', async (
   expect((await jobs.getJob(LIVE))?.acts).toBeUndefined();
 });
 
-test('a job that has ended is not cancelled, and a program is told so as JSON', async () => {
+test('a job that has ended is not cancelled, and a program reads so as JSON', async () => {
   await endedJob();
   const lines = printed();
   expect(await cancel(DONE, YES)).toBe(0);

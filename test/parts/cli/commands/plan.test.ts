@@ -127,7 +127,7 @@ describe('batchdrop plan', { timeout: 60_000 }, () => {
     expect(files[0]).toMatchObject({ lines: 30, invalid: 0 });
     expect(files[0].groups[0].usd.batch.outputAtMost).toBe('0.3');
     expect(files[0].batches.map(({ bound }: { bound: string }) => bound)).toEqual(['tokens', 'end']);
-    expect(route).toMatchObject({ name: 'nightly', deadline: '3h', maxRounds: 3, fitsDayBudget: true });
+    expect(route).toMatchObject({ name: 'nightly', deadline: '3h', maxTries: 3, fitsDayBudget: true });
     expect(route.files).toMatchObject([{ unpriced: [], fitsJobBudget: true }]);
     // 30 answers of at most 1,000 tokens at 10 USD a million (kept rounded up by a few %), and 30 short prompts.
     expect(Number(route.atMostUsd)).toBeGreaterThan(0.3);

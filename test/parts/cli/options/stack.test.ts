@@ -95,7 +95,7 @@ describe('a deployed stack', () => {
     vi.stubEnv('AWS_MAX_ATTEMPTS', '1');
     const common = /^the stack cannot be looked up \(.*cloudformation:DescribeStacks/.source;
     await expect(open({ stack: 'films' })).rejects.toThrow(new RegExp(`${common}$`));
-    // Whoever may look at one stack only has to name it.
+    // With the right to look at one stack only, it has to be named.
     await expect(open()).rejects.toThrow(new RegExp(`${common} for all stacks; with --stack, for one$`));
   });
 });
@@ -143,7 +143,7 @@ describe('a local stack', () => {
     expect(() => outputOf(stack, 'BucketName')).toThrow(/has no BucketName: no local stack has run there/);
   });
 
-  test('whose process is gone is told of as such, once, and served from its state', async () => {
+  test('whose process is gone is named as such, once, and served from its state', async () => {
     await mkdir(join(state, 'aws'));
     writeRunning(state, LOCAL);
     // No process has a number as high.

@@ -204,10 +204,10 @@ function checkSidecar(
   const sidecar = sidecars.get(`${head.bucket}/${head.key}`);
   if (sidecar === undefined || sidecar.lastModified === head.lastModified) return;
   const isOwn = sidecar.lastModified < head.lastModified;
-  if (isOwn && route.maxRounds !== sidecar.maxRounds)
-    say(`it has ${route.maxRounds} rounds; ${sidecar.maxRounds} were asked for beside it`);
+  if (isOwn && route.maxTries !== sidecar.maxTries)
+    say(`it has ${route.maxTries} tries; ${sidecar.maxTries} were asked for beside it`);
   // Where both are the same, nothing can be known.
-  if (!isOwn && route.maxRounds === sidecar.maxRounds && sidecar.maxRounds !== sidecar.routeRounds)
+  if (!isOwn && route.maxTries === sidecar.maxTries && sidecar.maxTries !== sidecar.routeTries)
     say(`it follows options that were put beside it ${sidecar.lastModified - head.lastModified} ms later`);
 }
 

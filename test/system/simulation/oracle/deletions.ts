@@ -17,12 +17,12 @@ export function checkDeleted(
       .flatMap(({ drop }) => drop.lines.map(({ marker }) => marker)),
   );
   const left = background.responses.filter(
-    ({ stackId: owner, id, marker, store, isTold, isRemoved }) =>
+    ({ stackId: owner, id, marker, store, isReported, isRemoved }) =>
       owner === stackId &&
       store !== true &&
       !isRemoved &&
       // The worker that was told of it may have died before it could write that down.
-      (objects.recordedResponses.has(id) || (isTold && !cutShort.has(marker))),
+      (objects.recordedResponses.has(id) || (isReported && !cutShort.has(marker))),
   );
   for (const [batchId, responses] of Map.groupBy(left, ({ batchId: of = '' }) => of)) {
     const most =

@@ -26,9 +26,9 @@ export interface ExpectedJob {
 /** Options beside an input: when they were put, and what they say. */
 export interface Sidecar {
   lastModified: number;
-  maxRounds: number;
+  maxTries: number;
   /** What the route says without them. */
-  routeRounds: number;
+  routeTries: number;
 }
 
 export interface Expectations {

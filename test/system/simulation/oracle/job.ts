@@ -90,7 +90,7 @@ function checkErrors(expected: [InputLine, Outcome][], text: string, mayLack: bo
     const found = JSON.parse(lines[index]!) as {
       line: number;
       custom_id: string | null;
-      rounds: number;
+      tries: number;
       error: { code: string } | null;
       response: { status_code: number; body?: { error?: { code?: string | null } } } | null;
     };
@@ -99,12 +99,12 @@ function checkErrors(expected: [InputLine, Outcome][], text: string, mayLack: bo
       return;
     }
     if (!('errors' in outcome)) continue;
-    const { codes, rounds } = outcome.errors;
+    const { codes, tries } = outcome.errors;
     const code = codeOf(found);
     if (!codes.includes(code))
       say(`line ${line.number} failed with ${code}; ${codes.join(' or ')} was expected`);
-    if (rounds !== undefined && found.rounds !== rounds) {
-      say(`line ${line.number} says ${found.rounds} rounds, and was executed ${rounds} times`);
+    if (tries !== undefined && found.tries !== tries) {
+      say(`line ${line.number} says ${found.tries} tries, and was executed ${tries} times`);
     }
     const isNamed = found.custom_id === line.customId;
     // Names are read from the input, too.

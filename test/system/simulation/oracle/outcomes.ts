@@ -11,7 +11,7 @@ const TOO_SLOW_MS = 11 * 60_000;
 const LAST_TRY_MS = 10 * 60 * 60_000;
 
 /** What a line must have become. */
-export type Outcome = { output: string } | { errors: { codes: readonly string[]; rounds?: number } };
+export type Outcome = { output: string } | { errors: { codes: readonly string[]; tries?: number } };
 
 export function isInvalid({ kind }: InputLine): boolean {
   return !['good', 'refused', 'poison'].includes(kind);
@@ -42,7 +42,7 @@ function strictOutcomeOf(
   const runs = executions.get(line.marker) ?? [];
   if (isInvalid(line)) {
     if (runs.length > 0) say(`line ${line.number} is invalid and was executed`);
-    return { errors: { codes: [INVALID_CODES[line.kind]!], rounds: 0 } };
+    return { errors: { codes: [INVALID_CODES[line.kind]!], tries: 0 } };
   }
   const answered = runs.find(({ result }) => result === 'answered');
   // The endpoints that answer at once never hear of a custom_id.
@@ -56,26 +56,26 @@ function strictOutcomeOf(
   const counted = runs.filter(
     (run) => usesUpATry(run) && !(run.result === 'unexecuted' && leftByLadder.has(run.batch.id)),
   );
-  const rounds = counted.length;
+  const tries = counted.length;
   const last = runs.at(-1);
   // A model that is slower than a worker lives is not asked twice in the last tier.
   const isTooSlow = isGivenUpAsTooSlow(last, isHurried);
-  if (last?.result === 'final') return { errors: { codes: [last.code!], rounds } };
-  const { maxRounds, maxRoundsByCause } = job.route;
+  if (last?.result === 'final') return { errors: { codes: [last.code!], tries } };
+  const { maxTries, maxTriesByCause } = job.route;
   const isAtMost = (cause: Execution['result'], most: number | undefined): boolean =>
     most !== undefined && counted.filter((run) => causeOf(run) === cause).length >= most;
   const isExhausted =
-    rounds >= maxRounds ||
-    isAtMost('unexecuted', maxRoundsByCause.unexecuted) ||
-    isAtMost('transient', maxRoundsByCause.transient) ||
-    isAtMost('lost', maxRoundsByCause.lost);
+    tries >= maxTries ||
+    isAtMost('unexecuted', maxTriesByCause.unexecuted) ||
+    isAtMost('transient', maxTriesByCause.transient) ||
+    isAtMost('lost', maxTriesByCause.lost);
   const isUnreadable = last !== undefined && wasReadAsFarAsPossible(last, batches);
   const lastCodes = [
     last?.code ?? 'missing_from_results',
     ...(isTooSlow ? ['answer_too_slow'] : []),
     ...(isUnreadable ? ['result_unreadable'] : []),
   ];
-  if (isExhausted) return { errors: { codes: lastCodes, rounds } };
+  if (isExhausted) return { errors: { codes: lastCodes, tries } };
   // It could have been tried again: there must be a reason why it was not.
   const codes: string[] = isTooSlow ? ['answer_too_slow'] : [];
   if (isUnreadable) codes.push('result_unreadable');
@@ -91,10 +91,10 @@ function strictOutcomeOf(
   if (codes.length === 0) {
     const history = runs.map(({ batch, result, code }) => `${batch.id} ${result} ${code ?? ''}`).join(', ');
     say(
-      `line ${line.number} could have been answered, was executed ${rounds} times (${history}), and was given up`,
+      `line ${line.number} could have been answered, was executed ${tries} times (${history}), and was given up`,
     );
   }
-  return { errors: { codes, rounds } };
+  return { errors: { codes, tries } };
 }
 
 /** Whether a call was waited for as long as its worker could. One with little time cannot wait for long. */

@@ -37,7 +37,7 @@ function viewed(live: readonly Job[], ended: ReturnType<typeof jobEnd>['ended'][
   return stores as unknown as Pick<Stores, 'jobs' | 'index' | 'openBucket'>;
 }
 
-test('who may not look at a prompt gets the job of its key that was dropped last, live or ended, and is told so', async () => {
+test('who may not look at a prompt gets the job of its key that was dropped last, live or ended, and a message says so', async () => {
   const said: string[] = [];
   const ended = jobEnd(ENDED, { bucket: 'drops', key: KEY, droppedAt: 1_000 }).ended;
   const found = (live: Job[]) => findJob(viewed(live, [ended]), KEY, (text) => said.push(text));

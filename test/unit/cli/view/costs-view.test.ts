@@ -26,7 +26,7 @@ OpenAI may have charged up to $0.010 more, for results that it lost.`);
   expect(narrow[1]).toBe('MODEL   COST  JOBS  SUCCEEDED  FAILED');
 });
 
-test('of a tier, what standard would have cost is not told', () => {
+test('of a tier, what standard would have cost is not shown', () => {
   const costs = costsOf('2026-11', 'tier', ROWS);
   expect(costsText(costs, 120)).not.toContain('SAVED\nbatch');
   expect(costsJson(costs)).toMatchObject({ rows: [{ name: 'batch', usd: '6' }], total: { savedUsd: '6' } });

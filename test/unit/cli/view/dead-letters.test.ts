@@ -57,7 +57,7 @@ test.each([
   expect(text).not.toContain('PROMPT-CANARY');
 });
 
-test('age, receives, ids and the id of the message are told, those of no use with what to do, as wide as the terminal', () => {
+test('age, receives, ids and the id of the message are shown, those of no use with what to do, as wide as the terminal', () => {
   const letters = [
     letter('submit', { v: 1, jobId: JOB, batchId: '0-00000' }),
     letter('submit', 'not ours', 3),

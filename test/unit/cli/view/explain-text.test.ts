@@ -9,7 +9,7 @@ const HELD: Wait = {
   batches: 1,
   requests: 3,
   text: 'held for a person: OpenAI refused it with code server_error',
-  moves: 'Look the code up in the logs and at OpenAI, and mend what it says. Then release what is held.',
+  moves: 'Look the code up in the logs and at OpenAI, and fix what it says. Then release what is held.',
   command: 'batchdrop resume j',
   since: NOW - 7_200_000,
 };
@@ -30,7 +30,7 @@ test('a person reads it within the width of the terminal, the command on a line 
       '1 batch (3 requests): held for a person: OpenAI refused it',
       'with code server_error, since 2026-11-30T10:00:00Z (2 h',
       'ago).',
-      '  Look the code up in the logs and at OpenAI, and mend what',
+      '  Look the code up in the logs and at OpenAI, and fix what',
       '  it says. Then release what is held.',
       '  $ batchdrop resume j',
     ].join('\n'),

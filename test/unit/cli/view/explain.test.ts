@@ -1,6 +1,5 @@
 import { globSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { pricesOf } from '../../../../cli/options/prices.ts';
 import { type ExplainFacts, explain, ledgersToRead } from '../../../../cli/view/explain.ts';
 import { commandsOf, explanationText } from '../../../../cli/view/explain-text.ts';
 import {
@@ -19,13 +18,13 @@ import type { Suspension } from '../../../../src/core/model/suspension.ts';
 import { newLedger } from '../../../../src/core/scheduling/ledger.ts';
 import { operatorScopeOf } from '../../../../src/providers/openai/errors.ts';
 import { batchOf, jobOf, remoteOf } from '../../../support/records.ts';
+import { explainFactsOf } from './explain-facts.ts';
 
 const NOW = Date.UTC(2026, 10, 30, 12);
 const HOUR = 3_600_000;
 const SINCE = NOW - 2 * HOUR;
 const LATER = NOW + HOUR;
 const TOKENS = 'tokens/default/gpt-6-luna';
-const prices = await pricesOf({});
 
 function factsOf(
   job: Partial<Job> | undefined,
@@ -33,7 +32,7 @@ function factsOf(
   others: Partial<ExplainFacts> = {},
 ): ExplainFacts {
   const recorded = job && jobOf('j', { state: 'running', createdAt: SINCE, ...job });
-  return {
+  return explainFactsOf([], NOW, {
     key: 'input/j.jsonl',
     records: {
       job: recorded,
@@ -41,16 +40,9 @@ function factsOf(
         batchOf('j', index, { updatedAt: SINCE, route: 'default', ...batch }),
       ),
     },
-    ledgers: new Map(),
-    suspensions: [],
-    pauses: [],
-    backlog: [],
-    deadLetters: [],
     setKeyCommandOf: (apiKey) => (apiKey === 'default' ? 'aws secretsmanager put-secret-value' : undefined),
-    prices,
-    now: NOW,
     ...others,
-  };
+  });
 }
 
 const ledger = (changes: Partial<Ledger>): ReadonlyMap<string, Ledger> =>
@@ -374,7 +366,7 @@ test('a budget is what a batch waits for only if it does not fit', () => {
   expect(explain(budgetGone).waits[0]?.code).toBe('budget');
 });
 
-test('a deadline is told, and a job that has ended waits for nothing', () => {
+test('a deadline is shown, and a job that has ended waits for nothing', () => {
   const ladder = { tiers: ['batch' as const, 'flex' as const], deadlineAt: LATER };
   const explanation = explain(factsOf({}, [{ ladder }]));
   expect(explanation.deadlineAt).toBe(LATER);
@@ -406,7 +398,7 @@ test('a lost batch is cancelled, or given up by a person who accepts that it may
   expect(wait?.moves).toContain('may be paid for twice');
 });
 
-test('a suspension that no key mends is lifted by its scope, once a person has mended it', () => {
+test('a suspension that no key fixes is lifted by its scope, once a person has fixed it', () => {
   const out = suspension({ scope: 'default/gpt-6-luna', reason: 'model_not_found' });
   const [wait] = explain(factsOf({}, [{}], { suspensions: [out] })).waits;
   expect(commandsOf(wait!)).toEqual(['batchdrop resume --scope default/gpt-6-luna']);

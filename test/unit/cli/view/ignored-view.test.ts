@@ -3,7 +3,7 @@ import { ignoredDropsText } from '../../../../cli/view/ignored-view.ts';
 
 const NOW = Date.UTC(2026, 10, 30, 12);
 
-test('a table says what was dropped and when, and below it each reason is told once', () => {
+test('a table says what was dropped and when, and below it each reason is explained once', () => {
   const drops = [
     { v: 1, key: 'input/a.csv', why: 'not_matched', route: 'nightly', at: NOW - 60_000 },
     { v: 1, key: 'input/b.csv', why: 'not_matched', route: 'nightly', at: NOW - 120_000 },

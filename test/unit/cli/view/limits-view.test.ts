@@ -27,7 +27,7 @@ const FOUND = ledgers(
   { name: 'spent/2026-11', used: 90_000_000 },
 );
 
-test('limits are told by model and key, budgets with what is left to say when they are full again', () => {
+test('limits are shown by model and key, budgets with what is left to say when they are full again', () => {
   const { queues, calls, budgets } = limitsOf(FOUND, ['films', 'unused'], [SCOPE], NOW);
   expect(queues).toMatchObject([
     { apiKey: 'default', model: 'ft:gpt-4.1/a', reserved: 1_000_000, ceiling: 2_000_000, limit: 5_000_000 },
@@ -51,7 +51,7 @@ test('limits are told by model and key, budgets with what is left to say when th
   ]);
 });
 
-test('money is told as it is for jobs and costs, with the digits of small sums', () => {
+test('money is shown as it is for jobs and costs, with the digits of small sums', () => {
   const found = ledgers({ name: 'spent/2026-11', used: 4, reserved: 43_210 });
   expect(limitsText(limitsOf(found, [], [], NOW), 120)).toMatch(/^the month +\$0\.0000040 +\$0\.043 +- /m);
 });

@@ -25,7 +25,7 @@ test('a log line is one line of plain words with the fields of its event, and no
   );
 });
 
-test('what several batches have in one second is one line with their count, and what differs is told apart', () => {
+test('what several batches have in one second is one line with their count, and what differs stays separate', () => {
   const of = (changes: object) => readLogLine(JSON.stringify({ ...LINE, ...changes }))!;
   const batches = Array.from({ length: 19 }, (_, index) =>
     of({

@@ -148,7 +148,7 @@ describe('the lines of a running stack', () => {
 });
 
 describe('a drop outside of every route', () => {
-  it('is told, with the prefixes that routes have; results of ours are not', () => {
+  it('is said, with the prefixes that routes have; results of ours are not', () => {
     const settings = defaultSettings();
     expect(describeDropElsewhere(settings, 'elsewhere/a.jsonl')).toBe(
       'elsewhere/a.jsonl  ignored: routes take keys below input/',
@@ -169,7 +169,7 @@ describe('an alarm', () => {
   const alarm = { name: 'Drop-poll-silent', description: 'The poll does not run.' };
   const change = (from: string, to: string) =>
     describeAlarmChange({ alarm, from, to, reason: 'r', at: 0 } as unknown as StateChange);
-  it('is told when it fires and when it clears, and not when it first has data', () => {
+  it('is said when it fires and when it clears, and not when it first has data', () => {
     expect(change('INSUFFICIENT_DATA', 'OK')).toBeUndefined();
     expect(change('OK', 'ALARM')).toBe('ALARM Drop-poll-silent: The poll does not run.');
     expect(change('ALARM', 'OK')).toBe('alarm Drop-poll-silent cleared (OK)');

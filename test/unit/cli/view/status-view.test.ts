@@ -1,25 +1,13 @@
 import { expect, test } from 'vitest';
-import { pricesOf } from '../../../../cli/options/prices.ts';
 import type { ExplainFacts } from '../../../../cli/view/explain.ts';
 import { statusOf, statusText } from '../../../../cli/view/status-view.ts';
 import type { BatchRecord } from '../../../../src/core/model/batch.ts';
 import { batchOf, cutBatches, jobOf, remoteOf, resultsOf } from '../../../support/records.ts';
+import { explainFactsOf } from './explain-facts.ts';
 
 const NOW = Date.UTC(2026, 10, 30, 12);
-const prices = await pricesOf({});
 
-const factsOf = (batches: BatchRecord[]): ExplainFacts => ({
-  key: 'input/films.jsonl',
-  records: { job: jobOf('j', { state: 'running' }), batches },
-  ledgers: new Map(),
-  suspensions: [],
-  pauses: [],
-  backlog: [],
-  deadLetters: [],
-  setKeyCommandOf: () => undefined,
-  prices,
-  now: NOW,
-});
+const factsOf = (batches: BatchRecord[]): ExplainFacts => explainFactsOf(batches, NOW);
 const textOf = (batches: BatchRecord[]): string => statusText(statusOf(factsOf(batches), []), NOW, 120, '');
 
 test('of a batch that was cut, its parts are shown, and none of its requests was sent once more', () => {

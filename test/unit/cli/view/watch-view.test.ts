@@ -1,26 +1,14 @@
 import { expect, test } from 'vitest';
-import { pricesOf } from '../../../../cli/options/prices.ts';
 import type { ExplainFacts } from '../../../../cli/view/explain.ts';
 import { watchLines } from '../../../../cli/view/watch-view.ts';
 import type { BatchRecord } from '../../../../src/core/model/batch.ts';
 import { batchOf, jobOf, remoteOf, resultsOf } from '../../../support/records.ts';
+import { explainFactsOf } from './explain-facts.ts';
 
 const NOW = Date.UTC(2026, 10, 30, 12);
-const prices = await pricesOf({});
 
-const factsOf = (batches: BatchRecord[], others: Partial<ExplainFacts> = {}): ExplainFacts => ({
-  key: 'input/films.jsonl',
-  records: { job: jobOf('j', { state: 'running' }), batches },
-  ledgers: new Map(),
-  suspensions: [],
-  pauses: [],
-  backlog: [],
-  deadLetters: [],
-  setKeyCommandOf: () => undefined,
-  prices,
-  now: NOW,
-  ...others,
-});
+const factsOf = (batches: BatchRecord[], others: Partial<ExplainFacts> = {}): ExplainFacts =>
+  explainFactsOf(batches, NOW, others);
 
 /** 50,000 requests in ten batches: two collected, three at OpenAI, four that wait for room, one held. */
 const LARGE = factsOf(

@@ -106,7 +106,7 @@ describe('a result line that is no UTF-8', () => {
     expect(output.map(({ custom_id }) => custom_id)).toEqual([...ids, 'whole']);
     for (const [index, { response }] of output.slice(0, -1).entries())
       expect(response.body.choices[0].message.content).toBe(broken[index]!.toString('utf8'));
-    expect(await pipeline.errors(KEY)).toMatchObject([{ custom_id: 'refused', rounds: 1 }]);
+    expect(await pipeline.errors(KEY)).toMatchObject([{ custom_id: 'refused', tries: 1 }]);
     // The bytes as they came are where they were fetched to.
     const kept = pipeline.deps.objects.keys().filter((key) => key.includes('/fetched/'));
     const fetched = await Promise.all(kept.map((key) => pipeline.deps.objects.get(key)));

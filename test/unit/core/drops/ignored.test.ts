@@ -97,7 +97,7 @@ test('folders, and options that wait for their file or are read with it, need no
   expect(await p.listed()).toEqual([]);
 });
 
-test('options that were put after their file are told of: it runs without them', async () => {
+test('options that were put after their file are reported: it runs without them', async () => {
   const p = start({}, {}, { [FILE]: NOW - 1_000, [OPTIONS]: NOW });
   await p.report(OPTIONS);
   expect(p.seen).toMatchObject([{ fields: { key: OPTIONS, why: 'late_options', route: 'r' } }]);

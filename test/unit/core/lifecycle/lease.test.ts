@@ -11,7 +11,7 @@ import {
 } from '../../../../src/core/lifecycle/lease.ts';
 import { LeasedBatch } from '../../../../src/core/lifecycle/leased.ts';
 import type { BatchRecord } from '../../../../src/core/model/batch.ts';
-import type { Pause } from '../../../../src/core/ports/ambient.ts';
+import type { Sleep } from '../../../../src/core/ports/ambient.ts';
 import { MemoryBatches } from '../../../support/memory/batches.ts';
 import { MemoryJobs } from '../../../support/memory/jobs.ts';
 import { MemoryObjects } from '../../../support/memory/objects.ts';
@@ -30,7 +30,7 @@ async function start() {
   const jobs = new MemoryJobs();
   const warnings: string[] = [];
   let beat = (): void => {};
-  const heartbeat: Pause = (_ms, signal) =>
+  const heartbeat: Sleep = (_ms, signal) =>
     new Promise((resolve) => {
       beat = resolve;
       if (signal?.aborted) resolve();

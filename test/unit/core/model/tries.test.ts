@@ -4,9 +4,9 @@ import { type Cause, isExhausted, triesOf, withTry } from '../../../../src/core/
 
 const CAUSES: Cause[] = ['unexecuted', 'transient', 'lost'];
 const triedBy = (...causes: Cause[]): number => causes.reduce(withTry, 0);
-const route = (maxRounds: number, maxRoundsByCause = {}) => ({
-  maxRounds,
-  maxRoundsByCause: { lost: 2, ...maxRoundsByCause },
+const route = (maxTries: number, maxTriesByCause = {}) => ({
+  maxTries,
+  maxTriesByCause: { lost: 2, ...maxTriesByCause },
 });
 
 describe('tries', () => {

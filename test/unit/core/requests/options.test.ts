@@ -22,7 +22,7 @@ const ROUTE = {
   tiers: ['batch', 'flex'],
   deadline: '24h',
   budget: { perJobUsd: '10', perDayUsd: '100' },
-  mayOverride: ['deadline', 'tiers', 'maxRounds', 'onInvalid', 'budget'],
+  mayOverride: ['deadline', 'tiers', 'maxTries', 'onInvalid', 'budget'],
 } as const;
 const routeOf = (changes: object = {}): Route => routeSchema.parse({ ...ROUTE, ...changes });
 
@@ -40,7 +40,7 @@ describe('options', () => {
     const metadata = {
       'batchdrop-deadline': '2h',
       'batchdrop-tiers': 'flex',
-      'batchdrop-max-rounds': '1',
+      'batchdrop-max-tries': '1',
       'batchdrop-on-invalid': 'reject',
       'batchdrop-budget-usd': '5',
       owner: 'somebody',
@@ -50,7 +50,7 @@ describe('options', () => {
         ...routeOf(),
         deadline: '2h',
         tiers: ['flex'],
-        maxRounds: 1,
+        maxTries: 1,
         onInvalid: 'reject',
         budget: { perJobUsd: '5', perDayUsd: '100' },
       },
@@ -58,7 +58,7 @@ describe('options', () => {
       options: [
         { name: 'deadline', value: '2h', from: `x-amz-meta-batchdrop-deadline of ${KEY}` },
         { name: 'tiers', value: ['flex'], from: `x-amz-meta-batchdrop-tiers of ${KEY}` },
-        { name: 'maxRounds', value: 1, from: `x-amz-meta-batchdrop-max-rounds of ${KEY}` },
+        { name: 'maxTries', value: 1, from: `x-amz-meta-batchdrop-max-tries of ${KEY}` },
         { name: 'onInvalid', value: 'reject', from: `x-amz-meta-batchdrop-on-invalid of ${KEY}` },
         { name: 'budgetUsd', value: '5', from: `x-amz-meta-batchdrop-budget-usd of ${KEY}` },
       ],
@@ -66,9 +66,9 @@ describe('options', () => {
   });
 
   test('beside the object do the same, and may share the work with metadata', async () => {
-    const beside = JSON.stringify({ tiers: ['batch', 'flex'], budgetUsd: 10, maxRounds: 2 });
+    const beside = JSON.stringify({ tiers: ['batch', 'flex'], budgetUsd: 10, maxTries: 2 });
     expect(await read({ 'batchdrop-deadline': '90m' }, beside)).toMatchObject({
-      route: { ...routeOf(), deadline: '90m', maxRounds: 2 },
+      route: { ...routeOf(), deadline: '90m', maxTries: 2 },
       budgetUsd: '10',
     });
   });
@@ -94,8 +94,8 @@ describe('options', () => {
     ],
     [
       'of an unknown name in JSON',
-      json({ max_rounds: 2 }),
-      /^"max_rounds" in input\/a\.jsonl\.options\.json is 2: there is no such option/,
+      json({ max_tries: 2 }),
+      /^"max_tries" in input\/a\.jsonl\.options\.json is 2: there is no such option/,
     ],
     [
       'beside an object whose route allows none',
@@ -119,8 +119,8 @@ describe('options', () => {
     ],
     [
       'spelled in other case',
-      [{ 'BatchDrop-MaxRounds': '2' }],
-      /no such option; expected is x-amz-meta-batchdrop-max-rounds\./,
+      [{ 'BatchDrop-MaxTries': '2' }],
+      /no such option; expected is x-amz-meta-batchdrop-max-tries\./,
     ],
     [
       'with a dash too many',
@@ -167,14 +167,14 @@ describe('options', () => {
       /in the order batch, flex, background-8h, background-2h, standard/,
     ],
     [
-      'with rounds out of range',
-      [{ 'batchdrop-max-rounds': '11' }],
-      /is 11: maxRounds is a whole number from 1 to 10/,
+      'with tries out of range',
+      [{ 'batchdrop-max-tries': '11' }],
+      /is 11: maxTries is a whole number from 1 to 10/,
     ],
     [
-      'with rounds in words',
-      [{ 'batchdrop-max-rounds': 'two' }],
-      /is "two": maxRounds is a whole number from 1 to 10/,
+      'with tries in words',
+      [{ 'batchdrop-max-tries': 'two' }],
+      /is "two": maxTries is a whole number from 1 to 10/,
     ],
     ['with an unknown policy', [{ 'batchdrop-on-invalid': 'ignore' }], /"quarantine"\|"reject"/],
     ['with a budget above that of the route', [{ 'batchdrop-budget-usd': '10.000001' }], /may cost 10 USD/],
@@ -193,7 +193,7 @@ describe('options', () => {
     ['that are a list', [{}, '[]'], /is not a JSON object: read \[\]\. Expected is/],
     [
       'with a mistake in the second line',
-      [{}, '{\n  "maxRounds": 2,\n}'],
+      [{}, '{\n  "maxTries": 2,\n}'],
       /is not JSON: line 3, column 1: Expected double-quoted/,
     ],
     ['that are empty', [{}, ''], /\(0 bytes\) is not JSON: line 1, column 1: Unexpected end/],
@@ -339,18 +339,18 @@ describe('a job', () => {
   });
 
   test('follows the options that were there when it was recorded, whatever is put beside it later', async () => {
-    const { p, job } = await drop({}, '{"maxRounds":1}');
+    const { p, job } = await drop({}, '{"maxTries":1}');
     await p.deps.objects.put(BESIDE, Buffer.from('nonsense'));
     await p.notify(KEY);
     await p.run();
     expect(await p.deps.jobs.getJob(job.jobId)).toMatchObject({
       state: 'completed',
-      route: { maxRounds: 1 },
+      route: { maxTries: 1 },
     });
   });
 
   test('says in its receipt under which terms it ran, and which of them its file brought', async () => {
-    const { p } = await drop({ 'batchdrop-budget-usd': '2' }, '{"maxRounds":1}');
+    const { p } = await drop({ 'batchdrop-budget-usd': '2' }, '{"maxTries":1}');
     await p.run();
     const { terms, timings } = await p.receipt(KEY);
     expect(terms).toEqual({
@@ -359,11 +359,11 @@ describe('a job', () => {
       deadlineAt: new Date(Date.parse(timings.droppedAt) + 24 * 60 * 60_000).toISOString(),
       budget: { perJobUsd: '2', perDayUsd: '100' },
       overBudget: 'wait',
-      maxRounds: 1,
+      maxTries: 1,
       onInvalid: 'quarantine',
       options: [
         { name: 'budgetUsd', value: '2', from: `x-amz-meta-batchdrop-budget-usd of ${KEY}` },
-        { name: 'maxRounds', value: 1, from: `"maxRounds" in ${BESIDE}` },
+        { name: 'maxTries', value: 1, from: `"maxTries" in ${BESIDE}` },
       ],
       optionsNotApplied: [],
     });
@@ -405,6 +405,6 @@ describe('a job', () => {
       return (await p.deps.jobs.getJob(jobIdOf((await p.deps.objects.head(BUCKET, KEY))!)))!.state;
     };
     expect(await again({ 'batchdrop-tiers': 'standard' })).toBe('rejected');
-    expect(await again({ 'batchdrop-tiers': 'batch', 'batchdrop-max-rounds': '1' })).toBe('completed');
+    expect(await again({ 'batchdrop-tiers': 'batch', 'batchdrop-max-tries': '1' })).toBe('completed');
   });
 });

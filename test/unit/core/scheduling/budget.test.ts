@@ -305,7 +305,7 @@ describe('what a budget says of a batch', () => {
     expect(judge({}, both, ledger(JOB_LEDGER, 950_000, 0)).kind).toBe('wait');
   });
 
-  test('of its budget of the day, what is spent, reserved and admitted now is told in percent, of the fullest', () => {
+  test('of its budget of the day, what is spent, reserved and admitted now is reported in percent, of the fullest', () => {
     const rulesOf = ({ route = '' }: BatchRecord): MoneyRules => {
       const budget = { perDayUsd: route === 'nightly' ? '10' : '100', perJobUsd: '0.01' };
       return { name: route, budget, overBudget: 'wait', allowUnpriced: false };

@@ -4,7 +4,7 @@ import { DAY_MS, MINUTE_MS } from '../../../../src/contract/time.ts';
 import { type WebhookHealth, webhookHealthSchema } from '../../../../src/core/model/webhook-health.ts';
 import {
   arrived,
-  foundUntold,
+  foundUnreported,
   isHealthy,
   looksAtAll,
 } from '../../../../src/core/scheduling/webhook-health.ts';
@@ -20,27 +20,27 @@ describe('webhooks are relied on', () => {
     expect(isHealthy(HEALTHY, NOW + DAY_MS)).toBe(false);
   });
 
-  it('until two minutes after something ended of which none told, and again from the next one on', () => {
-    const untold = foundUntold(HEALTHY, 'batch_1', NOW + MINUTE_MS)!;
-    expect(isHealthy(untold, NOW + 3 * MINUTE_MS - 1)).toBe(true);
-    expect(isHealthy(untold, NOW + 3 * MINUTE_MS)).toBe(false);
-    expect(isHealthy(arrived(untold, NOW + 4 * MINUTE_MS), NOW + 60 * MINUTE_MS)).toBe(true);
+  it('until two minutes after something ended that none reported, and again from the next one on', () => {
+    const unreported = foundUnreported(HEALTHY, 'batch_1', NOW + MINUTE_MS)!;
+    expect(isHealthy(unreported, NOW + 3 * MINUTE_MS - 1)).toBe(true);
+    expect(isHealthy(unreported, NOW + 3 * MINUTE_MS)).toBe(false);
+    expect(isHealthy(arrived(unreported, NOW + 4 * MINUTE_MS), NOW + 60 * MINUTE_MS)).toBe(true);
   });
 
-  it('no later because more ended of which none told', () => {
-    const untold = foundUntold(HEALTHY, 'batch_1', NOW)!;
-    expect(foundUntold(untold, 'batch_2', NOW + MINUTE_MS)).toBeUndefined();
+  it('no later because more ended that none reported', () => {
+    const unreported = foundUnreported(HEALTHY, 'batch_1', NOW)!;
+    expect(foundUnreported(unreported, 'batch_2', NOW + MINUTE_MS)).toBeUndefined();
   });
 
   it('not before the first one, however much ended', () => {
-    expect(isHealthy(foundUntold(undefined, 'batch_1', NOW), NOW)).toBe(false);
+    expect(isHealthy(foundUnreported(undefined, 'batch_1', NOW), NOW)).toBe(false);
   });
 });
 
-test('an arrival is written once a minute at most, and always where something was untold', () => {
+test('an arrival is written once a minute at most, and always where something was unreported', () => {
   expect(arrived(HEALTHY, NOW + MINUTE_MS - 1)).toBeUndefined();
   expect(arrived(HEALTHY, NOW + MINUTE_MS)).toEqual({ v: 1, arrivedAt: NOW + MINUTE_MS });
-  expect(arrived({ ...HEALTHY, untold: { id: 'batch_1', foundAt: NOW } }, NOW + 1)).toEqual({
+  expect(arrived({ ...HEALTHY, unreported: { id: 'batch_1', foundAt: NOW } }, NOW + 1)).toEqual({
     v: 1,
     arrivedAt: NOW + 1,
   });
@@ -58,7 +58,7 @@ test('of six polls in a row, at least one looks at everything', () => {
 });
 
 test('whatever happens in whatever order is a record, and without an arrival webhooks are never relied on', () => {
-  const step = fc.record({ kind: fc.constantFrom('arrived', 'untold'), ms: fc.nat(DAY_MS) });
+  const step = fc.record({ kind: fc.constantFrom('arrived', 'unreported'), ms: fc.nat(DAY_MS) });
   fc.assert(
     fc.property(fc.array(step), (steps) => {
       let now = NOW;
@@ -66,7 +66,7 @@ test('whatever happens in whatever order is a record, and without an arrival web
       let last: number | undefined;
       for (const { kind, ms } of steps) {
         now += ms;
-        const next = kind === 'arrived' ? arrived(health, now) : foundUntold(health, 'batch_1', now);
+        const next = kind === 'arrived' ? arrived(health, now) : foundUnreported(health, 'batch_1', now);
         if (kind === 'arrived') last = now;
         health = next === undefined ? health : webhookHealthSchema.parse(next);
         if (last === undefined) expect(isHealthy(health, now)).toBe(false);

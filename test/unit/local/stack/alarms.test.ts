@@ -20,7 +20,7 @@ function planOf(properties: object, others: Template['Resources'] = {}) {
 }
 
 describe('an alarm of a template', () => {
-  it("gets AWS's defaults: every period must breach, missing data is missing, nobody is told", () => {
+  it("gets AWS's defaults: every period must breach, missing data is missing, nobody is informed", () => {
     const { alarms, problems } = planOf(ALARM);
     expect(problems).toEqual([]);
     expect(alarms).toEqual([

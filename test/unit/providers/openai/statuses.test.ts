@@ -11,6 +11,6 @@ test.each([
   ['COMPLETED', { status: 'completed', rawStatus: 'COMPLETED' }],
   ['queued_by_someone', { status: 'in_progress', rawStatus: 'queued_by_someone' }],
   ['', { status: 'in_progress', rawStatus: '' }],
-])('%j is told beside the status', (raw, expected) => {
+])('%j is kept beside the status', (raw, expected) => {
   expect(statusOf(raw)).toEqual(expected);
 });

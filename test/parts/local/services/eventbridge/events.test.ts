@@ -274,7 +274,7 @@ describe('the bus', () => {
   function throttledTimes(times: number) {
     const waits: number[] = [];
     const invokeFunction = async () => (waits.length < times ? THROTTLED : SUCCESS);
-    return { waits, invokeFunction, pause: async (ms: number) => void waits.push(ms) };
+    return { waits, invokeFunction, sleep: async (ms: number) => void waits.push(ms) };
   }
 
   test('fails to start with a schedule that is not a rate, unless an interval is given', async () => {

@@ -4,7 +4,7 @@ import { HOUR_MS, MINUTE_MS } from '../../../../../src/contract/time.ts';
 import { MIN_LOOK_MS, nextLook, type Watch } from '../../../../../src/core/steps/call/looks.ts';
 
 const CREATED_AT = 1_790_000_000_000;
-const WATCHES: readonly Watch[] = ['sparing', 'told', 'close'];
+const WATCHES: readonly Watch[] = ['sparing', 'reported', 'close'];
 
 /** The looks at a response, in ms since its create, each made at its time, until `untilMs`. */
 function looksUntil(windowMs: number, watch: Watch, untilMs: number): number[] {
@@ -29,7 +29,7 @@ describe('the times of looks at a response', () => {
   });
 
   it('are few while webhooks tell of its end', () => {
-    expect(inMinutes(looksUntil(8 * HOUR_MS, 'told', 12 * HOUR_MS))).toEqual([240, 480, 600, 720]);
+    expect(inMinutes(looksUntil(8 * HOUR_MS, 'reported', 12 * HOUR_MS))).toEqual([240, 480, 600, 720]);
   });
 
   it('are every 4 minutes where it is kept for 10', () => {

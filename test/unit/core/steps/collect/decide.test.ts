@@ -229,7 +229,7 @@ describe('decide', () => {
           tried = decision.tried;
           if (decision.lost !== undefined) lost++;
         }
-        expect(rounds).toBeLessThanOrEqual(route.maxRounds);
+        expect(rounds).toBeLessThanOrEqual(route.maxTries);
         expect(lost).toBeLessThanOrEqual(1);
       }),
     );

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import type { Receipt } from '../../../../../src/contract/receipt.ts';
 import {
   addAmounts,
-  MAX_MODELS_TOLD,
+  MAX_MODELS_KEPT,
   noAmounts,
   OTHER_MODELS,
 } from '../../../../../src/core/model/job-end.ts';
@@ -103,14 +103,14 @@ test('a month gets the whole, by route and key, requests and money by tier, and 
   });
 });
 
-test('of a job with more models than are told, the others are added up, and one transaction holds all', () => {
+test('of a job with more models than are kept, the others are added up, and one transaction holds all', () => {
   const batches = Array.from({ length: 100 }, (_, index) =>
     batchOf('job-1', index, { model: `m${index}`, results: resultsOf({ outcome: { succeeded: 1 } }) }),
   );
   const { rows } = endOf(JOB, receiptOf(), batches);
   const models = rows.filter((row) => row.of === 'model');
-  expect(models).toHaveLength(MAX_MODELS_TOLD + 1);
-  expect(models.at(-1)).toMatchObject({ name: OTHER_MODELS, amounts: { succeeded: 100 - MAX_MODELS_TOLD } });
+  expect(models).toHaveLength(MAX_MODELS_KEPT + 1);
+  expect(models.at(-1)).toMatchObject({ name: OTHER_MODELS, amounts: { succeeded: 100 - MAX_MODELS_KEPT } });
   const sum = noAmounts();
   for (const { amounts } of models) addAmounts(sum, amounts);
   expect(sum.succeeded).toBe(100);

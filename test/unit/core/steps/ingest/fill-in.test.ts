@@ -105,7 +105,7 @@ describe('filling in', () => {
 describe('a route with defaults', () => {
   async function start(options: PipelineOptions = {}): Promise<Pipeline> {
     const settings = settingsSchema.parse({
-      routes: [{ ...BATCH_ONLY, name: 'short', prefix: 'input/', maxRounds: 1, defaults: DEFAULTS }],
+      routes: [{ ...BATCH_ONLY, name: 'short', prefix: 'input/', maxTries: 1, defaults: DEFAULTS }],
     });
     const p = await startTestPipeline({ settings, limits: { requests: 2 }, ...options });
     return p;

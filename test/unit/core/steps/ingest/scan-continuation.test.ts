@@ -1,5 +1,5 @@
 /**
- * A scan that is broken off anywhere and gone on with by another worker, and workers that are killed before or after
+ * A scan that is broken off anywhere and continued by another worker, and workers that are killed before or after
  * any call: the same plan, the same manifests, runs and spool as of one pass, byte for byte.
  */
 

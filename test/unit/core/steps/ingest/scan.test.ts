@@ -127,7 +127,7 @@ interface InvalidLine {
   line: number;
   byte?: number;
   custom_id: string | null;
-  rounds: number;
+  tries: number;
   error: { code: string; param: string | null; message: string };
   /** The line as it was dropped; `undefined` if it cannot be given back. */
   original: string | undefined;

@@ -89,18 +89,18 @@ test('the same retry again makes no second job, another number does once it is a
 
 test('a retry keeps what the file said of how it is to be run', async () => {
   const settings = settingsSchema.parse({
-    routes: [{ ...BATCH_ONLY, name: 'all', prefix: 'input/', mayOverride: ['maxRounds'] }],
+    routes: [{ ...BATCH_ONLY, name: 'all', prefix: 'input/', mayOverride: ['maxTries'] }],
   });
   const p = await startTestPipeline({ settings });
   await p.deps.objects.put(KEY, Buffer.from(`${GOOD}\n${INVALID}`), {
-    metadata: { 'batchdrop-max-rounds': '2' },
+    metadata: { 'batchdrop-max-tries': '2' },
   });
   await p.notify(KEY);
   await p.run();
   const [jobId] = await jobsOf(p);
   await p.operate({ action: 'retry', jobId });
   const beside = await p.deps.objects.get(`input/${nameOf(jobId!)}.jsonl.options.json`);
-  expect(JSON.parse(Buffer.from(beside!).toString())).toEqual({ maxRounds: 2 });
+  expect(JSON.parse(Buffer.from(beside!).toString())).toEqual({ maxTries: 2 });
 });
 
 describe('refused is a retry of', () => {

@@ -304,7 +304,7 @@ test('whatever is dropped whenever, and whichever events get lost: everything si
     fc.record({
       after: fc.nat({ max: 3 * HOUR_MS }),
       key: fc.constantFrom('a', 'b', 'c', 'd'),
-      isTold: fc.boolean(),
+      isReported: fc.boolean(),
     }),
     { maxLength: 12 },
   );
@@ -329,11 +329,11 @@ test('whatever is dropped whenever, and whichever events get lost: everything si
             }
           }
         };
-        for (const { after, key, isTold } of made) {
+        for (const { after, key, isReported } of made) {
           await run(after);
           const head = await world.put(`input/${key}`, `${key} at ${world.clock.now}`);
           current.set(isVersioned ? head.versionId! : key, head);
-          if (isTold) await world.record(head);
+          if (isReported) await world.record(head);
         }
         await run(DAY_MS);
         for (const head of current.values())

@@ -1,11 +1,11 @@
-import type { Pause } from '../../src/core/ports/ambient.ts';
+import type { Sleep } from '../../src/core/ports/ambient.ts';
 
 interface Sleeper {
   at: number;
   wake: () => void;
 }
 
-export class VirtualPause {
+export class VirtualSleep {
   readonly #clock: { now(): number; advance(ms: number): void };
   #sleepers: Sleeper[] = [];
   /** Calls over a real network that are under way. */
@@ -16,7 +16,7 @@ export class VirtualPause {
     this.#clock = clock;
   }
 
-  readonly pause: Pause = (ms, signal) =>
+  readonly sleep: Sleep = (ms, signal) =>
     new Promise((resolve) => {
       if (signal?.aborted) {
         resolve();
@@ -47,7 +47,7 @@ export class VirtualPause {
     if (this.#isPumping) return;
     this.#isPumping = true;
     while (this.#sleepers.length > 0) {
-      // Whoever can go on by himself does so first.
+      // What can continue without time passing does so first.
       for (let turns = 0; turns < 3; turns++) await new Promise((resolve) => setImmediate(resolve));
       if (this.#underWay > 0) continue;
       const next = this.#sleepers.toSorted((one, other) => one.at - other.at)[0];
