@@ -366,14 +366,14 @@ describe('a response that does not end', () => {
       { deadline: '4h', onLate: 'wait' },
       { background_cancelled: 1 },
     ],
-    ['and its request fails if that was its last try', { deadline: '4h', maxRounds: 1 }, {}],
+    ['and its request fails if that was its last try', { deadline: '4h', maxTries: 1 }, {}],
   ])('is cancelled two days after its create, %s', async (_, route, counted) => {
     const p = await startRoute({ ...WINDOW, ...route }, faultsOf(stuckIn('in_progress')));
     const ids = idsOf(3);
     const since = p.emulator.clock.now();
     await p.drop(KEY, fileOf(ids));
     await p.run(100);
-    const answered = 'maxRounds' in route ? ids.slice(1) : ids;
+    const answered = 'maxTries' in route ? ids.slice(1) : ids;
     expect(customIds(await p.output(KEY))).toEqual(answered);
     expect((await p.receipt(KEY)).possiblyBilledTwice).toEqual(counted);
     expect(p.emulator.clock.now() - since).toBeGreaterThan(48 * HOUR_MS);
