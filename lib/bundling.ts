@@ -1,11 +1,28 @@
-/** How a function is bundled: `lib/pipeline-function.ts` does so for the template, a test measures what comes out. */
+/**
+ * How a function is bundled in a checkout, for the template and for the package `batchdrop`, whose bundles are made once and
+ * deployed as they are (`lib/function-code.ts`).
+ */
+import { copyFileSync, existsSync, mkdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
-/** Bundled CommonJS packages call `require`, which an ES module has not got. */
-export const REQUIRE_BANNER =
-  "import{createRequire as __cr}from'module';const require=__cr(import.meta.url);";
+/** The folder that holds `lib/` and `lambdas/`. */
+export const PROJECT = fileURLToPath(new URL('..', import.meta.url));
 
-/** Where packages are entered: their ES modules, of which esbuild leaves out what is not used. */
-export const MAIN_FIELDS = ['module', 'main'];
+/** How esbuild makes one ES module of a function and everything it imports, the SDK too: the bundle that ran on a laptop is the one that runs in the account. */
+export const BUNDLE_OPTIONS = {
+  bundle: true,
+  platform: 'node',
+  format: 'esm',
+  target: 'node24',
+  minify: true,
+  // Packages are entered by their ES modules, of which esbuild leaves out what is not used.
+  mainFields: ['module', 'main'],
+  // Bundled CommonJS packages call `require`, which an ES module has not got.
+  banner: { js: "import{createRequire as __cr}from'module';const require=__cr(import.meta.url);" },
+  logLevel: 'warning',
+} satisfies import('esbuild').BuildOptions;
 
 /**
  * Where the SDK looks for credentials if the environment holds none: profiles, SSO, processes, tokens, EC2, containers. It
@@ -20,3 +37,47 @@ export const OTHER_CREDENTIALS = [
   '@aws-sdk/credential-provider-web-identity',
   '@smithy/credential-provider-imds',
 ];
+
+const MODULES = '/node_modules/';
+
+/**
+ * Bundles `lambdas/<name>/handler.ts`.
+ *
+ * @param folder gets `index.mjs` and, beside it, each module of `loadedLate` as a file of its own: what is in the bundle is
+ *   parsed at every cold start, whether it is used or not.
+ * @param loadedLate modules that the function imports late, as it imports them.
+ * @throws what esbuild says, or that it is not installed.
+ */
+export function bundleFunction(name: string, folder: string, loadedLate: readonly string[] = []): void {
+  // Only a checkout has esbuild: a package has bundles.
+  const { buildSync } = createRequire(import.meta.url)('esbuild') as typeof import('esbuild');
+  buildSync({
+    ...BUNDLE_OPTIONS,
+    absWorkingDir: PROJECT,
+    entryPoints: [`lambdas/${name}/handler.ts`],
+    outfile: join(folder, 'index.mjs'),
+    external: [...OTHER_CREDENTIALS, ...loadedLate],
+  });
+  for (const late of loadedLate) {
+    const file = fileURLToPath(import.meta.resolve(late)).replaceAll('\\', '/');
+    const root = file.slice(0, file.lastIndexOf(MODULES) + MODULES.length);
+    const path = file.slice(root.length);
+    buildSync({
+      ...BUNDLE_OPTIONS,
+      banner: {},
+      entryPoints: [file],
+      outfile: join(folder, 'node_modules', path),
+    });
+    describeModules(root, path, folder);
+  }
+}
+
+/** Copies the files by which Node finds a module under its name, and takes it for an ES module. */
+function describeModules(root: string, path: string, folder: string): void {
+  for (let at = dirname(path); at !== '.'; at = dirname(at)) {
+    const description = join(at, 'package.json');
+    if (!existsSync(join(root, description))) continue;
+    mkdirSync(join(folder, 'node_modules', at), { recursive: true });
+    copyFileSync(join(root, description), join(folder, 'node_modules', description));
+  }
+}

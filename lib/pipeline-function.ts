@@ -1,11 +1,9 @@
-import { fileURLToPath } from 'node:url';
 import { type Duration, RemovalPolicy, type Size, Validations } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
-import { type ICommandHooks, NodejsFunction, OutputFormat } from 'aws-cdk-lib/aws-lambda-nodejs';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { Construct } from 'constructs';
-import { MAIN_FIELDS, OTHER_CREDENTIALS, REQUIRE_BANNER } from './bundling.ts';
+import { functionCode } from './function-code.ts';
 import { acknowledgeWildcards, type Permission, statementOf } from './permission.ts';
 import { environmentProblems, policyProblems } from './size-limits.ts';
 
@@ -54,8 +52,6 @@ export interface PipelineFunctionProps {
   readonly logRetention?: RetentionDays | undefined;
 }
 
-const projectFile = (path: string): string => fileURLToPath(new URL(`../${path}`, import.meta.url));
-
 /**
  * A function with the house defaults: Node 24 on arm64, one self-contained minified ES module (and what is loaded
  * late), JSON logs in a log group of its own, and a role that allows nothing but writing those logs until `allow` is
@@ -64,7 +60,7 @@ const projectFile = (path: string): string => fileURLToPath(new URL(`../${path}`
  * There are no source maps: reading them adds 30 to 40 ms and 26 MB to each cold start (measured). There is no reserved
  * concurrency unless it is asked for: it would take from what the account's other functions share.
  */
-export class PipelineFunction extends NodejsFunction {
+export class PipelineFunction extends lambda.Function {
   readonly #role: iam.Role;
   readonly #statements: unknown[] = [];
 
@@ -82,10 +78,8 @@ export class PipelineFunction extends NodejsFunction {
       description: props.description,
       runtime: lambda.Runtime.NODEJS_24_X,
       architecture: lambda.Architecture.ARM_64,
-      entry: projectFile(`lambdas/${props.capability}/handler.ts`),
-      handler: 'handler',
-      projectRoot: projectFile('.'),
-      depsLockFilePath: projectFile('package-lock.json'),
+      code: functionCode(props.capability, props.loadedLate),
+      handler: 'index.handler',
       memorySize: props.memorySize,
       timeout: props.timeout,
       ...(props.reservedConcurrency === undefined
@@ -100,19 +94,6 @@ export class PipelineFunction extends NodejsFunction {
       loggingFormat: lambda.LoggingFormat.JSON,
       layers: [...props.layers],
       environment: { ...props.environment },
-      // Would add a variable that only version 2 of the SDK reads.
-      awsSdkConnectionReuse: false,
-      bundling: {
-        format: OutputFormat.ESM,
-        target: 'node24',
-        minify: true,
-        sourceMap: false,
-        // The SDK too: the bundle that ran on a laptop is the one that runs in the account.
-        externalModules: [...OTHER_CREDENTIALS, ...(props.loadedLate ?? [])],
-        mainFields: MAIN_FIELDS,
-        banner: REQUIRE_BANNER,
-        ...(props.loadedLate === undefined ? {} : { commandHooks: bundleApart(props.loadedLate) }),
-      },
     });
     this.#role = role;
     this.node.addValidation({
@@ -146,15 +127,4 @@ export class PipelineFunction extends NodejsFunction {
     this.#statements.push(statement.toStatementJson());
     acknowledgeWildcards(this.#role, permission);
   }
-}
-
-function bundleApart(modules: readonly string[]): ICommandHooks {
-  return {
-    beforeBundling: () => [],
-    beforeInstall: () => [],
-    afterBundling: (_input, output) => {
-      const command = [process.execPath, projectFile('lib/bundle-apart.ts'), output, ...modules];
-      return [command.map((word) => JSON.stringify(word)).join(' ')];
-    },
-  };
 }

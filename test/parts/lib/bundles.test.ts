@@ -4,7 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { beforeAll, expect, test } from 'vitest';
-import { MAIN_FIELDS, OTHER_CREDENTIALS, REQUIRE_BANNER } from '../../../lib/bundling.ts';
+import { BUNDLE_OPTIONS, OTHER_CREDENTIALS } from '../../../lib/bundling.ts';
 
 const LAMBDAS = fileURLToPath(new URL('../../../lambdas', import.meta.url));
 
@@ -40,19 +40,13 @@ const bundles = new Map<string, { bytes: number; inputs: Map<string, number> }>(
 beforeAll(async () => {
   // All at once, so that what they share is read once; each comes out as it does alone.
   const { metafile } = await build({
+    ...BUNDLE_OPTIONS,
     entryPoints: readdirSync(LAMBDAS).map((name) => join(LAMBDAS, name, 'handler.ts')),
     absWorkingDir: dirname(LAMBDAS),
     outdir: 'unwritten',
-    bundle: true,
     write: false,
     metafile: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node24',
-    minify: true,
-    mainFields: MAIN_FIELDS,
     external: [...OTHER_CREDENTIALS, 'gpt-tokenizer/*'],
-    banner: { js: REQUIRE_BANNER },
   });
   for (const [path, { bytes, inputs }] of Object.entries(metafile.outputs)) {
     const used = Object.entries(inputs).map(([input, { bytesInOutput }]) => [input, bytesInOutput] as const);
