@@ -1,5 +1,6 @@
 import { Aws, Duration } from 'aws-cdk-lib';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
+import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import {
@@ -29,6 +30,8 @@ export interface AlarmOptions {
 export interface AlarmsProps extends AlarmOptions {
   /** Dead-letter queues by what is left undone; those that are absent have no alarm. */
   readonly deadLetterQueues: { readonly [Name in WatchedQueue]?: sqs.IQueue | undefined };
+  /** All functions of the stack; CloudWatch takes ten metrics in an alarm. */
+  readonly functions: readonly lambda.IFunction[];
   /** How often the poll runs: whole minutes. */
   readonly pollInterval: Duration;
   /** Whether the stack takes in webhooks. */
@@ -98,7 +101,7 @@ export class Alarms extends Construct {
   }
 
   #metricOf({ watches, statistic, periodMinutes }: AlarmRow): cloudwatch.IMetric {
-    const { pollInterval, deadLetterQueues } = this.#props;
+    const { pollInterval, deadLetterQueues, functions } = this.#props;
     const period = Duration.minutes(
       periodMinutes ?? Math.max(MIN_POLL_PERIOD_MINUTES, pollInterval.toMinutes()),
     );
@@ -106,10 +109,22 @@ export class Alarms extends Construct {
       const queue = deadLetterQueues[watches.deadLettersOf]!;
       return queue.metricApproximateNumberOfMessagesVisible({ statistic, period });
     }
+    if ('functions' in watches) {
+      const metrics = functions.map((fn, index) => [
+        `f${index}`,
+        fn.metric(watches.functions, { statistic, period }),
+      ]);
+      return new cloudwatch.MathExpression({
+        expression: `SUM([${metrics.map(([id]) => id).join(', ')}])`,
+        usingMetrics: Object.fromEntries(metrics),
+        label: watches.functions,
+        period,
+      });
+    }
     const metric = eventMetric(watches.metric, statistic, period);
-    if (watches.dividedBy === undefined) return metric;
+    if (!('dividedBy' in watches)) return metric;
     return new cloudwatch.MathExpression({
-      expression: 'part / whole',
+      expression: `IF(part >= ${watches.atLeast}, part / whole, 0)`,
       usingMetrics: { part: metric, whole: eventMetric(watches.dividedBy, statistic, period) },
       label: watches.metric,
       period,

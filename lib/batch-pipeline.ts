@@ -5,7 +5,7 @@ import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import { DEFAULT_API_KEY } from '../src/contract/api-key.ts';
 import { apiKeyNamesOf, type Settings } from '../src/contract/settings.ts';
-import { type AlarmOptions, Alarms } from './alarms.ts';
+import { type AlarmOptions, Alarms, type AlarmsProps } from './alarms.ts';
 import { ApiKey } from './api-key.ts';
 import { Call } from './call.ts';
 import { Collect } from './collect.ts';
@@ -192,27 +192,29 @@ export class BatchPipeline extends Construct {
     const queues = { ingestQueue, submitQueue, callQueue, collectQueue, finalizeQueue };
     const pollInterval = props.pollInterval ?? Duration.minutes(5);
     const common = { ...foundation, ...queues, pollInterval };
-    new Ingest(this, 'Ingest', { ...common, maxConcurrency: caps.ingest });
-    new Submit(this, 'Submit', { ...common, maxConcurrency: caps.submit });
-    new Call(this, 'Call', { ...common, maxConcurrency: caps.call });
-    new Poll(this, 'Poll', {
+    const ingest = new Ingest(this, 'Ingest', { ...common, maxConcurrency: caps.ingest });
+    const submit = new Submit(this, 'Submit', { ...common, maxConcurrency: caps.submit });
+    const call = new Call(this, 'Call', { ...common, maxConcurrency: caps.call });
+    const poll = new Poll(this, 'Poll', {
       ...common,
       workExpiration: workExpiration ?? Duration.days(30),
     });
-    new Collect(this, 'Collect', { ...common, maxConcurrency: caps.collect });
-    new Finalize(this, 'Finalize', { ...common, maxConcurrency: caps.finalize });
+    const collect = new Collect(this, 'Collect', { ...common, maxConcurrency: caps.collect });
+    const finalize = new Finalize(this, 'Finalize', { ...common, maxConcurrency: caps.finalize });
     this.operate = new Operate(this, 'Operate', { ...foundation, ...queues });
+    const functions = [ingest, submit, call, poll, collect, finalize, this.operate].map(({ fn }) => fn);
     const { deadLetterQueue } = new Notifications(this, 'Notifications', settings);
     if (deadLetterQueue !== undefined) this.notificationsDeadLetters = deadLetterQueue;
     const { webhooks } = settings;
     if (webhooks !== undefined) {
       const observeQueue = new WorkQueue(this, 'ObserveQueue', { consumerTimeout: OBSERVE_TIMEOUT });
       this.observeQueue = observeQueue;
-      new Observe(this, 'Observe', { ...common, observeQueue, maxConcurrency: caps.observe });
+      const observe = new Observe(this, 'Observe', { ...common, observeQueue, maxConcurrency: caps.observe });
       this.webhook = new Webhook(this, 'Webhook', { ...foundation, webhooks, observeQueue });
+      functions.push(observe.fn, this.webhook.fn);
     }
     if (props.policies ?? true) [this.viewerPolicy, this.operatorPolicy] = this.#newPolicies();
-    this.#watch(props, pollInterval);
+    this.#watch(props, { pollInterval, functions });
   }
 
   /** @returns the managed policies for viewers and operators. */
@@ -232,12 +234,16 @@ export class BatchPipeline extends Construct {
     ];
   }
 
-  #watch({ alarms: options = {}, dashboard = true }: BatchPipelineProps, pollInterval: Duration): void {
+  #watch(
+    { alarms: options = {}, dashboard = true }: BatchPipelineProps,
+    { pollInterval, functions }: Pick<AlarmsProps, 'pollInterval' | 'functions'>,
+  ): void {
     let alarms: IAlarm[] = [];
     if (options !== false) {
       const made = new Alarms(this, 'Alarms', {
         ...options,
         pollInterval,
+        functions,
         hasWebhooks: this.webhook !== undefined,
         deadLetterQueues: {
           ingest: this.ingestQueue.deadLetterQueue,

@@ -55,7 +55,7 @@ const READERS: Readers = {
   held: async (_stores, live) => (await live()).waiting.filter(({ hold }) => hold?.at !== undefined),
   atOpenAI: async (_stores, live) =>
     (await live()).atOpenAI.filter(
-      ({ hold, remote }) => hold?.reason === 'lost_batch' || remote?.unreachableSince !== undefined,
+      ({ hold, remote }) => hold?.reason === 'lost_batch' || remote?.goneAt !== undefined,
     ),
   quota: readResting,
   prices: async () => (await pricesOf({})).statedAt(Date.now()),

@@ -1,7 +1,7 @@
 /**
  * The alarms of a stack, as data: `lib/alarms.ts` makes them, `docs/runbook.md` has a section of the same name for each.
- * Each looks at one metric, or at one divided by another, with `Sum` or `Maximum`, so that whatever evaluates alarms can
- * (ADR 45).
+ * Each looks at one metric, at one divided by another, or at the sum of one metric over the functions, with `Sum` or
+ * `Maximum`, so that whatever evaluates alarms can (ADR 45).
  */
 import type { MetricName } from './events.ts';
 
@@ -23,7 +23,11 @@ export type WatchedQueue = (typeof WATCHED_QUEUES)[number];
 /** What an alarm looks at. */
 export type Watched =
   /** A metric of events. */
-  | { metric: MetricName; dividedBy?: MetricName }
+  | { metric: MetricName }
+  /** One divided by another, and 0 while the first is below `atLeast`. */
+  | { metric: MetricName; dividedBy: MetricName; atLeast: number }
+  /** A metric that Lambda counts (`AWS/Lambda`), added up over the stack's functions. */
+  | { functions: 'Errors' | 'Throttles' }
   /** Messages in the dead-letter queue of a queue (`AWS/SQS` `ApproximateNumberOfMessagesVisible`). */
   | { deadLettersOf: WatchedQueue };
 
@@ -56,6 +60,10 @@ const COUNTED = {
 const SAMPLED = {
   as: 'ignore',
   because: 'A poll that is late says nothing new; poll-silent says that it is late.',
+} as const;
+const LAMBDA = {
+  as: 'notBreaching',
+  because: 'Lambda writes nothing of a function that nobody invokes.',
 } as const;
 const QUEUE = {
   as: 'notBreaching',
@@ -138,6 +146,27 @@ export const ALARMS = {
     periods: 3,
     missing: COUNTED,
   },
+  'functions-failing': {
+    severity: 'high',
+    meaning:
+      'In an hour, three or more runs of functions ended in an error or were ended by Lambda for their time or memory.',
+    impact: 'Their work is done again by later runs, late; a step that is killed each time does not end.',
+    watches: { functions: 'Errors' },
+    statistic: 'Sum',
+    threshold: 3,
+    periodMinutes: 60,
+    missing: LAMBDA,
+  },
+  'functions-throttled': {
+    severity: 'low',
+    meaning: 'In an hour, Lambda refused 100 or more runs for lack of concurrency.',
+    impact: 'Work is slower than it could be; a poll that is refused for long is poll-silent.',
+    watches: { functions: 'Throttles' },
+    statistic: 'Sum',
+    threshold: 100,
+    periodMinutes: 60,
+    missing: LAMBDA,
+  },
   'sweep-behind': {
     severity: 'high',
     meaning: 'Work has been due for two hours and no sweep has got to it.',
@@ -164,6 +193,20 @@ export const ALARMS = {
     statistic: 'Maximum',
     threshold: 1,
     missing: SAMPLED,
+  },
+  'creation-unconfirmed': {
+    severity: 'high',
+    meaning: 'For two hours it could not be found out whether OpenAI created a batch.',
+    impact: 'It is not sent again, so that nothing is paid twice, and its job does not end.',
+    watches: { metric: 'OldestUnconfirmed' },
+    statistic: 'Maximum',
+    threshold: 2 * 60 * 60_000,
+    // Twice the time between two look-ups, so that it does not clear while a batch is unconfirmed.
+    periodMinutes: 2 * 60,
+    missing: {
+      as: 'notBreaching',
+      because: 'Each look-up that finds no answer writes a line; once there is an answer, none does.',
+    },
   },
   'batch-stuck': {
     severity: 'low',
@@ -193,9 +236,10 @@ export const ALARMS = {
   'error-rate': {
     severity: 'high',
     meaning:
-      'Of the requests of the jobs that ended in the last hour, 5 % or more failed, cancelled jobs aside.',
+      'Of the requests of the jobs that ended in the last hour, 5 % or more, and at least five, failed, cancelled jobs aside.',
     impact: 'Their lines are in the errors file in place of the output.',
-    watches: { metric: 'RequestsEndedFailed', dividedBy: 'RequestsEnded' },
+    // At least five that failed, not so many requests: a small job that fails as a whole is worth a look, too.
+    watches: { metric: 'RequestsEndedFailed', dividedBy: 'RequestsEnded', atLeast: 5 },
     statistic: 'Sum',
     threshold: 0.05,
     periodMinutes: 60,
@@ -250,7 +294,8 @@ export const ALARMS = {
   },
   'batches-lost': {
     severity: 'critical',
-    meaning: 'OpenAI does not know a batch that it created, or keeps it unfinished long past its time.',
+    meaning:
+      'At two looks in a row OpenAI did not know a batch that it created, or it keeps one unfinished long past its time.',
     impact: 'Its job does not end, and its requests may have been charged.',
     watches: { metric: 'BatchesUnreachable' },
     statistic: 'Maximum',

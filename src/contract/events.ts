@@ -289,7 +289,8 @@ export const EVENTS = {
     level: 'warn',
     message:
       'It cannot be proven whether OpenAI created the batch. It is not sent again, so that nothing is paid twice; the look-up is repeated every hour.',
-    fields: { ...BATCH, reason: 'reason' },
+    fields: { ...BATCH, reason: 'reason', unconfirmedMs: 'ms' },
+    metrics: [{ name: 'OldestUnconfirmed', unit: 'Milliseconds', field: 'unconfirmedMs' }],
   },
   'creation.abandoned': {
     level: 'warn',
@@ -639,7 +640,6 @@ export const EVENTS = {
     metrics: [
       { name: 'RequestsSucceeded', unit: 'Count', field: 'succeeded', by: BY_TIER },
       { name: 'RequestsFailed', unit: 'Count', field: 'failed', by: BY_TIER },
-      { name: 'RequestsRetried', unit: 'Count', field: 'retried', by: BY_TIER },
       { name: 'InputTokens', unit: 'Count', field: 'inputTokens' },
       { name: 'OutputTokens', unit: 'Count', field: 'outputTokens' },
       { name: 'Usd', unit: 'None', field: 'usd' },

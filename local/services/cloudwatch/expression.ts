@@ -1,6 +1,7 @@
 /**
  * The part of CloudWatch's metric math that alarms of ours need: numbers, ids of series, `+ - * /`, parentheses,
- * `FILL(series, number)`, and `SUM`, `MIN`, `MAX`, `AVG` of a list such as `[a, b]`.
+ * `FILL(series, number)`, `IF(a >= b, then, else)` with one comparison, and `SUM`, `MIN`, `MAX`, `AVG` of a list such as
+ * `[a, b]`.
  *
  * Source: CloudWatch User Guide, "Using math expressions with CloudWatch metrics".
  */
@@ -34,7 +35,17 @@ const OF_LISTS: Readonly<Record<string, (values: number[]) => number>> = {
   AVG: (values) => values.reduce((sum, value) => sum + value, 0) / values.length,
 };
 
-const TOKEN = /\s*(\d+(?:\.\d+)?|[A-Za-z_]\w*|[-+*/(),[\]])/y;
+/** Comparisons that a condition may have; `=` alone is none. */
+const COMPARISONS: Readonly<Record<string, (left: number, right: number) => boolean>> = {
+  '<': (left, right) => left < right,
+  '<=': (left, right) => left <= right,
+  '>': (left, right) => left > right,
+  '>=': (left, right) => left >= right,
+  '==': (left, right) => left === right,
+  '!=': (left, right) => left !== right,
+};
+
+const TOKEN = /\s*(\d+(?:\.\d+)?|[A-Za-z_]\w*|[<>=!]=|[-+*/(),[\]<>])/y;
 
 class Parser {
   readonly ids = new Set<string>();
@@ -85,7 +96,7 @@ class Parser {
 
   #call(name: string): Compute {
     this.#expect('(');
-    const compute = name === 'FILL' ? this.#fill() : this.#list(name);
+    const compute = name === 'FILL' ? this.#fill() : name === 'IF' ? this.#if() : this.#list(name);
     this.#expect(')');
     return compute;
   }
@@ -95,6 +106,21 @@ class Parser {
     this.#expect(',');
     const instead = this.#sum();
     return (seriesValue) => series(seriesValue) ?? instead(seriesValue);
+  }
+
+  #if(): Compute {
+    const left = this.#sum();
+    const compare = COMPARISONS[this.#take() ?? ''] ?? this.#refuse('a comparison');
+    const right = this.#sum();
+    this.#expect(',');
+    const whenTrue = this.#sum();
+    this.#expect(',');
+    const whenFalse = this.#sum();
+    return (seriesValue) => {
+      const [a, b] = [left(seriesValue), right(seriesValue)];
+      if (a === undefined || b === undefined) return undefined;
+      return (compare(a, b) ? whenTrue : whenFalse)(seriesValue);
+    };
   }
 
   #list(name: string): Compute {
@@ -130,7 +156,7 @@ class Parser {
   #refuse(expected: string): never {
     throw new Error(
       `The expression "${this.#text}" is not understood at character ${this.#at + 1}: expected ${expected}. The local ` +
-        `stack computes + - * / ( ), FILL, and ${Object.keys(OF_LISTS).join(', ')} of a list.`,
+        `stack computes + - * / ( ), FILL, IF with one comparison, and ${Object.keys(OF_LISTS).join(', ')} of a list.`,
     );
   }
 }

@@ -154,7 +154,15 @@ export function toEnded(
   const { startedAt, errors } = seen;
   const files = { outputFileId, errorFileId };
   return toAtOpenAI('ended', batch, {
-    remote: { status, startedAt, progress, ...files, reportedUsage, unreachableSince: undefined },
+    remote: {
+      status,
+      startedAt,
+      progress,
+      ...files,
+      reportedUsage,
+      unreachableSince: undefined,
+      goneAt: undefined,
+    },
     ending: { status, errors, endedAt: now },
   });
 }
@@ -323,17 +331,26 @@ export function toSeen(
     'seen',
     batch,
     defined({
-      remote: { status, ...statusAt, startedAt, progress, expiresAt, unreachableSince: undefined },
+      remote: {
+        status,
+        ...statusAt,
+        startedAt,
+        progress,
+        expiresAt,
+        unreachableSince: undefined,
+        goneAt: undefined,
+      },
       wait: { lastError: undefined },
       stop: isStuck ? { cancelRequestedAt: now } : undefined,
     }),
   );
 }
 
-/** OpenAI answers that it does not know it, for the first time. */
+/** OpenAI answers that it does not know it: for the first time, or for the second in a row. */
 export function toUnreachable(batch: BatchRecord, now: number): BatchTransition {
+  const isSecond = batch.remote!.unreachableSince !== undefined;
   return toAtOpenAI('unreachable', batch, {
-    remote: { unreachableSince: now },
+    remote: isSecond ? { goneAt: now } : { unreachableSince: now },
     wait: { lastError: 'the provider does not know the batch' },
   });
 }

@@ -67,7 +67,7 @@ export async function unreachable(deps: LostDeps, batch: BatchRecord, limits: St
   const expiresAt = batch.remote?.expiresAt ?? batch.remote!.submittedAt + completionWindowMs(batch);
   if (now >= expiresAt + limits.pastExpiryHours * HOUR_MS) {
     await lost(deps, batch);
-  } else if (batch.remote!.unreachableSince === undefined) {
+  } else if (batch.remote!.goneAt === undefined) {
     await deps.jobs.moveBatch(batch, toUnreachable(batch, now), now);
   }
 }

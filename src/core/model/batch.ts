@@ -243,6 +243,8 @@ const GROUPS = {
     expiresAt: z.exactOptional(time),
     /** Since when OpenAI has answered that it does not know the batch. */
     unreachableSince: z.exactOptional(time),
+    /** When it answered so at a second look in a row: only then it is more than one answer that went wrong. */
+    goneAt: z.exactOptional(time),
     /** OpenAI's progress counts; never used for accounting. */
     progress: z.exactOptional(z.object({ total: z.number(), completed: z.number(), failed: z.number() })),
     outputFileId: z.exactOptional(z.string()),

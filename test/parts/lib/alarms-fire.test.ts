@@ -61,6 +61,7 @@ const TROUBLE: Partial<Record<AlarmName, { event: EventName; fields: object; tim
   'sweep-behind': sampled({ oldestOverdueMs: DAY / 12 }),
   'oldest-waiting': sampled({ oldestWaitingMs: DAY / 2 }),
   'batch-held': sampled({ waitingFor: { release: 1 } }),
+  'creation-unconfirmed': { event: 'creation.unconfirmed', fields: { unconfirmedMs: DAY / 12 } },
   'batch-stuck': { event: 'batch.stuck', fields: {} },
   'job-held': { event: 'job.delayed', fields: { isHeld: true } },
   'key-suspended': sampled({ suspended: { key: 1 } }),
@@ -96,6 +97,8 @@ function watch(plan: AlarmPlan) {
   return {
     looked,
     state: () => alarms.alarms[0]!.state,
+    /** Lambda counts something now. */
+    count: (sample: Omit<Sample, 'at'>) => metrics.add({ ...sample, at: now }),
     /** Five minutes pass, and these events were recorded at their beginning. */
     pass: (...events: { event: EventName; fields: object }[]) => {
       for (const { event, fields } of events)
@@ -124,7 +127,13 @@ test.each(Object.entries(ALARMS) as [AlarmName, AlarmRow][])('%s fires, and clea
   expect(stack.state()).not.toBe('ALARM');
 
   const trouble = TROUBLE[name];
-  if ('deadLettersOf' in row.watches) {
+  if ('functions' in row.watches) {
+    const metrics = plan.series.flatMap(({ metric }) => metric?.metric ?? []);
+    // Each function has a few: only together they are too many.
+    const value = Math.ceil(row.threshold / metrics.length);
+    for (const metric of metrics) stack.count({ ...metric, value });
+    stack.pass(POLL);
+  } else if ('deadLettersOf' in row.watches) {
     const { metric } = plan.series[0]!.metric!;
     stack.looked.push({ ...metric, at: AT, value: 1 });
     stack.pass(POLL);
@@ -138,6 +147,39 @@ test.each(Object.entries(ALARMS) as [AlarmName, AlarmRow][])('%s fires, and clea
   // The longest period is twelve hours; the local CloudWatch looks back over three.
   for (let poll = 0; poll < 37 * 12 && stack.state() === 'ALARM'; poll++) stack.pass(POLL);
   expect(stack.state()).toBe('OK');
+});
+
+test('error-rate does not fire for a few that failed, whatever their share, and does for a small job that failed as a whole', () => {
+  const stack = watch(plans.get(`${STACK}-error-rate`)!);
+  const ended = (requests: number, failed: number) => ({
+    event: 'job.completed' as const,
+    fields: { requests, failed, failedUncancelled: failed, invalid: 0 },
+  });
+  stack.pass(POLL, ended(1, 1));
+  expect(stack.state()).toBe('OK');
+  stack.pass(POLL, ended(3, 3));
+  expect(stack.state()).toBe('OK');
+  stack.pass(POLL, ended(1, 1));
+  expect(stack.state()).toBe('ALARM');
+  for (let poll = 0; poll < 13; poll++) stack.pass(POLL, ended(100, 4));
+  expect(stack.state()).toBe('OK');
+});
+
+test('creation-unconfirmed waits until two hours have passed, and stays from one to the next', () => {
+  const stack = watch(plans.get(`${STACK}-creation-unconfirmed`)!);
+  const states: string[] = [];
+  for (let poll = 0; poll < 12 * 6; poll++) {
+    const unconfirmedMs = poll * 5 * MINUTE;
+    const isLookedUp = poll % 13 === 0;
+    stack.pass(
+      POLL,
+      ...(isLookedUp ? [{ event: 'creation.unconfirmed' as const, fields: { unconfirmedMs } }] : []),
+    );
+    states.push(stack.state());
+  }
+  const firstAt = states.indexOf('ALARM');
+  expect(firstAt).toBe(26);
+  expect(new Set(states.slice(firstAt))).toEqual(new Set(['ALARM']));
 });
 
 test('error-rate does not fire for a job that a person cancelled', () => {

@@ -54,17 +54,28 @@ describe('with webhooks and somebody to notify', () => {
     for (const metric of metrics) {
       expect(metric.Statistic ?? metric.Stat).toBe(row.statistic);
       expect(metric.Period).toBe(60 * (row.periodMinutes ?? 5));
-      const isQueue = 'deadLettersOf' in row.watches;
-      expect(metric.Namespace).toBe(isQueue ? 'AWS/SQS' : 'batchdrop');
-      if (!isQueue) expect(metric.Dimensions).toEqual([{ Name: 'Stack', Value: { Ref: 'AWS::StackName' } }]);
+      const namespace =
+        'deadLettersOf' in row.watches ? 'AWS/SQS' : 'functions' in row.watches ? 'AWS/Lambda' : 'batchdrop';
+      expect(metric.Namespace).toBe(namespace);
+      if (namespace === 'batchdrop')
+        expect(metric.Dimensions).toEqual([{ Name: 'Stack', Value: { Ref: 'AWS::StackName' } }]);
     }
   });
 
-  test('an alarm of two metrics divides one by the other, and uses no other mathematics', () => {
+  test('an alarm of several metrics adds them up, or divides one by the other from a least on, and uses no other mathematics', () => {
     const expressions = Object.values(alarms).flatMap(({ Metrics = [] }) =>
       Metrics.flatMap(({ Expression }: { Expression?: string }) => Expression ?? []),
     );
-    expect(expressions).toEqual(['part / whole']);
+    const sum = 'SUM([f0, f1, f2, f3, f4, f5, f6, f7, f8])';
+    expect(expressions.sort()).toEqual(['IF(part >= 5, part / whole, 0)', sum, sum]);
+  });
+
+  test('the alarms of functions look at every function of the stack', () => {
+    const watched = alarms['functions-failing'].Metrics.flatMap(
+      ({ MetricStat }: Resource['Properties']) => MetricStat?.Metric.Dimensions[0].Value.Ref ?? [],
+    );
+    const functions = Object.keys(resourcesOf(templateOf(EVERYTHING), 'AWS::Lambda::Function'));
+    expect(watched.sort()).toEqual(functions.sort());
   });
 
   test('tells nobody unless it is given a topic', () => {

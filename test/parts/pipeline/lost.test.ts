@@ -9,6 +9,7 @@ import { cancelJob } from '../../../src/core/lifecycle/cancel.ts';
 import { remedyFor } from '../../../src/core/lifecycle/lost.ts';
 import type { BatchRecord, BatchStatus } from '../../../src/core/model/batch.ts';
 import type { RemoteBatch } from '../../../src/core/ports/provider.ts';
+import { sampleOfLive } from '../../../src/core/steps/poll/sample.ts';
 import { turnOf } from '../../../src/core/steps/poll/turn-of.ts';
 import { chatLine, type Pipeline, type PipelineOptions } from '../../support/pipeline.ts';
 import { BATCH_ONLY } from '../../support/routes.ts';
@@ -99,6 +100,23 @@ describe('turnOf', () => {
     const items = Array.from({ length: 250 }, (_, index) => index);
     expect(new Set([7, 8, 9].flatMap((turn) => turnOf(items, 100, turn))).size).toBe(250);
   });
+});
+
+test('a batch counts as unreachable from the second look in a row on that does not find it, and no longer once it is found', async () => {
+  const faults: FaultRule[] = [{ effect: { kind: 'batch.stuck', state: 'in_progress' } }];
+  const p = await dropped({ emulator: { faults } });
+  let isHidden = true;
+  seeBatches(p, (batch) => (isHidden ? undefined : batch));
+  const counted = async () =>
+    sampleOfLive(await Array.fromAsync(p.deps.jobs.listAtOpenAI()), p.emulator.clock.now()).unreachable;
+  const seen: unknown[] = [];
+  for (const hidden of [true, false, true, true, true, false]) {
+    isHidden = hidden;
+    // One poll.
+    await p.run(0.01);
+    seen.push(await counted());
+  }
+  expect(seen).toEqual([0, 0, 0, 1, 1, 0]);
 });
 
 test('a batch that is not found for a day is never run again, and its answers count once it is found', async () => {

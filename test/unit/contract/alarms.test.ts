@@ -38,7 +38,7 @@ describe('the table of alarms', () => {
     (_, row) => {
       const { watches, periodMinutes = 60, periods = 1 } = row;
       const names =
-        'metric' in watches ? [watches.metric, watches.dividedBy].filter((one) => one !== undefined) : [];
+        'metric' in watches ? [watches.metric, ...('dividedBy' in watches ? [watches.dividedBy] : [])] : [];
       for (const name of names) {
         const found = METRICS.filter((metric) => metric.name === name);
         expect(found.length, name).toBeGreaterThan(0);

@@ -24,7 +24,6 @@ describe('the metrics of a line', () => {
             Metrics: [
               { Name: 'RequestsSucceeded', Unit: 'Count' },
               { Name: 'RequestsFailed', Unit: 'Count' },
-              { Name: 'RequestsRetried', Unit: 'Count' },
             ],
           },
           {
@@ -42,7 +41,6 @@ describe('the metrics of a line', () => {
       Tier: 'flex',
       RequestsSucceeded: 7,
       RequestsFailed: 2,
-      RequestsRetried: 1,
       InputTokens: 100,
       OutputTokens: 20,
       Usd: 0.000425,

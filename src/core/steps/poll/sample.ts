@@ -27,7 +27,7 @@ export function sampleOfLive(live: Iterable<BatchRecord>, now: number): Sample {
   const counts = { atOpenAI: 0, unreachable: 0, late: 0 };
   for (const { remote, ladder, hold } of live) {
     counts.atOpenAI++;
-    if (remote?.unreachableSince !== undefined || hold?.reason === LOST) counts.unreachable++;
+    if (remote?.goneAt !== undefined || hold?.reason === LOST) counts.unreachable++;
     if (ladder?.deadlineAt !== undefined && now > ladder.deadlineAt) counts.late++;
   }
   return counts;

@@ -193,6 +193,7 @@ async function resolveUnknown(
     jobId,
     batchId,
     reason,
+    unconfirmedMs: now - attempt!.intentAt!,
   });
   await batch.move(toUnknown(batch.record, reason, now + UNKNOWN_REST_MS));
 }

@@ -15,13 +15,15 @@ test('counts batches at OpenAI, those that it does not know or keeps for good, a
   const remote = { openaiBatchId: 'b', submittedAt: NOW, status: 'in_progress' as const, statusAt: NOW };
   const live = [
     batchOf('job', 0, { remote }),
-    batchOf('job', 1, { remote: { ...remote, unreachableSince: NOW } }),
+    batchOf('job', 1, { remote: { ...remote, unreachableSince: NOW, goneAt: NOW } }),
     batchOf('job', 2, { remote, hold: { reason: 'lost_batch' } }),
     batchOf('job', 3, { remote, hold: { reason: 'insufficient_quota' } }),
     batchOf('job', 4, { remote, ladder: { ...LADDER, deadlineAt: NOW - 1 } }),
     batchOf('job', 5, { remote, ladder: { ...LADDER, deadlineAt: NOW } }),
+    // One 404 may be an answer that went wrong.
+    batchOf('job', 6, { remote: { ...remote, unreachableSince: NOW } }),
   ];
-  expect(sampleOfLive(live, NOW)).toEqual({ atOpenAI: 6, unreachable: 2, late: 1 });
+  expect(sampleOfLive(live, NOW)).toEqual({ atOpenAI: 7, unreachable: 2, late: 1 });
   expect(sampleOfLive([], NOW)).toEqual({ atOpenAI: 0, unreachable: 0, late: 0 });
 });
 
