@@ -12,12 +12,13 @@ type BudgetJson = z.input<typeof routeSchema>['budget'];
 export const Budget = {
   /** So much on each job. */
   perJob: (usd: string | number): BudgetJson => ({ perJobUsd: usd }),
-  /** So much on all jobs of the route together in a day, UTC. */
-  perDay: (usd: string | number): BudgetJson => ({ perDayUsd: usd }),
+  /** So much on all jobs of the route together in a day. @param timeZone where it begins at midnight: `Europe/Berlin`. @default 'UTC' */
+  perDay: (usd: string | number, timeZone?: string): BudgetJson => ({ perDayUsd: usd, timeZone }),
   /** Both limits at once. */
-  perJobAndDay: (perJobUsd: string | number, perDayUsd: string | number): BudgetJson => ({
+  perJobAndDay: (perJobUsd: string | number, perDayUsd: string | number, timeZone?: string): BudgetJson => ({
     perJobUsd,
     perDayUsd,
+    timeZone,
   }),
   /** Whatever the files cost. */
   unlimited: (): BudgetJson => 'unlimited',

@@ -313,7 +313,7 @@ class WholePlan {
 
   #budgetLines(route: Route): string[] {
     if (route.budget === 'unlimited') return [];
-    const { perJobUsd, perDayUsd } = route.budget;
+    const { perJobUsd, perDayUsd, timeZone = 'UTC' } = route.budget;
     const { unpriced, atMost } = this.#reserveOf(route, this.#plans);
     const lines = this.#plans.flatMap((file) =>
       perJobUsd === undefined
@@ -323,7 +323,7 @@ class WholePlan {
           ],
     );
     if (perDayUsd !== undefined)
-      lines.push(`Budget: ${budgetText(route, `${perDayUsd} USD a day`, perDayUsd, atMost)}`);
+      lines.push(`Budget: ${budgetText(route, `${perDayUsd} USD a day in ${timeZone}`, perDayUsd, atMost)}`);
     if (unpriced.length > 0)
       lines.push(
         `No price is known of ${unpriced.join(', ')}: ${route.allowUnpriced ? 'it counts as nothing against the budget' : 'such requests fail as unpriced_model, unless the settings give one (prices.rows) or the route says allowUnpriced'}.`,

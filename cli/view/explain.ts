@@ -2,6 +2,7 @@
 import type { JobRecords } from '../../local/stack/pipeline.ts';
 import { isWindowTier } from '../../src/contract/route.ts';
 import { defined } from '../../src/core/base/defined.ts';
+import { dayIn, nextDayIn } from '../../src/core/base/zoned-day.ts';
 import { apiKeyOf, type BatchRecord, isSlice, tierOf, tokensOf } from '../../src/core/model/batch.ts';
 import type { Job } from '../../src/core/model/job.ts';
 import type { Ledger } from '../../src/core/model/ledger.ts';
@@ -210,7 +211,7 @@ function roomFinding(facts: ExplainFacts, batch: BatchRecord): Finding {
   const isShortOf = (what: 'tokens' | 'turns' | 'budget'): boolean =>
     backlog.includes(backlogScopeOf(batch, what));
   if (batch.hold?.reason === BUDGET_EXHAUSTED || (isShortOf('budget') && !fitsBudget(facts, batch)))
-    return { code: 'budget', reason: batch.hold?.reason, since };
+    return { code: 'budget', reason: batch.hold?.reason, since, ...dayOfBudget(facts) };
   const ledger = ledgers.get(ledgerOf(batch));
   const { pausedUntil = 0, reserved = 0, ceiling } = ledger ?? {};
   if (pausedUntil > now) return { code: 'tokens_rest', since, until: pausedUntil };
@@ -224,6 +225,15 @@ function roomFinding(facts: ExplainFacts, batch: BatchRecord): Finding {
     since,
     detail: `${format(reserved)}${of} are reserved, each of these needs about ${format(tokensOf(batch))}`,
   };
+}
+
+/** Of a budget a day: which day it is for, and when the next one begins. */
+function dayOfBudget({ records, now }: ExplainFacts): Pick<Finding, 'detail' | 'until'> {
+  const { budget } = (records.owner ?? records.job)!.route;
+  if (budget === 'unlimited' || budget.perDayUsd === undefined) return {};
+  const { perDayUsd, timeZone = 'UTC' } = budget;
+  const detail = `${perDayUsd} USD for ${dayIn(timeZone, now)} in ${timeZone}`;
+  return { detail, until: nextDayIn(timeZone, now) };
 }
 
 function fitsBudget({ records, ledgers, prices, now }: ExplainFacts, batch: BatchRecord): boolean {

@@ -1,6 +1,7 @@
 /** What is known of limits and what of them is taken, as data and as text. Pure. */
 import type { Route } from '../../src/contract/route.ts';
 import { formatUsd, fromMicrodollars, fromUsd, toMicrodollars } from '../../src/core/base/money.ts';
+import { nextDayIn } from '../../src/core/base/zoned-day.ts';
 import type { Ledger } from '../../src/core/model/ledger.ts';
 import { dayBudgetLedgerOf, jobBudgetLedgerOf, monthLedgerOf } from '../../src/core/scheduling/scopes.ts';
 import { format } from './progress.ts';
@@ -111,7 +112,7 @@ export function budgetLedgers(
 ): string[] {
   return [
     monthLedgerOf(now),
-    ...routes.map((route) => dayBudgetLedgerOf(route, now)),
+    ...routes.map((route) => dayBudgetLedgerOf(route, now, dayOf(route, scopes).timeZone)),
     ...scopes.map(({ jobId }) => jobBudgetLedgerOf(jobId)),
   ];
 }
@@ -130,11 +131,11 @@ function budgetsOf(
   };
   const date = new Date(now);
   add('the month', monthLedgerOf(now), { resetsAt: Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + 1) });
-  const tomorrow = Date.UTC(date.getUTCFullYear(), date.getUTCMonth(), date.getUTCDate() + 1);
   for (const route of routes) {
-    const budget = scopes.find((scope) => scope.route.name === route)?.route.budget;
-    const limit = microdollars(budget === 'unlimited' ? undefined : budget?.perDayUsd);
-    add(`route ${route} today`, dayBudgetLedgerOf(route, now), { limit, resetsAt: tomorrow });
+    const { perDayUsd, timeZone } = dayOf(route, scopes);
+    const limit = microdollars(perDayUsd);
+    const ledger = dayBudgetLedgerOf(route, now, timeZone);
+    add(`route ${route} today (${timeZone})`, ledger, { limit, resetsAt: nextDayIn(timeZone, now) });
   }
   for (const { jobId, key, route, budgetUsd } of scopes) {
     const ofRoute = route.budget === 'unlimited' ? undefined : route.budget.perJobUsd;
@@ -142,6 +143,16 @@ function budgetsOf(
     if (limits.length > 0) add(`job ${key}`, jobBudgetLedgerOf(jobId), { limit: Math.min(...limits) });
   }
   return found;
+}
+
+/** The budget a day of a route, as a live job has recorded it; without one, its day is taken to be one in UTC. */
+function dayOf(
+  name: string,
+  scopes: readonly BudgetScope[],
+): { perDayUsd?: string | undefined; timeZone: string } {
+  const budget = scopes.find(({ route }) => route.name === name)?.route.budget ?? 'unlimited';
+  const { perDayUsd, timeZone = 'UTC' } = budget === 'unlimited' ? {} : budget;
+  return { perDayUsd, timeZone };
 }
 
 function microdollars(usd: string | undefined): number | undefined {
@@ -197,7 +208,7 @@ export function limitsText({ queues, calls, budgets }: Limits, width: number): s
     [
       '',
       ...wrapped(
-        'Of models and keys that batches are live for, or that you name. Budgets are those that live jobs recorded; limits are what OpenAI said last.',
+        'Of models and keys that batches are live for, or that you name. Budgets, and where their day begins, are those that live jobs recorded; limits are what OpenAI said last.',
         width,
       ),
     ],

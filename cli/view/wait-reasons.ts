@@ -98,8 +98,8 @@ export const WAITS = {
   },
   budget: {
     text: (facts) => withDetail(`for the budget of route "${facts.route}"`, facts),
-    moves: () =>
-      'A budget a day is full again at 00:00 UTC; what others reserved and did not use is given back when they are collected; or raise the budget in the settings and deploy.',
+    moves: ({ until }) =>
+      `${until === '' ? '' : `The budget of the day is full again at ${until}. `}What others reserved and did not use is given back when they are collected; or raise the budget in the settings and deploy.`,
     command: () => 'batchdrop limits',
   },
   tokens: {
@@ -291,7 +291,8 @@ export const REASONS = {
   },
   budget_exhausted: {
     text: ({ route }) => `the budget of route "${route}" is used up`,
-    fix: () => 'Raise it in the settings and deploy, or wait for the next day (UTC).',
+    fix: () =>
+      'Raise it in the settings and deploy, or, of a budget a day, wait for the next day in its time zone.',
   },
 } as const satisfies Record<OperatorCode, ReasonText> & Record<string, ReasonText>;
 

@@ -248,7 +248,8 @@ export const ALARMS = {
   'budget-low': {
     severity: 'low',
     meaning: 'A route has spent or reserved 80 % of its budget of the day.',
-    impact: 'What comes next may wait for the next day in UTC, or be refused, as the route says.',
+    impact:
+      'What comes next may wait for the next day in the time zone of the budget, or be refused, as the route says.',
     watches: { metric: 'BudgetPercent' },
     statistic: 'Maximum',
     threshold: 80,

@@ -127,14 +127,19 @@ function limitsOf(
   rules: MoneyRules,
   now: number,
 ): { ledger: string; limit: number }[] {
-  const { perJobUsd, perDayUsd } = budgetOf(batch, rules);
+  const { perJobUsd, perDayUsd, timeZone } = budgetOf(batch, rules);
   return [
     ...(perJobUsd === undefined
       ? []
       : [{ ledger: jobBudgetLedgerOf(batch.jobId), limit: toMicrodollars(fromUsd(perJobUsd)!) }]),
     ...(perDayUsd === undefined
       ? []
-      : [{ ledger: dayBudgetLedgerOf(rules.name, now), limit: toMicrodollars(fromUsd(perDayUsd)!) }]),
+      : [
+          {
+            ledger: dayBudgetLedgerOf(rules.name, now, timeZone),
+            limit: toMicrodollars(fromUsd(perDayUsd)!),
+          },
+        ]),
   ];
 }
 
@@ -147,10 +152,10 @@ function unpriced({ model, tier = 'batch' }: BatchRecord, { name }: MoneyRules):
 }
 
 function exceeded(amount: number, batch: Pick<BatchRecord, 'budgetUsd'>, rules: MoneyRules): MoneyVerdict {
-  const { perJobUsd, perDayUsd } = budgetOf(batch, rules);
+  const { perJobUsd, perDayUsd, timeZone = 'UTC' } = budgetOf(batch, rules);
   const said = [
     ...(perJobUsd === undefined ? [] : [`${perJobUsd} USD a job`]),
-    ...(perDayUsd === undefined ? [] : [`${perDayUsd} USD a day`]),
+    ...(perDayUsd === undefined ? [] : [`${perDayUsd} USD a day in ${timeZone}`]),
   ];
   return {
     kind: 'refuse',

@@ -1,3 +1,4 @@
+import { dayIn } from '../base/zoned-day.ts';
 import { apiKeyOf, type BatchRecord, isSlice, tierOf } from '../model/batch.ts';
 
 /** What an operator error puts out of order: everything sent with a key, or one model. */
@@ -47,9 +48,12 @@ export function jobBudgetLedgerOf(jobId: string): string {
   return `budget/job/${jobId}`;
 }
 
-/** What the jobs of a route spend on one day in UTC, by when their batches were admitted. */
-export function dayBudgetLedgerOf(route: string, now: number): string {
-  return `budget/day/${route}/${new Date(now).toISOString().slice(0, 10)}`;
+/**
+ * What the jobs of a route spend on one day, by when their batches were admitted. @param timeZone of the day, as the
+ * budget has it.
+ */
+export function dayBudgetLedgerOf(route: string, now: number, timeZone = 'UTC'): string {
+  return `budget/day/${route}/${dayIn(timeZone, now)}`;
 }
 
 /** Whether a ledger is one of {@link dayBudgetLedgerOf}. */

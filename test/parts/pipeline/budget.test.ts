@@ -8,6 +8,7 @@ import { EVENTS } from '../../../src/contract/events.ts';
 import type { Route } from '../../../src/contract/route.ts';
 import { type Settings, settingsSchema } from '../../../src/contract/settings.ts';
 import { fromUsd, toMicrodollars } from '../../../src/core/base/money.ts';
+import { dayIn } from '../../../src/core/base/zoned-day.ts';
 import { cancelJob } from '../../../src/core/lifecycle/cancel.ts';
 import type { Job } from '../../../src/core/model/job.ts';
 import type { RemoteBatch } from '../../../src/core/ports/provider.ts';
@@ -199,6 +200,32 @@ describe('a job with a budget', () => {
         used += ledger!.used;
       }
       expect(used).toBeGreaterThanOrEqual(bookedOf(one) + bookedOf(two));
+    } finally {
+      await p.stop();
+    }
+  });
+
+  test('of a day in a time zone waits for midnight there, and its receipt says which zone that is', async () => {
+    const budget = { perDayUsd: '0.0012', timeZone: 'Asia/Tokyo' };
+    const { p } = await start({ budget }, {}, 1_200);
+    try {
+      await p.drop(KEY, lines(60));
+      await p.run(10 * 24);
+      const receipt = await p.receipt(KEY);
+      expect(receipt).toMatchObject({ result: 'succeeded', counts: { succeeded: 60 }, terms: { budget } });
+      const times = receipt.batches.flatMap(({ submittedAt }) =>
+        submittedAt === undefined ? [] : [Date.parse(submittedAt)],
+      );
+      const days = new Set(times.map((time) => dayIn('Asia/Tokyo', time)));
+      expect(days.size).toBeGreaterThan(1);
+      for (const day of days) {
+        const ledger = await p.deps.quota.getLedger(`budget/day/nightly/${day}`);
+        expect(ledger!.reserved).toBe(0);
+        expect(ledger!.used).toBeGreaterThan(0);
+        // The first of the day goes with the poll after midnight in Tokyo, which is 15:00 UTC.
+        const first = Math.min(...times.filter((time) => dayIn('Asia/Tokyo', time) === day));
+        if (first !== Math.min(...times)) expect(new Date(first).toISOString()).toMatch(/T15:0\d:/);
+      }
     } finally {
       await p.stop();
     }

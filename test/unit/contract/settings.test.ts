@@ -257,6 +257,21 @@ describe('settings', () => {
     ['a budget of zero', [route({ budget: { perJobUsd: 0 } })], /above 0/],
     ['a negative budget', [route({ budget: { perDayUsd: '-3' } })], /above 0 .*read "-3"/],
     ['a budget that limits nothing', [route({ budget: {} })], /or both.*read {}/],
+    [
+      'a day in a time zone that there is not',
+      [route({ budget: { perDayUsd: '3', timeZone: 'Europe/Hamburg' } })],
+      /a time zone is one of the IANA database, such as "Europe\/Berlin" or "UTC"; read "Europe\/Hamburg"/,
+    ],
+    [
+      'a day at an offset, which clocks that change do not have',
+      [route({ budget: { perDayUsd: '3', timeZone: '+01:00' } })],
+      /time zone is one of the IANA database.*read "\+01:00"/,
+    ],
+    [
+      'a time zone without a budget a day',
+      [route({ budget: { perJobUsd: '3', timeZone: 'Europe/Berlin' } })],
+      /"timeZone" says when the day of "perDayUsd" begins/,
+    ],
     ['a budget in words', [route({ budget: 'plenty' })], /read "plenty"/],
     ['an override of what is not a setting', [route({ mayOverride: ['model'] })], /mayOverride/],
     ['a default method that is not POST', [route({ defaults: { method: 'GET' } })], /a method is "POST"/],

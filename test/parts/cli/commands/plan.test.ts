@@ -27,7 +27,7 @@ beforeAll(async () => {
     name: 'nightly',
     prefix: 'input/nightly/',
     tiers: ['batch'],
-    budget: { perJobUsd: '0.5', perDayUsd: '0.9' },
+    budget: { perJobUsd: '0.5', perDayUsd: '0.9', timeZone: 'Europe/Berlin' },
   };
   const defaults = {
     method: 'POST',
@@ -147,7 +147,7 @@ describe('batchdrop plan', { timeout: 60_000 }, () => {
       /at most \$0\.62 would be reserved, and 0\.5 USD a job does not hold all of it at once/,
     );
     expect(over).toContain('fails as budget_exceeded');
-    expect(over).toMatch(/0\.9 USD a day holds it/);
+    expect(over).toMatch(/0\.9 USD a day in Europe\/Berlin holds it/);
   });
 
   it('says before which tiers of the route are not offered for which requests, and where those go', async () => {

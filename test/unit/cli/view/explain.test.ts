@@ -366,6 +366,18 @@ test('a budget is what a batch waits for only if it does not fit', () => {
   expect(explain(budgetGone).waits[0]?.code).toBe('budget');
 });
 
+test.each([
+  ['UTC', undefined, '2026-11-30', '2026-12-01T00:00:00Z'],
+  ['Asia/Tokyo', 'Asia/Tokyo', '2026-11-30', '2026-11-30T15:00:00Z'],
+])('a budget a day in %s is shown with its day and when the next one begins', (zone, timeZone, day, next) => {
+  const budget = { perDayUsd: '1', timeZone };
+  const facts = factsOf({ route: { ...budgetRoute, budget } }, [{ hold: { reason: 'budget_exhausted' } }]);
+  const [wait] = explain(facts).waits;
+  expect(wait!.text).toBe(`for the budget of route "default" (1 USD for ${day} in ${zone})`);
+  expect(wait!.moves).toContain(`The budget of the day is full again at ${next}.`);
+  expect(wait!.until).toBe(Date.parse(next));
+});
+
 test('a deadline is shown, and a job that has ended waits for nothing', () => {
   const ladder = { tiers: ['batch' as const, 'flex' as const], deadlineAt: LATER };
   const explanation = explain(factsOf({}, [{ ladder }]));

@@ -36,7 +36,7 @@ test('limits are shown by model and key, budgets with what is left to say when t
   expect(budgets).toMatchObject([
     { of: 'the month', spent: 90_000_000, resetsAt: Date.UTC(2026, 11) },
     {
-      of: 'route films today',
+      of: 'route films today (UTC)',
       spent: 7_500_000,
       reserved: 1_000_000,
       limit: 10_000_000,
@@ -51,6 +51,21 @@ test('limits are shown by model and key, budgets with what is left to say when t
   ]);
 });
 
+test('the day of a budget is one of its time zone, as live jobs have recorded it', () => {
+  const route = { name: 'films', budget: { perDayUsd: '10', timeZone: 'Pacific/Auckland' } };
+  const scopes = [{ ...SCOPE, budgetUsd: undefined, route }];
+  expect(budgetLedgers(['films', 'unused'], scopes, NOW)).toEqual([
+    'spent/2026-11',
+    'budget/day/films/2026-12-01',
+    'budget/day/unused/2026-11-30',
+    'budget/job/j',
+  ]);
+  const found = ledgers({ name: 'budget/day/films/2026-12-01', used: 1 });
+  expect(limitsOf(found, ['films'], scopes, NOW).budgets).toMatchObject([
+    { of: 'route films today (Pacific/Auckland)', spent: 1, resetsAt: Date.parse('2026-12-01T11:00:00Z') },
+  ]);
+});
+
 test('money is shown as it is for jobs and costs, with the digits of small sums', () => {
   const found = ledgers({ name: 'spent/2026-11', used: 4, reserved: 43_210 });
   expect(limitsText(limitsOf(found, [], [], NOW), 120)).toMatch(/^the month +\$0\.0000040 +\$0\.043 +- /m);
@@ -60,5 +75,7 @@ test.each([60, 120])('the text fits %i columns', (width) => {
   const lines = limitsText(limitsOf(FOUND, ['films'], [SCOPE], NOW), width).split('\n');
   expect(Math.max(...lines.map(({ length }) => length))).toBeLessThanOrEqual(width);
   expect(lines).toContainEqual(expect.stringMatching(/^ft:gpt-4\.1\/a +default +1,000,000 +2,000,000/));
-  expect(lines).toContainEqual(expect.stringMatching(/^route films today +\$7\.50 +\$1\.00 +\$10\.00/));
+  expect(lines).toContainEqual(
+    expect.stringMatching(/^route films today \(UTC\) +\$7\.50 +\$1\.00 +\$10\.00/),
+  );
 });

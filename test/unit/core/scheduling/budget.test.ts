@@ -333,6 +333,33 @@ describe('what a budget says of a batch', () => {
     expect(judgeMoney(batch(), money, ledgers, PRICES, tomorrow).kind).toBe('fits');
   });
 
+  test.each([
+    ['23 hours in spring', '2026-03-29', '2026-03-28T23:00:00Z', 23],
+    ['25 hours in autumn', '2026-10-25', '2026-10-24T22:00:00Z', 25],
+  ])(
+    'a day of the time zone that the budget names has %s, one ledger and one budget',
+    (_, day, from, hours) => {
+      const money = rules({ budget: { perDayUsd: '1', timeZone: 'Europe/Berlin' } });
+      const begins = Date.parse(from);
+      const ends = begins + hours * 3_600_000;
+      const ledgers = new Map([ledger(`budget/day/nightly/${day}`, 0, 1_000_000)]);
+      const kindAt = (now: number) => judgeMoney(batch(), money, ledgers, PRICES, now).kind;
+      expect([begins - 1, begins, ends - 1, ends].map(kindAt)).toEqual(['fits', 'wait', 'wait', 'fits']);
+    },
+  );
+
+  test('a refusal says in which time zone the day of the budget is', () => {
+    const zoned = { budget: { perDayUsd: '0.05', timeZone: 'Asia/Tokyo' }, overBudget: 'refuse' as const };
+    const spent = ledger('budget/day/nightly/2026-11-10', 0, 50_000);
+    expect(judge({}, zoned, spent)).toMatchObject({
+      message: expect.stringContaining('(0.05 USD a day in Asia/Tokyo)'),
+    });
+    const utc = { budget: { perDayUsd: '0.05' }, overBudget: 'refuse' as const };
+    expect(judge({}, utc, spent)).toMatchObject({
+      message: expect.stringContaining('(0.05 USD a day in UTC)'),
+    });
+  });
+
   test('a model without a price is refused by a budget, unless the route lets it count as nothing', () => {
     const unheard = { model: 'unheard-of' };
     expect(judge(unheard, {})).toMatchObject({ kind: 'refuse', code: 'unpriced_model' });
