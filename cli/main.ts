@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** The command line: parses, calls one function, prints, sets the exit status. Only as the main module does it run. */
 import { Argument, Command, CommanderError } from 'commander';
-import { DEFAULT_STATE_DIR } from '../local/stack/pipeline.ts';
+import { DEFAULT_STATE_DIR } from '../local/stack/running-file.ts';
 import packageJson from '../package.json' with { type: 'json' };
 import { addActCommands } from './act-commands.ts';
 import { audit } from './commands/audit.ts';

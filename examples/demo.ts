@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { localProcess } from '../cli/commands/local-process.ts';
 import { EXIT_CANNOT_RUN, EXIT_SUCCEEDED } from '../cli/view/exit.ts';
-import { DEFAULT_STATE_DIR } from '../local/stack/pipeline.ts';
+import { DEFAULT_STATE_DIR } from '../local/stack/running-file.ts';
 
 const OUT = 'out/demo';
 const INPUT = join(OUT, 'movies.jsonl');

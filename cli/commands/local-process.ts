@@ -4,10 +4,11 @@ import { mkdir, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline as flow } from 'node:stream/promises';
 import { setTimeout as wait } from 'node:timers/promises';
-import { type LocalPipeline, startLocalPipeline } from '../../local/stack/pipeline.ts';
+import type { LocalPipeline } from '../../local/stack/pipeline.ts';
 import type { Receipt } from '../../src/contract/receipt.ts';
 import { defaultSettings, type Settings } from '../../src/contract/settings.ts';
 import { type Drop, dropsOf, isOptions, STDIN, STDIN_NAME } from '../options/drops.ts';
+import { loadLocalStack } from '../options/local-stack.ts';
 import { chooseOpenAI, requireAnswer } from '../options/openai.ts';
 import { fetchResults, OtherReceiptError, savedBelow } from '../options/results.ts';
 import { requireRoute, settingsOf } from '../options/settings.ts';
@@ -37,6 +38,7 @@ const LOOK_MS = 250;
 
 /** @returns the exit status. */
 export async function localProcess(files: readonly string[], options: LocalProcessOptions): Promise<number> {
+  const { startLocalPipeline } = await loadLocalStack();
   const settings = await settingsOf(options.settings);
   const drops = await localDrops(files, settings ?? defaultSettings(), options);
   await mkdir(options.out, { recursive: true }).catch((error: NodeJS.ErrnoException) => {

@@ -2,9 +2,9 @@
 import { once } from 'node:events';
 import type { StateChange } from '../../local/services/cloudwatch/alarm-rule.ts';
 import type { BusEvent } from '../../local/services/eventbridge/events.ts';
-import { startLocalPipeline } from '../../local/stack/pipeline.ts';
 import { choosePorts, type Ports, rememberPorts } from '../../local/stack/ports.ts';
 import { defaultSettings } from '../../src/contract/settings.ts';
+import { loadLocalStack } from '../options/local-stack.ts';
 import { chooseOpenAI } from '../options/openai.ts';
 import { settingsOf } from '../options/settings.ts';
 import { stackFlags } from '../options/stack-flags.ts';
@@ -26,6 +26,7 @@ export interface LocalUpOptions {
 
 /** @returns the exit status, once the user has interrupted it. */
 export async function localUp(options: LocalUpOptions): Promise<number> {
+  const { startLocalPipeline } = await loadLocalStack();
   const given = await settingsOf(options.settings);
   const settings = given ?? defaultSettings();
   const narrator = createNarrator();

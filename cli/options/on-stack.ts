@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { DEFAULT_STATE_DIR } from '../../local/stack/pipeline.ts';
+import { DEFAULT_STATE_DIR } from '../../local/stack/running-file.ts';
 
 /** The options that say which stack. */
 export function onStack(command: Command): Command {

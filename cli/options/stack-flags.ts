@@ -1,5 +1,5 @@
 /** The options that name a stack, as a person gives them again to another command. */
-import { DEFAULT_STATE_DIR } from '../../local/stack/pipeline.ts';
+import { DEFAULT_STATE_DIR } from '../../local/stack/running-file.ts';
 import type { StackOptions } from './stack.ts';
 
 /** `''`, `--local`, `--stack films --region eu-west-1`. */

@@ -12,9 +12,9 @@ import {
 } from '@aws-sdk/client-cloudformation';
 import type { LocalEndpoints } from '../../local/stack/local-stack.ts';
 import { isAlive, type RunningStack, readRunning, removeRunning } from '../../local/stack/running-file.ts';
-import { openStoppedStack } from '../../local/stack/stopped-stack.ts';
 import type { Connection } from '../../src/runtime/clients.ts';
 import { CannotRunError, UsageError } from '../view/exit.ts';
+import { loadLocalStack } from './local-stack.ts';
 
 /** How the description of a stack begins, by which it is found: see `lib/pipeline-stack.ts`. */
 const DESCRIPTION_BEGINS = 'batchdrop:';
@@ -173,6 +173,7 @@ async function openLocal(state: string, say: (text: string) => void): Promise<Op
   if (!existsSync(join(state, 'aws'))) throw new UsageError(`--state ${state}: no local stack has run there`);
   const running = readRunning(state);
   if (running !== undefined && isAlive(running)) return connected(running, state);
+  const { openStoppedStack } = await loadLocalStack();
   // Throws if a stack that is not up yet has the folder.
   const stopped = await openStoppedStack(state);
   if (running !== undefined) {

@@ -3,8 +3,8 @@
  * `batchdrop local` and the demo run on.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import { createReadStream, statSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { createReadStream, existsSync, statSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { type Readable, Transform } from 'node:stream';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { DynamoDBJobs } from '../../src/adapters/dynamodb/jobs.ts';
@@ -20,6 +20,7 @@ import type { ObjectHead } from '../../src/core/model/objects.ts';
 import type { ByteStream } from '../../src/core/ports/objects.ts';
 import { createDynamoDBClient, createS3Client, createSqsClient } from '../../src/runtime/clients.ts';
 import { startEmulator } from '../openai-emulator/emulator.ts';
+import { PACKAGE_ROOT } from '../services/package-root.ts';
 import type { LocalStack } from './local-stack.ts';
 import type { FunctionOverrides, LocalStackOptions } from './options.ts';
 import type { Ports } from './ports.ts';
@@ -27,11 +28,8 @@ import { removeRunning, writeRunning } from './running-file.ts';
 import { startLocalStack } from './start.ts';
 import { ensureSynth } from './synth.ts';
 
-/** The repository. */
-const ROOT = resolve(import.meta.dirname, '../..');
-
-/** Where state is kept unless the user says otherwise; survives a restart, and `rm -r` is the way to start afresh. */
-export const DEFAULT_STATE_DIR = '.batchdrop/local';
+/** Whether this is a checkout, which keeps synthesized stacks for all state folders, and not a package, whose folder is not ours to write to. */
+const IS_CHECKOUT = existsSync(join(PACKAGE_ROOT, 'lambdas'));
 
 /** How many times faster than real the emulator's clock runs: a small batch then takes a second, not two minutes. */
 const EMULATOR_SPEED = 300;
@@ -113,7 +111,8 @@ export interface LocalPipeline {
  */
 export async function startLocalPipeline(options: LocalPipelineOptions): Promise<LocalPipeline> {
   const cdkOut = await ensureSynth({
-    root: ROOT,
+    root: PACKAGE_ROOT,
+    cacheDir: IS_CHECKOUT ? undefined : resolve(options.stateDir, 'synth'),
     onProgress: options.onProgress,
     settings: options.settings,
   });

@@ -8,6 +8,9 @@ import * as z from 'zod';
 import { problemsOf } from '../../src/contract/problems.ts';
 import type { LocalEndpoints, LocalStack } from './local-stack.ts';
 
+/** Where state is kept unless the user says otherwise; survives a restart, and `rm -r` is the way to start afresh. */
+export const DEFAULT_STATE_DIR = '.batchdrop/local';
+
 const endpointsSchema = z.object({
   s3: z.string(),
   dynamodb: z.string(),

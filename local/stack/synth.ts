@@ -1,4 +1,4 @@
-/** Runs `cdk synth` when the sources have changed, and otherwise gives what it wrote before. */
+/** Runs the CDK app when its sources have changed, and otherwise gives what it wrote before. */
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
@@ -11,13 +11,21 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { createRequire } from 'node:module';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Settings } from '../../src/contract/settings.ts';
 
 /** Everything that the synthesized stack is made from. */
-const SOURCES = ['bin', 'lib', 'lambdas', 'src', 'cdk.json', 'package-lock.json', 'tsconfig.json'];
+const SOURCES = [
+  'bin',
+  'lib',
+  'lambdas',
+  'src',
+  'cdk.json',
+  'package.json',
+  'package-lock.json',
+  'tsconfig.json',
+];
 
 /** How many results are kept: a stack that runs still starts processes from an older one. */
 const MAX_RESULTS = 5;
@@ -28,11 +36,18 @@ const WAIT_MS = 100;
 /** A lock file that is empty for longer than this was left by a process that died while it wrote it. */
 const MAX_LOCKING_MS = 2_000;
 
-/** How much of what a failed `cdk synth` wrote is shown, in characters. */
+/** How much of what a failed app wrote is shown, in characters. */
 const MAX_SHOWN_OUTPUT = 4_000;
 
+/** What is read of `cdk.json`. */
+interface CdkJson {
+  /** A command that begins with `node`. */
+  app: string;
+  context: Record<string, unknown>;
+}
+
 export interface SynthOptions {
-  /** Folder of the repository. */
+  /** Folder of the repository, or of the package `batchdrop-local`: where `cdk.json` names the app and its context. */
   root: string;
   /** Where results are kept, one folder for each state of the sources. @default `<root>/.batchdrop/synth` */
   cacheDir?: string | undefined;
@@ -42,17 +57,17 @@ export interface SynthOptions {
   onProgress?: ((text: string) => void) | undefined;
 }
 
-/** The folder that `cdk synth` wrote for the sources and settings as they are now, or undefined. */
+/** The folder that the app wrote for the sources and settings as they are now, or undefined. */
 export function findSynth(options: SynthOptions): string | undefined {
   const folder = resultFolder(options);
   return existsSync(join(folder, 'manifest.json')) ? folder : undefined;
 }
 
 /**
- * Gives the folder for the sources as they are now; runs `cdk synth` (some seconds, no network) if there is none.
+ * Gives the folder for the sources as they are now; runs the app (some seconds, no network) if there is none.
  * Processes that ask at the same time share one run.
  *
- * @throws with the output of `cdk synth` when it fails
+ * @throws with the output of the app when it fails
  */
 export async function ensureSynth(options: SynthOptions): Promise<string> {
   const folder = resultFolder(options);
@@ -66,8 +81,8 @@ export async function ensureSynth(options: SynthOptions): Promise<string> {
   try {
     if (findSynth(options) !== undefined) return folder;
     const startedAtMs = performance.now();
-    options.onProgress?.('Synthesizing the stack (cdk synth) ...');
-    await runCdkSynth(options, output);
+    options.onProgress?.('Synthesizing the stack ...');
+    await runApp(options, output);
     renameSync(output, folder);
     options.onProgress?.(`Synthesized in ${((performance.now() - startedAtMs) / 1000).toFixed(1)} s.`);
   } finally {
@@ -133,19 +148,22 @@ function isAlive(pid: number): boolean {
   }
 }
 
-async function runCdkSynth({ root, settings }: SynthOptions, output: string): Promise<void> {
-  const cdk = createRequire(join(root, 'package.json')).resolve('aws-cdk/bin/cdk');
-  // A file: the system limits how long an argument may be.
+/** What the `cdk` command sets beside `cdk.json`: resources, and the folders of their assets, are found by their paths. */
+const CLI_CONTEXT = { 'aws:cdk:enable-path-metadata': true, 'aws:cdk:enable-asset-metadata': true };
+
+/** Runs the app as the `cdk` command does, which is then not needed. */
+async function runApp({ root, settings }: SynthOptions, output: string): Promise<void> {
+  const { app, context } = JSON.parse(readFileSync(join(root, 'cdk.json'), 'utf8')) as CdkJson;
+  // A file: the system limits how long a variable may be.
   const settingsFile = `${output}.settings.json`;
   if (settings !== undefined) writeFileSync(settingsFile, JSON.stringify(settings));
-  const context = settings === undefined ? [] : ['--context', `settings=${settingsFile}`];
-  const child = spawn(process.execPath, [cdk, 'synth', '--quiet', '--output', output, ...context], {
+  const ofSettings = settings === undefined ? {} : { settings: settingsFile };
+  const child = spawn(process.execPath, app.replace(/^node /, '').split(' '), {
     cwd: root,
     env: {
       ...process.env,
-      CDK_DISABLE_VERSION_CHECK: '1',
-      // cdk.json starts "node": it must be the one that the project pins.
-      PATH: [join(root, 'node_modules', '.bin'), process.env.PATH].join(delimiter),
+      CDK_OUTDIR: output,
+      CDK_CONTEXT_JSON: JSON.stringify({ ...context, ...CLI_CONTEXT, ...ofSettings }),
     },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -160,7 +178,7 @@ async function runCdkSynth({ root, settings }: SynthOptions, output: string): Pr
     child.once('close', resolve);
   });
   rmSync(settingsFile, { force: true });
-  if (status !== 0) throw new Error(`"cdk synth" failed with status ${status}:\n${text}`);
+  if (status !== 0) throw new Error(`"${app}" failed with status ${status}:\n${text}`);
 }
 
 function removeOldResults(cacheDir: string): void {

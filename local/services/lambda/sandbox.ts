@@ -7,7 +7,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { PACKAGE_ROOT } from '../package-root.ts';
 
 /** What is run. */
 export interface FunctionSettings {
@@ -72,7 +72,7 @@ const OLD_SPACE_SHARE = 0.9;
 /** Share of the memory that AWS's Node runtime gives to both semi-spaces. */
 const SEMI_SPACE_SHARE = 0.05;
 
-const BOOTSTRAP = fileURLToPath(new URL('./bootstrap.mjs', import.meta.url));
+const BOOTSTRAP = join(PACKAGE_ROOT, 'local/services/lambda/bootstrap.mjs');
 
 interface Running {
   requestId: string;

@@ -132,8 +132,8 @@ test('fails on a context value that cannot work, with the message alone, and wri
 test('fails when cdk-nag finds what was not acknowledged', async () => {
   const script = `
     import { Queue } from 'aws-cdk-lib/aws-sqs';
-    import { createApp } from ${JSON.stringify(join(PROJECT, 'bin/create-app.ts'))};
-    const app = createApp();
+    import { createCheckedApp } from ${JSON.stringify(join(PROJECT, 'bin/checked-app.ts'))};
+    const app = createCheckedApp();
     new Queue(app.node.findChild('batchdrop'), 'Naked');
     app.synth();`;
   const args = ['--input-type=module', '--eval', script];

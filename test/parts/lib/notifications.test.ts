@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Stack } from 'aws-cdk-lib';
 import { Annotations, Match, Template } from 'aws-cdk-lib/assertions';
 import { expect, onTestFinished, test } from 'vitest';
-import { createApp } from '../../../bin/create-app.ts';
+import { createCheckedApp } from '../../../bin/checked-app.ts';
 import { BatchPipeline } from '../../../lib/batch-pipeline.ts';
 import { BATCH_ONLY } from '../../support/routes.ts';
 import { functionOf, newApp, resourcesOf, TEST_CONTEXT } from '../../support/synthesize.ts';
@@ -91,7 +91,7 @@ test('the app with every kind of target passes the checks that synth makes', () 
   }));
   const outdir = mkdtempSync(join(tmpdir(), 'batchdrop-notify-'));
   onTestFinished(() => rmSync(outdir, { recursive: true }));
-  const app = createApp({ context: { ...TEST_CONTEXT, settings: { routes } }, outdir });
+  const app = createCheckedApp({ context: { ...TEST_CONTEXT, settings: { routes } }, outdir });
   expect(() => app.synth()).not.toThrow();
 });
 

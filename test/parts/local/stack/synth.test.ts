@@ -5,37 +5,38 @@ import { ensureSynth, findSynth } from '../../../../local/stack/synth.ts';
 import { defaultSettings } from '../../../../src/contract/settings.ts';
 import { temporaryFolder } from '../../../support/temporary-folder.ts';
 
-/** A repository whose `cdk` writes an assembly, counts its runs, and fails when a source says so. */
+/** A repository whose app writes an assembly, counts its runs, and fails when a source says so. */
 function makeRepository() {
   const root = temporaryFolder();
   const write = (path: string, text: string) => {
     mkdirSync(join(root, path, '..'), { recursive: true });
     writeFileSync(join(root, path), text);
   };
-  write('package.json', '{}');
+  write('cdk.json', JSON.stringify({ app: 'node bin/app.cjs', context: { flag: true } }));
   write('lib/stack.ts', 'one');
   write(
-    'node_modules/aws-cdk/bin/cdk',
+    'bin/app.cjs',
     `const fs = require('node:fs');
-    const output = process.argv[process.argv.indexOf('--output') + 1];
+    const output = process.env.CDK_OUTDIR;
+    const context = JSON.parse(process.env.CDK_CONTEXT_JSON);
     const source = fs.readFileSync('lib/stack.ts', 'utf8');
     fs.appendFileSync('runs', 'x');
-    const context = process.argv[process.argv.indexOf('--context') + 1] ?? '';
     if (source === 'broken') { console.error('Stack is broken'); process.exit(1); }
+    if (!context.flag || !context['aws:cdk:enable-path-metadata']) { console.error('no context'); process.exit(2); }
     fs.mkdirSync(output, { recursive: true });
-    const settings = context.startsWith('settings=') ? fs.readFileSync(context.slice('settings='.length), 'utf8') : '';
-    fs.writeFileSync(output + '/manifest.json', process.argv.includes('--context') ? settings : source);`,
+    const { settings } = context;
+    fs.writeFileSync(output + '/manifest.json', settings === undefined ? source : fs.readFileSync(settings, 'utf8'));`,
   );
   const runs = () => readFileSync(join(root, 'runs'), 'utf8').length;
   return { root, write, runs };
 }
 
-test('the first call runs cdk synth and says so; later ones give the same folder at once', async () => {
+test('the first call runs the app with the context of cdk.json and says so; later ones give the same folder at once', async () => {
   const { root, runs } = makeRepository();
   expect(findSynth({ root })).toBeUndefined();
   const onProgress = vi.fn();
   const folder = await ensureSynth({ root, onProgress });
-  expect(onProgress.mock.calls[0]).toEqual(['Synthesizing the stack (cdk synth) ...']);
+  expect(onProgress.mock.calls[0]).toEqual(['Synthesizing the stack ...']);
   expect(readFileSync(join(folder, 'manifest.json'), 'utf8')).toBe('one');
   expect(findSynth({ root })).toBe(folder);
   expect(await ensureSynth({ root })).toBe(folder);
@@ -71,10 +72,12 @@ test('calls at the same time share one run', async () => {
   expect(runs()).toBe(1);
 });
 
-test('fails with the output of cdk synth and leaves nothing behind', async () => {
+test('fails with the output of the app and leaves nothing behind', async () => {
   const { root, write } = makeRepository();
   write('lib/stack.ts', 'broken');
-  await expect(ensureSynth({ root })).rejects.toThrow(/"cdk synth" failed with status 1:\nStack is broken/);
+  await expect(ensureSynth({ root })).rejects.toThrow(
+    /"node bin\/app.cjs" failed with status 1:\nStack is broken/,
+  );
   expect(readdirSync(join(root, '.batchdrop', 'synth'))).toEqual([]);
 });
 
