@@ -5,6 +5,8 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { RequestContext } from './iam/conditions.ts';
+import { contextOf } from './iam/request-context.ts';
 import { type Intercept, SESSION_TOKEN_HEADER, type ServiceCall } from './interception.ts';
 import type { LocalService } from './service.ts';
 
@@ -32,6 +34,8 @@ export interface AwsJsonRequest {
   body: Buffer;
   /** Access key id that signed the call, or `''`: says who calls, signatures are not verified. */
   accessKeyId: string;
+  /** What is known of the request, for conditions of policies. */
+  context: RequestContext;
 }
 
 /** An answer: an object is sent as JSON, a buffer as it is. */
@@ -108,6 +112,7 @@ async function readCall(request: IncomingMessage): Promise<AwsJsonRequest | unde
     operation: String(request.headers['x-amz-target'] ?? '').split('.')[1] ?? '',
     body: Buffer.concat(chunks),
     accessKeyId: accessKeyIdOf(request.headers),
+    context: contextOf(request.headers),
   };
 }
 

@@ -1,5 +1,5 @@
 /** The shape that all local services share. */
-import type { Authorize } from './iam.ts';
+import type { Authorize } from './iam/policy.ts';
 import type { Intercept } from './interception.ts';
 
 /** A running service on 127.0.0.1. */

@@ -1,7 +1,18 @@
 /** Knows who calls the local services, by access key, and what each may do. */
 import { createHash, randomBytes } from 'node:crypto';
-import { type ApiCall, isAllowed, refusal } from '../services/iam.ts';
+import { type Decision, decide } from '../services/iam/evaluate.ts';
+import {
+  type ApiCall,
+  type Authorize,
+  type AuthorizeService,
+  type CompiledStatement,
+  compilePolicy,
+  type Principal,
+} from '../services/iam/policy.ts';
+import { ACCOUNT_ID } from './account.ts';
+import type { CallRecords } from './call-records.ts';
 import type { StackPlan } from './plan.ts';
+import { decideForAnybody, decideForService } from './policies.ts';
 
 /** What signs calls. */
 export interface AccessKey {
@@ -10,14 +21,18 @@ export interface AccessKey {
 }
 
 /** A call of a function. */
-export interface FunctionCall extends ApiCall {
+export interface FunctionCall extends Omit<ApiCall, 'context'> {
   /** Physical name. */
   functionName: string;
 }
 
 export interface Callers {
   /** Gives the reason why a call is refused, or nothing, and remembers the call. */
-  authorize(accessKeyId: string, call: ApiCall): string | undefined;
+  authorize: Authorize;
+  /** The same for a call that a service of AWS's makes for a resource of the account. */
+  authorizeService: AuthorizeService;
+  /** The same for a call that nobody has signed. */
+  authorizeAnybody(call: ApiCall): string | undefined;
   /** Key of a function: its id is the same in every run, its secret is not. */
   keyOf(functionName: string): AccessKey;
   /** Key of a person whose only rights are these managed policies, by their ARNs: the same each time. */
@@ -26,44 +41,57 @@ export interface Callers {
   arnOf(accessKeyId: string): string;
   /** What belongs to an access key id. */
   secretOf(accessKeyId: string): string | undefined;
-  /** Calls that were allowed, each once. */
+  /** Calls of functions that were allowed, each once. */
   allowed: readonly FunctionCall[];
-  /** Calls that were refused, each once. */
+  /** Calls of functions that were refused, each once. */
   denied: readonly FunctionCall[];
 }
 
 /** The person at the machine: may do everything. The services listen on 127.0.0.1 only. */
 export const OPERATOR: AccessKey = { accessKeyId: 'BATCHDROPLOCAL', secretAccessKey: 'BATCHDROPLOCAL' };
 
-/** ARN of the person at the machine. */
-const OPERATOR_ARN = 'arn:aws:iam::000000000000:user/local-operator';
-
-function sessionArn({ name, roleArn }: { name: string; roleArn: string }): string {
-  return `arn:aws:sts::000000000000:assumed-role/${roleArn.split('/').at(-1)}/${name}`;
-}
-
-/** A person whose only rights are managed policies. */
-interface Person {
+/** Somebody with an access key. */
+interface Caller {
   key: AccessKey;
-  arn: string;
-  policyArns: readonly string[];
+  principal: Principal;
+  identity: readonly CompiledStatement[];
+  /** Of a function, its physical name. */
+  functionName?: string | undefined;
 }
 
-/**
- * Gives each function of the plan an access key and holds its calls against its role.
- *
- * @param onDenied gets AWS's wording of a refusal, once for each call
- */
-export function createCallers(plan: StackPlan, onDenied: (reason: string) => void): Callers {
-  const functions = new Map(
-    plan.functions.map((each) => {
-      const key = newKey(each.name);
-      return [key.accessKeyId, { ...each, key }] as const;
-    }),
-  );
+/** What {@link createCallers} takes. */
+export interface CallersOptions {
+  plan: Pick<StackPlan, 'functions' | 'policies'>;
+  records: CallRecords;
+  /** Gets AWS's wording of a refusal of a call of the stack itself, once for each call. */
+  onDenied: (reason: string) => void;
+}
+
+/** Gives each function of the plan an access key and holds each call against the policies that have to do with it. */
+export function createCallers({ plan, records, onDenied }: CallersOptions): Callers {
+  const { policies } = plan;
+  const callers = new Map<string, Caller>();
+  const add = (caller: Caller): Caller => {
+    callers.set(caller.key.accessKeyId, caller);
+    return caller;
+  };
+  const operator = add(newOperator());
+  for (const each of plan.functions) add(newFunction(each, policies.ofIdentity(each.roleArn)));
   const allowed = new Map<string, FunctionCall>();
   const denied = new Map<string, FunctionCall>();
-  const people = new Map<string, Person>();
+  const refusals = new Set<string>();
+  /** Of a call that the stack makes by itself: a refusal is a mistake in it. */
+  const refuse = (reason: string, identity: string): string => {
+    if (!refusals.has(identity)) onDenied(reason);
+    refusals.add(identity);
+    records.refused(reason);
+    return reason;
+  };
+  const settle = (decision: Decision, { action, resource }: ApiCall): string | undefined => {
+    if ('refusal' in decision) return refuse(decision.refusal, `${action} ${resource}`);
+    records.used(decision.grants);
+    return undefined;
+  };
 
   return {
     get allowed() {
@@ -72,48 +100,80 @@ export function createCallers(plan: StackPlan, onDenied: (reason: string) => voi
     get denied() {
       return [...denied.values()];
     },
-    secretOf(accessKeyId) {
-      if (accessKeyId === OPERATOR.accessKeyId) return OPERATOR.secretAccessKey;
-      return (functions.get(accessKeyId) ?? people.get(accessKeyId))?.key.secretAccessKey;
-    },
-    arnOf(accessKeyId) {
-      const caller = functions.get(accessKeyId);
-      return caller === undefined ? (people.get(accessKeyId)?.arn ?? OPERATOR_ARN) : sessionArn(caller);
-    },
+    secretOf: (accessKeyId) => callers.get(accessKeyId)?.key.secretAccessKey,
+    arnOf: (accessKeyId) => (callers.get(accessKeyId) ?? operator).principal.name,
+    keyOf: (functionName) => callers.get(accessKeyIdFor(functionName))!.key,
     keyWith(policyArns) {
-      const names = policyArns.map((arn) => arn.split('/').at(-1));
-      const key = newKey(`people ${names.join(' ')}`);
-      const known = people.get(key.accessKeyId);
-      if (known !== undefined) return known.key;
-      const arn = `arn:aws:iam::000000000000:user/${names.join('+')}`;
-      people.set(key.accessKeyId, { key, arn, policyArns });
-      return key;
+      const person = newPerson(policyArns, policyArns.flatMap(policies.ofIdentity));
+      return (callers.get(person.key.accessKeyId) ?? add(person)).key;
     },
-    keyOf: (functionName) => functions.get(accessKeyIdFor(functionName))!.key,
+    authorizeService: (service, sourceArn, call) =>
+      settle(decideForService(policies, service, sourceArn, call), call),
+    authorizeAnybody: (call) => settle(decideForAnybody(policies, call), call),
     authorize(accessKeyId, call) {
-      if (accessKeyId === OPERATOR.accessKeyId) return undefined;
-      const person = people.get(accessKeyId);
-      if (person !== undefined) {
-        const may = isAllowed(person.policyArns.flatMap(plan.statementsOf), call);
-        return may ? undefined : refusal(person.arn, call);
-      }
-      const caller = functions.get(accessKeyId);
-      if (caller === undefined) {
+      const caller = callers.get(accessKeyId);
+      if (caller === undefined)
         return `The access key "${accessKeyId}" is not known to the local stack (yours is ${OPERATOR.accessKeyId}).`;
-      }
+      const decision = decide(caller.principal, withCaller(call, caller), {
+        identity: caller.identity,
+        resource: policies.ofResource(call.resource),
+      });
+      if ('grants' in decision) records.used(decision.grants);
+      const { functionName } = caller;
+      if (functionName === undefined) return 'refusal' in decision ? decision.refusal : undefined;
       const { action, resource } = call;
       // Objects of one prefix count as one: what matters is the grant, and keys are many.
-      const identity = `${caller.name} ${action} ${resource.split('/').slice(0, 2).join('/')}`;
-      const record = { functionName: caller.name, action, resource };
-      if (isAllowed(plan.statementsOf(caller.roleArn), call)) {
-        if (!allowed.has(identity)) allowed.set(identity, record);
-        return undefined;
-      }
-      const reason = refusal(sessionArn(caller), call);
-      if (!denied.has(identity)) onDenied(reason);
-      denied.set(identity, record);
-      return reason;
+      const identity = `${functionName} ${action} ${resource.split('/').slice(0, 2).join('/')}`;
+      const seen = 'grants' in decision ? allowed : denied;
+      if (!seen.has(identity)) seen.set(identity, { functionName, action, resource });
+      return 'refusal' in decision ? refuse(decision.refusal, identity) : undefined;
     },
+  };
+}
+
+/** The call, with what AWS knows of every caller of the account. */
+function withCaller(call: ApiCall, { principal }: Caller): ApiCall {
+  const context = {
+    'aws:PrincipalArn': principal.arns.at(-1)!,
+    'aws:PrincipalAccount': ACCOUNT_ID,
+    'aws:PrincipalIsAWSService': 'false',
+    'aws:ResourceAccount': ACCOUNT_ID,
+    ...call.context,
+  };
+  return { ...call, context };
+}
+
+function newOperator(): Caller {
+  const arn = `arn:aws:iam::${ACCOUNT_ID}:user/local-operator`;
+  const everything = { Effect: 'Allow', Action: '*', Resource: '*' } as const;
+  return {
+    key: OPERATOR,
+    principal: { name: arn, arns: [arn], accountId: ACCOUNT_ID },
+    identity: compilePolicy([everything], 'the person at the machine'),
+  };
+}
+
+function newFunction(
+  { name, roleArn }: { name: string; roleArn: string },
+  identity: readonly CompiledStatement[],
+): Caller {
+  const session = `arn:aws:sts::${ACCOUNT_ID}:assumed-role/${roleArn.split('/').at(-1)}/${name}`;
+  return {
+    key: newKey(name),
+    principal: { name: session, arns: [session, roleArn], accountId: ACCOUNT_ID },
+    identity,
+    functionName: name,
+  };
+}
+
+/** Somebody whose only rights are managed policies. */
+function newPerson(policyArns: readonly string[], identity: readonly CompiledStatement[]): Caller {
+  const names = policyArns.map((arn) => arn.split('/').at(-1));
+  const arn = `arn:aws:iam::${ACCOUNT_ID}:user/${names.join('+')}`;
+  return {
+    key: newKey(`people ${names.join(' ')}`),
+    principal: { name: arn, arns: [arn], accountId: ACCOUNT_ID },
+    identity,
   };
 }
 

@@ -5,7 +5,7 @@ import { createAccountConcurrency } from '../services/lambda/concurrency.ts';
 import { startEventSource } from '../services/lambda/event-sources.ts';
 import { createLocalFunction, type LocalFunction } from '../services/lambda/runtime-api.ts';
 import type { Invocation } from '../services/lambda/sandbox.ts';
-import { REGION } from './account.ts';
+import { ACCOUNT_ID, REGION } from './account.ts';
 import type { LocalEndpoints } from './local-stack.ts';
 import type { OpenAiRelay } from './openai-relay.ts';
 import type { LocalStackOptions } from './options.ts';
@@ -52,11 +52,13 @@ export function createFunctions(input: FunctionsInput) {
     plan.functions.map((each) => {
       const role = roles.of(each.path);
       const { onLog } = options;
+      const mayLog = onceAsked(each, services.callers);
       const local = createLocalFunction(settingsOf(each, role, input), {
         maxConcurrency: processesOf(each, plan, options.deliver?.twice === 'at-once'),
         concurrency: concurrency.shareOf(each.name),
         logFile: input.folder.path('logs', `${role}.log`),
         onLog: (line) => {
+          mayLog();
           services.cloudwatch.readLog(line);
           onLog?.(line, role);
         },
@@ -67,6 +69,22 @@ export function createFunctions(input: FunctionsInput) {
     }),
   );
   return { byName, concurrency };
+}
+
+/** Lambda writes log lines by the role of the function: asks at the first line whether that may. */
+function onceAsked({ name, logGroup }: FunctionPlan, callers: Services['callers']): () => void {
+  let isAsked = logGroup === undefined;
+  return () => {
+    if (isAsked) return;
+    isAsked = true;
+    const resource = `arn:aws:logs:${REGION}:${ACCOUNT_ID}:log-group:${logGroup}:log-stream:local`;
+    for (const action of ['logs:CreateLogStream', 'logs:PutLogEvents'])
+      callers.authorize(callers.keyOf(name).accessKeyId, {
+        action,
+        resource,
+        context: { 'aws:SecureTransport': 'true' },
+      });
+  };
 }
 
 /** A run as CloudWatch counts it: Lambda's metrics have the time at which the run began. */
@@ -135,22 +153,27 @@ function processesOf(
 /** What the event sources are started with. */
 interface EventSourcesInput {
   options: LocalStackOptions;
-  services: Pick<Services, 'plan' | 'sqs'>;
+  services: Pick<Services, 'plan' | 'sqs' | 'callers'>;
   functions: ReadonlyMap<string, LocalFunction>;
   report: (text: string) => void;
 }
 
 /** Starts the event sources. */
 export function startEventSources({ options, services, functions, report }: EventSourcesInput) {
-  const client = new SQSClient(accessTo(services.sqs.endpoint));
-  const sources = services.plan.eventSources.map((source) =>
-    startEventSource({
-      sqs: client,
+  const access = accessTo(services.sqs.endpoint);
+  const ownSqs = new SQSClient(access);
+  const clients = [ownSqs];
+  const sources = services.plan.eventSources.map((source) => {
+    const sqs = new SQSClient({ ...access, credentials: services.callers.keyOf(source.functionName) });
+    clients.push(sqs);
+    return startEventSource({
+      sqs,
+      ownSqs,
       target: functions.get(source.functionName)!,
       settings: sourceSettings(source, services, options.deliver ?? {}),
       onProblem: report,
-    }),
-  );
+    });
+  });
   return {
     /** Deliveries under way. */
     get active(): number {
@@ -161,7 +184,7 @@ export function startEventSources({ options, services, functions, report }: Even
       const sourcesStopped = sources.map((source) => source.stop());
       await Promise.all([...functions.values()].map((each) => each.stop()));
       await Promise.all(sourcesStopped);
-      client.destroy();
+      for (const client of clients) client.destroy();
     },
   };
 }

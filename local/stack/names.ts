@@ -36,6 +36,8 @@ export interface NamedTemplate {
 /** A resource with its local values. */
 export interface NamedResource {
   logicalId: string;
+  /** Such as `AWS::SQS::Queue`. */
+  type: string;
   /** Construct path without the last part, such as `Pipeline/Ingest/Queue`; the logical id if there is none. */
   path: string;
   name: string;
@@ -113,8 +115,9 @@ export function nameResources(
       return Object.entries(template.Resources)
         .filter(([, { Type }]) => types.includes(Type))
         .filter(([, { Condition }]) => Condition === undefined || resolve({ Condition }) === true)
-        .map(([logicalId, { Properties = {}, Metadata }]) => ({
+        .map(([logicalId, { Type, Properties = {}, Metadata }]) => ({
           logicalId,
+          type: Type,
           path: constructPath(Metadata?.['aws:cdk:path']) ?? logicalId,
           name: nameOf(logicalId),
           properties: resolve(Properties) as object,

@@ -45,6 +45,8 @@ export interface LocalStackOptions {
   ports?: Partial<Record<keyof LocalEndpoints, number | undefined>> | undefined;
   /** Gets each line that a function writes, and with the source `stack` each problem of the stack itself. */
   onLog?: ((line: string, source: string) => void) | undefined;
+  /** Folder for what calls came to, see `call-records.ts`. @default BATCHDROP_CALL_RECORDS of the environment, if set */
+  callRecords?: string | undefined;
   /** Sees every event that reaches EventBridge. */
   onEvent?: ((event: BusEvent) => void) | undefined;
   /** Called when an alarm of the template changes its state. */

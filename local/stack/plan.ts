@@ -1,8 +1,8 @@
 /** What a local stack is to build, read out of its template. */
 import type { AlarmPlan } from '../services/cloudwatch/alarm-rule.ts';
 import type { EventRule } from '../services/eventbridge/events.ts';
-import type { PolicyStatement } from '../services/iam.ts';
 import type { TopicPlan } from '../services/sns/topics.ts';
+import type { StackPolicies } from './policies.ts';
 
 export interface BucketPlan {
   path: string;
@@ -37,6 +37,8 @@ export interface FunctionPlan {
   timeoutMs: number;
   memoryMb: number;
   environment: Record<string, string>;
+  /** Name of the log group that the template gives it. */
+  logGroup?: string | undefined;
   reservedConcurrency?: number | undefined;
   allowsRecursion: boolean;
 }
@@ -49,15 +51,16 @@ export interface EventSourcePlan {
   reportsItemFailures: boolean;
 }
 
-/** A URL that anybody may call. */
+/** A URL, of a function or of an HTTP API in front of it. */
 export interface UrlPlan {
   /** The resource that the URL is of. */
   name: string;
   functionName: string;
+  functionArn: string;
   /** Of an HTTP API: its one route, such as `POST /`. */
   routeKey?: string | undefined;
-  /** ARN of the function, if only callers with rights of their own may call it. */
-  signedFor?: string | undefined;
+  /** Only callers with rights of their own may call it. */
+  isSigned: boolean;
 }
 
 export interface SecretPlan {
@@ -81,6 +84,6 @@ export interface StackPlan {
   urls: UrlPlan[];
   alarms: AlarmPlan[];
   topics: TopicPlan[];
-  /** Identity policies by ARN of the role, or of a managed policy by its own. */
-  statementsOf(arn: string): readonly PolicyStatement[];
+  /** What every call is held against. */
+  policies: StackPolicies;
 }

@@ -6,7 +6,7 @@ import { notificationOf } from '../services/cloudwatch/notification.ts';
 import { QueueSampler } from '../services/cloudwatch/queue-metrics.ts';
 import { startDynamoDb } from '../services/dynamodb/server.ts';
 import { startEvents } from '../services/eventbridge/events.ts';
-import type { Authorize } from '../services/iam.ts';
+import type { Authorize } from '../services/iam/policy.ts';
 import type { Intercept } from '../services/interception.ts';
 import { startFunctionUrls, type UrlTarget } from '../services/lambda/function-urls.ts';
 import type { LocalFunction } from '../services/lambda/runtime-api.ts';
@@ -16,15 +16,18 @@ import { startSecrets } from '../services/secrets/secrets.ts';
 import { createTopics } from '../services/sns/topics.ts';
 import { type Sqs, startSqs } from '../services/sqs/sqs.ts';
 import { ACCOUNT_ID, REGION } from './account.ts';
-import { createCallers, OPERATOR } from './callers.ts';
+import { CALL_RECORDS_VARIABLE, openCallRecords } from './call-records.ts';
+import { type Callers, createCallers, OPERATOR } from './callers.ts';
 import type { LocalEndpoints } from './local-stack.ts';
 import { nameResources } from './names.ts';
 import type { LocalStackOptions } from './options.ts';
-import type { StackPlan } from './plan.ts';
+import type { StackPlan, UrlPlan } from './plan.ts';
 import { ensureBuckets, ensureTables, freeDeadClaims, type ServiceAccess } from './provision.ts';
 import type { StateFolder } from './state-folder.ts';
 import type { SynthesizedStack } from './template.ts';
+import { routeArn, URL_CALLS } from './urls.ts';
 import { planStack } from './wiring.ts';
+import { deliveryTo } from './wiring-problems.ts';
 
 /** What the services are started with. */
 export interface ServicesInput {
@@ -42,7 +45,7 @@ export interface ServicesInput {
 }
 
 /** What each service has in common with the others. */
-type ServiceInput = ServicesInput & { plan: StackPlan; authorize: Authorize };
+type ServiceInput = ServicesInput & { plan: StackPlan; authorize: Authorize; callers: Callers };
 
 /** The running services with their resources. */
 export type Services = Awaited<ReturnType<typeof startServices>>;
@@ -78,11 +81,12 @@ export async function startServices(input: ServicesInput) {
   input.onStarted(urls.close);
   const named = nameResources(synthesized.template, account, sqs.queueUrl, urls.urlOf);
   const plan = planStack(synthesized, named);
-  void input.functions.then((functions) => targets.resolve(targetsOf(plan, functions)));
-  const callers = createCallers(plan, report);
+  void input.functions.then((functions) => targets.resolve(targetsOf(plan, functions, callers)));
+  const records = openCallRecords(options.callRecords ?? process.env[CALL_RECORDS_VARIABLE]);
+  const callers = createCallers({ plan, records, onDenied: report });
   for (const { name, attributes } of plan.queues) sqs.ensureQueue(name, attributes);
 
-  const shared: ServiceInput = { ...input, plan, authorize: callers.authorize };
+  const shared: ServiceInput = { ...input, plan, authorize: callers.authorize, callers };
   const dynamodb = await startTables(shared);
   const secrets = await startSecretValues(shared);
   const events = await startBus(shared, sqs.send);
@@ -141,13 +145,15 @@ async function startSecretValues({ options, folder, plan, authorize, intercept, 
 }
 
 async function startBus(
-  { options, functions, plan, authorize, intercept, onStarted }: ServiceInput,
+  { options, functions, plan, authorize, callers, intercept, onStarted }: ServiceInput,
   sendToQueue: (queueName: string, body: string) => void,
 ) {
   const events = await startEvents({
     port: options.ports?.events,
     rules: plan.rules,
     sendToQueue,
+    mayDeliver: (rule, target) =>
+      callers.authorizeService('events.amazonaws.com', rule.arn, deliveryTo(target, plan)!) === undefined,
     invokeFunction: async (name, event) => (await functions).get(name)!.invoke(event),
     scheduleEveryMs: options.scheduleEveryMs,
     deliverTwice: (options.deliver?.twice ?? false) !== false,
@@ -223,11 +229,31 @@ function nameAfter(prefix: string, { name }: { name: string }): string | undefin
   return name.startsWith(prefix) ? name.slice(prefix.length) : undefined;
 }
 
-function targetsOf(plan: StackPlan, functions: ReadonlyMap<string, LocalFunction>): Map<string, UrlTarget> {
+function targetsOf(
+  plan: StackPlan,
+  functions: ReadonlyMap<string, LocalFunction>,
+  callers: Callers,
+): Map<string, UrlTarget> {
   return new Map(
-    plan.urls.map(({ name, functionName, routeKey, signedFor }) => [
-      name,
-      { function: functions.get(functionName)!, routeKey, signedFor },
+    plan.urls.map((url) => [
+      url.name,
+      {
+        function: functions.get(url.functionName)!,
+        routeKey: url.routeKey,
+        signedFor: url.isSigned ? url.functionArn : undefined,
+        refusal: url.isSigned ? undefined : () => refusalOf(url, callers),
+      },
     ]),
+  );
+}
+
+/** Why the policy of a function does not let an unsigned request through its URL, or an API, reach it. */
+function refusalOf({ name, routeKey, functionArn }: UrlPlan, callers: Callers): string | undefined {
+  if (routeKey !== undefined) {
+    const call = { action: 'lambda:InvokeFunction', resource: functionArn };
+    return callers.authorizeService('apigateway.amazonaws.com', routeArn(name, routeKey), call);
+  }
+  return URL_CALLS.map((call) => callers.authorizeAnybody({ ...call, resource: functionArn })).find(
+    (reason) => reason !== undefined,
   );
 }

@@ -15,7 +15,7 @@
  * - `secrets.json`: values that were put; only the user may read it. The key given to `startLocalStack` is not written.
  * - `logs/<function>.log`, `logs/notifications.jsonl` (messages to SNS topics), `tmp/` (emptied at start), `stack-id`, `lock`.
  *
- * What is not there: IAM conditions, encryption, TLS, lifecycle rules, batching windows, log retention.
+ * What is not there: encryption, TLS, lifecycle rules, batching windows, log retention.
  */
 
 import { resolve as resolvePath } from 'node:path';

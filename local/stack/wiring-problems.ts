@@ -4,9 +4,11 @@
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { isAllowed, type PolicyStatement } from '../services/iam.ts';
-import type { NamedTemplate } from './names.ts';
+import type { EventTarget } from '../services/eventbridge/events.ts';
+import { decide } from '../services/iam/evaluate.ts';
+import { ACCOUNT_ID } from './account.ts';
 import type { FunctionPlan, StackPlan } from './plan.ts';
+import { decideForService } from './policies.ts';
 
 /** What the bootstrap looks for (local/services/lambda/bootstrap.mjs), as AWS's own does. */
 const MODULE_EXTENSIONS = ['.mjs', '.js', '.cjs'];
@@ -43,7 +45,7 @@ export function findEventSourceProblems(plan: StackPlan): string[] {
     const queue = plan.queues.find(({ name }) => name === queueName)!;
     const target = plan.functions.find(({ name }) => name === functionName)!;
     const problems = EVENT_SOURCE_ACTIONS.filter(
-      (action) => !isAllowed(plan.statementsOf(target.roleArn), { action, resource: queue.arn }),
+      (action) => !mayByRole(plan, target, { action, resource: queue.arn }),
     ).map(
       (action) =>
         `the role of ${target.path} does not allow ${action} on ${queue.path}, which it is mapped to`,
@@ -59,61 +61,52 @@ export function findEventSourceProblems(plan: StackPlan): string[] {
   });
 }
 
-interface ResourceStatement extends PolicyStatement {
-  Principal?: { Service?: string | string[] };
-  Condition?: { ArnEquals?: Record<string, string>; ArnLike?: Record<string, string> };
+function mayByRole(
+  { policies }: StackPlan,
+  { roleArn }: FunctionPlan,
+  call: { action: string; resource: string },
+): boolean {
+  const role = { name: roleArn, arns: [roleArn], accountId: ACCOUNT_ID };
+  const context = { 'aws:SecureTransport': 'true' };
+  const identity = policies.ofIdentity(roleArn);
+  const decision = decide(
+    role,
+    { ...call, context },
+    { identity, resource: policies.ofResource(call.resource) },
+  );
+  return 'grants' in decision;
 }
 
 /** EventBridge needs the target's own permission. */
-export function findTargetProblems(plan: StackPlan, named: NamedTemplate): string[] {
-  const queueStatements = named
-    .resourcesOf('AWS::SQS::QueuePolicy')
-    .flatMap(
-      ({ properties }) =>
-        (properties as { PolicyDocument: { Statement: ResourceStatement[] } }).PolicyDocument.Statement,
-    )
-    .filter(({ Principal }) => [Principal?.Service].flat().includes('events.amazonaws.com'));
-  const permissions = named
-    .resourcesOf('AWS::Lambda::Permission')
-    .map(({ properties }) => properties as { FunctionName: string; Principal: string; SourceArn?: string })
-    .filter(({ Principal }) => Principal === 'events.amazonaws.com');
-  const problems: string[] = [];
-  for (const rule of plan.rules) {
-    for (const target of rule.targets) {
-      if (target.kind === 'queue') {
-        const resource = plan.queues.find(({ name }) => name === target.queueName)?.arn;
-        if (resource === undefined) {
-          problems.push(
-            `rule "${rule.name}" sends to the queue "${target.queueName}", which is not in the stack`,
-          );
-          continue;
-        }
-        const meant = queueStatements.filter(({ Condition }) => isMeantFor(Condition, rule.arn));
-        if (!isAllowed(meant, { action: 'sqs:SendMessage', resource })) {
-          problems.push(
-            `rule "${rule.name}" may not send to the queue "${target.queueName}": no queue policy allows events.amazonaws.com`,
-          );
-        }
-      } else {
-        const isPermitted = permissions.some(
-          ({ FunctionName, SourceArn }) =>
-            FunctionName.split(':').at(-1) === target.functionName &&
-            (SourceArn === undefined || SourceArn === rule.arn),
-        );
-        if (!plan.functions.some(({ name }) => name === target.functionName)) {
-          problems.push(`rule "${rule.name}" invokes "${target.functionName}", which is not in the stack`);
-        } else if (!isPermitted) {
-          problems.push(
-            `rule "${rule.name}" may not invoke "${target.functionName}": no AWS::Lambda::Permission for events.amazonaws.com`,
-          );
-        }
-      }
-    }
-  }
-  return problems;
+export function findTargetProblems(plan: StackPlan): string[] {
+  return plan.rules.flatMap((rule) =>
+    rule.targets.flatMap((target) => {
+      const call = deliveryTo(target, plan);
+      if (call === undefined)
+        return [`rule "${rule.name}" has the target ${nameOf(target)}, which is not in the stack`];
+      const decision = decideForService(plan.policies, 'events.amazonaws.com', rule.arn, call);
+      if ('grants' in decision) return [];
+      const [verb, lacking] =
+        target.kind === 'queue' ? ['send to', 'queue policy'] : ['invoke', 'AWS::Lambda::Permission'];
+      return [
+        `rule "${rule.name}" may not ${verb} ${nameOf(target)}: no ${lacking} allows it to events.amazonaws.com`,
+      ];
+    }),
+  );
 }
 
-function isMeantFor(condition: ResourceStatement['Condition'], ruleArn: string): boolean {
-  const source = condition?.ArnEquals?.['aws:SourceArn'] ?? condition?.ArnLike?.['aws:SourceArn'];
-  return source === undefined || source === ruleArn;
+function nameOf(target: EventTarget): string {
+  return target.kind === 'queue' ? `the queue "${target.queueName}"` : `"${target.functionName}"`;
+}
+
+/** What a rule calls to reach a target. `undefined`: the target is not in the stack. */
+export function deliveryTo(
+  target: EventTarget,
+  { queues, functions }: Pick<StackPlan, 'queues' | 'functions'>,
+): { action: string; resource: string } | undefined {
+  const [action, found] =
+    target.kind === 'queue'
+      ? (['sqs:SendMessage', queues.find(({ name }) => name === target.queueName)] as const)
+      : (['lambda:InvokeFunction', functions.find(({ name }) => name === target.functionName)] as const);
+  return found && { action, resource: found.arn };
 }

@@ -5,11 +5,11 @@
 import { SECOND_MS } from '../../src/contract/time.ts';
 import type { EventPattern } from '../services/eventbridge/event-pattern.ts';
 import { DEFAULT_MAX_RETRIES, type EventRule, type EventTarget } from '../services/eventbridge/events.ts';
-import type { PolicyStatement } from '../services/iam.ts';
 import { planAlarms, planTopics } from './alarms.ts';
 import { layerFolders, mountLayers } from './layers.ts';
 import type { NamedResource, NamedTemplate } from './names.ts';
 import type { BucketPlan, EventSourcePlan, FunctionPlan, QueuePlan, StackPlan, TablePlan } from './plan.ts';
+import { readPolicies } from './policies.ts';
 import type { SynthesizedStack } from './template.ts';
 import { planUrls } from './urls.ts';
 import {
@@ -40,7 +40,10 @@ const READ = [
   'AWS::IAM::Role',
   'AWS::IAM::Policy',
   'AWS::IAM::ManagedPolicy',
+  'AWS::S3::BucketPolicy',
+  'AWS::SNS::TopicPolicy',
   'AWS::SQS::QueuePolicy',
+  'AWS::SecretsManager::ResourcePolicy',
   'AWS::Lambda::Permission',
   'AWS::Lambda::EventInvokeConfig',
   'AWS::Events::EventBus',
@@ -54,9 +57,6 @@ const IGNORED = [
   'AWS::CDK::Metadata',
   'AWS::CloudWatch::Dashboard',
   'AWS::Logs::LogGroup',
-  'AWS::S3::BucketPolicy',
-  'AWS::SNS::TopicPolicy',
-  'AWS::SecretsManager::ResourcePolicy',
 ];
 
 /** AWS: defaults of a function. */
@@ -94,7 +94,7 @@ export function planStack(stack: SynthesizedStack, named: NamedTemplate): StackP
     undelivered.push(...elsewhere);
     return planRule(resource, elsewhere, named, problems);
   });
-  const statements = readIdentityPolicies(named);
+  const policies = readPolicies(named);
   const plan: StackPlan = {
     buckets: named.resourcesOf('AWS::S3::Bucket').map(planBucket),
     tables: named.resourcesOf('AWS::DynamoDB::Table', 'AWS::DynamoDB::GlobalTable').map(planTable),
@@ -113,16 +113,12 @@ export function planStack(stack: SynthesizedStack, named: NamedTemplate): StackP
         arn: named.arnOf(logicalId),
         initialValue: (properties as { SecretString?: string }).SecretString,
       })),
-    urls: planUrls(named, functions, problems),
+    urls: planUrls(named, functions, policies, problems),
     alarms: planAlarms(named, problems),
     topics: planTopics(named),
-    statementsOf: (arn) => statements.get(arn) ?? [],
+    policies,
   };
-  problems.push(
-    ...findEventSourceProblems(plan),
-    ...findTargetProblems(plan, named),
-    ...findQueueProblems(plan),
-  );
+  problems.push(...findEventSourceProblems(plan), ...findTargetProblems(plan), ...findQueueProblems(plan));
   if (problems.length > 0) {
     throw new Error(`The synthesized stack "${stack.stackName}" would not work:\n- ${problems.join('\n- ')}`);
   }
@@ -214,6 +210,7 @@ function planFunction(
     Layers?: string[];
     ReservedConcurrentExecutions?: number;
     RecursiveLoop?: string;
+    LoggingConfig?: { LogGroup?: string };
   };
   if (given.Code.S3Key === undefined || given.Handler === undefined) {
     throw new Error(`${path} has no bundled asset with a handler: the local stack runs nothing else.`);
@@ -232,6 +229,7 @@ function planFunction(
       layerFolders(given.Layers ?? [], named, stack),
     ),
     reservedConcurrency: given.ReservedConcurrentExecutions,
+    logGroup: given.LoggingConfig?.LogGroup,
     allowsRecursion: given.RecursiveLoop === 'Allow',
   };
 }
@@ -347,35 +345,6 @@ function asyncInvokeOf(
     maxRetries: config?.MaximumRetryAttempts ?? DEFAULT_MAX_RETRIES,
     maxAgeMs: ageSeconds === undefined ? undefined : Number(ageSeconds) * SECOND_MS,
   };
-}
-
-/** By ARN of roles, and of managed policies, which people have. */
-function readIdentityPolicies(named: NamedTemplate): Map<string, PolicyStatement[]> {
-  const byRoleName = new Map<string, PolicyStatement[]>();
-  const add = (roleName: string, { Statement }: { Statement: PolicyStatement[] }) =>
-    byRoleName.set(roleName, [...(byRoleName.get(roleName) ?? []), ...Statement]);
-  const roles = named.resourcesOf('AWS::IAM::Role');
-  for (const { name, properties } of roles) {
-    const { Policies = [] } = properties as {
-      Policies?: { PolicyDocument: { Statement: PolicyStatement[] } }[];
-    };
-    for (const { PolicyDocument } of Policies) add(name, PolicyDocument);
-  }
-  for (const { properties } of named.resourcesOf('AWS::IAM::Policy', 'AWS::IAM::ManagedPolicy')) {
-    const { Roles = [], PolicyDocument } = properties as {
-      Roles?: string[];
-      PolicyDocument: { Statement: PolicyStatement[] };
-    };
-    for (const roleName of Roles) add(roleName, PolicyDocument);
-  }
-  const ofRoles = roles.map(
-    ({ logicalId, name }) => [named.arnOf(logicalId), byRoleName.get(name) ?? []] as const,
-  );
-  const ofPolicies = named.resourcesOf('AWS::IAM::ManagedPolicy').map(({ logicalId, properties }) => {
-    const { PolicyDocument } = properties as { PolicyDocument: { Statement: PolicyStatement[] } };
-    return [named.arnOf(logicalId), PolicyDocument.Statement] as const;
-  });
-  return new Map([...ofRoles, ...ofPolicies]);
 }
 
 /** CloudFormation takes booleans as text too. */

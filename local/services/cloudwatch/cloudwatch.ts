@@ -5,7 +5,7 @@
  * Metrics and states are in memory: a stack that starts again begins without data, as a new deployment does.
  */
 import { AwsError, startAwsJsonServer } from '../aws-json-server.ts';
-import type { Authorize } from '../iam.ts';
+import type { Authorize } from '../iam/policy.ts';
 import type { LocalService } from '../service.ts';
 import type { AlarmPlan, AlarmState, StateChange, WatchedAlarm } from './alarm-rule.ts';
 import { describeAlarm } from './describe.ts';
@@ -50,10 +50,14 @@ export async function startCloudWatch(options: CloudWatchOptions): Promise<Cloud
   const server = await startAwsJsonServer({
     port: options.port,
     contentType: 'application/x-amz-json-1.0',
-    async handle({ operation, body, accessKeyId }) {
+    async handle({ operation, body, accessKeyId, context }) {
       if (operation !== 'DescribeAlarms')
         throw new AwsError('UnknownOperationException', `The local CloudWatch has no ${operation}`);
-      const reason = authorize?.(accessKeyId, { action: `cloudwatch:${operation}`, resource: '*' });
+      const reason = authorize?.(accessKeyId, {
+        action: `cloudwatch:${operation}`,
+        resource: '*',
+        context,
+      });
       if (reason !== undefined) throw new AwsError('AccessDeniedException', reason);
       advance();
       return { status: 200, body: describeAlarms(watch.alarms, JSON.parse(body.toString() || '{}')) };

@@ -13,8 +13,9 @@ import {
   type AwsJsonResponse,
   startAwsJsonServer,
 } from '../aws-json-server.ts';
-import type { Authorize } from '../iam.ts';
+import type { Authorize } from '../iam/policy.ts';
 import type { LocalService, ServiceOptions } from '../service.ts';
+import { apiCallsOf, type PartitionKeys, tablesWithItemsIn } from './api-calls.ts';
 import { type Engine, type Item, openEngine } from './engine.ts';
 import { ReadWriteLock } from './read-write-lock.ts';
 import { type TransactGetInput, TransactionLog, type TransactWriteInput } from './transactions.ts';
@@ -88,7 +89,7 @@ class Front {
   readonly #lock = new ReadWriteLock();
   readonly #settings: ReturnType<typeof loadSettings>;
   readonly #transactions: TransactionLog;
-  readonly #keyNames = new Map<string, string[]>();
+  readonly #schemas = new Map<string, TableSchema>();
 
   constructor(engine: Engine, { dir, authorize, now = Date.now }: DynamoDbOptions) {
     this.#engine = engine;
@@ -111,18 +112,29 @@ class Front {
   async handle(request: AwsJsonRequest): Promise<AwsJsonResponse> {
     const { operation, body } = request;
     const input = parseInput(body);
-    for (const call of apiCallsOf(operation, input)) {
-      const reason = this.#authorize?.(request.accessKeyId, call);
-      if (reason !== undefined) throw new AwsError('AccessDeniedException', reason);
-    }
+    await this.#requireRights(request, input);
     const answer = this.#own[operation];
     if (answer !== undefined) return { status: 200, body: await answer(input as never) };
     const table = String(input.TableName);
-    if (operation === 'DeleteTable') this.#keyNames.delete(table);
+    if (operation === 'DeleteTable') this.#schemas.delete(table);
     if (operation === 'CreateTable') return this.#createTable(table, body);
     if (input.ReturnValuesOnConditionCheckFailure === 'ALL_OLD')
       return this.#writeShowingItem(operation, table, input, body);
     return this.#lock.shared(() => this.#engine.forward(operation, body));
+  }
+
+  /** @throws AwsError `AccessDeniedException` */
+  async #requireRights(
+    { operation, accessKeyId, context }: AwsJsonRequest,
+    input: Record<string, unknown>,
+  ): Promise<void> {
+    if (this.#authorize === undefined) return;
+    for (const table of tablesWithItemsIn(operation, input))
+      await this.#schemaOf(table).catch(() => undefined);
+    for (const call of apiCallsOf(operation, input, (table) => this.#schemas.get(table)?.partitionKeys)) {
+      const reason = this.#authorize(accessKeyId, { ...call, context: { ...context, ...call.context } });
+      if (reason !== undefined) throw new AwsError('AccessDeniedException', reason);
+    }
   }
 
   /** Operations that the front answers itself. */
@@ -164,16 +176,19 @@ class Front {
   };
 
   async #keyOf(table: string, item: Item): Promise<Item> {
-    let names = this.#keyNames.get(table);
-    if (names === undefined) {
-      const { Table } = await this.#engine.call<{ Table: { KeySchema: { AttributeName: string }[] } }>(
-        'DescribeTable',
-        { TableName: table },
-      );
-      names = Table.KeySchema.map(({ AttributeName }) => AttributeName);
-      this.#keyNames.set(table, names);
-    }
-    return Object.fromEntries(names.map((name) => [name, item[name]]));
+    const { keyNames } = await this.#schemaOf(table);
+    return Object.fromEntries(keyNames.map((name) => [name, item[name]]));
+  }
+
+  async #schemaOf(table: string): Promise<TableSchema> {
+    const known = this.#schemas.get(table);
+    if (known !== undefined) return known;
+    const { Table } = await this.#engine.call<{ Table: DescribedTable }>('DescribeTable', {
+      TableName: table,
+    });
+    const schema = schemaOf(Table);
+    this.#schemas.set(table, schema);
+    return schema;
   }
 
   /** Answers once the table can be used: callers on a laptop need not wait for what takes a millisecond. */
@@ -259,41 +274,38 @@ class Front {
   }
 }
 
+/** What DescribeTable says of keys. */
+interface DescribedTable {
+  KeySchema: { AttributeName: string; KeyType: string }[];
+  GlobalSecondaryIndexes?: { IndexName: string; KeySchema: DescribedTable['KeySchema'] }[];
+}
+
+/** The key of a table, and the partition keys of its indexes. */
+interface TableSchema {
+  keyNames: readonly string[];
+  partitionKeys: PartitionKeys;
+}
+
+function schemaOf({ KeySchema, GlobalSecondaryIndexes = [] }: DescribedTable): TableSchema {
+  const partitionKey = (schema: DescribedTable['KeySchema']) =>
+    schema.find(({ KeyType }) => KeyType === 'HASH')?.AttributeName ?? '';
+  return {
+    keyNames: KeySchema.map(({ AttributeName }) => AttributeName),
+    partitionKeys: {
+      table: partitionKey(KeySchema),
+      indexes: Object.fromEntries(
+        GlobalSecondaryIndexes.map(({ IndexName, KeySchema: keys }) => [IndexName, partitionKey(keys)]),
+      ),
+    },
+  };
+}
+
 function parseInput(body: Buffer): Record<string, unknown> {
   try {
     return JSON.parse(body.toString() || '{}');
   } catch {
     throw new AwsError('SerializationException', 'The request body is not JSON');
   }
-}
-
-/** The actions of a transaction need the rights of the plain operations. */
-const ACTION_OF_TRANSACTION_MEMBER: Record<string, string> = {
-  Put: 'dynamodb:PutItem',
-  Update: 'dynamodb:UpdateItem',
-  Delete: 'dynamodb:DeleteItem',
-  ConditionCheck: 'dynamodb:ConditionCheckItem',
-  Get: 'dynamodb:GetItem',
-};
-
-function apiCallsOf(operation: string, input: Record<string, unknown>) {
-  const arn = (table: unknown) => `arn:aws:dynamodb:us-east-1:000000000000:table/${table}`;
-  if (operation === 'TransactWriteItems' || operation === 'TransactGetItems') {
-    const items = (input.TransactItems ?? []) as Record<string, { TableName: string }>[];
-    return items.flatMap((item) =>
-      Object.entries(item).map(([kind, { TableName }]) => ({
-        action: ACTION_OF_TRANSACTION_MEMBER[kind] ?? `dynamodb:${kind}`,
-        resource: arn(TableName),
-      })),
-    );
-  }
-  const action = `dynamodb:${operation}`;
-  if (operation === 'BatchWriteItem' || operation === 'BatchGetItem') {
-    return Object.keys(input.RequestItems ?? {}).map((table) => ({ action, resource: arn(table) }));
-  }
-  if (input.TableName === undefined) return [{ action, resource: '*' }];
-  const index = input.IndexName === undefined ? '' : `/index/${input.IndexName}`;
-  return [{ action, resource: arn(input.TableName) + index }];
 }
 
 function describeBackups({ isPointInTimeRecoveryEnabled }: TableSettings) {

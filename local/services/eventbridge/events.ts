@@ -8,7 +8,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../../src/contract/time.ts';
-import { AwsError, startAwsJsonServer } from '../aws-json-server.ts';
+import { AwsError, type AwsJsonRequest, startAwsJsonServer } from '../aws-json-server.ts';
 import type { Invocation } from '../lambda/sandbox.ts';
 import type { LocalService, ServiceOptions } from '../service.ts';
 import { AsyncInvocations, type AsyncInvocationsOptions, type FunctionTarget } from './async-invocations.ts';
@@ -68,6 +68,8 @@ const UNIT_MS: Record<string, number> = { minute: MINUTE_MS, hour: HOUR_MS, day:
 export interface EventsOptions extends ServiceOptions, AsyncInvocationsOptions {
   rules: readonly EventRule[];
   sendToQueue: (queueName: string, body: string) => void;
+  /** Whether the target's own policy lets the rule reach it. @default every rule reaches its targets */
+  mayDeliver?: ((rule: EventRule, target: EventTarget) => boolean) | undefined;
   /**
    * Interval of every schedule; `manual`: only {@link EventBus.runSchedule} runs them. A tick is left out while the
    * run before it is still going. @default what each schedule says
@@ -94,11 +96,11 @@ export async function startEvents(options: EventsOptions): Promise<EventBus> {
       resourceOf: () => '',
       intercept: options.intercept,
     },
-    async handle({ operation, body, accessKeyId }) {
+    async handle({ operation, body, ...caller }) {
       if (operation !== 'PutEvents') {
         throw new AwsError('UnknownOperationException', `The local EventBridge has no ${operation}`);
       }
-      return { status: 200, body: bus.putEvents(JSON.parse(body.toString()), accessKeyId) };
+      return { status: 200, body: bus.putEvents(JSON.parse(body.toString()), caller) };
     },
   });
   return {
@@ -153,8 +155,9 @@ class Bus {
     for (const rule of this.#options.rules) {
       if (rule.busName !== busName || rule.pattern === undefined) continue;
       if (!matchesPattern(rule.pattern, event)) continue;
-      this.#sendToQueues(rule.targets, event);
-      void this.#runFunctions(rule.targets, event);
+      const targets = this.#reachable(rule);
+      this.#sendToQueues(targets, event);
+      void this.#runFunctions(targets, event);
     }
   }
 
@@ -171,20 +174,25 @@ class Bus {
   }
 
   /** PutEvents of the API. @throws AwsError */
-  putEvents(input: { Entries?: PutEventsEntry[] }, accessKeyId: string): object {
+  putEvents(input: { Entries?: PutEventsEntry[] }, caller: Caller): object {
     const entries = input.Entries ?? [];
     if (entries.length < 1 || entries.length > 10) {
       throw new AwsError('ValidationException', `1 to 10 entries are allowed, not ${entries.length}`);
     }
-    const results = entries.map((entry) => this.#putEvent(entry, accessKeyId));
+    const results = entries.map((entry) => this.#putEvent(entry, caller));
     return { FailedEntryCount: results.filter((result) => 'ErrorCode' in result).length, Entries: results };
   }
 
-  #putEvent(entry: PutEventsEntry, accessKeyId: string) {
+  #putEvent(entry: PutEventsEntry, { accessKeyId, context }: Caller) {
     const busName = (entry.EventBusName ?? DEFAULT_BUS).split('/').at(-1)!;
     const reason = this.#options.authorize?.(accessKeyId, {
       action: 'events:PutEvents',
       resource: `arn:aws:events:${REGION}:${ACCOUNT}:event-bus/${busName}`,
+      context: {
+        ...context,
+        ...(entry.Source === undefined ? {} : { 'events:source': entry.Source }),
+        ...(entry.DetailType === undefined ? {} : { 'events:detail-type': entry.DetailType }),
+      },
     });
     if (reason !== undefined) throw new AwsError('AccessDeniedException', reason);
     if (!entry.Source) return refuseEntry('InvalidArgument', 'Parameter Source is not valid.');
@@ -208,8 +216,15 @@ class Bus {
 
   #runRule(rule: EventRule): Promise<Invocation[]> {
     const event = makeEvent('aws.events', 'Scheduled Event', {}, [rule.arn]);
-    this.#sendToQueues(rule.targets, event);
-    return this.#runFunctions(rule.targets, event);
+    const targets = this.#reachable(rule);
+    this.#sendToQueues(targets, event);
+    return this.#runFunctions(targets, event);
+  }
+
+  /** AWS tries the others for 24 hours, and then has a dead letter, or nothing. */
+  #reachable(rule: EventRule): EventTarget[] {
+    const { mayDeliver } = this.#options;
+    return rule.targets.filter((target) => mayDeliver?.(rule, target) ?? true);
   }
 
   /** The queues have the event when this returns. */
@@ -233,6 +248,9 @@ class Bus {
     return invocations;
   }
 }
+
+/** Who puts events. */
+type Caller = Pick<AwsJsonRequest, 'accessKeyId' | 'context'>;
 
 interface PutEventsEntry {
   Source?: string;

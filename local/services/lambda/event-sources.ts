@@ -50,7 +50,10 @@ const THROTTLED_BACKOFF: Backoff = { firstMs: 100, maxMs: 2_000 };
 
 /** What an event source is started with. */
 export interface EventSourceOptions {
+  /** With the credentials of the function, by whose role Lambda receives and deletes. */
   sqs: SQSClient;
+  /** What Lambda and SQS do by themselves: hide, and move to dead letters. */
+  ownSqs: SQSClient;
   target: LocalFunction;
   settings: EventSourceSettings;
   /** Gets one sentence for each batch that failed. */
@@ -192,21 +195,23 @@ class QueuePoller implements EventSource {
   }
 
   async #stopLoop(messages: Message[]): Promise<void> {
-    const { sqs, target, settings, onProblem } = this.#options;
+    const { ownSqs, target, settings, onProblem } = this.#options;
     onProblem(
       `${target.name} ran ${MAX_RUNS_IN_CHAIN} times in one chain of calls: Lambda stops such a loop. ` +
         'A function that re-queues to itself needs recursiveLoop: Allow.',
     );
     if (settings.deadLetterQueueUrl !== undefined) {
       for (const { Body } of messages) {
-        await sqs.send(new SendMessageCommand({ QueueUrl: settings.deadLetterQueueUrl, MessageBody: Body }));
+        await ownSqs.send(
+          new SendMessageCommand({ QueueUrl: settings.deadLetterQueueUrl, MessageBody: Body }),
+        );
       }
     }
     await this.#remove(messages);
   }
 
   async #showAgain(messages: Message[], afterSeconds: number): Promise<void> {
-    await this.#options.sqs.send(
+    await this.#options.ownSqs.send(
       new ChangeMessageVisibilityBatchCommand({
         QueueUrl: this.#options.settings.queueUrl,
         Entries: messages.map(({ ReceiptHandle }, index) => ({

@@ -8,7 +8,8 @@ import { createHash, randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { defined } from '../../../src/core/base/defined.ts';
-import type { Authorize } from '../iam.ts';
+import type { ApiCall, Authorize } from '../iam/policy.ts';
+import { contextOf } from '../iam/request-context.ts';
 import { S3Error } from '../s3/errors.ts';
 import { type SecretLookup, verifySignature } from '../s3/sigv4.ts';
 import type { LocalService } from '../service.ts';
@@ -32,6 +33,8 @@ export interface UrlTarget {
   routeKey?: string | undefined;
   /** ARN of the function, if its URL takes signed requests only. @default anybody may call it */
   signedFor?: string | undefined;
+  /** Why the function's own policy does not let such a request reach it, if so. @default it does */
+  refusal?: (() => string | undefined) | undefined;
 }
 
 /** The running server. */
@@ -93,6 +96,11 @@ async function answer(
   const rawPath = path === '' ? '/' : path;
   const isRouted = target?.routeKey === undefined || target.routeKey === `${request.method} ${rawPath}`;
   if (target === undefined || !isRouted) return refuse(response, 404, 'Not Found');
+  // AWS: a URL says 403, an API that may not invoke its function 500.
+  if (target.refusal?.() !== undefined)
+    return target.routeKey === undefined
+      ? refuse(response, 403, FORBIDDEN)
+      : refuse(response, 500, 'Internal Server Error');
   const body = Buffer.concat(chunks);
   const caller = target.signedFor === undefined ? ANYBODY : await callerOf(request, body, target, access);
   if ('refused' in caller) return refuse(response, 403, caller.refused);
@@ -111,7 +119,10 @@ async function answer(
 /** Of a URL that anybody may call. */
 const ANYBODY = { accountId: 'anonymous' };
 /** What a caller needs, the second one since October 2025. Source: Lambda developer guide, "Control access to function URLs". */
-const CALLER_ACTIONS = ['lambda:InvokeFunctionUrl', 'lambda:InvokeFunction'];
+const CALLER_ACTIONS: readonly Omit<ApiCall, 'resource'>[] = [
+  { action: 'lambda:InvokeFunctionUrl', context: { 'lambda:FunctionUrlAuthType': 'AWS_IAM' } },
+  { action: 'lambda:InvokeFunction', context: { 'lambda:InvokedViaFunctionUrl': 'true' } },
+];
 /** What Lambda answers unsigned requests. */
 const FORBIDDEN = 'Forbidden';
 
@@ -138,8 +149,12 @@ async function callerOf(
       'lambda',
     );
     if (payloadHash !== createHash('sha256').update(body).digest('hex')) return { refused: FORBIDDEN };
-    for (const action of CALLER_ACTIONS) {
-      const reason = access.authorize(accessKeyId, { action, resource: signedFor });
+    for (const { action, context } of CALLER_ACTIONS) {
+      const reason = access.authorize(accessKeyId, {
+        action,
+        resource: signedFor,
+        context: { ...contextOf(request.headers), ...context },
+      });
       if (reason !== undefined) return { refused: reason };
     }
     const userArn = access.arnOf(accessKeyId);

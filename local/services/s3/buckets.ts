@@ -215,8 +215,11 @@ export async function deleteObjects(call: Call): Promise<void> {
     const key = childText(object, 'Key');
     if (!key) throw new S3Error('MalformedXML');
     const versionId = childText(object, 'VersionId') || undefined;
-    call.report(`s3:DeleteObject${versionId ? 'Version' : ''}`, objectArn(call.bucket, key));
     try {
+      call.report({
+        action: `s3:DeleteObject${versionId ? 'Version' : ''}`,
+        resource: objectArn(call.bucket, key),
+      });
       const result = deleteOne(call, key, versionId, childText(object, 'ETag'));
       results.push(!isQuiet && result);
     } catch (error) {

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ApiCall } from '../iam/policy.ts';
 import { S3Error } from './errors.ts';
 import type { ObjectStore } from './object-store.ts';
 import type { OperationName } from './operations.ts';
@@ -21,8 +22,8 @@ export interface Call {
   readonly requestId: string;
   /** Hex SHA-256 of the body, `UNSIGNED-PAYLOAD` or `STREAMING-…`. */
   readonly payloadHash: string;
-  /** Reports an IAM action that the caller needs; `resource` is an ARN. */
-  readonly report: (action: string, resource: string) => void;
+  /** Reports a permission that the caller needs. @throws S3Error `AccessDenied` */
+  readonly report: (needed: ApiCall) => void;
 }
 
 /** A request header, joined if it came several times. */

@@ -1,14 +1,8 @@
+import type { RequestContext } from '../iam/conditions.ts';
+import type { ApiCall } from '../iam/policy.ts';
 import { type Call, header } from './call.ts';
 import { parseCopySource } from './copy-source.ts';
 import { BUCKET_DOCUMENTS, bucketDocumentOf } from './operations.ts';
-
-/** A permission that a call needs. */
-export interface IamAction {
-  /** For example `s3:GetObject`. */
-  readonly action: string;
-  /** ARN of the bucket or object, `*` for ListBuckets. */
-  readonly resource: string;
-}
 
 /**
  * The permissions that AWS asks for a call. Those of DeleteObjects depend on its body and are reported by it, as is
@@ -16,7 +10,7 @@ export interface IamAction {
  *
  * https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html
  */
-export function iamActionsOf(call: Call): IamAction[] {
+export function iamActionsOf(call: Call): ApiCall[] {
   const bucket = bucketArn(call.bucket);
   const object = objectArn(call.bucket, call.key);
   const version = call.query.has('versionId') ? 'Version' : '';
@@ -27,11 +21,11 @@ export function iamActionsOf(call: Call): IamAction[] {
       return [{ action: `s3:${call.operation}`, resource: bucket }];
     case 'HeadBucket':
     case 'ListObjectsV2':
-      return [{ action: 's3:ListBucket', resource: bucket }];
+      return [{ action: 's3:ListBucket', resource: bucket, context: listingContext(call) }];
     case 'ListObjectVersions':
-      return [{ action: 's3:ListBucketVersions', resource: bucket }];
+      return [{ action: 's3:ListBucketVersions', resource: bucket, context: listingContext(call) }];
     case 'ListMultipartUploads':
-      return [{ action: 's3:ListBucketMultipartUploads', resource: bucket }];
+      return [{ action: 's3:ListBucketMultipartUploads', resource: bucket, context: listingContext(call) }];
     case 'GetBucketDocument':
     case 'PutBucketDocument':
       return [{ action: bucketDocumentAction(call), resource: bucket }];
@@ -57,6 +51,16 @@ export function iamActionsOf(call: Call): IamAction[] {
   }
 }
 
+/** Parameters of listings that policies may hold against a condition. Source: Service Authorization Reference, S3. */
+const LISTING_KEYS = ['prefix', 'delimiter', 'max-keys'];
+
+/** Only what the request has: a listing of a whole bucket brings no prefix. */
+function listingContext({ query }: Call): RequestContext {
+  return Object.fromEntries(
+    LISTING_KEYS.flatMap((name) => (query.has(name) ? [[`s3:${name}`, query.get(name)!]] : [])),
+  );
+}
+
 /** `arn:aws:s3:::bucket` */
 export function bucketArn(bucket: string): string {
   return `arn:aws:s3:::${bucket}`;
@@ -67,16 +71,16 @@ export function objectArn(bucket: string, key: string): string {
   return `${bucketArn(bucket)}/${key}`;
 }
 
-function putActions(call: Call, resource: string): IamAction[] {
+function putActions(call: Call, resource: string): ApiCall[] {
   return [{ action: 's3:PutObject', resource }, ...conditionActions(call, resource)];
 }
 
 /** If-Match reveals the object that is there, so AWS asks for the right to read it. */
-function conditionActions(call: Call, resource: string): IamAction[] {
+function conditionActions(call: Call, resource: string): ApiCall[] {
   return header(call, 'if-match') === undefined ? [] : [{ action: 's3:GetObject', resource }];
 }
 
-function copySourceActions(call: Call): IamAction[] {
+function copySourceActions(call: Call): ApiCall[] {
   const { bucket, key, versionId } = parseCopySource(call);
   const version = versionId === undefined ? '' : 'Version';
   return [{ action: `s3:GetObject${version}`, resource: objectArn(bucket, key) }];

@@ -1,13 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { ApiCall } from '../iam/policy.ts';
+import { contextOf } from '../iam/request-context.ts';
 import { type Intercept, SESSION_TOKEN_HEADER } from '../interception.ts';
 import { holdContinue, isAwaitingContinue } from './body.ts';
 import * as buckets from './buckets.ts';
 import type { Call } from './call.ts';
 import { parseCopySource } from './copy-source.ts';
 import { S3Error } from './errors.ts';
-import { bucketArn, type IamAction, iamActionsOf } from './iam-actions.ts';
+import { bucketArn, iamActionsOf } from './iam-actions.ts';
 import * as multipart from './multipart.ts';
 import type { S3Event } from './notifications.ts';
 import { ObjectStore } from './object-store.ts';
@@ -23,7 +25,7 @@ const DEFAULT_MIN_PART_BYTES = 5 * 1024 ** 2;
 const KEEP_ALIVE_MS = 120_000;
 
 /** A permission that an authenticated call needed. */
-export interface S3Call extends IamAction {
+export interface S3Call extends ApiCall {
   readonly accessKeyId: string;
 }
 
@@ -176,7 +178,7 @@ async function handleRequest(
   response.setHeader('date', new Date(context.signatureNow()).toUTCString());
   try {
     const call = await authenticatedCall(context, request, response, requestId);
-    for (const { action, resource } of iamActionsOf(call)) call.report(action, resource);
+    for (const needed of iamActionsOf(call)) call.report(needed);
     if (isCutBefore(call, context.options.intercept)) return;
     await carryOut(call);
   } catch (error) {
@@ -243,7 +245,8 @@ async function authenticatedCall(
     response,
     requestId,
     payloadHash,
-    report: (action, resource) => options.onCall?.({ accessKeyId, action, resource }),
+    report: ({ context, ...needed }) =>
+      options.onCall?.({ accessKeyId, ...needed, context: { ...contextOf(request.headers), ...context } }),
   };
 }
 
@@ -260,9 +263,9 @@ function decodeParameter(parameter: string): [name: string, value: string] {
 /** To a caller without s3:ListBucket AWS does not say that a key is missing: it answers 403. */
 function reportMissingKey(call: Call): void {
   if (call.operation === 'GetObject' || call.operation === 'HeadObject') {
-    call.report('s3:ListBucket', bucketArn(call.bucket));
+    call.report({ action: 's3:ListBucket', resource: bucketArn(call.bucket) });
   } else if (call.operation === 'CopyObject' || call.operation === 'UploadPartCopy') {
-    call.report('s3:ListBucket', bucketArn(parseCopySource(call).bucket));
+    call.report({ action: 's3:ListBucket', resource: bucketArn(parseCopySource(call).bucket) });
   }
 }
 

@@ -55,7 +55,7 @@ export async function startSecrets(options: ServiceOptions & { file: string }): 
       resourceOf: ({ SecretId }) => SecretId,
       intercept: options.intercept,
     },
-    async handle({ operation, body, accessKeyId }) {
+    async handle({ operation, body, accessKeyId, context }) {
       const run = secrets.operations[operation];
       if (run === undefined) {
         throw new AwsError('UnknownOperationException', `The local Secrets Manager has no ${operation}`);
@@ -65,6 +65,7 @@ export async function startSecrets(options: ServiceOptions & { file: string }): 
       const reason = options.authorize?.(accessKeyId, {
         action: `secretsmanager:${operation}`,
         resource: secret.arn,
+        context,
       });
       if (reason !== undefined) throw new AwsError('AccessDeniedException', reason);
       return { status: 200, body: run(secret, input) };

@@ -9,6 +9,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { IncomingHttpHeaders } from 'node:http';
 import { buildApp } from 'fauxqs';
 import { accessKeyIdOf } from '../aws-json-server.ts';
+import { contextOf } from '../iam/request-context.ts';
 import { SESSION_TOKEN_HEADER, type ServiceCall } from '../interception.ts';
 import type { LocalService, ServiceOptions } from '../service.ts';
 import { MessageMoves, rightsToMove } from './message-moves.ts';
@@ -206,7 +207,7 @@ function addHooks(
         resource: call.resource === '' ? '*' : queueArn(call.resource),
       },
       ...(call.operation === 'StartMessageMoveTask' ? rightsToMove(call.input as object) : []),
-    ];
+    ].map((right) => ({ ...right, context: contextOf(request.headers) }));
     const caller = accessKeyIdOf(request.headers);
     const reason = rights.map((right) => authorize?.(caller, right)).find((refused) => refused !== undefined);
     if (reason === undefined) {

@@ -277,9 +277,11 @@ describe('wiring', () => {
   };
 
   test('a URL of a function, and an HTTP API in front of one, are planned', () => {
-    expect(planOf(withUrl).urls).toEqual([{ name: 'shop-Hook', functionName: 'shop-Worker' }]);
-    expect(planOf(withApi).urls).toEqual([
-      { name: 'shop-Api', functionName: 'shop-Worker', routeKey: 'POST /' },
+    expect(planOf(withUrl).urls).toMatchObject([
+      { name: 'shop-Hook', functionName: 'shop-Worker', isSigned: false },
+    ]);
+    expect(planOf(withApi).urls).toMatchObject([
+      { name: 'shop-Api', functionName: 'shop-Worker', routeKey: 'POST /', isSigned: false },
     ]);
   });
 
@@ -291,7 +293,11 @@ describe('wiring', () => {
       delete resources.MayInvoke;
     });
     expect(urls).toMatchObject([
-      { functionName: 'shop-Worker', signedFor: expect.stringMatching(/:shop-Worker$/) },
+      {
+        functionName: 'shop-Worker',
+        functionArn: expect.stringMatching(/:shop-Worker$/),
+        isSigned: true,
+      },
     ]);
   });
 
@@ -301,7 +307,10 @@ describe('wiring', () => {
       const Properties = { PolicyDocument: { Version: '2012-10-17', Statement } };
       resources.Viewer = { Type: 'AWS::IAM::ManagedPolicy', Properties };
     });
-    expect(plan.statementsOf('arn:aws:iam::000000000000:policy/shop-Viewer')).toEqual(Statement);
+    const [statement] = plan.policies.ofIdentity('arn:aws:iam::000000000000:policy/shop-Viewer');
+    expect(statement!.grants).toEqual([
+      { holder: 'Viewer', action: 's3:GetObject', resource: '*', condition: '' },
+    ]);
   });
 
   test.each<[string, (resources: Template['Resources']) => void, string]>([
@@ -373,7 +382,7 @@ describe('wiring', () => {
       (resources) => {
         const [statement] = (properties(resources, 'QueuePolicy').PolicyDocument as { Statement: object[] })
           .Statement;
-        Object.assign(statement!, { Condition: { ArnEquals: { 'aws:SourceArn': 'arn:aws:events:other' } } });
+        Object.assign(statement!, { Condition: { ArnEquals: { 'aws:SourceArn': 'arn:aws:events:us-east-1:000000000000:rule/other' } } });
       },
       'rule "shop-ObjectCreated" may not send to the queue "shop-Queue"',
     ],

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
-import type { PolicyStatement } from '../../../../local/services/iam.ts';
+import { compilePolicy, type PolicyStatement } from '../../../../local/services/iam/policy.ts';
 import { createCallers, OPERATOR } from '../../../../local/stack/callers.ts';
-import type { StackPlan } from '../../../../local/stack/plan.ts';
+import type { FunctionPlan } from '../../../../local/stack/plan.ts';
+import type { StackPolicies } from '../../../../local/stack/policies.ts';
 
 const READS: PolicyStatement = {
   Effect: 'Allow',
@@ -13,19 +14,26 @@ const WRITES: PolicyStatement = {
   Action: 's3:PutObject',
   Resource: 'arn:aws:s3:::b/input/*',
 };
+const TLS_ONLY: PolicyStatement = {
+  Effect: 'Deny',
+  Principal: { AWS: '*' },
+  Action: 's3:*',
+  Resource: '*',
+  Condition: { Bool: { 'aws:SecureTransport': 'false' } },
+};
 const [VIEWER, WRITER] = ['Viewer', 'Writer'].map((name) => `arn:aws:iam::000000000000:policy/${name}`) as [
   string,
   string,
 ];
-const statements = new Map([
-  [VIEWER, [READS]],
-  [WRITER, [WRITES]],
-]);
+const policies: StackPolicies = {
+  ofIdentity: (arn) => compilePolicy(arn === VIEWER ? [READS] : arn === WRITER ? [WRITES] : [], arn),
+  ofResource: (arn) => (arn.startsWith('arn:aws:s3:::b') ? compilePolicy([TLS_ONLY], 'Bucket') : undefined),
+  grants: [],
+};
+const PLAN = { functions: [], policies };
+const nothing = { used() {}, refused() {} };
 const callers = () =>
-  createCallers(
-    { functions: [], statementsOf: (arn: string) => statements.get(arn) ?? [] } as unknown as StackPlan,
-    (reason) => expect.fail(reason),
-  );
+  createCallers({ plan: PLAN, records: nothing, onDenied: (reason) => expect.fail(reason) });
 
 const read = { action: 's3:GetObject', resource: 'arn:aws:s3:::b/receipts/a.json' };
 const write = { action: 's3:PutObject', resource: 'arn:aws:s3:::b/input/a.jsonl' };
@@ -54,4 +62,38 @@ test('a person has the same key each time, which opens nothing elsewhere', () =>
   expect(secretOf('AKIAUNKNOWN')).toBeUndefined();
   expect(authorize('AKIAUNKNOWN', read)).toContain('is not known to the local stack');
   expect(authorize(keyWith([]).accessKeyId, read)).toContain('is not authorized');
+});
+
+test('a policy of the resource that denies calls without TLS holds for everybody, the person at the machine too', () => {
+  const { authorize } = callers();
+  const plain = { ...read, context: { 'aws:SecureTransport': 'false' } };
+  expect(authorize(OPERATOR.accessKeyId, read)).toBeUndefined();
+  expect(authorize(OPERATOR.accessKeyId, plain)).toContain(
+    'with an explicit deny in a resource-based policy',
+  );
+});
+
+test('what functions and services of AWS use is recorded, and what they are refused is reported once', () => {
+  const used: string[] = [];
+  const refused: string[] = [];
+  const reported: string[] = [];
+  const called = createCallers({
+    plan: { functions: [{ name: 'reader', roleArn: VIEWER } as FunctionPlan], policies },
+    records: {
+      used: (grants) => used.push(...grants.map(({ action, resource }) => `${action} ${resource}`)),
+      refused: (reason) => refused.push(reason),
+    },
+    onDenied: (reason) => reported.push(reason),
+  });
+  const reader = called.keyOf('reader').accessKeyId;
+  for (const call of [read, write, write]) called.authorize(reader, call);
+  called.authorizeService('events.amazonaws.com', 'arn:aws:events:us-east-1:000000000000:rule/r', write);
+  expect(used).toEqual(['s3:GetObject arn:aws:s3:::b/receipts/*']);
+  expect(called.allowed).toEqual([{ functionName: 'reader', ...read }]);
+  expect(called.denied).toEqual([{ functionName: 'reader', ...write }]);
+  expect(reported).toEqual([
+    expect.stringContaining('reader is not authorized to perform: s3:PutObject'),
+    expect.stringContaining('events.amazonaws.com is not authorized to perform: s3:PutObject'),
+  ]);
+  expect(new Set(refused)).toEqual(new Set(reported));
 });

@@ -649,6 +649,7 @@ test('a call that the caller may not make is refused with what it lacks', async 
       accessKeyId: 'x',
       action: 'dynamodb:Query',
       resource: `arn:aws:dynamodb:us-east-1:000000000000:table/${TABLE}/index/all`,
+      context: { 'aws:SecureTransport': 'true' },
     },
   ]);
 });

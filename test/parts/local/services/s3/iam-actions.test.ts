@@ -29,8 +29,28 @@ describe('onCall', () => {
   it('names who called', async () => {
     await actionsOf((client) => client.send(new s3.HeadObjectCommand({ ...target, Key: 'k' })));
     expect(calls).toEqual([
-      { accessKeyId: ACCESS_KEY_ID, action: 's3:GetObject', resource: 'arn:aws:s3:::actions/k' },
+      {
+        accessKeyId: ACCESS_KEY_ID,
+        action: 's3:GetObject',
+        resource: 'arn:aws:s3:::actions/k',
+        context: { 'aws:SecureTransport': 'true' },
+      },
     ]);
+  });
+
+  it('says what a listing is limited to, and nothing of what the request does not say', async () => {
+    const contextOf = async (limits: object) => {
+      await actionsOf((client) => client.send(new s3.ListObjectVersionsCommand({ ...target, ...limits })));
+      return calls[0]!.context;
+    };
+    const secure = { 'aws:SecureTransport': 'true' };
+    expect(await contextOf({})).toEqual(secure);
+    expect(await contextOf({ Prefix: 'in/', Delimiter: '/', MaxKeys: 2 })).toEqual({
+      ...secure,
+      's3:prefix': 'in/',
+      's3:delimiter': '/',
+      's3:max-keys': '2',
+    });
   });
 
   it('says nothing of a call whose signature is wrong', async () => {

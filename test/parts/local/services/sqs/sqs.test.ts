@@ -11,7 +11,7 @@ import {
   StartMessageMoveTaskCommand,
 } from '@aws-sdk/client-sqs';
 import { expect, onTestFinished, test } from 'vitest';
-import type { ApiCall } from '../../../../../local/services/iam.ts';
+import type { ApiCall } from '../../../../../local/services/iam/policy.ts';
 import { queueArn, type Sqs, startSqs } from '../../../../../local/services/sqs/sqs.ts';
 import { temporaryFolder } from '../../../../support/temporary-folder.ts';
 
@@ -235,7 +235,7 @@ test('a call that the caller may not make is refused; a batch call needs the rig
   const QueueUrl = createQueues(sqs);
   const command = new SendMessageBatchCommand({ QueueUrl, Entries: [{ Id: '1', MessageBody: 'x' }] });
   await expect(client.send(command)).rejects.toThrow('not allowed here');
-  expect(calls).toEqual([{ accessKeyId: 'x', action: 'sqs:SendMessage', resource: queueArn('work') }]);
+  expect(calls).toMatchObject([{ accessKeyId: 'x', action: 'sqs:SendMessage', resource: queueArn('work') }]);
   expect(sqs.depth('work').ready).toBe(0);
 });
 
@@ -269,5 +269,7 @@ test('a queue that is none of dead letters is not moved, nor for somebody who ma
   );
   const move = { SourceArn: queueArn(DEAD_LETTERS), DestinationArn: queueArn('work') };
   await expect(client.send(new StartMessageMoveTaskCommand(move))).rejects.toThrow('no right to send');
-  expect(asked).toContainEqual({ action: 'sqs:StartMessageMoveTask', resource: queueArn(DEAD_LETTERS) });
+  expect(asked).toContainEqual(
+    expect.objectContaining({ action: 'sqs:StartMessageMoveTask', resource: queueArn(DEAD_LETTERS) }),
+  );
 });
