@@ -26,7 +26,14 @@ export default defineConfig({
     projects: [
       { extends: true, test: { name: 'unit', include: ['test/unit/**/*.test.ts'], pool: 'threads' } },
       { extends: true, test: { name: 'parts', include: ['test/parts/**/*.test.ts'] } },
-      { extends: true, test: { name: 'smoke', include: ['test/system/smoke/*.test.ts'] } },
+      {
+        extends: true,
+        test: {
+          name: 'smoke',
+          include: ['test/system/smoke/*.test.ts'],
+          setupFiles: ['test/support/refused-calls.ts'],
+        },
+      },
       {
         extends: true,
         test: {
@@ -42,6 +49,7 @@ export default defineConfig({
           name: 'system',
           include: ['test/system/**/*.test.ts'],
           exclude: ['test/system/smoke/**'],
+          setupFiles: ['test/support/refused-calls.ts'],
         },
       },
     ],

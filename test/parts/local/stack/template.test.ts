@@ -382,7 +382,9 @@ describe('wiring', () => {
       (resources) => {
         const [statement] = (properties(resources, 'QueuePolicy').PolicyDocument as { Statement: object[] })
           .Statement;
-        Object.assign(statement!, { Condition: { ArnEquals: { 'aws:SourceArn': 'arn:aws:events:us-east-1:000000000000:rule/other' } } });
+        Object.assign(statement!, {
+          Condition: { ArnEquals: { 'aws:SourceArn': 'arn:aws:events:us-east-1:000000000000:rule/other' } },
+        });
       },
       'rule "shop-ObjectCreated" may not send to the queue "shop-Queue"',
     ],
