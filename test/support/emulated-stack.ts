@@ -28,7 +28,7 @@ function synthesizeWith(settings: SettingsInput, outdir: string): string {
 
 export interface EmulatedStackOptions
   extends Pick<EmulatorOptions, 'faults' | 'apiKeys' | 'timings'>,
-    Pick<LocalStackOptions, 'functions' | 'concurrency' | 'deliver'> {
+    Pick<LocalStackOptions, 'functions' | 'concurrency' | 'deliver' | 'onEvent'> {
   /** Synthesized with these, in place of the settings of a deployment that names none. */
   settings?: SettingsInput;
   /** The keys that the secrets hold, by name. Default: one for all. */
@@ -39,7 +39,16 @@ export interface EmulatedStackOptions
 
 /** Started for one test, and gone after it. */
 export async function startEmulatedStack(options: EmulatedStackOptions = {}) {
-  const { functions, concurrency, deliver, settings, keys = {}, webhookSecrets, ...ofEmulator } = options;
+  const {
+    functions,
+    concurrency,
+    deliver,
+    onEvent,
+    settings,
+    keys = {},
+    webhookSecrets,
+    ...ofEmulator
+  } = options;
   const dir = await mkdtemp(join(tmpdir(), 'batchdrop-stack-'));
   let aheadMs = 0;
   const clock = {
@@ -71,6 +80,7 @@ export async function startEmulatedStack(options: EmulatedStackOptions = {}) {
       functions,
       concurrency,
       deliver,
+      onEvent,
     });
   let stack = await deploy(
     settings === undefined
