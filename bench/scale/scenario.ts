@@ -8,6 +8,7 @@
  * they are real; here they do not.
  */
 
+import { DynamoDBDropTurns } from '../../src/adapters/dynamodb/drop-turns.ts';
 import { DynamoDBIgnoredDrops } from '../../src/adapters/dynamodb/ignored-drops.ts';
 import { DynamoDBJobIndex } from '../../src/adapters/dynamodb/job-index.ts';
 import { DynamoDBJobs } from '../../src/adapters/dynamodb/jobs.ts';
@@ -224,6 +225,7 @@ function storesOn(table: MeteredTable) {
     suspensions: new DynamoDBSuspensions(client, names),
     index: new DynamoDBJobIndex(client, names),
     ignoredDrops: new DynamoDBIgnoredDrops(client, names),
+    drops: new DynamoDBDropTurns(client, names),
     pauses: new DynamoDBPauses(client, names),
     shutdowns: new DynamoDBShutdowns(client, names),
     webhooks: new DynamoDBWebhooks(client, names),

@@ -98,7 +98,7 @@ function keepNewest(drops: IgnoredDrop[], count: number): void {
  * @param now epoch milliseconds.
  */
 async function readRows(
-  { jobs: records, index }: Pick<Stores, 'jobs' | 'index'>,
+  { jobs: records, drops, index }: Pick<Stores, 'jobs' | 'drops' | 'index'>,
   filter: JobsFilter,
   now: number,
 ): Promise<JobRow[]> {
@@ -108,7 +108,10 @@ async function readRows(
     (filter.route === undefined || row.route === filter.route) &&
     row.key.startsWith(filter.prefix ?? '');
   const rows: JobRow[] = [];
-  if (mayBe(filter.status, 'live')) for await (const job of records.listLiveJobs()) rows.push(liveRow(job));
+  if (mayBe(filter.status, 'live')) {
+    const routes = await drops.listDropRoutes();
+    for await (const job of records.listLiveJobs(routes)) rows.push(liveRow(job));
+  }
   const found = rows.filter(isAsked).sort((one, other) => other.droppedAt - one.droppedAt);
   if (!mayBe(filter.status, 'ended')) return found.slice(0, filter.limit);
   for (let day = Date.parse(dayOf(now)); day + DAY_MS > from; day -= DAY_MS) {
@@ -122,6 +125,7 @@ async function readRows(
 }
 
 const LIVE_STATES: ReadonlySet<string> = new Set([
+  'waiting_for_turn',
   'checking',
   'unreadable',
   'running',

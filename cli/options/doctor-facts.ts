@@ -93,11 +93,12 @@ async function readLive({ jobs }: Stores): Promise<Live> {
 
 /** Reads a record of each job and batch that is live. @returns what cannot be read for its version, if anything. */
 async function readRecordVersions(
-  { jobs }: Stores,
+  { jobs, drops }: Stores,
   live: () => Promise<Live>,
 ): Promise<DoctorFacts['records']> {
   try {
-    await Promise.all([live(), Array.fromAsync(jobs.listLiveJobs())]);
+    const routes = await drops.listDropRoutes();
+    await Promise.all([live(), Array.fromAsync(jobs.listLiveJobs(routes))]);
     return { unknown: undefined };
   } catch (error) {
     // A listing gives all readable records first, and then names the first unreadable one as the cause.

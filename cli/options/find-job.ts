@@ -28,7 +28,7 @@ const JOB_ID = new RegExp(`^[0-9a-f]{${JOB_ID_CHARS}}$`);
  * @throws {CannotRunError} if the stack has no such job and the bucket no such object.
  */
 export async function findJob(
-  stores: Pick<Stores, 'jobs' | 'index' | 'openBucket'>,
+  stores: Pick<Stores, 'jobs' | 'drops' | 'index' | 'openBucket'>,
   named: string,
   say: (text: string) => void = (text) => console.error(`batchdrop: ${text}`),
 ): Promise<FoundJob> {
@@ -67,12 +67,12 @@ export async function findJob(
 
 /** Jobs of a key, live and ended ones, all its versions: the one that was dropped last first. */
 export async function versionsOf(
-  { jobs, index }: Pick<Stores, 'jobs' | 'index'>,
+  { jobs, drops, index }: Pick<Stores, 'jobs' | 'drops' | 'index'>,
   bucket: string,
   key: string,
 ): Promise<JobRow[]> {
   const rows = new Map<string, JobRow>();
-  for await (const job of jobs.listLiveJobs())
+  for await (const job of jobs.listLiveJobs(await drops.listDropRoutes()))
     if (job.input.bucket === bucket && job.input.key === key) rows.set(job.jobId, liveRow(job));
   // One that ends between the two looks has ended.
   for (const ended of await index.listEndedOf(bucket, key)) rows.set(ended.jobId, endedRow(ended));

@@ -3,6 +3,7 @@
 import type { S3Client } from '@aws-sdk/client-s3';
 import type { SQSClient } from '@aws-sdk/client-sqs';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
+import { DynamoDBDropTurns } from '../../src/adapters/dynamodb/drop-turns.ts';
 import { DynamoDBIgnoredDrops } from '../../src/adapters/dynamodb/ignored-drops.ts';
 import { DynamoDBJobIndex } from '../../src/adapters/dynamodb/job-index.ts';
 import { DynamoDBJobs } from '../../src/adapters/dynamodb/jobs.ts';
@@ -16,6 +17,7 @@ export interface Stores {
   jobs: DynamoDBJobs;
   index: DynamoDBJobIndex;
   ignoredDrops: DynamoDBIgnoredDrops;
+  drops: DynamoDBDropTurns;
   /** For other stores of the same table. */
   dynamodb: { client: DynamoDBDocumentClient; table: string };
   /** @throws {UsageError} if a stopped local stack does not serve it. */
@@ -44,6 +46,7 @@ export async function withStores<Result>(
       jobs: new DynamoDBJobs(client, { table }),
       index: new DynamoDBJobIndex(client, { table }),
       ignoredDrops: new DynamoDBIgnoredDrops(client, { table }),
+      drops: new DynamoDBDropTurns(client, { table }),
       dynamodb: { client, table },
       openSqs() {
         const sqs = createSqsClient(stack.connectionTo('sqs'));

@@ -4,6 +4,7 @@ import { isWindowTier } from '../../src/contract/route.ts';
 import { defined } from '../../src/core/base/defined.ts';
 import { dayIn, nextDayIn } from '../../src/core/base/zoned-day.ts';
 import { apiKeyOf, type BatchRecord, isSlice, tierOf, tokensOf } from '../../src/core/model/batch.ts';
+import { waitsForTurn } from '../../src/core/model/drop-turn.ts';
 import type { Job } from '../../src/core/model/job.ts';
 import type { Ledger } from '../../src/core/model/ledger.ts';
 import { BUDGET_EXHAUSTED, CANCELLED } from '../../src/core/model/outcome-codes.ts';
@@ -13,7 +14,7 @@ import type { Prices } from '../../src/core/pricing/prices.ts';
 import { judgeMoney, moneyLedgersOf } from '../../src/core/scheduling/budget.ts';
 import { backlogScopeOf, ledgerOf, suspensionScopesOf } from '../../src/core/scheduling/scopes.ts';
 import { isEndedUnsent, type JobPhase, jobView } from './job-view.ts';
-import { format } from './progress.ts';
+import { describeTurn, format } from './progress.ts';
 import { count } from './text.ts';
 import { timeText } from './time.ts';
 import { WAITS, type WaitCode, type WaitFacts, type WaitText } from './wait-reasons.ts';
@@ -99,7 +100,10 @@ function waitsOfJob(facts: ExplainFacts, job: Job | undefined): Wait[] {
   const { failing, ingest, state } = job;
   const { owner, batches } = facts.records;
   const found: Finding[] = [];
-  if (state === 'ingesting' && ingest?.unreadable !== undefined) {
+  if (waitsForTurn(job)) {
+    const { since, nextAt, waitsFor } = job.turn!;
+    found.push({ code: 'turn', reason: waitsFor, detail: describeTurn(job.turn!), since, until: nextAt });
+  } else if (state === 'ingesting' && ingest?.unreadable !== undefined) {
     const { code: reason, reason: detail, since, nextAt } = ingest.unreadable;
     found.push({ code: 'unreadable', reason, detail, since, until: nextAt });
   } else if (state === 'ingesting' && failing === undefined)

@@ -1,6 +1,7 @@
 /** What there is to say of a job, as data: progress, operator commands and reports format it. */
 import type { JobRecords } from '../../local/stack/pipeline.ts';
 import type { BatchRecord } from '../../src/core/model/batch.ts';
+import { type DropTurn, waitsForTurn } from '../../src/core/model/drop-turn.ts';
 import type { Job } from '../../src/core/model/job.ts';
 import { type RetryOf, retryOfKey } from '../../src/core/model/retry-key.ts';
 import { isWithdrawn } from '../../src/core/scheduling/step-down.ts';
@@ -9,6 +10,8 @@ import { isWithdrawn } from '../../src/core/scheduling/step-down.ts';
 export type JobPhase =
   /** No job is recorded yet. */
   | 'dropped'
+  /** The route lets no more files start for now: it waits for its turn. */
+  | 'waiting_for_turn'
   /** The file is read and its lines are checked. */
   | 'checking'
   /** S3 does not give the file; it is tried again. */
@@ -49,6 +52,8 @@ export interface JobView {
   states: ReadonlyMap<string, number>;
   /** Why one of the batches waits, if one does. */
   waitsFor?: string;
+  /** Present in phase `waiting_for_turn`. */
+  turn?: DropTurn;
   /** Present in phase `unreadable`. */
   unreadable?: Retry;
   /** A step of the job itself that fails. */
@@ -75,6 +80,7 @@ export function jobView({ job, owner, batches }: JobRecords): JobView {
   if (waitsFor !== undefined) view.waitsFor = waitsFor;
   if (job?.failing !== undefined) view.failing = job.failing;
   if (job?.rejection !== undefined) view.rejection = job.rejection.code;
+  if (view.phase === 'waiting_for_turn') view.turn = job!.turn!;
   if (view.phase === 'unreadable') {
     const { tries, code, nextAt } = job!.ingest!.unreadable!;
     view.unreadable = { tries, reason: code, nextAt };
@@ -109,6 +115,7 @@ function phaseOf(job: Job | undefined): JobPhase {
       if (!hasReceipt) return 'waiting_for_owner';
       return job.result === 'duplicate' ? 'answered_by_owner' : 'rejected';
     case 'ingesting':
+      if (waitsForTurn(job)) return 'waiting_for_turn';
       return job.ingest?.unreadable === undefined ? 'checking' : 'unreadable';
     case 'rejected':
       return 'rejected';

@@ -11,6 +11,7 @@ import { agoText } from './time.ts';
 
 /** States that `--status` takes, beside `live` and `ended`. */
 export const JOB_ROW_STATES = [
+  'waiting_for_turn',
   'checking',
   'unreadable',
   'running',
@@ -63,9 +64,14 @@ export function stateText(row: JobRow): string {
 export function liveRow(job: Job): JobRow {
   const { phase } = jobView({ job, batches: [] });
   // Its requests are done; its receipt is not there yet.
-  const isLive = phase === 'checking' || phase === 'unreadable' || phase === 'waiting_for_owner';
+  const isLive =
+    phase === 'waiting_for_turn' ||
+    phase === 'checking' ||
+    phase === 'unreadable' ||
+    phase === 'waiting_for_owner';
   const isFinishing = job.state === 'completed' || job.state === 'rejected';
-  const reason = job.failing?.reason ?? job.ingest?.unreadable?.code;
+  const reason =
+    job.failing?.reason ?? (isLive ? job.turn?.waitsFor : undefined) ?? job.ingest?.unreadable?.code;
   return {
     state: isFinishing ? 'finishing' : isLive ? phase : 'running',
     isLive: true,

@@ -1,4 +1,5 @@
 /** Progress of several jobs: redrawn in place on a terminal, plain lines elsewhere. */
+import type { DropTurn } from '../../src/core/model/drop-turn.ts';
 import type { JobView, Retry } from './job-view.ts';
 import { clockText } from './time.ts';
 
@@ -13,6 +14,8 @@ export function describeJob(view: JobView): string {
   switch (view.phase) {
     case 'dropped':
       return 'dropped';
+    case 'waiting_for_turn':
+      return `waiting for its turn: ${describeTurn(view.turn!)}`;
     case 'checking':
       return ['checking lines', ...describeFailing(view.failing)].join(' · ');
     case 'unreadable':
@@ -29,6 +32,18 @@ export function describeJob(view: JobView): string {
       return 'done';
   }
 }
+
+/** The limit of its route that a file waits for, and until when, as far as that is known. */
+export function describeTurn({ waitsFor, nextAt }: DropTurn): string {
+  const limit = TURN_WAITS[waitsFor!];
+  return nextAt === undefined ? limit : `${limit}, at ${new Date(nextAt).toISOString()} at the earliest`;
+}
+
+const TURN_WAITS: Readonly<Record<NonNullable<DropTurn['waitsFor']>, string>> = {
+  perHour: 'as many files of the route started in the last hour as may',
+  perDay: 'as many files of the route started today as may',
+  earlierDrops: 'files that were dropped before it go first',
+};
 
 function describeRejected(view: JobView): string {
   if (view.owner !== undefined) return `cancelled: ${sameContent(view)}`;

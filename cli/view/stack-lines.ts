@@ -108,6 +108,10 @@ const TEXTS: Readonly<Partial<Record<EventName, Describe>>> = {
     'waits: an earlier drop of the same content is run already, and its results answer both',
   'duplicate.answered': () => 'ended: answered by the results of the earlier drop',
   'input.declined': ({ reason }) => `not run: ${reason}`,
+  'drop.deferred': ({ route, waitsFor, nextAt }) =>
+    `waits for its turn: route ${route} lets no more files start (${waitsFor})${nextAt === undefined ? '' : `; at ${nextAt} at the earliest`}`,
+  'drops.started': ({ route, drops }) =>
+    `${count(Number(drops), 'file')} of route ${route} that waited ${Number(drops) === 1 ? 'is' : 'are'} started`,
   'input.withheld': ({ code, nextAt }) => `waits: S3 does not give the file (${code}); next try at ${nextAt}`,
   'dispatch.completed': ({ waitingFor }) => describeWaiting(waitingFor),
   'suspension.started': ({ code }) => `suspended (${code}): its batches wait until a person has fixed this`,

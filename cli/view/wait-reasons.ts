@@ -55,6 +55,12 @@ export const WAITS = {
     text: () => 'its lines are being checked',
     moves: byItself('large files are read in several runs.'),
   },
+  turn: {
+    text: ({ route, detail }) => `for its turn among the files of route "${route}": ${detail}`,
+    moves: () =>
+      'The poll starts it by itself, in the order in which files were dropped. A higher `drops` in the settings of the route starts it sooner.',
+    command: () => 'batchdrop jobs --status waiting_for_turn',
+  },
   unreadable: {
     text: ({ reason, detail }) => `S3 does not give the file (${reason}): ${detail}`,
     moves: (facts) => `Make the object readable for the ingest function. ${nextTry(facts)}`,

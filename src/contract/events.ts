@@ -45,6 +45,17 @@ export const EVENTS = {
     message: 'A job was recorded for the file. The file is read and its lines are checked next.',
     fields: { ...JOB, key: 'key', route: 'name', bytes: 'bytes' },
   },
+  'drop.deferred': {
+    level: 'warn',
+    message:
+      'More files of the route were dropped than its `drops` setting lets start (waitsFor: perHour, perDay, or earlierDrops, which wait before it). The file is not read before its turn, which a run of the poll gives it; nextAt says when there may be room.',
+    fields: { ...JOB, route: 'name', waitsFor: 'code', nextAt: 'time?' },
+  },
+  'drops.started': {
+    level: 'info',
+    message: 'Files that waited for the `drops` setting of their route were started.',
+    fields: { route: 'name', drops: 'count' },
+  },
   'marker.ignored': {
     level: 'info',
     message: 'The object only marks a folder, so it is not an input and nothing is done with it.',

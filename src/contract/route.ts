@@ -1,6 +1,7 @@
 /** A route: how the files below one key prefix are treated. */
 import * as z from 'zod';
 import { budgetSchema } from './budget.ts';
+import { dropLimitsSchema } from './drop-limits.ts';
 import { readDuration } from './durations.ts';
 import { describeGlobProblem } from './glob.ts';
 import { prefixSchema, resultPrefixesSchema } from './layout.ts';
@@ -136,6 +137,12 @@ const routeFields = onlyFields({
    * route whose `ignore` is `["**"]` takes none.
    */
   ignoredDrops: z.enum(IGNORED_DROPS).optional(),
+  /**
+   * How many files of the route may start: `perHour` in any 60 minutes, `perDay` in one day (UTC), or both. A file above
+   * that waits, unread, for its turn, and costs nothing meanwhile; files start in the order in which they were dropped.
+   * Its `deadline` runs from the drop all the same. Left out: no limit.
+   */
+  drops: dropLimitsSchema.optional(),
   /** For a file with invalid lines: `quarantine` runs the valid ones and reports the others; `reject` runs none. */
   onInvalid: z.enum(['quarantine', 'reject']).default('quarantine'),
   /**

@@ -21,14 +21,15 @@
  * | `INPUT#<bucket>/<key>` | `<jobId>` | the same line, by input; its being there says that the job was counted |
  * | `IGNORED#<UTC day>` | `<key>` | a drop on that day that is not run and that no receipt answers; one a key and day, for 14 days |
  * | `MONTH#<UTC month>` | `TOTAL`, `ROUTE#<name>`, `MODEL#<name>`, `TIER#<name>`, `KEY#<API key>` | what the jobs that ended in that month add up to; money in picodollars |
+ * | `DROPS` | `ROUTE#<name>` | how many files of a route with limits have started in the last hour and day, and whether some wait |
  * | `PAUSES` | `PAUSE` or `PAUSE#<route>` | whether the stack, or a route, is paused, and by whom |
  * | `TOMBSTONE#<jobId>` | `TOMBSTONE` | that a job was forgotten, and by whom |
  * | `SHUTDOWNS#<API key>` | `SHUTDOWNS` | the shutdown dates that the provider's list of models shows |
  *
  * The index `live` is sparse: only items that still need something carry `live` (`waiting`: planned batches;
  * `openai`: waiting at OpenAI; `moving`: ours to move; `reserved`: reservations not settled; `ended`: jobs that have
- * files below `work/`) and `due` (epoch milliseconds: when the sweep looks at it; of a waiting batch the age of its
- * job; of an ended job when it ended). It is a hint: the base item decides.
+ * files below `work/`; `drops/<route>`: files that wait for the limits of their route) and `due` (epoch milliseconds: when the sweep looks at it; of a waiting batch the age of its
+ * job; of an ended job when it ended; of a file that waits when it was dropped). It is a hint: the base item decides.
  *
  * `expiresAt` (epoch seconds) is set on items that are no longer needed; DynamoDB deletes them after that.
  */

@@ -43,6 +43,7 @@ import { OpenAIBatches } from '../../src/providers/openai/batch-api.ts';
 import { OpenAICalls } from '../../src/providers/openai/call-api.ts';
 import { OPENAI_PRICES } from '../../src/providers/openai/prices/table.ts';
 import { OPENAI_RULES } from '../../src/providers/openai/rules.ts';
+import { MemoryDropTurns } from './memory/drop-turns.ts';
 import { MemoryGraves } from './memory/graves.ts';
 import { noHeartbeat } from './memory/heartbeat.ts';
 import { MemoryIgnoredDrops } from './memory/ignored-drops.ts';
@@ -182,6 +183,7 @@ export async function startPipeline(options: PipelineOptions = {}) {
     prices: options.prices ?? new Prices(OPENAI_PRICES),
     suspensions: new MemorySuspensions(),
     ignoredDrops: new MemoryIgnoredDrops(),
+    drops: new MemoryDropTurns(jobs),
     pauses: new MemoryPauses(),
     shutdowns: new MemoryShutdowns(),
     webhooks: new MemoryWebhooks(),
@@ -333,6 +335,7 @@ const PORTS = [
   'jobs',
   'index',
   'quota',
+  'drops',
   'suspensions',
   'pauses',
   'graves',
@@ -380,14 +383,17 @@ const LISTS: ReadonlySet<string | symbol> = new Set([
   'listOverdue',
   'listEnded',
   'listWaiting',
+  'listWaitingDrops',
   'listReservations',
   'listEndedOn',
 ]);
 
-type Deps = { objects: MemoryObjects; jobs: MemoryJobs; outbox: MemoryOutbox };
+type Deps = { objects: MemoryObjects; jobs: MemoryJobs; drops: MemoryDropTurns; outbox: MemoryOutbox };
 
 async function isBusy(deps: Deps): Promise<boolean> {
   if (deps.outbox.messages.length > 0) return true;
+  for (const route of await deps.drops.listDropRoutes())
+    for await (const _ of deps.drops.listWaitingDrops(route)) return true;
   for await (const _ of deps.jobs.listWaiting()) return true;
   for await (const _ of deps.jobs.listAtOpenAI()) return true;
   for await (const _ of deps.jobs.listOverdue(Number.POSITIVE_INFINITY)) return true;

@@ -60,6 +60,7 @@ export const RECORDED_BY: Readonly<Record<string, readonly EventName[]>> = {
   'test/parts/pipeline/call-faults.test.ts': ['pace.discarded', 'slice.paused'],
   'test/parts/pipeline/call.test.ts': ['tier.refused'],
   'test/parts/pipeline/dropped-names.test.ts': ['marker.ignored'],
+  'test/parts/pipeline/drop-limits.test.ts': ['drop.deferred', 'drops.started'],
   'test/parts/pipeline/events.test.ts': [
     'finalize.postponed',
     'finalize.skipped',

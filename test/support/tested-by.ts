@@ -38,6 +38,11 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
     'src/core/steps/call/slice-tier.ts',
     'src/core/steps/call/slice.ts',
   ],
+  'test/parts/pipeline/drop-limits.test.ts': [
+    'src/core/model/drop-turn.ts',
+    'src/core/steps/ingest/start-turn.ts',
+    'src/core/steps/poll/start-drops.ts',
+  ],
   'test/unit/core/steps/operate/forget.test.ts': ['src/core/steps/operate/results-of.ts'],
   'test/unit/core/steps/operate/operate.test.ts': ['src/core/model/act.ts'],
   'test/parts/pipeline/pause.test.ts': ['src/core/model/pause.ts'],

@@ -1,5 +1,7 @@
 import { defined } from '../../core/base/defined.ts';
 import { type BatchRecord, tierOf } from '../../core/model/batch.ts';
+import { waitsForTurn } from '../../core/model/drop-turn.ts';
+import type { Job } from '../../core/model/job.ts';
 import type { LatestJob, Publication } from '../../core/ports/records.ts';
 
 /** Who may write the plain names of an input key. */
@@ -83,6 +85,15 @@ export function isAsExpected(
     (holder === undefined || record.lease?.holder === holder) &&
     (ofOpenAI === undefined || record.remote?.openaiBatchId === ofOpenAI)
   );
+}
+
+/**
+ * Whether the turn of a file is a caller's to take: of the worker that has leased the job, or, for one that waits, of
+ * the poll while no worker has it.
+ */
+export function mayTakeTurn(job: Job, holder: string | undefined, now: number): boolean {
+  if (holder !== undefined) return job.state === 'ingesting' && job.lease?.holder === holder;
+  return waitsForTurn(job) && (job.lease === undefined || job.lease.until <= now);
 }
 
 /** The lease after a worker takes it, or `undefined` while another worker holds it. */

@@ -24,7 +24,7 @@ import {
   renewedLease,
   takeLease,
 } from './job-rules.ts';
-import { liveEntryOfBatch, liveEntryOfJob, liveJobOf } from './live-index.ts';
+import { liveEntryOfBatch, liveEntryOfJob, liveJobOf, liveOfWaitingDrops } from './live-index.ts';
 import { readBatch, readJob, readLatest } from './record-schemas.ts';
 
 /** The item is in the index with the very `due` that the sweep saw: any move since would have set another. */
@@ -180,12 +180,17 @@ export class DynamoDBJobs implements JobStore {
     yield* this.#items.live('waiting', (item) => this.#readBatch(item));
   }
 
-  /** Jobs that have not ended, for a person who looks. A hint: the base record decides. */
-  async *listLiveJobs(): AsyncGenerator<Job> {
+  /**
+   * Jobs that have not ended, for a person who looks. A hint: the base record decides.
+   * @param routes of which files may wait for their turn: see `DropTurnStore.listDropRoutes`.
+   */
+  async *listLiveJobs(routes: readonly string[]): AsyncGenerator<Job> {
     const jobs = this.#items.live('moving', (item) =>
       item[TABLE_SORT_KEY] === 'JOB' ? this.#readJob(item) : undefined,
     );
     for await (const job of jobs) if (job !== undefined) yield job;
+    for (const route of routes)
+      yield* this.#items.live(liveOfWaitingDrops(route), (item) => this.#readJob(item));
   }
 
   async *listAtOpenAI(): AsyncGenerator<BatchRecord> {

@@ -1,11 +1,15 @@
 import { MINUTE_MS } from '../../contract/time.ts';
 import type { BatchRecord } from '../../core/model/batch.ts';
+import { waitsForTurn } from '../../core/model/drop-turn.ts';
 import { hasEnded, type Job } from '../../core/model/job.ts';
 import type { LiveItem } from '../../core/ports/records.ts';
 
+/** The part of the index that files of a route are in while they wait for its limits. */
+type LiveWaitingDrops = `drops/${string}`;
+
 /** What the index holds of an item; `undefined` keeps the item out of it. */
 export type LiveEntry =
-  | { live: 'waiting' | 'openai' | 'moving' | 'reserved' | 'ended'; due: number }
+  | { live: 'waiting' | 'openai' | 'moving' | 'reserved' | 'ended' | LiveWaitingDrops; due: number }
   | undefined;
 
 /** A step that has not moved for this long is taken for lost; sending it once more does no harm. */
@@ -20,6 +24,11 @@ export const LEASE_END_MARGIN_MS = 30_000;
  */
 const SWEEP_RUNNING_AFTER_MS = 20 * MINUTE_MS;
 
+/** @param route its name. */
+export function liveOfWaitingDrops(route: string): LiveWaitingDrops {
+  return `drops/${route}`;
+}
+
 /** What the sweep must know of a job. */
 export function liveJobOf(
   { jobId, state, waitsFor, cancelledAt }: Pick<Job, 'jobId' | 'state' | 'waitsFor' | 'cancelledAt'>,
@@ -30,11 +39,26 @@ export function liveJobOf(
 
 /**
  * A job needs something until its receipt is written, also when it is completed, rejected or a duplicate; then its
- * files below `work/` wait to be removed.
+ * files below `work/` wait to be removed. A file that waits for the limits of its route is the poll's to start, not the
+ * sweep's to send again.
  */
 export function liveEntryOfJob(
-  job: Pick<Job, 'state' | 'updatedAt' | 'lease' | 'receiptKey' | 'workRemovedAt' | 'ingest' | 'failing'>,
+  job: Pick<
+    Job,
+    | 'state'
+    | 'updatedAt'
+    | 'lease'
+    | 'receiptKey'
+    | 'workRemovedAt'
+    | 'ingest'
+    | 'failing'
+    | 'turn'
+    | 'cancelledAt'
+    | 'route'
+    | 'input'
+  >,
 ): LiveEntry {
+  if (waitsForTurn(job)) return { live: liveOfWaitingDrops(job.route.name), due: job.input.lastModified };
   if (hasEnded(job))
     return job.workRemovedAt === undefined ? { live: 'ended', due: job.updatedAt } : undefined;
   // One whose step fails waits for that, and says when.

@@ -6,6 +6,7 @@ import * as z from 'zod';
 import { problemsOf } from '../../contract/problems.ts';
 import { BatchdropError } from '../../core/base/errors.ts';
 import { type BatchRecord, batchSchema } from '../../core/model/batch.ts';
+import { type DropTally, dropTallySchema } from '../../core/model/drop-turn.ts';
 import { type IgnoredDrop, ignoredDropSchema } from '../../core/model/ignored-drop.ts';
 import { type InputListing, listingSchema } from '../../core/model/input-listing.ts';
 import { type Job, jobSchema } from '../../core/model/job.ts';
@@ -79,6 +80,11 @@ export function readLatest(item: Record<string, unknown>, where: string): Latest
 /** Reads a suspension item; as {@link readJob}. */
 export function readSuspension(item: Record<string, unknown>, where: string): Suspension {
   return readRecord(suspensionSchema, item, where);
+}
+
+/** Reads the tally of a route's drops; as {@link readJob}. */
+export function readDropTally(item: Record<string, unknown>, where: string): DropTally {
+  return readRecord(dropTallySchema, item, where);
 }
 
 /** Reads the item of a pause; as {@link readJob}. */

@@ -1,5 +1,6 @@
 /** The life of a job: which transitions there are, from where each may begin, and what each sets and forgets. */
 import type { Act } from '../model/act.ts';
+import { type DropTurn, waitsForTurn } from '../model/drop-turn.ts';
 import type { IngestProgress, Job, JobState, MergeProgress, Rejection } from '../model/job.ts';
 import type { JobPart, JobPatch, JobTransition } from '../model/transition.ts';
 import { type TransitionRule, transitionOf } from './transition.ts';
@@ -21,6 +22,9 @@ export const JOB_TRANSITIONS = {
   fateRecorded: { from: ['duplicate'] },
   answered: { from: ['duplicate'], clear: RELEASED },
   released: { from: ANY, clear: RELEASED },
+  // Its route lets it start, or has it wait.
+  turnTaken: { from: ['ingesting'] },
+  turnAwaited: { from: ['ingesting'], clear: RELEASED },
   reading: { from: ['ingesting'] },
   readFurther: { from: ['ingesting'], clear: ['failing'] },
   readLater: { from: ['ingesting'], clear: RELEASED },
@@ -87,6 +91,13 @@ export function toCompleted(job: Named, receipt: Receipt): JobTransition {
 /** Its worker gives it back as it is. */
 export function toReleased(job: Named): JobTransition {
   return to('released', job);
+}
+
+/** Its turn among the files of its route; one that waits is given back. */
+export function toTurn(job: Named & Pick<Job, 'cancelledAt'>, turn: DropTurn): JobTransition {
+  const none = { since: undefined, waitsFor: undefined, nextAt: undefined };
+  const isAwaited = waitsForTurn({ ...job, turn });
+  return to(isAwaited ? 'turnAwaited' : 'turnTaken', job, { turn: { ...none, ...turn } as DropTurn });
 }
 
 /** How ingest is going. @param isFurther what has come further does not fail any more. */

@@ -2,6 +2,7 @@
  * A batch or a job that this worker has leased: the record, the lease and the transitions that its holder may make.
  * Steps see nothing of the lease but that it may be lost.
  */
+import type { DropLimits } from '../../contract/drop-limits.ts';
 import type { OwnText } from '../../contract/event-fields.ts';
 import { NotYetError } from '../base/errors.ts';
 import { ownText } from '../base/own-text.ts';
@@ -9,6 +10,7 @@ import type { BatchKey, BatchRecord, BatchState } from '../model/batch.ts';
 import type { Job } from '../model/job.ts';
 import type { BatchTransition, JobTransition } from '../model/transition.ts';
 import type { Ambient, Deadline } from '../ports/ambient.ts';
+import type { DropTurnStore } from '../ports/drops.ts';
 import type { Delivery } from '../ports/outbox.ts';
 import type { JobStore } from '../ports/records.ts';
 import { toReleased } from './batch-transitions.ts';
@@ -101,10 +103,14 @@ abstract class Leased<Record extends Leasable, Transition extends { clear: reado
    * @throws {TakenOverError} if another worker has it, or it is in another state; nothing was written.
    */
   async move(transition: Transition): Promise<Record> {
-    const written = await this.write(transition, this.#ambient.now());
+    return this.adopt(await this.write(transition, this.#ambient.now()));
+  }
+
+  /** Takes over what was written; `undefined`: nothing was. */
+  protected adopt(written: Record | undefined): Record {
     if (written === undefined) throw new TakenOverError(this.what);
     this.#record = written;
-    if (transition.clear.includes('lease')) this.#lease?.released();
+    if (this.isReleased) this.#lease?.released();
     return written;
   }
 
@@ -206,6 +212,21 @@ export class LeasedJob extends Leased<Job, JobTransition> {
 
   protected renew(now: number, until: number): Promise<boolean> {
     return this.#jobs.renewJob(this.record.jobId, this.holder, now, until);
+  }
+
+  /**
+   * Takes the file's turn among those of its route, or has it wait, and so gives it back.
+   * @throws {TakenOverError} as {@link move}.
+   */
+  async takeDropTurn(
+    drops: Pick<DropTurnStore, 'takeDropTurn'>,
+    limits: DropLimits | undefined,
+    now: number,
+  ): Promise<Job> {
+    const { jobId, route } = this.record;
+    return this.adopt(
+      await drops.takeDropTurn({ jobId, route: route.name, limits, holder: this.holder }, now),
+    );
   }
 
   /** Gives the job back as it is. */

@@ -5,6 +5,7 @@ import { receiptSchema } from '../../contract/receipt.ts';
 import { routeSchema } from '../../contract/route.ts';
 import { actSchema } from './act.ts';
 import { leaseSchema } from './batch.ts';
+import { dropTurnSchema } from './drop-turn.ts';
 import { sourceSchema } from './objects.ts';
 
 const count = z.int().min(0);
@@ -131,6 +132,8 @@ export const jobSchema = z.object({
   updatedAt: time,
   /** The worker that has it. Absent while none has. */
   lease: z.exactOptional(leaseSchema),
+  /** Its turn among the files of its route. Absent where the route had no limits when the file was recorded. */
+  turn: z.exactOptional(dropTurnSchema),
   ingest: z.exactOptional(ingestSchema),
   /** Absent while the job's own steps do not fail. */
   failing: z.exactOptional(failingSchema),

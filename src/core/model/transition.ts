@@ -30,6 +30,7 @@ export interface BatchTransition extends Transition<BatchState, BatchGroup, Batc
 }
 
 type JobMember =
+  | 'turn'
   | 'ingest'
   | 'failing'
   | 'planKey'

@@ -3,6 +3,7 @@
  * file each, so that a function's bundle holds only what it uses. Nothing connects before it is used.
  */
 import type * as z from 'zod';
+import { DynamoDBDropTurns } from '../../adapters/dynamodb/drop-turns.ts';
 import { DynamoDBJobs } from '../../adapters/dynamodb/jobs.ts';
 import { DynamoDBPauses } from '../../adapters/dynamodb/pauses.ts';
 import { DynamoDBQuota } from '../../adapters/dynamodb/quota.ts';
@@ -44,6 +45,7 @@ export function commonDeps(config: CommonConfig) {
     objects: new S3Objects(createS3Client(), { bucket: config.BUCKET_NAME }),
     jobs: new DynamoDBJobs(dynamodb, table),
     quota: new DynamoDBQuota(dynamodb, table),
+    drops: new DynamoDBDropTurns(dynamodb, table),
     pauses: new DynamoDBPauses(dynamodb, table),
     shutdowns: new DynamoDBShutdowns(dynamodb, table),
     suspensions: new DynamoDBSuspensions(dynamodb, table),

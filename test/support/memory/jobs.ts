@@ -17,6 +17,7 @@ import {
   liveEntryOfBatch,
   liveEntryOfJob,
   liveJobOf,
+  liveOfWaitingDrops,
 } from '../../../src/adapters/dynamodb/live-index.ts';
 import { toAdmitted } from '../../../src/core/lifecycle/batch-transitions.ts';
 import type { BatchKey, BatchRecord } from '../../../src/core/model/batch.ts';
@@ -86,6 +87,20 @@ export class MemoryJobs implements JobStore {
     const record = this.#jobs.get(jobId)?.record;
     if (record === undefined || !isAsExpected(record, transition, holder)) return undefined;
     return this.#changeJob(record, { ...changesOf(record, transition), updatedAt: now });
+  }
+
+  /** Writes what becomes of a job's turn, for {@link MemoryDropTurns}; nothing can come in between. */
+  changeTurn(jobId: string, now: number, rule: (job: Job) => JobTransition | undefined): Job | undefined {
+    const record = this.#jobs.get(jobId)?.record;
+    const transition = record === undefined ? undefined : rule(plainCopy(record));
+    if (transition === undefined) return undefined;
+    return this.#changeJob(record!, { ...changesOf(record!, transition), updatedAt: now });
+  }
+
+  /** Jobs that wait for the limits of a route. */
+  async *listWaitingDrops(route: string): AsyncGenerator<Job> {
+    for (const item of this.#live(liveOfWaitingDrops(route)))
+      if (item.kind === 'job') yield plainCopy(this.#jobs.get(item.jobId)!.record);
   }
 
   async recordLatest(key: string, job: LatestJob): Promise<LatestJob | undefined> {

@@ -12,7 +12,7 @@ const REQUIRED_TIMES = 20;
 const REQUIRED_SEEDS = 900;
 /** Calls that few seeds make, and that are hit where they are made once: a short run may be without them. */
 const SELDOM =
-  /renew(Batch|Job|Lease|Publication)|addDuplicate|fileSize|writer\.suspend|removeBelow|suspensions\.lift|table restored|duplicate -> ingesting|^hang |in one second|taken over|gave way|^cancelled:(duplicate|while finalized)|after weeks|lost batch held|dead letter|background\.|webhooks\.|index\.|outbox\.observe|^response:(cancel|404|a copy|operator|create|never|in_progress -> cancelled)/;
+  /renew(Batch|Job|Lease|Publication)|addDuplicate|fileSize|writer\.suspend|removeBelow|suspensions\.lift|table restored|duplicate -> ingesting|^hang |in one second|taken over|gave way|^cancelled:(duplicate|while finalized)|after weeks|lost batch held|dead letter|background\.|webhooks\.|drops\.|:earlierDrops$|index\.|outbox\.observe|^response:(cancel|404|a copy|operator|create|never|in_progress -> cancelled)/;
 const SELDOM_SEEDS = 20_000;
 /**
  * Runs of fewer seeds are not asked for what is seldom: they would be expected to have it once, and have it by chance.
@@ -243,6 +243,9 @@ const WEATHER: Readonly<Record<Kind, readonly string[]>> = {
     'denied:before the first listing',
     'denied:gave way to a re-drop',
   ],
+  'flooded-routes': ['drop.deferred', 'drops.started']
+    .map((name) => `event:${name}`)
+    .concat(['perHour', 'perDay', 'earlierDrops'].map((what) => `drop waits for:${what}`)),
   'late-denials': ['denied later:AccessDenied', 'denied later:InvalidObjectState', 'denied later:given up'],
   'shared-bucket': ['shared bucket:refused', 'shared bucket:taken over'],
   'cancel-and-run': [

@@ -1,4 +1,5 @@
 import type { Deadline, Sleep } from '../../../src/core/ports/ambient.ts';
+import type { DropTurnStore } from '../../../src/core/ports/drops.ts';
 import type { JobIndex } from '../../../src/core/ports/job-index.ts';
 import type {
   Inputs,
@@ -102,6 +103,13 @@ const QUOTA = {
   changeBacklog: 'call',
 } as const satisfies Record<keyof QuotaStore, CallKind>;
 
+const DROPS = {
+  takeDropTurn: 'call',
+  listDropRoutes: 'read',
+  listWaitingDrops: 'list',
+  noteNoneWaits: 'call',
+} as const satisfies Record<keyof DropTurnStore, CallKind>;
+
 const SUSPENSIONS = {
   getSuspension: 'read',
   getSuspensions: 'read',
@@ -177,6 +185,7 @@ export const PORT_CALLS = {
   jobs: JOBS,
   index: INDEX,
   quota: QUOTA,
+  drops: DROPS,
   suspensions: SUSPENSIONS,
   pauses: PAUSES,
   shutdowns: SHUTDOWNS,

@@ -9,6 +9,7 @@ import { CallUnansweredError, type CreateRefusedError } from '../../../src/core/
 import type { BatchRecord } from '../../../src/core/model/batch.ts';
 import type { Job } from '../../../src/core/model/job.ts';
 import { type BatchPatch, type BatchTransition, changesOf } from '../../../src/core/model/transition.ts';
+import type { DropTurnStore } from '../../../src/core/ports/drops.ts';
 import type {
   BackgroundApi,
   BackgroundResponse,
@@ -46,6 +47,10 @@ function withMethods<Port extends object>(port: Port, methods: Partial<Port>): P
 const onJobs =
   (change: (jobs: JobStore) => Partial<JobStore>): Tamper =>
   (ports) => ({ ...ports, jobs: withMethods(ports.jobs, change(ports.jobs)) });
+
+const onDrops =
+  (change: (drops: DropTurnStore) => Partial<DropTurnStore>): Tamper =>
+  (ports) => ({ ...ports, drops: withMethods(ports.drops, change(ports.drops)) });
 
 const onBatches =
   (change: (api: BatchApi, ports: PortsOfStack) => Partial<BatchApi>) =>
@@ -132,6 +137,8 @@ export const SAFETY_WEATHER: Readonly<Record<string, readonly Kind[]>> = {
   'options beside a file are taken for those of an older one': ['late-sidecars'],
   'a version that S3 does not tell of is run beside the same content': ['denied-inputs'],
   'what cannot be read any more is given up at once': ['late-denials'],
+  'files start whatever the limits of their route say': ['flooded-routes'],
+  'nobody starts the files that wait for their turn': ['flooded-routes'],
   'a stack does not know what another one owns': ['shared-bucket'],
   'the list of batches may lead in a circle': ['list-pages'],
   'a duplicate is run before its cancelled owner has ended': ['cancel-and-run'],
@@ -416,6 +423,10 @@ export const SAFETIES: Readonly<Record<string, Tamper>> = {
     lateSweep: withMethods(ports.lateSweep, { run: async () => {} }),
   }),
   'what cannot be read any more is given up at once': withUnreadableHours(0),
+  'files start whatever the limits of their route say': onDrops((drops) => ({
+    takeDropTurn: async (of, now) => drops.takeDropTurn({ ...of, limits: undefined }, now),
+  })),
+  'nobody starts the files that wait for their turn': onDrops(() => ({ listWaitingDrops: () => nothing() })),
   'a stack does not know what another one owns': (ports) => ({ ...ports, owners: ownersOf(ports) }),
   'a duplicate is run before its cancelled owner has ended': only(
     'finalize',

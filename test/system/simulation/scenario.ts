@@ -186,6 +186,17 @@ function drawAllSettings(random: Random, kinds: ReadonlySet<Kind>): Settings {
   const keyed = withWebhooks(withApiKeys(budgeted, random.fork('api keys')), kinds, random);
   if (kinds.has('denied-inputs') || kinds.has('late-denials'))
     keyed.inputs.unreadableHours = random.fork('unreadable').pick([2, 6, 72]);
+  if (kinds.has('flooded-routes')) {
+    const limits = random.fork('drops');
+    for (const route of keyed.routes)
+      route.drops = limits.pick([
+        { perHour: 1 },
+        { perHour: 2 },
+        { perDay: 1 },
+        { perDay: 2 },
+        { perHour: 1, perDay: 2 },
+      ]);
+  }
   if (!kinds.has('late-sidecars')) return keyed;
   const routes = keyed.routes.map((route) => ({ ...route, mayOverride: ['maxTries'] }));
   return settingsSchema.parse({ ...keyed, routes });

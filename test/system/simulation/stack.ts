@@ -35,6 +35,7 @@ import { Sampler } from '../../../src/core/steps/poll/sample.ts';
 import type { SubmitDeps } from '../../../src/core/steps/submit/deps.ts';
 import { submit } from '../../../src/core/steps/submit/submit.ts';
 import { OPENAI_RULES } from '../../../src/providers/openai/rules.ts';
+import { MemoryDropTurns } from '../../support/memory/drop-turns.ts';
 import { MemoryIgnoredDrops } from '../../support/memory/ignored-drops.ts';
 import { MemoryJobIndex } from '../../support/memory/job-index.ts';
 import { MemoryJobs } from '../../support/memory/jobs.ts';
@@ -137,6 +138,7 @@ export interface Published {
 
 export class Stack {
   readonly jobs: WatchedJobs;
+  readonly drops: MemoryDropTurns;
   readonly quota: WatchedQuota;
   readonly objects: WatchedObjects;
   /** Those of the scenario; a stack may take prefixes over by its own. */
@@ -182,6 +184,7 @@ export class Stack {
       const { fields, problems } = writeFields(EVENTS[name].fields, values);
       for (const problem of problems) world.violation(`event ${name}: ${problem}`);
       noContent(world, `event ${name}`, fields);
+      if (name === 'drop.deferred') world.note(`drop waits for:${fields.waitsFor}`);
       if (name === 'poll.delayed') world.note('fault:the poll is late');
       if (/^the lease on /.test(String(fields.reason))) world.note('thrown:LeaseLostError');
       world.note(`event:${name}`);
@@ -191,6 +194,7 @@ export class Stack {
       world.trace(`      ${name} ${JSON.stringify(fields)}`);
     };
     this.jobs = new WatchedJobs(world, openai);
+    this.drops = new MemoryDropTurns(this.jobs);
     this.quota = new WatchedQuota({
       jobs: this.jobs,
       settings: scenario.settings,
@@ -222,6 +226,7 @@ export class Stack {
       inputs: this.objects,
       listing: this.listing,
       jobs: this.jobs,
+      drops: this.drops,
       index: this.index,
       quota: this.quota,
       prices: SIMULATED_PRICES,
@@ -257,6 +262,7 @@ export class Stack {
     const restores = [
       this.jobs.snapshot(),
       this.index.snapshot(),
+      this.drops.snapshot(),
       this.quota.snapshot(),
       this.listing.snapshot(),
     ];
@@ -277,6 +283,7 @@ export class Stack {
       owners: throughGate('owners', deps.owners, gate),
       jobs: throughGate('jobs', deps.jobs, gate),
       index: throughGate('index', deps.index, gate),
+      drops: throughGate('drops', deps.drops, gate),
       quota: throughGate('quota', deps.quota, gate),
       suspensions: throughGate('suspensions', deps.suspensions, gate),
       pauses: throughGate('pauses', deps.pauses, gate),
@@ -308,6 +315,9 @@ export class Stack {
   /** What still has to be moved, waits at OpenAI, or is reserved. */
   async live(): Promise<string[]> {
     const live: string[] = [];
+    for (const route of await this.drops.listDropRoutes())
+      for await (const { jobId } of this.drops.listWaitingDrops(route))
+        live.push(`job ${jobId} waits for its turn`);
     for await (const { batchId, jobId, wait } of this.jobs.listWaiting()) {
       live.push(`batch ${jobId} ${batchId} waiting (${wait?.lastError})`);
     }

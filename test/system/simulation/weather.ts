@@ -56,6 +56,10 @@ export const KINDS = {
     does: 'the poll does not run for hours, up to a day and a half, while events of other objects have workers begin',
   },
   'work-expiry': { share: 0.05, does: 'jobs wait for a person for weeks, while work/ is cleaned' },
+  'flooded-routes': {
+    share: 0.15,
+    does: 'routes let one or two files start in an hour, a day or both, and more are dropped',
+  },
   'late-denials': {
     share: 0.1,
     does: 'inputs that were read and planned are not readable any more, for minutes, hours or for ever',

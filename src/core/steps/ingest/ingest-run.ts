@@ -5,6 +5,7 @@ import type { LeasedJob } from '../../lifecycle/leased.ts';
 import type { IngestProgress } from '../../model/job.ts';
 import type { BatchLimits } from '../../model/limits.ts';
 import type { Ambient, Deadline, Sleep } from '../../ports/ambient.ts';
+import type { DropTurnStore } from '../../ports/drops.ts';
 import type { IgnoredDropStore } from '../../ports/ignored-drops.ts';
 import type { Inputs, ObjectStore, OwnersStore } from '../../ports/objects.ts';
 import type { DropEvents, JobEvents, Outbox } from '../../ports/outbox.ts';
@@ -24,6 +25,7 @@ export interface IngestDeps {
   inputs: Pick<Inputs, 'listKey'>;
   listing: Pick<ListingStore, 'getListing'>;
   jobs: JobStore;
+  drops: Pick<DropTurnStore, 'takeDropTurn'>;
   quota: QuotaStore;
   suspensions: SuspensionStore;
   pauses: Pick<PauseStore, 'getPauses'>;

@@ -21,6 +21,7 @@ import { rejectedPlan } from './plan-policy.ts';
 import { recordJob, recordPredecessor } from './record-job.ts';
 import { isOverOf } from './scan.ts';
 import { withShutdowns } from './shutdowns.ts';
+import { mayStart } from './start-turn.ts';
 
 /** Looks at an object, or takes up a job, and takes it to planned batches or to a recorded rejection. */
 export async function ingest(deps: IngestDeps, message: IngestMessage): Promise<void> {
@@ -85,6 +86,7 @@ async function ingestLeased(run: IngestRun): Promise<void> {
   let plan = await readPlan(deps.objects, planKey);
   const isNew = plan === undefined;
   if (plan === undefined) {
+    if (!(await mayStart(run))) return;
     const givenUp = rejectionOfFailing(job, deps.ambient.now());
     const owner = givenUp === undefined ? await findOwner(deps, job) : undefined;
     if (owner !== undefined && (await becomeDuplicate(run, owner))) return;

@@ -12,6 +12,7 @@ import { isPast } from '../../lifecycle/pages.ts';
 import { CLOCK_SKEW_MS, partOf } from '../../lifecycle/time-limits.ts';
 import { apiKeyOf, type BatchRecord } from '../../model/batch.ts';
 import type { Ambient, Deadline, Sleep } from '../../ports/ambient.ts';
+import type { DropTurnStore } from '../../ports/drops.ts';
 import type { Inputs, ObjectStore, OwnersStore, WorkFiles } from '../../ports/objects.ts';
 import type { Outbox } from '../../ports/outbox.ts';
 import type { PauseStore } from '../../ports/pauses.ts';
@@ -33,6 +34,7 @@ import { listModels } from './list-models.ts';
 import { type ReconcileDeps, reconcile } from './reconcile.ts';
 import { pricesAgeDays, type Sample, type Sampler, sampleOfLive } from './sample.ts';
 import { batchesToLookAt, type SlowLooksDeps } from './slow-looks.ts';
+import { startDrops } from './start-drops.ts';
 import { attempt, POLL_LEASE, sweep } from './sweep.ts';
 import { turnOf } from './turn-of.ts';
 
@@ -55,6 +57,7 @@ export interface PollDeps extends ReconcileDeps, SlowLooksDeps, UnreportedDeps {
   suspensions: SuspensionStore;
   pauses: Pick<PauseStore, 'getPauses'>;
   listing: ListingStore;
+  drops: DropTurnStore;
   shutdowns: ShutdownStore;
   owners: OwnersStore;
   batches: ByKey<Batches>;
@@ -110,6 +113,7 @@ async function runSteps(deps: PollDeps, token: number): Promise<void> {
   // First: it needs nothing but the table and the queues, so that no service outside can keep what is lost from being
   // found.
   Object.assign(sample, await sweep(deps, failures));
+  await attempt(failures, () => startDrops(deps));
   await readBatches(deps, token, failures, sample);
   const forReconcile = withDeadline(deps, partOf(deps.deadline, STEP_SHARE));
   await attempt(failures, () => reconcile(forReconcile, token));

@@ -101,7 +101,7 @@ test('lists those that a person has cancelled, live and ended, whatever came of 
 test('a state that there is not is refused with those that there are', async () => {
   await expect(jobs({ local: true, state: '/nowhere', since: 1, limit: 1, status: 'lost' })).rejects.toThrow(
     new UsageError(
-      '--status lost: there is live, ended, cancelled, checking, unreadable, running, finishing, waiting_for_owner, succeeded, partial, failed, rejected, duplicate',
+      '--status lost: there is live, ended, cancelled, waiting_for_turn, checking, unreadable, running, finishing, waiting_for_owner, succeeded, partial, failed, rejected, duplicate',
     ),
   );
 });

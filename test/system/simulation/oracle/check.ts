@@ -10,6 +10,7 @@ import type { Job } from '../../../../src/core/model/job.ts';
 import type { SimulatedOpenAI } from '../openai-service.ts';
 import type { Published, Stack } from '../stack.ts';
 import { checkDeleted } from './deletions.ts';
+import { checkDropTurns } from './drop-turns.ts';
 import { checkDuplicates, type RecordedJob } from './duplicates.ts';
 import { executionsOf, isLostSilently } from './executions.ts';
 import {
@@ -117,6 +118,7 @@ async function checkStack(
   const jobs = new Map(findings.recorded.map(({ job }) => [job.jobId, job]));
   await checkMonths(stack.index, [...jobs.values()], [...receipts.values()], report);
   if (expectations.isRestored) return;
+  checkDropTurns([...jobs.values()], stack.settings.routes, report);
   await checkLedgers(stack.quota, [...receipts.values()], report);
   await checkSpent(stack.quota, [...findings.answers.values()].flat(), report);
 }

@@ -24,6 +24,7 @@ function viewed(live: readonly Job[], ended: ReturnType<typeof jobEnd>['ended'][
         yield* live;
       },
     },
+    drops: { listDropRoutes: async () => [] },
     index: { listEndedOf: async (_bucket: string, key: string) => (key === KEY ? ended : []) },
     openBucket: () => ({
       name: 'drops',
@@ -34,7 +35,7 @@ function viewed(live: readonly Job[], ended: ReturnType<typeof jobEnd>['ended'][
       },
     }),
   };
-  return stores as unknown as Pick<Stores, 'jobs' | 'index' | 'openBucket'>;
+  return stores as unknown as Pick<Stores, 'jobs' | 'drops' | 'index' | 'openBucket'>;
 }
 
 test('who may not look at a prompt gets the job of its key that was dropped last, live or ended, and a message says so', async () => {

@@ -87,6 +87,12 @@ const CASES: readonly [WaitCode, ExplainFacts, string, string | undefined][] = [
     undefined,
   ],
   [
+    'turn',
+    factsOf({ state: 'ingesting', turn: { since: SINCE, waitsFor: 'perDay', nextAt: LATER } }, []),
+    'for its turn among the files of route "default": as many files of the route started today as may, at',
+    'batchdrop jobs --status waiting_for_turn',
+  ],
+  [
     'step_of_job',
     factsOf({ failing: { since: SINCE, tries: 3, reason: 'SlowDown', nextAt: LATER } }, []),
     'a step of the job fails: SlowDown',

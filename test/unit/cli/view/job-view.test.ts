@@ -24,6 +24,22 @@ test.each<[string, Partial<Job>, string]>([
     'checking lines · failed 2 times (SlowDown), next try at 2026-11-30T12:00:00.000Z',
   ],
   [
+    'waits for its turn among the files of its route',
+    { state: 'ingesting', turn: { since: 0, waitsFor: 'perHour', nextAt: NEXT_AT } },
+    'waiting for its turn: as many files of the route started in the last hour as may, at 2026-11-30T12:00:00.000Z at the earliest',
+  ],
+  [
+    'waits for the files before it',
+    { state: 'ingesting', turn: { since: 0, waitsFor: 'earlierDrops' } },
+    'waiting for its turn: files that were dropped before it go first',
+  ],
+  ['has taken its turn', { state: 'ingesting', turn: { since: 0, takenAt: 5 } }, 'checking lines'],
+  [
+    'is cancelled while it waits',
+    { state: 'ingesting', turn: { since: 0 }, cancelledAt: 5 },
+    'checking lines',
+  ],
+  [
     'cannot be read',
     {
       state: 'ingesting',

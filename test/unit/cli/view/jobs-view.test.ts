@@ -51,6 +51,10 @@ test('a live job is what it does; one whose receipt is being made is finishing',
     state: 'unreadable',
     reason: 'AccessDenied',
   });
+  expect(liveRow(jobOf(ID, { turn: { since: 0, waitsFor: 'perDay' } }))).toMatchObject({
+    state: 'waiting_for_turn',
+    reason: 'perDay',
+  });
 });
 
 test('what a person cancelled says so beside what became of it', () => {

@@ -175,3 +175,16 @@ describe('an alarm', () => {
     expect(change('ALARM', 'OK')).toBe('alarm Drop-poll-silent cleared (OK)');
   });
 });
+
+it('a flood of files is said of each file that waits, and of what the poll starts', () => {
+  const narrator = createNarrator();
+  const nextAt = '2026-11-30T12:00:00.000Z';
+  const read = (line: object) => narrator.read(JSON.stringify(line));
+  read({ event: 'job.recorded', jobId: 'j', key: 'input/a.jsonl', route: 'all', bytes: 1 });
+  expect(read({ event: 'drop.deferred', jobId: 'j', route: 'all', waitsFor: 'perDay', nextAt })).toBe(
+    `input/a.jsonl  waits for its turn: route all lets no more files start (perDay); at ${nextAt} at the earliest`,
+  );
+  expect(read({ event: 'drops.started', route: 'all', drops: 2 })).toBe(
+    '2 files of route all that waited are started',
+  );
+});

@@ -104,6 +104,8 @@ const JOB_CALLS: Record<jobs.JobTransitionName, (job: Job) => JobTransition> = {
   fateRecorded: (job) => jobs.toFateRecorded(job, 'owner', 'duplicate'),
   answered: (job) => jobs.toAnswered(job, 'owner', RECEIPT),
   released: (job) => jobs.toReleased(job),
+  turnTaken: (job) => jobs.toTurn(job, { takenAt: NOW }),
+  turnAwaited: (job) => jobs.toTurn(job, { since: NOW, waitsFor: 'perDay' }),
   reading: (job) => jobs.toReading(job, { starts: 1 }, false),
   readFurther: (job) => jobs.toReading(job, { starts: 1 }, true),
   readLater: (job) => jobs.toReadLater(job, { starts: 0 }),

@@ -12,6 +12,7 @@ import type { ScanState } from '../../../../../src/core/steps/ingest/scan-state.
 import { OPENAI_LIMITS } from '../../../../../src/providers/openai/limits.ts';
 import { OPENAI_PRICES } from '../../../../../src/providers/openai/prices/table.ts';
 import { OPENAI_RULES } from '../../../../../src/providers/openai/rules.ts';
+import { MemoryDropTurns } from '../../../../support/memory/drop-turns.ts';
 import { noHeartbeat } from '../../../../support/memory/heartbeat.ts';
 import { MemoryIgnoredDrops } from '../../../../support/memory/ignored-drops.ts';
 import { MemoryJobs } from '../../../../support/memory/jobs.ts';
@@ -52,6 +53,7 @@ async function start(text = requestLine('a')) {
     inputs: objects,
     listing: new MemoryListing(),
     jobs,
+    drops: new MemoryDropTurns(jobs),
     quota: new MemoryQuota(jobs),
     prices: new Prices(OPENAI_PRICES),
     suspensions: new MemorySuspensions(),

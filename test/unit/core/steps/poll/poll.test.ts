@@ -11,6 +11,7 @@ import { Sampler } from '../../../../../src/core/steps/poll/sample.ts';
 import { OPENAI_PRICES } from '../../../../../src/providers/openai/prices/table.ts';
 import { OPENAI_RULES } from '../../../../../src/providers/openai/rules.ts';
 import { MemoryBatches } from '../../../../support/memory/batches.ts';
+import { MemoryDropTurns } from '../../../../support/memory/drop-turns.ts';
 import { noHeartbeat } from '../../../../support/memory/heartbeat.ts';
 import { MemoryJobs } from '../../../../support/memory/jobs.ts';
 import { MemoryListing } from '../../../../support/memory/listing.ts';
@@ -63,6 +64,7 @@ function start() {
     listing: new MemoryListing(),
     objects: new MemoryObjects({ bucket: 'bucket' }, ambient),
     jobs,
+    drops: new MemoryDropTurns(jobs),
     quota: new MemoryQuota(jobs),
     prices: new Prices(OPENAI_PRICES),
     rules: OPENAI_RULES,
