@@ -146,3 +146,20 @@ describe('messages of the program', () => {
     expect(named.filter(({ command }) => !known.includes(command))).toEqual([]);
   });
 });
+
+describe('lines of a shell that need AWS or OpenAI itself', () => {
+  const lines = ['docs/runbook.md', 'docs/cli.md', 'README.md'].flatMap((document) =>
+    [...textOf(document).matchAll(/^ *```sh\n([\s\S]*?)^ *```/gm)].flatMap(([, block]) => block!.split('\n')),
+  );
+  const isMarked = (line: string): boolean => /# not run here: needs (?:AWS|OpenAI)/.test(line);
+  /** What neither the local stack nor the emulator answers. */
+  const needsMore = (line: string): boolean =>
+    /\baws (?:logs|events|lambda|iam|service-quotas|dynamodb)\b|\bnpx cdk (?:deploy|diff|destroy)\b|^git |^curl /.test(
+      line,
+    );
+
+  it('say in the document that they were not run, and no other line does', () => {
+    expect(lines.filter(isMarked).length).toBeGreaterThan(20);
+    expect(lines.filter((line) => isMarked(line) !== needsMore(line))).toEqual([]);
+  });
+});
