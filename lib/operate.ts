@@ -43,6 +43,7 @@ export class Operate extends Construct {
     storage.allowWrite(fn, ['input']);
     storage.allowListVersions(fn, AREAS);
     storage.allowErase(fn, AREAS);
+    storage.allowConditions(fn, ['output', 'errors']);
     state.allowReadWrite(fn);
     state.allowDelete(fn);
     fn.allow({

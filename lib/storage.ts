@@ -137,6 +137,14 @@ export class Storage extends Construct {
   }
 
   /**
+   * Lets a function delete on the condition that an object is unchanged, for which S3 asks for the right to read it (S3
+   * user guide, "How to perform conditional deletes"). Areas that it may read need no more.
+   */
+  allowConditions(fn: PipelineFunction, areas: readonly Area[]): void {
+    this.#allowOnObjects(fn, areas, ['s3:GetObject']);
+  }
+
+  /**
    * Lets a function read and replace the object that says which stack owns which prefix; see {@link allowRead} for
    * the listing.
    */

@@ -89,8 +89,31 @@ export function forget(named: string, options: ActOptions): Promise<number> {
     if (!(await confirm(question, options))) return LEFT;
     const answer = await askStack(stack, { action: 'forget', jobId, ...reasonOf(options) });
     const before = answer.state === 'forgotten' ? '' : ` (it was already, ${answer.forgottenAt})`;
-    return said(options, answer, `Job ${jobId} is forgotten${before}.`);
+    return said(options, answer, [`Job ${jobId} is forgotten${before}.`, ...remainsText(answer)].join('\n'));
   });
+}
+
+/** What was not removed, each with what removes it. */
+function remainsText({ remains }: Done<'forget'>): string[] {
+  const { retries, duplicates, options, openaiFiles } = remains;
+  return [
+    ...retries.map(
+      ({ jobId, key }) =>
+        `A retry of it has the same requests (${key}). Remove it with: batchdrop forget ${jobId}`,
+    ),
+    ...duplicates.map(
+      ({ jobId, key }) =>
+        `The receipt of its duplicate names its files (${key}). Remove it with: batchdrop forget ${jobId}`,
+    ),
+    ...options.map(
+      (key) => `${key} was left: a file that comes next may be meant. Remove it yourself if none is.`,
+    ),
+    ...openaiFiles.map(
+      ({ id, apiKey }) =>
+        `OpenAI still had file ${id} when the job ended (API key ${apiKey}). It goes there after 30 days at the latest; at once with: ` +
+        `curl -X DELETE https://api.openai.com/v1/files/${id} -H "Authorization: Bearer $OPENAI_API_KEY"`,
+    ),
+  ];
 }
 
 /** Pauses a route, or the whole stack. @throws {CannotRunError} if the stack does not do it. */

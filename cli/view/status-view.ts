@@ -121,7 +121,14 @@ export function statusText(status: Status, now: number, width: number, flags: st
     ...status.waits.map(({ text }) => line('waits', text)),
     ...(status.waits.length === 0 ? [] : [line('', `$ ${command(`explain ${view.jobId ?? key}`)}`)]),
     ...status.acts.map((act) => line('act', actText(act, now))),
-    ...status.retries.map(({ number, key: dropped }) => line('retry', `${number}, dropped as ${dropped}`)),
+    ...status.retries.map(({ number, key: dropped, isDropping }) =>
+      line(
+        'retry',
+        isDropping
+          ? `${number}, begun and perhaps not dropped: repeat batchdrop retry with --number ${number}`
+          : `${number}, dropped as ${dropped}`,
+      ),
+    ),
     ...others
       .slice(0, SHOWN_VERSIONS)
       .map(otherText)

@@ -72,6 +72,8 @@ export const OPERATE_ACTIONS = Object.keys(requestSchemas) as OperateAction[];
 const done = { v, ok: z.literal(true) };
 const time = z.iso.datetime();
 
+const namedJob = z.object({ jobId: z.string(), key: z.string() });
+
 /** What a pause says of itself. */
 const pauseViewSchema = z.object({
   /** Absent: the whole stack. */
@@ -130,6 +132,17 @@ const answerSchemas = {
     /** `forgotten_before`: there was nothing left of it. */
     state: z.enum(['forgotten', 'forgotten_before']),
     forgottenAt: time,
+    /** What is not removed with it; empty if it was forgotten before. */
+    remains: z.object({
+      /** Jobs of what was dropped again of it: they hold the same requests. */
+      retries: z.array(namedJob),
+      /** Jobs that its results answered: their receipts name its files. */
+      duplicates: z.array(namedJob),
+      /** Keys of options beside its input that may be another file's. */
+      options: z.array(z.string()),
+      /** Files at OpenAI that could not be deleted when it ended, the first hundred. */
+      openaiFiles: z.array(z.object({ id: z.string(), apiKey: z.string() })),
+    }),
   }),
 };
 
@@ -143,6 +156,7 @@ export const REFUSAL_CODES = [
   'job_is_forgotten',
   'nothing_to_retry',
   'results_replaced',
+  'other_bucket',
   'needs_acknowledgement',
   'busy',
   'failed',

@@ -163,6 +163,7 @@ export async function startPipeline(options: PipelineOptions = {}) {
       ambient,
     );
   const deps = {
+    bucket: BUCKET as string,
     stackId: options.stackId ?? 'stack-1',
     stackName: options.stackName ?? options.stackId ?? 'stack-1',
     settings: options.settings ?? defaultSettings(),

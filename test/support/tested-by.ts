@@ -43,7 +43,11 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
     'src/core/steps/ingest/start-turn.ts',
     'src/core/steps/poll/start-drops.ts',
   ],
-  'test/unit/core/steps/operate/forget.test.ts': ['src/core/steps/operate/results-of.ts'],
+  'test/unit/core/steps/operate/forget.test.ts': [
+    'src/core/steps/operate/refusal.ts',
+    'src/core/steps/operate/remains.ts',
+    'src/core/steps/operate/results-of.ts',
+  ],
   'test/unit/core/steps/operate/operate.test.ts': ['src/core/model/act.ts'],
   'test/parts/pipeline/pause.test.ts': ['src/core/model/pause.ts'],
   'test/parts/pipeline/completion-window.test.ts': ['src/core/lifecycle/time-limits.ts'],

@@ -215,12 +215,13 @@ export async function deleteObjects(call: Call): Promise<void> {
     const key = childText(object, 'Key');
     if (!key) throw new S3Error('MalformedXML');
     const versionId = childText(object, 'VersionId') || undefined;
+    const ifMatch = childText(object, 'ETag') || undefined;
+    const resource = objectArn(call.bucket, key);
     try {
-      call.report({
-        action: `s3:DeleteObject${versionId ? 'Version' : ''}`,
-        resource: objectArn(call.bucket, key),
-      });
-      const result = deleteOne(call, key, versionId, childText(object, 'ETag'));
+      call.report({ action: `s3:DeleteObject${versionId ? 'Version' : ''}`, resource });
+      // S3 user guide, "How to perform conditional deletes": an ETag asks for the right to read.
+      if (ifMatch !== undefined) call.report({ action: 's3:GetObject', resource });
+      const result = deleteOne(call, key, versionId, ifMatch);
       results.push(!isQuiet && result);
     } catch (error) {
       if (!(error instanceof S3Error)) throw error;

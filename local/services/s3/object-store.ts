@@ -210,7 +210,8 @@ export class ObjectStore {
    * deleted already.
    *
    * @returns the version that was removed or the marker that was made, if any
-   * @throws S3Error `NoSuchBucket` or `PreconditionFailed`
+   * @throws S3Error `NoSuchBucket`; with a condition also `PreconditionFailed`, `NoSuchKey`, or `NotImplemented` if a
+   * version is named
    */
   deleteObject(
     bucket: string,
@@ -221,8 +222,11 @@ export class ObjectStore {
   ): Version | undefined {
     const { versioning, versions } = this.#state.bucket(bucket);
     const current = this.findObject(bucket, key);
-    if (ifMatch !== undefined && !(current && etagMatches(ifMatch, current.etag))) {
-      throw new S3Error('PreconditionFailed');
+    if (ifMatch !== undefined) {
+      // Both as S3 was seen to answer: localstack issue 13894, ministack issue 1475.
+      if (versionId !== undefined) throw new S3Error('NotImplemented');
+      if (!current) throw new S3Error('NoSuchKey');
+      if (!etagMatches(ifMatch, current.etag)) throw new S3Error('PreconditionFailed');
     }
     if (versionId === undefined && versioning !== undefined) return this.#addDeleteMarker(bucket, key, cause);
 

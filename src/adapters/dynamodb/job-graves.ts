@@ -1,10 +1,12 @@
 import { DeleteCommand, type DynamoDBDocumentClient, TransactWriteCommand } from '@aws-sdk/lib-dynamodb';
-import { TABLE_PARTITION_KEY, TABLE_SORT_KEY } from '../../contract/table.ts';
+import { TABLE_PARTITION_KEY, TABLE_SORT_KEY, TTL_ATTRIBUTE } from '../../contract/table.ts';
+import { SECOND_MS } from '../../contract/time.ts';
 import type { Tombstone } from '../../core/model/tombstone.ts';
-import type { JobGraves } from '../../core/ports/records.ts';
+import type { JobGraves, LatestJob, Publication } from '../../core/ports/records.ts';
 import { DynamoDBItems, type Key } from './items.ts';
-import { jobKey } from './jobs.ts';
-import { readTombstone } from './record-schemas.ts';
+import { isLatestOf, type PublicationState } from './job-rules.ts';
+import { jobKey, latestKey, publicationKey } from './jobs.ts';
+import { readLatest, readTombstone } from './record-schemas.ts';
 
 const tombstoneKey = (jobId: string): Key => ({ pk: `TOMBSTONE#${jobId}`, sk: 'TOMBSTONE' });
 
@@ -50,4 +52,25 @@ export class DynamoDBJobGraves implements JobGraves {
       }),
     );
   }
+
+  async forgetPublication({ name, holder }: Publication, expiresAt: number): Promise<boolean> {
+    const item = await this.#items.change(publicationKey(name), (current) =>
+      (current as PublicationState | undefined)?.holder?.id === holder
+        ? { published: undefined, holder: undefined, [TTL_ATTRIBUTE]: inSeconds(expiresAt) }
+        : undefined,
+    );
+    return item !== undefined;
+  }
+
+  async forgetLatest(key: string, job: LatestJob, expiresAt: number): Promise<void> {
+    await this.#items.change(latestKey(key), (current) => {
+      const state = current === undefined ? undefined : readLatest(current, this.#items.nameOf(current));
+      if (!isLatestOf(state, job)) return undefined;
+      return { job: undefined, before: undefined, [TTL_ATTRIBUTE]: inSeconds(expiresAt) };
+    });
+  }
+}
+
+function inSeconds(time: number): number {
+  return Math.ceil(time / SECOND_MS);
 }

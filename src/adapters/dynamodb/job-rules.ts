@@ -36,6 +36,12 @@ export function recordedLatest(
   return { next: defined({ lastModified, job, before }), before };
 }
 
+/** Whether the latest of a key is this job, or, of objects of one second, may be. */
+export function isLatestOf(state: LatestState | undefined, { jobId, lastModified }: LatestJob): boolean {
+  if (state === undefined) return false;
+  return state.job === undefined ? state.lastModified === lastModified : state.job.jobId === jobId;
+}
+
 /** A named lease. The token stays when the lease is given back, so that it only grows. */
 export interface LeaseState {
   token: number;
@@ -126,10 +132,16 @@ export function decidePublication(
   if (published !== undefined) {
     if (published.owner !== publication.owner || published.order > publication.order) return 'superseded';
   }
-  if (state.holder !== undefined && state.holder.id !== publication.holder && state.holder.until > now) {
-    return 'busy';
-  }
-  return 'granted';
+  return decideHold(state, publication, now);
+}
+
+/** What a worker that wants to keep others from publishing is answered. */
+export function decideHold(
+  { holder }: PublicationState,
+  publication: Pick<Publication, 'holder'>,
+  now: number,
+): 'granted' | 'busy' {
+  return holder !== undefined && holder.id !== publication.holder && holder.until > now ? 'busy' : 'granted';
 }
 
 /** The state after this holder has published, or `undefined` if another worker has taken its turn. */

@@ -6,6 +6,7 @@ import {
   LIVE_INDEX_SORT_KEY,
   TABLE_PARTITION_KEY,
   TABLE_SORT_KEY,
+  TTL_ATTRIBUTE,
 } from '../../contract/table.ts';
 import type { BatchKey, BatchRecord } from '../../core/model/batch.ts';
 import type { Job } from '../../core/model/job.ts';
@@ -14,6 +15,7 @@ import type { JobStore, LatestJob, LiveItem, Publication } from '../../core/port
 import { DynamoDBItems, type Item, indexAttributes, type Key } from './items.ts';
 import {
   afterPublication,
+  decideHold,
   decidePublication,
   isAsExpected,
   isLeasable,
@@ -42,12 +44,14 @@ export const batchKey = (batch: BatchKey): Key => ({
   sk: `${BATCH_SORT_KEY_PREFIX}${batch.batchId}`,
 });
 const leaseKey = (name: string): Key => ({ pk: `LEASE#${name}`, sk: 'LEASE' });
-const latestKey = (key: string): Key => ({ pk: `LATEST#${key}`, sk: 'LATEST' });
+/** The table's key of the job that is the latest at a key. */
+export const latestKey = (key: string): Key => ({ pk: `LATEST#${key}`, sk: 'LATEST' });
 const duplicateKey = (ownerId: string, jobId: string): Key => ({
   pk: jobKey(ownerId).pk,
   sk: `${DUPLICATE_SORT_KEY_PREFIX}${jobId}`,
 });
-const publicationKey = (name: string): Key => ({ pk: `PUBLICATION#${name}`, sk: 'PUBLICATION' });
+/** The table's key of who may write plain names. */
+export const publicationKey = (name: string): Key => ({ pk: `PUBLICATION#${name}`, sk: 'PUBLICATION' });
 
 export class DynamoDBJobs implements JobStore {
   readonly #client: DynamoDBDocumentClient;
@@ -98,7 +102,7 @@ export class DynamoDBJobs implements JobStore {
       const decided = recordedLatest(state, job);
       before = decided.before;
       if (decided.next === undefined) return undefined;
-      return { v: 1, job: undefined, before: undefined, ...decided.next };
+      return { v: 1, job: undefined, before: undefined, [TTL_ATTRIBUTE]: undefined, ...decided.next };
     });
     return before;
   }
@@ -258,6 +262,16 @@ export class DynamoDBJobs implements JobStore {
     this.#items.expectNone(publicationKey(publication.name));
     await this.#items.change(publicationKey(publication.name), (current) => {
       decision = decidePublication((current ?? {}) as PublicationState, publication, now);
+      if (decision !== 'granted') return undefined;
+      return { v: 1, holder: { id: publication.holder, until }, [TTL_ATTRIBUTE]: undefined };
+    });
+    return decision;
+  }
+
+  async holdPublication(publication: Publication, now: number, until: number): Promise<'granted' | 'busy'> {
+    let decision: 'granted' | 'busy' = 'busy';
+    await this.#items.change(publicationKey(publication.name), (current) => {
+      decision = decideHold((current ?? {}) as PublicationState, publication, now);
       return decision === 'granted' ? { v: 1, holder: { id: publication.holder, until } } : undefined;
     });
     return decision;

@@ -1,6 +1,7 @@
-import type { ObjectStore, ObjectWriter } from '../ports/objects.ts';
+import type { Erasure, ObjectStore, ObjectWriter } from '../ports/objects.ts';
 import type { JobEvents } from '../ports/outbox.ts';
 import type { BatchService } from '../ports/provider.ts';
+import type { JobGraves } from '../ports/records.ts';
 import type { Lease } from './lease.ts';
 
 /** Those of a step's ports that are guarded. */
@@ -8,6 +9,8 @@ export interface GuardedPorts {
   objects?: Partial<ObjectStore>;
   batches?: Partial<BatchService> | { withKey(name: string): Partial<BatchService> };
   events?: JobEvents;
+  erasure?: Erasure;
+  graves?: JobGraves;
 }
 
 const OBJECT_EFFECTS = ['put', 'pin', 'remove'] as const satisfies (keyof ObjectStore)[];
@@ -18,16 +21,20 @@ const BATCH_EFFECTS = [
   'cancelBatch',
   'deleteFile',
 ] as const satisfies (keyof BatchService)[];
+const ERASURE_EFFECTS = ['eraseVersions', 'eraseBelow'] as const satisfies (keyof Erasure)[];
+const GRAVE_EFFECTS = ['bury', 'forgetPublication', 'forgetLatest'] as const satisfies (keyof JobGraves)[];
 const EVENT_EFFECTS = ['completed'] as const satisfies (keyof JobEvents)[];
 
 /** The same dependencies; side effects throw {@link LeaseLostError} once the lease is lost. */
 export function guardPorts<Deps extends GuardedPorts>(deps: Deps, lease: Lease): Deps {
-  const { objects, batches, events } = deps;
+  const { objects, batches, events, erasure, graves } = deps;
   return {
     ...deps,
     ...(objects === undefined ? {} : { objects: guardObjects(objects, lease) }),
     ...(batches === undefined ? {} : { batches: guardBatches(batches, lease) }),
     ...(events === undefined ? {} : { events: guard(events, EVENT_EFFECTS, lease) }),
+    ...(erasure === undefined ? {} : { erasure: guard(erasure, ERASURE_EFFECTS, lease) }),
+    ...(graves === undefined ? {} : { graves: guard(graves, GRAVE_EFFECTS, lease) }),
   };
 }
 

@@ -36,6 +36,7 @@ export const JOB_TRANSITIONS = {
   cancelled: { from: ['ingesting', 'running', 'duplicate'] },
   // An operator did something to its batches, or by it.
   acted: { from: ANY },
+  retrying: { from: ['completed'] },
   retried: { from: ['completed'], clear: RELEASED },
   forgetting: { from: ['completed', 'rejected', 'duplicate'] },
   workRemoved: { from: ['completed', 'rejected', 'duplicate'] },
@@ -51,7 +52,7 @@ function to(name: JobTransitionName, job: Named, set: JobPatch = {}): JobTransit
 
 type Named = Pick<Job, 'jobId' | 'state'>;
 /** What the receipt of a job says. */
-type Receipt = Required<Pick<Job, 'receiptKey' | 'result' | 'cost'>>;
+type Receipt = Required<Pick<Job, 'receiptKey' | 'result' | 'cost'>> & Pick<JobPatch, 'filesLeft'>;
 
 /** Its batches are recorded. @param waitsFor one of them, if there is one. */
 export function toRunning(job: Named, planKey: string, waitsFor: string | undefined): JobTransition {
@@ -161,9 +162,22 @@ export function toActed(job: Named, act: Act): JobTransition {
   return { ...to('acted', job), act };
 }
 
-/** What did not succeed was dropped again. */
-export function toRetried(job: Job, retry: NonNullable<Job['retries']>[number], act: Act): JobTransition {
-  return { ...to('retried', job, { retries: [...(job.retries ?? []), retry] }), act };
+type Retry = NonNullable<Job['retries']>[number];
+
+/** What did not succeed is about to be dropped again. */
+export function toRetrying(job: Job, retry: Omit<Retry, 'isDropping'>, act: Act): JobTransition {
+  return {
+    ...to('retrying', job, { retries: [...(job.retries ?? []), { ...retry, isDropping: true }] }),
+    act,
+  };
+}
+
+/** The retry of this number is dropped. */
+export function toRetried(job: Job, number: number): JobTransition {
+  const retries = job.retries?.map(({ isDropping, ...retry }) =>
+    isDropping === undefined || retry.number === number ? retry : { ...retry, isDropping },
+  );
+  return to('retried', job, { retries });
 }
 
 /** From now on it is being removed; if that is cut off, only the act repeated continues it. */

@@ -101,6 +101,9 @@ export type MergeProgress = z.infer<typeof mergeSchema>;
 /** One option that a dropped object said and that is followed. */
 export type AppliedOption = z.infer<typeof appliedOptionSchema>;
 
+/** The most files that a record names. Ours: a record has 400 KB at most. */
+export const MAX_FILES_LEFT = 100;
+
 /** The record of a job in the table. */
 export const jobSchema = z.object({
   v: z.literal(1),
@@ -162,7 +165,19 @@ export const jobSchema = z.object({
   /** What operators did to it, oldest first: the last 20. */
   acts: z.exactOptional(z.array(actSchema)),
   /** What did not succeed was dropped again as these inputs; each number once. */
-  retries: z.exactOptional(z.array(z.object({ number: count, key: z.string(), at: time }))),
+  retries: z.exactOptional(
+    z.array(
+      z.object({
+        number: count,
+        key: z.string(),
+        at: time,
+        /** It is recorded before it is dropped: whether it was is not known yet. */
+        isDropping: z.exactOptional(z.literal(true)),
+      }),
+    ),
+  ),
+  /** Files at the provider that could not be deleted when it ended, the first {@link MAX_FILES_LEFT}. */
+  filesLeft: z.exactOptional(z.array(z.object({ id: z.string(), apiKey: z.string() }))),
   /** Since when everything of it is being removed. */
   forgettingAt: z.exactOptional(time),
   /** When its files below `work/` were removed. */

@@ -44,6 +44,7 @@ type JobMember =
   | 'receiptKey'
   | 'cost'
   | 'retries'
+  | 'filesLeft'
   | 'forgettingAt'
   | 'workRemovedAt';
 

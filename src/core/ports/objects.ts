@@ -47,13 +47,17 @@ export interface WorkFiles {
   listBelow(prefix: string): Promise<string[]>;
 }
 
+/** A version of a key, as a listing reports it. */
+export type ErasableVersion = Pick<KeyVersion, 'versionId' | 'etag' | 'isLatest'>;
+
 /** Removes what is kept for good, older versions too. */
 export interface Erasure {
   /**
-   * Removes versions of a key for good; missing ones are fine.
-   * @param versionIds without one, the object of a bucket without versioning.
+   * Removes versions of a key for good; missing ones are fine. What has no version id is removed only while it still
+   * has its ETag: what another writer has put in its place stays.
+   * @returns how many were there and are removed.
    */
-  eraseVersions(key: string, versionIds: readonly (string | undefined)[]): Promise<void>;
+  eraseVersions(key: string, versions: readonly ErasableVersion[]): Promise<number>;
   /**
    * Removes every version, and every delete marker, of some of the keys that begin with `prefix`; of at least one if
    * there are any.

@@ -119,6 +119,11 @@ export interface JobStore {
     now: number,
     until: number,
   ): Promise<'granted' | 'superseded' | 'busy'>;
+  /**
+   * Keeps others from writing the plain names of an input key until `until`, whichever version has published.
+   * `busy`: another holder has them.
+   */
+  holdPublication(publication: Publication, now: number, until: number): Promise<'granted' | 'busy'>;
   /** Makes a publication hold until `until`. `false`: another holder took over, or it has ended. */
   renewPublication(publication: Publication, until: number): Promise<boolean>;
   /** Gives a publication back that did not come about; nothing is superseded by it. One that is not held is fine. */
@@ -139,6 +144,13 @@ export interface JobGraves {
    * repeat.
    */
   bury(tombstone: Tombstone): Promise<void>;
+  /**
+   * Forgets which version has published the plain names that this holder has; the names expire at `expiresAt` (epoch
+   * ms), unless another worker writes them before. `false`: another holder took over, nothing was written.
+   */
+  forgetPublication(publication: Publication, expiresAt: number): Promise<boolean>;
+  /** The same for the job that is recorded as the latest at a key without versions, if that is this job. */
+  forgetLatest(key: string, job: LatestJob, expiresAt: number): Promise<void>;
 }
 
 /** How far the listing of inputs is. */

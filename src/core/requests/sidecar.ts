@@ -72,15 +72,28 @@ async function findSidecar(
   input: ObjectHead,
   key: string,
 ): Promise<SourceObject | undefined> {
-  if (input.versionId === undefined) {
-    const now = await deps.objects.head(input.bucket, key);
-    return now === undefined || now.lastModified > input.lastModified ? undefined : sourceOf(now);
+  if (input.versionId !== undefined) {
+    const own = await findOwnSidecar(deps, input, key);
+    return own === undefined ? undefined : readable(own);
   }
+  const now = await deps.objects.head(input.bucket, key);
+  return now === undefined || now.lastModified > input.lastModified ? undefined : sourceOf(now);
+}
+
+/**
+ * What lay beside a file when it was put: the newest that is not of a later second. Also without versioning,
+ * from a listing: at most what lies there now.
+ */
+export async function findOwnSidecar(
+  deps: Pick<SidecarDeps, 'inputs'>,
+  input: ObjectHead,
+  key: string,
+): Promise<KeyVersion | undefined> {
   let after: ListCursor | undefined;
   do {
     const page = await deps.inputs.listKey(key, after);
     const own = page.versions.find(({ lastModified }) => lastModified <= input.lastModified);
-    if (own !== undefined) return own.isDeleteMarker ? undefined : readable(own);
+    if (own !== undefined) return own.isDeleteMarker ? undefined : own;
     after = page.next;
   } while (after !== undefined);
   return undefined;

@@ -185,11 +185,11 @@ test('observe may read and write work, keep state, read the API key but no signi
   });
 });
 
-test('operate may read retry files and receipts, drop inputs, erase what a job has left, keep and delete state, and read no key, prompt or answer below work and output', () => {
+test('operate may read retry files and receipts, drop inputs, erase what a job has left if it is unchanged, keep and delete state, and read no key, and nothing below work', () => {
   const all = ['input', 'work', 'output', 'errors', 'retry', 'receipts'];
   expect(permissionsOf(template, 'operate')).toEqual({
     ...logs('Operate'),
-    's3:GetObject': objects('input', 'retry', 'receipts'),
+    's3:GetObject': objects('input', 'retry', 'receipts', 'output', 'errors'),
     's3:GetObjectVersion': objects('input', 'retry', 'receipts'),
     's3:ListBucket': knowing('input', 'retry', 'receipts'),
     's3:ListBucketVersions': listing(...all),

@@ -723,6 +723,24 @@ export function describeJobStore(
         expect(await jobs.acquirePublication(newer, NOW + 99, NOW + 200)).toBe('granted');
       });
 
+      test('is held against those who publish, whoever has published, and given back as it was', async () => {
+        const name = freshId();
+        const [older, newer] = [publicationOf(name, '1'), publicationOf(name, '2')];
+        await jobs.acquirePublication(newer, NOW, NOW + 100);
+        expect(await jobs.holdPublication(older, NOW + 50, NOW + 150)).toBe('busy');
+        await jobs.releasePublication(newer);
+        expect(await jobs.holdPublication(older, NOW + 50, NOW + 150)).toBe('granted');
+        const newest = publicationOf(name, '3');
+        expect(await jobs.acquirePublication(newest, NOW + 60, NOW + 200)).toBe('busy');
+        expect(await jobs.renewPublication(older, NOW + 160)).toBe(true);
+        expect(await jobs.acquirePublication(newest, NOW + 155, NOW + 200)).toBe('busy');
+        await jobs.abandonPublication(older);
+        expect(await jobs.acquirePublication(publicationOf(name, '1', 'again'), NOW + 156, NOW + 200)).toBe(
+          'superseded',
+        );
+        expect(await jobs.acquirePublication(newest, NOW + 156, NOW + 200)).toBe('granted');
+      });
+
       test('makes an older version step back once a newer one has published', async () => {
         const name = freshId();
         const newer = publicationOf(name, '2');

@@ -1,5 +1,5 @@
 import type { Tombstone } from '../../../src/core/model/tombstone.ts';
-import type { JobGraves } from '../../../src/core/ports/records.ts';
+import type { JobGraves, LatestJob, Publication } from '../../../src/core/ports/records.ts';
 import type { MemoryJobs } from './jobs.ts';
 
 /** {@link JobGraves} in memory. */
@@ -18,5 +18,13 @@ export class MemoryGraves implements JobGraves {
   async bury(tombstone: Tombstone): Promise<void> {
     this.#jobs.deleteJob(tombstone.jobId);
     this.#tombstones.set(tombstone.jobId, structuredClone(tombstone));
+  }
+
+  async forgetPublication(publication: Publication): Promise<boolean> {
+    return this.#jobs.forgetPublication(publication);
+  }
+
+  async forgetLatest(key: string, job: LatestJob): Promise<void> {
+    this.#jobs.forgetLatest(key, job);
   }
 }

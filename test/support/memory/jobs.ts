@@ -1,8 +1,10 @@
 import {
   afterPublication,
+  decideHold,
   decidePublication,
   isAdmissible,
   isAsExpected,
+  isLatestOf,
   isLeasable,
   type LatestState,
   type LeaseState,
@@ -240,6 +242,31 @@ export class MemoryJobs implements JobStore {
       this.#publications.set(publication.name, { ...state, holder: { id: publication.holder, until } });
     }
     return decision;
+  }
+
+  async holdPublication(publication: Publication, now: number, until: number): Promise<'granted' | 'busy'> {
+    const state = this.#publications.get(publication.name) ?? {};
+    const decision = decideHold(state, publication, now);
+    if (decision === 'granted')
+      this.#publications.set(publication.name, { ...state, holder: { id: publication.holder, until } });
+    return decision;
+  }
+
+  /** For {@link MemoryGraves}. `false`: another holder has it. */
+  forgetPublication({ name, holder }: Publication): boolean {
+    const isHeld = this.#publications.get(name)?.holder?.id === holder;
+    if (isHeld) this.#publications.delete(name);
+    return isHeld;
+  }
+
+  /** The same. */
+  forgetLatest(key: string, job: LatestJob): void {
+    if (isLatestOf(this.#latest.get(key), job)) this.#latest.delete(key);
+  }
+
+  /** The names that are kept beside jobs, for assertions. */
+  namesKept(): string[] {
+    return [...this.#publications.keys(), ...this.#latest.keys()];
   }
 
   async renewPublication({ name, holder: id }: Publication, until: number): Promise<boolean> {

@@ -11,6 +11,7 @@ import type { KeyVersion, ListCursor, ObjectHead, SourceObject } from '../../../
 import type { Ambient } from '../../../src/core/ports/ambient.ts';
 import type {
   ByteStream,
+  ErasableVersion,
   Erasure,
   Inputs,
   ObjectStore,
@@ -216,13 +217,16 @@ export class MemoryObjects implements ObjectStore, Inputs, WorkFiles, Erasure {
     return keys.length <= this.#pageSize;
   }
 
-  async eraseVersions(key: string, versionIds: readonly (string | undefined)[]): Promise<void> {
+  async eraseVersions(key: string, versions: readonly ErasableVersion[]): Promise<number> {
     const path = `${this.#bucket}/${key}`;
-    const kept = (this.#versions.get(path) ?? []).filter(
-      ({ versionId }) => this.#isVersioned && !versionIds.includes(versionId),
+    const before = this.#versions.get(path) ?? [];
+    const kept = before.filter(
+      ({ versionId, etag }) =>
+        !versions.some((one) => (this.#isVersioned ? one.versionId === versionId : one.etag === etag)),
     );
     if (kept.length === 0) this.#versions.delete(path);
     else this.#versions.set(path, kept);
+    return before.length - kept.length;
   }
 
   async eraseBelow(prefix: string): Promise<{ erased: number; isEmpty: boolean }> {

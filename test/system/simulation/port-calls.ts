@@ -83,6 +83,7 @@ const JOBS = {
   releaseLease: 'call',
   leaseTakenAt: 'read',
   acquirePublication: 'call',
+  holdPublication: 'call',
   renewPublication: 'call',
   abandonPublication: 'call',
   releasePublication: 'call',

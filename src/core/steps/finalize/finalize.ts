@@ -9,21 +9,19 @@ import { type Receipt, receiptSchema } from '../../../contract/receipt.ts';
 import { defined } from '../../base/defined.ts';
 import { CorruptWorkFileError, NotYetError } from '../../base/errors.ts';
 import { toUsd } from '../../base/money.ts';
-import { errorName, ownText, reasonOf } from '../../base/own-text.ts';
-import { orderOf } from '../../drops/place.ts';
-import { hasRoomForResults, publicationName, publishedKeys } from '../../files/keys.ts';
+import { errorName, reasonOf } from '../../base/own-text.ts';
+import { namesHeldUntil, publicationOf, whileNamesHeld } from '../../drops/publication.ts';
+import { hasRoomForResults, publishedKeys } from '../../files/keys.ts';
 import { type Plan, readPlan } from '../../files/plan.ts';
 import { endWaiting } from '../../lifecycle/cancel.ts';
-import { guardPorts } from '../../lifecycle/guarded-ports.ts';
 import { recordJobFailure } from '../../lifecycle/job-failure.ts';
 import { toCompleted, toRecovered } from '../../lifecycle/job-transitions.ts';
-import { LEASE_MS, whileLeased } from '../../lifecycle/lease.ts';
 import { LeasedJob } from '../../lifecycle/leased.ts';
 import { advanceJob, isFinished } from '../../lifecycle/rounds.ts';
 import { workingTime } from '../../lifecycle/time-limits.ts';
 import { apiKeyOf, type BatchRecord, type RunRef } from '../../model/batch.ts';
 import { byRoundAndPlace } from '../../model/batch-id.ts';
-import type { Job } from '../../model/job.ts';
+import { type Job, MAX_FILES_LEFT } from '../../model/job.ts';
 import type { SourceObject } from '../../model/objects.ts';
 import { findingText } from '../../model/preflight.ts';
 import { retryOfKey } from '../../model/retry-key.ts';
@@ -129,12 +127,7 @@ async function finalizeLeased(
     deps.telemetry.record('finalize.paused', { jobId });
     return;
   }
-  const publication = {
-    name: `${job.input.bucket}/${publicationName(deps.settings.layout, job.input.key)}`,
-    order: orderOf(job),
-    owner: job.input.key,
-    holder: deps.ambient.nonce(),
-  };
+  const publication = publicationOf(deps, job);
   // The worker that collected a batch may have died before it was booked. What the receipt says must be.
   for (const batch of batches) {
     if (batch.admission?.reservation === undefined) continue;
@@ -144,7 +137,7 @@ async function finalizeLeased(
   await whileItsTurn(deps, publication, async (publishing, isSuperseded) => {
     await publish(publishing, job, receipt, merged, hasRoom && !isSuperseded);
   });
-  await deleteProviderFiles(deps, jobId, batches);
+  const filesLeft = await deleteProviderFiles(deps, jobId, batches);
   // Sent at least once: only the job's own record, written last, ends the repeating.
   await deps.events.completed(eventOf(receipt));
   // Once, however often this is repeated: the amounts of a job whose batches are all collected do not change.
@@ -153,6 +146,7 @@ async function finalizeLeased(
     receiptKey: receipt.files.receipt,
     result: receipt.result,
     cost: { usd: receipt.cost.usd, possibleUsd: receipt.cost.possibleUsd },
+    filesLeft: filesLeft.length === 0 ? undefined : filesLeft.slice(0, MAX_FILES_LEFT),
   });
   if (!(await leased.tryMove(completed))) return;
   const { result, counts, terms: said, timings } = receipt;
@@ -179,18 +173,13 @@ async function whileItsTurn(
   const { jobs, ambient } = deps;
   const key = publication.owner;
   const now = ambient.now();
-  const until = now + LEASE_MS;
+  const until = namesHeldUntil(now);
   const turn = await jobs.acquirePublication(publication, now, until);
   if (turn === 'busy')
     throw new NotYetError(`results for ${key} are being published by another worker`, BUSY_MS);
   if (turn === 'superseded') return work(deps, true);
-  const held = {
-    what: ownText`the results of ${key}`,
-    until,
-    renew: (_now: number, renewedUntil: number) => jobs.renewPublication(publication, renewedUntil),
-  };
   try {
-    await whileLeased(deps, held, (lease) => work(guardPorts(deps, lease), false));
+    await whileNamesHeld(deps, publication, until, (publishing) => work(publishing, false));
   } catch (error) {
     await jobs.abandonPublication(publication);
     throw error;
@@ -365,31 +354,44 @@ function resultOf(plan: Plan, { requests, succeeded }: Receipt['counts']): Recei
   return succeeded === 0 ? 'failed' : 'partial';
 }
 
+type ProviderFile = NonNullable<Job['filesLeft']>[number] &
+  Pick<BatchRecord, 'batchId'> & { keyVersion?: string | undefined };
+
 /**
  * Everything has landed, so OpenAI need not keep it. What cannot be deleted now expires there after 30 days: with
  * thousands of batches, time may run out over it, and the job would never end.
+ * @returns what was not deleted.
  */
-async function deleteProviderFiles(deps: FinalizeDeps, jobId: string, batches: BatchRecord[]): Promise<void> {
+async function deleteProviderFiles(
+  deps: FinalizeDeps,
+  jobId: string,
+  batches: BatchRecord[],
+): Promise<{ id: string; apiKey: string }[]> {
+  const left = batches.flatMap(filesOf);
   try {
-    for (const [index, batch] of batches.entries()) {
+    for (let file = left[0]; file !== undefined; file = left[0]) {
       if (deps.deadline.remainingMs() <= 0) {
         deps.telemetry.record('deletion.skipped', {
           jobId,
-          batches: batches.length - index,
+          batches: new Set(left.map(({ batchId }) => batchId)).size,
         });
-        return;
+        break;
       }
-      const inputFileId = batch.attempt?.inputFileId;
-      const outputFileId = batch.remote?.outputFileId;
-      const errorFileId = batch.remote?.errorFileId;
-      const keyVersion = batch.attempt?.keyVersion;
-      const api = deps.batches.withKey(apiKeyOf(batch));
-      for (const id of [inputFileId, outputFileId, errorFileId])
-        if (id !== undefined) await api.deleteFile(id, keyVersion);
+      await deps.batches.withKey(file.apiKey).deleteFile(file.id, file.keyVersion);
+      left.shift();
     }
   } catch (error) {
-    deps.telemetry.record('deletion.failed', { jobId, error: errorName(error) });
+    deps.telemetry.record('deletion.failed', { jobId, batchId: left[0]?.batchId, error: errorName(error) });
   }
+  return left.map(({ id, apiKey }) => ({ id, apiKey }));
+}
+
+function filesOf(batch: BatchRecord): ProviderFile[] {
+  const { batchId, attempt, remote } = batch;
+  const ids = [attempt?.inputFileId, remote?.outputFileId, remote?.errorFileId];
+  return ids
+    .filter((id) => id !== undefined)
+    .map((id) => ({ id, batchId, apiKey: apiKeyOf(batch), keyVersion: attempt?.keyVersion }));
 }
 
 function iso(time: number): string {

@@ -11,11 +11,13 @@ import type { Telemetry } from '../../ports/telemetry.ts';
 
 /** What the function of operators works with. It has no API key: what takes one is left to the poll. */
 export interface OperateDeps {
+  /** Where this stack keeps everything. */
+  bucket: string;
   settings: Pick<Settings, 'layout' | 'routes'>;
   rules: Pick<ProviderRules, 'errors'>;
   jobs: JobStore;
   graves: JobGraves;
-  index: Pick<JobIndex, 'forget'>;
+  index: Pick<JobIndex, 'forget' | 'listEndedOf'>;
   pauses: PauseStore;
   suspensions: Pick<SuspensionStore, 'lift'>;
   objects: Pick<ObjectStore, 'head' | 'read' | 'put' | 'openWrite'>;

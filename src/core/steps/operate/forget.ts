@@ -1,23 +1,33 @@
 /** Removes for good what a job that has ended has left. */
 import type { Done, OperateRequest } from '../../../contract/operate.ts';
-import { OPTIONS_SUFFIX } from '../../../contract/options.ts';
+import { DAY_MS } from '../../../contract/time.ts';
+import { namesHeldUntil, publicationOf, whileNamesHeld } from '../../drops/publication.ts';
 import { workKeys } from '../../files/keys.ts';
 import { waitingFor } from '../../lifecycle/duplicate-jobs.ts';
 import { toForgetting } from '../../lifecycle/job-transitions.ts';
 import { LeasedJob } from '../../lifecycle/leased.ts';
 import type { Act } from '../../model/act.ts';
 import { hasEnded, type Job } from '../../model/job.ts';
+import { jobIdOf } from '../../model/job-id.ts';
+import type { Publication } from '../../ports/records.ts';
+import { findOwnSidecar, sidecarKeyOf } from '../../requests/sidecar.ts';
 import type { OperateDeps } from './deps.ts';
-import { busy, noSuchJob, RefusedAct } from './refusal.ts';
-import { resultsOf } from './results-of.ts';
+import { busy, noSuchJob, RefusedAct, requireOwnBucket } from './refusal.ts';
+import { NOTHING_REMAINS, remainsOf } from './remains.ts';
+import { resultsOf, versionsAt } from './results-of.ts';
 
 type ForgetRequest = Extract<OperateRequest, { action: 'forget' }>;
+
+/** What is known of one key beside the jobs goes so long after its last job. Longer than any worker remembers it. */
+const NAMES_KEPT_MS = 7 * DAY_MS;
 
 /**
  * Everything is removed before the record, and the receipt after the results that it tells apart from those of other
  * jobs: a repeat of the act after a crash finds what is left. The input is last of the objects: once it is gone, its key
- * means the job of an older version.
- * @throws {RefusedAct} if the job is live, or others wait for its results.
+ * means the job of an older version. Meanwhile no other job publishes at the same names, so that what is listed is what
+ * is removed.
+ * @throws {RefusedAct} if the job is live, others wait for its results or publish at its names, or it is of another
+ * bucket.
  */
 export async function forgetJob(
   deps: OperateDeps,
@@ -25,40 +35,62 @@ export async function forgetJob(
   act: Act,
 ): Promise<Done<'forget'>> {
   const before = await deps.graves.getTombstone(jobId);
-  if (before !== undefined) return answer('forgotten_before', before.forgottenAt);
+  if (before !== undefined) return answer('forgotten_before', before.forgottenAt, NOTHING_REMAINS);
   const job = await deps.jobs.getJob(jobId);
   if (job === undefined) throw noSuchJob(jobId);
+  requireOwnBucket(deps, job);
   await requireForgettable(deps, job);
   const leased = await LeasedJob.lease(deps, jobId, job.state);
   if (leased === undefined) throw busy(jobId);
   try {
-    return await leased.work(deps, async (working) => {
-      if (leased.record.forgettingAt === undefined)
-        await leased.move(toForgetting(leased.record, act.at, act));
-      const files = await eraseFiles(working, leased.record);
-      const { bucket, key } = leased.record.input;
-      await working.index.forget({ bucket, key, jobId });
-      const inputs = await eraseInput(working, leased.record);
-      const { by, reason } = act;
-      const forgottenAt = working.ambient.now();
-      await working.graves.bury({
-        v: 1,
-        jobId,
-        forgottenAt,
-        by,
-        ...(reason === undefined ? {} : { reason }),
-      });
-      working.telemetry.record('job.forgotten', { jobId, objects: files + inputs, by });
-      return answer('forgotten', forgottenAt);
-    });
+    return await leased.work(deps, (working) => forgetLeased(working, leased, act));
   } catch (error) {
     await leased.release();
     throw error;
   }
 }
 
-function answer(state: Done<'forget'>['state'], forgottenAt: number): Done<'forget'> {
-  return { v: 1, ok: true, action: 'forget', state, forgottenAt: new Date(forgottenAt).toISOString() };
+async function forgetLeased(deps: OperateDeps, leased: LeasedJob, act: Act): Promise<Done<'forget'>> {
+  const publication = publicationOf(deps, leased.record);
+  const now = deps.ambient.now();
+  const until = namesHeldUntil(now);
+  if ((await deps.jobs.holdPublication(publication, now, until)) === 'busy')
+    throw new RefusedAct(
+      'busy',
+      `Results of ${publication.owner} are being published at this moment; repeat this in three minutes, with the job id.`,
+    );
+  try {
+    return await whileNamesHeld(deps, publication, until, async (holding) => {
+      const job = leased.record;
+      if (job.forgettingAt === undefined) await leased.move(toForgetting(job, act.at, act));
+      const remains = await remainsOf(holding, job);
+      const objects = await erase(holding, job, publication);
+      const { by, reason } = act;
+      const forgottenAt = holding.ambient.now();
+      const { jobId } = job;
+      const why = reason === undefined ? {} : { reason };
+      await holding.graves.bury({ v: 1, jobId, forgottenAt, by, ...why });
+      holding.telemetry.record('job.forgotten', { jobId, objects, by });
+      return answer('forgotten', forgottenAt, remains);
+    });
+  } finally {
+    await deps.jobs.abandonPublication(publication);
+  }
+}
+
+function answer(
+  state: Done<'forget'>['state'],
+  forgottenAt: number,
+  remains: Done<'forget'>['remains'],
+): Done<'forget'> {
+  return {
+    v: 1,
+    ok: true,
+    action: 'forget',
+    state,
+    forgottenAt: new Date(forgottenAt).toISOString(),
+    remains,
+  };
 }
 
 async function requireForgettable({ jobs }: OperateDeps, job: Job): Promise<void> {
@@ -76,42 +108,46 @@ async function requireForgettable({ jobs }: OperateDeps, job: Job): Promise<void
     );
 }
 
-/** All but the input. @returns how many objects there were. */
-async function eraseFiles(deps: OperateDeps, job: Job): Promise<number> {
-  let erased = 0;
-  const prefix = workKeys(deps.settings.layout, job.jobId).base;
-  for (;;) {
-    const page = await deps.erasure.eraseBelow(prefix);
-    erased += page.erased;
-    if (page.isEmpty) break;
-  }
-  const { versions } = await resultsOf(deps, job);
-  for (const name of ['output', 'errors', 'retry', 'receipt'] as const) {
-    const byKey = Map.groupBy(versions[name], ({ key }) => key);
-    for (const [key, own] of byKey)
-      await deps.erasure.eraseVersions(
-        key,
-        own.map(({ versionId }) => versionId),
-      );
-    erased += versions[name].length;
-  }
+/** All but its records. @returns how many objects were removed. */
+async function erase(deps: OperateDeps, job: Job, publication: Publication): Promise<number> {
+  const { bucket, key, lastModified } = job.input;
+  const { jobId } = job;
+  const expiresAt = deps.ambient.now() + NAMES_KEPT_MS;
+  let erased = await eraseWorkFiles(deps, job);
+  const { versions, isShared } = await resultsOf(deps, job);
+  for (const name of ['output', 'errors', 'retry', 'receipt'] as const)
+    for (const [at, own] of Map.groupBy(versions[name], (version) => version.key))
+      erased += await deps.erasure.eraseVersions(at, own);
+  await deps.index.forget({ bucket, key, jobId });
+  erased += await eraseInput(deps, job);
+  await deps.graves.forgetLatest(`${bucket}/${key}`, { jobId, lastModified }, expiresAt);
+  // Which job has published there last matters only while results of one are there.
+  if (!isShared) await deps.graves.forgetPublication(publication, expiresAt);
   return erased;
 }
 
-/** Its own version; others at the key are other jobs'. Without versioning, the object if it is still this one. */
-async function eraseInput({ objects, inputs, erasure }: OperateDeps, { input }: Job): Promise<number> {
-  const { bucket, key, versionId, etag, lastModified } = input;
-  const head = await objects.head(bucket, key, versionId);
-  const isOwn = head !== undefined && head.etag === etag && head.lastModified === lastModified;
-  if (isOwn) await erasure.eraseVersions(key, [versionId]);
-  // What lay beside it goes with the last version that it can be of.
-  const { versions } = await inputs.listKey(key);
-  if (versions.some(({ isDeleteMarker }) => !isDeleteMarker)) return isOwn ? 1 : 0;
-  const beside = `${key}${OPTIONS_SUFFIX}`;
-  const page = await inputs.listKey(beside);
-  await erasure.eraseVersions(
-    beside,
-    page.versions.map((version) => version.versionId),
-  );
-  return page.versions.length + (isOwn ? 1 : 0);
+async function eraseWorkFiles({ settings, erasure }: OperateDeps, { jobId }: Job): Promise<number> {
+  const prefix = workKeys(settings.layout, jobId).base;
+  for (let erased = 0; ; ) {
+    const page = await erasure.eraseBelow(prefix);
+    erased += page.erased;
+    if (page.isEmpty) return erased;
+  }
+}
+
+/**
+ * Its own version; others at the key are other jobs'. Without versioning, the object if it is still this one. The
+ * options that lay beside it go with the last version that they can be of.
+ */
+async function eraseInput(deps: OperateDeps, { jobId, input }: Job): Promise<number> {
+  const versions = await versionsAt(deps, input.key);
+  const own = versions.filter((version) => jobIdOf(version) === jobId);
+  const beside = sidecarKeyOf(input.key);
+  let erased = 0;
+  // First: once the input is gone, nothing but the record says what lay beside it.
+  if (beside !== undefined && versions.length === own.length) {
+    const sidecar = await findOwnSidecar(deps, input, beside);
+    if (sidecar !== undefined) erased += await deps.erasure.eraseVersions(beside, [sidecar]);
+  }
+  return erased + (await deps.erasure.eraseVersions(input.key, own));
 }

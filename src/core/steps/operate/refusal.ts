@@ -1,4 +1,5 @@
 import type { OperateRefusal, RefusalCode } from '../../../contract/operate.ts';
+import type { Job } from '../../model/job.ts';
 
 /** HTTP status of each refusal. */
 const STATUS_OF: Readonly<Record<RefusalCode, number>> = {
@@ -10,6 +11,7 @@ const STATUS_OF: Readonly<Record<RefusalCode, number>> = {
   job_is_forgotten: 410,
   nothing_to_retry: 409,
   results_replaced: 409,
+  other_bucket: 409,
   needs_acknowledgement: 409,
   busy: 409,
   failed: 500,
@@ -55,5 +57,18 @@ export function busy(jobId: string): RefusedAct {
   return new RefusedAct(
     'busy',
     `Another worker has job ${jobId} at this moment; repeat this in three minutes, with the job id.`,
+  );
+}
+
+/**
+ * A stack that was moved to another bucket keeps the records of before, and has no rights on the objects of before.
+ * @throws {RefusedAct} if the job is of another bucket than the stack.
+ */
+export function requireOwnBucket({ bucket }: { bucket: string }, { jobId, input }: Job): void {
+  if (input.bucket === bucket) return;
+  throw new RefusedAct(
+    'other_bucket',
+    `Job ${jobId} is of the bucket ${input.bucket}, and this stack has ${bucket} now: nothing was changed. What it has left is ` +
+      `in s3://${input.bucket}, below the same prefixes: use AWS's own tools there, or deploy the stack with that bucket again.`,
   );
 }

@@ -28,6 +28,8 @@ export interface Results {
   receipt: Receipt | undefined;
   /** Its own versions, by name; the newest first. */
   versions: Record<keyof PublishedKeys, KeyVersion[]>;
+  /** Whether receipts of other jobs are at the plain names of its input. */
+  isShared: boolean;
 }
 
 const FILES = ['output', 'errors', 'retry'] as const;
@@ -39,7 +41,8 @@ const FILES = ['output', 'errors', 'retry'] as const;
  * receipt is another job's.
  */
 export async function resultsOf(deps: ResultsDeps, job: Job): Promise<Results> {
-  const own: Results = { receipt: undefined, versions: { output: [], errors: [], retry: [], receipt: [] } };
+  const versions: Results['versions'] = { output: [], errors: [], retry: [], receipt: [] };
+  const own: Results = { receipt: undefined, versions, isShared: false };
   const layout = layoutOf(deps.settings, job.route);
   for (const keys of [
     publishedKeys(layout, job.input.key),
@@ -47,6 +50,8 @@ export async function resultsOf(deps: ResultsDeps, job: Job): Promise<Results> {
   ]) {
     const receipts = await receiptsAt(deps, job.input.bucket, keys.receipt);
     const ofJob = receipts.filter(({ receipt }) => receipt?.jobId === job.jobId);
+    // At the names that have its id, there are none.
+    own.isShared ||= receipts.length > ofJob.length;
     if (ofJob.length === 0) continue;
     own.receipt ??= ofJob[0]!.receipt;
     own.versions.receipt.push(...ofJob.map(({ version }) => version));
@@ -98,8 +103,11 @@ async function readReceipt({ objects }: ResultsDeps, source: SourceObject): Prom
   }
 }
 
-/** Newest first, without delete markers. */
-async function versionsAt({ inputs }: ResultsDeps, key: string): Promise<KeyVersion[]> {
+/** What is kept at a key, newest first, without delete markers. */
+export async function versionsAt(
+  { inputs }: Pick<ResultsDeps, 'inputs'>,
+  key: string,
+): Promise<KeyVersion[]> {
   const versions: KeyVersion[] = [];
   let after: ListCursor | undefined;
   do {

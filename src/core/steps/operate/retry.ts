@@ -3,7 +3,7 @@ import type { Done, OperateRequest } from '../../../contract/operate.ts';
 import { OPTIONS_SUFFIX } from '../../../contract/options.ts';
 import type { Receipt } from '../../../contract/receipt.ts';
 import { hasRoomForResults } from '../../files/keys.ts';
-import { toRetried } from '../../lifecycle/job-transitions.ts';
+import { toRetried, toRetrying } from '../../lifecycle/job-transitions.ts';
 import { LeasedJob } from '../../lifecycle/leased.ts';
 import type { Act } from '../../model/act.ts';
 import { hasEnded, type Job } from '../../model/job.ts';
@@ -12,7 +12,7 @@ import { PERHAPS_CHARGED } from '../../model/outcome-codes.ts';
 import { retryName } from '../../model/retry-key.ts';
 import { routeOf } from '../../requests/route.ts';
 import type { OperateDeps } from './deps.ts';
-import { busy, noSuchJob, RefusedAct } from './refusal.ts';
+import { busy, noSuchJob, RefusedAct, requireOwnBucket } from './refusal.ts';
 import { resultsOf } from './results-of.ts';
 
 type RetryRequest = Extract<OperateRequest, { action: 'retry' }>;
@@ -32,28 +32,44 @@ export async function retryJob(deps: OperateDeps, request: RetryRequest, act: Ac
   const { jobId, number } = request;
   const job = await deps.jobs.getJob(jobId);
   if (job === undefined) throw noSuchJob(jobId);
+  requireOwnBucket(deps, job);
   const known = job.retries?.find((retry) => retry.number === number);
-  if (known !== undefined) return answer('dropped_before', known.key, number);
+  if (known !== undefined && known.isDropping === undefined)
+    return answer('dropped_before', known.key, number);
   requireRetriable(job);
-  const key = keyOf(deps, job, number);
   const leased = await LeasedJob.lease(deps, jobId, 'completed');
   if (leased === undefined) throw busy(jobId);
   try {
-    return await leased.work(deps, async (working) => {
-      const { receipt, versions } = await resultsOf(working, leased.record);
-      const source = await retryFileOf(working, leased.record, receipt, versions.retry);
-      requireAcknowledged(working, request, leased.record, receipt!);
-      // What died between these two finds the object, and writes the record.
-      const isNew = (await working.objects.head(source.bucket, key)) === undefined;
-      if (isNew) await drop(working, leased.record, source, key);
-      await leased.move(toRetried(leased.record, { number, key, at: act.at }, act));
-      working.telemetry.record('job.retried', { jobId, key, number, by: act.by });
-      return answer(isNew ? 'dropped' : 'dropped_before', key, number);
-    });
+    return await leased.work(deps, (working) => retryLeased(working, leased, request, act));
   } catch (error) {
     await leased.release();
     throw error;
   }
+}
+
+/** The record first: a retry that dies on the way is known to those who ask for another one. */
+async function retryLeased(
+  deps: OperateDeps,
+  leased: LeasedJob,
+  request: RetryRequest,
+  act: Act,
+): Promise<Done<'retry'>> {
+  const { number } = request;
+  const job = leased.record;
+  const begun = job.retries?.find((retry) => retry.number === number);
+  const { receipt, versions } = await resultsOf(deps, job);
+  const source = await retryFileOf(deps, job, receipt, versions.retry);
+  const key = begun?.key ?? keyOf(deps, job, number);
+  if (begun === undefined) {
+    requireAcknowledged(deps, request, job, receipt!);
+    await leased.move(toRetrying(job, { number, key, at: act.at }, act));
+  }
+  // One that died after the drop left it without saying so.
+  const isNew = (await deps.objects.head(source.bucket, key)) === undefined;
+  if (isNew) await drop(deps, job, source, key);
+  await leased.move(toRetried(leased.record, number));
+  deps.telemetry.record('job.retried', { jobId: job.jobId, key, number, by: act.by });
+  return answer(isNew ? 'dropped' : 'dropped_before', key, number);
 }
 
 function answer(state: Done<'retry'>['state'], key: string, number: number): Done<'retry'> {
@@ -114,11 +130,10 @@ function requireAcknowledged(
 ): void {
   if (acknowledge === 'may_pay_twice') return;
   const reasons: string[] = [];
-  // The same number was answered before the lease was taken.
   const earlier = retries?.at(-1);
   if (earlier !== undefined)
     reasons.push(
-      `Retry ${earlier.number} of job ${jobId} was dropped before, as ${earlier.key}, with the same requests: another ` +
+      `Retry ${earlier.number} of job ${jobId} was ${earlier.isDropping ? 'begun' : 'dropped'} before, as ${earlier.key}, with the same requests: another ` +
         `number pays for all of them again. For what did not succeed of it, retry that one: batchdrop retry ${earlier.key}`,
     );
   const mayHaveBeenPaid = perhapsPaid(rules, receipt);

@@ -1,11 +1,12 @@
 import {
   DeleteObjectCommand,
+  HeadObjectCommand,
   ListObjectVersionsCommand,
   PutBucketVersioningCommand,
   PutObjectCommand,
   type S3Client,
 } from '@aws-sdk/client-s3';
-import { expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { S3Erasure } from '../../../../src/adapters/s3/erasure.ts';
 import { BUCKET, startLocalS3 } from '../../../support/local-s3.ts';
 
@@ -31,33 +32,80 @@ async function kept(client: S3Client): Promise<string[]> {
   return [...Versions, ...DeleteMarkers].map(({ Key }) => Key!).sort();
 }
 
+/** What a listing says of the latest version, as without versioning. */
+async function latest(client: S3Client, key: string) {
+  const { ETag } = await client.send(new HeadObjectCommand({ Bucket: BUCKET, Key: key }));
+  return { etag: ETag!, isLatest: true };
+}
+
+const named = (versionId: string | undefined) => ({ versionId: versionId!, etag: '"any"', isLatest: true });
+
 test('one version of a key is removed for good, and the others stay', async () => {
   const { client, erasure } = await start(true);
-  const first = await put(client, 'input/ä b.jsonl');
-  const second = await put(client, 'input/ä b.jsonl');
-  await erasure.eraseVersions('input/ä b.jsonl', [first, 'no-such-version']);
-  expect(await kept(client)).toEqual(['input/ä b.jsonl']);
-  await erasure.eraseVersions('input/ä b.jsonl', [second]);
-  await erasure.eraseVersions('input/ä b.jsonl', [second]);
-  await erasure.eraseVersions('input/ä b.jsonl', []);
+  const key = 'input/ä b.jsonl';
+  const first = await put(client, key);
+  const second = await put(client, key);
+  await erasure.eraseVersions(key, [named(first), named('no-such-version')]);
+  expect(await kept(client)).toEqual([key]);
+  await erasure.eraseVersions(key, [named(second)]);
+  await erasure.eraseVersions(key, [named(second)]);
+  await erasure.eraseVersions(key, []);
   expect(await kept(client)).toEqual([]);
 });
 
-test('in a bucket without versions the object is removed', async () => {
-  const { client, erasure } = await start(false);
-  await put(client, 'input/a.jsonl');
-  await erasure.eraseVersions('input/a.jsonl', [undefined]);
-  expect(await kept(client)).toEqual([]);
+describe('in a bucket without versions', () => {
+  test('the object is removed, and a second time is fine', async () => {
+    const { client, erasure } = await start(false);
+    await put(client, 'input/a.jsonl');
+    const own = await latest(client, 'input/a.jsonl');
+    expect(await erasure.eraseVersions('input/a.jsonl', [own])).toBe(1);
+    expect(await erasure.eraseVersions('input/a.jsonl', [own])).toBe(0);
+    expect(await kept(client)).toEqual([]);
+  });
+
+  test('another object that was put in its place stays', async () => {
+    const { client, erasure } = await start(false);
+    await put(client, 'input/a.jsonl');
+    const own = await latest(client, 'input/a.jsonl');
+    await client.send(new PutObjectCommand({ Bucket: BUCKET, Key: 'input/a.jsonl', Body: 'another' }));
+    expect(await erasure.eraseVersions('input/a.jsonl', [own])).toBe(0);
+    expect(await kept(client)).toEqual(['input/a.jsonl']);
+  });
 });
 
-test('an object from before versioning was turned on is removed, without a delete marker', async () => {
-  const { client, erasure } = await start(false);
-  await put(client, 'input/a.jsonl');
-  await client.send(
-    new PutBucketVersioningCommand({ Bucket: BUCKET, VersioningConfiguration: { Status: 'Enabled' } }),
-  );
-  await erasure.eraseVersions('input/a.jsonl', [undefined]);
-  expect(await kept(client)).toEqual([]);
+describe('an object from before versioning was turned on', () => {
+  const turn = (client: S3Client, Status: 'Enabled' | 'Suspended') =>
+    client.send(new PutBucketVersioningCommand({ Bucket: BUCKET, VersioningConfiguration: { Status } }));
+
+  test('is removed, and no delete marker stays', async () => {
+    const { client, erasure } = await start(false);
+    await put(client, 'input/a.jsonl');
+    await turn(client, 'Enabled');
+    await erasure.eraseVersions('input/a.jsonl', [await latest(client, 'input/a.jsonl')]);
+    expect(await kept(client)).toEqual([]);
+  });
+
+  test('is removed from below a newer version, which stays', async () => {
+    const { client, erasure } = await start(false);
+    await put(client, 'input/a.jsonl');
+    const own = await latest(client, 'input/a.jsonl');
+    await turn(client, 'Enabled');
+    const VersionId = await put(client, 'input/a.jsonl');
+    await erasure.eraseVersions('input/a.jsonl', [{ ...own, isLatest: false }]);
+    expect(await kept(client)).toEqual(['input/a.jsonl']);
+    await client.send(new HeadObjectCommand({ Bucket: BUCKET, Key: 'input/a.jsonl', VersionId }));
+  });
+
+  test('is removed while versioning is suspended; a delete marker without content stays', async () => {
+    const { client, erasure } = await start(true);
+    await turn(client, 'Suspended');
+    await put(client, 'input/a.jsonl');
+    await erasure.eraseVersions('input/a.jsonl', [await latest(client, 'input/a.jsonl')]);
+    const { Versions = [], DeleteMarkers = [] } = await client.send(
+      new ListObjectVersionsCommand({ Bucket: BUCKET }),
+    );
+    expect({ versions: Versions.length, markers: DeleteMarkers.length }).toEqual({ versions: 0, markers: 1 });
+  });
 });
 
 test('below a prefix every version and every delete marker goes, and nothing beside it', async () => {

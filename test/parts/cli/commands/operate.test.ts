@@ -44,6 +44,7 @@ beforeEach(async () => {
   const ambient = { now: Date.now, nonce: () => 'n' };
   objects = new MemoryObjects({ bucket: 'b' }, ambient);
   const operateUrl = await startOperateUrl({
+    bucket: 'b',
     settings: defaultSettings(),
     rules: OPENAI_RULES,
     jobs,
@@ -92,7 +93,7 @@ async function endedJob(changes: Partial<Job> = {}, stated: Partial<Receipt> = {
   const files = { retry: 'retry/films.jsonl', receipt: 'receipts/films.json' };
   const { input } = jobOf(DONE);
   const ended = { state: 'completed', result: 'partial', receiptKey: files.receipt } as const;
-  await jobs.createJob(jobOf(DONE, { input: { ...input, key: KEY }, ...ended, ...changes }));
+  await jobs.createJob(jobOf(DONE, { input: { ...input, bucket: 'b', key: KEY }, ...ended, ...changes }));
   await objects.put(files.retry, Buffer.from('{"custom_id":"a"}\n'), { contentType: 'application/jsonl' });
   const receipt = receiptOf({ jobId: DONE, result: 'partial', files, ...stated });
   await objects.put(files.receipt, Buffer.from(JSON.stringify(receipt)), { contentType: 'application/json' });
@@ -294,6 +295,28 @@ test('a job is forgotten once the person says yes; again, it is said since when 
   ]);
   expect(JSON.parse(lines[2]!)).toMatchObject({ action: 'forget', state: 'forgotten_before' });
   expect(objects.keys()).toEqual([]);
+});
+
+test('what is not removed with a job is named, each with what removes it', async () => {
+  const retry = 'retry-1-of-x.jsonl';
+  await endedJob({
+    retries: [{ number: 1, key: retry, at: 1 }],
+    filesLeft: [{ id: 'file-1', apiKey: 'ads' }],
+  });
+  await objects.put(retry, Buffer.from('{}'));
+  await objects.put(`${KEY}.options.json`, Buffer.from('{}'));
+  await jobs.addDuplicate(DONE, NONE);
+  await jobs.createJob(jobOf(NONE, { state: 'duplicate', result: 'duplicate', receiptKey: 'r' }));
+  const lines = printed();
+  expect(await forget(DONE, YES)).toBe(0);
+  const retried = jobIdOf((await objects.head('b', retry))!);
+  expect(lines[0]!.split('\n')).toEqual([
+    `Job ${DONE} is forgotten.`,
+    `A retry of it has the same requests (${retry}). Remove it with: batchdrop forget ${retried}`,
+    `The receipt of its duplicate names its files (${(await jobs.getJob(NONE))!.input.key}). Remove it with: batchdrop forget ${NONE}`,
+    `${KEY}.options.json was left: a file that comes next may be meant. Remove it yourself if none is.`,
+    'OpenAI still had file file-1 when the job ended (API key ads). It goes there after 30 days at the latest; at once with: curl -X DELETE https://api.openai.com/v1/files/file-1 -H "Authorization: Bearer $OPENAI_API_KEY"',
+  ]);
 });
 
 test('by its key a job is forgotten only if a person is asked, who reads its id: repeated, the key means an older job', async () => {

@@ -116,8 +116,9 @@ const JOB_CALLS: Record<jobs.JobTransitionName, (job: Job) => JobTransition> = {
   waitsFor: (job) => jobs.toWaitsFor(job, '0-00000'),
   cancelled: (job) => jobs.toCancelled(job, NOW, false),
   acted: (job) => jobs.toActed(job, { action: 'resume', by: 'arn:aws:iam::1:user/a', at: NOW }),
-  retried: (job) =>
-    jobs.toRetried(
+  retried: (job) => jobs.toRetried(job, 1),
+  retrying: (job) =>
+    jobs.toRetrying(
       job,
       { number: 1, key: 'input/a.jsonl', at: NOW },
       { action: 'retry', by: 'arn:aws:iam::1:user/a', at: NOW },

@@ -292,6 +292,33 @@ describe('conditions', () => {
     await expectRefusal(client.send(command('"deadbeef"')), 412, 'PreconditionFailed');
     await client.send(command(ETag));
     await expectRefusal(head('delete-match'), 404);
+    await expectRefusal(client.send(command(ETag)), 404, 'NoSuchKey');
+  });
+
+  it('deletes of many keys those whose ETag is named, and says of the others why not', async () => {
+    const { ETag } = await put('delete-many', 'one');
+    await put('delete-other', 'two');
+    const Objects = ['delete-many', 'delete-other', 'delete-missing'].map((Key) => ({ Key, ETag }));
+    const { Deleted, Errors } = await client.send(
+      new s3.DeleteObjectsCommand({ Bucket, Delete: { Objects } }),
+    );
+    expect(Deleted?.map(({ Key }) => Key)).toEqual(['delete-many']);
+    expect(Errors?.map(({ Key, Code }) => [Key, Code])).toEqual([
+      ['delete-other', 'PreconditionFailed'],
+      ['delete-missing', 'NoSuchKey'],
+    ]);
+  });
+
+  it('takes no condition together with a version id, as S3 does not', async () => {
+    const { ETag } = await put('delete-version', 'one');
+    const command = new s3.DeleteObjectCommand({
+      Bucket,
+      Key: 'delete-version',
+      VersionId: 'null',
+      IfMatch: ETag,
+    });
+    await expectRefusal(client.send(command), 501, 'NotImplemented');
+    expect(String(await bytesOf(await get('delete-version')))).toBe('one');
   });
 });
 

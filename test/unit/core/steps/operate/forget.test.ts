@@ -156,6 +156,101 @@ test('forgetting a duplicate leaves the results of the job that ran', async () =
   expect((await kept(p)).filter((each) => each.includes('alpha-1'))).toEqual([]);
 });
 
+test('retries and duplicates of it stay, and are named with it', async () => {
+  const { p } = await started();
+  const owner = await ran(p, FIRST);
+  const duplicate = await ran(p, FIRST);
+  const isDuplicate = (await p.deps.jobs.getJob(duplicate))?.state === 'duplicate';
+  const { key } = (await p.operate({ action: 'retry', jobId: owner })) as unknown as { key: string };
+  await p.notify(key);
+  await p.run();
+  const retry = await jobAt(p, key);
+  expect(await p.operate({ action: 'forget', jobId: owner })).toMatchObject({
+    state: 'forgotten',
+    remains: {
+      retries: [{ jobId: retry, key }],
+      duplicates: isDuplicate ? [{ jobId: duplicate, key: KEY }] : [],
+    },
+  });
+  expect(await p.deps.jobs.getJob(retry)).toMatchObject({ jobId: retry });
+});
+
+test('files at OpenAI that could not be deleted are named', async () => {
+  const { p } = await started();
+  const deleteFile = vi.spyOn(p.deps.batches, 'deleteFile').mockRejectedValue(new Error('503'));
+  const jobId = await ran(p, FIRST);
+  deleteFile.mockRestore();
+  const left = (await p.client.files.list()).data.map(({ id }) => id).sort();
+  expect(left.length).toBeGreaterThan(1);
+  const answer = (await p.operate({ action: 'forget', jobId })) as unknown as {
+    remains: { openaiFiles: { id: string; apiKey: string }[] };
+  };
+  expect(answer.remains.openaiFiles.map(({ id }) => id).sort()).toEqual(left);
+  expect(new Set(answer.remains.openaiFiles.map(({ apiKey }) => apiKey))).toEqual(new Set(['default']));
+});
+
+describe.each([
+  ['with', true],
+  ['without', false],
+])('options beside the input, in a bucket %s versions', (_how, isVersioned) => {
+  const BESIDE = `${KEY}.options.json`;
+
+  test('go with it if it has read them', async () => {
+    const { p } = await started({ isVersioned });
+    await p.deps.objects.put(BESIDE, Buffer.from('{}'));
+    const jobId = await ran(p, FIRST);
+    expect(await p.operate({ action: 'forget', jobId })).toMatchObject({ remains: { options: [] } });
+    expect(await kept(p, BESIDE)).toEqual([]);
+  });
+
+  test('stay if they were put after it, for the next file, and are named', async () => {
+    const { p } = await started({ isVersioned });
+    const jobId = await ran(p, FIRST);
+    p.emulator.clock.advance(60_000);
+    await p.deps.objects.put(BESIDE, Buffer.from('{"maxRounds": 2}'));
+    expect(await p.operate({ action: 'forget', jobId })).toMatchObject({ remains: { options: [BESIDE] } });
+    expect(await kept(p, BESIDE)).toEqual([`${BESIDE}: {"maxRounds": 2}`]);
+  });
+
+  test('stay while another version of the input has them too', async () => {
+    const { p } = await started({ isVersioned });
+    await p.deps.objects.put(BESIDE, Buffer.from('{}'));
+    const first = await ran(p, FIRST);
+    await ran(p, SECOND);
+    expect(await p.operate({ action: 'forget', jobId: first })).toMatchObject({
+      remains: { options: [BESIDE] },
+    });
+    expect(await kept(p, BESIDE)).toEqual([`${BESIDE}: {}`]);
+  });
+});
+
+test('a job of another bucket than the one of the stack is refused, and nothing is changed', async () => {
+  const { p } = await started();
+  const jobId = await ran(p, FIRST);
+  const before = await kept(p);
+  p.deps.bucket = 'bucket-of-today';
+  for (const action of ['forget', 'retry'])
+    expect(await p.operate({ action, jobId })).toMatchObject({
+      status: 409,
+      code: 'other_bucket',
+      message: expect.stringMatching(/is of the bucket bucket, and this stack has bucket-of-today now/),
+    });
+  expect(await kept(p)).toEqual(before);
+  expect((await p.deps.jobs.getJob(jobId))?.forgettingAt).toBeUndefined();
+});
+
+test('a job whose results another worker publishes is refused until that has ended', async () => {
+  const { p } = await started();
+  const jobId = await ran(p, FIRST);
+  const now = p.emulator.clock.now();
+  const other = { name: 'bucket/a', owner: KEY, order: '9', holder: 'other' };
+  await p.deps.jobs.acquirePublication(other, now, now + 60_000);
+  expect(await p.operate({ action: 'forget', jobId })).toMatchObject({ status: 409, code: 'busy' });
+  expect((await p.deps.jobs.getJob(jobId))?.forgettingAt).toBeUndefined();
+  await p.deps.jobs.abandonPublication(other);
+  expect(await p.operate({ action: 'forget', jobId })).toMatchObject({ state: 'forgotten' });
+});
+
 test('a job that is live, or that others wait for, is refused', async () => {
   const { p } = await started();
   await p.drop(KEY, FIRST);

@@ -87,6 +87,35 @@ test('the same retry again makes no second job, another number does once it is a
   });
 });
 
+test.each(['objects.openWrite.copy', 'objects.openWrite.close'])(
+  'a retry that dies at %s is known to those who ask for another one, and its number continues it',
+  async (at) => {
+    let isKilled = false;
+    const { p, jobId } = await ended({
+      intercept: async (call, effect) => {
+        if (!isKilled || call !== at) return effect();
+        if (call.endsWith('.close')) await effect();
+        throw new Error('killed');
+      },
+    });
+    isKilled = true;
+    await expect(p.operate({ action: 'retry', jobId, reason: 'first' })).rejects.toThrow('killed');
+    isKilled = false;
+    p.emulator.clock.advance(10 * 60_000);
+    expect(await p.operate({ action: 'retry', jobId, number: 2 })).toMatchObject({
+      code: 'needs_acknowledgement',
+      message: expect.stringContaining(`Retry 1 of job ${jobId} was begun before`),
+    });
+    const key = `input/${nameOf(jobId)}.jsonl`;
+    const state = at.endsWith('.close') ? 'dropped_before' : 'dropped';
+    expect(await p.operate({ action: 'retry', jobId })).toMatchObject({ state, key });
+    const job = await p.deps.jobs.getJob(jobId);
+    expect(job?.retries).toEqual([{ number: 1, key, at: expect.any(Number) }]);
+    expect(job?.acts).toMatchObject([{ action: 'retry', reason: 'first' }]);
+    expect((await p.deps.objects.listKey(key)).versions).toHaveLength(1);
+  },
+);
+
 test('a retry keeps what the file said of how it is to be run', async () => {
   const settings = settingsSchema.parse({
     routes: [{ ...BATCH_ONLY, name: 'all', prefix: 'input/', mayOverride: ['maxTries'] }],
