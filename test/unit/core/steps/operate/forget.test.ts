@@ -207,9 +207,9 @@ describe.each([
     const { p } = await started({ isVersioned });
     const jobId = await ran(p, FIRST);
     p.emulator.clock.advance(60_000);
-    await p.deps.objects.put(BESIDE, Buffer.from('{"maxRounds": 2}'));
+    await p.deps.objects.put(BESIDE, Buffer.from('{"maxTries": 2}'));
     expect(await p.operate({ action: 'forget', jobId })).toMatchObject({ remains: { options: [BESIDE] } });
-    expect(await kept(p, BESIDE)).toEqual([`${BESIDE}: {"maxRounds": 2}`]);
+    expect(await kept(p, BESIDE)).toEqual([`${BESIDE}: {"maxTries": 2}`]);
   });
 
   test('stay while another version of the input has them too', async () => {
