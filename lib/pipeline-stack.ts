@@ -1,5 +1,6 @@
 import { Aws, CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
+import packageJson from '../package.json' with { type: 'json' };
 import { apiKeyOutputSuffix, DEFAULT_API_KEY } from '../src/contract/api-key.ts';
 import { BatchPipeline, type BatchPipelineProps } from './batch-pipeline.ts';
 import { InvalidConfigurationError } from './configuration.ts';
@@ -22,6 +23,11 @@ export class PipelineStack extends Stack {
     const { storage, state, apiKey } = pipeline;
     const drop = storage.urlOf('input');
 
+    this.#output(
+      'Version',
+      packageJson.version,
+      'Release of batchdrop; `batchdrop doctor` compares it with its own',
+    );
     this.#output('BucketName', storage.bucket.bucketName, 'The bucket');
     this.#output('DropLocation', drop, 'Drop .jsonl files below this');
     const routes = pipeline.settings.routes.map(({ name, prefix }) => `${name}=${prefix}`);

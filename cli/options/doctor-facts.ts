@@ -1,6 +1,7 @@
 /** Reads what `doctor` judges, each check by itself: what cannot be read leaves the others. */
 import { GetBucketNotificationConfigurationCommand, type S3Client } from '@aws-sdk/client-s3';
 import { DescribeSecretCommand } from '@aws-sdk/client-secrets-manager';
+import packageJson from '../../package.json' with { type: 'json' };
 import { DynamoDBPauses } from '../../src/adapters/dynamodb/pauses.ts';
 import { DynamoDBQuota } from '../../src/adapters/dynamodb/quota.ts';
 import { RecordVersionError } from '../../src/adapters/dynamodb/record-schemas.ts';
@@ -52,6 +53,13 @@ const READERS: Readers = {
   },
   suspensions: readSuspensions,
   pauses: async ({ dynamodb }) => new DynamoDBPauses(dynamodb.client, dynamodb).getPauses(),
+  forgetting: async ({ jobs }) =>
+    (await Array.fromAsync(jobs.listForgetting())).map(({ jobId, input, forgettingAt = 0 }) => ({
+      jobId,
+      key: input.key,
+      since: forgettingAt,
+    })),
+  version: async ({ stack }) => ({ stack: outputOf(stack, 'Version'), cli: packageJson.version }),
   held: async (_stores, live) => (await live()).waiting.filter(({ hold }) => hold?.at !== undefined),
   atOpenAI: async (_stores, live) =>
     (await live()).atOpenAI.filter(

@@ -23,6 +23,10 @@ export interface DoctorFacts {
   queues: { name: string; waiting: number; deadLetters: number; isSource: boolean }[];
   suspensions: (Suspension & { command: string | undefined })[];
   pauses: Pause[];
+  /** Jobs that are being removed (`batchdrop forget`), since when. */
+  forgetting: { jobId: string; key: string; since: number }[];
+  /** Releases of the stack and of this command line. */
+  version: { stack: string; cli: string };
   held: StuckBatch[];
   atOpenAI: StuckBatch[];
   /** Models whose batches OpenAI has refused for lack of enqueued tokens, until when none is sent (epoch ms). */
@@ -57,6 +61,8 @@ interface Check<Name extends keyof DoctorFacts> {
 const POLL_LATE_BY_DEFAULT_MS = 15 * 60_000;
 /** A poll that is this old is late, whatever its interval of up to 60 minutes is. */
 const POLL_LATE_MS = 65 * 60_000;
+/** Lambda: no function runs for longer; what is not done by then was cut off. */
+const LONGEST_RUN_MS = 15 * 60_000;
 /** S3 refuses requests that are signed 15 minutes off; what is off by one shows wrong times. */
 const SKEW_WARN_MS = 60_000;
 
@@ -64,6 +70,19 @@ const ok = (text: string): Finding[] => [{ level: 'ok', text }];
 
 /** All checks, in the order in which they are shown. */
 export const CHECKS: { readonly [Name in keyof DoctorFacts]: Check<Name> } = {
+  version: {
+    title: 'Version',
+    reads: 'cloudformation:DescribeStacks',
+    judge: ({ stack, cli }) =>
+      stack === cli
+        ? ok(`stack and command line are of version ${cli}`)
+        : [
+            {
+              level: 'warn',
+              text: `the stack is of version ${stack}, this command line of ${cli}: what it asks for may be refused, and what it shows may lack something. Use the release that is deployed, or deploy this one`,
+            },
+          ],
+  },
   records: {
     title: 'Versions of records',
     reads: 'dynamodb:Query of the indexes',
@@ -183,6 +202,24 @@ export const CHECKS: { readonly [Name in keyof DoctorFacts]: Check<Name> } = {
             text: `${route === undefined ? 'the stack' : `route "${route}"`} is paused by ${by} since ${timeText(at)}`,
             command: `batchdrop unpause${route === undefined ? '' : ` ${route}`}`,
           })),
+  },
+  forgetting: {
+    title: 'Removals',
+    reads: 'dynamodb:Query of the index',
+    judge(jobs, now) {
+      const cut = jobs.filter(({ since }) => now - since >= LONGEST_RUN_MS);
+      if (cut.length === 0)
+        return ok(
+          jobs.length === 0
+            ? 'no removal of a job was cut off'
+            : `${count(jobs.length, 'job is', 'jobs are')} being removed`,
+        );
+      return cut.map(({ jobId, key, since }) => ({
+        level: 'bad',
+        text: `the removal of job ${jobId} (${key}) began ${agoText(since, now)} and was cut off: part of it is left`,
+        command: `batchdrop forget ${jobId}`,
+      }));
+    },
   },
   held: {
     title: 'Held batches',

@@ -63,18 +63,32 @@ export function planAlarms(named: NamedTemplate, problems: string[]): AlarmPlan[
   });
 }
 
+/** Properties of `AWS::SNS::Subscription`. */
+interface SubscriptionProperties {
+  TopicArn: string;
+  Protocol: string;
+  Endpoint?: string;
+  RawMessageDelivery?: boolean | string;
+}
+
 /** The topics of the template. */
 export function planTopics(named: NamedTemplate): TopicPlan[] {
   const subscriptions = named
     .resourcesOf('AWS::SNS::Subscription')
-    .map(({ properties }) => properties as { TopicArn: string; Protocol: string; Endpoint?: string });
+    .map(({ properties }) => properties as SubscriptionProperties);
+  const queues = new Map(
+    named.resourcesOf('AWS::SQS::Queue').map(({ logicalId, name }) => [named.arnOf(logicalId), name]),
+  );
   return named.resourcesOf('AWS::SNS::Topic').map(({ logicalId }) => {
     const arn = named.arnOf(logicalId);
+    const ofTopic = subscriptions.filter(({ TopicArn }) => TopicArn === arn);
     return {
       arn,
-      subscriptions: subscriptions
-        .filter(({ TopicArn }) => TopicArn === arn)
-        .map(({ Protocol, Endpoint = '' }) => `${Protocol}:${Endpoint}`),
+      subscriptions: ofTopic.map(({ Protocol, Endpoint = '' }) => `${Protocol}:${Endpoint}`),
+      queues: ofTopic.flatMap(({ Protocol, Endpoint = '', RawMessageDelivery }) => {
+        const name = Protocol === 'sqs' ? queues.get(Endpoint) : undefined;
+        return name === undefined ? [] : [{ name, isRaw: String(RawMessageDelivery) === 'true' }];
+      }),
     };
   });
 }

@@ -194,7 +194,7 @@ async function startAlarms({ options, folder, plan, authorize, onStarted }: Serv
   const now = options.now ?? Date.now;
   const { onAlarm, onNotification } = options;
   const file = folder.path('logs', 'notifications.jsonl');
-  const topics = createTopics({ topics: plan.topics, file, now, onNotification });
+  const topics = createTopics({ topics: plan.topics, file, now, sendToQueue: sqs.send, onNotification });
   const queues = new QueueSampler();
   const polled = new Set(plan.eventSources.map(({ queueName }) => queueName));
   const cloudwatch: CloudWatch = await startCloudWatch({

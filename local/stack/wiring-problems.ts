@@ -77,6 +77,22 @@ function mayByRole(
   return 'grants' in decision;
 }
 
+/** SNS needs the permission of the queues that subscribe to a topic; without it, it drops their messages. */
+export function findSubscriptionProblems(plan: StackPlan): string[] {
+  return plan.topics.flatMap((topic) =>
+    topic.queues.flatMap(({ name }) => {
+      const resource = plan.queues.find((queue) => queue.name === name)!.arn;
+      const call = { action: 'sqs:SendMessage', resource };
+      const decision = decideForService(plan.policies, 'sns.amazonaws.com', topic.arn, call);
+      return 'grants' in decision
+        ? []
+        : [
+            `topic "${topic.arn}" may not send to the queue "${name}": no queue policy allows it to sns.amazonaws.com`,
+          ];
+    }),
+  );
+}
+
 /** EventBridge needs the target's own permission. */
 export function findTargetProblems(plan: StackPlan): string[] {
   return plan.rules.flatMap((rule) =>

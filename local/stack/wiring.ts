@@ -16,6 +16,7 @@ import {
   findEventSourceProblems,
   findHandlerProblems,
   findQueueProblems,
+  findSubscriptionProblems,
   findTargetProblems,
 } from './wiring-problems.ts';
 
@@ -118,7 +119,12 @@ export function planStack(stack: SynthesizedStack, named: NamedTemplate): StackP
     topics: planTopics(named),
     policies,
   };
-  problems.push(...findEventSourceProblems(plan), ...findTargetProblems(plan), ...findQueueProblems(plan));
+  problems.push(
+    ...findEventSourceProblems(plan),
+    ...findTargetProblems(plan),
+    ...findSubscriptionProblems(plan),
+    ...findQueueProblems(plan),
+  );
   if (problems.length > 0) {
     throw new Error(`The synthesized stack "${stack.stackName}" would not work:\n- ${problems.join('\n- ')}`);
   }

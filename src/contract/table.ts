@@ -28,8 +28,8 @@
  *
  * The index `live` is sparse: only items that still need something carry `live` (`waiting`: planned batches;
  * `openai`: waiting at OpenAI; `moving`: ours to move; `reserved`: reservations not settled; `ended`: jobs that have
- * files below `work/`; `drops/<route>`: files that wait for the limits of their route) and `due` (epoch milliseconds: when the sweep looks at it; of a waiting batch the age of its
- * job; of an ended job when it ended; of a file that waits when it was dropped). It is a hint: the base item decides.
+ * files below `work/`; `forgetting`: jobs that are being removed; `drops/<route>`: files that wait for the limits of their route) and `due` (epoch milliseconds: when the sweep looks at it; of a waiting batch the age of its
+ * job; of an ended job when it ended; of one that is being removed, since when; of a file that waits when it was dropped). It is a hint: the base item decides.
  *
  * `expiresAt` (epoch seconds) is set on items that are no longer needed; DynamoDB deletes them after that.
  */

@@ -5,10 +5,16 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { GetObjectCommand, NoSuchKey, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { PutSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
+import { App } from 'aws-cdk-lib';
+import * as sns from 'aws-cdk-lib/aws-sns';
+import { SqsSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
+import * as sqs from 'aws-cdk-lib/aws-sqs';
 import { onTestFinished } from 'vitest';
 import { createApp } from '../../bin/create-app.ts';
 import type { SettingsInput } from '../../lib/configuration.ts';
+import { PipelineStack } from '../../lib/pipeline-stack.ts';
 import { type EmulatorOptions, startEmulator } from '../../local/openai-emulator/emulator.ts';
+import { ACCOUNT_ID, REGION } from '../../local/stack/account.ts';
 import type { LocalStackOptions } from '../../local/stack/options.ts';
 import { startLocalStack } from '../../local/stack/start.ts';
 import { ensureSynth } from '../../local/stack/synth.ts';
@@ -17,18 +23,36 @@ import { createDynamoDBClient } from '../../src/runtime/clients.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 
-/** As `cdk synth -c settings=…` does. */
-function synthesizeWith(settings: SettingsInput, outdir: string): string {
+function contextOf(): Record<string, unknown> {
   const { context } = JSON.parse(readFileSync(join(ROOT, 'cdk.json'), 'utf8'));
   // What the `cdk` command adds: resources are found by their paths.
-  const paths = { 'aws:cdk:enable-path-metadata': true };
-  createApp({ outdir, context: { ...context, ...paths, settings } }).synth();
+  return { ...context, 'aws:cdk:enable-path-metadata': true };
+}
+
+/** As `cdk synth -c settings=…` does. */
+function synthesizeWith(settings: SettingsInput, outdir: string): string {
+  createApp({ outdir, context: { ...contextOf(), settings } }).synth();
+  return outdir;
+}
+
+/** A stack of another app, whose alarms tell a topic of its own. */
+function synthesizeWithPager(settings: SettingsInput, outdir: string): string {
+  const app = new App({ outdir, context: contextOf() });
+  const topicName = 'on-call';
+  const topicArn = `arn:aws:sns:${REGION}:${ACCOUNT_ID}:${topicName}`;
+  const stack = new PipelineStack(app, 'batchdrop', { settings, alarms: { topicArn } });
+  new sns.Topic(stack, 'OnCall', { topicName }).addSubscription(
+    new SqsSubscription(new sqs.Queue(stack, 'Pager')),
+  );
+  app.synth();
   return outdir;
 }
 
 export interface EmulatedStackOptions
   extends Pick<EmulatorOptions, 'faults' | 'apiKeys' | 'timings'>,
-    Pick<LocalStackOptions, 'functions' | 'concurrency' | 'deliver' | 'onEvent'> {
+    Pick<LocalStackOptions, 'functions' | 'concurrency' | 'deliver' | 'onEvent' | 'onAlarm'> {
+  /** Its alarms tell a topic of the stack, to which the queue `pager` subscribes; `settings` must be given. */
+  hasPager?: boolean;
   /** Synthesized with these, in place of the settings of a deployment that names none. */
   settings?: SettingsInput;
   /** The keys that the secrets hold, by name. Default: one for all. */
@@ -44,6 +68,8 @@ export async function startEmulatedStack(options: EmulatedStackOptions = {}) {
     concurrency,
     deliver,
     onEvent,
+    onAlarm,
+    hasPager = false,
     settings,
     keys = {},
     webhookSecrets,
@@ -81,11 +107,12 @@ export async function startEmulatedStack(options: EmulatedStackOptions = {}) {
       concurrency,
       deliver,
       onEvent,
+      onAlarm,
     });
   let stack = await deploy(
     settings === undefined
       ? await ensureSynth({ root: ROOT })
-      : synthesizeWith(settings, join(dir, 'cdk.out')),
+      : (hasPager ? synthesizeWithPager : synthesizeWith)(settings, join(dir, 'cdk.out')),
   );
   let deployments = 1;
   const { region, credentials, endpoints } = stack;

@@ -383,6 +383,7 @@ const LISTS: ReadonlySet<string | symbol> = new Set([
   'listAtOpenAI',
   'listOverdue',
   'listEnded',
+  'listForgetting',
   'listWaiting',
   'listWaitingDrops',
   'listReservations',

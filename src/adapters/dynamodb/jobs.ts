@@ -209,6 +209,10 @@ export class DynamoDBJobs implements JobStore {
     yield* this.#items.live('ended', (item) => this.#readJob(item), endedBy);
   }
 
+  async *listForgetting(): AsyncGenerator<Job> {
+    yield* this.#items.live('forgetting', (item) => this.#readJob(item));
+  }
+
   async postpone(item: LiveItem, due: number): Promise<void> {
     try {
       await this.#client.send(

@@ -9,7 +9,10 @@ type LiveWaitingDrops = `drops/${string}`;
 
 /** What the index holds of an item; `undefined` keeps the item out of it. */
 export type LiveEntry =
-  | { live: 'waiting' | 'openai' | 'moving' | 'reserved' | 'ended' | LiveWaitingDrops; due: number }
+  | {
+      live: 'waiting' | 'openai' | 'moving' | 'reserved' | 'ended' | 'forgetting' | LiveWaitingDrops;
+      due: number;
+    }
   | undefined;
 
 /** A step that has not moved for this long is taken for lost; sending it once more does no harm. */
@@ -50,6 +53,7 @@ export function liveEntryOfJob(
     | 'lease'
     | 'receiptKey'
     | 'workRemovedAt'
+    | 'forgettingAt'
     | 'ingest'
     | 'failing'
     | 'turn'
@@ -59,6 +63,8 @@ export function liveEntryOfJob(
   >,
 ): LiveEntry {
   if (waitsForTurn(job)) return { live: liveOfWaitingDrops(job.route.name), due: job.input.lastModified };
+  // Its record goes with the last of it.
+  if (job.forgettingAt !== undefined) return { live: 'forgetting', due: job.forgettingAt };
   if (hasEnded(job))
     return job.workRemovedAt === undefined ? { live: 'ended', due: job.updatedAt } : undefined;
   // One whose step fails waits for that, and says when.

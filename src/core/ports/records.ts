@@ -94,6 +94,8 @@ export interface JobStore {
    * first. A hint: the base record decides.
    */
   listEnded(endedBy: number): AsyncIterable<Job>;
+  /** Jobs that are being removed, those first whose removal began first. A hint: the base record decides. */
+  listForgetting(): AsyncIterable<Job>;
   /** Looks at an overdue item again not before `due`. */
   postpone(item: LiveItem, due: number): Promise<void>;
   /**

@@ -1,6 +1,7 @@
 import { Template } from 'aws-cdk-lib/assertions';
 import { expect, test } from 'vitest';
 import { PipelineStack, type PipelineStackProps } from '../../../lib/pipeline-stack.ts';
+import packageJson from '../../../package.json' with { type: 'json' };
 import { BATCH_ONLY } from '../../support/routes.ts';
 import { nameOf, newApp } from '../../support/synthesize.ts';
 
@@ -12,6 +13,7 @@ function outputsOf(props: PipelineStackProps = {}): Record<string, string> {
 
 test('the outputs say where things are and how to begin', () => {
   expect(outputsOf()).toEqual({
+    Version: packageJson.version,
     BucketName: 'StorageBucket',
     DropLocation: 's3://StorageBucket/input/',
     Routes: 'default=input/',

@@ -505,6 +505,16 @@ export function describeJobStore(
         expect(await jobs.getJob(jobId)).toMatchObject({ state, workRemovedAt: NOW + 1 });
       });
 
+      test('lists a job that is being removed, and no longer as ended', async () => {
+        const { jobId } = await jobs.createJob(jobOf(freshId()));
+        await jobs.moveJob(jobId, jobWrite('ingesting', { state: 'completed', receiptKey: 'r.json' }), NOW);
+        const removed = async () => (await all(jobs.listForgetting())).filter((job) => job.jobId === jobId);
+        expect(await removed()).toEqual([]);
+        await jobs.moveJob(jobId, jobWrite('completed', { forgettingAt: NOW + 1 }), NOW + 1);
+        expect(await removed()).toMatchObject([{ jobId, forgettingAt: NOW + 1 }]);
+        expect((await all(jobs.listEnded(FAR))).filter((job) => job.jobId === jobId)).toEqual([]);
+      });
+
       test('gives overdue items in the order in which they are due', async () => {
         const jobId = freshId();
         for (const [index, updatedAt] of [NOW + 9, NOW + 1, NOW + 5].entries()) {

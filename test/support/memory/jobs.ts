@@ -204,6 +204,11 @@ export class MemoryJobs implements JobStore {
     }
   }
 
+  async *listForgetting(): AsyncGenerator<Job> {
+    for (const item of this.#live('forgetting'))
+      if (item.kind === 'job') yield plainCopy(this.#jobs.get(item.jobId)!.record);
+  }
+
   async postpone(item: LiveItem, due: number): Promise<void> {
     const current = item.kind === 'job' ? this.#jobs.get(item.jobId) : this.#findBatch(item.batch);
     if (current?.live?.live !== 'moving' || current.live.due !== item.due || due <= item.due) return;

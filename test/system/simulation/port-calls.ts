@@ -75,6 +75,7 @@ const JOBS = {
   listAtOpenAI: 'list',
   listOverdue: 'list',
   listEnded: 'list',
+  listForgetting: 'list',
   postpone: 'call',
   renewBatch: 'call',
   renewJob: 'call',

@@ -10,6 +10,9 @@ test('what is wrong is said with its command and ends with 1; what a stopped sta
   const state = await stoppedState(async ({ jobs, suspensions }) => {
     await jobs.createJob(jobOf(JOB, { state: 'running' }));
     await jobs.createBatch(batchOf(JOB, 0, { hold: { at: 0, reason: 'server_error' } }));
+    await jobs.createJob(
+      jobOf('b'.repeat(32), { state: 'completed', receiptKey: 'receipts/b.json', forgettingAt: 1 }),
+    );
     await suspensions.suspend('default/gpt-6-luna', 'model_not_found', 'created', Date.now());
   });
 
@@ -21,6 +24,9 @@ test('what is wrong is said with its command and ends with 1; what a stopped sta
   expect(stdout).toContain(`$ batchdrop resume --scope default/gpt-6-luna ${flags}`);
   expect(stdout).toContain(`BAD   Held batches: 1 batch held for a person, of job ${JOB}: server_error`);
   expect(stdout).toContain(`$ batchdrop explain ${JOB} ${flags}`);
+  expect(stdout).toContain(`BAD   Removals: the removal of job ${'b'.repeat(32)}`);
+  expect(stdout).toContain(`$ batchdrop forget ${'b'.repeat(32)} ${flags}`);
+  expect(stdout).toMatch(/look {2}Version: could not be looked at/);
   expect(stdout).toMatch(/look {2}Queues: could not be looked at/);
   const json = JSON.parse((await batchdrop('doctor', '--json', '--local', '--state', state)).stdout);
   expect(json).toMatchObject({

@@ -25,6 +25,7 @@ const SUSPENSION = {
 /** A stack of which nothing is wrong. */
 const SOUND: DoctorFacts = {
   records: { unknown: undefined },
+  version: { stack: '1.2.0', cli: '1.2.0' },
   secrets: [{ apiKey: 'default', isSet: true, command: 'aws set' }],
   notification: { bucket: 'drops', isOn: true, command: 'aws on' },
   poll: { at: NOW - 60_000 },
@@ -32,6 +33,7 @@ const SOUND: DoctorFacts = {
   queues: [{ name: 'ingest', waiting: 1, deadLetters: 0, isSource: true }],
   suspensions: [],
   pauses: [],
+  forgetting: [{ jobId: 'j', key: 'input/a.jsonl', since: NOW - 60_000 }],
   held: [],
   atOpenAI: [],
   quota: [{ model: 'gpt-x', apiKey: 'default', restsUntil: NOW }],
@@ -65,6 +67,18 @@ test.each<[Partial<DoctorFacts>, string, string, string | undefined]>([
     'bad',
     'key "ads" was never set',
     'aws set',
+  ],
+  [
+    { version: { stack: '1.1.0', cli: '1.2.0' } },
+    'warn',
+    'the stack is of version 1.1.0, this command line of 1.2.0',
+    undefined,
+  ],
+  [
+    { forgetting: [{ jobId: 'j', key: 'input/a.jsonl', since: NOW - HOUR }] },
+    'bad',
+    'the removal of job j (input/a.jsonl) began 1 h ago and was cut off',
+    'batchdrop forget j',
   ],
   [
     { records: { unknown: 'table/a/b has version 2' } },

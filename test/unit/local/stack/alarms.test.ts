@@ -104,7 +104,11 @@ describe('a topic of a template', () => {
       },
     });
     expect(topics).toEqual([
-      { arn: 'arn:aws:sns:us-east-1:000000000000:shop-Topic', subscriptions: ['email:a@example.com'] },
+      {
+        arn: 'arn:aws:sns:us-east-1:000000000000:shop-Topic',
+        subscriptions: ['email:a@example.com'],
+        queues: [],
+      },
     ]);
   });
 });
