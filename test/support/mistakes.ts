@@ -1,7 +1,7 @@
 /** First mistakes of people who write a file of requests, each in a line. */
 
 /** The text of a request that is valid but for these members. */
-export const requestWith = (members: object): string =>
+const requestWith = (members: object): string =>
   JSON.stringify({
     custom_id: 'a',
     method: 'POST',
