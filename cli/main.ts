@@ -16,6 +16,7 @@ import { addStackCommands } from './stack-commands.ts';
 import { addUpkeepCommands } from './upkeep-commands.ts';
 import { completionScript, SHELLS, type Shell } from './view/completion.ts';
 import { EXIT_CANNOT_RUN, EXIT_USAGE, UsageError } from './view/exit.ts';
+import { makePlain } from './view/plain.ts';
 
 const settingsOption = [
   '--settings <file>',
@@ -178,6 +179,7 @@ program
 if (import.meta.main) await run();
 
 async function run(): Promise<void> {
+  makePlain(console);
   try {
     await program.parseAsync();
   } catch (error) {

@@ -9,6 +9,7 @@ import { readFacts } from '../options/wait-facts.ts';
 import type { ExplainFacts } from '../view/explain.ts';
 import { withStack } from '../view/explain-text.ts';
 import { jobView } from '../view/job-view.ts';
+import { withoutControls } from '../view/plain.ts';
 import { describeJob } from '../view/progress.ts';
 import { exitOf, receiptText } from '../view/receipt-text.ts';
 import { Screen } from '../view/screen.ts';
@@ -58,7 +59,7 @@ function displayOf(stream: NodeJS.WriteStream, flags: string): (facts: ExplainFa
       const text = describeJob(jobView(records));
       if (text === last) return;
       last = text;
-      stream.write(`${timeText(now)}  ${text}  ${key}\n`);
+      stream.write(`${withoutControls(`${timeText(now)}  ${text}  ${key}`)}\n`);
     };
   }
   const screen = new Screen(stream);

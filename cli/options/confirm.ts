@@ -1,6 +1,7 @@
 /** Asks a person before something that cannot be undone. */
 import { createInterface } from 'node:readline/promises';
 import { UsageError } from '../view/exit.ts';
+import { withoutControls } from '../view/plain.ts';
 
 /**
  * @param yes the person has answered already, by `--yes`.
@@ -12,7 +13,7 @@ export async function confirm(question: string, { yes }: { yes?: boolean | undef
   if (!process.stdin.isTTY) throw new UsageError(`${question} Give --yes, since nobody is there to answer.`);
   const lines = createInterface({ input: process.stdin, output: process.stderr });
   try {
-    return /^y(es)?$/i.test((await lines.question(`${question} [y/N] `)).trim());
+    return /^y(es)?$/i.test((await lines.question(`${withoutControls(question)} [y/N] `)).trim());
   } finally {
     lines.close();
   }

@@ -1,6 +1,7 @@
 /** Progress of several jobs: redrawn in place on a terminal, plain lines elsewhere. */
 import type { DropTurn } from '../../src/core/model/drop-turn.ts';
 import type { JobView, Retry } from './job-view.ts';
+import { withoutControls } from './plain.ts';
 import { clockText } from './time.ts';
 
 export interface ProgressLine {
@@ -93,7 +94,7 @@ export class ProgressDisplay {
   /** A line above what is redrawn. */
   note(text: string): void {
     this.#clear();
-    this.#stream.write(`${text}\n`);
+    this.#stream.write(`${withoutControls(text)}\n`);
   }
 
   #redraw(lines: readonly ProgressLine[]): void {
@@ -109,7 +110,7 @@ export class ProgressDisplay {
     for (const { name, text } of lines) {
       if (this.#last.get(name) === text) continue;
       this.#last.set(name, text);
-      this.#stream.write(`${name}  ${text}\n`);
+      this.#stream.write(`${withoutControls(`${name}  ${text}`)}\n`);
     }
   }
 

@@ -1,9 +1,10 @@
-/** `npm run test:templates`: cfn-lint over the template of each variant; any finding fails. */
+/** `npm run test:templates`: cfn-lint and checkov over the template of each variant; any finding that is not explained fails. */
 import { execFile } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { pythonEnvironment } from '../../support/python-environment.ts';
 import { writeVariants } from '../../support/variants.ts';
+import { runCheckov } from './checkov/checkov.ts';
 
 /** Rules that are left out, and why. */
 const IGNORED = {
@@ -20,7 +21,12 @@ process.stdout.write(findings.join('\n'));
 const version = /cfn-lint (\S+)/.exec(await run(['--version']))?.[1];
 const says = findings.length === 0 ? 'finds nothing' : 'has findings';
 process.stdout.write(`cfn-lint ${version} ${says} in the templates of ${templates.length} variants\n`);
-process.exitCode = findings.length === 0 ? 0 : 1;
+const { version: checkov, passed, explained, problems } = await runCheckov(templates);
+process.stdout.write(problems.map((problem) => `${problem}\n`).join(''));
+process.stdout.write(
+  `checkov ${checkov}: ${passed} checks passed, ${explained} findings are explained, ${problems.length} are not\n`,
+);
+process.exitCode = findings.length === 0 && problems.length === 0 ? 0 : 1;
 
 /** What cfn-lint says of these templates; empty if nothing. */
 function lint(paths: readonly string[]): Promise<string> {
