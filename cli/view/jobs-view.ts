@@ -107,7 +107,7 @@ export function endedRow(ended: EndedJob): JobRow {
   };
 }
 
-/** The table, its state first, as wide as the terminal at most; where ids do not fit, it says how to get them. */
+/** The table, its state first, as wide as the terminal at most; where ids do not fit, it says how to get them, and what takes them. */
 export function jobsText(rows: readonly JobRow[], now: number, width: number): string {
   const [headings = '', ...lines] = tableLines<JobRow>(
     [
@@ -128,7 +128,10 @@ export function jobsText(rows: readonly JobRow[], now: number, width: number): s
   );
   const note = /\bJOB\b/.test(headings)
     ? []
-    : wrapped('Ids of jobs and whole keys do not fit here: a wider terminal shows them, or --json.', width);
+    : wrapped(
+        'Ids and whole keys do not fit here: --json shows them, or a wider terminal. `status` takes an id or a whole key.',
+        width,
+      );
   return [headings, ...lines, ...note].join('\n');
 }
 

@@ -41,6 +41,11 @@ In another terminal:
   aws --endpoint-url ${endpoints.s3} s3 ls --recursive s3://${bucket}/${layout.receipts}
   aws --endpoint-url ${endpoints.s3} s3 cp s3://${bucket}/${layout.output}FILE.jsonl .
 
+Without the AWS CLI (receipts name files as s3://…, which \`results\` reads):
+
+  npm run -s batchdrop -- submit FILE.jsonl --wait ${flags}
+  npm run -s batchdrop -- results ${layout.input}FILE.jsonl ${flags}
+
 Each start puts ${openai.isEmulated ? 'a key for the emulator, which takes any,' : 'OPENAI_API_KEY'} into the secrets of the API keys. Another one is set by
 
 ${setKeyCommands(stack).join('\n')}

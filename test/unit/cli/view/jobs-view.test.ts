@@ -28,8 +28,8 @@ test('the state is first; a table of 60 columns has key and time and says how to
       'STATE    WHEN       KEY                             REQUESTS',
       'running  2 h ago    input/2026/…ilms.jsonl',
       'partial  1 min ago  input/a.jsonl           49,998 of 50,000',
-      'Ids of jobs and whole keys do not fit here: a wider terminal',
-      'shows them, or --json.',
+      'Ids and whole keys do not fit here: --json shows them, or a',
+      'wider terminal. `status` takes an id or a whole key.',
     ].join('\n'),
   );
   for (const width of [60, 80, 120])

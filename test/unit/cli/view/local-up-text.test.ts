@@ -50,6 +50,8 @@ test('it says where each service is, what to type first, and whether OpenAI is t
   const text = textOf({ ...PIPELINE, openai: { baseUrl: 'https://api.openai.com/v1', isEmulated: false } });
   for (const port of [1, 2, 3, 5, 6]) expect(text).toContain(`${at(port)} `);
   expect(text).toContain('s3 cp FILE.jsonl s3://drops/input/');
+  expect(text).toContain('submit FILE.jsonl --wait --local --state here');
+  expect(text).toContain('results input/FILE.jsonl --local --state here');
   expect(text).toContain('resume --local --state here');
   expect(text).toContain('Each start puts OPENAI_API_KEY into');
   expect(text).not.toContain('emulat');
