@@ -24,7 +24,7 @@ export class RecordVersionError extends BatchdropError {}
 
 const latestJobSchema = z.object({ jobId: z.string(), lastModified: z.number() });
 
-const latestSchema = z.object({
+export const latestSchema = z.object({
   v: z.literal(1),
   lastModified: z.number(),
   job: z.exactOptional(latestJobSchema),
@@ -34,7 +34,7 @@ const latestSchema = z.object({
 /** Numbers beyond what is exact are given as bigints. */
 const picodollars = z.union([z.int(), z.bigint()]).transform(BigInt);
 
-const monthSchema = z.object({
+export const monthSchema = z.object({
   v: z.literal(1),
   jobs: z.int(),
   succeeded: z.int(),

@@ -14,7 +14,7 @@ import { workKeys } from './keys.ts';
 import { readWorkJson, writeWorkJsonOnce } from './work-json.ts';
 
 /** A response that has ended: what of it was read. */
-const arrivalSchema = z.object({
+export const arrivalSchema = z.object({
   v: z.literal(1),
   id: z.string(),
   status: z.enum(RESPONSE_STATUSES),

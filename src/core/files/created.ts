@@ -7,7 +7,7 @@ import type { ObjectStore } from '../ports/objects.ts';
 import type { workKeys } from './keys.ts';
 
 /** A create, as its line has it. */
-const createdSchema = z.object({
+export const createdSchema = z.object({
   custom_id: z.string(),
   /** The place of its request in the slice. */
   request: z.int().min(0),

@@ -13,7 +13,7 @@ import { readWorkJson, writeWorkJsonOnce } from './work-json.ts';
 
 const versioned = { bucket: z.string(), key: z.string(), versionId: z.exactOptional(z.string()) };
 
-const jobFileSchema = z.object({
+export const jobFileSchema = z.object({
   v: z.literal(1),
   jobId: z.string(),
   input: z.object({ ...versioned, etag: z.string(), lastModified: z.number(), size: z.int() }),

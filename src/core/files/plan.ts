@@ -19,7 +19,7 @@ const runRefSchema = z.object({
   lastLine: z.int(),
 });
 
-const planSchema = z.object({
+export const planSchema = z.object({
   v: z.literal(1),
   jobId: z.string(),
   /** Every line with something on it. */

@@ -12,7 +12,7 @@ import type { BatchPatch } from '../model/transition.ts';
 import type { ObjectStore } from '../ports/objects.ts';
 
 /** Of our own making: what names it is checked, the rest is taken as it was written. */
-const outcomeFileSchema = z.looseObject({
+export const outcomeFileSchema = z.looseObject({
   v: z.literal(1),
   jobId: z.string(),
   batchId: z.string(),

@@ -15,7 +15,7 @@ const unreadSchema = z.object({
   /** Epoch ms: since when each answer was that there is no such response. */
   missingSince: z.exactOptional(z.number()),
 });
-const fileSchema = z.object({ v: z.literal(1), byId: z.record(z.string(), unreadSchema) });
+export const unreadFileSchema = z.object({ v: z.literal(1), byId: z.record(z.string(), unreadSchema) });
 
 /** What is known of a response that could not be read; nothing if it could. */
 export type Unread = z.infer<typeof unreadSchema>;
@@ -34,7 +34,7 @@ export class UnreadResponses {
 
   /** Takes up what earlier workers found. */
   async load(): Promise<void> {
-    const file = await readWorkJson(this.#objects, this.#key, fileSchema);
+    const file = await readWorkJson(this.#objects, this.#key, unreadFileSchema);
     for (const [id, unread] of Object.entries(file?.byId ?? {})) this.#byId.set(id, unread);
   }
 

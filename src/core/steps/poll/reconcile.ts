@@ -51,7 +51,7 @@ const ORPHAN_AFTER_MS = 24 * HOUR_MS;
 const KEPT_MS = 2 * 60_000;
 
 /** What the poll keeps below `work/`, which is not restored with the table. */
-const pollFileSchema = z.object({
+export const pollFileSchema = z.object({
   v: z.literal(1),
   /** The greatest number of a poll; in the table it is smaller after a restore. */
   poll: z.int(),

@@ -10,7 +10,7 @@ import { readWorkJson, writeWorkJsonOnce } from '../../files/work-json.ts';
 import type { BatchRecord } from '../../model/batch.ts';
 import type { ObjectStore } from '../../ports/objects.ts';
 
-const attemptSchema = z.object({
+export const attemptSchema = z.object({
   v: z.literal(1),
   /** Counts the creates of the batch, from 1. */
   attempt: z.int().min(1),

@@ -23,12 +23,14 @@ import type { ScanDeps, ScanState } from '../../../../../src/core/steps/ingest/s
 import { OPENAI_PRICES } from '../../../../../src/providers/openai/prices/table.ts';
 import { OPENAI_RULES } from '../../../../../src/providers/openai/rules.ts';
 import { chunkSizesArbitrary, collectBytes, cut } from '../../../../support/bytes.ts';
+import checkpointShapes from '../../../../support/checkpoint-shapes.json' with { type: 'json' };
 import { MemoryObjects } from '../../../../support/memory/objects.ts';
 import { BUCKET, chopReads } from '../../../../support/memory-store.ts';
 import { propertyRuns } from '../../../../support/property-runs.ts';
 import { fileArbitrary, layOut, limitsArbitrary, manyModels } from '../../../../support/request-files.ts';
 import { requestLine } from '../../../../support/request-lines.ts';
 import { scanWhole } from '../../../../support/scans.ts';
+import { type Shape, shapeOfValue } from '../../../../support/stored-shapes.ts';
 
 const { layout, routes } = defaultSettings();
 const KEY = 'input/a.jsonl';
@@ -96,8 +98,11 @@ function mortal(
   };
 }
 
-/** Worker after worker until there is a plan. */
-async function scanInPieces({ file, limits, chunks, sizes, looks, kills, route }: Setup) {
+/** Worker after worker until there is a plan. @param onSave gets what each leaves for the next one. */
+async function scanInPieces(
+  { file, limits, chunks, sizes, looks, kills, route }: Setup,
+  onSave: (state: ScanState) => void = () => {},
+) {
   const { objects, job } = await drop(file, route);
   const chopped = chopReads(objects, async function* (stream) {
     yield* cut(await collectBytes(stream), chunks);
@@ -143,6 +148,7 @@ async function scanInPieces({ file, limits, chunks, sizes, looks, kills, route }
       worker: `worker-${workers}`,
       async save(state) {
         const key = `work/checkpoint-${workers}-${saves}`;
+        onSave(state);
         await writeCheckpoint(store, key, 'test', state);
         await call(async () => {
           saved = key;
@@ -445,4 +451,26 @@ describe('a scan that is interrupted', () => {
     expect(positions.length).toBeGreaterThan(0);
     expect(positions).toEqual([...new Set(positions)].sort((a, b) => a - b));
   });
+});
+
+it('what a worker leaves has the shape that other releases know; a changed one takes a new version', async () => {
+  const shapes: Record<string, Shape> = {};
+  const lines = Array.from({ length: 60 }, (_, index) =>
+    index % 9 === 8 ? 'broken' : requestLine(`id-${index % 50}`, { model: `model-${index % 3}` }),
+  );
+  await scanInPieces(
+    {
+      file: Buffer.from(lines.join('\n')),
+      limits: { requests: 7 },
+      chunks: [400],
+      sizes: { rangeBytes: 400, blockBytes: 512, maxIdsInMemory: 12, hashesOfARound: 3, looksEvery: 1 },
+      looks: [true],
+      kills: [],
+    },
+    (state) => {
+      const name = `ingest: ${state.phase}`;
+      shapes[name] = { ...shapes[name], ...shapeOfValue(state) };
+    },
+  );
+  expect(checkpointShapes).toMatchObject(shapes);
 });
