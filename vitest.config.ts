@@ -13,6 +13,7 @@ const PROPERTY_FILES = globSync('test/{unit,parts}/**/*.test.ts').filter((path) 
 /**
  * - `unit`, `parts` and `smoke` are `npm test`; `unit` alone is `npm run test:unit`.
  * - `properties` and `system` are `npm run test:system`.
+ * - `deploy` is `npm run test:deploy`, `independent` is `npm run test:independent`: on services that are not ours.
  */
 export default defineConfig({
   test: {
@@ -48,9 +49,17 @@ export default defineConfig({
         test: {
           name: 'system',
           include: ['test/system/**/*.test.ts'],
-          exclude: ['test/system/smoke/**'],
+          exclude: ['test/system/{smoke,deploy,independent}/**'],
           setupFiles: ['test/support/refused-calls.ts'],
         },
+      },
+      {
+        extends: true,
+        test: { name: 'deploy', include: ['test/system/deploy/*.test.ts'], hookTimeout: 300_000 },
+      },
+      {
+        extends: true,
+        test: { name: 'independent', include: ['test/system/independent/*.test.ts'], testTimeout: 120_000 },
       },
     ],
   },

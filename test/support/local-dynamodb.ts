@@ -15,29 +15,11 @@ import { createDynamoDBClient } from '../../src/runtime/clients.ts';
 
 export const TABLE = 'batchdrop-test';
 
-/**
- * A local DynamoDB with the table of the contract.
- * @param folder that keeps it. Default: one of its own, which is removed.
- */
-export async function startLocalDynamoDB(folder?: string): Promise<{
-  client: DynamoDBDocumentClient;
-  endpoint: string;
-  /** Another client of the same table, into whose calls a test may reach. */
-  newClient(): DynamoDBDocumentClient;
-  close(): Promise<void>;
-}> {
-  const dir = folder ?? (await mkdtemp(join(tmpdir(), 'batchdrop-dynamodb-')));
-  const server = await startDynamoDb({ dir });
-  const newClient = () =>
-    createDynamoDBClient({
-      endpoint: server.endpoint,
-      region: 'us-east-1',
-      credentials: { accessKeyId: 'AKIDTEST', secretAccessKey: 'secret' },
-    });
-  const client = newClient();
+/** Makes the table of the contract, and waits until it is there. */
+export async function createTable(client: DynamoDBDocumentClient, table = TABLE): Promise<void> {
   await client.send(
     new CreateTableCommand({
-      TableName: TABLE,
+      TableName: table,
       BillingMode: 'PAY_PER_REQUEST',
       AttributeDefinitions: [
         { AttributeName: TABLE_PARTITION_KEY, AttributeType: 'S' },
@@ -61,7 +43,30 @@ export async function startLocalDynamoDB(folder?: string): Promise<{
       ],
     }),
   );
-  await waitUntilTableExists({ client, maxWaitTime: 30, minDelay: 1 }, { TableName: TABLE });
+  await waitUntilTableExists({ client, maxWaitTime: 30, minDelay: 1 }, { TableName: table });
+}
+
+/**
+ * A local DynamoDB with the table of the contract.
+ * @param folder that keeps it. Default: one of its own, which is removed.
+ */
+export async function startLocalDynamoDB(folder?: string): Promise<{
+  client: DynamoDBDocumentClient;
+  endpoint: string;
+  /** Another client of the same table, into whose calls a test may reach. */
+  newClient(): DynamoDBDocumentClient;
+  close(): Promise<void>;
+}> {
+  const dir = folder ?? (await mkdtemp(join(tmpdir(), 'batchdrop-dynamodb-')));
+  const server = await startDynamoDb({ dir });
+  const newClient = () =>
+    createDynamoDBClient({
+      endpoint: server.endpoint,
+      region: 'us-east-1',
+      credentials: { accessKeyId: 'AKIDTEST', secretAccessKey: 'secret' },
+    });
+  const client = newClient();
+  await createTable(client);
   return {
     client,
     endpoint: server.endpoint,
