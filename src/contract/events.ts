@@ -485,7 +485,8 @@ export const EVENTS = {
     level: 'warn',
     message:
       'The batch is given up: OpenAI does not know it, or keeps it unfinished long past its time. Its requests run again while they have tries left and the job is not cancelled; the others end as lost_batch.',
-    fields: REMOTE,
+    // `by`: of a person who gave it up; absent where its route gives up by itself.
+    fields: { ...REMOTE, by: 'arn?' },
   },
   'work.removed': {
     level: 'info',

@@ -69,7 +69,7 @@ export async function resumeJob(
   if (options.act !== undefined && batches.some(isChanged)) await recordAct(deps, jobId, options.act);
   for (const batch of batches) {
     if (isHeld(batch)) await release(deps, batch, options, resumed);
-    else if (isLost(batch) && options.givesUpLost) await giveUp(deps, batch, resumed);
+    else if (isLost(batch) && options.givesUpLost) await giveUp(deps, batch, options, resumed);
     else if (isLost(batch)) resumed.lost.push(batch);
     else if (batch.hold !== undefined && batch.state !== 'collected') resumed.waiting.push(batch);
   }
@@ -90,12 +90,17 @@ async function release(
 }
 
 /** One that was seen alive meanwhile is not held any more, and stays. */
-async function giveUp(deps: ResumeDeps, batch: BatchRecord, { givenUp }: Resumed): Promise<void> {
+async function giveUp(
+  deps: ResumeDeps,
+  batch: BatchRecord,
+  { act }: ResumeOptions,
+  { givenUp }: Resumed,
+): Promise<void> {
   const { jobId, batchId } = batch;
   const now = deps.ambient.now();
   if ((await deps.jobs.moveBatch(batch, toLost(batch, now), now)) === undefined) return;
   const { openaiBatchId } = batch.remote!;
-  deps.telemetry.record('batch.abandoned', { jobId, batchId, openaiBatchId });
+  deps.telemetry.record('batch.abandoned', { jobId, batchId, openaiBatchId, by: act?.by });
   // Should the message be lost, the sweep sends it.
   await deps.outbox.collect({ v: 1, jobId, batchId });
   givenUp.push(batch);

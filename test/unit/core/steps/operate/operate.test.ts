@@ -168,3 +168,23 @@ test('a worker that dies while it releases a batch has kept who released it', as
   expect(await actsOf(p, jobId)).toMatchObject([{ action: 'resume', by: OPERATOR, reason: 'fixed' }]);
   expect(await p.operate({ action: 'resume', jobId })).toMatchObject({ released: [batch!.batchId] });
 });
+
+test('a lost batch that a person gives up says who did so', async () => {
+  const { p, jobId, events } = await dropped();
+  await p.drain();
+  const [batch] = await p.deps.jobs.listBatches(jobId);
+  expect(batch!.state).toBe('submitted');
+  const hold = { reason: 'lost_batch', at: 1 };
+  await p.deps.jobs.moveBatch(
+    batch!,
+    { name: 'held', from: 'submitted', to: 'submitted', set: { hold }, clear: [] },
+    1,
+  );
+  const { batchId } = batch!;
+  const resume = { action: 'resume', jobId, acknowledge: 'may_pay_twice' };
+  expect(await p.operate(resume)).toMatchObject({ givenUp: [batchId] });
+  expect(events).toContainEqual({
+    name: 'batch.abandoned',
+    fields: expect.objectContaining({ jobId, batchId, by: OPERATOR }),
+  });
+});
