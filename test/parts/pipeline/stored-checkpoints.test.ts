@@ -2,10 +2,11 @@
  * What workers of collect and finalize leave for the next ones has no schema: its shape is that of what they really
  * write. That of ingest is in test/unit/core/steps/ingest/scan-continuation.test.ts.
  */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { CorruptWorkFileError } from '../../../src/core/base/errors.ts';
 import { readCheckpoint } from '../../../src/core/files/checkpoint.ts';
-import checkpointShapes from '../../support/checkpoint-shapes.json' with { type: 'json' };
 import { chatLine } from '../../support/pipeline.ts';
 import { type Shape, shapeOfValue } from '../../support/stored-shapes.ts';
 import { startTestPipeline } from '../../support/test-pipeline.ts';
@@ -43,8 +44,9 @@ it('has the shape that other releases know, for each kind of checkpoint', async 
   await p.drop('input/a.jsonl', lines.map((line) => line + ' '.repeat(9_000)).join('\n'));
   await p.run(400);
   for (const key of p.deps.objects.keys().filter((name) => /checkpoint/.test(name))) await look(key);
+  const known = join(import.meta.dirname, '../../support/checkpoint-shapes.json');
   expect(
-    checkpointShapes,
+    JSON.parse(readFileSync(known, 'utf8')),
     'A changed shape takes a new kind of checkpoint: then what has an old one begins anew.',
   ).toMatchObject(shapes);
 });
