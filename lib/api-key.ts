@@ -1,4 +1,5 @@
-import { ArnFormat, RemovalPolicy, SecretValue, Stack, Validations } from 'aws-cdk-lib';
+import { ArnFormat, RemovalPolicy, SecretValue, Stack, Tags, Validations } from 'aws-cdk-lib';
+import type { IKey } from 'aws-cdk-lib/aws-kms';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct } from 'constructs';
 import {
@@ -7,6 +8,7 @@ import {
   apiKeySecretsPrefix,
   DEFAULT_API_KEY,
 } from '../src/contract/api-key.ts';
+import { keyPermissions } from './encryption.ts';
 import type { Permission } from './permission.ts';
 import type { PipelineFunction } from './pipeline-function.ts';
 import { STACK_UUID } from './stack-id.ts';
@@ -17,6 +19,8 @@ export interface ApiKeyProps {
   readonly others?: readonly string[] | undefined;
   /** What becomes of the secret of the stack's own key when the stack is deleted. @default RemovalPolicy.RETAIN */
   readonly removalPolicy?: RemovalPolicy | undefined;
+  /** Key with which the secrets are encrypted. @default - AWS's own for Secrets Manager */
+  readonly encryptionKey?: IKey | undefined;
 }
 
 /**
@@ -28,9 +32,12 @@ export class ApiKey extends Construct {
   readonly secret: secretsmanager.Secret;
   /** Every secret, by the name of its key. */
   readonly secrets: ReadonlyMap<string, secretsmanager.Secret>;
+  readonly #key: IKey | undefined;
 
   constructor(scope: Construct, id: string, props: ApiKeyProps = {}) {
     super(scope, id);
+    const { encryptionKey } = props;
+    this.#key = encryptionKey;
     const own = props.removalPolicy ?? RemovalPolicy.RETAIN;
     const newSecret = (
       secretId: string,
@@ -42,8 +49,11 @@ export class ApiKey extends Construct {
         secretName: apiKeySecretName(STACK_UUID, name),
         description,
         secretStringValue: SecretValue.unsafePlainText(API_KEY_PLACEHOLDER),
+        ...(encryptionKey === undefined ? {} : { encryptionKey }),
         removalPolicy,
       });
+      // For the account's cost allocation: of what the stack has, secrets alone belong to an API key.
+      Tags.of(secret).add('batchdrop:api-key', name);
       Validations.of(secret).acknowledge({
         id: 'AwsSolutions-SMG4',
         reason:
@@ -75,7 +85,10 @@ export class ApiKey extends Construct {
 
   /** Lets a function read the keys. */
   allowRead(fn: PipelineFunction): void {
-    fn.allow(this.onSecrets(['secretsmanager:GetSecretValue']));
+    fn.allow(
+      this.onSecrets(['secretsmanager:GetSecretValue']),
+      ...keyPermissions(this.#key, 'secretsmanager.read'),
+    );
   }
 
   /** The statement that allows these actions on the secrets of all keys. */

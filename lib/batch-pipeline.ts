@@ -1,5 +1,7 @@
-import { Duration, type RemovalPolicy } from 'aws-cdk-lib';
+import { Duration, type RemovalPolicy, Stack } from 'aws-cdk-lib';
 import type { IAlarm } from 'aws-cdk-lib/aws-cloudwatch';
+import type { IKey } from 'aws-cdk-lib/aws-kms';
+import type { Architecture } from 'aws-cdk-lib/aws-lambda';
 import type { RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
@@ -9,8 +11,17 @@ import { type AlarmOptions, Alarms, type AlarmsProps } from './alarms.ts';
 import { ApiKey } from './api-key.ts';
 import { Call } from './call.ts';
 import { Collect } from './collect.ts';
-import { parseSettings, requireOneAddress, requireWhole, type SettingsInput } from './configuration.ts';
+import {
+  InvalidConfigurationError,
+  parseSettings,
+  requireOneAddress,
+  requireProxyUrl,
+  requireWhole,
+  type SettingsInput,
+} from './configuration.ts';
 import { Dashboard } from './dashboard.ts';
+import { type Droppers, dropperKeyStatements, dropperStatements } from './droppers.ts';
+import { allowByKeyPolicy, referenceTo, serviceStatements } from './encryption.ts';
 import type { Foundation, ReservedConcurrency } from './environment.ts';
 import { Finalize } from './finalize.ts';
 import { Ingest } from './ingest.ts';
@@ -18,7 +29,9 @@ import { Notifications } from './notifications.ts';
 import { Observe } from './observe.ts';
 import { Operate } from './operate.ts';
 import { OperatorPolicy, ViewerPolicy } from './operator-policies.ts';
+import { type NetworkProps, platformOf } from './platform.ts';
 import { Poll } from './poll.ts';
+import type { Retention } from './retention.ts';
 import { SettingsLayer } from './settings-layer.ts';
 import { State } from './state.ts';
 import { Storage } from './storage.ts';
@@ -43,7 +56,7 @@ interface MaxConcurrency {
 }
 
 /** Props of a pipeline. Everything has a default. */
-export interface BatchPipelineProps {
+export interface BatchPipelineProps extends NetworkProps {
   /**
    * Name of a bucket that exists already. It is not changed: synth prints the one command that makes it notify
    * EventBridge of new objects.
@@ -57,6 +70,41 @@ export interface BatchPipelineProps {
    * @default - one route over everything below `input/`
    */
   readonly settings?: SettingsInput | undefined;
+  /**
+   * A key of KMS with which everything that the stack makes is encrypted: bucket, table, queues, secrets and logs. It is in the stack's account and
+   * region, and its policy lets IAM policies allow its use, as the policies of `kms.Key` do. Of a key of the same app the
+   * policy gets what EventBridge and CloudWatch Logs need; for any other, synth prints it.
+   *
+   * @default - AWS's own keys
+   */
+  readonly encryptionKey?: IKey | undefined;
+  /**
+   * The key of KMS with which the bucket is encrypted: that of a bucket that exists already, or another one than `encryptionKey`
+   * for one that is made.
+   *
+   * @default - `encryptionKey` for a bucket that is made; for one that exists, AWS's own key
+   */
+  readonly bucketEncryptionKey?: IKey | undefined;
+  /** Whether a bucket that is made keeps versions. Without them, an input is copied below `work/` before it is read. @default true */
+  readonly versioned?: boolean | undefined;
+  /** How long objects stay in a bucket that is made. @default - for ever, but for `work/` */
+  readonly retention?: Retention | undefined;
+  /**
+   * Who of other accounts may drop files into a bucket that is made, by the name of the route. Their own accounts must allow
+   * them `s3:PutObject` on it, too. They may read nothing.
+   *
+   * @default - nobody
+   */
+  readonly droppers?: Droppers | undefined;
+  /** Instruction set of the functions. @default Architecture.ARM_64 */
+  readonly architecture?: Architecture | undefined;
+  /**
+   * URL of a proxy by which OpenAI is reached, such as `http://proxy.internal:3128`: it gets a CONNECT for the host of
+   * OpenAI, port 443. AWS's services are not reached by it.
+   *
+   * @default - OpenAI is reached directly
+   */
+  readonly httpsProxy?: string | undefined;
   /** How often the live batches are looked at: whole minutes from 1 to 60. @default Duration.minutes(5) */
   readonly pollInterval?: Duration | undefined;
   /**
@@ -153,24 +201,28 @@ export class BatchPipeline extends Construct {
   /** @throws InvalidConfigurationError naming what cannot work, the value read and what to do. */
   constructor(scope: Construct, id: string, props: BatchPipelineProps = {}) {
     super(scope, id);
-    const { bucketName, removalPolicy, openaiBaseUrl, workExpiration, logRetention } = props;
+    const { bucketName, removalPolicy, openaiBaseUrl, workExpiration } = props;
     const caps = { ...MAX_CONCURRENCY, ...definedOf(props.maxConcurrency) };
-    requireReservations(props.reservedConcurrency, caps);
+    requireOnePipeline(this);
     this.settings = parseSettings(props.settings);
-    requireOneAddress(openaiBaseUrl, this.settings);
+    requireUsable(props, caps, this.settings);
     const { settings } = this;
 
+    const encryptionKey = referenceTo(this, 'EncryptionKey', props.encryptionKey);
+    const bucketKey = referenceTo(this, 'BucketEncryptionKey', props.bucketEncryptionKey);
     this.storage = new Storage(this, 'Storage', {
+      ...props,
       places: settings,
-      bucketName,
-      removalPolicy,
+      encryptionKey: bucketKey ?? (bucketName === undefined ? encryptionKey : undefined),
     });
-    this.state = new State(this, 'State', { removalPolicy });
+    this.#allowOthers(props);
+    this.state = new State(this, 'State', { removalPolicy, encryptionKey });
     const others = apiKeyNamesOf(settings).filter((name) => name !== DEFAULT_API_KEY);
-    this.apiKey = new ApiKey(this, 'ApiKey', { others, removalPolicy });
+    this.apiKey = new ApiKey(this, 'ApiKey', { others, removalPolicy, encryptionKey });
     const { storage, state, apiKey } = this;
 
-    const newQueue = (queueId: string) => new WorkQueue(this, queueId, { consumerTimeout: CONSUMER_TIMEOUT });
+    const newQueue = (queueId: string) =>
+      new WorkQueue(this, queueId, { consumerTimeout: CONSUMER_TIMEOUT, encryptionKey });
     this.ingestQueue = newQueue('IngestQueue');
     this.submitQueue = newQueue('SubmitQueue');
     this.callQueue = newQueue('CallQueue');
@@ -178,7 +230,7 @@ export class BatchPipeline extends Construct {
     this.finalizeQueue = newQueue('FinalizeQueue');
     const { ingestQueue, submitQueue, callQueue, collectQueue, finalizeQueue } = this;
 
-    const settingsLayer = new SettingsLayer(this, 'Settings', settings);
+    const settingsLayer = new SettingsLayer(this, 'Settings', settings, props.architecture);
     const foundation: Foundation = {
       storage,
       state,
@@ -186,7 +238,8 @@ export class BatchPipeline extends Construct {
       settings,
       settingsLayer,
       openaiBaseUrl,
-      logRetention,
+      platform: platformOf(this, { ...props, encryptionKey }),
+      httpsProxy: props.httpsProxy,
       reservedConcurrency: props.reservedConcurrency,
     };
     const queues = { ingestQueue, submitQueue, callQueue, collectQueue, finalizeQueue };
@@ -203,11 +256,17 @@ export class BatchPipeline extends Construct {
     const finalize = new Finalize(this, 'Finalize', { ...common, maxConcurrency: caps.finalize });
     this.operate = new Operate(this, 'Operate', { ...foundation, ...queues });
     const functions = [ingest, submit, call, poll, collect, finalize, this.operate].map(({ fn }) => fn);
-    const { deadLetterQueue } = new Notifications(this, 'Notifications', settings);
+    const { deadLetterQueue } = new Notifications(this, 'Notifications', {
+      routes: settings.routes,
+      encryptionKey,
+    });
     if (deadLetterQueue !== undefined) this.notificationsDeadLetters = deadLetterQueue;
     const { webhooks } = settings;
     if (webhooks !== undefined) {
-      const observeQueue = new WorkQueue(this, 'ObserveQueue', { consumerTimeout: OBSERVE_TIMEOUT });
+      const observeQueue = new WorkQueue(this, 'ObserveQueue', {
+        consumerTimeout: OBSERVE_TIMEOUT,
+        encryptionKey,
+      });
       this.observeQueue = observeQueue;
       const observe = new Observe(this, 'Observe', { ...common, observeQueue, maxConcurrency: caps.observe });
       this.webhook = new Webhook(this, 'Webhook', { ...foundation, webhooks, observeQueue });
@@ -215,6 +274,18 @@ export class BatchPipeline extends Construct {
     }
     if (props.policies ?? true) [this.viewerPolicy, this.operatorPolicy] = this.#newPolicies();
     this.#watch(props, { pollInterval, functions });
+  }
+
+  /** Lets those use bucket and keys who are not the stack's own: droppers of other accounts, and services. */
+  #allowOthers({ droppers = {}, encryptionKey, bucketEncryptionKey }: BatchPipelineProps): void {
+    const { bucket } = this.storage;
+    for (const statement of dropperStatements(bucket, this.settings.routes, droppers))
+      bucket.addToResourcePolicy(statement);
+    const ofDroppers = dropperKeyStatements(droppers);
+    if (bucketEncryptionKey !== undefined) allowByKeyPolicy(this, bucketEncryptionKey, ofDroppers);
+    if (encryptionKey === undefined) return;
+    const isOfBucket = bucketEncryptionKey === undefined;
+    allowByKeyPolicy(this, encryptionKey, [...serviceStatements(this), ...(isOfBucket ? ofDroppers : [])]);
   }
 
   /** @returns the managed policies for viewers and operators. */
@@ -259,6 +330,40 @@ export class BatchPipeline extends Construct {
     }
     if (dashboard) new Dashboard(this, 'Dashboard', { alarms });
   }
+}
+
+/** @throws InvalidConfigurationError if props cannot work, each by itself or together. */
+function requireUsable(
+  props: BatchPipelineProps,
+  caps: Readonly<Record<keyof MaxConcurrency, number>>,
+  settings: Settings,
+): void {
+  requireReservations(props.reservedConcurrency, caps);
+  requireOwnBucket(props);
+  requireOneAddress(props.openaiBaseUrl, settings);
+  if (props.httpsProxy !== undefined) requireProxyUrl('httpsProxy', props.httpsProxy);
+}
+
+/** @throws InvalidConfigurationError if the stack has another one: names of secrets, alarms and metrics are by stack. */
+function requireOnePipeline(pipeline: BatchPipeline): void {
+  const stack = Stack.of(pipeline);
+  const other = stack.node.findAll().find((one) => one instanceof BatchPipeline && one !== pipeline);
+  if (other === undefined) return;
+  throw new InvalidConfigurationError(
+    `stack ${stack.stackName} has the pipeline ${other.node.path} and is to have ${pipeline.node.path}, too, and a stack has one: ` +
+      'put each into a stack of its own.',
+  );
+}
+
+/** @throws InvalidConfigurationError if something is said of a bucket that exists already, which is not changed. */
+function requireOwnBucket({ bucketName, versioned, retention, droppers }: BatchPipelineProps): void {
+  if (bucketName === undefined) return;
+  const given = Object.entries({ versioned, retention, droppers }).find(([, value]) => value !== undefined);
+  if (given === undefined) return;
+  throw new InvalidConfigurationError(
+    `${given[0]} is given together with bucketName ${JSON.stringify(bucketName)}, and a bucket that exists already is not changed: ` +
+      'leave it out, and set it on the bucket where that is managed (docs/variants.md).',
+  );
 }
 
 /** What is given and not left open. */

@@ -132,6 +132,23 @@ export function requireOneAddress(url: string | undefined, { dataResidency }: Se
 }
 
 /**
+ * Checks the address of a proxy.
+ *
+ * @throws InvalidConfigurationError unless it is an http or https URL of a host alone.
+ */
+export function requireProxyUrl(name: string, value: string): void {
+  if (Token.isUnresolved(value)) return;
+  const url = URL.canParse(value) ? new URL(value) : undefined;
+  const isPlain = url?.protocol === 'http:' || url?.protocol === 'https:';
+  if (isPlain && `${url!.username}${url!.password}${url!.search}${url!.hash}` === '' && url!.pathname === '/')
+    return;
+  throw new InvalidConfigurationError(
+    `${name} is ${JSON.stringify(value)}, expected the URL of a proxy without user, path or query, such as ` +
+      '"http://proxy.internal:3128": it stands in the environment of functions, where a password would be read by many.',
+  );
+}
+
+/**
  * Checks the address of an OpenAI-compatible service.
  *
  * @throws InvalidConfigurationError unless it is an absolute https URL without credentials, query or fragment.

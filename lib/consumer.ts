@@ -28,7 +28,7 @@ export function consumerFunctionProps(
     capability,
     timeout: consumerTimeout,
     continuesItself: true,
-    logRetention: props.logRetention,
+    platform: props.platform,
     reservedConcurrency: props.reservedConcurrency?.[capability],
     layers: [props.settingsLayer],
   };

@@ -1,16 +1,16 @@
 import { ArnFormat, Aws, type Duration, Stack } from 'aws-cdk-lib';
-import type { RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { EVENT_SOURCE } from '../src/contract/messages.ts';
 import type { Settings } from '../src/contract/settings.ts';
 import { LAYER_ROOT, SETTINGS_PATH } from '../src/contract/settings-file.ts';
 import type { ApiKey } from './api-key.ts';
 import { requireDuration } from './configuration.ts';
 import type { Capability, PipelineFunction } from './pipeline-function.ts';
+import type { Platform } from './platform.ts';
 import type { SettingsLayer } from './settings-layer.ts';
 import { STACK_UUID } from './stack-id.ts';
 import type { State } from './state.ts';
 import type { Storage } from './storage.ts';
-import type { WorkQueue } from './work-queue.ts';
+import { allowSend, type WorkQueue } from './work-queue.ts';
 
 /** What every capability is built on. */
 export interface Foundation {
@@ -26,8 +26,10 @@ export interface Foundation {
   readonly settingsLayer: SettingsLayer;
   /** An OpenAI-compatible service in place of OpenAI. @default - OpenAI */
   readonly openaiBaseUrl?: string | undefined;
-  /** How long log lines are kept. @default RetentionDays.ONE_MONTH */
-  readonly logRetention?: RetentionDays | undefined;
+  /** How the functions run. */
+  readonly platform: Platform;
+  /** URL of a proxy by which OpenAI is reached. @default - none: directly */
+  readonly httpsProxy?: string | undefined;
   /** Concurrency kept free for a function. @default - none is reserved */
   readonly reservedConcurrency?: ReservedConcurrency | undefined;
 }
@@ -104,15 +106,15 @@ export function allowSweep(fn: PipelineFunction, props: Foundation & Queues): vo
   const { state, ingestQueue, submitQueue, callQueue, collectQueue, finalizeQueue } = props;
   state.allowReadWrite(fn);
   state.allowQueryLive(fn);
-  const queues = [ingestQueue, submitQueue, callQueue, collectQueue, finalizeQueue];
-  // One statement: a role's policy must not be longer than 10,240 characters.
-  fn.allow({ actions: ['sqs:SendMessage'], resources: queues.map(({ queue }) => queue.queueArn) });
+  allowSend(fn, [ingestQueue, submitQueue, callQueue, collectQueue, finalizeQueue]);
 }
 
 /** Variables of the functions that call OpenAI. */
-export function openaiEnvironment({ openaiBaseUrl }: Foundation) {
+export function openaiEnvironment({ openaiBaseUrl, httpsProxy }: Foundation) {
   return {
     ...(openaiBaseUrl === undefined ? {} : { OPENAI_BASE_URL: openaiBaseUrl }),
+    // Node reads both when it starts. The SDK's own connections to AWS do not go by it.
+    ...(httpsProxy === undefined ? {} : { HTTPS_PROXY: httpsProxy, NODE_USE_ENV_PROXY: '1' }),
   };
 }
 

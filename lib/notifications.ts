@@ -2,6 +2,7 @@ import { Annotations, Aws, Fn, Names, Stack, Token, Validations } from 'aws-cdk-
 import * as events from 'aws-cdk-lib/aws-events';
 import * as targets from 'aws-cdk-lib/aws-events-targets';
 import * as iam from 'aws-cdk-lib/aws-iam';
+import type { IKey } from 'aws-cdk-lib/aws-kms';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import { EVENT_SOURCE, JOB_COMPLETED } from '../src/contract/messages.ts';
@@ -14,6 +15,8 @@ import { newDeadLetterQueue } from './work-queue.ts';
 export interface NotificationsProps {
   /** Routes, of which some may name a target. */
   readonly routes: readonly Pick<Route, 'name' | 'notify'>[];
+  /** Key with which the dead-letter queue is encrypted. @default - none of the account's: by SQS */
+  readonly encryptionKey?: IKey | undefined;
 }
 
 /** EventBridge: names of rules have 64 characters at the most. */
@@ -31,14 +34,14 @@ export class Notifications extends Construct {
   readonly deadLetterQueue?: sqs.Queue;
 
   /** @throws InvalidConfigurationError if a target is known to be in another account or region than the stack. */
-  constructor(scope: Construct, id: string, { routes }: NotificationsProps) {
+  constructor(scope: Construct, id: string, { routes, encryptionKey }: NotificationsProps) {
     super(scope, id);
     const byArn = Map.groupBy(
       routes.filter(({ notify }) => notify !== undefined),
       ({ notify }) => notify!,
     );
     if (byArn.size === 0) return;
-    const deadLetterQueue = newDeadLetterQueue(this, 'DeadLetters');
+    const deadLetterQueue = newDeadLetterQueue(this, 'DeadLetters', encryptionKey);
     this.deadLetterQueue = deadLetterQueue;
     Validations.of(deadLetterQueue).acknowledge({
       id: 'AwsSolutions-SQS3',

@@ -3,7 +3,7 @@ import type { EnvVars, observeEnv } from '../src/contract/env.ts';
 import { batchEnvironment, consumerFunctionProps } from './consumer.ts';
 import { allowSweep, type ConsumerProps } from './environment.ts';
 import { PipelineFunction } from './pipeline-function.ts';
-import type { WorkQueue } from './work-queue.ts';
+import { allowSend, type WorkQueue } from './work-queue.ts';
 
 /** What observe needs beside what each function that works off a queue is built on. */
 export interface ObserveProps extends ConsumerProps {
@@ -33,7 +33,7 @@ export class Observe extends Construct {
     storage.allowRead(fn, ['work']);
     storage.allowWrite(fn, ['work']);
     allowSweep(fn, props);
-    fn.allow({ actions: ['sqs:SendMessage'], resources: [observeQueue.queue.queueArn] });
+    allowSend(fn, [observeQueue]);
     apiKey.allowRead(fn);
     observeQueue.deliverTo(fn, 'maxConcurrency.observe', props.maxConcurrency);
   }

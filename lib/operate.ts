@@ -4,6 +4,7 @@ import { Construct } from 'constructs';
 import type { EnvVars, operateEnv } from '../src/contract/env.ts';
 import { commonEnvironment, type Foundation, type Queues, queueEnvironment } from './environment.ts';
 import { PipelineFunction } from './pipeline-function.ts';
+import { allowSend } from './work-queue.ts';
 
 /** What operate needs. */
 export interface OperateProps extends Foundation, Queues {}
@@ -30,7 +31,7 @@ export class Operate extends Construct {
       memorySize: 512,
       // To forget a large job takes minutes; a request that is cut off is repeated.
       timeout: Duration.minutes(15),
-      logRetention: props.logRetention,
+      platform: props.platform,
       reservedConcurrency: props.reservedConcurrency?.operate,
       layers: [props.settingsLayer],
       environment: {
@@ -46,10 +47,7 @@ export class Operate extends Construct {
     storage.allowConditions(fn, ['output', 'errors']);
     state.allowReadWrite(fn);
     state.allowDelete(fn);
-    fn.allow({
-      actions: ['sqs:SendMessage'],
-      resources: [collectQueue.queue.queueArn, finalizeQueue.queue.queueArn],
-    });
+    allowSend(fn, [collectQueue, finalizeQueue]);
     this.url = fn.addFunctionUrl({ authType: lambda.FunctionUrlAuthType.AWS_IAM }).url;
     Validations.of(this).acknowledge({
       id: 'Serverless-LambdaAsyncFailureDestination',

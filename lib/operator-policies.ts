@@ -71,6 +71,8 @@ export class ViewerPolicy extends SpelledOutPolicy {
         resources: [table, `${table}/index/${LIVE_INDEX}`],
       },
       storage.onObjects(['receipts'], ['s3:GetObject']),
+      ...storage.keyUse('read'),
+      ...state.keyUse('read'),
       storage.listing(['receipts']),
       { actions: ['s3:GetBucketNotification'], resources: [storage.bucket.bucketArn] },
       {
@@ -114,6 +116,9 @@ export class OperatorPolicy extends SpelledOutPolicy {
         resources: queues.map(({ deadLetterQueue }) => deadLetterQueue.queueArn),
       },
       { actions: ['sqs:SendMessage'], resources: queues.map(({ queue }) => queue.queueArn) },
+      // What is re-driven is decrypted, and encrypted again.
+      ...queues.slice(0, 1).flatMap((queue) => queue.keyUse('send')),
+      ...storage.keyUse('write'),
       storage.onObjects(
         ['input'],
         ['s3:PutObject', 's3:AbortMultipartUpload', 's3:GetObject', 's3:GetObjectVersion'],

@@ -38,8 +38,8 @@ export function acknowledgeWildcards(
   );
 }
 
-/** A resolved ARN as cdk-nag names it in a finding: references become `<LogicalId.Attribute>`. */
-function nameReferences(value: unknown): string {
+/** A resolved ARN as cdk-nag names it in a finding, and as people read it: references become `<LogicalId.Attribute>`. */
+export function nameReferences(value: unknown): string {
   if (typeof value === 'string') return value;
   const node = value as { Ref?: string; 'Fn::GetAtt'?: string[]; 'Fn::Join'?: [string, unknown[]] };
   if (node['Fn::Join'] !== undefined) {

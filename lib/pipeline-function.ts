@@ -5,6 +5,7 @@ import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { Construct } from 'constructs';
 import { functionCode } from './function-code.ts';
 import { acknowledgeWildcards, type Permission, statementOf } from './permission.ts';
+import type { Platform } from './platform.ts';
 import { environmentProblems, policyProblems } from './size-limits.ts';
 
 /** The word that names a capability in every room: `lib/`, `lambdas/`, `src/core/`, `test/`. */
@@ -48,12 +49,29 @@ export interface PipelineFunctionProps {
   readonly layers: readonly lambda.ILayerVersion[];
   /** Exactly the keys of the capability's schema in `src/contract/env.ts`. */
   readonly environment: Readonly<Record<string, string>>;
-  /** How long log lines are kept. @default RetentionDays.ONE_MONTH */
-  readonly logRetention?: RetentionDays | undefined;
+  /** What it has in common with the others. */
+  readonly platform: Platform;
 }
 
 /**
- * A function with the house defaults: Node 24 on arm64, one self-contained minified ES module (and what is loaded
+ * What Lambda itself does with the role of a function in a VPC. Source: Lambda developer guide, "Giving Lambda functions
+ * access to resources in an Amazon VPC".
+ */
+const IN_VPC: Permission = {
+  actions: [
+    'ec2:AssignPrivateIpAddresses',
+    'ec2:CreateNetworkInterface',
+    'ec2:DeleteNetworkInterface',
+    'ec2:DescribeNetworkInterfaces',
+    'ec2:DescribeSubnets',
+    'ec2:UnassignPrivateIpAddresses',
+  ],
+  resources: ['*'],
+  wildcardReason: 'Lambda puts a function into a VPC only if its role may do this on all resources.',
+};
+
+/**
+ * A function with the house defaults: Node 24, on arm64 unless another is asked for, one self-contained minified ES module (and what is loaded
  * late), JSON logs in a log group of its own, and a role that allows nothing but writing those logs until `allow` is
  * called.
  *
@@ -62,11 +80,14 @@ export interface PipelineFunctionProps {
  */
 export class PipelineFunction extends lambda.Function {
   readonly #role: iam.Role;
-  readonly #statements: unknown[] = [];
+  /** By their text: what is allowed twice is in the policy once. */
+  readonly #statements = new Map<string, unknown>();
 
   constructor(scope: Construct, id: string, props: PipelineFunctionProps) {
+    const { architecture, logRetention, encryptionKey, vpc, vpcSubnets, securityGroups } = props.platform;
     const logGroup = new LogGroup(scope, `${id}Logs`, {
-      retention: props.logRetention ?? RetentionDays.ONE_MONTH,
+      retention: logRetention ?? RetentionDays.ONE_MONTH,
+      ...(encryptionKey === undefined ? {} : { encryptionKey }),
       // Lines expire by themselves; a retained group would stay behind, empty, for ever.
       removalPolicy: RemovalPolicy.DESTROY,
     });
@@ -77,7 +98,7 @@ export class PipelineFunction extends lambda.Function {
     super(scope, id, {
       description: props.description,
       runtime: lambda.Runtime.NODEJS_24_X,
-      architecture: lambda.Architecture.ARM_64,
+      architecture: architecture ?? lambda.Architecture.ARM_64,
       code: functionCode(props.capability, props.loadedLate),
       handler: 'index.handler',
       memorySize: props.memorySize,
@@ -89,6 +110,9 @@ export class PipelineFunction extends lambda.Function {
       ...(props.ephemeralStorageSize === undefined
         ? {}
         : { ephemeralStorageSize: props.ephemeralStorageSize }),
+      ...(vpc === undefined ? {} : { vpc }),
+      ...(vpcSubnets === undefined ? {} : { vpcSubnets }),
+      ...(securityGroups === undefined ? {} : { securityGroups: [...securityGroups] }),
       role,
       logGroup,
       loggingFormat: lambda.LoggingFormat.JSON,
@@ -99,13 +123,14 @@ export class PipelineFunction extends lambda.Function {
     this.node.addValidation({
       validate: () => [
         ...environmentProblems(this, props.environment),
-        ...policyProblems(this, this.#statements),
+        ...policyProblems(this, [...this.#statements.values()]),
       ],
     });
     this.allow({
       actions: ['logs:CreateLogStream', 'logs:PutLogEvents'],
       resources: [logGroup.logGroupArn],
     });
+    if (vpc !== undefined) this.allow(IN_VPC);
     Validations.of(this).acknowledge(
       {
         id: 'Serverless-LambdaDLQ',
@@ -121,10 +146,13 @@ export class PipelineFunction extends lambda.Function {
   }
 
   /** Adds to what the function may do. Spelled out, never `grantX`, whose wildcards allow more than is used. */
-  allow(permission: Permission): void {
-    const statement = statementOf(permission);
-    this.#role.addToPolicy(statement);
-    this.#statements.push(statement.toStatementJson());
-    acknowledgeWildcards(this.#role, permission);
+  allow(...permissions: readonly Permission[]): void {
+    for (const permission of permissions) {
+      const statement = statementOf(permission);
+      const json = statement.toStatementJson();
+      this.#statements.set(JSON.stringify(json), json);
+      this.#role.addToPolicy(statement);
+      acknowledgeWildcards(this.#role, permission);
+    }
   }
 }

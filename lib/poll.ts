@@ -53,7 +53,7 @@ export class Poll extends Construct {
       description: 'Looks at the live batches at OpenAI and sweeps up what is stuck',
       memorySize: 512,
       timeout: Duration.minutes(5),
-      logRetention: props.logRetention,
+      platform: props.platform,
       reservedConcurrency: props.reservedConcurrency?.poll,
       layers: [props.settingsLayer],
       environment: {

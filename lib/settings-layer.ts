@@ -13,7 +13,7 @@ import { InvalidConfigurationError } from './configuration.ts';
  */
 export class SettingsLayer extends lambda.LayerVersion {
   /** @throws InvalidConfigurationError if something in the settings is known only at deployment. */
-  constructor(scope: Construct, id: string, settings: Settings) {
+  constructor(scope: Construct, id: string, settings: Settings, architecture = lambda.Architecture.ARM_64) {
     const content = settingsFileOf(settings);
     if (Token.isUnresolved(content)) {
       throw new InvalidConfigurationError(
@@ -28,7 +28,7 @@ export class SettingsLayer extends lambda.LayerVersion {
     super(scope, id, {
       description: 'Settings of batchdrop',
       code: lambda.Code.fromAsset(folder),
-      compatibleArchitectures: [lambda.Architecture.ARM_64],
+      compatibleArchitectures: [architecture],
       compatibleRuntimes: [lambda.Runtime.NODEJS_24_X],
     });
   }

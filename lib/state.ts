@@ -1,5 +1,6 @@
 import { RemovalPolicy } from 'aws-cdk-lib';
 import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
+import type { IKey } from 'aws-cdk-lib/aws-kms';
 import { Construct } from 'constructs';
 import {
   LIVE_INDEX,
@@ -9,6 +10,8 @@ import {
   TABLE_SORT_KEY,
   TTL_ATTRIBUTE,
 } from '../src/contract/table.ts';
+import { keyPermissions } from './encryption.ts';
+import type { Permission } from './permission.ts';
 import type { PipelineFunction } from './pipeline-function.ts';
 
 /** Where the state of jobs is kept. */
@@ -19,6 +22,8 @@ export interface StateProps {
    * @default RemovalPolicy.RETAIN
    */
   readonly removalPolicy?: RemovalPolicy | undefined;
+  /** Key with which the table is encrypted. @default - AWS's own for DynamoDB */
+  readonly encryptionKey?: IKey | undefined;
 }
 
 /**
@@ -30,15 +35,19 @@ export interface StateProps {
 export class State extends Construct {
   /** The table itself. */
   readonly table: dynamodb.Table;
+  readonly #key: IKey | undefined;
 
   constructor(scope: Construct, id: string, props: StateProps = {}) {
     super(scope, id);
+    this.#key = props.encryptionKey;
     const removalPolicy = props.removalPolicy ?? RemovalPolicy.RETAIN;
     this.table = new dynamodb.Table(this, 'Table', {
       partitionKey: { name: TABLE_PARTITION_KEY, type: dynamodb.AttributeType.STRING },
       sortKey: { name: TABLE_SORT_KEY, type: dynamodb.AttributeType.STRING },
       billingMode: dynamodb.BillingMode.PAY_PER_REQUEST,
-      encryption: dynamodb.TableEncryption.AWS_MANAGED,
+      ...(this.#key === undefined
+        ? { encryption: dynamodb.TableEncryption.AWS_MANAGED }
+        : { encryption: dynamodb.TableEncryption.CUSTOMER_MANAGED, encryptionKey: this.#key }),
       timeToLiveAttribute: TTL_ATTRIBUTE,
       pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true },
       deletionProtection: removalPolicy !== RemovalPolicy.DESTROY,
@@ -61,6 +70,12 @@ export class State extends Construct {
       actions: ['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem', 'dynamodb:Query'],
       resources: [this.table.tableArn],
     });
+    fn.allow(...this.keyUse('write'));
+  }
+
+  /** The statements that allow to use the key of the table, beside those on the table; none, if it has none. */
+  keyUse(what: 'read' | 'write'): Permission[] {
+    return keyPermissions(this.#key, `dynamodb.${what}`);
   }
 
   /** Lets a function delete items: of jobs that an operator has it forget. */

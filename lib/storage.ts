@@ -1,11 +1,14 @@
 import { Annotations, Duration, RemovalPolicy, Validations } from 'aws-cdk-lib';
+import type { IKey } from 'aws-cdk-lib/aws-kms';
 import * as s3 from 'aws-cdk-lib/aws-s3';
 import { Construct } from 'constructs';
 import { type Layout, type Places, prefixesOf } from '../src/contract/layout.ts';
 import { OWNERS_KEY } from '../src/contract/prefix-owners.ts';
 import { requireBucketName } from './configuration.ts';
+import { keyPermissions } from './encryption.ts';
 import type { Permission } from './permission.ts';
 import type { PipelineFunction } from './pipeline-function.ts';
+import { type Retention, retentionRules } from './retention.ts';
 
 /** A prefix of the layout, by its name. */
 export type Area = keyof Layout;
@@ -18,6 +21,12 @@ export interface StorageProps {
   readonly bucketName?: string | undefined;
   /** What becomes of a bucket that was made when the stack is deleted. @default RemovalPolicy.RETAIN */
   readonly removalPolicy?: RemovalPolicy | undefined;
+  /** Whether a bucket that is made keeps versions. @default true */
+  readonly versioned?: boolean | undefined;
+  /** How long objects stay in a bucket that is made. @default - for ever, but for `work/` */
+  readonly retention?: Retention | undefined;
+  /** Key with which the bucket is encrypted. @default - none of the account's: by S3 */
+  readonly encryptionKey?: IKey | undefined;
 }
 
 /** The bucket, made or existing, and what functions may do in it. */
@@ -25,21 +34,32 @@ export class Storage extends Construct {
   /** The bucket: made here, or looked at by name. */
   readonly bucket: s3.IBucket;
   readonly #places: Places;
+  readonly #key: IKey | undefined;
 
   constructor(scope: Construct, id: string, props: StorageProps) {
     super(scope, id);
     this.#places = props.places;
+    this.#key = props.encryptionKey;
     this.bucket =
-      props.bucketName === undefined
-        ? this.#makeBucket(props.removalPolicy ?? RemovalPolicy.RETAIN)
-        : this.#useBucket(props.bucketName);
+      props.bucketName === undefined ? this.#makeBucket(props) : this.#useBucket(props.bucketName);
   }
 
-  #makeBucket(removalPolicy: RemovalPolicy): s3.IBucket {
+  #makeBucket({
+    removalPolicy = RemovalPolicy.RETAIN,
+    versioned = true,
+    retention = {},
+  }: StorageProps): s3.IBucket {
     const bucket = new s3.Bucket(this, 'Bucket', {
       // A job is one version of one object: what was dropped stays readable when the key is dropped again.
-      versioned: true,
-      encryption: s3.BucketEncryption.S3_MANAGED,
+      versioned,
+      ...(this.#key === undefined
+        ? { encryption: s3.BucketEncryption.S3_MANAGED }
+        : {
+            encryption: s3.BucketEncryption.KMS,
+            encryptionKey: this.#key,
+            // One call of KMS for many objects, in place of one for each.
+            bucketKeyEnabled: true,
+          }),
       blockPublicAccess: s3.BlockPublicAccess.BLOCK_ALL,
       objectOwnership: s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
       enforceSSL: true,
@@ -54,6 +74,7 @@ export class Storage extends Construct {
           expiredObjectDeleteMarker: true,
         },
         { id: 'abort-uploads', abortIncompleteMultipartUploadAfter: Duration.days(7) },
+        ...retentionRules(this.#places, retention, versioned),
       ],
     });
     // A bucket that stays still refuses requests without TLS.
@@ -110,6 +131,7 @@ export class Storage extends Construct {
         StringLikeIfExists: { 's3:prefix': this.#prefixesOf(areas).map((prefix) => `${prefix}*`) },
       },
     });
+    fn.allow(...this.keyUse('read'));
   }
 
   /** Lets a function list all versions of objects of these areas, and read none. */
@@ -124,6 +146,7 @@ export class Storage extends Construct {
   /** Lets a function write objects of these areas, in parts too. */
   allowWrite(fn: PipelineFunction, areas: readonly Area[]): void {
     this.#allowOnObjects(fn, areas, ['s3:PutObject', 's3:AbortMultipartUpload']);
+    fn.allow(...this.keyUse('write'));
   }
 
   /** Lets a function delete the current version in these areas; older versions stay. */
@@ -158,6 +181,7 @@ export class Storage extends Construct {
       resources: [this.bucket.bucketArn],
       conditions: { StringLikeIfExists: { 's3:prefix': [OWNERS_KEY] } },
     });
+    fn.allow(...this.keyUse('write'));
   }
 
   /** The statement that allows these actions on all objects of these areas. */
@@ -168,6 +192,11 @@ export class Storage extends Construct {
       wildcardReason:
         'The person who drops a file chooses its key; the wildcard is confined to one prefix of one bucket.',
     };
+  }
+
+  /** The statements that allow to use the key of the bucket, beside those on its objects; none, if it has none. */
+  keyUse(what: 'read' | 'write'): Permission[] {
+    return keyPermissions(this.#key, `s3.${what}`);
   }
 
   /** The statement that allows to list these areas, and no others: names, not content. */

@@ -1,15 +1,18 @@
 import {
   ArnFormat,
+  Aws,
   type CfnResource,
   Duration,
   RemovalPolicy,
   SecretValue,
   Stack,
+  Tags,
   Validations,
 } from 'aws-cdk-lib';
 import * as apigw from 'aws-cdk-lib/aws-apigateway';
 import * as apigateway from 'aws-cdk-lib/aws-apigatewayv2';
 import { HttpLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations';
+import type { IKey } from 'aws-cdk-lib/aws-kms';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
@@ -21,13 +24,15 @@ import {
   webhookSecretName,
   webhookSecretsPrefix,
 } from '../src/contract/webhooks.ts';
+import { keyPermissions } from './encryption.ts';
 import { type Foundation, telemetryEnvironment } from './environment.ts';
 import { PipelineFunction } from './pipeline-function.ts';
+import type { Platform } from './platform.ts';
 import { STACK_UUID } from './stack-id.ts';
-import type { WorkQueue } from './work-queue.ts';
+import { allowSend, type WorkQueue } from './work-queue.ts';
 
 /** What the webhook function is built on. */
-export interface WebhookProps extends Pick<Foundation, 'logRetention' | 'reservedConcurrency'> {
+export interface WebhookProps extends Pick<Foundation, 'platform' | 'reservedConcurrency'> {
   /** Which projects send webhooks, and to what. */
   readonly webhooks: WebhookSettings;
   /** Where to put what they name. */
@@ -59,14 +64,16 @@ export class Webhook extends Construct {
   constructor(scope: Construct, id: string, props: WebhookProps) {
     super(scope, id);
     const { webhooks, observeQueue } = props;
-    this.secrets = new Map(webhooks.apiKeys.map((name) => [name, this.#newSecret(name)]));
+    this.secrets = new Map(
+      webhooks.apiKeys.map((name) => [name, this.#newSecret(name, props.platform.encryptionKey)]),
+    );
     const fn = new PipelineFunction(this, 'Function', {
       capability: 'webhook',
       description: "Checks the signature of OpenAI's webhooks",
       // The share of a CPU that goes with it makes cold starts short.
       memorySize: 512,
       timeout: Duration.seconds(10),
-      logRetention: props.logRetention,
+      platform: props.platform,
       reservedConcurrency: props.reservedConcurrency?.webhook,
       layers: [],
       environment: {
@@ -77,7 +84,7 @@ export class Webhook extends Construct {
       } satisfies EnvVars<typeof webhookEnv>,
     });
     this.fn = fn;
-    fn.allow({ actions: ['sqs:SendMessage'], resources: [observeQueue.queue.queueArn] });
+    allowSend(fn, [observeQueue]);
     fn.allow({
       actions: ['secretsmanager:GetSecretValue'],
       resources: [
@@ -91,17 +98,20 @@ export class Webhook extends Construct {
       wildcardReason:
         'Names of secrets that begin so are those of the signing secrets of this stack, and no others.',
     });
-    this.url = webhooks.endpoint === 'http_api' ? this.#httpApi(props.logRetention) : this.#functionUrl();
+    fn.allow(...keyPermissions(props.platform.encryptionKey, 'secretsmanager.read'));
+    this.url = webhooks.endpoint === 'http_api' ? this.#httpApi(props.platform) : this.#functionUrl();
   }
 
-  #newSecret(apiKey: string): secretsmanager.Secret {
+  #newSecret(apiKey: string, encryptionKey: IKey | undefined): secretsmanager.Secret {
     const secret = new secretsmanager.Secret(this, `Secret-${apiKey}`, {
       secretName: webhookSecretName(STACK_UUID, apiKey),
       description: `Signing secret of OpenAI's webhooks for the API key "${apiKey}" of batchdrop, as plain text`,
       secretStringValue: SecretValue.unsafePlainText(WEBHOOK_SECRET_PLACEHOLDER),
+      ...(encryptionKey === undefined ? {} : { encryptionKey }),
       // Its name would be taken when webhooks are turned on again; `webhook rotate` makes another one.
       removalPolicy: RemovalPolicy.DESTROY,
     });
+    Tags.of(secret).add('batchdrop:api-key', apiKey);
     Validations.of(secret).acknowledge({
       id: 'AwsSolutions-SMG4',
       reason:
@@ -118,8 +128,9 @@ export class Webhook extends Construct {
     return url.url;
   }
 
-  #httpApi(logRetention: RetentionDays | undefined): string {
+  #httpApi({ logRetention, encryptionKey }: Platform): string {
     const api = new apigateway.HttpApi(this, 'Api', {
+      apiName: `${Aws.STACK_NAME}-webhooks`,
       description: "OpenAI's webhooks for batchdrop",
       createDefaultStage: false,
     });
@@ -130,6 +141,7 @@ export class Webhook extends Construct {
     });
     const accessLogs = new LogGroup(this, 'AccessLogs', {
       retention: logRetention ?? RetentionDays.ONE_MONTH,
+      ...(encryptionKey === undefined ? {} : { encryptionKey }),
       removalPolicy: RemovalPolicy.DESTROY,
     });
     const context = apigw.AccessLogField;

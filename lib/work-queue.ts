@@ -1,14 +1,19 @@
 import { Duration, Validations } from 'aws-cdk-lib';
+import type { IKey } from 'aws-cdk-lib/aws-kms';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import { requireWhole } from './configuration.ts';
+import { keyPermissions } from './encryption.ts';
+import type { Permission } from './permission.ts';
 import type { PipelineFunction } from './pipeline-function.ts';
 
 /** What a queue must know of the function that works it off. */
 export interface WorkQueueProps {
   /** Longest run of the function that receives the messages. */
   readonly consumerTimeout: Duration;
+  /** Key with which messages are encrypted. @default - none of the account's: by SQS */
+  readonly encryptionKey?: IKey | undefined;
 }
 
 /**
@@ -23,9 +28,9 @@ const MAX_RECEIVE_COUNT = 50;
  * A queue for what could not be worked off or delivered, encrypted and TLS only; it is kept 14 days, the longest SQS
  * allows.
  */
-export function newDeadLetterQueue(scope: Construct, id: string): sqs.Queue {
+export function newDeadLetterQueue(scope: Construct, id: string, encryptionKey?: IKey): sqs.Queue {
   const queue = new sqs.Queue(scope, id, {
-    encryption: sqs.QueueEncryption.SQS_MANAGED,
+    ...encryptedWith(encryptionKey),
     enforceSSL: true,
     retentionPeriod: Duration.days(14),
   });
@@ -34,6 +39,18 @@ export function newDeadLetterQueue(scope: Construct, id: string): sqs.Queue {
     reason: 'This is the dead-letter queue.',
   });
   return queue;
+}
+
+function encryptedWith(key: IKey | undefined): Pick<sqs.QueueProps, 'encryption' | 'encryptionMasterKey'> {
+  return key === undefined
+    ? { encryption: sqs.QueueEncryption.SQS_MANAGED }
+    : { encryption: sqs.QueueEncryption.KMS, encryptionMasterKey: key };
+}
+
+/** Lets a function send messages to queues of one stack. One statement: a role's policy has a longest length. */
+export function allowSend(fn: PipelineFunction, queues: readonly WorkQueue[]): void {
+  fn.allow({ actions: ['sqs:SendMessage'], resources: queues.map(({ queue }) => queue.queueArn) });
+  fn.allow(...queues.flatMap((queue) => queue.keyUse('send')));
 }
 
 /**
@@ -51,19 +68,26 @@ export class WorkQueue extends Construct {
   readonly deadLetterQueue: sqs.Queue;
   /** Longest run of the function that receives the messages. */
   readonly consumerTimeout: Duration;
+  readonly #key: IKey | undefined;
 
   constructor(scope: Construct, id: string, props: WorkQueueProps) {
     super(scope, id);
     this.consumerTimeout = props.consumerTimeout;
-    this.deadLetterQueue = newDeadLetterQueue(this, 'DeadLetters');
+    this.#key = props.encryptionKey;
+    this.deadLetterQueue = newDeadLetterQueue(this, 'DeadLetters', props.encryptionKey);
     this.queue = new sqs.Queue(this, 'Queue', {
-      encryption: sqs.QueueEncryption.SQS_MANAGED,
+      ...encryptedWith(props.encryptionKey),
       enforceSSL: true,
       // A message keeps its age when it moves to the dead-letter queue: half of the 14 days remain there at the least.
       retentionPeriod: Duration.days(7),
       visibilityTimeout: props.consumerTimeout.plus(Duration.seconds(60)),
       deadLetterQueue: { queue: this.deadLetterQueue, maxReceiveCount: MAX_RECEIVE_COUNT },
     });
+  }
+
+  /** The statements that allow to use the key of the queue and its dead-letter queue; none, if they have none. */
+  keyUse(what: 'send' | 'receive'): Permission[] {
+    return keyPermissions(this.#key, `sqs.${what}`);
   }
 
   /**
@@ -84,6 +108,7 @@ export class WorkQueue extends Construct {
       ],
       resources: [this.queue.queueArn],
     });
+    fn.allow(...this.keyUse('receive'));
     // The L2 `SqsEventSource` would grant by itself, more than is needed.
     const mapping = new lambda.EventSourceMapping(fn, 'Messages', {
       target: fn,
