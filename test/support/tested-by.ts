@@ -112,7 +112,6 @@ export const TESTED_BY: Readonly<Record<string, readonly string[]>> = {
     'src/providers/openai/upload-body.ts',
   ],
   'test/unit/providers/openai/usage.test.ts': ['src/providers/openai/usage-reported.ts'],
-  'test/parts/providers/openai/call-api.test.ts': ['src/providers/openai/patient-fetch.ts'],
   'test/parts/runtime/handlers.test.ts': ['src/runtime/queue-handler.ts', 'src/runtime/scheduled-handler.ts'],
   'test/unit/contract/events.test.ts': ['src/contract/event-fields.ts'],
   'test/unit/contract/settings.test.ts': [
