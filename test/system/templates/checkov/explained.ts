@@ -40,7 +40,7 @@ export const EXPLAINED: Readonly<Record<string, Explained>> = {
   },
   CKV_AWS_158: {
     resources: /^AWS::Logs::LogGroup\./,
-    why: 'Logs are encrypted by CloudWatch Logs, and hold no content: test/system/e2e/rights.test.ts. A key of the customer is a choice of the deployment.',
+    why: 'Logs are encrypted by CloudWatch Logs, and hold no content: test/system/e2e/planted.test.ts. A key of the customer is a choice of the deployment.',
   },
   CKV_AWS_173: {
     resources: EVERY_FUNCTION,
