@@ -4,7 +4,7 @@ import { CorruptWorkFileError } from '../base/errors.ts';
 import { type Plan, readPlan } from '../files/plan.ts';
 import type { BatchRecord } from '../model/batch.ts';
 import { childBatchId } from '../model/batch-id.ts';
-import type { Job } from '../model/job.ts';
+import { hasEnded, type Job } from '../model/job.ts';
 import type { ObjectStore } from '../ports/objects.ts';
 import type { Outbox } from '../ports/outbox.ts';
 import type { JobStore } from '../ports/records.ts';
@@ -84,7 +84,12 @@ export async function advanceAfter(
     if (other !== undefined && other.state !== 'collected') return [];
   }
   const plan = await readPlan(deps.objects, job.planKey!);
-  if (plan === undefined) throw new CorruptWorkFileError(`${job.planKey} is missing`);
+  if (plan === undefined) {
+    const current = await deps.jobs.getJob(jobId);
+    // The job has ended since it was read, and was removed.
+    if (current === undefined || hasEnded(current)) return [];
+    throw new CorruptWorkFileError(`${job.planKey} is missing`);
+  }
   // An only batch that leaves nothing is all there is of its job.
   const isOnly = plan.batches.length === 1 && plan.batches[0]!.batchId === batchId;
   const batches = isOnly && batch.results?.next === undefined ? [batch] : await deps.jobs.listBatches(jobId);

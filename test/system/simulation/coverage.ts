@@ -3,7 +3,7 @@ import type { EventName } from '../../../src/contract/events.ts';
 import { BATCH_TRANSITIONS } from '../../../src/core/lifecycle/batch-rules.ts';
 import { JOB_TRANSITIONS } from '../../../src/core/lifecycle/job-transitions.ts';
 import { edgesOf } from '../../../src/core/lifecycle/transition.ts';
-import { CALL_NAMES, PORT_CALLS, type PortName, UNCALLED } from './port-calls.ts';
+import { CALL_NAMES, OPERATOR_CALLS, PORT_CALLS, type PortName, UNCALLED } from './port-calls.ts';
 import { TROUBLES } from './scenario.ts';
 import { KIND_NAMES, type Kind, OFF } from './weather.ts';
 
@@ -12,7 +12,7 @@ const REQUIRED_TIMES = 20;
 const REQUIRED_SEEDS = 900;
 /** Calls that few seeds make, and that are hit where they are made once: a short run may be without them. */
 const SELDOM =
-  /renew(Batch|Job|Lease|Publication)|addDuplicate|fileSize|writer\.suspend|removeBelow|suspensions\.lift|table restored|duplicate -> ingesting|^hang |in one second|taken over|gave way|^cancelled:(duplicate|while finalized)|after weeks|lost batch held|dead letter|background\.|webhooks\.|drops\.|:earlierDrops$|index\.|outbox\.observe|^response:(cancel|404|a copy|operator|create|never|in_progress -> cancelled)/;
+  /renew(Batch|Job|Lease|Publication)|addDuplicate|fileSize|writer\.suspend|removeBelow|suspensions\.lift|table restored|duplicate -> ingesting|^hang |in one second|taken over|gave way|^cancelled:(duplicate|while finalized)|after weeks|lost batch held|dead letter|background\.|webhooks\.|drops\.|:earlierDrops$|index\.|graves\.|erasure\.|holdPublication|pauses\.|^operator:.*(again|before)|outbox\.observe|^response:(cancel|404|a copy|operator|create|never|in_progress -> cancelled)/;
 const SELDOM_SEEDS = 20_000;
 /**
  * Runs of fewer seeds are not asked for what is seldom: they would be expected to have it once, and have it by chance.
@@ -256,6 +256,11 @@ const WEATHER: Readonly<Record<Kind, readonly string[]>> = {
   'throttled-deliveries': ['fault:throttled delivery'],
   'late-polls': ['fault:the poll does not run', 'fault:the poll is late'],
   'work-expiry': ['removed below work/', 'fault:a person comes after weeks'],
+  operators: [
+    ...['pause paused', 'unpause unpaused', 'cancel cancelling', 'resume done'],
+    ...['retry dropped', 'retry repeated', 'retry refused, job_is_live', 'retry refused, nothing_to_retry'],
+    ...['forget forgotten', 'forget repeated', 'forget refused, job_is_live'],
+  ].map((what) => `operator:${what}`),
   'late-sidecars': ['sidecar:before', 'sidecar:after'],
   'same-content': ['same content:after another', 'same content:in one second'],
 };
@@ -265,7 +270,10 @@ const kindOf = (name: string): string => {
   return (PORT_CALLS[port] as Record<string, string>)[call]!;
 };
 
-const CALLED = CALL_NAMES.filter((name) => !UNCALLED.includes(name));
+const isOperated = !OFF.includes('operators');
+const CALLED = CALL_NAMES.filter(
+  (name) => !UNCALLED.includes(name) && (isOperated || !OPERATOR_CALLS.includes(name)),
+);
 
 const REQUIRED: readonly string[] = [
   ...CALLED.flatMap((name) => [`kill before ${name}`, `kill after ${name}`]),

@@ -33,6 +33,8 @@ export interface Drop {
   stack: number;
   /** Of content that was dropped before under the same key: the first drop of it. */
   sameAs?: number;
+  /** Of lines that a job of another drop has given back: the first drop of them. */
+  retryOf?: number;
   key: string;
   /** Milliseconds after the start. */
   at: number;

@@ -1,5 +1,12 @@
 /** What goes wrong with calls of ports: here and there by chance, and at a few chosen places in every seed. */
-import { CALL_NAMES, type CallKind, PORT_CALLS, type PortName, UNCALLED } from './port-calls.ts';
+import {
+  CALL_NAMES,
+  type CallKind,
+  OPERATOR_CALLS,
+  PORT_CALLS,
+  type PortName,
+  UNCALLED,
+} from './port-calls.ts';
 import type { Random } from './random.ts';
 import type { Weather } from './scenario.ts';
 
@@ -88,9 +95,11 @@ const RARE: Readonly<Record<string, number>> = {
   'outbox.finalize': 2,
   'events.completed': 3,
 };
-const TARGET_CALLS = CALL_NAMES.filter((name) => !UNCALLED.includes(name)).flatMap((name) =>
-  Array<string>(RARE[name] ?? 1).fill(name),
-);
+const TARGET_CALLS = CALL_NAMES.filter(
+  (name) => !UNCALLED.includes(name) && !OPERATOR_CALLS.includes(name),
+).flatMap((name) => Array<string>(RARE[name] ?? 1).fill(name));
+/** Chosen places of what operators call, where there are any. */
+const OPERATOR_TARGETS = 12;
 
 /** Calls that most seeds make once at the most. */
 const FIRST_ONLY: ReadonlySet<string> = new Set([
@@ -119,10 +128,13 @@ export class Faults {
   readonly #targets: Target[];
   readonly #seen = new Map<string, number>();
 
-  constructor(random: Random, weather: Weather) {
+  constructor(random: Random, weather: Weather, hasOperators = false) {
     this.#random = random;
     this.#weather = weather;
-    this.#targets = Array.from({ length: TARGETS }, () => this.#drawTarget());
+    this.#targets = Array.from({ length: TARGETS }, () => this.#drawTarget(TARGET_CALLS));
+    if (hasOperators)
+      for (let more = 0; more < OPERATOR_TARGETS; more++)
+        this.#targets.push(this.#drawTarget(OPERATOR_CALLS));
     if (this.#targets.some(({ name }) => name === AFTER_FAILURE)) {
       const name = random.pick(['writer.write', 'writer.close', 'objects.read']);
       this.#targets.push({ name, fate: 'error before', occurrence: random.whole(1, 6) });
@@ -144,8 +156,8 @@ export class Faults {
     return drawn < kill + error + retried && FATES[kind].includes('retried') ? 'retried' : 'none';
   }
 
-  #drawTarget(): Target {
-    const name = this.#random.pick(TARGET_CALLS);
+  #drawTarget(calls: readonly string[]): Target {
+    const name = this.#random.pick(calls);
     const [port, call] = name.split('.') as [PortName, string];
     const kind = (PORT_CALLS[port] as Record<string, CallKind>)[call]!;
     return {

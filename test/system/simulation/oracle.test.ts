@@ -122,7 +122,7 @@ describe('the months', () => {
     const index = new MemoryJobIndex();
     for (const jobId of ends) await index.recordEnd({ ended: jobEnd(jobId).ended, rows });
     const found: string[] = [];
-    await checkMonths(index, jobs, receipts, (text) => found.push(text));
+    await checkMonths(index, { jobs, receipts }, (text) => found.push(text));
     return found;
   }
 

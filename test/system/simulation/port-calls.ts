@@ -2,6 +2,7 @@ import type { Deadline, Sleep } from '../../../src/core/ports/ambient.ts';
 import type { DropTurnStore } from '../../../src/core/ports/drops.ts';
 import type { JobIndex } from '../../../src/core/ports/job-index.ts';
 import type {
+  Erasure,
   Inputs,
   ObjectStore,
   ObjectWriter,
@@ -12,7 +13,7 @@ import type { DropEvents, JobEvents, ObserveOutbox, Outbox } from '../../../src/
 import type { PauseStore } from '../../../src/core/ports/pauses.ts';
 import type { BackgroundApi, BatchApi, CallApi } from '../../../src/core/ports/provider.ts';
 import type { QuotaStore, SuspensionStore } from '../../../src/core/ports/quota.ts';
-import type { JobStore, ListingStore, ShutdownStore } from '../../../src/core/ports/records.ts';
+import type { JobGraves, JobStore, ListingStore, ShutdownStore } from '../../../src/core/ports/records.ts';
 import type { WebhookStore } from '../../../src/core/ports/webhooks.ts';
 
 /**
@@ -90,7 +91,22 @@ const JOBS = {
   releasePublication: 'call',
 } as const satisfies Record<keyof JobStore, CallKind>;
 
-const INDEX = { recordEnd: 'call' } as const satisfies Record<keyof Pick<JobIndex, 'recordEnd'>, CallKind>;
+const GRAVES = {
+  getTombstone: 'read',
+  bury: 'call',
+  forgetPublication: 'call',
+  forgetLatest: 'call',
+} as const satisfies Record<keyof JobGraves, CallKind>;
+
+const ERASURE = {
+  eraseVersions: 'call',
+  eraseBelow: 'call',
+} as const satisfies Record<keyof Erasure, CallKind>;
+
+const INDEX = { recordEnd: 'call', forget: 'call', listEndedOf: 'read' } as const satisfies Record<
+  keyof Pick<JobIndex, 'recordEnd' | 'forget' | 'listEndedOf'>,
+  CallKind
+>;
 
 const QUOTA = {
   getLedger: 'read',
@@ -185,6 +201,8 @@ export const PORT_CALLS = {
   owners: OWNERS,
   writer: WRITER,
   jobs: JOBS,
+  graves: GRAVES,
+  erasure: ERASURE,
   index: INDEX,
   quota: QUOTA,
   drops: DROPS,
@@ -209,12 +227,17 @@ export const CALL_NAMES: readonly string[] = Object.entries(PORT_CALLS).flatMap(
 );
 
 /** Of these, what no handler calls yet; the simulation fails when one does, so that the list stays true. */
-export const UNCALLED: readonly string[] = [
+export const UNCALLED: readonly string[] = ['suspensions.getSuspension', 'events.ignored'];
+
+/** What only operators call. */
+export const OPERATOR_CALLS: readonly string[] = [
   'jobs.holdPublication',
-  'suspensions.getSuspension',
+  'index.forget',
+  'index.listEndedOf',
   'pauses.pause',
   'pauses.unpause',
-  'events.ignored',
+  ...Object.keys(GRAVES).map((call) => `graves.${call}`),
+  ...Object.keys(ERASURE).map((call) => `erasure.${call}`),
 ];
 
 /** Where calls go: the scheduler decides when `effect` happens, whether it does, and what the caller is told. */

@@ -7,6 +7,7 @@ import { BATCH_ONLY } from '../../support/routes.ts';
 import { inWeather } from './drop-weather.ts';
 import { type Drop, drawDrops, MODELS } from './drops.ts';
 import { drawBudget } from './money.ts';
+import { drawOperations, type Operations } from './operators.ts';
 import type { Random } from './random.ts';
 import { drawKinds, type Kind } from './weather.ts';
 
@@ -63,6 +64,8 @@ export interface Scenario {
   openai: OpenAIScenario;
   /** How likely a webhook is to be lost, late, or sent twice; absent: there are none. */
   webhooks?: { lost: number; late: number; twice: number } | undefined;
+  /** What persons do, if they do anything beside what the drops say. */
+  operations?: Operations | undefined;
   /** The table is restored to what it was at `to`, both after the start. */
   restore?: { to: number; at: number };
 }
@@ -126,7 +129,9 @@ export function drawScenario(random: Random, chosen?: readonly Kind[]): Scenario
   const kinds = drawKinds(random.fork('kinds'), chosen);
   const isVersioned = random.chance(0.6);
   const batchRequests = random.whole(2, 6);
-  const calmAt = random.spread(2 * HOUR_MS, 60 * HOUR_MS);
+  // What was done since is not in a table that is restored; and persons come when jobs have ended.
+  const hasOperators = kinds.has('operators');
+  const calmAt = random.spread(2 * HOUR_MS, 60 * HOUR_MS) + (hasOperators ? 12 * HOUR_MS : 0);
   const isShared = kinds.has('shared-bucket');
   const stacks = isShared || random.fork('stacks').chance(0.15) ? 2 : 1;
   const mayBeLong = kinds.has('long-calls');
@@ -144,7 +149,7 @@ export function drawScenario(random: Random, chosen?: readonly Kind[]): Scenario
     }),
     { kinds, isVersioned, mayDropAgain: isBatchOnly },
   );
-  const mayBeRestored = stacks === 1 && !kinds.has('work-expiry');
+  const mayBeRestored = stacks === 1 && !kinds.has('work-expiry') && !hasOperators;
   const restored = mayBeRestored ? drawRestore(random.fork('restore'), drops, settings) : {};
   return {
     kinds,
@@ -163,6 +168,9 @@ export function drawScenario(random: Random, chosen?: readonly Kind[]): Scenario
     // So that what a call is cut by is its own worker, in some seeds.
     weather: drawWeather(random.fork('weather'), mayBeLong && random.fork('quiet').chance(0.6)),
     calmAt,
+    operations: hasOperators
+      ? drawOperations(random.fork('operators'), { calmAt, routes: settings.routes, mayRetry: isBatchOnly })
+      : undefined,
     webhooks: settings.webhooks && drawWebhooks(random.fork('webhooks')),
     openai: {
       ...drawOpenAI(random.fork('openai'), { batchRequests, calmAt, apiKeys }),

@@ -75,6 +75,13 @@ export interface SchedulerWorld {
   freed(invocation: Invocation): void;
 }
 
+/** What came of a handler that was not killed. */
+interface Outcome {
+  error?: Error;
+  /** What it gives. */
+  result?: unknown;
+}
+
 /** What the end has to allow for. */
 export interface Losses {
   /** How many runs of ingest never came back. */
@@ -323,12 +330,7 @@ export class Scheduler {
   }
 
   /** Starts a handler of a stack. */
-  start(
-    place: number,
-    handler: HandlerName,
-    message: unknown,
-    ended: (outcome: { error?: Error }) => void,
-  ): void {
+  start(place: number, handler: HandlerName, message: unknown, ended: (outcome: Outcome) => void): void {
     const fullMs = HANDLERS[handler].minutes * MINUTE_MS;
     const ms = this.#drawTime(handler, fullMs);
     const invocation: Invocation = {
@@ -349,7 +351,7 @@ export class Scheduler {
         this.#interrupted(other);
     this.#running.add(invocation);
     this.#world.trace(`#${invocation.id} ${handler} begins ${JSON.stringify(message ?? '')}`);
-    const end = (outcome: { error?: Error }): void => {
+    const end = (outcome: Outcome): void => {
       if (invocation.state !== 'running') return;
       invocation.state = 'ended';
       this.#running.delete(invocation);
@@ -361,7 +363,7 @@ export class Scheduler {
     };
     const deadline = { remainingMs: () => Math.max(0, invocation.endsAt - this.#now) };
     this.#world.run(invocation, message, this.#gateOf(invocation), deadline).then(
-      () => end({}),
+      (result) => end({ result }),
       (error: Error) => end({ error }),
     );
   }

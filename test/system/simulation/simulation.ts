@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { readDuration } from '../../../src/contract/durations.ts';
 import type { ObserveMessage } from '../../../src/contract/messages.ts';
+import type { OperateAnswer, OperateInput } from '../../../src/contract/operate.ts';
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../../src/contract/time.ts';
 import { apiKeyOf, type BatchState } from '../../../src/core/model/batch.ts';
 import type { Job } from '../../../src/core/model/job.ts';
@@ -13,14 +14,16 @@ import { Faults } from './faults.ts';
 import { raiseBudgets } from './money.ts';
 import type { LineTerms, ServiceBatch } from './openai-model.ts';
 import { SimulatedOpenAI } from './openai-service.ts';
+import { Operators } from './operators.ts';
 import { check } from './oracle/check.ts';
 import type { ExpectedJob, Sidecar } from './oracle/expectations.ts';
 import { jobIdOf } from './oracle/names.ts';
 import { Queues } from './queues.ts';
 import { Random } from './random.ts';
+import { contentOf, retryDropOf, retryKeyOf } from './retry-drops.ts';
 import { drawScenario, type Scenario, START_MS } from './scenario.ts';
 import { Scheduler, type SchedulerWorld } from './scheduler.ts';
-import { type CancelMessage, HANDLERS, Stack, type StackWorld, type Tamper } from './stack.ts';
+import { HANDLERS, Stack, type StackWorld, type Tamper } from './stack.ts';
 import type { Kind } from './weather.ts';
 
 /**
@@ -88,6 +91,7 @@ class Simulation {
   readonly #webhooks: Random;
   readonly #openai: SimulatedOpenAI;
   readonly #stacks: Stack[];
+  readonly #operators: Operators;
   readonly #coverage = new Coverage();
   readonly #violations: string[] = [];
   readonly #trace: string[] | undefined;
@@ -105,7 +109,11 @@ class Simulation {
     this.#random = random.fork('schedule');
     this.#others = random.fork('others');
     this.#webhooks = random.fork('webhooks');
-    const faults = new Faults(random.fork('faults'), this.#scenario.weather);
+    const faults = new Faults(
+      random.fork('faults'),
+      this.#scenario.weather,
+      this.#scenario.operations !== undefined,
+    );
     const world: SchedulerWorld = {
       note: (what, times) => this.#coverage.add(what, times),
       violation: (text) => this.violation(text),
@@ -124,6 +132,21 @@ class Simulation {
       const options = { place, beside, tamper };
       this.#stacks.push(new Stack(this.#worldOf(place), this.#scenario, this.#openai, options));
     }
+    this.#operators = new Operators(
+      {
+        note: (what) => this.note(what),
+        trace: (text) => this.trace(text),
+        after: (delayMs, what, run) => this.after(delayMs, what, run),
+        jobs: () => this.#jobs.map(({ head, drop }) => ({ jobId: jobIdOf(head), place: drop.stack })),
+        places: () => [...this.#stacks.keys()],
+        cancels: (jobId) => {
+          const expected = this.#expectedOf(jobId);
+          if (expected !== undefined) expected.cancelled = true;
+        },
+        operate: (...act) => this.#operate(...act),
+      },
+      random.fork('operators'),
+    );
     this.#openai.calls.isKept = (id) => this.#stacks.some(({ objects }) => objects.keptAnswers.has(id));
     const { background } = this.#openai;
     background.isKept = this.#openai.calls.isKept;
@@ -210,11 +233,9 @@ class Simulation {
   }
 
   areSameContent(jobId: string, other: string): boolean {
-    const contentOf = (id: string): number | undefined => {
-      const drop = this.#jobs.find(({ head }) => jobIdOf(head) === id)?.drop;
-      return drop && (drop.sameAs ?? drop.index);
-    };
-    return contentOf(jobId) !== undefined && contentOf(jobId) === contentOf(other);
+    // A retry is checked against what its job has given back: see `#retried`.
+    const [one, another] = [this.#expectedOf(jobId), this.#expectedOf(other)];
+    return one !== undefined && another !== undefined && contentOf(one.drop) === contentOf(another.drop);
   }
 
   apiKeyOfJob(jobId: string): string | undefined {
@@ -301,8 +322,15 @@ class Simulation {
       held: ({ jobId }) => {
         this.note('fault:a batch held');
         const delayMs = this.#random.spread(10 * MINUTE_MS, 2 * DAY_MS);
-        this.after(delayMs, `what is held of ${jobId} is released`, () => this.#resume(place, jobId));
+        this.after(delayMs, `what is held of ${jobId} is released`, () =>
+          this.#operators.send(place, { v: 1, action: 'resume', jobId }, () => {}),
+        );
       },
+      ended: (jobId) => {
+        const { operations } = this.#scenario;
+        if (operations !== undefined) this.#operators.ended(operations, place, jobId);
+      },
+      dropped: (key) => void this.#retried(place, key),
       send: (queue, message, delayMs) =>
         this.#queues.post(
           queue,
@@ -317,12 +345,12 @@ class Simulation {
   #cancelLater(place: number, expected: ExpectedJob, delayMs: number): void {
     expected.cancelled = true;
     const { duplicates } = expected.drop.cancelled ?? {};
-    const message = {
-      v: 1,
-      jobId: jobIdOf(expected.head),
-      ...(duplicates === undefined ? {} : { duplicates }),
-    } as const;
-    this.after(delayMs, `the job of ${expected.drop.key} is cancelled`, () => this.#cancel(place, message));
+    const jobId = jobIdOf(expected.head);
+    const of = duplicates === undefined ? {} : { duplicates };
+    this.after(delayMs, `the job of ${expected.drop.key} is cancelled`, () => {
+      this.note('fault:job cancelled');
+      this.#operators.send(place, { v: 1, action: 'cancel', jobId, ...of }, () => {});
+    });
   }
 
   async run(): Promise<void> {
@@ -335,6 +363,7 @@ class Simulation {
       this.#expireLater();
     }
     this.after(this.#scenario.calmAt, 'budgets are raised', () => raiseBudgets(this.#scenario.settings));
+    if (this.#scenario.operations !== undefined) this.#operators.begin(this.#scenario.operations);
     if (this.#scenario.restore !== undefined) this.#scheduleRestore(this.#scenario.restore);
     for (const place of this.#stacks.keys()) {
       this.#schedulePoll(place, 0);
@@ -424,6 +453,7 @@ class Simulation {
     if (
       !isRestoreDue &&
       this.#drops === 0 &&
+      this.#operators.isDone &&
       this.#queues.waiting().length === 0 &&
       this.#scheduler.countRunning() === 0
     ) {
@@ -527,15 +557,42 @@ class Simulation {
   /** Whether a stack that may run it has its job. */
   async #isKnown({ stack }: Drop, head: ObjectHead): Promise<boolean> {
     const places = this.#scenario.shared === undefined ? [stack] : [...this.#stacks.keys()];
-    const jobs = await Promise.all(places.map((place) => this.#stacks[place]!.jobs.getJob(jobIdOf(head))));
+    const jobId = jobIdOf(head);
+    if (places.some((place) => this.#stacks[place]!.jobs.buried.has(jobId))) return true;
+    const jobs = await Promise.all(places.map((place) => this.#stacks[place]!.jobs.getJob(jobId)));
     return jobs.some((job) => job !== undefined);
   }
 
   async #drop(drop: Drop): Promise<void> {
     const stack = this.#stacks[drop.stack]!;
     await stack.objects.put(drop.key, drop.body);
-    const head = (await stack.objects.head(stack.bucket, drop.key))!;
     this.#drops--;
+    await this.#dropped(drop);
+  }
+
+  /** An operator has dropped what a job has given back: this, and nothing else, and once. */
+  async #retried(place: number, key: string): Promise<void> {
+    const { objects } = this.#stacks[place]!;
+    const { jobId, number } = retryKeyOf(key)!;
+    const body = (await objects.get(key))!;
+    const index = this.#scenario.drops.length + this.#jobs.length;
+    const of = this.#expectedOf(jobId)!.drop;
+    const drop = retryDropOf(key, body, { index, of, at: this.now() - START_MS });
+    const files = objects.published.get(jobId)?.map(({ files }) => files.get('retry')) ?? [];
+    if (drop === undefined || !files.some((file) => file !== undefined && Buffer.from(file).equals(body))) {
+      this.violation(`${key} is not what job ${jobId} has given back`);
+      return;
+    }
+    const before = this.#jobs.find(({ drop: other }) => other.key === key);
+    if (before !== undefined && !this.#operators.acknowledged.has(`${jobId} ${number}`))
+      this.violation(`${key} was dropped twice, and nobody has said that it may be paid for twice`);
+    await this.#dropped(before === undefined ? drop : { ...drop, sameAs: before.drop.index });
+  }
+
+  /** It is in the bucket. */
+  async #dropped(drop: Drop): Promise<void> {
+    const stack = this.#stacks[drop.stack]!;
+    const head = (await stack.objects.head(stack.bucket, drop.key))!;
     if (!this.#scenario.isVersioned) this.#callOff(drop);
     if (drop.sameAs !== undefined) this.#noteSameContent(drop, head);
     const unreadableMs = this.#scenario.settings.inputs.unreadableHours * HOUR_MS;
@@ -582,26 +639,9 @@ class Simulation {
     if (before.head.lastModified === lastModified) this.note('same content:in one second');
   }
 
-  /** A cancel of a job is tried until it is done. */
-  #cancel(place: number, message: CancelMessage): void {
-    let isDone = false;
-    this.note('fault:job cancelled');
-    this.#scheduler.start(place, 'cancel', message, ({ error }) => {
-      isDone = error === undefined;
-    });
-    this.after(20 * MINUTE_MS, '', () => {
-      if (!isDone) this.#cancel(place, message);
-    });
-  }
-
-  /** The person who releases what is held of a job tries until it is done. */
-  #resume(place: number, jobId: string): void {
-    let isDone = false;
-    this.#scheduler.start(place, 'resume', { v: 1, jobId }, ({ error }) => {
-      isDone = error === undefined;
-    });
-    this.after(20 * MINUTE_MS, '', () => {
-      if (!isDone) this.#resume(place, jobId);
+  #operate(place: number, request: OperateInput, answered: (answer: OperateAnswer) => void): void {
+    this.#scheduler.start(place, 'operate', request, ({ error, result }) => {
+      if (error === undefined) answered(result as OperateAnswer);
     });
   }
 

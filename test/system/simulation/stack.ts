@@ -9,16 +9,17 @@ import type {
   JobMessage,
   ObserveMessage,
 } from '../../../src/contract/messages.ts';
+import type { OperateInput } from '../../../src/contract/operate.ts';
 import type { Settings } from '../../../src/contract/settings.ts';
 import { ObjectUnreadableError } from '../../../src/core/base/errors.ts';
 import { RecentIds } from '../../../src/core/base/recent-ids.ts';
-import { type CancelDeps, cancelJob } from '../../../src/core/lifecycle/cancel.ts';
 import { JOB_TRANSITIONS, type JobTransitionName } from '../../../src/core/lifecycle/job-transitions.ts';
-import { resumeJob } from '../../../src/core/lifecycle/resume.ts';
 import type { BatchRecord } from '../../../src/core/model/batch.ts';
 import type { Job } from '../../../src/core/model/job.ts';
 import type { SourceObject } from '../../../src/core/model/objects.ts';
+import type { Pause } from '../../../src/core/model/pause.ts';
 import type { Deadline } from '../../../src/core/ports/ambient.ts';
+import type { ObjectWriter } from '../../../src/core/ports/objects.ts';
 import type { Delivery, ObserveOutbox, Outbox } from '../../../src/core/ports/outbox.ts';
 import type { JobStore } from '../../../src/core/ports/records.ts';
 import { call } from '../../../src/core/steps/call/call.ts';
@@ -29,6 +30,8 @@ import { type FinalizeDeps, finalize } from '../../../src/core/steps/finalize/fi
 import { ingest } from '../../../src/core/steps/ingest/ingest.ts';
 import type { IngestDeps } from '../../../src/core/steps/ingest/ingest-run.ts';
 import { type ObserveDeps, observe } from '../../../src/core/steps/observe/observe.ts';
+import type { OperateDeps } from '../../../src/core/steps/operate/deps.ts';
+import { operate } from '../../../src/core/steps/operate/operate.ts';
 import { LateSweep } from '../../../src/core/steps/poll/late-sweep.ts';
 import { type PollDeps, poll } from '../../../src/core/steps/poll/poll.ts';
 import { Sampler } from '../../../src/core/steps/poll/sample.ts';
@@ -36,6 +39,7 @@ import type { SubmitDeps } from '../../../src/core/steps/submit/deps.ts';
 import { submit } from '../../../src/core/steps/submit/submit.ts';
 import { OPENAI_RULES } from '../../../src/providers/openai/rules.ts';
 import { MemoryDropTurns } from '../../support/memory/drop-turns.ts';
+import { MemoryGraves } from '../../support/memory/graves.ts';
 import { MemoryIgnoredDrops } from '../../support/memory/ignored-drops.ts';
 import { MemoryJobIndex } from '../../support/memory/job-index.ts';
 import { MemoryJobs } from '../../support/memory/jobs.ts';
@@ -70,10 +74,7 @@ export type Deps = IngestDeps &
   CollectDeps &
   FinalizeDeps &
   ObserveDeps &
-  CancelDeps & { lateSweep: LateSweep };
-
-/** What an operator's command says. */
-export type CancelMessage = JobMessage & { duplicates?: 'run' };
+  OperateDeps & { lateSweep: LateSweep };
 
 /** A step of a queue handler, before which its worker sweeps if the poll is late. */
 function sweepingFirst<Message>(step: (deps: Deps, message: Message) => Promise<unknown>) {
@@ -83,6 +84,15 @@ function sweepingFirst<Message>(step: (deps: Deps, message: Message) => Promise<
   };
 }
 
+/** Who does what is done through the function of operators. */
+const OPERATOR = 'arn:aws:sts::123456789012:assumed-role/operators/someone';
+
+/** The function of operators has no API key. */
+function withoutKeys(deps: Deps): OperateDeps {
+  const { batches: _, calls: __, background: ___, ...others } = deps;
+  return others;
+}
+
 /** What runs, and how long Lambda lets it (`lib/`). Queue handlers are named as their queue. */
 export const HANDLERS = {
   ingest: { minutes: 15, run: sweepingFirst<IngestMessage>(ingest) },
@@ -90,17 +100,12 @@ export const HANDLERS = {
   call: { minutes: 15, run: sweepingFirst<BatchMessage>(call) },
   collect: { minutes: 15, run: sweepingFirst<BatchMessage>(collect) },
   finalize: { minutes: 15, run: sweepingFirst<JobMessage>(finalize) },
-  /** Not a function: what an operator's command calls. */
-  cancel: {
+  operate: {
     minutes: 15,
-    run: (deps: Deps, message: unknown) => {
-      const { jobId, duplicates } = message as CancelMessage;
-      return cancelJob(deps, jobId, duplicates === undefined ? {} : { duplicates });
+    run: async (deps: Deps, message: unknown) => {
+      const request = { body: JSON.stringify(message as OperateInput), by: OPERATOR };
+      return (await operate(withoutKeys(deps), request)).answer;
     },
-  },
-  resume: {
-    minutes: 15,
-    run: (deps: Deps, message: unknown) => resumeJob(deps, (message as JobMessage).jobId),
   },
   observe: { minutes: 3, run: (deps: Deps, message: unknown) => observe(deps, message as ObserveMessage) },
   poll: { minutes: 5, run: (deps: Deps) => poll(deps) },
@@ -126,6 +131,10 @@ export interface StackWorld {
   finalizing(jobId: string): void;
   /** A batch waits until a person releases it. */
   held(batch: BatchRecord): void;
+  /** A job has its receipt. */
+  ended(jobId: string): void;
+  /** An operator has dropped something. */
+  dropped(key: string): void;
   /** Puts a message on a queue. */
   send(queue: QueueName, message: unknown, delayMs?: number): void;
 }
@@ -145,6 +154,8 @@ export class Stack {
   readonly settings: Settings;
   readonly events = new MemoryEvents();
   readonly index = new MemoryJobIndex();
+  readonly graves: MemoryGraves;
+  readonly pauses: WatchedPauses;
   readonly listing = new MemoryListing();
   readonly owners: MemoryOwners;
   readonly layout: Layout;
@@ -194,6 +205,8 @@ export class Stack {
       world.trace(`      ${name} ${JSON.stringify(fields)}`);
     };
     this.jobs = new WatchedJobs(world, openai);
+    this.graves = new MemoryGraves(this.jobs);
+    this.pauses = new WatchedPauses(ambient);
     this.drops = new MemoryDropTurns(this.jobs);
     this.quota = new WatchedQuota({
       jobs: this.jobs,
@@ -212,6 +225,9 @@ export class Stack {
     this.layout = this.settings.layout;
     this.#tamper = tamper;
     this.#deps = {
+      bucket: this.bucket,
+      graves: this.graves,
+      erasure: this.objects,
       stackId: this.id,
       stackName: this.id,
       owners: this.owners,
@@ -233,7 +249,7 @@ export class Stack {
       suspensions: new MemorySuspensions(),
       // Not through the gate: nothing follows from it.
       ignoredDrops: new MemoryIgnoredDrops(),
-      pauses: new MemoryPauses(),
+      pauses: this.pauses,
       shutdowns: new MemoryShutdowns(),
       webhooks: new MemoryWebhooks(),
       batches: { withKey: (name) => openai.apiFor(this.id, name) },
@@ -283,6 +299,8 @@ export class Stack {
       owners: throughGate('owners', deps.owners, gate),
       jobs: throughGate('jobs', deps.jobs, gate),
       index: throughGate('index', deps.index, gate),
+      graves: throughGate('graves', deps.graves, gate),
+      erasure: throughGate('erasure', deps.erasure, gate),
       drops: throughGate('drops', deps.drops, gate),
       quota: throughGate('quota', deps.quota, gate),
       suspensions: throughGate('suspensions', deps.suspensions, gate),
@@ -331,6 +349,7 @@ export class Stack {
           : `batch ${item.batch.jobId} ${item.batch.batchId} ${item.batch.state} (${item.batch.wait?.lastError})`,
       );
     }
+    for await (const { jobId } of this.jobs.listForgetting()) live.push(`job ${jobId} half forgotten`);
     // What a crash leaves reserved is given back within the hour.
     for await (const { batchId, jobId } of this.quota.listReservations())
       live.push(`something reserved for batch ${jobId} ${batchId}`);
@@ -349,6 +368,8 @@ class WatchedJobs extends MemoryJobs {
   readonly #openai: Pick<SimulatedOpenAI, 'recorded' | 'ended' | 'seenRunning'>;
   /** Duplicates that ran after all. */
   readonly #freed = new Set<string>();
+  /** Jobs that were forgotten, as they were, with their batches. */
+  readonly buried = new Map<string, Promise<[Job | undefined, BatchRecord[]]>>();
   /** Jobs that a worker has begun to finalize. */
   readonly #finalizing = new Set<string>();
 
@@ -370,7 +391,24 @@ class WatchedJobs extends MemoryJobs {
     if (moved.duplicatesRun && !before.duplicatesRun && this.#finalizing.has(jobId))
       this.#world.note('cancelled:while finalized');
     if (before.state === 'duplicate') await this.#lookAtDuplicate(before, moved);
+    if (moved.receiptKey !== undefined && before.receiptKey === undefined) this.#world.ended(jobId);
     return moved;
+  }
+
+  override async createJob(
+    ...parameters: Parameters<JobStore['createJob']>
+  ): ReturnType<JobStore['createJob']> {
+    const created = await super.createJob(...parameters);
+    const [{ jobId }] = parameters;
+    if (created !== undefined && this.buried.has(jobId))
+      this.#world.violation(`job ${jobId} was forgotten, and is recorded again`);
+    return created;
+  }
+
+  override deleteJob(jobId: string): void {
+    if (!this.buried.has(jobId))
+      this.buried.set(jobId, Promise.all([super.getJob(jobId), super.listBatches(jobId)]));
+    super.deleteJob(jobId);
   }
 
   /** What becomes of a duplicate whose owner was cancelled without it. */
@@ -435,6 +473,38 @@ class WatchedJobs extends MemoryJobs {
       this.#world.moved(after);
     }
     return after;
+  }
+}
+
+/** A time in which nothing is to be sent of a route, or of the whole stack (epoch ms); without an end, it lasts. */
+export interface PausedTime {
+  route: string | undefined;
+  from: number;
+  until: number;
+}
+
+/** Remembers from when to when something was paused. */
+class WatchedPauses extends MemoryPauses {
+  readonly times: PausedTime[] = [];
+  readonly #ambient: { now(): number };
+
+  constructor(ambient: { now(): number }) {
+    super();
+    this.#ambient = ambient;
+  }
+
+  override async pause(begin: Omit<Pause, 'isPaused'>): Promise<{ pause: Pause; isNew: boolean }> {
+    const begun = await super.pause(begin);
+    if (begun.isNew)
+      this.times.push({ route: begin.route, from: this.#ambient.now(), until: Number.POSITIVE_INFINITY });
+    return begun;
+  }
+
+  override async unpause(end: Omit<Pause, 'isPaused'>): Promise<boolean> {
+    const hasEnded = await super.unpause(end);
+    const time = this.times.findLast(({ route }) => route === end.route);
+    if (hasEnded) time!.until = this.#ambient.now();
+    return hasEnded;
   }
 }
 
@@ -513,6 +583,19 @@ class WatchedObjects extends MemoryObjects {
     denial.refusals += 1;
     this.#world.note(`denied${isLater ? ' later' : ''}:${reason}`);
     throw new ObjectUnreadableError(`${key}: ${reason}`, key, reason);
+  }
+
+  override openWrite(...parameters: Parameters<MemoryObjects['openWrite']>): ObjectWriter {
+    const writer = super.openWrite(...parameters);
+    const [key] = parameters;
+    if (!key.startsWith('input/')) return writer;
+    const close = writer.close.bind(writer);
+    writer.close = async () => {
+      const bytes = await close();
+      this.#world.dropped(key);
+      return bytes;
+    };
+    return writer;
   }
 
   /** What the bucket does once a day. */

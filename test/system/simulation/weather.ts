@@ -72,6 +72,10 @@ export const KINDS = {
     share: 0.1,
     does: 'a job with a duplicate is cancelled while it is finalized, and its duplicate is to be run',
   },
+  operators: {
+    share: 0.25,
+    does: 'persons pause, cancel, resume, retry and forget at any time, through the function of operators',
+  },
   'late-sidecars': { share: 0.15, does: 'options beside a file are put before it or after it' },
   'same-content': {
     share: 0.4,
@@ -84,7 +88,7 @@ export type Kind = keyof typeof KINDS;
 export const KIND_NAMES = Object.keys(KINDS) as readonly Kind[];
 
 /** Kinds that have not passed 500 seeds beside all others yet: a seed has them only when they are asked for. */
-export const OFF: readonly Kind[] = [];
+export const OFF: readonly Kind[] = ['operators'];
 
 /**
  * Which kinds a seed has.

@@ -17,7 +17,7 @@ import { readOutcome } from '../../lifecycle/outcome-file.ts';
 import { advanceAfter } from '../../lifecycle/rounds.ts';
 import { workingTime } from '../../lifecycle/time-limits.ts';
 import { apiKeyOf, type BatchRecord } from '../../model/batch.ts';
-import type { Job } from '../../model/job.ts';
+import { hasEnded, type Job } from '../../model/job.ts';
 import type { StatedError } from '../../model/outcome-codes.ts';
 import { microdollarsOf } from '../../pricing/bill.ts';
 import { dispatch } from '../../scheduling/dispatch.ts';
@@ -70,6 +70,8 @@ export async function collect(deps: CollectDeps, { jobId, batchId }: BatchMessag
   const collected = await deps.jobs.getBatch(jobId, batchId);
   if (collected?.state !== 'collected') return;
   await settleCollected(deps, collected);
+  // Nothing follows for a job that has ended, and what it has left may be removed meanwhile.
+  if (hasEnded(job)) return;
   const next = await advanceAfter(deps, job, collected, deps.ambient.now());
   // What else waits is the poll's to admit: it looks at all of it, which is too much to do for each batch.
   if (next.length > 0) await dispatch(deps, next);

@@ -5,7 +5,7 @@ import { namesHeldUntil, publicationOf, whileNamesHeld } from '../../drops/publi
 import { workKeys } from '../../files/keys.ts';
 import { waitingFor } from '../../lifecycle/duplicate-jobs.ts';
 import { toForgetting } from '../../lifecycle/job-transitions.ts';
-import { LeasedJob } from '../../lifecycle/leased.ts';
+import { LeasedJob, TakenOverError } from '../../lifecycle/leased.ts';
 import type { Act } from '../../model/act.ts';
 import { hasEnded, type Job } from '../../model/job.ts';
 import { jobIdOf } from '../../model/job-id.ts';
@@ -46,7 +46,7 @@ export async function forgetJob(
     return await leased.work(deps, (working) => forgetLeased(working, leased, act));
   } catch (error) {
     await leased.release();
-    throw error;
+    throw error instanceof TakenOverError ? busy(jobId) : error;
   }
 }
 

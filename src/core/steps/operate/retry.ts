@@ -4,7 +4,7 @@ import { OPTIONS_SUFFIX } from '../../../contract/options.ts';
 import type { Receipt } from '../../../contract/receipt.ts';
 import { hasRoomForResults } from '../../files/keys.ts';
 import { toRetried, toRetrying } from '../../lifecycle/job-transitions.ts';
-import { LeasedJob } from '../../lifecycle/leased.ts';
+import { LeasedJob, TakenOverError } from '../../lifecycle/leased.ts';
 import type { Act } from '../../model/act.ts';
 import { hasEnded, type Job } from '../../model/job.ts';
 import type { KeyVersion, SourceObject } from '../../model/objects.ts';
@@ -43,7 +43,7 @@ export async function retryJob(deps: OperateDeps, request: RetryRequest, act: Ac
     return await leased.work(deps, (working) => retryLeased(working, leased, request, act));
   } catch (error) {
     await leased.release();
-    throw error;
+    throw error instanceof TakenOverError ? busy(jobId) : error;
   }
 }
 

@@ -20,10 +20,12 @@ import {
   type SeedStats,
   WORKER_MS,
 } from './expectations.ts';
+import { checkForgotten, forgottenIn } from './forgotten.ts';
 import { checkJob, mayLackInput } from './job.ts';
 import { checkLedgers, checkSpent } from './money.ts';
 import { checkMonths } from './months.ts';
 import { checkNames, jobIdOf } from './names.ts';
+import { checkPauses } from './pauses.ts';
 import { tokensIn } from './tokens.ts';
 
 /** So many runs that never came back make ingest give up on a file (`MAX_STARTS`). */
@@ -70,17 +72,23 @@ async function placesOf(
   if (!isShared) return places;
   for (const expected of jobs) {
     const jobId = jobIdOf(expected.head);
-    for (const [place, { id, jobs: table, events }] of stacks.entries()) {
-      if ((await table.getJob(jobId)) === undefined) continue;
+    for (const [place, stack] of stacks.entries()) {
+      const { id, events } = stack;
+      if ((await recordOf(stack, jobId)) === undefined) continue;
       places.set(expected, place);
       const isRefused = events.sent.some((event) => event.jobId === jobId && isOfOther(event));
       if (isRefused) report(`${id} has said that job ${jobId} is another stack's, and has run it`);
     }
-    const known = await Promise.all(stacks.map(({ jobs: table }) => table.getJob(jobId)));
+    const known = await Promise.all(stacks.map((stack) => recordOf(stack, jobId)));
     const runs = known.filter((job) => job !== undefined).length;
     if (runs > 1) report(`drop ${expected.drop.index} (${expected.drop.key}) is run by ${runs} stacks`);
   }
   return places;
+}
+
+/** A job as it is, or as it was when it was forgotten. */
+async function recordOf({ jobs }: Stack, jobId: string): Promise<Job | undefined> {
+  return (await jobs.getJob(jobId)) ?? (await jobs.buried.get(jobId))?.[0];
 }
 
 function isOfOther({ rejection }: JobCompleted): boolean {
@@ -96,12 +104,12 @@ async function checkStack(
   const findings: Findings = { known: new Set(), answers: new Map(), recorded: [], finished: [] };
   for (const expected of expectations.jobs) {
     const say: Report = (text) => report(`drop ${expected.drop.index} (${expected.drop.key}): ${text}`);
-    const job = await stack.jobs.getJob(jobIdOf(expected.head));
+    const job = await recordOf(stack, jobIdOf(expected.head));
     if (job === undefined) {
       if (!expected.calledOff) say('there is no job for it');
       continue;
     }
-    findings.recorded.push({ expected, job });
+    findings.recorded.push({ expected, job, isForgotten: stack.jobs.buried.has(job.jobId) });
     checkSidecar(expectations, expected, job, say);
     if (job.state === 'duplicate') continue;
     const found = await checkOne({ expectations, expected, job }, stack, openai, { findings, say });
@@ -116,7 +124,12 @@ async function checkStack(
   // Without versions, the same file put twice in one instant is one object, and has one job.
   const receipts = new Map(findings.finished.map(({ receipt }) => [receipt.jobId, receipt]));
   const jobs = new Map(findings.recorded.map(({ job }) => [job.jobId, job]));
-  await checkMonths(stack.index, [...jobs.values()], [...receipts.values()], report);
+  await checkMonths(
+    stack.index,
+    { jobs: [...jobs.values()], receipts: [...receipts.values()], forgotten: forgottenIn(stack) },
+    report,
+  );
+  await checkForgotten(stack, report);
   if (expectations.isRestored) return;
   checkDropTurns([...jobs.values()], stack.settings.routes, report);
   await checkLedgers(stack.quota, [...receipts.values()], report);
@@ -131,7 +144,7 @@ async function checkOne(
   { findings, say }: { findings: Findings; say: Report },
 ): Promise<{ batches: number; rounds: number }> {
   const { jobId } = job;
-  const batches = await stack.jobs.listBatches(jobId);
+  const batches = (await stack.jobs.buried.get(jobId))?.[1] ?? (await stack.jobs.listBatches(jobId));
   const stats = { batches: batches.length, rounds: Math.max(0, ...batches.map(({ round }) => round + 1)) };
   for (const { remote } of batches) if (remote !== undefined) findings.known.add(remote.openaiBatchId);
   const executions = Map.groupBy(executionsOf(expected, batches, openai, say), ({ marker }) => marker);
@@ -164,6 +177,8 @@ async function checkOne(
   const cancelledAt = job.cancelledAt ?? Number.POSITIVE_INFINITY;
   const sentLate = sent.find(({ isLate, createdAt }) => !isLate && createdAt > cancelledAt + WORKER_MS);
   if (sentLate !== undefined) say(`${sentLate.id} was made after its job had been cancelled`);
+  const { times } = stack.pauses;
+  checkPauses({ times, route: job.route.name, sent, executions: [...executions.values()].flat() }, say);
   if (!stack.events.sent.some((event) => event.jobId === jobId)) say('no event says that it has ended');
   return stats;
 }

@@ -20,6 +20,8 @@ interface Answers {
 export interface RecordedJob {
   expected: ExpectedJob;
   job: Job;
+  /** It is as it was when it was forgotten. */
+  isForgotten?: boolean;
 }
 
 /**
@@ -97,7 +99,9 @@ function checkRun(
   if (expected.head.versionId === undefined && isOfOneSecond(before.expected, ofKey)) return;
   if (wasDestroyed(before.expected, job) || isRejectedUnseen(expected, job)) return;
   if (mayHaveWaited(before, earlier, job)) return;
-  const owner = earlier.find((other) => other.job.jobId === before.job.duplicateOf)?.job ?? before.job;
+  const answering = earlier.find((other) => other.job.jobId === before.job.duplicateOf);
+  if (before.isForgotten === true || answering?.isForgotten === true) return;
+  const owner = answering?.job ?? before.job;
   const mayOwn =
     isSameContent(before.expected, expected) &&
     owner.result === 'succeeded' &&

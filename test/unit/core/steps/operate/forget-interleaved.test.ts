@@ -1,6 +1,7 @@
 /** Without versions, a key names one object: what is forgotten is told apart from what is dropped there meanwhile. */
 import { expect, test } from 'vitest';
 import { jobIdOf } from '../../../../../src/core/model/job-id.ts';
+import { collect } from '../../../../../src/core/steps/collect/collect.ts';
 import { finalize } from '../../../../../src/core/steps/finalize/finalize.ts';
 import { chatLine, type Interceptor, type Pipeline } from '../../../../support/pipeline.ts';
 import { startTestPipeline } from '../../../../support/test-pipeline.ts';
@@ -209,4 +210,34 @@ test('names that only the forgotten job had are forgotten with it, and others st
   await forgotten(p, second);
   expect(p.deps.jobs.namesKept()).toEqual(['bucket/a', `bucket/${KEY}`]);
   expect(await p.receipt(KEY)).toMatchObject({ jobId: third });
+});
+
+test('a message to collect that comes again while its job is being removed fails nothing and records nothing', async () => {
+  const { p } = await started();
+  const jobId = await dropped(p, FIRST);
+  await p.run();
+  const [batch] = await p.deps.jobs.listBatches(jobId);
+  const { planKey } = (await p.deps.jobs.getJob(jobId))!;
+  // A removal that was cut off, or has not come to the records yet.
+  await p.deps.objects.remove(planKey!);
+  await collect(p.deps, { v: 1, jobId, batchId: batch!.batchId });
+  expect(await p.deps.jobs.listBatches(jobId)).toEqual([batch]);
+});
+
+test('an act whose job another worker takes over on the way is refused as busy', async () => {
+  const { p, during } = await started();
+  const jobId = await dropped(p, FIRST);
+  await p.run();
+  for (const action of ['retry', 'forget'] as const) {
+    let isTaken = false;
+    const takeOver: Around = async (call, when) => {
+      if (call !== 'jobs.moveJob' || when !== 'before' || isTaken) return;
+      isTaken = true;
+      p.emulator.clock.advance(10 * 60_000);
+      const now = p.emulator.clock.now();
+      expect(await p.deps.jobs.leaseJob(jobId, 'completed', 'another', now, now + 60_000)).toBeDefined();
+    };
+    expect(await during(takeOver, () => p.operate({ action, jobId }))).toMatchObject({ code: 'busy' });
+    p.emulator.clock.advance(10 * 60_000);
+  }
 });
