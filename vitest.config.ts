@@ -14,6 +14,7 @@ const PROPERTY_FILES = globSync('test/{unit,parts}/**/*.test.ts').filter((path) 
  * - `unit`, `parts` and `smoke` are `npm test`; `unit` alone is `npm run test:unit`.
  * - `properties` and `system` are `npm run test:system`.
  * - `deploy` is `npm run test:deploy`, `independent` is `npm run test:independent`: on services that are not ours.
+ * - `packages` is `npm run test:packages`: what users install.
  */
 export default defineConfig({
   test: {
@@ -44,6 +45,7 @@ export default defineConfig({
           testTimeout: 120_000,
         },
       },
+      { extends: true, test: { name: 'packages', include: ['test/packages/*.test.ts'] } },
       {
         extends: true,
         test: {

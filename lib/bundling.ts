@@ -38,38 +38,46 @@ export const OTHER_CREDENTIALS = [
   '@smithy/credential-provider-imds',
 ];
 
+/**
+ * Modules that functions import late and not always, by function, as they import them: each becomes a file beside the
+ * bundle, since what is in the bundle is parsed at every cold start, whether it is used or not.
+ */
+const LATE_MODULES: Readonly<Record<string, readonly string[] | undefined>> = {
+  // See src/providers/openai/gpt-tokenizer.ts: they would cost each cold start 180 ms of a vCPU and 36 MB (measured).
+  ingest: ['gpt-tokenizer/encoding/o200k_base', 'gpt-tokenizer/encoding/cl100k_base'],
+};
+
 const MODULES = '/node_modules/';
 
 /**
  * Bundles `lambdas/<name>/handler.ts`.
  *
- * @param folder gets `index.mjs` and, beside it, each module of `loadedLate` as a file of its own: what is in the bundle is
- *   parsed at every cold start, whether it is used or not.
- * @param loadedLate modules that the function imports late, as it imports them.
+ * @param folder gets `index.mjs` and, beside it, a file for each module that the function loads late.
+ * @returns the files that went into them, as paths from {@link PROJECT}.
  * @throws what esbuild says, or that it is not installed.
  */
-export function bundleFunction(name: string, folder: string, loadedLate: readonly string[] = []): void {
+export function bundleFunction(name: string, folder: string): string[] {
   // Only a checkout has esbuild: a package has bundles.
   const { buildSync } = createRequire(import.meta.url)('esbuild') as typeof import('esbuild');
-  buildSync({
-    ...BUNDLE_OPTIONS,
-    absWorkingDir: PROJECT,
+  const loadedLate = LATE_MODULES[name] ?? [];
+  const common = { ...BUNDLE_OPTIONS, absWorkingDir: PROJECT, metafile: true } as const;
+  const { metafile } = buildSync({
+    ...common,
     entryPoints: [`lambdas/${name}/handler.ts`],
     outfile: join(folder, 'index.mjs'),
     external: [...OTHER_CREDENTIALS, ...loadedLate],
   });
+  const inputs = Object.keys(metafile.inputs);
   for (const late of loadedLate) {
     const file = fileURLToPath(import.meta.resolve(late)).replaceAll('\\', '/');
     const root = file.slice(0, file.lastIndexOf(MODULES) + MODULES.length);
     const path = file.slice(root.length);
-    buildSync({
-      ...BUNDLE_OPTIONS,
-      banner: {},
-      entryPoints: [file],
-      outfile: join(folder, 'node_modules', path),
-    });
+    const outfile = join(folder, 'node_modules', path);
+    const made = buildSync({ ...common, banner: {}, entryPoints: [file], outfile });
+    inputs.push(...Object.keys(made.metafile.inputs));
     describeModules(root, path, folder);
   }
+  return inputs;
 }
 
 /** Copies the files by which Node finds a module under its name, and takes it for an ES module. */

@@ -12,9 +12,8 @@ const BUNDLES = new URL('../functions/', import.meta.url);
  * {@link bundleFunction}, and are named by what they hold.
  *
  * @param name of the folder in `lambdas/`.
- * @param loadedLate modules that become files beside the bundle, as the function imports them.
  */
-export function functionCode(name: string, loadedLate: readonly string[] = []): Code {
+export function functionCode(name: string): Code {
   const folder = fileURLToPath(new URL(name, BUNDLES));
   if (existsSync(folder)) return new AssetCode(folder);
   return new AssetCode(PROJECT, {
@@ -23,10 +22,10 @@ export function functionCode(name: string, loadedLate: readonly string[] = []): 
       // Never run: esbuild bundles here, or says why it cannot.
       image: DockerImage.fromRegistry('none'),
       // CDK tells one bundle from another by what is written here.
-      command: [name, ...loadedLate],
+      command: [name],
       local: {
         tryBundle(output) {
-          bundleFunction(name, output, loadedLate);
+          bundleFunction(name, output);
           return true;
         },
       },

@@ -13,12 +13,6 @@ import {
 } from './environment.ts';
 import { PipelineFunction } from './pipeline-function.ts';
 
-/**
- * See src/providers/openai/gpt-tokenizer.ts. In the bundle they would cost each cold start 180 ms of a vCPU and 36 MB
- * (measured).
- */
-const TOKENIZERS = ['gpt-tokenizer/encoding/o200k_base', 'gpt-tokenizer/encoding/cl100k_base'];
-
 /** Takes in dropped files: checks every line, cuts batches, writes their manifests. */
 export class Ingest extends Construct {
   /** The function. */
@@ -31,7 +25,6 @@ export class Ingest extends Construct {
       ...consumerFunctionProps('ingest', ingestQueue, props),
       description: 'Checks a dropped file line by line and cuts it into batches',
       memorySize: 512,
-      loadedLate: TOKENIZERS,
       environment: {
         ...commonEnvironment('ingest', props),
         ...consumerEnvironment(props),

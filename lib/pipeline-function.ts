@@ -40,11 +40,6 @@ export interface PipelineFunctionProps {
   readonly continuesItself?: boolean;
   /** Room in `/tmp`. @default - 512 MB, as Lambda gives it */
   readonly ephemeralStorageSize?: Size | undefined;
-  /**
-   * Modules that the function imports late and not always, as it imports them: each becomes a file beside the bundle,
-   * which no cold start pays for. @default - everything is in the bundle
-   */
-  readonly loadedLate?: readonly string[];
   /** What Lambda puts below `/opt`. */
   readonly layers: readonly lambda.ILayerVersion[];
   /** Exactly the keys of the capability's schema in `src/contract/env.ts`. */
@@ -99,7 +94,7 @@ export class PipelineFunction extends lambda.Function {
       description: props.description,
       runtime: lambda.Runtime.NODEJS_24_X,
       architecture: architecture ?? lambda.Architecture.ARM_64,
-      code: functionCode(props.capability, props.loadedLate),
+      code: functionCode(props.capability),
       handler: 'index.handler',
       memorySize: props.memorySize,
       timeout: props.timeout,

@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,7 +21,7 @@ const readChecks = (text: string): Check[] =>
     return check;
   });
 
-const program = new Command('emulator')
+const program = new Command('openai-batch-emulator')
   .description("OpenAI's Files, Uploads and Batch APIs on this machine, for the official openai client")
   .option('--port <number>', 'port on 127.0.0.1; 0 lets the system choose', numberAtLeast(0), 8787)
   .option('--dir <folder>', 'where state is kept; default a new temporary folder')

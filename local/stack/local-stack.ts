@@ -8,11 +8,17 @@ import type { FunctionCall } from './callers.ts';
 
 /** Where the services listen: `http://127.0.0.1:PORT`. */
 export interface LocalEndpoints {
+  /** Of S3. */
   s3: string;
+  /** Of DynamoDB. */
   dynamodb: string;
+  /** Of SQS. */
   sqs: string;
+  /** Of EventBridge. */
   events: string;
+  /** Of Secrets Manager. */
   secretsManager: string;
+  /** Of CloudWatch: metrics and alarms. */
   cloudwatch: string;
   /** Of the URLs that anybody may call; whole in `outputs`. */
   functionUrls: string;
@@ -24,8 +30,11 @@ export interface LocalResources {
   bucket: string;
   /** Name of the table; the first if there are several. */
   table: string;
+  /** The queues, dead-letter queues included. */
   queues: Record<string, { name: string; url: string; arn: string }>;
+  /** The functions; `taskRoot` is the folder of the bundle that runs. */
   functions: Record<string, { name: string; arn: string; taskRoot: string; memoryMb: number }>;
+  /** The secrets. Their values are not here. */
   secrets: Record<string, { name: string; arn: string }>;
 }
 
@@ -33,7 +42,9 @@ export interface LocalResources {
 export interface LocalStack {
   /** ARN; its last part is the same in every run over the same folder. */
   stackId: string;
+  /** The region that every service takes itself to be in. */
   region: string;
+  /** Where the services listen. */
   endpoints: LocalEndpoints;
   /** Of the person at the machine: may do everything. */
   credentials: { accessKeyId: string; secretAccessKey: string };
@@ -43,6 +54,7 @@ export interface LocalStack {
    * @param policyArns as outputs of the template name them
    */
   credentialsWith(policyArns: readonly string[]): { accessKeyId: string; secretAccessKey: string };
+  /** Names and ARNs of what was built. */
   resources: LocalResources;
   /** The outputs of the template, as `cdk deploy` would print them. */
   outputs: Record<string, string>;

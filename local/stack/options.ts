@@ -15,8 +15,11 @@ export interface ObservedCall extends Omit<ServiceCall, 'sessionToken'> {
 export interface FunctionOverrides {
   /** Folder of a bundle that is run in place of the synthesized one. */
   taskRoot?: string | undefined;
+  /** After this an invocation is ended. @default the template's timeout */
   timeoutMs?: number | undefined;
+  /** Memory of its processes. @default the template's */
   memoryMb?: number | undefined;
+  /** Variables beside those of the template, or in their place. */
   environment?: Record<string, string> | undefined;
 }
 

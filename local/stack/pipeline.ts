@@ -48,7 +48,9 @@ const EMULATED_THROTTLED_SECONDS = 3;
 /** How often the local schedule polls a real service, which has better things to do. */
 const REAL_POLL_MS = 15_000;
 
+/** How a local pipeline is started. */
 export interface LocalPipelineOptions {
+  /** Folder of all state, made if missing; `.batchdrop/local` is that of the command line. One pipeline at a time. */
   stateDir: string;
   /**
    * Routes and prefixes. Others than in the last run over the folder are a deployment: jobs under way keep the route
@@ -65,10 +67,13 @@ export interface LocalPipelineOptions {
   functions?: Record<string, FunctionOverrides> | undefined;
   /** Delivers every queue message and every event twice. */
   deliverTwice?: boolean | undefined;
+  /** Gets a sentence when there is something to wait for. */
   onProgress?: ((text: string) => void) | undefined;
+  /** Gets each line that a function writes, and with the source `stack` each problem of the stack itself. */
   onLog?: ((line: string, source: string) => void) | undefined;
   /** See {@link LocalStackOptions}. */
   onEvent?: LocalStackOptions['onEvent'];
+  /** See {@link LocalStackOptions}. */
   onAlarm?: LocalStackOptions['onAlarm'];
 }
 
@@ -82,7 +87,9 @@ export interface JobRecords {
   batches: BatchRecord[];
 }
 
+/** A running local stack, with something that answers as OpenAI. */
 export interface LocalPipeline {
+  /** The stack: its services, resources and counts. */
   stack: LocalStack;
   /** Base URL of what answers, and whether that is the emulator. */
   openai: { baseUrl: string; isEmulated: boolean };
@@ -97,11 +104,13 @@ export interface LocalPipeline {
     key: string,
     onBytes?: (bytes: number) => void,
   ): Promise<{ jobId: string; isResumed: boolean }>;
+  /** The records of a job and its batches, as they are now. */
   look(jobId: string): Promise<JobRecords>;
   /** Reads an object of the bucket. Its chunks may be kept. */
   read(key: string): Promise<AsyncIterable<Uint8Array>>;
   /** Names of dead-letter queues that hold messages: work that has failed too often. */
   deadLetters(): string[];
+  /** Ends everything; state stays. */
   stop(): Promise<void>;
 }
 

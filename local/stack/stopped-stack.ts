@@ -13,11 +13,15 @@ import { openStateFolder } from './state-folder.ts';
 
 /** Its table and its bucket, served by this process. */
 export interface StoppedStack {
+  /** The region that both take themselves to be in. */
   region: string;
+  /** Where they listen: `http://127.0.0.1:PORT`. */
   endpoints: { s3: string; dynamodb: string };
+  /** Of the person at the machine: may do everything. */
   credentials: { accessKeyId: string; secretAccessKey: string };
   /** `TableName` and `BucketName`, where they were made. */
   outputs: Record<string, string>;
+  /** Ends both and lets others use the state, which stays. */
   close(): Promise<void>;
 }
 

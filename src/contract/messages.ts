@@ -108,6 +108,7 @@ export const jobCompletedSchema = z
     path: ['files', 'receipt'],
     error: 'a receipt is written for every file that this stack runs or rejects',
   });
+/** Detail of a `JobCompleted` event, see docs/formats.md. Delivered at least once: `stackId` and `jobId` are the key to dedupe by. */
 export type JobCompleted = z.infer<typeof jobCompletedSchema>;
 
 /** `detail-type` of the event of a drop that is not run and that no receipt answers. */

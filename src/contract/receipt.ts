@@ -208,4 +208,5 @@ export const receiptSchema = z.object({
     totalMs: count,
   }),
 });
+/** The receipt of a job, `receipts/….json`, see docs/formats.md. Amounts of money are texts in US dollars. */
 export type Receipt = z.infer<typeof receiptSchema>;

@@ -98,6 +98,7 @@ export const settingsSchema = onlyFields({
   ];
   for (const problem of problems) context.addIssue({ code: 'custom', message: problem });
 });
+/** Settings with the defaults filled in; docs/settings.md has all of them. */
 export type Settings = z.infer<typeof settingsSchema>;
 
 /** The settings of a deployment that names none: one route over everything below `input/`. */

@@ -48,7 +48,8 @@ export const ROOMS: readonly Room[] = [
   { prefix: 'bench/floors/', from: [] },
   { prefix: 'bench/peers/', from: [] },
   { prefix: 'bench/', from: [...BELOW_RUNTIME, 'lib/', 'local/', EMULATOR, 'test/support/'] },
-  { prefix: 'scripts/', from: ['src/contract/', 'local/', 'test/system/'] },
+  // The packages are made of what is deployed, and bundled as it is.
+  { prefix: 'scripts/', from: ['src/contract/', 'lib/', 'local/', 'test/system/'] },
   // The other witness of its own: it reads records and receipts, and decides by itself what they must say.
   {
     prefix: ORACLE,
@@ -57,6 +58,8 @@ export const ROOMS: readonly Room[] = [
     packages: ['node:crypto', 'node:util'],
   },
   { prefix: 'test/support/', from: [...BELOW_TESTS, 'bin/'] },
+  // What its users get: it runs nothing of ours but what makes and describes the packages.
+  { prefix: 'test/packages/', from: ['scripts/'] },
   { prefix: 'test/unit/', from: [...BELOW_TESTS, 'cli/', 'bench/', 'scripts/', 'test/system/'] },
   { prefix: 'test/parts/', from: [...BELOW_TESTS, 'cli/', 'bin/', 'bench/', 'scripts/'] },
   { prefix: 'test/system/', from: [...BELOW_TESTS, 'bench/', ORACLE] },
@@ -85,7 +88,7 @@ const CORE = 'src/core/';
 
 /** Packages that describe infrastructure: they belong where the CDK app is, and in no bundle. */
 const INFRASTRUCTURE = /^(aws-cdk-lib|constructs|cdk-nag)(\/|$)/;
-const INFRASTRUCTURE_ROOMS = ['lib/', 'bin/', 'test/support/', 'test/parts/'];
+const INFRASTRUCTURE_ROOMS = ['lib/', 'bin/', 'test/support/', 'test/parts/', 'test/packages/'];
 
 /** Rooms in which folders must not import each other either. */
 const LAYERED_ROOMS = /^(src|lib|lambdas|cli|local)\//;

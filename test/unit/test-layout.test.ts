@@ -48,8 +48,8 @@ function reachOf(path: string): Set<string> {
 }
 
 describe('tests', () => {
-  it('are in unit, parts or system', () => {
-    expect(TESTS.filter((path) => !/^test\/(unit|parts|system)\//.test(path))).toEqual([]);
+  it('are in unit, parts, system or packages', () => {
+    expect(TESTS.filter((path) => !/^test\/(unit|parts|system|packages)\//.test(path))).toEqual([]);
   });
 
   it('of units are named after a file or a folder, of src or beside it, or after one and an aspect of it', () => {
