@@ -1,4 +1,4 @@
-/** CloudFormation as far as stacks are looked up in it: DescribeStacks of the query protocol, a page at a time. */
+/** CloudFormation as far as stacks are looked up in it: DescribeStacks, a page at a time, and ListStackResources of the query protocol. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
@@ -7,6 +7,7 @@ export interface DescribedStack {
   name: string;
   description?: string;
   outputs?: Record<string, string>;
+  resources?: readonly { type: string; physicalId: string }[];
 }
 
 /** Serves the stacks. Everyone who asks is answered. */
@@ -21,6 +22,10 @@ export async function startCloudFormation(
     if (wanted !== null && found.length === 0) {
       const message = `Stack with id ${wanted} does not exist`;
       response.writeHead(400).end(errorOf('ValidationError', message));
+      return;
+    }
+    if (form.get('Action') === 'ListStackResources') {
+      response.end(resourcesOf(found[0]!));
       return;
     }
     const page = Number(form.get('NextToken') ?? '0');
@@ -49,6 +54,17 @@ function stackOf({ name, description = '', outputs = {} }: DescribedStack): stri
     ([key, value]) => `<member><OutputKey>${key}</OutputKey><OutputValue>${value}</OutputValue></member>`,
   );
   return `<member><StackName>${name}</StackName><Description>${description}</Description><Outputs>${members.join('')}</Outputs></member>`;
+}
+
+function resourcesOf({ resources = [] }: DescribedStack): string {
+  const members = resources.map(
+    ({ type, physicalId }) =>
+      `<member><ResourceType>${type}</ResourceType><PhysicalResourceId>${physicalId}</PhysicalResourceId></member>`,
+  );
+  return (
+    `<ListStackResourcesResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/"><ListStackResourcesResult>` +
+    `<StackResourceSummaries>${members.join('')}</StackResourceSummaries></ListStackResourcesResult></ListStackResourcesResponse>`
+  );
 }
 
 function errorOf(code: string, message: string): string {

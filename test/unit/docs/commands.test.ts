@@ -147,6 +147,7 @@ describe('messages of the program', () => {
   });
 });
 
+/** All others are typed by test/system/e2e/runbook.test.ts. */
 describe('lines of a shell that need AWS or OpenAI itself', () => {
   const lines = ['docs/runbook.md', 'docs/cli.md', 'README.md'].flatMap((document) =>
     [...textOf(document).matchAll(/^ *```sh\n([\s\S]*?)^ *```/gm)].flatMap(([, block]) => block!.split('\n')),
@@ -154,7 +155,7 @@ describe('lines of a shell that need AWS or OpenAI itself', () => {
   const isMarked = (line: string): boolean => /# not run here: needs (?:AWS|OpenAI)/.test(line);
   /** What neither the local stack nor the emulator answers. */
   const needsMore = (line: string): boolean =>
-    /\baws (?:logs|events|lambda|iam|service-quotas|dynamodb)\b|\bnpx cdk (?:deploy|diff|destroy)\b|^git |^curl /.test(
+    /\baws (?:logs|events|lambda|iam|service-quotas|dynamodb|cloudwatch)\b|\bnpx cdk (?:deploy|diff|destroy)\b|^git |^curl /.test(
       line,
     );
 
